@@ -1,0 +1,66 @@
+# Bare `make` lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export DVC_NO_ANALYTICS := 1
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): requirements.lock settings.ini setup.py pyproject.toml
+	@echo "set-up: the environment of requirements.lock, every package checked against its hash (a few minutes, once)"
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $$($(BIN)/python --version) is too old; expected 3.11 or later: make setup PYTHON=python3.11"; rm -rf $(VENV); exit 1; }
+	@$(BIN)/python -m pip install --quiet --require-hashes --progress-bar on -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(READY) ## make the environment, git and DVC ready
+	@git rev-parse --git-dir >/dev/null 2>&1 || { git init --quiet && echo "set-up: a git repository, which DVC needs"; }
+	@test -d .dvc || { $(BIN)/dvc init --quiet && echo "set-up: DVC"; }
+
+run: setup ## run the whole pipeline, only what changed; ends in reports/index.html
+	@$(BIN)/assay repro
+
+test: setup ## all tests: the lessons in nbs/, the house checks, and tests/
+	@echo "lessons and house checks: nbs/"
+	@$(BIN)/nbdev_test --n_workers 2 --do_print
+	@echo "tests/"
+	@$(BIN)/python -m pytest
+
+check: setup ## the house checks alone, and the linter
+	@$(BIN)/nbdev_test --path nbs/99_conventions.ipynb --n_workers 0
+	@$(BIN)/ruff check setup.py tests
+
+lab: setup ## open JupyterLab
+	@JUPYTER_PREFER_ENV_PATH=1 MATPLOTLIBRC=$(CURDIR)/matplotlibrc $(BIN)/jupyter lab --config=deploy/jupyter_server_config.py
+
+serve: setup ## start the API over the approved bundle
+	@$(BIN)/assay serve
+
+monitor: setup ## one monitoring pass over the prediction log
+	@$(BIN)/assay monitor
+
+audit: setup ## rebuild in a fresh clone and compare every hash
+	@$(BIN)/assay audit
+
+bench: setup ## measure speed, memory and overhead, as ratios
+	@$(BIN)/python tests/bench.py
+
+export: setup ## write the package from the notebooks
+	@$(BIN)/nbdev_export
+
+readme: setup ## execute nbs/index.ipynb and write README.md
+	@$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/index.ipynb
+	@$(BIN)/nbdev_clean --fname nbs/index.ipynb
+	@$(BIN)/python -c "import nbformat; from pathlib import Path; from nbconvert.exporters.markdown import MarkdownExporter as M; Path('README.md').write_text(M().from_notebook_node(nbformat.read('nbs/index.ipynb', 4))[0].strip()+'\n', encoding='utf-8')"
+
+lock: setup ## renew requirements.lock from settings.ini
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements.lock
+
+.PHONY: help setup run test check lab serve monitor audit bench export readme lock

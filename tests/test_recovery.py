@@ -1,0 +1,136 @@
+"A run that was killed, a file that was damaged, two runs at once: `assay repro` needs no human"
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small import assay, hashes, make_repo, run
+
+KILLS = int(os.environ.get("ASSAY_KILLS", "30"))
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory):
+    "A small repository that has run, its hashes, and how long the run took"
+    repo = make_repo(tmp_path_factory.mktemp("recovery") / "repo")
+    start = time.monotonic()
+    done = assay("repro", cwd=repo)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return repo, hashes(repo), time.monotonic() - start
+
+
+def forget(repo):
+    "Back to a clone in which nothing has run"
+    for name in ("data", "reports", ".assay", ".dvc/cache", ".dvc/tmp"):
+        shutil.rmtree(repo / name, ignore_errors=True)
+    (repo / "dvc.lock").unlink(missing_ok=True)
+
+
+def dvc_of(pid):
+    "Process ids below `pid` that run dvc"
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout.splitlines()[1:]
+    return [int(row.split()[0]) for row in listed if int(row.split()[1]) == pid and " dvc " in row]
+
+
+def kill_at(repo, command, seconds, whom):
+    "Start a command, and after some seconds kill its whole group, only itself, or only the DVC below it; True if it was still running"
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    p = subprocess.Popen(command, cwd=repo, env=env, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        p.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        if whom == "group":
+            os.killpg(p.pid, signal.SIGKILL)
+        for pid in [p.pid] if whom == "wrapper" else dvc_of(p.pid) if whom == "dvc" else []:
+            os.kill(pid, signal.SIGKILL)
+        p.wait()
+        return True
+
+
+@pytest.mark.slow
+def test_kills_need_no_human(golden):
+    "After a kill at any moment the next run converges to the same hashes"
+    repo, wanted, seconds = golden
+    draw, killed = random.Random(0), 0
+    for n in range(KILLS):
+        forget(repo)
+        killed += kill_at(repo, [sys.executable, "-m", "assay.cli", "repro"], draw.uniform(0.3, seconds), ("group", "dvc", "wrapper")[n % 3])
+        again = assay("repro", cwd=repo)  # at once, while what was killed may still be dying
+        assert again.returncode == 0, (n, again.stdout, again.stderr)
+        assert hashes(repo) == wanted, n
+    assert killed >= KILLS * 0.7, f"only {killed} of {KILLS} runs were still running when they were killed"
+    print(f"{KILLS} of {KILLS} converged, {killed} of them really killed")
+
+
+STUCK = {"rwlock": (".dvc/tmp/rwlock", '{"data/prepared": {"wri'), "lock of a dead process": (".dvc/tmp/rwlock", '{"%s": {"write": {"pid": 1, "cmd": "dvc repro"}}}'), "dvc.lock": ("dvc.lock", "schema: '2.0'\nstages:\n  table: {cmd: x, outs: [")}
+
+
+@pytest.mark.parametrize("case", STUCK)
+def test_what_a_kill_leaves_is_put_right(golden, case):
+    "The states in which a plain `dvc repro` stays stuck"
+    repo, wanted, _ = golden
+    forget(repo)
+    path, text = STUCK[case]
+    (repo / path).parent.mkdir(parents=True, exist_ok=True)
+    (repo / path).write_text(text % (repo / "data/prepared") if "%s" in text else text)
+    raw = run(sys.executable, "-m", "dvc", "repro", cwd=repo)
+    assert raw.returncode != 0  # the control: DVC alone does not get out of it
+    done = assay("repro", cwd=repo)
+    assert done.returncode == 0, done.stderr
+    assert "recovered" in done.stderr
+    assert hashes(repo) == wanted
+
+
+def test_damage_is_found_and_made_again(golden):
+    "One changed byte, with size and time as before, in an output and in the cache"
+    repo, wanted, _ = golden
+    assert assay("repro", cwd=repo).returncode == 0
+    assert assay("verify", cwd=repo).returncode == 0
+    output = repo / "data/studies/tree.json"
+    cached = max((p for p in (repo / ".dvc/cache/files/md5").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    for path in (output, cached):
+        stamp, mode = path.stat(), path.stat().st_mode
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.chmod(0o644)
+        path.write_bytes(content)
+        path.chmod(mode)
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    raw = run(sys.executable, "-m", "dvc", "status", cwd=repo)
+    assert "up to date" in raw.stdout  # the control: DVC alone does not see it
+    found = assay("verify", cwd=repo)
+    assert found.returncode == 1 and "data/studies/tree.json: content changed" in found.stdout and cached.name in found.stdout
+    assert assay("repro", cwd=repo).returncode == 0
+    assert assay("verify", cwd=repo).returncode == 0
+    assert hashes(repo) == wanted
+
+
+def test_two_at_once(golden):
+    "The second run is told so and touches nothing"
+    repo, wanted, _ = golden
+    forget(repo)
+    first = subprocess.Popen([sys.executable, "-m", "assay.cli", "repro"], cwd=repo, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (repo / "data/prepared").exists():
+        time.sleep(0.05)
+    second = assay("repro", cwd=repo)
+    assert second.returncode == 75 and "another `assay repro` is running" in second.stderr
+    assert first.wait() == 0
+    assert hashes(repo) == wanted
+
+
+def test_stages_are_forked_and_bytes_do_not_depend_on_it(golden, tmp_path):
+    "A plain `dvc repro`, and a real Jupyter kernel, give the bytes that the forks of `assay repro` give"
+    repo, wanted, _ = golden
+    forget(repo)
+    assert run(sys.executable, "-m", "dvc", "repro", cwd=repo).returncode == 0
+    assert hashes(repo) == wanted
+    forget(repo)
+    done = assay("repro", cwd=repo, env=dict(ASSAY_ENGINE="nbclient", HOME=str(tmp_path), TZ="Asia/Tokyo", OMP_NUM_THREADS="2"))
+    assert done.returncode == 0, done.stderr
+    assert hashes(repo) == wanted

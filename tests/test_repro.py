@@ -1,0 +1,123 @@
+"What one run of a pipeline promises: determinism, no needless work, errors that leave everything as it was"
+import re
+import shutil
+
+import pytest
+from small import CELLS, assay, hashes, make_repo, run, write_notebook
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory):
+    "A small repository that has run"
+    repo = make_repo(tmp_path_factory.mktemp("pipeline") / "repo")
+    done = assay("repro", cwd=repo)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return repo
+
+
+@pytest.fixture
+def copy(repo, tmp_path):
+    "A copy of it that a test may spoil"
+    return shutil.copytree(repo, tmp_path / "copy", symlinks=True)
+
+
+def ran(done):
+    "Stages that a run executed"
+    return re.findall(r"Running stage '(\w+)'", done.stdout)
+
+
+def change(path, old, new):
+    "Replace one piece of text in a file"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_second_run_executes_nothing(repo):
+    done = assay("repro", cwd=repo)
+    assert done.returncode == 0 and ran(done) == []
+
+
+def test_two_clones_in_two_folders_are_equal(repo, tmp_path):
+    other = make_repo(tmp_path / "a much longer" / "name" / "of a clone")
+    done = assay("repro", cwd=other, env=dict(TZ="America/New_York", HOME=str(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert hashes(other) == hashes(repo)
+    assert len(hashes(other)) >= 12
+
+
+@pytest.mark.parametrize("old, new, expected", [("smoothing: 20.0", "smoothing: 5.0", ["rule", "site"]), ("max_depth: 4", "max_depth: 3", ["tree", "site"]), ("n_rows: 3000", "n_rows: 2000", ["table", "rule", "tree", "site"])])
+def test_one_leaf_runs_only_what_depends_on_it(copy, old, new, expected):
+    change(copy / "params.yaml", old, new)
+    assert sorted(ran(assay("repro", cwd=copy))) == sorted(expected)
+
+
+WRONG = [("smoothing: 20.0", "smooothing: 20.0", "sets 'smooothing' for stage 'rule'"), ("max_depth: 4", "max_depth: four", "tree.max_depth is 'four', a str; expected int"),
+         ("max_depth: 4", "max_depth: 400", "tree.max_depth is 400; expected 1 to 20"), ("smoothing: 20.0", "smoothing: .nan", "is nan; expected 0 to 1000"),
+         ("seed: 0", "seed: true", "base.seed is True, a bool; expected int"), ("{max_depth: 4}", "[4]", "section 'tree' is a list"), ("{max_depth: 4}", "{}", "declares ['max_depth']"),
+         ("max_depth: 4", "max_depth: 4, \"x=1;__import__('os').system('touch PWNED');y\": 3", "is not a name")]
+
+
+@pytest.mark.parametrize("old, new, message", WRONG)
+def test_wrong_parameter_is_named_and_nothing_is_overwritten(copy, old, new, message):
+    before = hashes(copy)
+    change(copy / "params.yaml", old, new)
+    done = assay("repro", cwd=copy)
+    assert done.returncode == 1
+    assert message in done.stderr, done.stderr
+    assert hashes(copy).items() >= {k: v for k, v in before.items() if k.startswith("data/")}.items()
+    assert not (copy / "PWNED").exists()
+
+
+BROKEN = [("params.yaml", None, "params.yaml"), ("params.yaml", "base: {seed: 0\n", "params.yaml"), ("problem.yaml", None, "problem.yaml does not exist"), ("problem.yaml", "title: [\n", "problem.yaml is not YAML"),
+          ("problem.yaml", "title: x\nquestion: y\n", "problem.yaml lacks ['task'"), ("dvc.yaml", "stages: []\n", "dvc.yaml")]
+
+
+@pytest.mark.parametrize("name, text, message", BROKEN)
+def test_missing_or_malformed_file_is_a_sentence(copy, name, text, message):
+    before = hashes(copy)
+    (copy / name).unlink() if text is None else (copy / name).write_text(text)
+    done = assay("repro", cwd=copy)
+    assert done.returncode not in (0, 3)
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    assert hashes(copy).items() >= {k: v for k, v in before.items() if k.startswith("data/")}.items()
+
+
+def test_failed_stage_leaves_the_good_ones_and_the_marked_notebook(copy):
+    before = hashes(copy)
+    write_notebook(copy, "tree", (CELLS["tree"][0], "raise ValueError('the table is empty')"))
+    done = assay("repro", cwd=copy)
+    assert done.returncode == 1
+    assert "stage 'tree' failed in cell" in done.stderr and "ValueError: the table is empty" in done.stderr
+    assert "the table is empty" in (copy / ".assay/failed/tree.ipynb").read_text()
+    after = hashes(copy)
+    assert {k: v for k, v in after.items() if k.startswith(("data/", "reports/tree/metrics"))} == {k: v for k, v in before.items() if k.startswith(("data/", "reports/tree/metrics"))}
+
+
+def test_a_closed_gate_is_a_result(copy):
+    "Exit code 3, the gate named, nothing of the stage overwritten, the rest computed"
+    before = hashes(copy)
+    change(copy / "dvc.yaml", "deps: ['pipelines/tree.ipynb', 'data/prepared']", "deps: ['pipelines/tree.ipynb', 'data/prepared', 'reports/rule/metrics.json']\n    meta: {gates: {rule: [go]}}")
+    change(copy / "params.yaml", "smoothing: 20.0", "smoothing: 5.0")
+    done = assay("repro", cwd=copy)
+    assert done.returncode == 3, done.stderr
+    assert "tree may not start: rule says 'scored', required 'go'" in done.stderr
+    assert hashes(copy)["data/studies/tree.json"] == before["data/studies/tree.json"]
+    assert hashes(copy)["data/studies/rule.json"] != before["data/studies/rule.json"]
+
+
+def test_a_notebook_that_shows_the_moment_is_refused(copy):
+    write_notebook(copy, "rule", (CELLS["rule"][0], CELLS["rule"][1] + "\nimport uuid; str(uuid.uuid4())"))
+    done = assay("repro", cwd=copy)
+    assert done.returncode == 1 and "shows a random id" in done.stderr
+
+
+def test_no_param_reaches_a_shell(copy):
+    "The control: DVC itself would run it"
+    change(copy / "params.yaml", "max_depth: 4", 'max_depth: "$(touch PWNED)"')
+    done = assay("repro", cwd=copy)
+    assert done.returncode == 1 and not (copy / "PWNED").exists()
+    change(copy / "dvc.yaml", "cmd: exec python -m assay.stage tree", "cmd: echo ${tree.max_depth}")
+    run("dvc", "repro", "-s", "tree", cwd=copy)
+    assert (copy / "PWNED").exists()
