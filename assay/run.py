@@ -7,8 +7,8 @@ __all__ = ['TYPES', 'EXIT_ERROR', 'EXIT_CLOSED', 'Stage', 'load_stages', 'find_s
            'declared_parameters', 'check_value', 'stage_parameters', 'GateClosed', 'closed_gates', 'StageFailed',
            'progress', 'failure', 'run_stage', 'say', 'run_and_report']
 
-# %% ../nbs/90_run.ipynb #519f7cbf
-import ast, dataclasses, json, keyword, re, resource, sys, time
+# %% ../nbs/90_run.ipynb #2512e23f
+import ast, dataclasses, datetime, json, keyword, re, resource, sys, time
 from pathlib import Path
 
 from .artifacts import atomic_write, place, read_metrics, write_json
@@ -26,6 +26,8 @@ class Stage:
     params:tuple # Keys of `params.yaml` that it depends on
     outs:tuple # Files and folders that it writes, metrics included
     gates:dict # Stage to the verdicts of it that let this one start
+    headline:str = '' # Its metric to show first
+    provisional:dict = dataclasses.field(default_factory=dict) # Gates where nobody has agreed to the success criterion yet; a stage not named keeps its gate
 
 def _paths(entries): return tuple(next(iter(e)) if isinstance(e, dict) else e for e in entries or ())
 
@@ -39,7 +41,8 @@ def load_stages(
     for name,s in raw.items():
         deps = _paths(s.get('deps'))
         notebook = next((Path(d) for d in deps if d.endswith('.ipynb') and d.startswith('pipelines/')), None)
-        res[name] = Stage(name, s.get('desc', ''), notebook, deps, _paths(s.get('params')), _paths(s.get('outs'))+_paths(s.get('metrics')), (s.get('meta') or {}).get('gates') or {})
+        meta = s.get('meta') or {}
+        res[name] = Stage(name, s.get('desc', ''), notebook, deps, _paths(s.get('params')), _paths(s.get('outs'))+_paths(s.get('metrics')), meta.get('gates') or {}, meta.get('headline', ''), meta.get('provisional') or {})
     return res
 
 # %% ../nbs/90_run.ipynb #17453b41
@@ -65,10 +68,11 @@ class Parameter:
     high:float = None # Highest value allowed
     words:tuple = () # Words allowed; any if empty
 
-def _limits(comment):
-    "Range or words that end a comment"
+def _limits(comment, type):
+    "Range of a number, or words allowed for a text, that end a comment"
+    if type not in ('int', 'float', 'str'): return {}
     if m := re.search(r'\[\s*(-?[\d.e+-]+)\s*,\s*(-?[\d.e+-]+)\s*\]$', comment): return dict(low=float(m[1]), high=float(m[2]))
-    if m := re.search(r'\{([^{}]+)\}$', comment): return dict(words=tuple(w.strip() for w in m[1].split(',')))
+    if type == 'str' and (m := re.search(r'\{([^{}]+)\}$', comment)): return dict(words=tuple(w.strip() for w in m[1].split(',')))
     return {}
 
 def parse_parameters(
@@ -82,7 +86,7 @@ def parse_parameters(
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and ast.unparse(node.annotation) in TYPES and node.value is not None and '#' in line):
             raise ValueError(f"parameters cell of {path}: {line.strip()!r} is not `name: type = value   # meaning` with a type of {list(TYPES)}")
         comment = line.rsplit('  # ', 1)[-1].strip()
-        res[node.target.id] = Parameter(node.target.id, ast.unparse(node.annotation), ast.literal_eval(node.value), comment, **_limits(comment))
+        res[node.target.id] = Parameter(node.target.id, ast.unparse(node.annotation), ast.literal_eval(node.value), comment, **_limits(comment, ast.unparse(node.annotation)))
     return res
 
 def declared_parameters(
@@ -148,10 +152,11 @@ class GateClosed(Exception):
 def closed_gates(
     stage:Stage, # Stage that wants to start
     waived=(), # Stages whose gate a signed waiver opens
+    provisional:bool=False, # Has nobody agreed to the success criterion yet?
 )->list: # One sentence per closed gate
     "Which gates do not let this stage start, and why"
     res = []
-    for gate,wanted in stage.gates.items():
+    for gate,wanted in (stage.gates | (stage.provisional if provisional else {})).items():
         if gate in waived: continue
         try: verdict = read_metrics(gate)['verdict']
         except (OSError, ValueError) as e: verdict, why = None, f' ({e})'
@@ -192,7 +197,11 @@ def _waived():
     "Stages whose gate a signed, unexpired waiver opens"
     if not place('approvals').is_dir(): return ()
     from assay.approval import active_waivers
-    return [w['item'] for w in active_waivers()]
+    return [w['item'] for w in active_waivers(datetime.date.today().isoformat())]
+
+def _is_provisional():
+    "Does `problem.yaml` say that nobody has agreed to the success criterion yet?"
+    return place('problem').is_file() and read_yaml(place('problem')).get('provisional') is True
 
 def _executed(stage, parameters, engine):
     "Run the notebook; on an error keep it and tell"
@@ -214,7 +223,7 @@ def run_stage(
     import nbformat
     stage, start = find_stage(name, load_stages()), time.monotonic()
     parameters = stage_parameters(stage, read_yaml('params.yaml'), declared_parameters(stage.notebook))
-    if closed := closed_gates(stage, _waived() if stage.gates else ()): raise GateClosed('; '.join(closed))
+    if closed := closed_gates(stage, _waived() if stage.gates else (), bool(stage.gates) and _is_provisional()): raise GateClosed('; '.join(closed))
     nb, target = _executed(stage, parameters, engine), place('executed', f'{name}.ipynb')
     with atomic_write(target) as part: part.write_text(nbformat.writes(nb)+'\n', encoding='utf-8')
     used = resource.getrusage(resource.RUSAGE_SELF)

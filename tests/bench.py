@@ -1,0 +1,116 @@
+"""Measure speed, memory and overhead: `make bench`.
+
+Ratios are taken within one run of this script, so that the speed of the machine cancels out.
+What is printed also goes to `.assay/bench.json`.
+"""
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from assay.artifacts import find_root, to_json, write_text
+from assay.engine import stage_env
+from assay.problem import read_yaml
+from assay.run import declared_parameters, load_stages, stage_parameters
+
+PLAIN = """
+import json, os, sys, resource, time
+sys.path.insert(0, os.getcwd())
+import matplotlib
+matplotlib.use('agg')
+display = lambda *values: None
+start = time.perf_counter()
+for stage, source in json.loads(sys.stdin.read()):
+    began = time.perf_counter()
+    exec(compile(source, stage, 'exec'), dict(__name__='__main__', display=display))
+    import matplotlib.pyplot
+    matplotlib.pyplot.close('all')
+    print(f'  {stage} {time.perf_counter()-began:.1f} s', file=sys.stderr)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps(dict(seconds=time.perf_counter()-start, cpu=used.ru_utime+used.ru_stime, peak_mib=used.ru_maxrss/1024)))
+"""
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def clone(root, folder):
+    "What is committed, in another folder, with nothing run"
+    subprocess.run(["git", "clone", "--quiet", str(root), str(folder)], check=True)
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    return folder
+
+
+def sources(root):
+    "Per stage, in an order that runs, the code of its notebook with the parameters that the pipeline gives it"
+    params, res = read_yaml(root / "params.yaml"), []
+    order = subprocess.run([sys.executable, "-m", "dvc", "repro", "--dry", "--force"], cwd=root, capture_output=True, text=True, check=True).stdout
+    names = [line.split("'")[1] for line in order.splitlines() if line.startswith("Running stage")]
+    for stage in (load_stages(root / "dvc.yaml")[n] for n in names):
+        if stage.notebook is None:
+            continue
+        cells = [c for c in json.loads((root / stage.notebook).read_text())["cells"] if c["cell_type"] == "code"]
+        given = stage_parameters(stage, params, declared_parameters(root / stage.notebook))
+        res.append((stage.name, "\n".join(f"{k} = {v!r}" for k, v in given.items()) + "\n" + "\n".join("".join(c["source"]) for c in cells[1:])))
+    return res
+
+
+def timed(command, cwd):
+    "Wall seconds, CPU seconds and peak memory of a command and its children"
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run([str(c) for c in command], cwd=cwd, env=stage_env(cwd), capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        sys.exit(f"{command} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    return dict(seconds=time.perf_counter() - start, cpu=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, output=done.stdout)
+
+
+def peak_mib(root):
+    "The largest memory of any stage, from the stages' own account"
+    return max(json.loads(p.read_text())["peak_mib"] for p in (root / ".assay/timings").glob("*.json"))
+
+
+def pipeline(root, folder):
+    "The whole pipeline against the same calls in one plain process, and a second run"
+    whole = clone(root, folder / "whole")
+    first = timed([sys.executable, "-m", "assay.cli", "repro"], whole)
+    second = timed([sys.executable, "-m", "assay.cli", "repro"], whole)
+    executed = second["output"].count("Running stage")
+    plain_root = clone(root, folder / "plain")
+    done = subprocess.run([sys.executable, "-c", PLAIN], cwd=plain_root, env=stage_env(plain_root) | dict(MPLBACKEND="agg"), input=json.dumps(sources(plain_root)), capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    plain = json.loads(done.stdout.splitlines()[-1])
+    return {"pipeline, seconds": first["seconds"], "the same calls in one plain process, seconds": plain["seconds"], "overhead ratio, wall": first["seconds"] / plain["seconds"],
+            "overhead ratio, CPU": first["cpu"] / plain["cpu"], "peak memory of a stage, MiB": peak_mib(whole), "second run, seconds": second["seconds"], "second run, stages executed": executed}
+
+
+def serving(root):
+    "How long a service needs to start importing, and one row in the bundle"
+    code = "import time; t=time.perf_counter(); import assay.serve; from assay.bundle import load_bundle; b=load_bundle('data/bundle'); print(time.perf_counter()-t)"
+    seconds = [float(subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout) for _ in range(5)]
+    return {"import of the service and load of the bundle, seconds (median of 5)": sorted(seconds)[2]}
+
+
+def main():
+    root = find_root()
+    os.chdir(root)
+    folder = Path(tempfile.mkdtemp(prefix="assay-bench-"))
+    try:
+        found = pipeline(root, folder)
+        found |= serving(folder / "whole")
+    finally:
+        shutil.rmtree(folder)
+    for name, value in found.items():
+        say(f"{value:10.3f}  {name}")
+    write_text(".assay/bench.json", to_json(found))
+
+
+if __name__ == "__main__":
+    main()

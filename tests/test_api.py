@@ -1,0 +1,336 @@
+"The service over real HTTP: from a table to a verified record, and everything it must refuse"
+import json
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from tiny import ROW, Server, copy_repo, inside, make_keys, make_tiny, try_serve
+
+from assay.approval import approve, chain_head, reject, rollback
+from assay.artifacts import place
+from assay.bundle import FILES, load_bundle
+from assay.log import log_table, read_log, read_segments
+from assay.serve import MAX_BYTES
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    "A tiny repository with a packaged model and two keys; nothing is approved"
+    folder = tmp_path_factory.mktemp("made") / "repo"
+    make_tiny(folder)
+    make_keys(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def approved(made, tmp_path_factory):
+    "The same, approved"
+    folder = copy_repo(made, tmp_path_factory.mktemp("approved") / "repo")
+    with inside(folder):
+        approve(key_of(folder), "meets the criteria", role="product owner")
+    return folder
+
+
+def key_of(folder, name="ann"):
+    return folder.parent / f"{folder.name}-{name}.pem"
+
+
+@pytest.fixture
+def repo(approved, tmp_path):
+    return copy_repo(approved, tmp_path / "repo")
+
+
+@pytest.fixture(scope="module")
+def server(approved, tmp_path_factory):
+    with Server(copy_repo(approved, tmp_path_factory.mktemp("served") / "repo")) as s:
+        yield s
+
+
+def test_the_whole_way(server):
+    rows = [ROW | dict(flight_id="F1", scheduled="2013-11-01T19:00:00"), ROW | dict(flight_id="F2", recent_delay=0.0, hour=6)]
+    status, answer = server.predict(rows, id="request one")
+    assert status == 200 and answer["id"] == "request one"
+    with inside(server.folder):
+        bundle = load_bundle()
+        assert [p["score"] for p in answer["predictions"]] == bundle.score({f.name: [r[f.name] for r in rows] for f in bundle.fields}).tolist()
+        assert [p["act"] for p in answer["predictions"]] == [p["score"] >= bundle.threshold for p in answer["predictions"]]
+        assert answer["model"] == bundle.identity
+        records = {r["id"]: r for r in read_log()}
+        header = read_segments(place("log"))[0]["header"]
+        assert header["approvals"] == chain_head() and header["model"] == bundle.identity
+        assert {"prediction_id", "flight_id", "score", "recent_delay"} <= set(log_table().columns)
+    for given, p in zip(rows, answer["predictions"]):
+        assert records[p["id"]]["row"] == given and records[p["id"]]["score"] == p["score"]
+
+
+def test_what_it_says_about_itself(server):
+    assert server.ask("GET", "/health/live") == (200, dict(live=True))
+    assert server.ask("GET", "/health/ready")[1]["ready"] is True
+    card = server.ask("GET", "/model")[1]
+    assert card["approved"]["by"] == "Ann" and card["approved"]["role"] == "product owner" and len(card["approvals"]) == 64
+    assert "assay_ready 1.0" in server.ask("GET", "/metrics")[1]
+    page = server.ask("GET", "/")[1]
+    assert "POST /predict" in page and "http://" not in page and "https://" not in page
+    schema = server.ask("GET", "/openapi.json")[1]
+    assert {"400", "413", "415", "422", "503"} <= set(schema["paths"]["/predict"]["post"]["responses"])
+    assert server.ask("GET", "/docs")[0] == 404  # it would load scripts from elsewhere
+    assert server.raw(b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").lower().count(b"\r\nserver:") == 0
+
+
+def test_alerts_and_dashboard_ask_for_what_the_service_measures(server):
+    measured = set(re.findall(r"^(assay_[a-z_]+)", server.ask("GET", "/metrics")[1], re.MULTILINE))
+    deploy = Path(__file__).parent.parent / "deploy"
+    rules = YAML(typ="safe", pure=True).load((deploy / "prometheus/rules.yml").read_text())["groups"][0]["rules"]
+    panels = json.loads((deploy / "grafana/dashboard.json").read_text())["panels"]
+    asked = [r["expr"] for r in rules] + [t["expr"] for p in panels for t in p["targets"]]
+    assert len(rules) >= 5 and len(panels) >= 5
+    assert set(re.findall(r"assay_[a-z_]+", " ".join(asked))) <= measured
+    assert all(r["annotations"]["summary"] and r["annotations"]["action"] for r in rules)
+
+
+def rows_with(**change):
+    return json.dumps(dict(rows=[ROW | change])).encode()
+
+
+def json_with(text):
+    "A request where the value of `hour` is written as `text`"
+    return rows_with().replace(b'"hour": 19', b'"hour": ' + text)
+
+
+HOSTILE = [
+    (400, json_with(b"NaN"), {}), (400, json_with(b"Infinity"), {}), (400, json_with(b"-Infinity"), {}), (400, json_with(b"1e999"), {}), (400, json_with(b"9007199254740993"), {}), (400, json_with(b"9" * 5000), {}),
+    (400, json_with(b"19, \"hour\": 7"), {}), (400, json_with(b"[" * 100_000), {}), (400, json_with(b"[" * 33 + b"]" * 33), {}), (400, rows_with(origin="\ud800"), {}), (400, rows_with().decode().encode("utf-16"), {}),
+    (400, b"\xef\xbb\xbf" + rows_with(), {}), (400, rows_with() + b" 2", {}), (400, b" ", {}), (400, b"{", {}), (400, b"\x00", {}), (400, b"{'rows': []}", {}),
+    (422, b"", {}), (422, b"[]", {}), (422, b"null", {}), (422, b"1", {}), (422, b"{}", {}), (422, b'{"rows": []}', {}), (422, b'{"rows": [{}]}', {}), (422, b'{"rows": [null]}', {}), (422, b'{"rows": {"0": {}}}', {}),
+    (422, rows_with(dep_delay=30.0), {}), (422, rows_with(hour="19"), {}), (422, rows_with(hour=True), {}), (422, rows_with(hour=None), {}), (422, rows_with(hour=[19]), {}), (422, rows_with(hour=18.5), {}),
+    (422, rows_with(hour=24), {}), (422, rows_with(distance=-1), {}), (422, rows_with(origin="SFO"), {}), (422, rows_with(origin="x" * 201), {}), (422, rows_with(origin=7), {}), (422, rows_with(recent_delay=1e39), {}),
+    (422, rows_with(scheduled="yesterday"), {}), (422, json.dumps(dict(rows=[ROW], model="../../etc/passwd")).encode(), {}), (422, json.dumps(dict(rows=[ROW], id=7)).encode(), {}), (422, json.dumps(dict(rows=[ROW] * 1001)).encode(), {}),
+    (415, rows_with(), {"content-type": "text/plain"}), (415, rows_with(), {"content-type": "application/json; charset=utf-16"}), (415, rows_with(), {"content-type": "multipart/form-data"}),
+    (415, rows_with(), {"content-encoding": "gzip"}),
+]
+
+
+@pytest.mark.parametrize("status,body,headers", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_requests(server, status, body, headers):
+    with inside(server.folder):
+        before = len(read_log())
+    got, answer = server.ask("POST", "/predict", body, headers)
+    assert (got, list(answer)) == (status, ["error"])
+    text = json.dumps(answer)
+    assert text.isascii() and len(text) <= 1024 and not any(s in text for s in ("dep_delay", "SFO", "xxx", "passwd", "Traceback", 'File "'))
+    with inside(server.folder):
+        assert len(read_log()) == before
+
+
+def test_other_routes_and_methods(server):
+    assert server.ask("GET", "/predict")[0] == 405
+    assert server.ask("GET", "/../../etc/passwd") == (404, dict(error="Not Found"))
+    assert server.ask("POST", "/approve", {})[0] == 404
+    assert server.ask("DELETE", "/model", {})[0] == 405
+
+
+def test_the_limit_is_exact(server):
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    body = rows_with()
+    assert b" 200 " in server.raw(head % MAX_BYTES + body + b" " * (MAX_BYTES - len(body))).split(b"\r\n")[0]
+    assert b" 413 " in server.raw(head % (MAX_BYTES + 1)).split(b"\r\n")[0]  # refused by what it announces
+    assert b" 413 " in server.raw(head % 10**12).split(b"\r\n")[0]
+
+
+def test_bodies_without_a_length_are_counted(server):
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    block = b"10000\r\n" + b" " * 65536 + b"\r\n"
+    assert b" 413 " in server.raw(head + block * 33 + b"0\r\n\r\n").split(b"\r\n")[0]
+    body = rows_with()
+    assert b" 200 " in server.raw(head.replace(b"host: x", b"host: x\r\nconnection: close") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)).split(b"\r\n")[0]
+
+
+def test_half_open_connections_are_closed(server):
+    sockets = [socket.create_connection(("127.0.0.1", server.port), timeout=8) for _ in range(20)]
+    for s in sockets:
+        s.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\nx-slow: ")
+    assert server.ask("GET", "/health/live")[0] == 200
+    start = time.monotonic()
+    for s in sockets:
+        try:
+            assert s.recv(1) == b""
+        except ConnectionError:
+            pass
+        s.close()
+    assert time.monotonic() - start < 7
+
+
+@pytest.mark.slow
+def test_a_body_that_comes_too_slowly(server):
+    got = server.raw(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{", 15)
+    assert b" 408 " in got.split(b"\r\n")[0]
+
+
+def test_row_by_row_is_the_same_as_together(server):
+    rows = [ROW | dict(hour=h, recent_delay=10.0 * h) for h in range(24)]
+    together = server.predict(rows)[1]["predictions"]
+    alone = [server.predict([r])[1]["predictions"][0] for r in rows]
+    assert [p["score"] for p in alone] == pytest.approx([p["score"] for p in together], abs=1e-6)  # sums of 32 bits in another order
+    assert [p["act"] for p in alone] == [p["act"] for p in together]
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_one_changed_byte_stops_the_server(repo, name):
+    path = repo / "data/bundle" / name
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 3] ^= 1
+    path.write_bytes(raw)
+    code, said = try_serve(repo)
+    assert code == 3 and said.startswith("not served: ") and said.count("\n") == 1
+    assert name in said or name == "manifest.json" and "not approved" in said
+
+
+def test_an_extra_file_and_a_link_stop_the_server(repo):
+    (repo / "data/bundle/.git").mkdir()
+    assert ".git" in try_serve(repo)[1]
+    (repo / "data/bundle/.git").rmdir()
+    (repo / "data/bundle/golden.json").rename(repo / "golden.json")
+    (repo / "data/bundle/golden.json").symlink_to(repo / "golden.json")
+    code, said = try_serve(repo)
+    assert code == 3 and "golden.json" in said
+
+
+def test_what_is_not_approved_is_not_served(made):
+    code, said = try_serve(made)
+    assert code == 3 and "is not approved" in said and "assay approve" in said
+
+
+def test_what_was_rejected_is_not_served(repo):
+    with inside(repo):
+        reject(key_of(repo, "bob"), "wrong alarms")
+    code, said = try_serve(repo)
+    assert code == 3 and "rejected by Bob: wrong alarms" in said
+
+
+def test_the_log_remembers_what_was_cut_off_the_approvals(repo):
+    chain = repo / "approvals/approvals.jsonl"
+    with inside(repo):
+        before = chain.read_text()
+        reject(key_of(repo, "bob"), "wrong alarms")
+        approve(key_of(repo), "repaired", role="product owner")
+    with Server(repo) as s:
+        assert s.predict([ROW])[0] == 200
+    chain.write_text(before)  # a shorter chain verifies, and approves this very bundle
+    code, said = try_serve(repo)
+    assert code == 3 and "lines were cut off" in said
+    shutil.rmtree(repo / "data/production")  # the control: without the log as an anchor nobody can tell
+    with Server(repo) as s:
+        assert s.predict([ROW])[0] == 200
+
+
+def test_rollback_serves_the_one_before(repo):
+    with inside(repo):
+        first = load_bundle().identity
+    second = make_tiny(repo, seed=1)
+    with inside(repo):
+        approve(key_of(repo), "newer", role="product owner")
+    with Server(repo) as s:
+        assert s.predict([ROW])[1]["model"] == second != first
+    with inside(repo):
+        assert rollback()["identity"] == first
+    with Server(repo) as s:
+        assert s.predict([ROW])[1]["model"] == first
+    (repo / "data/approved" / first / "model.onnx").write_bytes(b"")
+    code, said = try_serve(repo)
+    assert code == 3 and "model.onnx" in said
+
+
+def test_one_writer_of_the_log(repo):
+    with Server(repo) as s:
+        assert s.predict([ROW])[0] == 200
+        code, said = try_serve(repo)
+    assert code == 3 and "written by another process" in said
+
+
+NAIVE = """
+import http.server, json, sys, os
+log = open(os.path.join(sys.argv[2], 'naive.jsonl'), 'a')
+class H(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        id = os.urandom(8).hex(); self.rfile.read(int(self.headers['content-length'])); log.write(json.dumps({'id': id}) + chr(10))
+        body = json.dumps({'predictions': [{'id': id}]}).encode()
+        self.send_response(200); self.send_header('content-type', 'application/json'); self.send_header('content-length', str(len(body))); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *a): pass
+http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), H).serve_forever()
+"""
+
+
+def hammer(server, seconds, n_clients=4):
+    "Ids that were acknowledged to several clients before the server was killed under them"
+    acked, stop = [], threading.Event()
+
+    def client():
+        while not stop.is_set():
+            try:
+                acked.extend(p["id"] for p in server.predict([ROW])[1]["predictions"])
+            except (OSError, ValueError):
+                return
+
+    threads = [threading.Thread(target=client) for _ in range(n_clients)]
+    for t in threads:
+        t.start()
+    time.sleep(seconds)
+    server.kill()
+    stop.set()
+    for t in threads:
+        t.join()
+    return acked
+
+
+def test_no_acknowledged_prediction_is_lost(repo):
+    acked = []
+    for k in range(4):  # each start heals what the kill before it left
+        server = Server(repo).__enter__()
+        acked += hammer(server, 0.3 + 0.1 * k)
+    with Server(repo) as server:
+        assert server.predict([ROW])[0] == 200
+    with inside(repo):
+        logged = [r["id"] for r in read_log()]
+    assert len(acked) > 50 and len(set(logged)) == len(logged)
+    assert not set(acked) - set(logged)
+
+
+def test_the_naive_log_loses_some(tmp_path):
+    acked = hammer(Server(tmp_path, code=NAIVE).__enter__(), 0.4)
+    lines = (tmp_path / "naive.jsonl").read_text().split("\n")[:-1]
+    assert set(acked) - {json.loads(line)["id"] for line in lines}
+
+
+def limit_files():
+    "Files may grow to this size and no further, as on a full disk"
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+
+
+def test_a_full_disk_stops_the_answers(repo):
+    with Server(repo, preexec_fn=limit_files) as server:
+        got = [server.predict([ROW]) for _ in range(30)]
+        statuses = [status for status, _ in got]
+        assert statuses[0] == 200 and statuses[-1] == 503 and sorted(statuses) == statuses  # final: it never answers again
+        assert server.ask("GET", "/health/ready")[0] == 503 and server.ask("GET", "/health/live")[0] == 200
+    with Server(repo) as server:
+        assert server.predict([ROW])[0] == 200
+    with inside(repo):
+        logged = {r["id"] for r in read_log()}
+    assert {p["id"] for status, a in got if status == 200 for p in a["predictions"]} <= logged
+
+
+def test_it_starts_in_under_a_second(repo):
+    said = "; import resource; u = resource.getrusage(resource.RUSAGE_SELF); print(u.ru_utime + u.ru_stime)"
+    starts = ["from assay.serve import open_service; open_service()", "import cryptography, fastapi, numpy, onnxruntime, prometheus_client, ruamel.yaml, uvicorn"]
+    cpu = [min(float(subprocess.run([sys.executable, "-c", code + said], cwd=repo, check=True, capture_output=True, text=True).stdout) for _ in range(4)) for code in starts]
+    assert cpu[0] < max(1.0, 1.6 * cpu[1]), f"{cpu[0]:.2f} s of processor time, of which the libraries take {cpu[1]:.2f} s"  # a busy machine slows both

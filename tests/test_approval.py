@@ -1,0 +1,253 @@
+"An approval cannot be bypassed: every mutation of bundle, chain or keys ends in a refusal, and the intact one is served"
+import base64
+import json
+import shutil
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tiny import copy_repo, inside, make_keys, make_tiny
+
+from assay.approval import (
+    _sign,
+    active_waivers,
+    approval_of,
+    approve,
+    chain_head,
+    changed_since,
+    load_keys,
+    new_key,
+    read_chain,
+    reject,
+    revoke_key,
+    serving_folder,
+    signatures,
+    waive,
+)
+from assay.artifacts import check, place, read_json, write_json, write_manifest, write_metrics
+from assay.bundle import FILES, bundle_identity, load_bundle
+from assay.serve import open_service
+
+CHAIN, KEYS, BUNDLE = "approvals/approvals.jsonl", "approvals/keys.json", "data/bundle"
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    "A bundle that was approved, rejected and approved again, and the head of that chain"
+    folder = tmp_path_factory.mktemp("released") / "repo"
+    make_tiny(folder)
+    ann, bob = make_keys(folder)
+    with inside(folder):
+        approve(ann, "meets the criteria", time="2013-11-01T09:00:00Z")
+        reject(bob, "wrong alarms", time="2013-11-02T09:00:00Z")
+        approve(ann, "repaired", time="2013-11-03T09:00:00Z")
+        return folder, chain_head()
+
+
+@pytest.fixture
+def repo(released, tmp_path):
+    "A copy of it, the working directory of the test"
+    folder = copy_repo(released[0], tmp_path / "repo")
+    with inside(folder):
+        yield folder
+
+
+def key_of(repo, name="ann"):
+    return repo.parent / f"{repo.name}-{name}.pem"
+
+
+def may_be_served(anchor=None):
+    "Does the service start over the present bundle? Its application is closed at once"
+    try:
+        approval_of(bundle_identity(serving_folder()), [anchor] if anchor else [])
+        load_bundle(serving_folder())
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def lines(repo):
+    return (repo / CHAIN).read_text().splitlines(keepends=True)
+
+
+def set_lines(repo, new):
+    (repo / CHAIN).write_text("".join(new))
+
+
+def flip(path, where):
+    raw = bytearray(path.read_bytes())
+    raw[int(where * (len(raw) - 1))] ^= 1
+    path.write_bytes(raw)
+
+
+def edit_payload(repo, i, change):
+    "Change what line `i` says, and keep its signature"
+    all_lines = lines(repo)
+    envelope = json.loads(all_lines[i])
+    statement = json.loads(base64.b64decode(envelope["payload"]))
+    change(statement)
+    envelope["payload"] = base64.b64encode(json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()).decode()
+    all_lines[i] = json.dumps(envelope, sort_keys=True, separators=(",", ":")) + "\n"
+    set_lines(repo, all_lines)
+
+
+def edit_keys(repo, change):
+    keys = json.loads((repo / KEYS).read_text())
+    change(keys)
+    (repo / KEYS).write_text(json.dumps(keys))
+
+
+def forge(repo, keep=None, **predicate):
+    "Add a line that approves the bundle, signed by a stranger; `keep` names the key id that it claims"
+    stranger = Ed25519PrivateKey.generate()
+    last = read_chain()[-1]
+    claimed = keep or "0" * 16
+    p = {k: v for k, v in last.items() if k not in ("subjects", "hash")} | dict(seq=len(read_chain()), prev=chain_head(), keyid=claimed) | predicate
+    set_lines(repo, [*lines(repo), _sign(stranger, claimed, last["subjects"], p) + "\n"])
+
+
+def other_model(repo):
+    "Another model in the place of the approved one, its manifest made to fit"
+    other = repo.parent / "other"
+    make_tiny(other, seed=3)
+    shutil.rmtree(repo / BUNDLE)
+    shutil.copytree(other / BUNDLE, repo / BUNDLE)
+
+
+def relink(repo, name):
+    (repo / BUNDLE / name).rename(repo.parent / name)
+    (repo / BUNDLE / name).symlink_to(repo.parent / name)
+
+
+def rejected(repo):
+    reject(key_of(repo, "bob"), "wrong alarms again")
+
+
+def revoked(repo):
+    revoke_key(read_chain()[-1]["keyid"])
+
+
+def expired(repo):
+    approve(key_of(repo), "for a week", expires="2013-11-10")
+
+
+def remanifest(repo):
+    (repo / BUNDLE / "provenance.json").write_text(json.dumps(json.loads((repo / BUNDLE / "provenance.json").read_text()) | dict(threshold=0.01)))
+    (repo / BUNDLE / "manifest.json").unlink()
+    write_manifest(repo / BUNDLE)
+
+
+MUTATIONS = {
+    **{f"one bit of {name} at {at}": lambda r, name=name, at=at: flip(r / BUNDLE / name, at) for name in (*FILES, "manifest.json") for at in (0.1, 0.5, 0.9)},
+    **{f"{name} removed": lambda r, name=name: (r / BUNDLE / name).unlink() for name in (*FILES, "manifest.json")},
+    **{f"{name} emptied": lambda r, name=name: (r / BUNDLE / name).write_bytes(b"") for name in FILES},
+    **{f"{name} a link": lambda r, name=name: relink(r, name) for name in ("model.onnx", "manifest.json")},
+    **{f"one bit of line {i} of the chain at {at}": lambda r, i=i, at=at: set_lines(r, [*lines(r)[:i], lines(r)[i][: int(at * 900)] + chr(ord(lines(r)[i][int(at * 900)]) ^ 1) + lines(r)[i][int(at * 900) + 1 :], *lines(r)[i + 1 :]]) for i in range(3) for at in (0.05, 0.5, 0.95)},
+    **{f"line {i} removed": lambda r, i=i: set_lines(r, lines(r)[:i] + lines(r)[i + 1 :]) for i in range(2)},
+    "an extra file": lambda r: (r / BUNDLE / "extra").write_text(""),
+    "an extra folder": lambda r: (r / BUNDLE / ".git").mkdir(),
+    "a file in other case": lambda r: (r / BUNDLE / "MODEL.ONNX").write_bytes((r / BUNDLE / "model.onnx").read_bytes()),
+    "two files swapped": lambda r: [(r / BUNDLE / a).rename(r / BUNDLE / b) for a, b in (("golden.json", "x"), ("schema.json", "golden.json"), ("x", "schema.json"))],
+    "another model": other_model,
+    "another threshold, the manifest made again": remanifest,
+    "no chain": lambda r: (r / CHAIN).unlink(),
+    "an empty chain": lambda r: set_lines(r, []),
+    "no keys": lambda r: (r / KEYS).unlink(),
+    "the last line repeated": lambda r: set_lines(r, [*lines(r), lines(r)[-1]]),
+    "an old line replayed": lambda r: set_lines(r, [*lines(r), lines(r)[0]]),
+    "lines in another order": lambda r: set_lines(r, [lines(r)[1], lines(r)[0], lines(r)[2]]),
+    "a torn last line": lambda r: set_lines(r, [*lines(r)[:-1], lines(r)[-1][:-9]]),
+    "an empty line at the end": lambda r: set_lines(r, [*lines(r), "\n"]),
+    "spaces in a line": lambda r: set_lines(r, [*lines(r)[:-1], lines(r)[-1].replace('","', '", "', 1)]),
+    "other line ends": lambda r: (r / CHAIN).write_bytes((r / CHAIN).read_bytes().replace(b"\n", b"\r\n")),
+    "a rejection made an approval": lambda r: edit_payload(r, 1, lambda s: s["predicate"].update(decision="approve")),
+    "an approval of another bundle": lambda r: edit_payload(r, 2, lambda s: s["predicate"].update(bundle="a" * 64)),
+    "an expiry taken out": lambda r: edit_payload(r, 2, lambda s: s["predicate"].update(expires="2999-01-01")),
+    "a report swapped in the subjects": lambda r: edit_payload(r, 2, lambda s: s["subject"][-1]["digest"].update(sha256="b" * 64)),
+    "an unsigned line": lambda r: set_lines(r, [*lines(r)[:-1], json.dumps(json.loads(lines(r)[-1]) | dict(signatures=[]), sort_keys=True, separators=(",", ":")) + "\n"]),
+    "a line with the same signature twice": lambda r: set_lines(r, [*lines(r)[:-1], json.dumps(json.loads(lines(r)[-1]) | dict(signatures=json.loads(lines(r)[-1])["signatures"] * 2), sort_keys=True, separators=(",", ":")) + "\n"]),
+    "a stranger's line": lambda r: forge(r),
+    "a stranger's line in another's name": lambda r: forge(r, keep=read_chain()[0]["keyid"]),
+    "a rejection, properly signed": rejected,
+    "the key revoked": revoked,
+    "an approval that has ended": expired,
+    "another public key under the same id": lambda r: edit_keys(r, lambda k: k[0].update(public=k[1]["public"])),
+    "a key twice": lambda r: edit_keys(r, lambda k: k.append(k[0])),
+    "a key with a field too many": lambda r: edit_keys(r, lambda k: k[0].update(admin=True)),
+    "revoked written as text": lambda r: edit_keys(r, lambda k: k[0].update(revoked="no")),
+}
+
+
+def test_the_intact_one_is_served(repo):
+    assert may_be_served()
+    app = open_service()
+    assert app.version == bundle_identity(place("bundle"))[:12]
+
+
+@pytest.mark.parametrize("name", list(MUTATIONS))
+def test_no_mutation_is_served(repo, name):
+    MUTATIONS[name](repo)
+    assert not may_be_served()
+
+
+def test_there_are_enough_of_them():
+    assert len(MUTATIONS) >= 50
+
+
+def test_a_cut_chain_is_found_by_its_anchor_and_only_by_it(repo, released):
+    for n in range(3):
+        set_lines(repo, (released[0] / CHAIN).read_text().splitlines(keepends=True)[:n])
+        assert len(read_chain()) == n  # the control: a shorter chain is a valid one
+        with pytest.raises(ValueError, match="lines were cut off"):
+            read_chain(anchors=[released[1]])
+    set_lines(repo, (released[0] / CHAIN).read_text().splitlines(keepends=True)[:1])
+    assert may_be_served() and not may_be_served(released[1])
+
+
+def test_a_key_that_is_not_trusted_cannot_sign(repo, tmp_path):
+    with inside(tmp_path):
+        new_key(tmp_path.parent / f"{tmp_path.name}-stranger.pem", "Eve", "product owner")
+    with pytest.raises(PermissionError, match="not among the trusted keys"):
+        approve(tmp_path.parent / f"{tmp_path.name}-stranger.pem", "trust me")
+
+
+def test_a_key_that_others_can_read_cannot_sign(repo):
+    key_of(repo).chmod(0o644)
+    with pytest.raises(ValueError, match="chmod 600"):
+        approve(key_of(repo), "meets the criteria")
+
+
+def test_a_refused_approval_leaves_everything_as_it_was(repo):
+    before = (repo / CHAIN).read_bytes()
+    write_metrics("package", "differs", {}, [check("parity", False, "rows differ")], [place("bundle")])
+    for kwargs in (dict(), dict(open_items=["P09"]), dict(role="operations"), dict(expires="soon")):
+        with pytest.raises((PermissionError, ValueError)):
+            approve(key_of(repo), "meets the criteria", **kwargs)
+    assert (repo / CHAIN).read_bytes() == before
+
+
+def test_what_was_reviewed_is_bound(repo):
+    entry = read_chain()[-1]
+    assert {"bundle", "problem.yaml", "reports/package/metrics.json"} <= set(entry["subjects"])
+    assert changed_since(entry) == [] and signatures()["F27"]["by"] == "Ann"
+    write_json(place("reports", "package", "metrics.json"), read_json(place("reports", "package", "metrics.json")) | dict(verdict="better"))
+    assert changed_since(entry) == ["reports/package/metrics.json"] and signatures() == {}
+
+
+def test_private_keys_stay_out_of_the_repository(repo):
+    for path in ("key.pem", "approvals/key.pem", "data/key.pem", "../repo/key.pem"):
+        with pytest.raises(ValueError, match="must not lie in the repository"):
+            new_key(path, "Eve", "product owner")
+    assert "PRIVATE" not in (repo / KEYS).read_text() and len(load_keys()) == 2
+
+
+def test_waivers_are_signed_bound_and_end(repo):
+    waive("P09", "a pilot in one airport", "2013-12-31", key_of(repo, "bob"))
+    assert [w["item"] for w in active_waivers("2013-12-31")] == ["P09"]
+    assert active_waivers("2014-01-01") == []
+    for item in ("parity", "Integrity", "approval"):
+        with pytest.raises(PermissionError, match="can not be waived"):
+            waive(item, "no time", "2013-12-31", key_of(repo, "bob"))
+    approve(key_of(repo), "with a waiver")
+    (repo / "approvals/waivers.jsonl").write_text("")  # every approval names the head of the waivers
+    with pytest.raises(ValueError, match="lines were cut off"):
+        active_waivers("2013-12-31")

@@ -1,0 +1,76 @@
+"The pages: safe whatever the data holds, self-contained, small, and readable in a browser"
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from nbconvert.exporters.html import HTMLExporter
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from assay.site import MAX_BYTES, forbidden, report_page
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "reports").rglob("*.html"))
+VECTORS = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg onload=alert(1)>", "<a href='javascript:alert(1)'>x</a>", "<iframe src='https://example.org'></iframe>", "<img src='https://example.org/p.png'>",
+           "<img src='file:///etc/passwd'>", "<link rel=stylesheet href='https://example.org/x.css'>", "<style>@import 'https://example.org/x.css'</style>", "<div style='background:url(https://example.org/x)'>x</div>",
+           "<object data='x.swf'></object>", "<embed src=x>", "<form action='https://example.org'><input></form>", "<base href='https://example.org/'>", "<meta http-equiv=refresh content='0;url=https://example.org'>",
+           "<video src='https://example.org/v'></video>", "<math><mi xlink:href='javascript:alert(1)'>x</mi></math>", "<a href='  java\tscript:alert(1)'>x</a>", "[x](javascript:alert(1))", "![x](https://example.org/p.png)"]
+
+
+def notebook(vector, where):
+    "A notebook with a hostile string in one place"
+    outputs = dict(stream=new_output("stream", text=vector), html=new_output("display_data", data={"text/html": f"<table><tr><td>{vector}</td></tr></table>"}), plain=new_output("execute_result", data={"text/plain": vector}, execution_count=1),
+                   markdown=new_output("display_data", data={"text/markdown": vector}), svg=new_output("display_data", data={"image/svg+xml": f"<svg xmlns='http://www.w3.org/2000/svg'><title>{vector}</title></svg>"}),
+                   error=new_output("error", ename=vector, evalue=vector, traceback=[vector]), script=new_output("display_data", data={"application/javascript": "alert(1)"}))
+    cell = new_markdown_cell(vector, id="a") if where == "prose" else new_code_cell(repr(vector), id="a", outputs=[outputs[where]] if where in outputs else [])
+    return new_notebook(cells=[cell])
+
+
+@pytest.mark.parametrize("where", ["prose", "source", "stream", "html", "plain", "markdown", "svg", "error", "script"])
+def test_nothing_in_a_report_acts(where):
+    "Each hostile string in each place gives a page without it, or no page"
+    for vector in VECTORS:
+        try:
+            page = report_page("data", notebook(vector, where), dict(verdict=vector, inputs={}), ["data"], vector)
+        except ValueError as e:
+            assert "may not run or fetch" in str(e)
+            continue
+        body = page.partition("</style>")[2]
+        assert forbidden(body) == [], (where, vector)
+        assert "default-src" in page
+
+
+def test_control_nbconvert_by_itself_lets_them_act():
+    live = [v for v in VECTORS if forbidden(HTMLExporter(template_name="basic").from_notebook_node(notebook(v, "html"))[0])]
+    assert len(live) >= 15
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_published_page_is_self_contained_and_small(page):
+    text = page.read_text(encoding="utf-8")
+    assert len(text.encode()) <= MAX_BYTES
+    assert forbidden(re.sub(r"<style>.*?</style>", "", text, flags=re.S)) == []
+    assert "Content-Security-Policy" in text
+    for link in re.findall(r'href="([^"#:]+)"', text):
+        assert (page.parent / link).exists(), link
+
+
+def test_there_are_pages():
+    assert any(p.name == "index.html" for p in PAGES) and len(PAGES) >= 12
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+def test_front_page_in_a_browser(tmp_path):
+    "A real browser shows the front page, and asks the network for nothing"
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
+    log = tmp_path / "net.json"
+    done = subprocess.run([CHROMIUM, *flags, f"--log-net-log={log}", "--dump-dom", (ROOT / "reports/index.html").as_uri()], capture_output=True, text=True, timeout=120)
+    assert "feasibility/report.html" in done.stdout, done.stderr[-2000:]
+    asked = set(re.findall(r'"url":"(https?://[^"]+)"', log.read_text(errors="replace")))
+    assert {u for u in asked if "example.org" in u or "jsdelivr" in u or "cdnjs" in u} == set()
+
+
