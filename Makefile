@@ -27,11 +27,14 @@ setup: $(READY) ## make the environment, git and DVC ready
 run: setup ## run the whole pipeline, only what changed; ends in reports/index.html
 	@$(BIN)/assay repro
 
-test: setup ## all tests: the lessons in nbs/, the house checks, and tests/
+test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones
 	@echo "lessons and house checks: nbs/"
 	@$(BIN)/nbdev_test --n_workers 2 --do_print
 	@echo "tests/"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup ## the slow tests: kills, and whole pipelines on small tables
+	@$(BIN)/python -m pytest -m slow
 
 check: setup ## the house checks alone, and the linter
 	@$(BIN)/nbdev_test --path nbs/99_conventions.ipynb --n_workers 0
@@ -56,11 +59,11 @@ export: setup ## write the package from the notebooks
 	@$(BIN)/nbdev_export
 
 readme: setup ## execute nbs/index.ipynb and write README.md
-	@$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/index.ipynb
+	@$(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace nbs/index.ipynb
 	@$(BIN)/nbdev_clean --fname nbs/index.ipynb
-	@$(BIN)/python -c "import nbformat; from pathlib import Path; from nbconvert.exporters.markdown import MarkdownExporter as M; Path('README.md').write_text(M().from_notebook_node(nbformat.read('nbs/index.ipynb', 4))[0].strip()+'\n', encoding='utf-8')"
+	@$(BIN)/python -m nbconvert --config deploy/readme_config.py --stdout nbs/index.ipynb > README.md.tmp && mv README.md.tmp README.md
 
 lock: setup ## renew requirements.lock from settings.ini
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements.lock
 
-.PHONY: help setup run test check lab serve monitor audit bench export readme lock
+.PHONY: help setup run test test-slow check lab serve monitor audit bench export readme lock

@@ -144,10 +144,11 @@ def open_session(
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(data, options, providers=['CPUExecutionProvider'])
 
-def _run(session, output, inputs):
-    "Scores of ready inputs; a score that is not finite is an error and never an answer"
+def _run(session, output, inputs, classes=False):
+    "Scores of ready inputs, or those of all classes where there are three or more; one that is not finite is an error and never an answer"
     score = np.asarray(session.run([output['output']], inputs)[0], dtype='float64')
-    score = score.reshape(len(score), -1)[:, output['column']]
+    score = score.reshape(len(score), -1)
+    if not classes or score.shape[1] < 3: score = score[:, output['column']]
     if not np.isfinite(score).all(): raise ValueError(f"the model gave {int((~np.isfinite(score)).sum())} scores that are not finite")
     return score
 
@@ -232,6 +233,12 @@ class Bundle:
         "Scores of rows given as columns"
         return _run(self.session, self.output, make_inputs(self.fields, columns))
 
+    def score_classes(self,
+        columns, # Mapping of column to values, or a data frame
+    )->np.ndarray: # Probability of each class, one column per class, where there are three or more; else as `score`
+        "What evaluation compared: all classes at once"
+        return _run(self.session, self.output, make_inputs(self.fields, columns), classes=True)
+
     def predict(self,
         rows:list, # One mapping of feature to value per row
     )->list: # `dict(score, act)` per row
@@ -261,24 +268,26 @@ def load_bundle(
 def parity(
     bundle:Bundle, # The packaged model
     X, # Columns or data frame of the features
-    scores, # Scores of the same rows by the model that was evaluated
-    tolerance:float=1e-5, # Difference up to which two scores are the same
+    scores, # Scores of the same rows by the model that was evaluated; one column per class where there are three or more
+    tolerance:float=1e-5, # Difference up to which two scores are the same; of scores beyond 1, relative to their size, as 32 bits hold seven digits
 )->dict: # n, max_abs_difference, n_different (beyond the tolerance), n_other_action (on the other side of the threshold)
     "How far the packaged model is from the one that was evaluated"
-    a, b = bundle.score(X), np.asarray(scores, dtype='float64')
+    b = np.asarray(scores, dtype='float64')
+    a = bundle.score_classes(X) if b.ndim == 2 else bundle.score(X)
     if a.shape != b.shape: raise ValueError(f"{len(b)} scores for {len(a)} rows; expected one per row")
-    gap = np.abs(a-b)
-    acts = (a >= bundle.threshold) != (b >= bundle.threshold) if bundle.threshold is not None else np.zeros(len(a), bool)
-    return dict(n=len(a), max_abs_difference=float(gap.max(initial=0)), n_different=int((gap > tolerance).sum()), n_other_action=int(acts.sum()))
+    gap, size = (np.reshape(v, (len(a), -1)).max(1, initial=0) for v in (np.abs(a-b), np.abs(b))) # of classes, the largest
+    acts = (a >= bundle.threshold) != (b >= bundle.threshold) if bundle.threshold is not None else a.argmax(1) != b.argmax(1) if b.ndim == 2 else np.zeros(len(a), bool)
+    return dict(n=len(a), max_abs_difference=float(gap.max(initial=0)), n_different=int((gap > tolerance*np.maximum(1, size)).sum()), n_other_action=int(acts.sum()))
 
 # %% ../nbs/13_bundle.ipynb #17e34e73
 def align_scores(
-    scores, # Data frame with the id (under its own name or as `id`) and `score`
+    scores, # Data frame with the id (under its own name or as `id`) and `score`, or `score_0` and so on for classes
     df, # Data frame whose rows were scored
     id:str, # Column of `df` that names a row
-)->np.ndarray: # Scores in the order of `df`
+)->np.ndarray: # Scores in the order of `df`, of classes one column each
     "The scores of the rows of a table; raises `ValueError` unless both have the same ids, each once"
-    by_id = scores.set_index(id if id in scores else 'id')['score']
+    by_id = scores.set_index(id if id in scores else 'id')
+    by_id = by_id['score'] if 'score' in by_id else by_id[sorted((c for c in by_id if re.fullmatch(r'score_\d+', c)), key=lambda c: int(c[6:]))]
     if not by_id.index.is_unique or not df[id].is_unique or set(by_id.index) != set(df[id]):
         raise ValueError(f"the scores name {len(by_id)} rows and the table {len(df)}, and they are not the same; run the evaluation again")
     return by_id.loc[df[id]].to_numpy()
@@ -426,7 +435,7 @@ def plot_parity(
     ax = ax or plt.subplots(figsize=(7, 3))[1]
     bins = np.linspace(-12, 0, 49)
     for (name, d), colour in zip(differences.items(), sns.color_palette('colorblind')):
-        ax.hist(np.log10(np.clip(d, 1e-12, 1)), bins=bins, histtype='step', color=colour, label=f'{name} ({len(d):,} rows)')
+        ax.hist(np.log10(np.clip(np.ravel(d), 1e-12, 1)), bins=bins, histtype='step', color=colour, label=f'{name} ({len(d):,} rows)')
     ax.axvline(np.log10(tolerance), color='black', linestyle=':', label='tolerance')
     ax.set(xlabel='difference of the two scores of a row, power of ten', ylabel='rows', yscale='log')
     ax.legend()

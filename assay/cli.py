@@ -45,7 +45,7 @@ def repro(context: typer.Context):
     from assay.repro import EXIT_BUSY, repro as run_all
     _pinned(enter_root())
     code = run_all(context.args)
-    if code != EXIT_BUSY: show_board(load_status())
+    if code != EXIT_BUSY: show_board(load_status({} if code == 0 and not context.args else _changed()))
     _stop(code)
 
 # %% ../nbs/95_cli.ipynb #983bcbe2
@@ -55,19 +55,21 @@ def _changed():
     try: return {k.removeprefix('dvc.yaml:'): v for k,v in json.loads(r.stdout).items()}
     except ValueError: return None
 
-def _state(stage, metrics, changed, late):
+def _state(stage, metrics, changed):
     "`fresh`, `stale`, `not run`, or `unknown` where DVC does not answer"
     if metrics is None: return 'not run'
     if changed is None: return 'unknown'
-    return 'stale' if stage in changed or late else 'fresh'
+    return 'stale' if stage in changed else 'fresh'
 
-def load_status()->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `next`: the next thing to do
+def load_status(
+    changed:dict, # Stage to what DVC says changed; `None` where it does not answer
+)->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `next`: the next thing to do
     "What is up to date, what it says, and what to do next"
     from assay.problem import gaps, load_problem
     from assay.repro import stopped
     from assay.site import headline, load_board
-    problem, changed = load_problem(), _changed()
-    rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed, False), verdict=(b['metrics'] or {}).get('verdict'),
+    problem = load_problem()
+    rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed), verdict=(b['metrics'] or {}).get('verdict'),
                  number=headline(b['metrics']['metrics'], b['headline']) if b['metrics'] else '') for b in load_board()]
     return dict(stages=rows, stopped=stopped(), next=_next(rows, stopped(), gaps(problem)))
 
@@ -95,7 +97,7 @@ def show_board(status:dict)->None: # Of `load_status`
 def status(json_: Json = False):
     "The board: each stage, fresh or stale, its verdict, its key number, and the next thing to do."
     enter_root()
-    found = load_status()
+    found = load_status(_changed())
     if json_: print(json.dumps(found, indent=1, sort_keys=True))
     else: show_board(found)
     _stop(0 if all(r['state'] == 'fresh' for r in found['stages']) else 1)

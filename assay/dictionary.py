@@ -212,7 +212,9 @@ def _vectorised(field, s):
     if field.kind in ('number', 'integer'):
         off = null | (s.abs() == math.inf)
         res |= dict(finite=(s.abs() != math.inf) | null)
-        if field.kind == 'integer': res |= dict(whole=(s % 1 == 0) | off)
+        if field.kind == 'integer':
+            res |= dict(whole=(s % 1 == 0) | off)
+            off = off | ~res['whole'] # the first broken rule speaks, as for one value
     if field.low is not None: res |= dict(low=(size >= field.low) | off)
     if field.high is not None: res |= dict(high=(size <= field.high) | off)
     return res | (dict(categories=s.isin([*field.categories, *[MISSING]*field.nullable]) | null) if field.categories else {})

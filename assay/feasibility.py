@@ -6,7 +6,8 @@
 __all__ = ['LEAK', 'FAMILIES', 'Case', 'make_case', 'measure_score', 'measure_gain', 'fit_score', 'column_skills', 'rule_scores',
            'compare_models', 'permutation_p', 'measure_signal', 'learning_curve', 'conflict_bound', 'neighbour_bound',
            'over_time', 'measure_stability', 'measure_value', 'measure_parts', 'find_blockers', 'assess', 'facts_of',
-           'worth_of', 'decide', 'summary_table', 'curve_table', 'feasibility_metrics', 'feasibility_checks']
+           'worth_of', 'decide', 'summary_table', 'curve_table', 'plot_curve', 'feasibility_metrics',
+           'feasibility_checks']
 
 # %% ../nbs/11_feasibility.ipynb #2d3b857f
 import dataclasses, math
@@ -448,6 +449,23 @@ def curve_table(
     n = np.append(c['sizes'], c['sizes'][-1]*np.array([2, 4, ahead])).astype(float)
     y = c['fit']['a'][:,None]-c['fit']['b'][:,None]*n**-c['fit']['c'][:,None]
     return pd.DataFrame(dict(rows=n, score=np.append(c['scores'].mean(1), [np.nan]*3), fitted=y[0], low=np.quantile(y[1:], .025, 0), high=np.quantile(y[1:], .975, 0)))
+
+def plot_curve(
+    curve:pd.DataFrame, # From `curve_table`
+    label:str='score', # Name of the score
+    ax=None, # Axes to draw on; new ones by default
+): # The axes
+    "Learning curve: dots are measured, the line is the fitted law; a sentence where there are too few rows for one"
+    import matplotlib.pyplot as plt
+    ax = ax or plt.subplots(figsize=(6, 3))[1]
+    if not len(curve):
+        ax.text(.5, .5, 'too few rows for a learning curve', ha='center', transform=ax.transAxes)
+        return ax
+    ax.plot(curve.rows, curve.fitted, color='C1')
+    ax.fill_between(curve.rows, curve.low, curve.high, alpha=.2, color='C1')
+    ax.plot(curve.rows, curve.score, 'o', color='C0')
+    ax.set(xscale='log', xlabel='rows', ylabel=label)
+    return ax
 
 # %% ../nbs/11_feasibility.ipynb #843b141b
 def feasibility_metrics(

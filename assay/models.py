@@ -41,7 +41,18 @@ def _recall(columns, n, prior, levels):
         res[known], parent = mean[at[known]], at
     return res
 
-# %% ../nbs/07_models.ipynb #31dc74ab
+# %% ../nbs/07_models.ipynb #de074d62
+_MANY, _BANDS = 50, 10 # A number with more values than this is kept in so many bands
+
+def _edges_of(columns):
+    "Inner edges of bands of equal frequency, for numbers with too many values to be met twice"
+    many = {i: s for i,s in columns.items() if pd.api.types.is_numeric_dtype(s) and s.nunique() > _MANY}
+    return {i: np.unique(s.quantile(np.linspace(0, 1, _BANDS+1)[1:-1]).to_numpy()) for i,s in many.items()}
+
+def _in_bands(s, edges):
+    "Number of the band of each value; -1 where it is missing"
+    return pd.Series(np.where(s.isna(), -1, np.searchsorted(edges, s.to_numpy(), 'right')), s.index)
+
 class _Record(BaseEstimator):
     "Means of the target by ever narrower groups of rows"
     def __init__(self, columns=None, smoothing=10.): self.columns, self.smoothing = columns, smoothing
@@ -52,12 +63,14 @@ class _Record(BaseEstimator):
         if fit: y = check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=None, input_name='y')
         if not hasattr(X, 'iloc'):
             X = validate_data(self, X, reset=fit)
-            columns = list(X.T)
+            columns = dict(enumerate(map(pd.Series, X.T)))
         else:
             validate_data(self, X, reset=fit, skip_check_array=True)
             names = list(X) if self.columns is None else list(self.columns)
             if lost := [n for n in names if n not in X]: raise ValueError(f"the record is kept by columns {lost}, which the table lacks; expected some of {list(X)}")
-            columns = [X[n] for n in names]
+            columns = {i: X[n] for i,n in enumerate(names)}
+        if fit: self.edges_ = _edges_of(columns)
+        columns = [_in_bands(s, self.edges_[i]) if i in self.edges_ else s for i,s in columns.items()]
         check_consistent_length(X, y)
         return columns, y, len(X)
 

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['DISTANCES', 'DECISIONS', 'RULES', 'FACTS', 'make_bins', 'to_bins', 'n_cells', 'count_bins', 'psi', 'total_variation',
            'ks', 'js', 'null_windows', 'count_reference', 'drift_table', 'estimated_score', 'observed_to_expected',
-           'realised', 'decide_window', 'decision_table', 'monitor', 'week_of', 'monitor_weeks', 'week_table',
-           'drift_matrix', 'break_rows', 'quiet_alarms', 'planted_shift', 'monitoring_metrics', 'monitoring_checks',
-           'plot_drift', 'plot_performance', 'promised_rows', 'with_labels', 'monitor_served']
+           'scores_of', 'with_model_scores', 'realised', 'decide_window', 'decision_table', 'monitor', 'week_of',
+           'monitor_weeks', 'first_week', 'week_table', 'drift_matrix', 'break_rows', 'quiet_alarms', 'planted_shift',
+           'monitoring_metrics', 'monitoring_checks', 'plot_drift', 'plot_performance', 'promised_rows', 'with_labels',
+           'monitor_served']
 
-# %% ../nbs/17_monitoring.ipynb #a9c1ab0f
-import dataclasses
+# %% ../nbs/17_monitoring.ipynb #6a2f6899
+import dataclasses, re
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 import seaborn as sns
 
@@ -164,7 +165,7 @@ def estimated_score(
 )->dict: # `value`, `low`, `high`, `n`; without a value where the metric is for other tasks
     "What the metric is expected to be, without labels"
     s, rng = np.asarray(y_score, float), np.random.default_rng(seed)
-    if 'binary' not in METRICS[metric]['tasks'] or s.ndim > 1: return dict(value=None, n=len(s))
+    if 'binary' not in METRICS[metric]['tasks'] or s.ndim > 1 or not ((s >= 0) & (s <= 1)).all(): return dict(value=None, n=len(s))
     v = np.array([metric_score(metric, (rng.random(len(s)) < s).astype(int), s) for _ in range(n_draws)])
     v = v[np.isfinite(v)]
     if not len(v): return dict(value=None, n=len(s))
@@ -184,6 +185,24 @@ def observed_to_expected(
     low, high = np.quantile(replicate([f], len(y), groups, n_boot, seed), [.025, .975])
     return dict(value=float(f(np.ones(len(y)))), low=float(low), high=float(high), n=len(y))
 
+def scores_of(
+    df:pd.DataFrame, # Rows with scores
+    name:str, # Column of the scores; of classes, the start of the names of their columns
+)->np.ndarray: # One per row, or one column per class
+    "Scores as a metric takes them"
+    classes = [c for c in df if re.fullmatch(rf'{re.escape(name)}_\d+', str(c))]
+    return df[sorted(classes, key=lambda c: int(c.rsplit('_', 1)[1]))].to_numpy(float) if classes else df[name].to_numpy(float)
+
+def with_model_scores(
+    df:pd.DataFrame, # Rows with the target
+    target:str, # Its column
+    y, # The target as numbers, from `assay.models.target_of`
+    **scores, # Name to scores, one per row or one column per class
+)->pd.DataFrame: # The rows with these columns; of classes, each has a column, and the name alone is the probability of the first
+    "Scores beside the rows that they are of, as monitoring reads them"
+    parts = {f'{k}_{i}': c for k,v in scores.items() if np.ndim(v) == 2 for i,c in enumerate(np.asarray(v, float).T)}
+    return df.assign(**{target: y}, **{k: v if np.ndim(v) == 1 else np.asarray(v, float)[:, 0] for k,v in scores.items()}, **parts)
+
 def realised(
     current:pd.DataFrame, # One window with target, scores and rule
     problem, # The agreement
@@ -195,7 +214,8 @@ def realised(
     "Performance of a window, measured with labels"
     y, days = current[problem.target].to_numpy(), current[problem.time].dt.floor('D') if problem.time else None
     kw = dict(n_boot=n_boot, seed=seed, groups=days)
-    return dict(score=interval(problem.metric, y, current[score], **kw), gain=as_gain(paired_difference(problem.metric, y, current[score], current[rule], **kw)),
+    s, r = scores_of(current, score), scores_of(current, rule)
+    return dict(score=interval(problem.metric, y, s, **kw), gain=as_gain(paired_difference(problem.metric, y, s, r, **kw)),
                 calibration=observed_to_expected(y, current[score], days, n_boot, seed) if problem.task == 'binary' else None)
 
 # %% ../nbs/17_monitoring.ipynb #e59bf6ed
@@ -255,8 +275,9 @@ def monitor(
     found = realised(current, problem, score, rule, n_boot, seed) if labelled else None
     volume, refused = _volume(reference, current, problem.time), n_quarantined/(len(current)+n_quarantined)
     facts = _window_facts(drift, found, volume, refused, problem, score, (before or {}).get('facts'))
-    expected = estimated_score(problem.metric, current[score], seed=seed)
-    mean = dict(observed=float(current[problem.target].mean()) if labelled else None, expected=float(np.mean(current[score])))
+    expected = estimated_score(problem.metric, scores_of(current, score), seed=seed)
+    y = (current[problem.target] == 0 if problem.task == 'multiclass' else current[problem.target]) if labelled else None # of classes, how often the first occurs
+    mean = dict(observed=float(y.mean()) if labelled else None, expected=float(np.mean(current[score])))
     return dict(n=len(current), drift=drift, volume=volume, quarantined=refused, estimated=expected, mean=mean, realised=found, facts=facts) | decide_window(facts)
 
 # %% ../nbs/17_monitoring.ipynb #1d329c91
@@ -284,21 +305,30 @@ def week_of(
 def monitor_weeks(
     reference:pd.DataFrame, # Rows on which performance was promised
     current:pd.DataFrame, # Rows of many weeks
-    problem, # The agreement; with a column of time
+    problem, # The agreement
     fields, # Features
-    refused=(), # Moments of the rows that validation refused
+    refused=(), # Moments of the rows that validation refused; without a column of time, anything once per row
     at_least:int=3, # Days that a week must have
     score:str='score', # Column with the model's score
     **options, # Passed to `monitor`
-)->dict: # First day of each week to the result of `monitor`, in order
+)->dict: # First day of each week to the result of `monitor`, in order; `all rows` where there is no time, or no week has enough days
     "One pass of monitoring for each week"
+    whole = lambda: {'all rows': monitor(reference, current, problem, fields, n_quarantined=len(refused), score=score, **options)}
+    if not problem.time: return whole()
     week, first = week_of(current[problem.time]), current[problem.time].min().floor('D')
     out = pd.Series(week_of(pd.Series(refused), first) if len(refused) else [], dtype=object)
     res, before, counted = {}, None, count_reference(reference, [*(f.name for f in fields), score, problem.target], problem.time)
     for name, rows in current.groupby(week, sort=True):
         if rows[problem.time].dt.floor('D').nunique() < at_least: continue
         before = res[name] = monitor(reference, rows, problem, fields, n_quarantined=int((out == name).sum()), before=before, counted=counted, score=score, **options)
-    return res
+    return res or whole()
+
+def first_week(
+    current:pd.DataFrame, # Rows
+    time:str=None, # Column with their moments
+)->pd.DataFrame: # The rows of the first seven days; all where there is no time
+    "The rows of the first week"
+    return current[current[time] < current[time].min()+pd.Timedelta(days=7)] if time else current
 
 # %% ../nbs/17_monitoring.ipynb #89820801
 def week_table(
@@ -327,10 +357,10 @@ def break_rows(
     rows = df.head(n_rows).reset_index(drop=True)
     bounded = [f for f in fields if f.kind in ('number', 'integer') and f.high is not None]
     closed = [f for f in fields if f.categories]
-    if not bounded and not closed: raise ValueError("no feature has an upper limit or a closed list of categories, so no value could be refused; declare limits in the dictionary")
-    for f,part in zip([*bounded[:3], *closed[:2]], np.array_split(rows.index, len(bounded[:3])+len(closed[:2]))):
-        rows = rows.astype({f.name: object if f in closed else float})
-        rows.loc[part, f.name] = '?' if f in closed else 10*f.high+1
+    chosen = [*bounded[:3], *closed[:2]] or list(fields)[:3] # where no limit is declared, a value of another kind is what is refused
+    for f,part in zip(chosen, np.array_split(rows.index, len(chosen))):
+        rows = rows.astype({f.name: float if f in bounded else object})
+        rows.loc[part, f.name] = 10*f.high+1 if f in bounded else '?' if f in closed or f.kind not in ('category', 'text') else 7
     return rows
 
 def quiet_alarms(

@@ -45,6 +45,11 @@ def _is_dvc(pid):
         return state != 'Z' and b'dvc' in Path(f'/proc/{pid}/cmdline').read_bytes()
     except (OSError, IndexError): return False
 
+def _is_free(path):
+    "Does DVC's rwlock say that nobody holds anything? That is how DVC leaves it"
+    try: return json.loads(path.read_text()) == {}
+    except (ValueError, OSError): return False
+
 def _lock_pids(path):
     "Process ids in DVC's rwlock; empty for a file that cannot be read"
     try: entries = [e for lock in json.loads(path.read_text()).values() for held in lock.values() for e in (held if isinstance(held, list) else [held])]
@@ -57,7 +62,7 @@ def clear_lock(
 )->bool: # True if a dead lock was removed
     "Remove DVC's lock where no live DVC owns it; raises `Busy` where one does"
     path, end = Path(path), time.monotonic()+seconds
-    while path.exists():
+    while path.exists() and not _is_free(path):
         if not any(map(_is_dvc, _lock_pids(path))):
             path.unlink()
             return True

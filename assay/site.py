@@ -7,8 +7,8 @@ __all__ = ['STYLE', 'POLICY', 'GOOD', 'BAD', 'PAGE', 'MAX_BYTES', 'INDEX', 'tone
            'render_template', 'make_page', 'report_page', 'show_number', 'headline', 'load_board', 'index_page',
            'build_site']
 
-# %% ../nbs/91_site.ipynb #612eda83
-import html.parser, logging, re, sys
+# %% ../nbs/91_site.ipynb #e07b5da7
+import functools, html.parser, logging, re, sys
 from pathlib import Path
 
 from .artifacts import place, read_json, read_metrics, write_text
@@ -106,18 +106,23 @@ def _mark_numbers(table):
 _TEMPLATE = """{% extends 'basic/index.html.j2' %}
 {% block input %}<details class="code"><summary>{{ 'parameters' if 'injected-parameters' in cell.metadata.get('tags', []) else 'code' }}</summary>{{ super() }}</details>{% endblock input %}"""
 
-def fragment(
-    nb, # Executed, normalised notebook
-)->str: # HTML of its cells, cleaned
-    "A notebook as HTML without scripts; code is folded"
+@functools.cache
+def _exporter():
+    "nbconvert's exporter; making one compiles its templates, so all pages share it"
     sys.modules.setdefault('rfc3987_syntax', None)
     from nbconvert.exporters.html import HTMLExporter
     logging.getLogger('traitlets').setLevel(logging.ERROR)
     exporter = HTMLExporter(raw_template=_TEMPLATE, sanitize_html=True, embed_images=False, exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True)
     exporter.register_filter('clean_html', clean)
+    return exporter
+
+def fragment(
+    nb, # Executed, normalised notebook
+)->str: # HTML of its cells, cleaned
+    "A notebook as HTML without scripts; code is folded"
     shown, injected = nb.copy(), any('injected-parameters' in c.metadata.get('tags', []) for c in nb.cells)
     shown.cells = [c for c in nb.cells if c.source.strip() and not (injected and 'parameters' in c.metadata.get('tags', []))]
-    return exporter.from_notebook_node(shown, resources=dict(metadata=dict(name='report', path='.')))[0]
+    return _exporter().from_notebook_node(shown, resources=dict(metadata=dict(name='report', path='.')))[0]
 
 # %% ../nbs/91_site.ipynb #9b49c44f
 PAGE = """<!DOCTYPE html>

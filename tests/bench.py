@@ -1,8 +1,9 @@
 """Measure speed, memory and overhead: `make bench`.
 
 Ratios are taken within one run of this script, so that the speed of the machine cancels out.
-What is printed also goes to `.assay/bench.json`.
+What is printed also goes to `tests/bench.json`, from which the README takes its figures.
 """
+import importlib.util
 import json
 import os
 import resource
@@ -98,6 +99,53 @@ def serving(root):
     return {"import of the service and load of the bundle, seconds (median of 5)": sorted(seconds)[2]}
 
 
+EXPLORE = """
+import json, resource, sys, time
+import pandas as pd
+from assay.explore import associations, base_rates, drift_over_time, feature_associations, label_noise, missing_patterns
+from assay.leakage import leakage_scan
+from assay.summary import profile, summarise_parquet
+start = time.perf_counter()
+df = pd.read_parquet(sys.argv[1])
+summary = summarise_parquet(sys.argv[1])
+table = profile(summary)
+df = df[df.arr_delay.notna()].assign(late=lambda d: (d.arr_delay > 15).astype(int), time_hour=lambda d: pd.to_datetime(d.time_hour))
+columns = [c for c in df if c not in ('late', 'time_hour')]
+found = [associations(df, 'late', columns, time='time_hour'), feature_associations(summary['sample'], columns), missing_patterns(df, columns), label_noise(df, columns, df.late.to_numpy()),
+         base_rates(df.late.to_numpy(), df.time_hour), drift_over_time(df, columns, 'time_hour'), leakage_scan(df.iloc[::17].reset_index(drop=True), 'late', time='time_hour')]
+print(json.dumps(dict(seconds=time.perf_counter()-start, peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)))
+"""
+
+PROFILE = """
+import json, resource, sys, time
+import pandas as pd
+from ydata_profiling import ProfileReport
+start = time.perf_counter()
+page = ProfileReport(pd.read_parquet(sys.argv[1]), minimal=False, progress_bar=False).to_html()
+print(json.dumps(dict(seconds=time.perf_counter()-start, peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)))
+"""
+
+
+def exploration(root):
+    "The numbers of the exploration on the raw flights, against the report of `ydata-profiling` where that is installed"
+    def measured(code):
+        done = subprocess.run([sys.executable, "-c", code, "data/raw/flights.parquet"], cwd=root, env=stage_env(root) | dict(MPLBACKEND="agg"), capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(done.stderr)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    if not (root / "data/raw/flights.parquet").is_file():
+        say("exploration: skipped, there is no data/raw/flights.parquet")
+        return {}
+    own = measured(EXPLORE)
+    found = {"exploration of the raw flights, seconds": own["seconds"], "exploration of the raw flights, peak MiB": own["peak_mib"]}
+    if importlib.util.find_spec("ydata_profiling") is None:
+        say("exploration: not compared, `ydata-profiling` is not installed")
+        return found
+    peer = measured(PROFILE)
+    return found | {"ydata-profiling of the same table, seconds": peer["seconds"], "ydata-profiling of the same table, peak MiB": peer["peak_mib"], "exploration ratio, wall": own["seconds"] / peer["seconds"]}
+
+
 def main():
     root = find_root()
     os.chdir(root)
@@ -105,11 +153,12 @@ def main():
     try:
         found = pipeline(root, folder)
         found |= serving(folder / "whole")
+        found |= exploration(folder / "whole")
     finally:
         shutil.rmtree(folder)
     for name, value in found.items():
         say(f"{value:10.3f}  {name}")
-    write_text(".assay/bench.json", to_json(found))
+    write_text("tests/bench.json", to_json(found))
 
 
 if __name__ == "__main__":

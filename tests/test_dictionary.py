@@ -22,7 +22,7 @@ DICTIONARY = Dictionary((
     Field("holiday", "boolean"), Field("late", "integer", "target", low=0.0, high=1.0, known_at_decision=False)))
 COLUMNS, N_CASES = DICTIONARY.names(), 100
 COUNTED = settings(max_examples=N_CASES, derandomize=True, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-CHECKED = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+CHECKED = settings(derandomize=True, phases=[Phase.generate], database=None, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def table(seed, n, prefix="F"):
@@ -49,7 +49,7 @@ def cells(columns, change):
         values = df[column].astype(object).tolist()
         for i in at:
             values[i] = change(draw, values[i])
-        return df.assign(**{column: values}), at
+        return df.assign(**{column: pd.Series(values, dtype=object)}), at
     return spoil
 
 
@@ -120,7 +120,7 @@ def swapped(pairs):
         left, right = df[a].astype(object).tolist(), df[b].astype(object).tolist()
         for i in at:
             left[i], right[i] = right[i], left[i]
-        return df.assign(**{a: left, b: right}), at
+        return df.assign(**{a: pd.Series(left, dtype=object), b: pd.Series(right, dtype=object)}), at
     return spoil
 
 
@@ -143,20 +143,36 @@ KINDS = {
 }
 
 
+CLEAN_TABLES = [table(seed, 4 + seed % 9) for seed in range(200)]
+
+
 @lru_cache(None)
-def cases(kind, n=N_CASES):
-    "`n` generated cases of a kind of corruption: (spoiled table, positions of spoiled rows) each"
+def cases(kind):
+    "Generated cases of a kind of corruption: (spoiled table, positions of spoiled rows) each"
     res = []
 
-    @settings(COUNTED, max_examples=n)
+    @settings(COUNTED, max_examples=N_CASES // 5)
     @given(st.data())
     def collect(data):
-        clean = table(data.draw(st.integers(0, 2**32 - 1)), data.draw(st.integers(4, 12)), f"{len(res)}-")
-        df, at = KINDS[kind](data.draw, clean)
-        res.append((df, set(at)))
+        for _ in range(5):
+            df, at = KINDS[kind](data.draw, data.draw(st.sampled_from(CLEAN_TABLES)))
+            res.append((df, set(at)))
 
     collect()
     return res
+
+
+@lru_cache(None)
+def batch(kind, n=None):
+    "The first cases below each other, and for each the positions of its rows and of the spoiled ones"
+    chosen, where, start = cases(kind)[:n], [], 0
+    for df, at in chosen:
+        where.append((set(range(start, start + len(df))), {start + i for i in at}))
+        start += len(df)
+    whole = pd.concat([df for df, _ in chosen], ignore_index=True)
+    case = np.repeat(range(len(chosen)), [len(df) for df, _ in chosen])
+    ids = [f"{c}-{v}" if isinstance(v, str) else v for c, v in zip(case, whole.flight_id)]  # an id stands in one case only
+    return whole.assign(flight_id=pd.Series(ids, dtype=object)), where
 
 
 def by_row(df):
@@ -172,9 +188,11 @@ def positions(found):
     return {i for i, *_ in found}
 
 
-def caught(kind, check, n=N_CASES):
-    "In how many of the cases exactly the spoiled rows are found"
-    return sum(check(df) == at for df, at in cases(kind, n))
+def caught(kind, find, n=None):
+    "In which share of the cases exactly the spoiled rows are found"
+    df, where = batch(kind, n)
+    found = find(df)
+    return sum(found & rows == at for rows, at in where) / len(where)
 
 
 def test_there_are_thirty_kinds_and_every_case_differs_from_the_clean_table():
@@ -186,17 +204,10 @@ def test_there_are_thirty_kinds_and_every_case_differs_from_the_clean_table():
 @pytest.mark.parametrize("kind", KINDS)
 def test_corruption_is_caught_by_both_paths(kind):
     "The rows that were spoiled, and no others: one by one as the service does, and as one table with pandera"
-    n = caught(kind, lambda df: positions(by_row(df)))
-    assert n >= 0.99 * len(cases(kind)), f"{n} of {len(cases(kind))}"
-    start, want, tables = 0, set(), []
-    for df, at in cases(kind):
-        want |= {start + i for i in at}
-        start += len(df)
-        tables.append(df)
-    batch = pd.concat(tables, ignore_index=True)
-    found = by_table(batch)
-    assert len(positions(found) & want) >= 0.99 * len(want) and positions(found) <= want
-    assert found == by_row(batch)  # and they name the same rules
+    row, as_table = by_row(batch(kind)[0]), by_table(batch(kind)[0])
+    assert row == as_table  # they name the same rules
+    share = caught(kind, lambda df: positions(row))
+    assert share >= 0.99, f"{share:.0%} of {len(cases(kind))} cases"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -219,7 +230,7 @@ def test_corrupt_columns_are_refused_before_any_row(kind):
     @COUNTED
     @given(st.data())
     def refused(data):
-        df = STRUCTURE[kind](data.draw, table(data.draw(st.integers(0, 2**32 - 1)), 5))
+        df = STRUCTURE[kind](data.draw, data.draw(st.sampled_from(CLEAN_TABLES)))
         try:
             validate(df, DICTIONARY)
         except ValueError as e:
@@ -246,7 +257,7 @@ def naive(df):
 
 
 def test_control_a_naive_validator_misses_many_kinds():
-    missed = [k for k in KINDS if caught(k, naive, 20) < 0.99 * 20]
+    missed = [k for k in KINDS if caught(k, naive, 20) < 0.99]
     assert {"NaN", "text in a number", "boolean in a number", "duplicate key", "fraction in a whole number", "wrong decade", "moment in another format"} <= set(missed)
     assert len(missed) >= 20, missed
 
@@ -255,7 +266,7 @@ def test_control_a_naive_validator_misses_many_kinds():
 def test_control_each_rule_is_needed(rule, monkeypatch):
     "A copy of the validator without one rule lets a kind through"
     monkeypatch.setattr(assay.dictionary, "broken_rule", lambda field, v: None if (r := broken_rule(field, v)) == rule else r)
-    assert [k for k in KINDS if caught(k, lambda df: positions(by_row(df)), 20) < 0.99 * 20]
+    assert [k for k in KINDS if caught(k, lambda df: positions(by_row(df)), 20) < 0.99]
 
 
 def test_control_uniqueness_is_needed(monkeypatch):
@@ -285,7 +296,7 @@ def test_nothing_clean_is_set_aside(rows):
     df = pd.DataFrame(rows)
     accepted, quarantine = validate(df, DICTIONARY)
     assert len(quarantine) == 0 and validate_rows(rows, DICTIONARY) == []
-    pd.testing.assert_frame_equal(accepted, df)
+    pd.testing.assert_frame_equal(accepted, df[COLUMNS])
 
 
 @pytest.mark.parametrize("dtype", [dict(city="category", carrier="category"), dict(hour="Int64", late="Int8", wind="Float64"), dict(city="string", dest="string", flight_id="string"), dict(holiday="boolean"), dict(scheduled="datetime64[s]"),
@@ -320,7 +331,7 @@ def dirty(draw):
     return df.assign(dest=[f"row {i}" for i in range(n)])  # a name of the row that no rule looks at
 
 
-@settings(CHECKED, max_examples=80)
+@settings(CHECKED, max_examples=25)
 @given(dirty(), st.randoms(use_true_random=False))
 def test_accepted_and_quarantined_are_the_input_in_any_order(df, random):
     accepted, quarantine = validate(df, DICTIONARY)
@@ -387,19 +398,29 @@ def counted(change, n):
     return found.sum()
 
 
-N_TABLES = 20
+N_TABLES = 8
 
 
 def test_clean_tables_are_not_seen():
-    assert counted(lambda d, s: d, 40).max() <= 0
+    assert counted(lambda d, s: d, 20).max() <= 0
+
+
+def assert_seen(kind, n):
+    change, by = UNSEEN[kind]
+    found = counted(change, n)
+    assert found.schema == 0  # else it belongs above
+    if by:
+        assert found[by] >= 0.99 * n
+    else:
+        assert found.max() <= 0.01 * n  # a limit of the checks, said in so many words: if this fails, something sees it now
 
 
 @pytest.mark.parametrize("kind", UNSEEN)
 def test_what_a_schema_cannot_see_is_seen_by_the_next_check_or_known_to_be_unseen(kind):
-    change, by = UNSEEN[kind]
-    found = counted(change, N_TABLES)
-    assert found.schema == 0  # else it belongs above
-    if by:
-        assert found[by] >= 0.99 * N_TABLES
-    else:
-        assert found.max() == 0  # a limit of the checks, said in so many words: if this fails, something sees it now
+    assert_seen(kind, N_TABLES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", UNSEEN)
+def test_what_a_schema_cannot_see_of_a_hundred_tables(kind):
+    assert_seen(kind, 100)

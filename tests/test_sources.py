@@ -215,7 +215,7 @@ def as_owner():
     "What comes before a command of the server, which refuses to run as root; None where no other user is there"
     if os.getuid():
         return []
-    known = subprocess.run(["id", "postgres"], capture_output=True).returncode == 0
+    known = subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode == 0
     return ["runuser", "-u", "postgres", "--"] if known and shutil.which("runuser") else None
 
 

@@ -1,0 +1,195 @@
+"Splits: rows stay where they are, nothing crosses, proportions and time order hold"
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from assay.explore import label_noise
+from assay.sources import make_flights
+from assay.splits import (
+    base_rate,
+    check_splits,
+    compare_splits,
+    hash_share,
+    make_splits,
+    split_by_hash,
+    split_by_time,
+    split_stratified,
+    split_table,
+    time_cuts,
+)
+
+SHARES = dict(train=0.6, valid=0.2, test=0.2)
+CUTS = dict(train="2013-09-01", valid="2013-10-01", test=None)
+QUICK = settings(max_examples=40, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+PINNED = [0.504635546232, 0.477464221492, 0.985373241875, 0.094082586653, 0.094082586653]
+FLIGHTS = make_flights(3000).assign(day=lambda d: d.scheduled.dt.strftime("%Y-%m-%d"))
+
+
+def where(splits, key="flight_id"):
+    "Split of each key"
+    return {k: name for name, df in splits.items() for k in df[key]}
+
+
+def shuffled(df, seed=0):
+    "What is usually written: a shuffle with a fixed seed, then two cuts"
+    at = np.random.default_rng(seed).permutation(len(df))
+    ends = (np.cumsum(list(SHARES.values()))[:-1] * len(df)).astype(int)
+    return {name: df.iloc[part] for name, part in zip(SHARES, np.split(at, ends))}
+
+
+# Rows stay
+
+
+@QUICK
+@given(st.integers(300, 1500), st.integers(1, 1500), st.integers(0, 5), st.randoms(use_true_random=False))
+def test_rows_keep_their_split_when_rows_are_added_removed_or_reordered(n, more, seed, random):
+    before = where(split_by_hash(FLIGHTS[:n], "flight_id", SHARES, seed))
+    grown = FLIGHTS[: n + more].sample(frac=1, random_state=random.randrange(2**32))
+    after = where(split_by_hash(grown, "flight_id", SHARES, seed))
+    assert len(after) == len(grown) and {k: after[k] for k in before} == before
+
+
+def test_control_a_shuffle_with_a_fixed_seed_moves_rows():
+    before, after = where(shuffled(FLIGHTS[:2000])), where(shuffled(FLIGHTS[:2001]))
+    assert sum(before[k] != after[k] for k in before) > 100
+
+
+def test_a_key_decides_alone_and_for_good():
+    "Written down, so that a change of the hash is seen: it would move every row of every user"
+    assert hash_share(["F000000", "F000001", "Zürich", 7, "7"]).round(12).tolist() == PINNED
+    assert (hash_share(FLIGHTS.flight_id, 0) != hash_share(FLIGHTS.flight_id, 1)).all()
+    assert abs(np.corrcoef(hash_share(FLIGHTS.flight_id, 0), hash_share(FLIGHTS.flight_id, 1))[0, 1]) < 0.06
+
+
+def test_the_shares_are_those_asked_for():
+    u = np.sort(hash_share([f"key {i}" for i in range(20_000)]))
+    assert np.abs(u - np.arange(20_000) / 20_000).max() < 1.63 / 20_000**0.5  # Kolmogorov-Smirnov, 1 %
+    sizes = [len(d) / 3000 for d in split_by_hash(FLIGHTS, "flight_id", SHARES).values()]
+    np.testing.assert_allclose(sizes, list(SHARES.values()), atol=0.03)
+
+
+# Nothing crosses
+
+
+@QUICK
+@given(st.sampled_from(["day", "carrier", "dest", "origin"]), st.integers(0, 200))
+def test_no_group_and_no_key_crosses(group, seed):
+    try:
+        splits = make_splits(FLIGHTS, "flight_id", shares=SHARES, group=group, seed=seed)
+    except ValueError as e:
+        assert "hold no rows" in str(e) and group != "day"  # three airports do not always fill three splits
+        return
+    assert check_splits(splits, "flight_id", group=group) == [] and sum(map(len, splits.values())) == len(FLIGHTS)
+    assert len({(g, s) for s, d in splits.items() for g in d[group].unique()}) == FLIGHTS[group].nunique()
+
+
+def test_missing_groups_stay_together():
+    df = FLIGHTS.assign(day=FLIGHTS.day.where(FLIGHTS.index % 10 > 0))
+    assert sum(d.day.isna().any() for d in split_by_hash(df, "day", SHARES).values()) == 1
+
+
+def test_control_by_row_every_day_crosses_and_is_reported():
+    splits = split_by_hash(FLIGHTS, "flight_id", SHARES)
+    offences = check_splits(splits, "flight_id", "scheduled", "day")
+    assert len([o for o in offences if "'day'" in o]) == 3 and len([o for o in offences if "ends at" in o]) == 3
+
+
+@pytest.mark.parametrize("offence, says", [(lambda s: s | dict(test=pd.concat([s["test"], s["train"][:2]])), "train and test share 2 values of 'flight_id'"), (lambda s: s | dict(valid=pd.concat([s["valid"], s["valid"][:1]])), "valid: 1 rows repeat"),
+                                           (lambda s: s | dict(valid=s["valid"].assign(scheduled=s["train"].scheduled.max())), "train ends at")])
+def test_each_offence_is_named(offence, says):
+    clean = split_by_time(FLIGHTS, "scheduled", CUTS)
+    assert check_splits(clean, "flight_id", "scheduled") == []
+    assert [o for o in check_splits(offence(clean), "flight_id", "scheduled") if says in o]
+
+
+def twins(splits, columns):
+    "Rows of the other splits whose values stand in train too"
+    train = pd.util.hash_pandas_object(splits["train"][columns], index=False)
+    return sum(int(pd.util.hash_pandas_object(d[columns], index=False).isin(train).sum()) for n, d in splits.items() if n != "train")
+
+
+def test_rows_that_repeat_under_another_id_stay_together_when_their_values_are_the_group():
+    values = ["origin", "carrier", "dest", "hour", "distance", "wind_speed", "recent_delay"]
+    df = pd.concat([FLIGHTS, FLIGHTS[:400].assign(flight_id=lambda d: d.flight_id + "b")], ignore_index=True)
+    df = df.assign(rounded=pd.util.hash_pandas_object(df[values].round(0), index=False))
+    noisy = df.assign(recent_delay=df.recent_delay + np.where(df.flight_id.str.endswith("b"), 0.001, 0))  # nearly the same
+    assert label_noise(df, values, df.late)["repeated"] >= 800  # they are seen
+    by_id, by_values = split_by_hash(df, "flight_id", SHARES), split_by_hash(df, "rounded", SHARES)
+    assert twins(by_id, values) > 100 and twins(by_values, values) == 0  # by id they cross: the control
+    near = split_by_hash(noisy, "rounded", SHARES)
+    assert twins({n: d.round(dict(recent_delay=1)) for n, d in near.items()}, values) == 0
+
+
+# Proportions
+
+
+@QUICK
+@given(st.integers(0, 500), st.sampled_from(["late", "origin", "carrier", "rare"]))
+def test_every_split_has_the_proportions_of_the_table_whatever_the_order(seed, column):
+    df = FLIGHTS.assign(rare=(FLIGHTS.index % 100 == 0).astype(int))
+    splits = split_stratified(df, column, "flight_id", SHARES, seed)
+    for name, part in splits.items():
+        got, want = part[column].value_counts(), df[column].value_counts() * SHARES[name]
+        assert (got.reindex(want.index, fill_value=0) - want).abs().max() <= 1
+    again = split_stratified(df.sample(frac=1, random_state=seed), column, "flight_id", SHARES, seed)
+    assert where(again) == where(splits)
+
+
+def test_control_at_random_a_rare_class_is_spread_unevenly():
+    rare = FLIGHTS.assign(rare=(FLIGHTS.index % 100 == 0).astype(int))
+    off = [abs(split_by_hash(rare, "flight_id", SHARES, s)["test"].rare.sum() - 6) for s in range(30)]
+    assert max(off) >= 3
+
+
+# Time
+
+
+@QUICK
+@given(st.lists(st.datetimes(pd.Timestamp("2013-01-02"), pd.Timestamp("2013-12-30")), min_size=2, max_size=4, unique=True))
+def test_each_split_ends_before_the_next_begins_and_no_row_is_lost(moments):
+    cuts = dict(zip("abcd", sorted(moments))) | dict(z=None)
+    try:
+        splits = split_by_time(FLIGHTS.sample(frac=1, random_state=0), "scheduled", cuts)
+    except ValueError as e:
+        assert "hold no rows" in str(e)
+        return
+    assert check_splits(splits, "flight_id", "scheduled") == [] and sum(map(len, splits.values())) == len(FLIGHTS)
+    for name, end in cuts.items():
+        assert end is None or splits[name].scheduled.max() < pd.Timestamp(end)
+
+
+def test_a_row_at_the_cut_belongs_to_what_follows():
+    df = FLIGHTS.assign(scheduled=pd.Timestamp("2013-09-01"))
+    df.loc[0, "scheduled"] = pd.Timestamp("2013-08-31 23:59:59.999999")
+    assert [len(d) for d in split_by_time(df, "scheduled", dict(train="2013-09-01", test=None)).values()] == [1, 2999]
+
+
+def test_cuts_from_shares_give_the_shares():
+    splits = make_splits(FLIGHTS, "flight_id", "scheduled", time_cuts(FLIGHTS, "scheduled", SHARES))
+    np.testing.assert_allclose([len(d) / 3000 for d in splits.values()], list(SHARES.values()), atol=0.01)
+
+
+# How far apart, and the label
+
+
+def test_a_planted_shift_is_ranked_first_and_none_is_seen_where_there_is_none():
+    for seed in range(20):
+        splits = split_by_hash(make_flights(3000, seed=seed), "flight_id", SHARES)
+        numbers, categories = ["wind_speed", "recent_delay", "late"], ["origin", "carrier"]
+        clean = compare_splits(splits, numbers, categories)
+        assert clean.effect.abs().max() < 0.2
+        moved = compare_splits(splits | dict(test=splits["test"].assign(late=1 - splits["test"].late)), numbers, categories)
+        assert (moved.split[0], moved.column[0]) == ("test", "late") and abs(moved.effect[0]) > 5 * moved.noise[0]
+
+
+def test_intervals_of_clustered_rates_cover_and_those_of_rows_do_not():
+    r, covered = np.random.default_rng(0), []
+    for _ in range(200):
+        day = np.repeat(np.arange(100), 20)
+        y = (r.random(2000) < np.repeat(r.beta(1, 3, 100), 20)).astype(int)
+        covered.append([b["low"] <= 0.25 <= b["high"] for b in (base_rate(y, day), base_rate(y))])
+    by_day, by_row = np.mean(covered, axis=0)
+    assert 0.9 <= by_day <= 0.99 and by_row < 0.7
+    assert split_table(split_by_time(FLIGHTS, "scheduled", CUTS), "late", "scheduled", "day").n_rows.sum() == 3000

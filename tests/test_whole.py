@@ -1,0 +1,170 @@
+"The whole way, as people go it: a table, the pipeline, a signed approval, predictions over HTTP, the log, monitoring"
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from small import assay, run
+
+from assay.dictionary import Dictionary, infer_dictionary, write_dictionary
+from assay.sources import make_flights
+
+ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.slow
+
+
+def edit_yaml(path, **changes):
+    "Replace keys of a YAML file; a mapping is merged into a section"
+    yaml = YAML()
+    content = yaml.load(path.read_text())
+    for key, value in changes.items():
+        content[key] = {**content[key], **value} if isinstance(value, dict) and isinstance(content.get(key), dict) else value
+    with path.open("w") as f:
+        yaml.dump(content, f)
+
+
+def make_project(folder):
+    "The bundled stages over one table of invented flights, with the bundled agreement"
+    folder.mkdir(parents=True)
+    shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc", "requirements.lock"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "approvals").mkdir()
+    text = (folder / "dvc.yaml").read_text().splitlines(keepends=True)
+    (folder / "dvc.yaml").write_text("".join(line for line in text if not line.strip().startswith("- assay/")))  # the package is installed, not in this repository
+    flights = make_flights(8000, seed=1)
+    flights.to_csv(folder / "flights.csv", index=False)
+    fields = infer_dictionary(flights, target="late", id="flight_id", time="scheduled").fields
+    write_dictionary(Dictionary(tuple(dataclasses.replace(f, meaning=f"{f.name} of the flight", unit=f.unit or "1", source="flights", known_at_decision=f.name != "late") for f in fields)), folder / "dictionary.yaml")
+    edit_yaml(folder / "problem.yaml", groups=["origin"], today=dict(columns=["origin", "carrier"], aggregation="mean", description="the record of airport and carrier"), minimum=0.3, margin=0.1,
+              costs=dict(false_negative=dict(value=900, low=850, high=950), false_positive=dict(value=450, low=430, high=470)), value=dict(build_cost=50000, run_cost_per_year=20000),
+              sources=[dict(name="flights", owner="nobody: invented", licence="CC0", access="public", policy="none", delay_of_labels="none")])
+    edit_yaml(folder / "params.yaml", data=dict(adapter="table", source=dict(name="flights", kind="csv", url="flights.csv", licence="CC0", access="public"), cluster="", train_until="2013-08-01T00:00:00",
+                                                valid_until="2013-09-15T00:00:00", test_until="2013-11-01T00:00:00"), feasibility=dict(n_boot=60, max_rows=3000))
+    (folder / ".gitignore").write_text("/data/*\n.assay/\n")
+    for command in (("git", "init", "-q"), (sys.executable, "-m", "dvc", "init", "-q"), ("git", "add", "-A"), ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "start")):
+        done = run(*command, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    "A project whose pipeline has run"
+    folder = make_project(tmp_path_factory.mktemp("whole") / "project")
+    done = assay("repro", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def approved(project, tmp_path_factory):
+    "The same, approved by somebody"
+    key = tmp_path_factory.mktemp("keys") / "ann.pem"
+    assert assay("key", "--out", key, "--name", "Ann", "--role", "product-owner", cwd=project).returncode == 0
+    before = assay("serve", "--port", "0", cwd=project)
+    assert before.returncode == 3 and "is not approved" in before.stderr  # not without an approval
+    done = assay("approve", "--key", key, "--role", "product-owner", "--reason", "reviewed", cwd=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def ask(url, body=None):
+    "Status and JSON of a request"
+    request = urllib.request.Request(url, data=json.dumps(body).encode() if body is not None else None, headers={"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as r:
+            return r.status, json.loads(r.read())
+    except urllib.error.HTTPError as e:
+        return e.code, json.loads(e.read())
+
+
+@pytest.fixture(scope="module")
+def service(approved):
+    "The address of a running service"
+    port = free_port()
+    p = subprocess.Popen([sys.executable, "-m", "assay.cli", "serve", "--port", str(port)], cwd=approved, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    url, end = f"http://127.0.0.1:{port}", time.monotonic() + 30
+    while True:
+        try:
+            assert ask(f"{url}/health/ready")[0] == 200
+            break
+        except (urllib.error.URLError, ConnectionError):
+            assert p.poll() is None and time.monotonic() < end, p.stderr.read()
+            time.sleep(0.1)
+    yield url
+    p.send_signal(signal.SIGTERM)
+    p.wait(20)
+
+
+def rows_of(project, n=60):
+    "Production rows as a client would send them"
+    from assay.artifacts import read_table
+    from assay.dictionary import load_dictionary
+    table = read_table(project / "data/production.parquet" if (project / "data/production.parquet").exists() else project / "data/prepared/production.parquet").head(n)
+    names = [f.name for f in load_dictionary(project / "dictionary.yaml").features]
+    return table, [{"flight_id": r["flight_id"]} | {k: (None if r[k] != r[k] else r[k]) for k in names} for r in table.astype(object).to_dict("records")]
+
+
+def test_every_stage_ran_and_it_is_ready(project):
+    found = json.loads(assay("status", "--json", cwd=project).stdout)
+    assert {r["state"] for r in found["stages"]} == {"fresh"}
+    assert {r["stage"]: r["verdict"] for r in found["stages"]}["readiness"] == "ready"
+    assert all((project / "reports" / r["stage"] / "report.html").exists() for r in found["stages"])
+
+
+def test_predictions_are_logged_and_monitored(approved, service, tmp_path):
+    table, rows = rows_of(approved)
+    status, answer = ask(f"{service}/predict", {"rows": rows})
+    assert status == 200 and len(answer["predictions"]) == len(rows)
+    assert ask(f"{service}/predict", {"rows": [rows[0] | {"typo": 1}]})[0] == 422
+    assert ask(f"{service}/predict", {"rows": [rows[0] | {"hour": "seven"}]})[0] == 422
+    batch = assay("score", approved / "data/prepared/production.parquet", cwd=approved)
+    assert batch.returncode == 0, batch.stderr
+    scores = {line.split(",")[0]: float(line.split(",")[1]) for line in batch.stdout.splitlines()[1:]}
+    assert [p["score"] for p in answer["predictions"]] == pytest.approx([scores[i] for i in table.flight_id], abs=1e-6)  # batch and service agree
+    labels = tmp_path / "labels.parquet"
+    table[["flight_id", "late"]].to_parquet(labels)
+    found = assay("monitor", "--labels", labels, "--json", cwd=approved)
+    report = json.loads(found.stdout)
+    assert report["n"] == len(rows) and report["decision"] and report["realised"]["score"]["n"] == len(rows)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "schema.json", "golden.json"])
+def test_one_changed_byte_stops_the_service(approved, name):
+    path = approved / "data/bundle" / name
+    good, stamp = path.read_bytes(), path.stat()
+    path.chmod(0o644)
+    path.write_bytes(good[:-2] + bytes([good[-2] ^ 1]) + good[-1:])
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    try:
+        done = assay("serve", "--port", free_port(), cwd=approved, timeout=30)
+        assert done.returncode == 3 and name in done.stderr, done.stderr
+        assert assay("verify", cwd=approved).returncode == 1
+    finally:
+        path.write_bytes(good)
+
+
+def test_a_rejected_bundle_is_not_served(approved, tmp_path):
+    key = tmp_path / "bob.pem"
+    copy = shutil.copytree(approved, tmp_path / "copy", symlinks=True)
+    assert assay("key", "--out", key, "--name", "Bob", "--role", "operations", cwd=copy).returncode == 0
+    assert assay("reject", "--key", key, "--role", "operations", "--reason", "found a fault", cwd=copy).returncode == 0
+    done = assay("serve", "--port", free_port(), cwd=copy, timeout=30)
+    assert done.returncode == 3 and "rejected" in done.stderr
