@@ -42,10 +42,11 @@ def run(stage: Annotated[str, typer.Argument(help='Name of a stage in dvc.yaml.'
 @app.command(context_settings=dict(allow_extra_args=True, ignore_unknown_options=True))
 def repro(context: typer.Context):
     "Recover if need be, run every stage that is not up to date, and show the board. Further arguments go to `dvc repro`."
-    from assay.repro import EXIT_BUSY, repro as run_all
+    from assay.repro import repro as run_all, stopped
+    from assay.run import EXIT_CLOSED
     _pinned(enter_root())
     code = run_all(context.args)
-    if code != EXIT_BUSY: show_board(load_status({} if code == 0 and not context.args else _changed()))
+    if code in (0, EXIT_CLOSED) or stopped(): show_board(load_status({} if code == 0 and not context.args else _changed()))
     _stop(code)
 
 # %% ../nbs/95_cli.ipynb #983bcbe2

@@ -137,7 +137,18 @@ def strongest_pairs(
         rows.append(dict(a=a, b=b, strength=v, low=max(0, v-half), high=min(1, v+half), n=len(df)))
     return pd.DataFrame(rows, columns=['a', 'b', 'strength', 'low', 'high', 'n'])
 
-# %% ../nbs/05_explore.ipynb #7484ff3b
+# %% ../nbs/05_explore.ipynb #1fbd5521
+def _is_missing(x):
+    "Which values of a column are missing, or text that says so"
+    return x.isna().to_numpy() | (x == '(missing)').fillna(False).to_numpy(dtype=bool) if kind_of(x) == 'category' else x.isna().to_numpy()
+
+def _row_codes(flags):
+    "Number of the pattern of each row of a table of booleans, and the first row of each pattern"
+    codes = np.zeros(len(flags), dtype='int64')
+    for flag in flags.T:
+        if flag.any(): codes = pd.factorize(codes*2+flag)[0] # never more codes than rows
+    return codes, np.flatnonzero(~pd.Series(codes).duplicated())
+
 def missing_patterns(
     df:pd.DataFrame, # Rows
     columns, # Columns to look at
@@ -145,10 +156,9 @@ def missing_patterns(
     top:int=8, # Patterns to list
 )->pd.DataFrame: # missing (names, joined), n, share, rate (of the label)
     "Which columns are missing together, how often, and what the label's rate is there"
-    empty = df[list(columns)].isna() | (df[list(columns)].astype(object) == '(missing)')
-    names = np.array([str(c) for c in columns])
-    codes, rows = pd.factorize(pd.Series(list(map(bytes, empty.to_numpy()))))
-    texts = [', '.join(names[np.frombuffer(r, dtype=bool)]) or '(none)' for r in rows]
+    names, empty = np.array([str(c) for c in columns]), np.array([_is_missing(df[c]) for c in columns]).reshape(len(columns), len(df)).T
+    codes, first = _row_codes(empty)
+    texts = [', '.join(names[empty[i]]) or '(none)' for i in first]
     out = pd.DataFrame(dict(missing=pd.Categorical.from_codes(codes, texts), rate=np.nan if target is None else target))
     res = out.groupby('missing', observed=True, sort=False).rate.agg(n='size', rate='mean').reset_index().astype({'missing': str})
     res.insert(2, 'share', res.n/len(df))
@@ -226,12 +236,11 @@ def drift_over_time(
 )->pd.DataFrame: # column, period, psi, noise, n
     "Population stability index of each column in each period"
     if time is None: return pd.DataFrame(columns=['column', 'period', 'psi', 'noise', 'n'])
-    code, names = _periods(df[time], period, min_days)
-    df, rows = df[code >= 0], []
-    code = code[code >= 0]
+    (code, names), rows = _periods(df[time], period, min_days), []
     for c in columns:
         cut = bins(df[c][code == 0] if reference is None else reference[c], n_bins=10)
-        t = np.bincount(code*cut['size']+apply_bins(cut, df[c]), minlength=len(names)*cut['size']).reshape(len(names), -1).astype(float)
+        flat = (code*cut['size']+apply_bins(cut, df[c]))[code >= 0]
+        t = np.bincount(flat, minlength=len(names)*cut['size']).reshape(len(names), -1).astype(float)
         base = t[0] if reference is None else np.bincount(apply_bins(cut, reference[c]), minlength=cut['size']).astype(float)
         rows += [dict(column=c, period=p) | psi(base, t[i]) | dict(n=int(t[i].sum())) for i,p in enumerate(names)]
     return pd.DataFrame(rows)

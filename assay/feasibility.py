@@ -436,7 +436,7 @@ def summary_table(
     rows = [('is there signal?', f"p = {e['signal']['p']:.3g}", 'p ≤ 0.01', facts['signal']), ('is the minimum reached?', span(score), f"≥ {bar['minimum']:.3g}", facts['minimum']),
             ('is it better than today?', span(gain), f"> 0, by {bar['margin']:.3g}", facts['margin']), ('is there a ceiling?', e['ceiling']['conflicts']['bound'], f"≥ {bar['minimum']:.3g}", facts['ceiling']),
             ('are there enough rows?', f"{e['rows']['train']:,}", f"{short(facts['rows_needed'])} to the bar", not facts['more_rows'] and facts['rows_needed'] is not None), ('does it last?', span(e['stability']['inside']), 'no better inside than after', not facts['fades']),
-            ('is it worth it, per year?', span(e['value']), '> 0', facts['worth']), ('is a leak suspected?', ', '.join(e['leaks']) or 'none', 'none', not e['leaks']), ('does a harm block it?', ', '.join(e['harms']) or 'none', 'none', not e['harms'])]
+            ('is it worth it, per year?', span(e['value']) + (f", above 0 in {e['value']['p_positive']:.0%} of draws" if e['value'] else ''), '> 0 in at least 90 % of draws', facts['worth']), ('is a leak suspected?', ', '.join(e['leaks']) or 'none', 'none', not e['leaks']), ('does a harm block it?', ', '.join(e['harms']) or 'none', 'none', not e['harms'])]
     return pd.DataFrame([dict(question=q, found=short(f), required=r, met={True: 'yes', False: 'no'}[m] if isinstance(m, bool) else m) for q,f,r,m in rows])
 
 def curve_table(

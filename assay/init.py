@@ -47,21 +47,23 @@ RESERVED = ('y', 'score', 'rule', 'model', 'loss', 'split', 'index', 'row', 'col
 def plain_name(
     name, # Any name of a column
     number:int=0, # Position of the column, for a name of which nothing is left
+    reserved=RESERVED, # Names that get a suffix
 )->str: # Letters, digits and `_` of ASCII, starting with a letter
     "A name that is safe everywhere; a plain one stays as it is"
     text = unicodedata.normalize('NFKD', str(name).replace('ß', 'ss')).encode('ascii', 'ignore').decode()
     text = re.sub(r'\W+', '_', text).strip('_')
     if not text: return f'column_{number+1}'
     text = text if text[0].isalpha() else f'n_{text}'
-    return f'{text}_column' if text.lower() in RESERVED else text
+    return f'{text}_column' if text.lower() in reserved else text
 
 def plain_names(
     names, # Names of columns, all different
+    target=None, # The target, which may be called `y`
 )->dict: # New name to original, in order; all different, also without regard to case
     "Safe names for the columns of a table"
     res, used = {}, set()
     for i,name in enumerate(names):
-        new = base = plain_name(name, i)
+        new = base = plain_name(name, i, RESERVED[1:] if name == target else RESERVED)
         k = 2
         while new.lower() in used: new, k = f'{base}_{k}', k+1
         used.add(new.lower())
@@ -75,6 +77,10 @@ def _column(df, name, option):
     near = difflib.get_close_matches(str(name), list(map(str, df)), 3, .5)
     raise ValueError(f"{option} is {name!r}, which is no column of the table; {'did you mean '+' or '.join(map(repr, near)) if near else f'it has {list(df)[:30]}'}")
 
+def _value(v):
+    "A value of a column as Python shows it"
+    return v.item() if hasattr(v, 'item') else v
+
 def _is_whole(s): return pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s) and bool((s.dropna() % 1 == 0).all())
 
 def find_task(
@@ -84,7 +90,7 @@ def find_task(
     "What is predicted; raises `ValueError` for a target that nothing can be learnt from"
     known, n = y.dropna(), y.nunique()
     if not len(known): raise ValueError(f"target {y.name!r} is missing in all {len(y)} rows; expected a column with outcomes")
-    if n < 2: raise ValueError(f"target {y.name!r} is {known.iloc[0]!r} in every row; expected at least two different values to learn from")
+    if n < 2: raise ValueError(f"target {y.name!r} is {_value(known.iloc[0])!r} in every row; expected at least two different values to learn from")
     if pd.api.types.is_datetime64_any_dtype(y): raise ValueError(f"target {y.name!r} holds moments; expected classes or numbers, such as the days until then")
     words, few = not pd.api.types.is_numeric_dtype(y), n <= min(30, len(known)/5)
     if task is not None and task not in TASKS: raise ValueError(f"task is {task!r}; expected one of {TASKS}")
@@ -105,8 +111,8 @@ def find_positive(
     "Which of two classes the decision is about"
     counts = y.value_counts().sort_index()
     yes = [v for v in counts.index if str(v).strip().lower() in _YES]
-    if len(yes) == 1: return yes[0], f'{yes[0]!r} says yes'
-    return counts.idxmin(), f'{counts.idxmin()!r} is the rarer one, {counts.min()/counts.sum():.1%} of the rows'
+    if len(yes) == 1: return _value(yes[0]), f'{_value(yes[0])!r} says yes'
+    return _value(counts.idxmin()), f'{_value(counts.idxmin())!r} is the rarer one, {counts.min()/counts.sum():.1%} of the rows'
 
 def choose_metric(
     y:pd.Series, # Target; 0 and 1 if there are two classes
@@ -176,7 +182,7 @@ def find_time(df:pd.DataFrame, time:str=None)->tuple: # Name of the column, or N
     "The column with the moment of each row; raises `ValueError` if the chosen one does not hold it"
     if time is not None:
         s = _column(df, time, '--time')
-        if not _is_moments(s): raise ValueError(f"--time is {time!r}, which does not hold moments in ISO 8601, such as 2013-09-01T04:00:00, but {s.dropna().iloc[0] if s.notna().any() else None!r}; convert it at the source")
+        if not _is_moments(s): raise ValueError(f"--time is {time!r}, which does not hold moments in ISO 8601, such as 2013-09-01T04:00:00, but such as {_value(s.dropna().iloc[0]) if s.notna().any() else None!r}; convert it at the source")
         if n := int(s.isna().sum()): raise ValueError(f"--time is {time!r}, which is missing in {n} of {len(s)} rows, so that they belong to no split; fill it or leave these rows out")
         return time, 'chosen with --time'
     moments = [c for c in df if _is_moments(df[c])]
@@ -266,7 +272,7 @@ def _source(path, root, found, names, recode):
 
 def _recode(df, target, task, positive):
     "Pairs of a value and what it becomes: two classes become 0 and 1; true and false beside missing ones become words"
-    classes = [] if task != 'binary' else [[getattr(v, 'item', lambda: v)(), int(v == positive)] for v in sorted(df[target].dropna().unique(), key=lambda v: v == positive)]
+    classes = [] if task != 'binary' else [[_value(v), int(v == positive)] for v in sorted(df[target].dropna().unique(), key=lambda v: v == positive)]
     plain = [p[0] for p in classes] == [0, 1] and pd.api.types.is_numeric_dtype(df[target]) and not pd.api.types.is_bool_dtype(df[target])
     words = {c: [[False, 'no'], [True, 'yes']] for c in df if c != target and _is_booleans(df[c])}
     return words | ({} if plain or not classes else {target: classes})
@@ -320,7 +326,7 @@ def _check_rows(df, target, task):
     known = df[df[target].notna()]
     if known[target].notna().any() and len(known) < FEWEST: raise ValueError(f"the table has {len(known)} rows with a target; expected at least {FEWEST}, since fewer say nothing in a test set: collect more")
     counts = known[target].value_counts()
-    if task != 'regression' and counts.min() < 5: raise ValueError(f"class {counts.idxmin()!r} of target {target!r} stands in {counts.min()} rows only; expected at least 5 of each class: join rare classes, or leave these rows out")
+    if task != 'regression' and counts.min() < 5: raise ValueError(f"class {_value(counts.idxmin())!r} of target {target!r} stands in {counts.min()} rows only; expected at least 5 of each class: join rare classes, or leave these rows out")
     return known.reset_index(drop=True)
 
 def _to_new(names, wanted):
@@ -351,7 +357,7 @@ def draft(
         if name is not None: _column(found['df'], name, option)
     if len(found['df']): find_task(found['df'][target], task)
     left = {c: r for c,r in _left_out(found['df']).items() if c not in (target, id, time, *sensitive)}
-    names = plain_names([c for c in found['df'] if c not in left])
+    names = plain_names([c for c in found['df'] if c not in left], target)
     (target_, id_, time_), sensitive_ = _to_new(names, [target, id, time]), _to_new(names, sensitive)
     df = take(found['df'], dict(columns=names))
     task, why_task = find_task(df[target_], task) if len(df) else (task, '')

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from .artifacts import list_files, place, read_json, write_text
 from .engine import import_papermill, is_pinned, stage_env
-from .problem import read_yaml
-from .run import EXIT_CLOSED, EXIT_ERROR, load_stages, say
+from .problem import load_problem, read_yaml
+from .run import EXIT_CLOSED, EXIT_ERROR, load_stages, parameter_errors, say
 from .stage import die_with_parent, run_named
 
 # %% ../nbs/93_repro.ipynb #8f8c2162
@@ -192,6 +192,11 @@ class StageServer:
         self.socket.listen(4)
         self.is_loaded = False
 
+    def load(self)->None:
+        "Import what the stages share, once"
+        if not self.is_loaded: preload()
+        self.is_loaded = True
+
     def serve(self,
         process, # `subprocess.Popen` of DVC
     )->int: # Its exit code
@@ -210,7 +215,7 @@ class StageServer:
         with connection:
             if not _same_user(connection): return
             request, fds = _receive(connection)
-            if not self.is_loaded: self.is_loaded = preload() is None
+            self.load()
             wrapper, pid = os.getpid(), os.fork()
             if pid == 0: _run_forked(request, fds, wrapper)
             for fd in fds: os.close(fd)
@@ -229,6 +234,7 @@ class StageServer:
 # %% ../nbs/93_repro.ipynb #eeac5130
 def run_dvc(
     arguments, # Arguments of the `dvc` command
+    will_run:bool=False, # Is it certain that a stage will run? Then the imports start while DVC starts
 )->int: # Its exit code
     "Run DVC so that it ends with this process, and serve its stages from forks where the system allows"
     server = StageServer() if sys.platform == 'linux' and os.environ.get('ASSAY_ENGINE', 'assay') == 'assay' else None
@@ -236,7 +242,9 @@ def run_dvc(
     env = {**os.environ, 'PATH': f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"} | (dict(ASSAY_SERVER=server.address) if server else {})
     parent = os.getpid()
     process = subprocess.Popen([sys.executable, '-m', 'dvc', *arguments], env=env, preexec_fn=lambda: die_with_parent(parent))
-    try: return server.serve(process) if server else process.wait()
+    try:
+        if server and will_run: server.load()
+        return server.serve(process) if server else process.wait()
     except KeyboardInterrupt:
         process.wait()
         return 130
@@ -280,8 +288,10 @@ def repro(
             for sentence in recover(): say(f'recovered: {sentence}')
             for name in ('stopped', 'failed'): shutil.rmtree(place('local', name), ignore_errors=True)
             stages = load_stages()
+            if wrong := parameter_errors(stages, read_yaml('params.yaml')): return say('\n'.join(f'error: {w}' for w in wrong), EXIT_ERROR)
+            load_problem() # a malformed agreement stops the run before it starts
             kept = keep_metrics(stages)
-            code = run_dvc(['repro', '--keep-going', *arguments])
+            code = run_dvc(['repro', '--keep-going', *arguments], will_run=any(not Path(p).exists() for s in stages.values() for p in s.outs))
             if code == 0: return 0
             restore(kept, stages)
             _show_what_there_is()

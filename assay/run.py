@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TYPES', 'EXIT_ERROR', 'EXIT_CLOSED', 'Stage', 'load_stages', 'find_stage', 'Parameter', 'parse_parameters',
-           'declared_parameters', 'check_value', 'stage_parameters', 'GateClosed', 'closed_gates', 'StageFailed',
-           'progress', 'failure', 'run_stage', 'say', 'run_and_report']
+           'declared_parameters', 'check_value', 'stage_parameters', 'parameter_errors', 'GateClosed', 'closed_gates',
+           'StageFailed', 'progress', 'failure', 'run_stage', 'say', 'run_and_report']
 
 # %% ../nbs/90_run.ipynb #2512e23f
 import ast, dataclasses, datetime, json, keyword, re, resource, sys, time
@@ -144,6 +144,18 @@ def stage_parameters(
             given[name] = check_value(value, declared[name], where)
     if missing := sorted(set(declared)-set(given)): raise ValueError(f"{stage.notebook} declares {missing}, but params.yaml gives stage {stage.name!r} only {sorted(given)}; add them to section {stage.name!r}")
     return given
+
+# %% ../nbs/90_run.ipynb #eeb6e617
+def parameter_errors(
+    stages:dict, # Stages of `load_stages`
+    params:dict, # All of `params.yaml`
+)->list: # One sentence per error
+    "What is wrong with the parameters of any stage"
+    res = []
+    for s in (s for s in stages.values() if s.notebook):
+        try: stage_parameters(s, params, declared_parameters(s.notebook))
+        except (ValueError, TypeError, KeyError, OSError) as e: res.append(str(e.args[0]) if isinstance(e, KeyError) else str(e))
+    return list(dict.fromkeys(res))
 
 # %% ../nbs/90_run.ipynb #34404f1d
 class GateClosed(Exception):

@@ -6,9 +6,10 @@
 __all__ = ['LOADERS', 'CARDINALITIES', 'make_flights', 'detect_csv', 'parquet_facts', 'sample_parquet', 'hash_frame',
            'load_source', 'join', 'mermaid_er', 'plot_joins', 'join_report', 'snapshot', 'load_snapshot']
 
-# %% ../nbs/02_sources.ipynb #d7da74bd
-import csv, hashlib, importlib, importlib.metadata, os
+# %% ../nbs/02_sources.ipynb #647e527f
+import codecs, contextlib, csv, hashlib, importlib, importlib.metadata, lzma, os, re, zipfile, zlib
 from pathlib import Path
+from urllib.parse import unquote
 
 import fsspec, numpy as np, pandas as pd
 from charset_normalizer import from_bytes
@@ -36,6 +37,30 @@ def make_flights(
         hour=hour, distance=pd.Series(dest).map(_DESTS).astype(float).to_numpy(), wind_speed=np.where(rng.random(n_rows)<.05, np.nan, wind.round(1)),
         recent_delay=recent.round(1), late=(rng.random(n_rows) < 1/(1+np.exp(-logit))).astype(int)))
 
+# %% ../nbs/02_sources.ipynb #f924fc04
+_SECRET_KEY = re.compile(r'(.*[-_.])?(auth|key|pwd|sig)|.*(api_?key|accesskeyid|credentials?|passwd|password|passphrase|secret|signature|token)')
+
+def _has_secret(url):
+    "Does a URL hold a password behind the user, or a query key that names a secret?"
+    if '://' not in url: return False
+    user = re.search(r'://[^/?#@:]*:(?!\d+(/|$))[^@]*@', url) or re.search(r'\bhttps?://[^/?#@]+@', url)
+    return bool(user) or any(_SECRET_KEY.fullmatch(k.strip().lower()) for k in re.findall(r'[?&;#]([^=&;#?]*)=', unquote(url)))
+
+def _agreed(spec, found):
+    "The hash that was found, if it is the one that the description expects or none is expected"
+    if (expected := spec.get('sha256')) is None or str(expected).lower() == found: return found
+    raise ValueError(f"source {spec['name']!r} has sha256 {found}, expected {expected}; fetch the file again, or take over the new hash if the change is meant")
+
+# %% ../nbs/02_sources.ipynb #78867b98
+@contextlib.contextmanager
+def _undamaged(name):
+    "One error for all the ways in which a reader finds a file cut or damaged; what the operating system says about files and networks passes"
+    import pyarrow as pa
+    try: yield
+    except (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException) as e:
+        if isinstance(e, OSError) and e.errno is not None: raise
+        raise ValueError(f"source {name!r} cannot be read, it is cut, damaged or of another format: {str(e)[:120]}; fetch the file again and compare its size or hash with the original's") from None
+
 # %% ../nbs/02_sources.ipynb #5befb247
 def _hash_url(fs, path):
     "SHA-256 of a stored file, or of the names and hashes of the Parquet files in a folder"
@@ -47,22 +72,26 @@ def _hash_url(fs, path):
         while block := f.read(1<<20): h.update(block)
     return h.hexdigest()
 
-def _locate(url):
-    "File system and path of a URL or local path, both known to exist"
+def _locate(url, name='table'):
+    "File system and path of a URL or local path, both known to exist and free of secrets"
+    if _has_secret(str(url)): raise ValueError(f"source {name!r} has a password, token or key in its URL; leave it out: the file system takes it from the environment, such as FSSPEC_SFTP_PASSWORD, or fetch the file first and name the copy")
     fs, path = fsspec.core.url_to_fs(str(url))
     if not fs.exists(path): raise FileNotFoundError(f"source {str(url)!r} does not exist; expected a file, folder or URL that can be read from here")
     return fs, path
 
-# %% ../nbs/02_sources.ipynb #5030039e
+# %% ../nbs/02_sources.ipynb #1026d871
+_MARKS = {codecs.BOM_UTF32_LE: 'utf-32', codecs.BOM_UTF32_BE: 'utf-32', codecs.BOM_UTF16_LE: 'utf-16', codecs.BOM_UTF16_BE: 'utf-16'} # The longer first: one begins like the other
+
 def detect_csv(
     sample:bytes, # Start of the decompressed file, some kilobytes
     encoding:str=None, # Known encoding; detected by default
 )->dict: # `encoding`, `delimiter` and `header` (list of column names)
     "Encoding and delimiter of a CSV file, from its start"
     if not sample.strip(): raise ValueError("the CSV source is empty; expected a line of column names")
-    sample = sample[:sample.rfind(b'\n')+1] or sample # a last character may be cut
-    if encoding is None: encoding = _detect_encoding(sample)
-    text = sample.decode(encoding)
+    if encoding is None: encoding = _detect_encoding(sample[:sample.rfind(b'\n')+1] or sample)
+    text = codecs.getincrementaldecoder(encoding)().decode(sample) # a last character may be cut
+    text = text[:text.rfind('\n')+1] or text
+    if not text.strip(): raise ValueError("the CSV source is empty; expected a line of column names")
     try: delimiter = csv.Sniffer().sniff('\n'.join(text.splitlines()[:20]), ',;\t|').delimiter
     except csv.Error: delimiter = ',' # a single column has no delimiter
     header = next(csv.reader(text.splitlines()[:1], delimiter=delimiter))
@@ -71,6 +100,8 @@ def detect_csv(
 
 def _detect_encoding(sample):
     "Name of the encoding of some bytes"
+    if mark := next((e for b,e in _MARKS.items() if sample.startswith(b)), None): return mark
+    if b'\0' in sample: raise ValueError("the CSV source holds zero bytes, as UTF-16 does, and no mark at its start; name it as 'encoding', such as 'utf-16-le'")
     try: return ('utf-8-sig' if sample.startswith(b'\xef\xbb\xbf') else 'utf-8') if sample.decode('utf-8') else 'utf-8'
     except UnicodeDecodeError: found = list(from_bytes(sample))
     if not found: raise ValueError("the encoding of the CSV source cannot be detected; name it as 'encoding', such as 'cp1252'")
@@ -79,23 +110,23 @@ def _detect_encoding(sample):
 
 # %% ../nbs/02_sources.ipynb #50be3f2f
 def _load_csv(spec):
-    fs, path = _locate(spec['url'])
+    fs, path = _locate(spec['url'], spec['name'])
+    stored = _agreed(spec, _hash_url(fs, path))
     def opened(): return fsspec.open(str(spec['url']), 'rb', compression='infer')
-    with opened() as f: found = detect_csv(f.read(1<<18), spec.get('encoding'))
+    with _undamaged(spec['name']), opened() as f: found = detect_csv(f.read(1<<18), spec.get('encoding'))
     try:
-        with opened() as f: df = pd.read_csv(f, encoding=found['encoding'], sep=found['delimiter'], low_memory=False)
+        with _undamaged(spec['name']), opened() as f: df = pd.read_csv(f, encoding=found['encoding'], sep=found['delimiter'], low_memory=False)
     except UnicodeDecodeError as e: raise ValueError(f"source {spec['name']!r} was taken for {found['encoding']} and is not ({e.reason} at byte {e.start}); name its 'encoding'") from None
-    return df, dict(sha256=_hash_url(fs, path), encoding=found['encoding'], delimiter=found['delimiter'])
+    return df, dict(sha256=stored, encoding=found['encoding'], delimiter=found['delimiter'])
 
-# %% ../nbs/02_sources.ipynb #3b15d5de
-def _parquet_files(url):
+# %% ../nbs/02_sources.ipynb #8f0802ae
+def _parquet_files(url, name=None):
     "The opened Parquet files of a file or folder; nothing of them is kept in memory"
-    import pyarrow as pa, pyarrow.parquet as pq
-    fs, path = _locate(url)
+    import pyarrow.parquet as pq
+    fs, path = _locate(url, name or 'table')
     paths = sorted(fs.glob(f'{path}/**/*.parquet')) if fs.isdir(path) else [path]
     if not paths: raise ValueError(f"folder {str(url)!r} holds no file that ends in .parquet")
-    try: files = [pq.ParquetFile(fs.open(p, 'rb'), pre_buffer=False, buffer_size=1<<20, page_checksum_verification=True) for p in paths]
-    except (pa.ArrowInvalid, EOFError) as e: raise ValueError(f"source {str(url)!r} is not Parquet: {str(e)[:120]}") from None
+    with _undamaged(name or str(url)): files = [pq.ParquetFile(fs.open(p, 'rb'), pre_buffer=False, buffer_size=1<<20, page_checksum_verification=True) for p in paths]
     names = files[0].schema_arrow.names
     if twice := sorted({c for c in names if names.count(c) > 1}): raise ValueError(f"columns {twice} stand twice in {str(url)!r}; expected different names")
     return files
@@ -116,31 +147,32 @@ def sample_parquet(
     url, # File or folder
     n_rows:int=20_000, # About how many rows to keep
     n_groups:int=16, # Row groups to read, spread over all
+    name:str=None, # What errors call it; the URL by default
 )->pd.DataFrame: # Every k-th row of these groups, in order
     "A part of a Parquet file or folder, in memory that does not grow with its rows"
     import pyarrow as pa
-    files = _parquet_files(url)
+    files = _parquet_files(url, name)
     groups = [(f, g) for f in files for g in range(f.metadata.num_row_groups)]
     groups = [groups[i] for i in np.unique(np.linspace(0, len(groups)-1, n_groups).astype(int))] if groups else []
     every, at, parts = max(1, sum(f.metadata.row_group(g).num_rows for f,g in groups)//max(n_rows, 1)), 0, []
-    for f,g in groups:
-        for batch in f.iter_batches(batch_size=1<<15, row_groups=[g]):
+    with _undamaged(name or str(url)):
+        for batch in (b for f,g in groups for b in f.iter_batches(batch_size=1<<15, row_groups=[g])):
             parts.append(batch.take(pa.array(range(-at % every, batch.num_rows, every), pa.int64())))
             at += batch.num_rows
     return (pa.Table.from_batches(parts) if parts else files[0].schema_arrow.empty_table()).to_pandas()
 
 def _load_parquet(spec):
     import pyarrow.parquet as pq
-    fs, path = _locate(spec['url'])
-    facts = dict(sha256=_hash_url(fs, path))
-    if n := spec.get('max_rows'): return sample_parquet(spec['url'], n), facts | dict(sampled_from=parquet_facts(spec['url'])['rows'])
-    return pq.read_table(path, filesystem=fs, page_checksum_verification=True).to_pandas(), facts
+    fs, path = _locate(spec['url'], spec['name'])
+    facts = dict(sha256=_agreed(spec, _hash_url(fs, path)))
+    if n := spec.get('max_rows'): return sample_parquet(spec['url'], n, name=spec['name']), facts | dict(sampled_from=parquet_facts(spec['url'])['rows'])
+    with _undamaged(spec['name']): return pq.read_table(path, filesystem=fs, page_checksum_verification=True).to_pandas(), facts
 
 def _load_package(spec):
     dist = importlib.metadata.distribution(spec['distribution'])
     found = [f for f in dist.files or [] if f.as_posix() == spec['file']]
     if not found: raise FileNotFoundError(f"package {spec['distribution']!r} {dist.version} holds no file {spec['file']!r}; see `importlib.metadata.files`")
-    df, facts = _load_csv(dict(name=spec['name'], url=found[0].locate())) # the package itself is never imported
+    df, facts = _load_csv(dict(name=spec['name'], url=found[0].locate(), sha256=spec.get('sha256'))) # the package itself is never imported
     return df, facts | dict(version=dist.version)
 
 def hash_frame(
@@ -154,13 +186,21 @@ def hash_frame(
 # %% ../nbs/02_sources.ipynb #7620f883
 def _sql_url(spec):
     "URL of a database: from the environment, or from the description if it holds no password"
-    from sqlalchemy.engine import make_url
     if name := spec.get('url_env'):
         if not os.environ.get(name): raise ValueError(f"source {spec['name']!r} needs the environment variable {name}; set it to the URL of the database")
-        return make_url(os.environ[name])
-    url = make_url(spec['url'])
-    if url.password: raise ValueError(f"source {spec['name']!r} has a password in its URL; put the URL in an environment variable and name that in 'url_env'")
+        return _parse_url(os.environ[name], f"the environment variable {name}")
+    url = _parse_url(str(spec['url']), f"'url' of source {spec['name']!r}")
+    if url.password or _has_secret(str(spec['url'])): raise ValueError(f"source {spec['name']!r} has a password in its URL; put the URL in an environment variable and name that in 'url_env'")
     return url
+
+def _parse_url(text, where):
+    "A database's URL, parsed; no error repeats any part of it"
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+    rest = text.partition('://')[2]
+    if not rest.startswith('/') and rest.count('@') > 1: raise ValueError(f"{where} has an @ within its password or its host; write it as %40")
+    try: return make_url(text)
+    except (ArgumentError, ValueError): raise ValueError(f"{where} is no URL of a database; expected dialect://user:password@host:port/database, with special characters of the password escaped, such as %40 for @") from None
 
 def _load_sql(spec):
     import sqlalchemy as sa
@@ -168,7 +208,7 @@ def _load_sql(spec):
     try:
         with engine.connect() as con: df = pd.read_sql(sa.text(spec['query']), con, params=spec.get('params')) # never committed
     finally: engine.dispose()
-    return df, dict(sha256=hash_frame(df))
+    return df, dict(sha256=_agreed(spec, hash_frame(df)))
 
 def _load_python(spec, allowed=()):
     module, _, function = spec['function'].partition(':')
@@ -176,7 +216,7 @@ def _load_python(spec, allowed=()):
     if not function.isidentifier() or function.startswith('_'): raise ValueError(f"source {spec['name']!r} calls {spec['function']!r}; expected 'package.module:function'")
     df = getattr(importlib.import_module(module), function)(**spec.get('args', {}))
     if not isinstance(df, pd.DataFrame): raise TypeError(f"source {spec['name']!r}: {spec['function']} returned a {type(df).__name__}; expected a data frame")
-    return df, dict(sha256=hash_frame(df))
+    return df, dict(sha256=_agreed(spec, hash_frame(df)))
 
 # %% ../nbs/02_sources.ipynb #5b9bd2fb
 LOADERS = dict(csv=_load_csv, parquet=_load_parquet, sql=_load_sql, package=_load_package, python=_load_python)
@@ -184,7 +224,7 @@ _NEEDS = dict(csv=['url'], parquet=['url'], sql=['query'], package=['distributio
 _ORIGIN = dict(csv='url', parquet='url', sql='query', package='file', python='function') # What tells people where it came from
 
 def load_source(
-    spec:dict, # `name`, `kind` (one of `LOADERS`), what the kind needs (`url`; `query` with `url` or `url_env`; `distribution` and `file`; `function`), and `licence`, `access`, `version`
+    spec:dict, # `name`, `kind` (one of `LOADERS`), what the kind needs (`url`; `query` with `url` or `url_env`; `distribution` and `file`; `function`), and `sha256` (expected), `licence`, `access`, `version`
     allowed=(), # Packages whose functions a source of kind `python` may call
 )->tuple: # Data frame, and facts: `source`, `sha256`, `rows`, `columns`, `licence`, `access`, `version`, …
     "Read one source, and say what was read"

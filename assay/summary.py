@@ -6,7 +6,9 @@
 __all__ = ['kind_of', 'summarise', 'merge', 'summarise_parquet', 'profile', 'make_blocks', 'block_weights', 'clustered_rate',
            'as_numbers', 'bins', 'apply_bins', 'count_table', 'table_auc', 'cv_auc', 'binary_label']
 
-# %% ../nbs/04_summary.ipynb #df77b44d
+# %% ../nbs/04_summary.ipynb #f47fcc31
+import functools
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -42,7 +44,7 @@ def _levels(x, levels):
 # %% ../nbs/04_summary.ipynb #07e29d55
 def _column(x, levels):
     "The mergeable state of one column"
-    known = x.dropna()
+    known = x.dropna() if x.hasnans else x # without a copy where nothing is missing
     res = dict(kind=kind_of(x), n=len(known), missing=len(x)-len(known), levels=_levels(known, levels), mean=0., m2=0., low=None, high=None)
     if res['kind'] == 'category' or not len(known): return res
     res |= dict(low=known.min(), high=known.max())
@@ -59,9 +61,9 @@ def summarise(
     seed:int=0, # Decides which rows are in the sample
 )->dict: # `n_rows`, `columns` (name to state), `sample` (indexed by priority), `size`, `levels`
     "A summary of fixed size, which `merge` can join with that of other rows"
-    priority = pd.Index(_mix(np.arange(start, start+len(df)), seed), name='priority')
-    sample = df.set_axis(priority).sort_index().head(size)
-    return dict(n_rows=len(df), size=size, levels=levels, sample=sample, columns={c: _column(df[c], levels) for c in df})
+    priority = _mix(np.arange(start, start+len(df)), seed)
+    first = np.argsort(priority)[:size] # no two rows have the same
+    return dict(n_rows=len(df), size=size, levels=levels, sample=df.iloc[first].set_axis(pd.Index(priority[first], name='priority')), columns={c: _column(df[c], levels) for c in df})
 
 # %% ../nbs/04_summary.ipynb #f2742ad8
 def _merge_column(a, b, levels):
@@ -71,7 +73,9 @@ def _merge_column(a, b, levels):
         return full | dict(missing=a['missing']+b['missing'])
     n, delta = a['n']+b['n'], b['mean']-a['mean']
     both = pd.concat([a['levels'], b['levels']])
-    kept = both.groupby(level=0, sort=True).agg(dict(value='first', n='sum')).head(levels)
+    order = np.argsort(hashed := both.index.to_numpy(), kind='stable')
+    first = np.flatnonzero(np.diff(hashed[order], prepend=~hashed[order[:1]])) # where a new hash begins
+    kept = both.iloc[order[first[:levels]]].assign(n=np.add.reduceat(both.n.to_numpy()[order], first)[:levels])
     res = a | dict(n=n, missing=a['missing']+b['missing'], levels=kept, mean=a['mean']+delta*b['n']/n, m2=a['m2']+b['m2']+delta**2*a['n']*b['n']/n)
     return res | (dict(low=min(a['low'], b['low']), high=max(a['high'], b['high'])) if a['low'] is not None else {})
 
@@ -82,7 +86,8 @@ def merge(
     "Join two summaries; raises `ValueError` when they are of different columns or sizes"
     if list(a['columns']) != list(b['columns']): raise ValueError(f"cannot merge summaries of different columns: {sorted(set(a['columns'])^set(b['columns']))}")
     if (a['size'], a['levels']) != (b['size'], b['levels']): raise ValueError(f"cannot merge summaries of sizes {a['size'], a['levels']} and {b['size'], b['levels']}; expected equal ones")
-    sample = pd.concat([a['sample'], b['sample']]).sort_index().head(a['size'])
+    sample = pd.concat([a['sample'], b['sample']])
+    sample = sample.iloc[np.argsort(sample.index.to_numpy())[:a['size']]]
     return a | dict(n_rows=a['n_rows']+b['n_rows'], sample=sample, columns={c: _merge_column(a['columns'][c], b['columns'][c], a['levels']) for c in a['columns']})
 
 # %% ../nbs/04_summary.ipynb #b44baeb7
@@ -137,16 +142,19 @@ def make_blocks(
 )->np.ndarray: # Block number of each row, from 0
     "Which rows are resampled together: those of one day, or random ones"
     if time is None: return (_mix(np.arange(n_rows), seed) % np.uint64(min(n_blocks, max(n_rows, 1)))).astype('int64')
-    days = time if kind_of(time) == 'category' else pd.to_datetime(time).dt.floor('D') # text names its days
-    return pd.factorize(pd.Series(np.asarray(days)), sort=True, use_na_sentinel=False)[0]
+    days = pd.Series(np.asarray(time)) if kind_of(time) == 'category' else pd.to_datetime(time).dt.tz_localize(None).dt.floor('D') # text names its days
+    return pd.factorize(days, sort=True, use_na_sentinel=False)[0]
 
+@functools.lru_cache(maxsize=4) # every column asks for the same few
 def block_weights(
     n_blocks:int, # Number of blocks
     n_boot:int=200, # Number of resamples
     seed:int=0, # Random seed
-)->np.ndarray: # n_boot × n_blocks: how often each block is drawn
+)->np.ndarray: # n_boot × n_blocks: how often each block is drawn; read-only
     "Weights of a block bootstrap: each resample draws as many blocks as there are, with replacement"
-    return np.random.default_rng(seed).multinomial(n_blocks, np.full(n_blocks, 1/n_blocks), size=n_boot).astype('float64')
+    res = np.random.default_rng(seed).multinomial(n_blocks, np.full(n_blocks, 1/n_blocks), size=n_boot).astype('float64')
+    res.setflags(write=False) # it is shared
+    return res
 
 # %% ../nbs/04_summary.ipynb #a70514b0
 def clustered_rate(
@@ -187,7 +195,14 @@ def bins(
     edges = distinct[1:] if len(distinct) <= n_bins else np.unique(known[(np.arange(1, n_bins)*len(known))//n_bins])
     return dict(kind='number', edges=edges, size=len(edges)+2)
 
-# %% ../nbs/04_summary.ipynb #58d14099
+# %% ../nbs/04_summary.ipynb #24dcee82
+def _n_reached(edges, v):
+    "How many of the sorted `edges` each value reaches; up to 64 are compared one by one, several times as fast as a search and with the same result"
+    if len(edges) > 64: return np.searchsorted(edges, v, side='right')
+    res = np.zeros(len(v), dtype='uint8')
+    for e in edges: res += v >= e
+    return res.astype('int64')
+
 def apply_bins(
     cut:dict, # From `bins`
     x:pd.Series, # Column to cut
@@ -195,7 +210,7 @@ def apply_bins(
     "The bin of each row"
     if cut['kind'] == 'number':
         v = as_numbers(x)
-        return np.where(np.isnan(v), cut['size']-1, np.searchsorted(cut['edges'], v, side='right'))
+        return np.where(np.isnan(v), cut['size']-1, _n_reached(cut['edges'], v))
     codes, values = pd.factorize(x)
     order = {l:i for i,l in enumerate(cut['levels'])}
     lookup = np.array([order.get(str(l), len(order)) for l in values]+[cut['size']-1]) # code -1 is missing
