@@ -29,7 +29,7 @@ run: setup ## run the whole pipeline, only what changed; ends in reports/index.h
 
 test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones
 	@echo "lessons and house checks: nbs/"
-	@$(BIN)/nbdev_test --n_workers 2 --do_print
+	@ls nbs/*.ipynb | xargs -P 2 -n 1 sh -c '$(BIN)/nbdev_test --n_workers 0 --path "$$0" >$$0.log 2>&1 && echo "  $$0" && rm $$0.log || { cat $$0.log; rm $$0.log; echo "  $$0 failed"; exit 1; }'
 	@echo "tests/"
 	@$(BIN)/python -m pytest -m "not slow"
 
