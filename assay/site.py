@@ -183,7 +183,8 @@ INDEX = """<h1>{{ p.title }}</h1><blockquote><p>{{ p.question }}</p></blockquote
 <h2>Checklist</h2><p>Each item is decided by a rule over evidence; <a href="readiness/report.html">readiness</a> shows them one by one.</p>
 <div class="wide"><table><thead><tr><th>status</th><th>items</th></tr></thead><tbody>{% for s, ids in statuses %}<tr><td><span class="badge {{ tones[s] }}">{{ s }}</span></td><td>{{ ids|join(' ') }}</td></tr>{% endfor %}</tbody></table></div>
 {% if open %}<h2>Still to be answered by people</h2><ul>{% for g in open %}<li><b>{{ g.id }}</b> {{ g.what }}</li>{% endfor %}</ul>{% endif %}
-<h2>Agreed before anything was measured</h2><p>{{ p.metric }} of at least {{ p.minimum }}, and at least {{ p.margin }} above today's practice: {{ p.today.get('description', 'not declared') }}.</p>"""
+<h2>What was agreed</h2><p>{{ p.metric|replace('_', ' ') }} of at least {{ p.minimum }}, and at least {{ p.margin }} above today's practice: {{ p.today.get('description', 'not declared') }}.
+Judged by the {{ p.judged_by }}; <a href="evaluation/report.html">evaluation</a> shows both readings, by the estimate and by the worse end of its interval.</p>"""
 
 def show_number(
     name:str, # Name of the metric
