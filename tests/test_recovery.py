@@ -57,15 +57,19 @@ def kill_at(repo, command, seconds, whom):
 def test_kills_need_no_human(golden):
     "After a kill at any moment the next run converges to the same hashes"
     repo, wanted, seconds = golden
-    draw, killed = random.Random(0), 0
-    for n in range(KILLS):
+    draw, killed, tries = random.Random(0), 0, 0
+    while killed < KILLS:
+        tries += 1
+        assert tries <= 4 * KILLS, f"only {killed} of {tries} runs were still running when they were to be killed"
         forget(repo)
-        killed += kill_at(repo, [sys.executable, "-m", "assay.cli", "repro"], draw.uniform(0.3, seconds), ("group", "dvc", "wrapper")[n % 3])
+        if not kill_at(repo, [sys.executable, "-m", "assay.cli", "repro"], draw.uniform(0.3, seconds), ("group", "dvc", "wrapper")[killed % 3]):
+            seconds *= 0.95  # it ended before: the first run was slower than the later ones are
+            continue
+        killed += 1
         again = assay("repro", cwd=repo)  # at once, while what was killed may still be dying
-        assert again.returncode == 0, (n, again.stdout, again.stderr)
-        assert hashes(repo) == wanted, n
-    assert killed >= KILLS * 0.7, f"only {killed} of {KILLS} runs were still running when they were killed"
-    print(f"{KILLS} of {KILLS} converged, {killed} of them really killed")
+        assert again.returncode == 0, (killed, again.stdout, again.stderr)
+        assert hashes(repo) == wanted, killed
+    print(f"{killed} of {killed} killed runs converged")
 
 
 STUCK = {"rwlock": (".dvc/tmp/rwlock", '{"data/prepared": {"wri'), "lock of a dead process": (".dvc/tmp/rwlock", '{"%s": {"write": {"pid": 1, "cmd": "dvc repro"}}}'), "dvc.lock": ("dvc.lock", "schema: '2.0'\nstages:\n  table: {cmd: x, outs: [")}
