@@ -152,11 +152,13 @@ def _signed(item, signatures):
     ok = isinstance(s, dict) and all(s.get(k) for k in ('by', 'role', 'on'))
     return ('pass', f"signed by {s['by']}, {s['role']}, on {s['on']}", s.get('evidence') or place('approvals').as_posix()) if ok else ('unanswered', 'nobody has signed', None)
 
-def _href(evidence, base):
-    "Link from a report in `reports/<stage>/` to the report or file that holds the evidence"
+def _href(evidence, stage):
+    "Link from a report in `reports/<stage>/` to what holds the evidence: a file of the repository, or the report of the stage that looked at it"
     if not evidence: return None
     path = Path(evidence.partition('#')[0])
-    return f'../{path.parent.name}/report.html' if path.name == 'metrics.json' else Path(*['..']*base, path).as_posix()
+    if path.name == 'metrics.json': return f'../{path.parent.name}/report.html'
+    if path.parts[0] == 'data': return f'../{stage}/report.html' # the tables stay where they are, the repository holds only their hashes
+    return Path('..', '..', path).as_posix()
 
 def evaluate_checklist(
     checklist:list, # Items, from `load_checklist`
@@ -171,7 +173,7 @@ def evaluate_checklist(
         state = _signed(item, signatures or {}) if item['kind'] == 'signed' else _worst([stage_state(item['id'], s, found, hashes) for s in item['stages']])
         status, why, evidence = _waived(item, state, waivers, on)
         todo = '' if status in ('pass', 'not_applicable') else 'run `assay repro`' if status == 'stale' else item['next']
-        rows.append({k: item[k] for k in ('id', 'text', 'owner', 'kind')} | dict(status=status, why=why, evidence=evidence, href=_href(evidence, 2), next=todo))
+        rows.append({k: item[k] for k in ('id', 'text', 'owner', 'kind')} | dict(status=status, why=why, evidence=evidence, href=_href(evidence, (item.get('stages') or ['readiness'])[0]), next=todo))
     return rows
 
 # %% ../nbs/18_evidence.ipynb #ad6a40d4
