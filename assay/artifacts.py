@@ -96,6 +96,7 @@ def write_json(
     with atomic_write(path) as part: part.write_text(to_json(x), encoding='utf-8')
     return Path(path)
 
+# %% ../nbs/00_artifacts.ipynb #86c5733d
 def write_text(
     path, # File to write
     text:str, # Its content

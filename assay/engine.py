@@ -203,6 +203,7 @@ def _number_styles(html, seen):
         return f'T_{seen.index(match[0]):05x}'
     return _STYLER.sub(numbered, html)
 
+# %% ../nbs/88_engine.ipynb #01285e0f
 def _normal_data(data, root, styles):
     "The data of one display, scrubbed"
     res = {}
