@@ -59,8 +59,9 @@ def _judge(p, kind, bar):
     status = BROKEN if broken.any() else HOLDS if (np.isfinite(at_most) & (at_most <= 0)).all() else OPEN
     return status, dict(lowest=p.lowest.iloc[at], highest=p.highest.iloc[at], measured=p.metric.iloc[at], value=value[at], low=low[at], high=high[at], n=int(p.n.iloc[at]))
 
+# %% ../nbs/09_limits.ipynb #9c7f8583
 def judge_limits(
-    pairs:pd.DataFrame, # From `assay.groups.group_pairs`
+    pairs:pd.DataFrame, # From `assay.inequality.group_pairs`
     limits:list, # From `read_limits`
     columns, # Declared columns
 )->pd.DataFrame: # One row per limit and column: limit, bar, column, lowest, highest, measured, value, low, high, n, status
@@ -124,14 +125,18 @@ def group_metrics(
     return gaps | dict(group_limits_broken=count(BROKEN), group_limits_open=count(OPEN), groups_missing=metric(len(faults), better='lower'),
                        groups_hidden=metric(int(shown.note.str.startswith('fewer than').sum()), n=len(shown), better='lower'))
 
+# %% ../nbs/09_limits.ipynb #858a79ef
 def group_view(
     table:pd.DataFrame, # From `assay.groups.group_table`
-    digits:int=3, # Decimals
+    leave_out=('accuracy',), # Metrics that are not shown: the share that is right hides who is overlooked
 )->pd.DataFrame: # One row per group, one column per metric, as `value [low, high]`
     "The table of groups as people read it"
-    text = [r.note if pd.isna(r.value) else f'{r.value:.{digits}f}' if pd.isna(r.low) else f'{r.value:.{digits}f} [{r.low:.{digits}f}, {r.high:.{digits}f}]' for r in table.itertuples()]
-    t = table.assign(text=text, n=table.n.astype(object).where(table.n.notna(), 'not shown'), metric=table.metric.where(table.metric != '', table.note))
-    return t.pivot_table(index=['column', 'group', 'n'], columns='metric', values='text', aggfunc='first', sort=False).fillna('').drop(columns=sorted(set(table.note)-{''}), errors='ignore')
+    number = lambda r: r.note if pd.isna(r.value) else f'{r.value:.2f}' if pd.isna(r.low) else f'{r.value:.2f} [{r.low:.2f},\xa0{r.high:.2f}]'
+    text = pd.Series([number(r) for r in table.itertuples()], index=table.index, dtype=object)
+    n = table.n.map(lambda k: f'{k:,}', na_action='ignore').astype(object)
+    t = table.assign(text=text, n=n.where(table.n.notna(), table.note), metric=table.metric.str.replace('_', ' '))[~table.metric.isin(leave_out)]
+    wide = t.pivot_table(index=['column', 'group', 'n'], columns='metric', values='text', aggfunc='first', sort=False)
+    return wide.drop(columns='', errors='ignore').fillna('').rename_axis(columns=None).reset_index()
 
 # %% ../nbs/09_limits.ipynb #7a876ce9
 def main_metric(

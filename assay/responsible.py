@@ -95,7 +95,7 @@ def hide_small(
     "A table that can be shown without telling about one person"
     small = (table[count] > 0) & (table[count] < threshold)
     numbers = [c for c in table if pd.api.types.is_numeric_dtype(table[c]) and table[c].dtype != bool and c not in ('groups', 'n_small')]
-    return table.assign(**{c: table[c].astype('Float64' if table[c].dtype.kind == 'f' else 'Int64').mask(small) for c in numbers}, note=np.where(small, f'fewer than {threshold} rows, not shown', ''))
+    return table.assign(**{c: table[c].astype('float64' if table[c].dtype.kind == 'f' else 'Int64').mask(small) for c in numbers}, note=np.where(small, f'fewer than {threshold} rows, not shown', ''))
 
 # %% ../nbs/09_responsible.ipynb #d6193d6c
 def plot_representation(
