@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LIMITABLE', 'REQUIRED', 'HOLDS', 'BROKEN', 'OPEN', 'ABSENT', 'read_limits', 'judge_limits', 'group_faults',
-           'groups_check', 'group_metrics', 'group_view', 'main_metric', 'worst_groups', 'plot_groups']
+           'groups_check', 'concerns_check', 'group_metrics', 'group_view', 'main_metric', 'worst_groups',
+           'plot_groups']
 
 # %% ../nbs/09_limits.ipynb #7becbedd
 import math
@@ -110,6 +111,13 @@ def groups_check(
     held = f"{(judged.status == HOLDS).sum()} of {len(judged)} limits hold" if len(judged) else 'no limit between groups was agreed, so a gap is shown and none is refused'
     said += [f"{table.group.groupby(table.column).nunique().sum()} groups of {len(columns)} columns measured, {len(hidden)} too small to be shown; {held}"]
     return check('groups', not (broken or faults or absent), '. '.join(said), at)
+
+# %% ../nbs/09_limits.ipynb #69f1556d
+def concerns_check(
+    groups:dict, # From `groups_check`
+)->dict: # The `check` P11 of the evaluation, beside the one of the assessment
+    "Were ethical concerns taken into account where it shows: in the scores of the groups?"
+    return check('P11', groups['status'], f"limits between groups: {groups['why']}", groups['evidence'])
 
 # %% ../nbs/09_limits.ipynb #15bc271c
 def group_metrics(

@@ -126,6 +126,7 @@ def test_every_declared_group_is_measured_and_a_harmed_one_fails_the_check(evalu
     assert checks["groups"]["status"] == "fail" and "recall_ratio of sex (f to m)" in checks["groups"]["why"]
     assert checks["groups"]["evidence"] == "reports/evaluation/metrics.json#metrics.group_limits_broken" and found["metrics"]["group_limits_broken"]["value"] == 1
     assert found["metrics"]["recall_ratio_sex"]["high"] < 0.8 and found["metrics"]["group_agreement"]["value"] < 1e-9
+    assert checks["P11"]["status"] == "fail"
     for group in ("north", "south", "18-30", "over 60"):  # watched, and sensitive by the dictionary alone
         assert group in shown
     assert "sex × age_band" in shown
