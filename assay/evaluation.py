@@ -243,13 +243,13 @@ def choose_candidate(
 # %% ../nbs/08_evaluation.ipynb #9aa424a4
 def wilson(
     k, # Positives
-    n, # Cases, at least 1
+    n, # Cases
     z:float=1.96, # Quantile of the normal distribution; 1.96 for 95 %
 )->tuple: # Lower and upper end
-    "Wilson's interval of a share"
-    k, n = np.asarray(k, float), np.asarray(n, float)
-    mid, half = (k+z*z/2)/(n+z*z), z/(n+z*z)*np.sqrt(k*(n-k)/n+z*z/4)
-    return mid-half, mid+half
+    "Wilson's interval of a share: unlike k/n ± error it stays within 0 and 1, and says something when k is 0"
+    k, n = np.asarray(k, float), np.maximum(np.asarray(n, float), 1e-12)
+    mid, half = (k+z*z/2)/(n+z*z), z/(n+z*z)*np.sqrt(np.maximum(k*(n-k)/n, 0)+z*z/4)
+    return np.clip(mid-half, 0, 1), np.clip(mid+half, 0, 1)
 
 def calibration_table(
     y_true, # Targets, 0 or 1
@@ -382,13 +382,15 @@ def slice_scores(
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
     min_rows:int=50, # Smaller slices are listed without a value
+    min_group:int=11, # Of still smaller ones nothing is shown, for privacy
 )->pd.DataFrame: # One row per slice: `column`, `slice`, `n`, `mean_target`, `mean_score`, `value`, `low`, `high`
     "A metric by the values of some columns"
     y, s, groups, rows = np.asarray(y_true), np.asarray(y_score), None if groups is None else np.asarray(groups), []
     for column in columns:
         for name, at in sorted(df.groupby(df[column].astype(str).to_numpy()).indices.items()):
             m = interval(metric, y[at], s[at], n_boot, seed, None if groups is None else groups[at]) if len(at) >= min_rows else dict(value=None)
-            rows.append(dict(column=column, slice=name, n=len(at), mean_target=y[at].mean(), mean_score=s[at].mean()) | {k: m.get(k) for k in ('value', 'low', 'high')})
+            seen = dict(n=len(at), mean_target=y[at].mean(), mean_score=s[at].mean()) if len(at) >= min_group else {}
+            rows.append(dict(column=column, slice=name) | seen | {k: m.get(k) for k in ('value', 'low', 'high')})
     return pd.DataFrame(rows, columns=['column', 'slice', 'n', 'mean_target', 'mean_score', 'value', 'low', 'high'])
 
 # %% ../nbs/08_evaluation.ipynb #3f5aba85

@@ -4,10 +4,9 @@
 
 # %% auto #0
 __all__ = ['baseline_specs', 'fit_and_score', 'named_metrics', 'with_scores', 'scores_in', 'costs_of', 'thresholds',
-           'decision_report', 'saving', 'calibration_report', 'calibration_metric', 'row_losses', 'group_decisions',
-           'plot_scores', 'criteria_table', 'meets_criteria', 'evaluation_verdict', 'comparison_verdict', 'cost_check',
-           'worst_slice', 'model_hash', 'agreement', 'split_faults', 'baseline_checks', 'experiment_checks',
-           'evaluation_checks']
+           'decision_report', 'saving', 'calibration_report', 'calibration_metric', 'row_losses', 'plot_scores',
+           'criteria_table', 'meets_criteria', 'evaluation_verdict', 'comparison_verdict', 'cost_check', 'worst_slice',
+           'model_hash', 'agreement', 'split_faults', 'baseline_checks', 'experiment_checks', 'evaluation_checks']
 
 # %% ../nbs/08_review.ipynb #2422e105
 import hashlib
@@ -15,7 +14,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns, skle
 
 from .artifacts import check, metric as as_metric, to_json
 from .evaluation import (METRICS, calibration_table, choose_threshold, decision_table, gain, interval, is_better, mean_interval, plot_precision_recall,
-    row_costs, score, wilson)
+    row_costs, score)
 from .features import TEXT, feature_frame, names_of
 from .models import fit_final, make_spec, predict_score
 
@@ -154,25 +153,6 @@ def row_losses(
     p = s[np.arange(len(y)), y] if s.ndim == 2 else np.where(y == 1, s, 1-s)
     return -np.log(np.clip(p, 1e-7, 1))
 
-# %% ../nbs/08_review.ipynb #2e32fe41
-def group_decisions(
-    df:pd.DataFrame, # One row per case
-    columns:list, # Columns of groups
-    y_true, # Targets, 0 or 1
-    y_score, # Probabilities
-    threshold:float, # Act above it; None where nothing is decided
-)->pd.DataFrame: # One row per group: `n`, `rate` of positives, `acted`, `recall` with `low` and `high`, `precision`
-    "What is decided for each group; the interval of the recall is Wilson's"
-    if threshold is None: return pd.DataFrame(columns=['column', 'group', 'n'])
-    t, rows = pd.DataFrame(dict(y=np.asarray(y_true), act=np.asarray(y_score, np.float32) > np.float32(threshold))), []
-    for column in columns:
-        for name, d in t.groupby(df[column].astype(str).to_numpy()):
-            n, hit = int(d.y.sum()), int((d.y*d.act).sum())
-            low, high = wilson(hit, max(n, 1))
-            rows.append(dict(column=column, group=name, n=len(d), rate=d.y.mean(), acted=d.act.mean(), recall=hit/n if n else None, low=float(low) if n else None,
-                             high=float(high) if n else None, precision=hit/d.act.sum() if d.act.any() else None))
-    return pd.DataFrame(rows, columns=['column', 'group', 'n', 'rate', 'acted', 'recall', 'low', 'high', 'precision'])
-
 # %% ../nbs/08_review.ipynb #181ad583
 def plot_scores(
     task:str, # `'binary'`, `'multiclass'` or `'regression'`
@@ -196,16 +176,22 @@ def criteria_table(
     problem, # `Problem`: metric, minimum, margin, judged_by
 )->pd.DataFrame: # One row per criterion: required, value, low, high, and whether it is met by estimate and by interval
     "What was agreed beside what was measured, read in both ways"
-    sign, g = (1, gain(difference)) if m['better'] == 'higher' else (-1, gain(difference))
-    worse = m.get('low') if sign == 1 else m.get('high')
-    reached = lambda v, bar: v is not None and sign*v >= sign*bar
-    rows = [dict(criterion=f'{problem.metric} reaches the minimum', required=problem.minimum, value=m['value'], low=m.get('low'), high=m.get('high'),
-                 by_estimate=reached(m['value'], problem.minimum), by_interval=reached(worse, problem.minimum)),
-            dict(criterion="gain over today's practice reaches the margin", required=problem.margin, **g,
-                 by_estimate=g['value'] is not None and g['value'] >= problem.margin, by_interval=is_better(difference, problem.margin)),
-            dict(criterion="today's practice is beaten at all", required=0., **g, by_estimate=g['value'] is not None and g['value'] > 0, by_interval=is_better(difference))]
+    rows = [_minimum_row(m, problem), _gain_row("gain over today's practice reaches the margin", problem.margin, difference), _gain_row("today's practice is beaten at all", 0., difference)]
     return pd.DataFrame(rows).set_index('criterion')
 
+def _minimum_row(m, problem):
+    "The metric beside its minimum"
+    sign, worse = (1, m.get('low')) if m['better'] == 'higher' else (-1, m.get('high'))
+    reached = lambda v: v is not None and sign*v >= sign*problem.minimum
+    return dict(criterion=f'{problem.metric} reaches the minimum', required=problem.minimum, value=m['value'], low=m.get('low'), high=m.get('high'), by_estimate=reached(m['value']), by_interval=reached(worse))
+
+def _gain_row(criterion, margin, difference):
+    "A gain beside a margin; a margin of zero must be exceeded"
+    g = gain(difference)
+    reached = g['value'] is not None and (g['value'] >= margin if margin else g['value'] > 0)
+    return dict(criterion=criterion, required=margin, **g, by_estimate=reached, by_interval=is_better(difference, margin))
+
+# %% ../nbs/08_review.ipynb #585cee7a
 def meets_criteria(
     table:pd.DataFrame, # Of `criteria_table`
     judged_by:str, # `'interval'` or `'estimate'`
@@ -221,6 +207,7 @@ def evaluation_verdict(
     "The verdict of the evaluation"
     return 'meets the criteria' if meets_criteria(table, judged_by) else 'misses the criteria'
 
+# %% ../nbs/08_review.ipynb #a5524b13
 def comparison_verdict(
     difference:dict, # `paired_difference` of a candidate to today's practice
 )->str: # Words that gates read
@@ -317,12 +304,12 @@ def evaluation_checks(
     m = metrics
     row = lambda id, ok, why, key: _check('evaluation', id, ok, why, key)
     flow = {'constant', 'rule', *candidates} <= models
-    agree, same, leak = m['agreement']['value'], m['refit_difference']['value'], m['shuffled_gain']['value']
+    agree, same, leak = max(m['agreement']['value'], (m.get('group_agreement') or {}).get('value') or 0), m['refit_difference']['value'], m['shuffled_gain']['value']
     ends = all(_has_ends(m[k]) for k in ('train', 'valid', 'test'))
     higher = m['test']['better'] == 'higher'
     slack = -1 if not ends else m['test']['high']-m['valid']['value'] if higher else m['valid']['value']-m['test']['low']
     return [row('F16', flow, f'{len(models)} models went through the same functions: {", ".join(sorted(models))}', 'test'),
-            row('F17', agree < 1e-9, f'the metrics differ from scikit-learn by at most {agree:.1e} on the test scores; the lessons of assay.evaluation are its unit tests', 'agreement'),
+            row('F17', agree < 1e-9, f'the metrics differ from scikit-learn, and the rates of groups from Fairlearn, by at most {agree:.1e} on the test scores; the lessons of assay.evaluation are its unit tests', 'agreement'),
             row('F18', n_scored == m['test']['n'] and n_segments > 0, f'{n_scored} scores are stored case by case and {n_segments} segments are ranked by their loss', 'test'),
             row('F24', ends, 'train, validation and test scores are reported with intervals', 'test'),
             row('F26', len(candidates) > 1 and same == 0, f'{len(candidates)} candidates were compared on the same validation rows; the chosen one, fitted again, differs by {same:.1e}', 'refit_difference'),

@@ -1,0 +1,229 @@
+"Group metrics, limits between groups and the responsible page, on an invented table about people, through the stages themselves"
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+from small import run
+from tiny import inside
+
+from assay.artifacts import check, metric, place, write_json, write_metrics, write_table
+from assay.dictionary import Dictionary, Field, write_dictionary
+from assay.evidence import evaluate_checklist, is_ready
+from assay.features import feature_frame
+from assay.groups import group_table
+from assay.inequality import group_pairs
+from assay.limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
+from assay.models import fit_final, make_spec, predict_score, target_of
+from assay.problem import QUESTIONS, make_problem, read_yaml
+from assay.responsible import personal_data, proxies
+from assay.run import load_stages
+
+ROOT = Path(__file__).parent.parent
+CARD = 4111111111111111
+
+
+def make_people(n=6000, seed=0, harmed=True):
+    "Applicants over 60 days: their shoe size gives their sex away, and the feature tells little about women"
+    rng = np.random.default_rng(seed)
+    day, woman = np.sort(rng.integers(0, 60, n)), rng.random(n) < 0.4
+    repaid = (rng.random(n) < rng.choice([0.4, 0.6], 60)[day]).astype(int)
+    signal = np.where(woman & harmed, 0.2, 1.6) * (repaid - 0.5)
+    sex = np.where(woman, "f", "m").astype(object)
+    sex[rng.choice(n, 30, replace=False)] = "x"
+    return pd.DataFrame(dict(application=[f"A{i:05d}" for i in range(n)], day=[f"day {d:02d}" for d in day], income=signal + rng.normal(0, 1, n), shoe_size=np.where(woman, 38, 43) + rng.integers(-2, 3, n),
+                             region=rng.choice(["north", "south"], n), sex=sex, age_band=rng.choice(["18-30", "31-60", "over 60"], n), contact=[f"ada{i}@example.org" for i in range(n)],
+                             paid_with=[str(CARD)] * n, repaid=repaid, amount=100 + 40 * repaid + 20 * signal + rng.normal(0, 5, n), grade=rng.integers(0, 3, n).astype(str)))
+
+
+def roles(target):
+    "What is known about each column"
+    told = dict(application=("text", "id"), day=("category", "context"), income=("number", "feature"), shoe_size=("number", "feature"), region=("category", "feature"), sex=("category", "group"),
+                age_band=("category", "group"), contact=("text", "context"), paid_with=("text", "context"), repaid=("integer", "context"), amount=("number", "context"), grade=("category", "context"))
+    return Dictionary(tuple(Field(n, k, "target" if n == target else r, unit="1" if k in ("number", "integer") else "", meaning=n, sensitive=n == "age_band", known_at_decision=n != target) for n, (k, r) in told.items()))
+
+
+def agreement(target="repaid", task="binary", metric="average_precision", **changes):
+    "The agreement about the applicants"
+    said = {k: dict(answer="discussed", by="Ann", date="2026-01-01") for k in QUESTIONS}
+    return dict(title="Loans", question="Who repays?", task=task, target=target, id="application", metric=metric, minimum=0.3, margin=0.01, groups=["region"], sensitive=["sex"],
+                today=dict(columns=["region"], aggregation="mean"), costs=dict(currency="EUR", false_positive=1, false_negative=1), responsible=said, limits=dict(groups=dict(recall_ratio=0.8)),
+                stakeholders=[dict(who="applicants", benefit="a loan", harm="no loan")], risks=[dict(id="K1", risk="women are overlooked", owner="Ann", mitigation="a limit")]) | changes
+
+
+def make_project(folder, problem, people):
+    "The stages over prepared tables, as the stages before them would have left them"
+    folder.mkdir(parents=True)
+    shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for name in ("dvc.yaml", "params.yaml", "matplotlibrc"):
+        shutil.copy(ROOT / name, folder / name)
+    params = YAML().load((folder / "params.yaml").read_text())
+    params["evaluation"].update(candidates=["linear"], n_shuffles=1, n_rows_shuffled=1000, n_boot=60)
+    params["responsible"].update(max_rows=1500, n_boot=40)
+    with (folder / "params.yaml").open("w") as f:
+        YAML().dump(params, f)
+    with inside(folder):
+        fill(problem, people)
+    return folder
+
+
+def fill(problem, people):
+    "Tables, agreement, dictionary and the study of one candidate, in the working directory"
+    p, fields, n = make_problem(problem), roles(problem["target"]), len(people) // 3
+    with place("problem").open("w") as f:
+        YAML().dump(problem, f)
+    write_dictionary(fields, place("columns"))
+    place("approvals", "x").parent.mkdir(exist_ok=True)
+    tables = {name: people[i * n : (i + 1) * n].reset_index(drop=True) for i, name in enumerate(("train", "valid", "test"))}
+    for name, df in tables.items():
+        write_table(df, place(name))
+    spec = make_spec("linear", {}, p, tables["train"], 0)
+    scores = predict_score(fit_final(spec, tables["train"], fields), feature_frame(tables["valid"], fields))
+    parts = dict(score=scores) if scores.ndim == 1 else {f"score_{i}": c for i, c in enumerate(scores.T)}
+    write_table(tables["valid"][["application"]].assign(**parts), place("studies", "linear.parquet"))
+    write_json(place("studies", "linear.json"), dict(best=dict(params={}), study="s", version=dict(code="c")))
+    assert len(target_of(spec, tables["valid"])) == n
+    write_metrics("explore", "usable", dict(base_rate_train=metric(0.5, 0.4, 0.6, n)), [check("F08", True, "seen", "reports/explore/metrics.json#metrics.base_rate_train")])
+    write_metrics("data", "usable", {})
+    write_metrics("feasibility", "go", {})
+
+
+def measured(folder, stage):
+    "Run a stage; its metrics, checks by id, and what its page shows"
+    done = run(sys.executable, "-m", "assay.stage", stage, cwd=folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found = json.loads((folder / f"reports/{stage}/metrics.json").read_text())
+    cells = json.loads((folder / f"data/executed/{stage}.ipynb").read_text())["cells"]
+    shown = "".join("".join(o.get("data", {}).get("text/html", "") or o.get("data", {}).get("text/plain", "")) for c in cells for o in c.get("outputs", []))
+    return found, {c["id"]: c for c in found["checks"]}, shown
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    "A project whose model overlooks women"
+    return make_project(tmp_path_factory.mktemp("groups") / "harmed", agreement(), make_people())
+
+
+@pytest.fixture(scope="module")
+def evaluated(project):
+    "What the evaluation found there"
+    return measured(project, "evaluation")
+
+
+@pytest.fixture(scope="module")
+def assessed(project):
+    "What the assessment found there"
+    return measured(project, "responsible")
+
+
+def test_every_declared_group_is_measured_and_a_harmed_one_fails_the_check(evaluated):
+    found, checks, shown = evaluated
+    assert checks["groups"]["status"] == "fail" and "recall_ratio of sex (f to m)" in checks["groups"]["why"]
+    assert checks["groups"]["evidence"] == "reports/evaluation/metrics.json#metrics.group_limits_broken" and found["metrics"]["group_limits_broken"]["value"] == 1
+    assert found["metrics"]["recall_ratio_sex"]["high"] < 0.8 and found["metrics"]["group_agreement"]["value"] < 1e-9
+    assert checks["P11"]["status"] == "fail"
+    for group in ("north", "south", "18-30", "over 60"):  # watched, and sensitive by the dictionary alone
+        assert group in shown
+    assert "sex × age_band" in shown
+
+
+def test_a_small_group_is_named_and_no_number_of_it_is_shown(evaluated, assessed):
+    for _, _, shown in (evaluated, assessed):
+        row = re.search(r"<td>x</td>.*?</tr>", shown, re.S)[0]
+        assert "fewer than 11 rows, not shown" in row and not re.search(r"<td>-?\d", row)
+
+
+@pytest.mark.parametrize("lost", ["absent", pytest.param("empty", marks=pytest.mark.slow), pytest.param("one group", marks=pytest.mark.slow)])
+def test_a_sensitive_column_that_cannot_be_measured_fails(project, tmp_path, lost):
+    folder = tmp_path / "lost"
+    shutil.copytree(project, folder)
+    test = pd.read_parquet(folder / "data/prepared/test.parquet")
+    test = test.drop(columns="sex") if lost == "absent" else test.assign(sex=None if lost == "empty" else "m")
+    with inside(folder):
+        write_table(test, place("test"))
+    found, checks, _ = measured(folder, "evaluation")
+    assert checks["groups"]["status"] == "fail" and "'sex' " in checks["groups"]["why"] and "missing" in checks["groups"]["why"]
+    assert found["metrics"]["groups_missing"]["value"] == 1
+
+
+def test_a_fair_model_passes_and_a_mean_cannot_tell_the_two_apart():
+    p, limits = make_problem(agreement()), read_limits(dict(groups=dict(recall_ratio=0.8)))
+    people = make_people(12000)
+    rng, y = np.random.default_rng(1), people.repaid.to_numpy()
+    found = dict(fair=np.full(len(people), 0.6), harmed=np.where(people.sex == "f", 0.3, 0.85))
+    status, recall = {}, {}
+    for name, rate in found.items():
+        act = (y == 1) & (rng.random(len(people)) < rate)
+        recall[name] = act[y == 1].mean()
+        table, pairs = (f(people, ["sex", "region"], y, act.astype(float), 0.5, blocks=people.day) for f in (group_table, group_pairs))
+        judged = judge_limits(pairs, limits, ["sex", "region"])
+        status[name] = groups_check(judged, group_faults(people, ["sex", "region"], p.sensitive, table), ["sex", "region"], table)["status"]
+    assert recall["harmed"] > recall["fair"]  # the mean says that it improved
+    assert status == dict(fair="pass", harmed="fail")
+
+
+def test_the_assessment_shows_personal_data_masked_proxies_and_its_hash(project, assessed):
+    found, checks, shown = assessed
+    assert checks["R11"]["status"] == "fail" and "contact" in checks["R11"]["why"] and "paid_with" in checks["R11"]["why"]
+    assert "xxx#@xxxxxxx.xxx" in shown and "#" * 16 in shown and "@example.org" not in shown and str(CARD) not in shown
+    assert found["metrics"]["proxy_sex"]["low"] > 0.9 and "shoe_size" in shown
+    assert checks["R09"]["status"] == "fail" and "below the threshold" in checks["R09"]["why"]
+    assert {checks[k]["status"] for k in ("F33", "P11")} == {"fail"} and found["verdict"] == "blocked"
+    assert {"problem.yaml", "dictionary.yaml", "data/prepared/train.parquet", "data/prepared/test.parquet"} <= set(found["inputs"])
+
+
+def test_what_is_declared_is_no_contradiction_and_a_reference_shows_who_lacks(tmp_path):
+    people = make_people()
+    people["sex"] = people.sex.replace("x", "m")
+    folder = make_project(tmp_path / "p", agreement(), people.drop(columns=["contact", "paid_with"]))
+    params = YAML().load((folder / "params.yaml").read_text())
+    params["responsible"]["reference"] = dict(sex=dict(f=0.6, m=0.4))
+    with (folder / "params.yaml").open("w") as f:
+        YAML().dump(params, f)
+    found, checks, _ = measured(folder, "responsible")
+    assert checks["R11"]["status"] == "pass" and checks["R09"]["status"] == "fail" and "sex = f" in checks["R09"]["why"]
+    assert found["metrics"]["under_represented"]["value"] == 1
+
+
+def test_an_open_question_is_a_gap_that_blocks_the_release_and_no_exploration(tmp_path):
+    said = {k: v for k, v in agreement()["responsible"].items() if k != "R03"}
+    people = make_people(1500)
+    people["sex"] = people.sex.replace("x", "m")
+    folder = make_project(tmp_path / "p", agreement(responsible=said), people.drop(columns=["contact", "paid_with"]))
+    found, checks, shown = measured(folder, "responsible")
+    assert (checks["R03"]["status"], found["verdict"]) == ("unanswered", "unanswered") and "not answered: are domain experts available?" in shown
+    with inside(folder):
+        items = [i for i in read_yaml(place("checklist"))["items"] if i["id"] in ("R02", "R03")]
+        rows = {r["id"]: r for r in evaluate_checklist([dict(waivable=True) | i for i in items], dict(responsible=found))}
+        assert {k: r["status"] for k, r in rows.items()} == dict(R02="pass", R03="unanswered") and not is_ready(list(rows.values()))
+        assert not any("responsible" in s.gates for s in load_stages().values())  # no stage waits for an answer
+
+
+def test_proxies_and_personal_data_find_what_was_planted():
+    people = make_people(2000)
+    found = proxies(people, ["sex"], ["income", "shoe_size", "region"], max_rows=1500, n_boot=20)
+    assert found.best_single[0] == "shoe_size" and found.auc_low[0] > 0.9
+    seen = personal_data(people)
+    assert set(zip(seen.column, seen.kind, seen["where"])) == {("sex", "characteristic", "name"), ("age_band", "characteristic", "name"), ("contact", "e_mail", "value"), ("paid_with", "card", "value")}
+    assert not seen.example.str.contains("[0-9]|ada").any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task,target,name,limit", [("regression", "amount", "mae", "mae_ratio"), ("multiclass", "grade", "log_loss", "balanced_accuracy_gap")])
+def test_numbers_and_classes_have_their_own_group_metrics(tmp_path, task, target, name, limit):
+    problem = agreement(target, task, name, costs={}, limits=dict(groups={limit: 0.5}))
+    found, checks, shown = measured(make_project(tmp_path / "p", problem, make_people(3000)), "evaluation")
+    assert f"{limit}_sex" in found["metrics"] and checks["groups"]["status"] in ("pass", "fail") and "'sex'" not in checks["groups"]["why"]
+    assert {"regression": "bias", "multiclass": "recall 2"}[task] in shown
+
+
+def test_the_three_readings_of_a_limit():
+    limit = read_limits(dict(groups=dict(recall_gap=0.15)))
+    pair = dict(column="sex", metric="recall", lowest="f", highest="m", difference=0.2, ratio=0.8, ratio_low=0.7, ratio_high=0.9, n=100)
+    ends = {BROKEN: (0.16, 0.24), OPEN: (0.1, 0.3), HOLDS: (0.0, 0.15)}
+    assert {s: judge_limits(pd.DataFrame([pair | dict(low=a, high=b)]), limit, ["sex"]).status[0] for s, (a, b) in ends.items()} == {s: s for s in ends}
