@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['TASKS', 'JUDGED_BY', 'CRITERIA', 'FIRST', 'QUESTIONS', 'read_yaml', 'Problem', 'make_problem', 'load_problem',
            'criteria', 'criteria_hash', 'read_ledger', 'freeze_criteria', 'frozen_line', 'mark_results',
-           'compare_criteria', 'moved_bar', 'ledger_rows', 'bar_sentence', 'is_answered', 'gaps', 'agreement_checks',
-           'agreement_verdict', 'bar_check']
+           'compare_criteria', 'moved_bar', 'bar_state', 'ledger_rows', 'bar_sentence', 'is_answered', 'gaps',
+           'agreement_checks', 'agreement_verdict', 'bar_check']
 
 # %% ../nbs/01_problem.ipynb #baf309b5
 import dataclasses, hashlib, json, math
@@ -155,7 +155,7 @@ def read_ledger()->list: # One mapping per line: seq, prev, event, about, `hash`
     for i,line in enumerate(text.split('\n')[:-1]):
         try: res.append(_parse_line(line, res))
         except (ValueError, KeyError, TypeError) as e: raise ValueError(f"{path}, line {i+1}: {e}; restore the file with `git checkout {path}`") from None
-    if lost := sorted(_anchors() - {e['hash'] for e in res}): raise ValueError(f"{path}: reports rest on the agreement {lost[0][:16]}…, which is not in it; restore the file with `git checkout {path}`")
+    if lost := sorted(_anchors() - {e['hash'] for e in res}): raise ValueError(f"{path}: reports rest on the agreement {lost[0][:16]}…, which is not in it; restore the file with `git checkout {path}`, or the reports that belong to it")
     return res
 
 def _anchors():
@@ -235,6 +235,13 @@ def moved_bar(
     events = _events(problem, ledger)
     first = next((i for i,e in enumerate(events) if e['event'] == 'results'), 0)
     return compare_criteria(events[first-1]['criteria'], criteria(problem)) if first else []
+
+def bar_state(
+    problem:Problem, # The agreement
+)->dict: # `bar_moved`, and `frozen`, the hash of the line in the ledger, where there is one
+    "What stands beside every verdict"
+    line = frozen_line(problem)
+    return dict(bar_moved=moved_bar(problem)) | (dict(frozen=line['hash']) if line else {})
 
 def ledger_rows(
     problem:Problem, # The agreement
