@@ -367,7 +367,7 @@ def within_limits(
     measured:dict, # Name to measured value
     limits:dict, # Name to largest value allowed
 )->dict: # Name to True or False, for each limit that was measured
-    "Which limits hold; a limit that nobody set holds nothing back and is left out"
+    "Which limits hold; a limit that nobody set is left out"
     return {k: bool(measured[k] <= limits[k]) for k in sorted(limits) if k in measured}
 
 # %% ../nbs/13_bundle.ipynb #abcf3aef
@@ -381,7 +381,7 @@ def package_checks(
     where, held = f"{metrics_path('package').as_posix()}#metrics.", within_limits(measured, limits)
     same = lambda p: p['n'] > 0 and p['n_different'] == p['n_other_action'] == 0
     def limit(id, name):
-        if limits.get(name) is None: return check(id, 'unanswered', f'problem.yaml sets no limit {name}; state one', where+f'limit_{id}')
+        if limits.get(name) is None: return check(id, 'not_applicable', f'problem.yaml sets no limit {name}', 'problem.yaml')
         return check(id, held[name], f"{'within' if held[name] else 'beyond'} the limit of {limits[name]:g} ({name})", where+f'limit_{id}')
     n, bad = sum(p['n'] for p in parities.values()), sum(p['n_different'] for p in parities.values())
     return [check('parity', all(map(same, parities.values())), f'{bad:,} of {n:,} rows of {" and ".join(parities)} get another score from the package', where+'rows_different'),

@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['EXIT_BUSY', 'PRELOAD', 'Busy', 'only_one', 'clear_lock', 'mend_dvc_lock', 'clear_parts', 'verify_outputs',
            'verify_cache', 'set_aside', 'preload', 'StageServer', 'run_dvc', 'keep_metrics', 'restore', 'recover',
-           'stopped', 'repro']
+           'stopped', 'thaw', 'repro']
 
 # %% ../nbs/93_repro.ipynb #b9fa5280
 import array, contextlib, fcntl, gc, hashlib, json, os, secrets, select, shutil, signal, socket, struct, subprocess, sys, time
 from pathlib import Path
 
-from .artifacts import list_files, place, read_json, write_text
+from .artifacts import hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
 from .engine import import_papermill, is_pinned, stage_env
-from .problem import load_problem, read_yaml
+from .problem import frozen_line, load_problem, read_yaml
 from .run import EXIT_CLOSED, EXIT_ERROR, load_stages, parameter_errors, say
 from .stage import die_with_parent, run_named
 
@@ -182,6 +182,16 @@ def _run_forked(request, fds, wrapper):
         for s in (sys.__stdout__, sys.__stderr__): s.flush()
         os._exit(code)
 
+# %% ../nbs/93_repro.ipynb #1743f7a4
+def _exit_code(pid, connection, ended):
+    "Exit code of the fork `pid`; the fork is ended when who asked for it, or DVC, is gone"
+    done = os.pidfd_open(pid)
+    try:
+        ready, _, _ = select.select([done, connection, ended], [], [])
+        if done not in ready: os.kill(pid, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    finally: os.close(done)
+
 # %% ../nbs/93_repro.ipynb #170ec9af
 class StageServer:
     "Forks a stage for each request, as long as the process it serves lives"
@@ -219,17 +229,8 @@ class StageServer:
             wrapper, pid = os.getpid(), os.fork()
             if pid == 0: _run_forked(request, fds, wrapper)
             for fd in fds: os.close(fd)
-            code = self._wait(pid, connection, ended)
+            code = _exit_code(pid, connection, ended)
             with contextlib.suppress(OSError): connection.sendall(str(code).encode())
-
-    def _wait(self, pid, connection, ended):
-        "Exit code of the fork `pid`"
-        done = os.pidfd_open(pid)
-        try:
-            ready, _, _ = select.select([done, connection, ended], [], [])
-            if done not in ready: os.kill(pid, signal.SIGKILL) # the caller or DVC is gone
-            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        finally: os.close(done)
 
 # %% ../nbs/93_repro.ipynb #eeac5130
 def run_dvc(
@@ -265,19 +266,34 @@ def restore(
         subprocess.run([sys.executable, '-m', 'dvc', 'checkout', '--quiet', *cached], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return [p for p in missing if Path(p).exists()]
 
-# %% ../nbs/93_repro.ipynb #1548b532
+# %% ../nbs/93_repro.ipynb #931aaafe
+def _is_shown(path):
+    "Is this a page that the last run made after a stop, still as it made it?"
+    kept = place('local', 'pages.json')
+    return kept.is_file() and read_json(kept).get(path) == hash_inputs([path])[path]
+
 def recover()->list: # One sentence per thing put right
     "Put right whatever an interrupted run or a damaged file has left"
     said = []
     if clear_lock(): said.append('removed the lock of a DVC that is gone')
     if mend_dvc_lock(): said.append('restored a half-written dvc.lock')
     if n := clear_parts(): said.append(f'removed {n} half-written files')
-    damaged = verify_cache() + [d for d in verify_outputs() if d['what'] != 'missing']
+    damaged = verify_cache() + [d for d in verify_outputs() if d['what'] != 'missing' and not _is_shown(d['path'])]
     return said + [f'{p} was damaged; moved to .assay/quarantine, it will be made again' for p in set_aside(damaged)]
 
 def stopped()->list: # Per stage that stopped in the last run: `stage`, `code`, `why`
     "Why stages of the last run stopped"
     return [read_json(p) for p in list_files(place('local', 'stopped'))] if place('local', 'stopped').is_dir() else []
+
+# %% ../nbs/93_repro.ipynb #48931e33
+def thaw()->bool: # True if the problem stage will run again
+    "Take away the report of the problem stage where it rests on another agreement than the one that is frozen; raises `ValueError` where the ledger is broken"
+    line, path = frozen_line(load_problem()), metrics_path('problem')
+    try: rests_on = read_json(path).get('frozen') if path.is_file() else None
+    except (ValueError, AttributeError): rests_on = None # malformed; DVC makes it again
+    if rests_on is None or line and line['hash'] == rests_on: return False
+    path.unlink()
+    return True
 
 def repro(
     arguments=(), # Further arguments of `dvc repro`, such as the name of a stage or `--force`
@@ -289,8 +305,8 @@ def repro(
             for name in ('stopped', 'failed'): shutil.rmtree(place('local', name), ignore_errors=True)
             stages = load_stages()
             if wrong := parameter_errors(stages, read_yaml('params.yaml')): return say('\n'.join(f'error: {w}' for w in wrong), EXIT_ERROR)
-            load_problem() # a malformed agreement stops the run before it starts
             kept = keep_metrics(stages)
+            thaw() # a malformed agreement or ledger stops the run before it starts
             code = run_dvc(['repro', '--keep-going', *arguments], will_run=any(not Path(p).exists() for s in stages.values() for p in s.outs))
             if code == 0: return 0
             restore(kept, stages)
@@ -301,5 +317,5 @@ def repro(
 def _show_what_there_is():
     "After a stop, pages for the stages that have run"
     from assay.site import build_site
-    try: build_site()
+    try: write_json(place('local', 'pages.json'), hash_inputs(build_site(stopped())))
     except (ValueError, OSError) as e: say(f'no pages were made: {e}')

@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['TYPES', 'EXIT_ERROR', 'EXIT_CLOSED', 'Stage', 'load_stages', 'find_stage', 'Parameter', 'parse_parameters',
-           'declared_parameters', 'check_value', 'stage_parameters', 'parameter_errors', 'GateClosed', 'closed_gates',
+           'declared_parameters', 'check_value', 'stage_parameters', 'parameter_errors', 'pass_gates', 'keep_bar',
            'StageFailed', 'progress', 'failure', 'run_stage', 'say', 'run_and_report']
 
 # %% ../nbs/90_run.ipynb #2512e23f
 import ast, dataclasses, datetime, json, keyword, re, resource, sys, time
 from pathlib import Path
 
-from .artifacts import atomic_write, place, read_metrics, write_json
+from .artifacts import atomic_write, metrics_path, place, read_metrics, write_json
 from .engine import execute, leaks, normalise
-from .problem import read_yaml
+from .gates import GateClosed, closed_gates, parse_gates
+from .problem import bar_state, load_problem, mark_results, read_yaml
 
 # %% ../nbs/90_run.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +26,11 @@ class Stage:
     deps:tuple # Files and folders that it depends on
     params:tuple # Keys of `params.yaml` that it depends on
     outs:tuple # Files and folders that it writes, metrics included
-    gates:dict # Stage to the verdicts of it that let this one start
+    gates:dict # Stage to the `Gate` that its report must open
     headline:str = '' # Its metric to show first
     provisional:dict = dataclasses.field(default_factory=dict) # Gates where nobody has agreed to the success criterion yet; a stage not named keeps its gate
 
+# %% ../nbs/90_run.ipynb #b71da948
 def _paths(entries): return tuple(next(iter(e)) if isinstance(e, dict) else e for e in entries or ())
 
 def load_stages(
@@ -37,13 +39,16 @@ def load_stages(
     "The stages of `dvc.yaml`"
     raw = read_yaml(path).get('stages')
     if not isinstance(raw, dict): raise ValueError(f"{path} has no mapping 'stages'; restore it with `git checkout {path}`")
-    res = {}
-    for name,s in raw.items():
-        deps = _paths(s.get('deps'))
-        notebook = next((Path(d) for d in deps if d.endswith('.ipynb') and d.startswith('pipelines/')), None)
-        meta = s.get('meta') or {}
-        res[name] = Stage(name, s.get('desc', ''), notebook, deps, _paths(s.get('params')), _paths(s.get('outs'))+_paths(s.get('metrics')), meta.get('gates') or {}, meta.get('headline', ''), meta.get('provisional') or {})
-    return res
+    return {name: _make_stage(name, s, s.get('meta') or {}, f'{path}: stage {name!r}') for name,s in raw.items()}
+
+def _make_stage(name, s, meta, where):
+    "One stage from its block"
+    deps, outs = _paths(s.get('deps')), _paths(s.get('outs'))+_paths(s.get('metrics'))
+    notebook = next((Path(d) for d in deps if d.endswith('.ipynb') and d.startswith('pipelines/')), None)
+    if unknown := sorted(set(meta)-{'headline', 'gates', 'provisional'}): raise ValueError(f"{where} has unknown meta {unknown}; expected headline, gates and provisional")
+    gates, provisional = (parse_gates(meta.get(k), where) for k in ('gates', 'provisional'))
+    if unread := sorted(g for g in gates if metrics_path(g).as_posix() not in deps): raise ValueError(f"{where} waits for {unread} and does not depend on {metrics_path(unread[0])}; add it to its deps")
+    return Stage(name, s.get('desc', ''), notebook, deps, _paths(s.get('params')), outs, gates, meta.get('headline', ''), provisional)
 
 # %% ../nbs/90_run.ipynb #17453b41
 def find_stage(
@@ -68,6 +73,7 @@ class Parameter:
     high:float = None # Highest value allowed
     words:tuple = () # Words allowed; any if empty
 
+# %% ../nbs/90_run.ipynb #ec0afe22
 def _limits(comment, type):
     "Range of a number, or words allowed for a text, that end a comment"
     if type not in ('int', 'float', 'str'): return {}
@@ -157,24 +163,31 @@ def parameter_errors(
         except (ValueError, TypeError, KeyError, OSError) as e: res.append(str(e.args[0]) if isinstance(e, KeyError) else str(e))
     return list(dict.fromkeys(res))
 
-# %% ../nbs/90_run.ipynb #34404f1d
-class GateClosed(Exception):
-    "An earlier verdict stops this stage: a result, not a crash"
+# %% ../nbs/90_run.ipynb #4c90c447
+def _waived():
+    "Stages and checks that a signed, unexpired waiver answers"
+    if not place('approvals').is_dir(): return ()
+    from assay.approval import active_waivers
+    return [w['item'] for w in active_waivers(datetime.date.today().isoformat())]
 
-def closed_gates(
-    stage:Stage, # Stage that wants to start
-    waived=(), # Stages whose gate a signed waiver opens
-    provisional:bool=False, # Has nobody agreed to the success criterion yet?
-)->list: # One sentence per closed gate
-    "Which gates do not let this stage start, and why"
-    res = []
-    for gate,wanted in (stage.gates | (stage.provisional if provisional else {})).items():
-        if gate in waived: continue
-        try: verdict = read_metrics(gate)['verdict']
-        except (OSError, ValueError) as e: verdict, why = None, f' ({e})'
-        else: why = ''
-        if verdict not in wanted: res.append(f"{stage.name} may not start: {gate} says {verdict!r}, required {' or '.join(map(repr, wanted))}{why}; read reports/{gate}/report.html")
-    return res
+def _is_provisional():
+    "Does `problem.yaml` say that nobody has agreed to the success criterion yet?"
+    return place('problem').is_file() and read_yaml(place('problem')).get('provisional') is True
+
+def pass_gates(
+    stage:Stage, # Stage that is about to start
+)->None:
+    "Raise `GateClosed` where a gate is closed; note in the ledger that results follow, where the stage waits for the agreement"
+    if not stage.gates: return
+    if closed := closed_gates(stage, _waived(), _is_provisional()): raise GateClosed('; '.join(closed))
+    if 'problem' in stage.gates: mark_results(load_problem())
+
+def keep_bar(
+    stage:str, # Stage that has run
+)->None:
+    "Write beside its verdict whether the bar was moved, and which agreement it rests on"
+    path = metrics_path(stage)
+    if path.is_file() and place('problem').is_file(): write_json(path, read_metrics(stage) | bar_state(load_problem()))
 
 # %% ../nbs/90_run.ipynb #ce69ec19
 class StageFailed(Exception):
@@ -204,17 +217,7 @@ def failure(
     words = str(error.evalue).strip() or error.ename
     return f"stage {stage!r} failed in cell {error.exec_count}: {error.ename}: {words}\n  cell: {error.source.strip().splitlines()[0][:100]}\n  the notebook with the whole traceback: {kept}"
 
-# %% ../nbs/90_run.ipynb #4c90c447
-def _waived():
-    "Stages whose gate a signed, unexpired waiver opens"
-    if not place('approvals').is_dir(): return ()
-    from assay.approval import active_waivers
-    return [w['item'] for w in active_waivers(datetime.date.today().isoformat())]
-
-def _is_provisional():
-    "Does `problem.yaml` say that nobody has agreed to the success criterion yet?"
-    return place('problem').is_file() and read_yaml(place('problem')).get('provisional') is True
-
+# %% ../nbs/90_run.ipynb #15f3ca63
 def _executed(stage, parameters, engine):
     "Run the notebook; on an error keep it and tell"
     from papermill.exceptions import PapermillExecutionError
@@ -235,9 +238,11 @@ def run_stage(
     import nbformat
     stage, start = find_stage(name, load_stages()), time.monotonic()
     parameters = stage_parameters(stage, read_yaml('params.yaml'), declared_parameters(stage.notebook))
-    if closed := closed_gates(stage, _waived() if stage.gates else (), bool(stage.gates) and _is_provisional()): raise GateClosed('; '.join(closed))
+    pass_gates(stage)
+    if place('problem').is_file(): bar_state(load_problem()) # a broken ledger stops every stage before it starts
     nb, target = _executed(stage, parameters, engine), place('executed', f'{name}.ipynb')
     with atomic_write(target) as part: part.write_text(nbformat.writes(nb)+'\n', encoding='utf-8')
+    keep_bar(name)
     used = resource.getrusage(resource.RUSAGE_SELF)
     write_json(place('local', 'timings', f'{name}.json'), dict(seconds=time.monotonic()-start, cpu_seconds=used.ru_utime+used.ru_stime, peak_mib=used.ru_maxrss/1024))
     sys.__stderr__.write(('\r\x1b[K' if sys.__stderr__.isatty() else '') + f'  {name}  {sum(c.cell_type == "code" for c in nb.cells)} cells  {time.monotonic()-start:.1f} s\n')
