@@ -114,7 +114,8 @@ def init(table: Annotated[Path, typer.Argument(help='CSV file, Parquet file, or 
          task: Annotated[Optional[str], typer.Option(help='binary, multiclass or regression, where the guess would be wrong.')] = None,
          force: Annotated[bool, typer.Option(help='Replace files that hold changes; they are kept in .assay/before_init.')] = False, json_: Json = False):
     "Draft params.yaml, problem.yaml and dictionary.yaml for a table of your own; then: make run."
-    from assay.init import draft, draft_json, show_draft, write_draft
+    from assay.draft import draft
+    from assay.init import draft_json, show_draft, write_draft
     table = table.resolve()
     enter_root()
     drafted = draft(table, target, time, sensitive or (), id, metric, task)
@@ -240,20 +241,31 @@ def serve(host: Annotated[str, typer.Option(help='Address to listen on.')] = '12
     start(host, port)
 
 @app.command()
-def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with the features.')],
+def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with the features, under their own names or the plain ones.')],
           out: Annotated[Optional[Path], typer.Option(help='Parquet file for the scores; by default they are printed as CSV.')] = None):
-    "Score a table with the approved bundle, the same that the API serves."
+    "Score a table with the approved bundle, the same that the API serves; its columns may have the names they had before `assay init`."
     from assay.approval import approval_of, serving_folder
     from assay.artifacts import write_table
     from assay.bundle import load_bundle, score_table
     from assay.problem import load_problem
-    df, out = _read(table), out.resolve() if out else None
+    if not table.exists(): raise FileNotFoundError(f'{table} does not exist; expected a CSV or Parquet file')
+    table, out = table.resolve(), out.resolve() if out else None
     enter_root()
     bundle = load_bundle(serving_folder())
     approval_of(bundle.identity)
-    found = score_table(bundle, df, load_problem().id)
+    df, id, name = _to_score(table, bundle, load_problem().id)
+    found = score_table(bundle, df, id).rename(columns={id: name})
     if out: print(f'{len(found)} scores in {write_table(found, out)}')
     else: csv.writer(sys.stdout).writerows([found.columns, *found.itertuples(index=False)])
+
+def _to_score(path, bundle, id):
+    "A table under the names that the model reads, the column that names its rows, and what the table calls that"
+    from assay.dictionary import load_dictionary
+    from assay.intake import read_for_scoring, scoring_columns
+    from assay.problem import read_yaml
+    source = read_yaml('params.yaml').get('data', {}).get('source') or {}
+    df, original = read_for_scoring(path, source, bundle.fields), (source.get('columns') or {}).get(id, id)
+    return scoring_columns(df, source, bundle.fields, id, load_dictionary().names(), path.name), id, original if original in df else id
 
 def _read(path):
     "A table from a Parquet or CSV file"

@@ -91,11 +91,13 @@ def make_splits(
     shares:dict=None, # As for `split_by_hash`; used otherwise
     group:str=None, # Column whose values must stay together; rows are by default
     seed:int=0, # Random seed of the hash
+    stratify:str=None, # Column whose proportions every split keeps, for splits by hash
 )->dict: # Split to its rows; together all rows
     "Part a table by time where that is possible, else by the hash of the row's or the group's name"
     if time and cuts and all(list(cuts.values())[:-1]): return split_by_time(df, time, cuts)
     if not shares: raise ValueError(f"neither cuts in time ({cuts} of {time!r}) nor shares were given; expected one of them in params.yaml")
-    return split_by_hash(df, group or id, shares, seed)
+    if group and stratify: raise ValueError(f"rows of one {group!r} stay together, so the proportions of {stratify!r} cannot be kept too; expected 'group' or 'stratify' in params.yaml")
+    return split_stratified(df, stratify, id, shares, seed) if stratify else split_by_hash(df, group or id, shares, seed)
 
 # %% ../nbs/04_splits.ipynb #3382ab7f
 def check_splits(

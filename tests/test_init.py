@@ -13,7 +13,8 @@ from sklearn import datasets
 from small import assay, run
 
 from assay.dictionary import load_dictionary
-from assay.init import draft, write_draft
+from assay.draft import draft
+from assay.init import write_draft
 from assay.intake import fetch_table, prepare_table
 from assay.problem import load_problem, make_problem, read_yaml
 
