@@ -295,10 +295,11 @@ def _tell_monitoring(found, json_):
     drifted, groups = found['drift'][found['drift'].drifted], found.get('groups', dict(status='unanswered', why='no outcome is known yet'))
     if json_:
         from assay.artifacts import to_json
-        print(to_json({k: found[k] for k in ('n', 'decision', 'rule', 'why', 'realised', 'estimated')} | dict(drifted=list(drifted.column), false_alarm_rate=float(found['drift'].rate.max()), groups=groups)), end='')
+        print(to_json({k: found[k] for k in ('n', 'decision', 'rule', 'why', 'realised', 'estimated')} | dict(drifted=list(drifted.column), false_alarm_rate=float(found['drift'].rate.max()), undated=found['undated'], groups=groups)), end='')
     else:
         print(f"{found['n']} predictions: {found['decision']} ({found['why']})")
         _show_rows(drifted.round(4).to_dict('records'), list(drifted.columns[:6]))
+        if found['undated']: print(f"{found['undated']} predictions have no moment; where no other has one either, rows count as independent, and alarms are more frequent than promised")
         print(f"groups: {groups['why']}; drift without cause alarms in {found['drift'].rate.max():.1%} of windows")
     return 0 if found['decision'] in ('keep', 'watch') and groups['status'] != 'fail' else 1
 

@@ -19,15 +19,16 @@ from .models import make_model, predict_score, target_of
 
 # %% ../nbs/17_labels.ipynb #2714196f
 def estimated_score(
-    metric:str, # One of `assay.evaluation.METRICS` for two classes
-    y_score, # Calibrated probabilities
+    metric:str, # One of `assay.evaluation.METRICS` for classes
+    y_score, # Calibrated probabilities, or a column of them per class
     n_draws:int=40, # Outcomes drawn
     seed:int=0, # Random seed
 )->dict: # `value`, `low`, `high`, `n`; without a value where the metric is for other tasks
     "What the metric is expected to be, without labels"
     s, rng = np.asarray(y_score, float), np.random.default_rng(seed)
-    if 'binary' not in METRICS[metric]['tasks'] or s.ndim > 1 or not ((s >= 0) & (s <= 1)).all(): return dict(value=None, n=len(s))
-    v = np.array([metric_score(metric, (rng.random(len(s)) < s).astype(int), s) for _ in range(n_draws)])
+    if ('binary', 'multiclass')[s.ndim-1] not in METRICS[metric]['tasks'] or not ((s >= 0) & (s <= 1)).all(): return dict(value=None, n=len(s))
+    upto = s.cumsum(1)[:, :-1] if s.ndim == 2 else 1-s[:, None] # the class is where a number between 0 and 1 falls
+    v = np.array([metric_score(metric, (rng.random((len(s), 1)) > upto).sum(1), s) for _ in range(n_draws)])
     v = v[np.isfinite(v)]
     if not len(v): return dict(value=None, n=len(s))
     return dict(value=float(v.mean()), low=float(np.quantile(v, .025)), high=float(np.quantile(v, .975)), n=len(s))

@@ -30,10 +30,11 @@ def with_labels(
     if problem.id not in res: raise ValueError(f"what was served has no {problem.id!r}, so no outcome can be found; send it with each request")
     known = labels[labels[problem.target].notna()]
     if known[problem.id].duplicated().any(): raise ValueError(f"labels have {int(known[problem.id].duplicated().sum())} ids twice; expected one outcome per row")
-    also = [c for c in groups if c in known and (c not in res or not res[c].notna().any())]
-    res = res.drop(columns=also, errors='ignore').merge(known[[problem.id, problem.target, *also]], on=problem.id)
+    also = [c for c in groups if c in known]
+    res = res.merge(known[[problem.id, problem.target, *also]].rename(columns={c: ('labels', c) for c in also}), on=problem.id)
     if res.empty: raise ValueError(f"none of the {len(known)} labels is of a row that was served; compare the column {problem.id!r}")
-    return res
+    brought = {c: res[('labels', c)] if c not in res else res[c].where(res[c].notna(), res[('labels', c)]) for c in also} # what was sent comes first
+    return res.drop(columns=[('labels', c) for c in also]).assign(**brought)
 
 # %% ../nbs/17_served.ipynb #01431997
 def promised_rows(
@@ -75,15 +76,17 @@ def monitor_served(
     n_quarantined:int=0, # Rows that were refused
     threshold:float=None, # Act where the score is above it
     **kwargs, # Further arguments of `monitor`
-)->dict: # What `monitor` gives, and with labels `groups` (a check) and `group_changes` (a table)
+)->dict: # What `monitor` gives; `undated`: rows without a moment, which are left out where others have one, and count as independent where none has; with labels `groups` (a check) and `group_changes` (a table)
     "Compare what was served with what was promised; raises `ValueError` for an empty window"
     if served.empty: raise ValueError('no prediction is in the log; serve some with `assay serve`, or name a table')
     fields = dictionary.features
     served = with_labels(served, labels, problem, watched_columns(problem, dictionary))
-    if problem.time and (problem.time not in served or served[problem.time].isna().any()): problem = dataclasses.replace(problem, time=None)
+    dated = served[problem.time].notna() if problem.time in served else pd.Series(False, index=served.index)
+    if problem.time and dated.any(): undated, served = int((~dated).sum()), served[dated]
+    else: undated, problem = len(served)*bool(problem.time), dataclasses.replace(problem, time=None)
     served, promised = as_served(served, problem, fields, spec), promised_rows(problem, spec)
     served = with_model_scores(served, problem.target, None if labels is None else target_of(spec, served), rule=rule_score(served))
-    found = monitor(promised, served, problem, fields, n_quarantined=n_quarantined, **kwargs)
+    found = monitor(promised, served, problem, fields, n_quarantined=n_quarantined, **kwargs) | dict(undated=undated)
     if labels is None: return found
     changes, said = watch_groups(promised, served, problem, dictionary, threshold, classes=spec.get('classes') or ())
     return found | dict(groups=said, group_changes=changes)
