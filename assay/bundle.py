@@ -163,18 +163,21 @@ def export_bundle(
     context=(), # Further `Field`s that a request may carry, such as the id; logged, never scored
     n_golden:int=32, # Golden rows
     positive=1, # Class whose probability is the score
+    classes=(), # Names of the classes in the order of the model's output, where there are three or more
 )->str: # Identity of the bundle: SHA-256 of its manifest
     "Write the bundle of a fitted model; equal models give equal bytes"
     folder, n = Path(folder), min(n_golden, len(X))
     if n < 20: raise ValueError(f"golden rows are taken from {len(X)} rows; expected at least 20")
     data, output = to_onnx(model, fields, positive)
+    classes, known = [str(c) for c in classes], len(getattr(model, 'classes_', ()))
+    if len(classes) != known*(known > 2) or len({*classes}) != len(classes): raise ValueError(f"classes are named {classes}, and the model knows {known}; expected one name for each where there are three or more")
     rows = _golden_rows(X, fields, n)
     scores = _run(open_session(data), output, make_inputs(fields, _as_columns(fields, rows)))
     part = folder.with_name(f'.{folder.name}.part')
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     (part/'model.onnx').write_bytes(data)
-    write_json(part/'schema.json', dict(features=Dictionary(tuple(fields)).to_json(), context=Dictionary(tuple(context)).to_json(), output=output))
+    write_json(part/'schema.json', dict(features=Dictionary(tuple(fields)).to_json(), context=Dictionary(tuple(context)).to_json(), output=output) | (dict(classes=classes) if classes else {}))
     write_json(part/'provenance.json', provenance | dict(threshold=threshold))
     write_json(part/'golden.json', dict(rows=rows, scores=scores))
     identity = sha256(write_manifest(part))
@@ -226,6 +229,7 @@ class Bundle:
     example:dict # One row as a request would give it
     session:object = dataclasses.field(repr=False) # onnxruntime session
     output:dict = dataclasses.field(repr=False) # Where the score stands in the model's output
+    classes:tuple = () # Names of the classes, where there are three or more
 
     def score(self,
         columns, # Mapping of column to values, or a data frame
@@ -241,9 +245,11 @@ class Bundle:
 
     def predict(self,
         rows:list, # One mapping of feature to value per row
-    )->list: # `dict(score, act)` per row
-        "Scores of rows given one by one, and whether to act on each"
-        return [dict(score=s, act=self.threshold is not None and s >= self.threshold) for s in self.score(_as_columns(self.fields, rows)).tolist()]
+    )->list: # `dict(score, act)` per row; of classes `label`, the most probable one, its `score`, and the `scores` of all by name
+        "Scores of rows given one by one, and whether to act on each; `act` is None where no threshold was agreed"
+        scores, t = self.score_classes(_as_columns(self.fields, rows)), self.threshold
+        if scores.ndim == 1: return [dict(score=s, act=None if t is None else s >= t) for s in scores.tolist()]
+        return [dict(label=self.classes[i], score=s[i], scores=dict(zip(self.classes, s)), act=None) for i,s in zip(scores.argmax(1).tolist(), scores.tolist())]
 
 # %% ../nbs/13_bundle.ipynb #7f5f51b6
 def load_bundle(
@@ -258,7 +264,7 @@ def load_bundle(
     try: session = open_session(files['model.onnx'])
     except ValueError as e: raise ValueError(f"{folder/'model.onnx'}: {e}") from None
     res = Bundle(identity, Dictionary.from_json(schema['features']).fields, Dictionary.from_json(schema['context']).fields, provenance['threshold'], provenance,
-                 golden['rows'][0], session, schema['output'])
+                 golden['rows'][0], session, schema['output'], tuple(schema.get('classes', ())))
     if verify:
         gap = np.abs(res.score(_as_columns(res.fields, golden['rows']))-np.array(golden['scores'])).max()
         if gap > tolerance: raise ValueError(f"{folder/'golden.json'}: golden rows differ by {gap:.2g}, expected at most {tolerance}; this machine does not run the model that was packaged")
@@ -417,12 +423,14 @@ def score_table(
     bundle:Bundle, # The packaged model
     df, # Data frame with the features
     id:str, # Column that names a row
-): # Data frame: `id`, score, act, one row per row of `df`
+): # Data frame: `id`, score, act (two classes and a threshold); of classes label, its score, and `score[name]` of each
     "Scores of a whole table"
     import pandas as pd
     if id not in df: raise ValueError(f"column {id!r} is missing; expected the id of each row there")
-    score = bundle.score(df)
-    return pd.DataFrame({id: df[id].to_numpy(), 'score': score, 'act': score >= (np.inf if bundle.threshold is None else bundle.threshold)})
+    score = bundle.score_classes(df)
+    res = pd.DataFrame({id: df[id].to_numpy()})
+    if score.ndim == 1: return res.assign(score=score, **({} if bundle.threshold is None else dict(act=score >= bundle.threshold)))
+    return res.assign(label=np.array(bundle.classes, dtype=object)[score.argmax(1)], score=score.max(1), **{f'score[{c}]': score[:, i] for i,c in enumerate(bundle.classes)})
 
 # %% ../nbs/13_bundle.ipynb #a3b37bd9
 def plot_parity(

@@ -279,39 +279,41 @@ def _served(table):
     from assay.approval import serving_folder
     from assay.artifacts import place
     from assay.bundle import load_bundle
+    from assay.labels import with_model_scores
     from assay.log import log_table, read_log
-    if table is not None: return table.assign(score=load_bundle(serving_folder()).score(table)), 0
+    if table is not None: return with_model_scores(table, None, None, score=load_bundle(serving_folder()).score_classes(table)), 0
     if not place('log').is_dir(): raise ValueError(f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`, or name a table: assay monitor --table FILE")
     return log_table(), len(list(read_log(kind='quarantine')))
 
 @app.command()
 def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with features to look at instead of the prediction log.')] = None,
-            labels: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with the outcomes known by now: the id column and the target.')] = None, json_: Json = False):
+            labels: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of groups that were not sent.')] = None, json_: Json = False):
     "One monitoring pass over the prediction log or a table; exit code 1 where something has to be done."
-    from assay.artifacts import place, read_table
+    from assay.artifacts import place, read_json, read_table
     from assay.dictionary import load_dictionary
-    from assay.features import feature_frame
-    from assay.models import make_model, predict_score
-    from assay.monitoring import monitor_served
+    from assay.labels import todays_rule
     from assay.problem import load_problem
+    from assay.served import monitor_served
     given, outcomes = _read(table), _read(labels)
     enter_root()
-    problem, fields, train = load_problem(), load_dictionary().features, read_table(place('train'))
+    problem, dictionary, spec = load_problem(), load_dictionary(), read_json(place('model'))
     served, refused = _served(given)
-    rule = make_model('rule', fields, task=problem.task, columns=problem.today.get('columns')).fit(feature_frame(train, fields), train[problem.target])
-    found = monitor_served(served, problem, fields, lambda df: predict_score(rule, feature_frame(df, fields)), outcomes, refused)
+    rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')))
+    found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused, spec.get('threshold'))
     _stop(_tell_monitoring(found, json_))
 
 def _tell_monitoring(found, json_):
     "Print a monitoring pass; exit code 1 where something has to be done"
-    drifted = found['drift'][found['drift'].drifted]
+    drifted, groups = found['drift'][found['drift'].drifted], found.get('groups', dict(status='unanswered', why='no outcome is known yet'))
     if json_:
         from assay.artifacts import to_json
-        print(to_json({k: found[k] for k in ('n', 'decision', 'rule', 'why', 'realised', 'estimated')} | dict(drifted=list(drifted.column))), end='')
+        print(to_json({k: found[k] for k in ('n', 'decision', 'rule', 'why', 'realised', 'estimated')} | dict(drifted=list(drifted.column), false_alarm_rate=float(found['drift'].rate.max()), undated=found['undated'], groups=groups)), end='')
     else:
         print(f"{found['n']} predictions: {found['decision']} ({found['why']})")
         _show_rows(drifted.round(4).to_dict('records'), list(drifted.columns[:6]))
-    return 0 if found['decision'] in ('keep', 'watch') else 1
+        if found['undated']: print(f"{found['undated']} predictions have no moment; where no other has one either, rows count as independent, and alarms are more frequent than promised")
+        print(f"groups: {groups['why']}; drift without cause alarms in {found['drift'].rate.max():.1%} of windows")
+    return 0 if found['decision'] in ('keep', 'watch') and groups['status'] != 'fail' else 1
 
 @app.command()
 def rollback():

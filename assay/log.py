@@ -198,8 +198,9 @@ PredictionLog._new_segment, PredictionLog._put, PredictionLog.append, Prediction
 # %% ../nbs/15_log.ipynb #f6b0e913
 def log_table(
     folder=None, # Folder of a log; `place('log')` by default
-): # Data frame: id, time, model, score, act, and one column per feature and per field of the context
+): # Data frame: id, time, model, score, act (of classes `label` and `score[name]` too), and one column per feature and per field of the context
     "The predictions of a log as a table"
     import pandas as pd
-    rows = [dict(prediction_id=r['id'], logged=r['time'], model=r['model'], score=r['score'], act=r['act']) | r['row'] for r in read_log(folder)]
+    classes = lambda r: dict(label=r['label']) | {f'score[{c}]': s for c,s in r['scores'].items()} if 'scores' in r else {}
+    rows = [dict(prediction_id=r['id'], logged=r['time'], model=r['model'], score=r['score'], act=r['act']) | classes(r) | r['row'] for r in read_log(folder)]
     return pd.DataFrame(rows)

@@ -90,8 +90,11 @@ def broken_rules(
 class Prediction(BaseModel):
     "One row's answer"
     id:str = Limit(description='Unique name of the prediction, as it stands in the log')
-    score:float = Limit(description='Probability of the positive class')
-    act:bool = Limit(description='Is the score at or above the threshold?')
+    score:float = Limit(description='Probability of the positive class; of three or more classes, that of the label; or the number that is predicted')
+    act:bool | None = Limit(description='Is the score at or above the threshold? null where no threshold was agreed')
+    missing:list[str] = Limit(description='Features that were null: the answer does without them')
+    label:str | None = Limit(None, description='The most probable class; only with three or more')
+    scores:dict[str, float] | None = Limit(None, description='Probability of each class by name; only with three or more')
 
 class PredictResponse(BaseModel):
     "Answers in the order of the rows"
@@ -208,17 +211,19 @@ RULES = ('missing', 'kind', 'finite', 'whole', 'low', 'high', 'categories')
 
 class Meters:
     "The numbers of one service, in a registry of its own"
-    def __init__(self, identity):
+    def __init__(self, identity, columns=()):
         r = self.registry = CollectorRegistry()
         self.requests = Counter('assay_requests', 'Requests by route and status', ['route', 'status'], registry=r)
         self.seconds = Histogram('assay_request_seconds', 'Time to answer /predict', buckets=(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5), registry=r)
         self.predictions = Counter('assay_predictions', 'Rows answered, by whether to act', ['act'], registry=r)
         self.scores = Histogram('assay_score', 'Scores', buckets=[i/10 for i in range(1, 11)], registry=r)
         self.quarantined = Counter('assay_quarantined_values', 'Values that broke a rule of the dictionary', ['rule'], registry=r)
+        self.missing = Counter('assay_missing_values', 'Features that were null', ['column'], registry=r)
         self.ready = Gauge('assay_ready', '1 while predictions are answered', registry=r)
         Gauge('assay_model_info', 'The bundle that is served', ['identity'], registry=r).labels(identity).set(1)
         for rule in RULES: self.quarantined.labels(rule)
-        for act in ('true', 'false'): self.predictions.labels(act)
+        for act in ('true', 'false', 'none'): self.predictions.labels(act)
+        for c in columns: self.missing.labels(c)
 
 # %% ../nbs/16_serve.ipynb #2fdb5461
 class Measured:
@@ -246,7 +251,7 @@ class Service:
         recheck_seconds:float=60., # How long an answer of `check` holds
     ):
         self.bundle, self.log, self.check, self.recheck_seconds = bundle, log, check, recheck_seconds
-        self.fields, self.meters = (*bundle.fields, *bundle.context), Meters(bundle.identity)
+        self.fields, self.meters = (*bundle.fields, *bundle.context), Meters(bundle.identity, [f.name for f in bundle.fields])
         self._checked = (time.monotonic(), None)
 
     def why_not(self)->str: # None while predictions may be answered
@@ -260,32 +265,37 @@ class Service:
         self.meters.ready.set(0 if why else 1)
         return why
 
-    def answer(self,
-        rows:list, # Mappings of column to value, of the right types
-        id:str=None, # Name of the request
-    )->list: # `dict(id, score, act)` per row, already recorded
-        "Check, score, record; raises `HTTPException` 422 on a broken rule and 503 where nothing can be recorded"
-        if why := self.why_not(): raise HTTPException(503, why)
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='milliseconds').replace('+00:00', 'Z')
-        if broken := broken_rules(self.fields, rows): self._quarantine(rows, broken, now, id)
-        try: answers = [dict(id=new_id(), **p) for p in self.bundle.predict(rows)]
-        except (ValueError, TypeError) as e: raise HTTPException(422, str(e)) from None
-        self._record([dict(a, kind='prediction', request=id, time=now, row=r) for a,r in zip(answers, rows)])
-        for a in answers:
-            self.meters.predictions.labels(str(a['act']).lower()).inc()
-            self.meters.scores.observe(a['score'])
-        return answers
+# %% ../nbs/16_serve.ipynb #a0828ebf
+def _answer(self,
+    rows:list, # Mappings of column to value, of the right types
+    id:str=None, # Name of the request
+)->list: # `dict(id, score, act, missing)` per row, of classes `label` and `scores` too; already recorded
+    "Check, score, record; raises `HTTPException` 422 on a broken rule and 503 where nothing can be recorded"
+    if why := self.why_not(): raise HTTPException(503, why)
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='milliseconds').replace('+00:00', 'Z')
+    if broken := broken_rules(self.fields, rows): self._quarantine(rows, broken, now, id)
+    try: answers = [dict(id=new_id(), missing=[f.name for f in self.bundle.fields if r[f.name] is None], **p) for p,r in zip(self.bundle.predict(rows), rows)]
+    except (ValueError, TypeError) as e: raise HTTPException(422, str(e)) from None
+    self._record([dict(a, kind='prediction', request=id, time=now, row=r) for a,r in zip(answers, rows)])
+    for a in answers:
+        self.meters.predictions.labels(str(a['act']).lower()).inc()
+        self.meters.scores.observe(a['score'])
+        for c in a['missing']: self.meters.missing.labels(c).inc()
+    return answers
 
-    def _record(self, records):
-        try: self.log.append(records)
-        except LogError: raise HTTPException(503, 'the prediction log cannot be written') from None
+def _record(self, records):
+    "Make records durable, or answer nothing"
+    try: self.log.append(records)
+    except LogError: raise HTTPException(503, 'the prediction log cannot be written') from None
 
-    def _quarantine(self, rows, broken, now, id):
-        "Put rows that break a rule aside for diagnosis, and refuse the request"
-        bad = sorted({b['row'] for b in broken})
-        self._record([dict(kind='quarantine', id=new_id(), request=id, time=now, row=rows[i], rules=[{k: b[k] for k in ('column', 'rule')} for b in broken if b['row'] == i]) for i in bad])
-        for b in broken: self.meters.quarantined.labels(b['rule']).inc()
-        raise HTTPException(422, describe_errors([dict(loc=('rows', b['row'], b['column']), type=b['rule']) for b in broken], {'rows', *(f.name for f in self.fields)}))
+def _quarantine(self, rows, broken, now, id):
+    "Put rows that break a rule aside for diagnosis, and refuse the request"
+    bad = sorted({b['row'] for b in broken})
+    self._record([dict(kind='quarantine', id=new_id(), request=id, time=now, row=rows[i], rules=[{k: b[k] for k in ('column', 'rule')} for b in broken if b['row'] == i]) for i in bad])
+    for b in broken: self.meters.quarantined.labels(b['rule']).inc()
+    raise HTTPException(422, describe_errors([dict(loc=('rows', b['row'], b['column']), type=b['rule']) for b in broken], {'rows', *(f.name for f in self.fields)}))
+
+Service.answer, Service._record, Service._quarantine = _answer, _record, _quarantine
 
 # %% ../nbs/16_serve.ipynb #988adb27
 class _StrictRequest(Request):
@@ -309,7 +319,7 @@ def model_card(
     approved = {k: approval[k] for k in ('by', 'role', 'reason', 'time', 'expires')} if approval else None
     features = [dict(name=f.name, kind=f.kind, unit=f.unit, nullable=f.nullable, low=f.low, high=f.high, categories=list(f.categories), meaning=f.meaning) for f in bundle.fields]
     return dict(identity=bundle.identity, approved=approved, approvals=head, threshold=bundle.threshold, metrics=bundle.provenance.get('metrics', {}),
-                features=features, context=[f.name for f in bundle.context])
+                features=features, context=[f.name for f in bundle.context], sensitive=[f.name for f in (*bundle.fields, *bundle.context) if f.sensitive], classes=list(bundle.classes))
 
 # %% ../nbs/16_serve.ipynb #1f8ed2f2
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>assay</title>
@@ -317,7 +327,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>assay</ti
 <h1>Predictions</h1><p>Model <code>%s</code></p>
 <table><tr><td><code>POST /predict</code><td>scores for up to %d rows<tr><td><code>GET /model</code><td>what is served, who approved it, what it reads
 <tr><td><code>GET /health/live</code>, <code>/health/ready</code><td>is it up, does it answer<tr><td><code>GET /metrics</code><td>for Prometheus<tr><td><code>GET /openapi.json</code><td>the interface, for machines</table>
-<p>Body of a request:</p><pre>%s</pre><p>400 not strict JSON, 408 too slow, 413 too large, 415 not JSON, 422 not as the schema says, 429 too many at once, 503 cannot record or not approved any more; always <code>{"error": "…"}</code>.</p></html>"""
+<p>Body of a request:</p><pre>%s</pre><p>400 not strict JSON, 408 too slow, 413 too large, 415 not JSON, 422 not as the schema says, 429 too many at once, 503 cannot record or not approved any more; always <code>{"error": "…"}</code>. A feature that is null is listed under <code>missing</code> in the answer. What a row holds is written to the prediction log, with columns that are declared sensitive; any column that is not declared is refused.</p></html>"""
 
 def help_page(
     bundle, # `assay.bundle.Bundle`

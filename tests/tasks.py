@@ -1,0 +1,91 @@
+"A tiny released model of each task, with everything that monitoring reads"
+import json
+
+from ruamel.yaml import YAML
+from tiny import inside, make_keys
+
+CLASSES = ("late", "lost", "on time")
+METRIC = dict(binary="average_precision", multiclass="log_loss", regression="mae")
+
+
+def outcomes_of(task, flights, seed):
+    "The target as a user's table would hold it: words, classes, or a number"
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    if task == "regression":
+        return (2 * flights.recent_delay + flights.hour + rng.normal(0, 3, len(flights))).round(3)
+    if task == "binary":
+        return np.where(flights.late == 1, "yes", "no")
+    return np.where(flights.late == 0, "on time", np.where(flights.distance > 1000, "lost", "late"))
+
+
+def rows_of(task, seed, n=600):
+    "Flights with a sensitive column that has nothing to do with anything"
+    import numpy as np
+
+    from assay.sources import make_flights
+
+    flights = make_flights(n, seed=seed)
+    sex = np.random.default_rng(seed).choice(["f", "m"], n)
+    return flights.assign(flight_id=[f"S{seed}-{i}" for i in range(n)], late=outcomes_of(task, flights, seed), sex=sex)
+
+
+def dictionary_of(task):
+    from assay.dictionary import Dictionary, Field
+
+    target = dict(binary="category", multiclass="category", regression="number")[task]
+    return Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("hour", "integer", low=0, high=23), Field("distance", "number", low=0, high=6000),
+                       Field("wind_speed", "number", nullable=True), Field("recent_delay", "number", nullable=True), Field("origin", "category", categories=("EWR", "JFK", "LGA")),
+                       Field("sex", "category", "group", sensitive=True, nullable=True), Field("late", target, "target", known_at_decision=False)))
+
+
+def write_agreement(task):
+    "The files that people write"
+    import dataclasses
+
+    yaml = YAML()
+    problem = dict(title="Late flights", question="Which?", task=task, target="late", id="flight_id", time="scheduled", metric=METRIC[task], minimum=dict(binary=0.1, multiclass=9.0, regression=99.0)[task],
+                   margin=0.0, groups=["origin"], sensitive=["sex"], today=dict(columns=["origin"])) | (dict(positive="yes") if task == "binary" else {})
+    columns = {f.name: {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(f).items() if k != "name" and v not in (None, "", ())} for f in dictionary_of(task).fields}
+    for name, content in (("problem.yaml", problem), ("dictionary.yaml", dict(columns=columns)), ("dvc.yaml", dict(stages={})), ("params.yaml", dict(base=dict(seed=0)))):
+        with open(name, "w") as f:
+            yaml.dump(content, f)
+
+
+def make_task(folder, task):
+    "From tables to an approved model in `folder`; returns the rows that are served later"
+    from assay.approval import approve
+    from assay.artifacts import check, place, write_json, write_metrics, write_table
+    from assay.bundle import LIMITS, export_bundle, make_provenance, request_context
+    from assay.features import feature_frame
+    from assay.labels import todays_rule
+    from assay.models import fit_final, make_spec, predict_score, target_of
+    from assay.problem import load_problem
+    from assay.review import with_scores
+
+    folder.mkdir(parents=True)
+    with inside(folder):
+        write_agreement(task)
+        problem, dictionary, train = load_problem(), dictionary_of(task), rows_of(task, 0, 1500)
+        spec = make_spec("linear", {}, problem, train) | dict(threshold=0.3 if task == "binary" else None)
+        model = fit_final(spec, train, dictionary.features)
+        rule = todays_rule(problem, dictionary.features, spec, train)
+        write_table(train, place("train"))
+        write_json(place("model"), spec)
+        for name, seed in (("valid", 1), ("test", 2)):
+            df = rows_of(task, seed)
+            write_table(df, place(name))
+            write_table(with_scores(df, ["flight_id"], dict(y=target_of(spec, df), score=predict_score(model, feature_frame(df, dictionary.features)), rule=rule(df))), place("scores", f"{name}.parquet"))
+        export_bundle(model, feature_frame(train, dictionary.features), dictionary.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), spec["threshold"], request_context(dictionary),
+                      classes=spec["classes"])
+        write_metrics("package", "same model", {}, [check("parity", True, "tests"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
+    keys = make_keys(folder)
+    with inside(folder):
+        approve(keys[0], "meets the criteria", role="product owner")
+    return rows_of(task, 3)
+
+
+def as_request(df, columns):
+    "Rows of a table as JSON has them"
+    return json.loads(df.assign(scheduled=df.scheduled.dt.strftime("%Y-%m-%dT%H:%M:%S"))[list(columns)].to_json(orient="records"))

@@ -1,0 +1,166 @@
+"Monitoring keeps its promises: its rate of false alarms, the three tasks, and the groups that were declared"
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+from tasks import CLASSES, as_request, make_task
+from tiny import Server, inside
+
+from assay.drift import count_bins, drift_of_counts, drift_table, make_bins, smallest_rate
+from assay.log import log_table, read_log
+
+FEATURES = ["hour", "distance", "wind_speed", "recent_delay", "origin"]
+
+
+def stable_period(seed, n_ref=61, n_cur=7, per_day=30, memory=0.0, shift=0.0, columns="abcd"):
+    "Counts of two months and of the week after them, days × bins, where each day moves all its rows and nothing else changes (but for `shift`)"
+    rng, ref, cur = np.random.default_rng(seed), {}, {}
+    day = np.repeat(np.arange(n_ref + n_cur), per_day)
+    for name in columns:
+        effect = rng.normal(size=n_ref + n_cur)
+        for t in range(1, len(effect)):
+            effect[t] = memory * effect[t - 1] + (1 - memory**2) ** 0.5 * effect[t]
+        effect[n_ref:] += shift
+        x = (0.5 * effect[:, None] + rng.normal(size=(len(effect), per_day))).ravel()
+        bins = make_bins(x[: n_ref * per_day])
+        grid = count_bins(x, bins, day)
+        ref[name], cur[name] = (bins, grid[:n_ref]), grid[n_ref:]
+    return ref, cur
+
+
+def alarms(worlds, alpha, by_day=True):
+    return sum(bool(drift_of_counts(*w, by_day, alpha, seed=i).drifted.any()) for i, w in enumerate(worlds))
+
+
+@pytest.fixture(scope="module")
+def worlds():
+    return [stable_period(s) for s in range(300)]
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.1])
+def test_stable_periods_alarm_at_the_promised_rate_and_no_more(worlds, alpha):
+    assert alarms(worlds, alpha) <= binom.ppf(0.995, len(worlds), alpha)
+
+
+def test_rows_drawn_as_if_they_were_independent_alarm_nearly_always(worlds):
+    "The positive control: the same test fails for the naive threshold"
+    assert alarms(worlds[:60], 0.05, by_day=False) > binom.ppf(0.9999, 60, 0.05)
+
+
+def test_a_day_that_resembles_the_next_costs_little():
+    "Runs of days are drawn, so that weather of a few days is no alarm; a threshold from days alone would alarm more often than this"
+    moody = [stable_period(s, memory=0.4) for s in range(200)]
+    assert alarms(moody, 0.01) <= binom.ppf(0.995, 200, 0.05)
+
+
+def test_a_shift_of_the_days_is_found():
+    assert alarms([stable_period(s, shift=3.0) for s in range(20)], 0.01) == 20
+
+
+def test_what_few_days_cannot_promise_is_said():
+    few = [stable_period(s, n_ref=12, n_cur=1) for s in range(200)]
+    rate = drift_of_counts(*few[0], True, 0.01).rate.iloc[0]
+    assert rate == pytest.approx(smallest_rate(12, 1)) == pytest.approx(1 / 13)
+    assert alarms(few, 0.01) <= binom.ppf(0.995, 200, rate)
+
+
+def test_hostile_columns():
+    df = pd.DataFrame(dict(t=pd.date_range("2013-01-01", periods=60, freq="12h"), same=1.0, gone=np.nan, text=["a", None] * 30, flag=[True, False] * 30))
+    found = drift_table(df[:40], df[40:].assign(text="never seen"), ["same", "gone", "text", "flag"], "t", 0.05).set_index("column")
+    assert found.drifted["text"] and not found.drifted[["same", "gone", "flag"]].any()
+    assert found.new["text"] == 1.0 and found.missing["gone"] == 1.0
+
+
+def assay(folder, *args):
+    "One command in a folder: exit code, output"
+    r = subprocess.run([sys.executable, "-m", "assay.cli", *args], cwd=folder, capture_output=True, text=True, check=False)
+    return r.returncode, r.stdout + r.stderr
+
+
+@pytest.fixture(scope="module", params=["binary", "multiclass", "regression"])
+def served(request, tmp_path_factory):
+    "A model of each task that was asked over HTTP: its folder, the rows, and the answers"
+    folder = tmp_path_factory.mktemp(request.param) / "repo"
+    df = make_task(folder, request.param)
+    with Server(folder) as s:
+        status, answer = s.predict(as_request(df, ["flight_id", "scheduled", *FEATURES]))
+        card = s.ask("GET", "/model")[1]
+        refused = s.predict([as_request(df, FEATURES)[0] | dict(religion="x")])
+        with_group = s.predict(as_request(df.head(2), [*FEATURES, "sex"]))
+        metrics = s.ask("GET", "/metrics")[1]
+    assert (status, with_group[0]) == (200, 200), answer
+    return dict(task=request.param, folder=folder, df=df, answers=answer["predictions"], card=card, refused=refused, metrics=metrics)
+
+
+def test_the_answer_of_each_task(served):
+    first = served["answers"][0]
+    if served["task"] == "multiclass":
+        assert served["card"]["classes"] == list(CLASSES) == list(first["scores"])
+        for p in served["answers"]:
+            assert p["label"] == max(p["scores"], key=p["scores"].get) and abs(sum(p["scores"].values()) - 1) < 1e-5 and p["act"] is None
+        assert np.mean([p["label"] for p in served["answers"]] == served["df"].late) > 0.8
+    else:
+        assert "label" not in first and first["act"] is (None if served["task"] == "regression" else first["score"] >= 0.3)
+    if served["task"] == "regression":
+        assert np.corrcoef([p["score"] for p in served["answers"]], served["df"].late)[0, 1] > 0.9
+
+
+def test_the_answer_says_what_it_did_without(served):
+    wind = served["df"].wind_speed.isna()
+    assert wind.any() and [p["missing"] for p in served["answers"]] == [["wind_speed"] if m else [] for m in wind]
+    assert f'assay_missing_values_total{{column="wind_speed"}} {wind.sum() + wind[:2].sum()}.0' in served["metrics"]
+
+
+def test_the_log_and_the_batch_hold_what_was_answered(served):
+    with inside(served["folder"]):
+        table = log_table().head(len(served["df"]))
+    assert table.score.tolist() == [p["score"] for p in served["answers"]]
+    served["df"].drop(columns="late").to_parquet(served["folder"] / "rows.parquet")
+    code, said = assay(served["folder"], "score", "rows.parquet", "--out", "scores.parquet")
+    assert code == 0, said
+    scored = pd.read_parquet(served["folder"] / "scores.parquet")
+    assert np.allclose(scored.score, table.score, atol=1e-6 * max(1, abs(table.score).max()))
+    if served["task"] == "multiclass":
+        for c in CLASSES:
+            assert np.allclose(table[f"score[{c}]"], scored[f"score[{c}]"], atol=1e-6)
+        assert scored.label.tolist() == table.label.tolist()
+
+
+def test_what_nobody_declared_is_not_written(served):
+    assert served["refused"][0] == 422 and served["card"]["sensitive"] == ["sex"]
+    with inside(served["folder"]):
+        assert not any("religion" in r["row"] for r in read_log(kind=None) if "row" in r)
+        assert [r["row"]["sex"] for r in read_log() if "sex" in r["row"]] == served["df"].sex[:2].tolist()  # declared, and sent
+
+
+def test_monitoring_of_each_task(served):
+    folder, df = served["folder"], served["df"]
+    df[["flight_id", "late", "sex"]].to_csv(folder / "labels.csv", index=False)
+    code, said = assay(folder, "monitor", "--labels", "labels.csv", "--json")
+    found = json.loads(said)
+    assert code == 0 and found["decision"] in ("keep", "watch"), said
+    assert found["realised"]["gain"]["low"] > 0 and found["realised"]["score"]["n"] == len(df)
+    assert found["groups"]["status"] == "pass" and "5 groups of 2 columns" in found["groups"]["why"]
+    early = json.loads(assay(folder, "monitor", "--json")[1])
+    assert early["realised"] is None and early["groups"]["status"] == "unanswered" and early["undated"] == 2
+    assert (early["estimated"]["value"] is not None) == (served["task"] != "regression")
+
+
+def test_a_declared_sensitive_column_cannot_be_forgotten(served):
+    served["df"][["flight_id", "late"]].to_csv(served["folder"] / "bare.csv", index=False)
+    code, said = assay(served["folder"], "monitor", "--labels", "bare.csv")
+    assert code == 1 and "'sex', declared as sensitive" in said
+
+
+def test_worse_than_the_rule_is_rolled_back(served):
+    "Scores that have lost their meaning, in the log itself"
+    df = served["df"].sample(frac=1, random_state=0)
+    mixed = served["df"][["flight_id", "sex"]].assign(late=df.late.to_numpy())
+    mixed.to_csv(served["folder"] / "mixed.csv", index=False)
+    code, said = assay(served["folder"], "monitor", "--labels", "mixed.csv", "--json")
+    found = json.loads(said)
+    assert found["realised"]["gain"]["value"] < 0.02 and (served["task"] == "binary" or (code, found["decision"]) == (1, "roll_back"))
