@@ -17,7 +17,7 @@ from tiny import inside, make_keys
 
 from assay.approval import approve
 from assay.artifacts import check, place, write_metrics, write_table
-from assay.bundle import export_bundle, make_provenance, request_context
+from assay.bundle import LIMITS, export_bundle, make_provenance, request_context
 from assay.dictionary import conform, load_dictionary, write_dictionary
 from assay.draft import draft
 from assay.engine import stage_env
@@ -226,7 +226,7 @@ def released(folder, table):
         model = fit_final(spec, prepared, d.dictionary.features)
         write_table(prepared, place("train"))
         export_bundle(model, feature_frame(prepared, d.dictionary.features), d.dictionary.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), 0.5, request_context(d.dictionary))
-        write_metrics("package", "same model", {}, [check("parity", True, "every row compared")], [place("bundle")])
+        write_metrics("package", "same model", {}, [check("parity", True, "every row compared"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
         ann, _ = make_keys(folder)
         approve(ann, "reviewed")
     return folder
