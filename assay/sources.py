@@ -156,30 +156,30 @@ def count_parquet(
     known = np.concatenate(hashes) if hashes else np.array([], np.uint64)
     return dict(rows=len(known)+missing, distinct=len(np.unique(known)), missing=missing)
 
-# %% ../nbs/02_sources.ipynb #bcfd2136
-def sample_parquet(
-    url, # File or folder
-    n_rows:int=20_000, # About how many rows to keep
-    n_groups:int=16, # Row groups to read, spread over all
-    name:str=None, # What errors call it; the URL by default
-)->pd.DataFrame: # Every k-th row of these groups, in order
-    "A part of a Parquet file or folder, in memory that does not grow with its rows"
-    import pyarrow as pa
-    files = _parquet_files(url, name)
-    groups = [(f, g) for f in files for g in range(f.metadata.num_row_groups)]
-    groups = [groups[i] for i in np.unique(np.linspace(0, len(groups)-1, n_groups).astype(int))] if groups else []
-    every, at, parts = max(1, sum(f.metadata.row_group(g).num_rows for f,g in groups)//max(n_rows, 1)), 0, []
-    with _undamaged(name or str(url)):
-        for batch in (b for f,g in groups for b in f.iter_batches(batch_size=1<<15, row_groups=[g])):
-            parts.append(batch.take(pa.array(range(-at % every, batch.num_rows, every), pa.int64())))
-            at += batch.num_rows
-    return (pa.Table.from_batches(parts) if parts else files[0].schema_arrow.empty_table()).to_pandas()
-
 # %% ../nbs/02_sources.ipynb #7a2cc7b9
 def _kept_rows(keys, share):
     "Which rows have a key whose hash falls below a share of all hashes"
     return (pd.util.hash_pandas_object(keys, index=False, categorize=False) >> np.uint64(11)).to_numpy() < share*2**53
 
+def sample_parquet(
+    url, # File or folder
+    n_rows:int=20_000, # About how many rows to keep
+    n_groups:int=16, # Row groups to read, spread over all
+    name:str=None, # What errors call it; the URL by default
+)->pd.DataFrame: # Rows of these groups, in order, chosen by the hash of their number; all if there are no more
+    "A part of a Parquet file or folder, in memory that does not grow with its rows"
+    import pyarrow as pa
+    files = _parquet_files(url, name)
+    groups = [(f, g) for f in files for g in range(f.metadata.num_row_groups)]
+    groups = [groups[i] for i in np.unique(np.linspace(0, len(groups)-1, n_groups).astype(int))] if groups else []
+    share, at, parts = n_rows/max(sum(f.metadata.row_group(g).num_rows for f,g in groups), 1), 0, []
+    with _undamaged(name or str(url)):
+        for batch in (b for f,g in groups for b in f.iter_batches(batch_size=1<<15, row_groups=[g])):
+            parts.append(batch.take(pa.array(np.flatnonzero(_kept_rows(pd.Series(range(at, at+batch.num_rows)), share)))))
+            at += batch.num_rows
+    return (pa.Table.from_batches(parts) if parts else files[0].schema_arrow.empty_table()).to_pandas()
+
+# %% ../nbs/02_sources.ipynb #8db7ca2e
 def part_of_parquet(
     url, # File or folder
     n_rows:int, # About how many rows to keep

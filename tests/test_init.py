@@ -2,6 +2,8 @@
 import json
 import re
 import shutil
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,20 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import datasets
 from small import assay, run
+from tiny import inside, make_keys
 
-from assay.dictionary import load_dictionary
+from assay.approval import approve
+from assay.artifacts import check, place, write_metrics, write_table
+from assay.bundle import LIMITS, export_bundle, make_provenance, request_context
+from assay.dictionary import conform, load_dictionary, write_dictionary
 from assay.draft import draft
+from assay.engine import stage_env
+from assay.features import feature_frame
 from assay.init import write_draft
-from assay.intake import fetch_table, prepare_table
+from assay.intake import fetch_table, prepare_table, sampling_table
+from assay.models import fit_final
 from assay.problem import load_problem, make_problem, read_yaml
+from assay.splits import make_splits
 
 ROOT = Path(__file__).parents[1]
 FILES = ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "requirements.lock")
@@ -102,7 +112,8 @@ def test_awkward_table_is_read_as_it_was_drafted(tmp_path):
 N = 90
 X = np.arange(N) % 7 * 1.5
 Y = np.arange(N) % 2
-REFUSED = dict(target_missing=(dict(x=X, late=Y), "y", "no column of the table"), target_misspelt=(dict(x=X, late=Y), "lte", "did you mean 'late'"), one_class=(dict(x=X, y=1), "y", "is 1 in every row"),
+REFUSED = dict(single_column=(dict(y=Y), "y", "no column besides ['y']"), all_missing=(dict(a=[None] * N, b=[None] * N, y=Y), "y", "'b': 'no value in any row'"), constants=(dict(a=1, y=Y), "y", "'a': \"constant: '1'\""),
+               target_missing=(dict(x=X, late=Y), "y", "no column of the table"), target_misspelt=(dict(x=X, late=Y), "lte", "did you mean 'late'"), one_class=(dict(x=X, y=1), "y", "is 1 in every row"),
                all_null=(dict(x=X, y=[None] * N), "y", "missing in all 90 rows"), no_rows=(dict(x=[], y=[]), "y", "no rows"), few_rows=(dict(x=X[:9], y=Y[:9]), "y", "9 rows with a target; expected at least 40"),
                all_text=(dict(a=[f"words number {i}" for i in range(N)], y=Y), "y", "no column is left to learn from"), text_target=(dict(x=X, y=[f"w{i}" for i in range(N)]), "y", "text with 90 different values"),
                rare_class=(dict(x=X, y=["a"] * 50 + ["b"] * 38 + ["c"] * 2), "y", "class 'c' of target 'y' stands in 2 rows"))
@@ -121,7 +132,13 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / "empty.parquet").write_bytes(b"")
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "twice.parquet")
     (tmp_path / "folder").mkdir()
-    for name, sentence in {"empty.csv": "is empty", "twice.csv": "stand twice", "empty.parquet": "Parquet", "twice.parquet": "stand twice", "folder": "no file that ends in .parquet"}.items():
+    (tmp_path / "noise.csv").write_bytes(np.random.default_rng(0).bytes(5000))
+    (tmp_path / "rows.json").write_text('[{"x": 1, "y": 0}]')
+    for name in ("book.xlsx", "renamed.csv"):  # a workbook under another name is one too
+        with zipfile.ZipFile(tmp_path / name, "w") as z:
+            z.writestr("xl/workbook.xml", "<workbook/>")
+    for name, sentence in {"empty.csv": "is empty", "twice.csv": "stand twice", "empty.parquet": "Parquet", "twice.parquet": "stand twice", "folder": "no file that ends in .parquet", "noise.csv": "bytes that are no text",
+                           "rows.json": "is JSON", "book.xlsx": "an Excel workbook", "renamed.csv": "an Excel workbook"}.items():
         with pytest.raises(ValueError, match=sentence):
             draft(tmp_path / name, "y", root=tmp_path)
 
@@ -162,8 +179,79 @@ def test_tall_parquet_is_measured_on_a_sample_and_its_footer(tmp_path):
         (tmp_path / "parts").mkdir(exist_ok=True)
         part.to_parquet(tmp_path / "parts" / f"{i}.parquet", row_group_size=5_000)
     d = draft(tmp_path / "parts", "y", root=tmp_path)
-    assert d.dictionary["x"].nullable and not d.dictionary["at"].nullable
+    assert d.dictionary["x"].nullable and not d.dictionary["at"].nullable and "max_rows" not in d.data["source"]
     assert d.data["train_until"] > "2021" and any("120,000 rows" in n for n in d.notes)
+
+
+def test_a_part_of_a_tall_table_is_whole_customers_and_the_report_says_so(tmp_path):
+    n = 60_000
+    visits = pd.DataFrame(dict(customer_id=[f"C{i % 20_000}" for i in range(n)], x=np.random.default_rng(0).normal(size=n), y=np.arange(n) % 3 == 0))
+    path = write(visits, tmp_path, "visits.parquet")
+    source = draft(path, "y", root=tmp_path).data["source"] | dict(url=path, max_rows=6000, sample_key="customer_id")
+    tables, facts = fetch_table(source)
+    part = tables["visits"]
+    assert facts["visits"]["sampled_from"] == n and set(part.customer_id.value_counts()) == {3} and 4500 < len(part) < 7500
+    shown = sampling_table(dict(tables=dict(visits=facts["visits"] | dict(n_rows=len(part)))))
+    assert shown.loc["visits", ["rows_in_source", "rows_read", "chosen_by"]].tolist() == [n, len(part), "hash of customer_id"]
+    pd.testing.assert_frame_equal(fetch_table(source)[0]["visits"], part)  # again the same rows
+    assert visits.iloc[::7].customer_id.value_counts().max() < 3  # control: every seventh row parts the customers
+
+
+def test_a_customer_that_a_sample_does_not_meet_twice_is_found(tmp_path):
+    n = 200_000
+    orders = pd.DataFrame(dict(order_no=[f"O{i}" for i in range(n)], customer_no=[f"C{i % 90_000}" for i in range(n)], x=np.arange(n) % 7 * 1.5, y=np.arange(n) % 2))
+    d = draft(write(orders, tmp_path, "orders.parquet"), "y", root=tmp_path)
+    assert (d.problem["id"], d.data["group"]) == ("order_no", "customer_no")
+
+
+def test_rare_classes_are_in_every_split(tmp_path):
+    table = pd.DataFrame(dict(x=X, y=["a"] * 45 + ["b"] * 40 + ["c"] * 5))
+    d = draft(write(table, tmp_path), "y", root=tmp_path)
+    assert d.data["stratify"] == "y" and not any("lack a class" in n for n in d.notes)
+    plain = make_splits(table.assign(i=[f"r{i:08d}" for i in range(N)]), "i", shares=d.data["shares"])
+    assert any("c" not in set(v.y) for v in plain.values())  # control: by hash alone a split has none
+
+
+def released(folder, table):
+    "An approved model of a drafted table, without the pipeline"
+    folder.mkdir()
+    d = draft(table, "bought?", root=folder)
+    with inside(folder):
+        write_dictionary(d.dictionary)
+        Path("problem.yaml").write_text(json.dumps(d.problem))
+        Path("params.yaml").write_text(json.dumps(dict(data=d.data)))
+        Path("dvc.yaml").write_text("stages: {}\n")
+        prepared = conform(prepare_table(fetch_table(d.data["source"])[0], make_problem(d.problem), d.dictionary), d.dictionary)
+        spec = dict(candidate="linear", params={}, seed=0, task="binary", target="bought")
+        model = fit_final(spec, prepared, d.dictionary.features)
+        write_table(prepared, place("train"))
+        export_bundle(model, feature_frame(prepared, d.dictionary.features), d.dictionary.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), 0.5, request_context(d.dictionary))
+        write_metrics("package", "same model", {}, [check("parity", True, "every row compared"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
+        ann, _ = make_keys(folder)
+        approve(ann, "reviewed")
+    return folder
+
+
+def test_a_table_is_scored_under_the_names_it_came_with(tmp_path):
+    table, raw = tmp_path / "mixed.csv", make_mixed(200)
+    raw.to_csv(table, index=False)
+    folder = released(tmp_path / "repo", table)
+
+    def scores(df, name="again.csv", **kwargs):
+        df.to_csv(tmp_path / name, index=False, **kwargs)
+        return assay("score", tmp_path / name, cwd=folder)
+
+    done = assay("score", table, cwd=folder)  # the very table, target and set-aside columns included
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "customer no.,score,act" and [x.split(",")[0] for x in lines[1:]] == raw["customer no."].tolist()
+    turned = scores(raw[::-1].drop(columns=["bought?", "notes", "empty"]), sep=";", encoding="utf-16")
+    assert turned.stdout.splitlines()[1:] == lines[:0:-1]  # the order of its rows, another delimiter and encoding
+    done = assay("score", folder / "data/prepared/train.parquet", cwd=folder)  # the plain names
+    assert done.stdout.splitlines() == ["customer_no,score,act", *lines[1:]]
+    for df, sentence in ((raw.rename(columns={"=price ($)": "price ($)"}), "lacks the columns ['=price ($)'], which the model reads; instead of '=price ($)' it has 'price ($)'"), (raw.assign(colour="red"), "has columns ['colour'], which nobody described")):
+        done = scores(df)
+        assert done.returncode == 1 and sentence in done.stderr
 
 
 def test_files_that_people_changed_are_not_overwritten(repo, tmp_path, monkeypatch):
@@ -189,16 +277,66 @@ def reduce(path):
     path.write_text(re.sub(r"n_shuffles: \d+", "n_shuffles: 1", text))
 
 
+STAGES = """
+import os, sys
+from assay.artifacts import enter_root
+from assay.engine import import_papermill
+from assay.stage import run_named
+enter_root(), import_papermill()
+import assay.bundle, assay.explain, assay.explore, assay.feasibility, assay.monitoring, assay.responsible, assay.search  # once for all stages
+for name in sys.argv[1:]:
+    if (child := os.fork()) == 0:
+        code = run_named(name)
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(code)
+    if os.waitpid(child, 0)[1]: sys.exit(f'stage {name} failed')
+"""
+ORDER = ("problem", "data", "explore", "responsible", "feasibility", "baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation", "package", "monitoring", "readiness")
+
+
+def run_stages(repo):
+    "All stages up to readiness, each a fork of one process, without the pipeline around them"
+    done = run(sys.executable, "-c", STAGES, *ORDER, cwd=repo, env=stage_env(repo))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def verdicts(repo):
+    "Verdict of each stage that has run, and what the data stage counted"
+    found = {p.parent.name: json.loads(p.read_text()) for p in repo.glob("reports/*/metrics.json")}
+    return {k: v["verdict"] for k, v in found.items()}, {k: v["value"] for k, v in found["data"]["metrics"].items()}
+
+
+def make_tiny_table(n=50, seed=0):
+    "Fifty rows"
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    return pd.DataFrame(dict(x=x.round(3), c=rng.choice(["a", "b"], n), y=np.where(x + rng.normal(size=n) > 0, "yes", "no")))
+
+
+RUNS = {k: v for k, v in TABLES.items() if k != "mixed"} | dict(tiny=(make_tiny_table, "y", "binary"))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TABLES)
-def test_drafted_pipeline_runs_up_to_readiness(name, repo, tmp_path):
-    make, target, _ = TABLES[name]
+@pytest.mark.parametrize("name", RUNS)
+def test_drafted_stages_run_up_to_readiness(name, repo, tmp_path):
+    make, target, _ = RUNS[name]
     done = assay("init", write(make(), tmp_path, f"{name}.csv"), "--target", target, cwd=repo)
     assert done.returncode == 0 and "next: make run" in done.stdout, done.stderr
     reduce(repo / "params.yaml")
-    done = assay("repro", *([] if name == "mixed" else ["readiness"]), cwd=repo)  # the pages of one table are enough
+    run_stages(repo)
+    found, counted = verdicts(repo)
+    assert (found["problem"], found["package"], found["readiness"]) == ("provisional", "same model", "not ready")
+    assert counted["n_quarantined"] == 0 and counted["n_raw"] == len(make())
+
+
+@pytest.mark.slow
+def test_drafted_pipeline_runs_and_the_table_is_what_it_depends_on(repo, tmp_path):
+    table = write(make_mixed(), tmp_path, "mixed.csv")
+    assert assay("init", table, "--target", "bought?", cwd=repo).returncode == 0
+    reduce(repo / "params.yaml")
+    done = assay("repro", cwd=repo)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    found = {p.parent.name: json.loads(p.read_text()) for p in repo.glob("reports/*/metrics.json")}
-    assert (found["problem"]["verdict"], found["package"]["verdict"], found["readiness"]["verdict"]) == ("provisional", "same model", "not ready")
-    assert name != "mixed" or (repo / "reports/index.html").is_file()
-    assert found["data"]["metrics"]["n_quarantined"]["value"] == 0
+    found, counted = verdicts(repo)
+    assert (found["readiness"], counted["n_quarantined"]) == ("not ready", 0) and (repo / "reports/index.html").is_file()
+    table.write_text(table.read_text() + "\n")
+    assert "data" in [r["stage"] for r in json.loads(assay("status", "--json", cwd=repo).stdout)["stages"] if r["state"] == "stale"]
