@@ -121,14 +121,14 @@ def draw_windows(
     n_draws:int, # Windows to draw
     run_days:int=1, # Days that are drawn together
     seed:int=0, # Random seed
-)->np.ndarray: # Draws × days: 1 where a day is in the window; the real window is not among them
+)->np.ndarray: # Draws × days: 1 where a day is in the window; the real window can be among them
     "Windows as they could have been"
     rng, day = np.random.default_rng(seed), np.arange(n_days)
     run = (day+rng.integers(0, run_days, (n_draws, 1)))//run_days # where runs begin is drawn too
     order = np.argsort(np.take_along_axis(rng.random((n_draws, n_days//run_days+2)), run, 1), axis=1, kind='stable')
     res = np.zeros((n_draws, n_days))
     np.put_along_axis(res, order[:, :n_window], 1, 1)
-    return res[res[:, -n_window:].sum(1) < n_window]
+    return res
 
 # %% ../nbs/17_drift.ipynb #d6357ba7
 def _days(times):
@@ -151,13 +151,13 @@ def _drawn(ref, cur, windows, n_draws, seed):
     return both-drawn, drawn
 
 def _column_drift(name, bins, ref, cur, null):
-    "One column: distance, what is typical, and what people read"
+    "One column: distance, what is still usual (one draw in twenty exceeds it), and what people read"
     total, now, distance = ref.sum(0), cur.sum(0), DISTANCES[bins['kind']]
     apart = distance(*null)
-    d, typical = float(distance(total, now)), max(float(np.median(apart)), 1e-9)
-    row = dict(column=name, kind=bins['kind'], distance=d, typical=typical, psi=float(psi(total, now)), js=float(js(total, now)),
+    d, usual = float(distance(total, now)), max(float(np.quantile(apart, .95)), 1e-9)
+    row = dict(column=name, kind=bins['kind'], distance=d, usual=usual, psi=float(psi(total, now)), js=float(js(total, now)),
                missing_reference=float(_shares(total)[-1]), missing=float(_shares(now)[-1]), new=float(_shares(now)[-2]) if bins['kind'] == 'category' else 0.)
-    return row, apart/typical
+    return row, apart/usual
 
 # %% ../nbs/17_drift.ipynb #f1ce7a85
 def drift_of_counts(
@@ -174,10 +174,11 @@ def drift_of_counts(
     windows = draw_windows(n_ref+n_cur, n_cur, n_draws, run, seed) if by_day else None
     rate = max(alpha, smallest_rate(n_ref, n_cur, run)) if by_day else alpha
     found = [_column_drift(c, *counted[c], cur, _drawn(counted[c][1], cur, windows, n_draws, seed+i)) for i,(c,cur) in enumerate(current.items())]
-    largest = np.sort(np.max([null for _,null in found], axis=0))
+    others = slice(None) if windows is None else windows[:, -n_cur:].sum(1) < n_cur # the real window counts for what is usual, and not as its own rival
+    largest = np.sort(np.max([null for _,null in found], axis=0)[others])
     threshold = float(largest[min(math.ceil((1-alpha)*(len(largest)+1)), len(largest))-1])
     res = pd.DataFrame([row for row,_ in found])
-    return res.assign(ratio=res.distance/res.typical, threshold=threshold, rate=rate, drifted=res.distance/res.typical > threshold).sort_values('ratio', ascending=False, ignore_index=True)
+    return res.assign(ratio=res.distance/res.usual, threshold=threshold, rate=rate, drifted=res.distance/res.usual > threshold).sort_values('ratio', ascending=False, ignore_index=True)
 
 def drift_table(
     reference, # Rows the model is known to work on, or what `count_reference` made of them
@@ -187,7 +188,7 @@ def drift_table(
     alpha:float=.01, # Rate of false alarms, over all columns together
     n_draws:int=400, # Windows to draw
     seed:int=0, # Random seed
-)->pd.DataFrame: # One row per column: distance, ratio to a typical window, threshold, rate that is promised, psi, js, missing, drifted
+)->pd.DataFrame: # One row per column: distance, ratio to what is still usual, threshold, rate that is promised, psi, js, missing, drifted
     "Which columns differ more than windows without drift differ from the reference"
     if not len(current): raise ValueError("the current window has no rows, so nothing can be compared; look at the feed first")
     counted = reference if isinstance(reference, dict) else count_reference(reference, columns, blocks)

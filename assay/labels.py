@@ -186,15 +186,12 @@ def watch_groups(
 # %% ../nbs/17_labels.ipynb #3b1fec46
 def group_summary(
     changes:pd.DataFrame, # From `group_changes`; None where there is none
-    metrics=('base_rate', 'selection_rate', 'recall', 'false_positive_rate', 'balanced_accuracy', 'mae', 'bias'), # Metrics to show, those that the task has
-)->pd.DataFrame: # One row per group: rows, each metric now, and its change with the interval, as text
+    metrics=('recall', 'false_positive_rate', 'selection_rate', 'base_rate', 'balanced_accuracy', 'mae', 'bias'), # Metrics to show, those that the task has
+)->pd.DataFrame: # One row per group: rows, and each metric now with its change and the interval of that, as text
     "The changes as people read them"
     if changes is None: return pd.DataFrame(columns=['column', 'group', 'n'])
-    near = lambda v: '' if pd.isna(v) else f'{v:.3f}'
-    def row(column, group, d):
-        of = d.set_index('metric')
-        cells = {k: v for m in metrics if m in of.index for k,v in ((m, near(of.value[m])), (f'change of {m}', '' if pd.isna(of.change[m]) else f'{of.change[m]:+.3f} [{of.change_low[m]:+.3f}, {of.change_high[m]:+.3f}]'))}
-        return dict(column=column, group=group, n=d.n.max()) | cells
+    def cell(r): return f'{r.value:.2f}'+('' if pd.isna(r.change) else f' ({r.change:+.2f}, {r.change_low:+.2f} to {r.change_high:+.2f})')
+    def row(column, group, d): return dict(column=column, group=group, n=d.n.max()) | {m: cell(r) for m in metrics for r in d[d.metric == m].itertuples()}
     return pd.DataFrame([row(*k, d) for k,d in changes.groupby(['column', 'group'], sort=False)])
 
 def group_metrics(

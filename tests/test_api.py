@@ -334,3 +334,25 @@ def test_it_starts_in_under_a_second(repo):
     starts = ["from assay.serve import open_service; open_service()", "import cryptography, fastapi, numpy, onnxruntime, prometheus_client, ruamel.yaml, uvicorn"]
     cpu = [min(float(subprocess.run([sys.executable, "-c", code + said], cwd=repo, check=True, capture_output=True, text=True).stdout) for _ in range(4)) for code in starts]
     assert cpu[0] < max(1.0, 1.6 * cpu[1]), f"{cpu[0]:.2f} s of processor time, of which the libraries take {cpu[1]:.2f} s"  # a busy machine slows both
+
+
+def test_a_stop_lets_requests_finish(repo):
+    "SIGTERM, as an orchestrator sends it: what is being answered is answered and recorded, and nothing new is taken"
+    server = Server(repo).__enter__()
+    body = rows_with()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+        s.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body[:5])
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        with pytest.raises(OSError):
+            socket.create_connection(("127.0.0.1", server.port), timeout=2)
+        s.sendall(body[5:])
+        answer = b""
+        while block := s.recv(65536):
+            answer += block
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert server.process.wait(20) in (0, -signal.SIGTERM)
+    server.process.stderr.close()
+    with inside(repo):
+        assert [r["id"] in answer.decode() for r in read_log()] == [True]
