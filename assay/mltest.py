@@ -8,7 +8,7 @@ __all__ = ['SECTIONS', 'LEVELS', 'missing_for', 'score_test', 'ml_test_rows', 's
 
 # %% ../nbs/19_mltest.ipynb #c5d97055
 from .artifacts import metric, metrics_path
-from .coverage import known_functions, known_lessons, known_tests, say_test
+from .coverage import known_functions, known_lessons, known_tests, resolve, say_test
 from .evidence import evidence_gap
 
 # %% ../nbs/19_mltest.ipynb #cef35a11
@@ -28,7 +28,7 @@ def missing_for(
     "What keeps a test from running by itself"
     states = {c: _status(c, found) for c in t.get('checks') or []}
     res = [f"check {c} {'is not there' if s is None else f'says {s}'}" for c,s in states.items() if s != 'pass']
-    res += [f'{u} has no lesson' for u in t.get('uses') or [] if u not in known['lessons'] or u not in known['functions']]
+    res += [f'{u} has no lesson' for u in resolve(t.get('uses') or []) if u not in known['lessons'] or u not in known['functions']]
     res += [f'no test {x}' for x in t.get('tests') or [] if x not in known['tests']]
     return res if t.get('tests') or t.get('uses') else [*res, 'no test is named']
 
@@ -41,7 +41,7 @@ def score_test(
     missing = missing_for(t, found, known)
     gap = evidence_gap(t['by_hand'], found) if t.get('by_hand') else 'nobody has written a result down'
     points = 1. if not missing else 0. if gap else .5
-    evidence = [*(t.get('checks') or []), *(t.get('uses') or []), *(t.get('tests') or [])] if points == 1 else [t['by_hand']] if points else []
+    evidence = [*(t.get('checks') or []), *resolve(t.get('uses') or []), *(t.get('tests') or [])] if points == 1 else [t['by_hand']] if points else []
     return dict(id=t['id'], section=t['section'], text=t['text'], points=points, how={1.: 'automatic', .5: 'by hand', 0.: 'not done'}[points], evidence=evidence, missing=missing + ([gap] if missing and gap else []))
 
 # %% ../nbs/19_mltest.ipynb #9cfe3d02
