@@ -43,9 +43,10 @@ def release_rows(
     waivers=(), # Verified waivers: item, role, reason, until
     signatures:dict=None, # Item to a verified signature: by, role, on
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.evidence.ANY_DAY`
-)->list: # Rows of `evaluate_checklist`
-    "Everything that a release rests on"
-    return evaluate_checklist(checklist, found, waivers, signatures, on)
+)->list: # Rows of `evaluate_checklist`, and the one of `criteria_row`
+    "Everything that a release rests on: the items of the process, and that the bar is where it was"
+    from assay.problem import moved_bar
+    return [*evaluate_checklist(checklist, found, waivers, signatures, on), criteria_row(moved_bar(), waivers, on)]
 
 # %% ../nbs/19_readiness.ipynb #ad6a40d4
 CLOSED = ('pass', 'not_applicable', 'waived')

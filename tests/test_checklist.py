@@ -12,14 +12,14 @@ import pytest
 from small import assay, run
 from tiny import inside
 
-from assay import evidence
+from assay import evidence, problem
 from assay.approval import active_waivers, new_key, waive
-from assay.artifacts import check, metric, place, write_metrics, write_table, write_text
+from assay.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
 from assay.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
 from assay.evidence import ANY_DAY, evaluate_checklist, load_checklist, read_stages, stages_of
 from assay.mltest import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
 from assay.problem import read_yaml
-from assay.readiness import criteria_row, is_ready, open_items, readiness_verdict
+from assay.readiness import criteria_row, is_ready, open_items, readiness_verdict, release_rows
 from assay.sources import make_flights
 
 ROOT = Path(__file__).parent.parent
@@ -198,6 +198,12 @@ def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_p
     row = criteria_row(bar, active_waivers("2013-12-31"), "2013-12-31")
     assert row["status"] == "waived" and all(x in row["why"] for x in ("minimum was 0.3", "is 0.2 now", "the desk doubled its staff", "31 Dec 2013"))
     assert criteria_row(bar, active_waivers("2014-01-01"), "2014-01-01")["status"] == "fail"
+    items = load_checklist()
+    for moved, day, status in (([], None, "pass"), (bar, None, "fail"), (bar, "2013-12-31", "waived"), (bar, "2014-01-01", "fail"), (bar, ANY_DAY, "waived")):
+        monkeypatch.setattr(problem, "moved_bar", lambda moved=moved: moved, raising=False)
+        rows = release_rows(items, read_stages(stages_of(items)), active_waivers(day) if day else (), on=day)
+        assert rows[-1]["id"] == "criteria" and rows[-1]["status"] == status, (moved, day)
+        assert is_ready(rows) == (status != "fail")
 
 
 # ---- the pipeline --------------------------------------------------------------------------------------------------------------------------------------------
@@ -219,8 +225,8 @@ def make_assessed(folder):
         for name, (start, end) in months.items():
             write_table(flights[(flights.scheduled >= start) & (flights.scheduled < end)], place(name))
         write_dictionary(Dictionary(tuple(infer_dictionary(flights, target="late", id="flight_id", time="scheduled").fields)), "dictionary.yaml")
-        write_metrics("data", "usable", {})
-        write_metrics("explore", "usable", {})
+        write_metrics("data", "usable", {}, inputs=[place("columns")])
+        write_metrics("explore", "usable", {}, inputs=[place("columns")])
     return folder
 
 
@@ -285,8 +291,11 @@ def release_repo(folder):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.html", "__pycache__", ".ipynb_checkpoints"))
     for name in ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc"):
         shutil.copy(ROOT / name, folder / name)
-    for path in (folder / "reports").glob("*/metrics.json"):  # the inputs are not in a clone: what they were is not the matter here
-        path.write_text(json.dumps(json.loads(path.read_text()) | dict(inputs={})))
+    with inside(folder):
+        if not Path("reports/coverage/metrics.json").exists():
+            write_metrics("coverage", "covered", dict(ml_test_score=metric(4.0, n=28)))
+        for path in Path("reports").glob("*/metrics.json"):  # the tables are not in a clone: from which they were computed is not the matter here
+            write_text(path, json.dumps(json.loads(path.read_text()) | dict(inputs=hash_inputs(["params.yaml"]))))
     return folder
 
 
