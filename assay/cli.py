@@ -13,7 +13,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from .artifacts import enter_root, read_metrics
+from .artifacts import enter_root
 
 # %% ../nbs/95_cli.ipynb #8f4d5fcc
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -62,6 +62,7 @@ def _state(stage, metrics, changed):
     if changed is None: return 'unknown'
     return 'stale' if stage in changed else 'fresh'
 
+# %% ../nbs/95_cli.ipynb #1aacd8d9
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
 )->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `next`: the next thing to do
@@ -80,8 +81,11 @@ def _next(rows, stops, open_questions):
     if any(r['state'] != 'fresh' for r in rows): return 'bring every stage up to date: assay repro'
     if open_questions: return f"answer {open_questions[0]['id']} in problem.yaml: {open_questions[0]['what']}"
     ready = next((r['verdict'] for r in rows if r['stage'] == 'readiness'), None)
-    return 'review reports/index.html, then: assay approve --role product-owner --key FILE' if ready == 'ready' else 'read reports/readiness/report.html for what is open'
+    if ready != 'ready': return 'read reports/readiness/report.html for what is open'
+    from assay.release import rows_today, what_next
+    return what_next(rows_today())
 
+# %% ../nbs/95_cli.ipynb #e9bb0c6b
 def show_board(status:dict)->None: # Of `load_status`
     "Print the board"
     from rich.console import Console
@@ -155,31 +159,54 @@ def _complain(error, code=1):
     print(f'error: {error}', file=sys.stderr)
     return code
 
+# %% ../nbs/95_cli.ipynb #e20c9815
 @app.command()
-def checklist(json_: Json = False):
-    "The items F01-F33, P01-P11 and R01-R14 with their status, evidence and the next thing to do; exit code 1 while any is open."
-    from assay.evidence import is_ready
+def checklist(item: Annotated[Optional[list[str]], typer.Option(help='Explain one item in full, such as F09; may be repeated.')] = None,
+              open_: Annotated[bool, typer.Option('--open', help='Only what is open or waived.')] = False, json_: Json = False):
+    """The items F01-F33, P01-P11 and R01-R14 with their state, evidence and the next thing to do.
+
+    States: pass; fail; unanswered; not_applicable, with a reason; waived, by a signature until a day; stale, where something it was computed from has changed.
+    Exit code 0 where everything shown but the approval itself is closed, else 1."""
+    from assay.readiness import CLOSED, is_ready
+    from assay.release import rows_today
     enter_root()
-    rows = _checklist()
-    if json_: print(json.dumps(rows, indent=1, sort_keys=True))
-    else: _show_rows(rows, ('id', 'status', 'text', 'next'))
-    _stop(0 if is_ready(rows) else 1)
+    rows = _named(rows_today(), item)
+    shown = [r for r in rows if r['status'] not in ('pass', 'not_applicable')] if open_ else rows
+    if json_: print(json.dumps(shown, indent=1, sort_keys=True))
+    elif item: _explain(shown)
+    else: _show_rows([r | dict(evidence=_link(r['evidence'])) for r in shown], ('id', 'status', 'text', 'evidence', 'next'))
+    _stop(0 if is_ready(rows) and not (item and any(r['status'] not in CLOSED for r in rows)) else 1)
 
-def _checklist():
-    "The checklist over the evidence as it is now"
-    import datetime
-    from assay.approval import active_waivers, signatures
-    from assay.evidence import evaluate_checklist, load_checklist, read_stages, stages_of
-    today, items = datetime.date.today().isoformat(), load_checklist()
-    return evaluate_checklist(items, read_stages(stages_of(items)), waivers=active_waivers(today), signatures=signatures(), on=today)
+def _link(evidence):
+    "A reference to evidence, short, and a link where the terminal knows links"
+    from rich.text import Text
+    from assay.readiness import evidence_label
+    if not evidence: return ''
+    path = Path(evidence.partition('#')[0])
+    return Text(evidence_label(evidence), style=f'link {path.resolve().as_uri()}' if path.exists() else '')
 
+def _named(rows, names):
+    "The rows of these ids, in their order; all by default"
+    known = {r['id'].lower(): r for r in rows}
+    if unknown := [n for n in names or () if n.lower() not in known]: raise ValueError(f"the checklist has no item {unknown[0]!r}; it has {', '.join(r['id'] for r in rows)}")
+    return [known[n.lower()] for n in names] if names else rows
+
+def _explain(rows):
+    "Print rows one by one, with all that is known"
+    for r in rows:
+        print(f"{r['id']}  {r['status']}  {r['text']}")
+        for k in ('rule', 'owner', 'kind', 'why', 'evidence', 'next'):
+            if r[k]: print(f'  {k:9} {r[k]}')
+
+# %% ../nbs/95_cli.ipynb #8bb2145c
 def _show_rows(rows, columns):
     "Print rows as a table"
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
     table = Table(box=None, pad_edge=False, header_style='bold')
     for c in columns: table.add_column(c, overflow='fold')
-    for r in rows: table.add_row(*(str(r.get(c) or '') for c in columns))
+    for r in rows: table.add_row(*(v if isinstance(v := r.get(c), Text) else str(v or '') for c in columns))
     Console().print(table, markup=False)
 
 # %% ../nbs/95_cli.ipynb #5cef840d
@@ -198,21 +225,14 @@ def key(out: Annotated[Path, typer.Option(help='File for the private key, outsid
 
 @app.command()
 def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: Annotated[Optional[str], typer.Option(help='Last day on which it holds, YYYY-MM-DD.')] = None):
-    "Approve the present bundle: a decision signed and bound to its content and to the reports."
-    from assay.approval import approve as sign
+    "Approve the present bundle: a decision of the product owner, signed and bound to its content and to the reports."
+    from assay.release import approve_release
     key = key.expanduser().resolve()
     enter_root()
-    _readiness_is_current()
-    unsettled = [r['id'] for r in _checklist() if r['status'] not in ('pass', 'not_applicable', 'waived') and r['id'] != 'F27']
-    e = sign(key, reason, role=role, expires=expires, open_items=unsettled)
-    print(f"approved bundle {e['bundle'][:12]} by {e['by']}, {e['role']}; commit approvals/, then: assay serve")
+    e = approve_release(key, role, reason, expires)
+    print(f"approved bundle {e['bundle'][:12]} by {e['by']}, {e['role']}" + (f", until {e['expires']}" if e['expires'] else '') + '; commit approvals/, then: assay serve')
 
-def _readiness_is_current():
-    "An approval is of evidence that is up to date"
-    if read_metrics('readiness')['verdict'] != 'ready': raise PermissionError('readiness does not say \'ready\'; read reports/readiness/report.html for what is open')
-    from assay.repro import verify_outputs
-    if damaged := verify_outputs(): raise PermissionError(f"{damaged[0]['path']}: {damaged[0]['what']}; an approval binds what was reviewed: run `assay repro` first")
-
+# %% ../nbs/95_cli.ipynb #64d6fe7d
 @app.command()
 def reject(key: Key, role: Role, reason: Reason):
     "Reject the present bundle, or take back its approval."
@@ -232,7 +252,7 @@ def waive(item: Annotated[str, typer.Argument(help='Item of the checklist or sta
     e = sign(item, reason, until, key, role=role)
     print(f"waived {item} until {until} by {e['by']}, {e['role']}; commit approvals/, then: assay repro")
 
-# %% ../nbs/95_cli.ipynb #e20c9815
+# %% ../nbs/95_cli.ipynb #2cdf636d
 @app.command()
 def serve(host: Annotated[str, typer.Option(help='Address to listen on.')] = '127.0.0.1', port: Annotated[int, typer.Option(min=0, max=65535)] = 8000):
     "Start the API, only over an approved and intact bundle; exit code 3 where it may not start."
@@ -274,6 +294,7 @@ def _read(path):
     if not path.is_file(): raise FileNotFoundError(f'{path} does not exist; expected a Parquet or CSV file')
     return pd.read_csv(path) if path.suffix == '.csv' else pd.read_parquet(path)
 
+# %% ../nbs/95_cli.ipynb #a33aee41
 def _served(table):
     "What was served, from the prediction log or by scoring a table, and how many rows were refused"
     from assay.approval import serving_folder
@@ -315,6 +336,7 @@ def _tell_monitoring(found, json_):
         print(f"groups: {groups['why']}; drift without cause alarms in {found['drift'].rate.max():.1%} of windows")
     return 0 if found['decision'] in ('keep', 'watch') and groups['status'] != 'fail' else 1
 
+# %% ../nbs/95_cli.ipynb #fa53b306
 @app.command()
 def rollback():
     "Point the service to the bundle approved before; it takes effect when the service starts."

@@ -41,8 +41,8 @@ code{background:var(--tint);padding:.05rem .25rem;border-radius:3px;font-size:.8
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
-# %% ../nbs/91_site.ipynb #f9522dd4
-GOOD = ('go', 'agreed', 'accepted', 'usable', 'no blocker', 'scored', 'beats today', 'meets the criteria', 'same model', 'ready', 'keep', 'pass')
+# %% ../nbs/91_site.ipynb #5021c1a0
+GOOD = ('go', 'agreed', 'accepted', 'usable', 'no blocker', 'scored', 'beats today', 'meets the criteria', 'same model', 'ready', 'covered', 'keep', 'pass')
 BAD = ('no_go', 'rejected', 'leak suspected', 'blocked', 'does not beat today', 'misses the criteria', 'differs', 'not ready', 'roll_back', 'fail')
 
 def tone(

@@ -56,6 +56,10 @@ def make_bundled(folder):
     "What a user starts from: the bundled example without its results, committed"
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for name in ("nbs", "tests"):  # the map of the process reads them
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log"))
+    (folder / "approvals").mkdir()
+    (folder / "approvals/waivers.jsonl").touch()
     for name in FILES:
         shutil.copy(ROOT / name, folder / name)
     (folder / "assay").symlink_to(ROOT / "assay")  # the stages depend on the modules

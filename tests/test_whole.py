@@ -40,7 +40,10 @@ def make_project(folder):
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     for name in ("dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc", "requirements.lock"):
         shutil.copy(ROOT / name, folder / name)
+    for name in ("nbs", "tests"):  # the map of the process reads them
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log"))
     (folder / "approvals").mkdir()
+    (folder / "approvals/waivers.jsonl").touch()
     text = (folder / "dvc.yaml").read_text().splitlines(keepends=True)
     (folder / "dvc.yaml").write_text("".join(line for line in text if not line.strip().startswith("- assay/")))  # the package is installed, not in this repository
     flights = make_flights(8000, seed=1)
