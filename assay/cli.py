@@ -336,7 +336,6 @@ def _tell_monitoring(found, json_):
         print(f"groups: {groups['why']}; drift without cause alarms in {found['drift'].rate.max():.1%} of windows")
     return 0 if found['decision'] in ('keep', 'watch') and groups['status'] != 'fail' else 1
 
-# %% ../nbs/95_cli.ipynb #fa53b306
 @app.command()
 def rollback():
     "Point the service to the bundle approved before; it takes effect when the service starts."
