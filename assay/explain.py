@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from .explore import BLUE, GREY, ORANGE
+from .association import BLUE, GREY, ORANGE
 from .summary import kind_of, make_blocks
 
 # %% ../nbs/10_explain.ipynb #591c7b51

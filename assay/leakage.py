@@ -19,7 +19,7 @@ def _clues(x):
     if kind_of(x) == 'number':
         whole = x.fillna(-1).astype('int64')
         return dict(size=x, parity=whole % 2, last_digit=whole % 10)
-    text = x.fillna('').astype(str)
+    text = x.astype('str').fillna('')
     return {f'first {k}': text.str[:k] for k in (1, 2, 3)} | {'last 1': text.str[-1:], 'last 2': text.str[-2:], 'length': text.str.len()}
 
 def is_id_like(
@@ -47,7 +47,7 @@ def _later(x, moments):
     if kind_of(x) == 'category':
         first = x.dropna().astype(str).head(50)
         if not len(first) or not first.str.fullmatch(r'\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?').all(): return 0.
-        x = pd.to_datetime(x, errors='coerce', utc=True, format='ISO8601')
+        x = pd.to_datetime(x.astype('str'), errors='coerce', utc=True, format='ISO8601')
     if kind_of(x) != 'time' or moments is None: return 0.
     a, b = (pd.to_datetime(v, utc=True) for v in (x, moments))
     known = a.notna() & b.notna()

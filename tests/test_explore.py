@@ -1,6 +1,12 @@
-"Exploration: planted leaks are found and clean tables accused of nothing; summaries merge and stay small; personal data is found and never shown"
+"Exploration: planted leaks are found and clean tables accused of nothing; summaries merge and stay small; the page for browsing runs nothing of the data; personal data is found and never shown"
+import gc
 import ipaddress
 import random
+import re
+import shutil
+import subprocess
+import tracemalloc
+import weakref
 from itertools import pairwise
 
 import numpy as np
@@ -9,12 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from assay.artifacts import find_root, read_table
-from assay.explore import associations, drift_over_time, label_noise, missing_patterns
+import assay.profile
+from assay import flights as bundled
+from assay.artifacts import find_root
+from assay.association import associations
+from assay.browse import draw_rows, fitting_page, read_scripts, table_page, visible_columns
+from assay.dictionary import infer_dictionary, load_dictionary
+from assay.explore import drift_over_time, label_noise, missing_patterns
 from assay.leakage import declarations, leakage_scan, leaking_features
+from assay.problem import load_problem
+from assay.profile import merge, profile, summarise, summarise_parquet
 from assay.responsible import find_personal, luhn, mask, personal_data
 from assay.sources import make_flights
-from assay.summary import merge, profile, summarise, summarise_parquet
 
 # Leaks
 
@@ -64,19 +76,22 @@ def test_control_judged_by_its_own_rows_a_clean_id_looks_like_a_leak():
     assert leakage_scan(d.assign(rate=own_rate), "late", time="scheduled", n_boot=100).loc[0, ["column", "verdict"]].tolist() == ["rate", "leak"]
 
 
-SCAN = find_root() / "data/prepared/scan.parquet"
+@pytest.fixture(scope="module")
+def scanned():
+    "A sample of the bundled flights of three months with the columns that must not be used, made as the data stage makes it"
+    tables = bundled.fetch_tables()[0]
+    tables["flights"] = tables["flights"].query("month <= 3")
+    problem, dictionary = load_problem(find_root() / "problem.yaml"), load_dictionary(find_root() / "dictionary.yaml")
+    prepared = bundled.prepare(tables, problem, dictionary, bundled.make_reference(tables["flights"], "2013-04-01"))
+    return bundled.scan_table(prepared, tables["flights"], 10_000), dictionary
 
 
-@pytest.mark.skipif(not SCAN.is_file(), reason="data/prepared/scan.parquet was not made: run `make run`")
-def test_on_flights_what_is_known_only_afterwards_is_found():
-    df = read_table(SCAN)
-    if not {"dep_delay", "arr_time", "air_time"} <= set(df):
-        pytest.skip("the table is not that of the flights")
-    from assay.dictionary import load_dictionary
-    dictionary = load_dictionary(find_root() / "dictionary.yaml")
-    df = df.iloc[::2].reset_index(drop=True)
+def test_on_flights_what_is_known_only_afterwards_is_found(scanned):
+    df, dictionary = scanned
     scan = leakage_scan(df, "late", declared=declarations(dictionary, df.columns), time="scheduled", n_boot=50).set_index("column")
-    assert (scan.verdict[["dep_delay", "arr_time", "air_time", "arr_delay", "dep_time"]] == "leak").all()
+    afterwards = ["dep_delay", "arr_time", "air_time", "arr_delay", "dep_time"]
+    assert (scan.verdict[afterwards] == "leak").all() and set(scan.index[:5]) == set(afterwards)
+    assert (scan.reason[afterwards] == "not declared as known at decision time").all()
     assert leaking_features(scan.reset_index(), dictionary.names("feature")) == []
     told = declarations(dictionary, df.columns)
     unsaid = leakage_scan(df, "late", declared={c: k for c, k in told.items() if c in dictionary.names("feature")}, time="scheduled", n_boot=50).set_index("column")
@@ -89,7 +104,7 @@ def test_on_flights_what_is_known_only_afterwards_is_found():
 
 def plain(summary):
     "A summary as values that can be compared"
-    return {c: (s["n"], s["missing"], s["low"], s["high"], s["levels"].value.tolist(), s["levels"].n.tolist()) for c, s in summary["columns"].items()}
+    return {c: (s["n"], s["missing"], s["low"], s["high"], s["levels"]["value"].tolist(), s["levels"]["n"].tolist()) for c, s in summary["columns"].items()}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -127,7 +142,7 @@ def test_from_parquet_nothing_depends_on_row_groups(tmp_path):
 
 def memory(state):
     "Bytes of all that a summary keeps"
-    return int(state["sample"].memory_usage(deep=True).sum() + sum(c["levels"].memory_usage(deep=True).sum() for c in state["columns"].values()))
+    return int(state["sample"].memory_usage(deep=True).sum() + sum(pd.DataFrame(c["levels"]).memory_usage(deep=True).sum() for c in state["columns"].values()))
 
 
 def state_bytes(n, **sizes):
@@ -146,6 +161,128 @@ def test_the_state_does_not_grow_with_rows():
     few, many = state_bytes(10_000, **sizes), state_bytes(80_000, **sizes)
     assert many[1] < 1.1 * few[1] < 1e6
     assert make_flights(80_000).memory_usage(deep=True).sum() > 5 * make_flights(10_000).memory_usage(deep=True).sum()  # the rows themselves do: the control
+
+
+class Counted(pq.ParquetFile):
+    "A Parquet file that notes how many rows of it are held at the same time, as data frames"
+    held, largest = 0, 0
+
+    def read_row_group(self, *args, **kwargs):
+        return Watched(super().read_row_group(*args, **kwargs))
+
+    def read(self, *args, **kwargs):
+        return Watched(super().read(*args, **kwargs))
+
+
+class Watched:
+    "A table whose data frames are counted from their making to their end"
+
+    def __init__(self, table):
+        self.table = table
+
+    def to_pandas(self):
+        df = self.table.to_pandas()
+        n, Counted.held = len(df), Counted.held + len(df)
+        Counted.largest = max(Counted.largest, Counted.held)
+        weakref.finalize(df, lambda: setattr(Counted, "held", Counted.held - n))
+        return df
+
+
+def rows_held(monkeypatch, read):
+    "The largest number of rows that `read` held"
+    monkeypatch.setattr(assay.profile.pq, "ParquetFile", Counted)
+    gc.collect()
+    Counted.held = Counted.largest = 0
+    result = read()
+    monkeypatch.undo()
+    return Counted.largest, result
+
+
+def test_a_summary_of_parquet_holds_one_row_group_however_many_there_are(tmp_path, monkeypatch):
+    df, held, peaks = make_flights(10_000), {}, {}
+    for times in (1, 10):
+        path = tmp_path / f"{times}.parquet"
+        with pq.ParquetWriter(path, pa.Table.from_pandas(df, preserve_index=False).schema) as f:
+            for i in range(times):
+                f.write_table(pa.Table.from_pandas(df.assign(flight_id=f"{i}-" + df.flight_id), preserve_index=False), row_group_size=1000)
+        tracemalloc.start()
+        held[times], summary = rows_held(monkeypatch, lambda path=path: summarise_parquet(path, size=500))
+        peaks[times] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert summary["n_rows"] == 10_000 * times
+    assert held[10] <= 2 * 1000 and held[10] == held[1]
+    assert peaks[10] < 1.25 * peaks[1]
+    assert rows_held(monkeypatch, lambda: summarise(assay.profile.read_coded(tmp_path / "10.parquet")))[0] == 100_000  # to read it all holds it all: the control
+
+
+# The page for browsing
+
+HOSTILE = ["<img src=x onerror=document.title='hacked'>", "</td></template></script><script>document.title='hacked'</script>", "\"><svg onload=document.title='hacked'>", "<iframe src='javascript:parent.document.title=1'></iframe>",
+           "' autofocus onfocus='document.title=1", "{{ 7 * 7 }}", "javascript:document.title='hacked'", "<meta http-equiv=refresh content='0;url=https://example.org'>", "<link rel=stylesheet href=https://example.org/x.css>", "<base href=https://example.org/>",
+           "-->]]><script>document.title='hacked'</script>", "id=\"0badcafe\" report_0badcafe"]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def hostile_table():
+    "Values, column names and categories that would like to act"
+    r = np.random.default_rng(0)
+    df = pd.DataFrame({f"{v} {i}": r.permutation(HOSTILE * 4) for i, v in enumerate(HOSTILE)})
+    return df.assign(number=r.normal(size=len(df)), kind=pd.Categorical(HOSTILE * 4))
+
+
+def opened(page, tmp_path):
+    "The page after its scripts have run, and the addresses that the browser asked for"
+    path, log = tmp_path / "page.html", tmp_path / "net.json"
+    path.write_text(page)
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000"]
+    done = subprocess.run([CHROMIUM, *flags, f"--log-net-log={log}", "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout, set(re.findall(r'"url":"(https?://[^"]*example[^"]*)"', log.read_text(errors="replace")))
+
+
+def test_a_hostile_table_gives_a_page_that_runs_only_scripts_of_skrub():
+    page = table_page(hostile_table(), HOSTILE[1], HOSTILE[1], plots=False)
+    scripts, found = read_scripts(page)
+    assert found == [] and len(scripts) == 2 and not [s for s in scripts if "hacked" in s]
+    policy = page.partition("Content-Security-Policy")[2].partition(">")[0]
+    assert "default-src 'none'" in policy and policy.count("'sha256-") == 2 and "unsafe-eval" not in policy and "script-src 'unsafe" not in policy
+    assert page.index("Content-Security-Policy") < page.index("<script")
+    assert "onerror=document.title" in page  # as text
+
+
+def test_the_page_is_the_same_for_the_same_table_and_small():
+    df = make_flights(500)
+    first, second = (fitting_page(draw_rows(df, 200), ["hour", "carrier", "wind_speed", "late"], "Flights", len(df)) for _ in range(2))
+    assert first == second and len(first.encode()) <= 1_000_000
+
+
+def test_the_page_shows_no_text_no_id_and_nothing_personal():
+    df = make_flights(200).assign(mail=[f"ann{i}@example.org" for i in range(200)], note="a remark")
+    dictionary = infer_dictionary(df, "late", id="flight_id", time="scheduled", sensitive=["origin"])
+    found = personal_data(df).column
+    shown = visible_columns(dictionary, found)
+    assert "mail" in set(found) and {"mail", "flight_id", "origin"}.isdisjoint(shown) and {"hour", "carrier", "late"} <= set(shown)
+    page = fitting_page(df, shown, "Flights")
+    assert "@example.org" not in page and df.flight_id[0] not in page
+    assert "@example.org" in table_page(df[["mail"]], "Flights", plots=False)  # it would be there: the control
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+def test_in_a_browser_the_page_works_and_the_data_does_nothing(tmp_path):
+    df = hostile_table()
+    page, asked = opened(table_page(df, "quiet", HOSTILE[1]), tmp_path)
+    assert "<title>quiet</title>" in page and asked == set()
+    assert 'id="report-wrapper-fallback" hidden' in page  # skrub's script has run
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+@pytest.mark.parametrize("planted", ["<img src=x onerror=\"document.title='hacked'\">", "<script>document.title='hacked'</script>", "<img src='https://example.org/p.png'>"])
+def test_what_escaping_would_miss_the_policy_stops(planted, tmp_path):
+    page = table_page(make_flights(50)[["hour"]], "quiet", plots=False).replace("<main>", f"<main>{planted}", 1)
+    kept, asked = opened(page, tmp_path)
+    assert "<title>quiet</title>" in kept and asked == set()
+    without = re.sub(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>", "", page)
+    loose, asked = opened(without, tmp_path)
+    assert "<title>hacked</title>" in loose or asked  # without the policy it acts: the control
 
 
 # What the report says of missing, doubled and drifting rows
@@ -180,6 +317,14 @@ def test_intervals_of_associations_hold_one_half_for_noise():
 # Personal data
 
 
+def some_digits(r, n, first="0123456789"):
+    return r.choice(first) + "".join(r.choice("0123456789") for _ in range(n - 1))
+
+
+def some_word(r):
+    return "".join(r.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(r.randint(3, 9)))
+
+
 def check_digit(digits):
     "The digit that makes a number pass the checksum, found by trying"
     return next(str(c) for c in range(10) if luhn(digits + str(c)))
@@ -188,10 +333,9 @@ def check_digit(digits):
 def personal(seed):
     "One generated value of each kind"
     r = random.Random(seed)
-    digits = lambda n, first="0123456789": r.choice(first) + "".join(r.choice("0123456789") for _ in range(n - 1))
-    card = (body := r.choice("3456") + digits(14)) + check_digit(body)
-    word = lambda: "".join(r.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(r.randint(3, 9)))
-    return dict(e_mail=f"{word()}.{word()}@{word()}.{r.choice(['org', 'co.uk', 'de'])}", phone=r.choice([f"+{digits(2, '1234567')} {digits(3)} {digits(4)} {digits(3)}", f"({digits(3, '23456789')}) {digits(3, '23456789')}-{digits(4)}"]),
+    card = (body := r.choice("3456") + some_digits(r, 14)) + check_digit(body)
+    phone = r.choice([f"+{some_digits(r, 2, '1234567')} {some_digits(r, 3)} {some_digits(r, 4)} {some_digits(r, 3)}", f"({some_digits(r, 3, '23456789')}) {some_digits(r, 3, '23456789')}-{some_digits(r, 4)}"])
+    return dict(e_mail=f"{some_word(r)}.{some_word(r)}@{some_word(r)}.{r.choice(['org', 'co.uk', 'de'])}", phone=phone,
                 national_id=f"{r.randint(1, 665):03d}-{r.randint(1, 99):02d}-{r.randint(1, 9999):04d}", card=r.choice([card, " ".join(card[i:i + 4] for i in range(0, 16, 4)), "-".join(card[i:i + 4] for i in range(0, 16, 4))]),
                 ip=str(ipaddress.IPv4Address(r.randrange(2**32))))
 

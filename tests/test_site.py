@@ -1,4 +1,6 @@
 "The pages: safe whatever the data holds, self-contained, small, and readable in a browser"
+import base64
+import hashlib
 import os
 import re
 import shutil
@@ -9,10 +11,13 @@ import pytest
 from nbconvert.exporters.html import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from assay.browse import read_scripts
 from assay.site import MAX_BYTES, forbidden, report_page
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "reports").rglob("*.html"))
+# The page for browsing runs a script, so it has a rule of its own: `test_the_browsing_page_runs_its_own_scripts_only`
+BROWSING = ROOT / "reports/explore/table_report.html"
+PAGES = sorted({*(ROOT / "reports").rglob("*.html")} - {BROWSING})
 VECTORS = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg onload=alert(1)>", "<a href='javascript:alert(1)'>x</a>", "<iframe src='https://example.org'></iframe>", "<img src='https://example.org/p.png'>",
            "<img src='file:///etc/passwd'>", "<link rel=stylesheet href='https://example.org/x.css'>", "<style>@import 'https://example.org/x.css'</style>", "<div style='background:url(https://example.org/x)'>x</div>",
            "<object data='x.swf'></object>", "<embed src=x>", "<form action='https://example.org'><input></form>", "<base href='https://example.org/'>", "<meta http-equiv=refresh content='0;url=https://example.org'>",
@@ -62,6 +67,16 @@ def test_published_page_is_self_contained_and_small(page):
     # a link leads to what a clone has: a file that is there only after a run would be a dead link for most readers
     links = {os.path.relpath((page.parent / link).resolve(), ROOT) for link in re.findall(r'href="([^"#:]+)"', text)}
     assert links - repository() == set()
+
+
+def test_the_browsing_page_runs_its_own_scripts_only():
+    assert BROWSING.is_file(), "reports/explore/table_report.html was not made: run `make run`"
+    page = BROWSING.read_text(encoding="utf-8")
+    scripts, found = read_scripts(page)
+    allowed = re.search(r"script-src ([^;]*);", page.partition("<script")[0])[1].split()
+    assert sorted(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts) == sorted(allowed) and found == []
+    assert "default-src 'none'" in page.partition("<script")[0] and len(page.encode()) <= MAX_BYTES
+    assert 'href="table_report.html"' in (ROOT / "reports/explore/report.html").read_text(encoding="utf-8")
 
 
 def test_there_are_pages():
