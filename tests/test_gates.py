@@ -284,6 +284,20 @@ def rows_shared_by_train_and_test(case):
     return case.start("package", "evaluation.P03")
 
 
+@control("check 'groups' is 'fail'")
+def one_group_harmed(case):
+    "On average the model is far better than today's rule; on the small airport it is worse"
+    r = np.random.default_rng(0)
+    y, noise, small = (r.random(1500) < 0.25).astype(int), r.normal(size=(2, 1500)), np.arange(1500) % 5 == 0
+    rule = y + noise[0]
+    model = np.where(small & case.broken, noise[1], 3 * y + noise[1])
+    gain = {name: paired_difference("average_precision", y[rows], model[rows], rule[rows], 60, 0) for name, rows in (("all", small | True), ("small", small))}
+    assert gain["all"]["low"] > 0 and (gain["small"]["high"] < 0) == case.broken
+    case.agree()
+    evaluate(case, 1.5, groups=gain["small"]["high"] >= 0)
+    return case.start("package", "evaluation.groups")
+
+
 # Hard limits and parity of the package
 
 
