@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PAYLOAD', 'PREDICATE', 'START', 'CHAINS', 'key_id', 'load_keys', 'new_key', 'revoke_key', 'read_chain', 'chain_head',
            'load_private_key', 'waive', 'active_waivers', 'reviewed_files', 'check_package', 'check_readiness',
-           'store_path', 'approve', 'reject', 'approval_of', 'changed_since', 'signatures', 'serving_folder',
-           'previous_approved', 'rollback']
+           'check_bar', 'store_path', 'approve', 'reject', 'approval_of', 'changed_since', 'signatures',
+           'serving_folder', 'previous_approved', 'rollback']
 
 # %% ../nbs/14_approval.ipynb #b1e7f7a8
 import base64, contextlib, datetime, fcntl, hashlib, json, os, re, shutil
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from .artifacts import atomic_write, place, read_json, read_metrics, sha256, write_json
 from .bundle import FILES, LIMITS, bundle_identity, read_bundle
 from .gates import NEVER_WAIVABLE, check_faults, evidence_fault
-from .problem import read_yaml
+from .problem import bar_sentence, moved_bar, read_ledger, read_yaml
 
 # %% ../nbs/14_approval.ipynb #e001b2b9
 def _keys_path(): return place('approvals', 'keys.json')
@@ -246,6 +246,12 @@ def check_readiness()->None:
     is_declared = Path('dvc.yaml').is_file() and 'readiness' in (read_yaml('dvc.yaml').get('stages') or {})
     if is_declared and (fault := evidence_fault('readiness')): raise PermissionError(f"readiness: {fault}")
 
+def check_bar()->None:
+    "Raise `PermissionError` where the bar was moved after results existed and nobody signed the reason; `ValueError` where the ledger is broken"
+    moved = moved_bar() if read_ledger() else []
+    if moved and 'criteria' not in [w['item'] for w in active_waivers(_today())]:
+        raise PermissionError(f"the bar was moved after results existed: {'; '.join(map(bar_sentence, moved))}; have the reason signed: `assay waive criteria --reason … --until DATE`")
+
 # %% ../nbs/14_approval.ipynb #cfb40fb6
 def store_path(
     identity:str, # Identity of a bundle, 64 hexadecimal digits
@@ -277,6 +283,7 @@ def approve(
     identity = bundle_identity(folder)
     check_package(folder)
     check_readiness()
+    check_bar()
     if open_items: raise PermissionError(f"items {sorted(open_items)} are open; settle them, or have each waived with `assay waive ITEM --reason … --until DATE`")
     replaces = next((e['bundle'] for e in reversed(read_chain()) if e['decision'] == 'approve'), None)
     predicate = dict(decision='approve', bundle=identity, reason=reason, expires=_day(expires), replaces=replaces, waivers=chain_head('waivers'))

@@ -92,10 +92,11 @@ def gate_faults(
     "What keeps one gate closed; evidence that may not be believed keeps every gate closed"
     try: fault = evidence_fault(stage)
     except (OSError, ValueError) as e: fault = str(e) # the ledger or the lock of the pipeline is broken
-    if fault: return [f'its evidence does not count: {fault}']
+    if fault: return [f'does not count as evidence: {fault}']
     m = read_metrics(stage)
-    verdict = [] if m['verdict'] in gate.verdicts or stage in waived else [f"it says {m['verdict']!r}, required {' or '.join(map(repr, gate.verdicts))}"]
-    return verdict + check_faults(m['checks'] if isinstance(m['checks'], list) else [], gate.checks, waived)
+    verdict = [] if m['verdict'] in gate.verdicts or stage in waived else [f"says {m['verdict']!r}, required {' or '.join(map(repr, gate.verdicts))}"]
+    checks = m['checks'] if isinstance(m['checks'], list) else []
+    return verdict + [f'says that {c}' for c in check_faults(checks, gate.checks, waived)]
 
 def closed_gates(
     stage, # Stage of `dvc.yaml` that wants to start: its name, gates and provisional gates
@@ -104,4 +105,4 @@ def closed_gates(
 )->list: # One sentence per reason
     "Which gates do not let this stage start, and why"
     gates = stage.gates | (stage.provisional if provisional else {})
-    return [f"{stage.name} may not start: {name}: {why}; read reports/{name}/report.html" for name,gate in gates.items() for why in gate_faults(name, gate, waived)]
+    return [f"{stage.name} may not start: {name} {why}; read reports/{name}/report.html" for name,gate in gates.items() for why in gate_faults(name, gate, waived)]

@@ -140,14 +140,14 @@ def _parse_line(line, before):
     e = json.loads(line)
     if to_json(e, None) != line+'\n': raise ValueError('not written by this program')
     if (e['seq'], e['prev']) != (len(before), before[-1]['hash'] if before else FIRST): raise ValueError('not the line that followed the one before it')
-    past = [b['event'] for b in before if b['about'] == e['about']]
-    if e['event'] == 'agreed' and e['after_results'] != ('results' in past): raise ValueError('results were there or not, the line says otherwise')
+    past = [(b['event'], b['sha256']) for b in before if b['about'] == e['about']]
+    if e['event'] == 'agreed' and e['after_results'] != any(event == 'results' for event,_ in past): raise ValueError('results were there or not, the line says otherwise')
     if e['event'] == 'agreed' and e['sha256'] != _hash(e['criteria']): raise ValueError('the hash does not fit the criteria')
-    if e['event'] not in ('agreed', 'results') or e['event'] == 'results' and 'agreed' not in past: raise ValueError('no event that may stand here')
+    if e['event'] not in ('agreed', 'results') or e['event'] == 'results' and ('agreed', e['sha256']) not in past: raise ValueError('no event that may stand here')
     return e | dict(hash=hashlib.sha256(line.encode()).hexdigest())
 
-# %% ../nbs/01_problem.ipynb #4c725b53
-def read_ledger()->list: # One mapping per line: seq, prev, event, about, `hash` of the line; for an agreement also criteria, sha256, after_results
+# %% ../nbs/01_problem.ipynb #6cf5679b
+def read_ledger()->list: # One mapping per line: seq, prev, event, about, sha256 of the criteria, `hash` of the line; for an agreement also criteria and after_results
     "What was agreed when, verified; raises `ValueError` naming the line that does not fit, or saying that lines are missing"
     path, res = _ledger_path(), []
     text = path.read_bytes().decode('ascii', 'replace') if path.is_file() else ''
@@ -188,26 +188,24 @@ def _append(ledger, about, event, **rest):
 def freeze_criteria(
     problem:Problem, # The agreement
 )->dict: # Its line in the ledger
-    "Freeze what counts as success, unless the last agreement says the same"
+    "Freeze what counts as success, unless it was frozen before"
+    if line := frozen_line(problem): return line
     ledger = read_ledger()
-    last = (_events(problem, ledger, 'agreed') or [None])[-1]
-    if last and last['sha256'] == criteria_hash(problem): return last
     return _append(ledger, _chapter(problem, ledger), 'agreed', criteria=criteria(problem), sha256=criteria_hash(problem), after_results=bool(_events(problem, ledger, 'results')))
 
 def frozen_line(
     problem:Problem, # The agreement
-)->dict: # Its line in the ledger, or None where its criteria are not the last that were frozen
+)->dict: # Its line in the ledger, or None where these criteria were never frozen
     "Are these criteria frozen?"
-    last = (_events(problem, read_ledger(), 'agreed') or [None])[-1]
-    return last if last and last['sha256'] == criteria_hash(problem) else None
+    return next((e for e in reversed(_events(problem, read_ledger(), 'agreed')) if e['sha256'] == criteria_hash(problem)), None)
 
 def mark_results(
     problem:Problem, # The agreement
 )->None:
     "Write down that a model is about to be fitted: what is agreed from now on is agreed after results; raises `ValueError` where nothing is frozen"
-    ledger = read_ledger()
-    if not _events(problem, ledger, 'agreed'): raise ValueError(f"no criteria are frozen in {_ledger_path()}; run `assay repro problem` before a model is fitted")
-    if not _events(problem, ledger, 'results'): _append(ledger, _chapter(problem, ledger), 'results')
+    ledger, line = read_ledger(), frozen_line(problem)
+    if line is None: raise ValueError(f"these criteria are not frozen in {_ledger_path()}; run `assay repro problem` before a model is fitted")
+    if not _events(problem, ledger, 'results'): _append(ledger, _chapter(problem, ledger), 'results', sha256=line['sha256'])
 
 # %% ../nbs/01_problem.ipynb #cdbaea94
 def _leaves(x, name=''):
@@ -231,10 +229,10 @@ def moved_bar(
     problem:Problem=None, # The agreement; `problem.yaml` by default
 )->list: # One `dict(criterion, was, now)` per criterion that moved; numbers also with `difference`
     "How the criteria differ from those that were frozen when the first model was fitted; raises `ValueError` where the ledger is broken"
-    problem, ledger = problem or load_problem(), read_ledger()
-    events = _events(problem, ledger)
-    first = next((i for i,e in enumerate(events) if e['event'] == 'results'), 0)
-    return compare_criteria(events[first-1]['criteria'], criteria(problem)) if first else []
+    problem = problem or load_problem()
+    events = _events(problem, read_ledger())
+    first = next((e['sha256'] for e in events if e['event'] == 'results'), None)
+    return next((compare_criteria(e['criteria'], criteria(problem)) for e in events if e['event'] == 'agreed' and e['sha256'] == first), [])
 
 def bar_state(
     problem:Problem, # The agreement

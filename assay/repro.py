@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .artifacts import hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
 from .engine import import_papermill, is_pinned, stage_env
-from .problem import frozen_line, load_problem, read_yaml
+from .problem import bar_state, load_problem, read_yaml
 from .run import EXIT_CLOSED, EXIT_ERROR, load_stages, parameter_errors, say
 from .stage import die_with_parent, run_named
 
@@ -287,12 +287,13 @@ def stopped()->list: # Per stage that stopped in the last run: `stage`, `code`, 
 
 # %% ../nbs/93_repro.ipynb #48931e33
 def thaw()->bool: # True if the problem stage will run again
-    "Take away the report of the problem stage where it rests on another agreement than the one that is frozen; raises `ValueError` where the ledger is broken"
-    line, path = frozen_line(load_problem()), metrics_path('problem')
-    try: rests_on = read_json(path).get('frozen') if path.is_file() else None
-    except (ValueError, AttributeError): rests_on = None # malformed; DVC makes it again
-    if rests_on is None or line and line['hash'] == rests_on: return False
+    "Take away the report of the problem stage where it says something else of the bar than the ledger does; raises `ValueError` where the ledger is broken"
+    now, path = bar_state(load_problem()), metrics_path('problem')
+    try: said = read_json(path) if path.is_file() else {}
+    except ValueError: said = {} # malformed; DVC makes it again
+    if not isinstance(said, dict) or 'frozen' not in said or all(said.get(k) == v for k,v in now.items()) and 'frozen' in now: return False
     path.unlink()
+    shutil.rmtree('.dvc/cache/runs', ignore_errors=True) # DVC would bring back the report of an earlier run with the same inputs
     return True
 
 def repro(

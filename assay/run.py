@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TYPES', 'EXIT_ERROR', 'EXIT_CLOSED', 'Stage', 'load_stages', 'find_stage', 'Parameter', 'parse_parameters',
-           'declared_parameters', 'check_value', 'stage_parameters', 'parameter_errors', 'pass_gates', 'keep_bar',
-           'StageFailed', 'progress', 'failure', 'run_stage', 'say', 'run_and_report']
+           'declared_parameters', 'check_value', 'stage_parameters', 'parameter_errors', 'pass_gates', 'knows_bar',
+           'keep_bar', 'StageFailed', 'progress', 'failure', 'run_stage', 'say', 'run_and_report']
 
 # %% ../nbs/90_run.ipynb #2512e23f
 import ast, dataclasses, datetime, json, keyword, re, resource, sys, time
@@ -182,12 +182,18 @@ def pass_gates(
     if closed := closed_gates(stage, _waived(), _is_provisional()): raise GateClosed('; '.join(closed))
     if 'problem' in stage.gates: mark_results(load_problem())
 
+def knows_bar(
+    stage:Stage, # A stage
+)->bool: # True for the problem stage and those that depend on its report, which run again when the bar moves
+    "Does the verdict of a stage rest on the agreement?"
+    return metrics_path('problem').as_posix() in (*stage.deps, *stage.outs)
+
 def keep_bar(
-    stage:str, # Stage that has run
+    stage:Stage, # Stage that has run
 )->None:
     "Write beside its verdict whether the bar was moved, and which agreement it rests on"
-    path = metrics_path(stage)
-    if path.is_file() and place('problem').is_file(): write_json(path, read_metrics(stage) | bar_state(load_problem()))
+    path = metrics_path(stage.name)
+    if path.is_file() and knows_bar(stage): write_json(path, read_metrics(stage.name) | bar_state(load_problem()))
 
 # %% ../nbs/90_run.ipynb #ce69ec19
 class StageFailed(Exception):
@@ -239,10 +245,10 @@ def run_stage(
     stage, start = find_stage(name, load_stages()), time.monotonic()
     parameters = stage_parameters(stage, read_yaml('params.yaml'), declared_parameters(stage.notebook))
     pass_gates(stage)
-    if place('problem').is_file(): bar_state(load_problem()) # a broken ledger stops every stage before it starts
+    if knows_bar(stage): bar_state(load_problem()) # a broken ledger stops it before it starts
     nb, target = _executed(stage, parameters, engine), place('executed', f'{name}.ipynb')
     with atomic_write(target) as part: part.write_text(nbformat.writes(nb)+'\n', encoding='utf-8')
-    keep_bar(name)
+    keep_bar(stage)
     used = resource.getrusage(resource.RUSAGE_SELF)
     write_json(place('local', 'timings', f'{name}.json'), dict(seconds=time.monotonic()-start, cpu_seconds=used.ru_utime+used.ru_stime, peak_mib=used.ru_maxrss/1024))
     sys.__stderr__.write(('\r\x1b[K' if sys.__stderr__.isatty() else '') + f'  {name}  {sum(c.cell_type == "code" for c in nb.cells)} cells  {time.monotonic()-start:.1f} s\n')

@@ -78,6 +78,30 @@ def stage_block(name):
             f"    outs: {[*WRITES[name], f'data/executed/{name}.ipynb']}\n    metrics:\n      - reports/{name}/metrics.json: {{cache: false}}\n")
 
 
+AGREEMENT = ("max_gaps: int = 100   # Open questions allowed [0, 100]", """
+from assay.artifacts import enter_root, metric, place, write_metrics
+from assay.problem import agreement_verdict, freeze_criteria, gaps, load_problem
+enter_root()
+problem = load_problem()
+freeze_criteria(problem)
+write_metrics('problem', agreement_verdict(problem, max_gaps), dict(gaps=metric(len(gaps(problem)))), inputs=[place('problem')])""")
+
+
+def add_agreement(repo):
+    "Let a stage freeze the agreement before anything is fitted, and let both fits wait for it"
+    write_notebook(repo, "problem", AGREEMENT)
+    text = (repo / "dvc.yaml").read_text()
+    for name in ("rule", "tree"):
+        text = text.replace(f"deps: ['pipelines/{name}.ipynb', 'data/prepared']", f"deps: ['pipelines/{name}.ipynb', 'data/prepared', 'problem.yaml', 'reports/problem/metrics.json']\n    meta: {{gates: {{problem: [agreed]}}}}")
+    block = ("  problem:\n    desc: What about the problem?\n    cmd: exec python -m assay.stage problem\n    deps: [pipelines/problem.ipynb, problem.yaml]\n    params: [base.seed, problem]\n"
+             "    outs: [data/executed/problem.ipynb]\n    metrics:\n      - reports/problem/metrics.json: {cache: false}\n")
+    start, site = text.split("  site:\n")
+    site = site.replace("deps: [", "deps: ['problem.yaml', 'data/executed/problem.ipynb', 'reports/problem/metrics.json', ").replace("outs:\n", "outs:\n      - reports/problem/report.html: {cache: false}\n")
+    (repo / "dvc.yaml").write_text(start.replace("stages:\n", "stages:\n" + block) + "  site:\n" + site)
+    (repo / "params.yaml").write_text((repo / "params.yaml").read_text() + "problem: {max_gaps: 100}\n")
+    return repo
+
+
 def site_block(names):
     "The stage that makes the pages"
     deps = [f"data/executed/{n}.ipynb" for n in names] + [f"reports/{n}/metrics.json" for n in names]

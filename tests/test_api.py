@@ -1,4 +1,5 @@
 "The service over real HTTP: from a table to a verified record, and everything it must refuse"
+import http.client
 import json
 import re
 import resource
@@ -277,7 +278,7 @@ def hammer(server, seconds, n_clients=4):
         while not stop.is_set():
             try:
                 acked.extend(p["id"] for p in server.predict([ROW])[1]["predictions"])
-            except (OSError, ValueError):
+            except (OSError, ValueError, http.client.HTTPException):  # killed before, or in the middle of, an answer
                 return
 
     threads = [threading.Thread(target=client) for _ in range(n_clients)]

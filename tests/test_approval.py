@@ -244,7 +244,7 @@ def test_waivers_are_signed_bound_and_end(repo):
     waive("P09", "a pilot in one airport", "2013-12-31", key_of(repo, "bob"))
     assert [w["item"] for w in active_waivers("2013-12-31")] == ["P09"]
     assert active_waivers("2014-01-01") == []
-    for item in ("parity", "Integrity", "approval"):
+    for item in ("parity", "Integrity", "approval", "readiness"):
         with pytest.raises(PermissionError, match="can not be waived"):
             waive(item, "no time", "2013-12-31", key_of(repo, "bob"))
     approve(key_of(repo), "with a waiver")

@@ -1,9 +1,10 @@
 "What one run of a pipeline promises: determinism, no needless work, errors that leave everything as it was"
+import json
 import re
 import shutil
 
 import pytest
-from small import CELLS, assay, hashes, make_repo, run, write_notebook
+from small import CELLS, add_agreement, assay, hashes, make_repo, run, write_notebook
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,59 @@ def test_a_closed_gate_is_a_result(copy):
     assert "tree may not start: rule says 'scored', required 'go'" in done.stderr
     assert hashes(copy)["data/studies/tree.json"] == before["data/studies/tree.json"]
     assert hashes(copy)["data/studies/rule.json"] != before["data/studies/rule.json"]
+    front, page = (copy / "reports/index.html").read_text(), (copy / "reports/tree/report.html").read_text()
+    assert "tree may not start" in front and "tree may not start" in page and "What follows is of an earlier run" in page  # the board shows where it stopped
+    again = assay("repro", cwd=copy)
+    assert again.returncode == 3 and "was damaged" not in again.stderr  # nor are these pages taken for damage
+
+
+def metrics_of(repo, stage):
+    return json.loads((repo / "reports" / stage / "metrics.json").read_text())
+
+
+def commit(repo):
+    for command in (("git", "add", "-A"), ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "run")):
+        assert run(*command, cwd=repo).returncode == 0
+
+
+def test_a_bar_that_is_moved_is_shown_everywhere(tmp_path):
+    "From the freeze over a move after results, a fresh clone and a ledger that was cut, to the way back"
+    repo = add_agreement(make_repo(tmp_path / "repo"))
+    ledger = repo / "approvals/criteria.jsonl"
+    change(repo / "problem.yaml", "minimum: 0.2", "minimum: 0.25")
+    assert assay("repro", "problem", cwd=repo).returncode == 0  # frozen, and changed while there are no results
+    change(repo / "problem.yaml", "minimum: 0.25", "minimum: 0.3")
+    done = assay("repro", cwd=repo)
+    assert done.returncode == 0, done.stderr
+    assert [(e["event"], e.get("after_results")) for e in map(json.loads, ledger.read_text().splitlines())] == [("agreed", False), ("agreed", False), ("results", None)]
+    assert metrics_of(repo, "tree")["bar_moved"] == [] and "bar moved" not in (repo / "reports/index.html").read_text()
+    before = ledger.read_bytes()
+    assert ran(assay("repro", cwd=repo)) == [] and ledger.read_bytes() == before
+
+    change(repo / "problem.yaml", "minimum: 0.3", "minimum: 0.1")
+    assert assay("repro", cwd=repo).returncode == 0
+    moved = [dict(criterion="minimum", was=0.3, now=0.1, difference=-0.2)]
+    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [moved] * 3
+    assert all("minimum 0.3 → 0.1 (-0.2)" in (repo / "reports" / p).read_text() for p in ("index.html", "rule/report.html", "tree/report.html"))
+    commit(repo)
+
+    clone, wanted = tmp_path / "clone", hashes(repo)
+    assert run("git", "clone", "-q", repo, clone, cwd=tmp_path).returncode == 0
+    assert assay("repro", cwd=clone).returncode == 0
+    assert hashes(clone) == wanted and (clone / "approvals/criteria.jsonl").read_bytes() == ledger.read_bytes()
+
+    good = ledger.read_bytes()
+    ledger.write_bytes(good[: good.rindex(b"\n", 0, -1) + 1])  # the last line is gone
+    done = assay("repro", cwd=repo)
+    assert done.returncode == 1 and "which is not in it" in done.stderr and ran(done) == []
+    ledger.write_bytes(good)
+    change(repo / "problem.yaml", "minimum: 0.1", "minimum: 0.3")
+    assert assay("repro", cwd=repo).returncode == 0
+    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [[]] * 3 and ledger.read_bytes() == good  # agreed before, and nothing is moved any more
+    change(repo / "problem.yaml", "minimum: 0.3", "minimum: 0.25")
+    assert assay("repro", cwd=repo).returncode == 0  # frozen once, before the results; a run of then may not come back from DVC's cache
+    assert ran(assay("repro", cwd=repo)) == []
+    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [[dict(criterion="minimum", was=0.3, now=0.25, difference=-0.05)]] * 3
 
 
 def test_a_notebook_that_shows_the_moment_is_refused(copy):
