@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['LEAK', 'FAMILIES', 'Case', 'make_case', 'measure_score', 'measure_gain', 'fit_score', 'column_skills', 'rule_scores',
            'compare_models', 'permutation_p', 'measure_signal', 'learning_curve', 'conflict_bound', 'neighbour_bound',
-           'over_time', 'measure_stability', 'measure_value', 'measure_parts', 'find_blockers', 'assess', 'facts_of',
-           'worth_of', 'decide', 'summary_table', 'curve_table', 'plot_curve', 'feasibility_metrics',
-           'feasibility_checks']
+           'over_time', 'measure_stability', 'measure_value', 'measure_parts', 'measure_hypotheses', 'find_blockers',
+           'assess', 'facts_of', 'worth_of', 'decide', 'summary_table', 'curve_table', 'plot_curve',
+           'feasibility_metrics', 'feasibility_checks']
 
 # %% ../nbs/11_feasibility.ipynb #2d3b857f
 import dataclasses, math
@@ -20,7 +20,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from .artifacts import check, metric
 from .evaluation import METRICS, replicate, score as metric_score
 from .features import feature_fields, feature_frame, make_preprocessor
-from .models import make_model, predict_score
+from .hypotheses import hypothesis_check
+from .models import as_target, make_model, predict_score
 from .verdict import VERDICTS, grade, short, verdict_of
 from .worth import decision_costs, draw, fit_power_law, main_driver, rows_needed, yearly_value
 
@@ -59,8 +60,8 @@ def make_case(
         if problem.target not in df: raise ValueError(f"{name} has no column {problem.target!r}, the target of the problem; it has {sorted(df)[:20]}")
     if problem.metric not in METRICS: raise ValueError(f"the metric {problem.metric!r} is not known; expected one of {sorted(METRICS)}")
     if train[problem.target].nunique() < 2: raise ValueError(f"the target {problem.target!r} has one value in train, so there is nothing to learn")
-    codes = {problem.positive: 1} if problem.task == 'binary' else {v: i for i,v in enumerate(sorted(train[problem.target].unique()))}
-    if problem.task != 'regression': train, valid = (d.assign(**{problem.target: d[problem.target].map(codes).fillna(0).astype(int)}) for d in (train, valid))
+    classes = sorted(train[problem.target].unique()) if problem.task == 'multiclass' else ()
+    train, valid = (d.assign(**{problem.target: as_target(d[problem.target], problem.task, problem.positive, classes)}) for d in (train, valid))
     if problem.time: train, valid = (d.sort_values(problem.time, kind='stable') for d in (train, valid))
     both = pd.concat([train, valid], keys=['train', 'valid'])
     both.index = pd.RangeIndex(len(both)) # one label per row, so that features are looked up and not made again for each model
@@ -387,6 +388,21 @@ def measure_parts(
 
 def _bar(case): return dict(minimum=case.sign*case.problem.minimum, margin=case.problem.margin)
 
+# %% ../nbs/11_feasibility.ipynb #fd7396a5
+def measure_hypotheses(
+    case:Case, # What is assessed
+    models:dict, # From `compare_models`
+)->dict: # `rule_over_constant`, and `ablation_<id>` for each hypothesis with `without`: value, low, high, n
+    "The measures that hypotheses of this stage may name; raises `ValueError` where one leaves out what is no feature"
+    scores, names = models['scores'], {f.name for f in case.fields}
+    res = dict(rule_over_constant=measure_gain(case, case.valid, scores['rule'], scores['constant']))
+    for h in (h for h in case.problem.hypotheses if isinstance(h, dict) and h.get('stage') == 'feasibility' and h.get('without')):
+        out = set(map(str, h['without']))
+        if out-names or out == names: raise ValueError(f"problem.yaml: hypothesis {h.get('id')} is without {sorted(out)}; expected some, not all, of the features {sorted(names)}")
+        less = dataclasses.replace(case, fields=[f for f in case.fields if f.name not in out])
+        res[f"ablation_{h.get('id')}"] = measure_gain(case, case.valid, scores[models['best']], fit_score(less, models['best'], case.sample, case.valid))
+    return res
+
 # %% ../nbs/11_feasibility.ipynb #0818dcfd
 def find_blockers(
     explore:dict, # Metrics of the exploration
@@ -407,7 +423,7 @@ def assess(
     max_rows:int=30_000, # Rows that a model learns from, at most
     n_boot:int=200, # Draws of an interval
     blockers:dict=None, # From `find_blockers`
-)->dict: # Evidence, part by part: bar, rows, models, signal, learning, ceiling, stability, value, parts, leaks, harms, risks
+)->dict: # Evidence, part by part: bar, rows, models, signal, learning, ceiling, stability, value, parts, hypotheses, leaks, harms, risks
     "Measure everything the verdict is read from, on training and validation sets only"
     case = make_case(train, valid, problem, fields, seed=seed, max_rows=max_rows, n_boot=n_boot)
     columns, look = [f.name for f in case.fields], case.sample[:10_000]
@@ -420,7 +436,7 @@ def assess(
         rows=dict(train=len(train), valid=len(valid), rare=int(case.valid[problem.target].value_counts().min()) if problem.task != 'regression' else len(valid)),
         models=models, columns=skills.head(5).to_dict(), signal=measure_signal(case, models), learning=learning_curve(case, name, reached),
         ceiling=dict(conflicts=conflict_bound(case), neighbours=neighbour_bound(case)), stability=stability,
-        value=measure_value(case, models, stability['outcomes']), parts=measure_parts(case, models), leaks=leaks, harms=(blockers or {}).get('harms', []), risks=problem.risks)
+        value=measure_value(case, models, stability['outcomes']), parts=measure_parts(case, models), hypotheses=measure_hypotheses(case, models), leaks=leaks, harms=(blockers or {}).get('harms', []), risks=problem.risks)
 
 # %% ../nbs/11_feasibility.ipynb #83a48e9d
 def facts_of(
@@ -520,7 +536,7 @@ def feasibility_metrics(
     return dict(rule_that_decided=metric(verdict['rule']), constant=span(table['constant'], better='higher'), rule=span(table['rule'], better='higher'), model=span(e['models']['score'], better='higher'),
         gain=span(e['models']['gain'], better='higher'), p_signal=metric(e['signal']['p'], n=e['rows']['valid'], better='lower'), shuffled=span(e['signal']['shuffled']),
         rows_needed=span(need, better='lower'), ceiling=metric(e['ceiling']['conflicts']['bound'], n=e['rows']['train']), inside=span(e['stability']['inside'], better='higher'),
-        value_per_year=span(e['value'], better='higher'), p_worth=metric(e['value'] and e['value']['p_positive'], better='higher'), detectable=metric(f['mde'], n=e['rows']['valid'], better='lower'))
+        value_per_year=span(e['value'], better='higher'), p_worth=metric(e['value'] and e['value']['p_positive'], better='higher'), detectable=metric(f['mde'], n=e['rows']['valid'], better='lower'), **{k: span(m, better='higher') for k,m in e['hypotheses'].items()})
 
 def feasibility_checks(
     evidence:dict, # From `assess`
@@ -530,11 +546,9 @@ def feasibility_checks(
     "The items of the checklist that this stage decides"
     link, f, e = 'reports/feasibility/metrics.json#metrics.', verdict['facts'], evidence
     whole = e['stability']['inside'] is not None and f['minimum'] != 'unknown' and verdict['verdict'] in VERDICTS
-    settled = grade(e['models']['gain'], 0) in ('yes', 'no')
     loose = [str(r.get('id', r)) for r in problem.risks if not (r.get('owner') and r.get('mitigation'))]
     told = 'unanswered' if e['value'] is None or not problem.risks else not loose
-    doubt = 'excludes zero' if settled else 'includes zero'
     return [check('F07', whole, f"{verdict['verdict']}: {verdict['why']}", link+'rule_that_decided'),
-            check('F09', settled and bool(problem.hypotheses), f"{len(problem.hypotheses)} hypotheses declared; the interval of the gain over today's rule {doubt}; p = {short(e['signal']['p'])}", link+'gain'),
+            hypothesis_check(problem, 'feasibility', feasibility_metrics(e, verdict)),
             check('F10', told, f"value per year {'not computed' if e['value'] is None else 'computed over the declared ranges'}; {len(problem.risks)} risks, without owner or mitigation: {loose}", link+'value_per_year'),
             check('F12', bool(verdict['next_steps']), verdict['next_steps'][0] if verdict['next_steps'] else 'no next step', link+'rule_that_decided')]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TRUTHS', 'BINARY', 'CLASSES', 'NUMBER', 'COSTS', 'Truth', 'truth', 'make_truth', 'run_truth', 'share', 'run_truths',
-           'case_table', 'confusion', 'truth_metrics']
+           'case_table', 'confusion', 'truth_metrics', 'truths_verdict']
 
 # %% ../nbs/19_truths.ipynb #34e64e91
 import dataclasses, itertools
@@ -134,7 +134,7 @@ def _noise_of_a_number(rng): return _numbers(rng, 900).assign(y=rng.normal(size=
 @truth('no_go', 'a strong signal with 35 % of the labels turned: even who knows the odds stays below the minimum')
 def _wrong_labels(rng):
     d = _binary(rng, 1500, _strong)
-    return d.assign(y=d.y ^ (rng.random(len(d)) < .35)), BINARY | dict(minimum=.8)
+    return d.assign(y=np.where(rng.random(len(d)) < .35, 1-d.y, d.y)), BINARY | dict(minimum=.8)
 
 @truth('no_go', 'four yes-or-no columns: rows that are alike in all have different outcomes, which caps the score below the minimum')
 def _twins(rng):
@@ -289,3 +289,11 @@ def truth_metrics(
     ours, naive, n = cases('verdict'), cases('naive'), len(real)
     res = dict(right_runs=share(int((real.verdict == real.truth).sum()), n), right_cases=share(int(ours.sum()), len(ours)), naive_right_cases=share(int(naive.sum()), len(naive)), wrong_go=share(int(((real.verdict == 'go') & (real.truth != 'go')).sum()), int((real.truth != 'go').sum())))
     return res | (dict(shuffled_go=share(int((mixed.verdict == 'go').sum()), len(mixed)), naive_shuffled_go=share(int((mixed.naive == 'go').sum()), len(mixed))) if len(mixed) else {})
+
+def truths_verdict(
+    metrics:dict, # From `truth_metrics`
+    asked:float=23/24, # Share of cases that must be right
+)->str: # `pass` or `fail`
+    "Is the assessment right in nearly all cases, and never taken in by shuffled outcomes?"
+    mixed = metrics.get('shuffled_go') or dict(value=1.)
+    return 'pass' if metrics['right_cases']['value'] >= asked and mixed['value'] == 0 else 'fail'
