@@ -8,6 +8,8 @@ __all__ = ['TRUTHS', 'BINARY', 'CLASSES', 'NUMBER', 'COSTS', 'Truth', 'truth', '
 
 # %% ../nbs/19_truths.ipynb #34e64e91
 import dataclasses, itertools
+from concurrent.futures import ProcessPoolExecutor
+
 import numpy as np, pandas as pd
 from scipy.stats import beta
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
@@ -256,10 +258,13 @@ def run_truths(
     seeds, # Random seeds
     n_shuffled:int=0, # Shuffled runs, over the cases in turn
     n_boot:int=100, # Draws of an interval
+    n_jobs:int=1, # Processes; the result is the same
 )->pd.DataFrame: # One row per run, as `run_truth` gives it
     "Every case with every seed, and the shuffled runs"
-    turns = itertools.islice(((n, 1000+k) for k in itertools.count() for n in names), n_shuffled)
-    return pd.DataFrame([run_truth(n, s, False, n_boot) for n in names for s in seeds]+[run_truth(n, s, True, n_boot) for n,s in turns])
+    turns = itertools.islice(((n, 1000+k, True, n_boot) for k in itertools.count() for n in names), n_shuffled)
+    todo = [*((n, s, False, n_boot) for n in names for s in seeds), *turns]
+    if n_jobs == 1: return pd.DataFrame(itertools.starmap(run_truth, todo))
+    with ProcessPoolExecutor(n_jobs) as pool: return pd.DataFrame(pool.map(run_truth, *zip(*todo)))
 
 # %% ../nbs/19_truths.ipynb #9e6ed2c6
 def case_table(

@@ -1,12 +1,7 @@
 "The feasibility verdict where the truth is known"
-import os
-from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
-
-import pandas as pd
 import pytest
 
-from assay.truths import TRUTHS, run_truth, truth_metrics, truths_verdict
+from assay.truths import TRUTHS, run_truth, run_truths, truth_metrics, truths_verdict
 from assay.verdict import VERDICTS
 
 SEEDS = range(2, 7)  # the seeds before were used while the rules were written
@@ -33,9 +28,7 @@ def test_shuffled_outcomes_never_go(case):
 @pytest.mark.slow
 def test_all_truths():
     "Every case with five seeds, and 200 shuffled runs: a case is right when all five verdicts are"
-    cases = [(n, s, False) for n in TRUTHS for s in SEEDS] + [(list(TRUTHS)[k % len(TRUTHS)], 1000 + k, True) for k in range(N_SHUFFLED)]
-    with ProcessPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        runs = pd.DataFrame(pool.map(run_truth, *zip(*cases, strict=True), repeat(100), chunksize=4))
+    runs = run_truths(TRUTHS, SEEDS, N_SHUFFLED, n_jobs=2)
     metrics = truth_metrics(runs)
     wrong = runs[~runs.shuffled & (runs.verdict != runs.truth)]
     assert metrics["right_cases"]["value"] >= 23 / 24, wrong.to_string()
