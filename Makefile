@@ -52,6 +52,9 @@ monitor: setup ## one monitoring pass over the prediction log
 audit: setup ## rebuild in a fresh clone and compare every hash
 	@$(BIN)/assay audit
 
+truths: setup ## check the feasibility verdict where the truth is known (about a quarter of an hour); writes reports/known_truths
+	@$(BIN)/python -m assay.page pipelines/known_truths.ipynb
+
 bench: setup ## measure speed, memory and overhead, as ratios
 	@$(BIN)/python tests/bench.py
 
@@ -66,4 +69,4 @@ readme: setup ## execute nbs/index.ipynb and write README.md
 lock: setup ## renew requirements.lock from settings.ini
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements.lock
 
-.PHONY: help setup run test test-slow check lab serve monitor audit bench export readme lock
+.PHONY: help setup run test test-slow check lab serve monitor audit truths bench export readme lock

@@ -5,23 +5,23 @@
 # %% auto #0
 __all__ = ['LEAK', 'FAMILIES', 'Case', 'make_case', 'measure_score', 'measure_gain', 'fit_score', 'column_skills', 'rule_scores',
            'compare_models', 'permutation_p', 'measure_signal', 'learning_curve', 'conflict_bound', 'neighbour_bound',
-           'over_time', 'measure_stability', 'measure_value', 'measure_parts', 'find_blockers', 'assess', 'facts_of',
-           'worth_of', 'decide', 'summary_table', 'curve_table', 'plot_curve', 'feasibility_metrics',
-           'feasibility_checks']
+           'over_time', 'measure_stability', 'measure_value', 'measure_parts', 'measure_hypotheses', 'find_blockers',
+           'assess', 'facts_of', 'worth_of', 'decide', 'summary_table', 'curve_table', 'plot_curve',
+           'feasibility_metrics', 'feasibility_checks']
 
 # %% ../nbs/11_feasibility.ipynb #2d3b857f
 import dataclasses, math
 
 import numpy as np, pandas as pd
-from scipy.stats import norm
-from sklearn.metrics import roc_auc_score
+from scipy.stats import norm, rankdata
 from sklearn.neighbors import NearestNeighbors
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from .artifacts import check, metric
-from .evaluation import METRICS, gain as as_gain, interval, paired_difference, score as metric_score
+from .evaluation import METRICS, replicate, score as metric_score
 from .features import feature_fields, feature_frame, make_preprocessor
-from .models import make_model, predict_score
+from .hypotheses import hypothesis_check
+from .models import as_target, make_model, predict_score
 from .verdict import VERDICTS, grade, short, verdict_of
 from .worth import decision_costs, draw, fit_power_law, main_driver, rows_needed, yearly_value
 
@@ -36,6 +36,7 @@ class Case:
     seed:int = 0 # Random seed
     max_rows:int = 30_000 # Rows that a model learns from, at most
     n_boot:int = 200 # Draws of an interval
+    X:pd.DataFrame = None # Features of all rows of both, in the types of a model
 
     @property
     def sign(self): return 1 if METRICS[self.problem.metric]['better'] == 'higher' else -1
@@ -59,10 +60,12 @@ def make_case(
         if problem.target not in df: raise ValueError(f"{name} has no column {problem.target!r}, the target of the problem; it has {sorted(df)[:20]}")
     if problem.metric not in METRICS: raise ValueError(f"the metric {problem.metric!r} is not known; expected one of {sorted(METRICS)}")
     if train[problem.target].nunique() < 2: raise ValueError(f"the target {problem.target!r} has one value in train, so there is nothing to learn")
-    codes = {problem.positive: 1} if problem.task == 'binary' else {v: i for i,v in enumerate(sorted(train[problem.target].unique()))}
-    if problem.task != 'regression': train, valid = (d.assign(**{problem.target: d[problem.target].map(codes).fillna(0).astype(int)}) for d in (train, valid))
+    classes = sorted(train[problem.target].unique()) if problem.task == 'multiclass' else ()
+    train, valid = (d.assign(**{problem.target: as_target(d[problem.target], problem.task, problem.positive, classes)}) for d in (train, valid))
     if problem.time: train, valid = (d.sort_values(problem.time, kind='stable') for d in (train, valid))
-    return Case(train, valid, problem, feature_fields(fields), **options)
+    both = pd.concat([train, valid], keys=['train', 'valid'])
+    both.index = pd.RangeIndex(len(both)) # one label per row, so that features are looked up and not made again for each model
+    return Case(both[:len(train)], both[len(train):], problem, feature_fields(fields), X=feature_frame(both, fields), **options)
 
 # %% ../nbs/11_feasibility.ipynb #f3607a60
 def _days(case, df):
@@ -75,14 +78,38 @@ def _point(case, df, score):
     "The metric without an interval; higher is better"
     return case.sign*metric_score(case.problem.metric, df[case.problem.target].to_numpy(), score)
 
+_ORDERS = 6 # Random orders of tied rows; their mean is what a rule without further knowledge gets
+
+def _untied(s, rng):
+    "Ranks of the scores, rows of equal score in a random order"
+    rank = np.empty(len(s))
+    rank[np.lexsort((rng.random(len(s)), s))] = np.arange(len(s))
+    return rank
+
+def _kernel(case, y, score):
+    "The metric as a function of row weights, higher is better; ties are averaged over random orders where they matter"
+    s, make, rng = np.asarray(score, float), METRICS[case.problem.metric]['make'], np.random.default_rng(case.seed)
+    tied = case.problem.metric == 'average_precision' and np.ptp(s) > 0 and len(np.unique(s)) < len(s)
+    each = [make(y, o) for o in ([_untied(s, rng) for _ in range(_ORDERS)] if tied else [s])]
+    return lambda w: case.sign*float(np.mean([f(w) for f in each]))
+
+def _measured(case, df, kernels):
+    "Value and interval of the first kernel, less the second if there is one, on resamples of days or rows"
+    less = lambda v: v[0]-(v[1] if len(v) > 1 else 0)
+    value = less([f(np.ones(len(df))) for f in kernels])
+    drawn = replicate(kernels, len(df), _days(case, df), case.n_boot, case.seed)
+    drawn = less(drawn.T)
+    drawn = drawn[np.isfinite(drawn)] if np.isfinite(drawn).mean() >= .9 else drawn[:0]
+    low, high = np.quantile(drawn, [.025, .975]).tolist() if len(drawn) and math.isfinite(value) else (None, None)
+    return dict(value=value if math.isfinite(value) else None, low=low, high=high, n=len(df))
+
 def measure_score(
     case:Case, # What is assessed
     df:pd.DataFrame, # Rows with the target
     score, # One per row
 )->dict: # `value`, `low`, `high`, `n`; higher is better
     "The metric of the problem"
-    m = interval(case.problem.metric, df[case.problem.target].to_numpy(), score, n_boot=case.n_boot, seed=case.seed, groups=_days(case, df))
-    return as_gain(m) | dict(n=len(df))
+    return _measured(case, df, [_kernel(case, df[case.problem.target].to_numpy(float), score)])
 
 # %% ../nbs/11_feasibility.ipynb #5aee3eb5
 def measure_gain(
@@ -92,8 +119,7 @@ def measure_gain(
     other, # The scores to beat
 )->dict: # `value`, `low`, `high`, `n`: above 0 where `score` is better
     "How much better one score is than another, on the same rows"
-    m = paired_difference(case.problem.metric, df[case.problem.target].to_numpy(), score, other, n_boot=case.n_boot, seed=case.seed, groups=_days(case, df))
-    return as_gain(m) | dict(n=len(df))
+    return _measured(case, df, [_kernel(case, df[case.problem.target].to_numpy(float), s) for s in (score, other)])
 
 def fit_score(
     case:Case, # What is assessed
@@ -105,9 +131,10 @@ def fit_score(
     "Learn and score"
     y = train[case.problem.target] if y is None else y
     params = dict(max_iter=60, min_samples_leaf=20) if name == 'boosting' else {}
-    if len(train) < 1000 and name == 'boosting': params |= dict(min_samples_leaf=5, max_leaf_nodes=8)
-    model = make_model(name, case.fields, case.seed, case.problem.task, **params).fit(feature_frame(train, case.fields), y)
-    return predict_score(model, feature_frame(valid, case.fields))
+    if len(train) < 1000: params |= dict(boosting=dict(min_samples_leaf=5, max_leaf_nodes=8), linear=dict(C=min(1., 5/len(case.fields)))).get(name, {}) # with few rows, the more columns the stronger the penalty
+    names = [f.name for f in case.fields]
+    model = make_model(name, case.fields, case.seed, case.problem.task, **params).fit(case.X.loc[train.index, names], y)
+    return predict_score(model, case.X.loc[valid.index, names])
 
 # %% ../nbs/11_feasibility.ipynb #eec0e565
 LEAK = .96 # Skill of a single column from which we ask where it comes from: area under the curve .98
@@ -120,11 +147,25 @@ def _codes(s):
 def _skill(y, p, task, classes):
     "0 for a guess, 1 for perfect: Gini index, share of variance, or accuracy above the most frequent class"
     if task == 'regression': return 1-((y-p)**2).sum()/max(((y-y.mean())**2).sum(), 1e-12)
-    if len(classes) == 2: return 2*roc_auc_score(y == classes[1], p[:, 1])-1 if len(np.unique(y)) == 2 else 0.
+    if len(classes) == 2:
+        hit = y == classes[1]
+        pairs = hit.sum()*(~hit).sum()
+        return 2*(rankdata(p[:, 1])[hit].sum()-hit.sum()*(hit.sum()+1)/2)/pairs-1 if pairs else 0.
     most = max(np.mean(y == c) for c in classes)
     return (np.mean(classes[p.argmax(1)] == y)-most)/max(1-most, 1e-12)
 
-# %% ../nbs/11_feasibility.ipynb #7cc72931
+# %% ../nbs/11_feasibility.ipynb #c1c54c6a
+def _told(x, y, task, seed):
+    "What each half of the rows says of the other by one column: a number per row, or a probability per class; and the classes"
+    half, make = np.random.default_rng(seed).permutation(len(y))%2 == 0, DecisionTreeRegressor if task == 'regression' else DecisionTreeClassifier
+    classes = None if task == 'regression' else np.unique(y)
+    p = np.zeros(len(y) if classes is None else (len(y), len(classes)))
+    for learn in (half, ~half):
+        tree = make(max_depth=5, min_samples_leaf=max(5, len(y)//400), random_state=seed).fit(x[learn, None], y[learn])
+        if classes is None: p[~learn] = tree.predict(x[~learn, None])
+        else: p[np.ix_(~learn, np.isin(classes, tree.classes_))] = tree.predict_proba(x[~learn, None])
+    return p, classes
+
 def column_skills(
     df:pd.DataFrame, # Rows
     y, # What to tell from one column
@@ -133,14 +174,9 @@ def column_skills(
     seed:int=0, # Random seed of the halves
 )->pd.Series: # Column to skill, best first: 0 is a guess, 1 is perfect
     "What each column alone knows"
-    y, half = np.asarray(y), np.random.default_rng(seed).permutation(len(df))%2 == 0
-    make = DecisionTreeRegressor if task == 'regression' else DecisionTreeClassifier
-    def skill(c):
-        x = _codes(df[c])[:,None]
-        tree = make(max_depth=5, min_samples_leaf=max(5, len(df)//400), random_state=seed).fit(x[half], y[half])
-        p = tree.predict(x[~half]) if task == 'regression' else tree.predict_proba(x[~half])
-        return float(_skill(y[~half], p, task, getattr(tree, 'classes_', ())))
-    return pd.Series({c: skill(c) for c in columns}, dtype=float).sort_values(ascending=False, kind='stable')
+    y = np.asarray(y)
+    told = lambda c: _told(_codes(df[c]), y, task, seed)
+    return pd.Series({c: float(_skill(y, p, task, k)) for c,(p,k) in ((c, told(c)) for c in columns)}, dtype=float).sort_values(ascending=False, kind='stable')
 
 # %% ../nbs/11_feasibility.ipynb #acb687f0
 FAMILIES = ('linear', 'boosting')
@@ -155,8 +191,8 @@ def rule_scores(
     names = [f.name for f in case.fields]
     declared = [c for c in case.problem.today.get('columns') or [] if c in names]
     if declared:
-        model = make_model('rule', case.fields, case.seed, case.problem.task, columns=declared).fit(feature_frame(train, case.fields), train[case.problem.target])
-        return predict_score(model, feature_frame(valid, case.fields))
+        model = make_model('rule', case.fields, case.seed, case.problem.task, columns=declared).fit(case.X.loc[train.index], train[case.problem.target])
+        return predict_score(model, case.X.loc[valid.index])
     one = dataclasses.replace(case, fields=[f for f in case.fields if f.name == (column or names[0])])
     return fit_score(one, 'boosting', train, valid)
 
@@ -209,9 +245,10 @@ def learning_curve(
     name:str, # Model
     reached:float, # Score of this model with all rows; the curve ends there
     n_sizes:int=5, # Nested samples, each twice the one before
-    n_seeds:int=3, # Orders of the rows
+    n_seeds:int=None, # Orders of the rows; few rows need more of them
 )->dict: # `sizes`, `scores` (sizes × seeds), `fit`; None where fewer than 3 samples would have 25 rows or more
     "Score against rows, over nested samples"
+    n_seeds = n_seeds or (3 if len(case.train) > 2000 else 6)
     most, n_classes = min(case.max_rows, len(case.train)), case.train[case.problem.target].nunique()
     sizes = [n for k in range(n_sizes) if (n := most//2**k) >= 25][::-1]
     if len(sizes) < 3: return None
@@ -232,7 +269,7 @@ def conflict_bound(
 )->dict: # `duplicated`: share of rows with a twin; `conflicting`: share of those in groups of different outcome; `bound`: score of the oracle
     "The best score that rows alike in all features allow"
     df, t = case.sample, case.problem.target
-    group = pd.util.hash_pandas_object(feature_frame(df, case.fields).astype(str), index=False).to_numpy()
+    group = pd.util.hash_pandas_object(case.X.loc[df.index, [f.name for f in case.fields]].astype(str), index=False).to_numpy()
     g = df[t].groupby(group)
     twin, mixed = g.transform('size').to_numpy() > 1, g.transform('nunique').to_numpy() > 1
     res = dict(duplicated=float(twin.mean()), conflicting=float(mixed[twin].mean()) if twin.any() else 0., bound=None)
@@ -246,7 +283,7 @@ def neighbour_bound(
     "Bounds on the error from nearest neighbours"
     if case.problem.task == 'regression': return None
     df = case.sample[:n_rows]
-    X = make_preprocessor(case.fields, encoding='onehot', scale=True, impute=True).fit_transform(feature_frame(df, case.fields), df[case.problem.target])
+    X = make_preprocessor(case.fields, encoding='onehot', scale=True, impute=True).fit_transform(case.X.loc[df.index, [f.name for f in case.fields]], df[case.problem.target])
     X, y = getattr(X, 'toarray', lambda: X)(), df[case.problem.target].to_numpy()
     near = NearestNeighbors(n_neighbors=1).fit(X).kneighbors(return_distance=False)[:,0]
     error, k = float(np.mean(y != y[near])), len(np.unique(y))
@@ -320,31 +357,51 @@ def measure_value(
 
 # %% ../nbs/11_feasibility.ipynb #9dce4a73
 def _parts(case, at_least):
-    "The largest groups of the watched columns and of features with few values: `(name, mask)`"
+    "The largest groups of the watched columns and of features with few values: `(column, name, mask)`"
     names = [*case.problem.groups, *(f.name for f in case.fields if f.kind in ('category', 'text', 'boolean'))]
-    found = [(f'{c} = {v}', (case.valid[c].astype(str) == v).to_numpy()) for c in dict.fromkeys(names) if c in case.valid and case.valid[c].nunique() <= 8
+    found = [(c, f'{c} = {v}', (case.valid[c].astype(str) == v).to_numpy()) for c in dict.fromkeys(names) if c in case.valid and case.valid[c].nunique() <= 8
              for v in sorted(case.valid[c].astype(str).unique())]
-    return sorted([(n, m) for n,m in found if at_least <= m.sum() < len(m)], key=lambda nm: (-nm[1].sum(), nm[0]))[:16]
+    return sorted([p for p in found if at_least <= p[2].sum() < len(p[2])], key=lambda p: (-p[2].sum(), p[1]))[:16]
 
+def _part(case, models, mask, wide):
+    "Score and gain in some rows, intervals widened by `wide`; None where there are too few outcomes"
+    df, s, r = case.valid[mask], models['scores'][models['best']][mask], models['scores']['rule'][mask]
+    if df[case.problem.target].nunique() < 2 or case.problem.task == 'binary' and df[case.problem.target].sum() < 15: return None
+    small = dataclasses.replace(case, n_boot=100)
+    m, g = measure_score(small, df, s), measure_gain(small, df, s, r)
+    if None in (g['low'], m['low']): return None
+    reach = lambda m: wide*(m['high']-m['low'])/3.92
+    return dict(n=len(df), share=len(df)/len(mask), value=m['value'], value_low=m['value']-reach(m), gain=g['value'], gain_low=g['value']-reach(g), gain_high=g['value']+reach(g))
+
+# %% ../nbs/11_feasibility.ipynb #b8bbf553
 def measure_parts(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
     at_least:int=100, # Rows of a part
-)->list: # One mapping per part: part, n, share, value, gain, gain_low (widened), works
+)->list: # One mapping per part: part, n, share, value, value_low, gain, gain_low, gain_high (widened), works, stands_out, idle
     "Score and gain over today's rule in each part"
-    res, parts = [], _parts(case, at_least)
-    for name,mask in parts:
-        df, s, r = case.valid[mask], models['scores'][models['best']][mask], models['scores']['rule'][mask]
-        if df[case.problem.target].nunique() < 2 or case.problem.task == 'binary' and df[case.problem.target].sum() < 15: continue
-        small = dataclasses.replace(case, n_boot=100)
-        m, g = measure_score(small, df, s), measure_gain(small, df, s, r)
-        if g['low'] is None: continue
-        low = g['value']-float(norm.isf(.025/len(parts)))*(g['high']-g['low'])/3.92
-        works = m['value'] >= _bar(case)['minimum'] and g['value'] >= case.problem.margin and low > 0
-        res.append(dict(part=name, n=len(df), share=len(df)/len(mask), value=m['value'], gain=g['value'], gain_low=low, works=works))
-    return res
+    parts, bar, whole, gain = _parts(case, at_least), _bar(case), models['score']['value'], models['gain']['value']
+    found = [(c, name, _part(case, models, mask, float(norm.isf(.025/len(parts))))) for c,name,mask in parts]
+    found = [(c, dict(part=name) | p | dict(works=p['value'] >= bar['minimum'] and p['gain'] >= bar['margin'] and p['gain_low'] > 0)) for c,name,p in found if p]
+    works = {c for c,p in found if p['works']}
+    return [p | dict(stands_out=p['works'] and p['value_low'] > whole, idle=c in works and p['gain_low'] <= 0 and p['gain_high'] < gain) for c,p in found]
 
 def _bar(case): return dict(minimum=case.sign*case.problem.minimum, margin=case.problem.margin)
+
+# %% ../nbs/11_feasibility.ipynb #fd7396a5
+def measure_hypotheses(
+    case:Case, # What is assessed
+    models:dict, # From `compare_models`
+)->dict: # `rule_over_constant`, and `ablation_<id>` for each hypothesis with `without`: value, low, high, n
+    "The measures that hypotheses of this stage may name; raises `ValueError` where one leaves out what is no feature"
+    scores, names = models['scores'], {f.name for f in case.fields}
+    res = dict(rule_over_constant=measure_gain(case, case.valid, scores['rule'], scores['constant']))
+    for h in (h for h in case.problem.hypotheses if isinstance(h, dict) and h.get('stage') == 'feasibility' and h.get('without')):
+        out = set(map(str, h['without']))
+        if out-names or out == names: raise ValueError(f"problem.yaml: hypothesis {h.get('id')} is without {sorted(out)}; expected some, not all, of the features {sorted(names)}")
+        less = dataclasses.replace(case, fields=[f for f in case.fields if f.name not in out])
+        res[f"ablation_{h.get('id')}"] = measure_gain(case, case.valid, scores[models['best']], fit_score(less, models['best'], case.sample, case.valid))
+    return res
 
 # %% ../nbs/11_feasibility.ipynb #0818dcfd
 def find_blockers(
@@ -366,7 +423,7 @@ def assess(
     max_rows:int=30_000, # Rows that a model learns from, at most
     n_boot:int=200, # Draws of an interval
     blockers:dict=None, # From `find_blockers`
-)->dict: # Evidence, part by part: bar, rows, models, signal, learning, ceiling, stability, value, parts, leaks, harms, risks
+)->dict: # Evidence, part by part: bar, rows, models, signal, learning, ceiling, stability, value, parts, hypotheses, leaks, harms, risks
     "Measure everything the verdict is read from, on training and validation sets only"
     case = make_case(train, valid, problem, fields, seed=seed, max_rows=max_rows, n_boot=n_boot)
     columns, look = [f.name for f in case.fields], case.sample[:10_000]
@@ -379,7 +436,7 @@ def assess(
         rows=dict(train=len(train), valid=len(valid), rare=int(case.valid[problem.target].value_counts().min()) if problem.task != 'regression' else len(valid)),
         models=models, columns=skills.head(5).to_dict(), signal=measure_signal(case, models), learning=learning_curve(case, name, reached),
         ceiling=dict(conflicts=conflict_bound(case), neighbours=neighbour_bound(case)), stability=stability,
-        value=measure_value(case, models, stability['outcomes']), parts=measure_parts(case, models), leaks=leaks, harms=(blockers or {}).get('harms', []), risks=problem.risks)
+        value=measure_value(case, models, stability['outcomes']), parts=measure_parts(case, models), hypotheses=measure_hypotheses(case, models), leaks=leaks, harms=(blockers or {}).get('harms', []), risks=problem.risks)
 
 # %% ../nbs/11_feasibility.ipynb #83a48e9d
 def facts_of(
@@ -394,7 +451,7 @@ def facts_of(
     return dict(harms=e['harms'], leaks=e['leaks'], too_few=e['rows']['valid'] < 40 or e['rows']['rare'] < 10,
         fades=inside is not None and minimum in ('no', 'unlikely') and grade(inside, max(bar['minimum'], score['high'])) == 'yes',
         signal=e['signal']['found'], beats_rule=grade(gain, 1e-12) == 'yes', minimum=minimum, margin=grade(gain, bar['margin']),
-        worth=worth_of(e['value']), driver=e['value']['driver'] if e['value'] else '', segments=[p['part'] for p in e['parts'] if p['works']],
+        worth=worth_of(e['value']), driver=e['value']['driver'] if e['value'] else '', segments=[p['part'] for p in e['parts'] if p['stands_out']], idle=[p['part'] for p in e['parts'] if p['idle']],
         ceiling='unknown' if bound is None else 'no' if bound < bar['minimum'] else 'yes',
         more_rows=need['share'] >= .5 and need['value'] is not None and e['rows']['train'] < need['value'] <= 50*e['rows']['train'],
         rows_needed=need['value'], powered=mde is not None and mde <= max(2*bar['margin'], 1e-9), mde=mde)
@@ -479,7 +536,7 @@ def feasibility_metrics(
     return dict(rule_that_decided=metric(verdict['rule']), constant=span(table['constant'], better='higher'), rule=span(table['rule'], better='higher'), model=span(e['models']['score'], better='higher'),
         gain=span(e['models']['gain'], better='higher'), p_signal=metric(e['signal']['p'], n=e['rows']['valid'], better='lower'), shuffled=span(e['signal']['shuffled']),
         rows_needed=span(need, better='lower'), ceiling=metric(e['ceiling']['conflicts']['bound'], n=e['rows']['train']), inside=span(e['stability']['inside'], better='higher'),
-        value_per_year=span(e['value'], better='higher'), p_worth=metric(e['value'] and e['value']['p_positive'], better='higher'), detectable=metric(f['mde'], n=e['rows']['valid'], better='lower'))
+        value_per_year=span(e['value'], better='higher'), p_worth=metric(e['value'] and e['value']['p_positive'], better='higher'), detectable=metric(f['mde'], n=e['rows']['valid'], better='lower'), **{k: span(m, better='higher') for k,m in e['hypotheses'].items()})
 
 def feasibility_checks(
     evidence:dict, # From `assess`
@@ -489,11 +546,9 @@ def feasibility_checks(
     "The items of the checklist that this stage decides"
     link, f, e = 'reports/feasibility/metrics.json#metrics.', verdict['facts'], evidence
     whole = e['stability']['inside'] is not None and f['minimum'] != 'unknown' and verdict['verdict'] in VERDICTS
-    settled = grade(e['models']['gain'], 0) in ('yes', 'no')
     loose = [str(r.get('id', r)) for r in problem.risks if not (r.get('owner') and r.get('mitigation'))]
     told = 'unanswered' if e['value'] is None or not problem.risks else not loose
-    doubt = 'excludes zero' if settled else 'includes zero'
     return [check('F07', whole, f"{verdict['verdict']}: {verdict['why']}", link+'rule_that_decided'),
-            check('F09', settled and bool(problem.hypotheses), f"{len(problem.hypotheses)} hypotheses declared; the interval of the gain over today's rule {doubt}; p = {short(e['signal']['p'])}", link+'gain'),
+            hypothesis_check(problem, 'feasibility', feasibility_metrics(e, verdict)),
             check('F10', told, f"value per year {'not computed' if e['value'] is None else 'computed over the declared ranges'}; {len(problem.risks)} risks, without owner or mitigation: {loose}", link+'value_per_year'),
             check('F12', bool(verdict['next_steps']), verdict['next_steps'][0] if verdict['next_steps'] else 'no next step', link+'rule_that_decided')]

@@ -33,6 +33,7 @@ RULES = [
     ('a leak is suspected', lambda f: bool(f['leaks']), 'insufficient_evidence', 'a column may know the answer: {leaks}; every score is in doubt until it is explained', 'find out when each suspect is known; remove it, or record why it is legitimate'),
     ('too few rows to measure', lambda f: f['too_few'], 'insufficient_evidence', 'the validation set is too small for any score to mean something', 'collect labelled rows until each outcome is in validation at least 20 times'),
     ('it does not last', lambda f: f['fades'], 'no_go', 'the model works inside its training period and fails after it', 'look for features whose meaning is stable, or plan for retraining at the pace of the change'),
+    ('it works in a part only', lambda f: _reaches(f) and f['worth'] in ('yes', 'unknown') and bool(f['idle']), 'reduce_scope', 'over all rows the bar is reached, but some of them gain nothing: {idle}', 'limit the first release to the other parts, and compute its worth again'),
     ('it reaches the bar and pays', lambda f: _reaches(f) and f['worth'] in ('yes', 'unknown'), 'go', 'a simple model reaches the minimum and beats today\'s rule; worth: {worth}', 'tune several families against this baseline, then open the test set once'),
     ('it costs more than it gives', lambda f: _reaches(f) and f['worth'] == 'no', 'no_go', 'the model is better than today\'s rule, and still costs more than it gives', 'keep today\'s rule, or look for a cheaper way to build and run it'),
     ('worth is open', _reaches, 'insufficient_evidence', 'the model is better than today\'s rule, but the declared ranges do not say whether it pays', 'narrow the range that matters most: {driver}'),
@@ -49,7 +50,7 @@ def rule_table()->pd.DataFrame: # One row per rule, in the order in which they a
 
 # %% ../nbs/10_verdict.ipynb #30985fa0
 FACTS = dict(harms=[], leaks=[], too_few=False, fades=False, signal=True, beats_rule=True, minimum='yes', margin='yes', worth='yes', driver='',
-             segments=[], ceiling='unknown', more_rows=False, rows_needed=None, powered=True, mde=None)
+             segments=[], idle=[], ceiling='unknown', more_rows=False, rows_needed=None, powered=True, mde=None)
 
 def short(
     v, # Number, text or list

@@ -1,0 +1,37 @@
+"The feasibility verdict where the truth is known"
+import pytest
+
+from assay.truths import TRUTHS, run_truth, run_truths, truth_metrics, truths_verdict
+from assay.verdict import VERDICTS
+
+SEEDS = range(2, 7)  # the seeds before were used while the rules were written
+N_SHUFFLED = 200
+FEW = dict(wine=2, diabetes=3, noise_of_classes=4, harm=5, only_a_leak=6, costs_too_much=2, tiny=3)
+
+
+def test_there_are_enough_truths():
+    assert len(TRUTHS) >= 24
+    assert {t.verdict for t in TRUTHS.values()} == set(VERDICTS)
+    assert all(len(t.planted) > 20 for t in TRUTHS.values())
+
+
+@pytest.mark.parametrize("case,seed", FEW.items())
+def test_verdict_is_right(case, seed):
+    assert run_truth(case, seed, n_boot=40)["verdict"] == TRUTHS[case].verdict
+
+
+@pytest.mark.parametrize("case", ["wine", "diabetes", "pays"])
+def test_shuffled_outcomes_never_go(case):
+    assert run_truth(case, 1000, shuffled=True, n_boot=40)["verdict"] != "go"
+
+
+@pytest.mark.slow
+def test_all_truths():
+    "Every case with five seeds, and 200 shuffled runs: a case is right when all five verdicts are"
+    runs = run_truths(TRUTHS, SEEDS, N_SHUFFLED, n_jobs=2)
+    metrics = truth_metrics(runs)
+    wrong = runs[~runs.shuffled & (runs.verdict != runs.truth)]
+    assert metrics["right_cases"]["value"] >= 23 / 24, wrong.to_string()
+    assert metrics["shuffled_go"]["value"] == 0
+    assert truths_verdict(metrics) == "pass"
+    assert metrics["naive_right_cases"]["value"] < 0.6  # these truths are not easy: an estimate above the rule is not enough
