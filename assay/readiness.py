@@ -24,7 +24,8 @@ CRITERIA_ITEM = dict(id='criteria', text='the success criteria are the ones agre
 def _moved(m):
     "One criterion that moved, in words: from what to what, and by how much"
     numbers = all(isinstance(m[k], int | float) and not isinstance(m[k], bool) for k in ('was', 'now'))
-    return f"{m['criterion']} was {m['was']} before there were results and is {m['now']} now" + (f" ({m['now']-m['was']:+.4g})" if numbers else '')
+    was, now = ('not there' if m[k] is None else m[k] for k in ('was', 'now'))
+    return f"{m['criterion']} was {was} before there were results and is {now} now" + (f" ({m['now']-m['was']:+.4g})" if numbers else '')
 
 def criteria_row(
     moved, # What differs, from `assay.problem.moved_bar`: criterion, was, now
