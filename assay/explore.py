@@ -278,9 +278,13 @@ def plot_distributions(
     columns, # Columns to show
     n_bins:int=12, # Bins of equal frequency in the first table
     n_across:int=4, # Panels in a line
+    most:int=40, # Panels at most: of more columns, those that moved most from the first table to the others
 ): # The axes
     "Share of the rows in each bin, by table: equal tables give equal lines; the last point is 'missing', before it 'other' for categories"
     columns = list(columns)
+    if len(columns) > most:
+        moved = set(compare_splits(frames, columns).column.drop_duplicates().head(most))
+        columns = [c for c in columns if c in moved]
     n_down = -(-len(columns)//n_across)
     fig, axes = plt.subplots(n_down, n_across, figsize=(7, .4+1.2*n_down), squeeze=False, layout='constrained')
     for ax, c in zip(axes.flat, columns): _plot_one(ax, frames, c, n_bins)

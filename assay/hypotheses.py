@@ -75,10 +75,6 @@ def _told(r):
     if r.state.startswith('not tested'): return f'{r.id or r.statement} {r.state}'
     return f'{r.id} {r.state} ({r.value:.3g} [{r.low:.3g}, {r.high:.3g}] against {r.above:g})'
 
-def _foreseen(problem):
-    "Hypotheses for which people wrote what follows when they stay undecided"
-    return {str(h.get('id')) for h in problem.hypotheses if isinstance(h, dict) and str(h.get('if_undecided') or '').strip()}
-
 def hypothesis_check(
     problem, # The agreement
     stage:str, # One of `STAGES`
@@ -88,10 +84,9 @@ def hypothesis_check(
     table = hypothesis_table(problem, stage, metrics)
     if not problem.hypotheses: return check('F09', 'unanswered', 'problem.yaml declares no hypothesis, so none could be tested')
     if not len(table): return check('F09', 'not_applicable', f'no hypothesis names the stage {stage!r}; the others are tested elsewhere')
-    decided, open_ = table.state.isin(['accepted', 'rejected']), table.state == 'undecided'
-    lacking = table[~decided & ~(open_ & table.id.map(str).isin(_foreseen(problem)))]
+    decided = table.state.isin(['accepted', 'rejected'])
+    lacking = table[~decided]
     why = '; '.join(_told(r) for r in table.itertuples())
     if len(lacking): why += f"; the evidence lacks for {', '.join(str(i) for i in lacking.id.fillna(lacking.statement))}"
-    elif not decided.any(): why += '; none is decided'
     link = f'reports/{stage}/metrics.json#metrics.' + str((table[decided] if decided.any() else table).measure.iloc[0])
-    return check('F09', bool(decided.any() and not len(lacking)), why, link)
+    return check('F09', not len(lacking), why, link)
