@@ -14,13 +14,14 @@ from tiny import inside
 
 from assay.artifacts import check, metric, place, write_json, write_metrics, write_table
 from assay.dictionary import Dictionary, Field, write_dictionary
-from assay.evidence import evaluate_checklist, is_ready
+from assay.evidence import evaluate_checklist
 from assay.features import feature_frame
 from assay.groups import group_table
 from assay.inequality import group_pairs
 from assay.limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
 from assay.models import fit_final, make_spec, predict_score, target_of
 from assay.problem import QUESTIONS, make_problem, read_yaml
+from assay.readiness import is_ready
 from assay.responsible import personal_data, proxies
 from assay.run import load_stages
 
