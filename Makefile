@@ -31,7 +31,7 @@ test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ with
 	@echo "lessons and house checks: nbs/"
 	@ls nbs/*.ipynb | xargs -P 2 -n 1 sh -c '$(BIN)/nbdev_test --n_workers 0 --path "$$0" >$$0.log 2>&1 && echo "  $$0" && rm $$0.log || { cat $$0.log; rm $$0.log; echo "  $$0 failed"; exit 1; }'
 	@echo "tests/"
-	@$(BIN)/python -m pytest -m "not slow"
+	@ls -S tests/test_*.py | xargs -P 2 -n 1 sh -c '$(BIN)/python -m pytest -q -m "not slow" -p no:cacheprovider "$$0" >$$0.log 2>&1; code=$$?; echo "$$0"; cat $$0.log; rm $$0.log; [ $$code = 0 ] || [ $$code = 5 ] || exit 1'
 
 test-slow: setup ## the slow tests: kills, and whole pipelines on small tables
 	@$(BIN)/python -m pytest -m slow

@@ -64,7 +64,7 @@ class Problem:
     sensitive:list = dataclasses.field(default_factory=list) # Columns that name a protected characteristic
     stakeholders:list = dataclasses.field(default_factory=list) # who, role, benefit, harm
     sources:list = dataclasses.field(default_factory=list) # Candidate data: name, owner, licence, access
-    hypotheses:list = dataclasses.field(default_factory=list) # id, statement, accept_if
+    hypotheses:list = dataclasses.field(default_factory=list) # id, statement, stage, measure, above
     assumptions:list = dataclasses.field(default_factory=list) # id, statement, verify
     risks:list = dataclasses.field(default_factory=list) # id, risk, likelihood, impact, owner, mitigation
     out_of_scope:list = dataclasses.field(default_factory=list) # Sentences
@@ -286,7 +286,7 @@ def gaps(
 # %% ../nbs/01_problem.ipynb #ef93e00b
 def _all_have(rows, *keys):
     "Is there at least one row, and does every row say something for every key?"
-    return bool(rows) and all(isinstance(r, dict) and all(str(r.get(k) or '').strip() for k in keys) for r in rows)
+    return bool(rows) and all(isinstance(r, dict) and all(str('' if r.get(k) is None else r[k]).strip() for k in keys) for r in rows)
 
 def _answer_status(problem, id):
     "Pass where a named person answered"
@@ -304,7 +304,7 @@ def agreement_checks(
             ('P07', _answer_status(problem, 'P07'), 'the fit into other systems is answered by a named person'),
             ('F13', agreed, f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}' + (', provisional' if problem.provisional else '')),
             ('F14', agreed if problem.today and problem.costs else 'unanswered', "success is measured against today's practice and the costs of errors"),
-            ('F23', 'pass' if _all_have(problem.hypotheses, 'id', 'statement', 'accept_if') else 'unanswered', f'{len(problem.hypotheses)} hypotheses with the evidence that would settle them'),
+            ('F23', 'pass' if _all_have(problem.hypotheses, 'id', 'statement', 'stage', 'measure', 'above') else 'unanswered', f'{len(problem.hypotheses)} hypotheses with the evidence that would settle them'),
             ('F30', 'pass' if problem.service_levels else 'unanswered', f'{len(problem.service_levels)} service levels'),
             ('P06', 'unanswered' if limits else 'pass', f'limits missing: {limits}' if limits else 'limits of latency, size, memory and cost are set')]
     return [check(id, status, why, 'problem.yaml') for id,status,why in rows]

@@ -134,9 +134,10 @@ def _parquet_files(url, name=None):
 
 def parquet_facts(
     url, # File or folder
+    name:str=None, # What errors call it; the URL by default
 )->dict: # `rows`, `columns`, and `complete`: columns that the footer knows to hold no missing value, with their smallest value (None if unknown)
     "What the footers of Parquet files say; no row is read"
-    files, found = _parquet_files(url), {}
+    files, found = _parquet_files(url, name), {}
     groups = [f.metadata.row_group(g) for f in files for g in range(f.metadata.num_row_groups)]
     for g in groups:
         for c in (g.column(i) for i in range(g.num_columns)): found.setdefault(c.path_in_schema, []).append(c.statistics)
@@ -206,7 +207,7 @@ def _load_parquet(spec):
     import pyarrow.parquet as pq
     fs, path = _locate(spec['url'], spec['name'])
     facts, columns = dict(sha256=_agreed(spec, _hash_url(fs, path))), list(spec['columns'].values()) if spec.get('columns') else None
-    n, key, has = spec.get('max_rows'), spec.get('sample_key'), parquet_facts(spec['url']) if spec.get('max_rows') else {}
+    n, key, has = spec.get('max_rows'), spec.get('sample_key'), parquet_facts(spec['url'], spec['name']) if spec.get('max_rows') else {}
     if n and has['rows'] > n:
         if lost := [c for c in [*(columns or []), *filter(None, [key])] if c not in has['columns']]: raise ValueError(f"source {spec['name']!r} lacks the columns {lost[:10]}, which its description names; it has {has['columns'][:30]}")
         return part_of_parquet(spec['url'], n, key, columns, spec['name']), facts | dict(sampled_from=has['rows'], sampled_by=key or 'the number of the row')

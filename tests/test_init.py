@@ -295,7 +295,7 @@ for name in sys.argv[1:]:
         os._exit(code)
     if os.waitpid(child, 0)[1]: sys.exit(f'stage {name} failed')
 """
-ORDER = ("problem", "data", "explore", "responsible", "feasibility", "baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation", "package", "monitoring", "readiness")
+ORDER = ("problem", "data", "explore", "responsible", "feasibility", "baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation", "package", "monitoring", "coverage", "readiness")
 
 
 def run_stages(repo):

@@ -24,6 +24,12 @@ ROOT = Path(__file__).parent.parent
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(read_yaml(ROOT / "problem.yaml").get("id") != "flight_id", reason="problem.yaml is not that of the bundled flights, whose agreement this test uses")]
 
 
+HYPOTHESES = [dict(id="H1", statement="a simple model beats the record", stage="feasibility", measure="gain", above=0.0),
+              dict(id="H2", statement="the delay of earlier flights adds to the rest", stage="feasibility", measure="ablation_H2", above=0.0, without=["recent_delay"]),
+              dict(id="H3", statement="a tuned model beats the record", stage="evaluation", measure="gain_over_rule", above=0.0),
+              dict(id="H4", statement="it goes on beating it", stage="monitoring", measure="gain_over_rule", above=0.0)]
+
+
 def edit_yaml(path, **changes):
     "Replace keys of a YAML file; a mapping is merged into a section"
     yaml = YAML()
@@ -50,7 +56,7 @@ def make_project(folder):
     flights.to_csv(folder / "flights.csv", index=False)
     fields = infer_dictionary(flights, target="late", id="flight_id", time="scheduled").fields
     write_dictionary(Dictionary(tuple(dataclasses.replace(f, meaning=f"{f.name} of the flight", unit=f.unit or "1", source="flights", known_at_decision=f.name != "late") for f in fields)), folder / "dictionary.yaml")
-    edit_yaml(folder / "problem.yaml", groups=["origin"], today=dict(columns=["origin", "carrier"], aggregation="mean", description="the record of airport and carrier"), minimum=0.3, margin=0.1,
+    edit_yaml(folder / "problem.yaml", groups=["origin"], today=dict(columns=["origin", "carrier"], aggregation="mean", description="the record of airport and carrier"), minimum=0.3, margin=0.1, limits=dict(groups=dict(recall_ratio=0.5)), hypotheses=HYPOTHESES,
               costs=dict(false_negative=dict(value=900, low=850, high=950), false_positive=dict(value=450, low=430, high=470)), value=dict(build_cost=50000, run_cost_per_year=20000),
               sources=[dict(name="flights", owner="nobody: invented", licence="CC0", access="public", policy="none", delay_of_labels="none")])
     edit_yaml(folder / "params.yaml", data=dict(adapter="table", source=dict(name="flights", kind="csv", url="flights.csv", licence="CC0", access="public"), cluster="", train_until="2013-08-01T00:00:00",
