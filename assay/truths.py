@@ -8,11 +8,11 @@ __all__ = ['TRUTHS', 'BINARY', 'CLASSES', 'NUMBER', 'COSTS', 'Truth', 'truth', '
 
 # %% ../nbs/19_truths.ipynb #34e64e91
 import dataclasses, itertools
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np, pandas as pd
 from scipy.stats import beta
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.utils.parallel import Parallel, delayed
 
 from .artifacts import metric
 from .dictionary import infer_dictionary
@@ -268,8 +268,7 @@ def run_truths(
     "Every case with every seed, and the shuffled runs"
     turns = itertools.islice(((n, 1000+k, True, n_boot) for k in itertools.count() for n in names), n_shuffled)
     todo = [*((n, s, False, n_boot) for n in names for s in seeds), *turns]
-    if n_jobs == 1: return pd.DataFrame(itertools.starmap(run_truth, todo))
-    with ProcessPoolExecutor(n_jobs) as pool: return pd.DataFrame(pool.map(run_truth, *zip(*todo)))
+    return pd.DataFrame(Parallel(n_jobs)(delayed(run_truth)(*t) for t in todo)) # never a fork: scikit-learn's threads would hang in it
 
 # %% ../nbs/19_truths.ipynb #9e6ed2c6
 def case_table(
