@@ -173,6 +173,7 @@ def test_two_at_once(golden):
     assert hashes(repo) == wanted
 
 
+@pytest.mark.slow
 def test_stages_are_forked_and_bytes_do_not_depend_on_it(golden, tmp_path):
     "A plain `dvc repro`, and a real Jupyter kernel, give the bytes that the forks of `assay repro` give"
     repo, wanted, _ = golden

@@ -121,6 +121,7 @@ def commit(repo):
         assert run(*command, cwd=repo).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_bar_that_is_moved_is_shown_everywhere(tmp_path):
     "From the freeze over a move after results, a fresh clone and a ledger that was cut, to the way back"
     repo = add_agreement(make_repo(tmp_path / "repo"))
