@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ENV', 'ENGINES', 'stage_env', 'is_pinned', 'import_papermill', 'OutputStream', 'make_shell', 'run_cell',
-           'register_engine', 'inject', 'execute', 'scrub', 'normalise', 'leaks']
+           'register_engine', 'inject', 'execute', 'scrub', 'normalise', 'warnings_of', 'leaks']
 
 # %% ../nbs/88_engine.ipynb #410faef6
 import datetime, gc, logging, os, platform, re, socket, sys
@@ -163,7 +163,6 @@ def execute(
 _ADDRESS = re.compile(r'(?<= at )0x[0-9a-fA-F]{6,}')
 _CELL_FILE = re.compile(r'(?:/[\w./-]*)?/ipykernel_\d+/\d+\.py|<ipython-input-\d+-[0-9a-f]+>')
 _TQDM = re.compile(r'\d+%\|[^|\n]*\|\s*\S+ \[[^\]\n]*\]')
-_STAMP = re.compile(r'\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?')
 _UUID = re.compile(r'\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b')
 _MAGIC_TIME = re.compile(r'^(?:CPU times|Wall time): .*\n?', re.M)
 _STYLER = re.compile(r'\bT_[0-9a-f]{5}(?=[_"\s])')
@@ -183,16 +182,16 @@ def scrub(
 
 # %% ../nbs/88_engine.ipynb #dbe95e49
 def _merge_streams(outputs):
-    "Between two displays, one stdout and one stderr: how a kernel cuts them depends on timing"
-    res, held = [], {}
+    "Between two displays, one text of standard output: how a kernel cuts it depends on timing"
+    res, held = [], []
     def flush():
-        res.extend(_output('stream', name=k, text=held[k]) for k in ('stdout', 'stderr') if held.get(k))
+        if held: res.append(_output('stream', name='stdout', text=''.join(held)))
         held.clear()
     for o in outputs:
-        if o['output_type'] == 'stream': held[o['name']] = held.get(o['name'], '') + _joined(o['text'])
-        else:
+        if o['output_type'] != 'stream':
             flush()
             res.append(o)
+        elif o['name'] == 'stdout': held.append(_joined(o['text']))
     flush()
     return res
 
@@ -217,8 +216,7 @@ def _normal_data(data, root, styles):
 def _normal_output(o, count, root, styles):
     "One output, scrubbed"
     if o['output_type'] == 'stream':
-        text = _MAGIC_TIME.sub('', scrub(o['text'], root))
-        return _output('stream', name=o['name'], text=_UUID.sub('<uuid>', _STAMP.sub('<time>', text)) if o['name'] == 'stderr' else text)
+        return _output('stream', name=o['name'], text=_MAGIC_TIME.sub('', scrub(o['text'], root)))
     if o['output_type'] == 'error':
         return _output('error', ename=o['ename'], evalue=scrub(o['evalue'], root), traceback=[scrub(line, root) for line in o['traceback']])
     fields = dict(data=_normal_data(o['data'], root, styles), metadata={})
@@ -229,7 +227,7 @@ def normalise(
     nb, # Executed notebook
     root='.', # Root of the repository
 ): # A new notebook
-    "`nb` without anything that may differ between two runs of the same code on the same inputs"
+    "`nb` without anything that may differ between two runs of the same code on the same inputs, and without standard error"
     from nbformat import from_dict
     cells, count, styles = [], 0, []
     for i,cell in enumerate(nb.cells):
@@ -245,6 +243,15 @@ def normalise(
     meta = dict(kernelspec=dict(name='python3', display_name='Python 3', language='python'), papermill=dict(parameters=dict(parameters)),
                 language_info=dict(name='python', pygments_lexer='ipython3', file_extension='.py'))
     return from_dict(dict(cells=cells, metadata=meta, nbformat=4, nbformat_minor=5))
+
+# %% ../nbs/88_engine.ipynb #94c0e135
+def warnings_of(
+    nb, # Executed notebook, not normalised
+    root='.', # Root of the repository
+)->str: # One paragraph per cell that wrote there; empty if none did
+    "What the cells wrote to standard error"
+    wrote = {c.id: ''.join(_joined(o['text']) for o in c.get('outputs', []) if o['output_type'] == 'stream' and o['name'] == 'stderr') for c in nb.cells}
+    return '\n'.join(f'cell {id}\n{scrub(text, root)}' for id,text in wrote.items() if text.strip())
 
 # %% ../nbs/88_engine.ipynb #9084106b
 def leaks(

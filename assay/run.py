@@ -11,8 +11,8 @@ __all__ = ['TYPES', 'EXIT_ERROR', 'EXIT_CLOSED', 'Stage', 'load_stages', 'find_s
 import ast, dataclasses, datetime, json, keyword, re, resource, sys, time
 from pathlib import Path
 
-from .artifacts import atomic_write, metrics_path, place, read_metrics, write_json
-from .engine import execute, leaks, normalise
+from .artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
+from .engine import execute, leaks, normalise, warnings_of
 from .gates import GateClosed, closed_gates, parse_gates
 from .problem import bar_state, load_problem, mark_results, read_yaml
 
@@ -223,7 +223,15 @@ def failure(
     words = str(error.evalue).strip() or error.ename
     return f"stage {stage!r} failed in cell {error.exec_count}: {error.ename}: {words}\n  cell: {error.source.strip().splitlines()[0][:100]}\n  the notebook with the whole traceback: {kept}"
 
-# %% ../nbs/90_run.ipynb #15f3ca63
+# %% ../nbs/90_run.ipynb #baf0a50f
+def _keep_warnings(name, text):
+    "What a stage wrote to standard error, for whoever runs it: said in a line, kept beside the timings"
+    path = place('local', 'warnings', f'{name}.txt')
+    path.unlink(missing_ok=True)
+    if not text: return
+    write_text(path, text)
+    say(f'  {name}  warnings of libraries are in {path}')
+
 def _executed(stage, parameters, engine):
     "Run the notebook; on an error keep it and tell"
     from papermill.exceptions import PapermillExecutionError
@@ -231,9 +239,10 @@ def _executed(stage, parameters, engine):
     kept.parent.mkdir(parents=True, exist_ok=True)
     try: nb = execute(stage.notebook, kept, parameters, engine, on_cell=progress(stage.name))
     except PapermillExecutionError as e: raise StageFailed(failure(stage.name, e, kept)) from None
-    nb = normalise(nb)
+    warned, nb = warnings_of(nb), normalise(nb)
     if found := leaks(nb): raise StageFailed(f"stage {stage.name!r} shows what another run would not: {'; '.join(found)}; remove it from {stage.notebook}")
     kept.unlink(missing_ok=True)
+    _keep_warnings(stage.name, warned)
     return nb
 
 def run_stage(

@@ -71,8 +71,7 @@ def open_study(
         Path(url).parent.mkdir(parents=True, exist_ok=True)
         url = f'sqlite:///{url}'
     elif not url.startswith('sqlite'): options = {}
-    db = RDBStorage(url, engine_kwargs=options, heartbeat_interval=60, grace_period=120)
-    return optuna.create_study(study_name=name, storage=db, direction=direction, load_if_exists=True)
+    return optuna.create_study(study_name=name, storage=RDBStorage(url, engine_kwargs=options), direction=direction, load_if_exists=True)
 
 def _complete(study):
     "Trials that have a value, in order"

@@ -30,7 +30,7 @@ a{color:var(--accent)}p{max-width:46rem}img{max-width:100%;height:auto;display:b
 table{border-collapse:collapse;font-size:.88rem;margin:.6rem 0;font-variant-numeric:tabular-nums}th,td{padding:.32rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
 table.dataframe .num{text-align:right}table.dataframe tbody th{font-weight:600}thead th{border-bottom:2px solid var(--ink);white-space:nowrap}
 details.code{margin:.3rem 0;color:var(--soft);font-size:.8rem}details.code summary{cursor:pointer;user-select:none}pre{background:var(--tint);border:1px solid var(--line);border-radius:4px;padding:.6rem .8rem;overflow-x:auto;font-size:.82rem;line-height:1.45;white-space:pre-wrap}
-.output_text pre,.output_stream pre{background:none;border:0;padding:.2rem 0;margin:.2rem 0}.output_stderr pre{color:var(--soft)}
+.output_text pre,.output_stream pre{background:none;border:0;padding:.2rem 0;margin:.2rem 0}
 code{background:var(--tint);padding:.05rem .25rem;border-radius:3px;font-size:.88em}pre code{padding:0}
 .badge{display:inline-block;padding:.1rem .6rem;border-radius:1rem;font-size:.82rem;font-weight:600;background:var(--tint);border:1px solid var(--line);color:var(--ink);white-space:nowrap}
 .badge.good{background:#e3f9f0;border-color:#8eedc7;color:var(--good)}.badge.bad{background:#ffe3e3;border-color:#f29b9b;color:var(--bad)}.badge.open{background:#fff3c4;border-color:#f7d070;color:var(--open)}

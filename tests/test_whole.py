@@ -77,6 +77,17 @@ def project(tmp_path_factory):
     return folder
 
 
+def test_a_study_that_goes_on_leaves_the_bytes_of_one_that_begins(project):
+    "The trials are known already: the stage reads them, and shows what it showed when it made them"
+    paths = [project / p for p in ("data/executed/experiments_linear.ipynb", "data/studies/linear.json", "reports/experiments_linear/metrics.json")]
+    wanted = [p.read_bytes() for p in paths]
+    for p in paths:
+        p.unlink()
+    done = run(sys.executable, "-m", "assay.stage", "experiments_linear", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert [p.read_bytes() for p in paths] == wanted
+
+
 @pytest.fixture(scope="module")
 def approved(project, tmp_path_factory):
     "The same, approved by somebody"
