@@ -9,19 +9,24 @@ __all__ = ['published', 'compare', 'AuditFailed', 'audit']
 import subprocess, sys, tempfile
 from pathlib import Path
 
-from .artifacts import list_files, sha256
+from .artifacts import sha256
 from .engine import stage_env
 from .problem import read_yaml
 
-# %% ../nbs/94_audit.ipynb #03db0722
+# %% ../nbs/94_audit.ipynb #f2233297
+def _made(root):
+    "Paths that the stages of `dvc.yaml` make; a page that another command made is no part of a rebuild"
+    stages = (read_yaml(root/'dvc.yaml').get('stages') or {}).values()
+    return [o if isinstance(o, str) else next(iter(o)) for s in stages for k in ('outs', 'metrics') for o in s.get(k) or []]
+
 def published(
     root='.', # Root of a repository
 )->dict: # Path to hash: SHA-256 of files in `reports`, DVC's MD5 of other outputs
-    "The hashes of everything that a repository publishes"
+    "The hashes of everything that the stages of a repository publish"
     root = Path(root)
-    pages = {p.relative_to(root).as_posix(): sha256(p) for p in list_files(root/'reports')} if (root/'reports').is_dir() else {}
+    pages = [p for p in _made(root) if p.startswith('reports/') and (root/p).is_file()]
     stages = read_yaml(root/'dvc.lock').get('stages') or {}
-    return pages | {o['path']: o['md5'] for s in stages.values() for o in s.get('outs', []) if not o['path'].startswith('reports/')}
+    return {p: sha256(root/p) for p in pages} | {o['path']: o['md5'] for s in stages.values() for o in s.get('outs', []) if not o['path'].startswith('reports/')}
 
 def compare(
     wanted:dict, # Of `published`, the release
@@ -49,7 +54,7 @@ def audit(
         _run(['git', 'clone', '--quiet', str(Path(root).resolve()), str(clone)])
         wanted = published(clone)
         (clone/'dvc.lock').unlink()
-        for p in list_files(clone/'reports'): p.unlink()
-        _run([sys.executable, '-m', 'assay.cli', 'repro'], cwd=clone, env=stage_env(clone))
+        for p in wanted: (clone/p).unlink(missing_ok=True) # the pages; data and models are not in a clone
+        _run([sys.executable, '-m', 'assay.cli', 'repro'], cwd=clone, env=stage_env(clone), stdout=2) # what it says is no part of the answer
         found = published(clone)
     return dict(compared=len(wanted), differs=compare(wanted, found))

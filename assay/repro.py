@@ -40,10 +40,11 @@ def only_one(
 # %% ../nbs/93_repro.ipynb #ac6df96a
 def _is_dvc(pid):
     "Is `pid` a live process that runs DVC?"
+    import psutil
     try:
-        state = Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0]
-        return state != 'Z' and b'dvc' in Path(f'/proc/{pid}/cmdline').read_bytes()
-    except (OSError, IndexError): return False
+        p = psutil.Process(pid)
+        return p.status() != psutil.STATUS_ZOMBIE and any('dvc' in part for part in p.cmdline())
+    except (psutil.Error, ValueError, OverflowError): return False
 
 def _is_free(path):
     "Does DVC's rwlock say that nobody holds anything? That is how DVC leaves it"
