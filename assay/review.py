@@ -265,6 +265,8 @@ def split_faults(
 # %% ../nbs/08_review.ipynb #a6bf1481
 def _check(stage, id, ok, why, key): return check(id, bool(ok), why, f'reports/{stage}/metrics.json#metrics.{key}')
 
+def _told(m): return 'without an interval' if not _has_ends(m) else f"{m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}] (n {m['n']})"
+
 def _has_ends(m): return m.get('low') is not None and m.get('high') is not None
 
 def baseline_checks(
@@ -299,6 +301,7 @@ def evaluation_checks(
     n_scored:int, # Rows of the test set whose scores are stored
     n_segments:int, # Segments of the error analysis
     margin:float, # Agreed margin over today's practice
+    timed:bool=True, # Were the splits cut by time?
 )->list: # F16 F17 F18 F24 F26 F28 P01 P02 P03
     "What the evaluation decides of the checklist; `evaluation_checks` never passes what it cannot see"
     m = metrics
@@ -314,6 +317,6 @@ def evaluation_checks(
             row('F24', ends, 'train, validation and test scores are reported with intervals', 'test'),
             row('F26', len(candidates) > 1 and same == 0, f'{len(candidates)} candidates were compared on the same validation rows; the chosen one, fitted again, differs by {same:.1e}', 'refit_difference'),
             row('F28', leak < margin and same == 0 and agree < 1e-9, f'fitted on a shuffled target it gains {leak:.3f} over the constant, below the margin of {margin}; refit and metrics agree', 'shuffled_gain'),
-            row('P01', is_better(m['gain_over_rule']) and is_better(m['gain_over_constant']), 'the paired intervals against today\'s rule and the constant', 'gain_over_rule'),
+            row('P01', is_better(m['gain_over_rule']) and is_better(m['gain_over_constant']), f'gain over today\'s rule {_told(m["gain_over_rule"])}, over the constant {_told(m["gain_over_constant"])}; both intervals have to lie above zero', 'gain_over_rule'),
             row('P02', slack >= 0, 'the test score is not below what validation led to expect, judged by its interval', 'test'),
-            row('P03', ends and not faults, f'train and test scores are stated; splits {"; ".join(faults) or "share no row and follow each other in time"}', 'train')]
+            row('P03', ends and not faults, f'train and test scores are stated; splits {"; ".join(faults) or ("share no row and follow each other in time" if timed else "share no row")}', 'train')]
