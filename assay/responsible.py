@@ -309,7 +309,7 @@ def findings(
         R08=dict(what=f"rate of the label in train {rate('train')}, where it will be scored {rate('production')}; under-represented: {', '.join(under) or 'none'} of {len(represented)} groups", value=len(under), ok=not under),
         R09=_users(represented, int(alone.n_small.sum()), under, list(absent)),
         R11=dict(what=f"personal data in undeclared columns: {', '.join(sorted(set(open_personal.column))) or 'none found'}", value=len(open_personal), ok=not len(open_personal)),
-        R13=dict(what=f"{moved}; rate of the label {rate('train')} in train, {rate('production')} later", value=value('moved_columns'), ok=True))
+        R13=dict(what=f"{moved}; rate of the label {rate('train')} in train, {rate('production')} later", value=value('moved_columns'), ok=True if 'moved_columns' in m else None)) # whether to retrain is for people to say, with the drift before them
 
 # %% ../nbs/09_responsible.ipynb #5404e041
 def _users(represented, n_small, under, absent):
