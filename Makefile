@@ -28,10 +28,10 @@ run: setup ## run the whole pipeline, only what changed; ends in reports/index.h
 	@$(BIN)/assay repro
 
 test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones
-	@echo "lessons and house checks: nbs/"
-	@ls nbs/*.ipynb | xargs -P 2 -n 1 sh -c '$(BIN)/nbdev_test --n_workers 0 --path "$$0" >$$0.log 2>&1 && echo "  $$0" && rm $$0.log || { cat $$0.log; rm $$0.log; echo "  $$0 failed"; exit 1; }'
-	@echo "tests/"
-	@ls -S tests/test_*.py | xargs -P 2 -n 1 sh -c '$(BIN)/python -m pytest -q -m "not slow" -p no:cacheprovider "$$0" >$$0.log 2>&1; code=$$?; echo "$$0"; cat $$0.log; rm $$0.log; [ $$code = 0 ] || [ $$code = 5 ] || exit 1'
+	@echo "lessons and house checks: $$(ls nbs/*.ipynb | wc -l) notebooks"
+	@export start=$$(date +%s); ls nbs/*.ipynb | xargs -P 2 -n 1 sh -c '$(BIN)/nbdev_test --n_workers 0 --path "$$0" >$$0.log 2>&1 && echo "  $$(($$(date +%s)-start)) s  $$0" && rm $$0.log || { cat $$0.log; rm $$0.log; echo "  $$0 failed"; exit 1; }'
+	@echo "tests that cross modules: $$(ls tests/test_*.py | wc -l) files"
+	@export start=$$(date +%s); ls -S tests/test_*.py | xargs -P 2 -n 1 sh -c '$(BIN)/python -m pytest -q -m "not slow" -p no:cacheprovider "$$0" >$$0.log 2>&1; code=$$?; echo "  $$(($$(date +%s)-start)) s  $$0"; cat $$0.log; rm $$0.log; [ $$code = 0 ] || [ $$code = 5 ] || exit 1'
 
 test-slow: setup ## the slow tests: kills, and whole pipelines on small tables
 	@$(BIN)/python -m pytest -m slow
