@@ -89,12 +89,17 @@ def known_lessons(
         res |= {f'{module}.{n}': path.as_posix() for s in cells for n in _lesson_names(s)}
     return res
 
+def _asserts(test):
+    "Can this function fail: does it assert something, or expect an error?"
+    return any(isinstance(n, ast.Assert) or isinstance(n, ast.Attribute) and n.attr == 'raises' for n in ast.walk(test))
+
 @functools.cache
 def known_tests(
     folder='tests', # Folder of the tests
 )->set: # Such as `tests/test_repro.py::test_second_run_executes_nothing`
-    "Every test that pytest would collect by name"
-    return {f'{p.as_posix()}::{n.name}' for p in sorted(Path(folder).glob('test_*.py')) for n in ast.parse(p.read_text(encoding='utf-8')).body if isinstance(n, ast.FunctionDef) and n.name.startswith('test_')}
+    "Every test that pytest would collect by name and that can fail; a name without an assertion is none"
+    return {f'{p.as_posix()}::{n.name}' for p in sorted(Path(folder).glob('test_*.py')) for n in ast.parse(p.read_text(encoding='utf-8')).body
+            if isinstance(n, ast.FunctionDef) and n.name.startswith('test_') and _asserts(n)}
 
 # %% ../nbs/19_coverage.ipynb #06344407
 def stage_artefacts(
