@@ -91,7 +91,7 @@ def known_lessons(
 
 def _asserts(test):
     "Can this function fail: does it assert something, or expect an error?"
-    return any(isinstance(n, ast.Assert) or isinstance(n, ast.Attribute) and n.attr == 'raises' for n in ast.walk(test))
+    return any(isinstance(n, ast.Assert) or isinstance(n, ast.Attribute) and (n.attr == 'raises' or n.attr.startswith('assert_')) for n in ast.walk(test))
 
 @functools.cache
 def known_tests(
