@@ -249,7 +249,8 @@ def agreement(
     binary = dict(average_precision=sk.average_precision_score, roc_auc=sk.roc_auc_score, brier=sk.brier_score_loss)
     table = dict(binary=binary, regression=dict(mae=sk.mean_absolute_error, r2=sk.r2_score, rmse=sk.root_mean_squared_error),
                  multiclass=dict(balanced_accuracy=lambda y, s: sk.balanced_accuracy_score(y, s.argmax(1))))
-    return max(abs(score(name, y_true, y_score)-f(y_true, y_score)) for name,f in table[task].items())
+    untied = {'average_precision': np.argsort(np.argsort(y_score, axis=0, kind='stable'), axis=0)} # of equal scores scikit-learn makes one block, we the mean of all orders: here both get one order
+    return max(abs(score(name, y_true, v)-f(y_true, v)) for name,f in table[task].items() for v in [untied.get(name, np.asarray(y_score))])
 
 def split_faults(
     tables:dict, # `train`, `valid` and `test`
