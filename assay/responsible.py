@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from .artifacts import check, hash_inputs, place, read_table, to_json
-from .evaluation import wilson
+from .decisions import wilson
 from .groups import MISSING, absent_columns, as_groups, sensitive_columns, watched_columns
 from .summary import apply_bins, bins, block_weights, clustered_rate, count_table, cv_auc, kind_of, make_blocks, table_auc
 
