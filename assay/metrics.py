@@ -116,7 +116,7 @@ def metric_table(
     task:str, # `'binary'`, `'multiclass'` or `'regression'`
 )->pd.DataFrame: # `better`, `meaning`; one row per metric
     "What the metrics of a task mean"
-    return pd.DataFrame({n: {k: METRICS[n][k] for k in ('better', 'meaning')} for n in metrics_for(task)}).T.rename_axis('metric')
+    return pd.DataFrame({n: {k: METRICS[n][k] for k in ('better', 'meaning')} for n in metrics_for(task)}).T
 
 # %% ../nbs/07_metrics.ipynb #d04ab288
 def _prepare(metric, y_true, y_score):
