@@ -18,9 +18,9 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from .artifacts import check, metric
-from .evaluation import METRICS, replicate, score as metric_score
 from .features import feature_fields, feature_frame, make_preprocessor
 from .hypotheses import hypothesis_check
+from .metrics import METRICS, replicate, score as metric_score
 from .models import as_target, make_model, predict_score
 from .verdict import VERDICTS, grade, short, verdict_of
 from .worth import decision_costs, draw, fit_power_law, main_driver, rows_needed, yearly_value

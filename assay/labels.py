@@ -12,9 +12,9 @@ import numpy as np, pandas as pd
 from scipy.special import ndtri
 
 from .artifacts import check, metric
-from .evaluation import METRICS, day_of, gain as as_gain, interval, paired_difference, replicate, score as metric_score
 from .features import feature_frame
 from .groups import absent_columns, as_groups, group_draws, group_table, sensitive_columns, watched_columns
+from .metrics import METRICS, day_of, gain as as_gain, interval, paired_difference, replicate, score as metric_score
 from .models import make_model, predict_score, target_of
 
 # %% ../nbs/17_labels.ipynb #2714196f

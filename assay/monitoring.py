@@ -14,8 +14,8 @@ from scipy.stats import binom
 
 from .artifacts import check, metric
 from .drift import count_reference, drift_table
-from .evaluation import METRICS, gain as as_gain
 from .labels import estimated_score, realised, scores_of
+from .metrics import METRICS, gain as as_gain
 
 # %% ../nbs/17_monitoring.ipynb #e59bf6ed
 DECISIONS = ('keep', 'watch', 'retrain', 'roll_back', 'repair_data')

@@ -13,9 +13,10 @@ import hashlib
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns, sklearn.metrics as sk
 
 from .artifacts import check, metric as as_metric, to_json
-from .evaluation import (METRICS, calibration_table, choose_threshold, decision_table, gain, interval, is_better, mean_interval, plot_precision_recall,
-    row_costs, score)
+from .decisions import calibration_table, choose_threshold, decision_table, row_costs
+from .evaluation import plot_precision_recall
 from .features import TEXT, feature_frame, names_of
+from .metrics import gain, interval, is_better, mean_interval, score
 from .models import fit_final, make_spec, predict_score
 
 # %% ../nbs/08_review.ipynb #2f08dfc7
@@ -249,7 +250,8 @@ def agreement(
     binary = dict(average_precision=sk.average_precision_score, roc_auc=sk.roc_auc_score, brier=sk.brier_score_loss)
     table = dict(binary=binary, regression=dict(mae=sk.mean_absolute_error, r2=sk.r2_score, rmse=sk.root_mean_squared_error),
                  multiclass=dict(balanced_accuracy=lambda y, s: sk.balanced_accuracy_score(y, s.argmax(1))))
-    return max(abs(score(name, y_true, y_score)-f(y_true, y_score)) for name,f in table[task].items())
+    untied = {'average_precision': np.argsort(np.argsort(y_score, axis=0, kind='stable'), axis=0)} # of equal scores scikit-learn makes one block, we the mean of all orders: here both get one order
+    return max(abs(score(name, y_true, v)-f(y_true, v)) for name,f in table[task].items() for v in [untied.get(name, np.asarray(y_score))])
 
 def split_faults(
     tables:dict, # `train`, `valid` and `test`
@@ -312,7 +314,7 @@ def evaluation_checks(
     higher = m['test']['better'] == 'higher'
     slack = -1 if not ends else m['test']['high']-m['valid']['value'] if higher else m['valid']['value']-m['test']['low']
     return [row('F16', flow, f'{len(models)} models went through the same functions: {", ".join(sorted(models))}', 'test'),
-            row('F17', agree < 1e-9, f'the metrics differ from scikit-learn, and the rates of groups from Fairlearn, by at most {agree:.1e} on the test scores; the lessons of assay.evaluation are its unit tests', 'agreement'),
+            row('F17', agree < 1e-9, f'the metrics differ from scikit-learn, and the rates of groups from Fairlearn, by at most {agree:.1e} on the test scores; the lessons of assay.metrics are its unit tests', 'agreement'),
             row('F18', n_scored == m['test']['n'] and n_segments > 0, f'{n_scored} scores are stored case by case and {n_segments} segments are ranked by their loss', 'test'),
             row('F24', ends, 'train, validation and test scores are reported with intervals', 'test'),
             row('F26', len(candidates) > 1 and same == 0, f'{len(candidates)} candidates were compared on the same validation rows; the chosen one, fitted again, differs by {same:.1e}', 'refit_difference'),

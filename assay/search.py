@@ -16,8 +16,8 @@ from optuna.trial import TrialState
 from pathlib import Path
 
 from .artifacts import sha256, to_json
-from .evaluation import METRICS, score
 from .features import feature_frame, sample_rows
+from .metrics import METRICS, score
 from .models import fit_final, make_spec, predict_score, search_space, target_of
 
 # %% ../nbs/12_search.ipynb #ed59500a

@@ -5,14 +5,17 @@
 # %% auto #0
 __all__ = ['STYLE', 'POLICY', 'GOOD', 'BAD', 'PAGE', 'MAX_BYTES', 'NOTES', 'INDEX', 'tone', 'forbidden', 'clean', 'fragment',
            'render_template', 'make_page', 'show_notes', 'report_page', 'show_number', 'headline', 'load_board',
-           'not_run', 'index_page', 'build_site']
+           'not_run', 'checklist_rows', 'index_page', 'build_site']
 
 # %% ../nbs/91_site.ipynb #e07b5da7
 import functools, html.parser, logging, re, sys
 from pathlib import Path
 
+from .approval import active_waivers
 from .artifacts import place, read_json, read_metrics, write_text
+from .evidence import ANY_DAY, SEVERITY, load_checklist, read_stages, say_day, stages_of
 from .problem import bar_sentence, gaps, load_problem
+from .readiness import count_states, release_rows
 from .run import load_stages
 
 # %% ../nbs/91_site.ipynb #c5368fa1
@@ -191,8 +194,9 @@ INDEX = """<h1>{{ p.title }}</h1><blockquote><p>{{ p.question }}</p></blockquote
 <h2>Stages</h2><div class="wide"><table><thead><tr><th>stage</th><th>question</th><th>verdict</th><th>key number</th></tr></thead><tbody>
 {% for r in rows %}<tr><td>{% if r.page %}<a href="{{ r.stage }}/report.html">{{ r.stage }}</a>{% else %}{{ r.stage }}{% endif %}</td><td>{{ r.question }}</td>
 <td><span class="badge {{ r.tone }}">{{ r.verdict }}</span></td><td>{{ r.number }}</td></tr>{% endfor %}</tbody></table></div>
-<h2>Checklist</h2><p>Each item is decided by a rule over evidence; <a href="readiness/report.html">readiness</a> shows them one by one.</p>
-<div class="wide"><table><thead><tr><th>status</th><th>items</th></tr></thead><tbody>{% for s, ids in statuses %}<tr><td><span class="badge {{ tones[s] }}">{{ s }}</span></td><td>{{ ids|join(' ') }}</td></tr>{% endfor %}</tbody></table></div>
+<h2>Checklist</h2><p>Each item is decided by a rule over evidence; {% if linked %}<a href="readiness/report.html">readiness</a>{% else %}readiness{% endif %} shows them one by one, with what was found and what to do next.</p>
+{% if not states %}<p>There is no checklist in this repository.</p>{% endif %}
+<div class="wide"><table><thead><tr><th>state</th><th>number</th><th>items</th></tr></thead><tbody>{% for s in states %}<tr><td><span class="badge {{ s.tone }}">{{ s.state }}</span></td><td>{{ s.n }}</td><td>{{ s['items'] }}</td></tr>{% endfor %}</tbody></table></div>
 {% if open %}<h2>Still to be answered by people</h2><ul>{% for g in open %}<li><b>{{ g.id }}</b> {{ g.what }}</li>{% endfor %}</ul>{% endif %}
 <h2>What was agreed</h2><p>{{ p.metric|replace('_', ' ') }} of at least {{ p.minimum }}, and at least {{ p.margin }} above today's practice: {{ p.today.get('description', 'not declared') }}.
 Judged by the {{ p.judged_by }}; <a href="evaluation/report.html">evaluation</a> shows both readings, by the estimate and by the worse end of its interval.</p>"""
@@ -245,20 +249,35 @@ def not_run(
         if name not in res and (late := [r for r in res if r in stages and _reads(stage, stages[r])]): res[name] = f'waits for {", ".join(late)}'
     return res
 
+# %% ../nbs/91_site.ipynb #acb382d3
+def checklist_rows(
+    late=(), # Stages that did not run in the last run
+)->list: # Rows of `assay.readiness.release_rows`
+    "The items with their states, as the readiness page shows them; none in a repository without a checklist"
+    if not place('checklist').is_file(): return []
+    checklist = load_checklist()
+    found = {s: None if s in late else m for s,m in read_stages(stages_of(checklist)).items()}
+    return release_rows(checklist, found, active_waivers(ANY_DAY), on=ANY_DAY)
+
+def _states(rows):
+    "Per state that occurs, worst first: its items, a waived one with its last day"
+    named = lambda r: f"{r['id']} (until {say_day(r['until'])})" if r['until'] else r['id']
+    return [dict(state=s.replace('_', ' '), tone=tone(s), n=n, items=' '.join(named(r) for r in rows if r['status'] == s)) for s in SEVERITY if (n := count_states(rows)[s])]
+
 # %% ../nbs/91_site.ipynb #d1807d22
 def index_page(
     problem, # `Problem`
     board:list, # Rows of `load_board`
     late:dict={}, # Why stages did not run, from `not_run`
+    rows=(), # Items of the checklist, from `checklist_rows`
 )->str: # HTML of the front page
     "The front page: state, stages, checklist, gaps"
     from markupsafe import Markup
     measured = [b for b in board if b['metrics'] and b['stage'] not in late]
-    rows, moved = [_board_row(b, late.get(b['stage'])) for b in board], next((m for b in measured if (m := b['metrics'].get('bar_moved'))), ())
-    checks = {c['id']: c['status'] for b in measured for c in b['metrics']['checks'] if re.fullmatch(r'[FPR]\d\d', c['id'])}
-    statuses = [(s, sorted(i for i in checks if checks[i] == s)) for s in sorted(set(checks.values()))]
-    body = render_template(INDEX, p=problem, notes=Markup(show_notes(moved)), rows=rows, cards=_cards(problem, measured), statuses=statuses, tones={s: tone(s) for s,_ in statuses}, open=gaps(problem))
-    return make_page(problem.title, Markup(body), 'Every number on this page stands in a metrics.json beside its report, with the hashes of what it was computed from.', [b['stage'] for b in board if b['page']], '', problem.title, up='')
+    stages, moved = [_board_row(b, late.get(b['stage'])) for b in board], next((m for b in measured if (m := b['metrics'].get('bar_moved'))), ())
+    names = [b['stage'] for b in board if b['page']]
+    body = render_template(INDEX, p=problem, notes=Markup(show_notes(moved)), rows=stages, cards=_cards(problem, measured), states=_states(rows), linked='readiness' in names, open=gaps(problem))
+    return make_page(problem.title, Markup(body), 'Every number on this page stands in a metrics.json beside its report, with the hashes of what it was computed from.', names, '', problem.title, up='')
 
 def _board_row(b, why):
     "One stage on the front page; one that did not run says why, and not what an earlier run found"
@@ -288,4 +307,4 @@ def build_site(
         metrics = b['metrics'] or dict(verdict='no verdict', inputs={})
         page = report_page(b['stage'], nbformat.read(place('executed', f"{b['stage']}.ipynb"), 4), metrics, names, problem.title, late.get(b['stage'], ''))
         written.append(write_text(place('reports', b['stage'], 'report.html'), page))
-    return [*written, write_text(place('reports', 'index.html'), index_page(problem, board, late))]
+    return [*written, write_text(place('reports', 'index.html'), index_page(problem, board, late, checklist_rows(late)))]

@@ -16,10 +16,11 @@ from assay import evidence, problem
 from assay.approval import active_waivers, new_key, waive
 from assay.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
 from assay.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
-from assay.evidence import ANY_DAY, evaluate_checklist, load_checklist, read_stages, stages_of
+from assay.evidence import ANY_DAY, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
 from assay.mltest import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
-from assay.problem import read_yaml
+from assay.problem import load_problem, read_yaml
 from assay.readiness import criteria_row, is_ready, open_items, readiness_verdict, release_rows
+from assay.site import checklist_rows, index_page, load_board
 from assay.sources import make_flights
 
 ROOT = Path(__file__).parent.parent
@@ -259,6 +260,10 @@ def test_the_assessment_is_stale_when_problem_or_data_change(assessed, tmp_path,
             write_table(make_flights(300, seed=2), name)
     after = checklist_of(copy)[1]
     assert all(after[i]["status"] == "stale" and name in after[i]["why"] and after[i]["next"] == "run `assay repro`" for i in answered if before[i]["status"] == "pass")
+    with inside(copy):
+        front = index_page(load_problem(), load_board(), {}, checklist_rows())
+    line = re.search(r">stale</span></td><td>(\d+)</td><td>(.*?)</td>", front)
+    assert {i for i in answered if before[i]["status"] == "pass"} <= set(line[2].split()) and int(line[1]) == len(line[2].split())  # the stage itself said that they pass
     monkeypatch.setattr(evidence, "stale_inputs", lambda inputs, hashes=None: [])
     with inside(copy):
         rows = evaluate_checklist(load_checklist(), read_stages(["responsible"]))
@@ -278,9 +283,9 @@ def test_the_command_explains_and_its_exit_code_says_whether_anything_is_open(as
     assert set(shown[0]) >= {"id", "text", "owner", "kind", "rule", "status", "why", "evidence", "until", "href", "next"}
 
 
-def test_waivers_are_an_input_of_readiness_and_of_no_other_stage():
+def test_waivers_are_an_input_of_what_shows_them_and_of_no_other_stage():
     stages = read_yaml(ROOT / "dvc.yaml")["stages"]
-    assert [n for n, s in stages.items() if "approvals/waivers.jsonl" in s["deps"]] == ["readiness"]
+    assert [n for n, s in stages.items() if "approvals/waivers.jsonl" in s["deps"]] == ["readiness", "site"]
     assert not any(d.startswith("approvals/approvals") or d == "approvals" for s in stages.values() for d in s["deps"])  # an approval comes after the page: it may not make it stale
 
 
@@ -327,6 +332,10 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
     assert "drift is looked at by hand" in page and datetime.date.today().isoformat() not in page
     assert readiness() == after  # no clock in it
     with inside(repo):
+        front, before_it = (index_page(load_problem(), load_board(), {}, rows) for rows in (checklist_rows(), checklist_rows(["monitoring"])))
+        assert f"P09 (until {say_day(tomorrow)})" in front and datetime.date.today().isoformat() not in front
+        assert "P09 (until" in before_it  # a waiver also holds for what nobody has measured
+        assert next(c["status"] for c in json.loads(report.read_text())["checks"] if c["id"] == "P09") == "fail"  # the control: the stage's own word
         items, stages = load_checklist(), read_stages(stages_of(load_checklist()))
         day_after = (datetime.date.today() + datetime.timedelta(days=3)).isoformat()
         assert "P09" in [r["id"] for r in open_items(evaluate_checklist(items, stages, active_waivers(day_after), on=day_after))]

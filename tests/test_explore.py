@@ -23,9 +23,9 @@ from assay.browse import draw_rows, fitting_page, read_scripts, table_page, visi
 from assay.dictionary import infer_dictionary, load_dictionary
 from assay.explore import drift_over_time, label_noise, missing_patterns
 from assay.leakage import declarations, leakage_scan, leaking_features
+from assay.privacy import find_personal, luhn, mask, personal_data
 from assay.problem import load_problem
 from assay.profile import merge, profile, summarise, summarise_parquet
-from assay.responsible import find_personal, luhn, mask, personal_data
 from assay.sources import make_flights
 
 # Leaks

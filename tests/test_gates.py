@@ -18,7 +18,7 @@ from assay.approval import approval_of, approve, read_chain, reject, revoke_key,
 from assay.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
 from assay.bundle import LIMITS, bundle_identity, bundle_size, load_bundle, measure_latency, package_checks, parity
 from assay.dictionary import Dictionary, Field, validate
-from assay.evaluation import interval, mean_gain, paired_difference
+from assay.evaluation import mean_gain
 from assay.evidence import evaluate_checklist, load_checklist, read_stages
 from assay.feasibility import find_blockers
 from assay.gates import Gate, closed_gates
@@ -27,6 +27,7 @@ from assay.inequality import group_pairs
 from assay.intake import _quality, data_verdict
 from assay.leakage import leakage_scan, leaking_features
 from assay.limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
+from assay.metrics import interval, paired_difference
 from assay.problem import agreement_verdict, bar_sentence, freeze_criteria, load_problem, mark_results, moved_bar, read_ledger
 from assay.readiness import open_items
 from assay.review import criteria_table, evaluation_checks, evaluation_verdict, split_faults
