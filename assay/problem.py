@@ -56,7 +56,7 @@ class Problem:
     judged_by:str = 'interval' # What must reach minimum and margin: one of `JUDGED_BY`
     provisional:bool = False # Nobody has agreed to the success criterion yet
     decision:dict = dataclasses.field(default_factory=dict) # who, when, action, alternatives
-    today:dict = dataclasses.field(default_factory=dict) # Today's practice: columns, aggregation, description
+    today:dict = dataclasses.field(default_factory=dict) # Today's practice: description, and `columns` with their aggregation or `callable`, a function of `assay.practice`
     costs:dict = dataclasses.field(default_factory=dict) # currency; each error as value, low, high
     value:dict = dataclasses.field(default_factory=dict) # rows per year, cost of building and of running per year
     limits:dict = dataclasses.field(default_factory=dict) # latency_ms, bundle_mb, memory_mb, cost_per_1000
@@ -84,6 +84,17 @@ def _typed(path, field, v):
         raise ValueError(f"{path}: {field.name!r} is {v!r}; expected {_KINDS[kind]}")
     return v
 
+_TODAY = ('description', 'why', 'columns', 'aggregation', 'callable') # Keys of today's practice
+
+def _check_today(today, path):
+    "Today's practice is a record of columns or a function, in the keys that are read"
+    if unknown := sorted(set(map(str, today))-set(_TODAY)): raise ValueError(f"{path}: 'today' has unknown keys {unknown}; expected some of {list(_TODAY)}")
+    columns, name = today.get('columns'), today.get('callable')
+    if columns and name: raise ValueError(f"{path}: 'today' has both columns {columns!r} and callable {name!r}; expected one of them: the record of columns, or a function of nbs/06_practice.ipynb")
+    if columns is not None and not (isinstance(columns, list) and all(isinstance(c, str) for c in columns)): raise ValueError(f"{path}: 'today.columns' is {columns!r}; expected a list of names of columns")
+    if name is not None and not (isinstance(name, str) and name.isidentifier()): raise ValueError(f"{path}: 'today.callable' is {name!r}; expected the name of a function in nbs/06_practice.ipynb")
+    if today.get('aggregation', 'mean') not in ('mean', None): raise ValueError(f"{path}: 'today.aggregation' is {today['aggregation']!r}; a record is averaged, so expected mean: write another practice as a function in nbs/06_practice.ipynb, and name it as callable")
+
 def make_problem(
     raw:dict, # What `problem.yaml` holds
     path='problem.yaml', # Named in errors
@@ -96,6 +107,7 @@ def make_problem(
     p = Problem(**{n: _typed(path, fields[n], v) for n,v in raw.items()})
     if p.task not in TASKS: raise ValueError(f"{path}: 'task' is {p.task!r}; expected one of {TASKS}")
     if p.judged_by not in JUDGED_BY: raise ValueError(f"{path}: 'judged_by' is {p.judged_by!r}; expected one of {JUDGED_BY}")
+    _check_today(p.today, path)
     for name in ('id', 'target', 'time'): # three roles of three columns
         if getattr(p, name) and [p.id, p.target, p.time].count(getattr(p, name)) > 1:
             raise ValueError(f"{path}: column {getattr(p, name)!r} is named for two of id, target and time; expected three columns")
