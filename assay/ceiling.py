@@ -113,8 +113,8 @@ def measure_ceiling(
 _ROWS = dict( # Bound to: what it says, what it assumes, and why it may be missing
     conflicts=('no model of these columns scores higher on rows like these', 'rows that are equal in every column are one case; a row without a twin counts as solved, so that the bound is loose where few have one', 'no two rows are equal in every column, or there are more than two classes'),
     neighbours=('every classifier gets at least this share wrong', 'close rows have the same odds; with many columns that say nothing, or few rows, neighbours are strangers and the bound is too high', 'neighbours that differ are counted for classes only'),
-    oracle=('no choice among these models, row by row, scores higher', 'nothing about the rows, but it is of these families as fitted: others, or more rows, may pass it', 'the metric does not improve with every better row'),
-    variance=('the irreducible error is at most this; more rows or averaging save at most the rest', 'the halves are independent draws of the same rows; what the family cannot follow is counted as left', 'one half lacks a class'))
+    oracle=('no choice among these models, row by row, scores higher', 'nothing about the rows, but it is of these families as fitted: others, or more rows, may pass it; chance makes it generous', 'the metric does not improve with every better row'),
+    variance=('the irreducible error is at most this; more rows or averaging save at most the rest', 'the halves are independent draws of the same rows; what the family cannot follow is counted as left; the interval is over the rows that were scored, not over the halves', 'one half lacks a class'))
 
 def bound_table(
     ceiling:dict, # From `measure_ceiling`

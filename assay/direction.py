@@ -48,6 +48,7 @@ def _rows(e, problem):
     if c is None or not step: return 'all rows at hand', 'there are too few rows for a learning curve' if c is None else 'no margin was agreed, and the set shows no difference'
     n, more = int(c['sizes'][-1]), _doubling(c)
     told = f"twice the {n:,} rows would add {say_interval(more)}, a difference of {step:.2g} matters"
+    if more['high'] >= step and e['rows']['train'] > n: return f"all {e['rows']['train']:,} rows at hand", f"{told}; more than these were not tried"
     if more['high'] >= step: return 'collect on while it is built', told
     enough = rows_needed(c['fit'], float(c['fit']['a'][0]-c['fit']['b'][0]*n**-c['fit']['c'][0])-step/10)['value']
     return _about(min(enough or n, n)), f"{told}; from there on the curve is within {step/10:.2g} of its end"
@@ -59,7 +60,7 @@ def _columns(e, problem):
     told = [f"without the columns of {k} the score falls by {say_interval(m)}" + ('' if (m['low'] or 0) > 0 else ', which may be nothing') for k,m in added.items()]
     best = dict(list(e['columns'].items())[:3])
     known = ', '.join(f'{v:.2f}' for v in best.values())
-    return f"care for {', '.join(best)}", '; '.join([f'alone they know most: {known} of 1', *told])
+    return f"invest in {', '.join(best)}", '; '.join([f'alone they know most: {known} of 1', *told])
 
 def _error(e, problem):
     "Where the error that is left comes from"

@@ -144,7 +144,7 @@ def _informing(e):
     span, left = lambda m, **more: metric(*[m.get(k) for k in ('value', 'low', 'high', 'n')], **more), e['ceiling'].get('variance')
     res = {'best_choice': e['ceiling'].get('oracle'), 'least_error': (e['ceiling'].get('neighbours') or {}).get('least'), 'error_without_variance': left and left['left'], 'error_with_variance': left and left['whole']}
     res |= {f'gain_over_{k}': m for k,m in e['models']['over'].items()} | {f"apart_{r['pair'].replace(' and ', '_')}": r for r in e['stability']['adversarial']}
-    return {k: span(m) for k,m in res.items() if m}
+    return {k: span(m) for k,m in res.items() if m and m['value'] is not None}
 
 def feasibility_checks(
     evidence:dict, # From `assess`
