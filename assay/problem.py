@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from .artifacts import atomic_write, place, to_json
+from .today import check_today, declared_today
 
 # %% ../nbs/01_problem.ipynb #55854fda
 def read_yaml(
@@ -84,17 +85,6 @@ def _typed(path, field, v):
         raise ValueError(f"{path}: {field.name!r} is {v!r}; expected {_KINDS[kind]}")
     return v
 
-_TODAY = ('description', 'why', 'columns', 'aggregation', 'callable') # Keys of today's practice
-
-def _check_today(today, path):
-    "Today's practice is a record of columns or a function, in the keys that are read"
-    if unknown := sorted(set(map(str, today))-set(_TODAY)): raise ValueError(f"{path}: 'today' has unknown keys {unknown}; expected some of {list(_TODAY)}")
-    columns, name = today.get('columns'), today.get('callable')
-    if columns and name: raise ValueError(f"{path}: 'today' has both columns {columns!r} and callable {name!r}; expected one of them: the record of columns, or a function of nbs/06_practice.ipynb")
-    if columns is not None and not (isinstance(columns, list) and all(isinstance(c, str) for c in columns)): raise ValueError(f"{path}: 'today.columns' is {columns!r}; expected a list of names of columns")
-    if name is not None and not (isinstance(name, str) and name.isidentifier()): raise ValueError(f"{path}: 'today.callable' is {name!r}; expected the name of a function in nbs/06_practice.ipynb")
-    if today.get('aggregation', 'mean') not in ('mean', None): raise ValueError(f"{path}: 'today.aggregation' is {today['aggregation']!r}; a record is averaged, so expected mean: write another practice as a function in nbs/06_practice.ipynb, and name it as callable")
-
 def make_problem(
     raw:dict, # What `problem.yaml` holds
     path='problem.yaml', # Named in errors
@@ -107,7 +97,7 @@ def make_problem(
     p = Problem(**{n: _typed(path, fields[n], v) for n,v in raw.items()})
     if p.task not in TASKS: raise ValueError(f"{path}: 'task' is {p.task!r}; expected one of {TASKS}")
     if p.judged_by not in JUDGED_BY: raise ValueError(f"{path}: 'judged_by' is {p.judged_by!r}; expected one of {JUDGED_BY}")
-    _check_today(p.today, path)
+    check_today(p.today, path)
     for name in ('id', 'target', 'time'): # three roles of three columns
         if getattr(p, name) and [p.id, p.target, p.time].count(getattr(p, name)) > 1:
             raise ValueError(f"{path}: column {getattr(p, name)!r} is named for two of id, target and time; expected three columns")
@@ -132,7 +122,8 @@ def criteria(
     problem:Problem, # The agreement
 )->dict: # What counts as success
     "The part of the agreement that verdicts are computed from, and the alternatives that were considered"
-    return {k: _values(getattr(problem, k)) for k in CRITERIA} | dict(alternatives=problem.decision.get('alternatives') or [])
+    values = {k: _values(getattr(problem, k)) for k in CRITERIA}
+    return values | dict(today=declared_today(values['today']), alternatives=problem.decision.get('alternatives') or [])
 
 def criteria_hash(
     problem:Problem, # The agreement

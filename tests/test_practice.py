@@ -9,13 +9,14 @@ from ruamel.yaml import YAML
 from small import run
 from tiny import inside
 
+from assay import today
 from assay.artifacts import check, metric, place, write_json, write_metrics, write_table
 from assay.dictionary import Dictionary, Field, write_dictionary
 from assay.evaluation import score
 from assay.features import feature_frame
 from assay.labels import todays_rule
 from assay.models import fit_final, make_spec, predict_score
-from assay.problem import make_problem
+from assay.problem import freeze_criteria, load_problem, make_problem, mark_results, moved_bar
 from assay.sources import make_flights
 
 ROOT = Path(__file__).parent.parent
@@ -120,10 +121,24 @@ def test_the_page_says_what_to_build_and_that_production_is_missing(project, fou
     assert found["feasibility"]["apart_train_valid"]["n"] == 1500
 
 
-@pytest.mark.parametrize("today, why", [(dict(callable="guess"), "no practice is called 'guess'; known: ['delay_of_origin']"), (dict(columns=["gate"]), "uses ['gate'], which are no features"),
+def test_changing_the_code_of_the_practice_moves_the_bar(tmp_path, monkeypatch):
+    "The name in problem.yaml stays, so that the file alone shows nothing"
+    with inside(tmp_path):
+        with place("problem").open("w") as f:
+            YAML().dump(AGREED, f)
+        place("approvals").mkdir()
+        problem = load_problem()
+        freeze_criteria(problem)
+        mark_results(problem)
+        assert moved_bar(problem) == []
+        monkeypatch.setattr(today, "practice_code", lambda name: "0" * 64)
+        assert [m["criterion"] for m in moved_bar(load_problem())] == ["today.code"]
+
+
+@pytest.mark.parametrize("declared, why", [(dict(callable="guess"), "no practice is called 'guess'; known: ['delay_of_origin']"), (dict(columns=["gate"]), "uses ['gate'], which are no features"),
                                         (dict(callable="delay_of_origin", columns=["carrier"]), "has both columns")])
-def test_a_practice_that_nobody_can_measure_stops_the_study(tmp_path, today, why):
-    agreed = AGREED | dict(today=today)
+def test_a_practice_that_nobody_can_measure_stops_the_study(tmp_path, declared, why):
+    agreed = AGREED | dict(today=declared)
     folder = make_project(tmp_path / "project")
     with (folder / "problem.yaml").open("w") as f:
         YAML().dump(agreed, f)
