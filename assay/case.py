@@ -142,7 +142,7 @@ def fit_score(
     "Learn and score"
     y = train[case.problem.target] if y is None else y
     params = dict(max_iter=60, min_samples_leaf=20) if name == 'boosting' else {}
-    if len(train) < 1000: params |= dict(boosting=dict(min_samples_leaf=5, max_leaf_nodes=8), linear=dict(C=min(1., 5/len(case.fields)))).get(name, {}) # with few rows, the more columns the stronger the penalty
+    if len(train) < 1000: params |= dict(boosting=dict(min_samples_leaf=5, max_leaf_nodes=8), forest=dict(min_samples_leaf=5, max_samples=.8), linear=dict(C=min(1., 5/len(case.fields)))).get(name, {}) # with few rows, the more columns the stronger the penalty
     model = make_model(name, case.fields, case.seed, case.problem.task, **params).fit(case.X.loc[train.index, case.names], y)
     return predict_score(model, case.X.loc[valid.index, case.names])
 

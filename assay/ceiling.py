@@ -36,10 +36,10 @@ def _least(error, k):
 def neighbour_bound(
     case:Case, # What is assessed
     n_rows:int=2000, # Rows to compare, at most
-)->dict: # `error`: share of neighbours that differ; `low`, `high`: the error of the best classifier lies between; `least`: `low` with its interval; None for regression
+)->dict: # `error`: share of neighbours that differ; `low`, `high`: the error of the best classifier lies between; `least`: `low` with its interval; None for regression, or where there is one class
     "Bounds on the error from nearest neighbours"
-    if case.problem.task == 'regression': return None
     df = case.sample[:n_rows]
+    if case.problem.task == 'regression' or df[case.problem.target].nunique() < 2: return None
     X = make_preprocessor(case.fields, encoding='onehot', scale=True, impute=True).fit_transform(case.X.loc[df.index, case.names], df[case.problem.target])
     X, y = getattr(X, 'toarray', lambda: X)(), df[case.problem.target].to_numpy()
     X = X+1e-6*np.random.default_rng(case.seed).normal(size=X.shape) # rows that are alike get a neighbour each: without this, all of them would be compared with one and the same
@@ -61,15 +61,25 @@ def oracle_scores(
     best = S[:, rows, y.astype(int)].argmax(0)
     return S[best, rows]
 
+_ORDERS = 3 # Orders of the outcomes behind the level of chance
+
+def _has_all(case, df):
+    "Do some rows hold every class, so that a model of them has a score for each?"
+    return case.problem.task == 'regression' or df[case.problem.target].nunique() == case.train[case.problem.target].nunique()
+
 def oracle_bound(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
     n_rows:int=10_000, # Rows that the forest learns from, at most
-)->dict: # `value`, `low`, `high`, `n` of the metric, higher is better; `members`; None where a better row does not make a better metric
+)->dict: # `value`, `low`, `high`, `n` of the metric, higher is better; `chance`: the same with outcomes in another order; `members`; None where a better row does not make a better metric
     "What the best choice among the families would reach on the validation rows"
     if case.problem.metric == 'calibration_error': return None
-    scores = {k: models['scores'][k] for k in ('rule', *FAMILIES)} | dict(forest=fit_score(case, 'forest', case.sample[:n_rows], case.valid))
-    return measure_score(case, case.valid, oracle_scores(case.problem.task, case.y, scores.values())) | dict(members=list(scores))
+    scores, df = {k: models['scores'][k] for k in ('rule', *FAMILIES)}, case.sample[:n_rows]
+    if _has_all(case, df): scores['forest'] = fit_score(case, 'forest', df, case.valid)
+    choose = lambda y: oracle_scores(case.problem.task, y, scores.values())
+    mixed = [case.valid.assign(**{case.problem.target: np.random.default_rng([case.seed, i]).permutation(case.y)}) for i in range(_ORDERS)]
+    chance = np.mean([point_score(case, d, choose(d[case.problem.target].to_numpy())) for d in mixed])
+    return measure_score(case, case.valid, choose(case.y)) | dict(chance=float(chance), members=list(scores))
 
 # %% ../nbs/11_ceiling.ipynb #62770956
 def _halves(case, df):
@@ -91,9 +101,8 @@ def variance_bound(
 )->dict: # `left` and `whole`: squared error per row without and with the variance; `spread`: their difference; `base`: that of the constant; each value, low, high, n; `family`; None where a half lacks a class
     "The squared error that remains when what a half of the rows put into a model by chance is taken out"
     df, name = case.sample, models['best']
-    half, y = _halves(case, df), df[case.problem.target]
-    n = 2 if case.problem.task == 'regression' else y.nunique()
-    if min(y[half].nunique(), y[~half].nunique()) < n: return None
+    half = _halves(case, df)
+    if not (_has_all(case, df[half]) and _has_all(case, df[~half])): return None
     first, second = (_residuals(case, fit_score(case, name, df[h], case.valid)) for h in (half, ~half))
     constant = _residuals(case, models['scores']['constant'])
     left, whole, base = ((a*b).sum(1) for a,b in ((first, second), ((first**2+second**2)/2, np.ones((1, 1))), (constant, constant)))
@@ -112,8 +121,8 @@ def measure_ceiling(
 
 _ROWS = dict( # Bound to: what it says, what it assumes, and why it may be missing
     conflicts=('no model of these columns scores higher on rows like these', 'rows that are equal in every column are one case; a row without a twin counts as solved, so that the bound is loose where few have one', 'no two rows are equal in every column, or there are more than two classes'),
-    neighbours=('every classifier gets at least this share wrong', 'close rows have the same odds; with many columns that say nothing, or few rows, neighbours are strangers and the bound is too high', 'neighbours that differ are counted for classes only'),
-    oracle=('no choice among these models, row by row, scores higher', 'nothing about the rows, but it is of these families as fitted: others, or more rows, may pass it; chance makes it generous', 'the metric does not improve with every better row'),
+    neighbours=('every classifier gets at least this share wrong', 'close rows have the same odds; with many columns that say nothing, or few rows, neighbours are strangers and the bound is too high', 'neighbours that differ are counted between two classes or more'),
+    oracle=('no choice among these models, row by row, scores higher', 'nothing about the rows, but it is of these families as fitted: others, or more rows, may pass it; it picks luck too, so that only what is above chance counts', 'the metric does not improve with every better row'),
     variance=('the irreducible error is at most this; more rows or averaging save at most the rest', 'the halves are independent draws of the same rows; what the family cannot follow is counted as left; the interval is over the rows that were scored, not over the halves', 'one half lacks a class'))
 
 def bound_table(
@@ -124,7 +133,7 @@ def bound_table(
     turned = metric.replace('_', ' ')+(' (negative, higher is better)' if METRICS[metric]['better'] == 'lower' else '')
     c, near, top, left = (ceiling.get(k) for k in _ROWS)
     found = dict(conflicts=dict(value=c['bound'], n=c['n']) if c and c['bound'] is not None else None, neighbours=near and near['least'], oracle=top, variance=left and left['left'])
-    names = dict(conflicts=('rows alike in every column', turned), neighbours=('nearest neighbours', 'share of training rows wrong'), oracle=(f"best choice among {', '.join(top['members'])}" if top else 'best choice among the families', turned),
+    names = dict(conflicts=('rows alike in every column', turned), neighbours=('nearest neighbours', 'share of training rows wrong'), oracle=(f"best choice among {', '.join(top['members'])}" if top else 'best choice among the families', turned+(f"; {top['chance']:.3g} by chance" if top else '')),
                  variance=(f"{left['family']} without its variance" if left else 'without variance', f"squared error; the constant has {left['base']['value']:.3g}" if left else 'squared error'))
     rows = [dict(bound=names[k][0]) | {e: (found[k] or {}).get(e) for e in ('value', 'low', 'high', 'n')} | dict(measured_in=names[k][1], says=says if found[k] else f'not there: {why}', assumes=assumes) for k,(says,assumes,why) in _ROWS.items()]
     return pd.DataFrame(rows).astype(dict(value=float, low=float, high=float, n='Int64'))

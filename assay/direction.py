@@ -144,7 +144,7 @@ def _ranges(e, problem):
 def _search(e, problem):
     "Whether other columns would help"
     if e['facts']['more_rows'] or e['facts']['minimum'] in ('yes', 'likely'): return None
-    return 'look for columns with new information', f"the best column alone knows {max(e['columns'].values(), default=0):.2f} of 1" + (f", and {_error(e, problem)[1]}" if e['ceiling'].get('variance') else '')
+    return 'look for columns with new information', f"the best column alone knows {max([0., *e['columns'].values()]):.2f} of 1" + (f", and {_error(e, problem)[1]}" if e['ceiling'].get('variance') else '')
 
 INSTEAD = {'practice': _keep, 'first': _resolve, 'rows': _collect, 'validation': _validate, 'value': _ranges, 'columns': _search}
 
