@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 
 from .dictionary import Dictionary, Field, infer_dictionary
-from .feasibility import column_skills
+from .case import column_skills
 from .intake import take
 from .problem import QUESTIONS
 from .sources import count_parquet

@@ -16,6 +16,7 @@ from .features import feature_frame
 from .groups import absent_columns, as_groups, group_draws, group_table, sensitive_columns, watched_columns
 from .metrics import METRICS, day_of, gain as as_gain, interval, paired_difference, replicate, score as metric_score
 from .models import make_model, predict_score, target_of
+from .practice import rule_params
 
 # %% ../nbs/17_labels.ipynb #2714196f
 def estimated_score(
@@ -75,7 +76,7 @@ def todays_rule(
     seed:int=0, # Random seed
 ): # Function of a table with the features: scores, as those of the model
     "Today's rule, fitted on the training rows"
-    rule = make_model('rule', fields, seed, problem.task, columns=problem.today.get('columns')).fit(feature_frame(train, fields), target_of(spec, train))
+    rule = make_model('rule', fields, seed, problem.task, **rule_params(problem, fields)).fit(feature_frame(train, fields), target_of(spec, train))
     return lambda df: predict_score(rule, feature_frame(df, fields))
 
 def realised(

@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from .features import TEXT, feature_frame, make_preprocessor, names_of
+from .practice import PracticeClassifier, PracticeRegressor
 
 # %% ../nbs/07_models.ipynb #b7f6fce3
 def _learn(columns, Y, smoothing):
@@ -130,10 +131,10 @@ def _constant(task, fields, seed):
     "The same score for all rows: the classes' shares, or the mean"
     return 'passthrough', DummyRegressor() if task == 'regression' else DummyClassifier(strategy='prior')
 
-def _rule(task, fields, seed, columns=None, smoothing=10.):
-    "Today's practice: the record, by default of all text features"
-    make = RuleRegressor if task == 'regression' else RuleClassifier
-    return 'passthrough', make(list(columns or names_of(fields, TEXT)), smoothing)
+def _rule(task, fields, seed, columns=None, smoothing=10., practice=None, target='target'):
+    "Today's practice: the record, by default of all text features; or a function of `assay.practice.PRACTICES`, which needs no smoothing"
+    record, follow = (RuleRegressor, PracticeRegressor) if task == 'regression' else (RuleClassifier, PracticeClassifier)
+    return 'passthrough', follow(practice, target) if practice else record(list(columns or names_of(fields, TEXT)), smoothing)
 
 def _linear(task, fields, seed, C=1., encoding='onehot'):
     "Logistic or ridge regression on scaled numbers; `C` is the inverse strength of the penalty"

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from .artifacts import atomic_write, place, to_json
+from .today import check_today, declared_today
 
 # %% ../nbs/01_problem.ipynb #55854fda
 def read_yaml(
@@ -56,7 +57,7 @@ class Problem:
     judged_by:str = 'interval' # What must reach minimum and margin: one of `JUDGED_BY`
     provisional:bool = False # Nobody has agreed to the success criterion yet
     decision:dict = dataclasses.field(default_factory=dict) # who, when, action, alternatives
-    today:dict = dataclasses.field(default_factory=dict) # Today's practice: columns, aggregation, description
+    today:dict = dataclasses.field(default_factory=dict) # Today's practice: description, and `columns` with their aggregation or `callable`, a function of `assay.practice`
     costs:dict = dataclasses.field(default_factory=dict) # currency; each error as value, low, high
     value:dict = dataclasses.field(default_factory=dict) # rows per year, cost of building and of running per year
     limits:dict = dataclasses.field(default_factory=dict) # latency_ms, bundle_mb, memory_mb, cost_per_1000
@@ -96,6 +97,7 @@ def make_problem(
     p = Problem(**{n: _typed(path, fields[n], v) for n,v in raw.items()})
     if p.task not in TASKS: raise ValueError(f"{path}: 'task' is {p.task!r}; expected one of {TASKS}")
     if p.judged_by not in JUDGED_BY: raise ValueError(f"{path}: 'judged_by' is {p.judged_by!r}; expected one of {JUDGED_BY}")
+    check_today(p.today, path)
     for name in ('id', 'target', 'time'): # three roles of three columns
         if getattr(p, name) and [p.id, p.target, p.time].count(getattr(p, name)) > 1:
             raise ValueError(f"{path}: column {getattr(p, name)!r} is named for two of id, target and time; expected three columns")
@@ -120,7 +122,8 @@ def criteria(
     problem:Problem, # The agreement
 )->dict: # What counts as success
     "The part of the agreement that verdicts are computed from, and the alternatives that were considered"
-    return {k: _values(getattr(problem, k)) for k in CRITERIA} | dict(alternatives=problem.decision.get('alternatives') or [])
+    values = {k: _values(getattr(problem, k)) for k in CRITERIA}
+    return values | dict(today=declared_today(values['today']), alternatives=problem.decision.get('alternatives') or [])
 
 def criteria_hash(
     problem:Problem, # The agreement

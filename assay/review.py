@@ -15,9 +15,10 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns, skle
 from .artifacts import check, metric as as_metric, to_json
 from .decisions import calibration_table, choose_threshold, decision_table, row_costs
 from .evaluation import plot_precision_recall
-from .features import TEXT, feature_frame, names_of
+from .features import feature_frame
 from .metrics import gain, interval, is_better, mean_interval, score
 from .models import fit_final, make_spec, predict_score
+from .practice import rule_params
 
 # %% ../nbs/08_review.ipynb #2f08dfc7
 def baseline_specs(
@@ -27,10 +28,8 @@ def baseline_specs(
     smoothing:float=10., # Cases that draw a record towards the coarser one
     seed:int=0, # Random seed
 )->dict: # `constant`, `rule` and `linear`, each as `make_spec` gives it
-    "The baselines, simplest first; raises `ValueError` if today's practice uses a column that is no feature"
-    columns = problem.today.get('columns') or names_of(fields, TEXT)
-    if unknown := sorted(set(columns)-set(names_of(fields))): raise ValueError(f"today's practice in problem.yaml uses {unknown}, which are no features; features are {names_of(fields)}")
-    params = dict(constant={}, rule=dict(columns=list(columns), smoothing=smoothing), linear={})
+    "The baselines, simplest first; raises `ValueError` if today's practice uses a column that is no feature, or is no known function"
+    params = dict(constant={}, rule=rule_params(problem, fields) | dict(smoothing=smoothing), linear={})
     return {name: make_spec(name, p, problem, train, seed) for name,p in params.items()}
 
 def fit_and_score(

@@ -243,7 +243,7 @@ def run_truth(
     n_boot:int=100, # Draws of an interval
 )->dict: # `case`, `seed`, `shuffled`, `truth`, `verdict`, `rule`, `naive`
     "What the assessment says of one case, and what the naive way says: go where the estimate is above today's rule"
-    evidence = assess(**make_truth(name, seed, shuffled), seed=seed, n_boot=n_boot)
+    evidence = assess(**make_truth(name, seed, shuffled), seed=seed, n_boot=n_boot, only_verdict=True)
     said = decide(evidence)
     naive = 'go' if (evidence['models']['gain']['value'] or 0) > 0 else 'no_go'
     return dict(case=name, seed=seed, shuffled=shuffled, truth=TRUTHS[name].verdict, verdict=said['verdict'], rule=said['rule'], naive=naive)

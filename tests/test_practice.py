@@ -1,0 +1,147 @@
+"Today's practice as a function: the same rule in the study, the baseline and the evaluation, and what is refused"
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from small import run
+from tiny import inside
+
+from assay import today
+from assay.artifacts import check, metric, place, write_json, write_metrics, write_table
+from assay.dictionary import Dictionary, Field, write_dictionary
+from assay.metrics import score
+from assay.features import feature_frame
+from assay.labels import todays_rule
+from assay.models import fit_final, make_spec, predict_score
+from assay.problem import freeze_criteria, load_problem, make_problem, mark_results, moved_bar
+from assay.sources import make_flights
+
+ROOT = Path(__file__).parent.parent
+FIELDS = Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("carrier", "category"), Field("hour", "integer"), Field("wind_speed", "number", nullable=True),
+                     Field("delay_origin", "number", unit="min"), Field("late", "integer", "target", known_at_decision=False)))
+AGREED = dict(title="Late flights", question="Which?", task="binary", target="late", id="flight_id", time="scheduled", metric="average_precision", minimum=0.2, margin=0.01,
+              today=dict(callable="delay_of_origin", description="the desk looks at how late the airport runs"), decision=dict(when="every night", alternatives=["protect nothing"]),
+              costs=dict(false_positive=100, false_negative=dict(value=300, low=200, high=400)), value=dict(rows_per_year=1000, build_cost=1, run_cost_per_year=1, years=3))
+PARTS = dict(train=(0, 1000), valid=(1000, 1500), test=(1500, 2000))
+STAGES = ("feasibility", "baseline", "evaluation")
+
+
+def tables_of():
+    flights = make_flights(2000, seed=3).rename(columns=dict(recent_delay="delay_origin"))
+    return {k: flights[a:b].reset_index(drop=True) for k, (a, b) in PARTS.items()}
+
+
+def fill(agreed):
+    "What the stages before would have left, in the working directory"
+    problem, tables = make_problem(agreed), tables_of()
+    with place("problem").open("w") as f:
+        YAML().dump(agreed, f)
+    write_dictionary(FIELDS, place("columns"))
+    place("approvals").mkdir()
+    for name, df in tables.items():
+        write_table(df, place(name))
+    model = fit_final(make_spec("linear", {}, problem, tables["train"], 0), tables["train"], FIELDS)
+    write_table(tables["valid"][["flight_id"]].assign(score=predict_score(model, feature_frame(tables["valid"], FIELDS))), place("studies", "linear.parquet"))
+    write_json(place("studies", "linear.json"), dict(best=dict(params={}), study="s", version=dict(code="c")))
+    write_metrics("explore", "usable", dict(base_rate_train=metric(0.3, 0.2, 0.4, 1000)), [check("F08", True, "seen")])
+    for name in ("data", "responsible"):
+        write_metrics(name, "usable", {})
+
+
+def make_project(folder, agreed=AGREED):
+    "The stages, over tables of invented flights; what lets a stage start is tested elsewhere (test_gates.py)"
+    folder.mkdir(parents=True)
+    shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copy(ROOT / "matplotlibrc", folder)
+    yaml = YAML()
+    pipeline, params = (yaml.load((ROOT / name).read_text()) for name in ("dvc.yaml", "params.yaml"))
+    for stage in pipeline["stages"].values():
+        stage.get("meta", {}).pop("gates", None)
+    params["feasibility"].update(n_boot=40)
+    params["baseline"].update(n_boot=40)
+    params["evaluation"].update(candidates=["linear"], n_shuffles=1, n_rows_shuffled=500, n_boot=40)
+    for name, content in (("dvc.yaml", pipeline), ("params.yaml", params)):
+        with (folder / name).open("w") as f:
+            yaml.dump(content, f)
+    with inside(folder):
+        fill(agreed)
+    return folder
+
+
+def run_stage(folder, stage):
+    return run(sys.executable, "-m", "assay.stage", stage, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    "A project whose stages have run with a function as today's practice"
+    folder = make_project(tmp_path_factory.mktemp("practice") / "project")
+    for stage in STAGES:
+        done = run_stage(folder, stage)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(project):
+    "The metrics of each stage"
+    return {s: json.loads((project / f"reports/{s}/metrics.json").read_text())["metrics"] for s in STAGES}
+
+
+def by_hand(name):
+    "Average precision of the desk's rule of thumb, from the two shares alone"
+    tables = tables_of()
+    share = tables["train"].late.groupby(tables["train"].delay_origin >= 15).mean()
+    df = tables[name]
+    return score("average_precision", df.late.to_numpy(), (df.delay_origin >= 15).map(share).to_numpy())
+
+
+def test_every_stage_measures_the_same_practice(found):
+    assert found["baseline"]["rule_average_precision"]["value"] == pytest.approx(by_hand("valid"), abs=1e-9)
+    assert found["evaluation"]["gain_over_rule"]["value"] == pytest.approx(found["evaluation"]["test"]["value"] - by_hand("test"), abs=1e-9)
+    rule = found["feasibility"]["rule"]  # there, rows of equal score stand in random orders, which a rule of two values gains by
+    assert by_hand("valid") < rule["value"] < by_hand("valid") + 0.05 and rule["n"] == 500
+    assert found["feasibility"]["rule_over_constant"]["low"] > 0
+
+
+def test_monitoring_follows_it_too():
+    tables, problem = tables_of(), make_problem(AGREED)
+    rule = todays_rule(problem, FIELDS.features, make_spec("linear", {}, problem, tables["train"]), tables["train"])
+    assert score("average_precision", tables["test"].late.to_numpy(), rule(tables["test"])) == pytest.approx(by_hand("test"))
+
+
+def test_the_page_says_what_to_build_and_that_production_is_missing(project, found):
+    page = (project / "data/executed/feasibility.ipynb").read_text()
+    assert "not there: the data stage wrote no production rows" in page
+    assert "where it runs: batch" in found["feasibility"]["direction"]["value"]  # the decision falls every night
+    assert not {"apart_train_production", "apart_valid_production"} & set(found["feasibility"])
+    assert found["feasibility"]["apart_train_valid"]["n"] == 1500
+
+
+def test_changing_the_code_of_the_practice_moves_the_bar(tmp_path, monkeypatch):
+    "The name in problem.yaml stays, so that the file alone shows nothing"
+    with inside(tmp_path):
+        with place("problem").open("w") as f:
+            YAML().dump(AGREED, f)
+        place("approvals").mkdir()
+        problem = load_problem()
+        freeze_criteria(problem)
+        mark_results(problem)
+        assert moved_bar(problem) == []
+        monkeypatch.setattr(today, "practice_code", lambda name: "0" * 64)
+        assert [m["criterion"] for m in moved_bar(load_problem())] == ["today.code"]
+
+
+@pytest.mark.parametrize("declared, why", [(dict(callable="guess"), "no practice is called 'guess'; known: ['delay_of_origin']"), (dict(columns=["gate"]), "uses ['gate'], which are no features"),
+                                        (dict(callable="delay_of_origin", columns=["carrier"]), "has both columns")])
+def test_a_practice_that_nobody_can_measure_stops_the_study(tmp_path, declared, why):
+    agreed = AGREED | dict(today=declared)
+    folder = make_project(tmp_path / "project")
+    with (folder / "problem.yaml").open("w") as f:
+        YAML().dump(agreed, f)
+    done = run_stage(folder, "feasibility")
+    assert done.returncode != 0 and why in done.stdout + done.stderr
+    assert not (folder / "reports/feasibility/metrics.json").exists()
