@@ -308,19 +308,19 @@ def _served(table):
 
 @app.command()
 def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with features to look at instead of the prediction log.')] = None,
-            labels: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of groups that were not sent.')] = None, json_: Json = False):
+            labels: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of groups, or with what rows have in common, that were not sent.')] = None, json_: Json = False):
     "One monitoring pass over the prediction log or a table; exit code 1 where something has to be done."
     from assay.artifacts import place, read_json, read_table
     from assay.dictionary import load_dictionary
     from assay.labels import todays_rule
-    from assay.problem import load_problem
+    from assay.problem import load_problem, read_yaml
     from assay.served import monitor_served
     given, outcomes = _read(table), _read(labels)
     enter_root()
     problem, dictionary, spec = load_problem(), load_dictionary(), read_json(place('model'))
     served, refused = _served(given)
     rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')))
-    found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused, spec.get('threshold'))
+    found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused, spec.get('threshold'), read_yaml('params.yaml').get('data', {}).get('cluster'))
     _stop(_tell_monitoring(found, json_))
 
 def _tell_monitoring(found, json_):
@@ -328,12 +328,12 @@ def _tell_monitoring(found, json_):
     drifted, groups = found['drift'][found['drift'].drifted], found.get('groups', dict(status='unanswered', why='no outcome is known yet'))
     if json_:
         from assay.artifacts import to_json
-        print(to_json({k: found[k] for k in ('n', 'decision', 'rule', 'why', 'realised', 'estimated')} | dict(drifted=list(drifted.column), false_alarm_rate=float(found['drift'].rate.max()), undated=found['undated'], groups=groups)), end='')
+        print(to_json({k: found[k] for k in ('n', 'decision', 'rule', 'why', 'realised', 'estimated')} | dict(drifted=list(drifted.column), false_alarm_rate=float(found['drift'].rate.max()), undated=found['undated'], resampled=found['resampled'], groups=groups)), end='')
     else:
         print(f"{found['n']} predictions: {found['decision']} ({found['why']})")
         _show_rows(drifted.round(4).to_dict('records'), list(drifted.columns[:6]))
         if found['undated']: print(f"{found['undated']} predictions have no moment; where no other has one either, rows count as independent, and alarms are more frequent than promised")
-        print(f"groups: {groups['why']}; drift without cause alarms in {found['drift'].rate.max():.1%} of windows")
+        print(f"groups: {groups['why']}; drift without cause alarms in {found['drift'].rate.max():.1%} of windows; intervals are resampled by {found['resampled']}")
     return 0 if found['decision'] in ('keep', 'watch') and groups['status'] != 'fail' else 1
 
 @app.command()

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 from .artifacts import check, metric
 from .features import feature_frame
 from .groups import absent_columns, as_groups, group_draws, group_table, sensitive_columns, watched_columns
-from .metrics import METRICS, day_of, gain as as_gain, interval, paired_difference, replicate, score as metric_score
+from .metrics import METRICS, blocks_of, gain as as_gain, interval, paired_difference, replicate, score as metric_score
 from .models import make_model, predict_score, target_of
 from .practice import rule_params
 
@@ -84,27 +84,29 @@ def realised(
     problem, # The agreement
     score:str='score', # Column with the model's score
     rule:str='rule', # Column with the score of today's rule
-    n_boot:int=200, # Resamples of days
+    n_boot:int=200, # Resamples
     seed:int=0, # Random seed
+    cluster:str=None, # Column whose rows are resampled together, as `assay.metrics.blocks_of` takes it
 )->dict: # `score`, `gain` over the rule (above 0 is better), `calibration` (two classes only)
     "Performance of a window, measured with labels"
-    y, days = current[problem.target].to_numpy(), day_of(current, problem.time)
-    kw = dict(n_boot=n_boot, seed=seed, groups=days)
+    y, blocks = current[problem.target].to_numpy(), blocks_of(current, problem.time, cluster)
+    kw = dict(n_boot=n_boot, seed=seed, groups=blocks)
     s, r = scores_of(current, score), scores_of(current, rule)
     return dict(score=interval(problem.metric, y, s, **kw), gain=as_gain(paired_difference(problem.metric, y, s, r, **kw)),
-                calibration=observed_to_expected(y, current[score], days, n_boot, seed) if problem.task == 'binary' else None)
+                calibration=observed_to_expected(y, current[score], blocks, n_boot, seed) if problem.task == 'binary' else None)
 
 # %% ../nbs/17_labels.ipynb #1ce3e3c9
 def gain_over_rule(
     current:pd.DataFrame, # Rows of all windows with target, scores and rule
     problem, # The agreement
-    n_boot:int=200, # Resamples of days
+    n_boot:int=200, # Resamples
     seed:int=0, # Random seed
+    cluster:str=None, # Column whose rows are resampled together, as `assay.metrics.blocks_of` takes it
 )->dict: # `metric`: above 0 where the model is better than today's rule, with its interval and the rows
     "Paired difference of the model to today's rule over all rows whose outcome is known"
     if problem.target not in current or not (known := current[problem.target].notna()).any(): return metric(None, n=0, better='higher')
     rows = current[known]
-    g = as_gain(paired_difference(problem.metric, rows[problem.target].to_numpy(), scores_of(rows, 'score'), scores_of(rows, 'rule'), n_boot, seed, day_of(rows, problem.time)))
+    g = as_gain(paired_difference(problem.metric, rows[problem.target].to_numpy(), scores_of(rows, 'score'), scores_of(rows, 'rule'), n_boot, seed, blocks_of(rows, problem.time, cluster)))
     return metric(g['value'], g['low'], g['high'], len(rows), 'higher')
 
 # %% ../nbs/17_labels.ipynb #36844345
@@ -115,9 +117,9 @@ def _change(before, now, n_least):
     low, high = np.nanquantile(d, [.025, .975])
     return dict(change=float(now[0]-before[0]), change_low=float(low), change_high=float(high))
 
-def _draws(df, groups, problem, threshold, n_boot, seed, classes):
+def _draws(df, groups, problem, threshold, n_boot, seed, classes, cluster):
     "Group, rows and draws of every metric of one period"
-    names, n, found = group_draws(groups, df[problem.target].to_numpy(float), scores_of(df, 'score'), threshold, problem.task, day_of(df, problem.time), n_boot, seed, classes)
+    names, n, found = group_draws(groups, df[problem.target].to_numpy(float), scores_of(df, 'score'), threshold, problem.task, blocks_of(df, problem.time, cluster), n_boot, seed, classes)
     return {g: (int(n[i]), {m: d['draws'][:, i] for m,d in found.items()}) for i,g in enumerate(names)}
 
 def group_changes(
@@ -126,15 +128,16 @@ def group_changes(
     columns, # Columns with groups, in both tables
     problem, # The agreement
     threshold:float=None, # Act where the score is above it; two classes need one
-    n_boot:int=200, # Resamples of days
+    n_boot:int=200, # Resamples
     seed:int=0, # Random seed
     classes=(), # Names of the classes
+    cluster:str=None, # Column whose rows are resampled together, as `assay.metrics.blocks_of` takes it
 )->pd.DataFrame: # column, group, n, metric, value, low, high, promised, change, change_low, change_high, note
     "Every metric of every group now, and how far it is from what was promised"
-    now = group_table(as_groups(current, columns, like=reference), columns, current[problem.target], scores_of(current, 'score'), threshold, problem.task, day_of(current, problem.time), n_boot, seed, classes=classes)
+    now = group_table(as_groups(current, columns, like=reference), columns, current[problem.target], scores_of(current, 'score'), threshold, problem.task, blocks_of(current, problem.time, cluster), n_boot, seed, classes=classes)
     rows = []
     for c in columns:
-        a, b = (_draws(df, as_groups(df, [c], like=reference)[c], problem, threshold, n_boot, s, classes) for df,s in ((reference, seed+1), (current, seed)))
+        a, b = (_draws(df, as_groups(df, [c], like=reference)[c], problem, threshold, n_boot, s, classes, cluster) for df,s in ((reference, seed+1), (current, seed)))
         rows += [dict(column=c, group=g, metric=m, promised=float(a[g][1][m][0]), **_change(a[g][1][m], d, min(a[g][0], n))) for g,(n,found) in b.items() if g in a for m,d in found.items()]
     return now.merge(pd.DataFrame(rows, columns=['column', 'group', 'metric', 'promised', 'change', 'change_low', 'change_high']), how='left', on=['column', 'group', 'metric'])
 
@@ -174,7 +177,7 @@ def watch_groups(
     problem, # The agreement
     dictionary=None, # `assay.dictionary.Dictionary`, whose sensitive columns are added
     threshold:float=None, # Act where the score is above it
-    **options, # `n_boot`, `seed`, `classes`
+    **options, # `n_boot`, `seed`, `classes`, `cluster`
 )->tuple: # Table of changes (None where no outcome is known), and the `check`
     "Group metrics after release: mandatory for each column that is declared"
     columns, sensitive = watched_columns(problem, dictionary), sensitive_columns(problem, dictionary)

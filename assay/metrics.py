@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'sort_scores', 'score_bins', 'metrics_for', 'metric_table', 'score', 'replicate', 'interval',
-           'mean_interval', 'blocks_of', 'day_of', 'paired_difference', 'gain', 'is_better']
+           'mean_interval', 'blocks_of', 'paired_difference', 'gain', 'is_better']
 
 # %% ../nbs/07_metrics.ipynb #0c7f66b4
 import functools, math
@@ -199,13 +199,6 @@ def blocks_of(
     if cluster and cluster not in df: raise ValueError(f"the column {cluster!r}, which data.cluster in params.yaml names, is not in the table; it has {list(df)[:30]}")
     if cluster: return df[cluster].astype(str).to_numpy()
     return pd.to_datetime(df[time]).dt.date.astype(str).to_numpy() if time else None
-
-def day_of(
-    df:pd.DataFrame, # Table with a moment per row
-    time:str=None, # Column with the moment; None where the rows have none
-): # Column `day` if there is one, else the date of the moment, else None
-    "`blocks_of` a table that was cut by days"
-    return blocks_of(df, time, 'day' if 'day' in df else None)
 
 # %% ../nbs/07_metrics.ipynb #4587d2ca
 def paired_difference(

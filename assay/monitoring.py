@@ -77,14 +77,15 @@ def monitor(
     before:dict=None, # Result of the window before
     counted:dict=None, # From `count_reference`; counted here by default
     alpha:float=.01, # Rate of false alarms of a window, over all columns
-    n_boot:int=200, # Resamples of days
+    n_boot:int=200, # Resamples
     seed:int=0, # Random seed
+    cluster:str=None, # Column whose rows are resampled together, as `assay.metrics.blocks_of` takes it
 )->dict: # `n`, `drift` table, `volume`, `quarantined`, `estimated`, `realised` (None without labels), `facts`, `decision`, `rule`, `why`
     "Compare one window with the reference, and decide"
     labelled = problem.target in current and bool(current[problem.target].notna().all())
     columns = [*watched_by(current, fields, score), *[problem.target]*labelled]
     drift = drift_table(counted or _outcomes(reference, problem), _outcomes(current, problem), columns, problem.time, alpha, seed=seed)
-    found = realised(current, problem, score, rule, n_boot, seed) if labelled else None
+    found = realised(current, problem, score, rule, n_boot, seed, cluster) if labelled else None
     volume, refused = _volume(reference, current, problem.time), n_quarantined/(len(current)+n_quarantined)
     facts = _window_facts(drift, found, volume, refused, problem, score, {f.name for f in fields}, (before or {}).get('facts'))
     expected = estimated_score(problem.metric, scores_of(current, score), seed=seed)

@@ -75,18 +75,20 @@ def monitor_served(
     labels:pd.DataFrame=None, # Outcomes known by now: id, target, columns of groups that were not sent
     n_quarantined:int=0, # Rows that were refused
     threshold:float=None, # Act where the score is above it
+    cluster:str=None, # Column whose rows are resampled together; where neither requests nor labels bring it, days are, or rows
     **kwargs, # Further arguments of `monitor`
-)->dict: # What `monitor` gives; `undated`: rows without a moment, which are left out where others have one, and count as independent where none has; with labels `groups` (a check) and `group_changes` (a table)
+)->dict: # What `monitor` gives; `resampled`: what its intervals draw whole; `undated`: rows without a moment, which are left out where others have one, and count as independent where none has; with labels `groups` (a check) and `group_changes` (a table)
     "Compare what was served with what was promised; raises `ValueError` for an empty window"
     if served.empty: raise ValueError('no prediction is in the log; serve some with `assay serve`, or name a table')
     fields = dictionary.features
-    served = with_labels(served, labels, problem, watched_columns(problem, dictionary))
+    served = with_labels(served, labels, problem, [*watched_columns(problem, dictionary), *([cluster] if cluster else [])])
+    cluster = cluster if cluster in served else None
     dated = served[problem.time].notna() if problem.time in served else pd.Series(False, index=served.index)
     if problem.time and dated.any(): undated, served = int((~dated).sum()), served[dated]
     else: undated, problem = len(served)*bool(problem.time), dataclasses.replace(problem, time=None)
     served, promised = as_served(served, problem, fields, spec), promised_rows(problem, spec)
     served = with_model_scores(served, problem.target, None if labels is None else target_of(spec, served), rule=rule_score(served))
-    found = monitor(promised, served, problem, fields, n_quarantined=n_quarantined, **kwargs) | dict(undated=undated)
+    found = monitor(promised, served, problem, fields, n_quarantined=n_quarantined, cluster=cluster, **kwargs) | dict(undated=undated, resampled=cluster or ('day' if problem.time else 'row'))
     if labels is None: return found
-    changes, said = watch_groups(promised, served, problem, dictionary, threshold, classes=spec.get('classes') or ())
+    changes, said = watch_groups(promised, served, problem, dictionary, threshold, classes=spec.get('classes') or (), cluster=cluster)
     return found | dict(groups=said, group_changes=changes)
