@@ -12,7 +12,7 @@ import math
 import numpy as np, pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from .case import FAMILIES, Case, case_days, fit_score, measure_kernels, measure_score, point_score
+from .case import FAMILIES, Case, case_blocks, fit_score, measure_kernels, measure_score, point_score
 from .metrics import METRICS
 from .features import make_preprocessor
 
@@ -84,7 +84,7 @@ def oracle_bound(
 # %% ../nbs/11_ceiling.ipynb #62770956
 def _halves(case, df):
     "Half of the rows, whole days together"
-    days, rng = case_days(case, df), np.random.default_rng(case.seed)
+    days, rng = case_blocks(case, df), np.random.default_rng(case.seed)
     unit = np.arange(len(df)) if days is None else days
     return (rng.permutation(unit.max()+1) % 2 == 0)[unit]
 

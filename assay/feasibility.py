@@ -56,10 +56,11 @@ def assess(
     n_boot:int=200, # Draws of an interval
     blockers:dict=None, # From `find_blockers`
     production:pd.DataFrame=None, # Rows that come in now, without their outcomes
+    cluster:str=None, # Column with what rows have in common; their day by default
     only_verdict:bool=False, # Leave out what no rule of the verdict reads
 )->dict: # Evidence, part by part: bar, rows, models, columns, signal, learning, ceiling, stability, value, parts, hypotheses, leaks, harms, risks
     "Measure everything the verdict is read from, on training and validation sets only; of production, columns without outcomes"
-    case = make_case(train, valid, problem, fields, seed=seed, max_rows=max_rows, n_boot=n_boot)
+    case = make_case(train, valid, problem, fields, seed=seed, max_rows=max_rows, n_boot=n_boot, cluster=cluster)
     look, found = case.sample[:10_000], blockers or {}
     skills = column_skills(look, look[problem.target], case.names, problem.task, seed)
     models = compare_models(case, skills.index[0])

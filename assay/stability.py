@@ -9,7 +9,7 @@ __all__ = ['over_time', 'measure_stability', 'tell_apart', 'read_production', 'a
 import numpy as np, pandas as pd
 
 from .artifacts import place, read_table
-from .case import Case, case_days, column_skills, fit_score, measure_score, rule_scores
+from .case import Case, case_blocks, column_skills, fit_score, measure_score, rule_scores
 from .metrics import METRICS, replicate
 from .features import feature_frame, names_of
 from .models import make_model, predict_score
@@ -38,7 +38,7 @@ def over_time(
         scores = dict(constant=fit_score(case, 'constant', past, now), rule=rule_scores(case, before, now, models['column'])) | {name: fit_score(case, name, past, now)}
         rows.append(dict(block=k+1) | _span(case, blocks[k]) | measure_score(case, now, scores[name]))
         pool.append((now, scores))
-    y, days = np.concatenate([d[case.problem.target] for d,_ in pool]), [case_days(case, d) for d,_ in pool]
+    y, days = np.concatenate([d[case.problem.target] for d,_ in pool]), [case_blocks(case, d) for d,_ in pool]
     days = None if any(d is None for d in days) else np.concatenate([d+1000*i for i,d in enumerate(days)])
     return rows, dict(y=y, days=days, scores={k: np.concatenate([s[k] for _,s in pool]) for k in names})
 
@@ -104,10 +104,11 @@ def tell_apart(
 def read_production(
     problem, # The agreement: identifier and time
     fields, # `Field`s or a `Dictionary`
-): # Data frame with identifier, time and features; None where the data stage wrote no such rows
+    cluster:str=None, # Column with what rows have in common
+): # Data frame with identifier, time, cluster and features; None where the data stage wrote no such rows
     "Columns of the rows that come in now, without what became of them"
     if not place('production').is_file(): return None
-    names = [n for n in dict.fromkeys([problem.id, problem.time, *names_of(fields)]) if n and n != problem.target]
+    names = [n for n in dict.fromkeys([problem.id, problem.time, cluster, *names_of(fields)]) if n and n != problem.target]
     rows = read_table(place('production'), columns=names)
     return rows if len(rows) else None
 
@@ -121,7 +122,7 @@ def adversarial_pairs(
     if production is not None and case.problem.target in production: raise ValueError(f"production holds the target {case.problem.target!r}; expected features, identifier and time only: outcomes of production are not for the assessment to see")
     tables = dict(train=case.train, valid=case.valid, production=production)
     drawn = {k: df.sample(min(n_rows, len(df)), random_state=case.seed).sort_index() for k,df in tables.items() if df is not None}
-    frames = {k: (case.X.loc[df.index, case.names] if k != 'production' else feature_frame(df, case.fields), case_days(case, df)) for k,df in drawn.items()}
+    frames = {k: (case.X.loc[df.index, case.names] if k != 'production' else feature_frame(df, case.fields), case_blocks(case, df)) for k,df in drawn.items()}
     res = []
     for a, b in (('train', 'valid'), ('train', 'production'), ('valid', 'production')):
         if b not in frames: res.append(dict(pair=f'{a} and {b}', value=None, low=None, high=None, n=0, columns={}, alone={}, says='not there: the data stage wrote no production rows'))
