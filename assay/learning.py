@@ -8,7 +8,7 @@ __all__ = ['permutation_p', 'measure_signal', 'learning_curve', 'curve_table', '
 # %% ../nbs/11_learning.ipynb #d7e8cc22
 import numpy as np, pandas as pd
 
-from .case import FAMILIES, Case, fit_score, point_score
+from .case import FAMILIES, Case, fit_score, measure_gain, point_score
 from .metrics import score as metric_score
 from .worth import fit_power_law
 
@@ -32,13 +32,14 @@ def permutation_p(
 def measure_signal(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
-)->dict: # `p`; `found`; `shuffled`: mean and range of the gain over the constant, of models that learnt from shuffled outcomes
+)->dict: # `p`; `found`; `shuffled`: mean and range of the gain over the constant, of models that learnt from shuffled outcomes, and `above`: is it above zero beyond chance for most of them?
     "Is there anything to learn?"
     p = min(1., len(FAMILIES)*min(permutation_p(case, models['scores'][k]) for k in FAMILIES))
     sample, rng = case.sample[:3000], np.random.default_rng(case.seed)
     mixed = (rng.permutation(sample[case.problem.target].to_numpy()) for _ in range(4))
-    gains = [point_score(case, case.valid, fit_score(case, 'linear', sample, case.valid, y))-point_score(case, case.valid, models['scores']['constant']) for y in mixed]
-    return dict(p=p, found=p <= .01, shuffled=dict(value=float(np.mean(gains)), low=min(gains), high=max(gains)))
+    found = [measure_gain(case, case.valid, fit_score(case, 'linear', sample, case.valid, y), models['scores']['constant']) for y in mixed]
+    gains, above = [g['value'] for g in found], sum(g['low'] is not None and g['low'] > 0 for g in found) > len(found)/2
+    return dict(p=p, found=p <= .01, shuffled=dict(value=float(np.mean(gains)), low=min(gains), high=max(gains), above=above))
 
 # %% ../nbs/11_learning.ipynb #52e3f49b
 def learning_curve(

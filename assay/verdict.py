@@ -31,6 +31,7 @@ def _reaches(f):
 RULES = [
     ('a harm blocks it', lambda f: bool(f['harms']), 'no_go', 'a harm to people is unresolved: {harms}', 'resolve the harm with the domain expert, then assess again'),
     ('a leak is suspected', lambda f: bool(f['leaks']), 'insufficient_evidence', 'a column may know the answer: {leaks}; every score is in doubt until it is explained', 'find out when each suspect is known; remove it, or record why it is legitimate'),
+    ('the data cannot be had', lambda f: bool(f['blocked']), 'insufficient_evidence', 'the data is not there to be used: {blocked}', 'settle it with the owner of the data, then assess again'),
     ('too few rows to measure', lambda f: f['too_few'], 'insufficient_evidence', 'the validation set is too small for any score to mean something', 'collect labelled rows until each outcome is in validation at least 20 times'),
     ('it does not last', lambda f: f['fades'], 'no_go', 'the model works inside its training period and fails after it', 'look for features whose meaning is stable, or plan for retraining at the pace of the change'),
     ('it works in a part only', lambda f: _reaches(f) and f['worth'] in ('yes', 'unknown') and bool(f['idle']), 'reduce_scope', 'over all rows the bar is reached, but some of them gain nothing: {idle}', 'limit the first release to the other parts, and compute its worth again'),
@@ -39,8 +40,8 @@ RULES = [
     ('worth is open', _reaches, 'insufficient_evidence', 'the model is better than today\'s rule, but the declared ranges do not say whether it pays', 'narrow the range that matters most: {driver}'),
     ('it works in a part', lambda f: bool(f['segments']), 'reduce_scope', 'only a part of the rows reaches the bar: {segments}', 'limit the first release to this part, and compute its worth again'),
     ('labels cap the score', lambda f: f['ceiling'] == 'no', 'no_go', 'rows that look the same have different outcomes, so that no model reaches the minimum', 'check the labels of conflicting rows, or add a feature that tells them apart'),
-    ('more rows would do', lambda f: f['signal'] and f['more_rows'], 'collect_data', 'the score still rises with rows; the bar is in reach at about {rows_needed} rows', 'collect about {rows_needed} labelled rows of the same kind, then assess again'),
-    ('the bar is out of reach', lambda f: 'no' in (f['minimum'], f['margin']), 'no_go', 'the bar lies above the interval, and more rows of this kind do not change that', 'keep today\'s rule; look for features that carry new information'),
+    ('more rows would do', lambda f: f['signal'] and f['more_rows'], 'collect_data', 'the score still rises with rows; the bar is in reach at {rows_said}', 'collect about {rows_needed} labelled rows of the same kind, then assess again'),
+    ('the bar is out of reach', lambda f: 'no' in (f['minimum'], f['margin']), 'no_go', 'the bar lies above the interval; {rows_said}', 'keep today\'s rule; look for features that carry new information'),
     ('there is no signal', lambda f: not f['signal'] and f['powered'], 'no_go', 'scores and outcomes agree no better than chance, in a set large enough to show it', 'look for features that carry information about the outcome'),
     ('it cannot be told', lambda f: True, 'insufficient_evidence', 'the intervals include both the bar and what falls short of it', 'enlarge the validation set; a difference of {mde} is the smallest it can show now')]
 
@@ -48,9 +49,9 @@ def rule_table()->pd.DataFrame: # One row per rule, in the order in which they a
     "The table that maps evidence to verdict"
     return pd.DataFrame([dict(rule=name, verdict=verdict, why=why, next=todo) for name,_,verdict,why,todo in RULES])
 
-# %% ../nbs/10_verdict.ipynb #30985fa0
-FACTS = dict(harms=[], leaks=[], too_few=False, fades=False, signal=True, beats_rule=True, minimum='yes', margin='yes', worth='yes', driver='',
-             segments=[], idle=[], ceiling='unknown', more_rows=False, rows_needed=None, powered=True, mde=None)
+# %% ../nbs/10_verdict.ipynb #8e0b2d06
+FACTS = dict(harms=[], leaks=[], blocked=[], too_few=False, fades=False, signal=True, beats_rule=True, minimum='yes', margin='yes', worth='yes', driver='',
+             segments=[], idle=[], ceiling='unknown', more_rows=False, rows_needed=None, rows_said='', powered=True, mde=None)
 
 def short(
     v, # Number, text or list

@@ -202,7 +202,7 @@ def leaky_feature(case):
         flights = flights.assign(arrival=flights.late + np.random.default_rng(0).normal(0, 0.3, 3000))
     features = [c for c in flights if c not in ("late", "flight_id", "scheduled")]
     leaks = leaking_features(leakage_scan(flights, "late", time="scheduled", n_boot=40), features)
-    found = find_blockers(dict(checks=[check("leakage", not leaks, f"leak suspected in {leaks}")]), dict(checks=[]))
+    found = find_blockers(dict(checks=[check("leakage", not leaks, f"leak suspected in {leaks}")]), *[dict(checks=[])] * 3)
     case.agree()
     case.report("feasibility", verdict_of(FACTS | found)["verdict"])
     return case.start("baseline", "feasibility")
@@ -210,7 +210,7 @@ def leaky_feature(case):
 
 @control("feasibility says 'no_go', required 'go'")
 def refuted_answer_about_harm(case):
-    found = find_blockers(dict(checks=[]), dict(checks=[check("R11", not case.broken, "personal data found in 'passenger'")]))
+    found = find_blockers(dict(checks=[]), dict(checks=[check("R11", not case.broken, "personal data found in 'passenger'")]), *[dict(checks=[])] * 2)
     case.agree()
     case.report("feasibility", verdict_of(FACTS | found)["verdict"])
     return case.start("baseline", "feasibility")
