@@ -18,7 +18,7 @@ from .intake import take
 from .problem import QUESTIONS
 from .sources import count_parquet
 from .splits import make_splits, time_cuts
-from .tables import choose_metric, column_of, find_group, find_id, find_positive, find_task, find_time, is_booleans, is_moments, plain_name, plain_names, plain_value, read_table_of, set_aside, watched_groups
+from .tables import choose_metric, column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, is_booleans, is_moments, plain_name, plain_names, plain_value, read_table_of, set_aside, watched_groups
 
 # %% ../nbs/22_draft.ipynb #b39b0c88
 def _kind_of(s, inferred, sampled):
@@ -156,8 +156,7 @@ class Found:
 
 def _left_out(df, named):
     "Columns that the table keeps for itself, with the reason: no dictionary describes them"
-    reasons = {c: set_aside(str(c), df[c]) for c in df if c not in named}
-    return {c: r for c,r in reasons.items() if r.startswith(('no value', 'holds a'))}
+    return {c: why for c in df if c not in named and (why := holds_nothing(df[c]))}
 
 # %% ../nbs/22_draft.ipynb #a9b3b870
 def _check_rows(df, target, task, whole):

@@ -13,11 +13,10 @@ import pyarrow.parquet as pq
 
 from .summary import distinct_values, kind_of, mix
 
-# %% ../nbs/05_profile.ipynb #a05e41e3
-def _levels(x, levels):
-    "The `levels` distinct values with the smallest hash: arrays of hash, value and count, in the order of the hash"
-    values, n = distinct_values(x)
-    hashed = pd.util.hash_array(np.asarray(values.astype('int64') if kind_of(x) == 'time' else values), categorize=False)
+# %% ../nbs/05_profile.ipynb #34b5c8db
+def _levels(values, n, levels):
+    "Of distinct values, the `levels` with the smallest hash: arrays of hash, value and count, in the order of the hash"
+    hashed = pd.util.hash_array(np.asarray(values.astype('int64') if values.dtype.kind == 'M' else values), categorize=False)
     first = np.argsort(hashed, kind='stable')[:levels]
     return dict(hash=hashed[first], value=np.asarray(values)[first], n=n[first])
 
@@ -25,21 +24,24 @@ def _levels(x, levels):
 def _column(x, levels):
     "The mergeable state of one column"
     known = x.dropna() if x.hasnans else x # without a copy where nothing is missing
-    res = dict(kind=kind_of(x), n=len(known), missing=len(x)-len(known), levels=_levels(known, levels), mean=0., m2=0., low=None, high=None)
+    values, n = distinct_values(known) # all else follows from them, and they are fewer than the rows
+    res = dict(kind=kind_of(x), n=len(known), missing=len(x)-len(known), levels=_levels(values, n, levels), mean=0., m2=0., low=None, high=None)
     if res['kind'] == 'category' or not len(known): return res
-    res |= dict(low=known.min(), high=known.max())
+    res |= dict(low=values.min(), high=values.max())
     if res['kind'] == 'number':
-        v = known.to_numpy(dtype='float64')
-        res |= dict(mean=(mean := v.mean()), m2=((v-mean)**2).sum())
+        v = np.asarray(values, dtype='float64')
+        res |= dict(mean=(mean := n @ v/len(known)), m2=n @ (v-mean)**2)
     return res
 
 def _drawn(df, start, size, seed, below=None):
     "The `size` rows with the lowest priority, text as text; those at or above `below` cannot be among those of the whole table"
     priority = mix(np.arange(start, start+len(df)), seed)
+    if below is None and len(df) > size: below = np.partition(priority, size)[size]
     rows = np.arange(len(df)) if below is None else np.flatnonzero(priority < below)
     rows = rows[np.argsort(priority[rows])[:size]] # no two rows have the same
     res = df.iloc[rows].set_axis(pd.Index(priority[rows], name='priority'))
-    return res.astype({c: d.categories.dtype for c,d in res.dtypes.items() if isinstance(d, pd.CategoricalDtype)})
+    text = {c: x.cat.categories.array.take(x.cat.codes.to_numpy(), allow_fill=True) for c,x in res.items() if isinstance(x.dtype, pd.CategoricalDtype)}
+    return res.assign(**{c: pd.Series(v, res.index) for c,v in text.items()})
 
 def summarise(
     df:pd.DataFrame, # Rows to summarise
@@ -90,7 +92,7 @@ def read_coded(
     columns=None, # Columns to read; all by default
 )->pd.DataFrame: # As `assay.artifacts.read_table`, with text as `pandas.Categorical`
     "Read a table with its text as codes, verifying the checksum of every page"
-    with _open(path) as f: return f.read(columns=columns).to_pandas()
+    with _open(path) as f: return f.read(columns=columns).to_pandas(split_blocks=True)
 
 def _open(path):
     "A Parquet file whose text is read as codes"
@@ -109,7 +111,7 @@ def summarise_parquet(
     with _open(path) as f:
         parts, start, below = [], 0, None
         for i in range(max(f.num_row_groups, 1)):
-            rows = (f.read_row_group(i, columns=columns) if f.num_row_groups else f.read(columns=columns)).to_pandas()
+            rows = (f.read_row_group(i, columns=columns) if f.num_row_groups else f.read(columns=columns)).to_pandas(split_blocks=True)
             parts.append(summarise(rows, start=start, size=size, seed=seed, below=below))
             start += len(rows)
             if len(parts) == at_once: parts = [merge(*parts)]
@@ -127,13 +129,13 @@ def _profile_row(c, x, levels):
     res = dict(kind=c['kind'], n=c['n'], missing_rate=c['missing']/max(c['n']+c['missing'], 1), distinct=_distinct(c, levels), exact=len(c['levels']['n']) < levels)
     known = x.dropna()
     if c['kind'] == 'number' and len(known):
-        q = known.astype('float64').quantile([.05, .25, .5, .75, .95]).to_numpy()
+        q = np.quantile(known.to_numpy(dtype='float64'), [.05, .25, .5, .75, .95])
         far = 3*(q[3]-q[1]) # Tukey's outer fences
         res |= dict(mean=c['mean'], sd=(c['m2']/c['n'])**.5, low=float(c['low']), q05=q[0], median=q[2], q95=q[4], high=float(c['high']))
         res |= dict(far_out=float(((known < q[1]-far)|(known > q[3]+far)).mean()) if far else 0.)
     if c['kind'] != 'number' and len(known):
-        top = known.value_counts().sort_index(kind='stable').sort_values(ascending=False, kind='stable')
-        res |= dict(top=str(top.index[0]), top_share=float(top.iloc[0]/len(known)))
+        values, n = distinct_values(known)
+        res |= dict(top=str(min(values[n == n.max()])), top_share=float(n.max()/len(known)))
     return res
 
 def profile(

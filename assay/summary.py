@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['kind_of', 'whole_numbers', 'distinct_values', 'mix', 'make_blocks', 'days_of', 'block_weights', 'clustered_rate',
-           'as_numbers', 'bins', 'apply_bins', 'count_table', 'table_auc', 'cv_auc', 'binary_label']
+           'ratio_of_blocks', 'as_numbers', 'bins', 'apply_bins', 'binned', 'count_table', 'table_auc', 'cv_auc',
+           'binary_label', 'shorten']
 
 # %% ../nbs/04_summary.ipynb #f47fcc31
 import functools
@@ -27,11 +28,13 @@ def whole_numbers(
 )->tuple: # Whole numbers from 0, and what to add to get the values back; `None` where that would lose something
     "Numbers as small whole ones, where they are"
     v = np.asarray(x)
-    if v.dtype.kind not in 'iuf' or not len(v): return None
+    if v.dtype.kind not in 'iuf' or not len(v) or v.dtype.kind == 'f' and (v[:100] != np.trunc(v[:100])).any(): return None # a look at a few before all
+    if v.dtype.kind in 'iu' and v.dtype.itemsize < 8: v = v.astype('int64') # the distance of two small numbers may not fit into their type
     low, high = v.min(), v.max()
     if not float(high)-float(low) <= spread or abs(float(low)) > 2**52: return None # infinity is no whole number
-    res = (v-low).astype('int64')
-    return (res, low) if v.dtype.kind != 'f' or low % 1 == 0 and (res == v-low).all() else None
+    above = v-low
+    res = above.astype('int64', copy=False)
+    return (res, low) if v.dtype.kind != 'f' or low % 1 == 0 and (res == above).all() else None
 
 # %% ../nbs/04_summary.ipynb #3099a323
 def distinct_values(
@@ -80,9 +83,11 @@ def days_of(
     if (whole := whole_numbers(known)) is None: return pd.factorize(days, sort=True, use_na_sentinel=False)
     is_used = np.bincount(whole[0]) > 0
     order = np.cumsum(is_used)-1
-    res = np.full(len(days), is_used.sum())
+    found = (np.flatnonzero(is_used)+whole[1]).astype('datetime64[D]')
+    if len(known) == len(days): return order[whole[0]], found
+    res = np.full(len(days), len(found))
     res[~np.isnat(days)] = order[whole[0]]
-    return res, (np.flatnonzero(is_used)+whole[1]).astype('datetime64[D]')
+    return res, np.append(found, np.datetime64('NaT'))
 
 @functools.lru_cache(maxsize=4) # every column asks for the same few
 def block_weights(
@@ -101,7 +106,13 @@ def clustered_rate(
     blocks:np.ndarray, # Block of each row, from `make_blocks`
 )->dict: # n, n_days (blocks), rate, low, high: 95 %
     "Rate of the label, with the interval of a ratio estimator over blocks (Cochran 1977)"
-    n, positive = np.bincount(blocks), np.bincount(blocks, weights=y)
+    return ratio_of_blocks(np.bincount(blocks), np.bincount(blocks, weights=y))
+
+def ratio_of_blocks(
+    n:np.ndarray, # Rows of each block
+    positive:np.ndarray, # Sum of their labels
+)->dict: # As `clustered_rate`
+    "The same from what each block holds"
     n, positive = n[n > 0], positive[n > 0]
     rate, k = positive.sum()/max(n.sum(), 1), len(n)
     if k < 2: return dict(n=int(n.sum()), n_days=k, rate=float(rate), low=0., high=1.) # one day says nothing about days
@@ -125,17 +136,28 @@ def bins(
     "How a column is cut into bins"
     if kind_of(x) == 'category':
         values, n = distinct_values(x.dropna())
-        counts = pd.Series(n, index=pd.Index(values).map(str)).groupby(level=0).sum().sort_values(ascending=False, kind='stable')
-        levels = list(counts.index[:max_levels])
+        total = {}
+        for v,k in zip(values, n.tolist()): total[str(v)] = total.get(str(v), 0)+k
+        levels = sorted(total, key=lambda l: (-total[l], l))[:max_levels]
         return dict(kind='category', levels=levels, size=len(levels)+2)
-    known = (v := as_numbers(x))[~np.isnan(v)]
-    distinct, nth = _ordered(known, n_bins)
+    known, _ = _parted(x)
+    return _number_cut(known, whole_numbers(known), n_bins)
+
+def _parted(x):
+    "The numbers of a column that are there, and which are not, or `None` where all are"
+    if isinstance(x.dtype, np.dtype) and x.dtype.kind in 'iu': return x.to_numpy(), None
+    empty = np.isnan(v := as_numbers(x))
+    return (v[~empty], empty) if empty.any() else (v, None)
+
+def _number_cut(known, whole, n_bins):
+    "How numbers are cut"
+    distinct, nth = _ordered(known, whole, n_bins)
     edges = distinct[1:] if len(distinct) <= n_bins else np.unique(nth((np.arange(1, n_bins)*len(known))//n_bins))
     return dict(kind='number', edges=edges, size=len(edges)+2)
 
-def _ordered(v, n_few):
+def _ordered(v, whole, n_few):
     "Distinct numbers, in order and at least as far as there are few of them, and a function that gives the i-th smallest number"
-    if (whole := whole_numbers(v)) is not None:
+    if whole is not None:
         n = np.bincount(whole[0])
         values, up_to = np.flatnonzero(n)+whole[1], n[n > 0].cumsum()
         return values.astype(float), lambda i: values[np.searchsorted(up_to, i, side='right')].astype(float)
@@ -143,10 +165,10 @@ def _ordered(v, n_few):
     distinct = np.unique(v[:: max(len(v)//4096, 1)]) # looks at enough values to see whether there are few
     return (distinct if len(distinct) > n_few else np.unique(v)), v.__getitem__
 
-# %% ../nbs/04_summary.ipynb #24dcee82
-def _n_reached(edges, v):
+# %% ../nbs/04_summary.ipynb #f58d666f
+def _n_reached(edges, v, whole=None):
     "How many of the sorted `edges` each value reaches, with the result of a search: by a table for whole numbers, else one by one up to 64"
-    if len(v) > 1000 and (whole := whole_numbers(v)) is not None: return np.searchsorted(edges, np.arange(whole[0].max()+1)+whole[1], side='right')[whole[0]]
+    if len(v) > 1000 and whole is not None: return np.searchsorted(edges, np.arange(whole[0].max()+1)+whole[1], side='right')[whole[0]]
     if len(edges) > 64: return np.searchsorted(edges, v, side='right')
     res = np.zeros(len(v), dtype='uint8')
     for e in edges: res += v >= e
@@ -158,15 +180,30 @@ def apply_bins(
 )->np.ndarray: # Bin of each row; the last one is 'missing', the last but one of a category is 'other'
     "The bin of each row"
     if cut['kind'] == 'number':
-        empty = np.isnan(v := as_numbers(x))
-        if not empty.any(): return _n_reached(cut['edges'], v)
-        res = np.full(len(v), cut['size']-1)
-        res[~empty] = _n_reached(cut['edges'], v[~empty])
-        return res
+        known, empty = _parted(x)
+        return _number_codes(cut, known, whole_numbers(known), empty)
     codes, values = (x.cat.codes.to_numpy(), x.cat.categories) if isinstance(x.dtype, pd.CategoricalDtype) else pd.factorize(x)
     order = {l:i for i,l in enumerate(cut['levels'])}
     lookup = np.array([order.get(str(l), len(order)) for l in values]+[cut['size']-1]) # code -1 is missing
     return lookup[codes]
+
+def _number_codes(cut, known, whole, empty):
+    "The bin of each number"
+    reached = _n_reached(cut['edges'], known, whole)
+    if empty is None: return reached
+    res = np.full(len(empty), cut['size']-1)
+    res[~empty] = reached
+    return res
+
+def binned(
+    x:pd.Series, # One column
+    **kwargs, # As for `bins`
+)->tuple: # What `bins` and `apply_bins` give
+    "Cut a column by its own values, in one go"
+    if kind_of(x) == 'category': return (cut := bins(x, **kwargs)), apply_bins(cut, x)
+    known, empty = _parted(x)
+    cut = _number_cut(known, whole := whole_numbers(known), kwargs.get('n_bins', 32))
+    return cut, _number_codes(cut, known, whole, empty)
 
 # %% ../nbs/04_summary.ipynb #dbdfb080
 def count_table(
@@ -202,15 +239,14 @@ def cv_auc(
     weight:float=10., # Rows that the overall rate counts for in the rate of a bin
 )->dict: # `auc, auc_low, auc_high`, 95 %
     "AUC of the label rate per bin, each fold scored by the rates of the other folds, with a block-bootstrap interval"
-    fold = np.arange(len(counts)) % min(n_folds, len(counts))
-    total, wins, pairs = counts.sum(0), 0., 0.
+    total, wins, pairs, n_folds = counts.sum(0), 0., 0., min(n_folds, len(counts))
     draws = np.vstack([np.ones(len(counts)), block_weights(len(counts), n_boot, seed)]) if n_boot else np.ones((1, len(counts)))
-    for f in range(fold.max()+1):
-        own = counts[fold == f]
+    for f in range(n_folds):
+        own = counts[f::n_folds]
         rest = total-own.sum(0)
         prior = rest[:, 1].sum()/max(rest.sum(), 1)
         order = np.argsort((rest[:, 1]+weight*prior)/(rest.sum(1)+weight), kind='stable')
-        drawn = (draws[:, fold == f] @ own.reshape(len(own), -1)).reshape(len(draws), *total.shape)
+        drawn = (draws[:, f::n_folds] @ own.reshape(len(own), -1)).reshape(len(draws), *total.shape)
         w, p = _wins(drawn[:, order])
         wins, pairs = wins+w, pairs+p
     auc = np.divide(wins, pairs, out=np.full(len(draws), .5), where=pairs > 0)
@@ -228,3 +264,13 @@ def binary_label(
     if task == 'regression': return (y > y.median()).to_numpy().astype('int64')
     chosen = positive if (y == positive).any() or task == 'binary' else y.value_counts().sort_index().idxmax()
     return (y == chosen).to_numpy().astype('int64')
+
+# %% ../nbs/04_summary.ipynb #3bfe74c4
+def shorten(
+    df:pd.DataFrame, # Table, the most telling lines first
+    most:int=40, # Lines to show
+)->pd.DataFrame: # At most `most` lines, and one that counts the others
+    "The part of a table that people read"
+    if len(df) <= most: return df
+    left = pd.DataFrame('', index=pd.Index([f'… {len(df)-most:,} more'], name=df.index.name), columns=df.columns)
+    return pd.concat([df.head(most).astype(object), left])

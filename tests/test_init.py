@@ -317,6 +317,32 @@ def make_tiny_table(n=50, seed=0):
     return pd.DataFrame(dict(x=x.round(3), c=rng.choice(["a", "b"], n), y=np.where(x + rng.normal(size=n) > 0, "yes", "no")))
 
 
+def make_wide(n=600, width=500, seed=0):
+    "Many columns of all kinds under awkward names, of which five say something about the target"
+    rng = np.random.default_rng(seed)
+    moment = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 300 * 24, n)), "h")
+
+    def column(i):
+        kind = i % 20
+        if kind < 11:
+            return f"x {i}", rng.normal(i, 1 + i % 7, n).round(3)
+        if kind < 13:
+            return f"=count({i})", rng.poisson(kind, n)
+        if kind < 17:
+            return f'Größe "{i}"', rng.choice([f"level {j}" for j in range(2 + i % 25)], n)
+        if kind == 17:
+            return f"date {i}", (moment - pd.to_timedelta(rng.integers(1, 900, n), "D")).strftime("%Y-%m-%d")
+        if kind == 18:
+            return f"remark {i}", [f"free text {j} of {i}" for j in rng.permutation(n)]
+        return (f"constant {i}", 1) if i % 3 == 0 else (f"空 {i}", np.nan) if i % 3 == 1 else (f"no. {i}", rng.permutation(n) + 10_000)
+
+    df = pd.DataFrame({"order no.": [f"O-{i:06d}" for i in range(n)], "ordered at": moment.strftime("%Y-%m-%dT%H:%M:%S")} | dict(map(column, range(width))))
+    said = sum(df[f"x {i}"].sub(i).div(1 + i % 7) for i in (3, 47, 105)) + (df['Größe "13"'] < "level 2") + (df["=count(12)"] > 12)
+    some = [c for c in df if c.startswith(("x ", "Größe", "date")) and rng.random() < 0.3 or c.startswith("date")]
+    df = df.assign(**{c: df[c].astype(object).where(rng.random(n) >= 0.1, None) for c in some})
+    return df.assign(y=np.where(said + rng.normal(0, 1.5, n) > 2, "yes", "no"))
+
+
 RUNS = {k: v for k, v in TABLES.items() if k != "mixed"} | dict(tiny=(make_tiny_table, "y", "binary"))
 
 
