@@ -92,7 +92,7 @@ def read_coded(
     columns=None, # Columns to read; all by default
 )->pd.DataFrame: # As `assay.artifacts.read_table`, with text as `pandas.Categorical`
     "Read a table with its text as codes, verifying the checksum of every page"
-    with _open(path) as f: return f.read(columns=columns).to_pandas(split_blocks=True)
+    with _open(path) as f: return f.read(columns=columns).to_pandas()
 
 def _open(path):
     "A Parquet file whose text is read as codes"

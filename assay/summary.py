@@ -137,7 +137,7 @@ def bins(
     if kind_of(x) == 'category':
         values, n = distinct_values(x.dropna())
         total = {}
-        for v,k in zip(values, n.tolist()): total[str(v)] = total.get(str(v), 0)+k
+        for v,k in zip(values.tolist(), n.tolist()): total[str(v)] = total.get(str(v), 0)+k
         levels = sorted(total, key=lambda l: (-total[l], l))[:max_levels]
         return dict(kind='category', levels=levels, size=len(levels)+2)
     known, _ = _parted(x)
@@ -184,7 +184,7 @@ def apply_bins(
         return _number_codes(cut, known, whole_numbers(known), empty)
     codes, values = (x.cat.codes.to_numpy(), x.cat.categories) if isinstance(x.dtype, pd.CategoricalDtype) else pd.factorize(x)
     order = {l:i for i,l in enumerate(cut['levels'])}
-    lookup = np.array([order.get(str(l), len(order)) for l in values]+[cut['size']-1]) # code -1 is missing
+    lookup = np.array([order.get(str(l), len(order)) for l in values.tolist()]+[cut['size']-1]) # code -1 is missing
     return lookup[codes]
 
 def _number_codes(cut, known, whole, empty):
