@@ -15,8 +15,7 @@ from scipy.special import chdtri
 
 from .artifacts import check, place
 from .association import BLUE, GREEN, GREY, ORANGE, new_axis, plot_heatmap
-from .profile import read_coded
-from .summary import apply_bins, binary_label, bins, clustered_rate, days_of, distinct_values, kind_of, make_blocks, mix, ratio_of_blocks, whole_numbers
+from .summary import apply_bins, binary_label, bins, clustered_rate, days_of, distinct_values, kind_of, make_blocks, mix, ratio_of_blocks, read_coded, whole_numbers
 
 # %% ../nbs/05_explore.ipynb #1fbd5521
 def _is_missing(x):

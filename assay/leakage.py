@@ -11,8 +11,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from .artifacts import place
-from .profile import read_coded
-from .summary import binary_label, binned, count_table, cv_auc, distinct_values, kind_of, make_blocks
+from .summary import binary_label, binned, count_table, cv_auc, distinct_values, kind_of, make_blocks, read_coded
 
 # %% ../nbs/05_leakage.ipynb #56b37050
 def _clues(x):
