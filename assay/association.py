@@ -11,8 +11,9 @@ __all__ = ['BLUE', 'ORANGE', 'GREEN', 'GREY', 'information_share', 'cramers_v', 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
-from .summary import apply_bins, as_numbers, binary_label, bins, block_weights, count_table, cv_auc, kind_of, make_blocks, table_auc
+from .summary import as_numbers, binary_label, binned, block_weights, count_table, cv_auc, kind_of, make_blocks, table_auc
 
 # %% ../nbs/05_association.ipynb #d996c728
 def information_share(
@@ -64,8 +65,8 @@ def associations(
     "How each column alone relates to the label, with intervals"
     y, blocks, rows = binary_label(df[target], positive, task), make_blocks(len(df), df[time] if time else None, seed=seed), []
     for c in columns:
-        cut = bins(df[c])
-        counts = count_table(apply_bins(cut, df[c]), y, blocks, cut['size'])
+        cut, codes = binned(df[c])
+        counts = count_table(codes, y, blocks, cut['size'])
         v, v_low, v_high = table_interval(cramers_v, counts, seed=seed)
         known = counts.sum(0)[:-1] # without the bin of missing values
         slope = table_auc(known)-.5 if cut['kind'] == 'number' else 0
@@ -77,41 +78,53 @@ def associations(
 # %% ../nbs/05_association.ipynb #44a9bc88
 def correlation_ratio(
     groups:np.ndarray, # Group number of each row
-    values:np.ndarray, # Number of each row
-)->float: # 0 (means are equal) to 1 (groups decide the value)
+    values:np.ndarray, # Number of each row; many columns of them at once
+)->np.ndarray: # 0 (means are equal) to 1 (groups decide the value), for each column of `values`
     "Square root of the share of the variance that lies between groups, less its bias (epsilon squared, Kelley 1935)"
-    n, sums = np.bincount(groups), np.bincount(groups, weights=values)
-    k, total = (n > 0).sum(), ((values-values.mean())**2).sum()
-    between = (n[n > 0]*(sums[n > 0]/n[n > 0]-values.mean())**2).sum()
-    if total <= 0 or len(values) <= k: return 0.
-    return float(max(0, 1-(total-between)/(len(values)-k)*(len(values)-1)/total)**.5)
+    n, apart = np.bincount(groups), values-values.mean(0)
+    sums = csr_array((np.ones(len(groups)), (groups, np.arange(len(groups)))), shape=(len(n), len(groups))) @ apart
+    between, total, k = (sums[n > 0].T**2/n[n > 0]).sum(-1), (apart**2).sum(0), (n > 0).sum()
+    varies = total > 1e-20*(values**2).sum(0) # what rounding leaves of a constant is no spread
+    if len(values) <= k: return np.zeros(values.shape[1:])
+    within = np.divide(total-between, total, out=np.ones(values.shape[1:]), where=varies)
+    return np.maximum(0, 1-within/(len(values)-k)*(len(values)-1))**.5*varies
 
-def _pair(a, b):
-    "Strength from 0 to 1 of two coded columns: (kind, codes, ranks, size) each"
-    if a[0] == b[0] == 'category': return float(cramers_v(np.bincount(a[1]*b[3]+b[1], minlength=a[3]*b[3]).reshape(a[3], b[3]).astype(float)))
-    if a[0] == b[0]:
-        u, v = a[2]-a[2].mean(), b[2]-b[2].mean()
-        return min(1., abs(float(u @ v))/spread) if (spread := float((u @ u)*(v @ v))**.5) > 0 else 0.
-    group, number = (a, b) if a[0] == 'category' else (b, a)
-    return correlation_ratio(group[1], number[2])
+def _rank_correlations(ranks):
+    "Strength of each two columns of ranks"
+    apart = ranks-ranks.mean(0)
+    product = apart.T @ apart
+    spread = np.sqrt(np.outer(np.diag(product), np.diag(product)))
+    return np.divide(abs(product), spread, out=np.zeros(product.shape), where=spread > 1e-12*len(ranks)).clip(0, 1)
+
+def _shared(a, b):
+    "Strength of two coded categories"
+    return float(cramers_v(np.bincount(a[1]*b[3]+b[1], minlength=a[3]*b[3]).reshape(a[3], b[3]).astype(float)))
 
 # %% ../nbs/05_association.ipynb #d17ebda2
 def _coded(x):
     "Kind, codes, ranks and number of bins of a column; missing numbers take the middle rank"
-    cut, numeric = bins(x), kind_of(x) != 'category'
-    ranks = pd.Series(as_numbers(x)).rank(pct=True).fillna(.5).to_numpy() if numeric else None
-    return 'number' if numeric else 'category', apply_bins(cut, x), ranks, cut['size']
+    if kind_of(x) != 'category': return 'number', None, pd.Series(as_numbers(x)).rank(pct=True).fillna(.5).to_numpy(), None
+    cut, codes = binned(x)
+    return 'category', codes, None, cut['size']
+
+def _strengths(coded):
+    "Strength of each two coded columns, from 0 to 1"
+    res, numeric = np.eye(len(coded)), np.array([c[0] == 'number' for c in coded])
+    numbers, categories = np.flatnonzero(numeric), np.flatnonzero(~numeric)
+    ranks = np.column_stack([coded[i][2] for i in numbers]) if len(numbers) else None
+    if len(numbers): res[np.ix_(numbers, numbers)] = _rank_correlations(ranks)
+    for at,i in enumerate(categories):
+        if len(numbers): res[i, numbers] = res[numbers, i] = correlation_ratio(coded[i][1], ranks)
+        for j in categories[:at]: res[i, j] = res[j, i] = _shared(coded[i], coded[j])
+    np.fill_diagonal(res, 1)
+    return res
 
 def feature_associations(
     df:pd.DataFrame, # Rows; a sample of some thousands is enough
     columns, # Columns to relate
 )->pd.DataFrame: # columns × columns, 0 to 1
     "How strongly each two columns are related"
-    coded = {c: _coded(df[c]) for c in columns}
-    res, names = np.eye(len(coded)), list(coded)
-    for i,a in enumerate(names):
-        for j,b in enumerate(names[:i]): res[i, j] = res[j, i] = _pair(coded[a], coded[b])
-    return pd.DataFrame(res, index=names, columns=names)
+    return pd.DataFrame(_strengths([_coded(df[c]) for c in columns]), index=list(columns), columns=list(columns))
 
 # %% ../nbs/05_association.ipynb #3d0a7444
 def strongest_pairs(
@@ -123,15 +136,16 @@ def strongest_pairs(
     seed:int=0, # Random seed
 )->pd.DataFrame: # a, b, strength, low, high, n
     "The pairs of columns that say most nearly the same, with block-bootstrap intervals"
-    strength = feature_associations(df, columns)
+    coded = {c: _coded(df[c]) for c in columns}
+    strength = pd.DataFrame(_strengths(list(coded.values())), index=list(coded), columns=list(coded))
     pairs = strength.where(np.tril(np.ones(strength.shape), -1) > 0).stack().sort_values(ascending=False, kind='stable').head(n)
-    blocks, rng, coded = make_blocks(len(df), df[time] if time else None, seed=seed), np.random.default_rng(seed), {c: _coded(df[c]) for c in columns}
+    blocks, rng = make_blocks(len(df), df[time] if time else None, seed=seed), np.random.default_rng(seed)
     members = [np.flatnonzero(blocks == b) for b in range(blocks.max()+1)]
     draws = [np.concatenate([members[b] for b in rng.integers(0, len(members), len(members))]) for _ in range(n_boot)]
-    take = lambda c, rows: (c[0], c[1][rows], None if c[2] is None else c[2][rows], c[3])
+    take = lambda c, rows: (c[0], *(None if v is None else v[rows] for v in c[1:3]), c[3])
     rows = []
     for (a, b), v in pairs.items():
-        half = 1.96*np.std([_pair(take(coded[a], d), take(coded[b], d)) for d in draws])
+        half = 1.96*np.std([_strengths([take(coded[a], d), take(coded[b], d)])[0, 1] for d in draws])
         rows.append(dict(a=a, b=b, strength=v, low=max(0, v-half), high=min(1, v+half), n=len(df)))
     return pd.DataFrame(rows, columns=['a', 'b', 'strength', 'low', 'high', 'n'])
 

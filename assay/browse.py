@@ -89,8 +89,9 @@ def draw_rows(
     n_rows:int=1000, # Rows to draw
     seed:int=0, # Draws them
 )->pd.DataFrame: # At most `n_rows` of them, in their order
-    "A random sample to look at"
-    return df.sample(min(n_rows, len(df)), random_state=seed).sort_index().reset_index(drop=True)
+    "A random sample to look at, text as text"
+    res = df.sample(min(n_rows, len(df)), random_state=seed).sort_index().reset_index(drop=True)
+    return res.astype({c: d.categories.dtype for c,d in res.dtypes.items() if isinstance(d, pd.CategoricalDtype)})
 
 def fitting_page(
     df:pd.DataFrame, # Rows to show, from `draw_rows`

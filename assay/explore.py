@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['missing_patterns', 'row_keys', 'label_noise', 'base_rates', 'psi', 'compare', 'drift_over_time', 'read_splits',
-           'label_history', 'split_rates', 'label_counts', 'compare_splits', 'exploration_checks',
+           'stack_splits', 'label_history', 'split_rates', 'label_counts', 'compare_splits', 'exploration_checks',
            'exploration_verdict', 'plot_base_rates', 'plot_drift', 'plot_distributions']
 
 # %% ../nbs/05_explore.ipynb #40b37c3d
@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtri
 
-from .artifacts import check, place, read_table
+from .artifacts import check, place
 from .association import BLUE, GREEN, GREY, ORANGE, new_axis, plot_heatmap
-from .summary import apply_bins, binary_label, bins, clustered_rate, days_of, kind_of, make_blocks, mix, whole_numbers
+from .summary import apply_bins, binary_label, bins, clustered_rate, days_of, distinct_values, kind_of, make_blocks, mix, ratio_of_blocks, read_coded, whole_numbers
 
 # %% ../nbs/05_explore.ipynb #1fbd5521
 def _is_missing(x):
@@ -38,11 +38,13 @@ def missing_patterns(
     "Which columns are missing together, how often, and what the label's rate is there"
     names, empty = np.array([str(c) for c in columns]), np.array([_is_missing(df[c]) for c in columns]).reshape(len(columns), len(df)).T
     codes, first = _row_codes(empty)
-    texts = [', '.join(names[empty[i]]) or '(none)' for i in first]
-    out = pd.DataFrame(dict(missing=pd.Categorical.from_codes(codes, texts), rate=np.nan if target is None else target))
-    res = out.groupby('missing', observed=True, sort=False).rate.agg(n='size', rate='mean').reset_index().astype({'missing': str})
-    res.insert(2, 'share', res.n/len(df))
+    n, positive = np.bincount(codes, minlength=len(first)), np.bincount(codes, np.full(len(df), np.nan) if target is None else target, len(first))
+    res = pd.DataFrame(dict(missing=[_joined(names[empty[i]]) for i in first], n=n, share=n/max(len(df), 1), rate=positive/n))
     return res.sort_values(['n', 'missing'], ascending=[False, True]).head(top).reset_index(drop=True)
+
+def _joined(names, most=8):
+    "Names in a line, the first of them where there are many"
+    return ', '.join(names[:most]) + (f' and {len(names)-most} more' if len(names) > most else '') or '(none)'
 
 def row_keys(
     df:pd.DataFrame, # Rows
@@ -72,21 +74,21 @@ def label_noise(
     y:np.ndarray, # Label of each row, 0 or 1
 )->dict: # n_rows, repeated (rows with a twin), conflicting (rows whose twins have the other label), floor (share of rows that no model can get right)
     "Rows that are equal in all columns, and whether their labels agree"
-    y, key = np.asarray(y, dtype='int64'), row_keys(df, columns)
-    order = np.argsort(key, kind='stable')
-    first = np.flatnonzero(np.diff(key[order], prepend=~key[order[:1]])) # where a new row begins
-    size, positive = np.diff(first, append=len(key)), np.add.reduceat(y[order], first) if len(key) else first
+    marked = np.sort(row_keys(df, columns) & ~np.uint64(1) | np.asarray(y, dtype='uint64')) # the last bit is the label
+    key = marked >> np.uint64(1)
+    first = np.flatnonzero(np.diff(key, prepend=~key[:1])) # where a new row begins
+    size, positive = np.diff(first, append=len(key)), np.add.reduceat((marked & np.uint64(1)).astype('int64'), first) if len(key) else first
     wrong = np.minimum(positive, size-positive)
     return dict(n_rows=len(df), repeated=int(size[size > 1].sum()), conflicting=int(size[wrong > 0].sum()), floor=float(wrong.sum()/max(len(df), 1)))
 
 # %% ../nbs/05_explore.ipynb #0a236b43
 def _periods(time, period, min_days):
-    "Number of each row's period, -1 where it has too few days, and the names of the periods; where all have too few, all stay"
-    code, days = days_of(time)
+    "Number of each row's day, of each day's period (-1 where that has too few days), and the names of the periods; where all have too few, all stay"
+    day, days = days_of(time)
     of_day = pd.DatetimeIndex(days).to_period(period)
     names = of_day[of_day.notna()].value_counts().sort_index()
     names = names.index[names >= min_days] if (names >= min_days).any() else names.index
-    return names.get_indexer(of_day)[code], [str(n) for n in names]
+    return day, names.get_indexer(of_day), [str(n) for n in names]
 
 def base_rates(
     y:np.ndarray, # Label of each row, 0 or 1
@@ -95,10 +97,10 @@ def base_rates(
     min_days:int=5, # Periods with fewer days are left out, such as the first hours of the next month
 )->pd.DataFrame: # period, n, n_days, rate, low, high: 95 %
     "Rate of the label in each period, with an interval that takes days as the units"
-    blocks = make_blocks(len(y), time)
-    if time is None: return pd.DataFrame([dict(period='all') | clustered_rate(y, blocks)])
-    code, names = _periods(time, period, min_days)
-    return pd.DataFrame([dict(period=p) | clustered_rate(y[code == i], blocks[code == i]) for i,p in enumerate(names)])
+    if time is None: return pd.DataFrame([dict(period='all') | clustered_rate(y, make_blocks(len(y)))])
+    day, of_day, names = _periods(time, period, min_days)
+    n, positive = np.bincount(day, minlength=len(of_day)), np.bincount(day, y, len(of_day))
+    return pd.DataFrame([dict(period=p) | ratio_of_blocks(n[of_day == i], positive[of_day == i]) for i,p in enumerate(names)])
 
 # %% ../nbs/05_explore.ipynb #56f30ef6
 def psi(
@@ -112,6 +114,7 @@ def psi(
     noise = chdtri(max(used.sum()-1, 1), .05)*(1/max(reference.sum(), 1)+1/max(current.sum(), 1))
     return dict(psi=float(((q-p)*np.log(q/p)).sum()), noise=float(noise))
 
+# %% ../nbs/05_explore.ipynb #d722953a
 def compare(
     reference:pd.DataFrame, # Rows to compare with, such as train
     current:pd.DataFrame, # Rows to compare
@@ -119,15 +122,33 @@ def compare(
     n_bins:int=10, # Bins of equal frequency on the reference, for numbers
 )->pd.DataFrame: # column, psi, noise, effect, missing_change, unseen, n
     "How far each column has moved; `effect` is the difference of means in standard deviations, `unseen` the share of new categories"
-    if lost := [c for c in columns if c not in reference or c not in current]: raise ValueError(f"columns {lost} are not in both tables; expected the same columns in reference and current")
-    rows = []
+    return _compare_all(reference, dict(current=current), columns, n_bins)['current']
+
+def _compare_all(reference, others, columns, n_bins=10):
+    "`compare` for several tables, with one look at the reference"
+    if lost := [c for c in columns if c not in reference or any(c not in o for o in others.values())]: raise ValueError(f"columns {lost} are not in both tables; expected the same columns in reference and current")
+    rows = {n: [] for n in others}
     for c in columns:
-        cut, a, b = bins(reference[c], n_bins), reference[c], current[c]
-        binned = [np.bincount(apply_bins(cut, x), minlength=cut['size']).astype(float) for x in (a, b)]
-        effect = (b.mean()-a.mean())/(a.std() or 1) if kind_of(a) == 'number' else None
-        new = ~b.dropna().astype(str).isin(a.dropna().astype(str).unique()) if cut['kind'] == 'category' else pd.Series([0])
-        rows.append(dict(column=c) | psi(*binned) | dict(effect=effect, missing_change=b.isna().mean()-a.isna().mean(), unseen=float(new.mean()) if len(new) else 0., n=len(b)))
-    return pd.DataFrame(rows).sort_values(['psi', 'column'], ascending=[False, True]).reset_index(drop=True)
+        known = _known(reference[c], n_bins)
+        for n,o in others.items(): rows[n].append(dict(column=c) | _moved(known, o[c]))
+    return {n: pd.DataFrame(r).sort_values(['psi', 'column'], ascending=[False, True]).reset_index(drop=True) for n,r in rows.items()}
+
+def _known(x, n_bins):
+    "What a column is compared by: how it is cut, rows per bin, share of missing values, mean and spread of numbers, categories as text"
+    cut = bins(x, n_bins)
+    res = dict(cut=cut, counts=_count(cut, x), missing=x.isna().mean())
+    if kind_of(x) == 'number': return res | dict(mean=x.mean(), sd=x.std() or 1)
+    return res | dict(seen=set(map(str, distinct_values(x.dropna())[0])) if cut['kind'] == 'category' else None)
+
+def _moved(known, x):
+    "How far a column is from what is known of the reference"
+    effect, unseen = (x.mean()-known['mean'])/known['sd'] if 'mean' in known else None, 0.
+    if known.get('seen') is not None:
+        values, n = distinct_values(x.dropna())
+        unseen = float(n[[str(v) not in known['seen'] for v in values]].sum()/max(n.sum(), 1))
+    return psi(known['counts'], _count(known['cut'], x)) | dict(effect=effect, missing_change=x.isna().mean()-known['missing'], unseen=unseen, n=len(x))
+
+def _count(cut, x): return np.bincount(apply_bins(cut, x), minlength=cut['size']).astype(float)
 
 # %% ../nbs/05_explore.ipynb #f7cdbd21
 def drift_over_time(
@@ -140,12 +161,13 @@ def drift_over_time(
 )->pd.DataFrame: # column, period, psi, noise, n
     "Population stability index of each column in each period"
     if time is None: return pd.DataFrame(columns=['column', 'period', 'psi', 'noise', 'n'])
-    (code, names), rows = _periods(df[time], period, min_days), []
+    (day, of_day, names), rows = _periods(df[time], period, min_days), []
+    code = of_day[day]+1 # the rows without a period come first
+    first = np.flatnonzero(code == 1)
     for c in columns:
-        cut = bins(df[c][code == 0] if reference is None else reference[c], n_bins=10)
-        flat = (code+1)*cut['size']+apply_bins(cut, df[c]) # the rows without a period come first
-        t = np.bincount(flat, minlength=(len(names)+1)*cut['size']).reshape(len(names)+1, -1)[1:].astype(float)
-        base = t[0] if reference is None else np.bincount(apply_bins(cut, reference[c]), minlength=cut['size']).astype(float)
+        cut = bins(df[c].iloc[first] if reference is None else reference[c], n_bins=10)
+        t = np.bincount(code*cut['size']+apply_bins(cut, df[c]), minlength=(len(names)+1)*cut['size']).reshape(len(names)+1, -1)[1:].astype(float)
+        base = t[0] if reference is None else _count(cut, reference[c])
         rows += [dict(column=c, period=p) | psi(base, t[i]) | dict(n=int(t[i].sum())) for i,p in enumerate(names)]
     return pd.DataFrame(rows)
 
@@ -153,8 +175,17 @@ def drift_over_time(
 def read_splits(
     names=('train', 'valid', 'test', 'production'), # Names of `assay.artifacts.place`
 )->dict: # Name to data frame; a table that was not made is left out
-    "The prepared tables"
-    return {n: read_table(place(n)) for n in names if place(n).is_file()}
+    "The prepared tables, their text as codes"
+    return {n: read_coded(place(n)) for n in names if place(n).is_file()}
+
+def stack_splits(
+    frames:dict, # Name to data frame
+    columns, # Columns to keep
+)->pd.DataFrame: # All rows of all tables, one table after the other; text stays codes
+    "The tables as one"
+    frames = {n: f[[*columns]] for n,f in frames.items()}
+    text = {c: pd.CategoricalDtype(pd.concat([pd.Series(f[c].cat.categories) for f in frames.values()]).unique()) for c in next(iter(frames.values())) if all(isinstance(f[c].dtype, pd.CategoricalDtype) for f in frames.values())}
+    return pd.concat([f.astype(text) for f in frames.values()], ignore_index=True)
 
 def label_history(
     frames:dict, # Name to data frame
@@ -201,7 +232,7 @@ def compare_splits(
 )->pd.DataFrame: # split, moved, and the columns of `compare`: one row per column and split
     "How far each split has moved from the first, column by column"
     reference, *others = frames
-    res = pd.concat([compare(frames[reference], frames[o], columns).assign(split=o) for o in others], ignore_index=True)
+    res = pd.concat([t.assign(split=o) for o,t in _compare_all(frames[reference], {o: frames[o] for o in others}, columns).items()], ignore_index=True)
     return res.assign(moved=(res.psi > limit) & (res.psi > res.noise)).sort_values(['psi', 'split', 'column'], ascending=[False, True, True]).reset_index(drop=True)
 
 # %% ../nbs/05_explore.ipynb #53431572
@@ -250,10 +281,11 @@ def plot_drift(
     drift:pd.DataFrame, # From `drift_over_time`
     high:float=.5, # Index that gets the darkest colour
     ax=None, # Axis to draw on
+    most:int=40, # Columns to show: those with the largest index
 ): # The axis
     "The stability index by column and period"
     if not len(drift): drift = pd.DataFrame(dict(column=['(no time column)'], period=['all'], psi=[0.]))
-    order = drift.groupby('column').psi.max().sort_values(ascending=False).index
+    order = drift.groupby('column').psi.max().sort_values(ascending=False).index[:most]
     return plot_heatmap(drift.pivot(index='column', columns='period', values='psi').loc[order], high, 'population stability index', ax)
 
 # %% ../nbs/05_explore.ipynb #4402d06d
@@ -261,7 +293,7 @@ def _plot_one(ax, frames, column, n_bins):
     "Shares of one column in each table"
     first = next(iter(frames.values()))[column]
     cut = bins(first, n_bins, 12)
-    share = np.array([np.bincount(apply_bins(cut, d[column]), minlength=cut['size'])/max(len(d), 1) for d in frames.values()])
+    share = np.array([_count(cut, d[column])/max(len(d), 1) for d in frames.values()])
     while share.shape[1] > 1 and not share[:, -1].any(): share = share[:, :-1] # nobody is missing, nothing is other
     for name, line, colour, style in zip(frames, share, [BLUE, ORANGE, GREEN, GREY], ['-', '--', ':', '-.']):
         ax.plot(line, style, color=colour, marker='.', ms=3, lw=1, label=name)
@@ -278,13 +310,9 @@ def plot_distributions(
     columns, # Columns to show
     n_bins:int=12, # Bins of equal frequency in the first table
     n_across:int=4, # Panels in a line
-    most:int=40, # Panels at most: of more columns, those that moved most from the first table to the others
 ): # The axes
     "Share of the rows in each bin, by table: equal tables give equal lines; the last point is 'missing', before it 'other' for categories"
     columns = list(columns)
-    if len(columns) > most:
-        moved = set(compare_splits(frames, columns).column.drop_duplicates().head(most))
-        columns = [c for c in columns if c in moved]
     n_down = -(-len(columns)//n_across)
     fig, axes = plt.subplots(n_down, n_across, figsize=(7, .4+1.2*n_down), squeeze=False, layout='constrained')
     for ax, c in zip(axes.flat, columns): _plot_one(ax, frames, c, n_bins)

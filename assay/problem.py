@@ -8,8 +8,8 @@ __all__ = ['TASKS', 'JUDGED_BY', 'CRITERIA', 'FIRST', 'QUESTIONS', 'read_yaml', 
            'compare_criteria', 'moved_bar', 'bar_state', 'ledger_rows', 'bar_sentence', 'is_answered', 'gaps',
            'agreement_checks', 'agreement_verdict', 'bar_check']
 
-# %% ../nbs/01_problem.ipynb #baf309b5
-import dataclasses, hashlib, json, math
+# %% ../nbs/01_problem.ipynb #1671b890
+import dataclasses, hashlib, json, math, re
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -27,6 +27,7 @@ def read_yaml(
     if not path.is_file(): raise FileNotFoundError(f"{path} does not exist; expected a YAML file there: restore it with `git checkout {path}`, or make one with `assay init`")
     try:
         text = path.read_text(encoding='utf-8')
+        if (res := _json_lines(text)) is not None: return res
         if _has_alias(text): raise ValueError(f"{path} uses a YAML alias (&name, *name); write the value out where it is needed")
         res = YAML(typ='safe', pure=True).load(text)
     except (YAMLError, UnicodeDecodeError) as e: raise ValueError(f"{path} is not YAML: {' '.join(str(e).split())}") from None
@@ -35,7 +36,30 @@ def read_yaml(
 
 def _has_alias(text):
     "Does a YAML text anchor or repeat a node?"
-    return any(type(t).__name__ in ('AliasToken', 'AnchorToken') for t in YAML(pure=True).scan(text))
+    return ('&' in text or '*' in text) and any(type(t).__name__ in ('AliasToken', 'AnchorToken') for t in YAML(pure=True).scan(text))
+
+# %% ../nbs/01_problem.ipynb #ffec89a0
+_LINE = re.compile(r'(  )?([A-Za-z_][A-Za-z_0-9]*|"[^"\\]+"):(?: (.+))?')
+_PLAIN = re.compile('[\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]*') # no sign that one of the two takes for a break or refuses
+
+def _unique(pairs):
+    "A mapping; an error where a key stands in it twice"
+    if len(res := dict(pairs)) < len(pairs): raise ValueError('a key stands twice')
+    return res
+
+def _json_lines(text):
+    "The mapping of a text in which each line is a key and a JSON value, perhaps two spaces below a key without one; `None` for any other text"
+    res, block = {}, None
+    if not _PLAIN.fullmatch(text) or '\\u' in text or '\\/' in text: return None
+    for line in (l for l in text.split('\n') if l and l[0] != '#'):
+        indent, key, value = m.groups() if (m := _LINE.fullmatch(line)) else (None, 'null', None)
+        home, key, is_empty = block if indent else res, key.strip('"'), not indent and block == {}
+        if home is None or is_empty or key in home or m is None or m[2].lower() in ('true', 'false', 'null') or indent and not value: return None
+        if value:
+            try: home[key] = json.loads(value, object_pairs_hook=_unique, parse_constant=int) # int refuses NaN and Infinity
+            except ValueError: return None
+        if not indent: block = None if value else res.setdefault(key, {})
+    return res if res and block != {} else None
 
 # %% ../nbs/01_problem.ipynb #bc32f28f
 TASKS = ('binary', 'multiclass', 'regression')

@@ -18,7 +18,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from .artifacts import check, hash_inputs, place, read_table, to_json
 from .decisions import wilson
 from .groups import MISSING, absent_columns, as_groups, sensitive_columns, watched_columns
-from .summary import apply_bins, bins, block_weights, clustered_rate, count_table, cv_auc, kind_of, make_blocks, table_auc
+from .summary import apply_bins, binned, bins, block_weights, clustered_rate, count_table, cv_auc, kind_of, make_blocks, table_auc
 
 # %% ../nbs/09_responsible.ipynb #836cde0f
 def watched_table(
@@ -158,11 +158,11 @@ def proxies(
     blocks, rows = make_blocks(len(d), d[time] if time else None, seed=seed), []
     for column in columns:
         names = [f for f in features if f != column]
-        X, groups = _inputs(d, names), d[column].fillna(MISSING).astype(str)
+        X, groups, coded = _inputs(d, names), d[column].fillna(MISSING).astype(str), {f: binned(d[f]) for f in names}
         for g in groups.value_counts().sort_index(kind='stable').sort_values(ascending=False, kind='stable').index[:max_groups]:
             y = (groups == g).to_numpy().astype('int64')
             if not min_rows <= y.sum() <= len(y)-min_rows: continue
-            single = {f: cv_auc(count_table(apply_bins(cut := bins(d[f]), d[f]), y, blocks, cut['size']), 0)['auc'] for f in names}
+            single = {f: cv_auc(count_table(codes, y, blocks, cut['size']), 0)['auc'] for f,(cut,codes) in coded.items()}
             best = max(single, key=single.get)
             rows.append(dict(column=column, group=g) | score_auc(y, _out_of_fold(X, y, blocks, seed), blocks, n_boot, seed) | dict(n=len(d), best_single=best, best_auc=single[best]))
             if len(set(groups)) == 2: break # the other group is the mirror image

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MEASURED', 'RESERVED', 'read_table_of', 'plain_name', 'plain_names', 'column_of', 'plain_value', 'find_task',
-           'find_positive', 'choose_metric', 'is_booleans', 'is_moments', 'set_aside', 'count_column', 'find_id',
-           'find_time', 'find_group', 'watched_groups']
+           'find_positive', 'choose_metric', 'is_booleans', 'is_moments', 'holds_nothing', 'set_aside', 'count_column',
+           'find_id', 'find_time', 'find_group', 'watched_groups']
 
 # %% ../nbs/21_tables.ipynb #4a451035
 import difflib, re, unicodedata
@@ -144,8 +144,10 @@ def is_booleans(s:pd.Series)->bool:
 def is_moments(s:pd.Series)->bool:
     "Does a column hold moments, or text in ISO 8601 that can be read as moments?"
     if pd.api.types.is_datetime64_any_dtype(s): return True
+    if pd.api.types.is_numeric_dtype(s): return False
     text = s.dropna()
-    if not len(text) or not pd.api.types.is_string_dtype(text) or not text.astype(str).str.fullmatch(_ISO).all(): return False
+    if not len(text) or not pd.api.types.is_string_dtype(text) or not all(re.fullmatch(_ISO, str(v)) for v in text.head(20)): return False # a look at a few before all
+    if not text.astype(str).str.fullmatch(_ISO).all(): return False
     return bool(pd.to_datetime(text, utc=True, errors='coerce', format='ISO8601').notna().all())
 
 def _is_row_name(name, s):
@@ -155,14 +157,18 @@ def _is_row_name(name, s):
     if not pd.api.types.is_numeric_dtype(s): return True
     return _is_whole(s) and (bool(_NAMED.search(_words(name))) or known.is_unique and bool(known.is_monotonic_increasing and known.max()-known.min() < 2*len(known)))
 
+def holds_nothing(s:pd.Series)->str: # Why no dictionary can describe it; empty if one can
+    "Does a column hold no value, or none that has a kind?"
+    if not (there := s.notna().to_numpy()).any(): return 'no value in any row'
+    return f'holds a {type(v).__name__} per row' if s.dtype == object and isinstance(v := s.iloc[there.argmax()], (list, dict, np.ndarray, bytes, set)) else ''
+
 def set_aside(
     name:str, # Name of a column
     s:pd.Series, # Its values
 )->str: # Why nothing can be learnt from it; empty if it can be a feature
     "Is a column no feature?"
     known = s.dropna()
-    if not len(known): return 'no value in any row'
-    if s.dtype == object and isinstance(known.iloc[0], (list, dict, np.ndarray, bytes, set)): return f'holds a {type(known.iloc[0]).__name__} per row'
+    if (why := holds_nothing(s)): return why
     if known.nunique() == 1: return f'constant: {str(known.iloc[0])[:40]!r}'
     if is_moments(s): return 'a moment as such says nothing of the next ones; derive a number such as the hour'
     if _is_row_name(name, s): return 'names its row' if not known.astype(str).str.contains(' ').mean() > .5 else 'free text'

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import assay.profile
 from assay import flights as bundled
 from assay.artifacts import find_root
 from assay.association import associations
@@ -27,6 +26,7 @@ from assay.privacy import find_personal, luhn, mask, personal_data
 from assay.problem import load_problem
 from assay.profile import merge, profile, summarise, summarise_parquet
 from assay.sources import make_flights
+from assay.summary import read_coded
 
 # Leaks
 
@@ -190,7 +190,7 @@ class Watched:
 
 def rows_held(monkeypatch, read):
     "The largest number of rows that `read` held"
-    monkeypatch.setattr(assay.profile.pq, "ParquetFile", Counted)
+    monkeypatch.setattr(pq, "ParquetFile", Counted)
     gc.collect()
     Counted.held = Counted.largest = 0
     result = read()
@@ -212,7 +212,7 @@ def test_a_summary_of_parquet_holds_one_row_group_however_many_there_are(tmp_pat
         assert summary["n_rows"] == 10_000 * times
     assert held[10] <= 2 * 1000 and held[10] == held[1]
     assert peaks[10] < 1.25 * peaks[1]
-    assert rows_held(monkeypatch, lambda: summarise(assay.profile.read_coded(tmp_path / "10.parquet")))[0] == 100_000  # to read it all holds it all: the control
+    assert rows_held(monkeypatch, lambda: summarise(read_coded(tmp_path / "10.parquet")))[0] == 100_000  # to read it all holds it all: the control
 
 
 # The page for browsing

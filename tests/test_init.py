@@ -152,6 +152,7 @@ def test_wide_and_all_missing_and_text_of_few_words(tmp_path):
     wide = pd.DataFrame(rng.normal(size=(120, 500)), columns=[f"x {i}" for i in range(500)]).assign(y=lambda d: d["x 3"] > 0)
     d = draft(write(wide, tmp_path), "y", root=tmp_path)
     assert len(d.dictionary.features) == 500 and d.problem["today"]["columns"] == ["x_3"]
+    assert d.params["experiments_boosting"]["n_trials"] < 16 and any(x["what"] == "trials" for x in d.decisions)
     words = pd.DataFrame(dict(a=rng.choice(["u", "v"], 80), b=rng.choice(["r", "s", "t"], 80), none=np.nan, y=rng.choice(["no", "yes"], 80)))
     d = draft(write(words, tmp_path), "y", root=tmp_path)
     assert d.dictionary.names("feature") == ["a", "b"] and d.aside == {"none": "no value in any row"}
@@ -317,6 +318,32 @@ def make_tiny_table(n=50, seed=0):
     return pd.DataFrame(dict(x=x.round(3), c=rng.choice(["a", "b"], n), y=np.where(x + rng.normal(size=n) > 0, "yes", "no")))
 
 
+def make_wide(n=600, width=500, seed=0):
+    "Many columns of all kinds under awkward names, of which five say something about the target"
+    rng = np.random.default_rng(seed)
+    moment = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 300 * 24, n)), "h")
+
+    def column(i):
+        kind = i % 20
+        if kind < 11:
+            return f"x {i}", rng.normal(i, 1 + i % 7, n).round(3)
+        if kind < 13:
+            return f"=count({i})", rng.poisson(kind, n)
+        if kind < 17:
+            return f'Größe "{i}"', rng.choice([f"level {j}" for j in range(2 + i % 25)], n)
+        if kind == 17:
+            return f"date {i}", (moment - pd.to_timedelta(rng.integers(1, 900, n), "D")).strftime("%Y-%m-%d")
+        if kind == 18:
+            return f"remark {i}", [f"free text {j} of {i}" for j in rng.permutation(n)]
+        return (f"constant {i}", 1) if i % 3 == 0 else (f"空 {i}", np.nan) if i % 3 == 1 else (f"no. {i}", rng.permutation(n) + 10_000)
+
+    df = pd.DataFrame({"order no.": [f"O-{i:06d}" for i in range(n)], "ordered at": moment.strftime("%Y-%m-%dT%H:%M:%S")} | dict(map(column, range(width))))
+    said = sum(df[f"x {i}"].sub(i).div(1 + i % 7) for i in (3, 47, 105)) + (df['Größe "13"'] < "level 2") + (df["=count(12)"] > 12)
+    some = [c for c in df if c.startswith(("x ", "Größe", "date")) and rng.random() < 0.3 or c.startswith("date")]
+    df = df.assign(**{c: df[c].astype(object).where(rng.random(n) >= 0.1, None) for c in some}).copy()
+    return df.assign(y=np.where(said + rng.normal(0, 1.5, n) > 2, "yes", "no"))
+
+
 RUNS = {k: v for k, v in TABLES.items() if k != "mixed"} | dict(tiny=(make_tiny_table, "y", "binary"))
 
 
@@ -344,3 +371,20 @@ def test_drafted_pipeline_runs_and_the_table_is_what_it_depends_on(repo, tmp_pat
     assert (found["readiness"], counted["n_quarantined"]) == ("not ready", 0) and (repo / "reports/index.html").is_file()
     table.write_text(table.read_text() + "\n")
     assert "data" in [r["stage"] for r in json.loads(assay("status", "--json", cwd=repo).stdout)["stages"] if r["state"] == "stale"]
+
+
+@pytest.mark.slow
+def test_a_wide_table_runs_to_its_end_accuses_nobody_and_every_page_is_small(repo, tmp_path):
+    table = write(make_wide(), tmp_path, "wide.csv")
+    assert assay("init", table, "--target", "y", cwd=repo).returncode == 0
+    assert read_yaml(repo / "params.yaml")["experiments_boosting"]["n_trials"] == 6
+    reduce(repo / "params.yaml")
+    done = assay("repro", cwd=repo)
+    assert done.returncode in (0, 3), done.stdout[-3000:] + done.stderr[-3000:]
+    found, _ = verdicts(repo)
+    explored = json.loads((repo / "reports/explore/metrics.json").read_text())["metrics"]
+    assert (found["explore"], found["package"], explored["leaks_found"]["value"], explored["features_covered"]["value"]) == ("usable", "same model", 0, 425)
+    pages = {p: p.stat().st_size for p in repo.glob("reports/**/*.html")}
+    assert len(pages) >= 15 and max(pages.values()) <= 1_000_000, pages
+    page = (repo / "reports/explore/report.html").read_text()
+    assert "… 395 more" in page  # of 425 features the page shows thirty, and says so
