@@ -107,7 +107,7 @@ def draft_source(
     name = plain_name(re.sub(r'(\.(csv|tsv|txt|gz|bz2|xz|zip|parquet|pq))+$', '', Path(path).name) or 'table').lower()
     res = dict(name=name, kind=found['kind'], url=Path(os.path.relpath(path, root)).as_posix(), licence='unanswered', access='unanswered', columns=names)
     if left: res |= dict(ignored=list(left))
-    if found['encoding'] not in (None, 'utf-8'): res |= dict(encoding=found['encoding'])
+    res |= {k: found[k] for k in ('encoding', 'missing') if found.get(k) not in (None, 'utf-8', {})}
     if recode: res |= dict(recode=recode)
     tall = found['kind'] == 'parquet' and found['rows'] > most_rows(len(names))
     return res | (dict(max_rows=most_rows(len(names))) | (dict(sample_key=key) if key else {}) if tall else {})
@@ -287,4 +287,4 @@ def draft(
     problem = draft_problem(f.target, f.task, rows, metric, minimum, best, source['name'], time=f.time, groups=groups, sensitive=f.sensitive, question=question)
     aside = {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
     decisions = _decisions(f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside)
-    return Draft(problem, dict(adapter='table', source=source) | split | dict(max_quarantine_share=.01, scan_rows=20000), dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)))
+    return Draft(problem, dict(adapter='table', source=source) | split | dict(max_quarantine_share=.01, scan_rows=20000), dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)) + found.get('notes', []))

@@ -120,6 +120,13 @@ def scoring_columns(
     recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
     return number_rows(take(df, dict(columns=called, recode=recode)), id)
 
+def _csv_options(source, fields):
+    "How a CSV file is read, so that a column means what it meant in training; under its own name and the plain one"
+    names, missing = source.get('columns') or {}, source.get('missing') or []
+    def both(kinds): return [c for f in fields if f.kind in kinds and f.name not in (source.get('recode') or {}) for c in {f.name, names.get(f.name, f.name)}]
+    if isinstance(missing, dict): missing = missing | {new: missing[own] for new,own in names.items() if own in missing}
+    return dict(text=both(('category', 'text')), numbers=both(('number', 'integer')), missing=missing)
+
 def read_for_scoring(
     path, # CSV file (also compressed), Parquet file, or folder of Parquet files
     source:dict, # Of the data stage
@@ -127,9 +134,7 @@ def read_for_scoring(
 )->pd.DataFrame: # As it is in the file; what the model reads as text is text, so that `007` is not 7
     "Read a table to score"
     if kind_of_file(path) == 'parquet': return load_source(dict(name='table', kind='parquet', url=path))[0]
-    names = source.get('columns') or {}
-    text = [c for f in fields if f.kind in ('category', 'text') and f.name not in (source.get('recode') or {}) for c in {f.name, names.get(f.name, f.name)}]
-    return load_source(dict(name='table', kind='csv', url=path, text=text))[0]
+    return load_source(dict(name='table', kind='csv', url=path) | _csv_options(source, fields))[0]
 
 # %% ../nbs/21_intake.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ from assay.draft import draft
 from assay.engine import stage_env
 from assay.features import feature_frame
 from assay.init import write_draft
-from assay.intake import fetch_table, prepare_table, sampling_table
+from assay.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
 from assay.models import fit_final
 from assay.problem import load_problem, make_problem, read_yaml
 from assay.splits import make_splits
@@ -256,6 +256,21 @@ def test_a_table_is_scored_under_the_names_it_came_with(tmp_path):
     for df, sentence in ((raw.rename(columns={"=price ($)": "price ($)"}), "lacks the columns ['=price ($)'], which the model reads; instead of '=price ($)' it has 'price ($)'"), (raw.assign(colour="red"), "has columns ['colour'], which nobody described")):
         done = scores(df)
         assert done.returncode == 1 and sentence in done.stderr
+
+
+def test_words_for_missing_are_proposed_and_codes_and_countries_stay_words(tmp_path):
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame(dict(zip=[f"{i:05d}" for i in rng.integers(1, 99, 300)], country=rng.choice(["NA", "DE"], 300), age=rng.integers(18, 90, 300).astype(str), y=rng.integers(0, 2, 300)))
+    df.loc[:9, "age"], df.loc[10:19, "age"] = "-", "NA"
+    path = write(df, tmp_path)
+    d = draft(path, "y", root=tmp_path)
+    assert d.data["source"]["missing"] == {"age": ["-", "NA"]} and (d.dictionary["age"].kind, d.dictionary["age"].nullable) == ("number", True)
+    assert (d.dictionary["zip"].kind, d.dictionary["country"].kind, d.dictionary["country"].nullable) == ("category", "category", False)
+    assert [any(w in n for n in d.notes) for w in ("taken for missing", "['zip'] hold numbers that begin with a zero", "{'country': ['NA']} are read as words")] == [True] * 3
+    back = read_for_scoring(path, d.data["source"], d.dictionary.features)
+    taught = fetch_table(d.data["source"] | dict(url=path))[0]["table"]
+    pd.testing.assert_frame_equal(back[list(taught)], taught, check_dtype=False)  # what is scored is read as what was taught
+    assert pd.read_csv(path).country.isna().sum() > 100  # control: the country is lost
 
 
 def test_files_that_people_changed_are_not_overwritten(repo, tmp_path, monkeypatch):
