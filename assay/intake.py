@@ -120,6 +120,13 @@ def scoring_columns(
     recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
     return number_rows(take(df, dict(columns=called, recode=recode)), id)
 
+def _csv_options(source, fields):
+    "How a CSV file is read, so that a column means what it meant in training; under its own name and the plain one"
+    names, missing = source.get('columns') or {}, source.get('missing') or []
+    def both(kinds): return [c for f in fields if f.kind in kinds and f.name not in (source.get('recode') or {}) for c in {f.name, names.get(f.name, f.name)}]
+    if isinstance(missing, dict): missing = missing | {new: missing[own] for new,own in names.items() if own in missing}
+    return dict(text=both(('category', 'text')), numbers=both(('number', 'integer')), missing=missing)
+
 def read_for_scoring(
     path, # CSV file (also compressed), Parquet file, or folder of Parquet files
     source:dict, # Of the data stage
@@ -127,9 +134,7 @@ def read_for_scoring(
 )->pd.DataFrame: # As it is in the file; what the model reads as text is text, so that `007` is not 7
     "Read a table to score"
     if kind_of_file(path) == 'parquet': return load_source(dict(name='table', kind='parquet', url=path))[0]
-    names = source.get('columns') or {}
-    text = [c for f in fields if f.kind in ('category', 'text') and f.name not in (source.get('recode') or {}) for c in {f.name, names.get(f.name, f.name)}]
-    return load_source(dict(name='table', kind='csv', url=path, text=text))[0]
+    return load_source(dict(name='table', kind='csv', url=path) | _csv_options(source, fields))[0]
 
 # %% ../nbs/21_intake.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -207,10 +212,11 @@ def data_checks(
     splits:dict, # Split to its rows
     crossings, # From `assay.splits.check_splits`
     max_quarantine_share:float, # Share of rows that may be quarantined [0, 1]
+    twins:dict, # From `assay.twins.find_twins`
 )->list: # `check`s F01 F02 F03 F04 F05 F21 F32
     "The items of the checklist that the data stage decides"
     n_accepted = sum(map(len, splits.values()))
-    why = f"{len(splits)} splits hold {n_accepted} of {n_rows-n_quarantined} accepted rows; what crosses: {list(crossings)}"
+    why = f"{len(splits)} splits hold {n_accepted} of {n_rows-n_quarantined} accepted rows; what crosses: {list(crossings)}; {twins['twins']} of {twins['n']} later rows have features that stand in training, {twins['expected']} by chance"
     defined = check('F21', not crossings and n_accepted == n_rows-n_quarantined, why, 'reports/data/metrics.json#metrics.crossings')
     return [_reached(problem, manifest), _labelled(problem, splits, n_unlabelled), _quality(n_rows, n_accepted, n_quarantined, max_quarantine_share),
             _lineage(manifest, different), _origin(problem, manifest), defined, _described(dictionary, splits)]
@@ -275,6 +281,7 @@ def data_metrics(
     crossings, # From `assay.splits.check_splits`
     cluster:str=None, # Column with what rows have in common, for the intervals of base rates
     manifest:dict=None, # Of the raw snapshot, for the rows of the source of which only a part was read
+    twins:dict=None, # From `assay.twins.find_twins`
 )->dict: # Name to `metric`
     "What the data stage counted"
     res = {f'n_{k}': metric(int(n), n=len(outcomes)) for k,n in outcomes.value_counts().sort_index().items()}
@@ -283,6 +290,7 @@ def data_metrics(
     res |= dict(n_raw=metric(len(outcomes)), n_unlabelled=metric(len(outcomes)-n_rows), n_quarantined=metric(n_quarantined, n=n_rows, better='lower'),
                 quarantine_share=metric(n_quarantined/max(n_rows, 1), n=n_rows, better='lower'), crossings=metric(len(crossings), better='lower'))
     res |= {f'n_{k}': metric(len(v)) for k,v in splits.items()}
+    if twins: res |= dict(twin_share=metric(twins['share'], n=twins['n'], better='lower'), twin_share_by_chance=metric(twins['expected_share'], n=twins['n'], better='lower'))
     if problem.task == 'binary': res |= {f'base_rate_{k}': metric(**base_rate(v[problem.target], v[cluster] if cluster else None)) for k,v in splits.items()}
     largest = compared.assign(size=compared['effect'].astype(float).abs()).groupby('split')['size'].max()
     return res | {f'largest_shift_{k}': metric(float(v), n=len(splits[k]), better='lower') for k,v in largest.dropna().items()}

@@ -12,6 +12,8 @@ import hashlib
 
 import numpy as np, pandas as pd
 
+from .twins import ALIKE, alike_key, twins_offence
+
 # %% ../nbs/04_splits.ipynb #0d5d15a6
 def _refuse_empty(splits):
     "`splits`, if every part holds rows"
@@ -89,15 +91,19 @@ def make_splits(
     time:str=None, # Column with the moment of each row
     cuts:dict=None, # As for `split_by_time`; used if there is a `time` and every cut but the last is given
     shares:dict=None, # As for `split_by_hash`; used otherwise
-    group:str=None, # Column whose values must stay together; rows are by default
+    group:str=None, # Column whose values must stay together, or `ALIKE` for rows with features that are alike; rows are by default
     seed:int=0, # Random seed of the hash
     stratify:str=None, # Column whose proportions every split keeps, for splits by hash
+    features=(), # Columns that the model reads, for `ALIKE`
 )->dict: # Split to its rows; together all rows
     "Part a table by time where that is possible, else by the hash of the row's or the group's name"
     if time and cuts and all(list(cuts.values())[:-1]): return split_by_time(df, time, cuts)
     if not shares: raise ValueError(f"neither cuts in time ({cuts} of {time!r}) nor shares were given; expected one of them in params.yaml")
     if group and stratify: raise ValueError(f"rows of one {group!r} stay together, so the proportions of {stratify!r} cannot be kept too; expected 'group' or 'stratify' in params.yaml")
-    return split_stratified(df, stratify, id, shares, seed) if stratify else split_by_hash(df, group or id, shares, seed)
+    if stratify: return split_stratified(df, stratify, id, shares, seed)
+    if group != ALIKE: return split_by_hash(df, group or id, shares, seed)
+    if not len(features): raise ValueError(f"rows that are alike are to stay together (group: {ALIKE!r}), and no column is a feature; expected at least one in dictionary.yaml")
+    return {k: v.drop(columns=ALIKE) for k,v in split_by_hash(df.assign(**{ALIKE: alike_key(df, features)}), ALIKE, shares, seed).items()}
 
 # %% ../nbs/04_splits.ipynb #3382ab7f
 def check_splits(
@@ -105,6 +111,7 @@ def check_splits(
     id:str, # Column that names a row
     time:str=None, # Column with the moment of each row, if the splits are in order of time
     group:str=None, # Column whose values must not cross
+    twins:dict=None, # From `assay.twins.find_twins`: copies of a row that taught must not judge
 )->list: # One sentence per offence; empty if nothing crosses
     "What two splits share that they must not"
     res, names = [], list(splits)
@@ -112,10 +119,11 @@ def check_splits(
         if n := int(df[id].duplicated().sum()): res.append(f"{name}: {n} rows repeat an {id!r}")
     for i,a in enumerate(names):
         for b in names[i+1:]:
-            for column in filter(None, (id, group)):
+            for column in (c for c in (id, group) if c and c != ALIKE):
                 if shared := set(splits[a][column]) & set(splits[b][column]): res.append(f"{a} and {b} share {len(shared)} values of {column!r}, such as {min(shared)!r}")
             if time and splits[a][time].max() >= splits[b][time].min(): res.append(f"{a} ends at {splits[a][time].max()}, after {b} begins at {splits[b][time].min()}")
-    return res
+    copies = twins_offence(twins, bool(time)) if twins else ''
+    return res + [copies] * bool(copies)
 
 # %% ../nbs/04_splits.ipynb #c6a0cf4a
 def standardised_difference(

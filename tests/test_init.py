@@ -22,8 +22,8 @@ from assay.dictionary import conform, load_dictionary, write_dictionary
 from assay.draft import draft
 from assay.engine import stage_env
 from assay.features import feature_frame
-from assay.init import write_draft
-from assay.intake import fetch_table, prepare_table, sampling_table
+from assay.init import WRITTEN, is_untouched, write_draft
+from assay.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
 from assay.models import fit_final
 from assay.problem import load_problem, make_problem, read_yaml
 from assay.splits import make_splits
@@ -259,12 +259,27 @@ def test_a_table_is_scored_under_the_names_it_came_with(tmp_path):
         assert done.returncode == 1 and sentence in done.stderr
 
 
+def test_words_for_missing_are_proposed_and_codes_and_countries_stay_words(tmp_path):
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame(dict(zip=[f"{i:05d}" for i in rng.integers(1, 99, 300)], country=rng.choice(["NA", "DE"], 300), age=rng.integers(18, 90, 300).astype(str), y=rng.integers(0, 2, 300)))
+    df.loc[:9, "age"], df.loc[10:19, "age"] = "-", "NA"
+    path = write(df, tmp_path)
+    d = draft(path, "y", root=tmp_path)
+    assert d.data["source"]["missing"] == {"age": ["-", "NA"]} and (d.dictionary["age"].kind, d.dictionary["age"].nullable) == ("number", True)
+    assert (d.dictionary["zip"].kind, d.dictionary["country"].kind, d.dictionary["country"].nullable) == ("category", "category", False)
+    assert [any(w in n for n in d.notes) for w in ("taken for missing", "['zip'] hold numbers that begin with a zero", "{'country': ['NA']} are read as words")] == [True] * 3
+    back = read_for_scoring(path, d.data["source"], d.dictionary.features)
+    taught = fetch_table(d.data["source"] | dict(url=path))[0]["table"]
+    pd.testing.assert_frame_equal(back[list(taught)], taught, check_dtype=False)  # what is scored is read as what was taught
+    assert pd.read_csv(path).country.isna().sum() > 100  # control: the country is lost
+
+
 def test_files_that_people_changed_are_not_overwritten(repo, tmp_path, monkeypatch):
     table = write(make_mixed(), tmp_path)
     before = (repo / "params.yaml").read_text()
     (repo / "problem.yaml").write_text((repo / "problem.yaml").read_text() + "# agreed yesterday\n")
     monkeypatch.chdir(repo)
-    with pytest.raises(ValueError, match="problem.yaml has changes that are not in git"):
+    with pytest.raises(ValueError, match="problem.yaml was changed since assay wrote it"):
         write_draft(draft(table, "bought?", root=repo))
     assert (repo / "params.yaml").read_text() == before
     done = assay("init", table, "--target", "bought?", "--force", "--json", cwd=repo)
@@ -274,6 +289,44 @@ def test_files_that_people_changed_are_not_overwritten(repo, tmp_path, monkeypat
     assert {k: v for k, v in new.items() if k != "data"} == {k: v for k, v in old.items() if k != "data"} and set(new["data"]) == set(old["data"])
     assert load_problem(repo / "problem.yaml").provisional and load_dictionary(repo / "dictionary.yaml").names("target") == ["bought"]
     assert "../table.csv" in read_yaml(repo / "dvc.yaml")["stages"]["data"]["deps"]
+
+
+def commit(repo):
+    for command in (("add", "-A"), ("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "agreed")):
+        assert run("git", *command, cwd=repo).returncode == 0
+
+
+@pytest.mark.parametrize("name, old, new", [("problem.yaml", "minimum: ", "minimum: 0.1 # "), ("dictionary.yaml", "high: 23", "high: 22"), ("params.yaml", "  scan_rows: 20000", "  scan_rows: 20001")])
+def test_an_answer_that_was_committed_is_not_overwritten_either(repo, tmp_path, monkeypatch, name, old, new):
+    monkeypatch.chdir(repo)
+    d = draft(write(make_mixed(), tmp_path), "bought?", root=repo)
+    text = (repo / name).read_text()
+    assert old in text
+    (repo / name).write_text(text.replace(old, new, 1))
+    commit(repo)
+    assert run("git", "status", "--porcelain", cwd=repo).stdout == ""  # control: clean for git, and yet somebody's work
+    with pytest.raises(ValueError, match=f"{name} was changed since assay wrote it"):
+        write_draft(d)
+    assert (repo / name).read_text() == text.replace(old, new, 1)
+
+
+def test_the_bundled_files_and_an_untouched_draft_may_be_replaced_in_a_fresh_clone(bundled, tmp_path, monkeypatch):
+    assert all(is_untouched(ROOT / n) for n in WRITTEN), "the bundled example was changed: run `python -c 'from assay.init import seal_bundled; seal_bundled()'`"
+    clone = tmp_path / "clone"
+    assert run("git", "clone", "-q", bundled, clone, cwd=tmp_path).returncode == 0
+    monkeypatch.chdir(clone)
+    d = draft(write(make_mixed(), tmp_path), "bought?", root=clone)
+    write_draft(d)
+    write_draft(draft(write(make_mixed(seed=1), tmp_path, "other.csv"), "bought?", root=clone))  # a draft that nobody touched, not committed
+    assert "other.csv" in Path("params.yaml").read_text()
+    commit(clone)
+    again = tmp_path / "again"
+    assert run("git", "clone", "-q", clone, again, cwd=tmp_path).returncode == 0
+    monkeypatch.chdir(again)
+    write_draft(d)
+    Path("problem.yaml").write_text(Path("problem.yaml").read_text().replace("unanswered", "product owner", 1))
+    with pytest.raises(ValueError, match="problem.yaml was changed"):
+        write_draft(d)
 
 
 def reduce(path):

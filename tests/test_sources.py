@@ -102,6 +102,71 @@ def test_wrongly_named_encoding_is_refused_with_what_to_do(tmp_path):
     assert csv_source(tmp_path / "t.csv", encoding="cp1252")[0].city.iloc[-1] == "Zürich"
 
 
+SHIFTED = {  # file: the line that is named, how many fields it has, how many are expected; None where nothing is lost
+    "age,income,visits\n20,1000,0,7\n21,1001,1,8\n": (2, 4, 3), "a,b,y\n1,2,3,4\n1,2,3,4\n": (2, 4, 3), "a,b\n1,2,3,4\n5,6,7,8\n": (2, 4, 2), "age,income\n20,1000,\n21,1001,\n22,1002,3\n": (4, 3, 2),
+    "age,income\n20,1000,\n21,1001\n": (3, 2, 2), "age,name\n20,x, y\n21,z, w\n": (2, 3, 2), "age,income\n20,1000,\n21,1001,\n": None, "age,income\n20,1000\n21,1001\n": None}
+
+
+@pytest.mark.parametrize("text", SHIFTED)
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_a_row_that_is_longer_than_the_header_never_shifts_the_columns(tmp_path, text, delimiter):
+    (tmp_path / "t.csv").write_text(text.replace(",", delimiter))
+    if SHIFTED[text]:
+        line, got, want = SHIFTED[text]
+        with pytest.raises(ValueError, match=rf"line {line} of source 't' has {got} fields.*expected {want} in every row"):
+            csv_source(tmp_path / "t.csv")
+    else:
+        df, facts = csv_source(tmp_path / "t.csv")
+        assert df.to_dict("list") == dict(age=[20, 21], income=[1000, 1001]) and ("ends in a delimiter" in str(facts.get("notes"))) == (",\n" in text)
+
+
+def test_control_pandas_alone_shifts_the_columns_without_a_word(tmp_path, recwarn):
+    (tmp_path / "t.csv").write_text("age,income,visits\n20,1000,0,\n21,1001,1,\n")
+    assert pd.read_csv(tmp_path / "t.csv").age.tolist() == [1000, 1001] and not recwarn.list
+    df, facts = csv_source(tmp_path / "t.csv")
+    assert df.age.tolist() == [20, 21] and facts["notes"]
+
+
+RAW = "zip,country,flag,x,age,hour\n00501,NA,None,1.5,-,07\n90210,DE,yes,,31,18\n00007,NULL,nan,2.5,NA,09\n"
+
+
+def test_what_a_csv_file_says_is_kept(tmp_path):
+    (tmp_path / "t.csv").write_text(RAW)
+    df, facts = csv_source(tmp_path / "t.csv")
+    assert df.to_dict("list") | dict(x=None) == dict(zip=["00501", "90210", "00007"], country=["NA", "DE", "NULL"], flag=["None", "yes", "nan"], x=None, age=["-", "31", "NA"], hour=["07", "18", "09"])
+    assert df.isna().sum().to_dict() == dict(zip=0, country=0, flag=0, x=1, age=0, hour=0)
+    assert "['zip', 'hour'] hold numbers that begin with a zero" in str(facts["notes"])
+    back = tmp_path / "raw"
+    snapshot(dict(t=df), back, dict(t=facts))
+    pd.testing.assert_frame_equal(load_snapshot(back)["t"], df)
+
+
+def test_control_pandas_alone_loses_codes_and_countries(tmp_path):
+    (tmp_path / "t.csv").write_text(RAW)
+    df = pd.read_csv(tmp_path / "t.csv")
+    assert df.zip.tolist() == [501, 90210, 7] and df.country.isna().sum() == 2 and df.flag.isna().sum() == 2
+
+
+@pytest.mark.parametrize("missing, gone", [(["NA", "-"], dict(country=1, age=2)), (dict(age=["NA", "-"]), dict(country=0, age=2)), ([], dict(country=0, age=0)), ([31], dict(country=0, age=1))])
+def test_further_words_are_missing_only_where_they_are_declared(tmp_path, missing, gone):
+    (tmp_path / "t.csv").write_text(RAW)
+    df, _ = csv_source(tmp_path / "t.csv", missing=missing, numbers=["hour"])
+    assert df[list(gone)].isna().sum().to_dict() == gone and df.hour.tolist() == [7, 18, 9]
+
+
+def test_a_leading_zero_behind_the_first_chunk_counts(tmp_path):
+    (tmp_path / "t.csv").write_text("zip,n\n" + "10115,0\n" * 150_000 + "01067,1\n")
+    df, _ = csv_source(tmp_path / "t.csv")
+    assert (df.zip.iloc[-1], df.zip[0], df.n.iloc[-1]) == ("01067", "10115", 1)
+
+
+@pytest.mark.parametrize("key, near", [("sha265", "sha256"), ("encodng", "encoding"), ("colums", "columns"), ("max_rows", None), ("Missing", "missing")])
+def test_a_key_that_nothing_reads_is_refused(tmp_path, key, near):
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    with pytest.raises(ValueError, match=rf"unknown keys \['{key}'\]" + (f".*did you mean '{near}'" if near else ".*expected some of")):
+        csv_source(tmp_path / "t.csv", **{key: "0" * 64})
+
+
 # Parquet
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from assay.explore import label_noise
+from assay.intake import data_checks, data_verdict
 from assay.sources import make_flights
 from assay.splits import (
     base_rate,
@@ -19,6 +20,7 @@ from assay.splits import (
     split_table,
     time_cuts,
 )
+from assay.twins import ALIKE, find_twins
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 CUTS = dict(train="2013-09-01", valid="2013-10-01", test=None)
@@ -120,6 +122,83 @@ def test_rows_that_repeat_under_another_id_stay_together_when_their_values_are_t
     assert twins(by_id, values) > 100 and twins(by_values, values) == 0  # by id they cross: the control
     near = split_by_hash(noisy, "rounded", SHARES)
     assert twins({n: d.round(dict(recent_delay=1)) for n, d in near.items()}, values) == 0
+
+
+def make_twins(n=400, copies=4, noise=1e-7, seed=0):
+    "A target like a coin; each row stands there several times, under other ids and nearly the same"
+    rng = np.random.default_rng(seed)
+    df = pd.DataFrame(rng.normal(size=(n, 5)), columns=list("abcde")).assign(c2=rng.choice(["u", "v"], n), y=rng.integers(0, 2, n))
+    df = pd.concat([df] * copies, ignore_index=True)
+    df[list("abcde")] *= 1 + noise * rng.normal(size=(len(df), 5))
+    return df.sample(frac=1, random_state=seed).reset_index(drop=True).assign(row_no=lambda d: [f"A{i:05d}" for i in range(len(d))])
+
+
+TWIN_FEATURES = [*"abcde", "c2"]
+
+
+def accuracy(splits):
+    "Of a model that remembers"
+    from sklearn.neighbors import KNeighborsClassifier
+
+    model = KNeighborsClassifier(1).fit(splits["train"][list("abcde")], splits["train"].y)
+    return model.score(splits["test"][list("abcde")], splits["test"].y)
+
+
+def checked(splits, group=None, time=None):
+    "Status of F21 and the verdict of the data stage over these splits"
+    from types import SimpleNamespace
+
+    from assay.dictionary import Dictionary, Field
+
+    crossings = check_splits(splits, "row_no", time, group, find_twins(splits, TWIN_FEATURES, "y"))
+    problem = SimpleNamespace(target="y", sources=[dict(name="t", owner="us", licence="CC0", access="public")])
+    fields = Dictionary(tuple(Field(c, "text" if c == "row_no" else "category" if c == "c2" else "integer" if c == "y" else "number", "id" if c == "row_no" else "target" if c == "y" else "feature", "1", meaning="…", source="t", known_at_decision=c != "y") for c in [*TWIN_FEATURES, "y", "row_no"]))
+    n = sum(map(len, splits.values()))
+    checks = data_checks(problem, fields, dict(tables=dict(t=dict(n_rows=n, sha256="0", source="t", rows=n))), [], n, 0, 0, {k: v[fields.names()] for k, v in splits.items()}, crossings, 0.01, find_twins(splits, TWIN_FEATURES, "y"))
+    return next(c["status"] for c in checks if c["id"] == "F21"), data_verdict(checks)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_under_other_ids_fail_the_split_and_kept_together_they_teach_nothing(seed):
+    df = make_twins(seed=seed)
+    by_id = make_splits(df, "row_no", shares=SHARES)
+    together = make_splits(df, "row_no", shares=SHARES, group=ALIKE, features=TWIN_FEATURES)
+    assert check_splits(by_id, "row_no") == []  # the check of names alone: the control
+    assert checked(by_id) == ("fail", "not usable") and checked(together, ALIKE)[0] == "pass"
+    assert accuracy(by_id) > 0.85 and 0.35 < accuracy(together) < 0.65  # the wrong result that it would have been, and a coin
+
+
+def test_a_few_copies_count_and_fewer_than_one_in_a_hundred_do_not():
+    df = make_twins(2000, 1)
+    for copied, copies in ((400, True), (6, False)):
+        more = pd.concat([df, df[:copied].assign(row_no=lambda d: d.row_no + "b")], ignore_index=True)
+        assert find_twins(make_splits(more, "row_no", shares=SHARES), TWIN_FEATURES, "y")["copies"] == copies
+
+
+def test_tables_in_which_few_values_make_rows_alike_are_clean():
+    rng = np.random.default_rng(0)
+    for n, k, values in ((300, 3, 2), (2000, 6, 3), (900, 5, 4), (5000, 12, 2)):
+        df = pd.DataFrame(rng.integers(0, values, (n, k)), columns=[f"c{i}" for i in range(k)]).assign(y=rng.integers(0, 2, n), i=[f"r{i}" for i in range(n)])
+        found = find_twins(split_by_hash(df, "i", SHARES), list(df)[:k], "y")
+        assert found["twins"] > 0 and not found["copies"], (n, k, values, found)
+    assert not find_twins(split_by_hash(FLIGHTS, "flight_id", SHARES), ["origin", "carrier", "dest", "hour"], "late")["copies"]
+    assert not find_twins(split_by_hash(FLIGHTS, "flight_id", SHARES), ["recent_delay"], "late")["copies"]  # of one column nothing can be said
+
+
+def test_in_order_of_time_only_copies_with_their_target_count():
+    df = make_twins().assign(at=lambda d: pd.Timestamp("2013-01-01") + pd.to_timedelta(range(len(d)), "h"))
+    cuts = dict(train=df["at"][900], valid=df["at"][1200], test=None)
+    again = df.assign(y=np.random.default_rng(1).integers(0, 2, len(df)))  # the same flight next week
+    assert checked(split_by_time(df, "at", cuts), time="at")[0] == "fail" and checked(split_by_time(again, "at", cuts), time="at")[0] == "pass"
+
+
+@QUICK
+@given(st.integers(0, 100))
+def test_rows_that_are_alike_keep_their_split_when_rows_are_added(seed):
+    df = make_twins(100, 3, 0, seed)
+    before = where(make_splits(df[:200], "row_no", shares=SHARES, group=ALIKE, features=TWIN_FEATURES), "row_no")
+    after = where(make_splits(df[::-1], "row_no", shares=SHARES, group=ALIKE, features=TWIN_FEATURES), "row_no")
+    assert {k: after[k] for k in before} == before
 
 
 # Proportions
