@@ -12,9 +12,10 @@ import ast, dataclasses, datetime, json, keyword, re, resource, sys, time
 from pathlib import Path
 
 from .artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
+from .criteria import bar_state, mark_results
 from .engine import execute, leaks, normalise, warnings_of
 from .gates import GateClosed, closed_gates, parse_gates
-from .problem import bar_state, load_problem, mark_results, read_yaml
+from .problem import load_problem, read_yaml
 
 # %% ../nbs/90_run.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)

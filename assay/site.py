@@ -12,7 +12,8 @@ import functools, html.parser, logging, re, sys
 from pathlib import Path
 
 from .artifacts import place, read_json, read_metrics, write_text
-from .problem import bar_sentence, gaps, load_problem
+from .criteria import bar_sentence
+from .problem import gaps, load_problem
 from .run import load_stages
 
 # %% ../nbs/91_site.ipynb #c5368fa1
