@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from .artifacts import atomic_write, place, read_json, read_metrics, sha256, write_json
 from .bundle import FILES, LIMITS, bundle_identity, read_bundle
+from .criteria import bar_sentence, moved_bar, read_ledger
 from .gates import NEVER_WAIVABLE, check_faults, evidence_fault
-from .problem import bar_sentence, moved_bar, read_ledger, read_yaml
+from .problem import read_yaml
 
 # %% ../nbs/14_approval.ipynb #e001b2b9
 def _keys_path(): return place('approvals', 'keys.json')

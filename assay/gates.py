@@ -11,7 +11,8 @@ import dataclasses, hashlib
 from pathlib import Path
 
 from .artifacts import metrics_path, place, read_metrics, sha256
-from .problem import frozen_line, load_problem, read_yaml
+from .criteria import frozen_line
+from .problem import load_problem, read_yaml
 
 # %% ../nbs/02_gates.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)

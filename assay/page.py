@@ -11,7 +11,8 @@ from pathlib import Path
 
 from .artifacts import enter_root, metrics_path, place, read_metrics, write_text
 from .engine import execute, is_pinned, leaks, normalise, stage_env
-from .run import StageFailed, declared_parameters, failure, load_stages, progress, say
+from .parameters import declared_parameters
+from .run import StageFailed, failure, load_stages, progress, say
 from .site import report_page
 
 # %% ../nbs/96_page.ipynb #2bf97ccf

@@ -28,7 +28,7 @@ def _moved(m):
     return f"{m['criterion']} was {was} before there were results and is {now} now" + (f" ({m['now']-m['was']:+.4g})" if numbers else '')
 
 def criteria_row(
-    moved, # What differs, from `assay.problem.moved_bar`: criterion, was, now
+    moved, # What differs, from `assay.criteria.moved_bar`: criterion, was, now
     waivers=(), # Verified waivers: item, role, reason, until
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.evidence.ANY_DAY`
 )->dict: # A row as of `assay.evidence.make_row`, with `moved`: how many criteria differ
@@ -46,7 +46,7 @@ def release_rows(
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.evidence.ANY_DAY`
 )->list: # Rows of `evaluate_checklist`, and the one of `criteria_row`
     "Everything that a release rests on: the items of the process, and that the bar is where it was"
-    from assay.problem import moved_bar
+    from assay.criteria import moved_bar
     return [*evaluate_checklist(checklist, found, waivers, signatures, on), criteria_row(moved_bar(), waivers, on)]
 
 # %% ../nbs/19_readiness.ipynb #ad6a40d4

@@ -12,8 +12,9 @@ import array, contextlib, fcntl, gc, hashlib, json, os, secrets, select, shutil,
 from pathlib import Path
 
 from .artifacts import hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
+from .criteria import bar_state
 from .engine import import_papermill, is_pinned, stage_env
-from .problem import bar_state, load_problem, read_yaml
+from .problem import load_problem, read_yaml
 from .run import EXIT_CLOSED, EXIT_ERROR, load_stages, parameter_errors, say
 from .stage import die_with_parent, run_named
 

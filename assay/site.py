@@ -13,8 +13,9 @@ from pathlib import Path
 
 from .approval import active_waivers
 from .artifacts import place, read_json, read_metrics, write_text
+from .criteria import bar_sentence
 from .evidence import ANY_DAY, SEVERITY, load_checklist, read_stages, say_day, stages_of
-from .problem import bar_sentence, gaps, load_problem
+from .problem import gaps, load_problem
 from .readiness import count_states, release_rows
 from .run import load_stages
 

@@ -20,8 +20,9 @@ import psutil
 from assay.artifacts import find_root, to_json, write_text
 from assay.audit import compare, published
 from assay.engine import stage_env
+from assay.parameters import declared_parameters
 from assay.problem import read_yaml
-from assay.run import declared_parameters, load_stages, stage_parameters
+from assay.run import load_stages, stage_parameters
 
 PLAIN = """
 import json, os, sys, resource, time

@@ -12,7 +12,7 @@ import pytest
 from small import assay, run
 from tiny import inside
 
-from assay import evidence, problem
+from assay import criteria, evidence
 from assay.approval import active_waivers, new_key, waive
 from assay.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
 from assay.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
@@ -201,7 +201,7 @@ def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_p
     assert criteria_row(bar, active_waivers("2014-01-01"), "2014-01-01")["status"] == "fail"
     items = load_checklist()
     for moved, day, status in (([], None, "pass"), (bar, None, "fail"), (bar, "2013-12-31", "waived"), (bar, "2014-01-01", "fail"), (bar, ANY_DAY, "waived")):
-        monkeypatch.setattr(problem, "moved_bar", lambda moved=moved: moved, raising=False)
+        monkeypatch.setattr(criteria, "moved_bar", lambda moved=moved: moved, raising=False)
         rows = release_rows(items, read_stages(stages_of(items)), active_waivers(day) if day else (), on=day)
         assert rows[-1]["id"] == "criteria" and rows[-1]["status"] == status, (moved, day)
         assert is_ready(rows) == (status != "fail")

@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 from tiny import inside, make_keys, make_tiny
 
-from assay import approval, bundle, gates, problem, review, run
+from assay import approval, bundle, criteria, gates, review, run
 from assay.approval import approval_of, approve, read_chain, reject, revoke_key, waive
 from assay.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
 from assay.bundle import LIMITS, bundle_identity, bundle_size, load_bundle, measure_latency, package_checks, parity
+from assay.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.dictionary import Dictionary, Field, validate
 from assay.evaluation import mean_gain
 from assay.evidence import evaluate_checklist, load_checklist, read_stages
@@ -28,7 +29,7 @@ from assay.intake import _quality, data_verdict
 from assay.leakage import leakage_scan, leaking_features
 from assay.limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.metrics import interval, paired_difference
-from assay.problem import agreement_verdict, bar_sentence, freeze_criteria, load_problem, mark_results, moved_bar, read_ledger
+from assay.problem import agreement_verdict, load_problem
 from assay.readiness import open_items
 from assay.review import criteria_table, evaluation_checks, evaluation_verdict, split_faults
 from assay.run import load_stages
@@ -138,8 +139,8 @@ def criteria_never_frozen(case):
 
 @control("minimum 0.3 → 0.1 (-0.2)")
 def bar_moved_after_results(case):
-    case.patch(problem, "mark_results", lambda p: None)  # nobody writes down that results follow
-    problem.mark_results(case.agree())
+    case.patch(criteria, "mark_results", lambda p: None)  # nobody writes down that results follow
+    criteria.mark_results(case.agree())
     case.agree(**(dict(minimum="0.10") if case.broken else {}))
     return "; ".join(map(bar_sentence, moved_bar()))
 
@@ -167,7 +168,7 @@ def ledger_edited(case):
     path = ledger_with_a_line(case)
     if case.broken:
         path.write_text(path.read_text().replace('"minimum":0.3', '"minimum":0.1'))
-    case.patch(problem, "_parse_line", lambda line, before: json.loads(line) | dict(hash=line))
+    case.patch(criteria, "_parse_line", lambda line, before: json.loads(line) | dict(hash=line))
     return why(read_ledger)
 
 
@@ -177,7 +178,7 @@ def ledger_cut(case):
     write_json(metrics_path("feasibility"), read_json(metrics_path("problem")) | dict(frozen=read_ledger()[-1]["hash"]))
     if case.broken:
         path.write_text(path.read_text().partition("\n")[0] + "\n")
-    case.patch(problem, "_anchors", set)
+    case.patch(criteria, "_anchors", set)
     return why(read_ledger)
 
 

@@ -11,12 +11,13 @@ from tiny import inside
 
 from assay import today
 from assay.artifacts import check, metric, place, write_json, write_metrics, write_table
+from assay.criteria import freeze_criteria, mark_results, moved_bar
 from assay.dictionary import Dictionary, Field, write_dictionary
-from assay.metrics import score
 from assay.features import feature_frame
 from assay.labels import todays_rule
+from assay.metrics import score
 from assay.models import fit_final, make_spec, predict_score
-from assay.problem import freeze_criteria, load_problem, make_problem, mark_results, moved_bar
+from assay.problem import load_problem, make_problem
 from assay.sources import make_flights
 
 ROOT = Path(__file__).parent.parent

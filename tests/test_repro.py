@@ -2,9 +2,15 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from small import CELLS, add_agreement, assay, hashes, make_repo, run, write_notebook
+
+from assay.problem import read_yaml
+from assay.run import load_stages, parameter_errors
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +74,63 @@ def test_wrong_parameter_is_named_and_nothing_is_overwritten(copy, old, new, mes
     assert message in done.stderr, done.stderr
     assert hashes(copy).items() >= {k: v for k, v in before.items() if k.startswith("data/")}.items()
     assert not (copy / "PWNED").exists()
+
+
+TYPED = """max_depth: int = 4   # Depth of the tree [1, 20]
+until: str = ''   # End of training [ISO date or empty]
+cluster: str = ''   # What rows have in common [column or empty]
+candidates: list = ['tree']   # Families of models {tree, forest}
+shares: dict = {}   # Shares of the splits {train, valid} [shares or empty]"""
+WORDS = [("until: yesterday", "tree.until is 'yesterday'; expected a moment such as 2013-09-01T04:00:00, without a time zone or nothing"), ("until: '2013-02-30'", "tree.until is '2013-02-30'; expected a moment"),
+         ("cluster: dya", "tree.cluster is 'dya'; expected a column that dictionary.yaml describes, not 'dya': did you mean 'day'?"), ("candidates: [tree, foretz]", "tree.candidates is ['tree', 'foretz']; expected different ones of ['tree', 'forest'], at least one"),
+         ("shares: {train: 1.1, valid: 0.2}", "expected shares above 0 that sum to 1"), ("shares: {train: 0.5, vaild: 0.5}", "expected keys of ['train', 'valid'] only, not ['vaild']"), ("until: 2013-09-01", "a date; expected str")]
+
+
+def test_a_wrong_word_date_column_or_share_is_named_before_a_kernel_starts(copy):
+    "Texts, lists and mappings as numbers are; the right values run"
+    (copy / "dictionary.yaml").write_text("columns: {day: {kind: text, role: context}}\n")
+    write_notebook(copy, "tree", (TYPED, CELLS["tree"][1]))
+    good = dict(until="'2013-09-01'", cluster="day", candidates="[forest]", shares="{train: 0.5, valid: 0.5}")
+    before = hashes(copy)
+    for wrong, message in WORDS:
+        name, _, value = wrong.partition(": ")
+        section = ", ".join(f"{k}: {v}" for k, v in (good | {name: value}).items())
+        text = (copy / "params.yaml").read_text()
+        (copy / "params.yaml").write_text(re.sub(r"^tree: .*$", f"tree: {{max_depth: 4, {section}}}", text, flags=re.M))
+        done = assay("run", "tree", cwd=copy)
+        assert done.returncode == 1 and message in done.stderr and "cell" not in done.stderr, done.stderr
+        assert hashes(copy) == before and not (copy / ".assay/failed/tree.ipynb").exists()
+    done = assay("repro", cwd=copy)
+    assert done.returncode == 1 and WORDS[-1][1] in done.stderr and ran(done) == []
+    section = ", ".join(f"{k}: {v}" for k, v in good.items())
+    (copy / "params.yaml").write_text(re.sub(r"^tree: .*$", f"tree: {{max_depth: 4, {section}}}", (copy / "params.yaml").read_text(), flags=re.M))
+    done = assay("run", "tree", cwd=copy)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["nosuch", "../../../evil", "../evil", "/tmp/evil"])
+def test_a_name_that_is_no_stage_leaves_nothing_behind(copy, name):
+    def files():
+        return sorted(p.relative_to(copy.parent).as_posix() for p in copy.parent.rglob("*") if ".git/" not in p.as_posix())
+
+    before = files()
+    done = assay("run", name, cwd=copy)
+    assert done.returncode == 1 and f"no stage is called {name!r}" in done.stderr, done.stderr
+    assert files() == before
+    assert "nosuch" not in assay("status", cwd=copy).stdout
+
+
+PARAMETERS = [("data", "train_until", "yesterday"), ("data", "cluster", "dya"), ("data", "group", "carier"), ("data", "shares", dict(train=1.1, valid=0.1)), ("evaluation", "candidates", ["linear", "foretz"]), ("experiments_linear", "candidate", "linaer"),
+              ("responsible", "reference", dict(origin=dict(EWR=2.0))), ("responsible", "reference", dict(orign=dict(EWR=1.0)))]
+
+
+@pytest.mark.parametrize("section, name, value", PARAMETERS)
+def test_the_bundled_notebooks_say_what_their_parameters_may_be(section, name, value, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    stages, params = load_stages(), read_yaml("params.yaml")
+    assert parameter_errors(stages, params) == []
+    found = parameter_errors(stages, params | {section: params[section] | {name: value}})
+    assert len(found) == 1 and f"params.yaml: {section}.{name} is {value!r}; expected" in re.sub(r" \(.*", "", found[0]), found
 
 
 BROKEN = [("params.yaml", None, "params.yaml"), ("params.yaml", "base: {seed: 0\n", "params.yaml"), ("problem.yaml", None, "problem.yaml does not exist"), ("problem.yaml", "title: [\n", "problem.yaml is not YAML"),

@@ -1,0 +1,232 @@
+"The agreement: nonsense is refused before anything is frozen, a bar that moves is seen whichever way it went, and what the tables of names say is what the modules compute"
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from small import add_agreement, assay, make_repo, run
+from test_init import TABLES, write
+from tiny import inside
+
+from assay import criteria
+from assay.columns import load_dictionary
+from assay.criteria import _ledger_path, bar_sentence, freeze_criteria, ledger_rows, mark_results, moved_bar, read_ledger
+from assay.draft import draft
+from assay.evaluation import ERRORS, METRICS, metrics_for
+from assay.faults import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
+from assay.faults import METRICS as KNOWN
+from assay.hypotheses import STAGES
+from assay.limits import LIMITABLE, read_limits
+from assay.problem import TASKS, gaps, load_problem, make_problem, read_yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_names_that_are_known_are_those_that_are_computed():
+    "The lowest rung keeps small tables of its own; here they meet the modules that compute"
+    assert {k: tuple(m["tasks"]) for k, m in METRICS.items()} == {k: tasks for k, (tasks, _) in KNOWN.items()}
+    assert {t: {m for m, (tasks, _) in KNOWN.items() if t in tasks} for t in TASKS} == {t: set(metrics_for(t)) for t in TASKS}
+    assert (GROUP_METRICS, TESTED_IN, COSTS["binary"]) == (LIMITABLE, STAGES, ERRORS[:2])
+    for task in TASKS:
+        for name in [f"{m}_{k}" for m in GROUP_METRICS[task] for k in ("gap", "ratio")]:
+            p = make_problem(dict(title="t", question="q", task=task, target="y", id="i", metric=metrics_for(task)[0], minimum=0.1, margin=0, limits=dict(groups={name: 0.8})))
+            known = True
+            try:
+                read_limits(p.limits, task)
+            except ValueError:
+                known = False
+            assert (faults(p) == []) == known, (task, name)
+
+
+# ---- nonsense ------------------------------------------------------------------------------------------------------------------------------------------------
+
+NONSENSE = [("metric: average_precision", "metric: avrage_precision", "metric is 'avrage_precision', which nothing computes: did you mean 'average_precision'?"), ("metric: average_precision", "metric: rmse", "not for a binary task"),
+            ("minimum: 0.30", "minimum: 30", "minimum is 30.0; expected 0 to 1"), ("margin: 0.05", "margin: -5", "margin is -5.0; expected 0 to 1"), ("latency_ms: 50", "latency_ms: fast", "limits.latency_ms is 'fast'; expected a number above 0"),
+            ("false_negative: {value", "false_negatives: {value", "did you mean 'false_negative'?"), ("rows_per_year:", "rows_per_yr:", "value.rows_per_yr is not known: did you mean 'rows_per_year'?"),
+            ("recall_ratio:", "recal_ratio:", "did you mean 'recall_ratio'?"), ("stage: monitoring", "stage: nowhere", "hypotheses.H4.stage is 'nowhere'"), ('by: product owner, date: "2026-11-02"', "by: product owner, date: someday", "responsible.R01.date is 'someday'"),
+            ("{value: 900, low: 500", "{value: 900, low: 5000", "costs.false_negative is 900 outside 5000 to 1800"), ("aggregation: mean", "aggregation: median", "today.aggregation is 'median'"), ("above: 0.05", "above: some", "hypotheses.H3.above is 'some'"),
+            ("target: late", "target: latte", "target names column 'latte', which dictionary.yaml does not describe: did you mean 'late'?"), ("groups: [origin,", "groups: [orgin,", "did you mean 'origin'?"), ("sensitive: []", "sensitive: [sex]", "sensitive names column 'sex'"),
+            ("columns: [carrier, origin", "columns: [carier, origin", "today.columns names column 'carier'"), ("without: [delay_origin", "without: [delay_orign", "hypotheses.H2.without names column 'delay_orign'")]
+
+
+def all_faults(text, folder):
+    "What is wrong with a problem statement, beside the bundled dictionary"
+    (folder / "problem.yaml").write_text(text)
+    problem = make_problem(read_yaml(folder / "problem.yaml"))
+    return faults(problem) + name_faults(problem, load_dictionary(ROOT / "dictionary.yaml").names())
+
+
+@pytest.mark.parametrize("old, new, sentence", NONSENSE)
+def test_nonsense_is_a_sentence_that_helps(old, new, sentence, tmp_path):
+    text = (ROOT / "problem.yaml").read_text()
+    assert old in text and all_faults(text, tmp_path) == []
+    found = all_faults(text.replace(old, new, 1), tmp_path)
+    assert len(found) == 1 and sentence in found[0], found
+
+
+def test_all_faults_are_told_at_once(tmp_path):
+    text = (ROOT / "problem.yaml").read_text()
+    apart = [(old, new) for old, new, _ in NONSENSE if not new.startswith(("metric: rmse", "minimum", "margin", "{value: 900"))]  # those of one line or one metric would hide each other
+    for old, new in apart:
+        text = text.replace(old, new, 1)
+    assert len(all_faults(text, tmp_path)) == len(apart) >= 14
+
+
+def test_nothing_is_frozen_where_the_statement_makes_no_sense(tmp_path):
+    "The bundled problem stage: a name that no column has, and a metric that nothing computes"
+    repo = tmp_path / "repo"
+    (repo / "pipelines").mkdir(parents=True)
+    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "pipelines/01_problem.ipynb"):
+        shutil.copy(ROOT / name, repo / name)
+    good = (repo / "problem.yaml").read_text()
+    for old, new in (("sensitive: []", "sensitive: [sex]"), ("metric: average_precision", "metric: acuracy")):
+        (repo / "problem.yaml").write_text(good.replace(old, new))
+        done = assay("run", "problem", cwd=repo)
+        assert done.returncode == 1 and "states what cannot be meant (1)" in done.stderr and "nothing was frozen" in done.stderr, done.stderr
+        assert not (repo / "approvals/criteria.jsonl").exists() and not (repo / "reports").exists()
+    (repo / "problem.yaml").write_text(good)
+    done = assay("run", "problem", cwd=repo)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((repo / "reports/problem/metrics.json").read_text())
+    assert (report["verdict"], report["metrics"]["gaps"]["value"], report["bar_moved"]) == ("agreed", 0, [])
+    line = json.loads((repo / "approvals/criteria.jsonl").read_text())
+    assert line["criteria"]["thresholds"]["explore"] == dict(leak_auc=0.9) and line["criteria"]["hypotheses"]["H3"]["above"] == 0.05
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_init_drafts_makes_sense_and_is_full_of_gaps(name, tmp_path):
+    make, target, _ = TABLES[name]
+    d = draft(write(make(), tmp_path), target, root=tmp_path)
+    problem = make_problem(d.problem)
+    assert faults(problem) + name_faults(problem, d.dictionary.names()) == []
+    assert {g["id"] for g in gaps(problem)} >= {"decision", "costs", "limits", "risks", "sources.table", "R01", "F06", "P07", "provisional"}
+
+
+# ---- gaps ----------------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_bundled_agreement_has_no_gap_and_each_thing_left_out_is_one():
+    raw = read_yaml(ROOT / "problem.yaml")
+    assert gaps(make_problem(raw)) == []
+    for part, key, id in [("answers", "P04", "P04"), ("limits", "memory_mb", "limits.memory_mb"), ("costs", "false_positive", "costs.false_positive"), ("decision", "when", "decision.when"), ("value", "build_cost", "value.build_cost")]:
+        assert [g["id"] for g in gaps(make_problem(raw | {part: {k: v for k, v in raw[part].items() if k != key}}))] == [id]
+    for key in ("likelihood", "impact", "owner", "mitigation"):
+        row = {k: v for k, v in raw["risks"][0].items() if k != key}
+        found = gaps(make_problem(raw | dict(risks=[row, *raw["risks"][1:]])))
+        assert [(g["id"], key in g["what"]) for g in found] == [("risks.K1", True)]
+    shallow = make_problem(raw | dict(answers={}, costs=dict(currency="USD"), risks=["x"], hypotheses=["x"], limits=dict(groups={})))  # each part is there
+    assert len(gaps(shallow)) == 4 + 2 + 1 + 1 + 4
+
+
+# ---- the ledger ----------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def bundled(**changes):
+    "The bundled agreement with other values"
+    return make_problem(read_yaml(ROOT / "problem.yaml") | changes)
+
+
+def test_the_bundled_ledger_is_valid_and_shows_the_bundled_move():
+    with inside(ROOT):
+        assert "judged_by interval → estimate" in [bar_sentence(m) for m in moved_bar()]
+        assert not any(m["criterion"].startswith(("hypotheses", "thresholds")) for m in moved_bar())  # they were not frozen at the first results
+
+
+def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
+    "One word of the question, provisional, a low minimum; then agreed. The control is a chapter that begins with each question, as it was"
+    with inside(tmp_path):
+        freeze_criteria(bundled())
+        mark_results(bundled())
+        low = dict(question="Which flights from New York will be late?", minimum=0.05)
+        freeze_criteria(bundled(**low, provisional=True))
+        assert [bar_sentence(m) for m in moved_bar(bundled(**low))] == ["minimum 0.3 → 0.05 (-0.25)"]
+        assert [r["after_results"] for r in ledger_rows()] == [False, True]
+        _ledger_path().unlink()
+        monkeypatch.setattr(criteria, "_same", lambda about, p: (about["question"], about["target"], about["id"]) == (p.question, p.target, p.id))
+        freeze_criteria(bundled())
+        mark_results(bundled())
+        freeze_criteria(bundled(**low, provisional=True))
+        assert moved_bar(bundled(**low)) == []
+
+
+def test_a_table_of_ones_own_is_a_chapter_of_its_own_that_is_shown(tmp_path):
+    with inside(tmp_path):
+        freeze_criteria(bundled())
+        mark_results(bundled())
+        own = dict(target="bought", id="customer", minimum=0.1)
+        assert freeze_criteria(bundled(**own, provisional=True))["after_results"] is False
+        assert moved_bar(bundled(**own)) == [] and [r["target"] for r in ledger_rows()] == ["late", "bought"]
+        straight = bundled(target="other", id="customer", minimum=0.1)  # agreed at once under a new name: it continues what was measured
+        assert {"target", "minimum"} <= {m["criterion"] for m in moved_bar(straight)}
+
+
+def test_a_ledger_that_git_knows_only_grows(tmp_path, monkeypatch):
+    "Deleted, cut and begun anew; the control without git sees nothing"
+    with inside(tmp_path):
+        freeze_criteria(bundled())
+        mark_results(bundled())
+        good = _ledger_path().read_text()
+        for command in (("git", "init", "-q"), ("git", "add", "-A"), ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "agreed")):
+            assert run(*command, cwd=tmp_path).returncode == 0
+        assert len(read_ledger()) == 2
+        for lines in ("", good.splitlines(keepends=True)[0]):
+            _ledger_path().write_text(lines)
+            with pytest.raises(ValueError, match="does not begin with the 2 lines that git has at HEAD.*git checkout HEAD"):
+                freeze_criteria(bundled(minimum=0.05))
+        monkeypatch.setattr(criteria, "_committed", lambda path: "")
+        assert freeze_criteria(bundled(minimum=0.05))["after_results"] is False
+        monkeypatch.undo()
+        _ledger_path().write_text(good)
+        freeze_criteria(bundled(minimum=0.05))
+        assert len(read_ledger()) == 3
+
+
+def test_a_repository_without_git_freezes_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))  # no git to be found
+    with inside(tmp_path):
+        freeze_criteria(bundled())
+        assert len(read_ledger()) == 1
+
+
+THRESHOLDS = [("leak_auc: 0.9", "leak_auc: 0.99", "thresholds.explore.leak_auc 0.9 → 0.99 (+0.09)"), ("price_per_core_hour: 0.05", "price_per_core_hour: 0.0", "thresholds.package.price_per_core_hour 0.05 → 0.0 (-0.05)"),
+              ("max_gaps: 0", "max_gaps: 9", "thresholds.problem.max_gaps 0 → 9 (+9)"), ("tolerance: 1e-5", "tolerance: 0.01", "thresholds.package.tolerance 1e-05 → 0.01 (+0.00999)"),
+              ("max_quarantine_share: 0.01", "max_quarantine_share: 0.5", "thresholds.data.max_quarantine_share 0.01 → 0.5 (+0.49)"), ("test_until: '2013-11-01", "test_until: '2013-12-01", "thresholds.data.test_until 2013-11-01T04:00:00 → 2013-12-01T04:00:00")]
+
+
+@pytest.mark.parametrize("old, new, sentence", THRESHOLDS)
+def test_a_threshold_that_moves_after_results_is_a_moved_bar(old, new, sentence, tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    assert old in text
+    with inside(tmp_path):
+        Path("params.yaml").write_text(text)
+        freeze_criteria(bundled())
+        mark_results(bundled())
+        Path("params.yaml").write_text(text.replace("n_boot: 200", "n_boot: 100"))
+        assert moved_bar(bundled()) == []  # what decides nothing is not frozen
+        Path("params.yaml").write_text(text.replace(old, new))
+        assert [bar_sentence(m) for m in moved_bar(bundled())] == [sentence]
+
+
+def test_the_line_of_a_hypothesis_that_moves_after_results_is_a_moved_bar(tmp_path):
+    with inside(tmp_path):
+        freeze_criteria(bundled())
+        mark_results(bundled())
+        kinder = [h | (dict(above=0.03) if h["id"] == "H3" else {}) for h in bundled().hypotheses]
+        assert [bar_sentence(m) for m in moved_bar(bundled(hypotheses=kinder))] == ["hypotheses.H3.above 0.05 → 0.03 (-0.02)"]
+        reworded = [h | dict(statement="…") for h in bundled().hypotheses]
+        assert moved_bar(bundled(hypotheses=reworded)) == []
+
+
+@pytest.mark.slow
+def test_a_deleted_ledger_stops_the_pipeline(tmp_path):
+    repo = add_agreement(make_repo(tmp_path / "repo"))
+    assert assay("repro", cwd=repo).returncode == 0
+    for command in (("git", "add", "-A"), ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "run")):
+        assert run(*command, cwd=repo).returncode == 0
+    (repo / "approvals/criteria.jsonl").unlink()
+    for report in (repo / "reports").glob("*/metrics.json"):  # no report says which line it rests on
+        report.write_text(json.dumps({k: v for k, v in json.loads(report.read_text()).items() if k != "frozen"}))
+    (repo / "problem.yaml").write_text((repo / "problem.yaml").read_text().replace("minimum: 0.2", "minimum: 0.05"))
+    done = assay("run", "problem", cwd=repo)
+    assert done.returncode == 1 and "git checkout HEAD -- approvals/criteria.jsonl" in done.stderr, done.stderr
+    assert load_problem(repo / "problem.yaml").minimum == 0.05
