@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PAYLOAD', 'PREDICATE', 'START', 'CHAINS', 'key_id', 'load_keys', 'new_key', 'revoke_key', 'read_chain', 'chain_head',
-           'load_private_key', 'waive', 'active_waivers', 'reviewed_files', 'check_package', 'check_readiness',
-           'check_bar', 'store_path', 'approve', 'reject', 'approval_of', 'changed_since', 'signatures',
-           'serving_folder', 'previous_approved', 'rollback']
+           'load_private_key', 'waive', 'withdraw', 'active_waivers', 'reviewed_files', 'check_package',
+           'check_readiness', 'ended_waivers', 'check_bar', 'store_path', 'approve', 'reject', 'approval_of',
+           'changed_since', 'signatures', 'serving_folder', 'previous_approved', 'rollback']
 
 # %% ../nbs/14_approval.ipynb #b1e7f7a8
 import base64, contextlib, datetime, fcntl, hashlib, json, os, re, shutil
@@ -19,8 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from .artifacts import atomic_write, place, read_json, read_metrics, sha256, write_json
 from .bundle import FILES, LIMITS, bundle_identity, read_bundle
 from .criteria import bar_sentence, moved_bar, read_ledger
-from .gates import NEVER_WAIVABLE, check_faults, evidence_fault
-from .problem import read_yaml
+from .gates import NEVER_WAIVABLE, RELEASE_OWNER, check_faults, evidence_fault, find_item, finding, same_role, today as _today, waivable_items, waiver_fault
 
 # %% ../nbs/14_approval.ipynb #e001b2b9
 def _keys_path(): return place('approvals', 'keys.json')
@@ -173,7 +172,7 @@ def _now(): return datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-
 def _append(chain, key, role, subjects, predicate, time=None):
     "Sign one decision, add it to the end of a verified chain, and return it as `read_chain` gives it"
     private, entry = load_private_key(key)
-    if role and role != entry['role']: raise PermissionError(f"the key of {entry['name']} decides as {entry['role']!r}, not as {role!r}")
+    if role and not same_role(role, entry['role']): raise PermissionError(f"the key of {entry['name']} decides as {entry['role']!r}, not as {role!r}")
     if not str(predicate['reason']).strip(): raise ValueError('a decision has a reason; give one')
     path = place('approvals', CHAINS[chain])
     with _only_one():
@@ -183,18 +182,18 @@ def _append(chain, key, role, subjects, predicate, time=None):
         with atomic_write(path) as part: part.write_bytes(old + _sign(private, entry['id'], subjects, predicate).encode() + b'\n')
         return read_chain(chain)[-1]
 
-# %% ../nbs/14_approval.ipynb #295806ae
-def _today(): return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-
+# %% ../nbs/14_approval.ipynb #ce6c6e02
 def _day(day):
     "`day` if it is YYYY-MM-DD"
     try: return datetime.date.fromisoformat(day).isoformat() if day is not None else None
     except (TypeError, ValueError): raise ValueError(f"a day is written YYYY-MM-DD, got {day!r}") from None
 
-def _unwaivable():
-    "Items that the checklist lets nobody waive"
-    items = read_yaml(place('checklist')).get('items') if place('checklist').is_file() else None
-    return [i.get('id') for i in items or [] if i.get('waivable') is False]
+def _may_waive(item, w, on):
+    "What the waiver would excuse; raises an error saying why it would not count"
+    if not item['waivable']: raise PermissionError(f"{item['id']} can not be waived: nothing may be released without it; the checklist and the gates say so")
+    if fault := waiver_fault(w, item, on): raise PermissionError(f"{fault}; sign with a key of the {item['owner']} or of the {RELEASE_OWNER}, until a day that is still to come")
+    if not (found := finding(item['id'])): raise ValueError(f"{item['id']} is not open: no report says that it fails, so there is nothing to waive; `assay checklist --open` names what is open")
+    return found
 
 def waive(
     item:str, # Item of the checklist, such as `P09`; a stage or a check that a gate waits for; `criteria`, for a bar that was moved
@@ -203,54 +202,100 @@ def waive(
     key, # File of a private key
     role:str=None, # Role that the key must have; any by default
     time:str=None, # When, as the signer declares it; now by default
+    today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # The waiver, with the hash of its line
-    "Sign that an item may stay open until a day; some can never be waived"
-    if item.lower() in NEVER_WAIVABLE: raise PermissionError(f"{item!r} can not be waived; nothing may be released without {NEVER_WAIVABLE}")
-    if item in _unwaivable(): raise PermissionError(f"{item!r} can not be waived: {place('checklist')} says so")
-    if not re.fullmatch(r'[A-Za-z][A-Za-z0-9_-]{0,63}', item): raise ValueError(f"an item is a name such as P09, got {item[:80]!r}")
+    "Sign that what the reports find open may stay so until a day; raises `ValueError` or `PermissionError` saying why it would not count"
+    found, signer = find_item(item), load_private_key(key)[1]
     if until is None: raise ValueError('a waiver has a last day, YYYY-MM-DD')
-    subjects = {place('problem').as_posix(): sha256(place('problem'))}
-    return _append('waivers', key, role, subjects, dict(decision='waive', item=item, reason=reason, until=_day(until)), time)
+    predicate = dict(decision='waive', item=found['id'], reason=reason, until=_day(until))
+    predicate['excuses'] = _may_waive(found, predicate | dict(role=signer['role']), _day(today) or _today())
+    return _append('waivers', key, role, {place('problem').as_posix(): sha256(place('problem'))}, predicate, time)
 
-# %% ../nbs/14_approval.ipynb #6ca82961
+def withdraw(
+    item:str, # Item of which a waiver stands
+    reason:str, # Why it is taken back
+    key, # File of a private key
+    role:str=None, # Role that the key must have; any by default
+    time:str=None, # When, as the signer declares it; now by default
+)->dict: # The withdrawal, with the hash of its line
+    "Take a waiver back, whoever signed it; raises `ValueError` where none stands"
+    id, signer = find_item(item)['id'], load_private_key(key)[1]
+    if _last_waivers().get(id, {}).get('decision') != 'waive': raise ValueError(f"no waiver of {id} stands, so there is none to take back; `assay checklist --open` names those that do")
+    if not any(same_role(signer['role'], r) for r in (find_item(item)['owner'], RELEASE_OWNER)): raise PermissionError(f"{signer['role']} may not take back a waiver of {id}; its owner is {find_item(item)['owner']}")
+    return _append('waivers', key, role, {place('problem').as_posix(): sha256(place('problem'))}, dict(decision='withdraw', item=id, reason=reason, until=None), time)
+
+# %% ../nbs/14_approval.ipynb #19a998b0
+def _anchors():
+    "Heads of the chain of waivers that approvals and the report of readiness name"
+    try: said = read_metrics('readiness').get('waivers')
+    except (OSError, ValueError): said = None # whoever reads it as evidence says what is wrong with it
+    return [h for h in [*(e['waivers'] for e in read_chain()), said] if isinstance(h, str)]
+
+def _last_waivers():
+    "The last line about each item"
+    return {e['item']: e for e in read_chain('waivers', _anchors())}
+
+def _lapse(e, today):
+    "Why a line of the chain does not count on a day, whatever it was about; empty where it does"
+    if e['decision'] != 'waive': return f"{e['by']} took it back"
+    if load_keys()[e['keyid']]['revoked']: return f"the key of {e['by']} is revoked"
+    return waiver_fault(e, dict(id=e['item'], owner=e['role'], waivable=True), today)
+
+def _holds(e, items, today):
+    "Does a line count on a day, for what it was signed for?"
+    if _lapse(e, today) or waiver_fault(e, items.get(e['item']), today): return False
+    problem = sha256(place('problem')) if place('problem').is_file() else None
+    return e['subjects'].get(place('problem').as_posix()) == problem and e.get('excuses') == finding(e['item'])
+
 def active_waivers(
-    today:str, # Day to judge by, YYYY-MM-DD
-)->list: # One `dict(item, role, by, reason, until)` per waiver that holds
-    "The verified waivers that hold on a day: the last one of each item, of a key that is not revoked, for the present problem statement"
-    today, keys, last = _day(today), load_keys(), {}
-    anchors = [e['waivers'] for e in read_chain()]
-    for e in read_chain('waivers', anchors): last[e['item']] = e
-    now = sha256(place('problem')) if place('problem').is_file() else None
-    holds = [e for e in last.values() if e['until'] >= today and not keys[e['keyid']]['revoked'] and e['subjects'][place('problem').as_posix()] == now]
-    return [{k: e[k] for k in ('item', 'role', 'by', 'reason', 'until')} for e in holds]
+    today:str=None, # Day to judge by, YYYY-MM-DD; today by default
+)->list: # One `dict(item, role, by, reason, until, hash)` per waiver that holds
+    "The verified waivers that hold on a day: the last one of each item, of a role that may sign it, for the present problem statement and finding"
+    today, items = _day(today) or _today(), waivable_items()
+    return [{k: e[k] for k in ('item', 'role', 'by', 'reason', 'until', 'hash')} for e in _last_waivers().values() if _holds(e, items, today)]
 
 # %% ../nbs/14_approval.ipynb #822d0943
 def reviewed_files()->dict: # Path to SHA-256
-    "What an approval binds besides the bundle, as far as it exists: reports, problem statement, dictionary, ledger of criteria, lock of the pipeline"
+    "What an approval binds besides the bundle, as far as it exists: reports, problem statement, dictionary, checklist, ledger of criteria, the pipeline with its parameters and its lock"
     reports = sorted(p for name in ('metrics.json', 'report.html') for p in place('reports').glob(f'*/{name}'))
-    files = [*reports, place('problem'), place('columns'), place('approvals', 'criteria.jsonl'), Path('params.yaml'), Path('dvc.lock')]
+    files = [*reports, place('problem'), place('columns'), place('checklist'), place('approvals', 'criteria.jsonl'), Path('params.yaml'), Path('dvc.yaml'), Path('dvc.lock')]
     return {p.as_posix(): sha256(p) for p in files if p.is_file()}
 
 def check_package(
     folder, # Folder of the bundle
+    today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->None:
     "Raise `PermissionError` unless the report of the package stage is about this bundle and found it to be the same model"
     m, name = read_metrics('package'), place('bundle').as_posix()
     if m['inputs'].get(name) != f'sha256:{sha256(folder)}': raise PermissionError(f"the report of the package stage is about another bundle than {folder}; run `assay repro`")
     status = {c['id']: c['status'] for c in m['checks']}.get('parity')
-    waived = [w['item'] for w in active_waivers(_today())]
+    waived = [w['item'] for w in active_waivers(today)]
     if status != 'pass': raise PermissionError(f"parity is {status!r}: the packaged model is not shown to be the one that was evaluated; this can not be waived, run `assay repro` and read reports/package/report.html")
     if bad := check_faults(m['checks'], LIMITS, waived): raise PermissionError(f"the agreed limits: {'; '.join(bad)}; keep them, or sign for each with `assay waive latency --reason … --until DATE`")
 
-def check_readiness()->None:
-    "Raise `PermissionError` where the pipeline has a readiness stage and its report is missing, out of date or not the pipeline's own"
-    is_declared = Path('dvc.yaml').is_file() and 'readiness' in (read_yaml('dvc.yaml').get('stages') or {})
-    if is_declared and (fault := evidence_fault('readiness')): raise PermissionError(f"readiness: {fault}")
+def check_readiness(
+    today:str=None, # Day to judge by, YYYY-MM-DD; today by default
+)->None:
+    "Raise `PermissionError` unless the report of readiness says `ready`, is up to date and the pipeline's own, and the waivers it rests on hold"
+    if fault := evidence_fault('readiness'): raise PermissionError(f"readiness: {fault}")
+    m = read_metrics('readiness')
+    if m['verdict'] != 'ready': raise PermissionError(f"readiness says {m['verdict']!r}, required 'ready'; read reports/readiness/report.html for what is open")
+    if ended := ended_waivers(m, active_waivers(today)): raise PermissionError(f"readiness rests on waivers that hold no more: {', '.join(ended)}; run `assay repro`")
 
-def check_bar()->None:
+def ended_waivers(
+    m:dict, # A report
+    now, # Waivers that hold, from `active_waivers`
+)->list: # Items
+    "Waivers that a report says it rests on, and that do not hold any more as they were"
+    said = m.get('waived', [])
+    return [w['item'] for w in said if w not in now] if isinstance(said, list) and all(isinstance(w, dict) and 'item' in w for w in said) else ['a list of waivers that is malformed']
+
+def check_bar(
+    today:str=None, # Day to judge by, YYYY-MM-DD; today by default
+)->None:
     "Raise `PermissionError` where the bar was moved after results existed and nobody signed the reason; `ValueError` where the ledger is broken"
     moved = moved_bar() if read_ledger() else []
-    if moved and 'criteria' not in [w['item'] for w in active_waivers(_today())]:
+    if moved and 'criteria' not in [w['item'] for w in active_waivers(today)]:
         raise PermissionError(f"the bar was moved after results existed: {'; '.join(map(bar_sentence, moved))}; have the reason signed: `assay waive criteria --reason … --until DATE`")
 
 # %% ../nbs/14_approval.ipynb #cfb40fb6
@@ -273,22 +318,23 @@ def _keep(folder):
 def approve(
     key, # File of a private key
     reason:str, # Why, for whoever reads the chain
-    role:str=None, # Role that the key must have; any by default
-    expires:str=None, # Last day on which it holds, YYYY-MM-DD; without end by default
+    role:str=None, # Role that the key must have; the product owner's in any case
+    expires:str=None, # Last day on which it holds, YYYY-MM-DD; a waiver may end it earlier
     folder=None, # Folder of the bundle; `place('bundle')` by default
-    open_items=(), # Items of the checklist that are still open; approval is refused while there are any
+    waivers=None, # Waivers that it rests on, from `active_waivers`; all that hold today by default
     time:str=None, # When, as the signer declares it; now by default
+    today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # The decision, with the hash of its line
-    "Approve the release of an intact bundle after review; raises `PermissionError` naming what stands against it"
+    "Approve the release of an intact bundle after review, for the product owner; raises `PermissionError` naming what stands against it"
     folder = place('bundle') if folder is None else Path(folder)
-    identity = bundle_identity(folder)
-    check_package(folder)
-    check_readiness()
-    check_bar()
-    if open_items: raise PermissionError(f"items {sorted(open_items)} are open; settle them, or have each waived with `assay waive ITEM --reason … --until DATE`")
-    replaces = next((e['bundle'] for e in reversed(read_chain()) if e['decision'] == 'approve'), None)
-    predicate = dict(decision='approve', bundle=identity, reason=reason, expires=_day(expires), replaces=replaces, waivers=chain_head('waivers'))
-    load_private_key(key)
+    identity, signer = bundle_identity(folder), load_private_key(key)[1]
+    if not same_role(signer['role'], RELEASE_OWNER): raise PermissionError(f"the release is for the {RELEASE_OWNER} to approve, not for {signer['role']!r}; sign with a key of that role")
+    check_package(folder, today)
+    check_readiness(today)
+    check_bar(today)
+    replaces, rests = next((e['bundle'] for e in reversed(read_chain()) if e['decision'] == 'approve'), None), active_waivers(today) if waivers is None else waivers
+    ends = min((d for d in (_day(expires), *(w['until'] for w in rests)) if d), default=None)
+    predicate = dict(decision='approve', bundle=identity, reason=reason, expires=ends, replaces=replaces, waivers=chain_head('waivers'), rests_on=[w['hash'] for w in rests])
     if _keep(folder) != identity: raise ValueError(f"{folder} changed while it was being approved; try again")
     entry = _append('approvals', key, role, reviewed_files() | dict(bundle=identity), predicate, time)
     _pointer().unlink(missing_ok=True)
@@ -321,8 +367,18 @@ def approval_of(
     if entry is None: raise PermissionError(f"{short} is not approved; review it and run `assay approve`, or serve the last approved one with `assay rollback`")
     if entry['decision'] != 'approve': raise PermissionError(f"{short} was rejected by {entry['by']}: {entry['reason']}")
     if load_keys()[entry['keyid']]['revoked']: raise PermissionError(f"{short} was approved with the key of {entry['by']}, which is revoked; have it approved again")
+    if not same_role(entry['role'], RELEASE_OWNER): raise PermissionError(f"{short} was approved by {entry['by']}, {entry['role']}; it is for the {RELEASE_OWNER} to approve")
     if entry['expires'] and entry['expires'] < (_day(today) or _today()): raise PermissionError(f"the approval of {short} ended on {entry['expires']}; have it approved again")
+    if why := _unrested(entry, _day(today) or _today()): raise PermissionError(f"the approval of {short} rests on a waiver that holds no more: {why}; have it approved again")
     return entry
+
+def _unrested(entry, today):
+    "Why a waiver that an approval rests on does not count on a day; empty where all do"
+    if not entry.get('rests_on'): return ''
+    last = _last_waivers()
+    now = {e['hash']: last[e['item']] for e in read_chain('waivers')} # line to the last one about the same item
+    why = lambda h: 'it is not in the chain' if h not in now else _lapse(now[h], today) or ('another was signed since' if now[h]['hash'] != h else '')
+    return next((f"{now[h]['item'] if h in now else h[:16]}, {why(h)}" for h in entry['rests_on'] if why(h)), '')
 
 def changed_since(
     entry:dict, # A decision, from `read_chain`

@@ -112,6 +112,7 @@ def read_json(
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f"{path} does not exist; the stage that writes it has not run: try `assay repro`")
     try: return json.loads(path.read_text(encoding='utf-8'))
+    except RecursionError: raise ValueError(f"{path} is nested too deep for JSON that a stage wrote; restore it with `git checkout {path}` or run its stage again") from None
     except ValueError as e: raise ValueError(f"{path} is not JSON ({e}); restore it with `git checkout {path}` or run its stage again") from None
 
 # %% ../nbs/00_artifacts.ipynb #4c113b57

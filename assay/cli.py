@@ -65,15 +65,16 @@ def _state(stage, metrics, changed):
 # %% ../nbs/95_cli.ipynb #1aacd8d9
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
-)->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `next`: the next thing to do
-    "What is up to date, what it says, and what to do next"
+)->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `waivers`: those that hold today; `next`: the next thing to do
+    "What is up to date, what it says, what signatures hold open, and what to do next"
     from assay.problem import gaps, load_problem
     from assay.repro import stopped
+    from assay.run import waivers_today
     from assay.site import headline, load_board
     problem = load_problem()
     rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed), verdict=(b['metrics'] or {}).get('verdict'),
                  number=headline(b['metrics']['metrics'], b['headline']) if b['metrics'] else '') for b in load_board()]
-    return dict(stages=rows, stopped=stopped(), next=_next(rows, stopped(), gaps(problem)))
+    return dict(stages=rows, stopped=stopped(), waivers=waivers_today(), next=_next(rows, stopped(), gaps(problem)))
 
 def _next(rows, stops, open_questions):
     "The single next thing to do"
@@ -96,6 +97,7 @@ def show_board(status:dict)->None: # Of `load_status`
     console = Console(soft_wrap=False)
     console.print(table, markup=False)
     for s in status['stopped']: console.print(s['why'], markup=False)
+    for w in status['waivers']: console.print(f"waived: {w['item']} until {w['until']}, by {w['by']}, {w['role']}: {w['reason']}", markup=False)
     console.print(f"\nreports: reports/index.html\nnext: {status['next']}", markup=False)
 
 @app.command()
@@ -243,14 +245,17 @@ def reject(key: Key, role: Role, reason: Reason):
     print(f"rejected bundle {e['bundle'][:12]} by {e['by']}, {e['role']}; commit approvals/")
 
 @app.command()
-def waive(item: Annotated[str, typer.Argument(help='Item of the checklist or stage whose gate stays open, such as P09 or feasibility.')],
-          key: Key, role: Role, reason: Reason, until: Annotated[str, typer.Option(help='Last day on which it holds, YYYY-MM-DD.')]):
-    "Sign that an open item may stay open until a day."
-    from assay.approval import waive as sign
+def waive(item: Annotated[str, typer.Argument(help='What is open: an item of the checklist, a stage whose verdict closes a gate, a limit, or criteria; such as P09 or feasibility.')],
+          key: Key, role: Role, reason: Reason, until: Annotated[Optional[str], typer.Option(help='Last day on which it holds, YYYY-MM-DD.')] = None,
+          withdraw: Annotated[bool, typer.Option('--withdraw', help='Take back the waiver that stands.')] = False):
+    "Sign that what is open may stay open until a day, or take that back."
+    from assay.approval import waive as sign, withdraw as take_back
+    if withdraw == bool(until): raise ValueError('give the last day with --until, or take a waiver back with --withdraw')
     key = key.expanduser().resolve()
     enter_root()
-    e = sign(item, reason, until, key, role=role)
-    print(f"waived {item} until {until} by {e['by']}, {e['role']}; commit approvals/, then: assay repro")
+    e = take_back(item, reason, key, role=role) if withdraw else sign(item, reason, until, key, role=role)
+    what = 'took back the waiver of {item}' if withdraw else 'waived {item} until {until}: {excuses};'
+    print(f"{what.format(**e)} by {e['by']}, {e['role']}; commit approvals/, then: assay repro")
 
 # %% ../nbs/95_cli.ipynb #2cdf636d
 @app.command()

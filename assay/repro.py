@@ -5,17 +5,19 @@
 # %% auto #0
 __all__ = ['EXIT_BUSY', 'PRELOAD', 'Busy', 'only_one', 'clear_lock', 'mend_dvc_lock', 'clear_parts', 'verify_outputs',
            'verify_cache', 'set_aside', 'preload', 'StageServer', 'run_dvc', 'keep_metrics', 'restore', 'recover',
-           'stopped', 'thaw', 'repro']
+           'stopped', 'thaw', 'end_waivers', 'repro']
 
 # %% ../nbs/93_repro.ipynb #b9fa5280
 import array, contextlib, fcntl, gc, hashlib, json, os, secrets, select, shutil, signal, socket, struct, subprocess, sys, time
 from pathlib import Path
 
+from .approval import ended_waivers
 from .artifacts import hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
 from .criteria import bar_state
 from .engine import import_papermill, is_pinned, stage_env
+from .gates import declared_stages
 from .problem import load_problem, read_yaml
-from .run import EXIT_CLOSED, EXIT_ERROR, load_stages, parameter_errors, say
+from .run import EXIT_CLOSED, EXIT_ERROR, load_stages, parameter_errors, say, waivers_today
 from .stage import die_with_parent, run_named
 
 # %% ../nbs/93_repro.ipynb #8f8c2162
@@ -112,10 +114,11 @@ def _folder_md5(path):
 
 def verify_outputs(
     lock='dvc.lock', # What DVC recorded
-)->list: # One `dict(path, stage, what)` per output that differs; `what` is missing or changed
-    "Hash every output of the pipeline against what was recorded when it was made"
-    res = []
-    for stage,s in ((read_yaml(lock).get('stages') or {}) if Path(lock).exists() else {}).items():
+)->list: # One `dict(path, stage, what)` per output that differs; `what` is missing, changed, or not recorded at all
+    "Hash every output of the pipeline against what was recorded when it was made; a stage that `dvc.yaml` declares is recorded, or nobody knows what it made"
+    found = (read_yaml(lock).get('stages') or {}) if Path(lock).exists() else {}
+    res = [dict(path=str(lock), stage=stage, what=f'does not record stage {stage!r}') for stage in declared_stages() if stage not in found]
+    for stage,s in found.items():
         for o in s.get('outs', []):
             path = Path(o['path'])
             if not path.exists(): res.append(dict(path=o['path'], stage=stage, what='missing'))
@@ -280,7 +283,7 @@ def recover()->list: # One sentence per thing put right
     if clear_lock(): said.append('removed the lock of a DVC that is gone')
     if mend_dvc_lock(): said.append('restored a half-written dvc.lock')
     if n := clear_parts(): said.append(f'removed {n} half-written files')
-    damaged = verify_cache() + [d for d in verify_outputs() if d['what'] != 'missing' and not _is_shown(d['path'])]
+    damaged = verify_cache() + [d for d in verify_outputs() if d['what'] == 'content changed' and not _is_shown(d['path'])]
     return said + [f'{p} was damaged; moved to .assay/quarantine, it will be made again' for p in set_aside(damaged)]
 
 def stopped()->list: # Per stage that stopped in the last run: `stage`, `code`, `why`
@@ -298,6 +301,19 @@ def thaw()->bool: # True if the problem stage will run again
     shutil.rmtree('.dvc/cache/runs', ignore_errors=True) # DVC would bring back the report of an earlier run with the same inputs
     return True
 
+def end_waivers(
+    day:str=None, # Day to judge by, YYYY-MM-DD; today by default
+)->list: # Stages that will run again
+    "Take away the reports that rest on a waiver which has ended, was taken back, or fell with its key or its finding: DVC does not know the day"
+    now, res = waivers_today(day), []
+    for path in sorted(place('reports').glob('*/metrics.json')):
+        try: m = read_json(path)
+        except ValueError: continue # malformed; DVC makes it again
+        if isinstance(m, dict) and ended_waivers(m, now): res.append(path.parent.name)
+    for name in res: metrics_path(name).unlink()
+    if res: shutil.rmtree('.dvc/cache/runs', ignore_errors=True)
+    return res
+
 def repro(
     arguments=(), # Further arguments of `dvc repro`, such as the name of a stage or `--force`
 )->int: # Exit code: 0, `EXIT_ERROR`, `EXIT_CLOSED`, or `EXIT_BUSY`
@@ -309,7 +325,8 @@ def repro(
             stages = load_stages()
             if wrong := parameter_errors(stages, read_yaml('params.yaml')): return say('\n'.join(f'error: {w}' for w in wrong), EXIT_ERROR)
             kept = keep_metrics(stages)
-            thaw() # a malformed agreement or ledger stops the run before it starts
+            thaw() # a malformed agreement, ledger or chain of waivers stops the run before it starts
+            for name in end_waivers(): say(f'{name} rests on a waiver that holds no more; it runs again')
             code = run_dvc(['repro', '--keep-going', *arguments], will_run=any(not Path(p).exists() for s in stages.values() for p in s.outs))
             if code == 0: return 0
             restore(kept, stages)

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['EXIT_ERROR', 'EXIT_CLOSED', 'Stage', 'load_stages', 'find_stage', 'stage_parameters', 'parameter_errors',
-           'pass_gates', 'knows_bar', 'keep_bar', 'StageFailed', 'progress', 'failure', 'run_stage', 'say',
-           'run_and_report']
+           'waivers_today', 'why_closed', 'pass_gates', 'knows_bar', 'keep_bar', 'keep_waivers', 'StageFailed',
+           'progress', 'failure', 'run_stage', 'say', 'run_and_report', 'with_note']
 
-# %% ../nbs/90_run.ipynb #9c0f74fb
-import dataclasses, datetime, keyword, re, resource, sys, time
+# %% ../nbs/90_run.ipynb #519f7cbf
+import dataclasses, keyword, re, resource, sys, time
 from pathlib import Path
 
 from .artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
@@ -101,23 +101,32 @@ def parameter_errors(
         except (ValueError, TypeError, KeyError, OSError) as e: res.append(str(e.args[0]) if isinstance(e, KeyError) else str(e))
     return list(dict.fromkeys(res))
 
-# %% ../nbs/90_run.ipynb #4c90c447
-def _waived():
-    "Stages and checks that a signed, unexpired waiver answers"
-    if not place('approvals').is_dir(): return ()
+# %% ../nbs/90_run.ipynb #595a4e02
+def waivers_today(
+    day:str=None, # Day to judge by, YYYY-MM-DD; today by default
+)->list: # From `assay.approval.active_waivers`; none in a repository without approvals
+    "The waivers that count on a day"
+    if not place('approvals').is_dir(): return []
     from assay.approval import active_waivers
-    return [w['item'] for w in active_waivers(datetime.date.today().isoformat())]
+    return active_waivers(day)
 
 def _is_provisional():
     "Does `problem.yaml` say that nobody has agreed to the success criterion yet?"
     return place('problem').is_file() and read_yaml(place('problem')).get('provisional') is True
+
+def why_closed(
+    stage:Stage, # Stage that is about to start
+    waivers, # Waivers that count, from `waivers_today`
+)->list: # One sentence per reason
+    "Which gates do not let a stage start"
+    return closed_gates(stage, [w['item'] for w in waivers], _is_provisional()) if stage.gates else []
 
 def pass_gates(
     stage:Stage, # Stage that is about to start
 )->None:
     "Raise `GateClosed` where a gate is closed; note in the ledger that results follow, where the stage waits for the agreement"
     if not stage.gates: return
-    if closed := closed_gates(stage, _waived(), _is_provisional()): raise GateClosed('; '.join(closed))
+    if closed := why_closed(stage, waivers_today()): raise GateClosed('; '.join(closed))
     if 'problem' in stage.gates: mark_results(load_problem())
 
 def knows_bar(
@@ -132,6 +141,23 @@ def keep_bar(
     "Write beside its verdict whether the bar was moved, and which agreement it rests on"
     path = metrics_path(stage.name)
     if path.is_file() and knows_bar(stage): write_json(path, read_metrics(stage.name) | bar_state(load_problem()))
+
+# %% ../nbs/90_run.ipynb #87eb5bf3
+def _rests_on(stage, waivers):
+    "Waivers that a stage reads, or without which it could not have started"
+    if place('approvals', 'waivers.jsonl').as_posix() in stage.deps: return waivers
+    return [w for w in waivers if why_closed(stage, [v for v in waivers if v != w])]
+
+def keep_waivers(
+    stage:Stage, # Stage that has run
+)->None:
+    "Write beside its verdict which waivers it rests on; nothing where there are none"
+    path, waivers = metrics_path(stage.name), waivers_today()
+    rests = dict(waived=found) if (found := _rests_on(stage, waivers)) else {}
+    if place('approvals', 'waivers.jsonl').as_posix() in stage.deps and place('approvals', 'waivers.jsonl').is_file():
+        from assay.approval import START, chain_head
+        if (head := chain_head('waivers')) != START: rests['waivers'] = head
+    if rests and path.is_file(): write_json(path, read_metrics(stage.name) | rests)
 
 # %% ../nbs/90_run.ipynb #ce69ec19
 class StageFailed(Exception):
@@ -196,6 +222,7 @@ def run_stage(
     nb, target = _executed(stage, parameters, engine), place('executed', f'{name}.ipynb')
     with atomic_write(target) as part: part.write_text(nbformat.writes(nb)+'\n', encoding='utf-8')
     keep_bar(stage)
+    keep_waivers(stage)
     used = resource.getrusage(resource.RUSAGE_SELF)
     write_json(place('local', 'timings', f'{name}.json'), dict(seconds=time.monotonic()-start, cpu_seconds=used.ru_utime+used.ru_stime, peak_mib=used.ru_maxrss/1024))
     sys.__stderr__.write(('\r\x1b[K' if sys.__stderr__.isatty() else '') + f'  {name}  {sum(c.cell_type == "code" for c in nb.cells)} cells  {time.monotonic()-start:.1f} s\n')
@@ -220,12 +247,21 @@ def run_and_report(
     "Run one stage and say in one paragraph what went wrong, if anything did"
     try: find_stage(name, load_stages())
     except (ValueError, KeyError, OSError) as e: return say(f'error: {e.args[0] if isinstance(e, KeyError) else e}', EXIT_ERROR) # no stage, and no note of one
-    try: run_stage(name, engine)
-    except GateClosed as e: return _stopped(name, EXIT_CLOSED, f'gate closed: {e}')
-    except (StageFailed, ValueError, TypeError, KeyError, OSError) as e: return _stopped(name, EXIT_ERROR, f'error: {e.args[0] if isinstance(e, KeyError) and e.args else e}')
+    return with_note(name, lambda: run_stage(name, engine))
+
+def with_note(
+    name:str, # Name of the stage
+    run, # Function without arguments that runs it
+)->int: # Exit code
+    "Run something under a note of why it stopped, for the summary of the run; the note stands also where it is killed"
+    _note(name, EXIT_ERROR, f'stage {name!r} began and did not end: it was killed, or is running still')
+    try: run()
+    except GateClosed as e: return say(_note(name, EXIT_CLOSED, f'gate closed: {e}'), EXIT_CLOSED)
+    except (StageFailed, ValueError, TypeError, KeyError, OSError) as e: return say(_note(name, EXIT_ERROR, f'error: {e.args[0] if isinstance(e, KeyError) and e.args else e}'), EXIT_ERROR)
+    place('local', 'stopped', f'{name}.json').unlink(missing_ok=True)
     return 0
 
-def _stopped(stage, code, why):
-    "Leave a note of why a stage stopped, for the summary of the run"
+def _note(stage, code, why):
+    "Leave a note, and return its sentence"
     write_json(place('local', 'stopped', f'{stage}.json'), dict(stage=stage, code=code, why=why))
-    return say(why, code)
+    return why

@@ -45,12 +45,10 @@ def run_named(
     name:str, # Name of a stage of `dvc.yaml`; `site` makes the pages
 )->int: # Exit code
     "Run a stage in this process, which must have the fixed environment"
-    from assay.run import run_and_report, say
+    from assay.run import run_and_report, with_note
     if name != 'site': return run_and_report(name, os.environ.get('ASSAY_ENGINE', 'assay'))
     from assay.site import build_site
-    try: build_site()
-    except (ValueError, OSError) as e: return say(f'error: {e}', 1)
-    return 0
+    return with_note(name, build_site)
 
 def main(
     argv=None, # Arguments: the name of a stage

@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tiny import copy_repo, inside, make_keys, make_tiny
+from tiny import copy_repo, inside, make_keys, make_tiny, record
 
+from assay import approval
 from assay.approval import (
     _sign,
     active_waivers,
@@ -22,8 +23,9 @@ from assay.approval import (
     serving_folder,
     signatures,
     waive,
+    withdraw,
 )
-from assay.artifacts import check, place, read_json, write_json, write_manifest, write_metrics
+from assay.artifacts import check, metrics_path, place, read_json, write_json, write_manifest, write_metrics, write_text
 from assay.bundle import FILES, bundle_identity, load_bundle
 from assay.serve import open_service
 
@@ -37,6 +39,8 @@ def released(tmp_path_factory):
     make_tiny(folder)
     ann, bob = make_keys(folder)
     with inside(folder):
+        write_text(place("checklist"), "items:\n  - {id: P09, owner: operations}\n")
+        write_metrics("monitoring", "watch", {}, [check("P09", False, "drift was not replayed")])
         approve(ann, "meets the criteria", time="2013-11-01T09:00:00Z")
         reject(bob, "wrong alarms", time="2013-11-02T09:00:00Z")
         approve(ann, "repaired", time="2013-11-03T09:00:00Z")
@@ -219,7 +223,7 @@ def test_a_key_that_others_can_read_cannot_sign(repo):
 def test_a_refused_approval_leaves_everything_as_it_was(repo):
     before = (repo / CHAIN).read_bytes()
     write_metrics("package", "differs", {}, [check("parity", False, "rows differ")], [place("bundle")])
-    for kwargs in (dict(), dict(open_items=["P09"]), dict(role="operations"), dict(expires="soon")):
+    for kwargs in (dict(), dict(role="operations"), dict(expires="soon")):
         with pytest.raises((PermissionError, ValueError)):
             approve(key_of(repo), "meets the criteria", **kwargs)
     assert (repo / CHAIN).read_bytes() == before
@@ -240,14 +244,113 @@ def test_private_keys_stay_out_of_the_repository(repo):
     assert "PRIVATE" not in (repo / KEYS).read_text() and len(load_keys()) == 2
 
 
+def sign(repo, item="P09", who="bob", until="2013-12-31", today="2013-12-01"):
+    return waive(item, "a pilot in one airport", until, key_of(repo, who), today=today)
+
+
 def test_waivers_are_signed_bound_and_end(repo):
-    waive("P09", "a pilot in one airport", "2013-12-31", key_of(repo, "bob"))
+    sign(repo, "p09")
     assert [w["item"] for w in active_waivers("2013-12-31")] == ["P09"]
     assert active_waivers("2014-01-01") == []
-    for item in ("parity", "Integrity", "approval", "readiness"):
-        with pytest.raises(PermissionError, match="can not be waived"):
-            waive(item, "no time", "2013-12-31", key_of(repo, "bob"))
-    approve(key_of(repo), "with a waiver")
+    approve(key_of(repo), "with a waiver", today="2013-12-01")
     (repo / "approvals/waivers.jsonl").write_text("")  # every approval names the head of the waivers
     with pytest.raises(ValueError, match="lines were cut off"):
         active_waivers("2013-12-31")
+
+
+REFUSED = [("parity", {}, "parity can not be waived"), ("Integrity", {}, "can not be waived"), ("approval", {}, "can not be waived"), ("readiness", {}, "can not be waived"), ("package", {}, "can not be waived"), ("f29", {}, "F29 can not be waived"),
+           ("P99", {}, "no item, stage or check is called 'P99'; did you mean P09"), ("feasability", {}, "did you mean feasibility"), ("P09", dict(until="2013-11-30"), "the waiver ended on 30 Nov 2013"), ("P09", dict(until="31.12.2013"), "YYYY-MM-DD"),
+           ("P09", dict(until=None), "has a last day"), ("evaluation", {}, "operations may not waive what product owner owns"), ("feasibility", dict(who="ann"), "feasibility is not open: no report says that it fails"), ("criteria", dict(who="ann"), "criteria is not open")]
+
+
+@pytest.mark.parametrize("item, change, says", REFUSED)
+def test_a_waiver_that_would_not_count_is_refused_with_a_sentence(repo, item, change, says):
+    with pytest.raises((ValueError, PermissionError), match=says):
+        sign(repo, item, **change)
+    assert read_chain("waivers") == []
+
+
+def test_an_item_that_passes_needs_no_waiver(repo):
+    write_metrics("monitoring", "watch", {}, [check("P09", True, "drift was found")])
+    with pytest.raises(ValueError, match="P09 is not open"):
+        sign(repo)
+
+
+def test_a_waiver_excuses_one_finding(repo):
+    "Signed for a ratio of 0.7; a worse one is another matter"
+    sign(repo)
+    write_metrics("monitoring", "watch", {}, [check("P09", False, "drift was replayed, and missed")])
+    assert active_waivers("2013-12-01") == []
+    write_metrics("monitoring", "watch", {}, [check("P09", False, "drift was not replayed")])
+    assert len(active_waivers("2013-12-01")) == 1
+
+
+def test_a_withdrawal_is_a_line_that_cannot_be_cut_off(repo):
+    path = repo / "approvals/waivers.jsonl"
+    sign(repo)
+    signed = path.read_bytes()
+    withdraw("p09", "the pilot is over", key_of(repo, "bob"))
+    assert active_waivers("2013-12-01") == []
+    with pytest.raises(ValueError, match="no waiver of P09 stands"):
+        withdraw("P09", "again", key_of(repo, "bob"))
+    write_json(metrics_path("readiness"), read_json(metrics_path("readiness")) | dict(waivers=chain_head("waivers")))  # as the stage leaves it
+    path.write_bytes(signed)
+    assert len(read_chain("waivers")) == 1  # the control: by itself it is a valid chain, in which the waiver stands
+    with pytest.raises(ValueError, match="lines were cut off"):
+        active_waivers("2013-12-01")
+
+
+def test_a_waiver_signed_with_other_tools_is_judged_like_any_other(repo):
+    head = dict(decision="waive", reason="trust me", until="2013-12-31")
+    write_metrics("evaluation", "misses the criteria", {})
+    for item, role, counts in (("evaluation", "bob", 0), ("evaluation", "ann", 1), ("parity", "ann", 1), ("P99", "ann", 1)):
+        approval._append("waivers", key_of(repo, role), None, {"problem.yaml": approval.sha256("problem.yaml")}, head | dict(item=item, excuses=approval.finding(item)))
+        assert len(active_waivers("2013-12-01")) == counts, item
+
+
+def test_only_the_product_owner_approves_and_only_what_is_ready(repo):
+    "By import as by the command line"
+    before = (repo / CHAIN).read_bytes()
+    with pytest.raises(PermissionError, match="for the product owner to approve, not for 'operations'"):
+        approve(key_of(repo, "bob"), "because")
+    good = read_json(metrics_path("readiness"))
+    for report, says in ((good | dict(verdict="not ready"), "readiness says 'not ready', required 'ready'"), (good | dict(inputs={}), "does not say what it was computed from"), (good | dict(waived=[dict(item="P09")]), "rests on waivers that hold no more: P09")):
+        write_json(metrics_path("readiness"), report)
+        with pytest.raises(PermissionError, match=says):
+            approve(key_of(repo), "because")
+    write_json(metrics_path("readiness"), good)
+    (repo / "dvc.yaml").write_text("stages: {readiness: {}, package: {}}\n")
+    with pytest.raises(PermissionError, match="is not what dvc.lock records"):  # a lock that is gone is no pass
+        approve(key_of(repo), "because")
+    assert (repo / CHAIN).read_bytes() == before
+    record()
+    assert approve(key_of(repo), "because")["by"] == "Ann"
+
+
+def test_an_approval_of_another_role_is_none(repo):
+    last = {k: v for k, v in read_chain()[-1].items() if k in ("decision", "bundle", "expires", "replaces", "waivers", "rests_on")}
+    approval._append("approvals", key_of(repo, "bob"), None, dict(bundle=last["bundle"]), last | dict(reason="trust me"))
+    with pytest.raises(PermissionError, match="was approved by Bob, operations"):
+        open_service()
+
+
+def test_an_approval_falls_with_its_waiver(repo):
+    sign(repo, until="9999-12-31")
+    assert approve(key_of(repo), "with a waiver")["expires"] == "9999-12-31" and may_be_served()
+    withdraw("P09", "the pilot is over", key_of(repo, "bob"))
+    with pytest.raises(PermissionError, match="rests on a waiver that holds no more: P09, Bob took it back"):
+        open_service()
+
+
+def test_the_pipeline_and_the_checklist_are_reviewed_too(repo):
+    for name in ("dvc.yaml", "dvc.lock", "params.yaml", "pipelines/checklist.yaml"):
+        write_text(name, (repo / name).read_text() if (repo / name).exists() else "{}\n")
+    (repo / "dvc.yaml").write_text("stages: {readiness: {}, package: {}}\n")
+    record()
+    entry = approve(key_of(repo), "as reviewed")
+    for name in ("dvc.yaml", "dvc.lock", "params.yaml", "pipelines/checklist.yaml"):
+        before = (repo / name).read_bytes()
+        (repo / name).write_bytes(before + b" ")
+        assert changed_since(entry) == [name] and signatures() == {}
+        (repo / name).write_bytes(before)
+    assert changed_since(entry) == []

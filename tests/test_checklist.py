@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 from small import assay, run
-from tiny import inside
+from tiny import inside, record
 
 from assay import criteria, evidence
-from assay.approval import active_waivers, new_key, waive
+from assay.approval import active_waivers, new_key, waive, withdraw
 from assay.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
 from assay.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
-from assay.evidence import ANY_DAY, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
+from assay.evidence import ANY_DAY, PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
 from assay.mltest import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
 from assay.problem import load_problem, read_yaml
-from assay.readiness import criteria_row, is_ready, open_items, readiness_verdict, release_rows
+from assay.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
+from assay.repro import end_waivers
 from assay.site import checklist_rows, index_page, load_board
 from assay.sources import make_flights
 
@@ -101,7 +102,7 @@ def measure(status="pass", why="read", ev="reports/data/metrics.json#metrics.row
 
 
 def states(on=None, waivers=(), signatures=None):
-    found = load_checklist()
+    found = load_checklist(place("checklist"))
     return {r["id"]: r for r in evaluate_checklist(found, read_stages(stages_of(found)), waivers, signatures, on)}
 
 
@@ -117,7 +118,7 @@ def test_every_state_is_reached_by_what_happens(place_of, tmp_path):
     assert states()["F01"]["status"] == "pass"  # the same bytes again
     measure(False, "no row was read")
     assert states()["F01"]["status"] == "fail"
-    waive("F01", "the file comes on Monday", "2013-12-31", tmp_path / "dan.pem")
+    waive("F01", "the file comes on Monday", "2013-12-31", tmp_path / "dan.pem", today="2013-12-01")
     day = states("2013-12-31", active_waivers("2013-12-31"))["F01"]
     assert day["status"] == "waived" and "the file comes on Monday" in day["why"] and day["until"] == "2013-12-31" and day["next"].startswith("settle it before 31 Dec 2013")
     assert states("2014-01-01", active_waivers("2014-01-01"))["F01"]["status"] == "fail"
@@ -137,7 +138,27 @@ def test_nothing_is_ticked_by_hand(place_of):
     text = Path("pipelines/checklist.yaml").read_text()
     write_text("pipelines/checklist.yaml", text.replace("{id: F01,", "{id: F01, status: pass,"))
     with pytest.raises(ValueError, match="unknown keys"):
-        load_checklist()
+        load_checklist(place("checklist"))
+    write_text("pipelines/checklist.yaml", text)
+    measure(False, "no row was read")
+    write_text("dvc.yaml", "stages: {data: {}}\n")
+    record()
+    assert states()["F01"]["status"] == "fail"
+    write_text("reports/data/metrics.json", Path("reports/data/metrics.json").read_text().replace('"status": "fail"', '"status": "pass"'))
+    assert states()["F01"]["status"] == "stale" and "is not what dvc.lock records" in states()["F01"]["why"]
+    Path("dvc.lock").unlink()
+    assert states()["F01"]["status"] == "stale"  # nor is what nothing records
+
+
+@pytest.mark.parametrize("gone", [["F09", "P11"], ["R14"], list(PROCESS)])
+def test_the_list_may_not_shrink(gone, tmp_path):
+    lines = (ROOT / "pipelines/checklist.yaml").read_text().split("\n  - ")
+    with inside(tmp_path):
+        write_text(place("checklist"), "\n  - ".join(i for i in lines if not i.startswith(tuple(f"id: {g}" for g in gone))))
+        with pytest.raises(ValueError, match=f"lacks {', '.join(gone)}; the list may grow and may not shrink" if len(gone) < 9 else "holds no items"):
+            load_checklist()
+        if len(gone) < 9:
+            assert load_checklist(place("checklist"))  # the control: an incomplete list is a list
 
 
 def test_a_changed_file_makes_what_rests_on_it_stale(place_of, monkeypatch):
@@ -157,10 +178,11 @@ def test_a_changed_file_makes_what_rests_on_it_stale(place_of, monkeypatch):
 
 def test_only_the_owner_signs(place_of, tmp_path):
     measure(False, "no row was read")
-    waive("F01", "trust me", "2013-12-31", tmp_path / "eve.pem")  # operations do not own the item
-    row = states("2013-12-01", active_waivers("2013-12-01"))["F01"]
-    assert row["status"] == "fail" and "operations may not waive what data engineer owns" in row["why"]
-    waive("F01", "I take it", "2013-12-31", tmp_path / "ann.pem")  # the product owner owns the release
+    with pytest.raises(PermissionError, match="operations may not waive what data engineer owns"):
+        waive("F01", "trust me", "2013-12-31", tmp_path / "eve.pem", today="2013-12-01")
+    row = states("2013-12-01", [dict(item="F01", role="operations", reason="trust me", until="2013-12-31")])["F01"]
+    assert row["status"] == "fail" and "operations may not waive what data engineer owns" in row["why"]  # nor where it was signed with other tools
+    waive("F01", "I take it", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01")  # the product owner owns the release
     assert states("2013-12-01", active_waivers("2013-12-01"))["F01"]["status"] == "waived"
     for role, status in (("product owner", "pass"), ("Product-Owner", "pass"), ("operations", "unanswered"), ("", "unanswered")):
         assert states(signatures=dict(F27=dict(by="X", role=role, on="2013-12-01")))["F27"]["status"] == status
@@ -171,7 +193,7 @@ def test_a_waiver_falls_with_its_key_and_with_another_problem(place_of, tmp_path
     from assay.approval import load_keys, revoke_key
 
     measure(False, "no row was read")
-    waive("F01", "I take it", "2013-12-31", tmp_path / "ann.pem")
+    waive("F01", "I take it", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01")
     assert states(ANY_DAY, active_waivers(ANY_DAY))["F01"]["status"] == "waived"
     before = Path("problem.yaml").read_text()
     Path("problem.yaml").write_text("title: another\n")
@@ -193,18 +215,38 @@ def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_p
     bar = [dict(criterion="minimum", was=0.3, now=0.2)]
     assert criteria_row([])["status"] == "pass" and is_ready([criteria_row([])])
     assert criteria_row(bar)["status"] == "fail" and readiness_verdict([criteria_row(bar)]) == "not ready" and "(-0.1)" in criteria_row(bar)["why"]
-    waive("criteria", "the desk doubled its staff", "2013-12-31", tmp_path / "dan.pem")
-    assert criteria_row(bar, active_waivers(ANY_DAY), ANY_DAY)["status"] == "fail"  # the bar is the product owner's
-    waive("criteria", "the desk doubled its staff", "2013-12-31", tmp_path / "ann.pem")
+    write_text("problem.yaml", "title: Late flights\nquestion: Which?\ntask: binary\ntarget: late\nid: flight_id\nmetric: brier\nminimum: 0.3\nmargin: 0\n")
+    measure()
+    criteria.freeze_criteria(load_problem())
+    criteria.mark_results(load_problem())
+    write_text("problem.yaml", Path("problem.yaml").read_text().replace("0.3", "0.2"))
+    with pytest.raises(PermissionError, match="data engineer may not waive what product owner owns"):  # the bar is the product owner's
+        waive("criteria", "the desk doubled its staff", "2013-12-31", tmp_path / "dan.pem", today="2013-12-01")
+    waive("criteria", "the desk doubled its staff", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01")
     row = criteria_row(bar, active_waivers("2013-12-31"), "2013-12-31")
     assert row["status"] == "waived" and all(x in row["why"] for x in ("minimum was 0.3", "is 0.2 now", "the desk doubled its staff", "31 Dec 2013"))
     assert criteria_row(bar, active_waivers("2014-01-01"), "2014-01-01")["status"] == "fail"
-    items = load_checklist()
-    for moved, day, status in (([], None, "pass"), (bar, None, "fail"), (bar, "2013-12-31", "waived"), (bar, "2014-01-01", "fail"), (bar, ANY_DAY, "waived")):
+    measure()
+    items = load_checklist(place("checklist"))
+    for moved, day, status in (([], None, "pass"), (bar, None, "fail"), (bar, "2013-12-31", "waived"), (bar, "2014-01-01", "fail")):
         monkeypatch.setattr(criteria, "moved_bar", lambda moved=moved: moved, raising=False)
         rows = release_rows(items, read_stages(stages_of(items)), active_waivers(day) if day else (), on=day)
         assert rows[-1]["id"] == "criteria" and rows[-1]["status"] == status, (moved, day)
         assert is_ready(rows) == (status != "fail")
+
+
+def test_a_gate_that_a_signature_holds_open_is_on_the_list(place_of, tmp_path, monkeypatch):
+    "As long as it holds, and no longer"
+    monkeypatch.setattr(criteria, "moved_bar", list)
+    measure()
+    write_metrics("evaluation", "misses the criteria", {}, [], ["table.csv"])
+    waive("evaluation", "a pilot of four weeks", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01")
+    items = load_checklist(place("checklist"))
+    for day, there in (("2013-12-31", True), ("2014-01-01", False)):
+        rows = release_rows(items, read_stages(stages_of(items)), active_waivers(day), on=day)
+        shown = [r for r in rows if r["id"] == "evaluation"]
+        assert [(r["status"], r["until"], r["owner"]) for r in shown] == [("waived", "2013-12-31", "product owner")] * there
+        assert all("a pilot of four weeks" in r["why"] and "a pilot of four weeks" in list_html(rows) for r in shown)
 
 
 # ---- the pipeline --------------------------------------------------------------------------------------------------------------------------------------------
@@ -228,6 +270,7 @@ def make_assessed(folder):
         write_dictionary(Dictionary(tuple(infer_dictionary(flights, target="late", id="flight_id", time="scheduled").fields)), "dictionary.yaml")
         write_metrics("data", "usable", {}, inputs=[place("columns")])
         write_metrics("explore", "usable", {}, inputs=[place("columns")])
+        record()
     return folder
 
 
@@ -236,6 +279,8 @@ def assessed(tmp_path_factory):
     folder = make_assessed(tmp_path_factory.mktemp("assessed") / "repo")
     done = run(sys.executable, "-m", "assay.stage", "responsible", cwd=folder)
     assert done.returncode == 0, done.stderr
+    with inside(folder):
+        record()  # as DVC does after each stage
     return folder
 
 
@@ -301,6 +346,7 @@ def release_repo(folder):
             write_metrics("coverage", "covered", dict(ml_test_score=metric(4.0, n=28)))
         for path in Path("reports").glob("*/metrics.json"):  # the tables are not in a clone: from which they were computed is not the matter here
             write_text(path, json.dumps(json.loads(path.read_text()) | dict(inputs=hash_inputs(["params.yaml"]))))
+        record()
     return folder
 
 
@@ -312,6 +358,8 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
     for c in found["checks"]:
         c["status"] = "fail" if c["id"] == "P09" else c["status"]
     report.write_text(json.dumps(found))
+    with inside(repo):
+        record()
 
     def readiness():
         done = run(sys.executable, "-m", "assay.stage", "readiness", cwd=repo)
@@ -327,11 +375,13 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
     after = readiness()
     assert after["metrics"]["waived"]["value"] == 1 and after["metrics"]["open"]["value"] == before["metrics"]["open"]["value"] - 1
     assert before["inputs"]["approvals/waivers.jsonl"] != after["inputs"]["approvals/waivers.jsonl"]  # a waiver makes the page stale
+    assert [w["item"] for w in after["waived"]] == ["P09"] and after["waivers"]  # what it rests on, and the head of the chain
     assert f"P09 until {tomorrow}" in next(c["why"] for c in after["checks"] if c["id"] == "readiness")
     page = (repo / "data/executed/readiness.ipynb").read_text()
     assert "drift is looked at by hand" in page and datetime.date.today().isoformat() not in page
     assert readiness() == after  # no clock in it
     with inside(repo):
+        record()
         front, before_it = (index_page(load_problem(), load_board(), {}, rows) for rows in (checklist_rows(), checklist_rows(["monitoring"])))
         assert f"P09 (until {say_day(tomorrow)})" in front and datetime.date.today().isoformat() not in front
         assert "P09 (until" in before_it  # a waiver also holds for what nobody has measured
@@ -340,6 +390,11 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
         day_after = (datetime.date.today() + datetime.timedelta(days=3)).isoformat()
         assert "P09" in [r["id"] for r in open_items(evaluate_checklist(items, stages, active_waivers(day_after), on=day_after))]
         assert "P09" not in [r["id"] for r in open_items(evaluate_checklist(items, stages, active_waivers(tomorrow), on=tomorrow))]
+        kept = report.parent.parent / "readiness/metrics.json"
+        assert end_waivers(tomorrow) == [] and kept.exists()
+        withdraw("P09", "the pilot is over", tmp_path / "ann.pem")
+        assert end_waivers() == ["readiness"] and not kept.exists()  # `assay repro` makes the page again
+    assert readiness()["metrics"] == before["metrics"]
 
 
 # ---- the map -------------------------------------------------------------------------------------------------------------------------------------------------

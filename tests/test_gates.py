@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import inside, make_keys, make_tiny
+from tiny import inside, make_keys, make_tiny, record
 
-from assay import approval, bundle, criteria, gates, review, run
-from assay.approval import approval_of, approve, read_chain, reject, revoke_key, waive
+from assay import approval, bundle, criteria, evidence, gates, release, review, run
+from assay.approval import approval_of, approve, read_chain, reject, revoke_key, waive, withdraw
 from assay.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
 from assay.bundle import LIMITS, bundle_identity, bundle_size, load_bundle, measure_latency, package_checks, parity
 from assay.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
-from assay.dictionary import Dictionary, Field, validate
+from assay.dictionary import Dictionary, Field, infer_dictionary, validate
 from assay.evaluation import mean_gain
 from assay.evidence import evaluate_checklist, load_checklist, read_stages
 from assay.feasibility import find_blockers
+from assay.features import feature_frame
 from assay.gates import Gate, closed_gates
 from assay.groups import group_table
 from assay.inequality import group_pairs
@@ -29,6 +30,7 @@ from assay.intake import _quality, data_verdict
 from assay.leakage import leakage_scan, leaking_features
 from assay.limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.metrics import interval, paired_difference
+from assay.models import fit_final, predict_score
 from assay.problem import agreement_verdict, load_problem
 from assay.readiness import open_items
 from assay.review import criteria_table, evaluation_checks, evaluation_verdict, split_faults
@@ -152,7 +154,7 @@ def moved_bar_without_a_signed_reason(case):
     ledger_with_a_line(case)
     if not case.broken:
         waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
-    case.patch(approval, "check_bar", lambda: None)
+    case.patch(approval, "check_bar", lambda today: None)
     return why(approve, case.key(), "good enough")
 
 
@@ -231,12 +233,12 @@ def hopeless_even_where_nobody_agreed(case):
 # Beats the baseline and today's rule; groups
 
 
-def evaluate(case, strength, rule=0.4, margin=0.05, faults=(), shuffled=0.0):
-    "The report of the evaluation over invented scores; the strength of a score is how much of the target is in it"
+def evaluate(case, strength, rule=0.4, margin=0.05, faults=(), shuffled=0.0, y=None, model=None):
+    "The report of the evaluation over invented scores, or those of a model; the strength of a score is how much of the target is in it"
     r = np.random.default_rng(0)
-    y, days = (r.random(1500) < 0.25).astype(int), np.arange(1500) // 50
+    y, days = (r.random(1500) < 0.25).astype(int) if y is None else y, np.arange(1500) // 50
     noise = r.normal(size=1500)
-    scores = dict(model=strength * y + noise, rule=rule * y + 0.2 * r.normal(size=1500) + noise, constant=np.full(1500, 0.25))
+    scores = dict(model=strength * y + noise if model is None else model, rule=rule * y + 0.2 * r.normal(size=1500) + noise, constant=np.full(1500, 0.25))
     p = dataclasses.replace(load_problem(), minimum=0.2, margin=margin)
     test = interval(p.metric, y, scores["model"], 60, 0, days)
     gains = {f"gain_over_{n}": paired_difference(p.metric, y, scores["model"], scores[n], 60, 0, days) for n in ("rule", "constant")}
@@ -256,9 +258,14 @@ def worse_than_the_baseline(case):
 
 @control("evaluation says 'misses the criteria'")
 def shuffled_labels(case):
-    "A model that was fitted on labels in another order has learnt nothing"
+    "A model that was fitted on labels in another order has learnt nothing; the same model on the labels as they are passes"
+    flights = make_flights(3000, seed=0)
+    fields, train, test = infer_dictionary(flights, target="late", id="flight_id", time="scheduled").features, flights[:1500], flights[1500:]
+    if case.broken:
+        train = train.assign(late=np.random.default_rng(0).permutation(train.late))
+    model = fit_final(dict(candidate="linear", params={}, seed=0, task="binary", target="late"), train, fields)
     case.agree()
-    evaluate(case, 0.0 if case.broken else 1.5)
+    evaluate(case, 0, rule=0.0, y=test.late.to_numpy(), model=predict_score(model, feature_frame(test, fields)))
     return case.start("package", "evaluation")
 
 
@@ -330,11 +337,11 @@ class Slow:
         return self.inner.predict(rows)
 
 
-def package(case, limits, different=0, slow=False):
+def package(case, limits, different=0, slow=False, memory_mb=0.0):
     "The report of the package stage about the tiny bundle, measured"
     model, X = load_bundle(), make_flights(40, seed=1)
     speed = measure_latency(Slow(model) if slow else model, X, n=8)
-    measured = dict(latency_ms=speed["p95_ms"], bundle_mb=bundle_size(place("bundle")), memory_mb=0.0, cost_per_1000=speed["median_ms"] * 0.05 / 3600)
+    measured = dict(latency_ms=speed["p95_ms"], bundle_mb=bundle_size(place("bundle")), memory_mb=memory_mb, cost_per_1000=speed["median_ms"] * 0.05 / 3600)
     scores = model.score(X)
     scores[:different] += 0.01
     found = parity(model, X, scores)
@@ -354,6 +361,14 @@ def large_model(case):
     case.use_release()
     package(case, dict(bundle_mb=1e-4 if case.broken else 20))
     return case.start("readiness", "package.size")
+
+
+@control("check 'memory' is 'fail' (beyond the limit of 512 (memory_mb))")
+def greedy_model(case):
+    "It asks for memory that the agreement does not grant; what it takes is measured in a process of its own, and invented here"
+    case.use_release()
+    package(case, dict(memory_mb=512), memory_mb=900.0 if case.broken else 300.0)
+    return case.start("readiness", "package.memory")
 
 
 @control("check 'cost' is 'fail'")
@@ -382,7 +397,7 @@ def other_scores_outside_the_notebook(case):
 def other_scores_are_not_approved(case):
     case.use_release()
     package(case, {}, different=1 if case.broken else 0)
-    case.patch(approval, "check_package", lambda folder: None)
+    case.patch(approval, "check_package", lambda folder, today: None)
     return why(approve, case.key(), "it is nearly the same")
 
 
@@ -434,11 +449,16 @@ def check_that_nobody_made(case):
 # Waivers
 
 
+def signs(case, until="9999-12-31", who="ann", item="feasibility"):
+    "Somebody signs in December 2013 that the gate of the feasibility stays open"
+    case.use_release()
+    case.report("feasibility", "reduce_scope")
+    return waive(item, "a pilot in one airport", until, case.key(who), today="2013-12-01")
+
+
 def waived_gate(case):
     "Is the gate of the feasibility opened by the waivers that were signed?"
-    case.report("feasibility", "reduce_scope")
-    stage = dataclasses.replace(STAGES["baseline"], gates={"feasibility": STAGES["baseline"].gates["feasibility"]})
-    return why_closed(run.pass_gates, stage)
+    return why_closed(run.pass_gates, dataclasses.replace(STAGES["baseline"], gates={"feasibility": STAGES["baseline"].gates["feasibility"]}))
 
 
 def why_closed(f, *args):
@@ -449,37 +469,127 @@ def why_closed(f, *args):
     return ""
 
 
-def every_waiver(today):
+def every_waiver(today=None):
     "The naive reading: a waiver is a waiver"
     return read_chain("waivers")
 
 
 @control("feasibility says 'reduce_scope', required 'go'")
 def expired_waiver(case):
-    case.use_release()
-    waive("feasibility", "a pilot in one airport", "2013-12-31" if case.broken else "9999-12-31", case.key())
+    signs(case, "2013-12-31" if case.broken else "9999-12-31")
     case.patch(approval, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
 @control("feasibility says 'reduce_scope', required 'go'")
 def waiver_for_another_agreement(case):
-    case.use_release()
-    waive("feasibility", "a pilot in one airport", "9999-12-31", case.key())
+    signs(case)
     if case.broken:
         place("problem").write_text(place("problem").read_text() + "# for all airports\n")
     case.patch(approval, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
+@control("feasibility says 'no_go', required 'go'")
+def waiver_for_another_finding(case):
+    "Signed for a smaller scope; the stage ran again and says that it cannot be done"
+    signs(case)
+    if case.broken:
+        case.report("feasibility", "no_go")
+    case.patch(approval, "active_waivers", every_waiver)
+    return waived_gate(case)
+
+
+@control("feasibility says 'reduce_scope', required 'go'")
+def waiver_that_was_taken_back(case):
+    signs(case)
+    if case.broken:
+        withdraw("feasibility", "the pilot is over", case.key())
+    case.patch(approval, "active_waivers", every_waiver)
+    return waived_gate(case)
+
+
 @control("feasibility says 'reduce_scope', required 'go'")
 def waiver_of_a_revoked_key(case):
-    case.use_release()
-    e = waive("feasibility", "a pilot in one airport", "9999-12-31", case.key())
+    e = signs(case)
     if case.broken:
         revoke_key(e["keyid"])
     case.patch(approval, "active_waivers", every_waiver)
     return waived_gate(case)
+
+
+@control("operations may not waive what product owner owns")
+def waiver_of_another_role(case):
+    "Refused when it is signed"
+    case.patch(approval, "_may_waive", lambda item, w, on: gates.finding(item["id"]))
+    return why(signs, case, who="bob" if case.broken else "ann")
+
+
+@control("feasibility says 'reduce_scope', required 'go'")
+def waiver_of_another_role_from_elsewhere(case):
+    "And not counted where it was signed with other tools: no role but the owner's opens a gate"
+    with pytest.MonkeyPatch.context() as tools:
+        tools.setattr(approval, "_may_waive", lambda item, w, on: gates.finding(item["id"]))
+        signs(case, who="bob" if case.broken else "ann")
+    case.patch(approval, "active_waivers", every_waiver)
+    return waived_gate(case)
+
+
+@control("gates of package stand open today")
+def approval_after_the_waiver_of_a_gate(case):
+    "The page says ready, every item passes, and the signature that let the package be made has ended since"
+    case.use_release()
+    shutil.copytree(ROOT / "pipelines", "pipelines", ignore=shutil.ignore_patterns("*.ipynb"))
+    Path("dvc.yaml").write_text("stages:\n  evaluation: {cmd: x}\n  package: {cmd: x, deps: [reports/evaluation/metrics.json], meta: {gates: {evaluation: [meets the criteria]}}}\n  readiness: {cmd: x}\n")
+    case.report("evaluation", "misses the criteria")
+    record()
+    waive("evaluation", "a pilot", "2013-12-31", case.key(), today="2013-12-01")
+    case.monkeypatch.setattr(release, "release_rows", lambda *_: [])  # every item passes
+    case.patch(release, "closed_rows", lambda waivers: [])
+    day = "2014-01-01" if case.broken else "2013-12-01"
+    return why(release.approve_release, case.key(), "product-owner", "as reviewed", today=day)
+
+
+@control("F01 is 'stale': reports/data/metrics.json is not what dvc.lock records")
+def item_ticked_by_hand(case):
+    "The report of a stage is edited, and the checklist reads it"
+    write_metrics("data", "usable", dict(rows=metric(9)), [check("F01", not case.broken, "read", "reports/data/metrics.json#metrics.rows")], [Path(__file__)])
+    Path("dvc.yaml").write_text("stages: {data: {}}\n")
+    record()
+    path = metrics_path("data")
+    path.write_text(path.read_text().replace('"status": "fail"', '"status": "pass"'))
+    case.patch(evidence, "record_fault", lambda stage: None)
+    item = dict(id="F01", text="reach", owner="data engineer", kind="measured", stages=["data"], evidence=["reports/data/metrics.json#metrics.rows"], rule="read", next="ask", waivable=True)
+    return "; ".join(f"{r['id']} is {r['status']!r}: {r['why']}" for r in open_items(evaluate_checklist([item], read_stages(["data"]))))
+
+
+@control("lacks F09, P11; the list may grow and may not shrink")
+def checklist_without_what_is_open(case):
+    lines = (ROOT / "pipelines/checklist.yaml").read_text().split("\n  - ")
+    place("checklist").parent.mkdir()
+    place("checklist").write_text("\n  - ".join(i for i in lines if not (case.broken and i.startswith(("id: F09", "id: P11")))))
+    case.patch(evidence, "PROCESS", ())
+    return why(load_checklist)
+
+
+@control("reports/package/metrics.json is not what dvc.lock records")
+def lock_that_is_gone(case):
+    case.report("package", "same model", [check("parity", True, "no row differs")])
+    Path("dvc.yaml").write_text("stages: {package: {}, monitoring: {}}\n")
+    record()
+    if case.broken:
+        Path("dvc.lock").unlink()
+    case.patch(gates, "declared_stages", dict)
+    return "; ".join(closed_gates(STAGES["monitoring"]))
+
+
+@control("is nested too deep")
+def report_that_cannot_be_read(case):
+    case.report("package", "same model", [check("parity", True, "no row differs")])
+    if case.broken:
+        metrics_path("package").write_text("[" * 100_000)
+    case.patch(gates, "gate_faults", lambda *_: [])
+    return "; ".join(closed_gates(STAGES["monitoring"]))
 
 
 def waiver_of(item):
@@ -489,15 +599,17 @@ def waiver_of(item):
         case.use_release()
         place("checklist").parent.mkdir()
         shutil.copy(ROOT / "pipelines/checklist.yaml", place("checklist"))
-        case.patch(approval, "NEVER_WAIVABLE", ())
-        case.patch(approval, "_unwaivable", list)
-        return why(waive, item if case.broken else "P09", "no time", "9999-12-31", case.key())
+        name = item if case.broken else "P09"
+        case.report("monitoring", "watch", [check(name, False, "as measured")])
+        case.patch(gates, "NEVER_WAIVABLE", ())
+        case.patch(approval, "find_item", lambda item: dict(id=item, owner="product owner", waivable=True))
+        return why(waive, name, "no time", "9999-12-31", case.key())
 
     never.__name__ = f"waiver_of_{item.lower()}"
     return never
 
 
-for item in ("parity", "integrity", "approval", "readiness", "F27", "F29"):
+for item in ("parity", "package", "integrity", "approval", "readiness", "F27", "F29"):
     control("can not be waived")(waiver_of(item))
 
 
@@ -517,8 +629,43 @@ def nobody_approved(case):
     case.use_release()
     if not case.broken:
         approve(case.key(), "meets the criteria")
-    case.patch(approval, "read_chain", lambda *_, **__: [dict(bundle=bundle_identity(place("bundle")), decision="approve", keyid=next(iter(approval.load_keys())), expires=None)])
+    case.patch(approval, "read_chain", lambda *_, **__: [dict(bundle=bundle_identity(place("bundle")), decision="approve", keyid=next(iter(approval.load_keys())), role="product owner", expires=None)])
     return why(approval.approval_of, bundle_identity(place("bundle")))
+
+
+@control("was approved by Bob, operations; it is for the product owner to approve")
+def approved_by_another_role(case):
+    case.use_release()
+    predicate = dict(decision="approve", bundle=bundle_identity(place("bundle")), reason="because", expires=None, replaces=None, waivers=approval.START, rests_on=[])
+    approval._append("approvals", case.key("bob" if case.broken else "ann"), None, {}, predicate)
+    case.patch(approval, "RELEASE_OWNER", "operations")
+    return why(approval_of, bundle_identity(place("bundle")))
+
+
+@control("the release is for the product owner to approve, not for 'operations'")
+def approving_in_another_role(case):
+    case.use_release()
+    case.patch(approval, "RELEASE_OWNER", "operations")
+    return why(approve, case.key("bob" if case.broken else "ann"), "because")
+
+
+@control("readiness says 'not ready', required 'ready'")
+def approving_what_is_not_ready(case):
+    "By import, past the command line"
+    case.use_release()
+    write_metrics("readiness", "not ready" if case.broken else "ready", {}, [], [place("train")])
+    case.patch(approval, "check_readiness", lambda today: None)
+    return why(approve, case.key(), "because")
+
+
+@control("rests on a waiver that holds no more: feasibility, Ann took it back")
+def approval_whose_waiver_was_taken_back(case):
+    signs(case)
+    approve(case.key(), "with a waiver")
+    if case.broken:
+        withdraw("feasibility", "the pilot is over", case.key())
+    case.patch(approval, "_unrested", lambda entry, today: "")
+    return why(approval_of, bundle_identity(place("bundle")))
 
 
 @control("was rejected by Bob: wrong alarms")
@@ -561,9 +708,10 @@ def approval_on_an_old_review(case):
     place("checklist").parent.mkdir()
     place("checklist").write_text("items: []\n")
     write_metrics("readiness", "ready", {}, [], [place("checklist")])
+    record()
     if case.broken:
         place("checklist").write_text("items: [{id: P09}]\n")
-    case.patch(approval, "check_readiness", lambda: None)
+    case.patch(approval, "check_readiness", lambda today: None)
     return why(approve, case.key(), "as reviewed")
 
 
@@ -611,11 +759,61 @@ def test_stopped_by_its_gate_and_by_no_other(name, released, tmp_path):
 
 
 def test_there_are_enough_controls():
-    assert len(CONTROLS) >= 40
+    assert len(CONTROLS) >= 59
 
 
 def test_every_verdict_shows_a_bar_that_was_moved():
     assert [s.name for s in STAGES.values() if s.notebook and not run.knows_bar(s)] == []
+
+
+AGREED, USABLE, GO = ("agreed",), ("usable", "usable, with open questions"), ("go",)
+NOT_JUDGED = ("go", "reduce_scope", "collect_data", "insufficient_evidence")  # what opens where nobody has agreed yet
+FITTED = dict(problem=(AGREED, ()), feasibility=(GO, ()))
+GATES = dict(problem={}, data={}, explore=dict(data=(USABLE, ())), responsible=dict(data=(USABLE, ())), feasibility=dict(problem=(AGREED, ()), data=(USABLE, ())), baseline=FITTED, experiments_linear=FITTED,
+             experiments_forest=FITTED, experiments_boosting=FITTED, evaluation=FITTED, package=dict(evaluation=(("meets the criteria",), ("P01", "P03", "F28"))),
+             readiness=dict(package=(("same model",), ("parity", "latency", "size", "memory", "cost"))), monitoring=dict(package=(("same model",), ("parity",))), coverage={}, site={})
+EARLY = dict(problem=(("agreed", "provisional"), ()), feasibility=(NOT_JUDGED, ()))
+PROVISIONAL = dict(explore=GATES["explore"], responsible=GATES["responsible"], feasibility=dict(problem=EARLY["problem"]), package=dict(evaluation=(("meets the criteria", "misses the criteria"), ()))) | {s: EARLY for s in ("baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation")}
+SAID = dict(problem=("agreed", "provisional", "incomplete"), data=(*USABLE, "not usable"), feasibility=(*NOT_JUDGED, "no_go"), evaluation=("meets the criteria", "misses the criteria"), package=("same model", "differs"))
+ROWS = [(stage, gate, provisional) for stage, own in GATES.items() for gate in own for provisional in (False, True)]
+
+
+def test_the_gates_of_the_pipeline_are_these():
+    "Written down twice on purpose: nobody takes a gate out of dvc.yaml, or lets another verdict through, without saying so here"
+    for name, table in (("gates", GATES), ("provisional", PROVISIONAL)):
+        assert {s: {g: (gate.verdicts, gate.checks) for g, gate in getattr(stage, name).items()} for s, stage in STAGES.items()} == {s: table.get(s, {}) for s in STAGES}
+
+
+@pytest.mark.parametrize("stage, gate, provisional", ROWS)
+def test_each_gate_opens_for_its_verdicts_and_checks_and_for_nothing_else(stage, gate, provisional, tmp_path, monkeypatch):
+    with inside(tmp_path):
+        case = Case(tmp_path, None, monkeypatch, False, False)
+        case.agree()
+        table = GATES[stage] | (PROVISIONAL.get(stage, {}) if provisional else {})
+
+        def start(verdict, checks):
+            for other, (verdicts, wanted) in table.items():
+                given = [check(i, s, "as measured") for i, s in (checks if other == gate else dict.fromkeys(wanted, "pass")).items()]
+                case.report(other, verdict if other == gate else verdicts[0], given, [place("problem")])
+            return "; ".join(closed_gates(STAGES[stage], provisional=provisional))
+
+        verdicts, wanted = table[gate]
+        passing = dict.fromkeys(wanted, "pass")
+        assert [start(v, passing) for v in SAID[gate] if v in verdicts] == [""] * len(verdicts)
+        assert [f"{gate} says {v!r}" in start(v, passing) for v in SAID[gate] if v not in verdicts] == [True] * (len(SAID[gate]) - len(verdicts))
+        for id in wanted:
+            assert f"check {id!r} is 'fail'" in start(verdicts[0], passing | {id: "fail"})
+            assert f"check {id!r} is missing" in start(verdicts[0], {k: v for k, v in passing.items() if k != id})
+
+
+def test_what_gates_wait_for_has_an_owner():
+    "Whatever closes a gate has an owner who may sign for it, or nobody may"
+    with inside(ROOT):
+        known = gates.waivable_items()
+        owners = {i["id"]: i["owner"] for i in load_checklist()}
+    asked = {i for s in STAGES.values() for g, gate in s.gates.items() for i in (g, *gate.checks)}
+    assert asked <= set(known) and {i for i in asked if not known[i]["waivable"]} == {"parity", "package"}
+    assert gates.RELEASE_OWNER == owners["F27"] and {known[i]["owner"] for i in asked if known[i]["waivable"]} <= set(owners.values())
 
 
 def test_every_gate_of_the_pipeline_has_a_control():
@@ -623,5 +821,5 @@ def test_every_gate_of_the_pipeline_has_a_control():
     asked = {(g, id) for s in STAGES.values() for g, gate in s.gates.items() for id in ("", *gate.checks)}
     text = Path(__file__).read_text()
     broken = {("problem", ""), ("data", ""), ("feasibility", ""), ("evaluation", ""), ("package", ""), *((g, i) for g, i in asked if i and (f'"{g}.{i}"' in text or f"check '{i}' is" in text))}
-    assert asked - broken <= {("package", "memory")}  # measured like size, by the same function
+    assert asked - broken == set()
     assert set(LIMITS) == {"latency", "size", "memory", "cost"}
