@@ -18,7 +18,7 @@ from .intake import take
 from .problem import QUESTIONS
 from .sources import count_parquet
 from .splits import make_splits, time_cuts
-from .tables import choose_metric, column_of, find_group, find_id, find_positive, find_task, find_time, is_booleans, is_moments, plain_name, plain_names, plain_value, read_table_of, set_aside, watched_groups
+from .tables import choose_metric, column_of, find_group, find_id, find_positive, find_task, find_time, is_booleans, is_moments, is_url, plain_name, plain_names, plain_value, read_table_of, set_aside, watched_groups
 from .twins import ALIKE, DIGITS, find_twins, twins_offence
 
 # %% ../nbs/22_draft.ipynb #b39b0c88
@@ -105,8 +105,9 @@ def draft_source(
     key:str=None, # Original of the column whose hash decides which rows of a tall table are read
 )->dict: # Key `source` of the data stage
     "How the data stage reads the table"
-    name = plain_name(re.sub(r'(\.(csv|tsv|txt|gz|bz2|xz|zip|parquet|pq))+$', '', Path(path).name) or 'table').lower()
-    res = dict(name=name, kind=found['kind'], url=Path(os.path.relpath(path, root)).as_posix(), licence='unanswered', access='unanswered', columns=names)
+    plain = re.sub(r'(\.(csv|tsv|txt|gz|bz2|xz|zip|parquet|pq|db|sqlite))+$', '', Path(str(path).split('?')[0].removeprefix('env:')).name)
+    where = dict(url_env=str(path)[4:]) if str(path).startswith('env:') else dict(url=str(path) if is_url(path) else Path(os.path.relpath(path, root)).as_posix())
+    res = dict(name=plain_name(plain or 'table').lower(), kind=found['kind'], **where, **{k: found[k] for k in ('query',) if k in found}, licence='unanswered', access='unanswered', columns=names)
     if left: res |= dict(ignored=list(left))
     res |= {k: found[k] for k in ('encoding', 'missing') if found.get(k) not in (None, 'utf-8', {})}
     if recode: res |= dict(recode=recode)
@@ -279,7 +280,7 @@ def _notes(f, source, lacking):
 
 # %% ../nbs/22_draft.ipynb #8a83cf26
 def draft(
-    path, # Table: CSV, Parquet, or a folder of Parquet files
+    path, # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.tables.read_table_of`
     target:str, # Column to predict
     time:str=None, # Column with the moment of each row
     sensitive=(), # Columns that name a protected characteristic
@@ -287,9 +288,10 @@ def draft(
     metric:str=None, # Metric of success
     task:str=None, # Task, where the guess would be wrong
     root='.', # Root of the repository
+    query:str=None, # SQL query that gives the table, where `path` is the URL of a database
 )->Draft: # The proposal; nothing is written
     "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with the table"
-    found = read_table_of(path)
+    found = read_table_of(path, query)
     f = look(path, found, target, time, sensitive, id, task)
     metric, minimum, why_metric = choose_metric(f.df[f.target], f.task, metric)
     best, skill = _best_column(f)
@@ -302,5 +304,6 @@ def draft(
     question = f'Is {f.names[f.target]!r} of a row of {source["name"]} {f.positive!r}?' if f.task == 'binary' else None
     problem = draft_problem(f.target, f.task, rows, metric, minimum, best, source['name'], time=f.time, groups=groups, sensitive=f.sensitive, question=question)
     aside = {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
+    remote = ['nothing says when a table that is not a file here has changed: remove data/raw and `assay run data` to read it anew'] * is_url(path)
     decisions = _decisions(f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside)
-    return Draft(problem, dict(adapter='table', source=source) | split | dict(max_quarantine_share=.01, scan_rows=20000), dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)) + alike + found.get('notes', []))
+    return Draft(problem, dict(adapter='table', source=source) | split | dict(max_quarantine_share=.01, scan_rows=20000), dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)) + alike + found.get('notes', []) + remote)
