@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from .dictionary import Dictionary, Field, infer_dictionary
+from .dictionary import Dictionary, Field, infer_dictionary, propose_rules
 from .feasibility import column_skills
 from .intake import take
 from .problem import QUESTIONS
@@ -47,7 +47,8 @@ def draft_dictionary(
         low = low if kind in ('number', 'integer') else None
         return dataclasses.replace(f, kind=kind, role=role, nullable=f.role not in ('id', 'time', 'target') and (f.nullable or not known), low=low if f.role != 'target' else f.low,
                                    source=f'{table}.{original}')
-    return Dictionary(tuple(map(field, inferred.fields)))
+    drafted = Dictionary(tuple(map(field, inferred.fields)))
+    return drafted if complete is not None else propose_rules(df, drafted) # a sample has not met the rare values
 
 # %% ../nbs/22_draft.ipynb #545d8f97
 RARE = 300 # Rows of a class below which chance may leave a split with too few of them

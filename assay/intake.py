@@ -215,7 +215,8 @@ def _described(dictionary, splits):
     "F32: is every column described, and does every split obey?"
     lost, breaking = gaps(dictionary), {k: n for k,v in splits.items() if (n := len(validate(v, dictionary)[1]))}
     status = False if breaking else 'unanswered' if lost else True
-    return check('F32', status, f"{len(dictionary.fields)} columns described, {len(lost)} gaps in meaning, unit or source; splits that break the dictionary: {breaking}", 'dictionary.yaml')
+    read = f"reviewed by {dictionary.reviewed['by']} on {dictionary.reviewed['date']}" if dictionary.reviewed else 'reviewed by nobody: ranges and categories are proposals'
+    return check('F32', status, f"{len(dictionary.fields)} columns described, {read}; {len(lost)} gaps in meaning, unit, source or review; splits that break the dictionary: {breaking}", 'dictionary.yaml')
 
 def data_checks(
     problem:Problem, # The agreement
