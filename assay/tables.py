@@ -173,7 +173,8 @@ def choose_metric(
     why = dict(average_precision='positives are rare', roc_auc='both classes are frequent', log_loss='it judges the probability of the true class', rmse='it is in the unit of the target')
     return name, float(f'{constant[name]:.4g}'), 'chosen with --metric' if metric else why[name]
 
-# %% ../nbs/21_tables.ipynb #7440731c
+# %% ../nbs/21_tables.ipynb #a0d5d6fd
+_COMMA = r'[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+'
 _DATE = r'\d{1,4}[./-]\d{1,2}[./-]\d{1,4}.*'
 _NAMED = re.compile(r'(^|_)(id|ids|uuid|guid|key|code|nr|no|number|customer|patient|user|client|account|subject|person)(_|$)', re.I)
 
@@ -200,9 +201,10 @@ def set_aside(
     if s.dtype == object and isinstance(known.iloc[0], (list, dict, np.ndarray, bytes, set)): return f'holds a {type(known.iloc[0]).__name__} per row'
     if known.nunique() == 1: return f'constant: {str(known.iloc[0])[:40]!r}'
     if is_moments(s): return 'a moment as such says nothing of the next ones; derive a number such as the hour'
+    if pd.api.types.is_string_dtype(known) and known.astype(str).str.fullmatch(_COMMA).mean() > .95: return 'numbers with a decimal comma, such as 1.234,56; convert them at the source to 1234.56'
+    if pd.api.types.is_string_dtype(known) and known.astype(str).str.fullmatch(_DATE).all(): return 'dates that are not in ISO 8601, such as 2013-09-01; convert them at the source'
     if _is_row_name(name, s): return 'names its row' if not known.astype(str).str.contains(' ').mean() > .5 else 'free text'
     if pd.api.types.is_numeric_dtype(s): return ''
-    if pd.api.types.is_string_dtype(known) and known.astype(str).str.fullmatch(_DATE).all(): return 'dates that are not in ISO 8601, such as 2013-09-01; convert them at the source'
     return f'text with {known.nunique()} different values' if known.nunique() > max(50, min(1000, .5*len(known))) else ''
 
 # %% ../nbs/21_tables.ipynb #130080e5
