@@ -111,20 +111,21 @@ def status(json_: Json = False):
 
 # %% ../nbs/95_cli.ipynb #4ab03649
 @app.command()
-def init(table: Annotated[Path, typer.Argument(help='CSV file, Parquet file, or folder of Parquet files; one row per example.')],
+def init(table: Annotated[str, typer.Argument(help='CSV file, Parquet file, folder of Parquet files, or the URL of one; with --query, the URL of a database, or env:NAME for the variable that holds it. One row per example.')],
          target: Annotated[str, typer.Option(help='Column to predict.')],
          time: Annotated[Optional[str], typer.Option(help='Column with the moment of each row.')] = None,
          sensitive: Annotated[Optional[list[str]], typer.Option(help='Column that names a protected characteristic; may be repeated.')] = None,
          id: Annotated[Optional[str], typer.Option(help='Column that names a row.')] = None,
          metric: Annotated[Optional[str], typer.Option(help='Metric of success; one is proposed by default.')] = None,
          task: Annotated[Optional[str], typer.Option(help='binary, multiclass or regression, where the guess would be wrong.')] = None,
+         query: Annotated[Optional[str], typer.Option(help='SQL query that gives the table.')] = None,
          force: Annotated[bool, typer.Option(help='Replace files that hold changes; they are kept in .assay/before_init.')] = False, json_: Json = False):
     "Draft params.yaml, problem.yaml and dictionary.yaml for a table of your own; then: make run."
     from assay.draft import draft
     from assay.init import draft_json, show_draft, write_draft
-    table = table.resolve()
+    table = table if query or '://' in table else Path(table).resolve()
     enter_root()
-    drafted = draft(table, target, time, sensitive or (), id, metric, task)
+    drafted = draft(table, target, time, sensitive or (), id, metric, task, query=query)
     write_draft(drafted, force)
     if json_: print(json.dumps(draft_json(drafted), indent=1, sort_keys=True))
     else: show_draft(drafted)

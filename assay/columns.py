@@ -7,6 +7,7 @@ __all__ = ['KINDS', 'ROLES', 'Field', 'make_field', 'Dictionary', 'load_dictiona
 
 # %% ../nbs/03_columns.ipynb #2d3b857f
 import dataclasses, math
+from datetime import date
 from pathlib import Path
 
 from .artifacts import place
@@ -67,6 +68,7 @@ def _cast(name, key, v):
 class Dictionary:
     "The description of every column, in order"
     fields:tuple # `Field`s with different names
+    reviewed:dict = None # `by` and `date` (ISO 8601) of the person who has read it as a whole; None while it is a proposal
 
     def __post_init__(self):
         names = [f.name for f in self.fields]
@@ -99,13 +101,21 @@ class Dictionary:
         if not isinstance(raw, dict) or not isinstance(raw.get('fields'), list): raise ValueError("a dictionary in JSON has a list called 'fields'; this has none")
         return cls(tuple(make_field(f['name'], {k:v for k,v in f.items() if k != 'name'}) for f in raw['fields']))
 
-# %% ../nbs/03_columns.ipynb #1b5cace6
+# %% ../nbs/03_columns.ipynb #da526007
+def _review(raw):
+    "Who has read the dictionary, and when; None if nobody has"
+    if raw is None: return None
+    try: said = raw['by'].strip() not in ('', 'unanswered') and set(raw) == {'by', 'date'} and bool(date.fromisoformat(str(raw['date'])))
+    except (TypeError, KeyError, AttributeError, ValueError): said = False
+    if not said: raise ValueError(f"'reviewed' is {raw!r}; expected who and when, such as {{by: data engineer, date: \"2026-11-06\"}}, or nothing while nobody has read it")
+    return dict(by=raw['by'], date=str(raw['date']))
+
 def load_dictionary(
     path=None, # YAML file with a mapping `columns`; `dictionary.yaml` of the repository by default
 )->Dictionary: # What it says
     "Read the description of every column; raises `ValueError` naming file, column and key"
     path = place('columns') if path is None else Path(path)
     raw = read_yaml(path)
-    if set(raw) != {'columns'} or not isinstance(raw['columns'], dict): raise ValueError(f"{path} holds {sorted(map(str, raw))}; expected one mapping called 'columns'")
-    try: return Dictionary(tuple(make_field(str(n), v) for n,v in raw['columns'].items()))
+    if not {'columns'} <= set(raw) <= {'columns', 'reviewed'} or not isinstance(raw['columns'], dict): raise ValueError(f"{path} holds {sorted(map(str, raw))}; expected one mapping called 'columns', and perhaps 'reviewed'")
+    try: return Dictionary(tuple(make_field(str(n), v) for n,v in raw['columns'].items()), _review(raw.get('reviewed')))
     except ValueError as e: raise ValueError(f"{path}: {e}") from None

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from .dictionary import Dictionary, Field, infer_dictionary
+from .dictionary import Dictionary, Field, infer_dictionary, propose_rules
 from .case import column_skills
 from .intake import take
 from .problem import QUESTIONS
 from .sources import count_parquet
 from .splits import make_splits, time_cuts
-from .tables import choose_metric, column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, is_booleans, is_moments, plain_name, plain_names, plain_value, read_table_of, set_aside, watched_groups
+from .tables import choose_metric, column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, is_booleans, is_moments, is_url, plain_name, plain_names, plain_value, read_table_of, set_aside, watched_groups
 from .twins import ALIKE, DIGITS, find_twins, twins_offence
 
 # %% ../nbs/22_draft.ipynb #b39b0c88
@@ -47,7 +47,8 @@ def draft_dictionary(
         low = low if kind in ('number', 'integer') else None
         return dataclasses.replace(f, kind=kind, role=role, nullable=f.role not in ('id', 'time', 'target') and (f.nullable or not known), low=low if f.role != 'target' else f.low,
                                    source=f'{table}.{original}')
-    return Dictionary(tuple(map(field, inferred.fields)))
+    drafted = Dictionary(tuple(map(field, inferred.fields)))
+    return drafted if complete is not None else propose_rules(df, drafted) # a sample has not met the rare values
 
 # %% ../nbs/22_draft.ipynb #545d8f97
 RARE = 300 # Rows of a class below which chance may leave a split with too few of them
@@ -76,7 +77,7 @@ def choose_split(
     why = f'the moments in {time!r} are too few to cut at' if time else 'no moment'
     if group: return plain | dict(group=group, cluster=group), f'by hash of {group!r} ({why}), so that rows that belong together stay together'
     if classes and (n := int(df[classes].value_counts().min())) < RARE:
-        return plain | dict(stratify=classes), f'by hash of the row\'s name ({why}), with the same share of each class in every split, since one class has only {n} rows'
+        return plain | dict(stratify=classes), f'by hash of the row\'s name ({why}), with the same share of each class in every split, since one class has only {n} rows; the shares are counted over the whole table, so rows that are added later may move others between splits: where the table grows, empty stratify'
     return plain, f'by hash of the row\'s name ({why}); rows that are added later move no other row'
 
 # %% ../nbs/22_draft.ipynb #15cdd7a5
@@ -105,8 +106,9 @@ def draft_source(
     key:str=None, # Original of the column whose hash decides which rows of a tall table are read
 )->dict: # Key `source` of the data stage
     "How the data stage reads the table"
-    name = plain_name(re.sub(r'(\.(csv|tsv|txt|gz|bz2|xz|zip|parquet|pq))+$', '', Path(path).name) or 'table').lower()
-    res = dict(name=name, kind=found['kind'], url=Path(os.path.relpath(path, root)).as_posix(), licence='unanswered', access='unanswered', columns=names)
+    plain = re.sub(r'(\.(csv|tsv|txt|gz|bz2|xz|zip|parquet|pq|db|sqlite))+$', '', Path(str(path).split('?')[0].removeprefix('env:')).name)
+    where = dict(url_env=str(path)[4:]) if str(path).startswith('env:') else dict(url=str(path) if is_url(path) else Path(os.path.relpath(path, root)).as_posix())
+    res = dict(name=plain_name(plain or 'table').lower(), kind=found['kind'], **where, **{k: found[k] for k in ('query',) if k in found}, licence='unanswered', access='unanswered', columns=names)
     if left: res |= dict(ignored=list(left))
     res |= {k: found[k] for k in ('encoding', 'missing') if found.get(k) not in (None, 'utf-8', {})}
     if recode: res |= dict(recode=recode)
@@ -289,7 +291,7 @@ def _notes(f, source, lacking):
 
 # %% ../nbs/22_draft.ipynb #8a83cf26
 def draft(
-    path, # Table: CSV, Parquet, or a folder of Parquet files
+    path, # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.tables.read_table_of`
     target:str, # Column to predict
     time:str=None, # Column with the moment of each row
     sensitive=(), # Columns that name a protected characteristic
@@ -297,9 +299,10 @@ def draft(
     metric:str=None, # Metric of success
     task:str=None, # Task, where the guess would be wrong
     root='.', # Root of the repository
+    query:str=None, # SQL query that gives the table, where `path` is the URL of a database
 )->Draft: # The proposal; nothing is written
     "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with the table"
-    found = read_table_of(path)
+    found = read_table_of(path, query)
     f = look(path, found, target, time, sensitive, id, task)
     metric, minimum, why_metric = choose_metric(f.df[f.target], f.task, metric)
     best, skill = _best_column(f)
@@ -312,5 +315,6 @@ def draft(
     question = f'Is {f.names[f.target]!r} of a row of {source["name"]} {f.positive!r}?' if f.task == 'binary' else None
     problem = draft_problem(f.target, f.task, rows, metric, minimum, best, source['name'], time=f.time, groups=groups, sensitive=f.sensitive, question=question)
     aside = {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
+    remote = ['nothing says when a table that is not a file here has changed: remove data/raw and `assay run data` to read it anew'] * is_url(path)
     decisions = _decisions(f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside)
-    return Draft(problem, dict(adapter='table', source=source) | split | dict(max_quarantine_share=.01, scan_rows=20000), dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)) + alike + found.get('notes', []), choose_trials(len(f.features)))
+    return Draft(problem, dict(adapter='table', source=source) | split | dict(max_quarantine_share=.01, scan_rows=20000), dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)) + alike + found.get('notes', []) + remote, choose_trials(len(f.features)))

@@ -82,14 +82,15 @@ def with_values(
 
 def with_dep(
     text:str, # Content of `dvc.yaml`
-    table:str, # Path of the table
+    table:str, # Path of the table; None for one that is no file here
 )->str: # The same, with the table as what the data stage depends on
     "`dvc.yaml` in which the data stage runs again when the table changes"
     lines = [l for l in text.splitlines() if '# the table of assay init' not in l]
     start = next((i for i,l in enumerate(lines) if l == '  data:'), None)
     at = next((i for i in range(start+1, len(lines)) if lines[i].strip() == '- dictionary.yaml'), None) if start is not None else None
     if at is None: raise ValueError("dvc.yaml has no stage 'data' that depends on dictionary.yaml; restore it with `git checkout dvc.yaml`")
-    return '\n'.join(lines[:at+1] + [f'      - {json.dumps(table, ensure_ascii=False)} # the table of assay init'] + lines[at+1:]) + '\n'
+    new = [f'      - {json.dumps(table, ensure_ascii=False)} # the table of assay init'] if table else []
+    return '\n'.join(lines[:at+1] + new + lines[at+1:]) + '\n'
 
 # %% ../nbs/23_init.ipynb #5da17bc0
 _HEAD = """# Drafted by `assay init`. What is `unanswered` or empty only people can say; the report of the problem stage lists it.
@@ -98,13 +99,17 @@ _HEAD = """# Drafted by `assay init`. What is `unanswered` or empty only people 
 WRITTEN = ('params.yaml', 'problem.yaml', 'dictionary.yaml')
 WRITES = (*WRITTEN, 'dvc.yaml')
 
+def _file_of(source):
+    "The file that the pipeline depends on, if the source is one"
+    return None if 'url' not in source or '://' in source['url'] else source['url']
+
 def write_draft(
     d:Draft, # From `draft`
     force:bool=False, # Replace files that hold changes
 )->list: # Paths of the files written
     "Write the three files, and let the data stage depend on the table; all are checked before the first is written"
     make_problem(d.problem, 'the draft')
-    params, deps = with_values(with_data(Path('params.yaml').read_text(encoding='utf-8'), d.data), d.params), with_dep(Path('dvc.yaml').read_text(encoding='utf-8'), d.data['source']['url'])
+    params, deps = with_values(with_data(Path('params.yaml').read_text(encoding='utf-8'), d.data), d.params), with_dep(Path('dvc.yaml').read_text(encoding='utf-8'), _file_of(d.data['source']))
     if not force: refuse_overwriting(WRITTEN)
     for p in filter(lambda p: Path(p).exists(), WRITES): write_text(place('local', 'before_init', p), Path(p).read_text(encoding='utf-8'))
     write_text(place('columns'), seal(write_dictionary(d.dictionary).read_text(encoding='utf-8')))

@@ -17,7 +17,7 @@ from . import flights as bundled
 from .artifacts import check, metric, place, write_json, write_table, write_text
 from .dictionary import Dictionary, conform, gaps, validate
 from .problem import Problem
-from .sources import kind_of_file, load_source, mermaid_er
+from .sources import declare_joins, join_all, kind_of_file, load_source, mermaid_er
 from .splits import base_rate, compare_splits
 
 # %% ../nbs/21_intake.ipynb #dd7dba34
@@ -40,18 +40,27 @@ def take(
     res = pd.DataFrame({n: _plain(df[c]) for n,c in columns.items()})
     return res.assign(**{n: res[n].astype(object).map(lambda v, known=dict(map(tuple, pairs)): known.get(v, v)).infer_objects() for n,pairs in recode.items()})
 
-# %% ../nbs/21_intake.ipynb #ddd22030
+# %% ../nbs/21_intake.ipynb #f4626ac8
+def _specs(source):
+    "Sources, joins and allowed packages that `source` of params.yaml declares: one table, or several"
+    if not source: raise ValueError("no source is declared; expected in params.yaml, section data, such as source: {name: sales, kind: csv, url: data.csv}, or source: {tables: [a list of these], joins: [...]}")
+    if 'tables' not in source: return [{k: v for k,v in source.items() if k != 'allowed'}], [], source.get('allowed', [])
+    if wrong := sorted(set(source)-{'tables', 'joins', 'allowed'}): raise ValueError(f"source declares tables and also {wrong}; expected 'tables', 'joins' and 'allowed' only, and the rest in each table")
+    names = [s.get('name') for s in source['tables']]
+    if twice := sorted({str(n) for n in names if names.count(n) > 1}): raise ValueError(f"tables {twice} stand twice in the source; expected different names")
+    return source['tables'], source.get('joins', []), source.get('allowed', [])
+
 def fetch_table(
-    source:dict, # As for `assay.sources.load_source`
-)->tuple: # Tables by name (one), and facts by name
-    "Read the one table of a source"
-    if not source: raise ValueError("no source is declared; expected in params.yaml, section data, such as source: {name: sales, kind: csv, url: data.csv}")
-    df, facts = load_source(source)
-    return {source['name']: take(df, source)}, {source['name']: facts}
+    source:dict, # As for `assay.sources.load_source`, with `columns` and `recode` as for `take`; or `tables` (a list of these, of which the rows of the first are kept) with `joins`; and perhaps `allowed`, the packages whose functions a source of kind `python` may call
+)->tuple: # Tables by name, and facts by name
+    "Read the one table of a source, or those that are joined"
+    specs, _, allowed = _specs(source)
+    loaded = {s.get('name'): load_source(s, allowed) for s in specs}
+    return {s['name']: take(loaded[s['name']][0], s) for s in specs}, {n: facts for n,(_,facts) in loaded.items()}
 
 def _only(tables):
     "The one table"
-    if len(tables) != 1: raise ValueError(f"expected one table, got {sorted(tables)}; join them first, as `assay.flights` does")
+    if len(tables) != 1: raise ValueError(f"expected one table, got {sorted(tables)}; declare in params.yaml how they join, in joins of the source")
     return next(iter(tables.values()))
 
 def _target(y, problem, field):
@@ -157,10 +166,17 @@ ADAPTERS = dict(
 
 def get_adapter(
     name:str, # One of `ADAPTERS`
+    source:dict=None, # Of the data stage; where it declares several tables, they are joined
 )->Adapter: # Its functions
     "The adapter called `name`"
     if name not in ADAPTERS: raise ValueError(f"adapter must be one of {list(ADAPTERS)}, got {name!r}")
-    return ADAPTERS[name]
+    if 'tables' not in (source or {}): return ADAPTERS[name]
+    if name != 'table': raise ValueError(f"adapter {name!r} has tables of its own; expected a source with tables for the adapter 'table' only")
+    specs, joins, _ = _specs(source)
+    declared = declare_joins(joins, [s.get('name') for s in specs])
+    def one(tables): return dict(joined=join_all(tables, declared))
+    return dataclasses.replace(ADAPTERS[name], joins=tuple(declared), prepare=lambda tables, *args, **kwargs: prepare_table(one(tables), *args, **kwargs),
+                               outcomes=lambda tables, problem: table_outcomes(one(tables), problem))
 
 # %% ../nbs/21_intake.ipynb #708eb128
 def _reached(problem, manifest):
@@ -199,7 +215,8 @@ def _described(dictionary, splits):
     "F32: is every column described, and does every split obey?"
     lost, breaking = gaps(dictionary), {k: n for k,v in splits.items() if (n := len(validate(v, dictionary)[1]))}
     status = False if breaking else 'unanswered' if lost else True
-    return check('F32', status, f"{len(dictionary.fields)} columns described, {len(lost)} gaps in meaning, unit or source; splits that break the dictionary: {breaking}", 'dictionary.yaml')
+    read = f"reviewed by {dictionary.reviewed['by']} on {dictionary.reviewed['date']}" if dictionary.reviewed else 'reviewed by nobody: ranges and categories are proposals'
+    return check('F32', status, f"{len(dictionary.fields)} columns described, {read}; {len(lost)} gaps in meaning, unit, source or review; splits that break the dictionary: {breaking}", 'dictionary.yaml')
 
 def data_checks(
     problem:Problem, # The agreement

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LOADERS', 'LARGEST_CSV', 'CARDINALITIES', 'make_flights', 'parquet_facts', 'count_parquet', 'sample_parquet',
-           'part_of_parquet', 'hash_frame', 'load_source', 'kind_of_file', 'join', 'mermaid_er', 'plot_joins',
-           'join_report', 'snapshot', 'load_snapshot']
+           'part_of_parquet', 'hash_frame', 'load_source', 'kind_of_file', 'join', 'declare_joins', 'join_all',
+           'mermaid_er', 'plot_joins', 'join_report', 'snapshot', 'load_snapshot']
 
 # %% ../nbs/02_sources.ipynb #5488f9a7
 import contextlib, difflib, hashlib, importlib, importlib.metadata, lzma, os, re, zipfile, zlib
@@ -266,18 +266,19 @@ _OTHER = {b'PK\x03\x04': 'an Excel workbook or a zip archive', b'\xd0\xcf\x11\xe
           b'\x80\x04': 'a pickle', b'ARROW1': 'a Feather file', b'\x7fELF': 'a program', b'{"': 'JSON', b'[{': 'JSON'}
 
 def kind_of_file(
-    path, # File or folder that exists
+    path, # File or folder that exists, or the URL of one
 )->str: # `parquet` or `csv`
     "How a table is read, from what the file begins with; raises `ValueError` for a file that is neither"
-    path = Path(path)
-    if path.is_dir(): return 'parquet'
-    with path.open('rb') as f: start = f.read(4096)
-    if start[:4] == b'PAR1' or path.suffix in ('.parquet', '.pq'): return 'parquet'
+    fs, where = _locate(path)
+    if fs.isdir(where): return 'parquet'
+    with fs.open(where, 'rb') as f: start = f.read(4096)
+    suffix, size = Path(where).suffix, fs.size(where) or 0
+    if start[:4] == b'PAR1' or suffix in ('.parquet', '.pq'): return 'parquet'
     other = next((what for mark,what in _OTHER.items() if start.lstrip()[:len(mark)] == mark), None)
-    if path.suffix in ('.xlsx', '.xls', '.ods'): other = 'an Excel workbook' if path.suffix != '.ods' else 'a spreadsheet'
-    if other and not (path.suffix == '.zip' and b'xl/' not in start and start[:2] == b'PK'): raise ValueError(f"table {path} is {other}, neither CSV nor Parquet; save the one table as CSV first, with a line of column names")
-    if path.suffix not in ('.gz', '.bz2', '.xz', '.zst', '.zip') and start[:2] not in (b'\xff\xfe', b'\xfe\xff') and sum(b < 9 or 13 < b < 32 for b in start) > .02*len(start): raise ValueError(f"table {path} holds bytes that are no text; expected a CSV file, a Parquet file, or a folder of Parquet files")
-    if path.stat().st_size > LARGEST_CSV: raise ValueError(f"table {path} is text of {path.stat().st_size/1e9:.1f} GB, which would take several times that in memory; save it as Parquet, of which a part can be read")
+    if suffix in ('.xlsx', '.xls', '.ods'): other = 'an Excel workbook' if suffix != '.ods' else 'a spreadsheet'
+    if other and not (suffix == '.zip' and b'xl/' not in start and start[:2] == b'PK'): raise ValueError(f"table {path} is {other}, neither CSV nor Parquet; save the one table as CSV first, with a line of column names")
+    if suffix not in ('.gz', '.bz2', '.xz', '.zst', '.zip') and start[:2] not in (b'\xff\xfe', b'\xfe\xff') and sum(b < 9 or 13 < b < 32 for b in start) > .02*len(start): raise ValueError(f"table {path} holds bytes that are no text; expected a CSV file, a Parquet file, or a folder of Parquet files")
+    if size > LARGEST_CSV: raise ValueError(f"table {path} is text of {size/1e9:.1f} GB, which would take several times that in memory; save it as Parquet, of which a part can be read")
     return 'csv'
 
 # %% ../nbs/02_sources.ipynb #c2a6e5c3
@@ -311,6 +312,36 @@ def join(
     if missing == 'raise' and alone.any(): raise ValueError(f"{alone.sum()} of {len(left)} rows have no partner by {keys}: {left.loc[alone, keys].drop_duplicates().head(5).values.tolist()}")
     return (res[~alone] if missing == 'drop' else res).set_axis(left.index[~alone] if missing == 'drop' else left.index), dict(n_left=len(left), n_right=len(right), n_without_partner=int(alone.sum()))
 
+# %% ../nbs/02_sources.ipynb #f248bd79
+_JOIN_KEYS = ('left', 'right', 'on', 'cardinality', 'missing', 'take')
+
+def declare_joins(
+    joins, # One mapping per join: `left`, `right`, `on` (a name, a list, or a mapping of left to right), and perhaps `cardinality`, `missing` and `take`, as for `join`
+    names, # Tables; the first is the one whose rows are kept
+)->list: # The same with a mapping `on` and every default
+    "Check declared joins; raises `ValueError` where one is not understood, or a table is not reached"
+    res, reached = [], list(names)[:1]
+    for j in joins:
+        if not isinstance(j, dict) or (wrong := set(j)-set(_JOIN_KEYS)) or not {'left', 'right', 'on'} <= set(j): raise ValueError(f"join {j!r} is not understood; expected a mapping with left, right and on, and perhaps {_JOIN_KEYS[3:]}")
+        on = j['on'] if isinstance(j['on'], dict) else {c: c for c in ([j['on']] if isinstance(j['on'], str) else j['on'])}
+        if j['left'] not in reached or j['right'] not in names or j['right'] in reached: raise ValueError(f"join of {j['left']!r} with {j['right']!r}: expected a table that was reached ({reached}) and one of {[n for n in names if n not in reached]}")
+        reached.append(j['right'])
+        res.append(dict(cardinality='many_to_one', missing='keep') | j | dict(on=on))
+    if lost := [n for n in names if n not in reached]: raise ValueError(f"tables {lost} are not joined with {reached[:1]}; declare a join for each, or leave the table out")
+    return res
+
+def join_all(
+    tables:dict, # Name to data frame; the rows of the first are kept
+    joins, # From `declare_joins`
+)->pd.DataFrame: # One table
+    "Look up every table from the first outwards"
+    res = next(iter(tables.values()))
+    for j in joins:
+        take = None if j.get('take') is None else [c for c in j['take'] if c not in j['on']]
+        right = tables[j['right']].rename(columns={r: l for l,r in j['on'].items()})
+        res = join(res, right, list(j['on']), take, j['cardinality'], j['missing'])[0]
+    return res
+
 # %% ../nbs/02_sources.ipynb #b8c78063
 def mermaid_er(
     tables:dict, # Name to data frame
@@ -318,10 +349,11 @@ def mermaid_er(
 )->str: # Mermaid source
     "Entity-relationship diagram of the tables, with their keys, as Mermaid source"
     mark = dict(many_to_one='}o--o|', one_to_one='|o--o|')
-    lines = ['erDiagram'] + [f"    {j['left'].upper()} {mark[j['cardinality']]} {j['right'].upper()} : \"{', '.join(j['on'])}\"" for j in joins]
+    word = lambda s: re.sub(r'\W', '_', str(s))
+    lines = ['erDiagram'] + [f"    {word(j['left']).upper()} {mark[j['cardinality']]} {word(j['right']).upper()} : \"{', '.join(map(word, j['on']))}\"" for j in joins]
     for name,df in tables.items():
         keys = {c: 'PK' for j in joins if j['right'] == name for c in j['on'].values()} | {c: 'FK' for j in joins if j['left'] == name for c in j['on']}
-        lines += [f'    {name.upper()} {{'] + [f"        {df[c].dtype.name.split('[')[0]} {c} {k}" for c,k in keys.items()] + ['    }']
+        lines += [f'    {word(name).upper()} {{'] + [f"        {df[c].dtype.name.split('[')[0]} {word(c)} {k}" for c,k in keys.items()] + ['    }']
     return '\n'.join(lines) + '\n'
 
 # %% ../nbs/02_sources.ipynb #473cb6a3
@@ -353,10 +385,12 @@ def join_report(
 )->pd.DataFrame: # One row per join: its key, the rows on both sides, rows without partner
     "Try every declared join and count the rows that find no partner; raises `ValueError` where one would multiply rows"
     def line(j):
+        for side,names in (('left', j['on']), ('right', j['on'].values())):
+            if lost := [c for c in names if c not in tables[j[side]]]: raise ValueError(f"the {side} table {j[side]!r} lacks {lost}; it has {list(tables[j[side]])}")
         right = tables[j['right']][list(j['on'].values())].rename(columns={r: l for l,r in j['on'].items()})
         _, n = join(tables[j['left']][list(j['on'])], right, list(j['on']), cardinality=j['cardinality'])
-        return dict(left=j['left'], right=j['right'], key=', '.join(j['on'])) | n | dict(without_partner=n['n_without_partner']/max(n['n_left'], 1))
-    return pd.DataFrame([line(j) for j in joins], columns=['left', 'right', 'key', 'n_left', 'n_right', 'n_without_partner', 'without_partner'])
+        return dict(left=j['left'], right=j['right'], key=', '.join(j['on'])) | n | dict(without_partner=n['n_without_partner']/max(n['n_left'], 1), such_rows=j.get('missing', 'keep'))
+    return pd.DataFrame([line(j) for j in joins], columns=['left', 'right', 'key', 'n_left', 'n_right', 'n_without_partner', 'without_partner', 'such_rows'])
 
 # %% ../nbs/02_sources.ipynb #caa9149d
 def snapshot(

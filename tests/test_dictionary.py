@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import assay.dictionary
-from assay.dictionary import MISSING, Dictionary, Field, broken_rule, check_table, conform, validate, validate_rows
+from assay.dictionary import MISSING, Dictionary, Field, broken_rule, check_table, conform, infer_dictionary, propose_rules, validate, validate_rows
 from assay.explore import compare, label_noise
 
 CITIES, CARRIERS = ("Zürich", "Genève", "Köln", "Kraków", "Malmö", "São Paulo"), ("AA", "B6", "DL", "EV", "UA")
@@ -272,6 +272,36 @@ def test_control_each_rule_is_needed(rule, monkeypatch):
 def test_control_uniqueness_is_needed(monkeypatch):
     monkeypatch.setattr(assay.dictionary, "_repeated", lambda rows, field: [])
     assert caught("duplicate key", lambda df: positions(by_row(df)), 20) == 0
+
+
+# What a draft enforces before anybody has read it
+
+
+def drafted(n, seed=99):
+    df = table(seed, n)
+    inferred = infer_dictionary(df, "late", "flight_id", "scheduled")
+    return inferred, propose_rules(df, inferred)
+
+
+def share_caught(kind, dictionary):
+    df, where = batch(kind, 20)
+    found = set(validate(df, dictionary)[1].position)
+    return sum(found & rows == at for rows, at in where) / len(where)
+
+
+def test_the_draft_catches_most_kinds_and_what_was_only_measured_fewer():
+    inferred, proposed = drafted(4000)
+    shares = pd.DataFrame({k: dict(inferred=share_caught(k, inferred), proposed=share_caught(k, proposed)) for k in KINDS}).T
+    print(shares.round(2).to_string(), shares.mean().round(3).to_dict(), (shares == 0).sum().to_dict(), (shares >= 0.99).sum().to_dict())
+    assert shares.proposed.mean() > 0.99 and shares.inferred.mean() < 0.75  # control: kinds and nulls alone
+    assert (shares.proposed == 0).sum() < (shares.inferred == 0).sum() and (shares.proposed >= shares.inferred).all()
+
+
+@pytest.mark.parametrize("n", [60, 400, 4000])
+def test_the_draft_sets_no_clean_row_aside(n):
+    aside = [len(set(validate(table(1000 + seed, 2000), drafted(n, seed)[1])[1].position)) for seed in range(5)]
+    print(n, sum(aside), "of", 5 * 2000)
+    assert sum(aside) <= 0.002 * 5 * 2000
 
 
 # What is clean stays

@@ -1,0 +1,156 @@
+"Every kind of source reaches the data stage: a database, a URL, a function, several tables that join; and no credential stays anywhere"
+import json
+import shutil
+import sqlite3
+import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import assay, run
+from test_init import make_bundled
+
+from assay.artifacts import read_table
+from assay.engine import stage_env
+from assay.init import with_data
+from assay.problem import read_yaml
+
+CANARY = "-".join(("kanarienvogel", "Q4x", "2718"))  # in parts, since the tests are copied to where it is looked for
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory):
+    return make_bundled(tmp_path_factory.mktemp("connect") / "repo")
+
+
+@pytest.fixture
+def repo(bundled, tmp_path):
+    return shutil.copytree(bundled, tmp_path / "repo", symlinks=True)
+
+
+def orders(n=240, seed=0):
+    "A table of one's own; the shop is a key"
+    rng = np.random.default_rng(seed)
+    size = rng.normal(size=n).round(3)
+    return pd.DataFrame(dict(shop=rng.choice(["S1", "S2", "S3", "S9"], n), size=size, kind=rng.choice(["a", "b"], n), late=np.where(size + rng.normal(size=n) > 0, "yes", "no")))
+
+
+SHOPS = pd.DataFrame(dict(code=["S1", "S2", "S3"], staff=[3, 5, 8], town=["T1", "T2", "T1"]))
+
+
+def database(path, **tables):
+    con = sqlite3.connect(path)
+    for name, df in tables.items():
+        df.to_sql(name, con, index=False)
+    con.close()
+    return f"sqlite:///{path}"
+
+
+def stage(repo, **env):
+    "The data stage, alone"
+    return run(sys.executable, "-m", "assay.stage", "data", cwd=repo, env=stage_env(repo) | env)
+
+
+def metrics(repo):
+    return json.loads((repo / "reports/data/metrics.json").read_text())
+
+
+def printed(repo):
+    "What the executed notebook shows, as one text, and how many pictures"
+    cells = json.loads((repo / "data/executed/data.ipynb").read_text())["cells"]
+    outputs = [o for c in cells for o in c.get("outputs", [])]
+    return "".join("".join(o.get("text", [])) for o in outputs), sum("image/png" in o.get("data", {}) for o in outputs)
+
+
+def holding(folder, word):
+    "Files below a folder that hold a word"
+    return [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and "assay" not in p.relative_to(folder).parts[:1] and word.encode() in p.read_bytes()]
+
+
+def test_a_database_named_by_the_environment_is_drafted_and_read_and_its_url_stays_nowhere(repo, tmp_path):
+    env = dict(ASSAY_SHOP_DB=database(tmp_path / f"{CANARY}.db", orders=orders()))
+    done = assay("init", "env:ASSAY_SHOP_DB", "--query", "select * from orders", "--target", "late", cwd=repo, env=env)
+    assert done.returncode == 0 and "remove data/raw" in " ".join(done.stdout.split()), done.stderr
+    said = [done.stdout + done.stderr]
+    source = read_yaml(repo / "params.yaml")["data"]["source"]
+    assert (source["kind"], source["url_env"], source["query"], "url" in source) == ("sql", "ASSAY_SHOP_DB", "select * from orders", False)
+    done = stage(repo, **env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert metrics(repo)["metrics"]["n_raw"]["value"] == 240
+    said += [done.stdout + done.stderr]
+    shutil.rmtree(repo / "data/raw")
+    for url in (database(tmp_path / f"other-{CANARY}.db", nothing=SHOPS), f"postgresql+psycopg://reader:{CANARY}@127.0.0.1:1/d", f"postgresql://a:{CANARY}@{CANARY}@h/d"):
+        done = stage(repo, ASSAY_SHOP_DB=url)
+        assert done.returncode != 0
+        said += [done.stdout + done.stderr]
+    assert not [s for s in said if CANARY in s] and holding(repo, CANARY) == []
+    (repo / "data/note.txt").write_text(env["ASSAY_SHOP_DB"])
+    assert holding(repo, CANARY) == ["data/note.txt"]  # control: the search finds one
+
+
+def test_a_url_is_drafted_and_read(repo, tmp_path):
+    orders().to_csv(tmp_path / "orders.csv", index=False)
+    pytest.importorskip("aiohttp", reason="fsspec reads http with it")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/orders.csv"
+        done = assay("init", url, "--target", "late", cwd=repo)
+        assert done.returncode == 0, done.stderr
+        assert read_yaml(repo / "params.yaml")["data"]["source"]["url"] == url
+        assert not [d for d in read_yaml(repo / "dvc.yaml")["stages"]["data"]["deps"] if "orders" in d]
+        done = stage(repo)
+        assert done.returncode == 0 and metrics(repo)["metrics"]["n_raw"]["value"] == 240, done.stderr
+        server.shutdown()
+    for url in (f"https://ann:{CANARY}@host/t.csv", f"https://host/t.csv?token={CANARY}"):
+        done = assay("init", url, "--target", "late", "--force", cwd=repo)
+        assert done.returncode == 1 and "password, token or key" in done.stderr and CANARY not in done.stderr
+
+
+def test_a_function_runs_only_if_its_package_is_allowed(repo, tmp_path):
+    from assay.sources import make_flights
+
+    make_flights(300).to_csv(tmp_path / "flights.csv", index=False)
+    assert assay("init", tmp_path / "flights.csv", "--target", "late", cwd=repo).returncode == 0
+    data = read_yaml(repo / "params.yaml")["data"]
+    assert "allowed" not in data["source"]
+    source = dict(name="flights", kind="python", function="assay.sources:make_flights", args=dict(n_rows=300))
+    for allowed, code in (([], 1), (["assay"], 0)):
+        (repo / "params.yaml").write_text(with_data((repo / "params.yaml").read_text(), data | dict(source=source | dict(allowed=allowed))))
+        done = stage(repo)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert ("only functions of the packages" in done.stdout + done.stderr) == bool(code)
+    assert metrics(repo)["metrics"]["n_raw"]["value"] == 300
+
+
+def test_tables_of_two_kinds_join_into_one_and_the_report_shows_how(repo, tmp_path):
+    wanted = orders().merge(SHOPS.rename(columns=dict(code="shop")), how="left", on="shop")
+    wanted.to_csv(tmp_path / "joined.csv", index=False)
+    orders().to_csv(tmp_path / "orders.csv", index=False)
+    assert assay("init", tmp_path / "joined.csv", "--target", "late", cwd=repo).returncode == 0  # drafts the dictionary of what the join gives
+    data = read_yaml(repo / "params.yaml")["data"]
+    recode = data["source"]["recode"]
+    sources = [dict(name="orders", kind="csv", url="../orders.csv", recode=recode), dict(name="shops", kind="sql", url=database(tmp_path / "shops.db", shops=SHOPS), query="select * from shops")]
+    joins = [dict(left="orders", right="shops", on=dict(shop="code"), cardinality="many_to_one")]
+
+    def once(joins, sources=sources):
+        shutil.rmtree(repo / "data", ignore_errors=True)
+        (repo / "params.yaml").write_text(with_data((repo / "params.yaml").read_text(), data | dict(source=dict(tables=sources, joins=joins))))
+        return stage(repo)
+
+    done = once(joins)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text, pictures = printed(repo)
+    assert 'erDiagram\n    ORDERS }o--o| SHOPS : "shop"' in text and "code PK" in text and pictures >= 3
+    alone = int((orders().shop == "S9").sum())
+    assert sorted(json.loads((repo / "data/raw/manifest.json").read_text())["tables"]) == ["orders", "shops"]
+    parts = pd.concat([read_table(repo / f"data/prepared/{n}.parquet") for n in ("train", "valid", "test", "production")])
+    assert len(parts) == 240 and parts.staff.isna().sum() == alone > 0
+    assert once([joins[0] | dict(missing="drop")]).returncode == 0 and metrics(repo)["metrics"]["n_raw"]["value"] == 240 - alone
+    for wrong, sentence in (([joins[0] | dict(missing="raise")], "have no partner"), ([], "are not joined"), ([joins[0] | dict(on="shop")], "the right table 'shops' lacks ['shop']")):
+        done = once(wrong)
+        assert done.returncode == 1 and sentence in done.stdout + done.stderr
+    done = once(joins, [sources[0], sources[1] | dict(query="select * from shops union all select * from shops")])
+    assert done.returncode == 1 and "would multiply rows" in done.stdout + done.stderr
