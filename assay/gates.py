@@ -47,7 +47,8 @@ def _is_fresh(path, wanted):
 
 def declared_stages()->dict: # Name to its block
     "The stages of `dvc.yaml` as they stand there; none without that file"
-    return (read_yaml('dvc.yaml').get('stages') or {}) if Path('dvc.yaml').is_file() else {}
+    stages = read_yaml('dvc.yaml').get('stages') if Path('dvc.yaml').is_file() else {}
+    return {name: s if isinstance(s, dict) else {} for name,s in stages.items()} if isinstance(stages, dict) else {}
 
 def _recorded(stage, path):
     "Does `dvc.lock` name this very file as the output of its stage? A stage that `dvc.yaml` declares must be there"

@@ -290,15 +290,20 @@ def stopped()->list: # Per stage that stopped in the last run: `stage`, `code`, 
     "Why stages of the last run stopped"
     return [read_json(p) for p in list_files(place('local', 'stopped'))] if place('local', 'stopped').is_dir() else []
 
-# %% ../nbs/93_repro.ipynb #48931e33
+# %% ../nbs/93_repro.ipynb #bfb69031
+def _forget(path):
+    "Take a report away, and what DVC kept of it: it would bring back the one of an earlier run with the same inputs"
+    md5 = _md5(path)
+    for p in (path, Path('.dvc/cache/files/md5', md5[:2], md5[2:])): p.unlink(missing_ok=True)
+    shutil.rmtree('.dvc/cache/runs', ignore_errors=True)
+
 def thaw()->bool: # True if the problem stage will run again
     "Take away the report of the problem stage where it says something else of the bar than the ledger does; raises `ValueError` where the ledger is broken"
     now, path = bar_state(load_problem()), metrics_path('problem')
     try: said = read_json(path) if path.is_file() else {}
     except ValueError: said = {} # malformed; DVC makes it again
     if not isinstance(said, dict) or 'frozen' not in said or all(said.get(k) == v for k,v in now.items()) and 'frozen' in now: return False
-    path.unlink()
-    shutil.rmtree('.dvc/cache/runs', ignore_errors=True) # DVC would bring back the report of an earlier run with the same inputs
+    _forget(path)
     return True
 
 def end_waivers(
@@ -310,8 +315,7 @@ def end_waivers(
         try: m = read_json(path)
         except ValueError: continue # malformed; DVC makes it again
         if isinstance(m, dict) and ended_waivers(m, now): res.append(path.parent.name)
-    for name in res: metrics_path(name).unlink()
-    if res: shutil.rmtree('.dvc/cache/runs', ignore_errors=True)
+    for name in res: _forget(metrics_path(name))
     return res
 
 def repro(

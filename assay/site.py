@@ -165,14 +165,16 @@ def make_page(
 
 # %% ../nbs/91_site.ipynb #7044a252
 NOTES = """{% if moved %}<p><span class="badge bad">bar moved</span> After the first model was fitted: {{ moved }}. To release on it, somebody signs the reason.</p>{% endif %}
-{% if stopped %}<p><span class="badge bad">not run</span> {{ stopped }}. What follows is of an earlier run.</p>{% endif %}"""
+{% if stopped %}<p><span class="badge bad">not run</span> {{ stopped }}. What follows is of an earlier run.</p>{% endif %}
+{% for w in waived %}<p><span class="badge open">waived</span> {{ w.item }} until {{ w.until }}, by {{ w.by }}, {{ w.role }}: {{ w.reason }}. Without this signature the verdict, or the start of the stage, would be another.</p>{% endfor %}"""
 
 def show_notes(
     moved=(), # `bar_moved` of a report
     stopped:str='', # Why the stage did not run
+    waived=(), # `waived` of a report: the waivers that it rests on
 )->str: # HTML, empty where there is nothing to say
     "What a reader must know before the verdict"
-    return render_template(NOTES, moved='; '.join(map(bar_sentence, moved)), stopped=stopped)
+    return render_template(NOTES, moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived)
 
 def report_page(
     stage:str, # Name of the stage
@@ -184,7 +186,7 @@ def report_page(
 )->str: # HTML
     "The report of one stage: its verdict, then its notebook"
     from markupsafe import Markup
-    head = show_notes(metrics.get('bar_moved', ()), stopped) + render_template('<p><span class="badge {{ tone }}">{{ verdict }}</span></p>', tone=tone(metrics['verdict']), verdict=metrics['verdict'])
+    head = show_notes(metrics.get('bar_moved', ()), stopped, metrics.get('waived', ())) + render_template('<p><span class="badge {{ tone }}">{{ verdict }}</span></p>', tone=tone(metrics['verdict']), verdict=metrics['verdict'])
     foot = 'Computed from ' + ', '.join(f"{k} ({v[7:19]})" for k,v in metrics['inputs'].items()) if metrics['inputs'] else 'No inputs were recorded.'
     return make_page(f'{stage} – {problem}', Markup(head+fragment(nb)), foot, names, stage, problem)
 

@@ -80,6 +80,7 @@ def make_task(folder, task):
         export_bundle(model, feature_frame(train, dictionary.features), dictionary.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), spec["threshold"], request_context(dictionary),
                       classes=spec["classes"])
         write_metrics("package", "same model", {}, [check("parity", True, "tests"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
+        write_metrics("readiness", "ready", {}, [], [place("train")])
     keys = make_keys(folder)
     with inside(folder):
         approve(keys[0], "meets the criteria", role="product owner")

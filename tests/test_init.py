@@ -232,6 +232,7 @@ def released(folder, table):
         write_table(prepared, place("train"))
         export_bundle(model, feature_frame(prepared, d.dictionary.features), d.dictionary.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), 0.5, request_context(d.dictionary))
         write_metrics("package", "same model", {}, [check("parity", True, "every row compared"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
+        write_metrics("readiness", "ready", {}, [], [place("train")])
         ann, _ = make_keys(folder)
         approve(ann, "reviewed")
     return folder

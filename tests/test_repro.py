@@ -175,6 +175,53 @@ def test_a_closed_gate_is_a_result(copy):
     assert again.returncode == 3 and "was damaged" not in again.stderr  # nor are these pages taken for damage
 
 
+def test_a_kill_is_not_hidden_by_a_closed_gate(copy):
+    "One stage may not start, and another is killed: that is an error, and both are named"
+    change(copy / "dvc.yaml", "deps: ['pipelines/rule.ipynb', 'data/prepared']", "deps: ['pipelines/rule.ipynb', 'data/prepared', 'reports/table/metrics.json']\n    meta: {gates: {table: [go]}}")
+    write_notebook(copy, "tree", (CELLS["tree"][0], "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+    done = assay("repro", cwd=copy)
+    assert done.returncode == 1, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "rule may not start" in said and "stage 'tree' began and did not end: it was killed" in said
+    write_notebook(copy, "tree")
+    assert assay("repro", cwd=copy).returncode == 3  # the control: with the gate alone it is a result
+
+
+def test_without_its_lock_nothing_is_as_recorded(copy):
+    assert assay("verify", cwd=copy).returncode == 0
+    (copy / "dvc.lock").unlink()
+    done = assay("verify", cwd=copy)
+    assert done.returncode == 1 and "does not record stage 'tree'" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_waiver_that_ends_closes_what_it_opened(tmp_path):
+    "Signed, the stages run and say on what they rest; taken back, they may not start any more, whatever is left of the earlier run"
+    repo = add_agreement(make_repo(tmp_path / "repo"))
+    change(repo / "params.yaml", "max_gaps: 100", "max_gaps: 0")
+    assert assay("repro", cwd=repo).returncode == 3 and not (repo / "reports/tree/metrics.json").exists()
+    key = ("--key", tmp_path / "ann.pem", "--role", "product-owner", "--reason", "a pilot")
+    assert assay("key", "--out", tmp_path / "ann.pem", "--name", "Ann", "--role", "product-owner", cwd=repo).returncode == 0
+    wrong = assay("waive", "probelm", *key, "--until", "9999-12-31", cwd=repo)
+    assert wrong.returncode == 1 and "did you mean problem" in wrong.stderr
+    assert assay("waive", "Problem", *key, "--until", "9999-12-31", cwd=repo).returncode == 0
+    done = assay("repro", cwd=repo)
+    assert done.returncode == 0 and set(ran(done)) == {"rule", "tree", "site"}, done.stderr
+    assert [[w["item"] for w in metrics_of(repo, s).get("waived", [])] for s in ("problem", "table", "rule", "tree")] == [[], [], ["problem"], ["problem"]]
+    assert ran(assay("repro", cwd=repo)) == []  # and a second run executes nothing
+    assert "waived: problem until 9999-12-31, by Ann" in " ".join(assay("status", cwd=repo).stdout.split())
+
+    before = hashes(repo)
+    assert assay("waive", "problem", *key, "--withdraw", cwd=repo).returncode == 0
+    for _ in range(2):
+        done = assay("repro", cwd=repo)
+        assert done.returncode == 3 and "tree may not start: problem says 'incomplete'" in done.stderr and "tree rests on a waiver that holds no more" in done.stderr, done.stdout + done.stderr
+        assert "What follows is of an earlier run" in (repo / "reports/tree/report.html").read_text()
+    assert hashes(repo)["data/studies/tree.json"] == before["data/studies/tree.json"]
+    assert assay("waive", "problem", *key, "--until", "9999-12-31", cwd=repo).returncode == 0
+    assert assay("repro", cwd=repo).returncode == 0
+
+
 def metrics_of(repo, stage):
     return json.loads((repo / "reports" / stage / "metrics.json").read_text())
 
