@@ -14,7 +14,8 @@ from pathlib import Path
 from .approval import active_waivers
 from .artifacts import place, read_json, read_metrics, write_text
 from .criteria import bar_sentence
-from .evidence import ANY_DAY, SEVERITY, load_checklist, read_stages, say_day, stages_of
+from .evidence import SEVERITY, load_checklist, read_stages, stages_of
+from .gates import say_day, today
 from .problem import gaps, load_problem
 from .readiness import count_states, release_rows
 from .run import load_stages
@@ -260,7 +261,7 @@ def checklist_rows(
     if not place('checklist').is_file(): return []
     checklist = load_checklist()
     found = {s: None if s in late else m for s,m in read_stages(stages_of(checklist)).items()}
-    return release_rows(checklist, found, active_waivers(ANY_DAY), on=ANY_DAY)
+    return release_rows(checklist, found, active_waivers(), on=today())
 
 def _states(rows):
     "Per state that occurs, worst first: its items, a waived one with its last day"
