@@ -27,6 +27,9 @@ setup: $(READY) ## make the environment, git and DVC ready
 run: setup ## run the whole pipeline, only what changed; ends in reports/index.html
 	@$(BIN)/assay repro
 
+# two processes that each use both cores wait for each other's threads: one thread each, as in a stage
+test test-slow check: export OMP_NUM_THREADS = 1
+
 test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones
 	@echo "lessons and house checks: $$(ls nbs/*.ipynb | wc -l) notebooks"
 	@export start=$$(date +%s); ls nbs/*.ipynb | xargs -P 2 -n 1 sh -c '$(BIN)/nbdev_test --n_workers 0 --path "$$0" >$$0.log 2>&1 && echo "  $$(($$(date +%s)-start)) s  $$0" && rm $$0.log || { cat $$0.log; rm $$0.log; echo "  $$0 failed"; exit 1; }'

@@ -207,7 +207,7 @@ def leaky_feature(case):
     leaks = leaking_features(leakage_scan(flights, "late", time="scheduled", n_boot=40), features)
     found = find_blockers(dict(checks=[check("leakage", not leaks, f"leak suspected in {leaks}")]), *[dict(checks=[])] * 3)
     case.agree()
-    case.report("feasibility", verdict_of(FACTS | found)["verdict"])
+    case.report("feasibility", verdict_of(FACTS | {k: found[k] for k in FACTS if k in found})["verdict"])
     return case.start("baseline", "feasibility")
 
 
@@ -215,7 +215,7 @@ def leaky_feature(case):
 def refuted_answer_about_harm(case):
     found = find_blockers(dict(checks=[]), dict(checks=[check("R11", not case.broken, "personal data found in 'passenger'")]), *[dict(checks=[])] * 2)
     case.agree()
-    case.report("feasibility", verdict_of(FACTS | found)["verdict"])
+    case.report("feasibility", verdict_of(FACTS | {k: found[k] for k in FACTS if k in found})["verdict"])
     return case.start("baseline", "feasibility")
 
 
