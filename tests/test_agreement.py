@@ -11,12 +11,13 @@ from tiny import inside
 from assay import criteria
 from assay.columns import load_dictionary
 from assay.criteria import _ledger_path, bar_sentence, freeze_criteria, ledger_rows, mark_results, moved_bar, read_ledger
+from assay.decisions import ERRORS
 from assay.draft import draft
-from assay.evaluation import ERRORS, METRICS, metrics_for
 from assay.faults import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
 from assay.faults import METRICS as KNOWN
 from assay.hypotheses import STAGES
 from assay.limits import LIMITABLE, read_limits
+from assay.metrics import METRICS, metrics_for
 from assay.problem import TASKS, gaps, load_problem, make_problem, read_yaml
 
 ROOT = Path(__file__).parents[1]

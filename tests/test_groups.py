@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 from small import run
-from tiny import inside
+from tiny import inside, record
 
 from assay.artifacts import check, metric, place, write_json, write_metrics, write_table
 from assay.dictionary import Dictionary, Field, write_dictionary
@@ -204,6 +204,7 @@ def test_an_open_question_is_a_gap_that_blocks_the_release_and_no_exploration(tm
     found, checks, shown = measured(folder, "responsible")
     assert (checks["R03"]["status"], found["verdict"]) == ("unanswered", "unanswered") and "not answered: are domain experts available?" in shown
     with inside(folder):
+        record()
         items = [i for i in read_yaml(place("checklist"))["items"] if i["id"] in ("R02", "R03")]
         rows = {r["id"]: r for r in evaluate_checklist([dict(waivable=True) | i for i in items], dict(responsible=found))}
         assert {k: r["status"] for k, r in rows.items()} == dict(R02="pass", R03="unanswered") and not is_ready(list(rows.values()))
