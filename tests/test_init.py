@@ -341,21 +341,24 @@ import os, sys
 from assay.artifacts import enter_root
 from assay.engine import import_papermill
 from assay.stage import run_named
+sys.path.append(sys.argv[1])
+from tiny import record
 enter_root(), import_papermill()
 import assay.bundle, assay.explain, assay.explore, assay.feasibility, assay.monitoring, assay.responsible, assay.search  # once for all stages
-for name in sys.argv[1:]:
+for name in sys.argv[2:]:
     if (child := os.fork()) == 0:
         code = run_named(name)
         sys.stdout.flush(), sys.stderr.flush()
         os._exit(code)
     if os.waitpid(child, 0)[1]: sys.exit(f'stage {name} failed')
+    record()  # as DVC does after each stage
 """
 ORDER = ("problem", "data", "explore", "responsible", "feasibility", "baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation", "package", "monitoring", "coverage", "readiness")
 
 
 def run_stages(repo):
     "All stages up to readiness, each a fork of one process, without the pipeline around them"
-    done = run(sys.executable, "-c", STAGES, *ORDER, cwd=repo, env=stage_env(repo))
+    done = run(sys.executable, "-c", STAGES, Path(__file__).parent, *ORDER, cwd=repo, env=stage_env(repo))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 

@@ -55,7 +55,7 @@ def make_project(folder):
     flights = make_flights(8000, seed=1)
     flights.to_csv(folder / "flights.csv", index=False)
     fields = infer_dictionary(flights, target="late", id="flight_id", time="scheduled").fields
-    write_dictionary(Dictionary(tuple(dataclasses.replace(f, meaning=f"{f.name} of the flight", unit=f.unit or "1", source="flights", known_at_decision=f.name != "late") for f in fields)), folder / "dictionary.yaml")
+    write_dictionary(Dictionary(tuple(dataclasses.replace(f, meaning=f"{f.name} of the flight", unit=f.unit or "1", source="flights", known_at_decision=f.name != "late") for f in fields), dict(by="data engineer", date="2026-11-06")), folder / "dictionary.yaml")
     edit_yaml(folder / "problem.yaml", groups=["origin"], today=dict(columns=["origin", "carrier"], aggregation="mean", description="the record of airport and carrier"), minimum=0.3, margin=0.1, limits=dict(groups=dict(recall_ratio=0.5)), hypotheses=HYPOTHESES,
               costs=dict(false_negative=dict(value=900, low=850, high=950), false_positive=dict(value=450, low=430, high=470)), value=dict(build_cost=50000, run_cost_per_year=20000),
               sources=[dict(name="flights", owner="nobody: invented", licence="CC0", access="public", policy="none", delay_of_labels="none")])
