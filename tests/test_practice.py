@@ -48,8 +48,9 @@ def fill(agreed):
     write_table(tables["valid"][["flight_id"]].assign(score=predict_score(model, feature_frame(tables["valid"], FIELDS))), place("studies", "linear.parquet"))
     write_json(place("studies", "linear.json"), dict(best=dict(params={}), study="s", version=dict(code="c")))
     write_metrics("explore", "usable", dict(base_rate_train=metric(0.3, 0.2, 0.4, 1000)), [check("F08", True, "seen")])
-    for name in ("data", "responsible"):
+    for name in ("problem", "responsible"):
         write_metrics(name, "usable", {})
+    write_metrics("data", "usable", dict(n_test=metric(500)))
 
 
 def make_project(folder, agreed=AGREED):
@@ -61,6 +62,7 @@ def make_project(folder, agreed=AGREED):
     pipeline, params = (yaml.load((ROOT / name).read_text()) for name in ("dvc.yaml", "params.yaml"))
     for stage in pipeline["stages"].values():
         stage.get("meta", {}).pop("gates", None)
+    params["data"].update(cluster="")  # the days of the moments
     params["feasibility"].update(n_boot=40)
     params["baseline"].update(n_boot=40)
     params["evaluation"].update(candidates=["linear"], n_shuffles=1, n_rows_shuffled=500, n_boot=40)
