@@ -56,7 +56,7 @@ def associations(
     df:pd.DataFrame, # Rows
     target:str, # Column of the label
     columns, # Columns to relate to it
-    time:str=None, # Column whose days are the blocks
+    time:str=None, # Column whose days, or names that are no moments, are the blocks
     positive=1, # Value that the decision is about
     task:str='binary', # As in `assay.problem.TASKS`
     n_boot:int=200, # Resamples
@@ -131,7 +131,7 @@ def strongest_pairs(
     df:pd.DataFrame, # Rows; a sample of some thousands is enough
     columns, # Columns to relate
     n:int=10, # Pairs to list
-    time:str=None, # Column whose days are the blocks
+    time:str=None, # Column whose days, or names that are no moments, are the blocks
     n_boot:int=50, # Resamples
     seed:int=0, # Random seed
 )->pd.DataFrame: # a, b, strength, low, high, n

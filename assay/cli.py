@@ -221,7 +221,7 @@ Reason = Annotated[str, typer.Option(help='Why, for whoever reads the decision l
 def key(out: Annotated[Path, typer.Option(help='File for the private key, outside the repository.')],
         name: Annotated[str, typer.Option(help='Your name.')], role: Role):
     "Make a key to sign decisions with; its public half goes to approvals/keys.json, to be committed."
-    from assay.approval import new_key
+    from assay.chain import new_key
     out = out.expanduser().resolve()
     enter_root()
     print(f'key {new_key(out, name, role)} for {name}, {role}: private half in {out}, public half in approvals/keys.json')
@@ -274,8 +274,7 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
     from assay.artifacts import write_table
     from assay.bundle import load_bundle, score_table
     from assay.problem import load_problem
-    if not table.exists(): raise FileNotFoundError(f'{table} does not exist; expected a CSV or Parquet file')
-    table, out = table.resolve(), out.resolve() if out else None
+    table, out = _whole_path(table), out.resolve() if out else None
     enter_root()
     bundle = load_bundle(serving_folder())
     approval_of(bundle.identity)
@@ -286,19 +285,17 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
 
 def _to_score(path, bundle, id):
     "A table under the names that the model reads, the column that names its rows, and what the table calls that"
-    from assay.dictionary import load_dictionary
+    from assay.columns import load_dictionary
     from assay.intake import read_for_scoring, scoring_columns
     from assay.problem import read_yaml
     source = read_yaml('params.yaml').get('data', {}).get('source') or {}
     df, original = read_for_scoring(path, source, bundle.fields), (source.get('columns') or {}).get(id, id)
     return scoring_columns(df, source, bundle.fields, id, load_dictionary().names(), path.name), id, original if original in df else id
 
-def _read(path):
-    "A table from a Parquet or CSV file"
-    import pandas as pd
-    if path is None: return None
-    if not path.is_file(): raise FileNotFoundError(f'{path} does not exist; expected a Parquet or CSV file')
-    return pd.read_csv(path) if path.suffix == '.csv' else pd.read_parquet(path)
+def _whole_path(path):
+    "A path that stays the same in another folder"
+    if path is None or path.exists(): return path and path.resolve()
+    raise FileNotFoundError(f'{path} does not exist; expected a Parquet or CSV file')
 
 # %% ../nbs/95_cli.ipynb #a33aee41
 def _served(table):
@@ -317,16 +314,18 @@ def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV f
             labels: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of groups, or with what rows have in common, that were not sent.')] = None, json_: Json = False):
     "One monitoring pass over the prediction log or a table; exit code 1 where something has to be done."
     from assay.artifacts import place, read_json, read_table
-    from assay.dictionary import load_dictionary
+    from assay.columns import load_dictionary
+    from assay.intake import read_described
     from assay.labels import todays_rule
     from assay.problem import load_problem, read_yaml
     from assay.served import monitor_served
-    given, outcomes = _read(table), _read(labels)
+    table, labels = map(_whole_path, (table, labels))
     enter_root()
-    problem, dictionary, spec = load_problem(), load_dictionary(), read_json(place('model'))
+    problem, dictionary, spec, data = load_problem(), load_dictionary(), read_json(place('model')), read_yaml('params.yaml').get('data', {})
+    given, outcomes = (p and read_described(p, data.get('source') or {}, problem, dictionary) for p in (table, labels))
     served, refused = _served(given)
     rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')))
-    found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused, spec.get('threshold'), read_yaml('params.yaml').get('data', {}).get('cluster'))
+    found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused, spec.get('threshold'), data.get('cluster'))
     _stop(_tell_monitoring(found, json_))
 
 def _tell_monitoring(found, json_):

@@ -6,13 +6,13 @@
 __all__ = ['MISSING', 'FEW', 'OFTEN', 'broken_rule', 'validate_rows', 'make_schema', 'validate', 'conform', 'check_table',
            'infer_dictionary', 'propose_rules', 'write_dictionary', 'gaps', 'measure', 'dictionary_table']
 
-# %% ../nbs/03_dictionary.ipynb #fcf6434f
-import dataclasses, math, numbers
+# %% ../nbs/03_dictionary.ipynb #8f532a07
+import dataclasses, math, numbers, re
 from datetime import date, datetime
 from pathlib import Path
 
 from .artifacts import place, write_text
-from .columns import Dictionary, Field, load_dictionary, make_field
+from .columns import Dictionary, Field
 
 # %% ../nbs/03_dictionary.ipynb #686cf68e
 MISSING = '(missing)' # Stands for missing text in prepared tables
@@ -262,10 +262,21 @@ def gaps(
     res += [dict(id=f.name, what='its unit') for f in dictionary.fields if f.kind == 'number' and not f.unit.strip()]
     return res + ([] if dictionary.reviewed else [dict(id='(all columns)', what='who has reviewed ranges and categories, and when')])
 
-# %% ../nbs/03_dictionary.ipynb #e13baed5
+# %% ../nbs/03_dictionary.ipynb #87d7381d
+def _shape(v): return re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', str(v)))[:20] # of a name only how it is built
+
+def _examples(s, field):
+    "Up to three values of the first rows; of names and free text, which may point at people, only their shape"
+    s = s.dropna()[:1000]
+    if field.role == 'id' or field.kind == 'text': s = s.map(_shape)
+    elif field.kind in ('number', 'integer'): return [f'{v:.6g}' for v in s.astype(float).unique()[:3]]
+    elif field.kind == 'time': return [v.isoformat() for v in s.drop_duplicates()[:3]]
+    n = s.astype(str).value_counts()
+    return sorted(n.index, key=lambda v: (-n[v], v))[:3]
+
 def _measure(s, field):
-    "Counts of a column, and its spread or its most frequent values"
-    res = dict(n=len(s), n_missing=int(s.isna().sum()), n_distinct=int(s.nunique()))
+    "Counts of a column, examples, and its spread or its most frequent values"
+    res = dict(n=len(s), n_missing=int(s.isna().sum()), n_distinct=int(s.nunique()), examples=_examples(s, field))
     if not s.notna().any() or field.kind == 'text': return res
     if field.kind == 'time': return res | dict(low=s.min().isoformat(), high=s.max().isoformat())
     if field.kind in ('category', 'boolean'):
@@ -290,5 +301,5 @@ def dictionary_table(
     def line(f):
         m = f['measured']
         return {k: f[k] for k in ('name', 'kind', 'role', 'unit')} | dict(missing=m['n_missing']/max(m['n'], 1), distinct=m['n_distinct'], low=m.get('low'), median=m.get('median'), high=m.get('high'),
-            frequent=', '.join(v for v,_ in m.get('top', [])[:3]), known=f['known_at_decision'], meaning=f['meaning'], source=f['source'])
+            examples=', '.join(m['examples']), known=f['known_at_decision'], meaning=f['meaning'], source=f['source'])
     return pd.DataFrame([line(f) for f in measured['fields']]).set_index('name')

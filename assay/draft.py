@@ -77,7 +77,7 @@ def choose_split(
     why = f'the moments in {time!r} are too few to cut at' if time else 'no moment'
     if group: return plain | dict(group=group, cluster=group), f'by hash of {group!r} ({why}), so that rows that belong together stay together'
     if classes and (n := int(df[classes].value_counts().min())) < RARE:
-        return plain | dict(stratify=classes), f'by hash of the row\'s name ({why}), with the same share of each class in every split, since one class has only {n} rows; the shares are counted over the whole table, so rows that are added later may move others between splits: where the table grows, empty stratify'
+        return plain | dict(stratify=classes), f'at random ({why}), with the same share of each class in every split, since one class has only {n} rows; rows are dealt out in the order of the table, so rows that are added at its end move no other row, and rows that are put between others do'
     return plain, f'by hash of the row\'s name ({why}); rows that are added later move no other row'
 
 # %% ../nbs/22_draft.ipynb #15cdd7a5

@@ -6,8 +6,8 @@
 __all__ = ['ENV', 'ENGINES', 'stage_env', 'is_pinned', 'import_papermill', 'OutputStream', 'make_shell', 'run_cell',
            'register_engine', 'inject', 'execute', 'scrub', 'normalise', 'warnings_of', 'leaks']
 
-# %% ../nbs/88_engine.ipynb #410faef6
-import datetime, gc, logging, os, platform, re, socket, sys
+# %% ../nbs/88_engine.ipynb #f130dfa6
+import datetime, logging, os, platform, re, socket, sys
 from pathlib import Path
 
 # %% ../nbs/88_engine.ipynb #bb06483e

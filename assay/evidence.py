@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from .artifacts import STATUSES, metrics_path, place, read_json, read_metrics, sha256
-from .gates import ANY_DAY, record_fault, same_role, say_day, waiver_fault
+from .gates import record_fault, same_role, say_day, waiver_fault
 from .problem import read_yaml
 
 # %% ../nbs/18_evidence.ipynb #aefaf354

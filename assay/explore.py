@@ -95,10 +95,14 @@ def base_rates(
     time:pd.Series=None, # Moment of each row; without it there is one period
     period:str='M', # pandas period: `'M'` month, `'W'` week
     min_days:int=5, # Periods with fewer days are left out, such as the first hours of the next month
-)->pd.DataFrame: # period, n, n_days, rate, low, high: 95 %
-    "Rate of the label in each period, with an interval that takes days as the units"
-    if time is None: return pd.DataFrame([dict(period='all') | clustered_rate(y, make_blocks(len(y)))])
+    cluster:pd.Series=None, # What rows have in common, such as the patient; their day by default
+)->pd.DataFrame: # period, n, n_days (or other clusters), rate, low, high: 95 %
+    "Rate of the label in each period, with an interval that takes days, or what `cluster` names, as the units"
+    if time is None: return pd.DataFrame([dict(period='all') | clustered_rate(y, make_blocks(len(y), cluster))])
     day, of_day, names = _periods(time, period, min_days)
+    if cluster is not None:
+        blocks, of_row = make_blocks(len(y), cluster), of_day[day]
+        return pd.DataFrame([dict(period=p) | clustered_rate(y[of_row == i], blocks[of_row == i]) for i,p in enumerate(names)])
     n, positive = np.bincount(day, minlength=len(of_day)), np.bincount(day, y, len(of_day))
     return pd.DataFrame([dict(period=p) | ratio_of_blocks(n[of_day == i], positive[of_day == i]) for i,p in enumerate(names)])
 
@@ -194,16 +198,17 @@ def label_history(
     positive=1, # Value that the decision is about
     task:str='binary', # As in `assay.problem.TASKS`
     min_days:int=5, # As in `base_rates`
+    cluster:str=None, # Column with what rows have in common
 )->pd.DataFrame: # split, and the columns of `base_rates`
     "The rate of the label over time, split by split"
-    parts = [base_rates(binary_label(d[target], positive, task), d[time] if time else None, min_days=min_days).assign(split=n) for n,d in frames.items()]
+    parts = [base_rates(binary_label(d[target], positive, task), d[time] if time else None, min_days=min_days, cluster=d[cluster] if cluster else None).assign(split=n) for n,d in frames.items()]
     return pd.concat(parts, ignore_index=True)[['split', 'period', 'n', 'n_days', 'rate', 'low', 'high']]
 
 # %% ../nbs/05_explore.ipynb #217d0095
 def split_rates(
     frames:dict, # Name to data frame
     target:str, # Column of the label
-    time:str=None, # Column with the moment of each row
+    time:str=None, # Column with the moment of each row, or with anything else that rows have in common
     positive=1, # Value that the decision is about
     task:str='binary', # As in `assay.problem.TASKS`
 )->pd.DataFrame: # Indexed by split: n, n_days, rate, low, high

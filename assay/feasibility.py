@@ -19,7 +19,7 @@ from .gains import measure_hypotheses, measure_parts, measure_value
 from .hypotheses import hypothesis_check
 from .learning import learning_curve, measure_signal
 from .stability import adversarial_pairs, measure_stability
-from .verdict import VERDICTS, grade, say_interval, short, verdict_of
+from .verdict import grade, say_interval, short, verdict_of
 from .worth import rows_needed, say_rows
 
 # %% ../nbs/12_feasibility.ipynb #c6752018

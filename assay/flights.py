@@ -12,7 +12,8 @@ import numpy as np, pandas as pd
 
 from .dictionary import Dictionary, conform
 from .problem import Problem
-from .sources import join, load_source
+from .joins import join
+from .sources import load_source
 
 # %% ../nbs/20_flights.ipynb #46e00814
 TABLES = dict(flights='flights.csv.zip', weather='weather.csv', planes='planes.csv', airports='airports.csv', airlines='airlines.csv')

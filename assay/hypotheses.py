@@ -10,6 +10,7 @@ import math
 import pandas as pd
 
 from .artifacts import check
+from .faults import meant
 
 # %% ../nbs/10_hypotheses.ipynb #3ae26eb5
 STAGES = ('feasibility', 'evaluation', 'monitoring') # Stages that test hypotheses
@@ -50,6 +51,10 @@ def _mine(problem, stage):
     place = lambda h: h.get('stage') if isinstance(h, dict) else None
     return [h for h in problem.hypotheses if place(h) == stage or place(h) not in STAGES]
 
+def _close(name, metrics):
+    "The measure that may be meant by a name that is none; empty where none is close"
+    return close if name not in metrics and (close := meant(name, metrics)).startswith(': did') else ''
+
 def _row(h, metrics):
     "One line of the table"
     known = h if isinstance(h, dict) else dict(statement=h)
@@ -57,7 +62,7 @@ def _row(h, metrics):
     m = metrics.get(h['measure'])
     v, low, high = _ends(m) or (None, None, None)
     state, n = state_of(m, h['above']), m.get('n') if isinstance(m, dict) else None
-    if state == 'not tested': state += f": {h['measure']} was not measured" if not isinstance(m, dict) or m.get('value') is None else f": {h['measure']} has no interval"
+    if state == 'not tested': state += f": {h['measure']} was not measured{_close(h['measure'], metrics)}" if not isinstance(m, dict) or m.get('value') is None else f": {h['measure']} has no interval"
     return dict(zip(COLUMNS, (h.get('id'), h.get('statement'), h['measure'], v, low, high, n, h['above'], state)))
 
 def hypothesis_table(

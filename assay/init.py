@@ -13,7 +13,7 @@ from pathlib import Path
 from .artifacts import place, write_text
 from .dictionary import write_dictionary
 from .draft import Draft
-from .problem import gaps, make_problem, read_yaml
+from .problem import gaps, make_problem
 
 # %% ../nbs/23_init.ipynb #94998b50
 _SEAL = re.compile(r'^ *# unchanged since assay wrote it: ([0-9a-f]{16})\n?', re.M)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ADAPTERS', 'take', 'fetch_table', 'number_rows', 'prepare_table', 'table_outcomes', 'scoring_columns',
-           'read_for_scoring', 'Adapter', 'get_adapter', 'data_checks', 'data_verdict', 'lineage_table',
-           'sampling_table', 'compare_prepared', 'write_prepared', 'data_metrics']
+           'read_for_scoring', 'read_described', 'Adapter', 'get_adapter', 'data_checks', 'data_verdict',
+           'lineage_table', 'sampling_table', 'compare_prepared', 'write_prepared', 'data_metrics']
 
 # %% ../nbs/21_intake.ipynb #cfad6081
 import dataclasses, difflib
@@ -15,9 +15,10 @@ import pandas as pd
 
 from . import flights as bundled
 from .artifacts import check, metric, place, write_json, write_table, write_text
-from .dictionary import Dictionary, conform, gaps, validate
+from .dictionary import Dictionary, gaps, validate
 from .problem import Problem
-from .sources import declare_joins, join_all, kind_of_file, load_source, mermaid_er
+from .joins import declare_joins, join_all
+from .sources import kind_of_file, load_source
 from .splits import base_rate, compare_splits
 
 # %% ../nbs/21_intake.ipynb #dd7dba34
@@ -144,6 +145,21 @@ def read_for_scoring(
     "Read a table to score"
     if kind_of_file(path) == 'parquet': return load_source(dict(name='table', kind='parquet', url=path))[0]
     return load_source(dict(name='table', kind='csv', url=path) | _csv_options(source, fields))[0]
+
+def read_described(
+    path, # As for `read_for_scoring`
+    source:dict, # Of the data stage
+    problem:Problem, # Names the columns of id and target
+    dictionary:Dictionary, # Kinds of the columns
+)->pd.DataFrame: # As it is in the file, columns under their plain names; ids and the target as the data stage stores them
+    "Read a table of rows served, or of their outcomes"
+    names, target = source.get('columns') or {}, problem.target
+    df = read_for_scoring(path, source, [f for f in dictionary.fields if f.name != target])
+    called = {n: c for n in dictionary.names() for c in (n, names.get(n, n)) if c in df}
+    df = take(df, dict(columns=called | {c: c for c in df if c not in {*called, *called.values()}}, recode={n: p for n,p in (source.get('recode') or {}).items() if n in called}))
+    if problem.id in df and dictionary[problem.id].kind == 'text': df = df.assign(**{problem.id: df[problem.id].astype('str')})
+    if target not in df or problem.task != 'binary' or dictionary[target].kind != 'integer' or set(df[target].dropna()) <= {0, 1}: return df
+    return df.assign(**{target: (df[target] == problem.positive).astype(float).where(df[target].notna())})
 
 # %% ../nbs/21_intake.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)

@@ -78,10 +78,11 @@ def leakage_evidence(
     task:str='binary', # As in `assay.problem.TASKS`
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
+    cluster:str=None, # Column with what rows have in common, such as the patient, if the table has it; the day of the decision by default
 )->dict: # Column to `score`, `clue` (the strongest view of an id), `later` (share of its moments after the row's own) and `clock`
     "What is measured of each column, whatever people have declared"
     y, moments, res = binary_label(df[target], positive, task), df[time] if time else None, {}
-    blocks = make_blocks(len(df), moments, seed=seed)
+    blocks = make_blocks(len(df), df[cluster] if cluster in df else moments, seed=seed)
     for c in (c for c in (df if columns is None else columns) if c not in (target, time)):
         cut, codes = binned(df[c])
         score = cv_auc(count_table(codes, y, blocks, cut['size']), n_boot, seed)

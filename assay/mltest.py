@@ -6,8 +6,8 @@
 __all__ = ['SECTIONS', 'LEVELS', 'missing_for', 'score_test', 'ml_test_rows', 'stages_of_tests', 'section_sums',
            'ml_test_metrics', 'level', 'ml_test_table']
 
-# %% ../nbs/19_mltest.ipynb #c5d97055
-from .artifacts import metric, metrics_path
+# %% ../nbs/19_mltest.ipynb #1a997ffe
+from .artifacts import metric
 from .coverage import known_functions, known_lessons, known_tests, resolve, say_test
 from .evidence import evidence_gap
 

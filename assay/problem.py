@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from .artifacts import check, place
-from .faults import ANSWERS, COSTS, LIMITS, RESPONSIBLE, VALUES, faults, meant, refuse
+from .faults import ANSWERS, COSTS, LIMITS, VALUES, faults, meant, refuse
 
 # %% ../nbs/01_problem.ipynb #55854fda
 def read_yaml(
@@ -27,7 +27,7 @@ def read_yaml(
         text = path.read_text(encoding='utf-8')
         if (res := _json_lines(text)) is not None: return res
         if _has_alias(text): raise ValueError(f"{path} uses a YAML alias (&name, *name); write the value out where it is needed")
-        res = YAML(typ='safe', pure=True).load(text)
+        res = YAML(typ='safe').load(text)
     except (YAMLError, UnicodeDecodeError) as e: raise ValueError(f"{path} is not YAML: {' '.join(str(e).split())}") from None
     if not isinstance(res, dict | None): raise ValueError(f"{path} holds a {type(res).__name__}; expected a mapping of names to values")
     return res or {}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .artifacts import STATUSES, check, metric, metrics_path, place
 from .evidence import SEVERITY, evaluate_checklist, make_row, waive_row
-from .gates import ANY_DAY, GATE_OWNERS, waiver_fault
+from .gates import GATE_OWNERS, waiver_fault
 
 # %% ../nbs/19_readiness.ipynb #31a45ae0
 CRITERIA_ITEM = dict(id='criteria', text='the success criteria are the ones agreed before results', owner=GATE_OWNERS['criteria'], kind='measured', stages=['problem'], waivable=True,

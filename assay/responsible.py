@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from .artifacts import check, hash_inputs, place, read_table, to_json
+from .artifacts import check, hash_inputs, place, to_json
 from .decisions import wilson
 from .groups import MISSING, absent_columns, as_groups, sensitive_columns, watched_columns
 from .summary import apply_bins, binned, bins, block_weights, clustered_rate, count_table, cv_auc, kind_of, make_blocks, table_auc
@@ -71,7 +71,7 @@ def label_by_group(
     df:pd.DataFrame, # Rows
     y:np.ndarray, # Label of each row, 0 or 1
     columns, # Columns with groups
-    time:str=None, # Column whose days are the blocks
+    time:str=None, # Column whose days, or names that are no moments, are the blocks
 )->pd.DataFrame: # column, group, n, n_days, rate, low, high
     "Rate of the label in each group: what a perfect score would have to reproduce"
     blocks, rows = make_blocks(len(df), df[time] if time else None), []
@@ -146,7 +146,7 @@ def proxies(
     df:pd.DataFrame, # Rows
     columns, # Sensitive or watched columns
     features, # Columns that a model may use
-    time:str=None, # Column whose days are the blocks
+    time:str=None, # Column whose days, or names that are no moments, are the blocks
     max_rows:int=6000, # Rows to look at, drawn by seed
     min_rows:int=30, # Groups with fewer rows are left out
     max_groups:int=6, # Most frequent groups to look at

@@ -7,7 +7,7 @@ __all__ = ['EXIT_ERROR', 'EXIT_CLOSED', 'Stage', 'load_stages', 'find_stage', 's
            'waivers_today', 'why_closed', 'pass_gates', 'knows_bar', 'keep_bar', 'keep_waivers', 'StageFailed',
            'progress', 'failure', 'run_stage', 'say', 'run_and_report', 'with_note']
 
-# %% ../nbs/90_run.ipynb #519f7cbf
+# %% ../nbs/90_run.ipynb #472a288f
 import dataclasses, keyword, re, resource, sys, time
 from pathlib import Path
 
@@ -155,7 +155,7 @@ def keep_waivers(
     path, waivers = metrics_path(stage.name), waivers_today()
     rests = dict(waived=found) if (found := _rests_on(stage, waivers)) else {}
     if place('approvals', 'waivers.jsonl').as_posix() in stage.deps and place('approvals', 'waivers.jsonl').is_file():
-        from assay.approval import START, chain_head
+        from assay.chain import START, chain_head
         if (head := chain_head('waivers')) != START: rests['waivers'] = head
     if rests and path.is_file(): write_json(path, read_metrics(stage.name) | rests)
 

@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field as Limit, create_model
 from starlette.exceptions import HTTPException as AnyHTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .approval import approval_of, chain_head, serving_folder
+from .approval import approval_of, serving_folder
+from .chain import chain_head
 from .artifacts import place
 from .bundle import TEXT, bundle_identity, load_bundle
 from .dictionary import broken_rule

@@ -59,18 +59,31 @@ def split_by_hash(
     at = np.searchsorted(_edges(shares), hash_share(names, seed), 'right')[codes]
     return _refuse_empty({name: df[at == i].reset_index(drop=True) for i,name in enumerate(shares)})
 
+# %% ../nbs/04_splits.ipynb #256ba7e1
+def _seats(shares):
+    "The split of each seat of a round: the shortest in which the shares are whole numbers of rows, at most 100"
+    whole = lambda n: all(abs(s*n-round(s*n)) < 1e-6 for s in shares.values())
+    n = next((n for n in range(1, 100) if whole(n)), 100)
+    return np.searchsorted(_edges(shares), (np.arange(n)+.5)/n, 'right')
+
+def _deal(n, seats, rng):
+    "Splits of the first `n` rows of a class: round after round, the seats of each in random order"
+    res = seats[rng.random((max(1, -(-n//len(seats))), len(seats))).argsort(axis=1)].ravel()
+    opening = np.sort(np.unique(res[:len(seats)], return_index=True)[1])
+    res[:len(seats)] = np.r_[res[opening], np.delete(res[:len(seats)], opening)]
+    return res[:n]
+
 # %% ../nbs/04_splits.ipynb #c3bc77f0
 def split_stratified(
-    df:pd.DataFrame, # One row per example
+    df:pd.DataFrame, # One row per example, in an order that only grows at its end
     column:str, # Column whose proportions every split keeps
-    key:str, # Column that names a row
     shares:dict, # Split to its share of the rows; they sum to 1
     seed:int=0, # Random seed
 )->dict: # Split to its rows; together all rows
-    "Part a table at random so that every part has the same proportions of `column`, whatever the order of rows"
-    rank = df.assign(share=hash_share(df[key], seed)).groupby(column, dropna=False)['share'].rank(method='first')
-    size = df.groupby(column, dropna=False)[key].transform('size')
-    at = np.searchsorted(_edges(shares), (rank-.5)/size, 'right')
+    "Part a table at random so that every part has the same proportions of `column`; rows that are added at the end move no other row"
+    codes, names = pd.factorize(df[column], use_na_sentinel=False)
+    seats, at = _seats(shares), np.empty(len(df), int)
+    for code,rows in pd.Series(codes).groupby(codes).indices.items(): at[rows] = _deal(len(rows), seats, np.random.default_rng([seed, int(hash_share([names[code]])[0]*2**53)]))
     return _refuse_empty({name: df[at == i].reset_index(drop=True) for i,name in enumerate(shares)})
 
 # %% ../nbs/04_splits.ipynb #640753bc
@@ -100,7 +113,7 @@ def make_splits(
     if time and cuts and all(list(cuts.values())[:-1]): return split_by_time(df, time, cuts)
     if not shares: raise ValueError(f"neither cuts in time ({cuts} of {time!r}) nor shares were given; expected one of them in params.yaml")
     if group and stratify: raise ValueError(f"rows of one {group!r} stay together, so the proportions of {stratify!r} cannot be kept too; expected 'group' or 'stratify' in params.yaml")
-    if stratify: return split_stratified(df, stratify, id, shares, seed)
+    if stratify: return split_stratified(df, stratify, shares, seed)
     if group != ALIKE: return split_by_hash(df, group or id, shares, seed)
     if not len(features): raise ValueError(f"rows that are alike are to stay together (group: {ALIKE!r}), and no column is a feature; expected at least one in dictionary.yaml")
     return {k: v.drop(columns=ALIKE) for k,v in split_by_hash(df.assign(**{ALIKE: alike_key(df, features)}), ALIKE, shares, seed).items()}

@@ -174,7 +174,7 @@ def test_a_ledger_that_git_knows_only_grows(tmp_path, monkeypatch):
             _ledger_path().write_text(lines)
             with pytest.raises(ValueError, match="does not begin with the 2 lines that git has at HEAD.*git checkout HEAD"):
                 freeze_criteria(bundled(minimum=0.05))
-        monkeypatch.setattr(criteria, "_committed", lambda path: "")
+        monkeypatch.setattr(criteria, "_committed", lambda path: {})
         assert freeze_criteria(bundled(minimum=0.05))["after_results"] is False
         monkeypatch.undo()
         _ledger_path().write_text(good)

@@ -8,25 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tiny import copy_repo, inside, make_keys, make_tiny, record
 
 from assay import approval
-from assay.approval import (
-    _sign,
-    active_waivers,
-    approval_of,
-    approve,
-    chain_head,
-    changed_since,
-    load_keys,
-    new_key,
-    read_chain,
-    reject,
-    revoke_key,
-    serving_folder,
-    signatures,
-    waive,
-    withdraw,
-)
+from assay.approval import active_waivers, approval_of, approve, changed_since, reject, serving_folder, signatures, waive, withdraw
 from assay.artifacts import check, metrics_path, place, read_json, write_json, write_manifest, write_metrics, write_text
 from assay.bundle import FILES, bundle_identity, load_bundle
+from assay.chain import _sign, append_decision, chain_head, load_keys, new_key, read_chain, revoke_key
 from assay.serve import open_service
 
 CHAIN, KEYS, BUNDLE = "approvals/approvals.jsonl", "approvals/keys.json", "data/bundle"
@@ -304,7 +289,7 @@ def test_a_waiver_signed_with_other_tools_is_judged_like_any_other(repo):
     head = dict(decision="waive", reason="trust me", until="2013-12-31")
     write_metrics("evaluation", "misses the criteria", {})
     for item, role, counts in (("evaluation", "bob", 0), ("evaluation", "ann", 1), ("parity", "ann", 1), ("P99", "ann", 1)):
-        approval._append("waivers", key_of(repo, role), None, {"problem.yaml": approval.sha256("problem.yaml")}, head | dict(item=item, excuses=approval.finding(item)))
+        append_decision("waivers", key_of(repo, role), None, {"problem.yaml": approval.sha256("problem.yaml")}, head | dict(item=item, excuses=approval.finding(item)))
         assert len(active_waivers("2013-12-01")) == counts, item
 
 
@@ -329,7 +314,7 @@ def test_only_the_product_owner_approves_and_only_what_is_ready(repo):
 
 def test_an_approval_of_another_role_is_none(repo):
     last = {k: v for k, v in read_chain()[-1].items() if k in ("decision", "bundle", "expires", "replaces", "waivers", "rests_on")}
-    approval._append("approvals", key_of(repo, "bob"), None, dict(bundle=last["bundle"]), last | dict(reason="trust me"))
+    append_decision("approvals", key_of(repo, "bob"), None, dict(bundle=last["bundle"]), last | dict(reason="trust me"))
     with pytest.raises(PermissionError, match="was approved by Bob, operations"):
         open_service()
 

@@ -13,10 +13,12 @@ from small import assay, run
 from tiny import inside, record
 
 from assay import criteria, evidence
-from assay.approval import active_waivers, new_key, waive, withdraw
+from assay.approval import active_waivers, waive, withdraw
 from assay.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
+from assay.chain import new_key
 from assay.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
-from assay.evidence import ANY_DAY, PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
+from assay.evidence import PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
+from assay.gates import ANY_DAY
 from assay.mltest import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
 from assay.problem import load_problem, read_yaml
 from assay.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
@@ -190,7 +192,7 @@ def test_only_the_owner_signs(place_of, tmp_path):
 
 
 def test_a_waiver_falls_with_its_key_and_with_another_problem(place_of, tmp_path):
-    from assay.approval import load_keys, revoke_key
+    from assay.chain import load_keys, revoke_key
 
     measure(False, "no row was read")
     waive("F01", "I take it", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01")

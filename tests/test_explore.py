@@ -19,7 +19,8 @@ from assay import flights as bundled
 from assay.artifacts import find_root
 from assay.association import associations
 from assay.browse import draw_rows, fitting_page, read_scripts, table_page, visible_columns
-from assay.dictionary import infer_dictionary, load_dictionary
+from assay.columns import load_dictionary
+from assay.dictionary import infer_dictionary
 from assay.explore import drift_over_time, label_noise, missing_patterns
 from assay.leakage import declarations, leakage_scan, leaking_features
 from assay.privacy import find_personal, luhn, mask, personal_data

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from small import run as git_command
 from tiny import inside, make_keys, make_tiny, record
 
-from assay import approval, bundle, criteria, evidence, gates, release, review, run
-from assay.approval import approval_of, approve, read_chain, reject, revoke_key, waive, withdraw
+from assay import approval, bundle, chain, criteria, evidence, gates, release, review, run
+from assay.approval import approval_of, approve, reject, waive, withdraw
 from assay.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
 from assay.bundle import LIMITS, bundle_identity, bundle_size, load_bundle, measure_latency, package_checks, parity
+from assay.chain import read_chain, revoke_key
 from assay.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.dictionary import Dictionary, Field, infer_dictionary, validate
 from assay.evaluation import mean_gain
@@ -182,6 +184,39 @@ def ledger_cut(case):
         path.write_text(path.read_text().partition("\n")[0] + "\n")
     case.patch(criteria, "_anchors", set)
     return why(read_ledger)
+
+
+def commit(folder):
+    "Everything in a commit"
+    for command in (("init", "-q"), ("add", "-A"), ("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "agreed")):
+        assert git_command("git", *command, cwd=folder).returncode == 0
+
+
+@control("does not begin with the 2 lines that git has at")
+def ledger_begun_anew_in_a_commit(case):
+    case.use_release()
+    mark_results(case.agree())
+    commit(case.folder)
+    if case.broken:
+        place("approvals", "criteria.jsonl").unlink()
+        commit(case.folder)
+        case.agree()
+        commit(case.folder)
+    case.patch(approval, "cut_in_commits", list)
+    return why(approve, case.key(), "good enough")
+
+
+@control("does not begin with the lines that Ann reviewed")
+def ledger_other_than_reviewed(case):
+    case.use_release()
+    path = ledger_with_a_line(case)
+    waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
+    approve(case.key(), "good enough")
+    if case.broken:
+        path.unlink()
+        case.agree()
+    case.patch(approval, "_reviewed_before", lambda path: None)
+    return why(approve, case.key(), "good enough")
 
 
 # Data accepted, feasibility
@@ -636,8 +671,8 @@ def nobody_approved(case):
 @control("was approved by Bob, operations; it is for the product owner to approve")
 def approved_by_another_role(case):
     case.use_release()
-    predicate = dict(decision="approve", bundle=bundle_identity(place("bundle")), reason="because", expires=None, replaces=None, waivers=approval.START, rests_on=[])
-    approval._append("approvals", case.key("bob" if case.broken else "ann"), None, {}, predicate)
+    predicate = dict(decision="approve", bundle=bundle_identity(place("bundle")), reason="because", expires=None, replaces=None, waivers=chain.START, rests_on=[])
+    chain.append_decision("approvals", case.key("bob" if case.broken else "ann"), None, {}, predicate)
     case.patch(approval, "RELEASE_OWNER", "operations")
     return why(approval_of, bundle_identity(place("bundle")))
 
@@ -695,9 +730,9 @@ def forged_approval(case):
     if case.broken:
         path = place("approvals", "approvals.jsonl")
         e = json.loads(path.read_text())
-        body = approval._b64(e["payload"]).replace(b"meets", b"beats")
-        path.write_text(approval._canonical(e | dict(payload=approval.base64.b64encode(body).decode())) + "\n")
-    case.patch(approval, "_open_line", lambda line, keys: json.loads(approval._b64(json.loads(line)["payload"])))
+        body = chain._b64(e["payload"]).replace(b"meets", b"beats")
+        path.write_text(chain._canonical(e | dict(payload=chain.base64.b64encode(body).decode())) + "\n")
+    case.patch(chain, "_open_line", lambda line, keys: json.loads(chain._b64(json.loads(line)["payload"])))
     return why(read_chain)
 
 

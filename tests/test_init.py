@@ -18,7 +18,8 @@ from tiny import inside, make_keys
 from assay.approval import approve
 from assay.artifacts import check, place, write_metrics, write_table
 from assay.bundle import LIMITS, export_bundle, make_provenance, request_context
-from assay.dictionary import conform, load_dictionary, write_dictionary
+from assay.columns import load_dictionary
+from assay.dictionary import conform, write_dictionary
 from assay.draft import draft
 from assay.engine import stage_env
 from assay.features import feature_frame

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.artifacts import write_table
-from assay.sources import hash_frame, join, join_report, load_snapshot, load_source, make_flights, snapshot
+from assay.joins import join, join_report
+from assay.sources import hash_frame, load_snapshot, load_source, make_flights, snapshot
 
 CITIES = pd.DataFrame(dict(city=["Zürich", "Genève", "Köln", "Kraków", "Paris"] * 4, remark=["Verspätung wegen Gewitter", "retardé à cause de la météo", "Anschluss nicht möglich", "opóźniony", "à l’heure"] * 4, n=range(20)))
 WESTERN = CITIES[CITIES.city != "Kraków"].reset_index(drop=True)

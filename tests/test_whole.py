@@ -137,7 +137,7 @@ def service(approved):
 def rows_of(project, n=60):
     "Production rows as a client would send them"
     from assay.artifacts import read_table
-    from assay.dictionary import load_dictionary
+    from assay.columns import load_dictionary
     table = read_table(project / "data/production.parquet" if (project / "data/production.parquet").exists() else project / "data/prepared/production.parquet").head(n)
     names = [f.name for f in load_dictionary(project / "dictionary.yaml").features]
     return table, [{"flight_id": r["flight_id"]} | {k: (None if r[k] != r[k] else r[k]) for k in names} for r in table.astype(object).to_dict("records")]

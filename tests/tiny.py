@@ -64,7 +64,7 @@ def record():
 
 def make_keys(folder):
     "Two keys beside the repository, and the paths of their private halves"
-    from assay.approval import new_key
+    from assay.chain import new_key
 
     with inside(folder):
         paths = [folder.parent / f"{folder.name}-{name}.pem" for name in ("ann", "bob")]
