@@ -263,6 +263,7 @@ def make_assessed(folder):
     for name in ("dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc"):
         shutil.copy(ROOT / name, folder / name)
     with inside(folder):
+        write_text("params.yaml", Path("params.yaml").read_text().replace("  cluster: day\n", "  cluster: ''\n"))
         text = Path("problem.yaml").read_text()
         write_text("problem.yaml", re.sub(r"^groups: .*$", "groups: [origin]", text, flags=re.M))
         flights = make_flights(1200, seed=1)
