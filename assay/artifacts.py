@@ -21,7 +21,7 @@ def find_root(
     start = Path(start).resolve()
     for folder in (start, *start.parents):
         if all((folder/m).is_file() for m in ROOT_MARKS): return folder
-    raise FileNotFoundError(f"no folder from {start} upwards holds {' and '.join(ROOT_MARKS)}; run this inside an assay repository, or make one with `assay init`")
+    raise FileNotFoundError(f"no folder from {start} upwards holds {' and '.join(ROOT_MARKS)}; run this inside a clone of the repository; `assay init TABLE` in it begins with a table of your own")
 
 def enter_root()->Path: # Root of the repository, now the working directory
     "Make the root of the repository the working directory, so that paths mean the same in JupyterLab and under DVC"

@@ -299,7 +299,7 @@ def _cards(problem, measured):
 # %% ../nbs/91_site.ipynb #bc6c044b
 WAITING = """<h1>Readiness</h1><blockquote><p>May it be released?</p></blockquote><p><span class="badge bad">not ready</span> {{ why }}.</p>
 <p>The stage did not run, so this page shows every item on the evidence that stands now; what a stage found before the stop counts, what an earlier run found does not.</p>
-<p>The single next thing to do: {{ step }}</p><h2>What is open</h2><div class="wide">{{ open }}</div><h2>Every item</h2><div class="wide">{{ items }}</div>"""
+<p>The single next thing to do: {{ step|replace('`', '') }}</p><h2>What is open</h2><div class="wide">{{ open }}</div><h2>Every item</h2><div class="wide">{{ items }}</div>"""
 
 def waiting_page(
     rows:list, # Items of the checklist, from `checklist_rows`
