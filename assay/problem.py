@@ -6,8 +6,8 @@
 __all__ = ['TASKS', 'JUDGED_BY', 'QUESTIONS', 'PARTS', 'read_yaml', 'Problem', 'make_problem', 'load_problem', 'is_answered',
            'gaps', 'agreement_checks', 'agreement_verdict']
 
-# %% ../nbs/01_problem.ipynb #0bfa53b1
-import dataclasses, json, math, re
+# %% ../nbs/01_problem.ipynb #d369b92b
+import copy, dataclasses, functools, json, math, re
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -27,16 +27,18 @@ def read_yaml(
         text = path.read_text(encoding='utf-8')
         if (res := _json_lines(text)) is not None: return res
         if _has_alias(text): raise ValueError(f"{path} uses a YAML alias (&name, *name); write the value out where it is needed")
-        res = _load(text)
+        res = copy.deepcopy(_load(text))
     except (YAMLError, UnicodeDecodeError) as e: raise ValueError(f"{path} is not YAML: {' '.join(str(e).split())}") from None
     if not isinstance(res, dict | None): raise ValueError(f"{path} holds a {type(res).__name__}; expected a mapping of names to values")
     return res or {}
 
+@functools.lru_cache(16)
 def _load(text):
-    "The parser in C, where it is installed, is ten times as fast, and knows less of YAML 1.2: `{desc: What?, …}` is an error to it"
+    "Parsed once for each text: a run reads the same few files many times. The parser in C, where it is installed, is ten times as fast, and knows less of YAML 1.2: `{desc: What?, …}` is an error to it"
     try: return YAML(typ='safe').load(text)
     except YAMLError: return YAML(typ='safe', pure=True).load(text)
 
+@functools.lru_cache(16)
 def _has_alias(text):
     "Does a YAML text anchor or repeat a node?"
     return ('&' in text or '*' in text) and any(type(t).__name__ in ('AliasToken', 'AnchorToken') for t in YAML(pure=True).scan(text))

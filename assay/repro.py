@@ -247,7 +247,7 @@ def run_dvc(
     folder = str(Path(sys.executable).parent)
     env = {**os.environ, 'PATH': f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"} | (dict(ASSAY_SERVER=server.address) if server else {})
     parent = os.getpid()
-    process = subprocess.Popen([sys.executable, '-m', 'dvc', *arguments], env=env, preexec_fn=lambda: die_with_parent(parent))
+    process = subprocess.Popen([sys.executable, '-m', 'assay.dvc', *arguments], env=env, preexec_fn=lambda: die_with_parent(parent))
     try:
         if server and will_run: server.load()
         return server.serve(process) if server else process.wait()

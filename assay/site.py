@@ -83,15 +83,15 @@ def forbidden(
 # %% ../nbs/91_site.ipynb #2e20a596
 _TAGS = {'a', 'abbr', 'b', 'blockquote', 'br', 'caption', 'code', 'dd', 'del', 'div', 'dl', 'dt', 'em', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'hr', 'i', 'li', 'ol', 'p',
          'pre', 'small', 'span', 'strong', 'sub', 'sup', 'table', 'tbody', 'td', 'tfoot', 'th', 'thead', 'tr', 'ul'}
-_ATTRIBUTES = {'*': ['class', 'id', 'title'], 'a': ['href'], 'td': ['colspan', 'rowspan'], 'th': ['colspan', 'rowspan', 'scope']}
+_ATTRIBUTES = {'*': {'class', 'id', 'title'}, 'a': {'href'}, 'td': {'colspan', 'rowspan'}, 'th': {'colspan', 'rowspan', 'scope'}}
 
 def clean(
     text:str, # HTML of an output or of Markdown
-)->str: # The same with nothing but text, tables and links; the rest is shown as text
+)->str: # The same with nothing but text, tables and links
     "HTML of the data or of prose, made harmless"
-    import bleach
+    import nh3
     text = re.sub(r'<style scoped>[^<]*</style>', '', getattr(text, '__html__', lambda: text)()) # pandas sends one with every table; ours stands in the page
-    text = bleach.clean(text, tags=_TAGS, attributes=_ATTRIBUTES, protocols={'http', 'https'})
+    text = nh3.clean(text, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes={'http', 'https'}, link_rel=None)
     return re.sub(r'<table\b.*?</table>', lambda m: _mark_numbers(m[0]), text, flags=re.S)
 
 _ROW, _CELL = re.compile(r'<tr\b.*?</tr>', re.S), re.compile(r'<(td|th)\b([^>]*)>(.*?)</\1>', re.S)
@@ -115,18 +115,31 @@ def _exporter():
     "nbconvert's exporter; making one compiles its templates, so all pages share it"
     sys.modules.setdefault('rfc3987_syntax', None)
     from nbconvert.exporters.html import HTMLExporter
+    from nbconvert.filters import Highlight2HTML
     logging.getLogger('traitlets').setLevel(logging.ERROR)
     exporter = HTMLExporter(raw_template=_TEMPLATE, sanitize_html=True, embed_images=False, exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True)
     exporter.register_filter('clean_html', clean)
+    exporter.register_filter('highlight_code', Highlight2HTML(pygments_lexer='ipython3', parent=exporter))
     return exporter
+
+def _described(cells):
+    "The cells, each with a text for whoever does not see its figures: the heading above it"
+    from nbformat import from_dict
+    heading, res = '', []
+    for c in cells:
+        if c.cell_type == 'markdown': heading = next((line.lstrip('# ') for line in c.source.splitlines()[::-1] if line.startswith('#')), heading)
+        res.append(from_dict(c | dict(metadata=c.metadata | dict(alt=f'Figure: {heading}'))))
+    return res
 
 def fragment(
     nb, # Executed, normalised notebook
 )->str: # HTML of its cells, cleaned
     "A notebook as HTML without scripts; code is folded"
+    from nbconvert.exporters.templateexporter import TemplateExporter
     shown, injected = nb.copy(), any('injected-parameters' in c.metadata.get('tags', []) for c in nb.cells)
-    shown.cells = [c for c in nb.cells if c.source.strip() and not (injected and 'parameters' in c.metadata.get('tags', []))]
-    return _exporter().from_notebook_node(shown, resources=dict(metadata=dict(name='report', path='.')))[0]
+    shown.cells = _described(c for c in nb.cells if c.source.strip() and not (injected and 'parameters' in c.metadata.get('tags', [])))
+    # not HTMLExporter's own method, which parses each finished page once more, to describe figures that are described here
+    return TemplateExporter.from_notebook_node(_exporter(), shown, resources=dict(metadata=dict(name='report', path='.')))[0]
 
 # %% ../nbs/91_site.ipynb #9b49c44f
 PAGE = """<!DOCTYPE html>

@@ -1,6 +1,7 @@
 "A run that was killed, a file that was damaged, two runs at once: `assay repro` needs no human"
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -35,7 +36,7 @@ def forget(repo):
 def dvc_of(pid):
     "Process ids that run dvc: `pid`, or what it started"
     listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout.splitlines()[1:]
-    return [int(row.split()[0]) for row in listed if pid in map(int, row.split()[:2]) and " dvc " in row]
+    return [int(row.split()[0]) for row in listed if pid in map(int, row.split()[:2]) and re.search(r"[ .]dvc ", row)]
 
 
 def next_write(p, path):
