@@ -8,6 +8,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DVC_NO_ANALYTICS := 1
+export ORT_DISABLE_TELEMETRY := 1
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,11 +31,8 @@ run: setup ## run the whole pipeline, only what changed; ends in reports/index.h
 # two processes that each use both cores wait for each other's threads: one thread each, as in a stage
 test test-slow check: export OMP_NUM_THREADS = 1
 
-test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones
-	@echo "lessons and house checks: $$(ls nbs/*.ipynb | wc -l) notebooks"
-	@export start=$$(date +%s); ls nbs/*.ipynb | xargs -P 2 -n 1 sh -c '$(BIN)/nbdev_test --n_workers 0 --path "$$0" >$$0.log 2>&1 && echo "  $$(($$(date +%s)-start)) s  $$0" && rm $$0.log || { cat $$0.log; rm $$0.log; echo "  $$0 failed"; exit 1; }'
-	@echo "tests that cross modules: $$(ls tests/test_*.py | wc -l) files"
-	@export start=$$(date +%s); ls -S tests/test_*.py | xargs -P 2 -n 1 sh -c '$(BIN)/python -m pytest -q -m "not slow" -p no:cacheprovider "$$0" >$$0.log 2>&1; code=$$?; echo "  $$(($$(date +%s)-start)) s  $$0"; cat $$0.log; rm $$0.log; [ $$code = 0 ] || [ $$code = 5 ] || exit 1'
+test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones; some with FILES="nbs/01_problem.ipynb tests/test_site.py"
+	@$(BIN)/python tests/run.py $(FILES)
 
 test-slow: setup ## the slow tests: kills, and whole pipelines on small tables
 	@$(BIN)/python -m pytest -m slow

@@ -33,18 +33,18 @@ def _pinned(root):
 @app.command()
 def run(stage: Annotated[str, typer.Argument(help='Name of a stage in dvc.yaml.')]):
     "Run one stage, as DVC calls it."
+    _pinned(enter_root())
     from assay.engine import import_papermill
     from assay.stage import run_named
-    _pinned(enter_root())
     import_papermill()
     _stop(run_named(stage))
 
 @app.command(context_settings=dict(allow_extra_args=True, ignore_unknown_options=True))
 def repro(context: typer.Context):
     "Recover if need be, run every stage that is not up to date, and show the board. Further arguments go to `dvc repro`."
+    _pinned(enter_root())
     from assay.repro import repro as run_all, stopped
     from assay.run import EXIT_CLOSED
-    _pinned(enter_root())
     code = run_all(context.args)
     if code in (0, EXIT_CLOSED) or stopped(): show_board(load_status({} if code == 0 and not context.args else _changed()))
     _stop(code)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CRITERIA', 'TESTED_BY', 'DECIDING', 'FIRST', 'criteria', 'criteria_hash', 'read_ledger', 'cut_in_commits',
-           'freeze_criteria', 'frozen_line', 'mark_results', 'compare_criteria', 'moved_bar', 'bar_state',
-           'ledger_rows', 'bar_sentence', 'bar_check']
+           'freeze_criteria', 'begin_chapter', 'frozen_line', 'mark_results', 'compare_criteria', 'moved_bar',
+           'bar_state', 'ledger_rows', 'bar_sentence', 'bar_check']
 
 # %% ../nbs/02_criteria.ipynb #6aa5386e
 import functools, hashlib, json, subprocess
@@ -15,8 +15,8 @@ from .artifacts import atomic_write, check, place, to_json
 from .problem import Problem, load_problem, read_yaml
 from .today import declared_today
 
-# %% ../nbs/02_criteria.ipynb #64cf6a0c
-CRITERIA = ('task', 'target', 'positive', 'metric', 'minimum', 'margin', 'judged_by', 'provisional', 'today', 'costs', 'value', 'limits', 'groups')
+# %% ../nbs/02_criteria.ipynb #8a999f04
+CRITERIA = ('task', 'target', 'id', 'time', 'positive', 'metric', 'minimum', 'margin', 'judged_by', 'provisional', 'today', 'costs', 'value', 'limits', 'groups')
 TESTED_BY = ('stage', 'measure', 'above', 'without') # What settles a hypothesis
 DECIDING = ('problem.max_gaps', 'data.train_until', 'data.valid_until', 'data.test_until', 'data.shares', 'data.max_quarantine_share', 'explore.leak_auc', 'package.tolerance', 'package.price_per_core_hour') # Parameters that verdicts are computed by
 _WORDS = ('why', 'description') # Keys that say why, and change nothing
@@ -53,58 +53,77 @@ FIRST = '0'*64 # What the first line names as the one before it
 
 def _ledger_path(): return place('approvals', 'criteria.jsonl')
 
+def _ledger_text(): return _ledger_path().read_bytes().decode('ascii', 'replace') if _ledger_path().is_file() else ''
+
+def _table_of(e):
+    "The source of the table that a line is about; lines of before there was `begun` are about the example"
+    return e['about'].get('source', {})
+
+def _chapter(ledger, source):
+    "The lines about a table: of its source, and of any other source that was begun with the same bytes"
+    begun = [e for e in ledger if e['event'] == 'begun']
+    tables = [e['sha256'] for e in begun if _table_of(e) == source]
+    same = [source, *(_table_of(e) for e in begun if e['sha256'] in tables)]
+    return [e for e in ledger if _table_of(e) in same]
+
+def _source():
+    "Where `params.yaml` says that the table comes from; `{}` for the example"
+    return (read_yaml('params.yaml').get('data') or {}).get('source') or {} if Path('params.yaml').is_file() else {}
+
+def _line_fault(e, before):
+    "Why an event may not stand after the lines before it; empty where it may"
+    past = [(b['event'], b['sha256']) for b in _chapter(before, _table_of(e))]
+    if e['event'] == 'begun': return ''
+    if e['event'] == 'results': return '' if ('agreed', e['sha256']) in past else 'results of an agreement that is not there'
+    if e['event'] != 'agreed': return 'no event that may stand here'
+    if e['after_results'] != any(event == 'results' for event,_ in past): return 'results were there or not, the line says otherwise'
+    return '' if e['sha256'] == _hash(e['criteria']) else 'the hash does not fit the criteria'
+
 def _parse_line(line, before):
     "One line of the ledger, checked against the lines before it"
     e = json.loads(line)
     if to_json(e, None) != line+'\n': raise ValueError('not written by this program')
     if (e['seq'], e['prev']) != (len(before), before[-1]['hash'] if before else FIRST): raise ValueError('not the line that followed the one before it')
-    past = [(b['event'], b['sha256']) for b in before if b['about'] == e['about']]
-    if e['event'] == 'agreed' and e['after_results'] != any(event == 'results' for event,_ in past): raise ValueError('results were there or not, the line says otherwise')
-    if e['event'] == 'agreed' and e['sha256'] != _hash(e['criteria']): raise ValueError('the hash does not fit the criteria')
-    if e['event'] not in ('agreed', 'results') or e['event'] == 'results' and ('agreed', e['sha256']) not in past: raise ValueError('no event that may stand here')
+    if fault := _line_fault(e, before): raise ValueError(fault)
     return e | dict(hash=hashlib.sha256(line.encode()).hexdigest())
+
+# %% ../nbs/02_criteria.ipynb #87eb61e2
+def _git(*words, **more):
+    "What a git command prints; nothing where it fails, or where there is no git"
+    try: done = subprocess.run(['git', *words], capture_output=True, **more)
+    except OSError: return b''
+    return done.stdout if done.returncode == 0 else b''
+
+@functools.lru_cache(1024)
+def _version(commit, folder, path): return _git('show', f'{commit}:./{path}', cwd=folder).decode('ascii', 'replace')
+
+def _head(): return _git('rev-parse', '--verify', '--quiet', 'HEAD').decode().strip()
+
+def _at_head(path):
+    "What git has of a file at `HEAD`; nothing where there is no git or no commit"
+    return _version(head, Path().resolve(), path.as_posix()) if (head := _head()) else ''
+
+def _committed(path):
+    "Commit to what git has of a file, newest first, along the first parents: what another branch agreed is no past of this one"
+    ids = _git('log', '--first-parent', '--format=%H', 'HEAD', '--', path.as_posix()).decode().split()
+    return {i[:12]: _version(i, Path().resolve(), path.as_posix()) for i in ids}
 
 # %% ../nbs/02_criteria.ipynb #6cf5679b
 def read_ledger()->list: # One mapping per line: seq, prev, event, about, sha256 of the criteria, `hash` of the line; for an agreement also criteria and after_results
     "What was agreed when, verified; raises `ValueError` naming the line that does not fit, or saying that lines are missing"
-    path, res = _ledger_path(), []
-    text = path.read_bytes().decode('ascii', 'replace') if path.is_file() else ''
+    path, text, res = _ledger_path(), _ledger_text(), []
     if text and not text.endswith('\n'): raise ValueError(f"{path}: the last line is cut off; restore the file with `git checkout {path}`")
     for i,line in enumerate(text.split('\n')[:-1]):
         try: res.append(_parse_line(line, res))
         except (ValueError, KeyError, TypeError) as e: raise ValueError(f"{path}, line {i+1}: {e}; restore the file with `git checkout {path}`") from None
     if lost := sorted(_anchors() - {e['hash'] for e in res}): raise ValueError(f"{path}: reports rest on the agreement {lost[0][:16]}…, which is not in it; restore the file with `git checkout {path}`, or the reports that belong to it")
-    if not text.startswith(kept := _committed(path).get('HEAD', '')): raise ValueError(f"{path} does not begin with the {len(kept.splitlines())} lines that git has at HEAD; it only grows: restore it with `git checkout HEAD -- {path}`, and agree again with `assay repro problem`")
+    if not text.startswith(kept := _at_head(path)): raise ValueError(f"{path} does not begin with the {len(kept.splitlines())} lines that git has at HEAD; it only grows: restore it with `git checkout HEAD -- {path}`, and agree again with `assay repro problem`")
     return res
 
 def cut_in_commits()->list: # One sentence per commit, newest first; empty where the ledger only grew
     "Commits below `HEAD` with lines that the ledger no longer begins with: it was cut or begun anew since, and committed"
-    path = _ledger_path()
-    text = path.read_bytes().decode('ascii', 'replace') if path.is_file() else ''
+    path, text = _ledger_path(), _ledger_text()
     return [f"{path} does not begin with the {len(kept.splitlines())} lines that git has at {commit}; they are in `git show {commit}:{path}`" for commit,kept in _committed(path).items() if not text.startswith(kept)]
-
-def _git(*words, **more):
-    "What a git command prints; nothing where it fails"
-    done = subprocess.run(['git', *words], capture_output=True, **more)
-    return done.stdout if done.returncode == 0 else b''
-
-@functools.lru_cache(8)
-def _versions(head, folder, path):
-    "Commit to what a file held in it, newest first, along the first parents: what another branch agreed is no past of this one"
-    ids, res = _git('log', '--first-parent', '--format=%H', head, '--', path, cwd=folder).decode().split(), {}
-    raw = _git('cat-file', '--batch', cwd=folder, input=''.join(f'{i}:./{path}\n' for i in ids).encode())
-    for i in ids:
-        line, _, raw = raw.partition(b'\n')
-        if line.endswith(b'missing'): continue # deleted in this commit
-        size = int(line.split()[-1])
-        res['HEAD' if i == ids[0] else i[:12]], raw = raw[:size].decode('ascii', 'replace'), raw[size+1:]
-    return res
-
-def _committed(path):
-    "Commit to what git has of a file; nothing where there is no git or no commit"
-    try: head = _git('rev-parse', '--verify', '--quiet', 'HEAD').decode().strip()
-    except OSError: return {}
-    return _versions(head, Path().resolve(), path.as_posix()) if head else {}
 
 def _anchors():
     "Lines that results say they rest on: the ledger cannot lose them unseen"
@@ -114,22 +133,15 @@ def _anchors():
         except (ValueError, AttributeError): continue # whoever reads it as evidence says what is wrong with it
     return {h for h in found if isinstance(h, str)}
 
-# %% ../nbs/02_criteria.ipynb #893c8dcb
-def _same(about, problem):
-    "Are two agreements about the same target of the same rows?"
-    return (about['target'], about['id']) == (problem.target, problem.id)
-
-def _chapter(problem, ledger):
-    "What the agreements that this one continues are about; one that is not provisional and names a new target continues those that were measured last"
-    measured, known = [e['about'] for e in ledger if e['event'] == 'results'], [e['about'] for e in ledger]
-    if same := [a for a in measured+known if _same(a, problem)]: return same[0]
-    last = [] if problem.provisional else measured[-1:] or known[-1:]
-    return (last or [dict(question=problem.question, target=problem.target, id=problem.id)])[0]
+# %% ../nbs/02_criteria.ipynb #92102b2c
+def _about(problem, ledger):
+    "What a new line is about; a source that nobody began with, as after a path was changed by hand, goes on where the last line stands"
+    known, now = [_table_of(e) for e in ledger], _source()
+    return dict(question=problem.question, target=problem.target, id=problem.id, source=now if now in known or not known else known[-1])
 
 def _events(problem, ledger, event=None):
     "The lines that this agreement continues"
-    about = _chapter(problem, ledger)
-    return [e for e in ledger if (e['about'] == about or _same(e['about'], problem)) and event in (None, e['event'])]
+    return [e for e in _chapter(ledger, _about(problem, ledger)['source']) if event in (None, e['event'])]
 
 def _append(ledger, about, event, **rest):
     "Add a line to the end"
@@ -145,9 +157,17 @@ def freeze_criteria(
     "Freeze what counts as success, unless it was frozen before"
     if line := frozen_line(problem): return line
     ledger = read_ledger()
-    about = _chapter(problem, ledger)
-    after = any((e['event'], e['about']) == ('results', about) for e in ledger)
-    return _append(ledger, about, 'agreed', criteria=criteria(problem), sha256=criteria_hash(problem), after_results=after)
+    return _append(ledger, _about(problem, ledger), 'agreed', criteria=criteria(problem), sha256=criteria_hash(problem), after_results=bool(_events(problem, ledger, 'results')))
+
+def begin_chapter(
+    problem:Problem, # The first draft of its agreement
+    source:dict, # Section `data.source` of `params.yaml`
+    table:str, # SHA-256 of the table, or of its source where it is no file; 64 hexadecimal digits
+)->None:
+    "Write down which table is at issue from now on; nothing where it was begun before"
+    ledger = read_ledger()
+    if any((e['event'], _table_of(e), e['sha256']) == ('begun', source, table) for e in ledger): return
+    _append(ledger, dict(question=problem.question, target=problem.target, id=problem.id, source=source), 'begun', sha256=table)
 
 def frozen_line(
     problem:Problem, # The agreement
@@ -201,14 +221,14 @@ def bar_state(
     return dict(bar_moved=moved_bar(problem)) | (dict(frozen=line['hash']) if line else {})
 
 def ledger_rows()->list: # One `dict(agreed, target, after_results, changed)` per agreement
-    "All agreements as a table, each with what it changed in the one on the same target before it"
+    "All agreements as a table, each with what it changed in the one on the same table before it"
     rows, before = [], {}
     for e in (e for e in read_ledger() if e['event'] == 'agreed'):
         target, now = e['about']['target'], e['criteria']
-        was = before.get(str(e['about']), now)
+        was = before.get(key := to_json(_table_of(e)), now)
         new = [f'holds {k}' for k in now if k not in was]
         rows.append(dict(agreed=e['sha256'][:16], target=target, after_results=e['after_results'], changed='; '.join([*map(bar_sentence, compare_criteria(was, now)), *new])))
-        before[str(e['about'])] = now
+        before[key] = now
     return rows
 
 def bar_sentence(

@@ -10,7 +10,8 @@ __all__ = ['WRITTEN', 'WRITES', 'seal', 'is_untouched', 'refuse_overwriting', 's
 import hashlib, json, re
 from pathlib import Path
 
-from .artifacts import place, write_text
+from .artifacts import place, sha256, to_json, write_text
+from .criteria import begin_chapter, read_ledger
 from .dictionary import write_dictionary
 from .draft import Draft
 from .problem import gaps, make_problem
@@ -103,12 +104,18 @@ def _file_of(source):
     "The file that the pipeline depends on, if the source is one"
     return None if 'url' not in source or '://' in source['url'] else source['url']
 
+def _table_hash(source):
+    "SHA-256 of the file or folder of a source, or of what names it where it is none here"
+    table = _file_of(source)
+    return sha256(table) if table and Path(table).exists() else hashlib.sha256(to_json(source, None).encode()).hexdigest()
+
 def write_draft(
     d:Draft, # From `draft`
     force:bool=False, # Replace files that hold changes
 )->list: # Paths of the files written
-    "Write the three files, and let the data stage depend on the table; all are checked before the first is written"
+    "Write the three files, let the data stage depend on the table, and begin a chapter about it in the ledger; all are checked before the first is written"
     make_problem(d.problem, 'the draft')
+    read_ledger()
     params, deps = with_values(with_data(Path('params.yaml').read_text(encoding='utf-8'), d.data), d.params), with_dep(Path('dvc.yaml').read_text(encoding='utf-8'), _file_of(d.data['source']))
     if not force: refuse_overwriting(WRITTEN)
     for p in filter(lambda p: Path(p).exists(), WRITES): write_text(place('local', 'before_init', p), Path(p).read_text(encoding='utf-8'))
@@ -116,6 +123,7 @@ def write_draft(
     write_text(place('problem'), seal(_HEAD + _long_yaml(d.problem)))
     write_text('params.yaml', params)
     write_text('dvc.yaml', deps)
+    begin_chapter(make_problem(d.problem), d.data['source'], _table_hash(d.data['source']))
     return list(WRITES)
 
 # %% ../nbs/23_init.ipynb #60ff6fd6

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['EXIT_BUSY', 'PRELOAD', 'Busy', 'only_one', 'clear_lock', 'mend_dvc_lock', 'clear_parts', 'verify_outputs',
-           'verify_cache', 'set_aside', 'preload', 'StageServer', 'run_dvc', 'keep_metrics', 'restore', 'recover',
-           'stopped', 'thaw', 'end_waivers', 'repro']
+           'verify_cache', 'set_aside', 'shared_imports', 'preload', 'StageServer', 'run_dvc', 'keep_metrics',
+           'restore', 'recover', 'stopped', 'thaw', 'end_waivers', 'repro']
 
-# %% ../nbs/93_repro.ipynb #b9fa5280
-import array, contextlib, fcntl, gc, hashlib, json, os, secrets, select, shutil, signal, socket, struct, subprocess, sys, time
+# %% ../nbs/93_repro.ipynb #53bae0db
+import array, contextlib, fcntl, gc, hashlib, json, os, re, secrets, select, shutil, signal, socket, struct, subprocess, sys, time
 from pathlib import Path
 
 from .approval import ended_waivers
@@ -149,13 +149,24 @@ def set_aside(
 
 # %% ../nbs/93_repro.ipynb #8cc089ec
 PRELOAD = ('numpy', 'pandas', 'pyarrow.parquet', 'scipy.stats', 'sklearn.pipeline', 'sklearn.ensemble', 'sklearn.linear_model', 'sklearn.compose', 'sklearn.inspection',
-           'matplotlib', 'seaborn', 'nbformat', 'IPython.core.interactiveshell', 'optuna', 'sqlalchemy', 'pandera.pandas', 'fairlearn.metrics', 'skl2onnx', 'onnxruntime')
+           'matplotlib.pyplot', 'seaborn', 'optuna', 'sqlalchemy', 'pandera.pandas', 'fairlearn.metrics')
 
-def preload()->None:
-    "Import what the stages share"
+def shared_imports(
+    stages, # `Stage`s that are to run
+)->list: # Names of `PRELOAD`
+    "The large libraries that the notebooks of some stages import, or the modules that they depend on"
+    files = [Path(p) for s in stages for p in [s.notebook, *(d for d in s.deps if d.endswith('.py'))] if p]
+    text = '\n'.join(p.read_text(encoding='utf-8', errors='replace') for p in files if p.is_file())
+    found = {name for line in re.findall(r'\b(?:import|from) ([\w., ]+)', text) for name in re.findall(r'[\w.]+', line)}
+    return [name for name in PRELOAD if any(f.split('.')[0] == name.split('.')[0] for f in found)]
+
+def preload(
+    names=PRELOAD, # Modules to import, beside papermill
+)->None:
+    "Import what stages share; a library that is not installed is left to the stage that needs it"
     gc.set_threshold(50_000, 50, 50) # imports make many long-lived objects: collect rarely
     import_papermill()
-    for name in PRELOAD:
+    for name in ('IPython.core.interactiveshell', *names):
         with contextlib.suppress(ImportError): __import__(name)
     gc.freeze()
 
@@ -200,17 +211,19 @@ def _exit_code(pid, connection, ended):
 # %% ../nbs/93_repro.ipynb #170ec9af
 class StageServer:
     "Forks a stage for each request, as long as the process it serves lives"
-    def __init__(self): # Binds an address of its own
-        self.address = f'assay-{os.getpid()}-{secrets.token_hex(8)}'
+    def __init__(self,
+        stages:dict={}, # Stages of `load_stages`, for what they import
+    ): # Binds an address of its own
+        self.stages, self.address = stages, f'assay-{os.getpid()}-{secrets.token_hex(8)}'
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.bind('\0'+self.address)
         self.socket.listen(4)
-        self.is_loaded = False
 
-    def load(self)->None:
-        "Import what the stages share, once"
-        if not self.is_loaded: preload()
-        self.is_loaded = True
+    def load(self,
+        *names, # Names of stages that will run
+    )->None:
+        "Import what they share with others"
+        preload(shared_imports(self.stages[n] for n in names if n in self.stages))
 
     def serve(self,
         process, # `subprocess.Popen` of DVC
@@ -230,7 +243,7 @@ class StageServer:
         with connection:
             if not _same_user(connection): return
             request, fds = _receive(connection)
-            self.load()
+            self.load(request['stage'])
             wrapper, pid = os.getpid(), os.fork()
             if pid == 0: _run_forked(request, fds, wrapper)
             for fd in fds: os.close(fd)
@@ -240,16 +253,17 @@ class StageServer:
 # %% ../nbs/93_repro.ipynb #eeac5130
 def run_dvc(
     arguments, # Arguments of the `dvc` command
-    will_run:bool=False, # Is it certain that a stage will run? Then the imports start while DVC starts
+    stages:dict={}, # Stages of `load_stages`; what those that lack an output import is imported while DVC starts
 )->int: # Its exit code
     "Run DVC so that it ends with this process, and serve its stages from forks where the system allows"
-    server = StageServer() if sys.platform == 'linux' and os.environ.get('ASSAY_ENGINE', 'assay') == 'assay' else None
+    server = StageServer(stages) if sys.platform == 'linux' and os.environ.get('ASSAY_ENGINE', 'assay') == 'assay' else None
     folder = str(Path(sys.executable).parent)
     env = {**os.environ, 'PATH': f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"} | (dict(ASSAY_SERVER=server.address) if server else {})
     parent = os.getpid()
     process = subprocess.Popen([sys.executable, '-m', 'assay.dvc', *arguments], env=env, preexec_fn=lambda: die_with_parent(parent))
     try:
-        if server and will_run: server.load()
+        will_run = [s.name for s in stages.values() if not all(Path(p).exists() for p in s.outs)]
+        if server and will_run: server.load(*will_run)
         return server.serve(process) if server else process.wait()
     except KeyboardInterrupt:
         process.wait()
@@ -331,7 +345,7 @@ def repro(
             kept = keep_metrics(stages)
             thaw() # a malformed agreement, ledger or chain of waivers stops the run before it starts
             for name in end_waivers(): say(f'{name} rests on a waiver that holds no more; it runs again')
-            code = run_dvc(['repro', '--keep-going', *arguments], will_run=any(not Path(p).exists() for s in stages.values() for p in s.outs))
+            code = run_dvc(['repro', '--keep-going', *arguments], stages)
             if code == 0: return 0
             restore(kept, stages)
             _show_what_there_is()

@@ -25,7 +25,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .approval import approval_of, serving_folder
 from .chain import chain_head
 from .artifacts import place
-from .bundle import TEXT, bundle_identity, load_bundle
+from .bundle import TEXT, load_bundle
+from .identity import bundle_identity
 from .dictionary import broken_rule
 from .log import LogError, PredictionLog, log_anchors, new_id
 

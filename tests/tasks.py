@@ -57,8 +57,9 @@ def make_task(folder, task):
     "From tables to an approved model in `folder`; returns the rows that are served later"
     from assay.approval import approve
     from assay.artifacts import check, place, write_json, write_metrics, write_table
-    from assay.bundle import LIMITS, export_bundle, make_provenance, request_context
+    from assay.bundle import export_bundle, make_provenance, request_context
     from assay.features import feature_frame
+    from assay.gates import LIMITS, RELEASE_GATES
     from assay.labels import todays_rule
     from assay.models import fit_final, make_spec, predict_score, target_of
     from assay.problem import load_problem
@@ -80,6 +81,7 @@ def make_task(folder, task):
         export_bundle(model, feature_frame(train, dictionary.features), dictionary.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), spec["threshold"], request_context(dictionary),
                       classes=spec["classes"])
         write_metrics("package", "same model", {}, [check("parity", True, "tests"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
+        write_metrics("evaluation", "meets the criteria", {}, [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks], [place("train")])
         write_metrics("readiness", "ready", {}, [], [place("train")])
     keys = make_keys(folder)
     with inside(folder):

@@ -10,7 +10,7 @@ from tiny import inside
 
 from assay import criteria
 from assay.columns import load_dictionary
-from assay.criteria import _ledger_path, bar_sentence, freeze_criteria, ledger_rows, mark_results, moved_bar, read_ledger
+from assay.criteria import _ledger_path, bar_sentence, begin_chapter, freeze_criteria, ledger_rows, mark_results, moved_bar, read_ledger
 from assay.decisions import ERRORS
 from assay.draft import draft
 from assay.faults import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
@@ -143,7 +143,8 @@ def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
         assert [bar_sentence(m) for m in moved_bar(bundled(**low))] == ["minimum 0.3 → 0.05 (-0.25)"]
         assert [r["after_results"] for r in ledger_rows()] == [False, True]
         _ledger_path().unlink()
-        monkeypatch.setattr(criteria, "_same", lambda about, p: (about["question"], about["target"], about["id"]) == (p.question, p.target, p.id))
+        monkeypatch.setattr(criteria, "_events", lambda p, ledger, event=None: [e for e in ledger if e["about"]["question"] == p.question and event in (None, e["event"])])
+        monkeypatch.setattr(criteria, "_line_fault", lambda e, before: "")
         freeze_criteria(bundled())
         mark_results(bundled())
         freeze_criteria(bundled(**low, provisional=True))
@@ -151,14 +152,23 @@ def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
 
 
 def test_a_table_of_ones_own_is_a_chapter_of_its_own_that_is_shown(tmp_path):
+    "Begun by `assay init`. The control is the same table under new names of target and id, provisional or agreed: a moved bar"
     with inside(tmp_path):
         freeze_criteria(bundled())
         mark_results(bundled())
         own = dict(target="bought", id="customer", minimum=0.1)
+        for renamed in (own, own | dict(provisional=True)):
+            assert {"id", "minimum", "target"} <= {m["criterion"] for m in moved_bar(bundled(**renamed))}
+        Path("params.yaml").write_text("data: {source: {url: shop.csv}}\n")
+        begin_chapter(bundled(**own), dict(url="shop.csv"), "a" * 64)
         assert freeze_criteria(bundled(**own, provisional=True))["after_results"] is False
         assert moved_bar(bundled(**own)) == [] and [r["target"] for r in ledger_rows()] == ["late", "bought"]
-        straight = bundled(target="other", id="customer", minimum=0.1)  # agreed at once under a new name: it continues what was measured
-        assert {"target", "minimum"} <= {m["criterion"] for m in moved_bar(straight)}
+        mark_results(bundled(**own, provisional=True))
+        Path("params.yaml").write_text("data: {source: {url: copy.csv}}\n")
+        begin_chapter(bundled(target="other", id="row", minimum=0.05), dict(url="copy.csv"), "a" * 64)  # the same bytes
+        assert {"id", "minimum", "target"} <= {m["criterion"] for m in moved_bar(bundled(target="other", id="row", minimum=0.05))}
+        Path("params.yaml").unlink()
+        assert moved_bar(bundled()) == []  # and the first table has not moved
 
 
 def test_a_ledger_that_git_knows_only_grows(tmp_path, monkeypatch):
@@ -174,7 +184,7 @@ def test_a_ledger_that_git_knows_only_grows(tmp_path, monkeypatch):
             _ledger_path().write_text(lines)
             with pytest.raises(ValueError, match="does not begin with the 2 lines that git has at HEAD.*git checkout HEAD"):
                 freeze_criteria(bundled(minimum=0.05))
-        monkeypatch.setattr(criteria, "_committed", lambda path: {})
+        monkeypatch.setattr(criteria, "_at_head", lambda path: "")
         assert freeze_criteria(bundled(minimum=0.05))["after_results"] is False
         monkeypatch.undo()
         _ledger_path().write_text(good)

@@ -17,7 +17,7 @@ from tiny import inside, make_keys, make_tiny, record
 from assay import approval, bundle, chain, criteria, evidence, gates, release, review, run
 from assay.approval import approval_of, approve, reject, waive, withdraw
 from assay.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
-from assay.bundle import LIMITS, bundle_identity, bundle_size, load_bundle, measure_latency, package_checks, parity
+from assay.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
 from assay.chain import read_chain, revoke_key
 from assay.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.dictionary import Dictionary, Field, infer_dictionary, validate
@@ -25,8 +25,9 @@ from assay.evaluation import mean_gain
 from assay.evidence import evaluate_checklist, load_checklist, read_stages
 from assay.feasibility import find_blockers
 from assay.features import feature_frame
-from assay.gates import Gate, closed_gates
+from assay.gates import LIMITS, Gate, closed_gates
 from assay.groups import group_table
+from assay.identity import bundle_identity
 from assay.inequality import group_pairs
 from assay.intake import _quality, data_verdict
 from assay.leakage import leakage_scan, leaking_features
@@ -576,10 +577,11 @@ def approval_after_the_waiver_of_a_gate(case):
     case.use_release()
     shutil.copytree(ROOT / "pipelines", "pipelines", ignore=shutil.ignore_patterns("*.ipynb"))
     Path("dvc.yaml").write_text("stages:\n  evaluation: {cmd: x}\n  package: {cmd: x, deps: [reports/evaluation/metrics.json], meta: {gates: {evaluation: [meets the criteria]}}}\n  readiness: {cmd: x}\n")
-    case.report("evaluation", "misses the criteria")
+    case.report("evaluation", "misses the criteria", [check(i, True, "as measured") for i in gates.RELEASE_GATES["evaluation"].checks])
     record()
     waive("evaluation", "a pilot", "2013-12-31", case.key(), today="2013-12-01")
     case.monkeypatch.setattr(release, "release_rows", lambda *_: [])  # every item passes
+    case.monkeypatch.setattr(approval, "check_evaluation", lambda today: None)  # the signature itself would ask again
     case.patch(release, "closed_rows", lambda waivers: [])
     day = "2014-01-01" if case.broken else "2013-12-01"
     return why(release.approve_release, case.key(), "product-owner", "as reviewed", today=day)
@@ -691,6 +693,16 @@ def approving_what_is_not_ready(case):
     write_metrics("readiness", "not ready" if case.broken else "ready", {}, [], [place("train")])
     case.patch(approval, "check_readiness", lambda today: None)
     return why(approve, case.key(), "because")
+
+
+@control("evaluation says that check 'P11' is 'fail' (far flights are served worse)")
+def a_group_harmed_is_not_approved(case):
+    "Readiness says ready, as it would where somebody took P11 off the checklist"
+    case.use_release()
+    checks = [check(i, not (case.broken and i == "P11"), "far flights are served worse" if i == "P11" else "as measured") for i in gates.RELEASE_GATES["evaluation"].checks]
+    write_metrics("evaluation", "meets the criteria", {}, checks, [place("train")])
+    case.patch(approval, "check_evaluation", lambda today: None)
+    return why(approve, case.key(), "on average it is better")
 
 
 @control("rests on a waiver that holds no more: feasibility, Ann took it back")

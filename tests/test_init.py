@@ -17,12 +17,13 @@ from tiny import inside, make_keys
 
 from assay.approval import approve
 from assay.artifacts import check, place, write_metrics, write_table
-from assay.bundle import LIMITS, export_bundle, make_provenance, request_context
+from assay.bundle import export_bundle, make_provenance, request_context
 from assay.columns import load_dictionary
 from assay.dictionary import conform, write_dictionary
 from assay.draft import draft
 from assay.engine import stage_env
 from assay.features import feature_frame
+from assay.gates import LIMITS, RELEASE_GATES
 from assay.init import WRITTEN, is_untouched, write_draft
 from assay.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
 from assay.models import fit_final
@@ -233,6 +234,7 @@ def released(folder, table):
         write_table(prepared, place("train"))
         export_bundle(model, feature_frame(prepared, d.dictionary.features), d.dictionary.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), 0.5, request_context(d.dictionary))
         write_metrics("package", "same model", {}, [check("parity", True, "every row compared"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
+        write_metrics("evaluation", "meets the criteria", {}, [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks], [place("train")])
         write_metrics("readiness", "ready", {}, [], [place("train")])
         ann, _ = make_keys(folder)
         approve(ann, "reviewed")
