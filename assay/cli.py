@@ -34,9 +34,7 @@ def _pinned(root):
 def run(stage: Annotated[str, typer.Argument(help='Name of a stage in dvc.yaml.')]):
     "Run one stage, as DVC calls it."
     _pinned(enter_root())
-    from assay.engine import import_papermill
     from assay.stage import run_named
-    import_papermill()
     _stop(run_named(stage))
 
 @app.command(context_settings=dict(allow_extra_args=True, ignore_unknown_options=True))

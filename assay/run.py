@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
 from .criteria import bar_state, mark_results
-from .engine import execute, leaks, normalise, warnings_of
+from .engine import execute, import_papermill, leaks, normalise, warnings_of
 from .faults import meant
 from .gates import GateClosed, closed_gates, parse_gates
 from .parameters import check_value, declared_parameters
@@ -198,7 +198,7 @@ def _keep_warnings(name, text):
 
 def _executed(stage, parameters, engine):
     "Run the notebook; on an error keep it and tell"
-    from papermill.exceptions import PapermillExecutionError
+    PapermillExecutionError = import_papermill().exceptions.PapermillExecutionError
     kept = place('local', 'failed', f'{stage.name}.ipynb')
     kept.parent.mkdir(parents=True, exist_ok=True)
     try: nb = execute(stage.notebook, kept, parameters, engine, on_cell=progress(stage.name))

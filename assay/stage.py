@@ -59,10 +59,9 @@ def main(
     die_with_parent()
     if connection := connect(os.environ.get('ASSAY_SERVER')): return ask(connection, argv[0])
     from assay.artifacts import enter_root
-    from assay.engine import import_papermill, is_pinned, stage_env
+    from assay.engine import is_pinned, stage_env
     root = enter_root()
     if not is_pinned(root): os.execve(sys.executable, [sys.executable, '-m', 'assay.stage', *argv], stage_env(root))
-    import_papermill()
     return run_named(argv[0])
 
 # %% ../nbs/92_stage.ipynb #c1301c6c

@@ -479,8 +479,8 @@ def test_container_and_ci_are_declared():
 
 
 def test_slow_tests_are_marked_and_run_in_ci():
-    makefile = (ROOT / "Makefile").read_text()
-    assert '-m "not slow"' in makefile and "-m slow" in makefile
+    makefile, runner = (ROOT / "Makefile").read_text(), (ROOT / "tests/run.py").read_text()
+    assert "tests/run.py" in makefile and "-m slow" in makefile and '"-m", "not slow"' in runner
     slow = [p.name for p in sorted((ROOT / "tests").glob("test_*.py")) if re.search(r"pytest\.mark\.slow", p.read_text())]
     assert {"test_whole.py", "test_recovery.py"} <= set(slow)
 
