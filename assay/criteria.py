@@ -220,14 +220,14 @@ def bar_state(
     line = frozen_line(problem)
     return dict(bar_moved=moved_bar(problem)) | (dict(frozen=line['hash']) if line else {})
 
-def ledger_rows()->list: # One `dict(agreed, target, after_results, changed)` per agreement
+def ledger_rows()->list: # One `dict(agreed, target, table, after_results, changed)` per agreement
     "All agreements as a table, each with what it changed in the one on the same table before it"
     rows, before = [], {}
     for e in (e for e in read_ledger() if e['event'] == 'agreed'):
         target, now = e['about']['target'], e['criteria']
         was = before.get(key := to_json(_table_of(e)), now)
         new = [f'holds {k}' for k in now if k not in was]
-        rows.append(dict(agreed=e['sha256'][:16], target=target, after_results=e['after_results'], changed='; '.join([*map(bar_sentence, compare_criteria(was, now)), *new])))
+        rows.append(dict(agreed=e['sha256'][:16], target=target, table=_table_of(e).get('url', 'the example' if not _table_of(e) else 'a source without a path'), after_results=e['after_results'], changed='; '.join([*map(bar_sentence, compare_criteria(was, now)), *new])))
         before[key] = now
     return rows
 
