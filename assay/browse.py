@@ -23,7 +23,7 @@ def _report(df, title, **kwargs):
     "skrub's page, with names that do not change from run to run"
     import matplotlib
     from skrub import TableReport
-    with matplotlib.rc_context({'svg.hashsalt': 'assay', 'figure.constrained_layout.use': False, 'font.sans-serif': ['DejaVu Sans']}): page = TableReport(df, title=title, verbose=0, **kwargs).html()
+    with matplotlib.rc_context({'svg.hashsalt': 'assay', 'font.sans-serif': ['DejaVu Sans']}): page = TableReport(df, title=title, verbose=0, **kwargs).html()
     own, count = re.search(r'id="(report_[0-9a-f]{8})-wrapper"', page)[1], itertools.count()
     page = re.sub(r'\bid="[0-9a-f]{8}"', lambda m: f'id="c{next(count)}"', page.replace(own, 'report')) # a quote in the data is escaped: no value looks like this
     page = re.sub(r'<metadata>.*?</metadata>|<!--.*?-->', '', page, flags=re.S)

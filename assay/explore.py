@@ -309,6 +309,7 @@ def _plot_one(ax, frames, column, n_bins):
     ax.title.set_fontsize(8)
     ax.set_xticklabels([labels[t][:8] for t in ticks], fontsize=6, rotation=30)
     ax.tick_params(axis='y', labelsize=6)
+    ax.locator_params(axis='y', nbins=3)
 
 def plot_distributions(
     frames:dict, # Name to data frame; the first decides the bins
@@ -319,8 +320,9 @@ def plot_distributions(
     "Share of the rows in each bin, by table: equal tables give equal lines; the last point is 'missing', before it 'other' for categories"
     columns = list(columns)
     n_down = -(-len(columns)//n_across)
-    fig, axes = plt.subplots(n_down, n_across, figsize=(7, .4+1.2*n_down), squeeze=False, layout='constrained')
+    inches = .4+1.5*n_down
+    fig, axes = plt.subplots(n_down, n_across, figsize=(8, inches), squeeze=False, gridspec_kw=dict(hspace=1, wspace=.35))
     for ax, c in zip(axes.flat, columns): _plot_one(ax, frames, c, n_bins)
     for ax in axes.flat[len(columns):]: ax.axis('off')
-    fig.legend(*axes.flat[0].get_legend_handles_labels(), loc='outside upper center', ncols=4, frameon=False, fontsize=8)
+    fig.legend(*axes.flat[0].get_legend_handles_labels(), loc='lower center', bbox_to_anchor=(.5, axes[0, 0].get_position().y1+.2/inches), ncols=4, frameon=False, fontsize=8)
     return axes

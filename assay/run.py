@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
 from .criteria import bar_state, mark_results
-from .engine import execute, import_papermill, leaks, normalise, warnings_of
+from .engine import execute, import_nbformat, import_papermill, leaks, normalise, warnings_of
 from .faults import meant
 from .gates import GateClosed, closed_gates, parse_gates
 from .parameters import check_value, declared_parameters
@@ -214,13 +214,12 @@ def run_stage(
     engine:str='assay', # `assay`, in this process; `nbclient`, in a Jupyter kernel
 )->Path: # The executed notebook
     "Run one stage; raises `GateClosed`, `StageFailed`, or an error that names the parameter"
-    import nbformat
     stage, start = find_stage(name, load_stages()), time.monotonic()
     parameters = stage_parameters(stage, read_yaml('params.yaml'), declared_parameters(stage.notebook))
     pass_gates(stage)
     if knows_bar(stage): bar_state(load_problem()) # a broken ledger stops it before it starts
     nb, target = _executed(stage, parameters, engine), place('executed', f'{name}.ipynb')
-    with atomic_write(target) as part: part.write_text(nbformat.writes(nb)+'\n', encoding='utf-8')
+    with atomic_write(target) as part: part.write_text(import_nbformat().writes(nb)+'\n', encoding='utf-8')
     keep_bar(stage)
     keep_waivers(stage)
     used = resource.getrusage(resource.RUSAGE_SELF)

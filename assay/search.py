@@ -162,7 +162,7 @@ def plot_parameters(
     axes=None, # One axes per parameter
 ): # The axes
     "Value of each trial against each parameter: a best trial at an edge asks for a wider space"
-    axes = np.atleast_1d(plt.subplots(1, len(study['space']), figsize=(min(7, 2.2*len(study['space'])), 2.4), sharey=True)[1] if axes is None else axes)
+    axes = np.atleast_1d(plt.subplots(1, len(study['space']), figsize=(min(7, 2.2*len(study['space'])), 2.4), sharey=True, layout='constrained')[1] if axes is None else axes)
     table = trials_table(study)
     for ax, (name, s) in zip(axes, study['space'].items()):
         ax.plot(table[name].astype(str) if s[0] == 'choice' else table[name], table.value, 'o', ms=4, color=sns.color_palette('colorblind')[0])

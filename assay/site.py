@@ -7,12 +7,13 @@ __all__ = ['STYLE', 'POLICY', 'GOOD', 'BAD', 'PAGE', 'MAX_BYTES', 'NOTES', 'INDE
            'fragment', 'render_template', 'make_page', 'show_notes', 'report_page', 'show_number', 'headline',
            'load_board', 'not_run', 'checklist_rows', 'index_page', 'waiting_page', 'build_site']
 
-# %% ../nbs/91_site.ipynb #e07b5da7
-import functools, html.parser, logging, re, sys
+# %% ../nbs/91_site.ipynb #0b1d9dac
+import functools, html.parser, logging, re
 
 from .approval import active_waivers
 from .artifacts import place, read_metrics, write_text
 from .criteria import bar_sentence
+from .engine import import_nbformat
 from .evidence import SEVERITY, load_checklist, read_stages, stages_of
 from .gates import say_day, today
 from .problem import gaps, load_problem
@@ -113,7 +114,7 @@ _TEMPLATE = """{% extends 'basic/index.html.j2' %}
 @functools.cache
 def _exporter():
     "nbconvert's exporter; making one compiles its templates, so all pages share it"
-    sys.modules.setdefault('rfc3987_syntax', None)
+    import_nbformat()
     from nbconvert.exporters.html import HTMLExporter
     from nbconvert.filters import Highlight2HTML
     logging.getLogger('traitlets').setLevel(logging.ERROR)
@@ -327,8 +328,7 @@ def waiting_page(
 
 def _page(b, names, problem, why):
     "The report of a stage that has run"
-    import nbformat
-    return report_page(b['stage'], nbformat.read(place('executed', f"{b['stage']}.ipynb"), 4), b['metrics'] or dict(verdict='no verdict', inputs={}), names, problem, why)
+    return report_page(b['stage'], import_nbformat().read(place('executed', f"{b['stage']}.ipynb"), 4), b['metrics'] or dict(verdict='no verdict', inputs={}), names, problem, why)
 
 def build_site(
     stops=(), # Why stages of the last run stopped, from `assay.repro.stopped`

@@ -4,14 +4,14 @@ Ratios are taken within one run of this script, so that the speed of the machine
 What is printed also goes to `tests/bench.json`, from which the README takes its figures.
 A figure that misses its aim is marked, and the exit code is 1.
 """
+import contextlib
 import json
 import os
-import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -25,20 +25,15 @@ from assay.problem import read_yaml
 from assay.run import load_stages, stage_parameters
 
 PLAIN = """
-import json, os, sys, resource, time
+import json, os, sys
 sys.path.insert(0, os.getcwd())
 import matplotlib
 matplotlib.use('agg')
 display = lambda *values: None
-start = time.perf_counter()
 for stage, source in json.loads(sys.stdin.read()):
-    began = time.perf_counter()
     exec(compile(source, stage, 'exec'), dict(__name__='__main__', display=display))
     import matplotlib.pyplot
     matplotlib.pyplot.close('all')
-    print(f'  {stage} {time.perf_counter()-began:.1f} s', file=sys.stderr)
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps(dict(seconds=time.perf_counter()-start, cpu=used.ru_utime+used.ru_stime, peak_mib=used.ru_maxrss/1024)))
 """
 
 
@@ -85,47 +80,77 @@ def resident(pid):
     return total
 
 
-def watch(process, peak):
-    "Keep the largest sum of memory while a process runs"
-    while process.poll() is None:
-        peak[0] = max(peak[0], resident(process.pid))
-        time.sleep(0.25)
+def start(command, cwd, env, given=""):
+    "A process in a group of its own, stopped before it has done anything worth a figure; what it reads, and what it says"
+    files = [tempfile.TemporaryFile("w+") for _ in range(3)]
+    files[0].write(given)
+    files[0].seek(0)
+    process = subprocess.Popen([str(c) for c in command], cwd=cwd, env=env, stdin=files[0], stdout=files[1], stderr=files[2], start_new_session=True)
+    os.killpg(process.pid, signal.SIGSTOP)
+    return process, files
 
 
-def timed(command, cwd):
-    "Wall seconds, CPU seconds and peak memory of a command and its children"
-    before, start, peak = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), [0]
-    process = subprocess.Popen([str(c) for c in command], cwd=cwd, env=stage_env(cwd), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    watcher = threading.Thread(target=watch, args=(process, peak))
-    watcher.start()
-    output, errors = process.communicate()
-    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    watcher.join()
-    if process.returncode:
-        sys.exit(f"{command} ended with {process.returncode}\n{output}{errors}")
-    return dict(seconds=seconds, cpu=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, output=output, peak_mib=peak[0] / 2**20)
+def wait(pid, seconds):
+    "What the kernel says of a child that ends within some seconds; `None` if it goes on"
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        found, status, used = os.wait4(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status), used
+        time.sleep(0.005)
+    return None
 
 
-def plain(root, folder):
+def turn(process, files, seconds):
+    "Let a process run for some seconds, then stop it: seconds that it took, bytes that it holds, and how it ended if it did"
+    began = time.perf_counter()
+    os.killpg(process.pid, signal.SIGCONT)
+    ended = wait(process.pid, seconds)
+    took = time.perf_counter() - began
+    if ended is None:
+        os.killpg(process.pid, signal.SIGSTOP)
+        return took, resident(process.pid), None
+    output, errors = [(f.seek(0), f.read())[1] for f in files[1:]]
+    if ended[0]:
+        sys.exit(f"{process.args} ended with {ended[0]}\n{output}{errors}")
+    return took, 0, dict(cpu=ended[1].ru_utime + ended[1].ru_stime, output=output)
+
+
+def by_turns(jobs, seconds=1.0):
+    "Wall and CPU seconds, peak memory and output of processes, each running for a second while the others are stopped: all meet the same drift of the machine's speed"
+    spent, peak, res = dict.fromkeys(jobs, 0.0), dict.fromkeys(jobs, 0), {}
+    try:
+        while left := [n for n in jobs if n not in res]:
+            for name in left:
+                took, held, ended = turn(*jobs[name], seconds)
+                spent[name], peak[name] = spent[name] + took, max(peak[name], held)
+                if ended:
+                    res[name] = ended | dict(seconds=spent[name], peak_mib=peak[name] / 2**20)
+    finally:
+        for name in set(jobs) - set(res):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(jobs[name][0].pid, signal.SIGKILL)
+    return res
+
+
+def repro(root):
+    "The whole pipeline, as `make run` starts it"
+    return start([sys.executable, "-m", "assay.cli", "repro"], root, stage_env(root))
+
+
+def plain(root):
     "The calls of every stage in one plain process: no DVC, no papermill, no figure drawn, no page written"
-    copy = clone(root, folder)
-    env = stage_env(copy) | dict(MPLBACKEND="agg")
-    done = subprocess.run([sys.executable, "-c", PLAIN], cwd=copy, env=env, input=json.dumps(sources(copy)), capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+    return start([sys.executable, "-c", PLAIN], root, stage_env(root) | dict(MPLBACKEND="agg"), json.dumps(sources(root)))
 
 
 def pipeline(root, folder):
-    "The whole pipeline between two plain runs of the same calls, so that a drift of the machine's speed cancels out; then a second run"
-    before, whole = plain(root, folder / "before"), clone(root, folder / "whole")
-    first = timed([sys.executable, "-m", "assay.cli", "repro"], whole)
-    second = timed([sys.executable, "-m", "assay.cli", "repro"], whole)
-    after = plain(root, folder / "after")
+    "The whole pipeline and a plain run of the same calls by turns; then a second run"
+    whole, copy = clone(root, folder / "whole"), clone(root, folder / "plain")
+    found = by_turns(dict(whole=repro(whole), plain=plain(copy)))
+    first, calls, second = found["whole"], found["plain"], by_turns(dict(second=repro(whole)))["second"]
     committed, rebuilt = published(clone_as_it_is(root, folder / "committed")), published(whole)
-    mean = {k: (before[k] + after[k]) / 2 for k in ("seconds", "cpu")}
-    return {"pipeline, seconds": first["seconds"], "the same calls in one plain process, seconds (mean of 2)": mean["seconds"], "overhead ratio, wall": first["seconds"] / mean["seconds"],
-            "overhead ratio, CPU": first["cpu"] / mean["cpu"], "peak memory of the run, MiB": first["peak_mib"], "second run, seconds": second["seconds"],
+    return {"pipeline, seconds": first["seconds"], "the same calls in one plain process, by turns of a second, seconds": calls["seconds"], "overhead ratio, wall": first["seconds"] / calls["seconds"],
+            "overhead ratio, CPU": first["cpu"] / calls["cpu"], "peak memory of the run, MiB": first["peak_mib"], "second run, seconds": second["seconds"],
             "second run, stages executed": second["output"].count("Running stage"), "hashes of what is committed": len(committed), "hashes that a rebuild in another folder gives otherwise": len(compare(committed, rebuilt))}
 
 

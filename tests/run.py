@@ -73,8 +73,17 @@ def tell(name, code, log, done, total, began):
         print("\n".join(f"      {line}" for line in text.splitlines() if " passed" in line or line.startswith("SKIPPED") or " deselected" in line), flush=True)
 
 
+def pin(root):
+    "Start again in the environment of a stage, unless this is it: commands that tests run are forks of tests"
+    from assay.engine import is_pinned, stage_env
+
+    if not is_pinned(root):
+        os.execve(sys.executable, [sys.executable, *sys.argv], stage_env(root))
+
+
 def main(names):
     os.chdir(root := Path(__file__).resolve().parents[1])
+    pin(root)
     todo, running, failed, began = names or jobs(root), {}, [], time.monotonic()
     total = len(todo)
     print(f"{sum(n.endswith('.ipynb') for n in todo)} lessons, the house checks among them, and {sum(n.endswith('.py') for n in todo)} files of tests that cross modules", flush=True)

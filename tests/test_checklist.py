@@ -4,12 +4,11 @@ import importlib
 import json
 import re
 import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from small import assay, run
+from small import assay, forked
 from tiny import inside, record
 
 from assay import criteria, evidence
@@ -280,7 +279,7 @@ def make_assessed(folder):
 @pytest.fixture(scope="module")
 def assessed(tmp_path_factory):
     folder = make_assessed(tmp_path_factory.mktemp("assessed") / "repo")
-    done = run(sys.executable, "-m", "assay.stage", "responsible", cwd=folder)
+    done = forked("assay.stage", "responsible", cwd=folder)
     assert done.returncode == 0, done.stderr
     with inside(folder):
         record()  # as DVC does after each stage
@@ -365,7 +364,7 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
         record()
 
     def readiness():
-        done = run(sys.executable, "-m", "assay.stage", "readiness", cwd=repo)
+        done = forked("assay.stage", "readiness", cwd=repo)
         assert done.returncode == 0, done.stderr
         return json.loads((repo / "reports/readiness/metrics.json").read_text())
 

@@ -2,7 +2,6 @@
 import json
 import shutil
 import sqlite3
-import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -10,11 +9,10 @@ from threading import Thread
 import numpy as np
 import pandas as pd
 import pytest
-from small import assay, run
+from small import forked
 from test_init import make_bundled
 
 from assay.artifacts import read_table
-from assay.engine import stage_env
 from assay.init import with_data
 from assay.problem import read_yaml
 
@@ -51,7 +49,7 @@ def database(path, **tables):
 
 def stage(repo, **env):
     "The data stage, alone"
-    return run(sys.executable, "-m", "assay.stage", "data", cwd=repo, env=stage_env(repo) | env)
+    return forked("assay.stage", "data", cwd=repo, env=env)
 
 
 def metrics(repo):
@@ -72,7 +70,7 @@ def holding(folder, word):
 
 def test_a_database_named_by_the_environment_is_drafted_and_read_and_its_url_stays_nowhere(repo, tmp_path):
     env = dict(ASSAY_SHOP_DB=database(tmp_path / f"{CANARY}.db", orders=orders()))
-    done = assay("init", "env:ASSAY_SHOP_DB", "--query", "select * from orders", "--target", "late", cwd=repo, env=env)
+    done = forked("assay.cli", "init", "env:ASSAY_SHOP_DB", "--query", "select * from orders", "--target", "late", cwd=repo, env=env)
     assert done.returncode == 0 and "remove data/raw" in " ".join(done.stdout.split()), done.stderr
     said = [done.stdout + done.stderr]
     source = read_yaml(repo / "params.yaml")["data"]["source"]
@@ -97,7 +95,7 @@ def test_a_url_is_drafted_and_read(repo, tmp_path):
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/orders.csv"
-        done = assay("init", url, "--target", "late", cwd=repo)
+        done = forked("assay.cli", "init", url, "--target", "late", cwd=repo)
         assert done.returncode == 0, done.stderr
         assert read_yaml(repo / "params.yaml")["data"]["source"]["url"] == url
         assert not [d for d in read_yaml(repo / "dvc.yaml")["stages"]["data"]["deps"] if "orders" in d]
@@ -105,7 +103,7 @@ def test_a_url_is_drafted_and_read(repo, tmp_path):
         assert done.returncode == 0 and metrics(repo)["metrics"]["n_raw"]["value"] == 240, done.stderr
         server.shutdown()
     for url in (f"https://ann:{CANARY}@host/t.csv", f"https://host/t.csv?token={CANARY}"):
-        done = assay("init", url, "--target", "late", "--force", cwd=repo)
+        done = forked("assay.cli", "init", url, "--target", "late", "--force", cwd=repo)
         assert done.returncode == 1 and "password, token or key" in done.stderr and CANARY not in done.stderr
 
 
@@ -113,7 +111,7 @@ def test_a_function_runs_only_if_its_package_is_allowed(repo, tmp_path):
     from assay.sources import make_flights
 
     make_flights(300).to_csv(tmp_path / "flights.csv", index=False)
-    assert assay("init", tmp_path / "flights.csv", "--target", "late", cwd=repo).returncode == 0
+    assert forked("assay.cli", "init", tmp_path / "flights.csv", "--target", "late", cwd=repo).returncode == 0
     data = read_yaml(repo / "params.yaml")["data"]
     assert "allowed" not in data["source"]
     source = dict(name="flights", kind="python", function="assay.sources:make_flights", args=dict(n_rows=300))
@@ -129,7 +127,7 @@ def test_tables_of_two_kinds_join_into_one_and_the_report_shows_how(repo, tmp_pa
     wanted = orders().merge(SHOPS.rename(columns=dict(code="shop")), how="left", on="shop")
     wanted.to_csv(tmp_path / "joined.csv", index=False)
     orders().to_csv(tmp_path / "orders.csv", index=False)
-    assert assay("init", tmp_path / "joined.csv", "--target", "late", cwd=repo).returncode == 0  # drafts the dictionary of what the join gives
+    assert forked("assay.cli", "init", tmp_path / "joined.csv", "--target", "late", cwd=repo).returncode == 0  # drafts the dictionary of what the join gives
     data = read_yaml(repo / "params.yaml")["data"]
     recode = data["source"]["recode"]
     sources = [dict(name="orders", kind="csv", url="../orders.csv", recode=recode), dict(name="shops", kind="sql", url=database(tmp_path / "shops.db", shops=SHOPS), query="select * from shops")]

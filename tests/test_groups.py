@@ -2,14 +2,13 @@
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
-from small import run
+from small import forked
 from tiny import inside, record
 
 from assay.artifacts import check, metric, place, write_json, write_metrics, write_table
@@ -101,7 +100,7 @@ def fill(problem, people):
 
 def measured(folder, stage):
     "Run a stage; its metrics, checks by id, and what its page shows"
-    done = run(sys.executable, "-m", "assay.stage", stage, cwd=folder)
+    done = forked("assay.stage", stage, cwd=folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = json.loads((folder / f"reports/{stage}/metrics.json").read_text())
     cells = json.loads((folder / f"data/executed/{stage}.ipynb").read_text())["cells"]

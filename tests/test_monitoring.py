@@ -1,12 +1,11 @@
 "Monitoring keeps its promises: its rate of false alarms, the three tasks, and the groups that were declared"
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binom
+from small import forked
 from tasks import CLASSES, as_request, make_task
 from tiny import Server, inside
 
@@ -77,7 +76,7 @@ def test_hostile_columns():
 
 def assay(folder, *args):
     "One command in a folder: exit code, output"
-    r = subprocess.run([sys.executable, "-m", "assay.cli", *args], cwd=folder, capture_output=True, text=True, check=False)
+    r = forked("assay.cli", *args, cwd=folder)
     return r.returncode, r.stdout + r.stderr
 
 

@@ -1,12 +1,11 @@
 "Today's practice as a function: the same rule in the study, the baseline and the evaluation, and what is refused"
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from small import run
+from small import forked
 from tiny import inside
 
 from assay import today
@@ -75,7 +74,7 @@ def make_project(folder, agreed=AGREED):
 
 
 def run_stage(folder, stage):
-    return run(sys.executable, "-m", "assay.stage", stage, cwd=folder)
+    return forked("assay.stage", stage, cwd=folder)
 
 
 @pytest.fixture(scope="module")
