@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .features import names_of
+from .today import SMOOTHING
 
 # %% ../nbs/06_practice.ipynb #cc32267b
 def delay_of_origin(
@@ -38,12 +39,12 @@ def find_practice(
 def rule_params(
     problem, # `Problem`: today's practice and the target
     fields, # `Field`s, or a `Dictionary` of them
-)->dict: # Parameters of the model `rule`: `columns`, or `practice` and `target`; none where nobody declared a practice
+)->dict: # Parameters of the model `rule`: `columns` and `smoothing`, or `practice` and `target`; none where nobody declared a practice
     "Today's practice as the agreement declares it; raises `ValueError` if it names a column that is no feature, or no known practice"
     if name := problem.today.get('callable'): return practice_params(name, problem)
     columns = list(problem.today.get('columns') or [])
     if unknown := sorted(set(columns)-set(names_of(fields))): raise ValueError(f"today's practice in problem.yaml uses {unknown}, which are no features; features are {names_of(fields)}")
-    return dict(columns=columns) if columns else {}
+    return dict(columns=columns, smoothing=float(problem.today.get('smoothing', SMOOTHING))) if columns else {}
 
 def practice_params(
     name:str, # A name of `PRACTICES`
@@ -60,7 +61,7 @@ def describe_practice(
     "Today's practice in two lines; raises `ValueError` if it names a function that is not known"
     if name := problem.today.get('callable'): return dict(practice=name, how=find_practice(name).__doc__ or 'undescribed')
     columns = problem.today.get('columns')
-    return dict(practice='record', how=f"the mean of the target by {', '.join(columns)}") if columns else dict(practice='not declared', how='the best single column stands in for it')
+    return dict(practice='record', how=f"the mean of the target by {', '.join(columns)}; {problem.today.get('smoothing', SMOOTHING):g} cases draw a small group towards the coarser one") if columns else dict(practice='not declared', how='the best single column stands in for it')
 
 # %% ../nbs/06_practice.ipynb #ee0e4f1a
 def named_alternatives(

@@ -25,11 +25,10 @@ def baseline_specs(
     problem, # `Problem`: task, target and today's practice
     train:pd.DataFrame, # Training table, target included
     fields, # `Field`s, or a `Dictionary` of them
-    smoothing:float=10., # Cases that draw a record towards the coarser one
     seed:int=0, # Random seed
 )->dict: # `constant`, `rule` and `linear`, each as `make_spec` gives it
     "The baselines, simplest first; raises `ValueError` if today's practice uses a column that is no feature, or is no known function"
-    params = dict(constant={}, rule=rule_params(problem, fields) | dict(smoothing=smoothing), linear={})
+    params = dict(constant={}, rule=rule_params(problem, fields), linear={})
     return {name: make_spec(name, p, problem, train, seed) for name,p in params.items()}
 
 def fit_and_score(

@@ -1,6 +1,6 @@
 """Measure speed, memory and overhead: `make bench`.
 
-Ratios are taken within one run of this script, so that the speed of the machine cancels out.
+Ratios are taken within one run of this script, the two sides by turns of a second, so that the drift of the machine's speed cancels out.
 What is printed also goes to `tests/bench.json`, from which the README takes its figures.
 A figure that misses its aim is marked, and the exit code is 1.
 """
@@ -36,6 +36,8 @@ for stage, source in json.loads(sys.stdin.read()):
     matplotlib.pyplot.close('all')
 """
 
+
+LOOP = "import hashlib; h = b''\nfor _ in range(6_000_000): h = hashlib.sha256(h).digest()"  # some seconds of work, for the control
 
 AIMS = {"pipeline, seconds": 300, "overhead ratio, wall": 1.15, "peak memory of the run, MiB": 3072, "second run, seconds": 6, "second run, stages executed": 0, "hashes that a rebuild in another folder gives otherwise": 0, "exploration ratio, wall": 0.1}  # at most
 
@@ -143,6 +145,12 @@ def plain(root):
     return start([sys.executable, "-c", PLAIN], root, stage_env(root) | dict(MPLBACKEND="agg"), json.dumps(sources(root)))
 
 
+def control(root):
+    "The control of the turns: the same work against itself, which must give about 1"
+    found = by_turns({n: start([sys.executable, "-c", LOOP], root, stage_env(root)) for n in "ab"})
+    return {"control: the same work against itself by turns, ratio": found["a"]["seconds"] / found["b"]["seconds"]}
+
+
 def pipeline(root, folder):
     "The whole pipeline and a plain run of the same calls by turns; then a second run"
     whole, copy = clone(root, folder / "whole"), clone(root, folder / "plain")
@@ -228,7 +236,7 @@ def main():
     os.chdir(root)
     folder = Path(tempfile.mkdtemp(prefix="assay-bench-"))
     try:
-        found = pipeline(root, folder)
+        found = control(root) | pipeline(root, folder)
         found |= serving(folder / "whole")
         found |= exploration(folder / "whole")
     finally:
