@@ -124,6 +124,7 @@ def check_evaluation(
     faults = gate_faults('evaluation', RELEASE_GATES['evaluation'], [w['item'] for w in active_waivers(today)])
     if faults: raise PermissionError(f"evaluation {'; '.join(faults)}; read reports/evaluation/report.html, then mend the model, or have it signed: `assay waive P11 --reason … --until DATE`")
 
+# %% ../nbs/14_approval.ipynb #c209af13
 def ended_waivers(
     m:dict, # A report
     now, # Waivers that hold, from `active_waivers`

@@ -46,6 +46,7 @@ def _joined(names, most=8):
     "Names in a line, the first of them where there are many"
     return ', '.join(names[:most]) + (f' and {len(names)-most} more' if len(names) > most else '') or '(none)'
 
+# %% ../nbs/05_explore.ipynb #9d1f0f65
 def row_keys(
     df:pd.DataFrame, # Rows
     columns, # Columns to compare

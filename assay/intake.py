@@ -130,6 +130,7 @@ def scoring_columns(
     recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
     return number_rows(take(df, dict(columns=called, recode=recode)), id)
 
+# %% ../nbs/21_intake.ipynb #16ed804b
 def _csv_options(source, fields):
     "How a CSV file is read, so that a column means what it meant in training; under its own name and the plain one"
     names, missing = source.get('columns') or {}, source.get('missing') or []

@@ -170,6 +170,7 @@ def preload(
         with contextlib.suppress(ImportError): __import__(name)
     gc.freeze()
 
+# %% ../nbs/93_repro.ipynb #88208e08
 def _same_user(connection):
     "Was the connection made by a process of this user?"
     _, uid, _ = struct.unpack('3i', connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -332,6 +333,7 @@ def end_waivers(
     for name in res: _forget(metrics_path(name))
     return res
 
+# %% ../nbs/93_repro.ipynb #7e1f80a4
 def repro(
     arguments=(), # Further arguments of `dvc repro`, such as the name of a stage or `--force`
 )->int: # Exit code: 0, `EXIT_ERROR`, `EXIT_CLOSED`, or `EXIT_BUSY`

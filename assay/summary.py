@@ -165,6 +165,7 @@ def bins(
     known, _ = _parted(x)
     return _number_cut(known, whole_numbers(known), n_bins)
 
+# %% ../nbs/04_summary.ipynb #119944bd
 def _parted(x):
     "The numbers of a column that are there, and which are not, or `None` where all are"
     if isinstance(x.dtype, np.dtype) and x.dtype.kind in 'iu': return x.to_numpy(), None
