@@ -78,7 +78,7 @@ def pin(root):
     from assay.engine import is_pinned, stage_env
 
     if not is_pinned(root):
-        os.execve(sys.executable, [sys.executable, *sys.argv], stage_env(root))
+        os.execve(sys.executable, [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:]], stage_env(root))
 
 
 def main(names):
