@@ -140,7 +140,7 @@ def become(module, arguments, cwd, env, files):
         sys.argv = [module, *map(str, arguments)]
         code = importlib.import_module(module).main()
     except SystemExit as e:
-        code = e.code
+        code = e.code if isinstance(e.code, int | None) else print(e.code, file=sys.stderr) or 1
     except BaseException:  # a test must not go on in here
         traceback.print_exc()
     finally:
