@@ -307,6 +307,7 @@ def _served(table):
     if not place('log').is_dir(): raise ValueError(f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`, or name a table: assay monitor --table FILE")
     return log_table(), len(list(read_log(kind='quarantine')))
 
+# %% ../nbs/95_cli.ipynb #fa53b306
 @app.command()
 def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with features to look at instead of the prediction log.')] = None,
             labels: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of groups, or with what rows have in common, that were not sent.')] = None, json_: Json = False):

@@ -10,7 +10,7 @@ import os, sys
 from pathlib import Path
 
 from .artifacts import enter_root, metrics_path, place, read_metrics, write_text
-from .engine import execute, is_pinned, leaks, normalise, stage_env
+from .engine import execute, import_papermill, is_pinned, leaks, normalise, stage_env
 from .parameters import declared_parameters
 from .run import StageFailed, failure, load_stages, progress, say
 from .site import report_page
@@ -20,7 +20,7 @@ def publish(
     path, # Notebook in the shape of a stage's; its defaults are its parameters
 )->Path: # The page
     "Execute a notebook and write `reports/<name>/report.html` beside the metrics that it wrote; raises `StageFailed` where a cell fails or shows what another run would not"
-    from papermill.exceptions import PapermillExecutionError
+    PapermillExecutionError = import_papermill().exceptions.PapermillExecutionError
     path, kept = Path(path), place('local', 'failed', Path(path).name)
     declared_parameters(path)
     kept.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
 "What all tests share"
-import sys
+from assay.engine import import_nbformat
 
-sys.modules.setdefault("rfc3987_syntax", None)  # an optional import of jsonschema that costs more than most tests
+import_nbformat()  # before a test imports it as it comes

@@ -20,7 +20,9 @@ def jobs(root):
 
 def run(name):
     "Run one lesson or test file in this process; its exit code"
-    sys.modules.setdefault("rfc3987_syntax", None)  # an optional import of jsonschema that costs more than most tests
+    from assay.engine import import_nbformat
+
+    import_nbformat()  # before nbdev imports it as it comes
     if name.endswith(".ipynb"):
         from nbdev.test import nbdev_test
 
@@ -34,6 +36,9 @@ def run(name):
 
 def preload():
     "Import what lessons and tests share"
+    from assay.engine import import_nbformat
+
+    import_nbformat()
     import hypothesis  # noqa: F401
     import nbdev.test  # noqa: F401
     import pytest  # noqa: F401
