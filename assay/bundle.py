@@ -27,10 +27,11 @@ TEXT = ('category', 'text') # Kinds that enter the model as text; all others ent
 
 _LARGEST = float(np.finfo('float32').max)
 
-def _is_missing(v): return v is None or v != v or str(v) == '<NA>'
+def _is_missing(v): return v is None or type(v).__name__ == 'NAType' or v != v # pandas' NA by its name, since it neither equals nor differs, and the service has no pandas
 
 def _text(name, values):
     "Text tensor of one column"
+    if hasattr(values, 'tolist'): values = values.tolist() # a column of pandas is slow to walk through
     if bad := [v for v in values if not isinstance(v, str) and not _is_missing(v)]:
         raise TypeError(f"column {name!r} holds {type(bad[0]).__name__}; expected text, or None where it is missing")
     return np.array([v if isinstance(v, str) else MISSING for v in values], dtype=object).reshape(-1, 1)
@@ -38,7 +39,9 @@ def _text(name, values):
 def _number(name, values):
     "float32 tensor of one column; what float32 cannot hold is refused"
     if hasattr(values, 'to_numpy'): values = values.to_numpy()
-    if getattr(values, 'dtype', object) == object and any(isinstance(v, str) for v in values): raise TypeError(f"column {name!r} holds text; expected numbers, or None where it is missing")
+    if getattr(values, 'dtype', object) == object:
+        if any(isinstance(v, str) for v in values): raise TypeError(f"column {name!r} holds text; expected numbers, or None where it is missing")
+        values = [None if _is_missing(v) else v for v in values]
     try: wide = np.asarray(values, dtype='float64') # None becomes NaN
     except (TypeError, ValueError): raise TypeError(f"column {name!r} holds what is no number; expected numbers, or None where it is missing") from None
     if (np.abs(wide) > _LARGEST).any(): raise ValueError(f"column {name!r} holds a number beyond float32; expected at most 3.4e38")

@@ -34,8 +34,8 @@ def to_bins(
         code = np.searchsorted(bins['edges'], s.to_numpy(float), 'left')
         return np.where(s.isna(), n_cells(bins)-1, code)
     rest = len(bins['values'])
-    code = s.astype(str).map({v: i for i,v in enumerate(bins['values'])}).fillna(rest).to_numpy(int)
-    return np.where(s.isna(), rest+1, code)
+    code = pd.Index(bins['values']).get_indexer(s.astype(str))
+    return np.where(s.isna(), rest+1, np.where(code < 0, rest, code))
 
 # %% ../nbs/17_drift.ipynb #73ae272d
 def n_cells(
@@ -51,9 +51,8 @@ def count_bins(
 )->np.ndarray: # Blocks × bins
     "Counts per block and bin"
     block = np.zeros(len(values), int) if blocks is None else np.asarray(blocks)
-    grid = np.zeros((block.max(initial=0)+1, n_cells(bins)))
-    np.add.at(grid, (block, to_bins(values, bins)), 1)
-    return grid
+    shape = block.max(initial=0)+1, n_cells(bins)
+    return np.bincount(block*shape[1]+to_bins(values, bins), minlength=shape[0]*shape[1]).reshape(shape).astype(float)
 
 # %% ../nbs/17_drift.ipynb #283547ed
 def _shares(counts):

@@ -37,7 +37,10 @@ def names_of(
 
 # %% ../nbs/06_features.ipynb #4bec29b4
 def _text(values):
-    "Column of text, missing ones by name"
+    "Column of text, missing ones by name; where all are texts, each distinct one is looked at once"
+    if pd.api.types.infer_dtype(values, skipna=True) == 'string':
+        code, names = pd.factorize(values)
+        return pd.Series(np.array([*map(str, names), MISSING], object)[code], values.index, object, values.name)
     values = values.astype(object)
     return values.where(values.notna(), MISSING).map(str).astype(object)
 

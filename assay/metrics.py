@@ -26,27 +26,40 @@ def _harmonic(n):
     "1 + 1/2 + … + 1/k for each k from 0 to n"
     return np.r_[0, (1/np.arange(1, n+1)).cumsum()]
 
+def _ranking(y, s):
+    "A function of whole row weights that counts down the list: per block of equal scores with a positive in it, positives up to its end, positives and rows in it, rows up to its end; and all rows"
+    order, hit, end = sort_scores(y, s)
+    found = np.flatnonzero(hit)
+    block = np.searchsorted(end, found) # of each positive
+    held = np.unique(block)
+    last, stop, start, rows = np.searchsorted(block, held, 'right')-1, end[held]+1, np.r_[0, end+1][held], order[found]
+    def counted(w):
+        w, n = np.asarray(w).astype(np.int64), np.zeros(len(order)+1, np.int64) # sums of integers take a sixth of the time of sums of floats
+        np.cumsum(w[order], out=n[1:])
+        tp = np.cumsum(w[rows])[last]
+        return tp, np.diff(tp, prepend=0), n[stop]-n[start], n[stop], n[-1]
+    return counted
+
 def _average_precision(y, s):
     "Mean precision at the positives, expected over all orders of rows of equal score (McSherry and Najork, 2008)"
-    order, hit, end = sort_scores(y, s)
+    counted = _ranking(y, s)
     def weighted(w):
-        w = w[order]
-        tp, n = np.cumsum(w*hit)[end], np.cumsum(w)[end]
-        if not tp[-1]: return math.nan
-        r, k = np.diff(tp, prepend=0), np.diff(n, prepend=0) # positives and rows of each block of equal score
-        h = np.diff(_harmonic(1 << int(n[-1]).bit_length())[n.astype(int)], prepend=0) # one over the rank, summed over the ranks of the block
+        tp, r, k, n, rows = counted(w)
+        if not tp[-1:].any(): return math.nan
+        at = _harmonic(1 << int(rows).bit_length())
+        h = at[n]-at[n-k] # one over the rank, summed over the ranks of the block
         more = (r-1)/np.maximum(k-1, 1) # positives expected at each further rank, where one stands at this
         return r/np.maximum(k, 1) @ ((tp-r+1)*h+more*(k-(n-k+1)*h))/tp[-1]
     return weighted
 
 def _roc_auc(y, s):
     "Share of pairs of a positive and a negative that are in the right order, ties counting half"
-    order, hit, end = sort_scores(y, s)
+    counted = _ranking(y, s)
     def weighted(w):
-        w = w[order]
-        tp, n = np.cumsum(w*hit)[end], np.cumsum(w)[end]
-        fp = n-tp
-        return np.diff(tp, prepend=0) @ (fp[-1]-fp+np.diff(fp, prepend=0)/2)/(tp[-1]*fp[-1]) if tp[-1]*fp[-1] else math.nan
+        tp, r, k, n, rows = counted(w)
+        if not tp[-1:].any() or rows == tp[-1]: return math.nan
+        below = rows-tp[-1]-(n-tp) # negatives further down
+        return r @ (below+(k-r)/2)/(tp[-1]*(rows-tp[-1]))
     return weighted
 
 # %% ../nbs/07_metrics.ipynb #3eca0cb7

@@ -162,7 +162,8 @@ def plot_parameters(
     axes=None, # One axes per parameter
 ): # The axes
     "Value of each trial against each parameter: a best trial at an edge asks for a wider space"
-    axes = np.atleast_1d(plt.subplots(1, len(study['space']), figsize=(min(7, 2.2*len(study['space'])), 2.4), sharey=True, layout='constrained')[1] if axes is None else axes)
+    fig, axes = (None, axes) if axes is not None else plt.subplots(1, len(study['space']), figsize=(min(7, 2.2*len(study['space'])), 2.4), sharey=True)
+    axes = np.atleast_1d(axes)
     table = trials_table(study)
     for ax, (name, s) in zip(axes, study['space'].items()):
         ax.plot(table[name].astype(str) if s[0] == 'choice' else table[name], table.value, 'o', ms=4, color=sns.color_palette('colorblind')[0])
@@ -173,4 +174,5 @@ def plot_parameters(
         ax.tick_params(labelsize=7)
     axes[0].set_ylabel(study['metric'])
     sns.despine()
+    if fig: fig.tight_layout() # once: a layout that is done at each drawing depends on how often a figure is drawn
     return axes

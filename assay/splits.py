@@ -130,10 +130,11 @@ def check_splits(
     res, names = [], list(splits)
     for name,df in splits.items():
         if n := int(df[id].duplicated().sum()): res.append(f"{name}: {n} rows repeat an {id!r}")
+    values = {c: {name: set(df[c]) for name,df in splits.items()} for c in (id, group) if c and c != ALIKE}
     for i,a in enumerate(names):
         for b in names[i+1:]:
-            for column in (c for c in (id, group) if c and c != ALIKE):
-                if shared := set(splits[a][column]) & set(splits[b][column]): res.append(f"{a} and {b} share {len(shared)} values of {column!r}, such as {min(shared)!r}")
+            for column, of in values.items():
+                if shared := of[a] & of[b]: res.append(f"{a} and {b} share {len(shared)} values of {column!r}, such as {min(shared)!r}")
             if time and splits[a][time].max() >= splits[b][time].min(): res.append(f"{a} ends at {splits[a][time].max()}, after {b} begins at {splits[b][time].min()}")
     copies = twins_offence(twins, bool(time)) if twins else ''
     return res + [copies] * bool(copies)
