@@ -154,7 +154,8 @@ def plot_intervals(
     table:pd.DataFrame, # `value`, `low`, `high`, and a column of names
     names:str='model', # Column of names
     label:str='', # Label of the axis of values
-    line:float=None, # Value to mark, such as a minimum
+    line:float=None, # Value to mark
+    mark:str='agreed minimum', # What that value is
     ax=None, # Axes to draw on
 ): # The axes
     "Values with their intervals, one row per name, first at the top"
@@ -164,7 +165,9 @@ def plot_intervals(
     ax.hlines(at, t.low.astype(float), t.high.astype(float), color=sns.color_palette('colorblind')[0], lw=2)
     ax.plot(t.value.astype(float), at, 'o', color=sns.color_palette('colorblind')[0])
     ax.set_yticks(at, t[names])
-    if line is not None: ax.axvline(line, color='.4', ls='--', lw=1)
+    ax.set_ylim(-.5, len(t)-.5)
+    if line is not None: ax.axvline(line, color='.4', ls='--', lw=1, label=f'{mark} {line:g}')
+    if line is not None: ax.legend(frameon=False, loc='lower right', bbox_to_anchor=(1, 1), borderaxespad=0)
     ax.set_xlabel(label)
     sns.despine(ax=ax)
     return ax
