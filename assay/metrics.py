@@ -40,6 +40,7 @@ def _ranking(y, s):
         return tp, np.diff(tp, prepend=0), n[stop]-n[start], n[stop], n[-1]
     return counted
 
+# %% ../nbs/07_metrics.ipynb #7e8c2222
 def _average_precision(y, s):
     "Mean precision at the positives, expected over all orders of rows of equal score (McSherry and Najork, 2008)"
     counted = _ranking(y, s)
