@@ -343,10 +343,11 @@ def _monitoring_as_json(found, groups):
 
 def _tell_weeks(found):
     "Print how many outcomes are known, and what the weeks say"
+    from assay.served import LEAST_ROWS
     print(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
     for week, r in found['weeks'].items():
         print(f"week from {week}: {r['n']} predictions, {r['known']} outcomes: {r['decision']} ({r['why']})")
-    if not found['weeks']: print('no two weeks can stand alone, so whether a change lasts cannot be told')
+    if not found['weeks']: print(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
     if found['others']: print(f"{found['others']} predictions of other bundles are left out")
     if found['undated']: print(f"{found['undated']} predictions have no moment; where no other has one either, rows count as independent, and alarms are more frequent than promised")
 

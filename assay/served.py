@@ -53,7 +53,8 @@ def known_outcomes(
     classes = spec.get('classes') or sorted(read_table(place('train'), [target])[target].unique().tolist())
     y = y.map(_as_written(classes), na_action='ignore')
     bad = y.notna() & ~y.isin(classes)
-    if bad.any(): _refuse_outcomes(y[bad], target, f'one of {classes[:10]}, as in the training table')
+    recoded = ', or a word that recode in params.yaml turns into one of them' if set(classes) <= {0, 1} else ''
+    if bad.any(): _refuse_outcomes(y[bad], target, f'one of {classes[:10]}, as in the training table{recoded}')
     return labels.assign(**{target: y})
 
 # %% ../nbs/17_served.ipynb #c6b69751

@@ -174,6 +174,8 @@ def test_performance_from_the_known_rows_and_drift_from_all(released):
     found = json.loads(said)
     assert (code, found["n"], found["known"], found["realised"]["score"]["n"]) == (0, 600, 360, 360), said
     assert found["decision"] == "keep" and found["groups"]["status"] == "pass"
+    code, said = assay(folder, "monitor", "--table", "served.csv", "--labels", "labels.csv")
+    assert code == 0 and "outcomes known: 360 of 600" in said and "needs two weeks with 30 predictions" in said
 
 
 def test_too_few_outcomes_are_said_and_no_outcome_is_not_an_error(released):
