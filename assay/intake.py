@@ -250,7 +250,7 @@ def data_checks(
 )->list: # `check`s F01 F02 F03 F04 F05 F21 F32
     "The items of the checklist that the data stage decides"
     n_accepted = sum(map(len, splits.values()))
-    why = f"{len(splits)} splits hold {n_accepted} of {n_rows-n_quarantined} accepted rows; what crosses: {list(crossings)}; {twins['twins']} of {twins['n']} later rows have features that stand in training, {twins['expected']} by chance"
+    why = f"{len(splits)} splits hold {n_accepted} of {n_rows-n_quarantined} accepted rows; what crosses: {list(crossings)}; {twins['twins']} of {twins['n']} later rows have features that stand in training, {'more than chance explains' if twins['copies'] else 'which chance explains'}"
     defined = check('F21', not crossings and n_accepted == n_rows-n_quarantined, why, 'reports/data/metrics.json#metrics.crossings')
     return [_reached(problem, manifest), _labelled(problem, splits, n_unlabelled), _quality(n_rows, n_accepted, n_quarantined, max_quarantine_share),
             _lineage(manifest, different), _origin(problem, manifest), defined, _described(dictionary, splits)]
@@ -324,7 +324,7 @@ def data_metrics(
     res |= dict(n_raw=metric(len(outcomes)), n_unlabelled=metric(len(outcomes)-n_rows), n_quarantined=metric(n_quarantined, n=n_rows, better='lower'),
                 quarantine_share=metric(n_quarantined/max(n_rows, 1), n=n_rows, better='lower'), crossings=metric(len(crossings), better='lower'))
     res |= {f'n_{k}': metric(len(v)) for k,v in splits.items()}
-    if twins: res |= dict(twin_share=metric(twins['share'], n=twins['n'], better='lower'), twin_share_by_chance=metric(twins['expected_share'], n=twins['n'], better='lower'))
+    if twins: res |= dict(twin_share=metric(twins['share'], n=twins['n'], better='lower'), repeat_excess=metric(max(twins['excess'], twins['near']), n=sum(map(len, splits.values())), better='lower'))
     if problem.task == 'binary': res |= {f'base_rate_{k}': metric(**base_rate(v[problem.target], v[cluster] if cluster else None)) for k,v in splits.items()}
     largest = compared.assign(size=compared['effect'].astype(float).abs()).groupby('split')['size'].max()
     return res | {f'largest_shift_{k}': metric(float(v), n=len(splits[k]), better='lower') for k,v in largest.dropna().items()}
