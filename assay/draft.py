@@ -289,6 +289,19 @@ def _parted(f, split, id):
     cuts = dict(train=split['train_until'], valid=split['valid_until'], test=split['test_until'], production=None)
     return make_splits(rows, id, f.time, cuts, split['shares'], split['group'], 0, split['stratify'], f.features)
 
+def _silent(f, split, id):
+    "Features that say nothing in training, though they do later, and why"
+    try: train = _parted(f, split, id)['train']
+    except ValueError: return {} # what is wrong with the split is said elsewhere
+    found = {c: train[c].dropna() for c in f.features}
+    return {c: 'no value in the training period' if not len(v) else f'constant in the training period: {str(v.iloc[0])[:40]!r}' for c,v in found.items() if v.nunique() < 2}
+
+def _without(f, silent):
+    "What was found, with columns that say nothing in training set aside"
+    features, reasons = [c for c in f.features if c not in silent], f.reasons | silent
+    _check_features(features, f.df, reasons, f.left)
+    return dataclasses.replace(f, features=features, reasons=reasons)
+
 def _missing_classes(f, split, id):
     "Splits in which a class does not occur, where every row is in memory"
     if f.task == 'regression' or f.complete is not None: return []
@@ -379,11 +392,13 @@ def draft(
     "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with the table"
     found = read_table_of(path, query)
     f = look(path, found, target, time, sensitive, id, task)
-    metric, minimum, why_metric = choose_metric(f.df[f.target] if f.y is None else f.y, f.task, metric)
-    best, skill = _best_column(f)
-    groups, rows = watched_groups(f.df, f.features, f.sensitive), f.id or ('row_id' if 'row_id' not in f.df else 'row_number')
+    rows = f.id or ('row_id' if 'row_id' not in f.df else 'row_number')
     fewest = f.classes and int(min(f.classes.values())*min(1, most_rows(len(f.names))/f.rows))
     split, why_split = choose_split(f.df, f.time, f.group, None if f.task == 'regression' else f.target, fewest)
+    f = _without(f, _silent(f, split, rows))
+    metric, minimum, why_metric = choose_metric(f.df[f.target] if f.y is None else f.y, f.task, metric)
+    best, skill = _best_column(f)
+    groups = watched_groups(f.df, f.features, f.sensitive)
     split, why_split, alike = _keep_alike(f, split, why_split, rows)
     source = draft_source(path, root, found, f.names, f.left, f.recode, f.names.get(f.group or f.id))
     dictionary = draft_dictionary(f.df, dict(id=f.id, time=f.time, target=f.target), f.reasons, f.names, source['name'], f.sensitive, f.complete)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from . import flights as bundled
 from .artifacts import check, metric, place, write_json, write_table, write_text
-from .dictionary import Dictionary, gaps, validate
+from .dictionary import MISSING, Dictionary, gaps, validate
 from .problem import Problem
 from .joins import declare_joins, join_all
 from .sources import count_values, kind_of_file, load_source
@@ -229,12 +229,18 @@ def _quality(n_rows, n_accepted, n_quarantined, max_share):
     return check('F03', n_rows == n_accepted+n_quarantined and share <= max_share, why, 'reports/data/metrics.json#metrics.quarantine_share')
 
 # %% ../nbs/21_intake.ipynb #58fe7c1f
+def _silent(dictionary, train):
+    "Features that hold no value in training, so that nothing can be learnt of them"
+    empty = lambda f: train[f.name].isna().all() or f.kind in ('category', 'text') and (train[f.name] == MISSING).all()
+    return [f.name for f in dictionary.features if f.name in train and empty(f)]
+
 def _described(dictionary, splits):
-    "F32: is every column described, and does every split obey?"
-    lost, breaking = gaps(dictionary), {k: n for k,v in splits.items() if (n := len(validate(v, dictionary)[1]))}
+    "F32: is every column described, does every split obey, and does every feature speak in training?"
+    silent = _silent(dictionary, next(iter(splits.values())))
+    lost, breaking = [*gaps(dictionary), *silent], {k: n for k,v in splits.items() if (n := len(validate(v, dictionary)[1]))}
     status = False if breaking else 'unanswered' if lost else True
     read = f"reviewed by {dictionary.reviewed['by']} on {dictionary.reviewed['date']}" if dictionary.reviewed else 'reviewed by nobody: ranges and categories are proposals'
-    return check('F32', status, f"{len(dictionary.fields)} columns described, {read}; {len(lost)} gaps in meaning, unit, source or review; splits that break the dictionary: {breaking}", 'dictionary.yaml')
+    return check('F32', status, f"{len(dictionary.fields)} columns described, {read}; {len(lost)-len(silent)} gaps in meaning, unit, source or review; features without a value in training, of which nothing is learnt: {silent}; splits that break the dictionary: {breaking}", 'dictionary.yaml')
 
 def data_checks(
     problem:Problem, # The agreement
