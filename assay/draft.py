@@ -348,10 +348,18 @@ def _notes(f, source, lacking):
 # %% ../nbs/22_draft.ipynb #18f2ac6e
 def _rows_read(path, found, source):
     "The table as the data stage will read it, and its facts"
-    if found['complete'] is None:
-        facts = dict(rows=len(found['df']), columns=list(found['df']))
-        return {source['name']: take(found['df'], source)}, {source['name']: facts}
-    return fetch_table(source | dict(url=str(path)))
+    if found['complete'] is not None: return fetch_table(source | dict(url=str(path)))
+    facts = dict(rows=len(found['df']), columns=list(found['df']))
+    return {source['name']: take(found['df'], source)}, {source['name']: facts}
+
+def _as_split(tables, problem, dictionary, data):
+    "Number of rows with a target, number of those set aside, and the splits, as the data stage makes them"
+    prepared = check_table(prepare_table(tables, problem, dictionary), problem)
+    kept, broken = validate(prepared, dictionary)
+    cuts = dict(train=data['train_until'], valid=data['valid_until'], test=data['test_until'], production=None)
+    splits = make_splits(conform(kept, dictionary), problem.id, problem.time, cuts, data['shares'], data['group'], 0,
+                         data['stratify'], dictionary.names('feature'))
+    return len(prepared), broken.position.nunique(), splits
 
 def foresee(
     path, # Table
@@ -361,19 +369,18 @@ def foresee(
     data:dict, # Section `data` of `params.yaml`
 )->list: # Sentences; empty where its gate will open
     "Why the data stage will call the table not usable: its own checks, of the rows that it will read"
-    agreed, source, features = make_problem(problem), data['source'], dictionary.names('feature')
-    tables, facts = _rows_read(path, found, source | dict(url=str(path)) if 'url' in source else source)
-    try: prepared = check_table(prepare_table(tables, agreed, dictionary), agreed)
+    agreed, source = make_problem(problem), data['source']
+    tables, facts = _rows_read(path, found, source)
+    try: n, n_aside, splits = _as_split(tables, agreed, dictionary, data)
     except ValueError as e: return [str(e)]
-    kept, broken = validate(prepared, dictionary)
-    cuts = dict(train=data['train_until'], valid=data['valid_until'], test=data['test_until'], production=None)
-    try: splits = make_splits(conform(kept, dictionary), agreed.id, agreed.time, cuts, data['shares'], data['group'], 0, data['stratify'], features)
-    except ValueError as e: return [str(e)]
-    twins, outcomes = find_twins(splits, features, agreed.target), table_outcomes(tables, agreed)
+    twins = find_twins(splits, dictionary.names('feature'), agreed.target)
     crossings = check_splits(splits, agreed.id, data['train_until'] and agreed.time, data['group'] or None, twins)
-    sunk = sunk_classes(class_table(count_classes(source | dict(url=str(path)), facts, agreed, dictionary), splits, agreed.target))
-    manifest = dict(tables={n: t | dict(n_rows=len(tables[n]), sha256='-', source='-', rows=len(tables[n])) for n,t in facts.items()})
-    checks = data_checks(agreed, dictionary, manifest, [], len(prepared), len(outcomes)-len(prepared), broken.position.nunique(), splits, crossings, data['max_quarantine_share'], twins, sunk)
+    counts = count_classes(source | dict(url=str(path)), facts, agreed, dictionary)
+    sunk = sunk_classes(class_table(counts, splits, agreed.target))
+    rows, own = {k: len(t) for k,t in tables.items()}, dictionary.select('id', 'target') # other columns are validated above
+    manifest = dict(tables={k: facts[k] | dict(n_rows=m, rows=m, sha256='-', source='-') for k,m in rows.items()})
+    checks = data_checks(agreed, own, manifest, [], n, len(table_outcomes(tables, agreed))-n, n_aside,
+                         {k: v[own.names()] for k,v in splits.items()}, crossings, data['max_quarantine_share'], twins, sunk)
     return [*crossings, *(c['why'] for c in checks if c['status'] == 'fail' and not (c['id'] == 'F21' and crossings))]
 
 

@@ -339,7 +339,8 @@ def sunk_classes(
         could = {k: row.rows_in_source*(row[k]+sizes[k]/sizes.sum())/(row.rows_read+1) for k in splits}
         if not (few := [k for k in splits if row[k] < FEWEST_OF_CLASS <= could[k]]): continue
         needed = 2*FEWEST_OF_CLASS/(row.rows_in_source*min(sizes[k]/sizes.sum() for k in few))
-        rows = f"about {int(needed*table.rows_in_source.sum()):,}" if needed < 1 else f"all {table.rows_in_source.sum():,}"
+        total = int(table.rows_in_source.sum())
+        rows = f'about {round(needed*total, 1-len(str(total))):,.0f}' if needed < .95 else f'all {total:,}'
         held = ', '.join(f'{k} {row[k]:,}' for k in splits)
         res.append(f"of {row.rows_in_source:,} rows of the class {str(name)[:40]!r} the part that is read "
                    f"holds {row.rows_read:,}, {held}, and each split needs {FEWEST_OF_CLASS}: set max_rows of the source "
