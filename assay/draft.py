@@ -206,7 +206,7 @@ def _check_features(features, df, reasons, left):
 FEW_SEEN, MOST_LEVELS, IN_PROPORTION = 100, 30, 10**6 # Rows of a class below which more are looked for, classes at most, and rows that stand for all
 
 def _with_rare(path, found, target):
-    "The rows that were read, with more of each class that is rare among them at their end; how many these are, and the classes' rows in all"
+    "The rows that were read, at their end more of each class that is rare among them; how many; the classes' rows in all"
     raw = found['df']
     counts = None if found['complete'] is None else count_values(path, target, MOST_LEVELS)
     if not counts: return raw, 0, None
@@ -221,19 +221,22 @@ def _in_proportion(counts, target):
     times = np.maximum(1, n*min(1, IN_PROPORTION/total)).round().astype(int)
     return take(pd.DataFrame({target: list(counts)}), {})[target].repeat(times).reset_index(drop=True)
 
-def _known_rows(raw, names, target, task, counts, whole):
-    "Rows with a target and finite numbers in which two classes are 0 and 1; the target over all rows, task, positive value, recoding, reasons, and rows left out per column"
-    if not len(raw): raise ValueError(f"the table has no rows; expected at least {FEWEST} with a target")
-    df = take(raw, dict(columns=names))
-    endless = {c: m for c in df if (m := _endless(df[c])).any()}
-    off = pd.Series(False, df.index) | pd.concat(endless.values(), axis=1).any(axis=1) if endless else pd.Series(False, df.index)
-    y = df[target][~off] if counts is None else _in_proportion(counts, target)
+def _finite_rows(df):
+    "The rows whose numbers are finite, and how many rows each column spoils"
+    spoilt = {c: m for c in df if (m := _endless(df[c])).any()}
+    if not spoilt: return df, {}
+    return df[~pd.concat(spoilt.values(), axis=1).any(axis=1)], {c: int(m.sum()) for c,m in spoilt.items()}
+
+def _known_rows(df, target, task, counts, whole):
+    "Rows with a target in which two classes are 0 and 1; the target over all rows, task, positive value, recoding and reasons"
+    y = df[target] if counts is None else _in_proportion(counts, target)
     task, why = find_task(y, task)
-    df = _check_rows(df[~off], target, task, y.value_counts() if whole else counts and pd.Series(counts))
+    df = _check_rows(df, target, task, y.value_counts() if whole else counts and pd.Series(counts))
     positive, why_positive = find_positive(y) if task == 'binary' else (1, '')
     recode = _recode(df, target, task, positive)
-    y = None if counts is None else take(y.to_frame(), dict(recode={k: v for k,v in recode.items() if k == target}))[target]
-    return take(df, dict(recode=recode)), y, task, positive, recode, dict(task=why, positive=why_positive), {c: int(m.sum()) for c,m in endless.items()}, int(off.sum())
+    own = {k: v for k,v in recode.items() if k == target}
+    y = None if counts is None else take(y.to_frame(), dict(recode=own))[target]
+    return take(df, dict(recode=recode)), y, task, positive, recode, dict(task=why, positive=why_positive)
 
 
 # %% ../nbs/22_draft.ipynb #a90c4e17
@@ -254,14 +257,17 @@ def look(
     names = plain_names([c for c in raw if c not in left], target)
     back = {original: new for new,original in names.items()}
     target, sensitive, count = back[target], [back[s] for s in sensitive], None if found['complete'] is None else lambda c: count_parquet(path, names[c])
-    df, y, task, positive, recode, why, endless, n_endless = _known_rows(raw, names, target, task, counts, found['complete'] is None)
+    if not len(raw): raise ValueError(f"the table has no rows; expected at least {FEWEST} with a target")
+    finite, endless = _finite_rows(take(raw, dict(columns=names)))
+    df, y, task, positive, recode, why = _known_rows(finite, target, task, counts, found['complete'] is None)
     others = df[:len(df)-n_rare].drop(columns=target)
     (id, why['id']), (time, why['time']) = find_id(others, back.get(id), count), find_time(others, back.get(time), count)
     group, why['group'] = find_group(others.drop(columns=[c for c in {id, time} if c]), count)
     reasons = {c: set_aside(c, others[c]) for c in others} | ({group: 'says which rows belong together'} if group and group not in sensitive else {})
     features = [c for c in others if not reasons[c] and c not in (id, time, *sensitive)]
     _check_features(features, df, reasons, left)
-    return Found(df, found['rows'], found['complete'], names, left, recode, target, task, positive, id, time, group, features, sensitive, reasons, why, y, counts, endless, n_endless)
+    return Found(df, found['rows'], found['complete'], names, left, recode, target, task, positive, id, time, group, features, sensitive, reasons,
+                 why, y, counts, endless, len(raw)-len(finite))
 
 # %% ../nbs/22_draft.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
