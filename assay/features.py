@@ -6,6 +6,8 @@
 __all__ = ['NUMERIC', 'TEXT', 'MISSING', 'feature_fields', 'names_of', 'feature_frame', 'sample_rows', 'make_preprocessor']
 
 # %% ../nbs/06_features.ipynb #d7e8cc22
+import dataclasses
+
 import numpy as np, pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -78,6 +80,14 @@ def _encoder(encoding, seed, target_type):
     if encoding not in table: raise ValueError(f"encoding must be one of {list(table)}, got {encoding!r}")
     return table[encoding]()
 
+@dataclasses.dataclass(frozen=True)
+class _Numbers:
+    "Columns that hold a value in the rows that are learnt from, or those that hold none"
+    names:tuple # Columns of numbers
+    empty:bool # Those without a value?
+
+    def __call__(self, X): return [n for n in self.names if X[n].isna().all() == self.empty]
+
 def make_preprocessor(
     fields, # `Field`s, or a `Dictionary` of them
     encoding:str='ordinal', # How text becomes numbers: `'ordinal'`, `'onehot'` or `'target'`
@@ -92,6 +102,9 @@ def make_preprocessor(
     median = SimpleImputer(strategy='median', keep_empty_features=True)
     number = make_pipeline(median, StandardScaler()) if scale else median if impute else 'passthrough'
     steps = [('number', number, numbers)] if numbers else []
+    if number == 'passthrough' and gaps: # trees that take missing values cannot take a column of nothing else
+        nothing = SimpleImputer(strategy='constant', fill_value=0, keep_empty_features=True)
+        steps = [('number', number, _Numbers(tuple(numbers), False)), ('empty', nothing, _Numbers(tuple(numbers), True))]
     if scale and gaps: steps.append(('missing', make_pipeline(SimpleImputer(strategy='constant', fill_value=_FAR, keep_empty_features=True), Binarizer(threshold=_FAR/2)), gaps))
     encoder = _encoder(encoding, seed, target_type)
     if text: steps.append(('text', make_pipeline(encoder, StandardScaler()) if scale and encoding == 'target' else encoder, text))

@@ -132,7 +132,8 @@ def next_steps(
 )->list: # Sentences, in order
     "What to do after `assay init`"
     n = len(gaps(make_problem(d.problem)))
-    return ['make run: every stage up to readiness, which stays closed while the criterion is provisional', 'open reports/index.html: what each stage found',
+    first = [f"correct what the data stage will refuse: {'; '.join(d.walls)}"] if d.walls else []
+    return [*first, 'make run: every stage up to readiness, which stays closed while the criterion is provisional', 'open reports/index.html: what each stage found',
             f'answer what problem.yaml leaves open ({n} items), and complete meanings and units in dictionary.yaml', 'agree on metric, minimum and margin in problem.yaml, and remove provisional']
 
 def show_draft(

@@ -122,9 +122,10 @@ def _out_of_fold(X, y, blocks, seed, n_folds=3):
     fold, score = blocks % n_folds, np.full(len(y), .5)
     for f in range(n_folds):
         rest = fold != f
-        if len(set(y[rest])) < 2 or rest.all(): continue
-        model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, max_bins=64, random_state=seed, early_stopping=False).fit(X[rest], y[rest])
-        score[~rest] = model.predict_proba(X[~rest])[:, 1]
+        known = ~np.isnan(X[rest]).all(axis=0) # of a column without a value nothing can be learnt
+        if len(set(y[rest])) < 2 or rest.all() or not known.any(): continue
+        model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, max_bins=64, random_state=seed, early_stopping=False).fit(X[rest][:, known], y[rest])
+        score[~rest] = model.predict_proba(X[~rest][:, known])[:, 1]
     return score
 
 def score_auc(

@@ -264,7 +264,9 @@ def show_number(
     shown = lambda v: f'{v:,.0f}' if isinstance(v, int) or abs(v) >= 1000 else f'{v:.3g}'
     span = f"{shown(m['low'])} to {shown(m['high'])}" if 'low' in m and 'high' in m else ''
     rest = ', '.join(x for x in (span, f"n {m['n']:,}" if 'n' in m else '') if x)
-    return f"{name.replace('_', ' ')} {shown(m['value'])}" + (f' ({rest})' if rest else '')
+    read = f" of {m['of']:,} rows" if 'of' in m else '' # where a part of a table was read
+    read += ''.join(f'; {k}: {n:,} of {all_of:,}' for k,(n,all_of) in m.get('classes', {}).items())
+    return f"{name.replace('_', ' ')} {shown(m['value'])}{read}" + (f' ({rest})' if rest else '')
 
 # %% ../nbs/91_site.ipynb #aa137cc0
 def headline(

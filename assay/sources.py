@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOADERS', 'LARGEST_CSV', 'make_flights', 'parquet_facts', 'count_parquet', 'sample_parquet', 'part_of_parquet',
-           'hash_frame', 'load_source', 'kind_of_file', 'snapshot', 'load_snapshot']
+           'count_values', 'rows_of_values', 'hash_frame', 'load_source', 'kind_of_file', 'snapshot', 'load_snapshot']
 
 # %% ../nbs/02_sources.ipynb #5488f9a7
 import contextlib, difflib, hashlib, importlib, importlib.metadata, lzma, os, re, zipfile, zlib
@@ -187,6 +187,41 @@ def _load_parquet(spec):
         if lost := [c for c in [*(columns or []), *filter(None, [key])] if c not in has['columns']]: raise ValueError(f"source {spec['name']!r} lacks the columns {lost[:10]}, which its description names; it has {has['columns'][:30]}")
         return part_of_parquet(spec['url'], n, key, columns, spec['name']), facts | dict(sampled_from=has['rows'], sampled_by=key or 'the number of the row')
     with _undamaged(spec['name']): return pq.read_table(path, filesystem=fs, page_checksum_verification=True).to_pandas(), facts
+
+# %% ../nbs/02_sources.ipynb #96d3c7e2
+def count_values(
+    url, # File or folder
+    column:str, # Name of a column
+    most:int=1000, # Different values from which the column holds no classes
+)->dict: # Value to its number of rows, missing ones left out; None where there are too many values, or values of no plain type
+    "How often each value of a column stands in all rows of a Parquet file or folder"
+    import pyarrow as pa
+    res, files = {}, _parquet_files(url)
+    if pa.types.is_nested(files[0].schema_arrow.field(column).type): return None
+    for batch in (b for f in files for b in f.iter_batches(batch_size=1<<16, columns=[column])):
+        for v,n in batch.column(0).to_pandas().value_counts().items():
+            if n: res[v] = res.get(v, 0)+int(n)
+        if len(res) > most: return None
+    return res
+
+def rows_of_values(
+    url, # File or folder
+    column:str, # Name of a column
+    counts:dict, # Value to its number of rows in all, for the values that are wanted
+    n_rows:int=100, # About how many rows of each value to read; all where there are fewer
+)->pd.DataFrame: # The rows, in order, chosen by the hash of their number
+    "Rows of some values of a column, from all over a Parquet file or folder"
+    import pyarrow as pa
+    files, at, parts = _parquet_files(url), 0, []
+    for f,g in ((f, g) for f in files for g in range(f.metadata.num_row_groups)):
+        values = f.read_row_group(g, columns=[column]).column(0).to_pandas()
+        share = values.map({v: n_rows/n for v,n in counts.items()}).astype(float).fillna(0.)
+        keep = np.flatnonzero(_kept_rows(pd.Series(np.arange(at, at+len(values))), share.to_numpy()))
+        at, first = at+len(values), 0
+        for batch in (f.iter_batches(batch_size=1<<15, row_groups=[g]) if len(keep) else ()):
+            parts.append(batch.take(pa.array(keep[(keep >= first) & (keep < first+batch.num_rows)]-first)))
+            first += batch.num_rows
+    return (pa.Table.from_batches(parts) if parts else files[0].schema_arrow.empty_table()).to_pandas()
 
 # %% ../nbs/02_sources.ipynb #98dfa397
 def _load_package(spec):

@@ -1,0 +1,325 @@
+"Rows of a table of one's own: which are copies, which numbers count, which columns speak in training, and how a rare class is counted"
+import numpy as np
+import pandas as pd
+import pytest
+
+import assay.draft
+from assay.dictionary import Dictionary, Field, validate
+from assay.draft import draft
+from assay.features import feature_frame
+from assay.init import next_steps
+from assay.intake import class_table, count_classes, data_metrics, fetch_table, prepare_table, sunk_classes
+from assay.models import make_model, predict_score
+from assay.problem import make_problem
+from assay.responsible import proxies
+from assay.site import show_number
+from assay.sources import count_values, rows_of_values
+from assay.splits import check_splits, make_splits, split_by_hash
+from assay.twins import ALIKE, alike_key, find_twins
+
+SHARES = dict(train=0.6, valid=0.2, test=0.2)
+
+
+def write(df, folder, name="table.csv"):
+    "A table as a file"
+    path = folder / name
+    df.to_csv(path, index=False) if name.endswith(".csv") else df.to_parquet(path, row_group_size=20_000)
+    return path
+
+
+# Rows that are alike by chance
+
+
+def census(rng, n):
+    "Coarse answers of people: most rows have a twin, and three of four twins share the outcome"
+    origin = rng.integers(0, 4, n)
+    age = np.clip((rng.normal(36 + 4 * origin, 7, n) // 10).astype(int), 2, 6)
+    school = np.clip(origin + rng.integers(-1, 2, n), 0, 4)
+    work, sex = np.where(rng.random(n) < 0.85, 0, rng.integers(1, 4, n)), rng.integers(0, 2, n)
+    df = pd.DataFrame(dict(age=age, school=school, work=work, sex=sex, job=np.clip(school + rng.integers(0, 3, n), 0, 6), hours=rng.choice(4, n, p=[0.1, 0.6, 0.2, 0.1]))).astype(str)
+    return df.assign(y=(rng.random(n) < 1 / (1 + np.exp(4 - 0.5 * school - 0.4 * age))).astype(int))
+
+
+def survey(rng, n):
+    "Twenty questions that one attitude answers; a tenth of the people tick one box all the way down"
+    attitude = rng.normal(size=(n, 1))
+    answers = np.clip(np.round(3 + 0.85 * attitude + 0.5 * rng.normal(size=(n, 20))), 1, 5).astype(int)
+    same = rng.random(n) < 0.1
+    answers[same] = answers[same, :1]
+    return pd.DataFrame(answers, columns=[f"q{i}" for i in range(20)]).assign(y=(rng.random(n) < 1 / (1 + np.exp(-attitude[:, 0]))).astype(int))
+
+
+def one_hot(rng, n):
+    "Six categories that depend on each other, as a column of 0 and 1 for each of their levels"
+    kind = rng.integers(0, 4, n)
+    level = [np.where(rng.random(n) < 0.5, kind, (rng.zipf(1.6, n) - 1) % 8) for _ in range(6)]
+    return pd.DataFrame({f"v{i}_{k}": (v == k).astype(int) for i, v in enumerate(level) for k in range(8)}).assign(y=rng.integers(0, 2, n))
+
+
+def twice_told(rng, n):
+    "Each column also under another name and with other words, as a code beside its label"
+    df = census(rng, n)
+    return df.assign(**{f"{c}_label": "is " + df[c] for c in df if c != "y"})
+
+
+def records(rng, n):
+    "Amounts and few words: no two rows are alike"
+    size = rng.normal(size=n)
+    amounts = {f"x{i}": np.exp(0.5 * size + rng.normal(size=n)) * 10**i for i in range(4)}
+    return pd.DataFrame(amounts | dict(c=rng.choice(["u", "v", "w"], n), d=rng.choice(["r", "s"], n))).assign(y=rng.integers(0, 2, n))
+
+
+def again(df, rng, share=0.25):
+    "Rows that are copied"
+    return df.iloc[rng.permutation(len(df))[: int(share * len(df))]].copy()
+
+
+def exact(df, rng):
+    return pd.concat([df, again(df, rng)])
+
+
+def noisy(df, rng):
+    copy = again(df, rng)
+    numbers = [c for c in copy if c.startswith("x")]
+    copy[numbers] *= 1 + 0.01 * rng.normal(size=copy[numbers].shape)
+    return pd.concat([df, copy])
+
+
+def one_changed(df, rng):
+    copy = again(df, rng)
+    which, columns = rng.integers(0, df.shape[1] - 1, len(copy)), list(df.columns[:-1])
+    for i, c in enumerate(columns):
+        copy.loc[which == i, c] = rng.choice(df[c], (which == i).sum())
+    return pd.concat([df, copy])
+
+
+def drawn_again(df, rng):
+    "A rare class is drawn again and again, before the split"
+    rare = df[df.y == 1][:120]
+    return pd.concat([df, rare.iloc[rng.integers(0, len(rare), len(df) // 2)]])
+
+
+HONEST, PLANTED = (census, survey, one_hot, twice_told, records), (exact, noisy, one_changed, drawn_again)
+
+
+def seen(make, plant, seed, n=2500):
+    "What is found in a table, parted by the names of its rows"
+    rng = np.random.default_rng(seed)
+    df = make(rng, n)
+    df = (plant(df, rng) if plant else df).sample(frac=1, random_state=seed).reset_index(drop=True)
+    return find_twins(split_by_hash(df.assign(i=df.index), "i", SHARES), [c for c in df if c != "y"], "y")
+
+
+def test_rows_that_chance_makes_alike_are_no_copies():
+    found = {make.__name__: [seen(make, None, s) for s in range(4)] for make in HONEST}
+    assert [(k, f["why"]) for k, v in found.items() for f in v if f["copies"]] == []
+    assert min(f["share"] for f in found["census"]) > 0.7 and 0.7 < np.mean([f["same_target"] for f in found["census"]]) < 0.85
+    assert min(f["share"] for f in found["one_hot"]) > 0.3 and min(f["share"] for f in found["survey"]) > 0.08
+
+
+def test_planted_copies_are_found():
+    found = {plant.__name__: [seen(records, plant, s)["copies"] for s in range(4)] for plant in PLANTED}
+    assert {k: sum(v) for k, v in found.items()} == dict.fromkeys(found, 4)
+    assert all(seen(survey, exact, s)["copies"] for s in range(3))  # among rows that repeat by chance too
+
+
+def test_control_columns_shuffled_against_each_other_call_honest_rows_copies():
+    "What was done before: as many twins as shuffled halves leave were called chance"
+    df = survey(np.random.default_rng(0), 2500)
+    rows = df.drop(columns="y").to_numpy()
+    known = {r.tobytes() for r in rows[:1500]}
+    later, mixed = rows[1500:], rows[1500:].copy()
+    mixed[:, ::2] = mixed[np.random.default_rng(1).permutation(len(mixed))][:, ::2]
+    twins, by_chance = (sum(r.tobytes() in known for r in part) for part in (later, mixed))
+    assert twins > 2 * by_chance + 3 * np.sqrt(by_chance + 1) and twins - by_chance > 0.01 * len(later)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [300, 2500, 10_000])
+def test_error_rates_of_many_tables(n):
+    "Of 12 tables of each kind none that is honest is called copies, and of rich tables with copies at least 11; a few hundred rows hold too few copies that were touched"
+    wrong = {make.__name__: sum(seen(make, None, 100 + s, n)["copies"] for s in range(12)) for make in HONEST}
+    right = {plant.__name__: sum(seen(records, plant, 100 + s, n)["copies"] for s in range(12)) for plant in (PLANTED if n > 1000 else (exact, drawn_again))}
+    assert (sum(wrong.values()), min(right.values()) >= 11) == (0, True), (wrong, right)
+
+
+def test_different_rows_have_different_keys():
+    assert len(set(alike_key(pd.DataFrame(dict(a=[1, 0], b=[0, 1])), ["a", "b"]))) == 2
+    df = one_hot(np.random.default_rng(0), 3000)
+    columns = [c for c in df if c != "y"]
+    assert len(set(alike_key(df, columns))) == len(df[columns].drop_duplicates())
+    turned = pd.DataFrame(dict(p=["u", "v"], q=["v", "u"], r=[2.5, -1.0], s=[-1.0, 2.5]))
+    assert len(set(alike_key(turned, list("pqrs")))) == 2
+    assert len({pd.util.hash_array(np.array([1.0]), hash_key=k)[0] for k in ("a" * 16, "b" * 16)}) == 1  # control: pandas ignores the key for numbers
+
+
+def test_copies_that_stay_on_one_side_do_no_harm():
+    rng = np.random.default_rng(3)
+    df = exact(records(rng, 2000), rng).reset_index(drop=True)
+    df = df.assign(who=[f"w{k}" for k in df.groupby("x0").ngroup()], i=df.index)
+    features = [c for c in df if c not in ("y", "who", "i")]
+    by_row, together = make_splits(df, "i", shares=SHARES), make_splits(df, "i", shares=SHARES, group="who")
+    assert [find_twins(s, features, "y")["copies"] for s in (by_row, together)] == [True, False]
+
+
+def test_rare_outcomes_that_come_back_in_time_are_no_copies():
+    "Where one row in two hundred is positive, twins share their target by chance"
+    rng = np.random.default_rng(0)
+    df = records(rng, 1500).drop(columns="y")
+    df = pd.concat([df, df]).assign(y=lambda d: (rng.random(len(d)) < 0.004).astype(int), i=range(3000), at=pd.date_range("2024-01-01", periods=3000, freq="h"))
+    features, cuts = [c for c in df if c not in ("y", "i", "at")], dict(train=pd.Timestamp("2024-03-04"), test=None)
+    found = find_twins(make_splits(df, "i", "at", cuts), features, "y")
+    assert found["same_target"] > 0.98 and check_splits(make_splits(df, "i", "at", cuts), "i", "at", None, found) == []
+    same = df.assign(y=np.tile(rng.integers(0, 2, 1500), 2))  # control: the very rows, outcome and all
+    found = find_twins(make_splits(same, "i", "at", cuts), features, "y")
+    assert "remove the copies at the source" in check_splits(make_splits(same, "i", "at", cuts), "i", "at", None, found)[0]
+
+
+def test_init_says_what_the_data_stage_will_refuse_and_only_that(tmp_path):
+    rng = np.random.default_rng(0)
+    honest, moments = one_hot(rng, 900), pd.Series(pd.date_range("2024-01-01", periods=1000, freq="h")).astype(str)
+    fine = draft(write(honest, tmp_path), "y", root=tmp_path)
+    assert (fine.walls, fine.data["group"], next_steps(fine)[0][:8]) == ([], "", "make run")
+    copied = exact(records(rng, 800), rng).assign(at=list(moments)[:1000])
+    wall = draft(write(copied, tmp_path, "copied.csv"), "y", root=tmp_path)
+    assert "remove the copies at the source" in wall.walls[0] and next_steps(wall)[0].startswith("correct what the data stage will refuse")
+    again_ = draft(write(copied.drop(columns="at"), tmp_path, "by_hash.csv"), "y", root=tmp_path)
+    assert (again_.data["group"], again_.walls) == (ALIKE, [])  # kept together, it passes
+
+
+# Numbers that are none
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e39, -1e300])
+@pytest.mark.parametrize("kind, target", [("csv", "y"), ("parquet", "y"), ("csv", "x1"), ("parquet", "x0")])
+def test_one_endless_number_sets_one_row_aside(value, kind, target, tmp_path):
+    df = records(np.random.default_rng(0), 400)
+    df.loc[7, "x0"] = value
+    d = draft(write(df, tmp_path, f"table.{kind}"), target, root=tmp_path, task="regression" if target != "y" else None)
+    assert any("larger than 3.4e38" in n and "{'x0': 1}" in n for n in d.notes) and d.walls == [] and np.isfinite(d.problem["minimum"])
+    assert d.problem["minimum"] < 1e6 and not any("no target" in n for n in d.notes)
+    prepared = prepare_table(fetch_table(d.data["source"] | dict(url=tmp_path / f"table.{kind}"))[0], make_problem(d.problem), d.dictionary)
+    kept, broken = validate(prepared, d.dictionary)
+    assert (len(kept), broken.rule.tolist(), broken.row.tolist()) == (399, ["finite"], ["r00000007"])
+    with np.errstate(over="ignore"):
+        assert np.isinf(np.float32(value)) and np.isfinite(1e39)  # control: 64 bits hold what the 32 bits of a model do not
+
+
+def test_a_column_that_is_often_endless_is_left_out_and_a_target_that_is_closes_the_gate(tmp_path):
+    df = records(np.random.default_rng(0), 400)
+    df.loc[::10, "x0"] = np.inf
+    d = draft(write(df, tmp_path), "y", root=tmp_path)
+    assert d.aside["x0"] == "infinite, or larger than 3.4e38, in 40 of 400 rows" and "x0" not in d.dictionary.names() and d.walls == []
+    d = draft(tmp_path / "table.csv", "x0", root=tmp_path)
+    assert "40 quarantined of 400 rows" in d.walls[0]
+
+
+# Features that are silent in training
+
+
+def sensors(n=800, seed=0):
+    "A sensor, a word and two settings that begin after the end of training"
+    rng = np.random.default_rng(seed)
+    late, x = np.arange(n) > 0.7 * n, rng.normal(size=n)
+    df = pd.DataFrame(dict(at=pd.date_range("2024-01-01", periods=n, freq="7h").astype(str), x=x, sensor=np.where(late, x, np.nan), word=pd.Series(rng.choice(["p", "q"], n)).where(late, None), setting=np.where(late, rng.normal(size=n), 5.0)))
+    return df.assign(gone=np.where(late, np.nan, rng.normal(size=n)), c=rng.choice(["u", "v"], n), y=(x + rng.normal(size=n) > 0).astype(int))
+
+
+def test_columns_that_begin_after_training_are_set_aside(tmp_path):
+    d = draft(write(sensors(), tmp_path), "y", root=tmp_path)
+    assert d.aside == dict(sensor="no value in the training period", word="no value in the training period", setting="constant in the training period: '5.0'")
+    assert d.dictionary.names("feature") == ["x", "gone", "c"] and d.walls == []  # what ends after training is still learnt from
+    with pytest.raises(ValueError, match="no column is left to learn from.*no value in the training period"):
+        draft(write(sensors()[["at", "sensor", "word", "y"]], tmp_path, "silent.csv"), "y", root=tmp_path)
+
+
+FIELDS = Dictionary((Field("x", "number"), Field("sensor", "number", nullable=True), Field("count", "integer", nullable=True), Field("c", "category")))
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("name", ["linear", "forest", "boosting"])
+def test_a_feature_without_a_value_in_training_stops_no_model(name, task):
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame(dict(x=rng.normal(size=300), sensor=np.nan, count=np.nan, c=rng.choice(["u", "v"], 300)))
+    y = df.x.to_numpy() if task == "regression" else (df.x > 0).astype(int).to_numpy() + (df.x > 1).to_numpy() * (task == "multiclass")
+    model = make_model(name, FIELDS, task=task).fit(feature_frame(df, FIELDS), y)
+    later = predict_score(model, feature_frame(df.assign(sensor=1.0, count=3), FIELDS))
+    np.testing.assert_array_equal(later, predict_score(model, feature_frame(df.assign(sensor=-9.0, count=7), FIELDS)))  # nothing was learnt of it
+    assert np.corrcoef(np.asarray(later).reshape(300, -1)[:, -1], y)[0, 1] > 0.5
+
+
+def test_control_boosting_on_a_column_of_nothing_raises():
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    with pytest.raises(ValueError, match="window shape"):
+        HistGradientBoostingClassifier().fit(np.full((50, 1), np.nan), np.arange(50) % 2)
+
+
+def test_groups_are_told_from_the_other_columns_where_one_is_empty():
+    df = sensors().assign(sensor=np.nan, at=lambda d: pd.to_datetime(d["at"]))
+    found = proxies(df, ["c"], ["x", "sensor", "gone"], "at", n_boot=20)
+    assert len(found) == 1 and 0.3 < found.auc[0] < 0.7
+    assert len(proxies(df.assign(word="a"), ["c"], ["sensor"], "at", n_boot=20)) == 1  # of nothing at all, a guess
+
+
+# A rare outcome in a tall table
+
+
+def tall(folder, n=120_000, positives=60, words=False):
+    "A Parquet file with few positives, which a sample of 20,000 rows hardly meets"
+    y = np.zeros(n, int)
+    y[np.random.default_rng(1).permutation(n)[:positives]] = 1
+    x = np.random.default_rng(2).normal(size=n) + 3 * y
+    return write(pd.DataFrame(dict(x=x, z=np.arange(n) % 97 * 0.5, y=np.where(y, "ill", "well") if words else y)), folder, "tall.parquet")
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_the_target_is_counted_over_all_rows(words, tmp_path):
+    path = tall(tmp_path, positives=9, words=words)
+    d = draft(path, "y", root=tmp_path)
+    assert d.problem["task"] == "binary" and d.problem["today"]["columns"] == ["x"] and d.data["stratify"] == "y"
+    assert d.problem["minimum"] == pytest.approx(9 / 120_000, rel=1e-3)
+    assert any("so was the target" in n and ": 9" in n for n in d.notes)
+    often, rare = ("well", "ill") if words else (0, 1)
+    assert count_values(path, "y") == {often: 119_991, rare: 9} and count_values(path, "z", 50) is None
+    assert len(rows_of_values(path, "y", {rare: 9})) == 9
+    from assay.sources import sample_parquet
+
+    assert (sample_parquet(path).y == rare).sum() < 9  # control: the sample does not hold them
+
+
+def test_a_class_that_sinks_in_the_part_closes_the_gate_and_says_what_helps(tmp_path, monkeypatch):
+    path = tall(tmp_path, positives=200)
+    monkeypatch.setattr(assay.draft, "MOST_ROWS", 20_000)
+    d = draft(path, "y", root=tmp_path)
+    assert d.data["source"]["max_rows"] == 20_000
+    assert "of 200 rows of the class '1' the part that is read holds" in d.walls[0] and "max_rows" in d.walls[0] and "draw a table by class" in d.walls[0]
+    assert next_steps(d)[0].startswith("correct what the data stage will refuse: of 200 rows")
+    monkeypatch.undo()
+    assert draft(path, "y", root=tmp_path).walls == []  # all rows are read: control
+
+
+@pytest.mark.parametrize("positives, sunk", [(8, False), (30, True), (200, True), (60_000, False)])
+def test_each_class_is_shown_before_and_after(positives, sunk, tmp_path):
+    path = tall(tmp_path, positives=positives, words=True)
+    spec = dict(name="tall", kind="parquet", url=path, max_rows=20_000, columns=dict(x="x", z="z", out="y"), recode=dict(out=[["well", 0], ["ill", 1]]))
+    tables, facts = fetch_table(spec)
+    problem = make_problem(dict(title="t", question="q", task="binary", target="out", id="row_id", metric="roc_auc", minimum=0.5, margin=0.0, positive=1))
+    dictionary = Dictionary((Field("row_id", "text", "id"), Field("x", "number"), Field("z", "number"), Field("out", "integer", "target", known_at_decision=False)))
+    splits = make_splits(prepare_table(tables, problem, dictionary), "row_id", shares=SHARES)
+    shown = class_table(count_classes(spec, facts, problem, dictionary), splits, "out")
+    assert shown.rows_in_source.to_dict() == {0: 120_000 - positives, 1: positives} and shown.rows_read.sum() == len(tables["tall"])
+    assert bool(sunk_classes(shown)) == sunk
+    metrics = data_metrics(problem, pd.Series(["known"] * len(tables["tall"])), len(tables["tall"]), 0, splits, pd.DataFrame(dict(split=[], effect=[])), [], None, dict(tables=dict(tall=facts["tall"] | dict(n_rows=len(tables["tall"])))), None, shown)
+    assert f"of 120,000 rows; " in show_number("n_raw", metrics["n_raw"]) and f": {shown.rows_read[1]:,} of {positives:,}" in show_number("n_raw", metrics["n_raw"])
+    assert count_classes(spec | dict(max_rows=None), {"tall": dict(columns=["y"])}, problem, dictionary).empty  # all rows read: nothing to compare
+
+
+
+
+def test_a_class_that_begins_later_has_not_sunk():
+    "Five hundred rows of a class were read, none of them in training: more of the table would show no others there"
+    parts = dict(train=pd.DataFrame(dict(y=["a"] * 6000)), valid=pd.DataFrame(dict(y=["a"] * 1300 + ["new"] * 200)), test=pd.DataFrame(dict(y=["a"] * 1700 + ["new"] * 300)))
+    assert sunk_classes(class_table(pd.Series(dict(a=90_000, new=5000)), parts, "y")) == []
+    sparse = parts | dict(valid=pd.DataFrame(dict(y=["a"] * 1495 + ["new"] * 5)), test=pd.DataFrame(dict(y=["a"] * 1995 + ["new"] * 5)))
+    assert len(sunk_classes(class_table(pd.Series(dict(a=90_000, new=100)), sparse, "y"))) == 1  # control: fewer than ten, where the source has fifty
