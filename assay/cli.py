@@ -302,10 +302,10 @@ def _served(table):
     from assay.artifacts import place
     from assay.bundle import load_bundle
     from assay.labels import with_model_scores
-    from assay.log import log_table, read_log
+    from assay.log import iter_log, log_table
     if table is not None: return with_model_scores(table, None, None, score=load_bundle(serving_folder()).score_classes(table)), 0
     if not place('log').is_dir(): raise ValueError(f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`, or name a table: assay monitor --table FILE")
-    return log_table(), len(list(read_log(kind='quarantine')))
+    return log_table(), sum(1 for _ in iter_log(kind='quarantine'))
 
 # %% ../nbs/95_cli.ipynb #fa53b306
 @app.command()
