@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['MISSING', 'TEXT', 'DOMAINS', 'SHARES', 'LOCK', 'make_inputs', 'scan_onnx', 'to_onnx', 'request_context',
-           'open_session', 'export_bundle', 'Bundle', 'load_bundle', 'parity', 'align_scores', 'load_scores',
-           'keep_timings', 'as_requests', 'measure_latency', 'measure_memory', 'bundle_size', 'measure_limits',
-           'shares_of_limits', 'package_checks', 'code_hashes', 'make_provenance', 'score_table', 'plot_parity']
+           'open_session', 'export_bundle', 'Bundle', 'score_scale', 'same_up_to', 'load_bundle', 'parity',
+           'align_scores', 'load_scores', 'keep_timings', 'as_requests', 'measure_latency', 'measure_memory',
+           'bundle_size', 'measure_limits', 'shares_of_limits', 'package_checks', 'code_hashes', 'make_provenance',
+           'score_table', 'plot_parity']
 
 # %% ../nbs/13_bundle.ipynb #7ddeb1e1
-import dataclasses, json, os, re, shutil, subprocess, sys, time
+import dataclasses, json, math, os, re, shutil, subprocess, sys, time
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,7 @@ def open_session(
 def _run(session, output, inputs, classes=False):
     "Scores of ready inputs, or those of all classes where there are three or more; one that is not finite is an error and never an answer"
     score = np.asarray(session.run([output['output']], inputs)[0], dtype='float64')
-    score = score.reshape(len(score), -1)
+    score = score.reshape(len(score), math.prod(score.shape[1:])) # also where there is no row
     if not classes or score.shape[1] < 3: score = score[:, output['column']]
     if not np.isfinite(score).all(): raise ValueError(f"the model gave {int((~np.isfinite(score)).sum())} scores that are not finite")
     return score
@@ -222,11 +223,38 @@ class Bundle:
         if scores.ndim == 1: return [dict(score=s, act=None if t is None else s >= t) for s in scores.tolist()]
         return [dict(label=self.classes[i], score=s[i], scores=dict(zip(self.classes, s)), act=None) for i,s in zip(scores.argmax(1).tolist(), scores.tolist())]
 
+    @property
+    def is_number(self): # bool
+        "Is the score a predicted number, and no probability? A model that tells classes apart gives one output for each"
+        example = make_inputs(self.fields, _as_columns(self.fields, [self.example]))
+        return self.session.run([self.output['output']], example)[0].size == 1
+
+# %% ../nbs/13_bundle.ipynb #5b9e27c1
+_ROUNDING, _MOST = 8*float(np.finfo('float32').eps), .01 # Share of a number that 32 bits lose in a few sums; of the scale, most that is still called rounding
+
+def score_scale(
+    bundle:Bundle, # The packaged model
+    scores, # Scores of the model that was evaluated
+)->float: # In the unit of the scores, above zero
+    "What a difference of scores is judged against: 1 for probabilities; for predicted numbers their standard deviation, or their size where all are the same"
+    scores = np.asarray(scores, dtype='float64')
+    if not len(scores) or not bundle.is_number: return 1.
+    return float(scores.std() if np.ptp(scores) else np.abs(scores[0]) or 1.)
+
+def same_up_to(
+    bundle:Bundle, # The packaged model
+    scores, # Scores of the model that was evaluated
+    tolerance:float=1e-5, # Share of `score_scale` [0, 0.01]
+)->np.ndarray: # Largest difference at which the other score is the same, in the shape of `scores`
+    "How far two scores may be apart: the tolerance, or what 32 bits lose of a number that is large beside the differences between rows"
+    scale, size = score_scale(bundle, scores), np.abs(np.asarray(scores, dtype='float64'))
+    return np.maximum(tolerance*scale, np.minimum(_ROUNDING*size, _MOST*scale)*bundle.is_number)
+
 # %% ../nbs/13_bundle.ipynb #7f5f51b6
 def load_bundle(
     folder=None, # Folder of the bundle; `place('bundle')` by default
     verify:bool=True, # Also score the golden rows
-    tolerance:float=1e-5, # Largest difference of a golden score
+    tolerance:float=1e-5, # Largest difference of a golden score, as a share of `score_scale`
 )->Bundle: # Ready to score
     "Load an intact bundle; raises `ValueError` naming the file that is changed, extra, missing or not what it should be"
     folder = place('bundle') if folder is None else Path(folder)
@@ -237,8 +265,9 @@ def load_bundle(
     res = Bundle(identity, Dictionary.from_json(schema['features']).fields, Dictionary.from_json(schema['context']).fields, provenance['threshold'], provenance,
                  golden['rows'][0], session, schema['output'], tuple(schema.get('classes', ())))
     if verify:
-        gap = np.abs(res.score(_as_columns(res.fields, golden['rows']))-np.array(golden['scores'])).max()
-        if gap > tolerance: raise ValueError(f"{folder/'golden.json'}: golden rows differ by {gap:.2g}, expected at most {tolerance}; this machine does not run the model that was packaged")
+        known = np.array(golden['scores'])
+        gap, most = np.abs(res.score(_as_columns(res.fields, golden['rows']))-known), same_up_to(res, known, tolerance)
+        if (gap > most).any(): raise ValueError(f"{folder/'golden.json'}: golden rows differ by {gap.max():.2g}, expected at most {most.max():.2g}; this machine does not run the model that was packaged")
     return res
 
 # %% ../nbs/13_bundle.ipynb #ef8e6df5
@@ -246,15 +275,16 @@ def parity(
     bundle:Bundle, # The packaged model
     X, # Columns or data frame of the features
     scores, # Scores of the same rows by the model that was evaluated; one column per class where there are three or more
-    tolerance:float=1e-5, # Difference up to which two scores are the same; of scores beyond 1, relative to their size, as 32 bits hold seven digits
+    tolerance:float=1e-5, # Difference up to which two scores are the same, as a share of `score_scale`
 )->dict: # n, max_abs_difference, n_different (beyond the tolerance), n_other_action (on the other side of the threshold)
     "How far the packaged model is from the one that was evaluated"
     b = np.asarray(scores, dtype='float64')
     a = bundle.score_classes(X) if b.ndim == 2 else bundle.score(X)
     if a.shape != b.shape: raise ValueError(f"{len(b)} scores for {len(a)} rows; expected one per row")
-    gap, size = (np.reshape(v, (len(a), -1)).max(1, initial=0) for v in (np.abs(a-b), np.abs(b))) # of classes, the largest
+    gap, most = np.abs(a-b), same_up_to(bundle, b, tolerance)
+    if b.ndim == 2: gap, most = gap.max(1, initial=0), most.max(1, initial=0) # of classes, the largest
     acts = (a >= bundle.threshold) != (b >= bundle.threshold) if bundle.threshold is not None else a.argmax(1) != b.argmax(1) if b.ndim == 2 else np.zeros(len(a), bool)
-    return dict(n=len(a), max_abs_difference=float(gap.max(initial=0)), n_different=int((gap > tolerance*np.maximum(1, size)).sum()), n_other_action=int(acts.sum()))
+    return dict(n=len(a), max_abs_difference=float(gap.max(initial=0)), n_different=int((gap > most).sum()), n_other_action=int(acts.sum()))
 
 # %% ../nbs/13_bundle.ipynb #17e34e73
 def align_scores(
