@@ -266,29 +266,47 @@ def serve(host: Annotated[str, typer.Option(help='Address to listen on.')] = '12
 
 @app.command()
 def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with the features, under their own names or the plain ones.')],
-          out: Annotated[Optional[Path], typer.Option(help='Parquet file for the scores; by default they are printed as CSV.')] = None):
-    "Score a table with the approved bundle, the same that the API serves; its columns may have the names they had before `assay init`."
+          out: Annotated[Optional[Path], typer.Option(help='Parquet file for the scores; by default they are printed as CSV.')] = None,
+          refused: Annotated[Optional[Path], typer.Option(help='Parquet file for what was refused: the row, the column and the rule.')] = None):
+    """Score a table with the approved bundle, the same that the API serves; its columns may have the names they had before `assay init`.
+
+    A row that the API would refuse gets no score: standard error says how many there are and why, and the exit code is 1."""
     from assay.approval import approval_of, serving_folder
     from assay.artifacts import write_table
     from assay.bundle import load_bundle, score_table
     from assay.problem import load_problem
-    table, out = _whole_path(table), out.resolve() if out else None
+    table, out, refused = _whole_path(table), out and out.resolve(), refused and refused.resolve()
     enter_root()
     bundle = load_bundle(serving_folder())
     approval_of(bundle.identity)
     df, id, name = _to_score(table, bundle, load_problem().id)
-    found = score_table(bundle, df, id).rename(columns={id: name})
+    kept, broken = _accepted(bundle, df, id)
+    found = score_table(bundle, kept, id).rename(columns={id: name})
+    if refused: write_table(broken.rename(columns={id: name}), refused)
     if out: print(f'{len(found)} scores in {write_table(found, out)}')
     else: csv.writer(sys.stdout).writerows([found.columns, *found.itertuples(index=False)])
+    _stop(1 if len(broken) else 0)
 
 def _to_score(path, bundle, id):
-    "A table under the names that the model reads, the column that names its rows, and what the table calls that"
+    "A table under the names that the model reads, with what a request may carry besides; the column that names its rows, and what the table calls that"
     from assay.columns import load_dictionary
-    from assay.intake import read_for_scoring, scoring_columns
+    from assay.intake import context_columns, read_for_scoring, scoring_columns
     from assay.problem import read_yaml
     source = read_yaml('params.yaml').get('data', {}).get('source') or {}
-    df, original = read_for_scoring(path, source, bundle.fields), (source.get('columns') or {}).get(id, id)
-    return scoring_columns(df, source, bundle.fields, id, load_dictionary().names(), path.name), id, original if original in df else id
+    df, original = read_for_scoring(path, source, (*bundle.fields, *bundle.context)), (source.get('columns') or {}).get(id, id)
+    also = context_columns(df, source, [f for f in bundle.context if f.name != id])
+    return scoring_columns(df, source, bundle.fields, id, load_dictionary().names(), path.name).join(also), id, original if original in df else id
+
+def _accepted(bundle, df, id):
+    "The rows that the API would answer, and what it would refuse of the others: the row, the column and the rule; standard error says how many, and why"
+    from assay.bundle import describe_refused, refused_values
+    text = any(f.name == id and f.kind == 'text' for f in bundle.context)
+    checked = df.assign(**{id: df[id].map(str, na_action='ignore')}) if text and id in df else df
+    found = refused_values(bundle, checked)
+    n, names = found.position.nunique(), df[id].tolist() if id in df else list(range(len(df)))
+    if n: print(f'{n} of {len(df)} rows are refused and have no score, as POST /predict refuses them:', *describe_refused(bundle, found, names), sep='\n  ', file=sys.stderr)
+    keep = ~df.reset_index(drop=True).index.isin(found.position)
+    return df[keep].infer_objects(), found.drop(columns='position').assign(**{id: [names[i] for i in found.position]})[[id, 'column', 'rule']]
 
 def _whole_path(path):
     "A path that stays the same in another folder"
@@ -303,7 +321,12 @@ def _served(table):
     from assay.bundle import load_bundle
     from assay.labels import with_model_scores
     from assay.log import iter_log, log_table
-    if table is not None: return with_model_scores(table, None, None, score=load_bundle(serving_folder()).score_classes(table)), 0
+    from assay.problem import load_problem
+    if table is not None:
+        bundle = load_bundle(serving_folder())
+        kept, broken = _accepted(bundle, table, load_problem().id)
+        if len(table) and kept.empty: raise ValueError(f"all {len(table)} rows of the table are refused, so nothing is left to look at; repair the data at its source")
+        return with_model_scores(kept, None, None, score=bundle.score_classes(kept)), len(table)-len(kept)
     if not place('log').is_dir(): raise ValueError(f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`, or name a table: assay monitor --table FILE")
     return log_table(), sum(1 for _ in iter_log(kind='quarantine'))
 
@@ -322,10 +345,17 @@ def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV f
     enter_root()
     problem, dictionary, spec, data = load_problem(), load_dictionary(), read_json(place('model')), read_yaml('params.yaml').get('data', {})
     given, outcomes = (p and read_described(p, data.get('source') or {}, problem, dictionary) for p in (table, labels))
+    if given is not None and given.empty: _stop(_tell_nothing(table.name, json_))
     served, refused = _served(given)
     rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')))
     found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused, spec.get('threshold'), data.get('cluster'))
     _stop(_tell_monitoring(found, json_))
+
+def _tell_nothing(name, json_):
+    "Say that a table has no rows: no decision follows from it, and nothing has to be done"
+    why = f'{name} has no rows, so there is nothing to look at'
+    print(json.dumps(dict(n=0, decision=None, why=why), indent=1, sort_keys=True) if json_ else f'0 predictions: {why}')
+    return 0
 
 def _tell_monitoring(found, json_):
     "Print a monitoring pass; exit code 1 where something has to be done"
