@@ -225,18 +225,19 @@ class Bundle:
 
     @property
     def is_number(self): # bool
-        "Is the score a predicted number, and no probability? A model that tells classes apart gives one output for each"
+        "Is the score a predicted number, and no probability? A classifier gives one output for each class"
         example = make_inputs(self.fields, _as_columns(self.fields, [self.example]))
         return self.session.run([self.output['output']], example)[0].size == 1
 
 # %% ../nbs/13_bundle.ipynb #5b9e27c1
-_ROUNDING, _MOST = 8*float(np.finfo('float32').eps), .01 # Share of a number that 32 bits lose in a few sums; of the scale, most that is still called rounding
+_ROUNDING = 8*float(np.finfo('float32').eps) # Share of a number that 32 bits lose in a few sums
+_MOST = .01 # Share of the scale from which a difference is no rounding any more
 
 def score_scale(
     bundle:Bundle, # The packaged model
     scores, # Scores of the model that was evaluated
 )->float: # In the unit of the scores, above zero
-    "What a difference of scores is judged against: 1 for probabilities; for predicted numbers their standard deviation, or their size where all are the same"
+    "What a difference is judged against: 1 for probabilities; for numbers their standard deviation, or their size if all are one"
     scores = np.asarray(scores, dtype='float64')
     if not len(scores) or not bundle.is_number: return 1.
     return float(scores.std() if np.ptp(scores) else np.abs(scores[0]) or 1.)
@@ -246,7 +247,7 @@ def same_up_to(
     scores, # Scores of the model that was evaluated
     tolerance:float=1e-5, # Share of `score_scale` [0, 0.01]
 )->np.ndarray: # Largest difference at which the other score is the same, in the shape of `scores`
-    "How far two scores may be apart: the tolerance, or what 32 bits lose of a number that is large beside the differences between rows"
+    "How far two scores may be apart: the tolerance, or what 32 bits lose of a number far from zero"
     scale, size = score_scale(bundle, scores), np.abs(np.asarray(scores, dtype='float64'))
     return np.maximum(tolerance*scale, np.minimum(_ROUNDING*size, _MOST*scale)*bundle.is_number)
 
@@ -266,8 +267,11 @@ def load_bundle(
                  golden['rows'][0], session, schema['output'], tuple(schema.get('classes', ())))
     if verify:
         known = np.array(golden['scores'])
-        gap, most = np.abs(res.score(_as_columns(res.fields, golden['rows']))-known), same_up_to(res, known, tolerance)
-        if (gap > most).any(): raise ValueError(f"{folder/'golden.json'}: golden rows differ by {gap.max():.2g}, expected at most {most.max():.2g}; this machine does not run the model that was packaged")
+        gap = np.abs(res.score(_as_columns(res.fields, golden['rows']))-known)
+        most = same_up_to(res, known, tolerance)
+        if (gap > most).any():
+            raise ValueError(f"{folder/'golden.json'}: golden rows differ by {gap.max():.2g}, expected at most "
+                             f"{most.max():.2g}; this machine does not run the model that was packaged")
     return res
 
 # %% ../nbs/13_bundle.ipynb #ef8e6df5
@@ -443,14 +447,15 @@ MAX_TEXT = 200 # Characters of one text, in a request and in a table
 def _too_much(field, s):
     "What the dictionary has no rule for: the rule that a column breaks by its size, and a mask of the rows"
     import pandas as pd
-    if field.kind in TEXT or field.kind == 'time': return 'long', np.array([isinstance(v, str) and len(v) > MAX_TEXT for v in s], bool)
+    if field.kind in TEXT or field.kind == 'time':
+        return 'long', np.array([isinstance(v, str) and len(v) > MAX_TEXT for v in s], bool)
     size = pd.to_numeric(s, errors='coerce').astype(float).abs().to_numpy()
     return 'large', (size > _LARGEST) & np.isfinite(size)
 
 def _checked(bundle, df):
-    "The fields that a table holds: features, and context, which may be missing as it may be left out of a request"
+    "The fields that a table holds: features, and context, which may be missing as a request may leave it out"
     context = [dataclasses.replace(f, nullable=True) for f in bundle.context if f.name in df]
-    return [dataclasses.replace(f, role='context') for f in (*bundle.fields, *context)] # an id may come twice, as it may be sent twice
+    return [dataclasses.replace(f, role='context') for f in (*bundle.fields, *context)] # an id may be sent twice
 
 def refused_values(
     bundle:Bundle, # The packaged model
@@ -458,17 +463,21 @@ def refused_values(
 ): # Data frame: `position` of the row, `column`, `rule`; one line per broken rule
     "What the service would refuse of a table, by the rules of the dictionary and the limits of a request"
     import pandas as pd
-    if missing := [f.name for f in bundle.fields if f.name not in df]: raise ValueError(f"columns {missing} are missing; the model reads {[f.name for f in bundle.fields]}")
+    features = [f.name for f in bundle.fields]
+    if missing := [c for c in features if c not in df]:
+        raise ValueError(f"columns {missing} are missing; the model reads {features}")
     fields = _checked(bundle, df)
     rows = df[[f.name for f in fields]].reset_index(drop=True)
     found = [validate(rows, Dictionary(tuple(fields)))[1][['position', 'column', 'rule']]]
     for f in fields:
         rule, at = _too_much(f, rows[f.name])
         found.append(pd.DataFrame(dict(position=np.flatnonzero(at), column=f.name, rule=rule)))
-    return pd.concat(found, ignore_index=True).astype(dict(position=int)).sort_values(['position', 'column'], ignore_index=True)
+    found = pd.concat(found, ignore_index=True).astype(dict(position=int))
+    return found.sort_values(['position', 'column'], ignore_index=True)
 
-_BROKEN = dict(missing='missing', kind='of another type', finite='not finite', whole='no whole number', low='below {f.low:g}', high='above {f.high:g}',
-               categories='none of the described categories', long='longer than {n} characters', large='beyond 3.4e38')
+_BROKEN = dict(missing='missing', kind='of another type', finite='not finite', whole='no whole number',
+               low='below {f.low:g}', high='above {f.high:g}', categories='none of the described categories',
+               long='longer than {n} characters', large='beyond 3.4e38')
 
 def describe_refused(
     bundle:Bundle, # The packaged model
@@ -479,7 +488,8 @@ def describe_refused(
     fields = {f.name: f for f in (*bundle.fields, *bundle.context)}
     def line(column, rule, at):
         what = _BROKEN[rule].format(f=fields[column], n=MAX_TEXT)
-        return f"{column}: {what} ({rule}), {len(at)} {'row' if len(at) == 1 else 'rows'}, such as {names[at[0]]}"
+        count = f"{len(at)} {'row' if len(at) == 1 else 'rows'}"
+        return f"{column}: {what} ({rule}), {count}, such as {names[at[0]]}"
     return [line(c, r, g.position.tolist()) for (c,r),g in refused.groupby(['column', 'rule'])]
 
 # %% ../nbs/13_bundle.ipynb #a3b37bd9

@@ -268,9 +268,9 @@ def serve(host: Annotated[str, typer.Option(help='Address to listen on.')] = '12
 def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with the features, under their own names or the plain ones.')],
           out: Annotated[Optional[Path], typer.Option(help='Parquet file for the scores; by default they are printed as CSV.')] = None,
           refused: Annotated[Optional[Path], typer.Option(help='Parquet file for what was refused: the row, the column and the rule.')] = None):
-    """Score a table with the approved bundle, the same that the API serves; its columns may have the names they had before `assay init`.
+    """Score a table with the approved bundle, the same that the API serves.
 
-    A row that the API would refuse gets no score: standard error says how many there are and why, and the exit code is 1."""
+    Its columns may have the names they had before `assay init`. A row that the API would refuse gets no score: standard error says how many there are and why, and the exit code is 1."""
     from assay.approval import approval_of, serving_folder
     from assay.artifacts import write_table
     from assay.bundle import load_bundle, score_table
@@ -288,25 +288,30 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
     _stop(1 if len(broken) else 0)
 
 def _to_score(path, bundle, id):
-    "A table under the names that the model reads, with what a request may carry besides; the column that names its rows, and what the table calls that"
+    "A table under the names that the model reads; the column that names its rows, and what the table calls that"
     from assay.columns import load_dictionary
     from assay.intake import context_columns, read_for_scoring, scoring_columns
     from assay.problem import read_yaml
     source = read_yaml('params.yaml').get('data', {}).get('source') or {}
-    df, original = read_for_scoring(path, source, (*bundle.fields, *bundle.context)), (source.get('columns') or {}).get(id, id)
+    df = read_for_scoring(path, source, (*bundle.fields, *bundle.context))
+    original = (source.get('columns') or {}).get(id, id)
     also = context_columns(df, source, [f for f in bundle.context if f.name != id])
-    return scoring_columns(df, source, bundle.fields, id, load_dictionary().names(), path.name).join(also), id, original if original in df else id
+    rows = scoring_columns(df, source, bundle.fields, id, load_dictionary().names(), path.name).join(also)
+    return rows, id, original if original in df else id
 
 def _accepted(bundle, df, id):
-    "The rows that the API would answer, and what it would refuse of the others: the row, the column and the rule; standard error says how many, and why"
+    "The rows that the API would answer, and what it would refuse: row, column and rule; says how many, and why"
     from assay.bundle import describe_refused, refused_values
     text = any(f.name == id and f.kind == 'text' for f in bundle.context)
     checked = df.assign(**{id: df[id].map(str, na_action='ignore')}) if text and id in df else df
     found = refused_values(bundle, checked)
     n, names = found.position.nunique(), df[id].tolist() if id in df else list(range(len(df)))
-    if n: print(f'{n} of {len(df)} rows are refused and have no score, as POST /predict refuses them:', *describe_refused(bundle, found, names), sep='\n  ', file=sys.stderr)
+    if n:
+        said = f'{n} of {len(df)} rows are refused and have no score, as POST /predict refuses them:'
+        print(said, *describe_refused(bundle, found, names), sep='\n  ', file=sys.stderr)
     keep = ~df.reset_index(drop=True).index.isin(found.position)
-    return df[keep].infer_objects(), found.drop(columns='position').assign(**{id: [names[i] for i in found.position]})[[id, 'column', 'rule']]
+    listed = found.assign(**{id: [names[i] for i in found.position]})
+    return df[keep].infer_objects(), listed[[id, 'column', 'rule']]
 
 def _whole_path(path):
     "A path that stays the same in another folder"
@@ -325,7 +330,7 @@ def _served(table):
     if table is not None:
         bundle = load_bundle(serving_folder())
         kept, broken = _accepted(bundle, table, load_problem().id)
-        if len(table) and kept.empty: raise ValueError(f"all {len(table)} rows of the table are refused, so nothing is left to look at; repair the data at its source")
+        if kept.empty: raise ValueError(f"all {len(table)} rows of the table are refused; repair the data at its source")
         return with_model_scores(kept, None, None, score=bundle.score_classes(kept)), len(table)-len(kept)
     if not place('log').is_dir(): raise ValueError(f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`, or name a table: assay monitor --table FILE")
     return log_table(), sum(1 for _ in iter_log(kind='quarantine'))

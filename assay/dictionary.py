@@ -213,7 +213,7 @@ def infer_dictionary(
 
 # %% ../nbs/03_dictionary.ipynb #5fb7dd30
 FEW, OFTEN = 20, 10 # Most values of a category that is closed, and fewest rows with each
-FIRST_YEAR, LAST_YEAR = 1900, 2100 # Whole numbers between them may be years; rows to come are later than those that were seen
+FIRST_YEAR, LAST_YEAR = 1900, 2100 # Whole numbers between them may be years; rows to come are later ones
 
 def _proposed(f, s):
     "A column with proposed categories or range"
@@ -230,10 +230,11 @@ def _proposed(f, s):
     return dataclasses.replace(f, **dict(zip(('low', 'high'), _range(x, f.low)))) if len(x) else f
 
 def _range(x, low):
-    "Smallest and largest proposed number: the rows and their width on either side, never rounded towards them; years as those of moments"
+    "Smallest and largest proposed number: the rows and their width on either side, rounded away from them"
     first, last = float(x.min()), float(x.max())
     width = max(last-first, 1.)
-    if FIRST_YEAR <= first and last <= LAST_YEAR and (x % 1 == 0).all(): return min(first-5, first-width), float(LAST_YEAR)
+    are_years = FIRST_YEAR <= first and last <= LAST_YEAR and (x % 1 == 0).all()
+    if are_years: return min(first-5, first-width), float(LAST_YEAR)
     if not math.isfinite(4*max(abs(first), abs(last))): return low, None
     step = 10.**(math.floor(math.log10(width))-1) # two digits of the width
     tidy = lambda steps: float(f'{steps*step:.12g}')

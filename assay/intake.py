@@ -150,7 +150,7 @@ def _csv_options(source, fields):
     return dict(text=both(('category', 'text')), numbers=both(('number', 'integer')), missing=missing)
 
 def _numbers(s):
-    "A column of text in which numbers are numbers, and what is no number stays as it is, to be refused row by row"
+    "A column of text in which numbers are numbers; what is no number stays, to be refused row by row"
     if not pd.api.types.is_string_dtype(s): return s
     found = pd.to_numeric(s, errors='coerce')
     return found if found.notna().sum() == s.notna().sum() else found.astype(object).where(found.notna(), s)

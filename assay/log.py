@@ -43,7 +43,7 @@ def list_segments(
     return sorted(p for p in Path(folder).glob('*.jsonl') if re.fullmatch(r'\d{6}', p.stem))
 
 def _lines(f, prev):
-    "Each line of an open segment with its hash, while they fit each other; the first that does not comes with `None`, and is the last"
+    "Each line of an open segment with its hash; the first that does not fit comes with `None`, and is the last"
     for line in f:
         named = _named(line[:-1]) if line.endswith(b'\n') else None
         if named is None or prev is not None and named != prev:
@@ -53,13 +53,15 @@ def _lines(f, prev):
         yield line, prev
 
 def _verified(folder):
-    "The number in its segment and the bytes of each line of a log, verified; raises `ValueError` naming the file and the line that does not fit"
+    "Number in its segment, and bytes, of each verified line; raises `ValueError` naming the line that does not fit"
     prev, paths = START, list_segments(folder)
     for path in paths:
         with open(path, 'rb') as f:
             for n, (line, found) in enumerate(_lines(f, prev)):
-                if found is None and path == paths[-1] and not line.endswith(b'\n'): break # the end that is being written
-                if found is None: raise ValueError(f"{path}, line {n+1}: not as it was written, or not the line that followed; restore the log from its copy")
+                if found is None and path == paths[-1] and not line.endswith(b'\n'): break # being written
+                if found is None:
+                    raise ValueError(f"{path}, line {n+1}: not as it was written, or not the line that followed; "
+                                     "restore the log from its copy")
                 prev = found
                 yield n, line
 
@@ -67,7 +69,7 @@ def _verified(folder):
 def read_segments(
     folder, # Folder of a log
 )->list: # One `dict(header, records)` per segment, oldest first
-    "The whole log in memory, every checksum and every link verified; raises `ValueError` naming the file and the line that does not fit"
+    "The whole log in memory, verified; raises `ValueError` naming the file and the line that does not fit"
     res = []
     for n, line in _verified(folder):
         record = json.loads(line)['record']
@@ -79,7 +81,7 @@ def iter_log(
     folder=None, # Folder of a log; `place('log')` by default
     kind:str='prediction', # `prediction` or `quarantine`; all where None
 ): # Yields records, oldest first, each with `model`: the identity of the bundle that gave it
-    "Every record of a kind, one in memory at a time; a log that does not fit raises `ValueError` when the place is reached, so wait for the end before you act"
+    "Every record of a kind, one in memory at a time; damage raises `ValueError` once it is reached, so read to the end"
     model = None
     for n, line in _verified(place('log') if folder is None else folder):
         record = json.loads(line)['record']
@@ -96,8 +98,8 @@ def read_log(
 def log_anchors(
     folder=None, # Folder of a log; `place('log')` by default
 )->list: # Hashes
-    "The heads of the approval chain that the log has seen: these lines must still be there. Every line is verified, and only headers are kept"
-    lines = _verified(place('log') if folder is None else folder)
+    "The heads of the approval chain that the log has seen: these lines must still be there"
+    lines = _verified(place('log') if folder is None else folder) # all are verified, headers alone are kept
     return sorted({json.loads(line)['record']['approvals'] for n,line in lines if n == 0})
 
 # %% ../nbs/15_log.ipynb #94ab55e4
@@ -124,13 +126,15 @@ def heal(
         if not torn: return 0
         f.seek(used)
         later = any(l.endswith(b'\n') and _named(l[:-1]) for l in f)
-    if later: raise ValueError(f"{path}: damaged before its end, byte {used}; restore the log from its copy, or move the folder aside to begin a new one")
+    if later:
+        raise ValueError(f"{path}: damaged before its end, byte {used}; restore the log from its copy, "
+                         "or move the folder aside to begin a new one")
     _move_end(path, used)
     _sync_folder(folder)
     return torn
 
 def _move_end(path, used):
-    "Append what a segment holds from byte `used` on to its `.torn` file, and cut it off once it is safe there"
+    "Append what a segment holds from byte `used` on to its `.torn` file, and cut it off once it is safe"
     with open(path, 'rb+') as f, open(path.with_suffix('.torn'), 'ab') as aside:
         f.seek(used)
         shutil.copyfileobj(f, aside)
@@ -230,8 +234,9 @@ PredictionLog._new_segment, PredictionLog._put, PredictionLog.append, Prediction
 # %% ../nbs/15_log.ipynb #f6b0e913
 def _table_row(r):
     "One prediction as columns"
-    classes = dict(label=r['label']) | {f'score[{c}]': s for c,s in r['scores'].items()} if 'scores' in r else {}
-    return dict(prediction_id=r['id'], logged=r['time'], model=r['model'], score=r['score'], act=r['act']) | classes | r['row']
+    answer = dict(prediction_id=r['id'], logged=r['time'], model=r['model'], score=r['score'], act=r['act'])
+    if 'scores' in r: answer |= dict(label=r['label']) | {f'score[{c}]': s for c,s in r['scores'].items()}
+    return answer | r['row']
 
 def log_table(
     folder=None, # Folder of a log; `place('log')` by default

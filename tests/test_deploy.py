@@ -1,4 +1,5 @@
 "The image without a container engine: the steps of the Dockerfile, run in a folder that stands for the root of each stage"
+
 import json
 import os
 import re
@@ -33,7 +34,7 @@ def script(path, content):
 
 
 # in a virtual environment that stands for the image's: the packages of this one are the index, and nothing is installed
-DRY_PIP = f"PIP_CONFIG_FILE=/dev/null exec {shlex.quote(sys.executable)} -m pip --disable-pip-version-check \"$@\" --dry-run --no-index --no-build-isolation"
+DRY_PIP = f'PIP_CONFIG_FILE=/dev/null exec {shlex.quote(sys.executable)} -m pip --disable-pip-version-check "$@" --dry-run --no-index --no-build-isolation'
 DRY_PYTHON = f"""if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$SHIMS/pip" "$3/bin/pip"; cp "$0" "$3/bin/python"; else exec {shlex.quote(sys.executable)} "$@"; fi"""
 
 
@@ -75,8 +76,18 @@ class Image:
             shutil.copytree(source, at, symlinks=True) if source.is_dir() else shutil.copy(source, at)
 
     def run(self, rest):
-        env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | dict(PATH=f"{self.shims}:{os.environ['PATH']}", SHIMS=str(self.shims))
-        r = subprocess.run([*self.shell, self.here(rest)], cwd=self.root / self.work, env=env, capture_output=True, text=True, timeout=600, check=False)
+        env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | dict(
+            PATH=f"{self.shims}:{os.environ['PATH']}", SHIMS=str(self.shims)
+        )
+        r = subprocess.run(
+            [*self.shell, self.here(rest)],
+            cwd=self.root / self.work,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
         if r.returncode:
             raise RuntimeError(f"RUN ended with {r.returncode}: {r.stdout[-3000:]}{r.stderr[-3000:]}")
         return r.stdout
@@ -91,7 +102,14 @@ class Image:
         command = [self.here(word) for word in json.loads(dict(last)["CMD"])]
         env = dict(pair.split("=") for name, rest in last if name == "ENV" for pair in rest.split())
         command[-1] = command[-1].replace("0.0.0.0", "127.0.0.1").replace("port=8000", f"port={port}")
-        return subprocess.Popen(command, cwd=self.root / self.work, env=env | dict(PATH=os.environ["PATH"]), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            command,
+            cwd=self.root / self.work,
+            env=env | dict(PATH=os.environ["PATH"]),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +152,9 @@ def requirements(path):
 def test_every_step_of_the_image_can_be_run(image):
     "pip resolves the requirements of the service under the versions of the lock"
     assert "Would install assay" in image.said and "numpy" in image.said
-    assert not {"DVC", "dvc", "pandas"} & set(re.findall(r"satisfied: (\w+)", image.said))  # the service alone
+    assert not {"DVC", "dvc", "pandas"} & set(
+        re.findall(r"satisfied: (\w+)", image.said)
+    )  # the service alone
     assert "useradd --uid 10001" in (image.folder / "as_root").read_text()
 
 
@@ -142,7 +162,16 @@ def test_each_python_finds_one_version_of_each_package(image):
     found = requirements(image.stages["build"] / "tmp/constraints.txt")
     assert len(found) > 100 and not any(r.extras for r in found)
     for version in ("3.11.2", "3.11.9", "3.12.1", "3.13.0"):
-        env = dict(python_full_version=version, python_version=version[:4], sys_platform="linux", os_name="posix", platform_system="Linux", implementation_name="cpython", platform_python_implementation="CPython", extra="")
+        env = dict(
+            python_full_version=version,
+            python_version=version[:4],
+            sys_platform="linux",
+            os_name="posix",
+            platform_system="Linux",
+            implementation_name="cpython",
+            platform_python_implementation="CPython",
+            extra="",
+        )
         names = [r.name for r in found if not r.marker or r.marker.evaluate(env)]
         assert len(names) == len(set(names)) and {"numpy", "onnxruntime", "fastapi"} <= set(names)
 
@@ -169,7 +198,11 @@ def copy_context(source, folder):
 
 def test_decisions_are_mounted_and_not_in_the_image(image, released, tmp_path):
     srv = image.stages[list(image.stages)[-1]] / "srv"
-    assert (srv / "data/bundle/model.onnx").is_file() and not list(srv.rglob("*.jsonl")) and not (srv / "approvals").exists()
+    assert (
+        (srv / "data/bundle/model.onnx").is_file()
+        and not list(srv.rglob("*.jsonl"))
+        and not (srv / "approvals").exists()
+    )
     code, said = answered(image)
     assert code == 3 and "is not approved" in said
     shutil.copytree(released / "approvals", srv / "approvals")  # stands for the mount
@@ -183,10 +216,18 @@ def test_decisions_are_mounted_and_not_in_the_image(image, released, tmp_path):
 
 
 def test_compose_mounts_what_the_service_reads_and_writes():
-    service = YAML(typ="safe", pure=True).load((ROOT / "deploy/compose.yaml").read_text())["services"]["serve"]
+    service = YAML(typ="safe", pure=True).load((ROOT / "deploy/compose.yaml").read_text())["services"][
+        "serve"
+    ]
     mounts = dict(v.split(":", 1) for v in service["volumes"])
-    assert mounts == {"../approvals": "/srv/approvals:ro", "log": "/srv/data/production"} and (ROOT / "deploy/../approvals/keys.json").is_file()
-    assert service["read_only"] and (ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    assert (
+        mounts == {"../approvals": "/srv/approvals:ro", "log": "/srv/data/production"}
+        and (ROOT / "deploy/../approvals/keys.json").is_file()
+    )
+    assert (
+        service["read_only"]
+        and (ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    )
     writes = [m.split(":")[0] for m in (*mounts.values(), *service["tmpfs"]) if not m.endswith(":ro")]
     declared = [w for name, rest in instructions(DOCKERFILE) if name == "VOLUME" for w in rest.split()]
     assert set(declared) <= set(writes) and "/srv/approvals" not in writes
@@ -195,14 +236,41 @@ def test_compose_mounts_what_the_service_reads_and_writes():
 @pytest.mark.slow
 def test_the_image_is_built_and_answers_with_its_own_packages(released, tmp_path):
     "Everything installed from the index, as a build would; the service then runs without the packages of this environment"
-    probe = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(tmp_path / "probe"), "h11"]
+    probe = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--dest",
+        str(tmp_path / "probe"),
+        "h11",
+    ]
     if subprocess.run(probe, capture_output=True, timeout=120, check=False).returncode:
         pytest.skip("no package index can be reached from here")
     image = Image(tmp_path / "image", released, dry=False)
     image.build(DOCKERFILE)
     shutil.copytree(released / "approvals", image.root / "srv/approvals")
     assert answered(image)[0] == 200
-    have = subprocess.run([image.root / "venv/bin/python", "-m", "pip", "list", "--format", "json"], capture_output=True, text=True, check=True).stdout
+    have = subprocess.run(
+        [image.root / "venv/bin/python", "-m", "pip", "list", "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     versions = {p["name"].lower().replace("_", "-"): p["version"] for p in json.loads(have)}
-    locked = {r.name: str(r.specifier)[2:] for r in requirements(image.stages["build"] / "tmp/constraints.txt") if not r.marker or r.marker.evaluate()}
-    assert "pandas" not in versions and {n: v for n, v in versions.items() if n in locked and locked[n] != v and n not in ("pip", "setuptools")} == {}
+    locked = {
+        r.name: str(r.specifier)[2:]
+        for r in requirements(image.stages["build"] / "tmp/constraints.txt")
+        if not r.marker or r.marker.evaluate()
+    }
+    assert (
+        "pandas" not in versions
+        and {
+            n: v
+            for n, v in versions.items()
+            if n in locked and locked[n] != v and n not in ("pip", "setuptools")
+        }
+        == {}
+    )

@@ -1,4 +1,5 @@
 "The prediction log: verified line by line in constant memory, with the same findings as a reader that holds all of it"
+
 import hashlib
 import json
 import random
@@ -11,11 +12,27 @@ import pytest
 from fastcore.test import expect_fail
 
 from assay import log as log_module
-from assay.log import PredictionLog, heal, iter_log, list_segments, log_anchors, log_table, read_log, read_segments
+from assay.log import (
+    PredictionLog,
+    heal,
+    iter_log,
+    list_segments,
+    log_anchors,
+    log_table,
+    read_log,
+    read_segments,
+)
 
 
 def record(i):
-    return dict(kind="prediction", id=f"p{i}", time="2013-11-01T09:00:00.000Z", score=i / 7, act=None, row=dict(hour=i % 24, origin="JFK"))
+    return dict(
+        kind="prediction",
+        id=f"p{i}",
+        time="2013-11-01T09:00:00.000Z",
+        score=i / 7,
+        act=None,
+        row=dict(hour=i % 24, origin="JFK"),
+    )
 
 
 def write(folder, *sizes, max_bytes=64 << 20):
@@ -34,7 +51,7 @@ def unsynced(monkeypatch):
     monkeypatch.setattr(log_module, "_sync", lambda fd: None)
 
 
-# ---- memory --------------------------------------------------------------------------------------------------------------------------------------------------
+# ---- memory ----
 
 
 def peak(f, *args):
@@ -66,13 +83,16 @@ def test_memory_does_not_grow_with_the_log(tmp_path, unsynced, reader):
 
 
 def test_memory_does_not_grow_with_the_number_of_segments(tmp_path, unsynced):
-    few, many = write(tmp_path / "few", 200, max_bytes=10_000), write(tmp_path / "many", 2000, max_bytes=10_000)
+    few, many = (
+        write(tmp_path / "few", 200, max_bytes=10_000),
+        write(tmp_path / "many", 2000, max_bytes=10_000),
+    )
     assert len(list_segments(many)) > 8 * len(list_segments(few)) > 8
     start(few)
     assert peak(log_anchors, many) < 2 * peak(log_anchors, few) + 50_000
 
 
-# ---- the same findings ---------------------------------------------------------------------------------------------------------------------------------------
+# ---- the same findings ----
 
 
 def read_whole(folder):
@@ -82,7 +102,12 @@ def read_whole(folder):
         *lines, torn = path.read_bytes().split(b"\n")
         for n, line in enumerate(lines):
             body = b"{" + line[20:]
-            if line[:10] != b'{"crc32":"' or line[18:20] != b'",' or line[10:18] != b"%08x" % zlib.crc32(body) or json.loads(body)["prev"] != prev:
+            if (
+                line[:10] != b'{"crc32":"'
+                or line[18:20] != b'",'
+                or line[10:18] != b"%08x" % zlib.crc32(body)
+                or json.loads(body)["prev"] != prev
+            ):
                 return f"{path}, line {n + 1}:"
             prev = hashlib.sha256(line).hexdigest()
             res += [json.loads(body)["record"]["id"]] if n else []
@@ -99,8 +124,14 @@ def read_lines(folder):
 
 
 DAMAGE = dict(
-    byte=lambda raw, at: raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :], cut=lambda raw, at: raw[:at], gone=lambda raw, at: raw[:at] + raw[at + 1 :], more=lambda raw, at: raw[:at] + b"\n" + raw[at:],
-    twice=lambda raw, at: raw + raw[at:], line=lambda raw, at: b"\n".join(raw.split(b"\n")[: at % 9] + raw.split(b"\n")[at % 9 + 1 :]), zeros=lambda raw, at: raw[:at] + b"\0" * 50 + raw[at:], same=lambda raw, at: raw,
+    byte=lambda raw, at: raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :],
+    cut=lambda raw, at: raw[:at],
+    gone=lambda raw, at: raw[:at] + raw[at + 1 :],
+    more=lambda raw, at: raw[:at] + b"\n" + raw[at:],
+    twice=lambda raw, at: raw + raw[at:],
+    line=lambda raw, at: b"\n".join(raw.split(b"\n")[: at % 9] + raw.split(b"\n")[at % 9 + 1 :]),
+    zeros=lambda raw, at: raw[:at] + b"\0" * 50 + raw[at:],
+    same=lambda raw, at: raw,
 )
 
 
@@ -161,16 +192,30 @@ def test_a_reader_beside_the_writer_meets_no_damage(tmp_path, unsynced):
     assert seen == sorted(seen) and seen[-1] >= 500 and len(set(seen)) > 1
 
 
-# ---- as a table ----------------------------------------------------------------------------------------------------------------------------------------------
+# ---- as a table ----
 
 
 def test_the_table_is_that_of_all_records(tmp_path):
     "Fields that come late, that are missing, or of several kinds, as pandas makes them of a list of records"
-    rows = [dict(a=1.5, b="x"), dict(a=None, b=None, c=True), dict(c=None, d=7), dict(a=2.0, d=None, e="late")]
+    rows = [
+        dict(a=1.5, b="x"),
+        dict(a=None, b=None, c=True),
+        dict(c=None, d=7),
+        dict(a=2.0, d=None, e="late"),
+    ]
     log = PredictionLog(tmp_path / "log", "m", "0" * 64)
-    log.append([dict(record(i), row=r) for i, r in enumerate(rows)] + [dict(kind="quarantine", id="q", row=dict(z=1))])
+    log.append(
+        [dict(record(i), row=r) for i, r in enumerate(rows)]
+        + [dict(kind="quarantine", id="q", row=dict(z=1))]
+    )
     log.close()
-    expected = pd.DataFrame([dict(prediction_id=r["id"], logged=r["time"], model=r["model"], score=r["score"], act=r["act"]) | r["row"] for r in read_log(tmp_path / "log")])
+    expected = pd.DataFrame(
+        [
+            dict(prediction_id=r["id"], logged=r["time"], model=r["model"], score=r["score"], act=r["act"])
+            | r["row"]
+            for r in read_log(tmp_path / "log")
+        ]
+    )
     pd.testing.assert_frame_equal(log_table(tmp_path / "log"), expected)
     assert "z" not in expected and expected.e.isna().tolist() == [True, True, True, False]
 
@@ -182,4 +227,6 @@ def test_the_table_of_an_empty_log_is_empty(tmp_path):
 def test_the_table_holds_columns_and_no_records(tmp_path, unsynced):
     folder = write(tmp_path / "log", 1000)
     log_table(folder)
-    assert peak(log_table, folder) < 0.6 * peak(lambda f: pd.DataFrame([r["row"] for r in read_log(f)]), folder)  # the control keeps records
+    assert peak(log_table, folder) < 0.6 * peak(
+        lambda f: pd.DataFrame([r["row"] for r in read_log(f)]), folder
+    )  # the control keeps records
