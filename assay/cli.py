@@ -266,29 +266,52 @@ def serve(host: Annotated[str, typer.Option(help='Address to listen on.')] = '12
 
 @app.command()
 def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with the features, under their own names or the plain ones.')],
-          out: Annotated[Optional[Path], typer.Option(help='Parquet file for the scores; by default they are printed as CSV.')] = None):
-    "Score a table with the approved bundle, the same that the API serves; its columns may have the names they had before `assay init`."
+          out: Annotated[Optional[Path], typer.Option(help='Parquet file for the scores; by default they are printed as CSV.')] = None,
+          refused: Annotated[Optional[Path], typer.Option(help='Parquet file for what was refused: the row, the column and the rule.')] = None):
+    """Score a table with the approved bundle, the same that the API serves.
+
+    Its columns may have the names they had before `assay init`. A row that the API would refuse gets no score: standard error says how many there are and why, and the exit code is 1."""
     from assay.approval import approval_of, serving_folder
     from assay.artifacts import write_table
     from assay.bundle import load_bundle, score_table
     from assay.problem import load_problem
-    table, out = _whole_path(table), out.resolve() if out else None
+    table, out, refused = _whole_path(table), out and out.resolve(), refused and refused.resolve()
     enter_root()
     bundle = load_bundle(serving_folder())
     approval_of(bundle.identity)
     df, id, name = _to_score(table, bundle, load_problem().id)
-    found = score_table(bundle, df, id).rename(columns={id: name})
+    kept, broken = _accepted(bundle, df, id)
+    found = score_table(bundle, kept, id).rename(columns={id: name})
+    if refused: write_table(broken.rename(columns={id: name}), refused)
     if out: print(f'{len(found)} scores in {write_table(found, out)}')
     else: csv.writer(sys.stdout).writerows([found.columns, *found.itertuples(index=False)])
+    _stop(1 if len(broken) else 0)
 
 def _to_score(path, bundle, id):
-    "A table under the names that the model reads, the column that names its rows, and what the table calls that"
+    "A table under the names that the model reads; the column that names its rows, and what the table calls that"
     from assay.columns import load_dictionary
-    from assay.intake import read_for_scoring, scoring_columns
+    from assay.intake import context_columns, read_for_scoring, scoring_columns
     from assay.problem import read_yaml
     source = read_yaml('params.yaml').get('data', {}).get('source') or {}
-    df, original = read_for_scoring(path, source, bundle.fields), (source.get('columns') or {}).get(id, id)
-    return scoring_columns(df, source, bundle.fields, id, load_dictionary().names(), path.name), id, original if original in df else id
+    df = read_for_scoring(path, source, (*bundle.fields, *bundle.context))
+    original = (source.get('columns') or {}).get(id, id)
+    also = context_columns(df, source, [f for f in bundle.context if f.name != id])
+    rows = scoring_columns(df, source, bundle.fields, id, load_dictionary().names(), path.name).join(also)
+    return rows, id, original if original in df else id
+
+def _accepted(bundle, df, id):
+    "The rows that the API would answer, and what it would refuse: row, column and rule; says how many, and why"
+    from assay.bundle import describe_refused, refused_values
+    text = any(f.name == id and f.kind == 'text' for f in bundle.context)
+    checked = df.assign(**{id: df[id].map(str, na_action='ignore')}) if text and id in df else df
+    found = refused_values(bundle, checked)
+    n, names = found.position.nunique(), df[id].tolist() if id in df else list(range(len(df)))
+    if n:
+        said = f'{n} of {len(df)} rows are refused and have no score, as POST /predict refuses them:'
+        print(said, *describe_refused(bundle, found, names), sep='\n  ', file=sys.stderr)
+    keep = ~df.reset_index(drop=True).index.isin(found.position)
+    listed = found.assign(**{id: [names[i] for i in found.position]})
+    return df[keep].infer_objects(), listed[[id, 'column', 'rule']]
 
 def _whole_path(path):
     "A path that stays the same in another folder"
@@ -302,16 +325,19 @@ def _served(table):
     from assay.artifacts import place
     from assay.bundle import load_bundle
     from assay.labels import with_model_scores
-    from assay.log import log_table, read_log
+    from assay.log import iter_log, log_table
+    from assay.problem import load_problem
     if table is not None:
-        if not len(table): raise ValueError('the table has a header and no rows, so nothing can be compared; look at the feed')
-        return with_model_scores(table, None, None, score=load_bundle(serving_folder()).score_classes(table)), 0, 0
+        bundle = load_bundle(serving_folder())
+        kept, broken = _accepted(bundle, table, load_problem().id)
+        if kept.empty: raise ValueError(f"all {len(table)} rows of the table are refused; repair the data at its source")
+        return with_model_scores(kept, None, None, score=bundle.score_classes(kept)), len(table)-len(kept), 0
     if not place('log').is_dir(): raise ValueError(f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`, or name a table: assay monitor --table FILE")
     rows = log_table()
     if rows.empty: return rows, 0, 0
     last = rows.model.iloc[-1] # the bundle that answered last: another one promised something else
     mine = rows[rows.model == last].reset_index(drop=True)
-    return mine, sum(r['model'] == last for r in read_log(kind='quarantine')), len(rows)-len(mine)
+    return mine, sum(r['model'] == last for r in iter_log(kind='quarantine')), len(rows)-len(mine)
 
 # %% ../nbs/95_cli.ipynb #fa53b306
 @app.command()
@@ -328,6 +354,7 @@ def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV f
     enter_root()
     problem, dictionary, spec, data = load_problem(), load_dictionary(), read_json(place('model')), read_yaml('params.yaml').get('data', {})
     given, outcomes = (p and read_described(p, data.get('source') or {}, problem, dictionary) for p in (table, labels))
+    if given is not None and given.empty: _stop(_tell_nothing(table.name, json_))
     served, refused, others = _served(given)
     rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')))
     found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused, spec.get('threshold'), data.get('cluster'))
@@ -350,6 +377,12 @@ def _tell_weeks(found):
     if not found['weeks']: print(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
     if found['others']: print(f"{found['others']} predictions of other bundles are left out")
     if found['undated']: print(f"{found['undated']} predictions have no moment; where no other has one either, rows count as independent, and alarms are more frequent than promised")
+
+def _tell_nothing(name, json_):
+    "Say that a table has no rows: no decision follows from it, and somebody has to look at the feed"
+    why = f'{name} has a header and no rows, so nothing can be compared; look at the feed'
+    print(json.dumps(dict(n=0, decision=None, why=why), indent=1, sort_keys=True) if json_ else f'0 predictions: {why}')
+    return 1
 
 def _tell_monitoring(found, json_):
     "Print a monitoring pass; exit code 1 where something has to be done"

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ADAPTERS', 'FEWEST_OF_CLASS', 'take', 'fetch_table', 'number_rows', 'prepare_table', 'table_outcomes',
-           'scoring_columns', 'read_for_scoring', 'read_described', 'Adapter', 'get_adapter', 'data_checks',
-           'data_verdict', 'lineage_table', 'sampling_table', 'compare_prepared', 'count_classes', 'class_table',
-           'sunk_classes', 'write_prepared', 'data_metrics']
+           'scoring_columns', 'context_columns', 'read_for_scoring', 'read_described', 'Adapter', 'get_adapter',
+           'data_checks', 'data_verdict', 'lineage_table', 'sampling_table', 'compare_prepared', 'count_classes',
+           'class_table', 'sunk_classes', 'write_prepared', 'data_metrics']
 
 # %% ../nbs/21_intake.ipynb #cfad6081
 import dataclasses, difflib
@@ -131,6 +131,17 @@ def scoring_columns(
     recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
     return number_rows(take(df, dict(columns=called, recode=recode)), id)
 
+def context_columns(
+    df:pd.DataFrame, # Table as it was read
+    source:dict, # Of the data stage: `columns`, `recode`
+    context, # `Field`s that a request may carry besides the features
+)->pd.DataFrame: # Those that the table has, under their plain names, in the order of rows
+    "What a request could bring beside the features: it is checked by the same rules, and never scored"
+    names, plain = source.get('columns') or {}, [f.name for f in context]
+    called = {n: c for n in plain for c in (n, names.get(n, n)) if c in df}
+    recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
+    return take(df, dict(columns=called, recode=recode)) if called else df[[]]
+
 # %% ../nbs/21_intake.ipynb #16ed804b
 def _csv_options(source, fields):
     "How a CSV file is read, so that a column means what it meant in training; under its own name and the plain one"
@@ -139,6 +150,12 @@ def _csv_options(source, fields):
     if isinstance(missing, dict): missing = missing | {new: missing[own] for new,own in names.items() if own in missing}
     return dict(text=both(('category', 'text')), numbers=both(('number', 'integer')), missing=missing)
 
+def _numbers(s):
+    "A column of text in which numbers are numbers; what is no number stays, to be refused row by row"
+    if not pd.api.types.is_string_dtype(s): return s
+    found = pd.to_numeric(s, errors='coerce')
+    return found if found.notna().sum() == s.notna().sum() else found.astype(object).where(found.notna(), s)
+
 def read_for_scoring(
     path, # CSV file (also compressed), Parquet file, or folder of Parquet files
     source:dict, # Of the data stage
@@ -146,7 +163,9 @@ def read_for_scoring(
 )->pd.DataFrame: # As it is in the file; what the model reads as text is text, so that `007` is not 7
     "Read a table to score"
     if kind_of_file(path) == 'parquet': return load_source(dict(name='table', kind='parquet', url=path))[0]
-    return load_source(dict(name='table', kind='csv', url=path) | _csv_options(source, fields))[0]
+    options = _csv_options(source, fields)
+    df = load_source(dict(name='table', kind='csv', url=path) | options)[0]
+    return df.assign(**{c: _numbers(df[c]) for c in options['numbers'] if c in df})
 
 _OPPOSITES = dict(yes='no', y='n', true='false', t='f', positive='negative') # The other class
 

@@ -20,7 +20,7 @@ from assay.approval import approve, reject, rollback
 from assay.artifacts import place
 from assay.bundle import FILES, load_bundle
 from assay.chain import chain_head
-from assay.log import log_table, read_log, read_segments
+from assay.log import PredictionLog, log_table, read_log, read_segments
 from assay.serve import MAX_BYTES
 
 
@@ -337,6 +337,29 @@ def test_it_starts_in_under_a_second(repo):
     starts = ["from assay.serve import open_service; open_service()", "import cryptography, fastapi, numpy, onnxruntime, prometheus_client, ruamel.yaml, uvicorn"]
     cpu = [min(float(subprocess.run([sys.executable, "-c", code + said], cwd=repo, check=True, capture_output=True, text=True).stdout) for _ in range(4)) for code in starts]
     assert cpu[0] < max(1.0, 1.6 * cpu[1]), f"{cpu[0]:.2f} s of processor time, of which the libraries take {cpu[1]:.2f} s"  # a busy machine slows both
+
+
+def grow_log(n):
+    "Add `n` predictions to the log of the present repository"
+    log = PredictionLog(place("log"), load_bundle().identity, chain_head())
+    for i in range(0, n, 500):
+        log.append([dict(kind="prediction", id=str(i + j), request=None, time="2013-11-01T09:00:00.000Z", row=ROW | dict(flight_id=f"F{i + j}"), score=0.5, act=True, missing=[]) for j in range(500)])
+    log.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is read from /proc")
+def test_it_starts_in_the_same_memory_after_many_predictions(repo):
+    "A start verifies the whole log, a line at a time; the control holds it"
+    said = "; print(next(int(line.split()[1]) / 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    start, hold = "from assay.serve import open_service; app = open_service()", "; from assay.log import read_segments; held = read_segments('data/production/log')"
+
+    def mib(code):
+        return float(subprocess.run([sys.executable, "-c", code + said], cwd=repo, check=True, capture_output=True, text=True).stdout)
+
+    before = mib(start)
+    with inside(repo):
+        grow_log(20_000)
+    assert mib(start) < before + 10 and mib(start + hold) > before + 30
 
 
 def test_a_stop_lets_requests_finish(repo):

@@ -454,3 +454,39 @@ def test_what_a_schema_cannot_see_is_seen_by_the_next_check_or_known_to_be_unsee
 @pytest.mark.parametrize("kind", UNSEEN)
 def test_what_a_schema_cannot_see_of_a_hundred_tables(kind):
     assert_seen(kind, 100)
+
+
+# What a draft takes for a year, and for a range
+
+
+def drafted_column(values):
+    df = pd.DataFrame(dict(x=values, y=np.arange(len(values)) % 2))
+    return propose_rules(df, infer_dictionary(df, "y", time="x" if isinstance(values[0], pd.Timestamp) else None))["x"]
+
+
+@pytest.mark.parametrize("years", [[2020, 2021, 2022], [2004, 2005], [1994], [2025.0, 2024.0, 2025.0], range(1950, 2020)])
+def test_a_year_to_come_is_accepted_and_the_year_5_is_not(years):
+    field = drafted_column([*years] * 20)
+    assert [broken_rule(field, y) for y in (min(years), max(years), 2026, 2060)] == [None] * 4
+    assert [broken_rule(field, y) for y in (0, 5, 20226, -2022)] == ["low", "low", "high", "low"]
+    field = drafted_column([pd.Timestamp(int(y), 5, 1) for y in years] * 20)  # the same of moments
+    assert [broken_rule(field, v) for v in ("2026-01-01", "1815-01-01", "2999-12-31")] == [None, "low", "high"]
+
+
+@pytest.mark.parametrize("n", range(60))
+def test_no_row_of_the_table_is_outside_its_proposed_range(n):
+    r = np.random.default_rng(n)
+    x = (r.normal(size=50) * 10.0 ** r.integers(-6, 12) + r.choice([0.0, 2750.0, 101325.0, -5e6, 1e15])).round(int(r.integers(0, 8)))
+    field = drafted_column(x.tolist())
+    assert not [v for v in x.tolist() if broken_rule(field, v) in ("low", "high")]
+    assert broken_rule(field, float(x.max() + 9 * max(np.ptp(x), 1))) in ("high", "whole")  # the control: what is far outside is refused
+
+
+def test_control_rounding_to_three_digits_refuses_rows_of_the_table_itself():
+    assert float(f"{2022 + 1.01 * 2:.3g}") < 2022 and float(f"{101325 + 1.01 * 3:.3g}") < 101325
+    assert drafted_column([101322, 101325.5] * 9).high == 101329.1
+
+
+def test_numbers_that_no_range_can_hold_get_none():
+    field = drafted_column([1.0, 1.7e308] * 9)
+    assert (field.low, field.high) == (0.0, None) and broken_rule(field, 1.7e308) is None

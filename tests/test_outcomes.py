@@ -216,7 +216,7 @@ def test_a_table_without_rows_and_a_moment_that_is_none(released):
     folder, df, served = released
     df[ROWS].head(0).to_csv(folder / "empty.csv", index=False)
     code, said = assay(folder, "monitor", "--table", "empty.csv")
-    assert code == 1 and "the table has a header and no rows" in said
+    assert code == 1 and "empty.csv has a header and no rows" in said
     for wrong in ("n/a", "31.12.2013", "soon"):
         times = served.assign(scheduled=served.scheduled.astype(str).where(served.index != 17, wrong))
         with pytest.raises(ValueError, match=f"in 1 of 600 rows 'scheduled' is no moment, the first '{wrong}' in row 18; expected such as"):
