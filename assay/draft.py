@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np, pandas as pd
 
 from .dictionary import Dictionary, Field, infer_dictionary, propose_rules
-from .case import column_skills
+from .case import LEAK, column_skills
 from .intake import take
+from .leakage import suspected
 from .problem import QUESTIONS
+from .readiness import REMEDY
 from .sources import count_parquet
 from .splits import make_splits, time_cuts
 from .tables import choose_metric, column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, is_booleans, is_moments, is_url, plain_name, plain_names, plain_value, read_table_of, set_aside, watched_groups
@@ -131,13 +133,14 @@ def draft_problem(
     id:str, # Column that names a row
     metric:str, # Metric of success
     minimum:float, # What the constant reaches
-    rule:str, # Column of the one-column rule
+    rule:str, # Column of the one-column rule; None where every column is suspected of a leak
     source:str, # Name of the table
     **more, # `time`, `groups`, `sensitive`, `question`
 )->dict: # Content of `problem.yaml`
     "A problem statement that a machine can run and people must complete"
     nobody = dict(answer='unanswered', by='unanswered', date='unanswered')
-    today = dict(description=f'drafted: the record by {rule} alone, the best single column; replace it by what is done today', columns=[rule], aggregation='mean')
+    today = dict(description=f'drafted: the record by {rule} alone, the best single column; replace it by what is done today', columns=[rule], aggregation='mean') if rule else \
+            dict(description='drafted: no column stands in, since each is suspected of knowing the outcome; say what is done today')
     return dict(title=f'{target} of {source}'.replace('_', ' '), question=more.get('question') or f'What is {target} of a row of {source}?', task=task, target=target, positive=1, id=id,
                 **({'time': more['time']} if more.get('time') else {}), provisional=True, metric=metric, minimum=minimum, margin=0., judged_by='interval', today=today, decision={}, costs={}, value={}, limits={},
                 groups=more.get('groups', []), sensitive=more.get('sensitive', []), stakeholders=[], sources=[dict(name=source, owner='unanswered', licence='unanswered', access='unanswered')],
@@ -233,12 +236,21 @@ class Draft:
     aside:dict # Original name of a column to why it is no feature
     notes:list # Sentences that people should read first
     params:dict = dataclasses.field(default_factory=dict) # Other sections of `params.yaml` to the values that change
+    suspects:list = dataclasses.field(default_factory=list) # Columns that are suspected of knowing the outcome
 
 def _best_column(f):
-    "The feature that knows most on its own, and how much"
-    rows = f.df.sample(min(4000, len(f.df)), random_state=0).index
-    skills = column_skills(f.df.loc[rows], f.df.loc[rows, f.target], f.features, f.task)
-    return skills.index[0], float(skills.iloc[0])
+    "The feature that knows most on its own and is no suspect, or None, how much it knows, and the suspects"
+    rows = f.df.sample(min(4000, len(f.df)), random_state=0).sort_index()
+    skills = column_skills(rows, rows[f.target], f.features, f.task)
+    moments = {f.time: pd.to_datetime(rows[f.time], utc=True, format='ISO8601').dt.tz_localize(None)} if f.time else {}
+    found = suspected(rows.assign(**moments), f.target, f.features, time=f.time, task=f.task, n_boot=100)
+    suspects = [c for c in skills.index if c in found or skills[c] > LEAK]
+    rest = skills.drop(suspects)
+    return (rest.index[0], float(rest.iloc[0]), suspects) if len(rest) else (None, 0., suspects)
+
+def _suspicion(suspects):
+    "What people should know before all else"
+    return [dict(what='suspected leaks', decision=', '.join(suspects), why=f'each may know the outcome, so none stands in for what is done today; {REMEDY}')] if suspects else []
 
 def _parted(f, split, id):
     "The rows as the data stage will part them"
@@ -270,8 +282,8 @@ def _decisions(f, id, metric, why_metric, minimum, best, skill, groups, split, w
     "What was decided, and why"
     kind = 'by time' if split['train_until'] else f"by hash of {split['group'] or id}" + (f", stratified by {split['stratify']}" if split['stratify'] else '')
     rows = [('task', f.task, f.why['task']), *([('positive', f.positive, f.why['positive'])] if f.task == 'binary' else []),
-            ('metric', metric, why_metric), ('criterion', f'beat {best} and {minimum:g}', f'provisional: the lower end of the interval must pass the best single column and what a constant reaches, {minimum:g}; people agree on a real one'),
-            ("today's rule", best, f'the best single column, skill {skill:.2f} of 1'), ('id', id, f.why['id']), ('time', f.time or 'none', f.why['time']), ('belonging', f.group or 'none', f.why['group']), ('split', kind, why_split),
+            ('metric', metric, why_metric), ('criterion', f"beat {best or 'the constant'} and {minimum:g}", f'provisional: the lower end of the interval must pass the best single column that is no suspect and what a constant reaches, {minimum:g}; people agree on a real one'),
+            ("today's rule", best or 'none', f'the best single column, skill {skill:.2f} of 1' if best else 'every column is suspected of a leak'), ('id', id, f.why['id']), ('time', f.time or 'none', f.why['time']), ('belonging', f.group or 'none', f.why['group']), ('split', kind, why_split),
             *([('trials', ', '.join(f'{k} {v}' for k,v in FEWER.items()), f'fewer than on a narrow table, since a trial on {len(f.features)} columns takes long; n_trials in params.yaml')] if choose_trials(len(f.features)) else []),
             ('groups to watch', ', '.join(groups) or 'none', 'sensitive columns, then features with few and frequent values'), ('features', len(f.features), f'{len(aside)} columns are set aside')]
     return [dict(what=a, decision=str(b), why=c) for a,b,c in rows]
@@ -305,7 +317,7 @@ def draft(
     found = read_table_of(path, query)
     f = look(path, found, target, time, sensitive, id, task)
     metric, minimum, why_metric = choose_metric(f.df[f.target], f.task, metric)
-    best, skill = _best_column(f)
+    best, skill, suspects = _best_column(f)
     groups, rows = watched_groups(f.df, f.features, f.sensitive), f.id or ('row_id' if 'row_id' not in f.df else 'row_number')
     split, why_split = choose_split(f.df, f.time, f.group, None if f.task == 'regression' else f.target)
     split, why_split, alike = _keep_alike(f, split, why_split, rows)
@@ -316,5 +328,5 @@ def draft(
     problem = draft_problem(f.target, f.task, rows, metric, minimum, best, source['name'], time=f.time, groups=groups, sensitive=f.sensitive, question=question)
     aside = {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
     remote = ['nothing says when a table that is not a file here has changed: remove data/raw and `assay run data` to read it anew'] * is_url(path)
-    decisions = _decisions(f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside)
-    return Draft(problem, dict(adapter='table', source=source) | split | dict(max_quarantine_share=.01, scan_rows=20000), dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)) + alike + found.get('notes', []) + remote, choose_trials(len(f.features)))
+    decisions = _suspicion(suspects) + _decisions(f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside)
+    return Draft(problem, dict(adapter='table', source=source) | split | dict(max_quarantine_share=.01, scan_rows=20000), dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)) + alike + found.get('notes', []) + remote, choose_trials(len(f.features)), suspects)
