@@ -144,8 +144,9 @@ def _judge(score, clue, near, later, clock, known, limits):
     too_good, copy, id_like = limits
     if known is False: return 'leak', 'not declared as known at decision time'
     if later > .01: return 'leak', f'time after decision: {later:.0%} of its moments lie after the row\'s own'
-    if score['auc_low'] >= copy or near >= CERTAIN: return 'leak', 'near copy of the target'
+    if score['auc_low'] >= copy: return 'leak', 'near copy of the target'
     if clue and clue[1]['auc_low'] >= id_like: return 'leak', f'id-like, and its {clue[0]} tells the label'
+    if near >= CERTAIN: return 'leak', 'near copy of the target'
     if score['auc_low'] >= too_good: return 'leak', 'score too good for one column'
     if clue: return 'set aside', 'id-like: names its row, and says nothing about the next'
     if known is None and clock: return 'suspect', 'a time of day: declare when it is known'
