@@ -79,7 +79,7 @@ def load_status(
 
 def _next(rows, stops, open_questions, doubt=()):
     "The single next thing to do; while scores are in doubt nothing else comes first"
-    if doubt: return f"{doubt[0]['why']}: {doubt[0]['next']}"
+    if doubt: return f"{doubt[0]['what']}, {doubt[0]['why']}: {doubt[0]['next']}"
     if stops: return f"read why {stops[0]['stage']} stopped: {stops[0]['why']}"
     if any(r['state'] != 'fresh' for r in rows): return 'bring every stage up to date: assay repro'
     if open_questions: return f"answer {open_questions[0]['id']} in problem.yaml: {open_questions[0]['what']}"

@@ -87,9 +87,9 @@ def doubts(
     leak, declared, study = _says(found, 'explore', 'leakage'), _says(found, 'explore', 'legitimate'), found.get('feasibility')
     rule = study['metrics'].get('rule_that_decided', {}).get('value') if isinstance(study, dict) else None
     told = leak if (leak or {}).get('status') == 'fail' else _says(found, 'feasibility', 'F07') if rule == 'a leak is suspected' else None
-    res = [dict(what='leak suspected', why=told['why'], next=REMEDY)] if told else []
+    res = [dict(what='leak suspected', why=told['why'].removeprefix('leak suspected in '), next=REMEDY)] if told else []
     if (declared or {}).get('status') != 'fail' or 'legitimate' in waived: return res
-    return res + [dict(what='declared after results', why=declared['why'], next=LEAK_ITEMS[1]['next'])]
+    return res + [dict(what='declared after results', why=declared['why'].removeprefix('declared after results: '), next=LEAK_ITEMS[1]['next'])]
 
 IN_DOUBT = ('feasibility', 'baseline', 'experiments', 'evaluation', 'monitoring', 'readiness') # Stages, or their first word, whose verdict rests on scores
 

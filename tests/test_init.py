@@ -359,9 +359,9 @@ for name in sys.argv[2:]:
 ORDER = ("problem", "data", "explore", "responsible", "feasibility", "baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation", "package", "monitoring", "coverage", "readiness")
 
 
-def run_stages(repo):
-    "All stages up to readiness, each a fork of one process, without the pipeline around them"
-    done = run(sys.executable, "-c", STAGES, Path(__file__).parent, *ORDER, cwd=repo, env=stage_env(repo))
+def run_stages(repo, stages=ORDER):
+    "All stages up to readiness, or some of them, each a fork of one process, without the pipeline around them"
+    done = run(sys.executable, "-c", STAGES, Path(__file__).parent, *stages, cwd=repo, env=stage_env(repo))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
