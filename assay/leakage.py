@@ -31,7 +31,7 @@ def is_id_like(
     "Does a column name its rows?"
     known = x.dropna()
     if len(known) < 20 or kind_of(x) == 'time': return False
-    if kind_of(x) == 'number' and not (known.to_numpy(dtype='float64') % 1 == 0).all(): return False
+    if kind_of(x) == 'number' and not (np.isfinite(v := known.to_numpy(dtype='float64')).all() and (v % 1 == 0).all()): return False
     return len(distinct_values(known)[0]) >= share*len(known)
 
 def _best_clue(x, y, blocks, n_boot, seed):
@@ -62,7 +62,7 @@ def is_clock(
     known = x.dropna()
     if kind_of(x) != 'number' or not len(known): return False
     v = known.to_numpy(dtype='float64')
-    return bool(v.max() > 1300 and ((v >= 0) & (v <= 2400) & (v % 1 == 0) & (v % 100 < 60)).all() and len(np.unique(v)) >= 60)
+    return bool(v.min() >= 0 and 1300 < v.max() <= 2400 and ((v % 1 == 0) & (v % 100 < 60)).all() and len(np.unique(v)) >= 60)
 
 def _missing_with(x, others):
     "Name of the first of `others` that is missing in nearly the same rows as `x`"
@@ -262,5 +262,7 @@ def suspected(
     **how, # `time`, `positive`, `task`, `n_boot`, `seed` and `too_good` of `leakage_scan`
 )->list: # Names of columns
     "Columns that the scan calls a leak, and nobody may rightly declare or has declared"
-    rows = df.iloc[::max(1, -(-len(df)//max_rows))].reset_index(drop=True)
+    rows = df.iloc[::max(1, -(-len(df)//max_rows))]
+    endless = {c: rows[c].where(np.isfinite(rows[c])) for c in rows.select_dtypes('float')} # the data stage sets such rows aside
+    rows = rows.assign(**endless).dropna(subset=[target]).reset_index(drop=True)
     return leaking_features(settle_declared(leakage_scan(rows, target, list(columns), **how), said or {}), columns) if len(columns) else []

@@ -81,6 +81,14 @@ def test_a_declared_suspect_is_no_leak_and_a_copy_stays_one_whatever_is_declared
     assert settle_declared(scan, {}).equals(scan)
 
 
+def test_a_raw_table_with_infinities_and_other_types_is_looked_at_too():
+    d = homes().assign(rooms=pd.array([3, None, 4] * 300, dtype="Int64"), lift=pd.array([True, None, False] * 300, dtype="boolean"), when=pd.date_range("2024-01-01", periods=900, freq="h"))
+    d.loc[3, ["log_price", "area"]], d.loc[5, "price"], d.loc[7, "age"] = np.inf, np.inf, 59
+    columns = [c for c in d if c not in ("price", "when")]
+    assert sorted(suspected(d, "price", columns, task="regression", time="when")) == ["log_price", "offer"]
+    assert suspected(d.drop(columns=["log_price", "offer"]), "price", ["area", "age", "rooms", "lift"], task="regression", time="when") == []
+
+
 # Never today's practice
 
 
