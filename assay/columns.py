@@ -38,9 +38,9 @@ class Field:
     personal:dict = None # On what basis personal data in it is used: basis, by, date
 
 # %% ../nbs/03_columns.ipynb #37d73599
-DECLARED = dict(legitimate='because', personal='basis') # What people may declare of a column, and the key of the reason, beside `by` and `date`
-CERTAIN = .999 # AUC, or R² of a number, from which a column is the outcome itself: it is never declared, only removed
-REMOVE = 'give it `role: context` in dictionary.yaml, or leave it out of the table' # How a column is removed from what is learnt from
+DECLARED = dict(legitimate='because', personal='basis') # What may be declared, and the key of its reason
+CERTAIN = .999 # AUC or R² from which a column is the outcome itself: never declared, only removed
+REMOVE = 'give it `role: context` in dictionary.yaml, or leave it out of the table' # How a column is removed
 
 def declared_form(
     key:str, # One of `DECLARED`
@@ -56,8 +56,10 @@ def _declared_faults(where, key, v):
     if not isinstance(v, dict): return [f'{where} is {v!r}; expected {declared_form(key)}']
     res = [f'{where} has the unknown key {k!r}{meant(k, asked)}' for k in v if k not in asked]
     res += [f'{where} lacks {k!r}; expected {declared_form(key)}' for k in asked if k not in v]
-    res += [f'{where} has {k} {v[k]!r}, which is no answer; expected words' for k in asked[:2] if k in v and not _is_said(v[k])]
-    return res + ([f"{where} has date {v['date']!r}; expected a day such as 2026-11-06"] if 'date' in v and not is_date(v['date']) else [])
+    empty = [k for k in asked[:2] if k in v and not _is_said(v[k])]
+    res += [f'{where} has {k} {v[k]!r}, which is no answer; expected words' for k in empty]
+    if 'date' not in v or is_date(v['date']): return res
+    return [*res, f"{where} has date {v['date']!r}; expected a day such as 2026-11-06"]
 
 def _as_declared(v): return v | dict(date=str(v['date'])[:10]) # YAML reads a day as a date
 
@@ -72,7 +74,9 @@ def make_field(
     if not isinstance(raw, dict): raise ValueError(f"column {name!r} is described by {raw!r}; expected a mapping such as {{kind: number}}")
     keys = [f.name for f in dataclasses.fields(Field)][1:]
     if unknown := sorted(map(str, set(raw)-set(keys))): raise ValueError(f"column {name!r} has unknown keys {unknown}; expected some of {keys}")
-    if wrong := [f for k in DECLARED if k in raw for f in _declared_faults(f'column {name!r}: {k!r}', k, raw[k])]: raise ValueError('; '.join(wrong))
+    said = [k for k in DECLARED if k in raw]
+    wrong = [f for k in said for f in _declared_faults(f'column {name!r}: {k!r}', k, raw[k])]
+    if wrong: raise ValueError('; '.join(wrong))
     raw = {k: _as_declared(v) if k in DECLARED else _cast(name, k, v) for k,v in raw.items()}
     for key,allowed in (('kind', KINDS), ('role', ROLES)):
         if raw.get(key, 'feature' if key == 'role' else None) not in allowed: raise ValueError(f"column {name!r} has {key} {raw.get(key)!r}; expected one of {allowed}")

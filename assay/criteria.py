@@ -77,8 +77,8 @@ def _line_fault(e, before):
     if e['event'] == 'results': return '' if ('agreed', e['sha256']) in past else 'results of an agreement that is not there'
     if e['event'] not in ('agreed', 'declared'): return 'no event that may stand here'
     if e['after_results'] != any(event == 'results' for event,_ in past): return 'results were there or not, the line says otherwise'
-    said = e['criteria'] if e['event'] == 'agreed' else e['declared']
-    return '' if e['sha256'] == _hash(said) else f"the hash does not fit {'the criteria' if e['event'] == 'agreed' else 'what was declared'}"
+    said, words = (e['criteria'], 'the criteria') if e['event'] == 'agreed' else (e['declared'], 'what was declared')
+    return '' if e['sha256'] == _hash(said) else f'the hash does not fit {words}'
 
 def _parse_line(line, before):
     "One line of the ledger, checked against the lines before it"
@@ -189,13 +189,13 @@ def note_declared(
     problem:Problem, # The agreement
     said:dict, # Column to what is declared of it: because, by, date
 )->dict: # Column to whether results were there when it was first declared so
-    "Write down what is declared of columns, unless it stands there; whether results were there is said by the ledger, not by the date that somebody wrote"
+    "Write down what is declared of columns, unless it stands there; the ledger says whether results were there"
     res = {}
     for column,words in said.items():
         ledger, declared = read_ledger(), dict(column=column, **words)
         line = next((e for e in _events(problem, ledger, 'declared') if e['sha256'] == _hash(declared)), None)
-        after = bool(_events(problem, ledger, 'results'))
-        res[column] = (line or _append(ledger, _about(problem, ledger), 'declared', declared=declared, sha256=_hash(declared), after_results=after))['after_results']
+        new = dict(declared=declared, sha256=_hash(declared), after_results=bool(_events(problem, ledger, 'results')))
+        res[column] = (line or _append(ledger, _about(problem, ledger), 'declared', **new))['after_results']
     return res
 
 # %% ../nbs/02_criteria.ipynb #cdbaea94

@@ -250,7 +250,8 @@ def _best_column(f):
 
 def _suspicion(suspects):
     "What people should know before all else"
-    return [dict(what='suspected leaks', decision=', '.join(suspects), why=f'each may know the outcome, so none stands in for what is done today; {REMEDY}')] if suspects else []
+    why = f'each may know the outcome, so none stands in for what is done today; {REMEDY}'
+    return [dict(what='suspected leaks', decision=', '.join(suspects), why=why)] if suspects else []
 
 def _parted(f, split, id):
     "The rows as the data stage will part them"

@@ -276,8 +276,9 @@ def declared_checks(
     "Was each column declared legitimate before there were results?"
     words = lambda c: f"{c} ({said[c]['by']}, {said[c]['date']}: {said[c]['because']})"
     late, early = ('; '.join(words(c) for c in said if after[c] is when) for when in (True, False))
-    why = '; '.join([f'declared after results: {late}'] * bool(late) + [f'declared before there were results: {early}'] * bool(early))
-    return [check('legitimate', not late, why, 'reports/explore/metrics.json#metrics.leaking_features')] if said else []
+    parts = {'declared after results': late, 'declared before there were results': early}
+    why, at = '; '.join(f'{k}: {v}' for k,v in parts.items() if v), 'reports/explore/metrics.json#metrics.leaking_features'
+    return [check('legitimate', not late, why, at)] if said else []
 
 def declared_table(
     said:dict, # As in `declared_checks`

@@ -99,7 +99,10 @@ def _told(x, y, half, quality):
     if kind_of(x) == 'category':
         codes = apply_bins(bins(x, max_levels=4096), x)
         guesses = [np.where(half, _by_level(codes, y, ~half), _by_level(codes, y, half))]
-    else: guesses = [np.where(half, _by_neighbours(as_numbers(x), y, ~half, w), _by_neighbours(as_numbers(x), y, half, w)) for w in (1, 9, 65)]
+    else:
+        v = as_numbers(x)
+        told = lambda width: np.where(half, _by_neighbours(v, y, ~half, width), _by_neighbours(v, y, half, width))
+        guesses = [told(width) for width in (1, 9, 65)]
     known = [np.isfinite(p) for p in guesses]
     return max((quality(y[k], p[k]) for p,k in zip(guesses, known) if k.sum() >= .5*len(y)), default=0.)
 
@@ -109,7 +112,7 @@ def _outcomes(target, task, y):
     return [y.astype(float)] if task == 'binary' else [(target == c).to_numpy(dtype=float) for c in sorted(target.unique())]
 
 def _near(x, outcomes, task, score, clue, half):
-    "AUC (of several classes their mean), or R² of a number, by which one column tells the outcome; not looked at closely where it is far from it"
+    "AUC (of several classes their mean), or R² of a number, by which one column tells the outcome"
     seen = max([score['auc']] * (task == 'binary') + ([clue[1]['auc']] if clue else []) + [0.])
     if task == 'regression': return max(seen, *(_told(x, v, half, _r2) for v in outcomes))
     close = score['auc'] >= .9 or kind_of(x) == 'category' and x.nunique() > 64
@@ -217,7 +220,8 @@ def settle_declared(
     res = scan.copy()
     for i,r in scan[scan.column.isin(list(said)) & scan.verdict.isin(['leak', 'suspect'])].iterrows():
         w, certain = said[r.column], r.near >= CERTAIN
-        words = f'declared legitimate, which does not count: it tells the outcome with {r.near:.4f}, and from {CERTAIN} a column is only removed' if certain else f"declared legitimate by {w['by']} on {w['date']}: {w['because']}"
+        words = f"declared legitimate by {w['by']} on {w['date']}: {w['because']}"
+        if certain: words = f'declared, which does not count from {CERTAIN}: it is {r.near:.4f}, and only removed'
         res.loc[i, ['verdict', 'reason']] = 'leak' if certain else 'declared', f'{r.reason}; {words}'
     return res
 
@@ -250,8 +254,10 @@ def leak_advice(
 )->pd.DataFrame: # column, reason, near, remove, declare: one line per feature that is called a leak
     "How to remove each suspect, or how to declare it"
     found = scan[scan.column.isin(leaking_features(scan, features))]
-    declare = [f'not possible from {CERTAIN}' if n >= CERTAIN else f"in dictionary.yaml, if it is known when the decision is made: {declared_form('legitimate')}" for n in found.near]
-    return found[['column', 'reason', 'near']].assign(remove=REMOVE.replace('`', ''), declare=declare).reset_index(drop=True)
+    how = f"in dictionary.yaml, if it is known when the decision is made: {declared_form('legitimate')}"
+    declare = np.where(found.near >= CERTAIN, f'not possible from {CERTAIN}', how)
+    found = found[['column', 'reason', 'near']].assign(remove=REMOVE.replace('`', ''), declare=declare)
+    return found.reset_index(drop=True)
 
 def suspected(
     df:pd.DataFrame, # Rows with the target
@@ -265,4 +271,5 @@ def suspected(
     rows = df.iloc[::max(1, -(-len(df)//max_rows))]
     endless = {c: rows[c].where(np.isfinite(rows[c])) for c in rows.select_dtypes('float')} # the data stage sets such rows aside
     rows = rows.assign(**endless).dropna(subset=[target]).reset_index(drop=True)
-    return leaking_features(settle_declared(leakage_scan(rows, target, list(columns), **how), said or {}), columns) if len(columns) else []
+    if not len(columns): return []
+    return leaking_features(settle_declared(leakage_scan(rows, target, list(columns), **how), said or {}), columns)

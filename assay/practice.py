@@ -51,8 +51,10 @@ def rule_params(
 def _unsuspected(problem, fields, train):
     "The record of all text features stands in for a practice that nobody declared, without those that may know the outcome"
     from assay.leakage import declared_legitimate, suspected # most have declared one, and need not wait for it
-    text, said, time = names_of(fields, TEXT), declared_legitimate(feature_fields(fields)), problem.time if problem.time in train else None
-    found = suspected(train, problem.target, names_of(fields), said, time=time, positive=problem.positive, task=problem.task) if text else []
+    text, said = names_of(fields, TEXT), declared_legitimate(feature_fields(fields))
+    if not text: return {}
+    how = dict(time=problem.time if problem.time in train else None, positive=problem.positive, task=problem.task)
+    found = suspected(train, problem.target, names_of(fields), said, **how)
     return dict(columns=[c for c in text if c not in found]) if set(text) & set(found) else {}
 
 def practice_params(

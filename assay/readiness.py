@@ -55,7 +55,9 @@ def _gate_row(w):
     return make_row(item, state)
 
 # %% ../nbs/19_readiness.ipynb #15297ee0
-REMEDY = f"remove the column: {REMOVE}; or, if it is known when the decision is made, declare it in dictionary.yaml: `{declared_form('legitimate')}`; with an AUC or R² of {CERTAIN} or more it is only removed"
+REMEDY = '; '.join([f'remove the column: {REMOVE}',
+    f"or, if it is known when the decision is made, declare it in dictionary.yaml: `{declared_form('legitimate')}`",
+    f'with an AUC or R² of {CERTAIN} or more it is only removed'])
 LEAK_ITEMS = (
     dict(id='leakage', text='no feature knows the answer', owner='data scientist', kind='measured', stages=['explore'], waivable=False,
          rule='the scan of exploration calls no feature a leak, or it was declared legitimate', next=REMEDY),

@@ -233,7 +233,9 @@ def findings(
 def _undeclared(found):
     "The finding beside R11, with the way out"
     columns = ', '.join(sorted(set(found.column)))
-    return f"personal data in undeclared columns: {columns or 'none found'}" + (f"; leave them out of the table, or declare each in dictionary.yaml: {declared_form('personal')}" if columns else '')
+    if not columns: return 'personal data in undeclared columns: none found'
+    way = f"leave them out of the table, or declare each in dictionary.yaml: {declared_form('personal')}"
+    return f'personal data in undeclared columns: {columns}; {way}'
 
 def _users(represented, n_small, under, absent):
     "The finding beside R09"
