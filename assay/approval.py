@@ -14,7 +14,7 @@ from pathlib import Path
 from .artifacts import atomic_write, place, read_json, read_metrics, sha256, write_json
 from .chain import CHAINS, append_decision, chain_head, load_keys, load_private_key, read_chain
 from .criteria import bar_sentence, cut_in_commits, moved_bar, read_ledger
-from .gates import LIMITS, RELEASE_GATES, RELEASE_OWNER, check_faults, evidence_fault, find_item, finding, gate_faults, same_role, today as _today, waivable_items, waiver_fault
+from .gates import LIMITS, RELEASE_GATES, RELEASE_OWNER, check_faults, evidence_fault, find_item, finding, gate_faults, same_role, signers, today as _today, waivable_items, waiver_fault
 from .identity import FILES, bundle_identity, read_bundle
 
 # %% ../nbs/14_approval.ipynb #ce6c6e02
@@ -26,7 +26,7 @@ def _day(day):
 def _may_waive(item, w, on):
     "What the waiver would excuse; raises an error saying why it would not count"
     if not item['waivable']: raise PermissionError(f"{item['id']} can not be waived: nothing may be released without it; the checklist and the gates say so")
-    if fault := waiver_fault(w, item, on): raise PermissionError(f"{fault}; sign with a key of the {item['owner']} or of the {RELEASE_OWNER}, until a day that is still to come")
+    if fault := waiver_fault(w, item, on): raise PermissionError(f"{fault}; sign with a key of the {' or of the '.join(signers(item))}, until a day that is still to come")
     if not (found := finding(item['id'])): raise ValueError(f"{item['id']} is not open: no report says that it fails, so there is nothing to waive; `assay checklist --open` names what is open")
     return found
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEAK', 'FAMILIES', 'Case', 'make_case', 'case_blocks', 'point_score', 'measure_kernels', 'measure_score',
-           'measure_gain', 'fit_score', 'column_skills', 'rule_scores', 'compare_models']
+           'measure_gain', 'fit_score', 'column_skills', 'rule_column', 'rule_scores', 'compare_models']
 
 # %% ../nbs/10_case.ipynb #2d3b857f
 import dataclasses, math
@@ -16,6 +16,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from .metrics import METRICS, blocks_of, replicate, score as metric_score
 from .features import feature_fields, feature_frame
 from .models import as_target, make_model, predict_score
+from .leakage import declared_legitimate, suspected
 from .practice import named_alternatives, practice_params, rule_params
 
 # %% ../nbs/10_case.ipynb #d0a36575
@@ -183,14 +184,26 @@ def column_skills(
 # %% ../nbs/10_case.ipynb #acb687f0
 FAMILIES = ('linear', 'boosting')
 
+def rule_column(
+    case:Case, # What is assessed
+    skills:pd.Series, # From `column_skills`
+    doubted:bool=False, # Did exploration suspect a leak? Then its suspects are looked for too
+)->str: # Name of a column; empty where each is a suspect
+    "The best single column that may stand in for today's practice: one that may know the outcome never does"
+    said, p = declared_legitimate(case.fields), case.problem
+    found = {c for c in skills.index[skills > LEAK] if c not in said}
+    if doubted: found |= set(suspected(case.train, p.target, case.names, said, time=p.time, task=p.task))
+    return next((c for c in skills.index if c not in found), '')
+
 def rule_scores(
     case:Case, # What is assessed
     train:pd.DataFrame, # Rows with the record
     valid:pd.DataFrame, # Rows to score
-    column:str=None, # Column for the stand-in
+    column:str=None, # Column for the stand-in; empty where each is suspected of a leak, so that a constant stands in
 )->np.ndarray: # Scores of `valid`
     "Today's practice, or one column alone where it is not declared"
     if params := rule_params(case.problem, case.fields): return _followed(case, params, train, valid)
+    if column == '': return fit_score(case, 'constant', train, valid)
     one = dataclasses.replace(case, fields=[f for f in case.fields if f.name == (column or case.names[0])])
     return fit_score(one, 'boosting', train, valid)
 

@@ -63,19 +63,23 @@ def _state(stage, metrics, changed):
 # %% ../nbs/95_cli.ipynb #1aacd8d9
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
-)->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `waivers`: those that hold today; `next`: the next thing to do
+)->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `waivers`: those that hold today; `doubts`: what puts every score in doubt; `next`: the next thing to do
     "What is up to date, what it says, what signatures hold open, and what to do next"
     from assay.problem import gaps, load_problem
+    from assay.readiness import doubts
     from assay.repro import stopped
     from assay.run import waivers_today
     from assay.site import headline, load_board
-    problem = load_problem()
+    problem, board, waivers = load_problem(), load_board(), waivers_today()
     rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed), verdict=(b['metrics'] or {}).get('verdict'),
-                 number=headline(b['metrics']['metrics'], b['headline']) if b['metrics'] else '') for b in load_board()]
-    return dict(stages=rows, stopped=stopped(), waivers=waivers_today(), next=_next(rows, stopped(), gaps(problem)))
+                 number=headline(b['metrics']['metrics'], b['headline']) if b['metrics'] else '') for b in board]
+    current = {r['stage'] for r in rows if r['state'] in ('fresh', 'unknown')} # a report of before a column was removed says nothing any more
+    doubt = doubts({b['stage']: b['metrics'] for b in board if b['stage'] in current}, [w['item'] for w in waivers])
+    return dict(stages=rows, stopped=stopped(), waivers=waivers, doubts=doubt, next=_next(rows, stopped(), gaps(problem), doubt))
 
-def _next(rows, stops, open_questions):
-    "The single next thing to do"
+def _next(rows, stops, open_questions, doubt=()):
+    "The single next thing to do; while scores are in doubt nothing else comes first"
+    if doubt: return f"{doubt[0]['what']}, {doubt[0]['why']}: {doubt[0]['next']}"
     if stops: return f"read why {stops[0]['stage']} stopped: {stops[0]['why']}"
     if any(r['state'] != 'fresh' for r in rows): return 'bring every stage up to date: assay repro'
     if open_questions: return f"answer {open_questions[0]['id']} in problem.yaml: {open_questions[0]['what']}"
@@ -93,6 +97,7 @@ def show_board(status:dict)->None: # Of `load_status`
     for column in ('stage', 'state', 'verdict', 'key number'): table.add_column(column, overflow='fold')
     for r in status['stages']: table.add_row(r['stage'], r['state'], r['verdict'] or '', r['number'])
     console = Console(soft_wrap=False)
+    for d in status['doubts']: console.print(f"{d['what'].upper()}: {d['why']}; every score is in doubt\n", markup=False)
     console.print(table, markup=False)
     for s in status['stopped']: console.print(s['why'], markup=False)
     for w in status['waivers']: console.print(f"waived: {w['item']} until {w['until']}, by {w['by']}, {w['role']}: {w['reason']}", markup=False)

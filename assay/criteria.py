@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CRITERIA', 'TESTED_BY', 'DECIDING', 'FIRST', 'criteria', 'criteria_hash', 'read_ledger', 'cut_in_commits',
-           'freeze_criteria', 'begin_chapter', 'frozen_line', 'mark_results', 'compare_criteria', 'moved_bar',
-           'bar_state', 'ledger_rows', 'bar_sentence', 'bar_check']
+           'freeze_criteria', 'begin_chapter', 'frozen_line', 'mark_results', 'note_declared', 'compare_criteria',
+           'moved_bar', 'bar_state', 'ledger_rows', 'bar_sentence', 'bar_check']
 
 # %% ../nbs/02_criteria.ipynb #6aa5386e
 import functools, hashlib, json, subprocess
@@ -75,9 +75,10 @@ def _line_fault(e, before):
     past = [(b['event'], b['sha256']) for b in _chapter(before, _table_of(e))]
     if e['event'] == 'begun': return ''
     if e['event'] == 'results': return '' if ('agreed', e['sha256']) in past else 'results of an agreement that is not there'
-    if e['event'] != 'agreed': return 'no event that may stand here'
+    if e['event'] not in ('agreed', 'declared'): return 'no event that may stand here'
     if e['after_results'] != any(event == 'results' for event,_ in past): return 'results were there or not, the line says otherwise'
-    return '' if e['sha256'] == _hash(e['criteria']) else 'the hash does not fit the criteria'
+    said, words = (e['criteria'], 'the criteria') if e['event'] == 'agreed' else (e['declared'], 'what was declared')
+    return '' if e['sha256'] == _hash(said) else f'the hash does not fit {words}'
 
 def _parse_line(line, before):
     "One line of the ledger, checked against the lines before it"
@@ -182,6 +183,20 @@ def mark_results(
     ledger, line = read_ledger(), frozen_line(problem)
     if line is None: raise ValueError(f"these criteria are not frozen in {_ledger_path()}; run `assay repro problem` before a model is fitted")
     if not _events(problem, ledger, 'results'): _append(ledger, line['about'], 'results', sha256=line['sha256'])
+
+# %% ../nbs/02_criteria.ipynb #ed91170d
+def note_declared(
+    problem:Problem, # The agreement
+    said:dict, # Column to what is declared of it: because, by, date
+)->dict: # Column to whether results were there when it was first declared so
+    "Write down what is declared of columns, unless it stands there; the ledger says whether results were there"
+    res = {}
+    for column,words in said.items():
+        ledger, declared = read_ledger(), dict(column=column, **words)
+        line = next((e for e in _events(problem, ledger, 'declared') if e['sha256'] == _hash(declared)), None)
+        new = dict(declared=declared, sha256=_hash(declared), after_results=bool(_events(problem, ledger, 'results')))
+        res[column] = (line or _append(ledger, _about(problem, ledger), 'declared', **new))['after_results']
+    return res
 
 # %% ../nbs/02_criteria.ipynb #cdbaea94
 def _leaves(x, name=''):

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from .artifacts import place, write_text
-from .columns import Dictionary, Field
+from .columns import Dictionary, Field, declared_form
 
 # %% ../nbs/03_dictionary.ipynb #686cf68e
 MISSING = '(missing)' # Stands for missing text in prepared tables
@@ -262,7 +262,8 @@ def write_dictionary(
         raw = {k.name: getattr(f, k.name) for k in dataclasses.fields(Field)[1:]}
         kept = {k: v for k,v in raw.items() if k in ('kind', 'role', 'meaning', 'source') or v != Field.__dataclass_fields__[k].default}
         return f'  {json.dumps(f.name)}: {json.dumps(kept, ensure_ascii=False)}' # JSON is YAML
-    head = '# What each column means. Complete `meaning`, `unit` and `source`; the report of the data stage lists what is missing.\ncolumns:\n'
+    head = '# What each column means. Complete `meaning`, `unit` and `source`; the report of the data stage lists what is missing.\n'
+    head += f'# Of a column that looks like a leak and is none: {declared_form("legitimate")}\n# Of personal data that there is a basis for: {declared_form("personal")}\ncolumns:\n'
     if not dictionary.reviewed: head = '# Ranges and categories are proposals until somebody has read them and says so: reviewed: {by: ..., date: ...}\n' + head
     tail = f'reviewed: {json.dumps(dictionary.reviewed, ensure_ascii=False)}\n' if dictionary.reviewed else ''
     return write_text(place('columns') if path is None else path, head + '\n'.join(map(line, dictionary.fields)) + '\n' + tail)

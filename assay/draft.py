@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np, pandas as pd
 
 from .dictionary import LARGEST, Dictionary, Field, check_table, conform, infer_dictionary, propose_rules, validate
-from .case import column_skills
+from .case import LEAK, column_skills
 from .intake import class_table, count_classes, data_checks, fetch_table, prepare_table, sunk_classes, table_outcomes, take
+from .leakage import suspected
 from .problem import QUESTIONS, make_problem
+from .readiness import REMEDY
 from .sources import count_parquet, count_values, rows_of_values
 from .splits import check_splits, make_splits, time_cuts
 from .tables import choose_metric, column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, is_booleans, is_moments, is_url, plain_name, plain_names, plain_value, read_table_of, set_aside, watched_groups
@@ -133,13 +135,14 @@ def draft_problem(
     id:str, # Column that names a row
     metric:str, # Metric of success
     minimum:float, # What the constant reaches
-    rule:str, # Column of the one-column rule
+    rule:str, # Column of the one-column rule; None where every column is suspected of a leak
     source:str, # Name of the table
     **more, # `time`, `groups`, `sensitive`, `question`
 )->dict: # Content of `problem.yaml`
     "A problem statement that a machine can run and people must complete"
     nobody = dict(answer='unanswered', by='unanswered', date='unanswered')
-    today = dict(description=f'drafted: the record by {rule} alone, the best single column; replace it by what is done today', columns=[rule], aggregation='mean')
+    today = dict(description=f'drafted: the record by {rule} alone, the best single column; replace it by what is done today', columns=[rule], aggregation='mean') if rule else \
+            dict(description='drafted: no column stands in, since each is suspected of knowing the outcome; say what is done today')
     return dict(title=f'{target} of {source}'.replace('_', ' '), question=more.get('question') or f'What is {target} of a row of {source}?', task=task, target=target, positive=1, id=id,
                 **({'time': more['time']} if more.get('time') else {}), provisional=True, metric=metric, minimum=minimum, margin=0., judged_by='interval', today=today, decision={}, costs={}, value={}, limits={},
                 groups=more.get('groups', []), sensitive=more.get('sensitive', []), stakeholders=[], sources=[dict(name=source, owner='unanswered', licence='unanswered', access='unanswered')],
@@ -281,12 +284,22 @@ class Draft:
     notes:list # Sentences that people should read first
     params:dict = dataclasses.field(default_factory=dict) # Other sections of `params.yaml` to the values that change
     walls:list = dataclasses.field(default_factory=list) # Why the data stage will call the table not usable; empty where it will not
+    suspects:list = dataclasses.field(default_factory=list) # Columns that are suspected of knowing the outcome
 
 def _best_column(f):
-    "The feature that knows most on its own, and how much"
-    rows = f.df.sample(min(4000, len(f.df)), random_state=0).index
-    skills = column_skills(f.df.loc[rows], f.df.loc[rows, f.target], f.features, f.task)
-    return skills.index[0], float(skills.iloc[0])
+    "The feature that knows most on its own and is no suspect, or None, how much it knows, and the suspects"
+    rows = f.df.sample(min(4000, len(f.df)), random_state=0).sort_index()
+    skills = column_skills(rows, rows[f.target], f.features, f.task)
+    moments = {f.time: pd.to_datetime(rows[f.time], utc=True, format='ISO8601').dt.tz_localize(None)} if f.time else {}
+    found = suspected(rows.assign(**moments), f.target, f.features, time=f.time, task=f.task, n_boot=100)
+    suspects = [c for c in skills.index if c in found or skills[c] > LEAK]
+    rest = skills.drop(suspects)
+    return (rest.index[0], float(rest.iloc[0]), suspects) if len(rest) else (None, 0., suspects)
+
+def _suspicion(suspects):
+    "What people should know before all else"
+    why = f'each may know the outcome, so none stands in for what is done today; {REMEDY}'
+    return [dict(what='suspected leaks', decision=', '.join(suspects), why=why)] if suspects else []
 
 def _parted(f, split, id):
     "The rows as the data stage will part them"
@@ -332,8 +345,8 @@ def _decisions(f, id, metric, why_metric, minimum, best, skill, groups, split, w
     "What was decided, and why"
     kind = 'by time' if split['train_until'] else f"by hash of {split['group'] or id}" + (f", stratified by {split['stratify']}" if split['stratify'] else '')
     rows = [('task', f.task, f.why['task']), *([('positive', f.positive, f.why['positive'])] if f.task == 'binary' else []),
-            ('metric', metric, why_metric), ('criterion', f'beat {best} and {minimum:g}', f'provisional: the lower end of the interval must pass the best single column and what a constant reaches, {minimum:g}; people agree on a real one'),
-            ("today's rule", best, f'the best single column, skill {skill:.2f} of 1'), ('id', id, f.why['id']), ('time', f.time or 'none', f.why['time']), ('belonging', f.group or 'none', f.why['group']), ('split', kind, why_split),
+            ('metric', metric, why_metric), ('criterion', f"beat {best or 'the constant'} and {minimum:g}", f'provisional: the lower end of the interval must pass the best single column that is no suspect and what a constant reaches, {minimum:g}; people agree on a real one'),
+            ("today's rule", best or 'none', f'the best single column, skill {skill:.2f} of 1' if best else 'every column is suspected of a leak'), ('id', id, f.why['id']), ('time', f.time or 'none', f.why['time']), ('belonging', f.group or 'none', f.why['group']), ('split', kind, why_split),
             *([('trials', ', '.join(f'{k} {v}' for k,v in FEWER.items()), f'fewer than on a narrow table, since a trial on {len(f.features)} columns takes long; n_trials in params.yaml')] if choose_trials(len(f.features)) else []),
             ('groups to watch', ', '.join(groups) or 'none', 'sensitive columns, then features with few and frequent values'), ('features', len(f.features), f'{len(aside)} columns are set aside')]
     return [dict(what=a, decision=str(b), why=c) for a,b,c in rows]
@@ -410,7 +423,7 @@ def draft(
     split, why_split = choose_split(f.df, f.time, f.group, None if f.task == 'regression' else f.target, fewest)
     f = _without(f, _silent(f, split, rows))
     metric, minimum, why_metric = choose_metric(f.df[f.target] if f.y is None else f.y, f.task, metric)
-    best, skill = _best_column(f)
+    best, skill, suspects = _best_column(f)
     groups = watched_groups(f.df, f.features, f.sensitive)
     split, why_split, alike = _keep_alike(f, split, why_split, rows)
     source = draft_source(path, root, found, f.names, f.left, f.recode, f.names.get(f.group or f.id))
@@ -420,7 +433,7 @@ def draft(
     problem = draft_problem(f.target, f.task, rows, metric, minimum, best, source['name'], time=f.time, groups=groups, sensitive=f.sensitive, question=question)
     aside = {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
     remote = ['nothing says when a table that is not a file here has changed: remove data/raw and `assay run data` to read it anew'] * is_url(path)
-    decisions = _decisions(f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside)
+    decisions = _suspicion(suspects) + _decisions(f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside)
     data = dict(adapter='table', source=source) | split | dict(max_quarantine_share=MOST_ASIDE, scan_rows=20000)
     walls = foresee(path, found, problem, dictionary, data)
-    return Draft(problem, data, dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)) + alike + found.get('notes', []) + remote, choose_trials(len(f.features)), walls)
+    return Draft(problem, data, dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)) + alike + found.get('notes', []) + remote, choose_trials(len(f.features)), walls, suspects)

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['missing_patterns', 'row_keys', 'label_noise', 'base_rates', 'psi', 'compare', 'drift_over_time', 'read_splits',
            'stack_splits', 'label_history', 'split_rates', 'label_counts', 'compare_splits', 'exploration_checks',
-           'exploration_verdict', 'plot_base_rates', 'plot_drift', 'plot_distributions']
+           'exploration_verdict', 'declared_checks', 'declared_table', 'plot_base_rates', 'plot_drift',
+           'plot_distributions']
 
 # %% ../nbs/05_explore.ipynb #40b37c3d
 import matplotlib.pyplot as plt
@@ -266,6 +267,26 @@ def exploration_verdict(
 )->str: # `'usable'` or `'leak suspected'`
     "What the data can be used for"
     return 'leak suspected' if len(leaks) else 'usable'
+
+# %% ../nbs/05_explore.ipynb #253cf7a1
+def declared_checks(
+    said:dict, # Feature to what is declared of it, from `assay.leakage.declared_legitimate`: because, by, date
+    after:dict, # Feature to whether results were there, from `assay.criteria.note_declared`
+)->list: # One `check`, called `legitimate`; none where nothing is declared
+    "Was each column declared legitimate before there were results?"
+    words = lambda c: f"{c} ({said[c]['by']}, {said[c]['date']}: {said[c]['because']})"
+    late, early = ('; '.join(words(c) for c in said if after[c] is when) for when in (True, False))
+    parts = {'declared after results': late, 'declared before there were results': early}
+    why, at = '; '.join(f'{k}: {v}' for k,v in parts.items() if v), 'reports/explore/metrics.json#metrics.leaking_features'
+    return [check('legitimate', not late, why, at)] if said else []
+
+def declared_table(
+    said:dict, # As in `declared_checks`
+    after:dict, # As in `declared_checks`
+)->pd.DataFrame: # column, because, by, date, declared
+    "What was declared legitimate, and when"
+    rows = [dict(column=c, **w, declared='after results' if after[c] else 'before results') for c,w in said.items()]
+    return pd.DataFrame(rows, columns=['column', 'because', 'by', 'date', 'declared'])
 
 # %% ../nbs/05_explore.ipynb #25b4dfb4
 def plot_base_rates(

@@ -12,7 +12,7 @@ import math
 import pandas as pd
 
 from .artifacts import check, metric
-from .case import LEAK, column_skills, compare_models, make_case
+from .case import LEAK, column_skills, compare_models, make_case, rule_column
 from .ceiling import measure_ceiling
 from .direction import compare_simpler, direction_text
 from .gains import measure_hypotheses, measure_parts, measure_value
@@ -71,7 +71,7 @@ def assess(
     case = make_case(train, valid, problem, fields, seed=seed, max_rows=max_rows, n_boot=n_boot, cluster=cluster)
     look, found = case.sample[:10_000], blockers or {}
     skills = column_skills(look, look[problem.target], case.names, problem.task, seed)
-    models = compare_models(case, skills.index[0])
+    models = compare_models(case, rule_column(case, skills, bool(found.get('leaks'))))
     stability = measure_stability(case, models)
     more = dict(over={}, adversarial=[], hypotheses={}) if only_verdict else _more(case, models, production)
     return dict(bar=_bar_of(case, models), rows=_rows_of(case, n_test), models=models | dict(over=more['over']), columns=skills.head(5).to_dict(), signal=measure_signal(case, models),

@@ -15,6 +15,7 @@ from .criteria import begin_chapter, read_ledger
 from .dictionary import write_dictionary
 from .draft import Draft
 from .problem import gaps, make_problem
+from .readiness import REMEDY
 
 # %% ../nbs/23_init.ipynb #94998b50
 _SEAL = re.compile(r'^ *# unchanged since assay wrote it: ([0-9a-f]{16})\n?', re.M)
@@ -133,6 +134,7 @@ def next_steps(
     "What to do after `assay init`"
     n = len(gaps(make_problem(d.problem)))
     first = [f"correct what the data stage will refuse: {'; '.join(d.walls)}"] if d.walls else []
+    if d.suspects: first.append(f"settle the suspected leak of {', '.join(d.suspects)} before there are results: {REMEDY}")
     return [*first, 'make run: every stage up to readiness, which stays closed while the criterion is provisional', 'open reports/index.html: what each stage found',
             f'answer what problem.yaml leaves open ({n} items), and complete meanings and units in dictionary.yaml', 'agree on metric, minimum and margin in problem.yaml, and remove provisional']
 
@@ -161,4 +163,4 @@ def draft_json(
     "The same for a machine"
     same = {k: d.problem.get(k) for k in ('task', 'target', 'positive', 'metric', 'minimum', 'time', 'id', 'groups', 'provisional')}
     split = {k: d.data[k] for k in ('train_until', 'valid_until', 'test_until', 'shares', 'group', 'stratify')}
-    return same | dict(rule=d.problem['today']['columns'], split=split, source=d.data['source'], features=d.dictionary.names('feature'), decisions=d.decisions, set_aside={str(k): v for k,v in d.aside.items()}, notes=d.notes, written=list(WRITES), next=next_steps(d))
+    return same | dict(rule=d.problem['today'].get('columns'), suspects=d.suspects, split=split, source=d.data['source'], features=d.dictionary.names('feature'), decisions=d.decisions, set_aside={str(k): v for k,v in d.aside.items()}, notes=d.notes, written=list(WRITES), next=next_steps(d))

@@ -76,7 +76,7 @@ def todays_rule(
     seed:int=0, # Random seed
 ): # Function of a table with the features: scores, as those of the model
     "Today's rule, fitted on the training rows"
-    rule = make_model('rule', fields, seed, problem.task, **rule_params(problem, fields)).fit(feature_frame(train, fields), target_of(spec, train))
+    rule = make_model('rule', fields, seed, problem.task, **rule_params(problem, fields, train)).fit(feature_frame(train, fields), target_of(spec, train))
     return lambda df: predict_score(rule, feature_frame(df, fields))
 
 LEAST_KNOWN, LEAST_SHARE, LEAST_DAYS = 11, .2, 3 # Outcomes, share of rows, and days to say performance while some are unknown

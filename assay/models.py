@@ -134,7 +134,7 @@ def _constant(task, fields, seed):
 def _rule(task, fields, seed, columns=None, smoothing=10., practice=None, target='target'):
     "Today's practice: the record, by default of all text features; or a function of `assay.practice.PRACTICES`, which needs no smoothing"
     record, follow = (RuleRegressor, PracticeRegressor) if task == 'regression' else (RuleClassifier, PracticeClassifier)
-    return 'passthrough', follow(practice, target) if practice else record(list(columns or names_of(fields, TEXT)), smoothing)
+    return 'passthrough', follow(practice, target) if practice else record(list(names_of(fields, TEXT) if columns is None else columns), smoothing)
 
 def _linear(task, fields, seed, C=1., encoding='onehot'):
     "Logistic or ridge regression on scaled numbers; `C` is the inverse strength of the penalty"

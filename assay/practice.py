@@ -11,7 +11,7 @@ import numpy as np, pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .features import names_of
+from .features import TEXT, feature_fields, names_of
 from .today import SMOOTHING
 
 # %% ../nbs/06_practice.ipynb #cc32267b
@@ -39,12 +39,23 @@ def find_practice(
 def rule_params(
     problem, # `Problem`: today's practice and the target
     fields, # `Field`s, or a `Dictionary` of them
-)->dict: # Parameters of the model `rule`: `columns` and `smoothing`, or `practice` and `target`; none where nobody declared a practice
+    train=None, # Training table, target included, in which suspects are looked for where nobody declared a practice
+)->dict: # Parameters of the model `rule`: `columns` and `smoothing`, or `practice` and `target`; where nobody declared a practice none, or the `columns` of text that are no suspects
     "Today's practice as the agreement declares it; raises `ValueError` if it names a column that is no feature, or no known practice"
     if name := problem.today.get('callable'): return practice_params(name, problem)
     columns = list(problem.today.get('columns') or [])
     if unknown := sorted(set(columns)-set(names_of(fields))): raise ValueError(f"today's practice in problem.yaml uses {unknown}, which are no features; features are {names_of(fields)}")
-    return dict(columns=columns, smoothing=float(problem.today.get('smoothing', SMOOTHING))) if columns else {}
+    if columns: return dict(columns=columns, smoothing=float(problem.today.get('smoothing', SMOOTHING)))
+    return {} if train is None else _unsuspected(problem, fields, train)
+
+def _unsuspected(problem, fields, train):
+    "The record of all text features stands in for a practice that nobody declared, without those that may know the outcome"
+    from assay.leakage import declared_legitimate, suspected # most have declared one, and need not wait for it
+    text, said = names_of(fields, TEXT), declared_legitimate(feature_fields(fields))
+    if not text: return {}
+    how = dict(time=problem.time if problem.time in train else None, positive=problem.positive, task=problem.task)
+    found = suspected(train, problem.target, names_of(fields), said, **how)
+    return dict(columns=[c for c in text if c not in found]) if set(text) & set(found) else {}
 
 def practice_params(
     name:str, # A name of `PRACTICES`
@@ -61,7 +72,7 @@ def describe_practice(
     "Today's practice in two lines; raises `ValueError` if it names a function that is not known"
     if name := problem.today.get('callable'): return dict(practice=name, how=find_practice(name).__doc__ or 'undescribed')
     columns = problem.today.get('columns')
-    return dict(practice='record', how=f"the mean of the target by {', '.join(columns)}; {problem.today.get('smoothing', SMOOTHING):g} cases draw a small group towards the coarser one") if columns else dict(practice='not declared', how='the best single column stands in for it')
+    return dict(practice='record', how=f"the mean of the target by {', '.join(columns)}; {problem.today.get('smoothing', SMOOTHING):g} cases draw a small group towards the coarser one") if columns else dict(practice='not declared', how='the best single column that is not suspected of a leak stands in for it in feasibility, and the record of all such text after it')
 
 # %% ../nbs/06_practice.ipynb #ee0e4f1a
 def named_alternatives(

@@ -16,6 +16,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from .artifacts import check, hash_inputs, place, to_json
+from .columns import declared_form
 from .decisions import wilson
 from .groups import MISSING, absent_columns, as_groups, sensitive_columns, watched_columns
 from .summary import apply_bins, binned, bins, block_weights, clustered_rate, count_table, cv_auc, kind_of, make_blocks, table_auc
@@ -212,7 +213,7 @@ def findings(
     represented:pd.DataFrame, # From `representation_table`, against what will be scored
     small:pd.DataFrame, # From `assay.privacy.small_groups`
     personal:pd.DataFrame, # From `assay.privacy.personal_data`
-    declared, # Columns that are declared, watched or sensitive
+    declared, # Columns that are declared: watched, sensitive, or with a basis for personal data
     absent=(), # Those of them that are not in the table
 )->dict: # Id to `dict(what, value, ok)`, for each of `MEASURED`
     "What was measured for the questions that words alone do not answer"
@@ -226,10 +227,17 @@ def findings(
         R07=dict(what=f"exploration: {explored['verdict']}; {value('leaking_features')} leaking features; {value('features_covered')} features looked at", value=value('leaking_features'), ok=explored['verdict'] == 'usable'),
         R08=dict(what=f"rate of the label in train {rate('train')}, where it will be scored {rate('production')}; under-represented: {', '.join(under) or 'none'} of {len(represented)} groups", value=len(under), ok=not under),
         R09=_users(represented, int(alone.n_small.sum()), under, list(absent)),
-        R11=dict(what=f"personal data in undeclared columns: {', '.join(sorted(set(open_personal.column))) or 'none found'}", value=len(open_personal), ok=not len(open_personal)),
+        R11=dict(what=_undeclared(open_personal), value=len(open_personal), ok=not len(open_personal)),
         R13=dict(what=f"{moved}; rate of the label {rate('train')} in train, {rate('production')} later", value=value('moved_columns'), ok=True if 'moved_columns' in m else None)) # whether to retrain is for people to say, with the drift before them
 
 # %% ../nbs/09_responsible.ipynb #5404e041
+def _undeclared(found):
+    "The finding beside R11, with the way out"
+    columns = ', '.join(sorted(set(found.column)))
+    if not columns: return 'personal data in undeclared columns: none found'
+    way = f"leave them out of the table, or declare each in dictionary.yaml: {declared_form('personal')}"
+    return f'personal data in undeclared columns: {columns}; {way}'
+
 def _users(represented, n_small, under, absent):
     "The finding beside R09"
     size = 'at least one below the threshold of privacy' if n_small else f'smallest {int(represented.n.min())} rows' if len(represented) else 'no column of groups is declared, so nobody was looked at'

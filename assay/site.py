@@ -18,7 +18,7 @@ from .engine import import_nbformat
 from .evidence import SEVERITY, load_checklist, read_stages, stages_of
 from .gates import say_day, today
 from .problem import gaps, load_problem
-from .readiness import count_states, list_html, next_step, open_html, release_rows
+from .readiness import count_states, doubts, in_doubt, list_html, next_step, open_html, release_rows
 from .run import load_stages
 
 # %% ../nbs/91_site.ipynb #c5368fa1
@@ -56,6 +56,11 @@ def tone(
 )->str: # `good`, `bad` or `open`
     "The colour of a verdict"
     return 'good' if verdict in GOOD else 'bad' if verdict in BAD else 'open'
+
+def _badge(stage, verdict, doubt):
+    "A verdict and its colour; one that rests on scores is never green while they are in doubt"
+    doubted = doubt and in_doubt(stage) and tone(verdict) == 'good'
+    return dict(verdict=f'{verdict}, in doubt', tone='open') if doubted else dict(verdict=verdict, tone=tone(verdict))
 
 # %% ../nbs/91_site.ipynb #da1c2923
 _ACTIVE = {'script', 'iframe', 'object', 'embed', 'link', 'base', 'form', 'input', 'button', 'video', 'audio', 'source', 'frame', 'applet'}
@@ -185,7 +190,8 @@ def make_page(
     return page
 
 # %% ../nbs/91_site.ipynb #7044a252
-NOTES = """{% if moved %}<p><span class="badge bad">bar moved</span> After the first model was fitted: {{ moved }}. To release on it, somebody signs the reason.</p>{% endif %}
+NOTES = """{% for d in doubts %}<p><span class="badge bad">{{ d.what }}</span> {{ d.why }}. Until it is settled every score here is in doubt. What to do: {{ d.next|replace('`', '') }}.</p>{% endfor %}
+{% if moved %}<p><span class="badge bad">bar moved</span> After the first model was fitted: {{ moved }}. To release on it, somebody signs the reason.</p>{% endif %}
 {% if stopped %}<p><span class="badge bad">not run</span> {{ stopped }}. What follows is of an earlier run.</p>{% endif %}
 {% for w in waived %}<p><span class="badge open">waived</span> {{ w.item }} until {{ w.until }}, by {{ w.by }}, {{ w.role }}: {{ w.reason }}. Without this signature the verdict, or the start of the stage, would be another.</p>{% endfor %}"""
 
@@ -193,9 +199,10 @@ def show_notes(
     moved=(), # `bar_moved` of a report
     stopped:str='', # Why the stage did not run
     waived=(), # `waived` of a report: the waivers that it rests on
+    doubts=(), # From `assay.readiness.doubts`
 )->str: # HTML, empty where there is nothing to say
     "What a reader must know before the verdict"
-    return render_template(NOTES, moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived)
+    return render_template(NOTES, moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived, doubts=doubts)
 
 def _figure_sizes(nb):
     "Bytes of each figure in the outputs of a notebook, as `(bytes, cell, output)`, the largest first"
@@ -232,10 +239,11 @@ def report_page(
     names, # Stages that have a page
     problem:str, # Title of the problem
     stopped:str='', # Why it did not run the last time
+    doubts=(), # From `assay.readiness.doubts`, for a stage whose verdict rests on scores
 )->str: # HTML
     "The report of one stage: its verdict, then its notebook; of one that is too large, as much as fits"
     from markupsafe import Markup
-    head = show_notes(metrics.get('bar_moved', ()), stopped, metrics.get('waived', ())) + render_template('<p><span class="badge {{ tone }}">{{ verdict }}</span></p>', tone=tone(metrics['verdict']), verdict=metrics['verdict'])
+    head = show_notes(metrics.get('bar_moved', ()), stopped, metrics.get('waived', ()), doubts) + render_template('<p><span class="badge {{ tone }}">{{ verdict }}</span></p>', **_badge(stage, metrics['verdict'], doubts))
     foot = 'Computed from ' + ', '.join(f"{k} ({v[7:19]})" for k,v in metrics['inputs'].items()) if metrics['inputs'] else 'No inputs were recorded.'
     page = lambda body: make_page(f'{stage} – {problem}', Markup(head+body), foot, names, stage, problem)
     try: return page(fragment(nb))
@@ -330,23 +338,25 @@ def index_page(
     "The front page: state, stages, checklist, gaps"
     from markupsafe import Markup
     measured = [b for b in board if b['metrics'] and b['stage'] not in late]
-    stages, moved = [_board_row(b, late.get(b['stage'])) for b in board], next((m for b in measured if (m := b['metrics'].get('bar_moved'))), ())
+    doubt = doubts({b['stage']: b['metrics'] for b in measured}, [r['id'] for r in rows if r['status'] == 'waived'])
+    stages, moved = [_board_row(b, late.get(b['stage']), doubt) for b in board], next((m for b in measured if (m := b['metrics'].get('bar_moved'))), ())
     names = [b['stage'] for b in board if b['page']]
-    body = render_template(INDEX, p=problem, notes=Markup(show_notes(moved)), rows=stages, cards=_cards(problem, measured), states=_states(rows), linked='readiness' in names, open=gaps(problem))
+    body = render_template(INDEX, p=problem, notes=Markup(show_notes(moved, doubts=doubt)), rows=stages, cards=_cards(problem, measured, doubt), states=_states(rows), linked='readiness' in names, open=gaps(problem))
     return make_page(problem.title, Markup(body), 'Every number on this page stands in a metrics.json beside its report, with the hashes of what it was computed from.', names, '', problem.title, up='')
 
-def _board_row(b, why):
+def _board_row(b, why, doubt=()):
     "One stage on the front page; one that did not run says why, and not what an earlier run found"
     row, m = {k: b[k] for k in ('stage', 'question', 'page')}, b['metrics']
     if why: return row | dict(verdict='waits' if why.startswith('waits') else 'stopped', tone='bad', number=why)
-    return row | (dict(verdict=m['verdict'], tone=tone(m['verdict']), number=headline(m['metrics'], b['headline'])) if m else dict(verdict='not run', tone='open', number=''))
+    return row | (_badge(b['stage'], m['verdict'], doubt) | dict(number=headline(m['metrics'], b['headline'])) if m else dict(verdict='not run', tone='open', number=''))
 
-def _cards(problem, measured):
-    "The three numbers that a product owner asks for"
+def _cards(problem, measured, doubt=()):
+    "The three numbers that a product owner asks for, behind what puts them in doubt"
     by = {b['stage']: b['metrics'] for b in measured}
     m = by.get('evaluation', {}).get('metrics', {}).get('test') or dict(value=None)
     res = [] if m['value'] is None else [dict(name=f"{problem.metric.replace('_', ' ')} on the test rows", value=f"{m['value']:.3f}", note=show_number('', m).strip().partition(' ')[2])]
-    return res + [dict(name=stage, value=by[stage]['verdict'].replace('_', ' '), note=note) for stage,note in
+    res = [dict(name='before all else', value=d['what'], note='every score below is in doubt') for d in doubt] + res
+    return res + [dict(name=stage, value=_badge(stage, by[stage]['verdict'], doubt)['verdict'].replace('_', ' '), note=note) for stage,note in
                   (('feasibility', 'should we build it?'), ('readiness', 'may it be released?'), ('monitoring', 'does it still work?')) if stage in by]
 
 # %% ../nbs/91_site.ipynb #bc6c044b
@@ -366,18 +376,18 @@ def waiting_page(
     return make_page(f'readiness – {problem}', Markup(body), 'The run stopped; no metrics.json stands behind this page.', names, 'readiness', problem)
 
 # %% ../nbs/91_site.ipynb #73adcbe3
-def _page(b, names, problem, why):
+def _page(b, names, problem, why, doubt=()):
     "The report of a stage that has run"
-    return report_page(b['stage'], import_nbformat().read(place('executed', f"{b['stage']}.ipynb"), 4), b['metrics'] or dict(verdict='no verdict', inputs={}), names, problem, why)
+    return report_page(b['stage'], import_nbformat().read(place('executed', f"{b['stage']}.ipynb"), 4), b['metrics'] or dict(verdict='no verdict', inputs={}), names, problem, why, doubt if in_doubt(b['stage']) or b['stage'] == 'explore' else ())
 
 NOT_SHOWN = """<h1>{{ stage }}</h1><p><span class="badge bad">not shown</span> {{ why }}.</p>
 <p>The stage has run: its notebook is data/executed/{{ stage }}.ipynb.</p>"""
 
-def _page_or_why(b, names, problem, late, rows, faults):
+def _page_or_why(b, names, problem, late, doubt, rows, faults):
     "The page of a stage, or a page that says why there is none; the reason goes to `faults`, and the other pages are made"
     from markupsafe import Markup
     why = late.get(b['stage'], '')
-    try: return _page(b, names, problem, why) if rows is None else waiting_page(rows, why, names, problem)
+    try: return _page(b, names, problem, why, doubt) if rows is None else waiting_page(rows, why, names, problem)
     except ValueError as e:
         faults.append(str(e))
         body = Markup(render_template(NOT_SHOWN, stage=b['stage'], why=e))
@@ -391,12 +401,13 @@ def build_site(
     board, late = load_board(stages), not_run(stops, stages)
     rows = checklist_rows(late)
     waiting = {'readiness'} & set(late) if rows else set()
+    doubt = doubts({b['stage']: b['metrics'] for b in board if b['stage'] not in late}, [r['id'] for r in rows if r['status'] == 'waived'])
     for b in board: b['page'] = b['page'] or b['stage'] in waiting
     names, written, faults = [b['stage'] for b in board if b['page']], [], []
     for b in board:
         path = place('reports', b['stage'], 'report.html')
         if not b['page']: path.unlink(missing_ok=True) # of an earlier run, or of another problem
-        else: written.append(write_text(path, _page_or_why(b, names, problem.title, late, rows if b['stage'] in waiting else None, faults)))
+        else: written.append(write_text(path, _page_or_why(b, names, problem.title, late, doubt, rows if b['stage'] in waiting else None, faults)))
     written.append(write_text(place('reports', 'index.html'), index_page(problem, board, late, rows)))
     if faults: raise ValueError('; '.join(faults))
     return written

@@ -48,7 +48,7 @@ def distinct_values(
         return x.cat.categories[n > 0], n[n > 0]
     if (whole := whole_numbers(x)) is not None:
         n = np.bincount(whole[0])
-        return (np.flatnonzero(n)+whole[1]).astype(x.dtype), n[n > 0]
+        return (np.flatnonzero(n)+whole[1]).astype(getattr(x.dtype, 'numpy_dtype', x.dtype)), n[n > 0] # pandas' own types are none of NumPy's
     counts = x.value_counts(sort=False)
     return counts.index, counts.to_numpy()
 
