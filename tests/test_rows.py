@@ -269,7 +269,7 @@ def tall(folder, n=120_000, positives=60, words=False):
     "A Parquet file with few positives, which a sample of 20,000 rows hardly meets"
     y = np.zeros(n, int)
     y[np.random.default_rng(1).permutation(n)[:positives]] = 1
-    x = np.random.default_rng(2).normal(size=n) + 3 * y
+    x = np.random.default_rng(2).normal(size=n) + 1.5 * y
     return write(pd.DataFrame(dict(x=x, z=np.arange(n) % 97 * 0.5, y=np.where(y, "ill", "well") if words else y)), folder, "tall.parquet")
 
 
