@@ -179,6 +179,7 @@ def make_page(
 
 # %% ../nbs/91_site.ipynb #7044a252
 NOTES = """{% if moved %}<p><span class="badge bad">bar moved</span> After the first model was fitted: {{ moved }}. To release on it, somebody signs the reason.</p>{% endif %}
+{% if agreed %}<p><span class="badge open">agreed late</span> The success criteria were {{ agreed }}.</p>{% endif %}
 {% if stopped %}<p><span class="badge bad">not run</span> {{ stopped }}. What follows is of an earlier run.</p>{% endif %}
 {% for w in waived %}<p><span class="badge open">waived</span> {{ w.item }} until {{ w.until }}, by {{ w.by }}, {{ w.role }}: {{ w.reason }}. Without this signature the verdict, or the start of the stage, would be another.</p>{% endfor %}"""
 
@@ -186,9 +187,10 @@ def show_notes(
     moved=(), # `bar_moved` of a report
     stopped:str='', # Why the stage did not run
     waived=(), # `waived` of a report: the waivers that it rests on
+    agreed:str='', # `agreed_after` of a report: that people first agreed after provisional results
 )->str: # HTML, empty where there is nothing to say
     "What a reader must know before the verdict"
-    return render_template(NOTES, moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived)
+    return render_template(NOTES, moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived, agreed=agreed)
 
 def report_page(
     stage:str, # Name of the stage
@@ -200,7 +202,8 @@ def report_page(
 )->str: # HTML
     "The report of one stage: its verdict, then its notebook"
     from markupsafe import Markup
-    head = show_notes(metrics.get('bar_moved', ()), stopped, metrics.get('waived', ())) + render_template('<p><span class="badge {{ tone }}">{{ verdict }}</span></p>', tone=tone(metrics['verdict']), verdict=metrics['verdict'])
+    notes = show_notes(metrics.get('bar_moved', ()), stopped, metrics.get('waived', ()), metrics.get('agreed_after', ''))
+    head = notes + render_template('<p><span class="badge {{ tone }}">{{ verdict }}</span></p>', tone=tone(metrics['verdict']), verdict=metrics['verdict'])
     foot = 'Computed from ' + ', '.join(f"{k} ({v[7:19]})" for k,v in metrics['inputs'].items()) if metrics['inputs'] else 'No inputs were recorded.'
     return make_page(f'{stage} – {problem}', Markup(head+fragment(nb)), foot, names, stage, problem)
 
@@ -291,9 +294,10 @@ def index_page(
     "The front page: state, stages, checklist, gaps"
     from markupsafe import Markup
     measured = [b for b in board if b['metrics'] and b['stage'] not in late]
-    stages, moved = [_board_row(b, late.get(b['stage'])) for b in board], next((m for b in measured if (m := b['metrics'].get('bar_moved'))), ())
+    said = lambda key: next((m for b in measured if (m := b['metrics'].get(key))), '')
+    stages, notes = [_board_row(b, late.get(b['stage'])) for b in board], show_notes(said('bar_moved'), agreed=said('agreed_after'))
     names = [b['stage'] for b in board if b['page']]
-    body = render_template(INDEX, p=problem, notes=Markup(show_notes(moved)), rows=stages, cards=_cards(problem, measured), states=_states(rows), linked='readiness' in names, open=gaps(problem))
+    body = render_template(INDEX, p=problem, notes=Markup(notes), rows=stages, cards=_cards(problem, measured), states=_states(rows), linked='readiness' in names, open=gaps(problem))
     return make_page(problem.title, Markup(body), 'Every number on this page stands in a metrics.json beside its report, with the hashes of what it was computed from.', names, '', problem.title, up='')
 
 def _board_row(b, why):

@@ -270,7 +270,7 @@ def test_a_bar_that_is_moved_is_shown_everywhere(tmp_path):
     change(repo / "problem.yaml", "minimum: 0.3", "minimum: 0.25")
     assert assay("repro", cwd=repo).returncode == 0  # frozen once, before the results; a run of then may not come back from DVC's cache
     assert ran(assay("repro", cwd=repo)) == []
-    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [[dict(criterion="minimum", was=0.3, now=0.25, difference=-0.05)]] * 3
+    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [[dict(criterion="minimum", was=0.3, steps=[0.1], now=0.25, difference=-0.05)]] * 3
 
 
 def test_a_notebook_that_shows_the_moment_is_refused(copy):
