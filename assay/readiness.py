@@ -13,6 +13,7 @@ import html, re
 from collections import Counter
 from pathlib import Path
 
+from .approval import stray_waivers
 from .artifacts import STATUSES, check, metric, metrics_path, place
 from .evidence import SEVERITY, evaluate_checklist, make_row, waive_row
 from .gates import GATE_OWNERS, waiver_fault
@@ -67,7 +68,9 @@ def release_rows(
     "Everything that a release rests on: the items of the process, that the bar is where it was, and the gates that a signature holds open"
     from assay.criteria import moved_bar
     bar = criteria_row(moved_bar(), waivers, on, _said_of_bar(found))
-    return [*evaluate_checklist(checklist, found, waivers, signatures, on), bar, *gate_rows(waivers, on)]
+    rows, stray = [*evaluate_checklist(checklist, found, waivers, signatures, on), bar], stray_waivers(on) if on else {}
+    tell = lambda r: r | dict(why=f"{r['why']} ({stray[r['id']]})") if r['id'] in stray and r['status'] in ('fail', 'unanswered') else r
+    return [*map(tell, rows), *gate_rows(waivers, on)]
 
 def _said_of_bar(found):
     "What the reports say of when people first agreed; empty where they say nothing"
