@@ -64,14 +64,14 @@ def withdraw(
 LATE = ('evaluation', 'package', 'monitoring', 'readiness') # Stages that speak about one model
 
 def _present_bundle():
-    "Identity of the bundle that the package stage made, of the model that was evaluated; None where there is none, or only an older one"
+    "Identity of the bundle of the model that was evaluated; None where there is none, or only an older one"
     try: return None if evidence_fault('package') else bundle_identity(place('bundle'))
     except (OSError, ValueError): return None
 
 def named_by(
     item:str, # Id of an item that is open
 )->dict: # `evidence`: its hash; `bundle`: its identity, where a stage from evaluation on finds the item open
-    "What a waiver of an item names: the evidence that it excuses, and the bundle, once there is one: a gate before the package stage has none yet"
+    "What a waiver of an item names; a gate before the package stage has no bundle yet"
     found = open_evidence(item)
     bundle = _present_bundle() if set(found['stages']) & set(LATE) else None
     return dict(evidence=found['sha256']) | (dict(bundle=bundle) if bundle else {})
@@ -101,13 +101,13 @@ def _astray(e):
     "Why a waiver is about something else than what is open now; empty where it is about that"
     names, now = e.get('names'), named_by(e['item'])
     if not isinstance(names, dict): return 'it does not name what it excuses: it was signed before waivers did'
-    was, there = names.get('bundle'), now.get('bundle')
-    res = [f"it names another bundle, {was[:12]}; the present one is {there[:12]}"] if was and there and was != there else []
-    if names.get('evidence') != now['evidence']: res.append(f"it names other evidence, {str(names.get('evidence'))[:12]}; the present is {now['evidence'][:12]}")
     problem = sha256(place('problem')) if place('problem').is_file() else None
-    if e['subjects'].get(place('problem').as_posix()) != problem: res.append(f"{place('problem')} is another since it was signed")
-    if e.get('excuses') != finding(e['item']): res.append(f"it excuses another finding, {str(e.get('excuses'))[:200]!r}")
-    return '; '.join(res)
+    was, there, seen, found = (str(n.get(k) or '')[:12] for k in ('bundle', 'evidence') for n in (names, now))
+    reasons = {f"it names another bundle, {was}; the present one is {there}": was and there and was != there,
+               f"it names other evidence, {seen}; the present is {found}": names.get('evidence') != now['evidence'],
+               f"{place('problem')} is another since it was signed": e['subjects'].get(place('problem').as_posix()) != problem,
+               f"it excuses another finding, {str(e.get('excuses'))[:200]!r}": e.get('excuses') != finding(e['item'])}
+    return '; '.join(k for k,holds in reasons.items() if holds)
 
 def _counts(e, items, today):
     "Is a line signed by somebody who may, and does it hold on a day, whatever it is about?"
@@ -116,7 +116,7 @@ def _counts(e, items, today):
 def active_waivers(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->list: # One `dict(item, role, by, reason, until, hash)` per waiver that holds
-    "The verified waivers that hold on a day: of a role that may sign, for the present bundle, evidence, finding and problem statement; the last one of each item"
+    "The verified waivers that hold on a day, of a role that may sign, about what is open now; the last one of each item"
     today, items = _day(today) or _today(), waivable_items()
     held = {e['item']: e for e in _standing() if _counts(e, items, today) and not _astray(e)}
     return [{k: e[k] for k in ('item', 'role', 'by', 'reason', 'until', 'hash')} for e in held.values()]
@@ -127,7 +127,9 @@ def stray_waivers(
     "Waivers that would hold on a day, were they about what is open now: they name another bundle, or other evidence"
     today, items = _day(today) or _today(), waivable_items()
     held = {w['item'] for w in active_waivers(today)}
-    return {e['item']: f"the waiver that {e['by']} signed does not count: {_astray(e)}; have it signed again" for e in _standing() if e['item'] not in held and _counts(e, items, today)}
+    stray = [e for e in _standing() if e['item'] not in held and _counts(e, items, today)]
+    said = "the waiver that {by} signed does not count: {why}; have it signed again"
+    return {e['item']: said.format(by=e['by'], why=_astray(e)) for e in stray}
 
 def _stray(items, today):
     "What to add to a refusal, where a waiver of one of the items is about something else"
@@ -273,15 +275,22 @@ def _unrested(entry, today):
     "Why a waiver that an approval rests on does not count on a day; empty where all do"
     if not entry.get('rests_on'): return ''
     chain = read_chain('waivers', _anchors())
-    now = {e['hash']: _deciding(e, chain) for e in chain} # line to the one that decides about what it is about
-    named = {e['hash']: (e.get('names') or {}).get('bundle') or entry['bundle'] for e in chain}
-    why = lambda h: 'it is not in the chain' if h not in now else _lapse(now[h], today) or ('another was signed since' if now[h]['hash'] != h else
-        '' if named[h] == entry['bundle'] else f"it names another bundle, {named[h][:12]}")
-    return next((f"{now[h]['item'] if h in now else h[:16]}, {why(h)}" for h in entry['rests_on'] if why(h)), '')
+    lines = {e['hash']: e for e in chain}
+    found = {h: _ended(lines[h], chain, entry['bundle'], today) if h in lines else 'it is not in the chain' for h in entry['rests_on']}
+    return next((f"{lines[h]['item'] if h in lines else h[:16]}, {why}" for h,why in found.items() if why), '')
+
+def _ended(e, chain, bundle, today):
+    "Why a waiver does not count for a bundle that was approved with it; empty where it does"
+    last = _deciding(e, chain)
+    if why := _lapse(last, today): return why
+    if last['hash'] != e['hash']: return 'another was signed since'
+    named = (e.get('names') or {}).get('bundle') or bundle
+    return '' if named == bundle else f"it names another bundle, {named[:12]}"
 
 def _deciding(e, chain):
-    "The last line that takes back a waiver of this item, or names the same: a waiver for another bundle replaces none"
-    return next(f for f in reversed(chain) if f['item'] == e['item'] and (f['decision'] != 'waive' or f.get('names') == e.get('names')))
+    "The last line that takes back waivers of this item, or names the same: a waiver for another bundle replaces none"
+    same = lambda f: f['item'] == e['item'] and (f['decision'] == 'withdraw' or f.get('names') == e.get('names'))
+    return next(f for f in reversed(chain) if same(f))
 
 def changed_since(
     entry:dict, # A decision, from `read_chain`

@@ -68,9 +68,13 @@ def release_rows(
     "Everything that a release rests on: the items of the process, that the bar is where it was, and the gates that a signature holds open"
     from assay.criteria import moved_bar
     bar = criteria_row(moved_bar(), waivers, on, _said_of_bar(found))
-    rows, stray = [*evaluate_checklist(checklist, found, waivers, signatures, on), bar], stray_waivers(on) if on else {}
-    tell = lambda r: r | dict(why=f"{r['why']} ({stray[r['id']]})") if r['id'] in stray and r['status'] in ('fail', 'unanswered') else r
-    return [*map(tell, rows), *gate_rows(waivers, on)]
+    rows = [*evaluate_checklist(checklist, found, waivers, signatures, on), bar]
+    return [*_with_stray(rows, stray_waivers(on) if on else {}), *gate_rows(waivers, on)]
+
+def _with_stray(rows, stray):
+    "Rows that are open say so where a waiver of them is about something else"
+    said = lambda r: f" ({stray[r['id']]})" if r['id'] in stray and r['status'] in ('fail', 'unanswered') else ''
+    return [r | dict(why=f"{r['why']}{said(r)}") if said(r) else r for r in rows]
 
 def _said_of_bar(found):
     "What the reports say of when people first agreed; empty where they say nothing"
