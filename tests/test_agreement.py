@@ -10,7 +10,19 @@ from tiny import inside
 
 from assay import criteria
 from assay.columns import load_dictionary
-from assay.criteria import _ledger_path, agreed_after, bar_sentence, bar_state, begin_chapter, compare_criteria, freeze_criteria, ledger_rows, mark_results, moved_bar, read_ledger
+from assay.criteria import (
+    _ledger_path,
+    agreed_after,
+    bar_sentence,
+    bar_state,
+    begin_chapter,
+    compare_criteria,
+    freeze_criteria,
+    ledger_rows,
+    mark_results,
+    moved_bar,
+    read_ledger,
+)
 from assay.decisions import ERRORS
 from assay.draft import draft
 from assay.faults import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
@@ -378,8 +390,7 @@ def test_going_back_to_provisional_and_agreeing_again_is_a_moved_bar(detour, tmp
         assert moves(last) in (["minimum 0.3 → 0.1 → 0.2 (-0.1)"], ["minimum 0.3 → 0.2 (-0.1)"])
         back = moves(bundled(minimum=0.1, provisional=True))  # and while it is provisional
         assert [m.partition(" ")[0] for m in back] == ["minimum", "provisional"] and all("→" in m for m in back)
-        newest = lambda events: next((i, e) for i, e in reversed(list(enumerate(events))) if criteria._is_agreed(e))
-        monkeypatch.setattr(criteria, "_baseline", newest)
+        monkeypatch.setattr(criteria, "_baseline", lambda events: next((i, e) for i, e in reversed(list(enumerate(events))) if criteria._is_agreed(e)))
         assert moves(last) == []
 
 

@@ -230,7 +230,10 @@ def test_what_is_refused_says_that_a_waiver_is_about_something_else(repo):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(criteria, "moved_bar", list)
         list_ = load_checklist(place("checklist"))
-        shown = lambda: {r["id"]: r for r in release_rows(list_, read_stages(["data", "monitoring"]), active_waivers(DAY), on=DAY)}
+
+        def shown():
+            return {r["id"]: r for r in release_rows(list_, read_stages(["data", "monitoring"]), active_waivers(DAY), on=DAY)}
+
         assert shown()["F03"]["status"] == "waived" and "does not count" not in shown()["F03"]["why"]
         counted(quarantined=900)
         assert shown()["F03"]["status"] == "fail" and "it names other evidence" in shown()["F03"]["why"] and "does not count" not in shown()["P09"]["why"]
