@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['CRITERIA', 'TESTED_BY', 'DECIDING', 'FIRST', 'criteria', 'criteria_hash', 'read_ledger', 'cut_in_commits',
            'freeze_criteria', 'begin_chapter', 'frozen_line', 'mark_results', 'note_declared', 'compare_criteria',
-           'moved_bar', 'bar_state', 'ledger_rows', 'bar_sentence', 'bar_check']
+           'moved_bar', 'agreed_after', 'bar_state', 'ledger_rows', 'bar_sentence', 'bar_check']
 
 # %% ../nbs/02_criteria.ipynb #6aa5386e
 import functools, hashlib, json, subprocess
 from pathlib import Path
 
 from .artifacts import atomic_write, check, place, to_json
-from .problem import Problem, load_problem, read_yaml
+from .problem import Problem, gaps, load_problem, read_yaml
 from .today import declared_today
 
 # %% ../nbs/02_criteria.ipynb #8a999f04
@@ -158,7 +158,9 @@ def freeze_criteria(
     "Freeze what counts as success, unless it was frozen before"
     if line := frozen_line(problem): return line
     ledger = read_ledger()
-    return _append(ledger, _about(problem, ledger), 'agreed', criteria=criteria(problem), sha256=criteria_hash(problem), after_results=bool(_events(problem, ledger, 'results')))
+    after = bool(_events(problem, ledger, 'results'))
+    return _append(ledger, _about(problem, ledger), 'agreed', criteria=criteria(problem), sha256=criteria_hash(problem),
+                   after_results=after, gaps=len(gaps(problem)))
 
 def begin_chapter(
     problem:Problem, # The first draft of its agreement
@@ -179,10 +181,44 @@ def frozen_line(
 def mark_results(
     problem:Problem, # The agreement
 )->None:
-    "Write down that a model is about to be fitted: what is agreed from now on is agreed after results; raises `ValueError` where nothing is frozen"
+    """Write down that a model is about to be fitted: the first time at all, and the first time by what people agreed on.
+
+    Raises `ValueError` where nothing is frozen"""
     ledger, line = read_ledger(), frozen_line(problem)
     if line is None: raise ValueError(f"these criteria are not frozen in {_ledger_path()}; run `assay repro problem` before a model is fitted")
-    if not _events(problem, ledger, 'results'): _append(ledger, line['about'], 'results', sha256=line['sha256'])
+    events = _events(problem, ledger)
+    agreed_now = not problem.provisional and _baseline(events) is None
+    if _first_results(events) is None or agreed_now: _append(ledger, line['about'], 'results', sha256=line['sha256'])
+
+# %% ../nbs/02_criteria.ipynb #b1d7a6c0
+def _is_agreed(e):
+    "Is a line an agreement of people, and no provisional one?"
+    return e['event'] == 'agreed' and not e['criteria'].get('provisional')
+
+def _measured(events, i):
+    "The agreement that the mark of results at `i` names"
+    return next(e for e in events if e['event'] == 'agreed' and e['sha256'] == events[i]['sha256'])
+
+def _first_results(events): return next((i for i,e in enumerate(events) if e['event'] == 'results'), None)
+
+def _agreed_later(events, start):
+    """Place of the first agreement after provisional results that something was measured by.
+
+    A line without `gaps` is of before this was marked; it counts as if something had been"""
+    later = list(enumerate(events))[start+1:]
+    marked = [i for i,e in later if e['event'] == 'results' and _is_agreed(_measured(events, i))]
+    return min([*marked, *(i for i,e in later if _is_agreed(e) and 'gaps' not in e)], default=None)
+
+def _baseline(events):
+    """Place and line of the agreement that later ones are compared with, `None` as long as there is none.
+
+    It is what results were first measured by. Where that was provisional, it is what people had agreed on before,
+    else the first agreement that results were measured by"""
+    if (start := _first_results(events)) is None: return None
+    if _is_agreed(line := _measured(events, start)): return start, line
+    if before := [e for e in events[:start] if _is_agreed(e)]: return start, before[-1]
+    if (i := _agreed_later(events, start)) is None: return None
+    return i, events[i] if events[i]['event'] == 'agreed' else _measured(events, i)
 
 # %% ../nbs/02_criteria.ipynb #ed91170d
 def note_declared(
@@ -218,23 +254,49 @@ def compare_criteria(
 # %% ../nbs/02_criteria.ipynb #9d42afa9
 def moved_bar(
     problem:Problem=None, # The agreement; `problem.yaml` by default
-)->list: # One `dict(criterion, was, now)` per criterion that moved; numbers also with `difference`
-    "How the criteria differ from those that were frozen when the first model was fitted; raises `ValueError` where the ledger is broken"
+)->list: # One `dict(criterion, was, now)` per criterion that moved; also `difference` of numbers, and `steps` in between
+    "How the criteria differ from those that people agreed on first; raises `ValueError` where the ledger is broken"
     problem = problem or load_problem()
     events = _events(problem, read_ledger())
-    start = next((i for i,e in enumerate(events) if e['event'] == 'results'), None)
-    if start is None: return []
-    measured = next(e['criteria'] for e in events if e['event'] == 'agreed' and e['sha256'] == events[start]['sha256'])
-    later = [e['criteria'] for e in events[start:] if e['event'] == 'agreed']
-    return compare_criteria({k: v for c in (*later[::-1], measured) for k,v in c.items()}, criteria(problem))
+    if (found := _baseline(events)) is None: return []
+    start, line = found
+    later = [e['criteria'] for e in events[start+1:] if e['event'] == 'agreed']
+    moves = compare_criteria({k: v for c in (*later[::-1], line['criteria']) for k,v in c.items()}, criteria(problem))
+    return [m | _steps(m, later) for m in moves]
+
+def _steps(move, later):
+    "The values between the first and the last, in the order in which they were written down"
+    kind, path = move['criterion'].partition('.')[0], [move['was']]
+    for c in (c for c in later if kind in c):
+        if (v := _leaves(c).get(move['criterion'])) != path[-1]: path.append(v)
+    if path[-1] == move['now']: path.pop()
+    return dict(steps=path[1:]) if path[1:] else {}
+
+# %% ../nbs/02_criteria.ipynb #c4e8f210
+def agreed_after(
+    problem:Problem=None, # The agreement; `problem.yaml` by default
+)->str: # One sentence; empty where people agreed before there were results, or have not agreed yet
+    "Whether people first agreed after provisional results were seen: no moved bar, and less than to agree before"
+    problem = problem or load_problem()
+    events = _events(problem, read_ledger())
+    start, first = _first_results(events), _baseline(events)
+    if start is None or any(map(_is_agreed, events[:start])): return ''
+    agreed = first[1] if first else None if problem.provisional else frozen_line(problem)
+    if agreed is None: return ''
+    moves = compare_criteria(_measured(events, start)['criteria'], agreed['criteria'])
+    n = sum(m['criterion'] != 'provisional' for m in moves)
+    return (f"first agreed after provisional results were seen (line {agreed['seq']+1} of {_ledger_path()}); "
+            f"of the values that those were judged by, {n} changed")
 
 def bar_state(
     problem:Problem, # The agreement
-)->dict: # `bar_moved`, and `frozen`, the hash of the line in the ledger, where there is one
+)->dict: # `bar_moved`; `frozen`, the hash of the line in the ledger, where there is one; `agreed_after`, where that says something
     "What stands beside every verdict"
-    line = frozen_line(problem)
-    return dict(bar_moved=moved_bar(problem)) | (dict(frozen=line['hash']) if line else {})
+    line, after = frozen_line(problem), agreed_after(problem)
+    res = dict(bar_moved=moved_bar(problem)) | (dict(frozen=line['hash']) if line else {})
+    return res | (dict(agreed_after=after) if after else {})
 
+# %% ../nbs/02_criteria.ipynb #d8a05b3e
 def ledger_rows()->list: # One `dict(agreed, target, table, after_results, changed)` per agreement
     "All agreements as a table, each with what it changed in the one on the same table before it"
     rows, before = [], {}
@@ -248,15 +310,20 @@ def ledger_rows()->list: # One `dict(agreed, target, table, after_results, chang
 
 def bar_sentence(
     move:dict, # A row of `moved_bar`
-)->str: # Such as `minimum 0.3 → 0.25 (-0.05)`
-    "One move of the bar in words"
+)->str: # Such as `minimum 0.3 → 0.25 (-0.05)`, with the values in between
+    "One move of the bar in words, step by step"
     shown = lambda v: 'nothing' if v is None else ', '.join(map(str, v)) if isinstance(v, list) else str(v)
-    return f"{move['criterion']} {shown(move['was'])} → {shown(move['now'])}" + (f" ({move['difference']:+g})" if 'difference' in move else '')
+    path = ' → '.join(map(shown, [move['was'], *move.get('steps', ()), move['now']]))
+    return f"{move['criterion']} {path}" + (f" ({move['difference']:+g})" if 'difference' in move else '')
 
 # %% ../nbs/02_criteria.ipynb #afdca773
 def bar_check(
     moved:list, # From `moved_bar`
+    after:str='', # From `agreed_after`
+    provisional:bool=False, # Has nobody agreed to the success criterion yet?
 )->dict: # A `check`, called `criteria`
-    "Does the bar stand where it stood before the first model was fitted? Only a signed reason settles a move"
-    why = f"moved after results existed: {'; '.join(map(bar_sentence, moved))}" if moved else 'the criteria are those that were frozen before the first model was fitted'
-    return check('criteria', not moved, why, _ledger_path().as_posix())
+    "Does the bar stand where people first agreed that it stands? Only a signed reason settles a move"
+    still = after or ('nobody has agreed yet, so no bar stands that could move' if provisional else
+                      'the criteria are those that were frozen before the first model was fitted')
+    why = f"moved after results existed: {'; '.join(map(bar_sentence, moved))}" + f'; {after}'*bool(after)
+    return check('criteria', not moved, why if moved else still, _ledger_path().as_posix())

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['score_table', 'differences_table', 'choose_candidate', 'slice_scores', 'banded', 'error_table', 'shuffled_scores',
-           'mean_gain', 'record_opening', 'plot_intervals', 'precision_recall', 'plot_precision_recall']
+           'mean_gain', 'split_rule', 'name_test_set', 'record_opening', 'plot_intervals', 'precision_recall',
+           'plot_precision_recall']
 
 # %% ../nbs/08_evaluation.ipynb #75a55ab5
-import itertools, json
+import hashlib, itertools, json
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from pathlib import Path
 from sklearn.base import clone
@@ -140,17 +141,47 @@ def mean_gain(
     return float(np.mean([sign*(score(metric, y_true, s)-score(metric, y_true, reference)) for s in scores]))
 
 # %% ../nbs/08_evaluation.ipynb #faeb7d63
+def split_rule(
+    id:str, # Column that names a row
+    time:str=None, # Column with the moment of each row
+    cuts:dict=None, # Split to the moment at which it ends
+    shares:dict=None, # Split to its share, for splits by hash
+    group:str=None, # Column whose values stay in one split, for splits by hash
+    stratify:str=None, # Column whose proportions every split keeps, for splits by hash
+)->dict: # What decides which rows are the test set, as `assay.splits.make_splits` reads it
+    "The rule that draws the test set, without the seed, and without what the rule does not use"
+    if time and cuts and cuts.get('valid') and cuts.get('test'): return dict(time=time, after=cuts['valid'], until=cuts['test'])
+    return dict(id=id, shares=shares or {}, group=group or None, stratify=stratify or None)
+
+def _hash(x): return hashlib.sha256(to_json(x, None).encode()).hexdigest()
+
+def name_test_set(
+    tables:dict, # Raw table to its facts, with the `sha256` of its source; `tables` of the raw snapshot's manifest
+    rule:dict, # From `split_rule`
+    rows:str, # SHA-256 of the prepared test table
+)->dict: # `source`, `rule` and `test`, each 64 hexadecimal digits
+    "What a test set is called: the bytes that its rows come from, and the rule that draws them; the seed is no part of it"
+    return dict(source=_hash(sorted(str(t['sha256']) for t in tables.values())), rule=_hash(rule), test=rows)
+
+# %% ../nbs/08_evaluation.ipynb #a7c1e5d2
+def _same_test_set(a, b):
+    "Is it one test set by its name, or by its very rows? Lines of before there were names have only the rows"
+    return a['test'] == b['test'] or all(a.get(k) == b[k] for k in ('source', 'rule'))
+
 def record_opening(
     path, # File of openings, one JSON object per line; kept in git
-    test_sha:str, # Hash of the test set
+    test_set:dict, # From `name_test_set`
     model_sha:str, # Hash of what makes the model: specification and training data
-)->int: # Different models that this test set was opened for
+)->dict: # `test_set`: different models that it was opened for; `source`: those that any test set of the same source was opened for
     "Record that a test set was opened for a model, unless it already was, and count"
-    path = Path(path)
+    path, new = Path(path), dict(model=model_sha) | test_set
     lines = path.read_text(encoding='utf-8').splitlines() if path.exists() else []
-    opened, new = [json.loads(line) for line in lines if line.strip()], dict(model=model_sha, test=test_sha)
-    if new not in opened: write_text(path, ''.join(to_json(o, indent=None) for o in [*opened, new]))
-    return sum(o['test'] == test_sha for o in opened) + (new not in opened)
+    opened = [json.loads(line) for line in lines if line.strip()]
+    if new not in opened:
+        opened.append(new)
+        write_text(path, ''.join(to_json(o, indent=None) for o in opened))
+    same = {o['model'] for o in opened if _same_test_set(o, new)}
+    return dict(test_set=len(same), source=len(same | {o['model'] for o in opened if o.get('source') == new['source']}))
 
 # %% ../nbs/08_evaluation.ipynb #25255719
 def plot_intervals(

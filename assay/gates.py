@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['NEVER_WAIVABLE', 'RELEASE_OWNER', 'GATE_OWNERS', 'LIMITS', 'ANY_DAY', 'OWNER_ONLY', 'OPEN', 'RELEASE_GATES', 'Gate',
            'parse_gates', 'declared_stages', 'record_fault', 'evidence_fault', 'waivable_items', 'find_item', 'today',
-           'same_role', 'say_day', 'signers', 'waiver_fault', 'finding', 'GateClosed', 'check_faults', 'gate_faults',
-           'closed_gates', 'gate_rows']
+           'same_role', 'say_day', 'signers', 'waiver_fault', 'finding', 'open_evidence', 'GateClosed', 'check_faults',
+           'gate_faults', 'closed_gates', 'gate_rows']
 
 # %% ../nbs/02_gates.ipynb #529a9059
 import dataclasses, datetime, difflib, hashlib
 from pathlib import Path
 
-from .artifacts import metrics_path, place, read_metrics, sha256
+from .artifacts import metrics_path, place, read_metrics, sha256, to_json
 from .criteria import bar_sentence, frozen_line, moved_bar, read_ledger
 from .problem import load_problem, read_yaml
 
@@ -163,11 +163,26 @@ def finding(
 )->str: # One line; empty where no report says that it is open
     "What a waiver of this item would excuse: what the reports say of it now"
     if id == 'criteria': return '; '.join(map(bar_sentence, moved_bar())) if read_ledger() else ''
-    said = []
+    return '; '.join(s for m in _open_reports(id) for s in _says(m, id))
+
+def _open_reports(id):
+    "The reports that say of an item that it is open"
+    res = []
     for path in sorted(place('reports').glob('*/metrics.json')):
-        try: said += _says(read_metrics(path.parent.name), id)
+        try: m = read_metrics(path.parent.name)
         except (OSError, ValueError): continue # whoever reads it as evidence says what is wrong with it
-    return '; '.join(said)
+        res += [m]*bool(_says(m, id))
+    return res
+
+def open_evidence(
+    id:str, # Item of the checklist, stage, check, or `criteria`
+)->dict: # `stages` that find it open, and `sha256` of what they measured, what they say of it, and what they computed that from
+    "The evidence that a waiver of this item would excuse, by its hash"
+    if id == 'criteria': return dict(stages=['problem'], sha256=_hash(moved_bar() if read_ledger() else []))
+    parts = {m['stage']: {k: m[k] for k in ('metrics', 'inputs')} | dict(says=_says(m, id)) for m in _open_reports(id)}
+    return dict(stages=list(parts), sha256=_hash(parts))
+
+def _hash(x): return hashlib.sha256(to_json(x, None).encode()).hexdigest()
 
 # %% ../nbs/02_gates.ipynb #9b27ec64
 class GateClosed(Exception):

@@ -13,29 +13,33 @@ import html, re
 from collections import Counter
 from pathlib import Path
 
+from .approval import stray_waivers
 from .artifacts import STATUSES, check, metric, metrics_path, place
 from .columns import CERTAIN, REMOVE, declared_form
 from .evidence import SEVERITY, evaluate_checklist, make_row, stage_state, waive_row
 from .gates import GATE_OWNERS, waiver_fault
 
 # %% ../nbs/19_readiness.ipynb #31a45ae0
-CRITERIA_ITEM = dict(id='criteria', text='the success criteria are the ones agreed before results', owner=GATE_OWNERS['criteria'], kind='measured', stages=['problem'], waivable=True,
-    rule='problem.yaml holds the criteria that were frozen when results first existed',
+CRITERIA_ITEM = dict(id='criteria', text='the success criteria are the ones that people agreed on first', owner=GATE_OWNERS['criteria'], kind='measured', stages=['problem'], waivable=True,
+    rule='problem.yaml holds the criteria that an agreement had when a model was first judged by it',
     next='put the criteria of `problem.yaml` back, or sign why they moved: `assay waive criteria --role product-owner --key FILE --until DATE --reason …`')
 
 def _moved(m):
-    "One criterion that moved, in words: from what to what, and by how much"
+    "One criterion that moved, in words: from what to what, step by step, and by how much"
     numbers = all(isinstance(m[k], int | float) and not isinstance(m[k], bool) for k in ('was', 'now'))
-    was, now = ('not there' if m[k] is None else m[k] for k in ('was', 'now'))
-    return f"{m['criterion']} was {was} before there were results and is {now} now" + (f" ({m['now']-m['was']:+.4g})" if numbers else '')
+    was, *steps, now = ('not there' if v is None else v for v in (m['was'], *m.get('steps', ()), m['now']))
+    then = ''.join(f', then {v}' for v in steps)
+    return f"{m['criterion']} was {was} as first agreed{then}, and is {now} now" + (f" ({m['now']-m['was']:+.4g})" if numbers else '')
 
 def criteria_row(
     moved, # What differs, from `assay.criteria.moved_bar`: criterion, was, now
     waivers=(), # Verified waivers: item, role, reason, until
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.gates.ANY_DAY`
+    after:str='', # That people first agreed after provisional results, from `assay.criteria.agreed_after`
 )->dict: # A row as of `assay.evidence.make_row`, with `moved`: how many criteria differ
-    "Are the success criteria the ones that were agreed before there were results?"
-    why = '; '.join(map(_moved, moved)) or 'no criterion moved since there are results'
+    "Are the success criteria the ones that people agreed on first?"
+    still = 'no criterion moved since there are results' if not after else f'{after}; no criterion moved since'
+    why = '; '.join([*map(_moved, moved), *[after]*bool(after)]) if moved else still
     state = waive_row(CRITERIA_ITEM, ('fail' if moved else 'pass', why, place('problem').as_posix()), waivers, on)
     return make_row(CRITERIA_ITEM, state) | dict(moved=len(moved))
 
@@ -111,7 +115,19 @@ def release_rows(
 )->list: # Rows of `leak_rows`, of `evaluate_checklist`, the one of `criteria_row`, and those of `gate_rows`
     "Everything that a release rests on: that no column knows the answer, the items of the process, that the bar is where it was, and the gates that a signature holds open"
     from assay.criteria import moved_bar
-    return [*leak_rows(found, waivers, on), *evaluate_checklist(checklist, found, waivers, signatures, on), criteria_row(moved_bar(), waivers, on), *gate_rows(waivers, on)]
+    bar = criteria_row(moved_bar(), waivers, on, _said_of_bar(found))
+    rows = [*evaluate_checklist(checklist, found, waivers, signatures, on), bar]
+    rows = _with_stray(rows, stray_waivers(on) if on else {})
+    return [*leak_rows(found, waivers, on), *rows, *gate_rows(waivers, on)]
+
+def _with_stray(rows, stray):
+    "Rows that are open say so where a waiver of them is about something else"
+    said = lambda r: f" ({stray[r['id']]})" if r['id'] in stray and r['status'] in ('fail', 'unanswered') else ''
+    return [r | dict(why=f"{r['why']}{said(r)}") if said(r) else r for r in rows]
+
+def _said_of_bar(found):
+    "What the reports say of when people first agreed; empty where they say nothing"
+    return next((str(m['agreed_after']) for m in found.values() if isinstance(m, dict) and m.get('agreed_after')), '')
 
 # %% ../nbs/19_readiness.ipynb #ad6a40d4
 CLOSED = ('pass', 'not_applicable', 'waived')

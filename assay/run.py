@@ -121,12 +121,19 @@ def why_closed(
     "Which gates do not let a stage start"
     return closed_gates(stage, [w['item'] for w in waivers], _is_provisional()) if stage.gates else []
 
+def _stray(stage):
+    "What waivers of the gates of a stage say that are about something else than what is open now"
+    if not place('approvals').is_dir(): return []
+    from assay.approval import stray_waivers
+    asked = {i for name,gate in stage.gates.items() for i in (name, *gate.checks)}
+    return [f'{i}: {why}' for i,why in stray_waivers().items() if i in asked]
+
 def pass_gates(
     stage:Stage, # Stage that is about to start
 )->None:
     "Raise `GateClosed` where a gate is closed; note in the ledger that results follow, where the stage waits for the agreement"
     if not stage.gates: return
-    if closed := why_closed(stage, waivers_today()): raise GateClosed('; '.join(closed))
+    if closed := why_closed(stage, waivers_today()): raise GateClosed('; '.join(closed + _stray(stage)))
     if 'problem' in stage.gates: mark_results(load_problem())
 
 def knows_bar(

@@ -192,6 +192,7 @@ def make_page(
 # %% ../nbs/91_site.ipynb #7044a252
 NOTES = """{% for d in doubts %}<p><span class="badge bad">{{ d.what }}</span> {{ d.why }}. Until it is settled every score here is in doubt. What to do: {{ d.next|replace('`', '') }}.</p>{% endfor %}
 {% if moved %}<p><span class="badge bad">bar moved</span> After the first model was fitted: {{ moved }}. To release on it, somebody signs the reason.</p>{% endif %}
+{% if agreed %}<p><span class="badge open">agreed late</span> The success criteria were {{ agreed }}.</p>{% endif %}
 {% if stopped %}<p><span class="badge bad">not run</span> {{ stopped }}. What follows is of an earlier run.</p>{% endif %}
 {% for w in waived %}<p><span class="badge open">waived</span> {{ w.item }} until {{ w.until }}, by {{ w.by }}, {{ w.role }}: {{ w.reason }}. Without this signature the verdict, or the start of the stage, would be another.</p>{% endfor %}"""
 
@@ -200,9 +201,10 @@ def show_notes(
     stopped:str='', # Why the stage did not run
     waived=(), # `waived` of a report: the waivers that it rests on
     doubts=(), # From `assay.readiness.doubts`
+    agreed:str='', # `agreed_after` of a report: that people first agreed after provisional results
 )->str: # HTML, empty where there is nothing to say
     "What a reader must know before the verdict"
-    return render_template(NOTES, moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived, doubts=doubts)
+    return render_template(NOTES, moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived, doubts=doubts, agreed=agreed)
 
 def _figure_sizes(nb):
     "Bytes of each figure in the outputs of a notebook, as `(bytes, cell, output)`, the largest first"
@@ -243,7 +245,7 @@ def report_page(
 )->str: # HTML
     "The report of one stage: its verdict, then its notebook; of one that is too large, as much as fits"
     from markupsafe import Markup
-    head = show_notes(metrics.get('bar_moved', ()), stopped, metrics.get('waived', ()), doubts) + render_template('<p><span class="badge {{ tone }}">{{ verdict }}</span></p>', **_badge(stage, metrics['verdict'], doubts))
+    head = show_notes(metrics.get('bar_moved', ()), stopped, metrics.get('waived', ()), doubts, metrics.get('agreed_after', '')) + render_template('<p><span class="badge {{ tone }}">{{ verdict }}</span></p>', **_badge(stage, metrics['verdict'], doubts))
     foot = 'Computed from ' + ', '.join(f"{k} ({v[7:19]})" for k,v in metrics['inputs'].items()) if metrics['inputs'] else 'No inputs were recorded.'
     page = lambda body: make_page(f'{stage} – {problem}', Markup(head+body), foot, names, stage, problem)
     try: return page(fragment(nb))
@@ -339,9 +341,10 @@ def index_page(
     from markupsafe import Markup
     measured = [b for b in board if b['metrics'] and b['stage'] not in late]
     doubt = doubts({b['stage']: b['metrics'] for b in measured}, [r['id'] for r in rows if r['status'] == 'waived'])
-    stages, moved = [_board_row(b, late.get(b['stage']), doubt) for b in board], next((m for b in measured if (m := b['metrics'].get('bar_moved'))), ())
-    names = [b['stage'] for b in board if b['page']]
-    body = render_template(INDEX, p=problem, notes=Markup(show_notes(moved, doubts=doubt)), rows=stages, cards=_cards(problem, measured, doubt), states=_states(rows), linked='readiness' in names, open=gaps(problem))
+    said = lambda key: next((m for b in measured if (m := b['metrics'].get(key))), '')
+    notes = show_notes(said('bar_moved'), doubts=doubt, agreed=said('agreed_after'))
+    stages, names = [_board_row(b, late.get(b['stage']), doubt) for b in board], [b['stage'] for b in board if b['page']]
+    body = render_template(INDEX, p=problem, notes=Markup(notes), rows=stages, cards=_cards(problem, measured, doubt), states=_states(rows), linked='readiness' in names, open=gaps(problem))
     return make_page(problem.title, Markup(body), 'Every number on this page stands in a metrics.json beside its report, with the hashes of what it was computed from.', names, '', problem.title, up='')
 
 def _board_row(b, why, doubt=()):

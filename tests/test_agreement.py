@@ -10,7 +10,19 @@ from tiny import inside
 
 from assay import criteria
 from assay.columns import load_dictionary
-from assay.criteria import _ledger_path, bar_sentence, begin_chapter, freeze_criteria, ledger_rows, mark_results, moved_bar, read_ledger
+from assay.criteria import (
+    _ledger_path,
+    agreed_after,
+    bar_sentence,
+    bar_state,
+    begin_chapter,
+    compare_criteria,
+    freeze_criteria,
+    ledger_rows,
+    mark_results,
+    moved_bar,
+    read_ledger,
+)
 from assay.decisions import ERRORS
 from assay.draft import draft
 from assay.faults import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
@@ -130,6 +142,7 @@ def bundled(**changes):
 def test_the_bundled_ledger_is_valid_and_shows_the_bundled_move():
     with inside(ROOT):
         assert "judged_by interval → estimate" in [bar_sentence(m) for m in moved_bar()]
+        assert agreed_after() == "" and not any("steps" in m for m in moved_bar())
         assert not any(m["criterion"].startswith(("hypotheses", "thresholds")) for m in moved_bar())  # they were not frozen at the first results
 
 
@@ -164,6 +177,8 @@ def test_a_table_of_ones_own_is_a_chapter_of_its_own_that_is_shown(tmp_path):
         assert freeze_criteria(bundled(**own, provisional=True))["after_results"] is False
         assert moved_bar(bundled(**own)) == [] and [r["target"] for r in ledger_rows()] == ["late", "bought"]
         mark_results(bundled(**own, provisional=True))
+        freeze_criteria(bundled(**own))
+        mark_results(bundled(**own))
         Path("params.yaml").write_text("data: {source: {url: copy.csv}}\n")
         begin_chapter(bundled(target="other", id="row", minimum=0.05), dict(url="copy.csv"), "a" * 64)  # the same bytes
         assert {"id", "minimum", "target"} <= {m["criterion"] for m in moved_bar(bundled(target="other", id="row", minimum=0.05))}
@@ -241,3 +256,148 @@ def test_a_deleted_ledger_stops_the_pipeline(tmp_path):
     done = assay("run", "problem", cwd=repo)
     assert done.returncode == 1 and "git checkout HEAD -- approvals/criteria.jsonl" in done.stderr, done.stderr
     assert load_problem(repo / "problem.yaml").minimum == 0.05
+
+
+# ---- the first agreement -------------------------------------------------------------------------------------------------------------------------------------
+
+
+def fitted(**changes):
+    "Freeze the bundled agreement with other values, and have a model fitted under it"
+    p = bundled(**changes)
+    freeze_criteria(p)
+    mark_results(p)
+    return p
+
+
+def moves(problem):
+    return [bar_sentence(m) for m in moved_bar(problem)]
+
+
+DRAFT = dict(provisional=True, metric="brier", minimum=41.72, margin=0.0, costs={}, limits={}, hypotheses=[], decision={}, groups=[])
+
+
+def naive(problem):
+    "The moves as they were counted once: from whatever the first results were judged by, provisional or not"
+    return compare_criteria(next(e["criteria"] for e in read_ledger() if e["event"] == "agreed"), criteria.criteria(problem))
+
+
+def test_what_is_agreed_first_is_the_bar_and_what_moves_after_is_shown_step_by_step(tmp_path):
+    "A draft at 41.72, agreed at 38, missed, and moved to 40. The control compares with the draft: two dozen moves, and 41.72 → 40"
+    with inside(tmp_path):
+        fitted(**DRAFT)
+        assert (moves(bundled(**DRAFT)), agreed_after(bundled(**DRAFT))) == ([], "")  # nobody has agreed on anything
+        first = fitted(minimum=38.0)
+        n = len(naive(first)) - 1  # `provisional` is no value
+        assert n >= 25 and moves(first) == [] and agreed_after(first).endswith(f"of the values that those were judged by, {n} changed")
+        assert bar_state(first)["agreed_after"].startswith("first agreed after provisional results were seen (line 3 of approvals/criteria.jsonl)")
+        assert moves(fitted(minimum=40.0)) == ["minimum 38.0 → 40.0 (+2)"]
+        assert "minimum 41.72 → 40.0 (-1.72)" in [bar_sentence(m) for m in naive(bundled(minimum=40.0))]
+        assert moves(fitted(minimum=39.0, margin=0.01)) == ["margin 0.05 → 0.01 (-0.04)", "minimum 38.0 → 40.0 → 39.0 (+1)"]
+        assert moves(first) == [] and agreed_after(bundled(minimum=40.0)) == agreed_after(first)  # of the first agreement, whatever came after
+
+
+def test_the_sentence_about_the_first_agreement_is_the_same_before_and_after_its_first_model(tmp_path):
+    "Else the second `make run` would execute the problem stage again"
+    with inside(tmp_path):
+        fitted(**DRAFT)
+        p = bundled(minimum=0.4)
+        freeze_criteria(p)
+        before = bar_state(p)
+        mark_results(p)
+        assert bar_state(p) == before and before["agreed_after"] and len(read_ledger()) == 4
+        mark_results(p)
+        assert len(read_ledger()) == 4  # a mark is written once
+
+
+def test_an_agreement_may_be_completed_until_a_model_is_judged_by_it(tmp_path):
+    "Two drafts without `provisional` and with open questions, then one that a model is fitted under: that one is the bar"
+    with inside(tmp_path):
+        fitted(**DRAFT)
+        for costs in ({}, bundled().costs):
+            freeze_criteria(bundled(minimum=38.0, costs=costs, answers={}))
+        assert [e.get("gaps", 0) > 0 for e in read_ledger() if e["event"] == "agreed"] == [True, True, True]
+        done = fitted(minimum=37.0)
+        assert moves(done) == [] and "(line 5 of" in agreed_after(done) and read_ledger()[-2]["gaps"] == 0
+        assert moves(bundled(minimum=38.0)) == ["minimum 37.0 → 38.0 (+1)"]
+
+
+def older_ledger():
+    "The ledger as it was written before: no agreement says how many questions were open, and only the first results are marked"
+    lines, prev = [], criteria.FIRST
+    for e in read_ledger():
+        if e["event"] == "results" and any('"event":"results"' in line for line in lines):
+            continue
+        kept = {k: v for k, v in e.items() if k not in ("hash", "gaps")} | dict(seq=len(lines), prev=prev)
+        lines.append(criteria.to_json(kept, None))
+        prev = criteria.hashlib.sha256(lines[-1].strip().encode()).hexdigest()
+    _ledger_path().write_text("".join(lines))
+
+
+def test_a_ledger_of_before_the_second_mark_forgets_no_move(tmp_path):
+    "An agreement that was written down before, and then moved, counts as if a model had been judged by it"
+    with inside(tmp_path):
+        fitted(**DRAFT)
+        fitted(minimum=38.0)
+        fitted(minimum=40.0)
+        older_ledger()
+        assert [e["event"] for e in read_ledger()] == ["agreed", "results", "agreed", "agreed"] and not any("gaps" in e for e in read_ledger())
+        assert moves(bundled(minimum=40.0)) == ["minimum 38.0 → 40.0 (+2)"] == moves(fitted(minimum=40.0))
+        assert "(line 3 of" in agreed_after(bundled(minimum=40.0)) and len(read_ledger()) == 4  # no mark that would make 40 the first
+
+
+def detour_before_results():
+    "Agreed, made provisional before there are results, and agreed again once they are seen"
+    freeze_criteria(bundled(minimum=0.3))
+    fitted(minimum=0.1, provisional=True)
+    return fitted(minimum=0.2)
+
+
+def detour_after_results():
+    "Agreed and measured, made provisional, and agreed again"
+    fitted(minimum=0.3)
+    fitted(minimum=0.1, provisional=True)
+    return fitted(minimum=0.2)
+
+
+def detour_after_a_late_agreement():
+    "A draft that is measured, agreed, missed, made provisional, and agreed again"
+    fitted(**DRAFT)
+    fitted(minimum=0.3)
+    fitted(minimum=0.1, provisional=True)
+    return fitted(minimum=0.2)
+
+
+def drafted_anew():
+    "The same table under another path, drafted as another problem and agreed on"
+    Path("params.yaml").write_text("data: {source: {url: shop.csv}}\n")
+    begin_chapter(bundled(), dict(url="shop.csv"), "a" * 64)
+    fitted(**DRAFT)
+    fitted(minimum=0.3)
+    Path("params.yaml").write_text("data: {source: {url: copy.csv}}\n")
+    begin_chapter(bundled(), dict(url="copy.csv"), "a" * 64)
+    fitted(minimum=0.1, provisional=True)
+    return fitted(minimum=0.2)
+
+
+DETOURS = [detour_before_results, detour_after_results, detour_after_a_late_agreement, drafted_anew]
+
+
+@pytest.mark.parametrize("detour", DETOURS)
+def test_going_back_to_provisional_and_agreeing_again_is_a_moved_bar(detour, tmp_path, monkeypatch):
+    "The control takes the agreement of today for the first one"
+    with inside(tmp_path):
+        last = detour()
+        assert moves(last) in (["minimum 0.3 → 0.1 → 0.2 (-0.1)"], ["minimum 0.3 → 0.2 (-0.1)"])
+        back = moves(bundled(minimum=0.1, provisional=True))  # and while it is provisional
+        assert [m.partition(" ")[0] for m in back] == ["minimum", "provisional"] and all("→" in m for m in back)
+        monkeypatch.setattr(criteria, "_baseline", lambda events: next((i, e) for i, e in reversed(list(enumerate(events))) if criteria._is_agreed(e)))
+        assert moves(last) == []
+
+
+def test_who_agreed_before_there_were_results_is_told_nothing_new(tmp_path):
+    with inside(tmp_path):
+        freeze_criteria(bundled(**DRAFT))  # a draft that nothing was measured by
+        freeze_criteria(bundled(minimum=0.3))
+        agreed = fitted(minimum=0.25)  # people may change their minds until there are results
+        assert (moves(agreed), agreed_after(agreed)) == ([], "") and set(bar_state(agreed)) == {"bar_moved", "frozen"}
+        assert moves(fitted(minimum=0.2)) == ["minimum 0.25 → 0.2 (-0.05)"] and agreed_after(agreed) == ""

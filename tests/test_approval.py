@@ -290,7 +290,7 @@ def test_a_waiver_signed_with_other_tools_is_judged_like_any_other(repo):
     head = dict(decision="waive", reason="trust me", until="2013-12-31")
     write_metrics("evaluation", "misses the criteria", {})
     for item, role, counts in (("evaluation", "bob", 0), ("evaluation", "ann", 1), ("parity", "ann", 1), ("P99", "ann", 1)):
-        append_decision("waivers", key_of(repo, role), None, {"problem.yaml": approval.sha256("problem.yaml")}, head | dict(item=item, excuses=approval.finding(item)))
+        append_decision("waivers", key_of(repo, role), None, {"problem.yaml": approval.sha256("problem.yaml")}, head | dict(item=item, excuses=approval.finding(item), names=approval.named_by(item)))
         assert len(active_waivers("2013-12-01")) == counts, item
 
 

@@ -9,7 +9,7 @@ from small import forked
 from tiny import inside
 
 from assay import today
-from assay.artifacts import check, metric, place, write_json, write_metrics, write_table
+from assay.artifacts import check, metric, place, read_table, write_json, write_metrics, write_table
 from assay.criteria import freeze_criteria, mark_results, moved_bar
 from assay.dictionary import Dictionary, Field, write_dictionary
 from assay.features import feature_frame
@@ -50,6 +50,7 @@ def fill(agreed):
     for name in ("problem", "responsible"):
         write_metrics(name, "usable", {})
     write_metrics("data", "usable", dict(n_test=metric(500)))
+    write_json(place("raw", "manifest.json"), dict(tables=dict(flights=dict(sha256="a" * 64))))
 
 
 def make_project(folder, agreed=AGREED):
@@ -147,3 +148,25 @@ def test_a_practice_that_nobody_can_measure_stops_the_study(tmp_path, declared, 
     done = run_stage(folder, "feasibility")
     assert done.returncode != 0 and why in done.stdout + done.stderr
     assert not (folder / "reports/feasibility/metrics.json").exists()
+
+
+@pytest.mark.slow
+def test_the_evaluation_counts_another_seed(project, tmp_path):
+    "The bundled stage with another seed and other test rows: one more model of the same test set, until the source is another"
+    folder = shutil.copytree(project, tmp_path / "copy", symlinks=True)
+    params, test = folder / "params.yaml", folder / "data/prepared/test.parquet"
+    opened = folder / "approvals/test_openings.jsonl"
+    assert len(opened.read_text().splitlines()) == 1
+    params.write_text(params.read_text().replace("  seed: 0\n", "  seed: 1\n"))
+    write_table(read_table(test)[::-1].reset_index(drop=True), test)
+    done = run_stage(folder, "evaluation")
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((folder / "reports/evaluation/metrics.json").read_text())["metrics"]
+    assert (found["test_openings"]["value"], found["source_openings"]["value"]) == (2, 2)
+    rows = [json.loads(line) for line in opened.read_text().splitlines()]
+    assert len({r["test"] for r in rows}) == 2 and len({(r["source"], r["rule"]) for r in rows}) == 1
+    write_json(folder / "data/raw/manifest.json", dict(tables=dict(flights=dict(sha256="b" * 64))))
+    write_table(read_table(test).iloc[1:].reset_index(drop=True), test)
+    assert run_stage(folder, "evaluation").returncode == 0
+    found = json.loads((folder / "reports/evaluation/metrics.json").read_text())["metrics"]
+    assert (found["test_openings"]["value"], found["source_openings"]["value"]) == (1, 1)  # another source

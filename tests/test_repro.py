@@ -270,6 +270,29 @@ def test_a_bar_that_is_moved_is_shown_everywhere(tmp_path):
     change(repo / "problem.yaml", "minimum: 0.3", "minimum: 0.25")
     assert assay("repro", cwd=repo).returncode == 0  # frozen once, before the results; a run of then may not come back from DVC's cache
     assert ran(assay("repro", cwd=repo)) == []
+    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [[dict(criterion="minimum", was=0.3, steps=[0.1], now=0.25, difference=-0.05)]] * 3
+
+
+@pytest.mark.slow
+def test_who_agrees_after_a_provisional_run_has_moved_no_bar(tmp_path):
+    "As `assay init` says: run, then agree. Every page says when people agreed; a second run executes nothing; what moves then is a move"
+    repo = add_agreement(make_repo(tmp_path / "repo"))
+    ledger = repo / "approvals/criteria.jsonl"
+    change(repo / "dvc.yaml", "meta: {gates: {problem: [agreed]}}", "meta: {gates: {problem: [agreed]}, provisional: {problem: [agreed, provisional]}}")
+    change(repo / "problem.yaml", "minimum: 0.2", "minimum: 0.2\nprovisional: true")
+    assert assay("repro", cwd=repo).returncode == 0
+    assert metrics_of(repo, "tree")["bar_moved"] == [] and "agreed late" not in (repo / "reports/index.html").read_text()
+    change(repo / "problem.yaml", "minimum: 0.2\nprovisional: true", "minimum: 0.3\nlimits: {latency_ms: 50}")
+    done = assay("repro", cwd=repo)
+    assert done.returncode == 0, done.stderr
+    assert [e["event"] for e in map(json.loads, ledger.read_text().splitlines())] == ["agreed", "results", "agreed", "results"]
+    said = "first agreed after provisional results were seen (line 3 of approvals/criteria.jsonl); of the values that those were judged by, 2 changed"
+    assert [(metrics_of(repo, s)["bar_moved"], metrics_of(repo, s)["agreed_after"]) for s in ("problem", "rule", "tree")] == [([], said)] * 3
+    assert all(f"The success criteria were {said}" in (repo / "reports" / p).read_text() for p in ("index.html", "rule/report.html", "tree/report.html"))
+    before = ledger.read_bytes()
+    assert ran(assay("repro", cwd=repo)) == [] and ledger.read_bytes() == before
+    change(repo / "problem.yaml", "minimum: 0.3", "minimum: 0.25")
+    assert assay("repro", cwd=repo).returncode == 0
     assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [[dict(criterion="minimum", was=0.3, now=0.25, difference=-0.05)]] * 3
 
 

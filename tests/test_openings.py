@@ -1,0 +1,90 @@
+"The count of openings follows the test set through other seeds, other files and other cuts"
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from assay.artifacts import sha256, write_table
+from assay.evaluation import name_test_set, record_opening, split_rule
+from assay.sources import load_source
+from assay.splits import make_splits
+
+SHARES = dict(train=0.6, valid=0.2, test=0.2)
+CUTS = dict(train="2026-03-01", valid="2026-03-11", test="2026-03-21", production=None)
+
+
+def write_sales(path, n=400, order=1):
+    "Sales of ninety days, drawn from their number"
+    r = np.random.default_rng(3)
+    day = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(n) * 90 // 400, "D")
+    pd.DataFrame(dict(sale=np.arange(n), day=day, amount=r.normal(size=n).round(3)))[::order].to_csv(path, index=False)
+    return path
+
+
+def open_test_set(folder, table, seed=0, cuts=None, model=None, naive=False, **rule):
+    "Read a table, part it as the data stage does, and open its test set for the model that follows from seed and training rows"
+    df, facts = load_source(dict(name="sales", kind="csv", url=str(table)))
+    df = df.assign(day=pd.to_datetime(df.day))
+    time = "day" if cuts else None
+    parts = make_splits(df, "sale", time, cuts, SHARES, seed=seed, **rule)
+    rows = sha256(write_table(parts["test"], folder / "test.parquet"))
+    fitted = model or f"{seed} {sha256(write_table(parts['train'], folder / 'train.parquet'))}"
+    named = name_test_set(dict(sales=facts), split_rule("sale", time, cuts, SHARES, **rule), rows)
+    if naive:  # as it was counted before: by the rows alone
+        named = dict(source=rows, rule=rows, test=rows)
+    return tuple(record_opening(folder / "openings.jsonl", named, fitted).values())
+
+
+def test_another_seed_opens_the_same_test_set(tmp_path):
+    "And back again; the control counts rows, and begins anew with each seed"
+    table = write_sales(tmp_path / "sales.csv")
+    assert [open_test_set(tmp_path, table, seed) for seed in (0, 0, 1, 2, 0)] == [(1, 1), (1, 1), (2, 2), (3, 3), (3, 3)]
+    assert len((tmp_path / "openings.jsonl").read_text().splitlines()) == 3
+    other = tmp_path / "naive"
+    other.mkdir()
+    assert [open_test_set(other, table, seed, naive=True)[0] for seed in (0, 1, 2, 0)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("rule", [dict(group="day"), dict(stratify="day")])
+def test_another_seed_of_groups_and_of_strata_too(rule, tmp_path):
+    table = write_sales(tmp_path / "sales.csv")
+    assert [open_test_set(tmp_path, table, seed, **rule)[0] for seed in (0, 1, 0)] == [1, 2, 2]
+    assert open_test_set(tmp_path, table)[0] == 1  # rows dealt out one by one are another rule
+    assert open_test_set(tmp_path, table)[1] == 3
+
+
+def test_another_source_is_another_test_set_and_another_path_is_not(tmp_path):
+    "The name is of bytes: a copy goes on, more rows or another order of the rows begin anew"
+    table = write_sales(tmp_path / "sales.csv")
+    assert open_test_set(tmp_path, table) == (1, 1)
+    assert open_test_set(tmp_path, shutil.copy(table, tmp_path / "copy.csv"), seed=1) == (2, 2)
+    assert open_test_set(tmp_path, write_sales(tmp_path / "more.csv", 440)) == (1, 1)
+    assert open_test_set(tmp_path, write_sales(tmp_path / "turned.csv", order=-1)) == (1, 1)
+    assert open_test_set(tmp_path, table, seed=2) == (3, 3)
+
+
+def test_a_cut_that_moves_by_a_day_is_another_test_set_and_the_count_of_the_source_tells(tmp_path):
+    table = write_sales(tmp_path / "sales.csv")
+    assert open_test_set(tmp_path, table, cuts=CUTS, model="a") == (1, 1)
+    assert open_test_set(tmp_path, table, seed=7, cuts=CUTS, model="b") == (2, 2)  # a seed draws nothing where time parts
+    for day, counted in (("2026-03-22", (1, 3)), ("2026-03-20", (1, 4)), ("2026-03-21", (3, 5))):
+        assert open_test_set(tmp_path, table, cuts=CUTS | dict(test=day), model=day) == counted  # and back: all models of these rows
+    assert open_test_set(tmp_path, table, cuts=CUTS | dict(train="2026-02-20"), model="c") == (4, 6)  # training ends earlier, and judges by the same rows
+
+
+def test_rows_that_come_after_the_test_set_open_no_other(tmp_path):
+    "Each week has a new file; the test set stays, by its rows"
+    table, later = write_sales(tmp_path / "sales.csv"), write_sales(tmp_path / "later.csv", 480)
+    assert [open_test_set(tmp_path, t, cuts=CUTS, model=m) for t, m in ((table, "a"), (later, "b"), (later, "a"))] == [(1, 1), (2, 2), (2, 2)]
+
+
+def test_lines_without_a_name_count_for_the_rows_that_they_name(tmp_path):
+    "As the bundled file had them: three models of one test set, and one of another"
+    path = tmp_path / "openings.jsonl"
+    path.write_text("".join(json.dumps(dict(model=m, test=t)) + "\n" for m, t in (("a", "rows"), ("b", "rows"), ("c", "rows"), ("d", "others"))))
+    named = dict(source="s", rule="r", test="rows")
+    assert [tuple(record_opening(path, named, m).values()) for m in ("c", "e", "c")] == [(3, 3), (4, 4), (4, 4)]
+    assert [json.loads(line).get("rule") for line in path.read_text().splitlines()] == [None] * 4 + ["r", "r"]  # the fifth says of the third model which test set it was
+    assert record_opening(path, named | dict(test="other rows"), "f") == dict(test_set=3, source=3)  # another seed: those that have a name

@@ -1,0 +1,239 @@
+"A waiver is about one bundle and one piece of evidence: another model, or other data with the same words, is not excused"
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny import copy_repo, inside, make_keys, make_tiny
+
+from assay import approval, criteria
+from assay.approval import active_waivers, approval_of, approve, named_by, rollback, stray_waivers, waive, withdraw
+from assay.artifacts import check, metric, place, sha256, write_json, write_metrics, write_text
+from assay.chain import append_decision, read_chain
+from assay.evidence import load_checklist, read_stages
+from assay.gates import GateClosed, finding, parse_gates
+from assay.identity import bundle_identity
+from assay.problem import load_problem
+from assay.readiness import release_rows
+from assay.run import Stage, pass_gates
+
+DAY, UNTIL = "2013-12-01", "9999-12-31"
+ITEMS = """items:
+  - {id: F03, text: quality, owner: data engineer, kind: measured, stages: [data], evidence: ['reports/data/metrics.json#metrics'], rule: read, next: ask}
+  - {id: P09, text: drift, owner: operations, kind: measured, stages: [monitoring], evidence: ['reports/monitoring/metrics.json#metrics'], rule: replayed, next: replay it}
+"""
+
+
+def monitored(item="P09", why="drift was not replayed"):
+    "The report of a stage that looks at the bundle, in words that would fit any model"
+    return write_metrics("monitoring", "watch", {}, [check(item, False, why)], [place("problem")])
+
+
+def counted(quarantined=12, table="a\n1\n"):
+    "The report of a stage that looks at the data: the words leave out the number"
+    write_text("table.csv", table)
+    return write_metrics("data", "usable", dict(quarantined=metric(quarantined)), [check("F03", False, "rows were set aside")], ["table.csv"])
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    "Two tiny models: the one that stands in the repository, and another beside it"
+    folder = tmp_path_factory.mktemp("waivers") / "repo"
+    make_tiny(folder)
+    make_tiny(folder.parent / "other", seed=3)
+    make_keys(folder)
+    with inside(folder):
+        write_text(place("checklist"), ITEMS)
+        monitored()
+        counted()
+    return folder
+
+
+@pytest.fixture
+def repo(released, tmp_path):
+    folder = copy_repo(released, tmp_path / "repo")
+    with inside(folder):
+        yield folder
+
+
+def key(repo, name="ann"):
+    return repo.parent / f"{repo.name}-{name}.pem"
+
+
+def sign(repo, item, until=UNTIL):
+    return waive(item, "a pilot in one airport", until, key(repo), today=DAY)
+
+
+def use_model(source):
+    "Another model in the place of the present one, packaged, evaluated and ready"
+    for name in ("data/bundle", "reports/package", "reports/evaluation", "data/prepared"):
+        shutil.rmtree(name)
+        shutil.copytree(source / name, name)
+    write_metrics("readiness", "ready", {}, [], [place("train")])
+
+
+def would_have_counted(e):
+    "The control: what was asked before, the same words about the same problem statement"
+    return e["excuses"] == finding(e["item"]) and e["subjects"]["problem.yaml"] == sha256("problem.yaml")
+
+
+def items():
+    return [w["item"] for w in active_waivers(DAY)]
+
+
+def test_a_waiver_of_one_model_is_none_of_another(repo, released):
+    "An item of monitoring, which fails by the same words for both; the first model back, it counts again"
+    e = sign(repo, "P09")
+    first = bundle_identity(place("bundle"))
+    assert e["names"]["bundle"] == first and items() == ["P09"] and stray_waivers(DAY) == {}
+    use_model(released.parent / "other")
+    assert would_have_counted(e) and items() == []
+    second = bundle_identity(place("bundle"))
+    assert f"the waiver that Ann signed does not count: it names another bundle, {first[:12]}; the present one is {second[:12]}" in stray_waivers(DAY)["P09"]
+    assert sign(repo, "P09")["names"]["bundle"] == second and items() == ["P09"]
+    use_model(released)
+    assert items() == ["P09"] and active_waivers(DAY)[0]["hash"] == e["hash"]  # the one that was signed for this model
+
+
+@pytest.mark.parametrize("change", [dict(quarantined=900), dict(table="a\n2\n")])
+def test_a_waiver_of_earlier_evidence_is_none_of_other_evidence(repo, change):
+    "Another number behind the same words, or the same from another table"
+    e = sign(repo, "F03")
+    assert set(e["names"]) == {"evidence"} and items() == ["F03"]
+    counted(**change)
+    assert would_have_counted(e) and items() == []
+    assert f"it names other evidence, {e['names']['evidence'][:12]}; the present is {named_by('F03')['evidence'][:12]}" in stray_waivers(DAY)["F03"]
+    counted()
+    assert items() == ["F03"]
+
+
+def test_another_model_leaves_a_waiver_of_the_data_alone(repo, released):
+    sign(repo, "F03")
+    use_model(released.parent / "other")
+    assert items() == ["F03"]
+
+
+def missed(value):
+    "The evaluation misses the criteria by a number that its verdict does not say"
+    write_metrics("evaluation", "misses the criteria", dict(test=metric(value)), [check(i, True, "as measured") for i in ("P01", "P03", "P11", "F28")], [place("train")])
+
+
+def test_the_gate_before_the_package_names_the_evaluation_as_long_as_there_is_no_bundle(repo):
+    "No bundle yet, or only that of an earlier model; the bundle that the waiver let through does not end it"
+    shutil.copytree("data/bundle", "kept")
+    packaged = Path("reports/package/metrics.json").read_text()
+    shutil.rmtree("data/bundle")
+    missed(0.21)
+    e = sign(repo, "evaluation")
+    assert set(e["names"]) == {"evidence"} and items() == ["evaluation"]
+    shutil.copytree("kept", "data/bundle")
+    assert items() == ["evaluation"]
+    missed(0.11)
+    assert would_have_counted(e) and items() == [] and "it names other evidence" in stray_waivers(DAY)["evaluation"]
+    report = json.loads(packaged)
+    write_json("reports/package/metrics.json", report | dict(inputs=report["inputs"] | {"problem.yaml": "sha256:" + "0" * 64}))
+    assert set(sign(repo, "evaluation")["names"]) == {"evidence"}  # what lies there was made of something else
+
+
+def test_while_the_package_stage_runs_the_evidence_decides(repo):
+    "DVC takes the bundle and its report away before the stage starts; the waiver that opens its gate must hold without them"
+    missed(0.21)
+    e = sign(repo, "evaluation")
+    assert set(e["names"]) == {"evidence", "bundle"}
+    shutil.rmtree("data/bundle")
+    shutil.rmtree("reports/package")
+    assert items() == ["evaluation"]
+    missed(0.11)
+    assert items() == []
+
+
+def test_a_waiver_of_a_moved_bar_names_the_move(repo):
+    write_text("problem.yaml", "title: Late flights\nquestion: Which?\ntask: binary\ntarget: late\nid: flight_id\nmetric: brier\nminimum: 0.3\nmargin: 0\n")
+    criteria.freeze_criteria(load_problem())
+    criteria.mark_results(load_problem())
+    text = Path("problem.yaml").read_text()
+    write_text("problem.yaml", text.replace("0.3", "0.2"))
+    e = sign(repo, "criteria")
+    assert set(e["names"]) == {"evidence"} and items() == ["criteria"]
+    write_text("problem.yaml", text.replace("0.3", "0.1"))
+    assert items() == [] and "minimum 0.3 → 0.2" in stray_waivers(DAY)["criteria"]
+
+
+def unnamed(repo, item):
+    "A waiver as it was signed before"
+    predicate = dict(decision="waive", item=item, reason="a pilot", until=UNTIL, excuses=finding(item))
+    return append_decision("waivers", key(repo), None, {"problem.yaml": sha256("problem.yaml")}, predicate)
+
+
+def test_a_waiver_of_before_is_read_and_does_not_count_and_what_rests_on_it_is_served(repo):
+    e = unnamed(repo, "P09")
+    assert would_have_counted(e) and items() == []
+    assert "it does not name what it excuses: it was signed before waivers did; have it signed again" in stray_waivers(DAY)["P09"]
+    old = approve(key(repo), "with a waiver of before", waivers=[e], today=DAY)
+    assert old["rests_on"] == [e["hash"]] and approval_of(old["bundle"], today=DAY)["reason"] == "with a waiver of before"
+    sign(repo, "P09")
+    assert items() == ["P09"] and approval_of(old["bundle"], today=DAY)  # a waiver that names more replaces none of before
+    withdraw("P09", "the pilot is over", key(repo))
+    assert items() == [] and stray_waivers(DAY) == {}
+    with pytest.raises(PermissionError, match="P09, Ann took it back"):
+        approval_of(old["bundle"], today=DAY)
+
+
+def test_a_waiver_of_the_next_model_does_not_end_the_approval_of_the_one_before(repo, released):
+    "So that a rollback finds it. The control asks for the last line about the item, as it was asked before; a withdrawal ends both"
+    first = sign(repo, "P09")
+    approve(key(repo), "the first", today=DAY)
+    one = bundle_identity(place("bundle"))
+    use_model(released.parent / "other")
+    sign(repo, "P09")
+    approve(key(repo), "the second", today=DAY)
+    assert rollback(DAY)["identity"] == one
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approval, "_deciding", lambda e, chain: next(f for f in reversed(chain) if f["item"] == e["item"]))
+        with pytest.raises(PermissionError, match="another was signed since"):
+            approval_of(one, today=DAY)
+    assert read_chain()[0]["rests_on"] == [first["hash"]]
+    withdraw("P09", "the pilot is over", key(repo))
+    for identity in (one, bundle_identity(place("bundle"))):
+        with pytest.raises(PermissionError, match="P09, Ann took it back"):
+            approval_of(identity, today=DAY)
+
+
+def test_the_same_waiver_signed_again_asks_for_a_new_approval(repo):
+    sign(repo, "P09", "2013-12-31")
+    identity = approve(key(repo), "with a waiver", today=DAY)["bundle"]
+    sign(repo, "P09", "2014-12-31")  # for longer than whoever approved had seen
+    with pytest.raises(PermissionError, match="another was signed since"):
+        approval_of(identity, today=DAY)
+
+
+def test_an_approval_rests_on_no_waiver_of_another_model(repo, released):
+    "By import, past the command line: the signature of the first model is named for the second"
+    e = sign(repo, "P09")
+    use_model(released.parent / "other")
+    identity = approve(key(repo), "trust me", waivers=[e], today=DAY)["bundle"]
+    with pytest.raises(PermissionError, match=f"rests on a waiver that holds no more: P09, it names another bundle, {e['names']['bundle'][:12]}"):
+        approval_of(identity, today=DAY)
+
+
+def test_what_is_refused_says_that_a_waiver_is_about_something_else(repo):
+    "The gate of a stage, the approval, and the list that people read; a waiver that nobody needs is not spoken of"
+    sign(repo, "F03")
+    missed(0.21)
+    sign(repo, "evaluation")
+    missed(0.11)
+    package = Stage("package", "What?", None, (), (), (), parse_gates(dict(evaluation=["meets the criteria"])), "", {})
+    for refuse in (lambda: pass_gates(package), lambda: approve(key(repo), "because", today=DAY)):
+        with pytest.raises((GateClosed, PermissionError), match="evaluation says 'misses the criteria'.*evaluation: the waiver that Ann signed does not count: it names other evidence") as said:
+            refuse()
+        assert "F03" not in str(said.value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(criteria, "moved_bar", list)
+        list_ = load_checklist(place("checklist"))
+
+        def shown():
+            return {r["id"]: r for r in release_rows(list_, read_stages(["data", "monitoring"]), active_waivers(DAY), on=DAY)}
+
+        assert shown()["F03"]["status"] == "waived" and "does not count" not in shown()["F03"]["why"]
+        counted(quarantined=900)
+        assert shown()["F03"]["status"] == "fail" and "it names other evidence" in shown()["F03"]["why"] and "does not count" not in shown()["P09"]["why"]
