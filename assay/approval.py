@@ -36,7 +36,8 @@ def uncommitted(
     with tempfile.TemporaryDirectory() as folder: # an index of our own: no flag in the usual one hides a change
         index = dict(GIT_INDEX_FILE=f'{folder}/index')
         _ask_git('read-tree', 'HEAD', **index)
-        changed = _ask_git('status', '--porcelain', '-z', '--no-renames', '--untracked-files=all', '--', *BOUND, *map(str, files), **index)
+        asked = ('status', '--porcelain', '-z', '--no-renames', '--untracked-files=all', '--')
+        changed = _ask_git(*asked, *BOUND, *map(str, files), **index)
         known = _ask_git('ls-files', '-z', **index)
     return sorted({line[3:] for line in changed} | ({Path(f).as_posix() for f in files}-set(known)))
 
@@ -222,7 +223,8 @@ def approve(
     check_readiness(today)
     check_evaluation(today)
     check_bar(today)
-    if cut := cut_decisions(): raise PermissionError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
+    if cut := cut_decisions():
+        raise PermissionError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
     check_committed(reviewed_files())
     replaces, rests = next((e['bundle'] for e in reversed(read_chain()) if e['decision'] == 'approve'), None), active_waivers(today) if waivers is None else waivers
     ends = min((d for d in (expires, *(w['until'] for w in rests)) if d), default=None)

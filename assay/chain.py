@@ -138,7 +138,7 @@ CHAINS = dict(approvals='approvals.jsonl', waivers='waivers.jsonl') # Files belo
 def _naming(chain, i):
     "Errors of line `i` say where it is"
     try: yield
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         path = place('approvals', CHAINS[chain])
         raise ValueError(f"{path}, line {i+1}: {e}; restore the file with git") from None
 
@@ -148,7 +148,8 @@ def _texts():
     for chain,name in CHAINS.items():
         path = place('approvals', name)
         text = res[chain] = path.read_bytes().decode('ascii', 'replace') if path.is_file() else ''
-        if text and not text.endswith('\n'): raise ValueError(f"{path}: the last line is cut off; restore the file with `git checkout {path}`")
+        if text and not text.endswith('\n'):
+            raise ValueError(f"{path}: the last line is cut off; restore the file with `git checkout {path}`")
         kept = _version(head, Path().resolve(), path.as_posix()) if head else ''
         if not text.startswith(kept):
             raise ValueError(f"{path} does not begin with the {len(kept.splitlines())} lines that git has at HEAD, "
@@ -171,7 +172,8 @@ def _entry(line, keys, before):
     if e['seq'] != len(before) or e['prev'] != (before[-1]['hash'] if before else START):
         raise ValueError('not the line that followed the one before it')
     signer = keys[e['keyid']]
-    if signer['revoked']: raise ValueError(f"signed with the key of {signer['name']}, which is revoked at this place of the chain")
+    if signer['revoked']:
+        raise ValueError(f"signed with the key of {signer['name']}, which is revoked at this place of the chain")
     if (e['by'], e['role']) != (signer['name'], signer['role']):
         raise ValueError(f"it says {e['by']}, {e['role']}; the key is that of {signer['name']}, {signer['role']}")
     if fault := _time_fault(e): raise ValueError(fault)
@@ -184,7 +186,8 @@ def _read_approvals(lines, heads):
         with _naming('approvals', i):
             keys = states[-1][1] or _first_keys(line)
             e = _entry(line, keys, res)
-            if e.get('waivers') not in heads: raise ValueError(f"the waiver that it names is not in {CHAINS['waivers']}, lines were cut off there")
+            if e.get('waivers') not in heads:
+                raise ValueError(f"the waiver that it names is not in {CHAINS['waivers']}, lines were cut off there")
             states.append((heads[e['waivers']], _next_keys(keys, e) if res else keys))
             res.append(e)
     return res, states
@@ -195,7 +198,9 @@ def _read_waivers(lines, approvals, states):
     for i,line in enumerate(lines):
         with _naming('waivers', i):
             e = _entry(line, [keys for n,keys in states if n <= i][-1], res)
-            if e.get('approvals') not in heads: raise ValueError(f"the line that it names is not in {CHAINS['approvals']}: lines were cut off there, or the waiver is of another repository")
+            if e.get('approvals') not in heads:
+                raise ValueError(f"the line that it names is not in {CHAINS['approvals']}: "
+                                 "lines were cut off there, or the waiver is of another repository")
             res.append(e)
     return res
 
@@ -239,7 +244,7 @@ def cut_decisions()->list: # One sentence per commit and chain; empty where both
 def _has_root(commit):
     "Did the approvals begin with a root at a commit? A chain of an earlier version had none, and may be begun anew"
     text = _version(commit, Path().resolve(), place('approvals', CHAINS['approvals']).as_posix())
-    with contextlib.suppress(ValueError, KeyError, TypeError): return bool(_first_keys(text.split('\n')[0]))
+    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError): return bool(_first_keys(text.split('\n')[0]))
     return False
 
 # %% ../nbs/13_chain.ipynb #1efd07d0
@@ -256,7 +261,9 @@ def load_private_key(
     except (ValueError, TypeError): raise ValueError(f"{path} is not a private key in PEM without a password") from None
     if not isinstance(private, Ed25519PrivateKey): raise ValueError(f"{path} is no Ed25519 key; make one with `assay key`")
     entry = load_keys().get(key_id(_raw(private)))
-    if entry is None: raise PermissionError(f"{path} is not among the trusted keys: {place('approvals', CHAINS['approvals'])} does not enrol it; have it enrolled with `assay key --public`")
+    if entry is None:
+        raise PermissionError(f"{path} is not among the trusted keys: {place('approvals', CHAINS['approvals'])} "
+                              "does not enrol it; have it enrolled with `assay key --public`")
     if entry['revoked']: raise PermissionError(f"the key of {entry['name']} is revoked; sign with another")
     return private, entry
 
@@ -391,12 +398,13 @@ def new_key(
     signer=None, # File of the private key of the root or of the product owner, which enrols it
     time:str=None, # When, as the signer declares it; now by default
 )->str: # Key id
-    "Make a key pair, the private half to `path` with mode 0600; the first one of a chain is its root, a later one counts once it is enrolled, here by `signer`"
+    "Make a key pair, the private half to `path` with mode 0600; the first is the root, others count once enrolled"
     if not (name.strip() and role.strip()): raise ValueError(f"a key has a name and a role, got {name!r} and {role!r}")
     keys = load_keys()
     if signer: _check_signer(signer)
     private = _write_private(path)
     about = dict(id=key_id(_raw(private)), name=name, role=role, public=base64.b64encode(_raw(private)).decode())
     if signer: _decide_key('enrol', about, signer, 'joins', time)
-    if not keys: _append('approvals', (private, about), {}, dict(decision='enrol', about=about, reason='the first key, which signs itself'), time)
+    itself = dict(decision='enrol', about=about, reason='the first key, which signs itself')
+    if not keys: _append('approvals', (private, about), {}, itself, time)
     return about['id']

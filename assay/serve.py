@@ -400,7 +400,8 @@ def _add_views(app, service, card, page):
 # %% ../nbs/16_serve.ipynb #66502f45
 def _heads(approvals, waivers):
     "Heads of both chains; raises `ValueError` where one has lost a line that is known to have been there"
-    return tuple((read_chain(c, seen) or [dict(hash=START)])[-1]['hash'] for c,seen in (('approvals', approvals), ('waivers', waivers)))
+    found = read_chain('approvals', approvals), read_chain('waivers', waivers)
+    return tuple(lines[-1]['hash'] if lines else START for lines in found)
 
 def _watch(identity, log, anchors):
     "A check of the approval that remembers, also in the log, every head it has seen"

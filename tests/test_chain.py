@@ -79,7 +79,7 @@ def by_hand(path, key, **says):
     found = {c: read_chain(c) for c in chain.CHAINS}
     other = next(c for c in chain.CHAINS if c != name)
     head = {c: rows[-1]["hash"] if rows else chain.START for c, rows in found.items()}
-    p = dict(reason="trust me", time="2026-01-01T09:00:00Z", seq=len(found[name]), prev=head[name], keyid=entry["id"], by=entry["name"], role=entry["role"]) | {other: head[other]} | says
+    p = dict(reason="trust me", time="2013-12-01T09:00:00Z", seq=len(found[name]), prev=head[name], keyid=entry["id"], by=entry["name"], role=entry["role"]) | {other: head[other]} | says
     with open(path, "a") as f:
         f.write(chain._sign(private, entry["id"], {"problem.yaml": sha256("problem.yaml")}, p) + "\n")
 
