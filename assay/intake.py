@@ -215,11 +215,25 @@ def _lineage(manifest, different):
     return check('F04', not lost and not different, f"{len(manifest['tables'])} tables with hash, origin and rows; lacking: {lost}; changed since: {different}", 'data/raw/manifest.json')
 
 # %% ../nbs/21_intake.ipynb #881b743e
+def _untaught(problem, splits):
+    "A sentence for each later split that holds classes of which training has no row"
+    if problem.task == 'regression': return []
+    train, *later = splits
+    known = set(splits[train][problem.target].dropna())
+    new = {k: splits[k][problem.target].dropna().loc[lambda y: ~y.isin(known)] for k in later}
+    return [f"{len(y)} rows of {k} hold {sorted(map(str, set(y)))}, of which training has no row, so no model can say it: "
+            'move the cuts in params.yaml, or join it with another class there (recode)' for k,y in new.items() if len(y)]
+
 def _labelled(problem, splits, n_unlabelled):
-    "F02: does every split hold the target?"
-    bad = [k for k,v in splits.items() if v[problem.target].isna().any() or v[problem.target].nunique() < 2]
-    why = f"the target varies in {len(splits)-len(bad)} of {len(splits)} splits, not in {bad}; {n_unlabelled} rows without a target were counted and left out"
-    return check('F02', not bad, why, 'reports/data/metrics.json#metrics.n_unlabelled')
+    "F02: can be learnt and measured what each split holds of the target?"
+    constant = [k for k,v in splits.items() if v[problem.target].isna().any() or v[problem.target].nunique() < 2]
+    bad, late = [k for k in constant if k != 'production'], [k for k in constant if k == 'production']
+    said = [f"the target varies in {len(splits)-len(constant)} of {len(splits)} splits, not in {constant}"]
+    if bad: said.append(f"nothing can be learnt or measured in {bad}: move the cuts in params.yaml, or collect more rows")
+    if late: said.append('rows in production may have outcomes that are not known yet; until they are, no performance is measured there')
+    said += (new := _untaught(problem, splits))
+    said.append(f"{n_unlabelled} rows without a target were counted and left out")
+    return check('F02', not bad and not new, '; '.join(said), 'reports/data/metrics.json#metrics.n_unlabelled')
 
 def _quality(n_rows, n_accepted, n_quarantined, max_share):
     "F03: was every row checked, and are few enough bad?"

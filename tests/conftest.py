@@ -1,33 +1,28 @@
-"What all tests share"
-import tempfile
+"What all tests share, and what `make test-long` leaves"
+import hashlib
 from pathlib import Path
 
-import pytest
-from tiny import commit
+from signing import as_it_is, committed  # noqa: F401 whoever signs commits first
 
-from assay import approval
 from assay.engine import import_nbformat
 
 import_nbformat()  # before a test imports it as it comes
-CHECK = approval.check_committed
+
+ROOT = Path(__file__).resolve().parents[1]
+LONG = {}
 
 
-def _commit_and_check(files):
-    "Whoever signs in a test commits first, as the check asks: in a temporary folder, never in this repository"
-    assert Path.cwd().is_relative_to(Path(tempfile.gettempdir()).resolve()), "tests sign only in temporary folders"
-    commit()
-    CHECK(files)
+def pytest_runtest_logreport(report):
+    "Remember how each test ended"
+    if report.when == "call":
+        LONG[report.nodeid] = report.outcome
 
 
-@pytest.fixture(scope="session", autouse=True)
-def committed():
-    "Every signature of this process commits first, and is checked then"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(approval, "check_committed", _commit_and_check)
-        yield
+def pytest_sessionfinish(session):
+    "After `make test-long`, write the results with the hash of the code that they are about"
+    if session.config.option.markexpr != "long" or session.config.args not in (["tests"], [str(ROOT)]) or not LONG:
+        return
+    from assay.artifacts import write_json
 
-
-@pytest.fixture
-def as_it_is(monkeypatch):
-    "Whoever signs commits nothing: for tests of the check itself"
-    monkeypatch.setattr(approval, "check_committed", CHECK)
+    code = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((ROOT / "assay").glob("*.py")))).hexdigest()
+    write_json(ROOT / "tests/long.json", dict(code=code, tests=LONG))
