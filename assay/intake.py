@@ -147,12 +147,14 @@ def read_for_scoring(
     if kind_of_file(path) == 'parquet': return load_source(dict(name='table', kind='parquet', url=path))[0]
     return load_source(dict(name='table', kind='csv', url=path) | _csv_options(source, fields))[0]
 
+_OPPOSITES = dict(yes='no', y='n', true='false', t='f', positive='negative') # The other class
+
 def read_described(
     path, # As for `read_for_scoring`
     source:dict, # Of the data stage
     problem:Problem, # Names the columns of id and target
     dictionary:Dictionary, # Kinds of the columns
-)->pd.DataFrame: # As it is in the file, columns under their plain names; ids and the target as the data stage stores them
+)->pd.DataFrame: # As it is in the file, columns under their plain names; ids and the target as the data stage stores them; a word that is neither class stays
     "Read a table of rows served, or of their outcomes"
     names, target = source.get('columns') or {}, problem.target
     df = read_for_scoring(path, source, [f for f in dictionary.fields if f.name != target])
@@ -160,7 +162,8 @@ def read_described(
     df = take(df, dict(columns=called | {c: c for c in df if c not in {*called, *called.values()}}, recode={n: p for n,p in (source.get('recode') or {}).items() if n in called}))
     if problem.id in df and dictionary[problem.id].kind == 'text': df = df.assign(**{problem.id: df[problem.id].astype('str')})
     if target not in df or problem.task != 'binary' or dictionary[target].kind != 'integer' or set(df[target].dropna()) <= {0, 1}: return df
-    return df.assign(**{target: (df[target] == problem.positive).astype(float).where(df[target].notna())})
+    known = {0: 0, 1: 1, _OPPOSITES.get(problem.positive): 0, problem.positive: 1}
+    return df.assign(**{target: df[target].map(lambda v: known.get(v, v), na_action='ignore').infer_objects()})
 
 # %% ../nbs/21_intake.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)

@@ -49,7 +49,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 
 # %% ../nbs/91_site.ipynb #5021c1a0
 GOOD = ('go', 'agreed', 'accepted', 'usable', 'no blocker', 'scored', 'beats today', 'meets the criteria', 'same model', 'ready', 'covered', 'keep', 'pass')
-BAD = ('no_go', 'rejected', 'leak suspected', 'blocked', 'does not beat today', 'misses the criteria', 'differs', 'not ready', 'roll_back', 'fail')
+BAD = ('no_go', 'rejected', 'leak suspected', 'blocked', 'does not beat today', 'misses the criteria', 'differs', 'not ready', 'roll_back', 'retrain', 'repair_data', 'fail')
 
 def tone(
     verdict, # A stage's verdict or a check's status
