@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'Json', 'Key', 'Role', 'Reason', 'run', 'repro', 'load_status', 'show_board', 'status', 'init', 'verify',
-           'audit', 'checklist', 'key', 'approve', 'reject', 'waive', 'serve', 'score', 'monitor', 'rollback', 'main']
+           'audit', 'checklist', 'approve', 'key', 'reject', 'waive', 'serve', 'score', 'monitor', 'rollback', 'main']
 
 # %% ../nbs/95_cli.ipynb #7b474838
 import csv, json, os, subprocess, sys
@@ -221,22 +221,71 @@ Role = Annotated[str, typer.Option(help='The role you decide in, such as product
 Reason = Annotated[str, typer.Option(help='Why, for whoever reads the decision later.')]
 
 @app.command()
-def key(out: Annotated[Path, typer.Option(help='File for the private key, outside the repository.')],
-        name: Annotated[str, typer.Option(help='Your name.')], role: Role):
-    "Make a key to sign decisions with; its public half goes to approvals/keys.json, to be committed."
-    from assay.chain import new_key
-    out = out.expanduser().resolve()
-    enter_root()
-    print(f'key {new_key(out, name, role)} for {name}, {role}: private half in {out}, public half in approvals/keys.json')
-
-@app.command()
 def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: Annotated[Optional[str], typer.Option(help='Last day on which it holds, YYYY-MM-DD.')] = None):
     "Approve the present bundle: a decision of the product owner, signed and bound to its content and to the reports."
     from assay.release import approve_release
     key = key.expanduser().resolve()
     enter_root()
     e = approve_release(key, role, reason, expires)
-    print(f"approved bundle {e['bundle'][:12]} by {e['by']}, {e['role']}" + (f", until {e['expires']}" if e['expires'] else '') + '; commit approvals/, then: assay serve')
+    print(f"approved bundle {e['bundle'][:12]} by {_who(e)}" + (f", until {e['expires']}" if e['expires'] else '') + '; commit approvals/, then: assay serve')
+
+# %% ../nbs/95_cli.ipynb #c03b9d4e
+_NEEDS = dict(out=('name', 'role'), public=('name', 'role', 'key'), change=('role', 'key', 'reason'), revoke=('key', 'reason'))
+
+def _asked(actions, given):
+    "The one thing that is asked of `assay key`; none where keys are to be shown"
+    asked = [a for a,v in actions.items() if v]
+    if len(asked) > 1: raise ValueError(f"--{asked[0]} and --{asked[1]} do not go together; give one of them")
+    if not asked and any(given.values()): raise ValueError("what about the key? give --out to make one, --public to enrol one, --change or --revoke")
+    if not asked: return None
+    if lost := [o for o in _NEEDS[asked[0]] if not given[o]]: raise ValueError(f"--{asked[0]} also needs --{lost[0]}")
+    return asked[0]
+
+def _who(e):
+    "Who signed a line; the root is named as such"
+    return f"{e['by']}, {e['role']}" + (', root' if e['root'] else '')
+
+def _show_keys(json_):
+    "Print the keys of the chain, the root named as such"
+    from assay.chain import load_keys
+    rows = [k | dict(root='root' if k['root'] else '', state='revoked' if k['revoked'] else 'may sign') for k in load_keys().values()]
+    if json_: print(json.dumps(list(load_keys().values()), indent=1, sort_keys=True))
+    elif rows: _show_rows(rows, ('id', 'name', 'role', 'root', 'state'))
+    else: print('no key is enrolled; the first one becomes the root: assay key --out FILE --name NAME --role ROLE')
+
+def _make_key(out, name, role, signer):
+    "Make a pair, and say what is left to do until it counts"
+    import shlex
+    from assay.chain import load_keys, new_key, public_half
+    id = new_key(out, name, role, signer)
+    print(f'key {id} for {name}, {role}: private half in {out}')
+    if id not in load_keys():
+        words = shlex.join(['assay', 'key', '--public', public_half(out), '--name', name, '--role', role, '--key'])
+        return print(f"it does not count yet; the root or a product owner enrols it: {words} FILE")
+    root = 'it is the root, which signs itself; ' if load_keys()[id]['root'] else ''
+    print(f'{root}commit approvals/')
+
+# %% ../nbs/95_cli.ipynb #7be10f52
+@app.command()
+def key(out: Annotated[Optional[Path], typer.Option(help='File for the private key, outside the repository: makes a pair. The first one of a chain is its root.')] = None,
+        name: Annotated[Optional[str], typer.Option(help='Name of its holder.')] = None,
+        role: Annotated[Optional[str], typer.Option(help='The role its holder decides in, such as product-owner.')] = None,
+        signer: Annotated[Optional[Path], typer.Option('--key', help='File with the private key of the root or of a product owner, who sign what is done to keys.')] = None,
+        public: Annotated[Optional[str], typer.Option(help="Enrol the key with this public half, as its holder's `assay key --out` printed it.")] = None,
+        change: Annotated[Optional[str], typer.Option(help='Give the key with this id another role.')] = None,
+        revoke: Annotated[Optional[str], typer.Option(help='Revoke the key with this id; what it signed before stays valid.')] = None,
+        reason: Annotated[Optional[str], typer.Option(help='Why, for whoever reads the decision later.')] = None, json_: Json = False):
+    "Make a key to sign decisions with, enrol one, change its role, or revoke it, as signed lines of approvals/approvals.jsonl; without options, show the keys."
+    from assay.chain import change_role, enrol_key, revoke_key
+    asked = _asked(dict(out=out, public=public, change=change, revoke=revoke), dict(name=name, role=role, key=signer, reason=reason))
+    out, signer = (p and p.expanduser().resolve() for p in (out, signer))
+    enter_root()
+    if not asked: return _show_keys(json_)
+    if asked == 'out': return _make_key(out, name, role, signer)
+    if asked == 'public': e = enrol_key(public, name, role, signer, reason or 'joins')
+    if asked == 'change': e = change_role(change, role, signer, reason)
+    if asked == 'revoke': e = revoke_key(revoke, signer, reason)
+    print(f"{e['decision']}: key {e['about']['id']}, signed by {_who(e)}; commit approvals/")
 
 # %% ../nbs/95_cli.ipynb #64d6fe7d
 @app.command()
@@ -246,7 +295,7 @@ def reject(key: Key, role: Role, reason: Reason):
     key = key.expanduser().resolve()
     enter_root()
     e = sign(key, reason, role=role)
-    print(f"rejected bundle {e['bundle'][:12]} by {e['by']}, {e['role']}; commit approvals/")
+    print(f"rejected bundle {e['bundle'][:12]} by {_who(e)}; commit approvals/")
 
 @app.command()
 def waive(item: Annotated[str, typer.Argument(help='What is open: an item of the checklist, a stage whose verdict closes a gate, a limit, or criteria; such as P09 or feasibility.')],
@@ -259,7 +308,7 @@ def waive(item: Annotated[str, typer.Argument(help='What is open: an item of the
     enter_root()
     e = take_back(item, reason, key, role=role) if withdraw else sign(item, reason, until, key, role=role)
     what = 'took back the waiver of {item}' if withdraw else 'waived {item} until {until}: {excuses};'
-    print(f"{what.format(**e)} by {e['by']}, {e['role']}; commit approvals/, then: assay repro")
+    print(f"{what.format(**e)} by {_who(e)}; commit approvals/, then: assay repro")
 
 # %% ../nbs/95_cli.ipynb #2cdf636d
 @app.command()

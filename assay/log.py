@@ -97,10 +97,11 @@ def read_log(
 
 def log_anchors(
     folder=None, # Folder of a log; `place('log')` by default
+    chain:str='approvals', # `approvals` or `waivers`
 )->list: # Hashes
-    "The heads of the approval chain that the log has seen: these lines must still be there"
+    "The heads of a chain of decisions that the log has seen: these lines must still be there"
     lines = _verified(place('log') if folder is None else folder) # all are verified, headers alone are kept
-    return sorted({json.loads(line)['record']['approvals'] for n,line in lines if n == 0})
+    return sorted({json.loads(line)['record'].get(chain, START) for n,line in lines if n == 0})
 
 # %% ../nbs/15_log.ipynb #94ab55e4
 def _sync(fd):
@@ -159,8 +160,10 @@ class PredictionLog:
         model:str, # Identity of the bundle whose predictions are written
         approvals:str, # Head of the approval chain, as an anchor
         max_bytes:int=64<<20, # Size from which a new segment is begun
+        waivers:str=START, # Head of the chain of waivers, as an anchor
     ):
         self.folder, self.model, self.approvals, self.max_bytes = Path(folder), model, approvals, max_bytes
+        self.waivers = waivers
         self.folder.mkdir(parents=True, exist_ok=True)
         self._owner = open(self.folder/'.writer', 'w')
         try: fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -182,7 +185,7 @@ def _new_segment(self):
     self._number, self._size, self._seq = self._number+1, 0, 0
     path = self.folder/f'{self._number:06d}.jsonl'
     self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
-    self._put([dict(kind='segment', segment=self._number, model=self.model, approvals=self.approvals, boot=new_id())])
+    self._put([dict(kind='segment', segment=self._number, model=self.model, approvals=self.approvals, waivers=self.waivers, boot=new_id())])
     _sync(self.fd)
     _sync_folder(self.folder)
 
@@ -230,6 +233,26 @@ def _close(self)->None:
 
 # %% ../nbs/15_log.ipynb #c1923b1d
 PredictionLog._new_segment, PredictionLog._put, PredictionLog.append, PredictionLog.close = _new_segment, _put, _append, _close
+
+# %% ../nbs/15_log.ipynb #1d9b6e05
+def _keep_heads(self,
+    approvals:str, # Head of the approval chain
+    waivers:str, # Head of the chain of waivers
+)->None: # Returns when they are on the disk
+    "Begin a new segment where a chain has another head than the header says; raises `LogError` where that fails"
+    with self._write, self._synced_lock:
+        if self.failed: raise LogError(self.failed)
+        if (approvals, waivers) == (self.approvals, self.waivers): return
+        self.approvals, self.waivers = approvals, waivers
+        try:
+            _sync(self.fd)
+            self._synced = self._written
+            self._new_segment()
+        except OSError as e:
+            self.failed = f"the prediction log cannot be written ({e.strerror or e}); nothing is answered until the service is started again"
+            raise LogError(self.failed) from None
+
+PredictionLog.keep_heads = _keep_heads
 
 # %% ../nbs/15_log.ipynb #f6b0e913
 def _table_row(r):

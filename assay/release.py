@@ -38,7 +38,7 @@ def what_next(
 )->str: # One sentence
     "What is left to do where the page says ready: a waiver may have ended since, and the approval may be there"
     if open_items(rows): return f'the page says ready, but today it is not: {next_step(rows)}'
-    if any(r['status'] != 'pass' for r in rows if r['kind'] == 'signed'): return 'review reports/index.html, then: assay approve --role product-owner --key FILE'
+    if any(r['status'] != 'pass' for r in rows if r['kind'] == 'signed'): return 'review reports/index.html, commit the run, then: assay approve --role product-owner --key FILE'
     return 'it is approved: assay serve'
 
 # %% ../nbs/94_release.ipynb #98434bc9

@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .approval import approval_of, serving_folder
-from .chain import chain_head
+from .chain import START, cut_decisions, read_chain
 from .artifacts import place
 from .bundle import MAX_TEXT, TEXT, load_bundle
 from .identity import bundle_identity
@@ -315,12 +315,12 @@ class StrictRoute(APIRoute):
 def model_card(
     bundle, # `assay.bundle.Bundle`
     approval:dict=None, # The decision under which it is served
-    head:str=None, # Head of the approval chain
+    heads:tuple=(None, None), # Heads of the chains of approvals and of waivers
 )->dict: # What `GET /model` answers
     "What is served, who approved it, how good it was, and what it reads"
-    approved = {k: approval[k] for k in ('by', 'role', 'reason', 'time', 'expires')} if approval else None
+    approved = {k: approval[k] for k in ('by', 'role', 'reason', 'time', 'expires', 'root')} if approval else None
     features = [dict(name=f.name, kind=f.kind, unit=f.unit, nullable=f.nullable, low=f.low, high=f.high, categories=list(f.categories), meaning=f.meaning) for f in bundle.fields]
-    return dict(identity=bundle.identity, approved=approved, approvals=head, threshold=bundle.threshold, metrics=bundle.provenance.get('metrics', {}),
+    return dict(identity=bundle.identity, approved=approved, approvals=heads[0], waivers=heads[1], threshold=bundle.threshold, metrics=bundle.provenance.get('metrics', {}),
                 features=features, context=[f.name for f in bundle.context], sensitive=[f.name for f in (*bundle.fields, *bundle.context) if f.sensitive], classes=list(bundle.classes))
 
 # %% ../nbs/16_serve.ipynb #1f8ed2f2
@@ -345,7 +345,6 @@ def make_app(
     bundle, # `assay.bundle.Bundle` to serve
     log, # `assay.log.PredictionLog` to record in
     approval:dict=None, # The decision under which it is served
-    head:str=None, # Head of the approval chain
     check=None, # Called every minute; raises if the bundle may not be served any more
     recheck_seconds:float=60., # How long an answer of `check` holds
 )->FastAPI: # ASGI application
@@ -361,7 +360,7 @@ def make_app(
     app.add_middleware(Measured, meters=service.meters)
     _handle_errors(app, {'rows', 'id', *(f.name for f in service.fields)})
     _add_predict(app, service)
-    _add_views(app, service, model_card(bundle, approval, head), help_page(bundle))
+    _add_views(app, service, lambda: model_card(bundle, approval, (log.approvals, log.waivers)), help_page(bundle))
     return app
 
 # %% ../nbs/16_serve.ipynb #7bbd3e16
@@ -390,7 +389,7 @@ def _add_views(app, service, card, page):
     @app.get('/health/ready', summary='Are predictions answered?', responses={503: _ERRORS[503]})
     def ready(): return error_response(503, why) if (why := service.why_not()) else dict(ready=True, model=service.bundle.identity)
     @app.get('/model', summary='What is served')
-    async def model(): return card
+    async def model(): return card()
     @app.get('/metrics', summary='For Prometheus', response_class=Response)
     def metrics():
         service.why_not()
@@ -399,6 +398,21 @@ def _add_views(app, service, card, page):
     async def home(): return HTMLResponse(page, headers={'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'", 'x-content-type-options': 'nosniff'})
 
 # %% ../nbs/16_serve.ipynb #66502f45
+def _heads(approvals, waivers):
+    "Heads of both chains; raises `ValueError` where one has lost a line that is known to have been there"
+    found = read_chain('approvals', approvals), read_chain('waivers', waivers)
+    return tuple(lines[-1]['hash'] if lines else START for lines in found)
+
+def _watch(identity, log, anchors):
+    "A check of the approval that remembers, also in the log, every head it has seen"
+    seen = {*anchors, log.approvals}, {log.waivers}
+    def check():
+        heads = _heads(*seen)
+        for known,head in zip(seen, heads): known.add(head)
+        log.keep_heads(*heads)
+        approval_of(identity, seen[0])
+    return check
+
 def open_service(
     folder=None, # Folder of the bundle; by default the present one, or the one a rollback points to
     log_folder=None, # Folder of the log; `place('log')` by default
@@ -407,10 +421,12 @@ def open_service(
     folder = serving_folder() if folder is None else Path(folder)
     log_folder = place('log') if log_folder is None else Path(log_folder)
     identity, anchors = bundle_identity(folder), log_anchors(log_folder)
-    approval, head = approval_of(identity, anchors), chain_head()
+    if cut := cut_decisions(): raise ValueError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
+    approval, heads = approval_of(identity, anchors), _heads(anchors, log_anchors(log_folder, 'waivers'))
     bundle = load_bundle(folder)
     if bundle.identity != identity: raise ValueError(f"{folder} changed while it was being loaded; start again")
-    return make_app(bundle, PredictionLog(log_folder, identity, head), approval, head, lambda: approval_of(identity, [*anchors, head]))
+    log = PredictionLog(log_folder, identity, heads[0], waivers=heads[1])
+    return make_app(bundle, log, approval, _watch(identity, log, anchors))
 
 def serve(
     host:str='127.0.0.1', # Address to listen on; others can reach the service only if this is changed

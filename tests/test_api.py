@@ -230,7 +230,10 @@ def test_the_log_remembers_what_was_cut_off_the_approvals(repo):
     chain.write_text(before)  # a shorter chain verifies, and approves this very bundle
     code, said = try_serve(repo)
     assert code == 3 and "lines were cut off" in said
-    shutil.rmtree(repo / "data/production")  # the control: without the log as an anchor nobody can tell
+    shutil.rmtree(repo / "data/production")
+    code, said = try_serve(repo)  # with a new log it is git that tells: the rejection was committed before the approval after it
+    assert code == 3 and "lines that git has at HEAD" in said
+    shutil.rmtree(repo / ".git")  # the control: without the log and without git as anchors nobody can tell
     with Server(repo) as s:
         assert s.predict([ROW])[0] == 200
 

@@ -18,7 +18,7 @@ from assay import approval, bundle, chain, criteria, evidence, gates, release, r
 from assay.approval import approval_of, approve, reject, waive, withdraw
 from assay.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
 from assay.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
-from assay.chain import read_chain, revoke_key
+from assay.chain import new_key, read_chain, revoke_key
 from assay.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.dictionary import Dictionary, Field, infer_dictionary, validate
 from assay.evaluation import mean_gain
@@ -214,6 +214,7 @@ def ledger_other_than_reviewed(case):
     waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
     approve(case.key(), "good enough")
     if case.broken:
+        shutil.rmtree(".git")  # which would tell too
         path.unlink()
         case.agree()
     case.patch(approval, "_reviewed_before", lambda path: None)
@@ -545,13 +546,18 @@ def waiver_that_was_taken_back(case):
     return waived_gate(case)
 
 
-@control("feasibility says 'reduce_scope', required 'go'")
+@control("signed with the key of Carl, which is revoked at this place of the chain")
 def waiver_of_a_revoked_key(case):
-    e = signs(case)
+    "Signed with other tools, after the key was revoked"
+    case.use_release()
+    case.report("feasibility", "reduce_scope")
+    id = new_key(case.key("carl"), "Carl", "product owner", signer=case.key())
+    carl, next_keys = chain.load_private_key(case.key("carl")), chain._next_keys
     if case.broken:
-        revoke_key(e["keyid"])
-    case.patch(approval, "active_waivers", every_waiver)
-    return waived_gate(case)
+        revoke_key(id, case.key())
+    predicate = dict(decision="waive", item="feasibility", reason="a pilot", until="9999-12-31", excuses=gates.finding("feasibility"))
+    case.patch(chain, "_next_keys", lambda keys, e: keys if e["decision"] == "revoke" else next_keys(keys, e))
+    return why(chain._append, "waivers", carl, {"problem.yaml": approval.sha256("problem.yaml")}, predicate)
 
 
 @control("operations may not waive what product owner owns")
@@ -666,7 +672,7 @@ def nobody_approved(case):
     case.use_release()
     if not case.broken:
         approve(case.key(), "meets the criteria")
-    case.patch(approval, "read_chain", lambda *_, **__: [dict(bundle=bundle_identity(place("bundle")), decision="approve", keyid=next(iter(approval.load_keys())), role="product owner", expires=None)])
+    case.patch(approval, "read_chain", lambda *_, **__: [dict(bundle=bundle_identity(place("bundle")), decision="approve", role="product owner", expires=None)])
     return why(approval.approval_of, bundle_identity(place("bundle")))
 
 
@@ -729,7 +735,7 @@ def rejected(case):
 @control("ended on 2013-12-31")
 def expired_approval(case):
     case.use_release()
-    approve(case.key(), "for a year", expires="2013-12-31" if case.broken else "9999-12-31")
+    approve(case.key(), "for a year", expires="2013-12-31" if case.broken else "9999-12-31", today="2013-12-01")
     chain = read_chain()
     case.patch(approval, "read_chain", lambda *_, **__: [e | dict(expires=None) for e in chain])
     return why(approval_of, bundle_identity(place("bundle")))
@@ -741,9 +747,10 @@ def forged_approval(case):
     approve(case.key(), "meets the criteria")
     if case.broken:
         path = place("approvals", "approvals.jsonl")
-        e = json.loads(path.read_text())
+        *before, last = path.read_text().splitlines(keepends=True)
+        e = json.loads(last)
         body = chain._b64(e["payload"]).replace(b"meets", b"beats")
-        path.write_text(chain._canonical(e | dict(payload=chain.base64.b64encode(body).decode())) + "\n")
+        path.write_text("".join(before) + chain._canonical(e | dict(payload=chain.base64.b64encode(body).decode())) + "\n")
     case.patch(chain, "_open_line", lambda line, keys: json.loads(chain._b64(json.loads(line)["payload"])))
     return why(read_chain)
 

@@ -203,6 +203,7 @@ def test_a_waiver_that_ends_closes_what_it_opened(tmp_path):
     assert assay("repro", cwd=repo).returncode == 3 and not (repo / "reports/tree/metrics.json").exists()
     key = ("--key", tmp_path / "ann.pem", "--role", "product-owner", "--reason", "a pilot")
     assert assay("key", "--out", tmp_path / "ann.pem", "--name", "Ann", "--role", "product-owner", cwd=repo).returncode == 0
+    commit(repo)
     wrong = assay("waive", "probelm", *key, "--until", "9999-12-31", cwd=repo)
     assert wrong.returncode == 1 and "did you mean problem" in wrong.stderr
     assert assay("waive", "Problem", *key, "--until", "9999-12-31", cwd=repo).returncode == 0
@@ -219,6 +220,8 @@ def test_a_waiver_that_ends_closes_what_it_opened(tmp_path):
         assert done.returncode == 3 and "tree may not start: problem says 'incomplete'" in done.stderr and "tree rests on a waiver that holds no more" in done.stderr, done.stdout + done.stderr
         assert "What follows is of an earlier run" in (repo / "reports/tree/report.html").read_text()
     assert hashes(repo)["data/studies/tree.json"] == before["data/studies/tree.json"]
+    assert "not committed" in assay("waive", "problem", *key, "--until", "9999-12-31", cwd=repo).stderr
+    commit(repo)
     assert assay("waive", "problem", *key, "--until", "9999-12-31", cwd=repo).returncode == 0
     assert assay("repro", cwd=repo).returncode == 0
 

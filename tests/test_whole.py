@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 from small import assay, run
+from tiny import commit
 
 from assay.dictionary import Dictionary, infer_dictionary, write_dictionary
 from assay.problem import read_yaml
@@ -89,12 +90,15 @@ def test_a_study_that_goes_on_leaves_the_bytes_of_one_that_begins(project):
 
 
 @pytest.fixture(scope="module")
-def approved(project, tmp_path_factory):
-    "The same, approved by somebody"
-    key = tmp_path_factory.mktemp("keys") / "ann.pem"
+def approved(project):
+    "The same, approved by somebody, who holds the root's key"
+    key = project.parent / "ann.pem"
     assert assay("key", "--out", key, "--name", "Ann", "--role", "product-owner", cwd=project).returncode == 0
     before = assay("serve", "--port", "0", cwd=project)
     assert before.returncode == 3 and "is not approved" in before.stderr  # not without an approval
+    alone = assay("approve", "--key", key, "--role", "product-owner", "--reason", "alone", cwd=project)
+    assert alone.returncode == 1 and "not committed" in alone.stderr  # neither the key nor the reports are
+    commit(project)
     done = assay("approve", "--key", key, "--role", "product-owner", "--reason", "reviewed", cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr
     return project
@@ -185,7 +189,7 @@ def test_one_changed_byte_stops_the_service(approved, name):
 def test_a_rejected_bundle_is_not_served(approved, tmp_path):
     key = tmp_path / "bob.pem"
     copy = shutil.copytree(approved, tmp_path / "copy", symlinks=True)
-    assert assay("key", "--out", key, "--name", "Bob", "--role", "operations", cwd=copy).returncode == 0
+    assert assay("key", "--out", key, "--name", "Bob", "--role", "operations", "--key", approved.parent / "ann.pem", cwd=copy).returncode == 0
     assert assay("reject", "--key", key, "--role", "operations", "--reason", "found a fault", cwd=copy).returncode == 0
     done = assay("serve", "--port", free_port(), cwd=copy, timeout=30)
     assert done.returncode == 3 and "rejected" in done.stderr

@@ -65,14 +65,21 @@ def record():
 
 
 def make_keys(folder):
-    "Two keys beside the repository, and the paths of their private halves"
+    "Two keys beside the repository, the first one the root, and the paths of their private halves"
     from assay.chain import new_key
 
     with inside(folder):
         paths = [folder.parent / f"{folder.name}-{name}.pem" for name in ("ann", "bob")]
-        for path, name, role in zip(paths, ("Ann", "Bob"), ("product owner", "operations")):
-            new_key(path, name, role)
+        new_key(paths[0], "Ann", "product owner")
+        new_key(paths[1], "Bob", "operations", signer=paths[0])
     return paths
+
+
+def commit(folder="."):
+    "Commit all that is in a folder, a repository of its own"
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    for words in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "as it is", "--allow-empty")):
+        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
 
 
 def copy_repo(source, folder):
