@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DECISIONS', 'RULES', 'ASKS', 'FACTS', 'decide_window', 'decision_table', 'watched_by', 'monitor', 'week_of',
-           'full_weeks', 'monitor_weeks', 'first_week', 'week_table', 'drift_matrix', 'verdict_of', 'break_rows',
+           'full_weeks', 'monitor_weeks', 'first_week', 'week_table', 'drift_matrix', 'verdict_of_weeks', 'break_rows',
            'monitoring_metrics', 'alarm_metrics', 'monitoring_checks', 'plot_performance']
 
 # %% ../nbs/17_monitoring.ipynb #bd428786
@@ -190,7 +190,7 @@ def _is_over(asking, week):
     as_sure = week['realised'] is not None and week['known'] >= asking['known']/2
     return as_sure and not f['miscalibrated' if rule == 'scores mean something else' else 'target_drift']
 
-def verdict_of(
+def verdict_of_weeks(
     weeks:dict, # From `monitor_weeks`
 )->dict: # `decision`, `rule`, `why` and `week`, the week that decided
     "The decision of all weeks: what one asked for stands until a later one shows the opposite; else the last decides"

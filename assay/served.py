@@ -15,7 +15,7 @@ from .features import TEXT, feature_frame
 from .groups import watched_columns
 from .labels import watch_groups, with_model_scores
 from .models import target_of
-from .monitoring import ASKS, RULES, full_weeks, monitor, monitor_weeks, verdict_of
+from .monitoring import ASKS, RULES, full_weeks, monitor, monitor_weeks, verdict_of_weeks
 
 # %% ../nbs/17_served.ipynb #c6b69750
 def _as_written(classes):
@@ -134,7 +134,7 @@ def _weeks_of(promised, served, problem, fields, **options):
 
 def _decide(found, weeks):
     "The decision over all rows, or what the weeks together ask for where that comes first"
-    order, said = [r[0] for r in RULES], verdict_of(weeks) if weeks else {}
+    order, said = [r[0] for r in RULES], verdict_of_weeks(weeks) if weeks else {}
     if said.get('decision') not in ASKS or order.index(said['rule']) >= order.index(found['rule']): return found
     return found | {k: said[k] for k in ('decision', 'rule')} | dict(why=f"{said['why']}; week from {said['week']}")
 

@@ -30,7 +30,7 @@ from assay.problem import load_problem, make_problem
 from assay.readiness import doubts, leak_rows, next_step, release_rows
 from assay.responsible import findings, judge_answers, representation_table
 from assay.review import baseline_specs
-from assay.site import build_site, index_page, load_board
+from assay.site import build_site, index_page
 
 ROOT = Path(__file__).parents[1]
 SAID = dict(because="the offer is made before the sale", by="domain expert", date="2026-11-06")

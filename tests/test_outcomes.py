@@ -17,7 +17,7 @@ from assay.drift import count_bins, drift_of_counts, drift_table, make_bins
 from assay.intake import read_described
 from assay.labels import todays_rule
 from assay.log import PredictionLog, new_id
-from assay.monitoring import monitor_weeks, verdict_of, week_table
+from assay.monitoring import monitor_weeks, verdict_of_weeks, week_table
 from assay.problem import load_problem, make_problem
 from assay.served import monitor_served
 
@@ -137,10 +137,10 @@ def test_a_short_week_does_not_undo_what_full_weeks_asked_for():
     short = bad[: 5 * 78 + 30]  # the last week has three days
     found = monitor_weeks(reference, short, AGREED, X, n_boot=100)
     assert [w["decision"] in ("keep", "watch") for w in found.values()] == [True] * 4 + [False, True]  # the naive verdict is that of the last week
-    assert verdict_of(found) == {k: found["2024-01-29"][k] for k in ("decision", "rule", "why")} | dict(week="2024-01-29")
-    assert verdict_of(found)["decision"] == "retrain"
+    assert verdict_of_weeks(found) == {k: found["2024-01-29"][k] for k in ("decision", "rule", "why")} | dict(week="2024-01-29")
+    assert verdict_of_weeks(found)["decision"] == "retrain"
     good = bad.assign(score=bad.score.where(week < 5, weeks.score), rule=bad.rule.where(week < 5, weeks.rule))
-    assert verdict_of(monitor_weeks(reference, good, AGREED, X, n_boot=100))["decision"] in ("keep", "watch")  # a full week that reaches the minimum undoes it
+    assert verdict_of_weeks(monitor_weeks(reference, good, AGREED, X, n_boot=100))["decision"] in ("keep", "watch")  # a full week that reaches the minimum undoes it
 
 
 @pytest.fixture(scope="module")

@@ -311,7 +311,7 @@ def test_each_class_is_shown_before_and_after(positives, sunk, tmp_path):
     assert shown.rows_in_source.to_dict() == {0: 120_000 - positives, 1: positives} and shown.rows_read.sum() == len(tables["tall"])
     assert bool(sunk_classes(shown)) == sunk
     metrics = data_metrics(problem, pd.Series(["known"] * len(tables["tall"])), len(tables["tall"]), 0, splits, pd.DataFrame(dict(split=[], effect=[])), [], None, dict(tables=dict(tall=facts["tall"] | dict(n_rows=len(tables["tall"])))), None, shown)
-    assert f"of 120,000 rows; " in show_number("n_raw", metrics["n_raw"]) and f": {shown.rows_read[1]:,} of {positives:,}" in show_number("n_raw", metrics["n_raw"])
+    assert "of 120,000 rows; " in show_number("n_raw", metrics["n_raw"]) and f": {shown.rows_read[1]:,} of {positives:,}" in show_number("n_raw", metrics["n_raw"])
     assert count_classes(spec | dict(max_rows=None), {"tall": dict(columns=["y"])}, problem, dictionary).empty  # all rows read: nothing to compare
 
 

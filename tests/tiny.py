@@ -76,7 +76,8 @@ def make_keys(folder):
 
 
 def commit(folder="."):
-    "Commit all that is in a folder, a repository of its own"
+    "Commit all that is in a folder, a repository of its own; with a new index, since copies keep size and time and git would take them for the same"
+    (Path(folder) / ".git/index").unlink(missing_ok=True)
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     for words in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "as it is", "--allow-empty")):
         subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
