@@ -12,7 +12,7 @@ import zipfile
 from fsspec.compression import compr
 from fsspec.utils import infer_compression
 
-# %% ../nbs/02_packed.ipynb #b2fced92
+# %% ../nbs/02_packed.ipynb #492ca849
 FREE_TEXT, FREE_TABLE = 100_000_000, 500_000_000 # Bytes that a file may unpack to, whatever its own size: text, and columns in memory
 MOST_TIMES = 100 # Beyond that, how many times its own size
 LARGEST_CSV = 1_500_000_000 # Bytes of the text of a CSV file, which can only be read as a whole
@@ -20,7 +20,7 @@ LARGEST_CSV = 1_500_000_000 # Bytes of the text of a CSV file, which can only be
 def fits(
     unpacked:int, # Bytes
     stored:int, # Bytes of the file
-    free:int=FREE_TABLE, # Bytes that any file may unpack to
+    free:int, # Bytes that any file may unpack to
 )->bool: # Is it no more than `free`, or than `MOST_TIMES` the file?
     "Is an unpacked size sensible?"
     return unpacked <= max(free, MOST_TIMES*stored)
@@ -64,7 +64,7 @@ def check_text(
     if size > largest: raise ValueError(f"source {name!r} is text of more than {largest/1e9:.1f} GB, which would take several times that in memory; save it as Parquet, of which a part can be read")
     return size
 
-# %% ../nbs/02_packed.ipynb #c5390f42
+# %% ../nbs/02_packed.ipynb #2e366379
 _WIDTH = dict(BOOLEAN=1, INT32=8, INT64=8, INT96=8, FLOAT=8, DOUBLE=8, BYTE_ARRAY=16) # Bytes of a value in memory, beside its text
 
 def _leaf(a):
@@ -113,4 +113,4 @@ def check_groups(
 )->None: # Nothing, or a `ValueError`
     "Refuse Parquet files that unpack to far more than they are; the cheap bound is asked first"
     def need(exact): return max([0, *(found := sizes(exact)), share*sum(found)])
-    if not fits(need(False), stored): check_unpacked(int(need(True)), stored, FREE_TABLE, name)
+    if not fits(need(False), stored, FREE_TABLE): check_unpacked(int(need(True)), stored, FREE_TABLE, name)

@@ -12,17 +12,18 @@ from urllib.parse import quote
 
 from .artifacts import check_file
 
-# %% ../nbs/02_queries.ipynb #8d993b33
-_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[\w .-]*`""")
+# %% ../nbs/02_queries.ipynb #68e11c12
+_QUOTES = r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[\w .-]*`"""
+_QUOTED = re.compile(_QUOTES), re.compile(_QUOTES + r'|\[[^\]]*\]') # brackets quote a name in some databases, and in others they do not
 _VERBS = re.compile(r'\b(insert|update|delete|merge|into|drop|create|alter|truncate|attach|detach|vacuum|pragma|copy|call|exec|execute|grant|revoke|set|declare|backup|restore|dbcc|shutdown)\b', re.I)
 _REACHES = re.compile(r'\b(load_extension|load_file|readfile|writefile|sys_\w+|xp_\w+|lo_\w+|dblink\w*|openrowset|openquery|opendatasource|pg_(?:read|write|file|ls|terminate|cancel|reload|rotate|promote)\w*|query_to_\w+|database_to_\w+)["`]?\s*\(', re.I)
 _UNCLEAR = {'--': 'a comment', '/*': 'a comment', '*/': 'a comment', ';': 'a semicolon', "'": 'a quote that does not end', '"': 'a quote that does not end', '`': 'a quote that does not end', '\0': 'a zero byte'}
 
-def _fault(text, dialect):
-    "Why a text is not one `SELECT`; empty if it is"
+def _fault(text, dialect, quoted):
+    "Why a text is not one `SELECT`, where this is what quotes look like; empty if it is"
     if re.search(r"\\['\"`]", text): return "it has a backslash before a quote; write '' for a quote in a value"
-    named = _QUOTED.sub(lambda m: '0' if m[0][0] == "'" else m[0], text)
-    bare = _QUOTED.sub(lambda m: '0' if m[0][0] == "'" else 'a_name', text)
+    named = quoted.sub(lambda m: '0' if m[0][0] == "'" else m[0], text)
+    bare = quoted.sub(lambda m: '0' if m[0][0] == "'" else 'a_name', text)
     if found := next((what for mark,what in _UNCLEAR.items() if mark in bare), None): return f'it has {found}'
     if '#' in bare and dialect in ('mysql', 'mariadb'): return 'it has a comment'
     if re.search(r'\$\w*\$|\bu&', bare, re.I) or re.search(r'\bu&"', named, re.I): return 'it quotes with dollars or U&; write a value in single quotes'
@@ -38,7 +39,7 @@ def check_query(
     "Refuse what is not one `SELECT`"
     if not isinstance(query, str): raise ValueError(f"source {name!r} has the query {query!r:.40}; expected text")
     text = re.sub(r'\s*;?\s*$', '', query)
-    if why := _fault(text, dialect): raise ValueError(f"the query of source {name!r} is not one SELECT: {why}; expected one that begins with SELECT or WITH, without comments, and only reads")
+    if why := next(filter(None, (_fault(text, dialect, q) for q in _QUOTED)), ''): raise ValueError(f"the query of source {name!r} is not one SELECT: {why}; expected one that begins with SELECT or WITH, without comments, and only reads")
     return text
 
 # %% ../nbs/02_queries.ipynb #3aabc1dc
