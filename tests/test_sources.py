@@ -402,6 +402,24 @@ def test_postgresql_takes_parameters_as_values_and_is_never_written_to(postgres,
     assert load_source(spec | dict(query="select * from flights"))[1]["rows"] == 50
 
 
+@pytest.mark.parametrize("query", ["insert into kept select 2 returning n", "delete from kept returning n", "create table other as select 1 as n", "with gone as (delete from kept returning n) select n from gone", "select nextval('counter')", "select 1 as n; delete from kept",
+                                   "select set_config('transaction_read_only', 'off', false); delete from kept", "set transaction read write", "drop table kept", "truncate kept", "select query_to_xml('delete from kept returning n', true, true, '')"])
+def test_postgresql_refuses_to_write_also_where_the_text_is_not_understood(postgres, monkeypatch, query):
+    import sqlalchemy as sa
+    import assay.sources
+    engine = sa.create_engine(postgres)
+    with engine.begin() as con:
+        con.execute(sa.text("drop table if exists kept, other; drop sequence if exists counter; create table kept as select 1 as n; create sequence counter"))
+    monkeypatch.setenv("ASSAY_TEST_DB", postgres)
+    for _ in range(2):  # refused by its text, and then by the transaction that only reads
+        with pytest.raises(Exception):
+            load_source(dict(name="f", kind="sql", url_env="ASSAY_TEST_DB", query=query))
+        monkeypatch.setattr(assay.sources, "check_query", lambda query, *_: query)
+    with engine.connect() as con:
+        assert con.execute(sa.text("select sum(n), (select count(*) from pg_class where relname = 'other'), (select count(*) from pg_largeobject_metadata), (select is_called from counter) from kept")).one() == (1, 0, 0, False)
+    engine.dispose()
+
+
 # Credentials
 
 
