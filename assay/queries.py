@@ -12,12 +12,16 @@ from urllib.parse import quote
 
 from .artifacts import check_file
 
-# %% ../nbs/02_queries.ipynb #68e11c12
+# %% ../nbs/02_queries.ipynb #349ec8f7
 _QUOTES = r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[\w .-]*`"""
 _QUOTED = re.compile(_QUOTES), re.compile(_QUOTES + r'|\[[^\]]*\]') # brackets quote a name in some databases, and in others they do not
-_VERBS = re.compile(r'\b(insert|update|delete|merge|into|drop|create|alter|truncate|attach|detach|vacuum|pragma|copy|call|exec|execute|grant|revoke|set|declare|backup|restore|dbcc|shutdown)\b', re.I)
-_REACHES = re.compile(r'\b(load_extension|load_file|readfile|writefile|sys_\w+|xp_\w+|lo_\w+|dblink\w*|openrowset|openquery|opendatasource|pg_(?:read|write|file|ls|terminate|cancel|reload|rotate|promote)\w*|query_to_\w+|database_to_\w+)["`]?\s*\(', re.I)
-_UNCLEAR = {'--': 'a comment', '/*': 'a comment', '*/': 'a comment', ';': 'a semicolon', "'": 'a quote that does not end', '"': 'a quote that does not end', '`': 'a quote that does not end', '\0': 'a zero byte'}
+_VERBS = re.compile(r"""\b(insert|update|delete|merge|into|drop|create|alter|truncate|attach|detach|vacuum|pragma|copy|call
+    |exec|execute|grant|revoke|set|declare|backup|restore|dbcc|shutdown)\b""", re.I | re.X)
+_REACHES = re.compile(r"""\b(load_extension|load_file|readfile|writefile|sys_\w+|xp_\w+|lo_\w+|dblink\w*
+    |openrowset|openquery|opendatasource|pg_(?:read|write|file|ls|terminate|cancel|reload|rotate|promote)\w*
+    |query_to_\w+|database_to_\w+)["`]?\s*\(""", re.I | re.X) # Functions that act outside of the query
+_UNCLEAR = {'--': 'a comment', '/*': 'a comment', '*/': 'a comment', ';': 'a semicolon', '\0': 'a zero byte'}
+_UNCLEAR |= dict.fromkeys(['"', "'", '`'], 'a quote that does not end')
 
 def _fault(text, dialect, quoted):
     "Why a text is not one `SELECT`, where this is what quotes look like; empty if it is"
@@ -26,8 +30,10 @@ def _fault(text, dialect, quoted):
     bare = quoted.sub(lambda m: '0' if m[0][0] == "'" else 'a_name', text)
     if found := next((what for mark,what in _UNCLEAR.items() if mark in bare), None): return f'it has {found}'
     if '#' in bare and dialect in ('mysql', 'mariadb'): return 'it has a comment'
-    if re.search(r'\$\w*\$|\bu&', bare, re.I) or re.search(r'\bu&"', named, re.I): return 'it quotes with dollars or U&; write a value in single quotes'
-    if not re.match(r'[\s(]*(select|with)\b', bare, re.I): return f'it begins with {bare.split()[0][:20]!r}' if bare.split() else 'it is empty'
+    if re.search(r'\$\w*\$|\bu&', bare, re.I) or re.search(r'\bu&"', named, re.I):
+        return 'it quotes with dollars or U&; write a value in single quotes'
+    if not re.match(r'[\s(]*(select|with)\b', bare, re.I):
+        return f'it begins with {bare.split()[0][:20]!r}' if bare.split() else 'it is empty'
     if found := _VERBS.search(bare): return f'it has the word {found[0]!r}; a column of that name stands in double quotes'
     return f'it calls {found[1]!r}' if (found := _REACHES.search(named)) else ''
 
@@ -39,11 +45,14 @@ def check_query(
     "Refuse what is not one `SELECT`"
     if not isinstance(query, str): raise ValueError(f"source {name!r} has the query {query!r:.40}; expected text")
     text = re.sub(r'\s*;?\s*$', '', query)
-    if why := next(filter(None, (_fault(text, dialect, q) for q in _QUOTED)), ''): raise ValueError(f"the query of source {name!r} is not one SELECT: {why}; expected one that begins with SELECT or WITH, without comments, and only reads")
+    if why := next(filter(None, (_fault(text, dialect, q) for q in _QUOTED)), ''):
+        raise ValueError(f"the query of source {name!r} is not one SELECT: {why}; expected one that begins with SELECT or WITH, "
+                         "without comments, and only reads")
     return text
 
-# %% ../nbs/02_queries.ipynb #3aabc1dc
-_URL_KEYS = {'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'charset', 'connect_timeout', 'application_name', 'target_session_attrs'} # What the URL in a description may hold behind the ?
+# %% ../nbs/02_queries.ipynb #50102bf5
+_URL_KEYS = {'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'charset', 'connect_timeout', 'application_name',
+             'target_session_attrs'} # What the URL in a description may hold behind the ?
 _READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 
 def check_url(
@@ -51,17 +60,24 @@ def check_url(
     name:str='table', # What errors call the source
 ): # The same
     "Refuse options of a driver by which a URL could run SQL, load a library or read another file"
-    if more := sorted(set(url.query)-_URL_KEYS): raise ValueError(f"the URL of source {name!r} has the options {more}; expected none but {sorted(_URL_KEYS)}: put a URL with others in an environment variable, and name that in 'url_env'")
+    if more := sorted(set(url.query)-_URL_KEYS):
+        raise ValueError(f"the URL of source {name!r} has the options {more}; expected none but {sorted(_URL_KEYS)}: "
+                         "put a URL with others in an environment variable, and name that in 'url_env'")
     return url
 
-def _may(action, first, second, *_): return sqlite3.SQLITE_OK if action in _READS and str(second).lower() not in ('load_extension', 'writefile') else sqlite3.SQLITE_DENY
+def _may(action, first, second, *_):
+    "Asked by SQLite before each thing that a statement does"
+    reads = action in _READS and str(second).lower() not in ('load_extension', 'writefile')
+    return sqlite3.SQLITE_OK if reads else sqlite3.SQLITE_DENY
 
 def _open_sqlite(url, name):
     "A connection to an SQLite file that reads"
-    if url.drivername not in ('sqlite', 'sqlite+pysqlite') or url.query or not url.database or url.database.startswith(('file:', ':')):
+    is_plain = url.drivername in ('sqlite', 'sqlite+pysqlite') and not url.query
+    if not is_plain or not url.database or url.database.startswith(('file:', ':')):
         raise ValueError(f"source {name!r} names no SQLite file in a plain way; expected sqlite:///path/to/file.db")
     path = Path(url.database).absolute()
-    if not path.exists(): raise FileNotFoundError(f"the SQLite file of source {name!r} does not exist; expected sqlite:///path/to/file.db")
+    if not path.exists():
+        raise FileNotFoundError(f"the SQLite file of source {name!r} does not exist; expected sqlite:///path/to/file.db")
     con = sqlite3.connect(f'file:{quote(str(check_file(path)))}?mode=ro', uri=True)
     con.execute('pragma query_only = 1')
     return con
@@ -73,10 +89,11 @@ def reading(
 ): # Yields a connection of SQLAlchemy
     "Connect so that nothing is written, as far as the database lets us say so; nothing is ever committed"
     import sqlalchemy as sa
-    is_file = url.get_backend_name() == 'sqlite'
-    engine = sa.create_engine('sqlite://', creator=lambda: _open_sqlite(url, name), poolclass=sa.pool.NullPool) if is_file else sa.create_engine(url)
+    kind = url.get_backend_name()
+    options = dict(creator=lambda: _open_sqlite(url, name), poolclass=sa.pool.NullPool) if kind == 'sqlite' else {}
+    engine = sa.create_engine('sqlite://' if options else url, **options)
     try:
         with engine.connect() as con:
-            if is_file: con.connection.dbapi_connection.set_authorizer(_may)
-            yield con.execution_options(postgresql_readonly=True) if url.get_backend_name() == 'postgresql' else con
+            if options: con.connection.dbapi_connection.set_authorizer(_may)
+            yield con.execution_options(postgresql_readonly=True) if kind == 'postgresql' else con
     finally: engine.dispose()

@@ -16,7 +16,7 @@ import fsspec, numpy as np, pandas as pd
 from .artifacts import place, read_json, read_table, verify_manifest, write_json, write_manifest, write_table
 from .delimited import CSV_KEYS, read_delimited
 from .functions import find_function
-from .packed import FREE_TABLE, LARGEST_CSV, check_groups, check_text, check_unpacked, group_sizes
+from .packed import FREE_TABLE, LARGEST_CSV, check_groups, check_text, check_unpacked, group_sizes, stored_size
 from .queries import check_query, check_url, reading
 
 # %% ../nbs/02_sources.ipynb #8fc1c693
@@ -109,7 +109,7 @@ def _open_parquet(fs, path, **more):
 
 def _check_size(fs, paths, files, columns, share, name):
     "Refuse Parquet files that unpack to far more than they are"
-    stored = sum(fs.size(p) or 0 for p in paths)
+    stored = sum(stored_size(fs, p) for p in paths)
     def sizes(exact): return [s for p,f in zip(paths, files) for s in group_sizes(f, lambda texts, p=p: _open_parquet(fs, p, read_dictionary=texts), columns, exact)]
     check_groups(sizes, stored, share, name)
     return stored
@@ -145,7 +145,7 @@ def count_parquet(
 )->dict: # `rows`, `distinct` (values, told apart by hashes of 64 bits), `missing`
     "How many values a column holds, over all rows; eight bytes of memory per row"
     files, (fs, path), hashes, missing = _parquet_files(url, columns=[column]), _locate(url), [], 0
-    stored = sum(fs.size(p) or 0 for p in (fs.glob(f'{path}/**/*.parquet') if fs.isdir(path) else [path]))
+    stored = sum(stored_size(fs, p) for p in (fs.glob(f'{path}/**/*.parquet') if fs.isdir(path) else [path]))
     check_unpacked(8*sum(f.metadata.num_rows for f in files), stored, FREE_TABLE, str(url))
     for batch in (b for f in files for b in f.iter_batches(batch_size=1<<16, columns=[column])):
         values = batch.column(0).to_pandas().dropna()
