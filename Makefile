@@ -30,13 +30,16 @@ run: setup ## run the whole pipeline, only what changed; ends in reports/index.h
 	@$(BIN)/assay repro
 
 # two processes that each use both cores wait for each other's threads: one thread each, as in a stage
-test test-slow check: export OMP_NUM_THREADS = 1
+test test-slow test-long check: export OMP_NUM_THREADS = 1
 
 test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones; some with FILES="nbs/01_problem.ipynb tests/test_site.py"
 	@$(BIN)/python tests/run.py $(FILES)
 
 test-slow: setup ## the slow tests: kills, and whole pipelines on small tables
 	@$(BIN)/python -m pytest -m slow
+
+test-long: setup ## the long tests: every known truth, and thirty kills; results in tests/long.json
+	@$(BIN)/python -m pytest -m long
 
 check: setup ## the house checks alone, and the linter
 	@$(BIN)/nbdev_test --path nbs/99_conventions.ipynb --n_workers 0
@@ -80,4 +83,4 @@ lock-check: setup ## can every platform of the README install requirements.lock?
 	  rm -rf $(VENV)/.lock-check; echo "$$p: every package of requirements.lock can be installed"; \
 	done
 
-.PHONY: help setup run test test-slow check lab serve monitor audit truths bench export readme lock lock-check
+.PHONY: help setup run test test-slow test-long check lab serve monitor audit truths bench export readme lock lock-check

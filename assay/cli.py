@@ -297,15 +297,21 @@ def _whole_path(path):
 
 # %% ../nbs/95_cli.ipynb #a33aee41
 def _served(table):
-    "What was served, from the prediction log or by scoring a table, and how many rows were refused"
+    "What was served, by the log or by scoring a table, how many rows were refused, and predictions of other bundles"
     from assay.approval import serving_folder
     from assay.artifacts import place
     from assay.bundle import load_bundle
     from assay.labels import with_model_scores
     from assay.log import log_table, read_log
-    if table is not None: return with_model_scores(table, None, None, score=load_bundle(serving_folder()).score_classes(table)), 0
+    if table is not None:
+        if not len(table): raise ValueError('the table has a header and no rows, so nothing can be compared; look at the feed')
+        return with_model_scores(table, None, None, score=load_bundle(serving_folder()).score_classes(table)), 0, 0
     if not place('log').is_dir(): raise ValueError(f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`, or name a table: assay monitor --table FILE")
-    return log_table(), len(list(read_log(kind='quarantine')))
+    rows = log_table()
+    if rows.empty: return rows, 0, 0
+    last = rows.model.iloc[-1] # the bundle that answered last: another one promised something else
+    mine = rows[rows.model == last].reset_index(drop=True)
+    return mine, sum(r['model'] == last for r in read_log(kind='quarantine')), len(rows)-len(mine)
 
 # %% ../nbs/95_cli.ipynb #fa53b306
 @app.command()
@@ -322,22 +328,41 @@ def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV f
     enter_root()
     problem, dictionary, spec, data = load_problem(), load_dictionary(), read_json(place('model')), read_yaml('params.yaml').get('data', {})
     given, outcomes = (p and read_described(p, data.get('source') or {}, problem, dictionary) for p in (table, labels))
-    served, refused = _served(given)
+    served, refused, others = _served(given)
     rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')))
     found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused, spec.get('threshold'), data.get('cluster'))
-    _stop(_tell_monitoring(found, json_))
+    _stop(_tell_monitoring(found | dict(others=others), json_))
+
+def _monitoring_as_json(found, groups):
+    "A monitoring pass as a mapping"
+    names = ('n', 'known', 'unsaid', 'decision', 'rule', 'why', 'realised', 'estimated', 'undated', 'others', 'resampled')
+    weeks = [dict(week=w) | {k: r[k] for k in ('n', 'known', 'decision', 'why')} for w,r in found['weeks'].items()]
+    drift = found['drift']
+    said = dict(drifted=list(drift.column[drift.drifted]), false_alarm_rate=float(drift.rate.max()))
+    return {k: found[k] for k in names} | said | dict(weeks=weeks, groups=groups)
+
+def _tell_weeks(found):
+    "Print how many outcomes are known, and what the weeks say"
+    from assay.served import LEAST_ROWS
+    print(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
+    for week, r in found['weeks'].items():
+        print(f"week from {week}: {r['n']} predictions, {r['known']} outcomes: {r['decision']} ({r['why']})")
+    if not found['weeks']: print(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
+    if found['others']: print(f"{found['others']} predictions of other bundles are left out")
+    if found['undated']: print(f"{found['undated']} predictions have no moment; where no other has one either, rows count as independent, and alarms are more frequent than promised")
 
 def _tell_monitoring(found, json_):
     "Print a monitoring pass; exit code 1 where something has to be done"
-    drifted, groups = found['drift'][found['drift'].drifted], found.get('groups', dict(status='unanswered', why='no outcome is known yet'))
+    drift, groups = found['drift'], found.get('groups', dict(status='unanswered', why='no outcome is known yet'))
     if json_:
         from assay.artifacts import to_json
-        print(to_json({k: found[k] for k in ('n', 'decision', 'rule', 'why', 'realised', 'estimated')} | dict(drifted=list(drifted.column), false_alarm_rate=float(found['drift'].rate.max()), undated=found['undated'], resampled=found['resampled'], groups=groups)), end='')
+        print(to_json(_monitoring_as_json(found, groups)), end='')
     else:
         print(f"{found['n']} predictions: {found['decision']} ({found['why']})")
-        _show_rows(drifted.round(4).to_dict('records'), list(drifted.columns[:6]))
-        if found['undated']: print(f"{found['undated']} predictions have no moment; where no other has one either, rows count as independent, and alarms are more frequent than promised")
-        print(f"groups: {groups['why']}; drift without cause alarms in {found['drift'].rate.max():.1%} of windows; intervals are resampled by {found['resampled']}")
+        shown = ['column', 'moved', 'distance', 'usual', 'psi', 'missing_reference', 'missing']
+        _show_rows(drift[drift.drifted].round(4).to_dict('records'), shown)
+        _tell_weeks(found)
+        print(f"groups: {groups['why']}; drift without cause alarms in {drift.rate.max():.1%} of windows; intervals are resampled by {found['resampled']}")
     return 0 if found['decision'] in ('keep', 'watch') and groups['status'] != 'fail' else 1
 
 @app.command()

@@ -17,6 +17,8 @@ from .metrics import METRICS, interval, is_better, mean_interval, paired_differe
 from .models import predict_score
 
 # %% ../nbs/08_evaluation.ipynb #749a8abd
+_MEASURED = ['value', 'low', 'high', 'n', 'better'] # The last four may be missing of a metric, never of a table
+
 def score_table(
     y_true, # Targets
     scores:dict, # Model to its scores
@@ -26,7 +28,8 @@ def score_table(
     groups=None, # Label of each row's group, such as its day
 )->pd.DataFrame: # One row per model and metric: `model`, `metric`, `value`, `low`, `high`, `n`, `better`
     "Several models on the same metrics, rows and resamples"
-    return pd.DataFrame([dict(model=name, metric=m) | interval(m, y_true, s, n_boot, seed, groups) for name,s in scores.items() for m in metrics])
+    rows = [dict(model=name, metric=m) | interval(m, y_true, s, n_boot, seed, groups) for name,s in scores.items() for m in metrics]
+    return pd.DataFrame(rows, columns=['model', 'metric', *_MEASURED])
 
 def differences_table(
     y_true, # Targets
@@ -40,7 +43,7 @@ def differences_table(
     "Paired differences of all models to one"
     if to not in scores: raise ValueError(f"no model is called {to!r}; scored: {list(scores)}")
     rows = [dict(model=name, minus=to) | paired_difference(metric, y_true, s, scores[to], n_boot, seed, groups) for name,s in scores.items() if name != to]
-    return pd.DataFrame([r | dict(is_better=is_better(r)) for r in rows])
+    return pd.DataFrame([r | dict(is_better=is_better(r)) for r in rows], columns=['model', 'minus', *_MEASURED, 'is_better'])
 
 # %% ../nbs/08_evaluation.ipynb #efdecd58
 def choose_candidate(

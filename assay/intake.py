@@ -149,12 +149,14 @@ def read_for_scoring(
     if kind_of_file(path) == 'parquet': return load_source(dict(name='table', kind='parquet', url=path))[0]
     return load_source(dict(name='table', kind='csv', url=path) | _csv_options(source, fields))[0]
 
+_OPPOSITES = dict(yes='no', y='n', true='false', t='f', positive='negative') # The other class
+
 def read_described(
     path, # As for `read_for_scoring`
     source:dict, # Of the data stage
     problem:Problem, # Names the columns of id and target
     dictionary:Dictionary, # Kinds of the columns
-)->pd.DataFrame: # As it is in the file, columns under their plain names; ids and the target as the data stage stores them
+)->pd.DataFrame: # As it is in the file, columns under their plain names; ids and the target as the data stage stores them; a word that is neither class stays
     "Read a table of rows served, or of their outcomes"
     names, target = source.get('columns') or {}, problem.target
     df = read_for_scoring(path, source, [f for f in dictionary.fields if f.name != target])
@@ -162,7 +164,8 @@ def read_described(
     df = take(df, dict(columns=called | {c: c for c in df if c not in {*called, *called.values()}}, recode={n: p for n,p in (source.get('recode') or {}).items() if n in called}))
     if problem.id in df and dictionary[problem.id].kind == 'text': df = df.assign(**{problem.id: df[problem.id].astype('str')})
     if target not in df or problem.task != 'binary' or dictionary[target].kind != 'integer' or set(df[target].dropna()) <= {0, 1}: return df
-    return df.assign(**{target: (df[target] == problem.positive).astype(float).where(df[target].notna())})
+    known = {0: 0, 1: 1, _OPPOSITES.get(problem.positive): 0, problem.positive: 1}
+    return df.assign(**{target: df[target].map(lambda v: known.get(v, v), na_action='ignore').infer_objects()})
 
 # %% ../nbs/21_intake.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -217,11 +220,25 @@ def _lineage(manifest, different):
     return check('F04', not lost and not different, f"{len(manifest['tables'])} tables with hash, origin and rows; lacking: {lost}; changed since: {different}", 'data/raw/manifest.json')
 
 # %% ../nbs/21_intake.ipynb #881b743e
+def _untaught(problem, splits):
+    "A sentence for each later split that holds classes of which training has no row"
+    if problem.task == 'regression': return []
+    train, *later = splits
+    known = set(splits[train][problem.target].dropna())
+    new = {k: splits[k][problem.target].dropna().loc[lambda y: ~y.isin(known)] for k in later}
+    return [f"{len(y)} rows of {k} hold {sorted(map(str, set(y)))}, of which training has no row, so no model can say it: "
+            'move the cuts in params.yaml, or join it with another class there (recode)' for k,y in new.items() if len(y)]
+
 def _labelled(problem, splits, n_unlabelled):
-    "F02: does every split hold the target?"
-    bad = [k for k,v in splits.items() if v[problem.target].isna().any() or v[problem.target].nunique() < 2]
-    why = f"the target varies in {len(splits)-len(bad)} of {len(splits)} splits, not in {bad}; {n_unlabelled} rows without a target were counted and left out"
-    return check('F02', not bad, why, 'reports/data/metrics.json#metrics.n_unlabelled')
+    "F02: can be learnt and measured what each split holds of the target?"
+    constant = [k for k,v in splits.items() if v[problem.target].isna().any() or v[problem.target].nunique() < 2]
+    bad, late = [k for k in constant if k != 'production'], [k for k in constant if k == 'production']
+    said = [f"the target varies in {len(splits)-len(constant)} of {len(splits)} splits, not in {constant}"]
+    if bad: said.append(f"nothing can be learnt or measured in {bad}: move the cuts in params.yaml, or collect more rows")
+    if late: said.append('rows in production may have outcomes that are not known yet; until they are, no performance is measured there')
+    said += (new := _untaught(problem, splits))
+    said.append(f"{n_unlabelled} rows without a target were counted and left out")
+    return check('F02', not bad and not new, '; '.join(said), 'reports/data/metrics.json#metrics.n_unlabelled')
 
 def _quality(n_rows, n_accepted, n_quarantined, max_share):
     "F03: was every row checked, and are few enough bad?"

@@ -196,6 +196,11 @@ def _keep_warnings(name, text):
     write_text(path, text)
     say(f'  {name}  warnings of libraries are in {path}')
 
+def _leak_error(stage, found):
+    "What to tell about a report that names this machine or this moment"
+    return (f"stage {stage.name!r} shows what another run would not: {'; '.join(found)}; "
+            f"no input of the stage holds it, so remove it from {stage.notebook}")
+
 def _executed(stage, parameters, engine):
     "Run the notebook; on an error keep it and tell"
     PapermillExecutionError = import_papermill().exceptions.PapermillExecutionError
@@ -204,7 +209,7 @@ def _executed(stage, parameters, engine):
     try: nb = execute(stage.notebook, kept, parameters, engine, on_cell=progress(stage.name))
     except PapermillExecutionError as e: raise StageFailed(failure(stage.name, e, kept)) from None
     warned, nb = warnings_of(nb), normalise(nb)
-    if found := leaks(nb): raise StageFailed(f"stage {stage.name!r} shows what another run would not: {'; '.join(found)}; remove it from {stage.notebook}")
+    if found := leaks(nb, [*stage.deps, 'params.yaml', place('raw')]): raise StageFailed(_leak_error(stage, found))
     kept.unlink(missing_ok=True)
     _keep_warnings(stage.name, warned)
     return nb

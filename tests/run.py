@@ -30,7 +30,7 @@ def run(name):
         return 0
     import pytest
 
-    code = int(pytest.main(["-q", "-m", "not slow", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning", name]))
+    code = int(pytest.main(["-q", "-m", "not slow and not long", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning", name]))
     return 0 if code == NOTHING else code
 
 

@@ -479,9 +479,14 @@ def test_container_and_ci_are_declared():
 
 def test_slow_tests_are_marked_and_run_in_ci():
     makefile, runner = (ROOT / "Makefile").read_text(), (ROOT / "tests/run.py").read_text()
-    assert "tests/run.py" in makefile and "-m slow" in makefile and '"-m", "not slow"' in runner
+    assert "tests/run.py" in makefile and "-m slow" in makefile and "-m long" in makefile and '"-m", "not slow and not long"' in runner
     slow = [p.name for p in sorted((ROOT / "tests").glob("test_*.py")) if re.search(r"pytest\.mark\.slow", p.read_text())]
-    assert {"test_whole.py", "test_recovery.py"} <= set(slow)
+    assert {"test_whole.py", "test_recovery.py", "test_truths.py"} <= set(slow)  # the last two leave a sample of what is long
+
+
+def test_long_tests_run_every_night():
+    nightly = (ROOT / ".github/workflows/nightly.yml").read_text()
+    assert "make test-long" in nightly and "schedule" in nightly and "tests/long.json" in nightly
 
 
 def test_each_stage_leaves_its_time_and_memory(assessed):

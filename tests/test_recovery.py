@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from small import assay, hashes, make_repo, run
 
-KILLS = int(os.environ.get("ASSAY_KILLS", "30"))
+KILLS, SAMPLE = 30, 6
 RAW_KILLS = 6
 
 
@@ -89,10 +89,22 @@ MOMENTS = {"at any moment": False, "while DVC writes": True}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
+def test_a_few_kills_need_no_human(golden, moment):
+    "The sample of `test_kills_need_no_human`"
+    converge_after(golden, moment, SAMPLE)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_kills_need_no_human(golden, moment):
     "After a kill the next run converges to the same hashes"
+    converge_after(golden, moment, KILLS)
+
+
+def converge_after(golden, moment, n_kills):
+    "Kill, run again at once, and compare the hashes, as often as is asked; a third as often while DVC writes"
     repo, wanted, seconds = golden
-    n = KILLS // 3 if MOMENTS[moment] else KILLS
+    n = n_kills // 3 if MOMENTS[moment] else n_kills
     for killed in kills(repo, [sys.executable, "-m", "assay.cli", "repro"], seconds, n, MOMENTS[moment]):
         again = assay("repro", cwd=repo)  # at once, while what was killed may still be dying
         assert again.returncode == 0, (killed, again.stdout, again.stderr)

@@ -3,16 +3,19 @@ import base64
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
+import nbformat
 import pytest
 from browser import CHROMIUM, opened
 from nbconvert.exporters.html import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from assay.artifacts import place, write_metrics
 from assay.browse import read_scripts
-from assay.site import MAX_BYTES, forbidden, report_page
+from assay.site import MAX_BYTES, build_site, forbidden, report_page
 
 ROOT = Path(__file__).parent.parent
 # The page for browsing runs a script, so it has a rule of its own: `test_the_browsing_page_runs_its_own_scripts_only`
@@ -96,3 +99,35 @@ def test_front_page_in_a_browser(tmp_path):
         (tmp_path / f"{name}.html").write_text(control)
         found[name] = opened(tmp_path / f"{name}.html", tmp_path)[1]
     assert found == dict(held=set(), free={"https://example.org/p.png"})
+
+
+def small_site(folder, outputs):
+    "A repository whose stages `data` and `explore` have run, the first with these outputs, and `old`, which ran for another problem"
+    stage = "  {0}: {{cmd: x, deps: [pipelines/{0}.ipynb], outs: [data/executed/{0}.ipynb]}}\n"
+    (folder / "dvc.yaml").write_text("stages:\n" + "".join(map(stage.format, ("data", "explore", "old"))))
+    (folder / "params.yaml").write_text("{}")
+    shutil.copy(ROOT / "problem.yaml", folder)
+    for name, shown in dict(data=outputs, explore=[]).items():
+        write_metrics(name, "usable", {})
+        nb = new_notebook(cells=[new_code_cell("1", id="a", outputs=shown)])
+        place("executed").mkdir(parents=True, exist_ok=True)
+        nbformat.write(nb, place("executed", f"{name}.ipynb"))
+    place("reports", "old").mkdir(parents=True)
+    place("reports", "old", "report.html").write_text("another problem")
+
+
+@pytest.mark.parametrize("kind", ["fits", "too large", "acts"])
+def test_one_page_that_cannot_be_shown_keeps_no_other_from_being_made(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    shown = {"fits": {"image/png": "QUJD"}, "too large": {"image/png": "QUJD" * 300_000}, "acts": {"text/html": "<a href='a?send=1'>x</a>"}}[kind]
+    small_site(tmp_path, [new_output("display_data", data=shown)])
+    if kind == "acts":
+        with pytest.raises(ValueError, match="may not run or fetch"):
+            build_site()
+    else:
+        build_site()
+    pages = {p.parent.name: p.read_text() for p in place("reports").rglob("*.html")}
+    assert set(pages) == {"data", "explore", "reports"}
+    said = {"fits": "QUJD", "too large": "shortened", "acts": "not shown"}[kind]
+    assert said in pages["data"] and "usable" in pages["explore"] and "old/report.html" not in pages["reports"]
+    assert "shortened" not in pages["explore"] and all(forbidden(p.partition("</style>")[2]) == [] for p in pages.values())

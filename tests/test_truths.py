@@ -29,6 +29,16 @@ def test_shuffled_outcomes_never_go(case):
 
 
 @pytest.mark.slow
+def test_a_sample_of_the_truths():
+    "Every fourth case with one seed, and ten shuffled runs: the sample of `test_all_truths`"
+    names = sorted(TRUTHS)[::4]
+    runs = run_truths(names, [SEEDS[0]], 10, n_jobs=2)
+    wrong = runs[~runs.shuffled & (runs.verdict != runs.truth)]
+    assert len(wrong) <= 1, wrong.to_string()
+    assert not (runs[runs.shuffled].verdict == "go").any()
+
+
+@pytest.mark.long
 def test_all_truths():
     "Every case with five seeds, and 200 shuffled runs: a case is right when all five verdicts are"
     runs = run_truths(TRUTHS, SEEDS, N_SHUFFLED, n_jobs=2)
