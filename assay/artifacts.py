@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ROOT_MARKS', 'LOCATIONS', 'STATUSES', 'find_root', 'enter_root', 'place', 'atomic_write', 'to_json', 'write_json',
-           'write_text', 'read_json', 'write_table', 'read_table', 'list_files', 'sha256', 'hash_inputs',
+           'write_text', 'check_file', 'read_json', 'write_table', 'read_table', 'list_files', 'sha256', 'hash_inputs',
            'write_manifest', 'verify_manifest', 'metric', 'check', 'metrics_path', 'write_metrics', 'read_metrics']
 
 # %% ../nbs/00_artifacts.ipynb #d02e99c0
@@ -105,12 +105,23 @@ def write_text(
     with atomic_write(path) as part: part.write_text(text, encoding='utf-8')
     return Path(path)
 
+def check_file(
+    path, # File that exists
+    most:int=None, # Largest size in bytes; any by default
+)->Path: # `path`
+    "Refuse what would not end when it is read, such as a FIFO or a device, and a file that is too large"
+    path = Path(path)
+    if not path.is_file(): raise ValueError(f"{path} is no file but {'a folder' if path.is_dir() else 'a FIFO, a device or a socket'}; expected a file")
+    if most and path.stat().st_size > most: raise ValueError(f"{path} has {path.stat().st_size:,} bytes; expected at most {most:,}")
+    return path
+
 def read_json(
     path, # File to read
 ): # What it holds
     "Read a JSON file; one that is missing or malformed is named"
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f"{path} does not exist; the stage that writes it has not run: try `assay repro`")
+    if not path.exists(): raise FileNotFoundError(f"{path} does not exist; the stage that writes it has not run: try `assay repro`")
+    check_file(path)
     try: return json.loads(path.read_text(encoding='utf-8'))
     except RecursionError: raise ValueError(f"{path} is nested too deep for JSON that a stage wrote; restore it with `git checkout {path}` or run its stage again") from None
     except ValueError as e: raise ValueError(f"{path} is not JSON ({e}); restore it with `git checkout {path}` or run its stage again") from None

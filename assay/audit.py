@@ -6,7 +6,7 @@
 __all__ = ['published', 'compare', 'AuditFailed', 'audit']
 
 # %% ../nbs/94_audit.ipynb #fdf6c393
-import subprocess, sys, tempfile
+import shutil, subprocess, sys, tempfile
 from pathlib import Path
 
 from .artifacts import sha256
@@ -44,6 +44,16 @@ def _run(command, **kwargs):
     "Run a command that must succeed; what it says goes to the terminal"
     if (code := subprocess.run(command, **kwargs).returncode): raise AuditFailed(f"`{' '.join(map(str, command))}` ended with {code}; nothing was compared")
 
+def _bring(root, clone):
+    "Copy what stages read and git is told not to see, such as the table of `assay init`; anything else that is not committed stays away"
+    made, stages = _made(clone), (read_yaml(clone/'dvc.yaml').get('stages') or {}).values()
+    for d in {d for s in stages for d in s.get('deps') or [] if isinstance(d, str)}:
+        is_out = any(d == o or d.startswith(f'{o}/') or o.startswith(f'{d}/') for o in made)
+        if is_out or Path(d).is_absolute() or '..' in Path(d).parts or (clone/d).exists() or not (root/d).exists(): continue
+        if subprocess.run(['git', 'check-ignore', '-q', '--', d], cwd=root, capture_output=True).returncode: continue
+        (clone/d).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (root/d).is_dir() else shutil.copy2)(root/d, clone/d)
+
 def audit(
     root='.', # Root of the repository; what is committed there is audited
     folder=None, # Where to clone to; a temporary folder by default
@@ -52,6 +62,7 @@ def audit(
     with tempfile.TemporaryDirectory(prefix='assay-audit-') as temporary:
         clone = Path(folder or temporary)/'clone'
         _run(['git', 'clone', '--quiet', str(Path(root).resolve()), str(clone)])
+        _bring(Path(root).resolve(), clone)
         wanted = published(clone)
         (clone/'dvc.lock').unlink()
         for p in wanted: (clone/p).unlink(missing_ok=True) # the pages; data and models are not in a clone

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['WRITTEN', 'WRITES', 'seal', 'is_untouched', 'refuse_overwriting', 'seal_bundled', 'with_data', 'with_values',
-           'with_dep', 'write_draft', 'next_steps', 'show_draft', 'draft_json']
+           'with_dep', 'ignored_line', 'hide_from_git', 'write_draft', 'next_steps', 'show_draft', 'draft_json']
 
 # %% ../nbs/23_init.ipynb #4f157ead
-import hashlib, json, re
+import hashlib, json, re, shlex, subprocess
 from pathlib import Path
 
 from .artifacts import place, sha256, to_json, write_text
@@ -94,6 +94,41 @@ def with_dep(
     new = [f'      - {json.dumps(table, ensure_ascii=False)} # the table of assay init'] if table else []
     return '\n'.join(lines[:at+1] + new + lines[at+1:]) + '\n'
 
+# %% ../nbs/23_init.ipynb #5bc32f05
+def _git(*args):
+    "Exit code of a command of git; `None` where there is no git"
+    try: return subprocess.run(['git', *args], capture_output=True).returncode
+    except FileNotFoundError: return None
+
+def _rows_of(source):
+    "The file or folder below the working directory that holds the rows of a source, or `None`"
+    at = source.get('url') or ''
+    if re.match(r'sqlite(\+pysqlite)?:///', at): at = at.partition(':///')[2].partition('?')[0]
+    here = Path.cwd().resolve()
+    table = (here/at).resolve()
+    return table.relative_to(here) if at and '://' not in at and table.exists() and here in table.parents else None
+
+def ignored_line(
+    path, # Path below the folder of the `.gitignore`
+)->str: # A line that names this path and no other
+    "A path as `.gitignore` writes it; a line break, which it cannot write, is any one letter"
+    return '/' + re.sub(r'[\r\n]', '?', re.sub(r'([\\\\*?\[\] ])', r'\\\1', Path(path).as_posix()))
+
+def hide_from_git(
+    source:dict, # Of the data stage
+)->list: # Sentences about what was done, and what people must decide
+    "Name the table in `.gitignore`, where it lies in the repository and git would see it"
+    if (table := _rows_of(source)) is None: return []
+    res, shown = [], shlex.quote(table.as_posix())
+    if _git('check-ignore', '-q', '--no-index', '--', table.as_posix()) != 0:
+        ignore = Path('.gitignore')
+        kept = ignore.read_text(encoding='utf-8') if ignore.is_file() else ''
+        if ignored_line(table) not in kept.splitlines(): write_text(ignore, kept + ('' if kept.endswith('\n') or not kept else '\n') + ignored_line(table) + '\n')
+        res.append(f'the table {shown} is named in .gitignore now, so that its rows are not committed; it was not moved')
+    if _git('ls-files', '--error-unmatch', '--', table.as_posix()) == 0:
+        res.append(f'the table {shown} is in git already, and so are its rows: git rm -r --cached -- {shown} takes it out of the next commit and leaves the file; the commits before keep it')
+    return res
+
 # %% ../nbs/23_init.ipynb #5da17bc0
 _HEAD = """# Drafted by `assay init`. What is `unanswered` or empty only people can say; the report of the problem stage lists it.
 # The success criterion is provisional: everything runs, and readiness stays closed until people agree on one and remove `provisional`.
@@ -114,7 +149,7 @@ def write_draft(
     d:Draft, # From `draft`
     force:bool=False, # Replace files that hold changes
 )->list: # Paths of the files written
-    "Write the three files, let the data stage depend on the table, and begin a chapter about it in the ledger; all are checked before the first is written"
+    "Write the three files, let the data stage depend on the table, hide the table from git (said in `d.notes`), and begin a chapter about it in the ledger; all are checked before the first is written"
     make_problem(d.problem, 'the draft')
     read_ledger()
     params, deps = with_values(with_data(Path('params.yaml').read_text(encoding='utf-8'), d.data), d.params), with_dep(Path('dvc.yaml').read_text(encoding='utf-8'), _file_of(d.data['source']))
@@ -124,6 +159,7 @@ def write_draft(
     write_text(place('problem'), seal(_HEAD + _long_yaml(d.problem)))
     write_text('params.yaml', params)
     write_text('dvc.yaml', deps)
+    d.notes.extend(hide_from_git(d.data['source']))
     begin_chapter(make_problem(d.problem), d.data['source'], _table_hash(d.data['source']))
     return list(WRITES)
 

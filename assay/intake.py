@@ -19,7 +19,7 @@ from .artifacts import check, metric, place, write_json, write_table, write_text
 from .dictionary import MISSING, Dictionary, gaps, validate
 from .problem import Problem
 from .joins import declare_joins, join_all
-from .sources import count_values, kind_of_file, load_source
+from .sources import check_name, count_values, kind_of_file, load_source
 from .splits import base_rate, compare_splits
 
 # %% ../nbs/21_intake.ipynb #dd7dba34
@@ -44,20 +44,22 @@ def take(
 
 # %% ../nbs/21_intake.ipynb #f4626ac8
 def _specs(source):
-    "Sources, joins and allowed packages that `source` of params.yaml declares: one table, or several"
+    "Sources and joins that `source` of params.yaml declares: one table, or several"
     if not source: raise ValueError("no source is declared; expected in params.yaml, section data, such as source: {name: sales, kind: csv, url: data.csv}, or source: {tables: [a list of these], joins: [...]}")
-    if 'tables' not in source: return [{k: v for k,v in source.items() if k != 'allowed'}], [], source.get('allowed', [])
-    if wrong := sorted(set(source)-{'tables', 'joins', 'allowed'}): raise ValueError(f"source declares tables and also {wrong}; expected 'tables', 'joins' and 'allowed' only, and the rest in each table")
+    if 'allowed' in source: raise ValueError("source in params.yaml has the key 'allowed', which is gone: a file of settings cannot widen what it may call; remove the key, and put the function into the project's own package")
+    for s in source.get('tables', [source]): check_name(s.get('name'))
+    if 'tables' not in source: return [source], []
+    if wrong := sorted(set(source)-{'tables', 'joins'}): raise ValueError(f"source declares tables and also {wrong}; expected 'tables' and 'joins' only, and the rest in each table")
     names = [s.get('name') for s in source['tables']]
     if twice := sorted({str(n) for n in names if names.count(n) > 1}): raise ValueError(f"tables {twice} stand twice in the source; expected different names")
-    return source['tables'], source.get('joins', []), source.get('allowed', [])
+    return source['tables'], source.get('joins', [])
 
 def fetch_table(
-    source:dict, # As for `assay.sources.load_source`, with `columns` and `recode` as for `take`; or `tables` (a list of these, of which the rows of the first are kept) with `joins`; and perhaps `allowed`, the packages whose functions a source of kind `python` may call
+    source:dict, # As for `assay.sources.load_source`, with `columns` and `recode` as for `take`; or `tables` (a list of these, of which the rows of the first are kept) with `joins`
 )->tuple: # Tables by name, and facts by name
     "Read the one table of a source, or those that are joined"
-    specs, _, allowed = _specs(source)
-    loaded = {s.get('name'): load_source(s, allowed) for s in specs}
+    specs, _ = _specs(source)
+    loaded = {s.get('name'): load_source(s) for s in specs}
     return {s['name']: take(loaded[s['name']][0], s) for s in specs}, {n: facts for n,(_,facts) in loaded.items()}
 
 def _only(tables):
@@ -212,7 +214,7 @@ def get_adapter(
     if name not in ADAPTERS: raise ValueError(f"adapter must be one of {list(ADAPTERS)}, got {name!r}")
     if 'tables' not in (source or {}): return ADAPTERS[name]
     if name != 'table': raise ValueError(f"adapter {name!r} has tables of its own; expected a source with tables for the adapter 'table' only")
-    specs, joins, _ = _specs(source)
+    specs, joins = _specs(source)
     declared = declare_joins(joins, [s.get('name') for s in specs])
     def one(tables): return dict(joined=join_all(tables, declared))
     return dataclasses.replace(ADAPTERS[name], joins=tuple(declared), prepare=lambda tables, *args, **kwargs: prepare_table(one(tables), *args, **kwargs),

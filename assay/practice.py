@@ -32,6 +32,7 @@ def find_practice(
     name:str, # A name of `PRACTICES`
 ): # The function
     "Look a practice up; raises `ValueError` naming the known ones, or where it stands under another name"
+    if not isinstance(name, str): raise ValueError(f"a practice is called {name!r}; expected the name of a function in nbs/06_practice.ipynb")
     if name in PRACTICES and PRACTICES[name].__name__ != name: raise ValueError(f"the practice {name!r} is the function {PRACTICES[name].__name__!r}; enter it in PRACTICES under its own name, by which its code is frozen")
     if name not in PRACTICES: raise ValueError(f"no practice is called {name!r}; known: {sorted(PRACTICES)}: write it as a function in nbs/06_practice.ipynb, and enter it in PRACTICES")
     return PRACTICES[name]

@@ -305,12 +305,17 @@ def _reads(stage, other):
     "Does `stage` depend on something that `other` writes?"
     return any(d == o or d.startswith(f'{o}/') for d in stage.deps for o in other.outs)
 
+def _told(why):
+    "Why a stage stopped, as a page that is committed may say it: what a cell said may hold values of rows"
+    m = re.match(r"(error: )?(stage '\w+' failed in cell \d+: \w+)", why)
+    return f'{m[2]}; `assay status` says what went wrong, which may name values of rows and stands on no page' if m else why
+
 def not_run(
     stops, # Why stages of the last run stopped, from `assay.repro.stopped`
     stages:dict, # Stages of `load_stages`, in process order
 )->dict: # Stage to a sentence
     "Why stages did not run: they stopped, or they wait for one that did"
-    res = {s['stage']: s['why'] for s in stops}
+    res = {s['stage']: _told(s['why']) for s in stops}
     for name,stage in stages.items():
         if name not in res and (late := [r for r in res if r in stages and _reads(stage, stages[r])]): res[name] = f'waits for {", ".join(late)}'
     return res

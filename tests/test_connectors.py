@@ -107,20 +107,32 @@ def test_a_url_is_drafted_and_read(repo, tmp_path):
         assert done.returncode == 1 and "password, token or key" in done.stderr and CANARY not in done.stderr
 
 
-def test_a_function_runs_only_if_its_package_is_allowed(repo, tmp_path):
+def test_a_function_runs_only_of_the_projects_own_package_or_of_assay(repo, tmp_path):
     from assay.sources import make_flights
 
     make_flights(300).to_csv(tmp_path / "flights.csv", index=False)
     assert forked("assay.cli", "init", tmp_path / "flights.csv", "--target", "late", cwd=repo).returncode == 0
     data = read_yaml(repo / "params.yaml")["data"]
     assert "allowed" not in data["source"]
-    source = dict(name="flights", kind="python", function="assay.sources:make_flights", args=dict(n_rows=300))
-    for allowed, code in (([], 1), (["assay"], 0)):
-        (repo / "params.yaml").write_text(with_data((repo / "params.yaml").read_text(), data | dict(source=source | dict(allowed=allowed))))
+    (repo / "shop").mkdir()
+    (repo / "shop/orders.py").write_text("from assay.sources import make_flights\ndef read(n_rows): return make_flights(n_rows)\n")
+    source = dict(name="flights", kind="python", function="shop.orders:read", args=dict(n_rows=300))
+
+    def once(source, lib_name):
+        (repo / "settings.ini").write_text(f"[DEFAULT]\nlib_name = {lib_name}\n")
+        (repo / "params.yaml").write_text(with_data((repo / "params.yaml").read_text(), data | dict(source=source)))
         done = stage(repo)
-        assert done.returncode == code, done.stdout + done.stderr
-        assert ("only functions of the packages" in done.stdout + done.stderr) == bool(code)
-    assert metrics(repo)["metrics"]["n_raw"]["value"] == 300
+        return done.returncode, done.stdout + done.stderr
+
+    for wrong, lib_name, says in ((source, "assay", "only functions of the packages ['assay']"), (source | dict(allowed=["shop"]), "assay", "'allowed', which is gone"),
+                                  (source | dict(function="json.tool:main"), "json", "only functions of the packages ['assay']")):
+        code, said = once(wrong, lib_name)
+        assert code == 1 and says in said, said
+    for right, lib_name in ((source, "shop"), (source | dict(function="assay.sources:make_flights"), "assay")):
+        shutil.rmtree(repo / "data", ignore_errors=True)
+        code, said = once(right, lib_name)
+        assert code == 0, said
+        assert metrics(repo)["metrics"]["n_raw"]["value"] == 300
 
 
 def test_tables_of_two_kinds_join_into_one_and_the_report_shows_how(repo, tmp_path):
