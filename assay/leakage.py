@@ -69,9 +69,11 @@ def _missing_with(x, others):
     return next((c for c,o in others.items() if (b := o.isna().to_numpy()).any() and not b.all() and np.corrcoef(a, b)[0, 1] > .95), None)
 
 # %% ../nbs/05_leakage.ipynb #291898f9
+_FEW_LEVELS = 64 # Levels that are told apart in any case
+
 def _most_levels(blocks, most=2000, cells=2_000_000):
     "Levels of a text that are told apart, as long as they and the blocks make no large table: four hundred hashes, each with one outcome, are a copy of it"
-    return max(64, min(most, cells//(int(blocks.max())+1)))
+    return max(_FEW_LEVELS, min(most, cells//(int(blocks.max())+1)))
 
 def leakage_evidence(
     df:pd.DataFrame, # Rows; some tens of thousands are enough
@@ -88,9 +90,10 @@ def leakage_evidence(
     y, moments, res = binary_label(df[target], positive, task), df[time] if time else None, {}
     blocks = make_blocks(len(df), df[cluster] if cluster in df else moments, seed=seed)
     for c in (c for c in (df if columns is None else columns) if c not in (target, time)):
-        cut, codes = binned(df[c], max_levels=_most_levels(blocks))
+        is_id = is_id_like(df[c])
+        cut, codes = binned(df[c], max_levels=_FEW_LEVELS if is_id else _most_levels(blocks)) # a name that never comes back has no record
         score = cv_auc(count_table(codes, y, blocks, cut['size']), n_boot, seed)
-        clue = _best_clue(df[c], y, blocks, n_boot, seed) if is_id_like(df[c]) else None
+        clue = _best_clue(df[c], y, blocks, n_boot, seed) if is_id else None
         res[c] = dict(score=score, clue=clue, later=_later(df[c], moments), clock=is_clock(df[c]))
     return res
 
