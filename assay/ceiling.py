@@ -85,7 +85,7 @@ def oracle_bound(
 def _halves(case, df):
     "Half of the rows, whole days together"
     days, rng = case_blocks(case, df), np.random.default_rng(case.seed)
-    unit = np.arange(len(df)) if days is None else days
+    unit = np.arange(len(df)) if days is None or not days.any() else days
     return (rng.permutation(unit.max()+1) % 2 == 0)[unit]
 
 def _residuals(case, scores):

@@ -4,17 +4,19 @@
 
 # %% auto #0
 __all__ = ['score_table', 'differences_table', 'choose_candidate', 'slice_scores', 'banded', 'error_table', 'shuffled_scores',
-           'mean_gain', 'split_rule', 'name_test_set', 'record_opening', 'plot_intervals', 'precision_recall',
-           'plot_precision_recall']
+           'part_to_shuffle', 'median_gain', 'split_rule', 'name_test_set', 'record_opening', 'plot_intervals',
+           'precision_recall', 'plot_precision_recall']
 
 # %% ../nbs/08_evaluation.ipynb #75a55ab5
 import hashlib, itertools, json
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from pathlib import Path
+from scipy.stats import binom
 from sklearn.base import clone
 
-from .artifacts import to_json, write_text
+from .artifacts import metric as as_metric, to_json, write_text
 from .metrics import METRICS, interval, is_better, mean_interval, paired_difference, score, sort_scores
+from .features import sample_rows
 from .models import predict_score
 
 # %% ../nbs/08_evaluation.ipynb #749a8abd
@@ -61,6 +63,10 @@ def choose_candidate(
     return next(name for name in scores if name == best or not is_better(paired_difference(metric, y_true, scores[best], scores[name], n_boot, seed, groups)))
 
 # %% ../nbs/08_evaluation.ipynb #bd8271d0
+def _named(values):
+    "A column as text; what is missing has a name too"
+    return values.astype(object).where(values.notna().to_numpy(), '(missing)').astype(str).to_numpy()
+
 def slice_scores(
     df:pd.DataFrame, # One row per case
     columns:list, # Columns whose values are slices
@@ -76,7 +82,7 @@ def slice_scores(
     "A metric by the values of some columns"
     y, s, groups, rows = np.asarray(y_true), np.asarray(y_score), None if groups is None else np.asarray(groups), []
     for column in columns:
-        for name, at in sorted(df.groupby(df[column].astype(str).to_numpy()).indices.items()):
+        for name, at in sorted(df.groupby(_named(df[column])).indices.items()):
             m = interval(metric, y[at], s[at], n_boot, seed, None if groups is None else groups[at]) if len(at) >= min_rows else dict(value=None)
             seen = dict(n=len(at), mean_target=y[at].mean(), mean_score=s[at].mean()) if len(at) >= min_group else {}
             rows.append(dict(column=column, slice=name) | seen | {k: m.get(k) for k in ('value', 'low', 'high')})
@@ -123,22 +129,43 @@ def shuffled_scores(
     X, # Inputs to fit on
     y, # Targets to fit on
     X_new, # Inputs to score
-    n_shuffles:int=3, # Times to shuffle and fit
+    n_shuffles:int=20, # Times to shuffle and fit
     seed:int=0, # Random seed of the shuffles
 )->list: # Scores of `X_new`, one array per shuffle
     "What the model would score if the target meant nothing"
     rng, y = np.random.default_rng(seed), np.asarray(y)
     return [predict_score(clone(model).fit(X, rng.permutation(y)), X_new) for _ in range(n_shuffles)]
 
-def mean_gain(
+def part_to_shuffle(
+    df:pd.DataFrame, # Training rows
+    y, # Their targets
+    n_rows:int, # Rows of a fit
+    task:str, # What is predicted
+    seed:int=0, # Random seed
+    at_least:int=10, # Rows of each class, where there are as many
+)->tuple: # Rows, and their targets
+    "A part of the rows to fit shuffled targets on, in which no class is missing"
+    y, keep = np.asarray(y), np.zeros(len(df), bool)
+    keep[sample_rows(pd.DataFrame(index=range(len(df))), n_rows, seed).index] = True
+    if task != 'regression':
+        for c in np.unique(y): keep[np.flatnonzero(y == c)[:at_least]] = True
+    return df[keep], y[keep]
+
+def median_gain(
     metric:str, # One of `METRICS`
     y_true, # Targets
     scores:list, # Several scores of the same rows
     reference, # Scores that each is compared with
-)->float: # Mean difference, above zero where the scores are better
-    "How much better than a reference several scores are on average"
+    level:float=.99, # Confidence of the interval
+)->dict: # `value`, `low`, `high` of the median, above zero where the scores are better; `n`, how many scores; fewer than eight have no ends
+    "How much better than a reference several scores are, by their median"
     sign = 1 if METRICS[metric]['better'] == 'higher' else -1
-    return float(np.mean([sign*(score(metric, y_true, s)-score(metric, y_true, reference)) for s in scores]))
+    base = score(metric, y_true, reference)
+    gains = np.sort([sign*(score(metric, y_true, s)-base) for s in scores])
+    if not np.isfinite(gains).all(): return as_metric(None, n=len(gains))
+    k = int(binom.ppf((1-level)/2, len(gains), .5)) # the k-th from either end
+    ends = dict(low=float(gains[k-1]), high=float(gains[-k])) if k else {}
+    return as_metric(float(np.median(gains)), **ends, n=len(gains))
 
 # %% ../nbs/08_evaluation.ipynb #faeb7d63
 def split_rule(

@@ -12,12 +12,13 @@ import math
 import pandas as pd
 
 from .artifacts import check, metric
-from .case import LEAK, column_skills, compare_models, make_case, rule_column
+from .case import LEAK, case_blocks, column_leaks, column_skills, compare_models, make_case, measure_together, rule_column
 from .ceiling import measure_ceiling
 from .direction import compare_simpler, direction_text
 from .gains import measure_hypotheses, measure_parts, measure_value
 from .hypotheses import hypothesis_check
 from .learning import learning_curve, measure_signal
+from .metrics import FEW_GROUPS, count_groups
 from .stability import adversarial_pairs, measure_stability
 from .verdict import grade, say_interval, short, verdict_of
 from .worth import rows_needed, say_rows
@@ -41,12 +42,14 @@ def find_blockers(
 def _bar_of(case, models):
     "The agreed bar, and the score to reach: the minimum, or the margin above today's rule"
     rule = next(r['value'] for r in models['table'] if r['model'] == 'rule')
-    return case.bar | dict(target=max(case.bar['minimum'], rule+case.bar['margin']))
+    target = case.bar['minimum'] if rule is None else max(case.bar['minimum'], rule+case.bar['margin'])
+    return case.bar | dict(target=target)
 
 def _rows_of(case, n_test):
-    "Rows to learn from, to score and to test, and those of the rarest outcome"
-    rare = case.valid[case.problem.target].value_counts().min() if case.problem.task != 'regression' else len(case.valid)
-    return dict(train=len(case.train), valid=len(case.valid), test=n_test or len(case.valid), rare=int(rare))
+    "Rows to learn from, to score and to test, those of the rarest outcome, and how many declared clusters are scored"
+    of_class = [(case.y == c).sum() for c in case.train[case.problem.target].unique()] if case.problem.task != 'regression' else [len(case.y)]
+    clusters = count_groups(case_blocks(case, case.valid)) if case.cluster else None
+    return dict(train=len(case.train), valid=len(case.valid), test=n_test or len(case.valid), rare=int(min(of_class)), cluster=case.cluster, clusters=clusters)
 
 def _more(case, models, production):
     "Evidence that informs, and decides nothing"
@@ -66,7 +69,7 @@ def assess(
     n_test:int=None, # Rows of the test set, which stays closed; as many as validation has by default
     cluster:str=None, # Column with what rows have in common; their day by default
     only_verdict:bool=False, # Leave out what no rule of the verdict reads
-)->dict: # Evidence, part by part: bar, rows, models, columns, signal, learning, ceiling, stability, value, parts, hypotheses, leaks, harms, blocked, open, risks
+)->dict: # Evidence, part by part: bar, rows, models, columns, together, signal, learning, ceiling, stability, value, parts, hypotheses, leaks, harms, blocked, open, risks
     "Measure everything the verdict is read from, on training and validation sets only; of production, columns without outcomes"
     case = make_case(train, valid, problem, fields, seed=seed, max_rows=max_rows, n_boot=n_boot, cluster=cluster)
     look, found = case.sample[:10_000], blockers or {}
@@ -74,10 +77,10 @@ def assess(
     models = compare_models(case, rule_column(case, skills, bool(found.get('leaks'))))
     stability = measure_stability(case, models)
     more = dict(over={}, adversarial=[], hypotheses={}) if only_verdict else _more(case, models, production)
-    return dict(bar=_bar_of(case, models), rows=_rows_of(case, n_test), models=models | dict(over=more['over']), columns=skills.head(5).to_dict(), signal=measure_signal(case, models),
+    return dict(bar=_bar_of(case, models), rows=_rows_of(case, n_test), models=models | dict(over=more['over']), columns=skills.head(5).to_dict(), together=measure_together(case, models), signal=measure_signal(case, models),
         learning=learning_curve(case, models['best'], models['score']['value']), ceiling=measure_ceiling(case, models, only_verdict), stability=stability | dict(adversarial=more['adversarial']),
         value=measure_value(case, models, stability['outcomes']), parts=measure_parts(case, models), hypotheses=more['hypotheses'],
-        leaks=sorted({*skills[skills > LEAK].index, *found.get('leaks', [])}), risks=problem.risks, **{k: found.get(k, []) for k in ('harms', 'blocked', 'open')})
+        leaks=sorted({*column_leaks(skills, case.fields, problem.task), *found.get('leaks', [])}), risks=problem.risks, **{k: found.get(k, []) for k in ('harms', 'blocked', 'open')})
 
 # %% ../nbs/12_feasibility.ipynb #83a48e9d
 def facts_of(
@@ -89,13 +92,25 @@ def facts_of(
     need = rows_needed(e['learning']['fit'], bar['target']) if e['learning'] else None
     minimum, bound, share = grade(score, bar['minimum']), e['ceiling']['conflicts']['bound'], need['share'] if need else 0.
     mde = None if gain['low'] is None else _detectable(gain, e['rows'])
-    return dict(harms=e['harms'], leaks=e['leaks'], blocked=e['blocked'], too_few=e['rows']['valid'] < 40 or e['rows']['rare'] < 10,
+    return dict(harms=e['harms'], leaks=e['leaks'], too_good=_too_good(e['together']), blocked=e['blocked'], **_clusters(e), too_few=e['rows']['valid'] < 40 or e['rows']['rare'] < 10,
         fades=inside is not None and minimum in ('no', 'unlikely') and grade(inside, max(bar['minimum'], score['high'])) == 'yes',
         signal=e['signal']['found'], beats_rule=grade(gain, 1e-12) == 'yes', minimum=minimum, margin=grade(gain, bar['margin']),
         worth=worth_of(e['value']), driver=e['value']['driver'] if e['value'] else '', segments=[p['part'] for p in e['parts'] if p['stands_out']], idle=[p['part'] for p in e['parts'] if p['idle']],
         ceiling='unknown' if bound is None else 'no' if bound < bar['minimum'] else 'yes',
         more_rows=share >= .5 and need['value'] is not None and e['rows']['train'] < need['value'] <= 50*e['rows']['train'],
         rows_needed=need and need['value'], rows_said=say_rows(need), powered=mde is not None and mde <= max(2*bar['margin'], 1e-9), mde=mde)
+
+def _too_good(m):
+    "How good a model is that must not be so good, and by which columns; empty where it need not be asked"
+    by = f", resting most on {', '.join(m['columns'])}" if m['columns'] else ''
+    return f"its skill is {say_interval(m)} ({m['model']}; 0 is a guess, 1 is perfect){by}" if m['too_good'] else ''
+
+def _clusters(e):
+    "What too few clusters, or clusters that training holds too, leave open; empty where nothing"
+    n, column, s = e['rows']['clusters'], e['rows']['cluster'], e['signal']
+    few = f"validation has {n} {'value' if n == 1 else 'values'} of {column}, whose rows belong together" if n and n < FEW_GROUPS else ''
+    heart = f"{s['known']:.0%} of the validation rows are of values of {column} that training holds too" if s['by_heart'] else ''
+    return dict(few=few, by_heart=heart)
 
 def _detectable(gain, rows):
     "The smallest difference that the test set shows with 80 % power at 5 %: the error of the gain on validation, carried over to as many rows"
@@ -110,6 +125,14 @@ def worth_of(
     return 'yes' if value['p_positive'] >= sure else 'no' if value['p_positive'] <= 1-sure else 'open'
 
 # %% ../nbs/12_feasibility.ipynb #22793f23
+def _questions(e):
+    "What a person should look at, though no rule reads it"
+    m, s = e['together'], e['signal']
+    near = m['value'] is not None and m['value'] > LEAK and not m['too_good'] and not m['declared']
+    few = _clusters(e)['few']
+    return [(bool(few), f'{few}: intervals are those of Student\'s t, as wide as so few allow'), (near, f"the skill of the model is {say_interval(m)}, above the line of a single column, {LEAK}: together its columns may know the answer"),
+            (s['known'] > .05 and not s['by_heart'], f"{s['known']:.0%} of the validation rows are of values of {e['rows']['cluster']} that training holds too: scores and gains hold for these, not for new ones")]
+
 def decide(
     evidence:dict, # From `assess`
 )->dict: # `verdict`, `rule`, `why`, `gaps`, `next_steps`, `facts`
@@ -119,7 +142,7 @@ def decide(
             (facts['minimum'] in ('no', 'unlikely'), 'the score stays below the minimum'), (facts['margin'] in ('no', 'unlikely'), 'the gain over today\'s rule stays below the margin'),
             (facts['worth'] == 'unknown', 'costs or volume are not declared, so the worth is unknown'), (facts['worth'] == 'open', 'the declared ranges do not say whether it pays'),
             (not facts['signal'], 'no signal beyond chance was found'), (evidence['learning'] is None, 'too few rows for a learning curve'), (not evidence['risks'], 'no risks are declared'),
-            (evidence['signal']['shuffled']['above'], 'models of shuffled outcomes score above the constant: the comparison itself may leak')]
+            (evidence['signal']['shuffled']['above'], 'models of shuffled outcomes score above the constant: the comparison itself may leak'), *_questions(evidence)]
     res = verdict_of(facts)
     gaps = [text for hit,text in says if hit] + [f'open question, {q}' for q in evidence['open']]
     return res | dict(gaps=gaps, next_steps=res['next_steps']+[f'close the gap: {g}' for g in gaps], facts=facts)
@@ -135,7 +158,7 @@ def summary_table(
     rows = [('is there signal?', f"p = {e['signal']['p']:.3g}", 'p ≤ 0.01', facts['signal']), ('do shuffled outcomes teach nothing?', span(e['signal']['shuffled']), 'not above the constant', not e['signal']['shuffled']['above']), ('is the minimum reached?', span(score), f"≥ {bar['minimum']:.3g}", facts['minimum']),
             ('is it better than today?', span(gain), f"> 0, by {bar['margin']:.3g}", facts['margin']), ('is there a ceiling?', e['ceiling']['conflicts']['bound'], f"≥ {bar['minimum']:.3g}", facts['ceiling']),
             ('are there enough rows?', f"{e['rows']['train']:,}", f"to the bar: {facts['rows_said']}", not facts['more_rows'] and facts['rows_needed'] is not None), ('does it last?', span(e['stability']['inside']), 'no better inside than after', not facts['fades']),
-            ('is it worth it, per year?', span(e['value']) + (f", above 0 in {e['value']['p_positive']:.0%} of draws" if e['value'] else ''), '> 0 in at least 90 % of draws', facts['worth']), ('is a leak suspected?', ', '.join(e['leaks']) or 'none', 'none', not e['leaks']), ('does a harm block it?', ', '.join(e['harms']) or 'none', 'none', not e['harms']),
+            ('is it worth it, per year?', span(e['value']) + (f", above 0 in {e['value']['p_positive']:.0%} of draws" if e['value'] else ''), '> 0 in at least 90 % of draws', facts['worth']), ('is a leak suspected?', '; '.join([*e['leaks'], *filter(None, [facts['too_good']])]) or 'none', 'none', not e['leaks'] and not facts['too_good']), ('does a harm block it?', ', '.join(e['harms']) or 'none', 'none', not e['harms']),
             ('can the data be had, and the answer used?', ', '.join(e['blocked']+e['open']) or 'nothing is open', 'nothing open', not e['blocked']+e['open'])]
     return pd.DataFrame([dict(question=q, found=short(f), required=r, met={True: 'yes', False: 'no'}[m] if isinstance(m, bool) else m) for q,f,r,m in rows])
 
@@ -149,7 +172,7 @@ def feasibility_metrics(
     e, f, table = evidence, verdict['facts'], {r['model']: r for r in evidence['models']['table']}
     span = lambda m, **more: metric(*[m.get(k) for k in ('value', 'low', 'high', 'n')], **more) if m else metric(None)
     need = rows_needed(e['learning']['fit'], e['bar']['target']) if e['learning'] else None
-    return dict(rule_that_decided=metric(verdict['rule']), constant=span(table['constant'], better='higher'), rule=span(table['rule'], better='higher'), model=span(e['models']['score'], better='higher'),
+    return dict(rule_that_decided=metric(verdict['rule']), skill=span(e['together'], better='higher'), constant=span(table['constant'], better='higher'), rule=span(table['rule'], better='higher'), model=span(e['models']['score'], better='higher'),
         gain=span(e['models']['gain'], better='higher'), p_signal=metric(e['signal']['p'], n=e['rows']['valid'], better='lower'), shuffled=span(e['signal']['shuffled']),
         rows_needed=span(need, better='lower'), ceiling=metric(e['ceiling']['conflicts']['bound'], n=e['rows']['train']), inside=span(e['stability']['inside'], better='higher'),
         value_per_year=span(e['value'], better='higher'), p_worth=metric(e['value'] and e['value']['p_positive'], better='higher'), detectable=metric(f['mde'], n=e['rows']['test'], better='lower'), **{k: span(m, better='higher') for k,m in e['hypotheses'].items()}, **_informing(e), **({} if direction is None else dict(direction=metric(direction_text(direction)))))

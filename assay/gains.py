@@ -41,8 +41,9 @@ def measure_value(
 def _parts(case, at_least):
     "The largest groups of the watched columns and of features with few values: `(column, name, mask)`"
     names = [*case.problem.groups, *(f.name for f in case.fields if f.kind in ('category', 'text', 'boolean'))]
-    found = [(c, f'{c} = {v}', (case.valid[c].astype(str) == v).to_numpy()) for c in dict.fromkeys(names) if c in case.valid and case.valid[c].nunique() <= 8
-             for v in sorted(case.valid[c].astype(str).unique())]
+    text = lambda s: s.astype(object).where(s.notna().to_numpy(), '(missing)').astype(str)
+    found = [(c, f'{c} = {v}', (text(case.valid[c]) == v).to_numpy()) for c in dict.fromkeys(names) if c in case.valid and case.valid[c].nunique() <= 8
+             for v in sorted(text(case.valid[c]).unique())]
     return sorted([p for p in found if at_least <= p[2].sum() < len(p[2])], key=lambda p: (-p[2].sum(), p[1]))[:16]
 
 def _part(case, models, mask, wide):

@@ -119,6 +119,12 @@ def _near(x, outcomes, task, score, clue, half):
     return max(seen, float(np.mean([_told(x, v, half, _rank_auc) for v in outcomes]))) if close else seen
 
 # %% ../nbs/05_leakage.ipynb #291898f9
+_FEW_LEVELS = 64 # Levels that are told apart in any case
+
+def _most_levels(blocks, most=2000, cells=2_000_000):
+    "Levels of a text that are told apart, as long as they and the blocks make no large table: four hundred hashes, each with one outcome, are a copy of it"
+    return max(_FEW_LEVELS, min(most, cells//(int(blocks.max())+1)))
+
 def leakage_evidence(
     df:pd.DataFrame, # Rows; some tens of thousands are enough
     target:str, # Column of the label
@@ -135,9 +141,10 @@ def leakage_evidence(
     blocks, outcomes = make_blocks(len(df), df[cluster] if cluster in df else moments, seed=seed), _outcomes(df[target], task, y)
     half = (blocks if blocks.max(initial=0) else np.arange(len(df))) % 2 == 0
     for c in (c for c in (df if columns is None else columns) if c not in (target, time)):
-        cut, codes = binned(df[c])
+        is_id = is_id_like(df[c])
+        cut, codes = binned(df[c], max_levels=_FEW_LEVELS if is_id else _most_levels(blocks)) # a name that never comes back has no record
         score = cv_auc(count_table(codes, y, blocks, cut['size']), n_boot, seed)
-        clue = _best_clue(df[c], y, blocks, n_boot, seed) if is_id_like(df[c]) else None
+        clue = _best_clue(df[c], y, blocks, n_boot, seed) if is_id else None
         near = _near(df[c], outcomes, task, score, clue, half)
         res[c] = dict(score=score, clue=clue, near=near, later=_later(df[c], moments), clock=is_clock(df[c]))
     return res

@@ -10,7 +10,7 @@ import numpy as np, pandas as pd
 
 from .artifacts import place, read_table
 from .case import Case, case_blocks, column_skills, fit_score, measure_score, rule_scores
-from .metrics import METRICS, replicate
+from .metrics import FEW_GROUPS, METRICS, blocks_of, replicate
 from .features import feature_frame, names_of
 from .models import make_model, predict_score
 
@@ -38,8 +38,8 @@ def over_time(
         scores = dict(constant=fit_score(case, 'constant', past, now), rule=rule_scores(case, before, now, models['column'])) | {name: fit_score(case, name, past, now)}
         rows.append(dict(block=k+1) | _span(case, blocks[k]) | measure_score(case, now, scores[name]))
         pool.append((now, scores))
-    y, days = np.concatenate([d[case.problem.target] for d,_ in pool]), [case_blocks(case, d) for d,_ in pool]
-    days = None if any(d is None for d in days) else np.concatenate([d+1000*i for i,d in enumerate(days)])
+    y, days = np.concatenate([d[case.problem.target] for d,_ in pool]), [blocks_of(d, case.problem.time, case.cluster) for d,_ in pool]
+    days = None if any(d is None for d in days) else pd.factorize(np.concatenate(days))[0] # a clinic of two blocks is one clinic
     return rows, dict(y=y, days=days, scores={k: np.concatenate([s[k] for _,s in pool]) for k in names})
 
 # %% ../nbs/11_stability.ipynb #d7f1f258
@@ -113,6 +113,11 @@ def read_production(
     return rows if len(rows) else None
 
 # %% ../nbs/11_stability.ipynb #d539a164
+def _many_blocks(case, df):
+    "Blocks of the rows, where there are enough to part them into halves; else None"
+    blocks = case_blocks(case, df)
+    return None if blocks is None or blocks.max()+1 < FEW_GROUPS else blocks
+
 def adversarial_pairs(
     case:Case, # What is assessed
     production:pd.DataFrame=None, # Rows that come in now, without the target
@@ -122,7 +127,7 @@ def adversarial_pairs(
     if production is not None and case.problem.target in production: raise ValueError(f"production holds the target {case.problem.target!r}; expected features, identifier and time only: outcomes of production are not for the assessment to see")
     tables = dict(train=case.train, valid=case.valid, production=production)
     drawn = {k: df.sample(min(n_rows, len(df)), random_state=case.seed).sort_index() for k,df in tables.items() if df is not None}
-    frames = {k: (case.X.loc[df.index, case.names] if k != 'production' else feature_frame(df, case.fields), case_blocks(case, df)) for k,df in drawn.items()}
+    frames = {k: (case.X.loc[df.index, case.names] if k != 'production' else feature_frame(df, case.fields), _many_blocks(case, df)) for k,df in drawn.items()}
     res = []
     for a, b in (('train', 'valid'), ('train', 'production'), ('valid', 'production')):
         if b not in frames: res.append(dict(pair=f'{a} and {b}', value=None, low=None, high=None, n=0, columns={}, alone={}, says='not there: the data stage wrote no production rows'))

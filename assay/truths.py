@@ -114,11 +114,11 @@ def _an_error(rng):
     X = _numbers(rng, 900)
     return X.assign(y=3*X.x0+2*X.x1+rng.normal(size=900)), NUMBER | dict(metric='mae', minimum=1.5, margin=.5)
 
-@truth('go', 'breast cancer (bundled): published models separate the classes almost perfectly, texture alone does not, and every column is measured before the diagnosis')
-def _breast_cancer(rng): return _bundled(rng, load_breast_cancer).assign(y=lambda d: 1-d.y), BINARY | dict(minimum=.85, today=dict(columns=['mean_texture']))
+@truth('go', 'breast cancer (bundled): published models separate the classes almost perfectly, texture alone does not, and every column is measured before the diagnosis, which is declared')
+def _breast_cancer(rng): return _bundled(rng, load_breast_cancer).assign(y=lambda d: 1-d.y), BINARY | dict(minimum=.85, today=dict(columns=['mean_texture']), legitimate='measured on the sample, before the diagnosis')
 
-@truth('go', 'wine (bundled): published models name the grower nearly always, the ash of the wine alone does not')
-def _wine(rng): return _bundled(rng, load_wine), CLASSES | dict(minimum=.8, today=dict(columns=['ash']))
+@truth('go', 'wine (bundled): published models name the grower nearly always, the ash of the wine alone does not; that every column is measured on the wine is declared')
+def _wine(rng): return _bundled(rng, load_wine), CLASSES | dict(minimum=.8, today=dict(columns=['ash']), legitimate='measured on the wine, whoever grew it')
 
 @truth('go', 'diabetes (bundled): linear models are known to explain nearly half of the variance, twice what is asked; age explains almost nothing')
 def _diabetes(rng): return _bundled(rng, load_diabetes), NUMBER | dict(minimum=.25, today=dict(columns=['age']))
@@ -221,6 +221,14 @@ def truth_table()->pd.DataFrame: # By case: truth, planted
     return pd.DataFrame([dict(case=k, truth=t.verdict, planted=t.planted) for k,t in TRUTHS.items()]).set_index('case')
 
 # %% ../nbs/19_truths.ipynb #ec1e11b2
+def _declared(fields, because):
+    "The same columns, each declared legitimate; as they are where nobody says why"
+    if because:
+        for f in fields.features: object.__setattr__(f, 'legitimate', dict(because=because, by='domain expert', date='2026-01-01'))
+    return fields
+
+_BESIDE = ('harms', 'legitimate') # What a case declares outside the agreement
+
 def make_truth(
     name:str, # A name of `TRUTHS`
     seed:int=0, # Random seed
@@ -232,9 +240,9 @@ def make_truth(
     df, agreed = TRUTHS[name].make(rng)
     if shuffled: df = df.assign(y=rng.permutation(df.y.to_numpy()))
     df = df.assign(row=[f'r{i}' for i in range(len(df))])
-    said = dict(title=name, question='Which rows?', target='y', id='row', today=dict(columns=['site'])) | {k: v for k,v in agreed.items() if k != 'harms'}
-    cut = len(df)*2//3
-    return dict(train=df[:cut], valid=df[cut:], problem=make_problem(said), fields=infer_dictionary(df, target='y', id='row', time=agreed.get('time')), blockers=dict(leaks=[], harms=agreed.get('harms', [])))
+    said = dict(title=name, question='Which rows?', target='y', id='row', today=dict(columns=['site'])) | {k: v for k,v in agreed.items() if k not in _BESIDE}
+    cut, fields = len(df)*2//3, infer_dictionary(df, target='y', id='row', time=agreed.get('time'))
+    return dict(train=df[:cut], valid=df[cut:], problem=make_problem(said), fields=_declared(fields, agreed.get('legitimate')), blockers=dict(leaks=[], harms=agreed.get('harms', [])))
 
 def run_truth(
     name:str, # A name of `TRUTHS`

@@ -9,6 +9,9 @@ __all__ = ['fit_power_law', 'rows_needed', 'say_rows', 'draw', 'decision_costs',
 import math
 
 import numpy as np, pandas as pd
+from scipy.stats import norm
+
+from .metrics import widening
 
 # %% ../nbs/10_worth.ipynb #7144e8d5
 _EXPONENTS = np.linspace(.2, 1.5, 27)
@@ -85,11 +88,11 @@ def _block_counts(y, score, blocks, n_thresholds=60):
     below = grid.cumsum(2)[:,:,:-1] # rows with act <= t are left alone at threshold t
     return grid[0].sum(1)[:,None]-below[0], below[1]
 
-def _paid(fp, fn, c_fp, c_fn, weight, half):
-    "Cost per row in each draw, thresholds chosen on one half of the blocks and paid on the other"
+def _paid(fp, fn, c_fp, c_fn, weights, half):
+    "Cost per row in each draw, thresholds chosen on one half of the blocks and paid on the other, with weights for either"
     total = 0
-    for chosen, paid in ((half, ~half), (~half, half)):
-        cost = [c_fp[:,None]*((weight*h) @ fp) + c_fn[:,None]*((weight*h) @ fn) for h in (chosen, paid)]
+    for halves in ((half, ~half), (~half, half)):
+        cost = [c_fp[:,None]*((w*h) @ fp) + c_fn[:,None]*((w*h) @ fn) for w,h in zip(weights, halves)]
         total = total + np.take_along_axis(cost[1], cost[0].argmin(1)[:,None], 1)[:,0]
     return total
 
@@ -98,7 +101,7 @@ def decision_costs(
     y_true, # 0 and 1
     scores:dict, # Name to score, higher is more likely 1
     costs:dict, # `false_positive` and `false_negative`, each a number or a declared range
-    blocks=None, # Rows of one block are drawn together; each row alone by default
+    blocks=None, # Rows of one block are drawn together; each row alone by default, and where all are of one block
     n_draws:int=500, # Monte Carlo draws
     seed:int=0, # Random seed
 )->pd.DataFrame: # Cost per row, one line per draw, one column per score; also the drawn costs, by name
@@ -106,11 +109,12 @@ def decision_costs(
     rng, n = np.random.default_rng(seed), len(y_true)
     blocks = np.arange(n)%200 if blocks is None else np.asarray(blocks)
     n_blocks = len(np.unique(blocks))
-    if n_blocks < 4: blocks, n_blocks = np.arange(n)%min(n, 200), min(n, 200)
+    if n_blocks < 2: blocks, n_blocks = np.arange(n)%min(n, 200), min(n, 200)
     weight = rng.multinomial(n_blocks, np.full(n_blocks, 1/n_blocks), n_draws).astype(float)
     c_fp, c_fn = (draw(costs[k], n_draws, rng) for k in ('false_positive', 'false_negative'))
-    half = np.arange(n_blocks)%2 == 0
-    paid = {k: _paid(*_block_counts(y_true, np.asarray(s, float), blocks), c_fp, c_fn, weight, half)/n for k,s in scores.items()}
+    half, wide = np.arange(n_blocks)%2 == 0, (widening(n_blocks) or norm.ppf(.975))/norm.ppf(.975)
+    weights = weight, 1+(weight-1)*wide # few blocks vary more than their resamples do
+    paid = {k: _paid(*_block_counts(y_true, np.asarray(s, float), blocks), c_fp, c_fn, weights, half)/n for k,s in scores.items()}
     return pd.DataFrame(paid | dict(false_positive=c_fp, false_negative=c_fn))
 
 # %% ../nbs/10_worth.ipynb #7d4ceb29

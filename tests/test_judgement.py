@@ -1,0 +1,245 @@
+"The feasibility verdict where clusters are few, where values are missing, and where a model is too good to be asked nothing"
+import numpy as np
+import pandas as pd
+import pytest
+
+from assay.case import case_blocks, column_leaks, column_skills, compare_models, fit_score, make_case, measure_together
+from assay.dictionary import infer_dictionary
+from assay.feasibility import assess, decide, feasibility_checks, feasibility_metrics, summary_table
+from assay.leakage import leakage_scan
+from assay.learning import blind_scores, known_share, measure_signal, permutation_p
+from assay.metrics import interval
+from assay.problem import make_problem
+from assay.verdict import grade
+from assay.worth import decision_costs
+
+
+def agreed(task="binary", metric="roc_auc", **more):
+    return make_problem(dict(title="t", question="Which?", task=task, target="y", id="row", metric=metric, minimum=0.6 if task == "binary" else 0.3, margin=0.02, today=dict(columns=["site"])) | more)
+
+
+def clinics(seed, k, shared=False, signal=0.0, n=1200):
+    "Whole clinics are good or bad, and their columns differ; `signal` is what a column tells within each; training and validation have `k` clinics each, the same or others"
+    rng = np.random.default_rng([seed, k, shared])
+    total = k if shared else 3 * k
+    clinic = rng.integers(0, total, n) if shared else np.sort(rng.integers(0, total, n))
+    level, z = rng.normal(0, 2, total)[clinic], rng.normal(size=n)
+    df = pd.DataFrame({f"x{i}": rng.normal(0, 1, total)[clinic] + 0.3 * rng.normal(size=n) for i in range(3)} | dict(z=z, site=rng.choice(list("abcd"), n)))
+    df = df.assign(clinic=[f"c{i}" for i in clinic], y=(rng.random(n) < 1 / (1 + np.exp(-level - signal * z))).astype(int), row=[f"r{i}" for i in range(n)])
+    return df[: n * 2 // 3], df[n * 2 // 3 :]
+
+
+def case_of(tables, cluster="clinic", problem=None, **more):
+    fields = infer_dictionary(pd.concat(tables).drop(columns="clinic", errors="ignore"), target="y", id="row")
+    return make_case(*tables, problem or agreed(), fields, n_boot=60, cluster=cluster, **more)
+
+
+def goes(case):
+    "Would the rules say go: the bar, today's rule, and a signal?"
+    m, bar = compare_models(case), case.bar
+    reaches = grade(m["gain"], 1e-12) == "yes" and {grade(m["score"], bar["minimum"]), grade(m["gain"], bar["margin"])} <= {"yes", "likely"}
+    return bool(reaches and measure_signal(case, m)["found"])
+
+
+# Clusters
+
+
+def test_few_clinics_are_no_rows():
+    "Noise of whole clinics: five of them say go in no case; the same rows without the declaration, as if each stood alone, do"
+    seen = [(goes(case_of(clinics(s, 5))), goes(case_of(clinics(s, 5), cluster=None))) for s in (5, 6)]
+    assert not any(by_clinic for by_clinic, _ in seen)
+    assert any(by_row for _, by_row in seen)
+
+
+def test_a_signal_within_clinics_is_found():
+    assert [goes(case_of(clinics(s, 42, signal=2.5))) for s in range(2)] == [True, True]
+
+
+def test_clinics_known_by_heart_say_nothing_of_others():
+    "The same clinics in both tables: the model knows each, and nothing of a clinic that it has not met"
+    train, valid = clinics(1, 42, shared=True)
+    case = case_of((train, valid))
+    signal = measure_signal(case, compare_models(case))
+    assert known_share(case) > 0.95 and signal["by_heart"] and not signal["found"]
+    assert permutation_p(case, fit_score(case, "boosting", case.train, case.valid)) <= 0.01  # what the model says of the clinics that it knows
+    fields = infer_dictionary(pd.concat([train, valid]).drop(columns="clinic"), target="y", id="row")
+    said = decide(assess(train, valid, agreed(), fields, n_boot=30, cluster="clinic", only_verdict=True))
+    assert (said["verdict"], said["rule"]) == ("insufficient_evidence", "it knows them by heart")
+    assert "of values of clinic that training holds too" in said["why"]
+    inside = case_of(clinics(1, 42, shared=True, signal=2.5))
+    assert measure_signal(inside, compare_models(inside))["found"]  # a column that tells something within each clinic stands
+
+
+def test_no_row_of_a_scored_clinic_was_learnt_from():
+    "A clinic whose rows in training are relabelled changes the scores of other clinics only"
+    train, valid = clinics(2, 12, shared=True)
+    one = valid.clinic.iloc[0]
+    other = train.assign(y=np.where(train.clinic == one, 1 - train.y, train.y))
+    a, b = (blind_scores(case_of((t, valid)), "linear") for t in (train, other))
+    mine = (valid.clinic == one).to_numpy()
+    assert np.array_equal(a[mine], b[mine]) and not np.array_equal(a[~mine], b[~mine])
+
+
+def test_few_clusters_are_said_where_the_bar_is_not_reached():
+    train, valid = clinics(0, 5)
+    fields = infer_dictionary(pd.concat([train, valid]).drop(columns="clinic"), target="y", id="row")
+    said = decide(assess(train, valid, agreed(), fields, n_boot=30, cluster="clinic", only_verdict=True))
+    n = valid.clinic.nunique()
+    assert said["verdict"] == "insufficient_evidence" and f"validation has {n} values of clinic" in said["why"]
+    assert any("Student" in g for g in said["gaps"]) and "ten or more" in said["next_steps"][0]
+
+
+@pytest.mark.parametrize("gap", [None, np.nan])
+def test_rows_without_a_cluster_share_one(gap):
+    train, valid = clinics(0, 12)
+    valid = valid.assign(clinic=valid.clinic.astype(object).where(np.arange(len(valid)) % 7 > 0, gap))
+    blocks = case_blocks(case_of((train, valid)), case_of((train, valid)).valid)
+    assert blocks.min() == 0 and len(set(blocks[::7])) == 1
+
+
+def test_few_days_cost_more_uncertainly():
+    "Costs over five days are drawn more widely than over the rows of these days"
+    r = np.random.default_rng(0)
+    day = np.repeat(np.arange(5), 100)
+    y = (r.random(500) < np.linspace(0.1, 0.6, 5)[day]).astype(int)
+    costs = dict(false_positive=1, false_negative=3)
+    spread = [decision_costs(y, dict(s=r.random(500)), costs, b).s.std() for b in (day, None)]
+    assert spread[0] > 2.5 * spread[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k,shared", [(5, False), (42, False), (5, True), (42, True)])
+def test_noise_of_clinics_never_goes_beyond_chance(k, shared):
+    "Twenty tables each: two or more that go would be rarer than one in a hundred where one in a hundred is promised"
+    assert sum(goes(case_of(clinics(s, k, shared))) for s in range(20)) <= 1
+
+
+# Missing values and outcomes
+
+
+def gappy(n, task, seed=0):
+    "A table whose texts have missing values, also as a watched group"
+    r = np.random.default_rng(seed)
+    a, t = r.normal(size=n), r.choice(["p", "q"], n)
+    z = 2 * a + (t == "p")
+    y = {"binary": lambda: (r.random(n) < 1 / (1 + np.exp(-z))).astype(int), "multiclass": lambda: np.array(["k", "l", "m"])[np.digitize(z, [-1, 1])], "regression": lambda: z + r.normal(size=n)}[task]()
+    text = pd.Series(r.choice(["u", "v"], n), dtype="str").where(r.random(n) > 0.4)
+    return pd.DataFrame(dict(a=a, t=t, site=text, y=y, row=[f"r{i}" for i in range(n)]))
+
+
+def read(train, valid, problem, **options):
+    "Verdict of a table, everything that its page shows computed"
+    fields = infer_dictionary(pd.concat([train, valid]), target="y", id="row")
+    evidence = assess(train, valid, problem, fields, n_boot=20, **options)
+    said = decide(evidence)
+    summary_table(evidence, said["facts"]), feasibility_checks(evidence, said, problem), feasibility_metrics(evidence, said)
+    return said, evidence
+
+
+def test_missing_text_is_a_part_of_its_own():
+    df = gappy(900, "binary")
+    said, evidence = read(df[:600], df[600:], agreed(groups=["site"]), only_verdict=True)
+    assert said["verdict"] == "go"
+    n = {p["part"]: p["n"] for p in evidence["parts"]}
+    assert n["site = (missing)"] == df.site[600:].isna().sum()
+    with pytest.raises(TypeError):  # what stopped it
+        sorted(df.site.astype(object).unique())
+
+
+@pytest.mark.parametrize("task,metric,one", [("binary", "average_precision", 0), ("binary", "brier", 1), ("multiclass", "balanced_accuracy", "k"), ("regression", "r2", 1.0)])
+def test_one_outcome_in_validation_is_no_crash(task, metric, one):
+    df = gappy(300, task)
+    said, evidence = read(df[:200], df[200:].assign(y=one), agreed(task, metric), only_verdict=task != "binary")
+    assert said["verdict"] == "insufficient_evidence"
+    assert evidence["rows"]["rare"] == (0 if task != "regression" else 100)
+    if task != "regression":
+        assert said["rule"] == "too few rows to measure"
+
+
+# A model that is too good
+
+
+def hashes(n=2000, seed=0):
+    "Four hundred texts, each with an outcome of its own"
+    r = np.random.default_rng(seed)
+    truth, who = r.integers(0, 2, 400), r.integers(0, 400, n)
+    token = np.array([f"{v:016x}" for v in r.integers(0, 2**62, 400)])[who]
+    return pd.DataFrame(dict(token=token, x=r.normal(size=n), site=r.choice(list("abcd"), n), y=truth[who], row=[f"r{i}" for i in range(n)]))
+
+
+def difference(n=1200, seed=0):
+    "Two columns of which neither says much, and whose difference is the outcome"
+    r = np.random.default_rng(seed)
+    y, a = r.integers(0, 2, n), r.normal(0, 3, n)
+    return pd.DataFrame(dict(begin=a, end=a + y, x=r.normal(size=n), site=r.choice(list("abcd"), n), y=y, row=[f"r{i}" for i in range(n)]))
+
+
+def test_a_text_of_hashes_is_a_leak():
+    df = hashes()
+    said, evidence = read(df[:1400], df[1400:], agreed(), only_verdict=True)
+    assert (said["verdict"], evidence["leaks"]) == ("insufficient_evidence", ["token"])
+    scan = leakage_scan(df, "y", ["token", "x"], n_boot=40).set_index("column")
+    assert scan.verdict["token"] == "leak" and scan.verdict["x"] == ""
+    mixed = df.assign(y=np.random.default_rng(1).permutation(df.y))  # the same texts, and outcomes that are not theirs
+    assert leakage_scan(mixed, "y", ["token", "x"], n_boot=40).verdict.tolist() == ["", ""]
+
+
+def test_two_columns_that_are_the_outcome_together():
+    df = difference()
+    said, evidence = read(df[:800], df[800:], agreed(), only_verdict=True)
+    assert evidence["leaks"] == [] and evidence["together"]["value"] == 1.0
+    assert (said["verdict"], said["rule"]) == ("insufficient_evidence", "the model is too good")
+    assert "resting most on" in said["why"] and {"begin", "end"} == set(evidence["together"]["columns"])
+    one_less = case_of((df[:800].drop(columns="begin"), df[800:].drop(columns="begin")), None)
+    assert not measure_together(one_less, compare_models(one_less))["too_good"]  # the way out
+
+
+def test_a_copy_of_a_number_in_two_columns():
+    df = difference().assign(y=lambda d: d.x, end=lambda d: d.begin + d.x).drop(columns="x")
+    case = case_of((df[:800], df[800:]), None, agreed("regression", "mae"))
+    found = measure_together(case, compare_models(case))
+    assert found["too_good"] and found["value"] > 0.999 and column_skills(case.sample, case.sample.y, case.names, "regression").max() < 0.5
+
+
+def iris_like(declared, n=900):
+    "Classes that are far apart in two columns together, and honestly so; with or without the declaration"
+    r = np.random.default_rng(0)
+    y = r.integers(0, 2, n)
+    df = pd.DataFrame(dict(length=r.normal(3 * y, 1), width=r.normal(3.2 * y, 1), x=r.normal(size=n), site=r.choice(list("abcd"), n), y=y, row=[f"r{i}" for i in range(n)]))
+    fields = infer_dictionary(df, target="y", id="row")
+    for f in fields.features:
+        if f.name in declared:
+            object.__setattr__(f, "legitimate", dict(because="measured on the flower", by="domain expert", date="2026-01-01"))
+    return df[:600], df[600:], agreed(), fields
+
+
+def is_too_good(declared):
+    case = make_case(*iris_like(declared), n_boot=40)
+    return measure_together(case, compare_models(case))["too_good"]
+
+
+def test_what_is_honestly_far_apart_goes_once_it_is_declared():
+    assert is_too_good([]) and is_too_good(["x"])  # a declaration of another column explains nothing
+    assert decide(assess(*iris_like(["length", "width"]), n_boot=20, only_verdict=True))["verdict"] == "go"
+
+
+def test_intervals_of_few_groups_end_where_the_metric_does():
+    r = np.random.default_rng(0)
+    y, g = r.integers(0, 2, 60), np.arange(60) % 3
+    m = interval("roc_auc", y, y + r.normal(0, 0.4, 60), groups=g)
+    assert 0 <= m["low"] < m["value"] < m["high"] <= 1
+    by_row = interval("roc_auc", y, y + r.normal(0, 0.4, 60))
+    assert m["high"] - m["low"] > by_row["high"] - by_row["low"]
+
+
+def test_leaks_of_declared_columns():
+    skills = pd.Series(dict(copy=1.0, strong=0.97, weak=0.5))
+
+    class Told:
+        legitimate = dict(because="b", by="r", date="2026-01-01")
+
+        def __init__(self, name):
+            self.name = name
+
+    assert column_leaks(skills, [], "binary") == ["copy", "strong"]
+    assert column_leaks(skills, [Told("copy"), Told("strong")], "binary") == ["copy"]
