@@ -181,7 +181,7 @@ def test_only_the_domain_expert_signs_what_was_declared_after_results(agreed):
     write_metrics("explore", "usable", {}, why, [place("problem")])
     owner, expert = Path(".assay/owner.pem"), Path(".assay/expert.pem")
     new_key(owner, "Ann", "product owner")
-    new_key(expert, "Eve", "domain expert")
+    new_key(expert, "Eve", "domain expert", signer=owner)
     with pytest.raises(PermissionError, match="sign with a key of the domain expert, until"):
         waive("legitimate", "we want it", "2030-01-01", owner)
     waive("legitimate", "the offer stands in the file of each sale", "2030-01-01", expert)
