@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from .figures import literal_text
 from .summary import as_numbers, binary_label, binned, block_weights, count_table, cv_auc, kind_of, make_blocks, table_auc
 
 # %% ../nbs/05_association.ipynb #d996c728
@@ -161,6 +162,7 @@ def new_axis(
     return plt.subplots(figsize=(width, height))[1] if ax is None else ax
 
 # %% ../nbs/05_association.ipynb #6fc242cc
+@literal_text
 def plot_associations(
     related:pd.DataFrame, # From `associations`, or `assay.leakage.leakage_scan`
     limit:float=None, # AUC to draw a line at
@@ -179,6 +181,7 @@ def plot_associations(
     return ax
 
 # %% ../nbs/05_association.ipynb #434eb33b
+@literal_text
 def plot_heatmap(
     matrix:pd.DataFrame, # Numbers to show
     high:float, # Value that gets the darkest colour

@@ -19,6 +19,7 @@ import onnxruntime
 
 from .artifacts import check, metrics_path, place, read_table, sha256, write_json, write_manifest
 from .dictionary import Dictionary, validate
+from .figures import literal_text
 from .gates import LIMITS
 from .identity import FILES, bundle_identity, read_bundle
 
@@ -444,13 +445,10 @@ def score_table(
 # %% ../nbs/13_bundle.ipynb #f07b3c92
 MAX_TEXT = 200 # Characters of one text, in a request and in a table
 
-def _too_much(field, s):
-    "What the dictionary has no rule for: the rule that a column breaks by its size, and a mask of the rows"
-    import pandas as pd
-    if field.kind in TEXT or field.kind == 'time':
-        return 'long', np.array([isinstance(v, str) and len(v) > MAX_TEXT for v in s], bool)
-    size = pd.to_numeric(s, errors='coerce').astype(float).abs().to_numpy()
-    return 'large', (size > _LARGEST) & np.isfinite(size)
+def _too_long(field, s):
+    "Rows whose text is longer than a request may hold, for which the dictionary has no rule"
+    may_be_long = field.kind in TEXT or field.kind == 'time'
+    return np.array([may_be_long and isinstance(v, str) and len(v) > MAX_TEXT for v in s], bool)
 
 def _checked(bundle, df):
     "The fields that a table holds: features, and context, which may be missing as a request may leave it out"
@@ -470,14 +468,13 @@ def refused_values(
     rows = df[[f.name for f in fields]].reset_index(drop=True)
     found = [validate(rows, Dictionary(tuple(fields)))[1][['position', 'column', 'rule']]]
     for f in fields:
-        rule, at = _too_much(f, rows[f.name])
-        found.append(pd.DataFrame(dict(position=np.flatnonzero(at), column=f.name, rule=rule)))
+        found.append(pd.DataFrame(dict(position=np.flatnonzero(_too_long(f, rows[f.name])), column=f.name, rule='long')))
     found = pd.concat(found, ignore_index=True).astype(dict(position=int))
     return found.sort_values(['position', 'column'], ignore_index=True)
 
-_BROKEN = dict(missing='missing', kind='of another type', finite='not finite', whole='no whole number',
+_BROKEN = dict(missing='missing', kind='of another type', finite='not finite, or beyond 3.4e38', whole='no whole number',
                low='below {f.low:g}', high='above {f.high:g}', categories='none of the described categories',
-               long='longer than {n} characters', large='beyond 3.4e38')
+               long='longer than {n} characters')
 
 def describe_refused(
     bundle:Bundle, # The packaged model
@@ -493,6 +490,7 @@ def describe_refused(
     return [line(c, r, g.position.tolist()) for (c,r),g in refused.groupby(['column', 'rule'])]
 
 # %% ../nbs/13_bundle.ipynb #a3b37bd9
+@literal_text
 def plot_parity(
     differences, # Name of a set of rows to the absolute differences of its scores
     tolerance:float=1e-5, # Drawn as a line
@@ -506,5 +504,6 @@ def plot_parity(
         ax.hist(np.log10(np.clip(np.ravel(d), 1e-12, 1)), bins=bins, histtype='step', color=colour, label=f'{name} ({len(d):,} rows)')
     ax.axvline(np.log10(tolerance), color='black', linestyle=':', label='tolerance')
     ax.set(xlabel='difference of the two scores of a row, power of ten', ylabel='rows', yscale='log')
+    ax.yaxis.set_major_formatter('{x:,.0f}')
     ax.legend()
     return ax

@@ -9,6 +9,7 @@ __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'wilson', 'calibration_table', 'expected
 # %% ../nbs/08_decisions.ipynb #0c49ff60
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
+from .figures import literal_text
 from .metrics import interval, mean_interval, score_bins, sort_scores
 
 # %% ../nbs/08_decisions.ipynb #9aa424a4
@@ -44,6 +45,7 @@ def expected_calibration_error(
     return interval('calibration_error', y_true, y_score, n_boot, seed, groups)
 
 # %% ../nbs/08_decisions.ipynb #1bc84876
+@literal_text
 def plot_calibration(
     table:pd.DataFrame, # A `calibration_table`
     ax=None, # Axes to draw on

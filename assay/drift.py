@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd
 import seaborn as sns
 
 from .features import MISSING
+from .figures import literal_text
 
 # %% ../nbs/17_drift.ipynb #3ce4e339
 def make_bins(
@@ -324,6 +325,7 @@ def planted_shift(
     return bool(drift_table(reference, moved, [column], blocks).drifted.any())
 
 # %% ../nbs/17_drift.ipynb #a85d867d
+@literal_text
 def plot_drift(
     matrix:pd.DataFrame, # Columns × weeks: distance as a multiple of the threshold, as `assay.monitoring.drift_matrix` gives
     n_columns:int=16, # Columns to show, those that moved most

@@ -15,6 +15,7 @@ from scipy.stats import binom
 from sklearn.base import clone
 
 from .artifacts import metric as as_metric, to_json, write_text
+from .figures import literal_text
 from .metrics import METRICS, interval, is_better, mean_interval, paired_difference, score, sort_scores
 from .features import sample_rows
 from .models import predict_score
@@ -211,6 +212,7 @@ def record_opening(
     return dict(test_set=len(same), source=len(same | {o['model'] for o in opened if o.get('source') == new['source']}))
 
 # %% ../nbs/08_evaluation.ipynb #25255719
+@literal_text
 def plot_intervals(
     table:pd.DataFrame, # `value`, `low`, `high`, and a column of names
     names:str='model', # Column of names
@@ -245,6 +247,7 @@ def precision_recall(
     res = pd.DataFrame(dict(recall=tp/max(tp[-1], 1), precision=tp/(end+1), threshold=np.asarray(y_score, float)[order][end]))
     return res.iloc[np.unique(np.linspace(0, len(res)-1, min(n_points, len(res))).astype(int))].reset_index(drop=True)
 
+@literal_text
 def plot_precision_recall(
     y_true, # Targets, 0 or 1
     scores:dict, # Model to its probabilities

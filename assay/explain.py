@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .association import BLUE, GREY, ORANGE
+from .figures import literal_text
 from .summary import kind_of, make_blocks
 
 # %% ../nbs/10_explain.ipynb #591c7b51
@@ -235,6 +236,7 @@ def behaviour_table(
                         +invariance_tests(score, X, seed=seed)+directional_tests(score, X, expectations, tolerance, seed=seed))
 
 # %% ../nbs/10_explain.ipynb #5958e6c4
+@literal_text
 def plot_importance(
     importance:pd.DataFrame, # From `permutation_importance`
     top:int=15, # Names to show
@@ -249,6 +251,7 @@ def plot_importance(
     ax.set_yticklabels(r.name)
     return ax
 
+@literal_text
 def plot_dependence(
     curve:pd.DataFrame, # From `partial_dependence`
     column:str, # Its name
@@ -267,6 +270,7 @@ def plot_dependence(
     return ax
 
 # %% ../nbs/10_explain.ipynb #3d47c1f5
+@literal_text
 def plot_case(
     why:dict, # From `explain_row`
     top:int=10, # Columns to show

@@ -16,6 +16,7 @@ from scipy.special import chdtri
 
 from .artifacts import check, place
 from .association import BLUE, GREEN, GREY, ORANGE, new_axis, plot_heatmap
+from .figures import literal_text
 from .summary import apply_bins, binary_label, bins, clustered_rate, days_of, distinct_values, kind_of, make_blocks, mix, ratio_of_blocks, read_coded, whole_numbers
 
 # %% ../nbs/05_explore.ipynb #1fbd5521
@@ -289,6 +290,7 @@ def declared_table(
     return pd.DataFrame(rows, columns=['column', 'because', 'by', 'date', 'declared'])
 
 # %% ../nbs/05_explore.ipynb #25b4dfb4
+@literal_text
 def plot_base_rates(
     rates:pd.DataFrame, # From `base_rates` or `label_history`
     ax=None, # Axis to draw on
@@ -304,6 +306,7 @@ def plot_base_rates(
     return ax
 
 # %% ../nbs/05_explore.ipynb #a85d867d
+@literal_text
 def plot_drift(
     drift:pd.DataFrame, # From `drift_over_time`
     high:float=.5, # Index that gets the darkest colour
@@ -333,6 +336,7 @@ def _plot_one(ax, frames, column, n_bins):
     ax.tick_params(axis='y', labelsize=6)
     ax.locator_params(axis='y', nbins=3)
 
+@literal_text
 def plot_distributions(
     frames:dict, # Name to data frame; the first decides the bins
     columns, # Columns to show

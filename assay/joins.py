@@ -10,6 +10,8 @@ import re
 
 import pandas as pd
 
+from .figures import literal_text
+
 # %% ../nbs/02_joins.ipynb #c2a6e5c3
 CARDINALITIES = ('many_to_one', 'one_to_one')
 
@@ -86,6 +88,7 @@ def mermaid_er(
     return '\n'.join(lines) + '\n'
 
 # %% ../nbs/02_joins.ipynb #473cb6a3
+@literal_text
 def plot_joins(
     tables:dict, # Name to data frame
     joins, # As for `mermaid_er`; all from one table outwards

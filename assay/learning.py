@@ -10,6 +10,7 @@ import numpy as np, pandas as pd
 
 from .case import FAMILIES, Case, case_blocks, fit_score, point_score
 from .evaluation import median_gain
+from .figures import literal_text
 from .metrics import blocks_of, score as metric_score
 from .worth import fit_power_law
 
@@ -138,6 +139,7 @@ def curve_table(
     return pd.DataFrame(dict(rows=n, score=np.append(c['scores'].mean(1), [np.nan]*3), fitted=y[0], low=np.quantile(y[1:], .025, 0), high=np.quantile(y[1:], .975, 0)))
 
 # %% ../nbs/11_learning.ipynb #a57b5f55
+@literal_text
 def plot_curve(
     curve:pd.DataFrame, # From `curve_table`
     label:str='score', # Name of the score
@@ -153,4 +155,6 @@ def plot_curve(
     ax.fill_between(curve.rows, curve.low, curve.high, alpha=.2, color='C1')
     ax.plot(curve.rows, curve.score, 'o', color='C0')
     ax.set(xscale='log', xlabel='rows', ylabel=label)
+    ax.xaxis.set_major_formatter('{x:,.0f}')
+    ax.xaxis.set_minor_formatter(lambda x, at: f'{x:,.0f}' if f'{x:.0e}'[0] in '25' else '')
     return ax

@@ -16,6 +16,7 @@ import pandas as pd
 import seaborn as sns
 
 from .artifacts import check, metric
+from .figures import literal_text
 from .groups import SIGNED, absent_columns
 
 # %% ../nbs/09_limits.ipynb #aff2b123
@@ -163,6 +164,7 @@ def worst_groups(
     return t.drop(columns='note').head(most).reset_index(drop=True)
 
 # %% ../nbs/09_limits.ipynb #076d53a6
+@literal_text
 def plot_groups(
     table:pd.DataFrame, # From `assay.groups.group_table`
     name:str=None, # Metric to show; by default the one that tells most about the task

@@ -14,6 +14,7 @@ from scipy.stats import binom
 
 from .artifacts import check, metric
 from .drift import count_reference, drift_table
+from .figures import literal_text
 from .labels import estimated_score, realised, scores_of, with_outcome
 from .metrics import METRICS, gain as as_gain
 
@@ -279,6 +280,7 @@ def _alarm_check(metrics, alpha, link):
     return check('P09', bool(m['planted_shift_found'] and quiet and can), f"a planted shift was {'found' if m['planted_shift_found'] else 'missed'}; {m['false_alarms']:.0%} of {n} quiet windows alarmed, {m['quiet_rate']:.1%} promised{short}", link+'false_alarms')
 
 # %% ../nbs/17_monitoring.ipynb #5753717c
+@literal_text
 def plot_performance(
     table:pd.DataFrame, # From `week_table`
     minimum:float, # Agreed minimum

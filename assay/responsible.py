@@ -18,6 +18,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from .artifacts import check, hash_inputs, place, to_json
 from .columns import declared_form
 from .decisions import wilson
+from .figures import literal_text
 from .groups import MISSING, absent_columns, as_groups, sensitive_columns, watched_columns
 from .summary import apply_bins, binned, bins, block_weights, clustered_rate, count_table, cv_auc, kind_of, make_blocks, table_auc
 
@@ -98,6 +99,7 @@ def hide_small(
     return table.assign(**{c: table[c].astype('float64' if table[c].dtype.kind == 'f' else 'Int64').mask(small) for c in numbers}, note=np.where(small, f'fewer than {threshold} rows, not shown', ''))
 
 # %% ../nbs/09_responsible.ipynb #d6193d6c
+@literal_text
 def plot_representation(
     table:pd.DataFrame, # From `representation_table`
     ax=None, # Axis to draw on

@@ -16,6 +16,7 @@ from .artifacts import check, metric as as_metric, to_json
 from .decisions import calibration_table, choose_threshold, decision_table, row_costs
 from .evaluation import plot_precision_recall
 from .features import feature_frame
+from .figures import literal_text
 from .metrics import gain, interval, is_better, mean_interval, score
 from .models import fit_final, make_spec, predict_score
 from .practice import rule_params
@@ -153,6 +154,7 @@ def row_losses(
     return -np.log(np.clip(p, 1e-7, 1))
 
 # %% ../nbs/08_review.ipynb #181ad583
+@literal_text
 def plot_scores(
     task:str, # `'binary'`, `'multiclass'` or `'regression'`
     y_true, # Targets

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .artifacts import sha256, to_json
 from .features import feature_frame, sample_rows
+from .figures import literal_text
 from .metrics import METRICS, score
 from .models import fit_final, make_spec, predict_score, search_space, target_of
 
@@ -140,6 +141,7 @@ def trials_table(
     df = pd.DataFrame([dict(number=t['number'], value=t['value']) | t['params'] for t in study['trials']])
     return df.sort_values('value', ascending=study['better'] == 'lower', kind='stable').reset_index(drop=True)
 
+@literal_text
 def plot_history(
     study:dict, # What `tune` gives
     ax=None, # Axes to draw on
@@ -157,6 +159,7 @@ def plot_history(
     return ax
 
 # %% ../nbs/12_search.ipynb #573793b9
+@literal_text
 def plot_parameters(
     study:dict, # What `tune` gives
     axes=None, # One axes per parameter

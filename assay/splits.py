@@ -12,6 +12,7 @@ import hashlib
 
 import numpy as np, pandas as pd
 
+from .figures import literal_text
 from .twins import ALIKE, alike_key, twins_offence
 
 # %% ../nbs/04_splits.ipynb #0d5d15a6
@@ -213,6 +214,7 @@ def split_table(
     return pd.DataFrame({k: line(v) for k,v in splits.items()}).T.rename_axis('split')
 
 # %% ../nbs/04_splits.ipynb #71a5b3be
+@literal_text
 def plot_rates(
     splits:dict, # Split to its rows
     target:str, # Column with the target, as for `split_table`
@@ -238,6 +240,7 @@ def _order(name):
     known = ('train', 'valid', 'test', 'production')
     return (known.index(name) if name in known else len(known), name)
 
+@literal_text
 def plot_effects(
     compared:pd.DataFrame, # From `compare_splits`
     n_columns:int=12, # Columns to show, largest effect first
