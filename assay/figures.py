@@ -6,7 +6,7 @@
 __all__ = ['literal_text']
 
 # %% ../nbs/00_figures.ipynb #471c5d22
-import functools
+import contextlib, functools
 
 import numpy as np
 
@@ -16,14 +16,22 @@ def _figures(drawn):
     found = [getattr(x, 'figure', x) for x in np.ravel(np.array(drawn, dtype=object)) if x is not None]
     return list(dict.fromkeys(f for f in found if hasattr(f, 'axes')))
 
+@contextlib.contextmanager
+def _plain_text():
+    "Texts made while the block runs are no formulas; no other setting is put back, since a first figure turns the backend on"
+    import matplotlib
+    before = matplotlib.rcParams['text.parse_math']
+    matplotlib.rcParams['text.parse_math'] = False
+    try: yield
+    finally: matplotlib.rcParams['text.parse_math'] = before
+
 def literal_text(
     plot, # Function that draws, and returns axes, an array of axes, or a figure
 ): # The same function; in what it draws a `$` is a `$`
     "Wrap a function that draws, so that no text of its figure is read as a formula"
     @functools.wraps(plot)
     def draw(*args, **kwargs):
-        import matplotlib
-        with matplotlib.rc_context({'text.parse_math': False}):
+        with _plain_text():
             res = plot(*args, **kwargs)
             for ax in (ax for f in _figures(res) for ax in f.axes):
                 for axis in (ax.xaxis, ax.yaxis): axis.get_ticklabels(which='both') # made now, so that they are made under this rule

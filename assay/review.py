@@ -303,7 +303,7 @@ def _attacks(leak, margin, same, agree):
     sound = same == 0 and agree < 1e-9
     if not _has_ends(leak): return 'unanswered' if sound else False, f"{fits}, which is too few for an interval: set evaluation.n_shuffles in params.yaml to 8 or more; {repeat}; {metrics}"
     above = leak['low'] > margin
-    told = f"it gains {leak['value']:.3f} over the constant in the median, 99 % interval [{leak['low']:.3f}, {leak['high']:.3f}]"
+    told = f"it gains {round(leak['value'], 3)+0:.3f} over the constant in the median, 99 % interval [{leak['low']:.3f}, {leak['high']:.3f}]"
     meant = (f'all of it above the margin of {margin:g}: the outcome reaches the scores by another way than the target that is fitted' if above
              else f'not all of it above the margin of {margin:g}')
     return not above and sound, f'{fits} {told}, {meant}; {repeat}; {metrics}'

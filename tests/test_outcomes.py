@@ -104,8 +104,9 @@ def test_weeks_whose_outcomes_are_partly_known_are_judged_by_those(known):
     place_in_week = np.arange(len(weeks)) * 37 % 78  # what is known lies anywhere in the week
     turned = weeks.assign(y=(1 - weeks.y).where(place_in_week < round(known * 78)))
     found = monitor_weeks(reference, turned, AGREED, X, n_boot=50)
-    decisions = {w["decision"] for w in found.values()}
-    assert len(found) == 13 and decisions == {"roll_back"} if known > 0.9 else decisions <= {"roll_back", "retrain"}
+    asked = [w["decision"] for w in found.values() if w["decision"] in ("roll_back", "retrain")]
+    assert len(found) == 13 and verdict_of_weeks(found)["decision"] == "roll_back"
+    assert asked == ["roll_back"] * 13 if known > 0.9 else len(asked) >= 10  # of 31 outcomes in seven days an interval is wide
     table = week_table(found)
     assert set(table.known) == {round(known * 78)} and set(table.n) == {78} and (table.volume == 1).all()
     right = monitor_weeks(reference, weeks.assign(y=weeks.y.where(place_in_week < round(known * 78))), AGREED, X, n_boot=50)

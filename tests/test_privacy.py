@@ -12,7 +12,7 @@ import pytest
 from small import forked, run
 from test_init import ORDER, ROOT, STAGES, make_bundled, reduce
 
-from assay.browse import HIDDEN, broken_rules, visible_columns
+from assay.browse import HIDDEN, count_broken, visible_columns
 from assay.dictionary import Dictionary, Field, validate
 from assay.engine import stage_env
 from assay.problem import read_yaml
@@ -120,10 +120,10 @@ def test_a_broken_rule_shows_numbers_and_shapes_and_no_row():
     columns = described(id=("text", "id"), plan=("category",), visits=("integer",), age=("number",))
     columns = Dictionary((*columns.fields[:1], Field("plan", "category", categories=("a", "b")), Field("visits", "integer", low=0, high=9), Field("age", "number", high=99)))
     rows = pd.DataFrame(dict(id=["K1", "K2", "K3", "K4"], plan=["a", "Ann Lee 5", "b", "a"], visits=[1, "0151 2345678", 99, 2], age=[30, 31, 32, 123.5]))
-    found = broken_rules(validate(rows, columns)[1], ["plan", "visits"])
+    found = count_broken(validate(rows, columns)[1], ["plan", "visits"])
     assert found.rows.tolist() == [1] * 4 and sorted(found.example) == sorted(["aaa aaa 9", "9999 9999999", "99", HIDDEN])
     assert list(found.columns) == ["rows", "example"] and not {"K1", "K2", "K3", "K4"} & set(found.to_html().replace("<", ">").split(">"))
-    assert len(broken_rules(validate(rows.iloc[:1], columns)[1], [])) == 0
+    assert len(count_broken(validate(rows.iloc[:1], columns)[1], [])) == 0
 
 
 PICKS = re.compile(r"\.(head|tail|nlargest|nsmallest|sample|first|last)\(|\.iloc\[|\.loc\[")
@@ -136,7 +136,7 @@ def test_each_cell_that_picks_rows_of_a_table_of_cases_asks_which_columns_may_be
     for path in sorted((ROOT / "pipelines").glob("*.ipynb")):
         for c in json.loads(path.read_text())["cells"]:
             code = "".join(c["source"]) if c["cell_type"] == "code" else ""
-            found += [f"{path.name}: {l}" for l in code.splitlines() if PICKS.search(l) and "visible" not in code and not any(a in l for a in AGGREGATES)]
+            found += [f"{path.name}: {line}" for line in code.splitlines() if PICKS.search(line) and "visible" not in code and not any(a in line for a in AGGREGATES)]
     assert found == []
     assert PICKS.search("wrong.nlargest(8, 'loss')") and PICKS.search("prepared.head(3).T")  # control
 

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -15,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from assay.artifacts import place, write_metrics
 from assay.browse import read_scripts
+from assay.engine import stage_env
 from assay.site import MAX_BYTES, build_site, forbidden, report_page
 
 ROOT = Path(__file__).parent.parent
@@ -131,3 +133,14 @@ def test_one_page_that_cannot_be_shown_keeps_no_other_from_being_made(tmp_path, 
     said = {"fits": "QUJD", "too large": "shortened", "acts": "not shown"}[kind]
     assert said in pages["data"] and "usable" in pages["explore"] and "old/report.html" not in pages["reports"]
     assert "shortened" not in pages["explore"] and all(forbidden(p.partition("</style>")[2]) == [] for p in pages.values())
+
+
+def test_each_figure_of_a_notebook_is_shown(tmp_path, monkeypatch):
+    "Also the second and third: whoever puts every setting of matplotlib back turns off the backend that the first figure turned on"
+    cell = "from assay.evaluation import plot_intervals; import pandas as pd\nplot_intervals(pd.DataFrame(dict(model=['$5_$10'], value=[1.], low=[0.], high=[2.])));"
+    cells = [new_code_cell("seed: int = 0", id="p", metadata=dict(tags=["parameters"])), *(new_code_cell(cell, id=f"c{i}") for i in range(3))]
+    path = tmp_path / "three.ipynb"
+    nbformat.write(new_notebook(cells=cells, metadata=dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))), path)
+    code = f"from assay.engine import execute; print(sum('image/png' in o.get('data', {{}}) for c in execute({str(path)!r}, {str(path)!r}).cells for o in c.get('outputs', [])))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=stage_env(ROOT), cwd=ROOT)
+    assert done.stdout.strip() == "3", done.stdout + done.stderr

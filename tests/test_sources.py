@@ -406,6 +406,7 @@ def test_postgresql_takes_parameters_as_values_and_is_never_written_to(postgres,
                                    "select set_config('transaction_read_only', 'off', false); delete from kept", "set transaction read write", "drop table kept", "truncate kept", "select query_to_xml('delete from kept returning n', true, true, '')"])
 def test_postgresql_refuses_to_write_also_where_the_text_is_not_understood(postgres, monkeypatch, query):
     import sqlalchemy as sa
+
     import assay.sources
     engine = sa.create_engine(postgres)
     with engine.begin() as con:

@@ -151,7 +151,7 @@ def checked(splits, group=None, time=None):
     from assay.dictionary import Dictionary, Field
 
     crossings = check_splits(splits, "row_no", time, group, find_twins(splits, TWIN_FEATURES, "y"))
-    problem = SimpleNamespace(target="y", sources=[dict(name="t", owner="us", licence="CC0", access="public")])
+    problem = SimpleNamespace(target="y", task="binary", sources=[dict(name="t", owner="us", licence="CC0", access="public")])
     fields = Dictionary(tuple(Field(c, "text" if c == "row_no" else "category" if c == "c2" else "integer" if c == "y" else "number", "id" if c == "row_no" else "target" if c == "y" else "feature", "1", meaning="…", source="t", known_at_decision=c != "y") for c in [*TWIN_FEATURES, "y", "row_no"]))
     n = sum(map(len, splits.values()))
     checks = data_checks(problem, fields, dict(tables=dict(t=dict(n_rows=n, sha256="0", source="t", rows=n))), [], n, 0, 0, {k: v[fields.names()] for k, v in splits.items()}, crossings, 0.01, find_twins(splits, TWIN_FEATURES, "y"))
