@@ -68,7 +68,7 @@ def use_model(source):
     "Another model in the place of the present one, packaged, evaluated and ready"
     for name in ("data/bundle", "reports/package", "reports/evaluation", "data/prepared"):
         shutil.rmtree(name)
-        shutil.copytree(source / name, name)
+        shutil.copytree(source / name, name, copy_function=shutil.copy)  # by size and time alone git would take a file for the one before
     write_metrics("readiness", "ready", {}, [], [place("train")])
 
 

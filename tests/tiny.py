@@ -76,15 +76,10 @@ def make_keys(folder):
 
 
 def commit(folder="."):
-    "Commit all that is in a folder, a repository of its own; the index is read anew, since copies keep size and time and git would take them for what they replace"
-
-    def git(*words, check=True):
-        subprocess.run(["git", *words], cwd=folder, check=check, capture_output=True)
-
-    git("init", "-q")
-    git("read-tree", "HEAD", check=False)  # before the first commit there is none
-    git("add", "-A")
-    git("-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-qm", "as it is", "--allow-empty")
+    "Commit all that is in a folder, a repository of its own"
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    for words in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "as it is", "--allow-empty")):
+        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
 
 
 def copy_repo(source, folder):
