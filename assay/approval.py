@@ -46,6 +46,8 @@ def check_committed(
     files, # Paths that a signature binds
 )->None:
     "Raise `PermissionError` where evidence, decisions, code or YAML are not as the last commit has them"
+    if _ask_git('rev-parse', '--is-shallow-repository')[0].strip() == 'true':
+        raise PermissionError('this clone is shallow, so nobody can tell whether decisions were cut off; `git fetch --unshallow`, and sign again')
     if not (found := uncommitted(files)): return
     more = f' and {len(found)-3} more' if len(found) > 3 else ''
     raise PermissionError(f"{', '.join(found[:3])}{more}: not committed; a signature is about what others can see: "

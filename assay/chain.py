@@ -236,7 +236,7 @@ def cut_decisions()->list: # One sentence per commit and chain; empty where both
     "Commits below `HEAD` with lines that a chain no longer begins with: they were cut off, and that was committed"
     res, texts = [], _texts()
     for chain,name in CHAINS.items():
-        for commit,kept in _committed(place('approvals', name)).items():
+        for commit,kept in _committed(place('approvals', name), merged=True).items():
             if texts[chain].startswith(kept) or not _has_root(commit): continue
             res.append(f"{place('approvals', name)} does not begin with the {len(kept.splitlines())} lines that git has at {commit}")
     return res

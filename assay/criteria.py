@@ -8,7 +8,7 @@ __all__ = ['CRITERIA', 'TESTED_BY', 'DECIDING', 'FIRST', 'criteria', 'criteria_h
            'moved_bar', 'agreed_after', 'bar_state', 'ledger_rows', 'bar_sentence', 'bar_check']
 
 # %% ../nbs/02_criteria.ipynb #6aa5386e
-import functools, hashlib, json, subprocess
+import functools, hashlib, json, os, subprocess
 from pathlib import Path
 
 from .artifacts import atomic_write, check, place, to_json
@@ -91,22 +91,29 @@ def _parse_line(line, before):
 # %% ../nbs/02_criteria.ipynb #87eb61e2
 def _git(*words, **more):
     "What a git command prints; nothing where it fails, or where there is no git"
-    try: done = subprocess.run(['git', *words], capture_output=True, **more)
+    env = os.environ | dict(GIT_NO_REPLACE_OBJECTS='1') # the past as it was committed, not as a graft tells it
+    try: done = subprocess.run(['git', *words], capture_output=True, env=env, **more)
     except OSError: return b''
     return done.stdout if done.returncode == 0 else b''
 
 @functools.lru_cache(1024)
 def _version(commit, folder, path): return _git('show', f'{commit}:./{path}', cwd=folder).decode('ascii', 'replace')
 
-def _head(): return _git('rev-parse', '--verify', '--quiet', 'HEAD').decode().strip()
+def _head():
+    "The commit that is checked out; nothing where there is none. Raises `ValueError` where there is a repository and git cannot read it"
+    head = _git('rev-parse', '--verify', '--quiet', 'HEAD').decode().strip()
+    if head or _git('rev-parse', '--git-dir') or not any((f/'.git').exists() for f in (Path.cwd(), *Path.cwd().parents)): return head
+    raise ValueError('there is a git repository here and git cannot read it, so nobody can tell whether lines were cut off; '
+                     'see what `git status` says: often the folder belongs to another user')
 
 def _at_head(path):
     "What git has of a file at `HEAD`; nothing where there is no git or no commit"
     return _version(head, Path().resolve(), path.as_posix()) if (head := _head()) else ''
 
-def _committed(path):
-    "Commit to what git has of a file, newest first, along the first parents: what another branch agreed is no past of this one"
-    ids = _git('log', '--first-parent', '--format=%H', 'HEAD', '--', path.as_posix()).decode().split()
+def _committed(path, merged=False):
+    "Commit to what git has of a file, newest first, along the first parents, since what another branch agreed is no past of this one; or of every merged branch"
+    ways = ['--full-history'] if merged else ['--first-parent']
+    ids = _git('log', *ways, '--format=%H', 'HEAD', '--', path.as_posix()).decode().split()
     return {i[:12]: _version(i, Path().resolve(), path.as_posix()) for i in ids}
 
 # %% ../nbs/02_criteria.ipynb #6cf5679b

@@ -55,7 +55,7 @@ def plot_calibration(
     if not len(table): return ax
     top = max(table.high.max(), table.mean_score.max())*1.05
     ax.plot([0, top], [0, top], color='.6', lw=1, ls='--')
-    ax.errorbar(table.mean_score, table.rate, yerr=[table.rate-table.low, table.high-table.rate], fmt='o', color=sns.color_palette('colorblind')[0], capsize=2)
+    ax.errorbar(table.mean_score, table.rate, yerr=np.clip([table.rate-table.low, table.high-table.rate], 0, None), fmt='o', color=sns.color_palette('colorblind')[0], capsize=2)
     ax.set(xlabel='mean score of the bin', ylabel='share of positives', xlim=(0, top), ylim=(0, top))
     sns.despine(ax=ax)
     return ax

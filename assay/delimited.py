@@ -75,11 +75,17 @@ def _missing_words(missing, columns):
     if not isinstance(missing, (list, tuple)): raise ValueError(f"'missing' is {missing!r}; expected a list of words, such as [NA], or such a list for each column")
     return {c: ['', *map(str, missing)] for c in columns}
 
+def _first_part(f, size=1<<18, most=1<<25):
+    "The start of a file, at least up to the end of its first line: a wide table has a long header"
+    part = f.read(size)
+    while b'\n' not in part and len(part) < most and (more := f.read(size)): part += more
+    return part
+
 class _Reader:
     "A CSV file that can be read again, with what was found out about it"
     def __init__(self, opened, encoding, missing, name, guard):
         self.opened, self.name, self.guard = opened, name, guard
-        with self.bytes() as f: self.found = detect_csv(f.read(1<<18), encoding)
+        with self.bytes() as f: self.found = detect_csv(_first_part(f), encoding)
         columns = [c or f'Unnamed: {i}' for i,c in enumerate(self.found['header'])]
         self.options = dict(encoding=self.found['encoding'], sep=self.found['delimiter'], index_col=False, keep_default_na=False, na_values=_missing_words(missing, columns))
 

@@ -22,12 +22,13 @@ def _missing(v):
     "None, NaN, NaT or NA?"
     return v is None or type(v).__name__ in ('NAType', 'NaTType') or isinstance(v, numbers.Real) and v != v
 
+_MOMENT = re.compile(r'\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?') # What Python and pandas both read
+
 def _is_time(v):
     "A moment, or text in ISO 8601?"
     if isinstance(v, str):
-        try: datetime.fromisoformat(v)
+        try: return bool(_MOMENT.fullmatch(v) and datetime.fromisoformat(v))
         except ValueError: return False
-        return True
     return isinstance(v, (date, datetime))
 
 def _is_number(v): return isinstance(v, numbers.Real) and not isinstance(v, bool)

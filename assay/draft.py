@@ -17,6 +17,7 @@ from .dictionary import LARGEST, Dictionary, Field, check_table, conform, infer_
 from .case import LEAK, column_skills
 from .intake import class_table, count_classes, data_checks, fetch_table, prepare_table, sunk_classes, table_outcomes, take
 from .leakage import suspected
+from .privacy import personal_data
 from .problem import QUESTIONS, make_problem
 from .readiness import REMEDY
 from .sources import count_parquet, count_values, rows_of_values
@@ -243,6 +244,15 @@ def _known_rows(df, target, task, counts, whole):
 
 
 # %% ../nbs/22_draft.ipynb #a90c4e17
+_OF_PEOPLE = ('person', 'e_mail', 'phone', 'national_id', 'card') # Kinds of personal data that name somebody
+
+def _names_people(df, columns):
+    "Column to why it is set aside: it holds names or numbers of people"
+    found = personal_data(df[columns].head(2000))
+    found = found[found.kind.isin(_OF_PEOPLE)].drop_duplicates('column').set_index('column').kind
+    return {c: f"looks like personal data ({found[c].replace('_', ' ')}); to learn from it, give it `role: feature` and "
+               '`personal: {basis: …, by: role, date: …}` in dictionary.yaml' for c in columns if c in found.index}
+
 def look(
     path, # Table
     found:dict, # From `assay.tables.read_table_of`
@@ -267,6 +277,7 @@ def look(
     (id, why['id']), (time, why['time']) = find_id(others, back.get(id), count), find_time(others, back.get(time), count)
     group, why['group'] = find_group(others.drop(columns=[c for c in {id, time} if c]), count)
     reasons = {c: set_aside(c, others[c]) for c in others} | ({group: 'says which rows belong together'} if group and group not in sensitive else {})
+    reasons |= _names_people(others, [c for c in others if not reasons[c] and c not in (id, time, *sensitive)])
     features = [c for c in others if not reasons[c] and c not in (id, time, *sensitive)]
     _check_features(features, df, reasons, left)
     return Found(df, found['rows'], found['complete'], names, left, recode, target, task, positive, id, time, group, features, sensitive, reasons,

@@ -263,7 +263,7 @@ def plot_dependence(
         ax.plot(curve.value, curve.score, color=BLUE)
         ax.fill_between(curve.value.astype(float), curve.low, curve.high, color=BLUE, alpha=.2)
     else:
-        ax.errorbar(range(len(curve)), curve.score, [curve.score-curve.low, curve.high-curve.score], fmt='o', color=BLUE)
+        ax.errorbar(range(len(curve)), curve.score, np.clip([curve.score-curve.low, curve.high-curve.score], 0, None), fmt='o', color=BLUE)
         ax.set(xticks=range(len(curve)))
         ax.set_xticklabels(curve.value, rotation=60, fontsize=7)
     ax.set(xlabel=column, ylabel='mean score')

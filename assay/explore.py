@@ -260,7 +260,7 @@ def exploration_checks(
     moved, thin = compared[compared.moved], counts[(counts[['n_positive', 'n_negative']].min(axis=1) < min_labels) | (counts.n_missing > 0)].split.tolist()
     return [check('F08', bool(features) and not skipped, f'{len(features)-len(skipped)} of {len(features)} features have distribution, association with interval and drift' + (f'; not looked at: {skipped}' if skipped else ''), f'{at}features_covered'),
             check('P05', 'pass' if not lacking else 'unanswered' if lacking == ['production'] else 'fail', f'train compared with {sorted(splits)}, label included; {moved.column.nunique()} columns moved' + (f'; not compared: {lacking}' if lacking else ''), f'{at}moved_columns'),
-            check('F15', not thin, f'every split has labels, at least {min_labels} of each kind' if not thin else f'too few or missing labels in {thin}', f'{at}fewest_labels'),
+            check('F15', not thin, f'every split has labels, at least {min_labels} of each kind' if not thin else f'fewer than {min_labels} labels of each kind, or missing ones, in {thin}; below that, what is measured there is uncertain: collect more rows, or lower explore.min_labels in params.yaml', f'{at}fewest_labels'),
             check('leakage', not leaks, 'no declared feature leaks' if not leaks else f'leak suspected in {list(leaks)}', f'{at}leaking_features')]
 
 def exploration_verdict(

@@ -247,13 +247,13 @@ def _untaught(problem, splits):
     known = set(splits[train][problem.target].dropna())
     new = {k: splits[k][problem.target].dropna().loc[lambda y: ~y.isin(known)] for k in later}
     return [f"{len(y)} rows of {k} hold {sorted(map(str, set(y)))}, of which training has no row, so no model can say it: "
-            'move the cuts in params.yaml, or join it with another class there (recode)' for k,y in new.items() if len(y)]
+            'move the cuts in params.yaml, join it with another class there (recode), or leave the field empty where the outcome is not known yet' for k,y in new.items() if len(y)]
 
 def _labelled(problem, splits, n_unlabelled):
     "F02: can be learnt and measured what each split holds of the target?"
     constant = [k for k,v in splits.items() if v[problem.target].isna().any() or v[problem.target].nunique() < 2]
     bad, late = [k for k in constant if k != 'production'], [k for k in constant if k == 'production']
-    said = [f"the target varies in {len(splits)-len(constant)} of {len(splits)} splits, not in {constant}"]
+    said = [f"the target varies in {len(splits)-len(constant)} of {len(splits)} splits" + (f', not in {constant}' if constant else '')]
     if bad: said.append(f"nothing can be learnt or measured in {bad}: move the cuts in params.yaml, or collect more rows")
     if late: said.append('rows in production may have outcomes that are not known yet; until they are, no performance is measured there')
     said += (new := _untaught(problem, splits))

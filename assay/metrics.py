@@ -52,7 +52,7 @@ def _average_precision(y, s):
         at = _harmonic(1 << int(rows).bit_length())
         h = at[n]-at[n-k] # one over the rank, summed over the ranks of the block
         more = (r-1)/np.maximum(k-1, 1) # positives expected at each further rank, where one stands at this
-        return r/np.maximum(k, 1) @ ((tp-r+1)*h+more*(k-(n-k+1)*h))/tp[-1]
+        return min(r/np.maximum(k, 1) @ ((tp-r+1)*h+more*(k-(n-k+1)*h))/tp[-1], 1.) # a sum of fractions may end a hair above
     return weighted
 
 def _roc_auc(y, s):

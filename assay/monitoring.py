@@ -291,7 +291,8 @@ def plot_performance(
     ax, colors = ax or plt.subplots(figsize=(7, 3))[1], sns.color_palette('colorblind')
     for name,color,shift in (('realised', colors[0], -.08), ('estimated', colors[1], .08)):
         d = table.dropna(subset=[name]).astype({name: float, f'{name}_low': float, f'{name}_high': float})
-        ax.errorbar(d.index+shift, d[name], [d[name]-d[f'{name}_low'], d[f'{name}_high']-d[name]], fmt='o', color=color, capsize=2, label=name)
+        ends = np.clip([d[name]-d[f'{name}_low'], d[f'{name}_high']-d[name]], 0, None)
+        ax.errorbar(d.index+shift, d[name], ends, fmt='o', color=color, capsize=2, label=name)
     ax.axhline(minimum, color='0.4', ls='--', lw=1, label='agreed minimum')
     ax.set_xticks(table.index, table.week, rotation=30, fontsize=7)
     ax.set(xlabel='week from', ylabel=metric)

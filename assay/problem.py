@@ -40,7 +40,8 @@ def _load(text):
     "Parsed once for each text: a run reads the same few files many times. The parser in C, where it is installed, is ten times as fast, and knows less of YAML 1.2: `{desc: What?, …}` is an error to it"
     try: return YAML(typ='safe').load(text)
     except YAMLError: return YAML(typ='safe', pure=True).load(text)
-    except ValueError as e: raise YAMLError(f'it holds a date that no calendar has ({e}); expected a day such as 2026-11-06') from None
+    except (ValueError, KeyError) as e:
+        raise YAMLError(f'it holds a value that is none of its kind, such as a date that no calendar has ({e}); expected a day such as 2026-11-06') from None
 
 def _fault(text, pure):
     "Why the parts of a YAML text, read one after the other, are refused; empty if they are not"

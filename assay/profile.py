@@ -9,6 +9,7 @@ __all__ = ['summarise', 'merge', 'summarise_parquet', 'profile']
 import numpy as np
 import pandas as pd
 
+from .dictionary import MISSING
 from .summary import distinct_values, kind_of, mix, open_coded
 
 # %% ../nbs/05_profile.ipynb #34b5c8db
@@ -23,12 +24,14 @@ def _column(x, levels):
     "The mergeable state of one column"
     known = x.dropna() if x.hasnans else x # without a copy where nothing is missing
     values, n = distinct_values(known) # all else follows from them, and they are fewer than the rows
-    res = dict(kind=kind_of(x), n=len(known), missing=len(x)-len(known), levels=_levels(values, n, levels), mean=0., m2=0., low=None, high=None)
-    if res['kind'] == 'category' or not len(known): return res
+    if kind_of(x) == 'category': values, n = values[(told := np.asarray(values) != MISSING)], n[told] # prepared text names what is missing
+    count = int(n.sum())
+    res = dict(kind=kind_of(x), n=count, missing=len(x)-count, levels=_levels(values, n, levels), mean=0., m2=0., low=None, high=None)
+    if res['kind'] == 'category' or not count: return res
     res |= dict(low=values.min(), high=values.max())
     if res['kind'] == 'number':
         v = np.asarray(values, dtype='float64')
-        res |= dict(mean=(mean := n @ v/len(known)), m2=n @ (v-mean)**2)
+        res |= dict(mean=(mean := n @ v/count), m2=n @ (v-mean)**2)
     return res
 
 def _drawn(df, start, size, seed, below=None):

@@ -100,6 +100,12 @@ def _moments(values, name):
         raise ValueError(f"{of}, {first}; expected such as 2013-11-01T09:00:00, or nothing")
     return found.dt.tz_localize(None).astype('datetime64[us]')
 
+def _logged_moments(served, time):
+    "A log keeps what was answered: a row whose moment cannot be read counts as one without a moment"
+    if 'logged' not in served or time not in served: return served
+    found = pd.to_datetime(served[time], utc=True, format='ISO8601', errors='coerce')
+    return served.assign(**{time: served[time].where(found.notna(), None)})
+
 def as_served(
     served:pd.DataFrame, # From `assay.log.log_table`, or a table of scored rows
     problem, # The agreement
@@ -155,7 +161,7 @@ def monitor_served(
     if served.empty: raise ValueError('no prediction is in the log; serve some with `assay serve`, or name a table')
     fields, labels = dictionary.features, labels if labels is None else known_outcomes(labels, problem, spec)
     served = with_labels(served, labels, problem, [*watched_columns(problem, dictionary), *([cluster] if cluster else [])])
-    cluster = cluster if cluster in served else None
+    cluster, served = cluster if cluster in served else None, _logged_moments(served, problem.time)
     dated = served[problem.time].notna() if problem.time in served else pd.Series(False, index=served.index)
     if problem.time and dated.any(): undated, served = int((~dated).sum()), served[dated]
     else: undated, problem = len(served)*bool(problem.time), dataclasses.replace(problem, time=None)

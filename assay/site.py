@@ -262,7 +262,7 @@ INDEX = """<h1>{{ p.title }}</h1><blockquote><p>{{ p.question }}</p></blockquote
 {% if not states %}<p>There is no checklist in this repository.</p>{% endif %}
 <div class="wide"><table><thead><tr><th>state</th><th>number</th><th>items</th></tr></thead><tbody>{% for s in states %}<tr><td><span class="badge {{ s.tone }}">{{ s.state }}</span></td><td>{{ s.n }}</td><td>{{ s['items'] }}</td></tr>{% endfor %}</tbody></table></div>
 {% if open %}<h2>Still to be answered by people</h2><ul>{% for g in open %}<li><b>{{ g.id }}</b> {{ g.what }}</li>{% endfor %}</ul>{% endif %}
-<h2>What was agreed</h2><p>{{ p.metric|replace('_', ' ') }} of at least {{ p.minimum }}, and at least {{ p.margin }} above today's practice: {{ p.today.get('description', 'not declared') }}.
+<h2>What was agreed</h2><p>{{ p.metric|replace('_', ' ') }} of at {{ bound }} {{ p.minimum }}, and better by at least {{ p.margin }} than today's practice: {{ p.today.get('description', 'not declared') }}.
 Judged by the {{ p.judged_by }}; <a href="evaluation/report.html">evaluation</a> shows both readings, by the estimate and by the worse end of its interval.</p>"""
 
 def show_number(
@@ -349,8 +349,13 @@ def index_page(
     said = lambda key: next((m for b in measured if (m := b['metrics'].get(key))), '')
     notes = show_notes(said('bar_moved'), doubts=doubt, agreed=said('agreed_after'))
     stages, names = [_board_row(b, late.get(b['stage']), doubt) for b in board], [b['stage'] for b in board if b['page']]
-    body = render_template(INDEX, p=problem, notes=Markup(notes), rows=stages, cards=_cards(problem, measured, doubt), states=_states(rows), linked='readiness' in names, open=gaps(problem))
+    body = render_template(INDEX, p=problem, notes=Markup(notes), rows=stages, cards=_cards(problem, measured, doubt), states=_states(rows), linked='readiness' in names, open=gaps(problem), bound=_bound(problem.metric))
     return make_page(problem.title, Markup(body), 'Every number on this page stands in a metrics.json beside its report, with the hashes of what it was computed from.', names, '', problem.title, up='')
+
+def _bound(metric):
+    "`least` where more is better, `most` where less is"
+    from assay.metrics import METRICS
+    return 'least' if METRICS.get(metric, {}).get('better') != 'lower' else 'most'
 
 def _board_row(b, why, doubt=()):
     "One stage on the front page; one that did not run says why, and not what an earlier run found"

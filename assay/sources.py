@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import fsspec, numpy as np, pandas as pd
 
-from .artifacts import place, read_json, read_table, verify_manifest, write_json, write_manifest, write_table
+from .artifacts import check_file, place, read_json, read_table, verify_manifest, write_json, write_manifest, write_table
 from .delimited import CSV_KEYS, read_delimited
 from .functions import find_function
 from .packed import FREE_TABLE, LARGEST_CSV, check_groups, check_text, check_unpacked, group_sizes, stored_size
@@ -81,9 +81,16 @@ def _refuse_kind(fs, path):
     for p in [path, *(fs.glob(f'{path}/**/*.parquet') if fs.isdir(path) else [])]:
         if fs.info(p).get('type') == 'other': raise ValueError(f"{p!r} is a FIFO, a device or a socket; expected a file or a folder of files")
 
+def _refuse_chained(url):
+    "The same for the files of a chained URL, such as `zip://t.csv::file:///data/t.zip`"
+    for part in url.split('::')[1:]:
+        if '://' in part and not part.startswith(('file://', 'local://')): continue
+        if (path := Path(part.partition('://')[2] or part)).exists(): check_file(path)
+
 def _locate(url, name='table'):
     "File system and path of a URL or local path, both known to exist and free of secrets"
     if _has_secret(str(url)): raise ValueError(f"source {name!r} has a password, token or key in its URL; leave it out: the file system takes it from the environment, such as FSSPEC_SFTP_PASSWORD, or fetch the file first and name the copy")
+    _refuse_chained(str(url))
     fs, path = fsspec.core.url_to_fs(str(url))
     if not fs.exists(path): raise FileNotFoundError(f"source {str(url)!r} does not exist; expected a file, folder or URL that can be read from here")
     _refuse_kind(fs, path)

@@ -603,3 +603,45 @@ def test_the_first_key_from_a_terminal_is_the_root(repo):
     assert "no key is enrolled; the first one becomes the root" in key()
     assert "it is the root, which signs itself; commit approvals/" in key("--out", key_of(repo, "new"), "--name", "Ann", "--role", "product-owner")
     assert load_keys()[id_of("Ann")]["root"]
+
+
+def git(*words):
+    run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words, cwd=".").check_returncode()
+
+
+def test_a_merge_does_not_undo_what_was_committed_on_the_other_side(repo):
+    "`-s ours` keeps the files of one side and the past of both; without the merge the side is a past of its own"
+    approve(key_of(repo), "agreed")
+    commit()
+    before, main = run("git", "rev-parse", "HEAD", cwd=".").stdout.strip(), run("git", "branch", "--show-current", cwd=".").stdout.strip()
+    reject(key_of(repo, "bob"), "wrong alarms")
+    commit()
+    git("checkout", "-q", "-b", "side", before)
+    assert served() == "" and cut_decisions() == []  # the control: here it was never rejected
+    git("merge", "-q", "-s", "ours", "-m", "merged", main)
+    assert len(cut_decisions()) == 1 and "does not begin with" in served()
+    with pytest.raises(PermissionError):
+        approve(key_of(repo), "again")
+
+
+def test_a_repository_that_git_cannot_read_is_no_missing_repository(repo):
+    approve(key_of(repo), "agreed")
+    commit()
+    reject(key_of(repo, "bob"), "wrong alarms")
+    commit()
+    cut()
+    assert "lines were cut off" in served()  # the control
+    config = Path(".git/config").read_text()
+    Path(".git/config").write_text("[core\n")
+    assert "git cannot read it" in served()
+    Path(".git/config").write_text(config)
+    shutil.rmtree(".git")  # where there is none, as in an image, the chain and the log speak for themselves
+    assert served() == ""
+
+
+def test_nobody_approves_in_a_shallow_clone(repo, tmp_path):
+    clone = tmp_path / "shallow"
+    run("git", "clone", "-q", "--depth", "1", f"file://{repo}", clone, cwd=tmp_path).check_returncode()
+    shutil.copytree(repo / "data", clone / "data")
+    with inside(clone), pytest.raises(PermissionError, match="this clone is shallow"):
+        approve(key_of(repo), "alone", **DAY)

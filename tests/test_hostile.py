@@ -392,3 +392,19 @@ def test_control_honest_settings_are_read(tmp_path):
     assert read_yaml(tmp_path / "dictionary.yaml") == wide
     (tmp_path / "flow.yaml").write_text("a: " + "[" * 63 + "]" * 63 + "\nb: {text: 'a & b * c', what: What?}\npairs: " + json.dumps([[i, i] for i in range(200)]) + "\n")
     assert read_yaml(tmp_path / "flow.yaml")["b"] == dict(text="a & b * c", what="What?") and len(read_yaml(tmp_path / "flow.yaml")["pairs"]) == 200
+
+
+def test_a_fifo_behind_a_chained_url_and_a_value_without_end_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(ValueError, match="FIFO"):
+        load_source(dict(name="t", kind="csv", url=f"zip://t.csv::file://{tmp_path}/pipe.zip"))
+    sqlite3.connect(tmp_path / "s.db").close()
+    huge = "with recursive c(x) as (select 1 union all select x+1 from c where x<3) select hex(zeroblob(100000000)) as h from c"
+    with pytest.raises(Exception, match="too big"):
+        load_source(dict(name="t", kind="sql", url=f"sqlite:///{tmp_path}/s.db", query=huge))
+
+
+def test_a_yaml_value_that_is_none_of_its_kind_is_named_with_its_file(tmp_path):
+    (tmp_path / "p.yaml").write_text("a: !!bool foo\n")
+    with pytest.raises(ValueError, match="p.yaml is not YAML: it holds a value that is none of its kind"):
+        read_yaml(tmp_path / "p.yaml")

@@ -293,3 +293,36 @@ def read_log_lines(folder):
     "The last segment of the log, and its bytes"
     path = sorted((folder / "data/production/log").glob("*.jsonl"))[-1]
     return path, path.read_bytes()
+
+
+@pytest.mark.parametrize("moment", ["2013-W44-5", "2013-11-01T09:00:00,5", "2013-11-01x09:00"])
+def test_one_moment_in_the_log_that_cannot_be_read_silences_nobody(released, moment):
+    "Such a row has been answered and cannot be taken out again; a table can be corrected, so there it is named"
+    folder, df, served = released
+    times = served.assign(scheduled=served.scheduled.astype(str).where(served.index != 17, moment))
+    logged = times.assign(logged="2014-01-02T00:00:00")
+    found = one_pass(folder, logged)
+    assert (found["undated"], found["n"]) == (1, 599)
+    with pytest.raises(ValueError, match="is no moment"):
+        one_pass(folder, times)
+    from assay.dictionary import broken_rule
+
+    assert broken_rule(Field("scheduled", "time", "time"), moment) is not None  # the service refuses it from now on
+    assert broken_rule(Field("scheduled", "time", "time"), "2013-11-01T09:00:00Z") is None
+
+
+def test_a_week_that_is_ranked_perfectly_can_be_drawn():
+    "The sum of fractions ended a hair above one, and the figure refused the negative length"
+    import matplotlib.pyplot as plt
+
+    from assay.metrics import score
+    from assay.monitoring import plot_performance
+
+    rng, values = np.random.default_rng(0), []
+    for _ in range(200):
+        y = (rng.random(rng.integers(12, 40)) < 0.35).astype(int)
+        values.append(score("average_precision", y, y + rng.random(len(y)) * 0.5))
+    assert np.nanmax(values) == 1.0
+    week = dict(week="2014-01-01", realised=1.0000000000000002, realised_low=1.0, realised_high=1.0, estimated=0.9, estimated_low=0.8, estimated_high=0.95)
+    plot_performance(pd.DataFrame([week]), 0.3)
+    plt.close("all")

@@ -323,3 +323,32 @@ def test_a_class_that_begins_later_has_not_sunk():
     assert sunk_classes(class_table(pd.Series(dict(a=90_000, new=5000)), parts, "y")) == []
     sparse = parts | dict(valid=pd.DataFrame(dict(y=["a"] * 1495 + ["new"] * 5)), test=pd.DataFrame(dict(y=["a"] * 1995 + ["new"] * 5)))
     assert len(sunk_classes(class_table(pd.Series(dict(a=90_000, new=100)), sparse, "y"))) == 1  # control: fewer than ten, where the source has fifty
+
+
+def test_names_of_people_are_no_features_and_no_groups(tmp_path):
+    "Unless somebody says on what basis; a column that only sounds alike stays"
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame(dict(employee_name=rng.choice(["Anna Rossi", "Dmitri Ivanov", "Mei Lin"], 600), product_name=rng.choice(["bolt", "nut", "gear"], 600), x=rng.normal(size=600)))
+    df["won"] = (df.x + rng.normal(size=600) > 0).astype(int)
+    d = draft(write(df, tmp_path), "won", root=tmp_path)
+    assert "personal data (person)" in d.aside["employee_name"] and "`personal: {basis" in d.aside["employee_name"]
+    assert d.dictionary.names("feature") == ["product_name", "x"] and d.problem["groups"] == ["product_name"]
+
+
+def test_text_that_is_missing_counts_as_missing():
+    "Prepared text writes `(missing)`; the control is the share of the table before"
+    from assay.profile import profile, summarise
+
+    raw = pd.DataFrame(dict(garage=np.where(np.arange(500) % 10 == 0, None, np.where(np.arange(500) % 3, "a", "b")), n=np.arange(500.0)))
+    described = profile(summarise(raw.fillna({"garage": "(missing)"}))).missing_rate
+    assert described["garage"] == pytest.approx(0.1) == raw.garage.isna().mean() and described["n"] == 0
+
+
+def test_a_header_may_be_longer_than_the_first_part_that_is_read(tmp_path):
+    from assay.sources import load_source
+
+    names = [f"measurement_{i}" for i in range(16_000)]
+    (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + (",".join("1" * 16_000) + "\n") * 2)
+    assert len(",".join(names)) > 1 << 18
+    df, _ = load_source(dict(name="t", kind="csv", url=str(tmp_path / "wide.csv")))
+    assert list(df) == names and len(df) == 2
