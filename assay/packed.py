@@ -81,13 +81,22 @@ def check_text(
     return size
 
 # %% ../nbs/02_packed.ipynb #313c8742
+_OBJECT = 200 # Bytes of a value of a list or a struct, which becomes an object of Python
 _WIDTH = dict(BOOLEAN=1, INT32=8, INT64=8, INT96=8, FLOAT=8, DOUBLE=8, BYTE_ARRAY=16) # Bytes of a value in memory, beside its text
 
 def _leaf(a):
-    "The values within lists and structs"
+    "The values within lists, structs and types that extend others"
     import pyarrow as pa
-    while pa.types.is_nested(a.type): a = a.field(0) if pa.types.is_struct(a.type) else a.values
+    while pa.types.is_nested(a.type) or isinstance(a, pa.ExtensionArray):
+        a = a.storage if isinstance(a, pa.ExtensionArray) else a.field(0) if pa.types.is_struct(a.type) else a.values
     return a
+
+def _written(file, group, path, size):
+    "Bytes of texts that are written as what differs from the text before; few at a time, since each may be as long as `size`, the whole column"
+    import pyarrow.compute as pc
+    few = int(min(max(2**28//max(size, 1), 16), 4096))
+    batches = file.iter_batches(batch_size=few, row_groups=[group], columns=[path])
+    return sum(pc.sum(pc.binary_length(_leaf(b.column(0)))).as_py() or 0 for b in batches)
 
 def _texts(coded, group, path, n, exact):
     "Bytes of the texts of one column of one row group: the bound by the longest, or the sum"
@@ -95,11 +104,26 @@ def _texts(coded, group, path, n, exact):
     total = 0
     for batch in coded.iter_batches(batch_size=1<<16 if exact else 1<<12, row_groups=[group], columns=[path]):
         a = _leaf(batch.column(0))
-        if not pa.types.is_dictionary(a.type) or not len(a.dictionary): continue
+        if not pa.types.is_dictionary(a.type):
+            total += pc.sum(pc.binary_length(a)).as_py() or 0
+            continue
+        if not len(a.dictionary): continue
         lengths = pc.binary_length(a.dictionary)
         if not exact: return n*(pc.max(lengths).as_py() or 0)
         total += pc.sum(lengths.take(a.indices.cast('int64'))).as_py() or 0
     return total
+
+# %% ../nbs/02_packed.ipynb #fe2738be
+def _objects(c, n_rows):
+    "Objects of Python that a nested column becomes: an array for each list of plain values, else one for each value"
+    if '.' not in c.path_in_schema: return 0
+    return n_rows if c.path_in_schema.endswith(('.list.element', '.list.item')) else max(n_rows, c.num_values)
+
+def _coded_columns(file):
+    "Columns of text that can be read as codes: each part of them has a dictionary of its own"
+    schema, parts = file.metadata.schema, [file.metadata.row_group(g) for g in range(file.metadata.num_row_groups)]
+    is_coded = lambda i: not any('DELTA_BYTE_ARRAY' in g.column(i).encodings for g in parts)
+    return [schema.column(i).path for i in range(len(schema)) if schema.column(i).physical_type == 'BYTE_ARRAY' and is_coded(i)]
 
 # %% ../nbs/02_packed.ipynb #ef705c9b
 def group_sizes(
@@ -116,8 +140,13 @@ def group_sizes(
             c, kind = group.column(i), schema.column(i)
             if columns is not None and c.path_in_schema.split('.')[0] not in columns: continue
             total += max(c.total_uncompressed_size, c.num_values*_WIDTH.get(c.physical_type, kind.length+8))
-            if c.physical_type != 'BYTE_ARRAY' or not c.has_dictionary_page: continue
-            again = again or coded([c.path for c in map(schema.column, range(len(schema))) if c.physical_type == 'BYTE_ARRAY'])
+            total += _OBJECT*_objects(c, group.num_rows)
+            shared = 'DELTA_BYTE_ARRAY' in c.encodings
+            if c.physical_type != 'BYTE_ARRAY' or not (c.has_dictionary_page or shared): continue
+            if shared:
+                total += _written(coded([]), g, c.path_in_schema, c.total_uncompressed_size)
+                continue
+            again = again or coded(_coded_columns(file))
             total += _texts(again, g, c.path_in_schema, c.num_values, exact)
         res.append(total)
     return res

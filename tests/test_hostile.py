@@ -408,3 +408,24 @@ def test_a_yaml_value_that_is_none_of_its_kind_is_named_with_its_file(tmp_path):
     (tmp_path / "p.yaml").write_text("a: !!bool foo\n")
     with pytest.raises(ValueError, match="p.yaml is not YAML: it holds a value that is none of its kind"):
         read_yaml(tmp_path / "p.yaml")
+
+
+@pytest.mark.parametrize("bomb", ["shared beginnings", "a type that extends text", "structs", "empty lists"])
+def test_a_table_is_weighed_however_it_is_written(tmp_path, monkeypatch, bomb):
+    "Texts as what differs from the one before, types of another library, and values that become objects of Python"
+    monkeypatch.setattr(packed, "FREE_TABLE", 20_000_000)
+    text, how = pa.array(["x" * 200_000] * 1000), dict(dictionary_pagesize_limit=10**8)
+    if bomb == "shared beginnings":
+        how = dict(use_dictionary=False, column_encoding={"w": "DELTA_BYTE_ARRAY"})
+    many = pa.array([dict(a=1)] * 200_000) if bomb == "structs" else pa.array([[]] * 200_000, pa.list_(pa.int8()))
+    column = text if bomb == "shared beginnings" else pa.ExtensionArray.from_storage(pa.json_(), text) if "extends" in bomb else many
+    pq.write_table(pa.table(dict(w=column)), tmp_path / "t.parquet", compression="zstd", **how)
+    assert (tmp_path / "t.parquet").stat().st_size < 15_000
+    with pytest.raises(ValueError, match="unpacks to .* expected at most 20 MB"):
+        load_source(dict(name="t", kind="parquet", url=tmp_path / "t.parquet"))
+
+
+def test_control_honest_texts_with_shared_beginnings_are_read(tmp_path):
+    words = [f"https://example.org/orders/{i:08d}" for i in range(50_000)]
+    pq.write_table(pa.table(dict(w=words)), tmp_path / "t.parquet", use_dictionary=False, column_encoding={"w": "DELTA_BYTE_ARRAY"})
+    assert load_source(dict(name="t", kind="parquet", url=tmp_path / "t.parquet"))[0].w.tolist() == words
