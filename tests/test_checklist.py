@@ -488,9 +488,18 @@ def test_slow_tests_are_marked_and_run_in_ci():
     assert {"test_whole.py", "test_recovery.py", "test_truths.py"} <= set(slow)  # the last two leave a sample of what is long
 
 
-def test_long_tests_run_every_night():
+def test_long_tests_run_every_night_and_say_of_which_code_they_were():
     nightly = (ROOT / ".github/workflows/nightly.yml").read_text()
     assert "make test-long" in nightly and "schedule" in nightly and "tests/long.json" in nightly
+    found = json.loads((ROOT / "tests/long.json").read_text())
+    assert len(found["code"]) == 64 and set(found["tests"].values()) == {"passed"}
+    assert {name.partition("[")[0] for name in found["tests"]} == long_tests()
+
+
+def long_tests():
+    "Names of the tests that are marked as long"
+    named = re.compile(r"mark\.long.*?^def (test_\w+)", re.M | re.S)
+    return {f"tests/{p.name}::{name}" for p in (ROOT / "tests").glob("test_*.py") if p.name != Path(__file__).name for name in named.findall(p.read_text())}
 
 
 def test_each_stage_leaves_its_time_and_memory(assessed):
