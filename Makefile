@@ -63,6 +63,9 @@ truths: setup ## check the feasibility verdict where the truth is known (about a
 bench: setup ## measure speed, memory and overhead, as ratios
 	@$(BIN)/python tests/bench.py
 
+deps: setup ## write what each stage depends on: modules into dvc.yaml, libraries into assay.lock
+	@$(BIN)/python -m assay.deps
+
 export: setup ## write the package from the notebooks
 	@$(BIN)/nbdev_export
 
@@ -73,6 +76,7 @@ readme: setup ## execute nbs/index.ipynb and write README.md
 
 lock: setup ## renew requirements.lock from settings.ini
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements.lock
+	@$(BIN)/python -m assay.deps
 	@$(MAKE) --no-print-directory lock-check
 
 # two packages come as source only, pure Python both; onnxruntime is built for macOS 14 and later
@@ -83,4 +87,4 @@ lock-check: setup ## can every platform of the README install requirements.lock?
 	  rm -rf $(VENV)/.lock-check; echo "$$p: every package of requirements.lock can be installed"; \
 	done
 
-.PHONY: help setup run test test-slow test-long check lab serve monitor audit truths bench export readme lock lock-check
+.PHONY: help setup run test test-slow test-long check lab serve monitor audit truths bench deps export readme lock lock-check

@@ -47,11 +47,12 @@ def load_stages(
 def _make_stage(name, s, meta, where):
     "One stage from its block"
     deps, outs = _paths(s.get('deps')), _paths(s.get('outs'))+_paths(s.get('metrics'))
+    params = tuple(e for e in s.get('params') or () if isinstance(e, str)) # the rest are keys of other files, such as assay.lock
     notebook = next((Path(d) for d in deps if d.endswith('.ipynb') and d.startswith('pipelines/')), None)
     if unknown := sorted(set(meta)-{'headline', 'gates', 'provisional'}): raise ValueError(f"{where} has unknown meta {unknown}; expected headline, gates and provisional")
     gates, provisional = (parse_gates(meta.get(k), where) for k in ('gates', 'provisional'))
     if unread := sorted(g for g in gates if metrics_path(g).as_posix() not in deps): raise ValueError(f"{where} waits for {unread} and does not depend on {metrics_path(unread[0])}; add it to its deps")
-    return Stage(name, s.get('desc', ''), notebook, deps, _paths(s.get('params')), outs, gates, meta.get('headline', ''), provisional)
+    return Stage(name, s.get('desc', ''), notebook, deps, params, outs, gates, meta.get('headline', ''), provisional)
 
 # %% ../nbs/90_run.ipynb #17453b41
 def find_stage(

@@ -31,7 +31,7 @@ from assay.problem import load_problem, make_problem, read_yaml
 from assay.splits import make_splits
 
 ROOT = Path(__file__).parents[1]
-FILES = ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "requirements.lock")
+FILES = ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "requirements.lock", "assay.lock")
 
 
 def make_mixed(n=600, seed=0):

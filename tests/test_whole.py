@@ -45,7 +45,7 @@ def make_project(folder):
     "The bundled stages over one table of invented flights, with the bundled agreement"
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc", "requirements.lock"):
+    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc", "requirements.lock", "assay.lock"):
         shutil.copy(ROOT / name, folder / name)
     for name in ("nbs", "tests"):  # the map of the process reads them
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log"))
