@@ -6,8 +6,9 @@
 __all__ = ['KEYS', 'SMOOTHING', 'today_faults', 'practice_code', 'declared_today']
 
 # %% ../nbs/00_today.ipynb #b63874f9
-import ast, hashlib, importlib.util
-from pathlib import Path
+import ast, hashlib
+
+from .imports import package_modules
 
 # %% ../nbs/00_today.ipynb #bbc850b4
 KEYS = ('description', 'why', 'columns', 'aggregation', 'smoothing', 'callable') # What `today` in problem.yaml may hold
@@ -28,12 +29,16 @@ def today_faults(
     return res
 
 # %% ../nbs/00_today.ipynb #ddf33918
+def _practice_file():
+    "The module that holds the practices; it is read here and not imported, since its rung is higher"
+    return next(path for name,path in package_modules().items() if name.rpartition('.')[2] == 'practice')
+
 def practice_code(
     name:str, # Name of a function of `assay.practice`
     source:str=None, # Source to look in; that of the package by default
 )->str: # 64 hexadecimal digits; None where there is no such function
     "SHA-256 of the code of a practice, without its words"
-    if source is None: source = Path(importlib.util.find_spec('assay').submodule_search_locations[0], 'practice.py').read_text(encoding='utf-8')
+    if source is None: source = _practice_file().read_text(encoding='utf-8')
     found = next((n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == name), None)
     if found is None: return None
     if ast.get_docstring(found) is not None: found.body = found.body[1:] or [ast.Pass()]

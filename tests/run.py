@@ -14,8 +14,8 @@ FAILED, NOTHING = 1, 5  # exit codes of pytest: a test failed, no test was chose
 
 def jobs(root):
     "Every test file and lesson, the long ones first; the size of a file says roughly how long"
-    found = [sorted(root.glob(pattern), key=lambda p: -p.stat().st_size) for pattern in ("tests/test_*.py", "nbs/*.ipynb")]
-    return [p.relative_to(root).as_posix() for files in found for p in files]
+    found = [sorted(root.glob(pattern), key=lambda p: -p.stat().st_size) for pattern in ("tests/test_*.py", "nbs/**/*.ipynb")]
+    return [p.relative_to(root).as_posix() for files in found for p in files if ".ipynb_checkpoints" not in p.parts]
 
 
 def run(name):
