@@ -34,7 +34,7 @@ def module_path(
 def _package_of(node, module):
     "The full dotted name that a `from` import starts at"
     if not node.level: return node.module
-    home = f'{PACKAGE}.{module}'.split('.')[:-node.level]
+    home = f'{PACKAGE}.{module}'.split('.')[:-node.level] or [PACKAGE] # in a source without a place, relative is at least ours
     return '.'.join([*home, *([node.module] if node.module else [])])
 
 @functools.cache # one source is asked for by many stages
