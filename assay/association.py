@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from .figures import literal_text
+from .core.figures import literal_text
 from .summary import as_numbers, binary_label, binned, block_weights, count_table, cv_auc, kind_of, make_blocks, table_auc
 
 # %% ../nbs/05_association.ipynb #d996c728

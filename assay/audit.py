@@ -9,7 +9,7 @@ __all__ = ['published', 'compare', 'AuditFailed', 'audit']
 import shutil, subprocess, sys, tempfile
 from pathlib import Path
 
-from .artifacts import sha256
+from .core.artifacts import sha256
 from .engine import stage_env
 from .problem import read_yaml
 

@@ -17,13 +17,13 @@ import numpy as np
 os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1') # else the import starts threads that report to its vendor, and leaves an id of this machine in the home folder
 import onnxruntime
 
-from .artifacts import check, metrics_path, place, read_table, sha256, write_json, write_manifest
+from .core.artifacts import check, metrics_path, place, read_table, sha256, write_json, write_manifest
 from .dictionary import Dictionary, validate
-from .environment import stage_environment
-from .figures import literal_text
+from .core.environment import stage_environment
+from .core.figures import literal_text
 from .gates import LIMITS
 from .identity import FILES, bundle_identity, read_bundle
-from .imports import closure, module_path
+from .core.imports import closure, module_path
 
 # %% ../nbs/13_bundle.ipynb #024c6e1f
 MISSING = '(missing)' # Stands for missing text

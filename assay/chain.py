@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from .artifacts import atomic_write, place
+from .core.artifacts import atomic_write, place
 from .criteria import _committed, _head, _version
 from .gates import RELEASE_OWNER, same_role
 

@@ -13,7 +13,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from .artifacts import enter_root
+from .core.artifacts import enter_root
 
 # %% ../nbs/95_cli.ipynb #8f4d5fcc
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -326,7 +326,7 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
 
     Its columns may have the names they had before `assay init`. A row that the API would refuse gets no score: standard error says how many there are and why, and the exit code is 1."""
     from assay.approval import approval_of, serving_folder
-    from assay.artifacts import write_table
+    from assay.core.artifacts import write_table
     from assay.bundle import load_bundle, score_table
     from assay.problem import load_problem
     table, out, refused = _whole_path(table), out and out.resolve(), refused and refused.resolve()
@@ -376,7 +376,7 @@ def _whole_path(path):
 def _served(table):
     "What was served, by the log or by scoring a table, how many rows were refused, and predictions of other bundles"
     from assay.approval import serving_folder
-    from assay.artifacts import place
+    from assay.core.artifacts import place
     from assay.bundle import load_bundle
     from assay.labels import with_model_scores
     from assay.log import iter_log, log_table
@@ -398,7 +398,7 @@ def _served(table):
 def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with features to look at instead of the prediction log.')] = None,
             labels: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of groups, or with what rows have in common, that were not sent.')] = None, json_: Json = False):
     "One monitoring pass over the prediction log or a table; exit code 1 where something has to be done."
-    from assay.artifacts import place, read_json, read_table
+    from assay.core.artifacts import place, read_json, read_table
     from assay.columns import load_dictionary
     from assay.intake import read_described
     from assay.labels import todays_rule
@@ -442,7 +442,7 @@ def _tell_monitoring(found, json_):
     "Print a monitoring pass; exit code 1 where something has to be done"
     drift, groups = found['drift'], found.get('groups', dict(status='unanswered', why='no outcome is known yet'))
     if json_:
-        from assay.artifacts import to_json
+        from assay.core.artifacts import to_json
         print(to_json(_monitoring_as_json(found, groups)), end='')
     else:
         print(f"{found['n']} predictions: {found['decision']} ({found['why']})")

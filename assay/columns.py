@@ -11,7 +11,7 @@ import dataclasses, math
 from datetime import date
 from pathlib import Path
 
-from .artifacts import place
+from .core.artifacts import place
 from .faults import is_date, meant
 from .problem import read_yaml
 

@@ -11,8 +11,8 @@ __all__ = ['map_path', 'load_map', 'known_functions', 'resolve', 'known_lessons'
 import ast, functools, html, json, re
 from pathlib import Path
 
-from .artifacts import check, metric, place
-from .imports import closure, module_path, package_modules
+from .core.artifacts import check, metric, place
+from .core.imports import closure, module_path, package_modules
 from .problem import read_yaml
 
 # %% ../nbs/19_coverage.ipynb #21954d4b

@@ -11,7 +11,7 @@ __all__ = ['CRITERIA', 'TESTED_BY', 'DECIDING', 'FIRST', 'criteria', 'criteria_h
 import functools, hashlib, json, os, subprocess
 from pathlib import Path
 
-from .artifacts import atomic_write, check, place, to_json
+from .core.artifacts import atomic_write, check, place, to_json
 from .problem import Problem, gaps, load_problem, read_yaml
 from .today import declared_today
 

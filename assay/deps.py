@@ -10,10 +10,10 @@ __all__ = ['notebook_sources', 'stage_closure', 'stage_libraries', 'with_modules
 import json, re, sys
 from pathlib import Path
 
-from .artifacts import enter_root, write_text
+from .core.artifacts import enter_root, write_text
 from .engine import execute
-from .environment import environment_hash, read_lock
-from .imports import PACKAGE, closure, imports_of, libraries, module_path
+from .core.environment import environment_hash, read_lock
+from .core.imports import PACKAGE, closure, imports_of, libraries, module_path
 from .run import load_stages
 from .site import build_site
 

@@ -12,7 +12,7 @@ import dataclasses, math, numbers, re
 from datetime import date, datetime
 from pathlib import Path
 
-from .artifacts import place, write_text
+from .core.artifacts import place, write_text
 from .columns import Dictionary, Field, declared_form
 
 # %% ../nbs/03_dictionary.ipynb #686cf68e

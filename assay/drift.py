@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd
 import seaborn as sns
 
 from .features import MISSING
-from .figures import literal_text
+from .core.figures import literal_text
 
 # %% ../nbs/17_drift.ipynb #3ce4e339
 def make_bins(

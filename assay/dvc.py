@@ -47,7 +47,7 @@ def modify_lock(
 ): # Yields the mapping to change
     "What DVC changes of its lock inside the block is written when the block ends, at once and whole"
     from dvc.utils.serialize import load_yaml
-    from assay.artifacts import write_text
+    from assay.core.artifacts import write_text
     data = load_yaml(path) if Path(path).is_file() else {}
     yield data
     write_text(path, dump_lock(data))

@@ -11,7 +11,7 @@ __all__ = ['ENV', 'ENGINES', 'NEAR', 'stage_env', 'is_pinned', 'import_nbformat'
 import datetime, html, logging, os, platform, re, socket, sys
 from pathlib import Path
 
-from .artifacts import list_files
+from .core.artifacts import list_files
 
 # %% ../nbs/88_engine.ipynb #bb06483e
 ENV = dict(PYTHONHASHSEED='0', TZ='UTC', LC_ALL='C.UTF-8', SOURCE_DATE_EPOCH='0', TQDM_DISABLE='1', COLUMNS='100', NO_COLOR='1',

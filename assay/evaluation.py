@@ -14,8 +14,8 @@ from pathlib import Path
 from scipy.stats import binom
 from sklearn.base import clone
 
-from .artifacts import metric as as_metric, to_json, write_text
-from .figures import literal_text
+from .core.artifacts import metric as as_metric, to_json, write_text
+from .core.figures import literal_text
 from .metrics import METRICS, interval, is_better, mean_interval, paired_difference, score, sort_scores
 from .features import sample_rows
 from .models import predict_score

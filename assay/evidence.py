@@ -10,7 +10,7 @@ __all__ = ['KINDS', 'PROCESS', 'SEVERITY', 'load_checklist', 'stages_of', 'read_
 from collections import Counter
 from pathlib import Path
 
-from .artifacts import STATUSES, metrics_path, place, read_json, read_metrics, sha256
+from .core.artifacts import STATUSES, metrics_path, place, read_json, read_metrics, sha256
 from .gates import record_fault, same_role, say_day, waiver_fault
 from .problem import read_yaml
 

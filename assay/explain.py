@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .association import BLUE, GREY, ORANGE
-from .figures import literal_text
+from .core.figures import literal_text
 from .summary import kind_of, make_blocks
 
 # %% ../nbs/10_explain.ipynb #591c7b51

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtri
 
-from .artifacts import check, place
+from .core.artifacts import check, place
 from .association import BLUE, GREEN, GREY, ORANGE, new_axis, plot_heatmap
-from .figures import literal_text
+from .core.figures import literal_text
 from .summary import apply_bins, binary_label, bins, clustered_rate, days_of, distinct_values, kind_of, make_blocks, mix, ratio_of_blocks, read_coded, whole_numbers
 
 # %% ../nbs/05_explore.ipynb #1fbd5521
@@ -180,7 +180,7 @@ def drift_over_time(
 
 # %% ../nbs/05_explore.ipynb #bcd19f8b
 def read_splits(
-    names=('train', 'valid', 'test', 'production'), # Names of `assay.artifacts.place`
+    names=('train', 'valid', 'test', 'production'), # Names of `assay.core.artifacts.place`
 )->dict: # Name to data frame; a table that was not made is left out
     "The prepared tables, their text as codes"
     return {n: read_coded(place(n)) for n in names if place(n).is_file()}
@@ -252,7 +252,7 @@ def exploration_checks(
     counts:pd.DataFrame, # From `label_counts`
     leaks, # Declared features that leak, from `assay.leakage.leaking_features`
     min_labels:int=200, # Rows of each label needed in every split
-)->list: # `assay.artifacts.check`s
+)->list: # `assay.core.artifacts.check`s
     "The items of the checklist that exploration decides"
     at, looked_at = 'reports/explore/metrics.json#metrics.', set(profile.index) & set(related.column) & set(compared.column)
     skipped, splits = sorted(set(features)-looked_at), set(compared.split)

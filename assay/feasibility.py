@@ -11,7 +11,7 @@ import math
 
 import pandas as pd
 
-from .artifacts import check, metric
+from .core.artifacts import check, metric
 from .case import LEAK, case_blocks, column_leaks, column_skills, compare_models, make_case, measure_together, rule_column
 from .ceiling import measure_ceiling
 from .direction import compare_simpler, direction_text

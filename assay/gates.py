@@ -12,7 +12,7 @@ __all__ = ['NEVER_WAIVABLE', 'RELEASE_OWNER', 'GATE_OWNERS', 'LIMITS', 'ANY_DAY'
 import dataclasses, datetime, difflib, hashlib
 from pathlib import Path
 
-from .artifacts import metrics_path, place, read_metrics, sha256, to_json
+from .core.artifacts import metrics_path, place, read_metrics, sha256, to_json
 from .criteria import bar_sentence, frozen_line, moved_bar, read_ledger
 from .problem import load_problem, read_yaml
 

@@ -9,7 +9,7 @@ __all__ = ['STAGES', 'COLUMNS', 'undeclared', 'state_of', 'hypothesis_table', 'h
 import math
 import pandas as pd
 
-from .artifacts import check
+from .core.artifacts import check
 from .faults import meant
 
 # %% ../nbs/10_hypotheses.ipynb #3ae26eb5
@@ -36,7 +36,7 @@ def _ends(m):
     return (v, low, high) if low <= high else None
 
 def state_of(
-    m:dict, # `value`, `low`, `high`, as `assay.artifacts.metric` makes them; None where it was not measured
+    m:dict, # `value`, `low`, `high`, as `assay.core.artifacts.metric` makes them; None where it was not measured
     above:float, # The line
 )->str: # `accepted`, `rejected`, `undecided` or `not tested`
     "What a measure says about a hypothesis"

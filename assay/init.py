@@ -10,7 +10,7 @@ __all__ = ['WRITTEN', 'WRITES', 'seal', 'is_untouched', 'refuse_overwriting', 's
 import hashlib, json, re, shlex, subprocess
 from pathlib import Path
 
-from .artifacts import place, sha256, to_json, write_text
+from .core.artifacts import place, sha256, to_json, write_text
 from .criteria import begin_chapter, read_ledger
 from .dictionary import write_dictionary
 from .draft import Draft

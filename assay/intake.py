@@ -15,7 +15,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from . import flights as bundled
-from .artifacts import check, metric, place, write_json, write_table, write_text
+from .core.artifacts import check, metric, place, write_json, write_table, write_text
 from .dictionary import MISSING, Dictionary, gaps, validate
 from .problem import Problem
 from .joins import declare_joins, join_all

@@ -10,7 +10,7 @@ import re
 
 import pandas as pd
 
-from .figures import literal_text
+from .core.figures import literal_text
 
 # %% ../nbs/02_joins.ipynb #c2a6e5c3
 CARDINALITIES = ('many_to_one', 'one_to_one')

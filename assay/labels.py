@@ -11,7 +11,7 @@ __all__ = ['LEAST_KNOWN', 'LEAST_SHARE', 'LEAST_DAYS', 'WORSE', 'estimated_score
 import numpy as np, pandas as pd
 from scipy.special import ndtri
 
-from .artifacts import check, metric
+from .core.artifacts import check, metric
 from .features import feature_frame
 from .groups import absent_columns, as_groups, group_draws, group_table, sensitive_columns, watched_columns
 from .metrics import METRICS, blocks_of, gain as as_gain, interval, paired_difference, replicate, score as metric_score

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from .artifacts import place
+from .core.artifacts import place
 from .columns import CERTAIN, REMOVE, declared_form
 from .summary import apply_bins, as_numbers, binary_label, binned, bins, count_table, cv_auc, distinct_values, kind_of, make_blocks, read_coded
 

@@ -10,7 +10,7 @@ import numpy as np, pandas as pd
 
 from .case import FAMILIES, Case, case_blocks, fit_score, point_score
 from .evaluation import median_gain
-from .figures import literal_text
+from .core.figures import literal_text
 from .metrics import blocks_of, score as metric_score
 from .worth import fit_power_law
 

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from .artifacts import check, metric
-from .figures import literal_text
+from .core.artifacts import check, metric
+from .core.figures import literal_text
 from .groups import SIGNED, absent_columns
 
 # %% ../nbs/09_limits.ipynb #aff2b123
@@ -125,7 +125,7 @@ def group_metrics(
     judged:pd.DataFrame, # From `judge_limits`
     faults:list, # From `group_faults`
     table:pd.DataFrame, # From `assay.groups.group_table`
-)->dict: # Name to `assay.artifacts.metric`
+)->dict: # Name to `assay.core.artifacts.metric`
     "The gaps and the counts as metrics of a stage; a limit names its gap, `<limit>.<column>`"
     num = lambda v: None if pd.isna(v) else float(v)
     gaps = {f'{r.limit}_{r.column}': metric(num(r.value), num(r.low), num(r.high), None if pd.isna(r.n) else int(r.n), 'lower' if r.limit.endswith('_gap') else 'higher') for r in judged.itertuples()}

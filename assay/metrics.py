@@ -12,7 +12,7 @@ import functools, math
 import numpy as np, pandas as pd
 from scipy.stats import t as student
 
-from .artifacts import metric as as_metric
+from .core.artifacts import metric as as_metric
 
 # %% ../nbs/07_metrics.ipynb #11e6e2b5
 def sort_scores(
@@ -211,7 +211,7 @@ def interval(
     seed:int=0, # Random seed
     groups=None, # Label of each row's group, such as its day
     level:float=.95, # Share of resamples inside the interval
-)->dict: # `value`, `low`, `high`, `n`, `better`, as `assay.artifacts.metric` makes them
+)->dict: # `value`, `low`, `high`, `n`, `better`, as `assay.core.artifacts.metric` makes them
     "A metric with its bootstrap interval"
     f = _prepare(metric, y_true, y_score)
     value = f(np.ones(len(y_true)))

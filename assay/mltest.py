@@ -7,7 +7,7 @@ __all__ = ['SECTIONS', 'LEVELS', 'missing_for', 'score_test', 'ml_test_rows', 's
            'ml_test_metrics', 'level', 'ml_test_table']
 
 # %% ../nbs/19_mltest.ipynb #1a997ffe
-from .artifacts import metric
+from .core.artifacts import metric
 from .coverage import known_functions, known_lessons, known_tests, resolve, say_test
 from .evidence import evidence_gap
 

@@ -12,9 +12,9 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd
 import seaborn as sns
 from scipy.stats import binom
 
-from .artifacts import check, metric
+from .core.artifacts import check, metric
 from .drift import count_reference, drift_table
-from .figures import literal_text
+from .core.figures import literal_text
 from .labels import estimated_score, realised, scores_of, with_outcome
 from .metrics import METRICS, gain as as_gain
 

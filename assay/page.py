@@ -9,7 +9,7 @@ __all__ = ['publish', 'main']
 import os, sys
 from pathlib import Path
 
-from .artifacts import enter_root, metrics_path, place, read_metrics, write_text
+from .core.artifacts import enter_root, metrics_path, place, read_metrics, write_text
 from .engine import execute, import_papermill, is_pinned, leaks, normalise, stage_env
 from .parameters import declared_parameters
 from .run import StageFailed, failure, load_stages, progress, say

@@ -9,7 +9,7 @@ __all__ = ['TYPES', 'KINDS', 'Parameter', 'parse_parameters', 'declared_paramete
 import ast, dataclasses, datetime, json, re
 from pathlib import Path
 
-from .artifacts import place
+from .core.artifacts import place
 from .columns import load_dictionary
 from .faults import is_number, meant
 

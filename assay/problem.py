@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
-from .artifacts import check, check_file, place
+from .core.artifacts import check, check_file, place
 from .faults import ANSWERS, COSTS, LIMITS, VALUES, faults, meant, refuse
 
 # %% ../nbs/01_problem.ipynb #55854fda

@@ -10,7 +10,7 @@ import contextlib, re, sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
-from .artifacts import check_file
+from .core.artifacts import check_file
 
 # %% ../nbs/02_queries.ipynb #349ec8f7
 _QUOTES = r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[\w .-]*`"""

@@ -7,7 +7,7 @@ __all__ = ['closed_rows', 'rows_today', 'what_next', 'failed_checks', 'waivers_n
 
 # %% ../nbs/94_release.ipynb #e3d981a9
 from .approval import active_waivers, approve, check_readiness, signatures
-from .artifacts import metrics_path
+from .core.artifacts import metrics_path
 from .evidence import load_checklist, make_row, read_stages, stages_of
 from .gates import GATE_OWNERS, RELEASE_OWNER, same_role, today as _today
 from .readiness import CLOSED, next_step, open_items, release_rows

@@ -12,7 +12,7 @@ import array, contextlib, fcntl, gc, hashlib, json, os, re, secrets, select, shu
 from pathlib import Path
 
 from .approval import ended_waivers
-from .artifacts import hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
+from .core.artifacts import hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
 from .criteria import bar_state
 from .engine import import_papermill
 from .gates import declared_stages

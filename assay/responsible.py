@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from .artifacts import check, hash_inputs, place, to_json
+from .core.artifacts import check, hash_inputs, place, to_json
 from .columns import declared_form
 from .decisions import wilson
-from .figures import literal_text
+from .core.figures import literal_text
 from .groups import MISSING, absent_columns, as_groups, sensitive_columns, watched_columns
 from .summary import apply_bins, binned, bins, block_weights, clustered_rate, count_table, cv_auc, kind_of, make_blocks, table_auc
 
@@ -211,7 +211,7 @@ def judge_answers(
 
 # %% ../nbs/09_responsible.ipynb #a6519ff5
 def findings(
-    explored:dict, # What the exploration measured, from `assay.artifacts.read_metrics`
+    explored:dict, # What the exploration measured, from `assay.core.artifacts.read_metrics`
     represented:pd.DataFrame, # From `representation_table`, against what will be scored
     small:pd.DataFrame, # From `assay.privacy.small_groups`
     personal:pd.DataFrame, # From `assay.privacy.personal_data`
@@ -252,7 +252,7 @@ def responsible_checks(
     stakeholders, # List of mappings with `who`, `benefit`, `harm`
     risks, # List of mappings with `risk`, `owner`, `mitigation`
     assessed:str, # Hash of what was assessed, from `assessment`
-)->list: # `assay.artifacts.check`s: every question, and whether concerns were taken into account and reviewed
+)->list: # `assay.core.artifacts.check`s: every question, and whether concerns were taken into account and reviewed
     "The items of the checklist that this assessment decides"
     at = 'reports/responsible/metrics.json#metrics.'
     res = [check(r.id, r.status, f'{r.by}, {r.date}: {r.answer}' + (f' Measured: {r.measured}.' if r.measured else '') if r.status != 'unanswered' else f'not answered: {r.question}', f"{at}{'answered' if r.id not in MEASURED else r.id}") for r in answers.itertuples()]

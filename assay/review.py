@@ -12,11 +12,11 @@ __all__ = ['baseline_specs', 'fit_and_score', 'named_metrics', 'with_scores', 's
 import hashlib
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns, sklearn.metrics as sk
 
-from .artifacts import check, metric as as_metric, to_json
+from .core.artifacts import check, metric as as_metric, to_json
 from .decisions import calibration_table, choose_threshold, decision_table, row_costs
 from .evaluation import plot_precision_recall
 from .features import feature_frame
-from .figures import literal_text
+from .core.figures import literal_text
 from .metrics import gain, interval, is_better, mean_interval, score
 from .models import fit_final, make_spec, predict_score
 from .practice import rule_params

@@ -11,7 +11,7 @@ __all__ = ['EXIT_ERROR', 'EXIT_CLOSED', 'Stage', 'load_stages', 'find_stage', 's
 import dataclasses, keyword, re, resource, sys, time
 from pathlib import Path
 
-from .artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
+from .core.artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
 from .criteria import bar_state, mark_results
 from .engine import execute, import_nbformat, import_papermill, leaks, normalise, warnings_of
 from .faults import meant

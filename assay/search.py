@@ -15,11 +15,11 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from pathlib import Path
 
-from .artifacts import sha256, to_json
-from .environment import stage_environment
+from .core.artifacts import sha256, to_json
+from .core.environment import stage_environment
 from .features import feature_frame, sample_rows
-from .figures import literal_text
-from .imports import closure, module_path
+from .core.figures import literal_text
+from .core.imports import closure, module_path
 from .metrics import METRICS, score
 from .models import fit_final, make_spec, predict_score, search_space, target_of
 

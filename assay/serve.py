@@ -24,7 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .approval import approval_of, serving_folder
 from .chain import START, cut_decisions, read_chain
-from .artifacts import place
+from .core.artifacts import place
 from .bundle import MAX_TEXT, TEXT, load_bundle
 from .identity import bundle_identity
 from .dictionary import broken_rule

@@ -10,7 +10,7 @@ import dataclasses, re
 from collections.abc import Hashable
 import numpy as np, pandas as pd
 
-from .artifacts import check, place, read_table
+from .core.artifacts import check, place, read_table
 from .features import TEXT, feature_frame
 from .groups import watched_columns
 from .labels import watch_groups, with_model_scores

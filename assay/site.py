@@ -12,7 +12,7 @@ __all__ = ['STYLE', 'POLICY', 'GOOD', 'BAD', 'PAGE', 'MAX_BYTES', 'NOTES', 'SHOR
 import functools, html.parser, logging, re
 
 from .approval import active_waivers
-from .artifacts import place, read_metrics, write_text
+from .core.artifacts import place, read_metrics, write_text
 from .criteria import bar_sentence
 from .engine import import_nbformat
 from .evidence import SEVERITY, load_checklist, read_stages, stages_of

@@ -13,10 +13,10 @@ from urllib.parse import unquote
 
 import fsspec, numpy as np, pandas as pd
 
-from .artifacts import check_file, place, read_json, read_table, verify_manifest, write_json, write_manifest, write_table
+from .core.artifacts import check_file, place, read_json, read_table, verify_manifest, write_json, write_manifest, write_table
 from .delimited import CSV_KEYS, read_delimited
-from .functions import find_function
-from .packed import FREE_TABLE, LARGEST_CSV, check_groups, check_text, check_unpacked, group_sizes, stored_size
+from .core.functions import find_function
+from .core.packed import FREE_TABLE, LARGEST_CSV, check_groups, check_text, check_unpacked, group_sizes, stored_size
 from .queries import check_query, check_url, reading
 
 # %% ../nbs/02_sources.ipynb #8fc1c693

@@ -12,7 +12,7 @@ import hashlib
 
 import numpy as np, pandas as pd
 
-from .figures import literal_text
+from .core.figures import literal_text
 from .twins import ALIKE, alike_key, twins_offence
 
 # %% ../nbs/04_splits.ipynb #0d5d15a6

@@ -8,7 +8,7 @@ __all__ = ['over_time', 'measure_stability', 'tell_apart', 'read_production', 'a
 # %% ../nbs/11_stability.ipynb #d7e8cc22
 import numpy as np, pandas as pd
 
-from .artifacts import place, read_table
+from .core.artifacts import place, read_table
 from .case import Case, case_blocks, column_skills, fit_score, measure_score, rule_scores
 from .metrics import FEW_GROUPS, METRICS, blocks_of, replicate
 from .features import feature_frame, names_of

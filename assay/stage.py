@@ -58,7 +58,7 @@ def main(
     if len(argv) != 1: return print('usage: python -m assay.stage STAGE', file=sys.stderr) or 2
     die_with_parent()
     if connection := connect(os.environ.get('ASSAY_SERVER')): return ask(connection, argv[0])
-    from assay.artifacts import enter_root
+    from assay.core.artifacts import enter_root
     from assay.engine import is_pinned, stage_env
     root = enter_root()
     if not is_pinned(root): os.execve(sys.executable, [sys.executable, '-m', 'assay.stage', *argv], stage_env(root))

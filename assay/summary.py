@@ -64,7 +64,7 @@ def open_coded(
 def read_coded(
     path, # Parquet file
     columns=None, # Columns to read; all by default
-)->pd.DataFrame: # As `assay.artifacts.read_table`, with text as `pandas.Categorical`
+)->pd.DataFrame: # As `assay.core.artifacts.read_table`, with text as `pandas.Categorical`
     "Read a table with its text as codes"
     with open_coded(path) as f: return f.read(columns=columns).to_pandas()
 

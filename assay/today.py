@@ -8,7 +8,7 @@ __all__ = ['KEYS', 'SMOOTHING', 'today_faults', 'practice_code', 'declared_today
 # %% ../nbs/00_today.ipynb #b63874f9
 import ast, hashlib
 
-from .imports import package_modules
+from .core.imports import package_modules
 
 # %% ../nbs/00_today.ipynb #bbc850b4
 KEYS = ('description', 'why', 'columns', 'aggregation', 'smoothing', 'callable') # What `today` in problem.yaml may hold

@@ -14,7 +14,7 @@ from scipy.stats import beta
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.utils.parallel import Parallel, delayed
 
-from .artifacts import metric
+from .core.artifacts import metric
 from .dictionary import infer_dictionary
 from .feasibility import assess, decide
 from .problem import make_problem

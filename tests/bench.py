@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from assay.artifacts import find_root, to_json, write_text
+from assay.core.artifacts import find_root, to_json, write_text
 from assay.audit import compare, published
 from assay.engine import stage_env
 from assay.parameters import declared_parameters

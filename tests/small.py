@@ -32,7 +32,7 @@ tree: {max_depth: 4}
 """
 CELLS = dict(
     table=("n_rows: int = 3000   # Rows to make [10, 100000]", """
-from assay.artifacts import enter_root, metric, place, write_metrics, write_table
+from assay.core.artifacts import enter_root, metric, place, write_metrics, write_table
 from assay.sources import make_flights
 enter_root()
 flights = make_flights(n_rows, seed=seed)
@@ -41,7 +41,7 @@ write_table(flights[flights.scheduled < '2013-09-01'], place('train'))
 write_table(flights[flights.scheduled >= '2013-09-01'], place('valid'))
 write_metrics('table', 'accepted', dict(rows=metric(len(flights))), inputs=[place('train'), place('valid')])"""),
     rule=("smoothing: float = 20.0   # Weight of the overall share [0, 1000]", """
-from assay.artifacts import enter_root, metric, place, read_table, write_json, write_metrics
+from assay.core.artifacts import enter_root, metric, place, read_table, write_json, write_metrics
 enter_root()
 train, valid = read_table(place('train')), read_table(place('valid'))
 mean = train.late.mean()
@@ -52,7 +52,7 @@ write_metrics('rule', 'scored', dict(brier=metric(((valid.origin.map(shares)-val
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import average_precision_score
 import matplotlib.pyplot as plt
-from assay.artifacts import enter_root, metric, place, read_table, write_json, write_metrics
+from assay.core.artifacts import enter_root, metric, place, read_table, write_json, write_metrics
 enter_root()
 train, valid = read_table(place('train')), read_table(place('valid'))
 columns = ['hour', 'distance', 'wind_speed', 'recent_delay']
@@ -84,7 +84,7 @@ def stage_block(name):
 
 
 AGREEMENT = ("max_gaps: int = 100   # Open questions allowed [0, 100]", """
-from assay.artifacts import enter_root, metric, place, write_metrics
+from assay.core.artifacts import enter_root, metric, place, write_metrics
 from assay.criteria import freeze_criteria
 from assay.problem import agreement_verdict, gaps, load_problem
 enter_root()

@@ -56,7 +56,7 @@ def write_agreement(task):
 def make_task(folder, task):
     "From tables to an approved model in `folder`; returns the rows that are served later"
     from assay.approval import approve
-    from assay.artifacts import check, place, write_json, write_metrics, write_table
+    from assay.core.artifacts import check, place, write_json, write_metrics, write_table
     from assay.bundle import export_bundle, make_provenance, request_context
     from assay.features import feature_frame
     from assay.gates import LIMITS, RELEASE_GATES

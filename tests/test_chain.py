@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from assay import chain
 from assay.approval import active_waivers, approval_of, approve, reject, waive, withdraw
-from assay.artifacts import check, place, sha256, write_json, write_metrics, write_text
+from assay.core.artifacts import check, place, sha256, write_json, write_metrics, write_text
 from assay.bundle import load_bundle
 from assay.chain import (
     chain_head,

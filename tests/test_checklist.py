@@ -13,7 +13,7 @@ from tiny import inside, record
 
 from assay import criteria, evidence
 from assay.approval import active_waivers, waive, withdraw
-from assay.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
+from assay.core.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
 from assay.chain import new_key
 from assay.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
 from assay.evidence import PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of

@@ -12,7 +12,7 @@ import pytest
 from small import forked
 from test_init import make_bundled
 
-from assay.artifacts import read_table
+from assay.core.artifacts import read_table
 from assay.init import with_data
 from assay.problem import read_yaml
 

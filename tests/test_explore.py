@@ -15,7 +15,7 @@ import pytest
 from browser import CHROMIUM, opened
 
 from assay import flights as bundled
-from assay.artifacts import find_root
+from assay.core.artifacts import find_root
 from assay.association import associations
 from assay.browse import draw_rows, fitting_page, read_scripts, table_page, visible_columns
 from assay.columns import load_dictionary

@@ -16,7 +16,7 @@ from tiny import inside, make_keys, make_tiny, record
 
 from assay import approval, bundle, chain, criteria, evidence, gates, release, review, run
 from assay.approval import approval_of, approve, reject, waive, withdraw
-from assay.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
+from assay.core.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
 from assay.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
 from assay.chain import new_key, read_chain, revoke_key
 from assay.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from small import forked
 from tiny import inside, record
 
-from assay.artifacts import check, metric, place, write_json, write_metrics, write_table
+from assay.core.artifacts import check, metric, place, write_json, write_metrics, write_table
 from assay.dictionary import Dictionary, Field, write_dictionary
 from assay.evidence import evaluate_checklist
 from assay.features import feature_frame

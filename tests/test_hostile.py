@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import assay.packed as packed
+import assay.core.packed as packed
 import assay.sources as sources
-from assay.functions import find_function, own_packages
+from assay.core.functions import find_function, own_packages
 from assay.intake import fetch_table
 from assay.problem import make_problem, read_yaml
 from assay.queries import check_query
@@ -161,7 +161,7 @@ def test_what_another_database_would_read_otherwise_is_refused(dialect, query):
 # Functions
 
 
-FUNCTIONS = ["os:getcwd", "os.path:exists", "subprocess:run", "builtins:exec", "builtins.x:exec", "assay", "assay:init", "assay.artifacts:write_text", "assay.artifacts:os", "assay.artifacts:Path", "assay.artifacts:find_root", "assay.sources:_locate", "assay.sources:pd", "assay.cli:subprocess",
+FUNCTIONS = ["os:getcwd", "os.path:exists", "subprocess:run", "builtins:exec", "builtins.x:exec", "assay", "assay:init", "assay.core.artifacts:write_text", "assay.core.artifacts:os", "assay.core.artifacts:Path", "assay.core.artifacts:find_root", "assay.sources:_locate", "assay.sources:pd", "assay.cli:subprocess",
              "assay.cli:app", "assay.engine:execute", "assay.repro:repro", "assay.sources:make_flights.__globals__", "assay.sources:make_flights:x", "assay.__main__:main", "assay.sources:__builtins__", "assay.sources.os:system", "..assay.sources:make_flights", "Assay.sources:make_flights",
              "assay_evil.x:make", "assay.sources:make_flights\n", "assay.sources :make_flights", "", ":", "a:b:c", "numpy.lib:x", "json.tool:main"]
 
@@ -197,7 +197,7 @@ def test_a_package_counts_only_below_the_root_of_the_project(tmp_path, monkeypat
             find_function(named)
 
 
-@pytest.mark.parametrize("name", ["os:system", "assay.artifacts:write_text", "__import__", "delay_of_origin.__globals__", "PRACTICES", "", ["delay_of_origin"]])
+@pytest.mark.parametrize("name", ["os:system", "assay.core.artifacts:write_text", "__import__", "delay_of_origin.__globals__", "PRACTICES", "", ["delay_of_origin"]])
 def test_todays_practice_is_held_to_the_same_rule(name):
     from assay.practice import describe_practice, named_alternatives
     agreed = dict(title="", question="", task="binary", target="late", id="flight_id", metric="brier", minimum=0.2, margin=0.01)

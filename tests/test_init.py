@@ -16,7 +16,7 @@ from small import assay, run
 from tiny import inside, make_keys
 
 from assay.approval import approve
-from assay.artifacts import check, place, write_metrics, write_table
+from assay.core.artifacts import check, place, write_metrics, write_table
 from assay.bundle import export_bundle, make_provenance, request_context
 from assay.columns import load_dictionary
 from assay.dictionary import conform, write_dictionary
@@ -341,7 +341,7 @@ def reduce(path):
 
 STAGES = """
 import os, sys
-from assay.artifacts import enter_root
+from assay.core.artifacts import enter_root
 from assay.engine import import_papermill
 from assay.stage import run_named
 sys.path.append(sys.argv[1])

@@ -13,7 +13,7 @@ from test_init import make_bundled, reduce, run_stages, verdicts, write
 from tiny import inside
 
 from assay.approval import active_waivers, waive
-from assay.artifacts import check, place, write_metrics
+from assay.core.artifacts import check, place, write_metrics
 from assay.case import column_skills, make_case, rule_column
 from assay.chain import new_key
 from assay.cli import load_status

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assay.artifacts import sha256, write_table
+from assay.core.artifacts import sha256, write_table
 from assay.evaluation import name_test_set, record_opening, split_rule
 from assay.sources import load_source
 from assay.splits import make_splits

@@ -9,7 +9,7 @@ from small import forked
 from tasks import make_task
 from tiny import inside
 
-from assay.artifacts import place, read_json, read_table, write_table
+from assay.core.artifacts import place, read_json, read_table, write_table
 from assay.bundle import load_bundle
 from assay.columns import load_dictionary
 from assay.dictionary import Dictionary, Field

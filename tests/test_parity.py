@@ -7,7 +7,7 @@ import pytest
 from fastcore.test import expect_fail
 from tiny import inside
 
-from assay.artifacts import write_manifest
+from assay.core.artifacts import write_manifest
 from assay.bundle import export_bundle, load_bundle, parity, same_up_to, score_scale
 from assay.dictionary import Field
 from assay.features import feature_frame

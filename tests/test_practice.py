@@ -9,7 +9,7 @@ from small import forked
 from tiny import inside
 
 from assay import today
-from assay.artifacts import check, metric, place, read_table, write_json, write_metrics, write_table
+from assay.core.artifacts import check, metric, place, read_table, write_json, write_metrics, write_table
 from assay.criteria import freeze_criteria, mark_results, moved_bar
 from assay.dictionary import Dictionary, Field, write_dictionary
 from assay.features import feature_frame

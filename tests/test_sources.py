@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from assay.artifacts import write_table
+from assay.core.artifacts import write_table
 from assay.joins import join, join_report
 from assay.sources import hash_frame, load_snapshot, load_source, make_flights, snapshot
 
@@ -508,7 +508,7 @@ def test_a_missing_variable_is_named():
 # Functions and packages
 
 
-@pytest.mark.parametrize("function", ["os:getcwd", "os.path:exists", "assay_evil:make", "assay.sources:_locate", "assay.sources:make_flights.__class__", "assay.sources:", "assay.sources:hash_frame", "assay.artifacts:write_text"])
+@pytest.mark.parametrize("function", ["os:getcwd", "os.path:exists", "assay_evil:make", "assay.sources:_locate", "assay.sources:make_flights.__class__", "assay.sources:", "assay.sources:hash_frame", "assay.core.artifacts:write_text"])
 def test_only_public_functions_of_the_projects_own_package_run(function):
     with pytest.raises(ValueError):
         load_source(dict(name="t", kind="python", function=function))

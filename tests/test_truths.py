@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.artifacts import read_json
+from assay.core.artifacts import read_json
 from assay.truths import TRUTHS, run_truth, run_truths, truth_metrics, truths_verdict
 from assay.verdict import VERDICTS
 

@@ -8,7 +8,7 @@ from tiny import copy_repo, inside, make_keys, make_tiny
 
 from assay import approval, criteria
 from assay.approval import active_waivers, approval_of, approve, named_by, rollback, stray_waivers, waive, withdraw
-from assay.artifacts import check, metric, place, sha256, write_json, write_metrics, write_text
+from assay.core.artifacts import check, metric, place, sha256, write_json, write_metrics, write_text
 from assay.chain import append_decision, read_chain
 from assay.evidence import load_checklist, read_stages
 from assay.gates import GateClosed, finding, parse_gates

@@ -140,7 +140,7 @@ def service(approved):
 
 def rows_of(project, n=60):
     "Production rows as a client would send them"
-    from assay.artifacts import read_table
+    from assay.core.artifacts import read_table
     from assay.columns import load_dictionary
     table = read_table(project / "data/production.parquet" if (project / "data/production.parquet").exists() else project / "data/prepared/production.parquet").head(n)
     names = [f.name for f in load_dictionary(project / "dictionary.yaml").features]

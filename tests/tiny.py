@@ -28,7 +28,7 @@ def inside(folder):
 
 def make_tiny(folder, seed=0):
     "From a table to a packaged model in `folder`, the way of the stages; returns the bundle's identity"
-    from assay.artifacts import check, place, write_metrics, write_table, write_text
+    from assay.core.artifacts import check, place, write_metrics, write_table, write_text
     from assay.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
     from assay.dictionary import Dictionary, Field
     from assay.features import feature_frame
@@ -58,7 +58,7 @@ def make_tiny(folder, seed=0):
 
 def record():
     "dvc.lock over the reports that are here, as a run of the pipeline would leave it"
-    from assay.artifacts import place
+    from assay.core.artifacts import place
 
     rows = "".join(f"  {p.parent.name}:\n    outs:\n    - path: {p.as_posix()}\n      md5: {hashlib.md5(p.read_bytes()).hexdigest()}\n" for p in sorted(place("reports").glob("*/metrics.json")))
     Path("dvc.lock").write_text("schema: '2.0'\nstages:\n" + rows)
