@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from .core.figures import literal_text
-from .summary import as_numbers, binary_label, binned, block_weights, count_table, cv_auc, kind_of, make_blocks, table_auc
+from .stats.counts import as_numbers, binary_label, binned, block_weights, count_table, cv_auc, kind_of, make_blocks, table_auc
 
 # %% ../nbs/05_association.ipynb #d996c728
 def information_share(

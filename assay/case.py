@@ -14,7 +14,7 @@ import numpy as np, pandas as pd
 from scipy.stats import rankdata
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from .metrics import METRICS, blocks_of, count_groups, ends_of, replicate, score as metric_score
+from .stats.metrics import METRICS, blocks_of, count_groups, ends_of, replicate, score as metric_score
 from .features import feature_fields, feature_frame
 from .models import as_target, make_model, predict_score
 from .leakage import declared_legitimate, suspected

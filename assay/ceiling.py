@@ -13,7 +13,7 @@ import numpy as np, pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from .case import FAMILIES, Case, case_blocks, fit_score, measure_kernels, measure_score, point_score
-from .metrics import METRICS
+from .stats.metrics import METRICS
 from .features import make_preprocessor
 
 # %% ../nbs/11_ceiling.ipynb #f5b2a155

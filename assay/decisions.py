@@ -10,7 +10,7 @@ __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'wilson', 'calibration_table', 'expected
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
 from .core.figures import literal_text
-from .metrics import interval, mean_interval, score_bins, sort_scores
+from .stats.metrics import interval, mean_interval, score_bins, sort_scores
 
 # %% ../nbs/08_decisions.ipynb #9aa424a4
 def wilson(

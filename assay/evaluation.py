@@ -16,7 +16,7 @@ from sklearn.base import clone
 
 from .core.artifacts import metric as as_metric, to_json, write_text
 from .core.figures import literal_text
-from .metrics import METRICS, interval, is_better, mean_interval, paired_difference, score, sort_scores
+from .stats.metrics import METRICS, interval, is_better, mean_interval, paired_difference, score, sort_scores
 from .features import sample_rows
 from .models import predict_score
 

@@ -17,7 +17,7 @@ from scipy.special import chdtri
 from .core.artifacts import check, place
 from .association import BLUE, GREEN, GREY, ORANGE, new_axis, plot_heatmap
 from .core.figures import literal_text
-from .summary import apply_bins, binary_label, bins, clustered_rate, days_of, distinct_values, kind_of, make_blocks, mix, ratio_of_blocks, read_coded, whole_numbers
+from .stats.counts import apply_bins, binary_label, bins, clustered_rate, days_of, distinct_values, kind_of, make_blocks, mix, ratio_of_blocks, read_coded, whole_numbers
 
 # %% ../nbs/05_explore.ipynb #1fbd5521
 def _is_missing(x):
@@ -246,7 +246,7 @@ def compare_splits(
 # %% ../nbs/05_explore.ipynb #53431572
 def exploration_checks(
     features, # Declared features
-    profile:pd.DataFrame, # From `assay.summary.profile`
+    profile:pd.DataFrame, # From `assay.stats.counts.profile`
     related:pd.DataFrame, # From `associations`
     compared:pd.DataFrame, # From `compare_splits`
     counts:pd.DataFrame, # From `label_counts`

@@ -18,7 +18,7 @@ from .direction import compare_simpler, direction_text
 from .gains import measure_hypotheses, measure_parts, measure_value
 from .hypotheses import hypothesis_check
 from .learning import learning_curve, measure_signal
-from .metrics import FEW_GROUPS, count_groups
+from .stats.metrics import FEW_GROUPS, count_groups
 from .stability import adversarial_pairs, measure_stability
 from .verdict import grade, say_interval, short, verdict_of
 from .worth import rows_needed, say_rows

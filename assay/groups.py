@@ -17,7 +17,7 @@ from scipy.stats import t as student
 from sklearn.metrics import accuracy_score, precision_score
 
 from .decisions import wilson
-from .summary import apply_bins, bins, block_weights, count_table, kind_of, make_blocks, table_auc
+from .stats.counts import apply_bins, bins, block_weights, count_table, kind_of, make_blocks, table_auc
 
 # %% ../nbs/09_groups.ipynb #ca2cb7c0
 def watched_columns(

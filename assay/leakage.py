@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from .core.artifacts import place
 from .columns import CERTAIN, REMOVE, declared_form
-from .summary import apply_bins, as_numbers, binary_label, binned, bins, count_table, cv_auc, distinct_values, kind_of, make_blocks, read_coded
+from .stats.counts import apply_bins, as_numbers, binary_label, binned, bins, count_table, cv_auc, distinct_values, kind_of, make_blocks, read_coded
 
 # %% ../nbs/05_leakage.ipynb #56b37050
 def _clues(x):

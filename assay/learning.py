@@ -11,7 +11,7 @@ import numpy as np, pandas as pd
 from .case import FAMILIES, Case, case_blocks, fit_score, point_score
 from .evaluation import median_gain
 from .core.figures import literal_text
-from .metrics import blocks_of, score as metric_score
+from .stats.metrics import blocks_of, score as metric_score
 from .worth import fit_power_law
 
 # %% ../nbs/11_learning.ipynb #a0f5e846

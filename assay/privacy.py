@@ -12,7 +12,7 @@ import re
 import pandas as pd
 
 from .decisions import wilson
-from .summary import kind_of
+from .stats.counts import kind_of
 
 # %% ../nbs/09_privacy.ipynb #1260d517
 NAMES = dict( # What the name of a column says it holds

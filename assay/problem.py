@@ -100,7 +100,7 @@ class Problem:
     task:str # One of `TASKS`
     target:str # Column to predict
     id:str # Column that names a row
-    metric:str # Metric of success, a name of `assay.metrics.METRICS`
+    metric:str # Metric of success, a name of `assay.stats.metrics.METRICS`
     minimum:float # Value of the metric below which the model is of no use
     margin:float # By how much it must beat today's practice
     positive:object = 1 # Value of the target that the decision is about

@@ -21,7 +21,7 @@ def assumptions_table(
 
 # %% ../nbs/05_requirements.ipynb #41369da4
 def data_gaps(
-    profile:pd.DataFrame, # From `assay.summary.profile`
+    profile:pd.DataFrame, # From `assay.stats.counts.profile`
     compared:pd.DataFrame, # From `compare_splits`
     described=(), # `dict(id, what)` per column that people have not described, from `assay.dictionary.gaps`
     max_missing:float=.2, # Share of missing values from which it is a gap

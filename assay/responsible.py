@@ -20,7 +20,7 @@ from .columns import declared_form
 from .decisions import wilson
 from .core.figures import literal_text
 from .groups import MISSING, absent_columns, as_groups, sensitive_columns, watched_columns
-from .summary import apply_bins, binned, bins, block_weights, clustered_rate, count_table, cv_auc, kind_of, make_blocks, table_auc
+from .stats.counts import apply_bins, binned, bins, block_weights, clustered_rate, count_table, cv_auc, kind_of, make_blocks, table_auc
 
 # %% ../nbs/09_responsible.ipynb #836cde0f
 def watched_table(

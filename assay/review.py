@@ -17,7 +17,7 @@ from .decisions import calibration_table, choose_threshold, decision_table, row_
 from .evaluation import plot_precision_recall
 from .features import feature_frame
 from .core.figures import literal_text
-from .metrics import gain, interval, is_better, mean_interval, score
+from .stats.metrics import gain, interval, is_better, mean_interval, score
 from .models import fit_final, make_spec, predict_score
 from .practice import rule_params
 
@@ -327,7 +327,7 @@ def evaluation_checks(
     higher = m['test']['better'] == 'higher'
     slack = -1 if not ends else m['test']['high']-m['valid']['value'] if higher else m['valid']['value']-m['test']['low']
     return [row('F16', flow, f'{len(models)} models went through the same functions: {", ".join(sorted(models))}', 'test'),
-            row('F17', agree < 1e-9, f'the metrics differ from scikit-learn, and the rates of groups from Fairlearn, by at most {agree:.1e} on the test scores; the lessons of assay.metrics are its unit tests', 'agreement'),
+            row('F17', agree < 1e-9, f'the metrics differ from scikit-learn, and the rates of groups from Fairlearn, by at most {agree:.1e} on the test scores; the lessons of assay.stats.metrics are its unit tests', 'agreement'),
             row('F18', n_scored == m['test']['n'] and n_segments > 0, f'{n_scored} scores are stored case by case and {n_segments} segments are ranked by their loss', 'test'),
             row('F24', ends, 'train, validation and test scores are reported with intervals', 'test'),
             row('F26', len(candidates) > 1 and same == 0, f'{len(candidates)} candidates were compared on the same validation rows; the chosen one, fitted again, differs by {same:.1e}', 'refit_difference'),

@@ -20,7 +20,7 @@ from .core.environment import stage_environment
 from .features import feature_frame, sample_rows
 from .core.figures import literal_text
 from .core.imports import closure, module_path
-from .metrics import METRICS, score
+from .stats.metrics import METRICS, score
 from .models import fit_final, make_spec, predict_score, search_space, target_of
 
 # %% ../nbs/12_search.ipynb #ed59500a

@@ -354,7 +354,7 @@ def index_page(
 
 def _bound(metric):
     "`least` where more is better, `most` where less is"
-    from assay.metrics import METRICS
+    from assay.stats.metrics import METRICS
     return 'least' if METRICS.get(metric, {}).get('better') != 'lower' else 'most'
 
 def _board_row(b, why, doubt=()):

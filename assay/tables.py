@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from .metrics import metrics_for
+from .stats.metrics import metrics_for
 from .problem import TASKS
 from .sources import kind_of_file, load_source, parquet_facts, sample_parquet
 

@@ -11,7 +11,7 @@ import math
 import numpy as np, pandas as pd
 from scipy.stats import norm
 
-from .metrics import widening
+from .stats.metrics import widening
 
 # %% ../nbs/10_worth.ipynb #7144e8d5
 _EXPONENTS = np.linspace(.2, 1.5, 27)

@@ -176,7 +176,7 @@ from assay.association import associations, feature_associations
 from assay.explore import base_rates, drift_over_time, label_noise, missing_patterns
 from assay.leakage import leakage_scan
 from assay.profile import profile, summarise_parquet
-from assay.summary import read_coded
+from assay.stats.counts import read_coded
 start = time.perf_counter()
 df = read_coded(sys.argv[1])
 summary = summarise_parquet(sys.argv[1])

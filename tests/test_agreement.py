@@ -29,7 +29,7 @@ from assay.faults import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
 from assay.faults import METRICS as KNOWN
 from assay.hypotheses import STAGES
 from assay.limits import LIMITABLE, read_limits
-from assay.metrics import METRICS, metrics_for
+from assay.stats.metrics import METRICS, metrics_for
 from assay.problem import TASKS, gaps, load_problem, make_problem, read_yaml
 
 ROOT = Path(__file__).parents[1]

@@ -26,7 +26,7 @@ from assay.privacy import find_personal, luhn, mask, personal_data
 from assay.problem import load_problem
 from assay.profile import merge, profile, summarise, summarise_parquet
 from assay.sources import make_flights
-from assay.summary import read_coded
+from assay.stats.counts import read_coded
 
 # Leaks
 

@@ -32,7 +32,7 @@ from assay.inequality import group_pairs
 from assay.intake import _quality, data_verdict
 from assay.leakage import leakage_scan, leaking_features
 from assay.limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
-from assay.metrics import interval, paired_difference
+from assay.stats.metrics import interval, paired_difference
 from assay.models import fit_final, predict_score
 from assay.problem import agreement_verdict, load_problem
 from assay.readiness import open_items

@@ -8,7 +8,7 @@ from assay.dictionary import infer_dictionary
 from assay.feasibility import assess, decide, feasibility_checks, feasibility_metrics, summary_table
 from assay.leakage import leakage_scan
 from assay.learning import blind_scores, known_share, measure_signal, permutation_p
-from assay.metrics import interval
+from assay.stats.metrics import interval
 from assay.problem import make_problem
 from assay.verdict import grade
 from assay.worth import decision_costs

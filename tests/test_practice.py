@@ -14,7 +14,7 @@ from assay.criteria import freeze_criteria, mark_results, moved_bar
 from assay.dictionary import Dictionary, Field, write_dictionary
 from assay.features import feature_frame
 from assay.labels import todays_rule
-from assay.metrics import score
+from assay.stats.metrics import score
 from assay.models import fit_final, make_spec, predict_score
 from assay.problem import load_problem, make_problem
 from assay.sources import make_flights
