@@ -32,7 +32,7 @@ run: setup ## run the whole pipeline, only what changed; ends in reports/index.h
 # two processes that each use both cores wait for each other's threads: one thread each, as in a stage
 test test-slow test-long check: export OMP_NUM_THREADS = 1
 
-test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones; some with FILES="nbs/01_problem.ipynb tests/test_site.py"
+test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones; some with FILES="nbs/problem/03_agreement.ipynb tests/test_site.py"
 	@$(BIN)/python tests/run.py $(FILES)
 
 test-slow: setup ## the slow tests: kills, and whole pipelines on small tables

@@ -59,7 +59,7 @@ def associations(
     columns, # Columns to relate to it
     time:str=None, # Column whose days, or names that are no moments, are the blocks
     positive=1, # Value that the decision is about
-    task:str='binary', # As in `assay.problem.TASKS`
+    task:str='binary', # As in `assay.problem.agreement.TASKS`
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
 )->pd.DataFrame: # column, kind, auc, auc_low, auc_high, trend, information, cramers_v, v_low, v_high, n; the strongest first

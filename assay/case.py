@@ -26,7 +26,7 @@ class Case:
     "What is assessed"
     train:pd.DataFrame # Rows to learn from
     valid:pd.DataFrame # Later rows to score
-    problem:object # The agreement, from `assay.problem`
+    problem:object # The agreement, from `assay.problem.agreement`
     fields:list # Features
     seed:int = 0 # Random seed
     max_rows:int = 30_000 # Rows that a model learns from, at most

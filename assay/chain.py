@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from .core.artifacts import atomic_write, place
-from .criteria import _committed, _head, _version
+from .problem.criteria import _committed, _head, _version
 from .gates import RELEASE_OWNER, same_role
 
 # %% ../nbs/13_chain.ipynb #e001b2b9

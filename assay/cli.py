@@ -65,7 +65,7 @@ def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
 )->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `waivers`: those that hold today; `doubts`: what puts every score in doubt; `next`: the next thing to do
     "What is up to date, what it says, what signatures hold open, and what to do next"
-    from assay.problem import gaps, load_problem
+    from assay.problem.agreement import gaps, load_problem
     from assay.readiness import doubts
     from assay.repro import stopped
     from assay.run import waivers_today
@@ -328,7 +328,7 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
     from assay.approval import approval_of, serving_folder
     from assay.core.artifacts import write_table
     from assay.bundle import load_bundle, score_table
-    from assay.problem import load_problem
+    from assay.problem.agreement import load_problem
     table, out, refused = _whole_path(table), out and out.resolve(), refused and refused.resolve()
     enter_root()
     bundle = load_bundle(serving_folder())
@@ -345,7 +345,7 @@ def _to_score(path, bundle, id):
     "A table under the names that the model reads; the column that names its rows, and what the table calls that"
     from assay.columns import load_dictionary
     from assay.intake import context_columns, read_for_scoring, scoring_columns
-    from assay.problem import read_yaml
+    from assay.problem.agreement import read_yaml
     source = read_yaml('params.yaml').get('data', {}).get('source') or {}
     df = read_for_scoring(path, source, (*bundle.fields, *bundle.context))
     original = (source.get('columns') or {}).get(id, id)
@@ -380,7 +380,7 @@ def _served(table):
     from assay.bundle import load_bundle
     from assay.labels import with_model_scores
     from assay.log import iter_log, log_table
-    from assay.problem import load_problem
+    from assay.problem.agreement import load_problem
     if table is not None:
         bundle = load_bundle(serving_folder())
         kept, broken = _accepted(bundle, table, load_problem().id)
@@ -402,7 +402,7 @@ def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV f
     from assay.columns import load_dictionary
     from assay.intake import read_described
     from assay.labels import todays_rule
-    from assay.problem import load_problem, read_yaml
+    from assay.problem.agreement import load_problem, read_yaml
     from assay.served import monitor_served
     table, labels = map(_whole_path, (table, labels))
     enter_root()

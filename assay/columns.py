@@ -12,8 +12,8 @@ from datetime import date
 from pathlib import Path
 
 from .core.artifacts import place
-from .faults import is_date, meant
-from .problem import read_yaml
+from .problem.plausible import is_date, meant
+from .problem.agreement import read_yaml
 
 # %% ../nbs/03_columns.ipynb #97143b49
 KINDS = ('number', 'integer', 'category', 'text', 'time', 'boolean')

@@ -172,7 +172,7 @@ def conform(
 # %% ../nbs/03_dictionary.ipynb #8f7add39
 def check_table(
     df, # Table of examples
-    problem, # `assay.problem.Problem`, or anything with `target`, `id`, `time` and `task`
+    problem, # `assay.problem.agreement.Problem`, or anything with `target`, `id`, `time` and `task`
 ): # `df`, unchanged
     "Refuse a table that lacks what the problem names, is empty, or has nothing to learn; raises `ValueError`"
     needed = [c for c in (problem.id, problem.time, problem.target) if c]

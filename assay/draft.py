@@ -18,7 +18,7 @@ from .case import LEAK, column_skills
 from .intake import class_table, count_classes, data_checks, fetch_table, prepare_table, sunk_classes, table_outcomes, take
 from .leakage import suspected
 from .privacy import personal_data
-from .problem import QUESTIONS, make_problem
+from .problem.agreement import QUESTIONS, make_problem
 from .readiness import REMEDY
 from .sources import count_parquet, count_values, rows_of_values
 from .splits import check_splits, make_splits, time_cuts
@@ -132,7 +132,7 @@ def choose_trials(
 # %% ../nbs/22_draft.ipynb #ed50c1ff
 def draft_problem(
     target:str, # Column to predict
-    task:str, # One of `assay.problem.TASKS`
+    task:str, # One of `assay.problem.agreement.TASKS`
     id:str, # Column that names a row
     metric:str, # Metric of success
     minimum:float, # What the constant reaches
@@ -163,7 +163,7 @@ class Found:
     left:dict # Original name of a column that is not read to why
     recode:dict # New name to pairs of a value and what it becomes
     target:str # Column to predict
-    task:str # One of `assay.problem.TASKS`
+    task:str # One of `assay.problem.agreement.TASKS`
     positive:object # Value that the decision is about
     id:str # Column that names a row, or None
     time:str # Column with its moment, or None

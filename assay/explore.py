@@ -199,7 +199,7 @@ def label_history(
     target:str, # Column of the label
     time:str=None, # Column with the moment of each row
     positive=1, # Value that the decision is about
-    task:str='binary', # As in `assay.problem.TASKS`
+    task:str='binary', # As in `assay.problem.agreement.TASKS`
     min_days:int=5, # As in `base_rates`
     cluster:str=None, # Column with what rows have in common
 )->pd.DataFrame: # split, and the columns of `base_rates`
@@ -213,7 +213,7 @@ def split_rates(
     target:str, # Column of the label
     time:str=None, # Column with the moment of each row, or with anything else that rows have in common
     positive=1, # Value that the decision is about
-    task:str='binary', # As in `assay.problem.TASKS`
+    task:str='binary', # As in `assay.problem.agreement.TASKS`
 )->pd.DataFrame: # Indexed by split: n, n_days, rate, low, high
     "The rate of the label in each split as a whole"
     return pd.DataFrame({n: clustered_rate(binary_label(d[target], positive, task), make_blocks(len(d), d[time] if time else None)) for n,d in frames.items()}).T
@@ -222,7 +222,7 @@ def label_counts(
     frames:dict, # Name to data frame
     target:str, # Column of the label
     positive=1, # Value that the decision is about
-    task:str='binary', # As in `assay.problem.TASKS`
+    task:str='binary', # As in `assay.problem.agreement.TASKS`
 )->pd.DataFrame: # split, n, n_missing, n_positive, n_negative
     "Whether each split holds what a metric needs: labels, and both kinds of them"
     rows = []
@@ -272,7 +272,7 @@ def exploration_verdict(
 # %% ../nbs/05_explore.ipynb #253cf7a1
 def declared_checks(
     said:dict, # Feature to what is declared of it, from `assay.leakage.declared_legitimate`: because, by, date
-    after:dict, # Feature to whether results were there, from `assay.criteria.note_declared`
+    after:dict, # Feature to whether results were there, from `assay.problem.criteria.note_declared`
 )->list: # One `check`, called `legitimate`; none where nothing is declared
     "Was each column declared legitimate before there were results?"
     words = lambda c: f"{c} ({said[c]['by']}, {said[c]['date']}: {said[c]['because']})"

@@ -16,7 +16,7 @@ from .case import LEAK, case_blocks, column_leaks, column_skills, compare_models
 from .ceiling import measure_ceiling
 from .direction import compare_simpler, direction_text
 from .gains import measure_hypotheses, measure_parts, measure_value
-from .hypotheses import hypothesis_check
+from .problem.hypotheses import hypothesis_check
 from .learning import learning_curve, measure_signal
 from .stats.metrics import FEW_GROUPS, count_groups
 from .stability import adversarial_pairs, measure_stability

@@ -11,7 +11,7 @@ __all__ = ['TABLES', 'JOINS', 'DECIDE_BEFORE', 'LATE_AFTER', 'NETWORK', 'WEATHER
 import numpy as np, pandas as pd
 
 from .dictionary import Dictionary, conform
-from .problem import Problem
+from .problem.agreement import Problem
 from .joins import join
 from .sources import load_source
 

@@ -13,8 +13,8 @@ import dataclasses, datetime, difflib, hashlib
 from pathlib import Path
 
 from .core.artifacts import metrics_path, place, read_metrics, sha256, to_json
-from .criteria import bar_sentence, frozen_line, moved_bar, read_ledger
-from .problem import load_problem, read_yaml
+from .problem.criteria import bar_sentence, frozen_line, moved_bar, read_ledger
+from .problem.agreement import load_problem, read_yaml
 
 # %% ../nbs/02_gates.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from .stats.counts import apply_bins, bins, block_weights, count_table, kind_of,
 
 # %% ../nbs/09_groups.ipynb #ca2cb7c0
 def watched_columns(
-    problem, # `assay.problem.Problem`
+    problem, # `assay.problem.agreement.Problem`
     dictionary=None, # `assay.dictionary.Dictionary`, whose sensitive columns are added
 )->list: # Names, each once
     "Columns whose groups are compared: those watched, those sensitive, in that order"
@@ -29,7 +29,7 @@ def watched_columns(
     return list(dict.fromkeys([*problem.groups, *problem.sensitive, *marked]))
 
 def sensitive_columns(
-    problem, # `assay.problem.Problem`
+    problem, # `assay.problem.agreement.Problem`
     dictionary=None, # `assay.dictionary.Dictionary`, whose sensitive columns are added
 )->list: # Names, each once
     "Columns that name a protected characteristic: their group metrics are mandatory"

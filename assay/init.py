@@ -11,10 +11,10 @@ import hashlib, json, re, shlex, subprocess
 from pathlib import Path
 
 from .core.artifacts import place, sha256, to_json, write_text
-from .criteria import begin_chapter, read_ledger
+from .problem.criteria import begin_chapter, read_ledger
 from .dictionary import write_dictionary
 from .draft import Draft
-from .problem import gaps, make_problem
+from .problem.agreement import gaps, make_problem
 from .readiness import REMEDY
 
 # %% ../nbs/23_init.ipynb #94998b50

@@ -17,7 +17,7 @@ import pandas as pd
 from . import flights as bundled
 from .core.artifacts import check, metric, place, write_json, write_table, write_text
 from .dictionary import MISSING, Dictionary, gaps, validate
-from .problem import Problem
+from .problem.agreement import Problem
 from .joins import declare_joins, join_all
 from .sources import check_name, count_values, kind_of_file, load_source
 from .splits import base_rate, compare_splits

@@ -131,7 +131,7 @@ def leakage_evidence(
     columns=None, # Columns to judge; all but the target and `time` by default
     time:str=None, # Column with the moment of the decision
     positive=1, # Value that the decision is about
-    task:str='binary', # As in `assay.problem.TASKS`
+    task:str='binary', # As in `assay.problem.agreement.TASKS`
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
     cluster:str=None, # Column with what rows have in common, such as the patient, if the table has it; the day of the decision by default
@@ -170,7 +170,7 @@ def leakage_scan(
     declared:dict=None, # Column to True or False: is it known at decision time? A column that is left out is undeclared
     time:str=None, # Column with the moment of the decision
     positive=1, # Value that the decision is about
-    task:str='binary', # As in `assay.problem.TASKS`
+    task:str='binary', # As in `assay.problem.agreement.TASKS`
     too_good:float=.9, # Lower end of the AUC from which one column alone is too good
     copy:float=.99, # Lower end of the AUC from which it is a near copy of the target
     id_like:float=.75, # Lower end of the AUC from which a part of an id tells the label

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .core.artifacts import place
 from .columns import load_dictionary
-from .faults import is_number, meant
+from .problem.plausible import is_number, meant
 
 # %% ../nbs/89_parameters.ipynb #95343047
 TYPES = dict(bool=bool, int=int, float=float, str=str, list=list, dict=dict)

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .features import TEXT, feature_fields, names_of
-from .today import SMOOTHING
+from .problem.current_practice import SMOOTHING
 
 # %% ../nbs/06_practice.ipynb #cc32267b
 def delay_of_origin(

@@ -32,10 +32,10 @@ def _moved(m):
     return f"{m['criterion']} was {was} as first agreed{then}, and is {now} now" + (f" ({m['now']-m['was']:+.4g})" if numbers else '')
 
 def criteria_row(
-    moved, # What differs, from `assay.criteria.moved_bar`: criterion, was, now
+    moved, # What differs, from `assay.problem.criteria.moved_bar`: criterion, was, now
     waivers=(), # Verified waivers: item, role, reason, until
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.gates.ANY_DAY`
-    after:str='', # That people first agreed after provisional results, from `assay.criteria.agreed_after`
+    after:str='', # That people first agreed after provisional results, from `assay.problem.criteria.agreed_after`
 )->dict: # A row as of `assay.evidence.make_row`, with `moved`: how many criteria differ
     "Are the success criteria the ones that people agreed on first?"
     still = 'no criterion moved since there are results' if not after else f'{after}; no criterion moved since'
@@ -114,7 +114,7 @@ def release_rows(
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.gates.ANY_DAY`
 )->list: # Rows of `leak_rows`, of `evaluate_checklist`, the one of `criteria_row`, and those of `gate_rows`
     "Everything that a release rests on: that no column knows the answer, the items of the process, that the bar is where it was, and the gates that a signature holds open"
-    from assay.criteria import moved_bar
+    from assay.problem.criteria import moved_bar
     bar = criteria_row(moved_bar(), waivers, on, _said_of_bar(found))
     rows = [*evaluate_checklist(checklist, found, waivers, signatures, on), bar]
     rows = _with_stray(rows, stray_waivers(on) if on else {})
@@ -276,7 +276,7 @@ def _say(m):
 
 # %% ../nbs/19_readiness.ipynb #9e7648ed
 def model_card(
-    problem, # The agreement, from `assay.problem`
+    problem, # The agreement, from `assay.problem.agreement`
     found:dict, # Stage to its metrics, from `read_stages`
     rows:list=(), # The checklist's rows
     provenance:dict=None, # What the bundle says about itself: candidate, params, hashes

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from .approval import ended_waivers
 from .core.artifacts import hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
-from .criteria import bar_state
+from .problem.criteria import bar_state
 from .engine import import_papermill
 from .gates import declared_stages
-from .problem import load_problem, read_yaml
+from .problem.agreement import load_problem, read_yaml
 from .run import EXIT_CLOSED, EXIT_ERROR, load_stages, parameter_errors, say, waivers_today
 from .stage import die_with_parent, run_named
 

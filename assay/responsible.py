@@ -24,7 +24,7 @@ from .stats.counts import apply_bins, binned, bins, block_weights, clustered_rat
 
 # %% ../nbs/09_responsible.ipynb #836cde0f
 def watched_table(
-    problem, # `assay.problem.Problem`
+    problem, # `assay.problem.agreement.Problem`
     dictionary, # `assay.dictionary.Dictionary`
     df:pd.DataFrame, # Rows
 )->pd.DataFrame: # column, sensitive, learnt_from, present, groups, meaning
@@ -195,9 +195,9 @@ def stale_inputs(
 MEASURED = ('R07', 'R08', 'R09', 'R11', 'R13') # Questions that words alone do not answer
 
 def judge_answers(
-    questions:dict, # Id to question, such as `assay.problem.QUESTIONS`
+    questions:dict, # Id to question, such as `assay.problem.agreement.QUESTIONS`
     answers:dict, # Id to mapping with `answer`, `by`, `date`
-    is_answered, # Function of one answer, such as `assay.problem.is_answered`
+    is_answered, # Function of one answer, such as `assay.problem.agreement.is_answered`
     measured:dict=None, # Id to `dict(what, ok)`: the finding in words, and whether it leaves the answer standing; None where there was nothing to measure
 )->pd.DataFrame: # id, question, answer, by, date, measured, status
     "The status of each question: pass, fail where a measurement contradicts, unanswered where words or measurement lack"

@@ -12,12 +12,12 @@ import dataclasses, keyword, re, resource, sys, time
 from pathlib import Path
 
 from .core.artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
-from .criteria import bar_state, mark_results
+from .problem.criteria import bar_state, mark_results
 from .engine import execute, import_nbformat, import_papermill, leaks, normalise, warnings_of
-from .faults import meant
+from .problem.plausible import meant
 from .gates import GateClosed, closed_gates, parse_gates
 from .parameters import check_value, declared_parameters
-from .problem import load_problem, read_yaml
+from .problem.agreement import load_problem, read_yaml
 
 # %% ../nbs/90_run.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)

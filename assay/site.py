@@ -13,11 +13,11 @@ import functools, html.parser, logging, re
 
 from .approval import active_waivers
 from .core.artifacts import place, read_metrics, write_text
-from .criteria import bar_sentence
+from .problem.criteria import bar_sentence
 from .engine import import_nbformat
 from .evidence import SEVERITY, load_checklist, read_stages, stages_of
 from .gates import say_day, today
-from .problem import gaps, load_problem
+from .problem.agreement import gaps, load_problem
 from .readiness import count_states, doubts, in_doubt, list_html, next_step, open_html, release_rows
 from .run import load_stages
 

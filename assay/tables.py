@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 
 from .stats.metrics import metrics_for
-from .problem import TASKS
+from .problem.agreement import TASKS
 from .sources import kind_of_file, load_source, parquet_facts, sample_parquet
 
 # %% ../nbs/21_tables.ipynb #f95a54e1
@@ -129,7 +129,7 @@ def _is_whole(s): return pd.api.types.is_numeric_dtype(s) and not pd.api.types.i
 def find_task(
     y:pd.Series, # Target
     task:str=None, # Task that a person has chosen; found by default
-)->tuple: # One of `assay.problem.TASKS`, and the reason
+)->tuple: # One of `assay.problem.agreement.TASKS`, and the reason
     "What is predicted; raises `ValueError` for a target that nothing can be learnt from"
     known, n = y.dropna(), y.nunique()
     if not len(known): raise ValueError(f"target {y.name!r} is missing in all {len(y)} rows; expected a column with outcomes")
@@ -159,7 +159,7 @@ def find_positive(
 
 def choose_metric(
     y:pd.Series, # Target; 0 and 1 if there are two classes
-    task:str, # One of `assay.problem.TASKS`
+    task:str, # One of `assay.problem.agreement.TASKS`
     metric:str=None, # Metric that a person has chosen
 )->tuple: # Name of the metric, what the constant reaches, and the reason
     "The metric of success, and its value for a model that knows nothing but the target's distribution"

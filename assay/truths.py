@@ -17,7 +17,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from .core.artifacts import metric
 from .dictionary import infer_dictionary
 from .feasibility import assess, decide
-from .problem import make_problem
+from .problem.agreement import make_problem
 from .verdict import VERDICTS
 
 # %% ../nbs/19_truths.ipynb #d0a36575

@@ -85,8 +85,8 @@ def stage_block(name):
 
 AGREEMENT = ("max_gaps: int = 100   # Open questions allowed [0, 100]", """
 from assay.core.artifacts import enter_root, metric, place, write_metrics
-from assay.criteria import freeze_criteria
-from assay.problem import agreement_verdict, gaps, load_problem
+from assay.problem.criteria import freeze_criteria
+from assay.problem.agreement import agreement_verdict, gaps, load_problem
 enter_root()
 problem = load_problem()
 freeze_criteria(problem)

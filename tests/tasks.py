@@ -62,7 +62,7 @@ def make_task(folder, task):
     from assay.gates import LIMITS, RELEASE_GATES
     from assay.labels import todays_rule
     from assay.models import fit_final, make_spec, predict_score, target_of
-    from assay.problem import load_problem
+    from assay.problem.agreement import load_problem
     from assay.review import with_scores
 
     folder.mkdir(parents=True)

@@ -11,7 +11,8 @@ import pytest
 from small import assay, forked
 from tiny import inside, record
 
-from assay import criteria, evidence
+from assay import evidence
+from assay.problem.agreement import criteria
 from assay.approval import active_waivers, waive, withdraw
 from assay.core.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
 from assay.chain import new_key
@@ -19,7 +20,7 @@ from assay.coverage import coverage_checks, coverage_rows, known_tests, load_map
 from assay.evidence import PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
 from assay.gates import ANY_DAY
 from assay.mltest import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
-from assay.problem import load_problem, read_yaml
+from assay.problem.agreement import load_problem, read_yaml
 from assay.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
 from assay.repro import end_waivers
 from assay.site import checklist_rows, index_page, load_board

@@ -23,7 +23,7 @@ from assay.dictionary import infer_dictionary
 from assay.explore import drift_over_time, label_noise, missing_patterns
 from assay.leakage import declarations, leakage_scan, leaking_features
 from assay.privacy import find_personal, luhn, mask, personal_data
-from assay.problem import load_problem
+from assay.problem.agreement import load_problem
 from assay.profile import merge, profile, summarise, summarise_parquet
 from assay.sources import make_flights
 from assay.stats.counts import read_coded

@@ -14,12 +14,13 @@ import pytest
 from small import run as git_command
 from tiny import inside, make_keys, make_tiny, record
 
-from assay import approval, bundle, chain, criteria, evidence, gates, release, review, run
+from assay import approval, bundle, chain, evidence, gates, release, review, run
+from assay.problem.agreement import criteria
 from assay.approval import approval_of, approve, reject, waive, withdraw
 from assay.core.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
 from assay.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
 from assay.chain import new_key, read_chain, revoke_key
-from assay.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
+from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.dictionary import Dictionary, Field, infer_dictionary, validate
 from assay.evaluation import median_gain
 from assay.evidence import evaluate_checklist, load_checklist, read_stages
@@ -34,7 +35,7 @@ from assay.leakage import leakage_scan, leaking_features
 from assay.limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.stats.metrics import interval, paired_difference
 from assay.models import fit_final, predict_score
-from assay.problem import agreement_verdict, load_problem
+from assay.problem.agreement import agreement_verdict, load_problem
 from assay.readiness import open_items
 from assay.review import criteria_table, evaluation_checks, evaluation_verdict, split_faults
 from assay.run import load_stages

@@ -20,7 +20,7 @@ from assay.inequality import group_pairs
 from assay.limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
 from assay.models import fit_final, make_spec, predict_score, target_of
 from assay.privacy import personal_data
-from assay.problem import QUESTIONS, make_problem, read_yaml
+from assay.problem.agreement import QUESTIONS, make_problem, read_yaml
 from assay.readiness import is_ready
 from assay.responsible import proxies
 from assay.run import load_stages

@@ -21,7 +21,7 @@ import assay.core.packed as packed
 import assay.sources as sources
 from assay.core.functions import find_function, own_packages
 from assay.intake import fetch_table
-from assay.problem import make_problem, read_yaml
+from assay.problem.agreement import make_problem, read_yaml
 from assay.queries import check_query
 from assay.sources import count_parquet, kind_of_file, load_source, make_flights, parquet_facts, sample_parquet, snapshot
 from assay.tables import read_table_of

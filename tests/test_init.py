@@ -27,7 +27,7 @@ from assay.gates import LIMITS, RELEASE_GATES
 from assay.init import WRITTEN, is_untouched, write_draft
 from assay.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
 from assay.models import fit_final
-from assay.problem import load_problem, make_problem, read_yaml
+from assay.problem.agreement import load_problem, make_problem, read_yaml
 from assay.splits import make_splits
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ from assay.feasibility import assess, decide, feasibility_checks, feasibility_me
 from assay.leakage import leakage_scan
 from assay.learning import blind_scores, known_share, measure_signal, permutation_p
 from assay.stats.metrics import interval
-from assay.problem import make_problem
+from assay.problem.agreement import make_problem
 from assay.verdict import grade
 from assay.worth import decision_costs
 

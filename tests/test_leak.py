@@ -18,7 +18,7 @@ from assay.case import column_skills, make_case, rule_column
 from assay.chain import new_key
 from assay.cli import load_status
 from assay.columns import CERTAIN, Dictionary, Field, load_dictionary
-from assay.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
+from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
 from assay.dictionary import infer_dictionary, write_dictionary
 from assay.draft import draft
 from assay.explore import declared_checks
@@ -26,7 +26,7 @@ from assay.gates import waivable_items, waiver_fault
 from assay.leakage import declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
 from assay.models import make_model
 from assay.privacy import declared_personal, personal_data
-from assay.problem import load_problem, make_problem
+from assay.problem.agreement import load_problem, make_problem
 from assay.readiness import doubts, leak_rows, next_step, release_rows
 from assay.responsible import findings, judge_answers, representation_table
 from assay.review import baseline_specs

@@ -18,7 +18,7 @@ from assay.intake import read_described
 from assay.labels import todays_rule
 from assay.log import PredictionLog, new_id
 from assay.monitoring import monitor_weeks, verdict_of_weeks, week_table
-from assay.problem import load_problem, make_problem
+from assay.problem.agreement import load_problem, make_problem
 from assay.served import monitor_served
 
 ROWS = ["flight_id", "scheduled", "hour", "distance", "wind_speed", "recent_delay", "origin", "sex"]

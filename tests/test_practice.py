@@ -8,15 +8,15 @@ from ruamel.yaml import YAML
 from small import forked
 from tiny import inside
 
-from assay import today
+from assay.problem.agreement import current_practice as today
 from assay.core.artifacts import check, metric, place, read_table, write_json, write_metrics, write_table
-from assay.criteria import freeze_criteria, mark_results, moved_bar
+from assay.problem.criteria import freeze_criteria, mark_results, moved_bar
 from assay.dictionary import Dictionary, Field, write_dictionary
 from assay.features import feature_frame
 from assay.labels import todays_rule
 from assay.stats.metrics import score
 from assay.models import fit_final, make_spec, predict_score
-from assay.problem import load_problem, make_problem
+from assay.problem.agreement import load_problem, make_problem
 from assay.sources import make_flights
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,7 @@ from test_init import ORDER, ROOT, STAGES, make_bundled, reduce
 from assay.browse import HIDDEN, count_broken, visible_columns
 from assay.dictionary import Dictionary, Field, validate
 from assay.engine import stage_env
-from assay.problem import read_yaml
+from assay.problem.agreement import read_yaml
 
 SEXES, WORD = ("frau-qx7", "herr-qx7"), "kanarienvogel"
 

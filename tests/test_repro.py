@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small import CELLS, add_agreement, assay, hashes, make_repo, run, write_notebook
 
-from assay.problem import read_yaml
+from assay.problem.agreement import read_yaml
 from assay.run import load_stages, parameter_errors
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from assay.features import feature_frame
 from assay.init import next_steps
 from assay.intake import class_table, count_classes, data_metrics, fetch_table, prepare_table, sunk_classes
 from assay.models import make_model, predict_score
-from assay.problem import make_problem
+from assay.problem.agreement import make_problem
 from assay.responsible import proxies
 from assay.site import show_number
 from assay.sources import count_values, rows_of_values
