@@ -30,7 +30,7 @@ def _is_rare_text(s):
     return len(known) > 0 and bool((known.map(known.value_counts()) < ALIKE_ROWS).mean() > .5)
 
 def visible_columns(
-    dictionary, # `assay.dictionary.Dictionary`
+    dictionary, # `assay.data.dictionary.Dictionary`
     personal=(), # Names of columns that are sensitive, or in which personal data was found
     rows:pd.DataFrame=None, # The whole table: of it, a column of texts that few rows share is left out too
 )->list: # Names, in order
@@ -48,7 +48,7 @@ def _told(value):
     return re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', value))[:20]
 
 def count_broken(
-    quarantine:pd.DataFrame, # From `assay.dictionary.validate`
+    quarantine:pd.DataFrame, # From `assay.data.dictionary.validate`
     visible, # Names of columns, from `visible_columns`
 )->pd.DataFrame: # By column and rule, most rows first: `rows`, and an `example`
     "Which rules rows break, without showing a row"
@@ -58,7 +58,7 @@ def count_broken(
     return res.assign(example=shown).sort_values('rows', ascending=False, kind='stable')
 
 def hide_values(
-    described:pd.DataFrame, # From `assay.dictionary.dictionary_table`
+    described:pd.DataFrame, # From `assay.data.dictionary.dictionary_table`
     visible, # Names of columns, from `visible_columns`
 )->pd.DataFrame: # The same without the values of the other columns
     "The data dictionary as a page may show it; examples of ids and texts are shapes, and stay"

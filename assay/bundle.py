@@ -18,7 +18,7 @@ os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1') # else the import starts thr
 import onnxruntime
 
 from .core.artifacts import check, metrics_path, place, read_table, sha256, write_json, write_manifest
-from .dictionary import Dictionary, validate
+from .data.dictionary import Dictionary, validate
 from .core.environment import stage_environment
 from .core.figures import literal_text
 from .gates import LIMITS

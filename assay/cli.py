@@ -343,8 +343,8 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
 
 def _to_score(path, bundle, id):
     "A table under the names that the model reads; the column that names its rows, and what the table calls that"
-    from assay.columns import load_dictionary
-    from assay.intake import context_columns, read_for_scoring, scoring_columns
+    from assay.data.columns import load_dictionary
+    from assay.data.intake import context_columns, read_for_scoring, scoring_columns
     from assay.problem.agreement import read_yaml
     source = read_yaml('params.yaml').get('data', {}).get('source') or {}
     df = read_for_scoring(path, source, (*bundle.fields, *bundle.context))
@@ -399,8 +399,8 @@ def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV f
             labels: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of groups, or with what rows have in common, that were not sent.')] = None, json_: Json = False):
     "One monitoring pass over the prediction log or a table; exit code 1 where something has to be done."
     from assay.core.artifacts import place, read_json, read_table
-    from assay.columns import load_dictionary
-    from assay.intake import read_described
+    from assay.data.columns import load_dictionary
+    from assay.data.intake import read_described
     from assay.labels import todays_rule
     from assay.problem.agreement import load_problem, read_yaml
     from assay.served import monitor_served

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from .dictionary import LARGEST, Dictionary, Field, check_table, conform, infer_dictionary, propose_rules, validate
+from .data.dictionary import LARGEST, Dictionary, Field, check_table, conform, infer_dictionary, propose_rules, validate
 from .case import LEAK, column_skills
-from .intake import class_table, count_classes, data_checks, fetch_table, prepare_table, sunk_classes, table_outcomes, take
+from .data.intake import class_table, count_classes, data_checks, fetch_table, prepare_table, sunk_classes, table_outcomes, take
 from .leakage import suspected
 from .privacy import personal_data
 from .problem.agreement import QUESTIONS, make_problem
 from .readiness import REMEDY
-from .sources import count_parquet, count_values, rows_of_values
-from .splits import check_splits, make_splits, time_cuts
+from .data.sources import count_parquet, count_values, rows_of_values
+from .data.splits import check_splits, make_splits, time_cuts
 from .tables import choose_metric, column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, is_booleans, is_moments, is_url, plain_name, plain_names, plain_value, read_table_of, set_aside, watched_groups
-from .twins import ALIKE, DIGITS, find_twins, twins_offence
+from .data.near_duplicates import ALIKE, DIGITS, find_twins, twins_offence
 
 # %% ../nbs/22_draft.ipynb #b39b0c88
 def _kind_of(s, inferred, sampled):

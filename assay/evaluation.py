@@ -176,7 +176,7 @@ def split_rule(
     shares:dict=None, # Split to its share, for splits by hash
     group:str=None, # Column whose values stay in one split, for splits by hash
     stratify:str=None, # Column whose proportions every split keeps, for splits by hash
-)->dict: # What decides which rows are the test set, as `assay.splits.make_splits` reads it
+)->dict: # What decides which rows are the test set, as `assay.data.splits.make_splits` reads it
     "The rule that draws the test set, without the seed, and without what the rule does not use"
     if time and cuts and cuts.get('valid') and cuts.get('test'): return dict(time=time, after=cuts['valid'], until=cuts['test'])
     return dict(id=id, shares=shares or {}, group=group or None, stratify=stratify or None)

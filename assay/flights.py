@@ -10,10 +10,10 @@ __all__ = ['TABLES', 'JOINS', 'DECIDE_BEFORE', 'LATE_AFTER', 'NETWORK', 'WEATHER
 # %% ../nbs/20_flights.ipynb #d7e8cc22
 import numpy as np, pandas as pd
 
-from .dictionary import Dictionary, conform
+from .data.dictionary import Dictionary, conform
 from .problem.agreement import Problem
-from .joins import join
-from .sources import load_source
+from .data.joins import join
+from .data.sources import load_source
 
 # %% ../nbs/20_flights.ipynb #46e00814
 TABLES = dict(flights='flights.csv.zip', weather='weather.csv', planes='planes.csv', airports='airports.csv', airlines='airlines.csv')

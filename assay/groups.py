@@ -22,7 +22,7 @@ from .stats.counts import apply_bins, bins, block_weights, count_table, kind_of,
 # %% ../nbs/09_groups.ipynb #ca2cb7c0
 def watched_columns(
     problem, # `assay.problem.agreement.Problem`
-    dictionary=None, # `assay.dictionary.Dictionary`, whose sensitive columns are added
+    dictionary=None, # `assay.data.dictionary.Dictionary`, whose sensitive columns are added
 )->list: # Names, each once
     "Columns whose groups are compared: those watched, those sensitive, in that order"
     marked = [f.name for f in dictionary.fields if f.sensitive] if dictionary else []
@@ -30,7 +30,7 @@ def watched_columns(
 
 def sensitive_columns(
     problem, # `assay.problem.agreement.Problem`
-    dictionary=None, # `assay.dictionary.Dictionary`, whose sensitive columns are added
+    dictionary=None, # `assay.data.dictionary.Dictionary`, whose sensitive columns are added
 )->list: # Names, each once
     "Columns that name a protected characteristic: their group metrics are mandatory"
     return [c for c in watched_columns(problem, dictionary) if c not in problem.groups or c in problem.sensitive or dictionary and c in [f.name for f in dictionary.fields if f.sensitive]]

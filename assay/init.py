@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .core.artifacts import place, sha256, to_json, write_text
 from .problem.criteria import begin_chapter, read_ledger
-from .dictionary import write_dictionary
+from .data.dictionary import write_dictionary
 from .draft import Draft
 from .problem.agreement import gaps, make_problem
 from .readiness import REMEDY

@@ -192,7 +192,7 @@ def watch_groups(
     reference:pd.DataFrame, # Rows on which performance was promised
     current:pd.DataFrame, # Rows of all windows
     problem, # The agreement
-    dictionary=None, # `assay.dictionary.Dictionary`, whose sensitive columns are added
+    dictionary=None, # `assay.data.dictionary.Dictionary`, whose sensitive columns are added
     threshold:float=None, # Act where the score is above it
     **options, # `n_boot`, `seed`, `classes`, `cluster`
 )->tuple: # Table of changes (None where no outcome is known), and the `check`

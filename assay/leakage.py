@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from .core.artifacts import place
-from .columns import CERTAIN, REMOVE, declared_form
+from .data.columns import CERTAIN, REMOVE, declared_form
 from .stats.counts import apply_bins, as_numbers, binary_label, binned, bins, count_table, cv_auc, distinct_values, kind_of, make_blocks, read_coded
 
 # %% ../nbs/05_leakage.ipynb #56b37050
@@ -211,7 +211,7 @@ def _rank(df, res, declared):
 
 # %% ../nbs/05_leakage.ipynb #055c3067
 def declarations(
-    dictionary, # `assay.dictionary.Dictionary`, or anything with `fields` that have `name` and `known_at_decision`
+    dictionary, # `assay.data.dictionary.Dictionary`, or anything with `fields` that have `name` and `known_at_decision`
     columns, # Columns of the table to scan
 )->dict: # Column to True or False
     "Which columns are declared known at decision time; one that is not described is not"

@@ -10,7 +10,7 @@ import ast, dataclasses, datetime, json, re
 from pathlib import Path
 
 from .core.artifacts import place
-from .columns import load_dictionary
+from .data.columns import load_dictionary
 from .problem.plausible import is_number, meant
 
 # %% ../nbs/89_parameters.ipynb #95343047

@@ -9,7 +9,7 @@ __all__ = ['summarise', 'merge', 'summarise_parquet', 'profile']
 import numpy as np
 import pandas as pd
 
-from .dictionary import MISSING
+from .data.dictionary import MISSING
 from .stats.counts import distinct_values, kind_of, mix, open_coded
 
 # %% ../nbs/05_profile.ipynb #34b5c8db

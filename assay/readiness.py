@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .approval import stray_waivers
 from .core.artifacts import STATUSES, check, metric, metrics_path, place
-from .columns import CERTAIN, REMOVE, declared_form
+from .data.columns import CERTAIN, REMOVE, declared_form
 from .evidence import SEVERITY, evaluate_checklist, make_row, stage_state, waive_row
 from .gates import GATE_OWNERS, waiver_fault
 

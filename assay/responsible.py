@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from .core.artifacts import check, hash_inputs, place, to_json
-from .columns import declared_form
+from .data.columns import declared_form
 from .decisions import wilson
 from .core.figures import literal_text
 from .groups import MISSING, absent_columns, as_groups, sensitive_columns, watched_columns
@@ -25,7 +25,7 @@ from .stats.counts import apply_bins, binned, bins, block_weights, clustered_rat
 # %% ../nbs/09_responsible.ipynb #836cde0f
 def watched_table(
     problem, # `assay.problem.agreement.Problem`
-    dictionary, # `assay.dictionary.Dictionary`
+    dictionary, # `assay.data.dictionary.Dictionary`
     df:pd.DataFrame, # Rows
 )->pd.DataFrame: # column, sensitive, learnt_from, present, groups, meaning
     "The columns whose groups are compared, and what is known of them; one that is not in the table is shown, never left out"

@@ -27,7 +27,7 @@ from .chain import START, cut_decisions, read_chain
 from .core.artifacts import place
 from .bundle import MAX_TEXT, TEXT, load_bundle
 from .identity import bundle_identity
-from .dictionary import broken_rule
+from .data.dictionary import broken_rule
 from .log import LogError, PredictionLog, log_anchors, new_id
 
 # %% ../nbs/16_serve.ipynb #0d176fd8

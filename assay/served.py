@@ -148,7 +148,7 @@ def _decide(found, weeks):
 def monitor_served(
     served:pd.DataFrame, # Rows served: features, id, scores; of a log or of a scored table
     problem, # The agreement
-    dictionary, # `assay.dictionary.Dictionary`
+    dictionary, # `assay.data.dictionary.Dictionary`
     spec:dict, # Specification of the model, at `place('model')`
     rule_score, # Function of a data frame with features: scores of today's rule, from `assay.labels.todays_rule`
     labels:pd.DataFrame=None, # Outcomes known by now: id, target, columns of groups that were not sent

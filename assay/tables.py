@@ -15,7 +15,7 @@ import numpy as np, pandas as pd
 
 from .stats.metrics import metrics_for
 from .problem.agreement import TASKS
-from .sources import kind_of_file, load_source, parquet_facts, sample_parquet
+from .data.sources import kind_of_file, load_source, parquet_facts, sample_parquet
 
 # %% ../nbs/21_tables.ipynb #f95a54e1
 MISSING_WORDS = ('NA', 'N/A', 'n/a', 'na', 'NaN', 'nan', 'NULL', 'null', 'None', 'none', '#N/A', '<NA>', '-', '--', '?', '.') # What people write where there is no value

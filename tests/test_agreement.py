@@ -9,7 +9,7 @@ from test_init import TABLES, write
 from tiny import inside
 
 from assay.problem.agreement import criteria
-from assay.columns import load_dictionary
+from assay.data.columns import load_dictionary
 from assay.problem.criteria import (
     _ledger_path,
     agreed_after,

@@ -24,7 +24,7 @@ from assay.problem.agreement import load_problem, read_yaml
 from assay.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
 from assay.repro import end_waivers
 from assay.site import checklist_rows, index_page, load_board
-from assay.sources import make_flights
+from assay.data.sources import make_flights
 
 ROOT = Path(__file__).parent.parent
 WORDS = {  # what the process asks: a word of each item that no other wording may lose
@@ -260,7 +260,7 @@ def test_a_gate_that_a_signature_holds_open_is_on_the_list(place_of, tmp_path, m
 
 def make_assessed(folder):
     "A repository in which the bundled responsible stage can run: invented flights, cut by time, with the bundled answers"
-    from assay.dictionary import Dictionary, infer_dictionary, write_dictionary
+    from assay.data.dictionary import Dictionary, infer_dictionary, write_dictionary
 
     folder.mkdir()
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))

@@ -21,7 +21,7 @@ from assay.core.artifacts import check, metric, metrics_path, place, read_json, 
 from assay.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
 from assay.chain import new_key, read_chain, revoke_key
 from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
-from assay.dictionary import Dictionary, Field, infer_dictionary, validate
+from assay.data.dictionary import Dictionary, Field, infer_dictionary, validate
 from assay.evaluation import median_gain
 from assay.evidence import evaluate_checklist, load_checklist, read_stages
 from assay.feasibility import find_blockers
@@ -30,7 +30,7 @@ from assay.gates import LIMITS, Gate, closed_gates
 from assay.groups import group_table
 from assay.identity import bundle_identity
 from assay.inequality import group_pairs
-from assay.intake import _quality, data_verdict
+from assay.data.intake import _quality, data_verdict
 from assay.leakage import leakage_scan, leaking_features
 from assay.limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.stats.metrics import interval, paired_difference
@@ -39,7 +39,7 @@ from assay.problem.agreement import agreement_verdict, load_problem
 from assay.readiness import open_items
 from assay.review import criteria_table, evaluation_checks, evaluation_verdict, split_faults
 from assay.run import load_stages
-from assay.sources import make_flights
+from assay.data.sources import make_flights
 from assay.verdict import FACTS, verdict_of
 
 ROOT = Path(__file__).parent.parent

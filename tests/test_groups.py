@@ -12,7 +12,7 @@ from small import forked
 from tiny import inside, record
 
 from assay.core.artifacts import check, metric, place, write_json, write_metrics, write_table
-from assay.dictionary import Dictionary, Field, write_dictionary
+from assay.data.dictionary import Dictionary, Field, write_dictionary
 from assay.evidence import evaluate_checklist
 from assay.features import feature_frame
 from assay.groups import group_table

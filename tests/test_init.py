@@ -18,17 +18,17 @@ from tiny import inside, make_keys
 from assay.approval import approve
 from assay.core.artifacts import check, place, write_metrics, write_table
 from assay.bundle import export_bundle, make_provenance, request_context
-from assay.columns import load_dictionary
-from assay.dictionary import conform, write_dictionary
+from assay.data.columns import load_dictionary
+from assay.data.dictionary import conform, write_dictionary
 from assay.draft import draft
 from assay.engine import stage_env
 from assay.features import feature_frame
 from assay.gates import LIMITS, RELEASE_GATES
 from assay.init import WRITTEN, is_untouched, write_draft
-from assay.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
+from assay.data.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
 from assay.models import fit_final
 from assay.problem.agreement import load_problem, make_problem, read_yaml
-from assay.splits import make_splits
+from assay.data.splits import make_splits
 
 ROOT = Path(__file__).parents[1]
 FILES = ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "requirements.lock", "assay.lock")

@@ -17,9 +17,9 @@ from assay.core.artifacts import check, place, write_metrics
 from assay.case import column_skills, make_case, rule_column
 from assay.chain import new_key
 from assay.cli import load_status
-from assay.columns import CERTAIN, Dictionary, Field, load_dictionary
+from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
 from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
-from assay.dictionary import infer_dictionary, write_dictionary
+from assay.data.dictionary import infer_dictionary, write_dictionary
 from assay.draft import draft
 from assay.explore import declared_checks
 from assay.gates import waivable_items, waiver_fault

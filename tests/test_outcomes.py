@@ -11,10 +11,10 @@ from tiny import inside
 
 from assay.core.artifacts import place, read_json, read_table, write_table
 from assay.bundle import load_bundle
-from assay.columns import load_dictionary
-from assay.dictionary import Dictionary, Field
+from assay.data.columns import load_dictionary
+from assay.data.dictionary import Dictionary, Field
 from assay.drift import count_bins, drift_of_counts, drift_table, make_bins
-from assay.intake import read_described
+from assay.data.intake import read_described
 from assay.labels import todays_rule
 from assay.log import PredictionLog, new_id
 from assay.monitoring import monitor_weeks, verdict_of_weeks, week_table
@@ -305,7 +305,7 @@ def test_one_moment_in_the_log_that_cannot_be_read_silences_nobody(released, mom
     assert (found["undated"], found["n"]) == (1, 599)
     with pytest.raises(ValueError, match="is no moment"):
         one_pass(folder, times)
-    from assay.dictionary import broken_rule
+    from assay.data.dictionary import broken_rule
 
     assert broken_rule(Field("scheduled", "time", "time"), moment) is not None  # the service refuses it from now on
     assert broken_rule(Field("scheduled", "time", "time"), "2013-11-01T09:00:00Z") is None
