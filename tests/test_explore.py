@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from browser import CHROMIUM, opened
 
-from assay import flights as bundled
+from assay.examples import flights as bundled
 from assay.core.artifacts import find_root
 from assay.association import associations
 from assay.browse import draw_rows, fitting_page, read_scripts, table_page, visible_columns

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from .. import flights as bundled
+from ..examples import flights as bundled
 from ..core.artifacts import check, metric, place, write_json, write_table, write_text
 from .dictionary import MISSING, Dictionary, gaps, validate
 from ..problem.agreement import Problem
