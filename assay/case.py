@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from .stats.metrics import METRICS, blocks_of, count_groups, ends_of, replicate, score as metric_score
 from .features import feature_fields, feature_frame
 from .models import as_target, make_model, predict_score
-from .leakage import declared_legitimate, suspected
+from .explore.leakage import declared_legitimate, suspected
 from .practice import named_alternatives, practice_params, rule_params
 
 # %% ../nbs/10_case.ipynb #d0a36575

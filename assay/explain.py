@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from .association import BLUE, GREY, ORANGE
+from .explore.associations import BLUE, GREY, ORANGE
 from .core.figures import literal_text
 from .stats.counts import kind_of, make_blocks
 

@@ -51,7 +51,7 @@ def rule_params(
 
 def _unsuspected(problem, fields, train):
     "The record of all text features stands in for a practice that nobody declared, without those that may know the outcome"
-    from assay.leakage import declared_legitimate, suspected # most have declared one, and need not wait for it
+    from assay.explore.leakage import declared_legitimate, suspected # most have declared one, and need not wait for it
     text, said = names_of(fields, TEXT), declared_legitimate(feature_fields(fields))
     if not text: return {}
     how = dict(time=problem.time if problem.time in train else None, positive=problem.positive, task=problem.task)

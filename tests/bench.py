@@ -172,10 +172,10 @@ def serving(root):
 EXPLORE = """
 import json, resource, sys, time
 import pandas as pd
-from assay.association import associations, feature_associations
-from assay.explore import base_rates, drift_over_time, label_noise, missing_patterns
-from assay.leakage import leakage_scan
-from assay.profile import profile, summarise_parquet
+from assay.explore.associations import associations, feature_associations
+from assay.explore.exploration import base_rates, drift_over_time, label_noise, missing_patterns
+from assay.explore.leakage import leakage_scan
+from assay.explore.profile import profile, summarise_parquet
 from assay.stats.counts import read_coded
 start = time.perf_counter()
 df = read_coded(sys.argv[1])

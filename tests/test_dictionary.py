@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 import assay.data.dictionary
 from assay.data.dictionary import MISSING, Dictionary, Field, broken_rule, check_table, conform, infer_dictionary, propose_rules, validate, validate_rows
-from assay.explore import compare, label_noise
+from assay.explore.exploration import compare, label_noise
 
 CITIES, CARRIERS = ("Zürich", "Genève", "Köln", "Kraków", "Malmö", "São Paulo"), ("AA", "B6", "DL", "EV", "UA")
 DICTIONARY = Dictionary((

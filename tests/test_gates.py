@@ -31,7 +31,7 @@ from assay.groups import group_table
 from assay.identity import bundle_identity
 from assay.inequality import group_pairs
 from assay.data.intake import _quality, data_verdict
-from assay.leakage import leakage_scan, leaking_features
+from assay.explore.leakage import leakage_scan, leaking_features
 from assay.limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.stats.metrics import interval, paired_difference
 from assay.models import fit_final, predict_score

@@ -6,7 +6,7 @@ import pytest
 from assay.case import case_blocks, column_leaks, column_skills, compare_models, fit_score, make_case, measure_together
 from assay.data.dictionary import infer_dictionary
 from assay.feasibility import assess, decide, feasibility_checks, feasibility_metrics, summary_table
-from assay.leakage import leakage_scan
+from assay.explore.leakage import leakage_scan
 from assay.learning import blind_scores, known_share, measure_signal, permutation_p
 from assay.stats.metrics import interval
 from assay.problem.agreement import make_problem

@@ -21,9 +21,9 @@ from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
 from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
 from assay.data.dictionary import infer_dictionary, write_dictionary
 from assay.draft import draft
-from assay.explore import declared_checks
+from assay.explore.exploration import declared_checks
 from assay.gates import waivable_items, waiver_fault
-from assay.leakage import declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
+from assay.explore.leakage import declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
 from assay.models import make_model
 from assay.privacy import declared_personal, personal_data
 from assay.problem.agreement import load_problem, make_problem

@@ -337,7 +337,7 @@ def test_names_of_people_are_no_features_and_no_groups(tmp_path):
 
 def test_text_that_is_missing_counts_as_missing():
     "Prepared text writes `(missing)`; the control is the share of the table before"
-    from assay.profile import profile, summarise
+    from assay.explore.profile import profile, summarise
 
     raw = pd.DataFrame(dict(garage=np.where(np.arange(500) % 10 == 0, None, np.where(np.arange(500) % 3, "a", "b")), n=np.arange(500.0)))
     described = profile(summarise(raw.fillna({"garage": "(missing)"}))).missing_rate

@@ -15,7 +15,7 @@ from nbconvert.exporters.html import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from assay.core.artifacts import place, write_metrics
-from assay.browse import read_scripts
+from assay.explore.browse import read_scripts
 from assay.engine import stage_env
 from assay.site import MAX_BYTES, build_site, forbidden, report_page
 

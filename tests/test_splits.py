@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from assay.explore import label_noise
+from assay.explore.exploration import label_noise
 from assay.data.intake import data_checks, data_verdict
 from assay.data.sources import make_flights
 from assay.data.splits import (
