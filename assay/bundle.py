@@ -408,7 +408,7 @@ def package_checks(
 
 # %% ../nbs/13_bundle.ipynb #a259985e
 def code_hashes(
-    modules, # Names of modules of this package, such as `['models', 'bundle']`
+    modules, # Names of modules of this package, such as `['models.estimators', 'bundle']`
 )->dict: # File to SHA-256, for these modules and all that they import from the package
     "What code was used, directly or through others"
     return {module_path(name): sha256(path) for name,path in closure(modules).items()}

@@ -15,10 +15,10 @@ from scipy.stats import rankdata
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from .stats.metrics import METRICS, blocks_of, count_groups, ends_of, replicate, score as metric_score
-from .features import feature_fields, feature_frame
-from .models import as_target, make_model, predict_score
+from .models.features import feature_fields, feature_frame
+from .models.estimators import as_target, make_model, predict_score
 from .explore.leakage import declared_legitimate, suspected
-from .practice import named_alternatives, practice_params, rule_params
+from .models.practice import named_alternatives, practice_params, rule_params
 
 # %% ../nbs/10_case.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +129,7 @@ def measure_gain(
 
 def fit_model(
     case:Case, # What is assessed
-    name:str, # A name of `assay.models.MODELS`
+    name:str, # A name of `assay.models.estimators.MODELS`
     train:pd.DataFrame, # Rows to learn from
     y=None, # Target to learn instead of the true one
 ): # Fitted model
@@ -141,7 +141,7 @@ def fit_model(
 
 def fit_score(
     case:Case, # What is assessed
-    name:str, # A name of `assay.models.MODELS`
+    name:str, # A name of `assay.models.estimators.MODELS`
     train:pd.DataFrame, # Rows to learn from
     valid:pd.DataFrame, # Rows to score
     y=None, # Target to learn instead of the true one

@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from .case import FAMILIES, Case, case_blocks, fit_score, measure_kernels, measure_score, point_score
 from .stats.metrics import METRICS
-from .features import make_preprocessor
+from .models.features import make_preprocessor
 
 # %% ../nbs/11_ceiling.ipynb #f5b2a155
 def conflict_bound(

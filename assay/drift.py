@@ -12,7 +12,7 @@ import math
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 import seaborn as sns
 
-from .features import MISSING
+from .models.features import MISSING
 from .core.figures import literal_text
 
 # %% ../nbs/17_drift.ipynb #3ce4e339

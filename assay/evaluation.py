@@ -17,8 +17,8 @@ from sklearn.base import clone
 from .core.artifacts import metric as as_metric, to_json, write_text
 from .core.figures import literal_text
 from .stats.metrics import METRICS, interval, is_better, mean_interval, paired_difference, score, sort_scores
-from .features import sample_rows
-from .models import predict_score
+from .models.features import sample_rows
+from .models.estimators import predict_score
 
 # %% ../nbs/08_evaluation.ipynb #749a8abd
 _MEASURED = ['value', 'low', 'high', 'n', 'better'] # The last four may be missing of a metric, never of a table

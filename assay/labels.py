@@ -12,11 +12,11 @@ import numpy as np, pandas as pd
 from scipy.special import ndtri
 
 from .core.artifacts import check, metric
-from .features import feature_frame
+from .models.features import feature_frame
 from .groups import absent_columns, as_groups, group_draws, group_table, sensitive_columns, watched_columns
 from .stats.metrics import METRICS, blocks_of, gain as as_gain, interval, paired_difference, replicate, score as metric_score
-from .models import make_model, predict_score, target_of
-from .practice import rule_params
+from .models.estimators import make_model, predict_score, target_of
+from .models.practice import rule_params
 
 # %% ../nbs/17_labels.ipynb #2714196f
 def estimated_score(
@@ -60,7 +60,7 @@ def scores_of(
 def with_model_scores(
     df:pd.DataFrame, # Rows
     target:str, # Column of the target
-    y, # The target as numbers, from `assay.models.target_of`; None where it is not known
+    y, # The target as numbers, from `assay.models.estimators.target_of`; None where it is not known
     **scores, # Name to scores, one per row or one column per class
 )->pd.DataFrame: # The rows with these columns; of classes, each has a column, and the name alone is the probability of the first
     "Scores beside the rows that they are of, as monitoring reads them"

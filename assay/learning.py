@@ -60,7 +60,7 @@ def known_share(
 
 def blind_scores(
     case:Case, # What is assessed
-    name:str, # A name of `assay.models.MODELS`
+    name:str, # A name of `assay.models.estimators.MODELS`
     n_folds:int=5, # Parts of the clusters; each is scored by a model of the others
 )->np.ndarray: # Scores of `valid`; None where a class is in too few clusters for that
     "What a model says of clusters of which it saw no row"

@@ -15,11 +15,11 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns, skle
 from .core.artifacts import check, metric as as_metric, to_json
 from .decisions import calibration_table, choose_threshold, decision_table, row_costs
 from .evaluation import plot_precision_recall
-from .features import feature_frame
+from .models.features import feature_frame
 from .core.figures import literal_text
 from .stats.metrics import gain, interval, is_better, mean_interval, score
-from .models import fit_final, make_spec, predict_score
-from .practice import rule_params
+from .models.estimators import fit_final, make_spec, predict_score
+from .models.practice import rule_params
 
 # %% ../nbs/08_review.ipynb #2f08dfc7
 def baseline_specs(
@@ -283,7 +283,7 @@ def baseline_checks(
 
 def experiment_checks(
     stage:str, # Name of the stage
-    study:dict, # What `assay.search.tune` gives
+    study:dict, # What `assay.models.tuning.tune` gives
     same:bool, # Did the stored best trial give its value again when it was fitted again?
     min_trials:int=8, # Fewest trials that count as systematic
 )->list: # F22 and F25

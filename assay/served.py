@@ -11,10 +11,10 @@ from collections.abc import Hashable
 import numpy as np, pandas as pd
 
 from .core.artifacts import check, place, read_table
-from .features import TEXT, feature_frame
+from .models.features import TEXT, feature_frame
 from .groups import watched_columns
 from .labels import watch_groups, with_model_scores
-from .models import target_of
+from .models.estimators import target_of
 from .monitoring import ASKS, RULES, full_weeks, monitor, monitor_weeks, verdict_of_weeks
 
 # %% ../nbs/17_served.ipynb #c6b69750

@@ -11,8 +11,8 @@ import numpy as np, pandas as pd
 from .core.artifacts import place, read_table
 from .case import Case, case_blocks, column_skills, fit_score, measure_score, rule_scores
 from .stats.metrics import FEW_GROUPS, METRICS, blocks_of, replicate
-from .features import feature_frame, names_of
-from .models import make_model, predict_score
+from .models.features import feature_frame, names_of
+from .models.estimators import make_model, predict_score
 
 # %% ../nbs/11_stability.ipynb #6e47766f
 def _span(case, now):

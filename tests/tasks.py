@@ -58,10 +58,10 @@ def make_task(folder, task):
     from assay.approval import approve
     from assay.core.artifacts import check, place, write_json, write_metrics, write_table
     from assay.bundle import export_bundle, make_provenance, request_context
-    from assay.features import feature_frame
+    from assay.models.features import feature_frame
     from assay.gates import LIMITS, RELEASE_GATES
     from assay.labels import todays_rule
-    from assay.models import fit_final, make_spec, predict_score, target_of
+    from assay.models.estimators import fit_final, make_spec, predict_score, target_of
     from assay.problem.agreement import load_problem
     from assay.review import with_scores
 

@@ -25,7 +25,7 @@ from assay.data.dictionary import Dictionary, Field, infer_dictionary, validate
 from assay.evaluation import median_gain
 from assay.evidence import evaluate_checklist, load_checklist, read_stages
 from assay.feasibility import find_blockers
-from assay.features import feature_frame
+from assay.models.features import feature_frame
 from assay.gates import LIMITS, Gate, closed_gates
 from assay.groups import group_table
 from assay.identity import bundle_identity
@@ -34,7 +34,7 @@ from assay.data.intake import _quality, data_verdict
 from assay.explore.leakage import leakage_scan, leaking_features
 from assay.limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.stats.metrics import interval, paired_difference
-from assay.models import fit_final, predict_score
+from assay.models.estimators import fit_final, predict_score
 from assay.problem.agreement import agreement_verdict, load_problem
 from assay.readiness import open_items
 from assay.review import criteria_table, evaluation_checks, evaluation_verdict, split_faults

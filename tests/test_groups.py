@@ -14,11 +14,11 @@ from tiny import inside, record
 from assay.core.artifacts import check, metric, place, write_json, write_metrics, write_table
 from assay.data.dictionary import Dictionary, Field, write_dictionary
 from assay.evidence import evaluate_checklist
-from assay.features import feature_frame
+from assay.models.features import feature_frame
 from assay.groups import group_table
 from assay.inequality import group_pairs
 from assay.limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
-from assay.models import fit_final, make_spec, predict_score, target_of
+from assay.models.estimators import fit_final, make_spec, predict_score, target_of
 from assay.privacy import personal_data
 from assay.problem.agreement import QUESTIONS, make_problem, read_yaml
 from assay.readiness import is_ready

@@ -199,7 +199,7 @@ def test_a_package_counts_only_below_the_root_of_the_project(tmp_path, monkeypat
 
 @pytest.mark.parametrize("name", ["os:system", "assay.core.artifacts:write_text", "__import__", "delay_of_origin.__globals__", "PRACTICES", "", ["delay_of_origin"]])
 def test_todays_practice_is_held_to_the_same_rule(name):
-    from assay.practice import describe_practice, named_alternatives
+    from assay.models.practice import describe_practice, named_alternatives
     agreed = dict(title="", question="", task="binary", target="late", id="flight_id", metric="brier", minimum=0.2, margin=0.01)
     with pytest.raises(ValueError):
         describe_practice(make_problem(agreed | dict(today=dict(callable=name or "x"))))

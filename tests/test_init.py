@@ -22,11 +22,11 @@ from assay.data.columns import load_dictionary
 from assay.data.dictionary import conform, write_dictionary
 from assay.draft import draft
 from assay.engine import stage_env
-from assay.features import feature_frame
+from assay.models.features import feature_frame
 from assay.gates import LIMITS, RELEASE_GATES
 from assay.init import WRITTEN, is_untouched, write_draft
 from assay.data.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
-from assay.models import fit_final
+from assay.models.estimators import fit_final
 from assay.problem.agreement import load_problem, make_problem, read_yaml
 from assay.data.splits import make_splits
 
@@ -347,7 +347,7 @@ from assay.stage import run_named
 sys.path.append(sys.argv[1])
 from tiny import record
 enter_root(), import_papermill()
-import assay.bundle, assay.explain, assay.explore.exploration, assay.feasibility, assay.monitoring, assay.responsible, assay.search  # once for all stages
+import assay.bundle, assay.explain, assay.explore.exploration, assay.feasibility, assay.monitoring, assay.responsible, assay.models.tuning  # once for all stages
 for name in sys.argv[2:]:
     if (child := os.fork()) == 0:
         code = run_named(name)

@@ -24,7 +24,7 @@ from assay.draft import draft
 from assay.explore.exploration import declared_checks
 from assay.gates import waivable_items, waiver_fault
 from assay.explore.leakage import declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
-from assay.models import make_model
+from assay.models.estimators import make_model
 from assay.privacy import declared_personal, personal_data
 from assay.problem.agreement import load_problem, make_problem
 from assay.readiness import doubts, leak_rows, next_step, release_rows

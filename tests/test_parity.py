@@ -10,8 +10,8 @@ from tiny import inside
 from assay.core.artifacts import write_manifest
 from assay.bundle import export_bundle, load_bundle, parity, same_up_to, score_scale
 from assay.data.dictionary import Field
-from assay.features import feature_frame
-from assay.models import fit_final, predict_score
+from assay.models.features import feature_frame
+from assay.models.estimators import fit_final, predict_score
 from assay.data.sources import make_flights
 
 FIELDS = [

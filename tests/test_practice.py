@@ -12,10 +12,10 @@ from assay.problem.agreement import current_practice as today
 from assay.core.artifacts import check, metric, place, read_table, write_json, write_metrics, write_table
 from assay.problem.criteria import freeze_criteria, mark_results, moved_bar
 from assay.data.dictionary import Dictionary, Field, write_dictionary
-from assay.features import feature_frame
+from assay.models.features import feature_frame
 from assay.labels import todays_rule
 from assay.stats.metrics import score
-from assay.models import fit_final, make_spec, predict_score
+from assay.models.estimators import fit_final, make_spec, predict_score
 from assay.problem.agreement import load_problem, make_problem
 from assay.data.sources import make_flights
 

@@ -6,10 +6,10 @@ import pytest
 import assay.draft
 from assay.data.dictionary import Dictionary, Field, validate
 from assay.draft import draft
-from assay.features import feature_frame
+from assay.models.features import feature_frame
 from assay.init import next_steps
 from assay.data.intake import class_table, count_classes, data_metrics, fetch_table, prepare_table, sunk_classes
-from assay.models import make_model, predict_score
+from assay.models.estimators import make_model, predict_score
 from assay.problem.agreement import make_problem
 from assay.responsible import proxies
 from assay.site import show_number

@@ -31,9 +31,9 @@ def make_tiny(folder, seed=0):
     from assay.core.artifacts import check, place, write_metrics, write_table, write_text
     from assay.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
     from assay.data.dictionary import Dictionary, Field
-    from assay.features import feature_frame
+    from assay.models.features import feature_frame
     from assay.gates import LIMITS, RELEASE_GATES
-    from assay.models import fit_final, predict_score
+    from assay.models.estimators import fit_final, predict_score
     from assay.data.sources import make_flights
 
     columns = Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("carrier", "category"), Field("hour", "integer", low=0, high=23),

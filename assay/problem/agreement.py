@@ -108,7 +108,7 @@ class Problem:
     judged_by:str = 'interval' # What must reach minimum and margin: one of `JUDGED_BY`
     provisional:bool = False # Nobody has agreed to the success criterion yet
     decision:dict = dataclasses.field(default_factory=dict) # who, when, action, alternatives
-    today:dict = dataclasses.field(default_factory=dict) # Today's practice: description, and `columns` with their aggregation and smoothing, or `callable`, a function of `assay.practice`
+    today:dict = dataclasses.field(default_factory=dict) # Today's practice: description, and `columns` with their aggregation and smoothing, or `callable`, a function of `assay.models.practice`
     costs:dict = dataclasses.field(default_factory=dict) # currency; each error as value, low, high
     value:dict = dataclasses.field(default_factory=dict) # rows per year, cost of building and of running per year
     limits:dict = dataclasses.field(default_factory=dict) # latency_ms, bundle_mb, memory_mb, cost_per_1000

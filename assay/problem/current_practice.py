@@ -21,11 +21,11 @@ def today_faults(
 )->list: # Sentences; empty where it can be meant
     "What is declared of today's practice and is neither a record of columns nor a function"
     columns, name, res = today.get('columns'), today.get('callable'), []
-    if columns and name: res.append(f"today has both columns {columns!r} and callable {name!r}; expected one of them: the record of columns, or a function of nbs/06_practice.ipynb")
+    if columns and name: res.append(f"today has both columns {columns!r} and callable {name!r}; expected one of them: the record of columns, or a function of nbs/models/01_practice.ipynb")
     if columns is not None and not (isinstance(columns, list) and all(isinstance(c, str) and c.strip() for c in columns)): res.append(f"today.columns is {columns!r}; expected a list of names of columns")
-    if name is not None and not (isinstance(name, str) and name.isidentifier()): res.append(f"today.callable is {name!r}; expected the name of a function in nbs/06_practice.ipynb")
+    if name is not None and not (isinstance(name, str) and name.isidentifier()): res.append(f"today.callable is {name!r}; expected the name of a function in nbs/models/01_practice.ipynb")
     if 'smoothing' in today and not (columns and _is_number_of_cases(today['smoothing'])): res.append(f"today.smoothing is {today['smoothing']!r}; expected the number of cases, 0 to 1000, that draw a record of today.columns towards the coarser one")
-    if today.get('aggregation', 'mean') not in ('mean', None): res.append(f"today.aggregation is {today['aggregation']!r}; a record is averaged, so expected 'mean': write another practice as a function in nbs/06_practice.ipynb, and name it as callable")
+    if today.get('aggregation', 'mean') not in ('mean', None): res.append(f"today.aggregation is {today['aggregation']!r}; a record is averaged, so expected 'mean': write another practice as a function in nbs/models/01_practice.ipynb, and name it as callable")
     return res
 
 # %% ../../nbs/problem/00_current_practice.ipynb #ddf33918
@@ -34,7 +34,7 @@ def _practice_file():
     return next(path for name,path in package_modules().items() if name.rpartition('.')[2] == 'practice')
 
 def practice_code(
-    name:str, # Name of a function of `assay.practice`
+    name:str, # Name of a function of `assay.models.practice`
     source:str=None, # Source to look in; that of the package by default
 )->str: # 64 hexadecimal digits; None where there is no such function
     "SHA-256 of the code of a practice, without its words"
