@@ -17,7 +17,7 @@ from .data.dictionary import LARGEST, Dictionary, Field, check_table, conform, i
 from .case import LEAK, column_skills
 from .data.intake import class_table, count_classes, data_checks, fetch_table, prepare_table, sunk_classes, table_outcomes, take
 from .explore.leakage import suspected
-from .privacy import personal_data
+from .responsible.privacy import personal_data
 from .problem.agreement import QUESTIONS, make_problem
 from .readiness import REMEDY
 from .data.sources import count_parquet, count_values, rows_of_values

@@ -12,7 +12,7 @@ import numpy as np, pandas as pd
 
 from .core.artifacts import check, place, read_table
 from .models.features import TEXT, feature_frame
-from .groups import watched_columns
+from .responsible.groups import watched_columns
 from .labels import watch_groups, with_model_scores
 from .models.estimators import target_of
 from .monitoring import ASKS, RULES, full_weeks, monitor, monitor_weeks, verdict_of_weeks

@@ -28,7 +28,7 @@ from assay.draft import draft
 from assay.problem.plausible import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
 from assay.problem.plausible import METRICS as KNOWN
 from assay.problem.hypotheses import STAGES
-from assay.limits import LIMITABLE, read_limits
+from assay.responsible.group_limits import LIMITABLE, read_limits
 from assay.stats.metrics import METRICS, metrics_for
 from assay.problem.agreement import TASKS, gaps, load_problem, make_problem, read_yaml
 

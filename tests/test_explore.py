@@ -22,7 +22,7 @@ from assay.data.columns import load_dictionary
 from assay.data.dictionary import infer_dictionary
 from assay.explore.exploration import drift_over_time, label_noise, missing_patterns
 from assay.explore.leakage import declarations, leakage_scan, leaking_features
-from assay.privacy import find_personal, luhn, mask, personal_data
+from assay.responsible.privacy import find_personal, luhn, mask, personal_data
 from assay.problem.agreement import load_problem
 from assay.explore.profile import merge, profile, summarise, summarise_parquet
 from assay.data.sources import make_flights

@@ -27,12 +27,12 @@ from assay.evidence import evaluate_checklist, load_checklist, read_stages
 from assay.feasibility import find_blockers
 from assay.models.features import feature_frame
 from assay.gates import LIMITS, Gate, closed_gates
-from assay.groups import group_table
+from assay.responsible.groups import group_table
 from assay.identity import bundle_identity
-from assay.inequality import group_pairs
+from assay.responsible.disparities import group_pairs
 from assay.data.intake import _quality, data_verdict
 from assay.explore.leakage import leakage_scan, leaking_features
-from assay.limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
+from assay.responsible.group_limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.stats.metrics import interval, paired_difference
 from assay.models.estimators import fit_final, predict_score
 from assay.problem.agreement import agreement_verdict, load_problem

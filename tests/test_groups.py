@@ -15,14 +15,14 @@ from assay.core.artifacts import check, metric, place, write_json, write_metrics
 from assay.data.dictionary import Dictionary, Field, write_dictionary
 from assay.evidence import evaluate_checklist
 from assay.models.features import feature_frame
-from assay.groups import group_table
-from assay.inequality import group_pairs
-from assay.limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
+from assay.responsible.groups import group_table
+from assay.responsible.disparities import group_pairs
+from assay.responsible.group_limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
 from assay.models.estimators import fit_final, make_spec, predict_score, target_of
-from assay.privacy import personal_data
+from assay.responsible.privacy import personal_data
 from assay.problem.agreement import QUESTIONS, make_problem, read_yaml
 from assay.readiness import is_ready
-from assay.responsible import proxies
+from assay.responsible.assessment import proxies
 from assay.run import load_stages
 
 ROOT = Path(__file__).parent.parent

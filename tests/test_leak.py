@@ -25,10 +25,10 @@ from assay.explore.exploration import declared_checks
 from assay.gates import waivable_items, waiver_fault
 from assay.explore.leakage import declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
 from assay.models.estimators import make_model
-from assay.privacy import declared_personal, personal_data
+from assay.responsible.privacy import declared_personal, personal_data
 from assay.problem.agreement import load_problem, make_problem
 from assay.readiness import doubts, leak_rows, next_step, release_rows
-from assay.responsible import findings, judge_answers, representation_table
+from assay.responsible.assessment import findings, judge_answers, representation_table
 from assay.review import baseline_specs
 from assay.site import build_site, index_page
 

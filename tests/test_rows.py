@@ -11,7 +11,7 @@ from assay.init import next_steps
 from assay.data.intake import class_table, count_classes, data_metrics, fetch_table, prepare_table, sunk_classes
 from assay.models.estimators import make_model, predict_score
 from assay.problem.agreement import make_problem
-from assay.responsible import proxies
+from assay.responsible.assessment import proxies
 from assay.site import show_number
 from assay.data.sources import count_values, rows_of_values
 from assay.data.splits import check_splits, make_splits, split_by_hash
