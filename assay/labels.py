@@ -20,7 +20,7 @@ from .models.practice import rule_params
 
 # %% ../nbs/17_labels.ipynb #2714196f
 def estimated_score(
-    metric:str, # One of `assay.evaluation.METRICS` for classes
+    metric:str, # One of `assay.evaluation.scores.METRICS` for classes
     y_score, # Calibrated probabilities, or a column of them per class
     n_draws:int=40, # Outcomes drawn
     seed:int=0, # Random seed

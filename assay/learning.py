@@ -9,7 +9,7 @@ __all__ = ['permutation_p', 'known_share', 'blind_scores', 'measure_signal', 'le
 import numpy as np, pandas as pd
 
 from .case import FAMILIES, Case, case_blocks, fit_score, point_score
-from .evaluation import median_gain
+from .evaluation.scores import median_gain
 from .core.figures import literal_text
 from .stats.metrics import blocks_of, score as metric_score
 from .worth import fit_power_law

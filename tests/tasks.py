@@ -63,7 +63,7 @@ def make_task(folder, task):
     from assay.labels import todays_rule
     from assay.models.estimators import fit_final, make_spec, predict_score, target_of
     from assay.problem.agreement import load_problem
-    from assay.review import with_scores
+    from assay.evaluation.flow import with_scores
 
     folder.mkdir(parents=True)
     with inside(folder):

@@ -23,7 +23,7 @@ from assay.problem.criteria import (
     moved_bar,
     read_ledger,
 )
-from assay.decisions import ERRORS
+from assay.evaluation.decisions import ERRORS
 from assay.draft import draft
 from assay.problem.plausible import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
 from assay.problem.plausible import METRICS as KNOWN

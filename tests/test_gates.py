@@ -14,7 +14,8 @@ import pytest
 from small import run as git_command
 from tiny import inside, make_keys, make_tiny, record
 
-from assay import approval, bundle, chain, evidence, gates, release, review, run
+from assay import approval, bundle, chain, evidence, gates, release, run
+from assay.evaluation.scores import flow as review
 from assay.problem.agreement import criteria
 from assay.approval import approval_of, approve, reject, waive, withdraw
 from assay.core.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
@@ -22,7 +23,7 @@ from assay.bundle import bundle_size, load_bundle, measure_latency, package_chec
 from assay.chain import new_key, read_chain, revoke_key
 from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.data.dictionary import Dictionary, Field, infer_dictionary, validate
-from assay.evaluation import median_gain
+from assay.evaluation.scores import median_gain
 from assay.evidence import evaluate_checklist, load_checklist, read_stages
 from assay.feasibility import find_blockers
 from assay.models.features import feature_frame
@@ -37,7 +38,7 @@ from assay.stats.metrics import interval, paired_difference
 from assay.models.estimators import fit_final, predict_score
 from assay.problem.agreement import agreement_verdict, load_problem
 from assay.readiness import open_items
-from assay.review import criteria_table, evaluation_checks, evaluation_verdict, split_faults
+from assay.evaluation.flow import criteria_table, evaluation_checks, evaluation_verdict, split_faults
 from assay.run import load_stages
 from assay.data.sources import make_flights
 from assay.verdict import FACTS, verdict_of

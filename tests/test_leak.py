@@ -29,7 +29,7 @@ from assay.responsible.privacy import declared_personal, personal_data
 from assay.problem.agreement import load_problem, make_problem
 from assay.readiness import doubts, leak_rows, next_step, release_rows
 from assay.responsible.assessment import findings, judge_answers, representation_table
-from assay.review import baseline_specs
+from assay.evaluation.flow import baseline_specs
 from assay.site import build_site, index_page
 
 ROOT = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from assay.core.artifacts import sha256, write_table
-from assay.evaluation import name_test_set, record_opening, split_rule
+from assay.evaluation.scores import name_test_set, record_opening, split_rule
 from assay.data.sources import load_source
 from assay.data.splits import make_splits
 

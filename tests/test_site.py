@@ -137,7 +137,7 @@ def test_one_page_that_cannot_be_shown_keeps_no_other_from_being_made(tmp_path, 
 
 def test_each_figure_of_a_notebook_is_shown(tmp_path, monkeypatch):
     "Also the second and third: whoever puts every setting of matplotlib back turns off the backend that the first figure turned on"
-    cell = "from assay.evaluation import plot_intervals; import pandas as pd\nplot_intervals(pd.DataFrame(dict(model=['$5_$10'], value=[1.], low=[0.], high=[2.])));"
+    cell = "from assay.evaluation.scores import plot_intervals; import pandas as pd\nplot_intervals(pd.DataFrame(dict(model=['$5_$10'], value=[1.], low=[0.], high=[2.])));"
     cells = [new_code_cell("seed: int = 0", id="p", metadata=dict(tags=["parameters"])), *(new_code_cell(cell, id=f"c{i}") for i in range(3))]
     path = tmp_path / "three.ipynb"
     nbformat.write(new_notebook(cells=cells, metadata=dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))), path)
