@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 
 from .data.dictionary import LARGEST, Dictionary, Field, check_table, conform, infer_dictionary, propose_rules, validate
-from .case import LEAK, column_skills
+from .feasibility.case import LEAK, column_skills
 from .data.intake import class_table, count_classes, data_checks, fetch_table, prepare_table, sunk_classes, table_outcomes, take
 from .explore.leakage import suspected
 from .responsible.privacy import personal_data

@@ -25,7 +25,7 @@ from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, 
 from assay.data.dictionary import Dictionary, Field, infer_dictionary, validate
 from assay.evaluation.scores import median_gain
 from assay.evidence import evaluate_checklist, load_checklist, read_stages
-from assay.feasibility import find_blockers
+from assay.feasibility.study import find_blockers
 from assay.models.features import feature_frame
 from assay.gates import LIMITS, Gate, closed_gates
 from assay.responsible.groups import group_table
@@ -41,7 +41,7 @@ from assay.readiness import open_items
 from assay.evaluation.flow import criteria_table, evaluation_checks, evaluation_verdict, split_faults
 from assay.run import load_stages
 from assay.data.sources import make_flights
-from assay.verdict import FACTS, verdict_of
+from assay.feasibility.verdict import FACTS, verdict_of
 
 ROOT = Path(__file__).parent.parent
 STAGES = load_stages(ROOT / "dvc.yaml")

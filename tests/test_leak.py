@@ -14,7 +14,7 @@ from tiny import inside
 
 from assay.approval import active_waivers, waive
 from assay.core.artifacts import check, place, write_metrics
-from assay.case import column_skills, make_case, rule_column
+from assay.feasibility.case import column_skills, make_case, rule_column
 from assay.chain import new_key
 from assay.cli import load_status
 from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
