@@ -16,7 +16,7 @@ from .core.artifacts import atomic_write, place, read_json, read_metrics, sha256
 from .chain import CHAINS, append_decision, chain_head, cut_decisions, is_day, load_private_key, read_chain
 from .problem.criteria import bar_sentence, cut_in_commits, moved_bar, read_ledger
 from .gates import LIMITS, RELEASE_GATES, RELEASE_OWNER, check_faults, evidence_fault, find_item, finding, gate_faults, open_evidence, same_role, signers, today as _today, waivable_items, waiver_fault
-from .identity import FILES, bundle_identity, read_bundle
+from .package.identity import FILES, bundle_identity, read_bundle
 
 # %% ../nbs/14_approval.ipynb #c8b72e14
 BOUND = ('reports', 'approvals', 'dvc.lock', 'settings.ini', '*.py', '*.ipynb', '*.yaml', '*.yml') # Patterns of git: evidence, decisions, code, YAML

@@ -327,7 +327,7 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
     Its columns may have the names they had before `assay init`. A row that the API would refuse gets no score: standard error says how many there are and why, and the exit code is 1."""
     from assay.approval import approval_of, serving_folder
     from assay.core.artifacts import write_table
-    from assay.bundle import load_bundle, score_table
+    from assay.package.bundle import load_bundle, score_table
     from assay.problem.agreement import load_problem
     table, out, refused = _whole_path(table), out and out.resolve(), refused and refused.resolve()
     enter_root()
@@ -355,7 +355,7 @@ def _to_score(path, bundle, id):
 
 def _accepted(bundle, df, id):
     "The rows that the API would answer, and what it would refuse: row, column and rule; says how many, and why"
-    from assay.bundle import describe_refused, refused_values
+    from assay.package.bundle import describe_refused, refused_values
     text = any(f.name == id and f.kind == 'text' for f in bundle.context)
     checked = df.assign(**{id: df[id].map(str, na_action='ignore')}) if text and id in df else df
     found = refused_values(bundle, checked)
@@ -377,7 +377,7 @@ def _served(table):
     "What was served, by the log or by scoring a table, how many rows were refused, and predictions of other bundles"
     from assay.approval import serving_folder
     from assay.core.artifacts import place
-    from assay.bundle import load_bundle
+    from assay.package.bundle import load_bundle
     from assay.labels import with_model_scores
     from assay.log import iter_log, log_table
     from assay.problem.agreement import load_problem

@@ -25,8 +25,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .approval import approval_of, serving_folder
 from .chain import START, cut_decisions, read_chain
 from .core.artifacts import place
-from .bundle import MAX_TEXT, TEXT, load_bundle
-from .identity import bundle_identity
+from .package.bundle import MAX_TEXT, TEXT, load_bundle
+from .package.identity import bundle_identity
 from .data.dictionary import broken_rule
 from .log import LogError, PredictionLog, log_anchors, new_id
 
@@ -247,7 +247,7 @@ class Measured:
 class Service:
     "One bundle, one log, and whether predictions may be answered"
     def __init__(self,
-        bundle, # `assay.bundle.Bundle`
+        bundle, # `assay.package.bundle.Bundle`
         log, # `assay.log.PredictionLog`
         check=None, # Called without arguments; raises if the bundle may not be served any more
         recheck_seconds:float=60., # How long an answer of `check` holds
@@ -313,7 +313,7 @@ class StrictRoute(APIRoute):
         return strict
 
 def model_card(
-    bundle, # `assay.bundle.Bundle`
+    bundle, # `assay.package.bundle.Bundle`
     approval:dict=None, # The decision under which it is served
     heads:tuple=(None, None), # Heads of the chains of approvals and of waivers
 )->dict: # What `GET /model` answers
@@ -332,7 +332,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>assay</ti
 <p>Body of a request:</p><pre>%s</pre><p>400 not strict JSON, 408 too slow, 413 too large, 415 not JSON, 422 not as the schema says, 429 too many at once, 503 cannot record or not approved any more; always <code>{"error": "…"}</code>. A feature that is null is listed under <code>missing</code> in the answer. What a row holds is written to the prediction log, with columns that are declared sensitive; any column that is not declared is refused.</p></html>"""
 
 def help_page(
-    bundle, # `assay.bundle.Bundle`
+    bundle, # `assay.package.bundle.Bundle`
 )->str: # HTML
     "How to ask this service, with an example that works"
     return _PAGE % (bundle.identity[:12], MAX_ROWS, html.escape(json.dumps(dict(id='my request', rows=[bundle.example]), indent=1)))
@@ -342,7 +342,7 @@ _ERRORS = {status: dict(model=ErrorBody, description=why) for status, why in {40
 
 # %% ../nbs/16_serve.ipynb #830c166b
 def make_app(
-    bundle, # `assay.bundle.Bundle` to serve
+    bundle, # `assay.package.bundle.Bundle` to serve
     log, # `assay.log.PredictionLog` to record in
     approval:dict=None, # The decision under which it is served
     check=None, # Called every minute; raises if the bundle may not be served any more

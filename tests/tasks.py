@@ -57,7 +57,7 @@ def make_task(folder, task):
     "From tables to an approved model in `folder`; returns the rows that are served later"
     from assay.approval import approve
     from assay.core.artifacts import check, place, write_json, write_metrics, write_table
-    from assay.bundle import export_bundle, make_provenance, request_context
+    from assay.package.bundle import export_bundle, make_provenance, request_context
     from assay.models.features import feature_frame
     from assay.gates import LIMITS, RELEASE_GATES
     from assay.labels import todays_rule
@@ -78,7 +78,7 @@ def make_task(folder, task):
             df = rows_of(task, seed)
             write_table(df, place(name))
             write_table(with_scores(df, ["flight_id"], dict(y=target_of(spec, df), score=predict_score(model, feature_frame(df, dictionary.features)), rule=rule(df))), place("scores", f"{name}.parquet"))
-        export_bundle(model, feature_frame(train, dictionary.features), dictionary.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), spec["threshold"], request_context(dictionary),
+        export_bundle(model, feature_frame(train, dictionary.features), dictionary.features, place("bundle"), make_provenance(spec, {}, ["package.bundle"], [place("train")]), spec["threshold"], request_context(dictionary),
                       classes=spec["classes"])
         write_metrics("package", "same model", {}, [check("parity", True, "tests"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
         write_metrics("evaluation", "meets the criteria", {}, [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks], [place("train")])

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from assay import chain
 from assay.approval import active_waivers, approval_of, approve, reject, waive, withdraw
 from assay.core.artifacts import check, place, sha256, write_json, write_metrics, write_text
-from assay.bundle import load_bundle
+from assay.package.bundle import load_bundle
 from assay.chain import (
     chain_head,
     change_role,
@@ -27,7 +27,7 @@ from assay.chain import (
     revoke_key,
 )
 from assay.cli import app
-from assay.identity import bundle_identity
+from assay.package.identity import bundle_identity
 from assay.log import PredictionLog, log_anchors
 from assay.serve import _watch, make_app, open_service
 

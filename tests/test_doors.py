@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from tasks import as_request, make_task
 from tiny import inside
 
-from assay.bundle import MAX_TEXT, describe_refused, load_bundle, refused_values
+from assay.package.bundle import MAX_TEXT, describe_refused, load_bundle, refused_values
 from assay.log import PredictionLog
 from assay.serve import make_app
 

@@ -14,12 +14,13 @@ import pytest
 from small import run as git_command
 from tiny import inside, make_keys, make_tiny, record
 
-from assay import approval, bundle, chain, evidence, gates, release, run
+from assay import approval, chain, evidence, gates, release, run
+from assay.package import bundle
 from assay.evaluation.scores import flow as review
 from assay.problem.agreement import criteria
 from assay.approval import approval_of, approve, reject, waive, withdraw
 from assay.core.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
-from assay.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
+from assay.package.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
 from assay.chain import new_key, read_chain, revoke_key
 from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.data.dictionary import Dictionary, Field, infer_dictionary, validate
@@ -29,7 +30,7 @@ from assay.feasibility.study import find_blockers
 from assay.models.features import feature_frame
 from assay.gates import LIMITS, Gate, closed_gates
 from assay.responsible.groups import group_table
-from assay.identity import bundle_identity
+from assay.package.identity import bundle_identity
 from assay.responsible.disparities import group_pairs
 from assay.data.intake import _quality, data_verdict
 from assay.explore.leakage import leakage_scan, leaking_features

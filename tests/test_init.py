@@ -17,7 +17,7 @@ from tiny import inside, make_keys
 
 from assay.approval import approve
 from assay.core.artifacts import check, place, write_metrics, write_table
-from assay.bundle import export_bundle, make_provenance, request_context
+from assay.package.bundle import export_bundle, make_provenance, request_context
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import conform, write_dictionary
 from assay.draft import draft
@@ -232,7 +232,7 @@ def released(folder, table):
         spec = dict(candidate="linear", params={}, seed=0, task="binary", target="bought")
         model = fit_final(spec, prepared, d.dictionary.features)
         write_table(prepared, place("train"))
-        export_bundle(model, feature_frame(prepared, d.dictionary.features), d.dictionary.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), 0.5, request_context(d.dictionary))
+        export_bundle(model, feature_frame(prepared, d.dictionary.features), d.dictionary.features, place("bundle"), make_provenance(spec, {}, ["package.bundle"], [place("train")]), 0.5, request_context(d.dictionary))
         write_metrics("package", "same model", {}, [check("parity", True, "every row compared"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
         write_metrics("evaluation", "meets the criteria", {}, [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks], [place("train")])
         write_metrics("readiness", "ready", {}, [], [place("train")])
@@ -347,7 +347,7 @@ from assay.stage import run_named
 sys.path.append(sys.argv[1])
 from tiny import record
 enter_root(), import_papermill()
-import assay.bundle, assay.evaluation.explain, assay.explore.exploration, assay.feasibility.study, assay.monitoring, assay.responsible.assessment, assay.models.tuning  # once for all stages
+import assay.package.bundle, assay.evaluation.explain, assay.explore.exploration, assay.feasibility.study, assay.monitoring, assay.responsible.assessment, assay.models.tuning  # once for all stages
 for name in sys.argv[2:]:
     if (child := os.fork()) == 0:
         code = run_named(name)

@@ -10,7 +10,7 @@ from tasks import make_task
 from tiny import inside
 
 from assay.core.artifacts import place, read_json, read_table, write_table
-from assay.bundle import load_bundle
+from assay.package.bundle import load_bundle
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import Dictionary, Field
 from assay.drift import count_bins, drift_of_counts, drift_table, make_bins

@@ -8,7 +8,7 @@ from fastcore.test import expect_fail
 from tiny import inside
 
 from assay.core.artifacts import write_manifest
-from assay.bundle import export_bundle, load_bundle, parity, same_up_to, score_scale
+from assay.package.bundle import export_bundle, load_bundle, parity, same_up_to, score_scale
 from assay.data.dictionary import Field
 from assay.models.features import feature_frame
 from assay.models.estimators import fit_final, predict_score

@@ -13,7 +13,7 @@ from assay.core.artifacts import check, metric, place, sha256, write_json, write
 from assay.chain import append_decision, read_chain
 from assay.evidence import load_checklist, read_stages
 from assay.gates import GateClosed, finding, parse_gates
-from assay.identity import bundle_identity
+from assay.package.identity import bundle_identity
 from assay.problem.agreement import load_problem
 from assay.readiness import release_rows
 from assay.run import Stage, pass_gates

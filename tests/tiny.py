@@ -29,7 +29,7 @@ def inside(folder):
 def make_tiny(folder, seed=0):
     "From a table to a packaged model in `folder`, the way of the stages; returns the bundle's identity"
     from assay.core.artifacts import check, place, write_metrics, write_table, write_text
-    from assay.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
+    from assay.package.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
     from assay.data.dictionary import Dictionary, Field
     from assay.models.features import feature_frame
     from assay.gates import LIMITS, RELEASE_GATES
@@ -47,7 +47,7 @@ def make_tiny(folder, seed=0):
         spec = dict(candidate="linear", params={}, seed=0, task="binary", target="late")
         model = fit_final(spec, flights, columns.features)
         X = feature_frame(flights, columns.features)
-        export_bundle(model, X, columns.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), 0.4, request_context(columns))
+        export_bundle(model, X, columns.features, place("bundle"), make_provenance(spec, {}, ["package.bundle"], [place("train")]), 0.4, request_context(columns))
         bundle = load_bundle()
         same = parity(bundle, X, predict_score(model, X))
         write_metrics("package", "same model", {}, [check("parity", same["n_different"] == 0, "every row compared"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])

@@ -63,7 +63,7 @@ def imports_of(
 
 # %% ../../nbs/core/02_imports.ipynb #2c3f8d6d
 def closure(
-    names, # Dotted names of modules below the package, such as `['models.estimators', 'bundle']`
+    names, # Dotted names of modules below the package, such as `['models.estimators', 'package.bundle']`
     folder=None, # Folder of the package; that of the installed package by default
 )->dict: # Dotted name to file: these modules and all that they import, directly or through others, sorted
     "The modules whose change may change a result; raises `KeyError` for a module that does not exist"
