@@ -378,7 +378,7 @@ def _served(table):
     from assay.approval import serving_folder
     from assay.core.artifacts import place
     from assay.package.bundle import load_bundle
-    from assay.labels import with_model_scores
+    from assay.monitoring.outcomes import with_model_scores
     from assay.log import iter_log, log_table
     from assay.problem.agreement import load_problem
     if table is not None:
@@ -401,9 +401,9 @@ def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV f
     from assay.core.artifacts import place, read_json, read_table
     from assay.data.columns import load_dictionary
     from assay.data.intake import read_described
-    from assay.labels import todays_rule
+    from assay.monitoring.outcomes import todays_rule
     from assay.problem.agreement import load_problem, read_yaml
-    from assay.served import monitor_served
+    from assay.monitoring.live import monitor_served
     table, labels = map(_whole_path, (table, labels))
     enter_root()
     problem, dictionary, spec, data = load_problem(), load_dictionary(), read_json(place('model')), read_yaml('params.yaml').get('data', {})
@@ -424,7 +424,7 @@ def _monitoring_as_json(found, groups):
 
 def _tell_weeks(found):
     "Print how many outcomes are known, and what the weeks say"
-    from assay.served import LEAST_ROWS
+    from assay.monitoring.live import LEAST_ROWS
     print(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
     for week, r in found['weeks'].items():
         print(f"week from {week}: {r['n']} predictions, {r['known']} outcomes: {r['decision']} ({r['why']})")

@@ -60,7 +60,7 @@ def make_task(folder, task):
     from assay.package.bundle import export_bundle, make_provenance, request_context
     from assay.models.features import feature_frame
     from assay.gates import LIMITS, RELEASE_GATES
-    from assay.labels import todays_rule
+    from assay.monitoring.outcomes import todays_rule
     from assay.models.estimators import fit_final, make_spec, predict_score, target_of
     from assay.problem.agreement import load_problem
     from assay.evaluation.flow import with_scores

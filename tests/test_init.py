@@ -347,7 +347,7 @@ from assay.stage import run_named
 sys.path.append(sys.argv[1])
 from tiny import record
 enter_root(), import_papermill()
-import assay.package.bundle, assay.evaluation.explain, assay.explore.exploration, assay.feasibility.study, assay.monitoring, assay.responsible.assessment, assay.models.tuning  # once for all stages
+import assay.package.bundle, assay.evaluation.explain, assay.explore.exploration, assay.feasibility.study, assay.monitoring.decide, assay.responsible.assessment, assay.models.tuning  # once for all stages
 for name in sys.argv[2:]:
     if (child := os.fork()) == 0:
         code = run_named(name)

@@ -13,13 +13,13 @@ from assay.core.artifacts import place, read_json, read_table, write_table
 from assay.package.bundle import load_bundle
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import Dictionary, Field
-from assay.drift import count_bins, drift_of_counts, drift_table, make_bins
+from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins
 from assay.data.intake import read_described
-from assay.labels import todays_rule
+from assay.monitoring.outcomes import todays_rule
 from assay.log import PredictionLog, new_id
-from assay.monitoring import monitor_weeks, verdict_of_weeks, week_table
+from assay.monitoring.decide import monitor_weeks, verdict_of_weeks, week_table
 from assay.problem.agreement import load_problem, make_problem
-from assay.served import monitor_served
+from assay.monitoring.live import monitor_served
 
 ROWS = ["flight_id", "scheduled", "hour", "distance", "wind_speed", "recent_delay", "origin", "sex"]
 
@@ -316,7 +316,7 @@ def test_a_week_that_is_ranked_perfectly_can_be_drawn():
     import matplotlib.pyplot as plt
 
     from assay.stats.metrics import score
-    from assay.monitoring import plot_performance
+    from assay.monitoring.decide import plot_performance
 
     rng, values = np.random.default_rng(0), []
     for _ in range(200):

@@ -13,7 +13,7 @@ from assay.core.artifacts import check, metric, place, read_table, write_json, w
 from assay.problem.criteria import freeze_criteria, mark_results, moved_bar
 from assay.data.dictionary import Dictionary, Field, write_dictionary
 from assay.models.features import feature_frame
-from assay.labels import todays_rule
+from assay.monitoring.outcomes import todays_rule
 from assay.stats.metrics import score
 from assay.models.estimators import fit_final, make_spec, predict_score
 from assay.problem.agreement import load_problem, make_problem
