@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .core.artifacts import enter_root, metrics_path, place, read_metrics, write_text
 from .engine import execute, import_papermill, is_pinned, leaks, normalise, stage_env
-from .parameters import declared_parameters
+from .stages.parameters import declared_parameters
 from .run import StageFailed, failure, load_stages, progress, say
 from .site import report_page
 

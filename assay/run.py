@@ -16,7 +16,7 @@ from .problem.criteria import bar_state, mark_results
 from .engine import execute, import_nbformat, import_papermill, leaks, normalise, warnings_of
 from .problem.plausible import meant
 from .gates import GateClosed, closed_gates, parse_gates
-from .parameters import check_value, declared_parameters
+from .stages.parameters import check_value, declared_parameters
 from .problem.agreement import load_problem, read_yaml
 
 # %% ../nbs/90_run.ipynb #d0a36575

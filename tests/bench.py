@@ -20,7 +20,7 @@ import psutil
 from assay.core.artifacts import find_root, to_json, write_text
 from assay.audit import compare, published
 from assay.engine import stage_env
-from assay.parameters import declared_parameters
+from assay.stages.parameters import declared_parameters
 from assay.problem.agreement import read_yaml
 from assay.run import load_stages, stage_parameters
 
