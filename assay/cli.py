@@ -66,7 +66,7 @@ def load_status(
 )->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `waivers`: those that hold today; `doubts`: what puts every score in doubt; `next`: the next thing to do
     "What is up to date, what it says, what signatures hold open, and what to do next"
     from assay.problem.agreement import gaps, load_problem
-    from assay.readiness import doubts
+    from assay.release.readiness import doubts
     from assay.repro import stopped
     from assay.run import waivers_today
     from assay.site import headline, load_board
@@ -85,7 +85,7 @@ def _next(rows, stops, open_questions, doubt=()):
     if open_questions: return f"answer {open_questions[0]['id']} in problem.yaml: {open_questions[0]['what']}"
     ready = next((r['verdict'] for r in rows if r['stage'] == 'readiness'), None)
     if ready != 'ready': return 'read reports/readiness/report.html for what is open'
-    from assay.release import rows_today, what_next
+    from assay.release.sign import rows_today, what_next
     return what_next(rows_today())
 
 # %% ../nbs/95_cli.ipynb #e9bb0c6b
@@ -173,8 +173,8 @@ def checklist(item: Annotated[Optional[list[str]], typer.Option(help='Explain on
 
     States: pass; fail; unanswered; not_applicable, with a reason; waived, by a signature until a day; stale, where something it was computed from has changed.
     Exit code 0 where everything shown but the approval itself is closed, else 1."""
-    from assay.readiness import CLOSED, is_ready
-    from assay.release import rows_today
+    from assay.release.readiness import CLOSED, is_ready
+    from assay.release.sign import rows_today
     enter_root()
     rows = _named(rows_today(), item)
     shown = [r for r in rows if r['status'] not in ('pass', 'not_applicable')] if open_ else rows
@@ -186,7 +186,7 @@ def checklist(item: Annotated[Optional[list[str]], typer.Option(help='Explain on
 def _link(evidence):
     "A reference to evidence, short, and a link where the terminal knows links"
     from rich.text import Text
-    from assay.readiness import evidence_label
+    from assay.release.readiness import evidence_label
     if not evidence: return ''
     path = Path(evidence.partition('#')[0])
     return Text(evidence_label(evidence), style=f'link {path.resolve().as_uri()}' if path.exists() else '')
@@ -223,7 +223,7 @@ Reason = Annotated[str, typer.Option(help='Why, for whoever reads the decision l
 @app.command()
 def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: Annotated[Optional[str], typer.Option(help='Last day on which it holds, YYYY-MM-DD.')] = None):
     "Approve the present bundle: a decision of the product owner, signed and bound to its content and to the reports."
-    from assay.release import approve_release
+    from assay.release.sign import approve_release
     key = key.expanduser().resolve()
     enter_root()
     e = approve_release(key, role, reason, expires)
@@ -247,7 +247,7 @@ def _who(e):
 
 def _show_keys(json_):
     "Print the keys of the chain, the root named as such"
-    from assay.chain import load_keys
+    from assay.release.chain import load_keys
     rows = [k | dict(root='root' if k['root'] else '', state='revoked' if k['revoked'] else 'may sign') for k in load_keys().values()]
     if json_: print(json.dumps(list(load_keys().values()), indent=1, sort_keys=True))
     elif rows: _show_rows(rows, ('id', 'name', 'role', 'root', 'state'))
@@ -256,7 +256,7 @@ def _show_keys(json_):
 def _make_key(out, name, role, signer):
     "Make a pair, and say what is left to do until it counts"
     import shlex
-    from assay.chain import load_keys, new_key, public_half
+    from assay.release.chain import load_keys, new_key, public_half
     id = new_key(out, name, role, signer)
     print(f'key {id} for {name}, {role}: private half in {out}')
     if id not in load_keys():
@@ -276,7 +276,7 @@ def key(out: Annotated[Optional[Path], typer.Option(help='File for the private k
         revoke: Annotated[Optional[str], typer.Option(help='Revoke the key with this id; what it signed before stays valid.')] = None,
         reason: Annotated[Optional[str], typer.Option(help='Why, for whoever reads the decision later.')] = None, json_: Json = False):
     "Make a key to sign decisions with, enrol one, change its role, or revoke it, as signed lines of approvals/approvals.jsonl; without options, show the keys."
-    from assay.chain import change_role, enrol_key, revoke_key
+    from assay.release.chain import change_role, enrol_key, revoke_key
     asked = _asked(dict(out=out, public=public, change=change, revoke=revoke), dict(name=name, role=role, key=signer, reason=reason))
     out, signer = (p and p.expanduser().resolve() for p in (out, signer))
     enter_root()
@@ -291,7 +291,7 @@ def key(out: Annotated[Optional[Path], typer.Option(help='File for the private k
 @app.command()
 def reject(key: Key, role: Role, reason: Reason):
     "Reject the present bundle, or take back its approval."
-    from assay.approval import reject as sign
+    from assay.release.approval import reject as sign
     key = key.expanduser().resolve()
     enter_root()
     e = sign(key, reason, role=role)
@@ -302,7 +302,7 @@ def waive(item: Annotated[str, typer.Argument(help='What is open: an item of the
           key: Key, role: Role, reason: Reason, until: Annotated[Optional[str], typer.Option(help='Last day on which it holds, YYYY-MM-DD.')] = None,
           withdraw: Annotated[bool, typer.Option('--withdraw', help='Take back the waiver that stands.')] = False):
     "Sign that what is open may stay open until a day, or take that back."
-    from assay.approval import waive as sign, withdraw as take_back
+    from assay.release.approval import waive as sign, withdraw as take_back
     if withdraw == bool(until): raise ValueError('give the last day with --until, or take a waiver back with --withdraw')
     key = key.expanduser().resolve()
     enter_root()
@@ -325,7 +325,7 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
     """Score a table with the approved bundle, the same that the API serves.
 
     Its columns may have the names they had before `assay init`. A row that the API would refuse gets no score: standard error says how many there are and why, and the exit code is 1."""
-    from assay.approval import approval_of, serving_folder
+    from assay.release.approval import approval_of, serving_folder
     from assay.core.artifacts import write_table
     from assay.package.bundle import load_bundle, score_table
     from assay.problem.agreement import load_problem
@@ -375,7 +375,7 @@ def _whole_path(path):
 # %% ../nbs/95_cli.ipynb #a33aee41
 def _served(table):
     "What was served, by the log or by scoring a table, how many rows were refused, and predictions of other bundles"
-    from assay.approval import serving_folder
+    from assay.release.approval import serving_folder
     from assay.core.artifacts import place
     from assay.package.bundle import load_bundle
     from assay.monitoring.outcomes import with_model_scores
@@ -455,7 +455,7 @@ def _tell_monitoring(found, json_):
 @app.command()
 def rollback():
     "Point the service to the bundle approved before; it takes effect when the service starts."
-    from assay.approval import rollback as point
+    from assay.release.approval import rollback as point
     enter_root()
     found = point()
     print(f"the service will load bundle {found['identity'][:12]} from {found['folder']}; restart it: assay serve")

@@ -19,7 +19,7 @@ from .data.intake import class_table, count_classes, data_checks, fetch_table, p
 from .explore.leakage import suspected
 from .responsible.privacy import personal_data
 from .problem.agreement import QUESTIONS, make_problem
-from .readiness import REMEDY
+from .release.readiness import REMEDY
 from .data.sources import count_parquet, count_values, rows_of_values
 from .data.splits import check_splits, make_splits, time_cuts
 from .tables import choose_metric, column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, is_booleans, is_moments, is_url, plain_name, plain_names, plain_value, read_table_of, set_aside, watched_groups

@@ -15,7 +15,7 @@ from .problem.criteria import begin_chapter, read_ledger
 from .data.dictionary import write_dictionary
 from .draft import Draft
 from .problem.agreement import gaps, make_problem
-from .readiness import REMEDY
+from .release.readiness import REMEDY
 
 # %% ../nbs/23_init.ipynb #94998b50
 _SEAL = re.compile(r'^ *# unchanged since assay wrote it: ([0-9a-f]{16})\n?', re.M)

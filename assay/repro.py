@@ -11,11 +11,11 @@ __all__ = ['EXIT_BUSY', 'PRELOAD', 'Busy', 'only_one', 'clear_lock', 'mend_dvc_l
 import array, contextlib, fcntl, gc, hashlib, json, os, re, secrets, select, shutil, signal, socket, struct, subprocess, sys, time
 from pathlib import Path
 
-from .approval import ended_waivers
+from .release.approval import ended_waivers
 from .core.artifacts import hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
 from .problem.criteria import bar_state
 from .engine import import_papermill
-from .gates import declared_stages
+from .release.gates import declared_stages
 from .problem.agreement import load_problem, read_yaml
 from .run import EXIT_CLOSED, EXIT_ERROR, load_stages, parameter_errors, say, waivers_today
 from .stage import die_with_parent, run_named

@@ -15,7 +15,7 @@ from .core.artifacts import atomic_write, metrics_path, place, read_metrics, wri
 from .problem.criteria import bar_state, mark_results
 from .engine import execute, import_nbformat, import_papermill, leaks, normalise, warnings_of
 from .problem.plausible import meant
-from .gates import GateClosed, closed_gates, parse_gates
+from .release.gates import GateClosed, closed_gates, parse_gates
 from .stages.parameters import check_value, declared_parameters
 from .problem.agreement import load_problem, read_yaml
 
@@ -105,10 +105,10 @@ def parameter_errors(
 # %% ../nbs/90_run.ipynb #595a4e02
 def waivers_today(
     day:str=None, # Day to judge by, YYYY-MM-DD; today by default
-)->list: # From `assay.approval.active_waivers`; none in a repository without approvals
+)->list: # From `assay.release.approval.active_waivers`; none in a repository without approvals
     "The waivers that count on a day"
     if not place('approvals').is_dir(): return []
-    from assay.approval import active_waivers
+    from assay.release.approval import active_waivers
     return active_waivers(day)
 
 def _is_provisional():
@@ -125,7 +125,7 @@ def why_closed(
 def _stray(stage):
     "What waivers of the gates of a stage say that are about something else than what is open now"
     if not place('approvals').is_dir(): return []
-    from assay.approval import stray_waivers
+    from assay.release.approval import stray_waivers
     asked = {i for name,gate in stage.gates.items() for i in (name, *gate.checks)}
     return [f'{i}: {why}' for i,why in stray_waivers().items() if i in asked]
 
@@ -163,7 +163,7 @@ def keep_waivers(
     path, waivers = metrics_path(stage.name), waivers_today()
     rests = dict(waived=found) if (found := _rests_on(stage, waivers)) else {}
     if place('approvals', 'waivers.jsonl').as_posix() in stage.deps and place('approvals', 'waivers.jsonl').is_file():
-        from assay.chain import START, chain_head
+        from assay.release.chain import START, chain_head
         if (head := chain_head('waivers')) != START: rests['waivers'] = head
     if rests and path.is_file(): write_json(path, read_metrics(stage.name) | rests)
 

@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field as Limit, create_model
 from starlette.exceptions import HTTPException as AnyHTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .approval import approval_of, serving_folder
-from .chain import START, cut_decisions, read_chain
+from .release.approval import approval_of, serving_folder
+from .release.chain import START, cut_decisions, read_chain
 from .core.artifacts import place
 from .package.bundle import MAX_TEXT, TEXT, load_bundle
 from .package.identity import bundle_identity

@@ -11,14 +11,14 @@ __all__ = ['STYLE', 'POLICY', 'GOOD', 'BAD', 'PAGE', 'MAX_BYTES', 'NOTES', 'SHOR
 # %% ../nbs/91_site.ipynb #0b1d9dac
 import functools, html.parser, logging, re
 
-from .approval import active_waivers
+from .release.approval import active_waivers
 from .core.artifacts import place, read_metrics, write_text
 from .problem.criteria import bar_sentence
 from .engine import import_nbformat
-from .evidence import SEVERITY, load_checklist, read_stages, stages_of
-from .gates import say_day, today
+from .release.checklist import SEVERITY, load_checklist, read_stages, stages_of
+from .release.gates import say_day, today
 from .problem.agreement import gaps, load_problem
-from .readiness import count_states, doubts, in_doubt, list_html, next_step, open_html, release_rows
+from .release.readiness import count_states, doubts, in_doubt, list_html, next_step, open_html, release_rows
 from .run import load_stages
 
 # %% ../nbs/91_site.ipynb #c5368fa1
@@ -200,7 +200,7 @@ def show_notes(
     moved=(), # `bar_moved` of a report
     stopped:str='', # Why the stage did not run
     waived=(), # `waived` of a report: the waivers that it rests on
-    doubts=(), # From `assay.readiness.doubts`
+    doubts=(), # From `assay.release.readiness.doubts`
     agreed:str='', # `agreed_after` of a report: that people first agreed after provisional results
 )->str: # HTML, empty where there is nothing to say
     "What a reader must know before the verdict"
@@ -241,7 +241,7 @@ def report_page(
     names, # Stages that have a page
     problem:str, # Title of the problem
     stopped:str='', # Why it did not run the last time
-    doubts=(), # From `assay.readiness.doubts`, for a stage whose verdict rests on scores
+    doubts=(), # From `assay.release.readiness.doubts`, for a stage whose verdict rests on scores
 )->str: # HTML
     "The report of one stage: its verdict, then its notebook; of one that is too large, as much as fits"
     from markupsafe import Markup
@@ -323,7 +323,7 @@ def not_run(
 # %% ../nbs/91_site.ipynb #acb382d3
 def checklist_rows(
     late=(), # Stages that did not run in the last run
-)->list: # Rows of `assay.readiness.release_rows`
+)->list: # Rows of `assay.release.readiness.release_rows`
     "The items with their states, as the readiness page shows them; none in a repository without a checklist"
     if not place('checklist').is_file(): return []
     checklist = load_checklist()

@@ -55,11 +55,11 @@ def write_agreement(task):
 
 def make_task(folder, task):
     "From tables to an approved model in `folder`; returns the rows that are served later"
-    from assay.approval import approve
+    from assay.release.approval import approve
     from assay.core.artifacts import check, place, write_json, write_metrics, write_table
     from assay.package.bundle import export_bundle, make_provenance, request_context
     from assay.models.features import feature_frame
-    from assay.gates import LIMITS, RELEASE_GATES
+    from assay.release.gates import LIMITS, RELEASE_GATES
     from assay.monitoring.outcomes import todays_rule
     from assay.models.estimators import fit_final, make_spec, predict_score, target_of
     from assay.problem.agreement import load_problem

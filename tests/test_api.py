@@ -16,10 +16,10 @@ import pytest
 from ruamel.yaml import YAML
 from tiny import ROW, Server, copy_repo, inside, make_keys, make_tiny, try_serve
 
-from assay.approval import approve, reject, rollback
+from assay.release.approval import approve, reject, rollback
 from assay.core.artifacts import place
 from assay.package.bundle import FILES, load_bundle
-from assay.chain import chain_head
+from assay.release.chain import chain_head
 from assay.log import PredictionLog, log_table, read_log, read_segments
 from assay.serve import MAX_BYTES
 

@@ -10,11 +10,11 @@ from small import run
 from tiny import ROW, commit, copy_repo, inside, make_keys, make_tiny, record
 from typer.testing import CliRunner
 
-from assay import chain
-from assay.approval import active_waivers, approval_of, approve, reject, waive, withdraw
+from assay.release.sign import chain
+from assay.release.approval import active_waivers, approval_of, approve, reject, waive, withdraw
 from assay.core.artifacts import check, place, sha256, write_json, write_metrics, write_text
 from assay.package.bundle import load_bundle
-from assay.chain import (
+from assay.release.chain import (
     chain_head,
     change_role,
     cut_decisions,

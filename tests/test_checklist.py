@@ -11,17 +11,17 @@ import pytest
 from small import assay, forked
 from tiny import inside, record
 
-from assay import evidence
+from assay.release.sign import checklist as evidence
 from assay.problem.agreement import criteria
-from assay.approval import active_waivers, waive, withdraw
+from assay.release.approval import active_waivers, waive, withdraw
 from assay.core.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
-from assay.chain import new_key
-from assay.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
-from assay.evidence import PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
-from assay.gates import ANY_DAY
-from assay.mltest import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
+from assay.release.chain import new_key
+from assay.release.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
+from assay.release.checklist import PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
+from assay.release.gates import ANY_DAY
+from assay.release.ml_test_score import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
 from assay.problem.agreement import load_problem, read_yaml
-from assay.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
+from assay.release.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
 from assay.repro import end_waivers
 from assay.site import checklist_rows, index_page, load_board
 from assay.data.sources import make_flights
@@ -192,7 +192,7 @@ def test_only_the_owner_signs(place_of, tmp_path):
 
 
 def test_a_waiver_falls_with_another_problem_and_stands_when_its_key_is_revoked_later(place_of, tmp_path):
-    from assay.chain import load_keys, revoke_key
+    from assay.release.chain import load_keys, revoke_key
 
     measure(False, "no row was read")
     waive("F01", "I take it", "2013-12-31", tmp_path / "dan.pem", today="2013-12-01")

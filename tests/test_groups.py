@@ -13,7 +13,7 @@ from tiny import inside, record
 
 from assay.core.artifacts import check, metric, place, write_json, write_metrics, write_table
 from assay.data.dictionary import Dictionary, Field, write_dictionary
-from assay.evidence import evaluate_checklist
+from assay.release.checklist import evaluate_checklist
 from assay.models.features import feature_frame
 from assay.responsible.groups import group_table
 from assay.responsible.disparities import group_pairs
@@ -21,7 +21,7 @@ from assay.responsible.group_limits import BROKEN, HOLDS, OPEN, group_faults, gr
 from assay.models.estimators import fit_final, make_spec, predict_score, target_of
 from assay.responsible.privacy import personal_data
 from assay.problem.agreement import QUESTIONS, make_problem, read_yaml
-from assay.readiness import is_ready
+from assay.release.readiness import is_ready
 from assay.responsible.assessment import proxies
 from assay.run import load_stages
 

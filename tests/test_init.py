@@ -15,7 +15,7 @@ from sklearn import datasets
 from small import assay, run
 from tiny import inside, make_keys
 
-from assay.approval import approve
+from assay.release.approval import approve
 from assay.core.artifacts import check, place, write_metrics, write_table
 from assay.package.bundle import export_bundle, make_provenance, request_context
 from assay.data.columns import load_dictionary
@@ -23,7 +23,7 @@ from assay.data.dictionary import conform, write_dictionary
 from assay.draft import draft
 from assay.engine import stage_env
 from assay.models.features import feature_frame
-from assay.gates import LIMITS, RELEASE_GATES
+from assay.release.gates import LIMITS, RELEASE_GATES
 from assay.init import WRITTEN, is_untouched, write_draft
 from assay.data.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
 from assay.models.estimators import fit_final

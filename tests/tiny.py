@@ -32,7 +32,7 @@ def make_tiny(folder, seed=0):
     from assay.package.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
     from assay.data.dictionary import Dictionary, Field
     from assay.models.features import feature_frame
-    from assay.gates import LIMITS, RELEASE_GATES
+    from assay.release.gates import LIMITS, RELEASE_GATES
     from assay.models.estimators import fit_final, predict_score
     from assay.data.sources import make_flights
 
@@ -66,7 +66,7 @@ def record():
 
 def make_keys(folder):
     "Two keys beside the repository, the first one the root, and the paths of their private halves"
-    from assay.chain import new_key
+    from assay.release.chain import new_key
 
     with inside(folder):
         paths = [folder.parent / f"{folder.name}-{name}.pem" for name in ("ann", "bob")]
