@@ -314,7 +314,7 @@ def waive(item: Annotated[str, typer.Argument(help='What is open: an item of the
 @app.command()
 def serve(host: Annotated[str, typer.Option(help='Address to listen on.')] = '127.0.0.1', port: Annotated[int, typer.Option(min=0, max=65535)] = 8000):
     "Start the API, only over an approved and intact bundle; exit code 3 where it may not start."
-    from assay.serve import serve as start
+    from assay.serving.app import serve as start
     enter_root()
     start(host, port)
 
@@ -379,7 +379,7 @@ def _served(table):
     from assay.core.artifacts import place
     from assay.package.bundle import load_bundle
     from assay.monitoring.outcomes import with_model_scores
-    from assay.log import iter_log, log_table
+    from assay.serving.prediction_log import iter_log, log_table
     from assay.problem.agreement import load_problem
     if table is not None:
         bundle = load_bundle(serving_folder())

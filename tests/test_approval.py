@@ -13,7 +13,7 @@ from assay.core.artifacts import check, metrics_path, place, read_json, write_js
 from assay.package.bundle import load_bundle
 from assay.release.chain import _sign, append_decision, chain_head, load_keys, new_key, read_chain, revoke_key
 from assay.package.identity import FILES, bundle_identity
-from assay.serve import open_service
+from assay.serving.app import open_service
 
 CHAIN, BUNDLE = "approvals/approvals.jsonl", "data/bundle"
 

@@ -28,8 +28,8 @@ from assay.release.chain import (
 )
 from assay.cli import app
 from assay.package.identity import bundle_identity
-from assay.log import PredictionLog, log_anchors
-from assay.serve import _watch, make_app, open_service
+from assay.serving.prediction_log import PredictionLog, log_anchors
+from assay.serving.app import _watch, make_app, open_service
 
 APPROVALS, WAIVERS = "approvals/approvals.jsonl", "approvals/waivers.jsonl"
 DAY = dict(today="2013-12-01")

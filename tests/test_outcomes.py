@@ -16,7 +16,7 @@ from assay.data.dictionary import Dictionary, Field
 from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins
 from assay.data.intake import read_described
 from assay.monitoring.outcomes import todays_rule
-from assay.log import PredictionLog, new_id
+from assay.serving.prediction_log import PredictionLog, new_id
 from assay.monitoring.decide import monitor_weeks, verdict_of_weeks, week_table
 from assay.problem.agreement import load_problem, make_problem
 from assay.monitoring.live import monitor_served

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 ROW = {"carrier": "AA", "hour": 19, "distance": 733.0, "wind_speed": None, "recent_delay": 55.0, "origin": "JFK"}
-SERVE = "import sys; from assay.serve import serve; serve(port=int(sys.argv[1]))"
+SERVE = "import sys; from assay.serving.app import serve; serve(port=int(sys.argv[1]))"
 
 
 @contextlib.contextmanager

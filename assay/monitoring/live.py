@@ -107,7 +107,7 @@ def _logged_moments(served, time):
     return served.assign(**{time: served[time].where(found.notna(), None)})
 
 def as_served(
-    served:pd.DataFrame, # From `assay.log.log_table`, or a table of scored rows
+    served:pd.DataFrame, # From `assay.serving.prediction_log.log_table`, or a table of scored rows
     problem, # The agreement
     fields, # Features
     spec:dict, # Specification of the model
