@@ -69,7 +69,7 @@ def load_status(
     from assay.release.readiness import doubts
     from assay.repro import stopped
     from assay.run import waivers_today
-    from assay.site import headline, load_board
+    from assay.site.pages import headline, load_board
     problem, board, waivers = load_problem(), load_board(), waivers_today()
     rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed), verdict=(b['metrics'] or {}).get('verdict'),
                  number=headline(b['metrics']['metrics'], b['headline']) if b['metrics'] else '') for b in board]

@@ -15,7 +15,7 @@ from .engine import execute
 from .core.environment import environment_hash, read_lock
 from .core.imports import PACKAGE, closure, imports_of, libraries, module_path
 from .run import load_stages
-from .site import build_site
+from .site.pages import build_site
 
 # %% ../nbs/93_deps.ipynb #e52db47b
 def _module_of(function):

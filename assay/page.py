@@ -13,7 +13,7 @@ from .core.artifacts import enter_root, metrics_path, place, read_metrics, write
 from .engine import execute, import_papermill, is_pinned, leaks, normalise, stage_env
 from .stages.parameters import declared_parameters
 from .run import StageFailed, failure, load_stages, progress, say
-from .site import report_page
+from .site.pages import report_page
 
 # %% ../nbs/96_page.ipynb #2bf97ccf
 def publish(

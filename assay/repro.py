@@ -356,6 +356,6 @@ def repro(
 
 def _show_what_there_is():
     "After a stop, pages for the stages that have run"
-    from assay.site import build_site
+    from assay.site.pages import build_site
     try: write_json(place('local', 'pages.json'), hash_inputs(build_site(stopped())))
     except (ValueError, OSError) as e: say(f'no pages were made: {e}')

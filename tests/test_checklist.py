@@ -23,7 +23,7 @@ from assay.release.ml_test_score import SECTIONS, ml_test_metrics, ml_test_rows,
 from assay.problem.agreement import load_problem, read_yaml
 from assay.release.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
 from assay.repro import end_waivers
-from assay.site import checklist_rows, index_page, load_board
+from assay.site.pages import checklist_rows, index_page, load_board
 from assay.data.sources import make_flights
 
 ROOT = Path(__file__).parent.parent

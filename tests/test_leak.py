@@ -30,7 +30,7 @@ from assay.problem.agreement import load_problem, make_problem
 from assay.release.readiness import doubts, leak_rows, next_step, release_rows
 from assay.responsible.assessment import findings, judge_answers, representation_table
 from assay.evaluation.flow import baseline_specs
-from assay.site import build_site, index_page
+from assay.site.pages import build_site, index_page
 
 ROOT = Path(__file__).parents[1]
 SAID = dict(because="the offer is made before the sale", by="domain expert", date="2026-11-06")

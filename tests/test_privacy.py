@@ -90,7 +90,7 @@ def test_a_table_in_git_already_is_named_and_stays(bundled, tmp_path):
 
 def test_what_a_failed_cell_said_of_rows_is_on_no_page():
     from assay.run import Stage
-    from assay.site import not_run
+    from assay.site.pages import not_run
     stage = Stage("data", "", None, (), (), (), {})
     for said in (f"error: stage 'data' failed in cell 3: ValueError: 2 of 9 rows have no partner by ['who']: [['{WORD}']]\n  cell: join({WORD})", f"stage 'data' failed in cell 12: KeyError: '{WORD}'"):
         told = not_run([dict(stage="data", why=said)], dict(data=stage))["data"]

@@ -12,7 +12,7 @@ from assay.data.intake import class_table, count_classes, data_metrics, fetch_ta
 from assay.models.estimators import make_model, predict_score
 from assay.problem.agreement import make_problem
 from assay.responsible.assessment import proxies
-from assay.site import show_number
+from assay.site.pages import show_number
 from assay.data.sources import count_values, rows_of_values
 from assay.data.splits import check_splits, make_splits, split_by_hash
 from assay.data.near_duplicates import ALIKE, alike_key, find_twins

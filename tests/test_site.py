@@ -17,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from assay.core.artifacts import place, write_metrics
 from assay.explore.browse import read_scripts
 from assay.engine import stage_env
-from assay.site import MAX_BYTES, build_site, forbidden, report_page
+from assay.site.pages import MAX_BYTES, build_site, forbidden, report_page
 
 ROOT = Path(__file__).parent.parent
 # The page for browsing runs a script, so it has a rule of its own: `test_the_browsing_page_runs_its_own_scripts_only`
