@@ -124,8 +124,8 @@ def init(table: Annotated[str, typer.Argument(help='CSV file, Parquet file, fold
          query: Annotated[Optional[str], typer.Option(help='SQL query that gives the table.')] = None,
          force: Annotated[bool, typer.Option(help='Replace files that hold changes; they are kept in .assay/before_init.')] = False, json_: Json = False):
     "Draft params.yaml, problem.yaml and dictionary.yaml for a table of your own; then: make run."
-    from assay.draft import draft
-    from assay.init import draft_json, show_draft, write_draft
+    from assay.project.proposal import draft
+    from assay.project.create import draft_json, show_draft, write_draft
     table = table if query or '://' in table else Path(table).resolve()
     enter_root()
     drafted = draft(table, target, time, sensitive or (), id, metric, task, query=query)

@@ -24,7 +24,7 @@ from assay.problem.criteria import (
     read_ledger,
 )
 from assay.evaluation.decisions import ERRORS
-from assay.draft import draft
+from assay.project.proposal import draft
 from assay.problem.plausible import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
 from assay.problem.plausible import METRICS as KNOWN
 from assay.problem.hypotheses import STAGES

@@ -24,7 +24,7 @@ from assay.data.intake import fetch_table
 from assay.problem.agreement import make_problem, read_yaml
 from assay.data.queries import check_query
 from assay.data.sources import count_parquet, kind_of_file, load_source, make_flights, parquet_facts, sample_parquet, snapshot
-from assay.tables import read_table_of
+from assay.project.inspect_table import read_table_of
 
 
 def tree(folder):

@@ -20,11 +20,11 @@ from assay.core.artifacts import check, place, write_metrics, write_table
 from assay.package.bundle import export_bundle, make_provenance, request_context
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import conform, write_dictionary
-from assay.draft import draft
+from assay.project.proposal import draft
 from assay.engine import stage_env
 from assay.models.features import feature_frame
 from assay.release.gates import LIMITS, RELEASE_GATES
-from assay.init import WRITTEN, is_untouched, write_draft
+from assay.project.create import WRITTEN, is_untouched, write_draft
 from assay.data.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
 from assay.models.estimators import fit_final
 from assay.problem.agreement import load_problem, make_problem, read_yaml
@@ -315,7 +315,7 @@ def test_an_answer_that_was_committed_is_not_overwritten_either(repo, tmp_path, 
 
 
 def test_the_bundled_files_and_an_untouched_draft_may_be_replaced_in_a_fresh_clone(bundled, tmp_path, monkeypatch):
-    assert all(is_untouched(ROOT / n) for n in WRITTEN), "the bundled example was changed: run `python -c 'from assay.init import seal_bundled; seal_bundled()'`"
+    assert all(is_untouched(ROOT / n) for n in WRITTEN), "the bundled example was changed: run `python -c 'from assay.project.create import seal_bundled; seal_bundled()'`"
     clone = tmp_path / "clone"
     assert run("git", "clone", "-q", bundled, clone, cwd=tmp_path).returncode == 0
     monkeypatch.chdir(clone)

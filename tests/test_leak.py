@@ -20,7 +20,7 @@ from assay.cli import load_status
 from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
 from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
 from assay.data.dictionary import infer_dictionary, write_dictionary
-from assay.draft import draft
+from assay.project.proposal import draft
 from assay.explore.exploration import declared_checks
 from assay.release.gates import waivable_items, waiver_fault
 from assay.explore.leakage import declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected

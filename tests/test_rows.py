@@ -3,11 +3,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import assay.draft
+import assay.project.proposal
 from assay.data.dictionary import Dictionary, Field, validate
-from assay.draft import draft
+from assay.project.proposal import draft
 from assay.models.features import feature_frame
-from assay.init import next_steps
+from assay.project.create import next_steps
 from assay.data.intake import class_table, count_classes, data_metrics, fetch_table, prepare_table, sunk_classes
 from assay.models.estimators import make_model, predict_score
 from assay.problem.agreement import make_problem
@@ -290,7 +290,7 @@ def test_the_target_is_counted_over_all_rows(words, tmp_path):
 
 def test_a_class_that_sinks_in_the_part_closes_the_gate_and_says_what_helps(tmp_path, monkeypatch):
     path = tall(tmp_path, positives=200)
-    monkeypatch.setattr(assay.draft, "MOST_ROWS", 20_000)
+    monkeypatch.setattr(assay.project.proposal, "MOST_ROWS", 20_000)
     d = draft(path, "y", root=tmp_path)
     assert d.data["source"]["max_rows"] == 20_000
     assert "of 200 rows of the class '1' the part that is read holds" in d.walls[0] and "max_rows" in d.walls[0] and "draw a table by class" in d.walls[0]
