@@ -58,13 +58,13 @@ audit: setup ## rebuild in a fresh clone and compare every hash
 	@$(BIN)/assay audit
 
 truths: setup ## check the feasibility verdict where the truth is known (about a quarter of an hour); writes reports/known_truths
-	@$(BIN)/python -m assay.page pipelines/known_truths.ipynb
+	@$(BIN)/python -m assay.pipeline.page pipelines/known_truths.ipynb
 
 bench: setup ## measure speed, memory and overhead, as ratios
 	@$(BIN)/python tests/bench.py
 
 deps: setup ## write what each stage depends on: modules into dvc.yaml, libraries into assay.lock
-	@$(BIN)/python -m assay.deps
+	@$(BIN)/python -m assay.pipeline.deps
 
 export: setup ## write the package from the notebooks
 	@$(BIN)/nbdev_export
@@ -76,7 +76,7 @@ readme: setup ## execute nbs/index.ipynb and write README.md
 
 lock: setup ## renew requirements.lock from settings.ini
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements.lock
-	@$(BIN)/python -m assay.deps
+	@$(BIN)/python -m assay.pipeline.deps
 	@$(MAKE) --no-print-directory lock-check
 
 # two packages come as source only, pure Python both; onnxruntime is built for macOS 14 and later

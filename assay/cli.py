@@ -26,7 +26,7 @@ def _stop(code):
 
 def _pinned(root):
     "Start again in the environment that makes stages repeatable, unless this is it"
-    from assay.engine import is_pinned, stage_env
+    from assay.pipeline.engine import is_pinned, stage_env
     if not is_pinned(root): os.execve(sys.executable, [sys.executable, '-m', 'assay.cli', *sys.argv[1:]], stage_env(root))
 
 # %% ../nbs/95_cli.ipynb #bb033914
@@ -34,15 +34,15 @@ def _pinned(root):
 def run(stage: Annotated[str, typer.Argument(help='Name of a stage in dvc.yaml.')]):
     "Run one stage, as DVC calls it."
     _pinned(enter_root())
-    from assay.stage import run_named
+    from assay.pipeline.stage import run_named
     _stop(run_named(stage))
 
 @app.command(context_settings=dict(allow_extra_args=True, ignore_unknown_options=True))
 def repro(context: typer.Context):
     "Recover if need be, run every stage that is not up to date, and show the board. Further arguments go to `dvc repro`."
     _pinned(enter_root())
-    from assay.repro import repro as run_all, stopped
-    from assay.run import EXIT_CLOSED
+    from assay.pipeline.repro import repro as run_all, stopped
+    from assay.pipeline.run import EXIT_CLOSED
     code = run_all(context.args)
     if code in (0, EXIT_CLOSED) or stopped(): show_board(load_status({} if code == 0 and not context.args else _changed()))
     _stop(code)
@@ -67,8 +67,8 @@ def load_status(
     "What is up to date, what it says, what signatures hold open, and what to do next"
     from assay.problem.agreement import gaps, load_problem
     from assay.release.readiness import doubts
-    from assay.repro import stopped
-    from assay.run import waivers_today
+    from assay.pipeline.repro import stopped
+    from assay.pipeline.run import waivers_today
     from assay.site.pages import headline, load_board
     problem, board, waivers = load_problem(), load_board(), waivers_today()
     rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed), verdict=(b['metrics'] or {}).get('verdict'),
@@ -137,7 +137,7 @@ def init(table: Annotated[str, typer.Argument(help='CSV file, Parquet file, fold
 @app.command()
 def verify(json_: Json = False):
     "Hash every artefact against what was recorded, and every object of DVC's cache against its name."
-    from assay.repro import verify_cache, verify_outputs
+    from assay.pipeline.repro import verify_cache, verify_outputs
     enter_root()
     found = verify_outputs() + verify_cache()
     if json_: print(json.dumps(found, indent=1, sort_keys=True))
@@ -150,7 +150,7 @@ def verify(json_: Json = False):
 @app.command()
 def audit(json_: Json = False):
     "Rebuild what is committed in a fresh clone and compare every hash with what is published."
-    from assay.audit import AuditFailed, audit as rebuild
+    from assay.pipeline.audit import AuditFailed, audit as rebuild
     enter_root()
     try: found = rebuild()
     except AuditFailed as e: _stop(_complain(e))

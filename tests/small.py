@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from assay.engine import ENV, stage_env
+from assay.pipeline.engine import ENV, stage_env
 
 PROBLEM = """
 title: Late flights, small
@@ -79,7 +79,7 @@ def write_notebook(folder, name, cells=None):
 def stage_block(name):
     "One stage of dvc.yaml"
     deps = [f"pipelines/{name}.ipynb", *READS[name]]
-    return (f"  {name}:\n    desc: What about the {name}?\n    cmd: exec python -m assay.stage {name}\n    deps: {deps}\n    params: [base.seed, {name}]\n"
+    return (f"  {name}:\n    desc: What about the {name}?\n    cmd: exec python -m assay.pipeline.stage {name}\n    deps: {deps}\n    params: [base.seed, {name}]\n"
             f"    outs: {[*WRITES[name], f'data/executed/{name}.ipynb']}\n    metrics:\n      - reports/{name}/metrics.json: {{cache: false}}\n")
 
 
@@ -99,7 +99,7 @@ def add_agreement(repo):
     text = (repo / "dvc.yaml").read_text()
     for name in ("rule", "tree"):
         text = text.replace(f"deps: ['pipelines/{name}.ipynb', 'data/prepared']", f"deps: ['pipelines/{name}.ipynb', 'data/prepared', 'problem.yaml', 'reports/problem/metrics.json']\n    meta: {{gates: {{problem: [agreed]}}}}")
-    block = ("  problem:\n    desc: What about the problem?\n    cmd: exec python -m assay.stage problem\n    deps: [pipelines/problem.ipynb, problem.yaml]\n    params: [base.seed, problem]\n"
+    block = ("  problem:\n    desc: What about the problem?\n    cmd: exec python -m assay.pipeline.stage problem\n    deps: [pipelines/problem.ipynb, problem.yaml]\n    params: [base.seed, problem]\n"
              "    outs: [data/executed/problem.ipynb]\n    metrics:\n      - reports/problem/metrics.json: {cache: false}\n")
     start, site = text.split("  site:\n")
     site = site.replace("deps: [", "deps: ['problem.yaml', 'data/executed/problem.ipynb', 'reports/problem/metrics.json', ").replace("outs:\n", "outs:\n      - reports/problem/report.html: {cache: false}\n")
@@ -112,7 +112,7 @@ def site_block(names):
     "The stage that makes the pages"
     deps = [f"data/executed/{n}.ipynb" for n in names] + [f"reports/{n}/metrics.json" for n in names]
     outs = "".join(f"      - {p}: {{cache: false}}\n" for p in [*(f"reports/{n}/report.html" for n in names), "reports/index.html"])
-    return f"  site:\n    desc: What do people read?\n    cmd: exec python -m assay.stage site\n    deps: {deps}\n    outs:\n{outs}"
+    return f"  site:\n    desc: What do people read?\n    cmd: exec python -m assay.pipeline.stage site\n    deps: {deps}\n    outs:\n{outs}"
 
 
 def run(*command, cwd, **kwargs):

@@ -22,7 +22,7 @@ from assay.release.gates import ANY_DAY
 from assay.release.ml_test_score import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
 from assay.problem.agreement import load_problem, read_yaml
 from assay.release.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
-from assay.repro import end_waivers
+from assay.pipeline.repro import end_waivers
 from assay.site.pages import checklist_rows, index_page, load_board
 from assay.data.sources import make_flights
 
@@ -284,7 +284,7 @@ def make_assessed(folder):
 @pytest.fixture(scope="module")
 def assessed(tmp_path_factory):
     folder = make_assessed(tmp_path_factory.mktemp("assessed") / "repo")
-    done = forked("assay.stage", "responsible", cwd=folder)
+    done = forked("assay.pipeline.stage", "responsible", cwd=folder)
     assert done.returncode == 0, done.stderr
     with inside(folder):
         record()  # as DVC does after each stage
@@ -369,7 +369,7 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
         record()
 
     def readiness():
-        done = forked("assay.stage", "readiness", cwd=repo)
+        done = forked("assay.pipeline.stage", "readiness", cwd=repo)
         assert done.returncode == 0, done.stderr
         return json.loads((repo / "reports/readiness/metrics.json").read_text())
 

@@ -49,7 +49,7 @@ def database(path, **tables):
 
 def stage(repo, **env):
     "The data stage, alone"
-    return forked("assay.stage", "data", cwd=repo, env=env)
+    return forked("assay.pipeline.stage", "data", cwd=repo, env=env)
 
 
 def metrics(repo):

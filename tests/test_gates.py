@@ -14,7 +14,7 @@ import pytest
 from small import run as git_command
 from tiny import inside, make_keys, make_tiny, record
 
-from assay import run
+from assay.pipeline import run
 from assay.release.sign import approval
 from assay.release.sign import chain
 from assay.release.sign import checklist as evidence
@@ -45,7 +45,7 @@ from assay.models.estimators import fit_final, predict_score
 from assay.problem.agreement import agreement_verdict, load_problem
 from assay.release.readiness import open_items
 from assay.evaluation.flow import criteria_table, evaluation_checks, evaluation_verdict, split_faults
-from assay.run import load_stages
+from assay.pipeline.run import load_stages
 from assay.data.sources import make_flights
 from assay.feasibility.verdict import FACTS, verdict_of
 

@@ -23,7 +23,7 @@ from assay.responsible.privacy import personal_data
 from assay.problem.agreement import QUESTIONS, make_problem, read_yaml
 from assay.release.readiness import is_ready
 from assay.responsible.assessment import proxies
-from assay.run import load_stages
+from assay.pipeline.run import load_stages
 
 ROOT = Path(__file__).parent.parent
 CARD = 4111111111111111
@@ -101,7 +101,7 @@ def fill(problem, people):
 
 def measured(folder, stage):
     "Run a stage; its metrics, checks by id, and what its page shows"
-    done = forked("assay.stage", stage, cwd=folder)
+    done = forked("assay.pipeline.stage", stage, cwd=folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = json.loads((folder / f"reports/{stage}/metrics.json").read_text())
     cells = json.loads((folder / f"data/executed/{stage}.ipynb").read_text())["cells"]

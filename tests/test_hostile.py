@@ -162,7 +162,7 @@ def test_what_another_database_would_read_otherwise_is_refused(dialect, query):
 
 
 FUNCTIONS = ["os:getcwd", "os.path:exists", "subprocess:run", "builtins:exec", "builtins.x:exec", "assay", "assay:init", "assay.core.artifacts:write_text", "assay.core.artifacts:os", "assay.core.artifacts:Path", "assay.core.artifacts:find_root", "assay.data.sources:_locate", "assay.data.sources:pd", "assay.cli:subprocess",
-             "assay.cli:app", "assay.engine:execute", "assay.repro:repro", "assay.data.sources:make_flights.__globals__", "assay.data.sources:make_flights:x", "assay.__main__:main", "assay.data.sources:__builtins__", "assay.data.sources.os:system", "..assay.sources:make_flights", "Assay.sources:make_flights",
+             "assay.cli:app", "assay.pipeline.engine:execute", "assay.pipeline.repro:repro", "assay.data.sources:make_flights.__globals__", "assay.data.sources:make_flights:x", "assay.__main__:main", "assay.data.sources:__builtins__", "assay.data.sources.os:system", "..assay.sources:make_flights", "Assay.sources:make_flights",
              "assay_evil.x:make", "assay.data.sources:make_flights\n", "assay.data.sources :make_flights", "", ":", "a:b:c", "numpy.lib:x", "json.tool:main"]
 
 

@@ -21,7 +21,7 @@ from assay.package.bundle import export_bundle, make_provenance, request_context
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import conform, write_dictionary
 from assay.project.proposal import draft
-from assay.engine import stage_env
+from assay.pipeline.engine import stage_env
 from assay.models.features import feature_frame
 from assay.release.gates import LIMITS, RELEASE_GATES
 from assay.project.create import WRITTEN, is_untouched, write_draft
@@ -342,8 +342,8 @@ def reduce(path):
 STAGES = """
 import os, sys
 from assay.core.artifacts import enter_root
-from assay.engine import import_papermill
-from assay.stage import run_named
+from assay.pipeline.engine import import_papermill
+from assay.pipeline.stage import run_named
 sys.path.append(sys.argv[1])
 from tiny import record
 enter_root(), import_papermill()

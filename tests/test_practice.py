@@ -75,7 +75,7 @@ def make_project(folder, agreed=AGREED):
 
 
 def run_stage(folder, stage):
-    return forked("assay.stage", stage, cwd=folder)
+    return forked("assay.pipeline.stage", stage, cwd=folder)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from assay.core.artifacts import place, write_metrics
 from assay.explore.browse import read_scripts
-from assay.engine import stage_env
+from assay.pipeline.engine import stage_env
 from assay.site.pages import MAX_BYTES, build_site, forbidden, report_page
 
 ROOT = Path(__file__).parent.parent
@@ -141,6 +141,6 @@ def test_each_figure_of_a_notebook_is_shown(tmp_path, monkeypatch):
     cells = [new_code_cell("seed: int = 0", id="p", metadata=dict(tags=["parameters"])), *(new_code_cell(cell, id=f"c{i}") for i in range(3))]
     path = tmp_path / "three.ipynb"
     nbformat.write(new_notebook(cells=cells, metadata=dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))), path)
-    code = f"from assay.engine import execute; print(sum('image/png' in o.get('data', {{}}) for c in execute({str(path)!r}, {str(path)!r}).cells for o in c.get('outputs', [])))"
+    code = f"from assay.pipeline.engine import execute; print(sum('image/png' in o.get('data', {{}}) for c in execute({str(path)!r}, {str(path)!r}).cells for o in c.get('outputs', [])))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=stage_env(ROOT), cwd=ROOT)
     assert done.stdout.strip() == "3", done.stdout + done.stderr

@@ -16,7 +16,7 @@ from assay.release.gates import GateClosed, finding, parse_gates
 from assay.package.identity import bundle_identity
 from assay.problem.agreement import load_problem
 from assay.release.readiness import release_rows
-from assay.run import Stage, pass_gates
+from assay.pipeline.run import Stage, pass_gates
 
 DAY, UNTIL = "2013-12-01", "9999-12-31"
 ITEMS = """items:

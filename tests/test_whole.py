@@ -84,7 +84,7 @@ def test_a_study_that_goes_on_leaves_the_bytes_of_one_that_begins(project):
     wanted = [p.read_bytes() for p in paths]
     for p in paths:
         p.unlink()
-    done = run(sys.executable, "-m", "assay.stage", "experiments_linear", cwd=project)
+    done = run(sys.executable, "-m", "assay.pipeline.stage", "experiments_linear", cwd=project)
     assert done.returncode == 0, done.stderr
     assert [p.read_bytes() for p in paths] == wanted
 

@@ -14,12 +14,12 @@ import functools, html.parser, logging, re
 from ..release.approval import active_waivers
 from ..core.artifacts import place, read_metrics, write_text
 from ..problem.criteria import bar_sentence
-from ..engine import import_nbformat
+from ..pipeline.engine import import_nbformat
 from ..release.checklist import SEVERITY, load_checklist, read_stages, stages_of
 from ..release.gates import say_day, today
 from ..problem.agreement import gaps, load_problem
 from ..release.readiness import count_states, doubts, in_doubt, list_html, next_step, open_html, release_rows
-from ..run import load_stages
+from ..pipeline.run import load_stages
 
 # %% ../../nbs/site/00_pages.ipynb #c5368fa1
 STYLE = """
@@ -311,7 +311,7 @@ def _told(why):
     return f'{m[2]}; `assay status` says what went wrong, which may name values of rows and stands on no page' if m else why
 
 def not_run(
-    stops, # Why stages of the last run stopped, from `assay.repro.stopped`
+    stops, # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
     stages:dict, # Stages of `load_stages`, in process order
 )->dict: # Stage to a sentence
     "Why stages did not run: they stopped, or they wait for one that did"
@@ -407,7 +407,7 @@ def _page_or_why(b, names, problem, late, doubt, rows, faults):
         return make_page(f"{b['stage']} – {problem}", body, 'No report is shown.', names, b['stage'], problem)
 
 def build_site(
-    stops=(), # Why stages of the last run stopped, from `assay.repro.stopped`
+    stops=(), # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
 )->list: # Paths of the pages written
     "Write `reports/<stage>/report.html` for every executed notebook, and for readiness also where the run stopped before it, and `reports/index.html`"
     problem, stages = load_problem(), load_stages()
