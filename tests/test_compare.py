@@ -6,7 +6,7 @@ import compare
 import pytest
 
 METRICS = dict(stage="explore", verdict="usable", metrics=dict(auc=dict(value=0.7, low=0.6, n=100)),
-               checks=[dict(id="F1", status="pass", why="as in assay/explore.py, 0123456789abcdef")], inputs={"x": "sha256:1"})
+               checks=[dict(id="F1", status="pass", why="as in assay/explore/exploration.py, 0123456789abcdef")], inputs={"x": "sha256:1"})
 
 
 @pytest.mark.parametrize("change", [
@@ -14,7 +14,7 @@ METRICS = dict(stage="explore", verdict="usable", metrics=dict(auc=dict(value=0.
     lambda m: m["metrics"]["auc"].update(low=0.6000001),
     lambda m: m["metrics"]["auc"].update(n=100.0),
     lambda m: m["metrics"].update(other=dict(value=1)),
-    lambda m: m["checks"][0].update(why="as in assay/explore.py, and more"),
+    lambda m: m["checks"][0].update(why="as in assay/explore/exploration.py, and more"),
     lambda m: m["checks"].clear(),
 ])
 def test_a_changed_value_is_found(change):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.deps import environments
-from assay.problem import read_yaml
-from assay.run import load_stages
+from assay.pipeline.deps import environments
+from assay.problem.agreement import read_yaml
+from assay.pipeline.run import load_stages
 
 FITS = {"feasibility", "baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation"}
 
