@@ -24,5 +24,5 @@ def pytest_sessionfinish(session):
         return
     from assay.core.artifacts import write_json
 
-    code = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((ROOT / "assay").glob("*.py")))).hexdigest()
+    code = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((ROOT / "assay").rglob("*.py")))).hexdigest()
     write_json(ROOT / "tests/long.json", dict(code=code, tests=LONG))
