@@ -56,7 +56,8 @@ def is_setting(name):
 
 def is_variable(name):
     "Does the package read this variable of the environment?"
-    return any(f"'{name}'" in p.read_text(encoding="utf-8") for p in (ROOT / "assay").rglob("*.py"))
+    quoted = re.compile(f"[\"']{name}[\"']")
+    return any(quoted.search(p.read_text(encoding="utf-8")) for p in (ROOT / "assay").rglob("*.py"))
 
 
 def is_pinned(name):
@@ -127,6 +128,13 @@ def test_each_entry_has_its_parts():
 
 def test_each_measurement_is_a_reason_of_some_entry():
     assert [name for name in measure.MEASUREMENTS if f"`{name}`" not in TEXT] == []
+
+
+def test_the_script_names_modules_that_exist():
+    "In its programs for fresh interpreters too, which the tests do not run"
+    named = set(re.findall(r"(?:from|import) (assay\.[.\w]+)", (ROOT / "tests/measure.py").read_text()))
+    assert len(named) > 8
+    assert [name for name in named if not is_module(name)] == []
 
 
 def test_reasons_hold_on_a_small_sample():
