@@ -70,7 +70,7 @@ def own_metrics(n_boot=1000):
     "Average precision on resamples of days: ours, and scikit-learn's in a loop"
     from sklearn.metrics import average_precision_score
 
-    from assay.metrics import interval
+    from assay.stats.metrics import interval
 
     y, s, day = ranked()
 
@@ -93,7 +93,7 @@ def ties(n=10_000):
     "Average precision of a rule with three levels, and its mean over 200 random orders of the ties"
     from sklearn.metrics import average_precision_score
 
-    from assay.metrics import score
+    from assay.stats.metrics import score
 
     y, s, _ = ranked(n)
     rule = np.digitize(s, [0.5, 1.5]).astype(float)
@@ -108,7 +108,7 @@ def ties(n=10_000):
 @measurement
 def blocks(tables=300, days=40, per_day=50):
     "How often a 95 % interval of a mean holds the truth where rows of a day resemble each other"
-    from assay.metrics import mean_interval
+    from assay.stats.metrics import mean_interval
 
     def held(by_day):
         hit = 0
@@ -164,7 +164,7 @@ def onnx_scan(repeats=2000):
     import onnx
     from onnx import helper
 
-    from assay.bundle import scan_onnx
+    from assay.package.bundle import scan_onnx
 
     weights = np.random.default_rng(0).normal(size=(repeats, 256)).astype("float32")
     tensor = onnx.numpy_helper.from_array(weights, "w")
@@ -181,8 +181,8 @@ def onnx_scan(repeats=2000):
 @measurement
 def chain(lines=50):
     "Milliseconds to verify a chain of signed decisions, and how many shorter ones verify as well"
-    from assay.artifacts import place
-    from assay.chain import append_decision, new_key, read_chain
+    from assay.core.artifacts import place
+    from assay.release.chain import append_decision, new_key, read_chain
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         subprocess.run(["git", "init", "-q"], check=True)
@@ -236,7 +236,7 @@ def engines(rounds=3):
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "a.ipynb", Path(folder) / "b.ipynb"
         nbformat.write(nb, source)
-        ours = "import sys; from assay.engine import execute; execute(*sys.argv[1:3], engine=sys.argv[3])"
+        ours = "import sys; from assay.pipeline.engine import execute; execute(*sys.argv[1:3], engine=sys.argv[3])"
 
         def run(engine):
             return lambda: subprocess.run(
@@ -279,8 +279,8 @@ def imports():
     "CPU seconds of an import in a fresh interpreter, an empty one taken off"
     lines = {
         "nbformat": "import nbformat",
-        "nbformat without the optional parser": "from assay.engine import import_nbformat; import_nbformat()",
-        "the service": "import assay.serve",
+        "nbformat without the optional parser": "from assay.pipeline.engine import import_nbformat; import_nbformat()",
+        "the service": "import assay.serving.app",
         "pandas and scikit-learn": "import pandas, sklearn.ensemble",
         "onnx": "import onnx",
         "pydantic": "import pydantic",
@@ -318,7 +318,7 @@ def strict_json(rows=1000):
     import orjson
     from pydantic import BaseModel, ConfigDict
 
-    from assay.serve import parse_json
+    from assay.serving.app import parse_json
 
     class Body(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -389,7 +389,7 @@ def expect_header(header):
 @measurement
 def delimiters(tables=200):
     "Of small tables with numbers, words and sentences, how many headers are found as they were written"
-    from assay.delimited import detect_csv
+    from assay.data.delimited import detect_csv
 
     readers = dict(
         ours=lambda text: detect_csv(text.encode())["header"], sniffer=sniffed_header, pandas=pandas_header
@@ -415,7 +415,7 @@ def lock_file():
     "Milliseconds to change one line of dvc.lock, as DVC does after each stage: its function, and ours"
     from dvc.utils.serialize import modify_yaml
 
-    from assay.dvc import modify_lock
+    from assay.pipeline.dvc import modify_lock
 
     def change(modify, path):
         with modify(str(path)) as data:
@@ -475,7 +475,7 @@ def drift_tests(pairs=200, days=28, per_day=100):
     "How often two months of one process are called different at 5 %; days differ too"
     from scipy.stats import ks_2samp
 
-    from assay.drift import drift_table
+    from assay.monitoring.drift import drift_table
 
     time = np.repeat(pd.date_range("2026-01-01", periods=2 * days), per_day).to_series(index=None)
 
@@ -497,7 +497,7 @@ def groups():
     "Seconds for three rates of ten groups with 200 resamples: ours, and Fairlearn's MetricFrame"
     from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
 
-    from assay.groups import group_draws
+    from assay.responsible.groups import group_draws
 
     y, s, day = ranked()
     group = np.char.add("g", (np.arange(len(y)) % 10).astype(str))

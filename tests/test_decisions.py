@@ -9,7 +9,7 @@ import measure
 import pytest
 from typer.main import get_command
 
-from assay.artifacts import read_json
+from assay.core.artifacts import read_json
 from assay.cli import app
 
 ROOT = Path(__file__).parent.parent
