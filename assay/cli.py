@@ -68,7 +68,7 @@ def load_status(
     from assay.problem.agreement import gaps, load_problem
     from assay.release.readiness import doubts
     from assay.pipeline.repro import stopped
-    from assay.pipeline.run import waivers_today
+    from assay.release.start import waivers_today
     from assay.site.pages import headline, load_board
     problem, board, waivers = load_problem(), load_board(), waivers_today()
     rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed), verdict=(b['metrics'] or {}).get('verdict'),
@@ -137,7 +137,7 @@ def init(table: Annotated[str, typer.Argument(help='CSV file, Parquet file, fold
 @app.command()
 def verify(json_: Json = False):
     "Hash every artefact against what was recorded, and every object of DVC's cache against its name."
-    from assay.pipeline.repro import verify_cache, verify_outputs
+    from assay.stages.lock import verify_cache, verify_outputs
     enter_root()
     found = verify_outputs() + verify_cache()
     if json_: print(json.dumps(found, indent=1, sort_keys=True))
@@ -345,7 +345,7 @@ def _to_score(path, bundle, id):
     "A table under the names that the model reads; the column that names its rows, and what the table calls that"
     from assay.data.columns import load_dictionary
     from assay.data.intake import context_columns, read_for_scoring, scoring_columns
-    from assay.problem.agreement import read_yaml
+    from assay.core.yaml import read_yaml
     source = read_yaml('params.yaml').get('data', {}).get('source') or {}
     df = read_for_scoring(path, source, (*bundle.fields, *bundle.context))
     original = (source.get('columns') or {}).get(id, id)
@@ -402,7 +402,8 @@ def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV f
     from assay.data.columns import load_dictionary
     from assay.data.intake import read_described
     from assay.monitoring.outcomes import todays_rule
-    from assay.problem.agreement import load_problem, read_yaml
+    from assay.problem.agreement import load_problem
+    from assay.core.yaml import read_yaml
     from assay.monitoring.live import monitor_served
     table, labels = map(_whole_path, (table, labels))
     enter_root()

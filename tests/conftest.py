@@ -4,7 +4,7 @@ from pathlib import Path
 
 from signing import as_it_is, committed  # noqa: F401 whoever signs commits first
 
-from assay.pipeline.engine import import_nbformat
+from assay.core.notebooks import import_nbformat
 
 import_nbformat()  # before a test imports it as it comes
 

@@ -279,7 +279,7 @@ def imports():
     "CPU seconds of an import in a fresh interpreter, an empty one taken off"
     lines = {
         "nbformat": "import nbformat",
-        "nbformat without the optional parser": "from assay.pipeline.engine import import_nbformat; import_nbformat()",
+        "nbformat without the optional parser": "from assay.core.notebooks import import_nbformat; import_nbformat()",
         "the service": "import assay.serving.app",
         "pandas and scikit-learn": "import pandas, sklearn.ensemble",
         "onnx": "import onnx",

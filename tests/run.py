@@ -20,7 +20,7 @@ def jobs(root):
 
 def run(name):
     "Run one lesson or test file in this process; its exit code"
-    from assay.pipeline.engine import import_nbformat
+    from assay.core.notebooks import import_nbformat
 
     import_nbformat()  # before nbdev imports it as it comes
     if name.endswith(".ipynb"):
@@ -36,7 +36,7 @@ def run(name):
 
 def preload():
     "Import what lessons and tests share"
-    from assay.pipeline.engine import import_nbformat
+    from assay.core.notebooks import import_nbformat
 
     import_nbformat()
     import hypothesis  # noqa: F401

@@ -59,7 +59,8 @@ def make_task(folder, task):
     from assay.core.artifacts import check, place, write_json, write_metrics, write_table
     from assay.package.bundle import export_bundle, make_provenance, request_context
     from assay.models.features import feature_frame
-    from assay.release.gates import LIMITS, RELEASE_GATES
+    from assay.release.gates import RELEASE_GATES
+    from assay.problem.limits import LIMITS
     from assay.monitoring.outcomes import todays_rule
     from assay.models.estimators import fit_final, make_spec, predict_score, target_of
     from assay.problem.agreement import load_problem

@@ -30,7 +30,8 @@ from assay.problem.plausible import METRICS as KNOWN
 from assay.problem.hypotheses import STAGES
 from assay.responsible.group_limits import LIMITABLE, read_limits
 from assay.stats.metrics import METRICS, metrics_for
-from assay.problem.agreement import TASKS, gaps, load_problem, make_problem, read_yaml
+from assay.problem.agreement import TASKS, gaps, load_problem, make_problem
+from assay.core.yaml import read_yaml
 
 ROOT = Path(__file__).parents[1]
 

@@ -20,7 +20,8 @@ from assay.release.coverage import coverage_checks, coverage_rows, known_tests, 
 from assay.release.checklist import PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
 from assay.release.gates import ANY_DAY
 from assay.release.ml_test_score import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
-from assay.problem.agreement import load_problem, read_yaml
+from assay.problem.agreement import load_problem
+from assay.core.yaml import read_yaml
 from assay.release.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
 from assay.pipeline.repro import end_waivers
 from assay.site.pages import checklist_rows, index_page, load_board

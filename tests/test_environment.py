@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from assay.pipeline.deps import environments
-from assay.problem.agreement import read_yaml
-from assay.pipeline.run import load_stages
+from assay.core.yaml import read_yaml
+from assay.stages.definition import load_stages
 
 FITS = {"feasibility", "baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation"}
 

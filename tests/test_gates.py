@@ -33,7 +33,9 @@ from assay.evaluation.scores import median_gain
 from assay.release.checklist import evaluate_checklist, load_checklist, read_stages
 from assay.feasibility.study import find_blockers
 from assay.models.features import feature_frame
-from assay.release.gates import LIMITS, Gate, closed_gates
+from assay.release.gates import closed_gates
+from assay.stages.definition import Gate
+from assay.problem.limits import LIMITS
 from assay.responsible.groups import group_table
 from assay.package.identity import bundle_identity
 from assay.responsible.disparities import group_pairs
@@ -45,7 +47,7 @@ from assay.models.estimators import fit_final, predict_score
 from assay.problem.agreement import agreement_verdict, load_problem
 from assay.release.readiness import open_items
 from assay.evaluation.flow import criteria_table, evaluation_checks, evaluation_verdict, split_faults
-from assay.pipeline.run import load_stages
+from assay.stages.definition import load_stages
 from assay.data.sources import make_flights
 from assay.feasibility.verdict import FACTS, verdict_of
 

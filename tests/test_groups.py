@@ -20,10 +20,11 @@ from assay.responsible.disparities import group_pairs
 from assay.responsible.group_limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
 from assay.models.estimators import fit_final, make_spec, predict_score, target_of
 from assay.responsible.privacy import personal_data
-from assay.problem.agreement import QUESTIONS, make_problem, read_yaml
+from assay.problem.agreement import QUESTIONS, make_problem
+from assay.core.yaml import read_yaml
 from assay.release.readiness import is_ready
 from assay.responsible.assessment import proxies
-from assay.pipeline.run import load_stages
+from assay.stages.definition import load_stages
 
 ROOT = Path(__file__).parent.parent
 CARD = 4111111111111111

@@ -23,11 +23,13 @@ from assay.data.dictionary import conform, write_dictionary
 from assay.project.proposal import draft
 from assay.pipeline.engine import stage_env
 from assay.models.features import feature_frame
-from assay.release.gates import LIMITS, RELEASE_GATES
+from assay.release.gates import RELEASE_GATES
+from assay.problem.limits import LIMITS
 from assay.project.create import WRITTEN, is_untouched, write_draft
 from assay.data.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
 from assay.models.estimators import fit_final
-from assay.problem.agreement import load_problem, make_problem, read_yaml
+from assay.problem.agreement import load_problem, make_problem
+from assay.core.yaml import read_yaml
 from assay.data.splits import make_splits
 
 ROOT = Path(__file__).parents[1]
@@ -342,7 +344,7 @@ def reduce(path):
 STAGES = """
 import os, sys
 from assay.core.artifacts import enter_root
-from assay.pipeline.engine import import_papermill
+from assay.core.notebooks import import_papermill
 from assay.pipeline.stage import run_named
 sys.path.append(sys.argv[1])
 from tiny import record

@@ -15,7 +15,7 @@ from test_init import ORDER, ROOT, STAGES, make_bundled, reduce
 from assay.explore.browse import HIDDEN, count_broken, visible_columns
 from assay.data.dictionary import Dictionary, Field, validate
 from assay.pipeline.engine import stage_env
-from assay.problem.agreement import read_yaml
+from assay.core.yaml import read_yaml
 
 SEXES, WORD = ("frau-qx7", "herr-qx7"), "kanarienvogel"
 
@@ -89,7 +89,7 @@ def test_a_table_in_git_already_is_named_and_stays(bundled, tmp_path):
 
 
 def test_what_a_failed_cell_said_of_rows_is_on_no_page():
-    from assay.pipeline.run import Stage
+    from assay.stages.definition import Stage
     from assay.site.pages import not_run
     stage = Stage("data", "", None, (), (), (), {})
     for said in (f"error: stage 'data' failed in cell 3: ValueError: 2 of 9 rows have no partner by ['who']: [['{WORD}']]\n  cell: join({WORD})", f"stage 'data' failed in cell 12: KeyError: '{WORD}'"):

@@ -12,11 +12,13 @@ from assay.release.approval import active_waivers, approval_of, approve, named_b
 from assay.core.artifacts import check, metric, place, sha256, write_json, write_metrics, write_text
 from assay.release.chain import append_decision, read_chain
 from assay.release.checklist import load_checklist, read_stages
-from assay.release.gates import GateClosed, finding, parse_gates
+from assay.release.gates import GateClosed, finding
+from assay.stages.definition import parse_gates
 from assay.package.identity import bundle_identity
 from assay.problem.agreement import load_problem
 from assay.release.readiness import release_rows
-from assay.pipeline.run import Stage, pass_gates
+from assay.release.start import pass_gates
+from assay.stages.definition import Stage
 
 DAY, UNTIL = "2013-12-01", "9999-12-31"
 ITEMS = """items:

@@ -18,7 +18,7 @@ from small import assay, run
 from tiny import commit
 
 from assay.data.dictionary import Dictionary, infer_dictionary, write_dictionary
-from assay.problem.agreement import read_yaml
+from assay.core.yaml import read_yaml
 from assay.data.sources import make_flights
 
 ROOT = Path(__file__).parent.parent

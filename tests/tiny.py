@@ -32,7 +32,8 @@ def make_tiny(folder, seed=0):
     from assay.package.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
     from assay.data.dictionary import Dictionary, Field
     from assay.models.features import feature_frame
-    from assay.release.gates import LIMITS, RELEASE_GATES
+    from assay.release.gates import RELEASE_GATES
+    from assay.problem.limits import LIMITS
     from assay.models.estimators import fit_final, predict_score
     from assay.data.sources import make_flights
 

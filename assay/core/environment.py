@@ -9,7 +9,7 @@ __all__ = ['Locked', 'read_lock', 'with_needs', 'distributions_of', 'environment
 import dataclasses, functools, hashlib, importlib.metadata, re
 from pathlib import Path
 
-from ..problem.agreement import read_yaml
+from .yaml import read_yaml
 
 # %% ../../nbs/core/06_environment.ipynb #14a90ba9
 @dataclasses.dataclass

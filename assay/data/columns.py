@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..core.artifacts import place
 from ..problem.plausible import is_date, meant
-from ..problem.agreement import read_yaml
+from ..core.yaml import read_yaml
 
 # %% ../../nbs/data/04_columns.ipynb #97143b49
 KINDS = ('number', 'integer', 'category', 'text', 'time', 'boolean')

@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from ..examples import flights as bundled
 from ..core.artifacts import check, metric, place, write_json, write_table, write_text
 from .dictionary import MISSING, Dictionary, gaps, validate
 from ..problem.agreement import Problem
@@ -201,18 +200,17 @@ class Adapter:
 def _sample(train, tables, n_rows, seed): return train.sample(min(n_rows, len(train)), random_state=seed).sort_index().reset_index(drop=True)
 
 ADAPTERS = dict(
-    flights=Adapter(fetch=lambda source: bundled.fetch_tables(), prepare=bundled.prepare, outcomes=lambda tables, problem: bundled.outcomes(tables['flights']),
-        reference=lambda tables, until: bundled.make_reference(tables['flights'], until),
-        scan=lambda train, tables, n_rows, seed: bundled.scan_table(train, tables['flights'], n_rows, seed), joins=bundled.JOINS),
     table=Adapter(fetch=fetch_table, prepare=prepare_table, outcomes=table_outcomes, reference=lambda tables, until: {}, scan=_sample))
 
 def get_adapter(
-    name:str, # One of `ADAPTERS`
+    name:str, # One of `ADAPTERS`, or of `own`
     source:dict=None, # Of the data stage; where it declares several tables, they are joined
+    own:dict=None, # Further adapters by name, such as that of the bundled flights
 )->Adapter: # Its functions
-    "The adapter called `name`"
-    if name not in ADAPTERS: raise ValueError(f"adapter must be one of {list(ADAPTERS)}, got {name!r}")
-    if 'tables' not in (source or {}): return ADAPTERS[name]
+    "The adapter called `name`; raises `ValueError` for an unknown name, and for several tables where the adapter brings its own"
+    known = ADAPTERS | (own or {})
+    if name not in known: raise ValueError(f"adapter must be one of {list(known)}, got {name!r}")
+    if 'tables' not in (source or {}): return known[name]
     if name != 'table': raise ValueError(f"adapter {name!r} has tables of its own; expected a source with tables for the adapter 'table' only")
     specs, joins = _specs(source)
     declared = declare_joins(joins, [s.get('name') for s in specs])

@@ -21,7 +21,7 @@ from ..core.artifacts import check, metrics_path, place, read_table, sha256, wri
 from ..data.dictionary import Dictionary, validate
 from ..core.environment import stage_environment
 from ..core.figures import literal_text
-from ..release.gates import LIMITS
+from ..problem.limits import LIMITS
 from .identity import FILES, bundle_identity, read_bundle
 from ..core.imports import closure, module_path
 

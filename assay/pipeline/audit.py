@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..core.artifacts import sha256
 from .engine import stage_env
-from ..problem.agreement import read_yaml
+from ..core.yaml import read_yaml
 
 # %% ../../nbs/pipeline/06_audit.ipynb #f2233297
 def _made(root):

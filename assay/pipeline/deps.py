@@ -14,7 +14,7 @@ from ..core.artifacts import enter_root, write_text
 from .engine import execute
 from ..core.environment import environment_hash, read_lock
 from ..core.imports import PACKAGE, closure, imports_of, libraries, module_path
-from .run import load_stages
+from ..stages.definition import load_stages
 from ..site.pages import build_site
 
 # %% ../../nbs/pipeline/04_deps.ipynb #e52db47b

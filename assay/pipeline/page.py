@@ -10,9 +10,11 @@ import os, sys
 from pathlib import Path
 
 from ..core.artifacts import enter_root, metrics_path, place, read_metrics, write_text
-from .engine import execute, import_papermill, is_pinned, leaks, normalise, stage_env
+from .engine import execute, is_pinned, leaks, normalise, stage_env
+from ..core.notebooks import import_papermill
 from ..stages.parameters import declared_parameters
-from .run import StageFailed, failure, load_stages, progress, say
+from .run import StageFailed, failure, progress, say
+from ..stages.definition import load_stages
 from ..site.pages import report_page
 
 # %% ../../nbs/pipeline/07_page.ipynb #2bf97ccf

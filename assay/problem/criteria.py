@@ -12,7 +12,8 @@ import functools, hashlib, json, os, subprocess
 from pathlib import Path
 
 from ..core.artifacts import atomic_write, check, place, to_json
-from .agreement import Problem, gaps, load_problem, read_yaml
+from .agreement import Problem, gaps, load_problem
+from ..core.yaml import read_yaml
 from .current_practice import declared_today
 
 # %% ../../nbs/problem/04_criteria.ipynb #8a999f04

@@ -8,7 +8,7 @@ __all__ = ['assumptions_table', 'data_gaps', 'requirements_table', 'architecture
 # %% ../../nbs/problem/05_requirements.ipynb #e2cabcd8
 import pandas as pd
 
-from .agreement import read_yaml
+from ..core.yaml import read_yaml
 
 # %% ../../nbs/problem/05_requirements.ipynb #14968474
 def assumptions_table(

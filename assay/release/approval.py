@@ -15,7 +15,8 @@ from pathlib import Path
 from ..core.artifacts import atomic_write, place, read_json, read_metrics, sha256, to_json, write_json
 from .chain import CHAINS, append_decision, chain_head, cut_decisions, is_day, load_private_key, read_chain
 from ..problem.criteria import bar_sentence, cut_in_commits, moved_bar, read_ledger
-from .gates import LIMITS, RELEASE_GATES, RELEASE_OWNER, check_faults, evidence_fault, find_item, finding, gate_faults, open_evidence, same_role, signers, today as _today, waivable_items, waiver_fault
+from .gates import RELEASE_GATES, RELEASE_OWNER, check_faults, evidence_fault, find_item, finding, gate_faults, open_evidence, same_role, signers, today as _today, waivable_items, waiver_fault
+from ..problem.limits import LIMITS
 from ..package.identity import FILES, bundle_identity, read_bundle
 
 # %% ../../nbs/release/02_approval.ipynb #c8b72e14

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..core.artifacts import STATUSES, metrics_path, place, read_json, read_metrics, sha256
 from .gates import record_fault, same_role, say_day, waiver_fault
-from ..problem.agreement import read_yaml
+from ..core.yaml import read_yaml
 
 # %% ../../nbs/release/04_checklist.ipynb #aefaf354
 KINDS = ('measured', 'answered', 'signed')

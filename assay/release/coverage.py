@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..core.artifacts import check, metric, place
 from ..core.imports import closure, module_path, package_modules
-from ..problem.agreement import read_yaml
+from ..core.yaml import read_yaml
 
 # %% ../../nbs/release/05_coverage.ipynb #21954d4b
 def map_path()->Path: # Path relative to the root of the repository

@@ -11,12 +11,13 @@ from ..core.artifacts import metrics_path
 from .checklist import load_checklist, make_row, read_stages, stages_of
 from .gates import GATE_OWNERS, RELEASE_OWNER, same_role, today as _today
 from .readiness import CLOSED, next_step, open_items, release_rows
-from ..pipeline.repro import verify_outputs
-from ..pipeline.run import load_stages, waivers_today, why_closed
+from ..stages.lock import verify_outputs
+from .start import waivers_today, why_closed
+from ..stages.definition import load_stages
 
 # %% ../../nbs/release/08_sign.ipynb #340d97ef
 def closed_rows(
-    waivers, # Waivers that count, from `assay.pipeline.run.waivers_today`
+    waivers, # Waivers that count, from `assay.release.start.waivers_today`
 )->list: # Rows as of `assay.release.checklist.make_row`
     "The stages that could not start now: what they left is of a day on which they could"
     return [_closed_row(name, '; '.join(why)) for name,s in load_stages().items() if metrics_path(name).is_file() and (why := why_closed(s, waivers))]

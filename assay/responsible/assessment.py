@@ -17,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from ..core.artifacts import check, hash_inputs, place, to_json
 from ..data.columns import declared_form
-from ..evaluation.decisions import wilson
+from ..stats.intervals import wilson
 from ..core.figures import literal_text
 from .groups import MISSING, absent_columns, as_groups, sensitive_columns, watched_columns
 from ..stats.counts import apply_bins, binned, bins, block_weights, clustered_rate, count_table, cv_auc, kind_of, make_blocks, table_auc

@@ -16,7 +16,7 @@ from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, 
 from scipy.stats import t as student
 from sklearn.metrics import accuracy_score, precision_score
 
-from ..evaluation.decisions import wilson
+from ..stats.intervals import wilson
 from ..stats.counts import apply_bins, bins, block_weights, count_table, kind_of, make_blocks, table_auc
 
 # %% ../../nbs/responsible/00_groups.ipynb #ca2cb7c0

@@ -11,7 +11,7 @@ import re
 
 import pandas as pd
 
-from ..evaluation.decisions import wilson
+from ..stats.intervals import wilson
 from ..stats.counts import kind_of
 
 # %% ../../nbs/responsible/04_privacy.ipynb #1260d517

@@ -14,12 +14,12 @@ import functools, html.parser, logging, re
 from ..release.approval import active_waivers
 from ..core.artifacts import place, read_metrics, write_text
 from ..problem.criteria import bar_sentence
-from ..pipeline.engine import import_nbformat
+from ..core.notebooks import import_nbformat
 from ..release.checklist import SEVERITY, load_checklist, read_stages, stages_of
 from ..release.gates import say_day, today
 from ..problem.agreement import gaps, load_problem
 from ..release.readiness import count_states, doubts, in_doubt, list_html, next_step, open_html, release_rows
-from ..pipeline.run import load_stages
+from ..stages.definition import load_stages
 
 # %% ../../nbs/site/00_pages.ipynb #c5368fa1
 STYLE = """
