@@ -63,10 +63,10 @@ def _state(stage, metrics, changed):
 # %% ../nbs/95_cli.ipynb #1aacd8d9
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
-)->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `waivers`: those that hold today; `doubts`: what puts every score in doubt; `next`: the next thing to do
+)->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `waivers`: those that hold today; `doubts`: what puts every score in doubt; `questions`: what people should answer; `next`: the next thing to do
     "What is up to date, what it says, what signatures hold open, and what to do next"
     from assay.problem.agreement import gaps, load_problem
-    from assay.release.readiness import doubts
+    from assay.release.readiness import doubts, questions
     from assay.pipeline.repro import stopped
     from assay.release.start import waivers_today
     from assay.site.pages import headline, load_board
@@ -74,14 +74,17 @@ def load_status(
     rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed), verdict=(b['metrics'] or {}).get('verdict'),
                  number=headline(b['metrics']['metrics'], b['headline']) if b['metrics'] else '') for b in board]
     current = {r['stage'] for r in rows if r['state'] in ('fresh', 'unknown')} # a report of before a column was removed says nothing any more
-    doubt = doubts({b['stage']: b['metrics'] for b in board if b['stage'] in current}, [w['item'] for w in waivers])
-    return dict(stages=rows, stopped=stopped(), waivers=waivers, doubts=doubt, next=_next(rows, stopped(), gaps(problem), doubt))
+    found = {b['stage']: b['metrics'] for b in board if b['stage'] in current}
+    doubt, asked = doubts(found, [w['item'] for w in waivers]), questions(found)
+    return dict(stages=rows, stopped=stopped(), waivers=waivers, doubts=doubt, questions=asked,
+                next=_next(rows, stopped(), gaps(problem), doubt, asked))
 
-def _next(rows, stops, open_questions, doubt=()):
+def _next(rows, stops, open_questions, doubt=(), asked=()):
     "The single next thing to do; while scores are in doubt nothing else comes first"
     if doubt: return f"{doubt[0]['what']}, {doubt[0]['why']}: {doubt[0]['next']}"
     if stops: return f"read why {stops[0]['stage']} stopped: {stops[0]['why']}"
     if any(r['state'] != 'fresh' for r in rows): return 'bring every stage up to date: assay repro'
+    if asked: return f"{asked[0]['what']}, {asked[0]['why']}: {asked[0]['next']}"
     if open_questions: return f"answer {open_questions[0]['id']} in problem.yaml: {open_questions[0]['what']}"
     ready = next((r['verdict'] for r in rows if r['stage'] == 'readiness'), None)
     if ready != 'ready': return 'read reports/readiness/report.html for what is open'
@@ -98,6 +101,7 @@ def show_board(status:dict)->None: # Of `load_status`
     for r in status['stages']: table.add_row(r['stage'], r['state'], r['verdict'] or '', r['number'])
     console = Console(soft_wrap=False)
     for d in status['doubts']: console.print(f"{d['what'].upper()}: {d['why']}; every score is in doubt\n", markup=False)
+    for q in status['questions']: console.print(f"{q['what']}: {q['why']}\n", markup=False)
     console.print(table, markup=False)
     for s in status['stopped']: console.print(s['why'], markup=False)
     for w in status['waivers']: console.print(f"waived: {w['item']} until {w['until']}, by {w['by']}, {w['role']}: {w['reason']}", markup=False)

@@ -12,11 +12,12 @@ import math
 import pandas as pd
 
 from ..core.artifacts import check, metric
-from .case import LEAK, case_blocks, column_leaks, column_skills, compare_models, make_case, measure_together, rule_column
+from .case import ENOUGH, case_blocks, column_leaks, compare_models, make_case, measure_together, rule_column
 from .ceiling import measure_ceiling
 from .alternatives import compare_simpler, direction_text
 from .gains import measure_hypotheses, measure_parts, measure_value
 from ..problem.hypotheses import hypothesis_check
+from ..explore.leakage import LEAK, column_skills
 from .learning_curve import learning_curve, measure_signal
 from ..stats.metrics import FEW_GROUPS, count_groups
 from .stability import adversarial_pairs, measure_stability
@@ -92,7 +93,7 @@ def facts_of(
     need = rows_needed(e['learning']['fit'], bar['target']) if e['learning'] else None
     minimum, bound, share = grade(score, bar['minimum']), e['ceiling']['conflicts']['bound'], need['share'] if need else 0.
     mde = None if gain['low'] is None else _detectable(gain, e['rows'])
-    return dict(harms=e['harms'], leaks=e['leaks'], too_good=_too_good(e['together']), blocked=e['blocked'], **_clusters(e), too_few=e['rows']['valid'] < 40 or e['rows']['rare'] < 10,
+    return dict(harms=e['harms'], leaks=e['leaks'], too_good=_too_good(e['together']), never=_never(e['together']), blocked=e['blocked'], **_clusters(e), too_few=e['rows']['valid'] < 40 or e['rows']['rare'] < 10,
         fades=inside is not None and minimum in ('no', 'unlikely') and grade(inside, max(bar['minimum'], score['high'])) == 'yes',
         signal=e['signal']['found'], beats_rule=grade(gain, 1e-12) == 'yes', minimum=minimum, margin=grade(gain, bar['margin']),
         worth=worth_of(e['value']), driver=e['value']['driver'] if e['value'] else '', segments=[p['part'] for p in e['parts'] if p['stands_out']], idle=[p['part'] for p in e['parts'] if p['idle']],
@@ -102,8 +103,16 @@ def facts_of(
 
 def _too_good(m):
     "How good a model is that must not be so good, and by which columns; empty where it need not be asked"
+    return _said_of_skill(m) if m['too_good'] else ''
+
+def _never(m):
+    "How good a model of declared columns is that no declaration excuses; empty where it is not so good"
+    return f"{_said_of_skill(m)}; declared legitimate: {', '.join(m['declared'])}" if m['never'] else ''
+
+def _said_of_skill(m):
+    "The skill of the model, and the columns that it rests on"
     by = f", resting most on {', '.join(m['columns'])}" if m['columns'] else ''
-    return f"its skill is {say_interval(m)} ({m['model']}; 0 is a guess, 1 is perfect){by}" if m['too_good'] else ''
+    return f"its skill is {say_interval(m)} ({m['model']}; 0 is a guess, 1 is perfect){by}"
 
 def _clusters(e):
     "What too few clusters, or clusters that training holds too, leave open; empty where nothing"
@@ -125,12 +134,19 @@ def worth_of(
     return 'yes' if value['p_positive'] >= sure else 'no' if value['p_positive'] <= 1-sure else 'open'
 
 # %% ../../nbs/feasibility/08_study.ipynb #22793f23
+def _asked(m):
+    "What a skill that closes nothing leaves to be asked; empty where nothing"
+    left, without = m['undeclared'], ' without the columns that are declared' if m['declared'] else ''
+    few = f"validation has {m['telling']} rows beside the most frequent outcome, too few to be sure (expected {ENOUGH})"
+    if m['unsure']: return f"the skill of the model is {say_interval(m)}, where no declaration counts; {few}"
+    if m['too_good'] or m['never'] or not left or (left['value'] or 0) <= LEAK: return ''
+    skill = f"the skill of the model{without} is {say_interval(left)}, above the line of a single column, {LEAK}"
+    return f"{skill}: together its columns may know the answer"
+
 def _questions(e):
     "What a person should look at, though no rule reads it"
-    m, s = e['together'], e['signal']
-    near = m['value'] is not None and m['value'] > LEAK and not m['too_good'] and not m['declared']
-    few = _clusters(e)['few']
-    return [(bool(few), f'{few}: intervals are those of Student\'s t, as wide as so few allow'), (near, f"the skill of the model is {say_interval(m)}, above the line of a single column, {LEAK}: together its columns may know the answer"),
+    s, few, asked = e['signal'], _clusters(e)['few'], _asked(e['together'])
+    return [(bool(few), f'{few}: intervals are those of Student\'s t, as wide as so few allow'), (bool(asked), asked),
             (s['known'] > .05 and not s['by_heart'], f"{s['known']:.0%} of the validation rows are of values of {e['rows']['cluster']} that training holds too: scores and gains hold for these, not for new ones")]
 
 def decide(
@@ -158,7 +174,7 @@ def summary_table(
     rows = [('is there signal?', f"p = {e['signal']['p']:.3g}", 'p ≤ 0.01', facts['signal']), ('do shuffled outcomes teach nothing?', span(e['signal']['shuffled']), 'not above the constant', not e['signal']['shuffled']['above']), ('is the minimum reached?', span(score), f"≥ {bar['minimum']:.3g}", facts['minimum']),
             ('is it better than today?', span(gain), f"> 0, by {bar['margin']:.3g}", facts['margin']), ('is there a ceiling?', e['ceiling']['conflicts']['bound'], f"≥ {bar['minimum']:.3g}", facts['ceiling']),
             ('are there enough rows?', f"{e['rows']['train']:,}", f"to the bar: {facts['rows_said']}", not facts['more_rows'] and facts['rows_needed'] is not None), ('does it last?', span(e['stability']['inside']), 'no better inside than after', not facts['fades']),
-            ('is it worth it, per year?', span(e['value']) + (f", above 0 in {e['value']['p_positive']:.0%} of draws" if e['value'] else ''), '> 0 in at least 90 % of draws', facts['worth']), ('is a leak suspected?', '; '.join([*e['leaks'], *filter(None, [facts['too_good']])]) or 'none', 'none', not e['leaks'] and not facts['too_good']), ('does a harm block it?', ', '.join(e['harms']) or 'none', 'none', not e['harms']),
+            ('is it worth it, per year?', span(e['value']) + (f", above 0 in {e['value']['p_positive']:.0%} of draws" if e['value'] else ''), '> 0 in at least 90 % of draws', facts['worth']), ('is a leak suspected?', '; '.join([*e['leaks'], *filter(None, [facts['too_good'], facts['never']])]) or 'none', 'none', not e['leaks'] and not facts['too_good'] and not facts['never']), ('does a harm block it?', ', '.join(e['harms']) or 'none', 'none', not e['harms']),
             ('can the data be had, and the answer used?', ', '.join(e['blocked']+e['open']) or 'nothing is open', 'nothing open', not e['blocked']+e['open'])]
     return pd.DataFrame([dict(question=q, found=short(f), required=r, met={True: 'yes', False: 'no'}[m] if isinstance(m, bool) else m) for q,f,r,m in rows])
 
@@ -175,7 +191,7 @@ def feasibility_metrics(
     return dict(rule_that_decided=metric(verdict['rule']), skill=span(e['together'], better='higher'), constant=span(table['constant'], better='higher'), rule=span(table['rule'], better='higher'), model=span(e['models']['score'], better='higher'),
         gain=span(e['models']['gain'], better='higher'), p_signal=metric(e['signal']['p'], n=e['rows']['valid'], better='lower'), shuffled=span(e['signal']['shuffled']),
         rows_needed=span(need, better='lower'), ceiling=metric(e['ceiling']['conflicts']['bound'], n=e['rows']['train']), inside=span(e['stability']['inside'], better='higher'),
-        value_per_year=span(e['value'], better='higher'), p_worth=metric(e['value'] and e['value']['p_positive'], better='higher'), detectable=metric(f['mde'], n=e['rows']['test'], better='lower'), **{k: span(m, better='higher') for k,m in e['hypotheses'].items()}, **_informing(e), **({} if direction is None else dict(direction=metric(direction_text(direction)))))
+        value_per_year=span(e['value'], better='higher'), p_worth=metric(e['value'] and e['value']['p_positive'], better='higher'), detectable=metric(f['mde'], n=e['rows']['test'], better='lower'), **{k: span(m, better='higher') for k,m in e['hypotheses'].items()}, **_informing(e), **({'asked_of_skill': metric(asked)} if (asked := _asked(e['together'])) else {}), **({} if direction is None else dict(direction=metric(direction_text(direction)))))
 
 def _informing(e):
     "Numbers that no rule reads: bounds, the gain over what is simpler, and how well tables are told apart"

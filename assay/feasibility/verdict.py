@@ -8,6 +8,8 @@ __all__ = ['VERDICTS', 'RULES', 'FACTS', 'grade', 'rule_table', 'short', 'say_nu
 # %% ../../nbs/feasibility/02_verdict.ipynb #e2cabcd8
 import pandas as pd
 
+from ..data.columns import CERTAIN, REMOVE
+
 # %% ../../nbs/feasibility/02_verdict.ipynb #b878228f
 VERDICTS = ('go', 'reduce_scope', 'collect_data', 'insufficient_evidence', 'no_go')
 
@@ -33,7 +35,10 @@ RULES = [
     ('a leak is suspected', lambda f: bool(f['leaks']), 'insufficient_evidence', 'a column may know the answer: {leaks}; every score is in doubt until it is explained', 'find out when each suspect is known; remove it, or record why it is legitimate'),
     ('the data cannot be had', lambda f: bool(f['blocked']), 'insufficient_evidence', 'the data is not there to be used: {blocked}', 'settle it with the owner of the data, then assess again'),
     ('too few rows to measure', lambda f: f['too_few'], 'insufficient_evidence', 'the validation set is too small for any score to mean something', 'collect labelled rows until each outcome is in validation at least 20 times'),
-    ('the model is too good', lambda f: bool(f['too_good']), 'insufficient_evidence', 'the model is as good as a copy of the outcome: {too_good}; together its columns may know the answer', 'find out when each of these columns is known; remove what is known too late, or declare in dictionary.yaml why the columns are `legitimate`'),
+    ('the model is too good', lambda f: bool(f['too_good']), 'insufficient_evidence', 'the model is as good as a copy of the outcome: {too_good}; together its columns may know the answer', 'find out when each of these columns is known; remove what is known too late, or, below an AUC or R² of .999, declare in dictionary.yaml why the columns are `legitimate`'),
+    ('no declaration excuses it', lambda f: bool(f['never']), 'insufficient_evidence',
+     f'the columns together are the outcome, and no declaration excuses this from an AUC or R² of {CERTAIN}: {{never}}',
+     f'of the columns that it rests on, remove each that gives the outcome away: {REMOVE}; then assess again'),
     ('too few clusters to tell', lambda f: f['few'] != '' and not _reaches(f), 'insufficient_evidence', '{few}: what they have in common cannot be told from chance', 'collect rows of more of them, so that validation holds ten or more'),
     ('it knows them by heart', lambda f: f['by_heart'] != '', 'insufficient_evidence', '{by_heart}: models that saw no row of a group score its rows no better than chance', 'collect more of these groups, and keep each in one split (data.group in params.yaml)'),
     ('it does not last', lambda f: f['fades'], 'no_go', 'the model works inside its training period and fails after it', 'look for features whose meaning is stable, or plan for retraining at the pace of the change'),
@@ -53,7 +58,7 @@ def rule_table()->pd.DataFrame: # One row per rule, in the order in which they a
     return pd.DataFrame([dict(rule=name, verdict=verdict, why=why, next=todo) for name,_,verdict,why,todo in RULES])
 
 # %% ../../nbs/feasibility/02_verdict.ipynb #8e0b2d06
-FACTS = dict(harms=[], leaks=[], too_good='', blocked=[], too_few=False, few='', by_heart='', fades=False, signal=True, beats_rule=True, minimum='yes', margin='yes', worth='yes', driver='',
+FACTS = dict(harms=[], leaks=[], too_good='', never='', blocked=[], too_few=False, few='', by_heart='', fades=False, signal=True, beats_rule=True, minimum='yes', margin='yes', worth='yes', driver='',
              segments=[], idle=[], ceiling='unknown', more_rows=False, rows_needed=None, rows_said='', powered=True, mde=None)
 
 def short(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RARE', 'MOST_ROWS', 'MOST_CELLS', 'WIDE', 'FEWER', 'MOST_ASIDE', 'FEWEST', 'FEW_SEEN', 'MOST_LEVELS', 'IN_PROPORTION',
            'draft_dictionary', 'choose_split', 'most_rows', 'draft_source', 'choose_trials', 'draft_problem', 'Found',
-           'look', 'Draft', 'foresee', 'draft']
+           'look', 'Draft', 'read_as_split', 'foresee', 'draft']
 
 # %% ../../nbs/project/01_proposal.ipynb #cfa3bcba
 import dataclasses, os, re
@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np, pandas as pd
 
 from ..data.dictionary import LARGEST, Dictionary, Field, check_table, conform, infer_dictionary, propose_rules, validate
-from ..feasibility.case import LEAK, column_skills
-from ..data.intake import class_table, count_classes, data_checks, fetch_table, prepare_table, sunk_classes, table_outcomes, take
-from ..explore.leakage import suspected
+from ..data.intake import class_table, count_classes, data_checks, fetch_table, get_adapter, prepare_table, sunk_classes, table_outcomes, take
+from ..explore.leakage import leaking_features, measure_columns, scan_columns
 from ..responsible.privacy import personal_data
 from ..problem.agreement import QUESTIONS, make_problem
 from ..release.readiness import REMEDY
@@ -297,14 +296,19 @@ class Draft:
     walls:list = dataclasses.field(default_factory=list) # Why the data stage will call the table not usable; empty where it will not
     suspects:list = dataclasses.field(default_factory=list) # Columns that are suspected of knowing the outcome
 
-def _best_column(f):
-    "The feature that knows most on its own and is no suspect, or None, how much it knows, and the suspects"
-    rows = f.df.sample(min(4000, len(f.df)), random_state=0).sort_index()
-    skills = column_skills(rows, rows[f.target], f.features, f.task)
-    moments = {f.time: pd.to_datetime(rows[f.time], utc=True, format='ISO8601').dt.tz_localize(None)} if f.time else {}
-    found = suspected(rows.assign(**moments), f.target, f.features, time=f.time, task=f.task, n_boot=100)
-    suspects = [c for c in skills.index if c in found or skills[c] > LEAK]
-    rest = skills.drop(suspects)
+def _scanned(f, read, data):
+    "The rows that exploration will scan; all rows where they cannot be parted, which is said elsewhere"
+    if not read['fault']: return get_adapter('table').scan(read['splits']['train'], read['tables'], data['scan_rows'], 0)
+    rows = f.df.iloc[::max(1, -(-len(f.df)//data['scan_rows']))].reset_index(drop=True)
+    return rows.assign(**{f.time: _moments(rows[f.time])}) if f.time else rows
+
+def _best_column(f, read, agreed, dictionary, data):
+    "The feature that knows most on its own and is no suspect, or None, how much it knows, and the suspects of exploration"
+    rows = _scanned(f, read, data)
+    evidence = measure_columns(rows, agreed, cluster=data['cluster'])
+    suspects = leaking_features(scan_columns(rows, agreed, dictionary, evidence), dictionary.names('feature'))
+    skills = pd.Series({c: evidence[c]['skill'] for c in f.features}, dtype=float)
+    rest = skills.drop(suspects).sort_values(ascending=False, kind='stable')
     return (rest.index[0], float(rest.iloc[0]), suspects) if len(rest) else (None, 0., suspects)
 
 def _suspicion(suspects):
@@ -312,10 +316,12 @@ def _suspicion(suspects):
     why = f'each may know the outcome, so none stands in for what is done today; {REMEDY}'
     return [dict(what='suspected leaks', decision=', '.join(suspects), why=why)] if suspects else []
 
+def _moments(s): return pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None)
+
 def _parted(f, split, id):
     "The rows as the data stage will part them"
     rows = f.df.assign(**{id: [f'r{i:08d}' for i in range(len(f.df))] if id not in f.df else f.df[id].astype(str)})
-    rows = rows.assign(**{f.time: pd.to_datetime(rows[f.time], utc=True, format='ISO8601').dt.tz_localize(None)}) if f.time else rows
+    rows = rows.assign(**{f.time: _moments(rows[f.time])}) if f.time else rows
     cuts = dict(train=split['train_until'], valid=split['valid_until'], test=split['test_until'], production=None)
     return make_splits(rows, id, f.time, cuts, split['shares'], split['group'], 0, split['stratify'], f.features)
 
@@ -391,19 +397,30 @@ def _as_split(tables, problem, dictionary, data):
                          data['stratify'], dictionary.names('feature'))
     return len(prepared), broken.position.nunique(), splits
 
-def foresee(
+def read_as_split(
     path, # Table
     found:dict, # From `assay.project.inspect_table.read_table_of`
-    problem:dict, # Content of `problem.yaml`
+    agreed, # The agreement, from `assay.problem.agreement.make_problem`
+    dictionary:Dictionary, # Content of `dictionary.yaml`
+    data:dict, # Section `data` of `params.yaml`
+)->dict: # `tables`, `facts`, `n` rows with a target, `n_aside`, `splits`, and `fault`: why they cannot be made; empty where they can
+    "The rows that the pipeline will read, parted as the data stage will part them"
+    tables, facts = _rows_read(path, found, data['source'])
+    try: n, n_aside, splits = _as_split(tables, agreed, dictionary, data)
+    except ValueError as e: return dict(tables=tables, facts=facts, fault=str(e))
+    return dict(tables=tables, facts=facts, n=n, n_aside=n_aside, splits=splits, fault='')
+
+def foresee(
+    path, # Table
+    read:dict, # From `read_as_split`
+    agreed, # The agreement, from `assay.problem.agreement.make_problem`
     dictionary:Dictionary, # Content of `dictionary.yaml`
     data:dict, # Section `data` of `params.yaml`
 )->list: # Sentences; empty where its gate will open
     "Why the data stage will call the table not usable: its own checks, of the rows that it will read"
-    agreed, source = make_problem(problem), data['source']
-    tables, facts = _rows_read(path, found, source)
-    try: n, n_aside, splits = _as_split(tables, agreed, dictionary, data)
-    except ValueError as e: return [str(e)]
-    twins = find_twins(splits, dictionary.names('feature'), agreed.target)
+    if read['fault']: return [read['fault']]
+    tables, facts, n, n_aside, splits = (read[k] for k in ('tables', 'facts', 'n', 'n_aside', 'splits'))
+    source, twins = data['source'], find_twins(splits, dictionary.names('feature'), agreed.target)
     crossings = check_splits(splits, agreed.id, data['train_until'] and agreed.time, data['group'] or None, twins)
     counts = count_classes(source | dict(url=str(path)), facts, agreed, dictionary)
     sunk = sunk_classes(class_table(counts, splits, agreed.target))
@@ -434,17 +451,20 @@ def draft(
     split, why_split = choose_split(f.df, f.time, f.group, None if f.task == 'regression' else f.target, fewest)
     f = _without(f, _silent(f, split, rows))
     metric, minimum, why_metric = choose_metric(f.df[f.target] if f.y is None else f.y, f.task, metric)
-    best, skill, suspects = _best_column(f)
     groups = watched_groups(f.df, f.features, f.sensitive)
     split, why_split, alike = _keep_alike(f, split, why_split, rows)
     source = draft_source(path, root, found, f.names, f.left, f.recode, f.names.get(f.group or f.id))
     dictionary = draft_dictionary(f.df, dict(id=f.id, time=f.time, target=f.target), f.reasons, f.names, source['name'], f.sensitive, f.complete)
     if not f.id: dictionary = Dictionary((Field(rows, 'text', 'id', meaning='Number of the row in the table', source=source['name']), *dictionary.fields))
     question = f'Is {f.names[f.target]!r} of a row of {source["name"]} {f.positive!r}?' if f.task == 'binary' else None
-    problem = draft_problem(f.target, f.task, rows, metric, minimum, best, source['name'], time=f.time, groups=groups, sensitive=f.sensitive, question=question)
+    data = dict(adapter='table', source=source) | split | dict(max_quarantine_share=MOST_ASIDE, scan_rows=20000)
+    words = dict(time=f.time, groups=groups, sensitive=f.sensitive, question=question)
+    agreed = make_problem(draft_problem(f.target, f.task, rows, metric, minimum, None, source['name'], **words))
+    read = read_as_split(path, found, agreed, dictionary, data)
+    best, skill, suspects = _best_column(f, read, agreed, dictionary, data)
+    problem = draft_problem(f.target, f.task, rows, metric, minimum, best, source['name'], **words)
     aside = {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
     remote = ['nothing says when a table that is not a file here has changed: remove data/raw and `assay run data` to read it anew'] * is_url(path)
     decisions = _suspicion(suspects) + _decisions(f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside)
-    data = dict(adapter='table', source=source) | split | dict(max_quarantine_share=MOST_ASIDE, scan_rows=20000)
-    walls = foresee(path, found, problem, dictionary, data)
+    walls = foresee(path, read, agreed, dictionary, data)
     return Draft(problem, data, dictionary, decisions, aside, _notes(f, source, _missing_classes(f, split, rows)) + alike + found.get('notes', []) + remote, choose_trials(len(f.features)), walls, suspects)

@@ -18,7 +18,7 @@ from ..core.notebooks import import_nbformat
 from ..release.checklist import SEVERITY, load_checklist, read_stages, stages_of
 from ..release.gates import say_day, today
 from ..problem.agreement import gaps, load_problem
-from ..release.readiness import count_states, doubts, in_doubt, list_html, next_step, open_html, release_rows
+from ..release.readiness import count_states, doubts, in_doubt, list_html, next_step, open_html, questions, release_rows
 from ..stages.definition import load_stages
 
 # %% ../../nbs/site/00_pages.ipynb #c5368fa1
@@ -191,6 +191,7 @@ def make_page(
 
 # %% ../../nbs/site/00_pages.ipynb #7044a252
 NOTES = """{% for d in doubts %}<p><span class="badge bad">{{ d.what }}</span> {{ d.why }}. Until it is settled every score here is in doubt. What to do: {{ d.next|replace('`', '') }}.</p>{% endfor %}
+{% for q in questions %}<p><span class="badge open">{{ q.what }}</span> {{ q.why }}. What to do: {{ q.next|replace('`', '') }}.</p>{% endfor %}
 {% if moved %}<p><span class="badge bad">bar moved</span> After the first model was fitted: {{ moved }}. To release on it, somebody signs the reason.</p>{% endif %}
 {% if agreed %}<p><span class="badge open">agreed late</span> The success criteria were {{ agreed }}.</p>{% endif %}
 {% if stopped %}<p><span class="badge bad">not run</span> {{ stopped }}. What follows is of an earlier run.</p>{% endif %}
@@ -202,9 +203,10 @@ def show_notes(
     waived=(), # `waived` of a report: the waivers that it rests on
     doubts=(), # From `assay.release.readiness.doubts`
     agreed:str='', # `agreed_after` of a report: that people first agreed after provisional results
+    asked=(), # From `assay.release.readiness.questions`
 )->str: # HTML, empty where there is nothing to say
     "What a reader must know before the verdict"
-    return render_template(NOTES, moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived, doubts=doubts, agreed=agreed)
+    return render_template(NOTES, moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived, doubts=doubts, agreed=agreed, questions=asked)
 
 def _figure_sizes(nb):
     "Bytes of each figure in the outputs of a notebook, as `(bytes, cell, output)`, the largest first"
@@ -347,7 +349,8 @@ def index_page(
     measured = [b for b in board if b['metrics'] and b['stage'] not in late]
     doubt = doubts({b['stage']: b['metrics'] for b in measured}, [r['id'] for r in rows if r['status'] == 'waived'])
     said = lambda key: next((m for b in measured if (m := b['metrics'].get(key))), '')
-    notes = show_notes(said('bar_moved'), doubts=doubt, agreed=said('agreed_after'))
+    asked = questions({b['stage']: b['metrics'] for b in measured})
+    notes = show_notes(said('bar_moved'), doubts=doubt, agreed=said('agreed_after'), asked=asked)
     stages, names = [_board_row(b, late.get(b['stage']), doubt) for b in board], [b['stage'] for b in board if b['page']]
     body = render_template(INDEX, p=problem, notes=Markup(notes), rows=stages, cards=_cards(problem, measured, doubt), states=_states(rows), linked='readiness' in names, open=gaps(problem), bound=_bound(problem.metric))
     return make_page(problem.title, Markup(body), 'Every number on this page stands in a metrics.json beside its report, with the hashes of what it was computed from.', names, '', problem.title, up='')
