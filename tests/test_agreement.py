@@ -8,7 +8,7 @@ from small import add_agreement, assay, make_repo, run
 from test_init import TABLES, write
 from tiny import inside
 
-from assay.problem.agreement import criteria
+from assay.problem import criteria
 from assay.data.columns import load_dictionary
 from assay.problem.criteria import (
     _ledger_path,

@@ -10,7 +10,7 @@ from small import run
 from tiny import ROW, commit, copy_repo, inside, make_keys, make_tiny, record
 from typer.testing import CliRunner
 
-from assay.release.sign import chain
+from assay.release import chain
 from assay.release.approval import active_waivers, approval_of, approve, reject, waive, withdraw
 from assay.core.artifacts import check, place, sha256, write_json, write_metrics, write_text
 from assay.package.bundle import load_bundle

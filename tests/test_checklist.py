@@ -11,8 +11,8 @@ import pytest
 from small import assay, forked
 from tiny import inside, record
 
-from assay.release.sign import checklist as evidence
-from assay.problem.agreement import criteria
+from assay.problem import criteria
+from assay.release import checklist as evidence
 from assay.release.approval import active_waivers, waive, withdraw
 from assay.core.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
 from assay.release.chain import new_key

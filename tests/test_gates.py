@@ -14,15 +14,15 @@ import pytest
 from small import run as git_command
 from tiny import inside, make_keys, make_tiny, record
 
-from assay.pipeline import run
-from assay.release.sign import approval
-from assay.release.sign import chain
-from assay.release.sign import checklist as evidence
-from assay.release.sign import gates
-from assay.release.sign import sign as release
+from assay.release import approval
 from assay.package import bundle
-from assay.evaluation.scores import flow as review
-from assay.problem.agreement import criteria
+from assay.release import chain
+from assay.problem import criteria
+from assay.release import checklist as evidence
+from assay.release import gates
+from assay.release import sign as release
+from assay.evaluation import flow as review
+from assay.pipeline import run
 from assay.release.approval import approval_of, approve, reject, waive, withdraw
 from assay.core.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
 from assay.package.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from small import forked
 from tiny import inside
 
-from assay.problem.agreement import current_practice as today
+from assay.problem import current_practice as today
 from assay.core.artifacts import check, metric, place, read_table, write_json, write_metrics, write_table
 from assay.problem.criteria import freeze_criteria, mark_results, moved_bar
 from assay.data.dictionary import Dictionary, Field, write_dictionary

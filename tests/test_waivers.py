@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tiny import copy_repo, inside, make_keys, make_tiny
 
-from assay.release.sign import approval
-from assay.problem.agreement import criteria
+from assay.release import approval
+from assay.problem import criteria
 from assay.release.approval import active_waivers, approval_of, approve, named_by, rollback, stray_waivers, waive, withdraw
 from assay.core.artifacts import check, metric, place, sha256, write_json, write_metrics, write_text
 from assay.release.chain import append_decision, read_chain

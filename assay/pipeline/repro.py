@@ -12,7 +12,7 @@ import array, contextlib, fcntl, gc, hashlib, json, os, re, secrets, select, shu
 from pathlib import Path
 
 from ..release.approval import ended_waivers
-from ..core.artifacts import hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
+from ..core.artifacts import check_file, hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
 from ..problem.criteria import bar_state
 from .engine import import_papermill
 from ..release.gates import declared_stages
@@ -51,12 +51,12 @@ def _is_dvc(pid):
 
 def _is_free(path):
     "Does DVC's rwlock say that nobody holds anything? That is how DVC leaves it"
-    try: return json.loads(path.read_text()) == {}
+    try: return json.loads(check_file(path).read_text()) == {}
     except (ValueError, OSError): return False
 
 def _lock_pids(path):
     "Process ids in DVC's rwlock; empty for a file that cannot be read"
-    try: entries = [e for lock in json.loads(path.read_text()).values() for held in lock.values() for e in (held if isinstance(held, list) else [held])]
+    try: entries = [e for lock in json.loads(check_file(path).read_text()).values() for held in lock.values() for e in (held if isinstance(held, list) else [held])]
     except (ValueError, AttributeError, OSError): return []
     return [e['pid'] for e in entries if isinstance(e, dict) and isinstance(e.get('pid'), int)]
 
@@ -103,7 +103,7 @@ def clear_parts(
 def _md5(path):
     "DVC's hash of a file"
     h = hashlib.md5(usedforsecurity=False)
-    with open(path, 'rb') as f:
+    with open(check_file(path), 'rb') as f:
         while block := f.read(1<<20): h.update(block)
     return h.hexdigest()
 
