@@ -431,7 +431,7 @@ def test_what_the_map_names_is_there(the_map):
         assert all((ROOT / path).is_file() for path in r["lessons"])
     for module in sorted({m for r in the_map for m in r["modules"]}):
         found = importlib.import_module(f"assay.{module}")
-        for name in {f.partition(".")[2] for r in the_map for f in r["functions"] if f.startswith(f"{module}.")}:
+        for name in {f.rpartition(".")[2] for r in the_map for f in r["functions"] if f.rpartition(".")[0] == module}:
             assert callable(getattr(found, name)), (module, name)
 
 

@@ -16,7 +16,7 @@ from assay.data.columns import load_dictionary
 from assay.data.sources import count_parquet, kind_of_file, parquet_facts
 from assay.evaluation.scores import record_opening
 from assay.explore.profile import summarise_parquet
-from assay.models.tuning import code_files, versions
+from assay.models.tuning import versions
 from assay.pipeline.engine import execute, leaks
 from assay.problem.agreement import load_problem, read_yaml
 from assay.project.create import is_untouched, refuse_overwriting
@@ -87,7 +87,6 @@ READERS = {
     "leaks of a table": ("t.parquet", lambda p: leaks(a_find(), [p])),
     "load_private_key": ("k.pem", load_private_key),
     "public_half": ("k.pem", public_half),
-    "code_files": ("search.py", lambda p: code_files("search", p.parent)),
     "versions": ("t.csv", lambda p: versions(dict(t=p))),
     "known_lessons": ("00_x.ipynb", lambda p: known_lessons.__wrapped__(p.parent)),
     "known_tests": ("test_x.py", lambda p: known_tests.__wrapped__(p.parent)),
@@ -174,10 +173,10 @@ OPENS = {"open", "read_text", "read_bytes", "ParquetFile", "read_schema", "load_
 CHECKS = ("check_file", ".is_file()", "_locate", "O_NOFOLLOW", "O_EXCL")
 # What opens without a check of its own, and why it may
 MAY = {
-    "artifacts._sync_folder": "a folder", "log._sync_folder": "a folder", "artifacts.atomic_write": "a file that it has just made",
-    "log._move_end": "a segment that `heal` has checked", "chain._only_one": "a lock of the local folder, which nobody sends along",
-    "repro.only_one": "the same", "coverage._trees": "the package itself", "today.practice_code": "the package itself",
-    "bundle.code_hashes": "the package itself", "criteria._append": "the ledger, read before", "init.seal_bundled": "the bundled files",
+    "artifacts._sync_folder": "a folder", "prediction_log._sync_folder": "a folder", "artifacts.atomic_write": "a file that it has just made",
+    "prediction_log._move_end": "a segment that `heal` has checked", "chain._only_one": "a lock of the local folder, which nobody sends along",
+    "repro.only_one": "the same", "coverage._trees": "the package itself", "current_practice.practice_code": "the package itself",
+    "imports.wing_needs": "the package itself", "imports.closure": "the package itself", "deps.stage_libraries": "the package itself", "criteria._append": "the ledger, read before", "create.seal_bundled": "the bundled files",
     "sources._hash_url": "located first", "sources._load_csv": "located first", "sources._open_parquet": "located first",
     "packed.check_text": "located first",
 }

@@ -9,6 +9,7 @@ __all__ = ['Locked', 'read_lock', 'with_needs', 'distributions_of', 'environment
 import dataclasses, functools, hashlib, importlib.metadata, re
 from pathlib import Path
 
+from .artifacts import check_file
 from .yaml import read_yaml
 
 # %% ../../nbs/core/06_environment.ipynb #14a90ba9
@@ -27,7 +28,7 @@ def read_lock(
 )->dict: # Name of a library to `Locked`
     "The libraries that the lock pins, and which needs which"
     res, now = {}, None
-    for line in Path(path).read_text(encoding='utf-8').splitlines():
+    for line in check_file(path).read_text(encoding='utf-8').splitlines():
         if m := re.match(r'([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==', line):
             now = res.setdefault(_canonical(m[1]), Locked())
             now.entries.append(line.rstrip(' \\'))

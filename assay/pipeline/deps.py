@@ -10,7 +10,7 @@ __all__ = ['WINGS', 'notebook_sources', 'stage_closure', 'stage_libraries', 'wit
 import json, re, sys
 from pathlib import Path
 
-from ..core.artifacts import enter_root, write_text
+from ..core.artifacts import check_file, enter_root, write_text
 from .engine import execute
 from ..core.environment import environment_hash, read_lock
 from ..core.imports import PACKAGE, closure, floors, imports_of, libraries, module_path, wing_needs
@@ -26,7 +26,7 @@ def notebook_sources(
     path, # A notebook
 )->list: # Source of each code cell
     "The code of a notebook"
-    cells = json.loads(Path(path).read_text(encoding='utf-8'))['cells']
+    cells = json.loads(check_file(path).read_text(encoding='utf-8'))['cells']
     return [''.join(c['source']) for c in cells if c['cell_type'] == 'code']
 
 def stage_closure(
@@ -113,9 +113,9 @@ def with_picture(
 def wanted_files()->dict: # File to the content that it should have
     "`dvc.yaml`, `assay.lock` and `CONTRIBUTING.md` as the imports and the lock of the environment give them"
     stages = load_stages()
-    text = Path('dvc.yaml').read_text(encoding='utf-8')
+    text = check_file('dvc.yaml').read_text(encoding='utf-8')
     return {'dvc.yaml': with_deps(text, {n: stage_closure(s) for n,s in stages.items()}), 'assay.lock': environments(stages),
-            'CONTRIBUTING.md': with_picture(Path('CONTRIBUTING.md').read_text(encoding='utf-8'))}
+            'CONTRIBUTING.md': with_picture(check_file('CONTRIBUTING.md').read_text(encoding='utf-8'))}
 
 def main(
     argv=None, # No arguments
