@@ -5,15 +5,18 @@ import shutil
 from pathlib import Path
 
 import pytest
+from example import FLIGHTS
 from fastapi.testclient import TestClient
 from small import run
 from tiny import ROW, commit, copy_repo, inside, make_keys, make_tiny, record
 from typer.testing import CliRunner
 
-from assay.release.sign import chain
-from assay.release.approval import active_waivers, approval_of, approve, reject, waive, withdraw
+from assay.cli import app
 from assay.core.artifacts import check, place, sha256, write_json, write_metrics, write_text
 from assay.package.bundle import load_bundle
+from assay.package.identity import bundle_identity
+from assay.release import chain
+from assay.release.approval import active_waivers, approval_of, approve, reject, waive, withdraw
 from assay.release.chain import (
     chain_head,
     change_role,
@@ -26,10 +29,8 @@ from assay.release.chain import (
     read_chain,
     revoke_key,
 )
-from assay.cli import app
-from assay.package.identity import bundle_identity
-from assay.serving.prediction_log import PredictionLog, log_anchors
 from assay.serving.app import _watch, make_app, open_service
+from assay.serving.prediction_log import PredictionLog, log_anchors
 
 APPROVALS, WAIVERS = "approvals/approvals.jsonl", "approvals/waivers.jsonl"
 DAY = dict(today="2013-12-01")
@@ -394,9 +395,9 @@ def test_approvals_of_an_earlier_version_are_named_and_can_be_begun_anew(repo):
 
 def test_what_the_bundled_flights_have_is_read():
     "No key, no decision; a file of keys of an earlier version enrols nobody"
-    folder = Path(__file__).parent.parent / "approvals"
+    folder = FLIGHTS / "approvals"
     assert not (folder / "keys.json").exists() and (folder / "waivers.jsonl").exists()
-    with inside(folder.parent):
+    with inside(FLIGHTS):
         assert all(e["decision"] for c in chain.CHAINS for e in read_chain(c))
 
 

@@ -8,23 +8,24 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from example import copy_example, copy_results
 from small import assay, forked
 from tiny import inside, record
 
-from assay.release.sign import checklist as evidence
-from assay.problem.agreement import criteria
-from assay.release.approval import active_waivers, waive, withdraw
 from assay.core.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
+from assay.data.sources import make_flights
+from assay.pipeline.repro import end_waivers
+from assay.problem import criteria
+from assay.problem.agreement import load_problem, read_yaml
+from assay.release import checklist as evidence
+from assay.release.approval import active_waivers, waive, withdraw
 from assay.release.chain import new_key
-from assay.release.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
 from assay.release.checklist import PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
+from assay.release.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
 from assay.release.gates import ANY_DAY
 from assay.release.ml_test_score import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
-from assay.problem.agreement import load_problem, read_yaml
 from assay.release.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
-from assay.pipeline.repro import end_waivers
 from assay.site.pages import checklist_rows, index_page, load_board
-from assay.data.sources import make_flights
 
 ROOT = Path(__file__).parent.parent
 WORDS = {  # what the process asks: a word of each item that no other wording may lose
@@ -264,8 +265,7 @@ def make_assessed(folder):
 
     folder.mkdir()
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc"):
-        shutil.copy(ROOT / name, folder / name)
+    copy_example(folder, "dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc")
     with inside(folder):
         write_text("params.yaml", Path("params.yaml").read_text().replace("  cluster: day\n", "  cluster: ''\n"))
         text = Path("problem.yaml").read_text()
@@ -342,15 +342,13 @@ def test_waivers_are_an_input_of_what_shows_them_and_of_no_other_stage():
 
 
 def release_repo(folder):
-    "The bundled readiness stage with the metrics that are published here; nothing else"
+    "The bundled readiness stage with the metrics of one run of the flights; nothing else, and nothing that somebody signed here"
     folder.mkdir()
-    for name in ("pipelines", "reports", "approvals", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.html", "__pycache__", ".ipynb_checkpoints"))
-    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc"):
-        shutil.copy(ROOT / name, folder / name)
+    for name in ("pipelines", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    copy_example(folder, "dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc")
+    copy_results(folder)
     with inside(folder):
-        if not Path("reports/coverage/metrics.json").exists():
-            write_metrics("coverage", "covered", dict(ml_test_score=metric(4.0, n=28)))
         for path in Path("reports").glob("*/metrics.json"):  # the tables are not in a clone: from which they were computed is not the matter here
             write_text(path, json.dumps(json.loads(path.read_text()) | dict(inputs=hash_inputs(["params.yaml"]))))
         record()

@@ -7,23 +7,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from example import copy_example
 from ruamel.yaml import YAML
 from small import forked
 from tiny import inside, record
 
 from assay.core.artifacts import check, metric, place, write_json, write_metrics, write_table
 from assay.data.dictionary import Dictionary, Field, write_dictionary
-from assay.release.checklist import evaluate_checklist
-from assay.models.features import feature_frame
-from assay.responsible.groups import group_table
-from assay.responsible.disparities import group_pairs
-from assay.responsible.group_limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
 from assay.models.estimators import fit_final, make_spec, predict_score, target_of
-from assay.responsible.privacy import personal_data
+from assay.models.features import feature_frame
+from assay.pipeline.run import load_stages
 from assay.problem.agreement import QUESTIONS, make_problem, read_yaml
+from assay.release.checklist import evaluate_checklist
 from assay.release.readiness import is_ready
 from assay.responsible.assessment import proxies
-from assay.pipeline.run import load_stages
+from assay.responsible.disparities import group_pairs
+from assay.responsible.group_limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
+from assay.responsible.groups import group_table
+from assay.responsible.privacy import personal_data
 
 ROOT = Path(__file__).parent.parent
 CARD = 4111111111111111
@@ -61,8 +62,7 @@ def make_project(folder, problem, people):
     "The stages over prepared tables, as the stages before them would have left them"
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for name in ("dvc.yaml", "params.yaml", "matplotlibrc"):
-        shutil.copy(ROOT / name, folder / name)
+    copy_example(folder, "dvc.yaml", "params.yaml", "matplotlibrc")
     pipeline = YAML().load((folder / "dvc.yaml").read_text())
     for stage in pipeline["stages"].values():  # what lets a stage start is tested elsewhere (test_gates.py)
         stage.get("meta", {}).pop("gates", None)
