@@ -1,9 +1,9 @@
 "The agreement: nonsense is refused before anything is frozen, a bar that moves is seen whichever way it went, and what the tables of names say is what the modules compute"
 import json
-import shutil
 from pathlib import Path
 
 import pytest
+from example import FLIGHTS, copy_example
 from small import add_agreement, assay, make_repo, run
 from test_init import TABLES, write
 from tiny import inside
@@ -67,19 +67,19 @@ def all_faults(text, folder):
     "What is wrong with a problem statement, beside the bundled dictionary"
     (folder / "problem.yaml").write_text(text)
     problem = make_problem(read_yaml(folder / "problem.yaml"))
-    return faults(problem) + name_faults(problem, load_dictionary(ROOT / "dictionary.yaml").names())
+    return faults(problem) + name_faults(problem, load_dictionary(FLIGHTS / "dictionary.yaml").names())
 
 
 @pytest.mark.parametrize("old, new, sentence", NONSENSE)
 def test_nonsense_is_a_sentence_that_helps(old, new, sentence, tmp_path):
-    text = (ROOT / "problem.yaml").read_text()
+    text = (FLIGHTS / "problem.yaml").read_text()
     assert old in text and all_faults(text, tmp_path) == []
     found = all_faults(text.replace(old, new, 1), tmp_path)
     assert len(found) == 1 and sentence in found[0], found
 
 
 def test_all_faults_are_told_at_once(tmp_path):
-    text = (ROOT / "problem.yaml").read_text()
+    text = (FLIGHTS / "problem.yaml").read_text()
     apart = [(old, new) for old, new, _ in NONSENSE if not new.startswith(("metric: rmse", "minimum", "margin", "{value: 900"))]  # those of one line or one metric would hide each other
     for old, new in apart:
         text = text.replace(old, new, 1)
@@ -90,8 +90,7 @@ def test_nothing_is_frozen_where_the_statement_makes_no_sense(tmp_path):
     "The bundled problem stage: a name that no column has, and a metric that nothing computes"
     repo = tmp_path / "repo"
     (repo / "pipelines").mkdir(parents=True)
-    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "pipelines/01_problem.ipynb"):
-        shutil.copy(ROOT / name, repo / name)
+    copy_example(repo, "dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "pipelines/01_problem.ipynb")
     good = (repo / "problem.yaml").read_text()
     for old, new in (("sensitive: []", "sensitive: [sex]"), ("metric: average_precision", "metric: acuracy")):
         (repo / "problem.yaml").write_text(good.replace(old, new))
@@ -120,7 +119,7 @@ def test_what_init_drafts_makes_sense_and_is_full_of_gaps(name, tmp_path):
 
 
 def test_the_bundled_agreement_has_no_gap_and_each_thing_left_out_is_one():
-    raw = read_yaml(ROOT / "problem.yaml")
+    raw = read_yaml(FLIGHTS / "problem.yaml")
     assert gaps(make_problem(raw)) == []
     for part, key, id in [("answers", "P04", "P04"), ("limits", "memory_mb", "limits.memory_mb"), ("costs", "false_positive", "costs.false_positive"), ("decision", "when", "decision.when"), ("value", "build_cost", "value.build_cost")]:
         assert [g["id"] for g in gaps(make_problem(raw | {part: {k: v for k, v in raw[part].items() if k != key}}))] == [id]
@@ -137,11 +136,11 @@ def test_the_bundled_agreement_has_no_gap_and_each_thing_left_out_is_one():
 
 def bundled(**changes):
     "The bundled agreement with other values"
-    return make_problem(read_yaml(ROOT / "problem.yaml") | changes)
+    return make_problem(read_yaml(FLIGHTS / "problem.yaml") | changes)
 
 
 def test_the_bundled_ledger_is_valid_and_shows_the_bundled_move():
-    with inside(ROOT):
+    with inside(FLIGHTS):
         assert "judged_by interval → estimate" in [bar_sentence(m) for m in moved_bar()]
         assert agreed_after() == "" and not any("steps" in m for m in moved_bar())
         assert not any(m["criterion"].startswith(("hypotheses", "thresholds")) for m in moved_bar())  # they were not frozen at the first results
@@ -222,7 +221,7 @@ THRESHOLDS = [("leak_auc: 0.9", "leak_auc: 0.99", "thresholds.explore.leak_auc 0
 
 @pytest.mark.parametrize("old, new, sentence", THRESHOLDS)
 def test_a_threshold_that_moves_after_results_is_a_moved_bar(old, new, sentence, tmp_path):
-    text = (ROOT / "params.yaml").read_text()
+    text = (FLIGHTS / "params.yaml").read_text()
     assert old in text
     with inside(tmp_path):
         Path("params.yaml").write_text(text)

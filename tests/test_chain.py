@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from example import FLIGHTS
 from fastapi.testclient import TestClient
 from small import run
 from tiny import ROW, commit, copy_repo, inside, make_keys, make_tiny, record
@@ -394,9 +395,9 @@ def test_approvals_of_an_earlier_version_are_named_and_can_be_begun_anew(repo):
 
 def test_what_the_bundled_flights_have_is_read():
     "No key, no decision; a file of keys of an earlier version enrols nobody"
-    folder = Path(__file__).parent.parent / "approvals"
+    folder = FLIGHTS / "approvals"
     assert not (folder / "keys.json").exists() and (folder / "waivers.jsonl").exists()
-    with inside(folder.parent):
+    with inside(FLIGHTS):
         assert all(e["decision"] for c in chain.CHAINS for e in read_chain(c))
 
 

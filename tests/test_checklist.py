@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from example import copy_example, copy_results
 from small import assay, forked
 from tiny import inside, record
 
@@ -265,8 +266,7 @@ def make_assessed(folder):
 
     folder.mkdir()
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc"):
-        shutil.copy(ROOT / name, folder / name)
+    copy_example(folder, "dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc")
     with inside(folder):
         write_text("params.yaml", Path("params.yaml").read_text().replace("  cluster: day\n", "  cluster: ''\n"))
         text = Path("problem.yaml").read_text()
@@ -343,15 +343,13 @@ def test_waivers_are_an_input_of_what_shows_them_and_of_no_other_stage():
 
 
 def release_repo(folder):
-    "The bundled readiness stage with the metrics that are published here; nothing else"
+    "The bundled readiness stage with the metrics of one run of the flights; nothing else, and nothing that somebody signed here"
     folder.mkdir()
-    for name in ("pipelines", "reports", "approvals", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.html", "__pycache__", ".ipynb_checkpoints"))
-    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc"):
-        shutil.copy(ROOT / name, folder / name)
+    for name in ("pipelines", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    copy_example(folder, "dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc")
+    copy_results(folder)
     with inside(folder):
-        if not Path("reports/coverage/metrics.json").exists():
-            write_metrics("coverage", "covered", dict(ml_test_score=metric(4.0, n=28)))
         for path in Path("reports").glob("*/metrics.json"):  # the tables are not in a clone: from which they were computed is not the matter here
             write_text(path, json.dumps(json.loads(path.read_text()) | dict(inputs=hash_inputs(["params.yaml"]))))
         record()

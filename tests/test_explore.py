@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from browser import CHROMIUM, opened
+from example import FLIGHTS
 
 from assay.core.artifacts import find_root
 from assay.data.columns import load_dictionary
@@ -81,7 +82,7 @@ def scanned():
     "A sample of the bundled flights of three months with the columns that must not be used, made as the data stage makes it"
     tables = bundled.fetch_tables()[0]
     tables["flights"] = tables["flights"].query("month <= 3")
-    problem, dictionary = load_problem(find_root() / "problem.yaml"), load_dictionary(find_root() / "dictionary.yaml")
+    problem, dictionary = load_problem(FLIGHTS / "problem.yaml"), load_dictionary(FLIGHTS / "dictionary.yaml")
     prepared = bundled.prepare(tables, problem, dictionary, bundled.make_reference(tables["flights"], "2013-04-01"))
     return bundled.scan_table(prepared, tables["flights"], 10_000), dictionary
 

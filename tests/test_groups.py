@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from example import copy_example
 from ruamel.yaml import YAML
 from small import forked
 from tiny import inside, record
@@ -16,7 +17,9 @@ from assay.core.yaml import read_yaml
 from assay.data.dictionary import Dictionary, Field, write_dictionary
 from assay.models.estimators import fit_final, make_spec, predict_score, target_of
 from assay.models.features import feature_frame
+from assay.core.yaml import read_yaml
 from assay.problem.agreement import QUESTIONS, make_problem
+from assay.stages.definition import load_stages
 from assay.release.checklist import evaluate_checklist
 from assay.release.readiness import is_ready
 from assay.responsible.assessment import proxies
@@ -62,8 +65,7 @@ def make_project(folder, problem, people):
     "The stages over prepared tables, as the stages before them would have left them"
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for name in ("dvc.yaml", "params.yaml", "matplotlibrc"):
-        shutil.copy(ROOT / name, folder / name)
+    copy_example(folder, "dvc.yaml", "params.yaml", "matplotlibrc")
     pipeline = YAML().load((folder / "dvc.yaml").read_text())
     for stage in pipeline["stages"].values():  # what lets a stage start is tested elsewhere (test_gates.py)
         stage.get("meta", {}).pop("gates", None)

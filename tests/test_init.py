@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from example import FLIGHTS, copy_example
 from sklearn import datasets
 from small import assay, run
 from tiny import inside, make_keys
@@ -25,6 +26,7 @@ from assay.models.estimators import fit_final
 from assay.models.features import feature_frame
 from assay.package.bundle import export_bundle, make_provenance, request_context
 from assay.pipeline.engine import stage_env
+from assay.core.yaml import read_yaml
 from assay.problem.agreement import load_problem, make_problem
 from assay.problem.limits import LIMITS
 from assay.project.create import WRITTEN, is_untouched, write_draft
@@ -64,8 +66,7 @@ def make_bundled(folder):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log"))
     (folder / "approvals").mkdir()
     (folder / "approvals/waivers.jsonl").touch()
-    for name in FILES:
-        shutil.copy(ROOT / name, folder / name)
+    copy_example(folder, *FILES)
     (folder / "assay").symlink_to(ROOT / "assay")  # the stages depend on the modules
     (folder / ".gitignore").write_text("/data/*\n.assay/\n/assay\n")
     for command in (("git", "init", "-q"), ("dvc", "init", "-q"), ("git", "add", "-A"), ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "bundled")):
@@ -291,7 +292,7 @@ def test_files_that_people_changed_are_not_overwritten(repo, tmp_path, monkeypat
     done = assay("init", table, "--target", "bought?", "--force", "--json", cwd=repo)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["task"] == "binary" and "agreed yesterday" in (repo / ".assay/before_init/problem.yaml").read_text()
-    old, new = read_yaml(ROOT / "params.yaml"), read_yaml(repo / "params.yaml")
+    old, new = read_yaml(FLIGHTS / "params.yaml"), read_yaml(repo / "params.yaml")
     assert {k: v for k, v in new.items() if k != "data"} == {k: v for k, v in old.items() if k != "data"} and set(new["data"]) == set(old["data"])
     assert load_problem(repo / "problem.yaml").provisional and load_dictionary(repo / "dictionary.yaml").names("target") == ["bought"]
     assert "../table.csv" in read_yaml(repo / "dvc.yaml")["stages"]["data"]["deps"]
@@ -317,7 +318,7 @@ def test_an_answer_that_was_committed_is_not_overwritten_either(repo, tmp_path, 
 
 
 def test_the_bundled_files_and_an_untouched_draft_may_be_replaced_in_a_fresh_clone(bundled, tmp_path, monkeypatch):
-    assert all(is_untouched(ROOT / n) for n in WRITTEN), "the bundled example was changed: run `python -c 'from assay.project.create import seal_bundled; seal_bundled()'`"
+    assert all(is_untouched(FLIGHTS / n) for n in WRITTEN), "the bundled example was changed: run `python -c 'from assay.project.create import seal_bundled; seal_bundled()'`"
     clone = tmp_path / "clone"
     assert run("git", "clone", "-q", bundled, clone, cwd=tmp_path).returncode == 0
     monkeypatch.chdir(clone)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from example import copy_example
 from ruamel.yaml import YAML
 from small import forked
 from tiny import inside
@@ -57,9 +58,9 @@ def make_project(folder, agreed=AGREED):
     "The stages, over tables of invented flights; what lets a stage start is tested elsewhere (test_gates.py)"
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    shutil.copy(ROOT / "matplotlibrc", folder)
+    copy_example(folder, "dvc.yaml", "params.yaml", "matplotlibrc")
     yaml = YAML()
-    pipeline, params = (yaml.load((ROOT / name).read_text()) for name in ("dvc.yaml", "params.yaml"))
+    pipeline, params = (yaml.load((folder / name).read_text()) for name in ("dvc.yaml", "params.yaml"))
     for stage in pipeline["stages"].values():
         stage.get("meta", {}).pop("gates", None)
     params["data"].update(cluster="")  # the days of the moments

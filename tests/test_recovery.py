@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from small import assay, hashes, make_repo, run
+from small import add_agreement, assay, hashes, make_repo, run
+from tiny import commit
 
 KILLS, SAMPLE = 30, 6
 RAW_KILLS = 6
@@ -197,3 +198,56 @@ def test_stages_are_forked_and_bytes_do_not_depend_on_it(golden, tmp_path):
     done = assay("repro", cwd=repo, env=dict(ASSAY_ENGINE="nbclient", HOME=str(tmp_path), TZ="Asia/Tokyo", OMP_NUM_THREADS="2"))
     assert done.returncode == 0, done.stderr
     assert hashes(repo) == wanted
+
+
+@pytest.mark.slow
+def test_no_recovery_is_announced_after_a_run_that_ended(tmp_path):
+    "A run of one stage, a stage that failed, a closed gate, a look at the state; the control is a lock that a killed DVC left"
+    repo = add_agreement(make_repo(tmp_path / "repo"))
+    params, lock = repo / "params.yaml", repo / ".dvc/tmp/rwlock"
+    announced = {}
+
+    def repro(after, *arguments):
+        done = assay("repro", *arguments, cwd=repo)
+        announced[after] = "recovered" in done.stderr
+        return done.returncode
+
+    def change(old, new):
+        assert old in params.read_text()
+        params.write_text(params.read_text().replace(old, new))
+
+    assert repro("nothing") == 0
+    change("max_depth: 4", "max_depth: 5")
+    assert repro("a run", "tree") == 0
+    assert lock.read_text() not in ("", "{}")  # what was taken for the lock of a DVC that is gone
+    assert repro("a run of one stage") == 0
+    assert run(sys.executable, "-m", "dvc", "status", cwd=repo).returncode == 0
+    change("max_gaps: 100", "max_gaps: 0")
+    assert repro("a look at the state") == 3
+    change("max_gaps: 0", "max_gaps: 100")
+    assert repro("a closed gate") == 0
+    assert announced == dict.fromkeys(announced, False)
+    lock.write_text('{"write": {"%s": {"pid": 999999999, "cmd": "dvc repro"}}}' % (repo / "data/prepared"))
+    assert repro("a kill") == 0 and announced["a kill"]
+
+
+@pytest.mark.slow
+def test_what_another_run_made_is_not_damaged(tmp_path):
+    "An earlier commit is checked out over the data of a later one; and a clone of a repository whose run a gate stopped. The control is one changed byte"
+    repo = add_agreement(make_repo(tmp_path / "repo"))
+    params = repo / "params.yaml"
+    assert assay("repro", cwd=repo).returncode == 0
+    commit(repo)
+    wanted = hashes(repo)
+    params.write_text(params.read_text().replace("n_rows: 3000", "n_rows: 3100").replace("max_gaps: 100", "max_gaps: 0"))
+    assert assay("repro", cwd=repo).returncode == 3
+    commit(repo)
+    clone = tmp_path / "clone"
+    assert run("git", "clone", "-q", repo, clone, cwd=tmp_path).returncode == 0
+    assert "recovered" not in assay("repro", cwd=clone).stderr
+    assert run("git", "checkout", "-q", "HEAD~1", cwd=repo).returncode == 0
+    done = assay("repro", cwd=repo)
+    assert done.returncode == 0 and "recovered" not in done.stderr and hashes(repo) == wanted
+    output = repo / "data/studies/tree.json"
+    output.write_text(output.read_text().replace("0", "1", 1))
+    assert "recovered: data/studies/tree.json was damaged" in assay("repro", cwd=repo).stderr and hashes(repo) == wanted

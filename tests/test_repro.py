@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from example import FLIGHTS
 from small import CELLS, add_agreement, assay, hashes, make_repo, run, write_notebook
 
+from assay.core.artifacts import LOCATIONS
 from assay.core.yaml import read_yaml
 from assay.pipeline.run import parameter_errors
 from assay.stages.definition import load_stages
@@ -128,7 +130,8 @@ PARAMETERS = [("data", "train_until", "yesterday"), ("data", "cluster", "dya"), 
 @pytest.mark.parametrize("section, name, value", PARAMETERS)
 def test_the_bundled_notebooks_say_what_their_parameters_may_be(section, name, value, monkeypatch):
     monkeypatch.chdir(ROOT)
-    stages, params = load_stages(), read_yaml("params.yaml")
+    monkeypatch.setitem(LOCATIONS, "columns", str(FLIGHTS / "dictionary.yaml"))
+    stages, params = load_stages(), read_yaml(FLIGHTS / "params.yaml")
     assert parameter_errors(stages, params) == []
     found = parameter_errors(stages, params | {section: params[section] | {name: value}})
     said = {re.sub(r" \(.*", "", f) for f in found}  # several stages may declare it, each with its own words about it

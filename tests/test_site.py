@@ -3,7 +3,6 @@ import base64
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 from browser import CHROMIUM, opened
+from example import copy_example
 from nbconvert.exporters.html import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -112,7 +112,7 @@ def small_site(folder, outputs):
     stage = "  {0}: {{cmd: x, deps: [pipelines/{0}.ipynb], outs: [data/executed/{0}.ipynb]}}\n"
     (folder / "dvc.yaml").write_text("stages:\n" + "".join(map(stage.format, ("data", "explore", "old"))))
     (folder / "params.yaml").write_text("{}")
-    shutil.copy(ROOT / "problem.yaml", folder)
+    copy_example(folder, "problem.yaml")
     for name, shown in dict(data=outputs, explore=[]).items():
         write_metrics(name, "usable", {})
         nb = new_notebook(cells=[new_code_cell("1", id="a", outputs=shown)])

@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from example import copy_example
 from ruamel.yaml import YAML
 from small import assay, run
 from tiny import commit
@@ -22,7 +23,7 @@ from assay.data.dictionary import Dictionary, infer_dictionary, write_dictionary
 from assay.data.sources import make_flights
 
 ROOT = Path(__file__).parent.parent
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(read_yaml(ROOT / "problem.yaml").get("id") != "flight_id", reason="problem.yaml is not that of the bundled flights, whose agreement this test uses")]
+pytestmark = pytest.mark.slow
 
 
 HYPOTHESES = [dict(id="H1", statement="a simple model beats the record", stage="feasibility", measure="gain", above=0.0),
@@ -45,8 +46,7 @@ def make_project(folder):
     "The bundled stages over one table of invented flights, with the bundled agreement"
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc", "requirements.lock", "assay.lock"):
-        shutil.copy(ROOT / name, folder / name)
+    copy_example(folder, "dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc", "requirements.lock", "assay.lock")
     for name in ("nbs", "tests"):  # the map of the process reads them
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log"))
     (folder / "approvals").mkdir()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EXIT_BUSY', 'PRELOAD', 'Busy', 'only_one', 'clear_lock', 'mend_dvc_lock', 'clear_parts', 'set_aside',
            'shared_imports', 'preload', 'StageServer', 'run_dvc', 'keep_metrics', 'restore', 'recover', 'stopped',
-           'thaw', 'end_waivers', 'repro']
+           'edited_reports', 'thaw', 'end_waivers', 'repro']
 
 # %% ../../nbs/pipeline/05_repro.ipynb #53bae0db
 import array, contextlib, fcntl, gc, json, os, re, secrets, select, shutil, signal, socket, struct, subprocess, sys, time
@@ -21,7 +21,7 @@ from .run import EXIT_CLOSED, EXIT_ERROR, parameter_errors, say
 from ..release.start import waivers_today
 from ..stages.definition import load_stages
 from .stage import die_with_parent, run_named
-from ..stages.lock import _md5, verify_cache, verify_outputs
+from ..stages.lock import _digest, _md5, verify_cache, verify_outputs
 
 # %% ../../nbs/pipeline/05_repro.ipynb #8f8c2162
 EXIT_BUSY = 75 # Another run holds the lock (EX_TEMPFAIL of sysexits.h)
@@ -53,9 +53,10 @@ def _is_dvc(pid):
     except (psutil.Error, ValueError, OverflowError): return False
 
 def _is_free(path):
-    "Does DVC's rwlock say that nobody holds anything? That is how DVC leaves it"
-    try: return json.loads(check_file(path).read_text()) == {}
+    "Does DVC's rwlock name no holder? DVC leaves it so: `{}`, or nothing below `read` and `write`"
+    try: lock = json.loads(check_file(path).read_text())
     except (ValueError, OSError): return False
+    return isinstance(lock, dict) and set(lock) <= {'read', 'write'} and not any(lock.values())
 
 def _lock_pids(path):
     "Process ids in DVC's rwlock; empty for a file that cannot be read"
@@ -262,18 +263,45 @@ def _is_shown(path):
     kept = place('local', 'pages.json')
     return kept.is_file() and read_json(kept).get(path) == hash_inputs([path])[path]
 
+def _of_another_run(path):
+    "Does DVC's cache or the last commit hold exactly this content? Then another run made it, and nothing damaged it"
+    md5 = _digest(path)
+    git = lambda *words: subprocess.run(['git', *words], capture_output=True, text=True).stdout
+    return Path('.dvc/cache/files/md5', md5[:2], md5[2:]).exists() or (
+        Path(path).is_file() and git('rev-parse', '--verify', '--quiet', f'HEAD:./{path}') == git('hash-object', path))
+
+def _is_damaged(row):
+    "Does an output differ from `dvc.lock` although no run made it so? A row of `verify_outputs`"
+    return row['what'] == 'content changed' and not _is_shown(row['path']) and not _of_another_run(row['path'])
+
 def recover()->list: # One sentence per thing put right
     "Put right whatever an interrupted run or a damaged file has left"
     said = []
     if clear_lock(): said.append('removed the lock of a DVC that is gone')
     if mend_dvc_lock(): said.append('restored a half-written dvc.lock')
     if n := clear_parts(): said.append(f'removed {n} half-written files')
-    damaged = verify_cache() + [d for d in verify_outputs() if d['what'] == 'content changed' and not _is_shown(d['path'])]
+    damaged = verify_cache() + [d for d in verify_outputs() if _is_damaged(d)]
     return said + [f'{p} was damaged; moved to .assay/quarantine, it will be made again' for p in set_aside(damaged)]
 
 def stopped()->list: # Per stage that stopped in the last run: `stage`, `code`, `why`
     "Why stages of the last run stopped"
     return [read_json(p) for p in list_files(place('local', 'stopped'))] if place('local', 'stopped').is_dir() else []
+
+# %% ../../nbs/pipeline/05_repro.ipynb #cd87600a
+def _read_other_reports(record):
+    "Are the reports that a stage read, by its record in `dvc.lock`, others than those that stand now?"
+    read = [d for d in record.get('deps', []) if d['path'].startswith('reports/')]
+    return any(not Path(d['path']).exists() or _digest(d['path']) != d['md5'] for d in read)
+
+def edited_reports(
+    lock='dvc.lock', # What DVC recorded
+)->list: # One sentence per report
+    "Reports that are not as the run left them"
+    if not Path(lock).exists(): return []
+    recorded = read_yaml(lock).get('stages') or {}
+    rows = [d for d in verify_outputs(lock) if d['what'] == 'content changed' and d['path'].startswith('reports/')]
+    edited = [d for d in rows if not _is_shown(d['path']) and not _read_other_reports(recorded[d['stage']])]
+    return [f"{d['path']} is not what stage {d['stage']!r} wrote, by {lock}; it was edited: `assay repro` makes it again" for d in edited]
 
 # %% ../../nbs/pipeline/05_repro.ipynb #bfb69031
 def _forget(path):

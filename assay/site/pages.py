@@ -6,15 +6,16 @@
 __all__ = ['STYLE', 'POLICY', 'GOOD', 'BAD', 'PAGE', 'MAX_BYTES', 'NOTES', 'SHORTENED', 'INDEX', 'NOT_RUN', 'WAITING',
            'NOT_SHOWN', 'tone', 'forbidden', 'clean', 'fragment', 'render_template', 'TooLarge', 'make_page',
            'show_notes', 'report_page', 'show_number', 'headline', 'load_board', 'not_run', 'checklist_rows',
-           'index_page', 'waiting_page', 'build_site']
+           'index_page', 'waiting_page', 'build_site', 'told_otherwise']
 
 # %% ../../nbs/site/00_pages.ipynb #0b1d9dac
 import functools, html.parser, logging, re
+from pathlib import Path
 
 from ..release.approval import active_waivers
-from ..core.artifacts import check_file, place, read_metrics, write_text
-from ..problem.criteria import bar_sentence, lines_of_others
+from ..core.artifacts import check_file, metrics_path, place, read_metrics, write_text
 from ..core.notebooks import import_nbformat
+from ..problem.criteria import bar_sentence, lines_of_others
 from ..release.checklist import SEVERITY, load_checklist, read_stages, stages_of
 from ..release.gates import say_day, today
 from ..problem.agreement import gaps, load_problem
@@ -443,3 +444,39 @@ def build_site(
     written.append(write_text(place('reports', 'index.html'), index_page(problem, board, late, rows)))
     if faults: raise ValueError('; '.join(faults))
     return written
+
+# %% ../../nbs/site/00_pages.ipynb #803d8871
+class _TableRows(html.parser.HTMLParser):
+    "Collects the texts of the cells of each table row"
+    def __init__(self):
+        super().__init__()
+        self.rows, self.inside = [], False
+    def handle_starttag(self, tag, attrs):
+        if tag == 'tr': self.rows.append([])
+        if tag in ('td', 'th') and self.rows: self.rows[-1].append('')
+        self.inside = self.inside or tag in ('td', 'th')
+    def handle_endtag(self, tag): self.inside = self.inside and tag not in ('td', 'th', 'table')
+    def handle_data(self, data):
+        if self.inside and self.rows and self.rows[-1]: self.rows[-1][-1] += data
+
+def _told_rows(text):
+    "Stage to the verdict and the key number that a page, or a README in Markdown, shows of it"
+    plain = lambda s: s.strip().replace('_', ' ').removesuffix(', in doubt')
+    links = r'^\| \[(\w+)\]\(reports/\w+/report\.html\) \| (.*?) \| (.*?) \|$'
+    told = {stage: (plain(verdict), plain(number)) for stage,verdict,number in re.findall(links, text, re.M)}
+    reader = _TableRows()
+    reader.feed('' if told else text)
+    return told or {r[0].strip(): (plain(r[2]), plain(r[3])) for r in reader.rows if len(r) == 4}
+
+def told_otherwise(
+    path, # Front page, or README in Markdown
+    board:list, # Rows of `load_board`; of each stage that has run
+)->list: # One sentence per stage of which `path` says something else than its `metrics.json`
+    "Verdicts and key numbers that a page shows and nobody measured"
+    told, res = _told_rows(Path(path).read_text(encoding='utf-8')), []
+    for b in (b for b in board if b['metrics']):
+        wanted = tuple(s.replace('_', ' ') for s in (b['metrics']['verdict'], headline(b['metrics']['metrics'], b['headline'])))
+        shown = told.get(b['stage'], ('nothing', 'nothing'))
+        if shown[0] not in ('stopped', 'waits') and shown != wanted: # of a stage that stopped, the page says why
+            res.append(f"{path} says {shown[0]!r} and {shown[1]!r} of stage {b['stage']!r}, and {metrics_path(b['stage'])} has {wanted[0]!r} and {wanted[1]!r}")
+    return res

@@ -26,6 +26,10 @@ def _folder_md5(path):
     rows = [dict(md5=_md5(p), relpath=p.relative_to(path).as_posix()) for p in Path(path).rglob('*') if p.is_file()]
     return hashlib.md5(json.dumps(sorted(rows, key=lambda r: r['relpath']), sort_keys=True).encode(), usedforsecurity=False).hexdigest()+'.dir'
 
+def _digest(path):
+    "DVC's hash of a file or a folder"
+    return (_folder_md5 if Path(path).is_dir() else _md5)(path)
+
 def verify_outputs(
     lock='dvc.lock', # What DVC recorded
 )->list: # One `dict(path, stage, what)` per output that differs; `what` is missing, changed, or not recorded at all
@@ -36,7 +40,7 @@ def verify_outputs(
         for o in s.get('outs', []):
             path = Path(o['path'])
             if not path.exists(): res.append(dict(path=o['path'], stage=stage, what='missing'))
-            elif (_folder_md5 if path.is_dir() else _md5)(path) != o['md5']: res.append(dict(path=o['path'], stage=stage, what='content changed'))
+            elif _digest(path) != o['md5']: res.append(dict(path=o['path'], stage=stage, what='content changed'))
     return res
 
 def verify_cache(

@@ -1,0 +1,24 @@
+"The files of the bundled flights, for tests that are about them: after `assay init` those in the root are about another table"
+import shutil
+from pathlib import Path
+
+from assay.project.create import with_dep
+
+ROOT = Path(__file__).resolve().parents[1]
+FLIGHTS = ROOT / "tests/flights"
+OWN = ("problem.yaml", "dictionary.yaml", "params.yaml")  # in FLIGHTS; the house checks compare them with the root's
+
+
+def copy_example(folder, *names):
+    "Copy files of the repository, those of OWN as they came with it; of dvc.yaml the line goes that `assay init` wrote"
+    for name in names:
+        if name == "dvc.yaml":
+            (folder / name).write_text(with_dep((ROOT / name).read_text(), None))
+        else:
+            shutil.copy((FLIGHTS if name in OWN else ROOT) / name, folder / name)
+
+
+def copy_results(folder):
+    "The bundled flights' reports for machines, as one run left them, and the ledgers; no waiver, no key, no approval"
+    for name in ("reports", "approvals"):
+        shutil.copytree(FLIGHTS / name, folder / name)
