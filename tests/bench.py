@@ -20,9 +20,9 @@ import psutil
 from assay.core.artifacts import find_root, to_json, write_text
 from assay.pipeline.audit import compare, published
 from assay.pipeline.engine import stage_env
-from assay.stages.parameters import declared_parameters
-from assay.problem.agreement import read_yaml
 from assay.pipeline.run import load_stages, stage_parameters
+from assay.problem.agreement import read_yaml
+from assay.stages.parameters import declared_parameters
 
 PLAIN = """
 import json, os, sys

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from assay.pipeline.deps import environments
-from assay.problem.agreement import read_yaml
 from assay.pipeline.run import load_stages
+from assay.problem.agreement import read_yaml
 
 FITS = {"feasibility", "baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation"}
 

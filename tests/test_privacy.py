@@ -12,8 +12,8 @@ import pytest
 from small import forked, run
 from test_init import ORDER, ROOT, STAGES, make_bundled, reduce
 
-from assay.explore.browse import HIDDEN, count_broken, visible_columns
 from assay.data.dictionary import Dictionary, Field, validate
+from assay.explore.browse import HIDDEN, count_broken, visible_columns
 from assay.pipeline.engine import stage_env
 from assay.problem.agreement import read_yaml
 

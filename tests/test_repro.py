@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from small import CELLS, add_agreement, assay, hashes, make_repo, run, write_notebook
 
-from assay.problem.agreement import read_yaml
 from assay.pipeline.run import load_stages, parameter_errors
+from assay.problem.agreement import read_yaml
 
 ROOT = Path(__file__).parents[1]
 

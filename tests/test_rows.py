@@ -5,17 +5,17 @@ import pytest
 
 import assay.project.proposal
 from assay.data.dictionary import Dictionary, Field, validate
-from assay.project.proposal import draft
-from assay.models.features import feature_frame
-from assay.project.create import next_steps
 from assay.data.intake import class_table, count_classes, data_metrics, fetch_table, prepare_table, sunk_classes
-from assay.models.estimators import make_model, predict_score
-from assay.problem.agreement import make_problem
-from assay.responsible.assessment import proxies
-from assay.site.pages import show_number
+from assay.data.near_duplicates import ALIKE, alike_key, find_twins
 from assay.data.sources import count_values, rows_of_values
 from assay.data.splits import check_splits, make_splits, split_by_hash
-from assay.data.near_duplicates import ALIKE, alike_key, find_twins
+from assay.models.estimators import make_model, predict_score
+from assay.models.features import feature_frame
+from assay.problem.agreement import make_problem
+from assay.project.create import next_steps
+from assay.project.proposal import draft
+from assay.responsible.assessment import proxies
+from assay.site.pages import show_number
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 

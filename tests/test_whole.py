@@ -18,8 +18,8 @@ from small import assay, run
 from tiny import commit
 
 from assay.data.dictionary import Dictionary, infer_dictionary, write_dictionary
-from assay.problem.agreement import read_yaml
 from assay.data.sources import make_flights
+from assay.problem.agreement import read_yaml
 
 ROOT = Path(__file__).parent.parent
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(read_yaml(ROOT / "problem.yaml").get("id") != "flight_id", reason="problem.yaml is not that of the bundled flights, whose agreement this test uses")]

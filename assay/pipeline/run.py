@@ -16,7 +16,7 @@ from ..problem.criteria import bar_state, mark_results
 from .engine import execute, import_nbformat, import_papermill, leaks, normalise, warnings_of
 from ..problem.plausible import meant
 from ..release.gates import GateClosed, closed_gates, parse_gates
-from ..stages.parameters import check_value, declared_parameters
+from ..stages.parameters import check_values, declared_parameters
 from ..problem.agreement import load_problem, read_yaml
 
 # %% ../../nbs/pipeline/01_run.ipynb #d0a36575
@@ -55,12 +55,17 @@ def _make_stage(name, s, meta, where):
     return Stage(name, s.get('desc', ''), notebook, deps, params, outs, gates, meta.get('headline', ''), provisional)
 
 # %% ../../nbs/pipeline/01_run.ipynb #17453b41
+def _near(name, known):
+    "The known name that was probably meant; nothing where none is close"
+    close = meant(name, known)
+    return close if close.startswith(': did') else ''
+
 def find_stage(
     name:str, # Name of a stage
     stages:dict, # Stages of `load_stages`
 )->Stage: # The stage called `name`
     "A stage by its name; the error lists the names"
-    if name not in stages: raise KeyError(f"no stage is called {name!r}; dvc.yaml has {list(stages)}{close if (close := meant(name, stages)).startswith(': did') else ''}")
+    if name not in stages: raise KeyError(f"no stage is called {name!r}; dvc.yaml has {list(stages)}{_near(name, stages)}")
     return stages[name]
 
 # %% ../../nbs/pipeline/01_run.ipynb #ff300c99
@@ -79,16 +84,18 @@ def stage_parameters(
     declared:dict, # Parameters that its notebook declares
 )->dict: # Name to value, exactly the declared names
     "The parameters of a stage: what dvc.yaml lists, no more and no less than what the notebook declares"
-    given = {}
+    given, read = {}, {}
     for key in stage.params:
         for name,value in _lookup(params, key).items():
             where = key if '.' in key else f'{key}.{name}'
             if not isinstance(name, str) or not re.fullmatch(r'[a-z_][a-z0-9_]*', name) or keyword.iskeyword(name): raise ValueError(f"params.yaml: {where!r} is not a name; expected lower-case letters, digits and '_'")
-            if name not in declared: raise ValueError(f"params.yaml sets {name!r} for stage {stage.name!r}, but {stage.notebook} declares only {sorted(declared)}")
+            if name not in declared:
+                raise ValueError(f'params.yaml sets {name!r} for stage {stage.name!r}, but {stage.notebook} '
+                                 f'declares only {sorted(declared)}{_near(name, declared)}')
             if name in given: raise ValueError(f"params.yaml: {name!r} reaches stage {stage.name!r} from two sections; keep one")
-            given[name] = check_value(value, declared[name], where)
+            given[name], read[name] = value, where
     if missing := sorted(set(declared)-set(given)): raise ValueError(f"{stage.notebook} declares {missing}, but params.yaml gives stage {stage.name!r} only {sorted(given)}; add them to section {stage.name!r}")
-    return given
+    return check_values(given, declared, read)
 
 # %% ../../nbs/pipeline/01_run.ipynb #eeb6e617
 def parameter_errors(
