@@ -69,6 +69,9 @@ deps: setup ## write what each stage depends on: modules into dvc.yaml, librarie
 export: setup ## write the package from the notebooks
 	@$(BIN)/nbdev_export
 
+schema: setup ## write the JSON Schemas of the YAML files from their models
+	@$(BIN)/python -c 'from assay.stages.schema import write_schemas; write_schemas()'
+
 readme: setup ## execute nbs/index.ipynb and write README.md
 	@$(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace nbs/index.ipynb
 	@$(BIN)/nbdev_clean --fname nbs/index.ipynb
@@ -87,4 +90,4 @@ lock-check: setup ## can every platform of the README install requirements.lock?
 	  rm -rf $(VENV)/.lock-check; echo "$$p: every package of requirements.lock can be installed"; \
 	done
 
-.PHONY: help setup run test test-slow test-long check lab serve monitor audit truths bench deps export readme lock lock-check
+.PHONY: help setup run test test-slow test-long check lab serve monitor audit truths bench deps export schema readme lock lock-check

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Json', 'Key', 'Role', 'Reason', 'run', 'repro', 'load_status', 'show_board', 'status', 'init', 'verify',
-           'audit', 'checklist', 'approve', 'key', 'reject', 'waive', 'serve', 'score', 'monitor', 'rollback', 'main']
+           'audit', 'checklist', 'approve', 'key', 'reject', 'waive', 'serve', 'score', 'monitor', 'rollback', 'schema',
+           'main']
 
 # %% ../nbs/95_cli.ipynb #7b474838
 import csv, json, os, subprocess, sys
@@ -464,6 +465,14 @@ def rollback():
     enter_root()
     found = point()
     print(f"the service will load bundle {found['identity'][:12]} from {found['folder']}; restart it: assay serve")
+
+# %% ../nbs/95_cli.ipynb #1ae8f045
+@app.command()
+def schema(name: Annotated[str, typer.Argument(help='problem, dictionary, params or metrics.')]):
+    "Print the JSON Schema of a file: each key with its meaning, type, range and default."
+    from assay.stages.schema import schema_text
+    enter_root()
+    print(schema_text(name), end='')
 
 # %% ../nbs/95_cli.ipynb #d12f011e
 def main():

@@ -203,7 +203,7 @@ def test_there_are_thirty_kinds_and_every_case_differs_from_the_clean_table():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_corruption_is_caught_by_both_paths(kind):
-    "The rows that were spoiled, and no others: one by one as the service does, and as one table with pandera"
+    "The rows that were spoiled, and no others: one by one as the service does, and as one table"
     row, as_table = by_row(batch(kind)[0]), by_table(batch(kind)[0])
     assert row == as_table  # they name the same rules
     share = caught(kind, lambda df: positions(row))
@@ -491,3 +491,12 @@ def test_numbers_that_no_range_can_hold_get_none():
     field = drafted_column([1.0, 1.7e308] * 9)
     assert (field.low, field.high) == (0.0, None) and broken_rule(field, 9e18) is None
     assert broken_rule(field, 1.7e308) == "finite"  # a whole number has 64 bits
+
+
+@pytest.mark.parametrize("least", [-(2**63), -(2**63) + 1, -(2**63) + 1024, -(2**63) + 2048])
+def test_the_smallest_whole_number_is_judged_alike_by_both_paths(least):
+    "Its absolute value overflows 64 bits and stays negative; so a mask of absolute values would let it pass"
+    count, df = Dictionary((Field("count", "integer"),)), pd.DataFrame(dict(count=[least, 5]))
+    found = [e["rule"] for e in validate_rows(df.to_dict("records"), count)]
+    assert list(validate(df, count)[1].rule) == found == ["finite"] * (least < -(2**63) + 1024)
+    assert (df["count"].abs()[0] < 0) == (least == -(2**63))  # control: such a size is below zero

@@ -120,7 +120,7 @@ def set_aside(
 
 # %% ../../nbs/pipeline/05_repro.ipynb #8cc089ec
 PRELOAD = ('numpy', 'pandas', 'pyarrow.parquet', 'scipy.stats', 'sklearn.pipeline', 'sklearn.ensemble', 'sklearn.linear_model', 'sklearn.compose', 'sklearn.inspection',
-           'matplotlib.pyplot', 'seaborn', 'optuna', 'sqlalchemy', 'pandera.pandas', 'fairlearn.metrics')
+           'matplotlib.pyplot', 'seaborn', 'optuna', 'sqlalchemy', 'fairlearn.metrics')
 
 def shared_imports(
     stages, # `Stage`s that are to run

@@ -11,15 +11,16 @@ import keyword, re, resource, sys, time
 from pathlib import Path
 
 from ..core.artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
-from ..problem.criteria import bar_state
-from .engine import execute, leaks, normalise, warnings_of
 from ..core.notebooks import import_nbformat, import_papermill
-from ..release.gates import GateClosed
-from ..stages.parameters import check_value, declared_parameters
-from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
-from ..stages.definition import Stage, find_stage, load_stages
+from .engine import execute, leaks, normalise, warnings_of
+from ..problem.agreement import load_problem
+from ..problem.criteria import bar_state, mark_results
+from ..problem.plausible import meant
+from ..release.gates import GateClosed, closed_gates
 from ..release.start import pass_gates, waivers_today, why_closed
+from ..stages.definition import Stage, _near, find_stage, load_stages, parse_gates
+from ..stages.parameters import check_value, check_values, declared_parameters
 
 # %% ../../nbs/pipeline/01_run.ipynb #ff300c99
 def _lookup(params, key):
@@ -37,16 +38,18 @@ def stage_parameters(
     declared:dict, # Parameters that its notebook declares
 )->dict: # Name to value, exactly the declared names
     "The parameters of a stage: what dvc.yaml lists, no more and no less than what the notebook declares"
-    given = {}
+    given, read = {}, {}
     for key in stage.params:
         for name,value in _lookup(params, key).items():
             where = key if '.' in key else f'{key}.{name}'
             if not isinstance(name, str) or not re.fullmatch(r'[a-z_][a-z0-9_]*', name) or keyword.iskeyword(name): raise ValueError(f"params.yaml: {where!r} is not a name; expected lower-case letters, digits and '_'")
-            if name not in declared: raise ValueError(f"params.yaml sets {name!r} for stage {stage.name!r}, but {stage.notebook} declares only {sorted(declared)}")
+            if name not in declared:
+                raise ValueError(f'params.yaml sets {name!r} for stage {stage.name!r}, but {stage.notebook} '
+                                 f'declares only {sorted(declared)}{_near(name, declared)}')
             if name in given: raise ValueError(f"params.yaml: {name!r} reaches stage {stage.name!r} from two sections; keep one")
-            given[name] = check_value(value, declared[name], where)
+            given[name], read[name] = value, where
     if missing := sorted(set(declared)-set(given)): raise ValueError(f"{stage.notebook} declares {missing}, but params.yaml gives stage {stage.name!r} only {sorted(given)}; add them to section {stage.name!r}")
-    return given
+    return check_values(given, declared, read)
 
 # %% ../../nbs/pipeline/01_run.ipynb #eeb6e617
 def parameter_errors(

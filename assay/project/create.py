@@ -10,7 +10,7 @@ __all__ = ['WRITTEN', 'WRITES', 'seal', 'is_untouched', 'refuse_overwriting', 's
 import hashlib, json, re, shlex, subprocess
 from pathlib import Path
 
-from ..core.artifacts import check_file, place, sha256, to_json, write_text
+from ..core.artifacts import check_file, place, schema_line, sha256, to_json, write_text
 from ..problem.criteria import begin_chapter, read_ledger
 from ..data.dictionary import write_dictionary
 from .proposal import Draft
@@ -156,7 +156,7 @@ def write_draft(
     if not force: refuse_overwriting(WRITTEN)
     for p in filter(lambda p: Path(p).exists(), WRITES): write_text(place('local', 'before_init', p), check_file(p).read_text(encoding='utf-8'))
     write_text(place('columns'), seal(write_dictionary(d.dictionary).read_text(encoding='utf-8')))
-    write_text(place('problem'), seal(_HEAD + _long_yaml(d.problem)))
+    write_text(place('problem'), seal(schema_line('problem') + _HEAD + _long_yaml(d.problem)))
     write_text('params.yaml', params)
     write_text('dvc.yaml', deps)
     d.notes.extend(hide_from_git(d.data['source']))

@@ -46,7 +46,7 @@ def evidence_fault(
     path = metrics_path(stage)
     try: inputs = read_metrics(stage)['inputs']
     except (OSError, ValueError) as e: return str(e)
-    if not isinstance(inputs, dict) or not inputs: return f'{path} does not say what it was computed from; run `assay repro {stage}`'
+    if not inputs: return f'{path} does not say what it was computed from; run `assay repro {stage}`'
     if stale := sorted(p for p,h in inputs.items() if not _is_fresh(p, h)): return f"{', '.join(stale)} changed after it was computed; run `assay repro {stage}`"
     if fault := record_fault(stage): return fault
     if stage == 'problem' and frozen_line(load_problem()) is None: return 'its criteria are not those that were frozen; run `assay repro problem`'
@@ -126,8 +126,8 @@ def _refused_by(stage, verdict):
 
 def _says(m, id):
     "What one report says of an item that is open"
-    rows = [c for c in m['checks'] if isinstance(c, dict) and c.get('id') == id and c.get('status') not in OPEN] if isinstance(m['checks'], list) else []
-    return [f"{m['stage']} says {m['verdict']!r}"]*(m['stage'] == id and _refused_by(id, m['verdict'])) + [f"{m['stage']}: {c.get('status')} ({c.get('why')})" for c in rows]
+    rows = [c for c in m['checks'] if c['id'] == id and c['status'] not in OPEN]
+    return [f"{m['stage']} says {m['verdict']!r}"]*(m['stage'] == id and _refused_by(id, m['verdict'])) + [f"{m['stage']}: {c['status']} ({c['why']})" for c in rows]
 
 def finding(
     id:str, # Item of the checklist, stage, check, or `criteria`
@@ -167,7 +167,7 @@ def check_faults(
     "Which of the checks that are wanted do not hold; one that is not there does not"
     res = []
     for id in (i for i in wanted if i not in waived or i in NEVER_WAIVABLE):
-        found = [c for c in checks if isinstance(c, dict) and c.get('id') == id]
+        found = [c for c in checks if c['id'] == id]
         bad = next((c for c in found if c.get('status') not in OPEN), None)
         if not found: res.append(f"check {id!r} is missing")
         if bad: res.append(f"check {id!r} is {bad.get('status')!r} ({bad.get('why')})")
@@ -184,8 +184,7 @@ def gate_faults(
     if fault: return [f'does not count as evidence: {fault}']
     m = read_metrics(stage)
     verdict = [] if m['verdict'] in gate.verdicts or stage in waived and stage not in NEVER_WAIVABLE else [f"says {m['verdict']!r}, required {' or '.join(map(repr, gate.verdicts))}"]
-    checks = m['checks'] if isinstance(m['checks'], list) else []
-    return verdict + [f'says that {c}' for c in check_faults(checks, gate.checks, waived)]
+    return verdict + [f'says that {c}' for c in check_faults(m['checks'], gate.checks, waived)]
 
 def closed_gates(
     stage, # Stage of `dvc.yaml` that wants to start: its name, gates and provisional gates

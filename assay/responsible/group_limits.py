@@ -8,16 +8,16 @@ __all__ = ['LIMITABLE', 'REQUIRED', 'HOLDS', 'BROKEN', 'OPEN', 'ABSENT', 'read_l
            'plot_groups']
 
 # %% ../../nbs/responsible/03_group_limits.ipynb #7becbedd
-import math
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from ..core.allowed import shape_faults
 from ..core.artifacts import check, metric
+from ..problem.plausible import GROUP_LIMITS, Limits
 from ..core.figures import literal_text
-from .groups import SIGNED, absent_columns
+from .groups import absent_columns
 
 # %% ../../nbs/responsible/03_group_limits.ipynb #aff2b123
 LIMITABLE = dict( # Task to the metrics that a limit may name; ranking metrics that rise with the rate of the label are not among them
@@ -33,14 +33,11 @@ def read_limits(
 )->list: # One `dict(limit, metric, kind, bar)` each; of several classes, `recall` stands for every class
     "The group limits that were agreed; raises `ValueError` naming what cannot be read, because a misspelt limit must not pass for none"
     given = (limits or {}).get('groups') or {}
-    if not isinstance(given, dict): raise ValueError(f"problem.yaml: limits.groups is {given!r}; expected a mapping such as {{recall_ratio: 0.8}}")
-    known = [f'{m}_{k}' for m in LIMITABLE[task] for k in ('gap', *([] if m in SIGNED else ['ratio']))]
-    if unknown := sorted(set(map(str, given))-set(known)): raise ValueError(f"problem.yaml: limits.groups names {unknown}; for a {task} task expected some of {known}")
-    res = [dict(limit=k, metric=k.rpartition('_')[0], kind=k.rpartition('_')[2], bar=v) for k,v in given.items()]
-    for r in res:
-        top = 1 if r['kind'] == 'ratio' else math.inf
-        if type(r['bar']) not in (int, float) or not 0 < r['bar'] <= top: raise ValueError(f"problem.yaml: limits.groups.{r['limit']} is {r['bar']!r}; expected a number above 0{' and at most 1' if top == 1 else ''}")
-    return res
+    wrong = shape_faults(Limits, dict(groups=given), 'limits')
+    wrong = wrong or shape_faults(GROUP_LIMITS[task], given, 'limits.groups')
+    if wrong: raise ValueError(f"problem.yaml: {'; '.join(wrong)}")
+    parts = [(k, k.rpartition('_')) for k in given]
+    return [dict(limit=k, metric=name, kind=kind, bar=given[k]) for k,(name,_,kind) in parts]
 
 # %% ../../nbs/responsible/03_group_limits.ipynb #1aa411ce
 HOLDS, BROKEN, OPEN, ABSENT = 'holds', 'broken', 'cannot be told', 'not measured'

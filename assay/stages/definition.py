@@ -80,10 +80,15 @@ def _make_stage(name, s, meta, where):
     return Stage(name, s.get('desc', ''), notebook, deps, params, outs, gates, meta.get('headline', ''), provisional)
 
 # %% ../../nbs/stages/00_definition.ipynb #17453b41
+def _near(name, known):
+    "The known name that was probably meant; nothing where none is close"
+    close = meant(name, known)
+    return close if close.startswith(': did') else ''
+
 def find_stage(
     name:str, # Name of a stage
     stages:dict, # Stages of `load_stages`
 )->Stage: # The stage called `name`
     "A stage by its name; the error lists the names"
-    if name not in stages: raise KeyError(f"no stage is called {name!r}; dvc.yaml has {list(stages)}{close if (close := meant(name, stages)).startswith(': did') else ''}")
+    if name not in stages: raise KeyError(f"no stage is called {name!r}; dvc.yaml has {list(stages)}{_near(name, stages)}")
     return stages[name]
