@@ -18,7 +18,8 @@ from assay.evaluation.scores import record_opening
 from assay.explore.profile import summarise_parquet
 from assay.models.tuning import versions
 from assay.pipeline.engine import execute, leaks
-from assay.problem.agreement import load_problem, read_yaml
+from assay.problem.agreement import load_problem
+from assay.core.yaml import read_yaml
 from assay.project.create import is_untouched, refuse_overwriting
 from assay.project.inspect_table import read_table_of
 from assay.release.chain import load_private_key, public_half

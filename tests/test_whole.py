@@ -21,7 +21,7 @@ from tiny import commit
 from assay.core.yaml import read_yaml
 from assay.data.dictionary import Dictionary, infer_dictionary, write_dictionary
 from assay.data.sources import make_flights
-from assay.problem.agreement import read_yaml
+from assay.core.yaml import read_yaml
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow

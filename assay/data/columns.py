@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from ..core.allowed import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, read_error
 from ..core.artifacts import place
 from ..core.yaml import read_yaml
-from ..problem.plausible import is_date, meant
+from ..problem.plausible import is_date
 
 # %% ../../nbs/data/04_columns.ipynb #37d73599
 DECLARED = dict(legitimate='because', personal='basis') # What may be declared, and the key of its reason

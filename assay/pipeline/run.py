@@ -15,12 +15,11 @@ from ..core.notebooks import import_nbformat, import_papermill
 from ..core.yaml import read_yaml
 from .engine import execute, leaks, normalise, warnings_of
 from ..problem.agreement import load_problem
-from ..problem.criteria import bar_state, mark_results
-from ..problem.plausible import meant
-from ..release.gates import GateClosed, closed_gates
+from ..problem.criteria import bar_state
+from ..release.gates import GateClosed
 from ..release.start import pass_gates, waivers_today, why_closed
-from ..stages.definition import Stage, _near, find_stage, load_stages, parse_gates
-from ..stages.parameters import check_value, check_values, declared_parameters
+from ..stages.definition import Stage, _near, find_stage, load_stages
+from ..stages.parameters import check_values, declared_parameters
 
 # %% ../../nbs/pipeline/01_run.ipynb #ff300c99
 def _lookup(params, key):

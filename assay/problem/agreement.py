@@ -7,22 +7,17 @@ __all__ = ['TASKS', 'JUDGED_BY', 'PARTS', 'Stakeholder', 'Source', 'Assumption',
            'load_problem', 'is_answered', 'gaps', 'agreement_checks', 'agreement_verdict']
 
 # %% ../../nbs/problem/03_agreement.ipynb #d369b92b
-import dataclasses, math
-import copy, functools, itertools, json, re
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, Union
 
 from ..core.allowed import Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, key, key_faults
-from ..core.artifacts import check, check_file, place
+from ..core.artifacts import check, place
 from ..core.yaml import read_yaml
 from .current_practice import Today
-from .plausible import ANSWERS, Answers, COSTED, COSTS, Decision, Hypothesis, LIMITS, Limits, QUESTIONS, Responsible, VALUES, Value, faults, meant, refuse
+from .plausible import ANSWERS, Answers, COSTED, COSTS, Decision, Hypothesis, LIMITS, Limits, QUESTIONS, Responsible, VALUES, Value, faults, refuse
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 # %% ../../nbs/problem/03_agreement.ipynb #bc32f28f
 class Stakeholder(Entry):

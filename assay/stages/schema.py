@@ -15,7 +15,7 @@ from ..core.artifacts import StageMetrics, place, write_text
 from ..data.columns import DictionaryFile, Field
 from .parameters import declared_parameters, parameters_model
 from ..problem.agreement import Problem
-from ..pipeline.run import load_stages
+from .definition import load_stages
 
 # %% ../../nbs/stages/03_schema.ipynb #88818735
 def _home(stage):
@@ -24,7 +24,7 @@ def _home(stage):
     return stage.name if stage.name in whole else next(iter(whole), None)
 
 def declared_sections(
-    stages:dict, # Stages of `assay.pipeline.run.load_stages`
+    stages:dict, # Stages of `assay.stages.definition.load_stages`
 )->dict: # Section of `params.yaml` to its parameters by name
     "Every parameter of every stage, by the section that gives its value"
     res = dict(base={})
