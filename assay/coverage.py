@@ -117,7 +117,8 @@ def stage_modules(
     path='dvc.yaml', # File to read
 )->dict: # Stage to the modules of the package that it depends on
     "What dvc.yaml says that each stage is computed with"
-    return {n: {Path(d).stem for d in s.get('deps') or [] if isinstance(d, str) and d.startswith('assay/') and d.endswith('.py')} for n,s in read_yaml(path)['stages'].items()}
+    modules = lambda deps: {Path(d).stem for d in deps if isinstance(d, str) and d.startswith('assay/') and d.endswith('.py')}
+    return {n: modules(s.get('deps') or []) for n,s in read_yaml(path)['stages'].items()}
 
 # %% ../nbs/19_coverage.ipynb #b3378a42
 def _row(r, known, reach):

@@ -212,7 +212,8 @@ def open_html(
 ): # A table, or one sentence, as `Markup`
     "What is not closed, worst first: failures, then what is out of date, then what nobody has answered; then what is waived until a day"
     todo = sorted((r for r in rows if r['status'] not in ('pass', 'not_applicable')), key=lambda r: SEVERITY.index(r['status']))
-    return render('open_items.html.j2', dict(n_open=len(todo), n_more=len(todo)-first, table=checklist_html(todo[:first])))
+    table = checklist_html(todo[:first])
+    return render('open_items.html.j2', dict(n_open=len(todo), n_more=len(todo)-first, table=table))
 
 def list_html(
     rows:list, # From `assay.evidence.evaluate_checklist`
@@ -220,7 +221,8 @@ def list_html(
     "Every item, list by list; what to do about the open ones stands in `open_html`"
     known = [(name, [r for r in rows if r['id'][0] == letter]) for letter,name in LISTS.items()]
     rest = [r for r in rows if r['id'][0] not in LISTS]
-    lists = [(name, checklist_html(part, todo=False)) for name,part in [*known, ('Beside the lists', rest)] if part]
+    parts = [*known, ('Beside the lists', rest)]
+    lists = [(name, checklist_html(part, todo=False)) for name,part in parts if part]
     return render('item_lists.html.j2', dict(lists=lists))
 
 # %% ../nbs/19_readiness.ipynb #cc89eca7

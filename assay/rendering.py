@@ -18,7 +18,8 @@ def _environment():
     "Jinja over the templates of this package: it escapes every value and refuses an unknown name"
     from jinja2 import Environment, PackageLoader, StrictUndefined
     loader = PackageLoader('assay', 'templates')
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    strict = dict(autoescape=True, undefined=StrictUndefined)
+    return Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, **strict)
 
 def template_names()->list: # Sorted names, such as `page.html.j2`
     "The files in `assay/templates`"
@@ -57,8 +58,8 @@ def templates_of(
     source:str, # Python source of a module or of a cell
 )->set: # Names of files in `assay/templates`
     "The templates that a source names, and those that they include, directly or through others"
-    named = {n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-    seen, todo = set(), sorted(named & set(template_names()))
+    values = [n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant)]
+    seen, todo = set(), [name for name in template_names() if name in values]
     while todo:
         name = todo.pop()
         if name in seen: continue
@@ -67,12 +68,14 @@ def templates_of(
     return seen
 
 # %% ../nbs/00_rendering.ipynb #019e5810
-DECIMALS, AMONG_TEXTS = 4, 6 # Digits after the point, at most: in a column of numbers, and in one that holds texts too
+DECIMALS = 4 # Digits after the point, at most
+AMONG_TEXTS = 6 # The same in a column that holds texts too
 NOTHING = 1e-12 # A number up to this size is a rounding error
 
 def _is_number(v): return isinstance(v, numbers.Real) and not isinstance(v, bool)
 def _is_whole(v): return isinstance(v, numbers.Integral)
-def _is_missing(v): return v is None or type(v).__name__ in ('NAType', 'NaTType') or _is_number(v) and math.isnan(v)
+def _is_nan(v): return _is_number(v) and math.isnan(v)
+def _is_missing(v): return v is None or type(v).__name__ in ('NAType', 'NaTType') or _is_nan(v)
 def _is_blank(v): return _is_missing(v) or isinstance(v, str) and not v
 
 def _places(v, most=DECIMALS):
@@ -104,7 +107,7 @@ def _is_day(v): return type(v).__name__ == 'Timestamp' and v == v.normalize()
 def _column(values):
     "The texts of one column, and whether it holds numbers"
     known = [v for v in values if not _is_blank(v)]
-    if known and all(map(_is_day, known)): return [str(v.date()) if _is_day(v) else _text(v, None) for v in values], False
+    if known and all(map(_is_day, known)): return [_text(v, None)[:10] for v in values], False
     numeric = bool(known) and all(map(_is_number, known))
     places = max(map(_places, known)) if numeric else None
     return [_text(v, places) for v in values], numeric
@@ -175,11 +178,13 @@ def keep_frame(
     frame, # Data frame that is about to be shown
     title:str='', # Its caption
 )->None:
-    "Write a data frame to the folder that `ASSAY_KEEP_TABLES` names, as `<notebook>_<number>.json`; without it nothing happens"
+    "Write a frame to the folder of `ASSAY_KEEP_TABLES`, as `<notebook>_<number>.json`; without it nothing happens"
     folder = os.environ.get('ASSAY_KEEP_TABLES')
     if not folder: return
     stage = os.environ.get('ASSAY_NOTEBOOK', 'notebook')
     _shown[stage] += 1
     levels, columns = _values(frame)
-    kept = dict(stage=stage, number=_shown[stage], title=title, names=list(frame.columns), dtypes=list(frame.dtypes), index=levels, columns=columns)
-    write_text(Path(folder)/f'{stage}_{_shown[stage]:03d}.json', json.dumps(kept, default=str))
+    named = dict(stage=stage, number=_shown[stage], title=title)
+    shape = dict(names=list(frame.columns), dtypes=list(frame.dtypes), index=levels, columns=columns)
+    path = Path(folder)/f'{stage}_{_shown[stage]:03d}.json'
+    write_text(path, json.dumps(named | shape, default=str))

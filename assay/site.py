@@ -106,7 +106,8 @@ def fragment(
     shown, injected = nb.copy(), any('injected-parameters' in c.metadata.get('tags', []) for c in nb.cells)
     shown.cells = _described(c for c in nb.cells if c.source.strip() and not (injected and 'parameters' in c.metadata.get('tags', [])))
     # not HTMLExporter's own method, which parses each finished page once more, to describe figures that are described here
-    return Markup(TemplateExporter.from_notebook_node(_exporter(), shown, resources=dict(metadata=dict(name='report', path='.')))[0])
+    resources = dict(metadata=dict(name='report', path='.'))
+    return Markup(TemplateExporter.from_notebook_node(_exporter(), shown, resources=resources)[0])
 
 # %% ../nbs/91_site.ipynb #9b49c44f
 MAX_BYTES = 1_000_000 # A report that is larger is not read, and does not fit in a review
@@ -127,7 +128,8 @@ def make_page(
     up:str='../', # Way up to the folder of the front page
 )->str: # HTML, checked
     "A whole page; raises `ValueError` where it would act or fetch, `TooLarge` where it is too large"
-    page = str(render('page.html.j2', dict(title=title, body=body, foot=foot, names=names, here=here, problem=problem, up=up)))
+    shown = dict(title=title, body=body, foot=foot, names=names, here=here, problem=problem, up=up)
+    page = str(render('page.html.j2', shown))
     if found := forbidden(page): raise ValueError(f"page {title!r} holds {found[:5]}; a report may not run or fetch anything: show text, tables and figures only")
     if (size := len(page.encode())) > MAX_BYTES: raise TooLarge(title, size)
     return page
@@ -141,8 +143,8 @@ def show_notes(
     agreed:str='', # `agreed_after` of a report: that people first agreed after provisional results
 ): # `Markup`, empty where there is nothing to say
     "What a reader must know before the verdict"
-    told = dict(moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived, doubts=doubts, agreed=agreed)
-    return render('notes.html.j2', told)
+    moved = '; '.join(map(bar_sentence, moved))
+    return render('notes.html.j2', dict(moved=moved, stopped=stopped, waived=waived, doubts=doubts, agreed=agreed))
 
 def _figure_sizes(nb):
     "Bytes of each figure in the outputs of a notebook, as `(bytes, cell, output)`, the largest first"
@@ -178,7 +180,8 @@ def report_page(
     doubts=(), # From `assay.readiness.doubts`, for a stage whose verdict rests on scores
 )->str: # HTML
     "The report of one stage: its verdict, then its notebook; of one that is too large, as much as fits"
-    notes = show_notes(metrics.get('bar_moved', ()), stopped, metrics.get('waived', ()), doubts, metrics.get('agreed_after', ''))
+    moved, waived = metrics.get('bar_moved', ()), metrics.get('waived', ())
+    notes = show_notes(moved, stopped, waived, doubts, metrics.get('agreed_after', ''))
     head = notes + render('verdict.html.j2', _badge(stage, metrics['verdict'], doubts))
     foot = 'Computed from ' + ', '.join(f"{k} ({v[7:19]})" for k,v in metrics['inputs'].items()) if metrics['inputs'] else 'No inputs were recorded.'
     page = lambda body: make_page(f'{stage} – {problem}', head+body, foot, names, stage, problem)
@@ -252,7 +255,7 @@ def checklist_rows(
     return release_rows(checklist, found, active_waivers(), on=today())
 
 def _states(rows):
-    "Per state that occurs, worst first: its name, how many items have it, and which; a waived one with its last day"
+    "A row per state that occurs, worst first: its name, how many items have it, and which"
     named = lambda r: f"{r['id']} (until {say_day(r['until'])})" if r['until'] else r['id']
     counts, badge = count_states(rows), macro('parts.html.j2', 'badge')
     items = {s: ' '.join(named(r) for r in rows if r['status'] == s) for s in SEVERITY}
@@ -275,7 +278,8 @@ def index_page(
     tables = dict(stages=render_rows(('stage', 'question', 'verdict', 'key number'), stages),
                   states=render_rows(('state', 'number', 'items'), _states(rows)))
     agreed = dict(problem=problem, bound=_bound(problem.metric), open=gaps(problem))
-    body = render('index.html.j2', tables | agreed | dict(notes=notes, cards=_cards(problem, measured, doubt), linked='readiness' in names, has_checklist=bool(rows)))
+    state = dict(notes=notes, cards=_cards(problem, measured, doubt), linked='readiness' in names, has_checklist=bool(rows))
+    body = render('index.html.j2', tables | agreed | state)
     return make_page(problem.title, body, 'Every number on this page stands in a metrics.json beside its report, with the hashes of what it was computed from.', names, '', problem.title, up='')
 
 def _bound(metric):
@@ -312,7 +316,8 @@ def waiting_page(
     problem:str, # Title of the problem
 )->str: # HTML
     "The readiness page of a run that stopped before it: a no-go is a result, and somebody reads what is open"
-    body = render('waiting.html.j2', dict(why=why, step=next_step(rows), open=open_html(rows, len(rows)), items=list_html(rows)))
+    items = dict(open=open_html(rows, len(rows)), items=list_html(rows))
+    body = render('waiting.html.j2', dict(why=why, step=next_step(rows)) | items)
     return make_page(f'readiness – {problem}', body, 'The run stopped; no metrics.json stands behind this page.', names, 'readiness', problem)
 
 # %% ../nbs/91_site.ipynb #73adcbe3
