@@ -174,6 +174,8 @@ def show(
 # %% ../nbs/00_rendering.ipynb #5de0b1f7
 _shown = collections.Counter() # Per notebook, how many frames this process has kept
 
+def _kept(values): return [v if v is None or isinstance(v, str | int | float) else str(v) for v in values]
+
 def keep_frame(
     frame, # Data frame that is about to be shown
     title:str='', # Its caption
@@ -185,6 +187,7 @@ def keep_frame(
     _shown[stage] += 1
     levels, columns = _values(frame)
     named = dict(stage=stage, number=_shown[stage], title=title)
-    shape = dict(names=list(frame.columns), dtypes=list(frame.dtypes), index=levels, columns=columns)
+    named |= dict(names=_kept(frame.columns), dtypes=_kept(frame.dtypes))
+    kept = dict(index=list(map(_kept, levels)), columns=list(map(_kept, columns)))
     path = Path(folder)/f'{stage}_{_shown[stage]:03d}.json'
-    write_text(path, json.dumps(named | shape, default=str))
+    write_text(path, json.dumps(named | kept))
