@@ -32,7 +32,7 @@ run: setup ## run the whole pipeline, only what changed; ends in reports/index.h
 # two processes that each use both cores wait for each other's threads: one thread each, as in a stage
 test test-slow test-long check: export OMP_NUM_THREADS = 1
 
-test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones; some with FILES="nbs/01_problem.ipynb tests/test_site.py"
+test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones; some with FILES="nbs/problem/03_agreement.ipynb tests/test_site.py"
 	@$(BIN)/python tests/run.py $(FILES)
 
 test-slow: setup ## the slow tests: kills, and whole pipelines on small tables
@@ -58,10 +58,13 @@ audit: setup ## rebuild in a fresh clone and compare every hash
 	@$(BIN)/assay audit
 
 truths: setup ## check the feasibility verdict where the truth is known (about a quarter of an hour); writes reports/known_truths
-	@$(BIN)/python -m assay.page pipelines/known_truths.ipynb
+	@$(BIN)/python -m assay.pipeline.page pipelines/known_truths.ipynb
 
 bench: setup ## measure speed, memory and overhead, as ratios
 	@$(BIN)/python tests/bench.py
+
+deps: setup ## write what each stage depends on: modules into dvc.yaml, libraries into assay.lock
+	@$(BIN)/python -m assay.pipeline.deps
 
 export: setup ## write the package from the notebooks
 	@$(BIN)/nbdev_export
@@ -73,6 +76,7 @@ readme: setup ## execute nbs/index.ipynb and write README.md
 
 lock: setup ## renew requirements.lock from settings.ini
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --extra dev pyproject.toml -o requirements.lock
+	@$(BIN)/python -m assay.pipeline.deps
 	@$(MAKE) --no-print-directory lock-check
 
 # two packages come as source only, pure Python both; onnxruntime is built for macOS 14 and later
@@ -83,4 +87,4 @@ lock-check: setup ## can every platform of the README install requirements.lock?
 	  rm -rf $(VENV)/.lock-check; echo "$$p: every package of requirements.lock can be installed"; \
 	done
 
-.PHONY: help setup run test test-slow test-long check lab serve monitor audit truths bench export readme lock lock-check
+.PHONY: help setup run test test-slow test-long check lab serve monitor audit truths bench deps export readme lock lock-check

@@ -13,7 +13,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from .artifacts import enter_root
+from .core.artifacts import enter_root
 
 # %% ../nbs/95_cli.ipynb #8f4d5fcc
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -26,7 +26,7 @@ def _stop(code):
 
 def _pinned(root):
     "Start again in the environment that makes stages repeatable, unless this is it"
-    from assay.engine import is_pinned, stage_env
+    from assay.pipeline.engine import is_pinned, stage_env
     if not is_pinned(root): os.execve(sys.executable, [sys.executable, '-m', 'assay.cli', *sys.argv[1:]], stage_env(root))
 
 # %% ../nbs/95_cli.ipynb #bb033914
@@ -34,15 +34,15 @@ def _pinned(root):
 def run(stage: Annotated[str, typer.Argument(help='Name of a stage in dvc.yaml.')]):
     "Run one stage, as DVC calls it."
     _pinned(enter_root())
-    from assay.stage import run_named
+    from assay.pipeline.stage import run_named
     _stop(run_named(stage))
 
 @app.command(context_settings=dict(allow_extra_args=True, ignore_unknown_options=True))
 def repro(context: typer.Context):
     "Recover if need be, run every stage that is not up to date, and show the board. Further arguments go to `dvc repro`."
     _pinned(enter_root())
-    from assay.repro import repro as run_all, stopped
-    from assay.run import EXIT_CLOSED
+    from assay.pipeline.repro import repro as run_all, stopped
+    from assay.pipeline.run import EXIT_CLOSED
     code = run_all(context.args)
     if code in (0, EXIT_CLOSED) or stopped(): show_board(load_status({} if code == 0 and not context.args else _changed()))
     _stop(code)
@@ -63,29 +63,32 @@ def _state(stage, metrics, changed):
 # %% ../nbs/95_cli.ipynb #1aacd8d9
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
-)->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `waivers`: those that hold today; `doubts`: what puts every score in doubt; `next`: the next thing to do
+)->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `waivers`: those that hold today; `doubts`: what puts every score in doubt; `questions`: what people should answer; `next`: the next thing to do
     "What is up to date, what it says, what signatures hold open, and what to do next"
-    from assay.problem import gaps, load_problem
-    from assay.readiness import doubts
-    from assay.repro import stopped
-    from assay.run import waivers_today
-    from assay.site import headline, load_board
+    from assay.problem.agreement import gaps, load_problem
+    from assay.release.readiness import doubts, questions
+    from assay.pipeline.repro import stopped
+    from assay.release.start import waivers_today
+    from assay.site.pages import headline, load_board
     problem, board, waivers = load_problem(), load_board(), waivers_today()
     rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed), verdict=(b['metrics'] or {}).get('verdict'),
                  number=headline(b['metrics']['metrics'], b['headline']) if b['metrics'] else '') for b in board]
     current = {r['stage'] for r in rows if r['state'] in ('fresh', 'unknown')} # a report of before a column was removed says nothing any more
-    doubt = doubts({b['stage']: b['metrics'] for b in board if b['stage'] in current}, [w['item'] for w in waivers])
-    return dict(stages=rows, stopped=stopped(), waivers=waivers, doubts=doubt, next=_next(rows, stopped(), gaps(problem), doubt))
+    found = {b['stage']: b['metrics'] for b in board if b['stage'] in current}
+    doubt, asked = doubts(found, [w['item'] for w in waivers]), questions(found)
+    return dict(stages=rows, stopped=stopped(), waivers=waivers, doubts=doubt, questions=asked,
+                next=_next(rows, stopped(), gaps(problem), doubt, asked))
 
-def _next(rows, stops, open_questions, doubt=()):
+def _next(rows, stops, open_questions, doubt=(), asked=()):
     "The single next thing to do; while scores are in doubt nothing else comes first"
     if doubt: return f"{doubt[0]['what']}, {doubt[0]['why']}: {doubt[0]['next']}"
     if stops: return f"read why {stops[0]['stage']} stopped: {stops[0]['why']}"
     if any(r['state'] != 'fresh' for r in rows): return 'bring every stage up to date: assay repro'
+    if asked: return f"{asked[0]['what']}, {asked[0]['why']}: {asked[0]['next']}"
     if open_questions: return f"answer {open_questions[0]['id']} in problem.yaml: {open_questions[0]['what']}"
     ready = next((r['verdict'] for r in rows if r['stage'] == 'readiness'), None)
     if ready != 'ready': return 'read reports/readiness/report.html for what is open'
-    from assay.release import rows_today, what_next
+    from assay.release.sign import rows_today, what_next
     return what_next(rows_today())
 
 # %% ../nbs/95_cli.ipynb #e9bb0c6b
@@ -98,6 +101,7 @@ def show_board(status:dict)->None: # Of `load_status`
     for r in status['stages']: table.add_row(r['stage'], r['state'], r['verdict'] or '', r['number'])
     console = Console(soft_wrap=False)
     for d in status['doubts']: console.print(f"{d['what'].upper()}: {d['why']}; every score is in doubt\n", markup=False)
+    for q in status['questions']: console.print(f"{q['what']}: {q['why']}\n", markup=False)
     console.print(table, markup=False)
     for s in status['stopped']: console.print(s['why'], markup=False)
     for w in status['waivers']: console.print(f"waived: {w['item']} until {w['until']}, by {w['by']}, {w['role']}: {w['reason']}", markup=False)
@@ -124,8 +128,8 @@ def init(table: Annotated[str, typer.Argument(help='CSV file, Parquet file, fold
          query: Annotated[Optional[str], typer.Option(help='SQL query that gives the table.')] = None,
          force: Annotated[bool, typer.Option(help='Replace files that hold changes; they are kept in .assay/before_init.')] = False, json_: Json = False):
     "Draft params.yaml, problem.yaml and dictionary.yaml for a table of your own; then: make run."
-    from assay.draft import draft
-    from assay.init import draft_json, show_draft, write_draft
+    from assay.project.proposal import draft
+    from assay.project.create import draft_json, show_draft, write_draft
     table = table if query or '://' in table else Path(table).resolve()
     enter_root()
     drafted = draft(table, target, time, sensitive or (), id, metric, task, query=query)
@@ -137,7 +141,7 @@ def init(table: Annotated[str, typer.Argument(help='CSV file, Parquet file, fold
 @app.command()
 def verify(json_: Json = False):
     "Hash every artefact against what was recorded, and every object of DVC's cache against its name."
-    from assay.repro import verify_cache, verify_outputs
+    from assay.stages.lock import verify_cache, verify_outputs
     enter_root()
     found = verify_outputs() + verify_cache()
     if json_: print(json.dumps(found, indent=1, sort_keys=True))
@@ -150,7 +154,7 @@ def verify(json_: Json = False):
 @app.command()
 def audit(json_: Json = False):
     "Rebuild what is committed in a fresh clone and compare every hash with what is published."
-    from assay.audit import AuditFailed, audit as rebuild
+    from assay.pipeline.audit import AuditFailed, audit as rebuild
     enter_root()
     try: found = rebuild()
     except AuditFailed as e: _stop(_complain(e))
@@ -173,8 +177,8 @@ def checklist(item: Annotated[Optional[list[str]], typer.Option(help='Explain on
 
     States: pass; fail; unanswered; not_applicable, with a reason; waived, by a signature until a day; stale, where something it was computed from has changed.
     Exit code 0 where everything shown but the approval itself is closed, else 1."""
-    from assay.readiness import CLOSED, is_ready
-    from assay.release import rows_today
+    from assay.release.readiness import CLOSED, is_ready
+    from assay.release.sign import rows_today
     enter_root()
     rows = _named(rows_today(), item)
     shown = [r for r in rows if r['status'] not in ('pass', 'not_applicable')] if open_ else rows
@@ -186,7 +190,7 @@ def checklist(item: Annotated[Optional[list[str]], typer.Option(help='Explain on
 def _link(evidence):
     "A reference to evidence, short, and a link where the terminal knows links"
     from rich.text import Text
-    from assay.readiness import evidence_label
+    from assay.release.readiness import evidence_label
     if not evidence: return ''
     path = Path(evidence.partition('#')[0])
     return Text(evidence_label(evidence), style=f'link {path.resolve().as_uri()}' if path.exists() else '')
@@ -223,7 +227,7 @@ Reason = Annotated[str, typer.Option(help='Why, for whoever reads the decision l
 @app.command()
 def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: Annotated[Optional[str], typer.Option(help='Last day on which it holds, YYYY-MM-DD.')] = None):
     "Approve the present bundle: a decision of the product owner, signed and bound to its content and to the reports."
-    from assay.release import approve_release
+    from assay.release.sign import approve_release
     key = key.expanduser().resolve()
     enter_root()
     e = approve_release(key, role, reason, expires)
@@ -247,7 +251,7 @@ def _who(e):
 
 def _show_keys(json_):
     "Print the keys of the chain, the root named as such"
-    from assay.chain import load_keys
+    from assay.release.chain import load_keys
     rows = [k | dict(root='root' if k['root'] else '', state='revoked' if k['revoked'] else 'may sign') for k in load_keys().values()]
     if json_: print(json.dumps(list(load_keys().values()), indent=1, sort_keys=True))
     elif rows: _show_rows(rows, ('id', 'name', 'role', 'root', 'state'))
@@ -256,7 +260,7 @@ def _show_keys(json_):
 def _make_key(out, name, role, signer):
     "Make a pair, and say what is left to do until it counts"
     import shlex
-    from assay.chain import load_keys, new_key, public_half
+    from assay.release.chain import load_keys, new_key, public_half
     id = new_key(out, name, role, signer)
     print(f'key {id} for {name}, {role}: private half in {out}')
     if id not in load_keys():
@@ -276,7 +280,7 @@ def key(out: Annotated[Optional[Path], typer.Option(help='File for the private k
         revoke: Annotated[Optional[str], typer.Option(help='Revoke the key with this id; what it signed before stays valid.')] = None,
         reason: Annotated[Optional[str], typer.Option(help='Why, for whoever reads the decision later.')] = None, json_: Json = False):
     "Make a key to sign decisions with, enrol one, change its role, or revoke it, as signed lines of approvals/approvals.jsonl; without options, show the keys."
-    from assay.chain import change_role, enrol_key, revoke_key
+    from assay.release.chain import change_role, enrol_key, revoke_key
     asked = _asked(dict(out=out, public=public, change=change, revoke=revoke), dict(name=name, role=role, key=signer, reason=reason))
     out, signer = (p and p.expanduser().resolve() for p in (out, signer))
     enter_root()
@@ -291,7 +295,7 @@ def key(out: Annotated[Optional[Path], typer.Option(help='File for the private k
 @app.command()
 def reject(key: Key, role: Role, reason: Reason):
     "Reject the present bundle, or take back its approval."
-    from assay.approval import reject as sign
+    from assay.release.approval import reject as sign
     key = key.expanduser().resolve()
     enter_root()
     e = sign(key, reason, role=role)
@@ -302,7 +306,7 @@ def waive(item: Annotated[str, typer.Argument(help='What is open: an item of the
           key: Key, role: Role, reason: Reason, until: Annotated[Optional[str], typer.Option(help='Last day on which it holds, YYYY-MM-DD.')] = None,
           withdraw: Annotated[bool, typer.Option('--withdraw', help='Take back the waiver that stands.')] = False):
     "Sign that what is open may stay open until a day, or take that back."
-    from assay.approval import waive as sign, withdraw as take_back
+    from assay.release.approval import waive as sign, withdraw as take_back
     if withdraw == bool(until): raise ValueError('give the last day with --until, or take a waiver back with --withdraw')
     key = key.expanduser().resolve()
     enter_root()
@@ -314,7 +318,7 @@ def waive(item: Annotated[str, typer.Argument(help='What is open: an item of the
 @app.command()
 def serve(host: Annotated[str, typer.Option(help='Address to listen on.')] = '127.0.0.1', port: Annotated[int, typer.Option(min=0, max=65535)] = 8000):
     "Start the API, only over an approved and intact bundle; exit code 3 where it may not start."
-    from assay.serve import serve as start
+    from assay.serving.app import serve as start
     enter_root()
     start(host, port)
 
@@ -325,10 +329,10 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
     """Score a table with the approved bundle, the same that the API serves.
 
     Its columns may have the names they had before `assay init`. A row that the API would refuse gets no score: standard error says how many there are and why, and the exit code is 1."""
-    from assay.approval import approval_of, serving_folder
-    from assay.artifacts import write_table
-    from assay.bundle import load_bundle, score_table
-    from assay.problem import load_problem
+    from assay.release.approval import approval_of, serving_folder
+    from assay.core.artifacts import write_table
+    from assay.package.bundle import load_bundle, score_table
+    from assay.problem.agreement import load_problem
     table, out, refused = _whole_path(table), out and out.resolve(), refused and refused.resolve()
     enter_root()
     bundle = load_bundle(serving_folder())
@@ -343,9 +347,9 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
 
 def _to_score(path, bundle, id):
     "A table under the names that the model reads; the column that names its rows, and what the table calls that"
-    from assay.columns import load_dictionary
-    from assay.intake import context_columns, read_for_scoring, scoring_columns
-    from assay.problem import read_yaml
+    from assay.data.columns import load_dictionary
+    from assay.data.intake import context_columns, read_for_scoring, scoring_columns
+    from assay.core.yaml import read_yaml
     source = read_yaml('params.yaml').get('data', {}).get('source') or {}
     df = read_for_scoring(path, source, (*bundle.fields, *bundle.context))
     original = (source.get('columns') or {}).get(id, id)
@@ -355,7 +359,7 @@ def _to_score(path, bundle, id):
 
 def _accepted(bundle, df, id):
     "The rows that the API would answer, and what it would refuse: row, column and rule; says how many, and why"
-    from assay.bundle import describe_refused, refused_values
+    from assay.package.bundle import describe_refused, refused_values
     text = any(f.name == id and f.kind == 'text' for f in bundle.context)
     checked = df.assign(**{id: df[id].map(str, na_action='ignore')}) if text and id in df else df
     found = refused_values(bundle, checked)
@@ -375,12 +379,12 @@ def _whole_path(path):
 # %% ../nbs/95_cli.ipynb #a33aee41
 def _served(table):
     "What was served, by the log or by scoring a table, how many rows were refused, and predictions of other bundles"
-    from assay.approval import serving_folder
-    from assay.artifacts import place
-    from assay.bundle import load_bundle
-    from assay.labels import with_model_scores
-    from assay.log import iter_log, log_table
-    from assay.problem import load_problem
+    from assay.release.approval import serving_folder
+    from assay.core.artifacts import place
+    from assay.package.bundle import load_bundle
+    from assay.monitoring.outcomes import with_model_scores
+    from assay.serving.prediction_log import iter_log, log_table
+    from assay.problem.agreement import load_problem
     if table is not None:
         bundle = load_bundle(serving_folder())
         kept, broken = _accepted(bundle, table, load_problem().id)
@@ -398,12 +402,13 @@ def _served(table):
 def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with features to look at instead of the prediction log.')] = None,
             labels: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of groups, or with what rows have in common, that were not sent.')] = None, json_: Json = False):
     "One monitoring pass over the prediction log or a table; exit code 1 where something has to be done."
-    from assay.artifacts import place, read_json, read_table
-    from assay.columns import load_dictionary
-    from assay.intake import read_described
-    from assay.labels import todays_rule
-    from assay.problem import load_problem, read_yaml
-    from assay.served import monitor_served
+    from assay.core.artifacts import place, read_json, read_table
+    from assay.data.columns import load_dictionary
+    from assay.data.intake import read_described
+    from assay.monitoring.outcomes import todays_rule
+    from assay.problem.agreement import load_problem
+    from assay.core.yaml import read_yaml
+    from assay.monitoring.live import monitor_served
     table, labels = map(_whole_path, (table, labels))
     enter_root()
     problem, dictionary, spec, data = load_problem(), load_dictionary(), read_json(place('model')), read_yaml('params.yaml').get('data', {})
@@ -424,7 +429,7 @@ def _monitoring_as_json(found, groups):
 
 def _tell_weeks(found):
     "Print how many outcomes are known, and what the weeks say"
-    from assay.served import LEAST_ROWS
+    from assay.monitoring.live import LEAST_ROWS
     print(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
     for week, r in found['weeks'].items():
         print(f"week from {week}: {r['n']} predictions, {r['known']} outcomes: {r['decision']} ({r['why']})")
@@ -442,7 +447,7 @@ def _tell_monitoring(found, json_):
     "Print a monitoring pass; exit code 1 where something has to be done"
     drift, groups = found['drift'], found.get('groups', dict(status='unanswered', why='no outcome is known yet'))
     if json_:
-        from assay.artifacts import to_json
+        from assay.core.artifacts import to_json
         print(to_json(_monitoring_as_json(found, groups)), end='')
     else:
         print(f"{found['n']} predictions: {found['decision']} ({found['why']})")
@@ -455,7 +460,7 @@ def _tell_monitoring(found, json_):
 @app.command()
 def rollback():
     "Point the service to the bundle approved before; it takes effect when the service starts."
-    from assay.approval import rollback as point
+    from assay.release.approval import rollback as point
     enter_root()
     found = point()
     print(f"the service will load bundle {found['identity'][:12]} from {found['folder']}; restart it: assay serve")

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import psutil
 
-from assay.artifacts import find_root, to_json, write_text
-from assay.audit import compare, published
-from assay.engine import stage_env
-from assay.parameters import declared_parameters
-from assay.problem import read_yaml
-from assay.run import load_stages, stage_parameters
+from assay.core.artifacts import find_root, to_json, write_text
+from assay.pipeline.audit import compare, published
+from assay.pipeline.engine import stage_env
+from assay.stages.parameters import declared_parameters
+from assay.core.yaml import read_yaml
+from assay.pipeline.run import stage_parameters
+from assay.stages.definition import load_stages
 
 PLAIN = """
 import json, os, sys
@@ -164,7 +165,7 @@ def pipeline(root, folder):
 
 def serving(root):
     "How long a service needs to start importing, and one row in the bundle"
-    code = "import time; t=time.perf_counter(); import assay.serve; from assay.bundle import load_bundle; b=load_bundle('data/bundle'); print(time.perf_counter()-t)"
+    code = "import time; t=time.perf_counter(); import assay.serving.app; from assay.package.bundle import load_bundle; b=load_bundle('data/bundle'); print(time.perf_counter()-t)"
     seconds = [float(subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout) for _ in range(5)]
     return {"import of the service and load of the bundle, seconds (median of 5)": sorted(seconds)[2]}
 
@@ -172,11 +173,11 @@ def serving(root):
 EXPLORE = """
 import json, resource, sys, time
 import pandas as pd
-from assay.association import associations, feature_associations
-from assay.explore import base_rates, drift_over_time, label_noise, missing_patterns
-from assay.leakage import leakage_scan
-from assay.profile import profile, summarise_parquet
-from assay.summary import read_coded
+from assay.explore.associations import associations, feature_associations
+from assay.explore.exploration import base_rates, drift_over_time, label_noise, missing_patterns
+from assay.explore.leakage import leakage_scan
+from assay.explore.profile import profile, summarise_parquet
+from assay.stats.counts import read_coded
 start = time.perf_counter()
 df = read_coded(sys.argv[1])
 summary = summarise_parquet(sys.argv[1])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from signing import as_it_is, committed  # noqa: F401 whoever signs commits first
 
-from assay.engine import import_nbformat
+from assay.core.notebooks import import_nbformat
 
 import_nbformat()  # before a test imports it as it comes
 
@@ -22,7 +22,7 @@ def pytest_sessionfinish(session):
     "After `make test-long`, write the results with the hash of the code that they are about"
     if session.config.option.markexpr != "long" or session.config.args not in (["tests"], [str(ROOT)]) or not LONG:
         return
-    from assay.artifacts import write_json
+    from assay.core.artifacts import write_json
 
-    code = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((ROOT / "assay").glob("*.py")))).hexdigest()
+    code = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((ROOT / "assay").rglob("*.py")))).hexdigest()
     write_json(ROOT / "tests/long.json", dict(code=code, tests=LONG))

@@ -14,13 +14,13 @@ FAILED, NOTHING = 1, 5  # exit codes of pytest: a test failed, no test was chose
 
 def jobs(root):
     "Every test file and lesson, the long ones first; the size of a file says roughly how long"
-    found = [sorted(root.glob(pattern), key=lambda p: -p.stat().st_size) for pattern in ("tests/test_*.py", "nbs/*.ipynb")]
-    return [p.relative_to(root).as_posix() for files in found for p in files]
+    found = [sorted(root.glob(pattern), key=lambda p: -p.stat().st_size) for pattern in ("tests/test_*.py", "nbs/**/*.ipynb")]
+    return [p.relative_to(root).as_posix() for files in found for p in files if ".ipynb_checkpoints" not in p.parts]
 
 
 def run(name):
     "Run one lesson or test file in this process; its exit code"
-    from assay.engine import import_nbformat
+    from assay.core.notebooks import import_nbformat
 
     import_nbformat()  # before nbdev imports it as it comes
     if name.endswith(".ipynb"):
@@ -36,14 +36,14 @@ def run(name):
 
 def preload():
     "Import what lessons and tests share"
-    from assay.engine import import_nbformat
+    from assay.core.notebooks import import_nbformat
 
     import_nbformat()
     import hypothesis  # noqa: F401
     import nbdev.test  # noqa: F401
     import pytest  # noqa: F401
 
-    from assay.repro import preload as stack
+    from assay.pipeline.repro import preload as stack
 
     stack()
 
@@ -80,7 +80,7 @@ def tell(name, code, log, done, total, began):
 
 def pin(root):
     "Start again in the environment of a stage, unless this is it: commands that tests run are forks of tests"
-    from assay.engine import is_pinned, stage_env
+    from assay.pipeline.engine import is_pinned, stage_env
 
     if not is_pinned(root):
         os.execve(sys.executable, [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:]], stage_env(root))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny import commit
 
-from assay import approval
+from assay.release import approval
 
 CHECK = approval.check_committed
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from assay.engine import ENV, stage_env
+from assay.pipeline.engine import ENV, stage_env
 
 PROBLEM = """
 title: Late flights, small
@@ -32,8 +32,8 @@ tree: {max_depth: 4}
 """
 CELLS = dict(
     table=("n_rows: int = 3000   # Rows to make [10, 100000]", """
-from assay.artifacts import enter_root, metric, place, write_metrics, write_table
-from assay.sources import make_flights
+from assay.core.artifacts import enter_root, metric, place, write_metrics, write_table
+from assay.data.sources import make_flights
 enter_root()
 flights = make_flights(n_rows, seed=seed)
 flights.groupby('origin').late.mean()
@@ -41,7 +41,7 @@ write_table(flights[flights.scheduled < '2013-09-01'], place('train'))
 write_table(flights[flights.scheduled >= '2013-09-01'], place('valid'))
 write_metrics('table', 'accepted', dict(rows=metric(len(flights))), inputs=[place('train'), place('valid')])"""),
     rule=("smoothing: float = 20.0   # Weight of the overall share [0, 1000]", """
-from assay.artifacts import enter_root, metric, place, read_table, write_json, write_metrics
+from assay.core.artifacts import enter_root, metric, place, read_table, write_json, write_metrics
 enter_root()
 train, valid = read_table(place('train')), read_table(place('valid'))
 mean = train.late.mean()
@@ -52,7 +52,7 @@ write_metrics('rule', 'scored', dict(brier=metric(((valid.origin.map(shares)-val
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import average_precision_score
 import matplotlib.pyplot as plt
-from assay.artifacts import enter_root, metric, place, read_table, write_json, write_metrics
+from assay.core.artifacts import enter_root, metric, place, read_table, write_json, write_metrics
 enter_root()
 train, valid = read_table(place('train')), read_table(place('valid'))
 columns = ['hour', 'distance', 'wind_speed', 'recent_delay']
@@ -79,14 +79,14 @@ def write_notebook(folder, name, cells=None):
 def stage_block(name):
     "One stage of dvc.yaml"
     deps = [f"pipelines/{name}.ipynb", *READS[name]]
-    return (f"  {name}:\n    desc: What about the {name}?\n    cmd: exec python -m assay.stage {name}\n    deps: {deps}\n    params: [base.seed, {name}]\n"
+    return (f"  {name}:\n    desc: What about the {name}?\n    cmd: exec python -m assay.pipeline.stage {name}\n    deps: {deps}\n    params: [base.seed, {name}]\n"
             f"    outs: {[*WRITES[name], f'data/executed/{name}.ipynb']}\n    metrics:\n      - reports/{name}/metrics.json: {{cache: false}}\n")
 
 
 AGREEMENT = ("max_gaps: int = 100   # Open questions allowed [0, 100]", """
-from assay.artifacts import enter_root, metric, place, write_metrics
-from assay.criteria import freeze_criteria
-from assay.problem import agreement_verdict, gaps, load_problem
+from assay.core.artifacts import enter_root, metric, place, write_metrics
+from assay.problem.criteria import freeze_criteria
+from assay.problem.agreement import agreement_verdict, gaps, load_problem
 enter_root()
 problem = load_problem()
 freeze_criteria(problem)
@@ -99,7 +99,7 @@ def add_agreement(repo):
     text = (repo / "dvc.yaml").read_text()
     for name in ("rule", "tree"):
         text = text.replace(f"deps: ['pipelines/{name}.ipynb', 'data/prepared']", f"deps: ['pipelines/{name}.ipynb', 'data/prepared', 'problem.yaml', 'reports/problem/metrics.json']\n    meta: {{gates: {{problem: [agreed]}}}}")
-    block = ("  problem:\n    desc: What about the problem?\n    cmd: exec python -m assay.stage problem\n    deps: [pipelines/problem.ipynb, problem.yaml]\n    params: [base.seed, problem]\n"
+    block = ("  problem:\n    desc: What about the problem?\n    cmd: exec python -m assay.pipeline.stage problem\n    deps: [pipelines/problem.ipynb, problem.yaml]\n    params: [base.seed, problem]\n"
              "    outs: [data/executed/problem.ipynb]\n    metrics:\n      - reports/problem/metrics.json: {cache: false}\n")
     start, site = text.split("  site:\n")
     site = site.replace("deps: [", "deps: ['problem.yaml', 'data/executed/problem.ipynb', 'reports/problem/metrics.json', ").replace("outs:\n", "outs:\n      - reports/problem/report.html: {cache: false}\n")
@@ -112,7 +112,7 @@ def site_block(names):
     "The stage that makes the pages"
     deps = [f"data/executed/{n}.ipynb" for n in names] + [f"reports/{n}/metrics.json" for n in names]
     outs = "".join(f"      - {p}: {{cache: false}}\n" for p in [*(f"reports/{n}/report.html" for n in names), "reports/index.html"])
-    return f"  site:\n    desc: What do people read?\n    cmd: exec python -m assay.stage site\n    deps: {deps}\n    outs:\n{outs}"
+    return f"  site:\n    desc: What do people read?\n    cmd: exec python -m assay.pipeline.stage site\n    deps: {deps}\n    outs:\n{outs}"
 
 
 def run(*command, cwd, **kwargs):

@@ -24,7 +24,7 @@ def rows_of(task, seed, n=600):
     "Flights with a sensitive column that has nothing to do with anything"
     import numpy as np
 
-    from assay.sources import make_flights
+    from assay.data.sources import make_flights
 
     flights = make_flights(n, seed=seed)
     sex = np.random.default_rng(seed).choice(["f", "m"], n)
@@ -32,7 +32,7 @@ def rows_of(task, seed, n=600):
 
 
 def dictionary_of(task):
-    from assay.dictionary import Dictionary, Field
+    from assay.data.dictionary import Dictionary, Field
 
     target = dict(binary="category", multiclass="category", regression="number")[task]
     return Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("hour", "integer", low=0, high=23), Field("distance", "number", low=0, high=6000),
@@ -55,15 +55,16 @@ def write_agreement(task):
 
 def make_task(folder, task):
     "From tables to an approved model in `folder`; returns the rows that are served later"
-    from assay.approval import approve
-    from assay.artifacts import check, place, write_json, write_metrics, write_table
-    from assay.bundle import export_bundle, make_provenance, request_context
-    from assay.features import feature_frame
-    from assay.gates import LIMITS, RELEASE_GATES
-    from assay.labels import todays_rule
-    from assay.models import fit_final, make_spec, predict_score, target_of
-    from assay.problem import load_problem
-    from assay.review import with_scores
+    from assay.release.approval import approve
+    from assay.core.artifacts import check, place, write_json, write_metrics, write_table
+    from assay.package.bundle import export_bundle, make_provenance, request_context
+    from assay.models.features import feature_frame
+    from assay.release.gates import RELEASE_GATES
+    from assay.problem.limits import LIMITS
+    from assay.monitoring.outcomes import todays_rule
+    from assay.models.estimators import fit_final, make_spec, predict_score, target_of
+    from assay.problem.agreement import load_problem
+    from assay.evaluation.flow import with_scores
 
     folder.mkdir(parents=True)
     with inside(folder):
@@ -78,7 +79,7 @@ def make_task(folder, task):
             df = rows_of(task, seed)
             write_table(df, place(name))
             write_table(with_scores(df, ["flight_id"], dict(y=target_of(spec, df), score=predict_score(model, feature_frame(df, dictionary.features)), rule=rule(df))), place("scores", f"{name}.parquet"))
-        export_bundle(model, feature_frame(train, dictionary.features), dictionary.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), spec["threshold"], request_context(dictionary),
+        export_bundle(model, feature_frame(train, dictionary.features), dictionary.features, place("bundle"), make_provenance(spec, {}, ["package.bundle"], [place("train")]), spec["threshold"], request_context(dictionary),
                       classes=spec["classes"])
         write_metrics("package", "same model", {}, [check("parity", True, "tests"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
         write_metrics("evaluation", "meets the criteria", {}, [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks], [place("train")])

@@ -8,9 +8,9 @@ from small import add_agreement, assay, make_repo, run
 from test_init import TABLES, write
 from tiny import inside
 
-from assay import criteria
-from assay.columns import load_dictionary
-from assay.criteria import (
+from assay.problem import criteria
+from assay.data.columns import load_dictionary
+from assay.problem.criteria import (
     _ledger_path,
     agreed_after,
     bar_sentence,
@@ -23,14 +23,15 @@ from assay.criteria import (
     moved_bar,
     read_ledger,
 )
-from assay.decisions import ERRORS
-from assay.draft import draft
-from assay.faults import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
-from assay.faults import METRICS as KNOWN
-from assay.hypotheses import STAGES
-from assay.limits import LIMITABLE, read_limits
-from assay.metrics import METRICS, metrics_for
-from assay.problem import TASKS, gaps, load_problem, make_problem, read_yaml
+from assay.evaluation.decisions import ERRORS
+from assay.project.proposal import draft
+from assay.problem.plausible import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
+from assay.problem.plausible import METRICS as KNOWN
+from assay.problem.hypotheses import STAGES
+from assay.responsible.group_limits import LIMITABLE, read_limits
+from assay.stats.metrics import METRICS, metrics_for
+from assay.problem.agreement import TASKS, gaps, load_problem, make_problem
+from assay.core.yaml import read_yaml
 
 ROOT = Path(__file__).parents[1]
 

@@ -16,12 +16,12 @@ import pytest
 from ruamel.yaml import YAML
 from tiny import ROW, Server, copy_repo, inside, make_keys, make_tiny, try_serve
 
-from assay.approval import approve, reject, rollback
-from assay.artifacts import place
-from assay.bundle import FILES, load_bundle
-from assay.chain import chain_head
-from assay.log import PredictionLog, log_table, read_log, read_segments
-from assay.serve import MAX_BYTES
+from assay.release.approval import approve, reject, rollback
+from assay.core.artifacts import place
+from assay.package.bundle import FILES, load_bundle
+from assay.release.chain import chain_head
+from assay.serving.prediction_log import PredictionLog, log_table, read_log, read_segments
+from assay.serving.app import MAX_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +337,7 @@ def test_a_full_disk_stops_the_answers(repo):
 
 def test_it_starts_in_under_a_second(repo):
     said = "; import resource; u = resource.getrusage(resource.RUSAGE_SELF); print(u.ru_utime + u.ru_stime)"
-    starts = ["from assay.serve import open_service; open_service()", "import cryptography, fastapi, numpy, onnxruntime, prometheus_client, ruamel.yaml, uvicorn"]
+    starts = ["from assay.serving.app import open_service; open_service()", "import cryptography, fastapi, numpy, onnxruntime, prometheus_client, ruamel.yaml, uvicorn"]
     cpu = [min(float(subprocess.run([sys.executable, "-c", code + said], cwd=repo, check=True, capture_output=True, text=True).stdout) for _ in range(4)) for code in starts]
     assert cpu[0] < max(1.0, 1.6 * cpu[1]), f"{cpu[0]:.2f} s of processor time, of which the libraries take {cpu[1]:.2f} s"  # a busy machine slows both
 
@@ -354,7 +354,7 @@ def grow_log(n):
 def test_it_starts_in_the_same_memory_after_many_predictions(repo):
     "A start verifies the whole log, a line at a time; the control holds it"
     said = "; print(next(int(line.split()[1]) / 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))"
-    start, hold = "from assay.serve import open_service; app = open_service()", "; from assay.log import read_segments; held = read_segments('data/production/log')"
+    start, hold = "from assay.serving.app import open_service; app = open_service()", "; from assay.serving.prediction_log import read_segments; held = read_segments('data/production/log')"
 
     def mib(code):
         return float(subprocess.run([sys.executable, "-c", code + said], cwd=repo, check=True, capture_output=True, text=True).stdout)

@@ -10,11 +10,11 @@ from small import run
 from tiny import ROW, commit, copy_repo, inside, make_keys, make_tiny, record
 from typer.testing import CliRunner
 
-from assay import chain
-from assay.approval import active_waivers, approval_of, approve, reject, waive, withdraw
-from assay.artifacts import check, place, sha256, write_json, write_metrics, write_text
-from assay.bundle import load_bundle
-from assay.chain import (
+from assay.release import chain
+from assay.release.approval import active_waivers, approval_of, approve, reject, waive, withdraw
+from assay.core.artifacts import check, place, sha256, write_json, write_metrics, write_text
+from assay.package.bundle import load_bundle
+from assay.release.chain import (
     chain_head,
     change_role,
     cut_decisions,
@@ -27,9 +27,9 @@ from assay.chain import (
     revoke_key,
 )
 from assay.cli import app
-from assay.identity import bundle_identity
-from assay.log import PredictionLog, log_anchors
-from assay.serve import _watch, make_app, open_service
+from assay.package.identity import bundle_identity
+from assay.serving.prediction_log import PredictionLog, log_anchors
+from assay.serving.app import _watch, make_app, open_service
 
 APPROVALS, WAIVERS = "approvals/approvals.jsonl", "approvals/waivers.jsonl"
 DAY = dict(today="2013-12-01")

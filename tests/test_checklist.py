@@ -11,19 +11,21 @@ import pytest
 from small import assay, forked
 from tiny import inside, record
 
-from assay import criteria, evidence
-from assay.approval import active_waivers, waive, withdraw
-from assay.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
-from assay.chain import new_key
-from assay.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
-from assay.evidence import PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
-from assay.gates import ANY_DAY
-from assay.mltest import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
-from assay.problem import load_problem, read_yaml
-from assay.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
-from assay.repro import end_waivers
-from assay.site import checklist_rows, index_page, load_board
-from assay.sources import make_flights
+from assay.release import checklist as evidence
+from assay.problem import criteria
+from assay.release.approval import active_waivers, waive, withdraw
+from assay.core.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
+from assay.release.chain import new_key
+from assay.release.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
+from assay.release.checklist import PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
+from assay.release.gates import ANY_DAY
+from assay.release.ml_test_score import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
+from assay.problem.agreement import load_problem
+from assay.core.yaml import read_yaml
+from assay.release.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
+from assay.pipeline.repro import end_waivers
+from assay.site.pages import checklist_rows, index_page, load_board
+from assay.data.sources import make_flights
 
 ROOT = Path(__file__).parent.parent
 WORDS = {  # what the process asks: a word of each item that no other wording may lose
@@ -191,7 +193,7 @@ def test_only_the_owner_signs(place_of, tmp_path):
 
 
 def test_a_waiver_falls_with_another_problem_and_stands_when_its_key_is_revoked_later(place_of, tmp_path):
-    from assay.chain import load_keys, revoke_key
+    from assay.release.chain import load_keys, revoke_key
 
     measure(False, "no row was read")
     waive("F01", "I take it", "2013-12-31", tmp_path / "dan.pem", today="2013-12-01")
@@ -259,7 +261,7 @@ def test_a_gate_that_a_signature_holds_open_is_on_the_list(place_of, tmp_path, m
 
 def make_assessed(folder):
     "A repository in which the bundled responsible stage can run: invented flights, cut by time, with the bundled answers"
-    from assay.dictionary import Dictionary, infer_dictionary, write_dictionary
+    from assay.data.dictionary import Dictionary, infer_dictionary, write_dictionary
 
     folder.mkdir()
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
@@ -283,7 +285,7 @@ def make_assessed(folder):
 @pytest.fixture(scope="module")
 def assessed(tmp_path_factory):
     folder = make_assessed(tmp_path_factory.mktemp("assessed") / "repo")
-    done = forked("assay.stage", "responsible", cwd=folder)
+    done = forked("assay.pipeline.stage", "responsible", cwd=folder)
     assert done.returncode == 0, done.stderr
     with inside(folder):
         record()  # as DVC does after each stage
@@ -368,7 +370,7 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
         record()
 
     def readiness():
-        done = forked("assay.stage", "readiness", cwd=repo)
+        done = forked("assay.pipeline.stage", "readiness", cwd=repo)
         assert done.returncode == 0, done.stderr
         return json.loads((repo / "reports/readiness/metrics.json").read_text())
 

@@ -12,9 +12,9 @@ import pytest
 from small import forked
 from test_init import make_bundled
 
-from assay.artifacts import read_table
-from assay.init import with_data
-from assay.problem import read_yaml
+from assay.core.artifacts import read_table
+from assay.project.create import with_data
+from assay.core.yaml import read_yaml
 
 CANARY = "-".join(("kanarienvogel", "Q4x", "2718"))  # in parts, since the tests are copied to where it is looked for
 
@@ -49,7 +49,7 @@ def database(path, **tables):
 
 def stage(repo, **env):
     "The data stage, alone"
-    return forked("assay.stage", "data", cwd=repo, env=env)
+    return forked("assay.pipeline.stage", "data", cwd=repo, env=env)
 
 
 def metrics(repo):
@@ -108,14 +108,14 @@ def test_a_url_is_drafted_and_read(repo, tmp_path):
 
 
 def test_a_function_runs_only_of_the_projects_own_package_or_of_assay(repo, tmp_path):
-    from assay.sources import make_flights
+    from assay.data.sources import make_flights
 
     make_flights(300).to_csv(tmp_path / "flights.csv", index=False)
     assert forked("assay.cli", "init", tmp_path / "flights.csv", "--target", "late", cwd=repo).returncode == 0
     data = read_yaml(repo / "params.yaml")["data"]
     assert "allowed" not in data["source"]
     (repo / "shop").mkdir()
-    (repo / "shop/orders.py").write_text("from assay.sources import make_flights\ndef read(n_rows): return make_flights(n_rows)\n")
+    (repo / "shop/orders.py").write_text("from assay.data.sources import make_flights\ndef read(n_rows): return make_flights(n_rows)\n")
     source = dict(name="flights", kind="python", function="shop.orders:read", args=dict(n_rows=300))
 
     def once(source, lib_name):
@@ -128,7 +128,7 @@ def test_a_function_runs_only_of_the_projects_own_package_or_of_assay(repo, tmp_
                                   (source | dict(function="json.tool:main"), "json", "only functions of the packages ['assay']")):
         code, said = once(wrong, lib_name)
         assert code == 1 and says in said, said
-    for right, lib_name in ((source, "shop"), (source | dict(function="assay.sources:make_flights"), "assay")):
+    for right, lib_name in ((source, "shop"), (source | dict(function="assay.data.sources:make_flights"), "assay")):
         shutil.rmtree(repo / "data", ignore_errors=True)
         code, said = once(right, lib_name)
         assert code == 0, said

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 from tiny import ROW, Server, copy_repo, free_port, inside, make_keys, make_tiny
 
-from assay.approval import approve, reject
+from assay.release.approval import approve, reject
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text()

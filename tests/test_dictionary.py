@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-import assay.dictionary
-from assay.dictionary import MISSING, Dictionary, Field, broken_rule, check_table, conform, infer_dictionary, propose_rules, validate, validate_rows
-from assay.explore import compare, label_noise
+import assay.data.dictionary
+from assay.data.dictionary import MISSING, Dictionary, Field, broken_rule, check_table, conform, infer_dictionary, propose_rules, validate, validate_rows
+from assay.explore.exploration import compare, label_noise
 
 CITIES, CARRIERS = ("Zürich", "Genève", "Köln", "Kraków", "Malmö", "São Paulo"), ("AA", "B6", "DL", "EV", "UA")
 DICTIONARY = Dictionary((
@@ -265,12 +265,12 @@ def test_control_a_naive_validator_misses_many_kinds():
 @pytest.mark.parametrize("rule", ["missing", "kind", "finite", "whole", "low", "high", "categories"])
 def test_control_each_rule_is_needed(rule, monkeypatch):
     "A copy of the validator without one rule lets a kind through"
-    monkeypatch.setattr(assay.dictionary, "broken_rule", lambda field, v: None if (r := broken_rule(field, v)) == rule else r)
+    monkeypatch.setattr(assay.data.dictionary, "broken_rule", lambda field, v: None if (r := broken_rule(field, v)) == rule else r)
     assert [k for k in KINDS if caught(k, lambda df: positions(by_row(df)), 20) < 0.99]
 
 
 def test_control_uniqueness_is_needed(monkeypatch):
-    monkeypatch.setattr(assay.dictionary, "_repeated", lambda rows, field: [])
+    monkeypatch.setattr(assay.data.dictionary, "_repeated", lambda rows, field: [])
     assert caught("duplicate key", lambda df: positions(by_row(df)), 20) == 0
 
 

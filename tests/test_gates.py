@@ -14,32 +14,42 @@ import pytest
 from small import run as git_command
 from tiny import inside, make_keys, make_tiny, record
 
-from assay import approval, bundle, chain, criteria, evidence, gates, release, review, run
-from assay.approval import approval_of, approve, reject, waive, withdraw
-from assay.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
-from assay.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
-from assay.chain import new_key, read_chain, revoke_key
-from assay.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
-from assay.dictionary import Dictionary, Field, infer_dictionary, validate
-from assay.evaluation import median_gain
-from assay.evidence import evaluate_checklist, load_checklist, read_stages
-from assay.feasibility import find_blockers
-from assay.features import feature_frame
-from assay.gates import LIMITS, Gate, closed_gates
-from assay.groups import group_table
-from assay.identity import bundle_identity
-from assay.inequality import group_pairs
-from assay.intake import _quality, data_verdict
-from assay.leakage import leakage_scan, leaking_features
-from assay.limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
-from assay.metrics import interval, paired_difference
-from assay.models import fit_final, predict_score
-from assay.problem import agreement_verdict, load_problem
-from assay.readiness import open_items
-from assay.review import criteria_table, evaluation_checks, evaluation_verdict, split_faults
-from assay.run import load_stages
-from assay.sources import make_flights
-from assay.verdict import FACTS, verdict_of
+from assay.pipeline import run
+from assay.release import approval
+from assay.release import chain
+from assay.release import checklist as evidence
+from assay.release import gates
+from assay.release import sign as release
+from assay.package import bundle
+from assay.evaluation import flow as review
+from assay.problem import criteria
+from assay.release.approval import approval_of, approve, reject, waive, withdraw
+from assay.core.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
+from assay.package.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
+from assay.release.chain import new_key, read_chain, revoke_key
+from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
+from assay.data.dictionary import Dictionary, Field, infer_dictionary, validate
+from assay.evaluation.scores import median_gain
+from assay.release.checklist import evaluate_checklist, load_checklist, read_stages
+from assay.feasibility.study import find_blockers
+from assay.models.features import feature_frame
+from assay.release.gates import closed_gates
+from assay.stages.definition import Gate
+from assay.problem.limits import LIMITS
+from assay.responsible.groups import group_table
+from assay.package.identity import bundle_identity
+from assay.responsible.disparities import group_pairs
+from assay.data.intake import _quality, data_verdict
+from assay.explore.leakage import leakage_scan, leaking_features
+from assay.responsible.group_limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
+from assay.stats.metrics import interval, paired_difference
+from assay.models.estimators import fit_final, predict_score
+from assay.problem.agreement import agreement_verdict, load_problem
+from assay.release.readiness import open_items
+from assay.evaluation.flow import criteria_table, evaluation_checks, evaluation_verdict, split_faults
+from assay.stages.definition import load_stages
+from assay.data.sources import make_flights
+from assay.feasibility.verdict import FACTS, verdict_of
 
 ROOT = Path(__file__).parent.parent
 STAGES = load_stages(ROOT / "dvc.yaml")

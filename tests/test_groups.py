@@ -11,19 +11,20 @@ from ruamel.yaml import YAML
 from small import forked
 from tiny import inside, record
 
-from assay.artifacts import check, metric, place, write_json, write_metrics, write_table
-from assay.dictionary import Dictionary, Field, write_dictionary
-from assay.evidence import evaluate_checklist
-from assay.features import feature_frame
-from assay.groups import group_table
-from assay.inequality import group_pairs
-from assay.limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
-from assay.models import fit_final, make_spec, predict_score, target_of
-from assay.privacy import personal_data
-from assay.problem import QUESTIONS, make_problem, read_yaml
-from assay.readiness import is_ready
-from assay.responsible import proxies
-from assay.run import load_stages
+from assay.core.artifacts import check, metric, place, write_json, write_metrics, write_table
+from assay.data.dictionary import Dictionary, Field, write_dictionary
+from assay.release.checklist import evaluate_checklist
+from assay.models.features import feature_frame
+from assay.responsible.groups import group_table
+from assay.responsible.disparities import group_pairs
+from assay.responsible.group_limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
+from assay.models.estimators import fit_final, make_spec, predict_score, target_of
+from assay.responsible.privacy import personal_data
+from assay.problem.agreement import QUESTIONS, make_problem
+from assay.core.yaml import read_yaml
+from assay.release.readiness import is_ready
+from assay.responsible.assessment import proxies
+from assay.stages.definition import load_stages
 
 ROOT = Path(__file__).parent.parent
 CARD = 4111111111111111
@@ -101,7 +102,7 @@ def fill(problem, people):
 
 def measured(folder, stage):
     "Run a stage; its metrics, checks by id, and what its page shows"
-    done = forked("assay.stage", stage, cwd=folder)
+    done = forked("assay.pipeline.stage", stage, cwd=folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = json.loads((folder / f"reports/{stage}/metrics.json").read_text())
     cells = json.loads((folder / f"data/executed/{stage}.ipynb").read_text())["cells"]

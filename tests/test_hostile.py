@@ -17,14 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import assay.packed as packed
-import assay.sources as sources
-from assay.functions import find_function, own_packages
-from assay.intake import fetch_table
-from assay.problem import make_problem, read_yaml
-from assay.queries import check_query
-from assay.sources import count_parquet, kind_of_file, load_source, make_flights, parquet_facts, sample_parquet, snapshot
-from assay.tables import read_table_of
+import assay.core.packed as packed
+import assay.data.sources as sources
+from assay.core.functions import find_function, own_packages
+from assay.data.intake import fetch_table
+from assay.problem.agreement import make_problem
+from assay.core.yaml import read_yaml
+from assay.data.queries import check_query
+from assay.data.sources import count_parquet, kind_of_file, load_source, make_flights, parquet_facts, sample_parquet, snapshot
+from assay.project.inspect_table import read_table_of
 
 
 def tree(folder):
@@ -161,9 +162,9 @@ def test_what_another_database_would_read_otherwise_is_refused(dialect, query):
 # Functions
 
 
-FUNCTIONS = ["os:getcwd", "os.path:exists", "subprocess:run", "builtins:exec", "builtins.x:exec", "assay", "assay:init", "assay.artifacts:write_text", "assay.artifacts:os", "assay.artifacts:Path", "assay.artifacts:find_root", "assay.sources:_locate", "assay.sources:pd", "assay.cli:subprocess",
-             "assay.cli:app", "assay.engine:execute", "assay.repro:repro", "assay.sources:make_flights.__globals__", "assay.sources:make_flights:x", "assay.__main__:main", "assay.sources:__builtins__", "assay.sources.os:system", "..assay.sources:make_flights", "Assay.sources:make_flights",
-             "assay_evil.x:make", "assay.sources:make_flights\n", "assay.sources :make_flights", "", ":", "a:b:c", "numpy.lib:x", "json.tool:main"]
+FUNCTIONS = ["os:getcwd", "os.path:exists", "subprocess:run", "builtins:exec", "builtins.x:exec", "assay", "assay:init", "assay.core.artifacts:write_text", "assay.core.artifacts:os", "assay.core.artifacts:Path", "assay.core.artifacts:find_root", "assay.data.sources:_locate", "assay.data.sources:pd", "assay.cli:subprocess",
+             "assay.cli:app", "assay.pipeline.engine:execute", "assay.pipeline.repro:repro", "assay.data.sources:make_flights.__globals__", "assay.data.sources:make_flights:x", "assay.__main__:main", "assay.data.sources:__builtins__", "assay.data.sources.os:system", "..assay.sources:make_flights", "Assay.sources:make_flights",
+             "assay_evil.x:make", "assay.data.sources:make_flights\n", "assay.data.sources :make_flights", "", ":", "a:b:c", "numpy.lib:x", "json.tool:main"]
 
 
 @pytest.mark.parametrize("named", FUNCTIONS, ids=map(ascii, FUNCTIONS))
@@ -197,9 +198,9 @@ def test_a_package_counts_only_below_the_root_of_the_project(tmp_path, monkeypat
             find_function(named)
 
 
-@pytest.mark.parametrize("name", ["os:system", "assay.artifacts:write_text", "__import__", "delay_of_origin.__globals__", "PRACTICES", "", ["delay_of_origin"]])
+@pytest.mark.parametrize("name", ["os:system", "assay.core.artifacts:write_text", "__import__", "delay_of_origin.__globals__", "PRACTICES", "", ["delay_of_origin"]])
 def test_todays_practice_is_held_to_the_same_rule(name):
-    from assay.practice import describe_practice, named_alternatives
+    from assay.models.practice import describe_practice, named_alternatives
     agreed = dict(title="", question="", task="binary", target="late", id="flight_id", metric="brier", minimum=0.2, margin=0.01)
     with pytest.raises(ValueError):
         describe_practice(make_problem(agreed | dict(today=dict(callable=name or "x"))))
@@ -332,7 +333,7 @@ def test_the_limits_themselves_hold_memory_down(tmp_path):
     with gzip.open(tmp_path / "t.csv.gz", "wb", 1) as f:
         f.write(b"a,b\n" + b"1,x\n" * 24_900_000)
     pq.write_table(pa.table(dict(n=np.zeros(62_000_000))), tmp_path / "t.parquet", compression="zstd")
-    code = "import sys, resource; from assay.sources import load_source; load_source(dict(name='t', kind=sys.argv[1], url=sys.argv[2])); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024)"
+    code = "import sys, resource; from assay.data.sources import load_source; load_source(dict(name='t', kind=sys.argv[1], url=sys.argv[2])); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024)"
     for kind, name in (("csv", "t.csv.gz"), ("parquet", "t.parquet")):
         done = subprocess.run([sys.executable, "-c", code, kind, str(tmp_path / name)], capture_output=True, text=True)
         assert done.returncode == 0 and int(done.stdout) < 2500, done.stdout + done.stderr

@@ -15,23 +15,25 @@ from sklearn import datasets
 from small import assay, run
 from tiny import inside, make_keys
 
-from assay.approval import approve
-from assay.artifacts import check, place, write_metrics, write_table
-from assay.bundle import export_bundle, make_provenance, request_context
-from assay.columns import load_dictionary
-from assay.dictionary import conform, write_dictionary
-from assay.draft import draft
-from assay.engine import stage_env
-from assay.features import feature_frame
-from assay.gates import LIMITS, RELEASE_GATES
-from assay.init import WRITTEN, is_untouched, write_draft
-from assay.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
-from assay.models import fit_final
-from assay.problem import load_problem, make_problem, read_yaml
-from assay.splits import make_splits
+from assay.release.approval import approve
+from assay.core.artifacts import check, place, write_metrics, write_table
+from assay.package.bundle import export_bundle, make_provenance, request_context
+from assay.data.columns import load_dictionary
+from assay.data.dictionary import conform, write_dictionary
+from assay.project.proposal import draft
+from assay.pipeline.engine import stage_env
+from assay.models.features import feature_frame
+from assay.release.gates import RELEASE_GATES
+from assay.problem.limits import LIMITS
+from assay.project.create import WRITTEN, is_untouched, write_draft
+from assay.data.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
+from assay.models.estimators import fit_final
+from assay.problem.agreement import load_problem, make_problem
+from assay.core.yaml import read_yaml
+from assay.data.splits import make_splits
 
 ROOT = Path(__file__).parents[1]
-FILES = ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "requirements.lock")
+FILES = ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "requirements.lock", "assay.lock")
 
 
 def make_mixed(n=600, seed=0):
@@ -232,7 +234,7 @@ def released(folder, table):
         spec = dict(candidate="linear", params={}, seed=0, task="binary", target="bought")
         model = fit_final(spec, prepared, d.dictionary.features)
         write_table(prepared, place("train"))
-        export_bundle(model, feature_frame(prepared, d.dictionary.features), d.dictionary.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), 0.5, request_context(d.dictionary))
+        export_bundle(model, feature_frame(prepared, d.dictionary.features), d.dictionary.features, place("bundle"), make_provenance(spec, {}, ["package.bundle"], [place("train")]), 0.5, request_context(d.dictionary))
         write_metrics("package", "same model", {}, [check("parity", True, "every row compared"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
         write_metrics("evaluation", "meets the criteria", {}, [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks], [place("train")])
         write_metrics("readiness", "ready", {}, [], [place("train")])
@@ -315,7 +317,7 @@ def test_an_answer_that_was_committed_is_not_overwritten_either(repo, tmp_path, 
 
 
 def test_the_bundled_files_and_an_untouched_draft_may_be_replaced_in_a_fresh_clone(bundled, tmp_path, monkeypatch):
-    assert all(is_untouched(ROOT / n) for n in WRITTEN), "the bundled example was changed: run `python -c 'from assay.init import seal_bundled; seal_bundled()'`"
+    assert all(is_untouched(ROOT / n) for n in WRITTEN), "the bundled example was changed: run `python -c 'from assay.project.create import seal_bundled; seal_bundled()'`"
     clone = tmp_path / "clone"
     assert run("git", "clone", "-q", bundled, clone, cwd=tmp_path).returncode == 0
     monkeypatch.chdir(clone)
@@ -341,13 +343,13 @@ def reduce(path):
 
 STAGES = """
 import os, sys
-from assay.artifacts import enter_root
-from assay.engine import import_papermill
-from assay.stage import run_named
+from assay.core.artifacts import enter_root
+from assay.core.notebooks import import_papermill
+from assay.pipeline.stage import run_named
 sys.path.append(sys.argv[1])
 from tiny import record
 enter_root(), import_papermill()
-import assay.bundle, assay.explain, assay.explore, assay.feasibility, assay.monitoring, assay.responsible, assay.search  # once for all stages
+import assay.package.bundle, assay.evaluation.explain, assay.explore.exploration, assay.feasibility.study, assay.monitoring.decide, assay.responsible.assessment, assay.models.tuning  # once for all stages
 for name in sys.argv[2:]:
     if (child := os.fork()) == 0:
         code = run_named(name)

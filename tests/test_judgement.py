@@ -3,15 +3,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assay.case import case_blocks, column_leaks, column_skills, compare_models, fit_score, make_case, measure_together
-from assay.dictionary import infer_dictionary
-from assay.feasibility import assess, decide, feasibility_checks, feasibility_metrics, summary_table
-from assay.leakage import leakage_scan
-from assay.learning import blind_scores, known_share, measure_signal, permutation_p
-from assay.metrics import interval
-from assay.problem import make_problem
-from assay.verdict import grade
-from assay.worth import decision_costs
+from assay.feasibility.case import case_blocks, column_leaks, compare_models, fit_score, make_case, measure_together
+from assay.data.dictionary import infer_dictionary
+from assay.feasibility.study import assess, decide, feasibility_checks, feasibility_metrics, summary_table
+from assay.explore.leakage import column_skills, leakage_scan
+from assay.feasibility.learning_curve import blind_scores, known_share, measure_signal, permutation_p
+from assay.stats.metrics import interval
+from assay.problem.agreement import make_problem
+from assay.feasibility.verdict import grade
+from assay.feasibility.value import decision_costs
 
 
 def agreed(task="binary", metric="roc_auc", **more):
@@ -201,16 +201,21 @@ def test_a_copy_of_a_number_in_two_columns():
     assert found["too_good"] and found["value"] > 0.999 and column_skills(case.sample, case.sample.y, case.names, "regression").max() < 0.5
 
 
-def iris_like(declared, n=900):
+def declare(df, names):
+    "The dictionary of a table, in which some columns are declared legitimate"
+    fields = infer_dictionary(df, target="y", id="row")
+    for f in fields.features:
+        if f.name in names:
+            object.__setattr__(f, "legitimate", dict(because="measured on the flower", by="domain expert", date="2026-01-01"))
+    return fields
+
+
+def iris_like(declared, n=1800):
     "Classes that are far apart in two columns together, and honestly so; with or without the declaration"
     r = np.random.default_rng(0)
     y = r.integers(0, 2, n)
-    df = pd.DataFrame(dict(length=r.normal(3 * y, 1), width=r.normal(3.2 * y, 1), x=r.normal(size=n), site=r.choice(list("abcd"), n), y=y, row=[f"r{i}" for i in range(n)]))
-    fields = infer_dictionary(df, target="y", id="row")
-    for f in fields.features:
-        if f.name in declared:
-            object.__setattr__(f, "legitimate", dict(because="measured on the flower", by="domain expert", date="2026-01-01"))
-    return df[:600], df[600:], agreed(), fields
+    df = pd.DataFrame(dict(length=r.normal(2.7 * y, 1), width=r.normal(2.8 * y, 1), x=r.normal(size=n), site=r.choice(list("abcd"), n), y=y, row=[f"r{i}" for i in range(n)]))
+    return df[:1200], df[1200:], agreed(), declare(df, declared)
 
 
 def is_too_good(declared):
@@ -243,3 +248,75 @@ def test_leaks_of_declared_columns():
 
     assert column_leaks(skills, [], "binary") == ["copy", "strong"]
     assert column_leaks(skills, [Told("copy"), Told("strong")], "binary") == ["copy"]
+
+
+# Columns that together are the outcome, whatever is declared of them
+
+
+def total(n=1200, seed=0):
+    "A number that is the sum of two columns"
+    return difference(n, seed).drop(columns="end").assign(y=lambda d: d.begin + d.x)
+
+
+def product(n=1200, seed=0):
+    "A number that is the product of two columns with few values"
+    r = np.random.default_rng(seed)
+    return difference(n, seed).assign(begin=r.choice([2.0, 3, 5, 7], n), x=r.integers(1, 6, n) * 1.0, y=lambda d: d.begin * d.x)
+
+
+def which_is_more(n=1200, seed=0):
+    "Whether the sum of two columns is above zero"
+    return difference(n, seed).drop(columns="end").assign(y=lambda d: (d.begin + 3 * d.x > 0) * 1)
+
+
+def nearly():
+    "Two columns whose difference nearly tells the outcome: the classes are three standard deviations apart"
+    return difference().assign(end=lambda d: d.end + np.random.default_rng(0).normal(0, 0.33, len(d)))
+
+
+def judged(df, declared, task="binary", metric="roc_auc"):
+    cut = len(df) * 2 // 3
+    evidence = assess(df[:cut], df[cut:], agreed(task, metric), declare(df, declared), n_boot=20, only_verdict=True)
+    return decide(evidence), evidence
+
+
+COPIES = [
+    (difference, ["begin", "end"], "binary", "roc_auc"),
+    (which_is_more, ["begin", "x"], "binary", "roc_auc"),
+    (total, ["begin", "x"], "regression", "r2"),
+    (product, ["begin", "x"], "regression", "mae"),
+]
+
+
+@pytest.mark.parametrize("make, pair, task, metric", COPIES, ids=[c[0].__name__ for c in COPIES])
+def test_no_declaration_excuses_columns_that_together_are_the_outcome(make, pair, task, metric):
+    said, evidence = judged(make(), pair, task, metric)
+    assert (said["verdict"], said["rule"]) == ("insufficient_evidence", "no declaration excuses it")
+    assert f"declared legitimate: {', '.join(sorted(pair))}" in said["why"] and "from an AUC or R² of 0.999" in said["why"]
+    assert set(evidence["together"]["columns"]) == set(pair) and "`role: context`" in said["next_steps"][0]
+    assert summary_table(evidence, said["facts"]).set_index("question").met["is a leak suspected?"] == "no"
+    assert not evidence["together"]["too_good"] and evidence["leaks"] == []  # the control: what closed before lets it pass
+
+
+def test_one_of_the_two_declared_is_enough_to_be_told():
+    said, _ = judged(difference(), ["end"])
+    assert said["rule"] == "no declaration excuses it" and "resting most on" in said["why"] and "declared legitimate: end" in said["why"]
+
+
+def test_a_strong_pair_below_the_line_goes_once_it_is_declared():
+    said, evidence = judged(nearly(), ["begin", "end"])
+    assert 0.96 < evidence["together"]["value"] < 0.99 and said["verdict"] == "go" and not said["facts"]["never"]
+    assert not any("know the answer" in g for g in said["gaps"]) and "asked_of_skill" not in feasibility_metrics(evidence, said)
+
+
+def test_a_declaration_of_another_column_leaves_the_question_open():
+    for declared, words in (([], "the skill of the model is 0.9"), (["x"], "the skill of the model without the columns that are declared is 0.9")):
+        said, evidence = judged(nearly(), declared)
+        assert said["verdict"] == "go" and any(g.startswith(words) for g in said["gaps"]), said["gaps"]
+        assert feasibility_metrics(evidence, said)["asked_of_skill"]["value"] in said["gaps"]
+
+
+def test_a_perfect_score_on_few_rows_is_a_question_and_no_verdict():
+    said, evidence = judged(difference(400), ["begin", "end"])
+    assert evidence["together"]["value"] > 0.998 and evidence["together"]["telling"] < 150
+    assert said["verdict"] == "go" and any("too few to be sure (expected 150)" in g for g in said["gaps"])

@@ -12,25 +12,26 @@ from small import assay
 from test_init import make_bundled, reduce, run_stages, verdicts, write
 from tiny import inside
 
-from assay.approval import active_waivers, waive
-from assay.artifacts import check, place, write_metrics
-from assay.case import column_skills, make_case, rule_column
-from assay.chain import new_key
-from assay.cli import load_status
-from assay.columns import CERTAIN, Dictionary, Field, load_dictionary
-from assay.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
-from assay.dictionary import infer_dictionary, write_dictionary
-from assay.draft import draft
-from assay.explore import declared_checks
-from assay.gates import waivable_items, waiver_fault
-from assay.leakage import declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
-from assay.models import make_model
-from assay.privacy import declared_personal, personal_data
-from assay.problem import load_problem, make_problem
-from assay.readiness import doubts, leak_rows, next_step, release_rows
-from assay.responsible import findings, judge_answers, representation_table
-from assay.review import baseline_specs
-from assay.site import build_site, index_page
+from assay.release.approval import active_waivers, waive
+from assay.core.artifacts import check, metric, place, write_metrics
+from assay.feasibility.case import make_case, rule_column
+from assay.release.chain import new_key
+from assay.cli import _next, load_status, show_board
+from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
+from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
+from assay.data.dictionary import infer_dictionary, write_dictionary
+from assay.project.proposal import draft
+from assay.explore.exploration import declared_checks
+from assay.release.gates import waivable_items, waiver_fault
+from assay.explore.leakage import column_skills, declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
+from assay.models.estimators import make_model
+from assay.responsible.privacy import declared_personal, personal_data
+from assay.problem.agreement import load_problem, make_problem
+from assay.release.readiness import doubts, leak_rows, next_step, release_rows
+from assay.responsible.assessment import findings, judge_answers, representation_table
+from assay.evaluation.flow import baseline_specs
+from assay.site.pages import build_site, index_page
+from assay.feasibility.verdict import RULES
 
 ROOT = Path(__file__).parents[1]
 SAID = dict(because="the offer is made before the sale", by="domain expert", date="2026-11-06")
@@ -249,6 +250,43 @@ def test_a_suspected_leak_is_the_next_thing_to_do_on_board_and_list(agreed, monk
     Path("dvc.yaml").unlink()  # without a pipeline there is no lock that a report must be in
     rows = release_rows([], dict(explore=explored()))
     assert rows[0]["id"] == "leakage" and next_step(rows).startswith("leakage (data scientist): remove the column")
+
+
+def studied(rule, **metrics):
+    "What feasibility leaves: the rule that decided, and what to do first"
+    checks = [check("F07", True, "insufficient_evidence: begin and end tell it"), check("F12", True, "remove each that gives it away")]
+    found = dict(rule_that_decided=metric(rule), gain=metric(0.2)) | {k: metric(v) for k, v in metrics.items()}
+    return dict(stage="feasibility", verdict="insufficient_evidence", metrics=found, checks=checks, inputs={})
+
+
+@pytest.mark.parametrize("rule", ["the model is too good", "no declaration excuses it"])
+def test_columns_that_are_the_outcome_together_dominate_as_one_column_does(rule, agreed):
+    shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
+    found = studied(rule)
+    write_metrics("feasibility", found["verdict"], found["metrics"], found["checks"], [place("problem")])
+    status = load_status({})
+    assert status["next"] == "leak suspected, insufficient_evidence: begin and end tell it: remove each that gives it away"
+    board = [dict(stage="feasibility", question="?", headline="", page=True, metrics=found), green("evaluation", "meets the criteria")]
+    shown = index_page(agreed, board).partition("<main>")[2]
+    assert shown.index("leak suspected") < shown.index('class="cards"') and "badge good" not in shown and "remove each that gives it away" in shown
+    assert rule in {r[0] for r in RULES}
+
+
+def test_a_question_about_the_skill_is_shown_where_a_suspect_is_and_puts_nothing_in_doubt(agreed, capsys):
+    shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
+    asked = "the skill of the model is 0.97, above the line of a single column, 0.96"
+    for metrics, n in ((dict(asked_of_skill=asked), 1), ({}, 0)):
+        found = studied("it reaches the bar and pays", **metrics)
+        write_metrics("feasibility", "go", found["metrics"], found["checks"], [place("problem")])
+        write_metrics("explore", "usable", {}, explored(leak=False)["checks"], [place("problem")])
+        status = load_status({})
+        show_board(status)
+        assert " ".join(capsys.readouterr().out.split()).count(asked) == n and status["doubts"] == []
+        board = [dict(stage="feasibility", question="?", headline="gain", page=True, metrics=found | dict(verdict="go"))]
+        shown = index_page(agreed, board)
+        assert (shown.count(asked), shown.count("open question"), shown.count("badge good")) == (n, n, 1)
+    rows = [dict(stage="feasibility", state="fresh", verdict="go")]
+    assert _next(rows, [], [], [], [dict(what="open question", why=asked, next="declare it")]) == f"open question, {asked}: declare it"
 
 
 def test_no_signature_stands_in_for_a_leak_that_is_there():

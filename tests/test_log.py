@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from fastcore.test import expect_fail
 
-from assay import log as log_module
-from assay.log import (
+from assay.serving import prediction_log as log_module
+from assay.serving.prediction_log import (
     PredictionLog,
     heal,
     iter_log,

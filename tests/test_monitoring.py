@@ -9,8 +9,8 @@ from small import forked
 from tasks import CLASSES, as_request, make_task
 from tiny import Server, inside
 
-from assay.drift import count_bins, drift_of_counts, drift_table, make_bins, smallest_rate
-from assay.log import log_table, read_log
+from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins, smallest_rate
+from assay.serving.prediction_log import log_table, read_log
 
 FEATURES = ["hour", "distance", "wind_speed", "recent_delay", "origin"]
 

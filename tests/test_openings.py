@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assay.artifacts import sha256, write_table
-from assay.evaluation import name_test_set, record_opening, split_rule
-from assay.sources import load_source
-from assay.splits import make_splits
+from assay.core.artifacts import sha256, write_table
+from assay.evaluation.scores import name_test_set, record_opening, split_rule
+from assay.data.sources import load_source
+from assay.data.splits import make_splits
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 CUTS = dict(train="2026-03-01", valid="2026-03-11", test="2026-03-21", production=None)

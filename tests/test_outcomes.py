@@ -9,17 +9,17 @@ from small import forked
 from tasks import make_task
 from tiny import inside
 
-from assay.artifacts import place, read_json, read_table, write_table
-from assay.bundle import load_bundle
-from assay.columns import load_dictionary
-from assay.dictionary import Dictionary, Field
-from assay.drift import count_bins, drift_of_counts, drift_table, make_bins
-from assay.intake import read_described
-from assay.labels import todays_rule
-from assay.log import PredictionLog, new_id
-from assay.monitoring import monitor_weeks, verdict_of_weeks, week_table
-from assay.problem import load_problem, make_problem
-from assay.served import monitor_served
+from assay.core.artifacts import place, read_json, read_table, write_table
+from assay.package.bundle import load_bundle
+from assay.data.columns import load_dictionary
+from assay.data.dictionary import Dictionary, Field
+from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins
+from assay.data.intake import read_described
+from assay.monitoring.outcomes import todays_rule
+from assay.serving.prediction_log import PredictionLog, new_id
+from assay.monitoring.decide import monitor_weeks, verdict_of_weeks, week_table
+from assay.problem.agreement import load_problem, make_problem
+from assay.monitoring.live import monitor_served
 
 ROWS = ["flight_id", "scheduled", "hour", "distance", "wind_speed", "recent_delay", "origin", "sex"]
 
@@ -305,7 +305,7 @@ def test_one_moment_in_the_log_that_cannot_be_read_silences_nobody(released, mom
     assert (found["undated"], found["n"]) == (1, 599)
     with pytest.raises(ValueError, match="is no moment"):
         one_pass(folder, times)
-    from assay.dictionary import broken_rule
+    from assay.data.dictionary import broken_rule
 
     assert broken_rule(Field("scheduled", "time", "time"), moment) is not None  # the service refuses it from now on
     assert broken_rule(Field("scheduled", "time", "time"), "2013-11-01T09:00:00Z") is None
@@ -315,8 +315,8 @@ def test_a_week_that_is_ranked_perfectly_can_be_drawn():
     "The sum of fractions ended a hair above one, and the figure refused the negative length"
     import matplotlib.pyplot as plt
 
-    from assay.metrics import score
-    from assay.monitoring import plot_performance
+    from assay.stats.metrics import score
+    from assay.monitoring.decide import plot_performance
 
     rng, values = np.random.default_rng(0), []
     for _ in range(200):

@@ -8,16 +8,16 @@ from ruamel.yaml import YAML
 from small import forked
 from tiny import inside
 
-from assay import today
-from assay.artifacts import check, metric, place, read_table, write_json, write_metrics, write_table
-from assay.criteria import freeze_criteria, mark_results, moved_bar
-from assay.dictionary import Dictionary, Field, write_dictionary
-from assay.features import feature_frame
-from assay.labels import todays_rule
-from assay.metrics import score
-from assay.models import fit_final, make_spec, predict_score
-from assay.problem import load_problem, make_problem
-from assay.sources import make_flights
+from assay.problem import current_practice as today
+from assay.core.artifacts import check, metric, place, read_table, write_json, write_metrics, write_table
+from assay.problem.criteria import freeze_criteria, mark_results, moved_bar
+from assay.data.dictionary import Dictionary, Field, write_dictionary
+from assay.models.features import feature_frame
+from assay.monitoring.outcomes import todays_rule
+from assay.stats.metrics import score
+from assay.models.estimators import fit_final, make_spec, predict_score
+from assay.problem.agreement import load_problem, make_problem
+from assay.data.sources import make_flights
 
 ROOT = Path(__file__).parent.parent
 FIELDS = Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("carrier", "category"), Field("hour", "integer"), Field("wind_speed", "number", nullable=True),
@@ -75,7 +75,7 @@ def make_project(folder, agreed=AGREED):
 
 
 def run_stage(folder, stage):
-    return forked("assay.stage", stage, cwd=folder)
+    return forked("assay.pipeline.stage", stage, cwd=folder)
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ import pytest
 from small import forked, run
 from test_init import ORDER, ROOT, STAGES, make_bundled, reduce
 
-from assay.browse import HIDDEN, count_broken, visible_columns
-from assay.dictionary import Dictionary, Field, validate
-from assay.engine import stage_env
-from assay.problem import read_yaml
+from assay.explore.browse import HIDDEN, count_broken, visible_columns
+from assay.data.dictionary import Dictionary, Field, validate
+from assay.pipeline.engine import stage_env
+from assay.core.yaml import read_yaml
 
 SEXES, WORD = ("frau-qx7", "herr-qx7"), "kanarienvogel"
 
@@ -66,7 +66,7 @@ def test_the_data_page_shows_no_customer_and_git_sees_no_table(bundled, tmp_path
     broken.to_csv(repo / "our customers.csv", index=False)
     params = (repo / "params.yaml").read_text()
     (repo / "params.yaml").write_text(params.replace("max_quarantine_share: 0.01", "max_quarantine_share: 0.5"))
-    done = forked("assay.stage", "data", cwd=repo)
+    done = forked("assay.pipeline.stage", "data", cwd=repo)
     assert done.returncode == 0, done.stdout + done.stderr
     text = shown(repo, "data")
     assert traces(text, table) == [] and not any(s in text for s in SEXES)
@@ -89,8 +89,8 @@ def test_a_table_in_git_already_is_named_and_stays(bundled, tmp_path):
 
 
 def test_what_a_failed_cell_said_of_rows_is_on_no_page():
-    from assay.run import Stage
-    from assay.site import not_run
+    from assay.stages.definition import Stage
+    from assay.site.pages import not_run
     stage = Stage("data", "", None, (), (), (), {})
     for said in (f"error: stage 'data' failed in cell 3: ValueError: 2 of 9 rows have no partner by ['who']: [['{WORD}']]\n  cell: join({WORD})", f"stage 'data' failed in cell 12: KeyError: '{WORD}'"):
         told = not_run([dict(stage="data", why=said)], dict(data=stage))["data"]

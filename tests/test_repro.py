@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from small import CELLS, add_agreement, assay, hashes, make_repo, run, write_notebook
 
-from assay.problem import read_yaml
-from assay.run import load_stages, parameter_errors
+from assay.core.yaml import read_yaml
+from assay.pipeline.run import parameter_errors
+from assay.stages.definition import load_stages
 
 ROOT = Path(__file__).parents[1]
 
@@ -310,6 +311,6 @@ def test_no_param_reaches_a_shell(copy):
     change(copy / "params.yaml", "max_depth: 4", 'max_depth: "$(touch PWNED)"')
     done = assay("repro", cwd=copy)
     assert done.returncode == 1 and not (copy / "PWNED").exists()
-    change(copy / "dvc.yaml", "cmd: exec python -m assay.stage tree", "cmd: echo ${tree.max_depth}")
+    change(copy / "dvc.yaml", "cmd: exec python -m assay.pipeline.stage tree", "cmd: echo ${tree.max_depth}")
     run("dvc", "repro", "-s", "tree", cwd=copy)
     assert (copy / "PWNED").exists()

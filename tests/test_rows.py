@@ -3,19 +3,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import assay.draft
-from assay.dictionary import Dictionary, Field, validate
-from assay.draft import draft
-from assay.features import feature_frame
-from assay.init import next_steps
-from assay.intake import class_table, count_classes, data_metrics, fetch_table, prepare_table, sunk_classes
-from assay.models import make_model, predict_score
-from assay.problem import make_problem
-from assay.responsible import proxies
-from assay.site import show_number
-from assay.sources import count_values, rows_of_values
-from assay.splits import check_splits, make_splits, split_by_hash
-from assay.twins import ALIKE, alike_key, find_twins
+import assay.project.proposal
+from assay.data.dictionary import Dictionary, Field, validate
+from assay.project.proposal import draft
+from assay.models.features import feature_frame
+from assay.project.create import next_steps
+from assay.data.intake import class_table, count_classes, data_metrics, fetch_table, prepare_table, sunk_classes
+from assay.models.estimators import make_model, predict_score
+from assay.problem.agreement import make_problem
+from assay.responsible.assessment import proxies
+from assay.site.pages import show_number
+from assay.data.sources import count_values, rows_of_values
+from assay.data.splits import check_splits, make_splits, split_by_hash
+from assay.data.near_duplicates import ALIKE, alike_key, find_twins
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 
@@ -283,14 +283,14 @@ def test_the_target_is_counted_over_all_rows(words, tmp_path):
     often, rare = ("well", "ill") if words else (0, 1)
     assert count_values(path, "y") == {often: 119_991, rare: 9} and count_values(path, "z", 50) is None
     assert len(rows_of_values(path, "y", {rare: 9})) == 9
-    from assay.sources import sample_parquet
+    from assay.data.sources import sample_parquet
 
     assert (sample_parquet(path).y == rare).sum() < 9  # control: the sample does not hold them
 
 
 def test_a_class_that_sinks_in_the_part_closes_the_gate_and_says_what_helps(tmp_path, monkeypatch):
     path = tall(tmp_path, positives=200)
-    monkeypatch.setattr(assay.draft, "MOST_ROWS", 20_000)
+    monkeypatch.setattr(assay.project.proposal, "MOST_ROWS", 20_000)
     d = draft(path, "y", root=tmp_path)
     assert d.data["source"]["max_rows"] == 20_000
     assert "of 200 rows of the class '1' the part that is read holds" in d.walls[0] and "max_rows" in d.walls[0] and "draw a table by class" in d.walls[0]
@@ -337,7 +337,7 @@ def test_names_of_people_are_no_features_and_no_groups(tmp_path):
 
 def test_text_that_is_missing_counts_as_missing():
     "Prepared text writes `(missing)`; the control is the share of the table before"
-    from assay.profile import profile, summarise
+    from assay.explore.profile import profile, summarise
 
     raw = pd.DataFrame(dict(garage=np.where(np.arange(500) % 10 == 0, None, np.where(np.arange(500) % 3, "a", "b")), n=np.arange(500.0)))
     described = profile(summarise(raw.fillna({"garage": "(missing)"}))).missing_rate
@@ -345,7 +345,7 @@ def test_text_that_is_missing_counts_as_missing():
 
 
 def test_a_header_may_be_longer_than_the_first_part_that_is_read(tmp_path):
-    from assay.sources import load_source
+    from assay.data.sources import load_source
 
     names = [f"measurement_{i}" for i in range(16_000)]
     (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + (",".join("1" * 16_000) + "\n") * 2)

@@ -14,10 +14,10 @@ from browser import CHROMIUM, opened
 from nbconvert.exporters.html import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from assay.artifacts import place, write_metrics
-from assay.browse import read_scripts
-from assay.engine import stage_env
-from assay.site import MAX_BYTES, build_site, forbidden, report_page
+from assay.core.artifacts import place, write_metrics
+from assay.explore.browse import read_scripts
+from assay.pipeline.engine import stage_env
+from assay.site.pages import MAX_BYTES, build_site, forbidden, report_page
 
 ROOT = Path(__file__).parent.parent
 # The page for browsing runs a script, so it has a rule of its own: `test_the_browsing_page_runs_its_own_scripts_only`
@@ -137,10 +137,10 @@ def test_one_page_that_cannot_be_shown_keeps_no_other_from_being_made(tmp_path, 
 
 def test_each_figure_of_a_notebook_is_shown(tmp_path, monkeypatch):
     "Also the second and third: whoever puts every setting of matplotlib back turns off the backend that the first figure turned on"
-    cell = "from assay.evaluation import plot_intervals; import pandas as pd\nplot_intervals(pd.DataFrame(dict(model=['$5_$10'], value=[1.], low=[0.], high=[2.])));"
+    cell = "from assay.evaluation.scores import plot_intervals; import pandas as pd\nplot_intervals(pd.DataFrame(dict(model=['$5_$10'], value=[1.], low=[0.], high=[2.])));"
     cells = [new_code_cell("seed: int = 0", id="p", metadata=dict(tags=["parameters"])), *(new_code_cell(cell, id=f"c{i}") for i in range(3))]
     path = tmp_path / "three.ipynb"
     nbformat.write(new_notebook(cells=cells, metadata=dict(kernelspec=dict(name="python3", display_name="Python 3", language="python"))), path)
-    code = f"from assay.engine import execute; print(sum('image/png' in o.get('data', {{}}) for c in execute({str(path)!r}, {str(path)!r}).cells for o in c.get('outputs', [])))"
+    code = f"from assay.pipeline.engine import execute; print(sum('image/png' in o.get('data', {{}}) for c in execute({str(path)!r}, {str(path)!r}).cells for o in c.get('outputs', [])))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=stage_env(ROOT), cwd=ROOT)
     assert done.stdout.strip() == "3", done.stdout + done.stderr

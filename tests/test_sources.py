@@ -19,9 +19,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from assay.artifacts import write_table
-from assay.joins import join, join_report
-from assay.sources import hash_frame, load_snapshot, load_source, make_flights, snapshot
+from assay.core.artifacts import write_table
+from assay.data.joins import join, join_report
+from assay.data.sources import hash_frame, load_snapshot, load_source, make_flights, snapshot
 
 CITIES = pd.DataFrame(dict(city=["Zürich", "Genève", "Köln", "Kraków", "Paris"] * 4, remark=["Verspätung wegen Gewitter", "retardé à cause de la météo", "Anschluss nicht möglich", "opóźniony", "à l’heure"] * 4, n=range(20)))
 WESTERN = CITIES[CITIES.city != "Kraków"].reset_index(drop=True)
@@ -235,7 +235,7 @@ def test_other_bytes_than_expected_are_refused_with_both_hashes(tmp_path, kind):
     con = sqlite3.connect(tmp_path / "t.db")
     flights.to_sql("flights", con, index=False)
     con.close()
-    where = dict(csv=dict(url=tmp_path / "t.csv"), parquet=dict(url=tmp_path / "t.parquet"), sql=dict(url=f"sqlite:///{tmp_path / 't.db'}", query="select * from flights"), python=dict(function="assay.sources:make_flights"))
+    where = dict(csv=dict(url=tmp_path / "t.csv"), parquet=dict(url=tmp_path / "t.parquet"), sql=dict(url=f"sqlite:///{tmp_path / 't.db'}", query="select * from flights"), python=dict(function="assay.data.sources:make_flights"))
     spec = dict(name="t", kind=kind) | where[kind]
     found = load_source(spec)[1]["sha256"]
     assert load_source(spec | dict(sha256=found.upper()))[1]["sha256"] == found
@@ -407,7 +407,7 @@ def test_postgresql_takes_parameters_as_values_and_is_never_written_to(postgres,
 def test_postgresql_refuses_to_write_also_where_the_text_is_not_understood(postgres, monkeypatch, query):
     import sqlalchemy as sa
 
-    import assay.sources
+    import assay.data.sources
     engine = sa.create_engine(postgres)
     with engine.begin() as con:
         con.execute(sa.text("drop table if exists kept, other; drop sequence if exists counter; create table kept as select 1 as n; create sequence counter"))
@@ -415,7 +415,7 @@ def test_postgresql_refuses_to_write_also_where_the_text_is_not_understood(postg
     for _ in range(2):  # refused by its text, and then by the transaction that only reads
         with pytest.raises(Exception):
             load_source(dict(name="f", kind="sql", url_env="ASSAY_TEST_DB", query=query))
-        monkeypatch.setattr(assay.sources, "check_query", lambda query, *_: query)
+        monkeypatch.setattr(assay.data.sources, "check_query", lambda query, *_: query)
     with engine.connect() as con:
         assert con.execute(sa.text("select sum(n), (select count(*) from pg_class where relname = 'other'), (select count(*) from pg_largeobject_metadata), (select is_called from counter) from kept")).one() == (1, 0, 0, False)
     engine.dispose()
@@ -508,7 +508,7 @@ def test_a_missing_variable_is_named():
 # Functions and packages
 
 
-@pytest.mark.parametrize("function", ["os:getcwd", "os.path:exists", "assay_evil:make", "assay.sources:_locate", "assay.sources:make_flights.__class__", "assay.sources:", "assay.sources:hash_frame", "assay.artifacts:write_text"])
+@pytest.mark.parametrize("function", ["os:getcwd", "os.path:exists", "assay_evil:make", "assay.data.sources:_locate", "assay.data.sources:make_flights.__class__", "assay.data.sources:", "assay.data.sources:hash_frame", "assay.core.artifacts:write_text"])
 def test_only_public_functions_of_the_projects_own_package_run(function):
     with pytest.raises(ValueError):
         load_source(dict(name="t", kind="python", function=function))

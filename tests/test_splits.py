@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from assay.explore import label_noise
-from assay.intake import data_checks, data_verdict
-from assay.sources import make_flights
-from assay.splits import (
+from assay.explore.exploration import label_noise
+from assay.data.intake import data_checks, data_verdict
+from assay.data.sources import make_flights
+from assay.data.splits import (
     base_rate,
     check_splits,
     compare_splits,
@@ -20,7 +20,7 @@ from assay.splits import (
     split_table,
     time_cuts,
 )
-from assay.twins import ALIKE, find_twins
+from assay.data.near_duplicates import ALIKE, find_twins
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 CUTS = dict(train="2013-09-01", valid="2013-10-01", test=None)
@@ -148,7 +148,7 @@ def checked(splits, group=None, time=None):
     "Status of F21 and the verdict of the data stage over these splits"
     from types import SimpleNamespace
 
-    from assay.dictionary import Dictionary, Field
+    from assay.data.dictionary import Dictionary, Field
 
     crossings = check_splits(splits, "row_no", time, group, find_twins(splits, TWIN_FEATURES, "y"))
     problem = SimpleNamespace(target="y", task="binary", sources=[dict(name="t", owner="us", licence="CC0", access="public")])

@@ -13,11 +13,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from test_site import VECTORS
 
-from assay.coverage import coverage_html
-from assay.engine import stage_env
-from assay.readiness import list_html, open_html
-from assay.rendering import DECIMALS, NOTHING, macro, render, say_number, show, template_names
-from assay.site import clean, forbidden, waiting_page
+from assay.core.rendering import DECIMALS, NOTHING, macro, render, say_number, show, template_names
+from assay.pipeline.engine import stage_env
+from assay.release.coverage import coverage_html
+from assay.release.readiness import list_html, open_html
+from assay.site.pages import clean, forbidden, waiting_page
 
 ROOT = Path(__file__).parent.parent
 PACKAGED = 'package_data={cfg["lib_path"]: ["templates/*"]},'
@@ -156,13 +156,13 @@ def test_each_kind_of_value_is_shown(frame, rows):
 
 KEEPS = """
 import json
-from assay.engine import execute, normalise
+from assay.pipeline.engine import execute, normalise
 print(json.dumps(normalise(execute("one.ipynb", "explore.ipynb"))))
 """
 
 
 def test_frames_are_kept_under_the_stage_and_the_page_does_not_change(tmp_path):
-    source = "import pandas as pd; from assay.rendering import show\nshow(pd.DataFrame(dict(x=[1e-5, 1/3])), title='t')"
+    source = "import pandas as pd; from assay.core.rendering import show\nshow(pd.DataFrame(dict(x=[1e-5, 1/3])), title='t')"
     cells = [new_code_cell("seed: int = 0", id="p", metadata=dict(tags=["parameters"])), *(new_code_cell(source, id=f"c{i}") for i in range(2))]
     kernel = dict(name="python3", display_name="Python 3", language="python")
     nbformat.write(new_notebook(cells=cells, metadata=dict(kernelspec=kernel)), tmp_path / "one.ipynb")

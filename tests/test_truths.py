@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.artifacts import read_json
-from assay.truths import TRUTHS, run_truth, run_truths, truth_metrics, truths_verdict
-from assay.verdict import VERDICTS
+from assay.core.artifacts import read_json
+from assay.feasibility.known_truths import TRUTHS, run_truth, run_truths, truth_metrics, truths_verdict
+from assay.feasibility.verdict import VERDICTS
 
 SEEDS = range(2, 7)  # the seeds before were used while the rules were written
 N_SHUFFLED = 200

@@ -17,9 +17,9 @@ from ruamel.yaml import YAML
 from small import assay, run
 from tiny import commit
 
-from assay.dictionary import Dictionary, infer_dictionary, write_dictionary
-from assay.problem import read_yaml
-from assay.sources import make_flights
+from assay.data.dictionary import Dictionary, infer_dictionary, write_dictionary
+from assay.core.yaml import read_yaml
+from assay.data.sources import make_flights
 
 ROOT = Path(__file__).parent.parent
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(read_yaml(ROOT / "problem.yaml").get("id") != "flight_id", reason="problem.yaml is not that of the bundled flights, whose agreement this test uses")]
@@ -45,7 +45,7 @@ def make_project(folder):
     "The bundled stages over one table of invented flights, with the bundled agreement"
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc", "requirements.lock"):
+    for name in ("dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc", "requirements.lock", "assay.lock"):
         shutil.copy(ROOT / name, folder / name)
     for name in ("nbs", "tests"):  # the map of the process reads them
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log"))
@@ -84,7 +84,7 @@ def test_a_study_that_goes_on_leaves_the_bytes_of_one_that_begins(project):
     wanted = [p.read_bytes() for p in paths]
     for p in paths:
         p.unlink()
-    done = run(sys.executable, "-m", "assay.stage", "experiments_linear", cwd=project)
+    done = run(sys.executable, "-m", "assay.pipeline.stage", "experiments_linear", cwd=project)
     assert done.returncode == 0, done.stderr
     assert [p.read_bytes() for p in paths] == wanted
 
@@ -140,8 +140,8 @@ def service(approved):
 
 def rows_of(project, n=60):
     "Production rows as a client would send them"
-    from assay.artifacts import read_table
-    from assay.columns import load_dictionary
+    from assay.core.artifacts import read_table
+    from assay.data.columns import load_dictionary
     table = read_table(project / "data/production.parquet" if (project / "data/production.parquet").exists() else project / "data/prepared/production.parquet").head(n)
     names = [f.name for f in load_dictionary(project / "dictionary.yaml").features]
     return table, [{"flight_id": r["flight_id"]} | {k: (None if r[k] != r[k] else r[k]) for k in names} for r in table.astype(object).to_dict("records")]

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 ROW = {"carrier": "AA", "hour": 19, "distance": 733.0, "wind_speed": None, "recent_delay": 55.0, "origin": "JFK"}
-SERVE = "import sys; from assay.serve import serve; serve(port=int(sys.argv[1]))"
+SERVE = "import sys; from assay.serving.app import serve; serve(port=int(sys.argv[1]))"
 
 
 @contextlib.contextmanager
@@ -28,13 +28,14 @@ def inside(folder):
 
 def make_tiny(folder, seed=0):
     "From a table to a packaged model in `folder`, the way of the stages; returns the bundle's identity"
-    from assay.artifacts import check, place, write_metrics, write_table, write_text
-    from assay.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
-    from assay.dictionary import Dictionary, Field
-    from assay.features import feature_frame
-    from assay.gates import LIMITS, RELEASE_GATES
-    from assay.models import fit_final, predict_score
-    from assay.sources import make_flights
+    from assay.core.artifacts import check, place, write_metrics, write_table, write_text
+    from assay.package.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
+    from assay.data.dictionary import Dictionary, Field
+    from assay.models.features import feature_frame
+    from assay.release.gates import RELEASE_GATES
+    from assay.problem.limits import LIMITS
+    from assay.models.estimators import fit_final, predict_score
+    from assay.data.sources import make_flights
 
     columns = Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("carrier", "category"), Field("hour", "integer", low=0, high=23),
                           Field("distance", "number", unit="mi", low=0, high=6000), Field("wind_speed", "number", nullable=True, low=0, high=150), Field("recent_delay", "number", nullable=True),
@@ -47,7 +48,7 @@ def make_tiny(folder, seed=0):
         spec = dict(candidate="linear", params={}, seed=0, task="binary", target="late")
         model = fit_final(spec, flights, columns.features)
         X = feature_frame(flights, columns.features)
-        export_bundle(model, X, columns.features, place("bundle"), make_provenance(spec, {}, ["bundle"], [place("train")]), 0.4, request_context(columns))
+        export_bundle(model, X, columns.features, place("bundle"), make_provenance(spec, {}, ["package.bundle"], [place("train")]), 0.4, request_context(columns))
         bundle = load_bundle()
         same = parity(bundle, X, predict_score(model, X))
         write_metrics("package", "same model", {}, [check("parity", same["n_different"] == 0, "every row compared"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
@@ -58,7 +59,7 @@ def make_tiny(folder, seed=0):
 
 def record():
     "dvc.lock over the reports that are here, as a run of the pipeline would leave it"
-    from assay.artifacts import place
+    from assay.core.artifacts import place
 
     rows = "".join(f"  {p.parent.name}:\n    outs:\n    - path: {p.as_posix()}\n      md5: {hashlib.md5(p.read_bytes()).hexdigest()}\n" for p in sorted(place("reports").glob("*/metrics.json")))
     Path("dvc.lock").write_text("schema: '2.0'\nstages:\n" + rows)
@@ -66,7 +67,7 @@ def record():
 
 def make_keys(folder):
     "Two keys beside the repository, the first one the root, and the paths of their private halves"
-    from assay.chain import new_key
+    from assay.release.chain import new_key
 
     with inside(folder):
         paths = [folder.parent / f"{folder.name}-{name}.pem" for name in ("ann", "bob")]
