@@ -54,9 +54,9 @@ def _changed():
     try: return {k.removeprefix('dvc.yaml:'): v for k,v in json.loads(r.stdout).items()}
     except ValueError: return None
 
-def _state(stage, metrics, changed):
-    "`fresh`, `stale`, `not run`, or `unknown` where DVC does not answer"
-    if metrics is None: return 'not run'
+def _state(stage, metrics, changed, other=False):
+    "`fresh`, `stale`, `not run`, `not run for this problem`, or `unknown` where DVC does not answer"
+    if metrics is None: return 'not run for this problem' if other else 'not run'
     if changed is None: return 'unknown'
     return 'stale' if stage in changed else 'fresh'
 
@@ -71,7 +71,7 @@ def load_status(
     from assay.release.start import waivers_today
     from assay.site.pages import headline, load_board
     problem, board, waivers = load_problem(), load_board(), waivers_today()
-    rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed), verdict=(b['metrics'] or {}).get('verdict'),
+    rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed, b['other']), verdict=(b['metrics'] or {}).get('verdict'),
                  number=headline(b['metrics']['metrics'], b['headline']) if b['metrics'] else '') for b in board]
     current = {r['stage'] for r in rows if r['state'] in ('fresh', 'unknown')} # a report of before a column was removed says nothing any more
     found = {b['stage']: b['metrics'] for b in board if b['stage'] in current}

@@ -18,12 +18,12 @@ from pathlib import Path
 import psutil
 
 from assay.core.artifacts import find_root, to_json, write_text
+from assay.core.yaml import read_yaml
 from assay.pipeline.audit import compare, published
 from assay.pipeline.engine import stage_env
-from assay.stages.parameters import declared_parameters
-from assay.core.yaml import read_yaml
 from assay.pipeline.run import stage_parameters
 from assay.stages.definition import load_stages
+from assay.stages.parameters import declared_parameters
 
 PLAIN = """
 import json, os, sys

@@ -55,16 +55,16 @@ def write_agreement(task):
 
 def make_task(folder, task):
     "From tables to an approved model in `folder`; returns the rows that are served later"
-    from assay.release.approval import approve
     from assay.core.artifacts import check, place, write_json, write_metrics, write_table
-    from assay.package.bundle import export_bundle, make_provenance, request_context
-    from assay.models.features import feature_frame
-    from assay.release.gates import RELEASE_GATES
-    from assay.problem.limits import LIMITS
-    from assay.monitoring.outcomes import todays_rule
-    from assay.models.estimators import fit_final, make_spec, predict_score, target_of
-    from assay.problem.agreement import load_problem
     from assay.evaluation.flow import with_scores
+    from assay.models.estimators import fit_final, make_spec, predict_score, target_of
+    from assay.models.features import feature_frame
+    from assay.monitoring.outcomes import todays_rule
+    from assay.package.bundle import export_bundle, make_provenance, request_context
+    from assay.problem.agreement import load_problem
+    from assay.problem.limits import LIMITS
+    from assay.release.approval import approve
+    from assay.release.gates import RELEASE_GATES
 
     folder.mkdir(parents=True)
     with inside(folder):

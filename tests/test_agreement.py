@@ -8,8 +8,11 @@ from small import add_agreement, assay, make_repo, run
 from test_init import TABLES, write
 from tiny import inside
 
-from assay.problem import criteria
+from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
+from assay.evaluation.decisions import ERRORS
+from assay.problem import criteria
+from assay.problem.agreement import TASKS, gaps, load_problem, make_problem
 from assay.problem.criteria import (
     _ledger_path,
     agreed_after,
@@ -23,15 +26,12 @@ from assay.problem.criteria import (
     moved_bar,
     read_ledger,
 )
-from assay.evaluation.decisions import ERRORS
-from assay.project.proposal import draft
+from assay.problem.hypotheses import STAGES
 from assay.problem.plausible import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
 from assay.problem.plausible import METRICS as KNOWN
-from assay.problem.hypotheses import STAGES
+from assay.project.proposal import draft
 from assay.responsible.group_limits import LIMITABLE, read_limits
 from assay.stats.metrics import METRICS, metrics_for
-from assay.problem.agreement import TASKS, gaps, load_problem, make_problem
-from assay.core.yaml import read_yaml
 
 ROOT = Path(__file__).parents[1]
 

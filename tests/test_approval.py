@@ -7,12 +7,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tiny import copy_repo, inside, make_keys, make_tiny, record
 
-from assay.release import approval
-from assay.release.approval import active_waivers, approval_of, approve, changed_since, reject, serving_folder, signatures, waive, withdraw
 from assay.core.artifacts import check, metrics_path, place, read_json, write_json, write_manifest, write_metrics, write_text
 from assay.package.bundle import load_bundle
-from assay.release.chain import _sign, append_decision, chain_head, load_keys, new_key, read_chain, revoke_key
 from assay.package.identity import FILES, bundle_identity
+from assay.release import approval
+from assay.release.approval import active_waivers, approval_of, approve, changed_since, reject, serving_folder, signatures, waive, withdraw
+from assay.release.chain import _sign, append_decision, chain_head, load_keys, new_key, read_chain, revoke_key
 from assay.serving.app import open_service
 
 CHAIN, BUNDLE = "approvals/approvals.jsonl", "data/bundle"

@@ -10,10 +10,12 @@ from small import run
 from tiny import ROW, commit, copy_repo, inside, make_keys, make_tiny, record
 from typer.testing import CliRunner
 
-from assay.release import chain
-from assay.release.approval import active_waivers, approval_of, approve, reject, waive, withdraw
+from assay.cli import app
 from assay.core.artifacts import check, place, sha256, write_json, write_metrics, write_text
 from assay.package.bundle import load_bundle
+from assay.package.identity import bundle_identity
+from assay.release import chain
+from assay.release.approval import active_waivers, approval_of, approve, reject, waive, withdraw
 from assay.release.chain import (
     chain_head,
     change_role,
@@ -26,10 +28,8 @@ from assay.release.chain import (
     read_chain,
     revoke_key,
 )
-from assay.cli import app
-from assay.package.identity import bundle_identity
-from assay.serving.prediction_log import PredictionLog, log_anchors
 from assay.serving.app import _watch, make_app, open_service
+from assay.serving.prediction_log import PredictionLog, log_anchors
 
 APPROVALS, WAIVERS = "approvals/approvals.jsonl", "approvals/waivers.jsonl"
 DAY = dict(today="2013-12-01")

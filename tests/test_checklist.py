@@ -11,21 +11,21 @@ import pytest
 from small import assay, forked
 from tiny import inside, record
 
-from assay.release import checklist as evidence
-from assay.problem import criteria
-from assay.release.approval import active_waivers, waive, withdraw
 from assay.core.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
+from assay.core.yaml import read_yaml
+from assay.data.sources import make_flights
+from assay.pipeline.repro import end_waivers
+from assay.problem import criteria
+from assay.problem.agreement import load_problem
+from assay.release import checklist as evidence
+from assay.release.approval import active_waivers, waive, withdraw
 from assay.release.chain import new_key
-from assay.release.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
 from assay.release.checklist import PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
+from assay.release.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
 from assay.release.gates import ANY_DAY
 from assay.release.ml_test_score import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
-from assay.problem.agreement import load_problem
-from assay.core.yaml import read_yaml
 from assay.release.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
-from assay.pipeline.repro import end_waivers
 from assay.site.pages import checklist_rows, index_page, load_board
-from assay.data.sources import make_flights
 
 ROOT = Path(__file__).parent.parent
 WORDS = {  # what the process asks: a word of each item that no other wording may lose

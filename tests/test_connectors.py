@@ -13,8 +13,8 @@ from small import forked
 from test_init import make_bundled
 
 from assay.core.artifacts import read_table
-from assay.project.create import with_data
 from assay.core.yaml import read_yaml
+from assay.project.create import with_data
 
 CANARY = "-".join(("kanarienvogel", "Q4x", "2718"))  # in parts, since the tests are copied to where it is looked for
 

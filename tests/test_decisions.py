@@ -9,8 +9,8 @@ import measure
 import pytest
 from typer.main import get_command
 
-from assay.core.artifacts import read_json
 from assay.cli import app
+from assay.core.artifacts import read_json
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "DECISIONS.md").read_text(encoding="utf-8")

@@ -12,8 +12,8 @@ from tasks import as_request, make_task
 from tiny import inside
 
 from assay.package.bundle import MAX_TEXT, describe_refused, load_bundle, refused_values
-from assay.serving.prediction_log import PredictionLog
 from assay.serving.app import make_app
+from assay.serving.prediction_log import PredictionLog
 
 SENT = ["flight_id", "scheduled", "hour", "distance", "wind_speed", "recent_delay", "origin", "sex"]
 HUGE = 3.5e38

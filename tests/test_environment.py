@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.pipeline.deps import environments
 from assay.core.yaml import read_yaml
+from assay.pipeline.deps import environments
 from assay.stages.definition import load_stages
 
 FITS = {"feasibility", "baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation"}

@@ -14,18 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 from browser import CHROMIUM, opened
 
-from assay.examples import flights as bundled
 from assay.core.artifacts import find_root
-from assay.explore.associations import associations
-from assay.explore.browse import draw_rows, fitting_page, read_scripts, table_page, visible_columns
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import infer_dictionary
+from assay.data.sources import make_flights
+from assay.examples import flights as bundled
+from assay.explore.associations import associations
+from assay.explore.browse import draw_rows, fitting_page, read_scripts, table_page, visible_columns
 from assay.explore.exploration import drift_over_time, label_noise, missing_patterns
 from assay.explore.leakage import declarations, leakage_scan, leaking_features
-from assay.responsible.privacy import find_personal, luhn, mask, personal_data
-from assay.problem.agreement import load_problem
 from assay.explore.profile import merge, profile, summarise, summarise_parquet
-from assay.data.sources import make_flights
+from assay.problem.agreement import load_problem
+from assay.responsible.privacy import find_personal, luhn, mask, personal_data
 from assay.stats.counts import read_coded
 
 # Leaks

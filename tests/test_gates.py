@@ -14,42 +14,39 @@ import pytest
 from small import run as git_command
 from tiny import inside, make_keys, make_tiny, record
 
-from assay.pipeline import run
-from assay.release import approval
-from assay.release import chain
-from assay.release import checklist as evidence
-from assay.release import gates
-from assay.release import sign as release
-from assay.package import bundle
-from assay.evaluation import flow as review
-from assay.problem import criteria
-from assay.release.approval import approval_of, approve, reject, waive, withdraw
 from assay.core.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
-from assay.package.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
-from assay.release.chain import new_key, read_chain, revoke_key
-from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.data.dictionary import Dictionary, Field, infer_dictionary, validate
-from assay.evaluation.scores import median_gain
-from assay.release.checklist import evaluate_checklist, load_checklist, read_stages
-from assay.feasibility.study import find_blockers
-from assay.models.features import feature_frame
-from assay.release.gates import closed_gates
-from assay.stages.definition import Gate
-from assay.problem.limits import LIMITS
-from assay.responsible.groups import group_table
-from assay.package.identity import bundle_identity
-from assay.responsible.disparities import group_pairs
 from assay.data.intake import _quality, data_verdict
-from assay.explore.leakage import leakage_scan, leaking_features
-from assay.responsible.group_limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
-from assay.stats.metrics import interval, paired_difference
-from assay.models.estimators import fit_final, predict_score
-from assay.problem.agreement import agreement_verdict, load_problem
-from assay.release.readiness import open_items
-from assay.evaluation.flow import criteria_table, evaluation_checks, evaluation_verdict, split_faults
-from assay.stages.definition import load_stages
 from assay.data.sources import make_flights
+from assay.evaluation import flow as review
+from assay.evaluation.flow import criteria_table, evaluation_checks, evaluation_verdict, split_faults
+from assay.evaluation.scores import median_gain
+from assay.explore.leakage import leakage_scan, leaking_features
+from assay.feasibility.study import find_blockers
 from assay.feasibility.verdict import FACTS, verdict_of
+from assay.models.estimators import fit_final, predict_score
+from assay.models.features import feature_frame
+from assay.package import bundle
+from assay.package.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
+from assay.package.identity import bundle_identity
+from assay.pipeline import run
+from assay.problem import criteria
+from assay.problem.agreement import agreement_verdict, load_problem
+from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
+from assay.problem.limits import LIMITS
+from assay.release import approval, chain, gates
+from assay.release import checklist as evidence
+from assay.release import sign as release
+from assay.release.approval import approval_of, approve, reject, waive, withdraw
+from assay.release.chain import new_key, read_chain, revoke_key
+from assay.release.checklist import evaluate_checklist, load_checklist, read_stages
+from assay.release.gates import closed_gates
+from assay.release.readiness import open_items
+from assay.responsible.disparities import group_pairs
+from assay.responsible.group_limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
+from assay.responsible.groups import group_table
+from assay.stages.definition import Gate, load_stages
+from assay.stats.metrics import interval, paired_difference
 
 ROOT = Path(__file__).parent.parent
 STAGES = load_stages(ROOT / "dvc.yaml")

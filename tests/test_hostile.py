@@ -20,11 +20,11 @@ import pytest
 import assay.core.packed as packed
 import assay.data.sources as sources
 from assay.core.functions import find_function, own_packages
-from assay.data.intake import fetch_table
-from assay.problem.agreement import make_problem
 from assay.core.yaml import read_yaml
+from assay.data.intake import fetch_table
 from assay.data.queries import check_query
 from assay.data.sources import count_parquet, kind_of_file, load_source, make_flights, parquet_facts, sample_parquet, snapshot
+from assay.problem.agreement import make_problem
 from assay.project.inspect_table import read_table_of
 
 

@@ -15,22 +15,22 @@ from sklearn import datasets
 from small import assay, run
 from tiny import inside, make_keys
 
-from assay.release.approval import approve
 from assay.core.artifacts import check, place, write_metrics, write_table
-from assay.package.bundle import export_bundle, make_provenance, request_context
+from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import conform, write_dictionary
-from assay.project.proposal import draft
-from assay.pipeline.engine import stage_env
+from assay.data.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
+from assay.data.splits import make_splits
+from assay.models.estimators import fit_final
 from assay.models.features import feature_frame
-from assay.release.gates import RELEASE_GATES
+from assay.package.bundle import export_bundle, make_provenance, request_context
+from assay.pipeline.engine import stage_env
+from assay.problem.agreement import load_problem, make_problem
 from assay.problem.limits import LIMITS
 from assay.project.create import WRITTEN, is_untouched, write_draft
-from assay.data.intake import fetch_table, prepare_table, read_for_scoring, sampling_table
-from assay.models.estimators import fit_final
-from assay.problem.agreement import load_problem, make_problem
-from assay.core.yaml import read_yaml
-from assay.data.splits import make_splits
+from assay.project.proposal import draft
+from assay.release.approval import approve
+from assay.release.gates import RELEASE_GATES
 
 ROOT = Path(__file__).parents[1]
 FILES = ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "requirements.lock", "assay.lock")

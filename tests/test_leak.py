@@ -12,26 +12,26 @@ from small import assay
 from test_init import make_bundled, reduce, run_stages, verdicts, write
 from tiny import inside
 
-from assay.release.approval import active_waivers, waive
-from assay.core.artifacts import check, metric, place, write_metrics
-from assay.feasibility.case import make_case, rule_column
-from assay.release.chain import new_key
 from assay.cli import _next, load_status, show_board
+from assay.core.artifacts import check, metric, place, write_metrics
 from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
-from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
 from assay.data.dictionary import infer_dictionary, write_dictionary
-from assay.project.proposal import draft
+from assay.evaluation.flow import baseline_specs
 from assay.explore.exploration import declared_checks
-from assay.release.gates import waivable_items, waiver_fault
 from assay.explore.leakage import column_skills, declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
+from assay.feasibility.case import make_case, rule_column
+from assay.feasibility.verdict import RULES
 from assay.models.estimators import make_model
-from assay.responsible.privacy import declared_personal, personal_data
 from assay.problem.agreement import load_problem, make_problem
+from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
+from assay.project.proposal import draft
+from assay.release.approval import active_waivers, waive
+from assay.release.chain import new_key
+from assay.release.gates import waivable_items, waiver_fault
 from assay.release.readiness import doubts, leak_rows, next_step, release_rows
 from assay.responsible.assessment import findings, judge_answers, representation_table
-from assay.evaluation.flow import baseline_specs
+from assay.responsible.privacy import declared_personal, personal_data
 from assay.site.pages import build_site, index_page
-from assay.feasibility.verdict import RULES
 
 ROOT = Path(__file__).parents[1]
 SAID = dict(because="the offer is made before the sale", by="domain expert", date="2026-11-06")

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from assay.core.artifacts import sha256, write_table
-from assay.evaluation.scores import name_test_set, record_opening, split_rule
 from assay.data.sources import load_source
 from assay.data.splits import make_splits
+from assay.evaluation.scores import name_test_set, record_opening, split_rule
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 CUTS = dict(train="2026-03-01", valid="2026-03-11", test="2026-03-21", production=None)

@@ -10,16 +10,16 @@ from tasks import make_task
 from tiny import inside
 
 from assay.core.artifacts import place, read_json, read_table, write_table
-from assay.package.bundle import load_bundle
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import Dictionary, Field
-from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins
 from assay.data.intake import read_described
-from assay.monitoring.outcomes import todays_rule
-from assay.serving.prediction_log import PredictionLog, new_id
 from assay.monitoring.decide import monitor_weeks, verdict_of_weeks, week_table
-from assay.problem.agreement import load_problem, make_problem
+from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins
 from assay.monitoring.live import monitor_served
+from assay.monitoring.outcomes import todays_rule
+from assay.package.bundle import load_bundle
+from assay.problem.agreement import load_problem, make_problem
+from assay.serving.prediction_log import PredictionLog, new_id
 
 ROWS = ["flight_id", "scheduled", "hour", "distance", "wind_speed", "recent_delay", "origin", "sex"]
 
@@ -315,8 +315,8 @@ def test_a_week_that_is_ranked_perfectly_can_be_drawn():
     "The sum of fractions ended a hair above one, and the figure refused the negative length"
     import matplotlib.pyplot as plt
 
-    from assay.stats.metrics import score
     from assay.monitoring.decide import plot_performance
+    from assay.stats.metrics import score
 
     rng, values = np.random.default_rng(0), []
     for _ in range(200):

@@ -8,16 +8,16 @@ from ruamel.yaml import YAML
 from small import forked
 from tiny import inside
 
-from assay.problem import current_practice as today
 from assay.core.artifacts import check, metric, place, read_table, write_json, write_metrics, write_table
-from assay.problem.criteria import freeze_criteria, mark_results, moved_bar
 from assay.data.dictionary import Dictionary, Field, write_dictionary
+from assay.data.sources import make_flights
+from assay.models.estimators import fit_final, make_spec, predict_score
 from assay.models.features import feature_frame
 from assay.monitoring.outcomes import todays_rule
-from assay.stats.metrics import score
-from assay.models.estimators import fit_final, make_spec, predict_score
+from assay.problem import current_practice as today
 from assay.problem.agreement import load_problem, make_problem
-from assay.data.sources import make_flights
+from assay.problem.criteria import freeze_criteria, mark_results, moved_bar
+from assay.stats.metrics import score
 
 ROOT = Path(__file__).parent.parent
 FIELDS = Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("carrier", "category"), Field("hour", "integer"), Field("wind_speed", "number", nullable=True),

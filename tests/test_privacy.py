@@ -12,10 +12,10 @@ import pytest
 from small import forked, run
 from test_init import ORDER, ROOT, STAGES, make_bundled, reduce
 
-from assay.explore.browse import HIDDEN, count_broken, visible_columns
-from assay.data.dictionary import Dictionary, Field, validate
-from assay.pipeline.engine import stage_env
 from assay.core.yaml import read_yaml
+from assay.data.dictionary import Dictionary, Field, validate
+from assay.explore.browse import HIDDEN, count_broken, visible_columns
+from assay.pipeline.engine import stage_env
 
 SEXES, WORD = ("frau-qx7", "herr-qx7"), "kanarienvogel"
 
@@ -89,8 +89,8 @@ def test_a_table_in_git_already_is_named_and_stays(bundled, tmp_path):
 
 
 def test_what_a_failed_cell_said_of_rows_is_on_no_page():
-    from assay.stages.definition import Stage
     from assay.site.pages import not_run
+    from assay.stages.definition import Stage
     stage = Stage("data", "", None, (), (), (), {})
     for said in (f"error: stage 'data' failed in cell 3: ValueError: 2 of 9 rows have no partner by ['who']: [['{WORD}']]\n  cell: join({WORD})", f"stage 'data' failed in cell 12: KeyError: '{WORD}'"):
         told = not_run([dict(stage="data", why=said)], dict(data=stage))["data"]

@@ -5,17 +5,18 @@ import pytest
 
 import assay.project.proposal
 from assay.data.dictionary import Dictionary, Field, validate
-from assay.project.proposal import draft
-from assay.models.features import feature_frame
-from assay.project.create import next_steps
 from assay.data.intake import class_table, count_classes, data_metrics, fetch_table, prepare_table, sunk_classes
+from assay.data.near_duplicates import ALIKE, alike_key, find_twins
+from assay.data.sources import count_values, load_source, rows_of_values
+from assay.data.splits import check_splits, make_splits, split_by_hash
 from assay.models.estimators import make_model, predict_score
+from assay.models.features import feature_frame
 from assay.problem.agreement import make_problem
+from assay.project.create import next_steps
+from assay.project.inspect_table import read_table_of
+from assay.project.proposal import draft
 from assay.responsible.assessment import proxies
 from assay.site.pages import show_number
-from assay.data.sources import count_values, rows_of_values
-from assay.data.splits import check_splits, make_splits, split_by_hash
-from assay.data.near_duplicates import ALIKE, alike_key, find_twins
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 
@@ -352,3 +353,94 @@ def test_a_header_may_be_longer_than_the_first_part_that_is_read(tmp_path):
     assert len(",".join(names)) > 1 << 18
     df, _ = load_source(dict(name="t", kind="csv", url=str(tmp_path / "wide.csv")))
     assert list(df) == names and len(df) == 2
+
+
+def table_with(values, tmp_path, n=600):
+    "A draft of a table whose column `remark` holds some values, over and over"
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame(dict(remark=[values[i % len(values)] for i in range(n)], shop=rng.choice(["a", "b"], n), x=rng.normal(size=n)))
+    df["won"] = (df.x + rng.normal(size=n) > 0).astype(int)
+    return draft(write(df, tmp_path), "won", root=tmp_path)
+
+
+PERSONAL = dict(e_mail="ada{}@example.org", phone="+44 20 7946 0{:03d}", person="Mrs Lovelace {}")
+
+
+@pytest.mark.parametrize("kind", PERSONAL)
+def test_one_value_that_looks_personal_is_a_note_and_most_of_them_set_a_column_aside(tmp_path, kind):
+    plain, some = [f"parcel left at door {i}" for i in range(39)], [PERSONAL[kind].format(i) for i in range(40)]
+    d = table_with([*plain, some[0]], tmp_path)
+    said = [n for n in d.notes if "personal data" in n]
+    assert "remark" in d.dictionary.names("feature") and "remark" not in d.aside
+    assert said == [f"in 'remark' 1 of 40 different values looks like personal data ({kind.replace('_', ' ')}); that is less than 20%, so it stays a feature: "
+                    "take out at the source what names somebody, or declare `personal` in dictionary.yaml"]
+    assert some[0] not in str(said)  # the note shows no value
+    d = table_with(some, tmp_path)
+    assert f"40 of 40 different values look like personal data ({kind.replace('_', ' ')}); to learn from it" in d.aside["remark"]
+    assert "remark" not in d.dictionary.names("feature") and not [n for n in d.notes if "personal data" in n]
+
+
+def test_the_line_between_a_note_and_a_column_set_aside(tmp_path):
+    plain, mails = [f"parcel left at door {i}" for i in range(40)], [f"ada{i}@example.org" for i in range(40)]
+    assert "remark" not in table_with([*plain[:33], *mails[:7]], tmp_path).aside
+    assert "8 of 40 different values" in table_with([*plain[:32], *mails[:8]], tmp_path).aside["remark"]
+    mixed = [f"+44 20 7946 0{i:03d}" for i in range(4)]  # neither kind by itself makes a fifth
+    assert "8 of 40 different values look like personal data (e mail, phone)" in table_with([*plain[:32], *mails[:4], *mixed], tmp_path).aside["remark"]
+    free = table_with([*(f"left parcel at door {i}" for i in range(599)), "write to ada@example.org"], tmp_path)
+    assert free.aside["remark"] == "free text"
+    assert any(n.startswith("in 'remark' 1 of 600 different values looks like personal data (e mail); it is no feature (free text)") for n in free.notes)
+
+
+def test_control_a_table_without_personal_data_gets_no_note(tmp_path):
+    assert not [n for n in table_with([f"parcel left at door {i}" for i in range(40)], tmp_path).notes if "personal" in n]
+
+
+NUMBERS = dict(dollars="${:,.2f}", euros="{:,.2f} €", german="1.{:03.0f},50", percent="{:.1f} %", code="USD {:,.0f}", minus="({:,.2f})", swiss="12'{:03.0f}")
+
+
+@pytest.mark.parametrize("style", NUMBERS)
+def test_a_target_written_for_people_gets_the_advice_to_convert_it(style):
+    from assay.project.inspect_table import find_task
+    amounts = pd.Series([NUMBERS[style].format(250 + i * 1.5) for i in range(400)], name="price")
+    for task in (None, "regression"):
+        with pytest.raises(ValueError, match="its texts look like numbers written for people, such as .*: convert them at the source to plain numbers"):
+            find_task(amounts, task)
+    amounts[:10] = "on request"  # a few words among them change nothing
+    with pytest.raises(ValueError, match="written for people"):
+        find_task(amounts)
+
+
+@pytest.mark.parametrize("texts", ["parcel {}", "A-{:04d}", "2024-01-{:02d}x", "{:03d} Main Street", "12.05.{:04d}", "00{:04d}", "10.0.0.{}"])
+def test_control_a_target_of_other_texts_does_not(texts):
+    from assay.project.inspect_table import find_task
+    with pytest.raises(ValueError, match="is text with") as e:
+        find_task(pd.Series([texts.format(i) for i in range(400)], name="y"))
+    assert "written for people" not in str(e.value)
+
+
+RESTS = dict(share=lambda r: r.random(600), age=lambda r: r.integers(18, 90, 600), income=lambda r: r.integers(0, 250_000, 600))
+
+
+@pytest.mark.parametrize("rest", RESTS)
+@pytest.mark.parametrize("code", [-999, -9999])
+def test_a_number_that_stands_apart_is_named_as_a_code_for_missing(tmp_path, rest, code):
+    df = pd.DataFrame(dict(x=RESTS[rest](np.random.default_rng(0)), y=range(600)))
+    df.loc[df.index[::20], "x"] = code
+    found = read_table_of(write(df, tmp_path))
+    said = [n for n in found["notes"] if "code for missing" in n]
+    assert len(said) == 1 and f"'x': '{code} in 30 of 600 rows'" in said[0] and "'missing' of the source" in said[0]
+    declared = load_source(dict(name="t", kind="csv", url=str(write(df, tmp_path)), missing=dict(x=[str(code)])))[0]
+    assert declared.x.isna().sum() == 30  # the advice works
+    df.to_parquet(tmp_path / "t.parquet")
+    assert [n for n in read_table_of(tmp_path / "t.parquet")["notes"] if "at the source" in n and f"{code} in 30" in n]
+
+
+def test_control_numbers_that_are_numbers_are_no_codes(tmp_path):
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame(dict(id=range(600, 1200), balance=rng.integers(-1000, 1000, 600), year=rng.integers(1990, 2026, 600), price=rng.choice([9.99, 999, 1500, 20], 600), flag=rng.integers(0, 2, 600), code=rng.choice([-999, 1], 600)))
+    df.loc[:5, "balance"] = -999
+    df["once"] = [-999.0, *rng.random(599)]
+    df["unsigned"] = np.where(np.arange(600) % 20, rng.integers(1000, 3000, 600), 999).astype("uint16")
+    df.to_parquet(tmp_path / "t.parquet")
+    for path in (write(df, tmp_path), tmp_path / "t.parquet"):
+        assert not [n for n in read_table_of(path)["notes"] if "code for missing" in n]

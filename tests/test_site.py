@@ -9,15 +9,19 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from browser import CHROMIUM, opened
 from nbconvert.exporters.html import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from assay.core.artifacts import place, write_metrics
+from assay.evaluation.flow import named_metrics
+from assay.evaluation.scores import score_table
 from assay.explore.browse import read_scripts
 from assay.pipeline.engine import stage_env
-from assay.site.pages import MAX_BYTES, build_site, forbidden, report_page
+from assay.site.pages import MAX_BYTES, build_site, forbidden, headline, load_board, report_page, show_number
+from assay.stats.metrics import metrics_for
 
 ROOT = Path(__file__).parent.parent
 # The page for browsing runs a script, so it has a rule of its own: `test_the_browsing_page_runs_its_own_scripts_only`
@@ -144,3 +148,45 @@ def test_each_figure_of_a_notebook_is_shown(tmp_path, monkeypatch):
     code = f"from assay.pipeline.engine import execute; print(sum('image/png' in o.get('data', {{}}) for c in execute({str(path)!r}, {str(path)!r}).cells for o in c.get('outputs', [])))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=stage_env(ROOT), cwd=ROOT)
     assert done.stdout.strip() == "3", done.stdout + done.stderr
+
+
+AGREED = [("binary", "roc_auc"), ("binary", "brier"), ("binary", "average_precision"), ("multiclass", "balanced_accuracy"), ("multiclass", "log_loss"), ("regression", "rmse"), ("regression", "mae")]
+
+
+def outcomes(task):
+    "Targets, and scores of a rule and of a constant"
+    rng = np.random.default_rng(0)
+    if task == "regression":
+        return rng.normal(size=300), dict(rule=rng.normal(size=300), constant=np.zeros(300))
+    y = rng.integers(0, 2 if task == "binary" else 3, 300)
+    if task == "binary":
+        return y, dict(rule=rng.random(300), constant=np.full(300, 0.5))
+    return y, dict(rule=rng.dirichlet(np.ones(3), 300), constant=np.full((300, 3), 1 / 3))
+
+
+@pytest.mark.parametrize("task, agreed", AGREED)
+def test_the_key_number_of_the_baseline_is_the_rule_by_the_agreed_metric(tmp_path, monkeypatch, task, agreed):
+    y, scores = outcomes(task)
+    measured = named_metrics(score_table(y, scores, metrics_for(task), 20))
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
+    Path("problem.yaml").write_text(f"title: t\nquestion: q\ntask: {task}\ntarget: y\nid: i\nmetric: {agreed}\nminimum: 0.1\nmargin: 0.01\n" + "positive: yes\n" * (task == "binary"))
+    write_metrics("baseline", "scored", measured)
+    row = next(b for b in load_board() if b["stage"] == "baseline")
+    shown = headline(row["metrics"]["metrics"], row["headline"])
+    assert row["headline"] == f"rule_{agreed}"
+    assert shown == show_number(row["headline"], measured[f"rule_{agreed}"]) and shown.startswith(f"rule {agreed.replace('_', ' ')} ")
+    first = min(measured)
+    assert not first.startswith("rule") and show_number(first, measured[first]) != shown # the control: the alphabet names another
+
+
+def test_a_stage_that_did_not_measure_its_key_number_shows_none():
+    measured = dict(a=dict(value=0.9, low=0.8, high=1.0), rule_brier=dict(value=0.2))
+    assert headline(measured, "rule_roc_auc") == "" and headline(measured, "") == "" and headline({}, "a") == ""
+    assert headline(measured, "rule_brier") == "rule brier 0.2"
+    assert headline(dict(rule_brier=dict(value=None)), "rule_brier") == "rule_brier not computed"
+
+
+def test_every_stage_of_the_example_has_a_key_number():
+    for b in load_board():
+        assert b["metrics"] is None or headline(b["metrics"]["metrics"], b["headline"]), b["stage"]

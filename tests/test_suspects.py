@@ -10,8 +10,8 @@ from tiny import inside
 
 from assay.core.artifacts import place, write_table
 from assay.data.dictionary import check_table, conform, validate
-from assay.project.proposal import draft
 from assay.data.intake import ADAPTERS, fetch_table, prepare_table
+from assay.data.splits import make_splits
 from assay.explore.leakage import (
     LEAK,
     leakage_evidence,
@@ -23,7 +23,7 @@ from assay.explore.leakage import (
     suspected,
 )
 from assay.problem.agreement import make_problem
-from assay.data.splits import make_splits
+from assay.project.proposal import draft
 
 
 def air(spread, later=None, seed=0, n=1200):

@@ -6,19 +6,18 @@ from pathlib import Path
 import pytest
 from tiny import copy_repo, inside, make_keys, make_tiny
 
-from assay.release import approval
-from assay.problem import criteria
-from assay.release.approval import active_waivers, approval_of, approve, named_by, rollback, stray_waivers, waive, withdraw
 from assay.core.artifacts import check, metric, place, sha256, write_json, write_metrics, write_text
+from assay.package.identity import bundle_identity
+from assay.problem import criteria
+from assay.problem.agreement import load_problem
+from assay.release import approval
+from assay.release.approval import active_waivers, approval_of, approve, named_by, rollback, stray_waivers, waive, withdraw
 from assay.release.chain import append_decision, read_chain
 from assay.release.checklist import load_checklist, read_stages
 from assay.release.gates import GateClosed, finding
-from assay.stages.definition import parse_gates
-from assay.package.identity import bundle_identity
-from assay.problem.agreement import load_problem
 from assay.release.readiness import release_rows
 from assay.release.start import pass_gates
-from assay.stages.definition import Stage
+from assay.stages.definition import Stage, parse_gates
 
 DAY, UNTIL = "2013-12-01", "9999-12-31"
 ITEMS = """items:

@@ -29,13 +29,13 @@ def inside(folder):
 def make_tiny(folder, seed=0):
     "From a table to a packaged model in `folder`, the way of the stages; returns the bundle's identity"
     from assay.core.artifacts import check, place, write_metrics, write_table, write_text
-    from assay.package.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
     from assay.data.dictionary import Dictionary, Field
-    from assay.models.features import feature_frame
-    from assay.release.gates import RELEASE_GATES
-    from assay.problem.limits import LIMITS
-    from assay.models.estimators import fit_final, predict_score
     from assay.data.sources import make_flights
+    from assay.models.estimators import fit_final, predict_score
+    from assay.models.features import feature_frame
+    from assay.package.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
+    from assay.problem.limits import LIMITS
+    from assay.release.gates import RELEASE_GATES
 
     columns = Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("carrier", "category"), Field("hour", "integer", low=0, high=23),
                           Field("distance", "number", unit="mi", low=0, high=6000), Field("wind_speed", "number", nullable=True, low=0, high=150), Field("recent_delay", "number", nullable=True),

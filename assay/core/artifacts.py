@@ -106,11 +106,12 @@ def write_text(
     return Path(path)
 
 def check_file(
-    path, # File that exists
+    path, # File
     most:int=None, # Largest size in bytes; any by default
 )->Path: # `path`
     "Refuse what would not end when it is read, such as a FIFO or a device, and a file that is too large"
     path = Path(path)
+    if not path.exists(): raise FileNotFoundError(f"{path} does not exist; expected a file")
     if not path.is_file(): raise ValueError(f"{path} is no file but {'a folder' if path.is_dir() else 'a FIFO, a device or a socket'}; expected a file")
     if most and path.stat().st_size > most: raise ValueError(f"{path} has {path.stat().st_size:,} bytes; expected at most {most:,}")
     return path
@@ -144,7 +145,8 @@ def read_table(
     "Read a Parquet file, verifying the checksum of every page"
     import pyarrow.parquet as pq
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f"{path} does not exist; the stage that writes it has not run: try `assay repro`")
+    if not path.exists(): raise FileNotFoundError(f"{path} does not exist; the stage that writes it has not run: try `assay repro`")
+    check_file(path)
     try: return pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
     except OSError as e: raise ValueError(f"{path} is damaged ({e}); `assay verify` names every damaged file, `assay repro` makes it again") from None
 
@@ -163,8 +165,8 @@ def sha256(
     if path.is_dir():
         for p in list_files(path): h.update(f'{p.relative_to(path).as_posix()}\0{sha256(p)}\n'.encode())
         return h.hexdigest()
-    if not path.is_file(): raise FileNotFoundError(f"{path} does not exist, so it has no hash; run the stage that writes it")
-    with path.open('rb') as f:
+    if not path.exists(): raise FileNotFoundError(f"{path} does not exist, so it has no hash; run the stage that writes it")
+    with check_file(path).open('rb') as f:
         while block := f.read(1<<20): h.update(block)
     return h.hexdigest()
 

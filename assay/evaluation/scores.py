@@ -14,7 +14,7 @@ from pathlib import Path
 from scipy.stats import binom
 from sklearn.base import clone
 
-from ..core.artifacts import metric as as_metric, to_json, write_text
+from ..core.artifacts import check_file, metric as as_metric, to_json, write_text
 from ..core.figures import literal_text
 from ..stats.metrics import METRICS, interval, is_better, mean_interval, paired_difference, score, sort_scores
 from ..models.features import sample_rows
@@ -203,7 +203,7 @@ def record_opening(
 )->dict: # `test_set`: different models that it was opened for; `source`: those that any test set of the same source was opened for
     "Record that a test set was opened for a model, unless it already was, and count"
     path, new = Path(path), dict(model=model_sha) | test_set
-    lines = path.read_text(encoding='utf-8').splitlines() if path.exists() else []
+    lines = check_file(path).read_text(encoding='utf-8').splitlines() if path.exists() else []
     opened = [json.loads(line) for line in lines if line.strip()]
     if new not in opened:
         opened.append(new)

@@ -15,7 +15,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from pathlib import Path
 
-from ..core.artifacts import sha256, to_json
+from ..core.artifacts import check_file, sha256, to_json
 from ..core.environment import stage_environment
 from .features import feature_frame, sample_rows
 from ..core.figures import literal_text

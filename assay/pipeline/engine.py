@@ -10,7 +10,7 @@ __all__ = ['ENV', 'ENGINES', 'NEAR', 'stage_env', 'is_pinned', 'OutputStream', '
 import datetime, html, os, platform, re, socket, sys
 from pathlib import Path
 
-from ..core.artifacts import list_files
+from ..core.artifacts import check_file, list_files
 from ..core.notebooks import import_papermill
 
 # %% ../../nbs/pipeline/00_engine.ipynb #bb06483e
@@ -153,7 +153,7 @@ def execute(
     papermill = import_papermill()
     if engine not in ENGINES: raise ValueError(f"engine is {engine!r}; expected one of {ENGINES}")
     if any(c in str(p) for p in (path, output) for c in '{}'): raise ValueError(f"a notebook's path may hold no braces: {path}, {output}")
-    inject(papermill.iorw.load_notebook_node(str(path)), parameters or {})
+    inject(papermill.iorw.load_notebook_node(str(check_file(path))), parameters or {})
     if engine == 'assay': register_engine()
     extra = dict(on_cell=on_cell) if engine == 'assay' else {}
     os.environ['ASSAY_NOTEBOOK'] = Path(output).stem # names the tables that `assay.core.rendering` keeps
@@ -164,9 +164,10 @@ def execute(
 _ADDRESS = re.compile(r'(?<= at )0x[0-9a-fA-F]{6,}')
 _CELL_FILE = re.compile(r'(?:/[\w./-]*)?/ipykernel_\d+/\d+\.py|<ipython-input-\d+-[0-9a-f]+>')
 _TQDM = re.compile(r'\d+%\|[^|\n]*\|\s*\S+ \[[^\]\n]*\]')
-_UUID = re.compile(r'\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b')
+_UUID = re.compile(r'(?<!\w)[0-9a-f]{8}(-?)[0-9a-f]{4}\1[12467][0-9a-f]{3}\1[89ab][0-9a-f]{3}\1[0-9a-f]{12}(?!\w)', re.I) # versions made of chance or of the moment
 _MAGIC_TIME = re.compile(r'^(?:CPU times|Wall time): .*\n?', re.M)
 _STYLER = re.compile(r'\bT_[0-9a-f]{5}(?=[_"\s])')
+_SVG_ID = re.compile(r'(?<=["#])(\w*?)[0-9a-f]{10}(?=[")])')
 
 def _joined(text): return ''.join(text) if isinstance(text, list) else text
 
@@ -203,6 +204,13 @@ def _number_styles(html, seen):
         return f'T_{seen.index(match[0]):05x}'
     return _STYLER.sub(numbered, html)
 
+def _number_ids(svg, seen):
+    "Ids of matplotlib's SVG are random where no salt is set: number them in order of appearance"
+    def numbered(match):
+        if match[0] not in seen: seen.append(match[0])
+        return f'{match[1]}{seen.index(match[0]):010x}'
+    return _SVG_ID.sub(numbered, svg)
+
 # %% ../../nbs/pipeline/00_engine.ipynb #01285e0f
 def _normal_data(data, root, styles):
     "The data of one display, scrubbed"
@@ -211,6 +219,7 @@ def _normal_data(data, root, styles):
         v = _joined(v)
         if kind.startswith('text/') or kind == 'image/svg+xml': v = scrub(v, root)
         elif kind.startswith('image/'): v = v.replace('\n', '')
+        if kind == 'image/svg+xml': v = _number_ids(v, styles)
         res[kind] = _number_styles(v, styles) if kind == 'text/html' else v
     return res
 
@@ -265,16 +274,21 @@ def _machine_marks():
     if len(socket.gethostname()) > 6: marks[socket.gethostname()] = 'the host name'
     return {mark: what for mark,what in marks.items() if len(mark) > 3}
 
+def _random_ids(text):
+    "Ids of chance or of the moment; without dashes only those of version 4, since hashes look like the others"
+    found = [m for m in _UUID.finditer(text) if m[1] or m[0][12] == '4']
+    return [m[0] for m in found if m[0] in (m[0].lower(), m[0].upper())]
+
 def _finds(nb):
     "`(cell, what it is, text)` of everything in the outputs that may name this machine or this moment"
     marks, res = _machine_marks(), []
     for cell in nb.cells:
         for o in cell.get('outputs', []):
-            shown = (_joined(v) for k,v in o.get('data', {}).items() if k.startswith('text/'))
+            shown = (_joined(v) for k,v in o.get('data', {}).items() if k.startswith('text/') or k == 'image/svg+xml')
             text = html.unescape(_joined(o.get('text', '')) + ''.join(shown))
             res += [(cell.id, what, mark) for mark,what in marks.items() if mark in text]
             res += [(cell.id, 'a temporary path', path.rstrip('.…')) for path in _TEMPORARY.findall(text)]
-            res += [(cell.id, 'a random id', m) for m in _UUID.findall(text)]
+            res += [(cell.id, 'a random id', m) for m in _random_ids(text)]
     return res
 
 # %% ../../nbs/pipeline/00_engine.ipynb #34ed0be6
@@ -295,14 +309,20 @@ def _input_texts(paths):
     import pyarrow.parquet as pq
     files = [f for p in map(Path, paths) if p.exists() for f in (list_files(p) if p.is_dir() else [p])]
     for file in files:
-        if file.suffix in _READ: yield file.read_text(encoding='utf-8', errors='replace')
+        if file.suffix in _READ: yield check_file(file).read_text(encoding='utf-8', errors='replace')
         if file.suffix == '.parquet':
-            for batch in pq.ParquetFile(file).iter_batches(): yield from map(_column_text, batch.columns)
+            for batch in pq.ParquetFile(check_file(file)).iter_batches(): yield from map(_column_text, batch.columns)
+
+def _dashed(text):
+    "A random id with dashes, where it is shown without, and the other way round"
+    plain = text.casefold().replace('-', '')
+    if not re.fullmatch('[0-9a-f]{32}', plain): return []
+    return [plain, '-'.join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))]
 
 def _spellings(text):
     "What explains a find in the inputs: the text itself, of today's date also the days around it"
     try: day = datetime.date.fromisoformat(text)
-    except ValueError: return [text.casefold()]
+    except ValueError: return [text.casefold(), *_dashed(text)]
     return [(day+datetime.timedelta(i)).isoformat() for i in range(-NEAR, NEAR+1)]
 
 # %% ../../nbs/pipeline/00_engine.ipynb #2d6c2fcf

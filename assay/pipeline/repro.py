@@ -12,7 +12,7 @@ import array, contextlib, fcntl, gc, json, os, re, secrets, select, shutil, sign
 from pathlib import Path
 
 from ..release.approval import ended_waivers
-from ..core.artifacts import hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
+from ..core.artifacts import check_file, hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
 from ..problem.criteria import bar_state
 from ..core.notebooks import import_papermill
 from ..problem.agreement import load_problem
@@ -54,12 +54,12 @@ def _is_dvc(pid):
 
 def _is_free(path):
     "Does DVC's rwlock say that nobody holds anything? That is how DVC leaves it"
-    try: return json.loads(path.read_text()) == {}
+    try: return json.loads(check_file(path).read_text()) == {}
     except (ValueError, OSError): return False
 
 def _lock_pids(path):
     "Process ids in DVC's rwlock; empty for a file that cannot be read"
-    try: entries = [e for lock in json.loads(path.read_text()).values() for held in lock.values() for e in (held if isinstance(held, list) else [held])]
+    try: entries = [e for lock in json.loads(check_file(path).read_text()).values() for held in lock.values() for e in (held if isinstance(held, list) else [held])]
     except (ValueError, AttributeError, OSError): return []
     return [e['pid'] for e in entries if isinstance(e, dict) and isinstance(e.get('pid'), int)]
 

@@ -143,9 +143,14 @@ def gaps(
     return res + ([dict(id='provisional', what='agree on a success criterion')] if problem.provisional else [])
 
 # %% ../../nbs/problem/03_agreement.ipynb #1adfe52d
-def _answer_status(problem, id):
-    "Pass where a named person answered"
-    return 'pass' if is_answered(problem.answers.get(id)) else 'unanswered'
+def _answer_row(problem, id, what):
+    "Id, status and sentence: pass where a named person answered"
+    if is_answered(problem.answers.get(id)): return id, 'pass', f'{what} answered by a named person'
+    return id, 'unanswered', f'{what} not answered by a named person on a date, in answers.{id} of problem.yaml'
+
+def _part_row(id, lacks, status, why):
+    "Id, status and sentence: unanswered where a part of the agreement lacks something, which is named"
+    return (id, 'unanswered', f'missing in problem.yaml: {lacks}') if lacks else (id, status, why)
 
 def agreement_checks(
     problem:Problem, # The agreement
@@ -153,14 +158,19 @@ def agreement_checks(
     "Which items of the checklist the agreement answers"
     lacks = {part: [g['id'] for g in _part_gaps(problem, part)] for part in PARTS}
     agreed = 'unanswered' if problem.provisional else 'pass'
-    rows = [('F06', _answer_status(problem, 'F06'), 'security and compliance requirements are answered by a named person'),
-            ('F11', _answer_status(problem, 'F11'), 'integration in the production system is answered by a named person'),
-            ('P07', _answer_status(problem, 'P07'), 'the fit into other systems is answered by a named person'),
-            ('F13', agreed, f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}' + (', provisional' if problem.provisional else '')),
-            ('F14', 'unanswered' if lacks['today'] or lacks['costs'] else agreed, "success is measured against today's practice and the costs of errors"),
-            ('F23', 'unanswered' if lacks['hypotheses'] else 'pass', f'{len(problem.hypotheses)} hypotheses with the evidence that would settle them'),
-            ('F30', 'unanswered' if lacks['service_levels'] else 'pass', f'{len(problem.service_levels)} service levels'),
-            ('P06', 'unanswered' if lacks['limits'] else 'pass', f"missing: {lacks['limits']}" if lacks['limits'] else 'limits of latency, size, memory and cost are set')]
+    for_now = ', provisional' if problem.provisional else ''
+    measured_by = f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}'
+    weighed = "success is measured against today's practice and the costs of errors"
+    tested = f'{len(problem.hypotheses)} hypotheses with the evidence that would settle them'
+    limited = 'limits of latency, size, memory and cost are set'
+    rows = [_answer_row(problem, 'F06', 'security and compliance requirements are'),
+            _answer_row(problem, 'F11', 'integration in the production system is'),
+            _answer_row(problem, 'P07', 'the fit into other systems is'),
+            ('F13', agreed, measured_by + for_now),
+            _part_row('F14', lacks['today']+lacks['costs'], agreed, weighed + for_now),
+            _part_row('F23', lacks['hypotheses'], 'pass', tested),
+            _part_row('F30', lacks['service_levels'], 'pass', f'{len(problem.service_levels)} service levels'),
+            _part_row('P06', lacks['limits'], 'pass', limited)]
     return [check(id, status, why, 'problem.yaml') for id,status,why in rows]
 
 def agreement_verdict(

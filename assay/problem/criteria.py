@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['CRITERIA', 'TESTED_BY', 'DECIDING', 'FIRST', 'criteria', 'criteria_hash', 'read_ledger', 'cut_in_commits',
-           'freeze_criteria', 'begin_chapter', 'frozen_line', 'mark_results', 'note_declared', 'compare_criteria',
-           'moved_bar', 'agreed_after', 'bar_state', 'ledger_rows', 'bar_sentence', 'bar_check']
+           'freeze_criteria', 'begin_chapter', 'frozen_line', 'lines_of_others', 'mark_results', 'note_declared',
+           'compare_criteria', 'moved_bar', 'agreed_after', 'bar_state', 'ledger_rows', 'bar_sentence', 'bar_check']
 
 # %% ../../nbs/problem/04_criteria.ipynb #6aa5386e
 import functools, hashlib, json, os, subprocess
 from pathlib import Path
 
-from ..core.artifacts import atomic_write, check, place, to_json
+from ..core.artifacts import atomic_write, check, check_file, place, to_json
 from .agreement import Problem, gaps, load_problem
 from ..core.yaml import read_yaml
 from .current_practice import declared_today
@@ -138,7 +138,7 @@ def _anchors():
     "Lines that results say they rest on: the ledger cannot lose them unseen"
     found = set()
     for p in place('reports').glob('*/metrics.json'):
-        try: found.add(json.loads(p.read_text(encoding='utf-8')).get('frozen'))
+        try: found.add(json.loads(check_file(p).read_text(encoding='utf-8')).get('frozen'))
         except (ValueError, AttributeError): continue # whoever reads it as evidence says what is wrong with it
     return {h for h in found if isinstance(h, str)}
 
@@ -185,6 +185,15 @@ def frozen_line(
 )->dict: # Its line in the ledger, or None where these criteria were never frozen
     "Are these criteria frozen?"
     return next((e for e in reversed(_events(problem, read_ledger(), 'agreed')) if e['sha256'] == criteria_hash(problem)), None)
+
+def lines_of_others(
+    problem:Problem, # The agreement
+)->set: # Hashes of lines of the ledger
+    "The lines about another table or another target: a report that rests on one of them is about another problem"
+    ledger = read_ledger()
+    about = _about(problem, ledger)
+    own = [e['hash'] for e in _chapter(ledger, about['source']) if e['about']['target'] == about['target']]
+    return {e['hash'] for e in ledger} - set(own)
 
 def mark_results(
     problem:Problem, # The agreement

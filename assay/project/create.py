@@ -10,7 +10,7 @@ __all__ = ['WRITTEN', 'WRITES', 'seal', 'is_untouched', 'refuse_overwriting', 's
 import hashlib, json, re, shlex, subprocess
 from pathlib import Path
 
-from ..core.artifacts import place, sha256, to_json, write_text
+from ..core.artifacts import check_file, place, sha256, to_json, write_text
 from ..problem.criteria import begin_chapter, read_ledger
 from ..data.dictionary import write_dictionary
 from .proposal import Draft
@@ -35,7 +35,7 @@ def is_untouched(
     path, # `params.yaml`, of which the section `data` counts, or a file that is written as a whole
 )->bool: # Does it hold the line that `seal` wrote, with the hash of the rest?
     "Is a file still as `assay` wrote it, or as it came with `assay`?"
-    text = Path(path).read_text(encoding='utf-8').replace('\r\n', '\n')
+    text = check_file(path).read_text(encoding='utf-8').replace('\r\n', '\n')
     if Path(path).name == 'params.yaml': text = ''.join(m[0] for m in _DATA.finditer(text))
     return _SEAL.findall(text) == [_digest(text)]
 
@@ -152,9 +152,9 @@ def write_draft(
     "Write the three files, let the data stage depend on the table, hide the table from git (said in `d.notes`), and begin a chapter about it in the ledger; all are checked before the first is written"
     make_problem(d.problem, 'the draft')
     read_ledger()
-    params, deps = with_values(with_data(Path('params.yaml').read_text(encoding='utf-8'), d.data), d.params), with_dep(Path('dvc.yaml').read_text(encoding='utf-8'), _file_of(d.data['source']))
+    params, deps = with_values(with_data(check_file('params.yaml').read_text(encoding='utf-8'), d.data), d.params), with_dep(check_file('dvc.yaml').read_text(encoding='utf-8'), _file_of(d.data['source']))
     if not force: refuse_overwriting(WRITTEN)
-    for p in filter(lambda p: Path(p).exists(), WRITES): write_text(place('local', 'before_init', p), Path(p).read_text(encoding='utf-8'))
+    for p in filter(lambda p: Path(p).exists(), WRITES): write_text(place('local', 'before_init', p), check_file(p).read_text(encoding='utf-8'))
     write_text(place('columns'), seal(write_dictionary(d.dictionary).read_text(encoding='utf-8')))
     write_text(place('problem'), seal(_HEAD + _long_yaml(d.problem)))
     write_text('params.yaml', params)

@@ -42,6 +42,21 @@ def missing_words(
         if found: (sure if plain else doubtful)[c] = found
     return sure, doubtful
 
+_CODES = (-99, -999, -9999, -99999, 999, 9999, 99999, 999999) # Numbers that people write where there is no value
+
+def _code_of(s):
+    "The number of a column that stands apart from all others and looks like a code for missing, or None"
+    for code in _CODES if pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s) else ():
+        if (s == code).sum() < 2 or (rest := s[s != code].dropna()).nunique() < 3: continue
+        low, high = float(rest.min()), float(rest.max())
+        if max(low-code, code-high) > high-low or code < 0 <= low: return code
+    return None
+
+def _code_notes(df, way):
+    "What people should know of numbers that may mean missing"
+    found = {c: f'{code} in {int((df[c] == code).sum()):,} of {len(df):,} rows' for c in df if (code := _code_of(df[c])) is not None}
+    return [f'a number that stands apart looks like a code for missing: {found}; where it means that, {way}'] if found else []
+
 def _read_csv(path):
     "A CSV file with the words that must mean \"missing\" taken for that, and what people should know"
     spec = dict(name=Path(path).name, kind='csv', url=str(path))
@@ -50,6 +65,7 @@ def _read_csv(path):
     if sure: df, facts = load_source(spec | dict(missing=sure))
     said = [f"{sure} stand among numbers or moments and are taken for missing: 'missing' of the source in params.yaml"] if sure else []
     said += [f"{doubtful} are read as words; where they mean missing, declare them under 'missing' of the source in params.yaml"] if doubtful else []
+    said += _code_notes(df, "declare it for its column under 'missing' of the source in params.yaml")
     return df, facts | dict(missing=sure, notes=[*facts.get('notes', []), *said])
 
 def is_url(path)->bool:
@@ -74,7 +90,8 @@ def read_table_of(
         facts = parquet_facts(path)
         whole = facts['rows'] <= MEASURED
         df = sample_parquet(path, max(facts['rows'], 1), 10**6) if whole else sample_parquet(path, MEASURED)
-        return dict(df=df, rows=facts['rows'], kind='parquet', encoding=None, complete=None if whole else facts['complete'])
+        notes = _code_notes(df, 'make it a missing value at the source')
+        return dict(df=df, rows=facts['rows'], kind='parquet', encoding=None, complete=None if whole else facts['complete'], notes=notes)
     df, facts = _read_csv(path)
     return dict(df=df, rows=len(df), kind='csv', encoding=facts['encoding'], complete=None, missing=facts['missing'], notes=facts['notes'])
 
@@ -126,6 +143,20 @@ def plain_value(
 
 def _is_whole(s): return pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s) and bool((s.dropna() % 1 == 0).all())
 
+_SIGN = r'([$€£¥]|EUR|USD|GBP|CHF|JPY)'
+_FOR_PEOPLE = rf"[+-]?\(?{_SIGN}?\s*[+-]?\d+([,. '\u00a0\u202f]\d{{3}})*([.,]\d+)?\s*({_SIGN}|%)?\)?" # Such as $250,000.00, 1.234,56 € or 45 %
+
+def _written_for_people(
+    s:pd.Series, # Text
+)->str: # What to do about it, to end a sentence; empty where the texts are no numbers
+    "Do texts hold numbers as people write them, with signs, separators or percent?"
+    texts = s.dropna().astype(str).str.strip()
+    plain = pd.to_numeric(texts, errors='coerce').notna().mean()
+    if not len(texts) or plain > .95 or texts.str.fullmatch(_FOR_PEOPLE).mean() <= .95: return ''
+    shown = next(t for t in texts if re.fullmatch(_FOR_PEOPLE, t) and not t.isdigit())
+    return (f'; its texts look like numbers written for people, such as {shown[:30]!r}: '
+            'convert them at the source to plain numbers, such as 1234.56')
+
 def find_task(
     y:pd.Series, # Target
     task:str=None, # Task that a person has chosen; found by default
@@ -137,10 +168,10 @@ def find_task(
     if pd.api.types.is_datetime64_any_dtype(y): raise ValueError(f"target {y.name!r} holds moments; expected classes or numbers, such as the days until then")
     words, few = not pd.api.types.is_numeric_dtype(y), n <= min(30, len(known)/5)
     if task is not None and task not in TASKS: raise ValueError(f"task is {task!r}; expected one of {TASKS}")
-    if task == 'binary' and n != 2 or task == 'regression' and words: raise ValueError(f"target {y.name!r} has {n} values of type {y.dtype}, which is not {task}")
+    if task == 'binary' and n != 2 or task == 'regression' and words: raise ValueError(f"target {y.name!r} has {n} values of type {y.dtype}, which is not {task}{_written_for_people(known) if words else ''}")
     if task: return task, 'chosen with --task'
     if n == 2: return 'binary', f'{y.name!r} has two values'
-    if words and not few: raise ValueError(f"target {y.name!r} is text with {n} different values in {len(known)} rows; expected at most 30 classes, each in several rows, or a number")
+    if words and not few: raise ValueError(f"target {y.name!r} is text with {n} different values in {len(known)} rows; expected at most 30 classes, each in several rows, or a number{_written_for_people(known)}")
     if words: return 'multiclass', f'{y.name!r} has {n} classes in words'
     if _is_whole(y) and n <= 10 and few: return 'multiclass', f'{y.name!r} has {n} different whole numbers, taken for classes; amounts need --task regression'
     return 'regression', f'{y.name!r} is a number with {n} different values'

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RARE', 'MOST_ROWS', 'MOST_CELLS', 'WIDE', 'FEWER', 'MOST_ASIDE', 'FEWEST', 'FEW_SEEN', 'MOST_LEVELS', 'IN_PROPORTION',
-           'draft_dictionary', 'choose_split', 'most_rows', 'draft_source', 'choose_trials', 'draft_problem', 'Found',
-           'look', 'Draft', 'read_as_split', 'foresee', 'draft']
+           'MOST_PERSONAL', 'draft_dictionary', 'choose_split', 'most_rows', 'draft_source', 'choose_trials',
+           'draft_problem', 'Found', 'look', 'Draft', 'read_as_split', 'foresee', 'draft']
 
 # %% ../../nbs/project/01_proposal.ipynb #cfa3bcba
 import dataclasses, os, re
@@ -175,6 +175,7 @@ class Found:
     classes:dict = None # Its values and their rows in all, where they were counted
     endless:dict = dataclasses.field(default_factory=dict) # Column to its rows without a finite number, which are left out
     n_endless:int = 0 # Such rows
+    personal:list = dataclasses.field(default_factory=list) # Sentences about columns that hold some personal data
 
 def _endless(s):
     "Which values of a column are infinite, or larger than the numbers that models read"
@@ -242,16 +243,38 @@ def _known_rows(df, target, task, counts, whole):
     return take(df, dict(recode=recode)), y, task, positive, recode, dict(task=why, positive=why_positive)
 
 
-# %% ../../nbs/project/01_proposal.ipynb #a90c4e17
+# %% ../../nbs/project/01_proposal.ipynb #6a0d51c8
 _OF_PEOPLE = ('person', 'e_mail', 'phone', 'national_id', 'card') # Kinds of personal data that name somebody
 
-def _names_people(df, columns):
-    "Column to why it is set aside: it holds names or numbers of people"
-    found = personal_data(df[columns].head(2000))
-    found = found[found.kind.isin(_OF_PEOPLE)].drop_duplicates('column').set_index('column').kind
-    return {c: f"looks like personal data ({found[c].replace('_', ' ')}); to learn from it, give it `role: feature` and "
-               '`personal: {basis: …, by: role, date: …}` in dictionary.yaml' for c in columns if c in found.index}
+_BASIS = 'to learn from it, give it `role: feature` and `personal: {basis: …, by: role, date: …}` in dictionary.yaml'
+MOST_PERSONAL = .2 # Share of a column's different values from which it is set aside; see above
 
+def _how_personal(rows):
+    "Does a column name people by its name or in so many values, and what was seen, in words"
+    kinds = ', '.join(rows.kind.str.replace('_', ' ').unique())
+    values = rows[rows['where'] == 'value']
+    if len(values) < len(rows): return True, f'looks like personal data ({kinds}) by its name'
+    share, n = min(1, values.share.sum()), int(values.n.iloc[0])
+    look = 'looks' if round(share*n) == 1 else 'look'
+    return share >= MOST_PERSONAL, f'{round(share*n):,} of {n:,} different values {look} like personal data ({kinds})'
+
+def _personal_note(name, seen, why_not):
+    "What people should know of a column that is not set aside for it"
+    stays = f'it is no feature ({why_not})' if why_not else f'that is less than {MOST_PERSONAL:.0%}, so it stays a feature'
+    return (f'in {name!r} {seen}; {stays}: take out at the source what names somebody, '
+            'or declare `personal` in dictionary.yaml')
+
+def _names_people(df, reasons, names):
+    "Column to why it is set aside, and sentences about others: it holds names or numbers of people"
+    found, aside, notes = personal_data(df[list(reasons)].head(2000)), {}, []
+    for c,rows in found[found.kind.isin(_OF_PEOPLE)].groupby('column', sort=False):
+        many, seen = _how_personal(rows)
+        if many and not reasons[c]:
+            aside[c] = f'{seen}; {_BASIS}'
+        elif (rows['where'] == 'value').any(): notes.append(_personal_note(names[c], seen, reasons[c]))
+    return aside, notes
+
+# %% ../../nbs/project/01_proposal.ipynb #a90c4e17
 def look(
     path, # Table
     found:dict, # From `assay.project.inspect_table.read_table_of`
@@ -276,11 +299,12 @@ def look(
     (id, why['id']), (time, why['time']) = find_id(others, back.get(id), count), find_time(others, back.get(time), count)
     group, why['group'] = find_group(others.drop(columns=[c for c in {id, time} if c]), count)
     reasons = {c: set_aside(c, others[c]) for c in others} | ({group: 'says which rows belong together'} if group and group not in sensitive else {})
-    reasons |= _names_people(others, [c for c in others if not reasons[c] and c not in (id, time, *sensitive)])
+    personal, seen = _names_people(others, {c: r for c,r in reasons.items() if c not in (id, time, *sensitive)}, names)
+    reasons |= personal
     features = [c for c in others if not reasons[c] and c not in (id, time, *sensitive)]
     _check_features(features, df, reasons, left)
     return Found(df, found['rows'], found['complete'], names, left, recode, target, task, positive, id, time, group, features, sensitive, reasons,
-                 why, y, counts, endless, len(raw)-len(finite))
+                 why, y, counts, endless, len(raw)-len(finite), seen)
 
 # %% ../../nbs/project/01_proposal.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -378,6 +402,8 @@ def _notes(f, source, lacking):
     if part: res.append(f"the pipeline reads about {part:,} of {f.rows:,} rows, by the hash of {source.get('sample_key') or 'the number of the row'} (max_rows in params.yaml)")
     if f.time and f.group: res.append(f'the same {f.group} may occur on both sides of a cut in time; where later rows are of others, empty train_until, valid_until and test_until in params.yaml, and give shares and group')
     if endless: res.append(f'infinite values, or larger than 3.4e38, which the data stage sets aside with their rows: {endless}')
+    res += f.personal[:5]
+    if len(f.personal) > 5: res.append(f'{len(f.personal)-5} more columns hold some values that look like personal data')
     if lacking: res.append(f"some splits lack a class, so that stages may have nothing to measure: {'; '.join(lacking)}")
     return res + ([f'only {len(f.df)} rows: intervals will be wide, and most verdicts open'] if len(f.df) < 500 else [])
 

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from ..core.artifacts import atomic_write, place
+from ..core.artifacts import atomic_write, check_file, place
 from ..problem.criteria import _committed, _head, _version
 from .gates import RELEASE_OWNER, same_role
 
@@ -255,7 +255,8 @@ def load_private_key(
 )->tuple: # Private key, and its entry in `load_keys`
     "A key that may sign; one that is unknown, revoked or readable by others is refused"
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f"{path} does not exist; make a key with `assay key`")
+    if not path.exists(): raise FileNotFoundError(f"{path} does not exist; make a key with `assay key`")
+    check_file(path)
     if path.stat().st_mode & 0o077: raise ValueError(f"{path} can be read by others; protect it with `chmod 600 {path}`")
     try: private = serialization.load_pem_private_key(path.read_bytes(), None)
     except (ValueError, TypeError): raise ValueError(f"{path} is not a private key in PEM without a password") from None
@@ -388,7 +389,7 @@ def public_half(
     path, # PEM file of a private key
 )->str: # Base64
     "What the holder of a key gives to whoever enrols it"
-    return base64.b64encode(_raw(serialization.load_pem_private_key(Path(path).read_bytes(), None))).decode()
+    return base64.b64encode(_raw(serialization.load_pem_private_key(check_file(path).read_bytes(), None))).decode()
 
 # %% ../../nbs/release/01_chain.ipynb #91f3e0ac
 def new_key(

@@ -170,7 +170,9 @@ def waive_row(
 def _signed(item, signatures):
     "State of an item that only a person can decide"
     s = signatures.get(item['id'])
-    if not (isinstance(s, dict) and all(s.get(k) for k in ('by', 'role', 'on'))): return 'unanswered', 'nobody has signed', None
+    if s is None: return 'unanswered', 'nobody has signed', None
+    lacks = [k for k in ('by', 'role', 'on') if not (isinstance(s, dict) and s.get(k))]
+    if lacks: return 'unanswered', f"the signature does not say {', '.join(lacks)}", None
     if not same_role(s['role'], item['owner']): return 'unanswered', f"signed by {s['by']}, {s['role']}; it is for {item['owner']} to sign", None
     return 'pass', f"signed by {s['by']}, {s['role']}, on {s['on']}", s.get('evidence') or item['evidence'][0]
 

@@ -11,7 +11,7 @@ __all__ = ['map_path', 'load_map', 'known_functions', 'resolve', 'known_lessons'
 import ast, functools, json, re
 from pathlib import Path
 
-from ..core.artifacts import check, metric, place
+from ..core.artifacts import check, check_file, metric, place
 from ..core.imports import closure, module_path, package_modules
 from ..core.yaml import read_yaml
 from ..core.rendering import macro, render_rows
@@ -73,7 +73,7 @@ def known_lessons(
     "Which functions have a lesson"
     res = {}
     for path in sorted(Path(folder).rglob('[0-9][0-9]_*.ipynb')):
-        cells = [''.join(c['source']) for c in json.loads(path.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'code']
+        cells = [''.join(c['source']) for c in json.loads(check_file(path).read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'code']
         module = next((m[1] for s in cells if (m := _EXPORTS.search(s))), None)
         res |= {f'{module}.{n}': path.as_posix() for s in cells if module for n in _lesson_names(s)}
     return res
@@ -87,7 +87,7 @@ def known_tests(
     folder='tests', # Folder of the tests
 )->set: # Such as `tests/test_repro.py::test_second_run_executes_nothing`
     "Every test that pytest would collect by name and that can fail; a name without an assertion is none"
-    return {f'{p.as_posix()}::{n.name}' for p in sorted(Path(folder).glob('test_*.py')) for n in ast.parse(p.read_text(encoding='utf-8')).body
+    return {f'{p.as_posix()}::{n.name}' for p in sorted(Path(folder).glob('test_*.py')) for n in ast.parse(check_file(p).read_text(encoding='utf-8')).body
             if isinstance(n, ast.FunctionDef) and n.name.startswith('test_') and _asserts(n)}
 
 # %% ../../nbs/release/05_coverage.ipynb #06344407

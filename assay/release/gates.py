@@ -11,7 +11,7 @@ __all__ = ['NEVER_WAIVABLE', 'RELEASE_OWNER', 'GATE_OWNERS', 'ANY_DAY', 'OWNER_O
 import datetime, difflib, hashlib
 from pathlib import Path
 
-from ..core.artifacts import metrics_path, place, read_metrics, sha256, to_json
+from ..core.artifacts import check_file, metrics_path, place, read_metrics, sha256, to_json
 from ..problem.criteria import bar_sentence, frozen_line, moved_bar, read_ledger
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
@@ -29,7 +29,7 @@ def _recorded(stage, path):
     lock = Path('dvc.lock')
     if not lock.is_file(): return stage not in declared_stages()
     entry = (read_yaml(lock).get('stages') or {}).get(stage) or {}
-    md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    md5 = hashlib.md5(check_file(path).read_bytes(), usedforsecurity=False).hexdigest()
     return any(o.get('path') == path.as_posix() and o.get('md5') == md5 for o in entry.get('outs') or [])
 
 def record_fault(

@@ -240,13 +240,32 @@ def _undeclared(found):
     way = f"leave them out of the table, or declare each in dictionary.yaml: {declared_form('personal')}"
     return f'personal data in undeclared columns: {columns}; {way}'
 
+def _groups_seen(represented, n_small, under, absent):
+    "How large the groups are, or why there was none to look at"
+    if not len(represented):
+        return '' if absent else 'no column of groups is declared (groups or sensitive in problem.yaml), so nobody was looked at'
+    size = 'at least one below the threshold of privacy' if n_small else f'smallest {int(represented.n.min())} rows'
+    return (f"{len(represented)} groups, {size}; {n_small} below the threshold; "
+            f"under-represented: {', '.join(under) or 'none'}")
+
 def _users(represented, n_small, under, absent):
     "The finding beside R09"
-    size = 'at least one below the threshold of privacy' if n_small else f'smallest {int(represented.n.min())} rows' if len(represented) else 'no column of groups is declared, so nobody was looked at'
-    what = f"{len(represented)} groups, {size}; {n_small} below the threshold; under-represented: {', '.join(under) or 'none'}" + (f"; declared and not in the table: {', '.join(absent)}" if absent else '')
+    lost = f"declared and not in the table: {', '.join(absent)}" if absent else ''
+    what = '; '.join(x for x in (_groups_seen(represented, n_small, under, absent), lost) if x)
     return dict(what=what, value=n_small+len(absent), ok=not under and not n_small and not absent if len(represented) or absent else None)
 
 # %% ../../nbs/responsible/01_assessment.ipynb #dbd3d0b6
+def _blank(text): return text.strip() in ('', 'unanswered')
+
+def _said(r):
+    "What was answered and measured, or what is lacking of it, in one sentence"
+    lacks = [k for k in ('by', 'date') if _blank(getattr(r, k))]
+    if _blank(r.answer): return f'not answered: {r.question}'
+    if lacks: return f"answered without {' and '.join(lacks)}, so nobody stands for it: {r.answer}"
+    words = f'{r.by}, {r.date}: {r.answer}'
+    if r.status == 'unanswered': return f"{words} Answered, and not measured: {r.measured or 'no measurement was made'}."
+    return words + (f' Measured: {r.measured}.' if r.measured else '')
+
 def responsible_checks(
     answers:pd.DataFrame, # From `judge_answers`
     stakeholders, # List of mappings with `who`, `benefit`, `harm`
@@ -255,7 +274,7 @@ def responsible_checks(
 )->list: # `assay.core.artifacts.check`s: every question, and whether concerns were taken into account and reviewed
     "The items of the checklist that this assessment decides"
     at = 'reports/responsible/metrics.json#metrics.'
-    res = [check(r.id, r.status, f'{r.by}, {r.date}: {r.answer}' + (f' Measured: {r.measured}.' if r.measured else '') if r.status != 'unanswered' else f'not answered: {r.question}', f"{at}{'answered' if r.id not in MEASURED else r.id}") for r in answers.itertuples()]
+    res = [check(r.id, r.status, _said(r), f"{at}{'answered' if r.id not in MEASURED else r.id}") for r in answers.itertuples()]
     return res+[_reviewed(answers, assessed, f'{at}answered'), _concerns(answers, stakeholders, risks, f'{at}risks')]
 
 # %% ../../nbs/responsible/01_assessment.ipynb #19a15d4b

@@ -10,7 +10,7 @@ __all__ = ['START', 'new_id', 'list_segments', 'read_segments', 'iter_log', 'rea
 import collections, fcntl, hashlib, json, os, re, secrets, shutil, sys, threading, time, zlib
 from pathlib import Path
 
-from ..core.artifacts import place
+from ..core.artifacts import check_file, place
 
 # %% ../../nbs/serving/00_prediction_log.ipynb #40d83bd7
 def new_id()->str: # Such as `0199a6f0-5c1e-7d0a-9c3b-1f2e3d4c5b6a`
@@ -56,7 +56,7 @@ def _verified(folder):
     "Number in its segment, and bytes, of each verified line; raises `ValueError` naming the line that does not fit"
     prev, paths = START, list_segments(folder)
     for path in paths:
-        with open(path, 'rb') as f:
+        with open(check_file(path), 'rb') as f:
             for n, (line, found) in enumerate(_lines(f, prev)):
                 if found is None and path == paths[-1] and not line.endswith(b'\n'): break # being written
                 if found is None:
@@ -120,7 +120,7 @@ def heal(
     "Move the torn end of the last segment to `<segment>.torn`; raises `ValueError` if more than an end is damaged"
     if not (paths := list_segments(folder)): return 0
     path, used = paths[-1], 0
-    with open(path, 'rb') as f:
+    with open(check_file(path), 'rb') as f:
         for line, found in _lines(f, None):
             if found: used += len(line)
         torn = f.seek(0, os.SEEK_END)-used
@@ -150,7 +150,7 @@ class LogError(OSError):
 
 def _last_hash(path):
     "Hash of the last line of a segment, or `None` of an empty one"
-    with open(path, 'rb') as f: last = collections.deque(f, 1)
+    with open(check_file(path), 'rb') as f: last = collections.deque(f, 1)
     return hashlib.sha256(last[0][:-1]).hexdigest() if last else None
 
 class PredictionLog:
@@ -165,7 +165,9 @@ class PredictionLog:
         self.folder, self.model, self.approvals, self.max_bytes = Path(folder), model, approvals, max_bytes
         self.waivers = waivers
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._owner = open(self.folder/'.writer', 'w')
+        owner = self.folder/'.writer'
+        owner.touch()
+        self._owner = open(check_file(owner), 'w')
         try: fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError: raise LogError(f"{self.folder} is being written by another process; stop it, or give another folder") from None
         self.healed, self.failed, self.fd = heal(self.folder), None, None

@@ -55,7 +55,7 @@ class Stage:
     params:tuple # Keys of `params.yaml` that it depends on
     outs:tuple # Files and folders that it writes, metrics included
     gates:dict # Stage to the `Gate` that its report must open
-    headline:str = '' # Its metric to show first
+    headline:str = '' # Its metric to show first; `{metric}` in it stands for the agreed metric
     provisional:dict = dataclasses.field(default_factory=dict) # Gates where nobody has agreed to the success criterion yet; a stage not named keeps its gate
 
 # %% ../../nbs/stages/00_definition.ipynb #b71da948

@@ -9,6 +9,7 @@ __all__ = ['verify_outputs', 'verify_cache']
 import hashlib, json
 from pathlib import Path
 
+from ..core.artifacts import check_file
 from ..core.yaml import read_yaml
 from .definition import declared_stages
 
@@ -16,7 +17,7 @@ from .definition import declared_stages
 def _md5(path):
     "DVC's hash of a file"
     h = hashlib.md5(usedforsecurity=False)
-    with open(path, 'rb') as f:
+    with open(check_file(path), 'rb') as f:
         while block := f.read(1<<20): h.update(block)
     return h.hexdigest()
 

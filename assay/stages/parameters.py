@@ -9,7 +9,7 @@ __all__ = ['TYPES', 'KINDS', 'Parameter', 'parse_parameters', 'declared_paramete
 import ast, dataclasses, datetime, json, re
 from pathlib import Path
 
-from ..core.artifacts import place
+from ..core.artifacts import check_file, place
 from ..data.columns import load_dictionary
 from ..problem.plausible import is_number, meant
 
@@ -63,7 +63,7 @@ def declared_parameters(
     path, # Notebook
 )->dict: # Name to `Parameter`; `{}` where no cell is tagged `parameters`
     "What the notebook's cell tagged `parameters` declares"
-    nb = json.loads(Path(path).read_text(encoding='utf-8'))
+    nb = json.loads(check_file(path).read_text(encoding='utf-8'))
     cells = [c for c in nb['cells'] if 'parameters' in c['metadata'].get('tags', [])]
     if len(cells) > 1: raise ValueError(f"{path} has {len(cells)} cells tagged 'parameters'; expected one")
     return parse_parameters(''.join(cells[0]['source']), path) if cells else {}

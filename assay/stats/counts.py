@@ -15,6 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..core.artifacts import check_file
+
 # %% ../../nbs/stats/01_counts.ipynb #ffff8631
 def kind_of(
     x:pd.Series, # One column
@@ -57,7 +59,7 @@ def open_coded(
     path, # Parquet file
 )->pq.ParquetFile: # The file, which verifies the checksum of every page it reads
     "A Parquet file whose text is read as codes"
-    schema = pq.read_schema(path)
+    schema = pq.read_schema(check_file(path))
     text = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
     return pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=text)
 

@@ -1,0 +1,84 @@
+"The board shows the numbers of this problem, and no other's"
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from assay.cli import load_status
+from assay.core.artifacts import metric, metrics_path, place, write_json, write_metrics
+from assay.problem.agreement import load_problem
+from assay.problem.criteria import begin_chapter, freeze_criteria
+from assay.site.pages import index_page, load_board
+
+ROOT = Path(__file__).parent.parent
+STAGES = ("data", "baseline", "evaluation")
+NUMBER = 0.987654
+
+
+def agree(target="late", metric="roc_auc", url="flights.csv"):
+    "Another agreement, or a change of the one there is"
+    Path("params.yaml").write_text(json.dumps(dict(base=dict(seed=0), data=dict(source=dict(url=url)))))
+    Path("problem.yaml").write_text(json.dumps(dict(title="t", question="Which?", task="binary", target=target, id="i", positive="yes", metric=metric, minimum=0.5, margin=0.01)))
+    return load_problem()
+
+
+def measure(line):
+    "Reports that rest on a line of the ledger, as a run leaves them"
+    for stage in STAGES:
+        res = write_metrics(stage, "scored", {k: metric(NUMBER) for k in ("n_raw", "test", "rule_roc_auc", "rule_brier")})
+        write_json(metrics_path(stage), res | dict(frozen=line["hash"]))
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch):
+    "A repository with a problem that was measured"
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
+    Path("approvals").mkdir()
+    problem = agree()
+    begin_chapter(problem, dict(url="flights.csv"), "a" * 64)
+    measure(freeze_criteria(problem))
+    return tmp_path
+
+
+def rows(changed=None):
+    "Stage to its row of the board"
+    return {r["stage"]: r for r in load_status({} if changed is None else changed)["stages"]}
+
+
+def front():
+    return index_page(load_problem(), load_board(), {}, [])
+
+
+def test_control_the_numbers_of_this_problem_are_shown_fresh_or_stale(there):
+    assert [rows()[s]["state"] for s in STAGES] == ["fresh"] * 3 and all("0.988" in rows()[s]["number"] for s in STAGES)
+    agree(metric="brier")  # one problem, another criterion
+    found = rows(dict.fromkeys(STAGES))
+    assert [found[s]["state"] for s in STAGES] == ["stale"] * 3 and all("0.988" in found[s]["number"] for s in STAGES)
+    assert "0.988" in front() and found["package"]["state"] == "not run"
+
+
+@pytest.mark.parametrize("changed", [dict(url="mine.csv", target="bought"), dict(url="mine.csv"), dict(target="delay")])
+def test_after_init_the_board_shows_no_number_of_another_problem(there, changed):
+    problem = agree(**changed)
+    begin_chapter(problem, dict(url=changed.get("url", "flights.csv")), "b" * 64)
+    found = rows(dict.fromkeys(STAGES))
+    for stage in STAGES:
+        assert found[stage] == dict(stage=stage, state="not run for this problem", verdict=None, number="")
+    assert found["package"]["state"] == "not run"
+    assert "0.988" not in front() and "not run for this problem" in front()
+    measure(freeze_criteria(problem))
+    assert rows()["data"]["state"] == "fresh" and "0.988" in front()
+
+
+def test_a_report_that_rests_on_no_agreement_is_shown_and_a_broken_ledger_hides_nothing(there):
+    write_metrics("package", "faithful", dict(largest_difference=metric(0.0)))
+    assert rows()["package"]["verdict"] == "faithful"
+    place("approvals", "criteria.jsonl").write_text("{}\n")
+    assert rows(dict.fromkeys(STAGES))["data"]["state"] == "stale"
+
+
+def test_the_reports_of_the_example_are_its_own(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert not any(b["other"] for b in load_board())
