@@ -462,7 +462,7 @@ def hide(*flags):
 UNCOMMITTED = {
     "a key that somebody enrolled": lambda r: new_key(key_of(r, "carl"), "Carl", "product owner", signer=key_of(r)), "a report": lambda r: Path("reports/monitoring/metrics.json").open("a").write("\n"), "a page": lambda r: write_text("reports/index.html", "ready"),
     "the agreement": lambda r: Path("problem.yaml").open("a").write("# for all airports\n"), "parameters": lambda r: write_text("params.yaml", "base: {seed: 1}\n"), "new YAML": lambda r: write_text("pipelines/more.yml", "a: 1\n"),
-    "code": lambda r: write_text("flights/model.py", "x = 1\n"), "a notebook": lambda r: write_text("nbs/00_a.ipynb", "{}\n"), "the record of the pipeline": lambda r: record(), "a checklist that is gone": lambda r: place("checklist").unlink(),
+    "code": lambda r: write_text("flights/model.py", "x = 1\n"), "a notebook": lambda r: write_text("nbs/00_a.ipynb", "{}\n"), "a template": lambda r: write_text("own/templates/page.html.j2", "ready\n"), "a stylesheet": lambda r: write_text("own/templates/style.css", "p { display: none }\n"), "the record of the pipeline": lambda r: record(), "a checklist that is gone": lambda r: place("checklist").unlink(),
     "what is only staged": lambda r: hide("add"), "what is assumed unchanged": lambda r: hide("update-index", "--assume-unchanged"), "what the working tree skips": lambda r: hide("update-index", "--skip-worktree"),
     "a report that git ignores": lambda r: [write_text(".gitignore", "/data/\n.assay/\n/reports/\n"), run("git", "rm", "-q", "-r", "--cached", "reports", cwd="."), run("git", "-c", "user.name=t", "-c", "user.email=t@e.org", "commit", "-qam", "x", cwd=".")],
 }

@@ -6,7 +6,6 @@ import pytest
 
 from assay.core.yaml import read_yaml
 from assay.pipeline.deps import environments
-from assay.core.yaml import read_yaml
 from assay.stages.definition import load_stages
 
 FITS = {"feasibility", "baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation"}

@@ -15,7 +15,6 @@ import pytest
 from browser import CHROMIUM, opened
 from example import FLIGHTS
 
-from assay.core.artifacts import find_root
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import infer_dictionary
 from assay.data.sources import make_flights

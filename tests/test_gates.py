@@ -35,16 +35,13 @@ from assay.problem import criteria
 from assay.problem.agreement import agreement_verdict, load_problem
 from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.problem.limits import LIMITS
-from assay.stages.definition import load_stages
 from assay.release import approval, chain, gates
 from assay.release import checklist as evidence
 from assay.release import sign as release
 from assay.release.approval import approval_of, approve, reject, waive, withdraw
 from assay.release.chain import new_key, read_chain, revoke_key
 from assay.release.checklist import evaluate_checklist, load_checklist, read_stages
-from assay.problem.limits import LIMITS
 from assay.release.gates import closed_gates
-from assay.stages.definition import Gate
 from assay.release.readiness import open_items
 from assay.responsible.disparities import group_pairs
 from assay.responsible.group_limits import concerns_check, group_faults, groups_check, judge_limits, read_limits

@@ -24,7 +24,6 @@ from assay.core.yaml import read_yaml
 from assay.data.intake import fetch_table
 from assay.data.queries import check_query
 from assay.data.sources import count_parquet, kind_of_file, load_source, make_flights, parquet_facts, sample_parquet, snapshot
-from assay.core.yaml import read_yaml
 from assay.problem.agreement import make_problem
 from assay.project.inspect_table import read_table_of
 

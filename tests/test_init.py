@@ -26,7 +26,6 @@ from assay.models.estimators import fit_final
 from assay.models.features import feature_frame
 from assay.package.bundle import export_bundle, make_provenance, request_context
 from assay.pipeline.engine import stage_env
-from assay.core.yaml import read_yaml
 from assay.problem.agreement import load_problem, make_problem
 from assay.problem.limits import LIMITS
 from assay.project.create import WRITTEN, is_untouched, write_draft

@@ -12,6 +12,7 @@ import pytest
 
 from assay.core.artifacts import check_file, hash_inputs, read_json, read_table, verify_manifest, write_manifest, write_table
 from assay.core.functions import find_function
+from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
 from assay.data.sources import count_parquet, kind_of_file, parquet_facts
 from assay.evaluation.scores import record_opening
@@ -19,7 +20,6 @@ from assay.explore.profile import summarise_parquet
 from assay.models.tuning import versions
 from assay.pipeline.engine import execute, leaks
 from assay.problem.agreement import load_problem
-from assay.core.yaml import read_yaml
 from assay.project.create import is_untouched, refuse_overwriting
 from assay.project.inspect_table import read_table_of
 from assay.release.chain import load_private_key, public_half

@@ -8,8 +8,6 @@ from tiny import copy_repo, inside, make_keys, make_tiny
 
 from assay.core.artifacts import check, metric, place, sha256, write_json, write_metrics, write_text
 from assay.package.identity import bundle_identity
-from assay.release.start import pass_gates
-from assay.stages.definition import Stage
 from assay.problem import criteria
 from assay.problem.agreement import load_problem
 from assay.release import approval

@@ -18,10 +18,8 @@ from ruamel.yaml import YAML
 from small import assay, run
 from tiny import commit
 
-from assay.core.yaml import read_yaml
 from assay.data.dictionary import Dictionary, infer_dictionary, write_dictionary
 from assay.data.sources import make_flights
-from assay.core.yaml import read_yaml
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow

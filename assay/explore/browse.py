@@ -11,6 +11,8 @@ import base64, functools, hashlib, html.parser, itertools, re
 
 import pandas as pd
 
+from ..core.rendering import macro
+
 # %% ../../nbs/explore/01_browse.ipynb #83f2c147
 _WHO = 'customer|patient|user|client|account|subject|person|member|household|student|employee|device|session'
 _KEY = re.compile(rf'(^|_)(id|ids|uuid|guid)(_|$)|^({_WHO})s?(_?(no|nr|num|number|key|code))?_?$')
@@ -104,8 +106,6 @@ def read_scripts(
     return reader.scripts, reader.found
 
 # %% ../../nbs/explore/01_browse.ipynb #238b1df9
-_HEAD = '<p style="font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:1rem">{} <a href="report.html">Back to the report.</a></p>'
-
 @functools.cache
 def _own_scripts():
     "The scripts of skrub's page, from one that holds no data"
@@ -116,6 +116,12 @@ def _policy(scripts):
     hashes = ' '.join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
     return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
+def _own_pieces(title, note, scripts):
+    "What stands in skrub's page in place of its head and title, and above the table"
+    from markupsafe import Markup
+    values = dict(head=Markup(_policy(scripts)), title=title, note=note)
+    return [str(macro('browse.html.j2', part)(value)) for part,value in values.items()]
+
 def table_page(
     df:pd.DataFrame, # Rows and columns that may be shown
     title:str, # Heading of the page
@@ -123,14 +129,13 @@ def table_page(
     plots:bool=True, # With a figure per column?
 )->str: # HTML that runs skrub's script only; the same for the same table
     "A page for browsing a table; raises `ValueError` where it holds anything else that acts"
-    from markupsafe import escape
     page = _report(df, title, plot_distributions=plots, compute_associations=True)
     trusted, (scripts, found) = _own_scripts(), read_scripts(page)
     if scripts != trusted or found: raise ValueError(f"the page of {title!r} holds {len(scripts)} scripts and {found[:5]}; expected skrub's own {len(trusted)} and nothing that acts: leave the column out")
-    head = f'<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{_policy(trusted)}">'
-    page = page.replace('<meta charset="utf-8">', head, 1).replace('<title>skrub report</title>', f'<title>{escape(title)}</title>', 1)
+    head, named, noted = _own_pieces(title, note, trusted)
+    page = page.replace('<meta charset="utf-8">', head, 1).replace('<title>skrub report</title>', named, 1)
     if head not in page.partition('<script')[0]: raise ValueError("skrub's page has no `<meta charset>` to put the policy beside: this version of skrub is not known")
-    return page.replace('<main>', f'<main>{_HEAD.format(escape(note))}', 1)
+    return page.replace('<main>', '<main>'+noted, 1)
 
 # %% ../../nbs/explore/01_browse.ipynb #8f08a2c9
 def draw_rows(

@@ -156,6 +156,7 @@ def execute(
     inject(papermill.iorw.load_notebook_node(str(check_file(path))), parameters or {})
     if engine == 'assay': register_engine()
     extra = dict(on_cell=on_cell) if engine == 'assay' else {}
+    os.environ['ASSAY_NOTEBOOK'] = Path(output).stem # names the tables that `assay.core.rendering` keeps
     return papermill.execute_notebook(str(path), str(output), parameters=parameters or {}, engine_name=engine, kernel_name='python3',
                                       progress_bar=False, request_save_on_cell_execute=False, **extra)
 

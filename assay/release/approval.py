@@ -20,7 +20,7 @@ from ..problem.limits import LIMITS
 from ..package.identity import FILES, bundle_identity, read_bundle
 
 # %% ../../nbs/release/02_approval.ipynb #c8b72e14
-BOUND = ('reports', 'approvals', 'dvc.lock', 'settings.ini', '*.py', '*.ipynb', '*.yaml', '*.yml') # Patterns of git: evidence, decisions, code, YAML
+BOUND = ('reports', 'approvals', 'dvc.lock', 'settings.ini', '*.py', '*.ipynb', '*.j2', '*.css', '*.yaml', '*.yml') # Patterns of git: evidence, decisions, code, pages' templates, YAML
 
 def _ask_git(*words, **env):
     "Names that a git command prints; raises `PermissionError` where it fails"

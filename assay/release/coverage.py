@@ -8,12 +8,13 @@ __all__ = ['map_path', 'load_map', 'known_functions', 'resolve', 'known_lessons'
            'coverage_checks']
 
 # %% ../../nbs/release/05_coverage.ipynb #9a923063
-import ast, functools, html, json, re
+import ast, functools, json, re
 from pathlib import Path
 
 from ..core.artifacts import check, check_file, metric, place
 from ..core.imports import closure, module_path, package_modules
 from ..core.yaml import read_yaml
+from ..core.rendering import macro, render_rows
 
 # %% ../../nbs/release/05_coverage.ipynb #21954d4b
 def map_path()->Path: # Path relative to the root of the repository
@@ -141,17 +142,27 @@ def say_test(
     "Names of tests as the sentences that they are, short enough for a table"
     return re.sub(r'tests/(\w+)\.py::test_(\w+)', lambda m: f"{m[1]}: {m[2].replace('_', ' ')}", text)
 
+_NAMES = ('id', 'sentence', 'stage', 'code', 'lessons and tests', 'artefacts', 'lacking')
+
+def _report_link(stage):
+    "A link from a report to that of another stage; the pages themselves begin with the front page"
+    link = macro('parts.html.j2', 'link')
+    return link('site', '../index.html') if stage == 'site' else link(stage, f'../{stage}/report.html')
+
+def _cells(r):
+    "One sentence as the cells of a row, in the order of `_NAMES`"
+    lines = macro('parts.html.j2', 'lines')
+    tests = [*r['lessons'], *map(say_test, r['tests'])]
+    lists = (list(map(_report_link, r['stages'])), r['functions'], tests, r['artefacts'], r['gaps']+r['lacks'])
+    return [r['id'], r['text'], *map(lines, lists)]
+
 def coverage_html(
     rows:list, # From `coverage_rows`
-)->str: # A table
+): # A table, as `Markup`
     "The map as a page: the stage is a link to its report"
-    text = lambda xs: '<br>'.join(html.escape(x) for x in xs)
-    link = lambda s: f'<a href="../{html.escape(s, quote=True)}/report.html">{html.escape(s)}</a>' if s != 'site' else '<a href="../index.html">site</a>'
-    cells = [[html.escape(r['id']), html.escape(r['text']), '<br>'.join(map(link, r['stages'])), text(r['functions']), text([*r['lessons'], *map(say_test, r['tests'])]), text(r['artefacts']), text(r['gaps']+r['lacks'])] for r in rows]
-    names = ('id', 'sentence', 'stage', 'code', 'lessons and tests', 'artefacts', 'lacking')
-    keep = [i for i,n in enumerate(names) if n != 'lacking' or any(c[i] for c in cells)]
-    line = lambda c, tag: '<tr>' + ''.join(f'<{tag}>{c[i]}</{tag}>' for i in keep) + '</tr>'
-    return f"<table><thead>{line(names, 'th')}</thead><tbody>{''.join(line(c, 'td') for c in cells)}</tbody></table>"
+    cells = [_cells(r) for r in rows]
+    names = [n for n in _NAMES if n != 'lacking' or any(r['gaps']+r['lacks'] for r in rows)]
+    return render_rows(names, [c[:len(names)] for c in cells])
 
 # %% ../../nbs/release/05_coverage.ipynb #82978f18
 def coverage_metrics(

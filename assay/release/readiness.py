@@ -10,7 +10,6 @@ __all__ = ['CRITERIA_ITEM', 'REMEDY', 'LEAK_ITEMS', 'TOO_GOOD', 'IN_DOUBT', 'CLO
            'card_markdown']
 
 # %% ../../nbs/release/07_readiness.ipynb #74e969d0
-import html, re
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ..core.artifacts import STATUSES, check, metric, metrics_path, place
 from ..data.columns import CERTAIN, REMOVE, declared_form
 from .checklist import SEVERITY, evaluate_checklist, make_row, stage_state, waive_row
 from .gates import GATE_OWNERS, waiver_fault
+from ..core.rendering import macro, render, render_rows
 
 # %% ../../nbs/release/07_readiness.ipynb #31a45ae0
 CRITERIA_ITEM = dict(id='criteria', text='the success criteria are the ones that people agreed on first', owner=GATE_OWNERS['criteria'], kind='measured', stages=['problem'], waivable=True,
@@ -196,46 +196,51 @@ LISTS = dict(F='ML fundamentals', P='Model production', R='Responsible AI')
 
 def _found(r):
     "What was found, and below it the link to the evidence"
-    link = f'<br><a href="{html.escape(r["href"], quote=True)}">{html.escape(evidence_label(r["evidence"]))}</a>' if r['href'] and r['evidence'] else ''
-    return html.escape(str(r['why'] or '')) + link
+    link = macro('parts.html.j2', 'link')
+    evidence = [link(evidence_label(r['evidence']), r['href'])] if r['href'] and r['evidence'] else []
+    return macro('parts.html.j2', 'lines')([str(r['why'] or ''), *evidence])
 
 def _words(text):
-    "Text as HTML; what stands between backticks is code"
-    return re.sub(r'`([^`]*)`', r'<code>\1</code>', html.escape(str(text or '')))
+    "Text in which what stands between two backticks is code; a backtick that is left over stays"
+    parts = str(text or '').split('`')
+    if len(parts) % 2 == 0: parts[-2:] = ['`'.join(parts[-2:])]
+    return macro('parts.html.j2', 'words')(parts)
 
 def _cells(r):
-    "The cells of one row of the list"
-    state = f'<span class="badge {TONES.get(r["status"], "open")}">{html.escape(r["status"].replace("_", " "))}</span>'
-    must = f'{html.escape(r["text"])}<br><small>{html.escape(r["rule"])}</small>'
-    return dict(item=html.escape(r['id']), state=state, **{'what must hold': must, 'owner': html.escape(f"{r['owner']} ({r['kind']})"), 'found': _found(r), 'next step': _words(r['next'])})
+    "The cells of one row of the list, by the name of their column"
+    state = macro('parts.html.j2', 'badge')(r['status'].replace('_', ' '), TONES.get(r['status'], 'open'))
+    must = macro('parts.html.j2', 'fine_print')(r['text'], r['rule'])
+    return {'item': r['id'], 'state': state, 'what must hold': must, 'owner': f"{r['owner']} ({r['kind']})",
+            'found': _found(r), 'next step': _words(r['next'])}
 
 def checklist_html(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
     todo:bool=True, # With a column for what to do next?
-)->str: # A table
+): # A table, as `Markup`
     "Items with their state, what must hold, what was found with a link to the evidence, and what to do next"
     cells = [_cells(r) for r in rows]
-    names = [k for k in _cells(rows[0]) if todo or k != 'next step'] if rows else ['item']
-    head = ''.join(f'<th>{k}</th>' for k in names)
-    body = ''.join('<tr>' + ''.join(f'<td>{c[k]}</td>' for k in names) + '</tr>' for c in cells)
-    return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    names = [k for k in cells[0] if todo or k != 'next step'] if rows else ['item']
+    return render_rows(names, [[c[k] for k in names] for c in cells])
 
 # %% ../../nbs/release/07_readiness.ipynb #3f9f5ba9
 def open_html(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
     first:int=20, # Rows to show
-)->str: # A table, or one sentence
+): # A table, or one sentence, as `Markup`
     "What is not closed, worst first: failures, then what is out of date, then what nobody has answered; then what is waived until a day"
     todo = sorted((r for r in rows if r['status'] not in ('pass', 'not_applicable')), key=lambda r: SEVERITY.index(r['status']))
-    return (checklist_html(todo[:first]) if todo else '<p>Nothing is open.</p>') + (f'<p>… and {len(todo)-first} more below.</p>' if len(todo) > first else '')
+    table = checklist_html(todo[:first])
+    return render('open_items.html.j2', dict(n_open=len(todo), n_more=len(todo)-first, table=table))
 
 def list_html(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
-)->str: # A heading and a table for each list of the process
+): # A heading and a table for each list of the process, as `Markup`
     "Every item, list by list; what to do about the open ones stands in `open_html`"
     known = [(name, [r for r in rows if r['id'][0] == letter]) for letter,name in LISTS.items()]
     rest = [r for r in rows if r['id'][0] not in LISTS]
-    return ''.join(f'<h3>{name}</h3>{checklist_html(part, todo=False)}' for name,part in [*known, ('Beside the lists', rest)] if part)
+    parts = [*known, ('Beside the lists', rest)]
+    lists = [(name, checklist_html(part, todo=False)) for name,part in parts if part]
+    return render('item_lists.html.j2', dict(lists=lists))
 
 # %% ../../nbs/release/07_readiness.ipynb #cc89eca7
 def readiness_verdict(

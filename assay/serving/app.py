@@ -9,7 +9,7 @@ __all__ = ['MAX_DEPTH', 'MAX_NUMBER', 'MAX_ROWS', 'MAX_BYTES', 'BODY_SECONDS', '
            'StrictRoute', 'model_card', 'help_page', 'make_app', 'open_service', 'serve']
 
 # %% ../../nbs/serving/01_app.ipynb #2e7ffb59
-import asyncio, contextlib, datetime, html, json, math, re, sys, time
+import asyncio, contextlib, datetime, json, math, re, sys, time
 from pathlib import Path
 
 import uvicorn
@@ -29,6 +29,7 @@ from ..package.bundle import MAX_TEXT, TEXT, load_bundle
 from ..package.identity import bundle_identity
 from ..data.dictionary import broken_rule
 from .prediction_log import LogError, PredictionLog, log_anchors, new_id
+from ..core.rendering import render
 
 # %% ../../nbs/serving/01_app.ipynb #0d176fd8
 MAX_DEPTH, MAX_NUMBER = 32, 64 # Nesting, and characters of one number
@@ -324,18 +325,12 @@ def model_card(
                 features=features, context=[f.name for f in bundle.context], sensitive=[f.name for f in (*bundle.fields, *bundle.context) if f.sensitive], classes=list(bundle.classes))
 
 # %% ../../nbs/serving/01_app.ipynb #1f8ed2f2
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>assay</title>
-<style>body{font:16px/1.5 sans-serif;max-width:50em;margin:2em auto;padding:0 1em}pre{background:#f4f4f4;padding:1em;overflow:auto}td{padding-right:2em;vertical-align:top}</style>
-<h1>Predictions</h1><p>Model <code>%s</code></p>
-<table><tr><td><code>POST /predict</code><td>scores for up to %d rows<tr><td><code>GET /model</code><td>what is served, who approved it, what it reads
-<tr><td><code>GET /health/live</code>, <code>/health/ready</code><td>is it up, does it answer<tr><td><code>GET /metrics</code><td>for Prometheus<tr><td><code>GET /openapi.json</code><td>the interface, for machines</table>
-<p>Body of a request:</p><pre>%s</pre><p>400 not strict JSON, 408 too slow, 413 too large, 415 not JSON, 422 not as the schema says, 429 too many at once, 503 cannot record or not approved any more; always <code>{"error": "…"}</code>. A feature that is null is listed under <code>missing</code> in the answer. What a row holds is written to the prediction log, with columns that are declared sensitive; any column that is not declared is refused.</p></html>"""
-
 def help_page(
     bundle, # `assay.package.bundle.Bundle`
 )->str: # HTML
     "How to ask this service, with an example that works"
-    return _PAGE % (bundle.identity[:12], MAX_ROWS, html.escape(json.dumps(dict(id='my request', rows=[bundle.example]), indent=1)))
+    example = json.dumps(dict(id='my request', rows=[bundle.example]), indent=1)
+    return render('service.html.j2', dict(model=bundle.identity[:12], most_rows=MAX_ROWS, example=example))
 
 _ERRORS = {status: dict(model=ErrorBody, description=why) for status, why in {400: 'not strict JSON', 408: 'the body came too slowly', 413: 'the body is too large', 415: 'not application/json',
            422: 'not as the schema says', 429: 'too many requests at once', 503: 'cannot record, or not approved any more'}.items()}

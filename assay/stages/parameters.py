@@ -8,7 +8,6 @@ __all__ = ['TYPES', 'KINDS', 'Parameter', 'parse_parameters', 'declared_paramete
 
 # %% ../../nbs/stages/02_parameters.ipynb #34969281
 import ast, dataclasses, datetime, json, re
-from pathlib import Path
 from typing import Annotated
 
 from ..core.allowed import Expected, Shape, meant, read_error

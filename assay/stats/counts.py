@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOST_BLOCKS', 'kind_of', 'whole_numbers', 'distinct_values', 'open_coded', 'read_coded', 'mix', 'make_blocks',
            'days_of', 'block_weights', 'clustered_rate', 'ratio_of_blocks', 'as_numbers', 'bins', 'apply_bins',
-           'binned', 'count_table', 'table_auc', 'cv_auc', 'binary_label', 'shorten']
+           'binned', 'count_table', 'table_auc', 'cv_auc', 'binary_label']
 
 # %% ../../nbs/stats/01_counts.ipynb #f47fcc31
 import functools
@@ -289,13 +289,3 @@ def binary_label(
     if task == 'regression': return (y > y.median()).to_numpy().astype('int64')
     chosen = positive if (y == positive).any() or task == 'binary' else y.value_counts().sort_index().idxmax()
     return (y == chosen).to_numpy().astype('int64')
-
-# %% ../../nbs/stats/01_counts.ipynb #3bfe74c4
-def shorten(
-    df:pd.DataFrame, # Table, the most telling lines first
-    most:int=40, # Lines to show
-)->pd.DataFrame: # At most `most` lines, and one that counts the others
-    "The part of a table that people read"
-    if len(df) <= most: return df
-    left = pd.DataFrame('', index=pd.Index([f'… {len(df)-most:,} more'], name=df.index.name), columns=df.columns)
-    return pd.concat([df.head(most).astype(object), left])

@@ -1,0 +1,176 @@
+"Templates and tables: they travel with the package, what the data holds is text in them, and a number is shown as it is"
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from test_site import VECTORS
+
+from assay.core.rendering import DECIMALS, NOTHING, macro, render, say_number, show, template_names
+from assay.pipeline.engine import stage_env
+from assay.release.coverage import coverage_html
+from assay.release.readiness import list_html, open_html
+from assay.site.pages import clean, forbidden, waiting_page
+
+ROOT = Path(__file__).parent.parent
+PACKAGED = 'package_data={cfg["lib_path"]: ["templates/*"]},'
+
+
+def built(folder, text):
+    "The templates in a wheel of this package, built with this setup.py"
+    for name in ("settings.ini", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / name)
+    for path in (ROOT / "assay").glob("templates/*"):
+        (folder / "assay/templates").mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / "assay/templates" / path.name)
+    shutil.copy(ROOT / "assay/__init__.py", folder / "assay")
+    (folder / "setup.py").write_text(text)
+    command = "from setuptools.build_meta import build_wheel; build_wheel('made')"
+    subprocess.run([sys.executable, "-c", command], cwd=folder, check=True, capture_output=True)
+    (wheel,) = (folder / "made").glob("*.whl")
+    found = [Path(name) for name in zipfile.ZipFile(wheel).namelist()]
+    return sorted(p.name for p in found if p.parent == Path("assay/templates"))
+
+
+def test_a_wheel_holds_every_template(tmp_path):
+    text = (ROOT / "setup.py").read_text()
+    (tmp_path / "whole").mkdir()
+    assert built(tmp_path / "whole", text) == template_names()
+    (tmp_path / "less").mkdir()
+    assert PACKAGED in text and built(tmp_path / "less", text.replace(PACKAGED, "")) == []  # the control
+
+
+def item(vector, status="fail"):
+    "An item of the checklist that says a hostile string wherever it can"
+    return dict(id=vector, status=status, text=vector, rule=vector, owner=vector, kind=vector, why=vector, evidence=vector, href=vector, next=vector, until="")
+
+
+def sentence(vector):
+    "A sentence of the coverage map that does so"
+    lists = ("stages", "modules", "functions", "lessons", "tests", "artefacts", "gaps", "lacks")
+    return dict(id=vector, text=vector) | {name: [vector] for name in lists}
+
+
+def frame(vector):
+    "A data frame that does so: in a cell, a name of a column, of a row and of the index"
+    return pd.DataFrame({vector: [vector]}, index=pd.Index([vector], name=vector))
+
+
+PIECES = {
+    "table": lambda v: show(frame(v), title=v)._repr_html_(),
+    "open items": lambda v: open_html([item(v)]),
+    "lists": lambda v: list_html([item(v)]),
+    "coverage": lambda v: coverage_html([sentence(v)]),
+    "badge": lambda v: macro("parts.html.j2", "badge")(v, v),
+    "not shown": lambda v: render("not_shown.html.j2", dict(stage=v, why=ValueError(v))),
+    "shortened": lambda v: render("shortened.html.j2", dict(limit=1, left=v, stage=v)),
+    "verdict": lambda v: render("verdict.html.j2", dict(verdict=v, tone=v)),
+    "service": lambda v: render("service.html.j2", dict(model=v, most_rows=v, example=v)).partition("</style>")[2],
+    "note": lambda v: macro("browse.html.j2", "note")(v).partition(">")[2],
+}
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_hostile_string_is_text_in_each_piece_of_a_page(piece):
+    "No tag of the string is a tag of the page; a link to where it leads is refused when the page is made"
+    for vector in VECTORS:
+        html = str(PIECES[piece](vector))
+        assert vector not in html or "<" not in vector
+        assert [f for f in forbidden(html) if " href=" not in f] == [], vector
+
+
+def test_control_the_same_strings_as_html_act():
+    assert sum(bool(forbidden(v)) for v in VECTORS) >= 15
+
+
+def test_a_link_that_acts_is_on_no_page():
+    rows = [item("x") | dict(href="javascript:alert(1)", next="a `b")]
+    with pytest.raises(ValueError, match="may not run or fetch"):
+        waiting_page(rows, "waits", [], "p")
+
+
+def test_what_the_renderer_makes_passes_the_cleaning_as_it_is():
+    "Also a caption, a head of several levels and the text of JupyterLab's formulas"
+    index = pd.MultiIndex.from_tuples([("$a$", "b"), ("$a$", "c")], names=["x", None])
+    table = show(pd.DataFrame(dict(n=[1, 2], share=[0.25, 0.5]), index=index), title="shares")._repr_html_()
+    assert clean(table).replace("\n", "") == table.replace("\n", "") and "tex2jax_ignore" in table and "$a$" in table
+
+
+def drawn(seed=0):
+    "Numbers of all sizes and both signs"
+    rng = np.random.default_rng(seed)
+    return rng.choice([-1, 1], 400) * 10 ** rng.uniform(-14, 9, 400)
+
+
+def is_faithful(v, text):
+    "Is what is shown of a number within half a unit of its last digit, and zero only where the number is a rounding error?"
+    if abs(v) <= NOTHING:
+        return float(text) == 0 and not text.startswith("-")
+    if "e" in text:
+        return abs(float(text) / v - 1) < 0.051
+    return abs(float(text) - v) <= 0.5 / 10**DECIMALS * 1.0001 and float(text) != 0
+
+
+def test_numbers_of_all_sizes_are_shown_faithfully():
+    alone = [say_number(v) for v in drawn()]
+    column = [row[1] for row in show(pd.DataFrame(dict(x=drawn())), 1000).rows]
+    assert all(map(is_faithful, drawn(), alone)) and all(map(is_faithful, drawn(), column))
+    assert len({len(text.partition(".")[2]) for text in column if "e" not in text}) == 1  # so that a column can be read downwards
+    assert not all(is_faithful(v, f"{v:.3f}") for v in drawn())  # control: rounding calls small numbers zero
+
+
+def test_a_table_is_the_same_whatever_pandas_is_told_and_leaves_its_frame_alone():
+    df = pd.DataFrame(dict(x=drawn(), day=pd.date_range("2013-01-01", periods=400), name=["$a$", None] * 200))
+    before, as_it_is = df.copy(), show(df)
+    with pd.option_context("display.precision", 1, "display.max_rows", 2, "display.max_columns", 1, "display.max_colwidth", 3):
+        assert (show(df), show(df)._repr_html_(), repr(show(df))) == (as_it_is, as_it_is._repr_html_(), repr(as_it_is))
+        assert before.to_html() != df.head(60).to_html()  # control: pandas minds
+    pd.testing.assert_frame_equal(df, before)
+    assert as_it_is.rows[-1][0] == "… 340 more" and as_it_is.rows[31][2] == "2013-02-01"
+
+
+@pytest.mark.parametrize(
+    "frame, rows",
+    [
+        (pd.DataFrame(), []),
+        (pd.Series([0.5, 2], index=["a", "b"]), [["a", "0.5"], ["b", "2.0"]]),
+        (pd.DataFrame({"x": pd.Categorical(["b"]), "y": [[1, "<i>"]], "z": [{"k": 0.1}]}), [["0", "b", "[1, '<i>']", "{'k': 0.1}"]]),
+        (pd.DataFrame({"x": pd.array([1, None], dtype="Int64"), "y": pd.array([True, None], dtype="boolean")}), [["0", "1", "True"], ["1", "<NA>", "<NA>"]]),
+        (pd.DataFrame({("a", 1): [10**20], ("a", 2): [-0.0]}), [["0", "1" + "0" * 20, "0"]]),
+        (pd.DataFrame({"x": [np.array([1.5, 2.5]), None]}), [["0", "[1.5 2.5]"], ["1", "None"]]),
+        (pd.DataFrame({"x": pd.to_datetime(["2013-01-01 05:00", None], utc=True)}), [["0", "2013-01-01 05:00:00+00:00"], ["1", "NaT"]]),
+        (pd.DataFrame({"x": [1]}, index=pd.interval_range(0, 1)), [["(0, 1]", "1"]]),
+    ],
+)
+def test_each_kind_of_value_is_shown(frame, rows):
+    assert show(frame).rows == rows
+    assert all(len(row) == len(show(frame).names) for row in rows) and show(frame)._repr_html_() and repr(show(frame)) is not None
+
+
+KEEPS = """
+import json
+from assay.pipeline.engine import execute, normalise
+print(json.dumps(normalise(execute("one.ipynb", "explore.ipynb"))))
+"""
+
+
+def test_frames_are_kept_under_the_stage_and_the_page_does_not_change(tmp_path):
+    source = "import pandas as pd; from assay.core.rendering import show\nshow(pd.DataFrame(dict(x=[1e-5, 1/3])), title='t')"
+    cells = [new_code_cell("seed: int = 0", id="p", metadata=dict(tags=["parameters"])), *(new_code_cell(source, id=f"c{i}") for i in range(2))]
+    kernel = dict(name="python3", display_name="Python 3", language="python")
+    nbformat.write(new_notebook(cells=cells, metadata=dict(kernelspec=kernel)), tmp_path / "one.ipynb")
+    shown = []
+    for env in (stage_env(ROOT), stage_env(ROOT) | dict(ASSAY_KEEP_TABLES="kept")):
+        done = subprocess.run([sys.executable, "-c", KEEPS], capture_output=True, text=True, env=env, cwd=tmp_path)
+        shown.append(done.stdout)
+        assert "1.0e-05" in done.stdout, done.stderr
+    assert shown[0] == shown[1]
+    assert sorted(p.name for p in (tmp_path / "kept").iterdir()) == ["explore_001.json", "explore_002.json"]
+    assert json.loads((tmp_path / "kept/explore_002.json").read_text())["columns"] == [[1e-5, 1 / 3]]
