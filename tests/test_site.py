@@ -169,7 +169,7 @@ def test_the_key_number_of_the_baseline_is_the_rule_by_the_agreed_metric(tmp_pat
     y, scores = outcomes(task)
     measured = named_metrics(score_table(y, scores, metrics_for(task), 20))
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
+    copy_example(tmp_path, "dvc.yaml")
     Path("problem.yaml").write_text(f"title: t\nquestion: q\ntask: {task}\ntarget: y\nid: i\nmetric: {agreed}\nminimum: 0.1\nmargin: 0.01\n" + "positive: yes\n" * (task == "binary"))
     write_metrics("baseline", "scored", measured)
     row = next(b for b in load_board() if b["stage"] == "baseline")

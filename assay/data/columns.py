@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Strict, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ..core.allowed import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, read_error
+from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, read_error
 from ..core.artifacts import place
 from ..core.yaml import read_yaml
 from ..problem.plausible import is_date

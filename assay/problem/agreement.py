@@ -11,7 +11,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, Union
 
-from ..core.allowed import Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, key, key_faults
+from ..core.shapes import Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, key, key_faults
 from ..core.artifacts import check, place
 from ..core.yaml import read_yaml
 from .current_practice import Today

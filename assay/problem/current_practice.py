@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..core.allowed import Expected, Shape, key, shape_faults, words
+from ..core.shapes import Expected, Shape, key, shape_faults, words
 from ..core.imports import package_modules
 
 # %% ../../nbs/problem/00_current_practice.ipynb #bbc850b4

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Union
 from pydantic import Discriminator, Field, Tag, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from ..core.allowed import (
+from ..core.shapes import (
     Entry, Expected, FORMS, Holds, Number, Positive, Shape, Text, key, meant, shape_faults, words)
 from .current_practice import today_faults
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from ..core.allowed import shape_faults
+from ..core.shapes import shape_faults
 from ..core.artifacts import check, metric
 from ..problem.plausible import GROUP_LIMITS, Limits
 from ..core.figures import literal_text

@@ -10,7 +10,7 @@ __all__ = ['TYPES', 'KINDS', 'Parameter', 'parse_parameters', 'declared_paramete
 import ast, dataclasses, datetime, json, re
 from typing import Annotated
 
-from ..core.allowed import Expected, Shape, meant, read_error
+from ..core.shapes import Expected, Shape, meant, read_error
 from ..core.artifacts import check_file, place
 from pydantic import Field, JsonValue, ValidationError, create_model
 from pydantic_core import PydanticCustomError

@@ -10,7 +10,7 @@ import json
 
 from pydantic import TypeAdapter, create_model
 
-from ..core.allowed import Shape, key, meant
+from ..core.shapes import Shape, key, meant
 from ..core.artifacts import StageMetrics, place, write_text
 from ..data.columns import DictionaryFile, Field
 from .parameters import declared_parameters, parameters_model
