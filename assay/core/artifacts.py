@@ -10,6 +10,7 @@ __all__ = ['ROOT_MARKS', 'LOCATIONS', 'STATUSES', 'BETTER', 'find_root', 'enter_
 
 # %% ../../nbs/core/01_artifacts.ipynb #d02e99c0
 import contextlib, hashlib, json, math, os, re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -286,8 +287,8 @@ def write_metrics(
     stage:str, # Name of the stage
     verdict:str, # The answer to the stage's question, in one or two words
     metrics:dict, # Name to `metric`
-    checks=(), # `check`s
-    inputs=(), # Files and folders that this was computed from; their hashes are stored
+    checks:Iterable=(), # `check`s
+    inputs:Iterable=(), # Files and folders that this was computed from; their hashes are stored
 )->dict: # What was written
     "Write `reports/<stage>/metrics.json`: what gates, checklists and the site read"
     if bad := [k for k,m in metrics.items() if not isinstance(m, dict) or 'value' not in m]:

@@ -10,6 +10,8 @@ __all__ = ['PACKAGE', 'package_folder', 'package_modules', 'module_path', 'impor
 import ast, functools, graphlib, importlib.util, sys
 from pathlib import Path
 
+from ..face import ENTRIES
+
 # %% ../../nbs/core/03_imports.ipynb #f95a15f1
 PACKAGE = 'assay'
 
@@ -38,14 +40,25 @@ def _package_of(node, module):
     home = f'{PACKAGE}.{module}'.split('.')[:-node.level] or [PACKAGE] # in a source without a place, relative is at least ours
     return '.'.join([*home, *([node.module] if node.module else [])])
 
+def _through_package(tree):
+    "Names that are reached through the package: `assay.f` for `a.f` after `import assay as a`"
+    imported = [a for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names]
+    renamed = {a.asname for a in imported if a.name == PACKAGE and a.asname}
+    plain = {PACKAGE for a in imported if a.name.partition('.')[0] == PACKAGE and not a.asname}
+    roots = tuple(f'{name}.' for name in renamed | plain)
+    if not roots: return set()
+    chains = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    return {f"{PACKAGE}.{chain.partition('.')[2]}" for chain in chains if chain.startswith(roots)}
+
 @functools.cache # one source is asked for by many stages
 def imported_names(
     source:str, # Source of a module, or of a notebook's cell
     module:str='', # Dotted name of that module below the package; empty for a notebook or a test
 )->frozenset: # Full dotted names, such as `assay.core.x`, `assay.core.x.f` and `numpy`
     "Everything that a source imports; for a `from` import with and without each imported name"
-    res = set()
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    res = _through_package(tree)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import): res |= {a.name for a in node.names}
         if isinstance(node, ast.ImportFrom):
             base = _package_of(node, module)
@@ -57,10 +70,12 @@ def imports_of(
     module:str='', # Dotted name of that module below the package; empty for a notebook or a test
     modules=None, # Names of the modules that exist; those of the installed package by default
 )->set: # Dotted names below the package
-    "Modules of the package that a source imports directly"
+    "Modules of the package that a source imports directly; an entry point counts as its module"
     modules = package_modules() if modules is None else modules
-    own = (n for n in imported_names(source, module) if n.startswith(f'{PACKAGE}.'))
-    return {n.removeprefix(f'{PACKAGE}.') for n in own} & set(modules)
+    names = imported_names(source, module)
+    own = {n.removeprefix(f'{PACKAGE}.') for n in names if n.startswith(f'{PACKAGE}.')}
+    entries = set(ENTRIES) if '*' in own else own & set(ENTRIES)
+    return (own | {ENTRIES[n] for n in entries}) & set(modules)
 
 # %% ../../nbs/core/03_imports.ipynb #2c3f8d6d
 def closure(

@@ -19,7 +19,7 @@ from .artifacts import check_file
 MOST_YAML, MOST_LEVELS = 20_000_000, 64 # Bytes of a file of settings, and levels of nesting in it
 
 def read_yaml(
-    path, # File to read
+    path:str|Path, # File to read
 )->dict: # Its mapping; `{}` for an empty file
     "Read a YAML 1.2 mapping without aliases, as DVC reads it; a malformed file is named with the line"
     path = Path(path)

@@ -9,6 +9,7 @@ __all__ = ['MISSING', 'LARGEST', 'FEW', 'OFTEN', 'FIRST_YEAR', 'LAST_YEAR', 'bro
 
 # %% ../../nbs/data/05_dictionary.ipynb #8f532a07
 import dataclasses, math, numbers, re
+from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def _check_columns(df, dictionary):
         raise ValueError(f"columns {twice} stand in the table twice; expected each once")
 
 def validate(
-    df, # Table with exactly the columns of `dictionary`
+    df:'pandas.DataFrame', # Table with exactly the columns of `dictionary`
     dictionary:Dictionary, # What each column may hold
 )->tuple: # Accepted rows, and a table with `position`, `row` (its id), `column`, `rule`, `value`: one line per broken rule
     "Part a table into rows that hold the dictionary and rows that do not; raises `ValueError` where columns differ"
@@ -207,11 +208,11 @@ def _target_field(s, name):
     return Field(name, _kind(s), 'target', known_at_decision=False)
 
 def infer_dictionary(
-    df, # Table of examples
+    df:'pandas.DataFrame', # Table of examples
     target:str, # Column to predict
     id:str=None, # Column that names a row
     time:str=None, # Column with the moment of each row
-    sensitive=(), # Columns that name a protected characteristic
+    sensitive:Iterable=(), # Columns that name a protected characteristic
 )->Dictionary: # One field per column, without meanings
     "What can be measured about each column; free text, times and constants become context"
     roles = {id:'id', time:'time', target:'target'}

@@ -9,6 +9,7 @@ __all__ = ['split_by_time', 'hash_share', 'split_by_hash', 'split_stratified', '
 
 # %% ../../nbs/data/07_splits.ipynb #2422e105
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np, pandas as pd
 
@@ -108,7 +109,7 @@ def make_splits(
     group:str=None, # Column whose values must stay together, or `ALIKE` for rows with features that are alike; rows are by default
     seed:int=0, # Random seed of the hash
     stratify:str=None, # Column whose proportions every split keeps, for splits by hash
-    features=(), # Columns that the model reads, for `ALIKE`
+    features:Iterable=(), # Columns that the model reads, for `ALIKE`
 )->dict: # Split to its rows; together all rows
     "Part a table by time where that is possible, else by the hash of the row's or the group's name"
     if time and cuts and all(list(cuts.values())[:-1]): return split_by_time(df, time, cuts)

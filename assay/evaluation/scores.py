@@ -9,6 +9,7 @@ __all__ = ['score_table', 'differences_table', 'choose_candidate', 'slice_scores
 
 # %% ../../nbs/evaluation/01_scores.ipynb #75a55ab5
 import hashlib, itertools, json
+from collections.abc import Iterable
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from pathlib import Path
 from scipy.stats import binom
@@ -24,12 +25,12 @@ from ..models.estimators import predict_score
 _MEASURED = ['value', 'low', 'high', 'n', 'better'] # The last four may be missing of a metric, never of a table
 
 def score_table(
-    y_true, # Targets
+    y_true:Iterable, # Targets
     scores:dict, # Model to its scores
     metrics:list, # Names of `METRICS`
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
-    groups=None, # Label of each row's group, such as its day
+    groups:Iterable=None, # Label of each row's group, such as its day
 )->pd.DataFrame: # One row per model and metric: `model`, `metric`, `value`, `low`, `high`, `n`, `better`
     "Several models on the same metrics, rows and resamples"
     rows = [dict(model=name, metric=m) | interval(m, y_true, s, n_boot, seed, groups) for name,s in scores.items() for m in metrics]

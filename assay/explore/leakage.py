@@ -8,6 +8,7 @@ __all__ = ['LEAK', 'is_id_like', 'is_clock', 'column_skills', 'leakage_evidence'
            'scan_columns', 'leak_advice', 'suspected']
 
 # %% ../../nbs/explore/03_leakage.ipynb #df77b44d
+from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
@@ -243,10 +244,10 @@ def _judge(score, clue, near, skill, later, clock, known, limits):
 def leakage_scan(
     df:pd.DataFrame, # Rows; some tens of thousands are enough
     target:str, # Column of the label
-    columns=None, # Columns to judge; all but the target and `time` by default
+    columns:Iterable=None, # Columns to judge; all but the target and `time` by default
     declared:dict=None, # Column to True or False: is it known at decision time? A column that is left out is undeclared
     time:str=None, # Column with the moment of the decision
-    positive=1, # Value that the decision is about
+    positive:str|int=1, # Value that the decision is about
     task:str='binary', # As in `assay.problem.agreement.TASKS`
     too_good:float=.9, # Lower end of the AUC from which one column alone is too good
     copy:float=.99, # Lower end of the AUC from which it is a near copy of the target

@@ -8,6 +8,7 @@ __all__ = ['ACCESS', 'INTEGRATION', 'find_blockers', 'assess', 'facts_of', 'wort
 
 # %% ../../nbs/feasibility/08_study.ipynb #7becbedd
 import math
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -60,8 +61,8 @@ def _more(case, models, production):
 def assess(
     train:pd.DataFrame, # Rows to learn from
     valid:pd.DataFrame, # Later rows to score
-    problem, # The agreement
-    fields, # `Field`s or a `Dictionary`
+    problem:'Problem', # The agreement
+    fields:Iterable, # `Field`s or a `Dictionary`
     seed:int=0, # Random seed
     max_rows:int=30_000, # Rows that a model learns from, at most
     n_boot:int=200, # Draws of an interval

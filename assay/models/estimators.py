@@ -7,6 +7,7 @@ __all__ = ['TASKS', 'MODELS', 'SPACES', 'RuleClassifier', 'RuleRegressor', 'make
            'as_target', 'make_spec', 'target_of', 'fit_final']
 
 # %% ../../nbs/models/02_estimators.ipynb #d7e8cc22
+from collections.abc import Iterable
 import numpy as np, pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -160,10 +161,10 @@ MODELS = dict(constant=_constant, rule=_rule, linear=_linear, forest=_forest, bo
 # %% ../../nbs/models/02_estimators.ipynb #239b5682
 def make_model(
     name:str, # One of `MODELS`
-    fields, # `Field`s, or a `Dictionary` of them
+    fields:Iterable, # `Field`s, or a `Dictionary` of them
     seed:int=0, # Random seed
     task:str='binary', # One of `TASKS`
-    **params, # Parameters of the maker, such as those that a study found
+    **params:str|float|list|None, # Parameters of the maker, such as those that a study found
 )->Pipeline: # Not fitted; takes a `feature_frame`
     "The model called `name`"
     if name not in MODELS: raise ValueError(f"no model is called {name!r}; known: {list(MODELS)}")
@@ -173,8 +174,8 @@ def make_model(
     return Pipeline([('preprocessor', preprocessor), ('estimator', estimator)])
 
 def predict_score(
-    model, # Fitted classifier or regressor
-    X, # Its inputs
+    model:BaseEstimator, # Fitted classifier or regressor
+    X:pd.DataFrame, # Its inputs
 )->np.ndarray: # Probability of the second class (two classes), of each class (more), or the number itself
     "What is scored: a probability rather than a class"
     if not hasattr(model, 'predict_proba'): return np.asarray(model.predict(X), float)

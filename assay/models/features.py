@@ -7,6 +7,7 @@ __all__ = ['NUMERIC', 'TEXT', 'MISSING', 'feature_fields', 'names_of', 'feature_
 
 # %% ../../nbs/models/00_features.ipynb #d7e8cc22
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np, pandas as pd
 from sklearn.compose import ColumnTransformer
@@ -48,7 +49,7 @@ def _text(values):
 
 def feature_frame(
     df:pd.DataFrame, # One row per case; further columns are ignored
-    fields, # `Field`s, or a `Dictionary` of them
+    fields:Iterable, # `Field`s, or a `Dictionary` of them
 )->pd.DataFrame: # Features only, in the order of `fields`, index kept; numbers are float32 with NaN for missing, text is `str` objects
     "The inputs of a model, in the types that it sees in training and in serving; whole numbers are exact up to 16,777,216"
     kinds = {f.name: f.kind for f in feature_fields(fields)}

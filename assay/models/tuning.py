@@ -8,6 +8,7 @@ __all__ = ['versions', 'distributions', 'open_study', 'run_trials', 'study_name'
 
 # %% ../../nbs/models/03_tuning.ipynb #9b56f4c3
 import hashlib
+from collections.abc import Iterable
 import matplotlib.pyplot as plt, numpy as np, optuna, pandas as pd, seaborn as sns
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import TPESampler
@@ -98,9 +99,9 @@ def tune(
     candidate:str, # One of `assay.models.estimators.MODELS`
     train:pd.DataFrame, # Table to fit on, target included
     valid:pd.DataFrame, # Table to score on, target included
-    fields, # `Field`s, or a `Dictionary` of them
-    problem, # `Problem`: task, target and metric
-    storage, # SQLite file, made if need be, or the URL of a database
+    fields:Iterable, # `Field`s, or a `Dictionary` of them
+    problem:'Problem', # `Problem`: task, target and metric
+    storage:str|Path, # SQLite file, made if need be, or the URL of a database
     version:dict, # What `versions` gives
     n_trials:int=10, # Complete trials to reach
     n_rows:int=50_000, # Most training rows per trial

@@ -8,6 +8,7 @@ __all__ = ['DECISIONS', 'RULES', 'ASKS', 'FACTS', 'decide_window', 'decision_tab
            'monitoring_metrics', 'alarm_metrics', 'monitoring_checks', 'plot_performance']
 
 # %% ../../nbs/monitoring/02_decide.ipynb #bd428786
+from collections.abc import Iterable
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 import seaborn as sns
 from scipy.stats import binom
@@ -73,8 +74,8 @@ def _outcomes(df, problem):
 def monitor(
     reference:pd.DataFrame, # Rows on which performance was promised: features, target, scores
     current:pd.DataFrame, # One window; with or without the target
-    problem, # The agreement
-    fields, # Features
+    problem:'Problem', # The agreement
+    fields:Iterable, # Features
     score:str='score', # Column with the model's score
     rule:str='rule', # Column with the score of today's rule
     n_quarantined:int=0, # Rows of the window that validation refused

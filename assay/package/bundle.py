@@ -11,6 +11,7 @@ __all__ = ['MISSING', 'TEXT', 'DOMAINS', 'SHARES', 'MAX_TEXT', 'make_inputs', 's
 
 # %% ../../nbs/package/01_bundle.ipynb #7ddeb1e1
 import dataclasses, json, math, os, re, shutil, subprocess, sys, time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -161,16 +162,16 @@ def _run(session, output, inputs, classes=False):
 
 # %% ../../nbs/package/01_bundle.ipynb #9b2dc771
 def export_bundle(
-    model, # Fitted scikit-learn pipeline
-    X, # Rows that the golden rows are taken from, at least `n_golden` of them
-    fields, # The features, as `Field`s, in the order of the model's inputs
-    folder, # Folder of the bundle; what it held before is replaced
+    model:'sklearn.pipeline.Pipeline', # Fitted scikit-learn pipeline
+    X:'pandas.DataFrame', # Rows that the golden rows are taken from, at least `n_golden` of them
+    fields:Iterable, # The features, as `Field`s, in the order of the model's inputs
+    folder:str|Path, # Folder of the bundle; what it held before is replaced
     provenance:dict, # Where the model comes from: hashes, candidate, parameters, metrics
     threshold:float, # Score from which we act; None where the score itself is the answer
-    context=(), # Further `Field`s that a request may carry, such as the id; logged, never scored
+    context:Iterable=(), # Further `Field`s that a request may carry, such as the id; logged, never scored
     n_golden:int=32, # Golden rows
-    positive=1, # Class whose probability is the score
-    classes=(), # Names of the classes in the order of the model's output, where there are three or more
+    positive:str|int=1, # Class whose probability is the score
+    classes:Iterable=(), # Names of the classes in the order of the model's output, where there are three or more
 )->str: # Identity of the bundle: SHA-256 of its manifest
     "Write the bundle of a fitted model; equal models give equal bytes"
     folder, n = Path(folder), min(n_golden, len(X))
@@ -256,7 +257,7 @@ def same_up_to(
 
 # %% ../../nbs/package/01_bundle.ipynb #7f5f51b6
 def load_bundle(
-    folder=None, # Folder of the bundle; `place('bundle')` by default
+    folder:str|Path=None, # Folder of the bundle; `place('bundle')` by default
     verify:bool=True, # Also score the golden rows
     tolerance:float=1e-5, # Largest difference of a golden score, as a share of `score_scale`
 )->Bundle: # Ready to score

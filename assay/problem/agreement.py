@@ -111,7 +111,7 @@ def make_problem(
     return p
 
 def load_problem(
-    path=None, # File to read; `problem.yaml` of the repository by default
+    path:str|Path=None, # File to read; `problem.yaml` of the repository by default
 )->Problem: # What it says
     "Read the problem statement; raises `ValueError` with all that cannot be meant"
     path = place('problem') if path is None else Path(path)

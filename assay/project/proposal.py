@@ -9,6 +9,7 @@ __all__ = ['RARE', 'MOST_ROWS', 'MOST_CELLS', 'WIDE', 'FEWER', 'MOST_ASIDE', 'FE
 
 # %% ../../nbs/project/01_proposal.ipynb #cfa3bcba
 import dataclasses, os, re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np, pandas as pd
@@ -459,14 +460,14 @@ def foresee(
 
 # %% ../../nbs/project/01_proposal.ipynb #8a83cf26
 def draft(
-    path, # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.inspect_table.read_table_of`
+    path:str|Path, # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.inspect_table.read_table_of`
     target:str, # Column to predict
     time:str=None, # Column with the moment of each row
-    sensitive=(), # Columns that name a protected characteristic
+    sensitive:Iterable=(), # Columns that name a protected characteristic
     id:str=None, # Column that names a row
     metric:str=None, # Metric of success
     task:str=None, # Task, where the guess would be wrong
-    root='.', # Root of the repository
+    root:str|Path='.', # Root of the repository
     query:str=None, # SQL query that gives the table, where `path` is the URL of a database
 )->Draft: # The proposal; nothing is written
     "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with the table"

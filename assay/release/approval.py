@@ -76,7 +76,7 @@ def waive(
     item:str, # Item of the checklist, such as `P09`; a stage or a check that a gate waits for; `criteria`, for a bar that was moved
     reason:str, # Why it may stay open
     until:str, # Last day on which it holds, YYYY-MM-DD
-    key, # File of a private key
+    key:str|Path, # File of a private key
     role:str=None, # Role that the key must have; any by default
     time:str=None, # When, as the signer declares it; now by default
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
@@ -256,12 +256,12 @@ def _keep(folder):
 
 # %% ../../nbs/release/02_approval.ipynb #062a7d94
 def approve(
-    key, # File of a private key
+    key:str|Path, # File of a private key
     reason:str, # Why, for whoever reads the chain
     role:str=None, # Role that the key must have; the product owner's in any case
     expires:str=None, # Last day on which it holds, YYYY-MM-DD; a waiver may end it earlier
-    folder=None, # Folder of the bundle; `place('bundle')` by default
-    waivers=None, # Waivers that it rests on, from `active_waivers`; all that hold today by default
+    folder:str|Path=None, # Folder of the bundle; `place('bundle')` by default
+    waivers:list=None, # Waivers that it rests on, from `active_waivers`; all that hold today by default
     time:str=None, # When, as the signer declares it; now by default
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # The decision, with the hash of its line

@@ -8,6 +8,7 @@ __all__ = ['KINDS', 'PROCESS', 'SEVERITY', 'load_checklist', 'stages_of', 'read_
 
 # %% ../../nbs/release/04_checklist.ipynb #d836b32b
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..core.artifacts import STATUSES, metrics_path, place, read_json, read_metrics, sha256
@@ -31,7 +32,7 @@ def _item(raw):
     return raw
 
 def load_checklist(
-    path=None, # File to read; by default `pipelines/checklist.yaml`, which holds every item of the process
+    path:str|Path=None, # File to read; by default `pipelines/checklist.yaml`, which holds every item of the process
 )->list: # One mapping per item: id, text, owner, kind, stages, evidence, rule, next, waivable
     "Read the checklist; raises `ValueError` that names the item which is incomplete, there twice or taken out"
     items = [_item(i) for i in read_yaml(path or place('checklist')).get('items') or []]
@@ -198,7 +199,7 @@ def make_row(
 def evaluate_checklist(
     checklist:list, # Items, from `load_checklist`
     found:dict, # Stage to its metrics, from `read_stages`
-    waivers=(), # Verified waivers: item, role, reason, until
+    waivers:Iterable=(), # Verified waivers: item, role, reason, until
     signatures:dict=None, # Item to a verified signature: by, role, on
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `ANY_DAY`; none holds without it
 )->list: # One mapping per item, from `make_row`

@@ -9,6 +9,7 @@ __all__ = ['MEASURED', 'HARMS', 'watched_table', 'representation', 'representati
 
 # %% ../../nbs/responsible/01_assessment.ipynb #2422e105
 import hashlib
+from collections.abc import Iterable
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -215,8 +216,8 @@ def findings(
     represented:pd.DataFrame, # From `representation_table`, against what will be scored
     small:pd.DataFrame, # From `assay.responsible.privacy.small_groups`
     personal:pd.DataFrame, # From `assay.responsible.privacy.personal_data`
-    declared, # Columns that are declared: watched, sensitive, or with a basis for personal data
-    absent=(), # Those of them that are not in the table
+    declared:Iterable, # Columns that are declared: watched, sensitive, or with a basis for personal data
+    absent:Iterable=(), # Those of them that are not in the table
 )->dict: # Id to `dict(what, value, ok)`, for each of `MEASURED`
     "What was measured for the questions that words alone do not answer"
     m, value = explored['metrics'], lambda k: explored['metrics'].get(k, {}).get('value')

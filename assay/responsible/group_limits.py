@@ -8,6 +8,7 @@ __all__ = ['LIMITABLE', 'REQUIRED', 'HOLDS', 'BROKEN', 'OPEN', 'ABSENT', 'read_l
            'plot_groups']
 
 # %% ../../nbs/responsible/03_group_limits.ipynb #7becbedd
+from collections.abc import Iterable
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ def _judge(p, kind, bar):
 def judge_limits(
     pairs:pd.DataFrame, # From `assay.responsible.disparities.group_pairs`
     limits:list, # From `read_limits`
-    columns, # Declared columns
+    columns:Iterable, # Declared columns
 )->pd.DataFrame: # One row per limit and column: limit, bar, column, lowest, highest, measured, value, low, high, n, status
     "Each agreed limit beside the gap that decides it, column by column"
     rows = []

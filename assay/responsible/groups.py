@@ -9,6 +9,7 @@ __all__ = ['MISSING', 'FAIRLEARN', 'SIGNED', 'watched_columns', 'sensitive_colum
 
 # %% ../../nbs/responsible/00_groups.ipynb #a3891424
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -227,16 +228,16 @@ def shared_quantile(
 # %% ../../nbs/responsible/00_groups.ipynb #01b7057f
 def group_table(
     df:pd.DataFrame, # Rows, with the columns of `columns`
-    columns, # Columns with groups; numbers are cut into bands, see `as_groups`
-    y_true, # Targets: 0 and 1, class numbers from 0, or numbers
-    y_score, # Probability of 1, a column of probabilities per class, or numbers
+    columns:Iterable, # Columns with groups; numbers are cut into bands, see `as_groups`
+    y_true:Iterable, # Targets: 0 and 1, class numbers from 0, or numbers
+    y_score:Iterable, # Probability of 1, a column of probabilities per class, or numbers
     threshold:float=None, # Act where the score is above it; two classes need one
     task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
-    blocks=None, # Label of each row's block, such as its day; rows in random blocks by default
+    blocks:Iterable=None, # Label of each row's block, such as its day; rows in random blocks by default
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
     min_group:int=11, # Rows below which a group is not shown, for privacy
-    classes=(), # Names of the classes, in the order of their numbers
+    classes:Iterable=(), # Names of the classes, in the order of their numbers
 )->pd.DataFrame: # column, group, n, metric, value, low, high, cases (rows that the metric is over), note; one line for a group that is not shown
     "Every metric of every group with a 95 % interval; a column that cannot be measured has no line, and `assay.responsible.group_limits.group_faults` names it"
     rows, named = [], as_groups(df, columns)

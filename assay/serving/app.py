@@ -10,6 +10,7 @@ __all__ = ['MAX_DEPTH', 'MAX_NUMBER', 'MAX_ROWS', 'MAX_BYTES', 'BODY_SECONDS', '
 
 # %% ../../nbs/serving/01_app.ipynb #2e7ffb59
 import asyncio, contextlib, datetime, json, math, re, sys, time
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
@@ -25,7 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ..release.approval import approval_of, serving_folder
 from ..release.chain import START, cut_decisions, read_chain
 from ..core.artifacts import place
-from ..package.bundle import MAX_TEXT, TEXT, load_bundle
+from ..package.bundle import MAX_TEXT, TEXT, Bundle, load_bundle
 from ..package.identity import bundle_identity
 from ..data.dictionary import broken_rule
 from .prediction_log import LogError, PredictionLog, log_anchors, new_id
@@ -337,10 +338,10 @@ _ERRORS = {status: dict(model=ErrorBody, description=why) for status, why in {40
 
 # %% ../../nbs/serving/01_app.ipynb #830c166b
 def make_app(
-    bundle, # `assay.package.bundle.Bundle` to serve
-    log, # `assay.serving.prediction_log.PredictionLog` to record in
+    bundle:Bundle, # `assay.package.bundle.Bundle` to serve
+    log:PredictionLog, # `assay.serving.prediction_log.PredictionLog` to record in
     approval:dict=None, # The decision under which it is served
-    check=None, # Called every minute; raises if the bundle may not be served any more
+    check:Callable=None, # Called every minute; raises if the bundle may not be served any more
     recheck_seconds:float=60., # How long an answer of `check` holds
 )->FastAPI: # ASGI application
     "The REST application over one bundle"
@@ -426,8 +427,8 @@ def open_service(
 def serve(
     host:str='127.0.0.1', # Address to listen on; others can reach the service only if this is changed
     port:int=8000, # Port to listen on
-    folder=None, # Folder of the bundle; by default the present one, or the one a rollback points to
-    log_folder=None, # Folder of the log; `place('log')` by default
+    folder:str|Path=None, # Folder of the bundle; by default the present one, or the one a rollback points to
+    log_folder:str|Path=None, # Folder of the log; `place('log')` by default
 )->None: # Returns when stopped; exits with code 3 where it may not start
     "Serve predictions until stopped"
     try: app = open_service(folder, log_folder)

@@ -9,6 +9,7 @@ __all__ = ['GOOD', 'BAD', 'MAX_BYTES', 'NOT_RUN', 'tone', 'forbidden', 'clean', 
 
 # %% ../../nbs/site/00_pages.ipynb #0b1d9dac
 import functools, html.parser, logging, re
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..release.approval import active_waivers
@@ -354,7 +355,7 @@ def _page_or_why(b, names, problem, late, doubt, rows, faults):
         return make_page(f"{b['stage']} – {problem}", body, 'No report is shown.', names, b['stage'], problem)
 
 def build_site(
-    stops=(), # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
+    stops:Iterable=(), # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
 )->list: # Paths of the pages written
     "Write `reports/<stage>/report.html` for every executed notebook, and for readiness also where the run stopped before it, and `reports/index.html`"
     problem, stages = load_problem(), load_stages()

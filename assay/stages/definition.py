@@ -62,7 +62,7 @@ class Stage:
 def _paths(entries): return tuple(next(iter(e)) if isinstance(e, dict) else e for e in entries or ())
 
 def load_stages(
-    path='dvc.yaml', # File to read
+    path:str|Path='dvc.yaml', # File to read
 )->dict: # Name to `Stage`, in process order
     "The stages of `dvc.yaml`"
     raw = read_yaml(path).get('stages')

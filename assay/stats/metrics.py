@@ -9,6 +9,7 @@ __all__ = ['METRICS', 'FEW_GROUPS', 'sort_scores', 'score_bins', 'metrics_for', 
 
 # %% ../../nbs/stats/02_metrics.ipynb #0c7f66b4
 import functools, math
+from collections.abc import Iterable
 import numpy as np, pandas as pd
 from scipy.stats import t as student
 
@@ -205,11 +206,11 @@ def ends_of(
 # %% ../../nbs/stats/02_metrics.ipynb #e23495e0
 def interval(
     metric:str, # One of `METRICS`
-    y_true, # Targets
-    y_score, # Scores
+    y_true:Iterable, # Targets
+    y_score:Iterable, # Scores
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
-    groups=None, # Label of each row's group, such as its day
+    groups:Iterable=None, # Label of each row's group, such as its day
     level:float=.95, # Share of resamples inside the interval
 )->dict: # `value`, `low`, `high`, `n`, `better`, as `assay.core.artifacts.metric` makes them
     "A metric with its bootstrap interval"
@@ -249,12 +250,12 @@ def blocks_of(
 # %% ../../nbs/stats/02_metrics.ipynb #4587d2ca
 def paired_difference(
     metric:str, # One of `METRICS`
-    y_true, # Targets
-    score_a, # Scores of the first
-    score_b, # Scores of the second
+    y_true:Iterable, # Targets
+    score_a:Iterable, # Scores of the first
+    score_b:Iterable, # Scores of the second
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
-    groups=None, # Label of each row's group, such as its day
+    groups:Iterable=None, # Label of each row's group, such as its day
     level:float=.95, # Share of resamples inside the interval
 )->dict: # `value`, `low`, `high`, `n`, `better`
     "The first minus the second, with the interval of the difference on shared resamples"
