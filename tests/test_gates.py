@@ -47,7 +47,7 @@ from assay.responsible.disparities import group_pairs
 from assay.responsible.group_limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.responsible.groups import group_table
 from assay.stages.definition import Gate, load_stages
-from assay.stats.metrics import interval, paired_difference
+from assay.stats.intervals import interval, paired_difference
 
 ROOT = Path(__file__).parent.parent
 STAGES = load_stages(ROOT / "dvc.yaml")

@@ -12,7 +12,7 @@ from assay.feasibility.results import feasibility_checks, feasibility_metrics, s
 from assay.feasibility.value import decision_costs
 from assay.feasibility.verdict import grade
 from assay.problem.agreement import make_problem
-from assay.stats.metrics import interval
+from assay.stats.intervals import interval
 
 
 def agreed(task="binary", metric="roc_auc", **more):

@@ -10,7 +10,8 @@ __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'calibration_table', 'expected_calibrati
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
 from ..core.figures import literal_text
-from ..stats.metrics import interval, mean_interval, score_bins, sort_scores
+from ..stats.metrics import score_bins, sort_scores
+from ..stats.intervals import interval, mean_interval
 from ..stats.intervals import wilson
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #9aa424a4

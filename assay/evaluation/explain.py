@@ -14,7 +14,8 @@ import pandas as pd
 
 from ..explore.associations import BLUE, GREY, ORANGE
 from ..core.figures import literal_text
-from ..stats.counts import kind_of, make_blocks
+from ..stats.blocks import make_blocks
+from ..stats.values import kind_of
 
 # %% ../../nbs/evaluation/03_explain.ipynb #591c7b51
 def scores(
@@ -41,7 +42,7 @@ def permutation_importance(
     metric, # Function of labels and scores; higher is better
     groups=None, # Name to the columns that are shuffled together; each column alone by default
     n_repeats:int=3, # Shuffles per group
-    blocks:np.ndarray=None, # Block of each row, from `assay.stats.counts.make_blocks`; random blocks by default
+    blocks:np.ndarray=None, # Block of each row, from `assay.stats.blocks.make_blocks`; random blocks by default
     n_parts:int=10, # Parts that the blocks are dealt to, for the interval
     max_rows:int=5000, # Rows used, drawn by seed
     seed:int=0, # Random seed

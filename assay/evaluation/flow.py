@@ -17,7 +17,8 @@ from .decisions import calibration_table, choose_threshold, decision_table, row_
 from .scores import plot_precision_recall
 from ..models.features import feature_frame
 from ..core.figures import literal_text
-from ..stats.metrics import gain, interval, is_better, mean_interval, score
+from ..stats.metrics import score
+from ..stats.intervals import gain, interval, is_better, mean_interval
 from ..models.estimators import fit_final, make_spec, predict_score
 from ..models.practice import rule_params
 

@@ -20,7 +20,7 @@ from .learning_curve import learning_curve, measure_signal
 from .stability import adversarial_pairs, measure_stability
 from .value import rows_needed, say_rows
 from .verdict import grade, say_interval, verdict_of
-from ..stats.metrics import FEW_GROUPS, count_groups
+from ..stats.intervals import FEW_GROUPS, count_groups
 
 # %% ../../nbs/feasibility/08_study.ipynb #c6752018
 ACCESS, INTEGRATION = ('F01', 'F02', 'F05'), ('F06', 'F11', 'P07') # Items of the checklist

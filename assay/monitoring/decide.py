@@ -16,7 +16,8 @@ from ..core.artifacts import check, metric
 from .drift import count_reference, drift_table
 from ..core.figures import literal_text
 from .outcomes import estimated_score, realised, scores_of, with_outcome
-from ..stats.metrics import METRICS, gain as as_gain
+from ..stats.metrics import METRICS
+from ..stats.intervals import gain as as_gain
 
 # %% ../../nbs/monitoring/02_decide.ipynb #e59bf6ed
 DECISIONS = ('keep', 'watch', 'retrain', 'roll_back', 'repair_data')
@@ -83,7 +84,7 @@ def monitor(
     alpha:float=.01, # Rate of false alarms of a window, over all columns
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
-    cluster:str=None, # Column whose rows are resampled together, as `assay.stats.metrics.blocks_of` takes it
+    cluster:str=None, # Column whose rows are resampled together, as `assay.stats.intervals.blocks_of` takes it
 )->dict: # `n`, `known` (outcomes), `drift` table, `volume`, `quarantined`, `estimated`, `realised` (None without enough outcomes; `unsaid` tells why), `facts`, `decision`, `rule`, `why`
     "Compare one window with the reference, and decide: drift from all rows, performance from those with an outcome"
     rows, unsaid = with_outcome(current, problem.target, problem.time)

@@ -14,7 +14,8 @@ from scipy.special import ndtri
 from ..core.artifacts import check, metric
 from ..models.features import feature_frame
 from ..responsible.groups import absent_columns, as_groups, group_draws, group_table, sensitive_columns, watched_columns
-from ..stats.metrics import METRICS, blocks_of, gain as as_gain, interval, paired_difference, replicate, score as metric_score
+from ..stats.metrics import METRICS, score as metric_score
+from ..stats.intervals import blocks_of, gain as as_gain, interval, paired_difference, replicate
 from ..models.estimators import make_model, predict_score, target_of
 from ..models.practice import rule_params
 
@@ -103,7 +104,7 @@ def realised(
     rule:str='rule', # Column with the score of today's rule
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
-    cluster:str=None, # Column whose rows are resampled together, as `assay.stats.metrics.blocks_of` takes it
+    cluster:str=None, # Column whose rows are resampled together, as `assay.stats.intervals.blocks_of` takes it
 )->dict: # `score`, `gain` over the rule (above 0 is better), `calibration` (two classes only)
     "Performance of a window, measured with labels"
     y, blocks = current[problem.target].to_numpy(), blocks_of(current, problem.time, cluster)
@@ -118,7 +119,7 @@ def gain_over_rule(
     problem, # The agreement
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
-    cluster:str=None, # Column whose rows are resampled together, as `assay.stats.metrics.blocks_of` takes it
+    cluster:str=None, # Column whose rows are resampled together, as `assay.stats.intervals.blocks_of` takes it
 )->dict: # `metric`: above 0 where the model is better than today's rule, with its interval and the rows
     "Paired difference of the model to today's rule over all rows whose outcome is known"
     if problem.target not in current or not (known := current[problem.target].notna()).any(): return metric(None, n=0, better='higher')
@@ -148,7 +149,7 @@ def group_changes(
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
     classes=(), # Names of the classes
-    cluster:str=None, # Column whose rows are resampled together, as `assay.stats.metrics.blocks_of` takes it
+    cluster:str=None, # Column whose rows are resampled together, as `assay.stats.intervals.blocks_of` takes it
 )->pd.DataFrame: # column, group, n, metric, value, low, high, promised, change, change_low, change_high, note
     "Every metric of every group now, and how far it is from what was promised"
     now = group_table(as_groups(current, columns, like=reference), columns, current[problem.target], scores_of(current, 'score'), threshold, problem.task, blocks_of(current, problem.time, cluster), n_boot, seed, classes=classes)
