@@ -20,7 +20,8 @@ from assay.data.dictionary import Dictionary, Field, infer_dictionary, validate
 from assay.data.intake import _quality, data_verdict
 from assay.data.sources import make_flights
 from assay.evaluation import flow as review
-from assay.evaluation.flow import criteria_table, evaluation_checks, evaluation_verdict, split_faults
+from assay.evaluation.checks import evaluation_checks, split_faults
+from assay.evaluation.criteria_met import criteria_table, evaluation_verdict
 from assay.evaluation.scores import median_gain
 from assay.explore.leakage import leakage_scan, leaking_features
 from assay.feasibility.study import find_blockers
