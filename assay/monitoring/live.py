@@ -58,24 +58,46 @@ def known_outcomes(
     return labels.assign(**{target: y})
 
 # %% ../../nbs/monitoring/03_live.ipynb #c6b69751
+def _demand_columns(served, labels, problem):
+    "Refuse labels that cannot be joined"
+    lost = [c for c in (problem.id, problem.target) if c not in labels]
+    if lost: raise ValueError(f"labels lack the columns {lost}; expected {problem.id!r} and {problem.target!r}")
+    if problem.id not in served:
+        no_id = f"what was served has no {problem.id!r}, so no outcome can be found"
+        raise ValueError(f"{no_id}; send it with each request")
+
+def _known_once(labels, problem):
+    "Labels with an outcome, one per row"
+    known = labels[labels[problem.target].notna()]
+    twice = known[problem.id].duplicated()
+    if twice.any(): raise ValueError(f"labels have {int(twice.sum())} ids twice; expected one outcome per row")
+    return known
+
+def _with_brought(df, columns):
+    "Columns of groups that labels brought; what was sent comes first"
+    brought = {}
+    for c in columns:
+        of_labels = df[('labels', c)]
+        brought[c] = df[c].where(df[c].notna(), of_labels) if c in df else of_labels
+    return df.drop(columns=[('labels', c) for c in columns]).assign(**brought)
+
 def with_labels(
     current:pd.DataFrame, # Rows served, with the id column
     labels:pd.DataFrame, # Outcomes: the id column, the target, and columns of groups that were not sent
     problem, # The agreement
     groups=(), # Columns that are watched
-)->pd.DataFrame: # All rows, the target missing where the outcome is not known; without the target where `labels` is None
+)->pd.DataFrame: # All rows, the target missing where it is not known; without the target where `labels` is None
     "Join outcomes to what was served; raises `ValueError` where an id has two outcomes, or every outcome is of another row"
-    res = current.drop(columns=problem.target, errors='ignore')
+    res, id = current.drop(columns=problem.target, errors='ignore'), problem.id
     if labels is None: return res
-    if lost := [c for c in (problem.id, problem.target) if c not in labels]: raise ValueError(f"labels lack the columns {lost}; expected {problem.id!r} and {problem.target!r}")
-    if problem.id not in res: raise ValueError(f"what was served has no {problem.id!r}, so no outcome can be found; send it with each request")
-    known = labels[labels[problem.target].notna()]
-    if known[problem.id].duplicated().any(): raise ValueError(f"labels have {int(known[problem.id].duplicated().sum())} ids twice; expected one outcome per row")
+    _demand_columns(res, labels, problem)
+    known = _known_once(labels, problem)
     also = [c for c in groups if c in known]
-    res = res.merge(known[[problem.id, problem.target, *also]].rename(columns={c: ('labels', c) for c in also}), on=problem.id, how='left')
-    if len(known) and res[problem.target].isna().all(): raise ValueError(f"none of the {len(known)} labels is of a row that was served; compare the column {problem.id!r}")
-    brought = {c: res[('labels', c)] if c not in res else res[c].where(res[c].notna(), res[('labels', c)]) for c in also} # what was sent comes first
-    return res.drop(columns=[('labels', c) for c in also]).assign(**brought)
+    joined = known[[id, problem.target, *also]].rename(columns={c: ('labels', c) for c in also})
+    res = res.merge(joined, on=id, how='left')
+    if len(known) and res[problem.target].isna().all():
+        raise ValueError(f"none of the {len(known)} labels is of a row that was served; compare the column {id!r}")
+    return _with_brought(res, also)
 
 # %% ../../nbs/monitoring/03_live.ipynb #01431997
 def promised_rows(
@@ -140,39 +162,56 @@ def _weeks_of(promised, served, problem, fields, **options):
 
 def _decide(found, weeks):
     "The decision over all rows, or what the weeks together ask for where that comes first"
-    order, said = [r[0] for r in RULES], verdict_of_weeks(weeks) if weeks else {}
+    order, said = [r.name for r in RULES], verdict_of_weeks(weeks) if weeks else {}
     if said.get('decision') not in ASKS or order.index(said['rule']) >= order.index(found['rule']): return found
     return found | {k: said[k] for k in ('decision', 'rule')} | dict(why=f"{said['why']}; week from {said['week']}")
 
 # %% ../../nbs/monitoring/03_live.ipynb #7d6d25ff
+def _dated(served, problem):
+    "Rows with a moment, where any has one; how many were left out or have none; and the agreement, timeless where none has"
+    served = _logged_moments(served, problem.time)
+    has_moment = served[problem.time].notna() if problem.time in served else pd.Series(False, index=served.index)
+    if problem.time and has_moment.any(): return served[has_moment], int((~has_moment).sum()), problem
+    undated = len(served)*bool(problem.time)
+    return served, undated, dataclasses.replace(problem, time=None)
+
+def _labelled(served, labels, problem, dictionary, spec, cluster):
+    "What was served with its outcomes and columns of groups"
+    if labels is not None: labels = known_outcomes(labels, problem, spec)
+    brought = [*watched_columns(problem, dictionary), *([cluster] if cluster else [])]
+    return with_labels(served, labels, problem, brought)
+
 def monitor_served(
     served:pd.DataFrame, # Rows served: features, id, scores; of a log or of a scored table
     problem, # The agreement
     dictionary, # `assay.data.dictionary.Dictionary`
     spec:dict, # Specification of the model, at `place('model')`
-    rule_score, # Function of a data frame with features: scores of today's rule, from `assay.monitoring.outcomes.todays_rule`
+    rule_score, # Function of a data frame with features: today's rule, from `assay.monitoring.outcomes.todays_rule`
     labels:pd.DataFrame=None, # Outcomes known by now: id, target, columns of groups that were not sent
     n_quarantined:int=0, # Rows that were refused
     threshold:float=None, # Act where the score is above it
-    cluster:str=None, # Column whose rows are resampled together; where neither requests nor labels bring it, days are, or rows
+    cluster:str=None, # Column whose rows are resampled together; days or rows are where nobody brings it
     **kwargs, # Further arguments of `monitor`
-)->dict: # What `monitor` gives over all rows, `decision`, `rule` and `why` also from `weeks`: the same of each week that can stand alone, which knows the one before; `resampled`: what its intervals draw whole; `undated`: rows without a moment, which are left out where others have one, and count as independent where none has; with outcomes `groups` (a check) and `group_changes` (a table)
-    "Compare what was served with what was promised; raises `ValueError` for an empty window"
+)->dict: # As `monitor`, and `weeks`, `resampled`, `undated`; with outcomes `groups` (a check) and `group_changes`
+    """Compare what was served with what was promised; raises `ValueError` for an empty window
+
+    `decision`, `rule` and `why` come also from `weeks`: the result of each week that can stand alone, which knows the one before.
+    `resampled` says what intervals draw whole. `undated` counts rows without a moment: they are left out where others have
+    one, and count as independent where none has."""
     if served.empty: raise ValueError('no prediction is in the log; serve some with `assay serve`, or name a table')
-    fields, labels = dictionary.features, labels if labels is None else known_outcomes(labels, problem, spec)
-    served = with_labels(served, labels, problem, [*watched_columns(problem, dictionary), *([cluster] if cluster else [])])
-    cluster, served = cluster if cluster in served else None, _logged_moments(served, problem.time)
-    dated = served[problem.time].notna() if problem.time in served else pd.Series(False, index=served.index)
-    if problem.time and dated.any(): undated, served = int((~dated).sum()), served[dated]
-    else: undated, problem = len(served)*bool(problem.time), dataclasses.replace(problem, time=None)
-    served, promised = as_served(served, problem, fields, spec), promised_rows(problem, spec)
-    served = _with_targets(served, problem.target, spec, rule_score(served))
+    labelled = _labelled(served, labels, problem, dictionary, spec, cluster)
+    cluster = cluster if cluster in labelled else None
+    dated, undated, problem = _dated(labelled, problem)
+    aligned, promised = as_served(dated, problem, dictionary.features, spec), promised_rows(problem, spec)
+    scored = _with_targets(aligned, problem.target, spec, rule_score(aligned))
+
     kwargs |= dict(cluster=cluster)
-    whole = monitor(promised, served, problem, fields, n_quarantined=n_quarantined, **kwargs)
-    weeks = _weeks_of(promised, served, problem, fields, **kwargs)
+    whole = monitor(promised, scored, problem, dictionary.features, n_quarantined=n_quarantined, **kwargs)
+    weeks = _weeks_of(promised, scored, problem, dictionary.features, **kwargs)
     resampled = cluster or ('day' if problem.time else 'row')
     found = _decide(whole, weeks) | dict(weeks=weeks, undated=undated, resampled=resampled)
     if not whole['known']: return found
     if whole['unsaid']: return found | dict(groups=check('groups', 'unanswered', whole['unsaid']))
-    changes, said = watch_groups(promised, served, problem, dictionary, threshold, classes=spec.get('classes') or (), cluster=cluster)
+    options = dict(classes=spec.get('classes') or (), cluster=cluster)
+    changes, said = watch_groups(promised, scored, problem, dictionary, threshold, **options)
     return found | dict(groups=said, group_changes=changes)

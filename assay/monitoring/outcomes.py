@@ -11,29 +11,42 @@ __all__ = ['LEAST_KNOWN', 'LEAST_SHARE', 'LEAST_DAYS', 'WORSE', 'estimated_score
 import numpy as np, pandas as pd
 from scipy.special import ndtri
 
-from ..core.artifacts import check, metric
-from ..models.features import feature_frame
-from ..responsible.groups import absent_columns, as_groups, group_draws, group_table, sensitive_columns, watched_columns
-from ..stats.metrics import METRICS, score as metric_score
-from ..stats.intervals import blocks_of, gain as as_gain, interval, paired_difference, replicate
+from ..core.artifacts import metric
 from ..models.estimators import make_model, predict_score, target_of
+from ..models.features import feature_frame
 from ..models.practice import rule_params
+from ..stats.intervals import blocks_of, gain as as_gain, interval, paired_difference, replicate
+from ..stats.metrics import METRICS, score as metric_score
+from ..core.artifacts import check
+from ..responsible.groups import absent_columns, as_groups, group_draws, group_table
+from ..responsible.groups import sensitive_columns, watched_columns
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #2714196f
+def _can_be_drawn(metric, s):
+    "Is the metric one of probabilities, and are the scores such?"
+    task = ('binary', 'multiclass')[s.ndim-1]
+    return task in METRICS[metric]['tasks'] and ((s >= 0) & (s <= 1)).all()
+
+def _drawn_values(metric, s, n_draws, rng):
+    "The metric on outcomes that are drawn from the scores; values that are defined"
+    upto = s.cumsum(1)[:, :-1] if s.ndim == 2 else 1-s[:, None] # the class is where a number between 0 and 1 falls
+    drawn = ((rng.random((len(s), 1)) > upto).sum(1) for _ in range(n_draws))
+    v = np.array([metric_score(metric, y, s) for y in drawn])
+    return v[np.isfinite(v)]
+
 def estimated_score(
-    metric:str, # One of `assay.evaluation.scores.METRICS` for classes
+    metric:str, # One of `assay.stats.metrics.METRICS`
     y_score, # Calibrated probabilities, or a column of them per class
     n_draws:int=40, # Outcomes drawn
     seed:int=0, # Random seed
 )->dict: # `value`, `low`, `high`, `n`; without a value where the metric is for other tasks
     "What the metric is expected to be, without labels"
     s, rng = np.asarray(y_score, float), np.random.default_rng(seed)
-    if ('binary', 'multiclass')[s.ndim-1] not in METRICS[metric]['tasks'] or not ((s >= 0) & (s <= 1)).all(): return dict(value=None, n=len(s))
-    upto = s.cumsum(1)[:, :-1] if s.ndim == 2 else 1-s[:, None] # the class is where a number between 0 and 1 falls
-    v = np.array([metric_score(metric, (rng.random((len(s), 1)) > upto).sum(1), s) for _ in range(n_draws)])
-    v = v[np.isfinite(v)]
+    if not _can_be_drawn(metric, s): return dict(value=None, n=len(s))
+    v = _drawn_values(metric, s, n_draws, rng)
     if not len(v): return dict(value=None, n=len(s))
-    return dict(value=float(v.mean()), low=float(np.quantile(v, .025)), high=float(np.quantile(v, .975)), n=len(s))
+    low, high = np.quantile(v, .025), np.quantile(v, .975)
+    return dict(value=float(v.mean()), low=float(low), high=float(high), n=len(s))
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #d0137c73
 def observed_to_expected(
@@ -42,31 +55,45 @@ def observed_to_expected(
     groups=None, # Label of each row's group, such as its day
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
-)->dict: # `value`, `low`, `high`, `n`: 1 where scores are right on the whole, 2 where outcomes are twice as frequent as said
-    "How many outcomes there were for each that the scores promised"
+)->dict: # `value`, `low`, `high`, `n`
+    """How many outcomes there were for each that the scores promised
+
+    1 where scores are right on the whole, 2 where outcomes are twice as frequent as said."""
     y, s = np.asarray(y_true, float), np.asarray(y_score, float)
-    f = lambda w: (w@y)/max(w@s, 1e-12)
-    low, high = np.quantile(replicate([f], len(y), groups, n_boot, seed), [.025, .975])
-    return dict(value=float(f(np.ones(len(y)))), low=float(low), high=float(high), n=len(y))
+    def ratio(w): return (w@y)/max(w@s, 1e-12)
+    low, high = np.quantile(replicate([ratio], len(y), groups, n_boot, seed), [.025, .975])
+    return dict(value=float(ratio(np.ones(len(y)))), low=float(low), high=float(high), n=len(y))
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #99c79580
+def _n_classes(df, name):
+    "How many columns of scores there are, from 0"
+    return next(i for i in range(len(df.columns)+1) if f'{name}_{i}' not in df)
+
 def scores_of(
     df:pd.DataFrame, # Rows with scores
     name:str, # Column of the scores; of classes, the start of the names of their columns
 )->np.ndarray: # One per row, or one column per class
     "Scores as a metric takes them"
-    n = next(i for i in range(len(df.columns)+1) if f'{name}_{i}' not in df) # a feature may be called `score_1`; classes are three or more, from 0
-    return df[[f'{name}_{i}' for i in range(n)]].to_numpy(float) if n > 2 else df[name].to_numpy(float)
+    n = _n_classes(df, name)
+    if n <= 2: return df[name].to_numpy(float) # a feature may be called `score_1`; classes are three or more
+    return df[[f'{name}_{i}' for i in range(n)]].to_numpy(float)
 
 def with_model_scores(
     df:pd.DataFrame, # Rows
     target:str, # Column of the target
     y, # The target as numbers, from `assay.models.estimators.target_of`; None where it is not known
     **scores, # Name to scores, one per row or one column per class
-)->pd.DataFrame: # The rows with these columns; of classes, each has a column, and the name alone is the probability of the first
+)->pd.DataFrame: # The rows with these columns; of classes, the name alone is the probability of the first
     "Scores beside the rows that they are of, as monitoring reads them"
-    parts = {f'{k}_{i}': c for k,v in scores.items() if np.ndim(v) == 2 for i,c in enumerate(np.asarray(v, float).T)}
-    return df.assign(**({} if y is None else {target: y}), **{k: v if np.ndim(v) == 1 else np.asarray(v, float)[:, 0] for k,v in scores.items()}, **parts)
+    first, of_classes = {}, {}
+    for name, s in scores.items():
+        if np.ndim(s) == 1: first[name] = s
+        else:
+            columns = np.asarray(s, float).T
+            first[name] = columns[0]
+            of_classes |= {f'{name}_{i}': c for i,c in enumerate(columns)}
+    known = {} if y is None else {target: y}
+    return df.assign(**known, **first, **of_classes)
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #74958511
 def todays_rule(
@@ -77,10 +104,19 @@ def todays_rule(
     seed:int=0, # Random seed
 ): # Function of a table with the features: scores, as those of the model
     "Today's rule, fitted on the training rows"
-    rule = make_model('rule', fields, seed, problem.task, **rule_params(problem, fields, train)).fit(feature_frame(train, fields), target_of(spec, train))
-    return lambda df: predict_score(rule, feature_frame(df, fields))
+    rule = make_model('rule', fields, seed, problem.task, **rule_params(problem, fields, train))
+    rule = rule.fit(feature_frame(train, fields), target_of(spec, train))
+    def score(df): return predict_score(rule, feature_frame(df, fields))
+    return score
 
-LEAST_KNOWN, LEAST_SHARE, LEAST_DAYS = 11, .2, 3 # Outcomes, share of rows, and days to say performance while some are unknown
+# Outcomes, share of rows, and days to say performance while some are unknown
+LEAST_KNOWN, LEAST_SHARE, LEAST_DAYS = 11, .2, 3
+
+def _too_few(n, of, days):
+    "Why so few outcomes say nothing about performance; '' of days where there is no time"
+    of_days, least_days = (f', of {days} days', f' and {LEAST_DAYS} days') if days is not None else ('', '')
+    least = f"performance needs {LEAST_KNOWN}, {LEAST_SHARE:.0%} of the rows{least_days}"
+    return f"{n} of {of} outcomes are known{of_days}; {least}, since fewer may be unlike the rest"
 
 def with_outcome(
     current:pd.DataFrame, # One window, with or without the target
@@ -89,13 +125,12 @@ def with_outcome(
 )->tuple: # The rows whose outcome is known, and why they say nothing about performance; '' where they do
     "The rows to measure with: few of a window, such as those of its first day, may be unlike the rest"
     known = current[current[target].notna()] if target in current else current[:0]
-    n, of, days = len(known), len(current), known[time].dt.floor('D').nunique() if time else LEAST_DAYS
-    enough = n == of or n >= LEAST_KNOWN and n >= LEAST_SHARE*of and days >= LEAST_DAYS
-    if n and enough: return known, ''
+    n, of = len(known), len(current)
     if not n: return known, 'no outcome is known'
-    of_days, least_days = (f', of {days} days', f' and {LEAST_DAYS} days') if time else ('', '')
-    least = f"performance needs {LEAST_KNOWN}, {LEAST_SHARE:.0%} of the rows{least_days}, since fewer may be unlike the rest"
-    return known, f"{n} of {of} outcomes are known{of_days}; {least}"
+    days = known[time].dt.floor('D').nunique() if time else None
+    has_days = days is None or days >= LEAST_DAYS
+    is_enough = n == of or n >= LEAST_KNOWN and n >= LEAST_SHARE*of and has_days
+    return known, '' if is_enough else _too_few(n, of, days)
 
 def realised(
     current:pd.DataFrame, # Rows whose outcome is known, with target, scores and rule
@@ -108,10 +143,13 @@ def realised(
 )->dict: # `score`, `gain` over the rule (above 0 is better), `calibration` (two classes only)
     "Performance of a window, measured with labels"
     y, blocks = current[problem.target].to_numpy(), blocks_of(current, problem.time, cluster)
-    kw = dict(n_boot=n_boot, seed=seed, groups=blocks)
     s, r = scores_of(current, score), scores_of(current, rule)
-    return dict(score=interval(problem.metric, y, s, **kw), gain=as_gain(paired_difference(problem.metric, y, s, r, **kw)),
-                calibration=observed_to_expected(y, current[score], blocks, n_boot, seed) if problem.task == 'binary' else None)
+    difference = paired_difference(problem.metric, y, s, r, n_boot, seed, blocks)
+    is_binary = problem.task == 'binary'
+    return dict(
+        score=interval(problem.metric, y, s, n_boot, seed, blocks),
+        gain=as_gain(difference),
+        calibration=observed_to_expected(y, current[score], blocks, n_boot, seed) if is_binary else None)
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #1ce3e3c9
 def gain_over_rule(
@@ -122,23 +160,40 @@ def gain_over_rule(
     cluster:str=None, # Column whose rows are resampled together, as `assay.stats.intervals.blocks_of` takes it
 )->dict: # `metric`: above 0 where the model is better than today's rule, with its interval and the rows
     "Paired difference of the model to today's rule over all rows whose outcome is known"
-    if problem.target not in current or not (known := current[problem.target].notna()).any(): return metric(None, n=0, better='higher')
-    rows = current[known]
-    g = as_gain(paired_difference(problem.metric, rows[problem.target].to_numpy(), scores_of(rows, 'score'), scores_of(rows, 'rule'), n_boot, seed, blocks_of(rows, problem.time, cluster)))
+    rows = current[current[problem.target].notna()] if problem.target in current else current[:0]
+    if not len(rows): return metric(None, n=0, better='higher')
+    y, ours, theirs = rows[problem.target].to_numpy(), scores_of(rows, 'score'), scores_of(rows, 'rule')
+    blocks = blocks_of(rows, problem.time, cluster)
+    g = as_gain(paired_difference(problem.metric, y, ours, theirs, n_boot, seed, blocks))
     return metric(g['value'], g['low'], g['high'], len(rows), 'higher')
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #36844345
+_NO_CHANGE = dict(change=None, change_low=None, change_high=None)
+
 def _change(before, now, n_least):
     "Interval of now minus before, from independent resamples of both; none where either is too often undefined"
-    d, usable = now[1:]-before[1:], (np.isfinite(now[1:]) & np.isfinite(before[1:])).mean() >= .9
-    if not usable or n_least < 11 or not np.isfinite(now[0]-before[0]): return dict(change=None, change_low=None, change_high=None)
-    low, high = np.nanquantile(d, [.025, .975])
-    return dict(change=float(now[0]-before[0]), change_low=float(low), change_high=float(high))
+    is_defined = np.isfinite(now[1:]) & np.isfinite(before[1:])
+    change = now[0]-before[0]
+    if not is_defined.mean() >= .9 or n_least < 11 or not np.isfinite(change): return dict(_NO_CHANGE)
+    low, high = np.nanquantile(now[1:]-before[1:], [.025, .975])
+    return dict(change=float(change), change_low=float(low), change_high=float(high))
 
 def _draws(df, groups, problem, threshold, n_boot, seed, classes, cluster):
     "Group, rows and draws of every metric of one period"
-    names, n, found = group_draws(groups, df[problem.target].to_numpy(float), scores_of(df, 'score'), threshold, problem.task, blocks_of(df, problem.time, cluster), n_boot, seed, classes)
+    y, s, blocks = df[problem.target].to_numpy(float), scores_of(df, 'score'), blocks_of(df, problem.time, cluster)
+    names, n, found = group_draws(groups, y, s, threshold, problem.task, blocks, n_boot, seed, classes)
     return {g: (int(n[i]), {m: d['draws'][:, i] for m,d in found.items()}) for i,g in enumerate(names)}
+
+def _changes_of(column, before, now):
+    "Every metric of each group of a column that was there before: what was promised, and the change"
+    rows = []
+    for g, (n, found) in now.items():
+        if g not in before: continue
+        n_before, promised = before[g]
+        for m, drawn in found.items():
+            row = dict(column=column, group=g, metric=m, promised=float(promised[m][0]))
+            rows.append(row | _change(promised[m], drawn, min(n_before, n)))
+    return rows
 
 def group_changes(
     reference:pd.DataFrame, # Rows on which performance was promised: target, scores, columns with groups
@@ -152,24 +207,55 @@ def group_changes(
     cluster:str=None, # Column whose rows are resampled together, as `assay.stats.intervals.blocks_of` takes it
 )->pd.DataFrame: # column, group, n, metric, value, low, high, promised, change, change_low, change_high, note
     "Every metric of every group now, and how far it is from what was promised"
-    now = group_table(as_groups(current, columns, like=reference), columns, current[problem.target], scores_of(current, 'score'), threshold, problem.task, blocks_of(current, problem.time, cluster), n_boot, seed, classes=classes)
+    groups, blocks = as_groups(current, columns, like=reference), blocks_of(current, problem.time, cluster)
+    y, s = current[problem.target], scores_of(current, 'score')
+    now = group_table(groups, columns, y, s, threshold, problem.task, blocks, n_boot, seed, classes=classes)
+    def draws(df, column, seed):
+        named = as_groups(df, [column], like=reference)[column]
+        return _draws(df, named, problem, threshold, n_boot, seed, classes, cluster)
     rows = []
-    for c in columns:
-        a, b = (_draws(df, as_groups(df, [c], like=reference)[c], problem, threshold, n_boot, s, classes, cluster) for df,s in ((reference, seed+1), (current, seed)))
-        rows += [dict(column=c, group=g, metric=m, promised=float(a[g][1][m][0]), **_change(a[g][1][m], d, min(a[g][0], n))) for g,(n,found) in b.items() if g in a for m,d in found.items()]
-    return now.merge(pd.DataFrame(rows, columns=['column', 'group', 'metric', 'promised', 'change', 'change_low', 'change_high']), how='left', on=['column', 'group', 'metric'])
+    for c in columns: rows += _changes_of(c, draws(reference, c, seed+1), draws(current, c, seed))
+    key = ['column', 'group', 'metric']
+    changes = pd.DataFrame(rows, columns=[*key, 'promised', 'change', 'change_low', 'change_high'])
+    return now.merge(changes, how='left', on=key)
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #59b09449
-WORSE = dict(recall=-1, roc_auc=-1, accuracy=-1, precision=-1, balanced_accuracy=-1, false_positive_rate=1, mae=1) # Which way is worse; recall of each class too
+WORSE = dict( # Which way is worse; recall of each class too
+    recall=-1,
+    roc_auc=-1,
+    accuracy=-1,
+    precision=-1,
+    balanced_accuracy=-1,
+    false_positive_rate=1,
+    mae=1)
+
+def _worse_way(metric): return WORSE.get('recall' if metric.startswith('recall_') else metric, 0)
 
 def served_worse(
     changes:pd.DataFrame, # From `group_changes`
 )->pd.DataFrame: # Those rows of it
     "Groups that are served worse than was promised, by intervals that hold for all comparisons together (Bonferroni)"
-    way = changes.metric.map(lambda m: WORSE.get('recall' if m.startswith('recall_') else m, 0))
+    way = changes.metric.map(_worse_way)
     change, low, high = (pd.to_numeric(changes[c]) for c in ('change', 'change_low', 'change_high'))
     wider = ndtri(1-.025/max((way != 0).sum(), 1))/ndtri(.975)
-    return changes[way*change-wider*np.where(way > 0, change-low, high-change) > 0]
+    half = np.where(way > 0, change-low, high-change)
+    return changes[way*change-wider*half > 0]
+
+def _named(names): return ', '.join(map(repr, names))
+
+def _n_groups(changes): return changes[['column', 'group']].drop_duplicates().shape[0]
+
+def _absent_fails(absent, sensitive):
+    "Why columns that were declared and not served close the check"
+    kind = 'sensitive' if set(absent) & set(sensitive) else 'watched'
+    missing = f'{_named(absent)}, declared as {kind}, is not in what was served, so its groups cannot be measured'
+    return f'{missing}; send it with the requests, or bring it with the labels'
+
+def _measured(changes, columns):
+    "What was measured of the groups, and which are served worse"
+    worst = ', '.join(f'{r.column}={r.group} ({r.metric})' for r in served_worse(changes).head(4).itertuples())
+    counted = f'{_n_groups(changes)} groups of {len(columns)} columns were measured with intervals'
+    return f"{counted}; served worse than promised beyond chance: {worst or 'none'}"
 
 def groups_check(
     changes:pd.DataFrame, # From `group_changes`; None where no outcome is known
@@ -177,16 +263,13 @@ def groups_check(
     columns, # Declared columns
     sensitive, # Those of them that name a protected characteristic
 )->dict: # `check` groups
-    "Are the scores of every declared group known after release? Closed: what was declared and cannot be measured fails"
-    where, named = 'reports/monitoring/metrics.json#metrics.n_group_rows', lambda names: ', '.join(map(repr, names))
-    if not columns: return check('groups', 'not_applicable', 'neither problem.yaml nor the dictionary declares a column of groups', where)
-    if absent:
-        kind = 'sensitive' if set(absent) & set(sensitive) else 'watched'
-        return check('groups', False, f'{named(absent)}, declared as {kind}, is not in what was served, so its groups cannot be measured; send it with the requests, or bring it with the labels', where)
-    if changes is None: return check('groups', False, f'no outcome is known, so the groups of {named(columns)} cannot be measured', where)
-    worse = served_worse(changes)
-    said = ', '.join(f'{r.column}={r.group} ({r.metric})' for r in worse.head(4).itertuples())
-    return check('groups', True, f"{changes[['column', 'group']].drop_duplicates().shape[0]} groups of {len(columns)} columns were measured with intervals; served worse than promised beyond chance: {said or 'none'}", where)
+    "Are the scores of every declared group known after release? What was declared and cannot be measured fails"
+    if not columns: status, why = 'not_applicable', 'neither problem.yaml nor the dictionary declares a column of groups'
+    elif absent: status, why = False, _absent_fails(absent, sensitive)
+    elif changes is None:
+        status, why = False, f'no outcome is known, so the groups of {_named(columns)} cannot be measured'
+    else: status, why = True, _measured(changes, columns)
+    return check('groups', status, why, 'reports/monitoring/metrics.json#metrics.n_group_rows')
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #54369fbe
 def watch_groups(
@@ -206,15 +289,26 @@ def watch_groups(
     return changes, groups_check(changes, absent, columns, sensitive)
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #3b1fec46
+_SHOWN = ('recall', 'false_positive_rate', 'selection_rate', 'base_rate', 'balanced_accuracy', 'mae', 'bias')
+
+def _cell(r):
+    "A metric now, with its change and the interval of that where there is one"
+    if pd.isna(r.change): return f'{r.value:.2f}'
+    return f'{r.value:.2f} ({r.change:+.2f}, {r.change_low:+.2f} to {r.change_high:+.2f})'
+
+def _group_row(column, group, d, metrics):
+    "One group: its rows, and a cell per metric"
+    cells = {r.metric: _cell(r) for r in d.itertuples() if r.metric in metrics}
+    return dict(column=column, group=group, n=d.n.max()) | {m: cells[m] for m in metrics if m in cells}
+
 def group_summary(
     changes:pd.DataFrame, # From `group_changes`; None where there is none
-    metrics=('recall', 'false_positive_rate', 'selection_rate', 'base_rate', 'balanced_accuracy', 'mae', 'bias'), # Metrics to show, those that the task has
-)->pd.DataFrame: # One row per group: rows, and each metric now with its change and the interval of that, as text
+    metrics=_SHOWN, # Metrics to show, those that the task has
+)->pd.DataFrame: # One row per group: rows, and each metric as text
     "The changes as people read them"
     if changes is None: return pd.DataFrame(columns=['column', 'group', 'n'])
-    def cell(r): return f'{r.value:.2f}'+('' if pd.isna(r.change) else f' ({r.change:+.2f}, {r.change_low:+.2f} to {r.change_high:+.2f})')
-    def row(column, group, d): return dict(column=column, group=group, n=d.n.max()) | {m: cell(r) for m in metrics for r in d[d.metric == m].itertuples()}
-    return pd.DataFrame([row(*k, d) for k,d in changes.groupby(['column', 'group'], sort=False)])
+    groups = changes.groupby(['column', 'group'], sort=False)
+    return pd.DataFrame([_group_row(*key, d, metrics) for key,d in groups])
 
 def group_metrics(
     changes:pd.DataFrame, # From `group_changes`; None where there is none
@@ -222,4 +316,5 @@ def group_metrics(
     "The numbers behind the groups: how many numbers there are, and how many are worse than promised"
     if changes is None: return dict(n_group_rows=metric(0), groups_served_worse=metric(None, n=0, better='lower'))
     shown = changes[changes.metric != '']
-    return dict(n_group_rows=metric(len(shown)), groups_served_worse=metric(served_worse(changes)[['column', 'group']].drop_duplicates().shape[0], n=shown[['column', 'group']].drop_duplicates().shape[0], better='lower'))
+    worse = metric(_n_groups(served_worse(changes)), n=_n_groups(shown), better='lower')
+    return dict(n_group_rows=metric(len(shown)), groups_served_worse=worse)
