@@ -177,7 +177,7 @@ MAY = {
     "artifacts._sync_folder": "a folder", "prediction_log._sync_folder": "a folder", "artifacts.atomic_write": "a file that it has just made",
     "prediction_log._move_end": "a segment that `heal` has checked", "chain._only_one": "a lock of the local folder, which nobody sends along",
     "repro.only_one": "the same", "coverage._trees": "the package itself", "current_practice.practice_code": "the package itself",
-    "imports.wing_needs": "the package itself", "imports.closure": "the package itself", "deps.stage_libraries": "the package itself", "criteria._append": "the ledger, read before", "create.seal_bundled": "the bundled files",
+    "imports.wing_needs": "the package itself", "imports.closure": "the package itself", "deps.stage_libraries": "the package itself", "deps.stage_templates": "the package itself", "criteria._append": "the ledger, read before", "create.seal_bundled": "the bundled files",
     "sources._hash_url": "located first", "sources._load_csv": "located first", "sources._open_parquet": "located first",
     "packed.check_text": "located first",
 }

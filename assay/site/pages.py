@@ -400,7 +400,7 @@ def told_otherwise(
     board:list, # Rows of `load_board`; of each stage that has run
 )->list: # One sentence per stage of which `path` says something else than its `metrics.json`
     "Verdicts and key numbers that a page shows and nobody measured"
-    told, res = _told_rows(Path(path).read_text(encoding='utf-8')), []
+    told, res = _told_rows(check_file(path).read_text(encoding='utf-8')), []
     for b in (b for b in board if b['metrics']):
         wanted = tuple(s.replace('_', ' ') for s in (b['metrics']['verdict'], headline(b['metrics']['metrics'], b['headline'])))
         shown = told.get(b['stage'], ('nothing', 'nothing'))
