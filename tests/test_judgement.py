@@ -7,8 +7,8 @@ from assay.data.dictionary import infer_dictionary
 from assay.explore.leakage import column_skills, leakage_scan
 from assay.feasibility.case import case_blocks, column_leaks, compare_models, fit_score, make_case, measure_together
 from assay.feasibility.learning_curve import blind_scores, known_share, measure_signal, permutation_p
-from assay.feasibility.study import assess, decide
 from assay.feasibility.results import feasibility_checks, feasibility_metrics, summary_table
+from assay.feasibility.study import assess, decide
 from assay.feasibility.value import decision_costs
 from assay.feasibility.verdict import grade
 from assay.problem.agreement import make_problem
