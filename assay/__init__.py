@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .core.yaml import read_yaml
     from .problem.agreement import load_problem
     from .problem.criteria import freeze_criteria
-    from .stats.metrics import interval, paired_difference
+    from .stats.intervals import interval, paired_difference
     from .data.sources import load_source, make_flights
     from .data.columns import load_dictionary
     from .data.dictionary import infer_dictionary, validate

@@ -70,7 +70,7 @@ def own_metrics(n_boot=1000):
     "Average precision on resamples of days: ours, and scikit-learn's in a loop"
     from sklearn.metrics import average_precision_score
 
-    from assay.stats.metrics import interval
+    from assay.stats.intervals import interval
 
     y, s, day = ranked()
 
@@ -108,7 +108,7 @@ def ties(n=10_000):
 @measurement
 def blocks(tables=300, days=40, per_day=50):
     "How often a 95 % interval of a mean holds the truth where rows of a day resemble each other"
-    from assay.stats.metrics import mean_interval
+    from assay.stats.intervals import mean_interval
 
     def held(by_day):
         hit = 0

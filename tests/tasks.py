@@ -32,7 +32,7 @@ def rows_of(task, seed, n=600):
 
 
 def dictionary_of(task):
-    from assay.data.dictionary import Dictionary, Field
+    from assay.data.columns import Dictionary, Field
 
     target = dict(binary="category", multiclass="category", regression="number")[task]
     return Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("hour", "integer", low=0, high=23), Field("distance", "number", low=0, high=6000),

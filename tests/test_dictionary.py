@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import assay.data.dictionary
-from assay.data.dictionary import MISSING, Dictionary, Field, broken_rule, check_table, conform, infer_dictionary, propose_rules, validate, validate_rows
+from assay.data.columns import Dictionary, Field
+from assay.data.dictionary import MISSING, broken_rule, check_table, conform, infer_dictionary, propose_rules, validate, validate_rows
 from assay.explore.exploration import compare, label_noise
 
 CITIES, CARRIERS = ("Zürich", "Genève", "Köln", "Kraków", "Malmö", "São Paulo"), ("AA", "B6", "DL", "EV", "UA")

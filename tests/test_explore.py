@@ -26,7 +26,7 @@ from assay.explore.leakage import declarations, leakage_scan, leaking_features
 from assay.explore.profile import merge, profile, summarise, summarise_parquet
 from assay.problem.agreement import load_problem
 from assay.responsible.privacy import find_personal, luhn, mask, personal_data
-from assay.stats.counts import read_coded
+from assay.stats.values import read_coded
 
 # Leaks
 

@@ -14,10 +14,12 @@ from tiny import inside, record
 
 from assay.core.artifacts import check, metric, place, write_json, write_metrics, write_table
 from assay.core.yaml import read_yaml
-from assay.data.dictionary import Dictionary, Field, write_dictionary
+from assay.data.columns import Dictionary, Field
+from assay.data.dictionary import write_dictionary
 from assay.models.estimators import fit_final, make_spec, predict_score, target_of
 from assay.models.features import feature_frame
-from assay.problem.agreement import QUESTIONS, make_problem
+from assay.problem.agreement import make_problem
+from assay.problem.plausible import QUESTIONS
 from assay.release.checklist import evaluate_checklist
 from assay.release.readiness import is_ready
 from assay.responsible.assessment import proxies

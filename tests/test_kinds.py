@@ -26,7 +26,7 @@ from assay.release.chain import load_private_key, public_half
 from assay.release.coverage import known_lessons, known_tests
 from assay.serving.prediction_log import PredictionLog, heal, log_anchors, read_log
 from assay.stages.parameters import declared_parameters
-from assay.stats.counts import open_coded, read_coded
+from assay.stats.values import open_coded, read_coded
 
 SECONDS = 3
 
@@ -65,7 +65,7 @@ def named(read):
 READERS = {
     "read_table": ("t.parquet", read_table),
     "read_coded": ("t.parquet", read_coded),
-    "read_coded by name": ("t.parquet", named("assay.stats.counts:read_coded")),
+    "read_coded by name": ("t.parquet", named("assay.stats.values:read_coded")),
     "open_coded": ("t.parquet", open_coded),
     "summarise_parquet": ("t.parquet", lambda p: summarise_parquet(p, [])),
     "sample_parquet by name": ("t.parquet", lambda p: find_function("assay.data.sources:sample_parquet")(str(p), 5)),

@@ -8,7 +8,7 @@ from fastcore.test import expect_fail
 from tiny import inside
 
 from assay.core.artifacts import write_manifest
-from assay.data.dictionary import Field
+from assay.data.columns import Field
 from assay.data.sources import make_flights
 from assay.models.estimators import fit_final, predict_score
 from assay.models.features import feature_frame

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 import assay.project.proposal
-from assay.data.dictionary import Dictionary, Field, validate
+from assay.data.columns import Dictionary, Field
+from assay.data.dictionary import validate
 from assay.data.intake import class_table, count_classes, data_metrics, fetch_table, prepare_table, sunk_classes
 from assay.data.near_duplicates import ALIKE, alike_key, find_twins
 from assay.data.sources import count_values, load_source, rows_of_values

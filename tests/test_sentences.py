@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from assay.problem.agreement import QUESTIONS, agreement_checks, is_answered, make_problem
+from assay.problem.agreement import agreement_checks, is_answered, make_problem
+from assay.problem.plausible import QUESTIONS
 from assay.release.checklist import evaluate_checklist
 from assay.responsible.assessment import findings, judge_answers, representation_table, responsible_checks
 from assay.responsible.privacy import personal_data, small_groups

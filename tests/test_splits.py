@@ -148,7 +148,7 @@ def checked(splits, group=None, time=None):
     "Status of F21 and the verdict of the data stage over these splits"
     from types import SimpleNamespace
 
-    from assay.data.dictionary import Dictionary, Field
+    from assay.data.columns import Dictionary, Field
 
     crossings = check_splits(splits, "row_no", time, group, find_twins(splits, TWIN_FEATURES, "y"))
     problem = SimpleNamespace(target="y", task="binary", sources=[dict(name="t", owner="us", licence="CC0", access="public")])

@@ -18,7 +18,8 @@ from ruamel.yaml import YAML
 from small import assay, run
 from tiny import commit
 
-from assay.data.dictionary import Dictionary, infer_dictionary, write_dictionary
+from assay.data.columns import Dictionary
+from assay.data.dictionary import infer_dictionary, write_dictionary
 from assay.data.sources import make_flights
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from ..core.artifacts import check, metric, place, write_json, write_table, write_text
-from .dictionary import MISSING, Dictionary, gaps, validate
+from .dictionary import MISSING, gaps, validate
+from .columns import Dictionary
 from ..problem.agreement import Problem
 from .joins import declare_joins, join_all
 from .sources import check_name, count_values, kind_of_file, load_source

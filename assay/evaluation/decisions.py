@@ -4,14 +4,16 @@
 
 # %% auto #0
 __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'calibration_table', 'expected_calibration_error', 'plot_calibration', 'check_costs',
-           'cost_matrix', 'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table']
+           'cost_matrix', 'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table', 'costs_of', 'thresholds',
+           'decision_report', 'saving', 'calibration_report', 'calibration_metric']
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #0c49ff60
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
+from ..core.artifacts import metric as as_metric
 from ..core.figures import literal_text
-from ..stats.metrics import interval, mean_interval, score_bins, sort_scores
-from ..stats.intervals import wilson
+from ..stats.intervals import interval, mean_interval, wilson
+from ..stats.metrics import score_bins, sort_scores
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #9aa424a4
 def calibration_table(
@@ -136,3 +138,77 @@ def decision_table(
         rows.append(dict(model=name, threshold=t, acted=act.mean(), precision=y[act].mean() if act.any() else None, recall=act[y == 1].mean() if y.any() else None,
                          cost=cost['value'], low=cost.get('low'), high=cost.get('high')) | ends)
     return pd.DataFrame(rows)
+
+# %% ../../nbs/evaluation/00_decisions.ipynb #f1a4fc6d
+def costs_of(
+    problem, # `Problem`
+)->tuple: # Costs to use, and whether people stated them
+    "The stated costs of errors, or equal ones"
+    stated = all(k in problem.costs for k in ('false_positive', 'false_negative'))
+    return (problem.costs, True) if stated else (dict(false_positive=1., false_negative=1.), False)
+
+def thresholds(
+    task:str, # What is predicted
+    y_true, # Targets of rows that the models were not fitted on
+    scores:dict, # Model to its scores
+    costs:dict, # What each outcome costs
+)->dict: # Model to its threshold; None for a task that has none
+    "The cheapest threshold of each model"
+    return {name: choose_threshold(y_true, s, costs) if task == 'binary' else None for name,s in scores.items()}
+
+# %% ../../nbs/evaluation/00_decisions.ipynb #47c44793
+def decision_report(
+    task:str, # `'binary'`, `'multiclass'` or `'regression'`
+    y_true, # Targets
+    scores:dict, # Model to its scores
+    cuts:dict, # Model to its threshold
+    costs:dict, # What each outcome costs
+    n_boot:int=200, # Resamples
+    seed:int=0, # Random seed
+    groups=None, # Label of each row's group, such as its day
+)->pd.DataFrame: # One row per model
+    "The `decision_table` of several models with their thresholds; empty for a task that has none"
+    if task != 'binary': return pd.DataFrame(columns=['model', 'threshold', 'cost'])
+    decisions = {name: (s, cuts[name]) for name,s in scores.items()}
+    return decision_table(y_true, decisions, costs, n_boot=n_boot, seed=seed, groups=groups)
+
+def saving(
+    task:str, # `'binary'`, `'multiclass'` or `'regression'`
+    y_true, # Targets
+    scores:dict, # Model to its scores
+    cuts:dict, # Model to its threshold
+    costs:dict, # What each outcome costs
+    a:str, # Model that should be cheaper
+    b:str, # Model that it is compared with
+    per:int=1000, # Decisions that the saving is stated for
+    n_boot:int=200, # Resamples
+    seed:int=0, # Random seed
+    groups=None, # Label of each row's group, such as its day
+)->dict: # `value`, `low`, `high`, `n`, `better`; no value for a task without decisions
+    "How much less `per` decisions cost with model `a` than with model `b`, with the paired interval"
+    if task != 'binary': return as_metric(None, n=len(y_true))
+    less = row_costs(y_true, scores[b], cuts[b], costs)-row_costs(y_true, scores[a], cuts[a], costs)
+    return mean_interval(less*per, n_boot, seed, groups, better='higher')
+
+# %% ../../nbs/evaluation/00_decisions.ipynb #c50e1d58
+def calibration_report(
+    task:str, # `'binary'`, `'multiclass'` or `'regression'`
+    y_true, # Targets
+    y_score, # Scores
+    n_bins:int=10, # Bins of about equal size
+)->pd.DataFrame: # One row per bin
+    "The `calibration_table`; empty for a task without two classes"
+    if task != 'binary': return pd.DataFrame(columns=['n', 'mean_score', 'rate', 'low', 'high'])
+    return calibration_table(y_true, y_score, n_bins)
+
+def calibration_metric(
+    task:str, # `'binary'`, `'multiclass'` or `'regression'`
+    y_true, # Targets
+    y_score, # Scores
+    n_boot:int=200, # Resamples
+    seed:int=0, # Random seed
+    groups=None, # Label of each row's group, such as its day
+)->dict: # `value`, `low`, `high`, `n`, `better`
+    "The calibration error with its interval; no value for a task without two classes"
+    if task != 'binary': return as_metric(None, n=len(y_true))
+    return interval('calibration_error', y_true, y_score, n_boot, seed, groups)

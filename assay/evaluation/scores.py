@@ -17,7 +17,8 @@ from sklearn.base import clone
 
 from ..core.artifacts import check_file, metric as as_metric, to_json, write_text
 from ..core.figures import literal_text
-from ..stats.metrics import METRICS, interval, is_better, mean_interval, paired_difference, score, sort_scores
+from ..stats.metrics import METRICS, score, sort_scores
+from ..stats.intervals import interval, is_better, mean_interval, paired_difference
 from ..models.features import sample_rows
 from ..models.estimators import predict_score
 

@@ -10,7 +10,8 @@ __all__ = ['TABLES', 'JOINS', 'DECIDE_BEFORE', 'LATE_AFTER', 'NETWORK', 'WEATHER
 # %% ../../nbs/examples/00_flights.ipynb #d7e8cc22
 import numpy as np, pandas as pd
 
-from ..data.dictionary import Dictionary, conform
+from ..data.columns import Dictionary
+from ..data.dictionary import conform
 from ..problem.agreement import Problem
 from ..data.joins import join
 from ..data.sources import load_source

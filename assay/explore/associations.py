@@ -14,7 +14,9 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from ..core.figures import literal_text
-from ..stats.counts import as_numbers, binary_label, binned, block_weights, count_table, cv_auc, kind_of, make_blocks, table_auc
+from ..stats.counts import binned, count_table, cv_auc, table_auc
+from ..stats.blocks import block_weights, make_blocks
+from ..stats.values import as_numbers, binary_label, kind_of
 
 # %% ../../nbs/explore/00_associations.ipynb #d996c728
 def information_share(

@@ -17,7 +17,9 @@ from scipy.special import chdtri
 from ..core.artifacts import check, place
 from .associations import BLUE, GREEN, GREY, ORANGE, new_axis, plot_heatmap
 from ..core.figures import literal_text
-from ..stats.counts import apply_bins, binary_label, bins, clustered_rate, days_of, distinct_values, kind_of, make_blocks, mix, ratio_of_blocks, read_coded, whole_numbers
+from ..stats.counts import apply_bins, bins
+from ..stats.blocks import clustered_rate, days_of, make_blocks, ratio_of_blocks
+from ..stats.values import binary_label, distinct_values, kind_of, mix, read_coded, whole_numbers
 
 # %% ../../nbs/explore/02_exploration.ipynb #1fbd5521
 def _is_missing(x):

@@ -17,7 +17,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ..core.artifacts import place
 from ..data.columns import CERTAIN, REMOVE, declared_form
-from ..stats.counts import apply_bins, as_numbers, binary_label, binned, bins, count_table, cv_auc, distinct_values, kind_of, make_blocks, read_coded
+from ..stats.counts import apply_bins, binned, bins, count_table, cv_auc
+from ..stats.blocks import make_blocks
+from ..stats.values import as_numbers, binary_label, distinct_values, kind_of, read_coded
 
 # %% ../../nbs/explore/03_leakage.ipynb #56b37050
 def _clues(x):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.dictionary import MISSING
-from ..stats.counts import distinct_values, kind_of, mix, open_coded
+from ..stats.values import distinct_values, kind_of, mix, open_coded
 
 # %% ../../nbs/explore/04_profile.ipynb #34b5c8db
 def _levels(values, n, levels):

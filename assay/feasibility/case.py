@@ -12,7 +12,8 @@ import dataclasses, math
 
 import numpy as np, pandas as pd
 
-from ..stats.metrics import METRICS, blocks_of, count_groups, ends_of, replicate, score as metric_score
+from ..stats.metrics import METRICS, score as metric_score
+from ..stats.intervals import blocks_of, count_groups, ends_of, replicate
 from ..models.features import feature_fields, feature_frame
 from ..models.estimators import as_target, make_model, predict_score
 from ..explore.leakage import LEAK, declared_legitimate, suspected

@@ -42,15 +42,23 @@ def truth(
     return enter
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #fc84d33c
-BINARY = dict(task='binary', metric='average_precision', minimum=.65, margin=.1) # What is agreed unless a case says otherwise
+# What is agreed unless a case says otherwise
+BINARY = dict(task='binary', metric='average_precision', minimum=.65, margin=.1)
 CLASSES = dict(task='multiclass', metric='balanced_accuracy', minimum=.6, margin=.1)
 NUMBER = dict(task='regression', metric='r2', minimum=.3, margin=.1)
 COSTS = dict(false_positive=dict(value=100, low=80, high=120), false_negative=dict(value=300, low=250, high=350))
 
-def _numbers(rng, n, k=5): return pd.DataFrame(rng.normal(size=(n, k)), columns=[f'x{i}' for i in range(k)]).assign(site=rng.choice(list('abcd'), n))
+def _numbers(rng, n, k=5):
+    "Columns of noise, and a site"
+    X = pd.DataFrame(rng.normal(size=(n, k)), columns=[f'x{i}' for i in range(k)])
+    return X.assign(site=rng.choice(list('abcd'), n))
+
 def _toss(rng, odds): return (rng.random(len(odds)) < 1/(1+np.exp(-np.asarray(odds, float)))).astype(int)
 def _strong(X): return 2*X.x0-1.5*X.x1+X.x2-.5
-def _yearly(run): return dict(costs=COSTS, value=dict(rows_per_year=1000, build_cost=10_000, run_cost_per_year=run, years=3))
+def _yearly(run):
+    "Costs of errors, and what it costs to build and to run"
+    return dict(costs=COSTS, value=dict(rows_per_year=1000, build_cost=10_000, run_cost_per_year=run, years=3))
+
 def _hours(n, step): return pd.Timestamp('2024-01-01')+pd.to_timedelta(np.arange(n)*step, 'h')
 
 def _binary(rng, n, odds):
@@ -65,7 +73,8 @@ def _linear(rng, n, k, size):
 
 def _bundled(rng, load):
     "A bundled table in random order"
-    d = load(as_frame=True).frame.rename(columns=lambda c: c.replace(' ', '_').replace('/', '_per_')).rename(columns=dict(target='y'))
+    d = load(as_frame=True).frame
+    d = d.rename(columns=lambda c: c.replace(' ', '_').replace('/', '_per_')).rename(columns=dict(target='y'))
     return d.iloc[rng.permutation(len(d))].reset_index(drop=True)
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #5e742da1
@@ -114,13 +123,20 @@ def _an_error(rng):
     X = _numbers(rng, 900)
     return X.assign(y=3*X.x0+2*X.x1+rng.normal(size=900)), NUMBER | dict(metric='mae', minimum=1.5, margin=.5)
 
-@truth('go', 'breast cancer (bundled): published models separate the classes almost perfectly, texture alone does not, and every column is measured before the diagnosis, which is declared')
-def _breast_cancer(rng): return _bundled(rng, load_breast_cancer).assign(y=lambda d: 1-d.y), BINARY | dict(minimum=.85, today=dict(columns=['mean_texture']), legitimate='measured on the sample, before the diagnosis')
+@truth('go', 'breast cancer (bundled): published models separate the classes almost perfectly, texture alone does not, '
+             'and every column is measured before the diagnosis, which is declared')
+def _breast_cancer(rng):
+    said = dict(legitimate='measured on the sample, before the diagnosis', today=dict(columns=['mean_texture']))
+    return _bundled(rng, load_breast_cancer).assign(y=lambda d: 1-d.y), BINARY | dict(minimum=.85) | said
 
-@truth('go', 'wine (bundled): published models name the grower nearly always, the ash of the wine alone does not; that every column is measured on the wine is declared')
-def _wine(rng): return _bundled(rng, load_wine), CLASSES | dict(minimum=.8, today=dict(columns=['ash']), legitimate='measured on the wine, whoever grew it')
+@truth('go', 'wine (bundled): published models name the grower nearly always, the ash of the wine alone does not; '
+             'that every column is measured on the wine is declared')
+def _wine(rng):
+    said = dict(legitimate='measured on the wine, whoever grew it', today=dict(columns=['ash']))
+    return _bundled(rng, load_wine), CLASSES | dict(minimum=.8) | said
 
-@truth('go', 'diabetes (bundled): linear models are known to explain nearly half of the variance, twice what is asked; age explains almost nothing')
+@truth('go', 'diabetes (bundled): linear models are known to explain nearly half of the variance, twice what is asked; '
+             'age explains almost nothing')
 def _diabetes(rng): return _bundled(rng, load_diabetes), NUMBER | dict(minimum=.25, today=dict(columns=['age']))
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #d7dd90a1
@@ -224,7 +240,8 @@ def truth_table()->pd.DataFrame: # By case: truth, planted
 def _declared(fields, because):
     "The same columns, each declared legitimate; as they are where nobody says why"
     if because:
-        for f in fields.features: object.__setattr__(f, 'legitimate', dict(because=because, by='domain expert', date='2026-01-01'))
+        said = dict(because=because, by='domain expert', date='2026-01-01')
+        for f in fields.features: object.__setattr__(f, 'legitimate', dict(said))
     return fields
 
 _BESIDE = ('harms', 'legitimate') # What a case declares outside the agreement
@@ -240,9 +257,15 @@ def make_truth(
     df, agreed = TRUTHS[name].make(rng)
     if shuffled: df = df.assign(y=rng.permutation(df.y.to_numpy()))
     df = df.assign(row=[f'r{i}' for i in range(len(df))])
-    said = dict(title=name, question='Which rows?', target='y', id='row', today=dict(columns=['site'])) | {k: v for k,v in agreed.items() if k not in _BESIDE}
+    said = dict(title=name, question='Which rows?', target='y', id='row', today=dict(columns=['site']))
+    said |= {k: v for k,v in agreed.items() if k not in _BESIDE}
     cut, fields = len(df)*2//3, infer_dictionary(df, target='y', id='row', time=agreed.get('time'))
-    return dict(train=df[:cut], valid=df[cut:], problem=make_problem(said), fields=_declared(fields, agreed.get('legitimate')), blockers=dict(leaks=[], harms=agreed.get('harms', [])))
+    return dict(
+        train=df[:cut],
+        valid=df[cut:],
+        problem=make_problem(said),
+        fields=_declared(fields, agreed.get('legitimate')),
+        blockers=dict(leaks=[], harms=agreed.get('harms', [])))
 
 def run_truth(
     name:str, # A name of `TRUTHS`
@@ -254,7 +277,8 @@ def run_truth(
     evidence = assess(**make_truth(name, seed, shuffled), seed=seed, n_boot=n_boot, only_verdict=True)
     said = decide(evidence)
     naive = 'go' if (evidence['models']['gain']['value'] or 0) > 0 else 'no_go'
-    return dict(case=name, seed=seed, shuffled=shuffled, truth=TRUTHS[name].verdict, verdict=said['verdict'], rule=said['rule'], naive=naive)
+    case = dict(case=name, seed=seed, shuffled=shuffled, truth=TRUTHS[name].verdict)
+    return case | dict(verdict=said['verdict'], rule=said['rule'], naive=naive)
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #56ad191e
 def share(
@@ -264,7 +288,9 @@ def share(
 )->dict: # `metric` of the share with its exact interval
     "A share with the interval of Clopper and Pearson; one-sided where none or all hit"
     tail = 1-level if k in (0, n) else (1-level)/2
-    return metric(k/n, float(beta.ppf(tail, k, n-k+1)) if k else 0., float(beta.ppf(1-tail, k+1, n-k)) if k < n else 1., n=n)
+    low = float(beta.ppf(tail, k, n-k+1)) if k else 0.
+    high = float(beta.ppf(1-tail, k+1, n-k)) if k < n else 1.
+    return metric(k/n, low, high, n=n)
 
 def run_truths(
     names, # Names of `TRUTHS`
@@ -299,15 +325,29 @@ def confusion(
     res = pd.crosstab(real.truth, real[by]).reindex(index=VERDICTS, columns=VERDICTS, fill_value=0)
     return res.rename_axis(index='truth', columns='said')
 
+def _share_of(hits):
+    "The share of hits, with its interval"
+    return share(int(hits.sum()), len(hits))
+
+def _right_cases(real, by):
+    "Cases of which every run is right"
+    return (real[by] == real.truth).groupby(real.case).all()
+
 def truth_metrics(
     runs:pd.DataFrame, # From `run_truths`
 )->dict: # Name to metric
     "How often the verdict is right, per run and per case, the naive way, and the shuffled runs"
     real, mixed = runs[~runs.shuffled], runs[runs.shuffled]
-    cases = lambda col: (real[col] == real.truth).groupby(real.case).all()
-    ours, naive, n = cases('verdict'), cases('naive'), len(real)
-    res = dict(right_runs=share(int((real.verdict == real.truth).sum()), n), right_cases=share(int(ours.sum()), len(ours)), naive_right_cases=share(int(naive.sum()), len(naive)), wrong_go=share(int(((real.verdict == 'go') & (real.truth != 'go')).sum()), int((real.truth != 'go').sum())))
-    return res | (dict(shuffled_go=share(int((mixed.verdict == 'go').sum()), len(mixed)), naive_shuffled_go=share(int((mixed.naive == 'go').sum()), len(mixed))) if len(mixed) else {})
+    not_go = real[real.truth != 'go']
+    res = dict(
+        right_runs=_share_of(real.verdict == real.truth),
+        right_cases=_share_of(_right_cases(real, 'verdict')),
+        naive_right_cases=_share_of(_right_cases(real, 'naive')),
+        wrong_go=_share_of(not_go.verdict == 'go'))
+    if not len(mixed): return res
+    return res | dict(
+        shuffled_go=_share_of(mixed.verdict == 'go'),
+        naive_shuffled_go=_share_of(mixed.naive == 'go'))
 
 def truths_verdict(
     metrics:dict, # From `truth_metrics`

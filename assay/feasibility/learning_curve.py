@@ -11,7 +11,8 @@ import numpy as np, pandas as pd
 from .case import FAMILIES, Case, case_blocks, fit_score, point_score
 from ..evaluation.scores import median_gain
 from ..core.figures import literal_text
-from ..stats.metrics import blocks_of, score as metric_score
+from ..stats.metrics import score as metric_score
+from ..stats.intervals import blocks_of
 from .value import fit_power_law
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #a0f5e846

@@ -11,7 +11,8 @@ import numpy as np, pandas as pd
 from ..core.artifacts import place, read_table
 from .case import Case, case_blocks, fit_score, measure_score, rule_scores
 from ..explore.leakage import column_skills
-from ..stats.metrics import FEW_GROUPS, METRICS, blocks_of, replicate
+from ..stats.metrics import METRICS
+from ..stats.intervals import FEW_GROUPS, blocks_of, replicate
 from ..models.features import feature_frame, names_of
 from ..models.estimators import make_model, predict_score
 

@@ -11,7 +11,7 @@ import math
 import numpy as np, pandas as pd
 from scipy.stats import norm
 
-from ..stats.metrics import widening
+from ..stats.intervals import widening
 
 # %% ../../nbs/feasibility/01_value.ipynb #7144e8d5
 _EXPONENTS = np.linspace(.2, 1.5, 27)

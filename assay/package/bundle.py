@@ -19,7 +19,8 @@ os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1') # else the import starts thr
 import onnxruntime
 
 from ..core.artifacts import check, metrics_path, place, read_table, sha256, write_json, write_manifest
-from ..data.dictionary import Dictionary, validate
+from ..data.columns import Dictionary
+from ..data.dictionary import validate
 from ..core.environment import stage_environment
 from ..core.figures import literal_text
 from ..problem.limits import LIMITS

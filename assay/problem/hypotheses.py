@@ -10,7 +10,7 @@ import math
 import pandas as pd
 
 from ..core.artifacts import check
-from .plausible import meant
+from ..core.shapes import meant
 
 # %% ../../nbs/problem/06_hypotheses.ipynb #3ae26eb5
 STAGES = ('feasibility', 'evaluation', 'monitoring') # Stages that test hypotheses

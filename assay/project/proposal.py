@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from ..data.dictionary import LARGEST, Dictionary, Field, check_table, conform, infer_dictionary, propose_rules, validate
+from ..data.dictionary import LARGEST, check_table, conform, infer_dictionary, propose_rules, validate
+from ..data.columns import Dictionary, Field
 from ..data.intake import class_table, count_classes, data_checks, fetch_table, get_adapter, prepare_table, sunk_classes, table_outcomes, take
 from ..explore.leakage import leaking_features, measure_columns, scan_columns
 from ..responsible.privacy import personal_data
-from ..problem.agreement import QUESTIONS, make_problem
+from ..problem.plausible import QUESTIONS
+from ..problem.agreement import make_problem
 from ..release.readiness import REMEDY
 from ..data.sources import count_parquet, count_values, rows_of_values
 from ..data.splits import check_splits, make_splits, time_cuts

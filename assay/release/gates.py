@@ -16,8 +16,7 @@ from ..problem.criteria import bar_sentence, frozen_line, moved_bar, read_ledger
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
 from ..problem.limits import LIMITS
-from ..stages.definition import Gate, parse_gates
-from ..stages.definition import declared_stages
+from ..stages.definition import Gate, parse_gates, declared_stages
 
 # %% ../../nbs/release/00_gates.ipynb #74608c3e
 def _is_fresh(path, wanted):

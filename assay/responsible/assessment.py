@@ -21,7 +21,9 @@ from ..data.columns import declared_form
 from ..stats.intervals import wilson
 from ..core.figures import literal_text
 from .groups import MISSING, absent_columns, as_groups, sensitive_columns, watched_columns
-from ..stats.counts import apply_bins, binned, bins, block_weights, clustered_rate, count_table, cv_auc, kind_of, make_blocks, table_auc
+from ..stats.counts import apply_bins, binned, bins, count_table, cv_auc, table_auc
+from ..stats.blocks import block_weights, clustered_rate, make_blocks
+from ..stats.values import kind_of
 
 # %% ../../nbs/responsible/01_assessment.ipynb #836cde0f
 def watched_table(

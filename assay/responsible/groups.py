@@ -18,7 +18,9 @@ from scipy.stats import t as student
 from sklearn.metrics import accuracy_score, precision_score
 
 from ..stats.intervals import wilson
-from ..stats.counts import apply_bins, bins, block_weights, count_table, kind_of, make_blocks, table_auc
+from ..stats.counts import apply_bins, bins, count_table, table_auc
+from ..stats.blocks import block_weights, make_blocks
+from ..stats.values import kind_of
 
 # %% ../../nbs/responsible/00_groups.ipynb #ca2cb7c0
 def watched_columns(

@@ -12,7 +12,7 @@ import re
 import pandas as pd
 
 from ..stats.intervals import wilson
-from ..stats.counts import kind_of
+from ..stats.values import kind_of
 
 # %% ../../nbs/responsible/04_privacy.ipynb #1260d517
 NAMES = dict( # What the name of a column says it holds

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..core.yaml import read_yaml
 from ..core.artifacts import metrics_path
-from ..problem.plausible import meant
+from ..core.shapes import meant
 
 # %% ../../nbs/stages/00_definition.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
