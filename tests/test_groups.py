@@ -20,11 +20,11 @@ from assay.models.features import feature_frame
 from assay.problem.agreement import QUESTIONS, make_problem
 from assay.release.checklist import evaluate_checklist
 from assay.release.readiness import is_ready
-from assay.responsible.assessment import proxies
 from assay.responsible.disparities import group_pairs
 from assay.responsible.group_limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
 from assay.responsible.groups import group_table
 from assay.responsible.privacy import personal_data
+from assay.responsible.proxies import proxies
 from assay.stages.definition import load_stages
 
 ROOT = Path(__file__).parent.parent

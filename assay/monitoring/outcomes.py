@@ -13,7 +13,8 @@ from scipy.special import ndtri
 
 from ..core.artifacts import check, metric
 from ..models.features import feature_frame
-from ..responsible.groups import absent_columns, as_groups, group_draws, group_table, sensitive_columns, watched_columns
+from ..responsible.groups import absent_columns, as_groups, group_table, sensitive_columns, watched_columns
+from ..responsible.resamples import group_draws
 from ..stats.metrics import METRICS, blocks_of, gain as as_gain, interval, paired_difference, replicate, score as metric_score
 from ..models.estimators import make_model, predict_score, target_of
 from ..models.practice import rule_params
