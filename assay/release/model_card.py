@@ -15,15 +15,51 @@ def _numbers(found, stage, names=None):
     rows = m['metrics'] if isinstance(m, dict) else {}
     return {k: _say(v) for k,v in rows.items() if names is None or k in names}
 
+def _shown(value):
+    "A value as text: whole numbers with separators, others with three digits"
+    if isinstance(value, int): return f'{value:,}'
+    return f'{value:.3g}' if isinstance(value, float) else str(value)
+
 def _say(m):
     "One metric in words: value, interval, n"
-    v = m.get('value')
-    if v is None: return m.get('why') or 'not computed'
-    text = f'{v:,}' if isinstance(v, int) else f'{v:.3g}' if isinstance(v, float) else str(v)
-    if m.get('low') is not None and m.get('high') is not None: text += f" [{m['low']:.3g}, {m['high']:.3g}]"
+    if m.get('value') is None: return m.get('why') or 'not computed'
+    text = _shown(m['value'])
+    if m.get('low') is not None and m.get('high') is not None:
+        text += f" [{m['low']:.3g}, {m['high']:.3g}]"
     return text + (f", n = {m['n']:,}" if m.get('n') else '')
 
 # %% ../../nbs/release/09_model_card.ipynb #9e7648ed
+def _identity(problem, provenance):
+    "What the model is, and what the bundle says about itself in one value"
+    simple = {k: v for k,v in provenance.items() if isinstance(v, str | int | float)}
+    return dict(title=problem.title, task=problem.task, predicts=problem.target) | simple
+
+def _source(source):
+    "One source of the data as a line"
+    return ' — '.join(map(str, source.values())) if isinstance(source, dict) else str(source)
+
+def _success(problem):
+    "What people agreed to call a success"
+    return {'metric': problem.metric, 'minimum': problem.minimum, 'margin over today': problem.margin,
+            'today': problem.today.get('description', 'not declared')}
+
+def _groups(problem):
+    "Whose scores are compared"
+    return dict(watched=', '.join(problem.groups) or 'none',
+                sensitive=', '.join(problem.sensitive) or 'none declared')
+
+def _texts(entries, key):
+    "The text of each risk or assumption, which is a mapping or a sentence"
+    return [str(e.get(key, e) if isinstance(e, dict) else e) for e in entries]
+
+def _open_rows(rows):
+    "Rows of the checklist that are not closed"
+    return [r for r in rows if r['status'] not in CLOSED]
+
+def _open_item(r):
+    "An open item as a line"
+    return f"{r['id']} {r['text']}: {r['why']}"
+
 def model_card(
     problem, # The agreement, from `assay.problem.agreement`
     found:dict, # Stage to its metrics, from `read_stages`
@@ -32,29 +68,33 @@ def model_card(
 )->dict: # Section to text, list or mapping, in reading order
     "What a reader must know before using the model"
     return {
-        'Model': {'title': problem.title, 'task': problem.task, 'predicts': problem.target} | {k: v for k,v in (provenance or {}).items() if isinstance(v, str | int | float)},
+        'Model': _identity(problem, provenance or {}),
         'Intended use': [problem.question, *_lines(problem.decision)],
         'Not for': list(problem.out_of_scope),
-        'Data': [*(' — '.join(str(v) for v in s.values()) if isinstance(s, dict) else str(s) for s in problem.sources)],
-        'Success': {'metric': problem.metric, 'minimum': problem.minimum, 'margin over today': problem.margin, 'today': problem.today.get('description', 'not declared')},
+        'Data': list(map(_source, problem.sources)),
+        'Success': _success(problem),
         'Evaluation': _numbers(found, 'evaluation'),
-        'Groups': {'watched': ', '.join(problem.groups) or 'none', 'sensitive': ', '.join(problem.sensitive) or 'none declared'},
+        'Groups': _groups(problem),
         'Monitoring': _numbers(found, 'monitoring'),
-        'Risks': [str(r.get('risk', r)) if isinstance(r, dict) else str(r) for r in problem.risks],
-        'Assumptions': [str(a.get('statement', a)) if isinstance(a, dict) else str(a) for a in problem.assumptions],
+        'Risks': _texts(problem.risks, 'risk'),
+        'Assumptions': _texts(problem.assumptions, 'statement'),
         'Verdicts': stage_verdicts(found),
-        'Open items': [f"{r['id']} {r['text']}: {r['why']}" for r in rows if r['status'] not in CLOSED]}
+        'Open items': list(map(_open_item, _open_rows(rows)))}
 
 def _lines(d):
     "A mapping as `name: value` sentences"
-    return [f"{k}: {', '.join(map(str, v)) if isinstance(v, list) else v}" for k,v in d.items()]
+    shown = lambda v: ', '.join(map(str, v)) if isinstance(v, list) else v
+    return [f'{k}: {shown(v)}' for k,v in d.items()]
 
 # %% ../../nbs/release/09_model_card.ipynb #9cb894ae
+def _section(title, content):
+    "One part of the card: a heading, and a list or a sentence that says that it is empty"
+    lines = _lines(content) if isinstance(content, dict) else content
+    listed = '\n'.join(f'- {line}' for line in lines)
+    return f"## {title}\n\n{listed or 'Nobody has filled this in.'}"
+
 def card_markdown(
     card:dict, # From `model_card`
 )->str: # Markdown, one heading per section
     "The model card as a page"
-    def body(x):
-        lines = _lines(x) if isinstance(x, dict) else list(x)
-        return '\n'.join(f'- {line}' for line in lines) or 'Nobody has filled this in.'
-    return '\n\n'.join(f'## {k}\n\n{body(v)}' for k,v in card.items()) + '\n'
+    return '\n\n'.join(_section(k, v) for k,v in card.items()) + '\n'

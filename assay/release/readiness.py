@@ -20,16 +20,21 @@ from .waivers import GATE_OWNERS, waiver_fault
 from ..core.rendering import macro, render, render_rows
 
 # %% ../../nbs/release/08_readiness.ipynb #31a45ae0
-CRITERIA_ITEM = dict(id='criteria', text='the success criteria are the ones that people agreed on first', owner=GATE_OWNERS['criteria'], kind='measured', stages=['problem'], waivable=True,
+CRITERIA_ITEM = dict(
+    id='criteria', owner=GATE_OWNERS['criteria'], kind='measured', stages=['problem'], waivable=True,
+    text='the success criteria are the ones that people agreed on first',
     rule='problem.yaml holds the criteria that an agreement had when a model was first judged by it',
-    next='put the criteria of `problem.yaml` back, or sign why they moved: `assay waive criteria --role product-owner --key FILE --until DATE --reason …`')
+    next='put the criteria of `problem.yaml` back, or sign why they moved: '
+         '`assay waive criteria --role product-owner --key FILE --until DATE --reason …`')
+
+def _is_number(v): return isinstance(v, int | float) and not isinstance(v, bool)
 
 def _moved(m):
     "One criterion that moved, in words: from what to what, step by step, and by how much"
-    numbers = all(isinstance(m[k], int | float) and not isinstance(m[k], bool) for k in ('was', 'now'))
     was, *steps, now = ('not there' if v is None else v for v in (m['was'], *m.get('steps', ()), m['now']))
     then = ''.join(f', then {v}' for v in steps)
-    return f"{m['criterion']} was {was} as first agreed{then}, and is {now} now" + (f" ({m['now']-m['was']:+.4g})" if numbers else '')
+    by = f" ({m['now']-m['was']:+.4g})" if _is_number(m['was']) and _is_number(m['now']) else ''
+    return f"{m['criterion']} was {was} as first agreed{then}, and is {now} now{by}"
 
 def criteria_row(
     moved, # What differs, from `assay.problem.criteria.moved_bar`: criterion, was, now
@@ -38,41 +43,62 @@ def criteria_row(
     after:str='', # That people first agreed after provisional results, from `assay.problem.criteria.agreed_after`
 )->dict: # A row as of `assay.release.checklist.make_row`, with `moved`: how many criteria differ
     "Are the success criteria the ones that people agreed on first?"
-    still = 'no criterion moved since there are results' if not after else f'{after}; no criterion moved since'
-    why = '; '.join([*map(_moved, moved), *[after]*bool(after)]) if moved else still
-    state = waive_row(CRITERIA_ITEM, ('fail' if moved else 'pass', why, place('problem').as_posix()), waivers, on)
-    return make_row(CRITERIA_ITEM, state) | dict(moved=len(moved))
+    if moved: why = '; '.join([*map(_moved, moved), *([after] if after else [])])
+    else: why = f'{after}; no criterion moved since' if after else 'no criterion moved since there are results'
+    said = 'fail' if moved else 'pass', why, place('problem').as_posix()
+    return make_row(CRITERIA_ITEM, waive_row(CRITERIA_ITEM, said, waivers, on)) | dict(moved=len(moved))
 
 # %% ../../nbs/release/08_readiness.ipynb #0c36bb71
+_OWN_ROWS = ('criteria', 'legitimate') # They have rows of their own
+_GATES_OF_STAGES = ('problem', 'data', 'feasibility', 'evaluation') # The others are checks of the package
+
+def _holds_a_gate(w, on):
+    "Does this waiver hold a gate open on that day?"
+    id = w.get('item')
+    if id not in GATE_OWNERS or id in _OWN_ROWS: return False
+    return not waiver_fault(w, dict(id=id, owner=GATE_OWNERS[id], waivable=True), on)
+
 def gate_rows(
     waivers=(), # Verified waivers: item, role, reason, until
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.release.waivers.ANY_DAY`
 )->list: # Rows as of `assay.release.checklist.make_row`, one per waiver of a gate that counts
     "What stands beside the lists while a waiver holds a gate open"
-    return [_gate_row(w) for w in waivers if (id := w.get('item')) in GATE_OWNERS and id not in ('criteria', 'legitimate') and not waiver_fault(w, dict(id=id, owner=GATE_OWNERS[id], waivable=True), on)]
+    return [_gate_row(w) for w in waivers if _holds_a_gate(w, on)]
 
 def _gate_row(w):
     "One waiver of a gate"
-    item = dict(id=w['item'], text=f"the gate {w['item']!r} is open", owner=GATE_OWNERS[w['item']], kind='measured', stages=[w['item'] if w['item'] in ('problem', 'data', 'feasibility', 'evaluation') else 'package'],
-                waivable=True, rule='its stage says so, not a signature', next=f"read the report, and settle what keeps {w['item']!r} closed")
-    state = waive_row(item, ('fail', 'a gate that the report does not open', metrics_path(item['stages'][0]).as_posix()), [w], w['until'])
-    return make_row(item, state)
+    id = w['item']
+    stage = id if id in _GATES_OF_STAGES else 'package'
+    item = dict(id=id, text=f'the gate {id!r} is open', owner=GATE_OWNERS[id], kind='measured', stages=[stage],
+                waivable=True, rule='its stage says so, not a signature',
+                next=f'read the report, and settle what keeps {id!r} closed')
+    said = 'fail', 'a gate that the report does not open', metrics_path(stage).as_posix()
+    return make_row(item, waive_row(item, said, [w], w['until']))
 
 # %% ../../nbs/release/08_readiness.ipynb #15297ee0
 REMEDY = '; '.join([f'remove the column: {REMOVE}',
     f"or, if it is known when the decision is made, declare it in dictionary.yaml: `{declared_form('legitimate')}`",
     f'with an AUC or R² of {CERTAIN} or more it is only removed'])
 LEAK_ITEMS = (
-    dict(id='leakage', text='no feature knows the answer', owner='data scientist', kind='measured', stages=['explore'], waivable=False,
-         rule='the scan of exploration calls no feature a leak, or it was declared legitimate', next=REMEDY),
-    dict(id='legitimate', text='what looks like a leak was declared legitimate before there were results', owner=GATE_OWNERS['legitimate'], kind='measured', stages=['explore'], waivable=True,
+    dict(id='leakage', owner='data scientist', kind='measured', stages=['explore'], waivable=False,
+         text='no feature knows the answer',
+         rule='the scan of exploration calls no feature a leak, or it was declared legitimate',
+         next=REMEDY),
+    dict(id='legitimate', owner=GATE_OWNERS['legitimate'], kind='measured', stages=['explore'], waivable=True,
+         text='what looks like a leak was declared legitimate before there were results',
          rule='the ledger has the declaration before the first results, or the domain expert signed it',
-         next='have it signed: `assay waive legitimate --role domain-expert --key FILE --until DATE --reason …`, or remove the column and its declaration'))
+         next='have it signed: `assay waive legitimate --role domain-expert --key FILE --until DATE --reason …`, '
+              'or remove the column and its declaration'))
 
 def _says(found, stage, id):
     "What a stage says of an item, or None"
     checks = found[stage]['checks'] if isinstance(found.get(stage), dict) else []
     return next((c for c in checks if isinstance(c, dict) and c.get('id') == id), None)
+
+def _is_shown(id, found):
+    "A leak has a row where one is suspected; a declaration has a row where exploration speaks of one"
+    said = _says(found, 'explore', id)
+    return bool(said) and (id == 'legitimate' or said.get('status') == 'fail')
 
 def leak_rows(
     found:dict, # Stage to its metrics, from `read_stages`
@@ -80,9 +106,8 @@ def leak_rows(
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.release.waivers.ANY_DAY`
 )->list: # Rows as of `assay.release.checklist.make_row`: a leak that is suspected, and what was declared legitimate
     "What stands before the lists while a column may know the answer"
-    said = lambda i: _says(found, 'explore', i['id'])
-    shown = [i for i in LEAK_ITEMS if said(i) and (i['id'] == 'legitimate' or said(i).get('status') == 'fail')]
-    return [make_row(i, waive_row(i, stage_state(i['id'], 'explore', found), waivers, on)) for i in shown]
+    return [make_row(i, waive_row(i, stage_state(i['id'], 'explore', found), waivers, on))
+            for i in LEAK_ITEMS if _is_shown(i['id'], found)]
 
 # %% ../../nbs/release/08_readiness.ipynb #0a0e5d56
 TOO_GOOD = ('the model is too good', 'no declaration excuses it') # Rules of the verdict: the columns together may know the answer
@@ -92,28 +117,42 @@ def _too_good(found):
     why, todo = ((_says(found, 'feasibility', i) or {}).get('why', '') for i in ('F07', 'F12'))
     return dict(what='leak suspected', why=why, next=todo)
 
+def _measured(report, name):
+    "Value of a metric in a report; None where the stage has not run or did not measure it"
+    return report['metrics'].get(name, {}).get('value') if isinstance(report, dict) else None
+
 def questions(
     found:dict, # Stage to its metrics, from `read_stages`
 )->list: # One `dict(what, why, next)` at most
     "What people should answer though no rule stops on it: columns that are very good together"
-    study = found.get('feasibility')
-    asked = study['metrics'].get('asked_of_skill', {}).get('value') if isinstance(study, dict) else None
+    asked = _measured(found.get('feasibility'), 'asked_of_skill')
     return [dict(what='open question', why=asked, next=f'for each of them, {REMEDY}')] if asked else []
+
+def _leak_doubt(found):
+    "A suspected leak, as exploration says it, or else feasibility; or else a model that is too good"
+    leak, rule = _says(found, 'explore', 'leakage'), _measured(found.get('feasibility'), 'rule_that_decided')
+    if (leak or {}).get('status') == 'fail': told = leak
+    elif rule == 'a leak is suspected': told = _says(found, 'feasibility', 'F07')
+    else: told = None
+    if told: return [dict(what='leak suspected', why=told['why'].removeprefix('leak suspected in '), next=REMEDY)]
+    return [_too_good(found)] if rule in TOO_GOOD else []
+
+def _declared_doubt(found, waived):
+    "A column that was declared legitimate after there were results, where nobody signed it"
+    declared = _says(found, 'explore', 'legitimate') or {}
+    if declared.get('status') != 'fail' or 'legitimate' in waived: return []
+    why = declared['why'].removeprefix('declared after results: ')
+    return [dict(what='declared after results', why=why, next=LEAK_ITEMS[1]['next'])]
 
 def doubts(
     found:dict, # Stage to its metrics, from `read_stages`
     waived=(), # Ids that a signed waiver answers
 )->list: # One `dict(what, why, next)` per doubt, the worst first; empty where there is none
-    "What puts every score in doubt: a suspected leak, or a column that was declared after results and that nobody signed"
-    leak, declared, study = _says(found, 'explore', 'leakage'), _says(found, 'explore', 'legitimate'), found.get('feasibility')
-    rule = study['metrics'].get('rule_that_decided', {}).get('value') if isinstance(study, dict) else None
-    told = leak if (leak or {}).get('status') == 'fail' else _says(found, 'feasibility', 'F07') if rule == 'a leak is suspected' else None
-    res = [dict(what='leak suspected', why=told['why'].removeprefix('leak suspected in '), next=REMEDY)] if told else []
-    if rule in TOO_GOOD and not told: res = [_too_good(found)]
-    if (declared or {}).get('status') != 'fail' or 'legitimate' in waived: return res
-    return res + [dict(what='declared after results', why=declared['why'].removeprefix('declared after results: '), next=LEAK_ITEMS[1]['next'])]
+    "Why every score is in doubt: a suspected leak, or a column that was declared after results and not signed"
+    return [*_leak_doubt(found), *_declared_doubt(found, waived)]
 
-IN_DOUBT = ('feasibility', 'baseline', 'experiments', 'evaluation', 'monitoring', 'readiness') # Stages, or their first word, whose verdict rests on scores
+IN_DOUBT = ( # Stages, or their first word, whose verdict rests on scores
+    'feasibility', 'baseline', 'experiments', 'evaluation', 'monitoring', 'readiness')
 
 def in_doubt(
     stage:str, # Name of a stage
@@ -128,8 +167,8 @@ def release_rows(
     waivers=(), # Verified waivers: item, role, reason, until
     signatures:dict=None, # Item to a verified signature: by, role, on
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.release.waivers.ANY_DAY`
-)->list: # Rows of `leak_rows`, of `evaluate_checklist`, the one of `criteria_row`, and those of `gate_rows`
-    "Everything that a release rests on: that no column knows the answer, the items of the process, that the bar is where it was, and the gates that a signature holds open"
+)->list: # Rows of `leak_rows`, `evaluate_checklist`, `criteria_row` and `gate_rows`
+    "Everything that a release rests on: leaks, the items of the process, the criteria, and gates under a waiver"
     from assay.problem.criteria import moved_bar
     bar = criteria_row(moved_bar(), waivers, on, _said_of_bar(found))
     rows = [*evaluate_checklist(checklist, found, waivers, signatures, on), bar]
@@ -138,12 +177,13 @@ def release_rows(
 
 def _with_stray(rows, stray):
     "Rows that are open say so where a waiver of them is about something else"
-    said = lambda r: f" ({stray[r['id']]})" if r['id'] in stray and r['status'] in ('fail', 'unanswered') else ''
-    return [r | dict(why=f"{r['why']}{said(r)}") if said(r) else r for r in rows]
+    is_stray = lambda r: r['id'] in stray and r['status'] in ('fail', 'unanswered')
+    return [r | dict(why=f"{r['why']} ({stray[r['id']]})") if is_stray(r) else r for r in rows]
 
 def _said_of_bar(found):
     "What the reports say of when people first agreed; empty where they say nothing"
-    return next((str(m['agreed_after']) for m in found.values() if isinstance(m, dict) and m.get('agreed_after')), '')
+    said = (m.get('agreed_after') for m in found.values() if isinstance(m, dict))
+    return next((str(after) for after in said if after), '')
 
 # %% ../../nbs/release/08_readiness.ipynb #ad6a40d4
 CLOSED = ('pass', 'not_applicable', 'waived')
@@ -171,15 +211,23 @@ def next_step(
     rows:list, # From `evaluate_checklist`
 )->str: # One sentence
     "The one thing to do next: the first failure, then what is stale, then what is unanswered"
-    todo = sorted(open_items(rows), key=lambda r: SEVERITY.index(r['status'])) or [r for r in rows if r['status'] not in CLOSED]
-    return f"{todo[0]['id']} ({todo[0]['owner']}): {todo[0]['next']}" if todo else 'nothing is open'
+    todo = sorted(open_items(rows), key=lambda r: SEVERITY.index(r['status']))
+    todo = todo or [r for r in rows if r['status'] not in CLOSED]
+    if not todo: return 'nothing is open'
+    first = todo[0]
+    return f"{first['id']} ({first['owner']}): {first['next']}"
 
 # %% ../../nbs/release/08_readiness.ipynb #6fbb4f73
+def _verdict(m):
+    "The verdict of a report; else why there is none"
+    if isinstance(m, dict): return m['verdict']
+    return 'has not run' if m is None else m
+
 def stage_verdicts(
     found:dict, # From `assay.release.checklist.read_stages`
 )->dict: # Stage to its verdict, or to why it has none
     "What each stage concluded"
-    return {s: m['verdict'] if isinstance(m, dict) else 'has not run' if m is None else m for s,m in found.items()}
+    return {s: _verdict(m) for s,m in found.items()}
 
 def evidence_label(
     evidence:str, # `file#key`
@@ -226,8 +274,9 @@ def open_html(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
     first:int=20, # Rows to show
 ): # A table, or one sentence, as `Markup`
-    "What is not closed, worst first: failures, then what is out of date, then what nobody has answered; then what is waived until a day"
-    todo = sorted((r for r in rows if r['status'] not in ('pass', 'not_applicable')), key=lambda r: SEVERITY.index(r['status']))
+    "Open items, worst first: failures, out of date, unanswered, and last what is waived until a day"
+    left = [r for r in rows if r['status'] not in ('pass', 'not_applicable')]
+    todo = sorted(left, key=lambda r: SEVERITY.index(r['status']))
     table = checklist_html(todo[:first])
     return render('open_items.html.j2', dict(n_open=len(todo), n_more=len(todo)-first, table=table))
 
@@ -255,27 +304,33 @@ def readiness_metrics(
     "How many items are in each state, how many are open, and how well the machine is tested"
     counts = {s: metric(n, n=len(rows)) for s,n in count_states(rows).items()}
     moved = {'criteria_moved': metric(r['moved'], better='lower') for r in rows if 'moved' in r}
-    signed = metric(sum(r['kind'] == 'signed' and r['status'] == 'pass' for r in rows))
-    return counts | moved | dict(open=metric(len(open_items(rows)), n=len(rows), better='lower'), signed=signed) | (dict(ml_test_score=test_score) if test_score else {})
+    n_signed = sum(r['kind'] == 'signed' and r['status'] == 'pass' for r in rows)
+    still_open = metric(len(open_items(rows)), n=len(rows), better='lower')
+    tested = dict(ml_test_score=test_score) if test_score else {}
+    return counts | moved | dict(open=still_open, signed=metric(n_signed)) | tested
 
 def _summary(rows):
     "What is open, or that nothing is, and until when waivers hold"
-    todo, waived = open_items(rows), [f"{r['id']} until {r['until']}" for r in rows if r['status'] == 'waived']
-    return (f"open: {', '.join(r['id'] for r in todo)}" if todo else 'nothing but the signature is open') + (f"; waived: {', '.join(waived)}" if waived else '')
+    todo = ', '.join(r['id'] for r in open_items(rows))
+    waived = ', '.join(f"{r['id']} until {r['until']}" for r in rows if r['status'] == 'waived')
+    said = f'open: {todo}' if todo else 'nothing but the signature is open'
+    return f'{said}; waived: {waived}' if waived else said
 
 # %% ../../nbs/release/08_readiness.ipynb #73e84574
 def readiness_checks(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
-)->list: # One check per item that only a signature decides, one for the criteria, and one for all others together
+)->list: # A check per item that only a signature decides, one for the criteria, and one for all others
     "What readiness decides"
     evidence = lambda key: f"{metrics_path('readiness').as_posix()}#metrics.{key}"
-    res = [check(r['id'], r['status'], r['why'], evidence('signed')) for r in rows if r['kind'] == 'signed']
-    res += [check(r['id'], r['status'], r['why'], evidence('criteria_moved')) for r in rows if 'moved' in r]
-    return res + [check('readiness', is_ready(rows), _summary(rows), evidence('open'))]
+    says = lambda r, key: check(r['id'], r['status'], r['why'], evidence(key))
+    return [*(says(r, 'signed') for r in rows if r['kind'] == 'signed'),
+            *(says(r, 'criteria_moved') for r in rows if 'moved' in r),
+            check('readiness', is_ready(rows), _summary(rows), evidence('open'))]
 
 def readiness_inputs(
     found:dict, # From `assay.release.checklist.read_stages`
 )->list: # Paths
-    "What the answer rests on: the agreement, the checklist, the waivers, the criteria as they were frozen, and what the stages measured"
-    people = [p for p in (place('approvals', 'waivers.jsonl'), place('approvals', 'criteria.jsonl')) if p.is_file()]
-    return [place('problem'), place('checklist'), *people, *(metrics_path(s) for s,m in found.items() if m is not None)]
+    "Files that the answer rests on: agreement, checklist, waivers, frozen criteria, and what the stages measured"
+    people = [place('approvals', name) for name in ('waivers.jsonl', 'criteria.jsonl')]
+    reports = [metrics_path(s) for s,m in found.items() if m is not None]
+    return [place('problem'), place('checklist'), *(p for p in people if p.is_file()), *reports]

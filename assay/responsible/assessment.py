@@ -36,22 +36,51 @@ def stale_inputs(
 # %% ../../nbs/responsible/04_assessment.ipynb #e1106a9c
 MEASURED = ('R07', 'R08', 'R09', 'R11', 'R13') # Questions that words alone do not answer
 
+def _answer_status(id, is_said, finding):
+    "Status of one question, from whether somebody answered it and what was measured"
+    ok = finding['ok'] if finding else None
+    if not is_said or id in MEASURED and ok is None: return 'unanswered'
+    return 'pass' if ok is None or ok else 'fail'
+
 def judge_answers(
     questions:dict, # Id to question, such as `assay.problem.agreement.QUESTIONS`
     answers:dict, # Id to mapping with `answer`, `by`, `date`
     is_answered, # Function of one answer, such as `assay.problem.agreement.is_answered`
-    measured:dict=None, # Id to `dict(what, ok)`: the finding in words, and whether it leaves the answer standing; None where there was nothing to measure
+    measured:dict=None, # Id to `dict(what, ok)`: the finding, and whether the answer stands; None if not measurable
 )->pd.DataFrame: # id, question, answer, by, date, measured, status
     "The status of each question: pass, fail where a measurement contradicts, unanswered where words or measurement lack"
     rows = []
-    for k, q in questions.items():
-        a, m = answers.get(k) or {}, (measured or {}).get(k)
-        said = is_answered(answers.get(k)) and not (k in MEASURED and (m is None or m['ok'] is None))
-        status = 'unanswered' if not said else 'fail' if m is not None and m['ok'] is not None and not m['ok'] else 'pass'
-        rows.append(dict(id=k, question=q, answer=str(a.get('answer') or 'unanswered'), by=str(a.get('by') or ''), date=str(a.get('date') or ''), measured='' if m is None else m['what'], status=status))
+    for id, question in questions.items():
+        answer, finding = answers.get(id) or {}, (measured or {}).get(id)
+        said = {k: str(answer.get(k) or '') for k in ('answer', 'by', 'date')}
+        status = _answer_status(id, is_answered(answers.get(id)), finding)
+        rows.append(dict(id=id, question=question, answer=said['answer'] or 'unanswered', by=said['by'], date=said['date'],
+                         measured=finding['what'] if finding else '', status=status))
     return pd.DataFrame(rows)
 
 # %% ../../nbs/responsible/04_assessment.ipynb #a6519ff5
+def _label_rate(explored, split):
+    "Rate of the label in a split, with its interval"
+    m = explored['metrics'].get(f'base_rate_{split}')
+    return f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f}, n = {m['n']:,})" if m else 'not measured'
+
+def _explored(verdict, n_leaking, n_covered):
+    "The finding beside R07: the data were explored, and no feature leaks"
+    what = f'exploration: {verdict}; {n_leaking} leaking features; {n_covered} features looked at'
+    return dict(what=what, value=n_leaking, ok=verdict == 'usable')
+
+def _alike(train, later, under, n_groups):
+    "The finding beside R08: the rows look like those that will be scored"
+    what = (f'rate of the label in train {train}, where it will be scored {later}; '
+            f"under-represented: {', '.join(under) or 'none'} of {n_groups} groups")
+    return dict(what=what, value=len(under), ok=not under)
+
+def _moving(moved, train, later):
+    "The finding beside R13: whether to retrain is for people to say, with the drift before them"
+    drift = f"{moved.get('value')} of {moved['n']} columns moved" if moved else 'drift not measured'
+    what = f'{drift}; rate of the label {train} in train, {later} later'
+    return dict(what=what, value=moved.get('value') if moved else None, ok=True if moved else None)
+
 def findings(
     explored:dict, # What the exploration measured, from `assay.core.artifacts.read_metrics`
     represented:pd.DataFrame, # From `representation_table`, against what will be scored
@@ -61,26 +90,24 @@ def findings(
     absent=(), # Those of them that are not in the table
 )->dict: # Id to `dict(what, value, ok)`, for each of `MEASURED`
     "What was measured for the questions that words alone do not answer"
-    m, value = explored['metrics'], lambda k: explored['metrics'].get(k, {}).get('value')
-    rate = lambda s: f"{m[k]['value']:.3f} ({m[k]['low']:.3f} to {m[k]['high']:.3f}, n = {m[k]['n']:,})" if (k := f'base_rate_{s}') in m else 'not measured'
+    value = lambda name: explored['metrics'].get(name, {}).get('value')
+    train, later = (_label_rate(explored, s) for s in ('train', 'production'))
     under = (represented.column+' = '+represented.group)[represented.under].tolist()
-    open_personal = personal[~personal.column.isin(list(declared))]
-    alone = small[~small['columns'].str.contains(' × ')] # a single column has groups of its own; all columns together are reported, not judged
-    moved = f"{value('moved_columns')} of {m['moved_columns']['n']} columns moved" if 'moved_columns' in m else 'drift not measured'
+    alone = small[~small['columns'].str.contains(' × ')] # small groups of several columns are reported, not judged
     return dict(
-        R07=dict(what=f"exploration: {explored['verdict']}; {value('leaking_features')} leaking features; {value('features_covered')} features looked at", value=value('leaking_features'), ok=explored['verdict'] == 'usable'),
-        R08=dict(what=f"rate of the label in train {rate('train')}, where it will be scored {rate('production')}; under-represented: {', '.join(under) or 'none'} of {len(represented)} groups", value=len(under), ok=not under),
+        R07=_explored(explored['verdict'], value('leaking_features'), value('features_covered')),
+        R08=_alike(train, later, under, len(represented)),
         R09=_users(represented, int(alone.n_small.sum()), under, list(absent)),
-        R11=dict(what=_undeclared(open_personal), value=len(open_personal), ok=not len(open_personal)),
-        R13=dict(what=f"{moved}; rate of the label {rate('train')} in train, {rate('production')} later", value=value('moved_columns'), ok=True if 'moved_columns' in m else None)) # whether to retrain is for people to say, with the drift before them
+        R11=_undeclared(personal[~personal.column.isin(list(declared))]),
+        R13=_moving(explored['metrics'].get('moved_columns'), train, later))
 
 # %% ../../nbs/responsible/04_assessment.ipynb #5404e041
 def _undeclared(found):
-    "The finding beside R11, with the way out"
+    "The finding beside R11: personal data that nobody declared, with the way out"
     columns = ', '.join(sorted(set(found.column)))
-    if not columns: return 'personal data in undeclared columns: none found'
     way = f"leave them out of the table, or declare each in dictionary.yaml: {declared_form('personal')}"
-    return f'personal data in undeclared columns: {columns}; {way}'
+    said = f'{columns}; {way}' if columns else 'none found'
+    return dict(what=f'personal data in undeclared columns: {said}', value=len(found), ok=not len(found))
 
 def _groups_seen(represented, n_small, under, absent):
     "How large the groups are, or why there was none to look at"
@@ -91,10 +118,11 @@ def _groups_seen(represented, n_small, under, absent):
             f"under-represented: {', '.join(under) or 'none'}")
 
 def _users(represented, n_small, under, absent):
-    "The finding beside R09"
+    "The finding beside R09: every group of users is there, and large enough to be seen"
     lost = f"declared and not in the table: {', '.join(absent)}" if absent else ''
     what = '; '.join(x for x in (_groups_seen(represented, n_small, under, absent), lost) if x)
-    return dict(what=what, value=n_small+len(absent), ok=not under and not n_small and not absent if len(represented) or absent else None)
+    looked = len(represented) or absent
+    return dict(what=what, value=n_small+len(absent), ok=not (under or n_small or absent) if looked else None)
 
 # %% ../../nbs/responsible/04_assessment.ipynb #dbd3d0b6
 def _blank(text): return text.strip() in ('', 'unanswered')
@@ -106,7 +134,7 @@ def _said(r):
     if lacks: return f"answered without {' and '.join(lacks)}, so nobody stands for it: {r.answer}"
     words = f'{r.by}, {r.date}: {r.answer}'
     if r.status == 'unanswered': return f"{words} Answered, and not measured: {r.measured or 'no measurement was made'}."
-    return words + (f' Measured: {r.measured}.' if r.measured else '')
+    return f'{words} Measured: {r.measured}.' if r.measured else words
 
 def responsible_checks(
     answers:pd.DataFrame, # From `judge_answers`
@@ -116,29 +144,47 @@ def responsible_checks(
 )->list: # `assay.core.artifacts.check`s: every question, and whether concerns were taken into account and reviewed
     "The items of the checklist that this assessment decides"
     at = 'reports/responsible/metrics.json#metrics.'
-    res = [check(r.id, r.status, _said(r), f"{at}{'answered' if r.id not in MEASURED else r.id}") for r in answers.itertuples()]
-    return res+[_reviewed(answers, assessed, f'{at}answered'), _concerns(answers, stakeholders, risks, f'{at}risks')]
+    metric_of = lambda id: id if id in MEASURED else 'answered'
+    res = [check(r.id, r.status, _said(r), f'{at}{metric_of(r.id)}') for r in answers.itertuples()]
+    reviewed = _reviewed(answers, assessed)
+    concerns = _concerns(answers, stakeholders, risks)
+    return [*res, check('F33', *reviewed, f'{at}answered'), check('P11', *concerns, f'{at}risks')]
 
 # %% ../../nbs/responsible/04_assessment.ipynb #19a15d4b
 HARMS = ('R04', 'R05', 'R06', 'R14') # Questions about whom it harms, how it is misused, and how concerns are raised
 
-def _reviewed(answers, assessed, at):
-    "F33: every question is answered, and none is refuted"
-    still_open, refuted = answers.id[answers.status == 'unanswered'].tolist(), answers.id[answers.status == 'fail'].tolist()
-    if refuted: return check('F33', 'fail', f'contradicted by measurement: {refuted}', at)
-    return check('F33', 'unanswered' if still_open else 'pass', f'open: {still_open}' if still_open else f'{len(answers)} questions answered, by name and date, on data and agreement {assessed[:16]}', at)
+def _ids(answers, status):
+    "Ids of the questions in a state"
+    return answers.id[answers.status == status].tolist()
 
-def _concerns(answers, stakeholders, risks, at):
-    "P11: harms and risks are named, each with what is done about it, and no answer is refuted"
-    still_open, refuted = [k for k in HARMS if k in set(answers.id[answers.status == 'unanswered'])], answers.id[answers.status == 'fail'].tolist()
-    bare = [str(s.get('who')) for s in stakeholders if not (s.get('benefit') and s.get('harm'))]+[str(r.get('risk')) for r in risks if not (r.get('owner') and r.get('mitigation'))]
-    if refuted: return check('P11', 'fail', f'contradicted by measurement: {refuted}', at)
-    if not stakeholders or not risks: return check('P11', 'unanswered', f'{len(stakeholders)} stakeholders and {len(risks)} risks are named; expected at least one of each', at)
-    if bare or still_open: return check('P11', 'unanswered', f'without benefit, harm, owner or mitigation: {bare}; open questions: {still_open}', at)
-    return check('P11', 'pass', f'{len(stakeholders)} stakeholders with benefit and harm, {len(risks)} risks with owner and mitigation', at)
+def _reviewed(answers, assessed):
+    "F33: every question is answered, and none is refuted; its status and why"
+    still_open, refuted = _ids(answers, 'unanswered'), _ids(answers, 'fail')
+    if refuted: return 'fail', f'contradicted by measurement: {refuted}'
+    if still_open: return 'unanswered', f'open: {still_open}'
+    return 'pass', (f'{len(answers)} questions answered, by name and date, '
+                    f'on data and agreement {assessed[:16]}')
+
+def _lacking(entries, name, *wanted):
+    "Names of the entries in which something that is wanted is not filled in"
+    return [str(e.get(name)) for e in entries if not all(e.get(k) for k in wanted)]
+
+def _concerns(answers, stakeholders, risks):
+    "P11: harms and risks are named, each with what is done about it, and no answer is refuted; its status and why"
+    left, refuted = _ids(answers, 'unanswered'), _ids(answers, 'fail')
+    still_open = [k for k in HARMS if k in left]
+    bare = _lacking(stakeholders, 'who', 'benefit', 'harm')+_lacking(risks, 'risk', 'owner', 'mitigation')
+    named = f'{len(stakeholders)} stakeholders', f'{len(risks)} risks'
+    if refuted: return 'fail', f'contradicted by measurement: {refuted}'
+    if not stakeholders or not risks:
+        return 'unanswered', f'{named[0]} and {named[1]} are named; expected at least one of each'
+    if bare or still_open:
+        return 'unanswered', f'without benefit, harm, owner or mitigation: {bare}; open questions: {still_open}'
+    return 'pass', f'{named[0]} with benefit and harm, {named[1]} with owner and mitigation'
 
 def responsible_verdict(
     answers:pd.DataFrame, # From `judge_answers`
 )->str: # `'blocked'`, `'unanswered'` or `'no blocker'`
     "Whether a question stands in the way"
-    return 'blocked' if (answers.status == 'fail').any() else 'unanswered' if (answers.status == 'unanswered').any() else 'no blocker'
+    if (answers.status == 'fail').any(): return 'blocked'
+    return 'unanswered' if (answers.status == 'unanswered').any() else 'no blocker'

@@ -6,6 +6,8 @@
 __all__ = ['group_pairs', 'widest']
 
 # %% ../../nbs/responsible/05_disparities.ipynb #df77b44d
+import functools
+
 import numpy as np
 import pandas as pd
 
@@ -26,11 +28,13 @@ def _difference(v, low, high, r, i, j):
 
 def _quotient(v, low, high, r, i, j):
     "Interval of v[i]/v[j]; without an upper end where v[j] may be zero"
-    a, b = v[i]*v[j]-r*(v-low)[i]*(high-v)[j], v[i]*v[j]-r*(high-v)[i]*(v-low)[j]
+    a = v[i]*v[j]-r*(v-low)[i]*(high-v)[j]
+    b = v[i]*v[j]-r*(high-v)[i]*(v-low)[j]
     c, d = high[j]*(2*v[j]-high[j]), low[j]*(2*v[j]-low[j])
     root = lambda x, e: np.sqrt(np.maximum(x*x-e, 0))
     lower = np.where(c > 0, _over(a-root(a, low[i]*(2*v[i]-low[i])*c), c), 0)
-    return np.maximum(lower, 0), np.where(d > 0, _over(b+root(b, high[i]*(2*v[i]-high[i])*d), d), np.nan)
+    upper = np.where(d > 0, _over(b+root(b, high[i]*(2*v[i]-high[i])*d), d), np.nan)
+    return np.maximum(lower, 0), upper
 
 def _correlation(draws):
     "How the groups move together from resample to resample"
@@ -40,19 +44,32 @@ def _correlation(draws):
     return np.clip(_over(filled.T @ filled, np.outer(sd, sd)), -1, 1)
 
 # %% ../../nbs/responsible/05_disparities.ipynb #767e7281
-def _compare(names, n, m, keep, n_blocks, signed, n_metrics):
-    "All pairs of the groups in `keep`, the lower one first"
+def _lower_first(v):
+    "Positions of all pairs of `v`, the lower value of each first"
+    i, j = np.triu_indices(len(v), 1)
+    is_lower = v[i] <= v[j]
+    return np.where(is_lower, i, j), np.where(is_lower, j, i)
+
+def _widest_ends(interval, v, ends, r, i, j):
+    "The wider of two intervals: days as they move together, and rows by themselves"
+    (low, high), (low_rows, high_rows) = (interval(v, *e, c, i, j) for e,c in zip(ends, (r, 0*r)))
+    return np.minimum(low, low_rows), np.maximum(high, high_rows)
+
+def _compare(names, n, m, keep, z_of, signed):
+    "All pairs of the groups in `keep`, the lower one first; `z_of` gives the quantile for so many pairs"
     keep = keep[np.isfinite(m['draws'][0][keep])]
-    i, j = np.triu_indices(len(keep), 1)
-    if not len(i): return pd.DataFrame()
     v = m['draws'][0][keep]
-    i, j = np.where(v[i] <= v[j], i, j), np.where(v[i] <= v[j], j, i)
+    i, j = _lower_first(v)
+    if not len(i): return pd.DataFrame()
+    names, n = np.array(names, dtype=object)[keep], n[keep]
     r = np.nan_to_num(_correlation(m['draws'][1:, keep]))[i, j]
-    both = [(low[keep], high[keep]) for low,high in group_ends(m, shared_quantile(n_blocks, len(i)*n_metrics))]
-    gaps, shares = ([f(v, low, high, c, i, j) for (low, high),c in zip(both, (r, 0*r))] for f in (_difference, _quotient))
-    res = dict(lowest=np.array(names, dtype=object)[keep][i], highest=np.array(names, dtype=object)[keep][j], difference=v[j]-v[i], low=np.minimum(gaps[0][0], gaps[1][0]), high=np.maximum(gaps[0][1], gaps[1][1]))
-    if not signed: res |= dict(ratio=_over(v[i], v[j]), ratio_low=np.minimum(shares[0][0], shares[1][0]), ratio_high=np.maximum(shares[0][1], shares[1][1]))
-    return pd.DataFrame(res | dict(n=n[keep][i]+n[keep][j]))
+    ends = [(low[keep], high[keep]) for low,high in group_ends(m, z_of(len(i)))]
+    low, high = _widest_ends(_difference, v, ends, r, i, j)
+    res = dict(lowest=names[i], highest=names[j], difference=v[j]-v[i], low=low, high=high)
+    if not signed:
+        low, high = _widest_ends(_quotient, v, ends, r, i, j)
+        res |= dict(ratio=_over(v[i], v[j]), ratio_low=low, ratio_high=high)
+    return pd.DataFrame(res | dict(n=n[i]+n[j]))
 
 def _n_alike(m, found):
     "For how many classes a metric is measured"
@@ -60,6 +77,12 @@ def _n_alike(m, found):
     return sum(k.startswith(family) for k in found)
 
 # %% ../../nbs/responsible/05_disparities.ipynb #00221b9e
+_PAIR = ['column', 'metric', 'lowest', 'highest', 'difference', 'low', 'high', 'ratio', 'ratio_low', 'ratio_high', 'n']
+
+def _quantile(n_blocks, n_metrics, n_pairs):
+    "The quantile that all pairs of a column share, for each class that has the metric"
+    return shared_quantile(n_blocks, n_pairs*n_metrics)
+
 def group_pairs(
     df:pd.DataFrame, # Rows, with the columns of `columns`
     columns, # Columns with groups; numbers are cut into bands, see `as_groups`
@@ -72,15 +95,17 @@ def group_pairs(
     seed:int=0, # Random seed
     min_group:int=11, # Groups with fewer rows are not compared
     classes=(), # Names of the classes, in the order of their numbers
-)->pd.DataFrame: # column, metric, lowest, highest (groups), difference, low, high, ratio (lowest over highest), ratio_low, ratio_high, n
+)->pd.DataFrame: # Per pair: column, metric, lowest, highest (groups), their difference and ratio with ends, n
     "Every two groups of each column compared, with intervals of 95 % for all pairs of a column together"
     rows, named, n_blocks = [], as_groups(df, columns), n_blocks_of(len(df), blocks)
     for c in measurable(df, columns):
         names, n, found = group_draws(named[c], y_true, y_score, threshold, task, blocks, n_boot, seed, classes)
-        pairs = {m: _compare(names, n, d, np.flatnonzero(n >= min_group), n_blocks, m.startswith(SIGNED), _n_alike(m, found)) for m,d in found.items()}
-        rows += [p.assign(column=c, metric=m) for m,p in pairs.items() if len(p)]
-    order = ['column', 'metric', 'lowest', 'highest', 'difference', 'low', 'high', 'ratio', 'ratio_low', 'ratio_high', 'n']
-    return pd.concat(rows, ignore_index=True).reindex(columns=order) if rows else pd.DataFrame(columns=order)
+        keep = np.flatnonzero(n >= min_group)
+        for metric, d in found.items():
+            z_of = functools.partial(_quantile, n_blocks, _n_alike(metric, found))
+            pairs = _compare(names, n, d, keep, z_of, metric.startswith(SIGNED))
+            if len(pairs): rows.append(pairs.assign(column=c, metric=metric))
+    return pd.concat(rows, ignore_index=True).reindex(columns=_PAIR) if rows else pd.DataFrame(columns=_PAIR)
 
 # %% ../../nbs/responsible/05_disparities.ipynb #b234294d
 def widest(

@@ -20,18 +20,21 @@ from ..core.figures import literal_text
 from .groups import absent_columns
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #aff2b123
-LIMITABLE = dict( # Task to the metrics that a limit may name; ranking metrics that rise with the rate of the label are not among them
+LIMITABLE = dict( # Task to the metrics that a limit may name; no ranking metric that rises with the rate of the label
     binary=('selection_rate', 'recall', 'false_positive_rate', 'precision', 'accuracy', 'calibration', 'roc_auc'),
-    multiclass=('accuracy', 'balanced_accuracy', 'recall', 'calibration'), regression=('mae', 'bias'))
+    multiclass=('accuracy', 'balanced_accuracy', 'recall', 'calibration'),
+    regression=('mae', 'bias'))
 
-REQUIRED = dict( # Task to the metrics without which a declared column counts as not measured; precision has no value where nobody is acted on
-    binary=('base_rate', 'selection_rate', 'recall', 'false_positive_rate', 'calibration'), multiclass=('accuracy', 'balanced_accuracy'), regression=('mae', 'bias'))
+REQUIRED = dict( # Task to what each declared column must have; precision has no value where nobody is acted on
+    binary=('base_rate', 'selection_rate', 'recall', 'false_positive_rate', 'calibration'),
+    multiclass=('accuracy', 'balanced_accuracy'),
+    regression=('mae', 'bias'))
 
 def read_limits(
     limits:dict, # `limits` of the problem statement, whose `groups` maps a name of a limit to its bar
     task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
 )->list: # One `dict(limit, metric, kind, bar)` each; of several classes, `recall` stands for every class
-    "The group limits that were agreed; raises `ValueError` naming what cannot be read, because a misspelt limit must not pass for none"
+    "The group limits that were agreed; raises `ValueError` naming what cannot be read, such as a misspelt limit"
     given = (limits or {}).get('groups') or {}
     wrong = shape_faults(Limits, dict(groups=given), 'limits')
     wrong = wrong or shape_faults(GROUP_LIMITS[task], given, 'limits.groups')
@@ -44,21 +47,35 @@ HOLDS, BROKEN, OPEN, ABSENT = 'holds', 'broken', 'cannot be told', 'not measured
 
 def _pairs_of(pairs, column, name):
     "Pairs of a column for a metric; of several classes, for each of them"
-    return pairs[(pairs.column == column) & ((pairs.metric == name) | pairs.metric.astype(str).str.startswith(f'{name}_'))]
+    is_metric = (pairs.metric == name) | pairs.metric.astype(str).str.startswith(f'{name}_')
+    return pairs[(pairs.column == column) & is_metric]
+
+def _beyond(p, kind, bar):
+    "How far each pair is beyond the bar: surely, at most, and by its estimate; below zero it keeps the limit"
+    if kind == 'gap': return [p[k].to_numpy(dtype='float64')-bar for k in ('low', 'high', 'difference')]
+    return [bar-p[k].to_numpy(dtype='float64') for k in ('ratio_high', 'ratio_low', 'ratio')]
+
+def _deciding_pair(p, at, kind):
+    "The pair that decides, as a row of the table"
+    value, low, high = ('difference', 'low', 'high') if kind == 'gap' else ('ratio', 'ratio_low', 'ratio_high')
+    number = lambda column: p[column].to_numpy(dtype='float64')[at]
+    return dict(lowest=p.lowest.iloc[at], highest=p.highest.iloc[at], measured=p.metric.iloc[at],
+                value=number(value), low=number(low), high=number(high), n=int(p.n.iloc[at]))
 
 def _judge(p, kind, bar):
     "Status, and the pair that decides: the surest of those that break the limit, or else the farthest apart"
-    if not len(p): return ABSENT, None
-    value, low, high = [p[k].to_numpy(dtype='float64') for k in (('difference', 'low', 'high') if kind == 'gap' else ('ratio', 'ratio_low', 'ratio_high'))]
-    sign = 1 if kind == 'gap' else -1 # how much is beyond the bar
-    surely, at_most, beyond = [sign*(x-bar) for x in ((low, high, value) if kind == 'gap' else (high, low, value))]
-    if not np.isfinite(value).any(): return ABSENT, None
+    surely, at_most, beyond = _beyond(p, kind, bar)
+    if not np.isfinite(beyond).any(): return ABSENT, None
     broken = np.nan_to_num(surely, nan=-1) > 0
-    at = int(np.argmax(np.where(broken, surely, -np.inf) if broken.any() else np.nan_to_num(beyond, nan=-np.inf)))
-    status = BROKEN if broken.any() else HOLDS if (np.isfinite(at_most) & (at_most <= 0)).all() else OPEN
-    return status, dict(lowest=p.lowest.iloc[at], highest=p.highest.iloc[at], measured=p.metric.iloc[at], value=value[at], low=low[at], high=high[at], n=int(p.n.iloc[at]))
+    if broken.any():
+        return BROKEN, _deciding_pair(p, int(np.argmax(np.where(broken, surely, -np.inf))), kind)
+    holds = (np.isfinite(at_most) & (at_most <= 0)).all()
+    farthest = int(np.argmax(np.nan_to_num(beyond, nan=-np.inf)))
+    return HOLDS if holds else OPEN, _deciding_pair(p, farthest, kind)
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #9c7f8583
+_JUDGED = ['limit', 'bar', 'column', 'lowest', 'highest', 'measured', 'value', 'low', 'high', 'n', 'status']
+
 def judge_limits(
     pairs:pd.DataFrame, # From `assay.responsible.disparities.group_pairs`
     limits:list, # From `read_limits`
@@ -70,9 +87,14 @@ def judge_limits(
         for c in columns:
             status, pair = _judge(_pairs_of(pairs, c, a['metric']), a['kind'], a['bar'])
             rows.append(dict(limit=a['limit'], bar=a['bar'], column=c) | (pair or {}) | dict(status=status))
-    return pd.DataFrame(rows, columns=['limit', 'bar', 'column', 'lowest', 'highest', 'measured', 'value', 'low', 'high', 'n', 'status'])
+    return pd.DataFrame(rows, columns=_JUDGED)
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #06e54ad0
+def _too_few_groups(rows, metrics, need):
+    "Metrics that have a value for fewer than `need` groups of one column"
+    known = rows[rows.value.notna()]
+    return [m for m in metrics if known[known.metric == m].group.nunique() < need]
+
 def group_faults(
     df:pd.DataFrame, # Rows that were scored
     columns, # Declared columns
@@ -82,16 +104,38 @@ def group_faults(
     limits=(), # From `read_limits`; a limit where no column is declared limits nothing
 )->list: # Sentences; empty where everything that is mandatory was measured
     "What was declared and could not be measured: never passed over in silence"
-    absent = absent_columns(df, columns)
-    faults = [f"limits {[a['limit'] for a in limits]} are agreed and no column of groups is declared"] if limits and not len(columns) else []
+    absent, faults = absent_columns(df, columns), []
+    if limits and not len(columns):
+        faults.append(f"limits {[a['limit'] for a in limits]} are agreed and no column of groups is declared")
     faults += [f'{c!r} is declared and has no value in the {len(df)} rows that were scored' for c in absent]
-    for c in [c for c in columns if c not in absent]:
-        known, need = table[(table.column == c) & table.value.notna()], 2 if c in sensitive else 1
-        short = [m for m in REQUIRED[task] if known[known.metric == m].group.nunique() < need]
-        if short: faults.append(f"{c!r} has {', '.join(short)} for fewer than {need} group{'s' if need > 1 else ''} of enough rows")
+    for c in (c for c in columns if c not in absent):
+        need = 2 if c in sensitive else 1
+        if short := _too_few_groups(table[table.column == c], REQUIRED[task], need):
+            groups = 'groups' if need > 1 else 'group'
+            faults.append(f"{c!r} has {', '.join(short)} for fewer than {need} {groups} of enough rows")
     return faults
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #ab9b3cd4
+_NO_GROUPS = 'problem.yaml declares no groups, no sensitive column and no limits between groups'
+_NO_LIMIT = 'no limit between groups was agreed, so a gap is shown and none is refused'
+
+def _pairs_said(judged, status):
+    "The limits with this status, each with the pair that decides"
+    return [f'{r.limit} of {r.column} ({r.lowest} to {r.highest}): '
+            f'{r.value:.2f} [{r.low:.2f}, {r.high:.2f}], limit {r.bar:g}'
+            for r in judged[judged.status == status].itertuples()]
+
+def _not_measured(judged):
+    "The limits for which nothing was measured"
+    return [f'{r.limit} of {r.column} could not be measured' for r in judged[judged.status == ABSENT].itertuples()]
+
+def _what_was_measured(judged, columns, table):
+    "How many groups and limits there are, in a sentence"
+    n_groups = table.group.groupby(table.column).nunique().sum()
+    hidden = table[table.note.str.startswith('fewer than')][['column', 'group']].drop_duplicates()
+    held = f'{(judged.status == HOLDS).sum()} of {len(judged)} limits hold' if len(judged) else _NO_LIMIT
+    return f'{n_groups} groups of {len(columns)} columns measured, {len(hidden)} too small to be shown; {held}'
+
 def groups_check(
     judged:pd.DataFrame, # From `judge_limits`
     faults:list, # From `group_faults`
@@ -99,16 +143,14 @@ def groups_check(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
     stage:str='evaluation', # Stage that measured
 )->dict: # The `check` called `groups`
-    "Does every agreed limit hold for every declared group? It fails where one is broken, or where something declared was not measured"
+    "Does every agreed limit hold for every declared group? Fails if one is broken or something declared is not measured"
     at = f'reports/{stage}/metrics.json#metrics.group_limits_broken'
-    if not len(columns) and not len(judged) and not faults: return check('groups', 'not_applicable', 'problem.yaml declares no groups, no sensitive column and no limits between groups', at)
-    words = lambda s: [f'{r.limit} of {r.column} ({r.lowest} to {r.highest}): {r.value:.2f} [{r.low:.2f}, {r.high:.2f}], limit {r.bar:g}' for r in judged[judged.status == s].itertuples()]
-    absent = [f'{r.limit} of {r.column} could not be measured' for r in judged[judged.status == ABSENT].itertuples()]
-    broken, hidden = words(BROKEN), table[table.note.str.startswith('fewer than')][['column', 'group']].drop_duplicates()
-    said = [f"broken: {'; '.join(broken)}"]*bool(broken) + [f"missing: {'; '.join([*faults, *absent])}"]*bool(faults or absent) + [f"cannot be told: {'; '.join(words(OPEN))}"]*bool(words(OPEN))
-    held = f"{(judged.status == HOLDS).sum()} of {len(judged)} limits hold" if len(judged) else 'no limit between groups was agreed, so a gap is shown and none is refused'
-    said += [f"{table.group.groupby(table.column).nunique().sum()} groups of {len(columns)} columns measured, {len(hidden)} too small to be shown; {held}"]
-    return check('groups', not (broken or faults or absent), '. '.join(said), at)
+    if not len(columns) and not len(judged) and not faults:
+        return check('groups', 'not_applicable', _NO_GROUPS, at)
+    broken, missing = _pairs_said(judged, BROKEN), [*faults, *_not_measured(judged)]
+    said = {'broken': broken, 'missing': missing, 'cannot be told': _pairs_said(judged, OPEN)}
+    why = [f"{title}: {'; '.join(sentences)}" for title,sentences in said.items() if sentences]
+    return check('groups', not (broken or missing), '. '.join([*why, _what_was_measured(judged, columns, table)]), at)
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #69f1556d
 def concerns_check(
@@ -118,44 +160,58 @@ def concerns_check(
     return check('P11', groups['status'], f"limits between groups: {groups['why']}", groups['evidence'])
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #15bc271c
+def _gap_metric(r):
+    "The gap that one limit is about"
+    value, low, high = (None if pd.isna(v) else float(v) for v in (r.value, r.low, r.high))
+    n = None if pd.isna(r.n) else int(r.n)
+    return metric(value, low, high, n, 'lower' if r.limit.endswith('_gap') else 'higher')
+
 def group_metrics(
     judged:pd.DataFrame, # From `judge_limits`
     faults:list, # From `group_faults`
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
 )->dict: # Name to `assay.core.artifacts.metric`
     "The gaps and the counts as metrics of a stage; a limit names its gap, `<limit>.<column>`"
-    num = lambda v: None if pd.isna(v) else float(v)
-    gaps = {f'{r.limit}_{r.column}': metric(num(r.value), num(r.low), num(r.high), None if pd.isna(r.n) else int(r.n), 'lower' if r.limit.endswith('_gap') else 'higher') for r in judged.itertuples()}
-    count = lambda s: metric(int((judged.status == s).sum()), n=len(judged), better='lower')
+    count = lambda status: metric(int((judged.status == status).sum()), n=len(judged), better='lower')
     shown = table[['column', 'group', 'note']].drop_duplicates(['column', 'group'])
-    return gaps | dict(group_limits_broken=count(BROKEN), group_limits_open=count(OPEN), groups_missing=metric(len(faults), better='lower'),
-                       groups_hidden=metric(int(shown.note.str.startswith('fewer than').sum()), n=len(shown), better='lower'))
+    n_hidden = int(shown.note.str.startswith('fewer than').sum())
+    gaps = {f'{r.limit}_{r.column}': _gap_metric(r) for r in judged.itertuples()}
+    return gaps | dict(
+        group_limits_broken=count(BROKEN), group_limits_open=count(OPEN),
+        groups_missing=metric(len(faults), better='lower'),
+        groups_hidden=metric(n_hidden, n=len(shown), better='lower'))
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #858a79ef
+def _view(r):
+    "One number with its interval, or why there is none"
+    if pd.isna(r.value): return r.note
+    return f'{r.value:.2f}' if pd.isna(r.low) else f'{r.value:.2f} [{r.low:.2f},\xa0{r.high:.2f}]'
+
 def group_view(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
     leave_out=('accuracy',), # Metrics that are not shown: the share that is right hides who is overlooked
 )->pd.DataFrame: # One row per group, one column per metric, as `value [low, high]`
     "The table of groups as people read it"
-    number = lambda r: r.note if pd.isna(r.value) else f'{r.value:.2f}' if pd.isna(r.low) else f'{r.value:.2f} [{r.low:.2f},\xa0{r.high:.2f}]'
-    text = pd.Series([number(r) for r in table.itertuples()], index=table.index, dtype=object)
+    text = pd.Series([_view(r) for r in table.itertuples()], index=table.index, dtype=object)
     n = table.n.map(lambda k: f'{k:,}', na_action='ignore').astype(object)
-    t = table.assign(text=text, n=n.where(table.n.notna(), table.note), metric=table.metric.str.replace('_', ' '))[~table.metric.isin(leave_out)]
-    wide = t.pivot_table(index=['column', 'group', 'n'], columns='metric', values='text', aggfunc='first', sort=False)
+    n = n.where(table.n.notna(), table.note)
+    t = table.assign(text=text, n=n, metric=table.metric.str.replace('_', ' '))[~table.metric.isin(leave_out)]
+    rows = ['column', 'group', 'n']
+    wide = t.pivot_table(index=rows, columns='metric', values='text', aggfunc='first', sort=False)
     return wide.drop(columns='', errors='ignore').fillna('').rename_axis(columns=None).reset_index()
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #7a876ce9
 def main_metric(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
 )->str: # Name of a metric
-    "The metric that tells whom the model serves worse: recall for two classes, balanced accuracy for several, the mean absolute error for numbers"
+    "The metric that tells whom the model serves worse: recall, balanced accuracy of several classes, or mean error"
     return next((m for m in ('recall', 'balanced_accuracy', 'mae') if m in set(table.metric)), 'recall')
 
 def worst_groups(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
     most:int=8, # Groups to show
 )->pd.DataFrame: # The worst first: column, group, n, metric, value, low, high, cases
-    "The groups that are served worst, by the estimate of the main metric; the estimate of a small group moves by chance, so read its interval"
+    "The groups that are served worst by the main metric; a small group moves by chance, so read its interval"
     name = main_metric(table)
     t = table[(table.metric == name) & table.value.notna()].sort_values('value', ascending=name != 'mae', kind='stable')
     return t.drop(columns='note').head(most).reset_index(drop=True)

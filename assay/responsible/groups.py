@@ -18,20 +18,25 @@ from ..stats.counts import kind_of
 from .resamples import group_draws, group_ends, n_blocks_of, shared_quantile
 
 # %% ../../nbs/responsible/01_groups.ipynb #ca2cb7c0
+def _marked(dictionary):
+    "Columns that the dictionary marks as sensitive"
+    return [f.name for f in dictionary.fields if f.sensitive] if dictionary else []
+
 def watched_columns(
     problem, # `assay.problem.agreement.Problem`
     dictionary=None, # `assay.data.dictionary.Dictionary`, whose sensitive columns are added
 )->list: # Names, each once
     "Columns whose groups are compared: those watched, those sensitive, in that order"
-    marked = [f.name for f in dictionary.fields if f.sensitive] if dictionary else []
-    return list(dict.fromkeys([*problem.groups, *problem.sensitive, *marked]))
+    return list(dict.fromkeys([*problem.groups, *problem.sensitive, *_marked(dictionary)]))
 
 def sensitive_columns(
     problem, # `assay.problem.agreement.Problem`
     dictionary=None, # `assay.data.dictionary.Dictionary`, whose sensitive columns are added
 )->list: # Names, each once
     "Columns that name a protected characteristic: their group metrics are mandatory"
-    return [c for c in watched_columns(problem, dictionary) if c not in problem.groups or c in problem.sensitive or dictionary and c in [f.name for f in dictionary.fields if f.sensitive]]
+    marked = _marked(dictionary)
+    is_sensitive = lambda c: c not in problem.groups or c in problem.sensitive or c in marked
+    return [c for c in watched_columns(problem, dictionary) if is_sensitive(c)]
 
 # %% ../../nbs/responsible/01_groups.ipynb #8237d839
 MISSING = '(missing)' # Group of the rows without a value: whoever is not recorded is a group too
@@ -40,9 +45,15 @@ def _bands(x, like, n_bands):
     "Numbers as bands between quantiles of `like`"
     known = pd.to_numeric(like, errors='coerce').dropna().to_numpy(dtype='float64')
     inner = np.unique(np.quantile(known, np.linspace(0, 1, n_bands+1)[1:-1]))
-    names = [f'up to {inner[0]:g}', *(f'above {a:g} to {b:g}' for a,b in zip(inner, inner[1:])), f'above {inner[-1]:g}']
+    between = [f'above {a:g} to {b:g}' for a,b in zip(inner, inner[1:])]
+    names = np.array([f'up to {inner[0]:g}', *between, f'above {inner[-1]:g}'], dtype=object)
     v = x.to_numpy(dtype='float64', na_value=np.nan)
-    return pd.Series(np.where(np.isnan(v), MISSING, np.array(names, dtype=object)[np.searchsorted(inner, v, side='left')]), index=x.index)
+    band = names[np.searchsorted(inner, v, side='left')]
+    return pd.Series(np.where(np.isnan(v), MISSING, band), index=x.index)
+
+def _as_text(values):
+    "Each value as the name of its group"
+    return values.astype(object).where(values.notna(), MISSING).map(str)
 
 def as_groups(
     df:pd.DataFrame, # Rows
@@ -54,9 +65,9 @@ def as_groups(
     "The groups of each row, by name"
     res = {}
     for c in [c for c in columns if c in df]:
-        from_ = df[c] if like is None or c not in like else like[c]
-        is_band = kind_of(df[c]) == 'number' and from_.nunique() > max_values
-        res[c] = _bands(df[c], from_, n_bands) if is_band else df[c].astype(object).where(df[c].notna(), MISSING).map(str)
+        model = df[c] if like is None or c not in like else like[c]
+        is_band = kind_of(df[c]) == 'number' and model.nunique() > max_values
+        res[c] = _bands(df[c], model, n_bands) if is_band else _as_text(df[c])
     return df.assign(**res)
 
 # %% ../../nbs/responsible/01_groups.ipynb #448cf3f2
@@ -69,7 +80,8 @@ def crossed(
     "Groups of two columns at once: a model may serve women well, and the old, and not old women"
     named = as_groups(df, columns, like)
     pairs = list(itertools.combinations([c for c in columns if c in df], 2))[:most]
-    return df.assign(**{f'{a} × {b}': named[a]+' × '+named[b] for a,b in pairs}), [f'{a} × {b}' for a,b in pairs]
+    both = {f'{a} × {b}': named[a]+' × '+named[b] for a,b in pairs}
+    return df.assign(**both), list(both)
 
 def measurable(
     df:pd.DataFrame, # Rows
@@ -87,8 +99,13 @@ def absent_columns(
     return [c for c in columns if c not in df or not df[c].notna().any()]
 
 # %% ../../nbs/responsible/01_groups.ipynb #07b682cb
-FAIRLEARN = dict(selection_rate=selection_rate, recall=true_positive_rate, false_positive_rate=false_positive_rate, accuracy=accuracy_score,
-                 precision=lambda t, p, sample_weight=None: precision_score(t, p, sample_weight=sample_weight, zero_division=0)) # Metrics that Fairlearn has too
+def _precision(y_true, y_pred, sample_weight=None):
+    "Precision, zero where nobody is acted on"
+    return precision_score(y_true, y_pred, sample_weight=sample_weight, zero_division=0)
+
+FAIRLEARN = dict( # Metrics that Fairlearn has too
+    selection_rate=selection_rate, recall=true_positive_rate, false_positive_rate=false_positive_rate,
+    accuracy=accuracy_score, precision=_precision)
 
 # %% ../../nbs/responsible/01_groups.ipynb #f6bb331a
 def fairlearn_difference(
@@ -98,22 +115,34 @@ def fairlearn_difference(
     y_score, # Probabilities
     threshold:float, # Act where the score is above it
     task:str='binary', # Other tasks than `'binary'` have no such rates
-)->float: # Largest distance between our rates and those of Fairlearn's `MetricFrame`; None where there is nothing to compare
+)->float: # Largest distance between our rates and those of its `MetricFrame`; None if there is none to compare
     "Does this module compute what the field's own library does?"
     if task != 'binary' or not len(columns): return None
-    return max(_fairlearn_gap(df[c].to_numpy(dtype=object), np.asarray(y_true).astype('int64'), y_score, threshold) for c in columns)
+    y = np.asarray(y_true).astype('int64')
+    return max(_fairlearn_gap(df[c].to_numpy(dtype=object), y, y_score, threshold) for c in columns)
 
 def _fairlearn_gap(groups, y, y_score, threshold):
     "The same for one column; equal rows are counted once and weighted, because the library walks row by row"
     act = np.asarray(y_score, np.float32) > np.float32(threshold)
-    rows = pd.DataFrame(dict(g=groups, y=y, p=act.astype('int64'))).groupby(['g', 'y', 'p']).size().reset_index(name='n')
+    rows = pd.DataFrame(dict(g=groups, y=y, p=act.astype('int64')))
+    rows = rows.groupby(['g', 'y', 'p']).size().reset_index(name='n')
     weights = {m: dict(sample_weight=rows.n.to_numpy()) for m in FAIRLEARN}
-    frame = MetricFrame(metrics=FAIRLEARN, y_true=rows.y, y_pred=rows.p, sensitive_features=rows.g, sample_params=weights).by_group
-    names, _, own = group_draws(groups, y, y_score, threshold, n_boot=1)
-    gaps = [np.abs(own[m]['draws'][0]-frame[m].reindex(names).to_numpy(dtype='float64'))[own[m]['cases'] > 0] for m in FAIRLEARN]
+    theirs = MetricFrame(metrics=FAIRLEARN, y_true=rows.y, y_pred=rows.p, sensitive_features=rows.g,
+                         sample_params=weights).by_group
+    names, _, ours = group_draws(groups, y, y_score, threshold, n_boot=1)
+    gaps = []
+    for m in FAIRLEARN:
+        gap = np.abs(ours[m]['draws'][0]-theirs[m].reindex(names).to_numpy(dtype='float64'))
+        gaps.append(gap[ours[m]['cases'] > 0])
     return float(max(g.max() for g in gaps if len(g)))
 
 # %% ../../nbs/responsible/01_groups.ipynb #01b7057f
+def _rows_of_metric(d, z, n):
+    "The numbers of one metric, group by group"
+    low, high = group_ends(d, z)[0]
+    return [dict(n=int(n[i]), value=d['draws'][0, i], low=low[i], high=high[i],
+                 cases=int(d['cases'][i]), note=_note(d, low, i)) for i in range(len(n))]
+
 def group_table(
     df:pd.DataFrame, # Rows, with the columns of `columns`
     columns, # Columns with groups; numbers are cut into bands, see `as_groups`
@@ -126,19 +155,21 @@ def group_table(
     seed:int=0, # Random seed
     min_group:int=11, # Rows below which a group is not shown, for privacy
     classes=(), # Names of the classes, in the order of their numbers
-)->pd.DataFrame: # column, group, n, metric, value, low, high, cases (rows that the metric is over), note; one line for a group that is not shown
-    "Every metric of every group with a 95 % interval; a column that cannot be measured has no line, and `assay.responsible.group_limits.group_faults` names it"
-    rows, named = [], as_groups(df, columns)
+)->pd.DataFrame: # column, group, n, metric, value, low, high, cases (rows it is over), note; hidden groups have one line
+    "Every metric of every group with a 95 % interval; `group_faults` names the columns that cannot be measured"
+    rows, named, z = [], as_groups(df, columns), shared_quantile(n_blocks_of(len(df), blocks))
     for c in measurable(df, columns):
         names, n, found = group_draws(named[c], y_true, y_score, threshold, task, blocks, n_boot, seed, classes)
-        z = shared_quantile(n_blocks_of(len(df), blocks))
-        rows += [dict(column=c, group=g, note=f'fewer than {min_group} rows, not shown') for g,k in zip(names, n) if k < min_group]
-        for m,d in found.items():
-            low, high = group_ends(d, z)[0]
-            rows += [dict(column=c, group=g, n=int(n[i]), metric=m, value=d['draws'][0, i], low=low[i], high=high[i], cases=int(d['cases'][i]), note=_note(d, low, i)) for i,g in enumerate(names) if n[i] >= min_group]
+        note = f'fewer than {min_group} rows, not shown'
+        rows += [dict(column=c, group=g, note=note) for g,k in zip(names, n) if k < min_group]
+        for metric, d in found.items():
+            of_groups = _rows_of_metric(d, z, n)
+            rows += [dict(column=c, group=names[i], metric=metric) | of_groups[i] for i in np.flatnonzero(n >= min_group)]
     res = pd.DataFrame(rows, columns=['column', 'group', 'n', 'metric', 'value', 'low', 'high', 'cases', 'note'])
-    return res.astype(dict(n='Int64', cases='Int64', value='float64', low='float64', high='float64')).fillna(dict(metric='', note=''))
+    res = res.astype(dict(n='Int64', cases='Int64', value='float64', low='float64', high='float64'))
+    return res.fillna(dict(metric='', note=''))
 
 def _note(d, low, i):
     "Why a number or its interval is missing"
-    return 'no case to compute it from' if not d['cases'][i] else 'too few days for an interval' if np.isnan(low[i]) else ''
+    if not d['cases'][i]: return 'no case to compute it from'
+    return 'too few days for an interval' if np.isnan(low[i]) else ''

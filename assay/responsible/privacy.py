@@ -16,12 +16,19 @@ from ..stats.counts import kind_of
 
 # %% ../../nbs/responsible/07_privacy.ipynb #1260d517
 NAMES = dict( # What the name of a column says it holds
-    person=r'(first|last|middle|full|sur|given|family|maiden|customer|person|patient|client|user|passenger|employee|contact)_?name|surname|username',
-    e_mail=r'e_?mail', phone=r'(tele)?phone|mobile|fax', national_id=r'ssn|social_security|passport|national_id|nino|tax_id|driv\w*_licen[cs]e',
-    card=r'(credit_?)?card_?(no|num|number)|iban|account_?(no|num|number)', ip=r'ip(_?addr\w*)?', address=r'street|(home|post\w*|mail\w*)_?address|address|zip_?code|post_?code',
-    birth=r'birth\w*|date_of_birth|dob', characteristic=r'gender|sex|race|ethnic\w*|religion|nationality|disab\w*|marital\w*|pregnan\w*|sexual\w*')
+    person=r'(first|last|middle|full|sur|given|family|maiden|customer|person|patient|client|user|passenger|employee'
+           r'|contact)_?name|surname|username',
+    e_mail=r'e_?mail',
+    phone=r'(tele)?phone|mobile|fax',
+    national_id=r'ssn|social_security|passport|national_id|nino|tax_id|driv\w*_licen[cs]e',
+    card=r'(credit_?)?card_?(no|num|number)|iban|account_?(no|num|number)',
+    ip=r'ip(_?addr\w*)?',
+    address=r'street|(home|post\w*|mail\w*)_?address|address|zip_?code|post_?code',
+    birth=r'birth\w*|date_of_birth|dob',
+    characteristic=r'gender|sex|race|ethnic\w*|religion|nationality|disab\w*|marital\w*|pregnan\w*|sexual\w*')
 
-AGE = r'((person|patient|customer|client|user|employee|passenger|driver|applicant)_)?age(_(years?|group|band|class))?' # the age of a plane is nobody's
+AGE = (r'((person|patient|customer|client|user|employee|passenger|driver|applicant)_)?' # the age of a plane is nobody's
+       r'age(_(years?|group|band|class))?')
 
 PATTERNS = dict( # What a value looks like; the neighbours must be neither letter nor digit
     e_mail=r'[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}',
@@ -37,7 +44,8 @@ def luhn(
     "Is it a card number (ISO/IEC 7812)?"
     digits = [int(c) for c in number if c.isdigit()][::-1]
     if not 12 <= len(digits) <= 19 or len(set(digits)) == 1: return False
-    return sum(d if i % 2 == 0 else d*2-9*(d > 4) for i,d in enumerate(digits)) % 10 == 0
+    doubled = [d*2-9*(d > 4) for d in digits[1::2]]
+    return (sum(digits[::2])+sum(doubled)) % 10 == 0
 
 def mask(
     text:str, # A value
@@ -54,13 +62,44 @@ def find_personal(
     "Which kinds of personal data a text holds"
     return [k for k,p in _FOUND.items() if any(k != 'card' or luhn(m.group()) for m in p.finditer(text))]
 
+def _plain_name(name):
+    "A column's name in small letters, its words divided by underscores"
+    words = re.sub(r'(?<=[a-z])(?=[A-Z])', '_', str(name)).lower()
+    return re.sub(r'[^a-z0-9]+', '_', words).strip('_')
+
 def _name_kinds(name):
     "Kinds of personal data that a column's name speaks of"
-    plain = re.sub(r'[^a-z0-9]+', '_', re.sub(r'(?<=[a-z])(?=[A-Z])', '_', str(name)).lower()).strip('_')
+    plain = _plain_name(name)
     found = [k for k,p in NAMES.items() if re.search(rf'(^|_)({p})s?(_|$)', plain)]
-    return found+['characteristic']*(bool(re.fullmatch(AGE, plain)) and 'characteristic' not in found)
+    is_age = re.fullmatch(AGE, plain) and 'characteristic' not in found
+    return found+['characteristic'] if is_age else found
 
 # %% ../../nbs/responsible/07_privacy.ipynb #e1e9c544
+def _by_name(column, kind):
+    "The line of a column whose name speaks of personal data"
+    return dict(column=str(column), kind=kind, where='name', n=0, share=None, low=None, high=None, example='')
+
+def _texts_of(column, max_values, seed):
+    "Distinct values of a column as text, drawn by seed; None of moments, and of numbers that are no long id"
+    values, kind = column.dropna(), kind_of(column)
+    if kind == 'time': return None
+    if kind == 'number' and not ((values % 1 == 0).all() and values.abs().max() >= 1e11): return None
+    as_text = lambda v: str(int(v)) if kind == 'number' and not isinstance(v, str) else str(v)
+    texts = pd.Series(values.unique())
+    return texts.sample(min(max_values, len(texts)), random_state=seed).sort_index().map(as_text)
+
+def _by_value(column, texts):
+    "A line for each kind of personal data that the values of a column hold"
+    if texts is None: return []
+    found, rows = texts.map(find_personal), []
+    for k in PATTERNS:
+        hit = found.map(lambda kinds: k in kinds).astype(bool)
+        if not hit.any(): continue
+        low, high = wilson(hit.sum(), len(hit))
+        rows.append(dict(column=str(column), kind=k, where='value', n=len(hit), share=float(hit.mean()),
+                         low=float(low), high=float(high), example=mask(texts[hit].iloc[0])))
+    return rows
+
 def personal_data(
     df:pd.DataFrame, # Rows
     max_values:int=5000, # Distinct values to look at per column, drawn by seed
@@ -69,16 +108,8 @@ def personal_data(
     "Personal data in the names and values of columns; one line per column and kind"
     rows = []
     for c in df:
-        rows += [dict(column=str(c), kind=k, where='name', n=0, share=None, low=None, high=None, example='') for k in _name_kinds(c)]
-        values = df[c].dropna()
-        if kind_of(df[c]) == 'time' or kind_of(df[c]) == 'number' and not ((values % 1 == 0).all() and values.abs().max() >= 1e11): continue
-        texts = pd.Series(values.unique())
-        texts = texts.sample(min(max_values, len(texts)), random_state=seed).sort_index().map(lambda v: str(int(v)) if not isinstance(v, str) and kind_of(df[c]) == 'number' else str(v))
-        found = texts.map(find_personal)
-        for k in PATTERNS:
-            hit = found.map(lambda f: k in f).astype(bool)
-            low, high = wilson(hit.sum(), len(hit))
-            if hit.any(): rows.append(dict(column=str(c), kind=k, where='value', n=len(hit), share=float(hit.mean()), low=float(low), high=float(high), example=mask(texts[hit].iloc[0])))
+        rows += [_by_name(c, k) for k in _name_kinds(c)]
+        rows += _by_value(c, _texts_of(df[c], max_values, seed))
     return pd.DataFrame(rows, columns=['column', 'kind', 'where', 'n', 'share', 'low', 'high', 'example'])
 
 # %% ../../nbs/responsible/07_privacy.ipynb #27eb119f
@@ -97,6 +128,13 @@ def with_basis(
     return found.assign(basis=found.column.map(words).fillna('').astype(str))
 
 # %% ../../nbs/responsible/07_privacy.ipynb #754044c1
+def _sizes(df, names, threshold):
+    "How many groups these columns make together, and how many of them are small"
+    sizes = df.groupby(names, dropna=False, observed=True).size()
+    small = sizes[sizes < threshold]
+    return dict(columns=' × '.join(names), groups=len(sizes), smallest=int(sizes.min()),
+                n_small=len(small), rows_in_small=int(small.sum()))
+
 def small_groups(
     df:pd.DataFrame, # Rows
     columns, # Watched or sensitive columns
@@ -104,9 +142,7 @@ def small_groups(
 )->pd.DataFrame: # columns, groups, smallest, n_small, rows_in_small
     "For each column, and all of them together: how many groups are below the threshold"
     if threshold < 2: raise ValueError(f"threshold must be at least 2, got {threshold}: a group of one is a person")
-    columns, rows = list(columns), []
-    for names in [[c] for c in columns]+([columns] if len(columns) > 1 else []):
-        sizes = df.groupby(names, dropna=False, observed=True).size()
-        small = sizes[sizes < threshold]
-        rows.append(dict(columns=' × '.join(names), groups=len(sizes), smallest=int(sizes.min()), n_small=len(small), rows_in_small=int(small.sum())))
+    columns = list(columns)
+    together = [columns] if len(columns) > 1 else []
+    rows = [_sizes(df, names, threshold) for names in [*([c] for c in columns), *together]]
     return pd.DataFrame(rows, columns=['columns', 'groups', 'smallest', 'n_small', 'rows_in_small'])

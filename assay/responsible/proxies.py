@@ -13,9 +13,19 @@ from .groups import MISSING
 from ..stats.counts import apply_bins, binned, bins, block_weights, count_table, cv_auc, kind_of, make_blocks, table_auc
 
 # %% ../../nbs/responsible/03_proxies.ipynb #a2e953a3
-def _inputs(df, columns):
+def _input(values):
     "Numbers as they are, categories as codes of their most frequent values"
-    return np.column_stack([df[c].to_numpy(dtype='float64', na_value=np.nan) if kind_of(df[c]) == 'number' else apply_bins(bins(df[c], max_levels=50), df[c]) for c in columns])
+    if kind_of(values) == 'number': return values.to_numpy(dtype='float64', na_value=np.nan)
+    return apply_bins(bins(values, max_levels=50), values)
+
+def _inputs(df, columns):
+    "What a model can read of these columns"
+    return np.column_stack([_input(df[c]) for c in columns])
+
+def _small_model(seed):
+    "A boosting model that is quick to fit"
+    return HistGradientBoostingClassifier(
+        max_iter=30, max_leaf_nodes=8, max_bins=64, random_state=seed, early_stopping=False)
 
 def _out_of_fold(X, y, blocks, seed, n_folds=3):
     "Score of each row from a small boosting model that has not seen its block"
@@ -24,7 +34,7 @@ def _out_of_fold(X, y, blocks, seed, n_folds=3):
         rest = fold != f
         known = ~np.isnan(X[rest]).all(axis=0) # of a column without a value nothing can be learnt
         if len(set(y[rest])) < 2 or rest.all() or not known.any(): continue
-        model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, max_bins=64, random_state=seed, early_stopping=False).fit(X[rest][:, known], y[rest])
+        model = _small_model(seed).fit(X[rest][:, known], y[rest])
         score[~rest] = model.predict_proba(X[~rest][:, known])[:, 1]
     return score
 
@@ -38,11 +48,28 @@ def score_auc(
     "AUC of a score with a block-bootstrap interval, from 256 bins of the score"
     cut = bins(pd.Series(score), n_bins=256)
     counts = count_table(apply_bins(cut, pd.Series(score)), y, blocks, cut['size'])
-    draws = (block_weights(len(counts), n_boot, seed) @ counts.reshape(len(counts), -1)).reshape(n_boot, *counts.shape[1:])
+    weights = block_weights(len(counts), n_boot, seed)
+    draws = (weights @ counts.reshape(len(counts), -1)).reshape(n_boot, *counts.shape[1:])
     low, high = np.quantile(table_auc(draws), [.025, .975])
     return dict(auc=float(table_auc(counts.sum(0))), auc_low=float(low), auc_high=float(high))
 
 # %% ../../nbs/responsible/03_proxies.ipynb #9fe2a966
+def _members(values, min_rows, max_groups):
+    "Each group that is large enough, the most frequent first, and which rows belong to it"
+    groups = values.fillna(MISSING).astype(str)
+    by_name = groups.value_counts().sort_index(kind='stable')
+    for g in by_name.sort_values(ascending=False, kind='stable').index[:max_groups]:
+        y = (groups == g).to_numpy().astype('int64')
+        if not min_rows <= y.sum() <= len(y)-min_rows: continue
+        yield g, y
+        if len(by_name) == 2: break # the other group is the mirror image
+
+def _best_single(coded, y, blocks):
+    "The one feature that tells a group best"
+    single = {f: cv_auc(count_table(codes, y, blocks, cut['size']), 0)['auc'] for f,(cut,codes) in coded.items()}
+    best = max(single, key=single.get)
+    return dict(best_single=best, best_auc=single[best])
+
 def proxies(
     df:pd.DataFrame, # Rows
     columns, # Sensitive or watched columns
@@ -59,12 +86,10 @@ def proxies(
     blocks, rows = make_blocks(len(d), d[time] if time else None, seed=seed), []
     for column in columns:
         names = [f for f in features if f != column]
-        X, groups, coded = _inputs(d, names), d[column].fillna(MISSING).astype(str), {f: binned(d[f]) for f in names}
-        for g in groups.value_counts().sort_index(kind='stable').sort_values(ascending=False, kind='stable').index[:max_groups]:
-            y = (groups == g).to_numpy().astype('int64')
-            if not min_rows <= y.sum() <= len(y)-min_rows: continue
-            single = {f: cv_auc(count_table(codes, y, blocks, cut['size']), 0)['auc'] for f,(cut,codes) in coded.items()}
-            best = max(single, key=single.get)
-            rows.append(dict(column=column, group=g) | score_auc(y, _out_of_fold(X, y, blocks, seed), blocks, n_boot, seed) | dict(n=len(d), best_single=best, best_auc=single[best]))
-            if len(set(groups)) == 2: break # the other group is the mirror image
-    return pd.DataFrame(rows, columns=['column', 'group', 'auc', 'auc_low', 'auc_high', 'n', 'best_single', 'best_auc']).sort_values('auc', ascending=False, kind='stable').reset_index(drop=True)
+        X, coded = _inputs(d, names), {f: binned(d[f]) for f in names}
+        for group, y in _members(d[column], min_rows, max_groups):
+            guessed = score_auc(y, _out_of_fold(X, y, blocks, seed), blocks, n_boot, seed)
+            rows.append(dict(column=column, group=group) | guessed | dict(n=len(d)) | _best_single(coded, y, blocks))
+    order = ['column', 'group', 'auc', 'auc_low', 'auc_high', 'n', 'best_single', 'best_auc']
+    found = pd.DataFrame(rows, columns=order)
+    return found.sort_values('auc', ascending=False, kind='stable').reset_index(drop=True)

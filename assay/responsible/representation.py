@@ -21,14 +21,24 @@ def watched_table(
     dictionary, # `assay.data.dictionary.Dictionary`
     df:pd.DataFrame, # Rows
 )->pd.DataFrame: # column, sensitive, learnt_from, present, groups, meaning
-    "The columns whose groups are compared, and what is known of them; one that is not in the table is shown, never left out"
-    known, sensitive = {f.name: f for f in dictionary.fields}, sensitive_columns(problem, dictionary)
+    "The columns whose groups are compared, and what is known of them; a column that is not in the table has a row"
     columns = watched_columns(problem, dictionary)
+    known, sensitive = {f.name: f for f in dictionary.fields}, sensitive_columns(problem, dictionary)
     absent, named = absent_columns(df, columns), as_groups(df, columns)
-    return pd.DataFrame([dict(column=c, sensitive=c in sensitive, learnt_from=c in known and known[c].role == 'feature', present=c not in absent, groups=0 if c in absent else named[c].nunique(),
-                              meaning=known[c].meaning if c in known else 'not in the dictionary') for c in columns], columns=['column', 'sensitive', 'learnt_from', 'present', 'groups', 'meaning'])
+    rows = []
+    for c in columns:
+        field, present = known.get(c), c not in absent
+        rows.append(dict(
+            column=c, sensitive=c in sensitive, learnt_from=field is not None and field.role == 'feature',
+            present=present, groups=named[c].nunique() if present else 0,
+            meaning=field.meaning if field else 'not in the dictionary'))
+    return pd.DataFrame(rows, columns=['column', 'sensitive', 'learnt_from', 'present', 'groups', 'meaning'])
 
 # %% ../../nbs/responsible/02_representation.ipynb #4372d356
+def _groups_of(values):
+    "The groups of a column as text; rows without a value are a group too"
+    return values.fillna(MISSING).astype(str)
+
 def representation(
     df:pd.DataFrame, # Rows
     column:str, # Column with the groups
@@ -36,16 +46,36 @@ def representation(
     tolerance:float=.8, # Ratio to the reference below which a group is under-represented (the four-fifths rule of thumb)
 )->pd.DataFrame: # column, group, n, share, low, high, reference, ratio, under
     "How many rows each group has, and whether that is surely less than `tolerance` of its due"
-    counts = df[column].fillna(MISSING).astype(str).value_counts()
-    if isinstance(reference, pd.DataFrame): reference = reference[column].fillna(MISSING).astype(str).value_counts(normalize=True).to_dict()
-    groups = sorted({*counts.index, *(reference or {})})
+    counts = _groups_of(df[column]).value_counts()
+    if isinstance(reference, pd.DataFrame):
+        reference = _groups_of(reference[column]).value_counts(normalize=True).to_dict()
+    reference = reference or {}
+    groups = sorted({*counts.index, *reference})
     n = counts.reindex(groups, fill_value=0).to_numpy()
-    low, high = wilson(n, n.sum())
-    due = np.array([(reference or {}).get(g, 0. if reference else np.nan) for g in groups], dtype='float64')
-    with np.errstate(divide='ignore', invalid='ignore'): ratio = np.where(due > 0, n/n.sum()/due, np.nan)
-    return pd.DataFrame(dict(column=column, group=groups, n=n, share=n/n.sum(), low=low, high=high, reference=due, ratio=ratio, under=high < tolerance*np.nan_to_num(due)))
+    share, (low, high) = n/n.sum(), wilson(n, n.sum())
+    due = np.array([reference.get(g, 0. if reference else np.nan) for g in groups], dtype='float64')
+    with np.errstate(divide='ignore', invalid='ignore'):
+        ratio = np.where(due > 0, share/due, np.nan)
+    under = high < tolerance*np.nan_to_num(due)
+    return pd.DataFrame(dict(column=column, group=groups, n=n, share=share, low=low, high=high,
+                             reference=due, ratio=ratio, under=under))
 
 # %% ../../nbs/responsible/02_representation.ipynb #49738cad
+def _check_shares(shares, columns):
+    "Raise where reference shares do not add up to one, or are of a column that is not watched"
+    is_wrong = lambda s: not s or min(s.values()) < 0 or abs(sum(s.values())-1) > .01
+    if wrong := [c for c,s in shares.items() if is_wrong(s)]:
+        raise ValueError(f"the reference shares of {wrong} do not add up to one; expected one share for each group, "
+                         "such as {sex: {f: 0.5, m: 0.5}}")
+    if unknown := sorted(set(shares)-set(columns)):
+        raise ValueError(f"reference shares are given for {unknown}, which are not watched; "
+                         f"watched columns are {list(columns)}")
+
+def _reference_of(reference, column):
+    "What the shares of one column are compared with; None if unknown"
+    if isinstance(reference, pd.DataFrame): return reference if column in reference else None
+    return (reference or {}).get(column)
+
 def representation_table(
     df:pd.DataFrame, # Rows
     columns, # Columns with groups
@@ -54,11 +84,9 @@ def representation_table(
     shares:dict=None, # Column to the shares of its groups, where they are known from elsewhere; they go before the reference
 )->pd.DataFrame: # As `representation`, for all columns
     "How well every group of every watched column is represented; raises `ValueError` where shares are none"
-    if wrong := [c for c,s in (shares or {}).items() if not s or min(s.values()) < 0 or abs(sum(s.values())-1) > .01]: raise ValueError(f"the reference shares of {wrong} do not add up to one; expected one share for each group, such as {{sex: {{f: 0.5, m: 0.5}}}}")
-    if unknown := sorted(set(shares or {})-set(columns)): raise ValueError(f"reference shares are given for {unknown}, which are not watched; watched columns are {list(columns)}")
-    given = lambda c: reference if isinstance(reference, pd.DataFrame) and c in reference else None if isinstance(reference, pd.DataFrame) else (reference or {}).get(c)
-    of = lambda c: (shares or {}).get(c) or given(c)
-    parts = [representation(df, c, of(c), tolerance) for c in columns]
+    shares = shares or {}
+    _check_shares(shares, columns)
+    parts = [representation(df, c, shares.get(c) or _reference_of(reference, c), tolerance) for c in columns]
     return pd.concat(parts, ignore_index=True) if parts else representation(df.assign(_=''), '_').iloc[:0]
 
 # %% ../../nbs/responsible/02_representation.ipynb #41f3bfd6
@@ -71,8 +99,10 @@ def label_by_group(
     "Rate of the label in each group: what a perfect score would have to reproduce"
     blocks, rows = make_blocks(len(df), df[time] if time else None), []
     for c in columns:
-        groups = df[c].fillna(MISSING).astype(str).to_numpy()
-        rows += [dict(column=c, group=g) | clustered_rate(y[groups == g], blocks[groups == g]) for g in sorted(set(groups))]
+        groups = _groups_of(df[c]).to_numpy()
+        for g in sorted(set(groups)):
+            inside = groups == g
+            rows.append(dict(column=c, group=g) | clustered_rate(y[inside], blocks[inside]))
     return pd.DataFrame(rows, columns=['column', 'group', 'n', 'n_days', 'rate', 'low', 'high'])
 
 def reference_path(
@@ -81,6 +111,15 @@ def reference_path(
     "Where the rows are that groups are compared with: the first of `names` that was made"
     return [place(n) for n in names if place(n).is_file()][:1]
 
+def _is_number_of_group(values, name):
+    "Does this column say a number about each group? How many groups there are says nothing about one of them"
+    is_number = pd.api.types.is_numeric_dtype(values) and values.dtype != bool
+    return is_number and name not in ('groups', 'n_small')
+
+def _nullable(values):
+    "The same numbers in a type that can miss one"
+    return values.astype('float64' if values.dtype.kind == 'f' else 'Int64')
+
 def hide_small(
     table:pd.DataFrame, # One row per group
     threshold:int, # Rows below which a group is not shown
@@ -88,8 +127,8 @@ def hide_small(
 )->pd.DataFrame: # The same, without any number of a small group; a group without a row is nobody, and is shown
     "A table that can be shown without telling about one person"
     small = (table[count] > 0) & (table[count] < threshold)
-    numbers = [c for c in table if pd.api.types.is_numeric_dtype(table[c]) and table[c].dtype != bool and c not in ('groups', 'n_small')]
-    return table.assign(**{c: table[c].astype('float64' if table[c].dtype.kind == 'f' else 'Int64').mask(small) for c in numbers}, note=np.where(small, f'fewer than {threshold} rows, not shown', ''))
+    hidden = {c: _nullable(table[c]).mask(small) for c in table if _is_number_of_group(table[c], c)}
+    return table.assign(**hidden, note=np.where(small, f'fewer than {threshold} rows, not shown', ''))
 
 # %% ../../nbs/responsible/02_representation.ipynb #d6193d6c
 @literal_text
@@ -101,7 +140,8 @@ def plot_representation(
     t = table.dropna(subset=['share'])[::-1].reset_index(drop=True)
     t = t.astype({c: float for c in ('share', 'low', 'high', 'reference')})
     ax = plt.subplots(figsize=(6.5, .8+.25*len(t)))[1] if ax is None else ax
-    ax.errorbar(t.share, t.index, xerr=np.clip([t.share-t.low, t.high-t.share], 0, None), fmt='o', color='#0173b2', ms=4, capsize=2, label='share of the rows')
+    reach = np.clip([t.share-t.low, t.high-t.share], 0, None)
+    ax.errorbar(t.share, t.index, xerr=reach, fmt='o', color='#0173b2', ms=4, capsize=2, label='share of the rows')
     ax.plot(t.reference, t.index, 'D', color='#de8f05', mfc='none', ms=7, label='reference')
     ax.set(yticks=t.index, xlabel='share', xlim=(0, None))
     ax.set_yticklabels(t.column+' = '+t.group)

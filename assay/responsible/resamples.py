@@ -16,8 +16,10 @@ from ..stats.intervals import wilson
 def _binary_parts(y, s, threshold):
     "Metric to numerator and denominator of each row, for two classes"
     one, act = np.ones(len(y)), (s.astype(np.float32) > np.float32(threshold)).astype(float)
-    return dict(base_rate=(y, one), selection_rate=(act, one), recall=(y*act, y), false_positive_rate=((1-y)*act, 1-y), precision=(y*act, act),
-                accuracy=((y == act).astype(float), one), calibration=(s-y, one))
+    return dict(
+        base_rate=(y, one), selection_rate=(act, one),
+        recall=(y*act, y), false_positive_rate=((1-y)*act, 1-y), precision=(y*act, act),
+        accuracy=((y == act).astype(float), one), calibration=(s-y, one))
 
 def _class_parts(y, s, classes):
     "The same for several classes; names of classes are part of the names of metrics"
@@ -45,11 +47,14 @@ def n_blocks_of(
 # %% ../../nbs/responsible/00_resamples.ipynb #6fa2987c
 def _parts(task, y, s, threshold, classes):
     "Metric to numerator and denominator of each row"
-    if not (np.isfinite(y).all() and np.isfinite(s).all()): raise ValueError("targets or scores hold NaN or infinity; expected finite numbers")
+    if not (np.isfinite(y).all() and np.isfinite(s).all()):
+        raise ValueError("targets or scores hold NaN or infinity; expected finite numbers")
     if task == 'regression': return _number_parts(y, s)
     if task == 'multiclass': return _class_parts(y, s, list(classes) or range(s.shape[1]))
-    if task != 'binary': raise ValueError(f"no group metrics are for task {task!r}; expected 'binary', 'multiclass' or 'regression'")
-    if threshold is None: raise ValueError("two classes need a threshold, from which it follows whom a decision reaches; got None")
+    if task != 'binary':
+        raise ValueError(f"no group metrics are for task {task!r}; expected 'binary', 'multiclass' or 'regression'")
+    if threshold is None:
+        raise ValueError("two classes need a threshold, from which it follows whom a decision reaches; got None")
     return _binary_parts(y, s, threshold)
 
 # %% ../../nbs/responsible/00_resamples.ipynb #44f7ce1d
@@ -63,14 +68,16 @@ def group_draws(
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
     classes=(), # Names of the classes, in the order of their numbers
-)->tuple: # Names of the groups, rows of each, and metric to `draws` ((1+n_boot) × groups, the data itself first), `cases`, `spread` of rows and `share`
+)->tuple: # Names, rows, and metric to `draws` ((1+n_boot) × groups, the data first), `cases`, `spread`, `share`
     "The kernel: every metric of every group, on the data and on each resample of blocks"
     y, s = np.asarray(y_true, dtype='float64'), np.asarray(y_score, dtype='float64')
-    if not len(y) == len(s) == len(groups): raise ValueError(f"targets, scores and groups have {len(y)}, {len(s)} and {len(groups)} rows; expected one of each per row")
+    if not len(y) == len(s) == len(groups):
+        raise ValueError(f"targets, scores and groups have {len(y)}, {len(s)} and {len(groups)} rows; "
+                         "expected one of each per row")
     code, names = pd.factorize(pd.Series(np.asarray(groups, dtype=object)).astype(str), sort=True)
     block = make_blocks(len(y), seed=seed) if blocks is None else pd.factorize(np.asarray(blocks), sort=True)[0]
-    at, shape = block*len(names)+code, (int(block.max())+1, len(names))
-    w = np.vstack([np.ones(shape[0]), block_weights(shape[0], n_boot, seed)])
+    shape = int(block.max())+1, len(names)
+    at, w = block*len(names)+code, np.vstack([np.ones(shape[0]), block_weights(shape[0], n_boot, seed)])
     total = lambda v: np.bincount(at, v, shape[0]*shape[1]).reshape(shape)
     res = {m: _ratio(w, total, *parts) for m,parts in _parts(task, y, s, threshold, classes).items()}
     if task == 'binary': res['roc_auc'] = _auc(w, s, y, block, code, len(names))
@@ -81,7 +88,8 @@ def group_draws(
 def _ratio(w, total, top, bottom):
     "A ratio of sums on each resample; `spread` is what chance among its rows alone would give"
     cases, draws = total(bottom).sum(0), _divide(w @ total(top), w @ total(bottom))
-    spread = np.sqrt(np.maximum(_divide(total(top**2).sum(0), cases)-draws[0]**2, 0)/np.maximum(cases, 1))
+    variance = _divide(total(top**2).sum(0), cases)-draws[0]**2
+    spread = np.sqrt(np.maximum(variance, 0)/np.maximum(cases, 1))
     return dict(draws=draws, cases=cases, spread=spread, share=bool(np.isin(top, (0, 1)).all()))
 
 def _divide(a, b):
@@ -92,32 +100,48 @@ def _balanced(recalls):
     "Mean recall of the classes that a group has"
     of = lambda k: np.stack([r[k] for r in recalls])
     known = of('cases') > 0
+    n = known.sum(0)
     mean = np.where(known[:, None], np.nan_to_num(of('draws')), 0).sum(0)
-    spread = np.sqrt(np.where(known, of('spread')**2, 0).sum(0))
-    return dict(draws=_divide(mean, np.broadcast_to(known.sum(0), mean.shape)), cases=of('cases').sum(0), spread=_divide(spread, known.sum(0)), share=False)
+    draws = _divide(mean, np.broadcast_to(n, mean.shape))
+    spread = _divide(np.sqrt(np.where(known, of('spread')**2, 0).sum(0)), n)
+    return dict(draws=draws, cases=of('cases').sum(0), spread=spread, share=False)
 
 def _auc(w, s, y, block, code, k):
-    "Ranking within each group, from 128 bins of the score; the spread is that of Hanley and McNeil (1982)"
+    "Ranking within each group, from 128 bins of the score"
     cut = bins(pd.Series(s), n_bins=128)
     t = count_table(code*cut['size']+apply_bins(cut, pd.Series(s)), y, block, k*cut['size'])
     draws = table_auc((w @ t.reshape(len(t), -1)).reshape(len(w), k, cut['size'], 2))
     a, p, n = draws[0], np.bincount(code, y, k), np.bincount(code, 1-y, k)
     draws[:, p*n == 0] = np.nan
-    spread = np.sqrt(_divide(a*(1-a)+(p-1)*(a/(2-a)-a*a)+(n-1)*(2*a*a/(1+a)-a*a), p*n))
-    return dict(draws=draws, cases=np.minimum(p, n), spread=spread, share=False)
+    return dict(draws=draws, cases=np.minimum(p, n), spread=_auc_spread(a, p, n), share=False)
+
+def _auc_spread(a, p, n):
+    "Spread of an AUC over `p` positives and `n` negatives, of Hanley and McNeil (1982)"
+    by_positives, by_negatives = a/(2-a)-a*a, 2*a*a/(1+a)-a*a
+    return np.sqrt(_divide(a*(1-a)+(p-1)*by_positives+(n-1)*by_negatives, p*n))
 
 # %% ../../nbs/responsible/00_resamples.ipynb #b0b8488f
+def _is_usable(m):
+    "Of which groups is the value known, on the data and on nine of ten resamples?"
+    return (np.isfinite(m['draws'][1:]).mean(0) >= .9) & np.isfinite(m['draws'][0])
+
+def _deviation(draws):
+    "Standard deviation of each group over the resamples that have a value"
+    known = np.isfinite(draws)
+    n, filled = known.sum(0), np.where(known, draws, 0)
+    mean = _divide(filled.sum(0), n)
+    squares = np.where(known, filled-mean, 0)**2
+    return np.sqrt(_divide(squares.sum(0), n-1.))
+
 def group_ends(
     m:dict, # One metric of `group_draws`
     z:float, # Quantile, from `shared_quantile`
-)->list: # Two pairs (low, high), each one number per group, NaN where resamples cannot tell: with whole blocks, and with rows by themselves
+)->list: # (low, high) with whole blocks, and with rows by themselves; one number per group, NaN if unknown
     "Interval of every group"
-    known = np.isfinite(m['draws'][1:])
-    value, usable = m['draws'][0], (known.mean(0) >= .9) & np.isfinite(m['draws'][0])
-    sd = np.where(known, m['draws'][1:], 0)
-    mean = _divide(sd.sum(0), known.sum(0))
-    sd = np.sqrt(_divide((np.where(known, sd-mean, 0)**2).sum(0), known.sum(0)-1.))
-    by_rows, wide = np.where(usable, m['spread'], np.nan), np.where(usable, np.fmax(sd, m['spread']), np.nan)
+    value = m['draws'][0]
+    usable = _is_usable(m)
+    by_rows = np.where(usable, m['spread'], np.nan)
+    wide = np.where(usable, np.fmax(_deviation(m['draws'][1:]), m['spread']), np.nan)
     if not m['share']: return [(value-z*e, value+z*e) for e in (wide, by_rows)]
     effect = np.where(m['spread'] > 0, (wide/np.where(m['spread'] > 0, m['spread'], 1))**2, 1)
     cases = np.where(usable & (m['cases'] > 0), m['cases'], np.nan)
