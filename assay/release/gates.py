@@ -37,32 +37,40 @@ def record_fault(
 )->str: # One sentence, or None
     "Why a report is not the one that the pipeline made"
     path = metrics_path(stage)
-    if not _recorded(stage, path): return f'{path} is not what dvc.lock records, it was edited or made by hand; run `assay repro {stage}`'
+    if _recorded(stage, path): return None
+    return (f'{path} is not what dvc.lock records, it was edited or made by hand; '
+            f'run `assay repro {stage}`')
 
 def evidence_fault(
     stage:str, # Stage whose report is read
 )->str: # One sentence, or None
     "Why the report of a stage may not be believed"
     path = metrics_path(stage)
+    again = f'run `assay repro {stage}`'
     try: inputs = read_metrics(stage)['inputs']
     except (OSError, ValueError) as e: return str(e)
-    if not inputs: return f'{path} does not say what it was computed from; run `assay repro {stage}`'
-    if stale := sorted(p for p,h in inputs.items() if not _is_fresh(p, h)): return f"{', '.join(stale)} changed after it was computed; run `assay repro {stage}`"
+    if not inputs: return f'{path} does not say what it was computed from; {again}'
+    if stale := sorted(p for p,h in inputs.items() if not _is_fresh(p, h)):
+        return f"{', '.join(stale)} changed after it was computed; {again}"
     if fault := record_fault(stage): return fault
-    if stage == 'problem' and frozen_line(load_problem()) is None: return 'its criteria are not those that were frozen; run `assay repro problem`'
+    if stage == 'problem' and frozen_line(load_problem()) is None:
+        return f'its criteria are not those that were frozen; {again}'
 
 # %% ../../nbs/release/01_gates.ipynb #bf912368
 OPEN = ('pass', 'not_applicable')
 
 def _refused_by(stage, verdict):
     "Is there a gate in `dvc.yaml` that this verdict does not open? True where none can be read"
-    gates = [g for s in declared_stages().values() if (g := parse_gates((s.get('meta') or {}).get('gates')).get(stage))]
+    declared = [parse_gates((s.get('meta') or {}).get('gates')) for s in declared_stages().values()]
+    gates = [g for of_stage in declared if (g := of_stage.get(stage))]
     return not gates or any(verdict not in g.verdicts for g in gates)
 
 def _says(m, id):
     "What one report says of an item that is open"
+    is_refused = m['stage'] == id and _refused_by(id, m['verdict'])
+    said = [f"{m['stage']} says {m['verdict']!r}"] if is_refused else []
     rows = [c for c in m['checks'] if c['id'] == id and c['status'] not in OPEN]
-    return [f"{m['stage']} says {m['verdict']!r}"]*(m['stage'] == id and _refused_by(id, m['verdict'])) + [f"{m['stage']}: {c['status']} ({c['why']})" for c in rows]
+    return said + [f"{m['stage']}: {c['status']} ({c['why']})" for c in rows]
 
 def finding(
     id:str, # Item of the checklist, stage, check, or `criteria`
@@ -71,21 +79,24 @@ def finding(
     if id == 'criteria': return '; '.join(map(bar_sentence, moved_bar())) if read_ledger() else ''
     return '; '.join(s for m in _open_reports(id) for s in _says(m, id))
 
-def _open_reports(id):
-    "The reports that say of an item that it is open"
-    res = []
+def _readable_reports():
+    "The reports that can be read; of the others, whoever reads them as evidence says what is wrong"
     for path in sorted(place('reports').glob('*/metrics.json')):
         try: m = read_metrics(path.parent.name)
-        except (OSError, ValueError): continue # whoever reads it as evidence says what is wrong with it
-        res += [m]*bool(_says(m, id))
-    return res
+        except (OSError, ValueError): continue
+        yield m
+
+def _open_reports(id):
+    "The reports that say of an item that it is open"
+    return [m for m in _readable_reports() if _says(m, id)]
 
 def open_evidence(
     id:str, # Item of the checklist, stage, check, or `criteria`
-)->dict: # `stages` that find it open, and `sha256` of what they measured, what they say of it, and what they computed that from
+)->dict: # `stages` that find it open, and `sha256` of what they measured, say of it, and computed it from
     "The evidence that a waiver of this item would excuse, by its hash"
-    if id == 'criteria': return dict(stages=['problem'], sha256=_hash(moved_bar() if read_ledger() else []))
-    parts = {m['stage']: {k: m[k] for k in ('metrics', 'inputs')} | dict(says=_says(m, id)) for m in _open_reports(id)}
+    if id == 'criteria':
+        return dict(stages=['problem'], sha256=_hash(moved_bar() if read_ledger() else []))
+    parts = {m['stage']: dict(metrics=m['metrics'], inputs=m['inputs'], says=_says(m, id)) for m in _open_reports(id)}
     return dict(stages=list(parts), sha256=_hash(parts))
 
 def _hash(x): return hashlib.sha256(to_json(x, None).encode()).hexdigest()
@@ -118,8 +129,14 @@ def gate_faults(
     except (OSError, ValueError) as e: fault = str(e) # the ledger or the lock of the pipeline is broken
     if fault: return [f'does not count as evidence: {fault}']
     m = read_metrics(stage)
-    verdict = [] if m['verdict'] in gate.verdicts or stage in waived and stage not in NEVER_WAIVABLE else [f"says {m['verdict']!r}, required {' or '.join(map(repr, gate.verdicts))}"]
-    return verdict + [f'says that {c}' for c in check_faults(m['checks'], gate.checks, waived)]
+    checks = [f'says that {c}' for c in check_faults(m['checks'], gate.checks, waived)]
+    is_waived = stage in waived and stage not in NEVER_WAIVABLE
+    if m['verdict'] in gate.verdicts or is_waived: return checks
+    return [f"says {m['verdict']!r}, required {' or '.join(map(repr, gate.verdicts))}", *checks]
+
+def _gates_of(stage, provisional):
+    "The gates of a stage; while nobody has agreed to the criterion, its provisional gates take their place"
+    return stage.gates | (stage.provisional if provisional else {})
 
 def closed_gates(
     stage, # Stage of `dvc.yaml` that wants to start: its name, gates and provisional gates
@@ -127,17 +144,22 @@ def closed_gates(
     provisional:bool=False, # Has nobody agreed to the success criterion yet?
 )->list: # One sentence per reason
     "Which gates do not let this stage start, and why"
-    gates = stage.gates | (stage.provisional if provisional else {})
-    return [f"{stage.name} may not start: {name} {why}; read reports/{name}/report.html" for name,gate in gates.items() for why in gate_faults(name, gate, waived)]
+    return [f'{stage.name} may not start: {name} {why}; read reports/{name}/report.html'
+            for name,gate in _gates_of(stage, provisional).items() for why in gate_faults(name, gate, waived)]
 
 # %% ../../nbs/release/01_gates.ipynb #bc99002f
-RELEASE_GATES = dict(evaluation=Gate(('meets the criteria',), ('P01', 'P03', 'P11', 'F28')), package=Gate(('same model',), ('parity', *LIMITS)), readiness=Gate(('ready',))) # Stage to what an approval waits for
+RELEASE_GATES = dict( # Stage to what an approval waits for
+    evaluation=Gate(('meets the criteria',), ('P01', 'P03', 'P11', 'F28')),
+    package=Gate(('same model',), ('parity', *LIMITS)),
+    readiness=Gate(('ready',)))
 
 def _gate_row(name, gate, waits, waived):
     "One gate: what it asks, who waits, and whether it is open"
     left, asked = gate_faults(name, gate, waived), gate_faults(name, gate)
-    words = ' or '.join(gate.verdicts) + (f"; {', '.join(gate.checks)} hold" if gate.checks else '')
-    return dict(gate=name, asks=words, waits=', '.join(waits), state='closed' if left else 'waived' if asked else 'open', why='; '.join(left or asked))
+    state = 'closed' if left else 'waived' if asked else 'open'
+    checks = f"; {', '.join(gate.checks)} hold" if gate.checks else ''
+    asks = ' or '.join(gate.verdicts) + checks
+    return dict(gate=name, asks=asks, waits=', '.join(waits), state=state, why='; '.join(left or asked))
 
 def gate_rows(
     stages:dict, # Stages of `load_stages`
@@ -145,7 +167,8 @@ def gate_rows(
     provisional:bool=False, # Has nobody agreed to the success criterion yet?
 )->list: # One `dict(gate, asks, waits, state, why)` per gate and what it asks; `state` is open, waived or closed
     "Every gate, of stages and of the approval, and where it stands"
+    gates = {s.name: _gates_of(s, provisional) for s in stages.values()}
     waits = {}
-    for who,gates in (*((s.name, s.gates | (s.provisional if provisional else {})) for s in stages.values()), ('approval', RELEASE_GATES)):
-        for name,gate in gates.items(): waits.setdefault((name, gate), []).append(who)
+    for who, needed in [*gates.items(), ('approval', RELEASE_GATES)]:
+        for asked in needed.items(): waits.setdefault(asked, []).append(who)
     return [_gate_row(name, gate, who, waived) for (name,gate),who in waits.items()]

@@ -13,18 +13,30 @@ from ..core.artifacts import place
 from ..core.yaml import read_yaml
 
 # %% ../../nbs/release/00_waivers.ipynb #d19cb406
-NEVER_WAIVABLE = ('parity', 'package', 'integrity', 'approval', 'readiness', 'F27', 'F29') # A model that is not the one evaluated, that is changed, that nobody approved, or all that is open at once
+NEVER_WAIVABLE = ( # Another model than the one evaluated, a changed one, one that nobody approved, or all that is open
+    'parity', 'package', 'integrity', 'approval', 'readiness', 'F27', 'F29')
 RELEASE_OWNER = 'product owner' # Signs the release, F27
-GATE_OWNERS = dict(problem=RELEASE_OWNER, data='data engineer', feasibility=RELEASE_OWNER, evaluation=RELEASE_OWNER, latency='operations', size='operations', memory='operations',
-                   cost=RELEASE_OWNER, criteria=RELEASE_OWNER, legitimate='domain expert') # What gates wait for besides items of the checklist; anything else nobody may waive
+GATE_OWNERS = dict( # Who owns what gates wait for, besides items of the checklist; anything else nobody may waive
+    problem=RELEASE_OWNER, data='data engineer', feasibility=RELEASE_OWNER, evaluation=RELEASE_OWNER,
+    latency='operations', size='operations', memory='operations', cost=RELEASE_OWNER,
+    criteria=RELEASE_OWNER, legitimate='domain expert')
+
+def _listed_items():
+    "Items of the checklist that name their owner"
+    raw = read_yaml(place('checklist')).get('items') if place('checklist').is_file() else []
+    is_item = lambda i: isinstance(i, dict) and isinstance(i.get('id'), str) and isinstance(i.get('owner'), str)
+    return [i for i in raw or [] if is_item(i)]
 
 def waivable_items()->dict: # Id to `dict(id, owner, waivable)`
     "What a waiver may name"
-    raw = read_yaml(place('checklist')).get('items') if place('checklist').is_file() else []
-    listed = [i for i in raw or [] if isinstance(i, dict) and isinstance(i.get('id'), str) and isinstance(i.get('owner'), str)]
+    listed = _listed_items()
     owners = {i['id']: i['owner'] for i in listed} | GATE_OWNERS
     locked = {*NEVER_WAIVABLE, *(i['id'] for i in listed if i.get('waivable', True) is not True)}
-    return {i: dict(id=i, owner=owners.get(i, 'nobody'), waivable=i not in locked) for i in [*owners, *NEVER_WAIVABLE]}
+    item = lambda id: dict(id=id, owner=owners.get(id, 'nobody'), waivable=id not in locked)
+    return {id: item(id) for id in [*owners, *NEVER_WAIVABLE]}
+
+_WHAT_MAY_BE_NAMED = ('expected an item of the checklist, such as P09, a stage whose gate is closed, or criteria: '
+                      '`assay checklist --open` names what is open')
 
 def find_item(
     name:str, # What somebody wrote, in any case
@@ -33,7 +45,8 @@ def find_item(
     known = {i.lower(): item for i,item in waivable_items().items()}
     if name.lower() in known: return known[name.lower()]
     near = [known[n]['id'] for n in difflib.get_close_matches(name.lower(), known)]
-    raise ValueError(f"no item, stage or check is called {name[:80]!r}; " + (f"did you mean {' or '.join(near)}?" if near else 'expected an item of the checklist, such as P09, a stage whose gate is closed, or criteria: `assay checklist --open` names what is open'))
+    way = f"did you mean {' or '.join(near)}?" if near else _WHAT_MAY_BE_NAMED
+    raise ValueError(f"no item, stage or check is called {name[:80]!r}; {way}")
 
 # %% ../../nbs/release/00_waivers.ipynb #bace3e50
 ANY_DAY = '0001-01-01' # Before the last day of every waiver
@@ -47,7 +60,8 @@ def same_role(
     b, # Another
 )->bool: # True if they name the same role
     "Roles are words: case, spaces and hyphens do not tell them apart"
-    return str(a).lower().replace('-', ' ').split() == str(b).lower().replace('-', ' ').split()
+    words = lambda role: str(role).lower().replace('-', ' ').split()
+    return words(a) == words(b)
 
 def say_day(
     day:str, # YYYY-MM-DD
@@ -62,7 +76,8 @@ def signers(
     item:dict, # What a waiver names: id, owner
 )->list: # Roles, one of which must have signed
     "Who may sign that something stays open: its owner, and for nearly all of it the owner of the release"
-    return [item['owner']] if item['id'] in OWNER_ONLY else list(dict.fromkeys([item['owner'], RELEASE_OWNER]))
+    if item['id'] in OWNER_ONLY: return [item['owner']]
+    return list(dict.fromkeys([item['owner'], RELEASE_OWNER]))
 
 def waiver_fault(
     w:dict, # Waiver: item, role, reason, until

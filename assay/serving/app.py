@@ -39,37 +39,56 @@ class Service:
         recheck_seconds:float=60., # How long an answer of `check` holds
     ):
         self.bundle, self.log, self.check, self.recheck_seconds = bundle, log, check, recheck_seconds
-        self.fields, self.meters = (*bundle.fields, *bundle.context), Meters(bundle.identity, [f.name for f in bundle.fields])
+        self.fields = (*bundle.fields, *bundle.context)
+        self.meters = Meters(bundle.identity, [f.name for f in bundle.fields])
         self._checked = (time.monotonic(), None)
 
     def why_not(self)->str: # None while predictions may be answered
         "Why nothing is answered now"
         when, why = self._checked
         if self.check and time.monotonic()-when >= self.recheck_seconds:
-            try: why = self.check() and None
-            except (OSError, ValueError) as e: why = 'the approval of the model does not hold any more' if isinstance(e, PermissionError) else 'the approvals cannot be verified'
+            why = self._recheck()
             self._checked = (time.monotonic(), why)
         why = why or ('the prediction log cannot be written' if self.log.failed else None)
         self.meters.ready.set(0 if why else 1)
         return why
 
+    def _recheck(self):
+        "Why the bundle may not be served any more, or None"
+        try: self.check()
+        except PermissionError: return 'the approval of the model does not hold any more'
+        except (OSError, ValueError): return 'the approvals cannot be verified'
+
 # %% ../../nbs/serving/05_app.ipynb #a0828ebf
+def _now():
+    "This moment in UTC, to the millisecond"
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return now.isoformat(timespec='milliseconds').replace('+00:00', 'Z')
+
 def _answer(self,
     rows:list, # Mappings of column to value, of the right types
     id:str=None, # Name of the request
 )->list: # `dict(id, score, act, missing)` per row, of classes `label` and `scores` too; already recorded
     "Check, score, record; raises `HTTPException` 422 on a broken rule and 503 where nothing can be recorded"
     if why := self.why_not(): raise HTTPException(503, why)
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='milliseconds').replace('+00:00', 'Z')
+    now = _now()
     if broken := broken_rules(self.fields, rows): self._quarantine(rows, broken, now, id)
-    try: answers = [dict(id=new_id(), missing=[f.name for f in self.bundle.fields if r[f.name] is None], **p) for p,r in zip(self.bundle.predict(rows), rows)]
+    try: predictions = self.bundle.predict(rows)
     except (ValueError, TypeError) as e: raise HTTPException(422, str(e)) from None
+    answers = [dict(id=new_id(), missing=self._missing(r), **p) for p,r in zip(predictions, rows)]
     self._record([dict(a, kind='prediction', request=id, time=now, row=r) for a,r in zip(answers, rows)])
-    for a in answers:
-        self.meters.predictions.labels(str(a['act']).lower()).inc()
-        self.meters.scores.observe(a['score'])
-        for c in a['missing']: self.meters.missing.labels(c).inc()
+    for a in answers: self._count(a)
     return answers
+
+def _missing(self, row):
+    "Features that are null in a row"
+    return [f.name for f in self.bundle.fields if row[f.name] is None]
+
+def _count(self, answer):
+    "Note one answer in the meters"
+    self.meters.predictions.labels(str(answer['act']).lower()).inc()
+    self.meters.scores.observe(answer['score'])
+    for c in answer['missing']: self.meters.missing.labels(c).inc()
 
 def _record(self, records):
     "Make records durable, or answer nothing"
@@ -78,12 +97,17 @@ def _record(self, records):
 
 def _quarantine(self, rows, broken, now, id):
     "Put rows that break a rule aside for diagnosis, and refuse the request"
-    bad = sorted({b['row'] for b in broken})
-    self._record([dict(kind='quarantine', id=new_id(), request=id, time=now, row=rows[i], rules=[{k: b[k] for k in ('column', 'rule')} for b in broken if b['row'] == i]) for i in bad])
+    rules = {}
+    for b in sorted(broken, key=lambda b: b['row']):
+        rules.setdefault(b['row'], []).append(dict(column=b['column'], rule=b['rule']))
+    self._record([dict(kind='quarantine', id=new_id(), request=id, time=now, row=rows[i], rules=of_row)
+                  for i,of_row in rules.items()])
     for b in broken: self.meters.quarantined.labels(b['rule']).inc()
-    raise HTTPException(422, describe_errors([dict(loc=('rows', b['row'], b['column']), type=b['rule']) for b in broken], {'rows', *(f.name for f in self.fields)}))
+    errors = [dict(loc=('rows', b['row'], b['column']), type=b['rule']) for b in broken]
+    raise HTTPException(422, describe_errors(errors, {'rows', *(f.name for f in self.fields)}))
 
 Service.answer, Service._record, Service._quarantine = _answer, _record, _quarantine
+Service._missing, Service._count = _missing, _count
 
 # %% ../../nbs/serving/05_app.ipynb #988adb27
 class _StrictRequest(Request):
@@ -98,16 +122,27 @@ class StrictRoute(APIRoute):
         async def strict(request): return await handle(_StrictRequest(request.scope, request.receive))
         return strict
 
+def _decision(approval):
+    "Who approved a bundle, when and why"
+    return {k: approval[k] for k in ('by', 'role', 'reason', 'time', 'expires', 'root')} if approval else None
+
+def _feature(f):
+    "One feature as the dictionary describes it"
+    return dict(name=f.name, kind=f.kind, unit=f.unit, nullable=f.nullable, low=f.low, high=f.high,
+                categories=list(f.categories), meaning=f.meaning)
+
 def model_card(
     bundle, # `assay.package.bundle.Bundle`
     approval:dict=None, # The decision under which it is served
     heads:tuple=(None, None), # Heads of the chains of approvals and of waivers
 )->dict: # What `GET /model` answers
     "What is served, who approved it, how good it was, and what it reads"
-    approved = {k: approval[k] for k in ('by', 'role', 'reason', 'time', 'expires', 'root')} if approval else None
-    features = [dict(name=f.name, kind=f.kind, unit=f.unit, nullable=f.nullable, low=f.low, high=f.high, categories=list(f.categories), meaning=f.meaning) for f in bundle.fields]
-    return dict(identity=bundle.identity, approved=approved, approvals=heads[0], waivers=heads[1], threshold=bundle.threshold, metrics=bundle.provenance.get('metrics', {}),
-                features=features, context=[f.name for f in bundle.context], sensitive=[f.name for f in (*bundle.fields, *bundle.context) if f.sensitive], classes=list(bundle.classes))
+    fields = (*bundle.fields, *bundle.context)
+    return dict(
+        identity=bundle.identity, approved=_decision(approval), approvals=heads[0], waivers=heads[1],
+        threshold=bundle.threshold, metrics=bundle.provenance.get('metrics', {}),
+        features=list(map(_feature, bundle.fields)), context=[f.name for f in bundle.context],
+        sensitive=[f.name for f in fields if f.sensitive], classes=list(bundle.classes))
 
 # %% ../../nbs/serving/05_app.ipynb #1f8ed2f2
 def help_page(
@@ -117,8 +152,14 @@ def help_page(
     example = json.dumps(dict(id='my request', rows=[bundle.example]), indent=1)
     return render('service.html.j2', dict(model=bundle.identity[:12], most_rows=MAX_ROWS, example=example))
 
-_ERRORS = {status: dict(model=ErrorBody, description=why) for status, why in {400: 'not strict JSON', 408: 'the body came too slowly', 413: 'the body is too large', 415: 'not application/json',
-           422: 'not as the schema says', 429: 'too many requests at once', 503: 'cannot record, or not approved any more'}.items()}
+_ERRORS = {status: dict(model=ErrorBody, description=why) for status,why in (
+    (400, 'not strict JSON'),
+    (408, 'the body came too slowly'),
+    (413, 'the body is too large'),
+    (415, 'not application/json'),
+    (422, 'not as the schema says'),
+    (429, 'too many requests at once'),
+    (503, 'cannot record, or not approved any more'))}
 
 # %% ../../nbs/serving/05_app.ipynb #830c166b
 def make_app(
@@ -130,6 +171,7 @@ def make_app(
 )->FastAPI: # ASGI application
     "The REST application over one bundle"
     service = Service(bundle, log, check, recheck_seconds)
+    card = lambda: model_card(bundle, approval, (log.approvals, log.waivers))
     @contextlib.asynccontextmanager
     async def lifespan(app):
         yield
@@ -140,7 +182,8 @@ def make_app(
     app.add_middleware(Measured, meters=service.meters)
     _handle_errors(app, {'rows', 'id', *(f.name for f in service.fields)})
     _add_predict(app, service)
-    _add_views(app, service, lambda: model_card(bundle, approval, (log.approvals, log.waivers)), help_page(bundle))
+    _add_health(app, service)
+    _add_views(app, service, card, help_page(bundle))
     return app
 
 # %% ../../nbs/serving/05_app.ipynb #7bbd3e16
@@ -155,19 +198,28 @@ def _handle_errors(app, known):
 
 def _add_predict(app, service):
     "The endpoint that answers"
-    Body = request_model(service.bundle.fields, service.bundle.context)
+    bundle = service.bundle
+    Body = request_model(bundle.fields, bundle.context)
     @app.post('/predict', response_model=PredictResponse, responses=_ERRORS, summary='Scores of rows')
     def predict(body:Body):
         data = body.model_dump(by_alias=True, exclude_unset=True)
-        return JSONResponse(dict(id=data.get('id'), model=service.bundle.identity, predictions=service.answer(data['rows'], data.get('id'))))
+        id = data.get('id')
+        return JSONResponse(dict(id=id, model=bundle.identity, predictions=service.answer(data['rows'], id)))
 
 # %% ../../nbs/serving/05_app.ipynb #bfba9e17
-def _add_views(app, service, card, page):
-    "The endpoints that only show"
+def _add_health(app, service):
+    "The endpoints that an orchestrator asks"
     @app.get('/health/live', summary='Is the process up?')
     async def live(): return dict(live=True)
     @app.get('/health/ready', summary='Are predictions answered?', responses={503: _ERRORS[503]})
-    def ready(): return error_response(503, why) if (why := service.why_not()) else dict(ready=True, model=service.bundle.identity)
+    def ready():
+        if why := service.why_not(): return error_response(503, why)
+        return dict(ready=True, model=service.bundle.identity)
+
+_SAFE = {'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'", 'x-content-type-options': 'nosniff'}
+
+def _add_views(app, service, card, page):
+    "The endpoints that only show"
     @app.get('/model', summary='What is served')
     async def model(): return card()
     @app.get('/metrics', summary='For Prometheus', response_class=Response)
@@ -175,7 +227,7 @@ def _add_views(app, service, card, page):
         service.why_not()
         return Response(generate_latest(service.meters.registry), media_type='text/plain; version=0.0.4')
     @app.get('/', include_in_schema=False)
-    async def home(): return HTMLResponse(page, headers={'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'", 'x-content-type-options': 'nosniff'})
+    async def home(): return HTMLResponse(page, headers=_SAFE)
 
 # %% ../../nbs/serving/05_app.ipynb #66502f45
 def _heads(approvals, waivers):
@@ -201,7 +253,8 @@ def open_service(
     folder = serving_folder() if folder is None else Path(folder)
     log_folder = place('log') if log_folder is None else Path(log_folder)
     identity, anchors = bundle_identity(folder), log_anchors(log_folder)
-    if cut := cut_decisions(): raise ValueError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
+    if cut := cut_decisions():
+        raise ValueError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
     approval, heads = approval_of(identity, anchors), _heads(anchors, log_anchors(log_folder, 'waivers'))
     bundle = load_bundle(folder)
     if bundle.identity != identity: raise ValueError(f"{folder} changed while it was being loaded; start again")
@@ -220,4 +273,5 @@ def serve(
         print(f'not served: {e}', file=sys.stderr)
         sys.exit(3)
     print(f'serving bundle {app.version} on http://{host}:{port}', flush=True)
-    uvicorn.run(app, host=host, port=port, http=DeadlineProtocol, ws='none', server_header=False, access_log=False, log_level='warning', timeout_keep_alive=5, timeout_graceful_shutdown=30)
+    uvicorn.run(app, host=host, port=port, http=DeadlineProtocol, ws='none', server_header=False, access_log=False,
+                log_level='warning', timeout_keep_alive=5, timeout_graceful_shutdown=30)

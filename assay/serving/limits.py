@@ -14,46 +14,73 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .schema import error_response
 
 # %% ../../nbs/serving/03_limits.ipynb #23350569
-MAX_BYTES, BODY_SECONDS, HEADER_SECONDS, MAX_BUSY = 2<<20, 10., 5., 64 # Body; time to send it; time to send headers; requests at once
+MAX_BYTES = 2<<20 # Body
+BODY_SECONDS = 10. # Time to send the body
+HEADER_SECONDS = 5. # Time to send the headers
+MAX_BUSY = 64 # Requests at once
 
 # %% ../../nbs/serving/03_limits.ipynb #4a27b04b
 class Limits:
-    "Refuse bodies that are too large (413), too slow (408), not plain JSON (415), or too many at once (429), before the application sees them"
-    def __init__(self, app, max_bytes=MAX_BYTES, seconds=BODY_SECONDS, max_busy=MAX_BUSY): self.app, self.max_bytes, self.seconds, self.max_busy, self.busy = app, max_bytes, seconds, max_busy, 0
+    "Refuse bodies that are too large (413), too slow (408), not plain JSON (415), or too many at once (429)"
+    def __init__(self, app, max_bytes=MAX_BYTES, seconds=BODY_SECONDS, max_busy=MAX_BUSY):
+        self.app, self.max_bytes, self.seconds = app, max_bytes, seconds
+        self.max_busy, self.busy = max_busy, 0
 
     async def __call__(self, scope, receive, send):
-        if scope['type'] != 'http' or scope['method'] in ('GET', 'HEAD'): return await self.app(scope, receive, send)
-        refusal, body = self._refusal({k.lower(): v for k,v in scope['headers']}), b''
-        if not refusal and self.busy >= self.max_busy: refusal = error_response(429, 'too many requests at once; try again', {'retry-after': '1'})
-        if refusal: return await refusal(scope, receive, send)
+        if scope['type'] != 'http' or scope['method'] in ('GET', 'HEAD'):
+            return await self.app(scope, receive, send)
+        headers = {k.lower(): v for k,v in scope['headers']}
+        if refusal := self._refusal(headers) or self._too_busy(): return await refusal(scope, receive, send)
         self.busy += 1
-        try:
-            body = await self._read(receive)
-            if isinstance(body, Response): return await body(scope, receive, send)
-            if body is not None: await self.app(scope, _replay(body, receive), send)
+        try: await self._pass_on(scope, receive, send)
         finally: self.busy -= 1
+
+    async def _pass_on(self, scope, receive, send):
+        "Read the body, and give the request to the application"
+        body = await self._read(receive)
+        if isinstance(body, Response): return await body(scope, receive, send)
+        if body is not None: await self.app(scope, _replay(body, receive), send)
+
+    def _too_busy(self):
+        "Are there as many requests at once as may be?"
+        if self.busy < self.max_busy: return None
+        return error_response(429, 'too many requests at once; try again', {'retry-after': '1'})
 
     def _refusal(self, headers):
         "What the headers alone rule out"
-        if int(length) > self.max_bytes if (length := headers.get(b'content-length', b'0')).isdigit() else True: return _too_large(self.max_bytes)
-        kind, _, rest = headers.get(b'content-type', b'').decode('latin-1').partition(';')
-        if kind.strip().lower() != 'application/json' or rest.strip().lower().replace('"', '') not in ('', 'charset=utf-8'): return error_response(415, 'the body must be application/json')
-        if headers.get(b'content-encoding', b'identity').lower() != b'identity': return error_response(415, 'the body must not be compressed')
+        length = headers.get(b'content-length', b'0')
+        if not length.isdigit() or int(length) > self.max_bytes: return _too_large(self.max_bytes)
+        if not _is_plain_json(headers.get(b'content-type', b'')):
+            return error_response(415, 'the body must be application/json')
+        if headers.get(b'content-encoding', b'identity').lower() != b'identity':
+            return error_response(415, 'the body must not be compressed')
 
     async def _read(self, receive):
         "The whole body, an error instead of it, or `None` where the client went away"
-        parts, size = [], 0
         try:
-            async with asyncio.timeout(self.seconds):
-                while True:
-                    message = await receive()
-                    if message['type'] == 'http.disconnect': return None
-                    parts.append(message.get('body', b''))
-                    if (size := size+len(parts[-1])) > self.max_bytes: return _too_large(self.max_bytes)
-                    if not message.get('more_body'): return b''.join(parts)
-        except TimeoutError: return error_response(408, f'the body took longer than {self.seconds:g} s', {'connection': 'close'})
+            async with asyncio.timeout(self.seconds): return await self._collect(receive)
+        except TimeoutError:
+            why = f'the body took longer than {self.seconds:g} s'
+            return error_response(408, why, {'connection': 'close'})
+
+    async def _collect(self, receive):
+        "The parts of the body put together, as long as they are not too large"
+        parts, size = [], 0
+        while True:
+            message = await receive()
+            if message['type'] == 'http.disconnect': return None
+            parts.append(message.get('body', b''))
+            size += len(parts[-1])
+            if size > self.max_bytes: return _too_large(self.max_bytes)
+            if not message.get('more_body'): return b''.join(parts)
 
 # %% ../../nbs/serving/03_limits.ipynb #8213d17a
+def _is_plain_json(content_type):
+    "Is it JSON in UTF-8?"
+    kind, _, rest = content_type.decode('latin-1').partition(';')
+    charset = rest.strip().lower().replace('"', '')
+    return kind.strip().lower() == 'application/json' and charset in ('', 'charset=utf-8')
+
 def _too_large(n): return error_response(413, f'the body is larger than {n} bytes', {'connection': 'close'})
 
 def _replay(body, receive):

@@ -14,18 +14,27 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 ROUTES = ('/', '/predict', '/model', '/health/live', '/health/ready', '/metrics', '/openapi.json')
 RULES = ('missing', 'kind', 'finite', 'whole', 'low', 'high', 'categories')
 
+_SECONDS = (.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5)
+_SCORES = [i/10 for i in range(1, 11)]
+
 class Meters:
     "The numbers of one service, in a registry of its own"
     def __init__(self, identity, columns=()):
         r = self.registry = CollectorRegistry()
         self.requests = Counter('assay_requests', 'Requests by route and status', ['route', 'status'], registry=r)
-        self.seconds = Histogram('assay_request_seconds', 'Time to answer /predict', buckets=(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5), registry=r)
+        self.seconds = Histogram('assay_request_seconds', 'Time to answer /predict', buckets=_SECONDS, registry=r)
         self.predictions = Counter('assay_predictions', 'Rows answered, by whether to act', ['act'], registry=r)
-        self.scores = Histogram('assay_score', 'Scores', buckets=[i/10 for i in range(1, 11)], registry=r)
-        self.quarantined = Counter('assay_quarantined_values', 'Values that broke a rule of the dictionary', ['rule'], registry=r)
+        self.scores = Histogram('assay_score', 'Scores', buckets=_SCORES, registry=r)
+        self.quarantined = Counter(
+            'assay_quarantined_values', 'Values that broke a rule of the dictionary', ['rule'], registry=r)
         self.missing = Counter('assay_missing_values', 'Features that were null', ['column'], registry=r)
         self.ready = Gauge('assay_ready', '1 while predictions are answered', registry=r)
-        Gauge('assay_model_info', 'The bundle that is served', ['identity'], registry=r).labels(identity).set(1)
+        served = Gauge('assay_model_info', 'The bundle that is served', ['identity'], registry=r)
+        served.labels(identity).set(1)
+        self._start_at_zero(columns)
+
+    def _start_at_zero(self, columns):
+        "Show each series from the start, so that its first event is a rise"
         for rule in RULES: self.quarantined.labels(rule)
         for act in ('true', 'false', 'none'): self.predictions.labels(act)
         for c in columns: self.missing.labels(c)
@@ -37,11 +46,13 @@ class Measured:
 
     async def __call__(self, scope, receive, send):
         if scope['type'] != 'http': return await self.app(scope, receive, send)
-        route, start, status = scope['path'] if scope['path'] in ROUTES else 'other', time.perf_counter(), ['500']
+        route = scope['path'] if scope['path'] in ROUTES else 'other'
+        start, status = time.perf_counter(), '500'
         async def note(message):
-            if message['type'] == 'http.response.start': status[0] = str(message['status'])
+            nonlocal status
+            if message['type'] == 'http.response.start': status = str(message['status'])
             await send(message)
         try: await self.app(scope, receive, note)
         finally:
-            self.meters.requests.labels(route, status[0]).inc()
+            self.meters.requests.labels(route, status).inc()
             if route == '/predict': self.meters.seconds.observe(time.perf_counter()-start)

@@ -23,36 +23,48 @@ def _type(field):
     kind = str if text else bool if field.kind == 'boolean' else float
     return kind | None if field.nullable else kind, dict(max_length=MAX_TEXT) if text else {}
 
+def _column(field, must):
+    "What a row holds in one column: its type and limits; `null` stands for a context that is left out"
+    kind, limits = _type(field)
+    about = field.meaning + (f' [{field.unit}]' if field.unit else '')
+    default = {} if must else dict(default=None)
+    return kind, Limit(alias=field.name, description=about, **default, **limits)
+
 def request_model(
     features, # `Field`s that every row holds
     context=(), # `Field`s that a row may hold
 )->type: # pydantic model with `id` and `rows`
     "What a request to `/predict` looks like"
-    config, columns = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False), {}
-    for i,f in enumerate((*features, *context)): # own names, because a column may be called `copy` or `model_config`
-        kind, limits = _type(f)
-        about = f"{f.meaning}{f' [{f.unit}]' if f.unit else ''}"
-        columns[f'f{i}'] = (kind, Limit(alias=f.name, description=about, **limits) if i < len(features) else Limit(default=None, alias=f.name, description=about, **limits))
-    Row = create_model('Row', __config__=config, **columns)
-    return create_model('PredictRequest', __config__=config, id=(str | None, Limit(default=None, max_length=MAX_TEXT, description='Name of the request, given back in the answer')),
-                        rows=(list[Row], Limit(min_length=1, max_length=MAX_ROWS)))
+    config = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
+    columns = [*(_column(f, True) for f in features), *(_column(f, False) for f in context)]
+    own_names = {f'f{i}': c for i,c in enumerate(columns)} # because a column may be called `copy` or `model_config`
+    Row = create_model('Row', __config__=config, **own_names)
+    name = Limit(default=None, max_length=MAX_TEXT, description='Name of the request, given back in the answer')
+    rows = Limit(min_length=1, max_length=MAX_ROWS)
+    return create_model('PredictRequest', __config__=config, id=(str | None, name), rows=(list[Row], rows))
 
 def broken_rules(
     fields, # `Field`s, features and context
     rows:list, # Mappings of column to value, of the right types
 )->list: # `dict(row, column, rule)` per broken rule
     "Which values break a rule of the dictionary"
-    return [dict(row=i, column=f.name, rule=rule) for i,r in enumerate(rows) for f in fields if f.name in r and (rule := broken_rule(f, r[f.name]))]
+    return [dict(row=i, column=f.name, rule=rule)
+            for i,row in enumerate(rows) for f in fields
+            if f.name in row and (rule := broken_rule(f, row[f.name]))]
 
 # %% ../../nbs/serving/02_schema.ipynb #44ca1abb
 class Prediction(BaseModel):
     "One row's answer"
     id:str = Limit(description='Unique name of the prediction, as it stands in the log')
-    score:float = Limit(description='Probability of the positive class; of three or more classes, that of the label; or the number that is predicted')
-    act:bool | None = Limit(description='Is the score at or above the threshold? null where no threshold was agreed')
+    score:float = Limit(
+        description='Probability of the positive class; of three or more classes, that of the label; '
+                    'or the number that is predicted')
+    act:bool | None = Limit(
+        description='Is the score at or above the threshold? null where no threshold was agreed')
     missing:list[str] = Limit(description='Features that were null: the answer does without them')
     label:str | None = Limit(None, description='The most probable class; only with three or more')
-    scores:dict[str, float] | None = Limit(None, description='Probability of each class by name; only with three or more')
+    scores:dict[str, float] | None = Limit(
+        None, description='Probability of each class by name; only with three or more')
 
 class PredictResponse(BaseModel):
     "Answers in the order of the rows"
@@ -78,6 +90,8 @@ def describe_errors(
     known, # Names that may be repeated
 )->str: # `rows.0.hour: float_type; …`
     "Where a request is wrong, and how, in names that the schema knows"
-    def part(p): return str(p) if isinstance(p, int) or p in known else '(unknown field)'
-    lines = ['.'.join(part(p) for p in e['loc'] if p != 'body') or 'body' for e in errors[:10]]
-    return '; '.join(f"{line}: {e['type']}" for line, e in zip(lines, errors)) + (f'; and {len(errors)-10} more' if len(errors) > 10 else '')
+    name = lambda p: str(p) if isinstance(p, int) or p in known else '(unknown field)'
+    where = lambda e: '.'.join(name(p) for p in e['loc'] if p != 'body') or 'body'
+    shown = [f"{where(e)}: {e['type']}" for e in errors[:10]]
+    more = f'; and {len(errors)-10} more' if len(errors) > 10 else ''
+    return '; '.join(shown) + more

@@ -17,21 +17,33 @@ def _finite(text): return x if math.isfinite(x := float(text)) else _refuse('a n
 def _whole(text): return x if abs(x := int(text)) <= 2**53 else _refuse('a whole number is beyond 2**53')
 def _unique(pairs): return d if len(d := dict(pairs)) == len(pairs) else _refuse('an object has a key twice')
 
+def _constant(name): _refuse('a number is not finite')
+
+def _check_size(text):
+    "Refuse what is nested too deeply or holds too long a number, before anything is built from it"
+    depth = 0
+    for token in _TOKENS.finditer(text):
+        first = token[0][0]
+        depth += (first in '[{')-(first in ']}')
+        if depth > MAX_DEPTH: raise ValueError(f'the body is nested deeper than {MAX_DEPTH}')
+        if first not in '"[{]}' and len(token[0]) > MAX_NUMBER:
+            raise ValueError(f'a number is longer than {MAX_NUMBER} characters')
+
+def _check_characters(res):
+    "Refuse half of a character, which only an escape can write"
+    try: json.dumps(res, ensure_ascii=False).encode()
+    except UnicodeEncodeError: raise ValueError('a text holds half a character') from None
+
 def parse_json(
     data:bytes, # Body of a request
 ): # What it holds
     "Parse strict JSON in UTF-8; raises `ValueError` with a reason that does not repeat the input"
     try: text = data.decode('utf-8')
     except UnicodeDecodeError: raise ValueError('the body is not UTF-8') from None
-    depth = 0
-    for token in _TOKENS.finditer(text):
-        first = token[0][0]
-        depth += (first in '[{')-(first in ']}')
-        if depth > MAX_DEPTH: raise ValueError(f'the body is nested deeper than {MAX_DEPTH}')
-        if first not in '"[{]}' and len(token[0]) > MAX_NUMBER: raise ValueError(f'a number is longer than {MAX_NUMBER} characters')
-    try: res = json.loads(text, parse_constant=lambda c: _refuse('a number is not finite'), parse_float=_finite, parse_int=_whole, object_pairs_hook=_unique)
+    _check_size(text)
+    try:
+        res = json.loads(text, parse_constant=_constant, parse_float=_finite, parse_int=_whole,
+                         object_pairs_hook=_unique)
     except json.JSONDecodeError: raise ValueError('the body is not JSON') from None
-    if '\\u' in text:
-        try: json.dumps(res, ensure_ascii=False).encode()
-        except UnicodeEncodeError: raise ValueError('a text holds half a character') from None
+    if '\\u' in text: _check_characters(res)
     return res
