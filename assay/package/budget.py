@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.artifacts import place, write_json
-from .bundle import Bundle
-from .inputs import TEXT, _is_missing
+from .bundle import Bundle, _json_row
 
 # %% ../../nbs/package/04_budget.ipynb #3c05de52
 def keep_timings(
@@ -32,7 +31,7 @@ def as_requests(
 )->tuple: # Rows as the service would parse them, and their positions in `df`
     "Rows of a table on the way that requests take: through JSON"
     at = np.unique(np.linspace(0, len(df)-1, min(n, len(df))).astype(int))
-    rows = [{f.name: None if _is_missing(v := df[f.name].iloc[i]) else v if f.kind in TEXT else float(v) for f in bundle.fields} for i in at]
+    rows = [_json_row(df, bundle.fields, i) for i in at]
     return json.loads(json.dumps(rows, allow_nan=False)), at
 
 # %% ../../nbs/package/04_budget.ipynb #630e3636
@@ -50,18 +49,26 @@ def measure_latency(
 )->dict: # median_ms and p95_ms of one row; batch_us_per_row; n
     "How long a prediction takes on this machine, in this process, without HTTP"
     rows = [{f.name: X[f.name].iloc[i % len(X)] for f in bundle.fields} for i in range(n)]
-    took = np.min([[_milliseconds(bundle.predict, [r]) for r in rows] for _ in range(rounds)], axis=0)
+    once = lambda: [_milliseconds(bundle.predict, [r]) for r in rows]
+    took = np.min([once() for _ in range(rounds)], axis=0)
     start = time.perf_counter()
     bundle.score(X)
-    return dict(median_ms=float(np.median(took)), p95_ms=float(np.quantile(took, .95)), batch_us_per_row=1e6*(time.perf_counter()-start)/len(X), n=n)
+    per_row = 1e6*(time.perf_counter()-start)/len(X)
+    return dict(median_ms=float(np.median(took)), p95_ms=float(np.quantile(took, .95)), batch_us_per_row=per_row, n=n)
+
+_PEAK = ('import resource, sys; from pathlib import Path; from assay.package.bundle import load_bundle\n'
+         'load_bundle(sys.argv[1])\n'
+         "status = Path('/proc/self/status')\n"
+         "lines = status.read_text().splitlines() if status.exists() else []\n"
+         "peak = next((int(l.split()[1])/1024 for l in lines if l.startswith('VmHWM')), None)\n"
+         'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/2**20 if peak is None else peak)')
 
 def measure_memory(
     folder, # Folder of a bundle
 )->float: # MiB
     "Peak memory of a fresh process that loads the bundle and scores its golden rows"
-    code = ("import sys, resource; from pathlib import Path; from assay.package.bundle import load_bundle; load_bundle(sys.argv[1]); s = Path('/proc/self/status');"
-            "print(next(int(l.split()[1])/1024 for l in s.read_text().splitlines() if l.startswith('VmHWM')) if s.exists() else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/2**20)")
-    return float(subprocess.run([sys.executable, '-c', code, str(folder)], check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run([sys.executable, '-c', _PEAK, str(folder)], check=True, capture_output=True, text=True)
+    return float(done.stdout)
 
 def bundle_size(
     folder, # Folder of a bundle
@@ -75,11 +82,13 @@ def measure_limits(
     folder, # Its folder
     X, # Data frame with at least one row
     price_per_core_hour:float, # What one core costs for an hour, in the currency of the problem
-)->dict: # latency_ms (95th percentile of one row), bundle_mb, memory_mb, cost_per_1000, by the names that `problem.yaml` gives to limits
+)->dict: # latency_ms (95th percentile of one row), bundle_mb, memory_mb, cost_per_1000, as `problem.yaml` names limits
     "What the problem statement may set a limit to, measured"
     speed = measure_latency(bundle, X)
-    return dict(latency_ms=speed['p95_ms'], bundle_mb=bundle_size(folder), memory_mb=measure_memory(folder),
-                cost_per_1000=speed['median_ms']/1000*1000*price_per_core_hour/3600, median_ms=speed['median_ms'], batch_us_per_row=speed['batch_us_per_row'])
+    return dict(
+        latency_ms=speed['p95_ms'], bundle_mb=bundle_size(folder), memory_mb=measure_memory(folder),
+        cost_per_1000=speed['median_ms']/1000*1000*price_per_core_hour/3600,
+        median_ms=speed['median_ms'], batch_us_per_row=speed['batch_us_per_row'])
 
 SHARES = (.25, .5, 1.) # Of a limit
 
@@ -88,4 +97,5 @@ def shares_of_limits(
     limits:dict, # Name to largest value allowed
 )->dict: # Name to one of `SHARES`, or None beyond the limit, for each limit that was measured
     "The share of each limit that holds what was measured; a limit that nobody set is left out"
-    return {k: next((s for s in SHARES if measured[k] <= s*limits[k]), None) for k in sorted(limits) if k in measured}
+    share = lambda name: next((s for s in SHARES if measured[name] <= s*limits[name]), None)
+    return {name: share(name) for name in sorted(limits) if name in measured}

@@ -11,7 +11,8 @@ import dataclasses, json, math, os, shutil
 from pathlib import Path
 
 import numpy as np
-os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1') # else the import starts threads that report to its vendor, and leaves an id of this machine in the home folder
+# else the import starts threads that report to its vendor, and leaves an id of this machine in the home folder
+os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
 import onnxruntime
 
 from ..core.artifacts import place, sha256, write_json, write_manifest
@@ -30,10 +31,19 @@ def request_context(
     return tuple(f for f in dictionary.select('id', 'time', 'group').fields if f.known_at_decision)
 
 # %% ../../nbs/package/03_bundle.ipynb #d1375410
+def _json_value(v, field):
+    "A value as a request would hold it"
+    if _is_missing(v): return None
+    return v if field.kind in TEXT else float(v)
+
+def _json_row(X, fields, i):
+    "One row of a table as a request would hold it"
+    return {f.name: _json_value(X[f.name].iloc[i], f) for f in fields}
+
 def _golden_rows(X, fields, n):
     "`n` rows spread evenly over `X` as JSON values, and one with every nullable field missing"
-    rows = [{f.name: None if _is_missing(v := X[f.name].iloc[i]) else v if f.kind in TEXT else float(v) for f in fields} for i in np.linspace(0, len(X)-1, n).astype(int)]
-    return rows + [{f.name: None if f.nullable else rows[0][f.name] for f in fields}]
+    rows = [_json_row(X, fields, i) for i in np.linspace(0, len(X)-1, n).astype(int)]
+    return [*rows, {f.name: None if f.nullable else rows[0][f.name] for f in fields}]
 
 def _as_columns(fields, rows): return {f.name: [r[f.name] for r in rows] for f in fields}
 
@@ -48,14 +58,36 @@ def open_session(
     return onnxruntime.InferenceSession(data, options, providers=['CPUExecutionProvider'])
 
 def _run(session, output, inputs, classes=False):
-    "Scores of ready inputs, or those of all classes where there are three or more; one that is not finite is an error and never an answer"
+    "Scores of ready inputs, or of all classes where there are three or more; raises where one is not finite"
     score = np.asarray(session.run([output['output']], inputs)[0], dtype='float64')
     score = score.reshape(len(score), math.prod(score.shape[1:])) # also where there is no row
     if not classes or score.shape[1] < 3: score = score[:, output['column']]
-    if not np.isfinite(score).all(): raise ValueError(f"the model gave {int((~np.isfinite(score)).sum())} scores that are not finite")
+    if not np.isfinite(score).all():
+        raise ValueError(f"the model gave {int((~np.isfinite(score)).sum())} scores that are not finite")
     return score
 
 # %% ../../nbs/package/03_bundle.ipynb #9b2dc771
+def _class_names(model, classes):
+    "Names of the classes as text; raises unless each of three or more has one of its own"
+    classes, known = [str(c) for c in classes], len(getattr(model, 'classes_', ()))
+    wanted = known if known > 2 else 0
+    if len(classes) != wanted or len({*classes}) != len(classes):
+        raise ValueError(f"classes are named {classes}, and the model knows {known}; "
+                         "expected one name for each where there are three or more")
+    return classes
+
+def _write_bundle(folder, data, parts):
+    "Write a bundle beside its place, and put it there whole; its identity"
+    part = folder.with_name(f'.{folder.name}.part')
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    (part/'model.onnx').write_bytes(data)
+    for name, content in parts.items(): write_json(part/f'{name}.json', content)
+    identity = sha256(write_manifest(part))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(part, folder)
+    return identity
+
 def export_bundle(
     model, # Fitted scikit-learn pipeline
     X, # Rows that the golden rows are taken from, at least `n_golden` of them
@@ -72,21 +104,13 @@ def export_bundle(
     folder, n = Path(folder), min(n_golden, len(X))
     if n < 20: raise ValueError(f"golden rows are taken from {len(X)} rows; expected at least 20")
     data, output = to_onnx(model, fields, positive)
-    classes, known = [str(c) for c in classes], len(getattr(model, 'classes_', ()))
-    if len(classes) != known*(known > 2) or len({*classes}) != len(classes): raise ValueError(f"classes are named {classes}, and the model knows {known}; expected one name for each where there are three or more")
+    classes = _class_names(model, classes)
     rows = _golden_rows(X, fields, n)
     scores = _run(open_session(data), output, make_inputs(fields, _as_columns(fields, rows)))
-    part = folder.with_name(f'.{folder.name}.part')
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    (part/'model.onnx').write_bytes(data)
-    write_json(part/'schema.json', dict(features=Dictionary(tuple(fields)).to_json(), context=Dictionary(tuple(context)).to_json(), output=output) | (dict(classes=classes) if classes else {}))
-    write_json(part/'provenance.json', provenance | dict(threshold=threshold))
-    write_json(part/'golden.json', dict(rows=rows, scores=scores))
-    identity = sha256(write_manifest(part))
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(part, folder)
-    return identity
+    schema = dict(features=Dictionary(tuple(fields)).to_json(), context=Dictionary(tuple(context)).to_json(), output=output)
+    parts = dict(schema=schema | (dict(classes=classes) if classes else {}),
+                 provenance=provenance | dict(threshold=threshold), golden=dict(rows=rows, scores=scores))
+    return _write_bundle(folder, data, parts)
 
 # %% ../../nbs/package/03_bundle.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +140,13 @@ class Bundle:
 
     def predict(self,
         rows:list, # One mapping of feature to value per row
-    )->list: # `dict(score, act)` per row; of classes `label`, the most probable one, its `score`, and the `scores` of all by name
-        "Scores of rows given one by one, and whether to act on each; `act` is None where no threshold was agreed"
+    )->list: # `dict(score, act)` per row; of classes `label`, the most probable, its `score`, and `scores` by name
+        "Scores of rows, and whether to act on each; `act` is None where no threshold was agreed"
         scores, t = self.score_classes(_as_columns(self.fields, rows)), self.threshold
         if scores.ndim == 1: return [dict(score=s, act=None if t is None else s >= t) for s in scores.tolist()]
-        return [dict(label=self.classes[i], score=s[i], scores=dict(zip(self.classes, s)), act=None) for i,s in zip(scores.argmax(1).tolist(), scores.tolist())]
+        best = scores.argmax(1).tolist()
+        return [dict(label=self.classes[i], score=s[i], scores=dict(zip(self.classes, s)), act=None)
+                for i,s in zip(best, scores.tolist())]
 
     @property
     def is_number(self): # bool
@@ -136,7 +162,7 @@ def score_scale(
     bundle:Bundle, # The packaged model
     scores, # Scores of the model that was evaluated
 )->float: # In the unit of the scores, above zero
-    "What a difference is judged against: 1 for probabilities; for numbers their standard deviation, or their size if all are one"
+    "What a difference is judged against: 1 for probabilities; for numbers their standard deviation, or their size"
     scores = np.asarray(scores, dtype='float64')
     if not len(scores) or not bundle.is_number: return 1.
     return float(scores.std() if np.ptp(scores) else np.abs(scores[0]) or 1.)
@@ -151,6 +177,15 @@ def same_up_to(
     return np.maximum(tolerance*scale, np.minimum(_ROUNDING*size, _MOST*scale)*bundle.is_number)
 
 # %% ../../nbs/package/03_bundle.ipynb #7f5f51b6
+def _verify(bundle, golden, tolerance, path):
+    "Raise where the golden rows get other scores here than on the day of export"
+    known = np.array(golden['scores'])
+    gap = np.abs(bundle.score(_as_columns(bundle.fields, golden['rows']))-known)
+    most = same_up_to(bundle, known, tolerance)
+    if (gap > most).any():
+        raise ValueError(f"{path}: golden rows differ by {gap.max():.2g}, expected at most "
+                         f"{most.max():.2g}; this machine does not run the model that was packaged")
+
 def load_bundle(
     folder=None, # Folder of the bundle; `place('bundle')` by default
     verify:bool=True, # Also score the golden rows
@@ -162,15 +197,11 @@ def load_bundle(
     schema, provenance, golden = (json.loads(files[f'{n}.json']) for n in ('schema', 'provenance', 'golden'))
     try: session = open_session(files['model.onnx'])
     except ValueError as e: raise ValueError(f"{folder/'model.onnx'}: {e}") from None
-    res = Bundle(identity, Dictionary.from_json(schema['features']).fields, Dictionary.from_json(schema['context']).fields, provenance['threshold'], provenance,
-                 golden['rows'][0], session, schema['output'], tuple(schema.get('classes', ())))
-    if verify:
-        known = np.array(golden['scores'])
-        gap = np.abs(res.score(_as_columns(res.fields, golden['rows']))-known)
-        most = same_up_to(res, known, tolerance)
-        if (gap > most).any():
-            raise ValueError(f"{folder/'golden.json'}: golden rows differ by {gap.max():.2g}, expected at most "
-                             f"{most.max():.2g}; this machine does not run the model that was packaged")
+    res = Bundle(
+        identity=identity, threshold=provenance['threshold'], provenance=provenance, example=golden['rows'][0],
+        fields=Dictionary.from_json(schema['features']).fields, context=Dictionary.from_json(schema['context']).fields,
+        session=session, output=schema['output'], classes=tuple(schema.get('classes', ())))
+    if verify: _verify(res, golden, tolerance, folder/'golden.json')
     return res
 
 # %% ../../nbs/package/03_bundle.ipynb #a259985e
@@ -195,14 +226,17 @@ def score_table(
     bundle:Bundle, # The packaged model
     df, # Data frame with the features
     id:str, # Column that names a row
-): # Data frame: `id`, score, act (two classes and a threshold); of classes label, its score, and `score[name]` of each
+): # Data frame: `id`, score, act (where there is a threshold); of classes label, score, and `score[name]` of each
     "Scores of a whole table"
     import pandas as pd
     if id not in df: raise ValueError(f"column {id!r} is missing; expected the id of each row there")
-    score = bundle.score_classes(df)
-    res = pd.DataFrame({id: df[id].to_numpy()})
-    if score.ndim == 1: return res.assign(score=score, **({} if bundle.threshold is None else dict(act=score >= bundle.threshold)))
-    return res.assign(label=np.array(bundle.classes, dtype=object)[score.argmax(1)], score=score.max(1), **{f'score[{c}]': score[:, i] for i,c in enumerate(bundle.classes)})
+    score, res = bundle.score_classes(df), pd.DataFrame({id: df[id].to_numpy()})
+    if score.ndim == 1:
+        res = res.assign(score=score)
+        return res if bundle.threshold is None else res.assign(act=score >= bundle.threshold)
+    label = np.array(bundle.classes, dtype=object)[score.argmax(1)]
+    of_classes = {f'score[{c}]': score[:, i] for i,c in enumerate(bundle.classes)}
+    return res.assign(label=label, score=score.max(1), **of_classes)
 
 # %% ../../nbs/package/03_bundle.ipynb #f07b3c92
 MAX_TEXT = 200 # Characters of one text, in a request and in a table
@@ -234,9 +268,10 @@ def refused_values(
     found = pd.concat(found, ignore_index=True).astype(dict(position=int))
     return found.sort_values(['position', 'column'], ignore_index=True)
 
-_BROKEN = dict(missing='missing', kind='of another type', finite='not finite, or beyond 3.4e38', whole='no whole number',
-               low='below {f.low:g}', high='above {f.high:g}', categories='none of the described categories',
-               long='longer than {n} characters')
+_BROKEN = dict(
+    missing='missing', kind='of another type', finite='not finite, or beyond 3.4e38', whole='no whole number',
+    low='below {f.low:g}', high='above {f.high:g}', categories='none of the described categories',
+    long='longer than {n} characters')
 
 def describe_refused(
     bundle:Bundle, # The packaged model

@@ -14,7 +14,9 @@ TEXT = ('category', 'text') # Kinds that enter the model as text; all others ent
 
 _LARGEST = float(np.finfo('float32').max)
 
-def _is_missing(v): return v is None or type(v).__name__ == 'NAType' or v != v # pandas' NA by its name, since it neither equals nor differs, and the service has no pandas
+def _is_missing(v):
+    "Is it missing? pandas' NA is told by its name: it neither equals nor differs, and the service has no pandas"
+    return v is None or type(v).__name__ == 'NAType' or v != v
 
 def _text(name, values):
     "Text tensor of one column"
@@ -23,15 +25,22 @@ def _text(name, values):
         raise TypeError(f"column {name!r} holds {type(bad[0]).__name__}; expected text, or None where it is missing")
     return np.array([v if isinstance(v, str) else MISSING for v in values], dtype=object).reshape(-1, 1)
 
+def _plain_numbers(name, values):
+    "Values of any kind, with None for what is missing; text is refused"
+    if any(isinstance(v, str) for v in values):
+        raise TypeError(f"column {name!r} holds text; expected numbers, or None where it is missing")
+    return [None if _is_missing(v) else v for v in values]
+
 def _number(name, values):
     "float32 tensor of one column; what float32 cannot hold is refused"
     if hasattr(values, 'to_numpy'): values = values.to_numpy()
-    if getattr(values, 'dtype', object) == object:
-        if any(isinstance(v, str) for v in values): raise TypeError(f"column {name!r} holds text; expected numbers, or None where it is missing")
-        values = [None if _is_missing(v) else v for v in values]
+    if getattr(values, 'dtype', object) == object: values = _plain_numbers(name, values)
     try: wide = np.asarray(values, dtype='float64') # None becomes NaN
-    except (TypeError, ValueError): raise TypeError(f"column {name!r} holds what is no number; expected numbers, or None where it is missing") from None
-    if (np.abs(wide) > _LARGEST).any(): raise ValueError(f"column {name!r} holds a number beyond float32; expected at most 3.4e38")
+    except (TypeError, ValueError):
+        raise TypeError(f"column {name!r} holds what is no number; "
+                        "expected numbers, or None where it is missing") from None
+    if (np.abs(wide) > _LARGEST).any():
+        raise ValueError(f"column {name!r} holds a number beyond float32; expected at most 3.4e38")
     return wide.astype('float32').reshape(-1, 1)
 
 # %% ../../nbs/package/01_inputs.ipynb #b323b001
@@ -40,7 +49,9 @@ def make_inputs(
     columns, # Mapping of column to its values (lists, arrays) or a data frame; columns that are no feature are left out
 )->dict: # Column to array of shape `[n, 1]`, `float32` or text
     "What the model reads, from what the user has; raises naming the column that is missing or of another type"
-    if missing := [f.name for f in fields if f.name not in columns]: raise ValueError(f"columns {missing} are missing; the model reads {[f.name for f in fields]}")
+    if missing := [f.name for f in fields if f.name not in columns]:
+        raise ValueError(f"columns {missing} are missing; the model reads {[f.name for f in fields]}")
     res = {f.name: (_text if f.kind in TEXT else _number)(f.name, columns[f.name]) for f in fields}
-    if len(sizes := {len(a) for a in res.values()}) > 1: raise ValueError(f"columns have {sorted(sizes)} rows; expected the same number in each")
+    sizes = {len(a) for a in res.values()}
+    if len(sizes) > 1: raise ValueError(f"columns have {sorted(sizes)} rows; expected the same number in each")
     return res

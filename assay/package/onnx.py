@@ -15,10 +15,16 @@ from .inputs import TEXT
 # %% ../../nbs/package/02_onnx.ipynb #9b3f8613
 DOMAINS = ('', 'ai.onnx', 'ai.onnx.ml') # Operator sets that onnxruntime itself brings
 _TREE = dict( # message to its field numbers (onnx.proto): a further message, or what to do with the bytes
-    model={7:'graph', 8:'opset', 20:'training', 25:'function'}, graph={1:'node', 5:'tensor', 15:'sparse'}, opset={1:'domain'},
-    node={5:'attribute', 7:'domain'}, attribute={5:'tensor', 6:'graph', 10:'tensor', 11:'graph', 22:'sparse', 23:'sparse'},
-    tensor={13:'external', 14:'location'}, sparse={1:'tensor', 2:'tensor'}, function={7:'node', 9:'opset', 10:'domain'})
-_RUNS = re.compile(rb'(?:(?:\x3d.{4})+|(?:\x40[\x80-\xff]{0,9}[\x00-\x7f])+|(?:\x4a(?:\x0aBRANCH_LEQ|\x04LEAF))+)+', re.DOTALL) # numbers of trees, skipped in one step
+    model={7:'graph', 8:'opset', 20:'training', 25:'function'},
+    graph={1:'node', 5:'tensor', 15:'sparse'},
+    opset={1:'domain'},
+    node={5:'attribute', 7:'domain'},
+    attribute={5:'tensor', 6:'graph', 10:'tensor', 11:'graph', 22:'sparse', 23:'sparse'},
+    tensor={13:'external', 14:'location'},
+    sparse={1:'tensor', 2:'tensor'},
+    function={7:'node', 9:'opset', 10:'domain'})
+_RUNS = re.compile( # numbers of trees, skipped in one step
+    rb'(?:(?:\x3d.{4})+|(?:\x40[\x80-\xff]{0,9}[\x00-\x7f])+|(?:\x4a(?:\x0aBRANCH_LEQ|\x04LEAF))+)+', re.DOTALL)
 
 def _varint(b, i):
     "The number that starts at `b[i]`, and where it ends"
@@ -29,49 +35,72 @@ def _varint(b, i):
         i, shift = i+1, shift+7
         if b[i-1] < 128: return res, i
 
+_SIZES = {1: 8, 5: 4} # Bytes of a field whose type says how long it is
+
+def _field(b, i, kind):
+    "The content of the field that starts at `b[i]`, and where it ends"
+    if kind not in (0, 1, 2, 5): raise ValueError('the protobuf has a field of unknown type')
+    if kind == 0: return _varint(b, i)
+    size, i = _varint(b, i) if kind == 2 else (_SIZES[kind], i)
+    if i+size > len(b): raise ValueError('the protobuf is cut off or malformed')
+    return b[i:i+size], i+size
+
 def _fields(b, skip=False):
     "Field number and content of each field of one protobuf message"
     i = 0
     while i < len(b):
-        if skip and (run := _RUNS.match(b, i)): i = run.end(); continue
+        if skip and (run := _RUNS.match(b, i)):
+            i = run.end()
+            continue
         tag, i = _varint(b, i)
-        if tag & 7 not in (0, 1, 2, 5): raise ValueError('the protobuf has a field of unknown type')
-        if tag & 7 == 0: value, i = _varint(b, i)
-        else:
-            size, i = _varint(b, i) if tag & 7 == 2 else ({1:8, 5:4}[tag & 7], i)
-            if i+size > len(b): raise ValueError('the protobuf is cut off or malformed')
-            value, i = b[i:i+size], i+size
+        value, i = _field(b, i, tag & 7)
         yield tag >> 3, value
 
 # %% ../../nbs/package/02_onnx.ipynb #426e7c74
+def _refuse(found, value):
+    "Raise where a field leads out of the file or trains"
+    if found == 'external' or found == 'location' and value:
+        raise ValueError('the model keeps a tensor in another file')
+    if found == 'training': raise ValueError('the model carries a training graph')
+
 def scan_onnx(
     data:bytes, # Content of an ONNX file
     kind:str='model', # Message that `data` holds, a key of `_TREE`
 )->set: # Names of the operator domains that are used
-    "Operator domains of a model; raises `ValueError` on external tensors, training graphs and domains that are not in `DOMAINS`"
+    "Operator domains of a model; raises `ValueError` on external tensors, training graphs and domains beyond `DOMAINS`"
     if not data and kind == 'model': raise ValueError('the model is empty')
     domains = set()
     for number, value in _fields(data, kind == 'attribute'):
-        what = _TREE[kind].get(number)
-        if what == 'external' or what == 'location' and value: raise ValueError('the model keeps a tensor in another file')
-        if what == 'training': raise ValueError('the model carries a training graph')
-        if what == 'domain': domains.add(value.decode('utf-8', 'replace') if isinstance(value, bytes) else '?')
-        elif what in _TREE: domains |= scan_onnx(value if isinstance(value, bytes) else b'', what)
-    if unknown := sorted(domains-set(DOMAINS)): raise ValueError(f"the model uses operators of {unknown}; expected only {DOMAINS}")
+        found = _TREE[kind].get(number)
+        _refuse(found, value)
+        if found == 'domain': domains.add(value.decode('utf-8', 'replace') if isinstance(value, bytes) else '?')
+        elif found in _TREE: domains |= scan_onnx(value if isinstance(value, bytes) else b'', found)
+    if unknown := sorted(domains-set(DOMAINS)):
+        raise ValueError(f"the model uses operators of {unknown}; expected only {DOMAINS}")
     return domains
 
 # %% ../../nbs/package/02_onnx.ipynb #568dbacf
+def _convert(model, fields, options):
+    "What skl2onnx makes of a pipeline; raises `ValueError` if a step has no converter"
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    type_of = lambda f: StringTensorType if f.kind in TEXT else FloatTensorType
+    types = [(f.name, type_of(f)([None, 1])) for f in fields]
+    try: return convert_sklearn(model, initial_types=types, options=options, name='assay')
+    except (NotImplementedError, RuntimeError, AttributeError) as e:
+        why = str(e).splitlines()[0][:200]
+        raise ValueError("the model has no exact ONNX form, so it cannot be packaged; "
+                         f"choose another candidate ({why})") from None
+
 def to_onnx(
     model, # Fitted scikit-learn pipeline whose input is a data frame with the columns of `fields`
     fields, # The features, as `Field`s
     positive=1, # Class whose probability is the score
 )->tuple: # ONNX bytes, and `dict(output, column)`: where the score stands
     "The whole pipeline as ONNX; raises `ValueError` if a step has no converter or its output is not a score"
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-    types = [(f.name, (StringTensorType if f.kind in TEXT else FloatTensorType)([None, 1])) for f in fields]
     classes = np.asarray(getattr(model, 'classes_', [])).tolist()
-    if classes and positive not in classes: raise ValueError(f"the model knows the classes {classes}; expected {positive!r} among them")
-    try: proto = convert_sklearn(model, initial_types=types, options={id(model): {'zipmap': False}} if classes else None, name='assay')
-    except (NotImplementedError, RuntimeError, AttributeError) as e: raise ValueError(f"the model has no exact ONNX form, so it cannot be packaged; choose another candidate ({str(e).splitlines()[0][:200]})") from None
-    return proto.SerializeToString(deterministic=True), dict(output=proto.graph.output[-1].name, column=classes.index(positive) if classes else 0)
+    if classes and positive not in classes:
+        raise ValueError(f"the model knows the classes {classes}; expected {positive!r} among them")
+    proto = _convert(model, fields, {id(model): {'zipmap': False}} if classes else None)
+    column = classes.index(positive) if classes else 0
+    return proto.SerializeToString(deterministic=True), dict(output=proto.graph.output[-1].name, column=column)

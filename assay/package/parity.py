@@ -17,22 +17,33 @@ from .bundle import Bundle, same_up_to
 from ..problem.limits import LIMITS
 
 # %% ../../nbs/package/05_parity.ipynb #ef8e6df5
+def _acts_otherwise(threshold, a, b):
+    "In which rows do two scores lead to another action, or to another class?"
+    if threshold is not None: return (a >= threshold) != (b >= threshold)
+    return a.argmax(1) != b.argmax(1) if b.ndim == 2 else np.zeros(len(a), bool)
+
 def parity(
     bundle:Bundle, # The packaged model
     X, # Columns or data frame of the features
     scores, # Scores of the same rows by the model that was evaluated; one column per class where there are three or more
     tolerance:float=1e-5, # Difference up to which two scores are the same, as a share of `score_scale`
-)->dict: # n, max_abs_difference, n_different (beyond the tolerance), n_other_action (on the other side of the threshold)
+)->dict: # n, max_abs_difference, n_different (beyond the tolerance), n_other_action (beyond the threshold)
     "How far the packaged model is from the one that was evaluated"
     b = np.asarray(scores, dtype='float64')
     a = bundle.score_classes(X) if b.ndim == 2 else bundle.score(X)
     if a.shape != b.shape: raise ValueError(f"{len(b)} scores for {len(a)} rows; expected one per row")
     gap, most = np.abs(a-b), same_up_to(bundle, b, tolerance)
     if b.ndim == 2: gap, most = gap.max(1, initial=0), most.max(1, initial=0) # of classes, the largest
-    acts = (a >= bundle.threshold) != (b >= bundle.threshold) if bundle.threshold is not None else a.argmax(1) != b.argmax(1) if b.ndim == 2 else np.zeros(len(a), bool)
-    return dict(n=len(a), max_abs_difference=float(gap.max(initial=0)), n_different=int((gap > most).sum()), n_other_action=int(acts.sum()))
+    return dict(
+        n=len(a), max_abs_difference=float(gap.max(initial=0)), n_different=int((gap > most).sum()),
+        n_other_action=int(_acts_otherwise(bundle.threshold, a, b).sum()))
 
 # %% ../../nbs/package/05_parity.ipynb #17e34e73
+def _class_columns(scores):
+    "Columns with the scores of classes, in the order of their numbers"
+    numbered = [c for c in scores if re.fullmatch(r'score_\d+', c)]
+    return sorted(numbered, key=lambda c: int(c.removeprefix('score_')))
+
 def align_scores(
     scores, # Data frame with the id (under its own name or as `id`) and `score`, or `score_0` and so on for classes
     df, # Data frame whose rows were scored
@@ -40,9 +51,11 @@ def align_scores(
 )->np.ndarray: # Scores in the order of `df`, of classes one column each
     "The scores of the rows of a table; raises `ValueError` unless both have the same ids, each once"
     by_id = scores.set_index(id if id in scores else 'id')
-    by_id = by_id['score'] if 'score' in by_id else by_id[sorted((c for c in by_id if re.fullmatch(r'score_\d+', c)), key=lambda c: int(c[6:]))]
-    if not by_id.index.is_unique or not df[id].is_unique or set(by_id.index) != set(df[id]):
-        raise ValueError(f"the scores name {len(by_id)} rows and the table {len(df)}, and they are not the same; run the evaluation again")
+    by_id = by_id['score'] if 'score' in by_id else by_id[_class_columns(by_id)]
+    is_same = by_id.index.is_unique and df[id].is_unique and set(by_id.index) == set(df[id])
+    if not is_same:
+        raise ValueError(f"the scores name {len(by_id)} rows and the table {len(df)}, and they are not the same; "
+                         "run the evaluation again")
     return by_id.loc[df[id]].to_numpy()
 
 def load_scores(
@@ -54,6 +67,19 @@ def load_scores(
     return align_scores(read_table(place('scores', f'{split}.parquet')), df, id)
 
 # %% ../../nbs/package/05_parity.ipynb #abcf3aef
+def _evidence(key): return f"{metrics_path('package').as_posix()}#metrics.{key}"
+
+def _is_same(p):
+    "Do all rows get the same score and lead to the same action?"
+    return p['n'] > 0 and p['n_different'] == p['n_other_action'] == 0
+
+def _limit_check(id, name, limit, shares):
+    "Does what was measured keep one agreed limit?"
+    if limit is None: return check(id, 'not_applicable', f'problem.yaml sets no limit {name}', 'problem.yaml')
+    share = shares[name]
+    found = 'beyond' if share is None else f'at most {share:.0%} of'
+    return check(id, share is not None, f'{found} the limit of {limit:g} ({name})', _evidence(f'share_{id}'))
+
 def package_checks(
     parities:dict, # Name of a set of rows to what `parity` found
     requests:dict, # What `parity` found for rows that came as JSON
@@ -61,16 +87,14 @@ def package_checks(
     limits:dict, # Name to largest value allowed, from the problem statement
 )->list: # `check`s
     "What the package stage decides: the same model, one inference path, and the agreed limits"
-    where, shares = f"{metrics_path('package').as_posix()}#metrics.", shares_of_limits(measured, limits)
-    same = lambda p: p['n'] > 0 and p['n_different'] == p['n_other_action'] == 0
-    def limit(id, name):
-        if limits.get(name) is None: return check(id, 'not_applicable', f'problem.yaml sets no limit {name}', 'problem.yaml')
-        share = shares[name]
-        return check(id, share is not None, f"{'beyond' if share is None else f'at most {share:.0%} of'} the limit of {limits[name]:g} ({name})", where+f'share_{id}')
+    shares = shares_of_limits(measured, limits)
     n, bad = sum(p['n'] for p in parities.values()), sum(p['n_different'] for p in parities.values())
-    return [check('parity', all(map(same, parities.values())), f'{bad:,} of {n:,} rows of {" and ".join(parities)} get another score from the package', where+'rows_different'),
-            check('F29', same(requests), f"{requests['n_different']} of {requests['n']} rows get another score when they come as JSON; tests/test_api.py goes the whole way over HTTP", where+'requests_different'),
-            *(limit(i, name) for i,name in LIMITS.items())]
+    same = f"{bad:,} of {n:,} rows of {' and '.join(parities)} get another score from the package"
+    as_json = (f"{requests['n_different']} of {requests['n']} rows get another score when they come as JSON; "
+               'tests/test_api.py goes the whole way over HTTP')
+    return [check('parity', all(map(_is_same, parities.values())), same, _evidence('rows_different')),
+            check('F29', _is_same(requests), as_json, _evidence('requests_different')),
+            *(_limit_check(id, name, limits.get(name), shares) for id,name in LIMITS.items())]
 
 # %% ../../nbs/package/05_parity.ipynb #a3b37bd9
 @literal_text
@@ -84,7 +108,8 @@ def plot_parity(
     ax = ax or plt.subplots(figsize=(7, 3))[1]
     bins = np.linspace(-12, 0, 49)
     for (name, d), colour in zip(differences.items(), sns.color_palette('colorblind')):
-        ax.hist(np.log10(np.clip(np.ravel(d), 1e-12, 1)), bins=bins, histtype='step', color=colour, label=f'{name} ({len(d):,} rows)')
+        power = np.log10(np.clip(np.ravel(d), 1e-12, 1))
+        ax.hist(power, bins=bins, histtype='step', color=colour, label=f'{name} ({len(d):,} rows)')
     ax.axvline(np.log10(tolerance), color='black', linestyle=':', label='tolerance')
     ax.set(xlabel='difference of the two scores of a row, power of ten', ylabel='rows', yscale='log')
     ax.yaxis.set_major_formatter('{x:,.0f}')
