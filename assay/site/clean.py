@@ -9,7 +9,21 @@ __all__ = ['forbidden', 'clean']
 import html.parser, re
 
 # %% ../../nbs/site/00_clean.ipynb #da1c2923
-_ACTIVE = {'script', 'iframe', 'object', 'embed', 'link', 'base', 'form', 'input', 'button', 'video', 'audio', 'source', 'frame', 'applet'}
+_ACTIVE = { # Tags that run or fetch something
+    'script', 'iframe', 'object', 'embed', 'link', 'base', 'form', 'input', 'button',
+    'video', 'audio', 'source', 'frame', 'applet'}
+_FETCH = ('src', 'srcset', 'poster', 'background', 'data', 'action', 'xlink:href') # Attributes that fetch something
+_HREF = r'(https?://|#|[\w./-]*$|[\w./-]+#)' # Links to pages and to places in them
+
+def _is_active(tag, attrs):
+    "May this tag run, or lead elsewhere by itself?"
+    return tag in _ACTIVE or tag == 'meta' and dict(attrs).get('http-equiv', '').lower() == 'refresh'
+
+def _may_act(name, value):
+    "May this attribute fetch something, or lead to what is no page?"
+    if name in _FETCH: return not value.startswith('data:image/')
+    if name == 'href': return not re.match(_HREF, value)
+    return name == 'style' and ('url(' in value or '@import' in value)
 
 class _Reader(html.parser.HTMLParser):
     "Collects what may not stand in a page"
@@ -17,13 +31,11 @@ class _Reader(html.parser.HTMLParser):
         super().__init__()
         self.found = []
     def handle_starttag(self, tag, attrs):
-        if tag in _ACTIVE or tag == 'meta' and dict(attrs).get('http-equiv', '').lower() == 'refresh': self.found.append(f'<{tag}>')
-        for k,v in attrs:
-            v = re.sub(r'[\s\x00-\x1f]', '', v or '').lower()
-            if k.startswith('on'): self.found.append(f'<{tag} {k}>')
-            if k in ('src', 'srcset', 'poster', 'background', 'data', 'action', 'xlink:href') and not v.startswith('data:image/'): self.found.append(f'<{tag} {k}={v[:40]}>')
-            if k == 'href' and not re.match(r'(https?://|#|[\w./-]*$|[\w./-]+#)', v): self.found.append(f'<{tag} href={v[:40]}>')
-            if k == 'style' and ('url(' in v or '@import' in v): self.found.append(f'<{tag} style={v[:40]}>')
+        if _is_active(tag, attrs): self.found.append(f'<{tag}>')
+        for name, value in attrs:
+            value = re.sub(r'[\s\x00-\x1f]', '', value or '').lower()
+            if name.startswith('on'): self.found.append(f'<{tag} {name}>')
+            if _may_act(name, value): self.found.append(f'<{tag} {name}={value[:40]}>')
 
 def forbidden(
     page:str, # HTML
@@ -34,9 +46,13 @@ def forbidden(
     return reader.found
 
 # %% ../../nbs/site/00_clean.ipynb #2e20a596
-_TAGS = {'a', 'abbr', 'b', 'blockquote', 'br', 'caption', 'code', 'dd', 'del', 'div', 'dl', 'dt', 'em', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'hr', 'i', 'li', 'ol', 'p',
-         'pre', 'small', 'span', 'strong', 'sub', 'sup', 'table', 'tbody', 'td', 'tfoot', 'th', 'thead', 'tr', 'ul'}
-_ATTRIBUTES = {'*': {'class', 'id', 'title'}, 'a': {'href'}, 'td': {'colspan', 'rowspan'}, 'th': {'colspan', 'rowspan', 'scope'}}
+_TAGS = {
+    'a', 'abbr', 'b', 'blockquote', 'br', 'caption', 'code', 'dd', 'del', 'div', 'dl', 'dt', 'em',
+    'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'hr', 'i', 'li', 'ol', 'p', 'pre', 'small', 'span', 'strong', 'sub', 'sup',
+    'table', 'tbody', 'td', 'tfoot', 'th', 'thead', 'tr', 'ul'}
+_ATTRIBUTES = {
+    '*': {'class', 'id', 'title'}, 'a': {'href'},
+    'td': {'colspan', 'rowspan'}, 'th': {'colspan', 'rowspan', 'scope'}}
 
 def clean(
     text:str, # HTML of an output or of Markdown

@@ -26,14 +26,25 @@ def _exporter():
     exporter.register_filter('highlight_code', Highlight2HTML(pygments_lexer='ipython3', parent=exporter))
     return exporter
 
+def _heading(source, before):
+    "The last heading of a Markdown cell, or the one before it"
+    headings = [line.lstrip('# ') for line in source.splitlines() if line.startswith('#')]
+    return headings[-1] if headings else before
+
 def _described(cells):
     "The cells, each with a text for whoever does not see its figures: the heading above it"
     from nbformat import from_dict
     heading, res = '', []
     for c in cells:
-        if c.cell_type == 'markdown': heading = next((line.lstrip('# ') for line in c.source.splitlines()[::-1] if line.startswith('#')), heading)
+        if c.cell_type == 'markdown': heading = _heading(c.source, heading)
         res.append(from_dict(c | dict(metadata=c.metadata | dict(alt=f'Figure: {heading}'))))
     return res
+
+def _shown_cells(nb):
+    "The cells that a page shows; the parameters as they were given take the place of their defaults"
+    has_tag = lambda c, tag: tag in c.metadata.get('tags', [])
+    injected = any(has_tag(c, 'injected-parameters') for c in nb.cells)
+    return [c for c in nb.cells if c.source.strip() and not (injected and has_tag(c, 'parameters'))]
 
 def fragment(
     nb, # Executed, normalised notebook
@@ -41,8 +52,8 @@ def fragment(
     "A notebook as HTML without scripts; code is folded"
     from markupsafe import Markup
     from nbconvert.exporters.templateexporter import TemplateExporter
-    shown, injected = nb.copy(), any('injected-parameters' in c.metadata.get('tags', []) for c in nb.cells)
-    shown.cells = _described(c for c in nb.cells if c.source.strip() and not (injected and 'parameters' in c.metadata.get('tags', [])))
+    shown = nb.copy()
+    shown.cells = _described(_shown_cells(nb))
     # not HTMLExporter's own method, which parses each finished page once more, to describe figures that are described here
     resources = dict(metadata=dict(name='report', path='.'))
     return Markup(TemplateExporter.from_notebook_node(_exporter(), shown, resources=resources)[0])

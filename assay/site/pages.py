@@ -25,8 +25,10 @@ from .clean import forbidden
 from .notebook import fragment
 
 # %% ../../nbs/site/02_pages.ipynb #5021c1a0
-GOOD = ('go', 'agreed', 'accepted', 'usable', 'no blocker', 'scored', 'beats today', 'meets the criteria', 'same model', 'ready', 'covered', 'keep', 'pass')
-BAD = ('no_go', 'rejected', 'leak suspected', 'blocked', 'does not beat today', 'misses the criteria', 'differs', 'not ready', 'roll_back', 'retrain', 'repair_data', 'fail')
+GOOD = ('go', 'agreed', 'accepted', 'usable', 'no blocker', 'scored', 'beats today', 'meets the criteria',
+        'same model', 'ready', 'covered', 'keep', 'pass')
+BAD = ('no_go', 'rejected', 'leak suspected', 'blocked', 'does not beat today', 'misses the criteria',
+       'differs', 'not ready', 'roll_back', 'retrain', 'repair_data', 'fail')
 
 def tone(
     verdict, # A stage's verdict or a check's status
@@ -60,7 +62,9 @@ def make_page(
     "A whole page; raises `ValueError` where it would act or fetch, `TooLarge` where it is too large"
     shown = dict(title=title, body=body, foot=foot, names=names, here=here, problem=problem, up=up)
     page = str(render('page.html.j2', shown))
-    if found := forbidden(page): raise ValueError(f"page {title!r} holds {found[:5]}; a report may not run or fetch anything: show text, tables and figures only")
+    if found := forbidden(page):
+        raise ValueError(f"page {title!r} holds {found[:5]}; a report may not run or fetch anything: "
+                         "show text, tables and figures only")
     if (size := len(page.encode())) > MAX_BYTES: raise TooLarge(title, size)
     return page
 
@@ -74,14 +78,19 @@ def show_notes(
     asked=(), # From `assay.release.readiness.questions`
 ): # `Markup`, empty where there is nothing to say
     "What a reader must know before the verdict"
-    moved = '; '.join(map(bar_sentence, moved))
-    return render('notes.html.j2', dict(moved=moved, stopped=stopped, waived=waived, doubts=doubts, agreed=agreed, questions=asked))
+    shown = dict(moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived, doubts=doubts,
+                 agreed=agreed, questions=asked)
+    return render('notes.html.j2', shown)
+
+def _figures(nb):
+    "Each figure in the outputs of a notebook, as `(bytes, cell, output)`"
+    for i, cell in enumerate(nb.cells):
+        for j, output in enumerate(cell.get('outputs', [])):
+            if 'image/png' in output.get('data', {}): yield len(output['data']['image/png']), i, j
 
 def _figure_sizes(nb):
-    "Bytes of each figure in the outputs of a notebook, as `(bytes, cell, output)`, the largest first"
-    found = [(len(o['data']['image/png']), i, j) for i,c in enumerate(nb.cells)
-             for j,o in enumerate(c.get('outputs', [])) if 'image/png' in o.get('data', {})]
-    return sorted(found, key=lambda f: (-f[0], f[1:]))
+    "The same, the largest first"
+    return sorted(_figures(nb), key=lambda f: (-f[0], f[1:]))
 
 def _without_figures(nb, excess):
     "A copy of the notebook without its largest figures, so many that `excess` bytes are saved, and how many those are"
@@ -101,6 +110,11 @@ def _shorter_page(stage, nb, excess, page):
     try: return page(said(f"its {n} largest figures are" if n > 1 else 'its largest figure is') + fragment(part))
     except TooLarge: return page(said('its tables and figures are'))
 
+def _foot(inputs):
+    "What a report was computed from, with the first characters of each hash"
+    if not inputs: return 'No inputs were recorded.'
+    return 'Computed from ' + ', '.join(f'{path} ({hash[7:19]})' for path,hash in inputs.items())
+
 def report_page(
     stage:str, # Name of the stage
     nb, # Its executed notebook
@@ -114,24 +128,26 @@ def report_page(
     moved, waived = metrics.get('bar_moved', ()), metrics.get('waived', ())
     notes = show_notes(moved, stopped, waived, doubts, metrics.get('agreed_after', ''))
     head = notes + render('verdict.html.j2', _badge(stage, metrics['verdict'], doubts))
-    foot = 'Computed from ' + ', '.join(f"{k} ({v[7:19]})" for k,v in metrics['inputs'].items()) if metrics['inputs'] else 'No inputs were recorded.'
-    page = lambda body: make_page(f'{stage} – {problem}', head+body, foot, names, stage, problem)
+    page = lambda body: make_page(f'{stage} – {problem}', head+body, _foot(metrics['inputs']), names, stage, problem)
     try: return page(fragment(nb))
     except TooLarge as e: return _shorter_page(stage, nb, e.excess, page)
 
 # %% ../../nbs/site/02_pages.ipynb #88b2b5e6
+def _digits(v):
+    "A number with as many digits as a reader needs"
+    return f'{v:,.0f}' if isinstance(v, int) or abs(v) >= 1000 else f'{v:.3g}'
+
 def show_number(
     name:str, # Name of the metric
     m:dict, # A `metric`
 )->str: # Such as `average_precision 0.41 (0.40 to 0.42, n 50,000)`
     "One metric in words"
     if m['value'] is None: return f'{name} not computed'
-    shown = lambda v: f'{v:,.0f}' if isinstance(v, int) or abs(v) >= 1000 else f'{v:.3g}'
-    span = f"{shown(m['low'])} to {shown(m['high'])}" if 'low' in m and 'high' in m else ''
+    span = f"{_digits(m['low'])} to {_digits(m['high'])}" if 'low' in m and 'high' in m else ''
     rest = ', '.join(x for x in (span, f"n {m['n']:,}" if 'n' in m else '') if x)
     read = f" of {m['of']:,} rows" if 'of' in m else '' # where a part of a table was read
     read += ''.join(f'; {k}: {n:,} of {all_of:,}' for k,(n,all_of) in m.get('classes', {}).items())
-    return f"{name.replace('_', ' ')} {shown(m['value'])}{read}" + (f' ({rest})' if rest else '')
+    return f"{name.replace('_', ' ')} {_digits(m['value'])}{read}" + (f' ({rest})' if rest else '')
 
 # %% ../../nbs/site/02_pages.ipynb #aa137cc0
 def headline(
@@ -151,21 +167,21 @@ def _others():
     try: return lines_of_others(load_problem())
     except ValueError: return set()
 
+def _stage_row(s, others):
+    "One stage with what it measured; metrics are None where they are missing, malformed or of another problem"
+    try: metrics = read_metrics(s.name)
+    except (OSError, ValueError): metrics = None
+    other = bool(metrics) and metrics.get('frozen') in others
+    page = not other and place('executed', f'{s.name}.ipynb').is_file()
+    return dict(stage=s.name, question=s.question, headline=_key_number(s.headline), page=page, other=other,
+                metrics=None if other else metrics)
+
 def load_board(
     stages=None, # Stages of `dvc.yaml`; read by default
-)->list: # Per stage: stage, question, headline (name of its key number), metrics (`None` if missing, malformed or of another problem), page, other (is there a report of another problem?)
+)->list: # Per stage: stage, question, headline (its key number), metrics (or `None`), page, other (of another problem?)
     "Each stage with what it measured for this problem"
     stages, others = load_stages() if stages is None else stages, _others()
-    res = []
-    for s in stages.values():
-        if s.notebook is None: continue
-        try: metrics = read_metrics(s.name)
-        except (OSError, ValueError): metrics = None
-        other = bool(metrics) and metrics.get('frozen') in others
-        page = not other and place('executed', f'{s.name}.ipynb').is_file()
-        row = dict(stage=s.name, question=s.question, headline=_key_number(s.headline), page=page, other=other)
-        res.append(row | dict(metrics=None if other else metrics))
-    return res
+    return [_stage_row(s, others) for s in stages.values() if s.notebook is not None]
 
 # %% ../../nbs/site/02_pages.ipynb #76b9bcd2
 def _reads(stage, other):
@@ -175,7 +191,8 @@ def _reads(stage, other):
 def _told(why):
     "Why a stage stopped, as a page that is committed may say it: what a cell said may hold values of rows"
     m = re.match(r"(error: )?(stage '\w+' failed in cell \d+: \w+)", why)
-    return f'{m[2]}; `assay status` says what went wrong, which may name values of rows and stands on no page' if m else why
+    if not m: return why
+    return f'{m[2]}; `assay status` says what went wrong, which may name values of rows and stands on no page'
 
 def not_run(
     stops, # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
@@ -183,8 +200,9 @@ def not_run(
 )->dict: # Stage to a sentence
     "Why stages did not run: they stopped, or they wait for one that did"
     res = {s['stage']: _told(s['why']) for s in stops}
-    for name,stage in stages.items():
-        if name not in res and (late := [r for r in res if r in stages and _reads(stage, stages[r])]): res[name] = f'waits for {", ".join(late)}'
+    for name, stage in stages.items():
+        late = [r for r in res if r in stages and _reads(stage, stages[r])]
+        if late and name not in res: res[name] = f"waits for {', '.join(late)}"
     return res
 
 # %% ../../nbs/site/02_pages.ipynb #acb382d3
@@ -205,6 +223,13 @@ def _states(rows):
     return [[badge(s.replace('_', ' '), tone(s)), counts[s], items[s]] for s in SEVERITY if counts[s]]
 
 # %% ../../nbs/site/02_pages.ipynb #d1807d22
+_SOURCE = ('Every number on this page stands in a metrics.json beside its report, '
+           'with the hashes of what it was computed from.')
+
+def _waived(rows):
+    "Ids of the items that a waiver holds open"
+    return [r['id'] for r in rows if r['status'] == 'waived']
+
 def index_page(
     problem, # `Problem`
     board:list, # Rows of `load_board`
@@ -212,19 +237,18 @@ def index_page(
     rows=(), # Items of the checklist, from `checklist_rows`
 )->str: # HTML of the front page
     "The front page: state, stages, checklist, gaps"
-    measured = [b for b in board if b['metrics'] and b['stage'] not in late]
-    doubt = doubts({b['stage']: b['metrics'] for b in measured}, [r['id'] for r in rows if r['status'] == 'waived'])
-    said = lambda key: next((m for b in measured if (m := b['metrics'].get(key))), '')
-    asked = questions({b['stage']: b['metrics'] for b in measured})
-    notes = show_notes(said('bar_moved'), doubts=doubt, agreed=said('agreed_after'), asked=asked)
+    measured = {b['stage']: b['metrics'] for b in board if b['metrics'] and b['stage'] not in late}
+    doubt = doubts(measured, _waived(rows))
+    said = lambda key: next((m[key] for m in measured.values() if m.get(key)), '')
+    notes = show_notes(said('bar_moved'), doubts=doubt, agreed=said('agreed_after'), asked=questions(measured))
     names = [b['stage'] for b in board if b['page']]
     stages = [_board_cells(_board_row(b, late.get(b['stage']), doubt)) for b in board]
-    tables = dict(stages=render_rows(('stage', 'question', 'verdict', 'key number'), stages),
-                  states=render_rows(('state', 'number', 'items'), _states(rows)))
-    agreed = dict(problem=problem, bound=_bound(problem.metric), open=gaps(problem))
-    state = dict(notes=notes, cards=_cards(problem, measured, doubt), linked='readiness' in names, has_checklist=bool(rows))
-    body = render('index.html.j2', tables | agreed | state)
-    return make_page(problem.title, body, 'Every number on this page stands in a metrics.json beside its report, with the hashes of what it was computed from.', names, '', problem.title, up='')
+    body = render('index.html.j2', dict(
+        problem=problem, bound=_bound(problem.metric), open=gaps(problem),
+        notes=notes, cards=_cards(problem, measured, doubt), linked='readiness' in names, has_checklist=bool(rows),
+        stages=render_rows(('stage', 'question', 'verdict', 'key number'), stages),
+        states=render_rows(('state', 'number', 'items'), _states(rows))))
+    return make_page(problem.title, body, _SOURCE, names, '', problem.title, up='')
 
 def _bound(metric):
     "`least` where more is better, `most` where less is"
@@ -236,7 +260,9 @@ NOT_RUN = 'not run for this problem' # What there is was measured for another on
 def _board_row(b, why, doubt=()):
     "One stage on the front page; one that did not run says why, and not what an earlier run found"
     row, m = {k: b[k] for k in ('stage', 'question', 'page')}, b['metrics']
-    if why: return row | dict(verdict='waits' if why.startswith('waits') else 'stopped', tone='bad', number=why)
+    if why:
+        verdict = 'waits' if why.startswith('waits') else 'stopped'
+        return row | dict(verdict=verdict, tone='bad', number=why)
     if m is None:
         return row | dict(verdict=NOT_RUN if b.get('other') else 'not run', tone='open', number='')
     return row | _badge(b['stage'], m['verdict'], doubt) | dict(number=headline(m['metrics'], b['headline']))
@@ -247,14 +273,25 @@ def _board_cells(row):
     stage = link(row['stage'], f"{row['stage']}/report.html") if row['page'] else row['stage']
     return [stage, row['question'], badge(row['verdict'], row['tone']), row['number']]
 
+_ASKED = dict(feasibility='should we build it?', readiness='may it be released?', monitoring='does it still work?')
+
+def _score_card(problem, measured):
+    "The score on the test rows, where there is one"
+    m = measured.get('evaluation', {}).get('metrics', {}).get('test') or dict(value=None)
+    if m['value'] is None: return []
+    name = f"{problem.metric.replace('_', ' ')} on the test rows"
+    return [dict(name=name, value=f"{m['value']:.3f}", note=show_number('', m).strip().partition(' ')[2])]
+
+def _verdict_card(stage, metrics, doubt):
+    "The verdict of a stage, and the question that it answers"
+    verdict = _badge(stage, metrics['verdict'], doubt)['verdict'].replace('_', ' ')
+    return dict(name=stage, value=verdict, note=_ASKED[stage])
+
 def _cards(problem, measured, doubt=()):
-    "The three numbers that a product owner asks for, behind what puts them in doubt"
-    by = {b['stage']: b['metrics'] for b in measured}
-    m = by.get('evaluation', {}).get('metrics', {}).get('test') or dict(value=None)
-    res = [] if m['value'] is None else [dict(name=f"{problem.metric.replace('_', ' ')} on the test rows", value=f"{m['value']:.3f}", note=show_number('', m).strip().partition(' ')[2])]
-    res = [dict(name='before all else', value=d['what'], note='every score below is in doubt') for d in doubt] + res
-    return res + [dict(name=stage, value=_badge(stage, by[stage]['verdict'], doubt)['verdict'].replace('_', ' '), note=note) for stage,note in
-                  (('feasibility', 'should we build it?'), ('readiness', 'may it be released?'), ('monitoring', 'does it still work?')) if stage in by]
+    "What a product owner asks for, behind what puts it in doubt; `measured` has the metrics of each stage"
+    first = [dict(name='before all else', value=d['what'], note='every score below is in doubt') for d in doubt]
+    verdicts = [_verdict_card(stage, measured[stage], doubt) for stage in _ASKED if stage in measured]
+    return [*first, *_score_card(problem, measured), *verdicts]
 
 # %% ../../nbs/site/02_pages.ipynb #bc6c044b
 def waiting_page(
@@ -271,10 +308,14 @@ def waiting_page(
 # %% ../../nbs/site/02_pages.ipynb #73adcbe3
 def _page(b, names, problem, why, doubt=()):
     "The report of a stage that has run"
-    return report_page(b['stage'], import_nbformat().read(check_file(place('executed', f"{b['stage']}.ipynb")), 4), b['metrics'] or dict(verdict='no verdict', inputs={}), names, problem, why, doubt if in_doubt(b['stage']) or b['stage'] == 'explore' else ())
+    stage = b['stage']
+    nb = import_nbformat().read(check_file(place('executed', f'{stage}.ipynb')), 4)
+    metrics = b['metrics'] or dict(verdict='no verdict', inputs={})
+    concerned = in_doubt(stage) or stage == 'explore'
+    return report_page(stage, nb, metrics, names, problem, why, doubt if concerned else ())
 
 def _page_or_why(b, names, problem, late, doubt, rows, faults):
-    "The page of a stage, or a page that says why there is none; the reason goes to `faults`, and the other pages are made"
+    "The page of a stage, or one that says why there is none; the reason goes to `faults`, and other pages are made"
     why = late.get(b['stage'], '')
     try: return _page(b, names, problem, why, doubt) if rows is None else waiting_page(rows, why, names, problem)
     except ValueError as e:
@@ -285,18 +326,21 @@ def _page_or_why(b, names, problem, late, doubt, rows, faults):
 def build_site(
     stops=(), # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
 )->list: # Paths of the pages written
-    "Write `reports/<stage>/report.html` for every executed notebook, and for readiness also where the run stopped before it, and `reports/index.html`"
+    "Write the page of every executed notebook, of readiness also where the run stopped before it, and the front page"
     problem, stages = load_problem(), load_stages()
     board, late = load_board(stages), not_run(stops, stages)
     rows = checklist_rows(late)
     waiting = {'readiness'} & set(late) if rows else set()
-    doubt = doubts({b['stage']: b['metrics'] for b in board if b['stage'] not in late}, [r['id'] for r in rows if r['status'] == 'waived'])
+    doubt = doubts({b['stage']: b['metrics'] for b in board if b['stage'] not in late}, _waived(rows))
     for b in board: b['page'] = b['page'] or b['stage'] in waiting
     names, written, faults = [b['stage'] for b in board if b['page']], [], []
     for b in board:
         path = place('reports', b['stage'], 'report.html')
-        if not b['page']: path.unlink(missing_ok=True) # of an earlier run, or of another problem
-        else: written.append(write_text(path, _page_or_why(b, names, problem.title, late, doubt, rows if b['stage'] in waiting else None, faults)))
+        if not b['page']:
+            path.unlink(missing_ok=True) # of an earlier run, or of another problem
+            continue
+        items = rows if b['stage'] in waiting else None
+        written.append(write_text(path, _page_or_why(b, names, problem.title, late, doubt, items, faults)))
     written.append(write_text(place('reports', 'index.html'), index_page(problem, board, late, rows)))
     if faults: raise ValueError('; '.join(faults))
     return written
@@ -324,6 +368,11 @@ def _told_rows(text):
     reader.feed('' if told else text)
     return told or {r[0].strip(): (plain(r[2]), plain(r[3])) for r in reader.rows if len(r) == 4}
 
+def _wanted_row(b):
+    "The verdict and the key number that a page should show of a stage"
+    m = b['metrics']
+    return tuple(s.replace('_', ' ') for s in (m['verdict'], headline(m['metrics'], b['headline'])))
+
 def told_otherwise(
     path, # Front page, or README in Markdown
     board:list, # Rows of `load_board`; of each stage that has run
@@ -331,8 +380,9 @@ def told_otherwise(
     "Verdicts and key numbers that a page shows and nobody measured"
     told, res = _told_rows(Path(path).read_text(encoding='utf-8')), []
     for b in (b for b in board if b['metrics']):
-        wanted = tuple(s.replace('_', ' ') for s in (b['metrics']['verdict'], headline(b['metrics']['metrics'], b['headline'])))
+        wanted = _wanted_row(b)
         shown = told.get(b['stage'], ('nothing', 'nothing'))
-        if shown[0] not in ('stopped', 'waits') and shown != wanted: # of a stage that stopped, the page says why
-            res.append(f"{path} says {shown[0]!r} and {shown[1]!r} of stage {b['stage']!r}, and {metrics_path(b['stage'])} has {wanted[0]!r} and {wanted[1]!r}")
+        if shown[0] in ('stopped', 'waits') or shown == wanted: continue # of a stage that stopped, the page says why
+        res.append(f"{path} says {shown[0]!r} and {shown[1]!r} of stage {b['stage']!r}, "
+                   f"and {metrics_path(b['stage'])} has {wanted[0]!r} and {wanted[1]!r}")
     return res
