@@ -61,28 +61,44 @@ def show_figures()->None:
     inline = sys.modules.get('matplotlib_inline.backend_inline')
     if inline: inline.flush_figures()
 
-def make_shell(): # An IPython shell with the attribute `outputs`
-    "The IPython shell that runs cells in this process"
+def _hook_class():
+    "The place where IPython shows the value of a cell, as an output of the notebook"
     from IPython.core.displayhook import DisplayHook
-    from IPython.core.displaypub import DisplayPublisher
-    from IPython.core.history import HistoryManager
-    from IPython.core.interactiveshell import InteractiveShell
     class Hook(DisplayHook):
         def write_output_prompt(self): return None
-        def write_format_data(self, format_dict, md_dict=None):
-            self.shell.outputs.append(_output('execute_result', data=format_dict, metadata=md_dict or {}, execution_count=self.shell.execution_count))
         def log_output(self, format_dict): return None
         def finish_displayhook(self): return None
+        def write_format_data(self, format_dict, md_dict=None):
+            count = self.shell.execution_count
+            shown = _output('execute_result', data=format_dict, metadata=md_dict or {}, execution_count=count)
+            self.shell.outputs.append(shown)
+    return Hook
+
+def _publisher_class():
+    "The place where IPython shows figures and what a cell displays itself"
+    from IPython.core.displaypub import DisplayPublisher
     class Publisher(DisplayPublisher):
-        def publish(self, data, metadata=None, **kwargs): self.shell.outputs.append(_output('display_data', data=data, metadata=metadata or {}))
+        def publish(self, data, metadata=None, **kwargs):
+            self.shell.outputs.append(_output('display_data', data=data, metadata=metadata or {}))
         def clear_output(self, wait=False): self.shell.outputs.clear()
+    return Publisher
+
+def _shell_class():
+    "IPython's shell with a list of outputs, and without history and windows"
+    from IPython.core.history import HistoryManager
+    from IPython.core.interactiveshell import InteractiveShell
     class Shell(InteractiveShell):
-        displayhook_class, display_pub_class, outputs = Hook, Publisher, []
+        displayhook_class, display_pub_class, outputs = _hook_class(), _publisher_class(), []
         system = InteractiveShell.system_piped # what `!command` prints goes to the cell, not to the terminal
         def enable_gui(self, gui=None): return None
         def init_history(self): self.history_manager = HistoryManager(shell=self, parent=self, enabled=False)
-        def _showtraceback(self, etype, evalue, stb): self.outputs.append(_output('error', ename=etype.__name__, evalue=str(evalue), traceback=list(stb)))
-    shell = Shell.instance()
+        def _showtraceback(self, etype, evalue, stb):
+            self.outputs.append(_output('error', ename=etype.__name__, evalue=str(evalue), traceback=list(stb)))
+    return Shell
+
+def make_shell(): # An IPython shell with the attribute `outputs`
+    "The IPython shell that runs cells in this process"
+    shell = _shell_class().instance()
     shell.display_formatter.active_types = shell.display_formatter.format_types
     shell.events.register('post_execute', show_figures) # before pyplot registers its own
     return shell
@@ -122,14 +138,23 @@ def register_engine()->str: # The engine's name for papermill
 # %% ../../nbs/pipeline/00_engine.ipynb #1f0a83f5
 ENGINES = ('assay', 'nbclient') # In this process, or a Jupyter kernel
 
+_NUMBERS = ("float('nan')", "float('inf')", "float('-inf')") # Calls that papermill writes for a number
+
+def _check_assignment(node):
+    "Raise unless this statement assigns a literal to names"
+    import ast
+    is_plain = isinstance(node, ast.Assign) and all(isinstance(t, ast.Name) for t in node.targets)
+    if not is_plain: raise ValueError(f"an injected parameter is not `name = value`: {ast.unparse(node)!r}")
+    for part in ast.walk(node.value):
+        if isinstance(part, ast.Call) and ast.unparse(part) not in _NUMBERS:
+            raise ValueError(f"an injected parameter is code: {ast.unparse(part)!r}")
+
 def _check_injected(nb):
     "The injected cell may only assign literals to names"
     import ast
-    for cell in (c for c in nb.cells if 'injected-parameters' in c.metadata.get('tags', [])):
-        for node in ast.parse(cell.source).body:
-            if not (isinstance(node, ast.Assign) and all(isinstance(t, ast.Name) for t in node.targets)): raise ValueError(f"an injected parameter is not `name = value`: {ast.unparse(node)!r}")
-            for part in ast.walk(node.value):
-                if isinstance(part, ast.Call) and ast.unparse(part) not in ("float('nan')", "float('inf')", "float('-inf')"): raise ValueError(f"an injected parameter is code: {ast.unparse(part)!r}")
+    for cell in nb.cells:
+        if 'injected-parameters' not in cell.metadata.get('tags', []): continue
+        for node in ast.parse(cell.source).body: _check_assignment(node)
 
 def inject(
     nb, # Notebook with a cell tagged `parameters`
@@ -152,10 +177,12 @@ def execute(
     "Execute a notebook with papermill; raises `PapermillExecutionError` where a cell fails"
     papermill = import_papermill()
     if engine not in ENGINES: raise ValueError(f"engine is {engine!r}; expected one of {ENGINES}")
-    if any(c in str(p) for p in (path, output) for c in '{}'): raise ValueError(f"a notebook's path may hold no braces: {path}, {output}")
+    if set('{}') & set(f'{path}{output}'):
+        raise ValueError(f"a notebook's path may hold no braces: {path}, {output}")
     inject(papermill.iorw.load_notebook_node(str(check_file(path))), parameters or {})
     if engine == 'assay': register_engine()
     extra = dict(on_cell=on_cell) if engine == 'assay' else {}
     os.environ['ASSAY_NOTEBOOK'] = Path(output).stem # names the tables that `assay.core.rendering` keeps
-    return papermill.execute_notebook(str(path), str(output), parameters=parameters or {}, engine_name=engine, kernel_name='python3',
-                                      progress_bar=False, request_save_on_cell_execute=False, **extra)
+    return papermill.execute_notebook(
+        str(path), str(output), parameters=parameters or {}, engine_name=engine, kernel_name='python3',
+        progress_bar=False, request_save_on_cell_execute=False, **extra)

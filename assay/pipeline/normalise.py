@@ -77,42 +77,59 @@ def _normal_data(data, root, styles):
 
 def _normal_output(o, count, root, styles):
     "One output, scrubbed"
-    if o['output_type'] == 'stream':
+    kind = o['output_type']
+    if kind == 'stream':
         return _output('stream', name=o['name'], text=_MAGIC_TIME.sub('', scrub(o['text'], root)))
-    if o['output_type'] == 'error':
-        return _output('error', ename=o['ename'], evalue=scrub(o['evalue'], root), traceback=[scrub(line, root) for line in o['traceback']])
-    fields = dict(data=_normal_data(o['data'], root, styles), metadata={})
-    return _output(o['output_type'], **fields, **(dict(execution_count=count) if o['output_type'] == 'execute_result' else {}))
+    if kind == 'error':
+        lines = [scrub(line, root) for line in o['traceback']]
+        return _output('error', ename=o['ename'], evalue=scrub(o['evalue'], root), traceback=lines)
+    numbered = dict(execution_count=count) if kind == 'execute_result' else {}
+    return _output(kind, data=_normal_data(o['data'], root, styles), metadata={}, **numbered)
 
 # %% ../../nbs/pipeline/01_normalise.ipynb #b6b710fe
+_META = dict(
+    kernelspec=dict(name='python3', display_name='Python 3', language='python'),
+    language_info=dict(name='python', pygments_lexer='ipython3', file_extension='.py'))
+
+def _normal_cell(cell, i):
+    "A cell without outputs, and with an id that does not depend on the run"
+    tags = cell.metadata.get('tags', [])
+    id = 'injected-parameters' if 'injected-parameters' in tags else cell.get('id') or f'cell-{i}'
+    return dict(cell_type=cell.cell_type, metadata=dict(tags=tags) if tags else {}, source=cell.source, id=id)
+
+def _says_something(o):
+    "Is it anything but an empty text?"
+    return o['output_type'] != 'stream' or bool(o['text'].strip())
+
 def normalise(
     nb, # Executed notebook
     root='.', # Root of the repository
 ): # A new notebook
-    "`nb` without anything that may differ between two runs of the same code on the same inputs, and without standard error"
+    "`nb` without anything that may differ between two runs of the same code, and without standard error"
     from nbformat import from_dict
     cells, count, styles = [], 0, []
-    for i,cell in enumerate(nb.cells):
-        tags = cell.metadata.get('tags', [])
-        new = dict(cell_type=cell.cell_type, metadata=dict(tags=tags) if tags else {}, source=cell.source,
-                   id='injected-parameters' if 'injected-parameters' in tags else cell.get('id') or f'cell-{i}')
+    for i, cell in enumerate(nb.cells):
+        new = _normal_cell(cell, i)
         if cell.cell_type == 'code':
             count += bool(cell.source.strip())
             outputs = [_normal_output(o, count, root, styles) for o in _merge_streams(cell.outputs)]
-            new |= dict(execution_count=count, outputs=[o for o in outputs if o['output_type'] != 'stream' or o['text'].strip()])
+            new |= dict(execution_count=count, outputs=list(filter(_says_something, outputs)))
         cells.append(new)
-    parameters = nb.metadata.get('papermill', {}).get('parameters', {})
-    meta = dict(kernelspec=dict(name='python3', display_name='Python 3', language='python'), papermill=dict(parameters=dict(parameters)),
-                language_info=dict(name='python', pygments_lexer='ipython3', file_extension='.py'))
-    return from_dict(dict(cells=cells, metadata=meta, nbformat=4, nbformat_minor=5))
+    given = dict(nb.metadata.get('papermill', {}).get('parameters', {}))
+    return from_dict(dict(cells=cells, metadata=_META | dict(papermill=dict(parameters=given)), nbformat=4, nbformat_minor=5))
 
 # %% ../../nbs/pipeline/01_normalise.ipynb #94c0e135
+def _standard_error(cell):
+    "What one cell wrote to standard error"
+    streams = [o for o in cell.get('outputs', []) if o['output_type'] == 'stream']
+    return ''.join(_joined(o['text']) for o in streams if o['name'] == 'stderr')
+
 def warnings_of(
     nb, # Executed notebook, not normalised
     root='.', # Root of the repository
 )->str: # One paragraph per cell that wrote there; empty if none did
     "What the cells wrote to standard error"
-    wrote = {c.id: ''.join(_joined(o['text']) for o in c.get('outputs', []) if o['output_type'] == 'stream' and o['name'] == 'stderr') for c in nb.cells}
+    wrote = {c.id: _standard_error(c) for c in nb.cells}
     return '\n'.join(f'cell {id}\n{scrub(text, root)}' for id,text in wrote.items() if text.strip())
 
 # %% ../../nbs/pipeline/01_normalise.ipynb #9084106b

@@ -14,8 +14,10 @@ from .run import EXIT_ERROR
 from .stage import die_with_parent, run_named
 
 # %% ../../nbs/pipeline/06_server.ipynb #8cc089ec
-PRELOAD = ('numpy', 'pandas', 'pyarrow.parquet', 'scipy.stats', 'sklearn.pipeline', 'sklearn.ensemble', 'sklearn.linear_model', 'sklearn.compose', 'sklearn.inspection',
-           'matplotlib.pyplot', 'seaborn', 'optuna', 'sqlalchemy', 'fairlearn.metrics')
+PRELOAD = (
+    'numpy', 'pandas', 'pyarrow.parquet', 'scipy.stats', 'sklearn.pipeline', 'sklearn.ensemble',
+    'sklearn.linear_model', 'sklearn.compose', 'sklearn.inspection', 'matplotlib.pyplot', 'seaborn', 'optuna',
+    'sqlalchemy', 'fairlearn.metrics')
 
 def shared_imports(
     stages, # `Stage`s that are to run
