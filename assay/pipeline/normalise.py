@@ -87,9 +87,8 @@ def _normal_output(o, count, root, styles):
     return _output(kind, data=_normal_data(o['data'], root, styles), metadata={}, **numbered)
 
 # %% ../../nbs/pipeline/01_normalise.ipynb #b6b710fe
-_META = dict(
-    kernelspec=dict(name='python3', display_name='Python 3', language='python'),
-    language_info=dict(name='python', pygments_lexer='ipython3', file_extension='.py'))
+_KERNEL = dict(name='python3', display_name='Python 3', language='python')
+_LANGUAGE = dict(name='python', pygments_lexer='ipython3', file_extension='.py')
 
 def _normal_cell(cell, i):
     "A cell without outputs, and with an id that does not depend on the run"
@@ -116,7 +115,8 @@ def normalise(
             new |= dict(execution_count=count, outputs=list(filter(_says_something, outputs)))
         cells.append(new)
     given = dict(nb.metadata.get('papermill', {}).get('parameters', {}))
-    return from_dict(dict(cells=cells, metadata=_META | dict(papermill=dict(parameters=given)), nbformat=4, nbformat_minor=5))
+    meta = dict(kernelspec=_KERNEL, papermill=dict(parameters=given), language_info=_LANGUAGE)
+    return from_dict(dict(cells=cells, metadata=meta, nbformat=4, nbformat_minor=5))
 
 # %% ../../nbs/pipeline/01_normalise.ipynb #94c0e135
 def _standard_error(cell):
