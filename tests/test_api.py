@@ -21,7 +21,7 @@ from assay.package.bundle import load_bundle
 from assay.package.identity import FILES
 from assay.release.approval import approve, reject, rollback
 from assay.release.chain import chain_head
-from assay.serving.app import MAX_BYTES
+from assay.serving.limits import MAX_BYTES
 from assay.serving.prediction_log import PredictionLog, log_table, read_log, read_segments
 
 

@@ -30,14 +30,16 @@ from assay.feasibility.verdict import FACTS, verdict_of
 from assay.models.estimators import fit_final, predict_score
 from assay.models.features import feature_frame
 from assay.package import bundle
-from assay.package.bundle import bundle_size, load_bundle, measure_latency, package_checks, parity
+from assay.package.budget import bundle_size, measure_latency
+from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
+from assay.package.parity import package_checks, parity
 from assay.pipeline import run
 from assay.problem import criteria
 from assay.problem.agreement import agreement_verdict, load_problem
 from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.problem.limits import LIMITS
-from assay.release import approval, chain, gates
+from assay.release import approval, chain, gates, waivers
 from assay.release import checklist as evidence
 from assay.release import sign as release
 from assay.release.approval import approval_of, approve, reject, waive, withdraw
@@ -655,7 +657,7 @@ def waiver_of(item):
         shutil.copy(ROOT / "pipelines/checklist.yaml", place("checklist"))
         name = item if case.broken else "P09"
         case.report("monitoring", "watch", [check(name, False, "as measured")])
-        case.patch(gates, "NEVER_WAIVABLE", ())
+        case.patch(waivers, "NEVER_WAIVABLE", ())
         case.patch(approval, "find_item", lambda item: dict(id=item, owner="product owner", waivable=True))
         return why(waive, name, "no time", "9999-12-31", case.key())
 
@@ -874,11 +876,11 @@ def test_each_gate_opens_for_its_verdicts_and_checks_and_for_nothing_else(stage,
 def test_what_gates_wait_for_has_an_owner():
     "Whatever closes a gate has an owner who may sign for it, or nobody may"
     with inside(ROOT):
-        known = gates.waivable_items()
+        known = waivers.waivable_items()
         owners = {i["id"]: i["owner"] for i in load_checklist()}
     asked = {i for s in STAGES.values() for g, gate in s.gates.items() for i in (g, *gate.checks)}
     assert asked <= set(known) and {i for i in asked if not known[i]["waivable"]} == {"parity", "package"}
-    assert gates.RELEASE_OWNER == owners["F27"] and {known[i]["owner"] for i in asked if known[i]["waivable"]} <= set(owners.values())
+    assert waivers.RELEASE_OWNER == owners["F27"] and {known[i]["owner"] for i in asked if known[i]["waivable"]} <= set(owners.values())
 
 
 def test_every_gate_of_the_pipeline_has_a_control():

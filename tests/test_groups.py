@@ -22,11 +22,11 @@ from assay.problem.agreement import make_problem
 from assay.problem.plausible import QUESTIONS
 from assay.release.checklist import evaluate_checklist
 from assay.release.readiness import is_ready
-from assay.responsible.assessment import proxies
 from assay.responsible.disparities import group_pairs
 from assay.responsible.group_limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
 from assay.responsible.groups import group_table
 from assay.responsible.privacy import personal_data
+from assay.responsible.proxies import proxies
 from assay.stages.definition import load_stages
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,8 @@ from assay.data.sources import count_parquet, kind_of_file, parquet_facts
 from assay.evaluation.scores import record_opening
 from assay.explore.profile import summarise_parquet
 from assay.models.tuning import versions
-from assay.pipeline.engine import execute, leaks
+from assay.pipeline.engine import execute
+from assay.pipeline.normalise import leaks
 from assay.problem.agreement import load_problem
 from assay.project.create import is_untouched, refuse_overwriting
 from assay.project.inspect_table import read_table_of

@@ -27,10 +27,11 @@ from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results,
 from assay.project.proposal import draft
 from assay.release.approval import active_waivers, waive
 from assay.release.chain import new_key
-from assay.release.gates import waivable_items, waiver_fault
 from assay.release.readiness import doubts, leak_rows, next_step, release_rows
-from assay.responsible.assessment import findings, judge_answers, representation_table
+from assay.release.waivers import waivable_items, waiver_fault
+from assay.responsible.assessment import findings, judge_answers
 from assay.responsible.privacy import declared_personal, personal_data
+from assay.responsible.representation import representation_table
 from assay.site.pages import build_site, index_page
 
 ROOT = Path(__file__).parents[1]

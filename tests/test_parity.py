@@ -12,7 +12,8 @@ from assay.data.columns import Field
 from assay.data.sources import make_flights
 from assay.models.estimators import fit_final, predict_score
 from assay.models.features import feature_frame
-from assay.package.bundle import export_bundle, load_bundle, parity, same_up_to, score_scale
+from assay.package.bundle import export_bundle, load_bundle, same_up_to, score_scale
+from assay.package.parity import parity
 
 FIELDS = [
     Field("hour", "integer"),

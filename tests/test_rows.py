@@ -16,7 +16,7 @@ from assay.problem.agreement import make_problem
 from assay.project.create import next_steps
 from assay.project.inspect_table import read_table_of
 from assay.project.proposal import draft
-from assay.responsible.assessment import proxies
+from assay.responsible.proxies import proxies
 from assay.site.pages import show_number
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)

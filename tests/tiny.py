@@ -33,7 +33,8 @@ def make_tiny(folder, seed=0):
     from assay.data.sources import make_flights
     from assay.models.estimators import fit_final, predict_score
     from assay.models.features import feature_frame
-    from assay.package.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
+    from assay.package.bundle import export_bundle, load_bundle, make_provenance, request_context
+    from assay.package.parity import parity
     from assay.problem.limits import LIMITS
     from assay.release.gates import RELEASE_GATES
 

@@ -11,7 +11,8 @@ from scipy.special import ndtri
 
 from ..core.artifacts import check, metric
 from .outcomes import scores_of
-from ..responsible.groups import absent_columns, as_groups, group_draws, group_table, sensitive_columns, watched_columns
+from ..responsible.groups import absent_columns, as_groups, group_table, sensitive_columns, watched_columns
+from ..responsible.resamples import group_draws
 from ..stats.intervals import blocks_of
 
 # %% ../../nbs/monitoring/02_groups.ipynb #36844345

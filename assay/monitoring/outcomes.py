@@ -9,12 +9,14 @@ __all__ = ['LEAST_KNOWN', 'LEAST_SHARE', 'LEAST_DAYS', 'estimated_score', 'obser
 # %% ../../nbs/monitoring/01_outcomes.ipynb #d7e8cc22
 import numpy as np, pandas as pd
 
-from ..core.artifacts import metric
-from ..models.estimators import make_model, predict_score, target_of
+from ..core.artifacts import check, metric
 from ..models.features import feature_frame
-from ..models.practice import rule_params
-from ..stats.intervals import blocks_of, gain as as_gain, interval, paired_difference, replicate
+from ..responsible.groups import absent_columns, as_groups, group_table, sensitive_columns, watched_columns
+from ..responsible.resamples import group_draws
 from ..stats.metrics import METRICS, score as metric_score
+from ..stats.intervals import blocks_of, gain as as_gain, interval, paired_difference, replicate
+from ..models.estimators import make_model, predict_score, target_of
+from ..models.practice import rule_params
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #2714196f
 def _can_be_drawn(metric, s):
