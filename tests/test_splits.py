@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from assay.data.intake import data_checks, data_verdict
+from assay.data.checks import data_checks, data_verdict
 from assay.data.near_duplicates import ALIKE, find_twins
-from assay.data.sources import make_flights
+from assay.data.example import make_flights
 from assay.data.splits import (
     base_rate,
     check_splits,
@@ -20,7 +20,7 @@ from assay.data.splits import (
     split_table,
     time_cuts,
 )
-from assay.explore.exploration import label_noise
+from assay.explore.missing import label_noise
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 CUTS = dict(train="2013-09-01", valid="2013-10-01", test=None)

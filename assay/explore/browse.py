@@ -60,7 +60,7 @@ def count_broken(
     return res.assign(example=shown).sort_values('rows', ascending=False, kind='stable')
 
 def hide_values(
-    described:pd.DataFrame, # From `assay.data.dictionary.dictionary_table`
+    described:pd.DataFrame, # From `assay.data.describe.dictionary_table`
     visible, # Names of columns, from `visible_columns`
 )->pd.DataFrame: # The same without the values of the other columns
     "The data dictionary as a page may show it; examples of ids and texts are shapes, and stay"

@@ -23,7 +23,7 @@ def assumptions_table(
 def data_gaps(
     profile:pd.DataFrame, # From `assay.stats.counts.profile`
     compared:pd.DataFrame, # From `compare_splits`
-    described=(), # `dict(id, what)` per column that people have not described, from `assay.data.dictionary.gaps`
+    described=(), # `dict(id, what)` per column that people have not described, from `assay.data.infer.gaps`
     max_missing:float=.2, # Share of missing values from which it is a gap
     max_unseen:float=.01, # Share of rows with a category unknown to the first table from which it is a gap
 )->pd.DataFrame: # column, gap
