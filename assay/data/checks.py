@@ -18,20 +18,51 @@ from ..problem.agreement import Problem
 def _reached(problem, manifest):
     "F01: were all declared sources read?"
     tables, declared = manifest['tables'], [s.get('name') for s in problem.sources]
-    lost, empty = sorted(set(map(str, declared))-set(tables)), sorted(n for n,t in tables.items() if not t['n_rows'])
+    lost, empty = (
+        sorted(set(map(str, declared)) - set(tables)),
+        sorted(n for n, t in tables.items() if not t['n_rows']),
+    )
     if not declared: return check('F01', 'unanswered', 'problem.yaml declares no source', 'problem.yaml')
-    return check('F01', not lost and not empty, f"{len(tables)} tables read; declared and not read: {lost}; without rows: {empty}", 'data/raw/manifest.json')
+    return check(
+        'F01',
+        not lost and not empty,
+        f"{len(tables)} tables read; declared and not read: {lost}; without rows: {empty}",
+        'data/raw/manifest.json',
+    )
 
 def _origin(problem, manifest):
     "F05: who owns each source, and what may be done with it?"
     known = {s.get('name'): s for s in problem.sources}
-    lost = [f'{n}: {k}' for n in sorted(manifest['tables']) for k in ('owner', 'licence', 'access') if not str(known.get(n, {}).get(k) or '').strip() or known[n][k] == 'unanswered']
-    return check('F05', 'unanswered' if lost else 'pass', f"not said in problem.yaml: {lost}" if lost else f"owner, licence and access of {len(manifest['tables'])} tables are named", 'problem.yaml')
+    lost = [
+        f'{n}: {k}'
+        for n in sorted(manifest['tables'])
+        for k in ('owner', 'licence', 'access')
+        if not str(known.get(n, {}).get(k) or '').strip() or known[n][k] == 'unanswered'
+    ]
+    return check(
+        'F05',
+        'unanswered' if lost else 'pass',
+        f"not said in problem.yaml: {lost}"
+        if lost
+        else f"owner, licence and access of {len(manifest['tables'])} tables are named",
+        'problem.yaml',
+    )
 
 def _lineage(manifest, different):
     "F04: do hash, origin and counts stand beside each table?"
-    lost = [f'{n}: {k}' for n,t in manifest['tables'].items() for k in ('sha256', 'source', 'rows') if not t.get(k)]
-    return check('F04', not lost and not different, f"{len(manifest['tables'])} tables with hash, origin and rows; lacking: {lost}; changed since: {different}", 'data/raw/manifest.json')
+    lost = [
+        f'{n}: {k}'
+        for n, t in manifest['tables'].items()
+        for k in ('sha256', 'source', 'rows')
+        if not t.get(k)
+    ]
+    return check(
+        'F04',
+        not lost and not different,
+        f"{len(manifest['tables'])} tables with hash, origin and rows; lacking: {lost}; changed "
+        f"since: {different}",
+        'data/raw/manifest.json',
+    )
 
 # %% ../../nbs/data/17_checks.ipynb #881b743e
 def _untaught(problem, splits):
@@ -40,39 +71,85 @@ def _untaught(problem, splits):
     train, *later = splits
     known = set(splits[train][problem.target].dropna())
     new = {k: splits[k][problem.target].dropna().loc[lambda y: ~y.isin(known)] for k in later}
-    return [f"{len(y)} rows of {k} hold {sorted(map(str, set(y)))}, of which training has no row, so no model can say it: "
-            'move the cuts in params.yaml, join it with another class there (recode), or leave the field empty where the outcome is not known yet' for k,y in new.items() if len(y)]
+    return [
+        f"{len(y)} rows of {k} hold {sorted(map(str, set(y)))}, of which training has no row, so no "
+        "model can say it: "
+        'move the cuts in params.yaml, join it with another class there (recode), or leave the field '
+        'empty where the outcome is not known yet'
+        for k, y in new.items()
+        if len(y)
+    ]
 
 def _labelled(problem, splits, n_unlabelled):
     "F02: can be learnt and measured what each split holds of the target?"
-    constant = [k for k,v in splits.items() if v[problem.target].isna().any() or v[problem.target].nunique() < 2]
+    constant = [
+        k
+        for k, v in splits.items()
+        if v[problem.target].isna().any() or v[problem.target].nunique() < 2
+    ]
     bad, late = [k for k in constant if k != 'production'], [k for k in constant if k == 'production']
-    said = [f"the target varies in {len(splits)-len(constant)} of {len(splits)} splits" + (f', not in {constant}' if constant else '')]
-    if bad: said.append(f"nothing can be learnt or measured in {bad}: move the cuts in params.yaml, or collect more rows")
-    if late: said.append('rows in production may have outcomes that are not known yet; until they are, no performance is measured there')
+    said = [
+        f"the target varies in {len(splits) - len(constant)} of {len(splits)} splits"
+        + (f', not in {constant}' if constant else '')
+    ]
+    if bad:
+        said.append(
+            f"nothing can be learnt or measured in {bad}: move the cuts in params.yaml, or collect "
+            "more rows"
+        )
+    if late:
+        said.append(
+            'rows in production may have outcomes that are not known yet; until they are, no '
+            'performance is measured there'
+        )
     said += (new := _untaught(problem, splits))
     said.append(f"{n_unlabelled} rows without a target were counted and left out")
-    return check('F02', not bad and not new, '; '.join(said), 'reports/data/metrics.json#metrics.n_unlabelled')
+    return check(
+        'F02', not bad and not new, '; '.join(said), 'reports/data/metrics.json#metrics.n_unlabelled'
+    )
 
 def _quality(n_rows, n_accepted, n_quarantined, max_share):
     "F03: was every row checked, and are few enough bad?"
     share = n_quarantined/max(n_rows, 1)
     why = f"{n_accepted} accepted and {n_quarantined} quarantined of {n_rows} rows; {share:.4%} quarantined, at most {max_share:.4%} allowed"
-    return check('F03', n_rows == n_accepted+n_quarantined and share <= max_share, why, 'reports/data/metrics.json#metrics.quarantine_share')
+    return check(
+        'F03',
+        n_rows == n_accepted + n_quarantined and share <= max_share,
+        why,
+        'reports/data/metrics.json#metrics.quarantine_share',
+    )
 
 # %% ../../nbs/data/17_checks.ipynb #58fe7c1f
 def _silent(dictionary, train):
     "Features that hold no value in training, so that nothing can be learnt of them"
-    empty = lambda f: train[f.name].isna().all() or f.kind in ('category', 'text') and (train[f.name] == MISSING).all()
+    empty = lambda f: (
+        train[f.name].isna().all()
+        or f.kind in ('category', 'text')
+        and (train[f.name] == MISSING).all()
+    )
     return [f.name for f in dictionary.features if f.name in train and empty(f)]
 
 def _described(dictionary, splits):
     "F32: is every column described, does every split obey, and does every feature speak in training?"
     silent = _silent(dictionary, next(iter(splits.values())))
-    lost, breaking = [*gaps(dictionary), *silent], {k: n for k,v in splits.items() if (n := len(validate(v, dictionary)[1]))}
+    lost, breaking = (
+        [*gaps(dictionary), *silent],
+        {k: n for k, v in splits.items() if (n := len(validate(v, dictionary)[1]))},
+    )
     status = False if breaking else 'unanswered' if lost else True
-    read = f"reviewed by {dictionary.reviewed['by']} on {dictionary.reviewed['date']}" if dictionary.reviewed else 'reviewed by nobody: ranges and categories are proposals'
-    return check('F32', status, f"{len(dictionary.fields)} columns described, {read}; {len(lost)-len(silent)} gaps in meaning, unit, source or review; features without a value in training, of which nothing is learnt: {silent}; splits that break the dictionary: {breaking}", 'dictionary.yaml')
+    read = (
+        f"reviewed by {dictionary.reviewed['by']} on {dictionary.reviewed['date']}"
+        if dictionary.reviewed
+        else 'reviewed by nobody: ranges and categories are proposals'
+    )
+    return check(
+        'F32',
+        status,
+        f"{len(dictionary.fields)} columns described, {read}; {len(lost) - len(silent)} gaps in "
+        "meaning, unit, source or review; features without a value in training, of which nothing is "
+        f"learnt: {silent}; splits that break the dictionary: {breaking}",
+        'dictionary.yaml',
+    )
 
 def data_checks(
     problem:Problem, # The agreement
@@ -90,32 +167,66 @@ def data_checks(
 )->list: # `check`s F01 F02 F03 F04 F05 F21 F32
     "The items of the checklist that the data stage decides"
     n_accepted = sum(map(len, splits.values()))
-    why = f"{len(splits)} splits hold {n_accepted} of {n_rows-n_quarantined} accepted rows; what crosses: {list(crossings)}; {twins['twins']} of {twins['n']} later rows have features that stand in training, {'more than chance explains' if twins['copies'] else 'which chance explains'}"
-    defined = check('F21', not crossings and n_accepted == n_rows-n_quarantined, why, 'reports/data/metrics.json#metrics.crossings')
-    labelled = check('F02', False, '; '.join(sunk), 'data/raw/manifest.json') if sunk else _labelled(problem, splits, n_unlabelled)
-    return [_reached(problem, manifest), labelled, _quality(n_rows, n_accepted, n_quarantined, max_quarantine_share),
-            _lineage(manifest, different), _origin(problem, manifest), defined, _described(dictionary, splits)]
+    why = f"{len(splits)} splits hold {n_accepted} of {n_rows - n_quarantined} accepted rows; what crosses: {list(crossings)}; {twins['twins']} of {twins['n']} later rows have features that stand in training, {'more than chance explains' if twins['copies'] else 'which chance explains'}"
+    defined = check(
+        'F21',
+        not crossings and n_accepted == n_rows - n_quarantined,
+        why,
+        'reports/data/metrics.json#metrics.crossings',
+    )
+    labelled = (
+        check('F02', False, '; '.join(sunk), 'data/raw/manifest.json')
+        if sunk
+        else _labelled(problem, splits, n_unlabelled)
+    )
+    return [
+        _reached(problem, manifest),
+        labelled,
+        _quality(n_rows, n_accepted, n_quarantined, max_quarantine_share),
+        _lineage(manifest, different),
+        _origin(problem, manifest),
+        defined,
+        _described(dictionary, splits),
+    ]
 
 def data_verdict(
     checks, # From `data_checks`
 )->str: # `usable`, `usable, with open questions` or `not usable`
     "Can the data be trusted?"
     status = {c['status'] for c in checks}
-    return 'not usable' if 'fail' in status else 'usable, with open questions' if 'unanswered' in status else 'usable'
+    return (
+        'not usable'
+        if 'fail' in status
+        else 'usable, with open questions'
+        if 'unanswered' in status
+        else 'usable'
+    )
 
 # %% ../../nbs/data/17_checks.ipynb #e665ccd6
 def lineage_table(
     manifest:dict, # Of the raw snapshot
-)->pd.DataFrame: # One row per table: where from, which version, under which licence, how many rows, which bytes
+    # One row per table: where from, which version, under which licence, how many rows, which bytes
+)->pd.DataFrame:
     "Where the raw tables come from"
     keys = ('source', 'version', 'licence', 'access', 'encoding', 'rows', 'sha256')
-    return pd.DataFrame({n: {k: str(t.get(k, ''))[:16 if k == 'sha256' else None] for k in keys} for n,t in manifest['tables'].items()}).T.rename_axis('table')
+    return pd.DataFrame(
+        {
+            n: {k: str(t.get(k, ''))[: 16 if k == 'sha256' else None] for k in keys}
+            for n, t in manifest['tables'].items()
+        }
+    ).T.rename_axis('table')
 
 def sampling_table(
     manifest:dict, # Of the raw snapshot
 )->pd.DataFrame: # One row per table: `rows_in_source`, `rows_read`, `share`, and by what rows were chosen
     "How much of each table was read"
-    def line(t): return dict(rows_in_source=(n := t.get('sampled_from', t['n_rows'])), rows_read=t['n_rows'], share=t['n_rows']/max(n, 1), chosen_by=f"hash of {t['sampled_by']}" if 'sampled_by' in t else 'all rows')
+    def line(t):
+        return dict(
+            rows_in_source=(n := t.get('sampled_from', t['n_rows'])),
+            rows_read=t['n_rows'],
+            share=t['n_rows'] / max(n, 1),
+            chosen_by=f"hash of {t['sampled_by']}" if 'sampled_by' in t else 'all rows',
+        )
     return pd.DataFrame({n: line(t) for n,t in manifest['tables'].items()}).T.rename_axis('table')
 
 def compare_prepared(
@@ -145,13 +256,38 @@ def data_metrics(
     "What the data stage counted"
     res = {f'n_{k}': metric(int(n), n=len(outcomes)) for k,n in outcomes.value_counts().sort_index().items()}
     tables = list((manifest or dict(tables={}))['tables'].values())
-    if any('sampled_from' in t for t in tables): res |= dict(n_source=metric(sum(t.get('sampled_from', t['n_rows']) for t in tables)))
-    res |= dict(n_raw=metric(len(outcomes)), n_unlabelled=metric(len(outcomes)-n_rows), n_quarantined=metric(n_quarantined, n=n_rows, better='lower'),
-                quarantine_share=metric(n_quarantined/max(n_rows, 1), n=n_rows, better='lower'), crossings=metric(len(crossings), better='lower'))
+    if any('sampled_from' in t for t in tables):
+        res |= dict(n_source=metric(sum(t.get('sampled_from', t['n_rows']) for t in tables)))
+    res |= dict(
+        n_raw=metric(len(outcomes)),
+        n_unlabelled=metric(len(outcomes) - n_rows),
+        n_quarantined=metric(n_quarantined, n=n_rows, better='lower'),
+        quarantine_share=metric(n_quarantined / max(n_rows, 1), n=n_rows, better='lower'),
+        crossings=metric(len(crossings), better='lower'),
+    )
     if 'n_source' in res: res['n_raw'] |= dict(of=res['n_source']['value'])
-    if classes is not None and len(classes): res['n_raw'] |= dict(classes={str(k)[:40]: [int(r.rows_read), int(r.rows_in_source)] for k,r in classes.head(10).iterrows()})
+    if classes is not None and len(classes):
+        res['n_raw'] |= dict(
+            classes={
+                str(k)[:40]: [int(r.rows_read), int(r.rows_in_source)]
+                for k, r in classes.head(10).iterrows()
+            }
+        )
     res |= {f'n_{k}': metric(len(v)) for k,v in splits.items()}
-    if twins: res |= dict(twin_share=metric(twins['share'], n=twins['n'], better='lower'), repeat_excess=metric(max(twins['excess'], twins['near']), n=sum(map(len, splits.values())), better='lower'))
-    if problem.task == 'binary': res |= {f'base_rate_{k}': metric(**base_rate(v[problem.target], v[cluster] if cluster else None)) for k,v in splits.items()}
+    if twins:
+        res |= dict(
+            twin_share=metric(twins['share'], n=twins['n'], better='lower'),
+            repeat_excess=metric(
+                max(twins['excess'], twins['near']), n=sum(map(len, splits.values())), better='lower'
+            ),
+        )
+    if problem.task == 'binary':
+        res |= {
+            f'base_rate_{k}': metric(**base_rate(v[problem.target], v[cluster] if cluster else None))
+            for k, v in splits.items()
+        }
     largest = compared.assign(size=compared['effect'].astype(float).abs()).groupby('split')['size'].max()
-    return res | {f'largest_shift_{k}': metric(float(v), n=len(splits[k]), better='lower') for k,v in largest.dropna().items()}
+    return res | {
+        f'largest_shift_{k}': metric(float(v), n=len(splits[k]), better='lower')
+        for k, v in largest.dropna().items()
+    }

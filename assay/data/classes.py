@@ -19,13 +19,26 @@ def count_classes(
     facts:dict, # Name of a table to its facts, from `fetch_table`
     problem:Problem, # Names the target
     dictionary:Dictionary, # Kind of the target
-)->pd.Series: # Class to its rows in the whole source; empty where every row was read, or the target holds no classes
+    # Class to its rows in the whole source; empty where every row was read, or the target holds no
+    # classes
+)->pd.Series:
     "The target, counted over all rows of a table of which a part was read"
-    for spec in (s for s in (source_specs(source)[0] if source else []) if 'sampled_from' in facts.get(s.get('name'), {})):
+    for spec in (
+        s
+        for s in (source_specs(source)[0] if source else [])
+        if 'sampled_from' in facts.get(s.get('name'), {})
+    ):
         column = (spec.get('columns') or {}).get(problem.target, problem.target)
-        counts = count_values(spec['url'], column) if problem.task != 'regression' and column in facts[spec['name']]['columns'] else None
+        counts = (
+            count_values(spec['url'], column)
+            if problem.task != 'regression' and column in facts[spec['name']]['columns']
+            else None
+        )
         if not counts: continue
-        one = dict(columns={problem.target: column}, recode={k: v for k,v in (spec.get('recode') or {}).items() if k == problem.target})
+        one = dict(
+            columns={problem.target: column},
+            recode={k: v for k, v in (spec.get('recode') or {}).items() if k == problem.target},
+        )
         y, field = take(pd.DataFrame({column: list(counts)}), one)[problem.target], dictionary[problem.target]
         y = y.astype(str) if field.kind in ('category', 'text') else encode_target(y, problem, field)
         return pd.Series(list(counts.values()), index=y.to_numpy()).groupby(level=0).sum()
@@ -33,13 +46,15 @@ def count_classes(
 
 
 # %% ../../nbs/data/16_classes.ipynb #e2f70b64
-FEWEST_OF_CLASS = 10 # Rows of a class that each of training, validation and test needs, where the source can give them
+# Rows of a class that each of training, validation and test needs, where the source can give them
+FEWEST_OF_CLASS = 10
 
 def class_table(
     before:pd.Series, # From `count_classes`
     splits:dict, # Split to its rows
     target:str, # Column with the target
-)->pd.DataFrame: # One row per class, the rarest first: `rows_in_source`, `rows_read`, and the rows of each split
+    # One row per class, the rarest first: `rows_in_source`, `rows_read`, and the rows of each split
+)->pd.DataFrame:
     "Each class before and after a part was read; empty where every row was read"
     if not len(before): return pd.DataFrame()
     counts = {k: v[target].value_counts().reindex(before.index, fill_value=0) for k,v in splits.items()}
@@ -59,7 +74,10 @@ def sunk_classes(
         total = int(table.rows_in_source.sum())
         rows = f'about {round(needed*total, 1-len(str(total))):,.0f}' if needed < .95 else f'all {total:,}'
         held = ', '.join(f'{k} {row[k]:,}' for k in splits)
-        res.append(f"of {row.rows_in_source:,} rows of the class {str(name)[:40]!r} the part that is read "
-                   f"holds {row.rows_read:,}, {held}, and each split needs {FEWEST_OF_CLASS}: set max_rows of the source "
-                   f"in params.yaml to {rows}, or draw a table by class and name that")
+        res.append(
+            f"of {row.rows_in_source:,} rows of the class {str(name)[:40]!r} the part that is read "
+            f"holds {row.rows_read:,}, {held}, and each split needs {FEWEST_OF_CLASS}: set max_rows of "
+            "the source "
+            f"in params.yaml to {rows}, or draw a table by class and name that"
+        )
     return res

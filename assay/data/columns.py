@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 from pydantic import Strict, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, read_error
+from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults
+from ..core.shapes import meant, read_error
 from ..core.artifacts import place
 from ..core.yaml import read_yaml
 from ..problem.plausible import is_date
@@ -60,14 +61,18 @@ ROLES = ('id', 'time', 'target', 'feature', 'group', 'context')
 def _of(words): return Annotated[Literal[words], Expected(f'one of {words}')]
 def _said(shape, meaning): return Annotated[dict | None, Holds(shape), key(meaning)]
 _Bound = Annotated[float | None, Expected('a finite number', lambda x: x is None or abs(x) < float('inf'))]
-_Values = Annotated[tuple[str, ...], Strict(False), Expected('a list of text only, so quote words such as no and 1')]
+_Values = Annotated[
+    tuple[str, ...], Strict(False), Expected('a list of text only, so quote words such as no and 1')
+]
 
 @dataclass(frozen=True, config=STRICT)
 class Field:
     "What is known about one column"
     name: Annotated[Text, key('Name of the column')]
     kind: Annotated[_of(KINDS), key('What its values are')]
-    role: Annotated[_of(ROLES), key('Its use; a group is watched and a context kept, neither is learnt from')] = 'feature'
+    role: Annotated[
+        _of(ROLES), key('Its use; a group is watched and a context kept, neither is learnt from')
+    ] = 'feature'
     unit: Annotated[Text, key('Unit of a number, such as `mi`; `1` for a share or a count')] = ''
     nullable: Annotated[Flag, key('May it be missing?')] = False
     low: Annotated[_Bound, key('Smallest allowed number; of a time, the first year')] = None
@@ -127,7 +132,9 @@ def make_field(
 )->Field: # The same, typed
     "Check the description of one column; raises `ValueError` naming column and every key that is wrong"
     if not isinstance(raw, dict):
-        raise ValueError(f'column {name!r} is described by {raw!r}; expected a mapping such as {{kind: number}}')
+        raise ValueError(
+            f'column {name!r} is described by {raw!r}; expected a mapping such as {{kind: number}}'
+        )
     unknown = sorted(str(k) for k in raw if k not in _KEYS)
     wrong = [f'column {name!r} has unknown keys {unknown}{meant(unknown[0], _KEYS)}'] if unknown else []
     wrong += [f for k in DECLARED if k in raw for f in _declared_faults(f'column {name!r}: {k!r}', k, raw[k])]
@@ -143,11 +150,13 @@ def make_field(
 class Dictionary:
     "The description of every column, in order"
     fields:tuple # `Field`s with different names
-    reviewed:dict = None # `by` and `date` (ISO 8601) of the person who has read it as a whole; None while it is a proposal
+    # `by` and `date` (ISO 8601) of the person who has read it as a whole; None while it is a proposal
+    reviewed:dict = None
 
     def __post_init__(self):
         names = [f.name for f in self.fields]
-        if twice := sorted({n for n in names if names.count(n) > 1}): raise ValueError(f"columns {twice} are described twice; expected each once")
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"columns {twice} are described twice; expected each once")
 
     def __getitem__(self, name):
         for f in self.fields:
@@ -156,7 +165,8 @@ class Dictionary:
 
     def names(self, *roles:str)->list: # Names of columns
         "Names of the columns with one of `roles`, all by default, in order"
-        if unknown := sorted(set(roles)-set(ROLES)): raise ValueError(f"unknown roles {unknown}; expected some of {ROLES}")
+        if unknown := sorted(set(roles) - set(ROLES)):
+            raise ValueError(f"unknown roles {unknown}; expected some of {ROLES}")
         return [f.name for f in self.fields if not roles or f.role in roles]
 
     def select(self, *roles:str): # Dictionary of these columns only
@@ -174,8 +184,11 @@ class Dictionary:
     @classmethod
     def from_json(cls, raw:dict): # Dictionary
         "The dictionary that JSON held, from `to_json`; checked as `dictionary.yaml` is"
-        if not isinstance(raw, dict) or not isinstance(raw.get('fields'), list): raise ValueError("a dictionary in JSON has a list called 'fields'; this has none")
-        return cls(tuple(make_field(f['name'], {k:v for k,v in f.items() if k != 'name'}) for f in raw['fields']))
+        if not isinstance(raw, dict) or not isinstance(raw.get('fields'), list):
+            raise ValueError("a dictionary in JSON has a list called 'fields'; this has none")
+        return cls(
+            tuple(make_field(f['name'], {k: v for k, v in f.items() if k != 'name'}) for f in raw['fields'])
+        )
 
 # %% ../../nbs/data/07_columns.ipynb #da526007
 class Review(Shape):

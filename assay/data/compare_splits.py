@@ -32,8 +32,15 @@ def total_variation(
     n, m = a.sum(), b.sum()
     if not min(n, m): return dict(effect=None, noise=None)
     names = a.index.union(b.index)
-    p, q, both = a.reindex(names, fill_value=0)/n, b.reindex(names, fill_value=0)/m, a.add(b, fill_value=0).reindex(names)/(n+m)
-    return dict(effect=float((p-q).abs().sum()/2), noise=float(np.sqrt(2/np.pi*both*(1-both)*(1/n+1/m)).sum()/2))
+    p, q, both = (
+        a.reindex(names, fill_value=0) / n,
+        b.reindex(names, fill_value=0) / m,
+        a.add(b, fill_value=0).reindex(names) / (n + m),
+    )
+    return dict(
+        effect=float((p - q).abs().sum() / 2),
+        noise=float(np.sqrt(2 / np.pi * both * (1 - both) * (1 / n + 1 / m)).sum() / 2),
+    )
 
 # %% ../../nbs/data/13_compare_splits.ipynb #6b29f034
 def compare_splits(
@@ -41,16 +48,40 @@ def compare_splits(
     numbers, # Columns compared by their means
     categories, # Columns compared by their shares
     reference:str='train', # Split to compare with
-)->pd.DataFrame: # One row per split and column: `measure`, `effect`, `noise`, `n`, `n_reference`, `missing`, `missing_reference`
+    # One row per split and column: `measure`, `effect`, `noise`, `n`, `n_reference`, `missing`,
+    # `missing_reference`
+)->pd.DataFrame:
     "How far each column of each split is from the reference, largest first"
-    if reference not in splits: raise ValueError(f"no split is called {reference!r}; there are {list(splits)}")
+    if reference not in splits:
+        raise ValueError(f"no split is called {reference!r}; there are {list(splits)}")
     ref, lines = splits[reference], []
     for name,df in splits.items():
-        for columns,measure,f in ((numbers, 'standardised difference', standardised_difference), (categories, 'total variation', total_variation)):
-            lines += [dict(split=name, column=c, measure=measure) | f(ref[c], df[c]) | dict(n=int(df[c].notna().sum()), n_reference=int(ref[c].notna().sum()),
-                           missing=df[c].isna().mean(), missing_reference=ref[c].isna().mean()) for c in columns if name != reference]
-    if not lines: raise ValueError(f"nothing to compare: splits {list(splits)}, numbers {list(numbers)}, categories {list(categories)}")
-    return pd.DataFrame(lines).sort_values('effect', key=lambda s: -s.abs(), kind='stable').reset_index(drop=True)
+        for columns, measure, f in (
+            (numbers, 'standardised difference', standardised_difference),
+            (categories, 'total variation', total_variation),
+        ):
+            lines += [
+                dict(split=name, column=c, measure=measure)
+                | f(ref[c], df[c])
+                | dict(
+                    n=int(df[c].notna().sum()),
+                    n_reference=int(ref[c].notna().sum()),
+                    missing=df[c].isna().mean(),
+                    missing_reference=ref[c].isna().mean(),
+                )
+                for c in columns
+                if name != reference
+            ]
+    if not lines:
+        raise ValueError(
+            f"nothing to compare: splits {list(splits)}, numbers {list(numbers)}, categories "
+            f"{list(categories)}"
+        )
+    return (
+        pd.DataFrame(lines)
+        .sort_values('effect', key=lambda s: -s.abs(), kind='stable')
+        .reset_index(drop=True)
+    )
 
 # %% ../../nbs/data/13_compare_splits.ipynb #6f5e8905
 def base_rate(
@@ -65,7 +96,12 @@ def base_rate(
     sums = pd.Series(rest).groupby(np.arange(len(y)) if cluster is None else np.asarray(cluster)).sum()
     k = len(sums)
     half = 1.96*np.sqrt((sums**2).sum()*k/max(k-1, 1))/len(y)
-    return dict(value=float(rate), low=float(max(within[0], rate-half)), high=float(min(within[1], rate+half)), n=len(y))
+    return dict(
+        value=float(rate),
+        low=float(max(within[0], rate - half)),
+        high=float(min(within[1], rate + half)),
+        n=len(y),
+    )
 
 def _numbers(y):
     "A target as numbers; of classes in words, whether it is the first by name"
@@ -76,12 +112,17 @@ def split_table(
     target:str, # Column with the target: numbers, or classes (then the rate is that of the first by name)
     time:str=None, # Column with the moment of each row
     cluster:str=None, # Column with what rows have in common
-)->pd.DataFrame: # One row per split: `n_rows`, `share`, `first`, `last`, and the base rate as `rate`, `low`, `high`
+    # One row per split: `n_rows`, `share`, `first`, `last`, and the base rate as `rate`, `low`, `high`
+)->pd.DataFrame:
     "Sizes, periods and base rates"
     total = sum(map(len, splits.values()))
     def line(df):
         rate = base_rate(_numbers(df[target]), df[cluster] if cluster else None)
-        return dict(n_rows=len(df), share=len(df)/total) | (dict(first=df[time].min(), last=df[time].max()) if time else {}) | dict(rate=rate['value'], low=rate['low'], high=rate['high'])
+        return (
+            dict(n_rows=len(df), share=len(df) / total)
+            | (dict(first=df[time].min(), last=df[time].max()) if time else {})
+            | dict(rate=rate['value'], low=rate['low'], high=rate['high'])
+        )
     return pd.DataFrame({k: line(v) for k,v in splits.items()}).T.rename_axis('split')
 
 # %% ../../nbs/data/13_compare_splits.ipynb #71a5b3be
@@ -98,7 +139,11 @@ def plot_rates(
     if ax is None: ax = plt.subplots(figsize=(7, 2.8))[1]
     for colour,(name,df) in zip(sns.color_palette('colorblind'), splits.items()):
         y = _numbers(df[target])
-        rate = y.groupby(df[time].dt.to_period(freq).dt.start_time).mean() if time else pd.Series({name: y.mean()})
+        rate = (
+            y.groupby(df[time].dt.to_period(freq).dt.start_time).mean()
+            if time
+            else pd.Series({name: y.mean()})
+        )
         ax.plot(rate.index, rate, marker='.', color=colour, label=f'{name} ({len(df):,})')
         if time: ax.hlines(y.mean(), df[time].min(), df[time].max(), color=colour, ls='--', lw=1)
     ax.set(ylim=(min(0, ax.get_ylim()[0]), None), ylabel=f'mean of {target}')
@@ -120,11 +165,32 @@ def plot_effects(
     "Size of the effect per column, one mark per split; hollow where it is within the noise"
     import matplotlib.pyplot as plt, seaborn as sns
     if ax is None: ax = plt.subplots(figsize=(7, .24*n_columns+.8))[1]
-    columns = list(compared.assign(size=compared.effect.astype(float).abs()).groupby('column')['size'].max().nlargest(n_columns).index)[::-1]
+    columns = list(
+        compared.assign(size=compared.effect.astype(float).abs())
+        .groupby('column')['size']
+        .max()
+        .nlargest(n_columns)
+        .index
+    )[::-1]
     for colour,name in zip(sns.color_palette('colorblind')[1:], sorted(compared.split.unique(), key=_order)):
         rows = compared[(compared.split == name) & compared.column.isin(columns)]
-        faces = [colour if e > n else 'none' for e,n in zip(rows.effect.astype(float).abs(), rows.noise.astype(float))]
-        ax.scatter(rows.effect.astype(float).abs(), [columns.index(c) for c in rows.column], color=faces, edgecolors=[colour], s=28, label=name)
-    ax.set(yticks=range(len(columns)), yticklabels=columns, xlim=(0, None), xlabel='size of the effect against the reference')
+        faces = [
+            colour if e > n else 'none'
+            for e, n in zip(rows.effect.astype(float).abs(), rows.noise.astype(float))
+        ]
+        ax.scatter(
+            rows.effect.astype(float).abs(),
+            [columns.index(c) for c in rows.column],
+            color=faces,
+            edgecolors=[colour],
+            s=28,
+            label=name,
+        )
+    ax.set(
+        yticks=range(len(columns)),
+        yticklabels=columns,
+        xlim=(0, None),
+        xlabel='size of the effect against the reference',
+    )
     ax.legend(fontsize=7, frameon=False, loc='lower right')
     return ax

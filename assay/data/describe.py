@@ -11,7 +11,8 @@ import re
 from .columns import Dictionary
 
 # %% ../../nbs/data/10_describe.ipynb #87d7381d
-def _shape(v): return re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', str(v)))[:20] # of a name only how it is built
+# of a name only how it is built
+def _shape(v): return re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', str(v)))[:20]
 
 def _examples(s, field):
     "Up to three values of the first rows; of names and free text, which may point at people, only their shape"
@@ -24,22 +25,42 @@ def _examples(s, field):
 
 def _measure(s, field):
     "Counts of a column, examples, and its spread or its most frequent values"
-    res = dict(n=len(s), n_missing=int(s.isna().sum()), n_distinct=int(s.nunique()), examples=_examples(s, field))
+    res = dict(
+        n=len(s),
+        n_missing=int(s.isna().sum()),
+        n_distinct=int(s.nunique()),
+        examples=_examples(s, field),
+    )
     if not s.notna().any() or field.kind == 'text': return res
     if field.kind == 'time': return res | dict(low=s.min().isoformat(), high=s.max().isoformat())
     if field.kind in ('category', 'boolean'):
-        top = s.astype(str).value_counts().reset_index().set_axis(['value', 'n'], axis=1).sort_values(['n', 'value'], ascending=[False, True])
+        top = (
+            s.astype(str)
+            .value_counts()
+            .reset_index()
+            .set_axis(['value', 'n'], axis=1)
+            .sort_values(['n', 'value'], ascending=[False, True])
+        )
         return res | dict(top=top.head(20).values.tolist())
     x = s.dropna().astype(float)
     quantiles = x.quantile([0, .01, .25, .5, .75, .99, 1]).tolist()
-    return res | dict(mean=x.mean(), sd=x.std(ddof=0)) | dict(zip(('low', 'p01', 'p25', 'median', 'p75', 'p99', 'high'), quantiles))
+    return (
+        res
+        | dict(mean=x.mean(), sd=x.std(ddof=0))
+        | dict(zip(('low', 'p01', 'p25', 'median', 'p75', 'p99', 'high'), quantiles))
+    )
 
 def measure(
     df, # Table with the columns of `dictionary`
     dictionary:Dictionary, # Description of every column
 )->dict: # `fields`: the description of each column with its measurements in `measured`
     "The data dictionary: what each column means, and what it holds"
-    return dict(fields=[f | dict(measured=_measure(df[f['name']], dictionary[f['name']])) for f in dictionary.to_json()['fields']])
+    return dict(
+        fields=[
+            f | dict(measured=_measure(df[f['name']], dictionary[f['name']]))
+            for f in dictionary.to_json()['fields']
+        ]
+    )
 
 def dictionary_table(
     measured:dict, # What `measure` returned
@@ -48,6 +69,15 @@ def dictionary_table(
     import pandas as pd
     def line(f):
         m = f['measured']
-        return {k: f[k] for k in ('name', 'kind', 'role', 'unit')} | dict(missing=m['n_missing']/max(m['n'], 1), distinct=m['n_distinct'], low=m.get('low'), median=m.get('median'), high=m.get('high'),
-            examples=', '.join(m['examples']), known=f['known_at_decision'], meaning=f['meaning'], source=f['source'])
+        return {k: f[k] for k in ('name', 'kind', 'role', 'unit')} | dict(
+            missing=m['n_missing'] / max(m['n'], 1),
+            distinct=m['n_distinct'],
+            low=m.get('low'),
+            median=m.get('median'),
+            high=m.get('high'),
+            examples=', '.join(m['examples']),
+            known=f['known_at_decision'],
+            meaning=f['meaning'],
+            source=f['source'],
+        )
     return pd.DataFrame([line(f) for f in measured['fields']]).set_index('name')

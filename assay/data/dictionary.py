@@ -18,7 +18,8 @@ def _missing(v):
     "None, NaN, NaT or NA?"
     return v is None or type(v).__name__ in ('NAType', 'NaTType') or isinstance(v, numbers.Real) and v != v
 
-_MOMENT = re.compile(r'\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?') # What Python and pandas both read
+# What Python and pandas both read
+_MOMENT = re.compile(r'\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?')
 
 def _is_time(v):
     "A moment, or text in ISO 8601?"
@@ -31,10 +32,18 @@ def _is_number(v): return isinstance(v, numbers.Real) and not isinstance(v, bool
 def _is_text(v): return isinstance(v, str)
 def _is_boolean(v): return isinstance(v, bool) or type(v).__name__ in ('bool', 'bool_')
 
-_IS = dict(number=_is_number, integer=_is_number, category=_is_text, text=_is_text, time=_is_time, boolean=_is_boolean)
+_IS = dict(
+    number=_is_number,
+    integer=_is_number,
+    category=_is_text,
+    text=_is_text,
+    time=_is_time,
+    boolean=_is_boolean,
+)
 
 # %% ../../nbs/data/08_dictionary.ipynb #14af8443
-LARGEST = dict(number=3.4028234663852886e38, integer=2.**63-1024) # Largest size of a number: of 32 bits, in which models read it, and of whole numbers in 64
+# Largest size of a number: of 32 bits, in which models read it, and of whole numbers in 64
+LARGEST = dict(number=3.4028234663852886e38, integer=2.**63-1024)
 
 def _finite(v, kind='number'):
     "Is a number finite, in the type in which stages read it?"
@@ -58,26 +67,48 @@ def broken_rule(
         if field.kind == 'integer' and v != int(v): return 'whole'
     if field.low is not None and _size(field, v) < field.low: return 'low'
     if field.high is not None and _size(field, v) > field.high: return 'high'
-    if field.categories and v not in field.categories and not (field.nullable and v == MISSING): return 'categories'
+    if field.categories and v not in field.categories and not (field.nullable and v == MISSING):
+        return 'categories'
 
 # %% ../../nbs/data/08_dictionary.ipynb #8fa3d827
-_EXPECTED = dict(missing='a value', finite='a finite number, up to 3.4e38 (a whole one up to 9.2e18)', whole='a whole number', unique='a name used once', absent='this column', undescribed='only described columns')
+_EXPECTED = dict(
+    missing='a value',
+    finite='a finite number, up to 3.4e38 (a whole one up to 9.2e18)',
+    whole='a whole number',
+    unique='a name used once',
+    absent='this column',
+    undescribed='only described columns',
+)
 
 def _expected(field, rule):
     "What a rule asks for, in words"
-    if rule == 'kind': return dict(number='a number', integer='a whole number', time='a time in ISO 8601', boolean='true or false').get(field.kind, 'text')
+    if rule == 'kind':
+        return dict(
+            number='a number',
+            integer='a whole number',
+            time='a time in ISO 8601',
+            boolean='true or false',
+        ).get(field.kind, 'text')
     if rule in ('low', 'high'):
         words = f"{'at least' if rule == 'low' else 'at most'} {getattr(field, rule):g}"
         return f'a year of {words}' if field.kind == 'time' else f'{words} {field.unit}'.rstrip()
     return f"one of {list(field.categories)}" if rule == 'categories' else _EXPECTED[rule]
 
 def _error(row, column, rule, value, field=None):
-    return dict(row=row, column=column, rule=rule, value=value, message=f"row {row}: {column!r} is {value!r:.80}; expected {_expected(field, rule)}")
+    return dict(
+        row=row,
+        column=column,
+        rule=rule,
+        value=value,
+        message=f"row {row}: {column!r} is {value!r:.80}; expected {_expected(field, rule)}",
+    )
 
 def validate_rows(
     rows:list, # One mapping of column to value per row
     dictionary:Dictionary, # What each column may hold
-)->list: # One `dict(row, column, rule, value, message)` per broken rule, in order of rows and columns; empty if all hold
+    # One `dict(row, column, rule, value, message)` per broken rule, in order of rows and columns; empty
+    # if all hold
+)->list:
     "Which rows break the dictionary, and how"
     res, names = [], set(dictionary.names())
     for i,row in enumerate(rows):
@@ -94,13 +125,22 @@ def _repeated(rows, field):
     ids = [row.get(field.name) for row in rows]
     count = {}
     for v in ids: count[v] = count.get(v, 0) + 1
-    return [_error(i, field.name, 'unique', v, field) for i,v in enumerate(ids) if not _missing(v) and count[v] > 1]
+    return [
+        _error(i, field.name, 'unique', v, field)
+        for i, v in enumerate(ids)
+        if not _missing(v) and count[v] > 1
+    ]
 
 # %% ../../nbs/data/08_dictionary.ipynb #75e428d4
 def _vectorised(field, s):
     "Rule to mask of rows that hold it, for a column that already has a fitting type; None where values must be looked at one by one"
     from pandas.api import types as t
-    fits = dict(number=t.is_numeric_dtype, integer=t.is_numeric_dtype, time=t.is_datetime64_any_dtype, boolean=t.is_bool_dtype).get(field.kind, lambda d: t.is_string_dtype(d) and not t.is_object_dtype(d))
+    fits = dict(
+        number=t.is_numeric_dtype,
+        integer=t.is_numeric_dtype,
+        time=t.is_datetime64_any_dtype,
+        boolean=t.is_bool_dtype,
+    ).get(field.kind, lambda d: t.is_string_dtype(d) and not t.is_object_dtype(d))
     if not fits(s) or t.is_bool_dtype(s) and field.kind != 'boolean': return None
     null = s.isna()
     res, off, size = dict(missing=~null | field.nullable), null, s.dt.year if field.kind == 'time' else s
@@ -113,7 +153,11 @@ def _vectorised(field, s):
             off = off | ~res['whole'] # the first broken rule speaks, as for one value
     if field.low is not None: res |= dict(low=(size >= field.low) | off)
     if field.high is not None: res |= dict(high=(size <= field.high) | off)
-    return res | (dict(categories=s.isin([*field.categories, *[MISSING]*field.nullable]) | null) if field.categories else {})
+    return res | (
+        dict(categories=s.isin([*field.categories, *[MISSING] * field.nullable]) | null)
+        if field.categories
+        else {}
+    )
 
 def _holds(field, s):
     "Rule to mask of the rows of a column that hold it"
@@ -146,7 +190,9 @@ def _check_columns(df, dictionary):
 def validate(
     df, # Table with exactly the columns of `dictionary`
     dictionary:Dictionary, # What each column may hold
-)->tuple: # Accepted rows, and a table with `position`, `row` (its id), `column`, `rule`, `value`: one line per broken rule
+    # Accepted rows, and a table with `position`, `row` (its id), `column`, `rule`, `value`: one line per
+    # broken rule
+)->tuple:
     "Part a table into rows that hold the dictionary and rows that do not; raises `ValueError` where columns differ"
     import pandas as pd
     _check_columns(df, dictionary)
@@ -167,9 +213,16 @@ def conform(
     import pandas as pd
     def cast(f):
         s = df[f.name]
-        if f.kind == 'time': return pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None).astype('datetime64[us]')
+        if f.kind == 'time':
+            return (
+                pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None).astype('datetime64[us]')
+            )
         if f.kind in ('category', 'text'): return s.astype(object).where(s.notna(), MISSING).astype('str')
-        return s.astype('float32') if f.kind == 'number' or f.nullable else s.astype('int64' if f.kind == 'integer' else bool)
+        return (
+            s.astype('float32')
+            if f.kind == 'number' or f.nullable
+            else s.astype('int64' if f.kind == 'integer' else bool)
+        )
     return pd.DataFrame({f.name: cast(f) for f in dictionary.fields})
 
 # %% ../../nbs/data/08_dictionary.ipynb #8f7add39
@@ -179,11 +232,30 @@ def check_table(
 ): # `df`, unchanged
     "Refuse a table that lacks what the problem names, is empty, or has nothing to learn; raises `ValueError`"
     needed = [c for c in (problem.id, problem.time, problem.target) if c]
-    if missing := [c for c in needed if c not in df]: raise ValueError(f"the table lacks {missing}, which problem.yaml names; it has {list(df)[:30]}")
-    if not len(df): raise ValueError("the table has no rows; expected at least two, check the source and the filters of its query")
-    if empty := [c for c in df if df[c].isna().all()]: raise ValueError(f"columns {empty} hold no value at all; fill them at the source, or leave them out of the table and of dictionary.yaml")
+    if missing := [c for c in needed if c not in df]:
+        raise ValueError(f"the table lacks {missing}, which problem.yaml names; it has {list(df)[:30]}")
+    if not len(df):
+        raise ValueError(
+            "the table has no rows; expected at least two, check the source and the filters of its query"
+        )
+    if empty := [c for c in df if df[c].isna().all()]:
+        raise ValueError(
+            f"columns {empty} hold no value at all; fill them at the source, or leave them out of the "
+            "table and of dictionary.yaml"
+        )
     y = df[problem.target]
-    if n := int(y.isna().sum()): raise ValueError(f"target {problem.target!r} is missing in {n} of {len(df)} rows; leave these rows out, and say why")
-    if y.nunique() < 2: raise ValueError(f"target {problem.target!r} is {y.iloc[0]!r} in every row; expected at least two different values to learn from")
-    if problem.task == 'binary' and y.nunique() > 2: raise ValueError(f"target {problem.target!r} has {y.nunique()} values, the task is binary; expected two")
+    if n := int(y.isna().sum()):
+        raise ValueError(
+            f"target {problem.target!r} is missing in {n} of {len(df)} rows; leave these rows out, "
+            "and say why"
+        )
+    if y.nunique() < 2:
+        raise ValueError(
+            f"target {problem.target!r} is {y.iloc[0]!r} in every row; expected at least two "
+            "different values to learn from"
+        )
+    if problem.task == 'binary' and y.nunique() > 2:
+        raise ValueError(
+            f"target {problem.target!r} has {y.nunique()} values, the task is binary; expected two"
+        )
     return df

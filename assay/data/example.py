@@ -9,7 +9,8 @@ __all__ = ['make_flights']
 import numpy as np, pandas as pd
 
 # %% ../../nbs/data/03_example.ipynb #8fc1c693
-_DESTS = dict(ATL=762, BOS=187, BQN=1576, CLT=529, LAX=2475, MIA=1089, ORD=719, SFO=2586) # Invented flights go to real places, at real distances in miles
+# Invented flights go to real places, at real distances in miles
+_DESTS = dict(ATL=762, BOS=187, BQN=1576, CLT=529, LAX=2475, MIA=1089, ORD=719, SFO=2586)
 
 def make_flights(
     n_rows:int=400, # Number of flights, at least 1
@@ -21,10 +22,25 @@ def make_flights(
     day, hour = np.sort(rng.integers(0, 365, n_rows)), rng.integers(5, 23, n_rows)
     order = np.lexsort((hour, day))
     day, hour = day[order], hour[order]
-    dest, wind, recent = rng.choice(list(_DESTS), n_rows), rng.gamma(4, 2.5, n_rows), rng.exponential(14, n_rows)
+    dest, wind, recent = (
+        rng.choice(list(_DESTS), n_rows),
+        rng.gamma(4, 2.5, n_rows),
+        rng.exponential(14, n_rows),
+    )
     logit = -4.2 + .07*recent + .1*(hour-5) + .08*wind
-    return pd.DataFrame(dict(
-        flight_id=[f'F{i:06d}' for i in range(n_rows)], scheduled=(pd.Timestamp('2013-01-01')+pd.to_timedelta(day, 'D')+pd.to_timedelta(hour, 'h')).astype('datetime64[us]'),
-        origin=rng.choice(['EWR', 'JFK', 'LGA'], n_rows), carrier=rng.choice(['AA', 'B6', 'DL', 'EV', 'UA'], n_rows), dest=dest,
-        hour=hour, distance=pd.Series(dest).map(_DESTS).astype(float).to_numpy(), wind_speed=np.where(rng.random(n_rows)<.05, np.nan, wind.round(1)),
-        recent_delay=recent.round(1), late=(rng.random(n_rows) < 1/(1+np.exp(-logit))).astype(int)))
+    return pd.DataFrame(
+        dict(
+            flight_id=[f'F{i:06d}' for i in range(n_rows)],
+            scheduled=(
+                pd.Timestamp('2013-01-01') + pd.to_timedelta(day, 'D') + pd.to_timedelta(hour, 'h')
+            ).astype('datetime64[us]'),
+            origin=rng.choice(['EWR', 'JFK', 'LGA'], n_rows),
+            carrier=rng.choice(['AA', 'B6', 'DL', 'EV', 'UA'], n_rows),
+            dest=dest,
+            hour=hour,
+            distance=pd.Series(dest).map(_DESTS).astype(float).to_numpy(),
+            wind_speed=np.where(rng.random(n_rows) < 0.05, np.nan, wind.round(1)),
+            recent_delay=recent.round(1),
+            late=(rng.random(n_rows) < 1 / (1 + np.exp(-logit))).astype(int),
+        )
+    )

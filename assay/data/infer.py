@@ -18,12 +18,18 @@ def _kind(s):
     from pandas.api import types as t
     if t.is_bool_dtype(s): return 'boolean'
     if t.is_datetime64_any_dtype(s): return 'time'
-    if t.is_numeric_dtype(s): return 'integer' if t.is_integer_dtype(s) or not s.isna().any() and (s % 1 == 0).all() else 'number'
+    if t.is_numeric_dtype(s):
+        return (
+            'integer'
+            if t.is_integer_dtype(s) or not s.isna().any() and (s % 1 == 0).all()
+            else 'number'
+        )
     return 'text' if s.nunique() > max(50, .5*s.notna().sum()) else 'category'
 
 def _target_field(s, name):
     "A target of two values is stored as 0 and 1, whatever it was"
-    if s.nunique() == 2: return Field(name, 'integer', 'target', '1', low=0., high=1., known_at_decision=False)
+    if s.nunique() == 2:
+        return Field(name, 'integer', 'target', '1', low=0.0, high=1.0, known_at_decision=False)
     return Field(name, _kind(s), 'target', known_at_decision=False)
 
 def infer_dictionary(
@@ -35,12 +41,33 @@ def infer_dictionary(
 )->Dictionary: # One field per column, without meanings
     "What can be measured about each column; free text, times and constants become context"
     roles = {id:'id', time:'time', target:'target'}
-    if missing := [c for c in (*roles, *sensitive) if c is not None and c not in df]: raise ValueError(f"the table has no columns {missing}; it has {list(df)[:30]}")
-    def role(c, kind): return roles.get(c) or ('group' if c in sensitive else 'context' if kind in ('text', 'time') or df[c].nunique() < 2 else 'feature')
+    if missing := [c for c in (*roles, *sensitive) if c is not None and c not in df]:
+        raise ValueError(f"the table has no columns {missing}; it has {list(df)[:30]}")
+    def role(c, kind):
+        return roles.get(c) or (
+            'group'
+            if c in sensitive
+            else 'context'
+            if kind in ('text', 'time') or df[c].nunique() < 2
+            else 'feature'
+        )
     def low(s, kind): return 0. if kind in ('number', 'integer') and s.min() >= 0 else None
     kinds = {c: 'time' if c == time else _kind(df[c]) for c in df} # a CSV file holds moments as text
-    return Dictionary(tuple(_target_field(df[c], c) if c == target else Field(name=str(c), kind=k, role=role(c, k), nullable=bool(df[c].isna().any()), low=low(df[c], k),
-                                  sensitive=c in sensitive) for c,k in kinds.items()))
+    return Dictionary(
+        tuple(
+            _target_field(df[c], c)
+            if c == target
+            else Field(
+                name=str(c),
+                kind=k,
+                role=role(c, k),
+                nullable=bool(df[c].isna().any()),
+                low=low(df[c], k),
+                sensitive=c in sensitive,
+            )
+            for c, k in kinds.items()
+        )
+    )
 
 # %% ../../nbs/data/09_infer.ipynb #5fb7dd30
 FEW, OFTEN = 20, 10 # Most values of a category that is closed, and fewest rows with each
@@ -50,7 +77,8 @@ def _proposed(f, s):
     "A column with proposed categories or range"
     s = s.dropna()
     if not len(s) or f.role == 'id': return f
-    if f.kind == 'category' and (n := s.astype(str).value_counts()).size <= FEW and n.min() >= OFTEN: return dataclasses.replace(f, categories=tuple(sorted(n.index)))
+    if f.kind == 'category' and (n := s.astype(str).value_counts()).size <= FEW and n.min() >= OFTEN:
+        return dataclasses.replace(f, categories=tuple(sorted(n.index)))
     if f.kind == 'time':
         import pandas as pd
         year = pd.to_datetime(s, utc=True, format='ISO8601').dt.year
@@ -88,13 +116,24 @@ def write_dictionary(
     import json
     def line(f):
         raw = {k.name: getattr(f, k.name) for k in dataclasses.fields(Field)[1:]}
-        kept = {k: v for k,v in raw.items() if k in ('kind', 'role', 'meaning', 'source') or v != Field.__dataclass_fields__[k].default}
+        kept = {
+            k: v
+            for k, v in raw.items()
+            if k in ('kind', 'role', 'meaning', 'source') or v != Field.__dataclass_fields__[k].default
+        }
         return f'  {json.dumps(f.name)}: {json.dumps(kept, ensure_ascii=False)}' # JSON is YAML
     head = '# What each column means. Complete `meaning`, `unit` and `source`; the report of the data stage lists what is missing.\n'
     head += f'# Of a column that looks like a leak and is none: {declared_form("legitimate")}\n# Of personal data that there is a basis for: {declared_form("personal")}\ncolumns:\n'
-    if not dictionary.reviewed: head = '# Ranges and categories are proposals until somebody has read them and says so: reviewed: {by: ..., date: ...}\n' + head
+    if not dictionary.reviewed:
+        head = (
+            '# Ranges and categories are proposals until somebody has read them and says so: '
+            'reviewed: {by: ..., date: ...}\n' + head
+        )
     tail = f'reviewed: {json.dumps(dictionary.reviewed, ensure_ascii=False)}\n' if dictionary.reviewed else ''
-    return write_text(place('columns') if path is None else path, schema_line('dictionary') + head + '\n'.join(map(line, dictionary.fields)) + '\n' + tail)
+    return write_text(
+        place('columns') if path is None else path,
+        schema_line('dictionary') + head + '\n'.join(map(line, dictionary.fields)) + '\n' + tail,
+    )
 
 # %% ../../nbs/data/09_infer.ipynb #401500f4
 def gaps(
@@ -102,6 +141,18 @@ def gaps(
 )->list: # One `dict(id, what)` per gap, in order of columns
     "What people still have to say about the columns"
     res = [dict(id=f.name, what='its meaning') for f in dictionary.fields if not f.meaning.strip()]
-    res += [dict(id=f.name, what='the table and column it comes from') for f in dictionary.fields if not f.source.strip()]
-    res += [dict(id=f.name, what='its unit') for f in dictionary.fields if f.kind == 'number' and not f.unit.strip()]
-    return res + ([] if dictionary.reviewed else [dict(id='(all columns)', what='who has reviewed ranges and categories, and when')])
+    res += [
+        dict(id=f.name, what='the table and column it comes from')
+        for f in dictionary.fields
+        if not f.source.strip()
+    ]
+    res += [
+        dict(id=f.name, what='its unit')
+        for f in dictionary.fields
+        if f.kind == 'number' and not f.unit.strip()
+    ]
+    return res + (
+        []
+        if dictionary.reviewed
+        else [dict(id='(all columns)', what='who has reviewed ranges and categories, and when')]
+    )

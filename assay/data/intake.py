@@ -23,44 +23,88 @@ def _plain(s):
     "A column in a type that text, numbers, moments or booleans have"
     from datetime import date
     from decimal import Decimal
-    if isinstance(s.dtype, pd.CategoricalDtype): s = s.astype(s.cat.categories.dtype if s.notna().all() or s.cat.categories.dtype.kind not in 'iu' else float)
-    if pd.api.types.is_extension_array_dtype(s) and pd.api.types.is_numeric_dtype(s): return s.astype(object if s.dtype == 'boolean' else s.dtype.numpy_dtype if s.notna().all() else float)
+    if isinstance(s.dtype, pd.CategoricalDtype):
+        s = s.astype(
+            s.cat.categories.dtype
+            if s.notna().all() or s.cat.categories.dtype.kind not in 'iu'
+            else float
+        )
+    if pd.api.types.is_extension_array_dtype(s) and pd.api.types.is_numeric_dtype(s):
+        return s.astype(
+            object if s.dtype == 'boolean' else s.dtype.numpy_dtype if s.notna().all() else float
+        )
     kinds = set(map(type, s.dropna().head(1000))) if s.dtype == object else set()
     return s.astype(float) if kinds == {Decimal} else pd.to_datetime(s) if kinds == {date} else s
 
 def take(
     df:pd.DataFrame, # Table as it was read
-    source:dict, # `columns`: new name to name in the table (all by default); `recode`: new name to pairs of a value and what it becomes
+    # `columns`: new name to name in the table (all by default); `recode`: new name to pairs of a value
+    # and what it becomes
+    source:dict,
 )->pd.DataFrame: # These columns only, under their new names
     "The columns that a source declares; raises `ValueError` where one is not there"
     columns, recode = source.get('columns') or {c: c for c in df}, source.get('recode') or {}
-    if lost := [c for c in columns.values() if c not in df]: raise ValueError(f"the table lacks the columns {lost[:10]}, which params.yaml names in data.source.columns; it has {list(df)[:30]}")
+    if lost := [c for c in columns.values() if c not in df]:
+        raise ValueError(
+            f"the table lacks the columns {lost[:10]}, which params.yaml names in "
+            f"data.source.columns; it has {list(df)[:30]}"
+        )
     res = pd.DataFrame({n: _plain(df[c]) for n,c in columns.items()})
-    return res.assign(**{n: res[n].astype(object).map(lambda v, known=dict(map(tuple, pairs)): known.get(v, v)).infer_objects() for n,pairs in recode.items()})
+    return res.assign(
+        **{
+            n: res[n]
+            .astype(object)
+            .map(lambda v, known=dict(map(tuple, pairs)): known.get(v, v))
+            .infer_objects()
+            for n, pairs in recode.items()
+        }
+    )
 
 # %% ../../nbs/data/14_intake.ipynb #f4626ac8
 def source_specs(source):
     "Sources and joins that `source` of params.yaml declares: one table, or several"
-    if not source: raise ValueError("no source is declared; expected in params.yaml, section data, such as source: {name: sales, kind: csv, url: data.csv}, or source: {tables: [a list of these], joins: [...]}")
-    if 'allowed' in source: raise ValueError("source in params.yaml has the key 'allowed', which is gone: a file of settings cannot widen what it may call; remove the key, and put the function into the project's own package")
+    if not source:
+        raise ValueError(
+            "no source is declared; expected in params.yaml, section data, such as source: {name: "
+            "sales, kind: csv, url: data.csv}, or source: {tables: [a list of these], joins: [...]}"
+        )
+    if 'allowed' in source:
+        raise ValueError(
+            "source in params.yaml has the key 'allowed', which is gone: a file of settings cannot "
+            "widen what it may call; remove the key, and put the function into the project's own "
+            "package"
+        )
     for s in source.get('tables', [source]): check_name(s.get('name'))
     if 'tables' not in source: return [source], []
-    if wrong := sorted(set(source)-{'tables', 'joins'}): raise ValueError(f"source declares tables and also {wrong}; expected 'tables' and 'joins' only, and the rest in each table")
+    if wrong := sorted(set(source) - {'tables', 'joins'}):
+        raise ValueError(
+            f"source declares tables and also {wrong}; expected 'tables' and 'joins' only, and the "
+            "rest in each table"
+        )
     names = [s.get('name') for s in source['tables']]
-    if twice := sorted({str(n) for n in names if names.count(n) > 1}): raise ValueError(f"tables {twice} stand twice in the source; expected different names")
+    if twice := sorted({str(n) for n in names if names.count(n) > 1}):
+        raise ValueError(f"tables {twice} stand twice in the source; expected different names")
     return source['tables'], source.get('joins', [])
 
 def fetch_table(
-    source:dict, # As for `assay.data.sources.load_source`, with `columns` and `recode` as for `take`; or `tables` (a list of these, of which the rows of the first are kept) with `joins`
+    # As for `assay.data.sources.load_source`, with `columns` and `recode` as for `take`; or `tables` (a
+    # list of these, of which the rows of the first are kept) with `joins`
+    source:dict,
 )->tuple: # Tables by name, and facts by name
     "Read the one table of a source, or those that are joined"
     specs, _ = source_specs(source)
     loaded = {s.get('name'): load_source(s) for s in specs}
-    return {s['name']: take(loaded[s['name']][0], s) for s in specs}, {n: facts for n,(_,facts) in loaded.items()}
+    return {s['name']: take(loaded[s['name']][0], s) for s in specs}, {
+        n: facts for n, (_, facts) in loaded.items()
+    }
 
 def _only(tables):
     "The one table"
-    if len(tables) != 1: raise ValueError(f"expected one table, got {sorted(tables)}; declare in params.yaml how they join, in joins of the source")
+    if len(tables) != 1:
+        raise ValueError(
+            f"expected one table, got {sorted(tables)}; declare in params.yaml how they join, in "
+            "joins of the source"
+        )
     return next(iter(tables.values()))
 
 def encode_target(y, problem, field):
@@ -68,7 +112,10 @@ def encode_target(y, problem, field):
     if problem.task != 'binary' or field.kind != 'integer': return y
     if set(y.unique()) <= {0, 1}: return y.astype('int64') # true and false, or numbers beside a missing one
     if problem.positive not in set(y):
-        raise ValueError(f"no row has the positive value {problem.positive!r} in target {problem.target!r}, which holds {sorted(map(str, y.unique()))[:5]}; correct 'positive' in problem.yaml")
+        raise ValueError(
+            f"no row has the positive value {problem.positive!r} in target {problem.target!r}, which "
+            f"holds {sorted(map(str, y.unique()))[:5]}; correct 'positive' in problem.yaml"
+        )
     return (y == problem.positive).astype(int)
 
 def number_rows(
@@ -88,11 +135,21 @@ def prepare_table(
 )->pd.DataFrame: # One row per example; columns that the dictionary does not describe are still there
     "From the raw table to examples; a row without a name gets its number"
     df = number_rows(_only(tables), problem.id).reset_index(drop=True)
-    df = df.assign(**{problem.id: df[problem.id].astype('str')}) if dictionary[problem.id].kind == 'text' else df
+    df = (
+        df.assign(**{problem.id: df[problem.id].astype('str')})
+        if dictionary[problem.id].kind == 'text'
+        else df
+    )
     if not labelled: return df.drop(columns=problem.target, errors='ignore')
-    if problem.target not in df: raise ValueError(f"the table lacks the target {problem.target!r}, which problem.yaml names; it has {list(df)[:30]}")
+    if problem.target not in df:
+        raise ValueError(
+            f"the table lacks the target {problem.target!r}, which problem.yaml names; it has "
+            f"{list(df)[:30]}"
+        )
     df = df[df[problem.target].notna()]
-    return df.assign(**{problem.target: encode_target(df[problem.target], problem, dictionary[problem.target])}).reset_index(drop=True)
+    return df.assign(
+        **{problem.target: encode_target(df[problem.target], problem, dictionary[problem.target])}
+    ).reset_index(drop=True)
 
 def table_outcomes(
     tables:dict, # One table
@@ -100,7 +157,9 @@ def table_outcomes(
 )->pd.Series: # `known` or `unknown` per row
     "Which rows have a target"
     y = _only(tables).get(problem.target)
-    return (y.notna() if y is not None else pd.Series(False, _only(tables).index)).map({True: 'known', False: 'unknown'})
+    return (y.notna() if y is not None else pd.Series(False, _only(tables).index)).map(
+        {True: 'known', False: 'unknown'}
+    )
 
 # %% ../../nbs/data/14_intake.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -113,10 +172,20 @@ class Adapter:
     scan:Callable # train, tables, n_rows, seed -> sample with columns that must not be used
     joins:tuple = () # Declared joins
 
-def _sample(train, tables, n_rows, seed): return train.sample(min(n_rows, len(train)), random_state=seed).sort_index().reset_index(drop=True)
+def _sample(train, tables, n_rows, seed):
+    return (
+        train.sample(min(n_rows, len(train)), random_state=seed).sort_index().reset_index(drop=True)
+    )
 
 ADAPTERS = dict(
-    table=Adapter(fetch=fetch_table, prepare=prepare_table, outcomes=table_outcomes, reference=lambda tables, until: {}, scan=_sample))
+    table=Adapter(
+        fetch=fetch_table,
+        prepare=prepare_table,
+        outcomes=table_outcomes,
+        reference=lambda tables, until: {},
+        scan=_sample,
+    )
+)
 
 def get_adapter(
     name:str, # One of `ADAPTERS`, or of `own`
@@ -127,12 +196,20 @@ def get_adapter(
     known = ADAPTERS | (own or {})
     if name not in known: raise ValueError(f"adapter must be one of {list(known)}, got {name!r}")
     if 'tables' not in (source or {}): return known[name]
-    if name != 'table': raise ValueError(f"adapter {name!r} has tables of its own; expected a source with tables for the adapter 'table' only")
+    if name != 'table':
+        raise ValueError(
+            f"adapter {name!r} has tables of its own; expected a source with tables for the adapter "
+            "'table' only"
+        )
     specs, joins = source_specs(source)
     declared = declare_joins(joins, [s.get('name') for s in specs])
     def one(tables): return dict(joined=join_all(tables, declared))
-    return dataclasses.replace(ADAPTERS[name], joins=tuple(declared), prepare=lambda tables, *args, **kwargs: prepare_table(one(tables), *args, **kwargs),
-                               outcomes=lambda tables, problem: table_outcomes(one(tables), problem))
+    return dataclasses.replace(
+        ADAPTERS[name],
+        joins=tuple(declared),
+        prepare=lambda tables, *args, **kwargs: prepare_table(one(tables), *args, **kwargs),
+        outcomes=lambda tables, problem: table_outcomes(one(tables), problem),
+    )
 
 # %% ../../nbs/data/14_intake.ipynb #71ea4018
 def write_prepared(
@@ -144,7 +221,10 @@ def write_prepared(
     diagram:str='', # Mermaid source of the joins
 )->pd.Series: # Rows by file
     "Write what the later stages read; every split has a location of its own"
-    tables = {place(name): df for name,df in splits.items()} | {place('quarantine'): quarantine, place('prepared', 'scan.parquet'): scan}
+    tables = {place(name): df for name, df in splits.items()} | {
+        place('quarantine'): quarantine,
+        place('prepared', 'scan.parquet'): scan,
+    }
     for path,df in tables.items(): write_table(df, path)
     write_json(place('dictionary'), measured)
     write_json(place('prepared', 'reference.json'), reference)

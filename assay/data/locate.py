@@ -15,18 +15,26 @@ import fsspec
 from ..core.artifacts import check_file
 
 # %% ../../nbs/data/04_locate.ipynb #f924fc04
-_SECRET_KEY = re.compile(r'(.*[-_.])?(auth|key|pwd|sig)|.*(api_?key|accesskeyid|credentials?|passwd|password|passphrase|secret|signature|token)')
+_SECRET_KEY = re.compile(
+    r'(.*[-_.])?(auth|key|pwd|sig)|.*(api_?key|accesskeyid|credentials?|passwd|password|passphrase|secret|signature|token)'
+)
 
 def has_secret(url):
     "Does a URL hold a password behind the user, or a query key that names a secret?"
     if '://' not in url: return False
     user = re.search(r'://[^/?#@:]*:(?!\d+(/|$))[^@]*@', url) or re.search(r'\bhttps?://[^/?#@]+@', url)
-    return bool(user) or any(_SECRET_KEY.fullmatch(k.strip().lower()) for k in re.findall(r'[?&;#]([^=&;#?]*)=', unquote(url)))
+    return bool(user) or any(
+        _SECRET_KEY.fullmatch(k.strip().lower())
+        for k in re.findall(r'[?&;#]([^=&;#?]*)=', unquote(url))
+    )
 
 def agreed_hash(spec, found):
     "The hash that was found, if it is the one that the description expects or none is expected"
     if (expected := spec.get('sha256')) is None or str(expected).lower() == found: return found
-    raise ValueError(f"source {spec['name']!r} has sha256 {found}, expected {expected}; fetch the file again, or take over the new hash if the change is meant")
+    raise ValueError(
+        f"source {spec['name']!r} has sha256 {found}, expected {expected}; fetch the file again, or "
+        "take over the new hash if the change is meant"
+    )
 
 # %% ../../nbs/data/04_locate.ipynb #78867b98
 @contextlib.contextmanager
@@ -36,14 +44,18 @@ def undamaged(name):
     try: yield
     except (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException) as e:
         if isinstance(e, OSError) and e.errno is not None: raise
-        raise ValueError(f"source {name!r} cannot be read, it is cut, damaged or of another format: {str(e)[:120]}; fetch the file again and compare its size or hash with the original's") from None
+        raise ValueError(
+            f"source {name!r} cannot be read, it is cut, damaged or of another format: {str(e)[:120]}; "
+            "fetch the file again and compare its size or hash with the original's"
+        ) from None
 
 # %% ../../nbs/data/04_locate.ipynb #5befb247
 def hash_url(fs, path):
     "SHA-256 of a stored file, or of the names and hashes of the Parquet files in a folder"
     h = hashlib.sha256()
     if fs.isdir(path):
-        for p in sorted(fs.glob(f'{path}/**/*.parquet')): h.update(f'{os.path.relpath(p, path)}\0{hash_url(fs, p)}\n'.encode())
+        for p in sorted(fs.glob(f'{path}/**/*.parquet')):
+            h.update(f'{os.path.relpath(p, path)}\0{hash_url(fs, p)}\n'.encode())
         return h.hexdigest()
     with fs.open(path, 'rb') as f:
         while block := f.read(1<<20): h.update(block)
@@ -53,7 +65,8 @@ def _refuse_kind(fs, path):
     "Refuse a FIFO, a device or a socket, which would not end, in place of a file, also as one of the parts in a folder"
     if not isinstance(fs, fsspec.implementations.local.LocalFileSystem): return
     for p in [path, *(fs.glob(f'{path}/**/*.parquet') if fs.isdir(path) else [])]:
-        if fs.info(p).get('type') == 'other': raise ValueError(f"{p!r} is a FIFO, a device or a socket; expected a file or a folder of files")
+        if fs.info(p).get('type') == 'other':
+            raise ValueError(f"{p!r} is a FIFO, a device or a socket; expected a file or a folder of files")
 
 def _refuse_chained(url):
     "The same for the files of a chained URL, such as `zip://t.csv::file:///data/t.zip`"
@@ -63,9 +76,18 @@ def _refuse_chained(url):
 
 def locate(url, name='table'):
     "File system and path of a URL or local path, both known to exist and free of secrets"
-    if has_secret(str(url)): raise ValueError(f"source {name!r} has a password, token or key in its URL; leave it out: the file system takes it from the environment, such as FSSPEC_SFTP_PASSWORD, or fetch the file first and name the copy")
+    if has_secret(str(url)):
+        raise ValueError(
+            f"source {name!r} has a password, token or key in its URL; leave it out: the file system "
+            "takes it from the environment, such as FSSPEC_SFTP_PASSWORD, or fetch the file first and "
+            "name the copy"
+        )
     _refuse_chained(str(url))
     fs, path = fsspec.core.url_to_fs(str(url))
-    if not fs.exists(path): raise FileNotFoundError(f"source {str(url)!r} does not exist; expected a file, folder or URL that can be read from here")
+    if not fs.exists(path):
+        raise FileNotFoundError(
+            f"source {str(url)!r} does not exist; expected a file, folder or URL that can be read "
+            "from here"
+        )
     _refuse_kind(fs, path)
     return fs, path

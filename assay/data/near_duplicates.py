@@ -29,7 +29,9 @@ def hash_columns(
     df:pd.DataFrame, # Table
     columns, # Columns to look at
     digits:int=DIGITS, # Significant digits of numbers that count, at least 1
-)->np.ndarray: # One row of 64-bit numbers per row, one number per column; the sum of some names the row in these columns
+    # One row of 64-bit numbers per row, one number per column; the sum of some names the row in these
+    # columns
+)->np.ndarray:
     "Rounded values as numbers that can be added: the same value is another number in another column"
     def one(c):
         s, name = df[c], np.frombuffer(hashlib.blake2b(str(c).encode(), digest_size=8).digest(), np.uint64)
@@ -49,7 +51,8 @@ def alike_key(
 # %% ../../nbs/data/11_near_duplicates.ipynb #baf395ad
 MIN_EXCESS = .01 # Share of rows, beyond chance, from which they count as copies
 MOST_TIMES = 20 # Rows alike from which it does not matter how many there are
-MERGED = .25 # Rows that fewer columns confuse, per row that repeats, up to which the repeats are copies; chance gives more
+# Rows that fewer columns confuse, per row that repeats, up to which the repeats are copies; chance gives more
+MERGED = .25
 N_PARTS = 11 # Random choices of columns that are looked at
 
 def repeat_excess(
@@ -75,13 +78,20 @@ def _repeats(key, taught):
 def _different(hashes):
     "Columns that vary and do not say the same as an earlier one under other words"
     codes = [pd.factorize(c)[0] for c in hashes.T]
-    seen = {hashlib.blake2b(c.tobytes(), digest_size=16).digest(): i for i,c in reversed(list(enumerate(codes))) if c.any()}
+    seen = {
+        hashlib.blake2b(c.tobytes(), digest_size=16).digest(): i
+        for i, c in reversed(list(enumerate(codes)))
+        if c.any()
+    }
     return hashes[:, sorted(seen.values())]
 
 def _told_apart(hashes, left_out, seed):
     "How many different rows the columns tell apart when a share of them is left out: the median over random choices"
     rng, n = np.random.default_rng(seed), int(np.ceil(hashes.shape[1]*left_out))
-    parts = (hashes[:, rng.permutation(hashes.shape[1])[n:]].sum(axis=1, dtype=np.uint64) for _ in range(N_PARTS))
+    parts = (
+        hashes[:, rng.permutation(hashes.shape[1])[n:]].sum(axis=1, dtype=np.uint64)
+        for _ in range(N_PARTS)
+    )
     return int(np.median([len(np.unique(p)) for p in parts]))
 
 # %% ../../nbs/data/11_near_duplicates.ipynb #c3908d17
@@ -99,7 +109,9 @@ def _looser(df, features, hashes, seed):
     yield 'in numbers to one digit', hash_columns(df, features, 1).sum(axis=1, dtype=np.uint64)
     order = np.random.default_rng(seed).permutation(len(features))
     for left in (sorted(order[k::3]) for k in range(3) if len(features) > 2):
-        name = ', '.join(repr(str(features[i])) for i in left[:5]) + f' and {len(left)-5} more'*(len(left) > 5)
+        name = ', '.join(repr(str(features[i])) for i in left[:5]) + f' and {len(left) - 5} more' * (
+            len(left) > 5
+        )
         yield f'in all columns but {name}', np.delete(hashes, left, axis=1).sum(axis=1, dtype=np.uint64)
 
 def _near_copies(df, features, hashes, y, taught, seed):
@@ -112,7 +124,9 @@ def _near_copies(df, features, hashes, y, taught, seed):
 
 # %% ../../nbs/data/11_near_duplicates.ipynb #e81b7f60
 SURE = .9 # Cohen's kappa from which twins share their target as copies do
-FEWEST_REPEATS = 20 # Different rows that repeat, below which columns are not compared: people who always give the same answer make as few
+# Different rows that repeat, below which columns are not compared: people who always give the same answer
+# make as few
+FEWEST_REPEATS = 20
 
 def _told_too_well(columns, n_different, n_repeats, kappa, seed):
     "A sentence, if fewer columns tell the rows apart as well as all do, though many repeat"
@@ -129,11 +143,20 @@ def find_twins(
     features, # Columns that the model reads
     target:str, # Column with the target
     seed:int=0, # Random seed of the columns that are left out
-)->dict: # `n` (rows of the other splits), `twins` (those whose features stand in the first), `share`, `same_target` (share of the twins that have the target of the row they are like), `kappa` (the same beyond chance), `excess` (share of all rows that repeat beyond chance), `near`, `near_in` and `near_kappa` (the same for a part of what rows hold), `copies` (does chance not explain them?), `why`
+    # `n` (rows of the other splits), `twins` (those whose features stand in the first), `share`,
+    # `same_target` (share of the twins that have the target of the row they are like), `kappa` (the same
+    # beyond chance), `excess` (share of all rows that repeat beyond chance), `near`, `near_in` and
+    # `near_kappa` (the same for a part of what rows hold), `copies` (does chance not explain them?),
+    # `why`
+)->dict:
     "How many later rows have features that stand in training already, and whether they are copies"
     features, n_train = list(features), len(next(iter(splits.values())))
     df = pd.concat(splits.values(), ignore_index=True)[[*features, target]]
-    taught, hashes, y = np.arange(len(df)) < n_train, hash_columns(df, features), hash_columns(df, [target])[:, 0]
+    taught, hashes, y = (
+        np.arange(len(df)) < n_train,
+        hash_columns(df, features),
+        hash_columns(df, [target])[:, 0],
+    )
     key, n = hashes.sum(axis=1, dtype=np.uint64), max(len(df)-n_train, 1)
     twins, same, kappa = _agreement(key, y, taught)
     (times, crosses), many = _repeats(key, taught), twins > MIN_EXCESS*n
@@ -142,20 +165,29 @@ def find_twins(
     why = f'{excess:.1%} of all rows repeat more often than chance explains' if excess > MIN_EXCESS else ''
     if many and not why: why = _told_too_well(_different(hashes), len(times), int(crosses.sum()), kappa, seed)
     touched = not why and near['near'] > MIN_EXCESS
-    if touched: why = f"{near['near']:.1%} of all rows repeat more often than chance explains {near['near_in']}"
+    if touched:
+        why = f"{near['near']:.1%} of all rows repeat more often than chance explains {near['near_in']}"
     return dict(n=len(df)-n_train, twins=twins, share=twins/n, same_target=same, kappa=kappa, excess=excess,
                 **near, copies=bool(why), touched=touched, why=why)
 
 def twins_offence(
     found:dict, # From `find_twins`
-    by_time:bool=False, # Are the splits in order of time? What comes back later is then no copy unless its target comes with it
+    # Are the splits in order of time? What comes back later is then no copy unless its target comes with
+    # it
+    by_time:bool=False,
 )->str: # A sentence, or nothing
     "What is wrong, if later rows are copies of rows that taught"
-    if not found['copies'] or by_time and found['near_kappa' if found['touched'] else 'kappa'] < .98: return ''
+    if not found['copies'] or by_time and found['near_kappa' if found['touched'] else 'kappa'] < 0.98:
+        return ''
     ways = ['remove the copies at the source']
-    if found['touched']: ways.insert(0, 'name the column that says which rows are of one origin (group in params.yaml)')
-    elif not by_time: ways.insert(0, f'keep copies together with group: {ALIKE!r} in params.yaml')
-    return (f"{found['twins']} of {found['n']} later rows ({found['share']:.1%}) have features that stand in training, "
-            f"numbers to {DIGITS} digits, {found['same_target']:.0%} of them with the same target, and {found['why']}: "
-            + ', or '.join(ways[1:] if found['touched'] and by_time else ways))
+    if found['touched']:
+        ways.insert(0, 'name the column that says which rows are of one origin (group in params.yaml)')
+    elif not by_time:
+        ways.insert(0, f'keep copies together with group: {ALIKE!r} in params.yaml')
+    return (
+        f"{found['twins']} of {found['n']} later rows ({found['share']:.1%}) have features that stand "
+        "in training, "
+        f"numbers to {DIGITS} digits, {found['same_target']:.0%} of them with the same target, and "
+        f"{found['why']}: " + ', or '.join(ways[1:] if found['touched'] and by_time else ways)
+    )
 

@@ -17,17 +17,38 @@ from .locate import agreed_hash, hash_url, locate, undamaged
 # %% ../../nbs/data/05_parquet.ipynb #5d6d8d59
 def _unlike(a, b):
     "The first thing in which two schemas differ"
-    if lost := [c for c in a.names if c not in b.names] + [c for c in b.names if c not in a.names]: return f"column {lost[0]!r} {'is missing' if lost[0] in a.names else 'is new'}"
-    return next((f"column {c!r} is {b.field(c).type} instead of {a.field(c).type}" for c in a.names if a.field(c).type != b.field(c).type), 'the order of the columns is another')
+    if lost := [c for c in a.names if c not in b.names] + [c for c in b.names if c not in a.names]:
+        return f"column {lost[0]!r} {'is missing' if lost[0] in a.names else 'is new'}"
+    return next(
+        (
+            f"column {c!r} is {b.field(c).type} instead of {a.field(c).type}"
+            for c in a.names
+            if a.field(c).type != b.field(c).type
+        ),
+        'the order of the columns is another',
+    )
 
 def _open_parquet(fs, path, **more):
     import pyarrow.parquet as pq
-    return pq.ParquetFile(fs.open(path, 'rb'), pre_buffer=False, buffer_size=1<<20, page_checksum_verification=True, **more)
+    return pq.ParquetFile(
+        fs.open(path, 'rb'),
+        pre_buffer=False,
+        buffer_size=1 << 20,
+        page_checksum_verification=True,
+        **more,
+    )
 
 def _check_size(fs, paths, files, columns, share, name):
     "Refuse Parquet files that unpack to far more than they are"
     stored = sum(stored_size(fs, p) for p in paths)
-    def sizes(exact): return [s for p,f in zip(paths, files) for s in group_sizes(f, lambda texts, p=p: _open_parquet(fs, p, read_dictionary=texts), columns, exact)]
+    def sizes(exact):
+        return [
+            s
+            for p, f in zip(paths, files)
+            for s in group_sizes(
+                f, lambda texts, p=p: _open_parquet(fs, p, read_dictionary=texts), columns, exact
+            )
+        ]
     check_groups(sizes, stored, share, name)
     return stored
 
@@ -39,22 +60,39 @@ def _parquet_files(url, name=None, columns=None, share=0.):
     with undamaged(name or str(url)): files = [_open_parquet(fs, p) for p in paths]
     first, names = files[0].schema_arrow, files[0].schema_arrow.names
     for p,f in zip(paths, files):
-        if not f.schema_arrow.equals(first): raise ValueError(f"the files in {str(url)!r} are not parts of one table: {_unlike(first, f.schema_arrow)} in {os.path.basename(p)!r}, other than in {os.path.basename(paths[0])!r}; write them again with the same columns and types, or read one file")
-    if twice := sorted({c for c in names if names.count(c) > 1}): raise ValueError(f"columns {twice} stand twice in {str(url)!r}; expected different names")
+        if not f.schema_arrow.equals(first):
+            raise ValueError(
+                f"the files in {str(url)!r} are not parts of one table: {_unlike(first, f.schema_arrow)} "
+                f"in {os.path.basename(p)!r}, other than in {os.path.basename(paths[0])!r}; write them "
+                "again with the same columns and types, or read one file"
+            )
+    if twice := sorted({c for c in names if names.count(c) > 1}):
+        raise ValueError(f"columns {twice} stand twice in {str(url)!r}; expected different names")
     with undamaged(name or str(url)): _check_size(fs, paths, files, columns, share, name or str(url))
     return files
 
 def parquet_facts(
     url, # File or folder
     name:str=None, # What errors call it; the URL by default
-)->dict: # `rows`, `columns`, and `complete`: columns that the footer knows to hold no missing value, with their smallest value (None if unknown)
+    # `rows`, `columns`, and `complete`: columns that the footer knows to hold no missing value, with
+    # their smallest value (None if unknown)
+)->dict:
     "What the footers of Parquet files say; no row is read"
     files, found = _parquet_files(url, name, columns=()), {}
     groups = [f.metadata.row_group(g) for f in files for g in range(f.metadata.num_row_groups)]
     for g in groups:
-        for c in (g.column(i) for i in range(g.num_columns)): found.setdefault(c.path_in_schema, []).append(c.statistics)
-    whole = {k: [s.min if s.has_min_max else None for s in v] for k,v in found.items() if all(s is not None and s.has_null_count and not s.null_count for s in v)}
-    return dict(rows=sum(g.num_rows for g in groups), columns=files[0].schema_arrow.names, complete={k: None if None in v else min(v) for k,v in whole.items()})
+        for c in (g.column(i) for i in range(g.num_columns)):
+            found.setdefault(c.path_in_schema, []).append(c.statistics)
+    whole = {
+        k: [s.min if s.has_min_max else None for s in v]
+        for k, v in found.items()
+        if all(s is not None and s.has_null_count and not s.null_count for s in v)
+    }
+    return dict(
+        rows=sum(g.num_rows for g in groups),
+        columns=files[0].schema_arrow.names,
+        complete={k: None if None in v else min(v) for k, v in whole.items()},
+    )
 
 def count_parquet(
     url, # File or folder
@@ -69,29 +107,45 @@ def count_parquet(
         missing += batch.num_rows-len(values)
         hashes.append(pd.util.hash_pandas_object(values, index=False, categorize=False).to_numpy())
     known = np.concatenate(hashes) if hashes else np.array([], np.uint64)
-    known.sort() # np.unique fills a table of hashes instead, which for ten million rows takes some eighty times as long
-    return dict(rows=len(known)+missing, distinct=len(known[:1])+int(np.count_nonzero(known[1:] != known[:-1])), missing=missing)
+    # np.unique fills a table of hashes instead, which for ten million rows takes some eighty times as long
+    known.sort()
+    return dict(
+        rows=len(known) + missing,
+        distinct=len(known[:1]) + int(np.count_nonzero(known[1:] != known[:-1])),
+        missing=missing,
+    )
 
 # %% ../../nbs/data/05_parquet.ipynb #7a2cc7b9
 def _kept_rows(keys, share):
     "Which rows have a key whose hash falls below a share of all hashes"
-    return (pd.util.hash_pandas_object(keys, index=False, categorize=False) >> np.uint64(11)).to_numpy() < share*2**53
+    return (
+        pd.util.hash_pandas_object(keys, index=False, categorize=False) >> np.uint64(11)
+    ).to_numpy() < share * 2**53
 
 def sample_parquet(
     url, # File or folder
     n_rows:int=20_000, # About how many rows to keep
     n_groups:int=16, # Row groups to read, spread over all
     name:str=None, # What errors call it; the URL by default
-)->pd.DataFrame: # Rows of these groups, in order, chosen by the hash of their number; all if there are no more
+    # Rows of these groups, in order, chosen by the hash of their number; all if there are no more
+)->pd.DataFrame:
     "A part of a Parquet file or folder, in memory that does not grow with its rows"
     import pyarrow as pa
     files = _parquet_files(url, name)
     groups = [(f, g) for f in files for g in range(f.metadata.num_row_groups)]
-    groups = [groups[i] for i in np.unique(np.linspace(0, len(groups)-1, n_groups).astype(int))] if groups else []
+    groups = (
+        [groups[i] for i in np.unique(np.linspace(0, len(groups) - 1, n_groups).astype(int))]
+        if groups
+        else []
+    )
     share, at, parts = n_rows/max(sum(f.metadata.row_group(g).num_rows for f,g in groups), 1), 0, []
     with undamaged(name or str(url)):
         for batch in (b for f,g in groups for b in f.iter_batches(batch_size=1<<15, row_groups=[g])):
-            parts.append(batch.take(pa.array(np.flatnonzero(_kept_rows(pd.Series(range(at, at+batch.num_rows)), share)))))
+            parts.append(
+                batch.take(
+                    pa.array(np.flatnonzero(_kept_rows(pd.Series(range(at, at + batch.num_rows)), share)))
+                )
+            )
             at += batch.num_rows
     return (pa.Table.from_batches(parts) if parts else files[0].schema_arrow.empty_table()).to_pandas()
 
@@ -121,20 +175,36 @@ def part_of_parquet(
 def load_parquet(spec):
     import pyarrow.parquet as pq
     fs, path = locate(spec['url'], spec['name'])
-    facts, columns = dict(sha256=agreed_hash(spec, hash_url(fs, path))), list(spec['columns'].values()) if spec.get('columns') else None
-    n, key, has = spec.get('max_rows'), spec.get('sample_key'), parquet_facts(spec['url'], spec['name']) if spec.get('max_rows') else {}
+    facts, columns = (
+        dict(sha256=agreed_hash(spec, hash_url(fs, path))),
+        list(spec['columns'].values()) if spec.get('columns') else None,
+    )
+    n, key, has = (
+        spec.get('max_rows'),
+        spec.get('sample_key'),
+        parquet_facts(spec['url'], spec['name']) if spec.get('max_rows') else {},
+    )
     _parquet_files(spec['url'], spec['name'], share=min(1., n/max(has['rows'], 1)) if n else 1.)
     if n and has['rows'] > n:
-        if lost := [c for c in [*(columns or []), *filter(None, [key])] if c not in has['columns']]: raise ValueError(f"source {spec['name']!r} lacks the columns {lost[:10]}, which its description names; it has {has['columns'][:30]}")
-        return part_of_parquet(spec['url'], n, key, columns, spec['name']), facts | dict(sampled_from=has['rows'], sampled_by=key or 'the number of the row')
-    with undamaged(spec['name']): return pq.read_table(path, filesystem=fs, page_checksum_verification=True).to_pandas(), facts
+        if lost := [c for c in [*(columns or []), *filter(None, [key])] if c not in has['columns']]:
+            raise ValueError(
+                f"source {spec['name']!r} lacks the columns {lost[:10]}, which its description names; it "
+                f"has {has['columns'][:30]}"
+            )
+        return part_of_parquet(spec['url'], n, key, columns, spec['name']), facts | dict(
+            sampled_from=has['rows'], sampled_by=key or 'the number of the row'
+        )
+    with undamaged(spec['name']):
+        return pq.read_table(path, filesystem=fs, page_checksum_verification=True).to_pandas(), facts
 
 # %% ../../nbs/data/05_parquet.ipynb #96d3c7e2
 def count_values(
     url, # File or folder
     column:str, # Name of a column
     most:int=1000, # Different values from which the column holds no classes
-)->dict: # Value to its number of rows, missing ones left out; None where there are too many values, or values of no plain type
+    # Value to its number of rows, missing ones left out; None where there are too many values, or values
+    # of no plain type
+)->dict:
     "How often each value of a column stands in all rows of a Parquet file or folder"
     import pyarrow as pa
     res, files = {}, _parquet_files(url)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import fsspec, pandas as pd
 
-from ..core.artifacts import place, read_json, read_table, verify_manifest, write_json, write_manifest, write_table
+from ..core.artifacts import place, read_json, read_table, verify_manifest, write_json
+from ..core.artifacts import write_manifest, write_table
 from .delimited import CSV_KEYS, read_delimited
 from ..core.functions import find_function
 from ..core.packed import LARGEST_CSV, check_text
@@ -24,15 +25,27 @@ def _load_csv(spec):
     fs, path = locate(spec['url'], spec['name'])
     stored = agreed_hash(spec, hash_url(fs, path))
     with undamaged(spec['name']): check_text(fs, path, spec['name'])
-    df, facts = read_delimited(lambda: fsspec.open(str(spec['url']), 'rb', compression='infer'), **{k: spec[k] for k in CSV_KEYS if k in spec}, name=spec['name'], guard=undamaged)
+    df, facts = read_delimited(
+        lambda: fsspec.open(str(spec['url']), 'rb', compression='infer'),
+        **{k: spec[k] for k in CSV_KEYS if k in spec},
+        name=spec['name'],
+        guard=undamaged,
+    )
     return df, dict(sha256=stored) | facts
 
 # %% ../../nbs/data/06_sources.ipynb #98dfa397
 def _load_package(spec):
     dist = importlib.metadata.distribution(spec['distribution'])
     found = [f for f in dist.files or [] if f.as_posix() == spec['file']]
-    if not found: raise FileNotFoundError(f"package {spec['distribution']!r} {dist.version} holds no file {spec['file']!r}; see `importlib.metadata.files`")
-    df, facts = _load_csv({k: v for k,v in spec.items() if k in ('name', 'sha256', *CSV_KEYS)} | dict(url=found[0].locate())) # the package itself is never imported
+    if not found:
+        raise FileNotFoundError(
+            f"package {spec['distribution']!r} {dist.version} holds no file {spec['file']!r}; see "
+            "`importlib.metadata.files`"
+        )
+    df, facts = _load_csv(
+        {k: v for k, v in spec.items() if k in ('name', 'sha256', *CSV_KEYS)}
+        | dict(url=found[0].locate())
+    )  # the package itself is never imported
     return df, facts | dict(version=dist.version)
 
 def hash_frame(
@@ -47,10 +60,18 @@ def hash_frame(
 def _sql_url(spec):
     "URL of a database: from the environment, or from the description if it holds no password"
     if name := spec.get('url_env'):
-        if not os.environ.get(name): raise ValueError(f"source {spec['name']!r} needs the environment variable {name}; set it to the URL of the database")
+        if not os.environ.get(name):
+            raise ValueError(
+                f"source {spec['name']!r} needs the environment variable {name}; set it to the URL of the "
+                "database"
+            )
         return _parse_url(os.environ[name], f"the environment variable {name}")
     url = _parse_url(str(spec['url']), f"'url' of source {spec['name']!r}")
-    if url.password or has_secret(str(spec['url'])): raise ValueError(f"source {spec['name']!r} has a password in its URL; put the URL in an environment variable and name that in 'url_env'")
+    if url.password or has_secret(str(spec['url'])):
+        raise ValueError(
+            f"source {spec['name']!r} has a password in its URL; put the URL in an environment "
+            "variable and name that in 'url_env'"
+        )
     return check_url(url, spec['name'])
 
 def _parse_url(text, where):
@@ -58,7 +79,8 @@ def _parse_url(text, where):
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
     rest = text.partition('://')[2]
-    if not rest.startswith('/') and rest.count('@') > 1: raise ValueError(f"{where} has an @ within its password or its host; write it as %40")
+    if not rest.startswith('/') and rest.count('@') > 1:
+        raise ValueError(f"{where} has an @ within its password or its host; write it as %40")
     try: return make_url(text)
     except (ArgumentError, ValueError): raise ValueError(f"{where} is no URL of a database; expected dialect://user:password@host:port/database, with special characters of the password escaped, such as %40 for @") from None
 
@@ -71,40 +93,90 @@ def _load_sql(spec):
 
 def _load_python(spec):
     df = find_function(spec['function'], f"source {spec['name']!r}")(**spec.get('args', {}))
-    if not isinstance(df, pd.DataFrame): raise TypeError(f"source {spec['name']!r}: {spec['function']} returned a {type(df).__name__}; expected a data frame")
+    if not isinstance(df, pd.DataFrame):
+        raise TypeError(
+            f"source {spec['name']!r}: {spec['function']} returned a {type(df).__name__}; expected a "
+            "data frame"
+        )
     return df, dict(sha256=agreed_hash(spec, hash_frame(df)))
 
 # %% ../../nbs/data/06_sources.ipynb #5b9bd2fb
 LOADERS = dict(csv=_load_csv, parquet=load_parquet, sql=_load_sql, package=_load_package, python=_load_python)
-_NEEDS = dict(csv=['url'], parquet=['url'], sql=['query'], package=['distribution', 'file'], python=['function'])
-_KEYS = dict(csv=['url', *CSV_KEYS], parquet=['url', 'max_rows', 'sample_key'], sql=['url', 'url_env', 'query', 'params'], package=['distribution', 'file', *CSV_KEYS], python=['function', 'args']) # What each kind understands
-_ANY_KEYS = ('name', 'kind', 'sha256', 'licence', 'access', 'version', 'columns', 'recode', 'ignored') # What every kind does
-_ORIGIN = dict(csv='url', parquet='url', sql='query', package='file', python='function') # What tells people where it came from
+_NEEDS = dict(
+    csv=['url'],
+    parquet=['url'],
+    sql=['query'],
+    package=['distribution', 'file'],
+    python=['function'],
+)
+_KEYS = dict(
+    csv=['url', *CSV_KEYS],
+    parquet=['url', 'max_rows', 'sample_key'],
+    sql=['url', 'url_env', 'query', 'params'],
+    package=['distribution', 'file', *CSV_KEYS],
+    python=['function', 'args'],
+)  # What each kind understands
+# What every kind does
+_ANY_KEYS = ('name', 'kind', 'sha256', 'licence', 'access', 'version', 'columns', 'recode', 'ignored')
+# What tells people where it came from
+_ORIGIN = dict(csv='url', parquet='url', sql='query', package='file', python='function')
 
 def _check_keys(spec):
     "Refuse a description with a key that nothing reads: a misspelt `sha256` would be no check"
     kind, name = spec.get('kind'), spec.get('name')
-    if kind not in LOADERS: raise ValueError(f"source {name!r} has kind {kind!r}; expected one of {list(LOADERS)}")
-    if missing := [k for k in ('name', *_NEEDS[kind]) if k not in spec]: raise ValueError(f"source {name!r} of kind {kind!r} lacks {missing}")
-    if 'allowed' in spec: raise ValueError(f"source {name!r} has the key 'allowed', which is gone: a file of settings cannot widen what it may call; remove the key, and put the function into the project's own package")
+    if kind not in LOADERS:
+        raise ValueError(f"source {name!r} has kind {kind!r}; expected one of {list(LOADERS)}")
+    if missing := [k for k in ('name', *_NEEDS[kind]) if k not in spec]:
+        raise ValueError(f"source {name!r} of kind {kind!r} lacks {missing}")
+    if 'allowed' in spec:
+        raise ValueError(
+            f"source {name!r} has the key 'allowed', which is gone: a file of settings cannot widen "
+            "what it may call; remove the key, and put the function into the project's own package"
+        )
     known = [*_ANY_KEYS, *_KEYS[kind]]
     if unknown := sorted(map(str, set(spec)-set(known))):
         near = {k: difflib.get_close_matches(k, known, 1, .6) for k in unknown}
-        raise ValueError(f"source {name!r} of kind {kind!r} has unknown keys {unknown}" + ''.join(f'; did you mean {m[0]!r} instead of {k!r}?' for k,m in near.items() if m) + f'; expected some of {known}')
+        raise ValueError(
+            f"source {name!r} of kind {kind!r} has unknown keys {unknown}"
+            + ''.join(f'; did you mean {m[0]!r} instead of {k!r}?' for k, m in near.items() if m)
+            + f'; expected some of {known}'
+        )
 
 def load_source(
-    spec:dict, # `name`, `kind` (one of `LOADERS`), what the kind needs (`url`; `query` with `url` or `url_env`; `distribution` and `file`; `function`), `sha256` (expected), `licence`, `access`, `version`; of Parquet `max_rows` and `sample_key`, to read a part; of CSV `encoding`, `text`, `numbers` and `missing`, as for `assay.data.delimited.read_delimited`
+    # `name`, `kind` (one of `LOADERS`), what the kind needs (`url`; `query` with `url` or `url_env`;
+    # `distribution` and `file`; `function`), `sha256` (expected), `licence`, `access`, `version`; of
+    # Parquet `max_rows` and `sample_key`, to read a part; of CSV `encoding`, `text`, `numbers` and
+    # `missing`, as for `assay.data.delimited.read_delimited`
+    spec:dict,
 )->tuple: # Data frame, and facts: `source`, `sha256`, `rows`, `columns`, `licence`, `access`, `version`, …
     "Read one source, and say what was read"
     _check_keys(spec)
     kind = spec['kind']
     df, facts = LOADERS[kind](spec)
-    facts = dict(source=f"{spec.get('distribution') or kind}: {spec[_ORIGIN[kind]]}", rows=len(df), columns=list(map(str, df.columns))) | facts
+    facts = (
+        dict(
+            source=f"{spec.get('distribution') or kind}: {spec[_ORIGIN[kind]]}",
+            rows=len(df),
+            columns=list(map(str, df.columns)),
+        )
+        | facts
+    )
     return df, {k: spec.get(k, 'unknown') for k in ('licence', 'access', 'version')} | facts
 
 # %% ../../nbs/data/06_sources.ipynb #3d35d7c3
-_OTHER = {b'PK\x03\x04': 'an Excel workbook or a zip archive', b'\xd0\xcf\x11\xe0': 'an Excel workbook of the old kind', b'%PDF': 'a PDF', b'\x89PNG': 'a picture', b'\xff\xd8\xff': 'a picture', b'SQLite format 3': 'an SQLite database',
-          b'\x80\x04': 'a pickle', b'ARROW1': 'a Feather file', b'\x7fELF': 'a program', b'{"': 'JSON', b'[{': 'JSON'}
+_OTHER = {
+    b'PK\x03\x04': 'an Excel workbook or a zip archive',
+    b'\xd0\xcf\x11\xe0': 'an Excel workbook of the old kind',
+    b'%PDF': 'a PDF',
+    b'\x89PNG': 'a picture',
+    b'\xff\xd8\xff': 'a picture',
+    b'SQLite format 3': 'an SQLite database',
+    b'\x80\x04': 'a pickle',
+    b'ARROW1': 'a Feather file',
+    b'\x7fELF': 'a program',
+    b'{"': 'JSON',
+    b'[{': 'JSON',
+}
 
 def kind_of_file(
     path, # File or folder that exists, or the URL of one
@@ -116,10 +188,27 @@ def kind_of_file(
     suffix, size = Path(where).suffix, fs.size(where) or 0
     if start[:4] == b'PAR1' or suffix in ('.parquet', '.pq'): return 'parquet'
     other = next((what for mark,what in _OTHER.items() if start.lstrip()[:len(mark)] == mark), None)
-    if suffix in ('.xlsx', '.xls', '.ods'): other = 'an Excel workbook' if suffix != '.ods' else 'a spreadsheet'
-    if other and not (suffix == '.zip' and b'xl/' not in start and start[:2] == b'PK'): raise ValueError(f"table {path} is {other}, neither CSV nor Parquet; save the one table as CSV first, with a line of column names")
-    if suffix not in ('.gz', '.bz2', '.xz', '.zst', '.zip') and start[:2] not in (b'\xff\xfe', b'\xfe\xff') and sum(b < 9 or 13 < b < 32 for b in start) > .02*len(start): raise ValueError(f"table {path} holds bytes that are no text; expected a CSV file, a Parquet file, or a folder of Parquet files")
-    if size > LARGEST_CSV: raise ValueError(f"table {path} is text of {size/1e9:.1f} GB, which would take several times that in memory; save it as Parquet, of which a part can be read")
+    if suffix in ('.xlsx', '.xls', '.ods'):
+        other = 'an Excel workbook' if suffix != '.ods' else 'a spreadsheet'
+    if other and not (suffix == '.zip' and b'xl/' not in start and start[:2] == b'PK'):
+        raise ValueError(
+            f"table {path} is {other}, neither CSV nor Parquet; save the one table as CSV first, with "
+            "a line of column names"
+        )
+    if (
+        suffix not in ('.gz', '.bz2', '.xz', '.zst', '.zip')
+        and start[:2] not in (b'\xff\xfe', b'\xfe\xff')
+        and sum(b < 9 or 13 < b < 32 for b in start) > 0.02 * len(start)
+    ):
+        raise ValueError(
+            f"table {path} holds bytes that are no text; expected a CSV file, a Parquet file, or a "
+            "folder of Parquet files"
+        )
+    if size > LARGEST_CSV:
+        raise ValueError(
+            f"table {path} is text of {size / 1e9:.1f} GB, which would take several times that in "
+            "memory; save it as Parquet, of which a part can be read"
+        )
     return 'csv'
 
 # %% ../../nbs/data/06_sources.ipynb #caa9149d
@@ -128,7 +217,10 @@ def check_name(
 )->str: # The same
     "Refuse a name that would not be the name of a file in the folder of the snapshot"
     if isinstance(name, str) and re.fullmatch(r'\w[\w-]{0,199}', name): return name
-    raise ValueError(f"a source has the name {name!r:.60}; expected at most 200 letters, digits, _ and -, since its table is stored as a file of that name")
+    raise ValueError(
+        f"a source has the name {name!r:.60}; expected at most 200 letters, digits, _ and -, since "
+        "its table is stored as a file of that name"
+    )
 
 def snapshot(
     tables:dict, # Name to data frame, as read
@@ -138,12 +230,21 @@ def snapshot(
     "Keep raw tables as Parquet with a manifest; raises `FileExistsError` where another snapshot stands"
     folder = Path(folder)
     names = [unicodedata.normalize('NFKC', check_name(n)).casefold() for n in tables]
-    if len(set(names)) < len(names): raise ValueError(f"two of the tables {sorted(tables)} have names that differ in case or spelling only; expected names that are different files everywhere")
-    if missing := sorted(set(tables)-set(facts)): raise ValueError(f"tables {missing} have no facts; say where they come from")
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"two of the tables {sorted(tables)} have names that differ in case or spelling only; "
+            "expected names that are different files everywhere"
+        )
+    if missing := sorted(set(tables) - set(facts)):
+        raise ValueError(f"tables {missing} have no facts; say where they come from")
     lineage = {n: facts[n] | dict(n_rows=len(df)) for n,df in tables.items()}
     if (folder/'manifest.json').is_file():
-        if read_json(folder/'manifest.json').get('tables') == lineage and not verify_manifest(folder): return read_json(folder/'manifest.json')
-        raise FileExistsError(f"{folder} holds another snapshot, or a damaged one; remove the folder to take this one, `dvc checkout` brings the old one back")
+        if read_json(folder / 'manifest.json').get('tables') == lineage and not verify_manifest(folder):
+            return read_json(folder / 'manifest.json')
+        raise FileExistsError(
+            f"{folder} holds another snapshot, or a damaged one; remove the folder to take this one, `dvc "
+            "checkout` brings the old one back"
+        )
     for n,df in tables.items(): write_table(df, folder/f'{n}.parquet')
     write_manifest(folder)
     write_json(folder/'manifest.json', read_json(folder/'manifest.json') | dict(tables=lineage))
@@ -154,5 +255,8 @@ def load_snapshot(
 )->dict: # Name to data frame
     "Read the tables of a snapshot after comparing every file with the manifest; raises `ValueError` naming what differs"
     folder = place('raw') if folder is None else Path(folder)
-    if different := verify_manifest(folder): raise ValueError(f"{folder} is not what its manifest says: {different}; `dvc checkout` restores it")
+    if different := verify_manifest(folder):
+        raise ValueError(
+            f"{folder} is not what its manifest says: {different}; `dvc checkout` restores it"
+        )
     return {n: read_table(folder/f'{n}.parquet') for n in read_json(folder/'manifest.json')['tables']}

@@ -15,19 +15,29 @@ from .near_duplicates import ALIKE, alike_key, twins_offence
 # %% ../../nbs/data/12_splits.ipynb #0d5d15a6
 def _refuse_empty(splits):
     "`splits`, if every part holds rows"
-    if empty := [k for k,v in splits.items() if not len(v)]: raise ValueError(f"splits {empty} hold no rows; sizes are {({k: len(v) for k,v in splits.items()})}, so move the cuts or the shares")
+    if empty := [k for k, v in splits.items() if not len(v)]:
+        raise ValueError(
+            f"splits {empty} hold no rows; sizes are { ({k: len(v) for k, v in splits.items()}) }, so "
+            "move the cuts or the shares"
+        )
     return splits
 
 def split_by_time(
     df:pd.DataFrame, # One row per example
     time:str, # Column with the moment of each row
-    cuts:dict, # Split to the moment at which it ends (not included), in order; None for the last, which is open
+    # Split to the moment at which it ends (not included), in order; None for the last, which is open
+    cuts:dict,
 )->dict: # Split to its rows, in the order of `cuts`; together all rows
     "Part a table at moments in time"
-    if n := int(df[time].isna().sum()): raise ValueError(f"{time!r} is missing in {n} rows, so that they belong to no split; give each row its moment, or quarantine it")
+    if n := int(df[time].isna().sum()):
+        raise ValueError(
+            f"{time!r} is missing in {n} rows, so that they belong to no split; give each row its "
+            "moment, or quarantine it"
+        )
     ends = [pd.Timestamp.max if v is None else pd.Timestamp(v) for v in cuts.values()]
     if sorted(set(ends)) != ends: raise ValueError(f"cuts must be in order of time and different, got {cuts}")
-    if ends[-1] != pd.Timestamp.max: raise ValueError(f"the last of the cuts must be None, so that no row is lost; got {cuts}")
+    if ends[-1] != pd.Timestamp.max:
+        raise ValueError(f"the last of the cuts must be None, so that no row is lost; got {cuts}")
     at = np.searchsorted(np.array(ends[:-1], 'datetime64[ns]'), df[time].to_numpy('datetime64[ns]'), 'right')
     return _refuse_empty({name: df[at == i].reset_index(drop=True) for i,name in enumerate(cuts)})
 
@@ -37,13 +47,16 @@ def hash_share(
     seed:int=0, # Another seed gives another, unrelated number
 )->np.ndarray: # One number in [0, 1) per name
     "A number that looks random and follows from the name alone"
-    digest = lambda k: int.from_bytes(hashlib.blake2b(f'{seed}:{k}'.encode(), digest_size=8).digest(), 'big') >> 11 # 53 bits fit a float exactly
+    digest = lambda k: (
+        int.from_bytes(hashlib.blake2b(f'{seed}:{k}'.encode(), digest_size=8).digest(), 'big') >> 11
+    )  # 53 bits fit a float exactly
     return np.array([digest(k) for k in keys], dtype=float) / 2**53
 
 def _edges(shares):
     "Upper ends of the shares in [0, 1]"
     values = list(shares.values())
-    if min(values) <= 0 or abs(sum(values)-1) > 1e-9: raise ValueError(f"shares must be above 0 and sum to 1, got {shares}")
+    if min(values) <= 0 or abs(sum(values) - 1) > 1e-9:
+        raise ValueError(f"shares must be above 0 and sum to 1, got {shares}")
     return np.cumsum(values)[:-1]
 
 def split_by_hash(
@@ -81,7 +94,10 @@ def split_stratified(
     "Part a table at random so that every part has the same proportions of `column`; rows that are added at the end move no other row"
     codes, names = pd.factorize(df[column], use_na_sentinel=False)
     seats, at = _seats(shares), np.empty(len(df), int)
-    for code,rows in pd.Series(codes).groupby(codes).indices.items(): at[rows] = _deal(len(rows), seats, np.random.default_rng([seed, int(hash_share([names[code]])[0]*2**53)]))
+    for code, rows in pd.Series(codes).groupby(codes).indices.items():
+        at[rows] = _deal(
+            len(rows), seats, np.random.default_rng([seed, int(hash_share([names[code]])[0] * 2**53)])
+        )
     return _refuse_empty({name: df[at == i].reset_index(drop=True) for i,name in enumerate(shares)})
 
 # %% ../../nbs/data/12_splits.ipynb #640753bc
@@ -102,19 +118,38 @@ def make_splits(
     time:str=None, # Column with the moment of each row
     cuts:dict=None, # As for `split_by_time`; used if there is a `time` and every cut but the last is given
     shares:dict=None, # As for `split_by_hash`; used otherwise
-    group:str=None, # Column whose values must stay together, or `ALIKE` for rows with features that are alike; rows are by default
+    # Column whose values must stay together, or `ALIKE` for rows with features that are alike; rows are
+    # by default
+    group:str=None,
     seed:int=0, # Random seed of the hash
     stratify:str=None, # Column whose proportions every split keeps, for splits by hash
     features=(), # Columns that the model reads, for `ALIKE`
 )->dict: # Split to its rows; together all rows
     "Part a table by time where that is possible, else by the hash of the row's or the group's name"
     if time and cuts and all(list(cuts.values())[:-1]): return split_by_time(df, time, cuts)
-    if not shares: raise ValueError(f"neither cuts in time ({cuts} of {time!r}) nor shares were given; expected one of them in params.yaml")
-    if group and stratify: raise ValueError(f"rows of one {group!r} stay together, so the proportions of {stratify!r} cannot be kept too; expected 'group' or 'stratify' in params.yaml")
+    if not shares:
+        raise ValueError(
+            f"neither cuts in time ({cuts} of {time!r}) nor shares were given; expected one of them "
+            "in params.yaml"
+        )
+    if group and stratify:
+        raise ValueError(
+            f"rows of one {group!r} stay together, so the proportions of {stratify!r} cannot be kept "
+            "too; expected 'group' or 'stratify' in params.yaml"
+        )
     if stratify: return split_stratified(df, stratify, shares, seed)
     if group != ALIKE: return split_by_hash(df, group or id, shares, seed)
-    if not len(features): raise ValueError(f"rows that are alike are to stay together (group: {ALIKE!r}), and no column is a feature; expected at least one in dictionary.yaml")
-    return {k: v.drop(columns=ALIKE) for k,v in split_by_hash(df.assign(**{ALIKE: alike_key(df, features)}), ALIKE, shares, seed).items()}
+    if not len(features):
+        raise ValueError(
+            f"rows that are alike are to stay together (group: {ALIKE!r}), and no column is a "
+            "feature; expected at least one in dictionary.yaml"
+        )
+    return {
+        k: v.drop(columns=ALIKE)
+        for k, v in split_by_hash(
+            df.assign(**{ALIKE: alike_key(df, features)}), ALIKE, shares, seed
+        ).items()
+    }
 
 # %% ../../nbs/data/12_splits.ipynb #3382ab7f
 def check_splits(
@@ -122,7 +157,8 @@ def check_splits(
     id:str, # Column that names a row
     time:str=None, # Column with the moment of each row, if the splits are in order of time
     group:str=None, # Column whose values must not cross
-    twins:dict=None, # From `assay.data.near_duplicates.find_twins`: copies of a row that taught must not judge
+    # From `assay.data.near_duplicates.find_twins`: copies of a row that taught must not judge
+    twins:dict=None,
 )->list: # One sentence per offence; empty if nothing crosses
     "What two splits share that they must not"
     res, names = [], list(splits)
@@ -132,7 +168,9 @@ def check_splits(
     for i,a in enumerate(names):
         for b in names[i+1:]:
             for column, of in values.items():
-                if shared := of[a] & of[b]: res.append(f"{a} and {b} share {len(shared)} values of {column!r}, such as {min(shared)!r}")
-            if time and splits[a][time].max() >= splits[b][time].min(): res.append(f"{a} ends at {splits[a][time].max()}, after {b} begins at {splits[b][time].min()}")
+                if shared := of[a] & of[b]:
+                    res.append(f"{a} and {b} share {len(shared)} values of {column!r}, such as {min(shared)!r}")
+            if time and splits[a][time].max() >= splits[b][time].min():
+                res.append(f"{a} ends at {splits[a][time].max()}, after {b} begins at {splits[b][time].min()}")
     copies = twins_offence(twins, bool(time)) if twins else ''
     return res + [copies] * bool(copies)

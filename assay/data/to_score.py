@@ -22,8 +22,16 @@ def _names_in(df, names, needed, table):
     lost = {k: [n for n in needed if m[n] not in df] for k,m in dict(own=own, plain=plain).items()}
     res, lacking = (plain, lost['plain']) if len(lost['plain']) < len(lost['own']) else (own, lost['own'])
     if not lacking: return res
-    near = {res[n]: difflib.get_close_matches(res[n], [c for c in map(str, df) if c not in res.values()], 1, .6) for n in lacking[:10]}
-    raise ValueError(f"{table} lacks the columns {[res[n] for n in lacking[:10]]}, which the model reads" + ''.join(f'; instead of {c!r} it has {m[0]!r}' for c,m in near.items() if m))
+    near = {
+        res[n]: difflib.get_close_matches(
+            res[n], [c for c in map(str, df) if c not in res.values()], 1, 0.6
+        )
+        for n in lacking[:10]
+    }
+    raise ValueError(
+        f"{table} lacks the columns {[res[n] for n in lacking[:10]]}, which the model reads"
+        + ''.join(f'; instead of {c!r} it has {m[0]!r}' for c, m in near.items() if m)
+    )
 
 def scoring_columns(
     df:pd.DataFrame, # Table as it was read
@@ -38,7 +46,11 @@ def scoring_columns(
     numbered = bool(names) and id not in names and id not in df
     called = _names_in(df, names, [*features, *([] if numbered else [id])], table)
     expected = {*names, *names.values(), *source.get('ignored', ()), *known, *called.values()}
-    if unknown := [c for c in df if c not in expected]: raise ValueError(f"{table} has columns {unknown[:10]}, which nobody described; leave them out, or correct their names: the model reads {list(called.values())[:30]}")
+    if unknown := [c for c in df if c not in expected]:
+        raise ValueError(
+            f"{table} has columns {unknown[:10]}, which nobody described; leave them out, or correct "
+            f"their names: the model reads {list(called.values())[:30]}"
+        )
     recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
     return number_rows(take(df, dict(columns=called, recode=recode)), id)
 
@@ -57,8 +69,15 @@ def context_columns(
 def _csv_options(source, fields):
     "How a CSV file is read, so that a column means what it meant in training; under its own name and the plain one"
     names, missing = source.get('columns') or {}, source.get('missing') or []
-    def both(kinds): return [c for f in fields if f.kind in kinds and f.name not in (source.get('recode') or {}) for c in {f.name, names.get(f.name, f.name)}]
-    if isinstance(missing, dict): missing = missing | {new: missing[own] for new,own in names.items() if own in missing}
+    def both(kinds):
+        return [
+            c
+            for f in fields
+            if f.kind in kinds and f.name not in (source.get('recode') or {})
+            for c in {f.name, names.get(f.name, f.name)}
+        ]
+    if isinstance(missing, dict):
+        missing = missing | {new: missing[own] for new, own in names.items() if own in missing}
     return dict(text=both(('category', 'text')), numbers=both(('number', 'integer')), missing=missing)
 
 def _numbers(s):
@@ -85,13 +104,30 @@ def read_described(
     source:dict, # Of the data stage
     problem:Problem, # Names the columns of id and target
     dictionary:Dictionary, # Kinds of the columns
-)->pd.DataFrame: # As it is in the file, columns under their plain names; ids and the target as the data stage stores them; a word that is neither class stays
+    # As it is in the file, columns under their plain names; ids and the target as the data stage stores
+    # them; a word that is neither class stays
+)->pd.DataFrame:
     "Read a table of rows served, or of their outcomes"
     names, target = source.get('columns') or {}, problem.target
     df = read_for_scoring(path, source, [f for f in dictionary.fields if f.name != target])
     called = {n: c for n in dictionary.names() for c in (n, names.get(n, n)) if c in df}
-    df = take(df, dict(columns=called | {c: c for c in df if c not in {*called, *called.values()}}, recode={n: p for n,p in (source.get('recode') or {}).items() if n in called}))
-    if problem.id in df and dictionary[problem.id].kind == 'text': df = df.assign(**{problem.id: df[problem.id].astype('str')})
-    if target not in df or problem.task != 'binary' or dictionary[target].kind != 'integer' or set(df[target].dropna()) <= {0, 1}: return df
+    df = take(
+        df,
+        dict(
+            columns=called | {c: c for c in df if c not in {*called, *called.values()}},
+            recode={n: p for n, p in (source.get('recode') or {}).items() if n in called},
+        ),
+    )
+    if problem.id in df and dictionary[problem.id].kind == 'text':
+        df = df.assign(**{problem.id: df[problem.id].astype('str')})
+    if (
+        target not in df
+        or problem.task != 'binary'
+        or dictionary[target].kind != 'integer'
+        or set(df[target].dropna()) <= {0, 1}
+    ):
+        return df
     known = {0: 0, 1: 1, _OPPOSITES.get(problem.positive): 0, problem.positive: 1}
-    return df.assign(**{target: df[target].map(lambda v: known.get(v, v), na_action='ignore').infer_objects()})
+    return df.assign(
+        **{target: df[target].map(lambda v: known.get(v, v), na_action='ignore').infer_objects()}
+    )

@@ -21,14 +21,50 @@ def exploration_checks(
     min_labels:int=200, # Rows of each label needed in every split
 )->list: # `assay.core.artifacts.check`s
     "The items of the checklist that exploration decides"
-    at, looked_at = 'reports/explore/metrics.json#metrics.', set(profile.index) & set(related.column) & set(compared.column)
+    at, looked_at = (
+        'reports/explore/metrics.json#metrics.',
+        set(profile.index) & set(related.column) & set(compared.column),
+    )
     skipped, splits = sorted(set(features)-looked_at), set(compared.split)
     lacking = sorted({'valid', 'test', 'production'}-splits)
-    moved, thin = compared[compared.moved], counts[(counts[['n_positive', 'n_negative']].min(axis=1) < min_labels) | (counts.n_missing > 0)].split.tolist()
-    return [check('F08', bool(features) and not skipped, f'{len(features)-len(skipped)} of {len(features)} features have distribution, association with interval and drift' + (f'; not looked at: {skipped}' if skipped else ''), f'{at}features_covered'),
-            check('P05', 'pass' if not lacking else 'unanswered' if lacking == ['production'] else 'fail', f'train compared with {sorted(splits)}, label included; {moved.column.nunique()} columns moved' + (f'; not compared: {lacking}' if lacking else ''), f'{at}moved_columns'),
-            check('F15', not thin, f'every split has labels, at least {min_labels} of each kind' if not thin else f'fewer than {min_labels} labels of each kind, or missing ones, in {thin}; below that, what is measured there is uncertain: collect more rows, or lower explore.min_labels in params.yaml', f'{at}fewest_labels'),
-            check('leakage', not leaks, 'no declared feature leaks' if not leaks else f'leak suspected in {list(leaks)}', f'{at}leaking_features')]
+    moved, thin = (
+        compared[compared.moved],
+        counts[
+            (counts[['n_positive', 'n_negative']].min(axis=1) < min_labels) | (counts.n_missing > 0)
+        ].split.tolist(),
+    )
+    return [
+        check(
+            'F08',
+            bool(features) and not skipped,
+            f'{len(features) - len(skipped)} of {len(features)} features have distribution, '
+            'association with interval and drift' + (f'; not looked at: {skipped}' if skipped else ''),
+            f'{at}features_covered',
+        ),
+        check(
+            'P05',
+            'pass' if not lacking else 'unanswered' if lacking == ['production'] else 'fail',
+            f'train compared with {sorted(splits)}, label included; {moved.column.nunique()} columns '
+            'moved' + (f'; not compared: {lacking}' if lacking else ''),
+            f'{at}moved_columns',
+        ),
+        check(
+            'F15',
+            not thin,
+            f'every split has labels, at least {min_labels} of each kind'
+            if not thin
+            else f'fewer than {min_labels} labels of each kind, or missing ones, in {thin}; below '
+            'that, what is measured there is uncertain: collect more rows, or lower '
+            'explore.min_labels in params.yaml',
+            f'{at}fewest_labels',
+        ),
+        check(
+            'leakage',
+            not leaks,
+            'no declared feature leaks' if not leaks else f'leak suspected in {list(leaks)}',
+            f'{at}leaking_features',
+        ),
+    ]
 
 def exploration_verdict(
     leaks, # Declared features that leak
@@ -38,14 +74,19 @@ def exploration_verdict(
 
 # %% ../../nbs/explore/05_checks.ipynb #253cf7a1
 def declared_checks(
-    said:dict, # Feature to what is declared of it, from `assay.explore.leakage.declared_legitimate`: because, by, date
+    # Feature to what is declared of it, from `assay.explore.leakage.declared_legitimate`: because, by,
+    # date
+    said:dict,
     after:dict, # Feature to whether results were there, from `assay.problem.criteria.note_declared`
 )->list: # One `check`, called `legitimate`; none where nothing is declared
     "Was each column declared legitimate before there were results?"
     words = lambda c: f"{c} ({said[c]['by']}, {said[c]['date']}: {said[c]['because']})"
     late, early = ('; '.join(words(c) for c in said if after[c] is when) for when in (True, False))
     parts = {'declared after results': late, 'declared before there were results': early}
-    why, at = '; '.join(f'{k}: {v}' for k,v in parts.items() if v), 'reports/explore/metrics.json#metrics.leaking_features'
+    why, at = (
+        '; '.join(f'{k}: {v}' for k, v in parts.items() if v),
+        'reports/explore/metrics.json#metrics.leaking_features',
+    )
     return [check('legitimate', not late, why, at)] if said else []
 
 def declared_table(
@@ -53,5 +94,8 @@ def declared_table(
     after:dict, # As in `declared_checks`
 )->pd.DataFrame: # column, because, by, date, declared
     "What was declared legitimate, and when"
-    rows = [dict(column=c, **w, declared='after results' if after[c] else 'before results') for c,w in said.items()]
+    rows = [
+        dict(column=c, **w, declared='after results' if after[c] else 'before results')
+        for c, w in said.items()
+    ]
     return pd.DataFrame(rows, columns=['column', 'because', 'by', 'date', 'declared'])

@@ -30,7 +30,13 @@ def stack_splits(
 )->pd.DataFrame: # All rows of all tables, one table after the other; text stays codes
     "The tables as one"
     frames = {n: f[[*columns]] for n,f in frames.items()}
-    text = {c: pd.CategoricalDtype(pd.concat([pd.Series(f[c].cat.categories) for f in frames.values()]).unique()) for c in next(iter(frames.values())) if all(isinstance(f[c].dtype, pd.CategoricalDtype) for f in frames.values())}
+    text = {
+        c: pd.CategoricalDtype(
+            pd.concat([pd.Series(f[c].cat.categories) for f in frames.values()]).unique()
+        )
+        for c in next(iter(frames.values()))
+        if all(isinstance(f[c].dtype, pd.CategoricalDtype) for f in frames.values())
+    }
     return pd.concat([f.astype(text) for f in frames.values()], ignore_index=True)
 
 def label_history(
@@ -43,7 +49,15 @@ def label_history(
     cluster:str=None, # Column with what rows have in common
 )->pd.DataFrame: # split, and the columns of `base_rates`
     "The rate of the label over time, split by split"
-    parts = [base_rates(binary_label(d[target], positive, task), d[time] if time else None, min_days=min_days, cluster=d[cluster] if cluster else None).assign(split=n) for n,d in frames.items()]
+    parts = [
+        base_rates(
+            binary_label(d[target], positive, task),
+            d[time] if time else None,
+            min_days=min_days,
+            cluster=d[cluster] if cluster else None,
+        ).assign(split=n)
+        for n, d in frames.items()
+    ]
     return pd.concat(parts, ignore_index=True)[['split', 'period', 'n', 'n_days', 'rate', 'low', 'high']]
 
 # %% ../../nbs/explore/04_exploration.ipynb #217d0095
@@ -55,7 +69,14 @@ def split_rates(
     task:str='binary', # As in `assay.problem.agreement.TASKS`
 )->pd.DataFrame: # Indexed by split: n, n_days, rate, low, high
     "The rate of the label in each split as a whole"
-    return pd.DataFrame({n: clustered_rate(binary_label(d[target], positive, task), make_blocks(len(d), d[time] if time else None)) for n,d in frames.items()}).T
+    return pd.DataFrame(
+        {
+            n: clustered_rate(
+                binary_label(d[target], positive, task), make_blocks(len(d), d[time] if time else None)
+            )
+            for n, d in frames.items()
+        }
+    ).T
 
 def label_counts(
     frames:dict, # Name to data frame
@@ -68,7 +89,15 @@ def label_counts(
     for n, d in frames.items():
         known = d[target].dropna()
         positive_rows = int(binary_label(known, positive, task).sum())
-        rows.append(dict(split=n, n=len(d), n_missing=len(d)-len(known), n_positive=positive_rows, n_negative=len(known)-positive_rows))
+        rows.append(
+            dict(
+                split=n,
+                n=len(d),
+                n_missing=len(d) - len(known),
+                n_positive=positive_rows,
+                n_negative=len(known) - positive_rows,
+            )
+        )
     return pd.DataFrame(rows)
 
 # %% ../../nbs/explore/04_exploration.ipynb #6b29f034
@@ -79,8 +108,18 @@ def compare_splits(
 )->pd.DataFrame: # split, moved, and the columns of `compare`: one row per column and split
     "How far each split has moved from the first, column by column"
     reference, *others = frames
-    res = pd.concat([t.assign(split=o) for o,t in compare_all(frames[reference], {o: frames[o] for o in others}, columns).items()], ignore_index=True)
-    return res.assign(moved=(res.psi > limit) & (res.psi > res.noise)).sort_values(['psi', 'split', 'column'], ascending=[False, True, True]).reset_index(drop=True)
+    res = pd.concat(
+        [
+            t.assign(split=o)
+            for o, t in compare_all(frames[reference], {o: frames[o] for o in others}, columns).items()
+        ],
+        ignore_index=True,
+    )
+    return (
+        res.assign(moved=(res.psi > limit) & (res.psi > res.noise))
+        .sort_values(['psi', 'split', 'column'], ascending=[False, True, True])
+        .reset_index(drop=True)
+    )
 
 # %% ../../nbs/explore/04_exploration.ipynb #25b4dfb4
 @literal_text
@@ -92,8 +131,21 @@ def plot_base_rates(
     ax, r = new_axis(ax), rates if 'split' in rates else rates.assign(split='')
     for name, colour, marker in zip(r.split.unique(), [BLUE, ORANGE, GREEN, GREY, 'black'], 'osD^v'):
         own = r[r.split == name]
-        ax.errorbar(own.index, own.rate, [own.rate-own.low, own.high-own.rate], fmt=marker, color=colour, capsize=3, label=name)
-    ax.set(xticks=r.index, ylabel='rate of the label', ylim=(0, None), title='Rate of the label by period, 95 % interval over days')
+        ax.errorbar(
+            own.index,
+            own.rate,
+            [own.rate - own.low, own.high - own.rate],
+            fmt=marker,
+            color=colour,
+            capsize=3,
+            label=name,
+        )
+    ax.set(
+        xticks=r.index,
+        ylabel='rate of the label',
+        ylim=(0, None),
+        title='Rate of the label by period, 95 % interval over days',
+    )
     ax.set_xticklabels(r.period, rotation=60)
     if r.split.any(): ax.legend(frameon=False, ncols=4)
     return ax
@@ -109,7 +161,12 @@ def plot_drift(
     "The stability index by column and period"
     if not len(drift): drift = pd.DataFrame(dict(column=['(no time column)'], period=['all'], psi=[0.]))
     order = drift.groupby('column').psi.max().sort_values(ascending=False).index[:most]
-    return plot_heatmap(drift.pivot(index='column', columns='period', values='psi').loc[order], high, 'population stability index', ax)
+    return plot_heatmap(
+        drift.pivot(index='column', columns='period', values='psi').loc[order],
+        high,
+        'population stability index',
+        ax,
+    )
 
 # %% ../../nbs/explore/04_exploration.ipynb #4402d06d
 def _plot_one(ax, frames, column, n_bins):
@@ -117,7 +174,8 @@ def _plot_one(ax, frames, column, n_bins):
     first = next(iter(frames.values()))[column]
     cut = bins(first, n_bins, 12)
     share = np.array([count_per_bin(cut, d[column])/max(len(d), 1) for d in frames.values()])
-    while share.shape[1] > 1 and not share[:, -1].any(): share = share[:, :-1] # nobody is missing, nothing is other
+    # nobody is missing, nothing is other
+    while share.shape[1] > 1 and not share[:, -1].any(): share = share[:, :-1]
     for name, line, colour, style in zip(frames, share, [BLUE, ORANGE, GREEN, GREY], ['-', '--', ':', '-.']):
         ax.plot(line, style, color=colour, marker='.', ms=3, lw=1, label=name)
     labels = [f'{e:.4g}' for e in cut['edges']] if cut['kind'] == 'number' else cut['levels']
@@ -140,8 +198,17 @@ def plot_distributions(
     columns = list(columns)
     n_down = -(-len(columns)//n_across)
     inches = .4+1.5*n_down
-    fig, axes = plt.subplots(n_down, n_across, figsize=(8, inches), squeeze=False, gridspec_kw=dict(hspace=1, wspace=.35))
+    fig, axes = plt.subplots(
+        n_down, n_across, figsize=(8, inches), squeeze=False, gridspec_kw=dict(hspace=1, wspace=0.35)
+    )
     for ax, c in zip(axes.flat, columns): _plot_one(ax, frames, c, n_bins)
     for ax in axes.flat[len(columns):]: ax.axis('off')
-    fig.legend(*axes.flat[0].get_legend_handles_labels(), loc='lower center', bbox_to_anchor=(.5, axes[0, 0].get_position().y1+.2/inches), ncols=4, frameon=False, fontsize=8)
+    fig.legend(
+        *axes.flat[0].get_legend_handles_labels(),
+        loc='lower center',
+        bbox_to_anchor=(0.5, axes[0, 0].get_position().y1 + 0.2 / inches),
+        ncols=4,
+        frameon=False,
+        fontsize=8,
+    )
     return axes

@@ -16,7 +16,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ..core.artifacts import place
 from ..data.columns import CERTAIN, REMOVE, declared_form
-from ..stats.counts import apply_bins, as_numbers, binary_label, binned, bins, count_table, cv_auc, distinct_values, kind_of, make_blocks, read_coded
+from ..stats.counts import apply_bins, as_numbers, binary_label, binned, bins, count_table
+from ..stats.counts import cv_auc, distinct_values, kind_of, make_blocks, read_coded
 
 # %% ../../nbs/explore/06_leakage.ipynb #56b37050
 def _clues(x):
@@ -25,7 +26,11 @@ def _clues(x):
         whole = x.fillna(-1).astype('int64')
         return dict(size=x, parity=whole % 2, last_digit=whole % 10)
     text = x.astype('str').fillna('')
-    return {f'first {k}': text.str[:k] for k in (1, 2, 3)} | {'last 1': text.str[-1:], 'last 2': text.str[-2:], 'length': text.str.len()}
+    return {f'first {k}': text.str[:k] for k in (1, 2, 3)} | {
+        'last 1': text.str[-1:],
+        'last 2': text.str[-2:],
+        'length': text.str.len(),
+    }
 
 def is_id_like(
     x:pd.Series, # One column
@@ -34,7 +39,10 @@ def is_id_like(
     "Does a column name its rows?"
     known = x.dropna()
     if len(known) < 20 or kind_of(x) == 'time': return False
-    if kind_of(x) == 'number' and not (np.isfinite(v := known.to_numpy(dtype='float64')).all() and (v % 1 == 0).all()): return False
+    if kind_of(x) == 'number' and not (
+        np.isfinite(v := known.to_numpy(dtype='float64')).all() and (v % 1 == 0).all()
+    ):
+        return False
     return len(distinct_values(known)[0]) >= share*len(known)
 
 def _best_clue(x, y, blocks, n_boot, seed):
@@ -65,13 +73,25 @@ def is_clock(
     known = x.dropna()
     if kind_of(x) != 'number' or not len(known): return False
     v = known.to_numpy(dtype='float64')
-    return bool(v.min() >= 0 and 1300 < v.max() <= 2400 and ((v % 1 == 0) & (v % 100 < 60)).all() and len(np.unique(v)) >= 60)
+    return bool(
+        v.min() >= 0
+        and 1300 < v.max() <= 2400
+        and ((v % 1 == 0) & (v % 100 < 60)).all()
+        and len(np.unique(v)) >= 60
+    )
 
 def _missing_with(x, others):
     "Name of the first of `others` that is missing in nearly the same rows as `x`"
     a = x.isna().to_numpy()
     if a.sum() < 20 or a.all(): return None
-    return next((c for c,o in others.items() if (b := o.isna().to_numpy()).any() and not b.all() and np.corrcoef(a, b)[0, 1] > .95), None)
+    return next(
+        (
+            c
+            for c, o in others.items()
+            if (b := o.isna().to_numpy()).any() and not b.all() and np.corrcoef(a, b)[0, 1] > 0.95
+        ),
+        None,
+    )
 
 # %% ../../nbs/explore/06_leakage.ipynb #41651aa2
 def _by_neighbours(x, y, learn, width):
@@ -104,7 +124,9 @@ def _told(x, y, half, quality):
         guesses = [np.where(half, _by_level(codes, y, ~half), _by_level(codes, y, half))]
     else:
         v = as_numbers(x)
-        told = lambda width: np.where(half, _by_neighbours(v, y, ~half, width), _by_neighbours(v, y, half, width))
+        told = lambda width: np.where(
+            half, _by_neighbours(v, y, ~half, width), _by_neighbours(v, y, half, width)
+        )
         guesses = [told(width) for width in (1, 9, 65)]
     known = [np.isfinite(p) for p in guesses]
     return max((quality(y[k], p[k]) for p,k in zip(guesses, known) if k.sum() >= .5*len(y)), default=0.)
@@ -112,7 +134,11 @@ def _told(x, y, half, quality):
 def _outcomes(target, task, y):
     "What a column may tell: the number and its order, the label, or each of several classes against the rest"
     if task == 'regression': return [target.to_numpy(dtype='float64'), target.rank().to_numpy()]
-    return [y.astype(float)] if task == 'binary' else [(target == c).to_numpy(dtype=float) for c in sorted(target.unique())]
+    return (
+        [y.astype(float)]
+        if task == 'binary'
+        else [(target == c).to_numpy(dtype=float) for c in sorted(target.unique())]
+    )
 
 def _near(x, outcomes, task, score, clue, half):
     "AUC (of several classes their mean), or R² of a number, by which one column tells the outcome"
@@ -126,7 +152,8 @@ LEAK = .96 # Skill of a single column from which we ask where it comes from: are
 
 def _codes(s):
     "A column as numbers: ranks of text by name, missing below all"
-    if pd.api.types.is_numeric_dtype(s): return s.astype(float).fillna(float(s.min())-1 if s.notna().any() else 0).to_numpy()
+    if pd.api.types.is_numeric_dtype(s):
+        return s.astype(float).fillna(float(s.min()) - 1 if s.notna().any() else 0).to_numpy()
     return pd.factorize(s.astype(str), sort=True)[0].astype(float)
 
 def _skill(y, p, task, classes):
@@ -142,11 +169,16 @@ def _skill(y, p, task, classes):
 # %% ../../nbs/explore/06_leakage.ipynb #c1c54c6a
 def _told_by_tree(x, y, task, seed):
     "What each half of the rows says of the other by one column: a number per row, or a probability per class; and the classes"
-    half, make = np.random.default_rng(seed).permutation(len(y))%2 == 0, DecisionTreeRegressor if task == 'regression' else DecisionTreeClassifier
+    half, make = (
+        np.random.default_rng(seed).permutation(len(y)) % 2 == 0,
+        DecisionTreeRegressor if task == 'regression' else DecisionTreeClassifier,
+    )
     classes = None if task == 'regression' else np.unique(y)
     p = np.zeros(len(y) if classes is None else (len(y), len(classes)))
     for learn in (half, ~half):
-        tree = make(max_depth=5, min_samples_leaf=max(5, len(y)//400), random_state=seed).fit(x[learn, None], y[learn])
+        tree = make(max_depth=5, min_samples_leaf=max(5, len(y) // 400), random_state=seed).fit(
+            x[learn, None], y[learn]
+        )
         if classes is None: p[~learn] = tree.predict(x[~learn, None])
         else: p[np.ix_(~learn, np.isin(classes, tree.classes_))] = tree.predict_proba(x[~learn, None])
     return p, classes
@@ -159,7 +191,8 @@ def _record_of_level(x, y, task, seed):
     classes = None if task == 'regression' else np.unique(y)
     Y = y.astype(float)[:, None] if classes is None else (y[:, None] == classes).astype(float)
     level, p = pd.factorize(x, use_na_sentinel=False)[0], np.zeros(Y.shape)
-    k = .1 if classes is None else 1 # rows that the record of all counts for in that of a level: more would hide a copy of a number
+    # rows that the record of all counts for in that of a level: more would hide a copy of a number
+    k = .1 if classes is None else 1
     for learn in (half, ~half):
         n = np.bincount(level[learn], minlength=level.max()+1)
         total = np.stack([np.bincount(level[learn], v, level.max()+1) for v in Y[learn].T], 1)
@@ -181,7 +214,9 @@ def column_skills(
     "What each column alone knows"
     y = np.asarray(y)
     told = lambda c: _told_alone(df[c], y, task, seed)
-    return pd.Series({c: float(_skill(y, p, task, k)) for c,(p,k) in ((c, told(c)) for c in columns)}, dtype=float).sort_values(ascending=False, kind='stable')
+    return pd.Series(
+        {c: float(_skill(y, p, task, k)) for c, (p, k) in ((c, told(c)) for c in columns)}, dtype=float
+    ).sort_values(ascending=False, kind='stable')
 
 # %% ../../nbs/explore/06_leakage.ipynb #291898f9
 _FEW_LEVELS = 64 # Levels that are told apart in any case
@@ -208,21 +243,36 @@ def leakage_evidence(
     task:str='binary', # As in `assay.problem.agreement.TASKS`
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
-    cluster:str=None, # Column with what rows have in common, such as the patient, if the table has it; the day of the decision by default
-)->dict: # Column to `score`, `clue` (the strongest view of an id), `near` (how nearly it is the outcome), `skill` (from `column_skills`), `later` (share of its moments after the row's own) and `clock`
+    # Column with what rows have in common, such as the patient, if the table has it; the day of the
+    # decision by default
+    cluster:str=None,
+    # Column to `score`, `clue` (the strongest view of an id), `near` (how nearly it is the outcome),
+    # `skill` (from `column_skills`), `later` (share of its moments after the row's own) and `clock`
+)->dict:
     "What is measured of each column, whatever people have declared"
     y, moments, res = binary_label(df[target], positive, task), df[time] if time else None, {}
-    blocks, outcomes = make_blocks(len(df), df[cluster] if cluster in df else moments, seed=seed), _outcomes(df[target], task, y)
+    blocks, outcomes = (
+        make_blocks(len(df), df[cluster] if cluster in df else moments, seed=seed),
+        _outcomes(df[target], task, y),
+    )
     half = (blocks if blocks.max(initial=0) else np.arange(len(df))) % 2 == 0
     names = [c for c in (df if columns is None else columns) if c not in (target, time)]
     skills = _alone(df, names, target, y if task == 'binary' else df[target], task, seed)
     for c in names:
         is_id = is_id_like(df[c])
-        cut, codes = binned(df[c], max_levels=_FEW_LEVELS if is_id else _most_levels(blocks)) # a name that never comes back has no record
+        # a name that never comes back has no record
+        cut, codes = binned(df[c], max_levels=_FEW_LEVELS if is_id else _most_levels(blocks))
         score = cv_auc(count_table(codes, y, blocks, cut['size']), n_boot, seed)
         clue = _best_clue(df[c], y, blocks, n_boot, seed) if is_id else None
         near = _near(df[c], outcomes, task, score, clue, half)
-        res[c] = dict(score=score, clue=clue, near=near, skill=skills[c], later=_later(df[c], moments), clock=is_clock(df[c]))
+        res[c] = dict(
+            score=score,
+            clue=clue,
+            near=near,
+            skill=skills[c],
+            later=_later(df[c], moments),
+            clock=is_clock(df[c]),
+        )
     return res
 
 def _judge(score, clue, near, skill, later, clock, known, limits):
@@ -244,7 +294,8 @@ def leakage_scan(
     df:pd.DataFrame, # Rows; some tens of thousands are enough
     target:str, # Column of the label
     columns=None, # Columns to judge; all but the target and `time` by default
-    declared:dict=None, # Column to True or False: is it known at decision time? A column that is left out is undeclared
+    # Column to True or False: is it known at decision time? A column that is left out is undeclared
+    declared:dict=None,
     time:str=None, # Column with the moment of the decision
     positive=1, # Value that the decision is about
     task:str='binary', # As in `assay.problem.agreement.TASKS`
@@ -254,7 +305,8 @@ def leakage_scan(
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
     evidence:dict=None, # From `leakage_evidence` of the same rows; measured by default
-)->pd.DataFrame: # rank, column, verdict (leak, suspect, set aside or empty), reason, auc, auc_low, auc_high, n, near
+    # rank, column, verdict (leak, suspect, set aside or empty), reason, auc, auc_low, auc_high, n, near
+)->pd.DataFrame:
     "Columns that may know the answer, ranked, each with its reason"
     declared, rows = declared or {}, []
     if evidence is None: evidence = leakage_evidence(df, target, columns, time, positive, task, n_boot, seed)
@@ -274,21 +326,41 @@ def _ahead(res, good, times):
 def _rank(df, res, declared):
     "The second look, at all columns together, and the order"
     good = res.reason == 'score too good for one column'
-    res.loc[good & ~_ahead(res, good, 1.5), ['verdict', 'reason']] = ['suspect', 'very good alone, and others nearly so: is the task that easy?']
+    res.loc[good & ~_ahead(res, good, 1.5), ['verdict', 'reason']] = [
+        'suspect',
+        'very good alone, and others nearly so: is the task that easy?',
+    ]
     high = (res.auc_low >= .8) & (res.verdict == '')
-    res.loc[high & _ahead(res, high, 2), ['verdict', 'reason']] = ['suspect', 'far ahead of every other column']
+    res.loc[high & _ahead(res, high, 2), ['verdict', 'reason']] = [
+        'suspect',
+        'far ahead of every other column',
+    ]
     leaks = {c: df[c] for c in res.column[res.verdict == 'leak']}
     for i, r in res.iterrows():
-        with_leak = _missing_with(df[r.column], leaks) if r.verdict in ('', 'suspect') and declared.get(r.column) is None else None
-        if with_leak: res.loc[i, ['verdict', 'reason']] = ['suspect', f'missing in the same rows as the leak {with_leak}']
+        with_leak = (
+            _missing_with(df[r.column], leaks)
+            if r.verdict in ('', 'suspect') and declared.get(r.column) is None
+            else None
+        )
+        if with_leak:
+            res.loc[i, ['verdict', 'reason']] = [
+                'suspect',
+                f'missing in the same rows as the leak {with_leak}',
+            ]
     grade = res.verdict.map({'leak': 0, 'suspect': 1, 'set aside': 2, '': 3})
-    res = res.assign(grade=grade).sort_values(['grade', 'auc_low', 'column'], ascending=[True, False, True]).drop(columns='grade')
+    res = (
+        res.assign(grade=grade)
+        .sort_values(['grade', 'auc_low', 'column'], ascending=[True, False, True])
+        .drop(columns='grade')
+    )
     res.insert(0, 'rank', range(1, len(res)+1))
     return res.reset_index(drop=True)
 
 # %% ../../nbs/explore/06_leakage.ipynb #055c3067
 def declarations(
-    dictionary, # `assay.data.dictionary.Dictionary`, or anything with `fields` that have `name` and `known_at_decision`
+    # `assay.data.dictionary.Dictionary`, or anything with `fields` that have `name` and
+    # `known_at_decision`
+    dictionary,
     columns, # Columns of the table to scan
 )->dict: # Column to True or False
     "Which columns are declared known at decision time; one that is not described is not"
@@ -305,7 +377,8 @@ def settle_declared(
     for i,r in scan[scan.column.isin(list(said)) & scan.verdict.isin(['leak', 'suspect'])].iterrows():
         w, certain = said[r.column], r.near >= CERTAIN
         words = f"declared legitimate by {w['by']} on {w['date']}: {w['because']}"
-        if certain: words = f'declared, which does not count from {CERTAIN}: it is {r.near:.4f}, and only removed'
+        if certain:
+            words = f'declared, which does not count from {CERTAIN}: it is {r.near:.4f}, and only removed'
         res.loc[i, ['verdict', 'reason']] = 'leak' if certain else 'declared', f'{r.reason}; {words}'
     return res
 
@@ -346,7 +419,8 @@ def measure_columns(
 def scan_columns(
     df:pd.DataFrame, # The rows of `measure_columns`
     problem, # The agreement
-    dictionary, # `assay.data.dictionary.Dictionary`: what is known at decision time, and what is declared legitimate
+    # `assay.data.dictionary.Dictionary`: what is known at decision time, and what is declared legitimate
+    dictionary,
     evidence:dict, # From `measure_columns`
     too_good:float=.9, # Lower end of the AUC from which one column alone is too good; `explore.leak_auc`
 )->pd.DataFrame: # As of `settle_declared`
@@ -376,7 +450,10 @@ def suspected(
 )->list: # Names of columns
     "Columns that the scan calls a leak, and nobody may rightly declare or has declared"
     rows = df.iloc[::max(1, -(-len(df)//max_rows))]
-    endless = {c: rows[c].where(np.isfinite(rows[c])) for c in rows.select_dtypes('float')} # the data stage sets such rows aside
+    # the data stage sets such rows aside
+    endless = {c: rows[c].where(np.isfinite(rows[c])) for c in rows.select_dtypes('float')}
     rows = rows.assign(**endless).dropna(subset=[target]).reset_index(drop=True)
     if not len(columns): return []
-    return leaking_features(settle_declared(leakage_scan(rows, target, list(columns), **how), said or {}), columns)
+    return leaking_features(
+        settle_declared(leakage_scan(rows, target, list(columns), **how), said or {}), columns
+    )

@@ -13,7 +13,11 @@ from ..stats.counts import kind_of, mix, whole_numbers
 # %% ../../nbs/explore/02_missing.ipynb #1fbd5521
 def _is_missing(x):
     "Which values of a column are missing, or text that says so"
-    return x.isna().to_numpy() | (x == '(missing)').fillna(False).to_numpy(dtype=bool) if kind_of(x) == 'category' else x.isna().to_numpy()
+    return (
+        x.isna().to_numpy() | (x == '(missing)').fillna(False).to_numpy(dtype=bool)
+        if kind_of(x) == 'category'
+        else x.isna().to_numpy()
+    )
 
 def _row_codes(flags):
     "Number of the pattern of each row of a table of booleans, and the first row of each pattern"
@@ -29,10 +33,23 @@ def missing_patterns(
     top:int=8, # Patterns to list
 )->pd.DataFrame: # missing (names, joined), n, share, rate (of the label)
     "Which columns are missing together, how often, and what the label's rate is there"
-    names, empty = np.array([str(c) for c in columns]), np.array([_is_missing(df[c]) for c in columns]).reshape(len(columns), len(df)).T
+    names, empty = (
+        np.array([str(c) for c in columns]),
+        np.array([_is_missing(df[c]) for c in columns]).reshape(len(columns), len(df)).T,
+    )
     codes, first = _row_codes(empty)
-    n, positive = np.bincount(codes, minlength=len(first)), np.bincount(codes, np.full(len(df), np.nan) if target is None else target, len(first))
-    res = pd.DataFrame(dict(missing=[_joined(names[empty[i]]) for i in first], n=n, share=n/max(len(df), 1), rate=positive/n))
+    n, positive = (
+        np.bincount(codes, minlength=len(first)),
+        np.bincount(codes, np.full(len(df), np.nan) if target is None else target, len(first)),
+    )
+    res = pd.DataFrame(
+        dict(
+            missing=[_joined(names[empty[i]]) for i in first],
+            n=n,
+            share=n / max(len(df), 1),
+            rate=positive / n,
+        )
+    )
     return res.sort_values(['n', 'missing'], ascending=[False, True]).head(top).reset_index(drop=True)
 
 def _joined(names, most=8):
@@ -54,7 +71,8 @@ def row_keys(
 
 def _small_codes(x):
     "A number per row that is equal for equal values, and how many there can be"
-    if isinstance(x.dtype, pd.CategoricalDtype): return (x.cat.codes.to_numpy().astype('int64')+1).astype('uint64'), len(x.cat.categories)+1
+    if isinstance(x.dtype, pd.CategoricalDtype):
+        return (x.cat.codes.to_numpy().astype('int64') + 1).astype('uint64'), len(x.cat.categories) + 1
     empty = x.isna().to_numpy()
     if kind_of(x) == 'number' and (whole := whole_numbers(x[~empty] if empty.any() else x)) is not None:
         codes = np.zeros(len(x), dtype='uint64')
@@ -66,11 +84,22 @@ def label_noise(
     df:pd.DataFrame, # Rows
     columns, # Columns that a model would see
     y:np.ndarray, # Label of each row, 0 or 1
-)->dict: # n_rows, repeated (rows with a twin), conflicting (rows whose twins have the other label), floor (share of rows that no model can get right)
+    # n_rows, repeated (rows with a twin), conflicting (rows whose twins have the other label), floor
+    # (share of rows that no model can get right)
+)->dict:
     "Rows that are equal in all columns, and whether their labels agree"
-    marked = np.sort(row_keys(df, columns) & ~np.uint64(1) | np.asarray(y, dtype='uint64')) # the last bit is the label
+    # the last bit is the label
+    marked = np.sort(row_keys(df, columns) & ~np.uint64(1) | np.asarray(y, dtype='uint64'))
     key = marked >> np.uint64(1)
     first = np.flatnonzero(np.diff(key, prepend=~key[:1])) # where a new row begins
-    size, positive = np.diff(first, append=len(key)), np.add.reduceat((marked & np.uint64(1)).astype('int64'), first) if len(key) else first
+    size, positive = (
+        np.diff(first, append=len(key)),
+        np.add.reduceat((marked & np.uint64(1)).astype('int64'), first) if len(key) else first,
+    )
     wrong = np.minimum(positive, size-positive)
-    return dict(n_rows=len(df), repeated=int(size[size > 1].sum()), conflicting=int(size[wrong > 0].sum()), floor=float(wrong.sum()/max(len(df), 1)))
+    return dict(
+        n_rows=len(df),
+        repeated=int(size[size > 1].sum()),
+        conflicting=int(size[wrong > 0].sum()),
+        floor=float(wrong.sum() / max(len(df), 1)),
+    )

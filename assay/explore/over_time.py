@@ -9,7 +9,8 @@ __all__ = ['base_rates', 'psi', 'compare', 'compare_all', 'count_per_bin', 'drif
 import numpy as np, pandas as pd
 from scipy.special import chdtri
 
-from ..stats.counts import apply_bins, bins, clustered_rate, days_of, distinct_values, kind_of, make_blocks, ratio_of_blocks
+from ..stats.counts import apply_bins, bins, clustered_rate, days_of, distinct_values, kind_of
+from ..stats.counts import make_blocks, ratio_of_blocks
 
 # %% ../../nbs/explore/03_over_time.ipynb #0a236b43
 def _periods(time, period, min_days):
@@ -28,13 +29,24 @@ def base_rates(
     cluster:pd.Series=None, # What rows have in common, such as the patient; their day by default
 )->pd.DataFrame: # period, n, n_days (or other clusters), rate, low, high: 95 %
     "Rate of the label in each period, with an interval that takes days, or what `cluster` names, as the units"
-    if time is None: return pd.DataFrame([dict(period='all') | clustered_rate(y, make_blocks(len(y), cluster))])
+    if time is None:
+        return pd.DataFrame([dict(period='all') | clustered_rate(y, make_blocks(len(y), cluster))])
     day, of_day, names = _periods(time, period, min_days)
     if cluster is not None:
         blocks, of_row = make_blocks(len(y), cluster), of_day[day]
-        return pd.DataFrame([dict(period=p) | clustered_rate(y[of_row == i], blocks[of_row == i]) for i,p in enumerate(names)])
+        return pd.DataFrame(
+            [
+                dict(period=p) | clustered_rate(y[of_row == i], blocks[of_row == i])
+                for i, p in enumerate(names)
+            ]
+        )
     n, positive = np.bincount(day, minlength=len(of_day)), np.bincount(day, y, len(of_day))
-    return pd.DataFrame([dict(period=p) | ratio_of_blocks(n[of_day == i], positive[of_day == i]) for i,p in enumerate(names)])
+    return pd.DataFrame(
+        [
+            dict(period=p) | ratio_of_blocks(n[of_day == i], positive[of_day == i])
+            for i, p in enumerate(names)
+        ]
+    )
 
 # %% ../../nbs/explore/03_over_time.ipynb #56f30ef6
 def psi(
@@ -60,19 +72,29 @@ def compare(
 
 def compare_all(reference, others, columns, n_bins=10):
     "`compare` for several tables, with one look at the reference"
-    if lost := [c for c in columns if c not in reference or any(c not in o for o in others.values())]: raise ValueError(f"columns {lost} are not in both tables; expected the same columns in reference and current")
+    if lost := [c for c in columns if c not in reference or any(c not in o for o in others.values())]:
+        raise ValueError(
+            f"columns {lost} are not in both tables; expected the same columns in reference and current"
+        )
     rows = {n: [] for n in others}
     for c in columns:
         known = _known(reference[c], n_bins)
         for n,o in others.items(): rows[n].append(dict(column=c) | _moved(known, o[c]))
-    return {n: pd.DataFrame(r).sort_values(['psi', 'column'], ascending=[False, True]).reset_index(drop=True) for n,r in rows.items()}
+    return {
+        n: pd.DataFrame(r)
+        .sort_values(['psi', 'column'], ascending=[False, True])
+        .reset_index(drop=True)
+        for n, r in rows.items()
+    }
 
 def _known(x, n_bins):
     "What a column is compared by: how it is cut, rows per bin, share of missing values, mean and spread of numbers, categories as text"
     cut = bins(x, n_bins)
     res = dict(cut=cut, counts=count_per_bin(cut, x), missing=x.isna().mean())
     if kind_of(x) == 'number': return res | dict(mean=x.mean(), sd=x.std() or 1)
-    return res | dict(seen=set(map(str, distinct_values(x.dropna())[0])) if cut['kind'] == 'category' else None)
+    return res | dict(
+        seen=set(map(str, distinct_values(x.dropna())[0])) if cut['kind'] == 'category' else None
+    )
 
 def _moved(known, x):
     "How far a column is from what is known of the reference"
@@ -80,7 +102,9 @@ def _moved(known, x):
     if known.get('seen') is not None:
         values, n = distinct_values(x.dropna())
         unseen = float(n[[str(v) not in known['seen'] for v in values]].sum()/max(n.sum(), 1))
-    return psi(known['counts'], count_per_bin(known['cut'], x)) | dict(effect=effect, missing_change=x.isna().mean()-known['missing'], unseen=unseen, n=len(x))
+    return psi(known['counts'], count_per_bin(known['cut'], x)) | dict(
+        effect=effect, missing_change=x.isna().mean() - known['missing'], unseen=unseen, n=len(x)
+    )
 
 def count_per_bin(cut, x): return np.bincount(apply_bins(cut, x), minlength=cut['size']).astype(float)
 
@@ -100,7 +124,16 @@ def drift_over_time(
     first = np.flatnonzero(code == 1)
     for c in columns:
         cut = bins(df[c].iloc[first] if reference is None else reference[c], n_bins=10)
-        t = np.bincount(code*cut['size']+apply_bins(cut, df[c]), minlength=(len(names)+1)*cut['size']).reshape(len(names)+1, -1)[1:].astype(float)
+        t = (
+            np.bincount(
+                code * cut['size'] + apply_bins(cut, df[c]), minlength=(len(names) + 1) * cut['size']
+            )
+            .reshape(len(names) + 1, -1)[1:]
+            .astype(float)
+        )
         base = t[0] if reference is None else count_per_bin(cut, reference[c])
-        rows += [dict(column=c, period=p) | psi(base, t[i]) | dict(n=int(t[i].sum())) for i,p in enumerate(names)]
+        rows += [
+            dict(column=c, period=p) | psi(base, t[i]) | dict(n=int(t[i].sum()))
+            for i, p in enumerate(names)
+        ]
     return pd.DataFrame(rows)

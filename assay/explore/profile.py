@@ -15,7 +15,9 @@ from ..stats.counts import distinct_values, kind_of, mix, open_coded
 # %% ../../nbs/explore/07_profile.ipynb #34b5c8db
 def _levels(values, n, levels):
     "Of distinct values, the `levels` with the smallest hash: arrays of hash, value and count, in the order of the hash"
-    hashed = pd.util.hash_array(np.asarray(values.astype('int64') if values.dtype.kind == 'M' else values), categorize=False)
+    hashed = pd.util.hash_array(
+        np.asarray(values.astype('int64') if values.dtype.kind == 'M' else values), categorize=False
+    )
     first = np.argsort(hashed, kind='stable')[:levels]
     return dict(hash=hashed[first], value=np.asarray(values)[first], n=n[first])
 
@@ -24,9 +26,19 @@ def _column(x, levels):
     "The mergeable state of one column"
     known = x.dropna() if x.hasnans else x # without a copy where nothing is missing
     values, n = distinct_values(known) # all else follows from them, and they are fewer than the rows
-    if kind_of(x) == 'category': values, n = values[(told := np.asarray(values) != MISSING)], n[told] # prepared text names what is missing
+    # prepared text names what is missing
+    if kind_of(x) == 'category': values, n = values[(told := np.asarray(values) != MISSING)], n[told]
     count = int(n.sum())
-    res = dict(kind=kind_of(x), n=count, missing=len(x)-count, levels=_levels(values, n, levels), mean=0., m2=0., low=None, high=None)
+    res = dict(
+        kind=kind_of(x),
+        n=count,
+        missing=len(x) - count,
+        levels=_levels(values, n, levels),
+        mean=0.0,
+        m2=0.0,
+        low=None,
+        high=None,
+    )
     if res['kind'] == 'category' or not count: return res
     res |= dict(low=values.min(), high=values.max())
     if res['kind'] == 'number':
@@ -41,7 +53,11 @@ def _drawn(df, start, size, seed, below=None):
     rows = np.arange(len(df)) if below is None else np.flatnonzero(priority < below)
     rows = rows[np.argsort(priority[rows])[:size]] # no two rows have the same
     res = df.iloc[rows].set_axis(pd.Index(priority[rows], name='priority'))
-    text = {c: x.cat.categories.array.take(x.cat.codes.to_numpy(), allow_fill=True) for c,x in res.items() if isinstance(x.dtype, pd.CategoricalDtype)}
+    text = {
+        c: x.cat.categories.array.take(x.cat.codes.to_numpy(), allow_fill=True)
+        for c, x in res.items()
+        if isinstance(x.dtype, pd.CategoricalDtype)
+    }
     return res.assign(**{c: pd.Series(v, res.index) for c,v in text.items()})
 
 def summarise(
@@ -53,7 +69,13 @@ def summarise(
     below:int=None, # Priority that a row must stay below to be kept, where better rows are known already
 )->dict: # `n_rows`, `columns` (name to state), `sample` (indexed by priority), `size`, `levels`
     "A summary of fixed size, which `merge` can join with that of other rows"
-    return dict(n_rows=len(df), size=size, levels=levels, sample=_drawn(df, start, size, seed, below), columns={c: _column(df[c], levels) for c in df})
+    return dict(
+        n_rows=len(df),
+        size=size,
+        levels=levels,
+        sample=_drawn(df, start, size, seed, below),
+        columns={c: _column(df[c], levels) for c in df},
+    )
 
 # %% ../../nbs/explore/07_profile.ipynb #1a5c2e23
 def _merge_levels(parts, levels):
@@ -66,14 +88,25 @@ def _merge_levels(parts, levels):
 
 def _merge_columns(states, levels):
     "One state from the states of several parts of a column"
-    missing, full = sum(s['missing'] for s in states), [s for s in states if s['n']] # an empty part has no kind of its own
+    # an empty part has no kind of its own
+    missing, full = sum(s['missing'] for s in states), [s for s in states if s['n']]
     if len(full) < 2: return (full or states)[0] | dict(missing=missing)
     n, mean, m2 = 0, 0., 0.
     for s in full:
         delta, n = s['mean']-mean, n+s['n']
         mean, m2 = mean+delta*s['n']/n, m2+s['m2']+delta**2*(n-s['n'])*s['n']/n
-    res = full[0] | dict(n=n, missing=missing, mean=mean, m2=m2, levels=_merge_levels([s['levels'] for s in full], levels))
-    return res | (dict(low=min(s['low'] for s in full), high=max(s['high'] for s in full)) if full[0]['low'] is not None else {})
+    res = full[0] | dict(
+        n=n,
+        missing=missing,
+        mean=mean,
+        m2=m2,
+        levels=_merge_levels([s['levels'] for s in full], levels),
+    )
+    return res | (
+        dict(low=min(s['low'] for s in full), high=max(s['high'] for s in full))
+        if full[0]['low'] is not None
+        else {}
+    )
 
 def merge(
     *parts:dict, # Summaries of different rows of one table
@@ -81,11 +114,25 @@ def merge(
     "Join summaries; raises `ValueError` when they are of different columns or sizes"
     a = parts[0]
     for b in parts[1:]:
-        if list(a['columns']) != list(b['columns']): raise ValueError(f"cannot merge summaries of different columns: {sorted(set(a['columns'])^set(b['columns']))}")
-        if (a['size'], a['levels']) != (b['size'], b['levels']): raise ValueError(f"cannot merge summaries of sizes {a['size'], a['levels']} and {b['size'], b['levels']}; expected equal ones")
+        if list(a['columns']) != list(b['columns']):
+            raise ValueError(
+                "cannot merge summaries of different columns: "
+                f"{sorted(set(a['columns']) ^ set(b['columns']))}"
+            )
+        if (a['size'], a['levels']) != (b['size'], b['levels']):
+            raise ValueError(
+                f"cannot merge summaries of sizes {a['size'], a['levels']} and {b['size'], b['levels']}; "
+                "expected equal ones"
+            )
     sample = pd.concat([p['sample'] for p in parts])
     sample = sample.iloc[np.argsort(sample.index.to_numpy())[:a['size']]]
-    return a | dict(n_rows=sum(p['n_rows'] for p in parts), sample=sample, columns={c: _merge_columns([p['columns'][c] for p in parts], a['levels']) for c in a['columns']})
+    return a | dict(
+        n_rows=sum(p['n_rows'] for p in parts),
+        sample=sample,
+        columns={
+            c: _merge_columns([p['columns'][c] for p in parts], a['levels']) for c in a['columns']
+        },
+    )
 
 # %% ../../nbs/explore/07_profile.ipynb #b44baeb7
 def summarise_parquet(
@@ -99,7 +146,9 @@ def summarise_parquet(
     with open_coded(path) as f:
         parts, start, below = [], 0, None
         for i in range(max(f.num_row_groups, 1)):
-            rows = (f.read_row_group(i, columns=columns) if f.num_row_groups else f.read(columns=columns)).to_pandas()
+            rows = (
+                f.read_row_group(i, columns=columns) if f.num_row_groups else f.read(columns=columns)
+            ).to_pandas()
             parts.append(summarise(rows, start=start, size=size, seed=seed, below=below))
             start += len(rows)
             if len(parts) == at_once: parts = [merge(*parts)]
@@ -114,12 +163,26 @@ def _distinct(c, levels):
 
 def _profile_row(c, x, levels):
     "One line of `profile`"
-    res = dict(kind=c['kind'], n=c['n'], missing_rate=c['missing']/max(c['n']+c['missing'], 1), distinct=_distinct(c, levels), exact=len(c['levels']['n']) < levels)
+    res = dict(
+        kind=c['kind'],
+        n=c['n'],
+        missing_rate=c['missing'] / max(c['n'] + c['missing'], 1),
+        distinct=_distinct(c, levels),
+        exact=len(c['levels']['n']) < levels,
+    )
     known = x.dropna()
     if c['kind'] == 'number' and len(known):
         q = np.quantile(known.to_numpy(dtype='float64'), [.05, .25, .5, .75, .95])
         far = 3*(q[3]-q[1]) # Tukey's outer fences
-        res |= dict(mean=c['mean'], sd=(c['m2']/c['n'])**.5, low=float(c['low']), q05=q[0], median=q[2], q95=q[4], high=float(c['high']))
+        res |= dict(
+            mean=c['mean'],
+            sd=(c['m2'] / c['n']) ** 0.5,
+            low=float(c['low']),
+            q05=q[0],
+            median=q[2],
+            q95=q[4],
+            high=float(c['high']),
+        )
         res |= dict(far_out=float(((known < q[1]-far)|(known > q[3]+far)).mean()) if far else 0.)
     if c['kind'] != 'number' and len(known):
         values, n = distinct_values(known)
@@ -128,7 +191,9 @@ def _profile_row(c, x, levels):
 
 def profile(
     summary:dict, # From `summarise`, `merge` or `summarise_parquet`
-)->pd.DataFrame: # One row per column: kind, n, missing_rate, distinct, exact, mean, sd, low, quantiles, high, far_out, top, top_share
+    # One row per column: kind, n, missing_rate, distinct, exact, mean, sd, low, quantiles, high, far_out,
+    # top, top_share
+)->pd.DataFrame:
     "What is in each column; `far_out` is the share of values beyond three interquartile ranges from the quartiles"
     rows = {k: _profile_row(c, summary['sample'][k], summary['levels']) for k,c in summary['columns'].items()}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('column')

@@ -9,7 +9,12 @@ __all__ = ['TASKS', 'MODELS', 'SPACES', 'make_model', 'predict_score', 'search_s
 # %% ../../nbs/models/03_estimators.ipynb #d7e8cc22
 import numpy as np, pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 
@@ -22,7 +27,11 @@ TASKS = ('binary', 'multiclass', 'regression') # What can be predicted
 
 def _encoding(task, encoding):
     "Encoding of text: means of the target do not convert to ONNX for three or more classes"
-    return dict(encoding='onehot') if task == 'multiclass' and encoding == 'target' else dict(encoding=encoding, target_type='continuous' if task == 'regression' else 'binary')
+    return (
+        dict(encoding='onehot')
+        if task == 'multiclass' and encoding == 'target'
+        else dict(encoding=encoding, target_type='continuous' if task == 'regression' else 'binary')
+    )
 
 def _constant(task, fields, seed):
     "The same score for all rows: the classes' shares, or the mean"
@@ -30,29 +39,55 @@ def _constant(task, fields, seed):
 
 def _rule(task, fields, seed, columns=None, smoothing=10., practice=None, target='target'):
     "Today's practice: the record, by default of all text features; or a function of `assay.models.practice.PRACTICES`, which needs no smoothing"
-    record, follow = (RuleRegressor, PracticeRegressor) if task == 'regression' else (RuleClassifier, PracticeClassifier)
-    return 'passthrough', follow(practice, target) if practice else record(list(names_of(fields, TEXT) if columns is None else columns), smoothing)
+    record, follow = (
+        (RuleRegressor, PracticeRegressor)
+        if task == 'regression'
+        else (RuleClassifier, PracticeClassifier)
+    )
+    return 'passthrough', follow(practice, target) if practice else record(
+        list(names_of(fields, TEXT) if columns is None else columns), smoothing
+    )
 
 def _linear(task, fields, seed, C=1., encoding='onehot'):
     "Logistic or ridge regression on scaled numbers; `C` is the inverse strength of the penalty"
-    model = Ridge(alpha=1/C) if task == 'regression' else LogisticRegression(C=C, max_iter=300, random_state=seed)
+    model = (
+        Ridge(alpha=1 / C)
+        if task == 'regression'
+        else LogisticRegression(C=C, max_iter=300, random_state=seed)
+    )
     return make_preprocessor(fields, scale=True, seed=seed, **_encoding(task, encoding)), model
 
 def _forest(task, fields, seed, n_estimators=60, min_samples_leaf=20, max_features=.4, max_samples=.15, encoding='ordinal'):
     "Random forest on unscaled numbers"
     make = RandomForestRegressor if task == 'regression' else RandomForestClassifier
-    model = make(n_estimators, min_samples_leaf=min_samples_leaf, max_features=max_features, max_samples=max_samples, random_state=seed, n_jobs=1)
+    model = make(
+        n_estimators,
+        min_samples_leaf=min_samples_leaf,
+        max_features=max_features,
+        max_samples=max_samples,
+        random_state=seed,
+        n_jobs=1,
+    )
     return make_preprocessor(fields, impute=True, seed=seed, **_encoding(task, encoding)), model
 
 # %% ../../nbs/models/03_estimators.ipynb #9c6bd882
 def _boosting(task, fields, seed, learning_rate=.1, max_iter=150, max_leaf_nodes=31, min_samples_leaf=50, l2_regularization=1., max_features=1., encoding='ordinal'):
     "Boosted trees on unscaled numbers, missing ones as they are; all rows are used, none is kept for stopping early"
     make = HistGradientBoostingRegressor if task == 'regression' else HistGradientBoostingClassifier
-    model = make(learning_rate=learning_rate, max_iter=max_iter, max_leaf_nodes=max_leaf_nodes, min_samples_leaf=min_samples_leaf,
-                 l2_regularization=l2_regularization, max_features=max_features, early_stopping=False, random_state=seed)
+    model = make(
+        learning_rate=learning_rate,
+        max_iter=max_iter,
+        max_leaf_nodes=max_leaf_nodes,
+        min_samples_leaf=min_samples_leaf,
+        l2_regularization=l2_regularization,
+        max_features=max_features,
+        early_stopping=False,
+        random_state=seed,
+    )
     return make_preprocessor(fields, seed=seed, **_encoding(task, encoding)), model
 
-MODELS = dict(constant=_constant, rule=_rule, linear=_linear, forest=_forest, boosting=_boosting) # From the simplest up
+# From the simplest up
+MODELS = dict(constant=_constant, rule=_rule, linear=_linear, forest=_forest, boosting=_boosting)
 
 # %% ../../nbs/models/03_estimators.ipynb #239b5682
 def make_model(
@@ -79,12 +114,24 @@ def predict_score(
     return p[:, 1] if p.shape[1] == 2 else p
 
 # %% ../../nbs/models/03_estimators.ipynb #39b07954
-SPACES = dict( # Model to parameter to (kind, low, high, log), or ('choice', values)
-    constant={}, rule=dict(smoothing=('float', 1., 300., True)),
-    linear=dict(C=('float', 1e-4, 10., True), encoding=('choice', ('onehot', 'target'))),
-    forest=dict(min_samples_leaf=('int', 5, 100, True), max_features=('float', .15, .8, False), encoding=('choice', ('ordinal', 'target'))),
-    boosting=dict(learning_rate=('float', .03, .3, True), max_leaf_nodes=('int', 8, 63, True), min_samples_leaf=('int', 20, 300, True),
-                  l2_regularization=('float', 1e-2, 100., True), max_features=('float', .2, 1., False), encoding=('choice', ('ordinal', 'target'))))
+SPACES = dict(  # Model to parameter to (kind, low, high, log), or ('choice', values)
+    constant={},
+    rule=dict(smoothing=('float', 1.0, 300.0, True)),
+    linear=dict(C=('float', 1e-4, 10.0, True), encoding=('choice', ('onehot', 'target'))),
+    forest=dict(
+        min_samples_leaf=('int', 5, 100, True),
+        max_features=('float', 0.15, 0.8, False),
+        encoding=('choice', ('ordinal', 'target')),
+    ),
+    boosting=dict(
+        learning_rate=('float', 0.03, 0.3, True),
+        max_leaf_nodes=('int', 8, 63, True),
+        min_samples_leaf=('int', 20, 300, True),
+        l2_regularization=('float', 1e-2, 100.0, True),
+        max_features=('float', 0.2, 1.0, False),
+        encoding=('choice', ('ordinal', 'target')),
+    ),
+)
 
 def search_space(
     name:str, # One of `MODELS`
@@ -98,15 +145,24 @@ def as_target(
     values, # Column of targets
     task:str='binary', # One of `TASKS`
     positive=1, # Value that counts as 1 in a binary task
-    classes=(), # Values in the order of their numbers in a multiclass task; those that occur, sorted, by default
+    # Values in the order of their numbers in a multiclass task; those that occur, sorted, by default
+    classes=(),
 )->np.ndarray: # 0 or 1, class numbers from 0, or numbers
     "The target as numbers; raises `ValueError` where it is missing or unknown"
     values = pd.Series(values)
-    if n := int(values.isna().sum()): raise ValueError(f"{n} of {len(values)} targets in {values.name!r} are missing; expected one in every row: set those rows aside first")
+    if n := int(values.isna().sum()):
+        raise ValueError(
+            f"{n} of {len(values)} targets in {values.name!r} are missing; expected one in every row: "
+            "set those rows aside first"
+        )
     if task == 'regression': return values.to_numpy(float)
     if task == 'binary': return (values == positive).to_numpy().astype(np.int64)
     res = pd.Index(list(classes) or sorted(values.unique())).get_indexer(values)
-    if (res < 0).any(): raise ValueError(f"target {values.name!r} holds classes {sorted(set(values[res < 0]))[:3]}; expected those of training: {list(classes)}")
+    if (res < 0).any():
+        raise ValueError(
+            f"target {values.name!r} holds classes {sorted(set(values[res < 0]))[:3]}; expected those "
+            f"of training: {list(classes)}"
+        )
     return res.astype(np.int64)
 
 # %% ../../nbs/models/03_estimators.ipynb #ab4ba00e
@@ -119,7 +175,15 @@ def make_spec(
 )->dict: # `candidate`, `params`, `seed`, `task`, `target`, `positive`, `classes`, in JSON types
     "What a model is made from, besides the training table"
     classes = sorted(train[problem.target].unique().tolist()) if problem.task == 'multiclass' else []
-    return dict(candidate=candidate, params=dict(params), seed=seed, task=problem.task, target=problem.target, positive=problem.positive, classes=classes)
+    return dict(
+        candidate=candidate,
+        params=dict(params),
+        seed=seed,
+        task=problem.task,
+        target=problem.target,
+        positive=problem.positive,
+        classes=classes,
+    )
 
 def target_of(
     spec:dict, # What `make_spec` gives
@@ -129,11 +193,14 @@ def target_of(
     return as_target(df[spec['target']], spec['task'], spec.get('positive', 1), spec.get('classes', ()))
 
 def fit_final(
-    spec:dict, # `candidate`, `params`, `seed`, `task` and `target`, as `make_spec` gives and `place('model')` holds them
+    # `candidate`, `params`, `seed`, `task` and `target`, as `make_spec` gives and `place('model')` holds
+    # them
+    spec:dict,
     train:pd.DataFrame, # Training table, target included
     fields, # `Field`s, or a `Dictionary` of them
 )->Pipeline: # Fitted; takes a `feature_frame`
     "Fit the model that a specification describes; equal inputs give equal scores"
-    if missing := [k for k in ('candidate', 'params', 'seed', 'task', 'target') if k not in spec]: raise ValueError(f"the specification of the model lacks {missing}; it has {sorted(spec)}")
+    if missing := [k for k in ('candidate', 'params', 'seed', 'task', 'target') if k not in spec]:
+        raise ValueError(f"the specification of the model lacks {missing}; it has {sorted(spec)}")
     model = make_model(spec['candidate'], fields, spec['seed'], spec['task'], **spec['params'])
     return model.fit(feature_frame(train, fields), target_of(spec, train))

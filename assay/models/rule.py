@@ -9,7 +9,13 @@ __all__ = ['RuleClassifier', 'RuleRegressor']
 import numpy as np, pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 
 # %% ../../nbs/models/02_rule.ipynb #b7f6fce3
 def _learn(columns, Y, smoothing):
@@ -18,7 +24,9 @@ def _learn(columns, Y, smoothing):
     mean, parent, levels = Y.mean(0)[None], np.zeros(len(Y), np.int64), []
     for c in columns:
         values = pd.Index(pd.unique(c))
-        keys, first, code = np.unique(parent*len(values)+values.get_indexer(c), return_index=True, return_inverse=True)
+        keys, first, code = np.unique(
+            parent * len(values) + values.get_indexer(c), return_index=True, return_inverse=True
+        )
         n, total = np.bincount(code)[:, None], np.stack([np.bincount(code, v) for v in Y.T], 1)
         mean, parent = (total+smoothing*mean[parent[first]])/np.maximum(n+smoothing, 1e-12), code
         levels.append((values, keys, mean))
@@ -52,7 +60,8 @@ class _Record(BaseEstimator):
 
     def _columns(self, X, y=None, fit=False):
         "The columns of the record, by name from a table, all of an array; the checked `y`; the number of rows"
-        if fit and y is None: raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        if fit and y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         if fit: y = check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=None, input_name='y')
         if not hasattr(X, 'iloc'):
             X = validate_data(self, X, reset=fit)
@@ -60,7 +69,10 @@ class _Record(BaseEstimator):
         else:
             validate_data(self, X, reset=fit, skip_check_array=True)
             names = list(X) if self.columns is None else list(self.columns)
-            if lost := [n for n in names if n not in X]: raise ValueError(f"the record is kept by columns {lost}, which the table lacks; expected some of {list(X)}")
+            if lost := [n for n in names if n not in X]:
+                raise ValueError(
+                    f"the record is kept by columns {lost}, which the table lacks; expected some of {list(X)}"
+                )
             columns = {i: X[n] for i,n in enumerate(names)}
         if fit: self.edges_ = _edges_of(columns)
         columns = [_in_bands(s, self.edges_[i]) if i in self.edges_ else s for i,s in columns.items()]

@@ -29,10 +29,13 @@ def versions(
     module:str='models.tuning', # Module whose imports are the code
     stage:str=None, # Stage whose libraries are the environment, from `assay.lock`
     folder=None, # Folder of the package; that of this module by default
-)->dict: # `data` by name, `code` and `environment`, each a hash; `environment` is None where nothing is pinned
+    # `data` by name, `code` and `environment`, each a hash; `environment` is None where nothing is pinned
+)->dict:
     "The versions that a result is bound to"
     files = closure([module], folder)
-    code = hashlib.sha256(''.join(f'{module_path(n)} {sha256(p)}\n' for n,p in files.items()).encode()).hexdigest()
+    code = hashlib.sha256(
+        ''.join(f'{module_path(n)} {sha256(p)}\n' for n, p in files.items()).encode()
+    ).hexdigest()
     environment = stage_environment(stage) if stage else None
     return dict(data={k: sha256(p) for k,p in tables.items()}, code=code, environment=environment)
 
@@ -41,8 +44,13 @@ def distributions(
     space:dict, # Parameter to `(kind, low, high, log)`, or to `('choice', values)`
 )->dict: # Parameter to Optuna's distribution
     "A search space in Optuna's terms; raises `ValueError` for an unknown kind"
-    make = dict(float=lambda low, high, log: FloatDistribution(low, high, log=log), int=lambda low, high, log: IntDistribution(low, high, log=log), choice=CategoricalDistribution)
-    if bad := {k: s[0] for k,s in space.items() if s[0] not in make}: raise ValueError(f"kinds {bad} are unknown; expected some of {list(make)}")
+    make = dict(
+        float=lambda low, high, log: FloatDistribution(low, high, log=log),
+        int=lambda low, high, log: IntDistribution(low, high, log=log),
+        choice=CategoricalDistribution,
+    )
+    if bad := {k: s[0] for k, s in space.items() if s[0] not in make}:
+        raise ValueError(f"kinds {bad} are unknown; expected some of {list(make)}")
     return {k: make[s[0]](*s[1:]) for k,s in space.items()}
 
 def _rounded(params):
@@ -62,7 +70,12 @@ def open_study(
         Path(url).parent.mkdir(parents=True, exist_ok=True)
         url = f'sqlite:///{url}'
     elif not url.startswith('sqlite'): options = {}
-    return optuna.create_study(study_name=name, storage=RDBStorage(url, engine_kwargs=options), direction=direction, load_if_exists=True)
+    return optuna.create_study(
+        study_name=name,
+        storage=RDBStorage(url, engine_kwargs=options),
+        direction=direction,
+        load_if_exists=True,
+    )
 
 def _complete(study):
     "Trials that have a value, in order"
@@ -83,7 +96,10 @@ def run_trials(
         trial = study.ask(where)
         value = objective(_rounded(trial.params))
         study.tell(trial, value)
-    return [dict(number=i, params=_rounded(t.params), value=t.value) for i,t in enumerate(_complete(study)[:n_trials])]
+    return [
+        dict(number=i, params=_rounded(t.params), value=t.value)
+        for i, t in enumerate(_complete(study)[:n_trials])
+    ]
 
 # %% ../../nbs/models/04_tuning.ipynb #b84fe24a
 def study_name(
@@ -107,9 +123,22 @@ def tune(
     seed:int=0, # Random seed
 )->dict: # `candidate`, `study`, `metric`, `better`, `seed`, `n_rows`, `version`, `space`, `trials` and `best`
     "Tune a candidate; interrupted and run again it continues, and gives what it would have given"
-    if problem.metric not in METRICS: raise ValueError(f"no metric is called {problem.metric!r}; known: {list(METRICS)}")
-    space, better, spec = search_space(candidate), METRICS[problem.metric]['better'], make_spec(candidate, {}, problem, train, seed)
-    name = study_name(candidate, version=version, space=space, spec=spec, n_rows=n_rows, metric=problem.metric, rows=[len(train), len(valid)])
+    if problem.metric not in METRICS:
+        raise ValueError(f"no metric is called {problem.metric!r}; known: {list(METRICS)}")
+    space, better, spec = (
+        search_space(candidate),
+        METRICS[problem.metric]['better'],
+        make_spec(candidate, {}, problem, train, seed),
+    )
+    name = study_name(
+        candidate,
+        version=version,
+        space=space,
+        spec=spec,
+        n_rows=n_rows,
+        metric=problem.metric,
+        rows=[len(train), len(valid)],
+    )
     part, V, y = sample_rows(train, n_rows, seed), feature_frame(valid, fields), target_of(spec, valid)
 
     def objective(params):
@@ -118,10 +147,23 @@ def tune(
 
     study = open_study(name, 'maximize' if better == 'higher' else 'minimize', storage)
     study.set_user_attr('version', version)
-    trials = [t | dict(state='complete', study=name) for t in run_trials(study, objective, space, n_trials, seed)]
+    trials = [
+        t | dict(state='complete', study=name)
+        for t in run_trials(study, objective, space, n_trials, seed)
+    ]
     best = (max if better == 'higher' else min)(trials, key=lambda t: t['value'])
-    return dict(candidate=candidate, study=name, metric=problem.metric, better=better, seed=seed, n_rows=len(part), version=version, space=space, trials=trials,
-                best={k: best[k] for k in ('number', 'params', 'value')})
+    return dict(
+        candidate=candidate,
+        study=name,
+        metric=problem.metric,
+        better=better,
+        seed=seed,
+        n_rows=len(part),
+        version=version,
+        space=space,
+        trials=trials,
+        best={k: best[k] for k in ('number', 'params', 'value')},
+    )
 
 # %% ../../nbs/models/04_tuning.ipynb #0733cbf0
 def trials_table(
@@ -155,11 +197,23 @@ def plot_parameters(
     axes=None, # One axes per parameter
 ): # The axes
     "Value of each trial against each parameter: a best trial at an edge asks for a wider space"
-    fig, axes = (None, axes) if axes is not None else plt.subplots(1, len(study['space']), figsize=(min(7, 2.2*len(study['space'])), 2.4), sharey=True)
+    fig, axes = (
+        (None, axes)
+        if axes is not None
+        else plt.subplots(
+            1, len(study['space']), figsize=(min(7, 2.2 * len(study['space'])), 2.4), sharey=True
+        )
+    )
     axes = np.atleast_1d(axes)
     table = trials_table(study)
     for ax, (name, s) in zip(axes, study['space'].items()):
-        ax.plot(table[name].astype(str) if s[0] == 'choice' else table[name], table.value, 'o', ms=4, color=sns.color_palette('colorblind')[0])
+        ax.plot(
+            table[name].astype(str) if s[0] == 'choice' else table[name],
+            table.value,
+            'o',
+            ms=4,
+            color=sns.color_palette('colorblind')[0],
+        )
         if s[-1] is True: ax.set_xscale('log')
         if s[0] != 'choice': ax.set_xticks(s[1:3], [f'{v:g}' for v in s[1:3]])
         ax.minorticks_off()
@@ -167,5 +221,6 @@ def plot_parameters(
         ax.tick_params(labelsize=7)
     axes[0].set_ylabel(study['metric'])
     sns.despine()
-    if fig: fig.tight_layout() # once: a layout that is done at each drawing depends on how often a figure is drawn
+    # once: a layout that is done at each drawing depends on how often a figure is drawn
+    if fig: fig.tight_layout()
     return axes

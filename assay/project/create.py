@@ -21,7 +21,10 @@ from ..release.readiness import REMEDY
 _SEAL = re.compile(r'^ *# unchanged since assay wrote it: ([0-9a-f]{16})\n?', re.M)
 _DATA = re.compile(r'^data:.*\n(?:[ \t].*\n|\n)*', re.M) # The section of `params.yaml` that is written
 
-def _digest(text): return hashlib.sha256('\n'.join(l.rstrip() for l in _SEAL.sub('', text).strip().splitlines()).encode()).hexdigest()[:16]
+def _digest(text):
+    return hashlib.sha256(
+        '\n'.join(l.rstrip() for l in _SEAL.sub('', text).strip().splitlines()).encode()
+    ).hexdigest()[:16]
 
 def seal(
     text:str, # Content of a file, or of a section
@@ -44,7 +47,12 @@ def refuse_overwriting(
 )->None: # Nothing, or a `ValueError` that names the file
     "Refuse to replace what somebody has written"
     for p in (p for p in paths if Path(p).exists() and not is_untouched(p)):
-        raise ValueError(f"{p} was changed since assay wrote it{', in the section data' if Path(p).name == 'params.yaml' else ''}; expected the bundled file or an untouched draft: keep your work elsewhere, or replace it with --force, which leaves a copy in {place('local', 'before_init')}")
+        raise ValueError(
+            f"{p} was changed since assay wrote "
+            f"it{', in the section data' if Path(p).name == 'params.yaml' else ''}; expected the bundled "
+            "file or an untouched draft: keep your work elsewhere, or replace it with --force, which "
+            f"leaves a copy in {place('local', 'before_init')}"
+        )
 
 def seal_bundled()->None: # Nothing
     "Renew the lines of the bundled files, after the example was changed on purpose"
@@ -59,17 +67,37 @@ def _yaml(mapping, head=''):
 
 def _long_yaml(mapping):
     "As `_yaml`, with a line of its own for each entry of a mapping of mappings"
-    nested = {k: v for k,v in mapping.items() if isinstance(v, dict) and v and all(isinstance(x, dict) for x in v.values())}
-    return ''.join(f'{k}:\n' + ''.join(f'  {n}: {json.dumps(x, ensure_ascii=False)}\n' for n,x in v.items()) if k in nested else _yaml({k: v}) for k,v in mapping.items())
+    nested = {
+        k: v
+        for k, v in mapping.items()
+        if isinstance(v, dict) and v and all(isinstance(x, dict) for x in v.values())
+    }
+    return ''.join(
+        f'{k}:\n' + ''.join(f'  {n}: {json.dumps(x, ensure_ascii=False)}\n' for n, x in v.items())
+        if k in nested
+        else _yaml({k: v})
+        for k, v in mapping.items()
+    )
 
 def with_data(
     text:str, # Content of `params.yaml`
     data:dict, # New section `data`
 )->str: # The same with this section replaced
     "`params.yaml` with another section `data`; everything else stays as it is, comments too"
-    block = seal('data:\n' + ''.join(f'  {k}: {json.dumps(v, ensure_ascii=False)}\n' for k,v in data.items()), '  ') + '\n'
+    block = (
+        seal(
+            'data:\n'
+            + ''.join(f'  {k}: {json.dumps(v, ensure_ascii=False)}\n' for k, v in data.items()),
+            '  ',
+        )
+        + '\n'
+    )
     res, n = _DATA.subn(lambda m: block, text if text.endswith('\n') else text+'\n')
-    if n != 1: raise ValueError(f"params.yaml has {n} sections 'data'; expected one: restore it with `git checkout params.yaml`")
+    if n != 1:
+        raise ValueError(
+            f"params.yaml has {n} sections 'data'; expected one: restore it with `git checkout "
+            "params.yaml`"
+        )
     return res
 
 def with_values(
@@ -78,8 +106,17 @@ def with_values(
 )->str: # The same with these values
     "`params.yaml` with some values of some sections changed, the rest as it is; raises `ValueError` for one that is not there"
     for section,key,value in ((s, k, v) for s,values in sections.items() for k,v in values.items()):
-        text, n = re.subn(rf'^({section}:.*\n(?:[ \t].*\n|\n)*?  {key}: ).*$', lambda m, v=value: m[1]+json.dumps(v), text, flags=re.M)
-        if n != 1: raise ValueError(f"params.yaml has {n} times {key!r} in section {section!r}; expected it once: restore it with `git checkout params.yaml`")
+        text, n = re.subn(
+            rf'^({section}:.*\n(?:[ \t].*\n|\n)*?  {key}: ).*$',
+            lambda m, v=value: m[1] + json.dumps(v),
+            text,
+            flags=re.M,
+        )
+        if n != 1:
+            raise ValueError(
+                f"params.yaml has {n} times {key!r} in section {section!r}; expected it once: restore it "
+                "with `git checkout params.yaml`"
+            )
     return text
 
 def with_dep(
@@ -89,8 +126,16 @@ def with_dep(
     "`dvc.yaml` in which the data stage runs again when the table changes"
     lines = [l for l in text.splitlines() if '# the table of assay init' not in l]
     start = next((i for i,l in enumerate(lines) if l == '  data:'), None)
-    at = next((i for i in range(start+1, len(lines)) if lines[i].strip() == '- dictionary.yaml'), None) if start is not None else None
-    if at is None: raise ValueError("dvc.yaml has no stage 'data' that depends on dictionary.yaml; restore it with `git checkout dvc.yaml`")
+    at = (
+        next((i for i in range(start + 1, len(lines)) if lines[i].strip() == '- dictionary.yaml'), None)
+        if start is not None
+        else None
+    )
+    if at is None:
+        raise ValueError(
+            "dvc.yaml has no stage 'data' that depends on dictionary.yaml; restore it with `git "
+            "checkout dvc.yaml`"
+        )
     new = [f'      - {json.dumps(table, ensure_ascii=False)} # the table of assay init'] if table else []
     return '\n'.join(lines[:at+1] + new + lines[at+1:]) + '\n'
 
@@ -106,7 +151,11 @@ def _rows_of(source):
     if re.match(r'sqlite(\+pysqlite)?:///', at): at = at.partition(':///')[2].partition('?')[0]
     here = Path.cwd().resolve()
     table = (here/at).resolve()
-    return table.relative_to(here) if at and '://' not in at and table.exists() and here in table.parents else None
+    return (
+        table.relative_to(here)
+        if at and '://' not in at and table.exists() and here in table.parents
+        else None
+    )
 
 def ignored_line(
     path, # Path below the folder of the `.gitignore`
@@ -123,10 +172,20 @@ def hide_from_git(
     if _git('check-ignore', '-q', '--no-index', '--', table.as_posix()) != 0:
         ignore = Path('.gitignore')
         kept = ignore.read_text(encoding='utf-8') if ignore.is_file() else ''
-        if ignored_line(table) not in kept.splitlines(): write_text(ignore, kept + ('' if kept.endswith('\n') or not kept else '\n') + ignored_line(table) + '\n')
-        res.append(f'the table {shown} is named in .gitignore now, so that its rows are not committed; it was not moved')
+        if ignored_line(table) not in kept.splitlines():
+            write_text(
+                ignore,
+                kept + ('' if kept.endswith('\n') or not kept else '\n') + ignored_line(table) + '\n',
+            )
+        res.append(
+            f'the table {shown} is named in .gitignore now, so that its rows are not committed; it was '
+            'not moved'
+        )
     if _git('ls-files', '--error-unmatch', '--', table.as_posix()) == 0:
-        res.append(f'the table {shown} is in git already, and so are its rows: git rm -r --cached -- {shown} takes it out of the next commit and leaves the file; the commits before keep it')
+        res.append(
+            f'the table {shown} is in git already, and so are its rows: git rm -r --cached -- {shown} '
+            'takes it out of the next commit and leaves the file; the commits before keep it'
+        )
     return res
 
 # %% ../../nbs/project/06_create.ipynb #5da17bc0
@@ -143,7 +202,11 @@ def _file_of(source):
 def _table_hash(source):
     "SHA-256 of the file or folder of a source, or of what names it where it is none here"
     table = _file_of(source)
-    return sha256(table) if table and Path(table).exists() else hashlib.sha256(to_json(source, None).encode()).hexdigest()
+    return (
+        sha256(table)
+        if table and Path(table).exists()
+        else hashlib.sha256(to_json(source, None).encode()).hexdigest()
+    )
 
 def write_draft(
     d:Draft, # From `draft`
@@ -152,9 +215,13 @@ def write_draft(
     "Write the three files, let the data stage depend on the table, hide the table from git (said in `d.notes`), and begin a chapter about it in the ledger; all are checked before the first is written"
     make_problem(d.problem, 'the draft')
     read_ledger()
-    params, deps = with_values(with_data(check_file('params.yaml').read_text(encoding='utf-8'), d.data), d.params), with_dep(check_file('dvc.yaml').read_text(encoding='utf-8'), _file_of(d.data['source']))
+    params, deps = (
+        with_values(with_data(check_file('params.yaml').read_text(encoding='utf-8'), d.data), d.params),
+        with_dep(check_file('dvc.yaml').read_text(encoding='utf-8'), _file_of(d.data['source'])),
+    )
     if not force: refuse_overwriting(WRITTEN)
-    for p in filter(lambda p: Path(p).exists(), WRITES): write_text(place('local', 'before_init', p), check_file(p).read_text(encoding='utf-8'))
+    for p in filter(lambda p: Path(p).exists(), WRITES):
+        write_text(place('local', 'before_init', p), check_file(p).read_text(encoding='utf-8'))
     write_text(place('columns'), seal(write_dictionary(d.dictionary).read_text(encoding='utf-8')))
     write_text(place('problem'), seal(schema_line('problem') + _HEAD + _long_yaml(d.problem)))
     write_text('params.yaml', params)
@@ -170,9 +237,18 @@ def next_steps(
     "What to do after `assay init`"
     n = len(gaps(make_problem(d.problem)))
     first = [f"correct what the data stage will refuse: {'; '.join(d.walls)}"] if d.walls else []
-    if d.suspects: first.append(f"settle the suspected leak of {', '.join(d.suspects)} before there are results: {REMEDY}")
-    return [*first, 'make run: every stage up to readiness, which stays closed while the criterion is provisional', 'open reports/index.html: what each stage found',
-            f'answer what problem.yaml leaves open ({n} items), and complete meanings and units in dictionary.yaml', 'agree on metric, minimum and margin in problem.yaml, and remove provisional']
+    if d.suspects:
+        first.append(
+            f"settle the suspected leak of {', '.join(d.suspects)} before there are results: {REMEDY}"
+        )
+    return [
+        *first,
+        'make run: every stage up to readiness, which stays closed while the criterion is provisional',
+        'open reports/index.html: what each stage found',
+        f'answer what problem.yaml leaves open ({n} items), and complete meanings and units in '
+        'dictionary.yaml',
+        'agree on metric, minimum and margin in problem.yaml, and remove provisional',
+    ]
 
 def show_draft(
     d:Draft, # From `draft`
@@ -182,7 +258,10 @@ def show_draft(
     from rich.console import Console
     from rich.table import Table
     console = console or Console()
-    for rows in (d.decisions, [dict(what='set aside', decision=str(c), why=r) for c,r in list(d.aside.items())[:20]]):
+    for rows in (
+        d.decisions,
+        [dict(what='set aside', decision=str(c), why=r) for c, r in list(d.aside.items())[:20]],
+    ):
         table = Table(box=None, pad_edge=False, header_style='bold', show_header=rows is d.decisions)
         for column in ('what', 'decision', 'why'): table.add_column(column, overflow='fold')
         for r in rows: table.add_row(*(r[k].replace('[', '\\[') for k in ('what', 'decision', 'why')))
@@ -190,13 +269,41 @@ def show_draft(
     if len(d.aside) > 20: console.print(f'… and {len(d.aside)-20} more columns set aside', markup=False)
     for n in d.notes: console.print(f'note: {n}', markup=False)
     console.print(f"wrote {', '.join(WRITTEN)}, and the table as a dependency in dvc.yaml", markup=False)
-    for i,step in enumerate(next_steps(d)): console.print(f"{'next:' if not i else 'then:'} {step}", markup=False)
+    for i, step in enumerate(next_steps(d)):
+        console.print(f"{'next:' if not i else 'then:'} {step}", markup=False)
 
 # %% ../../nbs/project/06_create.ipynb #02454bb9
 def draft_json(
     d:Draft, # From `draft`
 )->dict: # JSON types
     "The same for a machine"
-    same = {k: d.problem.get(k) for k in ('task', 'target', 'positive', 'metric', 'minimum', 'time', 'id', 'groups', 'provisional')}
-    split = {k: d.data[k] for k in ('train_until', 'valid_until', 'test_until', 'shares', 'group', 'stratify')}
-    return same | dict(rule=d.problem['today'].get('columns'), suspects=d.suspects, split=split, source=d.data['source'], features=d.dictionary.names('feature'), decisions=d.decisions, set_aside={str(k): v for k,v in d.aside.items()}, notes=d.notes, written=list(WRITES), next=next_steps(d))
+    same = {
+        k: d.problem.get(k)
+        for k in (
+            'task',
+            'target',
+            'positive',
+            'metric',
+            'minimum',
+            'time',
+            'id',
+            'groups',
+            'provisional',
+        )
+    }
+    split = {
+        k: d.data[k]
+        for k in ('train_until', 'valid_until', 'test_until', 'shares', 'group', 'stratify')
+    }
+    return same | dict(
+        rule=d.problem['today'].get('columns'),
+        suspects=d.suspects,
+        split=split,
+        source=d.data['source'],
+        features=d.dictionary.names('feature'),
+        decisions=d.decisions,
+        set_aside={str(k): v for k, v in d.aside.items()},
+        notes=d.notes,
+        written=list(WRITES),
+        next=next_steps(d),
+    )

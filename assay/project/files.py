@@ -36,16 +36,41 @@ def draft_dictionary(
     "The dictionary that people complete"
     inferred = infer_dictionary(df, roles['target'], roles['id'], roles['time'], sensitive)
     def field(f):
-        kind = f.kind if f.role in ('target', 'time') else 'text' if f.role == 'id' else _kind_of(df[f.name], f.kind, complete is not None)
-        role = 'context' if f.role in ('feature', 'context') and reasons.get(f.name) else 'feature' if f.role == 'context' else f.role
+        kind = (
+            f.kind
+            if f.role in ('target', 'time')
+            else 'text'
+            if f.role == 'id'
+            else _kind_of(df[f.name], f.kind, complete is not None)
+        )
+        role = (
+            'context'
+            if f.role in ('feature', 'context') and reasons.get(f.name)
+            else 'feature'
+            if f.role == 'context'
+            else f.role
+        )
         original = originals.get(f.name, f.name)
         known = complete is None or original in complete
-        low = f.low if complete is None else 0. if type(complete.get(original)) in (int, float) and complete[original] >= 0 else None
+        low = (
+            f.low
+            if complete is None
+            else 0.0
+            if type(complete.get(original)) in (int, float) and complete[original] >= 0
+            else None
+        )
         low = low if kind in ('number', 'integer') else None
-        return dataclasses.replace(f, kind=kind, role=role, nullable=f.role not in ('id', 'time', 'target') and (f.nullable or not known), low=low if f.role != 'target' else f.low,
-                                   source=f'{table}.{original}')
+        return dataclasses.replace(
+            f,
+            kind=kind,
+            role=role,
+            nullable=f.role not in ('id', 'time', 'target') and (f.nullable or not known),
+            low=low if f.role != 'target' else f.low,
+            source=f'{table}.{original}',
+        )
     drafted = Dictionary(tuple(map(field, inferred.fields)))
-    return drafted if complete is not None else propose_rules(df, drafted) # a sample has not met the rare values
+    # a sample has not met the rare values
+    return drafted if complete is not None else propose_rules(df, drafted)
 
 # %% ../../nbs/project/02_files.ipynb #15cdd7a5
 MOST_ROWS, MOST_CELLS = 1_000_000, 20_000_000 # Of a taller table of Parquet the pipeline reads a part
@@ -58,8 +83,19 @@ def most_rows(
 
 def recode_pairs(df, target, task, positive):
     "Pairs of a value and what it becomes: two classes become 0 and 1; true and false beside missing ones become words"
-    classes = [] if task != 'binary' else [[plain_value(v), int(v == positive)] for v in sorted(df[target].dropna().unique(), key=lambda v: v == positive)]
-    plain = [p[0] for p in classes] == [0, 1] and pd.api.types.is_numeric_dtype(df[target]) and not pd.api.types.is_bool_dtype(df[target])
+    classes = (
+        []
+        if task != 'binary'
+        else [
+            [plain_value(v), int(v == positive)]
+            for v in sorted(df[target].dropna().unique(), key=lambda v: v == positive)
+        ]
+    )
+    plain = (
+        [p[0] for p in classes] == [0, 1]
+        and pd.api.types.is_numeric_dtype(df[target])
+        and not pd.api.types.is_bool_dtype(df[target])
+    )
     words = {c: [[False, 'no'], [True, 'yes']] for c in df if c != target and is_booleans(df[c])}
     return words | ({} if plain or not classes else {target: classes})
 
@@ -73,17 +109,36 @@ def draft_source(
     key:str=None, # Original of the column whose hash decides which rows of a tall table are read
 )->dict: # Key `source` of the data stage
     "How the data stage reads the table"
-    plain = re.sub(r'(\.(csv|tsv|txt|gz|bz2|xz|zip|parquet|pq|db|sqlite))+$', '', Path(str(path).split('?')[0].removeprefix('env:')).name)
-    where = dict(url_env=str(path)[4:]) if str(path).startswith('env:') else dict(url=str(path) if is_url(path) else Path(os.path.relpath(path, root)).as_posix())
-    res = dict(name=plain_name(plain or 'table').lower(), kind=found['kind'], **where, **{k: found[k] for k in ('query',) if k in found}, licence='unanswered', access='unanswered', columns=names)
+    plain = re.sub(
+        r'(\.(csv|tsv|txt|gz|bz2|xz|zip|parquet|pq|db|sqlite))+$',
+        '',
+        Path(str(path).split('?')[0].removeprefix('env:')).name,
+    )
+    where = (
+        dict(url_env=str(path)[4:])
+        if str(path).startswith('env:')
+        else dict(url=str(path) if is_url(path) else Path(os.path.relpath(path, root)).as_posix())
+    )
+    res = dict(
+        name=plain_name(plain or 'table').lower(),
+        kind=found['kind'],
+        **where,
+        **{k: found[k] for k in ('query',) if k in found},
+        licence='unanswered',
+        access='unanswered',
+        columns=names,
+    )
     if left: res |= dict(ignored=list(left))
     res |= {k: found[k] for k in ('encoding', 'missing') if found.get(k) not in (None, 'utf-8', {})}
     if recode: res |= dict(recode=recode)
     tall = found['kind'] == 'parquet' and found['rows'] > most_rows(len(names))
-    return res | (dict(max_rows=most_rows(len(names))) | (dict(sample_key=key) if key else {}) if tall else {})
+    return res | (
+        dict(max_rows=most_rows(len(names))) | (dict(sample_key=key) if key else {}) if tall else {}
+    )
 
 # %% ../../nbs/project/02_files.ipynb #83492a97
-WIDE, FEWER = 100, dict(linear=6, forest=5, boosting=6) # Features from which a table is wide, and the trials of each family on it
+# Features from which a table is wide, and the trials of each family on it
+WIDE, FEWER = 100, dict(linear=6, forest=5, boosting=6)
 
 def choose_trials(
     n_features:int, # Columns to learn from
@@ -104,9 +159,54 @@ def draft_problem(
 )->dict: # Content of `problem.yaml`
     "A problem statement that a machine can run and people must complete"
     nobody = dict(answer='unanswered', by='unanswered', date='unanswered')
-    today = dict(description=f'drafted: the record by {rule} alone, the best single column; replace it by what is done today', columns=[rule], aggregation='mean') if rule else \
-            dict(description='drafted: no column stands in, since each is suspected of knowing the outcome; say what is done today')
-    return dict(title=f'{target} of {source}'.replace('_', ' '), question=more.get('question') or f'What is {target} of a row of {source}?', task=task, target=target, positive=1, id=id,
-                **({'time': more['time']} if more.get('time') else {}), provisional=True, metric=metric, minimum=minimum, margin=0., judged_by='interval', today=today, decision={}, costs={}, value={}, limits={},
-                groups=more.get('groups', []), sensitive=more.get('sensitive', []), stakeholders=[], sources=[dict(name=source, owner='unanswered', licence='unanswered', access='unanswered')],
-                hypotheses=[dict(id='H1', statement='a simple model beats the best single-column rule', stage='feasibility', measure='gain', above=0.)], assumptions=[], risks=[], out_of_scope=[], service_levels={}, responsible={k: nobody for k in QUESTIONS}, answers={k: nobody for k in ('F06', 'F11', 'P04', 'P07')})
+    today = (
+        dict(
+            description=f'drafted: the record by {rule} alone, the best single column; replace it by '
+            'what is done today',
+            columns=[rule],
+            aggregation='mean',
+        )
+        if rule
+        else dict(
+            description='drafted: no column stands in, since each is suspected of knowing the '
+            'outcome; say what is done today'
+        )
+    )
+    return dict(
+        title=f'{target} of {source}'.replace('_', ' '),
+        question=more.get('question') or f'What is {target} of a row of {source}?',
+        task=task,
+        target=target,
+        positive=1,
+        id=id,
+        **({'time': more['time']} if more.get('time') else {}),
+        provisional=True,
+        metric=metric,
+        minimum=minimum,
+        margin=0.0,
+        judged_by='interval',
+        today=today,
+        decision={},
+        costs={},
+        value={},
+        limits={},
+        groups=more.get('groups', []),
+        sensitive=more.get('sensitive', []),
+        stakeholders=[],
+        sources=[dict(name=source, owner='unanswered', licence='unanswered', access='unanswered')],
+        hypotheses=[
+            dict(
+                id='H1',
+                statement='a simple model beats the best single-column rule',
+                stage='feasibility',
+                measure='gain',
+                above=0.0,
+            )
+        ],
+        assumptions=[],
+        risks=[],
+        out_of_scope=[],
+        service_levels={},
+        responsible={k: nobody for k in QUESTIONS},
+        answers={k: nobody for k in ('F06', 'F11', 'P04', 'P07')},
+    )

@@ -14,7 +14,9 @@ from ..data.dictionary import LARGEST
 from ..data.intake import take
 from ..data.parquet import count_parquet, count_values, rows_of_values
 from .files import recode_pairs
-from .inspect_table import column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, plain_names, plain_value, set_aside
+from .inspect_table import column_of, find_group, find_id, find_positive, find_task
+from .inspect_table import find_time, holds_nothing, plain_names, plain_value
+from .inspect_table import set_aside
 from ..responsible.privacy import personal_data
 
 # %% ../../nbs/project/03_found.ipynb #06c12222
@@ -42,9 +44,11 @@ class Found:
     why:dict # Reasons of task, positive, id, time and group
     y:pd.Series = None # Target over all rows, in proportion, where `df` holds only some of them
     classes:dict = None # Its values and their rows in all, where they were counted
-    endless:dict = dataclasses.field(default_factory=dict) # Column to its rows without a finite number, which are left out
+    # Column to its rows without a finite number, which are left out
+    endless:dict = dataclasses.field(default_factory=dict)
     n_endless:int = 0 # Such rows
-    personal:list = dataclasses.field(default_factory=list) # Sentences about columns that hold some personal data
+    # Sentences about columns that hold some personal data
+    personal:list = dataclasses.field(default_factory=list)
 
 def _endless(s):
     "Which values of a column are infinite, or larger than the numbers that models read"
@@ -63,20 +67,35 @@ def _left_out(df, named):
 def _check_rows(df, target, task, counts):
     "The rows with a target; refuses a table that is too small to say anything"
     known = df[df[target].notna()].reset_index(drop=True)
-    if len(known) < FEWEST: raise ValueError(f"the table has {len(known)} rows with a target; expected at least {FEWEST}, since fewer say nothing in a test set: collect more")
+    if len(known) < FEWEST:
+        raise ValueError(
+            f"the table has {len(known)} rows with a target; expected at least {FEWEST}, since fewer "
+            "say nothing in a test set: collect more"
+        )
     if counts is None: return known
-    if task != 'regression' and counts.min() < 5: raise ValueError(f"class {plain_value(counts.idxmin())!r} of target {target!r} stands in {counts.min()} rows only; expected at least 5 of each class: join rare classes, or leave these rows out")
+    if task != 'regression' and counts.min() < 5:
+        raise ValueError(
+            f"class {plain_value(counts.idxmin())!r} of target {target!r} stands in {counts.min()} "
+            "rows only; expected at least 5 of each class: join rare classes, or leave these rows out"
+        )
     return known
 
 def check_features(features, df, reasons, left):
     "Refuse a table of which nothing can be learnt, and say why for each column"
     if features: return
     why = {**{str(c): r or 'named in an option' for c,r in reasons.items()}, **left}
-    if not why: raise ValueError(f"the table has no column besides {list(df)}; expected at least one to learn from")
-    raise ValueError(f"no column is left to learn from: {dict(list(why.items())[:10])}" + (f' and {len(why)-10} more' if len(why) > 10 else ''))
+    if not why:
+        raise ValueError(
+            f"the table has no column besides {list(df)}; expected at least one to learn from"
+        )
+    raise ValueError(
+        f"no column is left to learn from: {dict(list(why.items())[:10])}"
+        + (f' and {len(why) - 10} more' if len(why) > 10 else '')
+    )
 
 # %% ../../nbs/project/03_found.ipynb #586eada6
-FEW_SEEN, MOST_LEVELS, IN_PROPORTION = 100, 30, 10**6 # Rows of a class below which more are looked for, classes at most, and rows that stand for all
+# Rows of a class below which more are looked for, classes at most, and rows that stand for all
+FEW_SEEN, MOST_LEVELS, IN_PROPORTION = 100, 30, 10**6
 
 def _with_rare(path, found, target):
     "The rows that were read, at their end more of each class that is rare among them; how many; the classes' rows in all"
@@ -125,11 +144,18 @@ def _how_personal(rows):
     if len(values) < len(rows): return True, f'looks like personal data ({kinds}) by its name'
     share, n = min(1, values.share.sum()), int(values.n.iloc[0])
     look = 'looks' if round(share*n) == 1 else 'look'
-    return share >= MOST_PERSONAL, f'{round(share*n):,} of {n:,} different values {look} like personal data ({kinds})'
+    return (
+        share >= MOST_PERSONAL,
+        f'{round(share * n):,} of {n:,} different values {look} like personal data ({kinds})',
+    )
 
 def _personal_note(name, seen, why_not):
     "What people should know of a column that is not set aside for it"
-    stays = f'it is no feature ({why_not})' if why_not else f'that is less than {MOST_PERSONAL:.0%}, so it stays a feature'
+    stays = (
+        f'it is no feature ({why_not})'
+        if why_not
+        else f'that is less than {MOST_PERSONAL:.0%}, so it stays a feature'
+    )
     return (f'in {name!r} {seen}; {stays}: take out at the source what names somebody, '
             'or declare `personal` in dictionary.yaml')
 
@@ -160,17 +186,49 @@ def look(
     left = _left_out(raw, [n for n,_ in options])
     names = plain_names([c for c in raw if c not in left], target)
     back = {original: new for new,original in names.items()}
-    target, sensitive, count = back[target], [back[s] for s in sensitive], None if found['complete'] is None else lambda c: count_parquet(path, names[c])
+    target, sensitive, count = (
+        back[target],
+        [back[s] for s in sensitive],
+        None if found['complete'] is None else lambda c: count_parquet(path, names[c]),
+    )
     if not len(raw): raise ValueError(f"the table has no rows; expected at least {FEWEST} with a target")
     finite, endless = _finite_rows(take(raw, dict(columns=names)))
     df, y, task, positive, recode, why = _known_rows(finite, target, task, counts, found['complete'] is None)
     others = df[:len(df)-n_rare].drop(columns=target)
-    (id, why['id']), (time, why['time']) = find_id(others, back.get(id), count), find_time(others, back.get(time), count)
+    (id, why['id']), (time, why['time']) = (
+        find_id(others, back.get(id), count),
+        find_time(others, back.get(time), count),
+    )
     group, why['group'] = find_group(others.drop(columns=[c for c in {id, time} if c]), count)
-    reasons = {c: set_aside(c, others[c]) for c in others} | ({group: 'says which rows belong together'} if group and group not in sensitive else {})
-    personal, seen = _names_people(others, {c: r for c,r in reasons.items() if c not in (id, time, *sensitive)}, names)
+    reasons = {c: set_aside(c, others[c]) for c in others} | (
+        {group: 'says which rows belong together'} if group and group not in sensitive else {}
+    )
+    personal, seen = _names_people(
+        others, {c: r for c, r in reasons.items() if c not in (id, time, *sensitive)}, names
+    )
     reasons |= personal
     features = [c for c in others if not reasons[c] and c not in (id, time, *sensitive)]
     check_features(features, df, reasons, left)
-    return Found(df, found['rows'], found['complete'], names, left, recode, target, task, positive, id, time, group, features, sensitive, reasons,
-                 why, y, counts, endless, len(raw)-len(finite), seen)
+    return Found(
+        df,
+        found['rows'],
+        found['complete'],
+        names,
+        left,
+        recode,
+        target,
+        task,
+        positive,
+        id,
+        time,
+        group,
+        features,
+        sensitive,
+        reasons,
+        why,
+        y,
+        counts,
+        endless,
+        len(raw) - len(finite),
+        seen,
+    )

@@ -17,7 +17,8 @@ from ..problem.agreement import TASKS
 from .read import is_moments
 
 # %% ../../nbs/project/01_inspect_table.ipynb #c9fe5b48
-RESERVED = ('y', 'score', 'rule', 'model', 'loss', 'split', 'index', 'row', 'column', 'level_0') # What stages call columns of their own
+# What stages call columns of their own
+RESERVED = ('y', 'score', 'rule', 'model', 'loss', 'split', 'index', 'row', 'column', 'level_0')
 
 def plain_name(
     name, # Any name of a column
@@ -54,7 +55,10 @@ def column_of(
     "A column of the table; the error names those that are alike"
     if name in df: return df[name]
     near = difflib.get_close_matches(str(name), list(map(str, df)), 3, .5)
-    raise ValueError(f"{option} is {name!r}, which is no column of the table; {'did you mean '+' or '.join(map(repr, near)) if near else f'it has {list(df)[:30]}'}")
+    raise ValueError(
+        f"{option} is {name!r}, which is no column of the table; "
+        f"{'did you mean ' + ' or '.join(map(repr, near)) if near else f'it has {list(df)[:30]}'}"
+    )
 
 def plain_value(
     v, # Value of a column
@@ -62,10 +66,16 @@ def plain_value(
     "A value of a column as Python shows it"
     return v.item() if hasattr(v, 'item') else v
 
-def _is_whole(s): return pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s) and bool((s.dropna() % 1 == 0).all())
+def _is_whole(s):
+    return (
+        pd.api.types.is_numeric_dtype(s)
+        and not pd.api.types.is_bool_dtype(s)
+        and bool((s.dropna() % 1 == 0).all())
+    )
 
 _SIGN = r'([$€£¥]|EUR|USD|GBP|CHF|JPY)'
-_FOR_PEOPLE = rf"[+-]?\(?{_SIGN}?\s*[+-]?\d+([,. '\u00a0\u202f]\d{{3}})*([.,]\d+)?\s*({_SIGN}|%)?\)?" # Such as $250,000.00, 1.234,56 € or 45 %
+# Such as $250,000.00, 1.234,56 € or 45 %
+_FOR_PEOPLE = rf"[+-]?\(?{_SIGN}?\s*[+-]?\d+([,. '\u00a0\u202f]\d{{3}})*([.,]\d+)?\s*({_SIGN}|%)?\)?"
 
 def _written_for_people(
     s:pd.Series, # Text
@@ -84,17 +94,40 @@ def find_task(
 )->tuple: # One of `assay.problem.agreement.TASKS`, and the reason
     "What is predicted; raises `ValueError` for a target that nothing can be learnt from"
     known, n = y.dropna(), y.nunique()
-    if not len(known): raise ValueError(f"target {y.name!r} is missing in all {len(y)} rows; expected a column with outcomes")
-    if n < 2: raise ValueError(f"target {y.name!r} is {plain_value(known.iloc[0])!r} in every row; expected at least two different values to learn from")
-    if pd.api.types.is_datetime64_any_dtype(y): raise ValueError(f"target {y.name!r} holds moments; expected classes or numbers, such as the days until then")
+    if not len(known):
+        raise ValueError(
+            f"target {y.name!r} is missing in all {len(y)} rows; expected a column with outcomes"
+        )
+    if n < 2:
+        raise ValueError(
+            f"target {y.name!r} is {plain_value(known.iloc[0])!r} in every row; expected at least two "
+            "different values to learn from"
+        )
+    if pd.api.types.is_datetime64_any_dtype(y):
+        raise ValueError(
+            f"target {y.name!r} holds moments; expected classes or numbers, such as the days until then"
+        )
     words, few = not pd.api.types.is_numeric_dtype(y), n <= min(30, len(known)/5)
     if task is not None and task not in TASKS: raise ValueError(f"task is {task!r}; expected one of {TASKS}")
-    if task == 'binary' and n != 2 or task == 'regression' and words: raise ValueError(f"target {y.name!r} has {n} values of type {y.dtype}, which is not {task}{_written_for_people(known) if words else ''}")
+    if task == 'binary' and n != 2 or task == 'regression' and words:
+        raise ValueError(
+            f"target {y.name!r} has {n} values of type {y.dtype}, which is not "
+            f"{task}{_written_for_people(known) if words else ''}"
+        )
     if task: return task, 'chosen with --task'
     if n == 2: return 'binary', f'{y.name!r} has two values'
-    if words and not few: raise ValueError(f"target {y.name!r} is text with {n} different values in {len(known)} rows; expected at most 30 classes, each in several rows, or a number{_written_for_people(known)}")
+    if words and not few:
+        raise ValueError(
+            f"target {y.name!r} is text with {n} different values in {len(known)} rows; expected at "
+            f"most 30 classes, each in several rows, or a number{_written_for_people(known)}"
+        )
     if words: return 'multiclass', f'{y.name!r} has {n} classes in words'
-    if _is_whole(y) and n <= 10 and few: return 'multiclass', f'{y.name!r} has {n} different whole numbers, taken for classes; amounts need --task regression'
+    if _is_whole(y) and n <= 10 and few:
+        return (
+            'multiclass',
+            f'{y.name!r} has {n} different whole numbers, taken for classes; amounts need --task '
+            'regression',
+        )
     return 'regression', f'{y.name!r} is a number with {n} different values'
 
 # %% ../../nbs/project/01_inspect_table.ipynb #7c83de9b
@@ -107,7 +140,11 @@ def find_positive(
     counts = y.value_counts().sort_index()
     yes = [v for v in counts.index if str(v).strip().lower() in _YES]
     if len(yes) == 1: return plain_value(yes[0]), f'{plain_value(yes[0])!r} says yes'
-    return plain_value(counts.idxmin()), f'{plain_value(counts.idxmin())!r} is the rarer one, {counts.min()/counts.sum():.1%} of the rows'
+    return (
+        plain_value(counts.idxmin()),
+        f'{plain_value(counts.idxmin())!r} is the rarer one, {counts.min() / counts.sum():.1%} of the '
+        'rows',
+    )
 
 def choose_metric(
     y:pd.Series, # Target; 0 and 1 if there are two classes
@@ -116,38 +153,73 @@ def choose_metric(
 )->tuple: # Name of the metric, what the constant reaches, and the reason
     "The metric of success, and its value for a model that knows nothing but the target's distribution"
     share = y.value_counts(normalize=True)
-    if metric is not None and metric not in metrics_for(task): raise ValueError(f"metric is {metric!r}; for task {task!r} expected one of {metrics_for(task)}")
+    if metric is not None and metric not in metrics_for(task):
+        raise ValueError(f"metric is {metric!r}; for task {task!r} expected one of {metrics_for(task)}")
     rare = task == 'binary' and y.mean() < .3
-    name = metric or dict(binary='average_precision' if rare else 'roc_auc', multiclass='log_loss', regression='rmse')[task]
+    name = (
+        metric
+        or dict(
+            binary='average_precision' if rare else 'roc_auc', multiclass='log_loss', regression='rmse'
+        )[task]
+    )
     p = float(y.mean()) if task == 'binary' else None
     entropy = float(-(share*np.log(share)).sum())
-    constant = dict(average_precision=p, roc_auc=.5, brier=p and p*(1-p), log_loss=entropy, calibration_error=0., balanced_accuracy=1/len(share), r2=0.)
+    constant = dict(
+        average_precision=p,
+        roc_auc=0.5,
+        brier=p and p * (1 - p),
+        log_loss=entropy,
+        calibration_error=0.0,
+        balanced_accuracy=1 / len(share),
+        r2=0.0,
+    )
     if task == 'regression': constant |= dict(rmse=float(y.std(ddof=0)), mae=float((y-y.mean()).abs().mean()))
-    why = dict(average_precision='positives are rare', roc_auc='both classes are frequent', log_loss='it judges the probability of the true class', rmse='it is in the unit of the target')
+    why = dict(
+        average_precision='positives are rare',
+        roc_auc='both classes are frequent',
+        log_loss='it judges the probability of the true class',
+        rmse='it is in the unit of the target',
+    )
     return name, float(f'{constant[name]:.4g}'), 'chosen with --metric' if metric else why[name]
 
 # %% ../../nbs/project/01_inspect_table.ipynb #a0d5d6fd
 _COMMA = r'[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+'
 _DATE = r'\d{1,4}[./-]\d{1,2}[./-]\d{1,4}.*'
-_NAMED = re.compile(r'(^|_)(id|ids|uuid|guid|key|code|nr|no|number|customer|patient|user|client|account|subject|person)(_|$)', re.I)
+_NAMED = re.compile(
+    r'(^|_)(id|ids|uuid|guid|key|code|nr|no|number|customer|patient|user|client|account|subject|person)(_|$)',
+    re.I,
+)
 
 def _words(name): return re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', name) # customerID
 
 def is_booleans(s:pd.Series)->bool:
     "Does a column hold true and false beside missing values?"
-    return s.dtype == object and bool(s.notna().any()) and set(map(type, s.dropna().head(1000))) <= {bool, np.bool_}
+    return (
+        s.dtype == object
+        and bool(s.notna().any())
+        and set(map(type, s.dropna().head(1000))) <= {bool, np.bool_}
+    )
 
 def _is_row_name(name, s):
     "Does a column name its row: text that is nearly always different, or whole numbers that count"
     known = s.dropna()
     if len(known) < 20 or known.nunique() < .95*len(known): return False
     if not pd.api.types.is_numeric_dtype(s): return True
-    return _is_whole(s) and (bool(_NAMED.search(_words(name))) or known.is_unique and bool(known.is_monotonic_increasing and known.max()-known.min() < 2*len(known)))
+    return _is_whole(s) and (
+        bool(_NAMED.search(_words(name)))
+        or known.is_unique
+        and bool(known.is_monotonic_increasing and known.max() - known.min() < 2 * len(known))
+    )
 
 def holds_nothing(s:pd.Series)->str: # Why no dictionary can describe it; empty if one can
     "Does a column hold no value, or none that has a kind?"
     if not (there := s.notna().to_numpy()).any(): return 'no value in any row'
-    return f'holds a {type(v).__name__} per row' if s.dtype == object and isinstance(v := s.iloc[there.argmax()], (list, dict, np.ndarray, bytes, set)) else ''
+    return (
+        f'holds a {type(v).__name__} per row'
+        if s.dtype == object
+        and isinstance(v := s.iloc[there.argmax()], (list, dict, np.ndarray, bytes, set))
+        else ''
+    )
 
 def set_aside(
     name:str, # Name of a column
@@ -157,15 +229,26 @@ def set_aside(
     known = s.dropna()
     if (why := holds_nothing(s)): return why
     if known.nunique() == 1: return f'constant: {str(known.iloc[0])[:40]!r}'
-    if is_moments(s): return 'a moment as such says nothing of the next ones; derive a number such as the hour'
-    if pd.api.types.is_string_dtype(known) and known.astype(str).str.fullmatch(_COMMA).mean() > .95: return 'numbers with a decimal comma, such as 1.234,56; convert them at the source to 1234.56'
-    if pd.api.types.is_string_dtype(known) and known.astype(str).str.fullmatch(_DATE).all(): return 'dates that are not in ISO 8601, such as 2013-09-01; convert them at the source'
-    if _is_row_name(name, s): return 'names its row' if not known.astype(str).str.contains(' ').mean() > .5 else 'free text'
+    if is_moments(s):
+        return 'a moment as such says nothing of the next ones; derive a number such as the hour'
+    if pd.api.types.is_string_dtype(known) and known.astype(str).str.fullmatch(_COMMA).mean() > 0.95:
+        return 'numbers with a decimal comma, such as 1.234,56; convert them at the source to 1234.56'
+    if pd.api.types.is_string_dtype(known) and known.astype(str).str.fullmatch(_DATE).all():
+        return 'dates that are not in ISO 8601, such as 2013-09-01; convert them at the source'
+    if _is_row_name(name, s):
+        return 'names its row' if not known.astype(str).str.contains(' ').mean() > 0.5 else 'free text'
     if pd.api.types.is_numeric_dtype(s): return ''
-    return f'text with {known.nunique()} different values' if known.nunique() > max(50, min(1000, .5*len(known))) else ''
+    return (
+        f'text with {known.nunique()} different values'
+        if known.nunique() > max(50, min(1000, 0.5 * len(known)))
+        else ''
+    )
 
 # %% ../../nbs/project/01_inspect_table.ipynb #130080e5
-_WHO = re.compile(r'(^|_)(id|ids|uuid|guid|customer|patient|user|client|account|subject|person|member|household|student|employee|device|session)(_|$)|(customer|patient|user|client|account|subject|person|member|student|employee|device|session)id(_|$)', re.I)
+_WHO = re.compile(
+    r'(^|_)(id|ids|uuid|guid|customer|patient|user|client|account|subject|person|member|household|student|employee|device|session)(_|$)|(customer|patient|user|client|account|subject|person|member|student|employee|device|session)id(_|$)',
+    re.I,
+)
 
 def count_column(
     df:pd.DataFrame, # Table
@@ -184,9 +267,20 @@ def find_id(
     if id is not None:
         column_of(df, id, '--id')
         n = count(id)
-        if double := n['rows']-n['distinct']: raise ValueError(f"--id is {id!r}, which is missing or doubled in {double} of {n['rows']} rows; expected a different value in each row: leave --id out to number the rows")
+        if double := n['rows'] - n['distinct']:
+            raise ValueError(
+                f"--id is {id!r}, which is missing or doubled in {double} of {n['rows']} rows; expected a "
+                "different value in each row: leave --id out to number the rows"
+            )
         return id, 'chosen with --id'
-    found = [c for c in df if df[c].notna().all() and df[c].is_unique and _is_row_name(c, df[c]) and set_aside(c, df[c]) == 'names its row']
+    found = [
+        c
+        for c in df
+        if df[c].notna().all()
+        and df[c].is_unique
+        and _is_row_name(c, df[c])
+        and set_aside(c, df[c]) == 'names its row'
+    ]
     for c in sorted(found, key=lambda c: not _NAMED.search(_words(c))):
         if (n := count(c))['distinct'] == n['rows']: return c, f'{c!r} is different in every row'
     return None, 'no column names the rows, so they are numbered'
@@ -201,13 +295,38 @@ def find_time(
     count = count or (lambda c: count_column(df, c))
     if time is not None:
         s = column_of(df, time, '--time')
-        if not is_moments(s): raise ValueError(f"--time is {time!r}, which does not hold moments in ISO 8601, such as 2013-09-01T04:00:00, but such as {plain_value(s.dropna().iloc[0]) if s.notna().any() else None!r}; convert it at the source")
-        if n := count(time)['missing']: raise ValueError(f"--time is {time!r}, which is missing in {n} of {count(time)['rows']} rows, so that they belong to no split; fill it or leave these rows out")
+        if not is_moments(s):
+            raise ValueError(
+                f"--time is {time!r}, which does not hold moments in ISO 8601, such as "
+                "2013-09-01T04:00:00, but such as "
+                f"{plain_value(s.dropna().iloc[0]) if s.notna().any() else None!r}; convert it at the "
+                "source"
+            )
+        if n := count(time)['missing']:
+            raise ValueError(
+                f"--time is {time!r}, which is missing in {n} of {count(time)['rows']} rows, so that they "
+                "belong to no split; fill it or leave these rows out"
+            )
         return time, 'chosen with --time'
     moments = [c for c in df if is_moments(df[c])]
-    found = [c for c in moments if df[c].notna().all() and df[c].nunique() >= 20 and not re.search('birth|dob|born', c, re.I) and not count(c)['missing']]
-    if found: return found[0], f'{found[0]!r} holds a moment in every row' + (f"; --time can choose another of {found[1:]}" if found[1:] else '')
-    return None, f"{moments} hold moments, but not in every row, too few, or births" if moments else 'no column holds moments in ISO 8601'
+    found = [
+        c
+        for c in moments
+        if df[c].notna().all()
+        and df[c].nunique() >= 20
+        and not re.search('birth|dob|born', c, re.I)
+        and not count(c)['missing']
+    ]
+    if found:
+        return found[0], f'{found[0]!r} holds a moment in every row' + (
+            f"; --time can choose another of {found[1:]}" if found[1:] else ''
+        )
+    return (
+        None,
+        f"{moments} hold moments, but not in every row, too few, or births"
+        if moments
+        else 'no column holds moments in ISO 8601',
+    )
 
 def find_group(
     df:pd.DataFrame, # Table, or rows from all over it
@@ -217,11 +336,21 @@ def find_group(
     count = count or (lambda c: count_column(df, c))
     for c in (c for c in df if _WHO.search(_words(c)) and df[c].notna().all() and df[c].nunique() >= 20):
         n = count(c)
-        if n['rows']/200 <= n['distinct'] < .9*n['rows'] and not n['missing']: return c, f"rows with the same {c!r} belong together: {n['distinct']:,} of them in {n['rows']:,} rows"
+        if n['rows'] / 200 <= n['distinct'] < 0.9 * n['rows'] and not n['missing']:
+            return (
+                c,
+                f"rows with the same {c!r} belong together: {n['distinct']:,} of them in {n['rows']:,} rows",
+            )
     return None, 'no column says which rows belong together'
 
 # %% ../../nbs/project/01_inspect_table.ipynb #f250db93
 def watched_groups(df:pd.DataFrame, features, sensitive=())->list: # Names of columns
     "Columns whose groups are watched: the sensitive ones, then up to two features with two to eight values, each in one row of twenty"
-    few = [c for c in features if 2 <= df[c].nunique() <= 8 and (not pd.api.types.is_numeric_dtype(df[c]) or pd.api.types.is_bool_dtype(df[c])) and df[c].value_counts(normalize=True).min() >= .05]
+    few = [
+        c
+        for c in features
+        if 2 <= df[c].nunique() <= 8
+        and (not pd.api.types.is_numeric_dtype(df[c]) or pd.api.types.is_bool_dtype(df[c]))
+        and df[c].value_counts(normalize=True).min() >= 0.05
+    ]
     return [*sensitive, *(c for c in few if c not in sensitive)][:len(sensitive)+2]

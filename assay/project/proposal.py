@@ -21,9 +21,11 @@ from ..data.splits import check_splits, make_splits
 from .inspect_table import choose_metric, watched_groups
 from .read import is_url, read_table_of
 from ..data.near_duplicates import find_twins
-from .files import FEWER, choose_trials, draft_dictionary, draft_problem, draft_source, most_rows
+from .files import FEWER, choose_trials, draft_dictionary, draft_problem, draft_source
+from .files import most_rows
 from .found import MOST_ASIDE, check_features, look
-from .split import keep_alike, missing_classes, as_moments, silent_features, choose_split
+from .split import keep_alike, missing_classes, as_moments, silent_features
+from .split import choose_split
 
 # %% ../../nbs/project/05_proposal.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +37,17 @@ class Draft:
     decisions:list # `dict(what, decision, why)` each
     aside:dict # Original name of a column to why it is no feature
     notes:list # Sentences that people should read first
-    params:dict = dataclasses.field(default_factory=dict) # Other sections of `params.yaml` to the values that change
-    walls:list = dataclasses.field(default_factory=list) # Why the data stage will call the table not usable; empty where it will not
-    suspects:list = dataclasses.field(default_factory=list) # Columns that are suspected of knowing the outcome
+    # Other sections of `params.yaml` to the values that change
+    params:dict = dataclasses.field(default_factory=dict)
+    # Why the data stage will call the table not usable; empty where it will not
+    walls:list = dataclasses.field(default_factory=list)
+    # Columns that are suspected of knowing the outcome
+    suspects:list = dataclasses.field(default_factory=list)
 
 def _scanned(f, read, data):
     "The rows that exploration will scan; all rows where they cannot be parted, which is said elsewhere"
-    if not read['fault']: return get_adapter('table').scan(read['splits']['train'], read['tables'], data['scan_rows'], 0)
+    if not read['fault']:
+        return get_adapter('table').scan(read['splits']['train'], read['tables'], data['scan_rows'], 0)
     rows = f.df.iloc[::max(1, -(-len(f.df)//data['scan_rows']))].reset_index(drop=True)
     return rows.assign(**{f.time: as_moments(rows[f.time])}) if f.time else rows
 
@@ -68,28 +74,102 @@ def _without(f, silent):
 # %% ../../nbs/project/05_proposal.ipynb #6c186cab
 def _decisions(f, id, metric, why_metric, minimum, best, skill, groups, split, why_split, aside):
     "What was decided, and why"
-    kind = 'by time' if split['train_until'] else f"by hash of {split['group'] or id}" + (f", stratified by {split['stratify']}" if split['stratify'] else '')
-    rows = [('task', f.task, f.why['task']), *([('positive', f.positive, f.why['positive'])] if f.task == 'binary' else []),
-            ('metric', metric, why_metric), ('criterion', f"beat {best or 'the constant'} and {minimum:g}", f'provisional: the lower end of the interval must pass the best single column that is no suspect and what a constant reaches, {minimum:g}; people agree on a real one'),
-            ("today's rule", best or 'none', f'the best single column, skill {skill:.2f} of 1' if best else 'every column is suspected of a leak'), ('id', id, f.why['id']), ('time', f.time or 'none', f.why['time']), ('belonging', f.group or 'none', f.why['group']), ('split', kind, why_split),
-            *([('trials', ', '.join(f'{k} {v}' for k,v in FEWER.items()), f'fewer than on a narrow table, since a trial on {len(f.features)} columns takes long; n_trials in params.yaml')] if choose_trials(len(f.features)) else []),
-            ('groups to watch', ', '.join(groups) or 'none', 'sensitive columns, then features with few and frequent values'), ('features', len(f.features), f'{len(aside)} columns are set aside')]
+    kind = (
+        'by time'
+        if split['train_until']
+        else f"by hash of {split['group'] or id}"
+        + (f", stratified by {split['stratify']}" if split['stratify'] else '')
+    )
+    rows = [
+        ('task', f.task, f.why['task']),
+        *([('positive', f.positive, f.why['positive'])] if f.task == 'binary' else []),
+        ('metric', metric, why_metric),
+        (
+            'criterion',
+            f"beat {best or 'the constant'} and {minimum:g}",
+            'provisional: the lower end of the interval must pass the best single column that is no '
+            f'suspect and what a constant reaches, {minimum:g}; people agree on a real one',
+        ),
+        (
+            "today's rule",
+            best or 'none',
+            f'the best single column, skill {skill:.2f} of 1'
+            if best
+            else 'every column is suspected of a leak',
+        ),
+        ('id', id, f.why['id']),
+        ('time', f.time or 'none', f.why['time']),
+        ('belonging', f.group or 'none', f.why['group']),
+        ('split', kind, why_split),
+        *(
+            [
+                (
+                    'trials',
+                    ', '.join(f'{k} {v}' for k, v in FEWER.items()),
+                    f'fewer than on a narrow table, since a trial on {len(f.features)} columns takes '
+                    'long; n_trials in params.yaml',
+                )
+            ]
+            if choose_trials(len(f.features))
+            else []
+        ),
+        (
+            'groups to watch',
+            ', '.join(groups) or 'none',
+            'sensitive columns, then features with few and frequent values',
+        ),
+        ('features', len(f.features), f'{len(aside)} columns are set aside'),
+    ]
     return [dict(what=a, decision=str(b), why=c) for a,b,c in rows]
 
 def _notes(f, source, lacking):
     "What people should read first"
     renamed, part = [f'{o!r} is called {n} here' for n,o in f.names.items() if n != o], source.get('max_rows')
     endless = {f.names[c]: n for c,n in f.endless.items()}
-    res = [f"{'; '.join(renamed[:5])}{f'; and {len(renamed)-5} more' if len(renamed) > 5 else ''}: plain names are safe in requests, figures and spreadsheets, and `assay score` takes either"] if renamed else []
-    if f.complete is not None: res.append(f'{f.rows:,} rows; decided on {len(f.df):,} rows from all over the table; missing values, names of rows and belonging were counted in all' + (f', and so was the target: {dict(list(f.classes.items())[:10])}' if f.classes else ''))
-    elif n := f.rows-len(f.df)-f.n_endless: res.append(f'{n:,} of {f.rows:,} rows have no target and are left out')
-    if part: res.append(f"the pipeline reads about {part:,} of {f.rows:,} rows, by the hash of {source.get('sample_key') or 'the number of the row'} (max_rows in params.yaml)")
-    if f.time and f.group: res.append(f'the same {f.group} may occur on both sides of a cut in time; where later rows are of others, empty train_until, valid_until and test_until in params.yaml, and give shares and group')
-    if endless: res.append(f'infinite values, or larger than 3.4e38, which the data stage sets aside with their rows: {endless}')
+    res = (
+        [
+            f"{'; '.join(renamed[:5])}{f'; and {len(renamed) - 5} more' if len(renamed) > 5 else ''}: "
+            "plain names are safe in requests, figures and spreadsheets, and `assay score` takes either"
+        ]
+        if renamed
+        else []
+    )
+    if f.complete is not None:
+        res.append(
+            f'{f.rows:,} rows; decided on {len(f.df):,} rows from all over the table; missing values, '
+            'names of rows and belonging were counted in all'
+            + (f', and so was the target: {dict(list(f.classes.items())[:10])}' if f.classes else '')
+        )
+    elif n := f.rows - len(f.df) - f.n_endless:
+        res.append(f'{n:,} of {f.rows:,} rows have no target and are left out')
+    if part:
+        res.append(
+            f"the pipeline reads about {part:,} of {f.rows:,} rows, by the hash of "
+            f"{source.get('sample_key') or 'the number of the row'} (max_rows in params.yaml)"
+        )
+    if f.time and f.group:
+        res.append(
+            f'the same {f.group} may occur on both sides of a cut in time; where later rows are of '
+            'others, empty train_until, valid_until and test_until in params.yaml, and give shares '
+            'and group'
+        )
+    if endless:
+        res.append(
+            'infinite values, or larger than 3.4e38, which the data stage sets aside with their '
+            f'rows: {endless}'
+        )
     res += f.personal[:5]
-    if len(f.personal) > 5: res.append(f'{len(f.personal)-5} more columns hold some values that look like personal data')
-    if lacking: res.append(f"some splits lack a class, so that stages may have nothing to measure: {'; '.join(lacking)}")
-    return res + ([f'only {len(f.df)} rows: intervals will be wide, and most verdicts open'] if len(f.df) < 500 else [])
+    if len(f.personal) > 5:
+        res.append(f'{len(f.personal) - 5} more columns hold some values that look like personal data')
+    if lacking:
+        res.append(
+            f"some splits lack a class, so that stages may have nothing to measure: {'; '.join(lacking)}"
+        )
+    return res + (
+        [f'only {len(f.df)} rows: intervals will be wide, and most verdicts open']
+        if len(f.df) < 500
+        else []
+    )
 
 # %% ../../nbs/project/05_proposal.ipynb #18f2ac6e
 def _rows_read(path, found, source):
@@ -102,9 +182,20 @@ def _as_split(tables, problem, dictionary, data):
     "Number of rows with a target, number of those set aside, and the splits, as the data stage makes them"
     prepared = check_table(prepare_table(tables, problem, dictionary), problem)
     kept, broken = validate(prepared, dictionary)
-    cuts = dict(train=data['train_until'], valid=data['valid_until'], test=data['test_until'], production=None)
-    splits = make_splits(conform(kept, dictionary), problem.id, problem.time, cuts, data['shares'], data['group'], 0,
-                         data['stratify'], dictionary.names('feature'))
+    cuts = dict(
+        train=data['train_until'], valid=data['valid_until'], test=data['test_until'], production=None
+    )
+    splits = make_splits(
+        conform(kept, dictionary),
+        problem.id,
+        problem.time,
+        cuts,
+        data['shares'],
+        data['group'],
+        0,
+        data['stratify'],
+        dictionary.names('feature'),
+    )
     return len(prepared), broken.position.nunique(), splits
 
 def read_as_split(
@@ -113,7 +204,9 @@ def read_as_split(
     agreed, # The agreement, from `assay.problem.agreement.make_problem`
     dictionary:Dictionary, # Content of `dictionary.yaml`
     data:dict, # Section `data` of `params.yaml`
-)->dict: # `tables`, `facts`, `n` rows with a target, `n_aside`, `splits`, and `fault`: why they cannot be made; empty where they can
+    # `tables`, `facts`, `n` rows with a target, `n_aside`, `splits`, and `fault`: why they cannot be
+    # made; empty where they can
+)->dict:
     "The rows that the pipeline will read, parted as the data stage will part them"
     tables, facts = _rows_read(path, found, data['source'])
     try: n, n_aside, splits = _as_split(tables, agreed, dictionary, data)
@@ -131,19 +224,40 @@ def foresee(
     if read['fault']: return [read['fault']]
     tables, facts, n, n_aside, splits = (read[k] for k in ('tables', 'facts', 'n', 'n_aside', 'splits'))
     source, twins = data['source'], find_twins(splits, dictionary.names('feature'), agreed.target)
-    crossings = check_splits(splits, agreed.id, data['train_until'] and agreed.time, data['group'] or None, twins)
+    crossings = check_splits(
+        splits, agreed.id, data['train_until'] and agreed.time, data['group'] or None, twins
+    )
     counts = count_classes(source | dict(url=str(path)), facts, agreed, dictionary)
     sunk = sunk_classes(class_table(counts, splits, agreed.target))
-    rows, own = {k: len(t) for k,t in tables.items()}, dictionary.select('id', 'target') # other columns are validated above
-    manifest = dict(tables={k: facts[k] | dict(n_rows=m, rows=m, sha256='-', source='-') for k,m in rows.items()})
-    checks = data_checks(agreed, own, manifest, [], n, len(table_outcomes(tables, agreed))-n, n_aside,
-                         {k: v[own.names()] for k,v in splits.items()}, crossings, data['max_quarantine_share'], twins, sunk)
-    return [*crossings, *(c['why'] for c in checks if c['status'] == 'fail' and not (c['id'] == 'F21' and crossings))]
+    # other columns are validated above
+    rows, own = {k: len(t) for k,t in tables.items()}, dictionary.select('id', 'target')
+    manifest = dict(
+        tables={k: facts[k] | dict(n_rows=m, rows=m, sha256='-', source='-') for k, m in rows.items()}
+    )
+    checks = data_checks(
+        agreed,
+        own,
+        manifest,
+        [],
+        n,
+        len(table_outcomes(tables, agreed)) - n,
+        n_aside,
+        {k: v[own.names()] for k, v in splits.items()},
+        crossings,
+        data['max_quarantine_share'],
+        twins,
+        sunk,
+    )
+    return [
+        *crossings,
+        *(c['why'] for c in checks if c['status'] == 'fail' and not (c['id'] == 'F21' and crossings)),
+    ]
 
 
 # %% ../../nbs/project/05_proposal.ipynb #8a83cf26
 def draft(
-    path, # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.read.read_table_of`
+    # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.read.read_table_of`
+    path,
     target:str, # Column to predict
     time:str=None, # Column with the moment of each row
     sensitive=(), # Columns that name a protected characteristic
@@ -158,23 +272,66 @@ def draft(
     f = look(path, found, target, time, sensitive, id, task)
     rows = f.id or ('row_id' if 'row_id' not in f.df else 'row_number')
     fewest = f.classes and int(min(f.classes.values())*min(1, most_rows(len(f.names))/f.rows))
-    split, why_split = choose_split(f.df, f.time, f.group, None if f.task == 'regression' else f.target, fewest)
+    split, why_split = choose_split(
+        f.df, f.time, f.group, None if f.task == 'regression' else f.target, fewest
+    )
     f = _without(f, silent_features(f, split, rows))
     metric, minimum, why_metric = choose_metric(f.df[f.target] if f.y is None else f.y, f.task, metric)
     groups = watched_groups(f.df, f.features, f.sensitive)
     split, why_split, alike = keep_alike(f, split, why_split, rows)
     source = draft_source(path, root, found, f.names, f.left, f.recode, f.names.get(f.group or f.id))
-    dictionary = draft_dictionary(f.df, dict(id=f.id, time=f.time, target=f.target), f.reasons, f.names, source['name'], f.sensitive, f.complete)
-    if not f.id: dictionary = Dictionary((Field(rows, 'text', 'id', meaning='Number of the row in the table', source=source['name']), *dictionary.fields))
-    question = f'Is {f.names[f.target]!r} of a row of {source["name"]} {f.positive!r}?' if f.task == 'binary' else None
-    data = dict(adapter='table', source=source) | split | dict(max_quarantine_share=MOST_ASIDE, scan_rows=20000)
+    dictionary = draft_dictionary(
+        f.df,
+        dict(id=f.id, time=f.time, target=f.target),
+        f.reasons,
+        f.names,
+        source['name'],
+        f.sensitive,
+        f.complete,
+    )
+    if not f.id:
+        dictionary = Dictionary(
+            (
+                Field(
+                    rows, 'text', 'id', meaning='Number of the row in the table', source=source['name']
+                ),
+                *dictionary.fields,
+            )
+        )
+    question = (
+        f'Is {f.names[f.target]!r} of a row of {source["name"]} {f.positive!r}?'
+        if f.task == 'binary'
+        else None
+    )
+    data = (
+        dict(adapter='table', source=source)
+        | split
+        | dict(max_quarantine_share=MOST_ASIDE, scan_rows=20000)
+    )
     words = dict(time=f.time, groups=groups, sensitive=f.sensitive, question=question)
-    agreed = make_problem(draft_problem(f.target, f.task, rows, metric, minimum, None, source['name'], **words))
+    agreed = make_problem(
+        draft_problem(f.target, f.task, rows, metric, minimum, None, source['name'], **words)
+    )
     read = read_as_split(path, found, agreed, dictionary, data)
     best, skill, suspects = _best_column(f, read, agreed, dictionary, data)
     problem = draft_problem(f.target, f.task, rows, metric, minimum, best, source['name'], **words)
     aside = {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
-    remote = ['nothing says when a table that is not a file here has changed: remove data/raw and `assay run data` to read it anew'] * is_url(path)
-    decisions = _suspicion(suspects) + _decisions(f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside)
+    remote = [
+        'nothing says when a table that is not a file here has changed: remove data/raw and `assay '
+        'run data` to read it anew'
+    ] * is_url(path)
+    decisions = _suspicion(suspects) + _decisions(
+        f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside
+    )
     walls = foresee(path, read, agreed, dictionary, data)
-    return Draft(problem, data, dictionary, decisions, aside, _notes(f, source, missing_classes(f, split, rows)) + alike + found.get('notes', []) + remote, choose_trials(len(f.features)), walls, suspects)
+    return Draft(
+        problem,
+        data,
+        dictionary,
+        decisions,
+        aside,
+        _notes(f, source, missing_classes(f, split, rows)) + alike + found.get('notes', []) + remote,
+        choose_trials(len(f.features)),
+        walls,
+        suspects,
+    )

@@ -15,7 +15,25 @@ from ..data.parquet import parquet_facts, sample_parquet
 from ..data.sources import kind_of_file, load_source
 
 # %% ../../nbs/project/00_read.ipynb #f95a54e1
-MISSING_WORDS = ('NA', 'N/A', 'n/a', 'na', 'NaN', 'nan', 'NULL', 'null', 'None', 'none', '#N/A', '<NA>', '-', '--', '?', '.') # What people write where there is no value
+# What people write where there is no value
+MISSING_WORDS = (
+    'NA',
+    'N/A',
+    'n/a',
+    'na',
+    'NaN',
+    'nan',
+    'NULL',
+    'null',
+    'None',
+    'none',
+    '#N/A',
+    '<NA>',
+    '-',
+    '--',
+    '?',
+    '.',
+)
 
 _ISO = r'\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d:?\d\d))?)?'
 
@@ -23,23 +41,33 @@ def is_moments(s:pd.Series)->bool:
     "Does a column hold moments, or text in ISO 8601 that can be read as moments?"
     if pd.api.types.is_datetime64_any_dtype(s): return True
     text = s.dropna()
-    if not len(text) or not pd.api.types.is_string_dtype(text) or not all(re.fullmatch(_ISO, str(v)) for v in text.head(20)): return False # a look at a few before all
+    if (
+        not len(text)
+        or not pd.api.types.is_string_dtype(text)
+        or not all(re.fullmatch(_ISO, str(v)) for v in text.head(20))
+    ):
+        return False  # a look at a few before all
     if not text.astype(str).str.fullmatch(_ISO).all(): return False
     return bool(pd.to_datetime(text, utc=True, errors='coerce', format='ISO8601').notna().all())
 
 def missing_words(
     df:pd.DataFrame, # Table in which only an empty field is missing
-)->tuple: # Column to words that stand among numbers or moments, and column to those that stand among other words
+    # Column to words that stand among numbers or moments, and column to those that stand among other
+    # words
+)->tuple:
     "Words that mean \"missing\", and words that may mean it: `NA` among amounts is no amount, among countries it is Namibia"
     sure, doubtful = {}, {}
     for c in (c for c in df if pd.api.types.is_string_dtype(df[c])):
         s = df[c].dropna()
         found, rest = sorted(s[s.isin(MISSING_WORDS)].unique()), s[~s.isin(MISSING_WORDS)]
-        plain = len(rest) > 0 and (bool(pd.to_numeric(rest, errors='coerce').notna().all()) or is_moments(rest))
+        plain = len(rest) > 0 and (
+            bool(pd.to_numeric(rest, errors='coerce').notna().all()) or is_moments(rest)
+        )
         if found: (sure if plain else doubtful)[c] = found
     return sure, doubtful
 
-_CODES = (-99, -999, -9999, -99999, 999, 9999, 99999, 999999) # Numbers that people write where there is no value
+# Numbers that people write where there is no value
+_CODES = (-99, -999, -9999, -99999, 999, 9999, 99999, 999999)
 
 def _code_of(s):
     "The number of a column that stands apart from all others and looks like a code for missing, or None"
@@ -51,8 +79,19 @@ def _code_of(s):
 
 def _code_notes(df, way):
     "What people should know of numbers that may mean missing"
-    found = {c: f'{code} in {int((df[c] == code).sum()):,} of {len(df):,} rows' for c in df if (code := _code_of(df[c])) is not None}
-    return [f'a number that stands apart looks like a code for missing: {found}; where it means that, {way}'] if found else []
+    found = {
+        c: f'{code} in {int((df[c] == code).sum()):,} of {len(df):,} rows'
+        for c in df
+        if (code := _code_of(df[c])) is not None
+    }
+    return (
+        [
+            f'a number that stands apart looks like a code for missing: {found}; where it means that, '
+            f'{way}'
+        ]
+        if found
+        else []
+    )
 
 def _read_csv(path):
     "A CSV file with the words that must mean \"missing\" taken for that, and what people should know"
@@ -60,8 +99,22 @@ def _read_csv(path):
     df, facts = load_source(spec)
     sure, doubtful = missing_words(df)
     if sure: df, facts = load_source(spec | dict(missing=sure))
-    said = [f"{sure} stand among numbers or moments and are taken for missing: 'missing' of the source in params.yaml"] if sure else []
-    said += [f"{doubtful} are read as words; where they mean missing, declare them under 'missing' of the source in params.yaml"] if doubtful else []
+    said = (
+        [
+            f"{sure} stand among numbers or moments and are taken for missing: 'missing' of the "
+            "source in params.yaml"
+        ]
+        if sure
+        else []
+    )
+    said += (
+        [
+            f"{doubtful} are read as words; where they mean missing, declare them under 'missing' of "
+            "the source in params.yaml"
+        ]
+        if doubtful
+        else []
+    )
     said += _code_notes(df, "declare it for its column under 'missing' of the source in params.yaml")
     return df, facts | dict(missing=sure, notes=[*facts.get('notes', []), *said])
 
@@ -73,21 +126,50 @@ def is_url(path)->bool:
 MEASURED = 20_000 # Rows that are measured
 
 def read_table_of(
-    path, # CSV file (also compressed), Parquet file, folder of Parquet files, or the URL of one; with a query, the URL of a database, or `env:NAME` for the environment variable that holds it
+    # CSV file (also compressed), Parquet file, folder of Parquet files, or the URL of one; with a query,
+    # the URL of a database, or `env:NAME` for the environment variable that holds it
+    path,
     query:str=None, # SQL query that gives the table
-)->dict: # `df`, `rows` (all of the table), `kind`, `encoding`, `complete` (columns known to miss nothing anywhere, with their smallest value; None if every row is in `df`), and of CSV `missing` (column to words) and `notes`
+    # `df`, `rows` (all of the table), `kind`, `encoding`, `complete` (columns known to miss nothing
+    # anywhere, with their smallest value; None if every row is in `df`), and of CSV `missing` (column to
+    # words) and `notes`
+)->dict:
     "The table, or rows from all over it; raises an error that says what is wrong with the file"
     if query:
         where = dict(url_env=str(path)[4:]) if str(path).startswith('env:') else dict(url=str(path))
         df, _ = load_source(dict(name='table', kind='sql', query=query) | where)
         return dict(df=df, rows=len(df), kind='sql', encoding=None, complete=None, query=query)
-    if re.match(r'[a-z+]+://', str(path)) and re.match(r'(sqlite|postgres|mysql|mariadb|oracle|mssql|duckdb)', str(path)): raise ValueError("a database was given and no query; expected --query, such as --query 'select * from sales'")
-    if not is_url(path) and not Path(path).exists(): raise FileNotFoundError(f"table {path} does not exist; expected a CSV file, a Parquet file, or a folder of Parquet files")
+    if re.match(r'[a-z+]+://', str(path)) and re.match(
+        r'(sqlite|postgres|mysql|mariadb|oracle|mssql|duckdb)', str(path)
+    ):
+        raise ValueError(
+            "a database was given and no query; expected --query, such as --query 'select * from sales'"
+        )
+    if not is_url(path) and not Path(path).exists():
+        raise FileNotFoundError(
+            f"table {path} does not exist; expected a CSV file, a Parquet file, or a folder of "
+            "Parquet files"
+        )
     if kind_of_file(path) == 'parquet':
         facts = parquet_facts(path)
         whole = facts['rows'] <= MEASURED
         df = sample_parquet(path, max(facts['rows'], 1), 10**6) if whole else sample_parquet(path, MEASURED)
         notes = _code_notes(df, 'make it a missing value at the source')
-        return dict(df=df, rows=facts['rows'], kind='parquet', encoding=None, complete=None if whole else facts['complete'], notes=notes)
+        return dict(
+            df=df,
+            rows=facts['rows'],
+            kind='parquet',
+            encoding=None,
+            complete=None if whole else facts['complete'],
+            notes=notes,
+        )
     df, facts = _read_csv(path)
-    return dict(df=df, rows=len(df), kind='csv', encoding=facts['encoding'], complete=None, missing=facts['missing'], notes=facts['notes'])
+    return dict(
+        df=df,
+        rows=len(df),
+        kind='csv',
+        encoding=facts['encoding'],
+        complete=None,
+        missing=facts['missing'],
+        notes=facts['notes'],
+    )

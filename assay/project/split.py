@@ -16,17 +16,32 @@ def as_moments(s): return pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_lo
 
 def _parted(f, split, id):
     "The rows as the data stage will part them"
-    rows = f.df.assign(**{id: [f'r{i:08d}' for i in range(len(f.df))] if id not in f.df else f.df[id].astype(str)})
+    rows = f.df.assign(
+        **{id: [f'r{i:08d}' for i in range(len(f.df))] if id not in f.df else f.df[id].astype(str)}
+    )
     rows = rows.assign(**{f.time: as_moments(rows[f.time])}) if f.time else rows
-    cuts = dict(train=split['train_until'], valid=split['valid_until'], test=split['test_until'], production=None)
-    return make_splits(rows, id, f.time, cuts, split['shares'], split['group'], 0, split['stratify'], f.features)
+    cuts = dict(
+        train=split['train_until'],
+        valid=split['valid_until'],
+        test=split['test_until'],
+        production=None,
+    )
+    return make_splits(
+        rows, id, f.time, cuts, split['shares'], split['group'], 0, split['stratify'], f.features
+    )
 
 def silent_features(f, split, id):
     "Features that say nothing in training, though they do later, and why"
     try: train = _parted(f, split, id)['train']
     except ValueError: return {} # what is wrong with the split is said elsewhere
     found = {c: train[c].dropna() for c in f.features}
-    return {c: 'no value in the training period' if not len(v) else f'constant in the training period: {str(v.iloc[0])[:40]!r}' for c,v in found.items() if v.nunique() < 2}
+    return {
+        c: 'no value in the training period'
+        if not len(v)
+        else f'constant in the training period: {str(v.iloc[0])[:40]!r}'
+        for c, v in found.items()
+        if v.nunique() < 2
+    }
 
 def missing_classes(f, split, id):
     "Splits in which a class does not occur, where every row is in memory"
@@ -34,7 +49,11 @@ def missing_classes(f, split, id):
     try: splits = _parted(f, split, id)
     except ValueError as e: return [str(e)]
     classes = set(f.df[f.target])
-    return [f'{k} ({len(v)} rows) lacks {sorted(map(str, classes-set(v[f.target])))[:3]}' for k,v in splits.items() if classes-set(v[f.target])]
+    return [
+        f'{k} ({len(v)} rows) lacks {sorted(map(str, classes - set(v[f.target])))[:3]}'
+        for k, v in splits.items()
+        if classes - set(v[f.target])
+    ]
 
 def keep_alike(f, split, why, id):
     "The split, its reason and a note, with copies kept together where there are any"
@@ -45,19 +64,34 @@ def keep_alike(f, split, why, id):
     if not offence or split['train_until']: return split, why, []
     if found['touched']: return split, why, [] # rows of like features cannot keep them together
     why = f"by hash of the features, numbers to {DIGITS} digits: by the row's name {found['twins']} of {found['n']} later rows would be like one that taught, and {found['why']}"
-    return split | dict(group=ALIKE, stratify=''), why, ['many rows are alike in every feature; they stay in one split, and each still counts as a row in intervals, which are too narrow for copies: find out why they are there']
+    return (
+        split | dict(group=ALIKE, stratify=''),
+        why,
+        [
+            'many rows are alike in every feature; they stay in one split, and each still counts as a '
+            'row in intervals, which are too narrow for copies: find out why they are there'
+        ],
+    )
 
 # %% ../../nbs/project/04_split.ipynb #545d8f97
 RARE = 300 # Rows of a class below which chance may leave a split with too few of them
 
-def _shares(n): return dict(train=.6, valid=.15, test=.15, production=.1) if n >= 500 else dict(train=.5, valid=.2, test=.2, production=.1)
+def _shares(n):
+    return (
+        dict(train=0.6, valid=0.15, test=0.15, production=0.1)
+        if n >= 500
+        else dict(train=0.5, valid=0.2, test=0.2, production=0.1)
+    )
 
 def _cuts(df, time, shares):
     "Ends of the splits in time, or None where the moments are too few to cut at"
     cuts = time_cuts(df, time, shares)
     ends = [cuts[k] for k in ('train', 'valid', 'test')]
     moments = pd.to_datetime(df[time], utc=True, format='ISO8601').dt.tz_localize(None)
-    parts = np.bincount(np.searchsorted(np.array(ends, 'datetime64[ns]'), moments.to_numpy('datetime64[ns]'), 'right'), minlength=4)
+    parts = np.bincount(
+        np.searchsorted(np.array(ends, 'datetime64[ns]'), moments.to_numpy('datetime64[ns]'), 'right'),
+        minlength=4,
+    )
     return ends if len(set(ends)) == 3 and parts.min() >= max(5, .02*len(df)) else None
 
 def choose_split(
@@ -65,15 +99,28 @@ def choose_split(
     time:str=None, # Column with the moment of each row
     group:str=None, # Column whose rows belong together
     classes:str=None, # Target, if it holds classes
-    fewest:int=None, # Rows of the rarest class that will be read, where `df` holds only some; counted by default
-)->tuple: # Keys `train_until`, `valid_until`, `test_until`, `shares`, `group`, `stratify`, `cluster` of the data stage, and the reason
+    # Rows of the rarest class that will be read, where `df` holds only some; counted by default
+    fewest:int=None,
+    # Keys `train_until`, `valid_until`, `test_until`, `shares`, `group`, `stratify`, `cluster` of the
+    # data stage, and the reason
+)->tuple:
     "How the rows are parted"
     shares, none = _shares(len(df)), dict(train_until='', valid_until='', test_until='')
     plain = none | dict(shares=shares, group='', stratify='', cluster='')
     if time and (ends := _cuts(df, time, shares)):
-        return plain | dict(zip(none, ends)) | dict(shares={}, cluster=group or ''), f'by time, since every row has a moment in {time!r}: later rows judge what earlier ones taught'
+        return plain | dict(zip(none, ends)) | dict(
+            shares={}, cluster=group or ''
+        ), f'by time, since every row has a moment in {time!r}: later rows judge what earlier ones taught'
     why = f'the moments in {time!r} are too few to cut at' if time else 'no moment'
-    if group: return plain | dict(group=group, cluster=group), f'by hash of {group!r} ({why}), so that rows that belong together stay together'
+    if group:
+        return plain | dict(
+            group=group, cluster=group
+        ), f'by hash of {group!r} ({why}), so that rows that belong together stay together'
     if classes and (n := int(df[classes].value_counts().min()) if fewest is None else fewest) < RARE:
-        return plain | dict(stratify=classes), f'at random ({why}), with the same share of each class in every split, since one class has only {n} rows; rows are dealt out in the order of the table, so rows that are added at its end move no other row, and rows that are put between others do'
+        return (
+            plain | dict(stratify=classes),
+            f'at random ({why}), with the same share of each class in every split, since one class has '
+            f'only {n} rows; rows are dealt out in the order of the table, so rows that are added at its '
+            'end move no other row, and rows that are put between others do',
+        )
     return plain, f'by hash of the row\'s name ({why}); rows that are added later move no other row'
