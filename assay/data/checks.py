@@ -18,10 +18,8 @@ from ..problem.agreement import Problem
 def _reached(problem, manifest):
     "F01: were all declared sources read?"
     tables, declared = manifest['tables'], [s.get('name') for s in problem.sources]
-    lost, empty = (
-        sorted(set(map(str, declared)) - set(tables)),
-        sorted(n for n, t in tables.items() if not t['n_rows']),
-    )
+    lost = sorted(set(map(str, declared)) - set(tables))
+    empty = sorted(n for n, t in tables.items() if not t['n_rows'])
     if not declared: return check('F01', 'unanswered', 'problem.yaml declares no source', 'problem.yaml')
     return check(
         'F01',
@@ -87,7 +85,8 @@ def _labelled(problem, splits, n_unlabelled):
         for k, v in splits.items()
         if v[problem.target].isna().any() or v[problem.target].nunique() < 2
     ]
-    bad, late = [k for k in constant if k != 'production'], [k for k in constant if k == 'production']
+    bad = [k for k in constant if k != 'production']
+    late = [k for k in constant if k == 'production']
     said = [
         f"the target varies in {len(splits) - len(constant)} of {len(splits)} splits"
         + (f', not in {constant}' if constant else '')
@@ -132,16 +131,12 @@ def _silent(dictionary, train):
 def _described(dictionary, splits):
     "F32: is every column described, does every split obey, and does every feature speak in training?"
     silent = _silent(dictionary, next(iter(splits.values())))
-    lost, breaking = (
-        [*gaps(dictionary), *silent],
-        {k: n for k, v in splits.items() if (n := len(validate(v, dictionary)[1]))},
-    )
+    lost = [*gaps(dictionary), *silent]
+    breaking = {k: n for k, v in splits.items() if (n := len(validate(v, dictionary)[1]))}
     status = False if breaking else 'unanswered' if lost else True
-    read = (
-        f"reviewed by {dictionary.reviewed['by']} on {dictionary.reviewed['date']}"
-        if dictionary.reviewed
-        else 'reviewed by nobody: ranges and categories are proposals'
-    )
+    if dictionary.reviewed:
+        read = f"reviewed by {dictionary.reviewed['by']} on {dictionary.reviewed['date']}"
+    else: read = 'reviewed by nobody: ranges and categories are proposals'
     return check(
         'F32',
         status,
@@ -174,11 +169,8 @@ def data_checks(
         why,
         'reports/data/metrics.json#metrics.crossings',
     )
-    labelled = (
-        check('F02', False, '; '.join(sunk), 'data/raw/manifest.json')
-        if sunk
-        else _labelled(problem, splits, n_unlabelled)
-    )
+    if sunk: labelled = check('F02', False, '; '.join(sunk), 'data/raw/manifest.json')
+    else: labelled = _labelled(problem, splits, n_unlabelled)
     return [
         _reached(problem, manifest),
         labelled,
@@ -194,13 +186,9 @@ def data_verdict(
 )->str: # `usable`, `usable, with open questions` or `not usable`
     "Can the data be trusted?"
     status = {c['status'] for c in checks}
-    return (
-        'not usable'
-        if 'fail' in status
-        else 'usable, with open questions'
-        if 'unanswered' in status
-        else 'usable'
-    )
+    if 'fail' in status: return 'not usable'
+    if 'unanswered' in status: return 'usable, with open questions'
+    return 'usable'
 
 # %% ../../nbs/data/17_checks.ipynb #e665ccd6
 def lineage_table(

@@ -29,17 +29,16 @@ def count_classes(
         if 'sampled_from' in facts.get(s.get('name'), {})
     ):
         column = (spec.get('columns') or {}).get(problem.target, problem.target)
-        counts = (
-            count_values(spec['url'], column)
-            if problem.task != 'regression' and column in facts[spec['name']]['columns']
-            else None
-        )
+        if problem.task != 'regression' and column in facts[spec['name']]['columns']:
+            counts = count_values(spec['url'], column)
+        else: counts = None
         if not counts: continue
         one = dict(
             columns={problem.target: column},
             recode={k: v for k, v in (spec.get('recode') or {}).items() if k == problem.target},
         )
-        y, field = take(pd.DataFrame({column: list(counts)}), one)[problem.target], dictionary[problem.target]
+        y = take(pd.DataFrame({column: list(counts)}), one)[problem.target]
+        field = dictionary[problem.target]
         y = y.astype(str) if field.kind in ('category', 'text') else encode_target(y, problem, field)
         return pd.Series(list(counts.values()), index=y.to_numpy()).groupby(level=0).sum()
     return pd.Series(dtype='int64')

@@ -19,7 +19,8 @@ def standardised_difference(
     "Standardised mean difference (Cohen's d), missing values left out; None where it is undefined"
     a, b = (pd.Series(x).dropna().to_numpy(float) for x in (reference, current))
     if min(len(a), len(b)) < 2: return dict(effect=None, noise=None)
-    difference, sd = b.mean()-a.mean(), np.sqrt((a.var(ddof=1)+b.var(ddof=1))/2)
+    difference = b.mean() - a.mean()
+    sd = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
     if not sd: return dict(effect=None if difference else 0., noise=0.)
     return dict(effect=float(difference/sd), noise=float(1.96*np.sqrt(1/len(a)+1/len(b))))
 
@@ -32,11 +33,9 @@ def total_variation(
     n, m = a.sum(), b.sum()
     if not min(n, m): return dict(effect=None, noise=None)
     names = a.index.union(b.index)
-    p, q, both = (
-        a.reindex(names, fill_value=0) / n,
-        b.reindex(names, fill_value=0) / m,
-        a.add(b, fill_value=0).reindex(names) / (n + m),
-    )
+    p = a.reindex(names, fill_value=0) / n
+    q = b.reindex(names, fill_value=0) / m
+    both = a.add(b, fill_value=0).reindex(names) / (n + m)
     return dict(
         effect=float((p - q).abs().sum() / 2),
         noise=float(np.sqrt(2 / np.pi * both * (1 - both) * (1 / n + 1 / m)).sum() / 2),
@@ -139,11 +138,8 @@ def plot_rates(
     if ax is None: ax = plt.subplots(figsize=(7, 2.8))[1]
     for colour,(name,df) in zip(sns.color_palette('colorblind'), splits.items()):
         y = _numbers(df[target])
-        rate = (
-            y.groupby(df[time].dt.to_period(freq).dt.start_time).mean()
-            if time
-            else pd.Series({name: y.mean()})
-        )
+        if time: rate = y.groupby(df[time].dt.to_period(freq).dt.start_time).mean()
+        else: rate = pd.Series({name: y.mean()})
         ax.plot(rate.index, rate, marker='.', color=colour, label=f'{name} ({len(df):,})')
         if time: ax.hlines(y.mean(), df[time].min(), df[time].max(), color=colour, ls='--', lw=1)
     ax.set(ylim=(min(0, ax.get_ylim()[0]), None), ylabel=f'mean of {target}')

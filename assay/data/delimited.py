@@ -59,11 +59,9 @@ def _detect_encoding(sample):
             "'encoding', such as 'utf-16-le'"
         )
     try:
-        return (
-            ('utf-8-sig' if sample.startswith(b'\xef\xbb\xbf') else 'utf-8')
-            if sample.decode('utf-8')
-            else 'utf-8'
-        )
+        if sample.decode('utf-8'):
+            return 'utf-8-sig' if sample.startswith(b'\xef\xbb\xbf') else 'utf-8'
+        return 'utf-8'
     except UnicodeDecodeError:
         found = list(from_bytes(sample))
     if not found:
@@ -84,7 +82,8 @@ def _rows(f, found):
 
 def _longer_rows(f, found, name):
     "Does each row end in one empty field that the header lacks? Raises `ValueError` that names the line where it holds something"
-    n, rows = len(found['header']), itertools.islice(_rows(f, found), 1, None)
+    n = len(found['header'])
+    rows = itertools.islice(_rows(f, found), 1, None)
     line, first = next(rows, (0, []))
     if len(first) <= n: return False # the reader refuses a later row that is longer than the first
     for line,row in itertools.chain([(line, first)], rows):
@@ -159,11 +158,11 @@ def _are_whole(s):
 def _read(reader, text, numbers):
     "The table, and sentences about what was taken otherwise than it looks"
     with reader.bytes() as f, _long_fields(): longer = _longer_rows(f, reader.found, reader.name)
-    notes, more = (
-        ['every row ends in a delimiter that the header lacks; the empty field behind it was left out']
-        * longer,
-        dict(low_memory=False, dtype=dict.fromkeys(text, 'str'))
-        | (dict(usecols=range(len(reader.found['header']))) if longer else {}),
+    notes = [
+        'every row ends in a delimiter that the header lacks; the empty field behind it was left out'
+    ] * longer
+    more = dict(low_memory=False, dtype=dict.fromkeys(text, 'str')) | (
+        dict(usecols=range(len(reader.found['header']))) if longer else {}
     )
     df = reader.read(**more)
     whole = [c for c in df if c not in {*text, *numbers} and _are_whole(df[c])]

@@ -143,7 +143,9 @@ def _vectorised(field, s):
     ).get(field.kind, lambda d: t.is_string_dtype(d) and not t.is_object_dtype(d))
     if not fits(s) or t.is_bool_dtype(s) and field.kind != 'boolean': return None
     null = s.isna()
-    res, off, size = dict(missing=~null | field.nullable), null, s.dt.year if field.kind == 'time' else s
+    res = dict(missing=~null | field.nullable)
+    off = null
+    size = s.dt.year if field.kind == 'time' else s
     if field.kind in ('number', 'integer'):
         size_ok = s.astype('float64').abs() <= LARGEST[field.kind] # -2**63 has no absolute value in 64 bits
         off = null | ~size_ok
@@ -196,7 +198,8 @@ def validate(
     "Part a table into rows that hold the dictionary and rows that do not; raises `ValueError` where columns differ"
     import pandas as pd
     _check_columns(df, dictionary)
-    df, ids = df[dictionary.names()].reset_index(drop=True), dictionary.names('id')
+    df = df[dictionary.names()].reset_index(drop=True)
+    ids = dictionary.names('id')
     found = pd.concat([_breaches(f, df[f.name]) for f in dictionary.fields])
     names = df[ids[0]].loc[found.position].astype(str).to_numpy() if ids else found.position.astype(str)
     found.insert(1, 'row', names)
@@ -218,11 +221,8 @@ def conform(
                 pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None).astype('datetime64[us]')
             )
         if f.kind in ('category', 'text'): return s.astype(object).where(s.notna(), MISSING).astype('str')
-        return (
-            s.astype('float32')
-            if f.kind == 'number' or f.nullable
-            else s.astype('int64' if f.kind == 'integer' else bool)
-        )
+        if f.kind == 'number' or f.nullable: return s.astype('float32')
+        return s.astype('int64' if f.kind == 'integer' else bool)
     return pd.DataFrame({f.name: cast(f) for f in dictionary.fields})
 
 # %% ../../nbs/data/08_dictionary.ipynb #8f7add39

@@ -19,14 +19,13 @@ def make_flights(
     "The running example: invented flights with a target that can be learnt in part"
     if n_rows < 1: raise ValueError(f"n_rows must be at least 1, got {n_rows}")
     rng = np.random.default_rng(seed)
-    day, hour = np.sort(rng.integers(0, 365, n_rows)), rng.integers(5, 23, n_rows)
+    day = np.sort(rng.integers(0, 365, n_rows))
+    hour = rng.integers(5, 23, n_rows)
     order = np.lexsort((hour, day))
     day, hour = day[order], hour[order]
-    dest, wind, recent = (
-        rng.choice(list(_DESTS), n_rows),
-        rng.gamma(4, 2.5, n_rows),
-        rng.exponential(14, n_rows),
-    )
+    dest = rng.choice(list(_DESTS), n_rows)
+    wind = rng.gamma(4, 2.5, n_rows)
+    recent = rng.exponential(14, n_rows)
     logit = -4.2 + .07*recent + .1*(hour-5) + .08*wind
     return pd.DataFrame(
         dict(

@@ -19,11 +19,8 @@ def _kind(s):
     if t.is_bool_dtype(s): return 'boolean'
     if t.is_datetime64_any_dtype(s): return 'time'
     if t.is_numeric_dtype(s):
-        return (
-            'integer'
-            if t.is_integer_dtype(s) or not s.isna().any() and (s % 1 == 0).all()
-            else 'number'
-        )
+        if t.is_integer_dtype(s) or not s.isna().any() and (s % 1 == 0).all(): return 'integer'
+        return 'number'
     return 'text' if s.nunique() > max(50, .5*s.notna().sum()) else 'category'
 
 def _target_field(s, name):

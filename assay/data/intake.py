@@ -43,7 +43,8 @@ def take(
     source:dict,
 )->pd.DataFrame: # These columns only, under their new names
     "The columns that a source declares; raises `ValueError` where one is not there"
-    columns, recode = source.get('columns') or {c: c for c in df}, source.get('recode') or {}
+    columns = source.get('columns') or {c: c for c in df}
+    recode = source.get('recode') or {}
     if lost := [c for c in columns.values() if c not in df]:
         raise ValueError(
             f"the table lacks the columns {lost[:10]}, which params.yaml names in "
@@ -135,11 +136,9 @@ def prepare_table(
 )->pd.DataFrame: # One row per example; columns that the dictionary does not describe are still there
     "From the raw table to examples; a row without a name gets its number"
     df = number_rows(_only(tables), problem.id).reset_index(drop=True)
-    df = (
-        df.assign(**{problem.id: df[problem.id].astype('str')})
-        if dictionary[problem.id].kind == 'text'
-        else df
-    )
+    if dictionary[problem.id].kind == 'text':
+        df = df.assign(**{problem.id: df[problem.id].astype('str')})
+    else: df = df
     if not labelled: return df.drop(columns=problem.target, errors='ignore')
     if problem.target not in df:
         raise ValueError(

@@ -76,11 +76,8 @@ def declare_joins(
                 f"join {j!r} is not understood; expected a mapping with left, right and on, and perhaps "
                 f"{_JOIN_KEYS[3:]}"
             )
-        on = (
-            j['on']
-            if isinstance(j['on'], dict)
-            else {c: c for c in ([j['on']] if isinstance(j['on'], str) else j['on'])}
-        )
+        if isinstance(j['on'], dict): on = j['on']
+        else: on = {c: c for c in ([j['on']] if isinstance(j['on'], str) else j['on'])}
         if j['left'] not in reached or j['right'] not in names or j['right'] in reached:
             raise ValueError(
                 f"join of {j['left']!r} with {j['right']!r}: expected a table that was reached "

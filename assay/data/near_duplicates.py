@@ -34,7 +34,8 @@ def hash_columns(
 )->np.ndarray:
     "Rounded values as numbers that can be added: the same value is another number in another column"
     def one(c):
-        s, name = df[c], np.frombuffer(hashlib.blake2b(str(c).encode(), digest_size=8).digest(), np.uint64)
+        s = df[c]
+        name = np.frombuffer(hashlib.blake2b(str(c).encode(), digest_size=8).digest(), np.uint64)
         number = pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
         plain = rounded(s, digits) if number else s.astype('str').fillna('').astype(object)
         return pd.util.hash_array(pd.util.hash_array(np.asarray(plain)) ^ name)
@@ -62,9 +63,11 @@ def repeat_excess(
 )->float: # Share of all rows; 0 where chance explains the repeats
     "Rows that repeat more often than independent rows would, whatever their columns have to do with each other"
     if not 0 < share < 1: return 0. # nothing can cross
-    few, k = np.minimum(n_times, MOST_TIMES+1), np.arange(2, MOST_TIMES+1)
+    few = np.minimum(n_times, MOST_TIMES + 1)
+    k = np.arange(2, MOST_TIMES + 1)
     found, crossing = (np.bincount(x, minlength=MOST_TIMES+2).astype(float) for x in (few, few[crosses]))
-    own, odds = np.minimum(found[k], crossing[k]/(1-share**k-(1-share)**k)), (k+1)/k
+    own = np.minimum(found[k], crossing[k] / (1 - share**k - (1 - share) ** k))
+    odds = (k + 1) / k
     bound = np.sqrt(odds*found[k-1]*(found[k+1]+1))
     noise = np.sqrt(own + odds*(found[k-1]+found[k+1]+1)/4)
     return float((k*(own-bound))[own-bound > 4*noise].sum()/max(np.sum(n_times), 1))
@@ -87,7 +90,8 @@ def _different(hashes):
 
 def _told_apart(hashes, left_out, seed):
     "How many different rows the columns tell apart when a share of them is left out: the median over random choices"
-    rng, n = np.random.default_rng(seed), int(np.ceil(hashes.shape[1]*left_out))
+    rng = np.random.default_rng(seed)
+    n = int(np.ceil(hashes.shape[1] * left_out))
     parts = (
         hashes[:, rng.permutation(hashes.shape[1])[n:]].sum(axis=1, dtype=np.uint64)
         for _ in range(N_PARTS)
@@ -99,7 +103,8 @@ def _agreement(key, y, taught):
     "Later rows that stand in training, the share of these with the target of the row they are like, and Cohen's kappa of that"
     first = pd.Series(y[taught], index=key[taught])
     told = pd.Series(key[~taught]).map(first[~first.index.duplicated()].astype(object))
-    twin, shares = told.notna().to_numpy(), pd.Series(y).value_counts(normalize=True)
+    twin = told.notna().to_numpy()
+    shares = pd.Series(y).value_counts(normalize=True)
     same = float((told[twin] == y[~taught][twin]).mean()) if twin.any() else 0.
     chance = float((shares**2).sum())
     return int(twin.sum()), same, max(0., (same-chance)/(1-chance)) if chance < 1 else 0.
@@ -152,12 +157,11 @@ def find_twins(
     "How many later rows have features that stand in training already, and whether they are copies"
     features, n_train = list(features), len(next(iter(splits.values())))
     df = pd.concat(splits.values(), ignore_index=True)[[*features, target]]
-    taught, hashes, y = (
-        np.arange(len(df)) < n_train,
-        hash_columns(df, features),
-        hash_columns(df, [target])[:, 0],
-    )
-    key, n = hashes.sum(axis=1, dtype=np.uint64), max(len(df)-n_train, 1)
+    taught = np.arange(len(df)) < n_train
+    hashes = hash_columns(df, features)
+    y = hash_columns(df, [target])[:, 0]
+    key = hashes.sum(axis=1, dtype=np.uint64)
+    n = max(len(df) - n_train, 1)
     twins, same, kappa = _agreement(key, y, taught)
     (times, crosses), many = _repeats(key, taught), twins > MIN_EXCESS*n
     excess = repeat_excess(*_repeats(key+y, taught), taught.mean()) if many else 0.

@@ -133,12 +133,12 @@ def sample_parquet(
     import pyarrow as pa
     files = _parquet_files(url, name)
     groups = [(f, g) for f in files for g in range(f.metadata.num_row_groups)]
-    groups = (
-        [groups[i] for i in np.unique(np.linspace(0, len(groups) - 1, n_groups).astype(int))]
-        if groups
-        else []
-    )
-    share, at, parts = n_rows/max(sum(f.metadata.row_group(g).num_rows for f,g in groups), 1), 0, []
+    if groups:
+        groups = [groups[i] for i in np.unique(np.linspace(0, len(groups) - 1, n_groups).astype(int))]
+    else: groups = []
+    share = n_rows / max(sum(f.metadata.row_group(g).num_rows for f, g in groups), 1)
+    at = 0
+    parts = []
     with undamaged(name or str(url)):
         for batch in (b for f,g in groups for b in f.iter_batches(batch_size=1<<15, row_groups=[g])):
             parts.append(
@@ -175,15 +175,11 @@ def part_of_parquet(
 def load_parquet(spec):
     import pyarrow.parquet as pq
     fs, path = locate(spec['url'], spec['name'])
-    facts, columns = (
-        dict(sha256=agreed_hash(spec, hash_url(fs, path))),
-        list(spec['columns'].values()) if spec.get('columns') else None,
-    )
-    n, key, has = (
-        spec.get('max_rows'),
-        spec.get('sample_key'),
-        parquet_facts(spec['url'], spec['name']) if spec.get('max_rows') else {},
-    )
+    facts = dict(sha256=agreed_hash(spec, hash_url(fs, path)))
+    columns = list(spec['columns'].values()) if spec.get('columns') else None
+    n = spec.get('max_rows')
+    key = spec.get('sample_key')
+    has = parquet_facts(spec['url'], spec['name']) if spec.get('max_rows') else {}
     _parquet_files(spec['url'], spec['name'], share=min(1., n/max(has['rows'], 1)) if n else 1.)
     if n and has['rows'] > n:
         if lost := [c for c in [*(columns or []), *filter(None, [key])] if c not in has['columns']]:

@@ -108,11 +108,9 @@ def reading(
     "Connect so that nothing is written, as far as the database lets us say so; nothing is ever committed"
     import sqlalchemy as sa
     kind = url.get_backend_name()
-    options = (
-        dict(creator=lambda: _open_sqlite(url, name), poolclass=sa.pool.NullPool)
-        if kind == 'sqlite'
-        else {}
-    )
+    if kind == 'sqlite':
+        options = dict(creator=lambda: _open_sqlite(url, name), poolclass=sa.pool.NullPool)
+    else: options = {}
     engine = sa.create_engine('sqlite://' if options else url, **options)
     try:
         with engine.connect() as con:

@@ -18,7 +18,8 @@ from ..problem.agreement import Problem
 # %% ../../nbs/data/15_to_score.ipynb #33bd3128
 def _names_in(df, names, needed, table):
     "For each needed column, what `df` calls it: all by their own names, or all by the plain ones"
-    own, plain = {n: names.get(n, n) for n in needed}, {n: n for n in needed}
+    own = {n: names.get(n, n) for n in needed}
+    plain = {n: n for n in needed}
     lost = {k: [n for n in needed if m[n] not in df] for k,m in dict(own=own, plain=plain).items()}
     res, lacking = (plain, lost['plain']) if len(lost['plain']) < len(lost['own']) else (own, lost['own'])
     if not lacking: return res

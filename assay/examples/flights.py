@@ -96,9 +96,11 @@ def recent_delay(
     left = group[gone] + minute(flights.loc[gone, clock])
     order = np.argsort(left, kind='stable')
     # whole minutes, so sums are exact
-    left, total = left[order], np.r_[0., np.cumsum(flights['dep_delay'].to_numpy(float)[gone][order])]
+    left = left[order]
+    total = np.r_[0.0, np.cumsum(flights['dep_delay'].to_numpy(float)[gone][order])]
     until = group + minute(flights['decided'])
-    lo, hi = np.searchsorted(left, until-int(60*hours), 'left'), np.searchsorted(left, until, 'left')
+    lo = np.searchsorted(left, until - int(60 * hours), 'left')
+    hi = np.searchsorted(left, until, 'left')
     n = hi-lo
     return np.where(n > 0, (total[hi]-total[lo])/np.maximum(n, 1), np.nan), n
 

@@ -32,12 +32,12 @@ def cramers_v(
     t:np.ndarray, # … × rows × columns of counts
 )->np.ndarray: # 0 (unrelated) to 1 (one determines the other), for each table
     "Cramér's V without its bias towards large values in small samples"
-    rows, columns, n = t.sum(-1, keepdims=True), t.sum(-2, keepdims=True), t.sum((-2, -1))
-    expected, r, k = (
-        rows * columns / np.maximum(n, 1)[..., None, None],
-        (rows > 0).sum((-2, -1)),
-        (columns > 0).sum((-2, -1)),
-    )
+    rows = t.sum(-1, keepdims=True)
+    columns = t.sum(-2, keepdims=True)
+    n = t.sum((-2, -1))
+    expected = rows * columns / np.maximum(n, 1)[..., None, None]
+    r = (rows > 0).sum((-2, -1))
+    k = (columns > 0).sum((-2, -1))
     chi2 = np.divide(
         (t - expected) ** 2, expected, out=np.zeros(expected.shape), where=expected > 0
     ).sum((-2, -1))
@@ -75,26 +75,19 @@ def associations(
     # first
 )->pd.DataFrame:
     "How each column alone relates to the label, with intervals"
-    y, blocks, rows = (
-        binary_label(df[target], positive, task),
-        make_blocks(len(df), df[time] if time else None, seed=seed),
-        [],
-    )
+    y = binary_label(df[target], positive, task)
+    blocks = make_blocks(len(df), df[time] if time else None, seed=seed)
+    rows = []
     for c in columns:
         cut, codes = binned(df[c])
         counts = count_table(codes, y, blocks, cut['size'])
         v, v_low, v_high = table_interval(cramers_v, counts, seed=seed)
         known = counts.sum(0)[:-1] # without the bin of missing values
         slope = table_auc(known)-.5 if cut['kind'] == 'number' else 0
-        trend = (
-            'rises'
-            if slope > 0.02
-            else 'falls'
-            if slope < -0.02
-            else ''
-            if cut['kind'] == 'category'
-            else 'no line'
-        )
+        if slope > 0.02: trend = 'rises'
+        elif slope < -0.02: trend = 'falls'
+        elif cut['kind'] == 'category': trend = ''
+        else: trend = 'no line'
         rows.append(
             dict(column=c, kind=kind_of(df[c]))
             | cv_auc(counts, n_boot, seed)
@@ -120,7 +113,9 @@ def correlation_ratio(
         csr_array((np.ones(len(groups)), (groups, np.arange(len(groups)))), shape=(len(n), len(groups)))
         @ apart
     )
-    between, total, k = (sums[n > 0].T**2/n[n > 0]).sum(-1), (apart**2).sum(0), (n > 0).sum()
+    between = (sums[n > 0].T ** 2 / n[n > 0]).sum(-1)
+    total = (apart**2).sum(0)
+    k = (n > 0).sum()
     varies = total > 1e-20*(values**2).sum(0) # what rounding leaves of a constant is no spread
     if len(values) <= k: return np.zeros(values.shape[1:])
     within = np.divide(total-between, total, out=np.ones(values.shape[1:]), where=varies)
@@ -153,7 +148,8 @@ def _coded(x):
 
 def _strengths(coded):
     "Strength of each two coded columns, from 0 to 1"
-    res, numeric = np.eye(len(coded)), np.array([c[0] == 'number' for c in coded])
+    res = np.eye(len(coded))
+    numeric = np.array([c[0] == 'number' for c in coded])
     numbers, categories = np.flatnonzero(numeric), np.flatnonzero(~numeric)
     ranks = np.column_stack([coded[i][2] for i in numbers]) if len(numbers) else None
     if len(numbers): res[np.ix_(numbers, numbers)] = _rank_correlations(ranks)
@@ -190,7 +186,8 @@ def strongest_pairs(
         .sort_values(ascending=False, kind='stable')
         .head(n)
     )
-    blocks, rng = make_blocks(len(df), df[time] if time else None, seed=seed), np.random.default_rng(seed)
+    blocks = make_blocks(len(df), df[time] if time else None, seed=seed)
+    rng = np.random.default_rng(seed)
     members = [np.flatnonzero(blocks == b) for b in range(blocks.max()+1)]
     draws = [
         np.concatenate([members[b] for b in rng.integers(0, len(members), len(members))])

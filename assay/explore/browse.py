@@ -212,11 +212,9 @@ def fitting_page(
     columns = [c for c in columns if c in df]
     tries = [(columns[:40], len(columns) <= 30)] + [(columns[:n], False) for n in (40, 20, 10, 5, 1)]
     for shown, plots in tries:
-        left = (
-            f"; {df.shape[1] - len(shown)} of the {df.shape[1]} columns are left out"
-            if len(shown) < df.shape[1]
-            else ''
-        )
+        if len(shown) < df.shape[1]:
+            left = f"; {df.shape[1] - len(shown)} of the {df.shape[1]} columns are left out"
+        else: left = ''
         note = f'For browsing: {len(df):,} of {n_rows or len(df):,} rows, drawn at random{left}. Numbers of the whole table stand in the report.'
         page = table_page(df[shown], title, note, plots)
         if (size := len(page.encode())) <= limit: return page

@@ -21,18 +21,14 @@ def exploration_checks(
     min_labels:int=200, # Rows of each label needed in every split
 )->list: # `assay.core.artifacts.check`s
     "The items of the checklist that exploration decides"
-    at, looked_at = (
-        'reports/explore/metrics.json#metrics.',
-        set(profile.index) & set(related.column) & set(compared.column),
-    )
+    at = 'reports/explore/metrics.json#metrics.'
+    looked_at = set(profile.index) & set(related.column) & set(compared.column)
     skipped, splits = sorted(set(features)-looked_at), set(compared.split)
     lacking = sorted({'valid', 'test', 'production'}-splits)
-    moved, thin = (
-        compared[compared.moved],
-        counts[
-            (counts[['n_positive', 'n_negative']].min(axis=1) < min_labels) | (counts.n_missing > 0)
-        ].split.tolist(),
-    )
+    moved = compared[compared.moved]
+    thin = counts[
+        (counts[['n_positive', 'n_negative']].min(axis=1) < min_labels) | (counts.n_missing > 0)
+    ].split.tolist()
     return [
         check(
             'F08',
@@ -83,10 +79,8 @@ def declared_checks(
     words = lambda c: f"{c} ({said[c]['by']}, {said[c]['date']}: {said[c]['because']})"
     late, early = ('; '.join(words(c) for c in said if after[c] is when) for when in (True, False))
     parts = {'declared after results': late, 'declared before there were results': early}
-    why, at = (
-        '; '.join(f'{k}: {v}' for k, v in parts.items() if v),
-        'reports/explore/metrics.json#metrics.leaking_features',
-    )
+    why = '; '.join(f'{k}: {v}' for k, v in parts.items() if v)
+    at = 'reports/explore/metrics.json#metrics.leaking_features'
     return [check('legitimate', not late, why, at)] if said else []
 
 def declared_table(

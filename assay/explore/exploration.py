@@ -128,7 +128,8 @@ def plot_base_rates(
     ax=None, # Axis to draw on
 ): # The axis
     "The rate of the label over time, with its interval"
-    ax, r = new_axis(ax), rates if 'split' in rates else rates.assign(split='')
+    ax = new_axis(ax)
+    r = rates if 'split' in rates else rates.assign(split='')
     for name, colour, marker in zip(r.split.unique(), [BLUE, ORANGE, GREEN, GREY, 'black'], 'osD^v'):
         own = r[r.split == name]
         ax.errorbar(

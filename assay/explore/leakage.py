@@ -99,21 +99,25 @@ def _by_neighbours(x, y, learn, width):
     known = learn & np.isfinite(x)
     if known.sum() < 2: return np.full(len(x), np.nan)
     v, at = np.unique(x[known], return_inverse=True)
-    total, n, wide = np.bincount(at, y[known]), np.bincount(at).astype(float), np.ones(min(width, len(v)))
+    total = np.bincount(at, y[known])
+    n = np.bincount(at).astype(float)
+    wide = np.ones(min(width, len(v)))
     if width > 1: total, n = np.convolve(total, wide, 'same'), np.convolve(n, wide, 'same')
     return np.interp(x, v, total/n, left=np.nan, right=np.nan)
 
 def _by_level(codes, y, learn):
     "What some rows say of all by the level of a text; few rows are drawn towards the mean"
     size = codes.max()+1
-    total, n = np.bincount(codes[learn], y[learn], size), np.bincount(codes[learn], minlength=size)
+    total = np.bincount(codes[learn], y[learn], size)
+    n = np.bincount(codes[learn], minlength=size)
     return ((total+10*y[learn].mean())/(n+10))[codes]
 
 def _r2(y, p): return 1-((y-p)**2).sum()/max(((y-y.mean())**2).sum(), 1e-12)
 
 def _rank_auc(y, p):
     "AUC of a score"
-    positive, pairs = y == 1, float((y == 1).sum())*(y != 1).sum()
+    positive = y == 1
+    pairs = float((y == 1).sum()) * (y != 1).sum()
     return ((pd.Series(p).rank()[positive].sum()-positive.sum()*(positive.sum()+1)/2)/pairs) if pairs else .5
 
 # %% ../../nbs/explore/06_leakage.ipynb #c9ab8c0a
@@ -134,11 +138,8 @@ def _told(x, y, half, quality):
 def _outcomes(target, task, y):
     "What a column may tell: the number and its order, the label, or each of several classes against the rest"
     if task == 'regression': return [target.to_numpy(dtype='float64'), target.rank().to_numpy()]
-    return (
-        [y.astype(float)]
-        if task == 'binary'
-        else [(target == c).to_numpy(dtype=float) for c in sorted(target.unique())]
-    )
+    if task == 'binary': return [y.astype(float)]
+    return [(target == c).to_numpy(dtype=float) for c in sorted(target.unique())]
 
 def _near(x, outcomes, task, score, clue, half):
     "AUC (of several classes their mean), or R² of a number, by which one column tells the outcome"
@@ -169,10 +170,8 @@ def _skill(y, p, task, classes):
 # %% ../../nbs/explore/06_leakage.ipynb #c1c54c6a
 def _told_by_tree(x, y, task, seed):
     "What each half of the rows says of the other by one column: a number per row, or a probability per class; and the classes"
-    half, make = (
-        np.random.default_rng(seed).permutation(len(y)) % 2 == 0,
-        DecisionTreeRegressor if task == 'regression' else DecisionTreeClassifier,
-    )
+    half = np.random.default_rng(seed).permutation(len(y)) % 2 == 0
+    make = DecisionTreeRegressor if task == 'regression' else DecisionTreeClassifier
     classes = None if task == 'regression' else np.unique(y)
     p = np.zeros(len(y) if classes is None else (len(y), len(classes)))
     for learn in (half, ~half):
@@ -190,7 +189,8 @@ def _record_of_level(x, y, task, seed):
     half = np.random.default_rng(seed).permutation(len(y))%2 == 0
     classes = None if task == 'regression' else np.unique(y)
     Y = y.astype(float)[:, None] if classes is None else (y[:, None] == classes).astype(float)
-    level, p = pd.factorize(x, use_na_sentinel=False)[0], np.zeros(Y.shape)
+    level = pd.factorize(x, use_na_sentinel=False)[0]
+    p = np.zeros(Y.shape)
     # rows that the record of all counts for in that of a level: more would hide a copy of a number
     k = .1 if classes is None else 1
     for learn in (half, ~half):
@@ -250,11 +250,11 @@ def leakage_evidence(
     # `skill` (from `column_skills`), `later` (share of its moments after the row's own) and `clock`
 )->dict:
     "What is measured of each column, whatever people have declared"
-    y, moments, res = binary_label(df[target], positive, task), df[time] if time else None, {}
-    blocks, outcomes = (
-        make_blocks(len(df), df[cluster] if cluster in df else moments, seed=seed),
-        _outcomes(df[target], task, y),
-    )
+    y = binary_label(df[target], positive, task)
+    moments = df[time] if time else None
+    res = {}
+    blocks = make_blocks(len(df), df[cluster] if cluster in df else moments, seed=seed)
+    outcomes = _outcomes(df[target], task, y)
     half = (blocks if blocks.max(initial=0) else np.arange(len(df))) % 2 == 0
     names = [c for c in (df if columns is None else columns) if c not in (target, time)]
     skills = _alone(df, names, target, y if task == 'binary' else df[target], task, seed)
@@ -337,11 +337,9 @@ def _rank(df, res, declared):
     ]
     leaks = {c: df[c] for c in res.column[res.verdict == 'leak']}
     for i, r in res.iterrows():
-        with_leak = (
-            _missing_with(df[r.column], leaks)
-            if r.verdict in ('', 'suspect') and declared.get(r.column) is None
-            else None
-        )
+        if r.verdict in ('', 'suspect') and declared.get(r.column) is None:
+            with_leak = _missing_with(df[r.column], leaks)
+        else: with_leak = None
         if with_leak:
             res.loc[i, ['verdict', 'reason']] = [
                 'suspect',

@@ -13,11 +13,9 @@ from ..stats.counts import kind_of, mix, whole_numbers
 # %% ../../nbs/explore/02_missing.ipynb #1fbd5521
 def _is_missing(x):
     "Which values of a column are missing, or text that says so"
-    return (
-        x.isna().to_numpy() | (x == '(missing)').fillna(False).to_numpy(dtype=bool)
-        if kind_of(x) == 'category'
-        else x.isna().to_numpy()
-    )
+    if kind_of(x) == 'category':
+        return x.isna().to_numpy() | (x == '(missing)').fillna(False).to_numpy(dtype=bool)
+    return x.isna().to_numpy()
 
 def _row_codes(flags):
     "Number of the pattern of each row of a table of booleans, and the first row of each pattern"
@@ -33,15 +31,11 @@ def missing_patterns(
     top:int=8, # Patterns to list
 )->pd.DataFrame: # missing (names, joined), n, share, rate (of the label)
     "Which columns are missing together, how often, and what the label's rate is there"
-    names, empty = (
-        np.array([str(c) for c in columns]),
-        np.array([_is_missing(df[c]) for c in columns]).reshape(len(columns), len(df)).T,
-    )
+    names = np.array([str(c) for c in columns])
+    empty = np.array([_is_missing(df[c]) for c in columns]).reshape(len(columns), len(df)).T
     codes, first = _row_codes(empty)
-    n, positive = (
-        np.bincount(codes, minlength=len(first)),
-        np.bincount(codes, np.full(len(df), np.nan) if target is None else target, len(first)),
-    )
+    n = np.bincount(codes, minlength=len(first))
+    positive = np.bincount(codes, np.full(len(df), np.nan) if target is None else target, len(first))
     res = pd.DataFrame(
         dict(
             missing=[_joined(names[empty[i]]) for i in first],
@@ -62,11 +56,14 @@ def row_keys(
     columns, # Columns to compare
 )->np.ndarray: # 64 bits per row
     "Keys that are equal for equal rows: small codes packed side by side, then hashed; missing values are equal"
-    key, packed, room = np.zeros(len(df), dtype='uint64'), np.zeros(len(df), dtype='uint64'), 2**62
+    key = np.zeros(len(df), dtype='uint64')
+    packed = np.zeros(len(df), dtype='uint64')
+    room = 2**62
     for c in columns:
         codes, size = _small_codes(df[c])
         if size > room: key, packed, room = mix(key ^ packed), np.zeros(len(df), dtype='uint64'), 2**62
-        packed, room = packed*np.uint64(size)+codes if size < 2**62 else codes, room//size
+        packed = packed * np.uint64(size) + codes if size < 2**62 else codes
+        room = room // size
     return mix(key ^ packed)
 
 def _small_codes(x):
@@ -92,10 +89,8 @@ def label_noise(
     marked = np.sort(row_keys(df, columns) & ~np.uint64(1) | np.asarray(y, dtype='uint64'))
     key = marked >> np.uint64(1)
     first = np.flatnonzero(np.diff(key, prepend=~key[:1])) # where a new row begins
-    size, positive = (
-        np.diff(first, append=len(key)),
-        np.add.reduceat((marked & np.uint64(1)).astype('int64'), first) if len(key) else first,
-    )
+    size = np.diff(first, append=len(key))
+    positive = np.add.reduceat((marked & np.uint64(1)).astype('int64'), first) if len(key) else first
     wrong = np.minimum(positive, size-positive)
     return dict(
         n_rows=len(df),

@@ -40,7 +40,8 @@ def base_rates(
                 for i, p in enumerate(names)
             ]
         )
-    n, positive = np.bincount(day, minlength=len(of_day)), np.bincount(day, y, len(of_day))
+    n = np.bincount(day, minlength=len(of_day))
+    positive = np.bincount(day, y, len(of_day))
     return pd.DataFrame(
         [
             dict(period=p) | ratio_of_blocks(n[of_day == i], positive[of_day == i])
@@ -98,7 +99,8 @@ def _known(x, n_bins):
 
 def _moved(known, x):
     "How far a column is from what is known of the reference"
-    effect, unseen = (x.mean()-known['mean'])/known['sd'] if 'mean' in known else None, 0.
+    effect = (x.mean() - known['mean']) / known['sd'] if 'mean' in known else None
+    unseen = 0.0
     if known.get('seen') is not None:
         values, n = distinct_values(x.dropna())
         unseen = float(n[[str(v) not in known['seen'] for v in values]].sum()/max(n.sum(), 1))

@@ -89,12 +89,14 @@ def _merge_levels(parts, levels):
 def _merge_columns(states, levels):
     "One state from the states of several parts of a column"
     # an empty part has no kind of its own
-    missing, full = sum(s['missing'] for s in states), [s for s in states if s['n']]
+    missing = sum(s['missing'] for s in states)
+    full = [s for s in states if s['n']]
     if len(full) < 2: return (full or states)[0] | dict(missing=missing)
     n, mean, m2 = 0, 0., 0.
     for s in full:
         delta, n = s['mean']-mean, n+s['n']
-        mean, m2 = mean+delta*s['n']/n, m2+s['m2']+delta**2*(n-s['n'])*s['n']/n
+        mean = mean + delta * s['n'] / n
+        m2 = m2 + s['m2'] + delta**2 * (n - s['n']) * s['n'] / n
     res = full[0] | dict(
         n=n,
         missing=missing,

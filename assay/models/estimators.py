@@ -27,11 +27,8 @@ TASKS = ('binary', 'multiclass', 'regression') # What can be predicted
 
 def _encoding(task, encoding):
     "Encoding of text: means of the target do not convert to ONNX for three or more classes"
-    return (
-        dict(encoding='onehot')
-        if task == 'multiclass' and encoding == 'target'
-        else dict(encoding=encoding, target_type='continuous' if task == 'regression' else 'binary')
-    )
+    if task == 'multiclass' and encoding == 'target': return dict(encoding='onehot')
+    return dict(encoding=encoding, target_type='continuous' if task == 'regression' else 'binary')
 
 def _constant(task, fields, seed):
     "The same score for all rows: the classes' shares, or the mean"
@@ -50,11 +47,8 @@ def _rule(task, fields, seed, columns=None, smoothing=10., practice=None, target
 
 def _linear(task, fields, seed, C=1., encoding='onehot'):
     "Logistic or ridge regression on scaled numbers; `C` is the inverse strength of the penalty"
-    model = (
-        Ridge(alpha=1 / C)
-        if task == 'regression'
-        else LogisticRegression(C=C, max_iter=300, random_state=seed)
-    )
+    if task == 'regression': model = Ridge(alpha=1 / C)
+    else: model = LogisticRegression(C=C, max_iter=300, random_state=seed)
     return make_preprocessor(fields, scale=True, seed=seed, **_encoding(task, encoding)), model
 
 def _forest(task, fields, seed, n_estimators=60, min_samples_leaf=20, max_features=.4, max_samples=.15, encoding='ordinal'):

@@ -98,19 +98,17 @@ def describe_practice(
     if name := problem.today.get('callable'):
         return dict(practice=name, how=find_practice(name).__doc__ or 'undescribed')
     columns = problem.today.get('columns')
-    return (
-        dict(
+    if columns:
+        return dict(
             practice='record',
             how=f"the mean of the target by {', '.join(columns)}; "
             f"{problem.today.get('smoothing', SMOOTHING):g} cases draw a small group towards the "
             "coarser one",
         )
-        if columns
-        else dict(
-            practice='not declared',
-            how='the best single column that is not suspected of a leak stands in for it in '
-            'feasibility, and the record of all such text after it',
-        )
+    return dict(
+        practice='not declared',
+        how='the best single column that is not suspected of a leak stands in for it in '
+        'feasibility, and the record of all such text after it',
     )
 
 # %% ../../nbs/models/01_practice.ipynb #ee0e4f1a

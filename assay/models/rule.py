@@ -21,20 +21,26 @@ from sklearn.utils.validation import (
 def _learn(columns, Y, smoothing):
     "Levels from all rows down to the full group: known values, known groups, smoothed means"
     if smoothing < 0: raise ValueError(f"smoothing must be 0 or more cases, got {smoothing}")
-    mean, parent, levels = Y.mean(0)[None], np.zeros(len(Y), np.int64), []
+    mean = Y.mean(0)[None]
+    parent = np.zeros(len(Y), np.int64)
+    levels = []
     for c in columns:
         values = pd.Index(pd.unique(c))
         keys, first, code = np.unique(
             parent * len(values) + values.get_indexer(c), return_index=True, return_inverse=True
         )
-        n, total = np.bincount(code)[:, None], np.stack([np.bincount(code, v) for v in Y.T], 1)
-        mean, parent = (total+smoothing*mean[parent[first]])/np.maximum(n+smoothing, 1e-12), code
+        n = np.bincount(code)[:, None]
+        total = np.stack([np.bincount(code, v) for v in Y.T], 1)
+        mean = (total + smoothing * mean[parent[first]]) / np.maximum(n + smoothing, 1e-12)
+        parent = code
         levels.append((values, keys, mean))
     return levels
 
 def _recall(columns, n, prior, levels):
     "Mean of the narrowest known group of each of `n` rows"
-    res, parent, known = np.tile(prior, (n, 1)), np.zeros(n, np.int64), np.ones(n, bool)
+    res = np.tile(prior, (n, 1))
+    parent = np.zeros(n, np.int64)
+    known = np.ones(n, bool)
     for c, (values, keys, mean) in zip(columns, levels):
         code = values.get_indexer(c)
         at = np.searchsorted(keys, parent*len(values)+code).clip(max=len(keys)-1)

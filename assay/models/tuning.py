@@ -125,11 +125,9 @@ def tune(
     "Tune a candidate; interrupted and run again it continues, and gives what it would have given"
     if problem.metric not in METRICS:
         raise ValueError(f"no metric is called {problem.metric!r}; known: {list(METRICS)}")
-    space, better, spec = (
-        search_space(candidate),
-        METRICS[problem.metric]['better'],
-        make_spec(candidate, {}, problem, train, seed),
-    )
+    space = search_space(candidate)
+    better = METRICS[problem.metric]['better']
+    spec = make_spec(candidate, {}, problem, train, seed)
     name = study_name(
         candidate,
         version=version,
@@ -139,7 +137,9 @@ def tune(
         metric=problem.metric,
         rows=[len(train), len(valid)],
     )
-    part, V, y = sample_rows(train, n_rows, seed), feature_frame(valid, fields), target_of(spec, valid)
+    part = sample_rows(train, n_rows, seed)
+    V = feature_frame(valid, fields)
+    y = target_of(spec, valid)
 
     def objective(params):
         "Score of a trial on the validation rows"

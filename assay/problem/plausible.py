@@ -81,11 +81,8 @@ def _criterion(p):
 def _bar(p, low, high):
     "Faults of minimum and margin, for a metric between `low` and `high`"
     width = high-low
-    res = (
-        []
-        if low <= p.minimum <= high
-        else [f'minimum is {p.minimum!r}; expected {low:g} to {high:g}, where {p.metric} lies']
-    )
+    if low <= p.minimum <= high: res = []
+    else: res = [f'minimum is {p.minimum!r}; expected {low:g} to {high:g}, where {p.metric} lies']
     return res + (
         []
         if 0 <= p.margin <= width
@@ -181,7 +178,8 @@ def _numbers(p):
     "Faults of costs, value and limits"
     groups = p.limits.get('groups')
     apart = shape_faults(GROUP_LIMITS[p.task], groups, 'limits.groups') if isinstance(groups, dict) else []
-    costs, value = shape_faults(COSTED[p.task], p.costs, 'costs'), shape_faults(Value, p.value, 'value')
+    costs = shape_faults(COSTED[p.task], p.costs, 'costs')
+    value = shape_faults(Value, p.value, 'value')
     return costs + value + shape_faults(Limits, p.limits, 'limits') + apart
 
 # %% ../../nbs/problem/02_plausible.ipynb #6b75b46c

@@ -16,13 +16,9 @@ def assumptions_table(
 )->pd.DataFrame: # id, assumption, verify (how), verified (by whom, when, what was found; or 'not yet')
     "What is taken for granted, how each would be verified, and whether it was"
     def state(v):
-        return (
-            'not yet'
-            if not v
-            else '; '.join(f'{k}: {x}' for k, x in v.items())
-            if isinstance(v, dict)
-            else str(v)
-        )
+        if not v: return 'not yet'
+        if isinstance(v, dict): return '; '.join(f'{k}: {x}' for k, x in v.items())
+        return str(v)
     rows = [a if isinstance(a, dict) else dict(statement=a) for a in problem.assumptions]
     return pd.DataFrame(
         [
@@ -78,15 +74,13 @@ def requirements_table(
     per_day = df.groupby(df[time].dt.floor('D'), observed=True).size() if time else pd.Series([len(df)])
     if isinstance(rows_per_year, dict): rows_per_year = rows_per_year.get('value')
     yearly = rows_per_year or (per_day.mean()*365.25 if time else None)
-    rows = (
-        [
+    if time:
+        rows = [
             ('volume, rows per day: median', f'{per_day.median():,.0f}', 'measured'),
             ('volume, rows per day: busiest', f'{per_day.max():,.0f}', 'measured'),
             ('storage, bytes per row', f'{n_bytes / max(len(df), 1):,.0f}', 'measured'),
         ]
-        if time
-        else [('volume, rows in all', f'{len(df):,}', 'measured')]
-    )
+    else: rows = [('volume, rows in all', f'{len(df):,}', 'measured')]
     if yearly:
         rows += [
             (
@@ -105,14 +99,10 @@ def architecture_table(
     problem, # `assay.problem.agreement.Problem`
 )->pd.DataFrame: # part, does, agreed
     "The first drawing of the solution, from the problem statement"
-    said, d = (
-        lambda x: (
-            '; '.join(f'{k}: {v}' for k, v in x.items())
-            if isinstance(x, dict)
-            else str(x or 'unanswered')
-        ),
-        problem.decision,
+    said = lambda x: (
+        '; '.join(f'{k}: {v}' for k, v in x.items()) if isinstance(x, dict) else str(x or 'unanswered')
     )
+    d = problem.decision
     promise = lambda k: said(problem.service_levels.get(k))
     return pd.DataFrame(
         [

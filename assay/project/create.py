@@ -126,11 +126,11 @@ def with_dep(
     "`dvc.yaml` in which the data stage runs again when the table changes"
     lines = [l for l in text.splitlines() if '# the table of assay init' not in l]
     start = next((i for i,l in enumerate(lines) if l == '  data:'), None)
-    at = (
-        next((i for i in range(start + 1, len(lines)) if lines[i].strip() == '- dictionary.yaml'), None)
-        if start is not None
-        else None
-    )
+    if start is not None:
+        at = next(
+            (i for i in range(start + 1, len(lines)) if lines[i].strip() == '- dictionary.yaml'), None
+        )
+    else: at = None
     if at is None:
         raise ValueError(
             "dvc.yaml has no stage 'data' that depends on dictionary.yaml; restore it with `git "
@@ -151,11 +151,9 @@ def _rows_of(source):
     if re.match(r'sqlite(\+pysqlite)?:///', at): at = at.partition(':///')[2].partition('?')[0]
     here = Path.cwd().resolve()
     table = (here/at).resolve()
-    return (
-        table.relative_to(here)
-        if at and '://' not in at and table.exists() and here in table.parents
-        else None
-    )
+    if at and '://' not in at and table.exists() and here in table.parents:
+        return table.relative_to(here)
+    return None
 
 def ignored_line(
     path, # Path below the folder of the `.gitignore`
@@ -202,11 +200,8 @@ def _file_of(source):
 def _table_hash(source):
     "SHA-256 of the file or folder of a source, or of what names it where it is none here"
     table = _file_of(source)
-    return (
-        sha256(table)
-        if table and Path(table).exists()
-        else hashlib.sha256(to_json(source, None).encode()).hexdigest()
-    )
+    if table and Path(table).exists(): return sha256(table)
+    return hashlib.sha256(to_json(source, None).encode()).hexdigest()
 
 def write_draft(
     d:Draft, # From `draft`
@@ -215,10 +210,10 @@ def write_draft(
     "Write the three files, let the data stage depend on the table, hide the table from git (said in `d.notes`), and begin a chapter about it in the ledger; all are checked before the first is written"
     make_problem(d.problem, 'the draft')
     read_ledger()
-    params, deps = (
-        with_values(with_data(check_file('params.yaml').read_text(encoding='utf-8'), d.data), d.params),
-        with_dep(check_file('dvc.yaml').read_text(encoding='utf-8'), _file_of(d.data['source'])),
+    params = with_values(
+        with_data(check_file('params.yaml').read_text(encoding='utf-8'), d.data), d.params
     )
+    deps = with_dep(check_file('dvc.yaml').read_text(encoding='utf-8'), _file_of(d.data['source']))
     if not force: refuse_overwriting(WRITTEN)
     for p in filter(lambda p: Path(p).exists(), WRITES):
         write_text(place('local', 'before_init', p), check_file(p).read_text(encoding='utf-8'))

@@ -36,29 +36,17 @@ def draft_dictionary(
     "The dictionary that people complete"
     inferred = infer_dictionary(df, roles['target'], roles['id'], roles['time'], sensitive)
     def field(f):
-        kind = (
-            f.kind
-            if f.role in ('target', 'time')
-            else 'text'
-            if f.role == 'id'
-            else _kind_of(df[f.name], f.kind, complete is not None)
-        )
-        role = (
-            'context'
-            if f.role in ('feature', 'context') and reasons.get(f.name)
-            else 'feature'
-            if f.role == 'context'
-            else f.role
-        )
+        if f.role in ('target', 'time'): kind = f.kind
+        elif f.role == 'id': kind = 'text'
+        else: kind = _kind_of(df[f.name], f.kind, complete is not None)
+        if f.role in ('feature', 'context') and reasons.get(f.name): role = 'context'
+        elif f.role == 'context': role = 'feature'
+        else: role = f.role
         original = originals.get(f.name, f.name)
         known = complete is None or original in complete
-        low = (
-            f.low
-            if complete is None
-            else 0.0
-            if type(complete.get(original)) in (int, float) and complete[original] >= 0
-            else None
-        )
+        if complete is None: low = f.low
+        elif type(complete.get(original)) in (int, float) and complete[original] >= 0: low = 0.0
+        else: low = None
         low = low if kind in ('number', 'integer') else None
         return dataclasses.replace(
             f,
@@ -83,14 +71,12 @@ def most_rows(
 
 def recode_pairs(df, target, task, positive):
     "Pairs of a value and what it becomes: two classes become 0 and 1; true and false beside missing ones become words"
-    classes = (
-        []
-        if task != 'binary'
-        else [
+    if task != 'binary': classes = []
+    else:
+        classes = [
             [plain_value(v), int(v == positive)]
             for v in sorted(df[target].dropna().unique(), key=lambda v: v == positive)
         ]
-    )
     plain = (
         [p[0] for p in classes] == [0, 1]
         and pd.api.types.is_numeric_dtype(df[target])
@@ -114,11 +100,9 @@ def draft_source(
         '',
         Path(str(path).split('?')[0].removeprefix('env:')).name,
     )
-    where = (
-        dict(url_env=str(path)[4:])
-        if str(path).startswith('env:')
-        else dict(url=str(path) if is_url(path) else Path(os.path.relpath(path, root)).as_posix())
-    )
+    if str(path).startswith('env:'): where = dict(url_env=str(path)[4:])
+    else:
+        where = dict(url=str(path) if is_url(path) else Path(os.path.relpath(path, root)).as_posix())
     res = dict(
         name=plain_name(plain or 'table').lower(),
         kind=found['kind'],
@@ -159,19 +143,18 @@ def draft_problem(
 )->dict: # Content of `problem.yaml`
     "A problem statement that a machine can run and people must complete"
     nobody = dict(answer='unanswered', by='unanswered', date='unanswered')
-    today = (
-        dict(
+    if rule:
+        today = dict(
             description=f'drafted: the record by {rule} alone, the best single column; replace it by '
             'what is done today',
             columns=[rule],
             aggregation='mean',
         )
-        if rule
-        else dict(
+    else:
+        today = dict(
             description='drafted: no column stands in, since each is suspected of knowing the '
             'outcome; say what is done today'
         )
-    )
     return dict(
         title=f'{target} of {source}'.replace('_', ' '),
         question=more.get('question') or f'What is {target} of a row of {source}?',

@@ -109,7 +109,8 @@ def _with_rare(path, found, target):
 
 def _in_proportion(counts, target):
     "A column with each class about as often as in all rows, and at least once"
-    n, total = np.array(list(counts.values())), sum(counts.values())
+    n = np.array(list(counts.values()))
+    total = sum(counts.values())
     times = np.maximum(1, n*min(1, IN_PROPORTION/total)).round().astype(int)
     return take(pd.DataFrame({target: list(counts)}), {})[target].repeat(times).reset_index(drop=True)
 
@@ -142,7 +143,8 @@ def _how_personal(rows):
     kinds = ', '.join(rows.kind.str.replace('_', ' ').unique())
     values = rows[rows['where'] == 'value']
     if len(values) < len(rows): return True, f'looks like personal data ({kinds}) by its name'
-    share, n = min(1, values.share.sum()), int(values.n.iloc[0])
+    share = min(1, values.share.sum())
+    n = int(values.n.iloc[0])
     look = 'looks' if round(share*n) == 1 else 'look'
     return (
         share >= MOST_PERSONAL,
@@ -151,17 +153,16 @@ def _how_personal(rows):
 
 def _personal_note(name, seen, why_not):
     "What people should know of a column that is not set aside for it"
-    stays = (
-        f'it is no feature ({why_not})'
-        if why_not
-        else f'that is less than {MOST_PERSONAL:.0%}, so it stays a feature'
-    )
+    if why_not: stays = f'it is no feature ({why_not})'
+    else: stays = f'that is less than {MOST_PERSONAL:.0%}, so it stays a feature'
     return (f'in {name!r} {seen}; {stays}: take out at the source what names somebody, '
             'or declare `personal` in dictionary.yaml')
 
 def _names_people(df, reasons, names):
     "Column to why it is set aside, and sentences about others: it holds names or numbers of people"
-    found, aside, notes = personal_data(df[list(reasons)].head(2000)), {}, []
+    found = personal_data(df[list(reasons)].head(2000))
+    aside = {}
+    notes = []
     for c,rows in found[found.kind.isin(_OF_PEOPLE)].groupby('column', sort=False):
         many, seen = _how_personal(rows)
         if many and not reasons[c]:
@@ -186,11 +187,9 @@ def look(
     left = _left_out(raw, [n for n,_ in options])
     names = plain_names([c for c in raw if c not in left], target)
     back = {original: new for new,original in names.items()}
-    target, sensitive, count = (
-        back[target],
-        [back[s] for s in sensitive],
-        None if found['complete'] is None else lambda c: count_parquet(path, names[c]),
-    )
+    target = back[target]
+    sensitive = [back[s] for s in sensitive]
+    count = None if found['complete'] is None else lambda c: count_parquet(path, names[c])
     if not len(raw): raise ValueError(f"the table has no rows; expected at least {FEWEST} with a target")
     finite, endless = _finite_rows(take(raw, dict(columns=names)))
     df, y, task, positive, recode, why = _known_rows(finite, target, task, counts, found['complete'] is None)

@@ -107,7 +107,8 @@ def find_task(
         raise ValueError(
             f"target {y.name!r} holds moments; expected classes or numbers, such as the days until then"
         )
-    words, few = not pd.api.types.is_numeric_dtype(y), n <= min(30, len(known)/5)
+    words = not pd.api.types.is_numeric_dtype(y)
+    few = n <= min(30, len(known) / 5)
     if task is not None and task not in TASKS: raise ValueError(f"task is {task!r}; expected one of {TASKS}")
     if task == 'binary' and n != 2 or task == 'regression' and words:
         raise ValueError(
@@ -214,12 +215,11 @@ def _is_row_name(name, s):
 def holds_nothing(s:pd.Series)->str: # Why no dictionary can describe it; empty if one can
     "Does a column hold no value, or none that has a kind?"
     if not (there := s.notna().to_numpy()).any(): return 'no value in any row'
-    return (
-        f'holds a {type(v).__name__} per row'
-        if s.dtype == object
-        and isinstance(v := s.iloc[there.argmax()], (list, dict, np.ndarray, bytes, set))
-        else ''
-    )
+    if s.dtype == object and isinstance(
+        v := s.iloc[there.argmax()], (list, dict, np.ndarray, bytes, set)
+    ):
+        return f'holds a {type(v).__name__} per row'
+    return ''
 
 def set_aside(
     name:str, # Name of a column
@@ -238,11 +238,9 @@ def set_aside(
     if _is_row_name(name, s):
         return 'names its row' if not known.astype(str).str.contains(' ').mean() > 0.5 else 'free text'
     if pd.api.types.is_numeric_dtype(s): return ''
-    return (
-        f'text with {known.nunique()} different values'
-        if known.nunique() > max(50, min(1000, 0.5 * len(known)))
-        else ''
-    )
+    if known.nunique() > max(50, min(1000, 0.5 * len(known))):
+        return f'text with {known.nunique()} different values'
+    return ''
 
 # %% ../../nbs/project/01_inspect_table.ipynb #130080e5
 _WHO = re.compile(

@@ -67,19 +67,19 @@ def _suspicion(suspects):
 
 def _without(f, silent):
     "What was found, with columns that say nothing in training set aside"
-    features, reasons = [c for c in f.features if c not in silent], f.reasons | silent
+    features = [c for c in f.features if c not in silent]
+    reasons = f.reasons | silent
     check_features(features, f.df, reasons, f.left)
     return dataclasses.replace(f, features=features, reasons=reasons)
 
 # %% ../../nbs/project/05_proposal.ipynb #6c186cab
 def _decisions(f, id, metric, why_metric, minimum, best, skill, groups, split, why_split, aside):
     "What was decided, and why"
-    kind = (
-        'by time'
-        if split['train_until']
-        else f"by hash of {split['group'] or id}"
-        + (f", stratified by {split['stratify']}" if split['stratify'] else '')
-    )
+    if split['train_until']: kind = 'by time'
+    else:
+        kind = f"by hash of {split['group'] or id}" + (
+            f", stratified by {split['stratify']}" if split['stratify'] else ''
+        )
     rows = [
         ('task', f.task, f.why['task']),
         *([('positive', f.positive, f.why['positive'])] if f.task == 'binary' else []),
@@ -124,16 +124,15 @@ def _decisions(f, id, metric, why_metric, minimum, best, skill, groups, split, w
 
 def _notes(f, source, lacking):
     "What people should read first"
-    renamed, part = [f'{o!r} is called {n} here' for n,o in f.names.items() if n != o], source.get('max_rows')
+    renamed = [f'{o!r} is called {n} here' for n, o in f.names.items() if n != o]
+    part = source.get('max_rows')
     endless = {f.names[c]: n for c,n in f.endless.items()}
-    res = (
-        [
+    if renamed:
+        res = [
             f"{'; '.join(renamed[:5])}{f'; and {len(renamed) - 5} more' if len(renamed) > 5 else ''}: "
             "plain names are safe in requests, figures and spreadsheets, and `assay score` takes either"
         ]
-        if renamed
-        else []
-    )
+    else: res = []
     if f.complete is not None:
         res.append(
             f'{f.rows:,} rows; decided on {len(f.df):,} rows from all over the table; missing values, '
@@ -223,14 +222,16 @@ def foresee(
     "Why the data stage will call the table not usable: its own checks, of the rows that it will read"
     if read['fault']: return [read['fault']]
     tables, facts, n, n_aside, splits = (read[k] for k in ('tables', 'facts', 'n', 'n_aside', 'splits'))
-    source, twins = data['source'], find_twins(splits, dictionary.names('feature'), agreed.target)
+    source = data['source']
+    twins = find_twins(splits, dictionary.names('feature'), agreed.target)
     crossings = check_splits(
         splits, agreed.id, data['train_until'] and agreed.time, data['group'] or None, twins
     )
     counts = count_classes(source | dict(url=str(path)), facts, agreed, dictionary)
     sunk = sunk_classes(class_table(counts, splits, agreed.target))
     # other columns are validated above
-    rows, own = {k: len(t) for k,t in tables.items()}, dictionary.select('id', 'target')
+    rows = {k: len(t) for k, t in tables.items()}
+    own = dictionary.select('id', 'target')
     manifest = dict(
         tables={k: facts[k] | dict(n_rows=m, rows=m, sha256='-', source='-') for k, m in rows.items()}
     )
@@ -298,11 +299,9 @@ def draft(
                 *dictionary.fields,
             )
         )
-    question = (
-        f'Is {f.names[f.target]!r} of a row of {source["name"]} {f.positive!r}?'
-        if f.task == 'binary'
-        else None
-    )
+    if f.task == 'binary':
+        question = f'Is {f.names[f.target]!r} of a row of {source["name"]} {f.positive!r}?'
+    else: question = None
     data = (
         dict(adapter='table', source=source)
         | split

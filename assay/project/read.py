@@ -59,7 +59,8 @@ def missing_words(
     sure, doubtful = {}, {}
     for c in (c for c in df if pd.api.types.is_string_dtype(df[c])):
         s = df[c].dropna()
-        found, rest = sorted(s[s.isin(MISSING_WORDS)].unique()), s[~s.isin(MISSING_WORDS)]
+        found = sorted(s[s.isin(MISSING_WORDS)].unique())
+        rest = s[~s.isin(MISSING_WORDS)]
         plain = len(rest) > 0 and (
             bool(pd.to_numeric(rest, errors='coerce').notna().all()) or is_moments(rest)
         )
@@ -84,14 +85,12 @@ def _code_notes(df, way):
         for c in df
         if (code := _code_of(df[c])) is not None
     }
-    return (
-        [
+    if found:
+        return [
             f'a number that stands apart looks like a code for missing: {found}; where it means that, '
             f'{way}'
         ]
-        if found
-        else []
-    )
+    return []
 
 def _read_csv(path):
     "A CSV file with the words that must mean \"missing\" taken for that, and what people should know"
@@ -99,14 +98,12 @@ def _read_csv(path):
     df, facts = load_source(spec)
     sure, doubtful = missing_words(df)
     if sure: df, facts = load_source(spec | dict(missing=sure))
-    said = (
-        [
+    if sure:
+        said = [
             f"{sure} stand among numbers or moments and are taken for missing: 'missing' of the "
             "source in params.yaml"
         ]
-        if sure
-        else []
-    )
+    else: said = []
     said += (
         [
             f"{doubtful} are read as words; where they mean missing, declare them under 'missing' of "

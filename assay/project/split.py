@@ -77,11 +77,8 @@ def keep_alike(f, split, why, id):
 RARE = 300 # Rows of a class below which chance may leave a split with too few of them
 
 def _shares(n):
-    return (
-        dict(train=0.6, valid=0.15, test=0.15, production=0.1)
-        if n >= 500
-        else dict(train=0.5, valid=0.2, test=0.2, production=0.1)
-    )
+    if n >= 500: return dict(train=0.6, valid=0.15, test=0.15, production=0.1)
+    return dict(train=0.5, valid=0.2, test=0.2, production=0.1)
 
 def _cuts(df, time, shares):
     "Ends of the splits in time, or None where the moments are too few to cut at"
