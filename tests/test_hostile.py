@@ -18,14 +18,15 @@ import pyarrow.parquet as pq
 import pytest
 
 import assay.core.packed as packed
+import assay.data.parquet as parquet
 import assay.data.sources as sources
 from assay.core.functions import find_function, own_packages
 from assay.core.yaml import read_yaml
+from assay.data.example import make_flights
 from assay.data.intake import fetch_table
+from assay.data.parquet import count_parquet, parquet_facts, sample_parquet
 from assay.data.queries import check_query
 from assay.data.sources import kind_of_file, load_source, snapshot
-from assay.data.parquet import count_parquet, parquet_facts, sample_parquet
-from assay.data.example import make_flights
 from assay.problem.agreement import make_problem
 from assay.project.read import read_table_of
 
@@ -307,7 +308,7 @@ def test_parts_of_a_bomb_are_refused_where_a_part_is_too_much(tmp_path, monkeypa
         load_source(spec | dict(max_rows=3_500_000))
     assert parquet_facts(tmp_path / "t.parquet")["rows"] == 4_000_000  # the footer alone may be asked
     assert 10_000 < len(sample_parquet(tmp_path / "t.parquet", 20_000)) < 30_000
-    monkeypatch.setattr(sources, "FREE_TABLE", 20_000_000)
+    monkeypatch.setattr(parquet, "FREE_TABLE", 20_000_000)
     with pytest.raises(ValueError, match="unpacks to"):
         count_parquet(tmp_path / "t.parquet", "n")
     pq.write_table(BOMBS["text"](), tmp_path / "text.parquet", compression="zstd", store_schema=False, dictionary_pagesize_limit=10**8)

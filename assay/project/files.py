@@ -19,10 +19,26 @@ from .inspect_table import is_booleans, plain_name, plain_value
 from .read import is_moments, is_url
 
 # %% ../../nbs/project/02_files.ipynb #b39b0c88
-def _kind_of(s, inferred, sampled):
+def _kind_of(f, s, sampled):
     "Kind of a column; in a sample, a number is not called whole because the rows that were read are"
+    if f.role in ('target', 'time'): return f.kind
+    if f.role == 'id': return 'text'
     if is_moments(s): return 'time'
-    return 'number' if sampled and inferred == 'integer' and pd.api.types.is_float_dtype(s) else inferred
+    looks_whole = sampled and f.kind == 'integer' and pd.api.types.is_float_dtype(s)
+    return 'number' if looks_whole else f.kind
+
+def _role_of(f, reason):
+    "Whether a column is learnt from"
+    if f.role not in ('feature', 'context'): return f.role
+    return 'context' if reason else 'feature'
+
+def _low_of(f, kind, complete, original):
+    "Zero as the smallest value, where no row goes below"
+    if f.role == 'target': return f.low
+    if kind not in ('number', 'integer'): return None
+    if complete is None: return f.low
+    smallest = complete.get(original)
+    return 0. if type(smallest) in (int, float) and smallest >= 0 else None
 
 def draft_dictionary(
     df:pd.DataFrame, # Table with plain names, without columns that hold nothing
@@ -34,28 +50,16 @@ def draft_dictionary(
     complete:dict=None, # From `read_table_of`
 )->Dictionary: # One field per column
     "The dictionary that people complete"
-    inferred = infer_dictionary(df, roles['target'], roles['id'], roles['time'], sensitive)
     def field(f):
-        if f.role in ('target', 'time'): kind = f.kind
-        elif f.role == 'id': kind = 'text'
-        else: kind = _kind_of(df[f.name], f.kind, complete is not None)
-        if f.role in ('feature', 'context') and reasons.get(f.name): role = 'context'
-        elif f.role == 'context': role = 'feature'
-        else: role = f.role
         original = originals.get(f.name, f.name)
-        known = complete is None or original in complete
-        if complete is None: low = f.low
-        elif type(complete.get(original)) in (int, float) and complete[original] >= 0: low = 0.0
-        else: low = None
-        low = low if kind in ('number', 'integer') else None
-        return dataclasses.replace(
-            f,
-            kind=kind,
-            role=role,
-            nullable=f.role not in ('id', 'time', 'target') and (f.nullable or not known),
-            low=low if f.role != 'target' else f.low,
-            source=f'{table}.{original}',
-        )
+        kind = _kind_of(f, df[f.name], complete is not None)
+        may_miss = f.nullable or complete is not None and original not in complete
+        nullable = f.role not in ('id', 'time', 'target') and may_miss
+        role = _role_of(f, reasons.get(f.name))
+        low = _low_of(f, kind, complete, original)
+        source = f'{table}.{original}'
+        return dataclasses.replace(f, kind=kind, role=role, nullable=nullable, low=low, source=source)
+    inferred = infer_dictionary(df, roles['target'], roles['id'], roles['time'], sensitive)
     drafted = Dictionary(tuple(map(field, inferred.fields)))
     # a sample has not met the rare values
     return drafted if complete is not None else propose_rules(df, drafted)
@@ -69,21 +73,36 @@ def most_rows(
     "How many rows the pipeline reads at most"
     return max(20_000, min(MOST_ROWS, MOST_CELLS//max(n_columns, 1)))
 
+def _is_stored(y, pairs):
+    "Are two classes 0 and 1 already?"
+    known = pd.api.types
+    return [p[0] for p in pairs] == [0, 1] and known.is_numeric_dtype(y) and not known.is_bool_dtype(y)
+
 def recode_pairs(df, target, task, positive):
-    "Pairs of a value and what it becomes: two classes become 0 and 1; true and false beside missing ones become words"
-    if task != 'binary': classes = []
-    else:
-        classes = [
-            [plain_value(v), int(v == positive)]
-            for v in sorted(df[target].dropna().unique(), key=lambda v: v == positive)
-        ]
-    plain = (
-        [p[0] for p in classes] == [0, 1]
-        and pd.api.types.is_numeric_dtype(df[target])
-        and not pd.api.types.is_bool_dtype(df[target])
-    )
+    "Pairs of a value and what it becomes: two classes are 0 and 1; true and false beside missing ones are words"
     words = {c: [[False, 'no'], [True, 'yes']] for c in df if c != target and is_booleans(df[c])}
-    return words | ({} if plain or not classes else {target: classes})
+    if task != 'binary': return words
+    classes = sorted(df[target].dropna().unique(), key=lambda v: v == positive)
+    pairs = [[plain_value(v), int(v == positive)] for v in classes]
+    return words if not pairs or _is_stored(df[target], pairs) else words | {target: pairs}
+
+_SUFFIXES = re.compile(r'(\.(csv|tsv|txt|gz|bz2|xz|zip|parquet|pq|db|sqlite))+$')
+
+def _table_name(path):
+    "What a table is called, from its file"
+    file = Path(str(path).split('?')[0].removeprefix('env:')).name
+    return plain_name(_SUFFIXES.sub('', file) or 'table').lower()
+
+def _where(path, root):
+    "Where a table is, as seen from the root"
+    if str(path).startswith('env:'): return dict(url_env=str(path)[4:])
+    if is_url(path): return dict(url=str(path))
+    return dict(url=Path(os.path.relpath(path, root)).as_posix())
+
+def _part(found, n_columns, key):
+    "Which part of a tall table is read"
+    if found['kind'] != 'parquet' or found['rows'] <= most_rows(n_columns): return {}
+    return dict(max_rows=most_rows(n_columns)) | (dict(sample_key=key) if key else {})
 
 def draft_source(
     path, # Table
@@ -95,30 +114,13 @@ def draft_source(
     key:str=None, # Original of the column whose hash decides which rows of a tall table are read
 )->dict: # Key `source` of the data stage
     "How the data stage reads the table"
-    plain = re.sub(
-        r'(\.(csv|tsv|txt|gz|bz2|xz|zip|parquet|pq|db|sqlite))+$',
-        '',
-        Path(str(path).split('?')[0].removeprefix('env:')).name,
-    )
-    if str(path).startswith('env:'): where = dict(url_env=str(path)[4:])
-    else:
-        where = dict(url=str(path) if is_url(path) else Path(os.path.relpath(path, root)).as_posix())
-    res = dict(
-        name=plain_name(plain or 'table').lower(),
-        kind=found['kind'],
-        **where,
-        **{k: found[k] for k in ('query',) if k in found},
-        licence='unanswered',
-        access='unanswered',
-        columns=names,
-    )
+    res = dict(name=_table_name(path), kind=found['kind']) | _where(path, root)
+    if 'query' in found: res |= dict(query=found['query'])
+    res |= dict(licence='unanswered', access='unanswered', columns=names)
     if left: res |= dict(ignored=list(left))
     res |= {k: found[k] for k in ('encoding', 'missing') if found.get(k) not in (None, 'utf-8', {})}
     if recode: res |= dict(recode=recode)
-    tall = found['kind'] == 'parquet' and found['rows'] > most_rows(len(names))
-    return res | (
-        dict(max_rows=most_rows(len(names))) | (dict(sample_key=key) if key else {}) if tall else {}
-    )
+    return res | _part(found, len(names), key)
 
 # %% ../../nbs/project/02_files.ipynb #83492a97
 # Features from which a table is wide, and the trials of each family on it
@@ -131,6 +133,24 @@ def choose_trials(
     return {f'experiments_{k}': dict(n_trials=v) for k,v in FEWER.items()} if n_features > WIDE else {}
 
 # %% ../../nbs/project/02_files.ipynb #ed50c1ff
+def _today(rule):
+    "Today's practice, until people say what it is"
+    if not rule:
+        return dict(
+            description='drafted: no column stands in, since each is suspected of knowing the outcome; '
+            'say what is done today'
+        )
+    said = (f'drafted: the record by {rule} alone, the best single column; '
+            'replace it by what is done today')
+    return dict(description=said, columns=[rule], aggregation='mean')
+
+def _open_questions():
+    "What only people can answer"
+    nobody = dict(answer='unanswered', by='unanswered', date='unanswered')
+    return dict(
+        responsible={k: nobody for k in QUESTIONS},
+        answers={k: nobody for k in ('F06', 'F11', 'P04', 'P07')})
+
 def draft_problem(
     target:str, # Column to predict
     task:str, # One of `assay.problem.agreement.TASKS`
@@ -139,57 +159,23 @@ def draft_problem(
     minimum:float, # What the constant reaches
     rule:str, # Column of the one-column rule; None where every column is suspected of a leak
     source:str, # Name of the table
-    **more, # `time`, `groups`, `sensitive`, `question`
+    time:str=None, # Column with the moment of each row
+    groups=(), # Columns whose groups are watched
+    sensitive=(), # Columns that name a protected characteristic
+    question:str=None, # What is asked; from the target by default
 )->dict: # Content of `problem.yaml`
     "A problem statement that a machine can run and people must complete"
-    nobody = dict(answer='unanswered', by='unanswered', date='unanswered')
-    if rule:
-        today = dict(
-            description=f'drafted: the record by {rule} alone, the best single column; replace it by '
-            'what is done today',
-            columns=[rule],
-            aggregation='mean',
-        )
-    else:
-        today = dict(
-            description='drafted: no column stands in, since each is suspected of knowing the '
-            'outcome; say what is done today'
-        )
+    first = dict(id='H1', statement='a simple model beats the best single-column rule',
+                 stage='feasibility', measure='gain', above=0.)
+    table = dict(name=source, owner='unanswered', licence='unanswered', access='unanswered')
     return dict(
         title=f'{target} of {source}'.replace('_', ' '),
-        question=more.get('question') or f'What is {target} of a row of {source}?',
-        task=task,
-        target=target,
-        positive=1,
-        id=id,
-        **({'time': more['time']} if more.get('time') else {}),
-        provisional=True,
-        metric=metric,
-        minimum=minimum,
-        margin=0.0,
-        judged_by='interval',
-        today=today,
-        decision={},
-        costs={},
-        value={},
-        limits={},
-        groups=more.get('groups', []),
-        sensitive=more.get('sensitive', []),
-        stakeholders=[],
-        sources=[dict(name=source, owner='unanswered', licence='unanswered', access='unanswered')],
-        hypotheses=[
-            dict(
-                id='H1',
-                statement='a simple model beats the best single-column rule',
-                stage='feasibility',
-                measure='gain',
-                above=0.0,
-            )
-        ],
-        assumptions=[],
-        risks=[],
-        out_of_scope=[],
-        service_levels={},
-        responsible={k: nobody for k in QUESTIONS},
-        answers={k: nobody for k in ('F06', 'F11', 'P04', 'P07')},
-    )
+        question=question or f'What is {target} of a row of {source}?',
+        task=task, target=target, positive=1, id=id, **(dict(time=time) if time else {}),
+        provisional=True, metric=metric, minimum=minimum, margin=0., judged_by='interval',
+        today=_today(rule),
+        decision={}, costs={}, value={}, limits={},
+        groups=list(groups), sensitive=list(sensitive), stakeholders=[],
+        sources=[table],
+        hypotheses=[first], assumptions=[], risks=[], out_of_scope=[], service_levels={},
+        **_open_questions())

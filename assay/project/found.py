@@ -171,6 +171,30 @@ def _names_people(df, reasons, names):
     return aside, notes
 
 # %% ../../nbs/project/03_found.ipynb #a90c4e17
+def _check_options(df, target, id, time, sensitive):
+    "Refuse an option that names no column; the names that were given"
+    options = {'--target': [target], '--id': [id], '--time': [time], '--sensitive': sensitive}
+    named = [(name, option) for option,names in options.items() for name in names]
+    for name,option in named:
+        if name is not None: column_of(df, name, option)
+    return [name for name,_ in named]
+
+def _find_roles(others, id, time, count):
+    "Columns of id, moment and belonging, and the reason for each"
+    id, why_id = find_id(others, id, count)
+    time, why_time = find_time(others, time, count)
+    group, why_group = find_group(others.drop(columns=[c for c in {id, time} if c]), count)
+    return dict(id=id, time=time, group=group), dict(id=why_id, time=why_time, group=why_group)
+
+def _reasons(others, roles, sensitive, names):
+    "Column to why it is no feature, and sentences about personal data"
+    reasons = {c: set_aside(c, others[c]) for c in others}
+    group = roles['group']
+    if group and group not in sensitive: reasons[group] = 'says which rows belong together'
+    asked = {c: r for c,r in reasons.items() if c not in (roles['id'], roles['time'], *sensitive)}
+    personal, seen = _names_people(others, asked, names)
+    return reasons | personal, seen
+
 def look(
     path, # Table
     found:dict, # From `assay.project.read.read_table_of`
@@ -181,53 +205,24 @@ def look(
     task:str=None, # Task, where the guess would be wrong
 )->Found: # Under plain names
     "Find out what each column is; raises `ValueError` that says what is wrong with the table"
-    options = [(target, '--target'), (id, '--id'), (time, '--time'), *((s, '--sensitive') for s in sensitive)]
-    for name,option in options: name is None or column_of(found['df'], name, option)
+    named = _check_options(found['df'], target, id, time, sensitive)
     raw, n_rare, counts = _with_rare(path, found, target)
-    left = _left_out(raw, [n for n,_ in options])
+    left = _left_out(raw, named)
     names = plain_names([c for c in raw if c not in left], target)
     back = {original: new for new,original in names.items()}
-    target = back[target]
-    sensitive = [back[s] for s in sensitive]
-    count = None if found['complete'] is None else lambda c: count_parquet(path, names[c])
+    target, sensitive = back[target], [back[s] for s in sensitive]
     if not len(raw): raise ValueError(f"the table has no rows; expected at least {FEWEST} with a target")
     finite, endless = _finite_rows(take(raw, dict(columns=names)))
-    df, y, task, positive, recode, why = _known_rows(finite, target, task, counts, found['complete'] is None)
+    whole = found['complete'] is None
+    df, y, task, positive, recode, why = _known_rows(finite, target, task, counts, whole)
     others = df[:len(df)-n_rare].drop(columns=target)
-    (id, why['id']), (time, why['time']) = (
-        find_id(others, back.get(id), count),
-        find_time(others, back.get(time), count),
-    )
-    group, why['group'] = find_group(others.drop(columns=[c for c in {id, time} if c]), count)
-    reasons = {c: set_aside(c, others[c]) for c in others} | (
-        {group: 'says which rows belong together'} if group and group not in sensitive else {}
-    )
-    personal, seen = _names_people(
-        others, {c: r for c, r in reasons.items() if c not in (id, time, *sensitive)}, names
-    )
-    reasons |= personal
-    features = [c for c in others if not reasons[c] and c not in (id, time, *sensitive)]
+    count = None if whole else lambda c: count_parquet(path, names[c])
+    roles, why_roles = _find_roles(others, back.get(id), back.get(time), count)
+    reasons, personal = _reasons(others, roles, sensitive, names)
+    kept = (roles['id'], roles['time'], *sensitive)
+    features = [c for c in others if not reasons[c] and c not in kept]
     check_features(features, df, reasons, left)
     return Found(
-        df,
-        found['rows'],
-        found['complete'],
-        names,
-        left,
-        recode,
-        target,
-        task,
-        positive,
-        id,
-        time,
-        group,
-        features,
-        sensitive,
-        reasons,
-        why,
-        y,
-        counts,
-        endless,
-        len(raw) - len(finite),
-        seen,
-    )
+        df, found['rows'], found['complete'], names, left, recode, target, task, positive, **roles,
+        features=features, sensitive=sensitive, reasons=reasons, why=why | why_roles, y=y, classes=counts,
+        endless=endless, n_endless=len(raw)-len(finite), personal=personal)

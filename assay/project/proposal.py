@@ -23,9 +23,9 @@ from .read import is_url, read_table_of
 from ..data.near_duplicates import find_twins
 from .files import FEWER, choose_trials, draft_dictionary, draft_problem, draft_source
 from .files import most_rows
-from .found import MOST_ASIDE, check_features, look
-from .split import keep_alike, missing_classes, as_moments, silent_features
-from .split import choose_split
+from .found import MOST_ASIDE, Found, check_features, look
+from .split import as_moments, choose_split, cuts_of
+from .split import keep_alike, missing_classes, silent_features
 
 # %% ../../nbs/project/05_proposal.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +52,11 @@ def _scanned(f, read, data):
     return rows.assign(**{f.time: as_moments(rows[f.time])}) if f.time else rows
 
 def _best_column(f, read, agreed, dictionary, data):
-    "The feature that knows most on its own and is no suspect, or None, how much it knows, and the suspects of exploration"
+    "The feature that knows most and is no suspect, or None, how much it knows, and the suspects of exploration"
     rows = _scanned(f, read, data)
     evidence = measure_columns(rows, agreed, cluster=data['cluster'])
-    suspects = leaking_features(scan_columns(rows, agreed, dictionary, evidence), dictionary.names('feature'))
+    scan = scan_columns(rows, agreed, dictionary, evidence)
+    suspects = leaking_features(scan, dictionary.names('feature'))
     skills = pd.Series({c: evidence[c]['skill'] for c in f.features}, dtype=float)
     rest = skills.drop(suspects).sort_values(ascending=False, kind='stable')
     return (rest.index[0], float(rest.iloc[0]), suspects) if len(rest) else (None, 0., suspects)
@@ -73,102 +74,145 @@ def _without(f, silent):
     return dataclasses.replace(f, features=features, reasons=reasons)
 
 # %% ../../nbs/project/05_proposal.ipynb #6c186cab
-def _decisions(f, id, metric, why_metric, minimum, best, skill, groups, split, why_split, aside):
-    "What was decided, and why"
-    if split['train_until']: kind = 'by time'
-    else:
-        kind = f"by hash of {split['group'] or id}" + (
-            f", stratified by {split['stratify']}" if split['stratify'] else ''
-        )
-    rows = [
-        ('task', f.task, f.why['task']),
-        *([('positive', f.positive, f.why['positive'])] if f.task == 'binary' else []),
-        ('metric', metric, why_metric),
-        (
-            'criterion',
-            f"beat {best or 'the constant'} and {minimum:g}",
-            'provisional: the lower end of the interval must pass the best single column that is no '
-            f'suspect and what a constant reaches, {minimum:g}; people agree on a real one',
-        ),
-        (
-            "today's rule",
-            best or 'none',
-            f'the best single column, skill {skill:.2f} of 1'
-            if best
-            else 'every column is suspected of a leak',
-        ),
-        ('id', id, f.why['id']),
-        ('time', f.time or 'none', f.why['time']),
-        ('belonging', f.group or 'none', f.why['group']),
-        ('split', kind, why_split),
-        *(
-            [
-                (
-                    'trials',
-                    ', '.join(f'{k} {v}' for k, v in FEWER.items()),
-                    f'fewer than on a narrow table, since a trial on {len(f.features)} columns takes '
-                    'long; n_trials in params.yaml',
-                )
-            ]
-            if choose_trials(len(f.features))
-            else []
-        ),
-        (
-            'groups to watch',
-            ', '.join(groups) or 'none',
-            'sensitive columns, then features with few and frequent values',
-        ),
-        ('features', len(f.features), f'{len(aside)} columns are set aside'),
-    ]
-    return [dict(what=a, decision=str(b), why=c) for a,b,c in rows]
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    "What is decided before a column is tried"
+    f:Found # What was found in the table
+    id:str # Column that names a row, made where there is none
+    split:dict # From `assay.project.split.choose_split`
+    why_split:str # Its reason
+    metric:str # Metric of success
+    minimum:float # What the constant reaches
+    why_metric:str # Why this metric
+    groups:list # Columns whose groups are watched
+    notes:list # Sentences about copies
 
-def _notes(f, source, lacking):
-    "What people should read first"
-    renamed = [f'{o!r} is called {n} here' for n, o in f.names.items() if n != o]
-    part = source.get('max_rows')
-    endless = {f.names[c]: n for c,n in f.endless.items()}
-    if renamed:
-        res = [
-            f"{'; '.join(renamed[:5])}{f'; and {len(renamed) - 5} more' if len(renamed) > 5 else ''}: "
-            "plain names are safe in requests, figures and spreadsheets, and `assay score` takes either"
-        ]
-    else: res = []
-    if f.complete is not None:
-        res.append(
-            f'{f.rows:,} rows; decided on {len(f.df):,} rows from all over the table; missing values, '
-            'names of rows and belonging were counted in all'
-            + (f', and so was the target: {dict(list(f.classes.items())[:10])}' if f.classes else '')
-        )
-    elif n := f.rows - len(f.df) - f.n_endless:
-        res.append(f'{n:,} of {f.rows:,} rows have no target and are left out')
-    if part:
-        res.append(
-            f"the pipeline reads about {part:,} of {f.rows:,} rows, by the hash of "
-            f"{source.get('sample_key') or 'the number of the row'} (max_rows in params.yaml)"
-        )
-    if f.time and f.group:
-        res.append(
-            f'the same {f.group} may occur on both sides of a cut in time; where later rows are of '
-            'others, empty train_until, valid_until and test_until in params.yaml, and give shares '
-            'and group'
-        )
-    if endless:
-        res.append(
-            'infinite values, or larger than 3.4e38, which the data stage sets aside with their '
-            f'rows: {endless}'
-        )
-    res += f.personal[:5]
-    if len(f.personal) > 5:
-        res.append(f'{len(f.personal) - 5} more columns hold some values that look like personal data')
-    if lacking:
-        res.append(
-            f"some splits lack a class, so that stages may have nothing to measure: {'; '.join(lacking)}"
-        )
-    return res + (
-        [f'only {len(f.df)} rows: intervals will be wide, and most verdicts open']
-        if len(f.df) < 500
-        else []
+def _plan(f, metric):
+    "Split, metric and watched groups for a table"
+    id = f.id or ('row_id' if 'row_id' not in f.df else 'row_number')
+    fewest = f.classes and int(min(f.classes.values()) * min(1, most_rows(len(f.names)) / f.rows))
+    classes = None if f.task == 'regression' else f.target
+    split, why_split = choose_split(f.df, f.time, f.group, classes, fewest)
+    f = _without(f, silent_features(f, split, id))
+    y = f.df[f.target] if f.y is None else f.y
+    metric, minimum, why_metric = choose_metric(y, f.task, metric)
+    groups = watched_groups(f.df, f.features, f.sensitive)
+    split, why_split, notes = keep_alike(f, split, why_split, id)
+    return _Plan(f, id, split, why_split, metric, minimum, why_metric, groups, notes)
+
+def _row(what, decision, why): return dict(what=what, decision=str(decision), why=why)
+
+def _task_rows(f):
+    task = _row('task', f.task, f.why['task'])
+    return [task, _row('positive', f.positive, f.why['positive'])] if f.task == 'binary' else [task]
+
+def _success_rows(plan, best, skill):
+    "Metric, criterion and today's rule"
+    minimum = f'{plan.minimum:g}'
+    why = ('provisional: the lower end of the interval must pass the best single column that is no '
+           f'suspect and what a constant reaches, {minimum}; people agree on a real one')
+    why_rule = (
+        f'the best single column, skill {skill:.2f} of 1'
+        if best
+        else 'every column is suspected of a leak'
     )
+    return [_row('metric', plan.metric, plan.why_metric),
+            _row('criterion', f"beat {best or 'the constant'} and {minimum}", why),
+            _row("today's rule", best or 'none', why_rule)]
+
+def _split_row(plan):
+    group, stratify = plan.split['group'] or plan.id, plan.split['stratify']
+    kind = f'by hash of {group}' + (f', stratified by {stratify}' if stratify else '')
+    return _row('split', 'by time' if plan.split['train_until'] else kind, plan.why_split)
+
+def _trial_rows(n_features):
+    "Trials, where they are fewer than on a narrow table"
+    if not choose_trials(n_features): return []
+    why = f'fewer than on a narrow table, since a trial on {n_features} columns takes long; n_trials in params.yaml'
+    return [_row('trials', ', '.join(f'{k} {v}' for k,v in FEWER.items()), why)]
+
+def _decisions(plan, best, skill, aside):
+    "What was decided, and why"
+    f = plan.f
+    return [
+        *_task_rows(f),
+        *_success_rows(plan, best, skill),
+        _row('id', plan.id, f.why['id']),
+        _row('time', f.time or 'none', f.why['time']),
+        _row('belonging', f.group or 'none', f.why['group']),
+        _split_row(plan),
+        *_trial_rows(len(f.features)),
+        _row('groups to watch', ', '.join(plan.groups) or 'none',
+             'sensitive columns, then features with few and frequent values'),
+        _row('features', len(f.features), f'{len(aside)} columns are set aside')]
+
+def _names_note(f):
+    renamed = [f'{old!r} is called {new} here' for new,old in f.names.items() if new != old]
+    if not renamed: return ''
+    more = f'; and {len(renamed)-5} more' if len(renamed) > 5 else ''
+    return (f"{'; '.join(renamed[:5])}{more}: plain names are safe in requests, figures and "
+            'spreadsheets, and `assay score` takes either')
+
+def _rows_note(f):
+    "On how many rows the draft rests"
+    if f.complete is None:
+        n = f.rows - len(f.df) - f.n_endless
+        return f'{n:,} of {f.rows:,} rows have no target and are left out' if n else ''
+    target = f', and so was the target: {dict(list(f.classes.items())[:10])}' if f.classes else ''
+    return (f'{f.rows:,} rows; decided on {len(f.df):,} rows from all over the table; missing values, '
+            f'names of rows and belonging were counted in all{target}')
+
+def _part_note(f, source):
+    if not (part := source.get('max_rows')): return ''
+    key = source.get('sample_key') or 'the number of the row'
+    return f'the pipeline reads about {part:,} of {f.rows:,} rows, by the hash of {key} (max_rows in params.yaml)'
+
+def _crossing_note(f):
+    if not (f.time and f.group): return ''
+    return (f'the same {f.group} may occur on both sides of a cut in time; where later rows are of others, '
+            'empty train_until, valid_until and test_until in params.yaml, and give shares and group')
+
+def _endless_note(f):
+    if not (endless := {f.names[c]: n for c,n in f.endless.items()}): return ''
+    return ('infinite values, or larger than 3.4e38, which the data stage sets aside with their rows: '
+            f'{endless}')
+
+def _personal_notes(f):
+    n = len(f.personal)
+    more = [f'{n-5} more columns hold some values that look like personal data'] if n > 5 else []
+    return [*f.personal[:5], *more]
+
+def _lacking_note(lacking):
+    if not lacking: return ''
+    return f"some splits lack a class, so that stages may have nothing to measure: {'; '.join(lacking)}"
+
+def _few_note(f):
+    if len(f.df) >= 500: return ''
+    return f'only {len(f.df)} rows: intervals will be wide, and most verdicts open'
+
+def _remote_note(path):
+    if not is_url(path): return ''
+    return ('nothing says when a table that is not a file here has changed: '
+            'remove data/raw and `assay run data` to read it anew')
+
+def _notes(plan, path, source, said):
+    "What people should read first"
+    f = plan.f
+    lacking = missing_classes(f, plan.split, plan.id)
+    notes = [
+        _names_note(f),
+        _rows_note(f),
+        _part_note(f, source),
+        _crossing_note(f),
+        _endless_note(f),
+        *_personal_notes(f),
+        _lacking_note(lacking),
+        _few_note(f),
+        *plan.notes,
+        *said,
+        _remote_note(path),
+    ]
+    return [n for n in notes if n]
 
 # %% ../../nbs/project/05_proposal.ipynb #18f2ac6e
 def _rows_read(path, found, source):
@@ -181,20 +225,9 @@ def _as_split(tables, problem, dictionary, data):
     "Number of rows with a target, number of those set aside, and the splits, as the data stage makes them"
     prepared = check_table(prepare_table(tables, problem, dictionary), problem)
     kept, broken = validate(prepared, dictionary)
-    cuts = dict(
-        train=data['train_until'], valid=data['valid_until'], test=data['test_until'], production=None
-    )
-    splits = make_splits(
-        conform(kept, dictionary),
-        problem.id,
-        problem.time,
-        cuts,
-        data['shares'],
-        data['group'],
-        0,
-        data['stratify'],
-        dictionary.names('feature'),
-    )
+    how = dict(cuts=cuts_of(data), shares=data['shares'], group=data['group'], stratify=data['stratify'])
+    features = dictionary.names('feature')
+    splits = make_splits(conform(kept, dictionary), problem.id, problem.time, **how, features=features)
     return len(prepared), broken.position.nunique(), splits
 
 def read_as_split(
@@ -212,6 +245,16 @@ def read_as_split(
     except ValueError as e: return dict(tables=tables, facts=facts, fault=str(e))
     return dict(tables=tables, facts=facts, n=n, n_aside=n_aside, splits=splits, fault='')
 
+def _sunk(path, read, agreed, dictionary, source):
+    "Classes of which a split holds too few rows because a part is read"
+    counts = count_classes(source | dict(url=str(path)), read['facts'], agreed, dictionary)
+    return sunk_classes(class_table(counts, read['splits'], agreed.target))
+
+def _manifest(read):
+    "The manifest of a snapshot that is not made yet"
+    facts = {k: read['facts'][k] | dict(n_rows=len(t), rows=len(t)) for k,t in read['tables'].items()}
+    return dict(tables={k: f | dict(sha256='-', source='-') for k,f in facts.items()})
+
 def foresee(
     path, # Table
     read:dict, # From `read_as_split`
@@ -221,41 +264,43 @@ def foresee(
 )->list: # Sentences; empty where its gate will open
     "Why the data stage will call the table not usable: its own checks, of the rows that it will read"
     if read['fault']: return [read['fault']]
-    tables, facts, n, n_aside, splits = (read[k] for k in ('tables', 'facts', 'n', 'n_aside', 'splits'))
-    source = data['source']
+    splits = read['splits']
     twins = find_twins(splits, dictionary.names('feature'), agreed.target)
-    crossings = check_splits(
-        splits, agreed.id, data['train_until'] and agreed.time, data['group'] or None, twins
-    )
-    counts = count_classes(source | dict(url=str(path)), facts, agreed, dictionary)
-    sunk = sunk_classes(class_table(counts, splits, agreed.target))
-    # other columns are validated above
-    rows = {k: len(t) for k, t in tables.items()}
-    own = dictionary.select('id', 'target')
-    manifest = dict(
-        tables={k: facts[k] | dict(n_rows=m, rows=m, sha256='-', source='-') for k, m in rows.items()}
-    )
+    time = data['train_until'] and agreed.time
+    crossings = check_splits(splits, agreed.id, time, data['group'] or None, twins)
+    sunk = _sunk(path, read, agreed, dictionary, data['source'])
+    own = dictionary.select('id', 'target') # other columns are validated above
     checks = data_checks(
-        agreed,
-        own,
-        manifest,
-        [],
-        n,
-        len(table_outcomes(tables, agreed)) - n,
-        n_aside,
-        {k: v[own.names()] for k, v in splits.items()},
-        crossings,
-        data['max_quarantine_share'],
-        twins,
-        sunk,
-    )
-    return [
-        *crossings,
-        *(c['why'] for c in checks if c['status'] == 'fail' and not (c['id'] == 'F21' and crossings)),
-    ]
+        agreed, own, _manifest(read), different=[],
+        n_rows=read['n'],
+        n_unlabelled=len(table_outcomes(read['tables'], agreed)) - read['n'],
+        n_quarantined=read['n_aside'],
+        splits={k: v[own.names()] for k,v in splits.items()},
+        crossings=crossings,
+        max_quarantine_share=data['max_quarantine_share'],
+        twins=twins,
+        sunk=sunk)
+    said = [c for c in checks if c['status'] == 'fail' and not (c['id'] == 'F21' and crossings)]
+    return [*crossings, *(c['why'] for c in said)]
 
 
 # %% ../../nbs/project/05_proposal.ipynb #8a83cf26
+def _described(plan, table):
+    "The dictionary; where no column names a row, its number does"
+    f = plan.f
+    roles = dict(id=f.id, time=f.time, target=f.target)
+    drafted = draft_dictionary(f.df, roles, f.reasons, f.names, table, f.sensitive, f.complete)
+    if f.id: return drafted
+    number = Field(plan.id, 'text', 'id', meaning='Number of the row in the table', source=table)
+    return Dictionary((number, *drafted.fields))
+
+def _stated(plan, table, rule=None):
+    "The problem statement"
+    f = plan.f
+    question = f'Is {f.names[f.target]!r} of a row of {table} {f.positive!r}?' if f.task == 'binary' else None
+    return draft_problem(f.target, f.task, plan.id, plan.metric, plan.minimum, rule, table,
+                         f.time, plan.groups, f.sensitive, question)
+
 def draft(
     # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.read.read_table_of`
     path,
@@ -268,69 +313,25 @@ def draft(
     root='.', # Root of the repository
     query:str=None, # SQL query that gives the table, where `path` is the URL of a database
 )->Draft: # The proposal; nothing is written
-    "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with the table"
+    "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with it"
     found = read_table_of(path, query)
-    f = look(path, found, target, time, sensitive, id, task)
-    rows = f.id or ('row_id' if 'row_id' not in f.df else 'row_number')
-    fewest = f.classes and int(min(f.classes.values())*min(1, most_rows(len(f.names))/f.rows))
-    split, why_split = choose_split(
-        f.df, f.time, f.group, None if f.task == 'regression' else f.target, fewest
-    )
-    f = _without(f, silent_features(f, split, rows))
-    metric, minimum, why_metric = choose_metric(f.df[f.target] if f.y is None else f.y, f.task, metric)
-    groups = watched_groups(f.df, f.features, f.sensitive)
-    split, why_split, alike = keep_alike(f, split, why_split, rows)
+    plan = _plan(look(path, found, target, time, sensitive, id, task), metric)
+    f = plan.f
     source = draft_source(path, root, found, f.names, f.left, f.recode, f.names.get(f.group or f.id))
-    dictionary = draft_dictionary(
-        f.df,
-        dict(id=f.id, time=f.time, target=f.target),
-        f.reasons,
-        f.names,
-        source['name'],
-        f.sensitive,
-        f.complete,
-    )
-    if not f.id:
-        dictionary = Dictionary(
-            (
-                Field(
-                    rows, 'text', 'id', meaning='Number of the row in the table', source=source['name']
-                ),
-                *dictionary.fields,
-            )
-        )
-    if f.task == 'binary':
-        question = f'Is {f.names[f.target]!r} of a row of {source["name"]} {f.positive!r}?'
-    else: question = None
-    data = (
-        dict(adapter='table', source=source)
-        | split
-        | dict(max_quarantine_share=MOST_ASIDE, scan_rows=20000)
-    )
-    words = dict(time=f.time, groups=groups, sensitive=f.sensitive, question=question)
-    agreed = make_problem(
-        draft_problem(f.target, f.task, rows, metric, minimum, None, source['name'], **words)
-    )
+    dictionary = _described(plan, source['name'])
+    limits = dict(max_quarantine_share=MOST_ASIDE, scan_rows=20000)
+    data = dict(adapter='table', source=source) | plan.split | limits
+    agreed = make_problem(_stated(plan, source['name']))
     read = read_as_split(path, found, agreed, dictionary, data)
     best, skill, suspects = _best_column(f, read, agreed, dictionary, data)
-    problem = draft_problem(f.target, f.task, rows, metric, minimum, best, source['name'], **words)
     aside = {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
-    remote = [
-        'nothing says when a table that is not a file here has changed: remove data/raw and `assay '
-        'run data` to read it anew'
-    ] * is_url(path)
-    decisions = _suspicion(suspects) + _decisions(
-        f, rows, metric, why_metric, minimum, best, skill, groups, split, why_split, aside
-    )
-    walls = foresee(path, read, agreed, dictionary, data)
     return Draft(
-        problem,
-        data,
-        dictionary,
-        decisions,
-        aside,
-        _notes(f, source, missing_classes(f, split, rows)) + alike + found.get('notes', []) + remote,
-        choose_trials(len(f.features)),
-        walls,
-        suspects,
-    )
+        problem=_stated(plan, source['name'], best),
+        data=data,
+        dictionary=dictionary,
+        decisions=_suspicion(suspects) + _decisions(plan, best, skill, aside),
+        aside=aside,
+        notes=_notes(plan, path, source, found.get('notes', [])),
+        params=choose_trials(len(f.features)),
+        walls=foresee(path, read, agreed, dictionary, data),
+        suspects=suspects)
