@@ -17,92 +17,67 @@ from ..problem.agreement import Problem
 # %% ../../nbs/data/17_checks.ipynb #708eb128
 def _reached(problem, manifest):
     "F01: were all declared sources read?"
-    tables, declared = manifest['tables'], [s.get('name') for s in problem.sources]
-    lost = sorted(set(map(str, declared)) - set(tables))
-    empty = sorted(n for n, t in tables.items() if not t['n_rows'])
+    tables = manifest['tables']
+    declared = [s.get('name') for s in problem.sources]
     if not declared: return check('F01', 'unanswered', 'problem.yaml declares no source', 'problem.yaml')
-    return check(
-        'F01',
-        not lost and not empty,
-        f"{len(tables)} tables read; declared and not read: {lost}; without rows: {empty}",
-        'data/raw/manifest.json',
-    )
+    lost = sorted(set(map(str, declared)) - set(tables))
+    empty = sorted(n for n,t in tables.items() if not t['n_rows'])
+    why = f"{len(tables)} tables read; declared and not read: {lost}; without rows: {empty}"
+    return check('F01', not lost and not empty, why, 'data/raw/manifest.json')
+
+def _is_said(answer): return bool(str(answer or '').strip()) and answer != 'unanswered'
 
 def _origin(problem, manifest):
     "F05: who owns each source, and what may be done with it?"
     known = {s.get('name'): s for s in problem.sources}
-    lost = [
-        f'{n}: {k}'
-        for n in sorted(manifest['tables'])
-        for k in ('owner', 'licence', 'access')
-        if not str(known.get(n, {}).get(k) or '').strip() or known[n][k] == 'unanswered'
-    ]
-    return check(
-        'F05',
-        'unanswered' if lost else 'pass',
-        f"not said in problem.yaml: {lost}"
-        if lost
-        else f"owner, licence and access of {len(manifest['tables'])} tables are named",
-        'problem.yaml',
-    )
+    asked = [(n, k) for n in sorted(manifest['tables']) for k in ('owner', 'licence', 'access')]
+    lost = [f'{n}: {k}' for n,k in asked if not _is_said(known.get(n, {}).get(k))]
+    if lost: return check('F05', 'unanswered', f"not said in problem.yaml: {lost}", 'problem.yaml')
+    why = f"owner, licence and access of {len(manifest['tables'])} tables are named"
+    return check('F05', 'pass', why, 'problem.yaml')
 
 def _lineage(manifest, different):
     "F04: do hash, origin and counts stand beside each table?"
-    lost = [
-        f'{n}: {k}'
-        for n, t in manifest['tables'].items()
-        for k in ('sha256', 'source', 'rows')
-        if not t.get(k)
-    ]
-    return check(
-        'F04',
-        not lost and not different,
-        f"{len(manifest['tables'])} tables with hash, origin and rows; lacking: {lost}; changed "
-        f"since: {different}",
-        'data/raw/manifest.json',
-    )
+    tables = manifest['tables']
+    lost = [f'{n}: {k}' for n,t in tables.items() for k in ('sha256', 'source', 'rows') if not t.get(k)]
+    why = f"{len(tables)} tables with hash, origin and rows; lacking: {lost}; changed since: {different}"
+    return check('F04', not lost and not different, why, 'data/raw/manifest.json')
 
 # %% ../../nbs/data/17_checks.ipynb #881b743e
 def _untaught(problem, splits):
     "A sentence for each later split that holds classes of which training has no row"
     if problem.task == 'regression': return []
-    train, *later = splits
-    known = set(splits[train][problem.target].dropna())
-    new = {k: splits[k][problem.target].dropna().loc[lambda y: ~y.isin(known)] for k in later}
+    train, *later = (df[problem.target].dropna() for df in splits.values())
+    known = set(train)
+    new = dict(zip(list(splits)[1:], (y[~y.isin(known)] for y in later)))
     return [
         f"{len(y)} rows of {k} hold {sorted(map(str, set(y)))}, of which training has no row, so no "
-        "model can say it: "
-        'move the cuts in params.yaml, join it with another class there (recode), or leave the field '
+        "model can "
+        'say it: move the cuts in params.yaml, join it with another class there (recode), or leave '
+        'the field '
         'empty where the outcome is not known yet'
         for k, y in new.items()
         if len(y)
     ]
 
+_LATE = ('rows in production may have outcomes that are not known yet; until they are, no performance is '
+         'measured there')
+
+def _is_constant(y): return y.isna().any() or y.nunique() < 2
+
 def _labelled(problem, splits, n_unlabelled):
     "F02: can be learnt and measured what each split holds of the target?"
-    constant = [
-        k
-        for k, v in splits.items()
-        if v[problem.target].isna().any() or v[problem.target].nunique() < 2
-    ]
+    constant = [k for k,v in splits.items() if _is_constant(v[problem.target])]
     bad = [k for k in constant if k != 'production']
-    late = [k for k in constant if k == 'production']
-    said = [
-        f"the target varies in {len(splits) - len(constant)} of {len(splits)} splits"
-        + (f', not in {constant}' if constant else '')
-    ]
+    new = _untaught(problem, splits)
+    vary = f"the target varies in {len(splits)-len(constant)} of {len(splits)} splits"
+    said = [vary + (f', not in {constant}' if constant else '')]
     if bad:
         said.append(
-            f"nothing can be learnt or measured in {bad}: move the cuts in params.yaml, or collect "
-            "more rows"
+            f"nothing can be learnt or measured in {bad}: move the cuts in params.yaml, or collect more rows"
         )
-    if late:
-        said.append(
-            'rows in production may have outcomes that are not known yet; until they are, no '
-            'performance is measured there'
-        )
-    said += (new := _untaught(problem, splits))
-    said.append(f"{n_unlabelled} rows without a target were counted and left out")
+    if 'production' in constant: said.append(_LATE)
+    said += [*new, f"{n_unlabelled} rows without a target were counted and left out"]
     return check(
         'F02', not bad and not new, '; '.join(said), 'reports/data/metrics.json#metrics.n_unlabelled'
     )
@@ -110,41 +85,47 @@ def _labelled(problem, splits, n_unlabelled):
 def _quality(n_rows, n_accepted, n_quarantined, max_share):
     "F03: was every row checked, and are few enough bad?"
     share = n_quarantined/max(n_rows, 1)
-    why = f"{n_accepted} accepted and {n_quarantined} quarantined of {n_rows} rows; {share:.4%} quarantined, at most {max_share:.4%} allowed"
-    return check(
-        'F03',
-        n_rows == n_accepted + n_quarantined and share <= max_share,
-        why,
-        'reports/data/metrics.json#metrics.quarantine_share',
-    )
+    why = (f"{n_accepted} accepted and {n_quarantined} quarantined of {n_rows} rows; "
+           f"{share:.4%} quarantined, at most {max_share:.4%} allowed")
+    fine = n_rows == n_accepted + n_quarantined and share <= max_share
+    return check('F03', fine, why, 'reports/data/metrics.json#metrics.quarantine_share')
+
+def _defined(n_expected, splits, crossings, twins):
+    "F21: does every accepted row stand in one split, and does nothing cross?"
+    n = sum(map(len, splits.values()))
+    chance = 'more than chance explains' if twins['copies'] else 'which chance explains'
+    why = (f"{len(splits)} splits hold {n} of {n_expected} accepted rows; what crosses: {list(crossings)}; "
+           f"{twins['twins']} of {twins['n']} later rows have features that stand in training, {chance}")
+    return check('F21', not crossings and n == n_expected, why, 'reports/data/metrics.json#metrics.crossings')
 
 # %% ../../nbs/data/17_checks.ipynb #58fe7c1f
+def _is_empty(field, s):
+    "Does a column hold no value?"
+    return s.isna().all() or field.kind in ('category', 'text') and (s == MISSING).all()
+
 def _silent(dictionary, train):
     "Features that hold no value in training, so that nothing can be learnt of them"
-    empty = lambda f: (
-        train[f.name].isna().all()
-        or f.kind in ('category', 'text')
-        and (train[f.name] == MISSING).all()
-    )
-    return [f.name for f in dictionary.features if f.name in train and empty(f)]
+    return [f.name for f in dictionary.features if f.name in train and _is_empty(f, train[f.name])]
+
+def _review(reviewed):
+    if not reviewed: return 'reviewed by nobody: ranges and categories are proposals'
+    return f"reviewed by {reviewed['by']} on {reviewed['date']}"
 
 def _described(dictionary, splits):
     "F32: is every column described, does every split obey, and does every feature speak in training?"
     silent = _silent(dictionary, next(iter(splits.values())))
-    lost = [*gaps(dictionary), *silent]
-    breaking = {k: n for k, v in splits.items() if (n := len(validate(v, dictionary)[1]))}
-    status = False if breaking else 'unanswered' if lost else True
-    if dictionary.reviewed:
-        read = f"reviewed by {dictionary.reviewed['by']} on {dictionary.reviewed['date']}"
-    else: read = 'reviewed by nobody: ranges and categories are proposals'
-    return check(
-        'F32',
-        status,
-        f"{len(dictionary.fields)} columns described, {read}; {len(lost) - len(silent)} gaps in "
-        "meaning, unit, source or review; features without a value in training, of which nothing is "
-        f"learnt: {silent}; splits that break the dictionary: {breaking}",
-        'dictionary.yaml',
+    lost = gaps(dictionary)
+    broken = {k: len(validate(v, dictionary)[1]) for k,v in splits.items()}
+    breaking = {k: n for k,n in broken.items() if n}
+    why = (
+        f"{len(dictionary.fields)} columns described, {_review(dictionary.reviewed)}; {len(lost)} "
+        "gaps in "
+        'meaning, unit, source or review; features without a value in training, of which nothing is '
+        'learnt: '
+        f'{silent}; splits that break the dictionary: {breaking}'
     )
+    status = 'fail' if breaking else 'unanswered' if lost or silent else 'pass'
+    return check('F32', status, why, 'dictionary.yaml')
 
 def data_checks(
     problem:Problem, # The agreement
@@ -162,13 +143,6 @@ def data_checks(
 )->list: # `check`s F01 F02 F03 F04 F05 F21 F32
     "The items of the checklist that the data stage decides"
     n_accepted = sum(map(len, splits.values()))
-    why = f"{len(splits)} splits hold {n_accepted} of {n_rows - n_quarantined} accepted rows; what crosses: {list(crossings)}; {twins['twins']} of {twins['n']} later rows have features that stand in training, {'more than chance explains' if twins['copies'] else 'which chance explains'}"
-    defined = check(
-        'F21',
-        not crossings and n_accepted == n_rows - n_quarantined,
-        why,
-        'reports/data/metrics.json#metrics.crossings',
-    )
     if sunk: labelled = check('F02', False, '; '.join(sunk), 'data/raw/manifest.json')
     else: labelled = _labelled(problem, splits, n_unlabelled)
     return [
@@ -177,9 +151,8 @@ def data_checks(
         _quality(n_rows, n_accepted, n_quarantined, max_quarantine_share),
         _lineage(manifest, different),
         _origin(problem, manifest),
-        defined,
-        _described(dictionary, splits),
-    ]
+        _defined(n_rows - n_quarantined, splits, crossings, twins),
+        _described(dictionary, splits)]
 
 def data_verdict(
     checks, # From `data_checks`
@@ -187,8 +160,7 @@ def data_verdict(
     "Can the data be trusted?"
     status = {c['status'] for c in checks}
     if 'fail' in status: return 'not usable'
-    if 'unanswered' in status: return 'usable, with open questions'
-    return 'usable'
+    return 'usable, with open questions' if 'unanswered' in status else 'usable'
 
 # %% ../../nbs/data/17_checks.ipynb #e665ccd6
 def lineage_table(
@@ -228,6 +200,49 @@ def compare_prepared(
     return compare_splits(splits, numbers, [f.name for f in fields if f.kind == 'category'], reference)
 
 # %% ../../nbs/data/17_checks.ipynb #73dc72a4
+def _source_metrics(manifest):
+    "Rows of the source, where only a part of them was read"
+    tables = list((manifest or dict(tables={}))['tables'].values())
+    if not any('sampled_from' in t for t in tables): return {}
+    return dict(n_source=metric(sum(t.get('sampled_from', t['n_rows']) for t in tables)))
+
+def _class_rows(classes):
+    "Rows read and rows of the source of the rarest classes"
+    return {str(k)[:40]: [int(r.rows_read), int(r.rows_in_source)] for k,r in classes.head(10).iterrows()}
+
+def _row_metrics(n_raw, n_rows, n_quarantined, n_crossings):
+    "What became of the rows"
+    share = n_quarantined/max(n_rows, 1)
+    return dict(
+        n_raw=metric(n_raw),
+        n_unlabelled=metric(n_raw - n_rows),
+        n_quarantined=metric(n_quarantined, n=n_rows, better='lower'),
+        quarantine_share=metric(share, n=n_rows, better='lower'),
+        crossings=metric(n_crossings, better='lower'))
+
+def _twin_metrics(twins, n):
+    "How many rows look like others"
+    if not twins: return {}
+    excess = max(twins['excess'], twins['near'])
+    return dict(
+        twin_share=metric(twins['share'], n=twins['n'], better='lower'),
+        repeat_excess=metric(excess, n=n, better='lower'))
+
+def _rate_metrics(problem, splits, cluster):
+    "The base rate of each split"
+    if problem.task != 'binary': return {}
+    rates = {k: base_rate(v[problem.target], v[cluster] if cluster else None) for k,v in splits.items()}
+    return {f'base_rate_{k}': metric(**r) for k,r in rates.items()}
+
+def _shift_metrics(compared, splits):
+    "The largest shift of each split"
+    sizes = compared.assign(size=compared['effect'].astype(float).abs())
+    largest = sizes.groupby('split')['size'].max().dropna()
+    return {
+        f'largest_shift_{k}': metric(float(v), n=len(splits[k]), better='lower')
+        for k, v in largest.items()
+    }
+
 def data_metrics(
     problem:Problem, # Names the target
     outcomes:pd.Series, # What became of each raw row
@@ -242,40 +257,12 @@ def data_metrics(
     classes:pd.DataFrame=None, # From `class_table`
 )->dict: # Name to `metric`
     "What the data stage counted"
-    res = {f'n_{k}': metric(int(n), n=len(outcomes)) for k,n in outcomes.value_counts().sort_index().items()}
-    tables = list((manifest or dict(tables={}))['tables'].values())
-    if any('sampled_from' in t for t in tables):
-        res |= dict(n_source=metric(sum(t.get('sampled_from', t['n_rows']) for t in tables)))
-    res |= dict(
-        n_raw=metric(len(outcomes)),
-        n_unlabelled=metric(len(outcomes) - n_rows),
-        n_quarantined=metric(n_quarantined, n=n_rows, better='lower'),
-        quarantine_share=metric(n_quarantined / max(n_rows, 1), n=n_rows, better='lower'),
-        crossings=metric(len(crossings), better='lower'),
-    )
+    n_raw = len(outcomes)
+    counts = outcomes.value_counts().sort_index()
+    res = {f'n_{k}': metric(int(n), n=n_raw) for k,n in counts.items()}
+    res |= _source_metrics(manifest) | _row_metrics(n_raw, n_rows, n_quarantined, len(crossings))
     if 'n_source' in res: res['n_raw'] |= dict(of=res['n_source']['value'])
-    if classes is not None and len(classes):
-        res['n_raw'] |= dict(
-            classes={
-                str(k)[:40]: [int(r.rows_read), int(r.rows_in_source)]
-                for k, r in classes.head(10).iterrows()
-            }
-        )
+    if classes is not None and len(classes): res['n_raw'] |= dict(classes=_class_rows(classes))
     res |= {f'n_{k}': metric(len(v)) for k,v in splits.items()}
-    if twins:
-        res |= dict(
-            twin_share=metric(twins['share'], n=twins['n'], better='lower'),
-            repeat_excess=metric(
-                max(twins['excess'], twins['near']), n=sum(map(len, splits.values())), better='lower'
-            ),
-        )
-    if problem.task == 'binary':
-        res |= {
-            f'base_rate_{k}': metric(**base_rate(v[problem.target], v[cluster] if cluster else None))
-            for k, v in splits.items()
-        }
-    largest = compared.assign(size=compared['effect'].astype(float).abs()).groupby('split')['size'].max()
-    return res | {
-        f'largest_shift_{k}': metric(float(v), n=len(splits[k]), better='lower')
-        for k, v in largest.dropna().items()
-    }
+    res |= _twin_metrics(twins, sum(map(len, splits.values())))
+    return res | _rate_metrics(problem, splits, cluster) | _shift_metrics(compared, splits)

@@ -216,7 +216,8 @@ def _fields(columns):
 def load_dictionary(
     path=None, # YAML file with a mapping `columns`; `dictionary.yaml` of the repository by default
 )->Dictionary: # What it says
-    "Read the description of every column; raises `ValueError` naming file, and every column and key that is wrong"
+    """Read the description of every column;
+    raises `ValueError` naming file, and every column and key that is wrong"""
     path = place('columns') if path is None else Path(path)
     raw = read_yaml(path)
     try: DictionaryFile.model_validate(raw)

@@ -87,7 +87,8 @@ def base_rate(
     y, # 0 or 1 per row, or any number
     cluster=None, # What rows have in common, such as their day; rows are independent by default
 )->dict: # `value`, `low`, `high` (95 %), `n`
-    "Share of ones (or mean), with an interval that takes rows of one cluster as one observation (ratio estimator; Cochran 1977, chapter 11)"
+    """Share of ones (or mean), with an interval that takes rows of one cluster as one observation (ratio
+    estimator; Cochran 1977, chapter 11)"""
     y = np.asarray(y, float)
     if not len(y): raise ValueError("no rows, so there is no rate; expected at least one")
     within = (0, 1) if set(np.unique(y)) <= {0, 1} else (-np.inf, np.inf)

@@ -81,7 +81,8 @@ def _rows(f, found):
     return ((rows.line_num, r) for r in rows if len(r) > 1 or r and r[0].strip())
 
 def _longer_rows(f, found, name):
-    "Does each row end in one empty field that the header lacks? Raises `ValueError` that names the line where it holds something"
+    """Does each row end in one empty field that the header lacks? Raises `ValueError` that names the line
+    where it holds something"""
     n = len(found['header'])
     rows = itertools.islice(_rows(f, found), 1, None)
     line, first = next(rows, (0, []))

@@ -15,7 +15,8 @@ from .columns import Dictionary
 def _shape(v): return re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', str(v)))[:20]
 
 def _examples(s, field):
-    "Up to three values of the first rows; of names and free text, which may point at people, only their shape"
+    """Up to three values of the first rows;
+    of names and free text, which may point at people, only their shape"""
     s = s.dropna()[:1000]
     if field.role == 'id' or field.kind == 'text': s = s.map(_shape)
     elif field.kind in ('number', 'integer'): return [f'{v:.6g}' for v in s.astype(float).unique()[:3]]

@@ -133,7 +133,8 @@ def _repeated(rows, field):
 
 # %% ../../nbs/data/08_dictionary.ipynb #75e428d4
 def _vectorised(field, s):
-    "Rule to mask of rows that hold it, for a column that already has a fitting type; None where values must be looked at one by one"
+    """Rule to mask of rows that hold it, for a column that already has a fitting type;
+    None where values must be looked at one by one"""
     from pandas.api import types as t
     fits = dict(
         number=t.is_numeric_dtype,
@@ -195,7 +196,8 @@ def validate(
     # Accepted rows, and a table with `position`, `row` (its id), `column`, `rule`, `value`: one line per
     # broken rule
 )->tuple:
-    "Part a table into rows that hold the dictionary and rows that do not; raises `ValueError` where columns differ"
+    """Part a table into rows that hold the dictionary and rows that do not;
+    raises `ValueError` where columns differ"""
     import pandas as pd
     _check_columns(df, dictionary)
     df = df[dictionary.names()].reset_index(drop=True)
@@ -212,7 +214,9 @@ def conform(
     df, # Accepted rows, with the columns of `dictionary`
     dictionary:Dictionary, # Kinds of the columns
 ): # The columns in the order of `dictionary`, in the types of its kinds
-    "A table in the types that the stages expect: `float32`, `int64` where nothing is missing, text with `(missing)`, moments in UTC; a moment without a zone is taken for UTC"
+    """A table in the types that the stages expect:
+    `float32`, `int64` where nothing is missing, text with `(missing)`, moments in UTC; a moment without a
+    zone is taken for UTC"""
     import pandas as pd
     def cast(f):
         s = df[f.name]

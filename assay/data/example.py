@@ -12,34 +12,40 @@ import numpy as np, pandas as pd
 # Invented flights go to real places, at real distances in miles
 _DESTS = dict(ATL=762, BOS=187, BQN=1576, CLT=529, LAX=2475, MIA=1089, ORD=719, SFO=2586)
 
+_AIRPORTS, _CARRIERS = ['EWR', 'JFK', 'LGA'], ['AA', 'B6', 'DL', 'EV', 'UA']
+
+def _departures(n_rows, rng):
+    "Day of 2013 and hour of each flight, in order"
+    day = np.sort(rng.integers(0, 365, n_rows))
+    hour = rng.integers(5, 23, n_rows)
+    order = np.lexsort((hour, day))
+    return day[order], hour[order]
+
+def _moments(day, hour):
+    moments = pd.Timestamp('2013-01-01') + pd.to_timedelta(day, 'D') + pd.to_timedelta(hour, 'h')
+    return moments.astype('datetime64[us]')
+
 def make_flights(
     n_rows:int=400, # Number of flights, at least 1
     seed:int=0, # Random seed
 )->pd.DataFrame: # One row per flight, in order of `scheduled`, spread over 2013; `late` is 0 or 1
     "The running example: invented flights with a target that can be learnt in part"
     if n_rows < 1: raise ValueError(f"n_rows must be at least 1, got {n_rows}")
-    rng = np.random.default_rng(seed)
-    day = np.sort(rng.integers(0, 365, n_rows))
-    hour = rng.integers(5, 23, n_rows)
-    order = np.lexsort((hour, day))
-    day, hour = day[order], hour[order]
+    rng = np.random.default_rng(seed) # each column draws in this order
+    day, hour = _departures(n_rows, rng)
     dest = rng.choice(list(_DESTS), n_rows)
     wind = rng.gamma(4, 2.5, n_rows)
     recent = rng.exponential(14, n_rows)
     logit = -4.2 + .07*recent + .1*(hour-5) + .08*wind
-    return pd.DataFrame(
-        dict(
-            flight_id=[f'F{i:06d}' for i in range(n_rows)],
-            scheduled=(
-                pd.Timestamp('2013-01-01') + pd.to_timedelta(day, 'D') + pd.to_timedelta(hour, 'h')
-            ).astype('datetime64[us]'),
-            origin=rng.choice(['EWR', 'JFK', 'LGA'], n_rows),
-            carrier=rng.choice(['AA', 'B6', 'DL', 'EV', 'UA'], n_rows),
-            dest=dest,
-            hour=hour,
-            distance=pd.Series(dest).map(_DESTS).astype(float).to_numpy(),
-            wind_speed=np.where(rng.random(n_rows) < 0.05, np.nan, wind.round(1)),
-            recent_delay=recent.round(1),
-            late=(rng.random(n_rows) < 1 / (1 + np.exp(-logit))).astype(int),
-        )
+    flights = pd.DataFrame(
+        dict(flight_id=[f'F{i:06d}' for i in range(n_rows)], scheduled=_moments(day, hour))
     )
+    return flights.assign(
+        origin=rng.choice(_AIRPORTS, n_rows),
+        carrier=rng.choice(_CARRIERS, n_rows),
+        dest=dest,
+        hour=hour,
+        distance=pd.Series(dest).map(_DESTS).astype(float).to_numpy(),
+        wind_speed=np.where(rng.random(n_rows) < .05, np.nan, wind.round(1)),
+        recent_delay=recent.round(1),
+        late=(rng.random(n_rows) < 1/(1+np.exp(-logit))).astype(int))

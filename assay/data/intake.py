@@ -191,7 +191,8 @@ def get_adapter(
     source:dict=None, # Of the data stage; where it declares several tables, they are joined
     own:dict=None, # Further adapters by name, such as that of the bundled flights
 )->Adapter: # Its functions
-    "The adapter called `name`; raises `ValueError` for an unknown name, and for several tables where the adapter brings its own"
+    """The adapter called `name`;
+    raises `ValueError` for an unknown name, and for several tables where the adapter brings its own"""
     known = ADAPTERS | (own or {})
     if name not in known: raise ValueError(f"adapter must be one of {list(known)}, got {name!r}")
     if 'tables' not in (source or {}): return known[name]

@@ -23,6 +23,26 @@ def _refuse_duplicates(df, keys, what):
             f"would multiply rows: {twice.head(5).values.tolist()}"
         )
 
+def _check_options(cardinality, missing):
+    if cardinality not in CARDINALITIES:
+        raise ValueError(f"cardinality must be one of {CARDINALITIES}, got {cardinality!r}")
+    if missing not in ('keep', 'drop', 'raise'):
+        raise ValueError(f"missing must be 'keep', 'drop' or 'raise', got {missing!r}")
+
+def _check_columns(left, right, keys, take):
+    "Refuse a join that lacks a column, or would have one twice"
+    for what,df,names in (('left', left, keys), ('right', right, keys+take)):
+        if lost := [c for c in names if c not in df]:
+            raise ValueError(f"the {what} table lacks {lost}; it has {list(df)}")
+    if both := [c for c in take if c in left]:
+        raise ValueError(f"columns {both} stand in both tables; rename them, or name the columns to take")
+
+def _refuse_alone(left, keys, alone):
+    "Refuse rows that have no partner"
+    if not alone.any(): return
+    shown = left.loc[alone, keys].drop_duplicates().head(5).values.tolist()
+    raise ValueError(f"{alone.sum()} of {len(left)} rows have no partner by {keys}: {shown}")
+
 def join(
     left:pd.DataFrame, # Table whose rows are kept, each once
     right:pd.DataFrame, # Table to look up in
@@ -31,33 +51,20 @@ def join(
     cardinality:str='many_to_one', # One of `CARDINALITIES`
     missing:str='keep', # Rows without partner: `keep` (with missing values), `drop`, or `raise`
 )->tuple: # Joined table in the order of `left`, and `dict(n_left, n_right, n_without_partner)`
-    "Look up columns of `right` for every row of `left`; raises `ValueError` where rows would multiply or columns collide"
+    "Look up columns of `right` for each row of `left`; raises `ValueError` where rows would multiply"
     keys = [on] if isinstance(on, str) else list(on)
-    if cardinality not in CARDINALITIES:
-        raise ValueError(f"cardinality must be one of {CARDINALITIES}, got {cardinality!r}")
-    if missing not in ('keep', 'drop', 'raise'):
-        raise ValueError(f"missing must be 'keep', 'drop' or 'raise', got {missing!r}")
+    _check_options(cardinality, missing)
     take = [c for c in right if c not in keys] if take is None else list(take)
-    for what,df,names in (('left', left, keys), ('right', right, keys+take)):
-        if lost := [c for c in names if c not in df]:
-            raise ValueError(f"the {what} table lacks {lost}; it has {list(df)}")
-    if both := [c for c in take if c in left]:
-        raise ValueError(
-            f"columns {both} stand in both tables; rename them, or name the columns to take"
-        )
+    _check_columns(left, right, keys, take)
     right = right[keys+take].dropna(subset=keys)
     _refuse_duplicates(right, keys, 'right')
     if cardinality == 'one_to_one': _refuse_duplicates(left.dropna(subset=keys), keys, 'left')
-    res = left.merge(right, on=keys, how='left', indicator='_partner', validate='many_to_one')
-    alone = (res.pop('_partner') == 'left_only').to_numpy()
-    if missing == 'raise' and alone.any():
-        raise ValueError(
-            f"{alone.sum()} of {len(left)} rows have no partner by {keys}: "
-            f"{left.loc[alone, keys].drop_duplicates().head(5).values.tolist()}"
-        )
-    return (res[~alone] if missing == 'drop' else res).set_axis(
-        left.index[~alone] if missing == 'drop' else left.index
-    ), dict(n_left=len(left), n_right=len(right), n_without_partner=int(alone.sum()))
+    joined = left.merge(right, on=keys, how='left', indicator='_partner', validate='many_to_one')
+    alone = (joined.pop('_partner') == 'left_only').to_numpy()
+    if missing == 'raise': _refuse_alone(left, keys, alone)
+    joined = joined.set_axis(left.index)
+    if missing == 'drop': joined = joined[~alone]
+    return joined, dict(n_left=len(left), n_right=len(right), n_without_partner=int(alone.sum()))
 
 # %% ../../nbs/data/01_joins.ipynb #f248bd79
 _JOIN_KEYS = ('left', 'right', 'on', 'cardinality', 'missing', 'take')
@@ -173,7 +180,8 @@ def join_report(
     tables:dict, # Name to data frame
     joins, # Declared joins: `dict(left, right, on, cardinality)` each
 )->pd.DataFrame: # One row per join: its key, the rows on both sides, rows without partner
-    "Try every declared join and count the rows that find no partner; raises `ValueError` where one would multiply rows"
+    """Try every declared join and count the rows that find no partner;
+    raises `ValueError` where one would multiply rows"""
     def line(j):
         for side,names in (('left', j['on']), ('right', j['on'].values())):
             if lost := [c for c in names if c not in tables[j[side]]]:

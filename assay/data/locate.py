@@ -39,7 +39,8 @@ def agreed_hash(spec, found):
 # %% ../../nbs/data/04_locate.ipynb #78867b98
 @contextlib.contextmanager
 def undamaged(name):
-    "One error for all the ways in which a reader finds a file cut or damaged; what the operating system says about files and networks passes"
+    """One error for all the ways in which a reader finds a file cut or damaged;
+    what the operating system says about files and networks passes"""
     import pyarrow as pa
     try: yield
     except (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException) as e:
@@ -62,7 +63,8 @@ def hash_url(fs, path):
     return h.hexdigest()
 
 def _refuse_kind(fs, path):
-    "Refuse a FIFO, a device or a socket, which would not end, in place of a file, also as one of the parts in a folder"
+    """Refuse a FIFO, a device or a socket, which would not end, in place of a file,
+    also as one of the parts in a folder"""
     if not isinstance(fs, fsspec.implementations.local.LocalFileSystem): return
     for p in [path, *(fs.glob(f'{path}/**/*.parquet') if fs.isdir(path) else [])]:
         if fs.info(p).get('type') == 'other':

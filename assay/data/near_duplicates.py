@@ -61,7 +61,8 @@ def repeat_excess(
     crosses, # Does it stand in training and after it?
     share:float=.5, # Share of the rows that teach, in (0, 1)
 )->float: # Share of all rows; 0 where chance explains the repeats
-    "Rows that repeat more often than independent rows would, whatever their columns have to do with each other"
+    """Rows that repeat more often than independent rows would,
+    whatever their columns have to do with each other"""
     if not 0 < share < 1: return 0. # nothing can cross
     few = np.minimum(n_times, MOST_TIMES + 1)
     k = np.arange(2, MOST_TIMES + 1)
@@ -89,7 +90,8 @@ def _different(hashes):
     return hashes[:, sorted(seen.values())]
 
 def _told_apart(hashes, left_out, seed):
-    "How many different rows the columns tell apart when a share of them is left out: the median over random choices"
+    """How many different rows the columns tell apart when a share of them is left out:
+    the median over random choices"""
     rng = np.random.default_rng(seed)
     n = int(np.ceil(hashes.shape[1] * left_out))
     parts = (
@@ -100,7 +102,8 @@ def _told_apart(hashes, left_out, seed):
 
 # %% ../../nbs/data/11_near_duplicates.ipynb #c3908d17
 def _agreement(key, y, taught):
-    "Later rows that stand in training, the share of these with the target of the row they are like, and Cohen's kappa of that"
+    """Later rows that stand in training, the share of these with the target of the row they are like,
+    and Cohen's kappa of that"""
     first = pd.Series(y[taught], index=key[taught])
     told = pd.Series(key[~taught]).map(first[~first.index.duplicated()].astype(object))
     twin = told.notna().to_numpy()
@@ -120,7 +123,8 @@ def _looser(df, features, hashes, seed):
         yield f'in all columns but {name}', np.delete(hashes, left, axis=1).sum(axis=1, dtype=np.uint64)
 
 def _near_copies(df, features, hashes, y, taught, seed):
-    "The largest share of rows that repeat beyond chance in a part of what they hold, which part, and how well targets agree"
+    """The largest share of rows that repeat beyond chance in a part of what they hold, which part,
+    and how well targets agree"""
     res = dict(near=0., near_in='', near_kappa=0.)
     for name,key in _looser(df, features, hashes, seed):
         near = repeat_excess(*_repeats(key+y, taught), taught.mean())

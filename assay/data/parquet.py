@@ -53,7 +53,8 @@ def _check_size(fs, paths, files, columns, share, name):
     return stored
 
 def _parquet_files(url, name=None, columns=None, share=0.):
-    "The opened Parquet files of a file or folder, of which `columns` and a share of the rows will be read; nothing of them is kept in memory"
+    """The opened Parquet files of a file or folder, of which `columns` and a share of the rows will be read;
+    nothing of them is kept in memory"""
     fs, path = locate(url, name or 'table')
     paths = sorted(fs.glob(f'{path}/**/*.parquet')) if fs.isdir(path) else [path]
     if not paths: raise ValueError(f"folder {str(url)!r} holds no file that ends in .parquet")

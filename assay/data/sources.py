@@ -152,16 +152,10 @@ def load_source(
     "Read one source, and say what was read"
     _check_keys(spec)
     kind = spec['kind']
-    df, facts = LOADERS[kind](spec)
-    facts = (
-        dict(
-            source=f"{spec.get('distribution') or kind}: {spec[_ORIGIN[kind]]}",
-            rows=len(df),
-            columns=list(map(str, df.columns)),
-        )
-        | facts
-    )
-    return df, {k: spec.get(k, 'unknown') for k in ('licence', 'access', 'version')} | facts
+    df, found = LOADERS[kind](spec)
+    terms = {k: spec.get(k, 'unknown') for k in ('licence', 'access', 'version')}
+    origin = f"{spec.get('distribution') or kind}: {spec[_ORIGIN[kind]]}"
+    return df, terms | dict(source=origin, rows=len(df), columns=list(map(str, df.columns))) | found
 
 # %% ../../nbs/data/06_sources.ipynb #3d35d7c3
 _OTHER = {
@@ -178,6 +172,21 @@ _OTHER = {
     b'[{': 'JSON',
 }
 
+_PACKED = ('.gz', '.bz2', '.xz', '.zst', '.zip')
+_UTF_16 = (b'\xff\xfe', b'\xfe\xff') # Marks of a text that holds zero bytes
+
+def _other_kind(start, suffix):
+    "What a file is, if it is neither CSV nor Parquet; nothing else"
+    if suffix == '.ods': return 'a spreadsheet'
+    if suffix in ('.xlsx', '.xls'): return 'an Excel workbook'
+    if suffix == '.zip' and start[:2] == b'PK' and b'xl/' not in start: return ''
+    return next((what for mark,what in _OTHER.items() if start.lstrip().startswith(mark)), '')
+
+def _is_binary(start, suffix):
+    "Does a file begin with bytes that no text holds?"
+    if suffix in _PACKED or start[:2] in _UTF_16: return False
+    return sum(b < 9 or 13 < b < 32 for b in start) > .02*len(start)
+
 def kind_of_file(
     path, # File or folder that exists, or the URL of one
 )->str: # `parquet` or `csv`
@@ -187,28 +196,15 @@ def kind_of_file(
     with fs.open(where, 'rb') as f: start = f.read(4096)
     suffix, size = Path(where).suffix, fs.size(where) or 0
     if start[:4] == b'PAR1' or suffix in ('.parquet', '.pq'): return 'parquet'
-    other = next((what for mark,what in _OTHER.items() if start.lstrip()[:len(mark)] == mark), None)
-    if suffix in ('.xlsx', '.xls', '.ods'):
-        other = 'an Excel workbook' if suffix != '.ods' else 'a spreadsheet'
-    if other and not (suffix == '.zip' and b'xl/' not in start and start[:2] == b'PK'):
-        raise ValueError(
-            f"table {path} is {other}, neither CSV nor Parquet; save the one table as CSV first, with "
-            "a line of column names"
-        )
-    if (
-        suffix not in ('.gz', '.bz2', '.xz', '.zst', '.zip')
-        and start[:2] not in (b'\xff\xfe', b'\xfe\xff')
-        and sum(b < 9 or 13 < b < 32 for b in start) > 0.02 * len(start)
-    ):
-        raise ValueError(
-            f"table {path} holds bytes that are no text; expected a CSV file, a Parquet file, or a "
-            "folder of Parquet files"
-        )
+    if other := _other_kind(start, suffix):
+        raise ValueError(f"table {path} is {other}, neither CSV nor Parquet; "
+                         'save the one table as CSV first, with a line of column names')
+    if _is_binary(start, suffix):
+        raise ValueError(f"table {path} holds bytes that are no text; "
+                         'expected a CSV file, a Parquet file, or a folder of Parquet files')
     if size > LARGEST_CSV:
-        raise ValueError(
-            f"table {path} is text of {size / 1e9:.1f} GB, which would take several times that in "
-            "memory; save it as Parquet, of which a part can be read"
-        )
+        raise ValueError(f"table {path} is text of {size/1e9:.1f} GB, which would take several times that in "
+                         'memory; save it as Parquet, of which a part can be read')
     return 'csv'
 
 # %% ../../nbs/data/06_sources.ipynb #caa9149d
@@ -253,7 +249,8 @@ def snapshot(
 def load_snapshot(
     folder=None, # Folder that `snapshot` wrote; the raw data of the repository by default
 )->dict: # Name to data frame
-    "Read the tables of a snapshot after comparing every file with the manifest; raises `ValueError` naming what differs"
+    """Read the tables of a snapshot after comparing every file with the manifest;
+    raises `ValueError` naming what differs"""
     folder = place('raw') if folder is None else Path(folder)
     if different := verify_manifest(folder):
         raise ValueError(

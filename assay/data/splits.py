@@ -72,7 +72,8 @@ def split_by_hash(
 
 # %% ../../nbs/data/12_splits.ipynb #256ba7e1
 def _seats(shares):
-    "The split of each seat of a round: the shortest in which the shares are whole numbers of rows, at most 100"
+    """The split of each seat of a round:
+    the shortest in which the shares are whole numbers of rows, at most 100"""
     whole = lambda n: all(abs(s*n-round(s*n)) < 1e-6 for s in shares.values())
     n = next((n for n in range(1, 100) if whole(n)), 100)
     return np.searchsorted(_edges(shares), (np.arange(n)+.5)/n, 'right')
@@ -91,7 +92,8 @@ def split_stratified(
     shares:dict, # Split to its share of the rows; they sum to 1
     seed:int=0, # Random seed
 )->dict: # Split to its rows; together all rows
-    "Part a table at random so that every part has the same proportions of `column`; rows that are added at the end move no other row"
+    """Part a table at random so that every part has the same proportions of `column`;
+    rows that are added at the end move no other row"""
     codes, names = pd.factorize(df[column], use_na_sentinel=False)
     seats, at = _seats(shares), np.empty(len(df), int)
     for code, rows in pd.Series(codes).groupby(codes).indices.items():

@@ -68,7 +68,8 @@ def context_columns(
 
 # %% ../../nbs/data/15_to_score.ipynb #16ed804b
 def _csv_options(source, fields):
-    "How a CSV file is read, so that a column means what it meant in training; under its own name and the plain one"
+    """How a CSV file is read, so that a column means what it meant in training;
+    under its own name and the plain one"""
     names, missing = source.get('columns') or {}, source.get('missing') or []
     def both(kinds):
         return [

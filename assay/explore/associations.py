@@ -107,7 +107,8 @@ def correlation_ratio(
     groups:np.ndarray, # Group number of each row
     values:np.ndarray, # Number of each row; many columns of them at once
 )->np.ndarray: # 0 (means are equal) to 1 (groups decide the value), for each column of `values`
-    "Square root of the share of the variance that lies between groups, less its bias (epsilon squared, Kelley 1935)"
+    """Square root of the share of the variance that lies between groups, less its bias (epsilon squared,
+    Kelley 1935)"""
     n, apart = np.bincount(groups), values-values.mean(0)
     sums = (
         csr_array((np.ones(len(groups)), (groups, np.arange(len(groups)))), shape=(len(n), len(groups)))

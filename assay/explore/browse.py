@@ -26,7 +26,8 @@ def names_somebody(
     return bool(_KEY.search(plain))
 
 def _is_rare_text(s):
-    "Is a column text of which most rows have a value that next to no other row has, such as a remark or the name of a street?"
+    """Is a column text of which most rows have a value that next to no other row has,
+    such as a remark or the name of a street?"""
     if (
         not pd.api.types.is_string_dtype(s.dtype)
         and s.dtype != object
@@ -41,7 +42,8 @@ def visible_columns(
     personal=(), # Names of columns that are sensitive, or in which personal data was found
     rows:pd.DataFrame=None, # The whole table: of it, a column of texts that few rows share is left out too
 )->list: # Names, in order
-    "Columns whose values may stand on a page: described, neither text nor key, neither sensitive nor personal"
+    """Columns whose values may stand on a page:
+    described, neither text nor key, neither sensitive nor personal"""
     kept = [
         f
         for f in dictionary.fields
@@ -208,7 +210,8 @@ def fitting_page(
     n_rows:int=None, # Rows of the table that they were drawn from
     limit:int=1_000_000, # Largest size in bytes, as of a report
 )->str: # HTML of at most `limit` bytes
-    "A page that says what it shows and what it leaves out; raises `ValueError` where not even one column fits"
+    """A page that says what it shows and what it leaves out;
+    raises `ValueError` where not even one column fits"""
     columns = [c for c in columns if c in df]
     tries = [(columns[:40], len(columns) <= 30)] + [(columns[:n], False) for n in (40, 20, 10, 5, 1)]
     for shown, plots in tries:

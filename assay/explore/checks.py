@@ -11,6 +11,41 @@ import pandas as pd
 from ..core.artifacts import check
 
 # %% ../../nbs/explore/05_checks.ipynb #53431572
+_AT = 'reports/explore/metrics.json#metrics.'
+
+def _covered(features, looked_at):
+    "F08: was every feature looked at?"
+    skipped = sorted(set(features) - looked_at)
+    why = (f'{len(features)-len(skipped)} of {len(features)} features have distribution, association with '
+           'interval and drift' + (f'; not looked at: {skipped}' if skipped else ''))
+    return check('F08', bool(features) and not skipped, why, f'{_AT}features_covered')
+
+def _compared(compared):
+    "P05: was training compared with every other split?"
+    splits = set(compared.split)
+    lacking = sorted({'valid', 'test', 'production'} - splits)
+    status = 'pass' if not lacking else 'unanswered' if lacking == ['production'] else 'fail'
+    n_moved = compared[compared.moved].column.nunique()
+    why = (f'train compared with {sorted(splits)}, label included; {n_moved} columns moved'
+           + (f'; not compared: {lacking}' if lacking else ''))
+    return check('P05', status, why, f'{_AT}moved_columns')
+
+def _enough_labels(counts, min_labels):
+    "F15: does every split hold labels of both kinds?"
+    fewest = counts[['n_positive', 'n_negative']].min(axis=1)
+    thin = counts[(fewest < min_labels) | (counts.n_missing > 0)].split.tolist()
+    why = f'every split has labels, at least {min_labels} of each kind'
+    if thin:
+        why = (
+            f'fewer than {min_labels} labels of each kind, or missing ones, in {thin}; below that, what is '
+            'measured there is uncertain: collect more rows, or lower explore.min_labels in params.yaml'
+        )
+    return check('F15', not thin, why, f'{_AT}fewest_labels')
+
+def _no_leak(leaks):
+    why = f'leak suspected in {list(leaks)}' if leaks else 'no declared feature leaks'
+    return check('leakage', not leaks, why, f'{_AT}leaking_features')
+
 def exploration_checks(
     features, # Declared features
     profile:pd.DataFrame, # From `assay.stats.counts.profile`
@@ -21,45 +56,12 @@ def exploration_checks(
     min_labels:int=200, # Rows of each label needed in every split
 )->list: # `assay.core.artifacts.check`s
     "The items of the checklist that exploration decides"
-    at = 'reports/explore/metrics.json#metrics.'
     looked_at = set(profile.index) & set(related.column) & set(compared.column)
-    skipped, splits = sorted(set(features)-looked_at), set(compared.split)
-    lacking = sorted({'valid', 'test', 'production'}-splits)
-    moved = compared[compared.moved]
-    thin = counts[
-        (counts[['n_positive', 'n_negative']].min(axis=1) < min_labels) | (counts.n_missing > 0)
-    ].split.tolist()
     return [
-        check(
-            'F08',
-            bool(features) and not skipped,
-            f'{len(features) - len(skipped)} of {len(features)} features have distribution, '
-            'association with interval and drift' + (f'; not looked at: {skipped}' if skipped else ''),
-            f'{at}features_covered',
-        ),
-        check(
-            'P05',
-            'pass' if not lacking else 'unanswered' if lacking == ['production'] else 'fail',
-            f'train compared with {sorted(splits)}, label included; {moved.column.nunique()} columns '
-            'moved' + (f'; not compared: {lacking}' if lacking else ''),
-            f'{at}moved_columns',
-        ),
-        check(
-            'F15',
-            not thin,
-            f'every split has labels, at least {min_labels} of each kind'
-            if not thin
-            else f'fewer than {min_labels} labels of each kind, or missing ones, in {thin}; below '
-            'that, what is measured there is uncertain: collect more rows, or lower '
-            'explore.min_labels in params.yaml',
-            f'{at}fewest_labels',
-        ),
-        check(
-            'leakage',
-            not leaks,
-            'no declared feature leaks' if not leaks else f'leak suspected in {list(leaks)}',
-            f'{at}leaking_features',
-        ),
+        _covered(features, looked_at),
+        _compared(compared),
+        _enough_labels(counts, min_labels),
+        _no_leak(leaks),
     ]
 
 def exploration_verdict(
@@ -69,19 +71,22 @@ def exploration_verdict(
     return 'leak suspected' if len(leaks) else 'usable'
 
 # %% ../../nbs/explore/05_checks.ipynb #253cf7a1
+def _declarations(said, columns):
+    "Each declaration in a line"
+    return '; '.join(f"{c} ({said[c]['by']}, {said[c]['date']}: {said[c]['because']})" for c in columns)
+
 def declared_checks(
-    # Feature to what is declared of it, from `assay.explore.leakage.declared_legitimate`: because, by,
-    # date
+    # Feature to what is declared of it, from `assay.explore.leakage.declared_legitimate`: because, by, date
     said:dict,
     after:dict, # Feature to whether results were there, from `assay.problem.criteria.note_declared`
 )->list: # One `check`, called `legitimate`; none where nothing is declared
     "Was each column declared legitimate before there were results?"
-    words = lambda c: f"{c} ({said[c]['by']}, {said[c]['date']}: {said[c]['because']})"
-    late, early = ('; '.join(words(c) for c in said if after[c] is when) for when in (True, False))
+    if not said: return []
+    late = _declarations(said, [c for c in said if after[c] is True])
+    early = _declarations(said, [c for c in said if after[c] is False])
     parts = {'declared after results': late, 'declared before there were results': early}
-    why = '; '.join(f'{k}: {v}' for k, v in parts.items() if v)
-    at = 'reports/explore/metrics.json#metrics.leaking_features'
-    return [check('legitimate', not late, why, at)] if said else []
+    why = '; '.join(f'{k}: {v}' for k,v in parts.items() if v)
+    return [check('legitimate', not late, why, f'{_AT}leaking_features')]
 
 def declared_table(
     said:dict, # As in `declared_checks`

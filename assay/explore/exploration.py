@@ -195,7 +195,8 @@ def plot_distributions(
     n_bins:int=12, # Bins of equal frequency in the first table
     n_across:int=4, # Panels in a line
 ): # The axes
-    "Share of the rows in each bin, by table: equal tables give equal lines; the last point is 'missing', before it 'other' for categories"
+    """Share of the rows in each bin, by table: equal tables give equal lines;
+    the last point is 'missing', before it 'other' for categories"""
     columns = list(columns)
     n_down = -(-len(columns)//n_across)
     inches = .4+1.5*n_down

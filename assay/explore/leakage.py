@@ -169,7 +169,8 @@ def _skill(y, p, task, classes):
 
 # %% ../../nbs/explore/06_leakage.ipynb #c1c54c6a
 def _told_by_tree(x, y, task, seed):
-    "What each half of the rows says of the other by one column: a number per row, or a probability per class; and the classes"
+    """What each half of the rows says of the other by one column:
+    a number per row, or a probability per class; and the classes"""
     half = np.random.default_rng(seed).permutation(len(y)) % 2 == 0
     make = DecisionTreeRegressor if task == 'regression' else DecisionTreeClassifier
     classes = None if task == 'regression' else np.unique(y)
@@ -185,7 +186,8 @@ def _told_by_tree(x, y, task, seed):
 _LEAVES = 32 # Of a tree of depth 5
 
 def _record_of_level(x, y, task, seed):
-    "The same as `_told_by_tree`, by the record of each level of a text in the other half; a level that is not there gets the record of all"
+    """The same as `_told_by_tree`, by the record of each level of a text in the other half;
+    a level that is not there gets the record of all"""
     half = np.random.default_rng(seed).permutation(len(y))%2 == 0
     classes = None if task == 'regression' else np.unique(y)
     Y = y.astype(float)[:, None] if classes is None else (y[:, None] == classes).astype(float)
@@ -223,7 +225,8 @@ _FEW_LEVELS = 64 # Levels that are told apart in any case
 _LARGEST = float(np.finfo('float32').max) # Number that a tree reads
 
 def _most_levels(blocks, most=2000, cells=2_000_000):
-    "Levels of a text that are told apart, as long as they and the blocks make no large table: four hundred hashes, each with one outcome, are a copy of it"
+    """Levels of a text that are told apart, as long as they and the blocks make no large table:
+    four hundred hashes, each with one outcome, are a copy of it"""
     return max(_FEW_LEVELS, min(most, cells//(int(blocks.max())+1)))
 
 def _alone(df, columns, target, outcome, task, seed):
@@ -318,7 +321,8 @@ def leakage_scan(
 
 # %% ../../nbs/explore/06_leakage.ipynb #63d77984
 def _ahead(res, good, times):
-    "Is each column, as a distance, `times` as far from chance as the best of the columns that are not `good`?"
+    """Is each column, as a distance, `times` as far from chance as the best of the columns that are not
+    `good`?"""
     distance = ndtri(res.auc_low.clip(.5, .9999))
     rest = distance[~good & (res.verdict == '')]
     return distance >= times*max(rest.max() if len(rest) else 0, .1)

@@ -55,7 +55,8 @@ def row_keys(
     df:pd.DataFrame, # Rows
     columns, # Columns to compare
 )->np.ndarray: # 64 bits per row
-    "Keys that are equal for equal rows: small codes packed side by side, then hashed; missing values are equal"
+    """Keys that are equal for equal rows: small codes packed side by side, then hashed;
+    missing values are equal"""
     key = np.zeros(len(df), dtype='uint64')
     packed = np.zeros(len(df), dtype='uint64')
     room = 2**62

@@ -14,7 +14,8 @@ from ..stats.counts import make_blocks, ratio_of_blocks
 
 # %% ../../nbs/explore/03_over_time.ipynb #0a236b43
 def _periods(time, period, min_days):
-    "Number of each row's day, of each day's period (-1 where that has too few days), and the names of the periods; where all have too few, all stay"
+    """Number of each row's day, of each day's period (-1 where that has too few days),
+    and the names of the periods; where all have too few, all stay"""
     day, days = days_of(time)
     of_day = pd.DatetimeIndex(days).to_period(period)
     names = of_day[of_day.notna()].value_counts().sort_index()
@@ -28,7 +29,8 @@ def base_rates(
     min_days:int=5, # Periods with fewer days are left out, such as the first hours of the next month
     cluster:pd.Series=None, # What rows have in common, such as the patient; their day by default
 )->pd.DataFrame: # period, n, n_days (or other clusters), rate, low, high: 95 %
-    "Rate of the label in each period, with an interval that takes days, or what `cluster` names, as the units"
+    """Rate of the label in each period, with an interval that takes days, or what `cluster` names,
+    as the units"""
     if time is None:
         return pd.DataFrame([dict(period='all') | clustered_rate(y, make_blocks(len(y), cluster))])
     day, of_day, names = _periods(time, period, min_days)
@@ -68,7 +70,8 @@ def compare(
     columns, # Columns that both have
     n_bins:int=10, # Bins of equal frequency on the reference, for numbers
 )->pd.DataFrame: # column, psi, noise, effect, missing_change, unseen, n
-    "How far each column has moved; `effect` is the difference of means in standard deviations, `unseen` the share of new categories"
+    """How far each column has moved;
+    `effect` is the difference of means in standard deviations, `unseen` the share of new categories"""
     return compare_all(reference, dict(current=current), columns, n_bins)['current']
 
 def compare_all(reference, others, columns, n_bins=10):
@@ -89,7 +92,8 @@ def compare_all(reference, others, columns, n_bins=10):
     }
 
 def _known(x, n_bins):
-    "What a column is compared by: how it is cut, rows per bin, share of missing values, mean and spread of numbers, categories as text"
+    """What a column is compared by:
+    how it is cut, rows per bin, share of missing values, mean and spread of numbers, categories as text"""
     cut = bins(x, n_bins)
     res = dict(cut=cut, counts=count_per_bin(cut, x), missing=x.isna().mean())
     if kind_of(x) == 'number': return res | dict(mean=x.mean(), sd=x.std() or 1)

@@ -14,7 +14,8 @@ from ..stats.counts import distinct_values, kind_of, mix, open_coded
 
 # %% ../../nbs/explore/07_profile.ipynb #34b5c8db
 def _levels(values, n, levels):
-    "Of distinct values, the `levels` with the smallest hash: arrays of hash, value and count, in the order of the hash"
+    """Of distinct values, the `levels` with the smallest hash:
+    arrays of hash, value and count, in the order of the hash"""
     hashed = pd.util.hash_array(
         np.asarray(values.astype('int64') if values.dtype.kind == 'M' else values), categorize=False
     )
@@ -47,7 +48,8 @@ def _column(x, levels):
     return res
 
 def _drawn(df, start, size, seed, below=None):
-    "The `size` rows with the lowest priority, text as text; those at or above `below` cannot be among those of the whole table"
+    """The `size` rows with the lowest priority, text as text;
+    those at or above `below` cannot be among those of the whole table"""
     priority = mix(np.arange(start, start+len(df)), seed)
     if below is None and len(df) > size: below = np.partition(priority, size)[size]
     rows = np.arange(len(df)) if below is None else np.flatnonzero(priority < below)
@@ -144,7 +146,8 @@ def summarise_parquet(
     seed:int=0, # Decides which rows are in the sample
     at_once:int=8, # Summaries of row groups that are merged together
 )->dict: # As `summarise`
-    "Summarise a Parquet file one row group at a time; memory is that of one row group and a few summaries, whatever the length"
+    """Summarise a Parquet file one row group at a time;
+    memory is that of one row group and a few summaries, whatever the length"""
     with open_coded(path) as f:
         parts, start, below = [], 0, None
         for i in range(max(f.num_row_groups, 1)):
@@ -196,6 +199,7 @@ def profile(
     # One row per column: kind, n, missing_rate, distinct, exact, mean, sd, low, quantiles, high, far_out,
     # top, top_share
 )->pd.DataFrame:
-    "What is in each column; `far_out` is the share of values beyond three interquartile ranges from the quartiles"
+    """What is in each column; `far_out` is the share of values beyond three interquartile ranges from the
+    quartiles"""
     rows = {k: _profile_row(c, summary['sample'][k], summary['levels']) for k,c in summary['columns'].items()}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('column')

@@ -35,7 +35,8 @@ def _constant(task, fields, seed):
     return 'passthrough', DummyRegressor() if task == 'regression' else DummyClassifier(strategy='prior')
 
 def _rule(task, fields, seed, columns=None, smoothing=10., practice=None, target='target'):
-    "Today's practice: the record, by default of all text features; or a function of `assay.models.practice.PRACTICES`, which needs no smoothing"
+    """Today's practice: the record, by default of all text features;
+    or a function of `assay.models.practice.PRACTICES`, which needs no smoothing"""
     record, follow = (
         (RuleRegressor, PracticeRegressor)
         if task == 'regression'
@@ -66,7 +67,8 @@ def _forest(task, fields, seed, n_estimators=60, min_samples_leaf=20, max_featur
 
 # %% ../../nbs/models/03_estimators.ipynb #9c6bd882
 def _boosting(task, fields, seed, learning_rate=.1, max_iter=150, max_leaf_nodes=31, min_samples_leaf=50, l2_regularization=1., max_features=1., encoding='ordinal'):
-    "Boosted trees on unscaled numbers, missing ones as they are; all rows are used, none is kept for stopping early"
+    """Boosted trees on unscaled numbers, missing ones as they are;
+    all rows are used, none is kept for stopping early"""
     make = HistGradientBoostingRegressor if task == 'regression' else HistGradientBoostingClassifier
     model = make(
         learning_rate=learning_rate,

@@ -23,7 +23,8 @@ MISSING = '(missing)' # Stands for missing text: an ONNX string tensor holds no 
 def feature_fields(
     fields, # `Field`s, or a `Dictionary` of them
 )->list: # Those with the role `feature`, in order
-    "The columns that a model may learn from; raises `ValueError` if there are none, or one is of a kind that cannot be learnt from"
+    """The columns that a model may learn from;
+    raises `ValueError` if there are none, or one is of a kind that cannot be learnt from"""
     res = [f for f in getattr(fields, 'fields', fields) if f.role == 'feature']
     if not res:
         raise ValueError(
@@ -60,7 +61,8 @@ def feature_frame(
     # Features only, in the order of `fields`, index kept; numbers are float32 with NaN for missing, text
     # is `str` objects
 )->pd.DataFrame:
-    "The inputs of a model, in the types that it sees in training and in serving; whole numbers are exact up to 16,777,216"
+    """The inputs of a model, in the types that it sees in training and in serving;
+    whole numbers are exact up to 16,777,216"""
     kinds = {f.name: f.kind for f in feature_fields(fields)}
     if missing := [n for n in kinds if n not in df]:
         raise ValueError(

@@ -57,7 +57,8 @@ def rule_params(
     # Parameters of the model `rule`: `columns` and `smoothing`, or `practice` and `target`; where nobody
     # declared a practice none, or the `columns` of text that are no suspects
 )->dict:
-    "Today's practice as the agreement declares it; raises `ValueError` if it names a column that is no feature, or no known practice"
+    """Today's practice as the agreement declares it;
+    raises `ValueError` if it names a column that is no feature, or no known practice"""
     if name := problem.today.get('callable'): return practice_params(name, problem)
     columns = list(problem.today.get('columns') or [])
     if unknown := sorted(set(columns) - set(names_of(fields))):
@@ -69,7 +70,8 @@ def rule_params(
     return {} if train is None else _unsuspected(problem, fields, train)
 
 def _unsuspected(problem, fields, train):
-    "The record of all text features stands in for a practice that nobody declared, without those that may know the outcome"
+    """The record of all text features stands in for a practice that nobody declared,
+    without those that may know the outcome"""
     # most have declared one, and need not wait for it
     from assay.explore.leakage import declared_legitimate, suspected
     text, said = names_of(fields, TEXT), declared_legitimate(feature_fields(fields))

@@ -65,7 +65,8 @@ class _Record(BaseEstimator):
     def __init__(self, columns=None, smoothing=10.): self.columns, self.smoothing = columns, smoothing
 
     def _columns(self, X, y=None, fit=False):
-        "The columns of the record, by name from a table, all of an array; the checked `y`; the number of rows"
+        """The columns of the record, by name from a table, all of an array; the checked `y`;
+        the number of rows"""
         if fit and y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         if fit: y = check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=None, input_name='y')
@@ -87,7 +88,8 @@ class _Record(BaseEstimator):
 
 # %% ../../nbs/models/02_rule.ipynb #e1c49b07
 class RuleClassifier(ClassifierMixin, _Record):
-    "Historical share of each class by `columns`, first to last from coarse to fine, each level smoothed towards the one above"
+    """Historical share of each class by `columns`, first to last from coarse to fine,
+    each level smoothed towards the one above"""
     def fit(self,
         X, # Table, or array of finite numbers
         y, # Classes
@@ -113,7 +115,8 @@ class RuleClassifier(ClassifierMixin, _Record):
 
 # %% ../../nbs/models/02_rule.ipynb #406a525b
 class RuleRegressor(RegressorMixin, _Record):
-    "Historical mean by `columns`, first to last from coarse to fine, each level smoothed towards the one above"
+    """Historical mean by `columns`, first to last from coarse to fine,
+    each level smoothed towards the one above"""
     def fit(self,
         X, # Table, or array of finite numbers
         y, # Numbers

@@ -95,54 +95,45 @@ def requirements_table(
     return pd.DataFrame(rows, columns=['requirement', 'value', 'source'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #48c2c445
+def _said(answer):
+    "An answer of the problem statement in a line"
+    if isinstance(answer, dict): return '; '.join(f'{k}: {v}' for k,v in answer.items())
+    return str(answer or 'unanswered')
+
+def _owned(sources): return ', '.join(f"{s.get('name')} ({s.get('owner')})" for s in sources)
+
+def _data_parts(problem, promise):
+    "Where the rows come from, and what is made of them"
+    schema = f"checked against one schema; kept: {promise('storage')}"
+    known = f"computed as known {_said(problem.decision.get('when'))}; freshness: {promise('freshness')}"
+    return [
+        ('sources', _owned(problem.sources) or 'unanswered', 'sources'),
+        ('snapshot and dictionary', schema, 'service_levels.storage'),
+        ('features', known, 'decision.when, service_levels.freshness')]
+
+def _service_parts(problem, promise):
+    "What answers, who decides, and what happens otherwise"
+    decision = problem.decision
+    service = f"{_said(problem.limits)}; available: {promise('availability')}; volume: {promise('volume')}"
+    decides = f"{_said(decision.get('who'))}; {_said(decision.get('human_in_the_loop'))}"
+    return [
+        ('service', service, 'limits, service_levels'),
+        ('decision', decides, 'decision.who, decision.human_in_the_loop'),
+        ('fallback', promise('fallback'), 'service_levels.fallback'),
+        ('labels and monitoring', promise('labels'), 'service_levels.labels')]
+
 def architecture_table(
     problem, # `assay.problem.agreement.Problem`
 )->pd.DataFrame: # part, does, agreed
     "The first drawing of the solution, from the problem statement"
-    said = lambda x: (
-        '; '.join(f'{k}: {v}' for k, v in x.items()) if isinstance(x, dict) else str(x or 'unanswered')
-    )
-    d = problem.decision
-    promise = lambda k: said(problem.service_levels.get(k))
-    return pd.DataFrame(
-        [
-            (
-                'sources',
-                ', '.join(f"{s.get('name')} ({s.get('owner')})" for s in problem.sources)
-                or 'unanswered',
-                'sources',
-            ),
-            (
-                'snapshot and dictionary',
-                f"checked against one schema; kept: {promise('storage')}",
-                'service_levels.storage',
-            ),
-            (
-                'features',
-                f"computed as known {said(d.get('when'))}; freshness: {promise('freshness')}",
-                'decision.when, service_levels.freshness',
-            ),
-            (
-                'model',
-                f'{problem.task} for {problem.target}, judged by {problem.metric}',
-                'task, target, metric',
-            ),
-            (
-                'service',
-                f"{said(problem.limits)}; available: {promise('availability')}; volume: "
-                f"{promise('volume')}",
-                'limits, service_levels',
-            ),
-            (
-                'decision',
-                f"{said(d.get('who'))}; {said(d.get('human_in_the_loop'))}",
-                'decision.who, decision.human_in_the_loop',
-            ),
-            ('fallback', promise('fallback'), 'service_levels.fallback'),
-            ('labels and monitoring', promise('labels'), 'service_levels.labels'),
-        ],
-        columns=['part', 'does', 'agreed'],
-    )
+    promise = lambda k: _said(problem.service_levels.get(k))
+    model = f'{problem.task} for {problem.target}, judged by {problem.metric}'
+    rows = [
+        *_data_parts(problem, promise),
+        ('model', model, 'task, target, metric'),
+        *_service_parts(problem, promise),
+    ]
+    return pd.DataFrame(rows, columns=['part', 'does', 'agreed'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #a688f480
 def steps_table(

@@ -104,7 +104,8 @@ def with_values(
     text:str, # Content of `params.yaml`
     sections:dict, # Section to its keys with new values
 )->str: # The same with these values
-    "`params.yaml` with some values of some sections changed, the rest as it is; raises `ValueError` for one that is not there"
+    """`params.yaml` with some values of some sections changed, the rest as it is;
+    raises `ValueError` for one that is not there"""
     for section,key,value in ((s, k, v) for s,values in sections.items() for k,v in values.items()):
         text, n = re.subn(
             rf'^({section}:.*\n(?:[ \t].*\n|\n)*?  {key}: ).*$',
@@ -207,7 +208,9 @@ def write_draft(
     d:Draft, # From `draft`
     force:bool=False, # Replace files that hold changes
 )->list: # Paths of the files written
-    "Write the three files, let the data stage depend on the table, hide the table from git (said in `d.notes`), and begin a chapter about it in the ledger; all are checked before the first is written"
+    """Write the three files, let the data stage depend on the table,
+    hide the table from git (said in `d.notes`), and begin a chapter about it in the ledger; all are checked
+    before the first is written"""
     make_problem(d.problem, 'the draft')
     read_ledger()
     params = with_values(

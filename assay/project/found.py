@@ -98,7 +98,8 @@ def check_features(features, df, reasons, left):
 FEW_SEEN, MOST_LEVELS, IN_PROPORTION = 100, 30, 10**6
 
 def _with_rare(path, found, target):
-    "The rows that were read, at their end more of each class that is rare among them; how many; the classes' rows in all"
+    """The rows that were read, at their end more of each class that is rare among them; how many;
+    the classes' rows in all"""
     raw = found['df']
     counts = None if found['complete'] is None else count_values(path, target, MOST_LEVELS)
     if not counts: return raw, 0, None
@@ -121,7 +122,8 @@ def _finite_rows(df):
     return df[~pd.concat(spoilt.values(), axis=1).any(axis=1)], {c: int(m.sum()) for c,m in spoilt.items()}
 
 def _known_rows(df, target, task, counts, whole):
-    "Rows with a target in which two classes are 0 and 1; the target over all rows, task, positive value, recoding and reasons"
+    """Rows with a target in which two classes are 0 and 1;
+    the target over all rows, task, positive value, recoding and reasons"""
     y = df[target] if counts is None else _in_proportion(counts, target)
     task, why = find_task(y, task)
     df = _check_rows(df, target, task, y.value_counts() if whole else counts and pd.Series(counts))

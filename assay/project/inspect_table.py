@@ -330,7 +330,8 @@ def find_group(
     df:pd.DataFrame, # Table, or rows from all over it
     count=None, # As for `find_id`
 )->tuple: # Name of the column, or None, and the reason
-    "The column whose rows belong together, such as a patient seen several times: its name says so, at least 20 values come more than once, and on average in at most 200 rows"
+    """The column whose rows belong together, such as a patient seen several times:
+    its name says so, at least 20 values come more than once, and on average in at most 200 rows"""
     count = count or (lambda c: count_column(df, c))
     for c in (c for c in df if _WHO.search(_words(c)) and df[c].notna().all() and df[c].nunique() >= 20):
         n = count(c)
@@ -343,7 +344,8 @@ def find_group(
 
 # %% ../../nbs/project/01_inspect_table.ipynb #f250db93
 def watched_groups(df:pd.DataFrame, features, sensitive=())->list: # Names of columns
-    "Columns whose groups are watched: the sensitive ones, then up to two features with two to eight values, each in one row of twenty"
+    """Columns whose groups are watched:
+    the sensitive ones, then up to two features with two to eight values, each in one row of twenty"""
     few = [
         c
         for c in features

@@ -52,7 +52,8 @@ def _scanned(f, read, data):
     return rows.assign(**{f.time: as_moments(rows[f.time])}) if f.time else rows
 
 def _best_column(f, read, agreed, dictionary, data):
-    "The feature that knows most and is no suspect, or None, how much it knows, and the suspects of exploration"
+    """The feature that knows most and is no suspect, or None, how much it knows,
+    and the suspects of exploration"""
     rows = _scanned(f, read, data)
     evidence = measure_columns(rows, agreed, cluster=data['cluster'])
     scan = scan_columns(rows, agreed, dictionary, evidence)

@@ -55,7 +55,8 @@ def missing_words(
     # Column to words that stand among numbers or moments, and column to those that stand among other
     # words
 )->tuple:
-    "Words that mean \"missing\", and words that may mean it: `NA` among amounts is no amount, among countries it is Namibia"
+    """Words that mean \"missing\", and words that may mean it:
+    `NA` among amounts is no amount, among countries it is Namibia"""
     sure, doubtful = {}, {}
     for c in (c for c in df if pd.api.types.is_string_dtype(df[c])):
         s = df[c].dropna()
