@@ -187,7 +187,11 @@ def read_delimited(
     "Read a CSV file; raises `ValueError` for a row that is longer than the header"
     reader = _Reader(opened, encoding, missing, name, guard)
     try: df, notes = _read(reader, text, numbers)
-    except UnicodeDecodeError as e: raise ValueError(f"source {name!r} was taken for {reader.found['encoding']} and is not ({e.reason} at byte {e.start}); name its 'encoding'") from None
+    except UnicodeDecodeError as e:
+        raise ValueError(
+            f"source {name!r} was taken for {reader.found['encoding']} and is not ({e.reason} at byte "
+            f"{e.start}); name its 'encoding'"
+        ) from None
     return df, dict(encoding=reader.found['encoding'], delimiter=reader.found['delimiter']) | (
         dict(notes=notes) if notes else {}
     )

@@ -119,8 +119,14 @@ def write_dictionary(
             if k in ('kind', 'role', 'meaning', 'source') or v != Field.__dataclass_fields__[k].default
         }
         return f'  {json.dumps(f.name)}: {json.dumps(kept, ensure_ascii=False)}' # JSON is YAML
-    head = '# What each column means. Complete `meaning`, `unit` and `source`; the report of the data stage lists what is missing.\n'
-    head += f'# Of a column that looks like a leak and is none: {declared_form("legitimate")}\n# Of personal data that there is a basis for: {declared_form("personal")}\ncolumns:\n'
+    head = (
+        '# What each column means. Complete `meaning`, `unit` and `source`; the report of the data '
+        'stage lists what is missing.\n'
+    )
+    head += (
+        f'# Of a column that looks like a leak and is none: {declared_form("legitimate")}\n# Of '
+        f'personal data that there is a basis for: {declared_form("personal")}\ncolumns:\n'
+    )
     if not dictionary.reviewed:
         head = (
             '# Ranges and categories are proposals until somebody has read them and says so: '

@@ -16,10 +16,13 @@ from ..core.artifacts import check_file
 
 # %% ../../nbs/data/04_locate.ipynb #f924fc04
 _SECRET_KEY = re.compile(
-    r'(.*[-_.])?(auth|key|pwd|sig)|.*(api_?key|accesskeyid|credentials?|passwd|password|passphrase|secret|signature|token)'
+    r'(.*[-_.])?(auth|key|pwd|sig)'
+    r'|.*(api_?key|accesskeyid|credentials?|passwd|password|passphrase|secret|signature|token)'
 )
 
-def has_secret(url):
+def has_secret(
+    url:str, # URL of a table or of a database
+)->bool: # True where it must not be printed or committed
     "Does a URL hold a password behind the user, or a query key that names a secret?"
     if '://' not in url: return False
     user = re.search(r'://[^/?#@:]*:(?!\d+(/|$))[^@]*@', url) or re.search(r'\bhttps?://[^/?#@]+@', url)
@@ -28,7 +31,10 @@ def has_secret(url):
         for k in re.findall(r'[?&;#]([^=&;#?]*)=', unquote(url))
     )
 
-def agreed_hash(spec, found):
+def agreed_hash(
+    spec:dict, # Description of a source, perhaps with the `sha256` that is expected
+    found:str, # SHA-256 of the stored bytes
+)->str: # The same
     "The hash that was found, if it is the one that the description expects or none is expected"
     if (expected := spec.get('sha256')) is None or str(expected).lower() == found: return found
     raise ValueError(
@@ -38,7 +44,9 @@ def agreed_hash(spec, found):
 
 # %% ../../nbs/data/04_locate.ipynb #78867b98
 @contextlib.contextmanager
-def undamaged(name):
+def undamaged(
+    name:str, # What errors call the source
+): # A context
     """One error for all the ways in which a reader finds a file cut or damaged;
     what the operating system says about files and networks passes"""
     import pyarrow as pa
@@ -51,7 +59,10 @@ def undamaged(name):
         ) from None
 
 # %% ../../nbs/data/04_locate.ipynb #5befb247
-def hash_url(fs, path):
+def hash_url(
+    fs, # File system of fsspec
+    path:str, # File or folder there
+)->str: # SHA-256
     "SHA-256 of a stored file, or of the names and hashes of the Parquet files in a folder"
     h = hashlib.sha256()
     if fs.isdir(path):
@@ -76,7 +87,10 @@ def _refuse_chained(url):
         if '://' in part and not part.startswith(('file://', 'local://')): continue
         if (path := Path(part.partition('://')[2] or part)).exists(): check_file(path)
 
-def locate(url, name='table'):
+def locate(
+    url, # URL or local path
+    name:str='table', # What errors call it
+)->tuple: # File system of fsspec, and the path there
     "File system and path of a URL or local path, both known to exist and free of secrets"
     if has_secret(str(url)):
         raise ValueError(

@@ -82,7 +82,11 @@ def _parse_url(text, where):
     if not rest.startswith('/') and rest.count('@') > 1:
         raise ValueError(f"{where} has an @ within its password or its host; write it as %40")
     try: return make_url(text)
-    except (ArgumentError, ValueError): raise ValueError(f"{where} is no URL of a database; expected dialect://user:password@host:port/database, with special characters of the password escaped, such as %40 for @") from None
+    except (ArgumentError, ValueError):
+        raise ValueError(
+            f"{where} is no URL of a database; expected dialect://user:password@host:port/database, with "
+            "special characters of the password escaped, such as %40 for @"
+        ) from None
 
 def _load_sql(spec):
     import sqlalchemy as sa

@@ -110,7 +110,11 @@ def time_cuts(
 )->dict: # Split to the moment at which it ends, to the second; None for the last
     "Cuts in time that give each split about its share of the rows"
     try: moments = pd.to_datetime(df[time], utc=True, format='ISO8601').dt.tz_localize(None)
-    except ValueError as e: raise ValueError(f"column {time!r} does not hold moments in ISO 8601, such as 2013-09-01T04:00:00 ({str(e)[:80]}); convert it at the source") from None
+    except ValueError as e:
+        raise ValueError(
+            f"column {time!r} does not hold moments in ISO 8601, such as 2013-09-01T04:00:00 "
+            f"({str(e)[:80]}); convert it at the source"
+        ) from None
     ends = moments.quantile(_edges(shares)).dt.ceil('s')
     return dict(zip(shares, [*(t.isoformat() for t in ends), None]))
 
@@ -171,8 +175,12 @@ def check_splits(
         for b in names[i+1:]:
             for column, of in values.items():
                 if shared := of[a] & of[b]:
-                    res.append(f"{a} and {b} share {len(shared)} values of {column!r}, such as {min(shared)!r}")
+                    res.append(
+                        f"{a} and {b} share {len(shared)} values of {column!r}, such as {min(shared)!r}"
+                    )
             if time and splits[a][time].max() >= splits[b][time].min():
-                res.append(f"{a} ends at {splits[a][time].max()}, after {b} begins at {splits[b][time].min()}")
+                res.append(
+                    f"{a} ends at {splits[a][time].max()}, after {b} begins at {splits[b][time].min()}"
+                )
     copies = twins_offence(twins, bool(time)) if twins else ''
     return res + [copies] * bool(copies)

@@ -160,7 +160,8 @@ def _policy(scripts):
     hashes = ' '.join(
         f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts
     )
-    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    return (f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+            "img-src data:; base-uri 'none'; form-action 'none'")
 
 def _own_pieces(title, note, scripts):
     "What stands in skrub's page in place of its head and title, and above the table"
@@ -218,7 +219,10 @@ def fitting_page(
         if len(shown) < df.shape[1]:
             left = f"; {df.shape[1] - len(shown)} of the {df.shape[1]} columns are left out"
         else: left = ''
-        note = f'For browsing: {len(df):,} of {n_rows or len(df):,} rows, drawn at random{left}. Numbers of the whole table stand in the report.'
+        note = (
+            f'For browsing: {len(df):,} of {n_rows or len(df):,} rows, drawn at random{left}. Numbers of '
+            'the whole table stand in the report.'
+        )
         page = table_page(df[shown], title, note, plots)
         if (size := len(page.encode())) <= limit: return page
     raise ValueError(

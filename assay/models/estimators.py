@@ -52,7 +52,8 @@ def _linear(task, fields, seed, C=1., encoding='onehot'):
     else: model = LogisticRegression(C=C, max_iter=300, random_state=seed)
     return make_preprocessor(fields, scale=True, seed=seed, **_encoding(task, encoding)), model
 
-def _forest(task, fields, seed, n_estimators=60, min_samples_leaf=20, max_features=.4, max_samples=.15, encoding='ordinal'):
+def _forest(task, fields, seed, n_estimators=60, min_samples_leaf=20, max_features=.4, max_samples=.15,
+            encoding='ordinal'):
     "Random forest on unscaled numbers"
     make = RandomForestRegressor if task == 'regression' else RandomForestClassifier
     model = make(
@@ -66,7 +67,8 @@ def _forest(task, fields, seed, n_estimators=60, min_samples_leaf=20, max_featur
     return make_preprocessor(fields, impute=True, seed=seed, **_encoding(task, encoding)), model
 
 # %% ../../nbs/models/03_estimators.ipynb #9c6bd882
-def _boosting(task, fields, seed, learning_rate=.1, max_iter=150, max_leaf_nodes=31, min_samples_leaf=50, l2_regularization=1., max_features=1., encoding='ordinal'):
+def _boosting(task, fields, seed, learning_rate=.1, max_iter=150, max_leaf_nodes=31, min_samples_leaf=50,
+              l2_regularization=1., max_features=1., encoding='ordinal'):
     """Boosted trees on unscaled numbers, missing ones as they are;
     all rows are used, none is kept for stopping early"""
     make = HistGradientBoostingRegressor if task == 'regression' else HistGradientBoostingClassifier
@@ -97,7 +99,8 @@ def make_model(
     if name not in MODELS: raise ValueError(f"no model is called {name!r}; known: {list(MODELS)}")
     if task not in TASKS: raise ValueError(f"task must be one of {TASKS}, got {task!r}")
     try: preprocessor, estimator = MODELS[name](task, fields, seed, **params)
-    except TypeError as e: raise ValueError(f"model {name!r} cannot be made with parameters {sorted(params)}: {e}") from None
+    except TypeError as e:
+        raise ValueError(f"model {name!r} cannot be made with parameters {sorted(params)}: {e}") from None
     return Pipeline([('preprocessor', preprocessor), ('estimator', estimator)])
 
 def predict_score(

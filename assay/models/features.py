@@ -72,7 +72,10 @@ def feature_frame(
     columns = {}
     for name, kind in kinds.items():
         try: columns[name] = _text(df[name]) if kind in TEXT else df[name].astype(np.float32)
-        except (TypeError, ValueError) as e: raise ValueError(f"column {name!r} is of kind {kind!r} in the data dictionary, but holds something else: {e}") from None
+        except (TypeError, ValueError) as e:
+            raise ValueError(
+                f"column {name!r} is of kind {kind!r} in the data dictionary, but holds something else: {e}"
+            ) from None
     return pd.DataFrame(columns, index=df.index)
 
 # %% ../../nbs/models/00_features.ipynb #936a945c

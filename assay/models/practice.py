@@ -135,7 +135,11 @@ def _as_scores(name, res, now):
             "index of `now`, or an array in its order"
         )
     try: s = np.asarray(res, float)
-    except (TypeError, ValueError): raise ValueError(f"the practice {name!r} returned {type(res).__name__} that is no array of numbers; expected one score per row") from None
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"the practice {name!r} returned {type(res).__name__} that is no array of numbers; expected "
+            "one score per row"
+        ) from None
     if s.ndim not in (1, 2) or len(s) != len(now):
         raise ValueError(
             f"the practice {name!r} returned scores of shape {s.shape} for {len(now)} rows; expected "

@@ -137,7 +137,10 @@ def _known_rows(df, target, task, counts, whole):
 # %% ../../nbs/project/03_found.ipynb #6a0d51c8
 _OF_PEOPLE = ('person', 'e_mail', 'phone', 'national_id', 'card') # Kinds of personal data that name somebody
 
-_BASIS = 'to learn from it, give it `role: feature` and `personal: {basis: …, by: role, date: …}` in dictionary.yaml'
+_BASIS = (
+    'to learn from it, give it `role: feature` and `personal: {basis: …, by: role, date: …}` in '
+    'dictionary.yaml'
+)
 MOST_PERSONAL = .2 # Share of a column's different values from which it is set aside; see above
 
 def _how_personal(rows):

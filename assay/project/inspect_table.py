@@ -88,48 +88,52 @@ def _written_for_people(
     return (f'; its texts look like numbers written for people, such as {shown[:30]!r}: '
             'convert them at the source to plain numbers, such as 1234.56')
 
+def _check_target(y, known):
+    "Refuse a target that nothing can be learnt from"
+    if not len(known):
+        raise ValueError(f"target {y.name!r} is missing in all {len(y)} rows; "
+                         'expected a column with outcomes')
+    if y.nunique() < 2:
+        raise ValueError(f"target {y.name!r} is {plain_value(known.iloc[0])!r} in every row; "
+                         'expected at least two different values to learn from')
+    if pd.api.types.is_datetime64_any_dtype(y):
+        raise ValueError(f"target {y.name!r} holds moments; "
+                         'expected classes or numbers, such as the days until then')
+
+def _check_task(y, known, task):
+    "Refuse a task that the target does not fit"
+    if task not in TASKS: raise ValueError(f"task is {task!r}; expected one of {TASKS}")
+    n = y.nunique()
+    words = not pd.api.types.is_numeric_dtype(y)
+    if task == 'binary' and n != 2 or task == 'regression' and words:
+        hint = _written_for_people(known) if words else ''
+        raise ValueError(f"target {y.name!r} has {n} values of type {y.dtype}, which is not {task}{hint}")
+
+def _guess_task(y, known):
+    "The task of a target, and the reason"
+    n = y.nunique()
+    few = n <= min(30, len(known)/5)
+    if n == 2: return 'binary', f'{y.name!r} has two values'
+    if not pd.api.types.is_numeric_dtype(y):
+        if few: return 'multiclass', f'{y.name!r} has {n} classes in words'
+        raise ValueError(f"target {y.name!r} is text with {n} different values in {len(known)} rows; "
+                         'expected at most 30 classes, each in several rows, or a number'
+                         f'{_written_for_people(known)}')
+    if _is_whole(y) and n <= 10 and few:
+        return 'multiclass', (f'{y.name!r} has {n} different whole numbers, taken for classes; '
+                              'amounts need --task regression')
+    return 'regression', f'{y.name!r} is a number with {n} different values'
+
 def find_task(
     y:pd.Series, # Target
     task:str=None, # Task that a person has chosen; found by default
 )->tuple: # One of `assay.problem.agreement.TASKS`, and the reason
     "What is predicted; raises `ValueError` for a target that nothing can be learnt from"
-    known, n = y.dropna(), y.nunique()
-    if not len(known):
-        raise ValueError(
-            f"target {y.name!r} is missing in all {len(y)} rows; expected a column with outcomes"
-        )
-    if n < 2:
-        raise ValueError(
-            f"target {y.name!r} is {plain_value(known.iloc[0])!r} in every row; expected at least two "
-            "different values to learn from"
-        )
-    if pd.api.types.is_datetime64_any_dtype(y):
-        raise ValueError(
-            f"target {y.name!r} holds moments; expected classes or numbers, such as the days until then"
-        )
-    words = not pd.api.types.is_numeric_dtype(y)
-    few = n <= min(30, len(known) / 5)
-    if task is not None and task not in TASKS: raise ValueError(f"task is {task!r}; expected one of {TASKS}")
-    if task == 'binary' and n != 2 or task == 'regression' and words:
-        raise ValueError(
-            f"target {y.name!r} has {n} values of type {y.dtype}, which is not "
-            f"{task}{_written_for_people(known) if words else ''}"
-        )
-    if task: return task, 'chosen with --task'
-    if n == 2: return 'binary', f'{y.name!r} has two values'
-    if words and not few:
-        raise ValueError(
-            f"target {y.name!r} is text with {n} different values in {len(known)} rows; expected at "
-            f"most 30 classes, each in several rows, or a number{_written_for_people(known)}"
-        )
-    if words: return 'multiclass', f'{y.name!r} has {n} classes in words'
-    if _is_whole(y) and n <= 10 and few:
-        return (
-            'multiclass',
-            f'{y.name!r} has {n} different whole numbers, taken for classes; amounts need --task '
-            'regression',
-        )
-    return 'regression', f'{y.name!r} is a number with {n} different values'
+    known = y.dropna()
+    _check_target(y, known)
+    if task is None: return _guess_task(y, known)
+    _check_task(y, known, task)
+    return task, 'chosen with --task'
 
 # %% ../../nbs/project/01_inspect_table.ipynb #7c83de9b
 _YES = ('yes', 'y', 'true', 't', '1', '1.0', 'positive', 'pos', 'ja', 'oui', 'si')
@@ -243,10 +247,8 @@ def set_aside(
     return ''
 
 # %% ../../nbs/project/01_inspect_table.ipynb #130080e5
-_WHO = re.compile(
-    r'(^|_)(id|ids|uuid|guid|customer|patient|user|client|account|subject|person|member|household|student|employee|device|session)(_|$)|(customer|patient|user|client|account|subject|person|member|student|employee|device|session)id(_|$)',
-    re.I,
-)
+_PEOPLE = 'customer|patient|user|client|account|subject|person|member|student|employee|device|session'
+_WHO = re.compile(rf'(^|_)(id|ids|uuid|guid|household|{_PEOPLE})(_|$)|({_PEOPLE})id(_|$)', re.I)
 
 def count_column(
     df:pd.DataFrame, # Table

@@ -129,7 +129,10 @@ def _split_row(plan):
 def _trial_rows(n_features):
     "Trials, where they are fewer than on a narrow table"
     if not choose_trials(n_features): return []
-    why = f'fewer than on a narrow table, since a trial on {n_features} columns takes long; n_trials in params.yaml'
+    why = (
+        f'fewer than on a narrow table, since a trial on {n_features} columns takes long; n_trials in '
+        'params.yaml'
+    )
     return [_row('trials', ', '.join(f'{k} {v}' for k,v in FEWER.items()), why)]
 
 def _decisions(plan, best, skill, aside):
@@ -166,7 +169,8 @@ def _rows_note(f):
 def _part_note(f, source):
     if not (part := source.get('max_rows')): return ''
     key = source.get('sample_key') or 'the number of the row'
-    return f'the pipeline reads about {part:,} of {f.rows:,} rows, by the hash of {key} (max_rows in params.yaml)'
+    return (f'the pipeline reads about {part:,} of {f.rows:,} rows, '
+            f'by the hash of {key} (max_rows in params.yaml)')
 
 def _crossing_note(f):
     if not (f.time and f.group): return ''
