@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import assay.project.proposal
+import assay.project.files
 from assay.data.dictionary import Dictionary, Field, validate
 from assay.data.intake import fetch_table, prepare_table
 from assay.data.checks import data_metrics
@@ -294,7 +294,7 @@ def test_the_target_is_counted_over_all_rows(words, tmp_path):
 
 def test_a_class_that_sinks_in_the_part_closes_the_gate_and_says_what_helps(tmp_path, monkeypatch):
     path = tall(tmp_path, positives=200)
-    monkeypatch.setattr(assay.project.proposal, "MOST_ROWS", 20_000)
+    monkeypatch.setattr(assay.project.files, "MOST_ROWS", 20_000)
     d = draft(path, "y", root=tmp_path)
     assert d.data["source"]["max_rows"] == 20_000
     assert "of 200 rows of the class '1' the part that is read holds" in d.walls[0] and "max_rows" in d.walls[0] and "draw a table by class" in d.walls[0]
