@@ -16,10 +16,10 @@ from small import run as git_command
 from tiny import inside, make_keys, make_tiny, record
 
 from assay.core.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
-from assay.data.dictionary import Dictionary, Field, validate
-from assay.data.infer import infer_dictionary
 from assay.data.checks import _quality, data_verdict
+from assay.data.dictionary import Dictionary, Field, validate
 from assay.data.example import make_flights
+from assay.data.infer import infer_dictionary
 from assay.evaluation import flow as review
 from assay.evaluation.flow import criteria_table, evaluation_checks, evaluation_verdict, split_faults
 from assay.evaluation.scores import median_gain

@@ -14,8 +14,8 @@ from assay.core.artifacts import check_file, hash_inputs, read_json, read_table,
 from assay.core.functions import find_function
 from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
-from assay.data.sources import kind_of_file
 from assay.data.parquet import count_parquet, parquet_facts
+from assay.data.sources import kind_of_file
 from assay.evaluation.scores import record_opening
 from assay.explore.profile import summarise_parquet
 from assay.models.tuning import versions

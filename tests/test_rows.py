@@ -4,20 +4,20 @@ import pandas as pd
 import pytest
 
 import assay.project.files
-from assay.data.dictionary import Dictionary, Field, validate
-from assay.data.intake import fetch_table, prepare_table
 from assay.data.checks import data_metrics
 from assay.data.classes import class_table, count_classes, sunk_classes
+from assay.data.dictionary import Dictionary, Field, validate
+from assay.data.intake import fetch_table, prepare_table
 from assay.data.near_duplicates import ALIKE, alike_key, find_twins
-from assay.data.sources import load_source
 from assay.data.parquet import count_values, rows_of_values
+from assay.data.sources import load_source
 from assay.data.splits import check_splits, make_splits, split_by_hash
 from assay.models.estimators import make_model, predict_score
 from assay.models.features import feature_frame
 from assay.problem.agreement import make_problem
 from assay.project.create import next_steps
-from assay.project.read import read_table_of
 from assay.project.proposal import draft
+from assay.project.read import read_table_of
 from assay.responsible.assessment import proxies
 from assay.site.pages import show_number
 

@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.core.artifacts import write_table
+from assay.data.example import make_flights
 from assay.data.joins import join, join_report
 from assay.data.sources import hash_frame, load_snapshot, load_source, snapshot
-from assay.data.example import make_flights
 
 CITIES = pd.DataFrame(dict(city=["Zürich", "Genève", "Köln", "Kraków", "Paris"] * 4, remark=["Verspätung wegen Gewitter", "retardé à cause de la météo", "Anschluss nicht möglich", "opóźniony", "à l’heure"] * 4, n=range(20)))
 WESTERN = CITIES[CITIES.city != "Kraków"].reset_index(drop=True)
