@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from .problem.agreement import load_problem
     from .problem.criteria import freeze_criteria
     from .stats.intervals import interval, paired_difference
-    from .data.sources import load_source, make_flights
+    from .data.sources import load_source
+    from .data.example import make_flights
     from .data.columns import load_dictionary
-    from .data.dictionary import infer_dictionary, validate
+    from .data.infer import infer_dictionary
+    from .data.dictionary import validate
     from .data.splits import make_splits
     from .explore.profile import summarise, profile
     from .explore.leakage import leakage_scan

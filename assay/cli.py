@@ -349,7 +349,7 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
 def _to_score(path, bundle, id):
     "A table under the names that the model reads; the column that names its rows, and what the table calls that"
     from assay.data.columns import load_dictionary
-    from assay.data.intake import context_columns, read_for_scoring, scoring_columns
+    from assay.data.to_score import context_columns, read_for_scoring, scoring_columns
     from assay.core.yaml import read_yaml
     source = read_yaml('params.yaml').get('data', {}).get('source') or {}
     df = read_for_scoring(path, source, (*bundle.fields, *bundle.context))
@@ -405,7 +405,7 @@ def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV f
     "One monitoring pass over the prediction log or a table; exit code 1 where something has to be done."
     from assay.core.artifacts import place, read_json, read_table
     from assay.data.columns import load_dictionary
-    from assay.data.intake import read_described
+    from assay.data.to_score import read_described
     from assay.monitoring.outcomes import todays_rule
     from assay.problem.agreement import load_problem
     from assay.core.yaml import read_yaml

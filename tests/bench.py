@@ -174,7 +174,8 @@ EXPLORE = """
 import json, resource, sys, time
 import pandas as pd
 from assay.explore.associations import associations, feature_associations
-from assay.explore.exploration import base_rates, drift_over_time, label_noise, missing_patterns
+from assay.explore.over_time import base_rates, drift_over_time
+from assay.explore.missing import label_noise, missing_patterns
 from assay.explore.leakage import leakage_scan
 from assay.explore.profile import profile, summarise_parquet
 from assay.stats.values import read_coded

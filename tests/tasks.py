@@ -24,7 +24,7 @@ def rows_of(task, seed, n=600):
     "Flights with a sensitive column that has nothing to do with anything"
     import numpy as np
 
-    from assay.data.sources import make_flights
+    from assay.data.example import make_flights
 
     flights = make_flights(n, seed=seed)
     sex = np.random.default_rng(seed).choice(["f", "m"], n)

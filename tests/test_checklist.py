@@ -14,7 +14,7 @@ from tiny import inside, record
 
 from assay.core.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
 from assay.core.yaml import read_yaml
-from assay.data.sources import make_flights
+from assay.data.example import make_flights
 from assay.pipeline.repro import end_waivers
 from assay.problem import criteria
 from assay.problem.agreement import load_problem
@@ -263,7 +263,7 @@ def test_a_gate_that_a_signature_holds_open_is_on_the_list(place_of, tmp_path, m
 def make_assessed(folder):
     "A repository in which the bundled responsible stage can run: invented flights, cut by time, with the bundled answers"
     from assay.data.columns import Dictionary
-    from assay.data.dictionary import infer_dictionary, write_dictionary
+    from assay.data.infer import infer_dictionary, write_dictionary
 
     folder.mkdir()
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))

@@ -16,10 +16,11 @@ from small import run as git_command
 from tiny import inside, make_keys, make_tiny, record
 
 from assay.core.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
+from assay.data.checks import _quality, data_verdict
 from assay.data.columns import Dictionary, Field
-from assay.data.dictionary import infer_dictionary, validate
-from assay.data.intake import _quality, data_verdict
-from assay.data.sources import make_flights
+from assay.data.dictionary import validate
+from assay.data.example import make_flights
+from assay.data.infer import infer_dictionary
 from assay.evaluation import checks, criteria_met
 from assay.evaluation.checks import evaluation_checks, split_faults
 from assay.evaluation.criteria_met import criteria_table, evaluation_verdict

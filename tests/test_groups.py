@@ -15,7 +15,7 @@ from tiny import inside, record
 from assay.core.artifacts import check, metric, place, write_json, write_metrics, write_table
 from assay.core.yaml import read_yaml
 from assay.data.columns import Dictionary, Field
-from assay.data.dictionary import write_dictionary
+from assay.data.infer import write_dictionary
 from assay.models.estimators import fit_final, make_spec, predict_score, target_of
 from assay.models.features import feature_frame
 from assay.problem.agreement import make_problem

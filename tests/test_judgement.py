@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assay.data.dictionary import infer_dictionary
+from assay.data.infer import infer_dictionary
 from assay.explore.leakage import column_skills, leakage_scan
 from assay.feasibility.case import case_blocks, column_leaks, compare_models, fit_score, make_case, measure_together
 from assay.feasibility.learning_curve import blind_scores, known_share, measure_signal, permutation_p

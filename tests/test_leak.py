@@ -15,9 +15,9 @@ from tiny import inside
 from assay.cli import _next, load_status, show_board
 from assay.core.artifacts import check, metric, place, write_metrics
 from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
-from assay.data.dictionary import infer_dictionary, write_dictionary
+from assay.data.infer import infer_dictionary, write_dictionary
 from assay.evaluation.flow import baseline_specs
-from assay.explore.exploration import declared_checks
+from assay.explore.checks import declared_checks
 from assay.explore.leakage import column_skills, declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
 from assay.feasibility.case import make_case, rule_column
 from assay.feasibility.verdict import RULES

@@ -12,7 +12,13 @@ import pandas as pd
 from charset_normalizer import from_bytes
 
 # %% ../../nbs/data/00_delimited.ipynb #1026d871
-_MARKS = {codecs.BOM_UTF32_LE: 'utf-32', codecs.BOM_UTF32_BE: 'utf-32', codecs.BOM_UTF16_LE: 'utf-16', codecs.BOM_UTF16_BE: 'utf-16'} # The longer first: one begins like the other
+# The longer first: one begins like the other
+_MARKS = {
+    codecs.BOM_UTF32_LE: 'utf-32',
+    codecs.BOM_UTF32_BE: 'utf-32',
+    codecs.BOM_UTF16_LE: 'utf-16',
+    codecs.BOM_UTF16_BE: 'utf-16',
+}
 
 LONGEST_FIELD = 2**31-1 # Characters; the reader of Python takes 131,072 by default, pandas any number
 
@@ -35,35 +41,59 @@ def detect_csv(
     text = text[:text.rfind('\n')+1] or text
     if not text.strip(): raise ValueError("the CSV source is empty; expected a line of column names")
     try: delimiter = csv.Sniffer().sniff('\n'.join(text.splitlines()[:20]), ',;\t|').delimiter
-    except csv.Error: delimiter = max(',;\t|', key=text.splitlines()[0].count) # of rows that are unlike, the header knows best; a single column has none
+    # of rows that are unlike, the header knows best; a single column has none
+    except csv.Error: delimiter = max(',;\t|', key=text.splitlines()[0].count)
     header = next(csv.reader(io.StringIO(text.lstrip('\r\n')), delimiter=delimiter))
-    if twice := sorted({c for c in header if header.count(c) > 1}): raise ValueError(f"columns {twice} stand twice in the header {header}; expected different names")
+    if twice := sorted({c for c in header if header.count(c) > 1}):
+        raise ValueError(
+            f"columns {twice} stand twice in the header {header}; expected different names"
+        )
     return dict(encoding=encoding, delimiter=delimiter, header=header)
 
 def _detect_encoding(sample):
     "Name of the encoding of some bytes"
     if mark := next((e for b,e in _MARKS.items() if sample.startswith(b)), None): return mark
-    if b'\0' in sample: raise ValueError("the CSV source holds zero bytes, as UTF-16 does, and no mark at its start; name it as 'encoding', such as 'utf-16-le'")
-    try: return ('utf-8-sig' if sample.startswith(b'\xef\xbb\xbf') else 'utf-8') if sample.decode('utf-8') else 'utf-8'
-    except UnicodeDecodeError: found = list(from_bytes(sample))
-    if not found: raise ValueError("the encoding of the CSV source cannot be detected; name it as 'encoding', such as 'cp1252'")
+    if b'\0' in sample:
+        raise ValueError(
+            "the CSV source holds zero bytes, as UTF-16 does, and no mark at its start; name it as "
+            "'encoding', such as 'utf-16-le'"
+        )
+    try:
+        if sample.decode('utf-8'):
+            return 'utf-8-sig' if sample.startswith(b'\xef\xbb\xbf') else 'utf-8'
+        return 'utf-8'
+    except UnicodeDecodeError:
+        found = list(from_bytes(sample))
+    if not found:
+        raise ValueError(
+            "the encoding of the CSV source cannot be detected; name it as 'encoding', such as 'cp1252'"
+        )
     equal = [m.encoding for m in found if (m.chaos, m.coherence) == (found[0].chaos, found[0].coherence)]
-    return 'cp1252' if 'cp1252' in equal else equal[0] # by far the most frequent of those that cannot be told apart
+    # by far the most frequent of those that cannot be told apart
+    return 'cp1252' if 'cp1252' in equal else equal[0]
 
 # %% ../../nbs/data/00_delimited.ipynb #0cf33841
 def _rows(f, found):
     "Line number and fields of each row that is not blank, the header first"
-    rows = csv.reader(io.TextIOWrapper(f, encoding=found['encoding'], newline=''), delimiter=found['delimiter'])
+    rows = csv.reader(
+        io.TextIOWrapper(f, encoding=found['encoding'], newline=''), delimiter=found['delimiter']
+    )
     return ((rows.line_num, r) for r in rows if len(r) > 1 or r and r[0].strip())
 
 def _longer_rows(f, found, name):
-    "Does each row end in one empty field that the header lacks? Raises `ValueError` that names the line where it holds something"
-    n, rows = len(found['header']), itertools.islice(_rows(f, found), 1, None)
+    """Does each row end in one empty field that the header lacks? Raises `ValueError` that names the line
+    where it holds something"""
+    n = len(found['header'])
+    rows = itertools.islice(_rows(f, found), 1, None)
     line, first = next(rows, (0, []))
     if len(first) <= n: return False # the reader refuses a later row that is longer than the first
     for line,row in itertools.chain([(line, first)], rows):
         if len(row) != n+1 or row[-1]:
-            raise ValueError(f"line {line} of source {name!r} has {len(row)} fields, the header names {n}: {row[:6]}; expected {n} in every row: name the further column, quote fields that hold {found['delimiter']!r}, or end every row in the same way")
+            raise ValueError(
+                f"line {line} of source {name!r} has {len(row)} fields, the header names {n}: {row[:6]}; "
+                f"expected {n} in every row: name the further column, quote fields that hold "
+                f"{found['delimiter']!r}, or end every row in the same way"
+            )
     return True
 
 # %% ../../nbs/data/00_delimited.ipynb #a9a8a817
@@ -72,7 +102,11 @@ CSV_KEYS = ('encoding', 'text', 'numbers', 'missing') # What a source may say ab
 def _missing_words(missing, columns):
     "Column to what is missing in it"
     if isinstance(missing, dict): return {c: ['', *map(str, missing.get(c, ()))] for c in columns}
-    if not isinstance(missing, (list, tuple)): raise ValueError(f"'missing' is {missing!r}; expected a list of words, such as [NA], or such a list for each column")
+    if not isinstance(missing, (list, tuple)):
+        raise ValueError(
+            f"'missing' is {missing!r}; expected a list of words, such as [NA], or such a list for "
+            "each column"
+        )
     return {c: ['', *map(str, missing)] for c in columns}
 
 def _first_part(f, size=1<<18, most=1<<25):
@@ -87,7 +121,13 @@ class _Reader:
         self.opened, self.name, self.guard = opened, name, guard
         with self.bytes() as f: self.found = detect_csv(_first_part(f), encoding)
         columns = [c or f'Unnamed: {i}' for i,c in enumerate(self.found['header'])]
-        self.options = dict(encoding=self.found['encoding'], sep=self.found['delimiter'], index_col=False, keep_default_na=False, na_values=_missing_words(missing, columns))
+        self.options = dict(
+            encoding=self.found['encoding'],
+            sep=self.found['delimiter'],
+            index_col=False,
+            keep_default_na=False,
+            na_values=_missing_words(missing, columns),
+        )
 
     @contextlib.contextmanager
     def bytes(self):
@@ -99,21 +139,39 @@ class _Reader:
     def codes(self, names, **more):
         "Those of the columns in which a whole number begins with a zero"
         found = set()
-        with self.bytes() as f, pd.read_csv(f, **self.options | more | dict(usecols=names, dtype='str', chunksize=100_000)) as chunks:
+        with (
+            self.bytes() as f,
+            pd.read_csv(
+                f, **self.options | more | dict(usecols=names, dtype='str', chunksize=100_000)
+            ) as chunks,
+        ):
             for part in chunks: found |= {c for c in names if part[c].str.match(r'[+-]?0\d+$').any()}
         return [c for c in names if c in found]
 
-def _are_whole(s): return pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s) and bool((s % 1).fillna(0).eq(0).all())
+def _are_whole(s):
+    return (
+        pd.api.types.is_numeric_dtype(s)
+        and not pd.api.types.is_bool_dtype(s)
+        and bool((s % 1).fillna(0).eq(0).all())
+    )
 
 # %% ../../nbs/data/00_delimited.ipynb #d16c4748
 def _read(reader, text, numbers):
     "The table, and sentences about what was taken otherwise than it looks"
     with reader.bytes() as f, _long_fields(): longer = _longer_rows(f, reader.found, reader.name)
-    notes, more = ['every row ends in a delimiter that the header lacks; the empty field behind it was left out']*longer, dict(low_memory=False, dtype=dict.fromkeys(text, 'str')) | (dict(usecols=range(len(reader.found['header']))) if longer else {})
+    notes = [
+        'every row ends in a delimiter that the header lacks; the empty field behind it was left out'
+    ] * longer
+    more = dict(low_memory=False, dtype=dict.fromkeys(text, 'str')) | (
+        dict(usecols=range(len(reader.found['header']))) if longer else {}
+    )
     df = reader.read(**more)
     whole = [c for c in df if c not in {*text, *numbers} and _are_whole(df[c])]
     if not whole or not (codes := reader.codes(whole, **more)): return df, notes
-    notes.append(f"{codes} hold numbers that begin with a zero, so they are codes and stay text; list amounts under 'numbers' of the source")
+    notes.append(
+        f"{codes} hold numbers that begin with a zero, so they are codes and stay text; list amounts "
+        "under 'numbers' of the source"
+    )
     return reader.read(**more | dict(dtype=dict.fromkeys([*text, *codes], 'str'))), notes
 
 def read_delimited(
@@ -123,10 +181,17 @@ def read_delimited(
     numbers=(), # Columns that are numbers, also where one begins with a zero
     missing=(), # Words that mean "missing" besides the empty field: a list, or a mapping of column to list
     name:str='table', # What errors call it
-    guard=contextlib.nullcontext, # Makes one error of the ways in which a file can be damaged; called with `name`
+    # Makes one error of the ways in which a file can be damaged; called with `name`
+    guard=contextlib.nullcontext,
 )->tuple: # Data frame, and facts: `encoding`, `delimiter`, `notes` (what was taken otherwise than it looks)
     "Read a CSV file; raises `ValueError` for a row that is longer than the header"
     reader = _Reader(opened, encoding, missing, name, guard)
     try: df, notes = _read(reader, text, numbers)
-    except UnicodeDecodeError as e: raise ValueError(f"source {name!r} was taken for {reader.found['encoding']} and is not ({e.reason} at byte {e.start}); name its 'encoding'") from None
-    return df, dict(encoding=reader.found['encoding'], delimiter=reader.found['delimiter']) | (dict(notes=notes) if notes else {})
+    except UnicodeDecodeError as e:
+        raise ValueError(
+            f"source {name!r} was taken for {reader.found['encoding']} and is not ({e.reason} at byte "
+            f"{e.start}); name its 'encoding'"
+        ) from None
+    return df, dict(encoding=reader.found['encoding'], delimiter=reader.found['delimiter']) | (
+        dict(notes=notes) if notes else {}
+    )

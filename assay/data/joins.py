@@ -17,7 +17,31 @@ CARDINALITIES = ('many_to_one', 'one_to_one')
 
 def _refuse_duplicates(df, keys, what):
     twice = df.loc[df.duplicated(keys, keep=False), keys].drop_duplicates()
-    if len(twice): raise ValueError(f"{len(twice)} keys of {keys} stand more than once in the {what} table, so that the join would multiply rows: {twice.head(5).values.tolist()}")
+    if len(twice):
+        raise ValueError(
+            f"{len(twice)} keys of {keys} stand more than once in the {what} table, so that the join "
+            f"would multiply rows: {twice.head(5).values.tolist()}"
+        )
+
+def _check_options(cardinality, missing):
+    if cardinality not in CARDINALITIES:
+        raise ValueError(f"cardinality must be one of {CARDINALITIES}, got {cardinality!r}")
+    if missing not in ('keep', 'drop', 'raise'):
+        raise ValueError(f"missing must be 'keep', 'drop' or 'raise', got {missing!r}")
+
+def _check_columns(left, right, keys, take):
+    "Refuse a join that lacks a column, or would have one twice"
+    for what,df,names in (('left', left, keys), ('right', right, keys+take)):
+        if lost := [c for c in names if c not in df]:
+            raise ValueError(f"the {what} table lacks {lost}; it has {list(df)}")
+    if both := [c for c in take if c in left]:
+        raise ValueError(f"columns {both} stand in both tables; rename them, or name the columns to take")
+
+def _refuse_alone(left, keys, alone):
+    "Refuse rows that have no partner"
+    if not alone.any(): return
+    shown = left.loc[alone, keys].drop_duplicates().head(5).values.tolist()
+    raise ValueError(f"{alone.sum()} of {len(left)} rows have no partner by {keys}: {shown}")
 
 def join(
     left:pd.DataFrame, # Table whose rows are kept, each once
@@ -27,38 +51,52 @@ def join(
     cardinality:str='many_to_one', # One of `CARDINALITIES`
     missing:str='keep', # Rows without partner: `keep` (with missing values), `drop`, or `raise`
 )->tuple: # Joined table in the order of `left`, and `dict(n_left, n_right, n_without_partner)`
-    "Look up columns of `right` for every row of `left`; raises `ValueError` where rows would multiply or columns collide"
+    "Look up columns of `right` for each row of `left`; raises `ValueError` where rows would multiply"
     keys = [on] if isinstance(on, str) else list(on)
-    if cardinality not in CARDINALITIES: raise ValueError(f"cardinality must be one of {CARDINALITIES}, got {cardinality!r}")
-    if missing not in ('keep', 'drop', 'raise'): raise ValueError(f"missing must be 'keep', 'drop' or 'raise', got {missing!r}")
+    _check_options(cardinality, missing)
     take = [c for c in right if c not in keys] if take is None else list(take)
-    for what,df,names in (('left', left, keys), ('right', right, keys+take)):
-        if lost := [c for c in names if c not in df]: raise ValueError(f"the {what} table lacks {lost}; it has {list(df)}")
-    if both := [c for c in take if c in left]: raise ValueError(f"columns {both} stand in both tables; rename them, or name the columns to take")
+    _check_columns(left, right, keys, take)
     right = right[keys+take].dropna(subset=keys)
     _refuse_duplicates(right, keys, 'right')
     if cardinality == 'one_to_one': _refuse_duplicates(left.dropna(subset=keys), keys, 'left')
-    res = left.merge(right, on=keys, how='left', indicator='_partner', validate='many_to_one')
-    alone = (res.pop('_partner') == 'left_only').to_numpy()
-    if missing == 'raise' and alone.any(): raise ValueError(f"{alone.sum()} of {len(left)} rows have no partner by {keys}: {left.loc[alone, keys].drop_duplicates().head(5).values.tolist()}")
-    return (res[~alone] if missing == 'drop' else res).set_axis(left.index[~alone] if missing == 'drop' else left.index), dict(n_left=len(left), n_right=len(right), n_without_partner=int(alone.sum()))
+    joined = left.merge(right, on=keys, how='left', indicator='_partner', validate='many_to_one')
+    alone = (joined.pop('_partner') == 'left_only').to_numpy()
+    if missing == 'raise': _refuse_alone(left, keys, alone)
+    joined = joined.set_axis(left.index)
+    if missing == 'drop': joined = joined[~alone]
+    return joined, dict(n_left=len(left), n_right=len(right), n_without_partner=int(alone.sum()))
 
 # %% ../../nbs/data/01_joins.ipynb #f248bd79
 _JOIN_KEYS = ('left', 'right', 'on', 'cardinality', 'missing', 'take')
 
 def declare_joins(
-    joins, # One mapping per join: `left`, `right`, `on` (a name, a list, or a mapping of left to right), and perhaps `cardinality`, `missing` and `take`, as for `join`
+    # One mapping per join: `left`, `right`, `on` (a name, a list, or a mapping of left to right), and
+    # perhaps `cardinality`, `missing` and `take`, as for `join`
+    joins,
     names, # Tables; the first is the one whose rows are kept
 )->list: # The same with a mapping `on` and every default
     "Check declared joins; raises `ValueError` where one is not understood, or a table is not reached"
     res, reached = [], list(names)[:1]
     for j in joins:
-        if not isinstance(j, dict) or set(j)-set(_JOIN_KEYS) or not {'left', 'right', 'on'} <= set(j): raise ValueError(f"join {j!r} is not understood; expected a mapping with left, right and on, and perhaps {_JOIN_KEYS[3:]}")
-        on = j['on'] if isinstance(j['on'], dict) else {c: c for c in ([j['on']] if isinstance(j['on'], str) else j['on'])}
-        if j['left'] not in reached or j['right'] not in names or j['right'] in reached: raise ValueError(f"join of {j['left']!r} with {j['right']!r}: expected a table that was reached ({reached}) and one of {[n for n in names if n not in reached]}")
+        if not isinstance(j, dict) or set(j) - set(_JOIN_KEYS) or not {'left', 'right', 'on'} <= set(j):
+            raise ValueError(
+                f"join {j!r} is not understood; expected a mapping with left, right and on, and perhaps "
+                f"{_JOIN_KEYS[3:]}"
+            )
+        if isinstance(j['on'], dict): on = j['on']
+        else: on = {c: c for c in ([j['on']] if isinstance(j['on'], str) else j['on'])}
+        if j['left'] not in reached or j['right'] not in names or j['right'] in reached:
+            raise ValueError(
+                f"join of {j['left']!r} with {j['right']!r}: expected a table that was reached "
+                f"({reached}) and one of {[n for n in names if n not in reached]}"
+            )
         reached.append(j['right'])
         res.append(dict(cardinality='many_to_one', missing='keep') | j | dict(on=on))
-    if lost := [n for n in names if n not in reached]: raise ValueError(f"tables {lost} are not joined with {reached[:1]}; declare a join for each, or leave the table out")
+    if lost := [n for n in names if n not in reached]:
+        raise ValueError(
+            f"tables {lost} are not joined with {reached[:1]}; declare a join for each, or leave the "
+            "table out"
+        )
     return res
 
 def join_all(
@@ -81,10 +119,20 @@ def mermaid_er(
     "Entity-relationship diagram of the tables, with their keys, as Mermaid source"
     mark = dict(many_to_one='}o--o|', one_to_one='|o--o|')
     word = lambda s: re.sub(r'\W', '_', str(s))
-    lines = ['erDiagram'] + [f"    {word(j['left']).upper()} {mark[j['cardinality']]} {word(j['right']).upper()} : \"{', '.join(map(word, j['on']))}\"" for j in joins]
+    lines = ['erDiagram'] + [
+        f"    {word(j['left']).upper()} {mark[j['cardinality']]} {word(j['right']).upper()} : "
+        f"\"{', '.join(map(word, j['on']))}\""
+        for j in joins
+    ]
     for name,df in tables.items():
-        keys = {c: 'PK' for j in joins if j['right'] == name for c in j['on'].values()} | {c: 'FK' for j in joins if j['left'] == name for c in j['on']}
-        lines += [f'    {word(name).upper()} {{'] + [f"        {df[c].dtype.name.split('[')[0]} {word(c)} {k}" for c,k in keys.items()] + ['    }']
+        keys = {c: 'PK' for j in joins if j['right'] == name for c in j['on'].values()} | {
+            c: 'FK' for j in joins if j['left'] == name for c in j['on']
+        }
+        lines += (
+            [f'    {word(name).upper()} {{']
+            + [f"        {df[c].dtype.name.split('[')[0]} {word(c)} {k}" for c, k in keys.items()]
+            + ['    }']
+        )
     return '\n'.join(lines) + '\n'
 
 # %% ../../nbs/data/01_joins.ipynb #473cb6a3
@@ -103,9 +151,26 @@ def plot_joins(
     for j in joins:
         ax.plot(*zip(at[j['left']], at[j['right']]), color='0.6', lw=1, zorder=1)
         (x0, y0), (x1, y1) = at[j['left']], at[j['right']]
-        ax.text(x0+.62*(x1-x0), y0+.62*(y1-y0), ', '.join(l if l == r else f'{l} = {r}' for l,r in j['on'].items()), ha='center', va='center', fontsize=7, bbox=dict(fc='white', ec='none', pad=1))
+        ax.text(
+            x0 + 0.62 * (x1 - x0),
+            y0 + 0.62 * (y1 - y0),
+            ', '.join(l if l == r else f'{l} = {r}' for l, r in j['on'].items()),
+            ha='center',
+            va='center',
+            fontsize=7,
+            bbox=dict(fc='white', ec='none', pad=1),
+        )
     for name,(x,y) in at.items():
-        ax.text(x, y, f'{name}\n{len(tables[name]):,} × {tables[name].shape[1]}', ha='center', va='center', fontsize=8, zorder=3, bbox=dict(boxstyle='round,pad=.5', fc='#e8f0f7', ec='#0173b2'))
+        ax.text(
+            x,
+            y,
+            f'{name}\n{len(tables[name]):,} × {tables[name].shape[1]}',
+            ha='center',
+            va='center',
+            fontsize=8,
+            zorder=3,
+            bbox=dict(boxstyle='round,pad=.5', fc='#e8f0f7', ec='#0173b2'),
+        )
     ax.set(xlim=(0, 1), ylim=(0, 1))
     ax.set_axis_off()
     return ax
@@ -115,11 +180,32 @@ def join_report(
     tables:dict, # Name to data frame
     joins, # Declared joins: `dict(left, right, on, cardinality)` each
 )->pd.DataFrame: # One row per join: its key, the rows on both sides, rows without partner
-    "Try every declared join and count the rows that find no partner; raises `ValueError` where one would multiply rows"
+    """Try every declared join and count the rows that find no partner;
+    raises `ValueError` where one would multiply rows"""
     def line(j):
         for side,names in (('left', j['on']), ('right', j['on'].values())):
-            if lost := [c for c in names if c not in tables[j[side]]]: raise ValueError(f"the {side} table {j[side]!r} lacks {lost}; it has {list(tables[j[side]])}")
+            if lost := [c for c in names if c not in tables[j[side]]]:
+                raise ValueError(f"the {side} table {j[side]!r} lacks {lost}; it has {list(tables[j[side]])}")
         right = tables[j['right']][list(j['on'].values())].rename(columns={r: l for l,r in j['on'].items()})
         _, n = join(tables[j['left']][list(j['on'])], right, list(j['on']), cardinality=j['cardinality'])
-        return dict(left=j['left'], right=j['right'], key=', '.join(j['on'])) | n | dict(without_partner=n['n_without_partner']/max(n['n_left'], 1), such_rows=j.get('missing', 'keep'))
-    return pd.DataFrame([line(j) for j in joins], columns=['left', 'right', 'key', 'n_left', 'n_right', 'n_without_partner', 'without_partner', 'such_rows'])
+        return (
+            dict(left=j['left'], right=j['right'], key=', '.join(j['on']))
+            | n
+            | dict(
+                without_partner=n['n_without_partner'] / max(n['n_left'], 1),
+                such_rows=j.get('missing', 'keep'),
+            )
+        )
+    return pd.DataFrame(
+        [line(j) for j in joins],
+        columns=[
+            'left',
+            'right',
+            'key',
+            'n_left',
+            'n_right',
+            'n_without_partner',
+            'without_partner',
+            'such_rows',
+        ],
+    )

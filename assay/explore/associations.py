@@ -14,9 +14,9 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from ..core.figures import literal_text
-from ..stats.counts import binned, count_table, cv_auc, table_auc
 from ..stats.blocks import block_weights, make_blocks
 from ..stats.values import as_numbers, binary_label, kind_of
+from ..stats.counts import binned, count_table, cv_auc, table_auc
 
 # %% ../../nbs/explore/00_associations.ipynb #d996c728
 def information_share(
@@ -33,9 +33,15 @@ def cramers_v(
     t:np.ndarray, # … × rows × columns of counts
 )->np.ndarray: # 0 (unrelated) to 1 (one determines the other), for each table
     "Cramér's V without its bias towards large values in small samples"
-    rows, columns, n = t.sum(-1, keepdims=True), t.sum(-2, keepdims=True), t.sum((-2, -1))
-    expected, r, k = rows*columns/np.maximum(n, 1)[..., None, None], (rows > 0).sum((-2, -1)), (columns > 0).sum((-2, -1))
-    chi2 = np.divide((t-expected)**2, expected, out=np.zeros(expected.shape), where=expected > 0).sum((-2, -1))
+    rows = t.sum(-1, keepdims=True)
+    columns = t.sum(-2, keepdims=True)
+    n = t.sum((-2, -1))
+    expected = rows * columns / np.maximum(n, 1)[..., None, None]
+    r = (rows > 0).sum((-2, -1))
+    k = (columns > 0).sum((-2, -1))
+    chi2 = np.divide(
+        (t - expected) ** 2, expected, out=np.zeros(expected.shape), where=expected > 0
+    ).sum((-2, -1))
     more = np.maximum(n-1, 1)
     phi2 = np.maximum(0, chi2/np.maximum(n, 1)-(r-1)*(k-1)/more)
     most = np.minimum(r-(r-1)**2/more, k-(k-1)**2/more)-1
@@ -50,7 +56,9 @@ def table_interval(
 )->tuple: # value, low, high: 95 %, from the standard error over the resamples
     "A measure of a table with a block-bootstrap interval"
     value = float(measure(counts.sum(0)))
-    draws = (block_weights(len(counts), n_boot, seed) @ counts.reshape(len(counts), -1)).reshape(n_boot, *counts.shape[1:])
+    draws = (block_weights(len(counts), n_boot, seed) @ counts.reshape(len(counts), -1)).reshape(
+        n_boot, *counts.shape[1:]
+    )
     half = 1.96*np.std(measure(draws))
     return value, float(np.clip(value-half, 0, 1)), float(np.clip(value+half, 0, 1))
 
@@ -64,18 +72,35 @@ def associations(
     task:str='binary', # As in `assay.problem.agreement.TASKS`
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
-)->pd.DataFrame: # column, kind, auc, auc_low, auc_high, trend, information, cramers_v, v_low, v_high, n; the strongest first
+    # column, kind, auc, auc_low, auc_high, trend, information, cramers_v, v_low, v_high, n; the strongest
+    # first
+)->pd.DataFrame:
     "How each column alone relates to the label, with intervals"
-    y, blocks, rows = binary_label(df[target], positive, task), make_blocks(len(df), df[time] if time else None, seed=seed), []
+    y = binary_label(df[target], positive, task)
+    blocks = make_blocks(len(df), df[time] if time else None, seed=seed)
+    rows = []
     for c in columns:
         cut, codes = binned(df[c])
         counts = count_table(codes, y, blocks, cut['size'])
         v, v_low, v_high = table_interval(cramers_v, counts, seed=seed)
         known = counts.sum(0)[:-1] # without the bin of missing values
         slope = table_auc(known)-.5 if cut['kind'] == 'number' else 0
-        trend = 'rises' if slope > .02 else 'falls' if slope < -.02 else '' if cut['kind'] == 'category' else 'no line'
-        rows.append(dict(column=c, kind=kind_of(df[c])) | cv_auc(counts, n_boot, seed)
-                    | dict(trend=trend, information=information_share(counts.sum(0)), cramers_v=v, v_low=v_low, v_high=v_high, n=len(df)))
+        if slope > 0.02: trend = 'rises'
+        elif slope < -0.02: trend = 'falls'
+        elif cut['kind'] == 'category': trend = ''
+        else: trend = 'no line'
+        rows.append(
+            dict(column=c, kind=kind_of(df[c]))
+            | cv_auc(counts, n_boot, seed)
+            | dict(
+                trend=trend,
+                information=information_share(counts.sum(0)),
+                cramers_v=v,
+                v_low=v_low,
+                v_high=v_high,
+                n=len(df),
+            )
+        )
     return pd.DataFrame(rows).sort_values(['auc', 'column'], ascending=[False, True]).reset_index(drop=True)
 
 # %% ../../nbs/explore/00_associations.ipynb #44a9bc88
@@ -83,10 +108,16 @@ def correlation_ratio(
     groups:np.ndarray, # Group number of each row
     values:np.ndarray, # Number of each row; many columns of them at once
 )->np.ndarray: # 0 (means are equal) to 1 (groups decide the value), for each column of `values`
-    "Square root of the share of the variance that lies between groups, less its bias (epsilon squared, Kelley 1935)"
+    """Square root of the share of the variance that lies between groups, less its bias (epsilon squared,
+    Kelley 1935)"""
     n, apart = np.bincount(groups), values-values.mean(0)
-    sums = csr_array((np.ones(len(groups)), (groups, np.arange(len(groups)))), shape=(len(n), len(groups))) @ apart
-    between, total, k = (sums[n > 0].T**2/n[n > 0]).sum(-1), (apart**2).sum(0), (n > 0).sum()
+    sums = (
+        csr_array((np.ones(len(groups)), (groups, np.arange(len(groups)))), shape=(len(n), len(groups)))
+        @ apart
+    )
+    between = (sums[n > 0].T ** 2 / n[n > 0]).sum(-1)
+    total = (apart**2).sum(0)
+    k = (n > 0).sum()
     varies = total > 1e-20*(values**2).sum(0) # what rounding leaves of a constant is no spread
     if len(values) <= k: return np.zeros(values.shape[1:])
     within = np.divide(total-between, total, out=np.ones(values.shape[1:]), where=varies)
@@ -97,22 +128,30 @@ def _rank_correlations(ranks):
     apart = ranks-ranks.mean(0)
     product = apart.T @ apart
     spread = np.sqrt(np.outer(np.diag(product), np.diag(product)))
-    return np.divide(abs(product), spread, out=np.zeros(product.shape), where=spread > 1e-12*len(ranks)).clip(0, 1)
+    return np.divide(
+        abs(product), spread, out=np.zeros(product.shape), where=spread > 1e-12 * len(ranks)
+    ).clip(0, 1)
 
 def _shared(a, b):
     "Strength of two coded categories"
-    return float(cramers_v(np.bincount(a[1]*b[3]+b[1], minlength=a[3]*b[3]).reshape(a[3], b[3]).astype(float)))
+    return float(
+        cramers_v(
+            np.bincount(a[1] * b[3] + b[1], minlength=a[3] * b[3]).reshape(a[3], b[3]).astype(float)
+        )
+    )
 
 # %% ../../nbs/explore/00_associations.ipynb #d17ebda2
 def _coded(x):
     "Kind, codes, ranks and number of bins of a column; missing numbers take the middle rank"
-    if kind_of(x) != 'category': return 'number', None, pd.Series(as_numbers(x)).rank(pct=True).fillna(.5).to_numpy(), None
+    if kind_of(x) != 'category':
+        return 'number', None, pd.Series(as_numbers(x)).rank(pct=True).fillna(0.5).to_numpy(), None
     cut, codes = binned(x)
     return 'category', codes, None, cut['size']
 
 def _strengths(coded):
     "Strength of each two coded columns, from 0 to 1"
-    res, numeric = np.eye(len(coded)), np.array([c[0] == 'number' for c in coded])
+    res = np.eye(len(coded))
+    numeric = np.array([c[0] == 'number' for c in coded])
     numbers, categories = np.flatnonzero(numeric), np.flatnonzero(~numeric)
     ranks = np.column_stack([coded[i][2] for i in numbers]) if len(numbers) else None
     if len(numbers): res[np.ix_(numbers, numbers)] = _rank_correlations(ranks)
@@ -127,7 +166,9 @@ def feature_associations(
     columns, # Columns to relate
 )->pd.DataFrame: # columns × columns, 0 to 1
     "How strongly each two columns are related"
-    return pd.DataFrame(_strengths([_coded(df[c]) for c in columns]), index=list(columns), columns=list(columns))
+    return pd.DataFrame(
+        _strengths([_coded(df[c]) for c in columns]), index=list(columns), columns=list(columns)
+    )
 
 # %% ../../nbs/explore/00_associations.ipynb #3d0a7444
 def strongest_pairs(
@@ -141,10 +182,19 @@ def strongest_pairs(
     "The pairs of columns that say most nearly the same, with block-bootstrap intervals"
     coded = {c: _coded(df[c]) for c in columns}
     strength = pd.DataFrame(_strengths(list(coded.values())), index=list(coded), columns=list(coded))
-    pairs = strength.where(np.tril(np.ones(strength.shape), -1) > 0).stack().sort_values(ascending=False, kind='stable').head(n)
-    blocks, rng = make_blocks(len(df), df[time] if time else None, seed=seed), np.random.default_rng(seed)
+    pairs = (
+        strength.where(np.tril(np.ones(strength.shape), -1) > 0)
+        .stack()
+        .sort_values(ascending=False, kind='stable')
+        .head(n)
+    )
+    blocks = make_blocks(len(df), df[time] if time else None, seed=seed)
+    rng = np.random.default_rng(seed)
     members = [np.flatnonzero(blocks == b) for b in range(blocks.max()+1)]
-    draws = [np.concatenate([members[b] for b in rng.integers(0, len(members), len(members))]) for _ in range(n_boot)]
+    draws = [
+        np.concatenate([members[b] for b in rng.integers(0, len(members), len(members))])
+        for _ in range(n_boot)
+    ]
     take = lambda c, rows: (c[0], *(None if v is None else v[rows] for v in c[1:3]), c[3])
     rows = []
     for (a, b), v in pairs.items():
@@ -153,7 +203,8 @@ def strongest_pairs(
     return pd.DataFrame(rows, columns=['a', 'b', 'strength', 'low', 'high', 'n'])
 
 # %% ../../nbs/explore/00_associations.ipynb #c6ded65a
-BLUE, ORANGE, GREEN, GREY = '#0173b2', '#de8f05', '#029e73', '#949494' # from seaborn's colour-blind-safe palette
+# from seaborn's colour-blind-safe palette
+BLUE, ORANGE, GREEN, GREY = '#0173b2', '#de8f05', '#029e73', '#949494'
 
 def new_axis(
     ax=None, # Axis to draw on; a new one by default

@@ -26,8 +26,14 @@ def names_somebody(
     return bool(_KEY.search(plain))
 
 def _is_rare_text(s):
-    "Is a column text of which most rows have a value that next to no other row has, such as a remark or the name of a street?"
-    if not pd.api.types.is_string_dtype(s.dtype) and s.dtype != object and not isinstance(s.dtype, pd.CategoricalDtype): return False
+    """Is a column text of which most rows have a value that next to no other row has,
+    such as a remark or the name of a street?"""
+    if (
+        not pd.api.types.is_string_dtype(s.dtype)
+        and s.dtype != object
+        and not isinstance(s.dtype, pd.CategoricalDtype)
+    ):
+        return False
     known = s.dropna().astype(str)
     return len(known) > 0 and bool((known.map(known.value_counts()) < ALIKE_ROWS).mean() > .5)
 
@@ -36,8 +42,17 @@ def visible_columns(
     personal=(), # Names of columns that are sensitive, or in which personal data was found
     rows:pd.DataFrame=None, # The whole table: of it, a column of texts that few rows share is left out too
 )->list: # Names, in order
-    "Columns whose values may stand on a page: described, neither text nor key, neither sensitive nor personal"
-    kept = [f for f in dictionary.fields if f.kind != 'text' and f.role != 'id' and not f.sensitive and not getattr(f, 'personal', None) and f.name not in set(personal)]
+    """Columns whose values may stand on a page:
+    described, neither text nor key, neither sensitive nor personal"""
+    kept = [
+        f
+        for f in dictionary.fields
+        if f.kind != 'text'
+        and f.role != 'id'
+        and not f.sensitive
+        and not getattr(f, 'personal', None)
+        and f.name not in set(personal)
+    ]
     kept = [f.name for f in kept if not names_somebody(f.name)]
     return kept if rows is None else [c for c in kept if c in rows and not _is_rare_text(rows[c])]
 
@@ -46,7 +61,10 @@ HIDDEN = '(not shown)' # Stands for a value that a page does not show
 
 def _told(value):
     "A value as a page may show it: a number or nothing as it is, of a text its shape"
-    if value in ('nan', 'None', 'NaT', '<NA>') or re.fullmatch(r'[+-]?(\d{1,9}(\.\d{1,6})?|inf)(e[+-]?\d+)?', value): return value
+    if value in ('nan', 'None', 'NaT', '<NA>') or re.fullmatch(
+        r'[+-]?(\d{1,9}(\.\d{1,6})?|inf)(e[+-]?\d+)?', value
+    ):
+        return value
     return re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', value))[:20]
 
 def count_broken(
@@ -60,7 +78,7 @@ def count_broken(
     return res.assign(example=shown).sort_values('rows', ascending=False, kind='stable')
 
 def hide_values(
-    described:pd.DataFrame, # From `assay.data.dictionary.dictionary_table`
+    described:pd.DataFrame, # From `assay.data.describe.dictionary_table`
     visible, # Names of columns, from `visible_columns`
 )->pd.DataFrame: # The same without the values of the other columns
     "The data dictionary as a page may show it; examples of ids and texts are shapes, and stay"
@@ -74,9 +92,11 @@ def _report(df, title, **kwargs):
     "skrub's page, with names that do not change from run to run"
     import matplotlib
     from skrub import TableReport
-    with matplotlib.rc_context({'svg.hashsalt': 'assay', 'font.sans-serif': ['DejaVu Sans']}): page = TableReport(df, title=title, verbose=0, **kwargs).html()
+    with matplotlib.rc_context({'svg.hashsalt': 'assay', 'font.sans-serif': ['DejaVu Sans']}):
+        page = TableReport(df, title=title, verbose=0, **kwargs).html()
     own, count = re.search(r'id="(report_[0-9a-f]{8})-wrapper"', page)[1], itertools.count()
-    page = re.sub(r'\bid="[0-9a-f]{8}"', lambda m: f'id="c{next(count)}"', page.replace(own, 'report')) # a quote in the data is escaped: no value looks like this
+    # a quote in the data is escaped: no value looks like this
+    page = re.sub(r'\bid="[0-9a-f]{8}"', lambda m: f'id="c{next(count)}"', page.replace(own, 'report'))
     page = re.sub(r'<metadata>.*?</metadata>|<!--.*?-->', '', page, flags=re.S)
     return re.sub(r'[ \t]*\n\s*', '\n', page)
 
@@ -88,11 +108,33 @@ class _Reader(html.parser.HTMLParser):
     def handle_starttag(self, tag, attrs):
         self._inside = tag == 'script'
         if self._inside: self.scripts.append('')
-        if tag in ('iframe', 'object', 'embed', 'link', 'base', 'form', 'video', 'audio', 'source', 'frame', 'applet'): self.found.append(f'<{tag}>')
+        if tag in (
+            'iframe',
+            'object',
+            'embed',
+            'link',
+            'base',
+            'form',
+            'video',
+            'audio',
+            'source',
+            'frame',
+            'applet',
+        ):
+            self.found.append(f'<{tag}>')
         for k,v in attrs:
             v = re.sub(r'[\s\x00-\x1f]', '', v or '').lower()
-            loads = k in ('src', 'srcset', 'href', 'xlink:href', 'action', 'data', 'poster') and not v.startswith(('data:image/', '#'))
-            if k.startswith('on') or loads and (tag != 'a' or not re.match(r'https?://|[\w.-]+$', v)): self.found.append(f'<{tag} {k}={v[:40]}>')
+            loads = k in (
+                'src',
+                'srcset',
+                'href',
+                'xlink:href',
+                'action',
+                'data',
+                'poster',
+            ) and not v.startswith(('data:image/', '#'))
+            if k.startswith('on') or loads and (tag != 'a' or not re.match(r'https?://|[\w.-]+$', v)):
+                self.found.append(f'<{tag} {k}={v[:40]}>')
     def handle_endtag(self, tag): self._inside = False
     def handle_data(self, data):
         if self._inside: self.scripts[-1] += data
@@ -109,12 +151,17 @@ def read_scripts(
 @functools.cache
 def _own_scripts():
     "The scripts of skrub's page, from one that holds no data"
-    return read_scripts(_report(pd.DataFrame(dict(a=[1])), 'a', plot_distributions=False, compute_associations=False))[0]
+    return read_scripts(
+        _report(pd.DataFrame(dict(a=[1])), 'a', plot_distributions=False, compute_associations=False)
+    )[0]
 
 def _policy(scripts):
     "A policy under which these scripts run, and nothing is loaded"
-    hashes = ' '.join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
-    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    hashes = ' '.join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts
+    )
+    return (f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+            "img-src data:; base-uri 'none'; form-action 'none'")
 
 def _own_pieces(title, note, scripts):
     "What stands in skrub's page in place of its head and title, and above the table"
@@ -131,10 +178,18 @@ def table_page(
     "A page for browsing a table; raises `ValueError` where it holds anything else that acts"
     page = _report(df, title, plot_distributions=plots, compute_associations=True)
     trusted, (scripts, found) = _own_scripts(), read_scripts(page)
-    if scripts != trusted or found: raise ValueError(f"the page of {title!r} holds {len(scripts)} scripts and {found[:5]}; expected skrub's own {len(trusted)} and nothing that acts: leave the column out")
+    if scripts != trusted or found:
+        raise ValueError(
+            f"the page of {title!r} holds {len(scripts)} scripts and {found[:5]}; expected skrub's "
+            f"own {len(trusted)} and nothing that acts: leave the column out"
+        )
     head, named, noted = _own_pieces(title, note, trusted)
     page = page.replace('<meta charset="utf-8">', head, 1).replace('<title>skrub report</title>', named, 1)
-    if head not in page.partition('<script')[0]: raise ValueError("skrub's page has no `<meta charset>` to put the policy beside: this version of skrub is not known")
+    if head not in page.partition('<script')[0]:
+        raise ValueError(
+            "skrub's page has no `<meta charset>` to put the policy beside: this version of skrub is "
+            "not known"
+        )
     return page.replace('<main>', '<main>'+noted, 1)
 
 # %% ../../nbs/explore/01_browse.ipynb #8f08a2c9
@@ -145,7 +200,9 @@ def draw_rows(
 )->pd.DataFrame: # At most `n_rows` of them, in their order
     "A random sample to look at, text as text"
     res = df.sample(min(n_rows, len(df)), random_state=seed).sort_index().reset_index(drop=True)
-    return res.astype({c: d.categories.dtype for c,d in res.dtypes.items() if isinstance(d, pd.CategoricalDtype)})
+    return res.astype(
+        {c: d.categories.dtype for c, d in res.dtypes.items() if isinstance(d, pd.CategoricalDtype)}
+    )
 
 def fitting_page(
     df:pd.DataFrame, # Rows to show, from `draw_rows`
@@ -154,12 +211,21 @@ def fitting_page(
     n_rows:int=None, # Rows of the table that they were drawn from
     limit:int=1_000_000, # Largest size in bytes, as of a report
 )->str: # HTML of at most `limit` bytes
-    "A page that says what it shows and what it leaves out; raises `ValueError` where not even one column fits"
+    """A page that says what it shows and what it leaves out;
+    raises `ValueError` where not even one column fits"""
     columns = [c for c in columns if c in df]
     tries = [(columns[:40], len(columns) <= 30)] + [(columns[:n], False) for n in (40, 20, 10, 5, 1)]
     for shown, plots in tries:
-        left = f"; {df.shape[1]-len(shown)} of the {df.shape[1]} columns are left out" if len(shown) < df.shape[1] else ''
-        note = f'For browsing: {len(df):,} of {n_rows or len(df):,} rows, drawn at random{left}. Numbers of the whole table stand in the report.'
+        if len(shown) < df.shape[1]:
+            left = f"; {df.shape[1] - len(shown)} of the {df.shape[1]} columns are left out"
+        else: left = ''
+        note = (
+            f'For browsing: {len(df):,} of {n_rows or len(df):,} rows, drawn at random{left}. Numbers of '
+            'the whole table stand in the report.'
+        )
         page = table_page(df[shown], title, note, plots)
         if (size := len(page.encode())) <= limit: return page
-    raise ValueError(f"a page of one column of {title!r} has {size:,} bytes; expected at most {limit:,}: leave out columns with very long values")
+    raise ValueError(
+        f"a page of one column of {title!r} has {size:,} bytes; expected at most {limit:,}: leave out "
+        "columns with very long values"
+    )

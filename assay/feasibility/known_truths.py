@@ -15,7 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.utils.parallel import Parallel, delayed
 
 from ..core.artifacts import metric
-from ..data.dictionary import infer_dictionary
+from ..data.infer import infer_dictionary
 from .study import assess, decide
 from ..problem.agreement import make_problem
 from .verdict import VERDICTS

@@ -24,11 +24,18 @@ MISSING = '(missing)' # Stands for missing text: an ONNX string tensor holds no 
 def feature_fields(
     fields, # `Field`s, or a `Dictionary` of them
 )->list: # Those with the role `feature`, in order
-    "The columns that a model may learn from; raises `ValueError` if there are none, or one is of a kind that cannot be learnt from"
+    """The columns that a model may learn from;
+    raises `ValueError` if there are none, or one is of a kind that cannot be learnt from"""
     res = [f for f in getattr(fields, 'fields', fields) if f.role == 'feature']
-    if not res: raise ValueError("no field has the role 'feature'; say in the data dictionary what the model may learn from")
+    if not res:
+        raise ValueError(
+            "no field has the role 'feature'; say in the data dictionary what the model may learn from"
+        )
     if bad := [f.name for f in res if f.kind not in NUMERIC+TEXT]:
-        raise ValueError(f"features {bad} are neither number nor text; expected kinds {NUMERIC+TEXT}: derive a number, such as the hour, from a moment")
+        raise ValueError(
+            f"features {bad} are neither number nor text; expected kinds {NUMERIC + TEXT}: derive a "
+            "number, such as the hour, from a moment"
+        )
     return res
 
 def names_of(
@@ -43,21 +50,33 @@ def _text(values):
     "Column of text, missing ones by name; where all are texts, each distinct one is looked at once"
     if pd.api.types.infer_dtype(values, skipna=True) == 'string':
         code, names = pd.factorize(values)
-        return pd.Series(np.array([*map(str, names), MISSING], object)[code], values.index, object, values.name)
+        return pd.Series(
+            np.array([*map(str, names), MISSING], object)[code], values.index, object, values.name
+        )
     values = values.astype(object)
     return values.where(values.notna(), MISSING).map(str).astype(object)
 
 def feature_frame(
     df:pd.DataFrame, # One row per case; further columns are ignored
     fields:Iterable, # `Field`s, or a `Dictionary` of them
-)->pd.DataFrame: # Features only, in the order of `fields`, index kept; numbers are float32 with NaN for missing, text is `str` objects
-    "The inputs of a model, in the types that it sees in training and in serving; whole numbers are exact up to 16,777,216"
+    # Features only, in the order of `fields`, index kept; numbers are float32 with NaN for missing, text
+    # is `str` objects
+)->pd.DataFrame:
+    """The inputs of a model, in the types that it sees in training and in serving;
+    whole numbers are exact up to 16,777,216"""
     kinds = {f.name: f.kind for f in feature_fields(fields)}
-    if missing := [n for n in kinds if n not in df]: raise ValueError(f"columns {missing} are features in the data dictionary but not in the table, which has {list(df)}")
+    if missing := [n for n in kinds if n not in df]:
+        raise ValueError(
+            f"columns {missing} are features in the data dictionary but not in the table, which has "
+            f"{list(df)}"
+        )
     columns = {}
     for name, kind in kinds.items():
         try: columns[name] = _text(df[name]) if kind in TEXT else df[name].astype(np.float32)
-        except (TypeError, ValueError) as e: raise ValueError(f"column {name!r} is of kind {kind!r} in the data dictionary, but holds something else: {e}") from None
+        except (TypeError, ValueError) as e:
+            raise ValueError(
+                f"column {name!r} is of kind {kind!r} in the data dictionary, but holds something else: {e}"
+            ) from None
     return pd.DataFrame(columns, index=df.index)
 
 # %% ../../nbs/models/00_features.ipynb #936a945c
@@ -75,9 +94,18 @@ _FAR = -1e30 # A number that no data holds: what becomes it was missing
 
 def _encoder(encoding, seed, target_type):
     "Transformer of text columns; a category that was not in training becomes 'unknown', never an error"
-    table = dict(ordinal=lambda: OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=-1, dtype=np.float32),
-                 onehot=lambda: OneHotEncoder(handle_unknown='ignore', dtype=np.float32),
-                 target=lambda: TargetEncoder(target_type=target_type, cv=(KFold if target_type == 'continuous' else StratifiedKFold)(5, shuffle=True, random_state=seed)))
+    table = dict(
+        ordinal=lambda: OrdinalEncoder(
+            handle_unknown='use_encoded_value', unknown_value=-1, dtype=np.float32
+        ),
+        onehot=lambda: OneHotEncoder(handle_unknown='ignore', dtype=np.float32),
+        target=lambda: TargetEncoder(
+            target_type=target_type,
+            cv=(KFold if target_type == 'continuous' else StratifiedKFold)(
+                5, shuffle=True, random_state=seed
+            ),
+        ),
+    )
     if encoding not in table: raise ValueError(f"encoding must be one of {list(table)}, got {encoding!r}")
     return table[encoding]()
 
@@ -95,7 +123,8 @@ def make_preprocessor(
     scale:bool=False, # One scale for all numbers, and a flag for each that can be missing; for linear models
     impute:bool=False, # Replace missing numbers by the median; always done where `scale`
     seed:int=0, # Random seed of the cross-fitting inside `'target'`
-    target_type:str='binary', # What `'target'` encodes: `'binary'` or `'continuous'`; classes of three or more do not convert
+    # What `'target'` encodes: `'binary'` or `'continuous'`; classes of three or more do not convert
+    target_type:str='binary',
 )->ColumnTransformer: # Not fitted; takes a `feature_frame`
     "Columns, by name, to the numbers that an estimator takes; every part converts to ONNX and agrees there"
     numbers, text = names_of(fields, NUMERIC), names_of(fields, TEXT)
@@ -105,8 +134,28 @@ def make_preprocessor(
     steps = [('number', number, numbers)] if numbers else []
     if number == 'passthrough' and gaps: # trees that take missing values cannot take a column of nothing else
         nothing = SimpleImputer(strategy='constant', fill_value=0, keep_empty_features=True)
-        steps = [('number', number, _Numbers(tuple(numbers), False)), ('empty', nothing, _Numbers(tuple(numbers), True))]
-    if scale and gaps: steps.append(('missing', make_pipeline(SimpleImputer(strategy='constant', fill_value=_FAR, keep_empty_features=True), Binarizer(threshold=_FAR/2)), gaps))
+        steps = [
+            ('number', number, _Numbers(tuple(numbers), False)),
+            ('empty', nothing, _Numbers(tuple(numbers), True)),
+        ]
+    if scale and gaps:
+        steps.append(
+            (
+                'missing',
+                make_pipeline(
+                    SimpleImputer(strategy='constant', fill_value=_FAR, keep_empty_features=True),
+                    Binarizer(threshold=_FAR / 2),
+                ),
+                gaps,
+            )
+        )
     encoder = _encoder(encoding, seed, target_type)
-    if text: steps.append(('text', make_pipeline(encoder, StandardScaler()) if scale and encoding == 'target' else encoder, text))
+    if text:
+        steps.append(
+            (
+                'text',
+                make_pipeline(encoder, StandardScaler()) if scale and encoding == 'target' else encoder,
+                text,
+            )
+        )
     return ColumnTransformer(steps, verbose_feature_names_out=scale)

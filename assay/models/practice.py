@@ -32,29 +32,55 @@ def find_practice(
     name:str, # A name of `PRACTICES`
 ): # The function
     "Look a practice up; raises `ValueError` naming the known ones, or where it stands under another name"
-    if not isinstance(name, str): raise ValueError(f"a practice is called {name!r}; expected the name of a function in nbs/models/01_practice.ipynb")
-    if name in PRACTICES and PRACTICES[name].__name__ != name: raise ValueError(f"the practice {name!r} is the function {PRACTICES[name].__name__!r}; enter it in PRACTICES under its own name, by which its code is frozen")
-    if name not in PRACTICES: raise ValueError(f"no practice is called {name!r}; known: {sorted(PRACTICES)}: write it as a function in nbs/models/01_practice.ipynb, and enter it in PRACTICES")
+    if not isinstance(name, str):
+        raise ValueError(
+            f"a practice is called {name!r}; expected the name of a function in "
+            "nbs/models/01_practice.ipynb"
+        )
+    if name in PRACTICES and PRACTICES[name].__name__ != name:
+        raise ValueError(
+            f"the practice {name!r} is the function {PRACTICES[name].__name__!r}; enter it in "
+            "PRACTICES under its own name, by which its code is frozen"
+        )
+    if name not in PRACTICES:
+        raise ValueError(
+            f"no practice is called {name!r}; known: {sorted(PRACTICES)}: write it as a function in "
+            "nbs/models/01_practice.ipynb, and enter it in PRACTICES"
+        )
     return PRACTICES[name]
 
 def rule_params(
     problem, # `Problem`: today's practice and the target
     fields, # `Field`s, or a `Dictionary` of them
-    train=None, # Training table, target included, in which suspects are looked for where nobody declared a practice
-)->dict: # Parameters of the model `rule`: `columns` and `smoothing`, or `practice` and `target`; where nobody declared a practice none, or the `columns` of text that are no suspects
-    "Today's practice as the agreement declares it; raises `ValueError` if it names a column that is no feature, or no known practice"
+    # Training table, target included, in which suspects are looked for where nobody declared a practice
+    train=None,
+    # Parameters of the model `rule`: `columns` and `smoothing`, or `practice` and `target`; where nobody
+    # declared a practice none, or the `columns` of text that are no suspects
+)->dict:
+    """Today's practice as the agreement declares it;
+    raises `ValueError` if it names a column that is no feature, or no known practice"""
     if name := problem.today.get('callable'): return practice_params(name, problem)
     columns = list(problem.today.get('columns') or [])
-    if unknown := sorted(set(columns)-set(names_of(fields))): raise ValueError(f"today's practice in problem.yaml uses {unknown}, which are no features; features are {names_of(fields)}")
+    if unknown := sorted(set(columns) - set(names_of(fields))):
+        raise ValueError(
+            f"today's practice in problem.yaml uses {unknown}, which are no features; features are "
+            f"{names_of(fields)}"
+        )
     if columns: return dict(columns=columns, smoothing=float(problem.today.get('smoothing', SMOOTHING)))
     return {} if train is None else _unsuspected(problem, fields, train)
 
 def _unsuspected(problem, fields, train):
-    "The record of all text features stands in for a practice that nobody declared, without those that may know the outcome"
-    from assay.explore.leakage import declared_legitimate, suspected # most have declared one, and need not wait for it
+    """The record of all text features stands in for a practice that nobody declared,
+    without those that may know the outcome"""
+    # most have declared one, and need not wait for it
+    from assay.explore.leakage import declared_legitimate, suspected
     text, said = names_of(fields, TEXT), declared_legitimate(feature_fields(fields))
     if not text: return {}
-    how = dict(time=problem.time if problem.time in train else None, positive=problem.positive, task=problem.task)
+    how = dict(
+        time=problem.time if problem.time in train else None,
+        positive=problem.positive,
+        task=problem.task,
+    )
     found = suspected(train, problem.target, names_of(fields), said, **how)
     return dict(columns=[c for c in text if c not in found]) if set(text) & set(found) else {}
 
@@ -71,36 +97,80 @@ def describe_practice(
     problem, # `Problem`: today's practice
 )->dict: # `practice`, `how`
     "Today's practice in two lines; raises `ValueError` if it names a function that is not known"
-    if name := problem.today.get('callable'): return dict(practice=name, how=find_practice(name).__doc__ or 'undescribed')
+    if name := problem.today.get('callable'):
+        return dict(practice=name, how=find_practice(name).__doc__ or 'undescribed')
     columns = problem.today.get('columns')
-    return dict(practice='record', how=f"the mean of the target by {', '.join(columns)}; {problem.today.get('smoothing', SMOOTHING):g} cases draw a small group towards the coarser one") if columns else dict(practice='not declared', how='the best single column that is not suspected of a leak stands in for it in feasibility, and the record of all such text after it')
+    if columns:
+        return dict(
+            practice='record',
+            how=f"the mean of the target by {', '.join(columns)}; "
+            f"{problem.today.get('smoothing', SMOOTHING):g} cases draw a small group towards the "
+            "coarser one",
+        )
+    return dict(
+        practice='not declared',
+        how='the best single column that is not suspected of a leak stands in for it in '
+        'feasibility, and the record of all such text after it',
+    )
 
 # %% ../../nbs/models/01_practice.ipynb #ee0e4f1a
 def named_alternatives(
     problem, # `Problem`: `decision.alternatives`
 )->list: # Names of practices
     "The practices that the agreement names as alternatives; raises `ValueError` if one is not known"
-    named = [a['practice'] for a in problem.decision.get('alternatives') or [] if isinstance(a, dict) and a.get('practice')]
+    named = [
+        a['practice']
+        for a in problem.decision.get('alternatives') or []
+        if isinstance(a, dict) and a.get('practice')
+    ]
     for name in named: find_practice(name)
     return list(dict.fromkeys(named))
 
 # %% ../../nbs/models/01_practice.ipynb #d6d115f7
 def _as_scores(name, res, now):
     "What a practice returned, as numbers in the order of the rows"
-    if hasattr(res, 'index') and not callable(res.index) and not res.index.equals(now.index): raise ValueError(f"the practice {name!r} returned rows in another order than it was given; expected the index of `now`, or an array in its order")
+    if hasattr(res, 'index') and not callable(res.index) and not res.index.equals(now.index):
+        raise ValueError(
+            f"the practice {name!r} returned rows in another order than it was given; expected the "
+            "index of `now`, or an array in its order"
+        )
     try: s = np.asarray(res, float)
-    except (TypeError, ValueError): raise ValueError(f"the practice {name!r} returned {type(res).__name__} that is no array of numbers; expected one score per row") from None
-    if s.ndim not in (1, 2) or len(s) != len(now): raise ValueError(f"the practice {name!r} returned scores of shape {s.shape} for {len(now)} rows; expected one per row, or rows × classes")
-    if n := int((~np.isfinite(s)).sum()): raise ValueError(f"the practice {name!r} returned {n} scores that are no finite number; say what it does where a value is missing")
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"the practice {name!r} returned {type(res).__name__} that is no array of numbers; expected "
+            "one score per row"
+        ) from None
+    if s.ndim not in (1, 2) or len(s) != len(now):
+        raise ValueError(
+            f"the practice {name!r} returned scores of shape {s.shape} for {len(now)} rows; expected "
+            "one per row, or rows × classes"
+        )
+    if n := int((~np.isfinite(s)).sum()):
+        raise ValueError(
+            f"the practice {name!r} returned {n} scores that are no finite number; say what it does "
+            "where a value is missing"
+        )
     return s
 
 def _as_probabilities(name, s, n_classes):
     "Scores as rows × classes"
     shape = (len(s),) if n_classes == 2 else (len(s), n_classes)
-    if s.shape != shape: raise ValueError(f"the practice {name!r} returned scores of shape {s.shape}; expected {shape}: {'the probability of the positive class' if n_classes == 2 else 'a probability per class'}")
-    if len(s) and not (0 <= s.min() and s.max() <= 1): raise ValueError(f"the practice {name!r} returned scores from {s.min():g} to {s.max():g}; expected probabilities from 0 to 1")
+    if s.shape != shape:
+        raise ValueError(
+            f"the practice {name!r} returned scores of shape {s.shape}; expected {shape}: "
+            f"{'the probability of the positive class' if n_classes == 2 else 'a probability per class'}"
+        )
+    if len(s) and not (0 <= s.min() and s.max() <= 1):
+        raise ValueError(
+            f"the practice {name!r} returned scores from {s.min():g} to {s.max():g}; expected "
+            "probabilities from 0 to 1"
+        )
     p = np.stack([1-s, s], 1) if s.ndim == 1 else s
-    if np.abs(p.sum(1)-1).max(initial=0) > 1e-6: raise ValueError(f"the practice {name!r} returned probabilities that do not sum to 1; expected a share per class in each row")
+    if np.abs(p.sum(1) - 1).max(initial=0) > 1e-6:
+        raise ValueError(
+            f"the practice {name!r} returned probabilities that do not sum to 1; expected a share per "
+            "class in each row"
+        )
     return p
 
 # %% ../../nbs/models/01_practice.ipynb #66342097
@@ -114,16 +184,25 @@ class _Practice(BaseEstimator):
     ): # Itself
         "Remember"
         find_practice(self.practice)
-        if self.target in X: raise ValueError(f"the target {self.target!r} is among the features; expected it to be known afterwards only")
+        if self.target in X:
+            raise ValueError(
+                f"the target {self.target!r} is among the features; expected it to be known afterwards only"
+            )
         self.past_, self.classes_ = X.assign(**{self.target: np.asarray(y)}), np.unique(y)
         return self
 
     def _scores(self, X):
         "What the practice says of each row"
         check_is_fitted(self)
-        ask = lambda now: _as_scores(self.practice, PRACTICES[self.practice](self.past_.copy(), now.copy()), now)
+        ask = lambda now: _as_scores(
+            self.practice, PRACTICES[self.practice](self.past_.copy(), now.copy()), now
+        )
         s = ask(X)
-        if len(X) > 1 and not np.allclose(ask(X.iloc[:1])[0], s[0], atol=1e-9): raise ValueError(f"the practice {self.practice!r} scores a row alone otherwise than among others; expected each row to be scored by itself and `past`, as at the moment of a decision")
+        if len(X) > 1 and not np.allclose(ask(X.iloc[:1])[0], s[0], atol=1e-9):
+            raise ValueError(
+                f"the practice {self.practice!r} scores a row alone otherwise than among others; expected "
+                "each row to be scored by itself and `past`, as at the moment of a decision"
+            )
         return s
 
 class PracticeClassifier(ClassifierMixin, _Practice):
@@ -143,5 +222,9 @@ class PracticeRegressor(RegressorMixin, _Practice):
     def predict(self, X):
         "One number per row"
         s = self._scores(X)
-        if s.ndim != 1: raise ValueError(f"the practice {self.practice!r} returned scores of shape {s.shape}; expected ({len(X)},): one number per row")
+        if s.ndim != 1:
+            raise ValueError(
+                f"the practice {self.practice!r} returned scores of shape {s.shape}; expected "
+                f"({len(X)},): one number per row"
+            )
         return s

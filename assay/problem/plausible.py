@@ -15,21 +15,37 @@ from typing import Annotated, Literal, Union
 from pydantic import Discriminator, Field, Tag, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from ..core.shapes import (
-    Entry, Expected, FORMS, Holds, Number, Positive, Shape, Text, key, meant, shape_faults, words)
+from ..core.shapes import Entry, Expected, FORMS, Holds, Number, Positive, Shape, Text, key, meant, shape_faults, words
 from .current_practice import today_faults
 
 # %% ../../nbs/problem/02_plausible.ipynb #e23dcc20
 _SHARE, _BINARY, _NUMBER = (0, 1), ('binary',), ('regression',)
 
-METRICS = dict( # Metric to its tasks and range
-    average_precision=(_BINARY, _SHARE), roc_auc=(_BINARY, _SHARE), brier=(_BINARY, _SHARE), calibration_error=(_BINARY, _SHARE),
-    log_loss=(('binary', 'multiclass'), (0, math.inf)), balanced_accuracy=(('multiclass',), _SHARE),
-    mae=(_NUMBER, (0, math.inf)), rmse=(_NUMBER, (0, math.inf)), r2=(_NUMBER, (-math.inf, 1)))
+METRICS = dict(  # Metric to its tasks and range
+    average_precision=(_BINARY, _SHARE),
+    roc_auc=(_BINARY, _SHARE),
+    brier=(_BINARY, _SHARE),
+    calibration_error=(_BINARY, _SHARE),
+    log_loss=(('binary', 'multiclass'), (0, math.inf)),
+    balanced_accuracy=(('multiclass',), _SHARE),
+    mae=(_NUMBER, (0, math.inf)),
+    rmse=(_NUMBER, (0, math.inf)),
+    r2=(_NUMBER, (-math.inf, 1)),
+)
 
-GROUP_METRICS = dict( # Task to the metrics that a limit of groups may name
-    binary=('selection_rate', 'recall', 'false_positive_rate', 'precision', 'accuracy', 'calibration', 'roc_auc'),
-    multiclass=('accuracy', 'balanced_accuracy', 'recall', 'calibration'), regression=('mae', 'bias'))
+GROUP_METRICS = dict(  # Task to the metrics that a limit of groups may name
+    binary=(
+        'selection_rate',
+        'recall',
+        'false_positive_rate',
+        'precision',
+        'accuracy',
+        'calibration',
+        'roc_auc',
+    ),
+    multiclass=('accuracy', 'balanced_accuracy', 'recall', 'calibration'),
+    regression=('mae', 'bias'),
+)
 
 SIGNED = ('calibration', 'bias') # Metrics that may be negative, so that no share of one can be limited
 
@@ -53,16 +69,28 @@ def is_date(x)->bool: # True for a day of the calendar, such as `2026-11-05`
 def _criterion(p):
     "Faults of metric, minimum, margin and today's practice"
     fit = [m for m,(tasks,_) in METRICS.items() if p.task in tasks]
-    if p.metric not in METRICS: res = [f'metric is {p.metric!r}, which nothing computes{meant(p.metric, fit)}']
-    elif p.metric not in fit: res = [f'metric is {p.metric!r}, which is not for a {p.task} task; expected one of {fit}']
-    else: res = _bar(p, *METRICS[p.metric][1])
+    if p.metric not in METRICS:
+        res = [f'metric is {p.metric!r}, which nothing computes{meant(p.metric, fit)}']
+    elif p.metric not in fit:
+        res = [f'metric is {p.metric!r}, which is not for a {p.task} task; expected one of {fit}']
+    else:
+        res = _bar(p, *METRICS[p.metric][1])
     return res + today_faults(p.today)
 
 def _bar(p, low, high):
     "Faults of minimum and margin, for a metric between `low` and `high`"
     width = high-low
-    res = [] if low <= p.minimum <= high else [f'minimum is {p.minimum!r}; expected {low:g} to {high:g}, where {p.metric} lies']
-    return res + ([] if 0 <= p.margin <= width else [f'margin is {p.margin!r}; expected {f"0 to {width:g}" if width < math.inf else "0 or more"}, by how much today\'s practice is beaten'])
+    if low <= p.minimum <= high: res = []
+    else: res = [f'minimum is {p.minimum!r}; expected {low:g} to {high:g}, where {p.metric} lies']
+    return res + (
+        []
+        if 0 <= p.margin <= width
+        else [
+            f'margin is {p.margin!r}; expected '
+            f'{f"0 to {width:g}" if width < math.inf else "0 or more"}, by how much today\'s practice '
+            'is beaten'
+        ]
+    )
 
 # %% ../../nbs/problem/02_plausible.ipynb #215d65cd
 class Amount(Shape):
@@ -136,7 +164,9 @@ class Limits(Shape):
     latency_ms: Positive | None = key('Milliseconds of one prediction in the service, 95th percentile', None)
     bundle_mb: Positive | None = key('Size of the packaged model in MB', None)
     memory_mb: Positive | None = key('Memory of the service in MB', None)
-    cost_per_1000: Positive | None = key('Cost of computing 1,000 predictions, in the currency of the costs', None)
+    cost_per_1000: Positive | None = key(
+        'Cost of computing 1,000 predictions, in the currency of the costs', None
+    )
     groups: _Groups = key('How far apart groups may be', {})
 
 LIMITS = tuple(k for k in Limits.model_fields if k != 'groups')
@@ -147,7 +177,8 @@ def _numbers(p):
     "Faults of costs, value and limits"
     groups = p.limits.get('groups')
     apart = shape_faults(GROUP_LIMITS[p.task], groups, 'limits.groups') if isinstance(groups, dict) else []
-    costs, value = shape_faults(COSTED[p.task], p.costs, 'costs'), shape_faults(Value, p.value, 'value')
+    costs = shape_faults(COSTED[p.task], p.costs, 'costs')
+    value = shape_faults(Value, p.value, 'value')
     return costs + value + shape_faults(Limits, p.limits, 'limits') + apart
 
 # %% ../../nbs/problem/02_plausible.ipynb #6b75b46c
@@ -187,7 +218,9 @@ class Hypothesis(Shape):
     test: object = key('How it is tested', '')
     accept_if: object = key('When it counts as accepted', '')
     stage: _Stage | None = key(f'Stage that tests it: one of {TESTED_IN}', None)
-    measure: Annotated[str, Expected('the name of a metric of that stage')] = key('Metric of that stage that settles it', '')
+    measure: Annotated[str, Expected('the name of a metric of that stage')] = key(
+        'Metric of that stage that settles it', ''
+    )
     above: Number | None = key('Accepted where the whole interval of the measure reaches this', None)
     without: _Columns = key('Columns that the simple model goes without', [])
 
@@ -254,14 +287,31 @@ def name_faults(
 )->list: # Sentences; empty where every column that is named is described
     "Which columns the agreement names and nothing describes"
     named = [(k, getattr(problem, k)) for k in ('target', 'id', 'time')]
-    lists = [('groups', problem.groups), ('sensitive', problem.sensitive), ('today.columns', problem.today.get('columns') or [])]
-    lists += [(f"hypotheses.{h.get('id') or n}.without", h.get('without') or []) for n,h in enumerate(problem.hypotheses, 1) if isinstance(h, dict)]
+    lists = [
+        ('groups', problem.groups),
+        ('sensitive', problem.sensitive),
+        ('today.columns', problem.today.get('columns') or []),
+    ]
+    lists += [
+        (f"hypotheses.{h.get('id') or n}.without", h.get('without') or [])
+        for n, h in enumerate(problem.hypotheses, 1)
+        if isinstance(h, dict)
+    ]
     named += [(k, c) for k,cs in lists for c in cs]
-    return [f'{k} names column {c!r}, which dictionary.yaml does not describe{meant(c, columns)}' for k,c in named if c and c not in columns]
+    return [
+        f'{k} names column {c!r}, which dictionary.yaml does not describe{meant(c, columns)}'
+        for k, c in named
+        if c and c not in columns
+    ]
 
 def refuse(
     found:list, # Sentences of `faults` and `name_faults`
     path='problem.yaml', # Named in the error
 )->None:
     "Raise `ValueError` with all faults, if there are any"
-    if found: raise ValueError(f"{path} states what cannot be meant ({len(found)}):\n  " + '\n  '.join(found) + '\n  correct these lines and run again; nothing was frozen')
+    if found:
+        raise ValueError(
+            f"{path} states what cannot be meant ({len(found)}):\n  "
+            + '\n  '.join(found)
+            + '\n  correct these lines and run again; nothing was frozen'
+        )

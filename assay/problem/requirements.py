@@ -15,23 +15,50 @@ def assumptions_table(
     problem, # `assay.problem.agreement.Problem`
 )->pd.DataFrame: # id, assumption, verify (how), verified (by whom, when, what was found; or 'not yet')
     "What is taken for granted, how each would be verified, and whether it was"
-    def state(v): return 'not yet' if not v else '; '.join(f'{k}: {x}' for k,x in v.items()) if isinstance(v, dict) else str(v)
+    def state(v):
+        if not v: return 'not yet'
+        if isinstance(v, dict): return '; '.join(f'{k}: {x}' for k, x in v.items())
+        return str(v)
     rows = [a if isinstance(a, dict) else dict(statement=a) for a in problem.assumptions]
-    return pd.DataFrame([(r.get('id', ''), r.get('statement', ''), r.get('verify') or 'nobody has said how', state(r.get('verified'))) for r in rows], columns=['id', 'assumption', 'verify', 'verified'])
+    return pd.DataFrame(
+        [
+            (
+                r.get('id', ''),
+                r.get('statement', ''),
+                r.get('verify') or 'nobody has said how',
+                state(r.get('verified')),
+            )
+            for r in rows
+        ],
+        columns=['id', 'assumption', 'verify', 'verified'],
+    )
 
 # %% ../../nbs/problem/05_requirements.ipynb #41369da4
 def data_gaps(
     profile:pd.DataFrame, # From `assay.stats.counts.profile`
     compared:pd.DataFrame, # From `compare_splits`
-    described=(), # `dict(id, what)` per column that people have not described, from `assay.data.dictionary.gaps`
+    described=(), # `dict(id, what)` per column that people have not described, from `assay.data.infer.gaps`
     max_missing:float=.2, # Share of missing values from which it is a gap
     max_unseen:float=.01, # Share of rows with a category unknown to the first table from which it is a gap
 )->pd.DataFrame: # column, gap
     "What the data does not say"
-    rows = [dict(column=c, gap=f'{m:.0%} of the values are missing') for c,m in profile.missing_rate.items() if m > max_missing]
+    rows = [
+        dict(column=c, gap=f'{m:.0%} of the values are missing')
+        for c, m in profile.missing_rate.items()
+        if m > max_missing
+    ]
     new = compared[compared.unseen > max_unseen]
-    rows += [dict(column=c, gap=f'{u:.1%} of the rows of {s} have a category that the first table does not know') for c,s,u in zip(new.column, new.split, new.unseen)]
-    return pd.DataFrame(rows+[dict(column=g['id'], gap=f"nobody has said {g['what']}") for g in described], columns=['column', 'gap'])
+    rows += [
+        dict(
+            column=c,
+            gap=f'{u:.1%} of the rows of {s} have a category that the first table does not know',
+        )
+        for c, s, u in zip(new.column, new.split, new.unseen)
+    ]
+    return pd.DataFrame(
+        rows + [dict(column=g['id'], gap=f"nobody has said {g['what']}") for g in described],
+        columns=['column', 'gap'],
+    )
 
 # %% ../../nbs/problem/05_requirements.ipynb #ae521d22
 def requirements_table(
@@ -40,34 +67,73 @@ def requirements_table(
     n_bytes:int, # Size of the stored rows on disk
     limits:dict=None, # Hard limits of the problem statement
     service_levels:dict=None, # Promises of the problem statement
-    rows_per_year=None, # Expected volume of the problem statement, a number or a mapping with `value`; None if nobody said
+    # Expected volume of the problem statement, a number or a mapping with `value`; None if nobody said
+    rows_per_year=None,
 )->pd.DataFrame: # requirement, value, source
     "Data-engineering requirements: volume, storage, latency, freshness and whatever else was promised"
     per_day = df.groupby(df[time].dt.floor('D'), observed=True).size() if time else pd.Series([len(df)])
     if isinstance(rows_per_year, dict): rows_per_year = rows_per_year.get('value')
     yearly = rows_per_year or (per_day.mean()*365.25 if time else None)
-    rows = [('volume, rows per day: median', f'{per_day.median():,.0f}', 'measured'), ('volume, rows per day: busiest', f'{per_day.max():,.0f}', 'measured'),
-            ('storage, bytes per row', f'{n_bytes/max(len(df), 1):,.0f}', 'measured')] if time else [('volume, rows in all', f'{len(df):,}', 'measured')]
-    if yearly: rows += [('volume, rows per year', f'{yearly:,.0f}', 'problem.yaml' if rows_per_year else 'measured'), ('storage, MB per year', f'{yearly*n_bytes/max(len(df), 1)/1e6:,.1f}', 'computed')]
+    if time:
+        rows = [
+            ('volume, rows per day: median', f'{per_day.median():,.0f}', 'measured'),
+            ('volume, rows per day: busiest', f'{per_day.max():,.0f}', 'measured'),
+            ('storage, bytes per row', f'{n_bytes / max(len(df), 1):,.0f}', 'measured'),
+        ]
+    else: rows = [('volume, rows in all', f'{len(df):,}', 'measured')]
+    if yearly:
+        rows += [
+            (
+                'volume, rows per year',
+                f'{yearly:,.0f}',
+                'problem.yaml' if rows_per_year else 'measured',
+            ),
+            ('storage, MB per year', f'{yearly * n_bytes / max(len(df), 1) / 1e6:,.1f}', 'computed'),
+        ]
     rows += [(f'limit, {k}', str(v), 'problem.yaml') for k,v in (limits or {}).items()]
     rows += [(f'promise, {k}', str(v), 'problem.yaml') for k,v in (service_levels or {}).items()]
     return pd.DataFrame(rows, columns=['requirement', 'value', 'source'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #48c2c445
+def _said(answer):
+    "An answer of the problem statement in a line"
+    if isinstance(answer, dict): return '; '.join(f'{k}: {v}' for k,v in answer.items())
+    return str(answer or 'unanswered')
+
+def _owned(sources): return ', '.join(f"{s.get('name')} ({s.get('owner')})" for s in sources)
+
+def _data_parts(problem, promise):
+    "Where the rows come from, and what is made of them"
+    schema = f"checked against one schema; kept: {promise('storage')}"
+    known = f"computed as known {_said(problem.decision.get('when'))}; freshness: {promise('freshness')}"
+    return [
+        ('sources', _owned(problem.sources) or 'unanswered', 'sources'),
+        ('snapshot and dictionary', schema, 'service_levels.storage'),
+        ('features', known, 'decision.when, service_levels.freshness')]
+
+def _service_parts(problem, promise):
+    "What answers, who decides, and what happens otherwise"
+    decision = problem.decision
+    service = f"{_said(problem.limits)}; available: {promise('availability')}; volume: {promise('volume')}"
+    decides = f"{_said(decision.get('who'))}; {_said(decision.get('human_in_the_loop'))}"
+    return [
+        ('service', service, 'limits, service_levels'),
+        ('decision', decides, 'decision.who, decision.human_in_the_loop'),
+        ('fallback', promise('fallback'), 'service_levels.fallback'),
+        ('labels and monitoring', promise('labels'), 'service_levels.labels')]
+
 def architecture_table(
     problem, # `assay.problem.agreement.Problem`
 )->pd.DataFrame: # part, does, agreed
     "The first drawing of the solution, from the problem statement"
-    said, d = lambda x: '; '.join(f'{k}: {v}' for k,v in x.items()) if isinstance(x, dict) else str(x or 'unanswered'), problem.decision
-    promise = lambda k: said(problem.service_levels.get(k))
-    return pd.DataFrame([
-        ('sources', ', '.join(f"{s.get('name')} ({s.get('owner')})" for s in problem.sources) or 'unanswered', 'sources'),
-        ('snapshot and dictionary', f"checked against one schema; kept: {promise('storage')}", 'service_levels.storage'),
-        ('features', f"computed as known {said(d.get('when'))}; freshness: {promise('freshness')}", 'decision.when, service_levels.freshness'),
-        ('model', f'{problem.task} for {problem.target}, judged by {problem.metric}', 'task, target, metric'),
-        ('service', f"{said(problem.limits)}; available: {promise('availability')}; volume: {promise('volume')}", 'limits, service_levels'),
-        ('decision', f"{said(d.get('who'))}; {said(d.get('human_in_the_loop'))}", 'decision.who, decision.human_in_the_loop'),
-        ('fallback', promise('fallback'), 'service_levels.fallback'), ('labels and monitoring', promise('labels'), 'service_levels.labels')], columns=['part', 'does', 'agreed'])
+    promise = lambda k: _said(problem.service_levels.get(k))
+    model = f'{problem.task} for {problem.target}, judged by {problem.metric}'
+    rows = [
+        *_data_parts(problem, promise),
+        ('model', model, 'task, target, metric'),
+        *_service_parts(problem, promise),
+    ]
+    return pd.DataFrame(rows, columns=['part', 'does', 'agreed'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #a688f480
 def steps_table(
@@ -76,7 +142,32 @@ def steps_table(
     "The steps of the pipeline: the question each answers, the steps it waits for, and what it makes"
     stages = read_yaml(path).get('stages') or {}
     paths = lambda entries: [p if isinstance(p, str) else next(iter(p)) for p in entries or ()]
-    made = {n: [p for p in paths(s.get('outs'))+paths(s.get('metrics')) if not p.startswith('data/executed/')] for n,s in stages.items()}
+    made = {
+        n: [
+            p
+            for p in paths(s.get('outs')) + paths(s.get('metrics'))
+            if not p.startswith('data/executed/')
+        ]
+        for n, s in stages.items()
+    }
     needs = lambda p, o: p == o or p.startswith(f'{o}/') or o.startswith(f'{p}/')
-    waits = {n: [m for m in stages if m != n and any(needs(p, o) for p in paths(s.get('deps')) for o in made[m])] for n,s in stages.items()}
-    return pd.DataFrame([(n, s.get('desc', ''), ', '.join(waits[n]), ', '.join(p for p in made[n] if not p.endswith(('metrics.json', 'report.html')))) for n,s in stages.items()], columns=['step', 'answers', 'waits_for', 'makes'])
+    waits = {
+        n: [
+            m
+            for m in stages
+            if m != n and any(needs(p, o) for p in paths(s.get('deps')) for o in made[m])
+        ]
+        for n, s in stages.items()
+    }
+    return pd.DataFrame(
+        [
+            (
+                n,
+                s.get('desc', ''),
+                ', '.join(waits[n]),
+                ', '.join(p for p in made[n] if not p.endswith(('metrics.json', 'report.html'))),
+            )
+            for n, s in stages.items()
+        ],
+        columns=['step', 'answers', 'waits_for', 'makes'],
+    )
