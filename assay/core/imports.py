@@ -16,13 +16,13 @@ from ..face import ENTRIES
 PACKAGE = 'assay'
 
 def package_folder()->Path: # Folder that holds the source files
-    "Where the installed package lies; nothing of it is imported"
+    "Folder of the installed package, found without importing it"
     return Path(importlib.util.find_spec(PACKAGE).submodule_search_locations[0])
 
 def package_modules(
     folder=None, # Folder of the package; that of the installed package by default
 )->dict: # Dotted name below the package to its file, sorted by name
-    "Every module of the package, those in subpackages included"
+    "Every module of the package, also in subpackages"
     folder = Path(folder or package_folder())
     files = [p for p in folder.rglob('*.py') if not p.name.startswith('_')]
     return dict(sorted(('.'.join(p.relative_to(folder).with_suffix('').parts), p) for p in files))
@@ -30,7 +30,7 @@ def package_modules(
 def module_path(
     name:str, # Dotted name below the package, such as `core.imports`
 )->str: # Such as `assay/core/imports.py`, relative to the root of the repository
-    "How `dvc.yaml` and the evidence name a module"
+    "Path of a module, as `dvc.yaml` and the evidence write it"
     return f"{PACKAGE}/{name.replace('.', '/')}.py"
 
 # %% ../../nbs/core/03_imports.ipynb #2cbf84be
@@ -95,7 +95,7 @@ def closure(
 def wing_of(
     module:str, # Dotted name below the package, such as `core.imports`
 )->str: # Such as `core`; the module itself where it lies in no wing
-    "The wing that a module lies in"
+    "The wing of a module: the first part of its dotted name"
     return module.partition('.')[0]
 
 def wing_needs(
