@@ -6,6 +6,7 @@
 __all__ = ['FEW', 'OFTEN', 'FIRST_YEAR', 'LAST_YEAR', 'infer_dictionary', 'propose_rules', 'write_dictionary', 'gaps']
 
 # %% ../../nbs/data/09_infer.ipynb #8c1a090f
+from collections.abc import Iterable
 import dataclasses, math
 from pathlib import Path
 
@@ -30,11 +31,11 @@ def _target_field(s, name):
     return Field(name, _kind(s), 'target', known_at_decision=False)
 
 def infer_dictionary(
-    df, # Table of examples
+    df:'pandas.DataFrame', # Table of examples
     target:str, # Column to predict
     id:str=None, # Column that names a row
     time:str=None, # Column with the moment of each row
-    sensitive=(), # Columns that name a protected characteristic
+    sensitive:Iterable=(), # Columns that name a protected characteristic
 )->Dictionary: # One field per column, without meanings
     "What can be measured about each column; free text, times and constants become context"
     roles = {id:'id', time:'time', target:'target'}

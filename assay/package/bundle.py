@@ -7,6 +7,7 @@ __all__ = ['MAX_TEXT', 'request_context', 'open_session', 'export_bundle', 'Bund
            'code_hashes', 'make_provenance', 'score_table', 'refused_values', 'describe_refused']
 
 # %% ../../nbs/package/03_bundle.ipynb #7ddeb1e1
+from collections.abc import Iterable
 import dataclasses, json, math, os, shutil
 from pathlib import Path
 
@@ -90,16 +91,16 @@ def _write_bundle(folder, data, parts):
     return identity
 
 def export_bundle(
-    model, # Fitted scikit-learn pipeline
-    X, # Rows that the golden rows are taken from, at least `n_golden` of them
-    fields, # The features, as `Field`s, in the order of the model's inputs
-    folder, # Folder of the bundle; what it held before is replaced
+    model:'sklearn.pipeline.Pipeline', # Fitted scikit-learn pipeline
+    X:'pandas.DataFrame', # Rows that the golden rows are taken from, at least `n_golden` of them
+    fields:Iterable, # The features, as `Field`s, in the order of the model's inputs
+    folder:str|Path, # Folder of the bundle; what it held before is replaced
     provenance:dict, # Where the model comes from: hashes, candidate, parameters, metrics
     threshold:float, # Score from which we act; None where the score itself is the answer
-    context=(), # Further `Field`s that a request may carry, such as the id; logged, never scored
+    context:Iterable=(), # Further `Field`s that a request may carry, such as the id; logged, never scored
     n_golden:int=32, # Golden rows
-    positive=1, # Class whose probability is the score
-    classes=(), # Names of the classes in the order of the model's output, where there are three or more
+    positive:str|int=1, # Class whose probability is the score
+    classes:Iterable=(), # Names of the classes in the order of the model's output, where there are three or more
 )->str: # Identity of the bundle: SHA-256 of its manifest
     "Write the bundle of a fitted model; equal models give equal bytes"
     folder, n = Path(folder), min(n_golden, len(X))
@@ -188,7 +189,7 @@ def _verify(bundle, golden, tolerance, path):
                          f"{most.max():.2g}; this machine does not run the model that was packaged")
 
 def load_bundle(
-    folder=None, # Folder of the bundle; `place('bundle')` by default
+    folder:str|Path=None, # Folder of the bundle; `place('bundle')` by default
     verify:bool=True, # Also score the golden rows
     tolerance:float=1e-5, # Largest difference of a golden score, as a share of `score_scale`
 )->Bundle: # Ready to score

@@ -6,6 +6,8 @@
 __all__ = ['Draft', 'read_as_split', 'foresee', 'draft']
 
 # %% ../../nbs/project/05_proposal.ipynb #cfa3bcba
+from collections.abc import Iterable
+from pathlib import Path
 import dataclasses
 
 import pandas as pd
@@ -307,14 +309,14 @@ def _stated(plan, table, rule=None):
 
 def draft(
     # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.read.read_table_of`
-    path,
+    path:str|Path,
     target:str, # Column to predict
     time:str=None, # Column with the moment of each row
-    sensitive=(), # Columns that name a protected characteristic
+    sensitive:Iterable=(), # Columns that name a protected characteristic
     id:str=None, # Column that names a row
     metric:str=None, # Metric of success
     task:str=None, # Task, where the guess would be wrong
-    root='.', # Root of the repository
+    root:str|Path='.', # Root of the repository
     query:str=None, # SQL query that gives the table, where `path` is the URL of a database
 )->Draft: # The proposal; nothing is written
     "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with it"

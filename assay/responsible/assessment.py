@@ -7,6 +7,7 @@ __all__ = ['MEASURED', 'HARMS', 'assessment', 'stale_inputs', 'judge_answers', '
            'responsible_verdict']
 
 # %% ../../nbs/responsible/04_assessment.ipynb #2422e105
+from collections.abc import Iterable
 import hashlib
 
 import pandas as pd
@@ -86,8 +87,8 @@ def findings(
     represented:pd.DataFrame, # From `representation_table`, against what will be scored
     small:pd.DataFrame, # From `assay.responsible.privacy.small_groups`
     personal:pd.DataFrame, # From `assay.responsible.privacy.personal_data`
-    declared, # Columns that are declared: watched, sensitive, or with a basis for personal data
-    absent=(), # Those of them that are not in the table
+    declared:Iterable, # Columns that are declared: watched, sensitive, or with a basis for personal data
+    absent:Iterable=(), # Those of them that are not in the table
 )->dict: # Id to `dict(what, value, ok)`, for each of `MEASURED`
     "What was measured for the questions that words alone do not answer"
     value = lambda name: explored['metrics'].get(name, {}).get('value')

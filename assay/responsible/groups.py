@@ -7,6 +7,7 @@ __all__ = ['MISSING', 'FAIRLEARN', 'watched_columns', 'sensitive_columns', 'as_g
            'fairlearn_difference', 'group_table']
 
 # %% ../../nbs/responsible/01_groups.ipynb #a3891424
+from collections.abc import Iterable
 import itertools
 
 import numpy as np
@@ -145,16 +146,16 @@ def _rows_of_metric(d, z, n):
 
 def group_table(
     df:pd.DataFrame, # Rows, with the columns of `columns`
-    columns, # Columns with groups; numbers are cut into bands, see `as_groups`
-    y_true, # Targets: 0 and 1, class numbers from 0, or numbers
-    y_score, # Probability of 1, a column of probabilities per class, or numbers
+    columns:Iterable, # Columns with groups; numbers are cut into bands, see `as_groups`
+    y_true:Iterable, # Targets: 0 and 1, class numbers from 0, or numbers
+    y_score:Iterable, # Probability of 1, a column of probabilities per class, or numbers
     threshold:float=None, # Act where the score is above it; two classes need one
     task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
-    blocks=None, # Label of each row's block, such as its day; rows in random blocks by default
+    blocks:Iterable=None, # Label of each row's block, such as its day; rows in random blocks by default
     n_boot:int=200, # Resamples
     seed:int=0, # Random seed
     min_group:int=11, # Rows below which a group is not shown, for privacy
-    classes=(), # Names of the classes, in the order of their numbers
+    classes:Iterable=(), # Names of the classes, in the order of their numbers
 )->pd.DataFrame: # column, group, n, metric, value, low, high, cases (rows it is over), note; hidden groups have one line
     "Every metric of every group with a 95 % interval; `group_faults` names the columns that cannot be measured"
     rows, named, z = [], as_groups(df, columns), shared_quantile(n_blocks_of(len(df), blocks))
