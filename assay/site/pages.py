@@ -8,10 +8,8 @@ __all__ = ['GOOD', 'BAD', 'MAX_BYTES', 'NOT_RUN', 'tone', 'TooLarge', 'make_page
            'told_otherwise']
 
 # %% ../../nbs/site/02_pages.ipynb #0b1d9dac
-import functools, html.parser, logging, re
 import html.parser, re
 from collections.abc import Iterable
-from pathlib import Path
 
 from ..release.approval import active_waivers
 from ..core.artifacts import check_file, metrics_path, place, read_metrics, write_text
