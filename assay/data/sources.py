@@ -13,6 +13,7 @@ import fsspec, pandas as pd
 
 from ..core.artifacts import place, read_json, read_table, verify_manifest, write_json, write_manifest, write_table
 from .delimited import CSV_KEYS, read_delimited
+from .written import read_formats
 from ..core.functions import find_function
 from ..core.packed import LARGEST_CSV, check_text
 from .queries import check_query, check_url, reading
@@ -120,7 +121,8 @@ _KEYS = dict(
     python=['function', 'args'],
 )  # What each kind understands
 # What every kind does
-_ANY_KEYS = ('name', 'kind', 'sha256', 'licence', 'access', 'version', 'columns', 'recode', 'ignored')
+_ANY_KEYS = ('name', 'kind', 'sha256', 'licence', 'access', 'version', 'columns', 'recode', 'ignored',
+             'formats')
 # What tells people where it came from
 _ORIGIN = dict(csv='url', parquet='url', sql='query', package='file', python='function')
 
@@ -148,6 +150,7 @@ def _check_keys(spec):
 def load_source(
     # `name`, `kind` (one of `LOADERS`), what the kind needs (`url`; `query` with `url` or `url_env`;
     # `distribution` and `file`; `function`), `sha256` (expected), `licence`, `access`, `version`; of
+    # `formats` (column to its way of writing, as for `assay.data.written.read_format`); of
     # Parquet `max_rows` and `sample_key`, to read a part; of CSV `encoding`, `text`, `numbers` and
     # `missing`, as for `assay.data.delimited.read_delimited`
     spec:dict,
@@ -155,7 +158,10 @@ def load_source(
     "Read one source, and say what was read"
     _check_keys(spec)
     kind = spec['kind']
+    formats = spec.get('formats') or {}
+    if formats and kind in ('csv', 'package'): spec = spec | dict(text=[*spec.get('text', ()), *formats])
     df, found = LOADERS[kind](spec)
+    if formats: df = read_formats(df, formats, spec['name'])
     terms = {k: spec.get(k, 'unknown') for k in ('licence', 'access', 'version')}
     origin = f"{spec.get('distribution') or kind}: {spec[_ORIGIN[kind]]}"
     return df, terms | dict(source=origin, rows=len(df), columns=list(map(str, df.columns))) | found

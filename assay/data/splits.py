@@ -65,9 +65,12 @@ def split_by_hash(
     key:str, # Column that names a row, or a group of rows that must stay together
     shares:dict, # Split to its expected share of the keys; they sum to 1
     seed:int=0, # Random seed
+    alone:str=None, # Column that names a row, for rows whose `key` is missing: they stand alone
 )->dict: # Split to its rows; together all rows
     "Part a table at random by the names of rows or groups; rows that are added later move no other row"
-    codes, names = pd.factorize(df[key], use_na_sentinel=False)
+    keys = df[key]
+    if alone and keys.isna().any(): keys = keys.astype(object).where(keys.notna(), 'row '+df[alone].astype(str))
+    codes, names = pd.factorize(keys, use_na_sentinel=False)
     at = np.searchsorted(_edges(shares), hash_share(names, seed), 'right')[codes]
     return _refuse_empty({name: df[at == i].reset_index(drop=True) for i,name in enumerate(shares)})
 
@@ -145,7 +148,7 @@ def make_splits(
             "too; expected 'group' or 'stratify' in params.yaml"
         )
     if stratify: return split_stratified(df, stratify, shares, seed)
-    if group != ALIKE: return split_by_hash(df, group or id, shares, seed)
+    if group != ALIKE: return split_by_hash(df, group or id, shares, seed, alone=id)
     if not len(features):
         raise ValueError(
             f"rows that are alike are to stay together (group: {ALIKE!r}), and no column is a "
@@ -171,7 +174,7 @@ def check_splits(
     res, names = [], list(splits)
     for name,df in splits.items():
         if n := int(df[id].duplicated().sum()): res.append(f"{name}: {n} rows repeat an {id!r}")
-    values = {c: {name: set(df[c]) for name,df in splits.items()} for c in (id, group) if c and c != ALIKE}
+    values = {c: {name: set(df[c].dropna()) for name,df in splits.items()} for c in (id, group) if c and c != ALIKE}
     for i,a in enumerate(names):
         for b in names[i+1:]:
             for column, of in values.items():

@@ -13,6 +13,7 @@ import pandas as pd
 from .columns import Dictionary
 from .intake import number_rows, take
 from .sources import kind_of_file, load_source
+from .written import read_formats
 from ..problem.agreement import Problem
 
 # %% ../../nbs/data/15_to_score.ipynb #33bd3128
@@ -67,6 +68,11 @@ def context_columns(
     return take(df, dict(columns=called, recode=recode)) if called else df[[]]
 
 # %% ../../nbs/data/15_to_score.ipynb #16ed804b
+def _formats(source):
+    "Column to its way of writing, under its own name and the plain one"
+    names, formats = source.get('columns') or {}, source.get('formats') or {}
+    return formats | {new: formats[own] for new,own in names.items() if own in formats}
+
 def _csv_options(source, fields):
     """How a CSV file is read, so that a column means what it meant in training;
     under its own name and the plain one"""
@@ -80,7 +86,7 @@ def _csv_options(source, fields):
         ]
     if isinstance(missing, dict):
         missing = missing | {new: missing[own] for new, own in names.items() if own in missing}
-    return dict(text=both(('category', 'text')), numbers=both(('number', 'integer')), missing=missing)
+    return dict(text=[*both(('category', 'text')), *_formats(source)], numbers=both(('number', 'integer')), missing=missing)
 
 def _numbers(s):
     "A column of text in which numbers are numbers; what is no number stays, to be refused row by row"
@@ -88,15 +94,19 @@ def _numbers(s):
     found = pd.to_numeric(s, errors='coerce')
     return found if found.notna().sum() == s.notna().sum() else found.astype(object).where(found.notna(), s)
 
+def _with_formats(df, source):
+    "A table with the columns read that are written in a way of their own"
+    return read_formats(df, {c: way for c,way in _formats(source).items() if c in df})
+
 def read_for_scoring(
     path, # CSV file (also compressed), Parquet file, or folder of Parquet files
     source:dict, # Of the data stage
     fields, # Features of the model
 )->pd.DataFrame: # As it is in the file; what the model reads as text is text, so that `007` is not 7
     "Read a table to score"
-    if kind_of_file(path) == 'parquet': return load_source(dict(name='table', kind='parquet', url=path))[0]
+    if kind_of_file(path) == 'parquet': return _with_formats(load_source(dict(name='table', kind='parquet', url=path))[0], source)
     options = _csv_options(source, fields)
-    df = load_source(dict(name='table', kind='csv', url=path) | options)[0]
+    df = _with_formats(load_source(dict(name='table', kind='csv', url=path) | options)[0], source)
     return df.assign(**{c: _numbers(df[c]) for c in options['numbers'] if c in df})
 
 _OPPOSITES = dict(yes='no', y='n', true='false', t='f', positive='negative') # The other class
