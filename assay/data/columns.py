@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Strict, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, read_error
+from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, read_error, shown_value
 from ..core.artifacts import place
 from ..core.yaml import read_yaml
 from ..problem.plausible import is_date
@@ -89,7 +89,7 @@ _KEYS = [f.name for f in dataclasses.fields(Field)][1:]
 
 def _declared_faults(where, name, v):
     "All that is wrong with one declaration"
-    if not isinstance(v, dict): return [f'{where} is {v!r}; expected {declared_form(name)}']
+    if not isinstance(v, dict): return [f'{where} is {shown_value(v)}; expected {declared_form(name)}']
     try: _FORMS[name].model_validate(v)
     except ValidationError as e: return [_declared_fault(where, name, f) for f in read_error(e)]
     return []
@@ -132,7 +132,7 @@ def make_field(
     "Check the description of one column; raises `ValueError` naming column and every key that is wrong"
     if not isinstance(raw, dict):
         raise ValueError(
-            f'column {name!r} is described by {raw!r}; expected a mapping such as {{kind: number}}'
+            f'column {name!r} is described by {shown_value(raw)}; expected a mapping such as {{kind: number}}'
         )
     unknown = sorted(str(k) for k in raw if k not in _KEYS)
     wrong = [f'column {name!r} has unknown keys {unknown}{meant(unknown[0], _KEYS)}'] if unknown else []

@@ -15,7 +15,7 @@ from ..core.shapes import Entries, Entry, Expected, Flag, Holds, Mapping, Number
 from ..core.artifacts import check, place
 from ..core.yaml import read_yaml
 from .current_practice import Today
-from .plausible import ANSWERS, Answers, COSTED, COSTS, Decision, Hypothesis, LIMITS, Limits, QUESTIONS, Responsible, VALUES, Value, faults, refuse
+from .plausible import ANSWERS, Answers, COSTED, COSTS, Decision, Hypothesis, LIMITS, Limits, QUESTIONS, Responsible, VALUES, Value, faults, is_number, refuse
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -57,6 +57,9 @@ def _part(shape, meaning): return Annotated[Mapping, Holds(shape), key(meaning)]
 def _rows(shape, meaning): return Annotated[Entries, Holds(list[shape | str]), key(meaning)]
 def _columns(meaning): return Annotated[Entries, Holds(list[str]), key(meaning)]
 def _of(words): return Annotated[Literal[words], Expected(f'one of {words}')]
+def _is_class(v): return v is None or isinstance(v, str | bool) or is_number(v)
+_CLASS = "one value of the target: text, a number, true or false; quote a day, as '2026-11-06'"
+_Class = Annotated[object, Expected(_CLASS, _is_class), Holds(str | bool | float | None)]
 _Costs = Union[tuple(COSTED.values())]
 
 @dataclass(frozen=True, config=STRICT)
@@ -70,7 +73,7 @@ class Problem:
     metric: Annotated[Text, key('Metric of success, a name of `assay.stats.metrics.METRICS`')]
     minimum: Annotated[Number, key('Value of the metric below which the model is of no use')]
     margin: Annotated[Number, key("By how much it must beat today's practice")]
-    positive: Annotated[object, key('Value of the target that the decision is about')] = 1
+    positive: Annotated[_Class, key('Value of the target that the decision is about')] = 1
     time: Annotated[Text | None, key('Column with the moment of each row')] = None
     judged_by: Annotated[_of(JUDGED_BY), key('What must reach minimum and margin')] = 'interval'
     provisional: Annotated[Flag, key('Nobody has agreed to the success criterion yet')] = False
