@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 from pydantic import Strict, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, read_error, shown_value
+from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant
+from ..core.shapes import read_error, shown_value
 from ..core.artifacts import place
 from ..core.yaml import read_yaml
 from ..problem.plausible import is_date

@@ -48,7 +48,8 @@ def criteria(
     "The part of the agreement that verdicts are computed from, the alternatives that were considered, and the thresholds of `params.yaml`"
     tested = {str(h['id']): {k: h.get(k) for k in TESTED_BY if h.get(k) is not None} for h in problem.hypotheses if isinstance(h, dict) and h.get('id')}
     values = {k: _values(getattr(problem, k)) for k in CRITERIA}
-    res = values | dict(today=declared_today(values['today']), alternatives=problem.decision.get('alternatives') or [], hypotheses=tested, thresholds=_thresholds())
+    res = values | dict(today=declared_today(values['today']), hypotheses=tested, thresholds=_thresholds())
+    res |= dict(alternatives=problem.decision.get('alternatives') or [])
     refuse(_unkept(res), 'the agreement')
     return res
 

@@ -35,12 +35,14 @@ class Today(Shape):
 
 def _both_ways(today):
     if today.get('columns') and today.get('callable'):
-        return (f"today has both columns {shown_value(today['columns'])} and callable {shown_value(today['callable'])}; "
+        columns, callable = shown_value(today['columns']), shown_value(today['callable'])
+        return (f'today has both columns {columns} and callable {callable}; '
                 'expected one of them: the record of columns, or a function of nbs/models/01_practice.ipynb')
 
 def _nothing_to_smooth(today):
     if 'smoothing' in today and not today.get('columns'):
-        return f"today.smoothing is {shown_value(today['smoothing'])}; expected {_CASES}, and there are no columns"
+        shown = shown_value(today['smoothing'])
+        return f'today.smoothing is {shown}; expected {_CASES}, and there are no columns'
 
 def today_faults(
     today:dict, # `today` of problem.yaml

@@ -91,7 +91,8 @@ def _expected(value, p):
     if p.type == 'list' and p.words: return '' if value and all(type(v) is str and v in p.words for v in value) and len(set(value)) == len(value) else f'different ones of {list(p.words)}, at least one'
     if p.type == 'str' and value in p.words: return ''
     if p.type == 'str' and p.words and not p.kind: return f'one of {list(p.words)}'
-    if p.type == 'dict' and p.words and (unknown := sorted(set(value)-set(p.words))): return f'keys of {list(p.words)} only, not {shown_value(unknown)}'
+    if p.type == 'dict' and p.words and (unknown := sorted(set(value)-set(p.words))):
+        return f'keys of {list(p.words)} only, not {shown_value(unknown)}'
     if p.kind == 'ISO date': return '' if _is_moment(value) else 'a moment such as 2013-09-01T04:00:00, without a time zone'
     if p.kind == 'shares': return '' if _are_shares(value) else 'shares above 0 that sum to 1'
     if p.kind in ('column', 'shares by column') and (columns := _columns()) is not None:
