@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DECLARED', 'CERTAIN', 'REMOVE', 'Said', 'Day', 'KINDS', 'ROLES', 'declared_form', 'Legitimate', 'Personal', 'Field',
-           'make_field', 'Dictionary', 'Review', 'DictionaryFile', 'load_dictionary']
+           'make_field', 'check_fields', 'Dictionary', 'Review', 'DictionaryFile', 'load_dictionary']
 
 # %% ../../nbs/data/07_columns.ipynb #2d3b857f
 import dataclasses
@@ -15,7 +15,7 @@ from pydantic import Strict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant
-from ..core.shapes import read_error, shown_value
+from ..core.shapes import check_kind, read_error, shown_value
 from ..core.artifacts import place
 from ..core.yaml import read_yaml
 from ..problem.plausible import is_date
@@ -146,6 +146,17 @@ def make_field(
     return dataclasses.replace(res, **{k: _as_declared(raw[k]) for k in DECLARED if k in raw})
 
 # %% ../../nbs/data/07_columns.ipynb #d0a36575
+def check_fields(
+    fields, # `Field`s, or a `Dictionary` of them
+)->list: # The `Field`s
+    "Refuse names of columns in place of their descriptions"
+    check_kind(fields, not isinstance(fields, str), 'fields', _FIELDS)
+    res = list(getattr(fields, 'fields', fields))
+    check_kind(res, all(hasattr(f, 'role') for f in res), 'fields', _FIELDS)
+    return res
+
+_FIELDS = 'a Dictionary or its Fields, such as load_dictionary().features'
+
 @dataclasses.dataclass(frozen=True)
 class Dictionary:
     "The description of every column, in order"
@@ -218,7 +229,7 @@ def load_dictionary(
 )->Dictionary: # What it says
     """Read the description of every column;
     raises `ValueError` naming file, and every column and key that is wrong"""
-    path = place('columns') if path is None else Path(path)
+    path = place('columns') if path is None else path
     raw = read_yaml(path)
     try: DictionaryFile.model_validate(raw)
     except ValidationError as e:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np, pandas as pd
 
+from ..core.shapes import check_columns, check_kind
 from .near_duplicates import ALIKE, alike_key, twins_offence
 
 # %% ../../nbs/data/12_splits.ipynb #0d5d15a6
@@ -133,7 +134,10 @@ def make_splits(
     features:Iterable=(), # Columns that the model reads, for `ALIKE`
 )->dict: # Split to its rows; together all rows
     "Part a table by time where that is possible, else by the hash of the row's or the group's name"
-    if time and cuts and all(list(cuts.values())[:-1]): return split_by_time(df, time, cuts)
+    for name, given in dict(cuts=cuts, shares=shares).items():
+        check_kind(given, isinstance(given, dict | None), name, 'a mapping of each split to its value')
+    if time and cuts and all(list(cuts.values())[:-1]):
+        return split_by_time(df, *check_columns(df, [time], 'time'), cuts)
     if not shares:
         raise ValueError(
             f"neither cuts in time ({cuts} of {time!r}) nor shares were given; expected one of them "
@@ -144,8 +148,10 @@ def make_splits(
             f"rows of one {group!r} stay together, so the proportions of {stratify!r} cannot be kept "
             "too; expected 'group' or 'stratify' in params.yaml"
         )
-    if stratify: return split_stratified(df, stratify, shares, seed)
-    if group != ALIKE: return split_by_hash(df, group or id, shares, seed)
+    if stratify: return split_stratified(df, *check_columns(df, [stratify], 'stratify'), shares, seed)
+    if group != ALIKE:
+        named = check_columns(df, [group or id], 'group' if group else 'id')
+        return split_by_hash(df, *named, shares, seed)
     if not len(features):
         raise ValueError(
             f"rows that are alike are to stay together (group: {ALIKE!r}), and no column is a "

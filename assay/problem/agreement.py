@@ -118,7 +118,7 @@ def load_problem(
     path:str|Path=None, # File to read; `problem.yaml` of the repository by default
 )->Problem: # What it says
     "Read the problem statement; raises `ValueError` with all that cannot be meant"
-    path = place('problem') if path is None else Path(path)
+    path = place('problem') if path is None else path
     problem = make_problem(read_yaml(path), path)
     refuse(faults(problem), path)
     return problem

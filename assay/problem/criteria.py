@@ -14,7 +14,7 @@ from pathlib import Path
 from ..core.artifacts import atomic_write, check, check_file, place, to_json
 from .agreement import Problem, gaps, load_problem
 from ..core.yaml import read_yaml
-from ..core.shapes import shown_value
+from ..core.shapes import check_kind, shown_value
 from .current_practice import declared_today
 from .plausible import is_number, refuse
 
@@ -177,6 +177,7 @@ def freeze_criteria(
     problem:Problem, # The agreement
 )->dict: # Its line in the ledger
     "Freeze the success criteria: append them to the ledger, unless the same criteria are there"
+    check_kind(problem, hasattr(problem, 'question'), 'problem', 'a Problem, such as load_problem()')
     if line := frozen_line(problem): return line
     ledger = read_ledger()
     after = bool(_events(problem, ledger, 'results'))
