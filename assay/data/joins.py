@@ -10,6 +10,7 @@ import re
 
 import pandas as pd
 
+from ..core.shapes import count_of
 from ..core.figures import literal_text
 from ..core.source_keys import ALONE, CARDINALITIES, join_faults
 
@@ -18,7 +19,8 @@ def _refuse_duplicates(df, keys, what):
     twice = df.loc[df.duplicated(keys, keep=False), keys].drop_duplicates()
     if len(twice):
         raise ValueError(
-            f"{len(twice)} keys of {keys} stand more than once in the {what} table, so that the join "
+            count_of(len(twice), f'key of {keys} stands', many=f'keys of {keys} stand')
+            + f" more than once in the {what} table, so that the join "
             f"would multiply rows: {twice.head(5).values.tolist()}"
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np, pandas as pd
 
-from ..core.shapes import check_columns, check_kind
+from ..core.shapes import check_columns, check_kind, count_of
 from .near_duplicates import ALIKE, alike_key, twins_offence
 
 # %% ../../nbs/data/12_splits.ipynb #0d5d15a6
@@ -32,9 +32,9 @@ def split_by_time(
 )->dict: # Split to its rows, in the order of `cuts`; together all rows
     "Part a table at moments in time"
     if n := int(df[time].isna().sum()):
+        lost = count_of(n, 'row, so that it belongs', many='rows, so that they belong')
         raise ValueError(
-            f"{time!r} is missing in {n} rows, so that they belong to no split; give each row its "
-            "moment, or quarantine it"
+            f"{time!r} is missing in {lost} to no split; give each row its moment, or quarantine it"
         )
     ends = [pd.Timestamp.max if v is None else pd.Timestamp(v) for v in cuts.values()]
     if sorted(set(ends)) != ends: raise ValueError(f"cuts must be in order of time and different, got {cuts}")
@@ -176,15 +176,15 @@ def check_splits(
     "What two splits share that they must not"
     res, names = [], list(splits)
     for name,df in splits.items():
-        if n := int(df[id].duplicated().sum()): res.append(f"{name}: {n} rows repeat an {id!r}")
+        if n := int(df[id].duplicated().sum()): 
+            res.append(f"{name}: {count_of(n, 'row repeats', many='rows repeat')} an {id!r}")
     values = {c: {name: set(df[c]) for name,df in splits.items()} for c in (id, group) if c and c != ALIKE}
     for i,a in enumerate(names):
         for b in names[i+1:]:
             for column, of in values.items():
                 if shared := of[a] & of[b]:
-                    res.append(
-                        f"{a} and {b} share {len(shared)} values of {column!r}, such as {min(shared)!r}"
-                    )
+                    both = count_of(len(shared), 'value')
+                    res.append(f"{a} and {b} share {both} of {column!r}, such as {min(shared)!r}")
             if time and splits[a][time].max() >= splits[b][time].min():
                 res.append(
                     f"{a} ends at {splits[a][time].max()}, after {b} begins at {splits[b][time].min()}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Union
 
 from ..core.shapes import Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, key, key_faults
+from ..core.shapes import count_of
 from ..core.artifacts import check, place
 from ..core.yaml import read_yaml
 from .current_practice import Today
@@ -188,7 +189,9 @@ def agreement_checks(
     for_now = ', provisional' if problem.provisional else ''
     measured_by = f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}'
     weighed = "success is measured against today's practice and the costs of errors"
-    tested = f'{len(problem.hypotheses)} hypotheses with the evidence that would settle them'
+    tested = count_of(len(problem.hypotheses), 'hypothesis', many='hypotheses')
+    tested += ' with the evidence that would settle them'
+    promised = count_of(len(problem.service_levels), 'service level')
     limited = 'limits of latency, size, memory and cost are set'
     rows = [_answer_row(problem, 'F06', 'security and compliance requirements are'),
             _answer_row(problem, 'F11', 'integration in the production system is'),
@@ -196,7 +199,7 @@ def agreement_checks(
             ('F13', agreed, measured_by + for_now),
             _part_row('F14', lacks['today']+lacks['costs'], agreed, weighed + for_now),
             _part_row('F23', lacks['hypotheses'], 'pass', tested),
-            _part_row('F30', lacks['service_levels'], 'pass', f'{len(problem.service_levels)} service levels'),
+            _part_row('F30', lacks['service_levels'], 'pass', promised),
             _part_row('P06', lacks['limits'], 'pass', limited)]
     return [check(id, status, why, 'problem.yaml') for id,status,why in rows]
 
