@@ -292,7 +292,7 @@ def write_metrics(
 )->dict: # What was written
     "Write `reports/<stage>/metrics.json`: what gates, checklists and the site read"
     checks = list(checks)
-    check_kind(metrics, isinstance(metrics, dict), 'metrics', "a mapping of names to `metric`s, such as {'auc': metric(.7)}")
+    check_kind(metrics, isinstance(metrics, dict), 'metrics', 'a mapping of names to `metric`s')
     check_kind(checks, all(isinstance(c, dict) and 'id' in c for c in checks), 'checks', 'a list of `check`s')
     if bad := [k for k,m in metrics.items() if not isinstance(m, dict) or 'value' not in m]:
         raise ValueError(f"metrics {bad} of stage {stage!r} have no 'value'; make them with `metric(value, low, high, n)`")

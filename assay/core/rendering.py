@@ -18,7 +18,7 @@ def is_link(
     href, # Where a link leads
 )->bool: # True for a place in the page, a relative address, http and https
     "May a page lead there? Nothing that runs, such as `javascript:`, and no `//host` without a scheme"
-    text = re.sub(r'[\x00-\x20\x7f]', '', str(href)).lower() # a browser leaves these out, wherever they stand
+    text = re.sub(r'[\x00-\x20\x7f]', '', str(href)).lower() # a browser leaves these out
     if re.match('https?://', text): return True
     return not re.match(r'[/\\]{2}|[a-z][a-z0-9+.-]*:', text)
 
@@ -92,7 +92,7 @@ def _is_real(v): return isinstance(v, numbers.Real | decimal.Decimal) and not _i
 def _is_number(v): return _is_real(v) and not isinstance(v, bool)
 
 def _float(v):
-    "A number as a float: infinite where it is too large for one, NaN for a decimal that allows no comparison"
+    "A number as a float: infinite where it is too large, NaN for a decimal that allows no comparison"
     try: return float(v)
     except OverflowError: return math.inf if v > 0 else -math.inf
     except ValueError: return math.nan
@@ -104,7 +104,7 @@ def _is_blank(v): return _is_missing(v) or isinstance(v, str) and not v
 def _said(v):
     "A value as text, also where it has none"
     try: return str(v)
-    except Exception: return f'a {type(v).__name__} without a text' # such as a list of a number of 5,000 digits
+    except Exception: return f'a {type(v).__name__} without a text' # a list of 10**5000 has none
 
 def _places(v, most=DECIMALS):
     "Digits after the point that a number needs"
@@ -112,7 +112,7 @@ def _places(v, most=DECIMALS):
 
 def _say_large(v):
     "A number that no float holds, such as 10**400"
-    whole = int(v) if isinstance(v, numbers.Rational) else v # a fraction's digits after the point say nothing here
+    whole = int(v) if isinstance(v, numbers.Rational) else v # of a fraction the whole part is enough
     return f'{decimal.Decimal(whole if isinstance(whole, int) else _said(whole)):.1e}'
 
 def _say_float(v, places, most):

@@ -187,7 +187,8 @@ def _breaches(field, s):
 def _check_columns(df, dictionary):
     "Refuse a table whose columns are not those of the dictionary, each once"
     check_kind(df, hasattr(df, 'columns'), 'the table', 'a data frame')
-    check_kind(dictionary, isinstance(dictionary, Dictionary), 'dictionary', 'a Dictionary, such as load_dictionary()')
+    described = isinstance(dictionary, Dictionary)
+    check_kind(dictionary, described, 'dictionary', 'a Dictionary, such as load_dictionary()')
     missing = [n for n in dictionary.names() if n not in df]
     extra = [c for c in df if c not in dictionary.names()]
     if missing or extra:

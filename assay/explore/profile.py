@@ -203,6 +203,7 @@ def profile(
 )->pd.DataFrame:
     """What is in each column; `far_out` is the share of values beyond three interquartile ranges from the
     quartiles"""
-    check_kind(summary, isinstance(summary, dict) and 'sample' in summary, 'summary', 'what `summarise` gives of a table')
+    is_summary = isinstance(summary, dict) and 'sample' in summary
+    check_kind(summary, is_summary, 'summary', 'what `summarise` gives of a table')
     rows = {k: _profile_row(c, summary['sample'][k], summary['levels']) for k,c in summary['columns'].items()}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('column')

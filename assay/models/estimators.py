@@ -101,7 +101,8 @@ def make_model(
     **params:str|float|list|None, # Parameters of the maker, such as those that a study found
 )->Pipeline: # Not fitted; takes a `feature_frame`
     "The model called `name`"
-    if not isinstance(name, str) or name not in MODELS: raise ValueError(f"no model is called {name!r}; known: {list(MODELS)}")
+    if not isinstance(name, str) or name not in MODELS:
+        raise ValueError(f"no model is called {name!r}; known: {list(MODELS)}")
     if task not in TASKS: raise ValueError(f"task must be one of {TASKS}, got {task!r}")
     check_fields(fields)
     try: preprocessor, estimator = MODELS[name](task, fields, seed, **params)
@@ -121,7 +122,8 @@ def predict_score(
     "What is scored: a probability rather than a class"
     check_kind(model, hasattr(model, 'predict'), 'model', 'a fitted model, such as make_model(…).fit(X, y)')
     try: return _scores(model, X)
-    except NotFittedError: raise ValueError('model is not fitted yet; expected make_model(…).fit(X, y)') from None
+    except NotFittedError:
+        raise ValueError('model is not fitted yet; expected make_model(…).fit(X, y)') from None
 
 # %% ../../nbs/models/03_estimators.ipynb #39b07954
 SPACES = dict(  # Model to parameter to (kind, low, high, log), or ('choice', values)

@@ -16,8 +16,8 @@ from ..core.shapes import count_of
 from ..core.artifacts import check, place
 from ..core.yaml import read_yaml
 from .current_practice import Today
-from .plausible import ANSWERS, Answers, COSTED, COSTS, Decision, Hypothesis, LIMITS, Limits, QUESTIONS, Responsible, VALUES, Value
-from .plausible import faults, is_number, refuse
+from .plausible import ANSWERS, Answers, COSTED, COSTS, Decision, Hypothesis, LIMITS, Limits
+from .plausible import QUESTIONS, Responsible, VALUES, Value, faults, is_number, refuse
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 

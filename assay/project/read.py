@@ -134,7 +134,8 @@ def read_table_of(
     # words) and `notes`
 )->dict:
     "The table, or rows from all over it; raises an error that says what is wrong with the file"
-    check_kind(path, isinstance(path, str | Path), 'the table', 'its path or URL; write a data frame to a Parquet file first')
+    expected = 'its path or URL; write a data frame to a Parquet file first'
+    check_kind(path, isinstance(path, str | Path), 'the table', expected)
     if query:
         where = dict(url_env=str(path)[4:]) if str(path).startswith('env:') else dict(url=str(path))
         df, _ = load_source(dict(name='table', kind='sql', query=query) | where)

@@ -97,7 +97,8 @@ def _expected(value, p):
     if p.kind == 'shares': return '' if _are_shares(value) else 'shares above 0 that sum to 1'
     if p.kind in ('column', 'shares by column') and (columns := _columns()) is not None:
         wrong = [c for c in ([value] if p.kind == 'column' else value) if c not in columns]
-        if wrong: return f"a column that dictionary.yaml describes, not {shown_value(wrong[0])}{meant(wrong[0], columns)}"
+        described = 'a column that dictionary.yaml describes'
+        if wrong: return f'{described}, not {shown_value(wrong[0])}{meant(wrong[0], columns)}'
     if p.kind == 'shares by column' and not all(isinstance(v, dict) and _are_shares(v) for v in value.values()): return 'for each column its groups, with shares above 0 that sum to 1'
     return ''
 

@@ -210,7 +210,8 @@ def _as_numbers(values, name):
     "Targets or scores as numbers; texts, such as the names of classes, are none"
     try: return np.asarray(values, float)
     except (TypeError, ValueError) as e:
-        raise ValueError(f'{name} holds what is no number ({e}); expected numbers: 0 and 1, or classes from 0') from None
+        expected = 'numbers: 0 and 1, or classes from 0'
+        raise ValueError(f'{name} holds what is no number ({e}); expected {expected}') from None
 
 def weighted_metric(
     metric:str, # One of `METRICS`
@@ -218,7 +219,8 @@ def weighted_metric(
     y_score, # Scores
 ): # Function of row weights
     "The metric as a function of row weights, its arguments checked"
-    if not isinstance(metric, str) or metric not in METRICS: raise ValueError(f"no metric is called {metric!r}; known: {list(METRICS)}")
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise ValueError(f"no metric is called {metric!r}; known: {list(METRICS)}")
     y, s = _as_numbers(y_true, 'y_true'), _as_numbers(y_score, 'y_score')
     _demand_numbers(metric, y, s)
     return METRICS[metric]['make'](y, s)
