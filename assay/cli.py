@@ -434,15 +434,11 @@ def _tell_weeks(found):
     from assay.monitoring.live import LEAST_ROWS
     print(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
     for week, r in found['weeks'].items():
-        counted = f"{count_of(r['n'], 'prediction')}, {count_of(r['known'], 'outcome')}"
-        print(f"week from {week}: {counted}: {r['decision']} ({r['why']})")
+        print(f"week from {week}: {count_of(r['n'], 'prediction')}, {count_of(r['known'], 'outcome')}: {r['decision']} ({r['why']})")
     if not found['weeks']: print(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
-    if found['others']:
-        few, more = 'prediction of other bundles is', 'predictions of other bundles are'
-        print(f"{count_of(found['others'], few, many=more)} left out")
+    if found['others']: print(f"left out: {count_of(found['others'], 'prediction')} of other bundles")
     if found['undated']:
-        few, more = 'prediction has', 'predictions have'
-        print(f"{count_of(found['undated'], few, many=more)} no moment; where no other has one either, "
+        print(f"without a moment: {count_of(found['undated'], 'prediction')}; where no other has one either, "
               'rows count as independent, and alarms are more frequent than promised')
 
 def _tell_nothing(name, json_):

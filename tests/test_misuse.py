@@ -31,7 +31,7 @@ export_bundle(None, df, ['hour'], 'b', {}, .5) | fields is ['hour']; expected a 
 predict_score('model.onnx', df) | model is 'model.onnx'; expected a fitted model
 predict_score(make_model('linear', F), df) | model is not fitted yet; expected make_model
 infer_dictionary(df, 'lat') | target names 'lat', which is no column: did you mean 'late'?
-infer_dictionary(df, 'late', sensitive='carrier') | sensitive is 'carrier'; expected a list of names of columns
+infer_dictionary(df, 'late', sensitive='carrier') | sensitive is 'carrier'; expected a list of names
 infer_dictionary('t.csv', 'late') | the table is 't.csv'; expected a data frame
 make_splits(df, 'flight', shares=SHARES) | id names 'flight', which is no column: did you mean 'flight_id'?
 make_splits(df, 'flight_id', shares=SHARES, group='plane') | group names 'plane', which is no column

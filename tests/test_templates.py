@@ -188,11 +188,15 @@ def test_frames_are_kept_under_the_stage_and_the_page_does_not_change(tmp_path):
 
 
 STRANGE = """
-10**400; -(10**5000); Fraction(1, 3); Fraction(10**400, 3); Decimal('0.1'); Decimal('sNaN'); Decimal('1e5000')
+10**400; -(10**5000); Fraction(1, 3); Fraction(10**400, 3); Decimal('0.1'); Decimal('sNaN')
+Decimal('1e5000')
 1 + 2j; np.complex64(1j); np.float16(0.1); np.float16('inf'); np.longdouble('1e4000')
-np.longdouble('1e-4000'); np.float32(1e38); np.uint64(2**64 - 1); np.bool_(True); np.datetime64('NaT'); np.timedelta64(5, 's'); 1e308
+np.longdouble('1e-4000'); np.float32(1e38); np.uint64(2**64 - 1)
+np.bool_(True); np.datetime64('NaT')
+np.timedelta64(5, 's'); 1e308
 np.timedelta64('NaT'); pd.Timedelta('1h'); pd.Period('2013-09'); pd.Interval(0, 1); pd.NA; pd.NaT
-5e-324; -0.0; [10**5000]; {}; {1}; b'x'; range(3); type; np.array([1, 2]); pd.Categorical(['a']); True; None; float('inf')
+5e-324; -0.0; [10**5000]; {}; {1}; b'x'; range(3); type; np.array([1, 2])
+pd.Categorical(['a']); True; None; float('inf')
 """
 FAR = dict(np=np, pd=pd, Fraction=Fraction, Decimal=Decimal)
 

@@ -120,6 +120,11 @@ def time_cuts(
     ends = moments.quantile(_edges(shares)).dt.ceil('s')
     return dict(zip(shares, [*(t.isoformat() for t in ends), None]))
 
+def _check_mappings(**given):
+    "Refuse lists in place of mappings of splits"
+    for name, value in given.items():
+        check_kind(value, isinstance(value, dict | None), name, 'a mapping of each split to its value')
+
 def make_splits(
     df:pd.DataFrame, # One row per example
     id:str, # Column that names a row
@@ -134,8 +139,7 @@ def make_splits(
     features:Iterable=(), # Columns that the model reads, for `ALIKE`
 )->dict: # Split to its rows; together all rows
     "Part a table by time where that is possible, else by the hash of the row's or the group's name"
-    for name, given in dict(cuts=cuts, shares=shares).items():
-        check_kind(given, isinstance(given, dict | None), name, 'a mapping of each split to its value')
+    _check_mappings(cuts=cuts, shares=shares)
     if time and cuts and all(list(cuts.values())[:-1]):
         return split_by_time(df, *check_columns(df, [time], 'time'), cuts)
     if not shares:
@@ -150,8 +154,7 @@ def make_splits(
         )
     if stratify: return split_stratified(df, *check_columns(df, [stratify], 'stratify'), shares, seed)
     if group != ALIKE:
-        named = check_columns(df, [group or id], 'group' if group else 'id')
-        return split_by_hash(df, *named, shares, seed)
+        return split_by_hash(df, *check_columns(df, [group or id], 'group' if group else 'id'), shares, seed)
     if not len(features):
         raise ValueError(
             f"rows that are alike are to stay together (group: {ALIKE!r}), and no column is a "
