@@ -14,6 +14,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from .core.shapes import count_of
 from .core.artifacts import enter_root
 
 # %% ../nbs/95_cli.ipynb #8f4d5fcc
@@ -433,10 +434,12 @@ def _tell_weeks(found):
     from assay.monitoring.live import LEAST_ROWS
     print(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
     for week, r in found['weeks'].items():
-        print(f"week from {week}: {r['n']} predictions, {r['known']} outcomes: {r['decision']} ({r['why']})")
+        print(f"week from {week}: {count_of(r['n'], 'prediction')}, {count_of(r['known'], 'outcome')}: {r['decision']} ({r['why']})")
     if not found['weeks']: print(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
-    if found['others']: print(f"{found['others']} predictions of other bundles are left out")
-    if found['undated']: print(f"{found['undated']} predictions have no moment; where no other has one either, rows count as independent, and alarms are more frequent than promised")
+    if found['others']: print(f"left out: {count_of(found['others'], 'prediction')} of other bundles")
+    if found['undated']:
+        print(f"without a moment: {count_of(found['undated'], 'prediction')}; where no other has one either, "
+              'rows count as independent, and alarms are more frequent than promised')
 
 def _tell_nothing(name, json_):
     "Say that a table has no rows: no decision follows from it, and somebody has to look at the feed"
@@ -451,7 +454,7 @@ def _tell_monitoring(found, json_):
         from assay.core.artifacts import to_json
         print(to_json(_monitoring_as_json(found, groups)), end='')
     else:
-        print(f"{found['n']} predictions: {found['decision']} ({found['why']})")
+        print(f"{count_of(found['n'], 'prediction')}: {found['decision']} ({found['why']})")
         shown = ['column', 'moved', 'distance', 'usual', 'psi', 'missing_reference', 'missing']
         _show_rows(drift[drift.drifted].round(4).to_dict('records'), shown)
         _tell_weeks(found)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from .shapes import Expected, Number, Shape, Text, key, shape_faults
+from .shapes import check_kind, Expected, Number, Shape, Text, key, shape_faults
 
 # %% ../../nbs/core/01_artifacts.ipynb #4eea8d28
 ROOT_MARKS = ('params.yaml', 'dvc.yaml') # Files that only the root of a repository has
@@ -292,6 +292,9 @@ def write_metrics(
     inputs:Iterable=(), # Files and folders that this was computed from; their hashes are stored
 )->dict: # What was written
     "Write `reports/<stage>/metrics.json`: what gates, checklists and the site read"
+    checks = list(checks)
+    check_kind(metrics, isinstance(metrics, dict), 'metrics', 'a mapping of names to `metric`s')
+    check_kind(checks, all(isinstance(c, dict) and 'id' in c for c in checks), 'checks', 'a list of `check`s')
     if bad := [k for k,m in metrics.items() if not isinstance(m, dict) or 'value' not in m]:
         raise ValueError(f"metrics {bad} of stage {stage!r} have no 'value'; make them with `metric(value, low, high, n)`")
     res = dict(stage=stage, verdict=verdict, metrics=metrics, checks=sorted(checks, key=lambda c: c['id']), inputs=hash_inputs(inputs))

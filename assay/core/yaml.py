@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from .artifacts import check_file
+from .shapes import check_kind
 
 # %% ../../nbs/core/05_yaml.ipynb #55854fda
 MOST_YAML, MOST_LEVELS = 20_000_000, 64 # Bytes of a file of settings, and levels of nesting in it
@@ -22,6 +23,7 @@ def read_yaml(
     path:str|Path, # File to read
 )->dict: # Its mapping; `{}` for an empty file
     "Read a YAML 1.2 mapping without aliases, as DVC reads it; a malformed file is named with the line"
+    check_kind(path, isinstance(path, str | Path), 'path', 'the path of a YAML file')
     path = Path(path)
     if not path.exists(): raise FileNotFoundError(f"{path} does not exist; expected a YAML file there: restore it with `git checkout {path}`, or make one with `assay init`")
     try:

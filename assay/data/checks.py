@@ -8,6 +8,7 @@ __all__ = ['data_checks', 'data_verdict', 'lineage_table', 'sampling_table', 'co
 # %% ../../nbs/data/17_checks.ipynb #1b7994e2
 import pandas as pd
 
+from ..core.shapes import count_of
 from ..core.artifacts import check, metric
 from .compare_splits import base_rate, compare_splits
 from .columns import Dictionary
@@ -23,7 +24,7 @@ def _reached(problem, manifest):
     if not declared: return check('F01', 'unanswered', 'problem.yaml declares no source', 'problem.yaml')
     lost = sorted(set(map(str, declared)) - set(tables))
     empty = sorted(n for n,t in tables.items() if not t['n_rows'])
-    why = f"{len(tables)} tables read; declared and not read: {lost}; without rows: {empty}"
+    why = f"{count_of(len(tables), 'table')} read; declared and not read: {lost}; without rows: {empty}"
     return check('F01', not lost and not empty, why, 'data/raw/manifest.json')
 
 def _is_said(answer): return bool(str(answer or '').strip()) and answer != 'unanswered'
@@ -34,14 +35,15 @@ def _origin(problem, manifest):
     asked = [(n, k) for n in sorted(manifest['tables']) for k in ('owner', 'licence', 'access')]
     lost = [f'{n}: {k}' for n,k in asked if not _is_said(known.get(n, {}).get(k))]
     if lost: return check('F05', 'unanswered', f"not said in problem.yaml: {lost}", 'problem.yaml')
-    why = f"owner, licence and access of {len(manifest['tables'])} tables are named"
+    why = f"owner, licence and access of {count_of(len(manifest['tables']), 'table')} are named"
     return check('F05', 'pass', why, 'problem.yaml')
 
 def _lineage(manifest, different):
     "F04: do hash, origin and counts stand beside each table?"
     tables = manifest['tables']
     lost = [f'{n}: {k}' for n,t in tables.items() for k in ('sha256', 'source', 'rows') if not t.get(k)]
-    why = f"{len(tables)} tables with hash, origin and rows; lacking: {lost}; changed since: {different}"
+    read = count_of(len(tables), 'table')
+    why = f"{read} with hash, origin and rows; lacking: {lost}; changed since: {different}"
     return check('F04', not lost and not different, why, 'data/raw/manifest.json')
 
 # %% ../../nbs/data/17_checks.ipynb #881b743e
@@ -52,8 +54,9 @@ def _untaught(problem, splits):
     known = set(train)
     new = dict(zip(list(splits)[1:], (y[~y.isin(known)] for y in later)))
     return [
-        f"{len(y)} rows of {k} hold {sorted(map(str, set(y)))}, of which training has no row, so no "
-        "model can "
+        count_of(len(y), f'row of {k} holds', many=f'rows of {k} hold')
+        + f' {sorted(map(str, set(y)))}, of which training has no row, so no '
+        'model can '
         'say it: move the cuts in params.yaml, join it with another class there (recode), or leave '
         'the field '
         'empty where the outcome is not known yet'
@@ -78,7 +81,8 @@ def _labelled(problem, splits, n_unlabelled):
             f"nothing can be learnt or measured in {bad}: move the cuts in params.yaml, or collect more rows"
         )
     if 'production' in constant: said.append(_LATE)
-    said += [*new, f"{n_unlabelled} rows without a target were counted and left out"]
+    left_out = count_of(n_unlabelled, 'row without a target was', many='rows without a target were')
+    said += [*new, f'{left_out} counted and left out']
     return check(
         'F02', not bad and not new, '; '.join(said), 'reports/data/metrics.json#metrics.n_unlabelled'
     )
@@ -119,8 +123,8 @@ def _described(dictionary, splits):
     broken = {k: len(validate(v, dictionary)[1]) for k,v in splits.items()}
     breaking = {k: n for k,n in broken.items() if n}
     why = (
-        f"{len(dictionary.fields)} columns described, {_review(dictionary.reviewed)}; {len(lost)} "
-        "gaps in "
+        f"{count_of(len(dictionary.fields), 'column')} described, {_review(dictionary.reviewed)}; "
+        f"{count_of(len(lost), 'gap')} in "
         'meaning, unit, source or review; features without a value in training, of which nothing is '
         'learnt: '
         f'{silent}; splits that break the dictionary: {breaking}'

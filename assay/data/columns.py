@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DECLARED', 'CERTAIN', 'REMOVE', 'Said', 'Day', 'KINDS', 'ROLES', 'declared_form', 'Legitimate', 'Personal', 'Field',
-           'make_field', 'Dictionary', 'Review', 'DictionaryFile', 'load_dictionary']
+           'make_field', 'check_fields', 'Dictionary', 'Review', 'DictionaryFile', 'load_dictionary']
 
 # %% ../../nbs/data/07_columns.ipynb #2d3b857f
 import dataclasses
@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Strict, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, read_error
+from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, check_kind, read_error, shown_value
 from ..core.artifacts import place
 from ..core.yaml import read_yaml
 from ..problem.plausible import is_date
@@ -90,7 +90,7 @@ _KEYS = [f.name for f in dataclasses.fields(Field)][1:]
 
 def _declared_faults(where, name, v):
     "All that is wrong with one declaration"
-    if not isinstance(v, dict): return [f'{where} is {v!r}; expected {declared_form(name)}']
+    if not isinstance(v, dict): return [f'{where} is {shown_value(v)}; expected {declared_form(name)}']
     try: _FORMS[name].model_validate(v)
     except ValidationError as e: return [_declared_fault(where, name, f) for f in read_error(e)]
     return []
@@ -133,7 +133,7 @@ def make_field(
     "Check the description of one column; raises `ValueError` naming column and every key that is wrong"
     if not isinstance(raw, dict):
         raise ValueError(
-            f'column {name!r} is described by {raw!r}; expected a mapping such as {{kind: number}}'
+            f'column {name!r} is described by {shown_value(raw)}; expected a mapping such as {{kind: number}}'
         )
     unknown = sorted(str(k) for k in raw if k not in _KEYS)
     wrong = [f'column {name!r} has unknown keys {unknown}{meant(unknown[0], _KEYS)}'] if unknown else []
@@ -146,6 +146,17 @@ def make_field(
     return dataclasses.replace(res, **{k: _as_declared(raw[k]) for k in DECLARED if k in raw})
 
 # %% ../../nbs/data/07_columns.ipynb #d0a36575
+def check_fields(
+    fields, # `Field`s, or a `Dictionary` of them
+)->list: # The `Field`s
+    "Refuse names of columns in place of their descriptions"
+    check_kind(fields, not isinstance(fields, str), 'fields', _FIELDS)
+    res = list(getattr(fields, 'fields', fields))
+    check_kind(res, all(hasattr(f, 'role') for f in res), 'fields', _FIELDS)
+    return res
+
+_FIELDS = 'a Dictionary or its Fields, such as load_dictionary().features'
+
 @dataclasses.dataclass(frozen=True)
 class Dictionary:
     "The description of every column, in order"
@@ -218,7 +229,7 @@ def load_dictionary(
 )->Dictionary: # What it says
     """Read the description of every column;
     raises `ValueError` naming file, and every column and key that is wrong"""
-    path = place('columns') if path is None else Path(path)
+    path = place('columns') if path is None else path
     raw = read_yaml(path)
     try: DictionaryFile.model_validate(raw)
     except ValidationError as e:

@@ -9,6 +9,7 @@ __all__ = ['MISSING', 'LARGEST', 'broken_rule', 'validate_rows', 'validate', 'co
 import numbers, re
 from datetime import date, datetime
 
+from ..core.shapes import check_kind
 from .columns import Dictionary, Field
 
 # %% ../../nbs/data/08_dictionary.ipynb #686cf68e
@@ -183,6 +184,9 @@ def _breaches(field, s):
 
 def _check_columns(df, dictionary):
     "Refuse a table whose columns are not those of the dictionary, each once"
+    check_kind(df, hasattr(df, 'columns'), 'the table', 'a data frame')
+    described = isinstance(dictionary, Dictionary)
+    check_kind(dictionary, described, 'dictionary', 'a Dictionary, such as load_dictionary()')
     missing = [n for n in dictionary.names() if n not in df]
     extra = [c for c in df if c not in dictionary.names()]
     if missing or extra:

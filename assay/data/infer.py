@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import dataclasses, math
 from pathlib import Path
 
+from ..core.shapes import check_columns
 from ..core.artifacts import place, schema_line, write_text
 from .columns import Dictionary, Field, declared_form
 
@@ -39,8 +40,9 @@ def infer_dictionary(
 )->Dictionary: # One field per column, without meanings
     "What can be measured about each column; free text, times and constants become context"
     roles = {id:'id', time:'time', target:'target'}
-    if missing := [c for c in (*roles, *sensitive) if c is not None and c not in df]:
-        raise ValueError(f"the table has no columns {missing}; it has {list(df)[:30]}")
+    for argument, c in dict(target=target, id=id, time=time).items():
+        if c is not None: check_columns(df, [c], argument)
+    check_columns(df, sensitive, 'sensitive')
     def role(c, kind):
         return roles.get(c) or (
             'group'

@@ -13,6 +13,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from ..core.artifacts import place, write_json, write_table, write_text
+from ..core.shapes import shown_value
+from ..core.source_keys import source_faults
 from .columns import Dictionary
 from ..problem.agreement import Problem
 from .joins import declare_joins, join_all
@@ -51,6 +53,10 @@ def take(
             f"data.source.columns; it has {list(df)[:30]}"
         )
     res = pd.DataFrame({n: _plain(df[c]) for n,c in columns.items()})
+    if lost := [n for n in recode if n not in res]:
+        raise ValueError(
+            f"recode names the columns {lost[:10]}, which are not kept; expected some of {list(res)[:30]}"
+        )
     return res.assign(
         **{
             n: res[n]
@@ -62,6 +68,17 @@ def take(
     )
 
 # %% ../../nbs/data/14_intake.ipynb #f4626ac8
+def _checked(specs):
+    "Descriptions of tables, each with a name that a file may have, and with keys that can be meant"
+    if not isinstance(specs, list) or not specs or not all(isinstance(s, dict) for s in specs):
+        raise ValueError(
+            f"'tables' of the source is {shown_value(specs)}; expected a list of mappings, such as [{{name: "
+            "sales, kind: csv, url: data.csv}]"
+        )
+    for s in specs: check_name(s.get('name'))
+    if wrong := [f for s in specs for f in source_faults(s)]: raise ValueError('; '.join(wrong))
+    return specs
+
 def source_specs(source):
     "Sources and joins that `source` of params.yaml declares: one table, or several"
     if not source:
@@ -69,23 +86,24 @@ def source_specs(source):
             "no source is declared; expected in params.yaml, section data, such as source: {name: "
             "sales, kind: csv, url: data.csv}, or source: {tables: [a list of these], joins: [...]}"
         )
+    if not isinstance(source, dict):
+        raise ValueError(f"source in params.yaml is {shown_value(source)}; expected a mapping")
     if 'allowed' in source:
         raise ValueError(
             "source in params.yaml has the key 'allowed', which is gone: a file of settings cannot "
             "widen what it may call; remove the key, and put the function into the project's own "
             "package"
         )
-    for s in source.get('tables', [source]): check_name(s.get('name'))
-    if 'tables' not in source: return [source], []
+    if 'tables' not in source: return _checked([source]), []
     if wrong := sorted(set(source) - {'tables', 'joins'}):
         raise ValueError(
             f"source declares tables and also {wrong}; expected 'tables' and 'joins' only, and the "
             "rest in each table"
         )
-    names = [s.get('name') for s in source['tables']]
+    names = [s['name'] for s in _checked(source['tables'])]
     if twice := sorted({str(n) for n in names if names.count(n) > 1}):
         raise ValueError(f"tables {twice} stand twice in the source; expected different names")
-    return source['tables'], source.get('joins', [])
+    return source['tables'], source.get('joins') or []
 
 def fetch_table(
     # As for `assay.data.sources.load_source`, with `columns` and `recode` as for `take`; or `tables` (a

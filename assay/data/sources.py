@@ -6,7 +6,7 @@
 __all__ = ['LOADERS', 'hash_frame', 'load_source', 'kind_of_file', 'check_name', 'snapshot', 'load_snapshot']
 
 # %% ../../nbs/data/06_sources.ipynb #5488f9a7
-import difflib, hashlib, importlib.metadata, os, re, unicodedata
+import hashlib, importlib.metadata, inspect, os, re, unicodedata
 from pathlib import Path
 
 import fsspec, pandas as pd
@@ -14,6 +14,8 @@ import fsspec, pandas as pd
 from ..core.artifacts import place, read_json, read_table, verify_manifest, write_json, write_manifest, write_table
 from .delimited import CSV_KEYS, read_delimited
 from ..core.functions import find_function
+from ..core.shapes import shown_value
+from ..core.source_keys import check_source
 from ..core.packed import LARGEST_CSV, check_text
 from .queries import check_query, check_url, reading
 from .locate import agreed_hash, has_secret, hash_url, locate, undamaged
@@ -34,7 +36,12 @@ def _load_csv(spec):
 
 # %% ../../nbs/data/06_sources.ipynb #98dfa397
 def _load_package(spec):
-    dist = importlib.metadata.distribution(spec['distribution'])
+    try: dist = importlib.metadata.distribution(spec['distribution'])
+    except importlib.metadata.PackageNotFoundError:
+        raise FileNotFoundError(
+            f"source {spec['name']!r} is in the package {spec['distribution']!r}, which is not installed; "
+            "install it, or correct 'distribution'"
+        ) from None
     found = [f for f in dist.files or [] if f.as_posix() == spec['file']]
     if not found:
         raise FileNotFoundError(
@@ -94,8 +101,20 @@ def _load_sql(spec):
     with reading(url, spec['name']) as con: df = pd.read_sql(sa.text(query), con, params=spec.get('params'))
     return df, dict(sha256=agreed_hash(spec, hash_frame(df)))
 
+def _check_arguments(function, spec):
+    "Refuse arguments that a function does not take"
+    try: inspect.signature(function).bind(**spec.get('args', {}))
+    except TypeError as e:
+        raise ValueError(
+            f"source {spec['name']!r}: {spec['function']} does not take the 'args' "
+            f"{shown_value(spec.get('args', {}))} ({e}); expected some of "
+            f"{list(inspect.signature(function).parameters)}"
+        ) from None
+
 def _load_python(spec):
-    df = find_function(spec['function'], f"source {spec['name']!r}")(**spec.get('args', {}))
+    function = find_function(spec['function'], f"source {spec['name']!r}")
+    _check_arguments(function, spec)
+    df = function(**spec.get('args', {}))
     if not isinstance(df, pd.DataFrame):
         raise TypeError(
             f"source {spec['name']!r}: {spec['function']} returned a {type(df).__name__}; expected a "
@@ -105,55 +124,17 @@ def _load_python(spec):
 
 # %% ../../nbs/data/06_sources.ipynb #5b9bd2fb
 LOADERS = dict(csv=_load_csv, parquet=load_parquet, sql=_load_sql, package=_load_package, python=_load_python)
-_NEEDS = dict(
-    csv=['url'],
-    parquet=['url'],
-    sql=['query'],
-    package=['distribution', 'file'],
-    python=['function'],
-)
-_KEYS = dict(
-    csv=['url', *CSV_KEYS],
-    parquet=['url', 'max_rows', 'sample_key'],
-    sql=['url', 'url_env', 'query', 'params'],
-    package=['distribution', 'file', *CSV_KEYS],
-    python=['function', 'args'],
-)  # What each kind understands
-# What every kind does
-_ANY_KEYS = ('name', 'kind', 'sha256', 'licence', 'access', 'version', 'columns', 'recode', 'ignored')
 # What tells people where it came from
 _ORIGIN = dict(csv='url', parquet='url', sql='query', package='file', python='function')
 
-def _check_keys(spec):
-    "Refuse a description with a key that nothing reads: a misspelt `sha256` would be no check"
-    kind, name = spec.get('kind'), spec.get('name')
-    if kind not in LOADERS:
-        raise ValueError(f"source {name!r} has kind {kind!r}; expected one of {list(LOADERS)}")
-    if missing := [k for k in ('name', *_NEEDS[kind]) if k not in spec]:
-        raise ValueError(f"source {name!r} of kind {kind!r} lacks {missing}")
-    if 'allowed' in spec:
-        raise ValueError(
-            f"source {name!r} has the key 'allowed', which is gone: a file of settings cannot widen "
-            "what it may call; remove the key, and put the function into the project's own package"
-        )
-    known = [*_ANY_KEYS, *_KEYS[kind]]
-    if unknown := sorted(map(str, set(spec)-set(known))):
-        near = {k: difflib.get_close_matches(k, known, 1, .6) for k in unknown}
-        raise ValueError(
-            f"source {name!r} of kind {kind!r} has unknown keys {unknown}"
-            + ''.join(f'; did you mean {m[0]!r} instead of {k!r}?' for k, m in near.items() if m)
-            + f'; expected some of {known}'
-        )
-
 def load_source(
     # `name`, `kind` (one of `LOADERS`), what the kind needs (`url`; `query` with `url` or `url_env`;
-    # `distribution` and `file`; `function`), `sha256` (expected), `licence`, `access`, `version`; of
-    # Parquet `max_rows` and `sample_key`, to read a part; of CSV `encoding`, `text`, `numbers` and
-    # `missing`, as for `assay.data.delimited.read_delimited`
+    # `distribution` and `file`; `function`), and what it may say besides: the models of
+    # `assay.core.source_keys.SOURCES` declare every key
     spec:dict,
 )->tuple: # Data frame, and facts: `source`, `sha256`, `rows`, `columns`, `licence`, `access`, `version`, …
-    "Read one source, and say what was read"
-    _check_keys(spec)
+    "Read one source, and say what was read; raises `ValueError` with all that its description may not say"
+    spec = check_source(spec)
     kind = spec['kind']
     df, found = LOADERS[kind](spec)
     terms = {k: spec.get(k, 'unknown') for k in ('licence', 'access', 'version')}

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np, pandas as pd
 
+from ..core.shapes import check_columns, check_kind, count_of
 from .near_duplicates import ALIKE, alike_key, twins_offence
 
 # %% ../../nbs/data/12_splits.ipynb #0d5d15a6
@@ -31,9 +32,9 @@ def split_by_time(
 )->dict: # Split to its rows, in the order of `cuts`; together all rows
     "Part a table at moments in time"
     if n := int(df[time].isna().sum()):
+        lost = count_of(n, 'row, so that it belongs', many='rows, so that they belong')
         raise ValueError(
-            f"{time!r} is missing in {n} rows, so that they belong to no split; give each row its "
-            "moment, or quarantine it"
+            f"{time!r} is missing in {lost} to no split; give each row its moment, or quarantine it"
         )
     ends = [pd.Timestamp.max if v is None else pd.Timestamp(v) for v in cuts.values()]
     if sorted(set(ends)) != ends: raise ValueError(f"cuts must be in order of time and different, got {cuts}")
@@ -119,6 +120,11 @@ def time_cuts(
     ends = moments.quantile(_edges(shares)).dt.ceil('s')
     return dict(zip(shares, [*(t.isoformat() for t in ends), None]))
 
+def _check_mappings(**given):
+    "Refuse lists in place of mappings of splits"
+    for name, value in given.items():
+        check_kind(value, isinstance(value, dict | None), name, 'a mapping of each split to its value')
+
 def make_splits(
     df:pd.DataFrame, # One row per example
     id:str, # Column that names a row
@@ -133,7 +139,9 @@ def make_splits(
     features:Iterable=(), # Columns that the model reads, for `ALIKE`
 )->dict: # Split to its rows; together all rows
     "Part a table by time where that is possible, else by the hash of the row's or the group's name"
-    if time and cuts and all(list(cuts.values())[:-1]): return split_by_time(df, time, cuts)
+    _check_mappings(cuts=cuts, shares=shares)
+    if time and cuts and all(list(cuts.values())[:-1]):
+        return split_by_time(df, *check_columns(df, [time], 'time'), cuts)
     if not shares:
         raise ValueError(
             f"neither cuts in time ({cuts} of {time!r}) nor shares were given; expected one of them "
@@ -144,8 +152,9 @@ def make_splits(
             f"rows of one {group!r} stay together, so the proportions of {stratify!r} cannot be kept "
             "too; expected 'group' or 'stratify' in params.yaml"
         )
-    if stratify: return split_stratified(df, stratify, shares, seed)
-    if group != ALIKE: return split_by_hash(df, group or id, shares, seed)
+    if stratify: return split_stratified(df, *check_columns(df, [stratify], 'stratify'), shares, seed)
+    if group != ALIKE:
+        return split_by_hash(df, *check_columns(df, [group or id], 'group' if group else 'id'), shares, seed)
     if not len(features):
         raise ValueError(
             f"rows that are alike are to stay together (group: {ALIKE!r}), and no column is a "
@@ -170,15 +179,15 @@ def check_splits(
     "What two splits share that they must not"
     res, names = [], list(splits)
     for name,df in splits.items():
-        if n := int(df[id].duplicated().sum()): res.append(f"{name}: {n} rows repeat an {id!r}")
+        if n := int(df[id].duplicated().sum()): 
+            res.append(f"{name}: {count_of(n, 'row repeats', many='rows repeat')} an {id!r}")
     values = {c: {name: set(df[c]) for name,df in splits.items()} for c in (id, group) if c and c != ALIKE}
     for i,a in enumerate(names):
         for b in names[i+1:]:
             for column, of in values.items():
                 if shared := of[a] & of[b]:
-                    res.append(
-                        f"{a} and {b} share {len(shared)} values of {column!r}, such as {min(shared)!r}"
-                    )
+                    both = count_of(len(shared), 'value')
+                    res.append(f"{a} and {b} share {both} of {column!r}, such as {min(shared)!r}")
             if time and splits[a][time].max() >= splits[b][time].min():
                 res.append(
                     f"{a} ends at {splits[a][time].max()}, after {b} begins at {splits[b][time].min()}"

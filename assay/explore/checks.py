@@ -8,6 +8,7 @@ __all__ = ['exploration_checks', 'exploration_verdict', 'declared_checks', 'decl
 # %% ../../nbs/explore/05_checks.ipynb #b5d37ad7
 import pandas as pd
 
+from ..core.shapes import count_of
 from ..core.artifacts import check
 
 # %% ../../nbs/explore/05_checks.ipynb #53431572
@@ -26,7 +27,7 @@ def _compared(compared):
     lacking = sorted({'valid', 'test', 'production'} - splits)
     status = 'pass' if not lacking else 'unanswered' if lacking == ['production'] else 'fail'
     n_moved = compared[compared.moved].column.nunique()
-    why = (f'train compared with {sorted(splits)}, label included; {n_moved} columns moved'
+    why = (f'train compared with {sorted(splits)}, label included; {count_of(n_moved, "column")} moved'
            + (f'; not compared: {lacking}' if lacking else ''))
     return check('P05', status, why, f'{_AT}moved_columns')
 

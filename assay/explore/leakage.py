@@ -16,7 +16,9 @@ from scipy.stats import rankdata
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ..core.artifacts import place
+from ..core.shapes import check_columns, check_kind
 from ..data.columns import CERTAIN, REMOVE, declared_form
+from ..problem.agreement import TASKS
 from ..stats.blocks import make_blocks
 from ..stats.counts import apply_bins, binned, bins, count_table, cv_auc
 from ..stats.values import as_numbers, binary_label, distinct_values, kind_of, read_coded
@@ -255,6 +257,9 @@ def leakage_evidence(
     # `skill` (from `column_skills`), `later` (share of its moments after the row's own) and `clock`
 )->dict:
     "What is measured of each column, whatever people have declared"
+    check_kind(task, task in TASKS, 'task', f'one of {TASKS}')
+    for name, given in dict(target=[target], time=[time] if time else [], columns=columns).items():
+        check_columns(df, () if given is None else given, name)
     y = binary_label(df[target], positive, task)
     moments = df[time] if time else None
     res = {}

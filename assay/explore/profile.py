@@ -9,6 +9,7 @@ __all__ = ['summarise', 'merge', 'summarise_parquet', 'profile']
 import numpy as np
 import pandas as pd
 
+from ..core.shapes import check_kind
 from ..data.dictionary import MISSING
 from ..stats.values import distinct_values, kind_of, mix, open_coded
 
@@ -71,6 +72,7 @@ def summarise(
     below:int=None, # Priority that a row must stay below to be kept, where better rows are known already
 )->dict: # `n_rows`, `columns` (name to state), `sample` (indexed by priority), `size`, `levels`
     "A summary of fixed size, which `merge` can join with that of other rows"
+    check_kind(df, hasattr(df, 'columns'), 'the table', 'a data frame')
     return dict(
         n_rows=len(df),
         size=size,
@@ -201,5 +203,7 @@ def profile(
 )->pd.DataFrame:
     """What is in each column; `far_out` is the share of values beyond three interquartile ranges from the
     quartiles"""
+    is_summary = isinstance(summary, dict) and 'sample' in summary
+    check_kind(summary, is_summary, 'summary', 'what `summarise` gives of a table')
     rows = {k: _profile_row(c, summary['sample'][k], summary['levels']) for k,c in summary['columns'].items()}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('column')

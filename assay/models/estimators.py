@@ -18,8 +18,11 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
+from ..core.shapes import check_kind
+from ..data.columns import check_fields
 from .features import TEXT, feature_frame, make_preprocessor, names_of
 from .practice import PracticeClassifier, PracticeRegressor
 from .rule import RuleClassifier, RuleRegressor
@@ -91,28 +94,36 @@ MODELS = dict(constant=_constant, rule=_rule, linear=_linear, forest=_forest, bo
 
 # %% ../../nbs/models/03_estimators.ipynb #239b5682
 def make_model(
-    name:str, # One of `MODELS`
+    name:str, # One of `MODELS`: constant, rule, linear, forest or boosting
     fields:Iterable, # `Field`s, or a `Dictionary` of them
     seed:int=0, # Random seed
-    task:str='binary', # One of `TASKS`
+    task:str='binary', # One of `TASKS`: binary, multiclass or regression
     **params:str|float|list|None, # Parameters of the maker, such as those that a study found
 )->Pipeline: # Not fitted; takes a `feature_frame`
     "The model called `name`"
-    if name not in MODELS: raise ValueError(f"no model is called {name!r}; known: {list(MODELS)}")
+    if not isinstance(name, str) or name not in MODELS:
+        raise ValueError(f"no model is called {name!r}; known: {list(MODELS)}")
     if task not in TASKS: raise ValueError(f"task must be one of {TASKS}, got {task!r}")
+    check_fields(fields)
     try: preprocessor, estimator = MODELS[name](task, fields, seed, **params)
     except TypeError as e:
         raise ValueError(f"model {name!r} cannot be made with parameters {sorted(params)}: {e}") from None
     return Pipeline([('preprocessor', preprocessor), ('estimator', estimator)])
+
+def _scores(model, X):
+    if not hasattr(model, 'predict_proba'): return np.asarray(model.predict(X), float)
+    p = np.asarray(model.predict_proba(X), float)
+    return p[:, 1] if p.shape[1] == 2 else p
 
 def predict_score(
     model:BaseEstimator, # Fitted classifier or regressor
     X:pd.DataFrame, # Its inputs
 )->np.ndarray: # Probability of the second class (two classes), of each class (more), or the number itself
     "What is scored: a probability rather than a class"
-    if not hasattr(model, 'predict_proba'): return np.asarray(model.predict(X), float)
-    p = np.asarray(model.predict_proba(X), float)
-    return p[:, 1] if p.shape[1] == 2 else p
+    check_kind(model, hasattr(model, 'predict'), 'model', 'a fitted model, such as make_model(…).fit(X, y)')
+    try: return _scores(model, X)
+    except NotFittedError:
+        raise ValueError('model is not fitted yet; expected make_model(…).fit(X, y)') from None
 
 # %% ../../nbs/models/03_estimators.ipynb #39b07954
 SPACES = dict(  # Model to parameter to (kind, low, high, log), or ('choice', values)

@@ -16,6 +16,8 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer, OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
+from ..data.columns import check_fields
+
 # %% ../../nbs/models/00_features.ipynb #2959f699
 NUMERIC = ('number', 'integer', 'boolean') # Kinds that become a number
 TEXT = ('category', 'text') # Kinds that stay text until they are encoded
@@ -26,7 +28,7 @@ def feature_fields(
 )->list: # Those with the role `feature`, in order
     """The columns that a model may learn from;
     raises `ValueError` if there are none, or one is of a kind that cannot be learnt from"""
-    res = [f for f in getattr(fields, 'fields', fields) if f.role == 'feature']
+    res = [f for f in check_fields(fields) if f.role == 'feature']
     if not res:
         raise ValueError(
             "no field has the role 'feature'; say in the data dictionary what the model may learn from"

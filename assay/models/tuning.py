@@ -16,6 +16,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from pathlib import Path
 
+from ..core.shapes import check_kind
 from ..core.artifacts import sha256, to_json
 from ..core.environment import stage_environment
 from .features import feature_frame, sample_rows
@@ -112,7 +113,7 @@ def study_name(
 
 # %% ../../nbs/models/04_tuning.ipynb #34ae2397
 def tune(
-    candidate:str, # One of `assay.models.estimators.MODELS`
+    candidate:str, # One of `MODELS`: constant, rule, linear, forest or boosting
     train:pd.DataFrame, # Table to fit on, target included
     valid:pd.DataFrame, # Table to score on, target included
     fields:Iterable, # `Field`s, or a `Dictionary` of them
@@ -124,6 +125,7 @@ def tune(
     seed:int=0, # Random seed
 )->dict: # `candidate`, `study`, `metric`, `better`, `seed`, `n_rows`, `version`, `space`, `trials` and `best`
     "Tune a candidate; interrupted and run again it continues, and gives what it would have given"
+    check_kind(problem, hasattr(problem, 'metric'), 'problem', 'a Problem, such as load_problem()')
     if problem.metric not in METRICS:
         raise ValueError(f"no metric is called {problem.metric!r}; known: {list(METRICS)}")
     space = search_space(candidate)

@@ -17,7 +17,7 @@ os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
 import onnxruntime
 
 from ..core.artifacts import place, sha256, write_json, write_manifest
-from ..data.columns import Dictionary
+from ..data.columns import Dictionary, check_fields
 from ..data.dictionary import validate
 from ..core.environment import stage_environment
 from .identity import read_bundle
@@ -103,6 +103,7 @@ def export_bundle(
     classes:Iterable=(), # Names of the classes in the order of the model's output, where there are three or more
 )->str: # Identity of the bundle: SHA-256 of its manifest
     "Write the bundle of a fitted model; equal models give equal bytes"
+    fields, context = check_fields(fields), check_fields(context)
     folder, n = Path(folder), min(n_golden, len(X))
     if n < 20: raise ValueError(f"golden rows are taken from {len(X)} rows; expected at least 20")
     data, output = to_onnx(model, fields, positive)

@@ -35,7 +35,7 @@ def stage_closure(
 )->dict: # Dotted name to file
     "The modules that the result of a stage depends on"
     if stage.notebook is None: return closure([_module_of(build_site)])
-    direct = set().union(*(imports_of(s) for s in notebook_sources(stage.notebook)))
+    direct = imports_of('\n'.join(notebook_sources(stage.notebook))) # one cell imports what another one uses
     return closure(direct | {_module_of(execute)})
 
 def stage_templates(

@@ -6,8 +6,10 @@
 __all__ = ['dump_lock', 'modify_lock', 'install', 'main']
 
 # %% ../../nbs/pipeline/03_dvc.ipynb #9ac375c2
-import contextlib, io, re, sys
+import contextlib, io, logging, re, sys
 from pathlib import Path
+
+from ..core.artifacts import place
 
 # %% ../../nbs/pipeline/03_dvc.ipynb #8ba419b4
 _PLAIN = re.compile('[ !#-&(-~]{0,60}') # a text that both writers write alike: short, ASCII, without quotation marks
@@ -52,9 +54,15 @@ def modify_lock(
     yield data
     write_text(path, dump_lock(data))
 
+def _is_news(record):
+    "Is a line of DVC's log news? That a ledger is empty is none: nobody has waived anything yet"
+    said_empty = record.msg == "'%s' is empty." and bool(record.args)
+    return not (said_empty and Path(str(record.args[0])).parent.name == place('approvals').name)
+
 def install()->bool: # False where DVC has no such function; it then writes as it always does
-    "Let DVC change its lock with `modify_lock`"
+    "Let DVC change its lock with `modify_lock`, and leave out its warning of an empty ledger"
     from dvc import dvcfile
+    logging.getLogger('dvc.output').addFilter(_is_news)
     theirs = getattr(dvcfile, 'modify_yaml', None)
     if theirs is None: return False
     dvcfile.modify_yaml = lambda path, fs=None: modify_lock(path, fs) if Path(path).name == 'dvc.lock' else theirs(path, fs=fs)

@@ -14,7 +14,9 @@ from pathlib import Path
 from ..core.artifacts import atomic_write, check, check_file, place, to_json
 from .agreement import Problem, gaps, load_problem
 from ..core.yaml import read_yaml
+from ..core.shapes import check_kind, shown_value
 from .current_practice import declared_today
+from .plausible import is_number, refuse
 
 # %% ../../nbs/problem/04_criteria.ipynb #8a999f04
 CRITERIA = ('task', 'target', 'id', 'time', 'positive', 'metric', 'minimum', 'margin', 'judged_by', 'provisional', 'today', 'costs', 'value', 'limits', 'groups')
@@ -33,13 +35,23 @@ def _thresholds()->dict: # Section to its `DECIDING` parameters, as far as `para
         if isinstance(params.get(section), dict) and name in params[section]: res.setdefault(section, {})[name] = params[section][name]
     return res
 
+def _unkept(x, where=''):
+    "Sentences about values that a line of the ledger cannot hold, such as a day that nobody quoted"
+    if isinstance(x, dict): return [f for k,v in x.items() for f in _unkept(v, f'{where}.{k}'.lstrip('.'))]
+    if isinstance(x, list): return [f for i,v in enumerate(x) for f in _unkept(v, f'{where}.{i}')]
+    if x is None or isinstance(x, str | bool | int) or is_number(x): return []
+    return [f'{where} is {shown_value(x)}; expected text or a number, so quote a day']
+
 def criteria(
     problem:Problem, # The agreement
 )->dict: # What counts as success
     "The part of the agreement that verdicts are computed from, the alternatives that were considered, and the thresholds of `params.yaml`"
     tested = {str(h['id']): {k: h.get(k) for k in TESTED_BY if h.get(k) is not None} for h in problem.hypotheses if isinstance(h, dict) and h.get('id')}
     values = {k: _values(getattr(problem, k)) for k in CRITERIA}
-    return values | dict(today=declared_today(values['today']), alternatives=problem.decision.get('alternatives') or [], hypotheses=tested, thresholds=_thresholds())
+    res = values | dict(today=declared_today(values['today']), hypotheses=tested, thresholds=_thresholds())
+    res |= dict(alternatives=problem.decision.get('alternatives') or [])
+    refuse(_unkept(res), 'the agreement')
+    return res
 
 def criteria_hash(
     problem:Problem, # The agreement
@@ -69,7 +81,8 @@ def _chapter(ledger, source):
 
 def _source():
     "Where `params.yaml` says that the table comes from; `{}` for the example"
-    return (read_yaml('params.yaml').get('data') or {}).get('source') or {} if Path('params.yaml').is_file() else {}
+    data = read_yaml('params.yaml').get('data') if Path('params.yaml').is_file() else {}
+    return data.get('source') or {} if isinstance(data, dict) else {}
 
 def _line_fault(e, before):
     "Why an event may not stand after the lines before it; empty where it may"
@@ -164,6 +177,7 @@ def freeze_criteria(
     problem:Problem, # The agreement
 )->dict: # Its line in the ledger
     "Freeze the success criteria: append them to the ledger, unless the same criteria are there"
+    check_kind(problem, hasattr(problem, 'question'), 'problem', 'a Problem, such as load_problem()')
     if line := frozen_line(problem): return line
     ledger = read_ledger()
     after = bool(_events(problem, ledger, 'results'))

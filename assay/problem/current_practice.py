@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..core.shapes import Expected, Shape, key, shape_faults, words
+from ..core.shapes import Expected, Shape, key, shape_faults, shown_value, words
 from ..core.imports import package_modules
 
 # %% ../../nbs/problem/00_current_practice.ipynb #bbc850b4
@@ -35,12 +35,14 @@ class Today(Shape):
 
 def _both_ways(today):
     if today.get('columns') and today.get('callable'):
-        return (f"today has both columns {today['columns']!r} and callable {today['callable']!r}; "
+        columns, callable = shown_value(today['columns']), shown_value(today['callable'])
+        return (f'today has both columns {columns} and callable {callable}; '
                 'expected one of them: the record of columns, or a function of nbs/models/01_practice.ipynb')
 
 def _nothing_to_smooth(today):
     if 'smoothing' in today and not today.get('columns'):
-        return f"today.smoothing is {today['smoothing']!r}; expected {_CASES}, and there are no columns"
+        shown = shown_value(today['smoothing'])
+        return f'today.smoothing is {shown}; expected {_CASES}, and there are no columns'
 
 def today_faults(
     today:dict, # `today` of problem.yaml

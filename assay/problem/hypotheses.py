@@ -6,16 +6,14 @@
 __all__ = ['STAGES', 'COLUMNS', 'undeclared', 'state_of', 'hypothesis_table', 'hypothesis_check']
 
 # %% ../../nbs/problem/06_hypotheses.ipynb #7becbedd
-import math
 import pandas as pd
 
 from ..core.artifacts import check
 from ..core.shapes import meant
+from .plausible import is_number
 
 # %% ../../nbs/problem/06_hypotheses.ipynb #3ae26eb5
 STAGES = ('feasibility', 'evaluation', 'monitoring') # Stages that test hypotheses
-
-def _is_number(v): return isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
 
 def undeclared(
     h, # One entry of `hypotheses`
@@ -25,13 +23,13 @@ def undeclared(
     wrong = [] if str(h.get('id') or '').strip() else ['id']
     wrong += [f"stage (one of {', '.join(STAGES)})"] if h.get('stage') not in STAGES else []
     wrong += ['measure (a name in the metrics of that stage)'] if not isinstance(h.get('measure'), str) or not h['measure'].strip() else []
-    wrong += ['above (a number)'] if not _is_number(h.get('above')) else []
+    wrong += ['above (a number)'] if not is_number(h.get('above')) else []
     return f"declare {' and '.join(wrong)}" if wrong else ''
 
 # %% ../../nbs/problem/06_hypotheses.ipynb #30fb9d0e
 def _ends(m):
     "value, low, high of a metric, more is better; None where the interval is missing or upside down"
-    if not isinstance(m, dict) or not all(_is_number(m.get(k)) for k in ('value', 'low', 'high')): return None
+    if not isinstance(m, dict) or not all(is_number(m.get(k)) for k in ('value', 'low', 'high')): return None
     v, low, high = (-m['value'], -m['high'], -m['low']) if m.get('better') == 'lower' else (m['value'], m['low'], m['high'])
     return (v, low, high) if low <= high else None
 

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Union
 from pydantic import Discriminator, Field, Tag, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from ..core.shapes import Entry, Expected, FORMS, Holds, Number, Positive, Shape, Text, key, meant, shape_faults, words
+from ..core.shapes import Entry, Expected, FORMS, Holds, Number, Positive, Shape, Text, key, meant, shape_faults, shown_value, words
 from .current_practice import today_faults
 
 # %% ../../nbs/problem/02_plausible.ipynb #e23dcc20
@@ -57,7 +57,9 @@ TESTED_IN = ('feasibility', 'evaluation', 'monitoring') # Stages that test hypot
 # %% ../../nbs/problem/02_plausible.ipynb #f79f7d68
 def is_number(x)->bool: # True for a finite number that is no truth value
     "Is a value a finite number?"
-    return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+    if isinstance(x, bool) or not isinstance(x, int | float): return False
+    try: return math.isfinite(x)
+    except OverflowError: return False # a whole number that no float holds
 
 def is_date(x)->bool: # True for a day of the calendar, such as `2026-11-05`
     "Is a value a date in ISO 8601?"
@@ -70,7 +72,7 @@ def _criterion(p):
     "Faults of metric, minimum, margin and today's practice"
     fit = [m for m,(tasks,_) in METRICS.items() if p.task in tasks]
     if p.metric not in METRICS:
-        res = [f'metric is {p.metric!r}, which nothing computes{meant(p.metric, fit)}']
+        res = [f'metric is {shown_value(p.metric)}, which nothing computes{meant(p.metric, fit)}']
     elif p.metric not in fit:
         res = [f'metric is {p.metric!r}, which is not for a {p.task} task; expected one of {fit}']
     else:
@@ -110,13 +112,15 @@ _Single = Annotated[float, Field(allow_inf_nan=False), Expected('a number, or va
 _form = Discriminator(lambda v: FORMS[isinstance(v, dict | Amount)])
 Money = Annotated[Annotated[_Single, Tag(FORMS[0])] | Annotated[Amount, Tag(FORMS[1])], _form]
 
+_Words = Annotated[str | None, Expected('text, so quote a number or a day')]
+
 class _Sums(Shape):
-    currency: object = key('Currency of the amounts, such as USD', '')
+    currency: _Words = key('Currency of the amounts, such as USD', '')
     why: object = key('What the amounts rest on', '')
 
 class BinaryCosts(_Sums):
     "What each outcome of a decision costs, where the task is binary"
-    unit: object = key('What an amount is for, such as `per flight`', '')
+    unit: _Words = key('What an amount is for, such as `per flight`', '')
     false_positive: Money | None = key('Acted on for nothing', None)
     false_negative: Money | None = key('Not acted on, and it happened', None)
     true_positive: Money | None = key('Acted on, and it would have happened', None)
@@ -124,12 +128,12 @@ class BinaryCosts(_Sums):
 
 class MulticlassCosts(_Sums):
     "What an error costs, where the task is multiclass"
-    unit: object = key('What an amount is for', '')
+    unit: _Words = key('What an amount is for', '')
     error: Money | None = key('A wrong class', None)
 
 class RegressionCosts(_Sums):
     "What an error costs, where the task is regression"
-    unit: object = key('What an amount is for', '')
+    unit: _Words = key('What an amount is for', '')
     absolute_error: Money | None = key('One unit of the target too much or too little', None)
 
 COSTED = dict( # Task to the model of `costs`

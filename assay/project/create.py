@@ -10,6 +10,7 @@ __all__ = ['WRITTEN', 'WRITES', 'seal', 'is_untouched', 'refuse_overwriting', 's
 import hashlib, json, re, shlex, subprocess
 from pathlib import Path
 
+from ..core.shapes import check_kind
 from ..core.artifacts import check_file, place, schema_line, sha256, to_json, write_text
 from ..problem.criteria import begin_chapter, read_ledger
 from ..data.infer import write_dictionary
@@ -211,6 +212,7 @@ def write_draft(
     """Write the three files, let the data stage depend on the table,
     hide the table from git (said in `d.notes`), and begin a chapter about it in the ledger; all are checked
     before the first is written"""
+    check_kind(d, hasattr(d, 'problem'), 'd', 'a Draft, as `draft` gives it')
     make_problem(d.problem, 'the draft')
     read_ledger()
     params = with_values(

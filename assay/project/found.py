@@ -10,6 +10,7 @@ import dataclasses
 
 import numpy as np, pandas as pd
 
+from ..core.shapes import count_of
 from ..data.dictionary import LARGEST
 from ..data.intake import take
 from ..data.parquet import count_parquet, count_values, rows_of_values
@@ -67,8 +68,8 @@ def _check_rows(df, target, task, counts):
     known = df[df[target].notna()].reset_index(drop=True)
     if len(known) < FEWEST:
         raise ValueError(
-            f"the table has {len(known)} rows with a target; expected at least {FEWEST}, since fewer "
-            "say nothing in a test set: collect more"
+            f"the table has {count_of(len(known), 'row')} with a target; expected at least {FEWEST}, "
+            "since fewer say nothing in a test set: collect more"
         )
     if counts is None: return known
     if task != 'regression' and counts.min() < 5:

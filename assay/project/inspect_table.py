@@ -12,6 +12,7 @@ import difflib, re, unicodedata
 
 import numpy as np, pandas as pd
 
+from ..core.shapes import count_of
 from ..stats.metrics import metrics_for
 from ..problem.agreement import TASKS
 from .read import is_moments
@@ -107,7 +108,8 @@ def _check_task(y, known, task):
     words = not pd.api.types.is_numeric_dtype(y)
     if task == 'binary' and n != 2 or task == 'regression' and words:
         hint = _written_for_people(known) if words else ''
-        raise ValueError(f"target {y.name!r} has {n} values of type {y.dtype}, which is not {task}{hint}")
+        found = f"{count_of(n, 'value')} of type {y.dtype}"
+        raise ValueError(f'target {y.name!r} has {found}, which is not {task}{hint}')
 
 def _guess_task(y, known):
     "The task of a target, and the reason"
@@ -115,7 +117,7 @@ def _guess_task(y, known):
     few = n <= min(30, len(known)/5)
     if n == 2: return 'binary', f'{y.name!r} has two values'
     if not pd.api.types.is_numeric_dtype(y):
-        if few: return 'multiclass', f'{y.name!r} has {n} classes in words'
+        if few: return 'multiclass', f'{y.name!r} has {count_of(n, "class", many="classes")} in words'
         raise ValueError(f"target {y.name!r} is text with {n} different values in {len(known)} rows; "
                          'expected at most 30 classes, each in several rows, or a number'
                          f'{_written_for_people(known)}')

@@ -12,6 +12,7 @@ import dataclasses
 
 import pandas as pd
 
+from ..core.shapes import count_of
 from ..data.columns import Dictionary, Field
 from ..data.dictionary import check_table, conform, validate
 from ..data.intake import fetch_table, get_adapter, prepare_table, table_outcomes, take
@@ -136,10 +137,8 @@ def _split_row(plan):
 def _trial_rows(n_features):
     "Trials, where they are fewer than on a narrow table"
     if not choose_trials(n_features): return []
-    why = (
-        f'fewer than on a narrow table, since a trial on {n_features} columns takes long; n_trials in '
-        'params.yaml'
-    )
+    wide = count_of(n_features, 'column')
+    why = f'fewer than on a narrow table, since a trial on {wide} takes long; n_trials in params.yaml'
     return [_row('trials', ', '.join(f'{k} {v}' for k,v in FEWER.items()), why)]
 
 def _decisions(plan, best, skill, aside):
@@ -155,7 +154,8 @@ def _decisions(plan, best, skill, aside):
         *_trial_rows(len(f.features)),
         _row('groups to watch', ', '.join(plan.groups) or 'none',
              'sensitive columns, then features with few and frequent values'),
-        _row('features', len(f.features), f'{len(aside)} columns are set aside')]
+        _row('features', len(f.features),
+             count_of(len(aside), 'column is set aside', many='columns are set aside'))]
 
 def _names_note(f):
     renamed = [f'{old!r} is called {new} here' for new,old in f.names.items() if new != old]
@@ -191,8 +191,8 @@ def _endless_note(f):
 
 def _personal_notes(f):
     n = len(f.personal)
-    more = [f'{n-5} more columns hold some values that look like personal data'] if n > 5 else []
-    return [*f.personal[:5], *more]
+    more = count_of(n-5, 'more column holds', many='more columns hold')
+    return [*f.personal[:5], *[f'{more} some values that look like personal data']*(n > 5)]
 
 def _lacking_note(lacking):
     if not lacking: return ''
@@ -200,7 +200,7 @@ def _lacking_note(lacking):
 
 def _few_note(f):
     if len(f.df) >= 500: return ''
-    return f'only {len(f.df)} rows: intervals will be wide, and most verdicts open'
+    return f'only {count_of(len(f.df), "row")}: intervals will be wide, and most verdicts open'
 
 def _remote_note(path):
     if not is_url(path): return ''

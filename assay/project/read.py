@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..core.shapes import check_kind
 from ..data.parquet import parquet_facts, sample_parquet
 from ..data.sources import kind_of_file, load_source
 
@@ -133,6 +134,8 @@ def read_table_of(
     # words) and `notes`
 )->dict:
     "The table, or rows from all over it; raises an error that says what is wrong with the file"
+    expected = 'its path or URL; write a data frame to a Parquet file first'
+    check_kind(path, isinstance(path, str | Path), 'the table', expected)
     if query:
         where = dict(url_env=str(path)[4:]) if str(path).startswith('env:') else dict(url=str(path))
         df, _ = load_source(dict(name='table', kind='sql', query=query) | where)

@@ -180,8 +180,8 @@ def _signed(item, signatures):
 
 def _href(evidence, stage):
     "Link from a report in `reports/<stage>/` to what holds the evidence: a file of the repository, or the report of the stage that looked at it"
-    if not evidence: return None
-    path = Path(evidence.partition('#')[0])
+    path = Path((evidence or '').partition('#')[0])
+    if not path.parts: return None # nothing, or a place in no file
     if path.name == 'metrics.json': return f'../{path.parent.name}/report.html'
     if path.parts[0] == 'data': return f'../{stage}/report.html' # the tables stay where they are, the repository holds only their hashes
     return Path('..', '..', path).as_posix()

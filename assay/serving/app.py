@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 from prometheus_client import generate_latest
 from starlette.exceptions import HTTPException as AnyHTTPException
 
+from ..core.shapes import check_kind
 from ..release.approval import approval_of, serving_folder
 from ..release.chain import START, cut_decisions, read_chain
 from ..core.artifacts import place
@@ -171,6 +172,8 @@ def make_app(
     recheck_seconds:float=60., # How long an answer of `check` holds
 )->FastAPI: # ASGI application
     "The REST application over one bundle"
+    check_kind(bundle, isinstance(bundle, Bundle), 'bundle', 'a Bundle, such as load_bundle(folder)')
+    check_kind(log, isinstance(log, PredictionLog), 'log', 'a PredictionLog of a folder')
     service = Service(bundle, log, check, recheck_seconds)
     card = lambda: model_card(bundle, approval, (log.approvals, log.waivers))
     @contextlib.asynccontextmanager

@@ -8,6 +8,8 @@ __all__ = ['forbidden', 'clean']
 # %% ../../nbs/site/00_clean.ipynb #e802cde6
 import html.parser, re
 
+from ..core.rendering import is_link
+
 # %% ../../nbs/site/00_clean.ipynb #da1c2923
 _ACTIVE = { # Tags that run or fetch something
     'script', 'iframe', 'object', 'embed', 'link', 'base', 'form', 'input', 'button',
@@ -22,7 +24,7 @@ def _is_active(tag, attrs):
 def _may_act(name, value):
     "May this attribute fetch something, or lead to what is no page?"
     if name in _FETCH: return not value.startswith('data:image/')
-    if name == 'href': return not re.match(_HREF, value)
+    if name == 'href': return not (re.match(_HREF, value) and is_link(value))
     return name == 'style' and ('url(' in value or '@import' in value)
 
 class _Reader(html.parser.HTMLParser):
@@ -54,10 +56,15 @@ _ATTRIBUTES = {
     '*': {'class', 'id', 'title'}, 'a': {'href'},
     'td': {'colspan', 'rowspan'}, 'th': {'colspan', 'rowspan', 'scope'}}
 
+def _kept(tag, name, value):
+    "The value of an attribute; nothing where it is a link that a page may not have"
+    return None if name == 'href' and not is_link(value) else value
+
 def clean(
     text:str, # HTML of an output or of Markdown
 )->str: # The same with nothing but text, tables and links
     "HTML of the data or of prose, made harmless"
     import nh3
     text = str(getattr(text, '__html__', lambda: text)())
-    return nh3.clean(text, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes={'http', 'https'}, link_rel=None)
+    allowed = dict(tags=_TAGS, attributes=_ATTRIBUTES, url_schemes={'http', 'https'})
+    return nh3.clean(text, **allowed, attribute_filter=_kept, link_rel=None)

@@ -10,7 +10,7 @@ __all__ = ['TYPES', 'KINDS', 'Parameter', 'parse_parameters', 'declared_paramete
 import ast, dataclasses, datetime, json, re
 from typing import Annotated
 
-from ..core.shapes import Expected, Shape, meant, read_error
+from ..core.shapes import Expected, Shape, meant, read_error, shown_value
 from ..core.artifacts import check_file, place
 from pydantic import Field, JsonValue, ValidationError, create_model
 from pydantic_core import PydanticCustomError
@@ -91,12 +91,14 @@ def _expected(value, p):
     if p.type == 'list' and p.words: return '' if value and all(type(v) is str and v in p.words for v in value) and len(set(value)) == len(value) else f'different ones of {list(p.words)}, at least one'
     if p.type == 'str' and value in p.words: return ''
     if p.type == 'str' and p.words and not p.kind: return f'one of {list(p.words)}'
-    if p.type == 'dict' and p.words and (unknown := sorted(set(value)-set(p.words))): return f'keys of {list(p.words)} only, not {unknown}'
+    if p.type == 'dict' and p.words and (unknown := sorted(set(value)-set(p.words))):
+        return f'keys of {list(p.words)} only, not {shown_value(unknown)}'
     if p.kind == 'ISO date': return '' if _is_moment(value) else 'a moment such as 2013-09-01T04:00:00, without a time zone'
     if p.kind == 'shares': return '' if _are_shares(value) else 'shares above 0 that sum to 1'
     if p.kind in ('column', 'shares by column') and (columns := _columns()) is not None:
         wrong = [c for c in ([value] if p.kind == 'column' else value) if c not in columns]
-        if wrong: return f"a column that dictionary.yaml describes, not {wrong[0]!r}{meant(wrong[0], columns)}"
+        described = 'a column that dictionary.yaml describes'
+        if wrong: return f'{described}, not {shown_value(wrong[0])}{meant(wrong[0], columns)}'
     if p.kind == 'shares by column' and not all(isinstance(v, dict) and _are_shares(v) for v in value.values()): return 'for each column its groups, with shares above 0 that sum to 1'
     return ''
 

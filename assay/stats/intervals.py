@@ -95,6 +95,7 @@ def ends_of(
     level:float=.95, # Share of resamples inside the interval
 )->dict: # `low`, `high`; empty where the value, or more than one in ten resamples, is undefined
     "Interval of resampled values"
+    if not 0 < level < 1: raise ValueError(f'level is {level!r}; expected a share between 0 and 1')
     known = np.asarray(drawn)[np.isfinite(drawn)]
     if not math.isfinite(value) or len(known) < .9*len(drawn): return {}
     if wide := widening(n_groups, level): low, high = value-wide*known.std(), value+wide*known.std()

@@ -206,14 +206,22 @@ def _demand_numbers(metric, y, s):
         other = sorted(set(y.tolist())-{0, 1})
         raise ValueError(f"targets hold {other[:3]}; {metric} expects 0 and 1 only")
 
+def _as_numbers(values, name):
+    "Targets or scores as numbers; texts, such as the names of classes, are none"
+    try: return np.asarray(values, float)
+    except (TypeError, ValueError) as e:
+        expected = 'numbers: 0 and 1, or classes from 0'
+        raise ValueError(f'{name} holds what is no number ({e}); expected {expected}') from None
+
 def weighted_metric(
     metric:str, # One of `METRICS`
     y_true, # Targets
     y_score, # Scores
 ): # Function of row weights
     "The metric as a function of row weights, its arguments checked"
-    if metric not in METRICS: raise ValueError(f"no metric is called {metric!r}; known: {list(METRICS)}")
-    y, s = np.asarray(y_true, float), np.asarray(y_score, float)
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise ValueError(f"no metric is called {metric!r}; known: {list(METRICS)}")
+    y, s = _as_numbers(y_true, 'y_true'), _as_numbers(y_score, 'y_score')
     _demand_numbers(metric, y, s)
     return METRICS[metric]['make'](y, s)
 
