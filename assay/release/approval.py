@@ -16,17 +16,21 @@ from ..core.artifacts import atomic_write, place, read_json, read_metrics, sha25
 from .chain import CHAINS, append_decision, chain_head, cut_decisions, is_day, load_private_key, read_chain
 from ..problem.criteria import bar_sentence, cut_in_commits, moved_bar, read_ledger
 from .gates import RELEASE_GATES, check_faults, evidence_fault, finding, gate_faults, open_evidence
-from .waivers import RELEASE_OWNER, find_item, same_role, signers, today as _today, waivable_items, waiver_fault
+from .waivers import RELEASE_OWNER, find_item, same_role, signers, waivable_items, waiver_fault
+from .waivers import today as _today
 from ..problem.limits import LIMITS
 from ..package.identity import FILES, bundle_identity, read_bundle
 
 # %% ../../nbs/release/03_approval.ipynb #c8b72e14
-BOUND = ('reports', 'approvals', 'dvc.lock', 'settings.ini', '*.py', '*.ipynb', '*.j2', '*.css', '*.yaml', '*.yml') # Patterns of git: evidence, decisions, code, pages' templates, YAML
+BOUND = ( # Patterns of git: evidence, decisions, code, pages' templates, YAML
+    'reports', 'approvals', 'dvc.lock', 'settings.ini', '*.py', '*.ipynb', '*.j2', '*.css', '*.yaml', '*.yml')
 
 def _ask_git(*words, **env):
     "Names that a git command prints; raises `PermissionError` where it fails"
     try: done = subprocess.run(['git', *words], capture_output=True, env=os.environ | env)
-    except OSError: raise PermissionError('git is not installed, so nobody can see what is signed; install it, commit, and sign again') from None
+    except OSError:
+        raise PermissionError('git is not installed, so nobody can see what is signed; '
+                              'install it, commit, and sign again') from None
     if done.returncode:
         raise PermissionError('git has no commit of this folder, so nobody can see what is signed; '
                               'begin with `git init`, commit, and sign again')
@@ -36,24 +40,27 @@ def uncommitted(
     files, # Paths that must be in the last commit, even where git is told to ignore them
 )->list: # Paths, sorted
     "What git calls uncommitted of `BOUND` and of `files`; raises `PermissionError` where there is no git"
-    with tempfile.TemporaryDirectory() as folder: # an index of our own: no flag in the usual one hides a change
+    with tempfile.TemporaryDirectory() as folder:
+        # an index of our own: no flag in the usual one hides a change
         index = dict(GIT_INDEX_FILE=f'{folder}/index')
         _ask_git('read-tree', 'HEAD', **index)
         asked = ('status', '--porcelain', '-z', '--no-renames', '--untracked-files=all', '--')
         changed = _ask_git(*asked, *BOUND, *map(str, files), **index)
         known = _ask_git('ls-files', '-z', **index)
-    return sorted({line[3:] for line in changed} | ({Path(f).as_posix() for f in files}-set(known)))
+    unknown = {Path(f).as_posix() for f in files} - set(known)
+    return sorted({line[3:] for line in changed} | unknown)
 
 def check_committed(
     files, # Paths that a signature binds
 )->None:
     "Raise `PermissionError` where evidence, decisions, code or YAML are not as the last commit has them"
     if _ask_git('rev-parse', '--is-shallow-repository')[0].strip() == 'true':
-        raise PermissionError('this clone is shallow, so nobody can tell whether decisions were cut off; `git fetch --unshallow`, and sign again')
+        raise PermissionError('this clone is shallow, so nobody can tell whether decisions were cut off; '
+                              '`git fetch --unshallow`, and sign again')
     if not (found := uncommitted(files)): return
     more = f' and {len(found)-3} more' if len(found) > 3 else ''
-    raise PermissionError(f"{', '.join(found[:3])}{more}: not committed; a signature is about what others can see: "
-                          "commit with `git add` and `git commit`, and sign again")
+    raise PermissionError(f"{', '.join(found[:3])}{more}: not committed; a signature is about what "
+                          "others can see: commit with `git add` and `git commit`, and sign again")
 
 # %% ../../nbs/release/03_approval.ipynb #ce6c6e02
 def _day(day):
@@ -64,17 +71,30 @@ def _day(day):
 def _last_day(day, today):
     "`day`, if it is still to come"
     if _day(day) is None or day >= (_day(today) or _today()): return day
-    raise ValueError(f"the last day {day} is past, today is {_day(today) or _today()}; give one that is still to come")
+    raise ValueError(f"the last day {day} is past, today is {_day(today) or _today()}; "
+                     "give one that is still to come")
 
 def _may_waive(item, w, on):
     "What the waiver would excuse; raises an error saying why it would not count"
-    if not item['waivable']: raise PermissionError(f"{item['id']} can not be waived: nothing may be released without it; the checklist and the gates say so")
-    if fault := waiver_fault(w, item, on): raise PermissionError(f"{fault}; sign with a key of the {' or of the '.join(signers(item))}, until a day that is still to come")
-    if not (found := finding(item['id'])): raise ValueError(f"{item['id']} is not open: no report says that it fails, so there is nothing to waive; `assay checklist --open` names what is open")
+    id = item['id']
+    if not item['waivable']:
+        raise PermissionError(f"{id} can not be waived: nothing may be released without it; "
+                              "the checklist and the gates say so")
+    if fault := waiver_fault(w, item, on):
+        roles = ' or of the '.join(signers(item))
+        raise PermissionError(f"{fault}; sign with a key of the {roles}, until a day that is still to come")
+    if not (found := finding(id)):
+        raise ValueError(f"{id} is not open: no report says that it fails, so there is nothing to waive; "
+                         "`assay checklist --open` names what is open")
     return found
 
+def _statement():
+    "The problem statement with its hash, which every line about a waiver binds"
+    path = place('problem')
+    return {path.as_posix(): sha256(path)}
+
 def waive(
-    item:str, # Item of the checklist, such as `P09`; a stage or a check that a gate waits for; `criteria`, for a bar that was moved
+    item:str, # Item of the checklist, such as `P09`; stage or check of a gate; `criteria`, for a moved bar
     reason:str, # Why it may stay open
     until:str, # Last day on which it holds, YYYY-MM-DD
     key:str|Path, # File of a private key
@@ -82,14 +102,17 @@ def waive(
     time:str=None, # When, as the signer declares it; now by default
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # The waiver, with the hash of its line
-    "Sign that what the reports find open may stay so until a day; raises `ValueError` or `PermissionError` saying why it would not count"
+    """Sign that what the reports find open may stay so until a day.
+
+    Raises `ValueError` or `PermissionError` saying why it would not count"""
     found, signer = find_item(item), load_private_key(key)[1]
     if until is None: raise ValueError('a waiver has a last day, YYYY-MM-DD')
     predicate = dict(decision='waive', item=found['id'], reason=reason, until=_day(until))
-    predicate['excuses'] = _may_waive(found, predicate | dict(role=signer['role']), _day(today) or _today())
+    as_signed = predicate | dict(role=signer['role'])
+    predicate['excuses'] = _may_waive(found, as_signed, _day(today) or _today())
     predicate['names'] = named_by(found['id'])
     check_committed([place('problem'), *place('reports').glob('*/metrics.json')])
-    return append_decision('waivers', key, role, {place('problem').as_posix(): sha256(place('problem'))}, predicate, time)
+    return append_decision('waivers', key, role, _statement(), predicate, time)
 
 def withdraw(
     item:str, # Item of which a waiver stands
@@ -99,10 +122,15 @@ def withdraw(
     time:str=None, # When, as the signer declares it; now by default
 )->dict: # The withdrawal, with the hash of its line
     "Take a waiver back, whoever signed it; raises `ValueError` where none stands"
-    id, signer = find_item(item)['id'], load_private_key(key)[1]
-    if id not in [e['item'] for e in _standing()]: raise ValueError(f"no waiver of {id} stands, so there is none to take back; `assay checklist --open` names those that do")
-    if not any(same_role(signer['role'], r) for r in (find_item(item)['owner'], RELEASE_OWNER)): raise PermissionError(f"{signer['role']} may not take back a waiver of {id}; its owner is {find_item(item)['owner']}")
-    return append_decision('waivers', key, role, {place('problem').as_posix(): sha256(place('problem'))}, dict(decision='withdraw', item=id, reason=reason, until=None), time)
+    found, signer = find_item(item), load_private_key(key)[1]
+    id, owner = found['id'], found['owner']
+    if id not in [e['item'] for e in _standing()]:
+        raise ValueError(f"no waiver of {id} stands, so there is none to take back; "
+                         "`assay checklist --open` names those that do")
+    if not any(same_role(signer['role'], r) for r in (owner, RELEASE_OWNER)):
+        raise PermissionError(f"{signer['role']} may not take back a waiver of {id}; its owner is {owner}")
+    predicate = dict(decision='withdraw', item=id, reason=reason, until=None)
+    return append_decision('waivers', key, role, _statement(), predicate, time)
 
 # %% ../../nbs/release/03_approval.ipynb #5d3e9b70
 LATE = ('evaluation', 'package', 'monitoring', 'readiness') # Stages that speak about one model
@@ -140,17 +168,40 @@ def _lapse(e, today):
     if e['decision'] != 'waive': return f"{e['by']} took it back"
     return waiver_fault(e, dict(id=e['item'], owner=e['role'], waivable=True), today)
 
+def _start(names, key):
+    "The first digits of a hash that a waiver names; empty where it names none"
+    return str(names.get(key) or '')[:12]
+
+def _other_bundle(e, names, now):
+    "That the bundle is another, where there was one and is one"
+    was, there = _start(names, 'bundle'), _start(now, 'bundle')
+    if was and there and was != there: return f"it names another bundle, {was}; the present one is {there}"
+
+def _other_evidence(e, names, now):
+    "That the evidence is another"
+    if names.get('evidence') == now['evidence']: return None
+    was, there = _start(names, 'evidence'), _start(now, 'evidence')
+    return f"it names other evidence, {was}; the present is {there}"
+
+def _other_problem(e, names, now):
+    "That the problem statement is another"
+    path = place('problem')
+    present = sha256(path) if path.is_file() else None
+    if e['subjects'].get(path.as_posix()) != present: return f"{path} is another since it was signed"
+
+def _other_finding(e, names, now):
+    "That the reports find something else"
+    excused = e.get('excuses')
+    if excused != finding(e['item']): return f"it excuses another finding, {str(excused)[:200]!r}"
+
+_DIFFERENCES = (_other_bundle, _other_evidence, _other_problem, _other_finding)
+
 def _astray(e):
     "Why a waiver is about something else than what is open now; empty where it is about that"
     names, now = e.get('names'), named_by(e['item'])
-    if not isinstance(names, dict): return 'it does not name what it excuses: it was signed before waivers did'
-    problem = sha256(place('problem')) if place('problem').is_file() else None
-    was, there, seen, found = (str(n.get(k) or '')[:12] for k in ('bundle', 'evidence') for n in (names, now))
-    reasons = {f"it names another bundle, {was}; the present one is {there}": was and there and was != there,
-               f"it names other evidence, {seen}; the present is {found}": names.get('evidence') != now['evidence'],
-               f"{place('problem')} is another since it was signed": e['subjects'].get(place('problem').as_posix()) != problem,
-               f"it excuses another finding, {str(e.get('excuses'))[:200]!r}": e.get('excuses') != finding(e['item'])}
-    return '; '.join(k for k,holds in reasons.items() if holds)
+    if not isinstance(names, dict):
+        return 'it does not name what it excuses: it was signed before waivers did'
+    return '; '.join(why for differs in _DIFFERENCES if (why := differs(e, names, now)))
 
 def _counts(e, items, today):
     "Is a line signed by somebody who may, and does it hold on a day, whatever it is about?"
@@ -159,17 +210,25 @@ def _counts(e, items, today):
 def active_waivers(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->list: # One `dict(item, role, by, reason, until, hash)` per waiver that holds
-    "The verified waivers that hold on a day, of a role that may sign, about what is open now; the last one of each item"
+    """The verified waivers that hold on a day: of a role that may sign, about what is open now.
+
+    Of several for one item, the last one"""
     today, items = _day(today) or _today(), waivable_items()
     held = {e['item']: e for e in _standing() if _counts(e, items, today) and not _astray(e)}
     return [{k: e[k] for k in ('item', 'role', 'by', 'reason', 'until', 'hash')} for e in held.values()]
 
+def _waived_items(today):
+    "Items of which a waiver holds on a day"
+    return [w['item'] for w in active_waivers(today)]
+
 def stray_waivers(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # Item to one sentence
-    "Waivers that would hold on a day, were they about what is open now: they name another bundle, or other evidence"
+    """Waivers that would hold on a day, were they about what is open now.
+
+    They name another bundle, for example, or other evidence"""
     today, items = _day(today) or _today(), waivable_items()
-    held = {w['item'] for w in active_waivers(today)}
+    held = set(_waived_items(today))
     stray = [e for e in _standing() if e['item'] not in held and _counts(e, items, today)]
     said = "the waiver that {by} signed does not count: {why}; have it signed again"
     return {e['item']: said.format(by=e['by'], why=_astray(e)) for e in stray}
@@ -180,38 +239,62 @@ def _stray(items, today):
 
 # %% ../../nbs/release/03_approval.ipynb #822d0943
 def reviewed_files()->dict: # Path to SHA-256
-    "What an approval binds besides the bundle, as far as it exists: reports, problem statement, dictionary, checklist, ledger of criteria, the pipeline with its parameters and its lock"
-    reports = sorted(p for name in ('metrics.json', 'report.html') for p in place('reports').glob(f'*/{name}'))
-    files = [*reports, place('problem'), place('columns'), place('checklist'), place('approvals', 'criteria.jsonl'), Path('params.yaml'), Path('dvc.yaml'), Path('dvc.lock')]
-    return {p.as_posix(): sha256(p) for p in files if p.is_file()}
+    """What an approval binds besides the bundle, as far as it exists.
+
+    Reports, problem statement, dictionary, checklist, ledger of criteria, and the pipeline with its
+    parameters and its lock"""
+    pages = ('metrics.json', 'report.html')
+    reports = sorted(p for name in pages for p in place('reports').glob(f'*/{name}'))
+    agreed = [place('problem'), place('columns'), place('checklist'), place('approvals', 'criteria.jsonl')]
+    pipeline = [Path('params.yaml'), Path('dvc.yaml'), Path('dvc.lock')]
+    return {p.as_posix(): sha256(p) for p in [*reports, *agreed, *pipeline] if p.is_file()}
 
 def check_package(
     folder, # Folder of the bundle
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->None:
-    "Raise `PermissionError` unless the report of the package stage is about this bundle and found it to be the same model"
+    "Raise `PermissionError` unless the package stage reported on this bundle, and that it is the same model"
     m, name = read_metrics('package'), place('bundle').as_posix()
-    if m['inputs'].get(name) != f'sha256:{sha256(folder)}': raise PermissionError(f"the report of the package stage is about another bundle than {folder}; run `assay repro`")
+    if m['inputs'].get(name) != f'sha256:{sha256(folder)}':
+        raise PermissionError(f"the report of the package stage is about another bundle than {folder}; "
+                              "run `assay repro`")
     status = {c['id']: c['status'] for c in m['checks']}.get('parity')
-    waived = [w['item'] for w in active_waivers(today)]
-    if status != 'pass': raise PermissionError(f"parity is {status!r}: the packaged model is not shown to be the one that was evaluated; this can not be waived, run `assay repro` and read reports/package/report.html")
-    if bad := check_faults(m['checks'], LIMITS, waived): raise PermissionError(f"the agreed limits: {'; '.join(bad)}{_stray(LIMITS, today)}; keep them, or sign for each with `assay waive latency --reason … --until DATE`")
+    waived = _waived_items(today)
+    if status != 'pass':
+        raise PermissionError(f"parity is {status!r}: the packaged model is not shown to be the one that was "
+                              "evaluated; this can not be waived, run `assay repro` and read "
+                              "reports/package/report.html")
+    if bad := check_faults(m['checks'], LIMITS, waived):
+        raise PermissionError(f"the agreed limits: {'; '.join(bad)}{_stray(LIMITS, today)}; keep them, "
+                              "or sign for each with `assay waive latency --reason … --until DATE`")
 
 def check_readiness(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->None:
-    "Raise `PermissionError` unless the report of readiness says `ready`, is up to date and the pipeline's own, and the waivers it rests on hold"
+    """Raise `PermissionError` unless the report of readiness says `ready`.
+
+    It must also be up to date and the pipeline's own, and the waivers that it rests on must hold"""
     if fault := evidence_fault('readiness'): raise PermissionError(f"readiness: {fault}")
     m = read_metrics('readiness')
-    if m['verdict'] != 'ready': raise PermissionError(f"readiness says {m['verdict']!r}, required 'ready'; read reports/readiness/report.html for what is open")
-    if ended := ended_waivers(m, active_waivers(today)): raise PermissionError(f"readiness rests on waivers that hold no more: {', '.join(ended)}{_stray(ended, today)}; run `assay repro`")
+    if m['verdict'] != 'ready':
+        raise PermissionError(f"readiness says {m['verdict']!r}, required 'ready'; "
+                              "read reports/readiness/report.html for what is open")
+    if ended := ended_waivers(m, active_waivers(today)):
+        raise PermissionError(f"readiness rests on waivers that hold no more: {', '.join(ended)}"
+                              f"{_stray(ended, today)}; run `assay repro`")
 
 def check_evaluation(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->None:
-    "Raise `PermissionError` unless the model was found good enough and no agreed limit between groups is broken, whatever the checklist asks for"
-    faults = gate_faults('evaluation', RELEASE_GATES['evaluation'], [w['item'] for w in active_waivers(today)])
-    if faults: raise PermissionError(f"evaluation {'; '.join(faults)}{_stray(('evaluation', *RELEASE_GATES['evaluation'].checks), today)}; read reports/evaluation/report.html, then mend the model, or have it signed: `assay waive P11 --reason … --until DATE`")
+    """Raise `PermissionError` unless the model is good enough and keeps each agreed limit between groups.
+
+    This holds whatever the checklist asks for"""
+    gate = RELEASE_GATES['evaluation']
+    faults = gate_faults('evaluation', gate, _waived_items(today))
+    if not faults: return
+    stray = _stray(('evaluation', *gate.checks), today)
+    raise PermissionError(f"evaluation {'; '.join(faults)}{stray}; read reports/evaluation/report.html, "
+                          "then mend the model, or have it signed: `assay waive P11 --reason … --until DATE`")
 
 # %% ../../nbs/release/03_approval.ipynb #c209af13
 def ended_waivers(
@@ -220,31 +303,45 @@ def ended_waivers(
 )->list: # Items
     "Waivers that a report says it rests on, and that do not hold any more as they were"
     said = m.get('waived', [])
-    return [w['item'] for w in said if w not in now] if isinstance(said, list) and all(isinstance(w, dict) and 'item' in w for w in said) else ['a list of waivers that is malformed']
+    is_sound = isinstance(said, list) and all(isinstance(w, dict) and 'item' in w for w in said)
+    if not is_sound: return ['a list of waivers that is malformed']
+    return [w['item'] for w in said if w not in now]
 
 def _reviewed_before(path):
     "Raise `ValueError` where a file that only grows does not begin with what an earlier decision was about"
     lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     known = {hashlib.sha256(b''.join(lines[:n])).hexdigest() for n in range(len(lines)+1)}
+    nothing = hashlib.sha256().hexdigest()
     for e in read_chain():
-        if e['subjects'].get(path.as_posix(), hashlib.sha256().hexdigest()) not in known: raise ValueError(f"{path} does not begin with the lines that {e['by']} reviewed on {e['time'][:10]}; it only grows: restore it with git")
+        if e['subjects'].get(path.as_posix(), nothing) in known: continue
+        raise ValueError(f"{path} does not begin with the lines that {e['by']} reviewed on {e['time'][:10]}; "
+                         "it only grows: restore it with git")
 
 def check_bar(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->None:
-    "Raise `PermissionError` where the bar was moved after results existed, or the ledger was cut in a commit, and nobody signed the reason; `ValueError` where the ledger is broken"
+    """Raise `PermissionError` where nobody signed why the bar was moved after results, or the ledger was cut.
+
+    Raises `ValueError` where the ledger is broken"""
     _reviewed_before(place('approvals', 'criteria.jsonl'))
     moved = moved_bar() if read_ledger() else []
-    if 'criteria' in [w['item'] for w in active_waivers(today)]: return
-    if moved: raise PermissionError(f"the bar was moved after results existed: {'; '.join(map(bar_sentence, moved))}{_stray(['criteria'], today)}; have the reason signed: `assay waive criteria --reason … --until DATE`")
-    if cut := cut_in_commits(): raise PermissionError(f"{cut[0]}; an agreement is not forgotten by a commit: put them back before the lines of today, or have the reason signed")
+    if 'criteria' in _waived_items(today): return
+    if moved:
+        moves = '; '.join(map(bar_sentence, moved))
+        raise PermissionError(f"the bar was moved after results existed: {moves}"
+                              f"{_stray(['criteria'], today)}; have the reason signed: "
+                              "`assay waive criteria --reason … --until DATE`")
+    if cut := cut_in_commits():
+        raise PermissionError(f"{cut[0]}; an agreement is not forgotten by a commit: "
+                              "put them back before the lines of today, or have the reason signed")
 
 # %% ../../nbs/release/03_approval.ipynb #cfb40fb6
 def store_path(
     identity:str, # Identity of a bundle, 64 hexadecimal digits
 )->Path: # Folder of its kept copy
     "Where the copy of an approved bundle is kept"
-    if not re.fullmatch(r'[0-9a-f]{64}', identity): raise ValueError(f"an identity is 64 hexadecimal digits, got {identity[:80]!r}")
+    if not re.fullmatch(r'[0-9a-f]{64}', identity):
+        raise ValueError(f"an identity is 64 hexadecimal digits, got {identity[:80]!r}")
     return place('bundle').with_name('approved')/identity
 
 def _keep(folder):
@@ -256,6 +353,31 @@ def _keep(folder):
     return identity
 
 # %% ../../nbs/release/03_approval.ipynb #062a7d94
+def _check_owner(key):
+    "Raise `PermissionError` unless a key is one of the product owner"
+    role = load_private_key(key)[1]['role']
+    if same_role(role, RELEASE_OWNER): return
+    raise PermissionError(f"the release is for the {RELEASE_OWNER} to approve, not for {role!r}; "
+                          "sign with a key of that role")
+
+def _check_release(folder, today):
+    "Raise an error naming what stands against the release of a bundle"
+    check_package(folder, today)
+    check_readiness(today)
+    check_evaluation(today)
+    check_bar(today)
+    if cut := cut_decisions():
+        raise PermissionError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
+    check_committed(reviewed_files())
+
+def _last_approved():
+    "The bundle that was approved last; None where none was"
+    return next((e['bundle'] for e in reversed(read_chain()) if e['decision'] == 'approve'), None)
+
+def _first_day(days):
+    "The first of several days, of which some are not given; None where none is"
+    return min(filter(None, days), default=None)
+
 def approve(
     key:str|Path, # File of a private key
     reason:str, # Why, for whoever reads the chain
@@ -266,20 +388,18 @@ def approve(
     time:str=None, # When, as the signer declares it; now by default
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # The decision, with the hash of its line
-    "Approve the release of an intact bundle after review, for the product owner; raises `PermissionError` naming what stands against it"
+    """Approve the release of an intact bundle after review, for the product owner.
+
+    Raises `PermissionError` naming what stands against it"""
     folder, expires = place('bundle') if folder is None else Path(folder), _last_day(expires, today)
-    identity, signer = bundle_identity(folder), load_private_key(key)[1]
-    if not same_role(signer['role'], RELEASE_OWNER): raise PermissionError(f"the release is for the {RELEASE_OWNER} to approve, not for {signer['role']!r}; sign with a key of that role")
-    check_package(folder, today)
-    check_readiness(today)
-    check_evaluation(today)
-    check_bar(today)
-    if cut := cut_decisions():
-        raise PermissionError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
-    check_committed(reviewed_files())
-    replaces, rests = next((e['bundle'] for e in reversed(read_chain()) if e['decision'] == 'approve'), None), active_waivers(today) if waivers is None else waivers
-    ends = min((d for d in (expires, *(w['until'] for w in rests)) if d), default=None)
-    predicate = dict(decision='approve', bundle=identity, reason=reason, expires=ends, replaces=replaces, waivers=chain_head('waivers'), rests_on=[w['hash'] for w in rests])
+    identity = bundle_identity(folder)
+    _check_owner(key)
+    _check_release(folder, today)
+    replaces = _last_approved()
+    rests = active_waivers(today) if waivers is None else waivers
+    ends = _first_day([expires, *(w['until'] for w in rests)])
+    predicate = dict(decision='approve', bundle=identity, reason=reason, expires=ends, replaces=replaces)
+    predicate |= dict(waivers=chain_head('waivers'), rests_on=[w['hash'] for w in rests])
     if _keep(folder) != identity: raise ValueError(f"{folder} changed while it was being approved; try again")
     entry = append_decision('approvals', key, role, reviewed_files() | dict(bundle=identity), predicate, time)
     _pointer().unlink(missing_ok=True)
@@ -295,12 +415,28 @@ def reject(
 )->dict: # The decision, with the hash of its line
     "Reject a bundle, or take back its approval"
     identity = bundle_identity(place('bundle') if folder is None else folder)
-    predicate = dict(decision='reject', bundle=identity, reason=reason, expires=None, replaces=None, waivers=chain_head('waivers'))
+    predicate = dict(decision='reject', bundle=identity, reason=reason, expires=None, replaces=None)
+    predicate |= dict(waivers=chain_head('waivers'))
     return append_decision('approvals', key, role, reviewed_files() | dict(bundle=identity), predicate, time)
 
 def _pointer(): return place('bundle').with_name('approved')/'serving.json'
 
 # %% ../../nbs/release/03_approval.ipynb #5e302a78
+def _refusal(entry, short, day):
+    "Why a line of the chain is no approval of a bundle that holds on a day; empty where it is"
+    if entry is None:
+        return (f"{short} is not approved; review it and run `assay approve`, "
+                "or serve the last approved one with `assay rollback`")
+    if entry['decision'] != 'approve': return f"{short} was rejected by {entry['by']}: {entry['reason']}"
+    if not same_role(entry['role'], RELEASE_OWNER):
+        return (f"{short} was approved by {entry['by']}, {entry['role']}; "
+                f"it is for the {RELEASE_OWNER} to approve")
+    if entry['expires'] and entry['expires'] < day:
+        return f"the approval of {short} ended on {entry['expires']}; have it approved again"
+    if why := _unrested(entry, day):
+        return f"the approval of {short} rests on a waiver that holds no more: {why}; have it approved again"
+    return ''
+
 def approval_of(
     identity:str, # Identity of a bundle
     anchors=(), # Hashes of lines that are known to have been in the chain
@@ -308,12 +444,8 @@ def approval_of(
 )->dict: # The approval
     "The approval under which a bundle may be served; raises `PermissionError` saying why there is none"
     entry = next((e for e in reversed(read_chain(anchors=anchors)) if e.get('bundle') == identity), None)
-    short = f"bundle {identity[:12]}"
-    if entry is None: raise PermissionError(f"{short} is not approved; review it and run `assay approve`, or serve the last approved one with `assay rollback`")
-    if entry['decision'] != 'approve': raise PermissionError(f"{short} was rejected by {entry['by']}: {entry['reason']}")
-    if not same_role(entry['role'], RELEASE_OWNER): raise PermissionError(f"{short} was approved by {entry['by']}, {entry['role']}; it is for the {RELEASE_OWNER} to approve")
-    if entry['expires'] and entry['expires'] < (_day(today) or _today()): raise PermissionError(f"the approval of {short} ended on {entry['expires']}; have it approved again")
-    if why := _unrested(entry, _day(today) or _today()): raise PermissionError(f"the approval of {short} rests on a waiver that holds no more: {why}; have it approved again")
+    refused = _refusal(entry, f"bundle {identity[:12]}", _day(today) or _today())
+    if refused: raise PermissionError(refused)
     return entry
 
 def _unrested(entry, today):
@@ -321,8 +453,10 @@ def _unrested(entry, today):
     if not entry.get('rests_on'): return ''
     chain = read_chain('waivers', _anchors())
     lines = {e['hash']: e for e in chain}
-    found = {h: _ended(lines[h], chain, entry['bundle'], today) if h in lines else 'it is not in the chain' for h in entry['rests_on']}
-    return next((f"{lines[h]['item'] if h in lines else h[:16]}, {why}" for h,why in found.items() if why), '')
+    for h in entry['rests_on']:
+        if h not in lines: return f"{h[:16]}, it is not in the chain"
+        if why := _ended(lines[h], chain, entry['bundle'], today): return f"{lines[h]['item']}, {why}"
+    return ''
 
 def _ended(e, chain, bundle, today):
     "Why a waiver does not count for a bundle that was approved with it; empty where it does"
@@ -332,10 +466,16 @@ def _ended(e, chain, bundle, today):
     named = (e.get('names') or {}).get('bundle') or bundle
     return '' if named == bundle else f"it names another bundle, {named[:12]}"
 
+def _replaces(later, e):
+    "Does a line take back waivers of the item of `e`, or name the same?"
+    is_back = later['decision'] == 'withdraw'
+    return later['item'] == e['item'] and (is_back or later.get('names') == e.get('names'))
+
 def _deciding(e, chain):
-    "The last line that takes back waivers of this item, or names the same: a waiver for another bundle replaces none"
-    same = lambda f: f['item'] == e['item'] and (f['decision'] == 'withdraw' or f.get('names') == e.get('names'))
-    return next(f for f in reversed(chain) if same(f))
+    """The last line that takes back waivers of this item, or names the same.
+
+    A waiver for another bundle replaces none"""
+    return next(later for later in reversed(chain) if _replaces(later, e))
 
 def changed_since(
     entry:dict, # A decision, from `read_chain`
@@ -346,11 +486,15 @@ def changed_since(
 
 def signatures(
     item:str='F27', # Item of the checklist that an approval settles
-)->dict: # Item to `dict(by, role, on, evidence)`; empty where the present bundle has no valid approval, or what was reviewed has changed
-    "The approval of the present bundle, in the shape that the checklist reads"
+)->dict: # Item to `dict(by, role, on, evidence)`
+    """The approval of the present bundle, in the shape that the checklist reads.
+
+    Empty where it has no valid approval, or what was reviewed has changed"""
     try: e = approval_of(bundle_identity(place('bundle')))
     except (OSError, ValueError): return {}
-    return {} if changed_since(e) else {item: dict(by=e['by'], role=e['role'], on=e['time'][:10], evidence=place('approvals', CHAINS['approvals']).as_posix())}
+    if changed_since(e): return {}
+    evidence = place('approvals', CHAINS['approvals']).as_posix()
+    return {item: dict(by=e['by'], role=e['role'], on=e['time'][:10], evidence=evidence)}
 
 # %% ../../nbs/release/03_approval.ipynb #3a72fcd1
 def serving_folder()->Path: # Folder of a bundle
@@ -364,19 +508,24 @@ def _identity_or_none(folder):
 def previous_approved(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->str: # Identity
-    "The bundle approved before the one that is being served, still approved and intact in the store; raises `PermissionError` if there is none"
+    """The bundle approved before the one that is being served, still approved and intact in the store.
+
+    Raises `PermissionError` if there is none"""
     ids = [e['bundle'] for e in read_chain() if e['decision'] == 'approve']
     current = _identity_or_none(serving_folder())
     before = ids[:len(ids)-1-ids[::-1].index(current)] if current in ids else ids
     for identity in reversed(before):
         if identity == current or _identity_or_none(store_path(identity)) != identity: continue
         with contextlib.suppress(PermissionError): return approval_of(identity, today=today)['bundle']
-    raise PermissionError(f"no earlier approved bundle is kept intact in {_pointer().parent}; nothing to roll back to")
+    raise PermissionError(f"no earlier approved bundle is kept intact in {_pointer().parent}; "
+                          "nothing to roll back to")
 
 def rollback(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # `identity` that will be served, and the `folder` it is kept in
-    "Point the service to the previous approved bundle; it takes effect when the service starts, and ends with the next approval"
+    """Point the service to the previous approved bundle.
+
+    It takes effect when the service starts, and ends with the next approval"""
     identity = previous_approved(today)
     write_json(_pointer(), dict(identity=identity))
     return dict(identity=identity, folder=store_path(identity).as_posix())

@@ -18,28 +18,50 @@ from ..core.yaml import read_yaml
 
 # %% ../../nbs/release/05_checklist.ipynb #aefaf354
 KINDS = ('measured', 'answered', 'signed')
-PROCESS = tuple(f'{k}{n+1:02d}' for k,most in dict(F=33, P=11, R=14).items() for n in range(most)) # Items of the process, which no list may lack
+_LENGTHS = dict(F=33, P=11, R=14) # Items of each list of the process
+
+PROCESS = tuple( # Items that no list may lack
+    f'{k}{n:02d}' for k,most in _LENGTHS.items() for n in range(1, most+1))
 _NEEDED = dict(id=str, text=str, owner=str, kind=str, stages=list, evidence=list, rule=str, next=str)
+
+def _item_fault(item):
+    "What is wrong with an item of the checklist that has all its keys; None where nothing is"
+    id, evidence = item['id'], item['evidence']
+    if unknown := sorted(set(item)-{*_NEEDED, 'waivable'}):
+        return f"item {id!r} of the checklist has unknown keys {unknown}"
+    if item['kind'] not in KINDS: return f"item {id!r} has kind {item['kind']!r}; expected one of {KINDS}"
+    if not item['stages'] and item['kind'] != 'signed':
+        return f"item {id!r} names no stage, so nothing could decide it"
+    if not evidence or not all(isinstance(e, str) and e for e in evidence):
+        return f"item {id!r} names no evidence; expected a list of `file#key`"
 
 def _item(raw):
     "One item of the checklist, or `ValueError` that names it"
-    raw = dict(waivable=True) | (raw if isinstance(raw, dict) else {})
-    if bad := [k for k,kind in _NEEDED.items() if not isinstance(raw.get(k), kind)]:
-        raise ValueError(f"item {raw.get('id')!r} of the checklist lacks {bad}; expected {sorted(_NEEDED)}")
-    if unknown := sorted(set(raw)-{*_NEEDED, 'waivable'}): raise ValueError(f"item {raw['id']!r} of the checklist has unknown keys {unknown}")
-    if raw['kind'] not in KINDS: raise ValueError(f"item {raw['id']!r} has kind {raw['kind']!r}; expected one of {KINDS}")
-    if not raw['stages'] and raw['kind'] != 'signed': raise ValueError(f"item {raw['id']!r} names no stage, so nothing could decide it")
-    if not raw['evidence'] or not all(isinstance(e, str) and e for e in raw['evidence']): raise ValueError(f"item {raw['id']!r} names no evidence; expected a list of `file#key`")
-    return raw
+    item = dict(waivable=True) | (raw if isinstance(raw, dict) else {})
+    if bad := [k for k,kind in _NEEDED.items() if not isinstance(item.get(k), kind)]:
+        raise ValueError(f"item {item.get('id')!r} of the checklist lacks {bad}; expected {sorted(_NEEDED)}")
+    if fault := _item_fault(item): raise ValueError(fault)
+    return item
+
+def _check_complete(items):
+    "Raise `ValueError` where an item of the process was taken out of the checklist of this repository"
+    ids = {i['id'] for i in items}
+    if gone := [i for i in PROCESS if i not in ids]:
+        raise ValueError(f"{place('checklist')} lacks {', '.join(gone)}; "
+                         "the list may grow and may not shrink: "
+                         f"restore it with `git checkout {place('checklist')}`")
 
 def load_checklist(
-    path:str|Path=None, # File to read; by default `pipelines/checklist.yaml`, which holds every item of the process
+    path:str|Path=None, # File to read; `pipelines/checklist.yaml` by default, with every item of the process
 )->list: # One mapping per item: id, text, owner, kind, stages, evidence, rule, next, waivable
-    "Read the checklist; raises `ValueError` that names the item which is incomplete, there twice or taken out"
-    items = [_item(i) for i in read_yaml(path or place('checklist')).get('items') or []]
-    if twice := sorted(i for i,n in Counter(i['id'] for i in items).items() if n > 1): raise ValueError(f"the checklist has {twice} twice; expected each id once")
-    if not items: raise ValueError(f"{path or place('checklist')} holds no items; restore it with `git checkout`")
-    if path is None and (gone := [i for i in PROCESS if i not in {x['id'] for x in items}]): raise ValueError(f"{place('checklist')} lacks {', '.join(gone)}; the list may grow and may not shrink: restore it with `git checkout {place('checklist')}`")
+    "Read the checklist; raises `ValueError` naming an item that is incomplete, there twice or taken out"
+    source = path or place('checklist')
+    items = [_item(i) for i in read_yaml(source).get('items') or []]
+    counts = Counter(i['id'] for i in items)
+    if twice := sorted(i for i,n in counts.items() if n > 1):
+        raise ValueError(f"the checklist has {twice} twice; expected each id once")
+    if not items: raise ValueError(f"{source} holds no items; restore it with `git checkout`")
+    if path is None: _check_complete(items)
     return items
 
 def stages_of(
@@ -72,12 +94,14 @@ def lookup(
     if key in x: return x[key]
     parts = key.split('.')
     heads = ('.'.join(parts[:i]) for i in range(1, len(parts)))
-    return next((r for h in heads if h in x for r in [lookup(x[h], key[len(h)+1:])] if r is not None), None)
+    found = (lookup(x[h], key[len(h)+1:]) for h in heads if h in x)
+    return next((r for r in found if r is not None), None)
 
 # %% ../../nbs/release/05_checklist.ipynb #f348220f
 def _content(path):
     "What a file of evidence holds, if its keys can be read"
-    return read_yaml(path) if path.suffix in ('.yaml', '.yml') else read_json(path) if path.suffix == '.json' else {}
+    if path.suffix in ('.yaml', '.yml'): return read_yaml(path)
+    return read_json(path) if path.suffix == '.json' else {}
 
 def evidence_gap(
     evidence:str, # `file#key` or `file`
@@ -87,16 +111,24 @@ def evidence_gap(
     if not evidence: return 'the check names no evidence'
     path, _, key = evidence.partition('#')
     stages = {metrics_path(s).as_posix(): m for s,m in found.items()}
-    if path not in stages and not Path(path).exists(): return f'{path} does not exist'
-    if path not in stages and not key: return None
+    if path not in stages:
+        if not Path(path).exists(): return f'{path} does not exist'
+        if not key: return None
     try: content = stages[path] if path in stages else _content(Path(path))
     except ValueError as e: return str(e)
-    return None if isinstance(content, dict) and lookup(content, key) is not None else f'{evidence} is not there'
+    is_there = isinstance(content, dict) and lookup(content, key) is not None
+    return None if is_there else f'{evidence} is not there'
+
+def _is_below(key, part):
+    "Is a dotted key the other one, or a part of what that leads to?"
+    return f'{key}.'.startswith(f'{part}.')
 
 def _same_place(given, asked):
     "Does one reference lead to the other, or to a part of it?"
-    (file, _, key), (wanted, _, part) = given.partition('#'), asked.partition('#')
-    return file == wanted and (not key or not part or f'{key}.'.startswith(f'{part}.') or f'{part}.'.startswith(f'{key}.'))
+    file, _, key = given.partition('#')
+    wanted, _, part = asked.partition('#')
+    if file != wanted: return False
+    return not key or not part or _is_below(key, part) or _is_below(part, key)
 
 # %% ../../nbs/release/05_checklist.ipynb #a8e3242b
 def stale_inputs(
@@ -122,14 +154,22 @@ def _unasked(evidence, asked, found):
     if not wanted: return f"it rests on {evidence}, and the checklist asks for {' or '.join(asked)}"
     return evidence_gap(wanted[0], found)
 
+def _untrusted(c):
+    "Why a check does not count, whatever its evidence; empty where it may"
+    if c['status'] == 'waived': return 'a stage may not waive; only a signed waiver counts'
+    is_bare = c['status'] == 'not_applicable' and not c.get('why')
+    return 'called not applicable without a reason' if is_bare else ''
+
 def _decided(c, found, asked=()):
     "Status, why and evidence of one check, as far as the check itself can be trusted"
-    if not isinstance(c, dict) or c.get('status') not in STATUSES: return 'fail', 'the check is malformed', None
-    status, why, evidence = c['status'], c.get('why') or '', c.get('evidence')
-    if status == 'waived': return 'fail', 'a stage may not waive; only a signed waiver counts', evidence
-    if status == 'not_applicable' and not why: return 'fail', 'called not applicable without a reason', evidence
-    gap = evidence_gap(evidence, found) or (asked and _unasked(evidence, asked, found)) if status == 'pass' else None
-    return ('fail', gap, evidence) if gap else (status, why, evidence)
+    if not isinstance(c, dict) or c.get('status') not in STATUSES:
+        return 'fail', 'the check is malformed', None
+    evidence = c.get('evidence')
+    if refused := _untrusted(c): return 'fail', refused, evidence
+    state = c['status'], c.get('why') or '', evidence
+    if c['status'] != 'pass': return state
+    gap = evidence_gap(evidence, found) or (asked and _unasked(evidence, asked, found))
+    return ('fail', gap, evidence) if gap else state
 
 # %% ../../nbs/release/05_checklist.ipynb #14d3dc41
 def stage_state(
@@ -139,7 +179,9 @@ def stage_state(
     hashes:dict=None, # Hashes already computed, and reports already compared with `dvc.lock`
     asked=(), # Evidence of which a check must name some, `file#key`; any by default
 )->tuple: # `(status, why, evidence)`
-    "What one stage says about one item, failing closed; a report that the pipeline did not make is as good as an old one"
+    """What one stage says about one item, failing closed.
+
+    A report that the pipeline did not make is as good as an old one"""
     hashes = {} if hashes is None else hashes
     m, link = found.get(stage), metrics_path(stage).as_posix()
     if m is None: return 'unanswered', f'stage {stage!r} has not run', None
@@ -150,10 +192,16 @@ def stage_state(
     if ('record', stage) not in hashes: hashes['record', stage] = record_fault(stage)
     if made_elsewhere := hashes['record', stage]: return 'stale', made_elsewhere, link
     changed = stale_inputs(m['inputs'], hashes)
-    if changed and status != 'fail': return 'stale', f"{', '.join(changed)} changed after stage {stage!r} ran", evidence or link
-    return status, why, evidence or link
+    evidence = evidence or link
+    if not changed or status == 'fail': return status, why, evidence
+    return 'stale', f"{', '.join(changed)} changed after stage {stage!r} ran", evidence
 
 # %% ../../nbs/release/05_checklist.ipynb #e576431c
+def _first_that_counts(waivers, item, on):
+    "The first waiver that counts on a day, and None; else the first one, and why it does not"
+    judged = [(w, waiver_fault(w, item, on)) for w in waivers]
+    return next((pair for pair in judged if not pair[1]), judged[0])
+
 def waive_row(
     item:dict, # Item of the checklist: owner, waivable
     state:tuple, # `(status, why, evidence)`
@@ -164,9 +212,10 @@ def waive_row(
     status, why, evidence = state
     mine = [w for w in waivers if w.get('item') == item['id']]
     if not mine or status not in ('fail', 'unanswered'): return status, why, evidence, None
-    w, refused = min(((w, waiver_fault(w, item, on)) for w in mine), key=lambda x: bool(x[1]))
+    w, refused = _first_that_counts(mine, item, on)
     if refused: return status, f'{why} ({refused})', evidence, None
-    return 'waived', f"{w['role']} until {say_day(w['until'])}: {w['reason']} (was {status}: {why})", evidence, w['until']
+    said = f"{w['role']} until {say_day(w['until'])}: {w['reason']} (was {status}: {why})"
+    return 'waived', said, evidence, w['until']
 
 # %% ../../nbs/release/05_checklist.ipynb #cbaa6ffa
 def _signed(item, signatures):
@@ -175,27 +224,45 @@ def _signed(item, signatures):
     if s is None: return 'unanswered', 'nobody has signed', None
     lacks = [k for k in ('by', 'role', 'on') if not (isinstance(s, dict) and s.get(k))]
     if lacks: return 'unanswered', f"the signature does not say {', '.join(lacks)}", None
-    if not same_role(s['role'], item['owner']): return 'unanswered', f"signed by {s['by']}, {s['role']}; it is for {item['owner']} to sign", None
-    return 'pass', f"signed by {s['by']}, {s['role']}, on {s['on']}", s.get('evidence') or item['evidence'][0]
+    signer = f"signed by {s['by']}, {s['role']}"
+    if not same_role(s['role'], item['owner']):
+        return 'unanswered', f"{signer}; it is for {item['owner']} to sign", None
+    return 'pass', f"{signer}, on {s['on']}", s.get('evidence') or item['evidence'][0]
 
 def _href(evidence, stage):
-    "Link from a report in `reports/<stage>/` to what holds the evidence: a file of the repository, or the report of the stage that looked at it"
+    """Link from a report in `reports/<stage>/` to what holds the evidence.
+
+    That is a file of the repository, or the report of the stage that looked at it: tables stay where they
+    are, and the repository holds only their hashes"""
     if not evidence: return None
     path = Path(evidence.partition('#')[0])
     if path.name == 'metrics.json': return f'../{path.parent.name}/report.html'
-    if path.parts[0] == 'data': return f'../{stage}/report.html' # the tables stay where they are, the repository holds only their hashes
+    if path.parts[0] == 'data': return f'../{stage}/report.html'
     return Path('..', '..', path).as_posix()
 
 # %% ../../nbs/release/05_checklist.ipynb #8310977b
+def _todo(item, status, until):
+    "What to do next about an item; empty where nothing is"
+    if status in ('pass', 'not_applicable'): return ''
+    if status == 'stale': return 'run `assay repro`'
+    return f'settle it before {say_day(until)}: {item["next"]}' if until else item['next']
+
 def make_row(
     item:dict, # Item of the checklist
     state:tuple, # `(status, why, evidence, until)`, from `waive_row`
 )->dict: # id, text, owner, kind, rule, status, why, evidence, until, href, next
     "What a list shows of one item"
     status, why, evidence, until = state
-    todo = '' if status in ('pass', 'not_applicable') else 'run `assay repro`' if status == 'stale' else f'settle it before {say_day(until)}: {item["next"]}' if until else item['next']
+    known = {k: item[k] for k in ('id', 'text', 'owner', 'kind', 'rule')}
     link = _href(evidence, (item['stages'] or ['readiness'])[0])
-    return {k: item[k] for k in ('id', 'text', 'owner', 'kind', 'rule')} | dict(status=status, why=why, evidence=evidence, until=until, href=link, next=todo)
+    judged = dict(status=status, why=why, evidence=evidence, until=until, href=link)
+    return known | judged | dict(next=_todo(item, status, until))
+
+def _state(item, found, signatures, hashes):
+    "`(status, why, evidence)` of one item: by its signature, or by the worst that a stage says"
+    if item['kind'] == 'signed': return _signed(item, signatures)
+    said = [stage_state(item['id'], s, found, hashes, item['evidence']) for s in item['stages']]
+    return _worst(said)
 
 def evaluate_checklist(
     checklist:list, # Items, from `load_checklist`
@@ -207,6 +274,6 @@ def evaluate_checklist(
     "The state of every item: pass, fail, unanswered, not_applicable, waived or stale"
     hashes, rows = {}, []
     for item in checklist:
-        state = _signed(item, signatures or {}) if item['kind'] == 'signed' else _worst([stage_state(item['id'], s, found, hashes, item['evidence']) for s in item['stages']])
+        state = _state(item, found, signatures or {}, hashes)
         rows.append(make_row(item, waive_row(item, state, waivers, on)))
     return rows

@@ -21,20 +21,38 @@ def map_path()->Path: # Path relative to the root of the repository
     "Where people write down what carries out each sentence"
     return place('checklist').with_name('coverage.yaml')
 
-_KEYS = dict(sentences={'id', 'text', 'stages', 'uses', 'tests', 'lacks'}, items={'uses', 'tests', 'lacks'}, ml_tests={'id', 'section', 'text', 'checks', 'uses', 'tests', 'by_hand'})
+_KEYS = dict( # Part of the map to the keys of its entries
+    sentences={'id', 'text', 'stages', 'uses', 'tests', 'lacks'},
+    items={'uses', 'tests', 'lacks'},
+    ml_tests={'id', 'section', 'text', 'checks', 'uses', 'tests', 'by_hand'})
+
+def _unknown_keys(path, part, rows):
+    "What is wrong with the keys of the entries of one part; None where nothing is"
+    allowed = _KEYS[part]
+    for r in rows:
+        if unknown := sorted(set(r)-allowed-{'id'}):
+            return (f"{path}: {part} {r.get('id')!r} has unknown keys {unknown}; "
+                    f"expected some of {sorted(allowed)}")
+
+def _repeated_ids(path, part, rows):
+    "What is wrong with the ids of the entries of one part; None where nothing is"
+    ids = [r.get('id') for r in rows]
+    if twice := sorted({str(i) for i in ids if ids.count(i) > 1}):
+        return f"{path}: {part} has {twice} twice; expected each id once"
 
 def load_map(
     path=None, # File to read; `pipelines/coverage.yaml` by default
 )->dict: # `sentences`, `items` and `ml_tests`
-    "Read what people wrote down; raises `ValueError` naming a part or a key that is not known, or an id that is there twice"
+    """Read what people wrote down.
+
+    Raises `ValueError` naming a part or a key that is not known, or an id that is there twice"""
     path = Path(path or map_path())
     raw = read_yaml(path)
     if set(raw) != set(_KEYS): raise ValueError(f"{path} has {sorted(raw)}; expected {sorted(_KEYS)}")
     rows = dict(raw, items=[dict(id=k, **(v or {})) for k,v in raw['items'].items()])
-    for part,allowed in _KEYS.items():
-        if bad := [(r.get('id'), sorted(set(r)-allowed-{'id'})) for r in rows[part] if set(r)-allowed-{'id'}]: raise ValueError(f"{path}: {part} {bad[0][0]!r} has unknown keys {bad[0][1]}; expected some of {sorted(allowed)}")
-        ids = [r.get('id') for r in rows[part]]
-        if twice := sorted({str(i) for i in ids if ids.count(i) > 1}): raise ValueError(f"{path}: {part} has {twice} twice; expected each id once")
+    for part in _KEYS:
+        fault = _unknown_keys(path, part, rows[part]) or _repeated_ids(path, part, rows[part])
+        if fault: raise ValueError(fault)
     return rows
 
 # %% ../../nbs/release/06_coverage.ipynb #4423d42d
@@ -43,10 +61,14 @@ def _trees()->dict:
     "Each module of the package, parsed"
     return {name: ast.parse(path.read_text(encoding='utf-8')) for name,path in package_modules().items()}
 
+def _is_public(node):
+    "Is it a function or a class that others may use?"
+    return isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith('_')
+
 @functools.cache
 def known_functions()->set: # Such as `evaluation.interval`
     "Every public function and class of the package"
-    return {f'{m}.{n.name}' for m,tree in _trees().items() for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and not n.name.startswith('_')}
+    return {f'{module}.{n.name}' for module,tree in _trees().items() for n in tree.body if _is_public(n)}
 
 def resolve(
     names, # Names of functions, `function` or `module.function`
@@ -64,7 +86,13 @@ def _lesson_names(source):
     "Names that an asserting cell uses"
     if '#| export' in source or not _ASSERTS.search(source): return set()
     nodes = list(ast.walk(ast.parse(source)))
-    return {n.id for n in nodes if isinstance(n, ast.Name)} | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+    names = {n.id for n in nodes if isinstance(n, ast.Name)}
+    return names | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+
+def _code_cells(path):
+    "The code cells of a notebook"
+    cells = json.loads(check_file(path).read_text(encoding='utf-8'))['cells']
+    return [''.join(c['source']) for c in cells if c['cell_type'] == 'code']
 
 @functools.cache
 def known_lessons(
@@ -73,33 +101,57 @@ def known_lessons(
     "Which functions have a lesson"
     res = {}
     for path in sorted(Path(folder).rglob('[0-9][0-9]_*.ipynb')):
-        cells = [''.join(c['source']) for c in json.loads(check_file(path).read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'code']
+        cells = _code_cells(path)
         module = next((m[1] for s in cells if (m := _EXPORTS.search(s))), None)
-        res |= {f'{module}.{n}': path.as_posix() for s in cells if module for n in _lesson_names(s)}
+        names = set().union(*map(_lesson_names, cells)) if module else ()
+        res |= {f'{module}.{n}': path.as_posix() for n in names}
     return res
+
+def _may_fail(node):
+    "Does a piece of syntax assert something, or expect an error?"
+    if isinstance(node, ast.Attribute): return node.attr == 'raises' or node.attr.startswith('assert_')
+    return isinstance(node, ast.Assert)
 
 def _asserts(test):
     "Can this function fail: does it assert something, or expect an error?"
-    return any(isinstance(n, ast.Assert) or isinstance(n, ast.Attribute) and (n.attr == 'raises' or n.attr.startswith('assert_')) for n in ast.walk(test))
+    return any(map(_may_fail, ast.walk(test)))
+
+def _is_test(node):
+    "Is it a function that pytest collects by name and that can fail?"
+    return isinstance(node, ast.FunctionDef) and node.name.startswith('test_') and _asserts(node)
+
+def _tests_in(path):
+    "Names of the tests in one file"
+    tree = ast.parse(check_file(path).read_text(encoding='utf-8'))
+    return {f'{path.as_posix()}::{n.name}' for n in tree.body if _is_test(n)}
 
 @functools.cache
 def known_tests(
     folder='tests', # Folder of the tests
 )->set: # Such as `tests/test_repro.py::test_second_run_executes_nothing`
     "Every test that pytest would collect by name and that can fail; a name without an assertion is none"
-    return {f'{p.as_posix()}::{n.name}' for p in sorted(Path(folder).glob('test_*.py')) for n in ast.parse(check_file(p).read_text(encoding='utf-8')).body
-            if isinstance(n, ast.FunctionDef) and n.name.startswith('test_') and _asserts(n)}
+    return set().union(*map(_tests_in, sorted(Path(folder).glob('test_*.py'))))
 
 # %% ../../nbs/release/06_coverage.ipynb #06344407
+def _listed(stage, key):
+    "Paths that a stage of dvc.yaml lists under a key, with or without options"
+    return [next(iter(e)) if isinstance(e, dict) else e for e in stage.get(key) or []]
+
+def _left_by(stage):
+    "Files and folders that a stage leaves, without pages and executed notebooks"
+    executed = place('executed').as_posix()
+    paths = _listed(stage, 'outs') + _listed(stage, 'metrics')
+    return [p for p in paths if not p.startswith(executed) and not p.endswith('report.html')]
+
 def stage_artefacts(
     path='dvc.yaml', # File to read
 )->dict: # Stage to the files and folders that it leaves, its page included
     "What dvc.yaml says that each stage leaves; the executed notebook is shown as the page"
-    named = lambda s, *keys: [next(iter(e)) if isinstance(e, dict) else e for k in keys for e in s.get(k) or []]
     stages = read_yaml(path)['stages']
-    pages = {Path(p).parent.name: p for s in stages.values() for p in named(s, 'outs') if p.endswith('report.html')}
-    own = {n: [p for p in named(s, 'outs', 'metrics') if not p.startswith(place('executed').as_posix()) and not p.endswith('report.html')] for n,s in stages.items()}
-    return {n: [*paths, *(p for s,p in pages.items() if s == n)] for n,paths in own.items()}
+    outs = [p for s in stages.values() for p in _listed(s, 'outs')]
+    pages = {Path(p).parent.name: p for p in outs if p.endswith('report.html')}
+    own = {name: _left_by(s) for name,s in stages.items()}
+    return {name: [*paths, *([pages[name]] if name in pages else [])] for name,paths in own.items()}
 
 def stage_modules(
     path='dvc.yaml', # File to read
@@ -109,38 +161,66 @@ def stage_modules(
     return {n: {m for m in package_modules() if module_path(m) in deps} for n,deps in listed.items()}
 
 # %% ../../nbs/release/06_coverage.ipynb #b3378a42
+def _empty_places(r):
+    "The places of a sentence in which nothing stands"
+    must = dict(text=r['text'], stage=r['stages'], module=r['modules'])
+    must |= dict(test=r['lessons'] + r['tests'], artefact=r['artefacts'])
+    return [f'no {what}' for what,found in must.items() if not found]
+
+def _gaps(r, known):
+    "The places of a sentence that are empty, and what is written down for it and is not there"
+    strays = [s for s in r['stages'] if s not in known['artefacts']]
+    unknown = [f for f in r['functions'] if f not in known['functions']]
+    res = _empty_places(r)
+    res += [f'stage {s!r} is not in dvc.yaml' for s in strays]
+    res += [f'{f} is in no module, or in several' for f in unknown]
+    return res + [f'{t} does not exist' for t in r['tests'] if t not in known['tests']]
+
+def _lacks(r, modules, reach):
+    "What people said that a sentence lacks, and its modules that nothing uses"
+    said = [r['lacks']] if r.get('lacks') else []
+    idle = [m for m in modules if reach and m not in reach]
+    return said + [f'no stage and no command uses {m}' for m in idle]
+
 def _row(r, known, reach):
     "One sentence with everything found, and what is missing"
     uses, stages = resolve(r.get('uses') or []), r.get('stages') or []
     modules = sorted({u.rpartition('.')[0] for u in uses if u in known['functions']})
     lessons = sorted({known['lessons'][u] for u in uses if u in known['lessons']})
-    tests, artefacts = r.get('tests') or [], list(dict.fromkeys(a for s in stages for a in known['artefacts'].get(s, [])))
-    gaps = [f'no {what}' for what,x in dict(text=r.get('text'), stage=stages, module=modules, test=lessons+tests, artefact=artefacts).items() if not x]
-    gaps += [f'stage {s!r} is not in dvc.yaml' for s in stages if s not in known['artefacts']]
-    gaps += [f'{u} is in no module, or in several' for u in uses if u not in known['functions']] + [f'{t} does not exist' for t in tests if t not in known['tests']]
-    idle = [m for m in modules if reach and m not in reach]
-    lacks = [x for x in [r.get('lacks')] if x] + [f'no stage and no command uses {m}' for m in idle]
-    return dict(id=str(r['id']), text=r.get('text') or '', stages=stages, modules=modules, functions=uses, lessons=lessons, tests=tests, artefacts=artefacts, gaps=gaps, lacks=lacks)
+    artefacts = dict.fromkeys(a for s in stages for a in known['artefacts'].get(s, []))
+    row = dict(id=str(r['id']), text=r.get('text') or '', stages=stages, modules=modules, functions=uses)
+    row |= dict(lessons=lessons, tests=r.get('tests') or [], artefacts=list(artefacts))
+    return row | dict(gaps=_gaps(row, known), lacks=_lacks(r, modules, reach))
+
+def _joined(plan, checklist):
+    "Sentences, then items of the checklist with what the map says of them, then items of no checklist"
+    mapped = {r['id']: r for r in plan['items']}
+    items = []
+    for i in checklist:
+        stated = dict(id=i['id'], text=i['text'], stages=i['stages'] or ['readiness'])
+        items.append(mapped.pop(i['id'], {}) | stated)
+    strangers = [r | dict(text='not an item of the checklist') for r in mapped.values()]
+    return [*plan['sentences'], *items, *strangers]
 
 def coverage_rows(
     plan:dict, # From `load_map`
     checklist:list, # Items with id, text and stages, from the checklist
-)->list: # One mapping per sentence and item: id, text, stages, modules, functions, lessons, tests, artefacts, gaps, lacks
-    "The map from each sentence to stage, module, test and artefact"
-    known = dict(functions=known_functions(), lessons=known_lessons(), tests=known_tests(), artefacts=stage_artefacts())
+)->list: # Per sentence: id, text, stages, modules, functions, lessons, tests, artefacts, gaps, lacks
+    "The map from each sentence and item to stage, module, test and artefact"
+    known = dict(functions=known_functions(), lessons=known_lessons())
+    known |= dict(tests=known_tests(), artefacts=stage_artefacts())
     named = set().union(*stage_modules().values())
     reach = set(closure({*named, 'cli'})) if named else set() # a project that installs the package lists none
-    mapped = {r['id']: r for r in plan['items']}
-    items = [mapped.pop(i['id'], {}) | dict(id=i['id'], text=i['text'], stages=i['stages'] or ['readiness']) for i in checklist]
-    strangers = [r | dict(text='not an item of the checklist') for r in mapped.values()]
-    return [_row(r, known, reach) for r in [*plan['sentences'], *items, *strangers]]
+    return [_row(r, known, reach) for r in _joined(plan, checklist)]
 
 # %% ../../nbs/release/06_coverage.ipynb #cde48c0e
+def _say_test(m): return f"{m[1]}: {m[2].replace('_', ' ')}"
+
 def say_test(
     text:str, # Text that names tests, such as `tests/test_repro.py::test_second_run_executes_nothing`
 )->str: # Such as `test_repro: second run executes nothing`
     "Names of tests as the sentences that they are, short enough for a table"
-    return re.sub(r'tests/(\w+)\.py::test_(\w+)', lambda m: f"{m[1]}: {m[2].replace('_', ' ')}", text)
+    return re.sub(r'tests/(\w+)\.py::test_(\w+)', _say_test, text)
 
 _NAMES = ('id', 'sentence', 'stage', 'code', 'lessons and tests', 'artefacts', 'lacking')
 
@@ -152,8 +232,9 @@ def _report_link(stage):
 def _cells(r):
     "One sentence as the cells of a row, in the order of `_NAMES`"
     lines = macro('parts.html.j2', 'lines')
+    links = list(map(_report_link, r['stages']))
     tests = [*r['lessons'], *map(say_test, r['tests'])]
-    lists = (list(map(_report_link, r['stages'])), r['functions'], tests, r['artefacts'], r['gaps']+r['lacks'])
+    lists = (links, r['functions'], tests, r['artefacts'], r['gaps']+r['lacks'])
     return [r['id'], r['text'], *map(lines, lists)]
 
 def coverage_html(
@@ -165,19 +246,25 @@ def coverage_html(
     return render_rows(names, [c[:len(names)] for c in cells])
 
 # %% ../../nbs/release/06_coverage.ipynb #82978f18
+def _n_empty(rows):
+    "How many sentences have an empty place"
+    return sum(bool(r['gaps']) for r in rows)
+
 def coverage_metrics(
     rows:list, # From `coverage_rows`
 )->dict: # Name to metric
     "How many sentences, how many with an empty place, how many that lack something"
-    counts = dict(sentences=len(rows), empty=sum(bool(r['gaps']) for r in rows), lacking=sum(bool(r['lacks']) for r in rows))
-    return {k: metric(v, n=len(rows), better=None if k == 'sentences' else 'lower') for k,v in counts.items()}
+    n = len(rows)
+    n_lacking = sum(bool(r['lacks']) for r in rows)
+    return dict(sentences=metric(n, n=n), empty=metric(_n_empty(rows), n=n, better='lower'),
+                lacking=metric(n_lacking, n=n, better='lower'))
 
 def coverage_verdict(
     rows:list, # From `coverage_rows`
     max_empty:int=0, # Sentences that may have an empty place
 )->str: # `covered` or `gaps`
     "The answer in a word"
-    return 'covered' if rows and sum(bool(r['gaps']) for r in rows) <= max_empty else 'gaps'
+    return 'covered' if rows and _n_empty(rows) <= max_empty else 'gaps'
 
 def coverage_checks(
     rows:list, # From `coverage_rows`
@@ -185,4 +272,6 @@ def coverage_checks(
 )->list: # `check`s
     "Does every sentence lead somewhere?"
     bad = [f"{r['id']}: {g}" for r in rows for g in r['gaps']]
-    return [check('coverage', coverage_verdict(rows, max_empty) == 'covered', '; '.join(bad[:5]) or f'each of {len(rows)} sentences leads to stage, module, test and artefact', 'reports/coverage/metrics.json#metrics.empty')]
+    why = '; '.join(bad[:5]) or f'each of {len(rows)} sentences leads to stage, module, test and artefact'
+    is_covered = coverage_verdict(rows, max_empty) == 'covered'
+    return [check('coverage', is_covered, why, 'reports/coverage/metrics.json#metrics.empty')]

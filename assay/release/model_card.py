@@ -81,10 +81,11 @@ def model_card(
         'Verdicts': stage_verdicts(found),
         'Open items': list(map(_open_item, _open_rows(rows)))}
 
+def _show(v): return ', '.join(map(str, v)) if isinstance(v, list) else v
+
 def _lines(d):
     "A mapping as `name: value` sentences"
-    shown = lambda v: ', '.join(map(str, v)) if isinstance(v, list) else v
-    return [f'{k}: {shown(v)}' for k,v in d.items()]
+    return [f'{k}: {_show(v)}' for k,v in d.items()]
 
 # %% ../../nbs/release/09_model_card.ipynb #9cb894ae
 def _section(title, content):

@@ -20,11 +20,15 @@ def closed_rows(
     waivers, # Waivers that count, from `assay.release.start.waivers_today`
 )->list: # Rows as of `assay.release.checklist.make_row`
     "The stages that could not start now: what they left is of a day on which they could"
-    return [_closed_row(name, '; '.join(why)) for name,s in load_stages().items() if metrics_path(name).is_file() and (why := why_closed(s, waivers))]
+    left = {name: s for name,s in load_stages().items() if metrics_path(name).is_file()}
+    closed = {name: why_closed(s, waivers) for name,s in left.items()}
+    return [_closed_row(name, '; '.join(why)) for name,why in closed.items() if why]
 
 def _closed_row(name, why):
     "One stage whose gates are closed"
-    item = dict(id=f'gates of {name}', text=f'{name} may start', owner=RELEASE_OWNER, kind='measured', stages=[name], rule='every gate of the stage is open', next=f'settle what the gate names, or have it signed, then `assay repro {name}`')
+    todo = f'settle what the gate names, or have it signed, then `assay repro {name}`'
+    item = dict(id=f'gates of {name}', text=f'{name} may start', owner=RELEASE_OWNER, kind='measured',
+                stages=[name], rule='every gate of the stage is open', next=todo)
     return make_row(item, ('fail', why, metrics_path(name).as_posix(), None))
 
 def rows_today(
@@ -32,35 +36,51 @@ def rows_today(
 )->list: # Rows of `assay.release.readiness.release_rows`, and of `closed_rows`
     "The checklist over the evidence, the waivers and the signatures as they are on a day"
     day, items = today or _today(), load_checklist()
-    return [*release_rows(items, read_stages(stages_of(items)), active_waivers(day), signatures(), day), *closed_rows(waivers_today(day))]
+    found = read_stages(stages_of(items))
+    rows = release_rows(items, found, active_waivers(day), signatures(), day)
+    return [*rows, *closed_rows(waivers_today(day))]
 
 def what_next(
     rows:list, # From `rows_today`
 )->str: # One sentence
-    "What is left to do where the page says ready: a waiver may have ended since, and the approval may be there"
+    """What is left to do where the page says ready.
+
+    A waiver may have ended since, and the approval may be there"""
     if open_items(rows): return f'the page says ready, but today it is not: {next_step(rows)}'
-    if any(r['status'] != 'pass' for r in rows if r['kind'] == 'signed'): return 'review reports/index.html, commit the run, then: assay approve --role product-owner --key FILE'
-    return 'it is approved: assay serve'
+    is_signed = all(r['status'] == 'pass' for r in rows if r['kind'] == 'signed')
+    if is_signed: return 'it is approved: assay serve'
+    return 'review reports/index.html, commit the run, then: assay approve --role product-owner --key FILE'
 
 # %% ../../nbs/release/10_sign.ipynb #98434bc9
 def failed_checks()->set: # Ids
     "Checks of any report that do not hold"
     reports = read_stages(n for n,s in load_stages().items() if s.notebook)
-    return {c['id'] for m in reports.values() if isinstance(m, dict) for c in m['checks'] if c['status'] not in CLOSED}
+    checks = [c for m in reports.values() if isinstance(m, dict) for c in m['checks']]
+    return {c['id'] for c in checks if c['status'] not in CLOSED}
+
+def _opens(w, waivers, stages):
+    "Would a stage be closed without this waiver?"
+    others = [v for v in waivers if v != w]
+    return any(why_closed(s, others) != why_closed(s, waivers) for s in stages)
 
 def waivers_needed(
     rows:list, # From `rows_today`
     waivers, # Waivers that hold, from `assay.release.approval.active_waivers`
 )->list: # Those without which something would be open
     "The waivers that a release rests on"
-    stages, failed = load_stages().values(), failed_checks() | {r['id'] for r in rows if r['until'] and r['id'] not in GATE_OWNERS} | {r['id'] for r in rows if r.get('moved')}
-    opens = lambda w: any(why_closed(s, [v for v in waivers if v != w]) != why_closed(s, waivers) for s in stages)
-    return [w for w in waivers if w['item'] in failed or opens(w)]
+    stages = load_stages().values()
+    waived = {r['id'] for r in rows if r['until'] and r['id'] not in GATE_OWNERS}
+    moved = {r['id'] for r in rows if r.get('moved')}
+    needed = failed_checks() | waived | moved
+    return [w for w in waivers if w['item'] in needed or _opens(w, waivers, stages)]
 
 # %% ../../nbs/release/10_sign.ipynb #7011f598
 def check_evidence()->None:
     "Raise `PermissionError` unless every artefact is as it was recorded"
-    if damaged := verify_outputs(): raise PermissionError(f"{damaged[0]['path']}: {damaged[0]['what']}; an approval binds what was reviewed: run `assay repro` first")
+    if not (damaged := verify_outputs()): return
+    first = damaged[0]
+    raise PermissionError(f"{first['path']}: {first['what']}; an approval binds what was reviewed: "
+                          "run `assay repro` first")
 
 def approve_release(
     key, # File of a private key
@@ -70,9 +90,13 @@ def approve_release(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # The decision, with the hash of its line
     "Approve the present bundle; raises `PermissionError` naming what stands against it"
-    if not same_role(role, RELEASE_OWNER): raise PermissionError(f"the release is for the {RELEASE_OWNER} to approve, not for {role!r}; sign with a key of that role")
+    if not same_role(role, RELEASE_OWNER):
+        raise PermissionError(f"the release is for the {RELEASE_OWNER} to approve, not for {role!r}; "
+                              "sign with a key of that role")
     check_readiness(today)
     check_evidence()
     rows = rows_today(today)
-    if still := [r['id'] for r in open_items(rows)]: raise PermissionError(f"{', '.join(still)} stand open today: {next_step(rows)}")
-    return approve(key, reason, role=role, expires=expires, waivers=waivers_needed(rows, active_waivers(today)), today=today)
+    if still := [r['id'] for r in open_items(rows)]:
+        raise PermissionError(f"{', '.join(still)} stand open today: {next_step(rows)}")
+    needed = waivers_needed(rows, active_waivers(today))
+    return approve(key, reason, role=role, expires=expires, waivers=needed, today=today)

@@ -43,7 +43,9 @@ def _stray(stage):
 def pass_gates(
     stage:Stage, # Stage that is about to start
 )->None:
-    "Raise `GateClosed` where a gate is closed; note in the ledger that results follow, where the stage waits for the agreement"
+    """Raise `GateClosed` where a gate is closed.
+
+    Note in the ledger that results follow, where the stage waits for the agreement"""
     if not stage.gates: return
     if closed := why_closed(stage, waivers_today()): raise GateClosed('; '.join(closed + _stray(stage)))
     if 'problem' in stage.gates: mark_results(load_problem())
