@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['map_path', 'load_map', 'known_functions', 'resolve', 'known_lessons', 'known_tests', 'stage_artefacts',
            'stage_modules', 'coverage_rows', 'say_test', 'coverage_html', 'coverage_metrics', 'coverage_verdict',
-           'coverage_checks']
+           'coverage_checks', 'Coverage']
 
 # %% ../../nbs/release/06_coverage.ipynb #9a923063
-import ast, functools, json, re
+import ast, dataclasses, functools, json, re
 from pathlib import Path
 
 from ..core.artifacts import check, check_file, metric, place
 from ..core.imports import closure, module_path, package_modules
 from ..core.yaml import read_yaml
-from ..core.rendering import macro, render_rows
+from ..core.rendering import macro, render_rows, show
 
 # %% ../../nbs/release/06_coverage.ipynb #21954d4b
 def map_path()->Path: # Path relative to the root of the repository
@@ -275,3 +275,39 @@ def coverage_checks(
     why = '; '.join(bad[:5]) or f'each of {len(rows)} sentences leads to stage, module, test and artefact'
     is_covered = coverage_verdict(rows, max_empty) == 'covered'
     return [check('coverage', is_covered, why, 'reports/coverage/metrics.json#metrics.empty')]
+
+# %% ../../nbs/release/06_coverage.ipynb #d0c744b7
+@dataclasses.dataclass(frozen=True, repr=False)
+class Coverage:
+    "Where each sentence of the process is carried out, and what it lacks"
+    rows:list # From `coverage_rows`
+    max_empty:int = 0 # Sentences that may have an empty place
+
+    def verdict(self): # `covered` or `gaps`
+        "The answer in a word"
+        return coverage_verdict(self.rows, self.max_empty)
+
+    def checks(self): # `check`s
+        "Does every sentence lead somewhere?"
+        return coverage_checks(self.rows, self.max_empty)
+
+    def metrics(self): # Name to metric
+        "How many sentences, how many with an empty place, how many that lack something"
+        return coverage_metrics(self.rows)
+
+    def table(self): # Data frame of one row
+        "The same counts as a table"
+        import pandas as pd
+        counts = {name: m['value'] for name,m in self.metrics().items()}
+        return pd.Series(counts, name='sentences').to_frame().T
+
+    def lacking_html(self): # A table, as `Markup`
+        "The sentences with an empty place, or that lack something"
+        return coverage_html([r for r in self.rows if r['gaps'] or r['lacks']])
+
+    def whole_html(self): # A table, as `Markup`
+        "The sentences that lack nothing"
+        return coverage_html([r for r in self.rows if not r['gaps'] and not r['lacks']])
+
+    def _repr_html_(self): return show(self.table())._repr_html_()
+    def __repr__(self): return f'{len(self.rows)} sentences: {self.verdict()}'

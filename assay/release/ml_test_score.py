@@ -4,12 +4,16 @@
 
 # %% auto #0
 __all__ = ['SECTIONS', 'LEVELS', 'missing_for', 'score_test', 'ml_test_rows', 'stages_of_tests', 'section_sums',
-           'ml_test_metrics', 'level', 'ml_test_table']
+           'ml_test_metrics', 'level', 'ml_test_table', 'MlTestScore', 'ProcessMap', 'read_process_map']
 
 # %% ../../nbs/release/07_ml_test_score.ipynb #1a997ffe
-from ..core.artifacts import metric
+import dataclasses
+
+from ..core.artifacts import metric, metrics_path, place
+from ..core.rendering import show
+from .coverage import Coverage, coverage_rows, load_map, map_path
 from .coverage import known_functions, known_lessons, known_tests, resolve, say_test
-from .checklist import evidence_gap
+from .checklist import evidence_gap, load_checklist, read_stages
 
 # %% ../../nbs/release/07_ml_test_score.ipynb #cef35a11
 SECTIONS = ('data', 'model', 'infrastructure', 'monitoring')
@@ -110,6 +114,8 @@ def level(
     return next(word for top,word in LEVELS if score <= top)
 
 # %% ../../nbs/release/07_ml_test_score.ipynb #1395d1a9
+_COLUMNS = ['test', 'section', 'what', 'points', 'how', 'evidence', 'missing']
+
 def _table_row(r):
     "One test as a row of a table"
     evidence, missing = ', '.join(map(say_test, r['evidence'])), say_test('; '.join(r['missing']))
@@ -121,4 +127,68 @@ def ml_test_table(
 ): # Data frame: test, section, what, points, how, evidence, missing
     "The 28 tests for a notebook"
     import pandas as pd
-    return pd.DataFrame(list(map(_table_row, rows)))
+    return pd.DataFrame(list(map(_table_row, rows)), columns=_COLUMNS)
+
+# %% ../../nbs/release/07_ml_test_score.ipynb #3efbff4b
+@dataclasses.dataclass(frozen=True, repr=False)
+class MlTestScore:
+    "How well a system is tested: the 28 tests with their points"
+    tests:list # From `ml_test_rows`
+
+    @property
+    def value(self): # 0 to 7
+        "The smallest of the four sums"
+        return self.metrics()['ml_test_score']['value']
+
+    def metrics(self): # Name to metric
+        "The score, and the sum of each section"
+        return ml_test_metrics(self.tests)
+
+    def table(self): # Data frame
+        "The score, and what the authors of the rubric call it"
+        import pandas as pd
+        return pd.Series({'ML Test Score': self.value, 'in words': level(self.value)}).to_frame('')
+
+    def sums(self): # Data frame of one row
+        "The points of each section"
+        import pandas as pd
+        return pd.Series(section_sums(self.tests), name='points, of seven').to_frame().T
+
+    def missing(self): # Data frame: test, section, what, points, missing
+        "The tests that do not run by themselves, with what is missing"
+        rows = [t for t in self.tests if t['missing']]
+        return ml_test_table(rows)[['test', 'section', 'what', 'points', 'missing']]
+
+    def automatic(self): # Data frame: test, section, what, points, evidence
+        "The tests that run by themselves, with their evidence"
+        rows = [t for t in self.tests if not t['missing']]
+        return ml_test_table(rows)[['test', 'section', 'what', 'points', 'evidence']]
+
+    def _repr_html_(self): return show(self.table())._repr_html_()
+    def __repr__(self): return f'ML Test Score {self.value:g}: {level(self.value)}'
+
+@dataclasses.dataclass(frozen=True)
+class ProcessMap:
+    "What people wrote down about the process, beside what its stages measured"
+    plan:dict # From `assay.release.coverage.load_map`
+    checklist:list # From `assay.release.checklist.load_checklist`
+    found:dict # Stage to its metrics, from `assay.release.checklist.read_stages`
+
+    def ml_test_score(self): # `MlTestScore`
+        "How well the system is tested"
+        return MlTestScore(ml_test_rows(self.plan, self.found))
+
+    def coverage(self,
+        max_empty:int=0, # Sentences that may have an empty place
+    ): # `Coverage`
+        "Where each sentence of the process is carried out"
+        return Coverage(coverage_rows(self.plan, self.checklist), max_empty)
+
+    def inputs(self): # Paths
+        "The files that were read"
+        return [map_path(), place('checklist'), *map(metrics_path, self.found)]
+
+def read_process_map()->ProcessMap:
+    "Read the map, the checklist, and the reports of the stages that a test rests on"
+    plan, checklist = load_map(), load_checklist()
+    return ProcessMap(plan, checklist, read_stages(stages_of_tests(plan)))
