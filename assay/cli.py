@@ -543,28 +543,38 @@ _Labels = _option(
     Path, 'Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of '
           'groups, or with what rows have in common, that were not sent.')
 
+def _as_described(path, source, problem, dictionary):
+    "A table that somebody names, as the dictionary describes it; None where nobody names one"
+    from assay.data.to_score import read_described
+    return path and read_described(path, source, problem, dictionary)
+
 @app.command()
 def monitor(table: _Watched = None, labels: _Labels = None, json_: Json = False):
     "One monitoring pass over the prediction log or a table; exit code 1 where something has to be done."
-    from assay.core.artifacts import place, read_json, read_table
+    from assay.core.artifacts import place, read_json
     from assay.data.columns import load_dictionary
-    from assay.data.to_score import read_described
-    from assay.monitoring.outcomes import todays_rule
     from assay.problem.agreement import load_problem
     from assay.core.yaml import read_yaml
-    from assay.monitoring.live import monitor_served
     table, labels = map(_whole_path, (table, labels))
     enter_root()
     problem, dictionary, spec = load_problem(), load_dictionary(), read_json(place('model'))
     data = read_yaml('params.yaml').get('data', {})
-    source = data.get('source') or {}
-    given, outcomes = (p and read_described(p, source, problem, dictionary) for p in (table, labels))
+    described = (data.get('source') or {}, problem, dictionary)
+    given, outcomes = _as_described(table, *described), _as_described(labels, *described)
     if given is not None and given.empty: _stop(_tell_nothing(table.name, json_))
+    found = _monitored(problem, dictionary, spec, given, outcomes, data.get('cluster'))
+    _stop(_tell_monitoring(found, json_))
+
+def _monitored(problem, dictionary, spec, given, outcomes, cluster):
+    "One monitoring pass, and how many predictions of other bundles were left out"
+    from assay.core.artifacts import place, read_table
+    from assay.monitoring.live import monitor_served
+    from assay.monitoring.outcomes import todays_rule
     served, refused, others = _served(given)
     rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')))
     found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused,
-                           spec.get('threshold'), data.get('cluster'))
-    _stop(_tell_monitoring(found | dict(others=others), json_))
+                           spec.get('threshold'), cluster)
+    return found | dict(others=others)
 
 _FOUND = ( # What a machine is told of a monitoring pass
     'n', 'known', 'unsaid', 'decision', 'rule', 'why', 'realised', 'estimated', 'undated', 'others',

@@ -481,8 +481,9 @@ def changed_since(
     entry:dict, # A decision, from `read_chain`
 )->list: # Paths that are gone or different
     "What was reviewed and is no longer as it was"
-    now = {n: sha256(n) for n in entry['subjects'] if n != 'bundle' and Path(n).is_file()}
-    return sorted(n for n,h in entry['subjects'].items() if n != 'bundle' and now.get(n) != h)
+    reviewed = {path: h for path,h in entry['subjects'].items() if path != 'bundle'}
+    now = {path: sha256(path) for path in reviewed if Path(path).is_file()}
+    return sorted(path for path,h in reviewed.items() if now.get(path) != h)
 
 def signatures(
     item:str='F27', # Item of the checklist that an approval settles
@@ -505,16 +506,21 @@ def _identity_or_none(folder):
     try: return bundle_identity(folder)
     except (OSError, ValueError): return None
 
+def _approved_before(identity):
+    "The bundles approved before one, oldest first; all where it was not approved"
+    ids = [e['bundle'] for e in read_chain() if e['decision'] == 'approve']
+    if identity not in ids: return ids
+    last = len(ids) - 1 - ids[::-1].index(identity)
+    return ids[:last]
+
 def previous_approved(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->str: # Identity
     """The bundle approved before the one that is being served, still approved and intact in the store.
 
     Raises `PermissionError` if there is none"""
-    ids = [e['bundle'] for e in read_chain() if e['decision'] == 'approve']
     current = _identity_or_none(serving_folder())
-    before = ids[:len(ids)-1-ids[::-1].index(current)] if current in ids else ids
-    for identity in reversed(before):
+    for identity in reversed(_approved_before(current)):
         if identity == current or _identity_or_none(store_path(identity)) != identity: continue
         with contextlib.suppress(PermissionError): return approval_of(identity, today=today)['bundle']
     raise PermissionError(f"no earlier approved bundle is kept intact in {_pointer().parent}; "

@@ -150,15 +150,20 @@ def stage_artefacts(
     stages = read_yaml(path)['stages']
     outs = [p for s in stages.values() for p in _listed(s, 'outs')]
     pages = {Path(p).parent.name: p for p in outs if p.endswith('report.html')}
-    own = {name: _left_by(s) for name,s in stages.items()}
-    return {name: [*paths, *([pages[name]] if name in pages else [])] for name,paths in own.items()}
+    left = {name: _left_by(s) for name,s in stages.items()}
+    for name in left.keys() & pages.keys(): left[name].append(pages[name])
+    return left
+
+def _depends_on(stage):
+    "The modules of the package that a stage lists in its deps"
+    listed = stage.get('deps') or []
+    return {m for m in package_modules() if module_path(m) in listed}
 
 def stage_modules(
     path='dvc.yaml', # File to read
 )->dict: # Stage to the modules of the package that it depends on
     "What dvc.yaml says that each stage is computed with"
-    listed = {n: s.get('deps') or [] for n,s in read_yaml(path)['stages'].items()}
-    return {n: {m for m in package_modules() if module_path(m) in deps} for n,deps in listed.items()}
+    return {name: _depends_on(s) for name,s in read_yaml(path)['stages'].items()}
 
 # %% ../../nbs/release/06_coverage.ipynb #b3378a42
 def _empty_places(r):
@@ -237,13 +242,16 @@ def _cells(r):
     lists = (links, r['functions'], tests, r['artefacts'], r['gaps']+r['lacks'])
     return [r['id'], r['text'], *map(lines, lists)]
 
+def _lacks_any(r): return bool(r['gaps'] or r['lacks'])
+
 def coverage_html(
     rows:list, # From `coverage_rows`
 ): # A table, as `Markup`
     "The map as a page: the stage is a link to its report"
-    cells = [_cells(r) for r in rows]
-    names = [n for n in _NAMES if n != 'lacking' or any(r['gaps']+r['lacks'] for r in rows)]
-    return render_rows(names, [c[:len(names)] for c in cells])
+    names = list(_NAMES)
+    if not any(map(_lacks_any, rows)): names.remove('lacking')
+    cells = [_cells(r)[:len(names)] for r in rows]
+    return render_rows(names, cells)
 
 # %% ../../nbs/release/06_coverage.ipynb #82978f18
 def _n_empty(rows):
@@ -256,8 +264,8 @@ def coverage_metrics(
     "How many sentences, how many with an empty place, how many that lack something"
     n = len(rows)
     n_lacking = sum(bool(r['lacks']) for r in rows)
-    return dict(sentences=metric(n, n=n), empty=metric(_n_empty(rows), n=n, better='lower'),
-                lacking=metric(n_lacking, n=n, better='lower'))
+    wrong = dict(empty=_n_empty(rows), lacking=n_lacking)
+    return dict(sentences=metric(n, n=n)) | {k: metric(v, n=n, better='lower') for k,v in wrong.items()}
 
 def coverage_verdict(
     rows:list, # From `coverage_rows`
@@ -303,11 +311,11 @@ class Coverage:
 
     def lacking_html(self): # A table, as `Markup`
         "The sentences with an empty place, or that lack something"
-        return coverage_html([r for r in self.rows if r['gaps'] or r['lacks']])
+        return coverage_html([r for r in self.rows if _lacks_any(r)])
 
     def whole_html(self): # A table, as `Markup`
         "The sentences that lack nothing"
-        return coverage_html([r for r in self.rows if not r['gaps'] and not r['lacks']])
+        return coverage_html([r for r in self.rows if not _lacks_any(r)])
 
     def _repr_html_(self): return show(self.table())._repr_html_()
     def __repr__(self): return f'{len(self.rows)} sentences: {self.verdict()}'

@@ -31,7 +31,8 @@ def _recorded(stage, path):
     if not lock.is_file(): return stage not in declared_stages()
     entry = (read_yaml(lock).get('stages') or {}).get(stage) or {}
     md5 = hashlib.md5(check_file(path).read_bytes(), usedforsecurity=False).hexdigest()
-    return any(o.get('path') == path.as_posix() and o.get('md5') == md5 for o in entry.get('outs') or [])
+    outs = [(o.get('path'), o.get('md5')) for o in entry.get('outs') or []]
+    return (path.as_posix(), md5) in outs
 
 def record_fault(
     stage:str, # Stage whose report is read
@@ -149,8 +150,12 @@ def closed_gates(
     provisional:bool=False, # Has nobody agreed to the success criterion yet?
 )->list: # One sentence per reason
     "Which gates do not let this stage start, and why"
-    return [f'{stage.name} may not start: {name} {why}; read reports/{name}/report.html'
-            for name,gate in _gates_of(stage, provisional).items() for why in gate_faults(name, gate, waived)]
+    res = []
+    for name,gate in _gates_of(stage, provisional).items():
+        report = f'reports/{name}/report.html'
+        for why in gate_faults(name, gate, waived):
+            res.append(f'{stage.name} may not start: {name} {why}; read {report}')
+    return res
 
 # %% ../../nbs/release/01_gates.ipynb #bc99002f
 RELEASE_GATES = dict( # Stage to what an approval waits for

@@ -67,19 +67,19 @@ def model_card(
     provenance:dict=None, # What the bundle says about itself: candidate, params, hashes
 )->dict: # Section to text, list or mapping, in reading order
     "What a reader must know before using the model"
-    return {
-        'Model': _identity(problem, provenance or {}),
-        'Intended use': [problem.question, *_lines(problem.decision)],
-        'Not for': list(problem.out_of_scope),
-        'Data': list(map(_source, problem.sources)),
-        'Success': _success(problem),
-        'Evaluation': _numbers(found, 'evaluation'),
-        'Groups': _groups(problem),
-        'Monitoring': _numbers(found, 'monitoring'),
-        'Risks': _texts(problem.risks, 'risk'),
-        'Assumptions': _texts(problem.assumptions, 'statement'),
-        'Verdicts': stage_verdicts(found),
-        'Open items': list(map(_open_item, _open_rows(rows)))}
+    card = {'Model': _identity(problem, provenance or {})}
+    card['Intended use'] = [problem.question, *_lines(problem.decision)]
+    card['Not for'] = list(problem.out_of_scope)
+    card['Data'] = list(map(_source, problem.sources))
+    card['Success'] = _success(problem)
+    card['Evaluation'] = _numbers(found, 'evaluation')
+    card['Groups'] = _groups(problem)
+    card['Monitoring'] = _numbers(found, 'monitoring')
+    card['Risks'] = _texts(problem.risks, 'risk')
+    card['Assumptions'] = _texts(problem.assumptions, 'statement')
+    card['Verdicts'] = stage_verdicts(found)
+    card['Open items'] = list(map(_open_item, _open_rows(rows)))
+    return card
 
 def _show(v): return ', '.join(map(str, v)) if isinstance(v, list) else v
 

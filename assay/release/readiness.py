@@ -31,7 +31,8 @@ def _is_number(v): return isinstance(v, int | float) and not isinstance(v, bool)
 
 def _moved(m):
     "One criterion that moved, in words: from what to what, step by step, and by how much"
-    was, *steps, now = ('not there' if v is None else v for v in (m['was'], *m.get('steps', ()), m['now']))
+    values = [m['was'], *m.get('steps', ()), m['now']]
+    was, *steps, now = ('not there' if v is None else v for v in values)
     then = ''.join(f', then {v}' for v in steps)
     by = f" ({m['now']-m['was']:+.4g})" if _is_number(m['was']) and _is_number(m['now']) else ''
     return f"{m['criterion']} was {was} as first agreed{then}, and is {now} now{by}"
@@ -269,8 +270,9 @@ def _cells(r):
     "The cells of one row of the list, by the name of their column"
     state = macro('parts.html.j2', 'badge')(r['status'].replace('_', ' '), TONES.get(r['status'], 'open'))
     must = macro('parts.html.j2', 'fine_print')(r['text'], r['rule'])
-    return {'item': r['id'], 'state': state, 'what must hold': must, 'owner': f"{r['owner']} ({r['kind']})",
-            'found': _found(r), 'next step': _words(r['next'])}
+    owner = f"{r['owner']} ({r['kind']})"
+    judged = {'item': r['id'], 'state': state, 'what must hold': must, 'owner': owner}
+    return judged | {'found': _found(r), 'next step': _words(r['next'])}
 
 def checklist_html(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
