@@ -419,7 +419,7 @@ _Withdraw = Annotated[bool, typer.Option('--withdraw', help='Take back the waive
 def waive(item: _OpenItem, key: Key, role: Role, reason: Reason, until: _LastDay = None,
           withdraw: _Withdraw = False):
     "Sign that what is open may stay open until a day, or take that back."
-    from assay.release.approval import waive as sign, withdraw as take_back
+    from assay.release.waiving import waive as sign, withdraw as take_back
     if withdraw == bool(until):
         raise ValueError('give the last day with --until, or take a waiver back with --withdraw')
     key = key.expanduser().resolve()

@@ -334,7 +334,6 @@ def note_declared(
     "Append the declarations about columns that are new, with whether there were results before"
     return {column: _note(problem, dict(column=column, **words)) for column,words in said.items()}
 
-# %% ../../nbs/problem/04_criteria.ipynb #cdbaea94
 def _note(problem, declared):
     "Append one declaration unless it is there; whether results were there before it"
     ledger, hashed = read_ledger(), _hash(declared)
@@ -344,6 +343,7 @@ def _note(problem, declared):
     new = dict(declared=declared, sha256=hashed, after_results=after)
     return _append(ledger, _about(problem, ledger), 'declared', **new)['after_results']
 
+# %% ../../nbs/problem/04_criteria.ipynb #cdbaea94
 def _leaves(x, name=''):
     "Dotted name to value, for each value of nested mappings"
     if not isinstance(x, dict): return {name: x}
@@ -423,12 +423,12 @@ def bar_state(
     if after: res['agreed_after'] = after
     return res
 
-# %% ../../nbs/problem/04_criteria.ipynb #d8a05b3e
 def _first_agreement(problem, events):
     "The line of the first agreement of people; None where nobody has agreed yet"
     if first := _baseline(events): return first[1]
     return None if problem.provisional else frozen_line(problem)
 
+# %% ../../nbs/problem/04_criteria.ipynb #d8a05b3e
 def _table_name(e):
     "The table of a line as a reader knows it"
     source = _table_of(e)
