@@ -91,7 +91,7 @@ def load_status(
     `stages` are the rows of the board, `stopped` says why stages stopped, `waivers` are those that hold
     today, `doubts` put every score in doubt, `questions` are for people to answer"""
     from assay.problem.agreement import gaps, load_problem
-    from assay.release.readiness import doubts, questions
+    from assay.release.readiness import doubts, drafted_suspects, questions
     from assay.pipeline.repro import stopped
     from assay.release.start import waivers_today
     from assay.site.pages import load_board
@@ -100,7 +100,8 @@ def load_status(
     # a report of before a column was removed says nothing any more
     current = {r['stage'] for r in rows if r['state'] in ('fresh', 'unknown')}
     found = {b['stage']: b['metrics'] for b in board if b['stage'] in current}
-    doubt, asked, stops = doubts(found, [w['item'] for w in waivers]), questions(found), stopped()
+    doubt = doubts(found, [w['item'] for w in waivers], drafted_suspects())
+    asked, stops = questions(found), stopped()
     todo = _next(rows, stops, gaps(problem), doubt, asked)
     return dict(stages=rows, stopped=stops, waivers=waivers, doubts=doubt, questions=asked, next=todo)
 

@@ -22,8 +22,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from ..release.approval import approval_of, serving_folder
 from ..release.chain import START, cut_decisions, read_chain
 from ..core.artifacts import place
-from ..package.bundle import Bundle, MAX_TEXT, load_bundle
-from ..package.inputs import TEXT
+from ..package.bundle import Bundle, load_bundle
 from ..package.identity import bundle_identity
 from .prediction_log import LogError, PredictionLog, log_anchors, new_id
 from ..core.rendering import render
