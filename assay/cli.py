@@ -18,9 +18,18 @@ from .core.shapes import count_of
 from .core.artifacts import enter_root
 
 # %% ../nbs/95_cli.ipynb #8f4d5fcc
-app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
-                  help='Should we build this model, may we release it, does it still work? Evidence, stage by stage.')
+app = typer.Typer(
+    no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help='Should we build this model, may we release it, does it still work? Evidence, stage by stage.')
 Json = Annotated[bool, typer.Option('--json', help='Print JSON for a machine.')]
+
+def _print_json(found):
+    "Print an answer for a machine"
+    print(json.dumps(found, indent=1, sort_keys=True))
+
+def _option(kind, help, *names):
+    "An option of a command that may be left out"
+    return Annotated[Optional[kind], typer.Option(*names, help=help)]
 
 def _stop(code):
     "End with an exit code"
@@ -29,7 +38,8 @@ def _stop(code):
 def _pinned(root):
     "Start again in the environment that makes stages repeatable, unless this is it"
     from assay.pipeline.engine import is_pinned, stage_env
-    if not is_pinned(root): os.execve(sys.executable, [sys.executable, '-m', 'assay.cli', *sys.argv[1:]], stage_env(root))
+    if is_pinned(root): return
+    os.execve(sys.executable, [sys.executable, '-m', 'assay.cli', *sys.argv[1:]], stage_env(root))
 
 # %% ../nbs/95_cli.ipynb #bb033914
 @app.command()
@@ -41,12 +51,14 @@ def run(stage: Annotated[str, typer.Argument(help='Name of a stage in dvc.yaml.'
 
 @app.command(context_settings=dict(allow_extra_args=True, ignore_unknown_options=True))
 def repro(context: typer.Context):
-    "Recover if need be, run every stage that is not up to date, and show the board. Further arguments go to `dvc repro`."
+    """Recover if need be, run every stage that is not up to date, and show the board.
+    Further arguments go to `dvc repro`."""
     _pinned(enter_root())
     from assay.pipeline.repro import repro as run_all, stopped
     from assay.pipeline.run import EXIT_CLOSED
     code = run_all(context.args)
-    if code in (0, EXIT_CLOSED) or stopped(): show_board(load_status({} if code == 0 and not context.args else _changed()))
+    is_whole = code == 0 and not context.args
+    if code in (0, EXIT_CLOSED) or stopped(): show_board(load_status({} if is_whole else _changed()))
     _stop(code)
 
 # %% ../nbs/95_cli.ipynb #983bcbe2
@@ -63,23 +75,36 @@ def _state(stage, metrics, changed, other=False):
     return 'stale' if stage in changed else 'fresh'
 
 # %% ../nbs/95_cli.ipynb #1aacd8d9
+def _board_row(b, changed):
+    "One stage of the board: its state, its verdict and its key number"
+    metrics = b['metrics']
+    state = _state(b['stage'], metrics, changed, b['other'])
+    if not metrics: return dict(stage=b['stage'], state=state, verdict=None, number='')
+    from assay.site.pages import headline
+    number = headline(metrics['metrics'], b['headline'])
+    return dict(stage=b['stage'], state=state, verdict=metrics.get('verdict'), number=number)
+
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
-)->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `waivers`: those that hold today; `doubts`: what puts every score in doubt; `questions`: what people should answer; `next`: the next thing to do
-    "What is up to date, what it says, what signatures hold open, and what to do next"
+)->dict: # `stages`, `stopped`, `waivers`, `doubts`, `questions`, `next`
+    """What is up to date, what it says, what signatures hold open, and what to do next.
+
+    `stages` are the rows of the board, `stopped` says why stages stopped, `waivers` are those that hold
+    today, `doubts` put every score in doubt, `questions` are for people to answer"""
     from assay.problem.agreement import gaps, load_problem
     from assay.release.readiness import doubts, drafted_suspects, questions
     from assay.pipeline.repro import stopped
     from assay.release.start import waivers_today
-    from assay.site.pages import headline, load_board
+    from assay.site.pages import load_board
     problem, board, waivers = load_problem(), load_board(), waivers_today()
-    rows = [dict(stage=b['stage'], state=_state(b['stage'], b['metrics'], changed, b['other']), verdict=(b['metrics'] or {}).get('verdict'),
-                 number=headline(b['metrics']['metrics'], b['headline']) if b['metrics'] else '') for b in board]
-    current = {r['stage'] for r in rows if r['state'] in ('fresh', 'unknown')} # a report of before a column was removed says nothing any more
+    rows = [_board_row(b, changed) for b in board]
+    # a report of before a column was removed says nothing any more
+    current = {r['stage'] for r in rows if r['state'] in ('fresh', 'unknown')}
     found = {b['stage']: b['metrics'] for b in board if b['stage'] in current}
-    doubt, asked = doubts(found, [w['item'] for w in waivers], drafted_suspects()), questions(found)
-    return dict(stages=rows, stopped=stopped(), waivers=waivers, doubts=doubt, questions=asked,
-                next=_next(rows, stopped(), gaps(problem), doubt, asked))
+    doubt = doubts(found, [w['item'] for w in waivers], drafted_suspects())
+    asked, stops = questions(found), stopped()
+    todo = _next(rows, stops, gaps(problem), doubt, asked)
+    return dict(stages=rows, stopped=stops, waivers=waivers, doubts=doubt, questions=asked, next=todo)
 
 def _next(rows, stops, open_questions, doubt=(), asked=()):
     "The single next thing to do; while scores are in doubt nothing else comes first"
@@ -94,19 +119,29 @@ def _next(rows, stops, open_questions, doubt=(), asked=()):
     return what_next(rows_today())
 
 # %% ../nbs/95_cli.ipynb #e9bb0c6b
-def show_board(status:dict)->None: # Of `load_status`
-    "Print the board"
-    from rich.console import Console
+def _print_waiver(console, w):
+    "Print one waiver that holds today"
+    signed = f"by {w['by']}, {w['role']}: {w['reason']}"
+    console.print(f"waived: {w['item']} until {w['until']}, {signed}", markup=False)
+
+def _board_table(rows):
+    "The board as a table of the terminal"
     from rich.table import Table
     table = Table(box=None, pad_edge=False, header_style='bold')
     for column in ('stage', 'state', 'verdict', 'key number'): table.add_column(column, overflow='fold')
-    for r in status['stages']: table.add_row(r['stage'], r['state'], r['verdict'] or '', r['number'])
+    for r in rows: table.add_row(r['stage'], r['state'], r['verdict'] or '', r['number'])
+    return table
+
+def show_board(status:dict)->None: # Of `load_status`
+    "Print the board"
+    from rich.console import Console
     console = Console(soft_wrap=False)
-    for d in status['doubts']: console.print(f"{d['what'].upper()}: {d['why']}; every score is in doubt\n", markup=False)
+    for d in status['doubts']:
+        console.print(f"{d['what'].upper()}: {d['why']}; every score is in doubt\n", markup=False)
     for q in status['questions']: console.print(f"{q['what']}: {q['why']}\n", markup=False)
-    console.print(table, markup=False)
+    console.print(_board_table(status['stages']), markup=False)
     for s in status['stopped']: console.print(s['why'], markup=False)
-    for w in status['waivers']: console.print(f"waived: {w['item']} until {w['until']}, by {w['by']}, {w['role']}: {w['reason']}", markup=False)
+    for w in status['waivers']: _print_waiver(console, w)
     console.print(f"\nreports: reports/index.html\nnext: {status['next']}", markup=False)
 
 @app.command()
@@ -114,21 +149,36 @@ def status(json_: Json = False):
     "The board: each stage, fresh or stale, its verdict, its key number, and the next thing to do."
     enter_root()
     found = load_status(_changed())
-    if json_: print(json.dumps(found, indent=1, sort_keys=True))
+    if json_: _print_json(found)
     else: show_board(found)
     _stop(0 if all(r['state'] == 'fresh' for r in found['stages']) else 1)
 
 # %% ../nbs/95_cli.ipynb #4ab03649
+_Source = Annotated[str, typer.Argument(
+    help='CSV file, Parquet file, folder of Parquet files, or the URL of one; with --query, the URL of a '
+         'database, or env:NAME for the variable that holds it. One row per example.')]
+
+_Target = Annotated[str, typer.Option(help='Column to predict.')]
+
+_Time = _option(str, 'Column with the moment of each row.')
+
+_Sensitive = _option(list[str], 'Column that names a protected characteristic; may be repeated.')
+
+_Id = _option(str, 'Column that names a row.')
+
+_Metric = _option(str, 'Metric of success; one is proposed by default.')
+
+_Task = _option(str, 'binary, multiclass or regression, where the guess would be wrong.')
+
+_Query = _option(str, 'SQL query that gives the table.')
+
+_Force = Annotated[bool, typer.Option(
+    help='Replace files that hold changes; they are kept in .assay/before_init.')]
+
 @app.command()
-def init(table: Annotated[str, typer.Argument(help='CSV file, Parquet file, folder of Parquet files, or the URL of one; with --query, the URL of a database, or env:NAME for the variable that holds it. One row per example.')],
-         target: Annotated[str, typer.Option(help='Column to predict.')],
-         time: Annotated[Optional[str], typer.Option(help='Column with the moment of each row.')] = None,
-         sensitive: Annotated[Optional[list[str]], typer.Option(help='Column that names a protected characteristic; may be repeated.')] = None,
-         id: Annotated[Optional[str], typer.Option(help='Column that names a row.')] = None,
-         metric: Annotated[Optional[str], typer.Option(help='Metric of success; one is proposed by default.')] = None,
-         task: Annotated[Optional[str], typer.Option(help='binary, multiclass or regression, where the guess would be wrong.')] = None,
-         query: Annotated[Optional[str], typer.Option(help='SQL query that gives the table.')] = None,
-         force: Annotated[bool, typer.Option(help='Replace files that hold changes; they are kept in .assay/before_init.')] = False, json_: Json = False):
+def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensitive = None, id: _Id = None,
+         metric: _Metric = None, task: _Task = None, query: _Query = None, force: _Force = False,
+         json_: Json = False):
     "Draft params.yaml, problem.yaml and dictionary.yaml for a table of your own; then: make run."
     from assay.project.proposal import draft
     from assay.project.create import draft_json, show_draft, write_draft
@@ -136,20 +186,25 @@ def init(table: Annotated[str, typer.Argument(help='CSV file, Parquet file, fold
     enter_root()
     drafted = draft(table, target, time, sensitive or (), id, metric, task, query=query)
     write_draft(drafted, force)
-    if json_: print(json.dumps(draft_json(drafted), indent=1, sort_keys=True))
+    if json_: _print_json(draft_json(drafted))
     else: show_draft(drafted)
 
 # %% ../nbs/95_cli.ipynb #e2a0a423
+def _print_differences(rows):
+    "Print what differs, one path a line"
+    for d in rows: print(f"{d['path']}: {d['what']}")
+
 @app.command()
 def verify(json_: Json = False):
     "Hash every artefact against what was recorded, and every object of DVC's cache against its name."
     from assay.stages.lock import verify_cache, verify_outputs
     enter_root()
     found = verify_outputs() + verify_cache()
-    if json_: print(json.dumps(found, indent=1, sort_keys=True))
+    if json_: _print_json(found)
     else:
-        for d in found: print(f"{d['path']}: {d['what']}")
-        print('every artefact is as it was recorded' if not found else f'{len(found)} differ; `assay repro` makes them again')
+        _print_differences(found)
+        differ = f'{len(found)} differ; `assay repro` makes them again'
+        print(differ if found else 'every artefact is as it was recorded')
     _stop(1 if found else 0)
 
 # %% ../nbs/95_cli.ipynb #07d81b29
@@ -160,11 +215,12 @@ def audit(json_: Json = False):
     enter_root()
     try: found = rebuild()
     except AuditFailed as e: _stop(_complain(e))
-    if json_: print(json.dumps(found, indent=1, sort_keys=True))
+    differs = found['differs']
+    if json_: _print_json(found)
     else:
-        for d in found['differs']: print(f"{d['path']}: {d['what']}")
-        print(f"{found['compared']} hashes compared, {len(found['differs'])} differ")
-    _stop(1 if found['differs'] else 0)
+        _print_differences(differs)
+        print(f"{found['compared']} hashes compared, {len(differs)} differ")
+    _stop(1 if differs else 0)
 
 def _complain(error, code=1):
     "Tell an error on standard error"
@@ -172,22 +228,32 @@ def _complain(error, code=1):
     return code
 
 # %% ../nbs/95_cli.ipynb #e20c9815
+_Item = _option(list[str], 'Explain one item in full, such as F09; may be repeated.')
+
+_Open = Annotated[bool, typer.Option('--open', help='Only what is open or waived.')]
+
+def _is_open(row): return row['status'] not in ('pass', 'not_applicable')
+
+def _is_settled(rows, named):
+    "Is everything that was asked for closed? Of the whole checklist the approval itself may be open"
+    from assay.release.readiness import CLOSED, is_ready
+    return is_ready(rows) and not (named and any(r['status'] not in CLOSED for r in rows))
+
 @app.command()
-def checklist(item: Annotated[Optional[list[str]], typer.Option(help='Explain one item in full, such as F09; may be repeated.')] = None,
-              open_: Annotated[bool, typer.Option('--open', help='Only what is open or waived.')] = False, json_: Json = False):
+def checklist(item: _Item = None, open_: _Open = False, json_: Json = False):
     """The items F01-F33, P01-P11 and R01-R14 with their state, evidence and the next thing to do.
 
-    States: pass; fail; unanswered; not_applicable, with a reason; waived, by a signature until a day; stale, where something it was computed from has changed.
+    States: pass; fail; unanswered; not_applicable, with a reason; waived, by a signature until a day; stale,
+    where something it was computed from has changed.
     Exit code 0 where everything shown but the approval itself is closed, else 1."""
-    from assay.release.readiness import CLOSED, is_ready
     from assay.release.sign import rows_today
     enter_root()
     rows = _named(rows_today(), item)
-    shown = [r for r in rows if r['status'] not in ('pass', 'not_applicable')] if open_ else rows
-    if json_: print(json.dumps(shown, indent=1, sort_keys=True))
+    shown = list(filter(_is_open, rows)) if open_ else rows
+    if json_: _print_json(shown)
     elif item: _explain(shown)
-    else: _show_rows([r | dict(evidence=_link(r['evidence'])) for r in shown], ('id', 'status', 'text', 'evidence', 'next'))
-    _stop(0 if is_ready(rows) and not (item and any(r['status'] not in CLOSED for r in rows)) else 1)
+    else: _show_rows([r | dict(evidence=_link(r['evidence'])) for r in shown], _COLUMNS)
+    _stop(0 if _is_settled(rows, item) else 1)
 
 def _link(evidence):
     "A reference to evidence, short, and a link where the terminal knows links"
@@ -197,10 +263,14 @@ def _link(evidence):
     path = Path(evidence.partition('#')[0])
     return Text(evidence_label(evidence), style=f'link {path.resolve().as_uri()}' if path.exists() else '')
 
+_COLUMNS = ('id', 'status', 'text', 'evidence', 'next')
+
 def _named(rows, names):
     "The rows of these ids, in their order; all by default"
     known = {r['id'].lower(): r for r in rows}
-    if unknown := [n for n in names or () if n.lower() not in known]: raise ValueError(f"the checklist has no item {unknown[0]!r}; it has {', '.join(r['id'] for r in rows)}")
+    if unknown := [n for n in names or () if n.lower() not in known]:
+        listed = ', '.join(r['id'] for r in rows)
+        raise ValueError(f"the checklist has no item {unknown[0]!r}; it has {listed}")
     return [known[n.lower()] for n in names] if names else rows
 
 def _explain(rows):
@@ -211,14 +281,19 @@ def _explain(rows):
             if r[k]: print(f'  {k:9} {r[k]}')
 
 # %% ../nbs/95_cli.ipynb #8bb2145c
+def _terminal_cells(r, columns):
+    "The cells of a row for the terminal; a link stays a link"
+    from rich.text import Text
+    values = [r.get(c) for c in columns]
+    return [v if isinstance(v, Text) else str(v or '') for v in values]
+
 def _show_rows(rows, columns):
     "Print rows as a table"
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
     table = Table(box=None, pad_edge=False, header_style='bold')
     for c in columns: table.add_column(c, overflow='fold')
-    for r in rows: table.add_row(*(v if isinstance(v := r.get(c), Text) else str(v or '') for c in columns))
+    for r in rows: table.add_row(*_terminal_cells(r, columns))
     Console().print(table, markup=False)
 
 # %% ../nbs/95_cli.ipynb #5cef840d
@@ -226,38 +301,53 @@ Key = Annotated[Path, typer.Option(help='File with your private key; `assay key`
 Role = Annotated[str, typer.Option(help='The role you decide in, such as product-owner.')]
 Reason = Annotated[str, typer.Option(help='Why, for whoever reads the decision later.')]
 
+_LastDay = _option(str, 'Last day on which it holds, YYYY-MM-DD.')
+
 @app.command()
-def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: Annotated[Optional[str], typer.Option(help='Last day on which it holds, YYYY-MM-DD.')] = None):
-    "Approve the present bundle: a decision of the product owner, signed and bound to its content and to the reports."
+def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay = None):
+    """Approve the present bundle: a decision of the product owner, signed and bound to its content and to
+    the reports."""
     from assay.release.sign import approve_release
     key = key.expanduser().resolve()
     enter_root()
     e = approve_release(key, role, reason, expires)
-    print(f"approved bundle {e['bundle'][:12]} by {_who(e)}" + (f", until {e['expires']}" if e['expires'] else '') + '; commit approvals/, then: assay serve')
+    ends = f", until {e['expires']}" if e['expires'] else ''
+    print(f"approved bundle {e['bundle'][:12]} by {_who(e)}{ends}; commit approvals/, then: assay serve")
 
 # %% ../nbs/95_cli.ipynb #c03b9d4e
-_NEEDS = dict(out=('name', 'role'), public=('name', 'role', 'key'), change=('role', 'key', 'reason'), revoke=('key', 'reason'))
+_NEEDS = dict( # Option of `assay key` to the others that it needs
+    out=('name', 'role'), public=('name', 'role', 'key'),
+    change=('role', 'key', 'reason'), revoke=('key', 'reason'))
 
 def _asked(actions, given):
     "The one thing that is asked of `assay key`; none where keys are to be shown"
     asked = [a for a,v in actions.items() if v]
     if len(asked) > 1: raise ValueError(f"--{asked[0]} and --{asked[1]} do not go together; give one of them")
-    if not asked and any(given.values()): raise ValueError("what about the key? give --out to make one, --public to enrol one, --change or --revoke")
+    if not asked and any(given.values()):
+        raise ValueError("what about the key? give --out to make one, --public to enrol one, "
+                         "--change or --revoke")
     if not asked: return None
-    if lost := [o for o in _NEEDS[asked[0]] if not given[o]]: raise ValueError(f"--{asked[0]} also needs --{lost[0]}")
+    if lost := [o for o in _NEEDS[asked[0]] if not given[o]]:
+        raise ValueError(f"--{asked[0]} also needs --{lost[0]}")
     return asked[0]
 
 def _who(e):
     "Who signed a line; the root is named as such"
     return f"{e['by']}, {e['role']}" + (', root' if e['root'] else '')
 
+def _key_row(k):
+    "A key as a row for the terminal"
+    return k | dict(root='root' if k['root'] else '', state='revoked' if k['revoked'] else 'may sign')
+
 def _show_keys(json_):
     "Print the keys of the chain, the root named as such"
     from assay.release.chain import load_keys
-    rows = [k | dict(root='root' if k['root'] else '', state='revoked' if k['revoked'] else 'may sign') for k in load_keys().values()]
-    if json_: print(json.dumps(list(load_keys().values()), indent=1, sort_keys=True))
-    elif rows: _show_rows(rows, ('id', 'name', 'role', 'root', 'state'))
-    else: print('no key is enrolled; the first one becomes the root: assay key --out FILE --name NAME --role ROLE')
+    keys = list(load_keys().values())
+    if json_: _print_json(keys)
+    elif keys: _show_rows(list(map(_key_row, keys)), ('id', 'name', 'role', 'root', 'state'))
+    else:
+        print('no key is enrolled; the first one becomes the root: '
+              'assay key --out FILE --name NAME --role ROLE')
 
 def _make_key(out, name, role, signer):
     "Make a pair, and say what is left to do until it counts"
@@ -266,24 +356,42 @@ def _make_key(out, name, role, signer):
     id = new_key(out, name, role, signer)
     print(f'key {id} for {name}, {role}: private half in {out}')
     if id not in load_keys():
-        words = shlex.join(['assay', 'key', '--public', public_half(out), '--name', name, '--role', role, '--key'])
+        options = ['--public', public_half(out), '--name', name, '--role', role, '--key']
+        words = shlex.join(['assay', 'key', *options])
         return print(f"it does not count yet; the root or a product owner enrols it: {words} FILE")
     root = 'it is the root, which signs itself; ' if load_keys()[id]['root'] else ''
     print(f'{root}commit approvals/')
 
 # %% ../nbs/95_cli.ipynb #7be10f52
+_Out = _option(
+    Path, 'File for the private key, outside the repository: makes a pair. '
+          'The first one of a chain is its root.')
+
+_Name = _option(str, 'Name of its holder.')
+
+_HolderRole = _option(str, 'The role its holder decides in, such as product-owner.')
+
+_Signer = _option(
+    Path, 'File with the private key of the root or of a product owner, who sign what is done to keys.',
+    '--key')
+
+_Public = _option(str, "Enrol the key with this public half, as its holder's `assay key --out` printed it.")
+
+_Change = _option(str, 'Give the key with this id another role.')
+
+_Revoke = _option(str, 'Revoke the key with this id; what it signed before stays valid.')
+
+_Why = _option(str, 'Why, for whoever reads the decision later.')
+
 @app.command()
-def key(out: Annotated[Optional[Path], typer.Option(help='File for the private key, outside the repository: makes a pair. The first one of a chain is its root.')] = None,
-        name: Annotated[Optional[str], typer.Option(help='Name of its holder.')] = None,
-        role: Annotated[Optional[str], typer.Option(help='The role its holder decides in, such as product-owner.')] = None,
-        signer: Annotated[Optional[Path], typer.Option('--key', help='File with the private key of the root or of a product owner, who sign what is done to keys.')] = None,
-        public: Annotated[Optional[str], typer.Option(help="Enrol the key with this public half, as its holder's `assay key --out` printed it.")] = None,
-        change: Annotated[Optional[str], typer.Option(help='Give the key with this id another role.')] = None,
-        revoke: Annotated[Optional[str], typer.Option(help='Revoke the key with this id; what it signed before stays valid.')] = None,
-        reason: Annotated[Optional[str], typer.Option(help='Why, for whoever reads the decision later.')] = None, json_: Json = False):
-    "Make a key to sign decisions with, enrol one, change its role, or revoke it, as signed lines of approvals/approvals.jsonl; without options, show the keys."
+def key(out: _Out = None, name: _Name = None, role: _HolderRole = None, signer: _Signer = None,
+        public: _Public = None, change: _Change = None, revoke: _Revoke = None, reason: _Why = None,
+        json_: Json = False):
+    """Make a key to sign decisions with, enrol one, change its role, or revoke it, as signed lines of
+    approvals/approvals.jsonl; without options, show the keys."""
     from assay.release.chain import change_role, enrol_key, revoke_key
-    asked = _asked(dict(out=out, public=public, change=change, revoke=revoke), dict(name=name, role=role, key=signer, reason=reason))
+    actions = dict(out=out, public=public, change=change, revoke=revoke)
+    asked = _asked(actions, dict(name=name, role=role, key=signer, reason=reason))
     out, signer = (p and p.expanduser().resolve() for p in (out, signer))
     enter_root()
     if not asked: return _show_keys(json_)
@@ -303,13 +411,19 @@ def reject(key: Key, role: Role, reason: Reason):
     e = sign(key, reason, role=role)
     print(f"rejected bundle {e['bundle'][:12]} by {_who(e)}; commit approvals/")
 
+_OpenItem = Annotated[str, typer.Argument(
+    help='What is open: an item of the checklist, a stage whose verdict closes a gate, a limit, or criteria; '
+         'such as P09 or feasibility.')]
+
+_Withdraw = Annotated[bool, typer.Option('--withdraw', help='Take back the waiver that stands.')]
+
 @app.command()
-def waive(item: Annotated[str, typer.Argument(help='What is open: an item of the checklist, a stage whose verdict closes a gate, a limit, or criteria; such as P09 or feasibility.')],
-          key: Key, role: Role, reason: Reason, until: Annotated[Optional[str], typer.Option(help='Last day on which it holds, YYYY-MM-DD.')] = None,
-          withdraw: Annotated[bool, typer.Option('--withdraw', help='Take back the waiver that stands.')] = False):
+def waive(item: _OpenItem, key: Key, role: Role, reason: Reason, until: _LastDay = None,
+          withdraw: _Withdraw = False):
     "Sign that what is open may stay open until a day, or take that back."
-    from assay.release.approval import waive as sign, withdraw as take_back
-    if withdraw == bool(until): raise ValueError('give the last day with --until, or take a waiver back with --withdraw')
+    from assay.release.waiving import waive as sign, withdraw as take_back
+    if withdraw == bool(until):
+        raise ValueError('give the last day with --until, or take a waiver back with --withdraw')
     key = key.expanduser().resolve()
     enter_root()
     e = take_back(item, reason, key, role=role) if withdraw else sign(item, reason, until, key, role=role)
@@ -317,20 +431,36 @@ def waive(item: Annotated[str, typer.Argument(help='What is open: an item of the
     print(f"{what.format(**e)} by {_who(e)}; commit approvals/, then: assay repro")
 
 # %% ../nbs/95_cli.ipynb #2cdf636d
+_Host = Annotated[str, typer.Option(help='Address to listen on.')]
+
+_Port = Annotated[int, typer.Option(min=0, max=65535)]
+
 @app.command()
-def serve(host: Annotated[str, typer.Option(help='Address to listen on.')] = '127.0.0.1', port: Annotated[int, typer.Option(min=0, max=65535)] = 8000):
+def serve(host: _Host = '127.0.0.1', port: _Port = 8000):
     "Start the API, only over an approved and intact bundle; exit code 3 where it may not start."
     from assay.serving.app import serve as start
     enter_root()
     start(host, port)
 
+_ToScore = Annotated[Path, typer.Argument(
+    help='Parquet or CSV file with the features, under their own names or the plain ones.')]
+
+_Scores = _option(Path, 'Parquet file for the scores; by default they are printed as CSV.')
+
+_Refused = _option(Path, 'Parquet file for what was refused: the row, the column and the rule.')
+
+def _print_scores(found, out):
+    "Write scores to a file, or print them as CSV"
+    from assay.core.artifacts import write_table
+    if out: print(f'{len(found)} scores in {write_table(found, out)}')
+    else: csv.writer(sys.stdout).writerows([found.columns, *found.itertuples(index=False)])
+
 @app.command()
-def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with the features, under their own names or the plain ones.')],
-          out: Annotated[Optional[Path], typer.Option(help='Parquet file for the scores; by default they are printed as CSV.')] = None,
-          refused: Annotated[Optional[Path], typer.Option(help='Parquet file for what was refused: the row, the column and the rule.')] = None):
+def score(table: _ToScore, out: _Scores = None, refused: _Refused = None):
     """Score a table with the approved bundle, the same that the API serves.
 
-    Its columns may have the names they had before `assay init`. A row that the API would refuse gets no score: standard error says how many there are and why, and the exit code is 1."""
+    Its columns may have the names they had before `assay init`. A row that the API would refuse gets no
+    score: standard error says how many there are and why, and the exit code is 1."""
     from assay.release.approval import approval_of, serving_folder
     from assay.core.artifacts import write_table
     from assay.package.bundle import load_bundle, score_table
@@ -343,12 +473,11 @@ def score(table: Annotated[Path, typer.Argument(help='Parquet or CSV file with t
     kept, broken = _accepted(bundle, df, id)
     found = score_table(bundle, kept, id).rename(columns={id: name})
     if refused: write_table(broken.rename(columns={id: name}), refused)
-    if out: print(f'{len(found)} scores in {write_table(found, out)}')
-    else: csv.writer(sys.stdout).writerows([found.columns, *found.itertuples(index=False)])
+    _print_scores(found, out)
     _stop(1 if len(broken) else 0)
 
 def _to_score(path, bundle, id):
-    "A table under the names that the model reads; the column that names its rows, and what the table calls that"
+    "A table under the names that the model reads; the column that names its rows, and its name in the table"
     from assay.data.columns import load_dictionary
     from assay.data.to_score import context_columns, read_for_scoring, scoring_columns
     from assay.core.yaml import read_yaml
@@ -359,12 +488,16 @@ def _to_score(path, bundle, id):
     rows = scoring_columns(df, source, bundle.fields, id, load_dictionary().names(), path.name).join(also)
     return rows, id, original if original in df else id
 
+def _as_sent(bundle, df, id):
+    "A table with the ids as the service would get them: as text, where the dictionary says so"
+    is_text = any(f.name == id and f.kind == 'text' for f in bundle.context)
+    if not is_text or id not in df: return df
+    return df.assign(**{id: df[id].map(str, na_action='ignore')})
+
 def _accepted(bundle, df, id):
-    "The rows that the API would answer, and what it would refuse: row, column and rule; says how many, and why"
+    "The rows that the API would answer, and what it would refuse: row, column and rule; tells how many"
     from assay.package.bundle import describe_refused, refused_values
-    text = any(f.name == id and f.kind == 'text' for f in bundle.context)
-    checked = df.assign(**{id: df[id].map(str, na_action='ignore')}) if text and id in df else df
-    found = refused_values(bundle, checked)
+    found = refused_values(bundle, _as_sent(bundle, df, id))
     n, names = found.position.nunique(), df[id].tolist() if id in df else list(range(len(df)))
     if n:
         said = f'{n} of {len(df)} rows are refused and have no score, as POST /predict refuses them:'
@@ -379,20 +512,26 @@ def _whole_path(path):
     raise FileNotFoundError(f'{path} does not exist; expected a Parquet or CSV file')
 
 # %% ../nbs/95_cli.ipynb #a33aee41
-def _served(table):
-    "What was served, by the log or by scoring a table, how many rows were refused, and predictions of other bundles"
+def _scored_now(table):
+    "The rows of a table with the scores of the bundle that is served, and how many rows were refused"
     from assay.release.approval import serving_folder
-    from assay.core.artifacts import place
     from assay.package.bundle import load_bundle
     from assay.monitoring.outcomes import with_model_scores
-    from assay.serving.prediction_log import iter_log, log_table
     from assay.problem.agreement import load_problem
-    if table is not None:
-        bundle = load_bundle(serving_folder())
-        kept, broken = _accepted(bundle, table, load_problem().id)
-        if kept.empty: raise ValueError(f"all {len(table)} rows of the table are refused; repair the data at its source")
-        return with_model_scores(kept, None, None, score=bundle.score_classes(kept)), len(table)-len(kept), 0
-    if not place('log').is_dir(): raise ValueError(f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`, or name a table: assay monitor --table FILE")
+    bundle = load_bundle(serving_folder())
+    kept = _accepted(bundle, table, load_problem().id)[0]
+    if kept.empty:
+        raise ValueError(f"all {len(table)} rows of the table are refused; repair the data at its source")
+    return with_model_scores(kept, None, None, score=bundle.score_classes(kept)), len(table)-len(kept)
+
+def _served(table):
+    "What was served, by the log or by scoring a table; how many rows were refused, and are of other bundles"
+    from assay.core.artifacts import place
+    from assay.serving.prediction_log import iter_log, log_table
+    if table is not None: return *_scored_now(table), 0
+    if not place('log').is_dir():
+        raise ValueError(f"there is no prediction log in {place('log')}; serve some predictions with "
+                         "`assay serve`, or name a table: assay monitor --table FILE")
     rows = log_table()
     if rows.empty: return rows, 0, 0
     last = rows.model.iloc[-1] # the bundle that answered last: another one promised something else
@@ -400,42 +539,66 @@ def _served(table):
     return mine, sum(r['model'] == last for r in iter_log(kind='quarantine')), len(rows)-len(mine)
 
 # %% ../nbs/95_cli.ipynb #fa53b306
-@app.command()
-def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with features to look at instead of the prediction log.')] = None,
-            labels: Annotated[Optional[Path], typer.Option(help='Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of groups, or with what rows have in common, that were not sent.')] = None, json_: Json = False):
-    "One monitoring pass over the prediction log or a table; exit code 1 where something has to be done."
-    from assay.core.artifacts import place, read_json, read_table
-    from assay.data.columns import load_dictionary
+_Watched = _option(Path, 'Parquet or CSV file with features to look at instead of the prediction log.')
+
+_Labels = _option(
+    Path, 'Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of '
+          'groups, or with what rows have in common, that were not sent.')
+
+def _as_described(path, source, problem, dictionary):
+    "A table that somebody names, as the dictionary describes it; None where nobody names one"
     from assay.data.to_score import read_described
-    from assay.monitoring.outcomes import todays_rule
+    return path and read_described(path, source, problem, dictionary)
+
+@app.command()
+def monitor(table: _Watched = None, labels: _Labels = None, json_: Json = False):
+    "One monitoring pass over the prediction log or a table; exit code 1 where something has to be done."
+    from assay.core.artifacts import place, read_json
+    from assay.data.columns import load_dictionary
     from assay.problem.agreement import load_problem
     from assay.core.yaml import read_yaml
-    from assay.monitoring.live import monitor_served
     table, labels = map(_whole_path, (table, labels))
     enter_root()
-    problem, dictionary, spec, data = load_problem(), load_dictionary(), read_json(place('model')), read_yaml('params.yaml').get('data', {})
-    given, outcomes = (p and read_described(p, data.get('source') or {}, problem, dictionary) for p in (table, labels))
+    problem, dictionary, spec = load_problem(), load_dictionary(), read_json(place('model'))
+    data = read_yaml('params.yaml').get('data', {})
+    described = (data.get('source') or {}, problem, dictionary)
+    given, outcomes = _as_described(table, *described), _as_described(labels, *described)
     if given is not None and given.empty: _stop(_tell_nothing(table.name, json_))
+    found = _monitored(problem, dictionary, spec, given, outcomes, data.get('cluster'))
+    _stop(_tell_monitoring(found, json_))
+
+def _monitored(problem, dictionary, spec, given, outcomes, cluster):
+    "One monitoring pass, and how many predictions of other bundles were left out"
+    from assay.core.artifacts import place, read_table
+    from assay.monitoring.live import monitor_served
+    from assay.monitoring.outcomes import todays_rule
     served, refused, others = _served(given)
     rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')))
-    found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused, spec.get('threshold'), data.get('cluster'))
-    _stop(_tell_monitoring(found | dict(others=others), json_))
+    found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused,
+                           spec.get('threshold'), cluster)
+    return found | dict(others=others)
+
+_FOUND = ( # What a machine is told of a monitoring pass
+    'n', 'known', 'unsaid', 'decision', 'rule', 'why', 'realised', 'estimated', 'undated', 'others',
+    'resampled')
 
 def _monitoring_as_json(found, groups):
     "A monitoring pass as a mapping"
-    names = ('n', 'known', 'unsaid', 'decision', 'rule', 'why', 'realised', 'estimated', 'undated', 'others', 'resampled')
-    weeks = [dict(week=w) | {k: r[k] for k in ('n', 'known', 'decision', 'why')} for w,r in found['weeks'].items()]
+    of_week = ('n', 'known', 'decision', 'why')
+    weeks = [dict(week=w) | {k: r[k] for k in of_week} for w,r in found['weeks'].items()]
     drift = found['drift']
     said = dict(drifted=list(drift.column[drift.drifted]), false_alarm_rate=float(drift.rate.max()))
-    return {k: found[k] for k in names} | said | dict(weeks=weeks, groups=groups)
+    return {k: found[k] for k in _FOUND} | said | dict(weeks=weeks, groups=groups)
 
 def _tell_weeks(found):
     "Print how many outcomes are known, and what the weeks say"
     from assay.monitoring.live import LEAST_ROWS
     print(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
     for week, r in found['weeks'].items():
-        print(f"week from {week}: {count_of(r['n'], 'prediction')}, {count_of(r['known'], 'outcome')}: {r['decision']} ({r['why']})")
-    if not found['weeks']: print(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
+        seen = f"{count_of(r['n'], 'prediction')}, {count_of(r['known'], 'outcome')}"
+        print(f"week from {week}: {seen}: {r['decision']} ({r['why']})")
+    if not found['weeks']:
+        print(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
     if found['others']: print(f"left out: {count_of(found['others'], 'prediction')} of other bundles")
     if found['undated']:
         print(f"without a moment: {count_of(found['undated'], 'prediction')}; where no other has one either, "
@@ -444,21 +607,26 @@ def _tell_weeks(found):
 def _tell_nothing(name, json_):
     "Say that a table has no rows: no decision follows from it, and somebody has to look at the feed"
     why = f'{name} has a header and no rows, so nothing can be compared; look at the feed'
-    print(json.dumps(dict(n=0, decision=None, why=why), indent=1, sort_keys=True) if json_ else f'0 predictions: {why}')
+    if json_: _print_json(dict(n=0, decision=None, why=why))
+    else: print(f'0 predictions: {why}')
     return 1
+
+def _tell_pass(found, groups):
+    "Print a monitoring pass for a person"
+    drift = found['drift']
+    print(f"{count_of(found['n'], 'prediction')}: {found['decision']} ({found['why']})")
+    shown = ['column', 'moved', 'distance', 'usual', 'psi', 'missing_reference', 'missing']
+    _show_rows(drift[drift.drifted].round(4).to_dict('records'), shown)
+    _tell_weeks(found)
+    print(f"groups: {groups['why']}; drift without cause alarms in {drift.rate.max():.1%} of windows; "
+          f"intervals are resampled by {found['resampled']}")
 
 def _tell_monitoring(found, json_):
     "Print a monitoring pass; exit code 1 where something has to be done"
-    drift, groups = found['drift'], found.get('groups', dict(status='unanswered', why='no outcome is known yet'))
-    if json_:
-        from assay.core.artifacts import to_json
-        print(to_json(_monitoring_as_json(found, groups)), end='')
-    else:
-        print(f"{count_of(found['n'], 'prediction')}: {found['decision']} ({found['why']})")
-        shown = ['column', 'moved', 'distance', 'usual', 'psi', 'missing_reference', 'missing']
-        _show_rows(drift[drift.drifted].round(4).to_dict('records'), shown)
-        _tell_weeks(found)
-        print(f"groups: {groups['why']}; drift without cause alarms in {drift.rate.max():.1%} of windows; intervals are resampled by {found['resampled']}")
+    from assay.core.artifacts import to_json
+    groups = found.get('groups', dict(status='unanswered', why='no outcome is known yet'))
+    if json_: print(to_json(_monitoring_as_json(found, groups)), end='')
+    else: _tell_pass(found, groups)
     return 0 if found['decision'] in ('keep', 'watch') and groups['status'] != 'fail' else 1
 
 @app.command()
@@ -467,7 +635,8 @@ def rollback():
     from assay.release.approval import rollback as point
     enter_root()
     found = point()
-    print(f"the service will load bundle {found['identity'][:12]} from {found['folder']}; restart it: assay serve")
+    print(f"the service will load bundle {found['identity'][:12]} from {found['folder']}; "
+          "restart it: assay serve")
 
 # %% ../nbs/95_cli.ipynb #1ae8f045
 @app.command()
@@ -489,4 +658,5 @@ def main():
         sys.exit(1)
 
 # %% ../nbs/95_cli.ipynb #66c26e59
-if __name__ == '__main__' and '__file__' in globals(): main() # a notebook is __main__ too, but has no __file__
+if __name__ == '__main__' and '__file__' in globals(): # a notebook is __main__ too, but has no __file__
+    main()

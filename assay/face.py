@@ -23,7 +23,7 @@ ENTRIES = dict( # Name to the module that defines it, below the package
     export_bundle='package.bundle', load_bundle='package.bundle',
     load_stages='stages.definition',
     load_checklist='release.checklist', evaluate_checklist='release.checklist',
-    approve='release.approval', waive='release.approval',
+    approve='release.approval', waive='release.waiving',
     make_app='serving.app', serve='serving.app',
     monitor='monitoring.decide',
     build_site='site.pages',

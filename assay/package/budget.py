@@ -30,7 +30,8 @@ def as_requests(
     n:int=200, # Rows to take, spread evenly
 )->tuple: # Rows as the service would parse them, and their positions in `df`
     "Rows of a table on the way that requests take: through JSON"
-    at = np.unique(np.linspace(0, len(df)-1, min(n, len(df))).astype(int))
+    spread = np.linspace(0, len(df)-1, min(n, len(df)))
+    at = np.unique(spread.astype(int))
     rows = [_json_row(df, bundle.fields, i) for i in at]
     return json.loads(json.dumps(rows, allow_nan=False)), at
 
@@ -41,6 +42,10 @@ def _milliseconds(f, x):
     f(x)
     return 1000*(time.perf_counter()-start)
 
+def _row(bundle, X, i):
+    "One row of a table as a request of the model's columns"
+    return {f.name: X[f.name].iloc[i] for f in bundle.fields}
+
 def measure_latency(
     bundle:Bundle, # The packaged model
     X, # Data frame with at least one row
@@ -48,13 +53,12 @@ def measure_latency(
     rounds:int=3, # Times that each is sent; its fastest time counts
 )->dict: # median_ms and p95_ms of one row; batch_us_per_row; n
     "How long a prediction takes on this machine, in this process, without HTTP"
-    rows = [{f.name: X[f.name].iloc[i % len(X)] for f in bundle.fields} for i in range(n)]
-    once = lambda: [_milliseconds(bundle.predict, [r]) for r in rows]
-    took = np.min([once() for _ in range(rounds)], axis=0)
-    start = time.perf_counter()
-    bundle.score(X)
-    per_row = 1e6*(time.perf_counter()-start)/len(X)
-    return dict(median_ms=float(np.median(took)), p95_ms=float(np.quantile(took, .95)), batch_us_per_row=per_row, n=n)
+    rows = [_row(bundle, X, i % len(X)) for i in range(n)]
+    times = [[_milliseconds(bundle.predict, [r]) for r in rows] for _ in range(rounds)]
+    took = np.min(times, axis=0)
+    per_row = 1000*_milliseconds(bundle.score, X)/len(X)
+    median, slow = float(np.median(took)), float(np.quantile(took, .95))
+    return dict(median_ms=median, p95_ms=slow, batch_us_per_row=per_row, n=n)
 
 _PEAK = ('import resource, sys; from pathlib import Path; from assay.package.bundle import load_bundle\n'
          'load_bundle(sys.argv[1])\n'
@@ -67,14 +71,16 @@ def measure_memory(
     folder, # Folder of a bundle
 )->float: # MiB
     "Peak memory of a fresh process that loads the bundle and scores its golden rows"
-    done = subprocess.run([sys.executable, '-c', _PEAK, str(folder)], check=True, capture_output=True, text=True)
+    command = [sys.executable, '-c', _PEAK, str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout)
 
 def bundle_size(
     folder, # Folder of a bundle
 )->float: # MiB
     "What the bundle weighs"
-    return sum(p.stat().st_size for p in Path(folder).iterdir())/2**20
+    sizes = [p.stat().st_size for p in Path(folder).iterdir()]
+    return sum(sizes)/2**20
 
 # %% ../../nbs/package/04_budget.ipynb #8c899b58
 def measure_limits(
@@ -82,20 +88,26 @@ def measure_limits(
     folder, # Its folder
     X, # Data frame with at least one row
     price_per_core_hour:float, # What one core costs for an hour, in the currency of the problem
-)->dict: # latency_ms (95th percentile of one row), bundle_mb, memory_mb, cost_per_1000, as `problem.yaml` names limits
-    "What the problem statement may set a limit to, measured"
+)->dict: # latency_ms, bundle_mb, memory_mb, cost_per_1000, median_ms, batch_us_per_row
+    """What the problem statement may set a limit to, measured, under the names of `problem.yaml`.
+
+    The latency is the 95th percentile of one row"""
     speed = measure_latency(bundle, X)
-    return dict(
-        latency_ms=speed['p95_ms'], bundle_mb=bundle_size(folder), memory_mb=measure_memory(folder),
-        cost_per_1000=speed['median_ms']/1000*1000*price_per_core_hour/3600,
-        median_ms=speed['median_ms'], batch_us_per_row=speed['batch_us_per_row'])
+    median = speed['median_ms']
+    cost = median/1000*1000*price_per_core_hour/3600
+    size, memory = bundle_size(folder), measure_memory(folder)
+    measured = dict(latency_ms=speed['p95_ms'], bundle_mb=size, memory_mb=memory)
+    return measured | dict(cost_per_1000=cost, median_ms=median, batch_us_per_row=speed['batch_us_per_row'])
 
 SHARES = (.25, .5, 1.) # Of a limit
+
+def _share(found, limit):
+    "The smallest of `SHARES` of a limit that holds what was found; None beyond the limit"
+    return next((s for s in SHARES if found <= s*limit), None)
 
 def shares_of_limits(
     measured:dict, # Name to measured value
     limits:dict, # Name to largest value allowed
 )->dict: # Name to one of `SHARES`, or None beyond the limit, for each limit that was measured
     "The share of each limit that holds what was measured; a limit that nobody set is left out"
-    share = lambda name: next((s for s in SHARES if measured[name] <= s*limits[name]), None)
-    return {name: share(name) for name in sorted(limits) if name in measured}
+    return {name: _share(measured[name], limits[name]) for name in sorted(limits) if name in measured}

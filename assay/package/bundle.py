@@ -12,7 +12,7 @@ import dataclasses, json, math, os, shutil
 from pathlib import Path
 
 import numpy as np
-# else the import starts threads that report to its vendor, and leaves an id of this machine in the home folder
+# else the import starts threads that report to its vendor, and leaves an id of this machine at home
 os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
 import onnxruntime
 
@@ -29,7 +29,7 @@ from .onnx import scan_onnx, to_onnx
 def request_context(
     dictionary:Dictionary, # Description of every column
 )->tuple: # `Field`s
-    "What a request may carry beside the features: id, time and groups that are known at the time of the decision"
+    "What a request may carry beside the features: id, time and groups that are known when we decide"
     return tuple(f for f in dictionary.select('id', 'time', 'group').fields if f.known_at_decision)
 
 # %% ../../nbs/package/03_bundle.ipynb #d1375410
@@ -44,15 +44,19 @@ def _json_row(X, fields, i):
 
 def _golden_rows(X, fields, n):
     "`n` rows spread evenly over `X` as JSON values, and one with every nullable field missing"
-    rows = [_json_row(X, fields, i) for i in np.linspace(0, len(X)-1, n).astype(int)]
-    return [*rows, {f.name: None if f.nullable else rows[0][f.name] for f in fields}]
+    places = np.linspace(0, len(X)-1, n).astype(int)
+    rows = [_json_row(X, fields, i) for i in places]
+    bare = {f.name: None if f.nullable else rows[0][f.name] for f in fields}
+    return [*rows, bare]
 
 def _as_columns(fields, rows): return {f.name: [r[f.name] for r in rows] for f in fields}
 
 def open_session(
     data:bytes, # Content of an ONNX file
-): # onnxruntime session on one thread: sums in a fixed order, and no threads fighting over the cores of a server
-    "A session over a model that `scan_onnx` accepts"
+): # onnxruntime session
+    """A session over a model that `scan_onnx` accepts, on one thread.
+
+    Sums have a fixed order, and no threads fight over the cores of a server"""
     scan_onnx(data)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -90,6 +94,12 @@ def _write_bundle(folder, data, parts):
     os.replace(part, folder)
     return identity
 
+def _schema(fields, context, output, classes):
+    "What `schema.json` holds"
+    features, more = (Dictionary(tuple(f)).to_json() for f in (fields, context))
+    schema = dict(features=features, context=more, output=output)
+    return schema | dict(classes=classes) if classes else schema
+
 def export_bundle(
     model:'sklearn.pipeline.Pipeline', # Fitted scikit-learn pipeline
     X:'pandas.DataFrame', # Rows that the golden rows are taken from, at least `n_golden` of them
@@ -100,7 +110,7 @@ def export_bundle(
     context:Iterable=(), # Further `Field`s that a request may carry, such as the id; logged, never scored
     n_golden:int=32, # Golden rows
     positive:str|int=1, # Class whose probability is the score
-    classes:Iterable=(), # Names of the classes in the order of the model's output, where there are three or more
+    classes:Iterable=(), # Names of the classes in the order of the output, where there are three or more
 )->str: # Identity of the bundle: SHA-256 of its manifest
     "Write the bundle of a fitted model; equal models give equal bytes"
     fields, context = check_fields(fields), check_fields(context)
@@ -110,9 +120,8 @@ def export_bundle(
     classes = _class_names(model, classes)
     rows = _golden_rows(X, fields, n)
     scores = _run(open_session(data), output, make_inputs(fields, _as_columns(fields, rows)))
-    schema = dict(features=Dictionary(tuple(fields)).to_json(), context=Dictionary(tuple(context)).to_json(), output=output)
-    parts = dict(schema=schema | (dict(classes=classes) if classes else {}),
-                 provenance=provenance | dict(threshold=threshold), golden=dict(rows=rows, scores=scores))
+    parts = dict(schema=_schema(fields, context, output, classes))
+    parts |= dict(provenance=provenance | dict(threshold=threshold), golden=dict(rows=rows, scores=scores))
     return _write_bundle(folder, data, parts)
 
 # %% ../../nbs/package/03_bundle.ipynb #d0a36575
@@ -137,19 +146,30 @@ class Bundle:
 
     def score_classes(self,
         columns, # Mapping of column to values, or a data frame
-    )->np.ndarray: # Probability of each class, one column per class, where there are three or more; else as `score`
-        "What evaluation compared: all classes at once"
+    )->np.ndarray: # Of three or more classes one column per class; else as `score`
+        "What evaluation compared: the probabilities of all classes at once"
         return _run(self.session, self.output, make_inputs(self.fields, columns), classes=True)
 
     def predict(self,
         rows:list, # One mapping of feature to value per row
-    )->list: # `dict(score, act)` per row; of classes `label`, the most probable, its `score`, and `scores` by name
-        "Scores of rows, and whether to act on each; `act` is None where no threshold was agreed"
-        scores, t = self.score_classes(_as_columns(self.fields, rows)), self.threshold
-        if scores.ndim == 1: return [dict(score=s, act=None if t is None else s >= t) for s in scores.tolist()]
-        best = scores.argmax(1).tolist()
-        return [dict(label=self.classes[i], score=s[i], scores=dict(zip(self.classes, s)), act=None)
-                for i,s in zip(best, scores.tolist())]
+    )->list: # `dict(score, act)` per row; of classes `label`, `score` and `scores` too
+        """Scores of rows, and whether to act on each; `act` is None where no threshold was agreed.
+
+        Of classes, `label` is the most probable, `score` its probability, and `scores` has all by name"""
+        scores = self.score_classes(_as_columns(self.fields, rows))
+        answer = self._act_on if scores.ndim == 1 else self._most_probable
+        return list(map(answer, scores.tolist()))
+
+    def _act_on(self, score):
+        "The answer to one row"
+        t = self.threshold
+        return dict(score=score, act=None if t is None else score >= t)
+
+    def _most_probable(self, scores):
+        "The answer to one row of classes; of equal ones the first"
+        best = scores.index(max(scores))
+        named = dict(zip(self.classes, scores))
+        return dict(label=self.classes[best], score=scores[best], scores=named, act=None)
 
     @property
     def is_number(self): # bool
@@ -165,7 +185,7 @@ def score_scale(
     bundle:Bundle, # The packaged model
     scores, # Scores of the model that was evaluated
 )->float: # In the unit of the scores, above zero
-    "What a difference is judged against: 1 for probabilities; for numbers their standard deviation, or their size"
+    "What a difference is judged against: 1 for probabilities; for numbers their standard deviation or size"
     scores = np.asarray(scores, dtype='float64')
     if not len(scores) or not bundle.is_number: return 1.
     return float(scores.std() if np.ptp(scores) else np.abs(scores[0]) or 1.)
@@ -194,15 +214,18 @@ def load_bundle(
     verify:bool=True, # Also score the golden rows
     tolerance:float=1e-5, # Largest difference of a golden score, as a share of `score_scale`
 )->Bundle: # Ready to score
-    "Load an intact bundle; raises `ValueError` naming the file that is changed, extra, missing or not what it should be"
+    """Load an intact bundle.
+
+    Raises `ValueError` naming the file that is changed, extra, missing or not what it should be"""
     folder = place('bundle') if folder is None else Path(folder)
     files, identity = read_bundle(folder)
     schema, provenance, golden = (json.loads(files[f'{n}.json']) for n in ('schema', 'provenance', 'golden'))
     try: session = open_session(files['model.onnx'])
     except ValueError as e: raise ValueError(f"{folder/'model.onnx'}: {e}") from None
+    fields, context = (Dictionary.from_json(schema[name]).fields for name in ('features', 'context'))
     res = Bundle(
-        identity=identity, threshold=provenance['threshold'], provenance=provenance, example=golden['rows'][0],
-        fields=Dictionary.from_json(schema['features']).fields, context=Dictionary.from_json(schema['context']).fields,
+        identity=identity, threshold=provenance['threshold'], provenance=provenance,
+        example=golden['rows'][0], fields=fields, context=context,
         session=session, output=schema['output'], classes=tuple(schema.get('classes', ())))
     if verify: _verify(res, golden, tolerance, folder/'golden.json')
     return res
@@ -222,15 +245,16 @@ def make_provenance(
 )->dict: # What `provenance.json` holds
     "Where a model comes from: enough to make it again, and to see when it would come out differently"
     hashes = {Path(p).as_posix(): sha256(p) for p in inputs}
-    return dict(model=spec, metrics=metrics, code=code_hashes(modules), environment=stage_environment('package'), inputs=hashes)
+    made = dict(code=code_hashes(modules), environment=stage_environment('package'), inputs=hashes)
+    return dict(model=spec, metrics=metrics) | made
 
 # %% ../../nbs/package/03_bundle.ipynb #749a8abd
 def score_table(
     bundle:Bundle, # The packaged model
     df, # Data frame with the features
     id:str, # Column that names a row
-): # Data frame: `id`, score, act (where there is a threshold); of classes label, score, and `score[name]` of each
-    "Scores of a whole table"
+): # Data frame: `id`, score, act; of classes label, score, and `score[name]` of each
+    "Scores of a whole table; `act` only where there is a threshold"
     import pandas as pd
     if id not in df: raise ValueError(f"column {id!r} is missing; expected the id of each row there")
     score, res = bundle.score_classes(df), pd.DataFrame({id: df[id].to_numpy()})
@@ -252,7 +276,8 @@ def _too_long(field, s):
 def _checked(bundle, df):
     "The fields that a table holds: features, and context, which may be missing as a request may leave it out"
     context = [dataclasses.replace(f, nullable=True) for f in bundle.context if f.name in df]
-    return [dataclasses.replace(f, role='context') for f in (*bundle.fields, *context)] # an id may be sent twice
+    # an id may be sent twice
+    return [dataclasses.replace(f, role='context') for f in (*bundle.fields, *context)]
 
 def refused_values(
     bundle:Bundle, # The packaged model
@@ -267,7 +292,8 @@ def refused_values(
     rows = df[[f.name for f in fields]].reset_index(drop=True)
     found = [validate(rows, Dictionary(tuple(fields)))[1][['position', 'column', 'rule']]]
     for f in fields:
-        found.append(pd.DataFrame(dict(position=np.flatnonzero(_too_long(f, rows[f.name])), column=f.name, rule='long')))
+        long = np.flatnonzero(_too_long(f, rows[f.name]))
+        found.append(pd.DataFrame(dict(position=long, column=f.name, rule='long')))
     found = pd.concat(found, ignore_index=True).astype(dict(position=int))
     return found.sort_values(['position', 'column'], ignore_index=True)
 

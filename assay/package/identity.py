@@ -10,7 +10,7 @@ import hashlib, json, os, stat
 from pathlib import Path
 
 # %% ../../nbs/package/00_identity.ipynb #89670004
-FILES = ('model.onnx', 'schema.json', 'provenance.json', 'golden.json') # A bundle holds these and its manifest, and nothing else
+FILES = ('model.onnx', 'schema.json', 'provenance.json', 'golden.json') # Of a bundle, beside its manifest
 
 def _read_once(path):
     "Bytes of a regular file; a link or a device is refused by the very open that reads"
@@ -20,22 +20,44 @@ def _read_once(path):
         if not stat.S_ISREG(os.fstat(f.fileno()).st_mode): raise ValueError(f"{path}: not a plain file")
         return f.read()
 
+_MANIFEST = 'manifest.json'
+
+_AGAIN = 'make the bundle again with `assay repro`'
+
+def _names_in(folder):
+    "The names of the files of a bundle; raises where one is missing, or another lies there"
+    present, wanted = set(os.listdir(folder)), {*FILES, _MANIFEST}
+    if extra := sorted(present-wanted):
+        raise ValueError(f"{folder/extra[0]}: not part of a bundle; a bundle holds {FILES} and manifest.json")
+    if missing := sorted(wanted-present): raise ValueError(f"{folder/missing[0]}: missing; {_AGAIN}")
+    return sorted(present)
+
+def _listed(path, manifest):
+    "File to the hash that the manifest lists; raises `ValueError` where it lists other files"
+    try: listed = {name: f['sha256'] for name,f in json.loads(manifest)['files'].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{path}: not a manifest; {_AGAIN}") from None
+    if set(listed) != set(FILES):
+        raise ValueError(f"{path}: lists {sorted(listed)}; expected {sorted(FILES)}")
+    return listed
+
 def read_bundle(
     folder, # Folder of a bundle
 )->tuple: # Name to bytes of every file, and the bundle's identity
-    "Read each file of a bundle once, and check those bytes against the manifest; raises `ValueError` naming the file that differs"
+    """Read each file of a bundle once, and check those bytes against the manifest.
+
+    Raises `ValueError` naming the file that differs"""
     folder = Path(folder)
-    if not folder.is_dir(): raise FileNotFoundError(f"{folder} does not exist; expected a bundle there: run the package stage with `assay repro`")
-    present = set(os.listdir(folder))
-    if extra := sorted(present-{*FILES, 'manifest.json'}): raise ValueError(f"{folder/extra[0]}: not part of a bundle; a bundle holds {FILES} and manifest.json")
-    if missing := sorted({*FILES, 'manifest.json'}-present): raise ValueError(f"{folder/missing[0]}: missing; make the bundle again with `assay repro`")
-    files = {name: _read_once(folder/name) for name in sorted(present)}
-    try: listed = {k: v['sha256'] for k,v in json.loads(files['manifest.json'])['files'].items()}
-    except (ValueError, KeyError, TypeError, AttributeError): raise ValueError(f"{folder/'manifest.json'}: not a manifest; make the bundle again with `assay repro`") from None
-    if set(listed) != set(FILES): raise ValueError(f"{folder/'manifest.json'}: lists {sorted(listed)}; expected {sorted(FILES)}")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} does not exist; expected a bundle there: "
+                                "run the package stage with `assay repro`")
+    files = {name: _read_once(folder/name) for name in _names_in(folder)}
+    listed = _listed(folder/_MANIFEST, files[_MANIFEST])
     for name in FILES:
-        if hashlib.sha256(files[name]).hexdigest() != listed[name]: raise ValueError(f"{folder/name}: content changed since the bundle was made; make it again with `assay repro`")
-    return files, hashlib.sha256(files['manifest.json']).hexdigest()
+        if hashlib.sha256(files[name]).hexdigest() == listed[name]: continue
+        raise ValueError(f"{folder/name}: content changed since the bundle was made; "
+                         "make it again with `assay repro`")
+    return files, hashlib.sha256(files[_MANIFEST]).hexdigest()
 
 def bundle_identity(
     folder, # Folder of a bundle

@@ -15,14 +15,15 @@ TEXT = ('category', 'text') # Kinds that enter the model as text; all others ent
 _LARGEST = float(np.finfo('float32').max)
 
 def _is_missing(v):
-    "Is it missing? pandas' NA is told by its name: it neither equals nor differs, and the service has no pandas"
+    "Is it missing? pandas' NA is told by its name: it neither equals nor differs, and we do without pandas"
     return v is None or type(v).__name__ == 'NAType' or v != v
 
 def _text(name, values):
     "Text tensor of one column"
     if hasattr(values, 'tolist'): values = values.tolist() # a column of pandas is slow to walk through
     if bad := [v for v in values if not isinstance(v, str) and not _is_missing(v)]:
-        raise TypeError(f"column {name!r} holds {type(bad[0]).__name__}; expected text, or None where it is missing")
+        raise TypeError(f"column {name!r} holds {type(bad[0]).__name__}; "
+                        "expected text, or None where it is missing")
     return np.array([v if isinstance(v, str) else MISSING for v in values], dtype=object).reshape(-1, 1)
 
 def _plain_numbers(name, values):
@@ -44,14 +45,19 @@ def _number(name, values):
     return wide.astype('float32').reshape(-1, 1)
 
 # %% ../../nbs/package/01_inputs.ipynb #b323b001
+def _tensor(field, values):
+    "One column as the model reads it"
+    return _text(field.name, values) if field.kind in TEXT else _number(field.name, values)
+
 def make_inputs(
     fields, # The features, as `Field`s
-    columns, # Mapping of column to its values (lists, arrays) or a data frame; columns that are no feature are left out
+    columns, # Mapping of column to its values, or a data frame; columns that are no feature are left out
 )->dict: # Column to array of shape `[n, 1]`, `float32` or text
-    "What the model reads, from what the user has; raises naming the column that is missing or of another type"
+    "What the model reads, from what the user has; raises naming a column that is missing or of another type"
     if missing := [f.name for f in fields if f.name not in columns]:
         raise ValueError(f"columns {missing} are missing; the model reads {[f.name for f in fields]}")
-    res = {f.name: (_text if f.kind in TEXT else _number)(f.name, columns[f.name]) for f in fields}
+    res = {f.name: _tensor(f, columns[f.name]) for f in fields}
     sizes = {len(a) for a in res.values()}
-    if len(sizes) > 1: raise ValueError(f"columns have {sorted(sizes)} rows; expected the same number in each")
+    if len(sizes) > 1:
+        raise ValueError(f"columns have {sorted(sizes)} rows; expected the same number in each")
     return res

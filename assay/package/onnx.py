@@ -24,7 +24,8 @@ _TREE = dict( # message to its field numbers (onnx.proto): a further message, or
     sparse={1:'tensor', 2:'tensor'},
     function={7:'node', 9:'opset', 10:'domain'})
 _RUNS = re.compile( # numbers of trees, skipped in one step
-    rb'(?:(?:\x3d.{4})+|(?:\x40[\x80-\xff]{0,9}[\x00-\x7f])+|(?:\x4a(?:\x0aBRANCH_LEQ|\x04LEAF))+)+', re.DOTALL)
+    rb'(?:(?:\x3d.{4})+|(?:\x40[\x80-\xff]{0,9}[\x00-\x7f])+|(?:\x4a(?:\x0aBRANCH_LEQ|\x04LEAF))+)+',
+    re.DOTALL)
 
 def _varint(b, i):
     "The number that starts at `b[i]`, and where it ends"
@@ -67,14 +68,17 @@ def scan_onnx(
     data:bytes, # Content of an ONNX file
     kind:str='model', # Message that `data` holds, a key of `_TREE`
 )->set: # Names of the operator domains that are used
-    "Operator domains of a model; raises `ValueError` on external tensors, training graphs and domains beyond `DOMAINS`"
+    """Operator domains of a model.
+
+    Raises `ValueError` on external tensors, training graphs and domains beyond `DOMAINS`"""
     if not data and kind == 'model': raise ValueError('the model is empty')
     domains = set()
     for number, value in _fields(data, kind == 'attribute'):
         found = _TREE[kind].get(number)
         _refuse(found, value)
-        if found == 'domain': domains.add(value.decode('utf-8', 'replace') if isinstance(value, bytes) else '?')
-        elif found in _TREE: domains |= scan_onnx(value if isinstance(value, bytes) else b'', found)
+        is_bytes = isinstance(value, bytes)
+        if found == 'domain': domains.add(value.decode('utf-8', 'replace') if is_bytes else '?')
+        elif found in _TREE: domains |= scan_onnx(value if is_bytes else b'', found)
     if unknown := sorted(domains-set(DOMAINS)):
         raise ValueError(f"the model uses operators of {unknown}; expected only {DOMAINS}")
     return domains
@@ -103,4 +107,5 @@ def to_onnx(
         raise ValueError(f"the model knows the classes {classes}; expected {positive!r} among them")
     proto = _convert(model, fields, {id(model): {'zipmap': False}} if classes else None)
     column = classes.index(positive) if classes else 0
-    return proto.SerializeToString(deterministic=True), dict(output=proto.graph.output[-1].name, column=column)
+    output = dict(output=proto.graph.output[-1].name, column=column)
+    return proto.SerializeToString(deterministic=True), output

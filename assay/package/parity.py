@@ -20,12 +20,13 @@ from ..problem.limits import LIMITS
 def _acts_otherwise(threshold, a, b):
     "In which rows do two scores lead to another action, or to another class?"
     if threshold is not None: return (a >= threshold) != (b >= threshold)
-    return a.argmax(1) != b.argmax(1) if b.ndim == 2 else np.zeros(len(a), bool)
+    if b.ndim == 2: return a.argmax(1) != b.argmax(1)
+    return np.zeros(len(a), bool)
 
 def parity(
     bundle:Bundle, # The packaged model
     X, # Columns or data frame of the features
-    scores, # Scores of the same rows by the model that was evaluated; one column per class where there are three or more
+    scores, # Scores of the same rows by the model that was evaluated; of three or more classes a column each
     tolerance:float=1e-5, # Difference up to which two scores are the same, as a share of `score_scale`
 )->dict: # n, max_abs_difference, n_different (beyond the tolerance), n_other_action (beyond the threshold)
     "How far the packaged model is from the one that was evaluated"
@@ -34,9 +35,9 @@ def parity(
     if a.shape != b.shape: raise ValueError(f"{len(b)} scores for {len(a)} rows; expected one per row")
     gap, most = np.abs(a-b), same_up_to(bundle, b, tolerance)
     if b.ndim == 2: gap, most = gap.max(1, initial=0), most.max(1, initial=0) # of classes, the largest
-    return dict(
-        n=len(a), max_abs_difference=float(gap.max(initial=0)), n_different=int((gap > most).sum()),
-        n_other_action=int(_acts_otherwise(bundle.threshold, a, b).sum()))
+    others = _acts_otherwise(bundle.threshold, a, b)
+    found = dict(n=len(a), max_abs_difference=float(gap.max(initial=0)))
+    return found | dict(n_different=int((gap > most).sum()), n_other_action=int(others.sum()))
 
 # %% ../../nbs/package/05_parity.ipynb #17e34e73
 def _class_columns(scores):
@@ -45,17 +46,17 @@ def _class_columns(scores):
     return sorted(numbered, key=lambda c: int(c.removeprefix('score_')))
 
 def align_scores(
-    scores, # Data frame with the id (under its own name or as `id`) and `score`, or `score_0` and so on for classes
+    scores, # Data frame with the id (under its own name or as `id`) and `score`, or `score_0`, … for classes
     df, # Data frame whose rows were scored
     id:str, # Column of `df` that names a row
 )->np.ndarray: # Scores in the order of `df`, of classes one column each
     "The scores of the rows of a table; raises `ValueError` unless both have the same ids, each once"
     by_id = scores.set_index(id if id in scores else 'id')
     by_id = by_id['score'] if 'score' in by_id else by_id[_class_columns(by_id)]
-    is_same = by_id.index.is_unique and df[id].is_unique and set(by_id.index) == set(df[id])
-    if not is_same:
-        raise ValueError(f"the scores name {len(by_id)} rows and the table {len(df)}, and they are not the same; "
-                         "run the evaluation again")
+    is_unique = by_id.index.is_unique and df[id].is_unique
+    if not is_unique or set(by_id.index) != set(df[id]):
+        raise ValueError(f"the scores name {len(by_id)} rows and the table {len(df)}, and they are not the "
+                         "same; run the evaluation again")
     return by_id.loc[df[id]].to_numpy()
 
 def load_scores(
@@ -78,7 +79,20 @@ def _limit_check(id, name, limit, shares):
     if limit is None: return check(id, 'not_applicable', f'problem.yaml sets no limit {name}', 'problem.yaml')
     share = shares[name]
     found = 'beyond' if share is None else f'at most {share:.0%} of'
-    return check(id, share is not None, f'{found} the limit of {limit:g} ({name})', _evidence(f'share_{id}'))
+    why = f'{found} the limit of {limit:g} ({name})'
+    return check(id, share is not None, why, _evidence(f'share_{id}'))
+
+def _same_model(parities):
+    "Do all rows of both sets get the same score?"
+    n, bad = (sum(p[k] for p in parities.values()) for k in ('n', 'n_different'))
+    why = f"{bad:,} of {n:,} rows of {' and '.join(parities)} get another score from the package"
+    return check('parity', all(map(_is_same, parities.values())), why, _evidence('rows_different'))
+
+def _same_path(requests):
+    "Do rows get the same score when they come as a request?"
+    why = (f"{requests['n_different']} of {requests['n']} rows get another score when they come as JSON; "
+           'tests/test_api.py goes the whole way over HTTP')
+    return check('F29', _is_same(requests), why, _evidence('requests_different'))
 
 def package_checks(
     parities:dict, # Name of a set of rows to what `parity` found
@@ -88,13 +102,8 @@ def package_checks(
 )->list: # `check`s
     "What the package stage decides: the same model, one inference path, and the agreed limits"
     shares = shares_of_limits(measured, limits)
-    n, bad = sum(p['n'] for p in parities.values()), sum(p['n_different'] for p in parities.values())
-    same = f"{bad:,} of {n:,} rows of {' and '.join(parities)} get another score from the package"
-    as_json = (f"{requests['n_different']} of {requests['n']} rows get another score when they come as JSON; "
-               'tests/test_api.py goes the whole way over HTTP')
-    return [check('parity', all(map(_is_same, parities.values())), same, _evidence('rows_different')),
-            check('F29', _is_same(requests), as_json, _evidence('requests_different')),
-            *(_limit_check(id, name, limits.get(name), shares) for id,name in LIMITS.items())]
+    kept = [_limit_check(id, name, limits.get(name), shares) for id,name in LIMITS.items()]
+    return [_same_model(parities), _same_path(requests), *kept]
 
 # %% ../../nbs/package/05_parity.ipynb #a3b37bd9
 @literal_text

@@ -14,10 +14,17 @@ from .engine import stage_env
 from ..core.yaml import read_yaml
 
 # %% ../../nbs/pipeline/08_audit.ipynb #f2233297
+def _listed(stage, key):
+    "Paths that a stage of dvc.yaml lists under a key, with or without options"
+    return [o if isinstance(o, str) else next(iter(o)) for o in stage.get(key) or []]
+
+def _stages(root, path='dvc.yaml'):
+    "The stages of `dvc.yaml` or `dvc.lock`"
+    return (read_yaml(root/path).get('stages') or {}).values()
+
 def _made(root):
     "Paths that the stages of `dvc.yaml` make; a page that another command made is no part of a rebuild"
-    stages = (read_yaml(root/'dvc.yaml').get('stages') or {}).values()
-    return [o if isinstance(o, str) else next(iter(o)) for s in stages for k in ('outs', 'metrics') for o in s.get(k) or []]
+    return [p for s in _stages(root) for key in ('outs', 'metrics') for p in _listed(s, key)]
 
 def published(
     root='.', # Root of a repository
@@ -25,16 +32,21 @@ def published(
     "The hashes of everything that the stages of a repository publish"
     root = Path(root)
     pages = [p for p in _made(root) if p.startswith('reports/') and (root/p).is_file()]
-    stages = read_yaml(root/'dvc.lock').get('stages') or {}
-    return {p: sha256(root/p) for p in pages} | {o['path']: o['md5'] for s in stages.values() for o in s.get('outs', []) if not o['path'].startswith('reports/')}
+    recorded = [o for s in _stages(root, 'dvc.lock') for o in s.get('outs', [])]
+    others = {o['path']: o['md5'] for o in recorded if not o['path'].startswith('reports/')}
+    return {p: sha256(root/p) for p in pages} | others
 
 def compare(
     wanted:dict, # Of `published`, the release
     found:dict, # Of `published`, the rebuild
 )->list: # One `dict(path, what)` per difference
     "What differs between a release and its rebuild"
-    what = lambda p: 'not rebuilt' if p not in found else 'not published' if p not in wanted else 'different content'
-    return [dict(path=p, what=what(p)) for p in sorted(wanted.keys() | found.keys()) if wanted.get(p) != found.get(p)]
+    res = []
+    for path in sorted(wanted.keys() | found.keys()):
+        if path not in found: res.append(dict(path=path, what='not rebuilt'))
+        elif path not in wanted: res.append(dict(path=path, what='not published'))
+        elif wanted[path] != found[path]: res.append(dict(path=path, what='different content'))
+    return res
 
 # %% ../../nbs/pipeline/08_audit.ipynb #37421252
 class AuditFailed(Exception):
@@ -42,30 +54,56 @@ class AuditFailed(Exception):
 
 def _run(command, **kwargs):
     "Run a command that must succeed; what it says goes to the terminal"
-    if (code := subprocess.run(command, **kwargs).returncode): raise AuditFailed(f"`{' '.join(map(str, command))}` ended with {code}; nothing was compared")
+    code = subprocess.run(command, **kwargs).returncode
+    if not code: return
+    raise AuditFailed(f"`{' '.join(map(str, command))}` ended with {code}; nothing was compared")
+
+def _overlaps(path, out):
+    "Are two paths the same, or does one lie in the other?"
+    return path == out or path.startswith(f'{out}/') or out.startswith(f'{path}/')
+
+def _is_ignored(root, path):
+    "Is git told not to see a file?"
+    asked = ['git', 'check-ignore', '-q', '--', path]
+    return subprocess.run(asked, cwd=root, capture_output=True).returncode == 0
+
+def _is_lacking(path, root, clone):
+    "Does a path of the repository, which git is told not to see, lack in the clone?"
+    if Path(path).is_absolute() or '..' in Path(path).parts: return False
+    return not (clone/path).exists() and (root/path).exists() and _is_ignored(root, path)
+
+def _copy(source, target):
+    "Copy a file or a folder"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir(): shutil.copytree(source, target)
+    else: shutil.copy2(source, target)
 
 def _bring(root, clone):
-    "Copy what stages read and git is told not to see, such as the table of `assay init`; anything else that is not committed stays away"
-    made, stages = _made(clone), (read_yaml(clone/'dvc.yaml').get('stages') or {}).values()
-    for d in {d for s in stages for d in s.get('deps') or [] if isinstance(d, str)}:
-        is_out = any(d == o or d.startswith(f'{o}/') or o.startswith(f'{d}/') for o in made)
-        if is_out or Path(d).is_absolute() or '..' in Path(d).parts or (clone/d).exists() or not (root/d).exists(): continue
-        if subprocess.run(['git', 'check-ignore', '-q', '--', d], cwd=root, capture_output=True).returncode: continue
-        (clone/d).parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copytree if (root/d).is_dir() else shutil.copy2)(root/d, clone/d)
+    """Copy what stages read and git is told not to see, such as the table of `assay init`.
+
+    Anything else that is not committed stays away"""
+    made = _made(clone)
+    read = {d for s in _stages(clone) for d in s.get('deps') or [] if isinstance(d, str)}
+    for path in read:
+        if any(_overlaps(path, out) for out in made): continue
+        if _is_lacking(path, root, clone): _copy(root/path, clone/path)
 
 def audit(
     root='.', # Root of the repository; what is committed there is audited
     folder=None, # Where to clone to; a temporary folder by default
 )->dict: # `compared`: number of hashes; `differs`: list of `dict(path, what)`
-    "Rebuild the committed state in a fresh clone and compare every hash; raises `AuditFailed` where it cannot be rebuilt"
+    """Rebuild the committed state in a fresh clone and compare every hash.
+
+    Raises `AuditFailed` where it cannot be rebuilt"""
+    root = Path(root).resolve()
     with tempfile.TemporaryDirectory(prefix='assay-audit-') as temporary:
         clone = Path(folder or temporary)/'clone'
-        _run(['git', 'clone', '--quiet', str(Path(root).resolve()), str(clone)])
-        _bring(Path(root).resolve(), clone)
+        _run(['git', 'clone', '--quiet', str(root), str(clone)])
+        _bring(root, clone)
         wanted = published(clone)
         (clone/'dvc.lock').unlink()
         for p in wanted: (clone/p).unlink(missing_ok=True) # the pages; data and models are not in a clone
-        _run([sys.executable, '-m', 'assay.cli', 'repro'], cwd=clone, env=stage_env(clone), stdout=2) # what it says is no part of the answer
+        rebuild = [sys.executable, '-m', 'assay.cli', 'repro'] # what it says is no part of the answer
+        _run(rebuild, cwd=clone, env=stage_env(clone), stdout=2)
         found = published(clone)
     return dict(compared=len(wanted), differs=compare(wanted, found))

@@ -62,7 +62,7 @@ def with_modules(
     stage:str, # Name of the stage
     templates=(), # Names of files in `assay/templates`
 )->str: # The same lines with these files in `deps` and the key of `assay.lock` in `params`
-    "One stage with the dependencies that it has; raises `ValueError` where its block has no deps or no params"
+    "One stage with the dependencies that it has; raises `ValueError` where its block has no deps"
     files = [*map(module_path, modules), *(f'{PACKAGE}/templates/{name}' for name in templates)]
     lines = ''.join(f'      - {f}\n' for f in files)
     key = f'      - assay.lock:\n          - stages.{stage}\n'
@@ -74,6 +74,8 @@ def with_modules(
     if params is None: return block.replace('    deps:\n', f'    params:\n{key}    deps:\n', 1)
     return re.sub(r'(\n    params:\n)', lambda m: m[1] + key, block, count=1)
 
+def _name(block): return block.strip().partition(':')[0]
+
 def with_deps(
     text:str, # Content of `dvc.yaml`
     modules:dict, # Stage to the dotted names of the modules that it depends on
@@ -81,9 +83,15 @@ def with_deps(
 )->str: # The content that `dvc.yaml` should have
     "`dvc.yaml` with the dependencies that the imports give"
     head, *blocks = re.split(r'^(?=  [a-z]\w*:\n)', text, flags=re.M)
-    name = lambda block: block.strip().partition(':')[0]
-    written = lambda b, stage: with_modules(b, modules[stage], stage, templates.get(stage, ()))
-    return head + ''.join(written(b, name(b)) if name(b) in modules else b for b in blocks)
+    written = [head]
+    for block in blocks:
+        stage = _name(block)
+        if stage in modules: block = with_modules(block, modules[stage], stage, templates.get(stage, ()))
+        written.append(block)
+    return ''.join(written)
+
+_ABOUT = ('# Written by `make deps`: per stage one hash of the locked versions of the libraries '
+          'that its code imports.\n')
 
 def environments(
     stages:dict, # From `load_stages`
@@ -91,27 +99,42 @@ def environments(
 )->str: # Content of `assay.lock`
     "The hash of the libraries of each stage"
     lock = read_lock(path)
-    rows = [f'  {n}: {environment_hash(stage_libraries(s), lock)}\n' for n,s in stages.items()]
-    return ('# Written by `make deps`: per stage one hash of the locked versions of the libraries that its code imports.\n'
-            'stages:\n' + ''.join(rows))
+    hashes = {name: environment_hash(stage_libraries(s), lock) for name,s in stages.items()}
+    rows = ''.join(f'  {name}: {h}\n' for name,h in hashes.items())
+    return f'{_ABOUT}stages:\n{rows}'
 
 # %% ../../nbs/pipeline/04_deps.ipynb #d57906a4
 WINGS = dict( # Wing to its one job
     face='the names that `from assay import ...` offers',
-    core='where artefacts lie, atomic writes, YAML, imports, the shape of results', problem='what was agreed: agreement, criteria, hypotheses, today\'s practice',
-    stats='counts that merge, metrics, intervals', data='sources, dictionary, validation, splits', explore='what the data can say; leaks',
-    responsible='groups, limits between them, privacy, the assessment', models='features, estimators, tuning',
-    evaluation='scores, decisions, explanation, behaviour', feasibility='the study and its verdict', package='the bundle, its parity and its budget',
-    stages='what a stage is: its definition, parameters, lock', release='checklist, gates, waivers, approval, chain, coverage',
-    serving='the service and the prediction log', monitoring='drift, outcomes, decisions, what was served', site='pages',
-    project='from a table to a project of one\'s own', pipeline='engine, runner, recovery, audit', examples='the bundled flights', cli='the command `assay`')
+    core='where artefacts lie, atomic writes, YAML, imports, the shape of results',
+    problem="what was agreed: agreement, criteria, hypotheses, today's practice",
+    stats='counts that merge, metrics, intervals',
+    data='sources, dictionary, validation, splits',
+    explore='what the data can say; leaks',
+    responsible='groups, limits between them, privacy, the assessment',
+    models='features, estimators, tuning',
+    evaluation='scores, decisions, explanation, behaviour',
+    feasibility='the study and its verdict',
+    package='the bundle, its parity and its budget',
+    stages='what a stage is: its definition, parameters, lock',
+    release='checklist, gates, waivers, approval, chain, coverage',
+    serving='the service and the prediction log',
+    monitoring='drift, outcomes, decisions, what was served',
+    site='pages',
+    project="from a table to a project of one's own",
+    pipeline='engine, runner, recovery, audit',
+    examples='the bundled flights',
+    cli='the command `assay`')
+
+def _floor_lines(floor): return '\n'.join(f'{wing:<12} {WINGS[wing]}' for wing in floor)
 
 def wing_picture()->str: # A block of text, one line per wing; the floors are apart by a line
     "The wings floor by floor, the lowest first, each with its job"
     needs = wing_needs()
-    if strange := set(needs) ^ set(WINGS): raise ValueError(f'wings {sorted(strange)} are in the package or in WINGS of assay.pipeline.deps only; name each there with its job')
-    blocks = ['\n'.join(f'{w:<12} {WINGS[w]}' for w in floor) for floor in floors(needs)]
-    return '\n\n'.join(blocks)
+    if strange := set(needs) ^ set(WINGS):
+        raise ValueError(f'wings {sorted(strange)} are in the package or in WINGS of assay.pipeline.deps '
+                         'only; name each there with its job')
+    return '\n\n'.join(map(_floor_lines, floors(needs)))
 
 _MARKED = re.compile(r'(?<=<!-- wings -->\n```\n).*?(?=\n```\n<!-- /wings -->)', re.S)
 
@@ -119,17 +142,22 @@ def with_picture(
     text:str, # Content of `CONTRIBUTING.md`
 )->str: # The content that it should have
     "The text with the picture between its two marks; raises `ValueError` where they are gone"
-    if not _MARKED.search(text): raise ValueError('CONTRIBUTING.md has no marks of the wings; restore it with `git checkout CONTRIBUTING.md`')
-    return _MARKED.sub(lambda m: wing_picture(), text)
+    if not _MARKED.search(text):
+        raise ValueError('CONTRIBUTING.md has no marks of the wings; '
+                         'restore it with `git checkout CONTRIBUTING.md`')
+    picture = wing_picture()
+    return _MARKED.sub(lambda m: picture, text)
 
 # %% ../../nbs/pipeline/04_deps.ipynb #1f282dfd
+def _text(path): return check_file(path).read_text(encoding='utf-8')
+
 def wanted_files()->dict: # File to the content that it should have
     "`dvc.yaml`, `assay.lock` and `CONTRIBUTING.md` as the imports and the lock of the environment give them"
     stages = load_stages()
-    text = check_file('dvc.yaml').read_text(encoding='utf-8')
-    modules, templates = ({n: found(s) for n,s in stages.items()} for found in (stage_closure, stage_templates))
-    return {'dvc.yaml': with_deps(text, modules, templates), 'assay.lock': environments(stages),
-            'CONTRIBUTING.md': with_picture(check_file('CONTRIBUTING.md').read_text(encoding='utf-8'))}
+    modules = {name: stage_closure(s) for name,s in stages.items()}
+    templates = {name: stage_templates(s) for name,s in stages.items()}
+    return {'dvc.yaml': with_deps(_text('dvc.yaml'), modules, templates), 'assay.lock': environments(stages),
+            'CONTRIBUTING.md': with_picture(_text('CONTRIBUTING.md'))}
 
 def main(
     argv=None, # No arguments
@@ -143,4 +171,5 @@ def main(
     return 0
 
 # %% ../../nbs/pipeline/04_deps.ipynb #810c0643
-if __name__ == '__main__' and '__file__' in globals(): sys.exit(main()) # a notebook is __main__ too, but has no __file__
+if __name__ == '__main__' and '__file__' in globals(): # a notebook is __main__ too, but has no __file__
+    sys.exit(main())

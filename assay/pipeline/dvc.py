@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core.artifacts import place
 
 # %% ../../nbs/pipeline/03_dvc.ipynb #8ba419b4
-_PLAIN = re.compile('[ !#-&(-~]{0,60}') # a text that both writers write alike: short, ASCII, without quotation marks
+_PLAIN = re.compile('[ !#-&(-~]{0,60}') # a text that both writers write alike: short, ASCII, without quotes
 
 def _plain(
     value, # What a lock file holds
@@ -65,7 +65,9 @@ def install()->bool: # False where DVC has no such function; it then writes as i
     logging.getLogger('dvc.output').addFilter(_is_news)
     theirs = getattr(dvcfile, 'modify_yaml', None)
     if theirs is None: return False
-    dvcfile.modify_yaml = lambda path, fs=None: modify_lock(path, fs) if Path(path).name == 'dvc.lock' else theirs(path, fs=fs)
+    def modify(path, fs=None):
+        return modify_lock(path, fs) if Path(path).name == 'dvc.lock' else theirs(path, fs=fs)
+    dvcfile.modify_yaml = modify
     return True
 
 def main(
@@ -77,4 +79,5 @@ def main(
     return dvc(list(sys.argv[1:] if argv is None else argv))
 
 # %% ../../nbs/pipeline/03_dvc.ipynb #c1301c6c
-if __name__ == '__main__' and '__file__' in globals(): sys.exit(main()) # a notebook is __main__ too, but has no __file__
+if __name__ == '__main__' and '__file__' in globals(): # a notebook is __main__ too, but has no __file__
+    sys.exit(main())

@@ -14,10 +14,13 @@ from ..core.artifacts import check_file
 from ..core.notebooks import import_papermill
 
 # %% ../../nbs/pipeline/00_engine.ipynb #bb06483e
-ENV = dict(PYTHONHASHSEED='0', TZ='UTC', LC_ALL='C.UTF-8', SOURCE_DATE_EPOCH='0', TQDM_DISABLE='1', COLUMNS='100', NO_COLOR='1',
-           OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1', MKL_NUM_THREADS='1', NUMEXPR_NUM_THREADS='1',
-           MPLBACKEND='module://matplotlib_inline.backend_inline', JUPYTER_PREFER_ENV_PATH='1', PYDEVD_DISABLE_FILE_VALIDATION='1',
-           PYTHONDONTWRITEBYTECODE='', DVC_NO_ANALYTICS='1', ORT_DISABLE_TELEMETRY='1')
+ENV = dict(
+    PYTHONHASHSEED='0', TZ='UTC', LC_ALL='C.UTF-8', SOURCE_DATE_EPOCH='0',
+    TQDM_DISABLE='1', COLUMNS='100', NO_COLOR='1',
+    OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1', MKL_NUM_THREADS='1', NUMEXPR_NUM_THREADS='1',
+    MPLBACKEND='module://matplotlib_inline.backend_inline', JUPYTER_PREFER_ENV_PATH='1',
+    PYDEVD_DISABLE_FILE_VALIDATION='1', PYTHONDONTWRITEBYTECODE='',
+    DVC_NO_ANALYTICS='1', ORT_DISABLE_TELEMETRY='1')
 if platform.machine() in ('x86_64', 'AMD64'): # the same kernels on every processor with AVX2
     ENV |= dict(OPENBLAS_CORETYPE='Haswell', NPY_DISABLE_CPU_FEATURES='X86_V4,AVX512_ICL,AVX512_SPR')
 
@@ -27,7 +30,9 @@ def stage_env(
 )->dict: # Environment for a process that runs stages
     "The environment that makes a stage repeatable"
     root = Path(root).resolve()
-    local = dict(MATPLOTLIBRC=str(root/'matplotlibrc'), IPYTHONDIR=str(root/'.assay'/'ipython'), MPLCONFIGDIR=str(root/'.assay'/'matplotlib'))
+    ours = root/'.assay'
+    local = dict(MATPLOTLIBRC=str(root/'matplotlibrc'), IPYTHONDIR=str(ours/'ipython'))
+    local['MPLCONFIGDIR'] = str(ours/'matplotlib')
     return {**(os.environ if environ is None else environ), **ENV, **local}
 
 def is_pinned(
@@ -93,7 +98,8 @@ def _shell_class():
         def enable_gui(self, gui=None): return None
         def init_history(self): self.history_manager = HistoryManager(shell=self, parent=self, enabled=False)
         def _showtraceback(self, etype, evalue, stb):
-            self.outputs.append(_output('error', ename=etype.__name__, evalue=str(evalue), traceback=list(stb)))
+            error = _output('error', ename=etype.__name__, evalue=str(evalue), traceback=list(stb))
+            self.outputs.append(error)
     return Shell
 
 def make_shell(): # An IPython shell with the attribute `outputs`
@@ -124,7 +130,8 @@ def register_engine()->str: # The engine's name for papermill
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, on_cell=None, **kwargs):
             shell = make_shell()
-            code = [(i, c) for i,c in enumerate(nb_man.nb.cells) if c.cell_type == 'code' and c.source.strip()]
+            cells = enumerate(nb_man.nb.cells)
+            code = [(i, c) for i,c in cells if c.cell_type == 'code' and c.source.strip()]
             for n,(i,cell) in enumerate(code, 1):
                 if on_cell: on_cell(n, len(code))
                 nb_man.cell_start(cell, i)

@@ -16,12 +16,19 @@ from .engine import _output
 _ADDRESS = re.compile(r'(?<= at )0x[0-9a-fA-F]{6,}')
 _CELL_FILE = re.compile(r'(?:/[\w./-]*)?/ipykernel_\d+/\d+\.py|<ipython-input-\d+-[0-9a-f]+>')
 _TQDM = re.compile(r'\d+%\|[^|\n]*\|\s*\S+ \[[^\]\n]*\]')
-_UUID = re.compile(r'(?<!\w)[0-9a-f]{8}(-?)[0-9a-f]{4}\1[12467][0-9a-f]{3}\1[89ab][0-9a-f]{3}\1[0-9a-f]{12}(?!\w)', re.I) # versions made of chance or of the moment
+_UUID = re.compile( # of the versions that are made of chance or of the moment
+    r'(?<!\w)[0-9a-f]{8}(-?)[0-9a-f]{4}\1[12467][0-9a-f]{3}\1[89ab][0-9a-f]{3}\1[0-9a-f]{12}(?!\w)', re.I)
 _MAGIC_TIME = re.compile(r'^(?:CPU times|Wall time): .*\n?', re.M)
 _STYLER = re.compile(r'\bT_[0-9a-f]{5}(?=[_"\s])')
 _SVG_ID = re.compile(r'(?<=["#])(\w*?)[0-9a-f]{10}(?=[")])')
 
 def _joined(text): return ''.join(text) if isinstance(text, list) else text
+
+def _as_shown(text):
+    "A text of a terminal without what carriage returns have overwritten"
+    if '\r' not in text: return text
+    lines = text.replace('\r\n', '\n').split('\n')
+    return '\n'.join(line.rsplit('\r', 1)[-1] for line in lines)
 
 def scrub(
     text:str, # What a cell showed
@@ -29,10 +36,11 @@ def scrub(
 )->str: # The same, on any machine and at any time
     "Replace addresses, paths of this machine and progress bars"
     text = _CELL_FILE.sub('<cell>', _ADDRESS.sub('0x…', text))
-    for path,name in ((str(Path(root).resolve()), '.'), (sys.prefix, '<env>'), (sys.base_prefix, '<python>'), (str(Path.home()), '~')):
-        if len(path) > 3: text = text.replace(path, name)
-    if '\r' in text: text = '\n'.join(line.rsplit('\r', 1)[-1] for line in text.replace('\r\n', '\n').split('\n'))
-    return _TQDM.sub('', text)
+    here = Path(root).resolve()
+    names = ((here, '.'), (sys.prefix, '<env>'), (sys.base_prefix, '<python>'), (Path.home(), '~'))
+    for folder,name in names:
+        if len(path := str(folder)) > 3: text = text.replace(path, name)
+    return _TQDM.sub('', _as_shown(text))
 
 # %% ../../nbs/pipeline/01_normalise.ipynb #dbe95e49
 def _merge_streams(outputs):
@@ -144,17 +152,23 @@ def _machine_marks():
     return {mark: what for mark,what in marks.items() if len(mark) > 3}
 
 def _random_ids(text):
-    "Ids of chance or of the moment; without dashes only those of version 4, since hashes look like the others"
+    "Ids of chance or of the moment; without dashes only those of version 4: hashes look like the others"
     found = [m for m in _UUID.finditer(text) if m[1] or m[0][12] == '4']
     return [m[0] for m in found if m[0] in (m[0].lower(), m[0].upper())]
+
+def _is_text(kind): return kind.startswith('text/') or kind == 'image/svg+xml'
+
+def _output_text(o):
+    "All that an output shows as text"
+    shown = [_joined(v) for kind,v in o.get('data', {}).items() if _is_text(kind)]
+    return _joined(o.get('text', '')) + ''.join(shown)
 
 def _finds(nb):
     "`(cell, what it is, text)` of everything in the outputs that may name this machine or this moment"
     marks, res = _machine_marks(), []
     for cell in nb.cells:
         for o in cell.get('outputs', []):
-            shown = (_joined(v) for k,v in o.get('data', {}).items() if k.startswith('text/') or k == 'image/svg+xml')
-            text = html.unescape(_joined(o.get('text', '')) + ''.join(shown))
+            text = html.unescape(_output_text(o))
             res += [(cell.id, what, mark) for mark,what in marks.items() if mark in text]
             res += [(cell.id, 'a temporary path', path.rstrip('.…')) for path in _TEMPORARY.findall(text)]
             res += [(cell.id, 'a random id', m) for m in _random_ids(text)]
@@ -162,10 +176,10 @@ def _finds(nb):
 
 # %% ../../nbs/pipeline/01_normalise.ipynb #34ed0be6
 NEAR = 7 # Days around today: inputs that hold a moment so close explain today's date
-_READ = ('.json', '.jsonl', '.yaml', '.csv') # Inputs that are read as text, besides tables; code explains nothing
+_READ = ('.json', '.jsonl', '.yaml', '.csv') # Inputs read as text, besides tables; code explains nothing
 
 def _column_text(column):
-    "The distinct values of an Arrow column as one text: days of moments, texts as they are, nothing of numbers"
+    "The distinct values of an Arrow column as one text: of moments the days, of numbers nothing"
     import pyarrow as pa
     if pa.types.is_dictionary(column.type): column = column.dictionary_decode()
     if pa.types.is_timestamp(column.type): column = column.cast(pa.date32(), safe=False)
@@ -180,7 +194,8 @@ def _input_texts(paths):
     for file in files:
         if file.suffix in _READ: yield check_file(file).read_text(encoding='utf-8', errors='replace')
         if file.suffix == '.parquet':
-            for batch in pq.ParquetFile(check_file(file)).iter_batches(): yield from map(_column_text, batch.columns)
+            table = pq.ParquetFile(check_file(file))
+            for batch in table.iter_batches(): yield from map(_column_text, batch.columns)
 
 def _dashed(text):
     "A random id with dashes, where it is shown without, and the other way round"

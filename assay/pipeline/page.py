@@ -19,22 +19,31 @@ from ..stages.definition import load_stages
 from ..site.pages import report_page
 
 # %% ../../nbs/pipeline/09_page.ipynb #2bf97ccf
-def publish(
-    path, # Notebook in the shape of a stage's; its defaults are its parameters
-)->Path: # The page
-    "Execute a notebook and write `reports/<name>/report.html` beside the metrics that it wrote; raises `StageFailed` where a cell fails or shows what another run would not"
+def _executed(path):
+    "The executed notebook; raises `StageFailed` where a cell fails or shows what another run would not"
     PapermillExecutionError = import_papermill().exceptions.PapermillExecutionError
-    path, kept = Path(path), place('local', 'failed', Path(path).name)
-    declared_parameters(path)
+    kept = place('local', 'failed', path.name)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    metrics_path(path.stem).unlink(missing_ok=True) # numbers of an earlier run are no result of this one
     try: nb = normalise(execute(path, kept, on_cell=progress(path.stem)))
     except PapermillExecutionError as e: raise StageFailed(failure(path.stem, e, kept)) from None
     if found := leaks(nb): raise StageFailed(f"{path} shows what another run would not: {'; '.join(found)}")
     kept.unlink(missing_ok=True)
+    return nb
+
+def publish(
+    path, # Notebook in the shape of a stage's; its defaults are its parameters
+)->Path: # The page
+    """Execute a notebook and write `reports/<name>/report.html` beside the metrics that it wrote.
+
+    Raises `StageFailed` where a cell fails or shows what another run would not"""
+    path = Path(path)
+    name = path.stem
+    declared_parameters(path)
+    metrics_path(name).unlink(missing_ok=True) # numbers of an earlier run are no result of this one
+    nb = _executed(path)
     names = [s for s in load_stages() if place('reports', s, 'report.html').is_file()]
-    page = report_page(path.stem, nb, read_metrics(path.stem), names, path.stem.replace('_', ' '))
-    return write_text(place('reports', path.stem, 'report.html'), page)
+    page = report_page(name, nb, read_metrics(name), names, name.replace('_', ' '))
+    return write_text(place('reports', name, 'report.html'), page)
 
 def main(
     argv=None, # Arguments: the notebook
@@ -43,9 +52,11 @@ def main(
     argv = list(sys.argv[1:] if argv is None else argv)
     if len(argv) != 1: return print('usage: python -m assay.pipeline.page NOTEBOOK', file=sys.stderr) or 2
     root = enter_root()
-    if not is_pinned(root): os.execve(sys.executable, [sys.executable, '-m', 'assay.pipeline.page', *argv], stage_env(root))
+    if not is_pinned(root):
+        os.execve(sys.executable, [sys.executable, '-m', 'assay.pipeline.page', *argv], stage_env(root))
     try: return say(f'  {publish(argv[0])}')
     except (StageFailed, ValueError, TypeError, KeyError, OSError) as e: return say(f'error: {e}', 1)
 
 # %% ../../nbs/pipeline/09_page.ipynb #c1301c6c
-if __name__ == '__main__' and '__file__' in globals(): sys.exit(main()) # a notebook is __main__ too, but has no __file__
+if __name__ == '__main__' and '__file__' in globals(): # a notebook is __main__ too, but has no __file__
+    sys.exit(main())

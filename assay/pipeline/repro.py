@@ -38,7 +38,9 @@ def only_one(
     fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         try: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError: raise Busy("another `assay repro` is running in this repository; wait for it, or stop it") from None
+        except BlockingIOError:
+            raise Busy("another `assay repro` is running in this repository; "
+                       "wait for it, or stop it") from None
         yield
     finally: os.close(fd)
 
@@ -57,9 +59,15 @@ def _is_free(path):
     except (ValueError, OSError): return False
     return isinstance(lock, dict) and set(lock) <= {'read', 'write'} and not any(lock.values())
 
+def _holders(held):
+    "The entries of DVC's rwlock for one path: a list of readers, or one writer"
+    return held if isinstance(held, list) else [held]
+
 def _lock_pids(path):
     "Process ids in DVC's rwlock; empty for a file that cannot be read"
-    try: entries = [e for lock in json.loads(check_file(path).read_text()).values() for held in lock.values() for e in (held if isinstance(held, list) else [held])]
+    try:
+        locks = json.loads(check_file(path).read_text()).values()
+        entries = [e for lock in locks for held in lock.values() for e in _holders(held)]
     except (ValueError, AttributeError, OSError): return []
     return [e['pid'] for e in entries if isinstance(e, dict) and isinstance(e.get('pid'), int)]
 
@@ -118,18 +126,29 @@ def set_aside(
     return moved
 
 # %% ../../nbs/pipeline/07_repro.ipynb #eeac5130
+def _server(stages):
+    "What serves stages from forks, where the system and the engine allow; None elsewhere"
+    engine = os.environ.get('ASSAY_ENGINE', 'assay')
+    return StageServer(stages) if sys.platform == 'linux' and engine == 'assay' else None
+
+def _dvc_env(server):
+    "The environment of DVC: this Python first on the path, and where its stages find the server"
+    folder = str(Path(sys.executable).parent)
+    env = os.environ | dict(PATH=f"{folder}{os.pathsep}{os.environ.get('PATH', '')}")
+    return env | dict(ASSAY_SERVER=server.address) if server else env
+
+def _is_left(stage): return all(Path(p).exists() for p in stage.outs)
+
 def run_dvc(
     arguments, # Arguments of the `dvc` command
-    stages:dict={}, # Stages of `load_stages`; what those that lack an output import is imported while DVC starts
+    stages:dict={}, # Of `load_stages`; what stages without their outputs import is imported while DVC starts
 )->int: # Its exit code
     "Run DVC so that it ends with this process, and serve its stages from forks where the system allows"
-    server = StageServer(stages) if sys.platform == 'linux' and os.environ.get('ASSAY_ENGINE', 'assay') == 'assay' else None
-    folder = str(Path(sys.executable).parent)
-    env = {**os.environ, 'PATH': f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"} | (dict(ASSAY_SERVER=server.address) if server else {})
-    parent = os.getpid()
-    process = subprocess.Popen([sys.executable, '-m', 'assay.pipeline.dvc', *arguments], env=env, preexec_fn=lambda: die_with_parent(parent))
+    server, parent = _server(stages), os.getpid()
+    command = [sys.executable, '-m', 'assay.pipeline.dvc', *arguments]
+    process = subprocess.Popen(command, env=_dvc_env(server), preexec_fn=lambda: die_with_parent(parent))
     try:
-        will_run = [s.name for s in stages.values() if not all(Path(p).exists() for p in s.outs)]
+        will_run = [s.name for s in stages.values() if not _is_left(s)]
         if server and will_run: server.load(*will_run)
         return server.serve(process) if server else process.wait()
     except KeyboardInterrupt:
@@ -138,7 +157,8 @@ def run_dvc(
 
 def keep_metrics(stages)->dict: # Path to bytes
     "The numbers that stand now, so that a failed stage cannot take them away"
-    return {p: Path(p).read_bytes() for s in stages.values() for p in s.outs if p.startswith('reports/') and Path(p).is_file()}
+    reports = [p for s in stages.values() for p in s.outs if p.startswith('reports/')]
+    return {p: Path(p).read_bytes() for p in reports if Path(p).is_file()}
 
 def restore(
     kept:dict, # What `keep_metrics` kept
@@ -146,10 +166,12 @@ def restore(
 )->list: # Paths restored
     "Bring back what a failed stage took away"
     missing = [p for s in stages.values() for p in s.outs if not Path(p).exists()]
-    for p in (p for p in missing if p in kept): write_text(p, kept[p].decode())
+    for p in missing:
+        if p in kept: write_text(p, kept[p].decode())
     cached = [p for p in missing if not p.startswith('reports/')]
     if cached and Path('dvc.lock').exists():
-        subprocess.run([sys.executable, '-m', 'dvc', 'checkout', '--quiet', *cached], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        checkout = [sys.executable, '-m', 'dvc', 'checkout', '--quiet', *cached]
+        subprocess.run(checkout, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return [p for p in missing if Path(p).exists()]
 
 # %% ../../nbs/pipeline/07_repro.ipynb #931aaafe
@@ -158,16 +180,23 @@ def _is_shown(path):
     kept = place('local', 'pages.json')
     return kept.is_file() and read_json(kept).get(path) == hash_inputs([path])[path]
 
-def _of_another_run(path):
-    "Does DVC's cache or the last commit hold exactly this content? Then another run made it, and nothing damaged it"
-    md5 = _digest(path)
+def _cached(md5):
+    "Where DVC's cache keeps content with this hash"
+    return Path('.dvc/cache/files/md5', md5[:2], md5[2:])
+
+def _is_committed(path):
+    "Does the last commit hold exactly this content?"
     git = lambda *words: subprocess.run(['git', *words], capture_output=True, text=True).stdout
-    return Path('.dvc/cache/files/md5', md5[:2], md5[2:]).exists() or (
-        Path(path).is_file() and git('rev-parse', '--verify', '--quiet', f'HEAD:./{path}') == git('hash-object', path))
+    return git('rev-parse', '--verify', '--quiet', f'HEAD:./{path}') == git('hash-object', path)
+
+def _of_another_run(path):
+    "Does DVC's cache or the last commit hold exactly this content? Then another run made it"
+    return _cached(_digest(path)).exists() or (Path(path).is_file() and _is_committed(path))
 
 def _is_damaged(row):
     "Does an output differ from `dvc.lock` although no run made it so? A row of `verify_outputs`"
-    return row['what'] == 'content changed' and not _is_shown(row['path']) and not _of_another_run(row['path'])
+    path = row['path']
+    return row['what'] == 'content changed' and not _is_shown(path) and not _of_another_run(path)
 
 def recover()->list: # One sentence per thing put right
     "Put right whatever an interrupted run or a damaged file has left"
@@ -176,11 +205,13 @@ def recover()->list: # One sentence per thing put right
     if mend_dvc_lock(): said.append('restored a half-written dvc.lock')
     if n := clear_parts(): said.append(f'removed {n} half-written files')
     damaged = verify_cache() + [d for d in verify_outputs() if _is_damaged(d)]
-    return said + [f'{p} was damaged; moved to .assay/quarantine, it will be made again' for p in set_aside(damaged)]
+    where = 'moved to .assay/quarantine, it will be made again'
+    return said + [f'{p} was damaged; {where}' for p in set_aside(damaged)]
 
 def stopped()->list: # Per stage that stopped in the last run: `stage`, `code`, `why`
     "Why stages of the last run stopped"
-    return [read_json(p) for p in list_files(place('local', 'stopped'))] if place('local', 'stopped').is_dir() else []
+    folder = place('local', 'stopped')
+    return [read_json(p) for p in list_files(folder)] if folder.is_dir() else []
 
 # %% ../../nbs/pipeline/07_repro.ipynb #cd87600a
 def _read_other_reports(record):
@@ -188,63 +219,93 @@ def _read_other_reports(record):
     read = [d for d in record.get('deps', []) if d['path'].startswith('reports/')]
     return any(not Path(d['path']).exists() or _digest(d['path']) != d['md5'] for d in read)
 
+def _is_changed_report(row):
+    "Is a row of `verify_outputs` about a report whose content changed?"
+    return row['what'] == 'content changed' and row['path'].startswith('reports/')
+
 def edited_reports(
     lock='dvc.lock', # What DVC recorded
 )->list: # One sentence per report
     "Reports that are not as the run left them"
     if not Path(lock).exists(): return []
-    recorded = read_yaml(lock).get('stages') or {}
-    rows = [d for d in verify_outputs(lock) if d['what'] == 'content changed' and d['path'].startswith('reports/')]
-    edited = [d for d in rows if not _is_shown(d['path']) and not _read_other_reports(recorded[d['stage']])]
-    return [f"{d['path']} is not what stage {d['stage']!r} wrote, by {lock}; it was edited: `assay repro` makes it again" for d in edited]
+    recorded, res = read_yaml(lock).get('stages') or {}, []
+    for row in filter(_is_changed_report, verify_outputs(lock)):
+        path, stage = row['path'], row['stage']
+        if _is_shown(path) or _read_other_reports(recorded[stage]): continue
+        res.append(f"{path} is not what stage {stage!r} wrote, by {lock}; it was edited: "
+                   "`assay repro` makes it again")
+    return res
 
 # %% ../../nbs/pipeline/07_repro.ipynb #bfb69031
 def _forget(path):
-    "Take a report away, and what DVC kept of it: it would bring back the one of an earlier run with the same inputs"
-    md5 = _md5(path)
-    for p in (path, Path('.dvc/cache/files/md5', md5[:2], md5[2:])): p.unlink(missing_ok=True)
+    """Take a report away, and what DVC kept of it.
+
+    DVC would bring back the one of an earlier run with the same inputs"""
+    for p in (path, _cached(_md5(path))): p.unlink(missing_ok=True)
     shutil.rmtree('.dvc/cache/runs', ignore_errors=True)
 
+def _read_or_nothing(path):
+    "What a report holds; None where it is malformed, since DVC makes it again"
+    try: return read_json(path)
+    except ValueError: return None
+
+def _agrees(said, now):
+    "Does a report say of the bar what the ledger says?"
+    return 'frozen' in now and all(said.get(k) == v for k,v in now.items())
+
 def thaw()->bool: # True if the problem stage will run again
-    "Take away the report of the problem stage where it says something else of the bar than the ledger does; raises `ValueError` where the ledger is broken"
+    """Take away the report of the problem stage where it says something else of the bar than the ledger does.
+
+    Raises `ValueError` where the ledger is broken"""
     now, path = bar_state(load_problem()), metrics_path('problem')
-    try: said = read_json(path) if path.is_file() else {}
-    except ValueError: said = {} # malformed; DVC makes it again
-    if not isinstance(said, dict) or 'frozen' not in said or all(said.get(k) == v for k,v in now.items()) and 'frozen' in now: return False
+    said = _read_or_nothing(path) if path.is_file() else None
+    if not isinstance(said, dict) or 'frozen' not in said or _agrees(said, now): return False
     _forget(path)
     return True
 
 def end_waivers(
     day:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->list: # Stages that will run again
-    "Take away the reports that rest on a waiver which has ended, was taken back, or fell with its key or its finding: DVC does not know the day"
+    """Take away the reports that rest on a waiver which does not hold any more: DVC does not know the day.
+
+    The waiver has ended, was taken back, or fell with its key or its finding"""
     now, res = waivers_today(day), []
     for path in sorted(place('reports').glob('*/metrics.json')):
-        try: m = read_json(path)
-        except ValueError: continue # malformed; DVC makes it again
+        m = _read_or_nothing(path)
         if isinstance(m, dict) and ended_waivers(m, now): res.append(path.parent.name)
     for name in res: _forget(metrics_path(name))
     return res
 
 # %% ../../nbs/pipeline/07_repro.ipynb #7e1f80a4
+def _prepare():
+    "Put right what an earlier run left, and take away its notes"
+    for sentence in recover(): say(f'recovered: {sentence}')
+    for name in ('stopped', 'failed'): shutil.rmtree(place('local', name), ignore_errors=True)
+
+def _run_again():
+    "Take away the reports that the agreement or the day has overtaken"
+    thaw() # a malformed agreement, ledger or chain of waivers stops the run before it starts
+    for name in end_waivers(): say(f'{name} rests on a waiver that holds no more; it runs again')
+
+def _run(arguments):
+    "Run what is not up to date, and give back what a failed stage took away; the exit code"
+    _prepare()
+    stages = load_stages()
+    if wrong := parameter_errors(stages, read_yaml('params.yaml')):
+        return say('\n'.join(f'error: {w}' for w in wrong), EXIT_ERROR)
+    kept = keep_metrics(stages)
+    _run_again()
+    if run_dvc(['repro', '--keep-going', *arguments], stages) == 0: return 0
+    restore(kept, stages)
+    _show_what_there_is()
+    return EXIT_CLOSED if {s['code'] for s in stopped()} == {EXIT_CLOSED} else EXIT_ERROR
+
 def repro(
     arguments=(), # Further arguments of `dvc repro`, such as the name of a stage or `--force`
 )->int: # Exit code: 0, `EXIT_ERROR`, `EXIT_CLOSED`, or `EXIT_BUSY`
     "Recover if need be, run what is not up to date, and give back what a failed stage took away"
     try:
-        with only_one():
-            for sentence in recover(): say(f'recovered: {sentence}')
-            for name in ('stopped', 'failed'): shutil.rmtree(place('local', name), ignore_errors=True)
-            stages = load_stages()
-            if wrong := parameter_errors(stages, read_yaml('params.yaml')): return say('\n'.join(f'error: {w}' for w in wrong), EXIT_ERROR)
-            kept = keep_metrics(stages)
-            thaw() # a malformed agreement, ledger or chain of waivers stops the run before it starts
-            for name in end_waivers(): say(f'{name} rests on a waiver that holds no more; it runs again')
-            code = run_dvc(['repro', '--keep-going', *arguments], stages)
-            if code == 0: return 0
-            restore(kept, stages)
-            _show_what_there_is()
-            return EXIT_CLOSED if {s['code'] for s in stopped()} == {EXIT_CLOSED} else EXIT_ERROR
+        with only_one(): return _run(arguments)
     except Busy as e: return say(str(e), EXIT_BUSY)
 
 def _show_what_there_is():

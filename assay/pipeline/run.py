@@ -26,11 +26,28 @@ from ..stages.parameters import check_values, declared_parameters
 def _lookup(params, key):
     "`(key in full, value)` of each parameter below a key of `params.yaml`"
     section, _, name = key.partition('.')
-    if section not in params: raise KeyError(f"params.yaml has no section {section!r}, which dvc.yaml lists; add it, `{{}}` if it is empty")
+    if section not in params:
+        raise KeyError(f"params.yaml has no section {section!r}, which dvc.yaml lists; "
+                       "add it, `{}` if it is empty")
     values = params[section] or {}
-    if not isinstance(values, dict): raise TypeError(f"params.yaml: section {section!r} is a {type(values).__name__}; expected a mapping of parameters")
+    if not isinstance(values, dict):
+        raise TypeError(f"params.yaml: section {section!r} is a {type(values).__name__}; "
+                        "expected a mapping of parameters")
     if name and name not in values: raise KeyError(f"params.yaml has no {key!r}, which dvc.yaml lists")
     return {name: values[name]} if name else values
+
+def _is_name(name):
+    "May a parameter be called so?"
+    is_word = isinstance(name, str) and re.fullmatch(r'[a-z_][a-z0-9_]*', name)
+    return bool(is_word) and not keyword.iskeyword(name)
+
+def _check_name(name, where, stage, declared):
+    "Raise `ValueError` where a parameter has no name that a notebook could declare, or one that it does not"
+    if not _is_name(name):
+        raise ValueError(f"params.yaml: {where!r} is not a name; expected lower-case letters, digits and '_'")
+    if name in declared: return
+    raise ValueError(f'params.yaml sets {name!r} for stage {stage.name!r}, but {stage.notebook} '
+                     f'declares only {sorted(declared)}{_near(name, declared)}')
 
 def stage_parameters(
     stage:Stage, # The stage
@@ -39,19 +56,24 @@ def stage_parameters(
 )->dict: # Name to value, exactly the declared names
     "The parameters of a stage: what dvc.yaml lists, no more and no less than what the notebook declares"
     given, read = {}, {}
-    for key in stage.params:
-        for name,value in _lookup(params, key).items():
-            where = key if '.' in key else f'{key}.{name}'
-            if not isinstance(name, str) or not re.fullmatch(r'[a-z_][a-z0-9_]*', name) or keyword.iskeyword(name): raise ValueError(f"params.yaml: {where!r} is not a name; expected lower-case letters, digits and '_'")
-            if name not in declared:
-                raise ValueError(f'params.yaml sets {name!r} for stage {stage.name!r}, but {stage.notebook} '
-                                 f'declares only {sorted(declared)}{_near(name, declared)}')
-            if name in given: raise ValueError(f"params.yaml: {name!r} reaches stage {stage.name!r} from two sections; keep one")
-            given[name], read[name] = value, where
-    if missing := sorted(set(declared)-set(given)): raise ValueError(f"{stage.notebook} declares {missing}, but params.yaml gives stage {stage.name!r} only {sorted(given)}; add them to section {stage.name!r}")
+    found = ((key, name, value) for key in stage.params for name,value in _lookup(params, key).items())
+    for key,name,value in found:
+        where = key if '.' in key else f'{key}.{name}'
+        _check_name(name, where, stage, declared)
+        if name in given:
+            raise ValueError(f"params.yaml: {name!r} reaches stage {stage.name!r} from two sections; "
+                             "keep one")
+        given[name], read[name] = value, where
+    if missing := sorted(set(declared)-set(given)):
+        raise ValueError(f"{stage.notebook} declares {missing}, but params.yaml gives stage {stage.name!r} "
+                         f"only {sorted(given)}; add them to section {stage.name!r}")
     return check_values(given, declared, read)
 
 # %% ../../nbs/pipeline/02_run.ipynb #eeb6e617
+def _words(e):
+    "What an error says; of a `KeyError` without the quotation marks"
+    return str(e.args[0]) if isinstance(e, KeyError) and e.args else str(e)
+
 def parameter_errors(
     stages:dict, # Stages of `load_stages`
     params:dict, # All of `params.yaml`
@@ -60,7 +82,7 @@ def parameter_errors(
     res = []
     for s in (s for s in stages.values() if s.notebook):
         try: stage_parameters(s, params, declared_parameters(s.notebook))
-        except (ValueError, TypeError, KeyError, OSError) as e: res.append(str(e.args[0]) if isinstance(e, KeyError) else str(e))
+        except (ValueError, TypeError, KeyError, OSError) as e: res.append(_words(e))
     return list(dict.fromkeys(res))
 
 # %% ../../nbs/pipeline/02_run.ipynb #595a4e02
@@ -75,12 +97,19 @@ def keep_bar(
 )->None:
     "Write beside its verdict whether the bar was moved, and which agreement it rests on"
     path = metrics_path(stage.name)
-    if path.is_file() and knows_bar(stage): write_json(path, read_metrics(stage.name) | bar_state(load_problem()))
+    if not path.is_file() or not knows_bar(stage): return
+    write_json(path, read_metrics(stage.name) | bar_state(load_problem()))
 
 # %% ../../nbs/pipeline/02_run.ipynb #87eb5bf3
+def _chain_path(): return place('approvals', 'waivers.jsonl')
+
+def _reads_waivers(stage):
+    "Does a stage depend on the chain of waivers?"
+    return _chain_path().as_posix() in stage.deps
+
 def _rests_on(stage, waivers):
     "Waivers that a stage reads, or without which it could not have started"
-    if place('approvals', 'waivers.jsonl').as_posix() in stage.deps: return waivers
+    if _reads_waivers(stage): return waivers
     return [w for w in waivers if why_closed(stage, [v for v in waivers if v != w])]
 
 def keep_waivers(
@@ -89,7 +118,7 @@ def keep_waivers(
     "Write beside its verdict which waivers it rests on; nothing where there are none"
     path, waivers = metrics_path(stage.name), waivers_today()
     rests = dict(waived=found) if (found := _rests_on(stage, waivers)) else {}
-    if place('approvals', 'waivers.jsonl').as_posix() in stage.deps and place('approvals', 'waivers.jsonl').is_file():
+    if _reads_waivers(stage) and _chain_path().is_file():
         from assay.release.chain import START, chain_head
         if (head := chain_head('waivers')) != START: rests['waivers'] = head
     if rests and path.is_file(): write_json(path, read_metrics(stage.name) | rests)
@@ -106,8 +135,9 @@ def progress(
     stream, start, last = stream or sys.__stderr__, time.monotonic(), [0.]
     def show(cell, cells):
         now = time.monotonic()
-        if stream.isatty(): stream.write(f'\r\x1b[K  {name}  cell {cell}/{cells}  {now-start:.0f} s')
-        elif now-last[0] >= 10 and last[0]: stream.write(f'  {name}  cell {cell}/{cells}  {now-start:.0f} s\n')
+        said = f'  {name}  cell {cell}/{cells}  {now-start:.0f} s'
+        if stream.isatty(): stream.write(f'\r\x1b[K{said}')
+        elif now-last[0] >= 10 and last[0]: stream.write(f'{said}\n')
         else: return last.__setitem__(0, last[0] or now)
         last[0] = now
         stream.flush()
@@ -120,7 +150,10 @@ def failure(
 )->str: # One paragraph
     "What to tell about a cell that failed"
     words = str(error.evalue).strip() or error.ename
-    return f"stage {stage!r} failed in cell {error.exec_count}: {error.ename}: {words}\n  cell: {error.source.strip().splitlines()[0][:100]}\n  the notebook with the whole traceback: {kept}"
+    first = error.source.strip().splitlines()[0][:100]
+    return (f"stage {stage!r} failed in cell {error.exec_count}: {error.ename}: {words}\n"
+            f"  cell: {first}\n"
+            f"  the notebook with the whole traceback: {kept}")
 
 # %% ../../nbs/pipeline/02_run.ipynb #baf0a50f
 def _keep_warnings(name, text):
@@ -144,10 +177,21 @@ def _executed(stage, parameters, engine):
     try: nb = execute(stage.notebook, kept, parameters, engine, on_cell=progress(stage.name))
     except PapermillExecutionError as e: raise StageFailed(failure(stage.name, e, kept)) from None
     warned, nb = warnings_of(nb), normalise(nb)
-    if found := leaks(nb, [*stage.deps, 'params.yaml', place('raw')]): raise StageFailed(_leak_error(stage, found))
+    known = [*stage.deps, 'params.yaml', place('raw')]
+    if found := leaks(nb, known): raise StageFailed(_leak_error(stage, found))
     kept.unlink(missing_ok=True)
     _keep_warnings(stage.name, warned)
     return nb
+
+def _keep_timings(name, seconds):
+    "Put the time and the memory that a stage took beside the other local notes"
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    took = dict(seconds=seconds, cpu_seconds=used.ru_utime+used.ru_stime, peak_mib=used.ru_maxrss/1024)
+    write_json(place('local', 'timings', f'{name}.json'), took)
+
+def _clear_line():
+    "What takes a line of progress away, on a terminal"
+    return '\r\x1b[K' if sys.__stderr__.isatty() else ''
 
 def run_stage(
     name:str, # Name of a stage in `dvc.yaml`
@@ -162,9 +206,9 @@ def run_stage(
     with atomic_write(target) as part: part.write_text(import_nbformat().writes(nb)+'\n', encoding='utf-8')
     keep_bar(stage)
     keep_waivers(stage)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    write_json(place('local', 'timings', f'{name}.json'), dict(seconds=time.monotonic()-start, cpu_seconds=used.ru_utime+used.ru_stime, peak_mib=used.ru_maxrss/1024))
-    sys.__stderr__.write(('\r\x1b[K' if sys.__stderr__.isatty() else '') + f'  {name}  {sum(c.cell_type == "code" for c in nb.cells)} cells  {time.monotonic()-start:.1f} s\n')
+    seconds, n_cells = time.monotonic()-start, sum(c.cell_type == 'code' for c in nb.cells)
+    _keep_timings(name, seconds)
+    sys.__stderr__.write(f'{_clear_line()}  {name}  {n_cells} cells  {seconds:.1f} s\n')
     return target
 
 # %% ../../nbs/pipeline/02_run.ipynb #5071aa4b
@@ -175,7 +219,7 @@ def say(
     code:int=0, # Exit code
 )->int: # `code`
     "Tell a person something on the terminal, past any line of progress"
-    sys.__stderr__.write(('\r\x1b[K' if sys.__stderr__.isatty() else '') + text + '\n')
+    sys.__stderr__.write(f'{_clear_line()}{text}\n')
     sys.__stderr__.flush()
     return code
 
@@ -185,18 +229,22 @@ def run_and_report(
 )->int: # Exit code: 0, `EXIT_ERROR` or `EXIT_CLOSED`
     "Run one stage and say in one paragraph what went wrong, if anything did"
     try: find_stage(name, load_stages())
-    except (ValueError, KeyError, OSError) as e: return say(f'error: {e.args[0] if isinstance(e, KeyError) else e}', EXIT_ERROR) # no stage, and no note of one
+    except (ValueError, KeyError, OSError) as e: # no stage, and no note of one
+        return say(f'error: {_words(e)}', EXIT_ERROR)
     return with_note(name, lambda: run_stage(name, engine))
 
 def with_note(
     name:str, # Name of the stage
     run, # Function without arguments that runs it
 )->int: # Exit code
-    "Run something under a note of why it stopped, for the summary of the run; the note stands also where it is killed"
+    """Run something under a note of why it stopped, for the summary of the run.
+
+    The note stands also where it is killed"""
     _note(name, EXIT_ERROR, f'stage {name!r} began and did not end: it was killed, or is running still')
     try: run()
     except GateClosed as e: return say(_note(name, EXIT_CLOSED, f'gate closed: {e}'), EXIT_CLOSED)
-    except (StageFailed, ValueError, TypeError, KeyError, OSError) as e: return say(_note(name, EXIT_ERROR, f'error: {e.args[0] if isinstance(e, KeyError) and e.args else e}'), EXIT_ERROR)
+    except (StageFailed, ValueError, TypeError, KeyError, OSError) as e:
+        return say(_note(name, EXIT_ERROR, f'error: {_words(e)}'), EXIT_ERROR)
     place('local', 'stopped', f'{name}.json').unlink(missing_ok=True)
     return 0
 

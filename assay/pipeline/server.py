@@ -23,10 +23,12 @@ def shared_imports(
     stages, # `Stage`s that are to run
 )->list: # Names of `PRELOAD`
     "The large libraries that the notebooks of some stages import, or the modules that they depend on"
-    files = [Path(p) for s in stages for p in [s.notebook, *(d for d in s.deps if d.endswith('.py'))] if p]
+    modules = [d for s in stages for d in s.deps if d.endswith('.py')]
+    files = [Path(p) for p in [*(s.notebook for s in stages), *modules] if p]
     text = '\n'.join(p.read_text(encoding='utf-8', errors='replace') for p in files if p.is_file())
-    found = {name for line in re.findall(r'\b(?:import|from) ([\w., ]+)', text) for name in re.findall(r'[\w.]+', line)}
-    return [name for name in PRELOAD if any(f.split('.')[0] == name.split('.')[0] for f in found)]
+    lines = re.findall(r'\b(?:import|from) ([\w., ]+)', text)
+    found = {name.split('.')[0] for line in lines for name in re.findall(r'[\w.]+', line)}
+    return [name for name in PRELOAD if name.split('.')[0] in found]
 
 def preload(
     names=PRELOAD, # Modules to import, beside papermill
@@ -49,7 +51,9 @@ def _receive(connection):
     fds = array.array('i')
     text, extra, _, _ = connection.recvmsg(4096, socket.CMSG_LEN(2*fds.itemsize))
     for level,kind,data in extra:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS): fds.frombytes(data[:len(data)-len(data)%fds.itemsize])
+        if (level, kind) != (socket.SOL_SOCKET, socket.SCM_RIGHTS): continue
+        whole = len(data) - len(data) % fds.itemsize
+        fds.frombytes(data[:whole])
     return json.loads(text), list(fds)
 
 def _run_forked(request, fds, wrapper):

@@ -36,7 +36,8 @@ def ask(
 )->int: # Exit code of the stage; 1 if the server went away
     "Let the server fork and run a stage that writes to this process's terminal"
     fds = array.array('i', [1, 2])
-    connection.sendmsg([json.dumps(dict(stage=name, cwd=os.getcwd())).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+    asked = json.dumps(dict(stage=name, cwd=os.getcwd())).encode()
+    connection.sendmsg([asked], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
     answer = connection.recv(16)
     return int(answer) if answer else 1
 
@@ -61,8 +62,10 @@ def main(
     from assay.core.artifacts import enter_root
     from assay.pipeline.engine import is_pinned, stage_env
     root = enter_root()
-    if not is_pinned(root): os.execve(sys.executable, [sys.executable, '-m', 'assay.pipeline.stage', *argv], stage_env(root))
+    if not is_pinned(root):
+        os.execve(sys.executable, [sys.executable, '-m', 'assay.pipeline.stage', *argv], stage_env(root))
     return run_named(argv[0])
 
 # %% ../../nbs/pipeline/05_stage.ipynb #c1301c6c
-if __name__ == '__main__' and '__file__' in globals(): sys.exit(main()) # a notebook is __main__ too, but has no __file__
+if __name__ == '__main__' and '__file__' in globals(): # a notebook is __main__ too, but has no __file__
+    sys.exit(main())

@@ -19,20 +19,32 @@ from .current_practice import declared_today
 from .plausible import is_number, refuse
 
 # %% ../../nbs/problem/04_criteria.ipynb #8a999f04
-CRITERIA = ('task', 'target', 'id', 'time', 'positive', 'metric', 'minimum', 'margin', 'judged_by', 'provisional', 'today', 'costs', 'value', 'limits', 'groups')
+CRITERIA = ( # Keys of `problem.yaml` that verdicts are computed from
+    'task', 'target', 'id', 'time', 'positive', 'metric', 'minimum', 'margin', 'judged_by', 'provisional',
+    'today', 'costs', 'value', 'limits', 'groups')
 TESTED_BY = ('stage', 'measure', 'above', 'without') # What settles a hypothesis
-DECIDING = ('problem.max_gaps', 'data.train_until', 'data.valid_until', 'data.test_until', 'data.shares', 'data.max_quarantine_share', 'explore.leak_auc', 'package.tolerance', 'package.price_per_core_hour') # Parameters that verdicts are computed by
+DECIDING = ( # Parameters that verdicts are computed by
+    'problem.max_gaps', 'data.train_until', 'data.valid_until', 'data.test_until', 'data.shares',
+    'data.max_quarantine_share', 'explore.leak_auc', 'package.tolerance', 'package.price_per_core_hour')
 _WORDS = ('why', 'description') # Keys that say why, and change nothing
 
 def _values(x):
     "`x` without its explanations"
-    return {k: _values(v) for k,v in x.items() if k not in _WORDS} if isinstance(x, dict) else x
+    if not isinstance(x, dict): return x
+    return {k: _values(v) for k,v in x.items() if k not in _WORDS}
+
+def _parameters():
+    "What `params.yaml` holds; `{}` where there is none"
+    return read_yaml('params.yaml') if Path('params.yaml').is_file() else {}
 
 def _thresholds()->dict: # Section to its `DECIDING` parameters, as far as `params.yaml` has them
     "The parameters in `params.yaml` that verdicts are computed with"
-    params, res = read_yaml('params.yaml') if Path('params.yaml').is_file() else {}, {}
-    for section,_,name in (k.partition('.') for k in DECIDING):
-        if isinstance(params.get(section), dict) and name in params[section]: res.setdefault(section, {})[name] = params[section][name]
+    params, res = _parameters(), {}
+    for key in DECIDING:
+        section, _, name = key.partition('.')
+        of_section = params.get(section)
+        if isinstance(of_section, dict) and name in of_section:
+            res.setdefault(section, {})[name] = of_section[name]
     return res
 
 def _unkept(x, where=''):
@@ -41,15 +53,21 @@ def _unkept(x, where=''):
     if isinstance(x, list): return [f for i,v in enumerate(x) for f in _unkept(v, f'{where}.{i}')]
     if x is None or isinstance(x, str | bool | int) or is_number(x): return []
     return [f'{where} is {shown_value(x)}; expected text or a number, so quote a day']
+def _tested(problem):
+    "Id of each hypothesis to what would settle it"
+    named = [h for h in problem.hypotheses if isinstance(h, dict) and h.get('id')]
+    return {str(h['id']): {k: h[k] for k in TESTED_BY if h.get(k) is not None} for h in named}
 
 def criteria(
     problem:Problem, # The agreement
 )->dict: # What counts as success
-    "The part of the agreement that verdicts are computed from, the alternatives that were considered, and the thresholds of `params.yaml`"
-    tested = {str(h['id']): {k: h.get(k) for k in TESTED_BY if h.get(k) is not None} for h in problem.hypotheses if isinstance(h, dict) and h.get('id')}
+    """The part of the agreement that verdicts are computed from.
+
+    With the alternatives that were considered, and the thresholds of `params.yaml`"""
     values = {k: _values(getattr(problem, k)) for k in CRITERIA}
-    res = values | dict(today=declared_today(values['today']), hypotheses=tested, thresholds=_thresholds())
-    res |= dict(alternatives=problem.decision.get('alternatives') or [])
+    alternatives = problem.decision.get('alternatives') or []
+    beside = dict(alternatives=alternatives, hypotheses=_tested(problem), thresholds=_thresholds())
+    res = values | dict(today=declared_today(values['today'])) | beside
     refuse(_unkept(res), 'the agreement')
     return res
 
@@ -66,7 +84,10 @@ FIRST = '0'*64 # What the first line names as the one before it
 
 def _ledger_path(): return place('approvals', 'criteria.jsonl')
 
-def _ledger_text(): return _ledger_path().read_bytes().decode('ascii', 'replace') if _ledger_path().is_file() else ''
+def _ledger_text():
+    "The ledger as it stands; empty where there is none"
+    path = _ledger_path()
+    return path.read_bytes().decode('ascii', 'replace') if path.is_file() else ''
 
 def _table_of(e):
     "The source of the table that a line is about; lines of before there was `begun` are about the example"
@@ -81,85 +102,139 @@ def _chapter(ledger, source):
 
 def _source():
     "Where `params.yaml` says that the table comes from; `{}` for the example"
-    data = read_yaml('params.yaml').get('data') if Path('params.yaml').is_file() else {}
+    data = _parameters().get('data')
     return data.get('source') or {} if isinstance(data, dict) else {}
+
+def _said(e):
+    "What the hash of a line is about, and its name"
+    if e['event'] == 'agreed': return e['criteria'], 'the criteria'
+    return e['declared'], 'what was declared'
 
 def _line_fault(e, before):
     "Why an event may not stand after the lines before it; empty where it may"
     past = [(b['event'], b['sha256']) for b in _chapter(before, _table_of(e))]
     if e['event'] == 'begun': return ''
-    if e['event'] == 'results': return '' if ('agreed', e['sha256']) in past else 'results of an agreement that is not there'
+    if e['event'] == 'results':
+        return '' if ('agreed', e['sha256']) in past else 'results of an agreement that is not there'
     if e['event'] not in ('agreed', 'declared'): return 'no event that may stand here'
-    if e['after_results'] != any(event == 'results' for event,_ in past): return 'results were there or not, the line says otherwise'
-    said, words = (e['criteria'], 'the criteria') if e['event'] == 'agreed' else (e['declared'], 'what was declared')
+    had_results = any(event == 'results' for event,_ in past)
+    if e['after_results'] != had_results: return 'results were there or not, the line says otherwise'
+    said, words = _said(e)
     return '' if e['sha256'] == _hash(said) else f'the hash does not fit {words}'
+
+def _last_hash(ledger):
+    "What the next line names as the one before it"
+    return ledger[-1]['hash'] if ledger else FIRST
 
 def _parse_line(line, before):
     "One line of the ledger, checked against the lines before it"
     e = json.loads(line)
     if to_json(e, None) != line+'\n': raise ValueError('not written by this program')
-    if (e['seq'], e['prev']) != (len(before), before[-1]['hash'] if before else FIRST): raise ValueError('not the line that followed the one before it')
+    if (e['seq'], e['prev']) != (len(before), _last_hash(before)):
+        raise ValueError('not the line that followed the one before it')
     if fault := _line_fault(e, before): raise ValueError(fault)
     return e | dict(hash=hashlib.sha256(line.encode()).hexdigest())
 
 # %% ../../nbs/problem/04_criteria.ipynb #87eb61e2
 def _git(*words, **more):
     "What a git command prints; nothing where it fails, or where there is no git"
-    env = os.environ | dict(GIT_NO_REPLACE_OBJECTS='1') # the past as it was committed, not as a graft tells it
+    # the past as it was committed, not as a graft tells it
+    env = os.environ | dict(GIT_NO_REPLACE_OBJECTS='1')
     try: done = subprocess.run(['git', *words], capture_output=True, env=env, **more)
     except OSError: return b''
     return done.stdout if done.returncode == 0 else b''
 
 @functools.lru_cache(1024)
-def _version(commit, folder, path): return _git('show', f'{commit}:./{path}', cwd=folder).decode('ascii', 'replace')
+def _version(commit, folder, path):
+    "What git has of a file at a commit; empty where it has none"
+    return _git('show', f'{commit}:./{path}', cwd=folder).decode('ascii', 'replace')
+
+def _has_git_folder():
+    "Does a folder of git lie here, or in a folder above?"
+    here = Path.cwd()
+    return any((folder/'.git').exists() for folder in (here, *here.parents))
 
 def _head():
-    "The commit that is checked out; nothing where there is none. Raises `ValueError` where there is a repository and git cannot read it"
+    """The commit that is checked out; nothing where there is none.
+
+    Raises `ValueError` where there is a repository and git cannot read it"""
     head = _git('rev-parse', '--verify', '--quiet', 'HEAD').decode().strip()
-    if head or _git('rev-parse', '--git-dir') or not any((f/'.git').exists() for f in (Path.cwd(), *Path.cwd().parents)): return head
-    raise ValueError('there is a git repository here and git cannot read it, so nobody can tell whether lines were cut off; '
-                     'see what `git status` says: often the folder belongs to another user')
+    if head or _git('rev-parse', '--git-dir') or not _has_git_folder(): return head
+    raise ValueError('there is a git repository here and git cannot read it, so nobody can tell whether '
+                     'lines were cut off; see what `git status` says: '
+                     'often the folder belongs to another user')
 
 def _at_head(path):
     "What git has of a file at `HEAD`; nothing where there is no git or no commit"
     return _version(head, Path().resolve(), path.as_posix()) if (head := _head()) else ''
 
 def _committed(path, merged=False):
-    "Commit to what git has of a file, newest first, along the first parents, since what another branch agreed is no past of this one; or of every merged branch"
+    """Commit to what git has of a file, newest first.
+
+    We follow the first parents, since what another branch agreed is no past of this one; `merged` follows
+    every merged branch"""
     ways = ['--full-history'] if merged else ['--first-parent']
     ids = _git('log', *ways, '--format=%H', 'HEAD', '--', path.as_posix()).decode().split()
     return {i[:12]: _version(i, Path().resolve(), path.as_posix()) for i in ids}
 
 # %% ../../nbs/problem/04_criteria.ipynb #6cf5679b
-def read_ledger()->list: # One mapping per line: seq, prev, event, about, sha256 of the criteria, `hash` of the line; for an agreement also criteria and after_results
-    "Read and verify the ledger; raises `ValueError` naming a line that does not fit, or a lack of lines"
-    path, text, res = _ledger_path(), _ledger_text(), []
-    if text and not text.endswith('\n'): raise ValueError(f"{path}: the last line is cut off; restore the file with `git checkout {path}`")
+def _parsed(path, text):
+    "The lines of the ledger, each checked; raises `ValueError` naming one that does not fit"
+    res = []
     for i,line in enumerate(text.split('\n')[:-1]):
         try: res.append(_parse_line(line, res))
-        except (ValueError, KeyError, TypeError) as e: raise ValueError(f"{path}, line {i+1}: {e}; restore the file with `git checkout {path}`") from None
-    if lost := sorted(_anchors() - {e['hash'] for e in res}): raise ValueError(f"{path}: reports rest on the agreement {lost[0][:16]}…, which is not in it; restore the file with `git checkout {path}`, or the reports that belong to it")
-    if not text.startswith(kept := _at_head(path)): raise ValueError(f"{path} does not begin with the {len(kept.splitlines())} lines that git has at HEAD; it only grows: restore it with `git checkout HEAD -- {path}`, and agree again with `assay repro problem`")
+        except (ValueError, KeyError, TypeError) as e:
+            again = f'restore the file with `git checkout {path}`'
+            raise ValueError(f'{path}, line {i+1}: {e}; {again}') from None
+    return res
+
+def read_ledger()->list: # One mapping per line: seq, prev, event, about, sha256, hash
+    """Read and verify the ledger.
+
+    `sha256` is that of the criteria, `hash` that of the line; an agreement has also `criteria` and
+    `after_results`.
+    Raises `ValueError` naming a line that does not fit, or a lack of lines"""
+    path, text = _ledger_path(), _ledger_text()
+    if text and not text.endswith('\n'):
+        raise ValueError(f"{path}: the last line is cut off; restore the file with `git checkout {path}`")
+    res = _parsed(path, text)
+    if lost := sorted(_anchors() - {e['hash'] for e in res}):
+        raise ValueError(f"{path}: reports rest on the agreement {lost[0][:16]}…, which is not in it; "
+                         f"restore the file with `git checkout {path}`, or the reports that belong to it")
+    if not text.startswith(kept := _at_head(path)):
+        n = len(kept.splitlines())
+        raise ValueError(f"{path} does not begin with the {n} lines that git has at HEAD; it only grows: "
+                         f"restore it with `git checkout HEAD -- {path}`, "
+                         "and agree again with `assay repro problem`")
     return res
 
 def cut_in_commits()->list: # One sentence per commit, newest first; empty where the ledger only grew
-    "Commits below `HEAD` with lines that the ledger no longer begins with: it was cut or begun anew since, and committed"
-    path, text = _ledger_path(), _ledger_text()
-    return [f"{path} does not begin with the {len(kept.splitlines())} lines that git has at {commit}; they are in `git show {commit}:{path}`" for commit,kept in _committed(path).items() if not text.startswith(kept)]
+    """Commits below `HEAD` with lines that the ledger no longer begins with.
+
+    It was cut or begun anew since, and that was committed"""
+    path, text, res = _ledger_path(), _ledger_text(), []
+    for commit,kept in _committed(path).items():
+        if text.startswith(kept): continue
+        res.append(f"{path} does not begin with the {len(kept.splitlines())} lines that git has at {commit}; "
+                   f"they are in `git show {commit}:{path}`")
+    return res
 
 def _anchors():
     "Lines that results say they rest on: the ledger cannot lose them unseen"
     found = set()
     for p in place('reports').glob('*/metrics.json'):
         try: found.add(json.loads(check_file(p).read_text(encoding='utf-8')).get('frozen'))
-        except (ValueError, AttributeError): continue # whoever reads it as evidence says what is wrong with it
+        except (ValueError, AttributeError): continue # who reads it as evidence says what is wrong with it
     return {h for h in found if isinstance(h, str)}
 
 # %% ../../nbs/problem/04_criteria.ipynb #92102b2c
 def _about(problem, ledger):
-    "What a new line is about; a source that nobody began with, as after a path was changed by hand, goes on where the last line stands"
+    """What a new line is about.
+
+    Where nobody began with the source, as after a path was changed by hand, it is that of the last line"""
     known, now = [_table_of(e) for e in ledger], _source()
-    return dict(question=problem.question, target=problem.target, id=problem.id, source=now if now in known or not known else known[-1])
+    source = now if now in known or not known else known[-1]
+    return dict(question=problem.question, target=problem.target, id=problem.id, source=source)
 
 def _events(problem, ledger, event=None):
     "The lines that this agreement continues"
@@ -167,7 +242,8 @@ def _events(problem, ledger, event=None):
 
 def _append(ledger, about, event, **rest):
     "Append a line to the ledger"
-    line = to_json(dict(seq=len(ledger), prev=ledger[-1]['hash'] if ledger else FIRST, event=event, about=about, **rest), None)
+    follows = dict(seq=len(ledger), prev=_last_hash(ledger))
+    line = to_json(follows | dict(event=event, about=about) | rest, None)
     old = _ledger_path().read_bytes() if ledger else b''
     with atomic_write(_ledger_path()) as part: part.write_bytes(old+line.encode())
     return read_ledger()[-1]
@@ -181,8 +257,8 @@ def freeze_criteria(
     if line := frozen_line(problem): return line
     ledger = read_ledger()
     after = bool(_events(problem, ledger, 'results'))
-    return _append(ledger, _about(problem, ledger), 'agreed', criteria=criteria(problem), sha256=criteria_hash(problem),
-                   after_results=after, gaps=len(gaps(problem)))
+    return _append(ledger, _about(problem, ledger), 'agreed', criteria=criteria(problem),
+                   sha256=criteria_hash(problem), after_results=after, gaps=len(gaps(problem)))
 
 def begin_chapter(
     problem:Problem, # The first draft of its agreement
@@ -191,19 +267,25 @@ def begin_chapter(
 )->None:
     "Append the line that begins a chapter about a table; nothing if that chapter is open"
     ledger = read_ledger()
-    if any((e['event'], _table_of(e), e['sha256']) == ('begun', source, table) for e in ledger): return
-    _append(ledger, dict(question=problem.question, target=problem.target, id=problem.id, source=source), 'begun', sha256=table)
+    begun = [(_table_of(e), e['sha256']) for e in ledger if e['event'] == 'begun']
+    if (source, table) in begun: return
+    about = dict(question=problem.question, target=problem.target, id=problem.id, source=source)
+    _append(ledger, about, 'begun', sha256=table)
 
 def frozen_line(
     problem:Problem, # The agreement
 )->dict: # Its line in the ledger, or None where these criteria were never frozen
     "The line of the ledger that froze these criteria, if any"
-    return next((e for e in reversed(_events(problem, read_ledger(), 'agreed')) if e['sha256'] == criteria_hash(problem)), None)
+    agreed = _events(problem, read_ledger(), 'agreed')
+    now = criteria_hash(problem) if agreed else None
+    return next((e for e in reversed(agreed) if e['sha256'] == now), None)
 
 def lines_of_others(
     problem:Problem, # The agreement
 )->set: # Hashes of lines of the ledger
-    "The lines about another table or another target: a report that rests on one of them is about another problem"
+    """The lines about another table or another target.
+
+    A report that rests on one of them is about another problem"""
     ledger = read_ledger()
     about = _about(problem, ledger)
     own = [e['hash'] for e in _chapter(ledger, about['source']) if e['about']['target'] == about['target']]
@@ -216,10 +298,13 @@ def mark_results(
 
     Raises `ValueError` where nothing is frozen"""
     ledger, line = read_ledger(), frozen_line(problem)
-    if line is None: raise ValueError(f"these criteria are not frozen in {_ledger_path()}; run `assay repro problem` before a model is fitted")
+    if line is None:
+        raise ValueError(f"these criteria are not frozen in {_ledger_path()}; "
+                         "run `assay repro problem` before a model is fitted")
     events = _events(problem, ledger)
     agreed_now = not problem.provisional and _baseline(events) is None
-    if _first_results(events) is None or agreed_now: _append(ledger, line['about'], 'results', sha256=line['sha256'])
+    if _first_results(events) is None or agreed_now:
+        _append(ledger, line['about'], 'results', sha256=line['sha256'])
 
 # %% ../../nbs/problem/04_criteria.ipynb #b1d7a6c0
 def _is_agreed(e):
@@ -230,7 +315,9 @@ def _measured(events, i):
     "The agreement that the mark of results at `i` names"
     return next(e for e in events if e['event'] == 'agreed' and e['sha256'] == events[i]['sha256'])
 
-def _first_results(events): return next((i for i,e in enumerate(events) if e['event'] == 'results'), None)
+def _first_results(events):
+    "Place of the first results; None where there are none"
+    return next((i for i,e in enumerate(events) if e['event'] == 'results'), None)
 
 def _agreed_later(events, start):
     """Place of the first agreement after provisional results that something was measured by.
@@ -243,8 +330,8 @@ def _agreed_later(events, start):
 def _baseline(events):
     """Place and line of the agreement that later ones are compared with, `None` as long as there is none.
 
-    It is what results were first measured by. Where that was provisional, it is what people had agreed on before,
-    else the first agreement that results were measured by"""
+    It is what results were first measured by. Where that was provisional, it is what people had agreed on
+    before, else the first agreement that results were measured by"""
     if (start := _first_results(events)) is None: return None
     if _is_agreed(line := _measured(events, start)): return start, line
     if before := [e for e in events[:start] if _is_agreed(e)]: return start, before[-1]
@@ -257,49 +344,67 @@ def note_declared(
     said:dict, # Column to what is declared of it: because, by, date
 )->dict: # Column to whether results were there when it was first declared so
     "Append the declarations about columns that are new, with whether there were results before"
-    res = {}
-    for column,words in said.items():
-        ledger, declared = read_ledger(), dict(column=column, **words)
-        line = next((e for e in _events(problem, ledger, 'declared') if e['sha256'] == _hash(declared)), None)
-        new = dict(declared=declared, sha256=_hash(declared), after_results=bool(_events(problem, ledger, 'results')))
-        res[column] = (line or _append(ledger, _about(problem, ledger), 'declared', **new))['after_results']
-    return res
+    return {column: _note(problem, dict(column=column, **words)) for column,words in said.items()}
+
+def _note(problem, declared):
+    "Append one declaration unless it is there; whether results were there before it"
+    ledger, hashed = read_ledger(), _hash(declared)
+    known = [e for e in _events(problem, ledger, 'declared') if e['sha256'] == hashed]
+    if known: return known[0]['after_results']
+    after = bool(_events(problem, ledger, 'results'))
+    new = dict(declared=declared, sha256=hashed, after_results=after)
+    return _append(ledger, _about(problem, ledger), 'declared', **new)['after_results']
 
 # %% ../../nbs/problem/04_criteria.ipynb #cdbaea94
 def _leaves(x, name=''):
     "Dotted name to value, for each value of nested mappings"
     if not isinstance(x, dict): return {name: x}
-    return {k: v for key in x for k,v in _leaves(x[key], f'{name}.{key}' if name else str(key)).items()}
+    res = {}
+    for key,value in x.items(): res |= _leaves(value, f'{name}.{key}' if name else str(key))
+    return res
 
 def _number(x): return isinstance(x, int | float) and not isinstance(x, bool)
+
+def _move(criterion, was, now):
+    "One criterion that differs; of numbers with their difference"
+    move = dict(criterion=criterion, was=was, now=now)
+    return move | dict(difference=float(f"{now-was:.10g}")) if _number(was) and _number(now) else move
 
 def compare_criteria(
     was:dict, # Criteria that were frozen
     now:dict, # Criteria of today
 )->list: # One `dict(criterion, was, now)` per difference; numbers also with `difference`
     "Criteria that differ between two agreements, without kinds of criteria that the first one did not know"
-    was, now = _leaves(was), _leaves(json.loads(to_json({k: v for k,v in now.items() if k in was})))
-    rows = [dict(criterion=k, was=was.get(k), now=now.get(k)) for k in sorted(was.keys()|now.keys()) if was.get(k) != now.get(k)]
-    return [r | (dict(difference=float(f"{r['now']-r['was']:.10g}")) if _number(r['was']) and _number(r['now']) else {}) for r in rows]
+    known = {k: v for k,v in now.items() if k in was}
+    was, now = _leaves(was), _leaves(json.loads(to_json(known)))
+    differ = [k for k in sorted(was.keys() | now.keys()) if was.get(k) != now.get(k)]
+    return [_move(k, was.get(k), now.get(k)) for k in differ]
 
 # %% ../../nbs/problem/04_criteria.ipynb #9d42afa9
 def moved_bar(
     problem:Problem=None, # The agreement; `problem.yaml` by default
-)->list: # One `dict(criterion, was, now)` per criterion that moved; also `difference` of numbers, and `steps` in between
-    "How the criteria differ from those that people agreed on first; raises `ValueError` where the ledger is broken"
+)->list: # One `dict(criterion, was, now)` per criterion that moved
+    """How the criteria differ from those that people agreed on first.
+
+    Numbers have their `difference` too, and values in between stand in `steps`.
+    Raises `ValueError` where the ledger is broken"""
     problem = problem or load_problem()
     events = _events(problem, read_ledger())
     if (found := _baseline(events)) is None: return []
     start, line = found
     later = [e['criteria'] for e in events[start+1:] if e['event'] == 'agreed']
-    moves = compare_criteria({k: v for c in (*later[::-1], line['criteria']) for k,v in c.items()}, criteria(problem))
-    return [m | _steps(m, later) for m in moves]
+    first = {} # a kind of criteria that is new counts from the agreement that brought it
+    for known in (*reversed(later), line['criteria']): first |= known
+    return [m | _steps(m, later) for m in compare_criteria(first, criteria(problem))]
 
 def _steps(move, later):
     "The values between the first and the last, in the order in which they were written down"
-    kind, path = move['criterion'].partition('.')[0], [move['was']]
-    for c in (c for c in later if kind in c):
-        if (v := _leaves(c).get(move['criterion'])) != path[-1]: path.append(v)
+    name, path = move['criterion'], [move['was']]
+    kind = name.partition('.')[0]
+    for agreed in later:
+        if kind not in agreed: continue
+        value = _leaves(agreed).get(name)
+        if value != path[-1]: path.append(value)
     if path[-1] == move['now']: path.pop()
     return dict(steps=path[1:]) if path[1:] else {}
 
@@ -307,13 +412,14 @@ def _steps(move, later):
 def agreed_after(
     problem:Problem=None, # The agreement; `problem.yaml` by default
 )->str: # One sentence; empty where people agreed before there were results, or have not agreed yet
-    "Whether people first agreed after provisional results were seen: no moved bar, and less than to agree before"
+    """Whether people first agreed after provisional results were seen.
+
+    That is no moved bar, and less than to agree before"""
     problem = problem or load_problem()
     events = _events(problem, read_ledger())
-    start, first = _first_results(events), _baseline(events)
+    start = _first_results(events)
     if start is None or any(map(_is_agreed, events[:start])): return ''
-    agreed = first[1] if first else None if problem.provisional else frozen_line(problem)
-    if agreed is None: return ''
+    if (agreed := _first_agreement(problem, events)) is None: return ''
     moves = compare_criteria(_measured(events, start)['criteria'], agreed['criteria'])
     n = sum(m['criterion'] != 'provisional' for m in moves)
     return (f"first agreed after provisional results were seen (line {agreed['seq']+1} of {_ledger_path()}); "
@@ -321,40 +427,71 @@ def agreed_after(
 
 def bar_state(
     problem:Problem, # The agreement
-)->dict: # `bar_moved`; `frozen`, the hash of the line in the ledger, where there is one; `agreed_after`, where that says something
+)->dict: # `bar_moved`; `frozen`, hash of a line in the ledger, and `agreed_after`, where there is one
     "What every verdict shows about the bar: whether it was moved, and from which agreement"
     line, after = frozen_line(problem), agreed_after(problem)
-    res = dict(bar_moved=moved_bar(problem)) | (dict(frozen=line['hash']) if line else {})
-    return res | (dict(agreed_after=after) if after else {})
+    res = dict(bar_moved=moved_bar(problem))
+    if line: res['frozen'] = line['hash']
+    if after: res['agreed_after'] = after
+    return res
+
+def _first_agreement(problem, events):
+    "The line of the first agreement of people; None where nobody has agreed yet"
+    if first := _baseline(events): return first[1]
+    return None if problem.provisional else frozen_line(problem)
 
 # %% ../../nbs/problem/04_criteria.ipynb #d8a05b3e
+def _table_name(e):
+    "The table of a line as a reader knows it"
+    source = _table_of(e)
+    return source.get('url', 'a source without a path') if source else 'the example'
+
+def _changes(was, now):
+    "What an agreement changed in the one before it, in words"
+    new = [f'holds {k}' for k in now if k not in was]
+    return '; '.join([*map(bar_sentence, compare_criteria(was, now)), *new])
+
 def ledger_rows()->list: # One `dict(agreed, target, table, after_results, changed)` per agreement
     "All agreements as a table, each with what it changed in the one on the same table before it"
     rows, before = [], {}
-    for e in (e for e in read_ledger() if e['event'] == 'agreed'):
-        target, now = e['about']['target'], e['criteria']
-        was = before.get(key := to_json(_table_of(e)), now)
-        new = [f'holds {k}' for k in now if k not in was]
-        rows.append(dict(agreed=e['sha256'][:16], target=target, table=_table_of(e).get('url', 'the example' if not _table_of(e) else 'a source without a path'), after_results=e['after_results'], changed='; '.join([*map(bar_sentence, compare_criteria(was, now)), *new])))
-        before[key] = now
+    for e in read_ledger():
+        if e['event'] != 'agreed': continue
+        now, table = e['criteria'], to_json(_table_of(e))
+        row = dict(agreed=e['sha256'][:16], target=e['about']['target'], table=_table_name(e))
+        changed = _changes(before.get(table, now), now)
+        rows.append(row | dict(after_results=e['after_results'], changed=changed))
+        before[table] = now
     return rows
+
+def _in_words(v):
+    "The value of a criterion as text"
+    if v is None: return 'nothing'
+    return ', '.join(map(str, v)) if isinstance(v, list) else str(v)
 
 def bar_sentence(
     move:dict, # A row of `moved_bar`
 )->str: # Such as `minimum 0.3 → 0.25 (-0.05)`, with the values in between
     "One move of the bar in words, step by step"
-    shown = lambda v: 'nothing' if v is None else ', '.join(map(str, v)) if isinstance(v, list) else str(v)
-    path = ' → '.join(map(shown, [move['was'], *move.get('steps', ()), move['now']]))
-    return f"{move['criterion']} {path}" + (f" ({move['difference']:+g})" if 'difference' in move else '')
+    values = [move['was'], *move.get('steps', ()), move['now']]
+    path = ' → '.join(map(_in_words, values))
+    by = f" ({move['difference']:+g})" if 'difference' in move else ''
+    return f"{move['criterion']} {path}{by}"
 
 # %% ../../nbs/problem/04_criteria.ipynb #afdca773
+def _standing(after, provisional):
+    "Why the bar has not moved"
+    if after: return after
+    if provisional: return 'nobody has agreed yet, so no bar stands that could move'
+    return 'the criteria are those that were frozen before the first model was fitted'
+
 def bar_check(
     moved:list, # From `moved_bar`
     after:str='', # From `agreed_after`
     provisional:bool=False, # Has nobody agreed to the success criterion yet?
 )->dict: # A `check`, called `criteria`
     "Does the bar stand where people first agreed that it stands? Only a signed reason settles a move"
-    still = after or ('nobody has agreed yet, so no bar stands that could move' if provisional else
-                      'the criteria are those that were frozen before the first model was fitted')
-    why = f"moved after results existed: {'; '.join(map(bar_sentence, moved))}" + f'; {after}'*bool(after)
-    return check('criteria', not moved, why if moved else still, _ledger_path().as_posix())
+    if moved:
+        why = f"moved after results existed: {'; '.join(map(bar_sentence, moved))}"
+        why += f'; {after}' if after else ''
+    else: why = _standing(after, provisional)
+    return check('criteria', not moved, why, _ledger_path().as_posix())

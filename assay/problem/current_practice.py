@@ -15,7 +15,7 @@ from ..core.shapes import Expected, Shape, key, shape_faults, shown_value, words
 from ..core.imports import package_modules
 
 # %% ../../nbs/problem/00_current_practice.ipynb #bbc850b4
-SMOOTHING = 10. # Cases that draw the record of a small group towards the coarser one, where `today` does not say
+SMOOTHING = 10. # Cases that draw the record of a small group to the coarser one, where `today` does not say
 
 _MEAN = ("'mean', since a record is averaged: write another practice as a function in "
          'nbs/models/01_practice.ipynb, and name it as callable')
@@ -62,7 +62,8 @@ def practice_code(
 )->str: # 64 hexadecimal digits; None where there is no such function
     "SHA-256 of the code of a practice, without comments and docstring"
     if source is None: source = _practice_file().read_text(encoding='utf-8')
-    found = next((n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == name), None)
+    functions = [n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
+    found = next((f for f in functions if f.name == name), None)
     if found is None: return None
     if ast.get_docstring(found) is not None: found.body = found.body[1:] or [ast.Pass()]
     return hashlib.sha256(ast.unparse(found).encode()).hexdigest()

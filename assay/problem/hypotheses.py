@@ -15,26 +15,29 @@ from .plausible import is_number
 # %% ../../nbs/problem/06_hypotheses.ipynb #3ae26eb5
 STAGES = ('feasibility', 'evaluation', 'monitoring') # Stages that test hypotheses
 
+def _is_text(v): return isinstance(v, str) and bool(v.strip())
 def undeclared(
     h, # One entry of `hypotheses`
 )->str: # One phrase; empty where it can be tested
     "The keys that a hypothesis lacks, so that no stage can test it"
     if not isinstance(h, dict): return 'declare id, stage, measure and above'
     wrong = [] if str(h.get('id') or '').strip() else ['id']
-    wrong += [f"stage (one of {', '.join(STAGES)})"] if h.get('stage') not in STAGES else []
-    wrong += ['measure (a name in the metrics of that stage)'] if not isinstance(h.get('measure'), str) or not h['measure'].strip() else []
-    wrong += ['above (a number)'] if not is_number(h.get('above')) else []
+    if h.get('stage') not in STAGES: wrong.append(f"stage (one of {', '.join(STAGES)})")
+    if not _is_text(h.get('measure')): wrong.append('measure (a name in the metrics of that stage)')
+    if not is_number(h.get('above')): wrong.append('above (a number)')
     return f"declare {' and '.join(wrong)}" if wrong else ''
 
 # %% ../../nbs/problem/06_hypotheses.ipynb #30fb9d0e
 def _ends(m):
     "value, low, high of a metric, more is better; None where the interval is missing or upside down"
-    if not isinstance(m, dict) or not all(is_number(m.get(k)) for k in ('value', 'low', 'high')): return None
-    v, low, high = (-m['value'], -m['high'], -m['low']) if m.get('better') == 'lower' else (m['value'], m['low'], m['high'])
+    if not isinstance(m, dict): return None
+    v, low, high = (m.get(k) for k in ('value', 'low', 'high'))
+    if not all(map(is_number, (v, low, high))): return None
+    if m.get('better') == 'lower': v, low, high = -v, -high, -low
     return (v, low, high) if low <= high else None
 
 def state_of(
-    m:dict, # `value`, `low`, `high`, as `assay.core.artifacts.metric` makes them; None where it was not measured
+    m:dict, # `value`, `low`, `high`, as `assay.core.artifacts.metric` makes them; None where not measured
     above:float, # The line
 )->str: # `accepted`, `rejected`, `undecided` or `not tested`
     "Is a hypothesis accepted, rejected or undecided by its measure?"
@@ -44,24 +47,40 @@ def state_of(
 # %% ../../nbs/problem/06_hypotheses.ipynb #e51ec2a8
 COLUMNS = ('id', 'statement', 'measure', 'value', 'low', 'high', 'n', 'above', 'state')
 
+def _stage_of(h): return h.get('stage') if isinstance(h, dict) else None
+
 def _mine(problem, stage):
     "Hypotheses of a stage; one that names no stage of `STAGES` is shown by each, until it does"
-    place = lambda h: h.get('stage') if isinstance(h, dict) else None
-    return [h for h in problem.hypotheses if place(h) == stage or place(h) not in STAGES]
+    return [h for h in problem.hypotheses if _stage_of(h) == stage or _stage_of(h) not in STAGES]
 
 def _close(name, metrics):
     "The measure that may be meant by a name that is none; empty where none is close"
     return close if name not in metrics and (close := meant(name, metrics)).startswith(': did') else ''
 
+def _not_tested(h, m, metrics):
+    "Why a hypothesis was not tested: its measure is not there, or has no interval"
+    is_measured = isinstance(m, dict) and m.get('value') is not None
+    if is_measured: return f"{h['measure']} has no interval"
+    return f"{h['measure']} was not measured{_close(h['measure'], metrics)}"
+
+def _undeclared_row(h, todo):
+    "The line of a hypothesis that no stage can test"
+    known = h if isinstance(h, dict) else dict(statement=h)
+    return dict.fromkeys(COLUMNS) | {c: known.get(c) for c in _DECLARED} | dict(state=f'not tested: {todo}')
+
+_DECLARED = ('id', 'statement', 'measure', 'above')
+
 def _row(h, metrics):
     "One line of the table"
-    known = h if isinstance(h, dict) else dict(statement=h)
-    if todo := undeclared(h): return {c: known.get(c) for c in COLUMNS} | dict(value=None, low=None, high=None, n=None, state=f'not tested: {todo}')
+    if todo := undeclared(h): return _undeclared_row(h, todo)
     m = metrics.get(h['measure'])
     v, low, high = _ends(m) or (None, None, None)
-    state, n = state_of(m, h['above']), m.get('n') if isinstance(m, dict) else None
-    if state == 'not tested': state += f": {h['measure']} was not measured{_close(h['measure'], metrics)}" if not isinstance(m, dict) or m.get('value') is None else f": {h['measure']} has no interval"
-    return dict(zip(COLUMNS, (h.get('id'), h.get('statement'), h['measure'], v, low, high, n, h['above'], state)))
+    state = state_of(m, h['above'])
+    if state == 'not tested': state += f': {_not_tested(h, m, metrics)}'
+    n = m.get('n') if isinstance(m, dict) else None
+    declared = {c: h.get(c) for c in _DECLARED}
+    found = declared | dict(value=v, low=low, high=high, n=n, state=state)
+    return {c: found[c] for c in COLUMNS}
 
 def hypothesis_table(
     problem, # The agreement, from `assay.problem.agreement`
@@ -78,6 +97,11 @@ def _told(r):
     if r.state.startswith('not tested'): return f'{r.id or r.statement} {r.state}'
     return f'{r.id} {r.state} ({r.value:.3g} [{r.low:.3g}, {r.high:.3g}] against {r.above:g})'
 
+def _evidence(stage, table, decided):
+    "The first measure that decided something, or else the first one"
+    rows = table[decided] if decided.any() else table
+    return f'reports/{stage}/metrics.json#metrics.{rows.measure.iloc[0]}'
+
 def hypothesis_check(
     problem, # The agreement
     stage:str, # One of `STAGES`
@@ -85,11 +109,15 @@ def hypothesis_check(
 )->dict: # `check` F09
     "Was every hypothesis of a stage tested with enough evidence?"
     table = hypothesis_table(problem, stage, metrics)
-    if not problem.hypotheses: return check('F09', 'unanswered', 'problem.yaml declares no hypothesis, so none could be tested')
-    if not len(table): return check('F09', 'not_applicable', f'no hypothesis names the stage {stage!r}; the others are tested elsewhere')
+    if not problem.hypotheses:
+        return check('F09', 'unanswered', 'problem.yaml declares no hypothesis, so none could be tested')
+    if not len(table):
+        why = f'no hypothesis names the stage {stage!r}; the others are tested elsewhere'
+        return check('F09', 'not_applicable', why)
     decided = table.state.isin(['accepted', 'rejected'])
     lacking = table[~decided]
-    why = '; '.join(_told(r) for r in table.itertuples())
-    if len(lacking): why += f"; the evidence lacks for {', '.join(str(i) for i in lacking.id.fillna(lacking.statement))}"
-    link = f'reports/{stage}/metrics.json#metrics.' + str((table[decided] if decided.any() else table).measure.iloc[0])
-    return check('F09', not len(lacking), why, link)
+    why = '; '.join(map(_told, table.itertuples()))
+    if len(lacking):
+        names = ', '.join(map(str, lacking.id.fillna(lacking.statement)))
+        why += f'; the evidence lacks for {names}'
+    return check('F09', not len(lacking), why, _evidence(stage, table, decided))

@@ -6,4 +6,5 @@
 __all__ = ['LIMITS']
 
 # %% ../../nbs/problem/01_limits.ipynb #303d72df
-LIMITS = dict(latency='latency_ms', size='bundle_mb', memory='memory_mb', cost='cost_per_1000') # Check of the package to the name of its limit in `problem.yaml`
+LIMITS = dict( # Check of the package to the name of its limit in `problem.yaml`
+    latency='latency_ms', size='bundle_mb', memory='memory_mb', cost='cost_per_1000')

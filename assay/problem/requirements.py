@@ -11,29 +11,40 @@ import pandas as pd
 from ..core.yaml import read_yaml
 
 # %% ../../nbs/problem/05_requirements.ipynb #14968474
+def _said(answer):
+    "An answer of the problem statement in a line"
+    if isinstance(answer, dict): return '; '.join(f'{k}: {v}' for k,v in answer.items())
+    return str(answer or 'unanswered')
+
+def _verified(answer):
+    "By whom, when, and what was found, in a line"
+    return _said(answer) if answer else 'not yet'
+
+def _assumption_row(a):
+    "One assumption as a row; a sentence stands for one without an id"
+    if not isinstance(a, dict): a = dict(statement=a)
+    how = a.get('verify') or 'nobody has said how'
+    return a.get('id', ''), a.get('statement', ''), how, _verified(a.get('verified'))
+
 def assumptions_table(
     problem, # `assay.problem.agreement.Problem`
 )->pd.DataFrame: # id, assumption, verify (how), verified (by whom, when, what was found; or 'not yet')
     "What is taken for granted, how each would be verified, and whether it was"
-    def state(v):
-        if not v: return 'not yet'
-        if isinstance(v, dict): return '; '.join(f'{k}: {x}' for k, x in v.items())
-        return str(v)
-    rows = [a if isinstance(a, dict) else dict(statement=a) for a in problem.assumptions]
-    return pd.DataFrame(
-        [
-            (
-                r.get('id', ''),
-                r.get('statement', ''),
-                r.get('verify') or 'nobody has said how',
-                state(r.get('verified')),
-            )
-            for r in rows
-        ],
-        columns=['id', 'assumption', 'verify', 'verified'],
-    )
+    rows = list(map(_assumption_row, problem.assumptions))
+    return pd.DataFrame(rows, columns=['id', 'assumption', 'verify', 'verified'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #41369da4
+def _missing_gaps(profile, most):
+    "Columns with too many missing values"
+    rates = profile.missing_rate[profile.missing_rate > most]
+    return [(c, f'{m:.0%} of the values are missing') for c,m in rates.items()]
+
+def _unseen_gaps(compared, most):
+    "Columns with too many rows of a category that the first table does not know"
+    new = compared[compared.unseen > most]
+    said = '{:.1%} of the rows of {} have a category that the first table does not know'
+    return [(c, said.format(u, split)) for c,split,u in zip(new.column, new.split, new.unseen)]
+
 def data_gaps(
     profile:pd.DataFrame, # From `assay.stats.counts.profile`
     compared:pd.DataFrame, # From `compare_splits`
@@ -42,25 +53,29 @@ def data_gaps(
     max_unseen:float=.01, # Share of rows with a category unknown to the first table from which it is a gap
 )->pd.DataFrame: # column, gap
     "What the data does not say"
-    rows = [
-        dict(column=c, gap=f'{m:.0%} of the values are missing')
-        for c, m in profile.missing_rate.items()
-        if m > max_missing
-    ]
-    new = compared[compared.unseen > max_unseen]
-    rows += [
-        dict(
-            column=c,
-            gap=f'{u:.1%} of the rows of {s} have a category that the first table does not know',
-        )
-        for c, s, u in zip(new.column, new.split, new.unseen)
-    ]
-    return pd.DataFrame(
-        rows + [dict(column=g['id'], gap=f"nobody has said {g['what']}") for g in described],
-        columns=['column', 'gap'],
-    )
+    rows = [*_missing_gaps(profile, max_missing), *_unseen_gaps(compared, max_unseen)]
+    rows += [(g['id'], f"nobody has said {g['what']}") for g in described]
+    return pd.DataFrame(rows, columns=['column', 'gap'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #ae521d22
+def _measured_rows(per_day, n_bytes, n_rows, has_time):
+    "What the stored rows say of volume and storage"
+    if not has_time: return [('volume, rows in all', f'{n_rows:,}', 'measured')]
+    return [
+        ('volume, rows per day: median', f'{per_day.median():,.0f}', 'measured'),
+        ('volume, rows per day: busiest', f'{per_day.max():,.0f}', 'measured'),
+        ('storage, bytes per row', f'{n_bytes / max(n_rows, 1):,.0f}', 'measured')]
+
+def _yearly_rows(yearly, source, n_bytes, n_rows):
+    "What a year needs"
+    megabytes = yearly * n_bytes / max(n_rows, 1) / 1e6
+    return [('volume, rows per year', f'{yearly:,.0f}', source),
+            ('storage, MB per year', f'{megabytes:,.1f}', 'computed')]
+
+def _stated_rows(kind, stated):
+    "What the problem statement says, one row per key"
+    return [(f'{kind}, {k}', str(v), 'problem.yaml') for k,v in (stated or {}).items()]
+
 def requirements_table(
     df:pd.DataFrame, # Rows of one split or more
     time:str, # Column with the moment of each row; None if there is none
@@ -72,34 +87,14 @@ def requirements_table(
 )->pd.DataFrame: # requirement, value, source
     "Data-engineering requirements: volume, storage, latency, freshness and whatever else was promised"
     per_day = df.groupby(df[time].dt.floor('D'), observed=True).size() if time else pd.Series([len(df)])
-    if isinstance(rows_per_year, dict): rows_per_year = rows_per_year.get('value')
-    yearly = rows_per_year or (per_day.mean()*365.25 if time else None)
-    if time:
-        rows = [
-            ('volume, rows per day: median', f'{per_day.median():,.0f}', 'measured'),
-            ('volume, rows per day: busiest', f'{per_day.max():,.0f}', 'measured'),
-            ('storage, bytes per row', f'{n_bytes / max(len(df), 1):,.0f}', 'measured'),
-        ]
-    else: rows = [('volume, rows in all', f'{len(df):,}', 'measured')]
-    if yearly:
-        rows += [
-            (
-                'volume, rows per year',
-                f'{yearly:,.0f}',
-                'problem.yaml' if rows_per_year else 'measured',
-            ),
-            ('storage, MB per year', f'{yearly * n_bytes / max(len(df), 1) / 1e6:,.1f}', 'computed'),
-        ]
-    rows += [(f'limit, {k}', str(v), 'problem.yaml') for k,v in (limits or {}).items()]
-    rows += [(f'promise, {k}', str(v), 'problem.yaml') for k,v in (service_levels or {}).items()]
+    said = rows_per_year.get('value') if isinstance(rows_per_year, dict) else rows_per_year
+    yearly = said or (per_day.mean()*365.25 if time else None)
+    rows = _measured_rows(per_day, n_bytes, len(df), bool(time))
+    if yearly: rows += _yearly_rows(yearly, 'problem.yaml' if said else 'measured', n_bytes, len(df))
+    rows += [*_stated_rows('limit', limits), *_stated_rows('promise', service_levels)]
     return pd.DataFrame(rows, columns=['requirement', 'value', 'source'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #48c2c445
-def _said(answer):
-    "An answer of the problem statement in a line"
-    if isinstance(answer, dict): return '; '.join(f'{k}: {v}' for k,v in answer.items())
-    return str(answer or 'unanswered')
-
 def _owned(sources): return ', '.join(f"{s.get('name')} ({s.get('owner')})" for s in sources)
 
 def _data_parts(problem, promise):
@@ -126,48 +121,43 @@ def architecture_table(
     problem, # `assay.problem.agreement.Problem`
 )->pd.DataFrame: # part, does, agreed
     "The first drawing of the solution, from the problem statement"
-    promise = lambda k: _said(problem.service_levels.get(k))
+    def promise(name): return _said(problem.service_levels.get(name))
     model = f'{problem.task} for {problem.target}, judged by {problem.metric}'
     rows = [
         *_data_parts(problem, promise),
         ('model', model, 'task, target, metric'),
-        *_service_parts(problem, promise),
-    ]
+        *_service_parts(problem, promise)]
     return pd.DataFrame(rows, columns=['part', 'does', 'agreed'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #a688f480
+def _paths(stage, *keys):
+    "Paths that a stage lists under some keys, with or without options"
+    entries = [e for k in keys for e in stage.get(k) or ()]
+    return [e if isinstance(e, str) else next(iter(e)) for e in entries]
+
+def _made(stage):
+    "What a stage leaves, without its executed notebook"
+    return [p for p in _paths(stage, 'outs', 'metrics') if not p.startswith('data/executed/')]
+
+def _is_within(path, out):
+    "Are two paths the same, or does one lie in the other?"
+    return path == out or path.startswith(f'{out}/') or out.startswith(f'{path}/')
+
+def _waits(stage, other):
+    "Does a stage read what another one leaves?"
+    return any(_is_within(p, out) for p in _paths(stage, 'deps') for out in _made(other))
+
+def _step_row(name, stages):
+    "One step: its question, the steps it waits for, and the data it makes"
+    stage = stages[name]
+    waits = [n for n,other in stages.items() if n != name and _waits(stage, other)]
+    data = [p for p in _made(stage) if not p.endswith(('metrics.json', 'report.html'))]
+    return name, stage.get('desc', ''), ', '.join(waits), ', '.join(data)
+
 def steps_table(
     path='dvc.yaml', # File that holds the pipeline
 )->pd.DataFrame: # step, answers, waits_for, makes
     "The steps of the pipeline: the question each answers, the steps it waits for, and what it makes"
     stages = read_yaml(path).get('stages') or {}
-    paths = lambda entries: [p if isinstance(p, str) else next(iter(p)) for p in entries or ()]
-    made = {
-        n: [
-            p
-            for p in paths(s.get('outs')) + paths(s.get('metrics'))
-            if not p.startswith('data/executed/')
-        ]
-        for n, s in stages.items()
-    }
-    needs = lambda p, o: p == o or p.startswith(f'{o}/') or o.startswith(f'{p}/')
-    waits = {
-        n: [
-            m
-            for m in stages
-            if m != n and any(needs(p, o) for p in paths(s.get('deps')) for o in made[m])
-        ]
-        for n, s in stages.items()
-    }
-    return pd.DataFrame(
-        [
-            (
-                n,
-                s.get('desc', ''),
-                ', '.join(waits[n]),
-                ', '.join(p for p in made[n] if not p.endswith(('metrics.json', 'report.html'))),
-            )
-            for n, s in stages.items()
-        ],
-        columns=['step', 'answers', 'waits_for', 'makes'],
-    )
+    rows = [_step_row(name, stages) for name in stages]
+    return pd.DataFrame(rows, columns=['step', 'answers', 'waits_for', 'makes'])

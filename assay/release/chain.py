@@ -62,7 +62,8 @@ def _next_keys(keys, e):
     if e['decision'] == 'enrol':
         if id in keys: raise ValueError(f"key {id} is enrolled already; a key is enrolled once")
         return keys | {id: _enrolled(about)}
-    if id not in keys or keys[id]['revoked']: raise ValueError(f"key {id[:64]!r} is not enrolled, or is revoked")
+    if id not in keys or keys[id]['revoked']:
+        raise ValueError(f"key {id[:64]!r} is not enrolled, or is revoked")
     if e['decision'] == 'revoke': return keys | {id: keys[id] | dict(revoked=True)}
     if not isinstance(about['role'], str) or not about['role'].strip(): raise ValueError('a role is a text')
     return keys | {id: keys[id] | dict(role=about['role'])}
@@ -72,7 +73,9 @@ PAYLOAD = 'application/vnd.in-toto+json'
 PREDICATE = 'https://assay.invalid/human-decision/v1' # No standard predicate means that a person decided
 START = '0'*64 # What the first line names as the line before
 
-def _canonical(x): return json.dumps(x, sort_keys=True, separators=(',', ':'), ensure_ascii=True, allow_nan=False)
+def _canonical(x):
+    "JSON that has one spelling only"
+    return json.dumps(x, sort_keys=True, separators=(',', ':'), ensure_ascii=True, allow_nan=False)
 
 def _pae(body:bytes)->bytes:
     "Pre-authentication encoding of DSSE"
@@ -86,20 +89,37 @@ def _sign(private, id, subjects, predicate):
                      subject=[dict(name=n, digest=dict(sha256=h)) for n,h in sorted(subjects.items())])
     body = _canonical(statement).encode()
     signature = dict(keyid=id, sig=base64.b64encode(private.sign(_pae(body))).decode())
-    return _canonical(dict(payload=base64.b64encode(body).decode(), payloadType=PAYLOAD, signatures=[signature]))
+    payload = base64.b64encode(body).decode()
+    return _canonical(dict(payload=payload, payloadType=PAYLOAD, signatures=[signature]))
 
 # %% ../../nbs/release/02_chain.ipynb #79978a29
+def _check_envelope(envelope):
+    "Raise `ValueError` unless it is an envelope of DSSE with one signature"
+    is_envelope = set(envelope) == {'payload', 'payloadType', 'signatures'}
+    if is_envelope and envelope['payloadType'] == PAYLOAD and len(envelope['signatures']) == 1: return
+    raise ValueError('not an envelope with one signature')
+
+def _check_signature(signature, body, keys):
+    "Raise `ValueError` unless a key of the chain signed these bytes"
+    id = signature['keyid']
+    if id not in keys:
+        raise ValueError(f"signed by key {id[:64]!r}, which is not enrolled at this place of the chain")
+    public = Ed25519PublicKey.from_public_bytes(_b64(keys[id]['public']))
+    try: public.verify(_b64(signature['sig']), _pae(body))
+    except InvalidSignature: raise ValueError('the signature does not fit the content') from None
+
 def _open_line(line, keys):
-    "The statement of one line, after its form and its signature were checked; raises `ValueError` saying what is wrong"
+    """The statement of one line, after its form and its signature were checked.
+
+    Raises `ValueError` saying what is wrong"""
     envelope = json.loads(line)
     if _canonical(envelope) != line: raise ValueError('not in canonical form')
-    if set(envelope) != {'payload', 'payloadType', 'signatures'} or envelope['payloadType'] != PAYLOAD or len(envelope['signatures']) != 1: raise ValueError('not an envelope with one signature')
+    _check_envelope(envelope)
     body, signature = _b64(envelope['payload']), envelope['signatures'][0]
-    if signature['keyid'] not in keys: raise ValueError(f"signed by key {signature['keyid'][:64]!r}, which is not enrolled at this place of the chain")
-    try: Ed25519PublicKey.from_public_bytes(_b64(keys[signature['keyid']]['public'])).verify(_b64(signature['sig']), _pae(body))
-    except InvalidSignature: raise ValueError('the signature does not fit the content') from None
+    _check_signature(signature, body, keys)
     statement = json.loads(body)
-    if statement['predicateType'] != PREDICATE or statement['predicate']['keyid'] != signature['keyid']: raise ValueError('not a decision of the key that signed it')
+    if statement['predicateType'] != PREDICATE or statement['predicate']['keyid'] != signature['keyid']:
+        raise ValueError('not a decision of the key that signed it')
     return statement
 
 # %% ../../nbs/release/02_chain.ipynb #5b0d7a41
@@ -112,7 +132,8 @@ def _now(ahead=0):
 
 def _is_moment(text):
     "Is it a moment in UTC, written as `_now` does?"
-    if not isinstance(text, str) or not re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', text): return False
+    is_written_so = isinstance(text, str) and re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', text)
+    if not is_written_so: return False
     with contextlib.suppress(ValueError): return bool(datetime.datetime.fromisoformat(text))
     return False
 
@@ -126,10 +147,13 @@ def is_day(
 
 def _time_fault(e):
     "What is wrong with the moment and the days of a line; empty where nothing is"
-    if not _is_moment(e['time']): return f"signed at {str(e['time'])[:40]!r}, expected a moment such as 2026-11-05T09:00:00Z"
-    if e['time'] > _now(MAX_AHEAD): return f"signed on {e['time']}, and this machine's clock says {_now()}; set the clock"
-    bad = [k for k in ('until', 'expires') if e.get(k) is not None and not is_day(e[k])]
-    return f"{bad[0]} is {str(e[bad[0]])[:40]!r}, expected a day, YYYY-MM-DD" if bad else ''
+    time = e['time']
+    if not _is_moment(time):
+        return f"signed at {str(time)[:40]!r}, expected a moment such as 2026-11-05T09:00:00Z"
+    if time > _now(MAX_AHEAD):
+        return f"signed on {time}, and this machine's clock says {_now()}; set the clock"
+    bad = next((k for k in ('until', 'expires') if e.get(k) is not None and not is_day(e[k])), None)
+    return f"{bad} is {str(e[bad])[:40]!r}, expected a day, YYYY-MM-DD" if bad else ''
 
 # %% ../../nbs/release/02_chain.ipynb #c0f3cc43
 CHAINS = dict(approvals='approvals.jsonl', waivers='waivers.jsonl') # Files below `approvals/`
@@ -152,31 +176,38 @@ def _texts():
             raise ValueError(f"{path}: the last line is cut off; restore the file with `git checkout {path}`")
         kept = _version(head, Path().resolve(), path.as_posix()) if head else ''
         if not text.startswith(kept):
-            raise ValueError(f"{path} does not begin with the {len(kept.splitlines())} lines that git has at HEAD, "
-                             f"lines were cut off or changed; it only grows: restore it with `git checkout HEAD -- {path}`")
+            raise ValueError(f"{path} does not begin with the {len(kept.splitlines())} lines that git has "
+                             "at HEAD, lines were cut off or changed; it only grows: "
+                             f"restore it with `git checkout HEAD -- {path}`")
     return res
 
 def _first_keys(line):
     "The root, as the first line says; that it signed the line is checked by whoever reads it"
     p = json.loads(_b64(json.loads(line)['payload']))['predicate']
     if p['decision'] != 'enrol' or p['about']['id'] != p['keyid']:
-        raise ValueError('a chain begins with the key that signs its first line, and this line enrols none; a chain of an '
-                         'earlier version is set aside with `git rm`, begun anew with `assay key`, and signed again')
+        raise ValueError('a chain begins with the key that signs its first line, and this line enrols none; '
+                         'a chain of an earlier version is set aside with `git rm`, begun anew with '
+                         '`assay key`, and signed again')
     return {p['keyid']: _enrolled(p['about'], root=True)}
 
 # %% ../../nbs/release/02_chain.ipynb #8e21c6f0
+def _signer_fault(e, signer):
+    "Why a key may not have signed a line; empty where it may"
+    name, role = signer['name'], signer['role']
+    if signer['revoked']: return f"signed with the key of {name}, which is revoked at this place of the chain"
+    is_signer = (e['by'], e['role']) == (name, role)
+    return '' if is_signer else f"it says {e['by']}, {e['role']}; the key is that of {name}, {role}"
+
 def _entry(line, keys, before):
-    "One line that follows `before`; raises `ValueError` where it does not fit, or its signer is not who it says"
+    """One line that follows `before`.
+
+    Raises `ValueError` where it does not fit, or its signer is not who it says"""
     s = _open_line(line, keys)
     e = s['predicate'] | dict(subjects={d['name']: d['digest']['sha256'] for d in s['subject']})
     if e['seq'] != len(before) or e['prev'] != (before[-1]['hash'] if before else START):
         raise ValueError('not the line that followed the one before it')
     signer = keys[e['keyid']]
-    if signer['revoked']:
-        raise ValueError(f"signed with the key of {signer['name']}, which is revoked at this place of the chain")
-    if (e['by'], e['role']) != (signer['name'], signer['role']):
-        raise ValueError(f"it says {e['by']}, {e['role']}; the key is that of {signer['name']}, {signer['role']}")
-    if fault := _time_fault(e): raise ValueError(fault)
+    if fault := _signer_fault(e, signer) or _time_fault(e): raise ValueError(fault)
     return e | dict(root=signer['root'], hash=_line_hash(line))
 
 def _read_approvals(lines, heads):
@@ -187,7 +218,8 @@ def _read_approvals(lines, heads):
             keys = states[-1][1] or _first_keys(line)
             e = _entry(line, keys, res)
             if e.get('waivers') not in heads:
-                raise ValueError(f"the waiver that it names is not in {CHAINS['waivers']}, lines were cut off there")
+                raise ValueError(f"the waiver that it names is not in {CHAINS['waivers']}, "
+                                 "lines were cut off there")
             states.append((heads[e['waivers']], _next_keys(keys, e) if res else keys))
             res.append(e)
     return res, states
@@ -210,15 +242,22 @@ def _verify(texts):
     lines = {chain: text.split('\n')[:-1] for chain,text in texts.items()}
     heads = {h: n for n,h in enumerate([START, *map(_line_hash, lines['waivers'])])}
     approvals, states = _read_approvals(lines['approvals'], heads)
-    return dict(approvals=approvals, waivers=_read_waivers(lines['waivers'], approvals, states)), states[-1][1]
+    waivers = _read_waivers(lines['waivers'], approvals, states)
+    return dict(approvals=approvals, waivers=waivers), states[-1][1]
 
 def read_chain(
     chain:str='approvals', # One of `CHAINS`
     anchors=(), # Hashes of lines that are known to have been there
-)->list: # One mapping per line: decision, by, role, reason, time, …, `subjects` (name to SHA-256), `root` (did the root sign it?), `hash` of the line
-    "Every decision, verified; raises `ValueError` naming the line that does not fit, or saying that the end is missing"
+)->list: # One mapping per line: decision, by, role, reason, time, …, `subjects`, `root` and `hash`
+    """Every decision, verified.
+
+    `subjects` are names with their SHA-256, `root` says whether the root signed it, `hash` is the line's own.
+
+    Raises `ValueError` naming the line that does not fit, or saying that the end is missing"""
     path, res = place('approvals', CHAINS[chain]), _verify(_texts())[0][chain]
-    if lost := sorted(set(anchors)-{START}-{e['hash'] for e in res}): raise ValueError(f"{path}: the line with hash {lost[0][:16]}… is missing, lines were cut off; restore the file with git")
+    if lost := sorted(set(anchors)-{START}-{e['hash'] for e in res}):
+        raise ValueError(f"{path}: the line with hash {lost[0][:16]}… is missing, lines were cut off; "
+                         "restore the file with git")
     return res
 
 def chain_head(
@@ -233,37 +272,54 @@ def load_keys()->dict: # Key id to `dict(id, name, role, public, revoked, root)`
 
 # %% ../../nbs/release/02_chain.ipynb #0e54bb7d
 def cut_decisions()->list: # One sentence per commit and chain; empty where both only grew
-    "Commits below `HEAD` with lines that a chain no longer begins with: they were cut off, and that was committed"
+    """Commits below `HEAD` with lines that a chain no longer begins with.
+
+    They were cut off, and that was committed"""
     res, texts = [], _texts()
     for chain,name in CHAINS.items():
-        for commit,kept in _committed(place('approvals', name), merged=True).items():
+        path = place('approvals', name)
+        for commit,kept in _committed(path, merged=True).items():
             if texts[chain].startswith(kept) or not _has_root(commit): continue
-            res.append(f"{place('approvals', name)} does not begin with the {len(kept.splitlines())} lines that git has at {commit}")
+            n = len(kept.splitlines())
+            res.append(f"{path} does not begin with the {n} lines that git has at {commit}")
     return res
 
 def _has_root(commit):
-    "Did the approvals begin with a root at a commit? A chain of an earlier version had none, and may be begun anew"
+    """Did the approvals begin with a root at a commit?
+
+    A chain of an earlier version had none, and may be begun anew"""
     text = _version(commit, Path().resolve(), place('approvals', CHAINS['approvals']).as_posix())
-    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError): return bool(_first_keys(text.split('\n')[0]))
+    first = text.split('\n')[0]
+    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError): return bool(_first_keys(first))
     return False
 
 # %% ../../nbs/release/02_chain.ipynb #1efd07d0
-def _raw(private): return private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+def _raw(private):
+    "The public half of a key as bytes"
+    return private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+def _read_private(path):
+    "The private key in a file that only its owner can read; raises an error saying why it is none"
+    if not path.exists(): raise FileNotFoundError(f"{path} does not exist; make a key with `assay key`")
+    check_file(path)
+    if path.stat().st_mode & 0o077:
+        raise ValueError(f"{path} can be read by others; protect it with `chmod 600 {path}`")
+    try: private = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError):
+        raise ValueError(f"{path} is not a private key in PEM without a password") from None
+    if isinstance(private, Ed25519PrivateKey): return private
+    raise ValueError(f"{path} is no Ed25519 key; make one with `assay key`")
 
 def load_private_key(
     path, # PEM file that `new_key` wrote
 )->tuple: # Private key, and its entry in `load_keys`
     "A key that may sign; one that is unknown, revoked or readable by others is refused"
     path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f"{path} does not exist; make a key with `assay key`")
-    check_file(path)
-    if path.stat().st_mode & 0o077: raise ValueError(f"{path} can be read by others; protect it with `chmod 600 {path}`")
-    try: private = serialization.load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError): raise ValueError(f"{path} is not a private key in PEM without a password") from None
-    if not isinstance(private, Ed25519PrivateKey): raise ValueError(f"{path} is no Ed25519 key; make one with `assay key`")
+    private = _read_private(path)
     entry = load_keys().get(key_id(_raw(private)))
     if entry is None:
-        raise PermissionError(f"{path} is not among the trusted keys: {place('approvals', CHAINS['approvals'])} "
+        chain = place('approvals', CHAINS['approvals'])
+        raise PermissionError(f"{path} is not among the trusted keys: {chain} "
                               "does not enrol it; have it enrolled with `assay key --public`")
     if entry['revoked']: raise PermissionError(f"the key of {entry['name']} is revoked; sign with another")
     return private, entry
@@ -286,11 +342,13 @@ def _append(chain, signer, subjects, predicate, time=None):
         texts = _texts()
         found = _verify(texts)[0]
         head = {c: lines[-1]['hash'] if lines else START for c,lines in found.items()}
-        predicate = predicate | {other: head[other]} | dict(seq=len(found[chain]), prev=head[chain], keyid=entry['id'])
-        predicate |= dict(by=entry['name'], role=entry['role'], time=time or _now())
+        follows = {other: head[other], 'seq': len(found[chain]), 'prev': head[chain]}
+        signed = dict(keyid=entry['id'], by=entry['name'], role=entry['role'], time=time or _now())
+        predicate = predicate | follows | signed
         texts[chain] += _sign(private, entry['id'], subjects, predicate) + '\n'
         res = _verify(texts)[0][chain][-1]
-        with atomic_write(place('approvals', CHAINS[chain])) as part: part.write_text(texts[chain], encoding='ascii')
+        path = place('approvals', CHAINS[chain])
+        with atomic_write(path) as part: part.write_text(texts[chain], encoding='ascii')
         return res
 
 def append_decision(
@@ -301,9 +359,13 @@ def append_decision(
     predicate:dict, # What is decided: at least `decision` and `reason`
     time:str=None, # When, as the signer declares it, such as `2026-11-05T09:00:00Z`; now by default
 )->dict: # The line, as `read_chain` gives it
-    "Sign one decision and add it to the end of a verified chain; raises `PermissionError` where the key may not, and `ValueError` where no reason is given or the chain is broken"
+    """Sign one decision and add it to the end of a verified chain.
+
+    Raises `PermissionError` where the key may not, and `ValueError` where no reason is given or the chain
+    is broken"""
     private, entry = load_private_key(key)
-    if role and not same_role(role, entry['role']): raise PermissionError(f"the key of {entry['name']} decides as {entry['role']!r}, not as {role!r}")
+    if role and not same_role(role, entry['role']):
+        raise PermissionError(f"the key of {entry['name']} decides as {entry['role']!r}, not as {role!r}")
     if not str(predicate['reason']).strip(): raise ValueError('a decision has a reason; give one')
     return _append(chain, (private, entry), subjects, predicate, time)
 
@@ -318,11 +380,13 @@ def _check_signer(signer):
 def _decide_key(decision, about, signer, reason, time=None):
     "Sign a line about a key"
     _check_signer(signer)
-    return append_decision('approvals', signer, None, {}, dict(decision=decision, about=about, reason=reason), time)
+    predicate = dict(decision=decision, about=about, reason=reason)
+    return append_decision('approvals', signer, None, {}, predicate, time)
 
 def _known(id):
     "A key of the chain that is not revoked"
-    if (key := load_keys().get(id)) is None: raise KeyError(f"no key is called {id!r}; known: {sorted(load_keys())}")
+    keys = load_keys()
+    if (key := keys.get(id)) is None: raise KeyError(f"no key is called {id!r}; known: {sorted(keys)}")
     if key['revoked']: raise ValueError(f"the key {id} of {key['name']} is revoked already")
     return key
 
@@ -341,9 +405,12 @@ def enrol_key(
 )->dict: # The line, with its hash
     "Enrol the key of somebody; raises `PermissionError` where the signer may not"
     try: id = key_id(raw := _b64(public))
-    except ValueError: raise ValueError(f"a public half is 44 characters of base64, got {public[:60]!r}") from None
-    if len(raw) != 32: raise ValueError(f"a public half has 32 bytes, got {len(raw)}; expected what `assay key` prints")
-    if id in load_keys(): raise ValueError(f"key {id} is enrolled already; change its role with `assay key --change {id}`")
+    except ValueError:
+        raise ValueError(f"a public half is 44 characters of base64, got {public[:60]!r}") from None
+    if len(raw) != 32:
+        raise ValueError(f"a public half has 32 bytes, got {len(raw)}; expected what `assay key` prints")
+    if id in load_keys():
+        raise ValueError(f"key {id} is enrolled already; change its role with `assay key --change {id}`")
     about = _enrolled(dict(id=id, name=name, role=role, public=public))
     return _decide_key('enrol', {k: about[k] for k in ('id', 'name', 'role', 'public')}, signer, reason, time)
 
@@ -373,38 +440,55 @@ def revoke_key(
     return _decide_key('revoke', dict(id=id), signer, reason, time)
 
 # %% ../../nbs/release/02_chain.ipynb #d72b4c96
+def _check_outside(path):
+    "Raise `ValueError` where a private key would lie in the repository"
+    root, local = Path().resolve(), place('local')
+    if not path.is_relative_to(root) or path.is_relative_to(local.resolve()): return
+    raise ValueError(f"a private key must not lie in the repository, got {path.relative_to(root)}; "
+                     f"put it in your home folder or in {local}")
+
+def _pem(private):
+    "A private key as the bytes of its file, without a password"
+    form = serialization.PrivateFormat.PKCS8
+    return private.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
 def _write_private(path):
     "A new key, its private half in a file that only its owner can read"
-    path, root = Path(path).resolve(), Path().resolve()
-    if path.is_relative_to(root) and not path.is_relative_to(place('local').resolve()):
-        raise ValueError(f"a private key must not lie in the repository, got {path.relative_to(root)}; put it in your home folder or in {place('local')}")
+    path = Path(path).resolve()
+    _check_outside(path)
     private = Ed25519PrivateKey.generate()
     path.parent.mkdir(parents=True, exist_ok=True)
     try: fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError: raise ValueError(f"{path} exists; a key is never overwritten, give another name") from None
-    with open(fd, 'wb') as f: f.write(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    except FileExistsError:
+        raise ValueError(f"{path} exists; a key is never overwritten, give another name") from None
+    with open(fd, 'wb') as f: f.write(_pem(private))
     return private
 
 def public_half(
     path, # PEM file of a private key
 )->str: # Base64
     "What the holder of a key gives to whoever enrols it"
-    return base64.b64encode(_raw(serialization.load_pem_private_key(check_file(path).read_bytes(), None))).decode()
+    private = serialization.load_pem_private_key(check_file(path).read_bytes(), None)
+    return base64.b64encode(_raw(private)).decode()
 
 # %% ../../nbs/release/02_chain.ipynb #91f3e0ac
 def new_key(
-    path, # File for the private key; must not exist, and must lie outside the repository or in its ignored folder `.assay`
+    path, # File for the private key; new, outside the repository or in its ignored folder `.assay`
     name:str, # Who holds it
     role:str, # What they decide as, such as `product owner`
     signer=None, # File of the private key of the root or of the product owner, which enrols it
     time:str=None, # When, as the signer declares it; now by default
 )->str: # Key id
-    "Make a key pair, the private half to `path` with mode 0600; the first is the root, others count once enrolled"
-    if not (name.strip() and role.strip()): raise ValueError(f"a key has a name and a role, got {name!r} and {role!r}")
+    """Make a key pair, the private half to `path` with mode 0600.
+
+    The first key is the root; others count once they are enrolled"""
+    if not (name.strip() and role.strip()):
+        raise ValueError(f"a key has a name and a role, got {name!r} and {role!r}")
     keys = load_keys()
     if signer: _check_signer(signer)
     private = _write_private(path)
-    about = dict(id=key_id(_raw(private)), name=name, role=role, public=base64.b64encode(_raw(private)).decode())
+    public = base64.b64encode(_raw(private)).decode()
+    about = dict(id=key_id(_raw(private)), name=name, role=role, public=public)
     if signer: _decide_key('enrol', about, signer, 'joins', time)
     itself = dict(decision='enrol', about=about, reason='the first key, which signs itself')
     if not keys: _append('approvals', (private, about), {}, itself, time)

@@ -24,12 +24,15 @@ def _is_fresh(path, wanted):
     return Path(path).exists() and f'sha256:{sha256(path)}' == wanted
 
 def _recorded(stage, path):
-    "Does `dvc.lock` name this very file as the output of its stage? A stage that `dvc.yaml` declares must be there"
+    """Does `dvc.lock` name this very file as the output of its stage?
+
+    A stage that `dvc.yaml` declares must be there"""
     lock = Path('dvc.lock')
     if not lock.is_file(): return stage not in declared_stages()
     entry = (read_yaml(lock).get('stages') or {}).get(stage) or {}
     md5 = hashlib.md5(check_file(path).read_bytes(), usedforsecurity=False).hexdigest()
-    return any(o.get('path') == path.as_posix() and o.get('md5') == md5 for o in entry.get('outs') or [])
+    outs = [(o.get('path'), o.get('md5')) for o in entry.get('outs') or []]
+    return (path.as_posix(), md5) in outs
 
 def record_fault(
     stage:str, # Stage whose report is read
@@ -61,7 +64,7 @@ OPEN = ('pass', 'not_applicable')
 def _refused_by(stage, verdict):
     "Is there a gate in `dvc.yaml` that this verdict does not open? True where none can be read"
     declared = [parse_gates((s.get('meta') or {}).get('gates')) for s in declared_stages().values()]
-    gates = [g for of_stage in declared if (g := of_stage.get(stage))]
+    gates = [of_stage[stage] for of_stage in declared if of_stage.get(stage)]
     return not gates or any(verdict not in g.verdicts for g in gates)
 
 def _says(m, id):
@@ -89,13 +92,17 @@ def _open_reports(id):
     "The reports that say of an item that it is open"
     return [m for m in _readable_reports() if _says(m, id)]
 
+def _part(m, id):
+    "What one report measured, what it was computed from, and what it says of an item"
+    return dict(metrics=m['metrics'], inputs=m['inputs'], says=_says(m, id))
+
 def open_evidence(
     id:str, # Item of the checklist, stage, check, or `criteria`
 )->dict: # `stages` that find it open, and `sha256` of what they measured, say of it, and computed it from
     "The evidence that a waiver of this item would excuse, by its hash"
     if id == 'criteria':
         return dict(stages=['problem'], sha256=_hash(moved_bar() if read_ledger() else []))
-    parts = {m['stage']: dict(metrics=m['metrics'], inputs=m['inputs'], says=_says(m, id)) for m in _open_reports(id)}
+    parts = {m['stage']: _part(m, id) for m in _open_reports(id)}
     return dict(stages=list(parts), sha256=_hash(parts))
 
 def _hash(x): return hashlib.sha256(to_json(x, None).encode()).hexdigest()
@@ -143,8 +150,12 @@ def closed_gates(
     provisional:bool=False, # Has nobody agreed to the success criterion yet?
 )->list: # One sentence per reason
     "Which gates do not let this stage start, and why"
-    return [f'{stage.name} may not start: {name} {why}; read reports/{name}/report.html'
-            for name,gate in _gates_of(stage, provisional).items() for why in gate_faults(name, gate, waived)]
+    res = []
+    for name,gate in _gates_of(stage, provisional).items():
+        report = f'reports/{name}/report.html'
+        for why in gate_faults(name, gate, waived):
+            res.append(f'{stage.name} may not start: {name} {why}; read {report}')
+    return res
 
 # %% ../../nbs/release/01_gates.ipynb #bc99002f
 RELEASE_GATES = dict( # Stage to what an approval waits for
@@ -164,8 +175,8 @@ def gate_rows(
     stages:dict, # Stages of `load_stages`
     waived=(), # Stages and checks that a signed waiver answers
     provisional:bool=False, # Has nobody agreed to the success criterion yet?
-)->list: # One `dict(gate, asks, waits, state, why)` per gate and what it asks; `state` is open, waived or closed
-    "Every gate, of stages and of the approval, and where it stands"
+)->list: # One `dict(gate, asks, waits, state, why)` per gate and what it asks
+    "Every gate, of stages and of the approval, and where it stands: open, waived or closed"
     gates = {s.name: _gates_of(s, provisional) for s in stages.values()}
     waits = {}
     for who, needed in [*gates.items(), ('approval', RELEASE_GATES)]:

@@ -13,30 +13,34 @@ from ..core.artifacts import place
 from ..core.yaml import read_yaml
 
 # %% ../../nbs/release/00_waivers.ipynb #d19cb406
-NEVER_WAIVABLE = ( # Another model than the one evaluated, a changed one, one that nobody approved, or all that is open
+NEVER_WAIVABLE = ( # Another model than the evaluated one, a changed or unapproved one, or all that is open
     'parity', 'package', 'integrity', 'approval', 'readiness', 'F27', 'F29')
 RELEASE_OWNER = 'product owner' # Signs the release, F27
-GATE_OWNERS = dict( # Who owns what gates wait for, besides items of the checklist; anything else nobody may waive
+GATE_OWNERS = dict( # Owners of what gates wait for, besides items of the checklist; the rest is not waivable
     problem=RELEASE_OWNER, data='data engineer', feasibility=RELEASE_OWNER, evaluation=RELEASE_OWNER,
     latency='operations', size='operations', memory='operations', cost=RELEASE_OWNER,
     criteria=RELEASE_OWNER, legitimate='domain expert')
 
+def _is_item(raw):
+    "Does an entry of the checklist name an item and its owner?"
+    return isinstance(raw, dict) and isinstance(raw.get('id'), str) and isinstance(raw.get('owner'), str)
+
 def _listed_items():
     "Items of the checklist that name their owner"
-    raw = read_yaml(place('checklist')).get('items') if place('checklist').is_file() else []
-    is_item = lambda i: isinstance(i, dict) and isinstance(i.get('id'), str) and isinstance(i.get('owner'), str)
-    return [i for i in raw or [] if is_item(i)]
+    path = place('checklist')
+    raw = read_yaml(path).get('items') if path.is_file() else []
+    return [i for i in raw or [] if _is_item(i)]
 
 def waivable_items()->dict: # Id to `dict(id, owner, waivable)`
     "What a waiver may name"
     listed = _listed_items()
     owners = {i['id']: i['owner'] for i in listed} | GATE_OWNERS
     locked = {*NEVER_WAIVABLE, *(i['id'] for i in listed if i.get('waivable', True) is not True)}
-    item = lambda id: dict(id=id, owner=owners.get(id, 'nobody'), waivable=id not in locked)
-    return {id: item(id) for id in [*owners, *NEVER_WAIVABLE]}
+    ids = [*owners, *NEVER_WAIVABLE]
+    return {id: dict(id=id, owner=owners.get(id, 'nobody'), waivable=id not in locked) for id in ids}
 
-_WHAT_MAY_BE_NAMED = ('expected an item of the checklist, such as P09, a stage whose gate is closed, or criteria: '
-                      '`assay checklist --open` names what is open')
+_WHAT_MAY_BE_NAMED = ('expected an item of the checklist, such as P09, a stage whose gate is closed, '
+                      'or criteria: `assay checklist --open` names what is open')
 
 def find_item(
     name:str, # What somebody wrote, in any case
@@ -55,13 +59,14 @@ def today()->str: # YYYY-MM-DD
     "The day by which waivers and approvals are judged, in UTC"
     return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
 
+def _words(role): return str(role).lower().replace('-', ' ').split()
+
 def same_role(
     a, # A role, such as `product-owner`
     b, # Another
 )->bool: # True if they name the same role
     "Roles are words: case, spaces and hyphens do not tell them apart"
-    words = lambda role: str(role).lower().replace('-', ' ').split()
-    return words(a) == words(b)
+    return _words(a) == _words(b)
 
 def say_day(
     day:str, # YYYY-MM-DD
@@ -87,7 +92,9 @@ def waiver_fault(
     "Does a waiver count on a day?"
     if item is None: return f"nothing is called {w.get('item')!r}"
     if item['waivable'] is not True or item['id'] in NEVER_WAIVABLE: return f"{item['id']} may not be waived"
-    if not all(w.get(k) for k in ('role', 'reason', 'until')): return 'a waiver without role, reason or last day counts for nothing'
-    if not any(same_role(w['role'], r) for r in signers(item)): return f"{w['role']} may not waive what {item['owner']} owns"
+    if not all(w.get(k) for k in ('role', 'reason', 'until')):
+        return 'a waiver without role, reason or last day counts for nothing'
+    if not any(same_role(w['role'], r) for r in signers(item)):
+        return f"{w['role']} may not waive what {item['owner']} owns"
     if not on: return f"waiver until {say_day(w['until'])}: no day to judge it by"
     return '' if str(w['until']) >= on else f"the waiver ended on {say_day(w['until'])}"

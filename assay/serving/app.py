@@ -8,6 +8,7 @@ __all__ = ['Service', 'StrictRoute', 'model_card', 'help_page', 'make_app', 'ope
 # %% ../../nbs/serving/05_app.ipynb #2e7ffb59
 import contextlib, datetime, json, sys, time
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 
 import uvicorn
@@ -27,7 +28,7 @@ from ..package.identity import bundle_identity
 from .prediction_log import LogError, PredictionLog, log_anchors, new_id
 from ..core.rendering import render
 from .strict_json import parse_json
-from .schema import ErrorBody, MAX_ROWS, PredictResponse, broken_rules, describe_errors, error_response, request_model
+from .schema import ErrorBody, MAX_ROWS, PredictResponse, request_model, broken_rules, describe_errors, error_response
 from .limits import DeadlineProtocol, Limits
 from .meters import Measured, Meters
 
@@ -97,16 +98,21 @@ def _record(self, records):
     try: self.log.append(records)
     except LogError: raise HTTPException(503, 'the prediction log cannot be written') from None
 
+def _by_row(broken):
+    "Row to the rules that it breaks, in the order of the rows"
+    res = {}
+    for b in sorted(broken, key=itemgetter('row')):
+        res.setdefault(b['row'], []).append(dict(column=b['column'], rule=b['rule']))
+    return res
+
 def _quarantine(self, rows, broken, now, id):
     "Put rows that break a rule aside for diagnosis, and refuse the request"
-    rules = {}
-    for b in sorted(broken, key=lambda b: b['row']):
-        rules.setdefault(b['row'], []).append(dict(column=b['column'], rule=b['rule']))
-    self._record([dict(kind='quarantine', id=new_id(), request=id, time=now, row=rows[i], rules=of_row)
-                  for i,of_row in rules.items()])
+    aside = dict(kind='quarantine', request=id, time=now)
+    self._record([dict(aside, id=new_id(), row=rows[i], rules=rules) for i,rules in _by_row(broken).items()])
     for b in broken: self.meters.quarantined.labels(b['rule']).inc()
     errors = [dict(loc=('rows', b['row'], b['column']), type=b['rule']) for b in broken]
-    raise HTTPException(422, describe_errors(errors, {'rows', *(f.name for f in self.fields)}))
+    known = {'rows', *(f.name for f in self.fields)}
+    raise HTTPException(422, describe_errors(errors, known))
 
 Service.answer, Service._record, Service._quarantine = _answer, _record, _quarantine
 Service._missing, Service._count = _missing, _count
@@ -139,12 +145,12 @@ def model_card(
     heads:tuple=(None, None), # Heads of the chains of approvals and of waivers
 )->dict: # What `GET /model` answers
     "What is served, who approved it, how good it was, and what it reads"
-    fields = (*bundle.fields, *bundle.context)
-    return dict(
-        identity=bundle.identity, approved=_decision(approval), approvals=heads[0], waivers=heads[1],
-        threshold=bundle.threshold, metrics=bundle.provenance.get('metrics', {}),
-        features=list(map(_feature, bundle.fields)), context=[f.name for f in bundle.context],
-        sensitive=[f.name for f in fields if f.sensitive], classes=list(bundle.classes))
+    approvals, waivers = heads
+    sensitive = [f.name for f in (*bundle.fields, *bundle.context) if f.sensitive]
+    card = dict(identity=bundle.identity, approved=_decision(approval), approvals=approvals, waivers=waivers)
+    card |= dict(threshold=bundle.threshold, metrics=bundle.provenance.get('metrics', {}))
+    card |= dict(features=list(map(_feature, bundle.fields)), context=[f.name for f in bundle.context])
+    return card | dict(sensitive=sensitive, classes=list(bundle.classes))
 
 # %% ../../nbs/serving/05_app.ipynb #1f8ed2f2
 def help_page(
@@ -175,12 +181,13 @@ def make_app(
     check_kind(bundle, isinstance(bundle, Bundle), 'bundle', 'a Bundle, such as load_bundle(folder)')
     check_kind(log, isinstance(log, PredictionLog), 'log', 'a PredictionLog of a folder')
     service = Service(bundle, log, check, recheck_seconds)
-    card = lambda: model_card(bundle, approval, (log.approvals, log.waivers))
+    def card(): return model_card(bundle, approval, (log.approvals, log.waivers))
     @contextlib.asynccontextmanager
     async def lifespan(app):
         yield
         log.close()
-    app = FastAPI(title='assay', version=bundle.identity[:12], docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(title='assay', version=bundle.identity[:12], docs_url=None, redoc_url=None,
+                  lifespan=lifespan)
     app.router.route_class = StrictRoute
     app.add_middleware(Limits)
     app.add_middleware(Measured, meters=service.meters)
@@ -220,7 +227,9 @@ def _add_health(app, service):
         if why := service.why_not(): return error_response(503, why)
         return dict(ready=True, model=service.bundle.identity)
 
-_SAFE = {'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'", 'x-content-type-options': 'nosniff'}
+_SAFE = { # Headers of a page that loads nothing
+    'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
+    'x-content-type-options': 'nosniff'}
 
 def _add_views(app, service, card, page):
     "The endpoints that only show"
@@ -253,7 +262,9 @@ def open_service(
     folder=None, # Folder of the bundle; by default the present one, or the one a rollback points to
     log_folder=None, # Folder of the log; `place('log')` by default
 )->FastAPI: # ASGI application, its log open
-    "The application over an approved and intact bundle; raises `OSError` or `ValueError` saying why it may not start"
+    """The application over an approved and intact bundle.
+
+    Raises `OSError` or `ValueError` saying why it may not start"""
     folder = serving_folder() if folder is None else Path(folder)
     log_folder = place('log') if log_folder is None else Path(log_folder)
     identity, anchors = bundle_identity(folder), log_anchors(log_folder)
@@ -261,7 +272,8 @@ def open_service(
         raise ValueError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
     approval, heads = approval_of(identity, anchors), _heads(anchors, log_anchors(log_folder, 'waivers'))
     bundle = load_bundle(folder)
-    if bundle.identity != identity: raise ValueError(f"{folder} changed while it was being loaded; start again")
+    if bundle.identity != identity:
+        raise ValueError(f"{folder} changed while it was being loaded; start again")
     log = PredictionLog(log_folder, identity, heads[0], waivers=heads[1])
     return make_app(bundle, log, approval, _watch(identity, log, anchors))
 
@@ -277,5 +289,5 @@ def serve(
         print(f'not served: {e}', file=sys.stderr)
         sys.exit(3)
     print(f'serving bundle {app.version} on http://{host}:{port}', flush=True)
-    uvicorn.run(app, host=host, port=port, http=DeadlineProtocol, ws='none', server_header=False, access_log=False,
-                log_level='warning', timeout_keep_alive=5, timeout_graceful_shutdown=30)
+    uvicorn.run(app, host=host, port=port, http=DeadlineProtocol, ws='none', server_header=False,
+                access_log=False, log_level='warning', timeout_keep_alive=5, timeout_graceful_shutdown=30)

@@ -21,9 +21,12 @@ class Meters:
     "The numbers of one service, in a registry of its own"
     def __init__(self, identity, columns=()):
         r = self.registry = CollectorRegistry()
-        self.requests = Counter('assay_requests', 'Requests by route and status', ['route', 'status'], registry=r)
-        self.seconds = Histogram('assay_request_seconds', 'Time to answer /predict', buckets=_SECONDS, registry=r)
-        self.predictions = Counter('assay_predictions', 'Rows answered, by whether to act', ['act'], registry=r)
+        self.requests = Counter(
+            'assay_requests', 'Requests by route and status', ['route', 'status'], registry=r)
+        self.seconds = Histogram(
+            'assay_request_seconds', 'Time to answer /predict', buckets=_SECONDS, registry=r)
+        self.predictions = Counter(
+            'assay_predictions', 'Rows answered, by whether to act', ['act'], registry=r)
         self.scores = Histogram('assay_score', 'Scores', buckets=_SCORES, registry=r)
         self.quarantined = Counter(
             'assay_quarantined_values', 'Values that broke a rule of the dictionary', ['rule'], registry=r)

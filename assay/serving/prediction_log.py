@@ -15,14 +15,19 @@ from ..core.artifacts import check_file, place
 # %% ../../nbs/serving/00_prediction_log.ipynb #40d83bd7
 def new_id()->str: # Such as `0199a6f0-5c1e-7d0a-9c3b-1f2e3d4c5b6a`
     "A name for one prediction, unique across restarts and clocks; names made later mostly sort later"
-    n = (time.time_ns()//1_000_000 & (1<<48)-1) << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
-    h = f'{n:032x}'
+    milliseconds = time.time_ns()//1_000_000 & (1<<48)-1
+    version, variant = 7, 2 # a UUID whose first 48 bits are the time
+    first = milliseconds << 16 | version << 12 | secrets.randbits(12)
+    last = variant << 62 | secrets.randbits(62)
+    h = f'{first:016x}{last:016x}'
     return '-'.join((h[:8], h[8:12], h[12:16], h[16:20], h[20:]))
 
 # %% ../../nbs/serving/00_prediction_log.ipynb #25c0ddb6
+_STRICT = dict(separators=(',', ':'), sort_keys=True, ensure_ascii=True, allow_nan=False)
+
 def _line(seq, prev, record):
     "One line of the log, and the SHA-256 that the next line names"
-    body = json.dumps(dict(prev=prev, record=record, seq=seq), separators=(',', ':'), sort_keys=True, ensure_ascii=True, allow_nan=False).encode()
+    body = json.dumps(dict(prev=prev, record=record, seq=seq), **_STRICT).encode()
     line = b'{"crc32":"%08x",%s' % (zlib.crc32(body), body[1:])
     return line, hashlib.sha256(line).hexdigest()
 
@@ -31,7 +36,8 @@ _HEAD = re.compile(rb'\{"crc32":"([0-9a-f]{8})",(?="prev":"([0-9a-f]{64})",)')
 def _named(line):
     "The hash that a line names as the one before it, or `None` if the line is not as it was written"
     if not (m := _HEAD.match(line)): return None
-    return m[2].decode() if zlib.crc32(line[m.end():], zlib.crc32(b'{')) == int(m[1], 16) else None
+    found = zlib.crc32(line[m.end():], zlib.crc32(b'{'))
+    return m[2].decode() if found == int(m[1], 16) else None
 
 # %% ../../nbs/serving/00_prediction_log.ipynb #78506a65
 START = '0'*64 # What the first line of all names as the line before
@@ -43,7 +49,9 @@ def list_segments(
     return sorted(p for p in Path(folder).glob('*.jsonl') if re.fullmatch(r'\d{6}', p.stem))
 
 def _lines(f, prev):
-    "Each line of an open segment with its hash; the first that does not fit comes with `None`, and is the last"
+    """Each line of an open segment with its hash.
+
+    The first that does not fit comes with `None`, and is the last"""
     for line in f:
         named = _named(line[:-1]) if line.endswith(b'\n') else None
         if named is None or prev is not None and named != prev:
@@ -53,15 +61,17 @@ def _lines(f, prev):
         yield line, prev
 
 def _verified(folder):
-    "Number in its segment, and bytes, of each verified line; raises `ValueError` naming the line that does not fit"
+    """Number in its segment, and bytes, of each verified line.
+
+    Raises `ValueError` naming the line that does not fit"""
     prev, paths = START, list_segments(folder)
     for path in paths:
         with open(check_file(path), 'rb') as f:
             for n, (line, found) in enumerate(_lines(f, prev)):
                 if found is None and path == paths[-1] and not line.endswith(b'\n'): break # being written
                 if found is None:
-                    raise ValueError(f"{path}, line {n+1}: not as it was written, or not the line that followed; "
-                                     "restore the log from its copy")
+                    raise ValueError(f"{path}, line {n+1}: not as it was written, or not the line "
+                                     "that followed; restore the log from its copy")
                 prev = found
                 yield n, line
 
@@ -81,7 +91,9 @@ def iter_log(
     folder=None, # Folder of a log; `place('log')` by default
     kind:str='prediction', # `prediction` or `quarantine`; all where None
 ): # Yields records, oldest first, each with `model`: the identity of the bundle that gave it
-    "Every record of a kind, one in memory at a time; damage raises `ValueError` once it is reached, so read to the end"
+    """Every record of a kind, one in memory at a time.
+
+    Damage raises `ValueError` once it is reached, so read to the end"""
     model = None
     for n, line in _verified(place('log') if folder is None else folder):
         record = json.loads(line)['record']
@@ -114,20 +126,26 @@ def _sync_folder(folder):
     try: os.fsync(fd)
     finally: os.close(fd)
 
+def _torn(f):
+    """Bytes of the lines of an open segment that are as they were written, and bytes after them.
+
+    And whether a line that was written whole is among those"""
+    used = sum(len(line) for line, found in _lines(f, None) if found)
+    torn = f.seek(0, os.SEEK_END)-used
+    f.seek(used)
+    return used, torn, any(line.endswith(b'\n') and _named(line[:-1]) for line in f)
+
 def heal(
     folder, # Folder of a log that nobody is writing
 )->int: # Bytes that were moved aside
-    "Move the torn end of the last segment to `<segment>.torn`; raises `ValueError` if more than an end is damaged"
+    """Move the torn end of the last segment to `<segment>.torn`.
+
+    Raises `ValueError` if more than an end is damaged"""
     if not (paths := list_segments(folder)): return 0
-    path, used = paths[-1], 0
-    with open(check_file(path), 'rb') as f:
-        for line, found in _lines(f, None):
-            if found: used += len(line)
-        torn = f.seek(0, os.SEEK_END)-used
-        if not torn: return 0
-        f.seek(used)
-        later = any(l.endswith(b'\n') and _named(l[:-1]) for l in f)
-    if later:
+    path = paths[-1]
+    with open(check_file(path), 'rb') as f: used, torn, is_followed = _torn(f)
+    if not torn: return 0
+    if is_followed:
         raise ValueError(f"{path}: damaged before its end, byte {used}; restore the log from its copy, "
                          "or move the folder aside to begin a new one")
     _move_end(path, used)
@@ -153,6 +171,23 @@ def _last_hash(path):
     with open(check_file(path), 'rb') as f: last = collections.deque(f, 1)
     return hashlib.sha256(last[0][:-1]).hexdigest() if last else None
 
+def _last_of(segments):
+    "Hash of the last line of a log; a start that was killed can leave an empty segment"
+    hashes = map(_last_hash, reversed(segments))
+    return next(filter(None, hashes), START)
+
+def _lock(folder):
+    "The open lock of a folder; raises `LogError` where another process writes there"
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = folder/'.writer'
+    owner.touch()
+    lock = open(check_file(owner), 'w')
+    try: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise LogError(f"{folder} is being written by another process; "
+                       "stop it, or give another folder") from None
+    return lock
+
 class PredictionLog:
     "The one writer of a log; may be shared by threads"
     def __init__(self,
@@ -162,22 +197,15 @@ class PredictionLog:
         max_bytes:int=64<<20, # Size from which a new segment is begun
         waivers:str=START, # Head of the chain of waivers, as an anchor
     ):
-        self.folder, self.model, self.approvals, self.max_bytes = Path(folder), model, approvals, max_bytes
-        self.waivers = waivers
-        self.folder.mkdir(parents=True, exist_ok=True)
-        owner = self.folder/'.writer'
-        owner.touch()
-        self._owner = open(check_file(owner), 'w')
-        try: fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError: raise LogError(f"{self.folder} is being written by another process; stop it, or give another folder") from None
+        self.folder, self.model, self.max_bytes = Path(folder), model, max_bytes
+        self.approvals, self.waivers = approvals, waivers
+        self._owner = _lock(self.folder)
         self.healed, self.failed, self.fd = heal(self.folder), None, None
-        self._write, self._synced_lock, self._written, self._synced = threading.Lock(), threading.Lock(), 0, 0
+        self._write, self._synced_lock = threading.Lock(), threading.Lock()
+        self._written, self._synced = 0, 0
         segments = list_segments(self.folder)
-        self._prev, self._number = START, int(segments[-1].stem) if segments else 0
-        for path in reversed(segments): # a start that was killed can leave an empty segment
-            if last := _last_hash(path):
-                self._prev = last
-                break
+        self._number = int(segments[-1].stem) if segments else 0
+        self._prev = _last_of(segments)
         self._new_segment()
 
 # %% ../../nbs/serving/00_prediction_log.ipynb #59c058c6
@@ -187,7 +215,8 @@ def _new_segment(self):
     self._number, self._size, self._seq = self._number+1, 0, 0
     path = self.folder/f'{self._number:06d}.jsonl'
     self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
-    self._put([dict(kind='segment', segment=self._number, model=self.model, approvals=self.approvals, waivers=self.waivers, boot=new_id())])
+    heads = dict(approvals=self.approvals, waivers=self.waivers)
+    self._put([dict(kind='segment', segment=self._number, model=self.model, boot=new_id(), **heads)])
     _sync(self.fd)
     _sync_folder(self.folder)
 
@@ -202,30 +231,47 @@ def _put(self, records):
     self._prev, self._seq, self._size = prev, self._seq+len(records), self._size+len(data)
 
 # %% ../../nbs/serving/00_prediction_log.ipynb #7fd4bedf
+def _check_sound(self):
+    "Raise `LogError` where an earlier write failed"
+    if self.failed: raise LogError(self.failed)
+
+def _broken(self, e):
+    "Note that the log cannot be written any more; the error to raise"
+    self.failed = self.failed or (f"the prediction log cannot be written ({e.strerror or e}); "
+                                  "nothing is answered until the service is started again")
+    return LogError(self.failed)
+
+def _next_segment(self):
+    "Begin the next segment once all that was written is on the disk"
+    _sync(self.fd)
+    self._synced = self._written
+    self._new_segment()
+
+def _write_down(self, records):
+    "Write records; the number of this write"
+    with self._write:
+        self._check_sound()
+        if self._size >= self.max_bytes:
+            with self._synced_lock: self._next_segment()
+        self._put(records)
+        self._written += 1
+        return self._written
+
+def _make_durable(self, mine):
+    "Return when the write of this number is on the disk; one sync serves all writes before it"
+    with self._synced_lock:
+        self._check_sound()
+        if self._synced >= mine: return
+        upto = self._written
+        _sync(self.fd)
+        self._synced = upto
+
 def _append(self,
     records:list, # Records, each with a `kind`, in JSON types
 )->None: # Returns when they are on the disk
     "Make records durable, all or none acknowledged; raises `LogError` now and ever after if that fails"
-    try:
-        with self._write:
-            if self.failed: raise LogError(self.failed)
-            if self._size >= self.max_bytes:
-                with self._synced_lock:
-                    _sync(self.fd)
-                    self._synced = self._written
-                    self._new_segment()
-            self._put(records)
-            self._written += 1
-            mine = self._written
-        with self._synced_lock:
-            if self.failed: raise LogError(self.failed)
-            if self._synced < mine:
-                upto = self._written
-                _sync(self.fd)
-                self._synced = upto
-    except OSError as e:
-        self.failed = self.failed or f"the prediction log cannot be written ({e.strerror or e}); nothing is answered until the service is started again"
-        raise LogError(self.failed) from None
+    try: self._make_durable(self._write_down(records))
+    except OSError as e: raise self._broken(e) from None
 
 def _close(self)->None:
     "Let another process write"
@@ -234,25 +280,25 @@ def _close(self)->None:
     self._owner.close()
 
 # %% ../../nbs/serving/00_prediction_log.ipynb #c1923b1d
-PredictionLog._new_segment, PredictionLog._put, PredictionLog.append, PredictionLog.close = _new_segment, _put, _append, _close
+PredictionLog._new_segment, PredictionLog._next_segment = _new_segment, _next_segment
+PredictionLog._put, PredictionLog._check_sound, PredictionLog._broken = _put, _check_sound, _broken
+PredictionLog._write_down, PredictionLog._make_durable = _write_down, _make_durable
+PredictionLog.append, PredictionLog.close = _append, _close
 
 # %% ../../nbs/serving/00_prediction_log.ipynb #1d9b6e05
 def _keep_heads(self,
     approvals:str, # Head of the approval chain
     waivers:str, # Head of the chain of waivers
 )->None: # Returns when they are on the disk
-    "Begin a new segment where a chain has another head than the header says; raises `LogError` where that fails"
+    """Begin a new segment where a chain has another head than the header says.
+
+    Raises `LogError` where that fails"""
     with self._write, self._synced_lock:
-        if self.failed: raise LogError(self.failed)
+        self._check_sound()
         if (approvals, waivers) == (self.approvals, self.waivers): return
         self.approvals, self.waivers = approvals, waivers
-        try:
-            _sync(self.fd)
-            self._synced = self._written
-            self._new_segment()
-        except OSError as e:
-            self.failed = f"the prediction log cannot be written ({e.strerror or e}); nothing is answered until the service is started again"
-            raise LogError(self.failed) from None
+        try: self._next_segment()
+        except OSError as e: raise self._broken(e) from None
 
 PredictionLog.keep_heads = _keep_heads
 
@@ -265,12 +311,15 @@ def _table_row(r):
 
 def log_table(
     folder=None, # Folder of a log; `place('log')` by default
-): # Data frame: id, time, model, score, act (of classes `label` and `score[name]` too), and one column per feature and per field of the context
-    "The predictions of a log as a table; records are read one by one, and only columns are kept"
+): # Data frame: id, time, model, score, act; a column per feature and per field of the context
+    """The predictions of a log as a table; of classes it has `label` and `score[name]` too.
+
+    Records are read one by one, and only columns are kept"""
     import pandas as pd
     columns, absent = {}, float('nan')
     for n, r in enumerate(iter_log(folder)):
         row = _table_row(r)
-        for c in [c for c in row if c not in columns]: columns[c] = [absent]*n # a field that nobody sent before
+        new = [c for c in row if c not in columns] # fields that nobody sent before
+        for c in new: columns[c] = [absent]*n
         for c,values in columns.items(): values.append(row.get(c, absent))
     return pd.DataFrame(columns)

@@ -19,9 +19,9 @@ MAX_ROWS = 1000 # Rows of one request
 
 def _type(field):
     "Type of one value in JSON"
-    text = field.kind in TEXT or field.kind == 'time'
-    kind = str if text else bool if field.kind == 'boolean' else float
-    return kind | None if field.nullable else kind, dict(max_length=MAX_TEXT) if text else {}
+    is_text = field.kind in TEXT or field.kind == 'time'
+    kind = str if is_text else bool if field.kind == 'boolean' else float
+    return kind | None if field.nullable else kind, dict(max_length=MAX_TEXT) if is_text else {}
 
 def _column(field, must):
     "What a row holds in one column: its type and limits; `null` stands for a context that is left out"
@@ -37,9 +37,10 @@ def request_model(
     "What a request to `/predict` looks like"
     config = ConfigDict(extra='forbid', strict=True, allow_inf_nan=False)
     columns = [*(_column(f, True) for f in features), *(_column(f, False) for f in context)]
-    own_names = {f'f{i}': c for i,c in enumerate(columns)} # because a column may be called `copy` or `model_config`
-    Row = create_model('Row', __config__=config, **own_names)
-    name = Limit(default=None, max_length=MAX_TEXT, description='Name of the request, given back in the answer')
+    # names of our own, because a column may be called `copy` or `model_config`
+    Row = create_model('Row', __config__=config, **{f'f{i}': c for i,c in enumerate(columns)})
+    said = 'Name of the request, given back in the answer'
+    name = Limit(default=None, max_length=MAX_TEXT, description=said)
     rows = Limit(min_length=1, max_length=MAX_ROWS)
     return create_model('PredictRequest', __config__=config, id=(str | None, name), rows=(list[Row], rows))
 
@@ -85,13 +86,19 @@ def error_response(
     "The one shape of an error"
     return JSONResponse(dict(error=message.encode('ascii', 'replace').decode()[:900]), status, headers)
 
+def _shown_name(part, known):
+    "A part of a place in a request; a name that the schema does not know is not repeated"
+    return str(part) if isinstance(part, int) or part in known else '(unknown field)'
+
+def _where(e, known):
+    "Where an error is, such as `rows.0.hour`"
+    return '.'.join(_shown_name(p, known) for p in e['loc'] if p != 'body') or 'body'
+
 def describe_errors(
     errors:list, # From pydantic: mappings with `loc` and `type`
     known, # Names that may be repeated
 )->str: # `rows.0.hour: float_type; …`
     "Where a request is wrong, and how, in names that the schema knows"
-    name = lambda p: str(p) if isinstance(p, int) or p in known else '(unknown field)'
-    where = lambda e: '.'.join(name(p) for p in e['loc'] if p != 'body') or 'body'
-    shown = [f"{where(e)}: {e['type']}" for e in errors[:10]]
+    shown = [f"{_where(e, known)}: {e['type']}" for e in errors[:10]]
     more = f'; and {len(errors)-10} more' if len(errors) > 10 else ''
     return '; '.join(shown) + more

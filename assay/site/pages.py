@@ -11,7 +11,7 @@ __all__ = ['GOOD', 'BAD', 'MAX_BYTES', 'NOT_RUN', 'tone', 'TooLarge', 'make_page
 import html.parser, re
 from collections.abc import Iterable
 
-from ..release.approval import active_waivers
+from ..release.waiving import active_waivers
 from ..core.artifacts import check_file, metrics_path, place, read_metrics, write_text
 from ..core.notebooks import import_nbformat
 from ..problem.criteria import bar_sentence, lines_of_others
