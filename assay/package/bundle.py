@@ -24,6 +24,7 @@ from ..core.figures import literal_text
 from ..problem.limits import LIMITS
 from .identity import FILES, bundle_identity, read_bundle
 from ..core.imports import closure, module_path
+from ..core.keys import content_hash
 
 # %% ../../nbs/package/01_bundle.ipynb #024c6e1f
 MISSING = '(missing)' # Stands for missing text
@@ -420,7 +421,7 @@ def make_provenance(
     inputs, # Files it was made from; each is named with its hash
 )->dict: # What `provenance.json` holds
     "Where a model comes from: enough to make it again, and to see when it would come out differently"
-    hashes = {Path(p).as_posix(): sha256(p) for p in inputs}
+    hashes = {Path(p).as_posix(): content_hash(p) for p in inputs}
     return dict(model=spec, metrics=metrics, code=code_hashes(modules), environment=stage_environment('package'), inputs=hashes)
 
 # %% ../../nbs/package/01_bundle.ipynb #749a8abd

@@ -70,13 +70,15 @@ def architecture_table(
         ('fallback', promise('fallback'), 'service_levels.fallback'), ('labels and monitoring', promise('labels'), 'service_levels.labels')], columns=['part', 'does', 'agreed'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #a688f480
+_INNER = ('data/executed/', 'data/agreed.json') # What the pipeline makes for itself
+
 def steps_table(
     path='dvc.yaml', # File that holds the pipeline
 )->pd.DataFrame: # step, answers, waits_for, makes
     "The steps of the pipeline: the question each answers, the steps it waits for, and what it makes"
     stages = read_yaml(path).get('stages') or {}
     paths = lambda entries: [p if isinstance(p, str) else next(iter(p)) for p in entries or ()]
-    made = {n: [p for p in paths(s.get('outs'))+paths(s.get('metrics')) if not p.startswith('data/executed/')] for n,s in stages.items()}
+    made = {n: [p for p in paths(s.get('outs'))+paths(s.get('metrics')) if not p.startswith(_INNER)] for n,s in stages.items()}
     needs = lambda p, o: p == o or p.startswith(f'{o}/') or o.startswith(f'{p}/')
     waits = {n: [m for m in stages if m != n and any(needs(p, o) for p in paths(s.get('deps')) for o in made[m])] for n,s in stages.items()}
     return pd.DataFrame([(n, s.get('desc', ''), ', '.join(waits[n]), ', '.join(p for p in made[n] if not p.endswith(('metrics.json', 'report.html')))) for n,s in stages.items()], columns=['step', 'answers', 'waits_for', 'makes'])

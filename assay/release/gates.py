@@ -11,7 +11,8 @@ __all__ = ['NEVER_WAIVABLE', 'RELEASE_OWNER', 'GATE_OWNERS', 'ANY_DAY', 'OWNER_O
 import datetime, difflib, hashlib
 from pathlib import Path
 
-from ..core.artifacts import check_file, metrics_path, place, read_metrics, sha256, to_json
+from ..core.artifacts import check_file, metrics_path, place, read_metrics, to_json
+from ..core.keys import known_hashes
 from ..problem.criteria import bar_sentence, frozen_line, moved_bar, read_ledger
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
@@ -22,7 +23,7 @@ from ..stages.definition import declared_stages
 # %% ../../nbs/release/00_gates.ipynb #74608c3e
 def _is_fresh(path, wanted):
     "Does a file or folder still have the hash that a report names?"
-    return Path(path).exists() and f'sha256:{sha256(path)}' == wanted
+    return wanted in known_hashes(path)
 
 def _recorded(stage, path):
     "Does `dvc.lock` name this very file as the output of its stage? A stage that `dvc.yaml` declares must be there"
