@@ -41,9 +41,10 @@ test-slow: setup ## the slow tests: kills, and whole pipelines on small tables
 test-long: setup ## the long tests: every known truth, and thirty kills; results in tests/long.json
 	@$(BIN)/python -m pytest -m long
 
-check: setup ## the house checks alone, and the linter
+check: setup ## the house checks alone, the linter, and how dense the code is
 	@$(BIN)/nbdev_test --path nbs/99_conventions.ipynb --n_workers 0
 	@$(BIN)/ruff check setup.py tests
+	@$(BIN)/python tests/density.py
 
 lab: setup ## open JupyterLab
 	@JUPYTER_PREFER_ENV_PATH=1 MATPLOTLIBRC=$(CURDIR)/matplotlibrc $(BIN)/jupyter lab --config=deploy/jupyter_server_config.py

@@ -174,10 +174,11 @@ EXPLORE = """
 import json, resource, sys, time
 import pandas as pd
 from assay.explore.associations import associations, feature_associations
-from assay.explore.exploration import base_rates, drift_over_time, label_noise, missing_patterns
+from assay.explore.over_time import base_rates, drift_over_time
+from assay.explore.missing import label_noise, missing_patterns
 from assay.explore.leakage import leakage_scan
 from assay.explore.profile import profile, summarise_parquet
-from assay.stats.counts import read_coded
+from assay.stats.values import read_coded
 start = time.perf_counter()
 df = read_coded(sys.argv[1])
 summary = summarise_parquet(sys.argv[1])

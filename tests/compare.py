@@ -40,7 +40,8 @@ def values(found, where=""):
 def differences(before, after):
     "`(place, before, after)` of each value that differs; a value that one side lacks is shown as `-`"
     a, b = values(before), values(after)
-    return [(w, a.get(w, "-"), b.get(w, "-")) for w in sorted({*a, *b}) if a.get(w, "-") != b.get(w, "-") or type(a.get(w)) is not type(b.get(w))]
+    pairs = ((w, a.get(w, "-"), b.get(w, "-")) for w in sorted({*a, *b}))
+    return [(w, x, y) for w, x, y in pairs if repr(x) != repr(y)]  # the text tells 1 from 1.0, and takes nan for nan
 
 
 def json_files(folder):

@@ -70,7 +70,7 @@ def own_metrics(n_boot=1000):
     "Average precision on resamples of days: ours, and scikit-learn's in a loop"
     from sklearn.metrics import average_precision_score
 
-    from assay.stats.metrics import interval
+    from assay.stats.intervals import interval
 
     y, s, day = ranked()
 
@@ -108,7 +108,7 @@ def ties(n=10_000):
 @measurement
 def blocks(tables=300, days=40, per_day=50):
     "How often a 95 % interval of a mean holds the truth where rows of a day resemble each other"
-    from assay.stats.metrics import mean_interval
+    from assay.stats.intervals import mean_interval
 
     def held(by_day):
         hit = 0
@@ -164,7 +164,7 @@ def onnx_scan(repeats=2000):
     import onnx
     from onnx import helper
 
-    from assay.package.bundle import scan_onnx
+    from assay.package.onnx import scan_onnx
 
     weights = np.random.default_rng(0).normal(size=(repeats, 256)).astype("float32")
     tensor = onnx.numpy_helper.from_array(weights, "w")
@@ -318,7 +318,7 @@ def strict_json(rows=1000):
     import orjson
     from pydantic import BaseModel, ConfigDict
 
-    from assay.serving.app import parse_json
+    from assay.serving.strict_json import parse_json
 
     class Body(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -497,7 +497,7 @@ def groups():
     "Seconds for three rates of ten groups with 200 resamples: ours, and Fairlearn's MetricFrame"
     from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
 
-    from assay.responsible.groups import group_draws
+    from assay.responsible.resamples import group_draws
 
     y, s, day = ranked()
     group = np.char.add("g", (np.arange(len(y)) % 10).astype(str))

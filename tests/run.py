@@ -43,7 +43,7 @@ def preload():
     import nbdev.test  # noqa: F401
     import pytest  # noqa: F401
 
-    from assay.pipeline.repro import preload as stack
+    from assay.pipeline.server import preload as stack
 
     stack()
 

@@ -33,7 +33,7 @@ tree: {max_depth: 4}
 CELLS = dict(
     table=("n_rows: int = 3000   # Rows to make [10, 100000]", """
 from assay.core.artifacts import enter_root, metric, place, write_metrics, write_table
-from assay.data.sources import make_flights
+from assay.data.example import make_flights
 enter_root()
 flights = make_flights(n_rows, seed=seed)
 flights.groupby('origin').late.mean()

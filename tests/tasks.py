@@ -24,7 +24,7 @@ def rows_of(task, seed, n=600):
     "Flights with a sensitive column that has nothing to do with anything"
     import numpy as np
 
-    from assay.data.sources import make_flights
+    from assay.data.example import make_flights
 
     flights = make_flights(n, seed=seed)
     sex = np.random.default_rng(seed).choice(["f", "m"], n)
@@ -32,7 +32,7 @@ def rows_of(task, seed, n=600):
 
 
 def dictionary_of(task):
-    from assay.data.dictionary import Dictionary, Field
+    from assay.data.columns import Dictionary, Field
 
     target = dict(binary="category", multiclass="category", regression="number")[task]
     return Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("hour", "integer", low=0, high=23), Field("distance", "number", low=0, high=6000),

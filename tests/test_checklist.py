@@ -14,18 +14,18 @@ from tiny import inside, record
 
 from assay.core.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
 from assay.core.yaml import read_yaml
-from assay.data.sources import make_flights
+from assay.data.example import make_flights
 from assay.pipeline.repro import end_waivers
 from assay.problem import criteria
 from assay.problem.agreement import load_problem
 from assay.release import checklist as evidence
 from assay.release.approval import active_waivers, waive, withdraw
 from assay.release.chain import new_key
-from assay.release.checklist import PROCESS, evaluate_checklist, load_checklist, read_stages, say_day, stages_of
+from assay.release.checklist import PROCESS, evaluate_checklist, load_checklist, read_stages, stages_of
 from assay.release.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
-from assay.release.gates import ANY_DAY
 from assay.release.ml_test_score import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
 from assay.release.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
+from assay.release.waivers import ANY_DAY, say_day
 from assay.site.pages import checklist_rows, index_page, load_board
 
 ROOT = Path(__file__).parent.parent
@@ -262,7 +262,8 @@ def test_a_gate_that_a_signature_holds_open_is_on_the_list(place_of, tmp_path, m
 
 def make_assessed(folder):
     "A repository in which the bundled responsible stage can run: invented flights, cut by time, with the bundled answers"
-    from assay.data.dictionary import Dictionary, infer_dictionary, write_dictionary
+    from assay.data.columns import Dictionary
+    from assay.data.infer import infer_dictionary, write_dictionary
 
     folder.mkdir()
     shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))

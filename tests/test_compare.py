@@ -23,6 +23,12 @@ def test_a_changed_value_is_found(change):
     assert compare.differences(METRICS, after)
 
 
+def test_what_is_missing_on_both_sides_is_the_same():
+    nan = float("nan")
+    assert compare.differences(dict(x=nan, y=1), dict(x=nan, y=1)) == []
+    assert compare.differences(dict(x=nan), dict(x=0.0)) != []
+
+
 def test_hashes_and_names_of_sources_may_change():
     after = json.loads(json.dumps(METRICS))
     after["inputs"] = {"x": "sha256:2"}

@@ -108,14 +108,14 @@ def test_a_url_is_drafted_and_read(repo, tmp_path):
 
 
 def test_a_function_runs_only_of_the_projects_own_package_or_of_assay(repo, tmp_path):
-    from assay.data.sources import make_flights
+    from assay.data.example import make_flights
 
     make_flights(300).to_csv(tmp_path / "flights.csv", index=False)
     assert forked("assay.cli", "init", tmp_path / "flights.csv", "--target", "late", cwd=repo).returncode == 0
     data = read_yaml(repo / "params.yaml")["data"]
     assert "allowed" not in data["source"]
     (repo / "shop").mkdir()
-    (repo / "shop/orders.py").write_text("from assay.data.sources import make_flights\ndef read(n_rows): return make_flights(n_rows)\n")
+    (repo / "shop/orders.py").write_text("from assay.data.example import make_flights\ndef read(n_rows): return make_flights(n_rows)\n")
     source = dict(name="flights", kind="python", function="shop.orders:read", args=dict(n_rows=300))
 
     def once(source, lib_name):
@@ -128,7 +128,7 @@ def test_a_function_runs_only_of_the_projects_own_package_or_of_assay(repo, tmp_
                                   (source | dict(function="json.tool:main"), "json", "only functions of the packages ['assay']")):
         code, said = once(wrong, lib_name)
         assert code == 1 and says in said, said
-    for right, lib_name in ((source, "shop"), (source | dict(function="assay.data.sources:make_flights"), "assay")):
+    for right, lib_name in ((source, "shop"), (source | dict(function="assay.data.example:make_flights"), "assay")):
         shutil.rmtree(repo / "data", ignore_errors=True)
         code, said = once(right, lib_name)
         assert code == 0, said

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import assay.data.dictionary
-from assay.data.dictionary import MISSING, Dictionary, Field, broken_rule, check_table, conform, infer_dictionary, propose_rules, validate, validate_rows
-from assay.explore.exploration import compare, label_noise
+from assay.data.columns import Dictionary, Field
+from assay.data.dictionary import MISSING, broken_rule, check_table, conform, validate, validate_rows
+from assay.data.infer import infer_dictionary, propose_rules
+from assay.explore.missing import label_noise
+from assay.explore.over_time import compare
 
 CITIES, CARRIERS = ("Zürich", "Genève", "Köln", "Kraków", "Malmö", "São Paulo"), ("AA", "B6", "DL", "EV", "UA")
 DICTIONARY = Dictionary((

@@ -16,17 +16,18 @@ from browser import CHROMIUM, opened
 from example import FLIGHTS
 
 from assay.data.columns import load_dictionary
-from assay.data.dictionary import infer_dictionary
-from assay.data.sources import make_flights
+from assay.data.example import make_flights
+from assay.data.infer import infer_dictionary
 from assay.examples import flights as bundled
 from assay.explore.associations import associations
 from assay.explore.browse import draw_rows, fitting_page, read_scripts, table_page, visible_columns
-from assay.explore.exploration import drift_over_time, label_noise, missing_patterns
 from assay.explore.leakage import declarations, leakage_scan, leaking_features
+from assay.explore.missing import label_noise, missing_patterns
+from assay.explore.over_time import drift_over_time
 from assay.explore.profile import merge, profile, summarise, summarise_parquet
 from assay.problem.agreement import load_problem
 from assay.responsible.privacy import find_personal, luhn, mask, personal_data
-from assay.stats.counts import read_coded
+from assay.stats.values import read_coded
 
 # Leaks
 

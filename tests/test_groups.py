@@ -14,17 +14,19 @@ from tiny import inside, record
 
 from assay.core.artifacts import check, metric, place, write_json, write_metrics, write_table
 from assay.core.yaml import read_yaml
-from assay.data.dictionary import Dictionary, Field, write_dictionary
+from assay.data.columns import Dictionary, Field
+from assay.data.infer import write_dictionary
 from assay.models.estimators import fit_final, make_spec, predict_score, target_of
 from assay.models.features import feature_frame
-from assay.problem.agreement import QUESTIONS, make_problem
+from assay.problem.agreement import make_problem
+from assay.problem.plausible import QUESTIONS
 from assay.release.checklist import evaluate_checklist
 from assay.release.readiness import is_ready
-from assay.responsible.assessment import proxies
 from assay.responsible.disparities import group_pairs
 from assay.responsible.group_limits import BROKEN, HOLDS, OPEN, group_faults, groups_check, judge_limits, read_limits
 from assay.responsible.groups import group_table
 from assay.responsible.privacy import personal_data
+from assay.responsible.proxies import proxies
 from assay.stages.definition import load_stages
 
 ROOT = Path(__file__).parent.parent

@@ -18,14 +18,17 @@ import pyarrow.parquet as pq
 import pytest
 
 import assay.core.packed as packed
+import assay.data.parquet as parquet
 import assay.data.sources as sources
 from assay.core.functions import find_function, own_packages
 from assay.core.yaml import read_yaml
+from assay.data.example import make_flights
 from assay.data.intake import fetch_table
+from assay.data.parquet import count_parquet, parquet_facts, sample_parquet
 from assay.data.queries import check_query
-from assay.data.sources import count_parquet, kind_of_file, load_source, make_flights, parquet_facts, sample_parquet, snapshot
+from assay.data.sources import kind_of_file, load_source, snapshot
 from assay.problem.agreement import make_problem
-from assay.project.inspect_table import read_table_of
+from assay.project.read import read_table_of
 
 
 def tree(folder):
@@ -162,9 +165,9 @@ def test_what_another_database_would_read_otherwise_is_refused(dialect, query):
 # Functions
 
 
-FUNCTIONS = ["os:getcwd", "os.path:exists", "subprocess:run", "builtins:exec", "builtins.x:exec", "assay", "assay:init", "assay.core.artifacts:write_text", "assay.core.artifacts:os", "assay.core.artifacts:Path", "assay.core.artifacts:find_root", "assay.data.sources:_locate", "assay.data.sources:pd", "assay.cli:subprocess",
-             "assay.cli:app", "assay.pipeline.engine:execute", "assay.pipeline.repro:repro", "assay.data.sources:make_flights.__globals__", "assay.data.sources:make_flights:x", "assay.__main__:main", "assay.data.sources:__builtins__", "assay.data.sources.os:system", "..assay.sources:make_flights", "Assay.sources:make_flights",
-             "assay_evil.x:make", "assay.data.sources:make_flights\n", "assay.data.sources :make_flights", "", ":", "a:b:c", "numpy.lib:x", "json.tool:main"]
+FUNCTIONS = ["os:getcwd", "os.path:exists", "subprocess:run", "builtins:exec", "builtins.x:exec", "assay", "assay:init", "assay.core.artifacts:write_text", "assay.core.artifacts:os", "assay.core.artifacts:Path", "assay.core.artifacts:find_root", "assay.data.locate:_refuse_kind", "assay.data.sources:pd", "assay.cli:subprocess",
+             "assay.cli:app", "assay.pipeline.engine:execute", "assay.pipeline.repro:repro", "assay.data.example:make_flights.__globals__", "assay.data.example:make_flights:x", "assay.__main__:main", "assay.data.sources:__builtins__", "assay.data.sources.os:system", "..assay.sources:make_flights", "Assay.sources:make_flights",
+             "assay_evil.x:make", "assay.data.example:make_flights\n", "assay.data.sources :make_flights", "", ":", "a:b:c", "numpy.lib:x", "json.tool:main"]
 
 
 @pytest.mark.parametrize("named", FUNCTIONS, ids=map(ascii, FUNCTIONS))
@@ -305,7 +308,7 @@ def test_parts_of_a_bomb_are_refused_where_a_part_is_too_much(tmp_path, monkeypa
         load_source(spec | dict(max_rows=3_500_000))
     assert parquet_facts(tmp_path / "t.parquet")["rows"] == 4_000_000  # the footer alone may be asked
     assert 10_000 < len(sample_parquet(tmp_path / "t.parquet", 20_000)) < 30_000
-    monkeypatch.setattr(sources, "FREE_TABLE", 20_000_000)
+    monkeypatch.setattr(parquet, "FREE_TABLE", 20_000_000)
     with pytest.raises(ValueError, match="unpacks to"):
         count_parquet(tmp_path / "t.parquet", "n")
     pq.write_table(BOMBS["text"](), tmp_path / "text.parquet", compression="zstd", store_schema=False, dictionary_pagesize_limit=10**8)

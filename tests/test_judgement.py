@@ -3,15 +3,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assay.data.dictionary import infer_dictionary
+from assay.data.infer import infer_dictionary
 from assay.explore.leakage import column_skills, leakage_scan
 from assay.feasibility.case import case_blocks, column_leaks, compare_models, fit_score, make_case, measure_together
 from assay.feasibility.learning_curve import blind_scores, known_share, measure_signal, permutation_p
-from assay.feasibility.study import assess, decide, feasibility_checks, feasibility_metrics, summary_table
+from assay.feasibility.results import feasibility_checks, feasibility_metrics, summary_table
+from assay.feasibility.study import assess, decide
 from assay.feasibility.value import decision_costs
 from assay.feasibility.verdict import grade
 from assay.problem.agreement import make_problem
-from assay.stats.metrics import interval
+from assay.stats.intervals import interval
 
 
 def agreed(task="binary", metric="roc_auc", **more):

@@ -14,19 +14,21 @@ from assay.core.artifacts import check_file, hash_inputs, read_json, read_table,
 from assay.core.functions import find_function
 from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
-from assay.data.sources import count_parquet, kind_of_file, parquet_facts
+from assay.data.parquet import count_parquet, parquet_facts
+from assay.data.sources import kind_of_file
 from assay.evaluation.scores import record_opening
 from assay.explore.profile import summarise_parquet
 from assay.models.tuning import versions
-from assay.pipeline.engine import execute, leaks
+from assay.pipeline.engine import execute
+from assay.pipeline.normalise import leaks
 from assay.problem.agreement import load_problem
 from assay.project.create import is_untouched, refuse_overwriting
-from assay.project.inspect_table import read_table_of
+from assay.project.read import read_table_of
 from assay.release.chain import load_private_key, public_half
 from assay.release.coverage import known_lessons, known_tests
 from assay.serving.prediction_log import PredictionLog, heal, log_anchors, read_log
 from assay.stages.parameters import declared_parameters
-from assay.stats.counts import open_coded, read_coded
+from assay.stats.values import open_coded, read_coded
 
 SECONDS = 3
 
@@ -65,10 +67,10 @@ def named(read):
 READERS = {
     "read_table": ("t.parquet", read_table),
     "read_coded": ("t.parquet", read_coded),
-    "read_coded by name": ("t.parquet", named("assay.stats.counts:read_coded")),
+    "read_coded by name": ("t.parquet", named("assay.stats.values:read_coded")),
     "open_coded": ("t.parquet", open_coded),
     "summarise_parquet": ("t.parquet", lambda p: summarise_parquet(p, [])),
-    "sample_parquet by name": ("t.parquet", lambda p: find_function("assay.data.sources:sample_parquet")(str(p), 5)),
+    "sample_parquet by name": ("t.parquet", lambda p: find_function("assay.data.parquet:sample_parquet")(str(p), 5)),
     "parquet_facts": ("t.parquet", parquet_facts),
     "count_parquet": ("t.parquet", lambda p: count_parquet(p, "a")),
     "kind_of_file": ("t.parquet", kind_of_file),
@@ -171,14 +173,14 @@ def test_a_fifo_that_took_the_place_of_a_stored_table_is_named(tmp_path):
 
 
 OPENS = {"open", "read_text", "read_bytes", "ParquetFile", "read_schema", "load_notebook_node"}
-CHECKS = ("check_file", ".is_file()", "_locate", "O_NOFOLLOW", "O_EXCL")
+CHECKS = ("check_file", ".is_file()", " locate(", "O_NOFOLLOW", "O_EXCL")
 # What opens without a check of its own, and why it may
 MAY = {
     "artifacts._sync_folder": "a folder", "prediction_log._sync_folder": "a folder", "artifacts.atomic_write": "a file that it has just made",
     "prediction_log._move_end": "a segment that `heal` has checked", "chain._only_one": "a lock of the local folder, which nobody sends along",
     "repro.only_one": "the same", "coverage._trees": "the package itself", "current_practice.practice_code": "the package itself",
-    "imports.wing_needs": "the package itself", "imports.closure": "the package itself", "deps.stage_libraries": "the package itself", "criteria._append": "the ledger, read before", "create.seal_bundled": "the bundled files",
-    "sources._hash_url": "located first", "sources._load_csv": "located first", "sources._open_parquet": "located first",
+    "imports.wing_needs": "the package itself", "imports.closure": "the package itself", "deps.stage_libraries": "the package itself", "deps.stage_templates": "the package itself", "criteria._append": "the ledger, read before", "create.seal_bundled": "the bundled files",
+    "locate.hash_url": "located first", "sources._load_csv": "located first", "parquet._open_parquet": "located first",
     "packed.check_text": "located first",
 }
 

@@ -15,9 +15,9 @@ from tiny import inside
 from assay.cli import _next, load_status, show_board
 from assay.core.artifacts import check, metric, place, write_metrics
 from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
-from assay.data.dictionary import infer_dictionary, write_dictionary
+from assay.data.infer import infer_dictionary, write_dictionary
 from assay.evaluation.flow import baseline_specs
-from assay.explore.exploration import declared_checks
+from assay.explore.checks import declared_checks
 from assay.explore.leakage import column_skills, declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
 from assay.feasibility.case import make_case, rule_column
 from assay.feasibility.verdict import RULES
@@ -27,10 +27,11 @@ from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results,
 from assay.project.proposal import draft
 from assay.release.approval import active_waivers, waive
 from assay.release.chain import new_key
-from assay.release.gates import waivable_items, waiver_fault
 from assay.release.readiness import doubts, leak_rows, next_step, release_rows
-from assay.responsible.assessment import findings, judge_answers, representation_table
+from assay.release.waivers import waivable_items, waiver_fault
+from assay.responsible.assessment import findings, judge_answers
 from assay.responsible.privacy import declared_personal, personal_data
+from assay.responsible.representation import representation_table
 from assay.site.pages import build_site, index_page
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from assay.pipeline.engine import leaks, normalise
+from assay.pipeline.normalise import leaks, normalise
 
 ID = uuid.UUID("3f2b8c1e-9d47-4a6b-8c3d-5e7f90a1b2c3")
 MOMENT = "c232ab00-9414-11ec-b3c8-9f6bdeced846"  # version 1: the moment and the machine

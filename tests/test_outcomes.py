@@ -10,9 +10,8 @@ from tasks import make_task
 from tiny import inside
 
 from assay.core.artifacts import place, read_json, read_table, write_table
-from assay.data.columns import load_dictionary
-from assay.data.dictionary import Dictionary, Field
-from assay.data.intake import read_described
+from assay.data.columns import Dictionary, Field, load_dictionary
+from assay.data.to_score import read_described
 from assay.monitoring.decide import monitor_weeks, verdict_of_weeks, week_table
 from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins
 from assay.monitoring.live import monitor_served

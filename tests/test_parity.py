@@ -8,11 +8,12 @@ from fastcore.test import expect_fail
 from tiny import inside
 
 from assay.core.artifacts import write_manifest
-from assay.data.dictionary import Field
-from assay.data.sources import make_flights
+from assay.data.columns import Field
+from assay.data.example import make_flights
 from assay.models.estimators import fit_final, predict_score
 from assay.models.features import feature_frame
-from assay.package.bundle import export_bundle, load_bundle, parity, same_up_to, score_scale
+from assay.package.bundle import export_bundle, load_bundle, same_up_to, score_scale
+from assay.package.parity import parity
 
 FIELDS = [
     Field("hour", "integer"),

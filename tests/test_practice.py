@@ -10,8 +10,9 @@ from small import forked
 from tiny import inside
 
 from assay.core.artifacts import check, metric, place, read_table, write_json, write_metrics, write_table
-from assay.data.dictionary import Dictionary, Field, write_dictionary
-from assay.data.sources import make_flights
+from assay.data.columns import Dictionary, Field
+from assay.data.example import make_flights
+from assay.data.infer import write_dictionary
 from assay.models.estimators import fit_final, make_spec, predict_score
 from assay.models.features import feature_frame
 from assay.monitoring.outcomes import todays_rule

@@ -13,7 +13,8 @@ from small import forked, run
 from test_init import ORDER, ROOT, STAGES, make_bundled, reduce
 
 from assay.core.yaml import read_yaml
-from assay.data.dictionary import Dictionary, Field, validate
+from assay.data.columns import Dictionary, Field
+from assay.data.dictionary import validate
 from assay.explore.browse import HIDDEN, count_broken, visible_columns
 from assay.pipeline.engine import stage_env
 

@@ -3,19 +3,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import assay.project.files
 import assay.project.proposal
-from assay.data.dictionary import Dictionary, Field, validate
-from assay.data.intake import class_table, count_classes, data_metrics, fetch_table, prepare_table, sunk_classes
+from assay.data.checks import data_metrics
+from assay.data.classes import class_table, count_classes, sunk_classes
+from assay.data.columns import Dictionary, Field
+from assay.data.dictionary import validate
+from assay.data.intake import fetch_table, prepare_table
 from assay.data.near_duplicates import ALIKE, alike_key, find_twins
-from assay.data.sources import count_values, load_source, rows_of_values
+from assay.data.parquet import count_values, rows_of_values
+from assay.data.sources import load_source
 from assay.data.splits import check_splits, make_splits, split_by_hash
 from assay.models.estimators import make_model, predict_score
 from assay.models.features import feature_frame
 from assay.problem.agreement import make_problem
 from assay.project.create import next_steps
-from assay.project.inspect_table import read_table_of
 from assay.project.proposal import draft
-from assay.responsible.assessment import proxies
+from assay.project.read import read_table_of
+from assay.responsible.proxies import proxies
 from assay.site.pages import show_number
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
@@ -284,14 +289,14 @@ def test_the_target_is_counted_over_all_rows(words, tmp_path):
     often, rare = ("well", "ill") if words else (0, 1)
     assert count_values(path, "y") == {often: 119_991, rare: 9} and count_values(path, "z", 50) is None
     assert len(rows_of_values(path, "y", {rare: 9})) == 9
-    from assay.data.sources import sample_parquet
+    from assay.data.parquet import sample_parquet
 
     assert (sample_parquet(path).y == rare).sum() < 9  # control: the sample does not hold them
 
 
 def test_a_class_that_sinks_in_the_part_closes_the_gate_and_says_what_helps(tmp_path, monkeypatch):
     path = tall(tmp_path, positives=200)
-    monkeypatch.setattr(assay.project.proposal, "MOST_ROWS", 20_000)
+    monkeypatch.setattr(assay.project.files, "MOST_ROWS", 20_000)
     d = draft(path, "y", root=tmp_path)
     assert d.data["source"]["max_rows"] == 20_000
     assert "of 200 rows of the class '1' the part that is read holds" in d.walls[0] and "max_rows" in d.walls[0] and "draw a table by class" in d.walls[0]

@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from assay.problem.agreement import QUESTIONS, agreement_checks, is_answered, make_problem
+from assay.problem.agreement import agreement_checks, is_answered, make_problem
+from assay.problem.plausible import QUESTIONS
 from assay.release.checklist import evaluate_checklist
-from assay.responsible.assessment import findings, judge_answers, representation_table, responsible_checks
+from assay.responsible.assessment import findings, judge_answers, responsible_checks
 from assay.responsible.privacy import personal_data, small_groups
+from assay.responsible.representation import representation_table
 
 SAID = dict(answer="All regions are in the table", by="data scientist", date="2026-02-01")
 PEOPLE = pd.DataFrame(dict(region=["north", "south"] * 300, x=range(600)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
+from example import FLIGHTS
 from jsonschema import Draft202012Validator
 from pydantic.dataclasses import dataclass
 from test_agreement import NONSENSE
@@ -183,7 +184,7 @@ class LongerToday(Today):
 
 def test_a_new_key_with_its_default_moves_no_bar(tmp_path, monkeypatch):
     "Of the agreement and of a part of it. The control fills a default in: then the bar has moved"
-    raw = read_yaml(ROOT / "problem.yaml")
+    raw = read_yaml(FLIGHTS / "problem.yaml")
     before, after = make_problem(raw), Longer(**raw)
     with inside(tmp_path):
         freeze_criteria(before)
@@ -227,7 +228,7 @@ BY_ITSELF = [
 
 @pytest.mark.parametrize("old, new", BY_ITSELF)
 def test_an_editor_marks_what_the_program_refuses(old, new, tmp_path):
-    (tmp_path / "problem.yaml").write_text((ROOT / "problem.yaml").read_text().replace(old, new, 1))
+    (tmp_path / "problem.yaml").write_text((FLIGHTS / "problem.yaml").read_text().replace(old, new, 1))
     raw = read_yaml(tmp_path / "problem.yaml")
     assert faults(make_problem(raw)) != [] and not checker("problem").is_valid(as_json(raw))
 
@@ -268,7 +269,7 @@ def test_the_model_of_params_follows_the_cells(tmp_path):
     "A cell that allows more makes a model that allows more; nothing is written by hand"
     shutil.copytree(ROOT / "pipelines", tmp_path / "pipelines")
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
-    params = read_yaml(ROOT / "params.yaml")
+    params = read_yaml(FLIGHTS / "params.yaml")
     asked = params | dict(coverage=dict(max_empty=3, new_one="b"))
     with inside(tmp_path):
         assert shape_faults(params_model(), params) == [] and len(shape_faults(params_model(), asked)) >= 1

@@ -20,7 +20,8 @@ from assay.evaluation.flow import named_metrics
 from assay.evaluation.scores import score_table
 from assay.explore.browse import read_scripts
 from assay.pipeline.engine import stage_env
-from assay.site.pages import MAX_BYTES, build_site, forbidden, headline, load_board, report_page, show_number
+from assay.site.clean import forbidden
+from assay.site.pages import MAX_BYTES, build_site, headline, load_board, report_page, show_number
 from assay.stats.metrics import metrics_for
 
 ROOT = Path(__file__).parent.parent

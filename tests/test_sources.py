@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.core.artifacts import write_table
+from assay.data.example import make_flights
 from assay.data.joins import join, join_report
-from assay.data.sources import hash_frame, load_snapshot, load_source, make_flights, snapshot
+from assay.data.sources import hash_frame, load_snapshot, load_source, snapshot
 
 CITIES = pd.DataFrame(dict(city=["Zürich", "Genève", "Köln", "Kraków", "Paris"] * 4, remark=["Verspätung wegen Gewitter", "retardé à cause de la météo", "Anschluss nicht möglich", "opóźniony", "à l’heure"] * 4, n=range(20)))
 WESTERN = CITIES[CITIES.city != "Kraków"].reset_index(drop=True)
@@ -235,7 +236,7 @@ def test_other_bytes_than_expected_are_refused_with_both_hashes(tmp_path, kind):
     con = sqlite3.connect(tmp_path / "t.db")
     flights.to_sql("flights", con, index=False)
     con.close()
-    where = dict(csv=dict(url=tmp_path / "t.csv"), parquet=dict(url=tmp_path / "t.parquet"), sql=dict(url=f"sqlite:///{tmp_path / 't.db'}", query="select * from flights"), python=dict(function="assay.data.sources:make_flights"))
+    where = dict(csv=dict(url=tmp_path / "t.csv"), parquet=dict(url=tmp_path / "t.parquet"), sql=dict(url=f"sqlite:///{tmp_path / 't.db'}", query="select * from flights"), python=dict(function="assay.data.example:make_flights"))
     spec = dict(name="t", kind=kind) | where[kind]
     found = load_source(spec)[1]["sha256"]
     assert load_source(spec | dict(sha256=found.upper()))[1]["sha256"] == found
@@ -508,7 +509,7 @@ def test_a_missing_variable_is_named():
 # Functions and packages
 
 
-@pytest.mark.parametrize("function", ["os:getcwd", "os.path:exists", "assay_evil:make", "assay.data.sources:_locate", "assay.data.sources:make_flights.__class__", "assay.data.sources:", "assay.data.sources:hash_frame", "assay.core.artifacts:write_text"])
+@pytest.mark.parametrize("function", ["os:getcwd", "os.path:exists", "assay_evil:make", "assay.data.locate:_refuse_kind", "assay.data.example:make_flights.__class__", "assay.data.sources:", "assay.data.sources:hash_frame", "assay.core.artifacts:write_text"])
 def test_only_public_functions_of_the_projects_own_package_run(function):
     with pytest.raises(ValueError):
         load_source(dict(name="t", kind="python", function=function))

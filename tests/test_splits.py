@@ -5,22 +5,20 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from assay.data.intake import data_checks, data_verdict
+from assay.data.checks import data_checks, data_verdict
+from assay.data.compare_splits import base_rate, compare_splits, split_table
+from assay.data.example import make_flights
 from assay.data.near_duplicates import ALIKE, find_twins
-from assay.data.sources import make_flights
 from assay.data.splits import (
-    base_rate,
     check_splits,
-    compare_splits,
     hash_share,
     make_splits,
     split_by_hash,
     split_by_time,
     split_stratified,
-    split_table,
     time_cuts,
 )
-from assay.explore.exploration import label_noise
+from assay.explore.missing import label_noise
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 CUTS = dict(train="2013-09-01", valid="2013-10-01", test=None)
@@ -148,7 +146,7 @@ def checked(splits, group=None, time=None):
     "Status of F21 and the verdict of the data stage over these splits"
     from types import SimpleNamespace
 
-    from assay.data.dictionary import Dictionary, Field
+    from assay.data.columns import Dictionary, Field
 
     crossings = check_splits(splits, "row_no", time, group, find_twins(splits, TWIN_FEATURES, "y"))
     problem = SimpleNamespace(target="y", task="binary", sources=[dict(name="t", owner="us", licence="CC0", access="public")])

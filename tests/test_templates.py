@@ -17,7 +17,8 @@ from assay.core.rendering import DECIMALS, NOTHING, macro, render, say_number, s
 from assay.pipeline.engine import stage_env
 from assay.release.coverage import coverage_html
 from assay.release.readiness import list_html, open_html
-from assay.site.pages import clean, forbidden, waiting_page
+from assay.site.clean import clean, forbidden
+from assay.site.pages import waiting_page
 
 ROOT = Path(__file__).parent.parent
 PACKAGED = 'package_data={cfg["lib_path"]: ["templates/*"]},'
@@ -156,7 +157,8 @@ def test_each_kind_of_value_is_shown(frame, rows):
 
 KEEPS = """
 import json
-from assay.pipeline.engine import execute, normalise
+from assay.pipeline.engine import execute
+from assay.pipeline.normalise import normalise
 print(json.dumps(normalise(execute("one.ipynb", "explore.ipynb"))))
 """
 

@@ -18,8 +18,9 @@ from ruamel.yaml import YAML
 from small import assay, run
 from tiny import commit
 
-from assay.data.dictionary import Dictionary, infer_dictionary, write_dictionary
-from assay.data.sources import make_flights
+from assay.data.columns import Dictionary
+from assay.data.example import make_flights
+from assay.data.infer import infer_dictionary, write_dictionary
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow

@@ -29,11 +29,12 @@ def inside(folder):
 def make_tiny(folder, seed=0):
     "From a table to a packaged model in `folder`, the way of the stages; returns the bundle's identity"
     from assay.core.artifacts import check, place, write_metrics, write_table, write_text
-    from assay.data.dictionary import Dictionary, Field
-    from assay.data.sources import make_flights
+    from assay.data.columns import Dictionary, Field
+    from assay.data.example import make_flights
     from assay.models.estimators import fit_final, predict_score
     from assay.models.features import feature_frame
-    from assay.package.bundle import export_bundle, load_bundle, make_provenance, parity, request_context
+    from assay.package.bundle import export_bundle, load_bundle, make_provenance, request_context
+    from assay.package.parity import parity
     from assay.problem.limits import LIMITS
     from assay.release.gates import RELEASE_GATES
 

@@ -10,17 +10,19 @@ __all__ = ['PACKAGE', 'package_folder', 'package_modules', 'module_path', 'impor
 import ast, functools, graphlib, importlib.util, sys
 from pathlib import Path
 
+from ..face import ENTRIES
+
 # %% ../../nbs/core/03_imports.ipynb #f95a15f1
 PACKAGE = 'assay'
 
 def package_folder()->Path: # Folder that holds the source files
-    "Where the installed package lies; nothing of it is imported"
+    "Folder of the installed package, found without importing it"
     return Path(importlib.util.find_spec(PACKAGE).submodule_search_locations[0])
 
 def package_modules(
     folder=None, # Folder of the package; that of the installed package by default
 )->dict: # Dotted name below the package to its file, sorted by name
-    "Every module of the package, those in subpackages included"
+    "Every module of the package, also in subpackages"
     folder = Path(folder or package_folder())
     files = [p for p in folder.rglob('*.py') if not p.name.startswith('_')]
     return dict(sorted(('.'.join(p.relative_to(folder).with_suffix('').parts), p) for p in files))
@@ -28,7 +30,7 @@ def package_modules(
 def module_path(
     name:str, # Dotted name below the package, such as `core.imports`
 )->str: # Such as `assay/core/imports.py`, relative to the root of the repository
-    "How `dvc.yaml` and the evidence name a module"
+    "Path of a module, as `dvc.yaml` and the evidence write it"
     return f"{PACKAGE}/{name.replace('.', '/')}.py"
 
 # %% ../../nbs/core/03_imports.ipynb #2cbf84be
@@ -38,14 +40,25 @@ def _package_of(node, module):
     home = f'{PACKAGE}.{module}'.split('.')[:-node.level] or [PACKAGE] # in a source without a place, relative is at least ours
     return '.'.join([*home, *([node.module] if node.module else [])])
 
+def _through_package(tree):
+    "Names that are reached through the package: `assay.f` for `a.f` after `import assay as a`"
+    imported = [a for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names]
+    renamed = {a.asname for a in imported if a.name == PACKAGE and a.asname}
+    plain = {PACKAGE for a in imported if a.name.partition('.')[0] == PACKAGE and not a.asname}
+    roots = tuple(f'{name}.' for name in renamed | plain)
+    if not roots: return set()
+    chains = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    return {f"{PACKAGE}.{chain.partition('.')[2]}" for chain in chains if chain.startswith(roots)}
+
 @functools.cache # one source is asked for by many stages
 def imported_names(
     source:str, # Source of a module, or of a notebook's cell
     module:str='', # Dotted name of that module below the package; empty for a notebook or a test
 )->frozenset: # Full dotted names, such as `assay.core.x`, `assay.core.x.f` and `numpy`
     "Everything that a source imports; for a `from` import with and without each imported name"
-    res = set()
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    res = _through_package(tree)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import): res |= {a.name for a in node.names}
         if isinstance(node, ast.ImportFrom):
             base = _package_of(node, module)
@@ -57,10 +70,12 @@ def imports_of(
     module:str='', # Dotted name of that module below the package; empty for a notebook or a test
     modules=None, # Names of the modules that exist; those of the installed package by default
 )->set: # Dotted names below the package
-    "Modules of the package that a source imports directly"
+    "Modules of the package that a source imports directly; an entry point counts as its module"
     modules = package_modules() if modules is None else modules
-    own = (n for n in imported_names(source, module) if n.startswith(f'{PACKAGE}.'))
-    return {n.removeprefix(f'{PACKAGE}.') for n in own} & set(modules)
+    names = imported_names(source, module)
+    own = {n.removeprefix(f'{PACKAGE}.') for n in names if n.startswith(f'{PACKAGE}.')}
+    entries = set(ENTRIES) if '*' in own else own & set(ENTRIES)
+    return (own | {ENTRIES[n] for n in entries}) & set(modules)
 
 # %% ../../nbs/core/03_imports.ipynb #2c3f8d6d
 def closure(
@@ -80,7 +95,7 @@ def closure(
 def wing_of(
     module:str, # Dotted name below the package, such as `core.imports`
 )->str: # Such as `core`; the module itself where it lies in no wing
-    "The wing that a module lies in"
+    "The wing of a module: the first part of its dotted name"
     return module.partition('.')[0]
 
 def wing_needs(

@@ -97,6 +97,7 @@ def environments(
 
 # %% ../../nbs/pipeline/04_deps.ipynb #d57906a4
 WINGS = dict( # Wing to its one job
+    face='the names that `from assay import ...` offers',
     core='where artefacts lie, atomic writes, YAML, imports, the shape of results', problem='what was agreed: agreement, criteria, hypotheses, today\'s practice',
     stats='counts that merge, metrics, intervals', data='sources, dictionary, validation, splits', explore='what the data can say; leaks',
     responsible='groups, limits between them, privacy, the assessment', models='features, estimators, tuning',

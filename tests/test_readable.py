@@ -1,0 +1,117 @@
+"The house check of readability: no figure above its ceiling, and no ceiling raised without a reason"
+
+import density
+import pytest
+
+DENSE = '''
+class Table:
+    def sums(self, a, b, c, d, e, f, g):
+        """A docstring does not count
+
+        however long it is"""
+        if a > b:
+            return [[x + y for x in row] for row in (a, b)]
+        with open(a) as file:
+            f = lambda x: x
+        return file, f
+'''
+PYPROJECT = f"""[project]
+name = "assay"
+
+{density.COMMENT}[tool.assay.readable.assay]
+body_median = 7
+lambdas_per_1000 = {{ ceiling = 7.5, because = "rules are pairs of a \\"name\\" and a test"}}
+[tool.assay.readable.tests]
+body_median = 5
+"""
+FIGURES = {"assay.body_median": 6, "assay.lambdas_per_1000": 7.5, "tests.body_median": 4}
+
+
+@pytest.fixture(scope="module")
+def figures():
+    return density.measure_all({f: density.read_modules(density.ROOT / f) for f in density.FOLDERS})
+
+
+@pytest.fixture
+def ceilings():
+    return density.read_ceilings(PYPROJECT)
+
+
+def written(folder, **modules):
+    "A folder with these modules"
+    for name, source in modules.items():
+        (folder / f"{name}.py").write_text(source, encoding="utf-8")
+    return density.read_modules(folder)
+
+
+def test_nothing_is_denser_than_agreed(figures):
+    text = (density.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert density.density_faults(figures, density.read_ceilings(text), density.committed_lowest()) == []
+
+
+def test_each_figure_counts_what_it_says(tmp_path):
+    found = density.measure(written(tmp_path, dense=DENSE))
+    assert found["parameters_over_6"] == 1
+    assert found["body_median"] == 5  # the docstring is free
+    assert found["module_max"] == 9
+    assert found["nested_comprehensions_per_1000"] == 111.11
+    assert found["lambdas_per_1000"] == 111.11
+    assert found["statements_over_60"] == found["lines_over_110"] == found["functions_over_30"] == 0
+
+
+def test_a_long_line_and_a_stuffed_statement_are_found(tmp_path):
+    stuffed = f"x = [{', '.join(f'f({i}, {i})' for i in range(20))}]\n"
+    modules = written(tmp_path, stuffed=stuffed)
+    found = density.measure(modules)
+    assert (found["lines_over_110"], found["statements_over_60"]) == (1, 1)
+    assert [p.partition(":")[0] for p in density.worst(modules, 5)] == ["stuffed.py", "stuffed.py"]
+
+
+def test_of_notebooks_the_code_cells_are_measured():
+    assert "00_face.py" in density.sources(density.ROOT / "nbs")
+    assert "# The public face" not in density.sources(density.ROOT / "nbs")["00_face.py"]
+
+
+def test_a_denser_figure_is_a_fault(ceilings):
+    assert density.density_faults(FIGURES, ceilings, {}) == []
+    (fault,) = density.density_faults(FIGURES | {"assay.body_median": 8}, ceilings, {})
+    assert fault.startswith("assay.body_median is 8; expected at most 7")
+
+
+def test_a_figure_without_a_ceiling_is_a_fault(ceilings):
+    (fault,) = density.density_faults(FIGURES | {"nbs.body_median": 4}, ceilings, {})
+    assert fault.startswith("nbs.body_median has no ceiling")
+
+
+def test_a_ceiling_is_raised_only_with_a_reason(ceilings):
+    lowest = {"assay.body_median": 6, "assay.lambdas_per_1000": 3}
+    (fault,) = density.density_faults(FIGURES, ceilings, lowest)
+    assert fault == "assay.body_median may be 7 and was 6; a ceiling is raised only with `because`"
+
+
+def test_writing_lowers_to_the_aim_and_never_raises(ceilings):
+    lowered = density.lowered(FIGURES, ceilings)
+    assert {n: c.value for n, c in lowered.items()} == FIGURES | {"tests.body_median": 5}
+    assert lowered["assay.lambdas_per_1000"].because
+    assert density.lowered(FIGURES | {"assay.body_median": 9}, ceilings)["assay.body_median"].value == 7
+
+
+@pytest.mark.parametrize(
+    "name, because, said",
+    [
+        ("assay.body_median", " ", "only with --because"),
+        ("tests.body_median", "tests are tables", "nothing to raise"),
+        ("assay.bodies", "why not", "has no ceiling"),
+    ],
+)
+def test_raising_wants_a_figure_a_reason_and_a_need(ceilings, name, because, said):
+    with pytest.raises(SystemExit, match=said):
+        density.raised(FIGURES | {"assay.body_median": 8}, ceilings, name, because)
+
+
+def test_what_is_written_is_read_again(ceilings):
+    raised = density.raised(FIGURES | {"assay.body_median": 8}, ceilings, "assay.body_median", 'a "table"')
+    text = density.with_ceilings(PYPROJECT, raised)
+    assert density.read_ceilings(text) == raised
+    assert density.with_ceilings(text, ceilings) == density.with_ceilings(PYPROJECT, ceilings)
+    assert text.startswith('[project]\nname = "assay"\n')
