@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EXIT_BUSY', 'Busy', 'only_one', 'clear_lock', 'mend_dvc_lock', 'clear_parts', 'set_aside', 'run_dvc', 'keep_metrics',
-           'restore', 'recover', 'stopped', 'edited_reports', 'thaw', 'end_waivers', 'repro']
+           'restore', 'recover', 'stopped', 'edited_reports', 'thaw', 'end_waivers', 'repro', 'reorder']
 
 # %% ../../nbs/pipeline/07_repro.ipynb #53bae0db
 import contextlib, fcntl, json, os, shutil, subprocess, sys, time
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..release.approval import ended_waivers
 from ..core.artifacts import check_file, hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
+from ..core.keys import changed_keys
 from ..problem.criteria import bar_state
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
@@ -239,6 +240,7 @@ def repro(
             if wrong := parameter_errors(stages, read_yaml('params.yaml')): return say('\n'.join(f'error: {w}' for w in wrong), EXIT_ERROR)
             kept = keep_metrics(stages)
             thaw() # a malformed agreement, ledger or chain of waivers stops the run before it starts
+            reorder()
             for name in end_waivers(): say(f'{name} rests on a waiver that holds no more; it runs again')
             code = run_dvc(['repro', '--keep-going', *arguments], stages)
             if code == 0: return 0
@@ -252,3 +254,14 @@ def _show_what_there_is():
     from assay.site.pages import build_site
     try: write_json(place('local', 'pages.json'), hash_inputs(build_site(stopped())))
     except (ValueError, OSError) as e: say(f'no pages were made: {e}')
+
+# %% ../../nbs/pipeline/07_repro.ipynb #33a05dfa
+def reorder()->bool: # True if the problem stage will run again
+    "Take away the hashes of the agreement where only an order differs from what was read"
+    path, lock = place('agreed'), Path('dvc.lock')
+    if not path.is_file() or not lock.is_file() or not changed_keys(['problem', 'dictionary']): return False
+    read = (read_yaml(lock).get('stages') or {}).get('problem', {}).get('params', {})
+    files = [place('problem'), place('columns')]
+    is_new_to_dvc = any(read.get(f.as_posix()) != read_yaml(f) for f in files)
+    if not is_new_to_dvc: _forget(path)
+    return not is_new_to_dvc

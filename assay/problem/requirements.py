@@ -136,6 +136,8 @@ def architecture_table(
     return pd.DataFrame(rows, columns=['part', 'does', 'agreed'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #a688f480
+_INNER = ('data/executed/', 'data/agreed.json') # What the pipeline makes for itself
+
 def steps_table(
     path='dvc.yaml', # File that holds the pipeline
 )->pd.DataFrame: # step, answers, waits_for, makes
@@ -146,7 +148,7 @@ def steps_table(
         n: [
             p
             for p in paths(s.get('outs')) + paths(s.get('metrics'))
-            if not p.startswith('data/executed/')
+            if not p.startswith(_INNER)
         ]
         for n, s in stages.items()
     }

@@ -57,6 +57,7 @@ class Stage:
     gates:dict # Stage to the `Gate` that its report must open
     headline:str = '' # Its metric to show first; `{metric}` in it stands for the agreed metric
     provisional:dict = dataclasses.field(default_factory=dict) # Gates where nobody has agreed to the success criterion yet; a stage not named keeps its gate
+    keys:dict = dataclasses.field(default_factory=dict) # Other file to its keys that the stage depends on, such as those of `data/agreed.json`; none of a file that counts as a whole
 
 # %% ../../nbs/stages/00_definition.ipynb #b71da948
 def _paths(entries): return tuple(next(iter(e)) if isinstance(e, dict) else e for e in entries or ())
@@ -72,12 +73,13 @@ def load_stages(
 def _make_stage(name, s, meta, where):
     "One stage from its block"
     deps, outs = _paths(s.get('deps')), _paths(s.get('outs'))+_paths(s.get('metrics'))
-    params = tuple(e for e in s.get('params') or () if isinstance(e, str)) # the rest are keys of other files, such as assay.lock
+    params = tuple(e for e in s.get('params') or () if isinstance(e, str))
+    keys = {file: tuple(listed or ()) for e in s.get('params') or () if isinstance(e, dict) for file,listed in e.items()}
     notebook = next((Path(d) for d in deps if d.endswith('.ipynb') and d.startswith('pipelines/')), None)
     if unknown := sorted(set(meta)-{'headline', 'gates', 'provisional'}): raise ValueError(f"{where} has unknown meta {unknown}; expected headline, gates and provisional")
     gates, provisional = (parse_gates(meta.get(k), where) for k in ('gates', 'provisional'))
     if unread := sorted(g for g in gates if metrics_path(g).as_posix() not in deps): raise ValueError(f"{where} waits for {unread} and does not depend on {metrics_path(unread[0])}; add it to its deps")
-    return Stage(name, s.get('desc', ''), notebook, deps, params, outs, gates, meta.get('headline', ''), provisional)
+    return Stage(name, s.get('desc', ''), notebook, deps, params, outs, gates, meta.get('headline', ''), provisional, keys)
 
 # %% ../../nbs/stages/00_definition.ipynb #17453b41
 def _near(name, known):
