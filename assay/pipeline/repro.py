@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EXIT_BUSY', 'Busy', 'only_one', 'clear_lock', 'mend_dvc_lock', 'clear_parts', 'set_aside', 'run_dvc', 'keep_metrics',
-           'restore', 'recover', 'stopped', 'edited_reports', 'thaw', 'end_waivers', 'repro', 'reorder']
+           'restore', 'recover', 'stopped', 'edited_reports', 'thaw', 'end_waivers', 'repro', 'notice_order']
 
 # %% ../../nbs/pipeline/07_repro.ipynb #53bae0db
 import contextlib, fcntl, json, os, shutil, subprocess, sys, time
@@ -240,7 +240,7 @@ def repro(
             if wrong := parameter_errors(stages, read_yaml('params.yaml')): return say('\n'.join(f'error: {w}' for w in wrong), EXIT_ERROR)
             kept = keep_metrics(stages)
             thaw() # a malformed agreement, ledger or chain of waivers stops the run before it starts
-            reorder()
+            notice_order()
             for name in end_waivers(): say(f'{name} rests on a waiver that holds no more; it runs again')
             code = run_dvc(['repro', '--keep-going', *arguments], stages)
             if code == 0: return 0
@@ -256,12 +256,17 @@ def _show_what_there_is():
     except (ValueError, OSError) as e: say(f'no pages were made: {e}')
 
 # %% ../../nbs/pipeline/07_repro.ipynb #33a05dfa
-def reorder()->bool: # True if the problem stage will run again
+def _read_by_dvc():
+    "The files of people as the stage `problem` last read them, by `dvc.lock`"
+    stages = read_yaml('dvc.lock').get('stages') or {}
+    return stages.get('problem', {}).get('params', {})
+
+def notice_order()->bool: # True if the problem stage will run again
     "Take away the hashes of the agreement where only an order differs from what was read"
-    path, lock = place('agreed'), Path('dvc.lock')
-    if not path.is_file() or not lock.is_file() or not changed_keys(['problem', 'dictionary']): return False
-    read = (read_yaml(lock).get('stages') or {}).get('problem', {}).get('params', {})
-    files = [place('problem'), place('columns')]
-    is_new_to_dvc = any(read.get(f.as_posix()) != read_yaml(f) for f in files)
-    if not is_new_to_dvc: _forget(path)
-    return not is_new_to_dvc
+    path = place('agreed')
+    if not path.is_file() or not Path('dvc.lock').is_file(): return False
+    if not changed_keys(['problem', 'dictionary']): return False
+    read = _read_by_dvc()
+    if any(read.get(f.as_posix()) != read_yaml(f) for f in (place('problem'), place('columns'))): return False
+    _forget(path)
+    return True

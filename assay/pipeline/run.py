@@ -12,7 +12,7 @@ import keyword, re, resource, sys, time
 from pathlib import Path
 
 from ..core.artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
-from ..core.keys import changed_keys, name_contents, only_listed, write_agreed
+from ..core.keys import changed_keys, has_agreed, name_contents, only_listed, write_agreed
 from ..core.notebooks import import_nbformat, import_papermill
 from ..core.yaml import read_yaml
 from .engine import execute
@@ -80,6 +80,8 @@ def keep_bar(
     if path.is_file() and knows_bar(stage): write_json(path, read_metrics(stage.name) | bar_state(load_problem()))
 
 # %% ../../nbs/pipeline/02_run.ipynb #b31e4fe1
+def _listed(stage): return stage.keys.get(place('agreed').as_posix(), ())
+
 def listed_for(
     stage:Stage, # A stage
     stages:dict, # Stages of `load_stages`
@@ -88,27 +90,30 @@ def listed_for(
     agreed = place('agreed').as_posix()
     is_maker = agreed in stage.outs or place('problem').as_posix() in stage.deps
     if is_maker or not any(agreed in s.outs for s in stages.values()): return None
-    return stage.keys.get(agreed, ())
+    return _listed(stage)
 
 def check_agreed(
     stage:Stage, # Stage that is about to start
 )->None:
     "Raise `ValueError` where the files of people are not what the stage `problem` read"
-    changed = changed_keys(stage.keys.get(place('agreed').as_posix(), ()))
+    changed = changed_keys(_listed(stage))
     if not changed: return
+    again = f"run `assay repro {stage.name}`, which runs stage 'problem' first"
+    if not has_agreed():
+        raise ValueError(f"{place('agreed')}, which stage 'problem' leaves, is missing or damaged; {again}")
     raise ValueError(f"{', '.join(changed)} changed after stage 'problem' ran, so nobody could say what stage "
-                     f"{stage.name!r} rests on; run `assay repro {stage.name}`, which runs both")
+                     f"{stage.name!r} rests on; {again}")
 
 def keep_contents(
     stage:Stage, # Stage that has run
 )->None:
     "Name the files of people in its report by what they say; leave their hashes, where that is its task"
-    path, agreed = metrics_path(stage.name), place('agreed').as_posix()
-    if agreed in stage.outs: write_agreed()
+    path = metrics_path(stage.name)
+    if place('agreed').as_posix() in stage.outs: write_agreed()
     if not path.is_file(): return
-    said = read_metrics(stage.name)
-    inputs = name_contents(said['inputs'], whole='problem' in stage.keys.get(agreed, ()))
-    if inputs != said['inputs']: write_json(path, said | dict(inputs=inputs))
+    report = read_metrics(stage.name)
+    inputs = name_contents(report['inputs'], every_word='problem' in _listed(stage))
+    if inputs != report['inputs']: write_json(path, report | dict(inputs=inputs))
 
 # %% ../../nbs/pipeline/02_run.ipynb #87eb5bf3
 def _rests_on(stage, waivers):
