@@ -101,8 +101,8 @@ def check_agreed(
     again = f"run `assay repro {stage.name}`, which runs stage 'problem' first"
     if not has_agreed():
         raise ValueError(f"{place('agreed')}, which stage 'problem' leaves, is missing or damaged; {again}")
-    raise ValueError(f"{', '.join(changed)} changed after stage 'problem' ran, so nobody could say what stage "
-                     f"{stage.name!r} rests on; {again}")
+    said = f"{', '.join(changed)} changed after stage 'problem' ran"
+    raise ValueError(f"{said}, so nobody could say what stage {stage.name!r} rests on; {again}")
 
 def keep_contents(
     stage:Stage, # Stage that has run
@@ -188,6 +188,14 @@ def _executed(stage, parameters, engine):
     _keep_warnings(stage.name, warned)
     return nb
 
+def _account(stage, nb, start):
+    "Keep what the run of a stage took, and tell it in a line"
+    seconds, used = time.monotonic()-start, resource.getrusage(resource.RUSAGE_SELF)
+    took = dict(seconds=seconds, cpu_seconds=used.ru_utime+used.ru_stime, peak_mib=used.ru_maxrss/1024)
+    write_json(place('local', 'timings', f'{stage.name}.json'), took)
+    n_cells = sum(c.cell_type == 'code' for c in nb.cells)
+    say(f'  {stage.name}  {n_cells} cells  {seconds:.1f} s')
+
 def run_stage(
     name:str, # Name of a stage in `dvc.yaml`
     engine:str='assay', # `assay`, in this process; `nbclient`, in a Jupyter kernel
@@ -205,9 +213,7 @@ def run_stage(
     keep_contents(stage)
     keep_bar(stage)
     keep_waivers(stage)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    write_json(place('local', 'timings', f'{name}.json'), dict(seconds=time.monotonic()-start, cpu_seconds=used.ru_utime+used.ru_stime, peak_mib=used.ru_maxrss/1024))
-    sys.__stderr__.write(('\r\x1b[K' if sys.__stderr__.isatty() else '') + f'  {name}  {sum(c.cell_type == "code" for c in nb.cells)} cells  {time.monotonic()-start:.1f} s\n')
+    _account(stage, nb, start)
     return target
 
 # %% ../../nbs/pipeline/02_run.ipynb #5071aa4b

@@ -124,7 +124,7 @@ def load_problem(
     path = place('problem') if path is None else Path(path)
     problem = make_problem(read_yaml(path), path)
     refuse(faults(problem), path)
-    if is_held(): object.__setattr__(problem, '__class__', _Held) # all of it is checked, a part of it may be read
+    if is_held(): object.__setattr__(problem, '__class__', _Held) # all is checked, a part may be read
     return problem
 
 # %% ../../nbs/problem/03_agreement.ipynb #141d9da5
