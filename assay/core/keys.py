@@ -150,7 +150,7 @@ _UNLISTED = 'ASSAY_UNLISTED' # The stage, and the parts that it may not read; a 
 @contextlib.contextmanager
 def only_listed(
     stage:str, # Name of the stage
-    keys, # Keys of `data/agreed.json` that it lists; `None` where it depends on the files themselves
+    keys, # Keys of `data/agreed.json` that it lists; `None` where no stage leaves that file
 ): # Inside the block nothing else can be read
     "Hold a stage to its list"
     everything, listed = (listed_keys(k) for k in (['problem', 'dictionary'], keys or []))

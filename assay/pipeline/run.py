@@ -82,15 +82,19 @@ def keep_bar(
 # %% ../../nbs/pipeline/02_run.ipynb #b31e4fe1
 def _listed(stage): return stage.keys.get(place('agreed').as_posix(), ())
 
+def _depends_on(stage, file):
+    "Does a stage depend on all of a file?"
+    return file in stage.deps or stage.keys.get(file) == ()
+
 def listed_for(
     stage:Stage, # A stage
     stages:dict, # Stages of `load_stages`
-)->tuple: # Keys of `data/agreed.json`; `None` where the stage depends on the files themselves
+)->tuple: # Keys of `data/agreed.json`; `None` where no stage leaves that file
     "What a stage may read of the agreement and the dictionary"
     agreed = place('agreed').as_posix()
-    is_maker = agreed in stage.outs or place('problem').as_posix() in stage.deps
-    if is_maker or not any(agreed in s.outs for s in stages.values()): return None
-    return _listed(stage)
+    if not any(agreed in s.outs for s in stages.values()): return None
+    files = dict(problem=place('problem').as_posix(), dictionary=place('columns').as_posix())
+    return (*_listed(stage), *(part for part,file in files.items() if _depends_on(stage, file)))
 
 def check_agreed(
     stage:Stage, # Stage that is about to start
