@@ -50,7 +50,7 @@ write_metrics('model', 'fitted', dict(n=metric(1)), inputs=[metrics_path('judge'
 )
 NOTHING = "n: int = 1   # Nothing [0, 1]"
 KEYS = dict(  # What each stage reads of the two files
-    problem="{problem.yaml: }, {dictionary.yaml: }",
+    problem="",
     fit="{data/agreed.json: [problem.decides, dictionary]}",
     tell="{data/agreed.json: [problem.decides, problem.risks]}",
     judge="{data/agreed.json: [problem.decides]}",
@@ -83,7 +83,8 @@ FILES = {
 
 def block(name):
     "One stage of dvc.yaml"
-    deps = [f"pipelines/{name}.ipynb", *(f"reports/{n}/metrics.json" for n in WAITS[name])]
+    files = ["problem.yaml", "dictionary.yaml"] if name == "problem" else []
+    deps = [f"pipelines/{name}.ipynb", *files, *(f"reports/{n}/metrics.json" for n in WAITS[name])]
     outs = [f"data/executed/{name}.ipynb", *(["data/agreed.json"] if name == "problem" else [])]
     return BLOCK.format(name=name, deps=deps, outs=outs, keys=KEYS[name])
 

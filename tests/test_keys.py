@@ -86,8 +86,21 @@ LAYOUTS = {  # The same, written otherwise
 def test_layout_runs_nothing_and_makes_no_report_stale(repo, written):
     for name in ("problem.yaml", "dictionary.yaml"):
         Path(name).write_bytes(written(Path(name).read_text()).encode())
-    assert stale() == set() and runs() == set()
     assert faults() == ({}, [])
+    assert runs() == set() and stale() == set()
+
+
+def test_dvc_alone_reads_a_comment_and_goes_no_further(repo):
+    before = reports()
+    for name in ("problem.yaml", "dictionary.yaml"):
+        Path(name).write_text(comment(Path(name).read_text()))
+    assert runs(sys.executable, "-m", "dvc", "repro") == {"problem"} and reports() == before
+
+
+def test_a_date_without_quotation_marks_is_a_date(repo):
+    for day in ("2026-11-02", "2026-11-03"):
+        Path("problem.yaml").write_text(f"{PROBLEM}answers:\n  P04: {{answer: agreed, by: operations, date: {day}}}\n")
+        assert "problem" in runs() and faults() == ({}, [])
 
 
 def test_words_run_what_shows_them_and_nothing_else(repo):
@@ -126,12 +139,11 @@ def test_the_dictionary_runs_who_reads_it(repo):
     assert runs() == {"problem", "fit"}
 
 
-def test_an_order_counts_although_dvc_does_not_see_it(repo):
+def test_an_order_counts(repo):
     first, *columns = DICTIONARY.splitlines()
     Path("dictionary.yaml").write_text("\n".join([first, *reversed(columns)]) + "\n")
-    assert stale() == set()
     assert set(faults()[0]) == {"fit"}  # no gate believes the report until it is made again
-    assert runs() == {"problem", "fit"} and faults() == ({}, [])
+    assert runs(sys.executable, "-m", "dvc", "repro") == {"problem", "fit"} and faults() == ({}, [])
 
 
 def test_a_stage_that_reads_what_it_does_not_list_is_refused(repo):
@@ -209,8 +221,8 @@ def test_dvc_yaml_lists_what_each_stage_reads():
     stages = read_yaml(ROOT / "dvc.yaml")["stages"]
     listed = {n: listed_files(s) for n, s in stages.items()}
     of_people = {"problem.yaml", "dictionary.yaml"}
-    assert [n for n, s in stages.items() if of_people & set(s["deps"])] == []
-    assert [n for n, files in listed.items() if of_people & set(files)] == ["problem"]
+    assert [n for n, s in stages.items() if of_people & set(s["deps"])] == ["problem"]
+    assert [n for n, files in listed.items() if of_people & set(files)] == []
     keys = {n: files["data/agreed.json"] for n, files in listed.items() if n != "problem"}
     assert [n for n, k in keys.items() if "problem" in k] == ["readiness", "coverage", "site"]
     assert all("problem.decides" in k for k in keys.values() if "problem" not in k)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EXIT_BUSY', 'Busy', 'only_one', 'clear_lock', 'mend_dvc_lock', 'clear_parts', 'set_aside', 'run_dvc', 'keep_metrics',
-           'restore', 'recover', 'stopped', 'edited_reports', 'thaw', 'end_waivers', 'repro', 'notice_order']
+           'restore', 'recover', 'stopped', 'edited_reports', 'thaw', 'end_waivers', 'repro', 'accept_layout']
 
 # %% ../../nbs/pipeline/07_repro.ipynb #53bae0db
 import contextlib, fcntl, json, os, shutil, subprocess, sys, time
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..release.approval import ended_waivers
 from ..core.artifacts import check_file, hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
-from ..core.keys import changed_keys
+from ..core.keys import changed_keys, has_agreed
 from ..problem.criteria import bar_state
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
@@ -240,7 +240,7 @@ def repro(
             if wrong := parameter_errors(stages, read_yaml('params.yaml')): return say('\n'.join(f'error: {w}' for w in wrong), EXIT_ERROR)
             kept = keep_metrics(stages)
             thaw() # a malformed agreement, ledger or chain of waivers stops the run before it starts
-            notice_order()
+            accept_layout()
             for name in end_waivers(): say(f'{name} rests on a waiver that holds no more; it runs again')
             code = run_dvc(['repro', '--keep-going', *arguments], stages)
             if code == 0: return 0
@@ -256,17 +256,25 @@ def _show_what_there_is():
     except (ValueError, OSError) as e: say(f'no pages were made: {e}')
 
 # %% ../../nbs/pipeline/07_repro.ipynb #33a05dfa
-def _read_by_dvc():
-    "The files of people as the stage `problem` last read them, by `dvc.lock`"
-    stages = read_yaml('dvc.lock').get('stages') or {}
-    return stages.get('problem', {}).get('params', {})
+def _entry(path, md5, size):
+    "A dependency as DVC writes it into `dvc.lock`"
+    return f'    - path: {path}\n      hash: md5\n      md5: {md5}\n      size: {size}\n'
 
-def notice_order()->bool: # True if the problem stage will run again
-    "Take away the hashes of the agreement where only an order differs from what was read"
-    path = place('agreed')
-    if not path.is_file() or not Path('dvc.lock').is_file(): return False
-    if not changed_keys(['problem', 'dictionary']): return False
-    read = _read_by_dvc()
-    if any(read.get(f.as_posix()) != read_yaml(f) for f in (place('problem'), place('columns'))): return False
-    _forget(path)
-    return True
+def _with_bytes_of(path, stage, record, text):
+    "The text of `dvc.lock` in which a stage has read the bytes that a file has now"
+    read = next((d for d in record.get('deps', []) if d['path'] == path.as_posix()), None)
+    start = text.find(f'\n  {stage}:\n')
+    if read is None or start < 0: return text
+    was, now = _entry(path, read['md5'], read['size']), _entry(path, _digest(path), path.stat().st_size)
+    return text[:start] + text[start:].replace(was, now, 1)
+
+def accept_layout()->bool: # True if `dvc.lock` was changed
+    "Tell DVC of a file that is written otherwise and says what the stage `problem` read"
+    lock, stage = Path('dvc.lock'), 'problem'
+    if not lock.is_file() or not has_agreed(): return False
+    record = (read_yaml(lock).get('stages') or {}).get(stage, {})
+    text = known = lock.read_text(encoding='utf-8')
+    for path, key in ((place('problem'), 'problem'), (place('columns'), 'dictionary')):
+        if not changed_keys([key]): text = _with_bytes_of(path, stage, record, text)
+    if text != known: write_text(lock, text)
+    return text != known

@@ -82,10 +82,6 @@ def keep_bar(
 # %% ../../nbs/pipeline/02_run.ipynb #b31e4fe1
 def _listed(stage): return stage.keys.get(place('agreed').as_posix(), ())
 
-def _depends_on(stage, file):
-    "Does a stage depend on all of a file?"
-    return file in stage.deps or stage.keys.get(file) == ()
-
 def listed_for(
     stage:Stage, # A stage
     stages:dict, # Stages of `load_stages`
@@ -94,7 +90,7 @@ def listed_for(
     agreed = place('agreed').as_posix()
     if not any(agreed in s.outs for s in stages.values()): return None
     files = dict(problem=place('problem').as_posix(), dictionary=place('columns').as_posix())
-    return (*_listed(stage), *(part for part,file in files.items() if _depends_on(stage, file)))
+    return (*_listed(stage), *(part for part,file in files.items() if file in stage.deps))
 
 def check_agreed(
     stage:Stage, # Stage that is about to start
