@@ -16,9 +16,7 @@ from .yaml import read_yaml
 
 # %% ../../nbs/core/10_keys.ipynb #93810995
 SHOWN = ( # Keys of `problem.yaml` whose words are shown and decide nothing
-    'title', 'question', 'sources', 'stakeholders', 'assumptions', 'risks', 'out_of_scope', 'service_levels',
-    'responsible', 'answers')
-_NAMES = ('id', 'name') # Below them, what names an entry
+    'stakeholders', 'assumptions', 'risks', 'out_of_scope', 'service_levels', 'responsible', 'answers')
 
 def _hash(x):
     "SHA-256 of what YAML holds; the order of a mapping counts, since tables show it"
@@ -26,7 +24,7 @@ def _hash(x):
 
 def _gist(x):
     "Prose without its words: the keys, the names of entries, and whether something is said"
-    if isinstance(x, dict): return {str(k): v if k in _NAMES else _gist(v) for k,v in x.items()}
+    if isinstance(x, dict): return {str(k): v if k == 'id' else _gist(v) for k,v in x.items()}
     if isinstance(x, list): return [_gist(v) for v in x]
     says_nothing = not x or str(x).strip() in ('', 'unanswered')
     return str(x) if says_nothing else '…'
@@ -74,10 +72,10 @@ def listed_keys(
 
 def changed_keys(
     keys, # Keys that a stage lists
-)->list: # Those that are not what the stage `problem` read; all, where it has left no hashes
+)->list: # Those that the stage `problem` read otherwise; all if its hashes are damaged, none if gone
     "What somebody has edited since the hashes were written"
     listed = listed_keys(keys)
-    if not listed: return []
+    if not listed or not place('agreed').is_file(): return []
     was, now = _left() or {}, _flat(agreed_hashes())
     return [k for k in listed if was.get(k) != now[k]]
 

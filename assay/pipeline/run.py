@@ -100,7 +100,7 @@ def check_agreed(
     if not changed: return
     again = f"run `assay repro {stage.name}`, which runs stage 'problem' first"
     if not has_agreed():
-        raise ValueError(f"{place('agreed')}, which stage 'problem' leaves, is missing or damaged; {again}")
+        raise ValueError(f"{place('agreed')}, which stage 'problem' leaves, is damaged; {again}")
     said = f"{', '.join(changed)} changed after stage 'problem' ran"
     raise ValueError(f"{said}, so nobody could say what stage {stage.name!r} rests on; {again}")
 
