@@ -18,9 +18,14 @@ from .yaml import read_yaml
 SHOWN = ( # Keys of `problem.yaml` whose words are shown and decide nothing
     'stakeholders', 'assumptions', 'risks', 'out_of_scope', 'service_levels', 'responsible', 'answers')
 
+def _pairs(x):
+    "Mappings as lists of pairs, for JSON has no key that is a date"
+    if isinstance(x, dict): return [[str(k), _pairs(v)] for k,v in x.items()]
+    return [_pairs(v) for v in x] if isinstance(x, list) else x
+
 def _hash(x):
     "SHA-256 of what YAML holds; the order of a mapping counts, since tables show it"
-    return hashlib.sha256(json.dumps(x, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_pairs(x), default=str).encode()).hexdigest()
 
 def _gist(x):
     "Prose without its words: the keys, the names of entries, and whether something is said"
