@@ -44,6 +44,7 @@ test-long: setup ## the long tests: every known truth, and thirty kills; results
 check: setup ## the house checks alone, the linter, and how dense the code is
 	@$(BIN)/nbdev_test --path nbs/99_conventions.ipynb --n_workers 0
 	@$(BIN)/ruff check setup.py tests
+	@$(BIN)/ruff check --select F401,F811 --isolated --exclude assay/__init__.py assay
 	@$(BIN)/python tests/density.py
 
 lab: setup ## open JupyterLab

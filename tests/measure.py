@@ -70,7 +70,7 @@ def own_metrics(n_boot=1000):
     "Average precision on resamples of days: ours, and scikit-learn's in a loop"
     from sklearn.metrics import average_precision_score
 
-    from assay.stats.intervals import interval
+    from assay.stats.intervals import Resamples, interval
 
     y, s, day = ranked()
 
@@ -80,7 +80,7 @@ def own_metrics(n_boot=1000):
             weight = np.bincount(rng.integers(30, size=30), minlength=30)[day]
             average_precision_score(y, s, sample_weight=weight)
 
-    t = take_turns(1, ours=lambda: interval("average_precision", y, s, n_boot, groups=day), loop=loop)
+    t = take_turns(1, ours=lambda: interval("average_precision", y, s, Resamples(day, n_boot)), loop=loop)
     return {
         "ours, s": t["ours"],
         "scikit-learn in a loop, s": 10 * t["loop"],
@@ -108,14 +108,14 @@ def ties(n=10_000):
 @measurement
 def blocks(tables=300, days=40, per_day=50):
     "How often a 95 % interval of a mean holds the truth where rows of a day resemble each other"
-    from assay.stats.intervals import mean_interval
+    from assay.stats.intervals import Resamples, mean_interval
 
     def held(by_day):
         hit = 0
         for seed in range(tables):
             rng = np.random.default_rng(seed)
             values = np.repeat(rng.normal(size=days), per_day) + rng.normal(size=days * per_day)
-            found = mean_interval(values, 200, seed, np.repeat(np.arange(days), per_day) if by_day else None)
+            found = mean_interval(values, Resamples(np.repeat(np.arange(days), per_day) if by_day else None, seed=seed))
             hit += found["low"] <= 0 <= found["high"]
         return hit
 
@@ -498,6 +498,7 @@ def groups():
     from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
 
     from assay.responsible.resamples import group_draws
+    from assay.stats.intervals import Resamples
 
     y, s, day = ranked()
     group = np.char.add("g", (np.arange(len(y)) % 10).astype(str))
@@ -514,7 +515,7 @@ def groups():
             random_state=0,
         )
 
-    t = take_turns(1, ours=lambda: group_draws(group, y, s, 1.0, blocks=day, n_boot=200), theirs=theirs)
+    t = take_turns(1, ours=lambda: group_draws(group, y, s, 1.0, resamples=Resamples(day)), theirs=theirs)
     return {"ours, s": t["ours"], "Fairlearn, s": 20 * t["theirs"]}
 
 

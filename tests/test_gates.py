@@ -52,7 +52,7 @@ from assay.responsible.disparities import group_pairs
 from assay.responsible.group_limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.responsible.groups import group_table
 from assay.stages.definition import Gate, load_stages
-from assay.stats.intervals import interval, paired_difference
+from assay.stats.intervals import Resamples, interval, paired_difference
 
 ROOT = Path(__file__).parent.parent
 STAGES = load_stages(ROOT / "dvc.yaml")
@@ -290,8 +290,8 @@ def evaluate(case, strength, rule=0.4, margin=0.05, faults=(), shuffled=None, y=
     noise = r.normal(size=1500)
     scores = dict(model=strength * y + noise if model is None else model, rule=rule * y + 0.2 * r.normal(size=1500) + noise, constant=np.full(1500, 0.25))
     p = dataclasses.replace(load_problem(), minimum=0.2, margin=margin)
-    test = interval(p.metric, y, scores["model"], 60, 0, days)
-    gains = {f"gain_over_{n}": paired_difference(p.metric, y, scores["model"], scores[n], 60, 0, days) for n in ("rule", "constant")}
+    test = interval(p.metric, y, scores["model"], Resamples(days, 60))
+    gains = {f"gain_over_{n}": paired_difference(p.metric, y, scores["model"], scores[n], Resamples(days, 60)) for n in ("rule", "constant")}
     m = dict(train=test, valid=test, test=test, agreement=metric(0.0), refit_difference=metric(0), shuffled_gain=shuffled or metric(0.0, -0.01, 0.01, 20)) | gains
     verdict = evaluation_verdict(criteria_table(test, gains["gain_over_rule"], p), p.judged_by)
     found = evaluation_checks(m, {"constant", "rule", "linear", "forest"}, {"linear", "forest"}, list(faults), 1500, 5, 0.05)
@@ -355,10 +355,10 @@ def one_group_harmed(case):
     r = np.random.default_rng(0)
     y, noise, small = (r.random(4000) < 0.25).astype(int), r.normal(size=(2, 4000)), np.arange(4000) % 5 == 0
     rule, model = y + noise[0], np.where(small & case.broken, noise[1], 3 * y + noise[1])
-    gain = {name: paired_difference("average_precision", y[rows], model[rows], rule[rows], 60, 0) for name, rows in (("all", small | True), ("small", small))}
+    gain = {name: paired_difference("average_precision", y[rows], model[rows], rule[rows], Resamples(n=60)) for name, rows in (("all", small | True), ("small", small))}
     assert gain["all"]["low"] > 0 and (gain["small"]["high"] < 0) == case.broken
     df, limits = pd.DataFrame(dict(airport=np.where(small, "small", "large"))), read_limits(dict(groups=dict(recall_ratio=0.8)))
-    measured = dict(columns=["airport"], y_true=y, y_score=model, threshold=1.5, n_boot=60)
+    measured = dict(columns=["airport"], y_true=y, y_score=model, threshold=1.5, resamples=Resamples(n=60))
     table = group_table(df, **measured)
     judged, faults = judge_limits(group_pairs(df, **measured), limits, ["airport"]), group_faults(df, ["airport"], [], table, limits=limits)
     concerns = concerns_check(groups_check(judged, faults, ["airport"], table))

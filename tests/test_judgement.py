@@ -12,7 +12,7 @@ from assay.feasibility.study import assess, decide
 from assay.feasibility.value import decision_costs
 from assay.feasibility.verdict import grade
 from assay.problem.agreement import make_problem
-from assay.stats.intervals import interval
+from assay.stats.intervals import Resamples, interval
 
 
 def agreed(task="binary", metric="roc_auc", **more):
@@ -232,7 +232,7 @@ def test_what_is_honestly_far_apart_goes_once_it_is_declared():
 def test_intervals_of_few_groups_end_where_the_metric_does():
     r = np.random.default_rng(0)
     y, g = r.integers(0, 2, 60), np.arange(60) % 3
-    m = interval("roc_auc", y, y + r.normal(0, 0.4, 60), groups=g)
+    m = interval("roc_auc", y, y + r.normal(0, 0.4, 60), Resamples(g))
     assert 0 <= m["low"] < m["value"] < m["high"] <= 1
     by_row = interval("roc_auc", y, y + r.normal(0, 0.4, 60))
     assert m["high"] - m["low"] > by_row["high"] - by_row["low"]

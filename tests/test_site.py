@@ -22,6 +22,7 @@ from assay.explore.browse import read_scripts
 from assay.pipeline.engine import stage_env
 from assay.site.clean import forbidden
 from assay.site.pages import MAX_BYTES, build_site, headline, load_board, report_page, show_number
+from assay.stats.intervals import Resamples
 from assay.stats.metrics import metrics_for
 
 ROOT = Path(__file__).parent.parent
@@ -168,7 +169,7 @@ def outcomes(task):
 @pytest.mark.parametrize("task, agreed", AGREED)
 def test_the_key_number_of_the_baseline_is_the_rule_by_the_agreed_metric(tmp_path, monkeypatch, task, agreed):
     y, scores = outcomes(task)
-    measured = named_metrics(score_table(y, scores, metrics_for(task), 20))
+    measured = named_metrics(score_table(y, scores, metrics_for(task), Resamples(n=20)))
     monkeypatch.chdir(tmp_path)
     copy_example(tmp_path, "dvc.yaml")
     Path("problem.yaml").write_text(f"title: t\nquestion: q\ntask: {task}\ntarget: y\nid: i\nmetric: {agreed}\nminimum: 0.1\nmargin: 0.01\n" + "positive: yes\n" * (task == "binary"))

@@ -15,7 +15,8 @@ def _comments(source):
     return {t.start[0]: t.string.lstrip('#').strip() for t in tokens if t.type == tokenize.COMMENT}
 
 def _named_lines(node):
-    "Number of a line to the parameter that is written there, or to `return`"
+    "Number of a line to the parameter, or the field of a dataclass, that is written there, or to `return`"
+    if isinstance(node, ast.ClassDef): return {n.lineno: n.target.id for n in node.body if isinstance(n, ast.AnnAssign)}
     a = node.args
     written = (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg)
     lines = {x.lineno: x.arg for x in written if x}
@@ -28,9 +29,9 @@ def _text_at(line, comments, named):
     return ' '.join(reversed([comments[n] for n in above]))
 
 def parameter_texts(
-    f, # A function
+    f, # A function, or a dataclass
 )->dict: # Name of a parameter to its text, and `return` to what is given; empty where there is no source
-    "What the comments in the header of a function say"
+    "What the comments in the header of a function, or beside the fields of a dataclass, say"
     try: source = textwrap.dedent(inspect.getsource(f))
     except (OSError, TypeError): return {}
     named, comments = _named_lines(ast.parse(source).body[0]), _comments(source)
@@ -47,8 +48,8 @@ def _section(title, entries):
     return '\n'.join([title, '-'*len(title), *entries])
 
 def document(
-    f, # A function; its docstring is changed, once
-): # The same function
+    f, # A function, or a dataclass; its docstring is changed, once
+): # The same
     "Add type and text of each parameter to the docstring of a function"
     texts, signature, doc = parameter_texts(f), inspect.signature(f), inspect.getdoc(f) or ''
     if not texts or _section('Parameters', ()) in doc: return f

@@ -6,9 +6,7 @@
 __all__ = ['MISSING', 'LARGEST', 'broken_rule', 'validate_rows', 'validate', 'conform', 'check_table']
 
 # %% ../../nbs/data/08_dictionary.ipynb #8f532a07
-import dataclasses, math, numbers, re
 import numbers, re
-from collections.abc import Iterable
 from datetime import date, datetime
 
 from .columns import Dictionary, Field

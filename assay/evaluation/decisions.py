@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
 from ..core.artifacts import metric as as_metric
 from ..core.figures import literal_text
-from ..stats.intervals import interval, mean_interval, wilson
+from ..stats.intervals import Resamples, interval, mean_interval, wilson
 from ..stats.metrics import score_bins, sort_scores
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #9aa424a4
@@ -30,12 +30,10 @@ def calibration_table(
 def expected_calibration_error(
     y_true, # Targets, 0 or 1
     y_score, # Probabilities
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
-    groups=None, # Label of each row's group, such as its day
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->dict: # `value`, `low`, `high`, `n`, `better`; chance alone makes it positive, so compare it, and do not ask for zero
     "Mean distance between score and share of positives over ten bins, with its interval"
-    return interval('calibration_error', y_true, y_score, n_boot, seed, groups)
+    return interval('calibration_error', y_true, y_score, resamples)
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #1bc84876
 @literal_text
@@ -112,12 +110,10 @@ def cost_per_row(
     y_score, # Probabilities
     threshold:float, # Act where the score is above it
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
-    groups=None, # Label of each row's group, such as its day
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->dict: # `value`, `low`, `high`, `n`, `better`
     "Mean cost of a decision, with its interval"
-    return mean_interval(row_costs(y_true, y_score, threshold, costs), n_boot, seed, groups, better='lower')
+    return mean_interval(row_costs(y_true, y_score, threshold, costs), resamples, better='lower')
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #5ee2bab1
 def decision_table(
@@ -125,15 +121,13 @@ def decision_table(
     decisions:dict, # Model to (scores, threshold)
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
     per:int=1000, # Decisions that the costs are stated for
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
-    groups=None, # Label of each row's group, such as its day
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->pd.DataFrame: # One row per model: `threshold`, `acted` share, `precision`, `recall`, `cost` with `low` and `high`, and the cost at each end of the stated ranges
     "What decisions cost, model by model"
     y, rows = np.asarray(y_true), []
     for name, (s, t) in decisions.items():
         act = np.asarray(s, np.float32) > np.float32(t)
-        cost = {k: v*per for k,v in cost_per_row(y, s, t, costs, n_boot, seed, groups).items() if k in ('value', 'low', 'high')}
+        cost = {k: v*per for k,v in cost_per_row(y, s, t, costs, resamples).items() if k in ('value', 'low', 'high')}
         ends = {f'at_{at}_costs': row_costs(y, s, t, costs, at).mean()*per for at in ('low', 'high')} if all(isinstance(costs[k], dict) for k in ERRORS[:2]) else {}
         rows.append(dict(model=name, threshold=t, acted=act.mean(), precision=y[act].mean() if act.any() else None, recall=act[y == 1].mean() if y.any() else None,
                          cost=cost['value'], low=cost.get('low'), high=cost.get('high')) | ends)
@@ -163,14 +157,12 @@ def decision_report(
     scores:dict, # Model to its scores
     cuts:dict, # Model to its threshold
     costs:dict, # What each outcome costs
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
-    groups=None, # Label of each row's group, such as its day
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->pd.DataFrame: # One row per model
     "The `decision_table` of several models with their thresholds; empty for a task that has none"
     if task != 'binary': return pd.DataFrame(columns=['model', 'threshold', 'cost'])
     decisions = {name: (s, cuts[name]) for name,s in scores.items()}
-    return decision_table(y_true, decisions, costs, n_boot=n_boot, seed=seed, groups=groups)
+    return decision_table(y_true, decisions, costs, resamples=resamples)
 
 def saving(
     task:str, # `'binary'`, `'multiclass'` or `'regression'`
@@ -181,14 +173,12 @@ def saving(
     a:str, # Model that should be cheaper
     b:str, # Model that it is compared with
     per:int=1000, # Decisions that the saving is stated for
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
-    groups=None, # Label of each row's group, such as its day
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->dict: # `value`, `low`, `high`, `n`, `better`; no value for a task without decisions
     "How much less `per` decisions cost with model `a` than with model `b`, with the paired interval"
     if task != 'binary': return as_metric(None, n=len(y_true))
     less = row_costs(y_true, scores[b], cuts[b], costs)-row_costs(y_true, scores[a], cuts[a], costs)
-    return mean_interval(less*per, n_boot, seed, groups, better='higher')
+    return mean_interval(less*per, resamples, better='higher')
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #c50e1d58
 def calibration_report(
@@ -205,10 +195,8 @@ def calibration_metric(
     task:str, # `'binary'`, `'multiclass'` or `'regression'`
     y_true, # Targets
     y_score, # Scores
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
-    groups=None, # Label of each row's group, such as its day
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->dict: # `value`, `low`, `high`, `n`, `better`
     "The calibration error with its interval; no value for a task without two classes"
     if task != 'binary': return as_metric(None, n=len(y_true))
-    return interval('calibration_error', y_true, y_score, n_boot, seed, groups)
+    return interval('calibration_error', y_true, y_score, resamples)

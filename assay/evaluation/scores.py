@@ -18,7 +18,7 @@ from sklearn.base import clone
 from ..core.artifacts import check_file, metric as as_metric, to_json, write_text
 from ..core.figures import literal_text
 from ..stats.metrics import METRICS, score, sort_scores
-from ..stats.intervals import interval, is_better, mean_interval, paired_difference
+from ..stats.intervals import Resamples, interval, is_better, mean_interval, paired_difference
 from ..models.features import sample_rows
 from ..models.estimators import predict_score
 
@@ -29,12 +29,10 @@ def score_table(
     y_true:Iterable, # Targets
     scores:dict, # Model to its scores
     metrics:list, # Names of `METRICS`
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
-    groups:Iterable=None, # Label of each row's group, such as its day
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->pd.DataFrame: # One row per model and metric: `model`, `metric`, `value`, `low`, `high`, `n`, `better`
     "Several models on the same metrics, rows and resamples"
-    rows = [dict(model=name, metric=m) | interval(m, y_true, s, n_boot, seed, groups) for name,s in scores.items() for m in metrics]
+    rows = [dict(model=name, metric=m) | interval(m, y_true, s, resamples) for name,s in scores.items() for m in metrics]
     return pd.DataFrame(rows, columns=['model', 'metric', *_MEASURED])
 
 def differences_table(
@@ -42,13 +40,11 @@ def differences_table(
     scores:dict, # Model to its scores
     to:str, # Model that the others are compared with
     metric:str, # One of `METRICS`
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
-    groups=None, # Label of each row's group, such as its day
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->pd.DataFrame: # One row per other model: `model`, `minus`, `value`, `low`, `high`, `n`, `better`, `is_better`
     "Paired differences of all models to one"
     if to not in scores: raise ValueError(f"no model is called {to!r}; scored: {list(scores)}")
-    rows = [dict(model=name, minus=to) | paired_difference(metric, y_true, s, scores[to], n_boot, seed, groups) for name,s in scores.items() if name != to]
+    rows = [dict(model=name, minus=to) | paired_difference(metric, y_true, s, scores[to], resamples) for name,s in scores.items() if name != to]
     return pd.DataFrame([r | dict(is_better=is_better(r)) for r in rows], columns=['model', 'minus', *_MEASURED, 'is_better'])
 
 # %% ../../nbs/evaluation/01_scores.ipynb #efdecd58
@@ -56,14 +52,12 @@ def choose_candidate(
     y_true, # Targets that the candidates were not fitted on
     scores:dict, # Candidate to its scores, simplest first
     metric:str, # One of `METRICS`
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
-    groups=None, # Label of each row's group, such as its day
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->str: # Name of the candidate
     "The simplest candidate that the best one does not beat by more than chance, judged by the interval of their paired difference"
     sign = 1 if METRICS[metric]['better'] == 'higher' else -1
     best = max(scores, key=lambda name: sign*score(metric, y_true, scores[name]))
-    return next(name for name in scores if name == best or not is_better(paired_difference(metric, y_true, scores[best], scores[name], n_boot, seed, groups)))
+    return next(name for name in scores if name == best or not is_better(paired_difference(metric, y_true, scores[best], scores[name], resamples)))
 
 # %% ../../nbs/evaluation/01_scores.ipynb #bd8271d0
 def _named(values):
@@ -76,17 +70,15 @@ def slice_scores(
     y_true, # Targets
     y_score, # Scores
     metric:str, # One of `METRICS`
-    groups=None, # Label of each row's group, such as its day
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
     min_rows:int=50, # Smaller slices are listed without a value
     min_group:int=11, # Of still smaller ones nothing is shown, for privacy
 )->pd.DataFrame: # One row per slice: `column`, `slice`, `n`, `mean_target`, `mean_score`, `value`, `low`, `high`
     "A metric by the values of some columns"
-    y, s, groups, rows = np.asarray(y_true), np.asarray(y_score), None if groups is None else np.asarray(groups), []
+    y, s, rows = np.asarray(y_true), np.asarray(y_score), []
     for column in columns:
         for name, at in sorted(df.groupby(_named(df[column])).indices.items()):
-            m = interval(metric, y[at], s[at], n_boot, seed, None if groups is None else groups[at]) if len(at) >= min_rows else dict(value=None)
+            m = interval(metric, y[at], s[at], resamples.at(at)) if len(at) >= min_rows else dict(value=None)
             seen = dict(n=len(at), mean_target=y[at].mean(), mean_score=s[at].mean()) if len(at) >= min_group else {}
             rows.append(dict(column=column, slice=name) | seen | {k: m.get(k) for k in ('value', 'low', 'high')})
     return pd.DataFrame(rows, columns=['column', 'slice', 'n', 'mean_target', 'mean_score', 'value', 'low', 'high'])
@@ -109,9 +101,7 @@ def error_table(
     df:pd.DataFrame, # One row per case
     columns:list, # Columns to look along
     losses, # Loss of each row, such as its cost
-    groups=None, # Label of each row's group, such as its day
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
     pairs:bool=False, # Also look at each pair of columns
     min_rows:int=None, # Smaller segments are left out; by default a twentieth of the rows, at least 20 and at most 200
 )->pd.DataFrame: # Worst first: `segment`, `n`, `loss`, `low`, `high`, `excess` over the mean loss, `share` of the total loss
@@ -120,10 +110,9 @@ def error_table(
     losses, bands = np.asarray(losses, float), pd.DataFrame({c: banded(df[c].reset_index(drop=True)) for c in columns})
     sets = [(c,) for c in columns] + (list(itertools.combinations(columns, 2)) if pairs else [])
     found = [(' & '.join(f'{c} = {v}' for c,v in zip(cs, key if isinstance(key, tuple) else (key,))), at) for cs in sets for key,at in sorted(bands.groupby(list(cs)).indices.items()) if len(at) >= min_rows]
-    groups = None if groups is None else np.asarray(groups)
     rows = [dict(segment=name, at=at, n=len(at), loss=losses[at].mean(), excess=losses[at].mean()-losses.mean(), share=losses[at].sum()/(losses.sum() or 1)) for name,at in found]
     res = pd.DataFrame(rows, columns=['segment', 'at', 'n', 'loss', 'excess', 'share']).sort_values('loss', ascending=False, kind='stable').head(20)
-    ends = [mean_interval(losses[at], n_boot, seed, None if groups is None else groups[at]) for at in res['at']]
+    ends = [mean_interval(losses[at], resamples.at(at)) for at in res['at']]
     return res.drop(columns='at').assign(low=[e.get('low') for e in ends], high=[e.get('high') for e in ends]).reset_index(drop=True)
 
 # %% ../../nbs/evaluation/01_scores.ipynb #86931e93

@@ -13,7 +13,7 @@ import dataclasses, math
 import numpy as np, pandas as pd
 
 from ..stats.metrics import METRICS, score as metric_score
-from ..stats.intervals import blocks_of, count_groups, ends_of, replicate
+from ..stats.intervals import Resamples, blocks_of, count_groups, ends_of, replicate
 from ..models.features import feature_fields, feature_frame
 from ..models.estimators import as_target, make_model, predict_score
 from ..explore.leakage import LEAK, declared_legitimate, suspected
@@ -102,7 +102,7 @@ def measure_kernels(
     less = lambda v: v[0]-(v[1] if len(v) > 1 else 0)
     value = less([f(np.ones(len(df))) for f in kernels])
     blocks = case_blocks(case, df)
-    drawn = replicate(kernels, len(df), blocks, case.n_boot, case.seed)
+    drawn = replicate(kernels, len(df), Resamples(blocks, case.n_boot, case.seed))
     ends = dict(low=None, high=None) | ends_of(less(drawn.T), value, count_groups(blocks))
     return dict(value=value if math.isfinite(value) else None, **ends, n=len(df))
 

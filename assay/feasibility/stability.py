@@ -12,7 +12,7 @@ from ..core.artifacts import place, read_table
 from .case import Case, case_blocks, fit_score, measure_score, rule_scores
 from ..explore.leakage import column_skills
 from ..stats.metrics import METRICS
-from ..stats.intervals import FEW_GROUPS, blocks_of, replicate
+from ..stats.intervals import FEW_GROUPS, Resamples, blocks_of, replicate
 from ..models.features import feature_frame, names_of
 from ..models.estimators import make_model, predict_score
 
@@ -96,7 +96,7 @@ def tell_apart(
     fitted = [_fit_told(X[~h], label[~h], fields, seed) for h in halves]
     kernels = [(h, METRICS['roc_auc']['make'](label[h], predict_score(m, X[h]))) for h,m in zip(halves, fitted)]
     unit = None if days[0] is None else np.concatenate([pd.factorize(days[0])[0], -1-pd.factorize(days[1])[0]])
-    drawn = replicate([lambda w, h=h, f=f: f(w[h]) for h,f in kernels], len(X), unit, n_boot, seed)
+    drawn = replicate([lambda w, h=h, f=f: f(w[h]) for h,f in kernels], len(X), Resamples(unit, n_boot, seed))
     low, high = np.nanquantile(drawn, [.025, .975], axis=0).mean(1).tolist() # of each half, then their mean
     value = float(np.mean([f(np.ones(h.sum())) for h,f in kernels]))
     missed = _drops(X, label, halves, fitted, list(X), seed).head(3) if low > .5 else pd.Series(dtype=float)

@@ -13,7 +13,7 @@ from ..core.artifacts import check, metric
 from .outcomes import scores_of
 from ..responsible.groups import absent_columns, as_groups, group_table, sensitive_columns, watched_columns
 from ..responsible.resamples import group_draws
-from ..stats.intervals import blocks_of
+from ..stats.intervals import Resamples, blocks_of
 
 # %% ../../nbs/monitoring/02_groups.ipynb #36844345
 _NO_CHANGE = dict(change=None, change_low=None, change_high=None)
@@ -29,7 +29,7 @@ def _change(before, now, n_least):
 def _draws(df, groups, problem, threshold, n_boot, seed, classes, cluster):
     "Group, rows and draws of every metric of one period"
     y, s, blocks = df[problem.target].to_numpy(float), scores_of(df, 'score'), blocks_of(df, problem.time, cluster)
-    names, n, found = group_draws(groups, y, s, threshold, problem.task, blocks, n_boot, seed, classes)
+    names, n, found = group_draws(groups, y, s, threshold, problem.task, Resamples(blocks, n_boot, seed), classes)
     return {g: (int(n[i]), {m: d['draws'][:, i] for m,d in found.items()}) for i,g in enumerate(names)}
 
 def _changes_of(column, before, now):
@@ -57,7 +57,7 @@ def group_changes(
     "Every metric of every group now, and how far it is from what was promised"
     groups, blocks = as_groups(current, columns, like=reference), blocks_of(current, problem.time, cluster)
     y, s = current[problem.target], scores_of(current, 'score')
-    now = group_table(groups, columns, y, s, threshold, problem.task, blocks, n_boot, seed, classes=classes)
+    now = group_table(groups, columns, y, s, threshold, problem.task, Resamples(blocks, n_boot, seed), classes=classes)
     def draws(df, column, seed):
         named = as_groups(df, [column], like=reference)[column]
         return _draws(df, named, problem, threshold, n_boot, seed, classes, cluster)

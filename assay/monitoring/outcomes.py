@@ -9,12 +9,10 @@ __all__ = ['LEAST_KNOWN', 'LEAST_SHARE', 'LEAST_DAYS', 'estimated_score', 'obser
 # %% ../../nbs/monitoring/01_outcomes.ipynb #d7e8cc22
 import numpy as np, pandas as pd
 
-from ..core.artifacts import check, metric
+from ..core.artifacts import metric
 from ..models.features import feature_frame
-from ..responsible.groups import absent_columns, as_groups, group_table, sensitive_columns, watched_columns
-from ..responsible.resamples import group_draws
 from ..stats.metrics import METRICS, score as metric_score
-from ..stats.intervals import blocks_of, gain as as_gain, interval, paired_difference, replicate
+from ..stats.intervals import Resamples, blocks_of, gain as as_gain, interval, paired_difference, replicate
 from ..models.estimators import make_model, predict_score, target_of
 from ..models.practice import rule_params
 
@@ -49,16 +47,14 @@ def estimated_score(
 def observed_to_expected(
     y_true, # 0 and 1
     y_score, # Probabilities
-    groups=None, # Label of each row's group, such as its day
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->dict: # `value`, `low`, `high`, `n`
     """How many outcomes there were for each that the scores promised
 
     1 where scores are right on the whole, 2 where outcomes are twice as frequent as said."""
     y, s = np.asarray(y_true, float), np.asarray(y_score, float)
     def ratio(w): return (w@y)/max(w@s, 1e-12)
-    low, high = np.quantile(replicate([ratio], len(y), groups, n_boot, seed), [.025, .975])
+    low, high = np.quantile(replicate([ratio], len(y), resamples), [.025, .975])
     return dict(value=float(ratio(np.ones(len(y)))), low=float(low), high=float(high), n=len(y))
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #99c79580
@@ -141,12 +137,12 @@ def realised(
     "Performance of a window, measured with labels"
     y, blocks = current[problem.target].to_numpy(), blocks_of(current, problem.time, cluster)
     s, r = scores_of(current, score), scores_of(current, rule)
-    difference = paired_difference(problem.metric, y, s, r, n_boot, seed, blocks)
+    difference = paired_difference(problem.metric, y, s, r, Resamples(blocks, n_boot, seed))
     is_binary = problem.task == 'binary'
     return dict(
-        score=interval(problem.metric, y, s, n_boot, seed, blocks),
+        score=interval(problem.metric, y, s, Resamples(blocks, n_boot, seed)),
         gain=as_gain(difference),
-        calibration=observed_to_expected(y, current[score], blocks, n_boot, seed) if is_binary else None)
+        calibration=observed_to_expected(y, current[score], Resamples(blocks, n_boot, seed)) if is_binary else None)
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #1ce3e3c9
 def gain_over_rule(
@@ -161,5 +157,5 @@ def gain_over_rule(
     if not len(rows): return metric(None, n=0, better='higher')
     y, ours, theirs = rows[problem.target].to_numpy(), scores_of(rows, 'score'), scores_of(rows, 'rule')
     blocks = blocks_of(rows, problem.time, cluster)
-    g = as_gain(paired_difference(problem.metric, y, ours, theirs, n_boot, seed, blocks))
+    g = as_gain(paired_difference(problem.metric, y, ours, theirs, Resamples(blocks, n_boot, seed)))
     return metric(g['value'], g['low'], g['high'], len(rows), 'higher')

@@ -13,6 +13,7 @@ import pandas as pd
 
 from .groups import as_groups, measurable
 from .resamples import SIGNED, group_draws, group_ends, n_blocks_of, shared_quantile
+from ..stats.intervals import Resamples
 
 # %% ../../nbs/responsible/05_disparities.ipynb #719eebbc
 def _over(a, b):
@@ -90,16 +91,14 @@ def group_pairs(
     y_score, # Scores
     threshold:float=None, # Act where the score is above it; two classes need one
     task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
-    blocks=None, # Label of each row's block, such as its day; rows in random blocks by default
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
     min_group:int=11, # Groups with fewer rows are not compared
     classes=(), # Names of the classes, in the order of their numbers
 )->pd.DataFrame: # Per pair: column, metric, lowest, highest (groups), their difference and ratio with ends, n
     "Every two groups of each column compared, with intervals of 95 % for all pairs of a column together"
-    rows, named, n_blocks = [], as_groups(df, columns), n_blocks_of(len(df), blocks)
+    rows, named, n_blocks = [], as_groups(df, columns), n_blocks_of(len(df), resamples.blocks)
     for c in measurable(df, columns):
-        names, n, found = group_draws(named[c], y_true, y_score, threshold, task, blocks, n_boot, seed, classes)
+        names, n, found = group_draws(named[c], y_true, y_score, threshold, task, resamples, classes=classes)
         keep = np.flatnonzero(n >= min_group)
         for metric, d in found.items():
             z_of = functools.partial(_quantile, n_blocks, _n_alike(metric, found))

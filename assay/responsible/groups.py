@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score, precision_score
 
 from ..stats.values import kind_of
 from .resamples import group_draws, group_ends, n_blocks_of, shared_quantile
+from ..stats.intervals import Resamples
 
 # %% ../../nbs/responsible/01_groups.ipynb #ca2cb7c0
 def _marked(dictionary):
@@ -130,7 +131,7 @@ def _fairlearn_gap(groups, y, y_score, threshold):
     weights = {m: dict(sample_weight=rows.n.to_numpy()) for m in FAIRLEARN}
     theirs = MetricFrame(metrics=FAIRLEARN, y_true=rows.y, y_pred=rows.p, sensitive_features=rows.g,
                          sample_params=weights).by_group
-    names, _, ours = group_draws(groups, y, y_score, threshold, n_boot=1)
+    names, _, ours = group_draws(groups, y, y_score, threshold, resamples=Resamples(n=1))
     gaps = []
     for m in FAIRLEARN:
         gap = np.abs(ours[m]['draws'][0]-theirs[m].reindex(names).to_numpy(dtype='float64'))
@@ -151,16 +152,14 @@ def group_table(
     y_score:Iterable, # Probability of 1, a column of probabilities per class, or numbers
     threshold:float=None, # Act where the score is above it; two classes need one
     task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
-    blocks:Iterable=None, # Label of each row's block, such as its day; rows in random blocks by default
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
     min_group:int=11, # Rows below which a group is not shown, for privacy
     classes:Iterable=(), # Names of the classes, in the order of their numbers
 )->pd.DataFrame: # column, group, n, metric, value, low, high, cases (rows it is over), note; hidden groups have one line
     "Every metric of every group with a 95 % interval; `group_faults` names the columns that cannot be measured"
-    rows, named, z = [], as_groups(df, columns), shared_quantile(n_blocks_of(len(df), blocks))
+    rows, named, z = [], as_groups(df, columns), shared_quantile(n_blocks_of(len(df), resamples.blocks))
     for c in measurable(df, columns):
-        names, n, found = group_draws(named[c], y_true, y_score, threshold, task, blocks, n_boot, seed, classes)
+        names, n, found = group_draws(named[c], y_true, y_score, threshold, task, resamples, classes=classes)
         note = f'fewer than {min_group} rows, not shown'
         rows += [dict(column=c, group=g, note=note) for g,k in zip(names, n) if k < min_group]
         for metric, d in found.items():

@@ -13,6 +13,7 @@ from .groups import MISSING
 from ..stats.counts import apply_bins, binned, bins, count_table, cv_auc, table_auc
 from ..stats.blocks import block_weights, make_blocks
 from ..stats.values import kind_of
+from ..stats.intervals import Resamples
 
 # %% ../../nbs/responsible/03_proxies.ipynb #a2e953a3
 def _input(values):
@@ -43,15 +44,13 @@ def _out_of_fold(X, y, blocks, seed, n_folds=3):
 def score_auc(
     y:np.ndarray, # 0 or 1
     score:np.ndarray, # Higher for 1
-    blocks:np.ndarray, # Block of each row
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->dict: # `auc, auc_low, auc_high`, 95 %
     "AUC of a score with a block-bootstrap interval, from 256 bins of the score"
     cut = bins(pd.Series(score), n_bins=256)
-    counts = count_table(apply_bins(cut, pd.Series(score)), y, blocks, cut['size'])
-    weights = block_weights(len(counts), n_boot, seed)
-    draws = (weights @ counts.reshape(len(counts), -1)).reshape(n_boot, *counts.shape[1:])
+    counts = count_table(apply_bins(cut, pd.Series(score)), y, resamples.blocks, cut['size'])
+    weights = block_weights(len(counts), resamples.n, resamples.seed)
+    draws = (weights @ counts.reshape(len(counts), -1)).reshape(resamples.n, *counts.shape[1:])
     low, high = np.quantile(table_auc(draws), [.025, .975])
     return dict(auc=float(table_auc(counts.sum(0))), auc_low=float(low), auc_high=float(high))
 
@@ -90,7 +89,7 @@ def proxies(
         names = [f for f in features if f != column]
         X, coded = _inputs(d, names), {f: binned(d[f]) for f in names}
         for group, y in _members(d[column], min_rows, max_groups):
-            guessed = score_auc(y, _out_of_fold(X, y, blocks, seed), blocks, n_boot, seed)
+            guessed = score_auc(y, _out_of_fold(X, y, blocks, seed), Resamples(blocks, n_boot, seed))
             rows.append(dict(column=column, group=group) | guessed | dict(n=len(d)) | _best_single(coded, y, blocks))
     order = ['column', 'group', 'auc', 'auc_low', 'auc_high', 'n', 'best_single', 'best_auc']
     found = pd.DataFrame(rows, columns=order)

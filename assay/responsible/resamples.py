@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from ..stats.counts import apply_bins, bins, count_table, table_auc
 from ..stats.blocks import block_weights, make_blocks
-from ..stats.intervals import wilson
+from ..stats.intervals import Resamples, wilson
 
 # %% ../../nbs/responsible/00_resamples.ipynb #30bd004b
 def _binary_parts(y, s, threshold):
@@ -65,9 +65,7 @@ def group_draws(
     y_score, # Probability of 1, a column of probabilities per class, or numbers
     threshold:float=None, # Act where the score is above it; two classes need one
     task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
-    blocks=None, # Label of each row's block, such as its day; rows in random blocks by default
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
+    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
     classes=(), # Names of the classes, in the order of their numbers
 )->tuple: # Names, rows, and metric to `draws` ((1+n_boot) × groups, the data first), `cases`, `spread`, `share`
     "The kernel: every metric of every group, on the data and on each resample of blocks"
@@ -76,9 +74,9 @@ def group_draws(
         raise ValueError(f"targets, scores and groups have {len(y)}, {len(s)} and {len(groups)} rows; "
                          "expected one of each per row")
     code, names = pd.factorize(pd.Series(np.asarray(groups, dtype=object)).astype(str), sort=True)
-    block = make_blocks(len(y), seed=seed) if blocks is None else pd.factorize(np.asarray(blocks), sort=True)[0]
+    block = make_blocks(len(y), seed=resamples.seed) if resamples.blocks is None else pd.factorize(np.asarray(resamples.blocks), sort=True)[0]
     shape = int(block.max())+1, len(names)
-    at, w = block*len(names)+code, np.vstack([np.ones(shape[0]), block_weights(shape[0], n_boot, seed)])
+    at, w = block*len(names)+code, np.vstack([np.ones(shape[0]), block_weights(shape[0], resamples.n, resamples.seed)])
     total = lambda v: np.bincount(at, v, shape[0]*shape[1]).reshape(shape)
     res = {m: _ratio(w, total, *parts) for m,parts in _parts(task, y, s, threshold, classes).items()}
     if task == 'binary': res['roc_auc'] = _auc(w, s, y, block, code, len(names))

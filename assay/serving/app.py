@@ -6,7 +6,6 @@
 __all__ = ['Service', 'StrictRoute', 'model_card', 'help_page', 'make_app', 'open_service', 'serve']
 
 # %% ../../nbs/serving/05_app.ipynb #2e7ffb59
-import asyncio, contextlib, datetime, json, math, re, sys, time
 import contextlib, datetime, json, sys, time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +21,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from ..release.approval import approval_of, serving_folder
 from ..release.chain import START, cut_decisions, read_chain
 from ..core.artifacts import place
-from ..package.bundle import Bundle, MAX_TEXT, load_bundle
-from ..package.inputs import TEXT
+from ..package.bundle import Bundle, load_bundle
 from ..package.identity import bundle_identity
 from .prediction_log import LogError, PredictionLog, log_anchors, new_id
 from ..core.rendering import render
