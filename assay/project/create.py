@@ -127,17 +127,11 @@ def with_dep(
 )->str: # The same, with the table as what the data stage depends on
     "`dvc.yaml` in which the data stage runs again when the table changes"
     lines = [l for l in text.splitlines() if '# the table of assay init' not in l]
-    start = next((i for i,l in enumerate(lines) if l == '  data:'), None)
-    if start is not None:
-        at = next(
-            (i for i in range(start + 1, len(lines)) if lines[i].strip() == '- dictionary.yaml'), None
-        )
-    else: at = None
-    if at is None:
-        raise ValueError(
-            "dvc.yaml has no stage 'data' that depends on dictionary.yaml; restore it with `git "
-            "checkout dvc.yaml`"
-        )
+    start = next((i for i,l in enumerate(lines) if l == '  data:'), len(lines))
+    deps = next((i for i in range(start, len(lines)) if lines[i] == '    deps:'), None)
+    if deps is None:
+        raise ValueError("dvc.yaml has no stage 'data' with deps; restore it with `git checkout dvc.yaml`")
+    at = deps+1 # the notebook stays first
     new = [f'      - {json.dumps(table, ensure_ascii=False)} # the table of assay init'] if table else []
     return '\n'.join(lines[:at+1] + new + lines[at+1:]) + '\n'
 
