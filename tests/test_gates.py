@@ -53,6 +53,7 @@ from assay.responsible.group_limits import concerns_check, group_faults, groups_
 from assay.responsible.groups import group_table
 from assay.stages.definition import Gate, load_stages
 from assay.stats.intervals import Resamples, interval, paired_difference
+from assay.stats.scored import Scored
 
 ROOT = Path(__file__).parent.parent
 STAGES = load_stages(ROOT / "dvc.yaml")
@@ -358,9 +359,9 @@ def one_group_harmed(case):
     gain = {name: paired_difference("average_precision", y[rows], model[rows], rule[rows], Resamples(n=60)) for name, rows in (("all", small | True), ("small", small))}
     assert gain["all"]["low"] > 0 and (gain["small"]["high"] < 0) == case.broken
     df, limits = pd.DataFrame(dict(airport=np.where(small, "small", "large"))), read_limits(dict(groups=dict(recall_ratio=0.8)))
-    measured = dict(columns=["airport"], y_true=y, y_score=model, threshold=1.5, resamples=Resamples(n=60))
-    table = group_table(df, **measured)
-    judged, faults = judge_limits(group_pairs(df, **measured), limits, ["airport"]), group_faults(df, ["airport"], [], table, limits=limits)
+    scored = Scored(y, model, threshold=1.5, resamples=Resamples(n=60))
+    table = group_table(df, ["airport"], scored)
+    judged, faults = judge_limits(group_pairs(df, ["airport"], scored), limits, ["airport"]), group_faults(df, ["airport"], [], table, limits=limits)
     concerns = concerns_check(groups_check(judged, faults, ["airport"], table))
     Path("table.csv").write_text("late\n1\n")
     for stage, key, said in (("responsible", "risks", check("P11", True, "answered", "reports/responsible/metrics.json#metrics.risks")), ("evaluation", "group_limits_broken", concerns)):

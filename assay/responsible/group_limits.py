@@ -59,9 +59,16 @@ def _beyond(p, kind, bar):
 def _deciding_pair(p, at, kind):
     "The pair that decides, as a row of the table"
     value, low, high = ('difference', 'low', 'high') if kind == 'gap' else ('ratio', 'ratio_low', 'ratio_high')
-    number = lambda column: p[column].to_numpy(dtype='float64')[at]
-    return dict(lowest=p.lowest.iloc[at], highest=p.highest.iloc[at], measured=p.metric.iloc[at],
-                value=number(value), low=number(low), high=number(high), n=int(p.n.iloc[at]))
+    def number(column): return p[column].to_numpy(dtype='float64')[at]
+    pair = p.iloc[at]
+    return dict(
+        lowest=pair.lowest,
+        highest=pair.highest,
+        measured=pair.metric,
+        value=number(value),
+        low=number(low),
+        high=number(high),
+        n=int(pair.n))
 
 def _judge(p, kind, bar):
     "Status, and the pair that decides: the surest of those that break the limit, or else the farthest apart"
@@ -122,9 +129,12 @@ _NO_LIMIT = 'no limit between groups was agreed, so a gap is shown and none is r
 
 def _pairs_said(judged, status):
     "The limits with this status, each with the pair that decides"
-    return [f'{r.limit} of {r.column} ({r.lowest} to {r.highest}): '
-            f'{r.value:.2f} [{r.low:.2f}, {r.high:.2f}], limit {r.bar:g}'
-            for r in judged[judged.status == status].itertuples()]
+    return [_pair_said(r) for r in judged[judged.status == status].itertuples()]
+
+def _pair_said(r):
+    "One limit with the pair that decides"
+    pair, ends = f'{r.limit} of {r.column} ({r.lowest} to {r.highest})', f'[{r.low:.2f}, {r.high:.2f}]'
+    return f'{pair}: {r.value:.2f} {ends}, limit {r.bar:g}'
 
 def _not_measured(judged):
     "The limits for which nothing was measured"
@@ -173,7 +183,7 @@ def group_metrics(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
 )->dict: # Name to `assay.core.artifacts.metric`
     "The gaps and the counts as metrics of a stage; a limit names its gap, `<limit>.<column>`"
-    count = lambda status: metric(int((judged.status == status).sum()), n=len(judged), better='lower')
+    def count(status): return metric(int((judged.status == status).sum()), n=len(judged), better='lower')
     shown = table[['column', 'group', 'note']].drop_duplicates(['column', 'group'])
     n_hidden = int(shown.note.str.startswith('fewer than').sum())
     gaps = {f'{r.limit}_{r.column}': _gap_metric(r) for r in judged.itertuples()}
