@@ -22,7 +22,7 @@ from assay.data.dictionary import validate
 from assay.data.example import make_flights
 from assay.data.infer import infer_dictionary
 from assay.evaluation import checks, criteria_met
-from assay.evaluation.checks import evaluation_checks, split_faults
+from assay.evaluation.checks import EvaluationRun, evaluation_checks, split_faults
 from assay.evaluation.criteria_met import criteria_table, evaluation_verdict
 from assay.evaluation.scores import median_gain
 from assay.explore.leakage import leakage_scan, leaking_features
@@ -295,7 +295,7 @@ def evaluate(case, strength, rule=0.4, margin=0.05, faults=(), shuffled=None, y=
     gains = {f"gain_over_{n}": paired_difference(p.metric, y, scores["model"], scores[n], Resamples(days, 60)) for n in ("rule", "constant")}
     m = dict(train=test, valid=test, test=test, agreement=metric(0.0), refit_difference=metric(0), shuffled_gain=shuffled or metric(0.0, -0.01, 0.01, 20)) | gains
     verdict = evaluation_verdict(criteria_table(test, gains["gain_over_rule"], p), p.judged_by)
-    found = evaluation_checks(m, {"constant", "rule", "linear", "forest"}, {"linear", "forest"}, list(faults), 1500, 5, 0.05)
+    found = evaluation_checks(m, EvaluationRun({"constant", "rule", "linear", "forest"}, {"linear", "forest"}, 1500, 5, list(faults)), 0.05)
     case.report("evaluation", verdict, found)
     return gains["gain_over_rule"]
 

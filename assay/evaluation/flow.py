@@ -15,6 +15,7 @@ from .scores import plot_precision_recall
 from ..models.estimators import fit_final, make_spec, predict_score
 from ..models.features import feature_frame
 from ..models.practice import rule_params
+from ..stats.scored import Comparison, Scored
 
 # %% ../../nbs/evaluation/02_flow.ipynb #2f08dfc7
 def baseline_specs(
@@ -81,29 +82,25 @@ def scores_in(
 
 # %% ../../nbs/evaluation/02_flow.ipynb #44c1f2e1
 def row_losses(
-    task:str, # `'binary'`, `'multiclass'` or `'regression'`
-    y_true, # Targets
-    y_score, # Scores
+    scored:Scored, # Scores of a model
 )->np.ndarray: # Logarithmic loss of each row, or its absolute error
     "How wrong each score is"
-    y, s = np.asarray(y_true), np.asarray(y_score)
-    if task == 'regression': return np.abs(y-s)
+    y, s = np.asarray(scored.y), np.asarray(scored.score)
+    if scored.task == 'regression': return np.abs(y-s)
     p = s[np.arange(len(y)), y] if s.ndim == 2 else np.where(y == 1, s, 1-s)
     return -np.log(np.clip(p, 1e-7, 1))
 
 # %% ../../nbs/evaluation/02_flow.ipynb #181ad583
 @literal_text
 def plot_scores(
-    task:str, # `'binary'`, `'multiclass'` or `'regression'`
-    y_true, # Targets
-    scores:dict, # Model to its scores
+    compared:Comparison, # Several models on the same rows
     ax=None, # Axes to draw on
 ): # The axes
-    "Precision against recall; for numbers, error against target; for classes, how often each score of the true class occurs"
-    if task == 'binary': return plot_precision_recall(y_true, scores, ax)
+    "Precision against recall; for other tasks than two classes, which share of the rows has a smaller loss"
+    if compared.task == 'binary': return plot_precision_recall(compared.y, compared.scores, ax)
     ax = ax or plt.subplots(figsize=(5.5, 4))[1]
-    for (name, s), colour in zip(scores.items(), sns.color_palette('colorblind')):
-        sns.ecdfplot(row_losses(task, y_true, s), ax=ax, label=name, color=colour)
+    for name, colour in zip(compared.scores, sns.color_palette('colorblind')):
+        sns.ecdfplot(row_losses(compared[name]), ax=ax, label=name, color=colour)
     ax.set(xlabel='loss of a row', ylabel='share of rows with a smaller loss')
     ax.legend(frameon=False)
     return ax
