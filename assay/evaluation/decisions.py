@@ -5,13 +5,16 @@
 # %% auto #0
 __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'calibration_table', 'expected_calibration_error', 'plot_calibration', 'check_costs',
            'cost_matrix', 'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table', 'costs_of', 'thresholds',
-           'decision_report', 'saving', 'calibration_report', 'calibration_metric']
+           'decision_report', 'saving', 'calibration_report', 'calibration_metric', 'Calibration']
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #0c49ff60
+import dataclasses
+
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
 from ..core.artifacts import metric as as_metric
 from ..core.figures import literal_text
+from ..core.rendering import Result
 from ..stats.intervals import Resamples, interval, mean_interval, wilson
 from ..stats.metrics import score_bins, sort_scores
 from ..stats.scored import Comparison, Scored
@@ -208,3 +211,19 @@ def calibration_metric(
     "The calibration error with its interval; no value for a task without two classes"
     if scored.task != 'binary': return as_metric(None, n=len(scored.y))
     return interval('calibration_error', scored.y, scored.score, scored.resamples)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Result):
+    "Is a score what it says? The bins of one model, their figure, and the mean distance"
+    scored:Scored # Scores of a model
+
+    def table(self)->pd.DataFrame: # As `calibration_report` gives it
+        "Mean score beside the share of positives"
+        return calibration_report(self.scored)
+
+    def plot(self): # The axes
+        "The same as a figure; empty for a task without two classes"
+        return plot_calibration(self.table())
+
+    def metric(self)->dict: # As `calibration_metric` gives it
+        "The mean distance with its interval"
+        return calibration_metric(self.scored)
