@@ -52,8 +52,8 @@ from assay.responsible.disparities import group_pairs
 from assay.responsible.group_limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.responsible.groups import group_table
 from assay.stages.definition import Gate, load_stages
-from assay.stats.intervals import Resamples, interval, paired_difference
-from assay.stats.scored import Scored
+from assay.stats.intervals import Resamples, paired_difference
+from assay.stats.scored import Comparison, Scored
 
 ROOT = Path(__file__).parent.parent
 STAGES = load_stages(ROOT / "dvc.yaml")
@@ -291,11 +291,13 @@ def evaluate(case, strength, rule=0.4, margin=0.05, faults=(), shuffled=None, y=
     noise = r.normal(size=1500)
     scores = dict(model=strength * y + noise if model is None else model, rule=rule * y + 0.2 * r.normal(size=1500) + noise, constant=np.full(1500, 0.25))
     p = dataclasses.replace(load_problem(), minimum=0.2, margin=margin)
-    test = interval(p.metric, y, scores["model"], Resamples(days, 60))
-    gains = {f"gain_over_{n}": paired_difference(p.metric, y, scores["model"], scores[n], Resamples(days, 60)) for n in ("rule", "constant")}
+    compared = Comparison(y, scores, metric=p.metric, resamples=Resamples(days, 60))
+    test = compared["model"].interval()
+    gains = {f"gain_over_{n}": compared.difference("model", n) for n in ("rule", "constant")}
     m = dict(train=test, valid=test, test=test, agreement=metric(0.0), refit_difference=metric(0), shuffled_gain=shuffled or metric(0.0, -0.01, 0.01, 20)) | gains
     verdict = evaluation_verdict(criteria_table(test, gains["gain_over_rule"], p), p.judged_by)
-    found = evaluation_checks(m, EvaluationRun({"constant", "rule", "linear", "forest"}, {"linear", "forest"}, 1500, 5, list(faults)), 0.05)
+    run = EvaluationRun({"constant", "rule", "linear", "forest"}, {"linear", "forest"}, 1500, 5, list(faults))
+    found = evaluation_checks(m, run, 0.05)
     case.report("evaluation", verdict, found)
     return gains["gain_over_rule"]
 
