@@ -68,7 +68,7 @@ def _extremes(low, high, beyond):
 def boundary_tests(
     score, # Function of a data frame: one probability per row
     X:pd.DataFrame, # Inputs
-    ranges=None, # Number column to (low, high) of the dictionary; least and greatest value of `X` where not given
+    ranges=None, # Number column to its (low, high); least and greatest value of `X` where not given
     beyond:float=10., # How many ranges beyond each end are tried too
 )->list: # Lines of results
     "Does every row still get a probability when a number is at, or far beyond, the end of its range?"
@@ -103,7 +103,7 @@ def missing_tests(
     X:pd.DataFrame, # Inputs
     text:str='(missing)', # What stands in a category for a missing value
 )->list: # Lines of results
-    "Does every row still get a probability when a column is missing, when all numbers are, and when a category is new?"
+    "Does every row still get a probability when columns are missing, or when a category is new?"
     res = []
     for test, column, rows in _missing_cases(X, text):
         share, why = _safe_scores(score, rows)
@@ -128,11 +128,11 @@ def invariance_tests(
     order, before = np.random.default_rng(seed).permutation(len(X)), scores(score, X)
     few = X.head(n_single)
     alone = np.concatenate([scores(score, few.iloc[[i]]) for i in range(len(few))])
-    shuffled, again, turned = scores(score, X.iloc[order]), scores(score, X), scores(score, X[X.columns[::-1]])
+    shuffled, turned = scores(score, X.iloc[order]), scores(score, X[X.columns[::-1]])
     differences = dict(
         rows=shuffled-before[order],
         alone=alone-before[:len(few)],
-        again=again-before,
+        again=scores(score, X)-before,
         columns=turned-before)
     res = []
     for k, d in differences.items():
@@ -148,7 +148,8 @@ def _demand_expectation(e, X):
     column, direction = e['column'], e['direction']
     if direction not in DIRECTIONS:
         raise ValueError(f"direction must be one of {DIRECTIONS}, got {direction!r} for column {column!r}")
-    if column not in X: raise ValueError(f"column {column!r} is not among the inputs {list(X)}; expected one of them")
+    if column not in X:
+        raise ValueError(f"column {column!r} is not among the inputs {list(X)}; expected one of them")
 
 def _changed(x, change):
     "A number with the change added, or a category set to it"
@@ -214,9 +215,9 @@ def behaviour_table(
 )->pd.DataFrame: # test, column, value, limit, passed, n, what
     "Perturbation, boundaries, missing values, new categories, invariance and direction, as one table"
     X = X.iloc[np.sort(np.random.default_rng(seed).permutation(len(X))[:max_rows])]
-    return pd.DataFrame([
-        *perturbation_tests(score, X, demands.noise, demands.limit, seed=seed),
-        *boundary_tests(score, X, demands.ranges),
-        *missing_tests(score, X),
-        *invariance_tests(score, X, seed=seed),
-        *directional_tests(score, X, demands.expectations, demands.tolerance, seed=seed)])
+    lines = perturbation_tests(score, X, demands.noise, demands.limit, seed=seed)
+    lines += boundary_tests(score, X, demands.ranges)
+    lines += missing_tests(score, X)
+    lines += invariance_tests(score, X, seed=seed)
+    lines += directional_tests(score, X, demands.expectations, demands.tolerance, seed=seed)
+    return pd.DataFrame(lines)

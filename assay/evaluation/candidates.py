@@ -44,16 +44,21 @@ class Choice(Result):
         return plot_intervals(score_table(self.compared, [metric]), label=metric, line=self.minimum)
 
 # %% ../../nbs/evaluation/09_candidates.ipynb #23191b86
+def _validated(candidate, ids):
+    "The scores that an experiment wrote of the validation rows; `ids` are their identifiers"
+    scores = read_table(place('studies', f'{candidate}.parquet'))
+    return scores_in(scores, ids, ids.name)
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
     "What the evaluation reads: the agreement, the tables, and the study of each candidate"
     problem:Problem # What was agreed
     dictionary:Dictionary # Description of every column
     tables:dict # `train`, `valid` and `test`, each a data frame
-    studies:dict # Candidate to its study, simplest first; each has `best` and `study`, and its `version` has `code`
+    studies:dict # Candidate to its study, simplest first, as an experiment writes it
     validated:dict # Candidate to its scores on the validation rows
     hashes:dict=dataclasses.field(default_factory=dict) # SHA-256 of `train`, `dictionary` and `test`
-    sources:dict=dataclasses.field(default_factory=dict) # Raw table to its facts, as `name_test_set` takes them
+    sources:dict=dataclasses.field(default_factory=dict) # Raw table to its facts, with their `sha256`
     sampling:Sampling=Sampling() # How intervals are drawn
 
     def __post_init__(self): self.limits # raises `ValueError` where they cannot be read
@@ -64,19 +69,15 @@ class Evaluation:
         sampling:Sampling=Sampling(), # How intervals are drawn
     ): # `Evaluation`
         "Read everything from where the stages keep it; raises `ValueError` where scores are of other rows"
-        problem, tables = load_problem(), {name: read_table(place(name)) for name in ('train', 'valid', 'test')}
-        def validated(name):
-            scores = read_table(place('studies', f'{name}.parquet'))
-            return scores_in(scores, tables['valid'][problem.id], problem.id)
-        return cls(
-            problem,
-            load_dictionary(),
-            tables,
-            studies={name: read_json(place('studies', f'{name}.json')) for name in candidates},
-            validated={name: validated(name) for name in candidates},
-            hashes=dict(train=sha256(place('train')), dictionary=sha256(place('columns')), test=sha256(place('test'))),
-            sources=read_json(place('raw', 'manifest.json'))['tables'],
-            sampling=sampling)
+        problem, dictionary = load_problem(), load_dictionary()
+        tables = {name: read_table(place(name)) for name in ('train', 'valid', 'test')}
+        studies = {name: read_json(place('studies', f'{name}.json')) for name in candidates}
+        ids = tables['valid'][problem.id]
+        validated = {name: _validated(name, ids) for name in candidates}
+        read = dict(train='train', dictionary='columns', test='test')
+        hashes = {name: sha256(place(at)) for name,at in read.items()}
+        sources = read_json(place('raw', 'manifest.json'))['tables']
+        return cls(problem, dictionary, tables, studies, validated, hashes, sources, sampling)
 
     @functools.cached_property
     def limits(self)->list: # As `assay.responsible.group_limits.read_limits` gives them
@@ -96,7 +97,8 @@ class Evaluation:
     def splits(self)->pd.DataFrame: # One row per table, and one for the faults: `rows`, `what`
         "How many rows each table has, and what is wrong between them"
         rows = {name: dict(rows=len(df), what='') for name,df in self.tables.items()}
-        return pd.DataFrame(rows | dict(faults=dict(rows=len(self.faults), what='; '.join(self.faults)))).T
+        faults = dict(rows=len(self.faults), what='; '.join(self.faults))
+        return pd.DataFrame(rows | dict(faults=faults)).T
 
     def choose(self)->Choice: # With the candidate that goes to the test
         "Choose a candidate on the validation rows"

@@ -154,7 +154,7 @@ def _attacks(leak, margin, same, agree):
     return not is_above and is_sound, f'{fits} {median}, {ends}, {meant}; {rest}'
 
 def _slack(m):
-    "How far the better end of the test score lies above what validation led to expect; below zero where ends lack"
+    "How far the better end of the test score lies above the validation score; below zero where ends lack"
     if not _all_have_ends(m): return -1
     test, valid = m['test'], m['valid']['value']
     return test['high']-valid if test['better'] == 'higher' else valid-test['low']

@@ -19,7 +19,7 @@ def criteria_table(
     m:dict, # Value on the test rows, with `low`, `high` and `better`
     difference:dict, # `paired_difference` of the model to today's practice
     problem, # `Problem`: metric, minimum, margin, judged_by
-)->pd.DataFrame: # One row per criterion: required, value, low, high, and whether it is met by estimate and by interval
+)->pd.DataFrame: # One row per criterion: required, value, low, high, by_estimate, by_interval
     "What was agreed beside what was measured, read in both ways"
     rows = [
         _minimum_row(m, problem),

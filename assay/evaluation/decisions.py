@@ -36,8 +36,10 @@ def expected_calibration_error(
     y_true, # Targets, 0 or 1
     y_score, # Probabilities
     resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
-)->dict: # `value`, `low`, `high`, `n`, `better`; chance alone makes it positive, so compare it, and do not ask for zero
-    "Mean distance between score and share of positives over ten bins, with its interval"
+)->dict: # `value`, `low`, `high`, `n`, `better`
+    """Mean distance between score and share of positives over ten bins, with its interval
+
+    Chance alone makes it positive, so compare it, and do not ask for zero."""
     return interval('calibration_error', y_true, y_score, resamples)
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #1bc84876
@@ -46,7 +48,9 @@ def plot_calibration(
     table:pd.DataFrame, # A `calibration_table`
     ax=None, # Axes to draw on
 ): # The axes
-    "Share of positives against mean score; on the diagonal a score is what it says; nothing is drawn of an empty table"
+    """Share of positives against mean score; nothing is drawn of an empty table
+
+    On the diagonal a score is what it says."""
     ax = ax or plt.subplots(figsize=(4, 4))[1]
     if not len(table): return ax
     top = max(table.high.max(), table.mean_score.max())*1.05
@@ -59,7 +63,8 @@ def plot_calibration(
     return ax
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #21f46da8
-ERRORS = ('false_positive', 'false_negative', 'true_positive', 'true_negative') # Outcomes that may cost something
+# Outcomes that may cost something
+ERRORS = ('false_positive', 'false_negative', 'true_positive', 'true_negative')
 NEVER, ALWAYS = 1.5, -.5 # Thresholds beyond every probability
 
 def _amount(costs, outcome, at):
@@ -99,7 +104,8 @@ def choose_threshold(
     tn = len(y)-positives-n+tp
     total = tp*c[1, 1]+fp*c[0, 1]+fn*c[1, 0]+tn*c[0, 0]
     at = s[order][end]
-    below = np.r_[s[order][end[1:]], ALWAYS*2-s.min()] # next lower distinct score; the last threshold is ALWAYS
+    # the next lower distinct score; the last threshold is ALWAYS
+    below = np.r_[s[order][end[1:]], ALWAYS*2-s.min()]
     middle, clear = np.r_[NEVER, (at+below)/2], np.r_[True, at-below >= min_gap]
     return float(middle[clear][np.argmin(total[clear])])
 
@@ -138,23 +144,24 @@ def _at_the_ends(scored, costs, per):
 def _decision_row(scored, costs, per):
     "What the decisions of one model cost"
     y, act = np.asarray(scored.y), _acts(scored)
-    cost = cost_per_row(y, scored.score, scored.threshold, costs, scored.resamples)
-    ends = {k: cost[k]*per for k in ('low', 'high') if k in cost}
-    return dict(
+    found = dict(
         threshold=scored.threshold,
         acted=act.mean(),
         precision=y[act].mean() if act.any() else None,
-        recall=act[y == 1].mean() if y.any() else None,
-        cost=cost['value']*per,
-        low=ends.get('low'),
-        high=ends.get('high')) | _at_the_ends(scored, costs, per)
+        recall=act[y == 1].mean() if y.any() else None)
+    m = cost_per_row(y, scored.score, scored.threshold, costs, scored.resamples)
+    cost = {k: m[k]*per if k in m else None for k in ('value', 'low', 'high')}
+    cost = dict(cost=cost['value'], low=cost['low'], high=cost['high'])
+    return found | cost | _at_the_ends(scored, costs, per)
 
 def decision_table(
     compared:Comparison, # Models of two classes with their thresholds
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
     per:int=1000, # Decisions that the costs are stated for
-)->pd.DataFrame: # One row per model: `threshold`, `acted` share, `precision`, `recall`, `cost` with `low` and `high`, and the cost at each end of the stated ranges
-    "What decisions cost, model by model"
+)->pd.DataFrame: # One row per model: `threshold`, `acted` share, `precision`, `recall`, `cost`, `low`, `high`
+    """What decisions cost, model by model
+
+    Where the costs of errors are ranges, two more columns restate the cost at each end of them."""
     rows = [dict(model=name) | _decision_row(compared[name], costs, per) for name in compared.scores]
     return pd.DataFrame(rows)
 

@@ -56,7 +56,7 @@ class Experiment(Validation):
 # %% ../../nbs/evaluation/08_experiment.ipynb #c22e1c5c
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Tuned(Result):
-    "A tuned candidate: its trials, its best parameters on all training rows, and the comparison with today's practice"
+    "A tuned candidate: its trials, and its best parameters compared with today's practice"
     experiment:Experiment # Agreement and tables
     study:dict # What `assay.models.tuning.tune` gives
     n_rows:int # Training rows that a trial was fitted on
@@ -120,10 +120,12 @@ class Tuned(Result):
 
     def metrics(self)->dict: # Name to a metric
         "What the stage measured"
-        return self.scores.metrics() | dict(
+        n, better = len(self.experiment.valid), self.study['better']
+        of_study = dict(
             difference_to_rule=self.difference,
             trials=as_metric(len(self.study['trials'])),
-            best_trial=as_metric(self.best['value'], n=len(self.experiment.valid), better=self.study['better']))
+            best_trial=as_metric(self.best['value'], n=n, better=better))
+        return self.scores.metrics() | of_study
 
     def checks(self)->list: # F22 and F25
         "What the stage decides of the checklist"

@@ -26,9 +26,11 @@ def scores(
     "Call a model; raises `ValueError` when it does not give one finite number per row"
     res = np.asarray(score(X), dtype='float64')
     if res.shape != (len(X),):
-        raise ValueError(f"the model gave scores of shape {res.shape} for {len(X)} rows; expected one number per row")
+        found = f'the model gave scores of shape {res.shape} for {len(X)} rows'
+        raise ValueError(f'{found}; expected one number per row')
     if bad := int((~np.isfinite(res)).sum()):
-        raise ValueError(f"{bad} of {len(X)} scores are not finite numbers; expected one finite number per row")
+        found = f'{bad} of {len(X)} scores are not finite numbers'
+        raise ValueError(f'{found}; expected one finite number per row')
     return res
 
 # %% ../../nbs/evaluation/03_explain.ipynb #5e18c4fb
@@ -42,7 +44,7 @@ def _shuffled(X, columns, rng):
 class Shuffles:
     "How columns are shuffled, and on which rows"
     n:int=3 # Shuffles per group of columns
-    blocks:np.ndarray=None # Block of each row, from `assay.stats.blocks.make_blocks`; random blocks by default
+    blocks:np.ndarray=None # Block of each row, as `make_blocks` gives it; random blocks by default
     n_parts:int=10 # Parts that the blocks are dealt to, for the interval
     max_rows:int=5000 # Rows used, drawn by seed
     seed:int=0 # Random seed
@@ -142,13 +144,9 @@ def _contributions(X, row, parts):
     columns = list(X.columns)
     pairs = (parts.iloc[::2].to_numpy()+parts.iloc[1::2].to_numpy())/2
     mean, half = pairs.mean(0), 1.96*pairs.std(0, ddof=1)/len(pairs)**.5
-    table = pd.DataFrame(dict(
-        column=columns,
-        value=[row[c].iloc[0] for c in columns],
-        usual=[_usual(X[c]) for c in columns],
-        contribution=mean,
-        low=mean-half,
-        high=mean+half))
+    value, usual = [row[c].iloc[0] for c in columns], [_usual(X[c]) for c in columns]
+    table = pd.DataFrame(dict(column=columns, value=value, usual=usual, contribution=mean))
+    table = table.assign(low=mean-half, high=mean+half)
     order = np.argsort(-table.contribution.abs().to_numpy(), kind='stable')
     return table.iloc[order].reset_index(drop=True)
 

@@ -101,9 +101,10 @@ class FinalTest(Result):
         settings:Settings=Settings(), # How far the test looks
         ledger=None, # File of openings; `test_openings.jsonl` among the approvals by default
     ): # `FinalTest`
-        "Record the opening of the test set, then fit the chosen model and the baselines, and score every table"
+        "Record the opening of the test set, then fit the chosen model and the baselines and score all tables"
         e, train, seed = evaluation, evaluation.tables['train'], evaluation.sampling.seed
-        spec = make_spec(choice.candidate, e.studies[choice.candidate]['best']['params'], e.problem, train, seed)
+        best = e.studies[choice.candidate]['best']
+        spec = make_spec(choice.candidate, best['params'], e.problem, train, seed)
         specs = baseline_specs(e.problem, train, e.dictionary, seed) | {'model': spec}
         ledger = ledger or place('approvals', 'test_openings.jsonl')
         openings = record_opening(ledger, test_set, model_hash(spec, e.learnt_from))
@@ -243,18 +244,26 @@ class FinalTest(Result):
 
     def metrics(self)->dict: # Name to a metric
         "What the stage measured"
-        model = self.compared['model']
-        return self.scores.metrics() | self.main | self.gains | self.groups.metrics() | dict(
+        of_scores = self.scores.metrics() | self.main | self.gains
+        return of_scores | self.groups.metrics() | self._use_metrics() | self._trust_metrics()
+
+    def _use_metrics(self):
+        "What decisions with the model are worth, and to whom they are worth least"
+        return dict(
             saving_per_1000=self.saving,
             threshold=as_metric(self.thresholds['model']),
             calibration_error=self.calibration.metric(),
-            worst_group=self.groups.worst(),
-            test_openings=as_metric(self.openings['test_set']),
-            source_openings=as_metric(self.openings['source']),
-            agreement=as_metric(agreement(model)),
-            refit_difference=as_metric(self.refit),
-            group_agreement=self.groups.agreement(),
-            shuffled_gain=self.shuffled.shuffled)
+            worst_group=self.groups.worst())
+
+    def _trust_metrics(self):
+        "How far the numbers themselves can be trusted"
+        counts = dict(
+            test_openings=self.openings['test_set'],
+            source_openings=self.openings['source'],
+            agreement=agreement(self.compared['model']),
+            refit_difference=self.refit)
+        measured = dict(group_agreement=self.groups.agreement(), shuffled_gain=self.shuffled.shuffled)
+        return {k: as_metric(v) for k,v in counts.items()} | measured
 
     def hypotheses(self,
         metrics:dict, # From `metrics`
@@ -278,7 +287,8 @@ class FinalTest(Result):
     def write(self)->None:
         "Write the model for release, and the scores of the validation and test rows"
         write_json(place('model'), for_release(self))
-        for table in ('valid', 'test'): write_table(case_scores(self, table), place('scores', f'{table}.parquet'))
+        write_table(case_scores(self, 'valid'), place('scores', 'valid.parquet'))
+        write_table(case_scores(self, 'test'), place('scores', 'test.parquet'))
 
 # %% ../../nbs/evaluation/11_final_test.ipynb #3be896b1
 def _names_of_cases(test):
@@ -300,26 +310,23 @@ def evaluation_run(
 )->EvaluationRun: # What the checks look at beside the metrics
     "What the stage did"
     e, cases = test.evaluation, case_scores(test, 'test').drop(columns=_names_of_cases(test))
-    return EvaluationRun(
-        models={*test.compared.scores, *e.validated},
-        candidates=set(e.validated),
-        n_scored=len(cases.dropna()),
-        n_segments=len(test.segments.frame),
-        faults=e.faults,
-        timed=bool(test.problem.time))
+    n_scored, n_segments = len(cases.dropna()), len(test.segments.frame)
+    models, candidates = {*test.compared.scores, *e.validated}, set(e.validated)
+    return EvaluationRun(models, candidates, n_scored, n_segments, e.faults, bool(test.problem.time))
 
 def for_release(
     test:FinalTest, # The chosen model on every table
 )->dict: # The specification, with what release needs beside it
     "The model as the package is made from it: specification, threshold, test score, and what it is bound to"
-    e, p = test.evaluation, test.problem
-    study = e.studies[test.choice.candidate]
-    return test.spec | dict(
+    data, study = test.evaluation.learnt_from, test.evaluation.studies[test.choice.candidate]
+    found = dict(
         threshold=test.thresholds['model'],
-        metric=p.metric,
-        test=test.main['test'],
-        model_hash=model_hash(test.spec, e.learnt_from),
-        data=e.learnt_from,
+        metric=test.problem.metric,
+        test=test.main['test'])
+    bound = dict(
+        model_hash=model_hash(test.spec, data),
+        data=data,
         study=study['study'],
         code=study['version']['code'],
-        criteria=criteria_hash(p))
+        criteria=criteria_hash(test.problem))
+    return test.spec | found | bound

@@ -26,7 +26,9 @@ def baseline_specs(
     fields, # `Field`s, or a `Dictionary` of them
     seed:int=0, # Random seed
 )->dict: # `constant`, `rule` and `linear`, each as `make_spec` gives it
-    "The baselines, simplest first; raises `ValueError` if today's practice uses a column that is no feature, or is no known function"
+    """The baselines, simplest first
+
+    Raises `ValueError` if today's practice uses a column that is no feature, or is no known function."""
     params = dict(constant={}, rule=rule_params(problem, fields, train), linear={})
     return {name: make_spec(name, p, problem, train, seed) for name,p in params.items()}
 

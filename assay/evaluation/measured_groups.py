@@ -71,7 +71,8 @@ class MeasuredGroups(Result):
 
     def worst_crossed(self)->pd.DataFrame: # As `worst_groups` gives it
         "Groups of two columns at once, the worst first"
-        return worst_groups(group_table(*crossed(self.named, self.watched), self.scored, self.declared.min_group))
+        df, both = crossed(self.named, self.watched)
+        return worst_groups(group_table(df, both, self.scored, self.declared.min_group))
 
     @functools.cached_property
     def slices(self)->pd.DataFrame: # As `slice_scores` gives it

@@ -23,7 +23,8 @@ from ..models.features import sample_rows
 from ..models.estimators import predict_score
 
 # %% ../../nbs/evaluation/01_scores.ipynb #749a8abd
-_MEASURED = ['value', 'low', 'high', 'n', 'better'] # The last four may be missing of a metric, never of a table
+# What a metric has; the last four may be missing of a metric, never of a table
+_MEASURED = ['value', 'low', 'high', 'n', 'better']
 
 def score_table(
     compared:Comparison, # Several models on the same rows
@@ -39,7 +40,7 @@ def score_table(
 def differences_table(
     compared:Comparison, # Several models on the same rows, with the agreed metric
     to:str, # Model that the others are compared with
-)->pd.DataFrame: # One row per other model: `model`, `minus`, `value`, `low`, `high`, `n`, `better`, `is_better`
+)->pd.DataFrame: # One row per other model: `model`, `minus`, the difference as a metric, `is_better`
     "Paired differences of all models to one"
     compared[to] # raises where it was not scored
     others = [name for name in compared.scores if name != to]
@@ -49,9 +50,11 @@ def differences_table(
 
 # %% ../../nbs/evaluation/01_scores.ipynb #efdecd58
 def choose_candidate(
-    compared:Comparison, # Candidates on rows that they were not fitted on, simplest first, with the agreed metric
+    compared:Comparison, # Candidates on rows that they were not fitted on, simplest first
 )->str: # Name of the candidate
-    "The simplest candidate that the best one does not beat by more than chance, judged by the interval of their paired difference"
+    """The simplest candidate that the best one does not beat by more than chance
+
+    The interval of their paired difference, by the agreed metric, decides."""
     sign = 1 if METRICS[compared.metric]['better'] == 'higher' else -1
     def worth(name): return sign*score(compared.metric, compared.y, compared.scores[name])
     best = max(compared.scores, key=worth)
@@ -78,7 +81,7 @@ def slice_scores(
     scored:Scored, # Scores of these rows, with the agreed metric
     min_rows:int=50, # Smaller slices are listed without a value
     min_group:int=11, # Of still smaller ones nothing is shown, for privacy
-)->pd.DataFrame: # One row per slice: `column`, `slice`, `n`, `mean_target`, `mean_score`, `value`, `low`, `high`
+)->pd.DataFrame: # Per slice: `column`, `slice`, `n`, `mean_target`, `mean_score`, `value`, `low`, `high`
     "A metric by the values of some columns"
     rows = []
     for column in columns:
@@ -106,9 +109,11 @@ def error_table(
     losses, # Loss of each row, such as its cost
     resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
     pairs:bool=False, # Also look at each pair of columns
-    min_rows:int=None, # Smaller segments are left out; by default a twentieth of the rows, at least 20 and at most 200
-)->pd.DataFrame: # Worst first: `segment`, `n`, `loss`, `low`, `high`, `excess` over the mean loss, `share` of the total loss
-    "Where the errors are: segments by their mean loss"
+    min_rows:int=None, # Smaller segments are left out; by default a twentieth of the rows, from 20 to 200
+)->pd.DataFrame: # Worst first: `segment`, `n`, `loss`, `excess`, `share`, `low`, `high`
+    """Where the errors are: segments by their mean loss
+
+    `excess` is the loss above the mean, `share` the part of all loss."""
     min_rows = min(200, max(20, len(df)//20)) if min_rows is None else min_rows
     losses = np.asarray(losses, float)
     segments = _segments(df, columns, pairs, min_rows)
@@ -172,8 +177,8 @@ def median_gain(
     scores:list, # Several scores of the same rows
     reference, # Scores that each is compared with
     level:float=.99, # Confidence of the interval
-)->dict: # `value`, `low`, `high` of the median, above zero where the scores are better; `n`, how many scores; fewer than eight have no ends
-    "How much better than a reference several scores are, by their median"
+)->dict: # `value`, `low`, `high` of the median, above zero where the scores are better; `n`, how many scores
+    "How much better than a reference several scores are, by their median; fewer than eight have no ends"
     sign = 1 if METRICS[metric]['better'] == 'higher' else -1
     base = score(metric, y_true, reference)
     gains = np.sort([sign*(score(metric, y_true, s)-base) for s in scores])
@@ -200,11 +205,13 @@ def split_rule(
 def _hash(x): return hashlib.sha256(to_json(x, None).encode()).hexdigest()
 
 def name_test_set(
-    tables:dict, # Raw table to its facts, with the `sha256` of its source; `tables` of the raw snapshot's manifest
+    tables:dict, # Raw table to its facts, with the `sha256` of its source, as the raw manifest has them
     rule:dict, # From `split_rule`
     rows:str, # SHA-256 of the prepared test table
 )->dict: # `source`, `rule` and `test`, each 64 hexadecimal digits
-    "What a test set is called: the bytes that its rows come from, and the rule that draws them; the seed is no part of it"
+    """The name of a test set: the bytes that its rows come from, and the rule that draws them
+
+    The seed is no part of it."""
     return dict(source=_hash(sorted(str(t['sha256']) for t in tables.values())), rule=_hash(rule), test=rows)
 
 # %% ../../nbs/evaluation/01_scores.ipynb #a7c1e5d2
@@ -216,8 +223,10 @@ def record_opening(
     path, # File of openings, one JSON object per line; kept in git
     test_set:dict, # From `name_test_set`
     model_sha:str, # Hash of what makes the model: specification and training data
-)->dict: # `test_set`: different models that it was opened for; `source`: those that any test set of the same source was opened for
-    "Record that a test set was opened for a model, unless it already was, and count"
+)->dict: # `test_set` and `source`, each a number of different models
+    """Record that a test set was opened for a model, unless it already was, and count
+
+    `test_set` counts the models that it was opened for, `source` those of any test set of the same source."""
     path, new = Path(path), dict(model=model_sha) | test_set
     lines = check_file(path).read_text(encoding='utf-8').splitlines() if path.exists() else []
     opened = [json.loads(line) for line in lines if line.strip()]
@@ -273,7 +282,7 @@ def plot_precision_recall(
     scores:dict, # Model to its probabilities
     ax=None, # Axes to draw on
 ): # The axes
-    "Precision against recall of each model; the dashed line is the share of positives, which a constant reaches"
+    "Precision against recall of each model; a constant reaches the dashed line, the share of positives"
     ax = ax or plt.subplots(figsize=(5.5, 4))[1]
     for (name, s), colour in zip(scores.items(), sns.color_palette('colorblind')):
         curve = precision_recall(y_true, s)

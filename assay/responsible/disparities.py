@@ -25,14 +25,16 @@ def _difference(v, low, high, r, i, j):
     below, above = v-low, high-v
     down = below[j]**2+above[i]**2-2*r*below[j]*above[i]
     up = above[j]**2+below[i]**2-2*r*above[j]*below[i]
-    return v[j]-v[i]-np.sqrt(np.maximum(down, 0)), v[j]-v[i]+np.sqrt(np.maximum(up, 0))
+    value = v[j]-v[i]
+    return value-np.sqrt(np.maximum(down, 0)), value+np.sqrt(np.maximum(up, 0))
 
 def _quotient(v, low, high, r, i, j):
     "Interval of v[i]/v[j]; without an upper end where v[j] may be zero"
     a = v[i]*v[j]-r*(v-low)[i]*(high-v)[j]
     b = v[i]*v[j]-r*(high-v)[i]*(v-low)[j]
     c, d = high[j]*(2*v[j]-high[j]), low[j]*(2*v[j]-low[j])
-    e, f = low[i]*(2*v[i]-low[i])*c, high[i]*(2*v[i]-high[i])*d
+    e = low[i]*(2*v[i]-low[i])*c
+    f = high[i]*(2*v[i]-high[i])*d
     lower = np.where(c > 0, _over(a-_root(a, e), c), 0)
     upper = np.where(d > 0, _over(b+_root(b, f), d), np.nan)
     return np.maximum(lower, 0), upper
@@ -82,7 +84,8 @@ def _n_alike(m, found):
     return sum(k.startswith(family) for k in found)
 
 # %% ../../nbs/responsible/05_disparities.ipynb #00221b9e
-_PAIR = ['column', 'metric', 'lowest', 'highest', 'difference', 'low', 'high', 'ratio', 'ratio_low', 'ratio_high', 'n']
+_DIFFERENCE, _RATIO = ['difference', 'low', 'high'], ['ratio', 'ratio_low', 'ratio_high']
+_PAIR = ['column', 'metric', 'lowest', 'highest', *_DIFFERENCE, *_RATIO, 'n']
 
 def _quantile(n_blocks, n_metrics, n_pairs):
     "The quantile that all pairs of a column share, for each class that has the metric"
@@ -110,4 +113,5 @@ def widest(
     pairs:pd.DataFrame, # From `group_pairs`
 )->pd.DataFrame: # One row per column and metric: the two groups that are farthest apart
     "The largest difference of each metric within each column"
-    return pairs.loc[pairs.groupby(['column', 'metric'], sort=False).difference.idxmax()].reset_index(drop=True)
+    at = pairs.groupby(['column', 'metric'], sort=False).difference.idxmax()
+    return pairs.loc[at].reset_index(drop=True)

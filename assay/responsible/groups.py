@@ -61,7 +61,7 @@ def _as_text(values):
 def as_groups(
     df:pd.DataFrame, # Rows
     columns, # Columns with groups; those that are not in `df` are passed over, see `absent_columns`
-    like:pd.DataFrame=None, # Table whose values decide the bands of numbers, such as the training rows; `df` by default
+    like:pd.DataFrame=None, # Table that decides the bands of numbers, such as the training rows; `df` by default
     max_values:int=12, # Distinct values up to which a number is a category
     n_bands:int=4, # Bands of about equal size
 )->pd.DataFrame: # A copy in which these columns are text, without a missing value
@@ -115,7 +115,7 @@ def fairlearn_difference(
     df:pd.DataFrame, # Rows, with the columns of `columns` as text
     columns, # Columns with groups
     scored:Scored, # Scores of these rows, with a threshold; other tasks than `'binary'` have no such rates
-)->float: # Largest distance between our rates and those of its `MetricFrame`; None if there is none to compare
+)->float: # Largest distance between our rates and those of its `MetricFrame`; None if there is none
     "Does this module compute what the field's own library does?"
     if scored.task != 'binary' or not len(columns): return None
     whole = dataclasses.replace(scored, y=np.asarray(scored.y).astype('int64'), resamples=Resamples(n=1))
@@ -149,12 +149,12 @@ def _rows_of_metric(d, z, n):
     value, (low, high) = d['draws'][0], group_ends(d, z)[0]
     rows = []
     for i in range(len(n)):
-        note = _note(d, low, i)
-        rows.append(dict(n=int(n[i]), value=value[i], low=low[i], high=high[i], cases=int(d['cases'][i]), note=note))
+        counts = dict(n=int(n[i]), cases=int(d['cases'][i]))
+        rows.append(counts | dict(value=value[i], low=low[i], high=high[i], note=_note(d, low, i)))
     return rows
 
 def _rows_of_column(column, draws, z, min_group):
-    "The lines of one column: first the groups that are too small to be shown, then every metric of the others"
+    "The lines of one column: first the groups too small to be shown, then every metric of the others"
     names, n, found = draws
     note = f'fewer than {min_group} rows, not shown'
     rows = [dict(column=column, group=g, note=note) for g,k in zip(names, n) if k < min_group]
@@ -172,8 +172,10 @@ def group_table(
     columns:Iterable, # Columns with groups; numbers are cut into bands, see `as_groups`
     scored:Scored, # Scores of these rows; two classes need a threshold
     min_group:int=11, # Rows below which a group is not shown, for privacy
-)->pd.DataFrame: # column, group, n, metric, value, low, high, cases (rows it is over), note; hidden groups have one line
-    "Every metric of every group with a 95 % interval; `group_faults` names the columns that cannot be measured"
+)->pd.DataFrame: # column, group, n, metric, value, low, high, cases (rows it is over), note
+    """Every metric of every group with a 95 % interval; a group that is too small to be shown has one line
+
+    `group_faults` names the columns that cannot be measured."""
     rows, named = [], as_groups(df, columns)
     z = shared_quantile(n_blocks_of(len(df), scored.resamples.blocks))
     for c in measurable(df, columns): rows += _rows_of_column(c, group_draws(named[c], scored), z, min_group)

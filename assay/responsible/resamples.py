@@ -62,9 +62,11 @@ def _parts(task, y, s, threshold, classes):
     if task == 'regression': return _number_parts(y, s)
     if task == 'multiclass': return _class_parts(y, s, list(classes) or range(s.shape[1]))
     if task != 'binary':
-        raise ValueError(f"no group metrics are for task {task!r}; expected 'binary', 'multiclass' or 'regression'")
+        expected = "expected 'binary', 'multiclass' or 'regression'"
+        raise ValueError(f'no group metrics are for task {task!r}; {expected}')
     if threshold is None:
-        raise ValueError("two classes need a threshold, from which it follows whom a decision reaches; got None")
+        why = 'from which it follows whom a decision reaches'
+        raise ValueError(f'two classes need a threshold, {why}; got None')
     return _binary_parts(y, s, threshold)
 
 # %% ../../nbs/responsible/00_resamples.ipynb #44f7ce1d
@@ -82,8 +84,10 @@ def _demand_rows(y, s, groups):
 def group_draws(
     groups, # Group of each row, as text
     scored:Scored, # Scores of these rows; two classes need a threshold
-)->tuple: # Names, rows, and metric to `draws` ((1+n_boot) × groups, the data first), `cases`, `spread`, `share`
-    "The kernel: every metric of every group, on the data and on each resample of blocks"
+)->tuple: # Names, rows, and metric to `draws`, `cases`, `spread`, `share`
+    """The kernel: every metric of every group, on the data and on each resample of blocks
+
+    `draws` has a row for the data and one per resample, and a column per group."""
     task, resamples = scored.task, scored.resamples
     y, s = np.asarray(scored.y, dtype='float64'), np.asarray(scored.score, dtype='float64')
     _demand_rows(y, s, groups)

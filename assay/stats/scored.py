@@ -31,9 +31,10 @@ class Scored:
         y, score = np.asarray(self.y)[rows], np.asarray(self.score)[rows]
         return dataclasses.replace(self, y=y, score=score, resamples=self.resamples.at(rows))
 
-    def interval(self)->dict: # `value`, `low`, `high`, `n`, `better`, as `assay.core.artifacts.metric` makes them
+    def interval(self)->dict: # `value`, `low`, `high`, `n`, `better`
         "The agreed metric with its interval; raises `ValueError` where none was named"
-        if self.metric is None: raise ValueError("these scores name no metric; expected `Scored(..., metric='brier')`")
+        if self.metric is None:
+            raise ValueError("these scores name no metric; expected `Scored(..., metric='brier')`")
         return interval(self.metric, self.y, self.score, self.resamples)
 
 # %% ../../nbs/stats/05_scored.ipynb #b5a0db44
@@ -54,8 +55,14 @@ class Comparison:
         "One of the models"
         if model not in self.scores:
             raise ValueError(f"no model is called {model!r}; scored: {list(self.scores)}")
-        threshold = self.thresholds.get(model)
-        return Scored(self.y, self.scores[model], self.task, self.metric, threshold, self.classes, self.resamples)
+        return Scored(
+            self.y,
+            self.scores[model],
+            self.task,
+            self.metric,
+            self.thresholds.get(model),
+            self.classes,
+            self.resamples)
 
     def only(self,
         *models:str, # Names of some models
