@@ -16,6 +16,7 @@ from .checks import split_faults
 from .flow import scores_in
 from .scores import choose_candidate, differences_table, name_test_set, plot_intervals, score_table
 from .scores import split_rule
+from ..explore.browse import read_visible
 from ..models.estimators import make_spec, target_of
 from ..problem.agreement import Problem, load_problem
 from ..responsible.group_limits import read_limits
@@ -59,6 +60,7 @@ class Evaluation:
     validated:dict # Candidate to its scores on the validation rows
     hashes:dict=dataclasses.field(default_factory=dict) # SHA-256 of `train`, `dictionary` and `test`
     sources:dict=dataclasses.field(default_factory=dict) # Raw table to its facts, with their `sha256`
+    visible:list=() # Columns whose values may stand on a page, as the data stage found them
     sampling:Sampling=Sampling() # How intervals are drawn
 
     def __post_init__(self): self.limits # raises `ValueError` where they cannot be read
@@ -68,7 +70,9 @@ class Evaluation:
         candidates:list, # Families of models, simplest first
         sampling:Sampling=Sampling(), # How intervals are drawn
     ): # `Evaluation`
-        "Read everything from where the stages keep it; raises `ValueError` where scores are of other rows"
+        """Read everything from where the stages keep it
+
+        Raises `ValueError` where scores are of other rows, and `FileNotFoundError` where a stage has not run."""
         problem, dictionary = load_problem(), load_dictionary()
         tables = {name: read_table(place(name)) for name in ('train', 'valid', 'test')}
         studies = {name: read_json(place('studies', f'{name}.json')) for name in candidates}
@@ -77,7 +81,7 @@ class Evaluation:
         read = dict(train='train', dictionary='columns', test='test')
         hashes = {name: sha256(place(at)) for name,at in read.items()}
         sources = read_json(place('raw', 'manifest.json'))['tables']
-        return cls(problem, dictionary, tables, studies, validated, hashes, sources, sampling)
+        return cls(problem, dictionary, tables, studies, validated, hashes, sources, read_visible(), sampling)
 
     @functools.cached_property
     def limits(self)->list: # As `assay.responsible.group_limits.read_limits` gives them

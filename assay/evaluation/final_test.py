@@ -20,13 +20,11 @@ from .flow import with_scores
 from .measured_groups import Declared, MeasuredGroups
 from .scores import differences_table, error_table, median_gain, part_to_shuffle, record_opening
 from .scores import score_table, shuffled_scores
-from ..explore.browse import visible_columns
 from ..models.estimators import make_model, make_spec, target_of
 from ..models.features import feature_frame, names_of
 from ..problem.criteria import criteria_hash
 from ..problem.hypotheses import hypothesis_check, hypothesis_table
 from ..responsible.groups import sensitive_columns, watched_columns
-from ..responsible.privacy import personal_data
 from ..stats.scored import Comparison, Scored
 
 # %% ../../nbs/evaluation/11_final_test.ipynb #b899b9fc
@@ -210,11 +208,9 @@ class FinalTest(Result):
     @functools.cached_property
     def segments(self)->Segments: # Of the test rows
         "Where the model is wrong"
-        e, train = self.evaluation, self.evaluation.tables['train']
-        personal = personal_data(train, seed=e.sampling.seed).column
-        visible = visible_columns(e.dictionary, [*self.groups.declared.sensitive, *personal], train)
+        e = self.evaluation
         columns = list(dict.fromkeys([*names_of(e.dictionary), *self.groups.watched]))
-        return Segments(e.tables['test'], self.compared['model'], columns, visible)
+        return Segments(e.tables['test'], self.compared['model'], columns, e.visible)
 
     def wrong(self)->pd.DataFrame: # As `Segments.wrong` gives it
         "The cases of the test set that were most wrong"
