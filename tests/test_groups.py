@@ -102,6 +102,7 @@ def fill(problem, people):
     write_metrics("explore", "usable", dict(base_rate_train=metric(0.5, 0.4, 0.6, n)), [check("F08", True, "seen", "reports/explore/metrics.json#metrics.base_rate_train")])
     write_metrics("data", "usable", {})
     write_json(place("raw", "manifest.json"), dict(tables=dict(people=dict(sha256="a" * 64))))
+    write_json(place("visible"), ["region", p.target])
 
 
 def measured(folder, stage):
