@@ -409,7 +409,8 @@ def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV f
     from assay.monitoring.outcomes import todays_rule
     from assay.problem.agreement import load_problem
     from assay.core.yaml import read_yaml
-    from assay.monitoring.live import monitor_served
+    from assay.monitoring.live import Released, monitor_served
+    from assay.stats.intervals import Resampling
     table, labels = map(_whole_path, (table, labels))
     enter_root()
     problem, dictionary, spec, data = load_problem(), load_dictionary(), read_json(place('model')), read_yaml('params.yaml').get('data', {})
@@ -417,7 +418,8 @@ def monitor(table: Annotated[Optional[Path], typer.Option(help='Parquet or CSV f
     if given is not None and given.empty: _stop(_tell_nothing(table.name, json_))
     served, refused, others = _served(given)
     rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')))
-    found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused, spec.get('threshold'), data.get('cluster'))
+    released = Released(problem, dictionary, spec, rule)
+    found = monitor_served(served, released, outcomes, refused, Resampling(cluster=data.get('cluster')))
     _stop(_tell_monitoring(found | dict(others=others), json_))
 
 def _monitoring_as_json(found, groups):
