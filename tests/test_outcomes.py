@@ -315,7 +315,7 @@ def test_a_week_that_is_ranked_perfectly_can_be_drawn():
     "The sum of fractions ended a hair above one, and the figure refused the negative length"
     import matplotlib.pyplot as plt
 
-    from assay.monitoring.decide import plot_performance
+    from assay.monitoring.replay import plot_performance
     from assay.stats.metrics import score
 
     rng, values = np.random.default_rng(0), []
