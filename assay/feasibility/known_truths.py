@@ -16,7 +16,8 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from ..core.artifacts import metric
 from ..data.infer import infer_dictionary
-from .study import assess, decide
+from .case import StudySettings
+from .study import StudyContext, assess, decide
 from ..problem.agreement import make_problem
 from .verdict import VERDICTS
 
@@ -250,7 +251,7 @@ def make_truth(
     name:str, # A name of `TRUTHS`
     seed:int=0, # Random seed
     shuffled:bool=False, # Put the outcomes in another order
-)->dict: # `train`, `valid`, `problem`, `fields`, `blockers`: what `assay.feasibility.study.assess` takes
+)->dict: # `train`, `valid`, `problem`, `fields`, `context`: what `assay.feasibility.study.assess` takes
     "Rows and agreement of one case"
     if name not in TRUTHS: raise ValueError(f"no truth is called {name!r}; known: {list(TRUTHS)}")
     rng = np.random.default_rng([seed, *name.encode()])
@@ -265,7 +266,7 @@ def make_truth(
         valid=df[cut:],
         problem=make_problem(said),
         fields=_declared(fields, agreed.get('legitimate')),
-        blockers=dict(leaks=[], harms=agreed.get('harms', [])))
+        context=StudyContext(dict(leaks=[], harms=agreed.get('harms', []))))
 
 def run_truth(
     name:str, # A name of `TRUTHS`
@@ -274,7 +275,8 @@ def run_truth(
     n_boot:int=100, # Draws of an interval
 )->dict: # `case`, `seed`, `shuffled`, `truth`, `verdict`, `rule`, `naive`
     "What the assessment says of one case, and what the naive way says: go where the estimate is above today's rule"
-    evidence = assess(**make_truth(name, seed, shuffled), seed=seed, n_boot=n_boot, only_verdict=True)
+    settings = StudySettings(n_boot, seed, only_verdict=True)
+    evidence = assess(**make_truth(name, seed, shuffled), settings=settings)
     said = decide(evidence)
     naive = 'go' if (evidence['models']['gain']['value'] or 0) > 0 else 'no_go'
     case = dict(case=name, seed=seed, shuffled=shuffled, truth=TRUTHS[name].verdict)

@@ -171,9 +171,27 @@ RULES = [
         why='the intervals include both the bar and what falls short of it',
         next='enlarge the validation set; a difference of {mde} is the smallest it can show now')]
 
+_STANDS_FOR = dict( # What is told in the place of a fact, where no case is at hand
+    harms='(which)',
+    leaks='(its name)',
+    blocked='(what is refused)',
+    too_good='(its skill, and the columns that it rests on)',
+    never='(the skill, and the columns that were declared)',
+    few='validation has few values of the column whose rows belong together',
+    by_heart='most validation rows are of values of that column that training holds too',
+    idle='(which)',
+    worth='(yes, or unknown)',
+    driver='(its name)',
+    segments='(which)',
+    rows_said='(how many rows it takes)',
+    rows_needed='(so many)',
+    mde='(so much)')
+
 def rule_table()->pd.DataFrame: # One row per rule, in the order in which they are read
-    "The table that maps evidence to verdict"
-    return pd.DataFrame([dict(rule=r.name, verdict=r.verdict, why=r.why, next=r.next) for r in RULES])
+    "The table that maps evidence to verdict; what a case fills in stands in round brackets"
+    def told(text): return text.format(**_STANDS_FOR)
+    rows = [dict(rule=r.name, verdict=r.verdict, why=told(r.why), next=told(r.next)) for r in RULES]
+    return pd.DataFrame(rows)
 
 # %% ../../nbs/feasibility/02_verdict.ipynb #8e0b2d06
 FACTS = dict( # What the rules read, here of a model that passes
