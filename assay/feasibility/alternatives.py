@@ -65,7 +65,8 @@ def _rows(e, problem):
     n, more = int(c['sizes'][-1]), _doubling(c)
     told = f"twice the {n:,} rows would add {say_interval(more)}, a difference of {step:.2g} matters"
     still_rises = more['high'] >= step
-    if still_rises and at_hand > n: return f"all {at_hand:,} rows at hand", f"{told}; more than these were not tried"
+    if still_rises and at_hand > n:
+        return f"all {at_hand:,} rows at hand", f"{told}; more than these were not tried"
     if still_rises: return 'collect on while it is built', told
     enough = rows_needed(c['fit'], _fitted(c['fit'], n)-step/10)['value']
     near = f"from there on the curve is within {step/10:.2g} of its end"
@@ -91,7 +92,8 @@ def _error(e, problem):
     if not v: return 'look at single errors', 'what part of the error is variance could not be measured'
     whole, left, base = say_interval(v['whole']), say_interval(v['left']), say_number(v['base']['value'])
     share = v['spread']['value']/v['whole']['value'] if v['whole']['value'] else 0.
-    told = f"the squared error is {whole} per row; without what chance put into the model {left}, the constant has {base}"
+    error = f"the squared error is {whole} per row; without what chance put into the model {left}"
+    told = f"{error}, the constant has {base}"
     is_shaky = (v['spread']['low'] or 0) > 0 and share >= .1
     what = 'average models or learn from more rows' if is_shaky else 'new columns rather than larger models'
     return what, f"{told}: {share:.0%} is variance"
@@ -200,8 +202,9 @@ def _collect(e, problem):
     if f['more_rows']:
         rises = f"the curve still rises: twice the rows would add {more}, and the bar is in reach"
         return f"collect {_about(f['rows_needed'])}", rises
-    out_of_reach = '' if f['minimum'] in _REACHED else ', and the bar stays out of reach'
-    return 'no more rows of this kind', f"twice the {int(c['sizes'][-1]):,} rows would add {more}{out_of_reach}"
+    n, out_of_reach = int(c['sizes'][-1]), ''
+    if f['minimum'] not in _REACHED: out_of_reach = ', and the bar stays out of reach'
+    return 'no more rows of this kind', f"twice the {n:,} rows would add {more}{out_of_reach}"
 
 def _validate(e, problem):
     "Rows that would show the margin"

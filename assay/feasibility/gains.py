@@ -111,7 +111,8 @@ def measure_parts(
 )->list: # One mapping per part, with `part` and `works`, `stands_out`, `idle`
     """Score and gain over today's rule in each part
 
-    Each has part, n, share, value, value_low, gain, gain_low, gain_high; the ends are widened for all parts together."""
+    Each has part, n, share, value, value_low, gain, gain_low, gain_high; the ends are widened for all parts
+    together."""
     parts, whole, gain = _parts(case, at_least), models['score']['value'], models['gain']['value']
     found = []
     for column, name, mask in parts:
@@ -140,7 +141,9 @@ def measure_hypotheses(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
 )->dict: # `rule_over_constant`, and `ablation_<id>` for each hypothesis with `without`: value, low, high, n
-    "The measures that hypotheses of this stage may name; raises `ValueError` where one leaves out what is no feature"
+    """The measures that hypotheses of this stage may name
+
+    Raises `ValueError` where a hypothesis leaves out what is no feature."""
     scores, best = models['scores'], models['best']
     res = dict(rule_over_constant=measure_gain(case, case.valid, scores['rule'], scores['constant']))
     for h in _ablations(case.problem):

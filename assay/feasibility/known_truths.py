@@ -27,7 +27,7 @@ class Truth:
     "One table of which the right verdict is known"
     verdict:str # One of `VERDICTS`
     planted:str # What is planted, and why the verdict follows from it
-    make:object # Function of a random generator: the table with the target `y`, and what differs in the problem
+    make:object # Function of a random generator: the table with target `y`, and what differs in the problem
 
 TRUTHS = {} # Name to `Truth`, in the order in which they are reported
 
@@ -47,7 +47,9 @@ def truth(
 BINARY = dict(task='binary', metric='average_precision', minimum=.65, margin=.1)
 CLASSES = dict(task='multiclass', metric='balanced_accuracy', minimum=.6, margin=.1)
 NUMBER = dict(task='regression', metric='r2', minimum=.3, margin=.1)
-COSTS = dict(false_positive=dict(value=100, low=80, high=120), false_negative=dict(value=300, low=250, high=350))
+COSTS = dict(
+    false_positive=dict(value=100, low=80, high=120),
+    false_negative=dict(value=300, low=250, high=350))
 
 def _numbers(rng, n, k=5):
     "Columns of noise, and a site"
@@ -56,9 +58,13 @@ def _numbers(rng, n, k=5):
 
 def _toss(rng, odds): return (rng.random(len(odds)) < 1/(1+np.exp(-np.asarray(odds, float)))).astype(int)
 def _strong(X): return 2*X.x0-1.5*X.x1+X.x2-.5
+def _rarely(X): return 3*X.x0+2*X.x1-10.5
+def _weak(X): return 1.2*X.x0-.8*X.x1
+
 def _yearly(run):
     "Costs of errors, and what it costs to build and to run"
-    return dict(costs=COSTS, value=dict(rows_per_year=1000, build_cost=10_000, run_cost_per_year=run, years=3))
+    value = dict(rows_per_year=1000, build_cost=10_000, run_cost_per_year=run, years=3)
+    return dict(costs=COSTS, value=value)
 
 def _hours(n, step): return pd.Timestamp('2024-01-01')+pd.to_timedelta(np.arange(n)*step, 'h')
 
@@ -82,10 +88,12 @@ def _bundled(rng, load):
 @truth('go', 'three columns carry a strong signal, and the site that today\'s rule looks at carries none')
 def _clear(rng): return _binary(rng, 1200, _strong), BINARY
 
-@truth('go', 'the same signal, and the declared costs of errors are many times what it costs to build and run')
+@truth('go', 'the same signal, and the declared costs of errors are many times '
+             'what it costs to build and run')
 def _pays(rng): return _binary(rng, 1200, _strong), BINARY | _yearly(dict(value=3000, low=2000, high=4000))
 
-@truth('go', 'the outcome is the sign of a product: no column knows anything alone, two together nearly everything')
+@truth('go', 'the outcome is the sign of a product: no column knows anything alone, '
+             'two together nearly everything')
 def _interaction(rng): return _binary(rng, 1500, lambda X: 4*np.sign(X.x0*X.x1)), BINARY
 
 @truth('go', 'a strong signal of which a fifth is missing, at random, in each column')
@@ -101,10 +109,11 @@ def _many_categories(rng):
 @truth('go', 'whole days are good or bad, and a strong signal is there within each day')
 def _days(rng):
     X, bad = _numbers(rng, 1800), np.repeat(rng.normal(size=75), 24)
-    return X.assign(moment=_hours(1800, 1), y=_toss(rng, 2*X.x0-1.5*X.x1+bad-.5)), BINARY | dict(time='moment')
+    y = _toss(rng, 2*X.x0-1.5*X.x1+bad-.5)
+    return X.assign(moment=_hours(1800, 1), y=y), BINARY | dict(time='moment')
 
 @truth('go', 'one row in 200 is positive, about 30 of them are in validation, and the signal is strong')
-def _rare(rng): return _binary(rng, 18_000, lambda X: 3*X.x0+2*X.x1-10.5), BINARY | dict(minimum=.2)
+def _rare(rng): return _binary(rng, 18_000, _rarely), BINARY | dict(minimum=.2)
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #3f1b73d7
 def _three(scores): return np.array(['low', 'mid', 'top'])[np.asarray(scores).argmax(1)]
@@ -124,74 +133,98 @@ def _an_error(rng):
     X = _numbers(rng, 900)
     return X.assign(y=3*X.x0+2*X.x1+rng.normal(size=900)), NUMBER | dict(metric='mae', minimum=1.5, margin=.5)
 
-@truth('go', 'breast cancer (bundled): published models separate the classes almost perfectly, texture alone does not, '
-             'and every column is measured before the diagnosis, which is declared')
+@truth('go', 'breast cancer (bundled): published models separate the classes almost perfectly, '
+             'texture alone does not, and every column is measured before the diagnosis, which is declared')
 def _breast_cancer(rng):
-    said = dict(legitimate='measured on the sample, before the diagnosis', today=dict(columns=['mean_texture']))
+    said = dict(
+        legitimate='measured on the sample, before the diagnosis',
+        today=dict(columns=['mean_texture']))
     return _bundled(rng, load_breast_cancer).assign(y=lambda d: 1-d.y), BINARY | dict(minimum=.85) | said
 
-@truth('go', 'wine (bundled): published models name the grower nearly always, the ash of the wine alone does not; '
-             'that every column is measured on the wine is declared')
+@truth('go', 'wine (bundled): published models name the grower nearly always, '
+             'the ash of the wine alone does not; that every column is measured on the wine is declared')
 def _wine(rng):
     said = dict(legitimate='measured on the wine, whoever grew it', today=dict(columns=['ash']))
     return _bundled(rng, load_wine), CLASSES | dict(minimum=.8) | said
 
-@truth('go', 'diabetes (bundled): linear models are known to explain nearly half of the variance, twice what is asked; '
-             'age explains almost nothing')
-def _diabetes(rng): return _bundled(rng, load_diabetes), NUMBER | dict(minimum=.25, today=dict(columns=['age']))
+@truth('go', 'diabetes (bundled): linear models are known to explain nearly half of the variance, '
+             'twice what is asked; age explains almost nothing')
+def _diabetes(rng):
+    return _bundled(rng, load_diabetes), NUMBER | dict(minimum=.25, today=dict(columns=['age']))
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #d7dd90a1
 @truth('no_go', 'the outcome is a coin, and the table large enough to show it')
 def _noise(rng): return _numbers(rng, 1500).assign(y=rng.integers(0, 2, 1500)), BINARY
 
 @truth('no_go', 'three classes by the throw of a die')
-def _noise_of_classes(rng): return _numbers(rng, 1200).assign(y=rng.choice(['low', 'mid', 'top'], 1200)), CLASSES
+def _noise_of_classes(rng):
+    df = _numbers(rng, 1200)
+    return df.assign(y=rng.choice(['low', 'mid', 'top'], 1200)), CLASSES
 
 @truth('no_go', 'a number that no column knows')
 def _noise_of_a_number(rng): return _numbers(rng, 900).assign(y=rng.normal(size=900)), NUMBER
 
-@truth('no_go', 'a strong signal with 35 % of the labels turned: even who knows the odds stays below the minimum')
+@truth('no_go', 'a strong signal with 35 % of the labels turned: '
+                'even who knows the odds stays below the minimum')
 def _wrong_labels(rng):
     d = _binary(rng, 1500, _strong)
     return d.assign(y=np.where(rng.random(len(d)) < .35, 1-d.y, d.y)), BINARY | dict(minimum=.8)
 
-@truth('no_go', 'four yes-or-no columns: rows that are alike in all have different outcomes, which caps the score below the minimum')
+@truth('no_go', 'four yes-or-no columns: rows that are alike in all have different outcomes, '
+                'which caps the score below the minimum')
 def _twins(rng):
-    X = pd.DataFrame(rng.integers(0, 2, (1500, 4)).astype(float), columns=['x0', 'x1', 'x2', 'x3']).assign(site=rng.choice(list('abcd'), 1500))
+    X = pd.DataFrame(rng.integers(0, 2, (1500, 4)).astype(float), columns=['x0', 'x1', 'x2', 'x3'])
+    X = X.assign(site=rng.choice(list('abcd'), 1500))
     return X.assign(y=_toss(rng, 1.2*X.x0-.8*X.x1)), BINARY | dict(minimum=.85)
 
 @truth('no_go', 'the effect of both columns turns round when training ends')
 def _drift(rng):
     X, turn = _numbers(rng, 1500), np.where(np.arange(1500) < 1000, 1, -1)
-    return X.assign(moment=_hours(1500, 2), y=_toss(rng, turn*(2*X.x0-1.5*X.x1))), BINARY | dict(time='moment')
+    y = _toss(rng, turn*(2*X.x0-1.5*X.x1))
+    return X.assign(moment=_hours(1500, 2), y=y), BINARY | dict(time='moment')
 
 @truth('no_go', 'the strong signal, and running it costs more in a year than all errors together')
-def _costs_too_much(rng): return _binary(rng, 1200, _strong), BINARY | _yearly(dict(value=300_000, low=250_000, high=350_000))
+def _costs_too_much(rng):
+    to_run = dict(value=300_000, low=250_000, high=350_000)
+    return _binary(rng, 1200, _strong), BINARY | _yearly(to_run)
 
-@truth('no_go', 'the outcome follows the site alone, and today\'s rule is the record by site: no model can be better')
+@truth('no_go', 'the outcome follows the site alone, and today\'s rule is the record by site: '
+                'no model can be better')
 def _rule_is_enough(rng):
     X = _numbers(rng, 6000)
     return X.assign(y=_toss(rng, X.site.map(dict(a=-3, b=-1, c=1, d=3)))), BINARY | dict(margin=.03)
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #ec825988
 @truth('no_go', 'the strong signal, and an unresolved harm to people')
-def _harm(rng): return _binary(rng, 1200, _strong), BINARY | dict(harms=['R12: a wrong decision denies a loan, and nobody discussed it'])
+def _harm(rng):
+    denied = 'R12: a wrong decision denies a loan, and nobody discussed it'
+    return _binary(rng, 1200, _strong), BINARY | dict(harms=[denied])
 
 @truth('no_go', 'a weak signal: who knows the odds reaches about 0.8, and 0.95 is asked')
-def _bar_too_high(rng): return _binary(rng, 1500, lambda X: 1.2*X.x0-.8*X.x1), BINARY | dict(minimum=.95)
+def _bar_too_high(rng): return _binary(rng, 1500, _weak), BINARY | dict(minimum=.95)
 
-@truth('no_go', 'few rows of the same weak signal in two columns, learnt already: more rows do not lift it to the bar')
-def _few_and_flat(rng): return _binary(rng, 900, lambda X: 1.2*X.x0-.8*X.x1), BINARY | dict(minimum=.92)
+@truth('no_go', 'few rows of the same weak signal in two columns, learnt already: '
+                'more rows do not lift it to the bar')
+def _few_and_flat(rng): return _binary(rng, 900, _weak), BINARY | dict(minimum=.92)
 
 @truth('no_go', 'diabetes (bundled), asked for 0.8 of the variance: no published model comes near')
-def _diabetes_asked_too_much(rng): return _bundled(rng, load_diabetes), NUMBER | dict(minimum=.8, today=dict(columns=['age']))
+def _diabetes_asked_too_much(rng):
+    return _bundled(rng, load_diabetes), NUMBER | dict(minimum=.8, today=dict(columns=['age']))
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #b8c6de92
-@truth('reduce_scope', 'a strong signal in one site of four and coins in the others: all rows together stay below the bar')
-def _one_segment(rng): return _binary(rng, 2400, lambda X: np.where(X.site == 'a', 3*X.x0-2*X.x1, 0)), BINARY | dict(minimum=.75, margin=.15)
+def _of_two(X): return 3*X.x0-2*X.x1
 
-@truth('reduce_scope', 'a strong signal in three sites of four: all rows together reach the bar, and one site gains nothing')
-def _one_idle_segment(rng): return _binary(rng, 2400, lambda X: np.where(X.site == 'd', 0, 3*X.x0-2*X.x1)), BINARY | dict(minimum=.7)
+@truth('reduce_scope', 'a strong signal in one site of four and coins in the others: '
+                       'all rows together stay below the bar')
+def _one_segment(rng):
+    df = _binary(rng, 2400, lambda X: np.where(X.site == 'a', _of_two(X), 0))
+    return df, BINARY | dict(minimum=.75, margin=.15)
+
+@truth('reduce_scope', 'a strong signal in three sites of four: all rows together reach the bar, '
+                       'and one site gains nothing')
+def _one_idle_segment(rng):
+    df = _binary(rng, 2400, lambda X: np.where(X.site == 'd', 0, _of_two(X)))
+    return df, BINARY | dict(minimum=.7)
 
 @truth('reduce_scope', 'a number that follows a column in one site of four')
 def _one_segment_of_a_number(rng):
@@ -199,7 +232,8 @@ def _one_segment_of_a_number(rng):
     return X.assign(y=np.where(X.site == 'a', 3*X.x0, 0)+rng.normal(0, 1.5, 1800)), NUMBER | dict(minimum=.6)
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #490012f9
-@truth('collect_data', 'two hundred weak columns and 400 rows to learn from: the score still rises, and passes the bar before ten times the rows')
+@truth('collect_data', 'two hundred weak columns and 400 rows to learn from: the score still rises, '
+                       'and passes the bar before ten times the rows')
 def _few_rows(rng):
     X, odds = _linear(rng, 600*_more(rng), 200, 4)
     return X.assign(y=_toss(rng, odds)), BINARY | dict(minimum=.9)
@@ -212,22 +246,37 @@ def _few_rows_of_a_number(rng):
 @truth('collect_data', 'three classes from 120 weak columns and 400 rows')
 def _few_rows_of_classes(rng):
     X, w = _numbers(rng, 600*_more(rng), 120), rng.normal(size=(120, 3))
-    return X.assign(y=_three(X.filter(like='x').to_numpy() @ (w*4/np.linalg.norm(w, axis=0))+rng.gumbel(size=(len(X), 3)))), CLASSES | dict(minimum=.8)
+    weights = w*4/np.linalg.norm(w, axis=0)
+    scores = X.filter(like='x').to_numpy() @ weights
+    return X.assign(y=_three(scores+rng.gumbel(size=(len(X), 3)))), CLASSES | dict(minimum=.8)
 
-def _more(rng): return getattr(rng, 'more', 1) # the same world with more rows, for the lesson that shows the truth
+def _more(rng):
+    "How many times the rows: the lesson that shows the truth asks for the same world with more of them"
+    return getattr(rng, 'more', 1)
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #86f77848
-@truth('insufficient_evidence', 'a column is written after the outcome is known: its score is no evidence until it is explained')
-def _leak(rng): return _binary(rng, 1200, _strong).assign(paid=lambda d: d.y*10+rng.normal(size=len(d))), BINARY
+def _with_leak(df, rng):
+    "The rows with a column that is written after the outcome is known"
+    return df.assign(paid=df.y*10+rng.normal(size=len(df)))
+
+@truth('insufficient_evidence', 'a column is written after the outcome is known: '
+                                'its score is no evidence until it is explained')
+def _leak(rng): return _with_leak(_binary(rng, 1200, _strong), rng), BINARY
 
 @truth('insufficient_evidence', 'the leaking column is the only one that says anything')
-def _only_a_leak(rng): return _numbers(rng, 1200).assign(y=rng.integers(0, 2, 1200), paid=lambda d: d.y*10+rng.normal(size=len(d))), BINARY
+def _only_a_leak(rng):
+    df = _numbers(rng, 1200).assign(y=rng.integers(0, 2, 1200))
+    return _with_leak(df, rng), BINARY
 
-@truth('insufficient_evidence', 'one row in 200 is positive, about 3 of them are in validation: nothing can be measured')
-def _too_few_positives(rng): return _binary(rng, 1800, lambda X: 3*X.x0+2*X.x1-10.5), BINARY | dict(minimum=.2)
+@truth('insufficient_evidence', 'one row in 200 is positive, about 3 of them are in validation: '
+                                'nothing can be measured')
+def _too_few_positives(rng): return _binary(rng, 1800, _rarely), BINARY | dict(minimum=.2)
 
-@truth('insufficient_evidence', 'the strong signal, and a declared range of running costs that holds both a gain and a loss')
-def _worth_is_open(rng): return _binary(rng, 1200, _strong), BINARY | _yearly(dict(value=30_000, low=0, high=100_000))
+@truth('insufficient_evidence', 'the strong signal, and a declared range of running costs '
+                                'that holds both a gain and a loss')
+def _worth_is_open(rng):
+    to_run = dict(value=30_000, low=0, high=100_000)
+    return _binary(rng, 1200, _strong), BINARY | _yearly(to_run)
 
 @truth('insufficient_evidence', 'sixty rows in all')
 def _tiny(rng): return _binary(rng, 60, _strong), BINARY
@@ -235,7 +284,8 @@ def _tiny(rng): return _binary(rng, 60, _strong), BINARY
 # %% ../../nbs/feasibility/09_known_truths.ipynb #498ef557
 def truth_table()->pd.DataFrame: # By case: truth, planted
     "Each case, the right verdict, and why"
-    return pd.DataFrame([dict(case=k, truth=t.verdict, planted=t.planted) for k,t in TRUTHS.items()]).set_index('case')
+    rows = [dict(case=k, truth=t.verdict, planted=t.planted) for k,t in TRUTHS.items()]
+    return pd.DataFrame(rows).set_index('case')
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #ec1e11b2
 def _declared(fields, because):
@@ -274,7 +324,7 @@ def run_truth(
     shuffled:bool=False, # Put the outcomes in another order
     n_boot:int=100, # Draws of an interval
 )->dict: # `case`, `seed`, `shuffled`, `truth`, `verdict`, `rule`, `naive`
-    "What the assessment says of one case, and what the naive way says: go where the estimate is above today's rule"
+    "What the assessment says of one case, and the naive way: go where the estimate is above today's rule"
     settings = StudySettings(n_boot, seed, only_verdict=True)
     evidence = assess(**make_truth(name, seed, shuffled), settings=settings)
     said = decide(evidence)
@@ -302,9 +352,11 @@ def run_truths(
     n_jobs:int=1, # Processes; the result is the same
 )->pd.DataFrame: # One row per run, as `run_truth` gives it
     "Every case with every seed, and the shuffled runs"
-    turns = itertools.islice(((n, 1000+k, True, n_boot) for k in itertools.count() for n in names), n_shuffled)
-    todo = [*((n, s, False, n_boot) for n in names for s in seeds), *turns]
-    return pd.DataFrame(Parallel(n_jobs)(delayed(run_truth)(*t) for t in todo)) # never a fork: scikit-learn's threads would hang in it
+    real = [(name, seed, False, n_boot) for name in names for seed in seeds]
+    in_turn = zip(itertools.cycle(names), range(n_shuffled))
+    mixed = [(name, 1000+k//len(names), True, n_boot) for name, k in in_turn]
+    parallel = Parallel(n_jobs) # never a fork: scikit-learn's threads would hang in it
+    return pd.DataFrame(parallel(delayed(run_truth)(*run) for run in [*real, *mixed]))
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #9e6ed2c6
 def case_table(
@@ -312,7 +364,8 @@ def case_table(
 )->pd.DataFrame: # By case: truth, one column per seed, right
     "One row per case: the truth, the verdict per seed, and whether all are right"
     real = runs[~runs.shuffled]
-    wide = real.pivot(index='case', columns='seed', values='verdict').rename(columns=lambda s: f'seed {s}').reindex(real.case.unique())
+    wide = real.pivot(index='case', columns='seed', values='verdict')
+    wide = wide.rename(columns=lambda s: f'seed {s}').reindex(real.case.unique())
     right = (real.verdict == real.truth).groupby(real.case).all()
     res = wide.assign(right=right.map({True: 'yes', False: 'no'})).rename_axis(columns=None)
     res.insert(0, 'truth', [TRUTHS[c].verdict for c in res.index])

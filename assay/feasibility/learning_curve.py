@@ -26,7 +26,7 @@ def _other_cluster(y, blocks, rng):
     return y[order[start[other]+rank%size[other]]]
 
 def _moved(case, keep, rng, n):
-    "Outcomes of some rows of `valid`, moved against their scores in `n` ways; and whether clusters changed places"
+    "Outcomes of some validation rows, moved against their scores in `n` ways; did clusters change places?"
     y, blocks, shifts = case.y[keep], case_blocks(case, case.valid), rng.integers(1, len(keep), n)
     blocks = None if blocks is None else pd.factorize(blocks[keep])[0]
     in_runs = blocks is None or (np.diff(blocks) != 0).sum() == blocks.max()
@@ -100,7 +100,7 @@ def _p_of(case, scores):
     return min(1., len(FAMILIES)*min(1. if s is None else permutation_p(case, s) for s in scores))
 
 def _shuffled(case, constant, n=8):
-    "Gain over the constant of models that learnt from shuffled outcomes: median and range; `above` where all gain"
+    "Gain over the constant of models of shuffled outcomes: median and range; `above` where all gain"
     sample, rng = case.sample[:3000], np.random.default_rng(case.seed)
     y = sample[case.problem.target].to_numpy()
     scores = [fit_score(case, 'linear', sample, case.valid, rng.permutation(y)) for _ in range(n)]
@@ -113,8 +113,9 @@ def measure_signal(
 )->dict: # `p`, `found`, `known`, `by_heart`, `shuffled`
     """Is there anything to learn?
 
-    `known` is from `known_share`; `by_heart`: is the signal gone in clusters that the models have not met? `shuffled` is
-    the median gain over the constant of models that learnt from shuffled outcomes, its interval, and `above`: do all gain?"""
+    `known` is from `known_share`; `by_heart`: is the signal gone in clusters that the models have not met?
+    `shuffled` is the median gain over the constant of models that learnt from shuffled outcomes, its interval,
+    and `above`: do all gain?"""
     p, known = _p_of(case, [models['scores'][k] for k in FAMILIES]), known_share(case)
     blind = _p_of(case, [blind_scores(case, k) for k in FAMILIES]) if known > .05 else p
     return dict(
@@ -150,7 +151,7 @@ def learning_curve(
     case:Case, # What is assessed
     name:str, # Model
     reached:float, # Score of this model with all rows; the curve ends there
-)->dict: # `sizes`, `scores` (sizes × seeds), `fit`; None where fewer than 3 samples would have 25 rows or more
+)->dict: # `sizes`, `scores` (sizes × seeds), `fit`; None where fewer than 3 samples have 25 rows or more
     "Score against rows, over nested samples"
     sizes = _sizes(min(case.max_rows, len(case.train)))
     if len(sizes) < 3 or reached is None: return None
@@ -188,7 +189,7 @@ def plot_curve(
     label:str='score', # Name of the score
     ax=None, # Axes to draw on; new ones by default
 ): # The axes
-    "Learning curve: dots are measured, the line is the fitted law; a sentence where there are too few rows for one"
+    "Learning curve: dots are measured, the line is the fitted law; a sentence where there are too few rows"
     import matplotlib.pyplot as plt
     ax = ax or plt.subplots(figsize=(6, 3))[1]
     if not len(curve):

@@ -118,7 +118,8 @@ class Study:
     def twins(self):
         "How many rows have a twin, and how many of those disagree"
         conflicts = self.evidence['ceiling']['conflicts']
-        return pd.Series({k: conflicts[k] for k in ('duplicated', 'conflicting')}, name='share of rows').to_frame()
+        shares = {k: conflicts[k] for k in ('duplicated', 'conflicting')}
+        return pd.Series(shares, name='share of rows').to_frame()
 
     def variance(self):
         "Parts of the squared error, where the task has them"
@@ -134,7 +135,11 @@ class Study:
         return value.drop('per_row', errors='ignore').to_frame('per year')
 
     def parts(self): return pd.DataFrame(self.evidence['parts'])
-    def hypotheses(self): return hypothesis_table(self.problem, 'feasibility', feasibility_metrics(self.evidence, self.verdict))
+
+    def hypotheses(self):
+        "The hypotheses of this stage beside what was measured"
+        return hypothesis_table(self.problem, 'feasibility', feasibility_metrics(self.evidence, self.verdict))
+
     def risks(self): return pd.DataFrame(self.problem.risks)
     def metrics(self): return feasibility_metrics(self.evidence, self.verdict, self.direction)
     def checks(self): return feasibility_checks(self.evidence, self.verdict, self.problem)

@@ -77,7 +77,7 @@ def over_time(
 
 # %% ../../nbs/feasibility/06_stability.ipynb #d7f1f258
 def _inside(case, name):
-    "Score of later rows of the training period by a model of its earlier rows; None where either has one outcome"
+    "Score of later training rows by a model of earlier ones; None where either has one outcome"
     df, target = case.sample[:8000], case.problem.target
     cut = len(df)*7//10
     past, now = df[:cut], df[cut:]
@@ -113,7 +113,7 @@ def _auc_of(model, X, y):
     return _AUC(y, predict_score(model, X))(np.ones(len(X)))
 
 def _drops(X, label, halves, fitted, seed, n_rows=1500):
-    "Loss of area under the curve when one column of the rows that are told is put in another order, by column"
+    "By column, the loss of area under the curve when it is put in another order in the rows that are told"
     rng, res = np.random.default_rng(seed), dict.fromkeys(X, 0.)
     for h, model in zip(halves, fitted):
         now = X[h].sample(min(n_rows, h.sum()), random_state=seed)
@@ -152,8 +152,8 @@ def tell_apart(
 )->dict: # Area under the curve: `value`, `low`, `high`, `n`; `columns` and `alone`
     """How well a model tells two tables apart, by columns only
 
-    `columns` is what the model misses most when it is shuffled, `alone` the skill of single columns. There is no value
-    where there are too few rows."""
+    `columns` is what the model misses most when it is shuffled, `alone` the skill of single columns. There is
+    no value where there are too few rows."""
     X, label = pd.concat([a, b], ignore_index=True), np.repeat([0, 1], [len(a), len(b)])
     if min(len(a), len(b)) < _FEW: return _NOT_TOLD | dict(n=len(X), columns={}, alone={})
     days = (None, None) if any(d is None for d in days) else days
@@ -191,8 +191,9 @@ _NOT_THERE = dict(n=0, columns={}, alone={}, says='not there: the data stage wro
 def _demand_no_outcomes(production, target):
     "Refuse production rows that come with what became of them"
     if production is None or target not in production: return
-    expected = 'expected features, identifier and time only: outcomes of production are not for the assessment to see'
-    raise ValueError(f"production holds the target {target!r}; {expected}")
+    expected = 'expected features, identifier and time only'
+    unseen = 'outcomes of production are not for the assessment to see'
+    raise ValueError(f"production holds the target {target!r}; {expected}: {unseen}")
 
 def _frame(case, name, df):
     "Features of some rows of a table, and their blocks"

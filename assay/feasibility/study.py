@@ -48,7 +48,7 @@ def find_blockers(
 )->dict: # `leaks`, `harms`, `blocked` and `open`: one sentence each
     """What earlier stages found that must be resolved first
 
-    `blocked` is access to the data that was refused, `open` what nobody answered about data or integration."""
+    `blocked` is refused access to the data, `open` what nobody answered about data or integration."""
     unanswered = _said_by(data, ['unanswered'], ACCESS)
     return dict(
         leaks=_failed_leaks(explore),
@@ -114,8 +114,8 @@ def assess(
     """Measure everything the verdict is read from, on training and validation sets only
 
     Of production only columns are read, never outcomes.
-    The parts: bar, rows, models, columns, together, signal, learning, ceiling, stability, value, parts, hypotheses, leaks,
-    risks, harms, blocked, open."""
+    The parts: bar, rows, models, columns, together, signal, learning, ceiling, stability, value, parts,
+    hypotheses, leaks, risks, harms, blocked, open."""
     case = make_case(train, valid, problem, fields, settings)
     blockers, look = context.blockers or {}, case.sample[:10_000]
     skills = column_skills(look, look[problem.target], case.names, problem.task, settings.seed)
@@ -126,12 +126,13 @@ def assess(
         bar=_bar_of(case, models),
         rows=_rows_of(case, context.n_test),
         models=models | dict(over=more['over']),
-        columns=skills.head(5).to_dict(),
-        together=measure_together(case, models),
-        signal=measure_signal(case, models))
+        columns=skills.head(5).to_dict())
     evidence |= dict(
+        together=measure_together(case, models),
+        signal=measure_signal(case, models),
         learning=learning_curve(case, models['best'], models['score']['value']),
-        ceiling=measure_ceiling(case, models, settings.only_verdict),
+        ceiling=measure_ceiling(case, models, settings.only_verdict))
+    evidence |= dict(
         stability=stability | dict(adversarial=more['adversarial']),
         value=measure_value(case, models, stability['outcomes']),
         parts=measure_parts(case, models),
@@ -272,11 +273,12 @@ def open_skill(
     m, left = together, together['undeclared']
     if m['unsure']:
         few = f"{m['telling']} rows beside the most frequent outcome, too few to be sure (expected {ENOUGH})"
-        return f"the skill of the model is {say_interval(m)}, where no declaration counts; validation has {few}"
+        skill = f"the skill of the model is {say_interval(m)}, where no declaration counts"
+        return f"{skill}; validation has {few}"
     if m['too_good'] or m['never'] or not left or (left['value'] or 0) <= LEAK: return ''
     without = ' without the columns that are declared' if m['declared'] else ''
-    skill = f"the skill of the model{without} is {say_interval(left)}, above the line of a single column, {LEAK}"
-    return f"{skill}: together its columns may know the answer"
+    skill = f"the skill of the model{without} is {say_interval(left)}"
+    return f"{skill}, above the line of a single column, {LEAK}: together its columns may know the answer"
 
 def _questions(e):
     "What a person should look at, though no rule reads it"

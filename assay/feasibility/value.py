@@ -38,10 +38,13 @@ def fit_power_law(
     n, S = np.asarray(n, float), np.asarray(scores, float)
     if len(n) < 3: raise ValueError(f"a curve needs at least 3 sizes, got {len(n)}")
     draws = np.random.default_rng(seed).integers(0, S.shape[1], (n_boot, *S.shape))
-    curves = np.concatenate([S.mean(1)[None], np.take_along_axis(S[None].repeat(n_boot, 0), draws, 2).mean(2)])
+    drawn = np.take_along_axis(S[None].repeat(n_boot, 0), draws, 2)
+    curves = np.concatenate([S.mean(1)[None], drawn.mean(2)])
     return dict(zip('abc', _power_laws(n, curves, best)))
 
 # %% ../../nbs/feasibility/01_value.ipynb #031f7183
+def _rows_or_never(n): return float(n) if np.isfinite(n) else None
+
 def rows_needed(
     fit:dict, # From `fit_power_law`
     target:float, # Score to reach
@@ -50,10 +53,12 @@ def rows_needed(
     "How many rows reach a score"
     gap = fit['a']-target
     with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
-        n = np.where(gap > 0, (fit['b']/np.where(gap > 0, gap, 1))**(1/fit['c']), np.inf)
+        reached = (fit['b']/np.where(gap > 0, gap, 1))**(1/fit['c'])
+        n = np.where(gap > 0, reached, np.inf)
     n = np.where(n > most, np.inf, n)
     low, high = np.quantile(n[1:], [.025, .975], method='nearest')
-    return {k: float(v) if np.isfinite(v) else None for k,v in dict(value=n[0], low=low, high=high).items()} | dict(share=float(np.isfinite(n[1:]).mean()))
+    ends = {k: _rows_or_never(v) for k,v in dict(value=n[0], low=low, high=high).items()}
+    return ends | dict(share=float(np.isfinite(n[1:]).mean()))
 
 def say_rows(
     need:dict, # From `rows_needed`, or None
@@ -81,7 +86,7 @@ def draw(
 
 # %% ../../nbs/feasibility/01_value.ipynb #ad12dbbb
 def _block_counts(y, score, blocks, n_thresholds=60):
-    "Errors per block of rows at each of many thresholds: false positives and false negatives, blocks × thresholds"
+    "False positives and false negatives per block of rows at each of many thresholds, blocks × thresholds"
     levels = np.quantile(score, np.linspace(0, 1, n_thresholds), method='nearest')
     cuts = np.append(np.unique(levels), np.inf)
     act = np.searchsorted(cuts, score, 'right') # a row is acted upon at thresholds 0 … act-1
@@ -115,7 +120,7 @@ def decision_costs(
     y_true, # 0 and 1
     scores:dict, # Name to score, higher is more likely 1
     costs:dict, # `false_positive` and `false_negative`, each a number or a declared range
-    blocks=None, # Rows of one block are drawn together; each row alone by default, and where all are of one block
+    blocks=None, # Rows of one block are drawn together; alone by default, and where all are of one block
     n_draws:int=500, # Monte Carlo draws
     seed:int=0, # Random seed
 )->pd.DataFrame: # Cost per row, one line per draw, one column per score; also the drawn costs, by name
@@ -126,7 +131,8 @@ def decision_costs(
     drawn = {k: draw(costs[k], n_draws, rng) for k in ('false_positive', 'false_negative')}
     normal = norm.ppf(.975)
     wide = (widening(n_blocks) or normal)/normal
-    weights, half = (weight, 1+(weight-1)*wide), np.arange(n_blocks)%2 == 0 # few blocks vary more than their resamples do
+    widened = 1+(weight-1)*wide # few blocks vary more than their resamples do
+    weights, half = (weight, widened), np.arange(n_blocks)%2 == 0
     def paid(score):
         errors = _block_counts(y_true, np.asarray(score, float), blocks)
         return _paid(errors, drawn.values(), weights, half)/n
@@ -140,11 +146,12 @@ def yearly_value(
 )->dict: # `value`, `low`, `high` (median and 95 % range), `p_positive`, `draws` by name, `net` per draw
     "Net value per year over the declared ranges"
     rng, n = np.random.default_rng(seed+1), len(saved)
-    rows, build, run = (draw(value.get(k), n, rng) for k in ('rows_per_year', 'build_cost', 'run_cost_per_year'))
-    draws = dict(rows_per_year=rows, build_cost=build, run_cost_per_year=run)
+    draws = {k: draw(value.get(k), n, rng) for k in ('rows_per_year', 'build_cost', 'run_cost_per_year')}
+    rows, build, run = draws.values()
     net = np.asarray(saved)*rows - build/max(float(value.get('years') or 1), 1) - run
     low, mid, high = np.quantile(net, [.025, .5, .975])
-    return dict(value=float(mid), low=float(low), high=float(high), p_positive=float((net > 0).mean()), draws=draws, net=net)
+    ends = dict(value=float(mid), low=float(low), high=float(high))
+    return ends | dict(p_positive=float((net > 0).mean()), draws=draws, net=net)
 
 def main_driver(
     net, # Outcome, one per draw

@@ -20,7 +20,7 @@ def grade(
     m:dict, # `value`, `low`, `high`, higher is better; or None
     threshold:float, # What is asked
 )->str: # `yes`, `likely`, `unlikely`, `no`, or `unknown`
-    "Does a number with an interval reach a threshold? `yes` and `no` are beyond the interval, the others within"
+    "Does a number with an interval reach a threshold? `yes` and `no` are beyond the interval, others within"
     if m is None or None in (m.get('value'), m.get('low'), m.get('high')): return 'unknown'
     if m['low'] >= threshold: return 'yes'
     if m['high'] < threshold: return 'no'
@@ -81,7 +81,8 @@ RULES = [
         name='the model is too good',
         holds=itemgetter('too_good'),
         verdict='insufficient_evidence',
-        why='the model is as good as a copy of the outcome: {too_good}; together its columns may know the answer',
+        why='the model is as good as a copy of the outcome: {too_good}; '
+            'together its columns may know the answer',
         next='find out when each of these columns is known; remove what is known too late, or, '
              'below an AUC or R² of .999, declare in dictionary.yaml why the columns are `legitimate`'),
     Rule(
@@ -177,8 +178,8 @@ _STANDS_FOR = dict( # What is told in the place of a fact, where no case is at h
     blocked='(what is refused)',
     too_good='(its skill, and the columns that it rests on)',
     never='(the skill, and the columns that were declared)',
-    few='validation has few values of the column whose rows belong together',
-    by_heart='most validation rows are of values of that column that training holds too',
+    few='validation has too few values of the column whose rows belong together',
+    by_heart='validation rows are of values of that column that training holds too',
     idle='(which)',
     worth='(yes, or unknown)',
     driver='(its name)',

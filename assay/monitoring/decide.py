@@ -189,11 +189,12 @@ def monitor(
     alpha:float=.01, # Rate of false alarms of a window, over all columns
     resampling:Resampling=Resampling(), # How rows are resampled
 )->dict: # What was counted and measured, the `facts`, and `decision`, `rule`, `why`
-    """Compare one window with the reference, and decide: drift from all rows, performance from those with an outcome
+    """Compare one window with the reference, and decide
 
-    The columns `score` and `rule` hold the scores of the model and of today's practice. The result has `n`, `known`
-    (outcomes), `volume`, `quarantined`, the table `drift`, `estimated`, `mean` and `realised`, which is None without
-    enough outcomes; `unsaid` tells why."""
+    Drift is measured on all rows, performance on those with an outcome. The columns `score` and `rule` hold
+    the scores of the model and of today's practice. The result has `n`, `known` (outcomes), `volume`,
+    `quarantined`, the table `drift`, `estimated`, `mean` and `realised`, which is None without enough outcomes;
+    `unsaid` tells why."""
     return Monitor(reference, problem, list(fields), alpha, resampling).compare(current)
 
 # %% ../../nbs/monitoring/03_decide.ipynb #bf898e81
@@ -210,21 +211,24 @@ def _score_columns(drift, names):
     "Columns of scores among those that were compared; a feature may be called `score_1`"
     return {c for c in drift.column if c == SCORE or c.startswith(f'{SCORE}_') and c not in names}
 
+def _agreed_facts(found, problem):
+    "How performance stands to today's rule and to the minimum"
+    sign = 1 if METRICS[problem.metric]['better'] == 'higher' else -1
+    own_score = as_gain(found['score']) if found else None
+    return dict(
+        gain=_reach(found.get('gain'), 0),
+        minimum=_reach(own_score, sign*problem.minimum))
+
 def _moved_facts(drift, found, problem, names, before):
     "How performance stands to what was agreed, and what is unlike the reference"
-    measured, moved = found or {}, set(drift.column[drift.drifted])
-    sign = 1 if METRICS[problem.metric]['better'] == 'higher' else -1
-    own_score = as_gain(measured['score']) if measured else None
-    off, target = _is_off(measured.get('calibration')), problem.target in moved
-    scores = _score_columns(drift, names)
-    lasts = before is not None and (off and before['miscalibrated'] or target and before['target_drift'])
-    return dict(
-        gain=_reach(measured.get('gain'), 0),
-        minimum=_reach(own_score, sign*problem.minimum),
+    moved, scores = set(drift.column[drift.drifted]), _score_columns(drift, names)
+    off, target = _is_off((found or {}).get('calibration')), problem.target in moved
+    was_off, was_target = (bool(before and before[k]) for k in ('miscalibrated', 'target_drift'))
+    return _agreed_facts(found or {}, problem) | dict(
         miscalibrated=off,
         target_drift=target,
         score_drift=bool(scores & moved),
-        lasting=lasts,
+        lasting=off and was_off or target and was_target,
         drifted=sorted(moved-scores-{problem.target}))
 
 # %% ../../nbs/monitoring/03_decide.ipynb #e8697b6b
@@ -330,7 +334,9 @@ def _still_asked(weeks):
 def verdict_of_weeks(
     weeks:dict, # From `monitor_weeks`
 )->dict: # `decision`, `rule`, `why` and `week`, the week that decided
-    "The decision of all weeks: what one asked for stands until a later one shows the opposite; else the last decides"
+    """The decision of all weeks
+
+    What one week asked for stands until a later one shows the opposite; else the last decides."""
     asked, last = _still_asked(weeks), list(weeks.items())[-1]
     name, week = next((asked[r.name] for r in RULES if r.name in asked), last)
     return {k: week[k] for k in ('decision', 'rule', 'why')} | dict(week=name)

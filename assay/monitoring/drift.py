@@ -40,7 +40,8 @@ def to_bins(
 )->np.ndarray: # Bin of each value
     """Which bin each value falls into
 
-    The last bin is for missing values, the one before for values unseen in the reference, or above the last edge."""
+    The last bin is for missing values, the one before for values unseen in the reference, or above the last
+    edge."""
     s = pd.Series(values)
     if bins['kind'] == 'number':
         code = np.searchsorted(bins['edges'], s.to_numpy(float), 'left')
@@ -76,7 +77,7 @@ def psi(
     reference, # Counts per bin
     current, # Counts per bin; further axes in front are windows
 )->np.ndarray: # 0 for equal; by custom .1 is worth a look and .25 is large
-    "Population stability index (half a row is added to each bin, so that an empty one does not give infinity)"
+    "Population stability index; half a row is added to each bin, so that an empty one does not give infinity"
     p, q = _shares(np.asarray(reference, float)+.5), _shares(np.asarray(current, float)+.5)
     return ((q-p)*np.log(q/p)).sum(-1)
 
@@ -195,7 +196,7 @@ def _column_drift(name, bins, ref, cur, null):
 # %% ../../nbs/monitoring/00_drift.ipynb #5b0c7d1e
 MISSING_PART = .2 # Part of the rate of false alarms that is spent on missing values, where there are any
 LEAST_MISSING = .01 # Smallest change of the share of missing values that is an alarm: one in a hundred
-LEAST_PSI = .005 # Smallest stability index that is an alarm: a mean moves by .07 standard deviations, 20 % to 23 %
+LEAST_PSI = .005 # Smallest index that is an alarm: a mean moves by .07 standard deviations, 20 % to 23 %
 
 def _missing_share(counts): return counts[0]/np.maximum(counts[1], 1)
 
@@ -318,7 +319,7 @@ class Counted:
     "The reference period as counts, which every window is compared with"
     columns:dict # Column to its bins and its counts, days × bins, from `count_reference`
     blocks:str=None # Column with times: rows of one day belong together; rows stand alone by default
-    known_only:tuple=() # Columns of which only known values are compared, such as outcomes that are still to come
+    known_only:tuple=() # Columns of which only known values are compared, such as outcomes still to come
 
     def _kept(self, column, grid):
         "The counts that are compared"
@@ -332,7 +333,8 @@ class Counted:
     )->pd.DataFrame: # As `drift_table`
         "Which columns of a window differ from the reference more than windows without drift do"
         if not len(current):
-            raise ValueError("the current window has no rows, so nothing can be compared; look at the feed first")
+            nothing = 'the current window has no rows, so nothing can be compared'
+            raise ValueError(f'{nothing}; look at the feed first')
         day = _days(current[self.blocks]) if self.blocks else None
         before, now = {}, {}
         for c in columns:
@@ -351,8 +353,9 @@ def drift_table(
 )->pd.DataFrame: # One row per column, furthest first
     """Which columns differ more than windows without drift differ from the reference
 
-    Columns of the result: distance, its ratio to what is still usual, threshold, the rate that is promised, psi, js,
-    missing with its ratio and threshold, `times` (the larger of both ratios over its threshold), `moved` (in words), drifted."""
+    Columns of the result: distance, its ratio to what is still usual, threshold, the promised rate, psi, js,
+    missing with its ratio and threshold, `times` (the larger of both ratios over its threshold), `moved` in
+    words, drifted."""
     counted = Counted(count_reference(reference, columns, blocks), blocks)
     return counted.compare(current, columns, alpha, seed)
 
@@ -369,8 +372,9 @@ def _alarms(counted, windows, alpha):
     found = [drift_of_counts(*_split(counted, w == 1), True, alpha, seed=i) for i,w in enumerate(windows)]
     return [bool(d.drifted.any()) for d in found], [float(d.rate.iloc[0]) for d in found]
 
-def _count_parts(reference, columns, parts):
-    "As `count_reference`, with parts of the rows in the place of days"
+def _count_parts(reference, columns, seed):
+    "As `count_reference`, with random parts of the rows in the place of days"
+    parts = np.random.default_rng(seed).integers(0, 8*WINDOW_DAYS, len(reference))
     bins = {c: make_bins(reference[c]) for c in columns}
     return {c: (b, count_bins(reference[c], b, parts)) for c,b in bins.items()}
 
@@ -385,8 +389,8 @@ def quiet_alarms(
     """How often nothing looks like something: days of the reference, drawn at random, against the other days
 
     Without moments, rows in random parts stand for days."""
-    parts = np.random.default_rng(seed).integers(0, 8*WINDOW_DAYS, len(reference))
-    counted = count_reference(reference, columns, blocks) if blocks else _count_parts(reference, columns, parts)
+    if blocks: counted = count_reference(reference, columns, blocks)
+    else: counted = _count_parts(reference, columns, seed)
     n_days = len(next(iter(counted.values()))[1])
     n_window = min(WINDOW_DAYS, max(n_days//4, 1))
     windows = draw_windows(n_days, n_window, n_windows, 1, seed)

@@ -23,7 +23,7 @@ from ..stats.intervals import Resampling
 _NO_CHANGE = dict(change=None, change_low=None, change_high=None)
 
 def _change(before, now, n_least):
-    "Interval of now minus before, from independent resamples of both; none where either is too often undefined"
+    "Interval of now minus before, from independent resamples; none where either is too often undefined"
     is_defined = np.isfinite(now[1:]) & np.isfinite(before[1:])
     change = now[0]-before[0]
     if not is_defined.mean() >= .9 or n_least < 11 or not np.isfinite(change): return dict(_NO_CHANGE)
@@ -32,13 +32,14 @@ def _change(before, now, n_least):
 
 @dataclasses.dataclass(frozen=True)
 class OperatingPoint:
-    "Where a model acts: above a threshold where there are two classes, else on the class with the highest score"
+    "Where a model acts: above a threshold of two classes, else on the class with the highest score"
     threshold:float=None # Act where the score is above it; two classes need one
     classes:tuple=() # Names of the classes, in the order of their numbers
 
 def _draws(df, groups, problem, point, resampling):
     "Group, rows and draws of every metric of one period"
-    y, s, resamples = df[problem.target].to_numpy(float), scores_of(df, SCORE), resampling.of(df, problem.time)
+    y, s = df[problem.target].to_numpy(float), scores_of(df, SCORE)
+    resamples = resampling.of(df, problem.time)
     names, n, found = group_draws(groups, y, s, point.threshold, problem.task, resamples, point.classes)
     res = {}
     for i, g in enumerate(names): res[g] = int(n[i]), {m: d['draws'][:, i] for m,d in found.items()}
@@ -70,7 +71,7 @@ def group_changes(
     def draws(df, column, resampling):
         named = as_groups(df, [column], like=reference)[column]
         return _draws(df, named, problem, point, resampling)
-    rows, others = [], dataclasses.replace(resampling, seed=resampling.seed+1) # both periods are drawn independently
+    rows, others = [], dataclasses.replace(resampling, seed=resampling.seed+1) # both are drawn independently
     for c in columns: rows += _changes_of(c, draws(reference, c, others), draws(current, c, resampling))
     key = ['column', 'group', 'metric']
     changes = pd.DataFrame(rows, columns=[*key, 'promised', 'change', 'change_low', 'change_high'])
@@ -91,7 +92,7 @@ def _worse_way(metric): return WORSE.get('recall' if metric.startswith('recall_'
 def served_worse(
     changes:pd.DataFrame, # From `group_changes`
 )->pd.DataFrame: # Those rows of it
-    "Groups that are served worse than was promised, by intervals that hold for all comparisons together (Bonferroni)"
+    "Groups that are served worse than promised, by intervals for all comparisons together (Bonferroni)"
     way = changes.metric.map(_worse_way)
     change, low, high = (pd.to_numeric(changes[c]) for c in ('change', 'change_low', 'change_high'))
     wider = ndtri(1-.025/max((way != 0).sum(), 1))/ndtri(.975)
@@ -105,14 +106,25 @@ def _n_groups(changes): return changes[['column', 'group']].drop_duplicates().sh
 def _absent_fails(absent, sensitive):
     "Why columns that were declared and not served close the check"
     kind = 'sensitive' if set(absent) & set(sensitive) else 'watched'
-    missing = f'{_named(absent)}, declared as {kind}, is not in what was served, so its groups cannot be measured'
-    return f'{missing}; send it with the requests, or bring it with the labels'
+    missing = f'{_named(absent)}, declared as {kind}, is not in what was served'
+    way_out = 'send it with the requests, or bring it with the labels'
+    return f'{missing}, so its groups cannot be measured; {way_out}'
 
 def _measured(changes, columns):
     "What was measured of the groups, and which are served worse"
-    worst = ', '.join(f'{r.column}={r.group} ({r.metric})' for r in served_worse(changes).head(4).itertuples())
+    worse = served_worse(changes).head(4)
+    worst = ', '.join(f'{r.column}={r.group} ({r.metric})' for r in worse.itertuples())
     counted = f'{_n_groups(changes)} groups of {len(columns)} columns were measured with intervals'
     return f"{counted}; served worse than promised beyond chance: {worst or 'none'}"
+
+def _groups_known(changes, absent, columns, sensitive):
+    "Status and sentence of the check"
+    if not columns:
+        return 'not_applicable', 'neither problem.yaml nor the dictionary declares a column of groups'
+    if absent: return False, _absent_fails(absent, sensitive)
+    if changes is None:
+        return False, f'no outcome is known, so the groups of {_named(columns)} cannot be measured'
+    return True, _measured(changes, columns)
 
 def groups_check(
     changes:pd.DataFrame, # From `group_changes`; None where no outcome is known
@@ -120,12 +132,8 @@ def groups_check(
     columns, # Declared columns
     sensitive, # Those of them that name a protected characteristic
 )->dict: # `check` groups
-    "Are the scores of every declared group known after release? What was declared and cannot be measured fails"
-    if not columns: status, why = 'not_applicable', 'neither problem.yaml nor the dictionary declares a column of groups'
-    elif absent: status, why = False, _absent_fails(absent, sensitive)
-    elif changes is None:
-        status, why = False, f'no outcome is known, so the groups of {_named(columns)} cannot be measured'
-    else: status, why = True, _measured(changes, columns)
+    "Are the scores of every declared group known after release? A group that cannot be measured fails"
+    status, why = _groups_known(changes, absent, columns, sensitive)
     return check('groups', status, why, 'reports/monitoring/metrics.json#metrics.n_group_rows')
 
 # %% ../../nbs/monitoring/02_groups.ipynb #54369fbe
@@ -151,7 +159,8 @@ def watch_groups(
 )->GroupWatch: # The changes and their check
     "Group metrics after release: mandatory for each column that is declared"
     columns, sensitive = watched_columns(problem, dictionary), sensitive_columns(problem, dictionary)
-    absent = [c for c in columns if c in {*absent_columns(current, columns), *absent_columns(reference, columns)}]
+    lacking = {*absent_columns(current, columns), *absent_columns(reference, columns)}
+    absent = [c for c in columns if c in lacking]
     known = current[current[problem.target].notna()] if problem.target in current else current[:0]
     there, changes = [c for c in columns if c not in absent], None
     if len(known) and there: changes = group_changes(reference, known, there, problem, point, resampling)
@@ -183,7 +192,8 @@ def group_metrics(
     changes:pd.DataFrame, # From `group_changes`; None where there is none
 )->dict: # Name to metric
     "The numbers behind the groups: how many numbers there are, and how many are worse than promised"
-    if changes is None: return dict(n_group_rows=metric(0), groups_served_worse=metric(None, n=0, better='lower'))
+    if changes is None:
+        return dict(n_group_rows=metric(0), groups_served_worse=metric(None, n=0, better='lower'))
     shown = changes[changes.metric != '']
     worse = metric(_n_groups(served_worse(changes)), n=_n_groups(shown), better='lower')
     return dict(n_group_rows=metric(len(shown)), groups_served_worse=worse)

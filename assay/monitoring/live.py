@@ -38,32 +38,42 @@ def _refuse_outcomes(wrong, target, expected):
     said = f"in {len(wrong)} rows the outcome {target!r} is {', '.join(names[:5])}{more}; expected {expected}"
     raise ValueError(f"{said}: correct it, or leave the field empty where the outcome is not known")
 
+def _known_numbers(labels, target):
+    "Labels whose outcomes are finite numbers"
+    y = labels[target].astype(object)
+    numbers = pd.to_numeric(y, errors='coerce').astype(float).where(np.isfinite)
+    bad = y.notna() & numbers.isna()
+    if bad.any(): _refuse_outcomes(y[bad], target, 'a finite number')
+    return labels.assign(**{target: numbers})
+
+def _known_classes(labels, target, classes):
+    "Labels whose outcomes are classes of the training table"
+    y = labels[target].astype(object).map(_as_written(classes), na_action='ignore')
+    bad = y.notna() & ~y.isin(classes)
+    if bad.any():
+        expected = f'one of {classes[:10]}, as in the training table'
+        if set(classes) <= {0, 1}: expected += ', or a word that recode in params.yaml turns into one of them'
+        _refuse_outcomes(y[bad], target, expected)
+    return labels.assign(**{target: y})
+
 def known_outcomes(
     labels:pd.DataFrame, # Outcomes, with the target
     problem, # The agreement
     spec:dict, # Specification of the model, at `place('model')`
 )->pd.DataFrame: # The same, each outcome as the training table writes it, missing where it is not known
-    "Outcomes that can be counted; raises `ValueError` naming those that are no class of the training table, or no number"
+    "Outcomes that can be counted; raises `ValueError` naming those that are no class, or no number"
     target = problem.target
     if target not in labels: return labels
-    y = labels[target].astype(object)
-    if problem.task == 'regression':
-        numbers = pd.to_numeric(y, errors='coerce').astype(float).where(np.isfinite)
-        bad = y.notna() & numbers.isna()
-        if bad.any(): _refuse_outcomes(y[bad], target, 'a finite number')
-        return labels.assign(**{target: numbers})
+    if problem.task == 'regression': return _known_numbers(labels, target)
     classes = spec.get('classes') or sorted(read_table(place('train'), [target])[target].unique().tolist())
-    y = y.map(_as_written(classes), na_action='ignore')
-    bad = y.notna() & ~y.isin(classes)
-    recoded = ', or a word that recode in params.yaml turns into one of them' if set(classes) <= {0, 1} else ''
-    if bad.any(): _refuse_outcomes(y[bad], target, f'one of {classes[:10]}, as in the training table{recoded}')
-    return labels.assign(**{target: y})
+    return _known_classes(labels, target, classes)
 
 # %% ../../nbs/monitoring/04_live.ipynb #c6b69751
 def _demand_columns(served, labels, problem):
     "Refuse labels that cannot be joined"
-    lost = [c for c in (problem.id, problem.target) if c not in labels]
-    if lost: raise ValueError(f"labels lack the columns {lost}; expected {problem.id!r} and {problem.target!r}")
+    expected = (problem.id, problem.target)
+    if lost := [c for c in expected if c not in labels]:
+        raise ValueError("labels lack the columns {}; expected {!r} and {!r}".format(lost, *expected))
     if problem.id not in served:
         no_id = f"what was served has no {problem.id!r}, so no outcome can be found"
         raise ValueError(f"{no_id}; send it with each request")
@@ -72,7 +82,8 @@ def _known_once(labels, problem):
     "Labels with an outcome, one per row"
     known = labels[labels[problem.target].notna()]
     twice = known[problem.id].duplicated()
-    if twice.any(): raise ValueError(f"labels have {int(twice.sum())} ids twice; expected one outcome per row")
+    if twice.any():
+        raise ValueError(f"labels have {int(twice.sum())} ids twice; expected one outcome per row")
     return known
 
 def _with_brought(df, columns):
@@ -88,8 +99,10 @@ def with_labels(
     labels:pd.DataFrame, # Outcomes: the id column, the target, and columns of groups that were not sent
     problem, # The agreement
     groups=(), # Columns that are watched
-)->pd.DataFrame: # All rows, the target missing where it is not known; without the target where `labels` is None
-    "Join outcomes to what was served; raises `ValueError` where an id has two outcomes, or every outcome is of another row"
+)->pd.DataFrame: # All rows, the target missing where it is not known; without it where `labels` is None
+    """Join outcomes to what was served
+
+    Raises `ValueError` where an id has two outcomes, or every outcome is of another row."""
     res, id = current.drop(columns=problem.target, errors='ignore'), problem.id
     if labels is None: return res
     _demand_columns(res, labels, problem)
@@ -98,14 +111,15 @@ def with_labels(
     joined = known[[id, problem.target, *also]].rename(columns={c: ('labels', c) for c in also})
     res = res.merge(joined, on=id, how='left')
     if len(known) and res[problem.target].isna().all():
-        raise ValueError(f"none of the {len(known)} labels is of a row that was served; compare the column {id!r}")
+        none = f'none of the {len(known)} labels is of a row that was served'
+        raise ValueError(f'{none}; compare the column {id!r}')
     return _with_brought(res, also)
 
 # %% ../../nbs/monitoring/04_live.ipynb #01431997
 def promised_rows(
     problem, # The agreement
     spec:dict, # Specification of the model, at `place('model')`
-)->pd.DataFrame: # Rows of valid and test, the target as numbers, with the scores of the model and of today's rule
+)->pd.DataFrame: # Rows of valid and test, the target as numbers, with the scores of model and today's rule
     "The rows on which performance was promised, with the scores of that time"
     def part(name):
         scores = read_table(place('scores', f'{name}.parquet'))
@@ -130,20 +144,28 @@ def _logged_moments(served, time):
     found = pd.to_datetime(served[time], utc=True, format='ISO8601', errors='coerce')
     return served.assign(**{time: served[time].where(found.notna(), None)})
 
+def _demand_scores(served, named):
+    "Refuse rows without the scores of this task; `named` are the columns of classes, where there are any"
+    if not named and 'score' not in served:
+        raise ValueError("what was served has no column 'score'; score it first")
+    lost = [c for c in named if c not in served and named[c] not in served]
+    if lost:
+        raise ValueError(f"what was served has no {lost[:3]}; it was scored by a model for other classes")
+
 def as_served(
     served:pd.DataFrame, # From `assay.serving.prediction_log.log_table`, or a table of scored rows
     problem, # The agreement
     fields, # Features
     spec:dict, # Specification of the model
 )->pd.DataFrame: # The rows as monitoring reads them
-    "What was served in the shape of what was promised; raises `ValueError` where the scores are not those of this task"
+    "What was served in the shape of what was promised; raises `ValueError` where scores are not of this task"
     named = {f'score[{c}]': f'score_{i}' for i,c in enumerate(spec.get('classes') or ())}
-    if lost := [c for c in named if c not in served and named[c] not in served]: raise ValueError(f"what was served has no {lost[:3]}; it was scored by a model for other classes")
+    _demand_scores(served, named)
     res = served.rename(columns=named)
-    if 'score' not in res and not named: raise ValueError("what was served has no column 'score'; score it first")
-    text = {f.name: feature_frame(res, [f])[f.name] for f in fields if f.kind in TEXT}
-    time = {problem.time: _moments(res[problem.time], problem.time)} if problem.time else {}
-    return res.assign(**text, **time, **({'score': res['score_0']} if named else {}))
+    changed = {f.name: feature_frame(res, [f])[f.name] for f in fields if f.kind in TEXT}
+    if problem.time: changed[problem.time] = _moments(res[problem.time], problem.time)
+    if named: changed['score'] = res['score_0']
+    return res.assign(**changed)
 
 # %% ../../nbs/monitoring/04_live.ipynb #e84d10b3
 LEAST_ROWS = 30 # Predictions that a week needs, to be a window of its own
@@ -166,15 +188,21 @@ def _weeks_of(monitor, served):
 
 def _decide(found, weeks):
     "The decision over all rows, or what the weeks together ask for where that comes first"
-    order, said = [r.name for r in RULES], verdict_of_weeks(weeks) if weeks else {}
-    if said.get('decision') not in ASKS or order.index(said['rule']) >= order.index(found['rule']): return found
-    return found | {k: said[k] for k in ('decision', 'rule')} | dict(why=f"{said['why']}; week from {said['week']}")
+    if not weeks: return found
+    order, said = [r.name for r in RULES], verdict_of_weeks(weeks)
+    comes_first = order.index(said['rule']) < order.index(found['rule'])
+    if said['decision'] not in ASKS or not comes_first: return found
+    why = f"{said['why']}; week from {said['week']}"
+    return found | dict(decision=said['decision'], rule=said['rule'], why=why)
 
 # %% ../../nbs/monitoring/04_live.ipynb #7d6d25ff
 def _dated(served, problem):
-    "Rows with a moment, where any has one; how many were left out or have none; and the agreement, timeless where none has"
+    """Rows with a moment, where any has one; how many have none; and the agreement, timeless where none has
+
+    Rows without a moment are left out where others have one."""
     served = _logged_moments(served, problem.time)
-    has_moment = served[problem.time].notna() if problem.time in served else pd.Series(False, index=served.index)
+    has_moment = pd.Series(False, index=served.index)
+    if problem.time in served: has_moment = served[problem.time].notna()
     if problem.time and has_moment.any(): return served[has_moment], int((~has_moment).sum()), problem
     undated = len(served)*bool(problem.time)
     return served, undated, dataclasses.replace(problem, time=None)
@@ -192,7 +220,7 @@ class Released:
     problem:'Problem' # The agreement
     dictionary:'Dictionary' # What each column may hold
     spec:dict # Specification of the model, at `place('model')`
-    rule:object # Function of a data frame with features: today's rule, from `assay.monitoring.outcomes.todays_rule`
+    rule:object # Today's rule, from `assay.monitoring.outcomes.todays_rule`: a function of a data frame
 
     @property
     def point(self): return OperatingPoint(self.spec.get('threshold'), self.spec.get('classes') or ())
@@ -219,14 +247,15 @@ def monitor_served(
     released:Released, # The model that served them
     labels:pd.DataFrame=None, # Outcomes known by now: id, target, columns of groups that were not sent
     n_quarantined:int=0, # Rows that were refused
-    resampling:Resampling=Resampling(), # How rows are resampled: by days or rows where nobody brings the declared column
-)->dict: # As `monitor`, and `weeks`, `resampled`, `undated`; with outcomes `groups` (a check) and `group_changes`
+    resampling:Resampling=Resampling(), # How rows are resampled; without the declared column by days or rows
+)->dict: # As `monitor`, and `weeks`, `resampled`, `undated`; with outcomes `groups` and `group_changes`
     """Compare what was served with what was promised; raises `ValueError` for an empty window
 
-    `decision`, `rule` and `why` come also from `weeks`: the result of each week that can stand alone, which knows the one before.
-    `resampled` says what intervals draw whole. `undated` counts rows without a moment: they are left out where others have
-    one, and count as independent where none has."""
-    if served.empty: raise ValueError('no prediction is in the log; serve some with `assay serve`, or name a table')
+    `decision`, `rule` and `why` come also from `weeks`: the result of each week that can stand alone, which
+    knows the one before. `resampled` says what intervals draw whole. `undated` counts rows without a moment:
+    they are left out where others have one, and count as independent where none has."""
+    if served.empty:
+        raise ValueError('no prediction is in the log; serve some with `assay serve`, or name a table')
     labelled = _labelled(served, labels, released, resampling.cluster)
     if resampling.cluster not in labelled: resampling = dataclasses.replace(resampling, cluster=None)
     dated, undated, problem = _dated(labelled, released.problem)
@@ -236,5 +265,6 @@ def monitor_served(
     resampled = resampling.cluster or ('day' if problem.time else 'row')
     found = _decide(whole, weeks) | dict(weeks=weeks, undated=undated, resampled=resampled)
     def watch():
-        return watch_groups(monitor.reference, scored, problem, released.dictionary, released.point, resampling)
+        dictionary, point = released.dictionary, released.point
+        return watch_groups(monitor.reference, scored, problem, dictionary, point, resampling)
     return _with_groups(found, whole, watch)

@@ -24,7 +24,7 @@ def _can_be_drawn(metric, s):
 
 def _drawn_values(metric, s, n_draws, rng):
     "The metric on outcomes that are drawn from the scores; values that are defined"
-    upto = s.cumsum(1)[:, :-1] if s.ndim == 2 else 1-s[:, None] # the class is where a number between 0 and 1 falls
+    upto = s.cumsum(1)[:, :-1] if s.ndim == 2 else 1-s[:, None] # a number between 0 and 1 falls into a class
     drawn = ((rng.random((len(s), 1)) > upto).sum(1) for _ in range(n_draws))
     v = np.array([metric_score(metric, y, s) for y in drawn])
     return v[np.isfinite(v)]

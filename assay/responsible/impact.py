@@ -60,14 +60,17 @@ class ImpactData:
         return None if self.served is None else as_groups(self.served, self.watched, like=self.train)
 
     @property
-    def label(self): return binary_label(self.train[self.problem.target], self.problem.positive, self.problem.task)
+    def label(self):
+        "The outcome of each training row as 0 or 1"
+        p = self.problem
+        return binary_label(self.train[p.target], p.positive, p.task)
 
     def table(self): return watched_table(self.problem, self.dictionary, self.train)
     def _repr_html_(self): return show(self.table())._repr_html_()
     def __repr__(self): return f'ImpactData({len(self.train)} training rows, watched: {self.declared})'
 
 def read_impact()->ImpactData: # Everything that the assessment reads
-    "Read the agreement, the dictionary, what the exploration measured, the training rows and those that will be scored"
+    "Read the agreement, the dictionary, the exploration's metrics, the training rows and those to be scored"
     later = reference_path()
     served = [read_table(path) for path in later]
     return ImpactData(
@@ -129,7 +132,11 @@ class Impact:
     def verdict(self): return responsible_verdict(self.answers)
 
     def table(self): return self.answers
-    def hashes(self): return pd.Series(self.assessed['inputs'] | dict(assessment=self.assessed['hash'])).to_frame('hash')
+
+    def hashes(self):
+        "Hash of each file that was assessed, and of all together"
+        inputs = self.assessed['inputs'] | dict(assessment=self.assessed['hash'])
+        return pd.Series(inputs).to_frame('hash')
 
     def checks(self)->list: # `check`s of each question, and of harms and risks
         "The checks that the stage decides"
@@ -144,21 +151,22 @@ class Impact:
     def _declared_metrics(self):
         "How much was answered and declared"
         d, answered = self.data, int((self.answers.status != 'unanswered').sum())
-        return dict(
-            answered=metric(answered, n=len(self.answers), better='higher'),
-            risks=metric(len(d.problem.risks)),
-            stakeholders=metric(len(d.problem.stakeholders)),
-            watched_columns=metric(len(d.declared)),
-            sensitive_columns=metric(len(sensitive_columns(d.problem, d.dictionary))),
-            absent_columns=metric(len(d.absent), n=len(d.declared), better='lower'))
+        lists = dict(
+            risks=d.problem.risks,
+            stakeholders=d.problem.stakeholders,
+            watched_columns=d.declared,
+            sensitive_columns=sensitive_columns(d.problem, d.dictionary))
+        res = dict(answered=metric(answered, n=len(self.answers), better='higher'))
+        res |= {name: metric(len(entries)) for name, entries in lists.items()}
+        return res | dict(absent_columns=metric(len(d.absent), n=len(d.declared), better='lower'))
 
     def _group_metrics(self):
         "How many groups are under-represented or small, and how many columns hold personal data"
-        under, n_small = int(self.represented.under.sum()), int(self.small.n_small.sum())
-        return dict(
-            under_represented=metric(under, n=len(self.represented), better='lower'),
-            personal_findings=metric(len(self.personal), n=self.data.train.shape[1], better='lower'),
-            small_groups=metric(n_small, n=int(self.small.groups.sum()), better='lower'))
+        counted = dict( # Name to how many there are, and of how many
+            under_represented=(self.represented.under.sum(), len(self.represented)),
+            personal_findings=(len(self.personal), self.data.train.shape[1]),
+            small_groups=(self.small.n_small.sum(), self.small.groups.sum()))
+        return {k: metric(int(found), n=int(of), better='lower') for k,(found,of) in counted.items()}
 
     def _proxy_metrics(self):
         "For each column the group that is guessed best"
@@ -174,12 +182,10 @@ def measure_impact(
     resampling:Resampling=Resampling(), # How rows are resampled
 )->Impact: # Measurements beside answers
     "Measure who could be hurt"
-    s, grouped, watched, time = settings, data.grouped, data.watched, data.problem.time
-    return Impact(
-        data=data,
-        settings=s,
-        represented=representation_table(grouped, watched, data.expected, s.under_ratio, s.reference),
-        labels=label_by_group(grouped, data.label, watched, resampling.cluster or time),
-        guessed=proxies(grouped, watched, data.features, time, s.max_rows, resampling),
-        personal=personal_data(data.train, seed=resampling.seed),
-        small=small_groups(grouped, watched, s.min_group))
+    s, rows, watched, time = settings, data.grouped, data.watched, data.problem.time
+    represented = representation_table(rows, watched, data.expected, s.under_ratio, s.reference)
+    labels = label_by_group(rows, data.label, watched, resampling.cluster or time)
+    guessed = proxies(rows, watched, data.features, time, s.max_rows, resampling)
+    personal = personal_data(data.train, seed=resampling.seed)
+    small = small_groups(rows, watched, s.min_group)
+    return Impact(data, s, represented, labels, guessed, personal, small)
