@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .core.yaml import read_yaml
     from .problem.agreement import load_problem
     from .problem.criteria import freeze_criteria
-    from .stats.intervals import Resamples, interval, paired_difference
+    from .stats.intervals import Resamples, Resampling, interval, paired_difference
     from .data.sources import load_source
     from .data.example import make_flights
     from .data.columns import load_dictionary
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from .responsible.assessment import findings
     from .models.features import feature_frame
     from .models.estimators import make_model, predict_score
-    from .models.tuning import tune
+    from .models.tuning import TrialPlan, tune
     from .evaluation.scores import score_table
+    from .feasibility.case import StudySettings
     from .feasibility.study import assess, decide
     from .package.bundle import export_bundle, load_bundle
     from .stages.definition import load_stages

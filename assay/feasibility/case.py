@@ -91,12 +91,12 @@ def make_case(
 )->Case: # Ready to measure
     "Check and turn the tables into a case; raises `ValueError` when the target is not there or is constant"
     _demand_target(train, valid, problem)
-    both = _both(train, valid, problem)
+    both, n, features = _both(train, valid, problem), len(train), feature_fields(fields)
     return Case(
-        train=both[:len(train)],
-        valid=both[len(train):],
+        train=both[:n],
+        valid=both[n:],
         problem=problem,
-        fields=feature_fields(fields),
+        fields=features,
         seed=settings.seed,
         max_rows=settings.max_rows,
         n_boot=settings.n_boot,
@@ -373,13 +373,7 @@ def measure_together(
     never, columns = bool(certain) and telling >= ENOUGH, []
     if copies: columns = _carriers(rest, copies[0])
     elif never: columns = _carriers(case, certain[0])
-    best = _best(found)
-    return found[best] | dict(
-        too_good=bool(copies),
-        never=never,
-        unsure=bool(certain) and not never,
-        model=best,
-        columns=columns,
-        declared=sorted(said),
-        undeclared=left[_best(left)] if left else None,
-        telling=telling)
+    best, undeclared = _best(found), left[_best(left)] if left else None
+    judged = dict(too_good=bool(copies), never=never, unsure=bool(certain) and not never)
+    rests_on = dict(model=best, columns=columns, declared=sorted(said))
+    return found[best] | judged | rests_on | dict(undeclared=undeclared, telling=telling)

@@ -51,11 +51,10 @@ def measure_value(
     year = yearly_value(paid.rule-paid[models['best']], p.value, case.seed)
     drawn_costs = {c: paid[c] for c in paid if c not in scores}
     driver, strength = main_driver(year['net'], year['draws'] | drawn_costs)
-    return {k: year[k] for k in ('value', 'low', 'high', 'p_positive')} | dict(
-        n=len(outcomes['y']),
-        driver=driver or 'none is declared as a range',
-        strength=strength,
-        per_row={k: float(paid[k].mean()) for k in scores})
+    worth = {k: year[k] for k in ('value', 'low', 'high', 'p_positive')}
+    per_row = {k: float(paid[k].mean()) for k in scores}
+    driver = driver or 'none is declared as a range'
+    return worth | dict(n=len(outcomes['y']), driver=driver, strength=strength, per_row=per_row)
 
 # %% ../../nbs/feasibility/04_gains.ipynb #9dce4a73
 _FEW_VALUES = ('category', 'text', 'boolean') # Kinds of columns that may part the rows
@@ -89,15 +88,16 @@ def _part(case, models, mask, wide):
     small = dataclasses.replace(case, n_boot=100)
     m, g = measure_score(small, df, s), measure_gain(small, df, s, r)
     if None in (g['low'], m['low']): return None
+    value, gain = m['value'], g['value']
     reach, gain_reach = (wide*(x['high']-x['low'])/3.92 for x in (m, g))
     return dict(
         n=len(df),
         share=len(df)/len(mask),
-        value=m['value'],
-        value_low=m['value']-reach,
-        gain=g['value'],
-        gain_low=g['value']-gain_reach,
-        gain_high=g['value']+gain_reach)
+        value=value,
+        value_low=value-reach,
+        gain=gain,
+        gain_low=gain-gain_reach,
+        gain_high=gain+gain_reach)
 
 # %% ../../nbs/feasibility/04_gains.ipynb #b8bbf553
 def _works(p, bar):

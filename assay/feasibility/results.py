@@ -144,11 +144,11 @@ def _link(name): return f'reports/feasibility/metrics.json#metrics.{name}'
 
 def _lacking(e, facts):
     "Parts of the study that could not be measured"
-    ceiling = e['ceiling']
+    has_bound = bool(e['ceiling']['conflicts'] or e['ceiling'].get('neighbours'))
     parts = dict(
         score=facts['minimum'] == 'unknown',
         data=e['learning'] is None,
-        ceiling=not ceiling['conflicts'] and not ceiling.get('neighbours'),
+        ceiling=not has_bound,
         stability=e['stability']['inside'] is None,
         worth=e['value'] is None)
     return [k for k,lacks in parts.items() if lacks]

@@ -49,10 +49,9 @@ def _pooled(case, pool, names):
     days = [blocks_of(d, case.problem.time, case.cluster) for d,_ in pool]
     is_alone = any(d is None for d in days)
     days = None if is_alone else pd.factorize(np.concatenate(days))[0] # a clinic of two blocks is one clinic
-    return dict(
-        y=np.concatenate([d[case.problem.target] for d,_ in pool]),
-        days=days,
-        scores={k: np.concatenate([s[k] for _,s in pool]) for k in names})
+    y = np.concatenate([d[case.problem.target] for d,_ in pool])
+    scores = {k: np.concatenate([s[k] for _,s in pool]) for k in names}
+    return dict(y=y, days=days, scores=scores)
 
 def over_time(
     case:Case, # What is assessed

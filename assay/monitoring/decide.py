@@ -224,11 +224,12 @@ def _moved_facts(drift, found, problem, names, before):
     moved, scores = set(drift.column[drift.drifted]), _score_columns(drift, names)
     off, target = _is_off((found or {}).get('calibration')), problem.target in moved
     was_off, was_target = (bool(before and before[k]) for k in ('miscalibrated', 'target_drift'))
+    is_lasting = off and was_off or target and was_target
     return _agreed_facts(found or {}, problem) | dict(
         miscalibrated=off,
         target_drift=target,
         score_drift=bool(scores & moved),
-        lasting=off and was_off or target and was_target,
+        lasting=is_lasting,
         drifted=sorted(moved-scores-{problem.target}))
 
 # %% ../../nbs/monitoring/03_decide.ipynb #e8697b6b

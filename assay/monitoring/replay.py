@@ -114,25 +114,26 @@ def _worst(found, name):
 
 def _week_metrics(weeks, name):
     "How many weeks there are, what was found in them, and the worst"
-    found = [r for r in weeks.values() if r['realised']]
+    n, found = len(weeks), [r for r in weeks.values() if r['realised']]
     n_drifted = sum(bool(w['drift'].drifted.any()) for w in weeks.values())
-    last = list(weeks.values())[-1]
+    n_columns = len(list(weeks.values())[-1]['drift'])
     return dict(
-        n_weeks=metric(len(weeks)),
-        n_realised=metric(len(found), n=len(weeks)),
-        n_drifted_weeks=metric(n_drifted, n=len(weeks), better='lower'),
-        n_columns_watched=metric(len(last['drift'])),
+        n_weeks=metric(n),
+        n_realised=metric(len(found), n=n),
+        n_drifted_weeks=metric(n_drifted, n=n, better='lower'),
+        n_columns_watched=metric(n_columns),
         worst_week=_worst(found, name))
 
 def _last_metrics(last):
     "What the last week measured"
     found = last['realised'] or {}
-    return dict(
-        last_realised=_spread(found.get('score')),
-        last_estimated=_spread(last['estimated']),
-        last_gain=_spread(found.get('gain')),
-        last_calibration=_spread(found.get('calibration')),
-        last_base_rate=metric(last['mean']['observed'], n=last['known']))
+    measured = dict(
+        last_realised=found.get('score'),
+        last_estimated=last['estimated'],
+        last_gain=found.get('gain'),
+        last_calibration=found.get('calibration'))
+    base_rate = metric(last['mean']['observed'], n=last['known'])
+    return {k: _spread(m) for k,m in measured.items()} | dict(last_base_rate=base_rate)
 
 def _row_metrics(refused, broken):
     "What validation accepted and refused"
@@ -168,13 +169,13 @@ def alarm_metrics(
 )->dict: # Name to metric
     "The numbers behind the alarms"
     promised = max(w['drift'].rate.max() for w in weeks.values())
-    def low(value, n=None): return metric(value, n=n, better='lower')
-    return dict(
-        false_alarms=low(calm['value'], calm['n']),
-        quiet_rate=low(calm['rate']),
-        promised_rate=low(promised, len(weeks)),
-        reference_weeks_alarmed=low(among['value'], among['n']),
-        planted_shift_found=metric(int(shift_found), n=1))
+    rates = dict( # Name to the rate, and of how many windows
+        false_alarms=(calm['value'], calm['n']),
+        quiet_rate=(calm['rate'], None),
+        promised_rate=(promised, len(weeks)),
+        reference_weeks_alarmed=(among['value'], among['n']))
+    res = {name: metric(rate, n=n, better='lower') for name, (rate, n) in rates.items()}
+    return res | dict(planted_shift_found=metric(int(shift_found), n=1))
 
 # %% ../../nbs/monitoring/05_replay.ipynb #649ae4f6
 def _row(id, ok, why, key): return check(id, ok, why, f'reports/monitoring/metrics.json#metrics.{key}')

@@ -106,12 +106,13 @@ def findings(
     under = (represented.column+' = '+represented.group)[represented.under].tolist()
     of_one = small[~small['columns'].str.contains(' × ')] # groups of several columns are reported, not judged
     n_small = int(of_one.n_small.sum())
+    undeclared = personal[~personal.column.isin(list(declared))]
     moved = explored['metrics'].get('moved_columns')
     return dict(
         R07=_explored(explored),
         R08=_alike(train, later, under, len(represented)),
         R09=_users(represented, n_small, under, list(absent)),
-        R11=_undeclared(personal[~personal.column.isin(list(declared))]),
+        R11=_undeclared(undeclared),
         R13=_moving(moved, train, later))
 
 # %% ../../nbs/responsible/04_assessment.ipynb #5404e041

@@ -162,10 +162,11 @@ class Impact:
 
     def _group_metrics(self):
         "How many groups are under-represented or small, and how many columns hold personal data"
+        n_columns, groups, small = self.data.train.shape[1], self.represented, self.small
         counted = dict( # Name to how many there are, and of how many
-            under_represented=(self.represented.under.sum(), len(self.represented)),
-            personal_findings=(len(self.personal), self.data.train.shape[1]),
-            small_groups=(self.small.n_small.sum(), self.small.groups.sum()))
+            under_represented=(groups.under.sum(), len(groups)),
+            personal_findings=(len(self.personal), n_columns),
+            small_groups=(small.n_small.sum(), small.groups.sum()))
         return {k: metric(int(found), n=int(of), better='lower') for k,(found,of) in counted.items()}
 
     def _proxy_metrics(self):
