@@ -67,7 +67,7 @@ def load_status(
 )->dict: # `stages`: rows of the board; `stopped`: why stages stopped; `waivers`: those that hold today; `doubts`: what puts every score in doubt; `questions`: what people should answer; `next`: the next thing to do
     "What is up to date, what it says, what signatures hold open, and what to do next"
     from assay.problem.agreement import gaps, load_problem
-    from assay.release.readiness import doubts, questions
+    from assay.release.readiness import doubts, drafted_suspects, questions
     from assay.pipeline.repro import stopped
     from assay.release.start import waivers_today
     from assay.site.pages import headline, load_board
@@ -76,7 +76,7 @@ def load_status(
                  number=headline(b['metrics']['metrics'], b['headline']) if b['metrics'] else '') for b in board]
     current = {r['stage'] for r in rows if r['state'] in ('fresh', 'unknown')} # a report of before a column was removed says nothing any more
     found = {b['stage']: b['metrics'] for b in board if b['stage'] in current}
-    doubt, asked = doubts(found, [w['item'] for w in waivers]), questions(found)
+    doubt, asked = doubts(found, [w['item'] for w in waivers], drafted_suspects()), questions(found)
     return dict(stages=rows, stopped=stopped(), waivers=waivers, doubts=doubt, questions=asked,
                 next=_next(rows, stopped(), gaps(problem), doubt, asked))
 

@@ -27,7 +27,7 @@ from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results,
 from assay.project.proposal import draft
 from assay.release.approval import active_waivers, waive
 from assay.release.chain import new_key
-from assay.release.readiness import doubts, leak_rows, next_step, release_rows
+from assay.release.readiness import doubts, drafted_suspects, leak_rows, next_step, release_rows
 from assay.release.waivers import waivable_items, waiver_fault
 from assay.responsible.assessment import findings, judge_answers
 from assay.responsible.privacy import declared_personal, personal_data
@@ -323,6 +323,39 @@ def change(path, column, **more):
     "Say more of one column of a drafted dictionary"
     line = re.compile(rf'^  "{column}": (.*)$', re.M)
     path.write_text(line.sub(lambda m: f'  "{column}": {json.dumps(json.loads(m[1]) | more)}', path.read_text()))
+
+
+def test_before_any_run_the_board_names_what_the_draft_suspects(tmp_path):
+    repo = make_bundled(tmp_path / "repo")
+    done = assay("init", write(homes(n=400), tmp_path, "homes.csv"), "--target", "price", cwd=repo)
+    assert done.returncode == 0, done.stderr
+    fields = {f.name: f for f in load_dictionary(repo / "dictionary.yaml").fields}
+    assert [n for n, f in fields.items() if f.suspect] == ["log_price", "offer"] and fields["log_price"].suspect == "near copy of the target"
+
+    def board():
+        return json.loads(assay("status", "--json", cwd=repo).stdout)
+
+    first = board()
+    assert all(r["state"] != "fresh" for r in first["stages"])  # nothing has run
+    assert first["next"].startswith("leak suspected, 'log_price': ") and "'offer': " in first["next"] and "remove the column: give it `role: context`" in first["next"]
+    assert "LEAK SUSPECTED: 'log_price'" in assay("status", cwd=repo).stdout
+    with inside(repo):
+        build_site([dict(stage="data", why="gate closed: data is not usable")])
+        front = place("reports", "index.html").read_text()
+        assert "leak suspected</span> &#39;log_price&#39;" in front and front.index("leak suspected") < front.index("gate closed")
+    change(repo / "dictionary.yaml", "log_price", role="context")
+    change(repo / "dictionary.yaml", "offer", legitimate=SAID)
+    assert board()["doubts"] == [] and board()["next"] == "bring every stage up to date: assay repro"  # both are settled
+    (repo / "dictionary.yaml").write_text("columns: [")
+    with inside(repo):
+        assert drafted_suspects() == {}  # the stages say that it cannot be read
+
+
+def test_what_exploration_found_counts_more_than_the_draft():
+    drafted = dict(log_price="it knows the answer")
+    assert [d["why"] for d in doubts({}, drafted=drafted)] == ["'log_price': it knows the answer (found by the draft)"]
+    assert doubts(dict(explore=explored(leak=False)), drafted=drafted) == []
+    assert [d["why"] for d in doubts(dict(explore=explored()), drafted=drafted)] == ["['log_price']"]
 
 
 @pytest.mark.slow

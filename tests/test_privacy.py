@@ -15,8 +15,9 @@ from test_init import ORDER, ROOT, STAGES, make_bundled, reduce
 from assay.core.yaml import read_yaml
 from assay.data.columns import Dictionary, Field
 from assay.data.dictionary import validate
-from assay.explore.browse import HIDDEN, count_broken, visible_columns
+from assay.explore.browse import HIDDEN, count_broken, draw_rows, visible_columns
 from assay.pipeline.engine import stage_env
+from assay.responsible.privacy import personal_data
 
 SEXES, WORD = ("frau-qx7", "herr-qx7"), "kanarienvogel"
 
@@ -75,6 +76,48 @@ def test_the_data_page_shows_no_customer_and_git_sees_no_table(bundled, tmp_path
     assert "gold" in text and "spent" in text and "aaaaaaaaaaaaa aaa" in text and HIDDEN in text  # it still shows what a page may, and that something is hidden
     held = pd.read_parquet(repo / "data/prepared/quarantine.parquet")
     assert held.value.str.contains(WORD).any() and held.row.str.startswith("KUNDE").any()  # control: whoever repairs the source finds the rows
+
+
+def with_contacts(n=1500, seed=1):
+    "Stays; one value in four of `desk` is an address that three rows hold, and one of `partner` is a card number that two rows hold"
+    rng = np.random.default_rng(seed)
+    nights, price = rng.poisson(3, n) + 1, rng.gamma(4, 30, n).round(2)
+    lost = rng.random(n) < 1 / (1 + np.exp(2 - 0.4 * nights))
+    desk = rng.choice([f"{WORD} west", f"{WORD} east", f"{WORD} south"], n).astype(object)
+    partner = rng.choice([f"{WORD}-7", f"{WORD}-8"], n).astype(object)
+    desk[[17, 801, 1203]], partner[[40, 999]] = f"{WORD}@example.org", "4111 1111 1111 1111"
+    return pd.DataFrame(dict(row=[f"s{i}" for i in range(n)], nights=nights, price=price, plan=rng.choice(["basic", "gold"], n), desk=desk, partner=partner, lost=lost.astype(int)))
+
+
+def test_a_column_that_one_page_hides_is_hidden_on_every_page(bundled, tmp_path):
+    "Three addresses among 1,500 rows are easily missed in a sample of them: the data stage looks at all rows, and the other pages ask it"
+    repo, table = shutil.copytree(bundled, tmp_path / "repo", symlinks=True), with_contacts()
+    table.to_csv(repo / "stays.csv", index=False)
+    done = forked("assay.cli", "init", repo / "stays.csv", "--target", "lost", "--id", "row", cwd=repo)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert "1 of 4 different values looks like personal data (e mail)" in said and "1 of 3 different values looks like personal data (card)" in said
+    reduce(repo / "params.yaml")
+    done = run(sys.executable, "-c", STAGES, ROOT / "tests", "problem", "data", "explore", cwd=repo, env=stage_env(repo))
+    assert done.returncode == 0, done.stdout + done.stderr
+    visible = json.loads((repo / "data/prepared/visible.json").read_text())
+    assert {"plan", "nights", "price"} <= set(visible) and not {"desk", "partner", "row"} & set(visible)
+    for page in (shown(repo, "data"), shown(repo, "explore"), (repo / "reports/explore/table_report.html").read_text()):
+        assert WORD not in page and "4111" not in page and "gold" in page
+    drawn = draw_rows(pd.read_parquet(repo / "data/prepared/train.parquet"), 100)
+    assert set(personal_data(drawn).column) != {"desk", "partner"}  # control: what a sample finds is another answer
+    (repo / "data/prepared/visible.json").unlink()
+    done = forked("assay.pipeline.stage", "explore", cwd=repo)
+    assert done.returncode != 0 and "run `assay repro data`" in done.stdout + done.stderr
+
+
+def test_init_looks_at_every_row_for_personal_data(bundled, tmp_path):
+    repo, table = shutil.copytree(bundled, tmp_path / "repo", symlinks=True), with_contacts(6000)
+    table.loc[:, "desk"] = "west"
+    table.loc[5990:, "desk"] = f"{WORD}@example.org"  # in the last ten rows only
+    table.to_csv(repo / "stays.csv", index=False)
+    done = forked("assay.cli", "init", repo / "stays.csv", "--target", "lost", "--id", "row", cwd=repo)
+    assert done.returncode == 0 and "1 of 2 different values looks like personal data (e mail)" in " ".join(done.stdout.split())
 
 
 def test_a_table_in_git_already_is_named_and_stays(bundled, tmp_path):

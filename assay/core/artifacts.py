@@ -38,6 +38,7 @@ def enter_root()->Path: # Root of the repository, now the working directory
 LOCATIONS = dict(
     problem='problem.yaml', columns='dictionary.yaml', checklist='pipelines/checklist.yaml',
     raw='data/raw', prepared='data/prepared', dictionary='data/prepared/dictionary.json', quarantine='data/prepared/quarantine.parquet',
+    visible='data/prepared/visible.json',
     train='data/prepared/train.parquet', valid='data/prepared/valid.parquet', test='data/prepared/test.parquet',
     production='data/prepared/production.parquet', studies='data/studies', scores='data/scores', model='data/scores/model.json',
     bundle='data/bundle', replay='data/production/replay.parquet', log='data/production/log', executed='data/executed',

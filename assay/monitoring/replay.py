@@ -17,7 +17,7 @@ from ..core.figures import literal_text
 from ..core.rendering import show
 from ..data.columns import load_dictionary
 from ..data.dictionary import validate
-from ..explore.browse import count_broken, visible_columns
+from ..explore.browse import count_broken, read_visible
 from ..models.estimators import target_of
 from .decide import DECISIONS, Monitor, decision_table, drift_matrix, first_week, monitor_weeks, verdict_of_weeks, week_table
 from .drift import planted_shift, plot_drift, quiet_alarms, week_alarms
@@ -26,7 +26,6 @@ from .outcomes import RULE, SCORE, gain_over_rule, todays_rule, with_model_score
 from ..package.bundle import load_bundle
 from ..problem.agreement import is_answered, load_problem
 from ..problem.hypotheses import hypothesis_check, hypothesis_table
-from ..responsible.privacy import personal_data
 from ..stats.intervals import Resampling
 from ..stats.metrics import METRICS
 
@@ -266,6 +265,7 @@ class ReplayData:
     train:pd.DataFrame # Training rows: today's rule knows what was known then
     promised:pd.DataFrame # Validation and test rows, on which performance was promised
     offered:pd.DataFrame # Production rows
+    visible:list # Columns whose values may stand on a page
 
     @property
     def names(self): return [f.name for f in self.dictionary.features]
@@ -273,18 +273,9 @@ class ReplayData:
     @property
     def inputs(self): return [place(name) for name in _READ]
 
-    def visible(self,
-        seed:int=0, # Random seed
-    )->list: # Names
-        "Columns whose values may stand on a page"
-        personal = personal_data(self.train, seed=seed).column
-        return visible_columns(self.dictionary, [*self.problem.sensitive, *personal], self.train)
-
-    def arrivals(self,
-        seed:int=0, # Random seed
-    )->Arrivals: # Each production row accepted or refused
+    def arrivals(self)->Arrivals: # Each production row accepted or refused
         "Validate the production rows"
-        return receive(self.offered, self.dictionary, self.visible(seed))
+        return receive(self.offered, self.dictionary, self.visible)
 
     def rule(self,
         seed:int=0, # Random seed
@@ -310,7 +301,8 @@ def read_replay()->ReplayData: # Everything that the replay reads
         bundle=load_bundle(place('bundle')),
         train=read_table(place('train')),
         promised=promised,
-        offered=read_table(place('production')))
+        offered=read_table(place('production')),
+        visible=read_visible())
 
 # %% ../../nbs/monitoring/05_replay.ipynb #08125c7f
 _NUMBERS = (

@@ -163,7 +163,7 @@ def _personal_note(name, seen, why_not):
 
 def _names_people(df, reasons, names):
     "Column to why it is set aside, and sentences about others: it holds names or numbers of people"
-    found = personal_data(df[list(reasons)].head(2000))
+    found = personal_data(df[list(reasons)])
     aside = {}
     notes = []
     for c,rows in found[found.kind.isin(_OF_PEOPLE)].groupby('column', sort=False):

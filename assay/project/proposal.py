@@ -54,14 +54,20 @@ def _scanned(f, read, data):
 
 def _best_column(f, read, agreed, dictionary, data):
     """The feature that knows most and is no suspect, or None, how much it knows,
-    and the suspects of exploration"""
+    and each suspect of exploration with the reason"""
     rows = _scanned(f, read, data)
     evidence = measure_columns(rows, agreed, cluster=data['cluster'])
     scan = scan_columns(rows, agreed, dictionary, evidence)
-    suspects = leaking_features(scan, dictionary.names('feature'))
+    found = leaking_features(scan, dictionary.names('feature'))
+    suspects = scan.set_index('column').reason.loc[found].to_dict()
     skills = pd.Series({c: evidence[c]['skill'] for c in f.features}, dtype=float)
-    rest = skills.drop(suspects).sort_values(ascending=False, kind='stable')
+    rest = skills.drop(list(suspects)).sort_values(ascending=False, kind='stable')
     return (rest.index[0], float(rest.iloc[0]), suspects) if len(rest) else (None, 0., suspects)
+
+def _with_suspects(dictionary, suspects):
+    "The dictionary, which says beside each suspect why it is one"
+    fields = (dataclasses.replace(f, suspect=suspects.get(f.name, '')) for f in dictionary.fields)
+    return dataclasses.replace(dictionary, fields=tuple(fields))
 
 def _suspicion(suspects):
     "What people should know before all else"
@@ -334,10 +340,10 @@ def draft(
     return Draft(
         problem=_stated(plan, source['name'], best),
         data=data,
-        dictionary=dictionary,
+        dictionary=_with_suspects(dictionary, suspects),
         decisions=_suspicion(suspects) + _decisions(plan, best, skill, aside),
         aside=aside,
         notes=_notes(plan, path, source, found.get('notes', [])),
         params=choose_trials(len(f.features)),
         walls=foresee(path, read, agreed, dictionary, data),
-        suspects=suspects)
+        suspects=list(suspects))

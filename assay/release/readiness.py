@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CRITERIA_ITEM', 'REMEDY', 'LEAK_ITEMS', 'TOO_GOOD', 'IN_DOUBT', 'CLOSED', 'TONES', 'LISTS', 'criteria_row',
-           'gate_rows', 'leak_rows', 'questions', 'doubts', 'in_doubt', 'release_rows', 'count_states', 'open_items',
-           'is_ready', 'next_step', 'stage_verdicts', 'evidence_label', 'checklist_html', 'open_html', 'list_html',
-           'readiness_verdict', 'readiness_metrics', 'readiness_checks', 'readiness_inputs']
+           'gate_rows', 'leak_rows', 'questions', 'drafted_suspects', 'doubts', 'in_doubt', 'release_rows',
+           'count_states', 'open_items', 'is_ready', 'next_step', 'stage_verdicts', 'evidence_label', 'checklist_html',
+           'open_html', 'list_html', 'readiness_verdict', 'readiness_metrics', 'readiness_checks', 'readiness_inputs']
 
 # %% ../../nbs/release/08_readiness.ipynb #74e969d0
 from collections import Counter
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .approval import stray_waivers
 from ..core.artifacts import STATUSES, check, metric, metrics_path, place
-from ..data.columns import CERTAIN, REMOVE, declared_form
+from ..data.columns import CERTAIN, REMOVE, declared_form, load_dictionary
 from .checklist import SEVERITY, evaluate_checklist, make_row, stage_state, waive_row
 from .waivers import GATE_OWNERS, waiver_fault
 from ..core.rendering import macro, render, render_rows
@@ -128,6 +128,19 @@ def questions(
     asked = _measured(found.get('feasibility'), 'asked_of_skill')
     return [dict(what='open question', why=asked, next=f'for each of them, {REMEDY}')] if asked else []
 
+def drafted_suspects(
+    dictionary=None, # `assay.data.dictionary.Dictionary`; that of the repository by default, none where it cannot be read
+)->dict: # Name of the column to the reason
+    "Features that the draft suspects of knowing the outcome, and that nobody has settled"
+    try: dictionary = load_dictionary() if dictionary is None else dictionary
+    except (OSError, ValueError): return {} # the stages say what is wrong with it
+    return {f.name: f.suspect for f in dictionary.features if f.suspect and not f.legitimate}
+
+def _drafted_doubt(suspects):
+    "A suspected leak, as the draft says it"
+    said = '; '.join(f'{c!r}: {why}' for c,why in suspects.items())
+    return [dict(what='leak suspected', why=f'{said} (found by the draft)', next=REMEDY)] if suspects else []
+
 def _leak_doubt(found):
     "A suspected leak, as exploration says it, or else feasibility; or else a model that is too good"
     leak, rule = _says(found, 'explore', 'leakage'), _measured(found.get('feasibility'), 'rule_that_decided')
@@ -147,9 +160,11 @@ def _declared_doubt(found, waived):
 def doubts(
     found:dict, # Stage to its metrics, from `read_stages`
     waived=(), # Ids that a signed waiver answers
+    drafted:dict={}, # From `drafted_suspects`; asked only while there is no exploration
 )->list: # One `dict(what, why, next)` per doubt, the worst first; empty where there is none
     "Why every score is in doubt: a suspected leak, or a column that was declared after results and not signed"
-    return [*_leak_doubt(found), *_declared_doubt(found, waived)]
+    leaks = _leak_doubt(found) or ([] if found.get('explore') else _drafted_doubt(drafted))
+    return [*leaks, *_declared_doubt(found, waived)]
 
 IN_DOUBT = ( # Stages, or their first word, whose verdict rests on scores
     'feasibility', 'baseline', 'experiments', 'evaluation', 'monitoring', 'readiness')

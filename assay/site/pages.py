@@ -18,7 +18,7 @@ from ..problem.criteria import bar_sentence, lines_of_others
 from ..release.checklist import SEVERITY, load_checklist, read_stages, stages_of
 from ..release.waivers import say_day, today
 from ..problem.agreement import gaps, load_problem
-from ..release.readiness import count_states, doubts, in_doubt, list_html, next_step, open_html, questions, release_rows
+from ..release.readiness import count_states, doubts, drafted_suspects, in_doubt, list_html, next_step, open_html, questions, release_rows
 from ..stages.definition import load_stages
 from ..core.rendering import macro, render, render_rows
 from .clean import forbidden
@@ -238,7 +238,7 @@ def index_page(
 )->str: # HTML of the front page
     "The front page: state, stages, checklist, gaps"
     measured = {b['stage']: b['metrics'] for b in board if b['metrics'] and b['stage'] not in late}
-    doubt = doubts(measured, _waived(rows))
+    doubt = doubts(measured, _waived(rows), drafted_suspects())
     said = lambda key: next((m[key] for m in measured.values() if m.get(key)), '')
     notes = show_notes(said('bar_moved'), doubts=doubt, agreed=said('agreed_after'), asked=questions(measured))
     names = [b['stage'] for b in board if b['page']]
@@ -331,7 +331,8 @@ def build_site(
     board, late = load_board(stages), not_run(stops, stages)
     rows = checklist_rows(late)
     waiting = {'readiness'} & set(late) if rows else set()
-    doubt = doubts({b['stage']: b['metrics'] for b in board if b['stage'] not in late}, _waived(rows))
+    measured = {b['stage']: b['metrics'] for b in board if b['stage'] not in late}
+    doubt = doubts(measured, _waived(rows), drafted_suspects())
     for b in board: b['page'] = b['page'] or b['stage'] in waiting
     names, written, faults = [b['stage'] for b in board if b['page']], [], []
     for b in board:
