@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .core.yaml import read_yaml
     from .problem.agreement import load_problem
     from .problem.criteria import freeze_criteria
-    from .stats.intervals import Resamples, interval, paired_difference
+    from .stats.intervals import Resamples, Resampling, interval, paired_difference
     from .stats.scored import Scored, Comparison
     from .data.sources import load_source
     from .data.example import make_flights
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from .responsible.assessment import findings
     from .models.features import feature_frame
     from .models.estimators import make_model, predict_score
-    from .models.tuning import tune
+    from .models.tuning import tune, TrialPlan
     from .evaluation.scores import score_table
     from .feasibility.study import assess, decide
+    from .feasibility.case import StudySettings
     from .package.bundle import export_bundle, load_bundle
     from .stages.definition import load_stages
     from .release.checklist import load_checklist, evaluate_checklist

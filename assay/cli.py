@@ -569,13 +569,14 @@ def monitor(table: _Watched = None, labels: _Labels = None, json_: Json = False)
 
 def _monitored(problem, dictionary, spec, given, outcomes, cluster):
     "One monitoring pass, and how many predictions of other bundles were left out"
+    from assay.monitoring.live import Released, monitor_served
+    from assay.stats.intervals import Resampling
     from assay.core.artifacts import place, read_table
-    from assay.monitoring.live import monitor_served
     from assay.monitoring.outcomes import todays_rule
     served, refused, others = _served(given)
     rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')))
-    found = monitor_served(served, problem, dictionary, spec, rule, outcomes, refused,
-                           spec.get('threshold'), cluster)
+    released = Released(problem, dictionary, spec, rule)
+    found = monitor_served(served, released, outcomes, refused, Resampling(cluster=cluster))
     return found | dict(others=others)
 
 _FOUND = ( # What a machine is told of a monitoring pass

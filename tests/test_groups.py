@@ -28,7 +28,7 @@ from assay.responsible.groups import group_table
 from assay.responsible.privacy import personal_data
 from assay.responsible.proxies import proxies
 from assay.stages.definition import load_stages
-from assay.stats.intervals import Resamples
+from assay.stats.intervals import Resamples, Resampling
 from assay.stats.scored import Scored
 
 ROOT = Path(__file__).parent.parent
@@ -221,7 +221,7 @@ def test_an_open_question_is_a_gap_that_blocks_the_release_and_no_exploration(tm
 
 def test_proxies_and_personal_data_find_what_was_planted():
     people = make_people(2000)
-    found = proxies(people, ["sex"], ["income", "shoe_size", "region"], max_rows=1500, n_boot=20)
+    found = proxies(people, ["sex"], ["income", "shoe_size", "region"], max_rows=1500, resampling=Resampling(20))
     assert found.best_single[0] == "shoe_size" and found.auc_low[0] > 0.9
     seen = personal_data(people)
     assert set(zip(seen.column, seen.kind, seen["where"])) == {("sex", "characteristic", "name"), ("age_band", "characteristic", "name"), ("contact", "e_mail", "value"), ("paid_with", "card", "value")}

@@ -19,7 +19,7 @@ from assay.data.infer import infer_dictionary, write_dictionary
 from assay.evaluation.flow import baseline_specs
 from assay.explore.checks import declared_checks
 from assay.explore.leakage import column_skills, declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
-from assay.feasibility.case import make_case, rule_column
+from assay.feasibility.case import StudySettings, make_case, rule_column
 from assay.feasibility.verdict import RULES
 from assay.models.estimators import make_model
 from assay.problem.agreement import load_problem, make_problem
@@ -114,7 +114,7 @@ def test_where_nobody_declared_a_practice_no_suspect_stands_in_anywhere():
     problem = make_problem(dict(title="", question="", task="regression", target="price", id="id", metric="mae", minimum=50.0, margin=0.0))
     specs = baseline_specs(problem, d, fields)
     assert specs["rule"]["params"] == dict(columns=["district"])
-    case = make_case(d[:600], d[600:], problem, fields, n_boot=30)
+    case = make_case(d[:600], d[600:], problem, fields, StudySettings(n_boot=30))
     skills = column_skills(case.sample, case.sample.price, case.names, "regression")
     assert rule_column(case, skills, True) not in ("log_price", "offer", "band") and skills.index[0] in ("log_price", "offer", "band")
     said = [dataclasses.replace(f, legitimate=SAID) if f.name == "offer" else f for f in fields]

@@ -22,6 +22,7 @@ from assay.project.proposal import draft
 from assay.project.read import read_table_of
 from assay.responsible.proxies import proxies
 from assay.site.pages import show_number
+from assay.stats.intervals import Resampling
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 
@@ -263,9 +264,9 @@ def test_control_boosting_on_a_column_of_nothing_raises():
 
 def test_groups_are_told_from_the_other_columns_where_one_is_empty():
     df = sensors().assign(sensor=np.nan, at=lambda d: pd.to_datetime(d["at"]))
-    found = proxies(df, ["c"], ["x", "sensor", "gone"], "at", n_boot=20)
+    found = proxies(df, ["c"], ["x", "sensor", "gone"], "at", resampling=Resampling(20))
     assert len(found) == 1 and 0.3 < found.auc[0] < 0.7
-    assert len(proxies(df.assign(word="a"), ["c"], ["sensor"], "at", n_boot=20)) == 1  # of nothing at all, a guess
+    assert len(proxies(df.assign(word="a"), ["c"], ["sensor"], "at", resampling=Resampling(20))) == 1  # of nothing at all, a guess
 
 
 # A rare outcome in a tall table

@@ -20,7 +20,7 @@ from ..explore.browse import read_visible
 from ..models.estimators import make_spec, target_of
 from ..problem.agreement import Problem, load_problem
 from ..responsible.group_limits import read_limits
-from ..stats.intervals import Sampling
+from ..stats.intervals import Resampling
 from ..stats.scored import Comparison
 
 # %% ../../nbs/evaluation/09_candidates.ipynb #304af8fa
@@ -61,14 +61,14 @@ class Evaluation:
     hashes:dict=dataclasses.field(default_factory=dict) # SHA-256 of `train` and `test`, and of what the dictionary says
     sources:dict=dataclasses.field(default_factory=dict) # Raw table to its facts, with their `sha256`
     visible:list=() # Columns whose values may stand on a page, as the data stage found them
-    sampling:Sampling=Sampling() # How intervals are drawn
+    resampling:Resampling=Resampling() # How intervals are drawn
 
     def __post_init__(self): self.limits # raises `ValueError` where they cannot be read
 
     @classmethod
     def read(cls,
         candidates:list, # Families of models, simplest first
-        sampling:Sampling=Sampling(), # How intervals are drawn
+        resampling:Resampling=Resampling(), # How intervals are drawn
     ): # `Evaluation`
         """Read everything from where the stages keep it
 
@@ -81,7 +81,7 @@ class Evaluation:
         read = dict(train='train', dictionary='columns', test='test')
         hashes = {name: content_hash(place(at)) for name,at in read.items()}
         sources = read_json(place('raw', 'manifest.json'))['tables']
-        return cls(problem, dictionary, tables, studies, validated, hashes, sources, read_visible(), sampling)
+        return cls(problem, dictionary, tables, studies, validated, hashes, sources, read_visible(), resampling)
 
     @functools.cached_property
     def limits(self)->list: # As `assay.responsible.group_limits.read_limits` gives them
@@ -107,8 +107,8 @@ class Evaluation:
     def choose(self)->Choice: # With the candidate that goes to the test
         "Choose a candidate on the validation rows"
         p, train, valid = self.problem, self.tables['train'], self.tables['valid']
-        y = target_of(make_spec('constant', {}, p, train, self.sampling.seed), valid)
-        drawn = self.sampling.of(valid, p.time)
+        y = target_of(make_spec('constant', {}, p, train, self.resampling.seed), valid)
+        drawn = self.resampling.of(valid, p.time)
         return Choice(Comparison(y, self.validated, p.task, p.metric, resamples=drawn), p.minimum)
 
     def name_test_set(self,

@@ -17,7 +17,7 @@ from .flow import ScoreTable, with_scores
 from .validation import Validation
 from ..models.estimators import fit_final, make_spec, predict_score, target_of
 from ..models.features import feature_frame, sample_rows
-from ..models.tuning import plot_history, plot_parameters, trials_table, tune, versions
+from ..models.tuning import TrialPlan, plot_history, plot_parameters, trials_table, tune, versions
 from ..stats.metrics import score
 from ..stats.scored import Comparison
 
@@ -40,17 +40,9 @@ class Experiment(Validation):
         storage=None, # SQLite file of the study, or address of a database; in the local folder by default
     ): # `Tuned`
         "Find the best parameters; interrupted and run again, it continues"
-        study = tune(
-            candidate,
-            self.train,
-            self.valid,
-            self.dictionary,
-            self.problem,
-            storage=storage or place('local', f'study_{candidate}.db'),
-            version=version,
-            n_trials=n_trials,
-            n_rows=n_rows,
-            seed=self.sampling.seed)
+        storage = storage or place('local', f'study_{candidate}.db')
+        plan = TrialPlan(storage, version, n_trials, n_rows, seed=self.resampling.seed)
+        study = tune(candidate, self.train, self.valid, self.dictionary, self.problem, plan)
         return Tuned(self, study, n_rows)
 
 # %% ../../nbs/evaluation/08_experiment.ipynb #c22e1c5c
@@ -87,13 +79,13 @@ class Tuned(Result):
     def spec(self)->dict: # As `make_spec` gives it
         "The specification with the best parameters"
         e = self.experiment
-        return make_spec(self.candidate, self.best['params'], e.problem, e.train, e.sampling.seed)
+        return make_spec(self.candidate, self.best['params'], e.problem, e.train, e.resampling.seed)
 
     @functools.cached_property
     def repeated(self)->float: # By the agreed metric
         "The value of the best trial, fitted again on its own rows"
         e = self.experiment
-        model = fit_final(self.spec, sample_rows(e.train, self.n_rows, e.sampling.seed), e.dictionary)
+        model = fit_final(self.spec, sample_rows(e.train, self.n_rows, e.resampling.seed), e.dictionary)
         again = predict_score(model, feature_frame(e.valid, e.dictionary))
         return score(e.problem.metric, target_of(self.spec, e.valid), again)
 

@@ -98,7 +98,7 @@ class FinalTest(Result):
         ledger=None, # File of openings; `test_openings.jsonl` among the approvals by default
     ): # `FinalTest`
         "Record the opening of the test set, then fit the chosen model and the baselines and score all tables"
-        e, train, seed = evaluation, evaluation.tables['train'], evaluation.sampling.seed
+        e, train, seed = evaluation, evaluation.tables['train'], evaluation.resampling.seed
         best = e.studies[choice.candidate]['best']
         spec = make_spec(choice.candidate, best['params'], e.problem, train, seed)
         specs = baseline_specs(e.problem, train, e.dictionary, seed) | {'model': spec}
@@ -133,7 +133,7 @@ class FinalTest(Result):
     )->Comparison: # Of `constant`, `rule`, `linear` and `model`
         "All models on the rows of one table"
         e, p, df = self.evaluation, self.problem, self.evaluation.tables[table]
-        y, drawn = target_of(self.spec, df), e.sampling.of(df, p.time)
+        y, drawn = target_of(self.spec, df), e.resampling.of(df, p.time)
         return Comparison(y, self.scored[table], p.task, p.metric, cuts, self.spec['classes'], drawn)
 
     @functools.cached_property
@@ -217,7 +217,7 @@ class FinalTest(Result):
     @functools.cached_property
     def shuffled(self)->ShuffledTarget: # On the test rows
         "The gain over the constant of the model, and of the same model fitted on shuffled targets"
-        e, p, s, seed = self.evaluation, self.problem, self.settings, self.evaluation.sampling.seed
+        e, p, s, seed = self.evaluation, self.problem, self.settings, self.evaluation.resampling.seed
         train, fields, y = e.tables['train'], e.dictionary, self.compared.y
         part, y_part = part_to_shuffle(train, target_of(self.spec, train), s.n_rows_shuffled, p.task, seed)
         model = make_model(self.spec['candidate'], fields, seed, p.task, **self.spec['params'])

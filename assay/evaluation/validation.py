@@ -17,7 +17,7 @@ from .flow import ScoreTable, baseline_specs, fit_and_score, plot_scores
 from .scores import differences_table
 from ..models.estimators import target_of
 from ..problem.agreement import Problem, load_problem
-from ..stats.intervals import Sampling
+from ..stats.intervals import Resampling
 from ..stats.scored import Comparison
 
 # %% ../../nbs/evaluation/07_validation.ipynb #47b16e6e
@@ -28,15 +28,15 @@ class Validation:
     dictionary:Dictionary # Description of every column
     train:pd.DataFrame # Rows to fit on
     valid:pd.DataFrame # Rows to score
-    sampling:Sampling=Sampling() # How intervals are drawn
+    resampling:Resampling=Resampling() # How intervals are drawn
 
     @classmethod
     def read(cls,
-        sampling:Sampling=Sampling(), # How intervals are drawn
+        resampling:Resampling=Resampling(), # How intervals are drawn
     ): # The stage, of the class that is asked
         "Read the agreement, the dictionary and both tables from where the stages keep them"
         train, valid = read_table(place('train')), read_table(place('valid'))
-        return cls(load_problem(), load_dictionary(), train, valid, sampling)
+        return cls(load_problem(), load_dictionary(), train, valid, resampling)
 
     def compare(self,
         specs:dict, # Model to its specification, as `assay.models.estimators.make_spec` gives it
@@ -50,11 +50,11 @@ class Validation:
             p.task,
             p.metric,
             classes=spec['classes'],
-            resamples=self.sampling.of(self.valid, p.time))
+            resamples=self.resampling.of(self.valid, p.time))
 
     def specify_baselines(self)->dict: # `constant`, `rule` and `linear`, each as `make_spec` gives it
         "The baselines, simplest first"
-        return baseline_specs(self.problem, self.train, self.dictionary, self.sampling.seed)
+        return baseline_specs(self.problem, self.train, self.dictionary, self.resampling.seed)
 
 # %% ../../nbs/evaluation/07_validation.ipynb #37de91d7
 class Baseline(Validation):

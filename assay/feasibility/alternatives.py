@@ -20,44 +20,68 @@ def compare_simpler(
     models:dict, # From `assay.feasibility.case.compare_models`
 )->dict: # Name to gain of the best family over it: value, low, high, n
     "How much better the best family is than what is simpler"
-    s, simpler = models['scores'], [*models['others'], *(['linear'] if models['best'] == 'boosting' else [])]
-    return {k: measure_gain(case, case.valid, s[models['best']], s[k]) for k in simpler}
+    scores, best = models['scores'], models['best']
+    simpler = [*models['others'], *(['linear'] if best == 'boosting' else [])]
+    return {k: measure_gain(case, case.valid, scores[best], scores[k]) for k in simpler}
+
+def _is_not_beaten(m): return m['low'] is not None and m['low'] <= 0
+
+def _why_family(enough, best, over):
+    "Why this family is where to begin"
+    if enough != best: return 'the interval includes 0, and the simpler one needs less to explain and to run'
+    return 'beyond doubt' if over else 'the linear model scores best of all that was compared'
 
 def _family(e, problem):
     "The simplest that is not beaten beyond doubt"
     best, over = e['models']['best'], e['models'].get('over', {})
-    enough = next((k for k,m in over.items() if m['low'] is not None and m['low'] <= 0), best)
+    enough = next((k for k,m in over.items() if _is_not_beaten(m)), best)
     beaten = '; '.join(f"{best} is better than {k} by {say_interval(m)}" for k,m in over.items())
-    why = 'the interval includes 0, and the simpler one needs less to explain and to run' if enough != best else 'beyond doubt' if over else 'the linear model scores best of all that was compared'
-    return f"{enough} first", f"{beaten}: {why}" if beaten else f"{why}: {say_interval(e['models']['score'])}"
+    why = _why_family(enough, best, over)
+    because = f"{beaten}: {why}" if beaten else f"{why}: {say_interval(e['models']['score'])}"
+    return f"{enough} first", because
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #0c489285
 def _doubling(c):
     "What twice the rows would add, by the fitted curve and its draws"
     n, f = c['sizes'][-1], c['fit']
     more = f['b']*(n**-f['c']-(2.*n)**-f['c'])
-    return dict(value=float(more[0]), low=float(np.quantile(more[1:], .025)), high=float(np.quantile(more[1:], .975)))
+    low, high = np.quantile(more[1:], .025), np.quantile(more[1:], .975)
+    return dict(value=float(more[0]), low=float(low), high=float(high))
 
 def _about(n):
     "A number of rows in two digits"
     return f"about {float(f'{n:.2g}'):,.0f} rows"
 
+def _fitted(fit, n):
+    "The score of the fitted curve at a number of rows"
+    a, b, c = (fit[k][0] for k in 'abc')
+    return float(a-b*n**-c)
+
 def _rows(e, problem):
     "From how many rows to learn"
-    c, step = e['learning'], problem.margin or e['facts']['mde']
-    if c is None or not step: return 'all rows at hand', 'there are too few rows for a learning curve' if c is None else 'no margin was agreed, and the set shows no difference'
+    c, step, at_hand = e['learning'], problem.margin or e['facts']['mde'], e['rows']['train']
+    if c is None: return 'all rows at hand', 'there are too few rows for a learning curve'
+    if not step: return 'all rows at hand', 'no margin was agreed, and the set shows no difference'
     n, more = int(c['sizes'][-1]), _doubling(c)
     told = f"twice the {n:,} rows would add {say_interval(more)}, a difference of {step:.2g} matters"
-    if more['high'] >= step and e['rows']['train'] > n: return f"all {e['rows']['train']:,} rows at hand", f"{told}; more than these were not tried"
-    if more['high'] >= step: return 'collect on while it is built', told
-    enough = rows_needed(c['fit'], float(c['fit']['a'][0]-c['fit']['b'][0]*n**-c['fit']['c'][0])-step/10)['value']
-    return _about(min(enough or n, n)), f"{told}; from there on the curve is within {step/10:.2g} of its end"
+    still_rises = more['high'] >= step
+    if still_rises and at_hand > n:
+        return f"all {at_hand:,} rows at hand", f"{told}; more than these were not tried"
+    if still_rises: return 'collect on while it is built', told
+    enough = rows_needed(c['fit'], _fitted(c['fit'], n)-step/10)['value']
+    near = f"from there on the curve is within {step/10:.2g} of its end"
+    return _about(min(enough or n, n)), f"{told}; {near}"
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #0e064bfd
+def _without(hypothesis, m):
+    "What the score loses without the columns of a hypothesis"
+    doubt = '' if (m['low'] or 0) > 0 else ', which may be nothing'
+    return f"without the columns of {hypothesis} the score falls by {say_interval(m)}{doubt}"
+
 def _columns(e, problem):
     "Which columns to invest in"
-    added = {k.removeprefix('ablation_'): m for k,m in e['hypotheses'].items() if k.startswith('ablation_')}
-    told = [f"without the columns of {k} the score falls by {say_interval(m)}" + ('' if (m['low'] or 0) > 0 else ', which may be nothing') for k,m in added.items()]
+    ablations = {k: m for k,m in e['hypotheses'].items() if k.startswith('ablation_')}
+    told = [_without(k.removeprefix('ablation_'), m) for k,m in ablations.items()]
     best = dict(list(e['columns'].items())[:3])
     known = ', '.join(f'{v:.2f}' for v in best.values())
     return f"invest in {', '.join(best)}", '; '.join([f'alone they know most: {known} of 1', *told])
@@ -66,56 +90,104 @@ def _error(e, problem):
     "Where the error that is left comes from"
     v = e['ceiling'].get('variance')
     if not v: return 'look at single errors', 'what part of the error is variance could not be measured'
+    whole, left, base = say_interval(v['whole']), say_interval(v['left']), say_number(v['base']['value'])
     share = v['spread']['value']/v['whole']['value'] if v['whole']['value'] else 0.
-    told = f"the squared error is {say_interval(v['whole'])} per row; without what chance put into the model {say_interval(v['left'])}, the constant has {say_number(v['base']['value'])}"
-    shaky = (v['spread']['low'] or 0) > 0 and share >= .1
-    return ('average models or learn from more rows' if shaky else 'new columns rather than larger models'), f"{told}: {share:.0%} is variance"
+    error = f"the squared error is {whole} per row; without what chance put into the model {left}"
+    told = f"{error}, the constant has {base}"
+    is_shaky = (v['spread']['low'] or 0) > 0 and share >= .1
+    what = 'average models or learn from more rows' if is_shaky else 'new columns rather than larger models'
+    return what, f"{told}: {share:.0%} is variance"
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #f09d00c0
-_BATCH = re.compile(r'\b(night(ly)?|daily|weekly|monthly|quarterly|yearly|(once|each|every|per) (a )?(day|night|week|month|quarter|year)|batch)\b', re.I)
+_EVERY = r'(once|each|every|per) (a )?(day|night|week|month|quarter|year)'
+_BATCH = re.compile(rf'\b(night(ly)?|daily|weekly|monthly|quarterly|yearly|{_EVERY}|batch)\b', re.I)
 
 def _serving(e, problem):
     "Batch or online"
     limit, when = problem.limits.get('latency_ms'), str(problem.decision.get('when') or '')
-    if limit is not None: return 'online, one row at a time', f"a limit of {limit:g} ms for a prediction was agreed" + (f"; the decision falls {when}" if when else '')
-    if found := _BATCH.search(when): return 'batch', f"the decision falls {when!r}: {found[0]!r} needs no answer within the second"
-    return 'decide between batch and online', f"no limit of latency was agreed, and when the decision falls is {repr(when) if when else 'not declared'}"
+    if limit is not None:
+        falls = f"; the decision falls {when}" if when else ''
+        return 'online, one row at a time', f"a limit of {limit:g} ms for a prediction was agreed{falls}"
+    if found := _BATCH.search(when):
+        return 'batch', f"the decision falls {when!r}: {found[0]!r} needs no answer within the second"
+    declared = repr(when) if when else 'not declared'
+    because = f"no limit of latency was agreed, and when the decision falls is {declared}"
+    return 'decide between batch and online', because
+
+def _pace(blocks):
+    "How long a block of the training period is"
+    if not blocks: return 'at a pace that a pilot shows'
+    days = [(pd.Timestamp(b['last'])-pd.Timestamp(b['first'])).days+1 for b in blocks]
+    return f"every {int(np.median(days))} days"
+
+def _told_apart(pairs):
+    "Which tables differ by their columns"
+    if not pairs: return 'no table is told apart from another by its columns'
+    return '; '.join(f"{p['pair']} are told apart, area under the curve {say_interval(p)}" for p in pairs)
+
+def _is_better_inside(inside, score):
+    "Is the score inside the training period above that after it, beyond doubt?"
+    if not inside or None in (inside['low'], score['high']): return False
+    return inside['low'] > score['high']
 
 def _retraining(e, problem):
     "How often it learns again"
     s, score = e['stability'], e['models']['score']
-    blocks, apart = s['blocks'], [p for p in s.get('adversarial', []) if p['says'] == 'told apart']
-    days = [(pd.Timestamp(b['last'])-pd.Timestamp(b['first'])).days+1 for b in blocks]
-    pace = f"every {int(np.median(days))} days" if blocks else 'at a pace that a pilot shows'
-    told = '; '.join(f"{p['pair']} are told apart, area under the curve {say_interval(p)}" for p in apart) or 'no table is told apart from another by its columns'
-    if s['inside'] and None not in (s['inside']['low'], score['high']) and s['inside']['low'] > score['high']: return pace, f"the score is {say_interval(s['inside'])} inside the training period and {say_interval(score)} after it; {told}"
-    if apart: return f"on an alarm, at the latest {pace}", f"{told}; the score after the training period, {say_interval(score)}, is not below the score inside it beyond doubt"
-    return 'on an alarm of monitoring', told
+    apart = [p for p in s.get('adversarial', []) if p['says'] == 'told apart']
+    pace, told, after = _pace(s['blocks']), _told_apart(apart), say_interval(score)
+    if _is_better_inside(s['inside'], score):
+        inside = say_interval(s['inside'])
+        return pace, f"the score is {inside} inside the training period and {after} after it; {told}"
+    if not apart: return 'on an alarm of monitoring', told
+    holds = f"the score after the training period, {after}, is not below the score inside it beyond doubt"
+    return f"on an alarm, at the latest {pace}", f"{told}; {holds}"
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #8d581489
+_REACHED = ('yes', 'likely') # Grades of a criterion that looks reached
+
 def _scope(e, problem):
     "All rows, or a part"
     f, n = e['facts'], len(e['parts'])
-    if f['segments'] and f['minimum'] not in ('yes', 'likely'): return f"only {short(f['segments'])}", f"this part stands out of {n} that were looked at; all rows together stay below the bar"
-    if f['idle']: return f"all rows but {short(f['idle'])}", f"of {n} parts that were looked at, these gain nothing while others of the same column do"
-    return 'all rows', f"none of {n} parts that were looked at gains nothing beyond doubt" if n else 'no column divides the rows into a few large parts'
+    if f['segments'] and f['minimum'] not in _REACHED:
+        stands_out = f"this part stands out of {n} that were looked at; all rows together stay below the bar"
+        return f"only {short(f['segments'])}", stands_out
+    if f['idle']:
+        idle = f"of {n} parts that were looked at, these gain nothing while others of the same column do"
+        return f"all rows but {short(f['idle'])}", idle
+    if not n: return 'all rows', 'no column divides the rows into a few large parts'
+    return 'all rows', f"none of {n} parts that were looked at gains nothing beyond doubt"
 
 def _middle(c): return float(c['value'] if isinstance(c, dict) else c)
 
 def _decision(e, problem):
     "How a score becomes a decision"
-    if not e['value']: return 'declare costs and volume', 'without them a threshold and the worth are guesses'
-    paid, best = e['value']['per_row'], e['models']['best']
-    told = f"a row costs {paid['rule']:.3g} by today's rule and {paid[best]:.3g} by the model (n = {e['value']['n']:,}); the range to narrow first is {e['value']['driver']}"
+    value, best = e['value'], e['models']['best']
+    if not value: return 'declare costs and volume', 'without them a threshold and the worth are guesses'
+    rule, model = value['per_row']['rule'], value['per_row'][best]
+    costs = f"a row costs {rule:.3g} by today's rule and {model:.3g} by the model (n = {value['n']:,})"
+    told = f"{costs}; the range to narrow first is {value['driver']}"
     if problem.task != 'binary': return 'use the score as it is', told
-    fp, fn = (_middle(problem.costs[k]) for k in ('false_positive', 'false_negative'))
-    if fp+fn <= 0: return 'declare costs above zero', told
-    return f"act from a calibrated score of about {fp/(fp+fn):.2g}", f"a needless action costs {fp:g}, a missed one {fn:g}; {told}"
+    needless, missed = (_middle(problem.costs[k]) for k in ('false_positive', 'false_negative'))
+    if needless+missed <= 0: return 'declare costs above zero', told
+    threshold = needless/(needless+missed)
+    because = f"a needless action costs {needless:g}, a missed one {missed:g}; {told}"
+    return f"act from a calibrated score of about {threshold:.2g}", because
 
-BUILD = {'family': _family, 'rows to learn from': _rows, 'columns': _columns, 'error that is left': _error, 'where it runs': _serving, 'retraining': _retraining, 'scope': _scope, 'decision': _decision}
+BUILD = { # Topic to the function that decides it, where the verdict says that it is built
+    'family': _family,
+    'rows to learn from': _rows,
+    'columns': _columns,
+    'error that is left': _error,
+    'where it runs': _serving,
+    'retraining': _retraining,
+    'scope': _scope,
+    'decision': _decision}
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #50a8b30c
-def _keep(e, problem): return "keep today's rule", f"the gain over it is {say_interval(e['models']['gain'])}, the agreed margin {problem.margin:g}"
+def _keep(e, problem):
+    "Today's practice stays"
+    gain = say_interval(e['models']['gain'])
+    return "keep today's rule", f"the gain over it is {gain}, the agreed margin {problem.margin:g}"
 
 def _resolve(e, problem):
     "What blocks the way"
@@ -126,27 +198,45 @@ def _collect(e, problem):
     "Rows that would reach the bar, or that would not"
     f, c = e['facts'], e['learning']
     if c is None: return 'collect labelled rows', f"{e['rows']['train']:,} are too few for a learning curve"
-    if f['more_rows']: return f"collect {_about(f['rows_needed'])}", f"the curve still rises: twice the rows would add {say_interval(_doubling(c))}, and the bar is in reach"
-    return 'no more rows of this kind', f"twice the {int(c['sizes'][-1]):,} rows would add {say_interval(_doubling(c))}" + ('' if f['minimum'] in ('yes', 'likely') else ', and the bar stays out of reach')
+    more = say_interval(_doubling(c))
+    if f['more_rows']:
+        rises = f"the curve still rises: twice the rows would add {more}, and the bar is in reach"
+        return f"collect {_about(f['rows_needed'])}", rises
+    n, out_of_reach = int(c['sizes'][-1]), ''
+    if f['minimum'] not in _REACHED: out_of_reach = ', and the bar stays out of reach'
+    return 'no more rows of this kind', f"twice the {n:,} rows would add {more}{out_of_reach}"
 
 def _validate(e, problem):
     "Rows that would show the margin"
     mde, margin, n = e['facts']['mde'], problem.margin, e['rows']['valid']
     if not mde or not margin or mde <= 2*margin: return None
-    return f"validate on {_about(n*(mde/margin)**2)}", f"{n:,} rows show differences from {mde:.2g}, the margin is {margin:g}"
+    shown = f"{n:,} rows show differences from {mde:.2g}, the margin is {margin:g}"
+    return f"validate on {_about(n*(mde/margin)**2)}", shown
 
 def _ranges(e, problem):
     "Which declared range to narrow"
-    worth = e['facts']['worth']
-    if worth == 'open': return f"narrow the range of {e['facts']['driver']}", f"the value per year is {say_interval(e['value'])}: the declared ranges do not say whether it pays"
-    return ('declare costs and volume', 'the worth is unknown without them') if worth == 'unknown' else None
+    f = e['facts']
+    if f['worth'] == 'unknown': return 'declare costs and volume', 'the worth is unknown without them'
+    if f['worth'] != 'open': return None
+    year = say_interval(e['value'])
+    because = f"the value per year is {year}: the declared ranges do not say whether it pays"
+    return f"narrow the range of {f['driver']}", because
 
 def _search(e, problem):
     "Whether other columns would help"
-    if e['facts']['more_rows'] or e['facts']['minimum'] in ('yes', 'likely'): return None
-    return 'look for columns with new information', f"the best column alone knows {max([0., *e['columns'].values()]):.2f} of 1" + (f", and {_error(e, problem)[1]}" if e['ceiling'].get('variance') else '')
+    if e['facts']['more_rows'] or e['facts']['minimum'] in _REACHED: return None
+    known = max([0., *e['columns'].values()])
+    told = f"the best column alone knows {known:.2f} of 1"
+    if e['ceiling'].get('variance'): told += f", and {_error(e, problem)[1]}"
+    return 'look for columns with new information', told
 
-INSTEAD = {'practice': _keep, 'first': _resolve, 'rows': _collect, 'validation': _validate, 'value': _ranges, 'columns': _search}
+INSTEAD = { # Topic to the function that decides it, after another verdict
+    'practice': _keep,
+    'first': _resolve,
+    'rows': _collect,
+    'validation': _validate,
+    'value': _ranges,
+    'columns': _search}
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #48288696
 def technical_direction(
@@ -156,8 +246,10 @@ def technical_direction(
 )->pd.DataFrame: # One row per topic: direction, because
     "What to build and how, where the verdict says so; else what would change it"
     e = evidence | dict(facts=verdict['facts'])
-    lines = {topic: f(e, problem) for topic,f in (BUILD if verdict['verdict'] in ('go', 'reduce_scope') else INSTEAD).items()}
-    return pd.DataFrame([(t, *line) for t,line in lines.items() if line], columns=['topic', 'direction', 'because'])
+    topics = BUILD if verdict['verdict'] in ('go', 'reduce_scope') else INSTEAD
+    lines = {topic: decide(e, problem) for topic, decide in topics.items()}
+    rows = [(topic, *line) for topic, line in lines.items() if line]
+    return pd.DataFrame(rows, columns=['topic', 'direction', 'because'])
 
 def direction_text(
     direction:pd.DataFrame, # From `technical_direction`

@@ -23,7 +23,7 @@ def conflict_bound(
 )->dict: # `duplicated`, `conflicting`, `bound`: score of the oracle; `n`
     """The best score that rows alike in all features allow
 
-    `duplicated` is the share of rows with a twin, `conflicting` the share of those in groups of different outcome."""
+    `duplicated` is the share of rows with a twin, `conflicting` that of twins with different outcomes."""
     df, t = case.sample, case.problem.target
     group = pd.util.hash_pandas_object(case.X.loc[df.index, case.names].astype(str), index=False).to_numpy()
     g = df[t].groupby(group)
@@ -34,7 +34,7 @@ def conflict_bound(
     return res | dict(bound=point_score(case, df, g.transform('mean').to_numpy(float)))
 
 def _least(error, k):
-    "The smallest error of any classifier of `k` classes whose neighbours disagree so often (Cover and Hart 1967)"
+    "Smallest error of a classifier of `k` classes whose neighbours disagree so often (Cover and Hart 1967)"
     return (k-1)/k*(1-math.sqrt(max(0, 1-k/(k-1)*error)))
 
 def _places(case, df):
@@ -52,8 +52,8 @@ def neighbour_bound(
 )->dict: # `error`, `low`, `high`, `least`; None for regression, or where there is one class
     """Bounds on the error from nearest neighbours
 
-    `error` is the share of neighbours that differ; the error of the best classifier lies between `low` and `high`;
-    `least` is `low` with its interval."""
+    `error` is the share of neighbours that differ; the error of the best classifier lies between `low` and
+    `high`; `least` is `low` with its interval."""
     df = case.sample[:n_rows]
     if case.problem.task == 'regression' or df[case.problem.target].nunique() < 2: return None
     X, y = _places(case, df), df[case.problem.target].to_numpy()
@@ -61,7 +61,8 @@ def neighbour_bound(
     wrong, k = (y != y[near]).astype(float), len(np.unique(y))
     error = float(wrong.mean())
     def least(w): return _least((w@wrong)/w.sum(), k)
-    return dict(error=error, low=float(_least(error, k)), high=error, least=measure_kernels(case, df, [least]))
+    low = float(_least(error, k))
+    return dict(error=error, low=low, high=error, least=measure_kernels(case, df, [least]))
 
 # %% ../../nbs/feasibility/03_ceiling.ipynb #e2790137
 def oracle_scores(
@@ -98,7 +99,7 @@ def oracle_bound(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
     n_rows:int=10_000, # Rows that the forest learns from, at most
-)->dict: # `value`, `low`, `high`, `n` of the metric; `chance`; `members`; None where a better row makes no better metric
+)->dict: # `value`, `low`, `high`, `n`, `chance`, `members`; None where a better row makes no better metric
     """What the best choice among the families would reach on the validation rows, higher being better
 
     `chance` is the same with the outcomes in another order."""
@@ -180,12 +181,14 @@ BOUNDS = dict(
         missing='neighbours that differ are counted between two classes or more'),
     oracle=Bound(
         says='no choice among these models, row by row, scores higher',
-        assumes='nothing about the rows, but it is of these families as fitted: others, or more rows, may pass it; '
-                'it picks luck too, so that only what is above chance counts',
+        assumes='nothing about the rows, but it is of these families as fitted: '
+                'others, or more rows, may pass it; it picks luck too, '
+                'so that only what is above chance counts',
         missing='the metric does not improve with every better row'),
     variance=Bound(
         says='the irreducible error is at most this; more rows or averaging save at most the rest',
-        assumes='the halves are independent draws of the same rows; what the family cannot follow is counted as left; '
+        assumes='the halves are independent draws of the same rows; '
+                'what the family cannot follow is counted as left; '
                 'the interval is over the rows that were scored, not over the halves',
         missing='one half lacks a class'))
 
@@ -208,7 +211,8 @@ def _conflict_row(conflicts, metric):
 
 def _neighbour_row(near):
     "The bound of nearest neighbours"
-    return _bound_row('neighbours', 'nearest neighbours', near and near['least'], 'share of training rows wrong')
+    least = near and near['least']
+    return _bound_row('neighbours', 'nearest neighbours', least, 'share of training rows wrong')
 
 def _oracle_row(top, metric):
     "The bound of the best choice"

@@ -15,71 +15,140 @@ from .case import Case, fit_score, measure_gain, measure_score
 from .value import decision_costs, draw, main_driver, yearly_value
 
 # %% ../../nbs/feasibility/04_gains.ipynb #7ff441f7
-def _unit_costs(case, y, scores, n_draws):
+_PRICED = dict( # The costs that a task needs
+    binary=('false_positive', 'false_negative'),
+    multiclass=('error',),
+    regression=('absolute_error',))
+
+def _off_by(task, y, s):
+    "What each score is wrong by: 1 for another class, or the distance to a number"
+    return s.argmax(1) != y if task == 'multiclass' else np.abs(s-y)
+
+def _unit_costs(case, outcomes, n_draws):
     "Cost per row of scores that need no threshold: per wrong class, or per unit of absolute error"
-    multi = case.problem.task == 'multiclass'
-    c = draw(case.problem.costs['error' if multi else 'absolute_error'], n_draws, np.random.default_rng(case.seed))
-    wrong = {k: s.argmax(1) != y if multi else np.abs(s-y) for k,s in scores.items()}
-    return pd.DataFrame({k: c*w.mean() for k,w in wrong.items()} | dict(error=c))
+    task, y = case.problem.task, outcomes['y']
+    cost = draw(case.problem.costs[_PRICED[task][0]], n_draws, np.random.default_rng(case.seed))
+    paid = {k: cost*_off_by(task, y, s).mean() for k,s in outcomes['scores'].items()}
+    return pd.DataFrame(paid | dict(error=cost))
+
+def _row_costs(case, outcomes, n_draws):
+    "Cost per row of each score, and the drawn costs"
+    p = case.problem
+    if p.task != 'binary': return _unit_costs(case, outcomes, n_draws)
+    return decision_costs(outcomes['y'], outcomes['scores'], p.costs, outcomes['days'], n_draws, case.seed)
 
 def measure_value(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
     outcomes:dict, # From `assay.feasibility.stability.over_time`
     n_draws:int=500, # Monte Carlo draws
-)->dict: # `value`, `low`, `high`, `p_positive` per year against today's rule; `driver`; `per_row` by model; None where costs or volume are not declared
-    "Net value per year of the decision"
-    p, y, scores = case.problem, outcomes['y'], outcomes['scores']
-    keys = dict(binary=('false_positive', 'false_negative'), multiclass=('error',), regression=('absolute_error',))[p.task]
-    if any(p.costs.get(k) is None for k in keys) or not p.value.get('rows_per_year'): return None
-    paid = decision_costs(y, scores, p.costs, outcomes['days'], n_draws, case.seed) if p.task == 'binary' else _unit_costs(case, y, scores, n_draws)
+)->dict: # `value`, `low`, `high`, `p_positive`, `n`, `driver`, `strength`, `per_row` by model; or None
+    "Net value per year of the decision against today's rule; None where costs or volume are not declared"
+    p, scores = case.problem, outcomes['scores']
+    is_priced = all(p.costs.get(k) is not None for k in _PRICED[p.task])
+    if not is_priced or not p.value.get('rows_per_year'): return None
+    paid = _row_costs(case, outcomes, n_draws)
     year = yearly_value(paid.rule-paid[models['best']], p.value, case.seed)
-    driver, strength = main_driver(year['net'], year['draws'] | {c: paid[c] for c in paid if c not in scores})
-    return {k: year[k] for k in ('value', 'low', 'high', 'p_positive')} | dict(n=len(y), driver=driver or 'none is declared as a range', strength=strength, per_row={k: float(paid[k].mean()) for k in scores})
+    drawn_costs = {c: paid[c] for c in paid if c not in scores}
+    driver, strength = main_driver(year['net'], year['draws'] | drawn_costs)
+    worth = {k: year[k] for k in ('value', 'low', 'high', 'p_positive')}
+    per_row = {k: float(paid[k].mean()) for k in scores}
+    driver = driver or 'none is declared as a range'
+    return worth | dict(n=len(outcomes['y']), driver=driver, strength=strength, per_row=per_row)
 
 # %% ../../nbs/feasibility/04_gains.ipynb #9dce4a73
+_FEW_VALUES = ('category', 'text', 'boolean') # Kinds of columns that may part the rows
+
+def _as_text(values):
+    "The values of a column as names of groups"
+    return values.astype(object).where(values.notna().to_numpy(), '(missing)').astype(str)
+
+def _groups_of(case, column):
+    "The groups of a column: `(column, name, mask)`; none where it has many values"
+    if column not in case.valid or case.valid[column].nunique() > 8: return []
+    text = _as_text(case.valid[column])
+    return [(column, f'{column} = {v}', (text == v).to_numpy()) for v in sorted(text.unique())]
+
 def _parts(case, at_least):
     "The largest groups of the watched columns and of features with few values: `(column, name, mask)`"
-    names = [*case.problem.groups, *(f.name for f in case.fields if f.kind in ('category', 'text', 'boolean'))]
-    text = lambda s: s.astype(object).where(s.notna().to_numpy(), '(missing)').astype(str)
-    found = [(c, f'{c} = {v}', (text(case.valid[c]) == v).to_numpy()) for c in dict.fromkeys(names) if c in case.valid and case.valid[c].nunique() <= 8
-             for v in sorted(text(case.valid[c]).unique())]
-    return sorted([p for p in found if at_least <= p[2].sum() < len(p[2])], key=lambda p: (-p[2].sum(), p[1]))[:16]
+    names = [*case.problem.groups, *(f.name for f in case.fields if f.kind in _FEW_VALUES)]
+    found = [part for column in dict.fromkeys(names) for part in _groups_of(case, column)]
+    large = [p for p in found if at_least <= p[2].sum() < len(p[2])]
+    return sorted(large, key=lambda p: (-p[2].sum(), p[1]))[:16]
+
+def _has_few_outcomes(case, df):
+    "Is there one outcome, or too few of the rarer one?"
+    y = df[case.problem.target]
+    return y.nunique() < 2 or case.problem.task == 'binary' and y.sum() < 15
 
 def _part(case, models, mask, wide):
     "Score and gain in some rows, intervals widened by `wide`; None where there are too few outcomes"
     df, s, r = case.valid[mask], models['scores'][models['best']][mask], models['scores']['rule'][mask]
-    if df[case.problem.target].nunique() < 2 or case.problem.task == 'binary' and df[case.problem.target].sum() < 15: return None
+    if _has_few_outcomes(case, df): return None
     small = dataclasses.replace(case, n_boot=100)
     m, g = measure_score(small, df, s), measure_gain(small, df, s, r)
     if None in (g['low'], m['low']): return None
-    reach = lambda m: wide*(m['high']-m['low'])/3.92
-    return dict(n=len(df), share=len(df)/len(mask), value=m['value'], value_low=m['value']-reach(m), gain=g['value'], gain_low=g['value']-reach(g), gain_high=g['value']+reach(g))
+    value, gain = m['value'], g['value']
+    reach, gain_reach = (wide*(x['high']-x['low'])/3.92 for x in (m, g))
+    return dict(
+        n=len(df),
+        share=len(df)/len(mask),
+        value=value,
+        value_low=value-reach,
+        gain=gain,
+        gain_low=gain-gain_reach,
+        gain_high=gain+gain_reach)
 
 # %% ../../nbs/feasibility/04_gains.ipynb #b8bbf553
+def _works(p, bar):
+    "Does a part reach the minimum and the margin, with a gain beyond doubt?"
+    return p['value'] >= bar['minimum'] and p['gain'] >= bar['margin'] and p['gain_low'] > 0
+
 def measure_parts(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
     at_least:int=100, # Rows of a part
-)->list: # One mapping per part: part, n, share, value, value_low, gain, gain_low, gain_high (widened), works, stands_out, idle
-    "Score and gain over today's rule in each part"
-    parts, bar, whole, gain = _parts(case, at_least), case.bar, models['score']['value'], models['gain']['value']
-    found = [(c, name, _part(case, models, mask, float(norm.isf(.025/len(parts))))) for c,name,mask in parts]
-    found = [(c, dict(part=name) | p | dict(works=p['value'] >= bar['minimum'] and p['gain'] >= bar['margin'] and p['gain_low'] > 0)) for c,name,p in found if p]
-    works = {c for c,p in found if p['works']}
-    return [p | dict(stands_out=p['works'] and p['value_low'] > whole, idle=c in works and p['gain_low'] <= 0 and p['gain_high'] < gain) for c,p in found]
+)->list: # One mapping per part, with `part` and `works`, `stands_out`, `idle`
+    """Score and gain over today's rule in each part
+
+    Each has part, n, share, value, value_low, gain, gain_low, gain_high; the ends are widened for all parts
+    together."""
+    parts, whole, gain = _parts(case, at_least), models['score']['value'], models['gain']['value']
+    found = []
+    for column, name, mask in parts:
+        p = _part(case, models, mask, float(norm.isf(.025/len(parts))))
+        if p: found.append((column, dict(part=name) | p | dict(works=_works(p, case.bar))))
+    works, res = {c for c,p in found if p['works']}, []
+    for column, p in found:
+        is_idle = column in works and p['gain_low'] <= 0 and p['gain_high'] < gain
+        res.append(p | dict(stands_out=p['works'] and p['value_low'] > whole, idle=is_idle))
+    return res
 
 # %% ../../nbs/feasibility/04_gains.ipynb #fd7396a5
+def _ablations(problem):
+    "The hypotheses of this stage that leave columns out"
+    entries = [h for h in problem.hypotheses if isinstance(h, dict)]
+    return [h for h in entries if h.get('stage') == 'feasibility' and h.get('without')]
+
+def _left_out(h, names):
+    "The columns that a hypothesis leaves out; refuses those that are no features, and all of them"
+    out = set(map(str, h['without']))
+    if out <= names and out != names: return out
+    expected = f'expected some, not all, of the features {sorted(names)}'
+    raise ValueError(f"problem.yaml: hypothesis {h.get('id')} is without {sorted(out)}; {expected}")
+
 def measure_hypotheses(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
 )->dict: # `rule_over_constant`, and `ablation_<id>` for each hypothesis with `without`: value, low, high, n
-    "The measures that hypotheses of this stage may name; raises `ValueError` where one leaves out what is no feature"
-    scores, names = models['scores'], set(case.names)
+    """The measures that hypotheses of this stage may name
+
+    Raises `ValueError` where a hypothesis leaves out what is no feature."""
+    scores, best = models['scores'], models['best']
     res = dict(rule_over_constant=measure_gain(case, case.valid, scores['rule'], scores['constant']))
-    for h in (h for h in case.problem.hypotheses if isinstance(h, dict) and h.get('stage') == 'feasibility' and h.get('without')):
-        out = set(map(str, h['without']))
-        if out-names or out == names: raise ValueError(f"problem.yaml: hypothesis {h.get('id')} is without {sorted(out)}; expected some, not all, of the features {sorted(names)}")
+    for h in _ablations(case.problem):
+        out = _left_out(h, set(case.names))
         less = dataclasses.replace(case, fields=[f for f in case.fields if f.name not in out])
-        res[f"ablation_{h.get('id')}"] = measure_gain(case, case.valid, scores[models['best']], fit_score(less, models['best'], case.sample, case.valid))
+        without = fit_score(less, best, case.sample, case.valid)
+        res[f"ablation_{h.get('id')}"] = measure_gain(case, case.valid, scores[best], without)
     return res

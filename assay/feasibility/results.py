@@ -24,10 +24,11 @@ def _plain(m): return say_interval(m and m | dict(n=None))
 
 def _signal_rows(e, facts):
     "Do the columns know anything?"
-    shuffled = e['signal']['shuffled']
+    shuffled, p = e['signal']['shuffled'], f"p = {e['signal']['p']:.3g}"
+    is_clean, asked = not shuffled['above'], 'not above the constant'
     return [
-        _row('is there signal?', f"p = {e['signal']['p']:.3g}", 'p ≤ 0.01', facts['signal']),
-        _row('do shuffled outcomes teach nothing?', _plain(shuffled), 'not above the constant', not shuffled['above'])]
+        _row('is there signal?', p, 'p ≤ 0.01', facts['signal']),
+        _row('do shuffled outcomes teach nothing?', _plain(shuffled), asked, is_clean)]
 
 def _criterion_rows(e, facts):
     "What was agreed"
@@ -49,8 +50,9 @@ def _data_rows(e, facts):
 def _worth_row(e, facts):
     "Does it pay?"
     value = e['value']
-    draws = f", above 0 in {value['p_positive']:.0%} of draws" if value else ''
-    return _row('is it worth it, per year?', _plain(value)+draws, '> 0 in at least 90 % of draws', facts['worth'])
+    found = _plain(value)
+    if value: found += f", above 0 in {value['p_positive']:.0%} of draws"
+    return _row('is it worth it, per year?', found, '> 0 in at least 90 % of draws', facts['worth'])
 
 def _blocker_rows(e, facts):
     "What must be resolved first"
@@ -83,14 +85,14 @@ def _higher(m): return _span(m, better='higher')
 def _score_metrics(e):
     "Scores, higher being better, and whether they are more than chance"
     table, models, signal = {r['model']: r for r in e['models']['table']}, e['models'], e['signal']
-    return dict(
-        skill=_higher(e['together']),
-        constant=_higher(table['constant']),
-        rule=_higher(table['rule']),
-        model=_higher(models['score']),
-        gain=_higher(models['gain']),
-        p_signal=metric(signal['p'], n=e['rows']['valid'], better='lower'),
-        shuffled=_span(signal['shuffled']))
+    scores = dict(
+        skill=e['together'],
+        constant=table['constant'],
+        rule=table['rule'],
+        model=models['score'],
+        gain=models['gain'])
+    p = metric(signal['p'], n=e['rows']['valid'], better='lower')
+    return {k: _higher(m) for k,m in scores.items()} | dict(p_signal=p, shuffled=_span(signal['shuffled']))
 
 def _data_metrics(e):
     "What the rows allow"
@@ -142,11 +144,11 @@ def _link(name): return f'reports/feasibility/metrics.json#metrics.{name}'
 
 def _lacking(e, facts):
     "Parts of the study that could not be measured"
-    ceiling = e['ceiling']
+    has_bound = bool(e['ceiling']['conflicts'] or e['ceiling'].get('neighbours'))
     parts = dict(
         score=facts['minimum'] == 'unknown',
         data=e['learning'] is None,
-        ceiling=not ceiling['conflicts'] and not ceiling.get('neighbours'),
+        ceiling=not has_bound,
         stability=e['stability']['inside'] is None,
         worth=e['value'] is None)
     return [k for k,lacks in parts.items() if lacks]
@@ -155,8 +157,9 @@ def _study_check(e, verdict):
     "F07: every part of the study was measured; a worth that nobody declared is unanswered"
     lacking = _lacking(e, verdict['facts'])
     status = 'unanswered' if lacking == ['worth'] else not lacking
-    not_measured = f"; not measured: {', '.join(lacking)}" if lacking else ''
-    return check('F07', status, f"{verdict['verdict']}: {verdict['why']}{not_measured}", _link('rule_that_decided'))
+    why = f"{verdict['verdict']}: {verdict['why']}"
+    if lacking: why += f"; not measured: {', '.join(lacking)}"
+    return check('F07', status, why, _link('rule_that_decided'))
 
 def _loose_risks(problem):
     "Risks of which nobody said how likely and how bad they are, who owns them, and what is done"

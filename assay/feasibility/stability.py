@@ -20,44 +20,81 @@ from ..models.estimators import make_model, predict_score
 def _span(case, now):
     "First and last day of some rows, and their mean outcome"
     t, y = now[case.problem.time], now[case.problem.target]
-    return dict(first=str(t.min().date()), last=str(t.max().date()), mean=float(y.mean()) if case.problem.task != 'multiclass' else None)
+    mean = None if case.problem.task == 'multiclass' else float(y.mean())
+    return dict(first=str(t.min().date()), last=str(t.max().date()), mean=mean)
+
+def _in_turn(case, n_blocks):
+    "The training period in blocks of equal size, in order; none where there is no time"
+    if not case.problem.time: return []
+    return [case.train.iloc[i] for i in np.array_split(np.arange(len(case.train)), n_blocks)]
+
+def _at_most(case, df):
+    "Rows drawn by seed; fewer would judge a model that learnt less than the one to be built"
+    return df.sample(min(case.max_rows, len(df)), random_state=case.seed).sort_index()
+
+def _kept_valid(case, models, names):
+    "Some validation rows, with their scores"
+    order = np.random.default_rng(case.seed).permutation(len(case.valid))
+    keep = np.sort(order[:case.max_rows])
+    return case.valid.iloc[keep], {k: models['scores'][k][keep] for k in names}
+
+def _is_scorable(case, past, now):
+    "Does the past hold every class, and the block more than one outcome?"
+    target = case.problem.target
+    n_classes = 2 if case.problem.task == 'regression' else case.train[target].nunique()
+    return past[target].nunique() >= n_classes and now[target].nunique() >= 2
+
+def _pooled(case, pool, names):
+    "All outcomes that were scored out of their time: `y`, `days`, `scores`"
+    days = [blocks_of(d, case.problem.time, case.cluster) for d,_ in pool]
+    is_alone = any(d is None for d in days)
+    days = None if is_alone else pd.factorize(np.concatenate(days))[0] # a clinic of two blocks is one clinic
+    y = np.concatenate([d[case.problem.target] for d,_ in pool])
+    scores = {k: np.concatenate([s[k] for _,s in pool]) for k in names}
+    return dict(y=y, days=days, scores=scores)
 
 def over_time(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
     n_blocks:int=4, # Blocks of equal size
-)->tuple: # Table with one mapping per block from the second on; and all outcomes scored out of their time, `valid` included: `y`, `days`, `scores`
-    "Score each block of the training period by models of the blocks before"
-    n_rows = case.max_rows # fewer would judge a model that learnt less than the one to be built
-    take = lambda d: d.sample(min(n_rows, len(d)), random_state=case.seed).sort_index()
-    keep, name, rows = np.sort(np.random.default_rng(case.seed).permutation(len(case.valid))[:n_rows]), models['best'], []
-    names, n_classes = ('constant', 'rule', name), 2 if case.problem.task == 'regression' else case.train[case.problem.target].nunique()
-    pool = [(case.valid.iloc[keep], {k: models['scores'][k][keep] for k in names})]
-    blocks = [case.train.iloc[i] for i in np.array_split(np.arange(len(case.train)), n_blocks)] if case.problem.time else []
+)->tuple: # One mapping per block, and all outcomes scored out of their time
+    """Score each block of the training period, from the second on, by models of the blocks before
+
+    The outcomes are `y`, `days` and `scores`, `valid` included."""
+    name, rows = models['best'], []
+    names, blocks = ('constant', 'rule', name), _in_turn(case, n_blocks)
+    pool = [_kept_valid(case, models, names)]
     for k in range(1, len(blocks)):
-        before, past, now = pd.concat(blocks[:k]), take(pd.concat(blocks[:k])), take(blocks[k])
-        if past[case.problem.target].nunique() < n_classes or now[case.problem.target].nunique() < 2: continue
-        scores = dict(constant=fit_score(case, 'constant', past, now), rule=rule_scores(case, before, now, models['column'])) | {name: fit_score(case, name, past, now)}
+        before = pd.concat(blocks[:k])
+        past, now = _at_most(case, before), _at_most(case, blocks[k])
+        if not _is_scorable(case, past, now): continue
+        scores = {m: fit_score(case, m, past, now) for m in ('constant', name)}
+        scores['rule'] = rule_scores(case, before, now, models['column'])
         rows.append(dict(block=k+1) | _span(case, blocks[k]) | measure_score(case, now, scores[name]))
         pool.append((now, scores))
-    y, days = np.concatenate([d[case.problem.target] for d,_ in pool]), [blocks_of(d, case.problem.time, case.cluster) for d,_ in pool]
-    days = None if any(d is None for d in days) else pd.factorize(np.concatenate(days))[0] # a clinic of two blocks is one clinic
-    return rows, dict(y=y, days=days, scores={k: np.concatenate([s[k] for _,s in pool]) for k in names})
+    return rows, _pooled(case, pool, names)
 
 # %% ../../nbs/feasibility/06_stability.ipynb #d7f1f258
+def _inside(case, name):
+    "Score of later training rows by a model of earlier ones; None where either has one outcome"
+    df, target = case.sample[:8000], case.problem.target
+    cut = len(df)*7//10
+    past, now = df[:cut], df[cut:]
+    if min(past[target].nunique(), now[target].nunique()) < 2: return None
+    return measure_score(case, now, fit_score(case, name, past, now))
+
 def measure_stability(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
 )->dict: # `inside`: score within the training period; `blocks` and `outcomes`, from `over_time`
     "Performance inside and along the training period"
-    df, name = case.sample[:8000], models['best']
-    cut = len(df)*7//10
-    inside = measure_score(case, df[cut:], fit_score(case, name, df[:cut], df[cut:])) if min(df[:cut][case.problem.target].nunique(), df[cut:][case.problem.target].nunique()) > 1 else None
+    inside = _inside(case, models['best'])
     blocks, outcomes = over_time(case, models)
     return dict(inside=inside, blocks=blocks, outcomes=outcomes)
 
 # %% ../../nbs/feasibility/06_stability.ipynb #567a372c
 _FEW = 50 # Rows of a table below which no model is asked
+_AUC = METRICS['roc_auc']['make'] # Area under the curve as a function of row weights
 
 def _day_halves(days, n, seed):
     "Half of the rows of one table, whole days together"
@@ -66,19 +103,44 @@ def _day_halves(days, n, seed):
 
 def _fit_told(X, label, fields, seed):
     "A model that tells two tables apart"
-    return make_model('boosting', fields, seed, max_iter=40, max_leaf_nodes=15, min_samples_leaf=max(5, min(20, len(X)//50))).fit(X, label)
+    leaf = max(5, min(20, len(X)//50))
+    model = make_model('boosting', fields, seed, max_iter=40, max_leaf_nodes=15, min_samples_leaf=leaf)
+    return model.fit(X, label)
 
-def _drops(X, label, halves, fitted, names, seed, n_rows=1500):
-    "Loss of area under the curve when one column of the rows that are told is put in another order, by column"
-    rng, auc, res = np.random.default_rng(seed), METRICS['roc_auc']['make'], dict.fromkeys(names, 0.)
+def _auc_of(model, X, y):
+    "Area under the curve of a model on some rows"
+    return _AUC(y, predict_score(model, X))(np.ones(len(X)))
+
+def _drops(X, label, halves, fitted, seed, n_rows=1500):
+    "By column, the loss of area under the curve when it is put in another order in the rows that are told"
+    rng, res = np.random.default_rng(seed), dict.fromkeys(X, 0.)
     for h, model in zip(halves, fitted):
         now = X[h].sample(min(n_rows, h.sum()), random_state=seed)
-        y, w = label[h][X[h].index.get_indexer(now.index)], np.ones(len(now))
-        whole = auc(y, predict_score(model, now))(w)
-        for c in names: res[c] += (whole-auc(y, predict_score(model, now.assign(**{c: rng.permutation(now[c].to_numpy())})))(w))/len(fitted)
+        y = label[h][X[h].index.get_indexer(now.index)]
+        whole = _auc_of(model, now, y)
+        for c in X:
+            mixed = now.assign(**{c: rng.permutation(now[c].to_numpy())})
+            res[c] += (whole-_auc_of(model, mixed, y))/len(fitted)
     return pd.Series(res).sort_values(ascending=False, kind='stable')
 
 # %% ../../nbs/feasibility/06_stability.ipynb #2748a369
+_NOT_TOLD = dict(value=None, low=None, high=None)
+
+def _unit_of(days):
+    "Number of the day of each row, those of the two tables apart; None where rows stand alone"
+    if days[0] is None: return None
+    first, second = (pd.factorize(d)[0] for d in days)
+    return np.concatenate([first, -1-second])
+
+def _told_interval(kernels, n, resamples):
+    "Mean area under the curve of both halves, with its interval"
+    def of_half(half, auc): return lambda w: auc(w[half])
+    drawn = replicate([of_half(*k) for k in kernels], n, resamples)
+    ends = np.nanquantile(drawn, [.025, .975], axis=0) # of each half, then their mean
+    low, high = ends.mean(1).tolist()
+    value = float(np.mean([auc(np.ones(half.sum())) for half, auc in kernels]))
+    return dict(value=value, low=low, high=high, n=n)
+
 def tell_apart(
     a:pd.DataFrame, # `feature_frame` of one table
     b:pd.DataFrame, # Of the other
@@ -86,21 +148,23 @@ def tell_apart(
     days=(None, None), # Day of each row of each table; None where rows stand alone
     seed:int=0, # Random seed
     n_boot:int=200, # Resamples of days or rows
-)->dict: # Area under the curve `value`, `low`, `high`, `n`; `columns`: what the model misses most when it is shuffled; `alone`: skill of single columns; without a value where there are too few rows
-    "How well a model tells two tables apart, by columns only"
+)->dict: # Area under the curve: `value`, `low`, `high`, `n`; `columns` and `alone`
+    """How well a model tells two tables apart, by columns only
+
+    `columns` is what the model misses most when it is shuffled, `alone` the skill of single columns. There is
+    no value where there are too few rows."""
     X, label = pd.concat([a, b], ignore_index=True), np.repeat([0, 1], [len(a), len(b)])
-    if min(len(a), len(b)) < _FEW: return dict(value=None, low=None, high=None, n=len(X), columns={}, alone={})
+    if min(len(a), len(b)) < _FEW: return _NOT_TOLD | dict(n=len(X), columns={}, alone={})
     days = (None, None) if any(d is None for d in days) else days
-    half = np.concatenate([_day_halves(d, len(x), seed+i) for i,(d,x) in enumerate(zip(days, (a, b)))])
+    half = np.concatenate([_day_halves(days[0], len(a), seed), _day_halves(days[1], len(b), seed+1)])
     halves = (half, ~half)
     fitted = [_fit_told(X[~h], label[~h], fields, seed) for h in halves]
-    kernels = [(h, METRICS['roc_auc']['make'](label[h], predict_score(m, X[h]))) for h,m in zip(halves, fitted)]
-    unit = None if days[0] is None else np.concatenate([pd.factorize(days[0])[0], -1-pd.factorize(days[1])[0]])
-    drawn = replicate([lambda w, h=h, f=f: f(w[h]) for h,f in kernels], len(X), Resamples(unit, n_boot, seed))
-    low, high = np.nanquantile(drawn, [.025, .975], axis=0).mean(1).tolist() # of each half, then their mean
-    value = float(np.mean([f(np.ones(h.sum())) for h,f in kernels]))
-    missed = _drops(X, label, halves, fitted, list(X), seed).head(3) if low > .5 else pd.Series(dtype=float)
-    return dict(value=value, low=low, high=high, n=len(X), columns=missed[missed > 0].to_dict(), alone=column_skills(X, label, list(X), seed=seed).head(3).to_dict())
+    kernels = [(h, _AUC(label[h], predict_score(m, X[h]))) for h,m in zip(halves, fitted)]
+    told = _told_interval(kernels, len(X), Resamples(_unit_of(days), n_boot, seed))
+    missed = pd.Series(dtype=float)
+    if told['low'] > .5: missed = _drops(X, label, halves, fitted, seed).head(3)
+    alone = column_skills(X, label, list(X), seed=seed).head(3)
+    return told | dict(columns=missed[missed > 0].to_dict(), alone=alone.to_dict())
 
 # %% ../../nbs/feasibility/06_stability.ipynb #11d676dd
 def read_production(
@@ -110,8 +174,8 @@ def read_production(
 ): # Data frame with identifier, time, cluster and features; None where the data stage wrote no such rows
     "Columns of the rows that come in now, without what became of them"
     if not place('production').is_file(): return None
-    names = [n for n in dict.fromkeys([problem.id, problem.time, cluster, *names_of(fields)]) if n and n != problem.target]
-    rows = read_table(place('production'), columns=names)
+    asked = dict.fromkeys([problem.id, problem.time, cluster, *names_of(fields)])
+    rows = read_table(place('production'), columns=[n for n in asked if n and n != problem.target])
     return rows if len(rows) else None
 
 # %% ../../nbs/feasibility/06_stability.ipynb #d539a164
@@ -120,29 +184,56 @@ def _many_blocks(case, df):
     blocks = case_blocks(case, df)
     return None if blocks is None or blocks.max()+1 < FEW_GROUPS else blocks
 
+_PAIRS = (('train', 'valid'), ('train', 'production'), ('valid', 'production'))
+_NOT_THERE = dict(n=0, columns={}, alone={}, says='not there: the data stage wrote no production rows')
+
+def _demand_no_outcomes(production, target):
+    "Refuse production rows that come with what became of them"
+    if production is None or target not in production: return
+    expected = 'expected features, identifier and time only'
+    unseen = 'outcomes of production are not for the assessment to see'
+    raise ValueError(f"production holds the target {target!r}; {expected}: {unseen}")
+
+def _frame(case, name, df):
+    "Features of some rows of a table, and their blocks"
+    X = feature_frame(df, case.fields) if name == 'production' else case.X.loc[df.index, case.names]
+    return X, _many_blocks(case, df)
+
+def _says(found):
+    "Are two tables told apart?"
+    if found['low'] is None: return 'too few rows to tell'
+    return 'told apart' if found['low'] > .5 else 'not told apart'
+
+def _pair(case, frames, a, b):
+    "How well two tables are told apart"
+    name = dict(pair=f'{a} and {b}')
+    if b not in frames: return name | _NOT_TOLD | _NOT_THERE
+    (X, days), (Z, others) = frames[a], frames[b]
+    found = tell_apart(X, Z, case.fields, (days, others), case.seed, case.n_boot)
+    return name | found | dict(says=_says(found))
+
 def adversarial_pairs(
     case:Case, # What is assessed
     production:pd.DataFrame=None, # Rows that come in now, without the target
     n_rows:int=4000, # Rows of each table, at most
 )->list: # One mapping per pair: `pair`, what `tell_apart` gives, and `says`
-    "Adversarial validation between training, validation and production; raises `ValueError` if production comes with its outcomes"
-    if production is not None and case.problem.target in production: raise ValueError(f"production holds the target {case.problem.target!r}; expected features, identifier and time only: outcomes of production are not for the assessment to see")
-    tables = dict(train=case.train, valid=case.valid, production=production)
-    drawn = {k: df.sample(min(n_rows, len(df)), random_state=case.seed).sort_index() for k,df in tables.items() if df is not None}
-    frames = {k: (case.X.loc[df.index, case.names] if k != 'production' else feature_frame(df, case.fields), _many_blocks(case, df)) for k,df in drawn.items()}
-    res = []
-    for a, b in (('train', 'valid'), ('train', 'production'), ('valid', 'production')):
-        if b not in frames: res.append(dict(pair=f'{a} and {b}', value=None, low=None, high=None, n=0, columns={}, alone={}, says='not there: the data stage wrote no production rows'))
-        else:
-            found = tell_apart(frames[a][0], frames[b][0], case.fields, (frames[a][1], frames[b][1]), case.seed, case.n_boot)
-            says = 'too few rows to tell' if found['low'] is None else 'told apart' if found['low'] > .5 else 'not told apart'
-            res.append(dict(pair=f'{a} and {b}') | found | dict(says=says))
-    return res
+    """Adversarial validation between training, validation and production
+
+    Raises `ValueError` if production comes with its outcomes."""
+    _demand_no_outcomes(production, case.problem.target)
+    tables, frames = dict(train=case.train, valid=case.valid, production=production), {}
+    for name, df in tables.items():
+        if df is None: continue
+        drawn = df.sample(min(n_rows, len(df)), random_state=case.seed).sort_index()
+        frames[name] = _frame(case, name, drawn)
+    return [_pair(case, frames, a, b) for a, b in _PAIRS]
+
+def _skill_words(skills): return ', '.join(f'{k} {v:.2f}' for k,v in skills.items())
 
 def adversarial_table(
     pairs:list, # From `adversarial_pairs`
 )->pd.DataFrame: # One row per pair: value, low, high, n, says, columns, alone
     "Which tables a model tells apart, and by what"
-    words = lambda d: ', '.join(f'{k} {v:.2f}' for k,v in d.items())
-    res = pd.DataFrame([r | dict(columns=words(r['columns']), alone=words(r['alone'])) for r in pairs])
-    return res.set_index('pair')[['value', 'low', 'high', 'n', 'says', 'columns', 'alone']].astype(dict(value=float, low=float, high=float))
+    rows = [r | {k: _skill_words(r[k]) for k in ('columns', 'alone')} for r in pairs]
+    res = pd.DataFrame(rows).set_index('pair')[['value', 'low', 'high', 'n', 'says', 'columns', 'alone']]
+    return res.astype(dict(value=float, low=float, high=float))

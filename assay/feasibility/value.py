@@ -38,10 +38,13 @@ def fit_power_law(
     n, S = np.asarray(n, float), np.asarray(scores, float)
     if len(n) < 3: raise ValueError(f"a curve needs at least 3 sizes, got {len(n)}")
     draws = np.random.default_rng(seed).integers(0, S.shape[1], (n_boot, *S.shape))
-    curves = np.concatenate([S.mean(1)[None], np.take_along_axis(S[None].repeat(n_boot, 0), draws, 2).mean(2)])
+    drawn = np.take_along_axis(S[None].repeat(n_boot, 0), draws, 2)
+    curves = np.concatenate([S.mean(1)[None], drawn.mean(2)])
     return dict(zip('abc', _power_laws(n, curves, best)))
 
 # %% ../../nbs/feasibility/01_value.ipynb #031f7183
+def _rows_or_never(n): return float(n) if np.isfinite(n) else None
+
 def rows_needed(
     fit:dict, # From `fit_power_law`
     target:float, # Score to reach
@@ -50,10 +53,12 @@ def rows_needed(
     "How many rows reach a score"
     gap = fit['a']-target
     with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
-        n = np.where(gap > 0, (fit['b']/np.where(gap > 0, gap, 1))**(1/fit['c']), np.inf)
+        reached = (fit['b']/np.where(gap > 0, gap, 1))**(1/fit['c'])
+        n = np.where(gap > 0, reached, np.inf)
     n = np.where(n > most, np.inf, n)
     low, high = np.quantile(n[1:], [.025, .975], method='nearest')
-    return {k: float(v) if np.isfinite(v) else None for k,v in dict(value=n[0], low=low, high=high).items()} | dict(share=float(np.isfinite(n[1:]).mean()))
+    ends = {k: _rows_or_never(v) for k,v in dict(value=n[0], low=low, high=high).items()}
+    return ends | dict(share=float(np.isfinite(n[1:]).mean()))
 
 def say_rows(
     need:dict, # From `rows_needed`, or None
@@ -74,13 +79,16 @@ def draw(
     if not isinstance(declared, dict): return np.full(n, float(declared or 0))
     v = float(declared['value'])
     low, high = float(declared.get('low', v)), float(declared.get('high', v))
-    if not low <= v <= high: raise ValueError(f"a declared range has low {low:g}, value {v:g}, high {high:g}; expected low ≤ value ≤ high")
+    if not low <= v <= high:
+        found = f'low {low:g}, value {v:g}, high {high:g}'
+        raise ValueError(f"a declared range has {found}; expected low ≤ value ≤ high")
     return np.full(n, v) if low == high else rng.triangular(low, v, high, n)
 
 # %% ../../nbs/feasibility/01_value.ipynb #ad12dbbb
 def _block_counts(y, score, blocks, n_thresholds=60):
-    "Errors per block of rows at each of many thresholds: false positives and false negatives, blocks × thresholds"
-    cuts = np.append(np.unique(np.quantile(score, np.linspace(0, 1, n_thresholds), method='nearest')), np.inf)
+    "False positives and false negatives per block of rows at each of many thresholds, blocks × thresholds"
+    levels = np.quantile(score, np.linspace(0, 1, n_thresholds), method='nearest')
+    cuts = np.append(np.unique(levels), np.inf)
     act = np.searchsorted(cuts, score, 'right') # a row is acted upon at thresholds 0 … act-1
     _, block = np.unique(blocks, return_inverse=True)
     grid = np.zeros((2, block.max()+1, len(cuts)+1))
@@ -88,34 +96,47 @@ def _block_counts(y, score, blocks, n_thresholds=60):
     below = grid.cumsum(2)[:,:,:-1] # rows with act <= t are left alone at threshold t
     return grid[0].sum(1)[:,None]-below[0], below[1]
 
-def _paid(fp, fn, c_fp, c_fn, weights, half):
-    "Cost per row in each draw, thresholds chosen on one half of the blocks and paid on the other, with weights for either"
-    total = 0
-    for halves in ((half, ~half), (~half, half)):
-        cost = [c_fp[:,None]*((w*h) @ fp) + c_fn[:,None]*((w*h) @ fn) for w,h in zip(weights, halves)]
-        total = total + np.take_along_axis(cost[1], cost[0].argmin(1)[:,None], 1)[:,0]
+def _paid(errors, unit_costs, weights, half):
+    """Cost in each draw, thresholds chosen on one half of the blocks and paid on the other
+
+    `weights` are those of the blocks when a threshold is chosen, and when it is paid for."""
+    (fp, fn), (c_fp, c_fn), total = errors, unit_costs, 0
+    def cost(w): return c_fp[:,None]*(w @ fp) + c_fn[:,None]*(w @ fn)
+    for chosen_on, paid_on in ((half, ~half), (~half, half)):
+        threshold = cost(weights[0]*chosen_on).argmin(1)
+        paid = cost(weights[1]*paid_on)
+        total = total + np.take_along_axis(paid, threshold[:,None], 1)[:,0]
     return total
 
 # %% ../../nbs/feasibility/01_value.ipynb #803b2d73
+def _cost_blocks(blocks, n):
+    "Blocks of rows whose costs are drawn together, and how many there are"
+    if blocks is None: blocks = np.arange(n)%200
+    n_blocks = len(np.unique(np.asarray(blocks)))
+    if n_blocks < 2: return np.arange(n)%min(n, 200), min(n, 200)
+    return np.asarray(blocks), n_blocks
+
 def decision_costs(
     y_true, # 0 and 1
     scores:dict, # Name to score, higher is more likely 1
     costs:dict, # `false_positive` and `false_negative`, each a number or a declared range
-    blocks=None, # Rows of one block are drawn together; each row alone by default, and where all are of one block
+    blocks=None, # Rows of one block are drawn together; alone by default, and where all are of one block
     n_draws:int=500, # Monte Carlo draws
     seed:int=0, # Random seed
 )->pd.DataFrame: # Cost per row, one line per draw, one column per score; also the drawn costs, by name
     "What decisions by each score would have cost, over the declared ranges"
     rng, n = np.random.default_rng(seed), len(y_true)
-    blocks = np.arange(n)%200 if blocks is None else np.asarray(blocks)
-    n_blocks = len(np.unique(blocks))
-    if n_blocks < 2: blocks, n_blocks = np.arange(n)%min(n, 200), min(n, 200)
+    blocks, n_blocks = _cost_blocks(blocks, n)
     weight = rng.multinomial(n_blocks, np.full(n_blocks, 1/n_blocks), n_draws).astype(float)
-    c_fp, c_fn = (draw(costs[k], n_draws, rng) for k in ('false_positive', 'false_negative'))
-    half, wide = np.arange(n_blocks)%2 == 0, (widening(n_blocks) or norm.ppf(.975))/norm.ppf(.975)
-    weights = weight, 1+(weight-1)*wide # few blocks vary more than their resamples do
-    paid = {k: _paid(*_block_counts(y_true, np.asarray(s, float), blocks), c_fp, c_fn, weights, half)/n for k,s in scores.items()}
-    return pd.DataFrame(paid | dict(false_positive=c_fp, false_negative=c_fn))
+    drawn = {k: draw(costs[k], n_draws, rng) for k in ('false_positive', 'false_negative')}
+    normal = norm.ppf(.975)
+    wide = (widening(n_blocks) or normal)/normal
+    widened = 1+(weight-1)*wide # few blocks vary more than their resamples do
+    weights, half = (weight, widened), np.arange(n_blocks)%2 == 0
+    def paid(score):
+        errors = _block_counts(y_true, np.asarray(score, float), blocks)
+        return _paid(errors, drawn.values(), weights, half)/n
+    return pd.DataFrame({k: paid(s) for k,s in scores.items()} | drawn)
 
 # %% ../../nbs/feasibility/01_value.ipynb #7d4ceb29
 def yearly_value(
@@ -125,11 +146,12 @@ def yearly_value(
 )->dict: # `value`, `low`, `high` (median and 95 % range), `p_positive`, `draws` by name, `net` per draw
     "Net value per year over the declared ranges"
     rng, n = np.random.default_rng(seed+1), len(saved)
-    rows, build, run = (draw(value.get(k), n, rng) for k in ('rows_per_year', 'build_cost', 'run_cost_per_year'))
-    draws = dict(rows_per_year=rows, build_cost=build, run_cost_per_year=run)
+    draws = {k: draw(value.get(k), n, rng) for k in ('rows_per_year', 'build_cost', 'run_cost_per_year')}
+    rows, build, run = draws.values()
     net = np.asarray(saved)*rows - build/max(float(value.get('years') or 1), 1) - run
     low, mid, high = np.quantile(net, [.025, .5, .975])
-    return dict(value=float(mid), low=float(low), high=float(high), p_positive=float((net > 0).mean()), draws=draws, net=net)
+    ends = dict(value=float(mid), low=float(low), high=float(high))
+    return ends | dict(p_positive=float((net > 0).mean()), draws=draws, net=net)
 
 def main_driver(
     net, # Outcome, one per draw

@@ -20,7 +20,7 @@ def grade(
     m:dict, # `value`, `low`, `high`, higher is better; or None
     threshold:float, # What is asked
 )->str: # `yes`, `likely`, `unlikely`, `no`, or `unknown`
-    "Does a number with an interval reach a threshold? `yes` and `no` are beyond the interval, the others within"
+    "Does a number with an interval reach a threshold? `yes` and `no` are beyond the interval, others within"
     if m is None or None in (m.get('value'), m.get('low'), m.get('high')): return 'unknown'
     if m['low'] >= threshold: return 'yes'
     if m['high'] < threshold: return 'no'
@@ -81,7 +81,8 @@ RULES = [
         name='the model is too good',
         holds=itemgetter('too_good'),
         verdict='insufficient_evidence',
-        why='the model is as good as a copy of the outcome: {too_good}; together its columns may know the answer',
+        why='the model is as good as a copy of the outcome: {too_good}; '
+            'together its columns may know the answer',
         next='find out when each of these columns is known; remove what is known too late, or, '
              'below an AUC or R² of .999, declare in dictionary.yaml why the columns are `legitimate`'),
     Rule(
@@ -171,9 +172,27 @@ RULES = [
         why='the intervals include both the bar and what falls short of it',
         next='enlarge the validation set; a difference of {mde} is the smallest it can show now')]
 
+_STANDS_FOR = dict( # What is told in the place of a fact, where no case is at hand
+    harms='(which)',
+    leaks='(its name)',
+    blocked='(what is refused)',
+    too_good='(its skill, and the columns that it rests on)',
+    never='(the skill, and the columns that were declared)',
+    few='validation has too few values of the column whose rows belong together',
+    by_heart='validation rows are of values of that column that training holds too',
+    idle='(which)',
+    worth='(yes, or unknown)',
+    driver='(its name)',
+    segments='(which)',
+    rows_said='(how many rows it takes)',
+    rows_needed='(so many)',
+    mde='(so much)')
+
 def rule_table()->pd.DataFrame: # One row per rule, in the order in which they are read
-    "The table that maps evidence to verdict"
-    return pd.DataFrame([dict(rule=r.name, verdict=r.verdict, why=r.why, next=r.next) for r in RULES])
+    "The table that maps evidence to verdict; what a case fills in stands in round brackets"
+    def told(text): return text.format(**_STANDS_FOR)
+    rows = [dict(rule=r.name, verdict=r.verdict, why=told(r.why), next=told(r.next)) for r in RULES]
+    return pd.DataFrame(rows)
 
 # %% ../../nbs/feasibility/02_verdict.ipynb #8e0b2d06
 FACTS = dict( # What the rules read, here of a model that passes

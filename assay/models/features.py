@@ -94,22 +94,26 @@ def sample_rows(
 # %% ../../nbs/models/00_features.ipynb #07c382c7
 _FAR = -1e30 # A number that no data holds: what becomes it was missing
 
+def _ordinal(seed, target_type):
+    "Numbers of the categories"
+    return OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=-1, dtype=np.float32)
+
+def _onehot(seed, target_type):
+    "One column per category"
+    return OneHotEncoder(handle_unknown='ignore', dtype=np.float32)
+
+def _target(seed, target_type):
+    "Means of the target, cross-fitted"
+    folds = KFold if target_type == 'continuous' else StratifiedKFold
+    return TargetEncoder(target_type=target_type, cv=folds(5, shuffle=True, random_state=seed))
+
+_ENCODINGS = dict(ordinal=_ordinal, onehot=_onehot, target=_target)
+
 def _encoder(encoding, seed, target_type):
     "Transformer of text columns; a category that was not in training becomes 'unknown', never an error"
-    table = dict(
-        ordinal=lambda: OrdinalEncoder(
-            handle_unknown='use_encoded_value', unknown_value=-1, dtype=np.float32
-        ),
-        onehot=lambda: OneHotEncoder(handle_unknown='ignore', dtype=np.float32),
-        target=lambda: TargetEncoder(
-            target_type=target_type,
-            cv=(KFold if target_type == 'continuous' else StratifiedKFold)(
-                5, shuffle=True, random_state=seed
-            ),
-        ),
-    )
-    if encoding not in table: raise ValueError(f"encoding must be one of {list(table)}, got {encoding!r}")
-    return table[encoding]()
+    if encoding not in _ENCODINGS:
+        raise ValueError(f"encoding must be one of {list(_ENCODINGS)}, got {encoding!r}")
+    return _ENCODINGS[encoding](seed, target_type)
 
 @dataclasses.dataclass(frozen=True)
 class _Numbers:
@@ -118,6 +122,19 @@ class _Numbers:
     empty:bool # Those without a value?
 
     def __call__(self, X): return [n for n in self.names if X[n].isna().all() == self.empty]
+
+def _median(): return SimpleImputer(strategy='median', keep_empty_features=True)
+
+def _filled(value): return SimpleImputer(strategy='constant', fill_value=value, keep_empty_features=True)
+
+def _number_steps(numbers, has_gaps, scale, impute):
+    "What becomes of numbers: trees that take missing values cannot take a column of nothing else"
+    if not numbers: return []
+    if scale: return [('number', make_pipeline(_median(), StandardScaler()), numbers)]
+    if impute: return [('number', _median(), numbers)]
+    if not has_gaps: return [('number', 'passthrough', numbers)]
+    known, empty = _Numbers(tuple(numbers), False), _Numbers(tuple(numbers), True)
+    return [('number', 'passthrough', known), ('empty', _filled(0), empty)]
 
 def make_preprocessor(
     fields, # `Field`s, or a `Dictionary` of them
@@ -131,33 +148,11 @@ def make_preprocessor(
     "Columns, by name, to the numbers that an estimator takes; every part converts to ONNX and agrees there"
     numbers, text = names_of(fields, NUMERIC), names_of(fields, TEXT)
     gaps = [f.name for f in feature_fields(fields) if f.name in numbers and f.nullable]
-    median = SimpleImputer(strategy='median', keep_empty_features=True)
-    number = make_pipeline(median, StandardScaler()) if scale else median if impute else 'passthrough'
-    steps = [('number', number, numbers)] if numbers else []
-    if number == 'passthrough' and gaps: # trees that take missing values cannot take a column of nothing else
-        nothing = SimpleImputer(strategy='constant', fill_value=0, keep_empty_features=True)
-        steps = [
-            ('number', number, _Numbers(tuple(numbers), False)),
-            ('empty', nothing, _Numbers(tuple(numbers), True)),
-        ]
+    steps = _number_steps(numbers, bool(gaps), scale, impute)
     if scale and gaps:
-        steps.append(
-            (
-                'missing',
-                make_pipeline(
-                    SimpleImputer(strategy='constant', fill_value=_FAR, keep_empty_features=True),
-                    Binarizer(threshold=_FAR / 2),
-                ),
-                gaps,
-            )
-        )
+        is_missing = make_pipeline(_filled(_FAR), Binarizer(threshold=_FAR/2))
+        steps.append(('missing', is_missing, gaps))
     encoder = _encoder(encoding, seed, target_type)
-    if text:
-        steps.append(
-            (
-                'text',
-                make_pipeline(encoder, StandardScaler()) if scale and encoding == 'target' else encoder,
-                text,
-            )
-        )
+    if scale and encoding == 'target': encoder = make_pipeline(encoder, StandardScaler())
+    if text: steps.append(('text', encoder, text))
     return ColumnTransformer(steps, verbose_feature_names_out=scale)

@@ -43,16 +43,24 @@ def judge_answers(
     questions:dict, # Id to question, such as `assay.problem.agreement.QUESTIONS`
     answers:dict, # Id to mapping with `answer`, `by`, `date`
     is_answered, # Function of one answer, such as `assay.problem.agreement.is_answered`
-    measured:dict=None, # Id to `dict(what, ok)`: the finding, and whether the answer stands; None if not measurable
+    measured:dict=None, # Id to `dict(what, ok)`: the finding, and does the answer stand? None: not measurable
 )->pd.DataFrame: # id, question, answer, by, date, measured, status
-    "The status of each question: pass, fail where a measurement contradicts, unanswered where words or measurement lack"
+    """The status of each question
+
+    It is `fail` where a measurement contradicts the answer, `unanswered` where words or measurement lack."""
     rows = []
     for id, question in questions.items():
         answer, finding = answers.get(id) or {}, (measured or {}).get(id)
         said = {k: str(answer.get(k) or '') for k in ('answer', 'by', 'date')}
         status = _answer_status(id, is_answered(answers.get(id)), finding)
-        rows.append(dict(id=id, question=question, answer=said['answer'] or 'unanswered', by=said['by'], date=said['date'],
-                         measured=finding['what'] if finding else '', status=status))
+        rows.append(dict(
+            id=id,
+            question=question,
+            answer=said['answer'] or 'unanswered',
+            by=said['by'],
+            date=said['date'],
+            measured=finding['what'] if finding else '',
+            status=status))
     return pd.DataFrame(rows)
 
 # %% ../../nbs/responsible/04_assessment.ipynb #a6519ff5
@@ -61,8 +69,11 @@ def _label_rate(explored, split):
     m = explored['metrics'].get(f'base_rate_{split}')
     return f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f}, n = {m['n']:,})" if m else 'not measured'
 
-def _explored(verdict, n_leaking, n_covered):
+def _explored(explored):
     "The finding beside R07: the data were explored, and no feature leaks"
+    verdict, measured = explored['verdict'], explored['metrics']
+    n_leaking = measured.get('leaking_features', {}).get('value')
+    n_covered = measured.get('features_covered', {}).get('value')
     what = f'exploration: {verdict}; {n_leaking} leaking features; {n_covered} features looked at'
     return dict(what=what, value=n_leaking, ok=verdict == 'usable')
 
@@ -87,16 +98,18 @@ def findings(
     absent:Iterable=(), # Those of them that are not in the table
 )->dict: # Id to `dict(what, value, ok)`, for each of `MEASURED`
     "What was measured for the questions that words alone do not answer"
-    value = lambda name: explored['metrics'].get(name, {}).get('value')
     train, later = (_label_rate(explored, s) for s in ('train', 'production'))
     under = (represented.column+' = '+represented.group)[represented.under].tolist()
-    alone = small[~small['columns'].str.contains(' × ')] # small groups of several columns are reported, not judged
+    of_one = small[~small['columns'].str.contains(' × ')] # groups of several columns are reported, not judged
+    n_small = int(of_one.n_small.sum())
+    undeclared = personal[~personal.column.isin(list(declared))]
+    moved = explored['metrics'].get('moved_columns')
     return dict(
-        R07=_explored(explored['verdict'], value('leaking_features'), value('features_covered')),
+        R07=_explored(explored),
         R08=_alike(train, later, under, len(represented)),
-        R09=_users(represented, int(alone.n_small.sum()), under, list(absent)),
-        R11=_undeclared(personal[~personal.column.isin(list(declared))]),
-        R13=_moving(explored['metrics'].get('moved_columns'), train, later))
+        R09=_users(represented, n_small, under, list(absent)),
+        R11=_undeclared(undeclared),
+        R13=_moving(moved, train, later))
 
 # %% ../../nbs/responsible/04_assessment.ipynb #5404e041
 def _undeclared(found):
@@ -109,8 +122,10 @@ def _undeclared(found):
 def _groups_seen(represented, n_small, under, absent):
     "How large the groups are, or why there was none to look at"
     if not len(represented):
-        return '' if absent else 'no column of groups is declared (groups or sensitive in problem.yaml), so nobody was looked at'
-    size = 'at least one below the threshold of privacy' if n_small else f'smallest {int(represented.n.min())} rows'
+        none = 'no column of groups is declared (groups or sensitive in problem.yaml)'
+        return '' if absent else f'{none}, so nobody was looked at'
+    size = f'smallest {int(represented.n.min())} rows'
+    if n_small: size = 'at least one below the threshold of privacy'
     return (f"{len(represented)} groups, {size}; {n_small} below the threshold; "
             f"under-represented: {', '.join(under) or 'none'}")
 
@@ -130,25 +145,32 @@ def _said(r):
     if _blank(r.answer): return f'not answered: {r.question}'
     if lacks: return f"answered without {' and '.join(lacks)}, so nobody stands for it: {r.answer}"
     words = f'{r.by}, {r.date}: {r.answer}'
-    if r.status == 'unanswered': return f"{words} Answered, and not measured: {r.measured or 'no measurement was made'}."
+    if r.status == 'unanswered':
+        return f"{words} Answered, and not measured: {r.measured or 'no measurement was made'}."
     return f'{words} Measured: {r.measured}.' if r.measured else words
+
+_AT = 'reports/responsible/metrics.json#metrics.'
+
+def _answer_check(r):
+    "The check of one question"
+    return check(r.id, r.status, _said(r), _AT+(r.id if r.id in MEASURED else 'answered'))
 
 def responsible_checks(
     answers:pd.DataFrame, # From `judge_answers`
     stakeholders, # List of mappings with `who`, `benefit`, `harm`
     risks, # List of mappings with `risk`, `owner`, `mitigation`
     assessed:str, # Hash of what was assessed, from `assessment`
-)->list: # `assay.core.artifacts.check`s: every question, and whether concerns were taken into account and reviewed
+)->list: # `assay.core.artifacts.check`s: every question, F33 and P11
     "The items of the checklist that this assessment decides"
-    at = 'reports/responsible/metrics.json#metrics.'
-    metric_of = lambda id: id if id in MEASURED else 'answered'
-    res = [check(r.id, r.status, _said(r), f'{at}{metric_of(r.id)}') for r in answers.itertuples()]
     reviewed = _reviewed(answers, assessed)
     concerns = _concerns(answers, stakeholders, risks)
-    return [*res, check('F33', *reviewed, f'{at}answered'), check('P11', *concerns, f'{at}risks')]
+    return [
+        *[_answer_check(r) for r in answers.itertuples()],
+        check('F33', *reviewed, _AT+'answered'),
+        check('P11', *concerns, _AT+'risks')]
 
 # %% ../../nbs/responsible/04_assessment.ipynb #19a15d4b
-HARMS = ('R04', 'R05', 'R06', 'R14') # Questions about whom it harms, how it is misused, and how concerns are raised
+HARMS = ('R04', 'R05', 'R06', 'R14') # Questions about harm, misuse, and how concerns are raised
 
 def _ids(answers, status):
     "Ids of the questions in a state"
@@ -167,7 +189,7 @@ def _lacking(entries, name, *wanted):
     return [str(e.get(name)) for e in entries if not all(e.get(k) for k in wanted)]
 
 def _concerns(answers, stakeholders, risks):
-    "P11: harms and risks are named, each with what is done about it, and no answer is refuted; its status and why"
+    "P11: harms and risks are named, each with a mitigation, and no answer is refuted; its status and why"
     left, refuted = _ids(answers, 'unanswered'), _ids(answers, 'fail')
     still_open = [k for k in HARMS if k in left]
     bare = _lacking(stakeholders, 'who', 'benefit', 'harm')+_lacking(risks, 'risk', 'owner', 'mitigation')
@@ -176,7 +198,8 @@ def _concerns(answers, stakeholders, risks):
     if not stakeholders or not risks:
         return 'unanswered', f'{named[0]} and {named[1]} are named; expected at least one of each'
     if bare or still_open:
-        return 'unanswered', f'without benefit, harm, owner or mitigation: {bare}; open questions: {still_open}'
+        lacks = f'without benefit, harm, owner or mitigation: {bare}'
+        return 'unanswered', f'{lacks}; open questions: {still_open}'
     return 'pass', f'{named[0]} with benefit and harm, {named[1]} with owner and mitigation'
 
 def responsible_verdict(

@@ -21,7 +21,7 @@ def watched_table(
     dictionary, # `assay.data.dictionary.Dictionary`
     df:pd.DataFrame, # Rows
 )->pd.DataFrame: # column, sensitive, learnt_from, present, groups, meaning
-    "The columns whose groups are compared, and what is known of them; a column that is not in the table has a row"
+    "The columns whose groups are compared, and what is known of them, also of one that is not in the table"
     columns = watched_columns(problem, dictionary)
     known, sensitive = {f.name: f for f in dictionary.fields}, sensitive_columns(problem, dictionary)
     absent, named = absent_columns(df, columns), as_groups(df, columns)
@@ -29,8 +29,11 @@ def watched_table(
     for c in columns:
         field, present = known.get(c), c not in absent
         rows.append(dict(
-            column=c, sensitive=c in sensitive, learnt_from=field is not None and field.role == 'feature',
-            present=present, groups=named[c].nunique() if present else 0,
+            column=c,
+            sensitive=c in sensitive,
+            learnt_from=field is not None and field.role == 'feature',
+            present=present,
+            groups=named[c].nunique() if present else 0,
             meaning=field.meaning if field else 'not in the dictionary'))
     return pd.DataFrame(rows, columns=['column', 'sensitive', 'learnt_from', 'present', 'groups', 'meaning'])
 
@@ -39,21 +42,25 @@ def _groups_of(values):
     "The groups of a column as text; rows without a value are a group too"
     return values.fillna(MISSING).astype(str)
 
+def _shares_of(reference, column):
+    "Group to its share in the reference; empty where that is unknown"
+    if isinstance(reference, pd.DataFrame):
+        return _groups_of(reference[column]).value_counts(normalize=True).to_dict()
+    return reference or {}
+
 def representation(
     df:pd.DataFrame, # Rows
     column:str, # Column with the groups
     reference=None, # Group to share, or a data frame with the same column; None if unknown
-    tolerance:float=.8, # Ratio to the reference below which a group is under-represented (the four-fifths rule of thumb)
+    tolerance:float=.8, # Ratio to the reference below which a group is under-represented (four-fifths rule)
 )->pd.DataFrame: # column, group, n, share, low, high, reference, ratio, under
     "How many rows each group has, and whether that is surely less than `tolerance` of its due"
-    counts = _groups_of(df[column]).value_counts()
-    if isinstance(reference, pd.DataFrame):
-        reference = _groups_of(reference[column]).value_counts(normalize=True).to_dict()
-    reference = reference or {}
-    groups = sorted({*counts.index, *reference})
+    counts, expected = _groups_of(df[column]).value_counts(), _shares_of(reference, column)
+    groups = sorted({*counts.index, *expected})
     n = counts.reindex(groups, fill_value=0).to_numpy()
     share, (low, high) = n/n.sum(), wilson(n, n.sum())
-    due = np.array([reference.get(g, 0. if reference else np.nan) for g in groups], dtype='float64')
+    unknown = 0. if expected else np.nan
+    due = np.array([expected.get(g, unknown) for g in groups], dtype='float64')
     with np.errstate(divide='ignore', invalid='ignore'):
         ratio = np.where(due > 0, share/due, np.nan)
     under = high < tolerance*np.nan_to_num(due)
@@ -61,15 +68,18 @@ def representation(
                              reference=due, ratio=ratio, under=under))
 
 # %% ../../nbs/responsible/02_representation.ipynb #49738cad
+def _are_shares(s):
+    "Are there shares, none below zero, that add up to one?"
+    return bool(s) and not min(s.values()) < 0 and not abs(sum(s.values())-1) > .01
+
 def _check_shares(shares, columns):
     "Raise where reference shares do not add up to one, or are of a column that is not watched"
-    is_wrong = lambda s: not s or min(s.values()) < 0 or abs(sum(s.values())-1) > .01
-    if wrong := [c for c,s in shares.items() if is_wrong(s)]:
-        raise ValueError(f"the reference shares of {wrong} do not add up to one; expected one share for each group, "
-                         "such as {sex: {f: 0.5, m: 0.5}}")
+    if wrong := [c for c,s in shares.items() if not _are_shares(s)]:
+        expected = 'expected one share for each group, such as {sex: {f: 0.5, m: 0.5}}'
+        raise ValueError(f"the reference shares of {wrong} do not add up to one; {expected}")
     if unknown := sorted(set(shares)-set(columns)):
-        raise ValueError(f"reference shares are given for {unknown}, which are not watched; "
-                         f"watched columns are {list(columns)}")
+        watched = f'watched columns are {list(columns)}'
+        raise ValueError(f"reference shares are given for {unknown}, which are not watched; {watched}")
 
 def _reference_of(reference, column):
     "What the shares of one column are compared with; None if unknown"
@@ -81,13 +91,15 @@ def representation_table(
     columns, # Columns with groups
     reference=None, # Column to shares, or a data frame with the same columns
     tolerance:float=.8, # As in `representation`
-    shares:dict=None, # Column to the shares of its groups, where they are known from elsewhere; they go before the reference
+    shares:dict=None, # Column to the shares of its groups where they are known; they go before the reference
 )->pd.DataFrame: # As `representation`, for all columns
     "How well every group of every watched column is represented; raises `ValueError` where shares are none"
     shares = shares or {}
     _check_shares(shares, columns)
-    parts = [representation(df, c, shares.get(c) or _reference_of(reference, c), tolerance) for c in columns]
-    return pd.concat(parts, ignore_index=True) if parts else representation(df.assign(_=''), '_').iloc[:0]
+    expected = {c: shares.get(c) or _reference_of(reference, c) for c in columns}
+    parts = [representation(df, c, known, tolerance) for c, known in expected.items()]
+    if not parts: return representation(df.assign(_=''), '_').iloc[:0]
+    return pd.concat(parts, ignore_index=True)
 
 # %% ../../nbs/responsible/02_representation.ipynb #41f3bfd6
 def label_by_group(
@@ -124,7 +136,7 @@ def hide_small(
     table:pd.DataFrame, # One row per group
     threshold:int, # Rows below which a group is not shown
     count:str='n', # Column with the size of the group
-)->pd.DataFrame: # The same, without any number of a small group; a group without a row is nobody, and is shown
+)->pd.DataFrame: # The same, without any number of a small group; one without a row is nobody, and is shown
     "A table that can be shown without telling about one person"
     small = (table[count] > 0) & (table[count] < threshold)
     hidden = {c: _nullable(table[c]).mask(small) for c in table if _is_number_of_group(table[c], c)}
@@ -141,7 +153,8 @@ def plot_representation(
     t = t.astype({c: float for c in ('share', 'low', 'high', 'reference')})
     ax = plt.subplots(figsize=(6.5, .8+.25*len(t)))[1] if ax is None else ax
     reach = np.clip([t.share-t.low, t.high-t.share], 0, None)
-    ax.errorbar(t.share, t.index, xerr=reach, fmt='o', color='#0173b2', ms=4, capsize=2, label='share of the rows')
+    look = dict(fmt='o', color='#0173b2', ms=4, capsize=2)
+    ax.errorbar(t.share, t.index, xerr=reach, label='share of the rows', **look)
     ax.plot(t.reference, t.index, 'D', color='#de8f05', mfc='none', ms=7, label='reference')
     ax.set(yticks=t.index, xlabel='share', xlim=(0, None))
     ax.set_yticklabels(t.column+' = '+t.group)

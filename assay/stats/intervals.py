@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FEW_GROUPS', 'wilson', 'Resamples', 'replicate', 'count_groups', 'widening', 'ends_of', 'interval', 'mean_interval',
-           'blocks_of', 'Sampling', 'paired_difference', 'gain', 'is_better']
+           'blocks_of', 'Resampling', 'paired_difference', 'gain', 'is_better']
 
 # %% ../../nbs/stats/04_intervals.ipynb #155519a4
 import dataclasses, math
@@ -146,20 +146,20 @@ def blocks_of(
     labels = df[cluster] if cluster else pd.to_datetime(df[time]).dt.date
     return labels.astype(object).where(labels.notna().to_numpy(), '(missing)').astype(str).to_numpy()
 
-# %% ../../nbs/stats/04_intervals.ipynb #db684a01
+# %% ../../nbs/stats/04_intervals.ipynb #d3f5626a
 @dataclasses.dataclass(frozen=True)
-class Sampling:
-    "How a stage draws its intervals, whatever the table"
-    cluster:str=None # Column with what rows have in common, such as `day`; `data.cluster` in params.yaml
+class Resampling:
+    "How rows are going to be resampled; a table turns it into `Resamples`"
     n:int=200 # Resamples
     seed:int=0 # Random seed
+    cluster:str=None # Column with what rows have in common, such as `day`; the day of their moment by default
 
     def of(self,
-        df:pd.DataFrame, # Rows
+        rows:pd.DataFrame, # Rows
         time:str=None, # Column with their moments; None where they have none
-    )->Resamples: # Of blocks as `blocks_of` finds them
-        "The resamples of one table"
-        return Resamples(blocks_of(df, time, self.cluster), self.n, self.seed)
+    )->Resamples: # Of these rows, by blocks
+        "The resamples of a table; raises `ValueError` where the declared column is not there"
+        return Resamples(blocks_of(rows, time, self.cluster), self.n, self.seed)
 
 # %% ../../nbs/stats/04_intervals.ipynb #4587d2ca
 def paired_difference(
