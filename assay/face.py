@@ -9,10 +9,10 @@ __all__ = ['ENTRIES']
 ENTRIES = dict( # Name to the module that defines it, below the package
     place='core.artifacts', write_metrics='core.artifacts', read_yaml='core.yaml',
     load_problem='problem.agreement', freeze_criteria='problem.criteria',
-    Resamples='stats.intervals', interval='stats.intervals', paired_difference='stats.intervals',
+    Label='stats.values', Resamples='stats.intervals', interval='stats.intervals', paired_difference='stats.intervals',
     load_source='data.sources', make_flights='data.example',
     load_dictionary='data.columns', infer_dictionary='data.infer', validate='data.dictionary',
-    make_splits='data.splits',
+    HashRule='data.splits', make_splits='data.splits',
     summarise='explore.profile', profile='explore.profile', leakage_scan='explore.leakage',
     group_table='responsible.groups', judge_limits='responsible.group_limits',
     findings='responsible.assessment',

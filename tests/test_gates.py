@@ -53,6 +53,7 @@ from assay.responsible.group_limits import concerns_check, group_faults, groups_
 from assay.responsible.groups import group_table
 from assay.stages.definition import Gate, load_stages
 from assay.stats.intervals import Resamples, interval, paired_difference
+from assay.stats.values import Label
 
 ROOT = Path(__file__).parent.parent
 STAGES = load_stages(ROOT / "dvc.yaml")
@@ -254,7 +255,7 @@ def leaky_feature(case):
     if case.broken:
         flights = flights.assign(arrival=flights.late + np.random.default_rng(0).normal(0, 0.3, 3000))
     features = [c for c in flights if c not in ("late", "flight_id", "scheduled")]
-    leaks = leaking_features(leakage_scan(flights, "late", time="scheduled", n_boot=40), features)
+    leaks = leaking_features(leakage_scan(flights, Label("late", time="scheduled"), resamples=Resamples(n=40)), features)
     found = find_blockers(dict(checks=[check("leakage", not leaks, f"leak suspected in {leaks}")]), *[dict(checks=[])] * 3)
     case.agree()
     case.report("feasibility", verdict_of(FACTS | {k: found[k] for k in FACTS if k in found})["verdict"])

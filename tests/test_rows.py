@@ -13,7 +13,7 @@ from assay.data.intake import fetch_table, prepare_table
 from assay.data.near_duplicates import ALIKE, alike_key, find_twins
 from assay.data.parquet import count_values, rows_of_values
 from assay.data.sources import load_source
-from assay.data.splits import check_splits, make_splits, split_by_hash
+from assay.data.splits import HashRule, check_splits, make_splits, split_by_hash
 from assay.models.estimators import make_model, predict_score
 from assay.models.features import feature_frame
 from assay.problem.agreement import make_problem
@@ -164,7 +164,7 @@ def test_copies_that_stay_on_one_side_do_no_harm():
     df = exact(records(rng, 2000), rng).reset_index(drop=True)
     df = df.assign(who=[f"w{k}" for k in df.groupby("x0").ngroup()], i=df.index)
     features = [c for c in df if c not in ("y", "who", "i")]
-    by_row, together = make_splits(df, "i", shares=SHARES), make_splits(df, "i", shares=SHARES, group="who")
+    by_row, together = make_splits(df, "i", shares=SHARES), make_splits(df, "i", shares=SHARES, rule=HashRule(group="who"))
     assert [find_twins(s, features, "y")["copies"] for s in (by_row, together)] == [True, False]
 
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .features import TEXT, feature_fields, names_of
 from ..problem.current_practice import SMOOTHING
+from ..stats.values import Label
 
 # %% ../../nbs/models/01_practice.ipynb #cc32267b
 def delay_of_origin(
@@ -76,12 +77,9 @@ def _unsuspected(problem, fields, train):
     from assay.explore.leakage import declared_legitimate, suspected
     text, said = names_of(fields, TEXT), declared_legitimate(feature_fields(fields))
     if not text: return {}
-    how = dict(
-        time=problem.time if problem.time in train else None,
-        positive=problem.positive,
-        task=problem.task,
-    )
-    found = suspected(train, problem.target, names_of(fields), said, **how)
+    time = problem.time if problem.time in train else None
+    label = Label(problem.target, problem.task, problem.positive, time)
+    found = suspected(train, label, names_of(fields), said)
     return dict(columns=[c for c in text if c not in found]) if set(text) & set(found) else {}
 
 def practice_params(

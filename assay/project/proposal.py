@@ -17,10 +17,11 @@ from ..data.dictionary import check_table, conform, validate
 from ..data.intake import fetch_table, get_adapter, prepare_table, table_outcomes, take
 from ..data.checks import data_checks
 from ..data.classes import class_table, count_classes, sunk_classes
-from ..explore.leakage import leaking_features, measure_columns, scan_columns
+from ..explore.leakage import leakage_evidence, leaking_features, scan_columns
 from ..problem.agreement import make_problem
 from ..release.readiness import REMEDY
-from ..data.splits import check_splits, make_splits
+from ..stats.intervals import Resamples
+from ..data.splits import HashRule, check_splits, make_splits
 from .inspect_table import choose_metric, watched_groups
 from .read import is_url, read_table_of
 from ..data.near_duplicates import find_twins
@@ -56,7 +57,7 @@ def _best_column(f, read, agreed, dictionary, data):
     """The feature that knows most and is no suspect, or None, how much it knows,
     and each suspect of exploration with the reason"""
     rows = _scanned(f, read, data)
-    evidence = measure_columns(rows, agreed, cluster=data['cluster'])
+    evidence = leakage_evidence(rows, agreed, Resamples(rows.get(data['cluster'])))
     scan = scan_columns(rows, agreed, dictionary, evidence)
     found = leaking_features(scan, dictionary.names('feature'))
     suspects = scan.set_index('column').reason.loc[found].to_dict()
@@ -237,9 +238,9 @@ def _as_split(tables, problem, dictionary, data):
     "Number of rows with a target, number of those set aside, and the splits, as the data stage makes them"
     prepared = check_table(prepare_table(tables, problem, dictionary), problem)
     kept, broken = validate(prepared, dictionary)
-    how = dict(cuts=cuts_of(data), shares=data['shares'], group=data['group'], stratify=data['stratify'])
-    features = dictionary.names('feature')
-    splits = make_splits(conform(kept, dictionary), problem.id, problem.time, **how, features=features)
+    rule = HashRule(data['group'], data['stratify'], features=dictionary.names('feature'))
+    accepted = conform(kept, dictionary)
+    splits = make_splits(accepted, problem.id, problem.time, cuts_of(data), data['shares'], rule)
     return len(prepared), broken.position.nunique(), splits
 
 def read_as_split(
