@@ -12,6 +12,7 @@ from assay.data.dictionary import validate
 from assay.data.intake import fetch_table, prepare_table
 from assay.data.near_duplicates import ALIKE, alike_key, find_twins
 from assay.data.parquet import count_values, rows_of_values
+from assay.data.prepared import RowCounts, Snapshot, Splits
 from assay.data.sources import load_source
 from assay.data.splits import HashRule, check_splits, make_splits, split_by_hash
 from assay.models.estimators import make_model, predict_score
@@ -316,7 +317,9 @@ def test_each_class_is_shown_before_and_after(positives, sunk, tmp_path):
     shown = class_table(count_classes(spec, facts, problem, dictionary), splits, "out")
     assert shown.rows_in_source.to_dict() == {0: 120_000 - positives, 1: positives} and shown.rows_read.sum() == len(tables["tall"])
     assert bool(sunk_classes(shown)) == sunk
-    metrics = data_metrics(problem, pd.Series(["known"] * len(tables["tall"])), len(tables["tall"]), 0, splits, pd.DataFrame(dict(split=[], effect=[])), [], None, dict(tables=dict(tall=facts["tall"] | dict(n_rows=len(tables["tall"])))), None, shown)
+    n = len(tables["tall"])
+    kept = Snapshot(dict(tables=dict(tall=facts["tall"] | dict(n_rows=n))))
+    metrics = data_metrics(kept, RowCounts(pd.Series(["known"] * n), n), Splits(splits, problem, dictionary, classes=shown))
     assert "of 120,000 rows; " in show_number("n_raw", metrics["n_raw"]) and f": {shown.rows_read[1]:,} of {positives:,}" in show_number("n_raw", metrics["n_raw"])
     assert count_classes(spec | dict(max_rows=None), {"tall": dict(columns=["y"])}, problem, dictionary).empty  # all rows read: nothing to compare
 

@@ -9,6 +9,7 @@ from assay.data.checks import data_checks, data_verdict
 from assay.data.compare_splits import base_rate, compare_splits, split_table
 from assay.data.example import make_flights
 from assay.data.near_duplicates import ALIKE, find_twins
+from assay.data.prepared import RowCounts, Snapshot, Splits
 from assay.data.splits import (
     HashRule,
     check_splits,
@@ -153,7 +154,9 @@ def checked(splits, group=None, time=None):
     problem = SimpleNamespace(target="y", task="binary", sources=[dict(name="t", owner="us", licence="CC0", access="public")])
     fields = Dictionary(tuple(Field(c, "text" if c == "row_no" else "category" if c == "c2" else "integer" if c == "y" else "number", "id" if c == "row_no" else "target" if c == "y" else "feature", "1", meaning="…", source="t", known_at_decision=c != "y") for c in [*TWIN_FEATURES, "y", "row_no"]))
     n = sum(map(len, splits.values()))
-    checks = data_checks(problem, fields, dict(tables=dict(t=dict(n_rows=n, sha256="0", source="t", rows=n))), [], n, 0, 0, {k: v[fields.names()] for k, v in splits.items()}, crossings, 0.01, find_twins(splits, TWIN_FEATURES, "y"))
+    kept = Splits({k: v[fields.names()] for k, v in splits.items()}, problem, fields, crossings, find_twins(splits, TWIN_FEATURES, "y"))
+    counts = RowCounts(pd.Series(["known"] * n), n)
+    checks = data_checks(Snapshot(dict(tables=dict(t=dict(n_rows=n, sha256="0", source="t", rows=n)))), counts, kept)
     return next(c["status"] for c in checks if c["id"] == "F21"), data_verdict(checks)
 
 
