@@ -21,6 +21,7 @@ from assay.data.columns import Dictionary, Field
 from assay.data.dictionary import validate
 from assay.data.example import make_flights
 from assay.data.infer import infer_dictionary
+from assay.data.prepared import RowCounts
 from assay.evaluation import checks, criteria_met
 from assay.evaluation.checks import evaluation_checks, split_faults
 from assay.evaluation.criteria_met import criteria_table, evaluation_verdict
@@ -245,7 +246,7 @@ def broken_rows(case):
     if case.broken:
         table.loc[:9, "hour"] = 99
     accepted, quarantine = validate(table, columns)
-    case.report("data", data_verdict([_quality(len(table), len(accepted), quarantine.position.nunique(), 0.01)]))
+    case.report("data", data_verdict([_quality(RowCounts(table.index, len(table), quarantine.position.nunique()), len(accepted), 0.01)]))
     return case.start("explore", "data")
 
 

@@ -51,8 +51,8 @@ def _lineage(snapshot):
 def _say_untaught(split, y):
     "What is wrong with classes that training does not know, and what to do"
     return (
-        f"{len(y)} rows of {split} hold {sorted(map(str, set(y)))}, of which training has no row, so no model "
-        'can say it: move the cuts in params.yaml, join it with another class there (recode), or leave the '
+        f"{len(y)} rows of {split} hold {sorted(map(str, set(y)))}, of which training has no row, so no "
+        'model can say it: move the cuts in params.yaml, join it with another class there (recode), or leave the '
         'field empty where the outcome is not known yet')
 
 def _untaught(problem, splits):
@@ -70,7 +70,8 @@ def _is_constant(y): return y.isna().any() or y.nunique() < 2
 
 def _labelled(splits, n_unlabelled):
     "F02: can be learnt and measured what each split holds of the target?"
-    if sunk := sunk_classes(splits.classes): return check('F02', False, '; '.join(sunk), 'data/raw/manifest.json')
+    sunk = sunk_classes(splits.classes)
+    if sunk: return check('F02', False, '; '.join(sunk), 'data/raw/manifest.json')
     problem, frames = splits.problem, splits.frames
     constant = [k for k,v in frames.items() if _is_constant(v[problem.target])]
     bad = [k for k in constant if k != 'production']

@@ -136,8 +136,8 @@ def _check_rule(rule, shares, cuts, time):
             "in params.yaml")
     if rule.group and rule.stratify:
         raise ValueError(
-            f"rows of one {rule.group!r} stay together, so the proportions of {rule.stratify!r} cannot be kept "
-            "too; expected 'group' or 'stratify' in params.yaml")
+            f"rows of one {rule.group!r} stay together, so the proportions of {rule.stratify!r} cannot be "
+            "kept too; expected 'group' or 'stratify' in params.yaml")
 
 def _split_alike(df, shares, rule):
     "Part a table so that rows with features that are alike stay together"

@@ -337,12 +337,14 @@ def _doubt_gaps(df, res, declared):
     leaks = {c: df[c] for c in res.column[res.verdict == 'leak']}
     for i, r in res.iterrows():
         if r.verdict not in ('', 'suspect') or declared.get(r.column) is not None: continue
-        if leak := _missing_with(df[r.column], leaks): _doubt(res, i, f'missing in the same rows as the leak {leak}')
+        leak = _missing_with(df[r.column], leaks)
+        if leak: _doubt(res, i, f'missing in the same rows as the leak {leak}')
 
 def _rank(df, res, declared):
     "The second look, at all columns together, and the order"
     good = res.reason == 'score too good for one column'
-    _doubt(res, good & ~_ahead(res, good, 1.5), 'very good alone, and others nearly so: is the task that easy?')
+    is_easy = good & ~_ahead(res, good, 1.5)
+    _doubt(res, is_easy, 'very good alone, and others nearly so: is the task that easy?')
     high = (res.auc_low >= .8) & (res.verdict == '')
     _doubt(res, high & _ahead(res, high, 2), 'far ahead of every other column')
     _doubt_gaps(df, res, declared)
@@ -407,7 +409,7 @@ def scan_columns(
     # `assay.data.dictionary.Dictionary`: what is known at decision time, and what is declared legitimate
     dictionary,
     evidence:dict, # From `leakage_evidence`
-    too_good:float=TOO_GOOD, # Lower end of the AUC from which one column alone is too good; `explore.leak_auc`
+    too_good:float=TOO_GOOD, # Lower end of the AUC from which one column is too good; `explore.leak_auc`
 )->pd.DataFrame: # As of `settle_declared`
     "Which columns are suspected of knowing the answer: one rule for exploration and for `assay init`"
     declared = declarations(dictionary, df.columns)

@@ -216,8 +216,9 @@ class Exploration:
         most:int, # Columns to show: those that moved most
     ): # The axes
         "Each column in each table"
-        shown = [c for c in self.compared.column.drop_duplicates() if c in self.features and c in self.visible]
-        return plot_distributions(self.frames, [f for f in self.features if f in shown[:most]])
+        may_show = set(self.features) & set(self.visible)
+        moved = [c for c in self.compared.column.drop_duplicates() if c in may_show][:most]
+        return plot_distributions(self.frames, [f for f in self.features if f in moved])
 
     def missing(self):
         "Which columns are missing together"
@@ -311,12 +312,11 @@ def _described(explored):
     n_moved = explored.compared[explored.compared.moved].column.nunique()
     most_missing = float(explored.columns.missing_rate[explored.features].max())
     fewest = int(counts[['n_positive', 'n_negative']].min().min())
-    return dict(
-        moved_columns=metric(n_moved, n=n+1),
-        most_missing=metric(most_missing, n=len(explored.train)),
-        label_floor=metric(noise['floor'], n=noise['n_rows']),
-        features_covered=metric(len(explored.related), n=n),
-        fewest_labels=metric(fewest, n=int(counts.n.sum())))
+    res = dict(moved_columns=metric(n_moved, n=n+1))
+    res |= dict(most_missing=metric(most_missing, n=len(explored.train)))
+    res |= dict(label_floor=metric(noise['floor'], n=noise['n_rows']))
+    res |= dict(features_covered=metric(len(explored.related), n=n))
+    return res | dict(fewest_labels=metric(fewest, n=int(counts.n.sum())))
 
 def _base_rates(explored):
     "The rate of the label in each split as a whole"
