@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from .package.bundle import export_bundle, load_bundle
     from .stages.definition import load_stages
     from .release.checklist import load_checklist, evaluate_checklist
-    from .release.approval import approve, waive
+    from .release.approval import approve
+    from .release.waiving import waive
     from .serving.app import make_app, serve
     from .monitoring.decide import monitor
     from .site.pages import build_site

@@ -41,10 +41,10 @@ from assay.problem import criteria
 from assay.problem.agreement import agreement_verdict, load_problem
 from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.problem.limits import LIMITS
-from assay.release import approval, chain, gates, waivers
+from assay.release import approval, chain, gates, waivers, waiving
 from assay.release import checklist as evidence
 from assay.release import sign as release
-from assay.release.approval import approval_of, approve, reject, waive, withdraw
+from assay.release.approval import approval_of, approve, reject
 from assay.release.chain import new_key, read_chain, revoke_key
 from assay.release.checklist import evaluate_checklist, load_checklist, read_stages
 from assay.release.gates import closed_gates
@@ -171,7 +171,7 @@ def moved_bar_without_a_signed_reason(case):
     case.use_release()
     ledger_with_a_line(case)
     if not case.broken:
-        waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
+        waiving.waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
     case.patch(approval, "check_bar", lambda today: None)
     return why(approve, case.key(), "good enough")
 
@@ -226,7 +226,7 @@ def ledger_begun_anew_in_a_commit(case):
 def ledger_other_than_reviewed(case):
     case.use_release()
     path = ledger_with_a_line(case)
-    waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
+    waiving.waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
     approve(case.key(), "good enough")
     if case.broken:
         shutil.rmtree(".git")  # which would tell too
@@ -506,7 +506,7 @@ def signs(case, until="9999-12-31", who="ann", item="feasibility"):
     "Somebody signs in December 2013 that the gate of the feasibility stays open"
     case.use_release()
     case.report("feasibility", "reduce_scope")
-    return waive(item, "a pilot in one airport", until, case.key(who), today="2013-12-01")
+    return waiving.waive(item, "a pilot in one airport", until, case.key(who), today="2013-12-01")
 
 
 def waived_gate(case):
@@ -530,7 +530,7 @@ def every_waiver(today=None):
 @control("feasibility says 'reduce_scope', required 'go'")
 def expired_waiver(case):
     signs(case, "2013-12-31" if case.broken else "9999-12-31")
-    case.patch(approval, "active_waivers", every_waiver)
+    case.patch(waiving, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
@@ -539,7 +539,7 @@ def waiver_for_another_agreement(case):
     signs(case)
     if case.broken:
         place("problem").write_text(place("problem").read_text() + "# for all airports\n")
-    case.patch(approval, "active_waivers", every_waiver)
+    case.patch(waiving, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
@@ -549,7 +549,7 @@ def waiver_for_another_finding(case):
     signs(case)
     if case.broken:
         case.report("feasibility", "no_go")
-    case.patch(approval, "active_waivers", every_waiver)
+    case.patch(waiving, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
@@ -557,8 +557,8 @@ def waiver_for_another_finding(case):
 def waiver_that_was_taken_back(case):
     signs(case)
     if case.broken:
-        withdraw("feasibility", "the pilot is over", case.key())
-    case.patch(approval, "active_waivers", every_waiver)
+        waiving.withdraw("feasibility", "the pilot is over", case.key())
+    case.patch(waiving, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
@@ -579,7 +579,7 @@ def waiver_of_a_revoked_key(case):
 @control("operations may not waive what product owner owns")
 def waiver_of_another_role(case):
     "Refused when it is signed"
-    case.patch(approval, "_may_waive", lambda item, w, on: gates.finding(item["id"]))
+    case.patch(waiving, "_may_waive", lambda item, w, on: gates.finding(item["id"]))
     return why(signs, case, who="bob" if case.broken else "ann")
 
 
@@ -587,9 +587,9 @@ def waiver_of_another_role(case):
 def waiver_of_another_role_from_elsewhere(case):
     "And not counted where it was signed with other tools: no role but the owner's opens a gate"
     with pytest.MonkeyPatch.context() as tools:
-        tools.setattr(approval, "_may_waive", lambda item, w, on: gates.finding(item["id"]))
+        tools.setattr(waiving, "_may_waive", lambda item, w, on: gates.finding(item["id"]))
         signs(case, who="bob" if case.broken else "ann")
-    case.patch(approval, "active_waivers", every_waiver)
+    case.patch(waiving, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
@@ -601,7 +601,7 @@ def approval_after_the_waiver_of_a_gate(case):
     Path("dvc.yaml").write_text("stages:\n  evaluation: {cmd: x}\n  package: {cmd: x, deps: [reports/evaluation/metrics.json], meta: {gates: {evaluation: [meets the criteria]}}}\n  readiness: {cmd: x}\n")
     case.report("evaluation", "misses the criteria", [check(i, True, "as measured") for i in gates.RELEASE_GATES["evaluation"].checks])
     record()
-    waive("evaluation", "a pilot", "2013-12-31", case.key(), today="2013-12-01")
+    waiving.waive("evaluation", "a pilot", "2013-12-31", case.key(), today="2013-12-01")
     case.monkeypatch.setattr(release, "release_rows", lambda *_: [])  # every item passes
     case.monkeypatch.setattr(approval, "check_evaluation", lambda today: None)  # the signature itself would ask again
     case.patch(release, "closed_rows", lambda waivers: [])
@@ -661,8 +661,8 @@ def waiver_of(item):
         name = item if case.broken else "P09"
         case.report("monitoring", "watch", [check(name, False, "as measured")])
         case.patch(waivers, "NEVER_WAIVABLE", ())
-        case.patch(approval, "find_item", lambda item: dict(id=item, owner="product owner", waivable=True))
-        return why(waive, name, "no time", "9999-12-31", case.key())
+        case.patch(waiving, "find_item", lambda item: dict(id=item, owner="product owner", waivable=True))
+        return why(waiving.waive, name, "no time", "9999-12-31", case.key())
 
     never.__name__ = f"waiver_of_{item.lower()}"
     return never
@@ -732,7 +732,7 @@ def approval_whose_waiver_was_taken_back(case):
     signs(case)
     approve(case.key(), "with a waiver")
     if case.broken:
-        withdraw("feasibility", "the pilot is over", case.key())
+        waiving.withdraw("feasibility", "the pilot is over", case.key())
     case.patch(approval, "_unrested", lambda entry, today: "")
     return why(approval_of, bundle_identity(place("bundle")))
 

@@ -25,10 +25,10 @@ from assay.models.estimators import make_model
 from assay.problem.agreement import load_problem, make_problem
 from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
 from assay.project.proposal import draft
-from assay.release.approval import active_waivers, waive
 from assay.release.chain import new_key
 from assay.release.readiness import doubts, drafted_suspects, leak_rows, next_step, release_rows
 from assay.release.waivers import waivable_items, waiver_fault
+from assay.release.waiving import active_waivers, waive
 from assay.responsible.assessment import findings, judge_answers
 from assay.responsible.privacy import declared_personal, personal_data
 from assay.responsible.representation import representation_table

@@ -281,7 +281,7 @@ def test_the_weeks_of_a_log_are_those_of_the_bundle_that_answered_last(released)
         log.close()
     surge(df, [5, 6, 7]).to_csv(folder / "labels.csv", index=False)
     code, said = assay(folder, "monitor", "--labels", "labels.csv")
-    assert code == 1 and "600 predictions: retrain (" in said and "300 predictions of other bundles are left out" in said and said.count("week from 2014-") == 9, said
+    assert code == 1 and "600 predictions: retrain (" in said and "left out: 300 predictions of other bundles" in said and said.count("week from 2014-") == 9, said
     whole = read_log_lines(folder)
     whole[0].write_bytes(whole[1].replace(b'"score":0.', b'"score":0.9', 1))
     code, said = assay(folder, "monitor", "--labels", "labels.csv")

@@ -98,7 +98,7 @@ def test_control_by_row_every_day_crosses_and_is_reported():
     assert len([o for o in offences if "'day'" in o]) == 3 and len([o for o in offences if "ends at" in o]) == 3
 
 
-@pytest.mark.parametrize("offence, says", [(lambda s: s | dict(test=pd.concat([s["test"], s["train"][:2]])), "train and test share 2 values of 'flight_id'"), (lambda s: s | dict(valid=pd.concat([s["valid"], s["valid"][:1]])), "valid: 1 rows repeat"),
+@pytest.mark.parametrize("offence, says", [(lambda s: s | dict(test=pd.concat([s["test"], s["train"][:2]])), "train and test share 2 values of 'flight_id'"), (lambda s: s | dict(valid=pd.concat([s["valid"], s["valid"][:1]])), "valid: 1 row repeats"),
                                            (lambda s: s | dict(valid=s["valid"].assign(scheduled=s["train"].scheduled.max())), "train ends at")])
 def test_each_offence_is_named(offence, says):
     clean = split_by_time(FLIGHTS, "scheduled", CUTS)

@@ -15,7 +15,9 @@ from scipy.stats import rankdata
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ..core.artifacts import place
+from ..core.shapes import check_columns, check_kind
 from ..data.columns import CERTAIN, REMOVE, declared_form
+from ..problem.agreement import TASKS
 from ..stats.blocks import row_blocks
 from ..stats.counts import apply_bins, binned, bins, count_table, cv_auc
 from ..stats.intervals import Resamples
@@ -257,6 +259,12 @@ def _scores(x, y, blocks, resamples):
     score = cv_auc(count_table(codes, y, blocks, cut['size']), resamples.n, resamples.seed)
     return score, _best_clue(x, y, blocks, resamples) if is_id else None
 
+def _check_label(df, label):
+    "Refuse a task that is none, and columns that the table does not have"
+    check_kind(label.task, label.task in TASKS, 'task', f'one of {TASKS}')
+    check_columns(df, [label.target], 'target')
+    if label.time: check_columns(df, [label.time], 'time')
+
 def leakage_evidence(
     df:pd.DataFrame, # Rows; some tens of thousands are enough
     label:str|Label, # Column of the label, or a `Label`, or the agreement
@@ -266,6 +274,7 @@ def leakage_evidence(
 )->dict:
     "What is measured of each column, whatever people have declared"
     label, res = as_label(label), {}
+    _check_label(df, label)
     y, blocks = label.of(df), row_blocks(df, label, resamples)
     moments = df[label.time] if label.time else None
     outcomes = _outcomes(df[label.target], label.task, y)
