@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .problem.criteria import freeze_criteria
     from .stats.values import Label
     from .stats.intervals import Resamples, interval, paired_difference
+    from .stats.scored import Scored, Comparison
     from .data.sources import load_source
     from .data.example import make_flights
     from .data.columns import load_dictionary

@@ -10,6 +10,7 @@ ENTRIES = dict( # Name to the module that defines it, below the package
     place='core.artifacts', write_metrics='core.artifacts', read_yaml='core.yaml',
     load_problem='problem.agreement', freeze_criteria='problem.criteria',
     Label='stats.values', Resamples='stats.intervals', interval='stats.intervals', paired_difference='stats.intervals',
+    Scored='stats.scored', Comparison='stats.scored',
     load_source='data.sources', make_flights='data.example',
     load_dictionary='data.columns', infer_dictionary='data.infer', validate='data.dictionary',
     HashRule='data.splits', make_splits='data.splits',

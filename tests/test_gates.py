@@ -23,7 +23,7 @@ from assay.data.example import make_flights
 from assay.data.infer import infer_dictionary
 from assay.data.prepared import RowCounts
 from assay.evaluation import checks, criteria_met
-from assay.evaluation.checks import evaluation_checks, split_faults
+from assay.evaluation.checks import EvaluationRun, evaluation_checks, split_faults
 from assay.evaluation.criteria_met import criteria_table, evaluation_verdict
 from assay.evaluation.scores import median_gain
 from assay.explore.leakage import leakage_scan, leaking_features
@@ -53,7 +53,8 @@ from assay.responsible.disparities import group_pairs
 from assay.responsible.group_limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.responsible.groups import group_table
 from assay.stages.definition import Gate, load_stages
-from assay.stats.intervals import Resamples, interval, paired_difference
+from assay.stats.intervals import Resamples, paired_difference
+from assay.stats.scored import Comparison, Scored
 from assay.stats.values import Label
 
 ROOT = Path(__file__).parent.parent
@@ -292,11 +293,13 @@ def evaluate(case, strength, rule=0.4, margin=0.05, faults=(), shuffled=None, y=
     noise = r.normal(size=1500)
     scores = dict(model=strength * y + noise if model is None else model, rule=rule * y + 0.2 * r.normal(size=1500) + noise, constant=np.full(1500, 0.25))
     p = dataclasses.replace(load_problem(), minimum=0.2, margin=margin)
-    test = interval(p.metric, y, scores["model"], Resamples(days, 60))
-    gains = {f"gain_over_{n}": paired_difference(p.metric, y, scores["model"], scores[n], Resamples(days, 60)) for n in ("rule", "constant")}
+    compared = Comparison(y, scores, metric=p.metric, resamples=Resamples(days, 60))
+    test = compared["model"].interval()
+    gains = {f"gain_over_{n}": compared.difference("model", n) for n in ("rule", "constant")}
     m = dict(train=test, valid=test, test=test, agreement=metric(0.0), refit_difference=metric(0), shuffled_gain=shuffled or metric(0.0, -0.01, 0.01, 20)) | gains
     verdict = evaluation_verdict(criteria_table(test, gains["gain_over_rule"], p), p.judged_by)
-    found = evaluation_checks(m, {"constant", "rule", "linear", "forest"}, {"linear", "forest"}, list(faults), 1500, 5, 0.05)
+    run = EvaluationRun({"constant", "rule", "linear", "forest"}, {"linear", "forest"}, 1500, 5, list(faults))
+    found = evaluation_checks(m, run, 0.05)
     case.report("evaluation", verdict, found)
     return gains["gain_over_rule"]
 
@@ -360,9 +363,9 @@ def one_group_harmed(case):
     gain = {name: paired_difference("average_precision", y[rows], model[rows], rule[rows], Resamples(n=60)) for name, rows in (("all", small | True), ("small", small))}
     assert gain["all"]["low"] > 0 and (gain["small"]["high"] < 0) == case.broken
     df, limits = pd.DataFrame(dict(airport=np.where(small, "small", "large"))), read_limits(dict(groups=dict(recall_ratio=0.8)))
-    measured = dict(columns=["airport"], y_true=y, y_score=model, threshold=1.5, resamples=Resamples(n=60))
-    table = group_table(df, **measured)
-    judged, faults = judge_limits(group_pairs(df, **measured), limits, ["airport"]), group_faults(df, ["airport"], [], table, limits=limits)
+    scored = Scored(y, model, threshold=1.5, resamples=Resamples(n=60))
+    table = group_table(df, ["airport"], scored)
+    judged, faults = judge_limits(group_pairs(df, ["airport"], scored), limits, ["airport"]), group_faults(df, ["airport"], [], table, limits=limits)
     concerns = concerns_check(groups_check(judged, faults, ["airport"], table))
     Path("table.csv").write_text("late\n1\n")
     for stage, key, said in (("responsible", "risks", check("P11", True, "answered", "reports/responsible/metrics.json#metrics.risks")), ("evaluation", "group_limits_broken", concerns)):

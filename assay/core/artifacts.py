@@ -36,7 +36,8 @@ def enter_root()->Path: # Root of the repository, now the working directory
 
 # %% ../../nbs/core/01_artifacts.ipynb #a248fe39
 LOCATIONS = dict(
-    problem='problem.yaml', columns='dictionary.yaml', checklist='pipelines/checklist.yaml',
+    problem='problem.yaml', columns='dictionary.yaml', agreed='data/agreed.json',
+    checklist='pipelines/checklist.yaml',
     raw='data/raw', prepared='data/prepared', dictionary='data/prepared/dictionary.json', quarantine='data/prepared/quarantine.parquet',
     visible='data/prepared/visible.json',
     train='data/prepared/train.parquet', valid='data/prepared/valid.parquet', test='data/prepared/test.parquet',

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DECIMALS', 'AMONG_TEXTS', 'NOTHING', 'LARGEST', 'LONGEST', 'MOST_ROWS', 'is_link', 'template_names',
            'template_source', 'render', 'macro', 'templates_of', 'say_number', 'render_rows', 'Table', 'show',
-           'keep_frame']
+           'keep_frame', 'Result']
 
 # %% ../../nbs/core/09_rendering.ipynb #c321c2f5
 import ast, collections, dataclasses, decimal, functools, json, math, numbers, os, re
@@ -196,6 +196,14 @@ class Table:
         return '\n'.join('  '.join(padded(line)).rstrip() for line in lines)
 
 # %% ../../nbs/core/09_rendering.ipynb #6e252f18
+def _laid_out(frame, most, title=''):
+    "The texts of a data frame, as a table"
+    levels, columns = _values(frame.head(most))
+    texts, numeric = zip(*map(_column, [*levels, *columns]))
+    rows = [list(row) for row in zip(*texts)]
+    if left := len(frame)-len(rows): rows.append([f'… {left:,} more', *['']*(len(texts)-1)])
+    return Table([*_head_names(frame), *map(_label, frame.columns)], rows, list(numeric), len(levels), title)
+
 def show(
     frame, # Data frame or series
     most:int=MOST_ROWS, # Rows to show; a last row counts the others [1, 100000]
@@ -204,11 +212,7 @@ def show(
     "A data frame as a report shows it"
     frame = frame.to_frame() if hasattr(frame, 'to_frame') and not hasattr(frame, 'columns') else frame
     keep_frame(frame, title)
-    levels, columns = _values(frame.head(most))
-    texts, numeric = zip(*map(_column, [*levels, *columns]))
-    rows = [list(row) for row in zip(*texts)]
-    if left := len(frame)-len(rows): rows.append([f'… {left:,} more', *['']*(len(texts)-1)])
-    return Table([*_head_names(frame), *map(_label, frame.columns)], rows, list(numeric), len(levels), title)
+    return _laid_out(frame, most, title)
 
 # %% ../../nbs/core/09_rendering.ipynb #5de0b1f7
 _shown = collections.Counter() # Per notebook, how many frames this process has kept
@@ -231,3 +235,15 @@ def keep_frame(
     kept = dict(index=list(map(_kept, levels)), columns=list(map(_kept, columns)))
     path = Path(folder)/f'{stage}_{_shown[stage]:03d}.json'
     write_text(path, json.dumps(named | kept))
+
+# %% ../../nbs/core/09_rendering.ipynb #b1aed23e
+class Result:
+    "What a stage has computed, shown in a notebook as its table"
+
+    def table(self): # Data frame
+        "The data frame that a report shows"
+        raise NotImplementedError(f'{type(self).__name__} has no table; expected a method `table`')
+
+    def _repr_html_(self): return show(self.table())._repr_html_()
+
+    def __repr__(self): return repr(_laid_out(self.table(), MOST_ROWS))

@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, check_kind, read_error, shown_value
 from ..core.artifacts import place
+from ..core.keys import refuse_unlisted
 from ..core.yaml import read_yaml
 from ..problem.plausible import is_date
 
@@ -229,7 +230,8 @@ def load_dictionary(
 )->Dictionary: # What it says
     """Read the description of every column;
     raises `ValueError` naming file, and every column and key that is wrong"""
-    path = place('columns') if path is None else path
+    path = place('columns') if path is None else Path(path)
+    if path == place('columns'): refuse_unlisted('dictionary')
     raw = read_yaml(path)
     try: DictionaryFile.model_validate(raw)
     except ValidationError as e:

@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['DIRECTIONS', 'perturbation_tests', 'boundary_tests', 'missing_tests', 'invariance_tests', 'directional_tests',
-           'behaviour_table']
+           'Demands', 'behaviour_table']
 
 # %% ../../nbs/evaluation/06_behaviour.ipynb #cb85bc1e
+import dataclasses
+
 import numpy as np, pandas as pd
 
 from .explain import scores
@@ -48,7 +50,8 @@ def perturbation_tests(
 def _safe_scores(score, X):
     "Share of rows whose score is a number from 0 to 1, or 0 and what was raised"
     try: s = np.asarray(score(X), dtype='float64')
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as e: return 0., f'raises {type(e).__name__}'
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as e:
+        return 0., f'raises {type(e).__name__}'
     if s.shape != (len(X),): return 0., f'gives shape {s.shape}'
     return float((np.isfinite(s) & (s >= 0) & (s <= 1)).mean()), 'share of rows with a score from 0 to 1'
 
@@ -65,7 +68,7 @@ def _extremes(low, high, beyond):
 def boundary_tests(
     score, # Function of a data frame: one probability per row
     X:pd.DataFrame, # Inputs
-    ranges=None, # Number column to (low, high) of the dictionary; least and greatest value of `X` where not given
+    ranges=None, # Number column to its (low, high); least and greatest value of `X` where not given
     beyond:float=10., # How many ranges beyond each end are tried too
 )->list: # Lines of results
     "Does every row still get a probability when a number is at, or far beyond, the end of its range?"
@@ -100,7 +103,7 @@ def missing_tests(
     X:pd.DataFrame, # Inputs
     text:str='(missing)', # What stands in a category for a missing value
 )->list: # Lines of results
-    "Does every row still get a probability when a column is missing, when all numbers are, and when a category is new?"
+    "Does every row still get a probability when columns are missing, or when a category is new?"
     res = []
     for test, column, rows in _missing_cases(X, text):
         share, why = _safe_scores(score, rows)
@@ -125,13 +128,17 @@ def invariance_tests(
     order, before = np.random.default_rng(seed).permutation(len(X)), scores(score, X)
     few = X.head(n_single)
     alone = np.concatenate([scores(score, few.iloc[[i]]) for i in range(len(few))])
+    shuffled, turned = scores(score, X.iloc[order]), scores(score, X[X.columns[::-1]])
     differences = dict(
-        rows=scores(score, X.iloc[order])-before[order],
+        rows=shuffled-before[order],
         alone=alone-before[:len(few)],
         again=scores(score, X)-before,
-        columns=scores(score, X[X.columns[::-1]])-before)
-    largest = {k: np.abs(d).max() for k,d in differences.items()}
-    return [_line('invariance', k, v, tolerance, v <= tolerance, len(differences[k]), _SAME[k]) for k,v in largest.items()]
+        columns=turned-before)
+    res = []
+    for k, d in differences.items():
+        largest = np.abs(d).max()
+        res.append(_line('invariance', k, largest, tolerance, largest <= tolerance, len(d), _SAME[k]))
+    return res
 
 # %% ../../nbs/evaluation/06_behaviour.ipynb #b15aadff
 DIRECTIONS = ('not lower', 'not higher', 'same')
@@ -141,7 +148,8 @@ def _demand_expectation(e, X):
     column, direction = e['column'], e['direction']
     if direction not in DIRECTIONS:
         raise ValueError(f"direction must be one of {DIRECTIONS}, got {direction!r} for column {column!r}")
-    if column not in X: raise ValueError(f"column {column!r} is not among the inputs {list(X)}; expected one of them")
+    if column not in X:
+        raise ValueError(f"column {column!r} is not among the inputs {list(X)}; expected one of them")
 
 def _changed(x, change):
     "A number with the change added, or a category set to it"
@@ -189,20 +197,27 @@ def directional_tests(
     return res
 
 # %% ../../nbs/evaluation/06_behaviour.ipynb #e36041f4
+@dataclasses.dataclass(frozen=True)
+class Demands:
+    "What is demanded of a model at the edges"
+    ranges:dict=None # Number column to (low, high), as in `boundary_tests`
+    expectations:tuple=() # Each a `dict(column, change, direction)`, as in `directional_tests`
+    noise:float=.02 # Standard deviation of the noise, as in `perturbation_tests`
+    limit:float=.05 # Largest mean change of the score under that noise
+    tolerance:float=.005 # Mean change in the wrong direction that is let pass, as in `directional_tests`
+
 def behaviour_table(
     score, # Function of a data frame: one probability per row
     X:pd.DataFrame, # Inputs
-    ranges=None, # As in `boundary_tests`
-    expectations=(), # As in `directional_tests`
-    noise:float=.02, # As in `perturbation_tests`
-    limit:float=.05, # As in `perturbation_tests`
-    tolerance:float=.005, # As in `directional_tests`
+    demands:Demands=Demands(), # What is demanded
     max_rows:int=300, # Rows used, drawn by seed
     seed:int=0, # Random seed
 )->pd.DataFrame: # test, column, value, limit, passed, n, what
     "Perturbation, boundaries, missing values, new categories, invariance and direction, as one table"
     X = X.iloc[np.sort(np.random.default_rng(seed).permutation(len(X))[:max_rows])]
-    lines = perturbation_tests(score, X, noise, limit, seed=seed)
-    lines += boundary_tests(score, X, ranges) + missing_tests(score, X)
-    lines += invariance_tests(score, X, seed=seed) + directional_tests(score, X, expectations, tolerance, seed=seed)
+    lines = perturbation_tests(score, X, demands.noise, demands.limit, seed=seed)
+    lines += boundary_tests(score, X, demands.ranges)
+    lines += missing_tests(score, X)
+    lines += invariance_tests(score, X, seed=seed)
+    lines += directional_tests(score, X, demands.expectations, demands.tolerance, seed=seed)
     return pd.DataFrame(lines)

@@ -5,15 +5,19 @@
 # %% auto #0
 __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'calibration_table', 'expected_calibration_error', 'plot_calibration', 'check_costs',
            'cost_matrix', 'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table', 'costs_of', 'thresholds',
-           'decision_report', 'saving', 'calibration_report', 'calibration_metric']
+           'decision_report', 'saving', 'calibration_report', 'calibration_metric', 'Calibration']
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #0c49ff60
+import dataclasses
+
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
 from ..core.artifacts import metric as as_metric
 from ..core.figures import literal_text
+from ..core.rendering import Result
 from ..stats.intervals import Resamples, interval, mean_interval, wilson
 from ..stats.metrics import score_bins, sort_scores
+from ..stats.scored import Comparison, Scored
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #9aa424a4
 def calibration_table(
@@ -22,7 +26,8 @@ def calibration_table(
     n_bins:int=10, # Bins of about equal size; equal scores share one
 )->pd.DataFrame: # One row per bin: `n`, `mean_score`, `rate`, `low`, `high`
     "Mean score against share of positives"
-    df = pd.DataFrame(dict(bin=score_bins(np.asarray(y_score, float), n_bins), y=np.asarray(y_true, float), s=np.asarray(y_score, float)))
+    y, s = np.asarray(y_true, float), np.asarray(y_score, float)
+    df = pd.DataFrame(dict(bin=score_bins(s, n_bins), y=y, s=s))
     res = df.groupby('bin').agg(n=('y', 'size'), mean_score=('s', 'mean'), rate=('y', 'mean'))
     low, high = wilson(res.rate*res.n, res.n)
     return res.assign(low=low, high=high).reset_index(drop=True)
@@ -31,8 +36,10 @@ def expected_calibration_error(
     y_true, # Targets, 0 or 1
     y_score, # Probabilities
     resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
-)->dict: # `value`, `low`, `high`, `n`, `better`; chance alone makes it positive, so compare it, and do not ask for zero
-    "Mean distance between score and share of positives over ten bins, with its interval"
+)->dict: # `value`, `low`, `high`, `n`, `better`
+    """Mean distance between score and share of positives over ten bins, with its interval
+
+    Chance alone makes it positive, so compare it, and do not ask for zero."""
     return interval('calibration_error', y_true, y_score, resamples)
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #1bc84876
@@ -41,18 +48,23 @@ def plot_calibration(
     table:pd.DataFrame, # A `calibration_table`
     ax=None, # Axes to draw on
 ): # The axes
-    "Share of positives against mean score; on the diagonal a score is what it says; nothing is drawn of an empty table"
+    """Share of positives against mean score; nothing is drawn of an empty table
+
+    On the diagonal a score is what it says."""
     ax = ax or plt.subplots(figsize=(4, 4))[1]
     if not len(table): return ax
     top = max(table.high.max(), table.mean_score.max())*1.05
     ax.plot([0, top], [0, top], color='.6', lw=1, ls='--')
-    ax.errorbar(table.mean_score, table.rate, yerr=np.clip([table.rate-table.low, table.high-table.rate], 0, None), fmt='o', color=sns.color_palette('colorblind')[0], capsize=2)
+    ends = np.clip([table.rate-table.low, table.high-table.rate], 0, None)
+    colour = sns.color_palette('colorblind')[0]
+    ax.errorbar(table.mean_score, table.rate, yerr=ends, fmt='o', color=colour, capsize=2)
     ax.set(xlabel='mean score of the bin', ylabel='share of positives', xlim=(0, top), ylim=(0, top))
     sns.despine(ax=ax)
     return ax
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #21f46da8
-ERRORS = ('false_positive', 'false_negative', 'true_positive', 'true_negative') # Outcomes that may cost something
+# Outcomes that may cost something
+ERRORS = ('false_positive', 'false_negative', 'true_positive', 'true_negative')
 NEVER, ALWAYS = 1.5, -.5 # Thresholds beyond every probability
 
 def _amount(costs, outcome, at):
@@ -64,7 +76,9 @@ def check_costs(
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
 )->dict: # The same
     "Refuse costs from which no threshold follows"
-    if missing := [k for k in ERRORS[:2] if k not in costs]: raise ValueError(f"costs lack {missing}; a threshold needs {list(ERRORS[:2])}: state them in problem.yaml")
+    if missing := [k for k in ERRORS[:2] if k not in costs]:
+        needed = f'a threshold needs {list(ERRORS[:2])}: state them in problem.yaml'
+        raise ValueError(f"costs lack {missing}; {needed}")
     return costs
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #7683f3c1
@@ -85,11 +99,14 @@ def choose_threshold(
     "The threshold with the lowest cost; of equally cheap ones, the highest"
     c, s, y = cost_matrix(costs), np.asarray(y_score, np.float32).astype(float), np.asarray(y_true)
     order, hit, end = sort_scores(y, s)
-    below = np.r_[s[order][end[1:]], ALWAYS*2-s.min()] # next lower distinct score; the last threshold is ALWAYS
-    tp, n = np.r_[0, np.cumsum(hit)[end]], np.r_[0, end+1]
-    total = tp*c[1, 1]+(n-tp)*c[0, 1]+(hit.sum()-tp)*c[1, 0]+(len(y)-hit.sum()-n+tp)*c[0, 0]
-    middle = np.r_[NEVER, (s[order][end]+below)/2]
-    clear = np.r_[True, s[order][end]-below >= min_gap]
+    tp, n, positives = np.r_[0, np.cumsum(hit)[end]], np.r_[0, end+1], hit.sum()
+    fp, fn = n-tp, positives-tp
+    tn = len(y)-positives-n+tp
+    total = tp*c[1, 1]+fp*c[0, 1]+fn*c[1, 0]+tn*c[0, 0]
+    at = s[order][end]
+    # the next lower distinct score; the last threshold is ALWAYS
+    below = np.r_[s[order][end[1:]], ALWAYS*2-s.min()]
+    middle, clear = np.r_[NEVER, (at+below)/2], np.r_[True, at-below >= min_gap]
     return float(middle[clear][np.argmin(total[clear])])
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #c367175e
@@ -116,21 +133,36 @@ def cost_per_row(
     return mean_interval(row_costs(y_true, y_score, threshold, costs), resamples, better='lower')
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #5ee2bab1
+def _acts(scored): return np.asarray(scored.score, np.float32) > np.float32(scored.threshold)
+
+def _at_the_ends(scored, costs, per):
+    "The cost at each end of the stated ranges; nothing where the costs of errors have no range"
+    if not all(isinstance(costs[k], dict) for k in ERRORS[:2]): return {}
+    def mean(at): return row_costs(scored.y, scored.score, scored.threshold, costs, at).mean()*per
+    return {f'at_{at}_costs': mean(at) for at in ('low', 'high')}
+
+def _decision_row(scored, costs, per):
+    "What the decisions of one model cost"
+    y, act = np.asarray(scored.y), _acts(scored)
+    found = dict(
+        threshold=scored.threshold,
+        acted=act.mean(),
+        precision=y[act].mean() if act.any() else None,
+        recall=act[y == 1].mean() if y.any() else None)
+    m = cost_per_row(y, scored.score, scored.threshold, costs, scored.resamples)
+    cost = {k: m[k]*per if k in m else None for k in ('value', 'low', 'high')}
+    cost = dict(cost=cost['value'], low=cost['low'], high=cost['high'])
+    return found | cost | _at_the_ends(scored, costs, per)
+
 def decision_table(
-    y_true, # Targets, 0 or 1
-    decisions:dict, # Model to (scores, threshold)
+    compared:Comparison, # Models of two classes with their thresholds
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
     per:int=1000, # Decisions that the costs are stated for
-    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
-)->pd.DataFrame: # One row per model: `threshold`, `acted` share, `precision`, `recall`, `cost` with `low` and `high`, and the cost at each end of the stated ranges
-    "What decisions cost, model by model"
-    y, rows = np.asarray(y_true), []
-    for name, (s, t) in decisions.items():
-        act = np.asarray(s, np.float32) > np.float32(t)
-        cost = {k: v*per for k,v in cost_per_row(y, s, t, costs, resamples).items() if k in ('value', 'low', 'high')}
-        ends = {f'at_{at}_costs': row_costs(y, s, t, costs, at).mean()*per for at in ('low', 'high')} if all(isinstance(costs[k], dict) for k in ERRORS[:2]) else {}
-        rows.append(dict(model=name, threshold=t, acted=act.mean(), precision=y[act].mean() if act.any() else None, recall=act[y == 1].mean() if y.any() else None,
-                         cost=cost['value'], low=cost.get('low'), high=cost.get('high')) | ends)
+)->pd.DataFrame: # One row per model: `threshold`, `acted` share, `precision`, `recall`, `cost`, `low`, `high`
+    """What decisions cost, model by model
+
+    Where the costs of errors are ranges, two more columns restate the cost at each end of them."""
+    rows = [dict(model=name) | _decision_row(compared[name], costs, per) for name in compared.scores]
     return pd.DataFrame(rows)
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #f1a4fc6d
@@ -142,61 +174,63 @@ def costs_of(
     return (problem.costs, True) if stated else (dict(false_positive=1., false_negative=1.), False)
 
 def thresholds(
-    task:str, # What is predicted
-    y_true, # Targets of rows that the models were not fitted on
-    scores:dict, # Model to its scores
+    compared:Comparison, # Models on rows that they were not fitted on
     costs:dict, # What each outcome costs
 )->dict: # Model to its threshold; None for a task that has none
     "The cheapest threshold of each model"
-    return {name: choose_threshold(y_true, s, costs) if task == 'binary' else None for name,s in scores.items()}
+    if compared.task != 'binary': return dict.fromkeys(compared.scores)
+    return {name: choose_threshold(compared.y, s, costs) for name,s in compared.scores.items()}
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #47c44793
 def decision_report(
-    task:str, # `'binary'`, `'multiclass'` or `'regression'`
-    y_true, # Targets
-    scores:dict, # Model to its scores
-    cuts:dict, # Model to its threshold
+    compared:Comparison, # Models with their thresholds
     costs:dict, # What each outcome costs
-    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->pd.DataFrame: # One row per model
     "The `decision_table` of several models with their thresholds; empty for a task that has none"
-    if task != 'binary': return pd.DataFrame(columns=['model', 'threshold', 'cost'])
-    decisions = {name: (s, cuts[name]) for name,s in scores.items()}
-    return decision_table(y_true, decisions, costs, resamples=resamples)
+    if compared.task != 'binary': return pd.DataFrame(columns=['model', 'threshold', 'cost'])
+    return decision_table(compared, costs)
 
 def saving(
-    task:str, # `'binary'`, `'multiclass'` or `'regression'`
-    y_true, # Targets
-    scores:dict, # Model to its scores
-    cuts:dict, # Model to its threshold
+    compared:Comparison, # Models with their thresholds
     costs:dict, # What each outcome costs
     a:str, # Model that should be cheaper
     b:str, # Model that it is compared with
     per:int=1000, # Decisions that the saving is stated for
-    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->dict: # `value`, `low`, `high`, `n`, `better`; no value for a task without decisions
     "How much less `per` decisions cost with model `a` than with model `b`, with the paired interval"
-    if task != 'binary': return as_metric(None, n=len(y_true))
-    less = row_costs(y_true, scores[b], cuts[b], costs)-row_costs(y_true, scores[a], cuts[a], costs)
-    return mean_interval(less*per, resamples, better='higher')
+    if compared.task != 'binary': return as_metric(None, n=len(compared.y))
+    def costs_of_rows(scored): return row_costs(scored.y, scored.score, scored.threshold, costs)
+    less = costs_of_rows(compared[b])-costs_of_rows(compared[a])
+    return mean_interval(less*per, compared.resamples, better='higher')
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #c50e1d58
 def calibration_report(
-    task:str, # `'binary'`, `'multiclass'` or `'regression'`
-    y_true, # Targets
-    y_score, # Scores
+    scored:Scored, # Scores of a model
     n_bins:int=10, # Bins of about equal size
 )->pd.DataFrame: # One row per bin
     "The `calibration_table`; empty for a task without two classes"
-    if task != 'binary': return pd.DataFrame(columns=['n', 'mean_score', 'rate', 'low', 'high'])
-    return calibration_table(y_true, y_score, n_bins)
+    if scored.task != 'binary': return pd.DataFrame(columns=['n', 'mean_score', 'rate', 'low', 'high'])
+    return calibration_table(scored.y, scored.score, n_bins)
 
 def calibration_metric(
-    task:str, # `'binary'`, `'multiclass'` or `'regression'`
-    y_true, # Targets
-    y_score, # Scores
-    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
+    scored:Scored, # Scores of a model
 )->dict: # `value`, `low`, `high`, `n`, `better`
     "The calibration error with its interval; no value for a task without two classes"
-    if task != 'binary': return as_metric(None, n=len(y_true))
-    return interval('calibration_error', y_true, y_score, resamples)
+    if scored.task != 'binary': return as_metric(None, n=len(scored.y))
+    return interval('calibration_error', scored.y, scored.score, scored.resamples)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Result):
+    "Is a score what it says? The bins of one model, their figure, and the mean distance"
+    scored:Scored # Scores of a model
+
+    def table(self)->pd.DataFrame: # As `calibration_report` gives it
+        "Mean score beside the share of positives"
+        return calibration_report(self.scored)
+
+    def plot(self): # The axes
+        "The same as a figure; empty for a task without two classes"
+        return plot_calibration(self.table())
+
+    def metric(self)->dict: # As `calibration_metric` gives it
+        "The mean distance with its interval"
+        return calibration_metric(self.scored)

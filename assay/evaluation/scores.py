@@ -9,7 +9,6 @@ __all__ = ['score_table', 'differences_table', 'choose_candidate', 'slice_scores
 
 # %% ../../nbs/evaluation/01_scores.ipynb #75a55ab5
 import hashlib, itertools, json
-from collections.abc import Iterable
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from pathlib import Path
 from scipy.stats import binom
@@ -17,71 +16,78 @@ from sklearn.base import clone
 
 from ..core.artifacts import check_file, metric as as_metric, to_json, write_text
 from ..core.figures import literal_text
-from ..stats.metrics import METRICS, score, sort_scores
-from ..stats.intervals import Resamples, interval, is_better, mean_interval, paired_difference
+from ..stats.intervals import Resamples, interval, is_better, mean_interval
+from ..stats.metrics import METRICS, metrics_for, score, sort_scores
+from ..stats.scored import Comparison, Scored
 from ..models.features import sample_rows
 from ..models.estimators import predict_score
 
 # %% ../../nbs/evaluation/01_scores.ipynb #749a8abd
-_MEASURED = ['value', 'low', 'high', 'n', 'better'] # The last four may be missing of a metric, never of a table
+# What a metric has; the last four may be missing of a metric, never of a table
+_MEASURED = ['value', 'low', 'high', 'n', 'better']
 
 def score_table(
-    y_true:Iterable, # Targets
-    scores:dict, # Model to its scores
-    metrics:list, # Names of `METRICS`
-    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
+    compared:Comparison, # Several models on the same rows
+    metrics:list=None, # Names of `METRICS`; all of the task by default
 )->pd.DataFrame: # One row per model and metric: `model`, `metric`, `value`, `low`, `high`, `n`, `better`
     "Several models on the same metrics, rows and resamples"
-    rows = [dict(model=name, metric=m) | interval(m, y_true, s, resamples) for name,s in scores.items() for m in metrics]
+    y, resamples, rows = compared.y, compared.resamples, []
+    for name, s in compared.scores.items():
+        for m in metrics_for(compared.task) if metrics is None else metrics:
+            rows.append(dict(model=name, metric=m) | interval(m, y, s, resamples))
     return pd.DataFrame(rows, columns=['model', 'metric', *_MEASURED])
 
 def differences_table(
-    y_true, # Targets
-    scores:dict, # Model to its scores
+    compared:Comparison, # Several models on the same rows, with the agreed metric
     to:str, # Model that the others are compared with
-    metric:str, # One of `METRICS`
-    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
-)->pd.DataFrame: # One row per other model: `model`, `minus`, `value`, `low`, `high`, `n`, `better`, `is_better`
+)->pd.DataFrame: # One row per other model: `model`, `minus`, the difference as a metric, `is_better`
     "Paired differences of all models to one"
-    if to not in scores: raise ValueError(f"no model is called {to!r}; scored: {list(scores)}")
-    rows = [dict(model=name, minus=to) | paired_difference(metric, y_true, s, scores[to], resamples) for name,s in scores.items() if name != to]
-    return pd.DataFrame([r | dict(is_better=is_better(r)) for r in rows], columns=['model', 'minus', *_MEASURED, 'is_better'])
+    compared[to] # raises where it was not scored
+    others = [name for name in compared.scores if name != to]
+    rows = [dict(model=name, minus=to) | compared.difference(name, to) for name in others]
+    rows = [r | dict(is_better=is_better(r)) for r in rows]
+    return pd.DataFrame(rows, columns=['model', 'minus', *_MEASURED, 'is_better'])
 
 # %% ../../nbs/evaluation/01_scores.ipynb #efdecd58
 def choose_candidate(
-    y_true, # Targets that the candidates were not fitted on
-    scores:dict, # Candidate to its scores, simplest first
-    metric:str, # One of `METRICS`
-    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
+    compared:Comparison, # Candidates on rows that they were not fitted on, simplest first
 )->str: # Name of the candidate
-    "The simplest candidate that the best one does not beat by more than chance, judged by the interval of their paired difference"
-    sign = 1 if METRICS[metric]['better'] == 'higher' else -1
-    best = max(scores, key=lambda name: sign*score(metric, y_true, scores[name]))
-    return next(name for name in scores if name == best or not is_better(paired_difference(metric, y_true, scores[best], scores[name], resamples)))
+    """The simplest candidate that the best one does not beat by more than chance
+
+    The interval of their paired difference, by the agreed metric, decides."""
+    sign = 1 if METRICS[compared.metric]['better'] == 'higher' else -1
+    def worth(name): return sign*score(compared.metric, compared.y, compared.scores[name])
+    best = max(compared.scores, key=worth)
+    for name in compared.scores:
+        if name == best or not is_better(compared.difference(best, name)): return name
 
 # %% ../../nbs/evaluation/01_scores.ipynb #bd8271d0
 def _named(values):
     "A column as text; what is missing has a name too"
     return values.astype(object).where(values.notna().to_numpy(), '(missing)').astype(str).to_numpy()
 
+def _slice_row(scored, min_rows, min_group):
+    "The numbers of one slice, as far as it has rows enough"
+    n, nothing = len(scored.y), dict(value=None)
+    seen = dict(n=n, mean_target=scored.y.mean(), mean_score=scored.score.mean()) if n >= min_group else {}
+    m = scored.interval() if n >= min_rows else nothing
+    return seen | {k: m.get(k) for k in ('value', 'low', 'high')}
+
+_SLICE = ['column', 'slice', 'n', 'mean_target', 'mean_score', 'value', 'low', 'high']
+
 def slice_scores(
     df:pd.DataFrame, # One row per case
     columns:list, # Columns whose values are slices
-    y_true, # Targets
-    y_score, # Scores
-    metric:str, # One of `METRICS`
-    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
+    scored:Scored, # Scores of these rows, with the agreed metric
     min_rows:int=50, # Smaller slices are listed without a value
     min_group:int=11, # Of still smaller ones nothing is shown, for privacy
-)->pd.DataFrame: # One row per slice: `column`, `slice`, `n`, `mean_target`, `mean_score`, `value`, `low`, `high`
+)->pd.DataFrame: # Per slice: `column`, `slice`, `n`, `mean_target`, `mean_score`, `value`, `low`, `high`
     "A metric by the values of some columns"
-    y, s, rows = np.asarray(y_true), np.asarray(y_score), []
+    rows = []
     for column in columns:
         for name, at in sorted(df.groupby(_named(df[column])).indices.items()):
-            m = interval(metric, y[at], s[at], resamples.at(at)) if len(at) >= min_rows else dict(value=None)
-            seen = dict(n=len(at), mean_target=y[at].mean(), mean_score=s[at].mean()) if len(at) >= min_group else {}
-            rows.append(dict(column=column, slice=name) | seen | {k: m.get(k) for k in ('value', 'low', 'high')})
-    return pd.DataFrame(rows, columns=['column', 'slice', 'n', 'mean_target', 'mean_score', 'value', 'low', 'high'])
+            rows.append(dict(column=column, slice=name) | _slice_row(scored.at(at), min_rows, min_group))
+    return pd.DataFrame(rows, columns=_SLICE)
 
 # %% ../../nbs/evaluation/01_scores.ipynb #3f5aba85
 def banded(
@@ -103,17 +109,39 @@ def error_table(
     losses, # Loss of each row, such as its cost
     resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
     pairs:bool=False, # Also look at each pair of columns
-    min_rows:int=None, # Smaller segments are left out; by default a twentieth of the rows, at least 20 and at most 200
-)->pd.DataFrame: # Worst first: `segment`, `n`, `loss`, `low`, `high`, `excess` over the mean loss, `share` of the total loss
-    "Where the errors are: segments by their mean loss"
+    min_rows:int=None, # Smaller segments are left out; by default a twentieth of the rows, from 20 to 200
+)->pd.DataFrame: # Worst first: `segment`, `n`, `loss`, `excess`, `share`, `low`, `high`
+    """Where the errors are: segments by their mean loss
+
+    `excess` is the loss above the mean, `share` the part of all loss."""
     min_rows = min(200, max(20, len(df)//20)) if min_rows is None else min_rows
-    losses, bands = np.asarray(losses, float), pd.DataFrame({c: banded(df[c].reset_index(drop=True)) for c in columns})
-    sets = [(c,) for c in columns] + (list(itertools.combinations(columns, 2)) if pairs else [])
-    found = [(' & '.join(f'{c} = {v}' for c,v in zip(cs, key if isinstance(key, tuple) else (key,))), at) for cs in sets for key,at in sorted(bands.groupby(list(cs)).indices.items()) if len(at) >= min_rows]
-    rows = [dict(segment=name, at=at, n=len(at), loss=losses[at].mean(), excess=losses[at].mean()-losses.mean(), share=losses[at].sum()/(losses.sum() or 1)) for name,at in found]
-    res = pd.DataFrame(rows, columns=['segment', 'at', 'n', 'loss', 'excess', 'share']).sort_values('loss', ascending=False, kind='stable').head(20)
+    losses = np.asarray(losses, float)
+    segments = _segments(df, columns, pairs, min_rows)
+    rows = [dict(segment=name, at=at) | _segment_row(losses, at) for name,at in segments]
+    res = pd.DataFrame(rows, columns=['segment', 'at', 'n', 'loss', 'excess', 'share'])
+    res = res.sort_values('loss', ascending=False, kind='stable').head(20)
     ends = [mean_interval(losses[at], resamples.at(at)) for at in res['at']]
-    return res.drop(columns='at').assign(low=[e.get('low') for e in ends], high=[e.get('high') for e in ends]).reset_index(drop=True)
+    low, high = [[e.get(k) for e in ends] for k in ('low', 'high')]
+    return res.drop(columns='at').assign(low=low, high=high).reset_index(drop=True)
+
+def _segments(df, columns, pairs, min_rows):
+    "Name and positions of each segment that has rows enough"
+    bands = pd.DataFrame({c: banded(df[c].reset_index(drop=True)) for c in columns})
+    sets = [(c,) for c in columns]
+    if pairs: sets += itertools.combinations(columns, 2)
+    res = []
+    for cs in sets:
+        for key, at in sorted(bands.groupby(list(cs)).indices.items()):
+            values = key if isinstance(key, tuple) else (key,)
+            name = ' & '.join(f'{c} = {v}' for c,v in zip(cs, values))
+            if len(at) >= min_rows: res.append((name, at))
+    return res
+
+def _segment_row(losses, at):
+    "How large a segment is, and how wrong the model is in it"
+    loss = losses[at].mean()
+    share = losses[at].sum()/(losses.sum() or 1)
+    return dict(n=len(at), loss=loss, excess=loss-losses.mean(), share=share)
 
 # %% ../../nbs/evaluation/01_scores.ipynb #86931e93
 def shuffled_scores(
@@ -149,8 +177,8 @@ def median_gain(
     scores:list, # Several scores of the same rows
     reference, # Scores that each is compared with
     level:float=.99, # Confidence of the interval
-)->dict: # `value`, `low`, `high` of the median, above zero where the scores are better; `n`, how many scores; fewer than eight have no ends
-    "How much better than a reference several scores are, by their median"
+)->dict: # `value`, `low`, `high` of the median, above zero where the scores are better; `n`, how many scores
+    "How much better than a reference several scores are, by their median; fewer than eight have no ends"
     sign = 1 if METRICS[metric]['better'] == 'higher' else -1
     base = score(metric, y_true, reference)
     gains = np.sort([sign*(score(metric, y_true, s)-base) for s in scores])
@@ -169,17 +197,21 @@ def split_rule(
     stratify:str=None, # Column whose proportions every split keeps, for splits by hash
 )->dict: # What decides which rows are the test set, as `assay.data.splits.make_splits` reads it
     "The rule that draws the test set, without the seed, and without what the rule does not use"
-    if time and cuts and cuts.get('valid') and cuts.get('test'): return dict(time=time, after=cuts['valid'], until=cuts['test'])
+    cuts = cuts or {}
+    if time and cuts.get('valid') and cuts.get('test'):
+        return dict(time=time, after=cuts['valid'], until=cuts['test'])
     return dict(id=id, shares=shares or {}, group=group or None, stratify=stratify or None)
 
 def _hash(x): return hashlib.sha256(to_json(x, None).encode()).hexdigest()
 
 def name_test_set(
-    tables:dict, # Raw table to its facts, with the `sha256` of its source; `tables` of the raw snapshot's manifest
+    tables:dict, # Raw table to its facts, with the `sha256` of its source, as the raw manifest has them
     rule:dict, # From `split_rule`
     rows:str, # SHA-256 of the prepared test table
 )->dict: # `source`, `rule` and `test`, each 64 hexadecimal digits
-    "What a test set is called: the bytes that its rows come from, and the rule that draws them; the seed is no part of it"
+    """The name of a test set: the bytes that its rows come from, and the rule that draws them
+
+    The seed is no part of it."""
     return dict(source=_hash(sorted(str(t['sha256']) for t in tables.values())), rule=_hash(rule), test=rows)
 
 # %% ../../nbs/evaluation/01_scores.ipynb #a7c1e5d2
@@ -191,8 +223,10 @@ def record_opening(
     path, # File of openings, one JSON object per line; kept in git
     test_set:dict, # From `name_test_set`
     model_sha:str, # Hash of what makes the model: specification and training data
-)->dict: # `test_set`: different models that it was opened for; `source`: those that any test set of the same source was opened for
-    "Record that a test set was opened for a model, unless it already was, and count"
+)->dict: # `test_set` and `source`, each a number of different models
+    """Record that a test set was opened for a model, unless it already was, and count
+
+    `test_set` counts the models that it was opened for, `source` those of any test set of the same source."""
     path, new = Path(path), dict(model=model_sha) | test_set
     lines = check_file(path).read_text(encoding='utf-8').splitlines() if path.exists() else []
     opened = [json.loads(line) for line in lines if line.strip()]
@@ -200,7 +234,8 @@ def record_opening(
         opened.append(new)
         write_text(path, ''.join(to_json(o, indent=None) for o in opened))
     same = {o['model'] for o in opened if _same_test_set(o, new)}
-    return dict(test_set=len(same), source=len(same | {o['model'] for o in opened if o.get('source') == new['source']}))
+    of_source = {o['model'] for o in opened if o.get('source') == new['source']}
+    return dict(test_set=len(same), source=len(same | of_source))
 
 # %% ../../nbs/evaluation/01_scores.ipynb #25255719
 @literal_text
@@ -215,13 +250,14 @@ def plot_intervals(
     "Values with their intervals, one row per name, first at the top"
     ax = ax or plt.subplots(figsize=(6, .4*len(table)+1))[1]
     t = table.dropna(subset=['value'])[::-1]
-    at = np.arange(len(t))
-    ax.hlines(at, t.low.astype(float), t.high.astype(float), color=sns.color_palette('colorblind')[0], lw=2)
-    ax.plot(t.value.astype(float), at, 'o', color=sns.color_palette('colorblind')[0])
+    at, colour = np.arange(len(t)), sns.color_palette('colorblind')[0]
+    ax.hlines(at, t.low.astype(float), t.high.astype(float), color=colour, lw=2)
+    ax.plot(t.value.astype(float), at, 'o', color=colour)
     ax.set_yticks(at, t[names])
     ax.set_ylim(-.5, len(t)-.5)
-    if line is not None: ax.axvline(line, color='.4', ls='--', lw=1, label=f'{mark} {line:g}')
-    if line is not None: ax.legend(frameon=False, loc='lower right', bbox_to_anchor=(1, 1), borderaxespad=0)
+    if line is not None:
+        ax.axvline(line, color='.4', ls='--', lw=1, label=f'{mark} {line:g}')
+        ax.legend(frameon=False, loc='lower right', bbox_to_anchor=(1, 1), borderaxespad=0)
     ax.set_xlabel(label)
     sns.despine(ax=ax)
     return ax
@@ -233,10 +269,12 @@ def precision_recall(
     n_points:int=200, # Most points to keep
 )->pd.DataFrame: # `recall`, `precision`, `threshold`
     "Precision at each recall"
-    order, hit, end = sort_scores(np.asarray(y_true), np.asarray(y_score, float))
+    s = np.asarray(y_score, float)
+    order, hit, end = sort_scores(np.asarray(y_true), s)
     tp = np.cumsum(hit)[end]
-    res = pd.DataFrame(dict(recall=tp/max(tp[-1], 1), precision=tp/(end+1), threshold=np.asarray(y_score, float)[order][end]))
-    return res.iloc[np.unique(np.linspace(0, len(res)-1, min(n_points, len(res))).astype(int))].reset_index(drop=True)
+    res = pd.DataFrame(dict(recall=tp/max(tp[-1], 1), precision=tp/(end+1), threshold=s[order][end]))
+    points = np.linspace(0, len(res)-1, min(n_points, len(res)))
+    return res.iloc[np.unique(points.astype(int))].reset_index(drop=True)
 
 @literal_text
 def plot_precision_recall(
@@ -244,13 +282,14 @@ def plot_precision_recall(
     scores:dict, # Model to its probabilities
     ax=None, # Axes to draw on
 ): # The axes
-    "Precision against recall of each model; the dashed line is the share of positives, which a constant reaches"
+    "Precision against recall of each model; a constant reaches the dashed line, the share of positives"
     ax = ax or plt.subplots(figsize=(5.5, 4))[1]
     for (name, s), colour in zip(scores.items(), sns.color_palette('colorblind')):
         curve = precision_recall(y_true, s)
         ax.plot(curve.recall, curve.precision, label=name, color=colour)
     ax.axhline(np.mean(y_true), color='.5', ls='--', lw=1)
-    ax.set(xlabel='recall: share of positives found', ylabel='precision: share of actions that were right', xlim=(0, 1), ylim=(0, 1))
+    ax.set(xlabel='recall: share of positives found', xlim=(0, 1))
+    ax.set(ylabel='precision: share of actions that were right', ylim=(0, 1))
     ax.legend(frameon=False)
     sns.despine(ax=ax)
     return ax

@@ -22,6 +22,7 @@ from ..core.environment import stage_environment
 from .features import feature_frame, sample_rows
 from ..core.figures import literal_text
 from ..core.imports import closure, module_path
+from ..core.keys import content_hash
 from ..stats.metrics import METRICS, score
 from .estimators import fit_final, make_spec, predict_score, search_space, target_of
 
@@ -39,7 +40,7 @@ def versions(
         ''.join(f'{module_path(n)} {sha256(p)}\n' for n, p in files.items()).encode()
     ).hexdigest()
     environment = stage_environment(stage) if stage else None
-    return dict(data={k: sha256(p) for k,p in tables.items()}, code=code, environment=environment)
+    return dict(data={k: content_hash(p) for k,p in tables.items()}, code=code, environment=environment)
 
 # %% ../../nbs/models/04_tuning.ipynb #12b1f6a9
 def distributions(

@@ -14,6 +14,7 @@ from .outcomes import scores_of
 from ..responsible.groups import absent_columns, as_groups, group_table, sensitive_columns, watched_columns
 from ..responsible.resamples import group_draws
 from ..stats.intervals import Resamples, blocks_of
+from ..stats.scored import Scored
 
 # %% ../../nbs/monitoring/02_groups.ipynb #36844345
 _NO_CHANGE = dict(change=None, change_low=None, change_high=None)
@@ -29,7 +30,8 @@ def _change(before, now, n_least):
 def _draws(df, groups, problem, threshold, n_boot, seed, classes, cluster):
     "Group, rows and draws of every metric of one period"
     y, s, blocks = df[problem.target].to_numpy(float), scores_of(df, 'score'), blocks_of(df, problem.time, cluster)
-    names, n, found = group_draws(groups, y, s, threshold, problem.task, Resamples(blocks, n_boot, seed), classes)
+    scored = Scored(y, s, problem.task, threshold=threshold, classes=classes, resamples=Resamples(blocks, n_boot, seed))
+    names, n, found = group_draws(groups, scored)
     return {g: (int(n[i]), {m: d['draws'][:, i] for m,d in found.items()}) for i,g in enumerate(names)}
 
 def _changes_of(column, before, now):
@@ -57,7 +59,9 @@ def group_changes(
     "Every metric of every group now, and how far it is from what was promised"
     groups, blocks = as_groups(current, columns, like=reference), blocks_of(current, problem.time, cluster)
     y, s = current[problem.target], scores_of(current, 'score')
-    now = group_table(groups, columns, y, s, threshold, problem.task, Resamples(blocks, n_boot, seed), classes=classes)
+    resamples = Resamples(blocks, n_boot, seed)
+    scored = Scored(y, s, problem.task, threshold=threshold, classes=classes, resamples=resamples)
+    now = group_table(groups, columns, scored)
     def draws(df, column, seed):
         named = as_groups(df, [column], like=reference)[column]
         return _draws(df, named, problem, threshold, n_boot, seed, classes, cluster)

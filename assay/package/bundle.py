@@ -22,6 +22,7 @@ from ..data.dictionary import validate
 from ..core.environment import stage_environment
 from .identity import read_bundle
 from ..core.imports import closure, module_path
+from ..core.keys import content_hash
 from .inputs import TEXT, _is_missing, make_inputs
 from .onnx import scan_onnx, to_onnx
 
@@ -244,7 +245,7 @@ def make_provenance(
     inputs, # Files it was made from; each is named with its hash
 )->dict: # What `provenance.json` holds
     "Where a model comes from: enough to make it again, and to see when it would come out differently"
-    hashes = {Path(p).as_posix(): sha256(p) for p in inputs}
+    hashes = {Path(p).as_posix(): content_hash(p) for p in inputs}
     made = dict(code=code_hashes(modules), environment=stage_environment('package'), inputs=hashes)
     return dict(model=spec, metrics=metrics) | made
 

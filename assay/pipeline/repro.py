@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EXIT_BUSY', 'Busy', 'only_one', 'clear_lock', 'mend_dvc_lock', 'clear_parts', 'set_aside', 'run_dvc', 'keep_metrics',
-           'restore', 'recover', 'stopped', 'edited_reports', 'thaw', 'end_waivers', 'repro']
+           'restore', 'recover', 'stopped', 'edited_reports', 'thaw', 'end_waivers', 'repro', 'accept_layout']
 
 # %% ../../nbs/pipeline/07_repro.ipynb #53bae0db
 import contextlib, fcntl, json, os, shutil, subprocess, sys, time
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..release.approval import ended_waivers
 from ..core.artifacts import check_file, hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
+from ..core.keys import changed_keys, has_agreed
 from ..problem.criteria import bar_state
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
@@ -285,6 +286,7 @@ def _prepare():
 def _run_again():
     "Take away the reports that the agreement or the day has overtaken"
     thaw() # a malformed agreement, ledger or chain of waivers stops the run before it starts
+    accept_layout()
     for name in end_waivers(): say(f'{name} rests on a waiver that holds no more; it runs again')
 
 def _run(arguments):
@@ -313,3 +315,27 @@ def _show_what_there_is():
     from assay.site.pages import build_site
     try: write_json(place('local', 'pages.json'), hash_inputs(build_site(stopped())))
     except (ValueError, OSError) as e: say(f'no pages were made: {e}')
+
+# %% ../../nbs/pipeline/07_repro.ipynb #33a05dfa
+def _entry(path, md5, size):
+    "A dependency as DVC writes it into `dvc.lock`"
+    return f'    - path: {path}\n      hash: md5\n      md5: {md5}\n      size: {size}\n'
+
+def _with_bytes_of(path, stage, record, text):
+    "The text of `dvc.lock` in which a stage has read the bytes that a file has now"
+    read = next((d for d in record.get('deps', []) if d['path'] == path.as_posix()), None)
+    start = text.find(f'\n  {stage}:\n')
+    if read is None or start < 0: return text
+    was, now = _entry(path, read['md5'], read['size']), _entry(path, _digest(path), path.stat().st_size)
+    return text[:start] + text[start:].replace(was, now, 1)
+
+def accept_layout()->bool: # True if `dvc.lock` was changed
+    "Tell DVC of a file that is written otherwise and says what the stage `problem` read"
+    lock, stage = Path('dvc.lock'), 'problem'
+    if not lock.is_file() or not has_agreed(): return False
+    record = (read_yaml(lock).get('stages') or {}).get(stage, {})
+    text = known = lock.read_text(encoding='utf-8')
+    for path, key in ((place('problem'), 'problem'), (place('columns'), 'dictionary')):
+        if not changed_keys([key]): text = _with_bytes_of(path, stage, record, text)
+    if text != known: write_text(lock, text)
+    return text != known

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Union
 
 from ..core.shapes import Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, key, key_faults, count_of
 from ..core.artifacts import check, place
+from ..core.keys import SHOWN, is_held, refuse_unlisted
 from ..core.yaml import read_yaml
 from .current_practice import Today
 from .plausible import ANSWERS, Answers, COSTED, COSTS, Decision, Hypothesis, LIMITS, Limits, QUESTIONS, Responsible, VALUES, Value, faults, is_number, refuse
@@ -113,6 +114,12 @@ def make_problem(
         raise ValueError(f'{path}: column {twice[0]!r} is named for two of id, target and time; expected three columns')
     return p
 
+class _Held(Problem):
+    "The agreement as a stage sees it, which may read only what `dvc.yaml` lists for it"
+    def __getattribute__(self, name):
+        if name in _KEYS: refuse_unlisted(f"problem.{name if name in SHOWN else 'decides'}")
+        return super().__getattribute__(name)
+
 def load_problem(
     path:str|Path=None, # File to read; `problem.yaml` of the repository by default
 )->Problem: # What it says
@@ -120,6 +127,7 @@ def load_problem(
     path = place('problem') if path is None else path
     problem = make_problem(read_yaml(path), path)
     refuse(faults(problem), path)
+    if is_held(): object.__setattr__(problem, '__class__', _Held) # all is checked, a part may be read
     return problem
 
 # %% ../../nbs/problem/03_agreement.ipynb #141d9da5

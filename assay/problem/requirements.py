@@ -130,14 +130,16 @@ def architecture_table(
     return pd.DataFrame(rows, columns=['part', 'does', 'agreed'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #a688f480
+_INNER = ('data/executed/', 'data/agreed.json') # What the pipeline makes for itself
+
 def _paths(stage, *keys):
     "Paths that a stage lists under some keys, with or without options"
     entries = [e for k in keys for e in stage.get(k) or ()]
     return [e if isinstance(e, str) else next(iter(e)) for e in entries]
 
 def _made(stage):
-    "What a stage leaves, without its executed notebook"
-    return [p for p in _paths(stage, 'outs', 'metrics') if not p.startswith('data/executed/')]
+    "What a stage leaves for others, without what the pipeline makes for itself"
+    return [p for p in _paths(stage, 'outs', 'metrics') if not p.startswith(_INNER)]
 
 def _is_within(path, out):
     "Are two paths the same, or does one lie in the other?"

@@ -114,13 +114,10 @@ def with_dep(
     "`dvc.yaml` in which the data stage runs again when the table changes"
     lines = [l for l in text.splitlines() if '# the table of assay init' not in l]
     start = next((i for i,l in enumerate(lines) if l == '  data:'), len(lines))
-    named = [i for i,l in enumerate(lines) if i > start and l.strip() == '- dictionary.yaml']
-    at = named[0] if named else None
-    if at is None:
-        raise ValueError(
-            "dvc.yaml has no stage 'data' that depends on dictionary.yaml; restore it with `git "
-            "checkout dvc.yaml`"
-        )
+    deps = next((i for i in range(start, len(lines)) if lines[i] == '    deps:'), None)
+    if deps is None:
+        raise ValueError("dvc.yaml has no stage 'data' with deps; restore it with `git checkout dvc.yaml`")
+    at = deps+1 # the notebook stays first
     new = [f'      - {json.dumps(table, ensure_ascii=False)} # the table of assay init'] if table else []
     return '\n'.join(lines[:at+1] + new + lines[at+1:]) + '\n'
 

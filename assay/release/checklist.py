@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..core.artifacts import STATUSES, metrics_path, place, read_json, read_metrics, sha256
+from ..core.artifacts import STATUSES, metrics_path, place, read_json, read_metrics
+from ..core.keys import known_hashes
 from .gates import record_fault
 from .waivers import same_role, say_day, waiver_fault
 from ..core.yaml import read_yaml
@@ -138,8 +139,8 @@ def stale_inputs(
     "Inputs of a stage that have changed since"
     hashes = {} if hashes is None else hashes
     for p in inputs:
-        if p not in hashes: hashes[p] = f'sha256:{sha256(p)}' if Path(p).exists() else None
-    return sorted(p for p,h in inputs.items() if hashes[p] != h)
+        if p not in hashes: hashes[p] = known_hashes(p)
+    return sorted(p for p,h in inputs.items() if h not in hashes[p])
 
 # %% ../../nbs/release/07_checklist.ipynb #821df653
 SEVERITY = ('fail', 'stale', 'unanswered', 'waived', 'pass', 'not_applicable')

@@ -10,7 +10,8 @@ __all__ = ['OPEN', 'RELEASE_GATES', 'record_fault', 'evidence_fault', 'finding',
 import hashlib
 from pathlib import Path
 
-from ..core.artifacts import check_file, metrics_path, place, read_metrics, sha256, to_json
+from ..core.artifacts import check_file, metrics_path, place, read_metrics, to_json
+from ..core.keys import known_hashes
 from ..problem.criteria import bar_sentence, frozen_line, moved_bar, read_ledger
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
@@ -21,7 +22,7 @@ from ..stages.definition import Gate, declared_stages, parse_gates
 # %% ../../nbs/release/01_gates.ipynb #74608c3e
 def _is_fresh(path, wanted):
     "Does a file or folder still have the hash that a report names?"
-    return Path(path).exists() and f'sha256:{sha256(path)}' == wanted
+    return wanted in known_hashes(path)
 
 def _recorded(stage, path):
     """Does `dvc.lock` name this very file as the output of its stage?

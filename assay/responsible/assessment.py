@@ -13,6 +13,7 @@ import hashlib
 import pandas as pd
 
 from ..core.artifacts import check, hash_inputs, to_json
+from ..core.keys import known_hashes, name_contents
 from ..data.columns import declared_form
 
 # %% ../../nbs/responsible/04_assessment.ipynb #eab70149
@@ -20,19 +21,14 @@ def assessment(
     paths, # Files that were assessed: tables and the problem statement
 )->dict: # `hash`, and `inputs`: path to hash
     "What an assessment is bound to"
-    inputs = hash_inputs(paths)
+    inputs = name_contents(hash_inputs(paths))
     return dict(hash=hashlib.sha256(to_json(inputs).encode()).hexdigest(), inputs=inputs)
 
 def stale_inputs(
     made:dict, # From `assessment`, when it was made
 )->list: # Files that have changed or gone since; empty while the assessment holds
     "Why an assessment no longer holds"
-    changed = []
-    for path, h in made['inputs'].items():
-        try: same = hash_inputs([path])[path] == h
-        except FileNotFoundError: same = False
-        if not same: changed.append(path)
-    return changed
+    return [path for path,h in made['inputs'].items() if h not in known_hashes(path)]
 
 # %% ../../nbs/responsible/04_assessment.ipynb #e1106a9c
 MEASURED = ('R07', 'R08', 'R09', 'R11', 'R13') # Questions that words alone do not answer

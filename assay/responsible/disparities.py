@@ -13,7 +13,7 @@ import pandas as pd
 
 from .groups import as_groups, measurable
 from .resamples import SIGNED, group_draws, group_ends, n_blocks_of, shared_quantile
-from ..stats.intervals import Resamples
+from ..stats.scored import Scored
 
 # %% ../../nbs/responsible/05_disparities.ipynb #719eebbc
 def _over(a, b):
@@ -25,17 +25,21 @@ def _difference(v, low, high, r, i, j):
     below, above = v-low, high-v
     down = below[j]**2+above[i]**2-2*r*below[j]*above[i]
     up = above[j]**2+below[i]**2-2*r*above[j]*below[i]
-    return v[j]-v[i]-np.sqrt(np.maximum(down, 0)), v[j]-v[i]+np.sqrt(np.maximum(up, 0))
+    value = v[j]-v[i]
+    return value-np.sqrt(np.maximum(down, 0)), value+np.sqrt(np.maximum(up, 0))
 
 def _quotient(v, low, high, r, i, j):
     "Interval of v[i]/v[j]; without an upper end where v[j] may be zero"
     a = v[i]*v[j]-r*(v-low)[i]*(high-v)[j]
     b = v[i]*v[j]-r*(high-v)[i]*(v-low)[j]
     c, d = high[j]*(2*v[j]-high[j]), low[j]*(2*v[j]-low[j])
-    root = lambda x, e: np.sqrt(np.maximum(x*x-e, 0))
-    lower = np.where(c > 0, _over(a-root(a, low[i]*(2*v[i]-low[i])*c), c), 0)
-    upper = np.where(d > 0, _over(b+root(b, high[i]*(2*v[i]-high[i])*d), d), np.nan)
+    e = low[i]*(2*v[i]-low[i])*c
+    f = high[i]*(2*v[i]-high[i])*d
+    lower = np.where(c > 0, _over(a-_root(a, e), c), 0)
+    upper = np.where(d > 0, _over(b+_root(b, f), d), np.nan)
     return np.maximum(lower, 0), upper
+
+def _root(x, e): return np.sqrt(np.maximum(x*x-e, 0))
 
 def _correlation(draws):
     "How the groups move together from resample to resample"
@@ -53,7 +57,9 @@ def _lower_first(v):
 
 def _widest_ends(interval, v, ends, r, i, j):
     "The wider of two intervals: days as they move together, and rows by themselves"
-    (low, high), (low_rows, high_rows) = (interval(v, *e, c, i, j) for e,c in zip(ends, (r, 0*r)))
+    of_blocks, of_rows = ends
+    low, high = interval(v, *of_blocks, r, i, j)
+    low_rows, high_rows = interval(v, *of_rows, 0*r, i, j)
     return np.minimum(low, low_rows), np.maximum(high, high_rows)
 
 def _compare(names, n, m, keep, z_of, signed):
@@ -78,7 +84,8 @@ def _n_alike(m, found):
     return sum(k.startswith(family) for k in found)
 
 # %% ../../nbs/responsible/05_disparities.ipynb #00221b9e
-_PAIR = ['column', 'metric', 'lowest', 'highest', 'difference', 'low', 'high', 'ratio', 'ratio_low', 'ratio_high', 'n']
+_DIFFERENCE, _RATIO = ['difference', 'low', 'high'], ['ratio', 'ratio_low', 'ratio_high']
+_PAIR = ['column', 'metric', 'lowest', 'highest', *_DIFFERENCE, *_RATIO, 'n']
 
 def _quantile(n_blocks, n_metrics, n_pairs):
     "The quantile that all pairs of a column share, for each class that has the metric"
@@ -87,18 +94,13 @@ def _quantile(n_blocks, n_metrics, n_pairs):
 def group_pairs(
     df:pd.DataFrame, # Rows, with the columns of `columns`
     columns, # Columns with groups; numbers are cut into bands, see `as_groups`
-    y_true, # Targets
-    y_score, # Scores
-    threshold:float=None, # Act where the score is above it; two classes need one
-    task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
-    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
+    scored:Scored, # Scores of these rows; two classes need a threshold
     min_group:int=11, # Groups with fewer rows are not compared
-    classes=(), # Names of the classes, in the order of their numbers
 )->pd.DataFrame: # Per pair: column, metric, lowest, highest (groups), their difference and ratio with ends, n
     "Every two groups of each column compared, with intervals of 95 % for all pairs of a column together"
-    rows, named, n_blocks = [], as_groups(df, columns), n_blocks_of(len(df), resamples.blocks)
+    rows, named, n_blocks = [], as_groups(df, columns), n_blocks_of(len(df), scored.resamples.blocks)
     for c in measurable(df, columns):
-        names, n, found = group_draws(named[c], y_true, y_score, threshold, task, resamples, classes=classes)
+        names, n, found = group_draws(named[c], scored)
         keep = np.flatnonzero(n >= min_group)
         for metric, d in found.items():
             z_of = functools.partial(_quantile, n_blocks, _n_alike(metric, found))
@@ -111,4 +113,5 @@ def widest(
     pairs:pd.DataFrame, # From `group_pairs`
 )->pd.DataFrame: # One row per column and metric: the two groups that are farthest apart
     "The largest difference of each metric within each column"
-    return pairs.loc[pairs.groupby(['column', 'metric'], sort=False).difference.idxmax()].reset_index(drop=True)
+    at = pairs.groupby(['column', 'metric'], sort=False).difference.idxmax()
+    return pairs.loc[at].reset_index(drop=True)

@@ -21,12 +21,15 @@ from ..core.figures import literal_text
 from .groups import absent_columns
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #aff2b123
-LIMITABLE = dict( # Task to the metrics that a limit may name; no ranking metric that rises with the rate of the label
-    binary=('selection_rate', 'recall', 'false_positive_rate', 'precision', 'accuracy', 'calibration', 'roc_auc'),
+# Task to the metrics that a limit may name; no ranking metric that rises with the rate of the label
+LIMITABLE = dict(
+    binary=(
+        'selection_rate', 'recall', 'false_positive_rate', 'precision', 'accuracy', 'calibration', 'roc_auc'),
     multiclass=('accuracy', 'balanced_accuracy', 'recall', 'calibration'),
     regression=('mae', 'bias'))
 
-REQUIRED = dict( # Task to what each declared column must have; precision has no value where nobody is acted on
+# Task to what each declared column must have; precision has no value where nobody is acted on
+REQUIRED = dict(
     binary=('base_rate', 'selection_rate', 'recall', 'false_positive_rate', 'calibration'),
     multiclass=('accuracy', 'balanced_accuracy'),
     regression=('mae', 'bias'))
@@ -35,7 +38,7 @@ def read_limits(
     limits:dict, # `limits` of the problem statement, whose `groups` maps a name of a limit to its bar
     task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
 )->list: # One `dict(limit, metric, kind, bar)` each; of several classes, `recall` stands for every class
-    "The group limits that were agreed; raises `ValueError` naming what cannot be read, such as a misspelt limit"
+    "The group limits that were agreed; raises `ValueError` naming what cannot be read"
     given = (limits or {}).get('groups') or {}
     wrong = shape_faults(Limits, dict(groups=given), 'limits')
     wrong = wrong or shape_faults(GROUP_LIMITS[task], given, 'limits.groups')
@@ -56,12 +59,21 @@ def _beyond(p, kind, bar):
     if kind == 'gap': return [p[k].to_numpy(dtype='float64')-bar for k in ('low', 'high', 'difference')]
     return [bar-p[k].to_numpy(dtype='float64') for k in ('ratio_high', 'ratio_low', 'ratio')]
 
+_ENDS = dict(gap=('difference', 'low', 'high'), ratio=('ratio', 'ratio_low', 'ratio_high'))
+
 def _deciding_pair(p, at, kind):
     "The pair that decides, as a row of the table"
-    value, low, high = ('difference', 'low', 'high') if kind == 'gap' else ('ratio', 'ratio_low', 'ratio_high')
-    number = lambda column: p[column].to_numpy(dtype='float64')[at]
-    return dict(lowest=p.lowest.iloc[at], highest=p.highest.iloc[at], measured=p.metric.iloc[at],
-                value=number(value), low=number(low), high=number(high), n=int(p.n.iloc[at]))
+    value, low, high = _ENDS[kind]
+    def number(column): return p[column].to_numpy(dtype='float64')[at]
+    pair = p.iloc[at]
+    return dict(
+        lowest=pair.lowest,
+        highest=pair.highest,
+        measured=pair.metric,
+        value=number(value),
+        low=number(low),
+        high=number(high),
+        n=int(pair.n))
 
 def _judge(p, kind, bar):
     "Status, and the pair that decides: the surest of those that break the limit, or else the farthest apart"
@@ -81,7 +93,7 @@ def judge_limits(
     pairs:pd.DataFrame, # From `assay.responsible.disparities.group_pairs`
     limits:list, # From `read_limits`
     columns:Iterable, # Declared columns
-)->pd.DataFrame: # One row per limit and column: limit, bar, column, lowest, highest, measured, value, low, high, n, status
+)->pd.DataFrame: # One row per limit and column, as `_JUDGED` names them
     "Each agreed limit beside the gap that decides it, column by column"
     rows = []
     for a in limits:
@@ -122,20 +134,25 @@ _NO_LIMIT = 'no limit between groups was agreed, so a gap is shown and none is r
 
 def _pairs_said(judged, status):
     "The limits with this status, each with the pair that decides"
-    return [f'{r.limit} of {r.column} ({r.lowest} to {r.highest}): '
-            f'{r.value:.2f} [{r.low:.2f}, {r.high:.2f}], limit {r.bar:g}'
-            for r in judged[judged.status == status].itertuples()]
+    return [_pair_said(r) for r in judged[judged.status == status].itertuples()]
+
+def _pair_said(r):
+    "One limit with the pair that decides"
+    pair, ends = f'{r.limit} of {r.column} ({r.lowest} to {r.highest})', f'[{r.low:.2f}, {r.high:.2f}]'
+    return f'{pair}: {r.value:.2f} {ends}, limit {r.bar:g}'
 
 def _not_measured(judged):
     "The limits for which nothing was measured"
-    return [f'{r.limit} of {r.column} could not be measured' for r in judged[judged.status == ABSENT].itertuples()]
+    absent = judged[judged.status == ABSENT]
+    return [f'{r.limit} of {r.column} could not be measured' for r in absent.itertuples()]
 
 def _what_was_measured(judged, columns, table):
     "How many groups and limits there are, in a sentence"
     n_groups = table.group.groupby(table.column).nunique().sum()
     hidden = table[table.note.str.startswith('fewer than')][['column', 'group']].drop_duplicates()
     held = f'{(judged.status == HOLDS).sum()} of {len(judged)} limits hold' if len(judged) else _NO_LIMIT
-    return f'{n_groups} groups of {len(columns)} columns measured, {len(hidden)} too small to be shown; {held}'
+    measured = f'{n_groups} groups of {len(columns)} columns measured'
+    return f'{measured}, {len(hidden)} too small to be shown; {held}'
 
 def groups_check(
     judged:pd.DataFrame, # From `judge_limits`
@@ -144,14 +161,17 @@ def groups_check(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
     stage:str='evaluation', # Stage that measured
 )->dict: # The `check` called `groups`
-    "Does every agreed limit hold for every declared group? Fails if one is broken or something declared is not measured"
+    """Does every agreed limit hold for every declared group?
+
+    Fails if one is broken, or something declared is not measured."""
     at = f'reports/{stage}/metrics.json#metrics.group_limits_broken'
     if not len(columns) and not len(judged) and not faults:
         return check('groups', 'not_applicable', _NO_GROUPS, at)
     broken, missing = _pairs_said(judged, BROKEN), [*faults, *_not_measured(judged)]
     said = {'broken': broken, 'missing': missing, 'cannot be told': _pairs_said(judged, OPEN)}
     why = [f"{title}: {'; '.join(sentences)}" for title,sentences in said.items() if sentences]
-    return check('groups', not (broken or missing), '. '.join([*why, _what_was_measured(judged, columns, table)]), at)
+    why.append(_what_was_measured(judged, columns, table))
+    return check('groups', not (broken or missing), '. '.join(why), at)
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #69f1556d
 def concerns_check(
@@ -173,7 +193,7 @@ def group_metrics(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
 )->dict: # Name to `assay.core.artifacts.metric`
     "The gaps and the counts as metrics of a stage; a limit names its gap, `<limit>.<column>`"
-    count = lambda status: metric(int((judged.status == status).sum()), n=len(judged), better='lower')
+    def count(status): return metric(int((judged.status == status).sum()), n=len(judged), better='lower')
     shown = table[['column', 'group', 'note']].drop_duplicates(['column', 'group'])
     n_hidden = int(shown.note.str.startswith('fewer than').sum())
     gaps = {f'{r.limit}_{r.column}': _gap_metric(r) for r in judged.itertuples()}
@@ -205,7 +225,7 @@ def group_view(
 def main_metric(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
 )->str: # Name of a metric
-    "The metric that tells whom the model serves worse: recall, balanced accuracy of several classes, or mean error"
+    "The metric that tells whom the model serves worse: recall, balanced accuracy, or mean error"
     return next((m for m in ('recall', 'balanced_accuracy', 'mae') if m in set(table.metric)), 'recall')
 
 def worst_groups(
@@ -214,7 +234,8 @@ def worst_groups(
 )->pd.DataFrame: # The worst first: column, group, n, metric, value, low, high, cases
     "The groups that are served worst by the main metric; a small group moves by chance, so read its interval"
     name = main_metric(table)
-    t = table[(table.metric == name) & table.value.notna()].sort_values('value', ascending=name != 'mae', kind='stable')
+    known = table[(table.metric == name) & table.value.notna()]
+    t = known.sort_values('value', ascending=name != 'mae', kind='stable')
     return t.drop(columns='note').head(most).reset_index(drop=True)
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #076d53a6

@@ -7,17 +7,18 @@ __all__ = ['MISSING', 'FAIRLEARN', 'watched_columns', 'sensitive_columns', 'as_g
            'fairlearn_difference', 'group_table']
 
 # %% ../../nbs/responsible/01_groups.ipynb #a3891424
+import dataclasses, itertools
 from collections.abc import Iterable
-import itertools
 
 import numpy as np
 import pandas as pd
 from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
 from sklearn.metrics import accuracy_score, precision_score
 
-from ..stats.values import kind_of
 from .resamples import group_draws, group_ends, n_blocks_of, shared_quantile
 from ..stats.intervals import Resamples
+from ..stats.scored import Scored
+from ..stats.values import kind_of
 
 # %% ../../nbs/responsible/01_groups.ipynb #ca2cb7c0
 def _marked(dictionary):
@@ -37,7 +38,7 @@ def sensitive_columns(
 )->list: # Names, each once
     "Columns that name a protected characteristic: their group metrics are mandatory"
     marked = _marked(dictionary)
-    is_sensitive = lambda c: c not in problem.groups or c in problem.sensitive or c in marked
+    def is_sensitive(c): return c not in problem.groups or c in problem.sensitive or c in marked
     return [c for c in watched_columns(problem, dictionary) if is_sensitive(c)]
 
 # %% ../../nbs/responsible/01_groups.ipynb #8237d839
@@ -60,7 +61,7 @@ def _as_text(values):
 def as_groups(
     df:pd.DataFrame, # Rows
     columns, # Columns with groups; those that are not in `df` are passed over, see `absent_columns`
-    like:pd.DataFrame=None, # Table whose values decide the bands of numbers, such as the training rows; `df` by default
+    like:pd.DataFrame=None, # Table that decides the bands of numbers, such as the training rows; `df` by default
     max_values:int=12, # Distinct values up to which a number is a category
     n_bands:int=4, # Bands of about equal size
 )->pd.DataFrame: # A copy in which these columns are text, without a missing value
@@ -113,26 +114,30 @@ FAIRLEARN = dict( # Metrics that Fairlearn has too
 def fairlearn_difference(
     df:pd.DataFrame, # Rows, with the columns of `columns` as text
     columns, # Columns with groups
-    y_true, # Targets, 0 or 1
-    y_score, # Probabilities
-    threshold:float, # Act where the score is above it
-    task:str='binary', # Other tasks than `'binary'` have no such rates
-)->float: # Largest distance between our rates and those of its `MetricFrame`; None if there is none to compare
+    scored:Scored, # Scores of these rows, with a threshold; other tasks than `'binary'` have no such rates
+)->float: # Largest distance between our rates and those of its `MetricFrame`; None if there is none
     "Does this module compute what the field's own library does?"
-    if task != 'binary' or not len(columns): return None
-    y = np.asarray(y_true).astype('int64')
-    return max(_fairlearn_gap(df[c].to_numpy(dtype=object), y, y_score, threshold) for c in columns)
+    if scored.task != 'binary' or not len(columns): return None
+    whole = dataclasses.replace(scored, y=np.asarray(scored.y).astype('int64'), resamples=Resamples(n=1))
+    return max(_fairlearn_gap(df[c].to_numpy(dtype=object), whole) for c in columns)
 
-def _fairlearn_gap(groups, y, y_score, threshold):
-    "The same for one column; equal rows are counted once and weighted, because the library walks row by row"
-    act = np.asarray(y_score, np.float32) > np.float32(threshold)
-    rows = pd.DataFrame(dict(g=groups, y=y, p=act.astype('int64')))
+def _fairlearn_rates(groups, scored):
+    "Its rates by group; equal rows are counted once and weighted, because the library walks row by row"
+    act = np.asarray(scored.score, np.float32) > np.float32(scored.threshold)
+    rows = pd.DataFrame(dict(g=groups, y=scored.y, p=act.astype('int64')))
     rows = rows.groupby(['g', 'y', 'p']).size().reset_index(name='n')
     weights = {m: dict(sample_weight=rows.n.to_numpy()) for m in FAIRLEARN}
-    theirs = MetricFrame(metrics=FAIRLEARN, y_true=rows.y, y_pred=rows.p, sensitive_features=rows.g,
-                         sample_params=weights).by_group
-    names, _, ours = group_draws(groups, y, y_score, threshold, resamples=Resamples(n=1))
-    gaps = []
+    return MetricFrame(
+        metrics=FAIRLEARN,
+        y_true=rows.y,
+        y_pred=rows.p,
+        sensitive_features=rows.g,
+        sample_params=weights).by_group
+
+def _fairlearn_gap(groups, scored):
+    "The largest distance for one column"
+    theirs, gaps = _fairlearn_rates(groups, scored), []
+    names, _, ours = group_draws(groups, scored)
     for m in FAIRLEARN:
         gap = np.abs(ours[m]['draws'][0]-theirs[m].reindex(names).to_numpy(dtype='float64'))
         gaps.append(gap[ours[m]['cases'] > 0])
@@ -141,33 +146,40 @@ def _fairlearn_gap(groups, y, y_score, threshold):
 # %% ../../nbs/responsible/01_groups.ipynb #01b7057f
 def _rows_of_metric(d, z, n):
     "The numbers of one metric, group by group"
-    low, high = group_ends(d, z)[0]
-    return [dict(n=int(n[i]), value=d['draws'][0, i], low=low[i], high=high[i],
-                 cases=int(d['cases'][i]), note=_note(d, low, i)) for i in range(len(n))]
+    value, (low, high) = d['draws'][0], group_ends(d, z)[0]
+    rows = []
+    for i in range(len(n)):
+        counts = dict(n=int(n[i]), cases=int(d['cases'][i]))
+        rows.append(counts | dict(value=value[i], low=low[i], high=high[i], note=_note(d, low, i)))
+    return rows
+
+def _rows_of_column(column, draws, z, min_group):
+    "The lines of one column: first the groups too small to be shown, then every metric of the others"
+    names, n, found = draws
+    note = f'fewer than {min_group} rows, not shown'
+    rows = [dict(column=column, group=g, note=note) for g,k in zip(names, n) if k < min_group]
+    shown = np.flatnonzero(n >= min_group)
+    for metric, d in found.items():
+        of_groups = _rows_of_metric(d, z, n)
+        rows += [dict(column=column, group=names[i], metric=metric) | of_groups[i] for i in shown]
+    return rows
+
+_SCORED = ['column', 'group', 'n', 'metric', 'value', 'low', 'high', 'cases', 'note']
+_TYPES = dict(n='Int64', cases='Int64', value='float64', low='float64', high='float64')
 
 def group_table(
     df:pd.DataFrame, # Rows, with the columns of `columns`
     columns:Iterable, # Columns with groups; numbers are cut into bands, see `as_groups`
-    y_true:Iterable, # Targets: 0 and 1, class numbers from 0, or numbers
-    y_score:Iterable, # Probability of 1, a column of probabilities per class, or numbers
-    threshold:float=None, # Act where the score is above it; two classes need one
-    task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
-    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
+    scored:Scored, # Scores of these rows; two classes need a threshold
     min_group:int=11, # Rows below which a group is not shown, for privacy
-    classes:Iterable=(), # Names of the classes, in the order of their numbers
-)->pd.DataFrame: # column, group, n, metric, value, low, high, cases (rows it is over), note; hidden groups have one line
-    "Every metric of every group with a 95 % interval; `group_faults` names the columns that cannot be measured"
-    rows, named, z = [], as_groups(df, columns), shared_quantile(n_blocks_of(len(df), resamples.blocks))
-    for c in measurable(df, columns):
-        names, n, found = group_draws(named[c], y_true, y_score, threshold, task, resamples, classes=classes)
-        note = f'fewer than {min_group} rows, not shown'
-        rows += [dict(column=c, group=g, note=note) for g,k in zip(names, n) if k < min_group]
-        for metric, d in found.items():
-            of_groups = _rows_of_metric(d, z, n)
-            rows += [dict(column=c, group=names[i], metric=metric) | of_groups[i] for i in np.flatnonzero(n >= min_group)]
-    res = pd.DataFrame(rows, columns=['column', 'group', 'n', 'metric', 'value', 'low', 'high', 'cases', 'note'])
-    res = res.astype(dict(n='Int64', cases='Int64', value='float64', low='float64', high='float64'))
-    return res.fillna(dict(metric='', note=''))
+)->pd.DataFrame: # column, group, n, metric, value, low, high, cases (rows it is over), note
+    """Every metric of every group with a 95 % interval; a group that is too small to be shown has one line
+
+    `group_faults` names the columns that cannot be measured."""
+    rows, named = [], as_groups(df, columns)
+    z = shared_quantile(n_blocks_of(len(df), scored.resamples.blocks))
+    for c in measurable(df, columns): rows += _rows_of_column(c, group_draws(named[c], scored), z, min_group)
+    return pd.DataFrame(rows, columns=_SCORED).astype(_TYPES).fillna(dict(metric='', note=''))
 
 def _note(d, low, i):
     "Why a number or its interval is missing"

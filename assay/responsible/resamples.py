@@ -11,16 +11,22 @@ from scipy.stats import t as student
 
 from ..stats.counts import apply_bins, bins, count_table, table_auc
 from ..stats.blocks import block_weights, make_blocks
-from ..stats.intervals import Resamples, wilson
+from ..stats.intervals import wilson
+from ..stats.scored import Scored
 
 # %% ../../nbs/responsible/00_resamples.ipynb #30bd004b
 def _binary_parts(y, s, threshold):
     "Metric to numerator and denominator of each row, for two classes"
     one, act = np.ones(len(y)), (s.astype(np.float32) > np.float32(threshold)).astype(float)
+    found, alarmed, right = y*act, (1-y)*act, (y == act).astype(float)
     return dict(
-        base_rate=(y, one), selection_rate=(act, one),
-        recall=(y*act, y), false_positive_rate=((1-y)*act, 1-y), precision=(y*act, act),
-        accuracy=((y == act).astype(float), one), calibration=(s-y, one))
+        base_rate=(y, one),
+        selection_rate=(act, one),
+        recall=(found, y),
+        false_positive_rate=(alarmed, 1-y),
+        precision=(found, act),
+        accuracy=(right, one),
+        calibration=(s-y, one))
 
 def _class_parts(y, s, classes):
     "The same for several classes; names of classes are part of the names of metrics"
@@ -28,7 +34,9 @@ def _class_parts(y, s, classes):
     res = dict(accuracy=((found == y).astype(float), one))
     for i, c in enumerate(classes):
         of = (y == i).astype(float)
-        res |= {f'base_rate_{c}': (of, one), f'recall_{c}': (of*(found == i), of), f'calibration_{c}': (s[:, i]-of, one)}
+        res[f'base_rate_{c}'] = (of, one)
+        res[f'recall_{c}'] = (of*(found == i), of)
+        res[f'calibration_{c}'] = (s[:, i]-of, one)
     return res
 
 def _number_parts(y, s):
@@ -36,7 +44,8 @@ def _number_parts(y, s):
     one = np.ones(len(y))
     return dict(mean_target=(y, one), mae=(np.abs(s-y), one), bias=(s-y, one))
 
-SIGNED = ('calibration', 'bias', 'mean_target') # Metrics that may be negative, or are no share: they have differences, and no ratio of use
+# Metrics that may be negative, or are no share: they have differences, and no ratio of use
+SIGNED = ('calibration', 'bias', 'mean_target')
 
 def n_blocks_of(
     n_rows:int, # Rows
@@ -53,34 +62,46 @@ def _parts(task, y, s, threshold, classes):
     if task == 'regression': return _number_parts(y, s)
     if task == 'multiclass': return _class_parts(y, s, list(classes) or range(s.shape[1]))
     if task != 'binary':
-        raise ValueError(f"no group metrics are for task {task!r}; expected 'binary', 'multiclass' or 'regression'")
+        expected = "expected 'binary', 'multiclass' or 'regression'"
+        raise ValueError(f'no group metrics are for task {task!r}; {expected}')
     if threshold is None:
-        raise ValueError("two classes need a threshold, from which it follows whom a decision reaches; got None")
+        why = 'from which it follows whom a decision reaches'
+        raise ValueError(f'two classes need a threshold, {why}; got None')
     return _binary_parts(y, s, threshold)
 
 # %% ../../nbs/responsible/00_resamples.ipynb #44f7ce1d
+def _block_numbers(resamples, n_rows):
+    "Number of each row's block; random blocks where none are named"
+    if resamples.blocks is None: return make_blocks(n_rows, seed=resamples.seed)
+    return pd.factorize(np.asarray(resamples.blocks), sort=True)[0]
+
+def _demand_rows(y, s, groups):
+    "Refuse targets, scores and groups of different rows"
+    if len(y) == len(s) == len(groups): return
+    found = f'targets, scores and groups have {len(y)}, {len(s)} and {len(groups)} rows'
+    raise ValueError(f'{found}; expected one of each per row')
+
 def group_draws(
     groups, # Group of each row, as text
-    y_true, # Targets: 0 and 1, class numbers from 0, or numbers
-    y_score, # Probability of 1, a column of probabilities per class, or numbers
-    threshold:float=None, # Act where the score is above it; two classes need one
-    task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
-    resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
-    classes=(), # Names of the classes, in the order of their numbers
-)->tuple: # Names, rows, and metric to `draws` ((1+n_boot) × groups, the data first), `cases`, `spread`, `share`
-    "The kernel: every metric of every group, on the data and on each resample of blocks"
-    y, s = np.asarray(y_true, dtype='float64'), np.asarray(y_score, dtype='float64')
-    if not len(y) == len(s) == len(groups):
-        raise ValueError(f"targets, scores and groups have {len(y)}, {len(s)} and {len(groups)} rows; "
-                         "expected one of each per row")
+    scored:Scored, # Scores of these rows; two classes need a threshold
+)->tuple: # Names, rows, and metric to `draws`, `cases`, `spread`, `share`
+    """The kernel: every metric of every group, on the data and on each resample of blocks
+
+    `draws` has a row for the data and one per resample, and a column per group."""
+    task, resamples = scored.task, scored.resamples
+    y, s = np.asarray(scored.y, dtype='float64'), np.asarray(scored.score, dtype='float64')
+    _demand_rows(y, s, groups)
     code, names = pd.factorize(pd.Series(np.asarray(groups, dtype=object)).astype(str), sort=True)
-    block = make_blocks(len(y), seed=resamples.seed) if resamples.blocks is None else pd.factorize(np.asarray(resamples.blocks), sort=True)[0]
-    shape = int(block.max())+1, len(names)
-    at, w = block*len(names)+code, np.vstack([np.ones(shape[0]), block_weights(shape[0], resamples.n, resamples.seed)])
-    total = lambda v: np.bincount(at, v, shape[0]*shape[1]).reshape(shape)
-    res = {m: _ratio(w, total, *parts) for m,parts in _parts(task, y, s, threshold, classes).items()}
-    if task == 'binary': res['roc_auc'] = _auc(w, s, y, block, code, len(names))
-    if task == 'multiclass': res['balanced_accuracy'] = _balanced([d for m,d in res.items() if m.startswith('recall_')])
+    block = _block_numbers(resamples, len(y))
+    n_blocks, n_groups = int(block.max())+1, len(names)
+    drawn = block_weights(n_blocks, resamples.n, resamples.seed)
+    w, at = np.vstack([np.ones(n_blocks), drawn]), block*n_groups+code
+    def total(v): return np.bincount(at, v, n_blocks*n_groups).reshape(n_blocks, n_groups)
+    parts = _parts(task, y, s, scored.threshold, scored.classes)
+    res = {m: _ratio(w, total, *of) for m,of in parts.items()}
+    if task == 'binary': res['roc_auc'] = _auc(w, s, y, block, code, n_groups)
+    recalls = [d for m,d in res.items() if m.startswith('recall_')]
+    if task == 'multiclass': res['balanced_accuracy'] = _balanced(recalls)
     return list(names), np.bincount(code), res
 
 # %% ../../nbs/responsible/00_resamples.ipynb #b6efc9b5
@@ -97,7 +118,7 @@ def _divide(a, b):
 
 def _balanced(recalls):
     "Mean recall of the classes that a group has"
-    of = lambda k: np.stack([r[k] for r in recalls])
+    def of(k): return np.stack([r[k] for r in recalls])
     known = of('cases') > 0
     n = known.sum(0)
     mean = np.where(known[:, None], np.nan_to_num(of('draws')), 0).sum(0)
@@ -108,8 +129,10 @@ def _balanced(recalls):
 def _auc(w, s, y, block, code, k):
     "Ranking within each group, from 128 bins of the score"
     cut = bins(pd.Series(s), n_bins=128)
-    t = count_table(code*cut['size']+apply_bins(cut, pd.Series(s)), y, block, k*cut['size'])
-    draws = table_auc((w @ t.reshape(len(t), -1)).reshape(len(w), k, cut['size'], 2))
+    binned = code*cut['size']+apply_bins(cut, pd.Series(s))
+    t = count_table(binned, y, block, k*cut['size'])
+    counts = w @ t.reshape(len(t), -1)
+    draws = table_auc(counts.reshape(len(w), k, cut['size'], 2))
     a, p, n = draws[0], np.bincount(code, y, k), np.bincount(code, 1-y, k)
     draws[:, p*n == 0] = np.nan
     return dict(draws=draws, cases=np.minimum(p, n), spread=_auc_spread(a, p, n), share=False)

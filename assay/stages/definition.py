@@ -57,6 +57,7 @@ class Stage:
     gates:dict # Stage to the `Gate` that its report must open
     headline:str = '' # Its metric to show first; `{metric}` in it stands for the agreed metric
     provisional:dict = dataclasses.field(default_factory=dict) # Gates where nobody has agreed to the success criterion yet; a stage not named keeps its gate
+    keys:dict = dataclasses.field(default_factory=dict) # Other file, such as `data/agreed.json`, to its keys
 
 # %% ../../nbs/stages/00_definition.ipynb #b71da948
 def _paths(entries): return tuple(next(iter(e)) if isinstance(e, dict) else e for e in entries or ())
@@ -69,15 +70,31 @@ def load_stages(
     if not isinstance(raw, dict): raise ValueError(f"{path} has no mapping 'stages'; restore it with `git checkout {path}`")
     return {name: _make_stage(name, s, s.get('meta') or {}, f'{path}: stage {name!r}') for name,s in raw.items()}
 
+def _keys_of(params):
+    "Other file to the keys of it that a stage depends on; none of a file that counts as a whole"
+    files = [e for e in params if isinstance(e, dict)]
+    return {file: tuple(keys or ()) for e in files for file,keys in e.items()}
+
+def _declared_gates(meta, deps, where):
+    "The gates of a block, and its provisional ones; raises `ValueError` for those that it cannot wait for"
+    unknown = sorted(set(meta) - {'headline', 'gates', 'provisional'})
+    if unknown:
+        raise ValueError(f"{where} has unknown meta {unknown}; expected headline, gates and provisional")
+    gates, provisional = (parse_gates(meta.get(k), where) for k in ('gates', 'provisional'))
+    unread = sorted(g for g in gates if metrics_path(g).as_posix() not in deps)
+    if not unread: return gates, provisional
+    lacking = metrics_path(unread[0])
+    raise ValueError(f"{where} waits for {unread} and does not depend on {lacking}; add it to its deps")
+
 def _make_stage(name, s, meta, where):
     "One stage from its block"
     deps, outs = _paths(s.get('deps')), _paths(s.get('outs'))+_paths(s.get('metrics'))
-    params = tuple(e for e in s.get('params') or () if isinstance(e, str)) # the rest are keys of other files, such as assay.lock
+    params = s.get('params') or ()
     notebook = next((Path(d) for d in deps if d.endswith('.ipynb') and d.startswith('pipelines/')), None)
-    if unknown := sorted(set(meta)-{'headline', 'gates', 'provisional'}): raise ValueError(f"{where} has unknown meta {unknown}; expected headline, gates and provisional")
-    gates, provisional = (parse_gates(meta.get(k), where) for k in ('gates', 'provisional'))
-    if unread := sorted(g for g in gates if metrics_path(g).as_posix() not in deps): raise ValueError(f"{where} waits for {unread} and does not depend on {metrics_path(unread[0])}; add it to its deps")
-    return Stage(name, s.get('desc', ''), notebook, deps, params, outs, gates, meta.get('headline', ''), provisional)
+    own = tuple(e for e in params if isinstance(e, str))
+    gates, provisional = _declared_gates(meta, deps, where)
+    headline = meta.get('headline', '')
+    return Stage(name, s.get('desc', ''), notebook, deps, own, outs, gates, headline, provisional, _keys_of(params))
 
 # %% ../../nbs/stages/00_definition.ipynb #17453b41
 def _near(name, known):

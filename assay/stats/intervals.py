@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FEW_GROUPS', 'wilson', 'Resamples', 'replicate', 'count_groups', 'widening', 'ends_of', 'interval', 'mean_interval',
-           'blocks_of', 'paired_difference', 'gain', 'is_better']
+           'blocks_of', 'Sampling', 'paired_difference', 'gain', 'is_better']
 
 # %% ../../nbs/stats/04_intervals.ipynb #155519a4
 import dataclasses, math
@@ -31,7 +31,7 @@ def wilson(
 # %% ../../nbs/stats/04_intervals.ipynb #efe753fc
 @dataclasses.dataclass(frozen=True, eq=False)
 class Resamples:
-    "How an interval is drawn: blocks of rows that belong together, such as those of a day, are drawn with replacement"
+    "How an interval is drawn: whole blocks of rows, such as those of a day, are drawn with replacement"
     blocks:Iterable=None # Label of each row's block; rows by themselves by default
     n:int=200 # Resamples
     seed:int=0 # Random seed
@@ -138,13 +138,28 @@ def blocks_of(
     time:str=None, # Column with their moments; None where they have none
     cluster:str=None, # Column with what rows have in common, such as `day`; `data.cluster` in params.yaml
 ): # Label of each row, rows without a value sharing `(missing)`; or None: rows are then resampled one by one
-    "The labels of rows that are resampled together; raises `ValueError` where the declared column is not there"
+    "The labels of rows that are resampled together; raises `ValueError` where the declared column lacks"
     if cluster and cluster not in df:
-        has = f'it has {list(df)[:30]}'
-        raise ValueError(f"the column {cluster!r}, which data.cluster in params.yaml names, is not in the table; {has}")
+        declared = f'the column {cluster!r}, which data.cluster in params.yaml names'
+        raise ValueError(f'{declared}, is not in the table; it has {list(df)[:30]}')
     if not (cluster or time): return None
     labels = df[cluster] if cluster else pd.to_datetime(df[time]).dt.date
     return labels.astype(object).where(labels.notna().to_numpy(), '(missing)').astype(str).to_numpy()
+
+# %% ../../nbs/stats/04_intervals.ipynb #db684a01
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    "How a stage draws its intervals, whatever the table"
+    cluster:str=None # Column with what rows have in common, such as `day`; `data.cluster` in params.yaml
+    n:int=200 # Resamples
+    seed:int=0 # Random seed
+
+    def of(self,
+        df:pd.DataFrame, # Rows
+        time:str=None, # Column with their moments; None where they have none
+    )->Resamples: # Of blocks as `blocks_of` finds them
+        "The resamples of one table"
+        return Resamples(blocks_of(df, time, self.cluster), self.n, self.seed)
 
 # %% ../../nbs/stats/04_intervals.ipynb #4587d2ca
 def paired_difference(
