@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .core.yaml import read_yaml
     from .problem.agreement import load_problem
     from .problem.criteria import freeze_criteria
+    from .stats.values import Label
     from .stats.intervals import Resamples, Resampling, interval, paired_difference
     from .stats.scored import Scored, Comparison
     from .data.sources import load_source
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .data.columns import load_dictionary
     from .data.infer import infer_dictionary
     from .data.dictionary import validate
-    from .data.splits import make_splits
+    from .data.splits import HashRule, make_splits
     from .explore.profile import summarise, profile
     from .explore.leakage import leakage_scan
     from .responsible.groups import group_table

@@ -6,6 +6,7 @@ import pytest
 from assay.core.shapes import count_of
 from assay.data.checks import _labelled, _reached
 from assay.data.joins import join
+from assay.data.prepared import Splits
 from assay.data.splits import check_splits, split_by_time
 from assay.problem.agreement import agreement_checks, make_problem
 
@@ -32,7 +33,7 @@ def test_tables_are_counted(n, said):
 )
 def test_rows_without_a_target_are_counted(n, said):
     splits = dict(train=pd.DataFrame(dict(late=[0, 1])), test=pd.DataFrame(dict(late=[0, 1])))
-    assert said in _labelled(PROBLEM, splits, n)["why"]
+    assert said in _labelled(Splits(splits, PROBLEM, dictionary=None), n)["why"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from assay.data.columns import Dictionary, Field
 from assay.data.dictionary import validate
 from assay.data.example import make_flights
 from assay.data.infer import infer_dictionary
+from assay.data.prepared import RowCounts
 from assay.evaluation import checks, criteria_met
 from assay.evaluation.checks import EvaluationRun, evaluation_checks, split_faults
 from assay.evaluation.criteria_met import criteria_table, evaluation_verdict
@@ -54,6 +55,7 @@ from assay.responsible.groups import group_table
 from assay.stages.definition import Gate, load_stages
 from assay.stats.intervals import Resamples, paired_difference
 from assay.stats.scored import Comparison, Scored
+from assay.stats.values import Label
 
 ROOT = Path(__file__).parent.parent
 STAGES = load_stages(ROOT / "dvc.yaml")
@@ -245,7 +247,7 @@ def broken_rows(case):
     if case.broken:
         table.loc[:9, "hour"] = 99
     accepted, quarantine = validate(table, columns)
-    case.report("data", data_verdict([_quality(len(table), len(accepted), quarantine.position.nunique(), 0.01)]))
+    case.report("data", data_verdict([_quality(RowCounts(table.index, len(table), quarantine.position.nunique()), len(accepted), 0.01)]))
     return case.start("explore", "data")
 
 
@@ -255,7 +257,7 @@ def leaky_feature(case):
     if case.broken:
         flights = flights.assign(arrival=flights.late + np.random.default_rng(0).normal(0, 0.3, 3000))
     features = [c for c in flights if c not in ("late", "flight_id", "scheduled")]
-    leaks = leaking_features(leakage_scan(flights, "late", time="scheduled", n_boot=40), features)
+    leaks = leaking_features(leakage_scan(flights, Label("late", time="scheduled"), resamples=Resamples(n=40)), features)
     found = find_blockers(dict(checks=[check("leakage", not leaks, f"leak suspected in {leaks}")]), *[dict(checks=[])] * 3)
     case.agree()
     case.report("feasibility", verdict_of(FACTS | {k: found[k] for k in FACTS if k in found})["verdict"])

@@ -179,10 +179,10 @@ def test_a_text_of_hashes_is_a_leak():
     df = hashes()
     said, evidence = read(df[:1400], df[1400:], agreed(), only_verdict=True)
     assert (said["verdict"], evidence["leaks"]) == ("insufficient_evidence", ["token"])
-    scan = leakage_scan(df, "y", ["token", "x"], n_boot=40).set_index("column")
+    scan = leakage_scan(df[["token", "x", "y"]], "y", resamples=Resamples(n=40)).set_index("column")
     assert scan.verdict["token"] == "leak" and scan.verdict["x"] == ""
     mixed = df.assign(y=np.random.default_rng(1).permutation(df.y))  # the same texts, and outcomes that are not theirs
-    assert leakage_scan(mixed, "y", ["token", "x"], n_boot=40).verdict.tolist() == ["", ""]
+    assert leakage_scan(mixed[["token", "x", "y"]], "y", resamples=Resamples(n=40)).verdict.tolist() == ["", ""]
 
 
 def test_two_columns_that_are_the_outcome_together():

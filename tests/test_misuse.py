@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
 from example import FLIGHTS
 
@@ -34,14 +33,14 @@ infer_dictionary(df, 'lat') | target names 'lat', which is no column: did you me
 infer_dictionary(df, 'late', sensitive='carrier') | sensitive is 'carrier'; expected a list of names
 infer_dictionary('t.csv', 'late') | the table is 't.csv'; expected a data frame
 make_splits(df, 'flight', shares=SHARES) | id names 'flight', which is no column: did you mean 'flight_id'?
-make_splits(df, 'flight_id', shares=SHARES, group='plane') | group names 'plane', which is no column
-make_splits(df, 'flight_id', shares=SHARES, stratify='lat') | stratify names 'lat', which is no column
+make_splits(df, 'flight_id', shares=SHARES, rule=HashRule(group='plane')) | group names 'plane', which is no column
+make_splits(df, 'flight_id', shares=SHARES, rule=HashRule(stratify='lat')) | stratify names 'lat', which is no column
 make_splits(df, 'flight_id', 'tim', cuts=CUTS) | time names 'tim', which is no column
 make_splits(df, 'flight_id', shares=[.6, .4]) | shares is [0.6, 0.4]; expected a mapping of each split
 leakage_scan(df, 'lat') | target names 'lat', which is no column: did you mean 'late'?
-leakage_scan(df, 'late', columns='carrier') | columns is 'carrier'; expected a list of names of columns
-leakage_scan(df, 'late', columns=['hour', 'plane']) | columns names 'plane', which is no column
-leakage_scan(df, 'late', task='ranking') | task is 'ranking'; expected one of ('binary'
+leakage_scan(df, Label('late', time='moment')) | time names 'moment', which is no column
+leakage_scan(df['late'], 'late') | the table is
+leakage_scan(df, Label('late', task='ranking')) | task is 'ranking'; expected one of ('binary'
 validate(df, dict(columns={})) | dictionary is {'columns': {}}; expected a Dictionary, such as
 validate('t.csv', d) | the table is 't.csv'; expected a data frame
 summarise('t.csv') | the table is 't.csv'; expected a data frame
@@ -61,7 +60,7 @@ load_source('t.csv') | a source is 't.csv'; expected a mapping such as {name: sa
 draft(df, 'late') | the table is a DataFrame; expected its path or URL
 write_draft('draft') | d is 'draft'; expected a Draft
 make_app('data/bundle', None) | bundle is 'data/bundle'; expected a Bundle, such as load_bundle(folder)
-tune('linear', df, df, F, dict(metric='roc_auc'), 's.db', {}) | problem is {'metric': 'roc_auc'}; expected a
+tune('linear', df, df, F, dict(metric='roc_auc'), TrialPlan('s.db', {})) | problem is {'metric': 'roc_auc'}; expected a
 """  # noqa: E501
 
 
@@ -81,7 +80,7 @@ def test_control_the_same_calls_with_what_was_expected():
     assert len(assay.predict_score(model, assay.feature_frame(DF, list(DICTIONARY.features)))) == 60
     assert set(assay.make_splits(DF, "flight_id", shares=SHARES)) == set(SHARES)
     assert assay.interval("roc_auc", list(DF.late), list(SCORES))["n"] == 60
-    assert len(assay.leakage_scan(DF, "late", columns=pd.Index(["hour"]), n_boot=20)) == 1
+    assert len(assay.leakage_scan(DF[["hour", "late"]], "late", resamples=assay.Resamples(n=20))) == 1
     assert assay.load_problem(str(FLIGHTS / "problem.yaml")) == assay.load_problem(FLIGHTS / "problem.yaml")
 
 

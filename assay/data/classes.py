@@ -14,6 +14,25 @@ from .parquet import count_values
 from ..problem.agreement import Problem
 
 # %% ../../nbs/data/16_classes.ipynb #a14be7d3
+def _source_column(spec, target):
+    "The name of the target in the table of a source"
+    return (spec.get('columns') or {}).get(target, target)
+
+def _count_target(spec, facts, problem):
+    "How often each value of the target stands in the whole source; None where it holds no classes"
+    column = _source_column(spec, problem.target)
+    if problem.task == 'regression' or column not in facts['columns']: return None
+    return count_values(spec['url'], column)
+
+def _as_classes(counts, spec, problem, dictionary):
+    "Counts by the values of a source as counts by class, as the data stage stores them"
+    target, column = problem.target, _source_column(spec, problem.target)
+    recode = {k: v for k,v in (spec.get('recode') or {}).items() if k == target}
+    y = take(pd.DataFrame({column: list(counts)}), dict(columns={target: column}, recode=recode))[target]
+    field = dictionary[target]
+    y = y.astype(str) if field.kind in ('category', 'text') else encode_target(y, problem, field)
+    return pd.Series(list(counts.values()), index=y.to_numpy()).groupby(level=0).sum()
+
 def count_classes(
     source:dict, # Of the data stage
     facts:dict, # Name of a table to its facts, from `fetch_table`
@@ -23,24 +42,10 @@ def count_classes(
     # classes
 )->pd.Series:
     "The target, counted over all rows of a table of which a part was read"
-    for spec in (
-        s
-        for s in (source_specs(source)[0] if source else [])
-        if 'sampled_from' in facts.get(s.get('name'), {})
-    ):
-        column = (spec.get('columns') or {}).get(problem.target, problem.target)
-        if problem.task != 'regression' and column in facts[spec['name']]['columns']:
-            counts = count_values(spec['url'], column)
-        else: counts = None
-        if not counts: continue
-        one = dict(
-            columns={problem.target: column},
-            recode={k: v for k, v in (spec.get('recode') or {}).items() if k == problem.target},
-        )
-        y = take(pd.DataFrame({column: list(counts)}), one)[problem.target]
-        field = dictionary[problem.target]
-        y = y.astype(str) if field.kind in ('category', 'text') else encode_target(y, problem, field)
-        return pd.Series(list(counts.values()), index=y.to_numpy()).groupby(level=0).sum()
+    for spec in source_specs(source)[0] if source else []:
+        read = facts.get(spec.get('name'), {})
+        counts = _count_target(spec, read, problem) if 'sampled_from' in read else None
+        if counts: return _as_classes(counts, spec, problem, dictionary)
     return pd.Series(dtype='int64')
 
 
@@ -60,23 +65,28 @@ def class_table(
     res = pd.DataFrame(dict(rows_in_source=before, rows_read=sum(counts.values())) | counts)
     return res.sort_values('rows_in_source', kind='stable').rename_axis('class')
 
+def _rows_needed(share, total):
+    "How many rows hold enough, in words"
+    return f'about {round(share*total, 1-len(str(total))):,.0f}' if share < .95 else f'all {total:,}'
+
+def _say_sunk(name, row, splits, rows):
+    "What is wrong with a class of which too little was read, and what helps"
+    held = ', '.join(f'{k} {row[k]:,}' for k in splits)
+    return (f"of {row.rows_in_source:,} rows of the class {str(name)[:40]!r} the part that is read "
+            f"holds {row.rows_read:,}, {held}, and each split needs {FEWEST_OF_CLASS}: set max_rows of "
+            f"the source in params.yaml to {rows}, or draw a table by class and name that")
+
 def sunk_classes(
     table:pd.DataFrame, # From `class_table`
 )->list: # One sentence per class
     "Classes of which a split holds too few rows because a part was read, and what helps"
-    res, splits = [], [c for c in table if c not in ('rows_in_source', 'rows_read', 'production')]
+    splits = [c for c in table if c not in ('rows_in_source', 'rows_read', 'production')]
     sizes = table.drop(columns=['rows_in_source', 'rows_read'], errors='ignore').sum()
+    shares, total, res = sizes/sizes.sum(), int(table.rows_in_source.sum()) if len(table) else 0, []
     for name,row in table.iterrows():
-        could = {k: row.rows_in_source*(row[k]+sizes[k]/sizes.sum())/(row.rows_read+1) for k in splits}
-        if not (few := [k for k in splits if row[k] < FEWEST_OF_CLASS <= could[k]]): continue
-        needed = 2*FEWEST_OF_CLASS/(row.rows_in_source*min(sizes[k]/sizes.sum() for k in few))
-        total = int(table.rows_in_source.sum())
-        rows = f'about {round(needed*total, 1-len(str(total))):,.0f}' if needed < .95 else f'all {total:,}'
-        held = ', '.join(f'{k} {row[k]:,}' for k in splits)
-        res.append(
-            f"of {row.rows_in_source:,} rows of the class {str(name)[:40]!r} the part that is read "
-            f"holds {row.rows_read:,}, {held}, and each split needs {FEWEST_OF_CLASS}: set max_rows of "
-            "the source "
-            f"in params.yaml to {rows}, or draw a table by class and name that"
-        )
+        could = {k: row.rows_in_source*(row[k]+shares[k])/(row.rows_read+1) for k in splits}
+        few = [k for k in splits if row[k] < FEWEST_OF_CLASS <= could[k]]
+        if not few: continue
+        needed = 2*FEWEST_OF_CLASS/(row.rows_in_source*min(shares[k] for k in few))
+        res.append(_say_sunk(name, row, splits, _rows_needed(needed, total)))
     return res

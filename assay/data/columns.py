@@ -230,8 +230,8 @@ def load_dictionary(
 )->Dictionary: # What it says
     """Read the description of every column;
     raises `ValueError` naming file, and every column and key that is wrong"""
-    path = place('columns') if path is None else Path(path)
-    if path == place('columns'): refuse_unlisted('dictionary')
+    path = place('columns') if path is None else path
+    if str(path) == place('columns').as_posix(): refuse_unlisted('dictionary')
     raw = read_yaml(path)
     try: DictionaryFile.model_validate(raw)
     except ValidationError as e:

@@ -7,6 +7,8 @@ __all__ = ['standardised_difference', 'total_variation', 'compare_splits', 'base
            'plot_effects']
 
 # %% ../../nbs/data/13_compare_splits.ipynb #222df1c8
+import itertools
+
 import numpy as np, pandas as pd
 
 from ..core.figures import literal_text
@@ -36,12 +38,27 @@ def total_variation(
     p = a.reindex(names, fill_value=0) / n
     q = b.reindex(names, fill_value=0) / m
     both = a.add(b, fill_value=0).reindex(names) / (n + m)
-    return dict(
-        effect=float((p - q).abs().sum() / 2),
-        noise=float(np.sqrt(2 / np.pi * both * (1 - both) * (1 / n + 1 / m)).sum() / 2),
-    )
+    spread = np.sqrt(2 / np.pi * both * (1 - both) * (1 / n + 1 / m))
+    return dict(effect=float((p - q).abs().sum() / 2), noise=float(spread.sum() / 2))
 
 # %% ../../nbs/data/13_compare_splits.ipynb #6b29f034
+def _measures(numbers, categories):
+    "By what each kind of columns is compared"
+    return [
+        (numbers, 'standardised difference', standardised_difference),
+        (categories, 'total variation', total_variation)]
+
+def _apart(reference, current, distance):
+    "How far one column is from the reference, and how many values each holds"
+    counts = dict(n=int(current.notna().sum()), n_reference=int(reference.notna().sum()))
+    gaps = dict(missing=current.isna().mean(), missing_reference=reference.isna().mean())
+    return distance(reference, current) | counts | gaps
+
+_COMPARED = ['split', 'column', 'measure', 'effect', 'noise', 'n', 'n_reference', 'missing',
+             'missing_reference']
+
+def _by_size(effects): return -effects.abs()
+
 def compare_splits(
     splits:dict, # Split to its rows
     numbers, # Columns compared by their means
@@ -54,33 +71,16 @@ def compare_splits(
     if reference not in splits:
         raise ValueError(f"no split is called {reference!r}; there are {list(splits)}")
     ref, lines = splits[reference], []
-    for name,df in splits.items():
-        for columns, measure, f in (
-            (numbers, 'standardised difference', standardised_difference),
-            (categories, 'total variation', total_variation),
-        ):
-            lines += [
-                dict(split=name, column=c, measure=measure)
-                | f(ref[c], df[c])
-                | dict(
-                    n=int(df[c].notna().sum()),
-                    n_reference=int(ref[c].notna().sum()),
-                    missing=df[c].isna().mean(),
-                    missing_reference=ref[c].isna().mean(),
-                )
-                for c in columns
-                if name != reference
-            ]
+    for name, (columns, measure, distance) in itertools.product(splits, _measures(numbers, categories)):
+        if name == reference: continue
+        about = dict(split=name, measure=measure)
+        lines += [about | dict(column=c) | _apart(ref[c], splits[name][c], distance) for c in columns]
     if not lines:
         raise ValueError(
             f"nothing to compare: splits {list(splits)}, numbers {list(numbers)}, categories "
-            f"{list(categories)}"
-        )
-    return (
-        pd.DataFrame(lines)
-        .sort_values('effect', key=lambda s: -s.abs(), kind='stable')
-        .reset_index(drop=True)
-    )
+            f"{list(categories)}")
+    res = pd.DataFrame(lines, columns=_COMPARED)
+    return res.sort_values('effect', key=_by_size, kind='stable').reset_index(drop=True)
 
 # %% ../../nbs/data/13_compare_splits.ipynb #6f5e8905
 def base_rate(
@@ -93,15 +93,12 @@ def base_rate(
     if not len(y): raise ValueError("no rows, so there is no rate; expected at least one")
     within = (0, 1) if set(np.unique(y)) <= {0, 1} else (-np.inf, np.inf)
     rate, rest = y.mean(), y-y.mean()
-    sums = pd.Series(rest).groupby(np.arange(len(y)) if cluster is None else np.asarray(cluster)).sum()
+    units = np.arange(len(y)) if cluster is None else np.asarray(cluster)
+    sums = pd.Series(rest).groupby(units).sum()
     k = len(sums)
     half = 1.96*np.sqrt((sums**2).sum()*k/max(k-1, 1))/len(y)
-    return dict(
-        value=float(rate),
-        low=float(max(within[0], rate - half)),
-        high=float(min(within[1], rate + half)),
-        n=len(y),
-    )
+    low, high = max(within[0], rate-half), min(within[1], rate+half)
+    return dict(value=float(rate), low=float(low), high=float(high), n=len(y))
 
 def _numbers(y):
     "A target as numbers; of classes in words, whether it is the first by name"
@@ -118,11 +115,9 @@ def split_table(
     total = sum(map(len, splits.values()))
     def line(df):
         rate = base_rate(_numbers(df[target]), df[cluster] if cluster else None)
-        return (
-            dict(n_rows=len(df), share=len(df) / total)
-            | (dict(first=df[time].min(), last=df[time].max()) if time else {})
-            | dict(rate=rate['value'], low=rate['low'], high=rate['high'])
-        )
+        period = dict(first=df[time].min(), last=df[time].max()) if time else {}
+        size = dict(n_rows=len(df), share=len(df)/total)
+        return size | period | dict(rate=rate['value'], low=rate['low'], high=rate['high'])
     return pd.DataFrame({k: line(v) for k,v in splits.items()}).T.rename_axis('split')
 
 # %% ../../nbs/data/13_compare_splits.ipynb #71a5b3be
@@ -153,6 +148,11 @@ def _order(name):
     known = ('train', 'valid', 'test', 'production')
     return (known.index(name) if name in known else len(known), name)
 
+def _largest(compared, n):
+    "The columns with the largest effect in any split"
+    sizes = compared.assign(size=compared.effect.astype(float).abs())
+    return list(sizes.groupby('column')['size'].max().nlargest(n).index)
+
 @literal_text
 def plot_effects(
     compared:pd.DataFrame, # From `compare_splits`
@@ -162,32 +162,15 @@ def plot_effects(
     "Size of the effect per column, one mark per split; hollow where it is within the noise"
     import matplotlib.pyplot as plt, seaborn as sns
     if ax is None: ax = plt.subplots(figsize=(7, .24*n_columns+.8))[1]
-    columns = list(
-        compared.assign(size=compared.effect.astype(float).abs())
-        .groupby('column')['size']
-        .max()
-        .nlargest(n_columns)
-        .index
-    )[::-1]
-    for colour,name in zip(sns.color_palette('colorblind')[1:], sorted(compared.split.unique(), key=_order)):
+    columns = _largest(compared, n_columns)[::-1]
+    names = sorted(compared.split.unique(), key=_order)
+    for colour,name in zip(sns.color_palette('colorblind')[1:], names):
         rows = compared[(compared.split == name) & compared.column.isin(columns)]
-        faces = [
-            colour if e > n else 'none'
-            for e, n in zip(rows.effect.astype(float).abs(), rows.noise.astype(float))
-        ]
-        ax.scatter(
-            rows.effect.astype(float).abs(),
-            [columns.index(c) for c in rows.column],
-            color=faces,
-            edgecolors=[colour],
-            s=28,
-            label=name,
-        )
-    ax.set(
-        yticks=range(len(columns)),
-        yticklabels=columns,
-        xlim=(0, None),
-        xlabel='size of the effect against the reference',
-    )
+        sizes = rows.effect.astype(float).abs()
+        faces = [colour if e > n else 'none' for e,n in zip(sizes, rows.noise.astype(float))]
+        at = [columns.index(c) for c in rows.column]
+        ax.scatter(sizes, at, color=faces, edgecolors=[colour], s=28, label=name)
+    ax.set(yticks=range(len(columns)), yticklabels=columns, xlim=(0, None))
+    ax.set_xlabel('size of the effect against the reference')
     ax.legend(fontsize=7, frameon=False, loc='lower right')
     return ax

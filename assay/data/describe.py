@@ -21,64 +21,50 @@ def _examples(s, field):
     if field.role == 'id' or field.kind == 'text': s = s.map(_shape)
     elif field.kind in ('number', 'integer'): return [f'{v:.6g}' for v in s.astype(float).unique()[:3]]
     elif field.kind == 'time': return [v.isoformat() for v in s.drop_duplicates()[:3]]
-    n = s.astype(str).value_counts()
-    return sorted(n.index, key=lambda v: (-n[v], v))[:3]
+    return [value for value,_ in _most_frequent(s, 3)]
+
+def _most_frequent(s, most=20):
+    "Values and how often each stands, the most frequent first"
+    counts = s.astype(str).value_counts().reset_index().set_axis(['value', 'n'], axis=1)
+    in_order = counts.sort_values(['n', 'value'], ascending=[False, True])
+    return in_order.head(most).values.tolist()
+
+_QUANTILES = dict(low=0, p01=.01, p25=.25, median=.5, p75=.75, p99=.99, high=1)
+
+def _spread(x):
+    "Mean, standard deviation and quantiles of numbers"
+    quantiles = x.quantile(list(_QUANTILES.values())).tolist()
+    return dict(mean=x.mean(), sd=x.std(ddof=0)) | dict(zip(_QUANTILES, quantiles))
 
 def _measure(s, field):
     "Counts of a column, examples, and its spread or its most frequent values"
-    res = dict(
-        n=len(s),
-        n_missing=int(s.isna().sum()),
-        n_distinct=int(s.nunique()),
-        examples=_examples(s, field),
-    )
+    res = dict(n=len(s), n_missing=int(s.isna().sum()), n_distinct=int(s.nunique()))
+    res |= dict(examples=_examples(s, field))
     if not s.notna().any() or field.kind == 'text': return res
     if field.kind == 'time': return res | dict(low=s.min().isoformat(), high=s.max().isoformat())
-    if field.kind in ('category', 'boolean'):
-        top = (
-            s.astype(str)
-            .value_counts()
-            .reset_index()
-            .set_axis(['value', 'n'], axis=1)
-            .sort_values(['n', 'value'], ascending=[False, True])
-        )
-        return res | dict(top=top.head(20).values.tolist())
-    x = s.dropna().astype(float)
-    quantiles = x.quantile([0, .01, .25, .5, .75, .99, 1]).tolist()
-    return (
-        res
-        | dict(mean=x.mean(), sd=x.std(ddof=0))
-        | dict(zip(('low', 'p01', 'p25', 'median', 'p75', 'p99', 'high'), quantiles))
-    )
+    if field.kind in ('category', 'boolean'): return res | dict(top=_most_frequent(s))
+    return res | _spread(s.dropna().astype(float))
 
 def measure(
     df, # Table with the columns of `dictionary`
     dictionary:Dictionary, # Description of every column
 )->dict: # `fields`: the description of each column with its measurements in `measured`
     "The data dictionary: what each column means, and what it holds"
-    return dict(
-        fields=[
-            f | dict(measured=_measure(df[f['name']], dictionary[f['name']]))
-            for f in dictionary.to_json()['fields']
-        ]
-    )
+    def measured(f): return _measure(df[f['name']], dictionary[f['name']])
+    return dict(fields=[f | dict(measured=measured(f)) for f in dictionary.to_json()['fields']])
+
+def _described(f):
+    "One line of `dictionary_table`"
+    m = f['measured']
+    plain = {k: f[k] for k in ('name', 'kind', 'role', 'unit')}
+    counts = dict(missing=m['n_missing']/max(m['n'], 1), distinct=m['n_distinct'])
+    ends = {k: m.get(k) for k in ('low', 'median', 'high')}
+    said = dict(known=f['known_at_decision'], meaning=f['meaning'], source=f['source'])
+    return plain | counts | ends | dict(examples=', '.join(m['examples'])) | said
 
 def dictionary_table(
     measured:dict, # What `measure` returned
 ): # Data frame with one row per column
     "The data dictionary as a table for people"
     import pandas as pd
-    def line(f):
-        m = f['measured']
-        return {k: f[k] for k in ('name', 'kind', 'role', 'unit')} | dict(
-            missing=m['n_missing'] / max(m['n'], 1),
-            distinct=m['n_distinct'],
-            low=m.get('low'),
-            median=m.get('median'),
-            high=m.get('high'),
-            examples=', '.join(m['examples']),
-            known=f['known_at_decision'],
-            meaning=f['meaning'],
-            source=f['source'],
-        )
-    return pd.DataFrame([line(f) for f in measured['fields']]).set_index('name')
+    return pd.DataFrame([_described(f) for f in measured['fields']]).set_index('name')

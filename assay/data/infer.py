@@ -7,7 +7,7 @@ __all__ = ['FEW', 'OFTEN', 'FIRST_YEAR', 'LAST_YEAR', 'infer_dictionary', 'propo
 
 # %% ../../nbs/data/09_infer.ipynb #8c1a090f
 from collections.abc import Iterable
-import dataclasses, math
+import dataclasses, json, math
 from pathlib import Path
 
 from ..core.shapes import check_columns
@@ -31,6 +31,13 @@ def _target_field(s, name):
         return Field(name, 'integer', 'target', '1', low=0.0, high=1.0, known_at_decision=False)
     return Field(name, _kind(s), 'target', known_at_decision=False)
 
+def _role(s, kind): return 'context' if kind in ('text', 'time') or s.nunique() < 2 else 'feature'
+
+def _described(s, name, kind, role, sensitive):
+    "A column as far as its values tell"
+    low = 0. if kind in ('number', 'integer') and s.min() >= 0 else None
+    return Field(str(name), kind, role, nullable=bool(s.isna().any()), low=low, sensitive=sensitive)
+
 def infer_dictionary(
     df:'pandas.DataFrame', # Table of examples
     target:str, # Column to predict
@@ -43,31 +50,12 @@ def infer_dictionary(
     for argument, c in dict(target=target, id=id, time=time).items():
         if c is not None: check_columns(df, [c], argument)
     check_columns(df, sensitive, 'sensitive')
-    def role(c, kind):
-        return roles.get(c) or (
-            'group'
-            if c in sensitive
-            else 'context'
-            if kind in ('text', 'time') or df[c].nunique() < 2
-            else 'feature'
-        )
-    def low(s, kind): return 0. if kind in ('number', 'integer') and s.min() >= 0 else None
-    kinds = {c: 'time' if c == time else _kind(df[c]) for c in df} # a CSV file holds moments as text
-    return Dictionary(
-        tuple(
-            _target_field(df[c], c)
-            if c == target
-            else Field(
-                name=str(c),
-                kind=k,
-                role=role(c, k),
-                nullable=bool(df[c].isna().any()),
-                low=low(df[c], k),
-                sensitive=c in sensitive,
-            )
-            for c, k in kinds.items()
-        )
-    )
+    def field(c):
+        if c == target: return _target_field(df[c], c)
+        kind = 'time' if c == time else _kind(df[c]) # a CSV file holds moments as text
+        role = roles.get(c) or ('group' if c in sensitive else _role(df[c], kind))
+        return _described(df[c], c, kind, role, c in sensitive)
+    return Dictionary(tuple(field(c) for c in df))
 
 # %% ../../nbs/data/09_infer.ipynb #5fb7dd30
 FEW, OFTEN = 20, 10 # Most values of a category that is closed, and fewest rows with each
@@ -86,7 +74,9 @@ def _proposed(f, s):
     if f.kind not in ('number', 'integer') or f.high is not None: return f
     x = s.astype(float)
     x = x[x.abs() < math.inf]
-    return dataclasses.replace(f, **dict(zip(('low', 'high'), _range(x, f.low)))) if len(x) else f
+    if not len(x): return f
+    low, high = _range(x, f.low)
+    return dataclasses.replace(f, low=low, high=high)
 
 def _range(x, low):
     "Smallest and largest proposed number: the rows and their width on either side, rounded away from them"
@@ -96,7 +86,7 @@ def _range(x, low):
     if are_years: return min(first-5, first-width), float(LAST_YEAR)
     if not math.isfinite(4*max(abs(first), abs(last))): return low, None
     step = 10.**(math.floor(math.log10(width))-1) # two digits of the width
-    tidy = lambda steps: float(f'{steps*step:.12g}')
+    def tidy(steps): return float(f'{steps*step:.12g}')
     below = min(first, tidy(math.floor((first-1.01*width)/step)))
     return below if low is None else max(low, below), max(last, tidy(math.ceil((last+1.01*width)/step)))
 
@@ -108,57 +98,45 @@ def propose_rules(
     return Dictionary(tuple(_proposed(f, df[f.name]) for f in dictionary.fields))
 
 # %% ../../nbs/data/09_infer.ipynb #deee7149
+_ALWAYS = ('kind', 'role', 'meaning', 'source') # Keys that are written even where they are empty
+_USUAL = {k.name: k.default for k in dataclasses.fields(Field)}
+_NOT_REVIEWED = ('# Ranges and categories are proposals until somebody has read them and says so: '
+                 'reviewed: {by: ..., date: ...}\n')
+
+def _head():
+    "The comment above the columns"
+    return ('# What each column means. Complete `meaning`, `unit` and `source`; '
+            'the report of the data stage lists what is missing.\n'
+            f'# Of a column that looks like a leak and is none: {declared_form("legitimate")}\n'
+            f'# Of personal data that there is a basis for: {declared_form("personal")}\ncolumns:\n')
+
+def _line(f):
+    "One column in a line; JSON is YAML"
+    said = {k.name: getattr(f, k.name) for k in dataclasses.fields(Field)[1:]}
+    kept = {k: v for k,v in said.items() if k in _ALWAYS or v != _USUAL[k]}
+    return f'  {json.dumps(f.name)}: {json.dumps(kept, ensure_ascii=False)}'
+
 def write_dictionary(
     dictionary:Dictionary, # Description of every column
     path=None, # File to write; `dictionary.yaml` of the repository by default
 )->Path: # Path of the file
     "Write `dictionary.yaml`; `load_dictionary` reads the same back"
-    import json
-    def line(f):
-        raw = {k.name: getattr(f, k.name) for k in dataclasses.fields(Field)[1:]}
-        kept = {
-            k: v
-            for k, v in raw.items()
-            if k in ('kind', 'role', 'meaning', 'source') or v != Field.__dataclass_fields__[k].default
-        }
-        return f'  {json.dumps(f.name)}: {json.dumps(kept, ensure_ascii=False)}' # JSON is YAML
-    head = (
-        '# What each column means. Complete `meaning`, `unit` and `source`; the report of the data '
-        'stage lists what is missing.\n'
-    )
-    head += (
-        f'# Of a column that looks like a leak and is none: {declared_form("legitimate")}\n# Of '
-        f'personal data that there is a basis for: {declared_form("personal")}\ncolumns:\n'
-    )
-    if not dictionary.reviewed:
-        head = (
-            '# Ranges and categories are proposals until somebody has read them and says so: '
-            'reviewed: {by: ..., date: ...}\n' + head
-        )
-    tail = f'reviewed: {json.dumps(dictionary.reviewed, ensure_ascii=False)}\n' if dictionary.reviewed else ''
-    return write_text(
-        place('columns') if path is None else path,
-        schema_line('dictionary') + head + '\n'.join(map(line, dictionary.fields)) + '\n' + tail,
-    )
+    reviewed = dictionary.reviewed
+    tail = f'reviewed: {json.dumps(reviewed, ensure_ascii=False)}\n' if reviewed else ''
+    head = schema_line('dictionary') + ('' if reviewed else _NOT_REVIEWED) + _head()
+    lines = '\n'.join(map(_line, dictionary.fields))
+    return write_text(place('columns') if path is None else path, head+lines+'\n'+tail)
 
 # %% ../../nbs/data/09_infer.ipynb #401500f4
 def gaps(
     dictionary:Dictionary, # Description of every column
 )->list: # One `dict(id, what)` per gap, in order of columns
     "What people still have to say about the columns"
-    res = [dict(id=f.name, what='its meaning') for f in dictionary.fields if not f.meaning.strip()]
-    res += [
-        dict(id=f.name, what='the table and column it comes from')
-        for f in dictionary.fields
-        if not f.source.strip()
-    ]
-    res += [
-        dict(id=f.name, what='its unit')
-        for f in dictionary.fields
-        if f.kind == 'number' and not f.unit.strip()
-    ]
-    return res + (
-        []
-        if dictionary.reviewed
-        else [dict(id='(all columns)', what='who has reviewed ranges and categories, and when')]
-    )
+    fields = dictionary.fields
+    res = [dict(id=f.name, what='its meaning') for f in fields if not f.meaning.strip()]
+    unknown = [f for f in fields if not f.source.strip()]
+    res += [dict(id=f.name, what='the table and column it comes from') for f in unknown]
+    numbers = [f for f in fields if f.kind == 'number']
+    res += [dict(id=f.name, what='its unit') for f in numbers if not f.unit.strip()]
+    if dictionary.reviewed: return res
+    return [*res, dict(id='(all columns)', what='who has reviewed ranges and categories, and when')]

@@ -9,6 +9,8 @@ __all__ = ['ADAPTERS', 'take', 'source_specs', 'fetch_table', 'encode_target', '
 # %% ../../nbs/data/14_intake.ipynb #cfad6081
 import dataclasses
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 
 import pandas as pd
 
@@ -23,20 +25,26 @@ from .sources import check_name, load_source
 # %% ../../nbs/data/14_intake.ipynb #dd7dba34
 def _plain(s):
     "A column in a type that text, numbers, moments or booleans have"
-    from datetime import date
-    from decimal import Decimal
-    if isinstance(s.dtype, pd.CategoricalDtype):
-        s = s.astype(
-            s.cat.categories.dtype
-            if s.notna().all() or s.cat.categories.dtype.kind not in 'iu'
-            else float
-        )
-    if pd.api.types.is_extension_array_dtype(s) and pd.api.types.is_numeric_dtype(s):
-        return s.astype(
-            object if s.dtype == 'boolean' else s.dtype.numpy_dtype if s.notna().all() else float
-        )
+    if isinstance(s.dtype, pd.CategoricalDtype): s = _uncoded(s)
+    if pd.api.types.is_extension_array_dtype(s) and pd.api.types.is_numeric_dtype(s): return _plain_numbers(s)
     kinds = set(map(type, s.dropna().head(1000))) if s.dtype == object else set()
-    return s.astype(float) if kinds == {Decimal} else pd.to_datetime(s) if kinds == {date} else s
+    if kinds == {Decimal}: return s.astype(float)
+    return pd.to_datetime(s) if kinds == {date} else s
+
+def _uncoded(s):
+    "A column of codes as its values; whole numbers with gaps are floats"
+    dtype = s.cat.categories.dtype
+    return s.astype(float if dtype.kind in 'iu' and s.isna().any() else dtype)
+
+def _plain_numbers(s):
+    "A column of pandas' own numbers as NumPy's; with gaps as floats"
+    if s.dtype == 'boolean': return s.astype(object)
+    return s.astype(s.dtype.numpy_dtype if s.notna().all() else float)
+
+def _recoded(s, pairs):
+    "A column with some values replaced"
+    known = dict(map(tuple, pairs))
+    return s.astype(object).map(lambda v: known.get(v, v)).infer_objects()
 
 def take(
     df:pd.DataFrame, # Table as it was read
@@ -55,17 +63,8 @@ def take(
     res = pd.DataFrame({n: _plain(df[c]) for n,c in columns.items()})
     if lost := [n for n in recode if n not in res]:
         raise ValueError(
-            f"recode names the columns {lost[:10]}, which are not kept; expected some of {list(res)[:30]}"
-        )
-    return res.assign(
-        **{
-            n: res[n]
-            .astype(object)
-            .map(lambda v, known=dict(map(tuple, pairs)): known.get(v, v))
-            .infer_objects()
-            for n, pairs in recode.items()
-        }
-    )
+            f"recode names the columns {lost[:10]}, which are not kept; expected some of {list(res)[:30]}")
+    return res.assign(**{n: _recoded(res[n], pairs) for n,pairs in recode.items()})
 
 # %% ../../nbs/data/14_intake.ipynb #f4626ac8
 def _checked(specs):
@@ -113,9 +112,8 @@ def fetch_table(
     "Read the one table of a source, or those that are joined"
     specs, _ = source_specs(source)
     loaded = {s.get('name'): load_source(s) for s in specs}
-    return {s['name']: take(loaded[s['name']][0], s) for s in specs}, {
-        n: facts for n, (_, facts) in loaded.items()
-    }
+    tables = {s['name']: take(loaded[s['name']][0], s) for s in specs}
+    return tables, {n: facts for n,(_, facts) in loaded.items()}
 
 def _only(tables):
     "The one table"
@@ -153,30 +151,25 @@ def prepare_table(
     labelled:bool=True, # Keep only rows with a target; else keep all, without it
 )->pd.DataFrame: # One row per example; columns that the dictionary does not describe are still there
     "From the raw table to examples; a row without a name gets its number"
-    df = number_rows(_only(tables), problem.id).reset_index(drop=True)
-    if dictionary[problem.id].kind == 'text':
-        df = df.assign(**{problem.id: df[problem.id].astype('str')})
-    else: df = df
-    if not labelled: return df.drop(columns=problem.target, errors='ignore')
-    if problem.target not in df:
+    id, target = problem.id, problem.target
+    df = number_rows(_only(tables), id).reset_index(drop=True)
+    if dictionary[id].kind == 'text': df = df.assign(**{id: df[id].astype('str')})
+    if not labelled: return df.drop(columns=target, errors='ignore')
+    if target not in df:
         raise ValueError(
-            f"the table lacks the target {problem.target!r}, which problem.yaml names; it has "
-            f"{list(df)[:30]}"
-        )
-    df = df[df[problem.target].notna()]
-    return df.assign(
-        **{problem.target: encode_target(df[problem.target], problem, dictionary[problem.target])}
-    ).reset_index(drop=True)
+            f"the table lacks the target {target!r}, which problem.yaml names; it has {list(df)[:30]}")
+    df = df[df[target].notna()]
+    encoded = encode_target(df[target], problem, dictionary[target])
+    return df.assign(**{target: encoded}).reset_index(drop=True)
 
 def table_outcomes(
     tables:dict, # One table
     problem:Problem, # Names the target
 )->pd.Series: # `known` or `unknown` per row
     "Which rows have a target"
-    y = _only(tables).get(problem.target)
-    return (y.notna() if y is not None else pd.Series(False, _only(tables).index)).map(
-        {True: 'known', False: 'unknown'}
-    )
+    df = _only(tables)
+    known = df[problem.target].notna() if problem.target in df else pd.Series(False, df.index)
+    return known.map({True: 'known', False: 'unknown'})
 
 # %% ../../nbs/data/14_intake.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -190,19 +183,13 @@ class Adapter:
     joins:tuple = () # Declared joins
 
 def _sample(train, tables, n_rows, seed):
-    return (
-        train.sample(min(n_rows, len(train)), random_state=seed).sort_index().reset_index(drop=True)
-    )
+    drawn = train.sample(min(n_rows, len(train)), random_state=seed)
+    return drawn.sort_index().reset_index(drop=True)
 
-ADAPTERS = dict(
-    table=Adapter(
-        fetch=fetch_table,
-        prepare=prepare_table,
-        outcomes=table_outcomes,
-        reference=lambda tables, until: {},
-        scan=_sample,
-    )
-)
+def _no_reference(tables, until): return {}
+
+_TABLE = Adapter(fetch_table, prepare_table, table_outcomes, _no_reference, _sample)
+ADAPTERS = dict(table=_TABLE)
 
 def get_adapter(
     name:str, # One of `ADAPTERS`, or of `own`
@@ -222,12 +209,9 @@ def get_adapter(
     specs, joins = source_specs(source)
     declared = declare_joins(joins, [s.get('name') for s in specs])
     def one(tables): return dict(joined=join_all(tables, declared))
-    return dataclasses.replace(
-        ADAPTERS[name],
-        joins=tuple(declared),
-        prepare=lambda tables, *args, **kwargs: prepare_table(one(tables), *args, **kwargs),
-        outcomes=lambda tables, problem: table_outcomes(one(tables), problem),
-    )
+    def prepare(tables, *args, **kwargs): return prepare_table(one(tables), *args, **kwargs)
+    def outcomes(tables, problem): return table_outcomes(one(tables), problem)
+    return dataclasses.replace(_TABLE, joins=tuple(declared), prepare=prepare, outcomes=outcomes)
 
 # %% ../../nbs/data/14_intake.ipynb #71ea4018
 def write_prepared(
@@ -239,10 +223,8 @@ def write_prepared(
     diagram:str='', # Mermaid source of the joins
 )->pd.Series: # Rows by file
     "Write what the later stages read; every split has a location of its own"
-    tables = {place(name): df for name, df in splits.items()} | {
-        place('quarantine'): quarantine,
-        place('prepared', 'scan.parquet'): scan,
-    }
+    tables = {place(name): df for name,df in splits.items()}
+    tables |= {place('quarantine'): quarantine, place('prepared', 'scan.parquet'): scan}
     for path,df in tables.items(): write_table(df, path)
     write_json(place('dictionary'), measured)
     write_json(place('prepared', 'reference.json'), reference)

@@ -106,30 +106,41 @@ def join_all(
     return res
 
 # %% ../../nbs/data/01_joins.ipynb #b8c78063
+_MARKS = dict(many_to_one='}o--o|', one_to_one='|o--o|') # How Mermaid draws a join
+
+def _word(s): return re.sub(r'\W', '_', str(s))
+
+def _er_join(j):
+    "One join as a line of Mermaid"
+    left, right = _word(j['left']).upper(), _word(j['right']).upper()
+    return f"    {left} {_MARKS[j['cardinality']]} {right} : \"{', '.join(map(_word, j['on']))}\""
+
+def _er_keys(name, joins):
+    "Column of a table to what key it is"
+    own = {c: 'PK' for j in joins if j['right'] == name for c in j['on'].values()}
+    return own | {c: 'FK' for j in joins if j['left'] == name for c in j['on']}
+
 def mermaid_er(
     tables:dict, # Name to data frame
     joins, # `dict(left, right, on, cardinality)` each; `on` maps columns of `left` to columns of `right`
 )->str: # Mermaid source
     "Entity-relationship diagram of the tables, with their keys, as Mermaid source"
-    mark = dict(many_to_one='}o--o|', one_to_one='|o--o|')
-    word = lambda s: re.sub(r'\W', '_', str(s))
-    lines = ['erDiagram'] + [
-        f"    {word(j['left']).upper()} {mark[j['cardinality']]} {word(j['right']).upper()} : "
-        f"\"{', '.join(map(word, j['on']))}\""
-        for j in joins
-    ]
+    lines = ['erDiagram', *(_er_join(j) for j in joins)]
     for name,df in tables.items():
-        keys = {c: 'PK' for j in joins if j['right'] == name for c in j['on'].values()} | {
-            c: 'FK' for j in joins if j['left'] == name for c in j['on']
-        }
-        lines += (
-            [f'    {word(name).upper()} {{']
-            + [f"        {df[c].dtype.name.split('[')[0]} {word(c)} {k}" for c, k in keys.items()]
-            + ['    }']
-        )
+        keys = _er_keys(name, joins)
+        types = [f"        {df[c].dtype.name.split('[')[0]} {_word(c)} {k}" for c,k in keys.items()]
+        lines += [f'    {_word(name).upper()} {{', *types, '    }']
     return '\n'.join(lines) + '\n'
 
 # %% ../../nbs/data/01_joins.ipynb #473cb6a3
+def _draw_join(ax, start, end, on):
+    "A line between two tables, with its key"
+    (x0, y0), (x1, y1) = start, end
+    ax.plot([x0, x1], [y0, y1], color='0.6', lw=1, zorder=1)
+    key = ', '.join(l if l == r else f'{l} = {r}' for l,r in on.items())
+    at, box = (x0+.62*(x1-x0), y0+.62*(y1-y0)), dict(fc='white', ec='none', pad=1)
+    ax.text(*at, key, ha='center', va='center', fontsize=7, bbox=box)
+
 @literal_text
 def plot_joins(
     tables:dict, # Name to data frame
@@ -142,64 +153,34 @@ def plot_joins(
     joins = list(joins) or [dict(left=n, right=n, on={}) for n in tables]
     centre, outer = joins[0]['left'], [j['right'] for j in joins]
     at = {centre: (.16, .5)} | {name: (.8, 1-(i+.5)/len(outer)) for i,name in enumerate(outer)}
-    for j in joins:
-        ax.plot(*zip(at[j['left']], at[j['right']]), color='0.6', lw=1, zorder=1)
-        (x0, y0), (x1, y1) = at[j['left']], at[j['right']]
-        ax.text(
-            x0 + 0.62 * (x1 - x0),
-            y0 + 0.62 * (y1 - y0),
-            ', '.join(l if l == r else f'{l} = {r}' for l, r in j['on'].items()),
-            ha='center',
-            va='center',
-            fontsize=7,
-            bbox=dict(fc='white', ec='none', pad=1),
-        )
-    for name,(x,y) in at.items():
-        ax.text(
-            x,
-            y,
-            f'{name}\n{len(tables[name]):,} × {tables[name].shape[1]}',
-            ha='center',
-            va='center',
-            fontsize=8,
-            zorder=3,
-            bbox=dict(boxstyle='round,pad=.5', fc='#e8f0f7', ec='#0173b2'),
-        )
+    for j in joins: _draw_join(ax, at[j['left']], at[j['right']], j['on'])
+    for name,where in at.items():
+        size = f'{len(tables[name]):,} × {tables[name].shape[1]}'
+        box = dict(boxstyle='round,pad=.5', fc='#e8f0f7', ec='#0173b2')
+        ax.text(*where, f'{name}\n{size}', ha='center', va='center', fontsize=8, zorder=3, bbox=box)
     ax.set(xlim=(0, 1), ylim=(0, 1))
     ax.set_axis_off()
     return ax
 
 # %% ../../nbs/data/01_joins.ipynb #32d0b270
+_REPORTED = ['left', 'right', 'key', 'n_left', 'n_right', 'n_without_partner', 'without_partner', 'such_rows']
+
+def _join_line(tables, j):
+    "One join, tried: its key, the rows on both sides, rows without partner"
+    for side,names in (('left', j['on']), ('right', j['on'].values())):
+        if lost := [c for c in names if c not in tables[j[side]]]:
+            raise ValueError(f"the {side} table {j[side]!r} lacks {lost}; it has {list(tables[j[side]])}")
+    keys = list(j['on'])
+    right = tables[j['right']][list(j['on'].values())].rename(columns={r: l for l,r in j['on'].items()})
+    _, n = join(tables[j['left']][keys], right, keys, cardinality=j['cardinality'])
+    share = n['n_without_partner']/max(n['n_left'], 1)
+    named = dict(left=j['left'], right=j['right'], key=', '.join(j['on']))
+    return named | n | dict(without_partner=share, such_rows=j.get('missing', 'keep'))
+
 def join_report(
     tables:dict, # Name to data frame
     joins, # Declared joins: `dict(left, right, on, cardinality)` each
 )->pd.DataFrame: # One row per join: its key, the rows on both sides, rows without partner
     """Try every declared join and count the rows that find no partner;
     raises `ValueError` where one would multiply rows"""
-    def line(j):
-        for side,names in (('left', j['on']), ('right', j['on'].values())):
-            if lost := [c for c in names if c not in tables[j[side]]]:
-                raise ValueError(f"the {side} table {j[side]!r} lacks {lost}; it has {list(tables[j[side]])}")
-        right = tables[j['right']][list(j['on'].values())].rename(columns={r: l for l,r in j['on'].items()})
-        _, n = join(tables[j['left']][list(j['on'])], right, list(j['on']), cardinality=j['cardinality'])
-        return (
-            dict(left=j['left'], right=j['right'], key=', '.join(j['on']))
-            | n
-            | dict(
-                without_partner=n['n_without_partner'] / max(n['n_left'], 1),
-                such_rows=j.get('missing', 'keep'),
-            )
-        )
-    return pd.DataFrame(
-        [line(j) for j in joins],
-        columns=[
-            'left',
-            'right',
-            'key',
-            'n_left',
-            'n_right',
-            'n_without_partner',
-            'without_partner',
-            'such_rows',
-        ],
-    )
+    return pd.DataFrame([_join_line(tables, j) for j in joins], columns=_REPORTED)

@@ -25,6 +25,13 @@ def rounded(
     step = 10.**np.maximum(np.floor(np.log10(size))-digits+1, -300)
     return np.where(np.isfinite(x), np.round(x/step)*step, x) + 0. # no negative zero
 
+def _hash_column(s, name, digits):
+    "The rounded values of one column as numbers, which differ from those of a column of another name"
+    of_name = np.frombuffer(hashlib.blake2b(str(name).encode(), digest_size=8).digest(), np.uint64)
+    is_number = pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
+    plain = rounded(s, digits) if is_number else s.astype('str').fillna('').astype(object)
+    return pd.util.hash_array(pd.util.hash_array(np.asarray(plain)) ^ of_name)
+
 def hash_columns(
     df:pd.DataFrame, # Table
     columns, # Columns to look at
@@ -33,13 +40,8 @@ def hash_columns(
     # columns
 )->np.ndarray:
     "Rounded values as numbers that can be added: the same value is another number in another column"
-    def one(c):
-        s = df[c]
-        name = np.frombuffer(hashlib.blake2b(str(c).encode(), digest_size=8).digest(), np.uint64)
-        number = pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
-        plain = rounded(s, digits) if number else s.astype('str').fillna('').astype(object)
-        return pd.util.hash_array(pd.util.hash_array(np.asarray(plain)) ^ name)
-    return np.column_stack([one(c) for c in columns]) if len(columns) else np.zeros((len(df), 0), np.uint64)
+    if not len(columns): return np.zeros((len(df), 0), np.uint64)
+    return np.column_stack([_hash_column(df[c], c, digits) for c in columns])
 
 def alike_key(
     df:pd.DataFrame, # Table
@@ -66,12 +68,14 @@ def repeat_excess(
     if not 0 < share < 1: return 0. # nothing can cross
     few = np.minimum(n_times, MOST_TIMES + 1)
     k = np.arange(2, MOST_TIMES + 1)
-    found, crossing = (np.bincount(x, minlength=MOST_TIMES+2).astype(float) for x in (few, few[crosses]))
+    found = np.bincount(few, minlength=MOST_TIMES+2).astype(float)
+    crossing = np.bincount(few[crosses], minlength=MOST_TIMES+2).astype(float)
+    rarer, oftener = found[k-1], found[k+1]+1
     own = np.minimum(found[k], crossing[k] / (1 - share**k - (1 - share) ** k))
     odds = (k + 1) / k
-    bound = np.sqrt(odds*found[k-1]*(found[k+1]+1))
-    noise = np.sqrt(own + odds*(found[k-1]+found[k+1]+1)/4)
-    return float((k*(own-bound))[own-bound > 4*noise].sum()/max(np.sum(n_times), 1))
+    beyond = own-np.sqrt(odds*rarer*oftener)
+    noise = np.sqrt(own + odds*(rarer+oftener)/4)
+    return float((k*beyond)[beyond > 4*noise].sum()/max(np.sum(n_times), 1))
 
 def _repeats(key, taught):
     "How often each different row stands, and whether it stands in training and after it"
@@ -82,23 +86,20 @@ def _repeats(key, taught):
 def _different(hashes):
     "Columns that vary and do not say the same as an earlier one under other words"
     codes = [pd.factorize(c)[0] for c in hashes.T]
-    seen = {
-        hashlib.blake2b(c.tobytes(), digest_size=16).digest(): i
-        for i, c in reversed(list(enumerate(codes)))
-        if c.any()
-    }
-    return hashes[:, sorted(seen.values())]
+    first = {}
+    for i,c in enumerate(codes):
+        if c.any(): first.setdefault(hashlib.blake2b(c.tobytes(), digest_size=16).digest(), i)
+    return hashes[:, sorted(first.values())]
 
 def _told_apart(hashes, left_out, seed):
     """How many different rows the columns tell apart when a share of them is left out:
     the median over random choices"""
     rng = np.random.default_rng(seed)
     n = int(np.ceil(hashes.shape[1] * left_out))
-    parts = (
-        hashes[:, rng.permutation(hashes.shape[1])[n:]].sum(axis=1, dtype=np.uint64)
-        for _ in range(N_PARTS)
-    )
-    return int(np.median([len(np.unique(p)) for p in parts]))
+    def told():
+        kept = rng.permutation(hashes.shape[1])[n:]
+        return len(np.unique(hashes[:, kept].sum(axis=1, dtype=np.uint64)))
+    return int(np.median([told() for _ in range(N_PARTS)]))
 
 # %% ../../nbs/data/11_near_duplicates.ipynb #c3908d17
 def _agreement(key, y, taught):
@@ -110,17 +111,23 @@ def _agreement(key, y, taught):
     shares = pd.Series(y).value_counts(normalize=True)
     same = float((told[twin] == y[~taught][twin]).mean()) if twin.any() else 0.
     chance = float((shares**2).sum())
-    return int(twin.sum()), same, max(0., (same-chance)/(1-chance)) if chance < 1 else 0.
+    kappa = max(0., (same-chance)/(1-chance)) if chance < 1 else 0.
+    return int(twin.sum()), same, kappa
+
+def _few_names(names, most=5):
+    "Names in a line, and how many are not named"
+    more = f' and {len(names)-most} more' if len(names) > most else ''
+    return ', '.join(repr(str(n)) for n in names[:most])+more
 
 def _looser(df, features, hashes, seed):
     "What a copy that was touched still holds: what is compared, and a number for each row"
     yield 'in numbers to one digit', hash_columns(df, features, 1).sum(axis=1, dtype=np.uint64)
     order = np.random.default_rng(seed).permutation(len(features))
-    for left in (sorted(order[k::3]) for k in range(3) if len(features) > 2):
-        name = ', '.join(repr(str(features[i])) for i in left[:5]) + f' and {len(left) - 5} more' * (
-            len(left) > 5
-        )
-        yield f'in all columns but {name}', np.delete(hashes, left, axis=1).sum(axis=1, dtype=np.uint64)
+    if len(features) < 3: return
+    for k in range(3):
+        left = sorted(order[k::3])
+        named = _few_names([features[i] for i in left])
+        yield f'in all columns but {named}', np.delete(hashes, left, axis=1).sum(axis=1, dtype=np.uint64)
 
 def _near_copies(df, features, hashes, y, taught, seed):
     """The largest share of rows that repeat beyond chance in a part of what they hold, which part,
@@ -128,7 +135,9 @@ def _near_copies(df, features, hashes, y, taught, seed):
     res = dict(near=0., near_in='', near_kappa=0.)
     for name,key in _looser(df, features, hashes, seed):
         near = repeat_excess(*_repeats(key+y, taught), taught.mean())
-        if near > res['near']: res = dict(near=near, near_in=name, near_kappa=_agreement(key, y, taught)[2])
+        if near <= res['near']: continue
+        *_, kappa = _agreement(key, y, taught)
+        res = dict(near=near, near_in=name, near_kappa=kappa)
     return res
 
 # %% ../../nbs/data/11_near_duplicates.ipynb #e81b7f60
@@ -147,6 +156,20 @@ def _told_too_well(columns, n_different, n_repeats, kappa, seed):
                     "where rows that are alike by chance are confused")
     return ''
 
+def _say_excess(share): return f'{share:.1%} of all rows repeat more often than chance explains'
+
+def _exact_copies(hashes, y, taught, seed):
+    "Later rows that are like one that taught in every column; and why they are copies, unless by chance"
+    key, n_later = hashes.sum(axis=1, dtype=np.uint64), max(int((~taught).sum()), 1)
+    twins, same, kappa = _agreement(key, y, taught)
+    res = dict(twins=twins, share=twins/n_later, same_target=same, kappa=kappa)
+    if twins <= MIN_EXCESS*n_later: return res | dict(excess=0.), ''
+    excess = repeat_excess(*_repeats(key+y, taught), taught.mean())
+    res |= dict(excess=excess)
+    if excess > MIN_EXCESS: return res, _say_excess(excess)
+    times, crosses = _repeats(key, taught)
+    return res, _told_too_well(_different(hashes), len(times), int(crosses.sum()), kappa, seed)
+
 def find_twins(
     splits:dict, # Split to its rows; the first teaches
     features, # Columns that the model reads
@@ -162,21 +185,20 @@ def find_twins(
     features, n_train = list(features), len(next(iter(splits.values())))
     df = pd.concat(splits.values(), ignore_index=True)[[*features, target]]
     taught = np.arange(len(df)) < n_train
-    hashes = hash_columns(df, features)
-    y = hash_columns(df, [target])[:, 0]
-    key = hashes.sum(axis=1, dtype=np.uint64)
-    n = max(len(df) - n_train, 1)
-    twins, same, kappa = _agreement(key, y, taught)
-    (times, crosses), many = _repeats(key, taught), twins > MIN_EXCESS*n
-    excess = repeat_excess(*_repeats(key+y, taught), taught.mean()) if many else 0.
+    hashes, y = hash_columns(df, features), hash_columns(df, [target])[:, 0]
+    exact, why = _exact_copies(hashes, y, taught, seed)
     near = _near_copies(df, features, hashes, y, taught, seed)
-    why = f'{excess:.1%} of all rows repeat more often than chance explains' if excess > MIN_EXCESS else ''
-    if many and not why: why = _told_too_well(_different(hashes), len(times), int(crosses.sum()), kappa, seed)
-    touched = not why and near['near'] > MIN_EXCESS
-    if touched:
-        why = f"{near['near']:.1%} of all rows repeat more often than chance explains {near['near_in']}"
-    return dict(n=len(df)-n_train, twins=twins, share=twins/n, same_target=same, kappa=kappa, excess=excess,
-                **near, copies=bool(why), touched=touched, why=why)
+    is_touched = not why and near['near'] > MIN_EXCESS
+    if is_touched: why = f"{_say_excess(near['near'])} {near['near_in']}"
+    counts = dict(n=len(df)-n_train) | exact | near
+    return counts | dict(copies=bool(why), touched=is_touched, why=why)
+
+def _ways_out(found, by_time):
+    "What people can do about copies"
+    remove = 'remove the copies at the source'
+    first = 'name the column that says which rows are of one origin (group in params.yaml)'
+    if not found['touched']: first = f'keep copies together with group: {ALIKE!r} in params.yaml'
+    return [remove] if by_time else [first, remove]
 
 def twins_offence(
     found:dict, # From `find_twins`
@@ -185,17 +207,9 @@ def twins_offence(
     by_time:bool=False,
 )->str: # A sentence, or nothing
     "What is wrong, if later rows are copies of rows that taught"
-    if not found['copies'] or by_time and found['near_kappa' if found['touched'] else 'kappa'] < 0.98:
-        return ''
-    ways = ['remove the copies at the source']
-    if found['touched']:
-        ways.insert(0, 'name the column that says which rows are of one origin (group in params.yaml)')
-    elif not by_time:
-        ways.insert(0, f'keep copies together with group: {ALIKE!r} in params.yaml')
-    return (
-        f"{found['twins']} of {found['n']} later rows ({found['share']:.1%}) have features that stand "
-        "in training, "
-        f"numbers to {DIGITS} digits, {found['same_target']:.0%} of them with the same target, and "
-        f"{found['why']}: " + ', or '.join(ways[1:] if found['touched'] and by_time else ways)
-    )
-
+    kappa = found['near_kappa' if found['touched'] else 'kappa']
+    if not found['copies'] or by_time and kappa < .98: return ''
+    known = f"{found['twins']} of {found['n']} later rows ({found['share']:.1%})"
+    alike = f"{known} have features that stand in training, numbers to {DIGITS} digits"
+    agreeing = f"{found['same_target']:.0%} of them with the same target, and {found['why']}"
+    return f"{alike}, {agreeing}: {', or '.join(_ways_out(found, by_time))}"

@@ -71,13 +71,10 @@ def _csv_options(source, fields):
     """How a CSV file is read, so that a column means what it meant in training;
     under its own name and the plain one"""
     names, missing = source.get('columns') or {}, source.get('missing') or []
+    recoded = source.get('recode') or {}
     def both(kinds):
-        return [
-            c
-            for f in fields
-            if f.kind in kinds and f.name not in (source.get('recode') or {})
-            for c in {f.name, names.get(f.name, f.name)}
-        ]
+        plain = [f.name for f in fields if f.kind in kinds and f.name not in recoded]
+        return [c for n in plain for c in {n, names.get(n, n)}]
     if isinstance(missing, dict):
         missing = missing | {new: missing[own] for new, own in names.items() if own in missing}
     return dict(text=both(('category', 'text')), numbers=both(('number', 'integer')), missing=missing)
@@ -101,6 +98,12 @@ def read_for_scoring(
 
 _OPPOSITES = dict(yes='no', y='n', true='false', t='f', positive='negative') # The other class
 
+def _as_coded(y, positive):
+    "The words of two classes as 0 and 1; a word that is neither stays"
+    if set(y.dropna()) <= {0, 1}: return y
+    known = {0: 0, 1: 1, _OPPOSITES.get(positive): 0, positive: 1}
+    return y.map(lambda v: known.get(v, v), na_action='ignore').infer_objects()
+
 def read_described(
     path, # As for `read_for_scoring`
     source:dict, # Of the data stage
@@ -113,23 +116,10 @@ def read_described(
     names, target = source.get('columns') or {}, problem.target
     df = read_for_scoring(path, source, [f for f in dictionary.fields if f.name != target])
     called = {n: c for n in dictionary.names() for c in (n, names.get(n, n)) if c in df}
-    df = take(
-        df,
-        dict(
-            columns=called | {c: c for c in df if c not in {*called, *called.values()}},
-            recode={n: p for n, p in (source.get('recode') or {}).items() if n in called},
-        ),
-    )
+    others = {c: c for c in df if c not in {*called, *called.values()}}
+    recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
+    df = take(df, dict(columns=called | others, recode=recode))
     if problem.id in df and dictionary[problem.id].kind == 'text':
         df = df.assign(**{problem.id: df[problem.id].astype('str')})
-    if (
-        target not in df
-        or problem.task != 'binary'
-        or dictionary[target].kind != 'integer'
-        or set(df[target].dropna()) <= {0, 1}
-    ):
-        return df
-    known = {0: 0, 1: 1, _OPPOSITES.get(problem.positive): 0, problem.positive: 1}
-    return df.assign(
-        **{target: df[target].map(lambda v: known.get(v, v), na_action='ignore').infer_objects()}
-    )
+    if target not in df or problem.task != 'binary' or dictionary[target].kind != 'integer': return df
+    return df.assign(**{target: _as_coded(df[target], problem.positive)})

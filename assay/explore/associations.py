@@ -8,15 +8,18 @@ __all__ = ['BLUE', 'ORANGE', 'GREEN', 'GREY', 'information_share', 'cramers_v', 
            'plot_heatmap']
 
 # %% ../../nbs/explore/00_associations.ipynb #40b37c3d
+from typing import NamedTuple
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
 from ..core.figures import literal_text
-from ..stats.blocks import block_weights, make_blocks
-from ..stats.values import as_numbers, binary_label, kind_of
+from ..stats.blocks import block_weights, make_blocks, row_blocks
 from ..stats.counts import binned, count_table, cv_auc, table_auc
+from ..stats.intervals import Resamples
+from ..stats.values import Label, as_label, as_numbers, kind_of
 
 # %% ../../nbs/explore/00_associations.ipynb #d996c728
 def information_share(
@@ -26,8 +29,10 @@ def information_share(
     t = t[t.sum(1) > 0][:, t.sum(0) > 0]
     n, p = t.sum(), t/t.sum()
     px, py = p.sum(1, keepdims=True), p.sum(0, keepdims=True)
-    mutual = (p*np.log(np.where(p > 0, p/(px*py), 1))).sum()-(t.shape[0]-1)*(t.shape[1]-1)/(2*n)
-    return float(np.clip(mutual/max(-(py*np.log(py)).sum(), 1e-12), 0, 1))
+    bias = (t.shape[0]-1)*(t.shape[1]-1)/(2*n)
+    mutual = (p*np.log(np.where(p > 0, p/(px*py), 1))).sum()-bias
+    entropy = -(py*np.log(py)).sum()
+    return float(np.clip(mutual/max(entropy, 1e-12), 0, 1))
 
 def cramers_v(
     t:np.ndarray, # … × rows × columns of counts
@@ -56,52 +61,43 @@ def table_interval(
 )->tuple: # value, low, high: 95 %, from the standard error over the resamples
     "A measure of a table with a block-bootstrap interval"
     value = float(measure(counts.sum(0)))
-    draws = (block_weights(len(counts), n_boot, seed) @ counts.reshape(len(counts), -1)).reshape(
-        n_boot, *counts.shape[1:]
-    )
-    half = 1.96*np.std(measure(draws))
+    weights = block_weights(len(counts), n_boot, seed)
+    draws = weights @ counts.reshape(len(counts), -1)
+    half = 1.96*np.std(measure(draws.reshape(n_boot, *counts.shape[1:])))
     return value, float(np.clip(value-half, 0, 1)), float(np.clip(value+half, 0, 1))
 
 # %% ../../nbs/explore/00_associations.ipynb #42fa7a2d
+def _trend(known, kind):
+    "Does the rate of the label rise or fall with a number?"
+    if kind != 'number': return ''
+    slope = table_auc(known)-.5
+    if slope > .02: return 'rises'
+    return 'falls' if slope < -.02 else 'no line'
+
+def _association(x, y, blocks, resamples):
+    "How one column relates to the label"
+    cut, codes = binned(x)
+    counts = count_table(codes, y, blocks, cut['size'])
+    total = counts.sum(0)
+    v, v_low, v_high = table_interval(cramers_v, counts, seed=resamples.seed)
+    known = total[:-1] # without the bin of missing values
+    res = dict(column=x.name, kind=kind_of(x)) | cv_auc(counts, resamples.n, resamples.seed)
+    res |= dict(trend=_trend(known, cut['kind']), information=information_share(total))
+    return res | dict(cramers_v=v, v_low=v_low, v_high=v_high, n=len(x))
+
 def associations(
     df:pd.DataFrame, # Rows
-    target:str, # Column of the label
+    label:str|Label, # Column of the label, or a `Label`, or the agreement
     columns, # Columns to relate to it
-    time:str=None, # Column whose days, or names that are no moments, are the blocks
-    positive=1, # Value that the decision is about
-    task:str='binary', # As in `assay.problem.agreement.TASKS`
-    n_boot:int=200, # Resamples
-    seed:int=0, # Random seed
+    resamples:Resamples=Resamples(), # Behind each interval; days are drawn where the label has a time
     # column, kind, auc, auc_low, auc_high, trend, information, cramers_v, v_low, v_high, n; the strongest
     # first
 )->pd.DataFrame:
     "How each column alone relates to the label, with intervals"
-    y = binary_label(df[target], positive, task)
-    blocks = make_blocks(len(df), df[time] if time else None, seed=seed)
-    rows = []
-    for c in columns:
-        cut, codes = binned(df[c])
-        counts = count_table(codes, y, blocks, cut['size'])
-        v, v_low, v_high = table_interval(cramers_v, counts, seed=seed)
-        known = counts.sum(0)[:-1] # without the bin of missing values
-        slope = table_auc(known)-.5 if cut['kind'] == 'number' else 0
-        if slope > 0.02: trend = 'rises'
-        elif slope < -0.02: trend = 'falls'
-        elif cut['kind'] == 'category': trend = ''
-        else: trend = 'no line'
-        rows.append(
-            dict(column=c, kind=kind_of(df[c]))
-            | cv_auc(counts, n_boot, seed)
-            | dict(
-                trend=trend,
-                information=information_share(counts.sum(0)),
-                cramers_v=v,
-                v_low=v_low,
-                v_high=v_high,
-                n=len(df),
-            )
-        )
-    return pd.DataFrame(rows).sort_values(['auc', 'column'], ascending=[False, True]).reset_index(drop=True)
+    label = as_label(label)
+    y, blocks = label.of(df), row_blocks(df, label, resamples)
+    res = pd.DataFrame([_association(df[c], y, blocks, resamples) for c in columns])
+    return res.sort_values(['auc', 'column'], ascending=[False, True]).reset_index(drop=True)
 
 # %% ../../nbs/explore/00_associations.ipynb #44a9bc88
 def correlation_ratio(
@@ -111,10 +107,9 @@ def correlation_ratio(
     """Square root of the share of the variance that lies between groups, less its bias (epsilon squared,
     Kelley 1935)"""
     n, apart = np.bincount(groups), values-values.mean(0)
-    sums = (
-        csr_array((np.ones(len(groups)), (groups, np.arange(len(groups)))), shape=(len(n), len(groups)))
-        @ apart
-    )
+    rows = np.arange(len(groups))
+    of_group = csr_array((np.ones(len(groups)), (groups, rows)), shape=(len(n), len(groups)))
+    sums = of_group @ apart
     between = (sums[n > 0].T ** 2 / n[n > 0]).sum(-1)
     total = (apart**2).sum(0)
     k = (n > 0).sum()
@@ -128,35 +123,42 @@ def _rank_correlations(ranks):
     apart = ranks-ranks.mean(0)
     product = apart.T @ apart
     spread = np.sqrt(np.outer(np.diag(product), np.diag(product)))
-    return np.divide(
-        abs(product), spread, out=np.zeros(product.shape), where=spread > 1e-12 * len(ranks)
-    ).clip(0, 1)
+    varies = spread > 1e-12*len(ranks)
+    return np.divide(abs(product), spread, out=np.zeros(product.shape), where=varies).clip(0, 1)
 
 def _shared(a, b):
     "Strength of two coded categories"
-    return float(
-        cramers_v(
-            np.bincount(a[1] * b[3] + b[1], minlength=a[3] * b[3]).reshape(a[3], b[3]).astype(float)
-        )
-    )
+    size = a.size*b.size
+    counts = np.bincount(a.codes*b.size+b.codes, minlength=size).reshape(a.size, b.size)
+    return float(cramers_v(counts.astype(float)))
 
 # %% ../../nbs/explore/00_associations.ipynb #d17ebda2
+class _Coded(NamedTuple):
+    "A column as it is related to others: the ranks of a number, or the codes of a category"
+    ranks:np.ndarray=None
+    codes:np.ndarray=None
+    size:int=None # Of a category, how many codes there are
+
+    def at(self, rows):
+        "The same of some rows, each as often as it is named"
+        if self.codes is None: return self._replace(ranks=self.ranks[rows])
+        return self._replace(codes=self.codes[rows])
+
 def _coded(x):
-    "Kind, codes, ranks and number of bins of a column; missing numbers take the middle rank"
-    if kind_of(x) != 'category':
-        return 'number', None, pd.Series(as_numbers(x)).rank(pct=True).fillna(0.5).to_numpy(), None
+    "A column as ranks or codes; missing numbers take the middle rank"
+    if kind_of(x) != 'category': return _Coded(pd.Series(as_numbers(x)).rank(pct=True).fillna(.5).to_numpy())
     cut, codes = binned(x)
-    return 'category', codes, None, cut['size']
+    return _Coded(codes=codes, size=cut['size'])
 
 def _strengths(coded):
     "Strength of each two coded columns, from 0 to 1"
     res = np.eye(len(coded))
-    numeric = np.array([c[0] == 'number' for c in coded])
+    numeric = np.array([c.codes is None for c in coded])
     numbers, categories = np.flatnonzero(numeric), np.flatnonzero(~numeric)
-    ranks = np.column_stack([coded[i][2] for i in numbers]) if len(numbers) else None
+    ranks = np.column_stack([coded[i].ranks for i in numbers]) if len(numbers) else None
     if len(numbers): res[np.ix_(numbers, numbers)] = _rank_correlations(ranks)
     for at,i in enumerate(categories):
-        if len(numbers): res[i, numbers] = res[numbers, i] = correlation_ratio(coded[i][1], ranks)
+        if len(numbers): res[i, numbers] = res[numbers, i] = correlation_ratio(coded[i].codes, ranks)
         for j in categories[:at]: res[i, j] = res[j, i] = _shared(coded[i], coded[j])
     np.fill_diagonal(res, 1)
     return res
@@ -166,39 +168,32 @@ def feature_associations(
     columns, # Columns to relate
 )->pd.DataFrame: # columns × columns, 0 to 1
     "How strongly each two columns are related"
-    return pd.DataFrame(
-        _strengths([_coded(df[c]) for c in columns]), index=list(columns), columns=list(columns)
-    )
+    names = list(columns)
+    return pd.DataFrame(_strengths([_coded(df[c]) for c in names]), index=names, columns=names)
 
 # %% ../../nbs/explore/00_associations.ipynb #3d0a7444
+def _block_draws(n_rows, resamples):
+    "Rows of each resample: whole blocks, each as often as it is drawn"
+    blocks = make_blocks(n_rows, resamples.blocks, seed=resamples.seed)
+    rng = np.random.default_rng(resamples.seed)
+    members = [np.flatnonzero(blocks == b) for b in range(blocks.max()+1)]
+    drawn = (rng.integers(0, len(members), len(members)) for _ in range(resamples.n))
+    return [np.concatenate([members[b] for b in ids]) for ids in drawn]
+
 def strongest_pairs(
     df:pd.DataFrame, # Rows; a sample of some thousands is enough
     columns, # Columns to relate
     n:int=10, # Pairs to list
-    time:str=None, # Column whose days, or names that are no moments, are the blocks
-    n_boot:int=50, # Resamples
-    seed:int=0, # Random seed
+    resamples:Resamples=Resamples(n=50), # Behind each interval
 )->pd.DataFrame: # a, b, strength, low, high, n
     "The pairs of columns that say most nearly the same, with block-bootstrap intervals"
     coded = {c: _coded(df[c]) for c in columns}
-    strength = pd.DataFrame(_strengths(list(coded.values())), index=list(coded), columns=list(coded))
-    pairs = (
-        strength.where(np.tril(np.ones(strength.shape), -1) > 0)
-        .stack()
-        .sort_values(ascending=False, kind='stable')
-        .head(n)
-    )
-    blocks = make_blocks(len(df), df[time] if time else None, seed=seed)
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(blocks == b) for b in range(blocks.max()+1)]
-    draws = [
-        np.concatenate([members[b] for b in rng.integers(0, len(members), len(members))])
-        for _ in range(n_boot)
-    ]
-    take = lambda c, rows: (c[0], *(None if v is None else v[rows] for v in c[1:3]), c[3])
-    rows = []
-    for (a, b), v in pairs.items():
-        half = 1.96*np.std([_strengths([take(coded[a], d), take(coded[b], d)])[0, 1] for d in draws])
+    strength = feature_associations(df, coded)
+    once = strength.where(np.tril(np.ones(strength.shape), -1) > 0).stack()
+    draws, rows = _block_draws(len(df), resamples), []
+    for (a, b), v in once.sort_values(ascending=False, kind='stable').head(n).items():
+        redrawn = [_strengths([coded[a].at(d), coded[b].at(d)])[0, 1] for d in draws]
+        half = 1.96*np.std(redrawn)
         rows.append(dict(a=a, b=b, strength=v, low=max(0, v-half), high=min(1, v+half), n=len(df)))
     return pd.DataFrame(rows, columns=['a', 'b', 'strength', 'low', 'high', 'n'])
 

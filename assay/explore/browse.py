@@ -29,14 +29,16 @@ def names_somebody(
 def _is_rare_text(s):
     """Is a column text of which most rows have a value that next to no other row has,
     such as a remark or the name of a street?"""
-    if (
-        not pd.api.types.is_string_dtype(s.dtype)
-        and s.dtype != object
-        and not isinstance(s.dtype, pd.CategoricalDtype)
-    ):
-        return False
+    is_coded = isinstance(s.dtype, pd.CategoricalDtype)
+    if not (is_coded or s.dtype == object or pd.api.types.is_string_dtype(s.dtype)): return False
     known = s.dropna().astype(str)
-    return len(known) > 0 and bool((known.map(known.value_counts()) < ALIKE_ROWS).mean() > .5)
+    n_alike = known.map(known.value_counts())
+    return len(known) > 0 and bool((n_alike < ALIKE_ROWS).mean() > .5)
+
+def _may_show(field, personal):
+    "Is a described column neither text nor key, neither sensitive nor personal?"
+    if field.kind == 'text' or field.role == 'id' or names_somebody(field.name): return False
+    return not (field.sensitive or getattr(field, 'personal', None) or field.name in personal)
 
 def visible_columns(
     dictionary, # `assay.data.dictionary.Dictionary`
@@ -45,16 +47,8 @@ def visible_columns(
 )->list: # Names, in order
     """Columns whose values may stand on a page:
     described, neither text nor key, neither sensitive nor personal"""
-    kept = [
-        f
-        for f in dictionary.fields
-        if f.kind != 'text'
-        and f.role != 'id'
-        and not f.sensitive
-        and not getattr(f, 'personal', None)
-        and f.name not in set(personal)
-    ]
-    kept = [f.name for f in kept if not names_somebody(f.name)]
+    personal = set(personal)
+    kept = [f.name for f in dictionary.fields if _may_show(f, personal)]
     return kept if rows is None else [c for c in kept if c in rows and not _is_rare_text(rows[c])]
 
 def read_visible()->list: # Names, in the order of the dictionary
@@ -62,17 +56,16 @@ def read_visible()->list: # Names, in the order of the dictionary
     raises `FileNotFoundError` where it has not run"""
     path = place('visible')
     if path.is_file(): return read_json(path)
-    raise FileNotFoundError(f"{path} is missing: it names the columns that a page may show; run `assay repro data`")
+    raise FileNotFoundError(
+        f"{path} is missing: it names the columns that a page may show; run `assay repro data`")
 
 # %% ../../nbs/explore/01_browse.ipynb #21f0635b
 HIDDEN = '(not shown)' # Stands for a value that a page does not show
+_PLAIN = re.compile(r'nan|None|NaT|<NA>|[+-]?(\d{1,9}(\.\d{1,6})?|inf)(e[+-]?\d+)?')
 
 def _told(value):
     "A value as a page may show it: a number or nothing as it is, of a text its shape"
-    if value in ('nan', 'None', 'NaT', '<NA>') or re.fullmatch(
-        r'[+-]?(\d{1,9}(\.\d{1,6})?|inf)(e[+-]?\d+)?', value
-    ):
-        return value
+    if _PLAIN.fullmatch(value): return value
     return re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', value))[:20]
 
 def count_broken(
@@ -80,7 +73,8 @@ def count_broken(
     visible, # Names of columns, from `visible_columns`
 )->pd.DataFrame: # By column and rule, most rows first: `rows`, and an `example`
     "Which rules rows break, without showing a row"
-    res = quarantine.groupby(['column', 'rule']).agg(rows=('position', 'nunique'), example=('value', 'first'))
+    broken = quarantine.groupby(['column', 'rule'])
+    res = broken.agg(rows=('position', 'nunique'), example=('value', 'first'))
     seen = res.index.get_level_values('column').isin(list(visible))
     shown = [_told(v) if ok else HIDDEN for v,ok in zip(res['example'].astype(str), seen)]
     return res.assign(example=shown).sort_values('rows', ascending=False, kind='stable')
@@ -96,17 +90,28 @@ def hide_values(
     return described.assign(**ends, examples=described['examples'].where(seen | shaped, HIDDEN))
 
 # %% ../../nbs/explore/01_browse.ipynb #9848ef29
-def _report(df, title, **kwargs):
+def _report(df, title, plots=True, associations=True):
     "skrub's page, with names that do not change from run to run"
     import matplotlib
     from skrub import TableReport
     with matplotlib.rc_context({'svg.hashsalt': 'assay', 'font.sans-serif': ['DejaVu Sans']}):
-        page = TableReport(df, title=title, verbose=0, **kwargs).html()
+        how = dict(plot_distributions=plots, compute_associations=associations)
+        page = TableReport(df, title=title, verbose=0, **how).html()
     own, count = re.search(r'id="(report_[0-9a-f]{8})-wrapper"', page)[1], itertools.count()
+    def numbered(_): return f'id="c{next(count)}"'
     # a quote in the data is escaped: no value looks like this
-    page = re.sub(r'\bid="[0-9a-f]{8}"', lambda m: f'id="c{next(count)}"', page.replace(own, 'report'))
+    page = re.sub(r'\bid="[0-9a-f]{8}"', numbered, page.replace(own, 'report'))
     page = re.sub(r'<metadata>.*?</metadata>|<!--.*?-->', '', page, flags=re.S)
     return re.sub(r'[ \t]*\n\s*', '\n', page)
+
+_ACTING = set('iframe object embed link base form video audio source frame applet'.split()) # Tags
+_LOADING = set('src srcset href xlink:href action data poster'.split()) # Attributes
+
+def _acts(tag, name, value):
+    "Could an attribute run something, or load it? A link that people follow does neither"
+    if name.startswith('on'): return True
+    if name not in _LOADING or value.startswith(('data:image/', '#')): return False
+    return tag != 'a' or not re.match(r'https?://|[\w.-]+$', value)
 
 class _Reader(html.parser.HTMLParser):
     "Collects the scripts of a page, and what else could act or load"
@@ -116,33 +121,10 @@ class _Reader(html.parser.HTMLParser):
     def handle_starttag(self, tag, attrs):
         self._inside = tag == 'script'
         if self._inside: self.scripts.append('')
-        if tag in (
-            'iframe',
-            'object',
-            'embed',
-            'link',
-            'base',
-            'form',
-            'video',
-            'audio',
-            'source',
-            'frame',
-            'applet',
-        ):
-            self.found.append(f'<{tag}>')
-        for k,v in attrs:
-            v = re.sub(r'[\s\x00-\x1f]', '', v or '').lower()
-            loads = k in (
-                'src',
-                'srcset',
-                'href',
-                'xlink:href',
-                'action',
-                'data',
-                'poster',
-            ) and not v.startswith(('data:image/', '#'))
-            if k.startswith('on') or loads and (tag != 'a' or not re.match(r'https?://|[\w.-]+$', v)):
-                self.found.append(f'<{tag} {k}={v[:40]}>')
+        if tag in _ACTING: self.found.append(f'<{tag}>')
+        for name,value in attrs:
+            value = re.sub(r'[\s\x00-\x1f]', '', value or '').lower()
+            if _acts(tag, name, value): self.found.append(f'<{tag} {name}={value[:40]}>')
     def handle_endtag(self, tag): self._inside = False
     def handle_data(self, data):
         if self._inside: self.scripts[-1] += data
@@ -159,15 +141,13 @@ def read_scripts(
 @functools.cache
 def _own_scripts():
     "The scripts of skrub's page, from one that holds no data"
-    return read_scripts(
-        _report(pd.DataFrame(dict(a=[1])), 'a', plot_distributions=False, compute_associations=False)
-    )[0]
+    empty = _report(pd.DataFrame(dict(a=[1])), 'a', plots=False, associations=False)
+    return read_scripts(empty)[0]
 
 def _policy(scripts):
     "A policy under which these scripts run, and nothing is loaded"
-    hashes = ' '.join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts
-    )
+    digests = [hashlib.sha256(s.encode()).digest() for s in scripts]
+    hashes = ' '.join(f"'sha256-{base64.b64encode(d).decode()}'" for d in digests)
     return (f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
             "img-src data:; base-uri 'none'; form-action 'none'")
 
@@ -184,7 +164,7 @@ def table_page(
     plots:bool=True, # With a figure per column?
 )->str: # HTML that runs skrub's script only; the same for the same table
     "A page for browsing a table; raises `ValueError` where it holds anything else that acts"
-    page = _report(df, title, plot_distributions=plots, compute_associations=True)
+    page = _report(df, title, plots)
     trusted, (scripts, found) = _own_scripts(), read_scripts(page)
     if scripts != trusted or found:
         raise ValueError(
@@ -208,9 +188,15 @@ def draw_rows(
 )->pd.DataFrame: # At most `n_rows` of them, in their order
     "A random sample to look at, text as text"
     res = df.sample(min(n_rows, len(df)), random_state=seed).sort_index().reset_index(drop=True)
-    return res.astype(
-        {c: d.categories.dtype for c, d in res.dtypes.items() if isinstance(d, pd.CategoricalDtype)}
-    )
+    coded = {c: d for c,d in res.dtypes.items() if isinstance(d, pd.CategoricalDtype)}
+    return res.astype({c: d.categories.dtype for c,d in coded.items()})
+
+def _page_note(df, n_shown, n_rows):
+    "What a page says about what it shows and leaves out"
+    n = df.shape[1]
+    left = f'; {n-n_shown} of the {n} columns are left out' if n_shown < n else ''
+    return (f'For browsing: {len(df):,} of {n_rows or len(df):,} rows, drawn at random{left}. '
+            'Numbers of the whole table stand in the report.')
 
 def fitting_page(
     df:pd.DataFrame, # Rows to show, from `draw_rows`
@@ -224,14 +210,7 @@ def fitting_page(
     columns = [c for c in columns if c in df]
     tries = [(columns[:40], len(columns) <= 30)] + [(columns[:n], False) for n in (40, 20, 10, 5, 1)]
     for shown, plots in tries:
-        if len(shown) < df.shape[1]:
-            left = f"; {df.shape[1] - len(shown)} of the {df.shape[1]} columns are left out"
-        else: left = ''
-        note = (
-            f'For browsing: {len(df):,} of {n_rows or len(df):,} rows, drawn at random{left}. Numbers of '
-            'the whole table stand in the report.'
-        )
-        page = table_page(df[shown], title, note, plots)
+        page = table_page(df[shown], title, _page_note(df, len(shown), n_rows), plots)
         if (size := len(page.encode())) <= limit: return page
     raise ValueError(
         f"a page of one column of {title!r} has {size:,} bytes; expected at most {limit:,}: leave out "

@@ -48,22 +48,19 @@ def _no_leak(leaks):
     return check('leakage', not leaks, why, f'{_AT}leaking_features')
 
 def exploration_checks(
-    features, # Declared features
-    profile:pd.DataFrame, # From `assay.stats.counts.profile`
-    related:pd.DataFrame, # From `associations`
-    compared:pd.DataFrame, # From `compare_splits`
-    counts:pd.DataFrame, # From `label_counts`
+    # An `assay.explore.overview.Exploration`: its `features`, and its tables `columns`, `related`, `compared`
+    # and `counts`
+    explored,
     leaks, # Declared features that leak, from `assay.explore.leakage.leaking_features`
     min_labels:int=200, # Rows of each label needed in every split
 )->list: # `assay.core.artifacts.check`s
     "The items of the checklist that exploration decides"
-    looked_at = set(profile.index) & set(related.column) & set(compared.column)
+    looked_at = set(explored.columns.index) & set(explored.related.column) & set(explored.compared.column)
     return [
-        _covered(features, looked_at),
-        _compared(compared),
-        _enough_labels(counts, min_labels),
-        _no_leak(leaks),
-    ]
+        _covered(explored.features, looked_at),
+        _compared(explored.compared),
+        _enough_labels(explored.counts, min_labels),
+        _no_leak(leaks)]
 
 def exploration_verdict(
     leaks, # Declared features that leak

@@ -14,7 +14,7 @@ import pandas as pd
 from ..core.artifacts import place
 from .associations import BLUE, GREEN, GREY, ORANGE, new_axis, plot_heatmap
 from ..core.figures import literal_text
-from ..stats.values import binary_label, read_coded
+from ..stats.values import Label, as_label, read_coded
 from ..stats.counts import bins
 from ..stats.blocks import clustered_rate, make_blocks
 from .over_time import compare_all, count_per_bin, base_rates
@@ -26,80 +26,62 @@ def read_splits(
     "The prepared tables, their text as codes"
     return {n: read_coded(place(n)) for n in names if place(n).is_file()}
 
+def _is_coded(frames, column):
+    "Does every table hold the text of a column as codes?"
+    return all(isinstance(f[column].dtype, pd.CategoricalDtype) for f in frames.values())
+
+def _all_levels(frames, column):
+    "The type of a column that knows the levels of all tables"
+    levels = [pd.Series(f[column].cat.categories) for f in frames.values()]
+    return pd.CategoricalDtype(pd.concat(levels).unique())
+
 def stack_splits(
     frames:dict, # Name to data frame
     columns, # Columns to keep
 )->pd.DataFrame: # All rows of all tables, one table after the other; text stays codes
     "The tables as one"
     frames = {n: f[[*columns]] for n,f in frames.items()}
-    text = {
-        c: pd.CategoricalDtype(
-            pd.concat([pd.Series(f[c].cat.categories) for f in frames.values()]).unique()
-        )
-        for c in next(iter(frames.values()))
-        if all(isinstance(f[c].dtype, pd.CategoricalDtype) for f in frames.values())
-    }
+    text = {c: _all_levels(frames, c) for c in columns if _is_coded(frames, c)}
     return pd.concat([f.astype(text) for f in frames.values()], ignore_index=True)
 
 def label_history(
     frames:dict, # Name to data frame
-    target:str, # Column of the label
-    time:str=None, # Column with the moment of each row
-    positive=1, # Value that the decision is about
-    task:str='binary', # As in `assay.problem.agreement.TASKS`
+    label:str|Label, # Column of the label, or a `Label`, or the agreement
     min_days:int=5, # As in `base_rates`
     cluster:str=None, # Column with what rows have in common
 )->pd.DataFrame: # split, and the columns of `base_rates`
     "The rate of the label over time, split by split"
-    parts = [
-        base_rates(
-            binary_label(d[target], positive, task),
-            d[time] if time else None,
-            min_days=min_days,
-            cluster=d[cluster] if cluster else None,
-        ).assign(split=n)
-        for n, d in frames.items()
-    ]
+    label = as_label(label)
+    def rates(df):
+        time = df[label.time] if label.time else None
+        shared = df[cluster] if cluster else None
+        return base_rates(label.of(df), time, min_days=min_days, cluster=shared)
+    parts = [rates(df).assign(split=n) for n,df in frames.items()]
     return pd.concat(parts, ignore_index=True)[['split', 'period', 'n', 'n_days', 'rate', 'low', 'high']]
 
 # %% ../../nbs/explore/04_exploration.ipynb #217d0095
 def split_rates(
     frames:dict, # Name to data frame
-    target:str, # Column of the label
-    time:str=None, # Column with the moment of each row, or with anything else that rows have in common
-    positive=1, # Value that the decision is about
-    task:str='binary', # As in `assay.problem.agreement.TASKS`
+    label:str|Label, # Column of the label, or a `Label`, or the agreement
+    units:str=None, # Column with what rows have in common, such as their day; its moment where it has one
 )->pd.DataFrame: # Indexed by split: n, n_days, rate, low, high
     "The rate of the label in each split as a whole"
-    return pd.DataFrame(
-        {
-            n: clustered_rate(
-                binary_label(d[target], positive, task), make_blocks(len(d), d[time] if time else None)
-            )
-            for n, d in frames.items()
-        }
-    ).T
+    label = as_label(label)
+    units = units or label.time
+    def rate(df): return clustered_rate(label.of(df), make_blocks(len(df), df[units] if units else None))
+    return pd.DataFrame({n: rate(df) for n,df in frames.items()}).T
 
 def label_counts(
     frames:dict, # Name to data frame
-    target:str, # Column of the label
-    positive=1, # Value that the decision is about
-    task:str='binary', # As in `assay.problem.agreement.TASKS`
+    label:str|Label, # Column of the label, or a `Label`, or the agreement
 )->pd.DataFrame: # split, n, n_missing, n_positive, n_negative
     "Whether each split holds what a metric needs: labels, and both kinds of them"
-    rows = []
-    for n, d in frames.items():
-        known = d[target].dropna()
-        positive_rows = int(binary_label(known, positive, task).sum())
-        rows.append(
-            dict(
-                split=n,
-                n=len(d),
-                n_missing=len(d) - len(known),
-                n_positive=positive_rows,
-                n_negative=len(known) - positive_rows,
-            )
-        )
+    label, rows = as_label(label), []
+    for n, df in frames.items():
+        known = df[df[label.target].notna()]
+        n_positive = int(label.of(known).sum())
+        counts = dict(n_missing=len(df)-len(known), n_positive=n_positive, n_negative=len(known)-n_positive)
+        rows.append(dict(split=n, n=len(df)) | counts)
     return pd.DataFrame(rows)
 
 # %% ../../nbs/explore/04_exploration.ipynb #6b29f034
@@ -110,18 +92,11 @@ def compare_splits(
 )->pd.DataFrame: # split, moved, and the columns of `compare`: one row per column and split
     "How far each split has moved from the first, column by column"
     reference, *others = frames
-    res = pd.concat(
-        [
-            t.assign(split=o)
-            for o, t in compare_all(frames[reference], {o: frames[o] for o in others}, columns).items()
-        ],
-        ignore_index=True,
-    )
-    return (
-        res.assign(moved=(res.psi > limit) & (res.psi > res.noise))
-        .sort_values(['psi', 'split', 'column'], ascending=[False, True, True])
-        .reset_index(drop=True)
-    )
+    tables = compare_all(frames[reference], {o: frames[o] for o in others}, columns)
+    res = pd.concat([t.assign(split=o) for o,t in tables.items()], ignore_index=True)
+    res = res.assign(moved=(res.psi > limit) & (res.psi > res.noise))
+    in_order = res.sort_values(['psi', 'split', 'column'], ascending=[False, True, True])
+    return in_order.reset_index(drop=True)
 
 # %% ../../nbs/explore/04_exploration.ipynb #25b4dfb4
 @literal_text
@@ -134,21 +109,10 @@ def plot_base_rates(
     r = rates if 'split' in rates else rates.assign(split='')
     for name, colour, marker in zip(r.split.unique(), [BLUE, ORANGE, GREEN, GREY, 'black'], 'osD^v'):
         own = r[r.split == name]
-        ax.errorbar(
-            own.index,
-            own.rate,
-            [own.rate - own.low, own.high - own.rate],
-            fmt=marker,
-            color=colour,
-            capsize=3,
-            label=name,
-        )
-    ax.set(
-        xticks=r.index,
-        ylabel='rate of the label',
-        ylim=(0, None),
-        title='Rate of the label by period, 95 % interval over days',
-    )
+        error = [own.rate-own.low, own.high-own.rate]
+        ax.errorbar(own.index, own.rate, error, fmt=marker, color=colour, capsize=3, label=name)
+    title = 'Rate of the label by period, 95 % interval over days'
+    ax.set(xticks=r.index, ylabel='rate of the label', ylim=(0, None), title=title)
     ax.set_xticklabels(r.period, rotation=60)
     if r.split.any(): ax.legend(frameon=False, ncols=4)
     return ax
@@ -164,29 +128,30 @@ def plot_drift(
     "The stability index by column and period"
     if not len(drift): drift = pd.DataFrame(dict(column=['(no time column)'], period=['all'], psi=[0.]))
     order = drift.groupby('column').psi.max().sort_values(ascending=False).index[:most]
-    return plot_heatmap(
-        drift.pivot(index='column', columns='period', values='psi').loc[order],
-        high,
-        'population stability index',
-        ax,
-    )
+    matrix = drift.pivot(index='column', columns='period', values='psi').loc[order]
+    return plot_heatmap(matrix, high, 'population stability index', ax)
 
 # %% ../../nbs/explore/04_exploration.ipynb #4402d06d
+def _edge_ticks(cut):
+    "Where the axis of a cut column names its bins, and how: at most five"
+    labels = [f'{e:.4g}' for e in cut['edges']] if cut['kind'] == 'number' else cut['levels']
+    if not labels: return [], []
+    at = np.unique(np.linspace(0, len(labels)-1, 5).astype(int))
+    shift = .5 if cut['kind'] == 'number' else 0 # an edge stands between two bins
+    return [i+shift for i in at], [labels[i][:8] for i in at]
+
 def _plot_one(ax, frames, column, n_bins):
     "Shares of one column in each table"
-    first = next(iter(frames.values()))[column]
-    cut = bins(first, n_bins, 12)
+    cut = bins(next(iter(frames.values()))[column], n_bins, 12)
     share = np.array([count_per_bin(cut, d[column])/max(len(d), 1) for d in frames.values()])
     # nobody is missing, nothing is other
     while share.shape[1] > 1 and not share[:, -1].any(): share = share[:, :-1]
     for name, line, colour, style in zip(frames, share, [BLUE, ORANGE, GREEN, GREY], ['-', '--', ':', '-.']):
         ax.plot(line, style, color=colour, marker='.', ms=3, lw=1, label=name)
-    labels = [f'{e:.4g}' for e in cut['edges']] if cut['kind'] == 'number' else cut['levels']
-    ticks = np.unique(np.linspace(0, max(len(labels)-1, 0), 5).astype(int)) if labels else []
-    shift = .5 if cut['kind'] == 'number' else 0 # an edge stands between two bins
-    ax.set(title=column, xticks=[t+shift for t in ticks], ylim=(0, None))
+    ticks, names = _edge_ticks(cut)
+    ax.set(title=column, xticks=ticks, ylim=(0, None))
     ax.title.set_fontsize(8)
-    ax.set_xticklabels([labels[t][:8] for t in ticks], fontsize=6, rotation=30)
+    ax.set_xticklabels(names, fontsize=6, rotation=30)
     ax.tick_params(axis='y', labelsize=6)
     ax.locator_params(axis='y', nbins=3)
 
@@ -202,17 +167,11 @@ def plot_distributions(
     columns = list(columns)
     n_down = -(-len(columns)//n_across)
     inches = .4+1.5*n_down
-    fig, axes = plt.subplots(
-        n_down, n_across, figsize=(8, inches), squeeze=False, gridspec_kw=dict(hspace=1, wspace=0.35)
-    )
+    apart = dict(hspace=1, wspace=.35)
+    fig, axes = plt.subplots(n_down, n_across, figsize=(8, inches), squeeze=False, gridspec_kw=apart)
     for ax, c in zip(axes.flat, columns): _plot_one(ax, frames, c, n_bins)
     for ax in axes.flat[len(columns):]: ax.axis('off')
-    fig.legend(
-        *axes.flat[0].get_legend_handles_labels(),
-        loc='lower center',
-        bbox_to_anchor=(0.5, axes[0, 0].get_position().y1 + 0.2 / inches),
-        ncols=4,
-        frameon=False,
-        fontsize=8,
-    )
+    above = (.5, axes[0, 0].get_position().y1+.2/inches)
+    named = axes.flat[0].get_legend_handles_labels()
+    fig.legend(*named, loc='lower center', bbox_to_anchor=above, ncols=4, frameon=False, fontsize=8)
     return axes

@@ -35,20 +35,16 @@ def missing_patterns(
     empty = np.array([_is_missing(df[c]) for c in columns]).reshape(len(columns), len(df)).T
     codes, first = _row_codes(empty)
     n = np.bincount(codes, minlength=len(first))
-    positive = np.bincount(codes, np.full(len(df), np.nan) if target is None else target, len(first))
-    res = pd.DataFrame(
-        dict(
-            missing=[_joined(names[empty[i]]) for i in first],
-            n=n,
-            share=n / max(len(df), 1),
-            rate=positive / n,
-        )
-    )
+    labels = np.full(len(df), np.nan) if target is None else target
+    positive = np.bincount(codes, labels, len(first))
+    missing = [_joined(names[empty[i]]) for i in first]
+    res = pd.DataFrame(dict(missing=missing, n=n, share=n/max(len(df), 1), rate=positive/n))
     return res.sort_values(['n', 'missing'], ascending=[False, True]).head(top).reset_index(drop=True)
 
 def _joined(names, most=8):
     "Names in a line, the first of them where there are many"
-    return ', '.join(names[:most]) + (f' and {len(names)-most} more' if len(names) > most else '') or '(none)'
+    more = f' and {len(names)-most} more' if len(names) > most else ''
+    return ', '.join(names[:most])+more or '(none)'
 
 # %% ../../nbs/explore/02_missing.ipynb #9d1f0f65
 def row_keys(
@@ -72,7 +68,8 @@ def _small_codes(x):
     if isinstance(x.dtype, pd.CategoricalDtype):
         return (x.cat.codes.to_numpy().astype('int64') + 1).astype('uint64'), len(x.cat.categories) + 1
     empty = x.isna().to_numpy()
-    if kind_of(x) == 'number' and (whole := whole_numbers(x[~empty] if empty.any() else x)) is not None:
+    whole = whole_numbers(x[~empty] if empty.any() else x) if kind_of(x) == 'number' else None
+    if whole is not None:
         codes = np.zeros(len(x), dtype='uint64')
         codes[~empty] = whole[0]+1
         return codes, int(whole[0].max())+2
@@ -93,9 +90,6 @@ def label_noise(
     size = np.diff(first, append=len(key))
     positive = np.add.reduceat((marked & np.uint64(1)).astype('int64'), first) if len(key) else first
     wrong = np.minimum(positive, size-positive)
-    return dict(
-        n_rows=len(df),
-        repeated=int(size[size > 1].sum()),
-        conflicting=int(size[wrong > 0].sum()),
-        floor=float(wrong.sum() / max(len(df), 1)),
-    )
+    repeated, conflicting = int(size[size > 1].sum()), int(size[wrong > 0].sum())
+    floor = float(wrong.sum()/max(len(df), 1))
+    return dict(n_rows=len(df), repeated=repeated, conflicting=conflicting, floor=floor)

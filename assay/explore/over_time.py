@@ -19,9 +19,20 @@ def _periods(time, period, min_days):
     and the names of the periods; where all have too few, all stay"""
     day, days = days_of(time)
     of_day = pd.DatetimeIndex(days).to_period(period)
-    names = of_day[of_day.notna()].value_counts().sort_index()
-    names = names.index[names >= min_days] if (names >= min_days).any() else names.index
+    n_days = of_day[of_day.notna()].value_counts().sort_index()
+    enough = n_days >= min_days
+    names = n_days.index[enough] if enough.any() else n_days.index
     return day, names.get_indexer(of_day), [str(n) for n in names]
+
+def _rates_by_day(y, day, of_day, n_periods):
+    "The rate of each period, from what each day holds"
+    n = np.bincount(day, minlength=len(of_day))
+    positive = np.bincount(day, y, len(of_day))
+    return [ratio_of_blocks(n[of_day == i], positive[of_day == i]) for i in range(n_periods)]
+
+def _rates_by_block(y, blocks, of_row, n_periods):
+    "The rate of each period, from the blocks of its rows"
+    return [clustered_rate(y[of_row == i], blocks[of_row == i]) for i in range(n_periods)]
 
 def base_rates(
     y:np.ndarray, # Label of each row, 0 or 1
@@ -35,22 +46,9 @@ def base_rates(
     if time is None:
         return pd.DataFrame([dict(period='all') | clustered_rate(y, make_blocks(len(y), cluster))])
     day, of_day, names = _periods(time, period, min_days)
-    if cluster is not None:
-        blocks, of_row = make_blocks(len(y), cluster), of_day[day]
-        return pd.DataFrame(
-            [
-                dict(period=p) | clustered_rate(y[of_row == i], blocks[of_row == i])
-                for i, p in enumerate(names)
-            ]
-        )
-    n = np.bincount(day, minlength=len(of_day))
-    positive = np.bincount(day, y, len(of_day))
-    return pd.DataFrame(
-        [
-            dict(period=p) | ratio_of_blocks(n[of_day == i], positive[of_day == i])
-            for i, p in enumerate(names)
-        ]
-    )
+    if cluster is None: rates = _rates_by_day(y, day, of_day, len(names))
+    else: rates = _rates_by_block(y, make_blocks(len(y), cluster), of_day[day], len(names))
+    return pd.DataFrame([dict(period=p) | rate for p,rate in zip(names, rates)])
 
 # %% ../../nbs/explore/03_over_time.ipynb #56f30ef6
 def psi(
@@ -77,20 +75,20 @@ def compare(
 
 def compare_all(reference, others, columns, n_bins=10):
     "`compare` for several tables, with one look at the reference"
-    if lost := [c for c in columns if c not in reference or any(c not in o for o in others.values())]:
+    tables = (reference, *others.values())
+    if lost := [c for c in columns if any(c not in t for t in tables)]:
         raise ValueError(
-            f"columns {lost} are not in both tables; expected the same columns in reference and current"
-        )
+            f"columns {lost} are not in both tables; expected the same columns in reference and current")
     rows = {n: [] for n in others}
     for c in columns:
         known = _known(reference[c], n_bins)
-        for n,o in others.items(): rows[n].append(dict(column=c) | _moved(known, o[c]))
-    return {
-        n: pd.DataFrame(r)
-        .sort_values(['psi', 'column'], ascending=[False, True])
-        .reset_index(drop=True)
-        for n, r in rows.items()
-    }
+        for n,other in others.items(): rows[n].append(dict(column=c) | _moved(known, other[c]))
+    return {n: _most_first(r) for n,r in rows.items()}
+
+def _most_first(rows):
+    "The lines of `compare`, those that moved most first"
+    res = pd.DataFrame(rows).sort_values(['psi', 'column'], ascending=[False, True])
+    return res.reset_index(drop=True)
 
 def _known(x, n_bins):
     """What a column is compared by:
@@ -98,24 +96,33 @@ def _known(x, n_bins):
     cut = bins(x, n_bins)
     res = dict(cut=cut, counts=count_per_bin(cut, x), missing=x.isna().mean())
     if kind_of(x) == 'number': return res | dict(mean=x.mean(), sd=x.std() or 1)
-    return res | dict(
-        seen=set(map(str, distinct_values(x.dropna())[0])) if cut['kind'] == 'category' else None
-    )
+    if cut['kind'] != 'category': return res | dict(seen=None)
+    return res | dict(seen=set(map(str, distinct_values(x.dropna())[0])))
 
 def _moved(known, x):
     "How far a column is from what is known of the reference"
-    effect = (x.mean() - known['mean']) / known['sd'] if 'mean' in known else None
-    unseen = 0.0
-    if known.get('seen') is not None:
-        values, n = distinct_values(x.dropna())
-        unseen = float(n[[str(v) not in known['seen'] for v in values]].sum()/max(n.sum(), 1))
-    return psi(known['counts'], count_per_bin(known['cut'], x)) | dict(
-        effect=effect, missing_change=x.isna().mean() - known['missing'], unseen=unseen, n=len(x)
-    )
+    effect = (x.mean()-known['mean'])/known['sd'] if 'mean' in known else None
+    index = psi(known['counts'], count_per_bin(known['cut'], x))
+    missing_change = x.isna().mean()-known['missing']
+    unseen = _unseen(x, known.get('seen'))
+    return index | dict(effect=effect, missing_change=missing_change, unseen=unseen, n=len(x))
+
+def _unseen(x, seen):
+    "Share of the known values that the reference does not have; 0 where it holds no categories"
+    if seen is None: return 0.
+    values, n = distinct_values(x.dropna())
+    is_new = [str(v) not in seen for v in values]
+    return float(n[is_new].sum()/max(n.sum(), 1))
 
 def count_per_bin(cut, x): return np.bincount(apply_bins(cut, x), minlength=cut['size']).astype(float)
 
 # %% ../../nbs/explore/03_over_time.ipynb #f7cdbd21
+def _count_by_period(cut, x, code, n_periods):
+    "Rows per bin in each period; `code` is one more than the period, and 0 for rows without one"
+    size = cut['size']
+    counts = np.bincount(code*size+apply_bins(cut, x), minlength=(n_periods+1)*size)
+    return counts.reshape(n_periods+1, -1)[1:].astype(float)
+
 def drift_over_time(
     df:pd.DataFrame, # Rows
     columns, # Columns to watch
@@ -131,16 +138,8 @@ def drift_over_time(
     first = np.flatnonzero(code == 1)
     for c in columns:
         cut = bins(df[c].iloc[first] if reference is None else reference[c], n_bins=10)
-        t = (
-            np.bincount(
-                code * cut['size'] + apply_bins(cut, df[c]), minlength=(len(names) + 1) * cut['size']
-            )
-            .reshape(len(names) + 1, -1)[1:]
-            .astype(float)
-        )
-        base = t[0] if reference is None else count_per_bin(cut, reference[c])
-        rows += [
-            dict(column=c, period=p) | psi(base, t[i]) | dict(n=int(t[i].sum()))
-            for i, p in enumerate(names)
-        ]
+        by_period = _count_by_period(cut, df[c], code, len(names))
+        base = by_period[0] if reference is None else count_per_bin(cut, reference[c])
+        for p,t in zip(names, by_period):
+            rows.append(dict(column=c, period=p) | psi(base, t) | dict(n=int(t.sum())))
     return pd.DataFrame(rows)

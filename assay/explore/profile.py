@@ -17,9 +17,8 @@ from ..stats.values import distinct_values, kind_of, mix, open_coded
 def _levels(values, n, levels):
     """Of distinct values, the `levels` with the smallest hash:
     arrays of hash, value and count, in the order of the hash"""
-    hashed = pd.util.hash_array(
-        np.asarray(values.astype('int64') if values.dtype.kind == 'M' else values), categorize=False
-    )
+    plain = values.astype('int64') if values.dtype.kind == 'M' else values
+    hashed = pd.util.hash_array(np.asarray(plain), categorize=False)
     first = np.argsort(hashed, kind='stable')[:levels]
     return dict(hash=hashed[first], value=np.asarray(values)[first], n=n[first])
 
@@ -29,24 +28,22 @@ def _column(x, levels):
     known = x.dropna() if x.hasnans else x # without a copy where nothing is missing
     values, n = distinct_values(known) # all else follows from them, and they are fewer than the rows
     # prepared text names what is missing
-    if kind_of(x) == 'category': values, n = values[(told := np.asarray(values) != MISSING)], n[told]
+    if kind_of(x) == 'category':
+        is_known = np.asarray(values) != MISSING
+        values, n = values[is_known], n[is_known]
     count = int(n.sum())
-    res = dict(
-        kind=kind_of(x),
-        n=count,
-        missing=len(x) - count,
-        levels=_levels(values, n, levels),
-        mean=0.0,
-        m2=0.0,
-        low=None,
-        high=None,
-    )
+    res = dict(kind=kind_of(x), n=count, missing=len(x)-count, levels=_levels(values, n, levels))
+    res |= dict(mean=0., m2=0., low=None, high=None)
     if res['kind'] == 'category' or not count: return res
     res |= dict(low=values.min(), high=values.max())
-    if res['kind'] == 'number':
-        v = np.asarray(values, dtype='float64')
-        res |= dict(mean=(mean := n @ v/count), m2=n @ (v-mean)**2)
-    return res
+    if res['kind'] != 'number': return res
+    v = np.asarray(values, dtype='float64')
+    mean = n @ v/count
+    return res | dict(mean=mean, m2=n @ (v-mean)**2)
+
+def _decoded(x):
+    "A column of codes as text"
+    return x.cat.categories.array.take(x.cat.codes.to_numpy(), allow_fill=True)
 
 def _drawn(df, start, size, seed, below=None):
     """The `size` rows with the lowest priority, text as text;
@@ -56,12 +53,8 @@ def _drawn(df, start, size, seed, below=None):
     rows = np.arange(len(df)) if below is None else np.flatnonzero(priority < below)
     rows = rows[np.argsort(priority[rows])[:size]] # no two rows have the same
     res = df.iloc[rows].set_axis(pd.Index(priority[rows], name='priority'))
-    text = {
-        c: x.cat.categories.array.take(x.cat.codes.to_numpy(), allow_fill=True)
-        for c, x in res.items()
-        if isinstance(x.dtype, pd.CategoricalDtype)
-    }
-    return res.assign(**{c: pd.Series(v, res.index) for c,v in text.items()})
+    coded = [c for c,x in res.items() if isinstance(x.dtype, pd.CategoricalDtype)]
+    return res.assign(**{c: pd.Series(_decoded(res[c]), res.index) for c in coded})
 
 def summarise(
     df:pd.DataFrame, # Rows to summarise
@@ -73,13 +66,9 @@ def summarise(
 )->dict: # `n_rows`, `columns` (name to state), `sample` (indexed by priority), `size`, `levels`
     "A summary of fixed size, which `merge` can join with that of other rows"
     check_kind(df, hasattr(df, 'columns'), 'the table', 'a data frame')
-    return dict(
-        n_rows=len(df),
-        size=size,
-        levels=levels,
-        sample=_drawn(df, start, size, seed, below),
-        columns={c: _column(df[c], levels) for c in df},
-    )
+    sample = _drawn(df, start, size, seed, below)
+    columns = {c: _column(df[c], levels) for c in df}
+    return dict(n_rows=len(df), size=size, levels=levels, sample=sample, columns=columns)
 
 # %% ../../nbs/explore/07_profile.ipynb #1a5c2e23
 def _merge_levels(parts, levels):
@@ -90,57 +79,52 @@ def _merge_levels(parts, levels):
     kept = order[first[:levels]]
     return dict(hash=hashed[kept], value=value[kept], n=np.add.reduceat(n[order], first)[:levels])
 
+def _merge_moments(states):
+    "Rows, mean and sum of squares of several parts (Chan, Golub and LeVeque 1979)"
+    n, mean, m2 = 0, 0., 0.
+    for s in states:
+        delta, n = s['mean']-mean, n+s['n']
+        mean = mean+delta*s['n']/n
+        m2 = m2+s['m2']+delta**2*(n-s['n'])*s['n']/n
+    return dict(n=n, mean=mean, m2=m2)
+
 def _merge_columns(states, levels):
     "One state from the states of several parts of a column"
     # an empty part has no kind of its own
     missing = sum(s['missing'] for s in states)
     full = [s for s in states if s['n']]
     if len(full) < 2: return (full or states)[0] | dict(missing=missing)
-    n, mean, m2 = 0, 0., 0.
-    for s in full:
-        delta, n = s['mean']-mean, n+s['n']
-        mean = mean + delta * s['n'] / n
-        m2 = m2 + s['m2'] + delta**2 * (n - s['n']) * s['n'] / n
-    res = full[0] | dict(
-        n=n,
-        missing=missing,
-        mean=mean,
-        m2=m2,
-        levels=_merge_levels([s['levels'] for s in full], levels),
-    )
-    return res | (
-        dict(low=min(s['low'] for s in full), high=max(s['high'] for s in full))
-        if full[0]['low'] is not None
-        else {}
-    )
+    merged = _merge_levels([s['levels'] for s in full], levels)
+    res = full[0] | dict(missing=missing, levels=merged) | _merge_moments(full)
+    if res['low'] is None: return res
+    return res | dict(low=min(s['low'] for s in full), high=max(s['high'] for s in full))
+
+def _refuse_different(a, b):
+    "Refuse summaries of different columns or sizes"
+    if list(a['columns']) != list(b['columns']):
+        different = sorted(set(a['columns']) ^ set(b['columns']))
+        raise ValueError(f"cannot merge summaries of different columns: {different}")
+    sizes = [(s['size'], s['levels']) for s in (a, b)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"cannot merge summaries of sizes {sizes[0]} and {sizes[1]}; expected equal ones")
 
 def merge(
     *parts:dict, # Summaries of different rows of one table
 )->dict: # Summary of all of them
     "Join summaries; raises `ValueError` when they are of different columns or sizes"
     a = parts[0]
-    for b in parts[1:]:
-        if list(a['columns']) != list(b['columns']):
-            raise ValueError(
-                "cannot merge summaries of different columns: "
-                f"{sorted(set(a['columns']) ^ set(b['columns']))}"
-            )
-        if (a['size'], a['levels']) != (b['size'], b['levels']):
-            raise ValueError(
-                f"cannot merge summaries of sizes {a['size'], a['levels']} and {b['size'], b['levels']}; "
-                "expected equal ones"
-            )
+    for b in parts[1:]: _refuse_different(a, b)
     sample = pd.concat([p['sample'] for p in parts])
     sample = sample.iloc[np.argsort(sample.index.to_numpy())[:a['size']]]
-    return a | dict(
-        n_rows=sum(p['n_rows'] for p in parts),
-        sample=sample,
-        columns={
-            c: _merge_columns([p['columns'][c] for p in parts], a['levels']) for c in a['columns']
-        },
-    )
+    def states(column): return [p['columns'][column] for p in parts]
+    columns = {c: _merge_columns(states(c), a['levels']) for c in a['columns']}
+    return a | dict(n_rows=sum(p['n_rows'] for p in parts), sample=sample, columns=columns)
 
 # %% ../../nbs/explore/07_profile.ipynb #b44baeb7
+def _row_group(file, i, columns):
+    "One row group; of a file without any, its columns without rows"
+    return file.read_row_group(i, columns=columns) if file.num_row_groups else file.read(columns=columns)
+
 def summarise_parquet(
     path, # Parquet file
     columns=None, # Columns to read; all by default
@@ -153,9 +137,7 @@ def summarise_parquet(
     with open_coded(path) as f:
         parts, start, below = [], 0, None
         for i in range(max(f.num_row_groups, 1)):
-            rows = (
-                f.read_row_group(i, columns=columns) if f.num_row_groups else f.read(columns=columns)
-            ).to_pandas()
+            rows = _row_group(f, i, columns).to_pandas()
             parts.append(summarise(rows, start=start, size=size, seed=seed, below=below))
             start += len(rows)
             if len(parts) == at_once: parts = [merge(*parts)]
@@ -166,35 +148,29 @@ def summarise_parquet(
 def _distinct(c, levels):
     "Number of distinct values: counted up to `levels`, estimated above"
     hashed = c['levels']['hash']
-    return len(hashed) if len(hashed) < levels else int(round((levels-1)/(float(hashed[-1])/2**64)))
+    if len(hashed) < levels: return len(hashed)
+    largest = float(hashed[-1])/2**64
+    return int(round((levels-1)/largest))
+
+def _spread(c, v):
+    "What is told of numbers: moments of all of them, quantiles of the sample"
+    q05, q25, median, q75, q95 = np.quantile(v, [.05, .25, .5, .75, .95])
+    far = 3*(q75-q25) # Tukey's outer fences
+    far_out = float(((v < q25-far)|(v > q75+far)).mean()) if far else 0.
+    res = dict(mean=c['mean'], sd=(c['m2']/c['n'])**.5, low=float(c['low']), q05=q05)
+    return res | dict(median=median, q95=q95, high=float(c['high']), far_out=far_out)
 
 def _profile_row(c, x, levels):
     "One line of `profile`"
-    res = dict(
-        kind=c['kind'],
-        n=c['n'],
-        missing_rate=c['missing'] / max(c['n'] + c['missing'], 1),
-        distinct=_distinct(c, levels),
-        exact=len(c['levels']['n']) < levels,
-    )
+    missing_rate = c['missing']/max(c['n']+c['missing'], 1)
+    is_exact = len(c['levels']['n']) < levels
+    res = dict(kind=c['kind'], n=c['n'], missing_rate=missing_rate)
+    res |= dict(distinct=_distinct(c, levels), exact=is_exact)
     known = x.dropna()
-    if c['kind'] == 'number' and len(known):
-        q = np.quantile(known.to_numpy(dtype='float64'), [.05, .25, .5, .75, .95])
-        far = 3*(q[3]-q[1]) # Tukey's outer fences
-        res |= dict(
-            mean=c['mean'],
-            sd=(c['m2'] / c['n']) ** 0.5,
-            low=float(c['low']),
-            q05=q[0],
-            median=q[2],
-            q95=q[4],
-            high=float(c['high']),
-        )
-        res |= dict(far_out=float(((known < q[1]-far)|(known > q[3]+far)).mean()) if far else 0.)
-    if c['kind'] != 'number' and len(known):
-        values, n = distinct_values(known)
-        res |= dict(top=str(min(values[n == n.max()])), top_share=float(n.max()/len(known)))
-    return res
+    if not len(known): return res
+    if c['kind'] == 'number': return res | _spread(c, known.to_numpy(dtype='float64'))
+    values, n = distinct_values(known)
+    return res | dict(top=str(min(values[n == n.max()])), top_share=float(n.max()/len(known)))
 
 def profile(
     summary:dict, # From `summarise`, `merge` or `summarise_parquet`
@@ -205,5 +181,6 @@ def profile(
     quartiles"""
     is_summary = isinstance(summary, dict) and 'sample' in summary
     check_kind(summary, is_summary, 'summary', 'what `summarise` gives of a table')
-    rows = {k: _profile_row(c, summary['sample'][k], summary['levels']) for k,c in summary['columns'].items()}
+    sample, levels = summary['sample'], summary['levels']
+    rows = {k: _profile_row(c, sample[k], levels) for k,c in summary['columns'].items()}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('column')

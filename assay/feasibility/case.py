@@ -14,6 +14,7 @@ import numpy as np, pandas as pd
 
 from ..stats.metrics import METRICS, score as metric_score
 from ..stats.intervals import Resamples, blocks_of, count_groups, ends_of, replicate
+from ..stats.values import Label
 from ..models.features import feature_fields, feature_frame
 from ..models.estimators import as_target, make_model, predict_score
 from ..explore.leakage import LEAK, declared_legitimate, suspected
@@ -211,7 +212,8 @@ def rule_column(
     "The best single column that may stand in for today's practice: one that may know the outcome never does"
     said, p = declared_legitimate(case.fields), case.problem
     found = {c for c in skills.index[skills > LEAK] if c not in said}
-    if doubted: found |= set(suspected(case.train, p.target, case.names, said, time=p.time, task=p.task))
+    label = Label(p.target, p.task, time=p.time)
+    if doubted: found |= set(suspected(case.train, label, case.names, said))
     return next((c for c in skills.index if c not in found), '')
 
 def rule_scores(

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .features import TEXT, feature_fields, names_of
 from ..problem.current_practice import SMOOTHING
+from ..stats.values import Label
 
 # %% ../../nbs/models/01_practice.ipynb #cc32267b
 def delay_of_origin(
@@ -76,12 +77,9 @@ def _unsuspected(problem, fields, train):
     from assay.explore.leakage import declared_legitimate, suspected
     text, said = names_of(fields, TEXT), declared_legitimate(feature_fields(fields))
     if not text: return {}
-    how = dict(
-        time=problem.time if problem.time in train else None,
-        positive=problem.positive,
-        task=problem.task,
-    )
-    found = suspected(train, problem.target, names_of(fields), said, **how)
+    time = problem.time if problem.time in train else None
+    label = Label(problem.target, problem.task, problem.positive, time)
+    found = suspected(train, label, names_of(fields), said)
     return dict(columns=[c for c in text if c not in found]) if set(text) & set(found) else {}
 
 def practice_params(
@@ -93,36 +91,28 @@ def practice_params(
     return dict(practice=name, target=problem.target)
 
 # %% ../../nbs/models/01_practice.ipynb #7446a9b8
+_STANDS_IN = ('the best single column that is not suspected of a leak stands in for it in '
+              'feasibility, and the record of all such text after it')
+
 def describe_practice(
     problem, # `Problem`: today's practice
 )->dict: # `practice`, `how`
     "Today's practice in two lines; raises `ValueError` if it names a function that is not known"
     if name := problem.today.get('callable'):
         return dict(practice=name, how=find_practice(name).__doc__ or 'undescribed')
-    columns = problem.today.get('columns')
-    if columns:
-        return dict(
-            practice='record',
-            how=f"the mean of the target by {', '.join(columns)}; "
-            f"{problem.today.get('smoothing', SMOOTHING):g} cases draw a small group towards the "
-            "coarser one",
-        )
-    return dict(
-        practice='not declared',
-        how='the best single column that is not suspected of a leak stands in for it in '
-        'feasibility, and the record of all such text after it',
-    )
+    columns, cases = problem.today.get('columns'), problem.today.get('smoothing', SMOOTHING)
+    if not columns: return dict(practice='not declared', how=_STANDS_IN)
+    how = (f"the mean of the target by {', '.join(columns)}; "
+           f"{cases:g} cases draw a small group towards the coarser one")
+    return dict(practice='record', how=how)
 
 # %% ../../nbs/models/01_practice.ipynb #ee0e4f1a
 def named_alternatives(
     problem, # `Problem`: `decision.alternatives`
 )->list: # Names of practices
     "The practices that the agreement names as alternatives; raises `ValueError` if one is not known"
-    named = [
-        a['practice']
-        for a in problem.decision.get('alternatives') or []
-        if isinstance(a, dict) and a.get('practice')
-    ]
+    said = [a for a in problem.decision.get('alternatives') or [] if isinstance(a, dict)]
+    named = [a['practice'] for a in said if a.get('practice')]
     for name in named: find_practice(name)
     return list(dict.fromkeys(named))
 
@@ -155,10 +145,10 @@ def _as_scores(name, res, now):
 def _as_probabilities(name, s, n_classes):
     "Scores as rows × classes"
     shape = (len(s),) if n_classes == 2 else (len(s), n_classes)
+    expected = 'the probability of the positive class' if n_classes == 2 else 'a probability per class'
     if s.shape != shape:
         raise ValueError(
-            f"the practice {name!r} returned scores of shape {s.shape}; expected {shape}: "
-            f"{'the probability of the positive class' if n_classes == 2 else 'a probability per class'}"
+            f"the practice {name!r} returned scores of shape {s.shape}; expected {shape}: {expected}"
         )
     if len(s) and not (0 <= s.min() and s.max() <= 1):
         raise ValueError(
@@ -191,14 +181,16 @@ class _Practice(BaseEstimator):
         self.past_, self.classes_ = X.assign(**{self.target: np.asarray(y)}), np.unique(y)
         return self
 
+    def _ask(self, now):
+        "What the practice says; it gets copies, so that it cannot change a row"
+        said = PRACTICES[self.practice](self.past_.copy(), now.copy())
+        return _as_scores(self.practice, said, now)
+
     def _scores(self, X):
         "What the practice says of each row"
         check_is_fitted(self)
-        ask = lambda now: _as_scores(
-            self.practice, PRACTICES[self.practice](self.past_.copy(), now.copy()), now
-        )
-        s = ask(X)
-        if len(X) > 1 and not np.allclose(ask(X.iloc[:1])[0], s[0], atol=1e-9):
+        s = self._ask(X)
+        if len(X) > 1 and not np.allclose(self._ask(X.iloc[:1])[0], s[0], atol=1e-9):
             raise ValueError(
                 f"the practice {self.practice!r} scores a row alone otherwise than among others; expected "
                 "each row to be scored by itself and `past`, as at the moment of a decision"

@@ -23,9 +23,9 @@ _SEAL = re.compile(r'^ *# unchanged since assay wrote it: ([0-9a-f]{16})\n?', re
 _DATA = re.compile(r'^data:.*\n(?:[ \t].*\n|\n)*', re.M) # The section of `params.yaml` that is written
 
 def _digest(text):
-    return hashlib.sha256(
-        '\n'.join(l.rstrip() for l in _SEAL.sub('', text).strip().splitlines()).encode()
-    ).hexdigest()[:16]
+    "Hash of a text without its seal; spaces at the ends of lines do not count"
+    lines = _SEAL.sub('', text).strip().splitlines()
+    return hashlib.sha256('\n'.join(l.rstrip() for l in lines).encode()).hexdigest()[:16]
 
 def seal(
     text:str, # Content of a file, or of a section
@@ -47,10 +47,11 @@ def refuse_overwriting(
     paths, # Files to write
 )->None: # Nothing, or a `ValueError` that names the file
     "Refuse to replace what somebody has written"
-    for p in (p for p in paths if Path(p).exists() and not is_untouched(p)):
+    for p in paths:
+        if not Path(p).exists() or is_untouched(p): continue
+        where = ', in the section data' if Path(p).name == 'params.yaml' else ''
         raise ValueError(
-            f"{p} was changed since assay wrote "
-            f"it{', in the section data' if Path(p).name == 'params.yaml' else ''}; expected the bundled "
+            f"{p} was changed since assay wrote it{where}; expected the bundled "
             "file or an untouched draft: keep your work elsewhere, or replace it with --force, which "
             f"leaves a copy in {place('local', 'before_init')}"
         )
@@ -62,37 +63,23 @@ def seal_bundled()->None: # Nothing
     write_text('params.yaml', _DATA.sub(lambda m: seal(m[0], '  ') + '\n', text))
 
 # %% ../../nbs/project/06_create.ipynb #6e76df2b
-def _yaml(mapping, head=''):
+def _yaml(mapping, indent=''):
     "A mapping as YAML, one key per line; values are JSON, which YAML can read"
-    return head + ''.join(f'{k}: {json.dumps(v, ensure_ascii=False)}\n' for k,v in mapping.items())
+    return ''.join(f'{indent}{k}: {json.dumps(v, ensure_ascii=False)}\n' for k,v in mapping.items())
+
+def _holds_mappings(v): return isinstance(v, dict) and v and all(isinstance(x, dict) for x in v.values())
 
 def _long_yaml(mapping):
     "As `_yaml`, with a line of its own for each entry of a mapping of mappings"
-    nested = {
-        k: v
-        for k, v in mapping.items()
-        if isinstance(v, dict) and v and all(isinstance(x, dict) for x in v.values())
-    }
-    return ''.join(
-        f'{k}:\n' + ''.join(f'  {n}: {json.dumps(x, ensure_ascii=False)}\n' for n, x in v.items())
-        if k in nested
-        else _yaml({k: v})
-        for k, v in mapping.items()
-    )
+    def part(k, v): return f"{k}:\n{_yaml(v, '  ')}" if _holds_mappings(v) else _yaml({k: v})
+    return ''.join(part(k, v) for k,v in mapping.items())
 
 def with_data(
     text:str, # Content of `params.yaml`
     data:dict, # New section `data`
 )->str: # The same with this section replaced
     "`params.yaml` with another section `data`; everything else stays as it is, comments too"
-    block = (
-        seal(
-            'data:\n'
-            + ''.join(f'  {k}: {json.dumps(v, ensure_ascii=False)}\n' for k, v in data.items()),
-            '  ',
-        )
-        + '\n'
-    )
+    block = seal('data:\n'+_yaml(data, '  '), '  ')+'\n'
     res, n = _DATA.subn(lambda m: block, text if text.endswith('\n') else text+'\n')
     if n != 1:
         raise ValueError(
@@ -101,24 +88,23 @@ def with_data(
         )
     return res
 
+def _with_value(text, section, key, value):
+    "`params.yaml` with one value changed"
+    line = re.compile(rf'^({section}:.*\n(?:[ \t].*\n|\n)*?  {key}: ).*$', re.M)
+    res, n = line.subn(lambda m: m[1] + json.dumps(value), text)
+    if n == 1: return res
+    raise ValueError(
+        f"params.yaml has {n} times {key!r} in section {section!r}; expected it once: restore it "
+        "with `git checkout params.yaml`")
+
 def with_values(
     text:str, # Content of `params.yaml`
     sections:dict, # Section to its keys with new values
 )->str: # The same with these values
     """`params.yaml` with some values of some sections changed, the rest as it is;
     raises `ValueError` for one that is not there"""
-    for section,key,value in ((s, k, v) for s,values in sections.items() for k,v in values.items()):
-        text, n = re.subn(
-            rf'^({section}:.*\n(?:[ \t].*\n|\n)*?  {key}: ).*$',
-            lambda m, v=value: m[1] + json.dumps(v),
-            text,
-            flags=re.M,
-        )
-        if n != 1:
-            raise ValueError(
-                f"params.yaml has {n} times {key!r} in section {section!r}; expected it once: restore it "
-                "with `git checkout params.yaml`"
-            )
+    for section,values in sections.items():
+        for key,value in values.items(): text = _with_value(text, section, key, value)
     return text
 
 def with_dep(
@@ -167,10 +153,8 @@ def hide_from_git(
         ignore = Path('.gitignore')
         kept = ignore.read_text(encoding='utf-8') if ignore.is_file() else ''
         if ignored_line(table) not in kept.splitlines():
-            write_text(
-                ignore,
-                kept + ('' if kept.endswith('\n') or not kept else '\n') + ignored_line(table) + '\n',
-            )
+            if kept and not kept.endswith('\n'): kept += '\n'
+            write_text(ignore, f'{kept}{ignored_line(table)}\n')
         res.append(
             f'the table {shown} is named in .gitignore now, so that its rows are not committed; it was '
             'not moved'
@@ -199,6 +183,8 @@ def _table_hash(source):
     if table and Path(table).exists(): return sha256(table)
     return hashlib.sha256(to_json(source, None).encode()).hexdigest()
 
+def _text(path): return check_file(path).read_text(encoding='utf-8')
+
 def write_draft(
     d:Draft, # From `draft`
     force:bool=False, # Replace files that hold changes
@@ -209,13 +195,11 @@ def write_draft(
     check_kind(d, hasattr(d, 'problem'), 'd', 'a Draft, as `draft` gives it')
     make_problem(d.problem, 'the draft')
     read_ledger()
-    params = with_values(
-        with_data(check_file('params.yaml').read_text(encoding='utf-8'), d.data), d.params
-    )
-    deps = with_dep(check_file('dvc.yaml').read_text(encoding='utf-8'), _file_of(d.data['source']))
+    params = with_values(with_data(_text('params.yaml'), d.data), d.params)
+    deps = with_dep(_text('dvc.yaml'), _file_of(d.data['source']))
     if not force: refuse_overwriting(WRITTEN)
-    for p in filter(lambda p: Path(p).exists(), WRITES):
-        write_text(place('local', 'before_init', p), check_file(p).read_text(encoding='utf-8'))
+    for p in WRITES:
+        if Path(p).exists(): write_text(place('local', 'before_init', p), _text(p))
     write_text(place('columns'), seal(write_dictionary(d.dictionary).read_text(encoding='utf-8')))
     write_text(place('problem'), seal(schema_line('problem') + _HEAD + _long_yaml(d.problem)))
     write_text('params.yaml', params)
@@ -225,6 +209,8 @@ def write_draft(
     return list(WRITES)
 
 # %% ../../nbs/project/06_create.ipynb #60ff6fd6
+_DECISION = ('what', 'decision', 'why')
+
 def next_steps(
     d:Draft, # From `draft`
 )->list: # Sentences, in order
@@ -244,22 +230,24 @@ def next_steps(
         'agree on metric, minimum and margin in problem.yaml, and remove provisional',
     ]
 
+def _decision_table(rows, show_header):
+    "Decisions as a table for the terminal"
+    from rich.table import Table
+    table, columns = Table(box=None, pad_edge=False, header_style='bold', show_header=show_header), _DECISION
+    for column in columns: table.add_column(column, overflow='fold')
+    for r in rows: table.add_row(*(r[k].replace('[', '\\[') for k in columns))
+    return table
+
 def show_draft(
     d:Draft, # From `draft`
     console=None, # A `rich.console.Console`; standard output by default
 )->None: # Nothing
     "Print what was decided, and why"
     from rich.console import Console
-    from rich.table import Table
     console = console or Console()
-    for rows in (
-        d.decisions,
-        [dict(what='set aside', decision=str(c), why=r) for c, r in list(d.aside.items())[:20]],
-    ):
-        table = Table(box=None, pad_edge=False, header_style='bold', show_header=rows is d.decisions)
-        for column in ('what', 'decision', 'why'): table.add_column(column, overflow='fold')
-        for r in rows: table.add_row(*(r[k].replace('[', '\\[') for k in ('what', 'decision', 'why')))
-        console.print(table)
+    aside = [dict(what='set aside', decision=str(c), why=r) for c,r in list(d.aside.items())[:20]]
+    console.print(_decision_table(d.decisions, show_header=True))
+    console.print(_decision_table(aside, show_header=False))
     if len(d.aside) > 20: console.print(f'… and {len(d.aside)-20} more columns set aside', markup=False)
     for n in d.notes: console.print(f'note: {n}', markup=False)
     console.print(f"wrote {', '.join(WRITTEN)}, and the table as a dependency in dvc.yaml", markup=False)
@@ -267,37 +255,16 @@ def show_draft(
         console.print(f"{'next:' if not i else 'then:'} {step}", markup=False)
 
 # %% ../../nbs/project/06_create.ipynb #02454bb9
+_STATED = ('task', 'target', 'positive', 'metric', 'minimum', 'time', 'id', 'groups', 'provisional')
+_SPLIT = ('train_until', 'valid_until', 'test_until', 'shares', 'group', 'stratify')
+
 def draft_json(
     d:Draft, # From `draft`
 )->dict: # JSON types
     "The same for a machine"
-    same = {
-        k: d.problem.get(k)
-        for k in (
-            'task',
-            'target',
-            'positive',
-            'metric',
-            'minimum',
-            'time',
-            'id',
-            'groups',
-            'provisional',
-        )
-    }
-    split = {
-        k: d.data[k]
-        for k in ('train_until', 'valid_until', 'test_until', 'shares', 'group', 'stratify')
-    }
-    return same | dict(
-        rule=d.problem['today'].get('columns'),
-        suspects=d.suspects,
-        split=split,
-        source=d.data['source'],
-        features=d.dictionary.names('feature'),
-        decisions=d.decisions,
-        set_aside={str(k): v for k, v in d.aside.items()},
-        notes=d.notes,
-        written=list(WRITES),
-        next=next_steps(d),
-    )
+    same = {k: d.problem.get(k) for k in _STATED}
+    split = {k: d.data[k] for k in _SPLIT}
+    found = dict(rule=d.problem['today'].get('columns'), suspects=d.suspects, split=split)
+    found |= dict(source=d.data['source'], features=d.dictionary.names('feature'), decisions=d.decisions)
+    aside = {str(k): v for k,v in d.aside.items()}
+    return same | found | dict(set_aside=aside, notes=d.notes, written=list(WRITES), next=next_steps(d))

@@ -17,11 +17,13 @@ from ..data.columns import Dictionary, Field
 from ..data.dictionary import check_table, conform, validate
 from ..data.intake import fetch_table, get_adapter, prepare_table, table_outcomes, take
 from ..data.checks import data_checks
-from ..data.classes import class_table, count_classes, sunk_classes
-from ..explore.leakage import leaking_features, measure_columns, scan_columns
+from ..data.classes import class_table, count_classes
+from ..data.prepared import RowCounts, Snapshot, Splits
+from ..explore.leakage import leakage_evidence, leaking_features, scan_columns
 from ..problem.agreement import make_problem
 from ..release.readiness import REMEDY
-from ..data.splits import check_splits, make_splits
+from ..stats.intervals import Resamples
+from ..data.splits import HashRule, check_splits, make_splits
 from .inspect_table import choose_metric, watched_groups
 from .read import is_url, read_table_of
 from ..data.near_duplicates import find_twins
@@ -57,7 +59,7 @@ def _best_column(f, read, agreed, dictionary, data):
     """The feature that knows most and is no suspect, or None, how much it knows,
     and each suspect of exploration with the reason"""
     rows = _scanned(f, read, data)
-    evidence = measure_columns(rows, agreed, cluster=data['cluster'])
+    evidence = leakage_evidence(rows, agreed, Resamples(rows.get(data['cluster'])))
     scan = scan_columns(rows, agreed, dictionary, evidence)
     found = leaking_features(scan, dictionary.names('feature'))
     suspects = scan.set_index('column').reason.loc[found].to_dict()
@@ -237,9 +239,9 @@ def _as_split(tables, problem, dictionary, data):
     "Number of rows with a target, number of those set aside, and the splits, as the data stage makes them"
     prepared = check_table(prepare_table(tables, problem, dictionary), problem)
     kept, broken = validate(prepared, dictionary)
-    how = dict(cuts=cuts_of(data), shares=data['shares'], group=data['group'], stratify=data['stratify'])
-    features = dictionary.names('feature')
-    splits = make_splits(conform(kept, dictionary), problem.id, problem.time, **how, features=features)
+    rule = HashRule(data['group'], data['stratify'], features=dictionary.names('feature'))
+    accepted = conform(kept, dictionary)
+    splits = make_splits(accepted, problem.id, problem.time, cuts_of(data), data['shares'], rule)
     return len(prepared), broken.position.nunique(), splits
 
 def read_as_split(
@@ -257,10 +259,10 @@ def read_as_split(
     except ValueError as e: return dict(tables=tables, facts=facts, fault=str(e))
     return dict(tables=tables, facts=facts, n=n, n_aside=n_aside, splits=splits, fault='')
 
-def _sunk(path, read, agreed, dictionary, source):
-    "Classes of which a split holds too few rows because a part is read"
+def _classes(path, read, agreed, dictionary, source):
+    "Each class before and after a part is read; empty where every row is read"
     counts = count_classes(source | dict(url=str(path)), read['facts'], agreed, dictionary)
-    return sunk_classes(class_table(counts, read['splits'], agreed.target))
+    return class_table(counts, read['splits'], agreed.target)
 
 def _manifest(read):
     "The manifest of a snapshot that is not made yet"
@@ -280,18 +282,12 @@ def foresee(
     twins = find_twins(splits, dictionary.names('feature'), agreed.target)
     time = data['train_until'] and agreed.time
     crossings = check_splits(splits, agreed.id, time, data['group'] or None, twins)
-    sunk = _sunk(path, read, agreed, dictionary, data['source'])
+    classes = _classes(path, read, agreed, dictionary, data['source'])
     own = dictionary.select('id', 'target') # other columns are validated above
-    checks = data_checks(
-        agreed, own, _manifest(read), different=[],
-        n_rows=read['n'],
-        n_unlabelled=len(table_outcomes(read['tables'], agreed)) - read['n'],
-        n_quarantined=read['n_aside'],
-        splits={k: v[own.names()] for k,v in splits.items()},
-        crossings=crossings,
-        max_quarantine_share=data['max_quarantine_share'],
-        twins=twins,
-        sunk=sunk)
+    frames = {k: v[own.names()] for k,v in splits.items()}
+    counts = RowCounts(table_outcomes(read['tables'], agreed), read['n'], read['n_aside'])
+    parted = Splits(frames, agreed, own, crossings, twins, classes)
+    checks = data_checks(Snapshot(_manifest(read)), counts, parted, data['max_quarantine_share'])
     said = [c for c in checks if c['status'] == 'fail' and not (c['id'] == 'F21' and crossings)]
     return [*crossings, *(c['why'] for c in said)]
 

@@ -9,7 +9,7 @@ __all__ = ['RARE', 'as_moments', 'cuts_of', 'silent_features', 'missing_classes'
 import numpy as np, pandas as pd
 
 from ..data.near_duplicates import ALIKE, DIGITS, find_twins, twins_offence
-from ..data.splits import make_splits, time_cuts
+from ..data.splits import HashRule, make_splits, time_cuts
 
 # %% ../../nbs/project/04_split.ipynb #4290da75
 def as_moments(s): return pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None)
@@ -25,8 +25,8 @@ def _parted(f, split, id):
     names = f.df[id].astype(str) if id in f.df else [f'r{i:08d}' for i in range(len(f.df))]
     rows = f.df.assign(**{id: names})
     if f.time: rows = rows.assign(**{f.time: as_moments(rows[f.time])})
-    how = dict(cuts=cuts_of(split), shares=split['shares'], group=split['group'], stratify=split['stratify'])
-    return make_splits(rows, id, f.time, **how, features=f.features)
+    rule = HashRule(split['group'], split['stratify'], features=f.features)
+    return make_splits(rows, id, f.time, cuts_of(split), split['shares'], rule)
 
 def _silence(known):
     "Why a column says nothing, from its values in training that are not missing"
