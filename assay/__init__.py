@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from .core.yaml import read_yaml
     from .problem.agreement import load_problem
     from .problem.criteria import freeze_criteria
-    from .stats.intervals import Resamples, interval, paired_difference
+    from .stats.values import Label
+    from .stats.intervals import Resamples, Resampling, interval, paired_difference
+    from .stats.scored import Scored, Comparison
     from .data.sources import load_source
     from .data.example import make_flights
     from .data.columns import load_dictionary
     from .data.infer import infer_dictionary
     from .data.dictionary import validate
-    from .data.splits import make_splits
+    from .data.splits import HashRule, make_splits
     from .explore.profile import summarise, profile
     from .explore.leakage import leakage_scan
     from .responsible.groups import group_table
@@ -29,13 +31,15 @@ if TYPE_CHECKING:
     from .responsible.assessment import findings
     from .models.features import feature_frame
     from .models.estimators import make_model, predict_score
-    from .models.tuning import tune
+    from .models.tuning import tune, TrialPlan
     from .evaluation.scores import score_table
     from .feasibility.study import assess, decide
+    from .feasibility.case import StudySettings
     from .package.bundle import export_bundle, load_bundle
     from .stages.definition import load_stages
     from .release.checklist import load_checklist, evaluate_checklist
-    from .release.approval import approve, waive
+    from .release.approval import approve
+    from .release.waiving import waive
     from .serving.app import make_app, serve
     from .monitoring.decide import monitor
     from .site.pages import build_site

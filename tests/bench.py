@@ -178,16 +178,16 @@ from assay.explore.over_time import base_rates, drift_over_time
 from assay.explore.missing import label_noise, missing_patterns
 from assay.explore.leakage import leakage_scan
 from assay.explore.profile import profile, summarise_parquet
-from assay.stats.values import read_coded
+from assay.stats.values import Label, read_coded
 start = time.perf_counter()
 df = read_coded(sys.argv[1])
 summary = summarise_parquet(sys.argv[1])
 table = profile(summary)
 moment = pd.to_datetime(df.time_hour.cat.categories)[df.time_hour.cat.codes]
 df = df.assign(late=(df.arr_delay > 15).astype(int), time_hour=moment)[df.arr_delay.notna()]
-columns = [c for c in df if c not in ('late', 'time_hour')]
-found = [associations(df, 'late', columns, time='time_hour'), feature_associations(summary['sample'], columns), missing_patterns(df, columns), label_noise(df, columns, df.late.to_numpy()),
-         base_rates(df.late.to_numpy(), df.time_hour), drift_over_time(df, columns, 'time_hour'), leakage_scan(df.iloc[::17].reset_index(drop=True), 'late', time='time_hour')]
+columns, label = [c for c in df if c not in ('late', 'time_hour')], Label('late', time='time_hour')
+found = [associations(df, label, columns), feature_associations(summary['sample'], columns), missing_patterns(df, columns), label_noise(df, columns, df.late.to_numpy()),
+         base_rates(df.late.to_numpy(), df.time_hour), drift_over_time(df, columns, 'time_hour'), leakage_scan(df.iloc[::17].reset_index(drop=True), label)]
 print(json.dumps(dict(seconds=time.perf_counter()-start, peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)))
 """
 

@@ -499,8 +499,10 @@ def groups():
 
     from assay.responsible.resamples import group_draws
     from assay.stats.intervals import Resamples
+    from assay.stats.scored import Scored
 
     y, s, day = ranked()
+    scored = Scored(y, s, threshold=1.0, resamples=Resamples(day))
     group = np.char.add("g", (np.arange(len(y)) % 10).astype(str))
     rates = dict(a=selection_rate, b=true_positive_rate, c=false_positive_rate)
 
@@ -515,7 +517,7 @@ def groups():
             random_state=0,
         )
 
-    t = take_turns(1, ours=lambda: group_draws(group, y, s, 1.0, resamples=Resamples(day)), theirs=theirs)
+    t = take_turns(1, ours=lambda: group_draws(group, scored), theirs=theirs)
     return {"ours, s": t["ours"], "Fairlearn, s": 20 * t["theirs"]}
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from tiny import commit
 
-from assay.release import approval
+from assay.release import approval, waiving
+from assay.release.committed import check_committed as CHECK
 
-CHECK = approval.check_committed
+SIGNING = (approval, waiving)
 
 
 def _commit_and_check(files):
@@ -21,11 +22,13 @@ def _commit_and_check(files):
 def committed():
     "Every signature of this process commits first, and is checked then"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(approval, "check_committed", _commit_and_check)
+        for module in SIGNING:
+            patch.setattr(module, "check_committed", _commit_and_check)
         yield
 
 
 @pytest.fixture
 def as_it_is(monkeypatch):
     "Whoever signs commits nothing: for tests of the check itself"
-    monkeypatch.setattr(approval, "check_committed", CHECK)
+    for module in SIGNING:
+        monkeypatch.setattr(module, "check_committed", CHECK)

@@ -10,9 +10,10 @@ from tiny import copy_repo, inside, make_keys, make_tiny, record
 from assay.core.artifacts import check, metrics_path, place, read_json, write_json, write_manifest, write_metrics, write_text
 from assay.package.bundle import load_bundle
 from assay.package.identity import FILES, bundle_identity
-from assay.release import approval
-from assay.release.approval import active_waivers, approval_of, approve, changed_since, reject, serving_folder, signatures, waive, withdraw
+from assay.release import approval, waiving
+from assay.release.approval import approval_of, approve, changed_since, reject, serving_folder, signatures
 from assay.release.chain import _sign, append_decision, chain_head, load_keys, new_key, read_chain, revoke_key
+from assay.release.waiving import active_waivers, waive, withdraw
 from assay.serving.app import open_service
 
 CHAIN, BUNDLE = "approvals/approvals.jsonl", "data/bundle"
@@ -282,7 +283,7 @@ def test_a_waiver_signed_with_other_tools_is_judged_like_any_other(repo):
     head = dict(decision="waive", reason="trust me", until="2013-12-31")
     write_metrics("evaluation", "misses the criteria", {})
     for item, role, counts in (("evaluation", "bob", 0), ("evaluation", "ann", 1), ("parity", "ann", 1), ("P99", "ann", 1)):
-        append_decision("waivers", key_of(repo, role), None, {"problem.yaml": approval.sha256("problem.yaml")}, head | dict(item=item, excuses=approval.finding(item), names=approval.named_by(item)))
+        append_decision("waivers", key_of(repo, role), None, {"problem.yaml": approval.sha256("problem.yaml")}, head | dict(item=item, excuses=waiving.finding(item), names=waiving.named_by(item)))
         assert len(active_waivers("2013-12-01")) == counts, item
 
 

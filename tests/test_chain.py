@@ -16,7 +16,7 @@ from assay.core.artifacts import check, place, sha256, write_json, write_metrics
 from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
 from assay.release import chain
-from assay.release.approval import active_waivers, approval_of, approve, reject, waive, withdraw
+from assay.release.approval import approval_of, approve, reject
 from assay.release.chain import (
     chain_head,
     change_role,
@@ -29,6 +29,7 @@ from assay.release.chain import (
     read_chain,
     revoke_key,
 )
+from assay.release.waiving import active_waivers, waive, withdraw
 from assay.serving.app import _watch, make_app, open_service
 from assay.serving.prediction_log import PredictionLog, log_anchors
 

@@ -19,13 +19,13 @@ from assay.pipeline.repro import end_waivers
 from assay.problem import criteria
 from assay.problem.agreement import load_problem
 from assay.release import checklist as evidence
-from assay.release.approval import active_waivers, waive, withdraw
 from assay.release.chain import new_key
 from assay.release.checklist import PROCESS, evaluate_checklist, load_checklist, read_stages, stages_of
 from assay.release.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
 from assay.release.ml_test_score import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
 from assay.release.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
 from assay.release.waivers import ANY_DAY, say_day
+from assay.release.waiving import active_waivers, waive, withdraw
 from assay.site.pages import checklist_rows, index_page, load_board
 
 ROOT = Path(__file__).parent.parent

@@ -27,7 +27,8 @@ from assay.explore.over_time import drift_over_time
 from assay.explore.profile import merge, profile, summarise, summarise_parquet
 from assay.problem.agreement import load_problem
 from assay.responsible.privacy import find_personal, luhn, mask, personal_data
-from assay.stats.values import read_coded
+from assay.stats.intervals import Resamples
+from assay.stats.values import Label, read_coded
 
 # Leaks
 
@@ -45,7 +46,7 @@ def planted(seed):
 
 @pytest.mark.parametrize("seed", range(10, 16))
 def test_planted_leaks_are_found_first_each_with_its_reason(seed):
-    scan = leakage_scan(planted(seed), "late", time="scheduled", seed=seed, n_boot=100)
+    scan = leakage_scan(planted(seed), Label("late", time="scheduled"), resamples=Resamples(n=100, seed=seed))
     assert set(scan.column[scan.verdict == "leak"]) == {"noisy", "booking", "encoded", "closed"} == set(scan.column[:4])
     reason = scan.set_index("column").reason
     assert "tells the label" in reason["booking"] and "time after decision" in reason["closed"] and reason["encoded"] == "near copy of the target"
@@ -61,20 +62,20 @@ def test_control_correlation_alone_misses_the_id_and_the_future():
 
 @pytest.mark.parametrize("seed", range(100, 124))
 def test_clean_tables_are_accused_of_nothing(seed):
-    scan = leakage_scan(flights(seed, 800), "late", time="scheduled", seed=seed, n_boot=100)
+    scan = leakage_scan(flights(seed, 800), Label("late", time="scheduled"), resamples=Resamples(n=100, seed=seed))
     assert scan.column[scan.verdict.isin(["leak", "suspect"])].tolist() == []
     r = np.random.default_rng(seed)
     noise = pd.DataFrame(r.normal(size=(250, 12))).add_prefix("x").assign(code=r.integers(0, 40, 250).astype(str), y=r.integers(0, 2, 250))
-    assert (leakage_scan(noise, "y", seed=seed, n_boot=100).verdict == "leak").sum() == 0
+    assert (leakage_scan(noise, "y", resamples=Resamples(n=100, seed=seed)).verdict == "leak").sum() == 0
 
 
 def test_control_judged_by_its_own_rows_a_clean_id_looks_like_a_leak():
     d = flights(100, 800)
     own_rate = d.late.groupby(d.flight_id).transform("mean")
     assert (own_rate == d.late).all()  # a target-encoded id is the target
-    scan = leakage_scan(d, "late", time="scheduled", n_boot=100).set_index("column")
+    scan = leakage_scan(d, Label("late", time="scheduled"), resamples=Resamples(n=100)).set_index("column")
     assert scan.verdict["flight_id"] == "set aside" and scan.auc["flight_id"] < 0.6
-    assert leakage_scan(d.assign(rate=own_rate), "late", time="scheduled", n_boot=100).loc[0, ["column", "verdict"]].tolist() == ["rate", "leak"]
+    assert leakage_scan(d.assign(rate=own_rate), Label("late", time="scheduled"), resamples=Resamples(n=100)).loc[0, ["column", "verdict"]].tolist() == ["rate", "leak"]
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +90,13 @@ def scanned():
 
 def test_on_flights_what_is_known_only_afterwards_is_found(scanned):
     df, dictionary = scanned
-    scan = leakage_scan(df, "late", declared=declarations(dictionary, df.columns), time="scheduled", n_boot=50).set_index("column")
+    scan = leakage_scan(df, Label("late", time="scheduled"), declared=declarations(dictionary, df.columns), resamples=Resamples(n=50)).set_index("column")
     afterwards = ["dep_delay", "arr_time", "air_time", "arr_delay", "dep_time"]
     assert (scan.verdict[afterwards] == "leak").all() and set(scan.index[:5]) == set(afterwards)
     assert (scan.reason[afterwards] == "not declared as known at decision time").all()
     assert leaking_features(scan.reset_index(), dictionary.names("feature")) == []
     told = declarations(dictionary, df.columns)
-    unsaid = leakage_scan(df, "late", declared={c: k for c, k in told.items() if c in dictionary.names("feature")}, time="scheduled", n_boot=50).set_index("column")
+    unsaid = leakage_scan(df, Label("late", time="scheduled"), declared={c: k for c, k in told.items() if c in dictionary.names("feature")}, resamples=Resamples(n=50)).set_index("column")
     assert unsaid.verdict["arr_delay"] == "leak" and (unsaid.verdict[["dep_delay", "arr_time"]] == "suspect").all()  # nobody said when they are known
     assert unsaid.verdict["air_time"] == "" and unsaid.auc_high["air_time"] < 0.6  # known only afterwards and hardly telling: without a declaration nothing sees it
 
@@ -306,7 +307,7 @@ def test_intervals_of_associations_hold_one_half_for_noise():
     for seed in range(20):
         d = flights(seed, 800)
         d = d.assign(noise=np.random.default_rng(seed + 500).normal(size=len(d)))
-        related = associations(d, "late", ["noise", "recent_delay"], time="scheduled", seed=seed, n_boot=100).set_index("column")
+        related = associations(d, Label("late", time="scheduled"), ["noise", "recent_delay"], resamples=Resamples(n=100, seed=seed)).set_index("column")
         assert related.auc_low["recent_delay"] > 0.5
         inside.append(related.auc_low["noise"] <= 0.5 <= related.auc_high["noise"])
     assert np.mean(inside) >= 0.8

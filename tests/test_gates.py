@@ -21,8 +21,9 @@ from assay.data.columns import Dictionary, Field
 from assay.data.dictionary import validate
 from assay.data.example import make_flights
 from assay.data.infer import infer_dictionary
+from assay.data.prepared import RowCounts
 from assay.evaluation import checks, criteria_met
-from assay.evaluation.checks import evaluation_checks, split_faults
+from assay.evaluation.checks import EvaluationRun, evaluation_checks, split_faults
 from assay.evaluation.criteria_met import criteria_table, evaluation_verdict
 from assay.evaluation.scores import median_gain
 from assay.explore.leakage import leakage_scan, leaking_features
@@ -40,10 +41,10 @@ from assay.problem import criteria
 from assay.problem.agreement import agreement_verdict, load_problem
 from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
 from assay.problem.limits import LIMITS
-from assay.release import approval, chain, gates, waivers
+from assay.release import approval, chain, gates, waivers, waiving
 from assay.release import checklist as evidence
 from assay.release import sign as release
-from assay.release.approval import approval_of, approve, reject, waive, withdraw
+from assay.release.approval import approval_of, approve, reject
 from assay.release.chain import new_key, read_chain, revoke_key
 from assay.release.checklist import evaluate_checklist, load_checklist, read_stages
 from assay.release.gates import closed_gates
@@ -52,7 +53,9 @@ from assay.responsible.disparities import group_pairs
 from assay.responsible.group_limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
 from assay.responsible.groups import group_table
 from assay.stages.definition import Gate, load_stages
-from assay.stats.intervals import Resamples, interval, paired_difference
+from assay.stats.intervals import Resamples, paired_difference
+from assay.stats.scored import Comparison, Scored
+from assay.stats.values import Label
 
 ROOT = Path(__file__).parent.parent
 STAGES = load_stages(ROOT / "dvc.yaml")
@@ -169,7 +172,7 @@ def moved_bar_without_a_signed_reason(case):
     case.use_release()
     ledger_with_a_line(case)
     if not case.broken:
-        waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
+        waiving.waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
     case.patch(approval, "check_bar", lambda today: None)
     return why(approve, case.key(), "good enough")
 
@@ -224,7 +227,7 @@ def ledger_begun_anew_in_a_commit(case):
 def ledger_other_than_reviewed(case):
     case.use_release()
     path = ledger_with_a_line(case)
-    waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
+    waiving.waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
     approve(case.key(), "good enough")
     if case.broken:
         shutil.rmtree(".git")  # which would tell too
@@ -244,7 +247,7 @@ def broken_rows(case):
     if case.broken:
         table.loc[:9, "hour"] = 99
     accepted, quarantine = validate(table, columns)
-    case.report("data", data_verdict([_quality(len(table), len(accepted), quarantine.position.nunique(), 0.01)]))
+    case.report("data", data_verdict([_quality(RowCounts(table.index, len(table), quarantine.position.nunique()), len(accepted), 0.01)]))
     return case.start("explore", "data")
 
 
@@ -254,7 +257,7 @@ def leaky_feature(case):
     if case.broken:
         flights = flights.assign(arrival=flights.late + np.random.default_rng(0).normal(0, 0.3, 3000))
     features = [c for c in flights if c not in ("late", "flight_id", "scheduled")]
-    leaks = leaking_features(leakage_scan(flights, "late", time="scheduled", n_boot=40), features)
+    leaks = leaking_features(leakage_scan(flights, Label("late", time="scheduled"), resamples=Resamples(n=40)), features)
     found = find_blockers(dict(checks=[check("leakage", not leaks, f"leak suspected in {leaks}")]), *[dict(checks=[])] * 3)
     case.agree()
     case.report("feasibility", verdict_of(FACTS | {k: found[k] for k in FACTS if k in found})["verdict"])
@@ -290,11 +293,13 @@ def evaluate(case, strength, rule=0.4, margin=0.05, faults=(), shuffled=None, y=
     noise = r.normal(size=1500)
     scores = dict(model=strength * y + noise if model is None else model, rule=rule * y + 0.2 * r.normal(size=1500) + noise, constant=np.full(1500, 0.25))
     p = dataclasses.replace(load_problem(), minimum=0.2, margin=margin)
-    test = interval(p.metric, y, scores["model"], Resamples(days, 60))
-    gains = {f"gain_over_{n}": paired_difference(p.metric, y, scores["model"], scores[n], Resamples(days, 60)) for n in ("rule", "constant")}
+    compared = Comparison(y, scores, metric=p.metric, resamples=Resamples(days, 60))
+    test = compared["model"].interval()
+    gains = {f"gain_over_{n}": compared.difference("model", n) for n in ("rule", "constant")}
     m = dict(train=test, valid=test, test=test, agreement=metric(0.0), refit_difference=metric(0), shuffled_gain=shuffled or metric(0.0, -0.01, 0.01, 20)) | gains
     verdict = evaluation_verdict(criteria_table(test, gains["gain_over_rule"], p), p.judged_by)
-    found = evaluation_checks(m, {"constant", "rule", "linear", "forest"}, {"linear", "forest"}, list(faults), 1500, 5, 0.05)
+    run = EvaluationRun({"constant", "rule", "linear", "forest"}, {"linear", "forest"}, 1500, 5, list(faults))
+    found = evaluation_checks(m, run, 0.05)
     case.report("evaluation", verdict, found)
     return gains["gain_over_rule"]
 
@@ -358,9 +363,9 @@ def one_group_harmed(case):
     gain = {name: paired_difference("average_precision", y[rows], model[rows], rule[rows], Resamples(n=60)) for name, rows in (("all", small | True), ("small", small))}
     assert gain["all"]["low"] > 0 and (gain["small"]["high"] < 0) == case.broken
     df, limits = pd.DataFrame(dict(airport=np.where(small, "small", "large"))), read_limits(dict(groups=dict(recall_ratio=0.8)))
-    measured = dict(columns=["airport"], y_true=y, y_score=model, threshold=1.5, resamples=Resamples(n=60))
-    table = group_table(df, **measured)
-    judged, faults = judge_limits(group_pairs(df, **measured), limits, ["airport"]), group_faults(df, ["airport"], [], table, limits=limits)
+    scored = Scored(y, model, threshold=1.5, resamples=Resamples(n=60))
+    table = group_table(df, ["airport"], scored)
+    judged, faults = judge_limits(group_pairs(df, ["airport"], scored), limits, ["airport"]), group_faults(df, ["airport"], [], table, limits=limits)
     concerns = concerns_check(groups_check(judged, faults, ["airport"], table))
     Path("table.csv").write_text("late\n1\n")
     for stage, key, said in (("responsible", "risks", check("P11", True, "answered", "reports/responsible/metrics.json#metrics.risks")), ("evaluation", "group_limits_broken", concerns)):
@@ -504,7 +509,7 @@ def signs(case, until="9999-12-31", who="ann", item="feasibility"):
     "Somebody signs in December 2013 that the gate of the feasibility stays open"
     case.use_release()
     case.report("feasibility", "reduce_scope")
-    return waive(item, "a pilot in one airport", until, case.key(who), today="2013-12-01")
+    return waiving.waive(item, "a pilot in one airport", until, case.key(who), today="2013-12-01")
 
 
 def waived_gate(case):
@@ -528,7 +533,7 @@ def every_waiver(today=None):
 @control("feasibility says 'reduce_scope', required 'go'")
 def expired_waiver(case):
     signs(case, "2013-12-31" if case.broken else "9999-12-31")
-    case.patch(approval, "active_waivers", every_waiver)
+    case.patch(waiving, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
@@ -537,7 +542,7 @@ def waiver_for_another_agreement(case):
     signs(case)
     if case.broken:
         place("problem").write_text(place("problem").read_text() + "# for all airports\n")
-    case.patch(approval, "active_waivers", every_waiver)
+    case.patch(waiving, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
@@ -547,7 +552,7 @@ def waiver_for_another_finding(case):
     signs(case)
     if case.broken:
         case.report("feasibility", "no_go")
-    case.patch(approval, "active_waivers", every_waiver)
+    case.patch(waiving, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
@@ -555,8 +560,8 @@ def waiver_for_another_finding(case):
 def waiver_that_was_taken_back(case):
     signs(case)
     if case.broken:
-        withdraw("feasibility", "the pilot is over", case.key())
-    case.patch(approval, "active_waivers", every_waiver)
+        waiving.withdraw("feasibility", "the pilot is over", case.key())
+    case.patch(waiving, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
@@ -577,7 +582,7 @@ def waiver_of_a_revoked_key(case):
 @control("operations may not waive what product owner owns")
 def waiver_of_another_role(case):
     "Refused when it is signed"
-    case.patch(approval, "_may_waive", lambda item, w, on: gates.finding(item["id"]))
+    case.patch(waiving, "_may_waive", lambda item, w, on: gates.finding(item["id"]))
     return why(signs, case, who="bob" if case.broken else "ann")
 
 
@@ -585,9 +590,9 @@ def waiver_of_another_role(case):
 def waiver_of_another_role_from_elsewhere(case):
     "And not counted where it was signed with other tools: no role but the owner's opens a gate"
     with pytest.MonkeyPatch.context() as tools:
-        tools.setattr(approval, "_may_waive", lambda item, w, on: gates.finding(item["id"]))
+        tools.setattr(waiving, "_may_waive", lambda item, w, on: gates.finding(item["id"]))
         signs(case, who="bob" if case.broken else "ann")
-    case.patch(approval, "active_waivers", every_waiver)
+    case.patch(waiving, "active_waivers", every_waiver)
     return waived_gate(case)
 
 
@@ -599,7 +604,7 @@ def approval_after_the_waiver_of_a_gate(case):
     Path("dvc.yaml").write_text("stages:\n  evaluation: {cmd: x}\n  package: {cmd: x, deps: [reports/evaluation/metrics.json], meta: {gates: {evaluation: [meets the criteria]}}}\n  readiness: {cmd: x}\n")
     case.report("evaluation", "misses the criteria", [check(i, True, "as measured") for i in gates.RELEASE_GATES["evaluation"].checks])
     record()
-    waive("evaluation", "a pilot", "2013-12-31", case.key(), today="2013-12-01")
+    waiving.waive("evaluation", "a pilot", "2013-12-31", case.key(), today="2013-12-01")
     case.monkeypatch.setattr(release, "release_rows", lambda *_: [])  # every item passes
     case.monkeypatch.setattr(approval, "check_evaluation", lambda today: None)  # the signature itself would ask again
     case.patch(release, "closed_rows", lambda waivers: [])
@@ -659,8 +664,8 @@ def waiver_of(item):
         name = item if case.broken else "P09"
         case.report("monitoring", "watch", [check(name, False, "as measured")])
         case.patch(waivers, "NEVER_WAIVABLE", ())
-        case.patch(approval, "find_item", lambda item: dict(id=item, owner="product owner", waivable=True))
-        return why(waive, name, "no time", "9999-12-31", case.key())
+        case.patch(waiving, "find_item", lambda item: dict(id=item, owner="product owner", waivable=True))
+        return why(waiving.waive, name, "no time", "9999-12-31", case.key())
 
     never.__name__ = f"waiver_of_{item.lower()}"
     return never
@@ -730,7 +735,7 @@ def approval_whose_waiver_was_taken_back(case):
     signs(case)
     approve(case.key(), "with a waiver")
     if case.broken:
-        withdraw("feasibility", "the pilot is over", case.key())
+        waiving.withdraw("feasibility", "the pilot is over", case.key())
     case.patch(approval, "_unrested", lambda entry, today: "")
     return why(approval_of, bundle_identity(place("bundle")))
 

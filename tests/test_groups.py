@@ -28,6 +28,8 @@ from assay.responsible.groups import group_table
 from assay.responsible.privacy import personal_data
 from assay.responsible.proxies import proxies
 from assay.stages.definition import load_stages
+from assay.stats.intervals import Resamples, Resampling
+from assay.stats.scored import Scored
 
 ROOT = Path(__file__).parent.parent
 CARD = 4111111111111111
@@ -100,6 +102,7 @@ def fill(problem, people):
     write_metrics("explore", "usable", dict(base_rate_train=metric(0.5, 0.4, 0.6, n)), [check("F08", True, "seen", "reports/explore/metrics.json#metrics.base_rate_train")])
     write_metrics("data", "usable", {})
     write_json(place("raw", "manifest.json"), dict(tables=dict(people=dict(sha256="a" * 64))))
+    write_json(place("visible"), ["region", p.target])
 
 
 def measured(folder, stage):
@@ -170,7 +173,8 @@ def test_a_fair_model_passes_and_a_mean_cannot_tell_the_two_apart():
     for name, rate in found.items():
         act = (y == 1) & (rng.random(len(people)) < rate)
         recall[name] = act[y == 1].mean()
-        table, pairs = (f(people, ["sex", "region"], y, act.astype(float), 0.5, blocks=people.day) for f in (group_table, group_pairs))
+        scored = Scored(y, act.astype(float), threshold=0.5, resamples=Resamples(people.day))
+        table, pairs = (f(people, ["sex", "region"], scored) for f in (group_table, group_pairs))
         judged = judge_limits(pairs, limits, ["sex", "region"])
         status[name] = groups_check(judged, group_faults(people, ["sex", "region"], p.sensitive, table), ["sex", "region"], table)["status"]
     assert recall["harmed"] > recall["fair"]  # the mean says that it improved
@@ -217,7 +221,7 @@ def test_an_open_question_is_a_gap_that_blocks_the_release_and_no_exploration(tm
 
 def test_proxies_and_personal_data_find_what_was_planted():
     people = make_people(2000)
-    found = proxies(people, ["sex"], ["income", "shoe_size", "region"], max_rows=1500, n_boot=20)
+    found = proxies(people, ["sex"], ["income", "shoe_size", "region"], max_rows=1500, resampling=Resampling(20))
     assert found.best_single[0] == "shoe_size" and found.auc_low[0] > 0.9
     seen = personal_data(people)
     assert set(zip(seen.column, seen.kind, seen["where"])) == {("sex", "characteristic", "name"), ("age_band", "characteristic", "name"), ("contact", "e_mail", "value"), ("paid_with", "card", "value")}

@@ -18,11 +18,11 @@ from tiny import inside, make_keys
 
 from assay.core.artifacts import check, place, write_metrics, write_table
 from assay.core.yaml import read_yaml
-from assay.data.checks import sampling_table
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import conform
 from assay.data.infer import write_dictionary
 from assay.data.intake import fetch_table, prepare_table
+from assay.data.prepared import sampling_table
 from assay.data.splits import make_splits
 from assay.data.to_score import read_for_scoring
 from assay.models.estimators import fit_final

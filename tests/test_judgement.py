@@ -5,7 +5,7 @@ import pytest
 
 from assay.data.infer import infer_dictionary
 from assay.explore.leakage import column_skills, leakage_scan
-from assay.feasibility.case import case_blocks, column_leaks, compare_models, fit_score, make_case, measure_together
+from assay.feasibility.case import StudySettings, case_blocks, column_leaks, compare_models, fit_score, make_case, measure_together
 from assay.feasibility.learning_curve import blind_scores, known_share, measure_signal, permutation_p
 from assay.feasibility.results import feasibility_checks, feasibility_metrics, summary_table
 from assay.feasibility.study import assess, decide
@@ -32,7 +32,7 @@ def clinics(seed, k, shared=False, signal=0.0, n=1200):
 
 def case_of(tables, cluster="clinic", problem=None, **more):
     fields = infer_dictionary(pd.concat(tables).drop(columns="clinic", errors="ignore"), target="y", id="row")
-    return make_case(*tables, problem or agreed(), fields, n_boot=60, cluster=cluster, **more)
+    return make_case(*tables, problem or agreed(), fields, StudySettings(60, cluster=cluster, **more))
 
 
 def goes(case):
@@ -64,7 +64,7 @@ def test_clinics_known_by_heart_say_nothing_of_others():
     assert known_share(case) > 0.95 and signal["by_heart"] and not signal["found"]
     assert permutation_p(case, fit_score(case, "boosting", case.train, case.valid)) <= 0.01  # what the model says of the clinics that it knows
     fields = infer_dictionary(pd.concat([train, valid]).drop(columns="clinic"), target="y", id="row")
-    said = decide(assess(train, valid, agreed(), fields, n_boot=30, cluster="clinic", only_verdict=True))
+    said = decide(assess(train, valid, agreed(), fields, StudySettings(30, cluster="clinic", only_verdict=True)))
     assert (said["verdict"], said["rule"]) == ("insufficient_evidence", "it knows them by heart")
     assert "of values of clinic that training holds too" in said["why"]
     inside = case_of(clinics(1, 42, shared=True, signal=2.5))
@@ -84,7 +84,7 @@ def test_no_row_of_a_scored_clinic_was_learnt_from():
 def test_few_clusters_are_said_where_the_bar_is_not_reached():
     train, valid = clinics(0, 5)
     fields = infer_dictionary(pd.concat([train, valid]).drop(columns="clinic"), target="y", id="row")
-    said = decide(assess(train, valid, agreed(), fields, n_boot=30, cluster="clinic", only_verdict=True))
+    said = decide(assess(train, valid, agreed(), fields, StudySettings(30, cluster="clinic", only_verdict=True)))
     n = valid.clinic.nunique()
     assert said["verdict"] == "insufficient_evidence" and f"validation has {n} values of clinic" in said["why"]
     assert any("Student" in g for g in said["gaps"]) and "ten or more" in said["next_steps"][0]
@@ -131,7 +131,7 @@ def gappy(n, task, seed=0):
 def read(train, valid, problem, **options):
     "Verdict of a table, everything that its page shows computed"
     fields = infer_dictionary(pd.concat([train, valid]), target="y", id="row")
-    evidence = assess(train, valid, problem, fields, n_boot=20, **options)
+    evidence = assess(train, valid, problem, fields, StudySettings(20, **options))
     said = decide(evidence)
     summary_table(evidence, said["facts"]), feasibility_checks(evidence, said, problem), feasibility_metrics(evidence, said)
     return said, evidence
@@ -179,10 +179,10 @@ def test_a_text_of_hashes_is_a_leak():
     df = hashes()
     said, evidence = read(df[:1400], df[1400:], agreed(), only_verdict=True)
     assert (said["verdict"], evidence["leaks"]) == ("insufficient_evidence", ["token"])
-    scan = leakage_scan(df, "y", ["token", "x"], n_boot=40).set_index("column")
+    scan = leakage_scan(df[["token", "x", "y"]], "y", resamples=Resamples(n=40)).set_index("column")
     assert scan.verdict["token"] == "leak" and scan.verdict["x"] == ""
     mixed = df.assign(y=np.random.default_rng(1).permutation(df.y))  # the same texts, and outcomes that are not theirs
-    assert leakage_scan(mixed, "y", ["token", "x"], n_boot=40).verdict.tolist() == ["", ""]
+    assert leakage_scan(mixed[["token", "x", "y"]], "y", resamples=Resamples(n=40)).verdict.tolist() == ["", ""]
 
 
 def test_two_columns_that_are_the_outcome_together():
@@ -220,13 +220,13 @@ def iris_like(declared, n=1800):
 
 
 def is_too_good(declared):
-    case = make_case(*iris_like(declared), n_boot=40)
+    case = make_case(*iris_like(declared), StudySettings(n_boot=40))
     return measure_together(case, compare_models(case))["too_good"]
 
 
 def test_what_is_honestly_far_apart_goes_once_it_is_declared():
     assert is_too_good([]) and is_too_good(["x"])  # a declaration of another column explains nothing
-    assert decide(assess(*iris_like(["length", "width"]), n_boot=20, only_verdict=True))["verdict"] == "go"
+    assert decide(assess(*iris_like(["length", "width"]), StudySettings(20, only_verdict=True)))["verdict"] == "go"
 
 
 def test_intervals_of_few_groups_end_where_the_metric_does():
@@ -277,7 +277,7 @@ def nearly():
 
 def judged(df, declared, task="binary", metric="roc_auc"):
     cut = len(df) * 2 // 3
-    evidence = assess(df[:cut], df[cut:], agreed(task, metric), declare(df, declared), n_boot=20, only_verdict=True)
+    evidence = assess(df[:cut], df[cut:], agreed(task, metric), declare(df, declared), StudySettings(20, only_verdict=True))
     return decide(evidence), evidence
 
 

@@ -19,20 +19,22 @@ from assay.data.infer import infer_dictionary, write_dictionary
 from assay.evaluation.flow import baseline_specs
 from assay.explore.checks import declared_checks
 from assay.explore.leakage import column_skills, declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
-from assay.feasibility.case import make_case, rule_column
+from assay.feasibility.case import StudySettings, make_case, rule_column
 from assay.feasibility.verdict import RULES
 from assay.models.estimators import make_model
 from assay.problem.agreement import load_problem, make_problem
 from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
 from assay.project.proposal import draft
-from assay.release.approval import active_waivers, waive
 from assay.release.chain import new_key
 from assay.release.readiness import doubts, drafted_suspects, leak_rows, next_step, release_rows
 from assay.release.waivers import waivable_items, waiver_fault
+from assay.release.waiving import active_waivers, waive
 from assay.responsible.assessment import findings, judge_answers
 from assay.responsible.privacy import declared_personal, personal_data
 from assay.responsible.representation import representation_table
 from assay.site.pages import build_site, index_page
+from assay.stats.intervals import Resamples
+from assay.stats.values import Label
 
 ROOT = Path(__file__).parents[1]
 SAID = dict(because="the offer is made before the sale", by="domain expert", date="2026-11-06")
@@ -52,10 +54,10 @@ def homes(seed=0, n=900):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_logarithm_of_the_outcome_is_the_outcome_and_a_good_column_is_not(seed):
     d = homes(seed)
-    scan = leakage_scan(d, "price", task="regression", n_boot=50).set_index("column")
+    scan = leakage_scan(d, Label("price", task="regression"), resamples=Resamples(n=50)).set_index("column")
     assert scan.near["log_price"] > 0.9999 and 0.9 < scan.near["offer"] < CERTAIN and scan.near["area"] < 0.9
     wild = d.assign(price=np.exp(d.price / 40), square=lambda x: (d.price - 200) ** 3)  # a tail that no mean square sees through, and another form of the same order
-    near = leakage_scan(wild, "price", task="regression", n_boot=50).set_index("column").near
+    near = leakage_scan(wild, Label("price", task="regression"), resamples=Resamples(n=50)).set_index("column").near
     assert near["square"] > CERTAIN and near["log_price"] > CERTAIN
 
 
@@ -68,13 +70,13 @@ def test_classes_that_one_column_tells_apart_only_in_part_may_be_declared():
     r = np.random.default_rng(0)
     kind = r.integers(0, 3, 900)
     d = pd.DataFrame(dict(first=(kind == 0) * 1.0 + r.normal(0, 0.01, 900), all=kind + r.normal(0, 0.01, 900), y=np.array(["a", "b", "c"])[kind]))
-    scan = settle_declared(leakage_scan(d, "y", task="multiclass", n_boot=50), dict(first=SAID, all=SAID)).set_index("column")
+    scan = settle_declared(leakage_scan(d, Label("y", task="multiclass"), resamples=Resamples(n=50)), dict(first=SAID, all=SAID)).set_index("column")
     assert scan.verdict["all"] == "leak" and scan.near["first"] < CERTAIN <= scan.near["all"]
 
 
 def test_a_declared_suspect_is_no_leak_and_a_copy_stays_one_whatever_is_declared():
     d = homes()
-    scan, features = leakage_scan(d, "price", task="regression", n_boot=50), ["area", "age", "district", "log_price", "offer"]
+    scan, features = leakage_scan(d, Label("price", task="regression"), resamples=Resamples(n=50)), ["area", "age", "district", "log_price", "offer"]
     assert leaking_features(scan, features) == ["log_price", "offer"]
     settled = settle_declared(scan, dict(offer=SAID, log_price=SAID))
     assert leaking_features(settled, features) == ["log_price"] and settled.verdict[settled.column == "offer"].item() == "declared"
@@ -87,8 +89,8 @@ def test_a_raw_table_with_infinities_and_other_types_is_looked_at_too():
     d = homes().assign(rooms=pd.array([3, None, 4] * 300, dtype="Int64"), lift=pd.array([True, None, False] * 300, dtype="boolean"), when=pd.date_range("2024-01-01", periods=900, freq="h"))
     d.loc[3, ["log_price", "area"]], d.loc[5, "price"], d.loc[7, "age"] = np.inf, np.inf, 59
     columns = [c for c in d if c not in ("price", "when")]
-    assert sorted(suspected(d, "price", columns, task="regression", time="when")) == ["log_price", "offer"]
-    assert suspected(d.drop(columns=["log_price", "offer"]), "price", ["area", "age", "rooms", "lift"], task="regression", time="when") == []
+    assert sorted(suspected(d, Label("price", task="regression", time="when"), columns)) == ["log_price", "offer"]
+    assert suspected(d.drop(columns=["log_price", "offer"]), Label("price", task="regression", time="when"), ["area", "age", "rooms", "lift"]) == []
 
 
 # Never today's practice
@@ -114,14 +116,14 @@ def test_where_nobody_declared_a_practice_no_suspect_stands_in_anywhere():
     problem = make_problem(dict(title="", question="", task="regression", target="price", id="id", metric="mae", minimum=50.0, margin=0.0))
     specs = baseline_specs(problem, d, fields)
     assert specs["rule"]["params"] == dict(columns=["district"])
-    case = make_case(d[:600], d[600:], problem, fields, n_boot=30)
+    case = make_case(d[:600], d[600:], problem, fields, StudySettings(n_boot=30))
     skills = column_skills(case.sample, case.sample.price, case.names, "regression")
     assert rule_column(case, skills, True) not in ("log_price", "offer", "band") and skills.index[0] in ("log_price", "offer", "band")
     said = [dataclasses.replace(f, legitimate=SAID) if f.name == "offer" else f for f in fields]
     assert rule_column(dataclasses.replace(case, fields=said), skills[["offer", "age"]], True) == "offer"
     empty = make_model("rule", fields, task="regression", columns=[]).fit(d, d.price)
     assert np.allclose(empty.predict(d), d.price.mean())
-    assert suspected(d, "price", [], task="regression") == []
+    assert suspected(d, Label("price", task="regression"), []) == []
 
 
 # Declared, and when

@@ -8,7 +8,7 @@ import pytest
 
 from assay.core.artifacts import sha256, write_table
 from assay.data.sources import load_source
-from assay.data.splits import make_splits
+from assay.data.splits import HashRule, make_splits
 from assay.evaluation.scores import name_test_set, record_opening, split_rule
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
@@ -28,7 +28,7 @@ def open_test_set(folder, table, seed=0, cuts=None, model=None, naive=False, **r
     df, facts = load_source(dict(name="sales", kind="csv", url=str(table)))
     df = df.assign(day=pd.to_datetime(df.day))
     time = "day" if cuts else None
-    parts = make_splits(df, "sale", time, cuts, SHARES, seed=seed, **rule)
+    parts = make_splits(df, "sale", time, cuts, SHARES, HashRule(seed=seed, **rule))
     rows = sha256(write_table(parts["test"], folder / "test.parquet"))
     fitted = model or f"{seed} {sha256(write_table(parts['train'], folder / 'train.parquet'))}"
     named = name_test_set(dict(sales=facts), split_rule("sale", time, cuts, SHARES, **rule), rows)

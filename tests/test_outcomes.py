@@ -12,13 +12,14 @@ from tiny import inside
 from assay.core.artifacts import place, read_json, read_table, write_table
 from assay.data.columns import Dictionary, Field, load_dictionary
 from assay.data.to_score import read_described
-from assay.monitoring.decide import monitor_weeks, verdict_of_weeks, week_table
+from assay.monitoring.decide import Monitor, monitor_weeks, verdict_of_weeks, week_table
 from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins
-from assay.monitoring.live import monitor_served
+from assay.monitoring.live import Released, monitor_served
 from assay.monitoring.outcomes import todays_rule
 from assay.package.bundle import load_bundle
 from assay.problem.agreement import load_problem, make_problem
 from assay.serving.prediction_log import PredictionLog, new_id
+from assay.stats.intervals import Resampling
 
 ROWS = ["flight_id", "scheduled", "hour", "distance", "wind_speed", "recent_delay", "origin", "sex"]
 
@@ -102,13 +103,13 @@ def test_weeks_whose_outcomes_are_partly_known_are_judged_by_those(known):
     reference, weeks = scored_weeks(seed=1, start="2023-01-01"), scored_weeks()
     place_in_week = np.arange(len(weeks)) * 37 % 78  # what is known lies anywhere in the week
     turned = weeks.assign(y=(1 - weeks.y).where(place_in_week < round(known * 78)))
-    found = monitor_weeks(reference, turned, AGREED, X, n_boot=50)
+    found = monitor_weeks(Monitor(reference, AGREED, X, resampling=Resampling(50)), turned)
     asked = [w["decision"] for w in found.values() if w["decision"] in ("roll_back", "retrain")]
     assert len(found) == 13 and verdict_of_weeks(found)["decision"] == "roll_back"
     assert asked == ["roll_back"] * 13 if known > 0.9 else len(asked) >= 10  # of 31 outcomes in seven days an interval is wide
     table = week_table(found)
     assert set(table.known) == {round(known * 78)} and set(table.n) == {78} and (table.volume == 1).all()
-    right = monitor_weeks(reference, weeks.assign(y=weeks.y.where(place_in_week < round(known * 78))), AGREED, X, n_boot=50)
+    right = monitor_weeks(Monitor(reference, AGREED, X, resampling=Resampling(50)), weeks.assign(y=weeks.y.where(place_in_week < round(known * 78))))
     assert {w["decision"] for w in right.values()} <= {"keep", "watch"}
 
 
@@ -116,7 +117,7 @@ def test_weeks_whose_outcomes_are_partly_known_are_judged_by_those(known):
 def test_too_few_outcomes_say_nothing_and_the_reason_is_given(known, said):
     reference, weeks = scored_weeks(seed=1, start="2023-01-01"), scored_weeks(2)
     turned = weeks.assign(y=(1 - weeks.y).where(np.arange(len(weeks)) * 37 % 78 < known))
-    for week in monitor_weeks(reference, turned, AGREED, X, n_boot=50).values():
+    for week in monitor_weeks(Monitor(reference, AGREED, X, resampling=Resampling(50)), turned).values():
         assert week["realised"] is None and week["decision"] in ("keep", "watch") and week["unsaid"].startswith(said)
 
 
@@ -125,7 +126,7 @@ def test_outcomes_of_several_classes_may_be_partly_known():
     named = {"score_0": 0.3, "score_1": 0.3, "score_2": 0.4}
     reference, week = (scored_weeks(4, seed=s).assign(**named, rule_0=0.3, rule_1=0.3, rule_2=0.4, y=np.arange(312) % 3) for s in (1, 0))
     three = make_problem(dict(title="t", question="Which?", task="multiclass", target="y", id="id", metric="log_loss", minimum=9.0, margin=0.0))
-    found = monitor_weeks(reference, week.assign(y=week.y.where(np.arange(312) > 100)), three, X, n_boot=50)["all rows"]
+    found = monitor_weeks(Monitor(reference, three, X, resampling=Resampling(50)), week.assign(y=week.y.where(np.arange(312) > 100)))["all rows"]
     assert found["known"] == 211 and not found["facts"]["target_drift"] and found["mean"]["observed"] == pytest.approx(1 / 3, abs=0.01)
 
 
@@ -135,12 +136,12 @@ def test_a_short_week_does_not_undo_what_full_weeks_asked_for():
     bad = weeks.assign(score=np.select([week == 4, week == 5], [1 - weeks.score, rng.random(len(weeks))], weeks.score))
     bad = bad.assign(rule=np.where(week >= 4, bad.score + rng.normal(0, 0.02, len(bad)), bad.rule))  # no worse than the rule
     short = bad[: 5 * 78 + 30]  # the last week has three days
-    found = monitor_weeks(reference, short, AGREED, X, n_boot=100)
+    found = monitor_weeks(Monitor(reference, AGREED, X, resampling=Resampling(100)), short)
     assert [w["decision"] in ("keep", "watch") for w in found.values()] == [True] * 4 + [False, True]  # the naive verdict is that of the last week
     assert verdict_of_weeks(found) == {k: found["2024-01-29"][k] for k in ("decision", "rule", "why")} | dict(week="2024-01-29")
     assert verdict_of_weeks(found)["decision"] == "retrain"
     good = bad.assign(score=bad.score.where(week < 5, weeks.score), rule=bad.rule.where(week < 5, weeks.rule))
-    assert verdict_of_weeks(monitor_weeks(reference, good, AGREED, X, n_boot=100))["decision"] in ("keep", "watch")  # a full week that reaches the minimum undoes it
+    assert verdict_of_weeks(monitor_weeks(Monitor(reference, AGREED, X, resampling=Resampling(100)), good))["decision"] in ("keep", "watch")  # a full week that reaches the minimum undoes it
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +165,7 @@ def one_pass(folder, served, labels=None):
     with inside(folder):
         problem, dictionary, spec = load_problem(), load_dictionary(), read_json(place("model"))
         rule = todays_rule(problem, dictionary.features, spec, read_table(place("train")))
-        return monitor_served(served, problem, dictionary, spec, rule, labels, threshold=spec["threshold"], n_boot=50)
+        return monitor_served(served, Released(problem, dictionary, spec, rule), labels, resampling=Resampling(50))
 
 
 def test_performance_from_the_known_rows_and_drift_from_all(released):
@@ -281,7 +282,7 @@ def test_the_weeks_of_a_log_are_those_of_the_bundle_that_answered_last(released)
         log.close()
     surge(df, [5, 6, 7]).to_csv(folder / "labels.csv", index=False)
     code, said = assay(folder, "monitor", "--labels", "labels.csv")
-    assert code == 1 and "600 predictions: retrain (" in said and "300 predictions of other bundles are left out" in said and said.count("week from 2014-") == 9, said
+    assert code == 1 and "600 predictions: retrain (" in said and "left out: 300 predictions of other bundles" in said and said.count("week from 2014-") == 9, said
     whole = read_log_lines(folder)
     whole[0].write_bytes(whole[1].replace(b'"score":0.', b'"score":0.9', 1))
     code, said = assay(folder, "monitor", "--labels", "labels.csv")
@@ -314,7 +315,7 @@ def test_a_week_that_is_ranked_perfectly_can_be_drawn():
     "The sum of fractions ended a hair above one, and the figure refused the negative length"
     import matplotlib.pyplot as plt
 
-    from assay.monitoring.decide import plot_performance
+    from assay.monitoring.replay import plot_performance
     from assay.stats.metrics import score
 
     rng, values = np.random.default_rng(0), []

@@ -53,6 +53,7 @@ def fill(agreed):
         write_metrics(name, "usable", {})
     write_metrics("data", "usable", dict(n_test=metric(500)))
     write_json(place("raw", "manifest.json"), dict(tables=dict(flights=dict(sha256="a" * 64))))
+    write_json(place("visible"), ["carrier", "late"])
 
 
 def make_project(folder, agreed=AGREED):

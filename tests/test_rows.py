@@ -12,8 +12,9 @@ from assay.data.dictionary import validate
 from assay.data.intake import fetch_table, prepare_table
 from assay.data.near_duplicates import ALIKE, alike_key, find_twins
 from assay.data.parquet import count_values, rows_of_values
+from assay.data.prepared import RowCounts, Snapshot, Splits
 from assay.data.sources import load_source
-from assay.data.splits import check_splits, make_splits, split_by_hash
+from assay.data.splits import HashRule, check_splits, make_splits, split_by_hash
 from assay.models.estimators import make_model, predict_score
 from assay.models.features import feature_frame
 from assay.problem.agreement import make_problem
@@ -22,6 +23,7 @@ from assay.project.proposal import draft
 from assay.project.read import read_table_of
 from assay.responsible.proxies import proxies
 from assay.site.pages import show_number
+from assay.stats.intervals import Resampling
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 
@@ -164,7 +166,7 @@ def test_copies_that_stay_on_one_side_do_no_harm():
     df = exact(records(rng, 2000), rng).reset_index(drop=True)
     df = df.assign(who=[f"w{k}" for k in df.groupby("x0").ngroup()], i=df.index)
     features = [c for c in df if c not in ("y", "who", "i")]
-    by_row, together = make_splits(df, "i", shares=SHARES), make_splits(df, "i", shares=SHARES, group="who")
+    by_row, together = make_splits(df, "i", shares=SHARES), make_splits(df, "i", shares=SHARES, rule=HashRule(group="who"))
     assert [find_twins(s, features, "y")["copies"] for s in (by_row, together)] == [True, False]
 
 
@@ -263,9 +265,9 @@ def test_control_boosting_on_a_column_of_nothing_raises():
 
 def test_groups_are_told_from_the_other_columns_where_one_is_empty():
     df = sensors().assign(sensor=np.nan, at=lambda d: pd.to_datetime(d["at"]))
-    found = proxies(df, ["c"], ["x", "sensor", "gone"], "at", n_boot=20)
+    found = proxies(df, ["c"], ["x", "sensor", "gone"], "at", resampling=Resampling(20))
     assert len(found) == 1 and 0.3 < found.auc[0] < 0.7
-    assert len(proxies(df.assign(word="a"), ["c"], ["sensor"], "at", n_boot=20)) == 1  # of nothing at all, a guess
+    assert len(proxies(df.assign(word="a"), ["c"], ["sensor"], "at", resampling=Resampling(20))) == 1  # of nothing at all, a guess
 
 
 # A rare outcome in a tall table
@@ -316,7 +318,9 @@ def test_each_class_is_shown_before_and_after(positives, sunk, tmp_path):
     shown = class_table(count_classes(spec, facts, problem, dictionary), splits, "out")
     assert shown.rows_in_source.to_dict() == {0: 120_000 - positives, 1: positives} and shown.rows_read.sum() == len(tables["tall"])
     assert bool(sunk_classes(shown)) == sunk
-    metrics = data_metrics(problem, pd.Series(["known"] * len(tables["tall"])), len(tables["tall"]), 0, splits, pd.DataFrame(dict(split=[], effect=[])), [], None, dict(tables=dict(tall=facts["tall"] | dict(n_rows=len(tables["tall"])))), None, shown)
+    n = len(tables["tall"])
+    kept = Snapshot(dict(tables=dict(tall=facts["tall"] | dict(n_rows=n))))
+    metrics = data_metrics(kept, RowCounts(pd.Series(["known"] * n), n), Splits(splits, problem, dictionary, classes=shown))
     assert "of 120,000 rows; " in show_number("n_raw", metrics["n_raw"]) and f": {shown.rows_read[1]:,} of {positives:,}" in show_number("n_raw", metrics["n_raw"])
     assert count_classes(spec | dict(max_rows=None), {"tall": dict(columns=["y"])}, problem, dictionary).empty  # all rows read: nothing to compare
 

@@ -23,7 +23,7 @@ from assay.pipeline.engine import stage_env
 from assay.site.clean import forbidden
 from assay.site.pages import MAX_BYTES, build_site, headline, load_board, report_page, show_number
 from assay.stats.intervals import Resamples
-from assay.stats.metrics import metrics_for
+from assay.stats.scored import Comparison
 
 ROOT = Path(__file__).parent.parent
 # The page for browsing runs a script, so it has a rule of its own: `test_the_browsing_page_runs_its_own_scripts_only`
@@ -169,7 +169,7 @@ def outcomes(task):
 @pytest.mark.parametrize("task, agreed", AGREED)
 def test_the_key_number_of_the_baseline_is_the_rule_by_the_agreed_metric(tmp_path, monkeypatch, task, agreed):
     y, scores = outcomes(task)
-    measured = named_metrics(score_table(y, scores, metrics_for(task), Resamples(n=20)))
+    measured = named_metrics(score_table(Comparison(y, scores, task, resamples=Resamples(n=20))))
     monkeypatch.chdir(tmp_path)
     copy_example(tmp_path, "dvc.yaml")
     Path("problem.yaml").write_text(f"title: t\nquestion: q\ntask: {task}\ntarget: y\nid: i\nmetric: {agreed}\nminimum: 0.1\nmargin: 0.01\n" + "positive: yes\n" * (task == "binary"))

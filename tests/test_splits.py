@@ -9,7 +9,9 @@ from assay.data.checks import data_checks, data_verdict
 from assay.data.compare_splits import base_rate, compare_splits, split_table
 from assay.data.example import make_flights
 from assay.data.near_duplicates import ALIKE, find_twins
+from assay.data.prepared import RowCounts, Snapshot, Splits
 from assay.data.splits import (
+    HashRule,
     check_splits,
     hash_share,
     make_splits,
@@ -77,7 +79,7 @@ def test_the_shares_are_those_asked_for():
 @given(st.sampled_from(["day", "carrier", "dest", "origin"]), st.integers(0, 200))
 def test_no_group_and_no_key_crosses(group, seed):
     try:
-        splits = make_splits(FLIGHTS, "flight_id", shares=SHARES, group=group, seed=seed)
+        splits = make_splits(FLIGHTS, "flight_id", shares=SHARES, rule=HashRule(group=group, seed=seed))
     except ValueError as e:
         assert "hold no rows" in str(e) and group != "day"  # three airports do not always fill three splits
         return
@@ -96,7 +98,7 @@ def test_control_by_row_every_day_crosses_and_is_reported():
     assert len([o for o in offences if "'day'" in o]) == 3 and len([o for o in offences if "ends at" in o]) == 3
 
 
-@pytest.mark.parametrize("offence, says", [(lambda s: s | dict(test=pd.concat([s["test"], s["train"][:2]])), "train and test share 2 values of 'flight_id'"), (lambda s: s | dict(valid=pd.concat([s["valid"], s["valid"][:1]])), "valid: 1 rows repeat"),
+@pytest.mark.parametrize("offence, says", [(lambda s: s | dict(test=pd.concat([s["test"], s["train"][:2]])), "train and test share 2 values of 'flight_id'"), (lambda s: s | dict(valid=pd.concat([s["valid"], s["valid"][:1]])), "valid: 1 row repeats"),
                                            (lambda s: s | dict(valid=s["valid"].assign(scheduled=s["train"].scheduled.max())), "train ends at")])
 def test_each_offence_is_named(offence, says):
     clean = split_by_time(FLIGHTS, "scheduled", CUTS)
@@ -152,7 +154,9 @@ def checked(splits, group=None, time=None):
     problem = SimpleNamespace(target="y", task="binary", sources=[dict(name="t", owner="us", licence="CC0", access="public")])
     fields = Dictionary(tuple(Field(c, "text" if c == "row_no" else "category" if c == "c2" else "integer" if c == "y" else "number", "id" if c == "row_no" else "target" if c == "y" else "feature", "1", meaning="…", source="t", known_at_decision=c != "y") for c in [*TWIN_FEATURES, "y", "row_no"]))
     n = sum(map(len, splits.values()))
-    checks = data_checks(problem, fields, dict(tables=dict(t=dict(n_rows=n, sha256="0", source="t", rows=n))), [], n, 0, 0, {k: v[fields.names()] for k, v in splits.items()}, crossings, 0.01, find_twins(splits, TWIN_FEATURES, "y"))
+    kept = Splits({k: v[fields.names()] for k, v in splits.items()}, problem, fields, crossings, find_twins(splits, TWIN_FEATURES, "y"))
+    counts = RowCounts(pd.Series(["known"] * n), n)
+    checks = data_checks(Snapshot(dict(tables=dict(t=dict(n_rows=n, sha256="0", source="t", rows=n)))), counts, kept)
     return next(c["status"] for c in checks if c["id"] == "F21"), data_verdict(checks)
 
 
@@ -160,7 +164,7 @@ def checked(splits, group=None, time=None):
 def test_copies_under_other_ids_fail_the_split_and_kept_together_they_teach_nothing(seed):
     df = make_twins(seed=seed)
     by_id = make_splits(df, "row_no", shares=SHARES)
-    together = make_splits(df, "row_no", shares=SHARES, group=ALIKE, features=TWIN_FEATURES)
+    together = make_splits(df, "row_no", shares=SHARES, rule=HashRule(group=ALIKE, features=TWIN_FEATURES))
     assert check_splits(by_id, "row_no") == []  # the check of names alone: the control
     assert checked(by_id) == ("fail", "not usable") and checked(together, ALIKE)[0] == "pass"
     assert accuracy(by_id) > 0.85 and 0.35 < accuracy(together) < 0.65  # the wrong result that it would have been, and a coin
@@ -194,8 +198,8 @@ def test_in_order_of_time_only_copies_with_their_target_count():
 @given(st.integers(0, 100))
 def test_rows_that_are_alike_keep_their_split_when_rows_are_added(seed):
     df = make_twins(100, 3, 0, seed)
-    before = where(make_splits(df[:200], "row_no", shares=SHARES, group=ALIKE, features=TWIN_FEATURES), "row_no")
-    after = where(make_splits(df[::-1], "row_no", shares=SHARES, group=ALIKE, features=TWIN_FEATURES), "row_no")
+    before = where(make_splits(df[:200], "row_no", shares=SHARES, rule=HashRule(group=ALIKE, features=TWIN_FEATURES)), "row_no")
+    after = where(make_splits(df[::-1], "row_no", shares=SHARES, rule=HashRule(group=ALIKE, features=TWIN_FEATURES)), "row_no")
     assert {k: after[k] for k in before} == before
 
 

@@ -11,19 +11,20 @@ from tiny import inside
 from assay.core.artifacts import place, write_table
 from assay.data.dictionary import check_table, conform, validate
 from assay.data.intake import ADAPTERS, fetch_table, prepare_table
-from assay.data.splits import make_splits
+from assay.data.splits import HashRule, make_splits
 from assay.explore.leakage import (
     LEAK,
     leakage_evidence,
     leakage_scan,
     leaking_features,
-    measure_columns,
     read_scan_table,
     scan_columns,
     suspected,
 )
 from assay.problem.agreement import make_problem
 from assay.project.proposal import draft
+from assay.stats.intervals import Resamples
+from assay.stats.values import Label
 
 
 def air(spread, later=None, seed=0, n=1200):
@@ -54,11 +55,11 @@ def as_explored(d, path, folder):
     kept, _ = validate(check_table(prepare_table(tables, agreed, d.dictionary), agreed), d.dictionary)
     cuts = dict(train=d.data["train_until"], valid=d.data["valid_until"], test=d.data["test_until"], production=None)
     features = d.dictionary.names("feature")
-    splits = make_splits(conform(kept, d.dictionary), agreed.id, agreed.time, cuts, d.data["shares"], d.data["group"], 0, d.data["stratify"], features)
+    splits = make_splits(conform(kept, d.dictionary), agreed.id, agreed.time, cuts, d.data["shares"], HashRule(d.data["group"], d.data["stratify"], features=features))
     with inside(folder):
         write_table(ADAPTERS["table"].scan(splits["train"], tables, d.data["scan_rows"], 0), place("prepared", "scan.parquet"))
         scanned = read_scan_table()
-    evidence = measure_columns(scanned, agreed, 200, 0, d.data["cluster"])
+    evidence = leakage_evidence(scanned, agreed, Resamples(scanned.get(d.data["cluster"])))
     return leaking_features(scan_columns(scanned, agreed, d.dictionary, evidence, 0.9), features)
 
 
@@ -92,7 +93,7 @@ def test_init_names_what_exploration_names(name, tmp_path):
 def test_control_all_rows_say_other_than_the_training_rows(tmp_path):
     df = air(0.5)
     columns = [c for c in df if c not in ("co", "moment")]
-    everywhere = suspected(df, "co", columns, time="moment", task="regression", n_boot=100)
+    everywhere = suspected(df, Label("co", task="regression", time="moment"), columns, resamples=Resamples(n=100))
     assert "nox" in everywhere and both(df, "co", tmp_path)[1] == []  # as a table of air was called: suspected by the one, usable to the other
 
 
@@ -100,14 +101,14 @@ def test_a_column_above_the_line_is_a_leak_however_good_the_others_are():
     r = np.random.default_rng(0)
     y = np.exp(r.normal(size=4000))
     df = pd.DataFrame({f"x{i}": y + y.std() * s * r.normal(size=4000) for i, s in enumerate((0.15, 0.33, 0.33))} | dict(y=y))
-    evidence = leakage_evidence(df, "y", task="regression")
-    scan = leakage_scan(df, "y", task="regression", evidence=evidence).set_index("column")
+    evidence = leakage_evidence(df, Label("y", task="regression"))
+    scan = leakage_scan(df, Label("y", task="regression"), evidence=evidence).set_index("column")
     assert evidence["x0"]["skill"] > LEAK > evidence["x1"]["skill"] and evidence["x0"]["score"]["auc"] < 0.975
     assert scan.verdict["x0"] == "leak" and scan.reason["x0"].startswith("tells the outcome alone: skill 0.96")
     without = {c: e | dict(skill=0.0) for c, e in evidence.items()}  # the control: what the scan said without this line
-    assert leakage_scan(df, "y", task="regression", evidence=without).set_index("column").verdict["x0"] == "suspect"
+    assert leakage_scan(df, Label("y", task="regression"), evidence=without).set_index("column").verdict["x0"] == "suspect"
     gappy = df.assign(x0=df.x0.where(df.index % 50 > 0, np.inf), y=df.y.where(df.index % 7 > 0))
-    assert suspected(gappy, "y", ["x0", "x1"], task="regression") == ["x0"]
+    assert suspected(gappy, Label("y", task="regression"), ["x0", "x1"]) == ["x0"]
 
 
 def invented(seed):

@@ -1,6 +1,7 @@
 "A waiver is about one bundle and one piece of evidence: another model, or other data with the same words, is not excused"
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from assay.package.identity import bundle_identity
 from assay.problem import criteria
 from assay.problem.agreement import load_problem
 from assay.release import approval
-from assay.release.approval import active_waivers, approval_of, approve, named_by, rollback, stray_waivers, waive, withdraw
+from assay.release.approval import approval_of, approve, rollback
 from assay.release.chain import append_decision, read_chain
 from assay.release.checklist import load_checklist, read_stages
 from assay.release.gates import GateClosed, finding
 from assay.release.readiness import release_rows
 from assay.release.start import pass_gates
+from assay.release.waiving import active_waivers, named_by, stray_waivers, waive, withdraw
 from assay.stages.definition import Stage, parse_gates
 
 DAY, UNTIL = "2013-12-01", "9999-12-31"
@@ -225,7 +227,7 @@ def test_what_is_refused_says_that_a_waiver_is_about_something_else(repo):
     sign(repo, "evaluation")
     missed(0.11)
     package = Stage("package", "What?", None, (), (), (), parse_gates(dict(evaluation=["meets the criteria"])), "", {})
-    for refuse in (lambda: pass_gates(package), lambda: approve(key(repo), "because", today=DAY)):
+    for refuse in (partial(pass_gates, package), partial(approve, key(repo), "because", today=DAY)):
         with pytest.raises((GateClosed, PermissionError), match="evaluation says 'misses the criteria'.*evaluation: the waiver that Ann signed does not count: it names other evidence") as said:
             refuse()
         assert "F03" not in str(said.value)

@@ -11,11 +11,12 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, Union
 
-from ..core.shapes import Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, key, key_faults
+from ..core.shapes import Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, key, key_faults, count_of
 from ..core.artifacts import check, place
+from ..core.keys import SHOWN, is_held, refuse_unlisted
 from ..core.yaml import read_yaml
 from .current_practice import Today
-from .plausible import ANSWERS, Answers, COSTED, COSTS, Decision, Hypothesis, LIMITS, Limits, QUESTIONS, Responsible, VALUES, Value, faults, refuse
+from .plausible import ANSWERS, Answers, COSTED, COSTS, Decision, Hypothesis, LIMITS, Limits, QUESTIONS, Responsible, VALUES, Value, faults, is_number, refuse
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -57,6 +58,9 @@ def _part(shape, meaning): return Annotated[Mapping, Holds(shape), key(meaning)]
 def _rows(shape, meaning): return Annotated[Entries, Holds(list[shape | str]), key(meaning)]
 def _columns(meaning): return Annotated[Entries, Holds(list[str]), key(meaning)]
 def _of(words): return Annotated[Literal[words], Expected(f'one of {words}')]
+def _is_class(v): return v is None or isinstance(v, str | bool) or is_number(v)
+_CLASS = "one value of the target: text, a number, true or false; quote a day, as '2026-11-06'"
+_Class = Annotated[object, Expected(_CLASS, _is_class), Holds(str | bool | float | None)]
 _Costs = Union[tuple(COSTED.values())]
 
 @dataclass(frozen=True, config=STRICT)
@@ -70,7 +74,7 @@ class Problem:
     metric: Annotated[Text, key('Metric of success, a name of `assay.stats.metrics.METRICS`')]
     minimum: Annotated[Number, key('Value of the metric below which the model is of no use')]
     margin: Annotated[Number, key("By how much it must beat today's practice")]
-    positive: Annotated[object, key('Value of the target that the decision is about')] = 1
+    positive: Annotated[_Class, key('Value of the target that the decision is about')] = 1
     time: Annotated[Text | None, key('Column with the moment of each row')] = None
     judged_by: Annotated[_of(JUDGED_BY), key('What must reach minimum and margin')] = 'interval'
     provisional: Annotated[Flag, key('Nobody has agreed to the success criterion yet')] = False
@@ -110,13 +114,20 @@ def make_problem(
         raise ValueError(f'{path}: column {twice[0]!r} is named for two of id, target and time; expected three columns')
     return p
 
+class _Held(Problem):
+    "The agreement as a stage sees it, which may read only what `dvc.yaml` lists for it"
+    def __getattribute__(self, name):
+        if name in _KEYS: refuse_unlisted(f"problem.{name if name in SHOWN else 'decides'}")
+        return super().__getattribute__(name)
+
 def load_problem(
     path:str|Path=None, # File to read; `problem.yaml` of the repository by default
 )->Problem: # What it says
     "Read the problem statement; raises `ValueError` with all that cannot be meant"
-    path = place('problem') if path is None else Path(path)
+    path = place('problem') if path is None else path
     problem = make_problem(read_yaml(path), path)
     refuse(faults(problem), path)
+    if is_held(): object.__setattr__(problem, '__class__', _Held) # all is checked, a part may be read
     return problem
 
 # %% ../../nbs/problem/03_agreement.ipynb #141d9da5
@@ -184,7 +195,9 @@ def agreement_checks(
     for_now = ', provisional' if problem.provisional else ''
     measured_by = f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}'
     weighed = "success is measured against today's practice and the costs of errors"
-    tested = f'{len(problem.hypotheses)} hypotheses with the evidence that would settle them'
+    tested = count_of(len(problem.hypotheses), 'hypothesis', many='hypotheses')
+    tested += ' with the evidence that would settle them'
+    promised = count_of(len(problem.service_levels), 'service level')
     limited = 'limits of latency, size, memory and cost are set'
     rows = [_answer_row(problem, 'F06', 'security and compliance requirements are'),
             _answer_row(problem, 'F11', 'integration in the production system is'),
@@ -192,7 +205,7 @@ def agreement_checks(
             ('F13', agreed, measured_by + for_now),
             _part_row('F14', lacks['today']+lacks['costs'], agreed, weighed + for_now),
             _part_row('F23', lacks['hypotheses'], 'pass', tested),
-            _part_row('F30', lacks['service_levels'], 'pass', f'{len(problem.service_levels)} service levels'),
+            _part_row('F30', lacks['service_levels'], 'pass', promised),
             _part_row('P06', lacks['limits'], 'pass', limited)]
     return [check(id, status, why, 'problem.yaml') for id,status,why in rows]
 

@@ -16,8 +16,8 @@ from ..stats.values import kind_of
 
 # %% ../../nbs/responsible/07_privacy.ipynb #1260d517
 NAMES = dict( # What the name of a column says it holds
-    person=r'(first|last|middle|full|sur|given|family|maiden|customer|person|patient|client|user|passenger|employee'
-           r'|contact)_?name|surname|username',
+    person=r'(first|last|middle|full|sur|given|family|maiden|customer|person|patient|client|user|passenger'
+           r'|employee|contact)_?name|surname|username',
     e_mail=r'e_?mail',
     phone=r'(tele)?phone|mobile|fax',
     national_id=r'ssn|social_security|passport|national_id|nino|tax_id|driv\w*_licen[cs]e',
@@ -27,13 +27,15 @@ NAMES = dict( # What the name of a column says it holds
     birth=r'birth\w*|date_of_birth|dob',
     characteristic=r'gender|sex|race|ethnic\w*|religion|nationality|disab\w*|marital\w*|pregnan\w*|sexual\w*')
 
-AGE = (r'((person|patient|customer|client|user|employee|passenger|driver|applicant)_)?' # the age of a plane is nobody's
-       r'age(_(years?|group|band|class))?')
+AGE = ( # The age of a plane is nobody's
+    r'((person|patient|customer|client|user|employee|passenger|driver|applicant)_)?'
+    r'age(_(years?|group|band|class))?')
 
 PATTERNS = dict( # What a value looks like; the neighbours must be neither letter nor digit
     e_mail=r'[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}',
     phone=r'\+\d[\d ().-]{6,17}\d|\(?[2-9]\d\d\)?[ .-][2-9]\d\d[ .-]\d{4}',
-    national_id=r'(?!000|666|9\d\d)\d{3}-(?!00)\d\d-(?!0000)\d{4}|[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]',
+    national_id=r'(?!000|666|9\d\d)\d{3}-(?!00)\d\d-(?!0000)\d{4}'
+                r'|[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]',
     card=r'[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}|3[47]\d\d[ -]?\d{6}[ -]?\d{5}',
     ip=r'(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)',
     person=r'(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? [A-Z][a-z]+(?: [A-Z][a-z]+)?')
@@ -79,12 +81,17 @@ def _by_name(column, kind):
     "The line of a column whose name speaks of personal data"
     return dict(column=str(column), kind=kind, where='name', n=0, share=None, low=None, high=None, example='')
 
+def _may_be_ids(numbers):
+    "Are these whole numbers, some of them as long as that of a card?"
+    return (numbers % 1 == 0).all() and numbers.abs().max() >= 1e11
+
 def _texts_of(column, max_values, seed):
     "Distinct values of a column as text, drawn by seed; None of moments, and of numbers that are no long id"
     values, kind = column.dropna(), kind_of(column)
     if kind == 'time': return None
-    if kind == 'number' and not ((values % 1 == 0).all() and values.abs().max() >= 1e11): return None
-    as_text = lambda v: str(int(v)) if kind == 'number' and not isinstance(v, str) else str(v)
+    is_number = kind == 'number'
+    if is_number and not _may_be_ids(values): return None
+    def as_text(v): return str(int(v)) if is_number and not isinstance(v, str) else str(v)
     texts = pd.Series(values.unique())
     return texts.sample(min(max_values, len(texts)), random_state=seed).sort_index().map(as_text)
 
@@ -96,16 +103,19 @@ def _by_value(column, texts):
         hit = found.map(lambda kinds: k in kinds).astype(bool)
         if not hit.any(): continue
         low, high = wilson(hit.sum(), len(hit))
-        rows.append(dict(column=str(column), kind=k, where='value', n=len(hit), share=float(hit.mean()),
-                         low=float(low), high=float(high), example=mask(texts[hit].iloc[0])))
+        share = dict(n=len(hit), share=float(hit.mean()), low=float(low), high=float(high))
+        example = mask(texts[hit].iloc[0])
+        rows.append(dict(column=str(column), kind=k, where='value') | share | dict(example=example))
     return rows
 
 def personal_data(
     df:pd.DataFrame, # Rows
     max_values:int=5000, # Distinct values to look at per column, drawn by seed
     seed:int=0, # Random seed
-)->pd.DataFrame: # column, kind, where (name or value), n (values looked at), share, low, high, example (masked)
-    "Personal data in the names and values of columns; one line per column and kind"
+)->pd.DataFrame: # column, kind, where, n, share, low, high, example
+    """Personal data in the names and values of columns; one line per column and kind
+
+    `where` is name or value, `n` counts the values that were looked at, and the example is masked."""
     rows = []
     for c in df:
         rows += [_by_name(c, k) for k in _name_kinds(c)]
@@ -141,7 +151,8 @@ def small_groups(
     threshold:int=11, # Smallest group that may be shown (11 is usual for health data)
 )->pd.DataFrame: # columns, groups, smallest, n_small, rows_in_small
     "For each column, and all of them together: how many groups are below the threshold"
-    if threshold < 2: raise ValueError(f"threshold must be at least 2, got {threshold}: a group of one is a person")
+    if threshold < 2:
+        raise ValueError(f"threshold must be at least 2, got {threshold}: a group of one is a person")
     columns = list(columns)
     together = [columns] if len(columns) > 1 else []
     rows = [_sizes(df, names, threshold) for names in [*([c] for c in columns), *together]]
