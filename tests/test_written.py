@@ -1,4 +1,5 @@
 "Tables as people write them: numbers with signs and separators, moments in other orders, words among them, gaps in groups"
+
 import json
 
 import numpy as np
@@ -52,8 +53,18 @@ def grouped(v, thousands, decimal):
     return f"{v:,.2f}".translate(str.maketrans({",": thousands, ".": decimal}))
 
 
-WAYS = {"1,234.56": lambda v: grouped(v, ",", "."), "1.234,56": lambda v: grouped(v, ".", ","), "1 234,56": lambda v: grouped(v, "\u202f", ","), "1'234.56": lambda v: grouped(v, "'", ".")}
-SIGNS = {"": str, "$ before": lambda t: f"${t}", "€ behind": lambda t: f"{t} €", "an accountant's brackets": lambda t: f"({t})"}
+WAYS = {
+    "1,234.56": lambda v: grouped(v, ",", "."),
+    "1.234,56": lambda v: grouped(v, ".", ","),
+    "1 234,56": lambda v: grouped(v, "\u202f", ","),
+    "1'234.56": lambda v: grouped(v, "'", "."),
+}
+SIGNS = {
+    "": str,
+    "$ before": lambda t: f"${t}",
+    "€ behind": lambda t: f"{t} €",
+    "an accountant's brackets": lambda t: f"({t})",
+}
 
 
 @pytest.mark.parametrize("sign", SIGNS)
@@ -81,14 +92,22 @@ def test_a_few_words_among_numbers_are_counted_and_missing(word, tmp_path):
 
 def test_many_words_make_a_column_of_words(tmp_path):
     df = rows()
-    half = drafted(df.assign(size=df.amount.round().astype(int).astype(str).where(df.index % 10 > 0, "large")), tmp_path)
-    assert "formats" not in half.data["source"] and half.dictionary["size"].kind != "number" if "size" in half.dictionary.names() else "size" in half.aside
+    half = drafted(
+        df.assign(size=df.amount.round().astype(int).astype(str).where(df.index % 10 > 0, "large")), tmp_path
+    )
+    assert (
+        "formats" not in half.data["source"] and half.dictionary["size"].kind != "number"
+        if "size" in half.dictionary.names()
+        else "size" in half.aside
+    )
 
 
 def test_thousands_and_decimals_are_told_by_the_digits_behind_the_comma():
     assert guess_format(pd.Series(["1,234", "12,345", "999"])).way == "1,234.56"
     assert guess_format(pd.Series(["1,234", "12,34", "999"])).way == "1.234,56"
-    assert guess_format(pd.Series(["0,125", "0,250"])).way == "1.234,56"  # no group of thousands begins with a zero
+    assert (
+        guess_format(pd.Series(["0,125", "0,250"])).way == "1.234,56"
+    )  # no group of thousands begins with a zero
 
 
 @pytest.mark.parametrize("text", ["00501", "555 123 456", "192.168.1.1", "12-5", "1.2.3", "A-12"])
@@ -100,7 +119,18 @@ def test_codes_are_no_numbers(text, tmp_path):
     assert "code" not in d.dictionary.names() or d.dictionary["code"].kind not in ("number", "integer")
 
 
-MOMENTS = dict(german="%d.%m.%Y %H:%M", british="%d/%m/%Y", american="%m/%d/%Y", compact="%Y%m%d", month="%d %b %Y", american_words="%B %d, %Y", short_year="%d-%b-%y", twelve_hours="%m/%d/%Y %I:%M %p", zone="%Y-%m-%d %H:%M:%S UTC", offset="%Y-%m-%d %H:%M:%S+02")
+MOMENTS = dict(
+    german="%d.%m.%Y %H:%M",
+    british="%d/%m/%Y",
+    american="%m/%d/%Y",
+    compact="%Y%m%d",
+    month="%d %b %Y",
+    american_words="%B %d, %Y",
+    short_year="%d-%b-%y",
+    twelve_hours="%m/%d/%Y %I:%M %p",
+    zone="%Y-%m-%d %H:%M:%S UTC",
+    offset="%Y-%m-%d %H:%M:%S+02",
+)
 
 
 @pytest.mark.parametrize("name", MOMENTS)
@@ -110,8 +140,19 @@ def test_a_moment_is_a_moment_however_it_is_written(name, tmp_path):
     assert d.problem["time"] == "at" and d.data["train_until"] and "at" not in d.dictionary.names("feature")
     accepted, aside = as_prepared(d)
     shift = pd.Timedelta(hours=2 if name == "offset" else 0)
-    expected = pd.to_datetime(moments.strftime(MOMENTS[name].split(" UTC")[0].removesuffix("+02")), format=MOMENTS[name].split(" UTC")[0].removesuffix("+02")) - shift
-    assert len(aside) == 0 and (pd.to_datetime(accepted["at"], utc=True).dt.tz_localize(None).to_numpy() == expected.to_numpy()).all()
+    expected = (
+        pd.to_datetime(
+            moments.strftime(MOMENTS[name].split(" UTC")[0].removesuffix("+02")),
+            format=MOMENTS[name].split(" UTC")[0].removesuffix("+02"),
+        )
+        - shift
+    )
+    assert (
+        len(aside) == 0
+        and (
+            pd.to_datetime(accepted["at"], utc=True).dt.tz_localize(None).to_numpy() == expected.to_numpy()
+        ).all()
+    )
 
 
 @pytest.mark.parametrize("unit", [1, 1000])
@@ -119,8 +160,12 @@ def test_seconds_since_1970_are_moments_where_the_name_or_a_person_says_so(unit,
     seconds = 1_704_067_200 + 3600 * np.arange(N)
     d = drafted(rows().assign(created_at=seconds * unit), tmp_path)
     assert (d.problem["time"], d.data["source"]["formats"]) == ("created_at", dict(created_at="epoch"))
-    assert pd.to_datetime(as_prepared(d)[0].created_at, utc=True).iloc[-1] == pd.Timestamp(int(seconds[-1]), unit="s", tz="UTC")
-    assert drafted(rows().assign(n=seconds * unit), tmp_path).problem.get("time") is None  # a number of that size may be anything
+    assert pd.to_datetime(as_prepared(d)[0].created_at, utc=True).iloc[-1] == pd.Timestamp(
+        int(seconds[-1]), unit="s", tz="UTC"
+    )
+    assert (
+        drafted(rows().assign(n=seconds * unit), tmp_path).problem.get("time") is None
+    )  # a number of that size may be anything
     assert drafted(rows().assign(n=seconds * unit), tmp_path, time="n").problem["time"] == "n"
 
 
@@ -131,7 +176,12 @@ def test_a_few_moments_that_are_none_set_their_rows_aside(bad, tmp_path):
     d = drafted(rows().assign(at=at), tmp_path)
     assert d.problem["time"] == "at" and d.data["train_until"]
     notes = " ".join(d.notes)
-    assert "set" in notes and "aside" in notes and "have no target" not in notes and (bad in notes if bad else "2 of 600 rows have no moment" in notes)
+    assert (
+        "set" in notes
+        and "aside" in notes
+        and "have no target" not in notes
+        and (bad in notes if bad else "2 of 600 rows have no moment" in notes)
+    )
     accepted, aside = as_prepared(d)
     assert (len(accepted), aside.position.nunique(), set(aside.column)) == (N - 2, 2, {"at"})
     many = drafted(rows().assign(at=at.where(np.arange(N) % 30 > 0, bad)), tmp_path)
@@ -151,7 +201,10 @@ def test_a_group_with_gaps_keeps_rows_together_and_is_no_feature(tmp_path):
     patient = pd.Series(rng.integers(0, 150, N)).astype("Int64")
     patient[rng.random(N) < 0.02] = pd.NA
     d = drafted(rows().assign(patient_id=patient), tmp_path)
-    assert (d.data["group"], d.data["cluster"]) == ("patient_id", "patient_id") and "patient_id" not in d.dictionary.names("feature")
+    assert (d.data["group"], d.data["cluster"]) == (
+        "patient_id",
+        "patient_id",
+    ) and "patient_id" not in d.dictionary.names("feature")
     accepted, aside = as_prepared(d)
     splits = split_by_hash(accepted, "patient_id", d.data["shares"], alone=d.problem["id"])
     assert len(aside) == 0 and check_splits(splits, d.problem["id"], None, "patient_id") == []
@@ -164,10 +217,19 @@ def test_a_group_with_gaps_keeps_rows_together_and_is_no_feature(tmp_path):
 def test_a_group_without_gaps_is_split_as_before():
     df = pd.DataFrame(dict(row=[f"r{i}" for i in range(200)], group=np.repeat(np.arange(40), 5)))
     shares = dict(train=0.5, valid=0.25, test=0.25)
-    assert all(a.equals(b) for a, b in zip(split_by_hash(df, "group", shares).values(), split_by_hash(df, "group", shares, alone="row").values()))
+    assert all(
+        a.equals(b)
+        for a, b in zip(
+            split_by_hash(df, "group", shares).values(),
+            split_by_hash(df, "group", shares, alone="row").values(),
+        )
+    )
 
 
-@pytest.mark.parametrize("values, positive", [([1, 2], 2), ([2, 1], 1), ([1, 0], 1), (["1", "-1"], "1"), (["yes", "no"], "yes"), ([1, 5], 5)])
+@pytest.mark.parametrize(
+    "values, positive",
+    [([1, 2], 2), ([2, 1], 1), ([1, 0], 1), (["1", "-1"], "1"), (["yes", "no"], "yes"), ([1, 5], 5)],
+)
 def test_1_says_yes_only_beside_no(values, positive):
     often, rare = values if positive == values[1] else values[::-1]
     assert find_positive(pd.Series([often] * 70 + [rare] * 30))[0] == positive
@@ -176,7 +238,9 @@ def test_1_says_yes_only_beside_no(values, positive):
 def test_the_way_of_writing_holds_for_every_later_table(tmp_path):
     df = rows()
     d = drafted(df.assign(amount=df.amount.map(WAYS["1.234,56"])), tmp_path)
-    later = pd.DataFrame(dict(row=["a", "b", "c"], x=[0.1, 0.2, 0.3], amount=["1.000,50", "7", "lost"], region=["north"] * 3))
+    later = pd.DataFrame(
+        dict(row=["a", "b", "c"], x=[0.1, 0.2, 0.3], amount=["1.000,50", "7", "lost"], region=["north"] * 3)
+    )
     features = [f for f in d.dictionary.fields if f.role == "feature"]
     read = read_for_scoring(write(later, tmp_path, "later.csv"), d.data["source"], features)
     assert read.amount.tolist() == [1000.5, 7.0, "lost"]  # what is not written so is refused row by row
@@ -184,7 +248,12 @@ def test_the_way_of_writing_holds_for_every_later_table(tmp_path):
 
 def test_a_wrong_way_of_writing_is_told_with_those_that_exist(tmp_path):
     spec = dict(name="t", kind="csv", url=str(write(rows(), tmp_path)))
-    for formats, said in ((dict(amount="comma"), "'amount' is 'comma'; expected one of"), (dict(amuont="1.234,56"), "names ['amuont'], which the table lacks"), (["amount"], "expected a mapping of column to its way of writing"), (dict(amount="%d"), "such as '%d.%m.%Y %H:%M'")):
+    for formats, said in (
+        (dict(amount="comma"), "'amount' is 'comma'; expected one of"),
+        (dict(amuont="1.234,56"), "names ['amuont'], which the table lacks"),
+        (["amount"], "expected a mapping of a column to its way of writing"),
+        (dict(amount="%d"), "such as '%d.%m.%Y %H:%M'"),
+    ):
         with pytest.raises(ValueError) as e:
             load_source(spec | dict(formats=formats))
         assert said in str(e.value)

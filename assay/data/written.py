@@ -153,7 +153,7 @@ def read_formats(
 )->pd.DataFrame: # The same, these columns read; raises `ValueError` for a column that is not there and for no way of writing
     "The columns of a table that are written in a way of their own"
     if not isinstance(formats, dict):
-        raise ValueError(f"'formats' of source {name!r} is {formats!r}; expected a mapping of column to its way of writing")
+        raise ValueError(f"'formats' of source {name!r} is {formats!r}; expected a mapping of a column to its way of writing")
     wrong = [f'{c!r} is {fault}' for c,way in formats.items() if (fault := format_fault(way))]
     if wrong: raise ValueError(f"'formats' of source {name!r}: {'; '.join(wrong)}")
     if lost := [c for c in formats if c not in df]:
