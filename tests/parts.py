@@ -1,4 +1,5 @@
 "A small repository whose stages read parts of the agreement, for tests of what an edit runs again"
+
 import sys
 
 from small import assay, run, write_notebook

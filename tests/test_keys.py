@@ -1,4 +1,5 @@
 "What an edit of the agreement or the dictionary runs again: a comment nothing, a word what shows it"
+
 import json
 import os
 import re

@@ -1,4 +1,5 @@
 "A FIFO or a device in place of a file would be read without end: every function that opens a path asks what it is first"
+
 import ast
 import contextlib
 import importlib.util
@@ -10,7 +11,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from assay.core.artifacts import check_file, hash_inputs, read_json, read_table, verify_manifest, write_manifest, write_table
+from assay.core.artifacts import (
+    check_file,
+    hash_inputs,
+    read_json,
+    read_table,
+    verify_manifest,
+    write_manifest,
+    write_table,
+)
 from assay.core.functions import find_function
 from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
@@ -36,6 +45,7 @@ SECONDS = 3
 def outcome(read, path):
     "What a function raises, in a thread of its own, since an alarm does not reach a library that waits"
     found = []
+
     def work():
         try:
             read(path)
@@ -43,11 +53,12 @@ def outcome(read, path):
             found.append(e)
         else:
             found.append(None)
+
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(SECONDS)
     if thread.is_alive():
-        os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK)) # whoever waits for the other end goes on
+        os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))  # whoever waits for the other end goes on
         return TimeoutError(f"still waiting after {SECONDS} s")
     return found[0]
 
@@ -55,6 +66,7 @@ def outcome(read, path):
 def a_find():
     "An executed notebook that shows a temporary path, so that its inputs are looked through"
     from nbformat.v4 import new_code_cell, new_notebook, new_output
+
     return new_notebook(cells=[new_code_cell("1", outputs=[new_output("stream", text="/tmp/somewhere/x\n")])])
 
 
@@ -70,7 +82,10 @@ READERS = {
     "read_coded by name": ("t.parquet", named("assay.stats.values:read_coded")),
     "open_coded": ("t.parquet", open_coded),
     "summarise_parquet": ("t.parquet", lambda p: summarise_parquet(p, [])),
-    "sample_parquet by name": ("t.parquet", lambda p: find_function("assay.data.parquet:sample_parquet")(str(p), 5)),
+    "sample_parquet by name": (
+        "t.parquet",
+        lambda p: find_function("assay.data.parquet:sample_parquet")(str(p), 5),
+    ),
     "parquet_facts": ("t.parquet", parquet_facts),
     "count_parquet": ("t.parquet", lambda p: count_parquet(p, "a")),
     "kind_of_file": ("t.parquet", kind_of_file),
@@ -83,7 +98,10 @@ READERS = {
     "check_file": ("t.csv", check_file),
     "is_untouched": ("params.yaml", is_untouched),
     "refuse_overwriting": ("problem.yaml", lambda p: refuse_overwriting([p])),
-    "record_opening": ("openings.jsonl", lambda p: record_opening(p, dict(test="a", source="b", rule="c"), "d")),
+    "record_opening": (
+        "openings.jsonl",
+        lambda p: record_opening(p, dict(test="a", source="b", rule="c"), "d"),
+    ),
     "declared_parameters": ("s.ipynb", declared_parameters),
     "execute": ("s.ipynb", lambda p: execute(p, p.parent / "out" / "s.ipynb")),
     "leaks of text": ("t.csv", lambda p: leaks(a_find(), [p])),
@@ -99,7 +117,17 @@ READERS = {
     "PredictionLog": ("000000.jsonl", lambda p: PredictionLog(p.parent, "m", "a")),
     "PredictionLog's lock": (".writer", lambda p: PredictionLog(p.parent, "m", "a")),
 }
-FOLDER_IS_READ = {"parquet_facts", "count_parquet", "kind_of_file", "read_table_of", "sample_parquet by name", "hash_inputs", "versions", "leaks of text", "leaks of a table"}
+FOLDER_IS_READ = {
+    "parquet_facts",
+    "count_parquet",
+    "kind_of_file",
+    "read_table_of",
+    "sample_parquet by name",
+    "hash_inputs",
+    "versions",
+    "leaks of text",
+    "leaks of a table",
+}
 
 
 def make(kind, path):
@@ -110,7 +138,9 @@ def make(kind, path):
         os.mkfifo(path.parent / "pipe")
         path.symlink_to(path.parent / "pipe")
     if kind == "device":
-        path.symlink_to("/dev/null") # a device that ends, so that a function which forgets to ask fails here and does no harm
+        path.symlink_to(
+            "/dev/null"
+        )  # a device that ends, so that a function which forgets to ask fails here and does no harm
     if kind == "folder":
         path.mkdir()
 
@@ -158,7 +188,15 @@ def test_control_the_same_functions_read_files(tmp_path):
 
 
 def test_a_file_that_is_missing_is_said_to_be_missing(tmp_path):
-    for read in (check_file, read_table, read_json, load_private_key, public_half, read_coded, lambda p: hash_inputs([p])):
+    for read in (
+        check_file,
+        read_table,
+        read_json,
+        load_private_key,
+        public_half,
+        read_coded,
+        lambda p: hash_inputs([p]),
+    ):
         with pytest.raises(FileNotFoundError, match="does not exist"):
             read(tmp_path / "nowhere")
 
@@ -169,18 +207,33 @@ def test_a_fifo_that_took_the_place_of_a_stored_table_is_named(tmp_path):
     assert verify_manifest(tmp_path) == []
     (tmp_path / "t.parquet").unlink()
     os.mkfifo(tmp_path / "t.parquet")
-    assert "t.parquet is no file but a FIFO" in str(outcome(lambda p: verify_manifest(p.parent), tmp_path / "t.parquet"))
+    assert "t.parquet is no file but a FIFO" in str(
+        outcome(lambda p: verify_manifest(p.parent), tmp_path / "t.parquet")
+    )
 
 
 OPENS = {"open", "read_text", "read_bytes", "ParquetFile", "read_schema", "load_notebook_node"}
 CHECKS = ("check_file", ".is_file()", " locate(", "O_NOFOLLOW", "O_EXCL")
 # What opens without a check of its own, and why it may
 MAY = {
-    "artifacts._sync_folder": "a folder", "prediction_log._sync_folder": "a folder", "artifacts.atomic_write": "a file that it has just made",
-    "prediction_log._move_end": "a segment that `heal` has checked", "chain._only_one": "a lock of the local folder, which nobody sends along",
-    "repro.only_one": "the same", "coverage._trees": "the package itself", "current_practice.practice_code": "the package itself",
-    "imports.wing_needs": "the package itself", "imports.closure": "the package itself", "deps.stage_libraries": "the package itself", "deps.stage_templates": "the package itself", "criteria._append": "the ledger, read before", "create.seal_bundled": "the bundled files",
-    "locate.hash_url": "located first", "sources._load_csv": "located first", "parquet._open_parquet": "located first",
+    "artifacts._sync_folder": "a folder",
+    "prediction_log._sync_folder": "a folder",
+    "artifacts.atomic_write": "a file that it has just made",
+    "prediction_log._move_end": "a segment that `heal` has checked",
+    "chain._only_one": "a lock of the local folder, which nobody sends along",
+    "repro.only_one": "the same",
+    "coverage._trees": "the package itself",
+    "current_practice.practice_code": "the package itself",
+    "imports.wing_needs": "the package itself",
+    "imports.closure": "the package itself",
+    "deps.stage_libraries": "the package itself",
+    "deps.stage_templates": "the package itself",
+    "criteria._append": "the ledger, read before",
+    "create.seal_bundled": "the bundled files",
+    "create.write_draft": "a file that it has just written",
+    "locate.hash_url": "located first",
+    "sources._load_csv": "located first",
+    "parquet._open_parquet": "located first",
     "packed.check_text": "located first",
 }
 
@@ -194,7 +247,7 @@ def openers():
         for f in ast.parse(text).body:
             if not isinstance(f, ast.FunctionDef | ast.ClassDef):
                 continue
-            source = "\n".join(text.splitlines()[f.lineno - 1:f.end_lineno])
+            source = "\n".join(text.splitlines()[f.lineno - 1 : f.end_lineno])
             calls = [n.func for n in ast.walk(f) if isinstance(n, ast.Call)]
             opens = any(getattr(c, "attr", getattr(c, "id", None)) in OPENS for c in calls)
             if opens and not any(c in source for c in CHECKS):

@@ -1,4 +1,5 @@
 "`assay init` and exploration suspect the same columns: one rule, on the same rows"
+
 import json
 
 import numpy as np
@@ -32,8 +33,18 @@ def air(spread, later=None, seed=0, n=1200):
     r = np.random.default_rng(seed)
     co = r.gamma(6, 1, n)
     error = np.where(np.arange(n) < n * 7 // 10, spread, spread if later is None else later)
-    sensors = {f"s{i}": co + r.normal(0, 1.3, n) for i in range(3)}  # each tells it well enough that one too good is not far ahead
-    return pd.DataFrame(dict(moment=pd.date_range("2004-03-01", periods=n, freq="h"), **sensors, nox=co + error * r.normal(size=n), temp=r.normal(15, 5, n), co=co))
+    sensors = {
+        f"s{i}": co + r.normal(0, 1.3, n) for i in range(3)
+    }  # each tells it well enough that one too good is not far ahead
+    return pd.DataFrame(
+        dict(
+            moment=pd.date_range("2004-03-01", periods=n, freq="h"),
+            **sensors,
+            nox=co + error * r.normal(size=n),
+            temp=r.normal(15, 5, n),
+            co=co,
+        )
+    )
 
 
 def high(spread, later=None, seed=0):
@@ -45,7 +56,14 @@ def kinds(spread, seed=0, n=900):
     "Three kinds, and a column that lies near the number of each"
     r = np.random.default_rng(seed)
     kind = r.integers(0, 3, n)
-    return pd.DataFrame(dict(near=kind + spread * r.normal(size=n), x=r.normal(size=n), other=kind + 1.3 * r.normal(size=n), kind=np.array(["low", "mid", "top"])[kind]))
+    return pd.DataFrame(
+        dict(
+            near=kind + spread * r.normal(size=n),
+            x=r.normal(size=n),
+            other=kind + 1.3 * r.normal(size=n),
+            kind=np.array(["low", "mid", "top"])[kind],
+        )
+    )
 
 
 def as_explored(d, path, folder):
@@ -53,11 +71,23 @@ def as_explored(d, path, folder):
     agreed, source = make_problem(d.problem), d.data["source"]
     tables, _ = fetch_table(source | dict(url=str(path)))
     kept, _ = validate(check_table(prepare_table(tables, agreed, d.dictionary), agreed), d.dictionary)
-    cuts = dict(train=d.data["train_until"], valid=d.data["valid_until"], test=d.data["test_until"], production=None)
+    cuts = dict(
+        train=d.data["train_until"], valid=d.data["valid_until"], test=d.data["test_until"], production=None
+    )
     features = d.dictionary.names("feature")
-    splits = make_splits(conform(kept, d.dictionary), agreed.id, agreed.time, cuts, d.data["shares"], HashRule(d.data["group"], d.data["stratify"], features=features))
+    splits = make_splits(
+        conform(kept, d.dictionary),
+        agreed.id,
+        agreed.time,
+        cuts,
+        d.data["shares"],
+        HashRule(d.data["group"], d.data["stratify"], features=features),
+    )
     with inside(folder):
-        write_table(ADAPTERS["table"].scan(splits["train"], tables, d.data["scan_rows"], 0), place("prepared", "scan.parquet"))
+        write_table(
+            ADAPTERS["table"].scan(splits["train"], tables, d.data["scan_rows"], 0),
+            place("prepared", "scan.parquet"),
+        )
         scanned = read_scan_table()
     evidence = leakage_evidence(scanned, agreed, Resamples(scanned.get(d.data["cluster"])))
     return leaking_features(scan_columns(scanned, agreed, d.dictionary, evidence, 0.9), features)
@@ -93,20 +123,33 @@ def test_init_names_what_exploration_names(name, tmp_path):
 def test_control_all_rows_say_other_than_the_training_rows(tmp_path):
     df = air(0.5)
     columns = [c for c in df if c not in ("co", "moment")]
-    everywhere = suspected(df, Label("co", task="regression", time="moment"), columns, resamples=Resamples(n=100))
-    assert "nox" in everywhere and both(df, "co", tmp_path)[1] == []  # as a table of air was called: suspected by the one, usable to the other
+    everywhere = suspected(
+        df, Label("co", task="regression", time="moment"), columns, resamples=Resamples(n=100)
+    )
+    assert (
+        "nox" in everywhere and both(df, "co", tmp_path)[1] == []
+    )  # as a table of air was called: suspected by the one, usable to the other
 
 
 def test_a_column_above_the_line_is_a_leak_however_good_the_others_are():
     r = np.random.default_rng(0)
     y = np.exp(r.normal(size=4000))
-    df = pd.DataFrame({f"x{i}": y + y.std() * s * r.normal(size=4000) for i, s in enumerate((0.15, 0.33, 0.33))} | dict(y=y))
+    df = pd.DataFrame(
+        {f"x{i}": y + y.std() * s * r.normal(size=4000) for i, s in enumerate((0.15, 0.33, 0.33))} | dict(y=y)
+    )
     evidence = leakage_evidence(df, Label("y", task="regression"))
     scan = leakage_scan(df, Label("y", task="regression"), evidence=evidence).set_index("column")
     assert evidence["x0"]["skill"] > LEAK > evidence["x1"]["skill"] and evidence["x0"]["score"]["auc"] < 0.975
-    assert scan.verdict["x0"] == "leak" and scan.reason["x0"].startswith("tells the outcome alone: skill 0.96")
-    without = {c: e | dict(skill=0.0) for c, e in evidence.items()}  # the control: what the scan said without this line
-    assert leakage_scan(df, Label("y", task="regression"), evidence=without).set_index("column").verdict["x0"] == "suspect"
+    assert scan.verdict["x0"] == "leak" and scan.reason["x0"].startswith(
+        "tells the outcome alone: skill 0.96"
+    )
+    without = {
+        c: e | dict(skill=0.0) for c, e in evidence.items()
+    }  # the control: what the scan said without this line
+    assert (
+        leakage_scan(df, Label("y", task="regression"), evidence=without).set_index("column").verdict["x0"]
+        == "suspect"
+    )
     gappy = df.assign(x0=df.x0.where(df.index % 50 > 0, np.inf), y=df.y.where(df.index % 7 > 0))
     assert suspected(gappy, Label("y", task="regression"), ["x0", "x1"]) == ["x0"]
 
@@ -116,10 +159,25 @@ def invented(seed):
     r = np.random.default_rng(seed)
     n, task = int(r.integers(200, 400)), seed % 3
     latent = r.gamma(4, 1, n)
-    y = [latent, np.where(latent > np.median(latent), "yes", "no"), np.array(["a", "b", "c"])[np.digitize(latent, np.quantile(latent, [0.4, 0.7]))]][task]
+    y = [
+        latent,
+        np.where(latent > np.median(latent), "yes", "no"),
+        np.array(["a", "b", "c"])[np.digitize(latent, np.quantile(latent, [0.4, 0.7]))],
+    ][task]
     later = np.where(np.arange(n) < n // 2, 1.0, r.choice([0.2, 1.0, 3.0]))
-    columns = {f"x{i}": latent + later * s * r.normal(size=n) for i, s in enumerate(r.choice([0.3, 0.9, 1.5, 2.0, 3.0], 3))}
-    named = dict(code=np.array([f"c{v}" for v in np.digitize(latent, np.quantile(latent, np.linspace(0.02, 0.98, 40)))])) if r.random() < 0.2 else {}
+    columns = {
+        f"x{i}": latent + later * s * r.normal(size=n)
+        for i, s in enumerate(r.choice([0.3, 0.9, 1.5, 2.0, 3.0], 3))
+    }
+    named = (
+        dict(
+            code=np.array(
+                [f"c{v}" for v in np.digitize(latent, np.quantile(latent, np.linspace(0.02, 0.98, 40)))]
+            )
+        )
+        if r.random() < 0.2
+        else {}
+    )
     moment = dict(moment=pd.date_range("2020-01-01", periods=n, freq="h")) if r.random() < 0.5 else {}
     return pd.DataFrame(moment | columns | named | dict(site=r.choice(list("abcd"), n), y=y))
 
@@ -136,8 +194,14 @@ def test_the_stage_says_what_init_said(name, tmp_path):
     df, target, expected = TABLES[name]
     repo = make_bundled(tmp_path / "repo")
     done = assay("init", write(df, tmp_path, "air.csv"), "--target", target, cwd=repo)
-    assert done.returncode == 0 and ("settle the suspected leak of nox before" in done.stdout) == bool(expected), done.stdout + done.stderr
+    assert done.returncode == 0 and ("settle the suspected leak of nox before" in done.stdout) == bool(
+        expected
+    ), done.stdout + done.stderr
     run_stages(repo, ("problem", "data", "explore"))
     report = json.loads((repo / "reports/explore/metrics.json").read_text())
     why = next(c["why"] for c in report["checks"] if c["id"] == "leakage")
-    assert (report["verdict"], why) == (("leak suspected", "leak suspected in ['nox']") if expected else ("usable", "no declared feature leaks"))
+    assert (report["verdict"], why) == (
+        ("leak suspected", "leak suspected in ['nox']")
+        if expected
+        else ("usable", "no declared feature leaks")
+    )

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST_ROWS', 'Filled', 'Query', 'Version', 'Address', 'Variable', 'Hash', 'Names', 'Renamed', 'Recoded', 'Missing',
-           'Encoding', 'Rows', 'Values', 'Arguments', 'Package', 'SOURCES', 'CARDINALITIES', 'ALONE', 'On',
+           'Encoding', 'Formats', 'Rows', 'Values', 'Arguments', 'Package', 'SOURCES', 'CARDINALITIES', 'ALONE', 'On',
            'Cardinality', 'Alone', 'CsvSource', 'PackageSource', 'ParquetSource', 'SqlSource', 'PythonSource',
            'source_faults', 'check_source', 'Join', 'join_faults']
 
@@ -59,6 +59,8 @@ Recoded = Annotated[dict[str, Sequence[_Pair]], Expected(
 Missing = Annotated[_List | dict[str, _List], Expected(
     'a list of words, such as [NA], or such a list for each column')]
 Encoding = Annotated[str, Expected('an encoding that Python knows, such as utf-8 or cp1252', _is_encoding)]
+Formats = Annotated[dict[str, str], Expected(
+    "a mapping of a column to its way of writing, such as {price: '1.234,56', day: '%d.%m.%Y'}")]
 Rows = Annotated[int, Field(ge=1, le=MOST_ROWS), Expected(f'a whole number from 1 to {MOST_ROWS:,}')]
 Values = Annotated[dict[str, _Plain], Expected(
     'a mapping of names to text, numbers, true or false, as a database holds them; quote a day',
@@ -77,6 +79,7 @@ class _Source(Shape):
     access: Text | None = key('Who may read it', None)
     version: Version | None = key('Version of the data', None)
     columns: Renamed | None = key('New name of each column to keep, to its name in the table', None)
+    formats: Formats | None = key('Column, as the table calls it, to the way in which its numbers or moments are written', None)
     recode: Recoded | None = key('New name of a column to pairs of a value and what it becomes', None)
     ignored: Names | None = key('Columns that a table to score may have besides', None)
 

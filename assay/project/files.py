@@ -119,7 +119,7 @@ def draft_source(
     if 'query' in found: res |= dict(query=found['query'])
     res |= dict(licence='unanswered', access='unanswered', columns=names)
     if left: res |= dict(ignored=list(left))
-    res |= {k: found[k] for k in ('encoding', 'missing') if found.get(k) not in (None, 'utf-8', {})}
+    res |= {k: found[k] for k in ('encoding', 'missing', 'formats') if found.get(k) not in (None, 'utf-8', {})}
     if recode: res |= dict(recode=recode)
     return res | _part(found, len(names), key)
 

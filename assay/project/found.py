@@ -46,6 +46,7 @@ class Found:
     # Column to its rows without a finite number, which are left out
     endless:dict = dataclasses.field(default_factory=dict)
     n_endless:int = 0 # Such rows
+    n_undated:int = 0 # Rows without a moment, which are left out
     # Sentences about columns that hold some personal data
     personal:list = dataclasses.field(default_factory=list)
 
@@ -113,6 +114,18 @@ def _in_proportion(counts, target):
     total = sum(counts.values())
     times = np.maximum(1, n*min(1, IN_PROPORTION/total)).round().astype(int)
     return take(pd.DataFrame({target: list(counts)}), {})[target].repeat(times).reset_index(drop=True)
+
+def _is_unread(s):
+    "Which values of a column of moments are still text, because they are not written as the others are"
+    if s.dtype != object or not s.map(lambda v: isinstance(v, pd.Timestamp)).any(): return pd.Series(False, s.index)
+    return s.map(lambda v: isinstance(v, str))
+
+def _read_rows(df):
+    "The rows whose moments could be read; the data stage sets the others aside"
+    unread = {c: m for c in df if (m := _is_unread(df[c])).any()}
+    if not unread: return df
+    kept = df[~pd.concat(unread.values(), axis=1).any(axis=1)]
+    return kept.assign(**{c: pd.to_datetime(kept[c], utc=True) for c in unread})
 
 def _finite_rows(df):
     "The rows whose numbers are finite, and how many rows each column spoils"
@@ -216,17 +229,18 @@ def look(
     back = {original: new for new,original in names.items()}
     target, sensitive = back[target], [back[s] for s in sensitive]
     if not len(raw): raise ValueError(f"the table has no rows; expected at least {FEWEST} with a target")
-    finite, endless = _finite_rows(take(raw, dict(columns=names)))
+    finite, endless = _finite_rows(_read_rows(take(raw, dict(columns=names))))
     whole = found['complete'] is None
     df, y, task, positive, recode, why = _known_rows(finite, target, task, counts, whole)
     others = df[:len(df)-n_rare].drop(columns=target)
     count = None if whole else lambda c: count_parquet(path, names[c])
     roles, why_roles = _find_roles(others, back.get(id), back.get(time), count)
     reasons, personal = _reasons(others, roles, sensitive, names)
+    dated = df[df[roles['time']].notna()].reset_index(drop=True) if roles['time'] else df # the data stage sets the others aside
     kept = (roles['id'], roles['time'], *sensitive)
     features = [c for c in others if not reasons[c] and c not in kept]
-    check_features(features, df, reasons, left)
+    check_features(features, dated, reasons, left)
     return Found(
-        df, found['rows'], found['complete'], names, left, recode, target, task, positive, **roles,
+        dated, found['rows'], found['complete'], names, left, recode, target, task, positive, **roles,
         features=features, sensitive=sensitive, reasons=reasons, why=why | why_roles, y=y, classes=counts,
-        endless=endless, n_endless=len(raw)-len(finite), personal=personal)
+        endless=endless, n_endless=len(raw)-len(finite), n_undated=len(df)-len(dated), personal=personal)

@@ -140,13 +140,19 @@ def find_task(
 # %% ../../nbs/project/01_inspect_table.ipynb #7c83de9b
 _YES = ('yes', 'y', 'true', 't', '1', '1.0', 'positive', 'pos', 'ja', 'oui', 'si')
 
+def _says_yes(v, values):
+    "Does a value say yes beside the other one? 1 does beside 0, -1 or no, and not beside 2"
+    if str(v).strip() not in ('1', '1.0'): return True
+    other = next(str(w).strip().lower() for w in values if w is not v and w != v)
+    return other in ('0', '0.0', '-1', '-1.0', 'no', 'n', 'false', 'f')
+
 def find_positive(
     y:pd.Series, # Target with two values
 )->tuple: # The positive value, and the reason
     "Which of two classes the decision is about"
     counts = y.value_counts().sort_index()
     yes = [v for v in counts.index if str(v).strip().lower() in _YES]
-    if len(yes) == 1: return plain_value(yes[0]), f'{plain_value(yes[0])!r} says yes'
+    if len(yes) == 1 and _says_yes(yes[0], counts.index): return plain_value(yes[0]), f'{plain_value(yes[0])!r} says yes'
     return (
         plain_value(counts.idxmin()),
         f'{plain_value(counts.idxmin())!r} is the rarer one, {counts.min() / counts.sum():.1%} of the '
@@ -288,6 +294,12 @@ def find_id(
     return None, 'no column names the rows, so they are numbered'
 
 # %% ../../nbs/project/01_inspect_table.ipynb #09ebf07e
+_FEW_LOST = .01 # Share of rows without a moment that are set aside
+
+def _is_nearly_whole(n):
+    "Do nearly all rows hold a value?"
+    return n['missing'] <= _FEW_LOST*n['rows']
+
 def find_time(
     df:pd.DataFrame, # Table, or rows from all over it
     time:str=None, # Column that a person has chosen
@@ -304,23 +316,24 @@ def find_time(
                 f"{plain_value(s.dropna().iloc[0]) if s.notna().any() else None!r}; convert it at the "
                 "source"
             )
-        if n := count(time)['missing']:
+        if not _is_nearly_whole(n := count(time)):
             raise ValueError(
-                f"--time is {time!r}, which is missing in {n} of {count(time)['rows']} rows, so that they "
-                "belong to no split; fill it or leave these rows out"
+                f"--time is {time!r}, which is missing in {n['missing']} of {n['rows']} rows, so that they "
+                "belong to no split; expected at most 1 %, whose rows are set aside: fill it or leave these rows out"
             )
         return time, 'chosen with --time'
     moments = [c for c in df if is_moments(df[c])]
     found = [
         c
         for c in moments
-        if df[c].notna().all()
-        and df[c].nunique() >= 20
+        if df[c].nunique() >= 20
         and not re.search('birth|dob|born', c, re.I)
-        and not count(c)['missing']
+        and _is_nearly_whole(count(c))
     ]
     if found:
-        return found[0], f'{found[0]!r} holds a moment in every row' + (
+        n = count(found[0])
+        where = f"all but {n['missing']} of {n['rows']} rows, which are set aside" if n['missing'] else 'every row'
+        return found[0], f'{found[0]!r} holds a moment in {where}' + (
             f"; --time can choose another of {found[1:]}" if found[1:] else ''
         )
     return (
@@ -330,6 +343,8 @@ def find_time(
         else 'no column holds moments in ISO 8601',
     )
 
+_MOST_GAPS = .2 # Share of rows that may belong to nobody
+
 def find_group(
     df:pd.DataFrame, # Table, or rows from all over it
     count=None, # As for `find_id`
@@ -337,12 +352,14 @@ def find_group(
     """The column whose rows belong together, such as a patient seen several times:
     its name says so, at least 20 values come more than once, and on average in at most 200 rows"""
     count = count or (lambda c: count_column(df, c))
-    for c in (c for c in df if _WHO.search(_words(c)) and df[c].notna().all() and df[c].nunique() >= 20):
+    for c in (c for c in df if _WHO.search(_words(c)) and df[c].nunique() >= 20):
         n = count(c)
-        if n['rows'] / 200 <= n['distinct'] < 0.9 * n['rows'] and not n['missing']:
+        known = n['rows']-n['missing']
+        if known / 200 <= n['distinct'] < 0.9 * known and n['missing'] <= _MOST_GAPS * n['rows']:
+            alone = f"; {n['missing']:,} rows name none and stand alone" if n['missing'] else ''
             return (
                 c,
-                f"rows with the same {c!r} belong together: {n['distinct']:,} of them in {n['rows']:,} rows",
+                f"rows with the same {c!r} belong together: {n['distinct']:,} of them in {n['rows']:,} rows{alone}",
             )
     return None, 'no column says which rows belong together'
 

@@ -169,11 +169,16 @@ def _names_note(f):
 def _rows_note(f):
     "On how many rows the draft rests"
     if f.complete is None:
-        n = f.rows - len(f.df) - f.n_endless
+        n = f.rows - len(f.df) - f.n_endless - f.n_undated
         return f'{n:,} of {f.rows:,} rows have no target and are left out' if n else ''
     target = f', and so was the target: {dict(list(f.classes.items())[:10])}' if f.classes else ''
     return (f'{f.rows:,} rows; decided on {len(f.df):,} rows from all over the table; missing values, '
             f'names of rows and belonging were counted in all{target}')
+
+def _undated_note(f):
+    "How many rows have no moment"
+    if not f.n_undated: return ''
+    return f'{f.n_undated:,} of {f.rows:,} rows have no moment in {f.names[f.time]!r}: the data stage sets them aside'
 
 def _part_note(f, source):
     if not (part := source.get('max_rows')): return ''
@@ -216,6 +221,7 @@ def _notes(plan, path, source, said):
     notes = [
         _names_note(f),
         _rows_note(f),
+        _undated_note(f),
         _part_note(f, source),
         _crossing_note(f),
         _endless_note(f),
@@ -322,7 +328,7 @@ def draft(
     query:str=None, # SQL query that gives the table, where `path` is the URL of a database
 )->Draft: # The proposal; nothing is written
     "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with it"
-    found = read_table_of(path, query)
+    found = read_table_of(path, query, time)
     plan = _plan(look(path, found, target, time, sensitive, id, task), metric)
     f = plan.f
     source = draft_source(path, root, found, f.names, f.left, f.recode, f.names.get(f.group or f.id))

@@ -1,0 +1,282 @@
+"Tables as people write them: numbers with signs and separators, moments in other orders, words among them, gaps in groups"
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_rows import write
+
+from assay.data.dictionary import conform, validate
+from assay.data.intake import fetch_table, prepare_table
+from assay.data.sources import load_source
+from assay.data.splits import check_splits, split_by_hash
+from assay.data.to_score import read_for_scoring
+from assay.data.written import NUMBERS, guess_format, read_format
+from assay.problem.agreement import make_problem
+from assay.project.inspect_table import find_positive
+from assay.project.proposal import draft
+
+N = 600
+START = pd.Timestamp("2024-01-01")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    "A source names its table from the root of the project"
+    monkeypatch.chdir(tmp_path)
+
+
+def rows(seed=0, n=N):
+    "Orders: two columns know something of the outcome"
+    rng = np.random.default_rng(seed)
+    x, amount = rng.normal(size=n), rng.gamma(3, 800, n).round(2)
+    y = (rng.random(n) < 1 / (1 + np.exp(-x - (amount - 2400) / 1500))).astype(int)
+    return pd.DataFrame(dict(x=x.round(3), amount=amount, region=rng.choice(["north", "south"], n), y=y))
+
+
+def as_prepared(d):
+    "What the data stage makes of a drafted table: the accepted rows, and those set aside"
+    tables, _ = fetch_table(d.data["source"])
+    problem = make_problem(d.problem)
+    prepared = prepare_table(tables, problem, d.dictionary)
+    accepted, aside = validate(prepared, d.dictionary)
+    return conform(accepted, d.dictionary), aside
+
+
+def drafted(df, folder, **options):
+    return draft(write(df, folder), "y", root=folder, **options)
+
+
+def grouped(v, thousands, decimal):
+    "A number with separators"
+    return f"{v:,.2f}".translate(str.maketrans({",": thousands, ".": decimal}))
+
+
+WAYS = {
+    "1,234.56": lambda v: grouped(v, ",", "."),
+    "1.234,56": lambda v: grouped(v, ".", ","),
+    "1 234,56": lambda v: grouped(v, "\u202f", ","),
+    "1'234.56": lambda v: grouped(v, "'", "."),
+}
+SIGNS = {
+    "": str,
+    "$ before": lambda t: f"${t}",
+    "€ behind": lambda t: f"{t} €",
+    "an accountant's brackets": lambda t: f"({t})",
+}
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_number_is_a_number_however_it_is_written(way, sign, tmp_path):
+    df = rows()
+    written = df.amount.map(WAYS[way]).map(SIGNS[sign])
+    d = drafted(df.assign(amount=written), tmp_path)
+    assert d.data["source"]["formats"] == dict(amount=way) and "amount" in d.dictionary.names("feature")
+    accepted, aside = as_prepared(d)
+    factor = -1 if sign == "an accountant's brackets" else 1
+    assert len(aside) == 0 and np.allclose(accepted.amount, factor * df.amount)
+
+
+@pytest.mark.parametrize("word", ["\\N", "n.a.", "#DIV/0!", "<null>", "unbekannt", "k. A."])
+def test_a_few_words_among_numbers_are_counted_and_missing(word, tmp_path):
+    df = rows()
+    at = df.index % 40 == 3
+    d = drafted(df.assign(amount=df.amount.astype(str).where(~at, word)), tmp_path)
+    assert d.data["source"]["missing"] == dict(amount=[word]) and "amount" in d.dictionary.names("feature")
+    assert any(repr(word) in n and f"({at.sum()})" in n for n in d.notes)
+    accepted, aside = as_prepared(d)
+    assert len(aside) == 0 and accepted.amount.isna().tolist() == at.tolist()
+
+
+def test_many_words_make_a_column_of_words(tmp_path):
+    df = rows()
+    half = drafted(
+        df.assign(size=df.amount.round().astype(int).astype(str).where(df.index % 10 > 0, "large")), tmp_path
+    )
+    assert (
+        "formats" not in half.data["source"] and half.dictionary["size"].kind != "number"
+        if "size" in half.dictionary.names()
+        else "size" in half.aside
+    )
+
+
+def test_thousands_and_decimals_are_told_by_the_digits_behind_the_comma():
+    assert guess_format(pd.Series(["1,234", "12,345", "999"])).way == "1,234.56"
+    assert guess_format(pd.Series(["1,234", "12,34", "999"])).way == "1.234,56"
+    assert (
+        guess_format(pd.Series(["0,125", "0,250"])).way == "1.234,56"
+    )  # no group of thousands begins with a zero
+
+
+@pytest.mark.parametrize("text", ["00501", "555 123 456", "192.168.1.1", "12-5", "1.2.3", "A-12"])
+def test_codes_are_no_numbers(text, tmp_path):
+    rng = np.random.default_rng(0)
+    codes = ["".join(str(rng.integers(1, 9)) if c in "123456789" else c for c in text) for _ in range(N)]
+    d = drafted(rows().assign(code=codes), tmp_path)
+    assert "code" not in d.data["source"].get("formats", {})
+    assert "code" not in d.dictionary.names() or d.dictionary["code"].kind not in ("number", "integer")
+
+
+MOMENTS = dict(
+    german="%d.%m.%Y %H:%M",
+    british="%d/%m/%Y",
+    american="%m/%d/%Y",
+    compact="%Y%m%d",
+    month="%d %b %Y",
+    american_words="%B %d, %Y",
+    short_year="%d-%b-%y",
+    twelve_hours="%m/%d/%Y %I:%M %p",
+    zone="%Y-%m-%d %H:%M:%S UTC",
+    offset="%Y-%m-%d %H:%M:%S+02",
+)
+
+
+@pytest.mark.parametrize("name", MOMENTS)
+def test_a_moment_is_a_moment_however_it_is_written(name, tmp_path):
+    moments = START + pd.to_timedelta(np.sort(np.random.default_rng(1).integers(0, 500 * 24 * 60, N)), "min")
+    d = drafted(rows().assign(at=moments.strftime(MOMENTS[name])), tmp_path)
+    assert d.problem["time"] == "at" and d.data["train_until"] and "at" not in d.dictionary.names("feature")
+    accepted, aside = as_prepared(d)
+    shift = pd.Timedelta(hours=2 if name == "offset" else 0)
+    expected = (
+        pd.to_datetime(
+            moments.strftime(MOMENTS[name].split(" UTC")[0].removesuffix("+02")),
+            format=MOMENTS[name].split(" UTC")[0].removesuffix("+02"),
+        )
+        - shift
+    )
+    assert (
+        len(aside) == 0
+        and (
+            pd.to_datetime(accepted["at"], utc=True).dt.tz_localize(None).to_numpy() == expected.to_numpy()
+        ).all()
+    )
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_seconds_since_1970_are_moments_where_the_name_or_a_person_says_so(unit, tmp_path):
+    seconds = 1_704_067_200 + 3600 * np.arange(N)
+    d = drafted(rows().assign(created_at=seconds * unit), tmp_path)
+    assert (d.problem["time"], d.data["source"]["formats"]) == ("created_at", dict(created_at="epoch"))
+    assert pd.to_datetime(as_prepared(d)[0].created_at, utc=True).iloc[-1] == pd.Timestamp(
+        int(seconds[-1]), unit="s", tz="UTC"
+    )
+    assert (
+        drafted(rows().assign(n=seconds * unit), tmp_path).problem.get("time") is None
+    )  # a number of that size may be anything
+    assert drafted(rows().assign(n=seconds * unit), tmp_path, time="n").problem["time"] == "n"
+
+
+@pytest.mark.parametrize("bad", ["2024-02-30", "0000-00-00", "", "soon"])
+def test_a_few_moments_that_are_none_set_their_rows_aside(bad, tmp_path):
+    at = pd.Series((START + pd.to_timedelta(np.arange(N) // 2, "D")).strftime("%Y-%m-%d"))
+    at[[17, 400]] = bad
+    d = drafted(rows().assign(at=at), tmp_path)
+    assert d.problem["time"] == "at" and d.data["train_until"]
+    notes = " ".join(d.notes)
+    assert (
+        "set" in notes
+        and "aside" in notes
+        and "have no target" not in notes
+        and (bad in notes if bad else "2 of 600 rows have no moment" in notes)
+    )
+    accepted, aside = as_prepared(d)
+    assert (len(accepted), aside.position.nunique(), set(aside.column)) == (N - 2, 2, {"at"})
+    many = drafted(rows().assign(at=at.where(np.arange(N) % 30 > 0, bad)), tmp_path)
+    assert many.problem.get("time") is None  # 3 % of the rows are not set aside quietly
+
+
+def test_a_doubt_about_day_and_month_is_told(tmp_path):
+    early = pd.Series(pd.date_range("2024-01-01", "2024-12-31").strftime("%d/%m/%Y"))
+    both = pd.Series([f"{d:02d}/{m:02d}/2024" for m in range(1, 13) for d in range(1, 13)])
+    assert guess_format(early).doubt == "" and guess_format(both).doubt == "'%m/%d/%Y' fits as well"
+    d = drafted(rows().assign(at=np.resize(both, N)), tmp_path)
+    assert any("'%m/%d/%Y' fits as well: correct it if it is wrong" in n for n in d.notes)
+
+
+def test_a_group_with_gaps_keeps_rows_together_and_is_no_feature(tmp_path):
+    rng = np.random.default_rng(2)
+    patient = pd.Series(rng.integers(0, 150, N)).astype("Int64")
+    patient[rng.random(N) < 0.02] = pd.NA
+    d = drafted(rows().assign(patient_id=patient), tmp_path)
+    assert (d.data["group"], d.data["cluster"]) == (
+        "patient_id",
+        "patient_id",
+    ) and "patient_id" not in d.dictionary.names("feature")
+    accepted, aside = as_prepared(d)
+    splits = split_by_hash(accepted, "patient_id", d.data["shares"], alone=d.problem["id"])
+    assert len(aside) == 0 and check_splits(splits, d.problem["id"], None, "patient_id") == []
+    lone = [int(s.patient_id.isna().sum()) for s in splits.values()]
+    assert sum(n > 0 for n in lone) > 1  # each of them stands alone, so they do not all fall into one split
+    together = split_by_hash(accepted, "patient_id", d.data["shares"])
+    assert sum(s.patient_id.isna().any() for s in together.values()) == 1  # control
+
+
+def test_a_group_without_gaps_is_split_as_before():
+    df = pd.DataFrame(dict(row=[f"r{i}" for i in range(200)], group=np.repeat(np.arange(40), 5)))
+    shares = dict(train=0.5, valid=0.25, test=0.25)
+    assert all(
+        a.equals(b)
+        for a, b in zip(
+            split_by_hash(df, "group", shares).values(),
+            split_by_hash(df, "group", shares, alone="row").values(),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "values, positive",
+    [([1, 2], 2), ([2, 1], 1), ([1, 0], 1), (["1", "-1"], "1"), (["yes", "no"], "yes"), ([1, 5], 5)],
+)
+def test_1_says_yes_only_beside_no(values, positive):
+    often, rare = values if positive == values[1] else values[::-1]
+    assert find_positive(pd.Series([often] * 70 + [rare] * 30))[0] == positive
+
+
+def test_the_way_of_writing_holds_for_every_later_table(tmp_path):
+    df = rows()
+    d = drafted(df.assign(amount=df.amount.map(WAYS["1.234,56"])), tmp_path)
+    later = pd.DataFrame(
+        dict(row=["a", "b", "c"], x=[0.1, 0.2, 0.3], amount=["1.000,50", "7", "lost"], region=["north"] * 3)
+    )
+    features = [f for f in d.dictionary.fields if f.role == "feature"]
+    read = read_for_scoring(write(later, tmp_path, "later.csv"), d.data["source"], features)
+    assert read.amount.tolist() == [1000.5, 7.0, "lost"]  # what is not written so is refused row by row
+
+
+def test_a_wrong_way_of_writing_is_told_with_those_that_exist(tmp_path):
+    spec = dict(name="t", kind="csv", url=str(write(rows(), tmp_path)))
+    for formats, said in (
+        (dict(amount="comma"), "'amount' is 'comma'; expected one of"),
+        (dict(amuont="1.234,56"), "names ['amuont'], which the table lacks"),
+        (["amount"], "expected a mapping of a column to its way of writing"),
+        (dict(amount="%d"), "such as '%d.%m.%Y %H:%M'"),
+    ):
+        with pytest.raises(ValueError) as e:
+            load_source(spec | dict(formats=formats))
+        assert said in str(e.value)
+
+
+def test_what_is_written_is_read_back_whatever_the_number(tmp_path):
+    rng = np.random.default_rng(3)
+    values = np.round(rng.normal(size=500) * 10.0 ** rng.integers(0, 9, 500), 2)
+    for way, write_one in WAYS.items():
+        read = read_format(pd.Series([write_one(v) for v in values]), way)
+        assert np.allclose(read.astype(float), values), way
+    assert set(WAYS) < set(NUMBERS)
+
+
+def test_a_cost_of_reading_is_linear_in_different_values():
+    "Each different text is looked at once: a million rows of two values cost as little as two"
+    seen = []
+
+    class Counting(str):
+        def strip(self, *a):
+            seen.append(1)
+            return str.strip(self, *a)
+
+    s = pd.Series([Counting("1.234,5"), Counting("7")] * 1000, dtype=object)
+    read_format(s, "1.234,56")
+    assert len(json.dumps(seen)) < 10**5
