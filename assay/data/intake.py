@@ -139,7 +139,7 @@ def number_rows(
     df:pd.DataFrame, # Table; its index counts the rows of the source, also where only some of them were read
     id:str, # Column that names a row
 )->pd.DataFrame: # With that column
-    "A row without a name gets its number"
+    "Name each row by its number where the table has no column of names"
     return df if id in df else df.assign(**{id: [f'r{i:08d}' for i in df.index]})
 
 # %% ../../nbs/data/15_intake.ipynb #aaec2609
@@ -150,7 +150,7 @@ def prepare_table(
     reference:dict=None, # Not used
     labelled:bool=True, # Keep only rows with a target; else keep all, without it
 )->pd.DataFrame: # One row per example; columns that the dictionary does not describe are still there
-    "From the raw table to examples; a row without a name gets its number"
+    "From the raw table to examples; rows without a column of names get their number"
     id, target = problem.id, problem.target
     df = number_rows(_only(tables), id).reset_index(drop=True)
     if dictionary[id].kind == 'text': df = df.assign(**{id: df[id].astype('str')})

@@ -80,7 +80,7 @@ def crossed(
     most:int=6, # Pairs of columns at most, in the order of the columns
     like:pd.DataFrame=None, # As in `as_groups`
 )->tuple: # `df` with a column for each pair of columns, and the names of these
-    "Groups of two columns at once: a model may serve women well, and the old, and not old women"
+    "Groups of two columns at once: a model may serve women well and old people well, and old women badly"
     named = as_groups(df, columns, like)
     pairs = list(itertools.combinations([c for c in columns if c in df], 2))[:most]
     both = {f'{a} × {b}': named[a]+' × '+named[b] for a,b in pairs}
