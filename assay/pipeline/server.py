@@ -85,7 +85,7 @@ def _exit_code(pid, connection, ended):
 class StageServer:
     "Forks a stage for each request, as long as the process it serves lives"
     def __init__(self,
-        stages:dict={}, # Stages of `load_stages`, imported here once: a fork of this process starts each without importing again
+        stages:dict={}, # Stages of `load_stages`; what they import is loaded once, before the forks
     ): # Binds an address of its own
         self.stages, self.address = stages, f'assay-{os.getpid()}-{secrets.token_hex(8)}'
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
