@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from assay.cli import app
 from assay.core.artifacts import read_json
+from assay.core.yaml import read_yaml
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "DECISIONS.md").read_text(encoding="utf-8")
@@ -65,6 +66,26 @@ def is_pinned(name):
     return f"\n{name} " in f"\n{(ROOT / 'requirements.lock').read_text()}"
 
 
+def keys_of(schema):
+    "The keys that a JSON Schema declares, at any depth"
+    if isinstance(schema, list):
+        return {k for part in schema for k in keys_of(part)}
+    if not isinstance(schema, dict):
+        return set()
+    return {*schema.get("properties", {})} | {k for part in schema.values() for k in keys_of(part)}
+
+
+def is_key(name):
+    "Is this a key of problem.yaml or of dictionary.yaml?"
+    return any(name in keys_of(read_json(ROOT / f".schema/{file}.json")) for file in ("problem", "dictionary"))
+
+
+def is_output(name):
+    "Does a stage leave this file or folder?"
+    stages = read_yaml(ROOT / "dvc.yaml")["stages"].values()
+    return any(name in (o if isinstance(o, str) else next(iter(o)) for o in s.get("outs", [])) for s in stages)
+
+
 def exists(name):
     "Is there what a text names: a command, a setting, a package, a module, a variable or a file?"
     first, *words = name.split()
@@ -78,7 +99,7 @@ def exists(name):
         return is_module(name)
     if name.isupper() and "_" in name:
         return is_variable(name)
-    return name in measure.MEASUREMENTS or (ROOT / name).exists()
+    return name in measure.MEASUREMENTS or (ROOT / name).exists() or is_output(name) or is_key(name)
 
 
 def unknown_names(text):
