@@ -62,11 +62,20 @@ def repro(context: typer.Context):
     _stop(code)
 
 # %% ../nbs/95_cli.ipynb #983bcbe2
+def _edited():
+    "Stage to the parts of the agreement that were edited since it read them; the stage `problem` has not told DVC yet"
+    from assay.core.artifacts import place
+    from assay.core.keys import changed_keys
+    from assay.stages.definition import load_stages
+    lists = {name: s.keys.get(place('agreed').as_posix(), ()) for name,s in load_stages().items()}
+    return {name: parts for name,keys in lists.items() if (parts := changed_keys(keys))}
+
 def _changed():
-    "Stage to what DVC says changed; `None` where DVC does not answer"
+    "Stage to what changed, as DVC says or by the agreement; `None` where DVC does not answer"
     r = subprocess.run([sys.executable, '-m', 'dvc', 'status', '--json'], capture_output=True, text=True)
-    try: return {k.removeprefix('dvc.yaml:'): v for k,v in json.loads(r.stdout).items()}
+    try: found = {k.removeprefix('dvc.yaml:'): v for k,v in json.loads(r.stdout).items()}
     except ValueError: return None
+    return _edited() | found
 
 def _state(stage, metrics, changed, other=False):
     "`fresh`, `stale`, `not run`, `not run for this problem`, or `unknown` where DVC does not answer"

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli import load_status
+from assay.cli import _edited, load_status
 from assay.core.artifacts import metric, metrics_path, place, write_json, write_metrics
+from assay.core.keys import write_agreed
 from assay.problem.agreement import load_problem
 from assay.problem.criteria import begin_chapter, freeze_criteria
 from assay.site.pages import index_page, load_board
@@ -82,3 +83,17 @@ def test_a_report_that_rests_on_no_agreement_is_shown_and_a_broken_ledger_hides_
 def test_the_reports_of_the_example_are_its_own(monkeypatch):
     monkeypatch.chdir(ROOT)
     assert not any(b["other"] for b in load_board())
+
+
+def test_a_stage_that_reads_what_was_edited_is_stale_before_the_problem_stage_runs_again(there):
+    shutil.copy(ROOT / "dictionary.yaml", "dictionary.yaml")
+    write_agreed()
+    assert _edited() == {}
+    path = Path("dictionary.yaml")
+    text = path.read_text()
+    path.write_text(text + "# a comment\n")
+    assert _edited() == {}  # control: it says the same
+    path.write_text(text.replace("{kind: category, categories: [EWR", "{kind: category, role: context, categories: [EWR"))
+    assert {"data", "explore", "evaluation"} <= set(_edited()) and "problem" not in _edited()
+    assert rows(_edited())["data"]["state"] == "stale"
+    assert load_status(_edited())["next"] == "bring every stage up to date: assay repro"

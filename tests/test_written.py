@@ -9,7 +9,7 @@ from test_rows import write
 
 from assay.data.dictionary import conform, validate
 from assay.data.intake import fetch_table, prepare_table
-from assay.data.sources import load_source
+from assay.data.sources import load_snapshot, load_source, snapshot
 from assay.data.splits import check_splits, split_by_hash
 from assay.data.to_score import read_for_scoring
 from assay.data.written import NUMBERS, guess_format, read_format
@@ -184,6 +184,10 @@ def test_a_few_moments_that_are_none_set_their_rows_aside(bad, tmp_path):
     )
     accepted, aside = as_prepared(d)
     assert (len(accepted), aside.position.nunique(), set(aside.column)) == (N - 2, 2, {"at"})
+    tables, facts = fetch_table(d.data["source"])
+    snapshot(tables, tmp_path / "raw", facts)  # a column of moments among which a text stands is kept as text
+    (kept,) = load_snapshot(tmp_path / "raw").values()
+    assert len(kept) == N and (bad in set(kept["at"]) if bad else kept["at"].isna().sum() == 2)
     many = drafted(rows().assign(at=at.where(np.arange(N) % 30 > 0, bad)), tmp_path)
     assert many.problem.get("time") is None  # 3 % of the rows are not set aside quietly
 

@@ -206,6 +206,11 @@ def check_name(
         "its table is stored as a file of that name"
     )
 
+def _storable(df):
+    "A table in which a column of several types, such as moments among which a text stands, is text"
+    mixed = [c for c in df.columns[df.dtypes == object] if df[c].dropna().map(type).nunique() > 1]
+    return df.assign(**{c: df[c].map(str, na_action='ignore') for c in mixed})
+
 def snapshot(
     tables:dict, # Name to data frame, as read
     folder, # Folder to write to
@@ -229,7 +234,7 @@ def snapshot(
             f"{folder} holds another snapshot, or a damaged one; remove the folder to take this one, `dvc "
             "checkout` brings the old one back"
         )
-    for n,df in tables.items(): write_table(df, folder/f'{n}.parquet')
+    for n,df in tables.items(): write_table(_storable(df), folder/f'{n}.parquet')
     write_manifest(folder)
     write_json(folder/'manifest.json', read_json(folder/'manifest.json') | dict(tables=lineage))
     return read_json(folder/'manifest.json')

@@ -208,7 +208,8 @@ class FinalTest(Result):
         "Where the model is wrong"
         e = self.evaluation
         columns = list(dict.fromkeys([*names_of(e.dictionary), *self.groups.watched]))
-        return Segments(e.tables['test'], self.compared['model'], columns, e.visible)
+        shown = [c for c in columns if c in e.visible or c in self.groups.watched]
+        return Segments(e.tables['test'], self.compared['model'], shown, e.visible)
 
     def wrong(self)->pd.DataFrame: # As `Segments.wrong` gives it
         "The cases of the test set that were most wrong"

@@ -244,7 +244,7 @@ def plot_intervals(
     names:str='model', # Column of names
     label:str='', # Label of the axis of values
     line:float=None, # Value to mark
-    mark:str='agreed minimum', # What that value is
+    mark:str='minimum', # What that value is
     ax=None, # Axes to draw on
 ): # The axes
     "Values with their intervals, one row per name, first at the top"

@@ -245,7 +245,7 @@ def plot_performance(
         d = table.dropna(subset=[name]).astype({name: float, f'{name}_low': float, f'{name}_high': float})
         ends = np.clip([d[name]-d[f'{name}_low'], d[f'{name}_high']-d[name]], 0, None)
         ax.errorbar(d.index+shift, d[name], ends, fmt='o', color=color, capsize=2, label=name)
-    ax.axhline(minimum, color='0.4', ls='--', lw=1, label='agreed minimum')
+    ax.axhline(minimum, color='0.4', ls='--', lw=1, label='minimum')
     ax.set_xticks(table.index, table.week, rotation=30, fontsize=7)
     ax.set(xlabel='week from', ylabel=metric)
     ax.legend(fontsize=7)
