@@ -176,10 +176,11 @@ class Criterion:
 def _asked(roles, task, source, question):
     "What is asked, and of which rows"
     target = roles.target
-    return dict(
+    asked = dict(
         title=f'{target} of {source}'.replace('_', ' '),
         question=question or f'What is {target} of a row of {source}?',
-        task=task, target=target, positive=1, id=roles.id, **(dict(time=roles.time) if roles.time else {}))
+        task=task, target=target, positive=1, id=roles.id)
+    return asked | (dict(time=roles.time) if roles.time else {})
 
 def _success(criterion):
     "The provisional criterion, and what is open about its worth"

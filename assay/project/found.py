@@ -137,8 +137,8 @@ def _finite_rows(df):
     return df[~pd.concat(spoilt.values(), axis=1).any(axis=1)], {c: int(m.sum()) for c,m in spoilt.items()}
 
 def _known_rows(df, target, task, counts, whole):
-    """Rows with a target in which two classes are 0 and 1;
-    the target over all rows, task, positive value, recoding and reasons"""
+    """Rows with a target in which two classes are 0 and 1; what is known of the target, under the names
+    of `Found`; and the reasons"""
     y = df[target] if counts is None else _in_proportion(counts, target)
     task, why = find_task(y, task)
     df = _check_rows(df, target, task, y.value_counts() if whole else counts and pd.Series(counts))
@@ -146,7 +146,8 @@ def _known_rows(df, target, task, counts, whole):
     recode = recode_pairs(df, target, task, positive)
     own = {k: v for k,v in recode.items() if k == target}
     y = None if counts is None else take(y.to_frame(), dict(recode=own))[target]
-    return take(df, dict(recode=recode)), y, task, positive, recode, dict(task=why, positive=why_positive)
+    known = dict(target=target, y=y, task=task, positive=positive, recode=recode, classes=counts)
+    return take(df, dict(recode=recode)), known, dict(task=why, positive=why_positive)
 
 
 # %% ../../nbs/project/03_found.ipynb #6a0d51c8
@@ -220,6 +221,15 @@ def _reasons(others, roles, sensitive, names):
     personal, seen = _names_people(others, asked, names)
     return reasons | personal, seen
 
+def _columns(others, asked, names, count):
+    "What each column besides the target is, under the names of `Found`, and the reasons"
+    roles, why = _find_roles(others, asked.id, asked.time, count)
+    reasons, personal = _reasons(others, roles, asked.sensitive, names)
+    kept = (roles['id'], roles['time'], *asked.sensitive)
+    features = [c for c in others if not reasons[c] and c not in kept]
+    seen = dict(features=features, sensitive=asked.sensitive, reasons=reasons, personal=personal)
+    return roles | seen, why
+
 def _renamed(asked, names):
     "The columns that a person named, under plain names"
     back = {original: new for new,original in names.items()}
@@ -249,19 +259,14 @@ def look(
     "Find out what each column is; raises `ValueError` that says what is wrong with the table"
     rows, n_rare, counts, names, left = _plain_rows(path, found, asked)
     asked = _renamed(asked, names)
-    target, sensitive = asked.target, asked.sensitive
     finite, endless = _finite_rows(_read_rows(rows))
     whole = found['complete'] is None
-    df, y, task, positive, recode, why = _known_rows(finite, target, task, counts, whole)
-    others = df[:len(df)-n_rare].drop(columns=target)
+    df, known, why = _known_rows(finite, asked.target, task, counts, whole)
+    others = df[:len(df)-n_rare].drop(columns=asked.target)
     count = None if whole else lambda c: count_parquet(path, names[c])
-    roles, why_roles = _find_roles(others, asked.id, asked.time, count)
-    reasons, personal = _reasons(others, roles, sensitive, names)
-    dated = _dated_rows(df, roles['time'])
-    kept = (roles['id'], roles['time'], *sensitive)
-    features = [c for c in others if not reasons[c] and c not in kept]
-    check_features(features, dated, reasons, left)
-    return Found(
-        dated, found['rows'], found['complete'], names, left, recode, target, task, positive, **roles,
-        features=features, sensitive=sensitive, reasons=reasons, why=why | why_roles, y=y, classes=counts,
-        endless=endless, n_endless=len(rows)-len(finite), n_undated=len(df)-len(dated), personal=personal)
+    columns, why_columns = _columns(others, asked, names, count)
+    dated = _dated_rows(df, columns['time'])
+    check_features(columns['features'], dated, columns['reasons'], left)
+    table = dict(rows=found['rows'], complete=found['complete'], names=names, left=left)
+    lost = dict(endless=endless, n_endless=len(rows)-len(finite), n_undated=len(df)-len(dated))
+    return Found(df=dated, **table, **known, **columns, **lost, why=why | why_columns)

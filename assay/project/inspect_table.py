@@ -236,6 +236,14 @@ def holds_nothing(s:pd.Series)->str: # Why no dictionary can describe it; empty 
         return f'holds a {type(v).__name__} per row'
     return ''
 
+def _otherwise_written(texts):
+    "Why texts that are numbers or dates cannot be learnt from as they are written; empty where they are neither"
+    if texts.str.fullmatch(_COMMA).mean() > 0.95:
+        return 'numbers with a decimal comma, such as 1.234,56; convert them at the source to 1234.56'
+    if texts.str.fullmatch(_DATE).all():
+        return 'dates that are not in ISO 8601, such as 2013-09-01; convert them at the source'
+    return ''
+
 def set_aside(
     name:str, # Name of a column
     s:pd.Series, # Its values
@@ -246,10 +254,8 @@ def set_aside(
     if known.nunique() == 1: return f'constant: {str(known.iloc[0])[:40]!r}'
     if is_moments(s):
         return 'a moment as such says nothing of the next ones; derive a number such as the hour'
-    if pd.api.types.is_string_dtype(known) and known.astype(str).str.fullmatch(_COMMA).mean() > 0.95:
-        return 'numbers with a decimal comma, such as 1.234,56; convert them at the source to 1234.56'
-    if pd.api.types.is_string_dtype(known) and known.astype(str).str.fullmatch(_DATE).all():
-        return 'dates that are not in ISO 8601, such as 2013-09-01; convert them at the source'
+    is_text = pd.api.types.is_string_dtype(known)
+    if is_text and (why := _otherwise_written(known.astype(str))): return why
     if _is_row_name(name, s):
         return 'names its row' if not known.astype(str).str.contains(' ').mean() > 0.5 else 'free text'
     if pd.api.types.is_numeric_dtype(s): return ''
@@ -370,14 +376,14 @@ def find_group(
     return None, 'no column says which rows belong together'
 
 # %% ../../nbs/project/01_inspect_table.ipynb #f250db93
+def _has_few_groups(s):
+    "Does a column have two to eight values, each in one row of twenty?"
+    if not 2 <= s.nunique() <= 8: return False
+    if pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s): return False
+    return s.value_counts(normalize=True).min() >= 0.05
+
 def watched_groups(df:pd.DataFrame, features, sensitive=())->list: # Names of columns
     """Columns whose groups are watched:
     the sensitive ones, then up to two features with two to eight values, each in one row of twenty"""
-    few = [
-        c
-        for c in features
-        if 2 <= df[c].nunique() <= 8
-        and (not pd.api.types.is_numeric_dtype(df[c]) or pd.api.types.is_bool_dtype(df[c]))
-        and df[c].value_counts(normalize=True).min() >= 0.05
-    ]
+    few = [c for c in features if _has_few_groups(df[c])]
     return [*sensitive, *(c for c in few if c not in sensitive)][:len(sensitive)+2]

@@ -225,20 +225,24 @@ def _remote_note(path):
     return ('nothing says when a table that is not a file here has changed: '
             'remove data/raw and `assay run data` to read it anew')
 
-def _notes(plan, path, source, found):
-    "What people should read first"
-    f = plan.f
-    lacking = missing_classes(f, plan.split, plan.id)
-    notes = [
+def _table_notes(f, source):
+    "What people should know of the rows and columns that are read"
+    return [
         _names_note(f),
         _rows_note(f),
         _undated_note(f),
         _part_note(f, source),
         _crossing_note(f),
         _endless_note(f),
-        *_personal_notes(f),
+        *_personal_notes(f)]
+
+def _notes(plan, path, source, found):
+    "What people should read first"
+    lacking = missing_classes(plan.f, plan.split, plan.id)
+    notes = [
+        *_table_notes(plan.f, source),
         _lacking_note(lacking),
-        _few_note(f),
+        _few_note(plan.f),
         *plan.notes,
         *found.get('notes', []),
         _remote_note(path),
@@ -341,6 +345,11 @@ def _aside(f):
     "Original name of a column to why it is no feature"
     return {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
 
+def _decided(plan, best, skill, suspects):
+    "What was decided, and which columns are set aside, under the names of `Draft`"
+    aside = _aside(plan.f)
+    return dict(decisions=_suspicion(suspects) + _decisions(plan, best, skill, aside), aside=aside)
+
 def draft(
     # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.read.read_table_of`
     path:str|Path,
@@ -356,21 +365,20 @@ def draft(
     "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with it"
     found = read_table_of(path, query, time)
     plan = _plan(look(path, found, Roles(target, id, time, sensitive), task), metric)
-    f = plan.f
-    source = _source(path, root, found, f)
+    source = _source(path, root, found, plan.f)
     dictionary = _described(plan, source['name'])
     data = _data_section(plan, source)
     agreed = make_problem(_stated(plan, source['name']))
     read = read_as_split(path, found, agreed, dictionary, data)
-    best, skill, suspects = _best_column(f, read, agreed, dictionary, data)
-    aside = _aside(f)
+    best, skill, suspects = _best_column(plan.f, read, agreed, dictionary, data)
+    notes = _notes(plan, path, source, found)
+    walls = foresee(path, read, agreed, dictionary, data)
     return Draft(
         problem=_stated(plan, source['name'], best),
         data=data,
         dictionary=_with_suspects(dictionary, suspects),
-        decisions=_suspicion(suspects) + _decisions(plan, best, skill, aside),
-        aside=aside,
-        notes=_notes(plan, path, source, found),
-        params=choose_trials(len(f.features)),
-        walls=foresee(path, read, agreed, dictionary, data),
+        **_decided(plan, best, skill, suspects),
+        notes=notes,
+        params=choose_trials(len(plan.f.features)),
+        walls=walls,
         suspects=list(suspects))

@@ -251,6 +251,19 @@ def _waived(rows):
     "Ids of the items that a waiver holds open"
     return [r['id'] for r in rows if r['status'] == 'waived']
 
+def _index_notes(measured, doubt):
+    "What a reader of the front page must know before the verdicts"
+    said = lambda key: next((m[key] for m in measured.values() if m.get(key)), '')
+    moved, agreed = said('bar_moved'), said('agreed_after')
+    return show_notes(moved, doubts=doubt, agreed=agreed, asked=questions(measured))
+
+def _index_tables(board, late, rows, doubt):
+    "The stages with their verdicts, and the states of the checklist"
+    stages = [_board_cells(_board_row(b, late.get(b['stage']), doubt)) for b in board]
+    return dict(
+        stages=render_rows(('stage', 'question', 'verdict', 'key number'), stages),
+        states=render_rows(('state', 'number', 'items'), _states(rows)))
+
 def index_page(
     problem, # `Problem`
     board:list, # Rows of `load_board`
@@ -260,17 +273,11 @@ def index_page(
     "The front page: state, stages, checklist, gaps"
     measured = {b['stage']: b['metrics'] for b in board if b['metrics'] and b['stage'] not in late}
     doubt = doubts(measured, _waived(rows), drafted_suspects())
-    said = lambda key: next((m[key] for m in measured.values() if m.get(key)), '')
-    moved, agreed = said('bar_moved'), said('agreed_after')
-    notes = show_notes(moved, doubts=doubt, agreed=agreed, asked=questions(measured))
     names = [b['stage'] for b in board if b['page']]
-    stages = [_board_cells(_board_row(b, late.get(b['stage']), doubt)) for b in board]
-    body = render('index.html.j2', dict(
-        problem=problem, bound=_bound(problem.metric), open=gaps(problem),
-        notes=notes, cards=_cards(problem, measured, doubt),
-        linked='readiness' in names, has_checklist=bool(rows),
-        stages=render_rows(('stage', 'question', 'verdict', 'key number'), stages),
-        states=render_rows(('state', 'number', 'items'), _states(rows))))
+    agreed = dict(problem=problem, bound=_bound(problem.metric), open=gaps(problem))
+    found = dict(notes=_index_notes(measured, doubt), cards=_cards(problem, measured, doubt))
+    items = dict(linked='readiness' in names, has_checklist=bool(rows))
+    body = render('index.html.j2', agreed | found | items | _index_tables(board, late, rows, doubt))
     return make_page(problem.title, body, _SOURCE, Frame(names, '', problem.title, up=''))
 
 def _bound(metric):
@@ -357,6 +364,11 @@ def _remove_pages(stages):
     "Remove pages of an earlier run, or of another problem"
     for stage in stages: place('reports', stage, 'report.html').unlink(missing_ok=True)
 
+def _board_doubts(board, late, rows):
+    "What puts every score of the stages that ran in doubt"
+    measured = {b['stage']: b['metrics'] for b in board if b['stage'] not in late}
+    return doubts(measured, _waived(rows), drafted_suspects())
+
 def build_site(
     stops:Iterable=(), # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
 )->list: # Paths of the pages written
@@ -366,8 +378,7 @@ def build_site(
     board, late = load_board(stages), not_run(stops, stages)
     rows = checklist_rows(late)
     waiting = {'readiness'} & set(late) if rows else set()
-    measured = {b['stage']: b['metrics'] for b in board if b['stage'] not in late}
-    doubt = doubts(measured, _waived(rows), drafted_suspects())
+    doubt = _board_doubts(board, late, rows)
     for b in board: b['page'] = b['page'] or b['stage'] in waiting
     shown, written, faults = {b['stage']: b for b in board if b['page']}, [], []
     _remove_pages(b['stage'] for b in board if not b['page'])
