@@ -21,7 +21,7 @@ from assay.evaluation.scores import score_table
 from assay.explore.browse import read_scripts
 from assay.pipeline.engine import stage_env
 from assay.site.clean import forbidden
-from assay.site.pages import MAX_BYTES, build_site, headline, load_board, report_page, show_number
+from assay.site.pages import MAX_BYTES, Frame, build_site, headline, load_board, report_page, show_number
 from assay.stats.intervals import Resamples
 from assay.stats.scored import Comparison
 
@@ -49,7 +49,7 @@ def test_nothing_in_a_report_acts(where):
     "Each hostile string in each place gives a page without it, or no page"
     for vector in VECTORS:
         try:
-            page = report_page("data", notebook(vector, where), dict(verdict=vector, inputs={}), ["data"], vector)
+            page = report_page(notebook(vector, where), dict(verdict=vector, inputs={}), Frame(["data"], "data", vector))
         except ValueError as e:
             assert "may not run or fetch" in str(e)
             continue

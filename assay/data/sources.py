@@ -12,7 +12,7 @@ from pathlib import Path
 import fsspec, pandas as pd
 
 from ..core.artifacts import place, read_json, read_table, verify_manifest, write_json, write_manifest, write_table
-from .delimited import CSV_KEYS, read_delimited
+from .delimited import CSV_KEYS, CsvFile, read_delimited
 from .written import read_formats
 from ..core.functions import find_function
 from ..core.shapes import shown_value
@@ -27,12 +27,9 @@ def _load_csv(spec):
     fs, path = locate(spec['url'], spec['name'])
     stored = agreed_hash(spec, hash_url(fs, path))
     with undamaged(spec['name']): check_text(fs, path, spec['name'])
-    df, facts = read_delimited(
-        lambda: fsspec.open(str(spec['url']), 'rb', compression='infer'),
-        **{k: spec[k] for k in CSV_KEYS if k in spec},
-        name=spec['name'],
-        guard=undamaged,
-    )
+    opened = lambda: fsspec.open(str(spec['url']), 'rb', compression='infer')
+    file = CsvFile(opened, spec['name'], undamaged)
+    df, facts = read_delimited(file, **{k: spec[k] for k in CSV_KEYS if k in spec})
     return df, dict(sha256=stored) | facts
 
 # %% ../../nbs/data/07_sources.ipynb #98dfa397

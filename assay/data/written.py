@@ -34,11 +34,14 @@ def _pattern(thousands, decimal):
 
 _PATTERNS = {name: _pattern(*separators) for name, separators in NUMBERS.items()}
 
+def _is_doubly_marked(m):
+    "Does a text have a parenthesis without the other one, two units, or two signs?"
+    return bool(m['open']) != bool(m['close']) or m['before'] and m['after'] or m['sign'] and m['sign2']
+
 def _number(text, way):
     "A text as a number and its unit; None where it is not written so"
     m = _PATTERNS[way].fullmatch(text.strip(_SPACES))
-    if m is None or bool(m['open']) != bool(m['close']) or m['before'] and m['after'] or m['sign'] and m['sign2']:
-        return None
+    if m is None or _is_doubly_marked(m): return None
     thousands, decimal = NUMBERS[way]
     plain = re.sub(f'[{thousands}]', '', m['digits']) if thousands else m['digits']
     value = float(plain.replace(decimal, '.'))
@@ -47,12 +50,21 @@ def _number(text, way):
 
 # %% ../../nbs/data/01_written.ipynb #b30f5803
 EPOCH = 'epoch'
-_DAYS = ('%d.%m.%Y', '%d/%m/%Y', '%m/%d/%Y', '%d-%m-%Y', '%Y/%m/%d', '%Y.%m.%d', '%Y%m%d',
-         '%d %b %Y', '%d %B %Y', '%b %d, %Y', '%B %d, %Y', '%d-%b-%Y', '%d-%b-%y', '%d %b %y', '%d.%m.%y', '%d/%m/%y', '%m/%d/%y')
+_DAYS = (
+    '%d.%m.%Y', '%d/%m/%Y', '%m/%d/%Y', '%d-%m-%Y', '%Y/%m/%d', '%Y.%m.%d', '%Y%m%d',
+    '%d %b %Y', '%d %B %Y', '%b %d, %Y', '%B %d, %Y', '%d-%b-%Y', '%d-%b-%y', '%d %b %y',
+    '%d.%m.%y', '%d/%m/%y', '%m/%d/%y')
 _HOURS = ('', ' %H:%M', ' %H:%M:%S', ' %I:%M %p', ' %I:%M:%S %p', 'T%H:%M:%S')
 ISO = 'ISO 8601'
-MOMENTS = (ISO, *(day+hour for day in _DAYS for hour in _HOURS)) # Ways of writing, those that exclude most first
+# Ways of writing, those that exclude most first
+MOMENTS = (ISO, *(day+hour for day in _DAYS for hour in _HOURS))
 FIRST_YEAR, LAST_YEAR = 1900, 2100 # Years between which a moment is taken for one
+
+def _in_iso(texts):
+    "Texts in ISO 8601: `Z` for UTC, and minutes behind an offset, where a text holds an hour"
+    zoned = texts.str.replace(r' (UTC|GMT)$', 'Z', regex=True)
+    full = zoned.str.replace(r'([+-]\d\d)$', r'\1:00', regex=True)
+    return full.where(texts.str.contains(':', regex=False), texts)
 
 def _moments(texts, way):
     "Texts as moments in UTC; none where a text is not written so"
@@ -60,10 +72,7 @@ def _moments(texts, way):
         seconds = pd.to_numeric(texts, errors='coerce')
         seconds = seconds.where(seconds.abs() < 1e11, seconds/1000) # later than the year 5000: milliseconds
         return pd.to_datetime(seconds, unit='s', utc=True, errors='coerce')
-    if way == ISO:
-        texts = texts.str.replace(r' (UTC|GMT)$', 'Z', regex=True).str.replace(r'([+-]\d\d)$', r'\1:00', regex=True).where(
-            texts.str.contains(':', regex=False), texts)
-        return pd.to_datetime(texts, utc=True, errors='coerce', format='ISO8601')
+    if way == ISO: return pd.to_datetime(_in_iso(texts), utc=True, errors='coerce', format='ISO8601')
     return pd.to_datetime(texts, utc=True, errors='coerce', format=way)
 
 def _in_range(moments):
@@ -92,6 +101,12 @@ def _rest(counts, is_read):
     left = counts[~is_read.to_numpy()].sort_values(ascending=False, kind='stable')
     return {str(k): int(n) for k,n in left.items()}
 
+def _common_unit(read):
+    "The unit of more than half of the numbers; empty where there is none"
+    units = pd.Series([r[1] for r in read if r is not None])
+    common = units.mode()[0]
+    return common if (units == common).mean() > .5 else ''
+
 def _numbers_of(counts):
     "How a column of numbers is written, or None"
     texts = counts.index.to_series()
@@ -100,9 +115,7 @@ def _numbers_of(counts):
     best = max(shares.values())
     if best < MOST: return None
     way = next(w for w in NUMBERS if shares[w] == best)
-    units = pd.Series([r[1] for r in read[way] if r is not None])
-    common = units.mode()[0]
-    return Written('number', way, common if (units == common).mean() > .5 else '', _rest(counts, read[way].notna()))
+    return Written('number', way, _common_unit(read[way]), _rest(counts, read[way].notna()))
 
 def _moments_of(counts, ways=MOMENTS):
     "How a column of moments is written, or None"
@@ -119,16 +132,24 @@ def _moments_of(counts, ways=MOMENTS):
     doubt = f'{equal[1]!r} fits as well' if len(equal) > 1 else ''
     return Written('time', equal[0], '', _rest(counts, found[equal[0]][1]), doubt)
 
+def _guess_of(counts, is_time):
+    "How the texts of a column are written, or None"
+    digits = counts.index.str.fullmatch(r'\d{8}|\d{10}|\d{13}').all()
+    if is_time and digits:
+        is_day = counts.index.str.len().max() == 8
+        return _moments_of(counts, ('%Y%m%d',) if is_day else (EPOCH,))
+    return (None if digits else _moments_of(counts)) or _numbers_of(counts)
+
 def guess_format(
     s:pd.Series, # A column as text; missing values are left out
-    is_time:bool=False, # Do people say that it holds moments? Whole numbers may then be seconds since 1970 or days such as 20240131
+    # Do people say that it holds moments? Whole numbers may then be seconds since 1970 or days such as
+    # 20240131
+    is_time:bool=False,
 )->Written: # Or None, where fewer than 95 % of the rows are written in one way
     "How the numbers or moments of a column are written"
     counts = s.dropna().astype(str).str.strip().pipe(lambda t: t[t != '']).value_counts(sort=False)
     if not len(counts): return None
-    digits = counts.index.str.fullmatch(r'\d{8}|\d{10}|\d{13}').all()
-    if is_time and digits: found = _moments_of(counts, ('%Y%m%d',) if counts.index.str.len().max() == 8 else (EPOCH,))
-    else: found = (None if digits else _moments_of(counts)) or _numbers_of(counts)
+    found = _guess_of(counts, is_time)
     return found if found and len(found.words) <= MOST_WORDS else None
 
 # %% ../../nbs/data/01_written.ipynb #4e2447eb
@@ -136,9 +157,9 @@ def format_fault(
     way, # Value of `formats` for one column
 )->str: # What is wrong with it; empty where nothing is
     "Is it a way of writing?"
-    is_known = isinstance(way, str) and (way in NUMBERS or way in (ISO, EPOCH) or '%' in way and _parses(way))
+    if isinstance(way, str) and (way in (*NUMBERS, ISO, EPOCH) or '%' in way and _parses(way)): return ''
     expected = f"one of {list(NUMBERS)}, {ISO!r}, {EPOCH!r}, or a format of strptime such as '%d.%m.%Y %H:%M'"
-    return '' if is_known else f'{way!r}; expected {expected}'
+    return f'{way!r}; expected {expected}'
 
 def _parses(way):
     "Does a format of strptime read what it writes, and hold day, month and year?"
@@ -150,14 +171,20 @@ def read_formats(
     df:pd.DataFrame, # A table
     formats:dict, # Column to its way of writing; each column is there
     name:str='table', # What errors call the table
-)->pd.DataFrame: # The same, these columns read; raises `ValueError` for a column that is not there and for no way of writing
+    # The same, these columns read; raises `ValueError` for a column that is not there and for no way of
+    # writing
+)->pd.DataFrame:
     "The columns of a table that are written in a way of their own"
     if not isinstance(formats, dict):
-        raise ValueError(f"'formats' of source {name!r} is {formats!r}; expected a mapping of a column to its way of writing")
+        raise ValueError(
+            f"'formats' of source {name!r} is {formats!r}; expected a mapping of a column to its way of "
+            "writing"
+        )
     wrong = [f'{c!r} is {fault}' for c,way in formats.items() if (fault := format_fault(way))]
     if wrong: raise ValueError(f"'formats' of source {name!r}: {'; '.join(wrong)}")
     if lost := [c for c in formats if c not in df]:
-        raise ValueError(f"'formats' of source {name!r} names {lost}, which the table lacks; it has {list(map(str, df))[:30]}")
+        there = list(map(str, df))[:30]
+        raise ValueError(f"'formats' of source {name!r} names {lost}, which the table lacks; it has {there}")
     return df.assign(**{c: read_format(df[c], way) for c,way in formats.items()})
 
 def read_format(
@@ -168,7 +195,8 @@ def read_format(
     texts = s.dropna().astype(str).str.strip()
     texts = texts[texts != '']
     if way in NUMBERS:
-        found = texts.map({t: (n or (None,))[0] for t in texts.unique() for n in [_number(t, way)]}).astype(float)
+        read = {t: _number(t, way) for t in texts.unique()}
+        found = texts.map({t: n[0] if n else None for t,n in read.items()}).astype(float)
     else: found = _moments(texts, way)
     if found.notna().all(): return found.reindex(s.index)
     return found.astype(object).where(found.notna(), texts).reindex(s.index)

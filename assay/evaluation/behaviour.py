@@ -16,14 +16,26 @@ from ..stats.blocks import make_blocks
 from ..stats.values import kind_of
 
 # %% ../../nbs/evaluation/06_behaviour.ipynb #f9b26e77
-def _line(test, column, value, limit, passed, n, what):
+@dataclasses.dataclass(frozen=True)
+class _Outcome:
+    "What a test measured, the limit that it was given, and whether it passed"
+    value:float
+    limit:float # Or None
+    passed:bool
+
+def _at_most(value, limit): return _Outcome(value, limit, value <= limit)
+
+def _every_row(share): return _Outcome(share, 1, share == 1)
+
+def _line(test, column, outcome, n, what):
     "One result of a behaviour test"
+    limit = outcome.limit
     return dict(
         test=test,
         column=column,
-        value=float(value),
+        value=float(outcome.value),
         limit=None if limit is None else float(limit),
-        passed=bool(passed),
+        passed=bool(outcome.passed),
         n=int(n),
         what=what)
 
@@ -43,7 +55,7 @@ def perturbation_tests(
     for c in _numbers(X) if columns is None else columns:
         moved = X[c]+noise*np.nan_to_num(X[c].std())*rng.normal(size=len(X))
         change = np.abs(scores(score, X.assign(**{c: moved.astype('float64')}))-before).mean()
-        res.append(_line('perturbation', c, change, limit, change <= limit, len(X), what))
+        res.append(_line('perturbation', c, _at_most(change, limit), len(X), what))
     return res
 
 # %% ../../nbs/evaluation/06_behaviour.ipynb #11a81b0b
@@ -77,7 +89,7 @@ def boundary_tests(
         low, high = _range_of(X[c], (ranges or {}).get(c))
         for what, v in _extremes(low, high, beyond).items():
             share, why = _safe_scores(score, X.assign(**{c: np.full(len(X), float(v))}))
-            res.append(_line('boundary', c, share, 1, share == 1, len(X), f'{what}: {why}'))
+            res.append(_line('boundary', c, _every_row(share), len(X), f'{what}: {why}'))
     return res
 
 # %% ../../nbs/evaluation/06_behaviour.ipynb #105a6cf8
@@ -107,7 +119,7 @@ def missing_tests(
     res = []
     for test, column, rows in _missing_cases(X, text):
         share, why = _safe_scores(score, rows)
-        res.append(_line(test, column, share, 1, share == 1, len(X), why))
+        res.append(_line(test, column, _every_row(share), len(X), why))
     return res
 
 # %% ../../nbs/evaluation/06_behaviour.ipynb #28cd926b
@@ -137,7 +149,7 @@ def invariance_tests(
     res = []
     for k, d in differences.items():
         largest = np.abs(d).max()
-        res.append(_line('invariance', k, largest, tolerance, largest <= tolerance, len(d), _SAME[k]))
+        res.append(_line('invariance', k, _at_most(largest, tolerance), len(d), _SAME[k]))
     return res
 
 # %% ../../nbs/evaluation/06_behaviour.ipynb #b15aadff
@@ -174,7 +186,8 @@ def _direction_line(diff, e, x, tolerance, blocks):
         half = _half_width(diff, blocks)
         what = f'{change:+g}: expected {direction}; 95 % interval {mean-half:+.4f} to {mean+half:+.4f}'
     else: what = f'set to {change}: expected {direction}'
-    return _line('direction', e['column'], mean, tolerance, _goes(mean, direction, tolerance), len(x), what)
+    outcome = _Outcome(mean, tolerance, _goes(mean, direction, tolerance))
+    return _line('direction', e['column'], outcome, len(x), what)
 
 def directional_tests(
     score, # Function of a data frame: one number per row

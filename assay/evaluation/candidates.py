@@ -15,7 +15,8 @@ from ..core.rendering import Result
 from ..data.columns import Dictionary, load_dictionary
 from .checks import split_faults
 from .flow import scores_in
-from .scores import choose_candidate, differences_table, name_test_set, plot_intervals, score_table, split_rule
+from .scores import (
+    choose_candidate, differences_table, name_test_set, plot_intervals, score_table, split_rule)
 from ..explore.browse import read_visible
 from ..models.estimators import make_spec, target_of
 from ..problem.agreement import Problem, load_problem
@@ -58,7 +59,8 @@ class Evaluation:
     tables:dict # `train`, `valid` and `test`, each a data frame
     studies:dict # Candidate to its study, simplest first, as an experiment writes it
     validated:dict # Candidate to its scores on the validation rows
-    hashes:dict=dataclasses.field(default_factory=dict) # SHA-256 of `train` and `test`, and of what the dictionary says
+    # SHA-256 of `train` and `test`, and of what the dictionary says
+    hashes:dict=dataclasses.field(default_factory=dict)
     sources:dict=dataclasses.field(default_factory=dict) # Raw table to its facts, with their `sha256`
     visible:list=() # Columns whose values may stand on a page, as the data stage found them
     resampling:Resampling=Resampling() # How intervals are drawn
@@ -72,7 +74,8 @@ class Evaluation:
     ): # `Evaluation`
         """Read everything from where the stages keep it
 
-        Raises `ValueError` where scores are of other rows, and `FileNotFoundError` where a stage has not run."""
+        Raises `ValueError` where scores are of other rows, and `FileNotFoundError` where a stage
+        has not run."""
         problem, dictionary = load_problem(), load_dictionary()
         tables = {name: read_table(place(name)) for name in ('train', 'valid', 'test')}
         studies = {name: read_json(place('studies', f'{name}.json')) for name in candidates}
@@ -81,7 +84,8 @@ class Evaluation:
         read = dict(train='train', dictionary='columns', test='test')
         hashes = {name: content_hash(place(at)) for name,at in read.items()}
         sources = read_json(place('raw', 'manifest.json'))['tables']
-        return cls(problem, dictionary, tables, studies, validated, hashes, sources, read_visible(), resampling)
+        visible = read_visible()
+        return cls(problem, dictionary, tables, studies, validated, hashes, sources, visible, resampling)
 
     @functools.cached_property
     def limits(self)->list: # As `assay.responsible.group_limits.read_limits` gives them

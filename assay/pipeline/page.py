@@ -16,7 +16,7 @@ from ..core.notebooks import import_papermill
 from ..stages.parameters import declared_parameters
 from .run import StageFailed, failure, progress, say
 from ..stages.definition import load_stages
-from ..site.pages import report_page
+from ..site.pages import Frame, report_page
 
 # %% ../../nbs/pipeline/09_page.ipynb #2bf97ccf
 def _executed(path):
@@ -42,7 +42,7 @@ def publish(
     metrics_path(name).unlink(missing_ok=True) # numbers of an earlier run are no result of this one
     nb = _executed(path)
     names = [s for s in load_stages() if place('reports', s, 'report.html').is_file()]
-    page = report_page(name, nb, read_metrics(name), names, name.replace('_', ' '))
+    page = report_page(nb, read_metrics(name), Frame(names, name, name.replace('_', ' ')))
     return write_text(place('reports', name, 'report.html'), page)
 
 def main(

@@ -167,9 +167,11 @@ def hide_from_git(
     return res
 
 # %% ../../nbs/project/06_create.ipynb #5da17bc0
-_HEAD = """# Drafted by `assay init`. What is `unanswered` or empty only people can say; the report of the problem stage lists it.
-# The success criterion is provisional: everything runs, and readiness stays closed until people agree on one and remove `provisional`.
-"""
+_HEAD = (
+    '# Drafted by `assay init`. What is `unanswered` or empty only people can say; '
+    'the report of the problem stage lists it.\n'
+    '# The success criterion is provisional: everything runs, and readiness stays closed '
+    'until people agree on one and remove `provisional`.\n')
 WRITTEN = ('params.yaml', 'problem.yaml', 'dictionary.yaml')
 WRITES = (*WRITTEN, 'dvc.yaml')
 

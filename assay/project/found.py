@@ -14,8 +14,10 @@ from ..core.shapes import count_of
 from ..data.dictionary import LARGEST
 from ..data.intake import take
 from ..data.parquet import count_parquet, count_values, rows_of_values
-from .files import recode_pairs
-from .inspect_table import column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, plain_names, plain_value, set_aside
+from .files import Roles, recode_pairs
+from assay.project.inspect_table import (
+    column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, plain_names,
+    plain_value, set_aside)
 from ..responsible.privacy import personal_data
 
 # %% ../../nbs/project/03_found.ipynb #06c12222
@@ -117,7 +119,8 @@ def _in_proportion(counts, target):
 
 def _is_unread(s):
     "Which values of a column of moments are still text, because they are not written as the others are"
-    if s.dtype != object or not s.map(lambda v: isinstance(v, pd.Timestamp)).any(): return pd.Series(False, s.index)
+    nowhere = pd.Series(False, s.index)
+    if s.dtype != object or not s.map(lambda v: isinstance(v, pd.Timestamp)).any(): return nowhere
     return s.map(lambda v: isinstance(v, str))
 
 def _read_rows(df):
@@ -134,8 +137,8 @@ def _finite_rows(df):
     return df[~pd.concat(spoilt.values(), axis=1).any(axis=1)], {c: int(m.sum()) for c,m in spoilt.items()}
 
 def _known_rows(df, target, task, counts, whole):
-    """Rows with a target in which two classes are 0 and 1;
-    the target over all rows, task, positive value, recoding and reasons"""
+    """Rows with a target in which two classes are 0 and 1; what is known of the target, under the names
+    of `Found`; and the reasons"""
     y = df[target] if counts is None else _in_proportion(counts, target)
     task, why = find_task(y, task)
     df = _check_rows(df, target, task, y.value_counts() if whole else counts and pd.Series(counts))
@@ -143,7 +146,8 @@ def _known_rows(df, target, task, counts, whole):
     recode = recode_pairs(df, target, task, positive)
     own = {k: v for k,v in recode.items() if k == target}
     y = None if counts is None else take(y.to_frame(), dict(recode=own))[target]
-    return take(df, dict(recode=recode)), y, task, positive, recode, dict(task=why, positive=why_positive)
+    known = dict(target=target, y=y, task=task, positive=positive, recode=recode, classes=counts)
+    return take(df, dict(recode=recode)), known, dict(task=why, positive=why_positive)
 
 
 # %% ../../nbs/project/03_found.ipynb #6a0d51c8
@@ -188,9 +192,14 @@ def _names_people(df, reasons, names):
     return aside, notes
 
 # %% ../../nbs/project/03_found.ipynb #a90c4e17
-def _check_options(df, target, id, time, sensitive):
+def _check_options(df, asked):
     "Refuse an option that names no column; the names that were given"
-    options = {'--target': [target], '--id': [id], '--time': [time], '--sensitive': sensitive}
+    options = {
+        '--target': [asked.target],
+        '--id': [asked.id],
+        '--time': [asked.time],
+        '--sensitive': asked.sensitive,
+    }
     named = [(name, option) for option,names in options.items() for name in names]
     for name,option in named:
         if name is not None: column_of(df, name, option)
@@ -212,35 +221,52 @@ def _reasons(others, roles, sensitive, names):
     personal, seen = _names_people(others, asked, names)
     return reasons | personal, seen
 
+def _columns(others, asked, names, count):
+    "What each column besides the target is, under the names of `Found`, and the reasons"
+    roles, why = _find_roles(others, asked.id, asked.time, count)
+    reasons, personal = _reasons(others, roles, asked.sensitive, names)
+    kept = (roles['id'], roles['time'], *asked.sensitive)
+    features = [c for c in others if not reasons[c] and c not in kept]
+    seen = dict(features=features, sensitive=asked.sensitive, reasons=reasons, personal=personal)
+    return roles | seen, why
+
+def _renamed(asked, names):
+    "The columns that a person named, under plain names"
+    back = {original: new for new,original in names.items()}
+    sensitive = [back[s] for s in asked.sensitive]
+    return Roles(back[asked.target], back.get(asked.id), back.get(asked.time), sensitive)
+
+def _plain_rows(path, found, asked):
+    """The rows under plain names, how many at their end were added of rare classes, the classes' rows in all,
+    the names and what is left"""
+    named = _check_options(found['df'], asked)
+    raw, n_rare, counts = _with_rare(path, found, asked.target)
+    left = _left_out(raw, named)
+    names = plain_names([c for c in raw if c not in left], asked.target)
+    if not len(raw): raise ValueError(f"the table has no rows; expected at least {FEWEST} with a target")
+    return take(raw, dict(columns=names)), n_rare, counts, names, left
+
+def _dated_rows(df, time):
+    "The rows with a moment; the data stage sets the others aside"
+    return df[df[time].notna()].reset_index(drop=True) if time else df
+
 def look(
     path, # Table
     found:dict, # From `assay.project.read.read_table_of`
-    target:str, # Column to predict
-    time:str=None, # Column with the moment of each row
-    sensitive=(), # Columns that name a protected characteristic
-    id:str=None, # Column that names a row
+    asked:Roles, # Columns that a person named; the others are found
     task:str=None, # Task, where the guess would be wrong
 )->Found: # Under plain names
     "Find out what each column is; raises `ValueError` that says what is wrong with the table"
-    named = _check_options(found['df'], target, id, time, sensitive)
-    raw, n_rare, counts = _with_rare(path, found, target)
-    left = _left_out(raw, named)
-    names = plain_names([c for c in raw if c not in left], target)
-    back = {original: new for new,original in names.items()}
-    target, sensitive = back[target], [back[s] for s in sensitive]
-    if not len(raw): raise ValueError(f"the table has no rows; expected at least {FEWEST} with a target")
-    finite, endless = _finite_rows(_read_rows(take(raw, dict(columns=names))))
+    rows, n_rare, counts, names, left = _plain_rows(path, found, asked)
+    asked = _renamed(asked, names)
+    finite, endless = _finite_rows(_read_rows(rows))
     whole = found['complete'] is None
-    df, y, task, positive, recode, why = _known_rows(finite, target, task, counts, whole)
-    others = df[:len(df)-n_rare].drop(columns=target)
+    df, known, why = _known_rows(finite, asked.target, task, counts, whole)
+    others = df[:len(df)-n_rare].drop(columns=asked.target)
     count = None if whole else lambda c: count_parquet(path, names[c])
-    roles, why_roles = _find_roles(others, back.get(id), back.get(time), count)
-    reasons, personal = _reasons(others, roles, sensitive, names)
-    dated = df[df[roles['time']].notna()].reset_index(drop=True) if roles['time'] else df # the data stage sets the others aside
-    kept = (roles['id'], roles['time'], *sensitive)
-    features = [c for c in others if not reasons[c] and c not in kept]
-    check_features(features, dated, reasons, left)
-    return Found(
-        dated, found['rows'], found['complete'], names, left, recode, target, task, positive, **roles,
-        features=features, sensitive=sensitive, reasons=reasons, why=why | why_roles, y=y, classes=counts,
-        endless=endless, n_endless=len(raw)-len(finite), n_undated=len(df)-len(dated), personal=personal)
+    columns, why_columns = _columns(others, asked, names, count)
+    dated = _dated_rows(df, columns['time'])
+    check_features(columns['features'], dated, columns['reasons'], left)
+    table = dict(rows=found['rows'], complete=found['complete'], names=names, left=left)
+    lost = dict(endless=endless, n_endless=len(rows)-len(finite), n_undated=len(df)-len(dated))
+    return Found(df=dated, **table, **known, **columns, **lost, why=why | why_columns)

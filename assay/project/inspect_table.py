@@ -152,12 +152,39 @@ def find_positive(
     "Which of two classes the decision is about"
     counts = y.value_counts().sort_index()
     yes = [v for v in counts.index if str(v).strip().lower() in _YES]
-    if len(yes) == 1 and _says_yes(yes[0], counts.index): return plain_value(yes[0]), f'{plain_value(yes[0])!r} says yes'
-    return (
-        plain_value(counts.idxmin()),
-        f'{plain_value(counts.idxmin())!r} is the rarer one, {counts.min() / counts.sum():.1%} of the '
-        'rows',
+    if len(yes) == 1 and _says_yes(yes[0], counts.index):
+        value = plain_value(yes[0])
+        return value, f'{value!r} says yes'
+    value = plain_value(counts.idxmin())
+    return value, f'{value!r} is the rarer one, {counts.min() / counts.sum():.1%} of the rows'
+
+_WHY_METRIC = dict(
+    average_precision='positives are rare',
+    roc_auc='both classes are frequent',
+    log_loss='it judges the probability of the true class',
+    rmse='it is in the unit of the target',
+)
+
+def _usual_metric(y, task):
+    "The metric of success where nobody has chosen one"
+    if task == 'binary': return 'average_precision' if y.mean() < .3 else 'roc_auc'
+    return dict(multiclass='log_loss', regression='rmse')[task]
+
+def _constant_reaches(y, task):
+    "Metric to what a model reaches that knows nothing but the target's distribution"
+    share = y.value_counts(normalize=True)
+    p = float(y.mean()) if task == 'binary' else None
+    reached = dict(
+        average_precision=p,
+        roc_auc=0.5,
+        brier=p and p * (1 - p),
+        log_loss=float(-(share*np.log(share)).sum()),
+        calibration_error=0.0,
+        balanced_accuracy=1 / len(share),
+        r2=0.0,
     )
+    if task != 'regression': return reached
+    return reached | dict(rmse=float(y.std(ddof=0)), mae=float((y-y.mean()).abs().mean()))
 
 def choose_metric(
     y:pd.Series, # Target; 0 and 1 if there are two classes
@@ -165,35 +192,11 @@ def choose_metric(
     metric:str=None, # Metric that a person has chosen
 )->tuple: # Name of the metric, what the constant reaches, and the reason
     "The metric of success, and its value for a model that knows nothing but the target's distribution"
-    share = y.value_counts(normalize=True)
     if metric is not None and metric not in metrics_for(task):
         raise ValueError(f"metric is {metric!r}; for task {task!r} expected one of {metrics_for(task)}")
-    rare = task == 'binary' and y.mean() < .3
-    name = (
-        metric
-        or dict(
-            binary='average_precision' if rare else 'roc_auc', multiclass='log_loss', regression='rmse'
-        )[task]
-    )
-    p = float(y.mean()) if task == 'binary' else None
-    entropy = float(-(share*np.log(share)).sum())
-    constant = dict(
-        average_precision=p,
-        roc_auc=0.5,
-        brier=p and p * (1 - p),
-        log_loss=entropy,
-        calibration_error=0.0,
-        balanced_accuracy=1 / len(share),
-        r2=0.0,
-    )
-    if task == 'regression': constant |= dict(rmse=float(y.std(ddof=0)), mae=float((y-y.mean()).abs().mean()))
-    why = dict(
-        average_precision='positives are rare',
-        roc_auc='both classes are frequent',
-        log_loss='it judges the probability of the true class',
-        rmse='it is in the unit of the target',
-    )
-    return name, float(f'{constant[name]:.4g}'), 'chosen with --metric' if metric else why[name]
+    name = metric or _usual_metric(y, task)
+    reached = _constant_reaches(y, task)[name]
+    return name, float(f'{reached:.4g}'), 'chosen with --metric' if metric else _WHY_METRIC[name]
 
 # %% ../../nbs/project/01_inspect_table.ipynb #a0d5d6fd
 _COMMA = r'[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+'
@@ -233,6 +236,14 @@ def holds_nothing(s:pd.Series)->str: # Why no dictionary can describe it; empty 
         return f'holds a {type(v).__name__} per row'
     return ''
 
+def _otherwise_written(texts):
+    "Why texts that are numbers or dates cannot be learnt from as they are written; empty where they are neither"
+    if texts.str.fullmatch(_COMMA).mean() > 0.95:
+        return 'numbers with a decimal comma, such as 1.234,56; convert them at the source to 1234.56'
+    if texts.str.fullmatch(_DATE).all():
+        return 'dates that are not in ISO 8601, such as 2013-09-01; convert them at the source'
+    return ''
+
 def set_aside(
     name:str, # Name of a column
     s:pd.Series, # Its values
@@ -243,10 +254,8 @@ def set_aside(
     if known.nunique() == 1: return f'constant: {str(known.iloc[0])[:40]!r}'
     if is_moments(s):
         return 'a moment as such says nothing of the next ones; derive a number such as the hour'
-    if pd.api.types.is_string_dtype(known) and known.astype(str).str.fullmatch(_COMMA).mean() > 0.95:
-        return 'numbers with a decimal comma, such as 1.234,56; convert them at the source to 1234.56'
-    if pd.api.types.is_string_dtype(known) and known.astype(str).str.fullmatch(_DATE).all():
-        return 'dates that are not in ISO 8601, such as 2013-09-01; convert them at the source'
+    is_text = pd.api.types.is_string_dtype(known)
+    if is_text and (why := _otherwise_written(known.astype(str))): return why
     if _is_row_name(name, s):
         return 'names its row' if not known.astype(str).str.contains(' ').mean() > 0.5 else 'free text'
     if pd.api.types.is_numeric_dtype(s): return ''
@@ -265,6 +274,19 @@ def count_column(
     "How many values a column of a table in memory holds"
     return dict(rows=len(df), distinct=int(df[name].nunique()), missing=int(df[name].isna().sum()))
 
+def _check_id(id, n):
+    "Refuse a chosen column that does not name each row; `n` are its counts"
+    if double := n['rows'] - n['distinct']:
+        raise ValueError(
+            f"--id is {id!r}, which is missing or doubled in {double} of {n['rows']} rows; expected a "
+            "different value in each row: leave --id out to number the rows"
+        )
+
+def _may_name_rows(name, s):
+    "Does a column look as if it named its row?"
+    may = s.notna().all() and s.is_unique and _is_row_name(name, s)
+    return may and set_aside(name, s) == 'names its row'
+
 def find_id(
     df:pd.DataFrame, # Table, or rows from all over it
     id:str=None, # Column that a person has chosen
@@ -274,21 +296,9 @@ def find_id(
     count = count or (lambda c: count_column(df, c))
     if id is not None:
         column_of(df, id, '--id')
-        n = count(id)
-        if double := n['rows'] - n['distinct']:
-            raise ValueError(
-                f"--id is {id!r}, which is missing or doubled in {double} of {n['rows']} rows; expected a "
-                "different value in each row: leave --id out to number the rows"
-            )
+        _check_id(id, count(id))
         return id, 'chosen with --id'
-    found = [
-        c
-        for c in df
-        if df[c].notna().all()
-        and df[c].is_unique
-        and _is_row_name(c, df[c])
-        and set_aside(c, df[c]) == 'names its row'
-    ]
+    found = [c for c in df if _may_name_rows(c, df[c])]
     for c in sorted(found, key=lambda c: not _NAMED.search(_words(c))):
         if (n := count(c))['distinct'] == n['rows']: return c, f'{c!r} is different in every row'
     return None, 'no column names the rows, so they are numbered'
@@ -300,6 +310,36 @@ def _is_nearly_whole(n):
     "Do nearly all rows hold a value?"
     return n['missing'] <= _FEW_LOST*n['rows']
 
+def _check_moments(time, s):
+    "Refuse a chosen column that does not hold moments"
+    if is_moments(s): return
+    first = plain_value(s.dropna().iloc[0]) if s.notna().any() else None
+    raise ValueError(
+        f"--time is {time!r}, which does not hold moments in ISO 8601, such as "
+        f"2013-09-01T04:00:00, but such as {first!r}; convert it at the source"
+    )
+
+def _check_dated(time, n):
+    "Refuse a chosen column that is missing in too many rows; `n` are its counts"
+    if _is_nearly_whole(n): return
+    raise ValueError(
+        f"--time is {time!r}, which is missing in {n['missing']} of {n['rows']} rows, so that they "
+        "belong to no split; expected at most 1 %, whose rows are set aside: fill it or leave these "
+        "rows out"
+    )
+
+def _may_date_rows(name, s, count):
+    "Does a column of moments look as if it dated its row: many different ones, no births, few gaps?"
+    may = s.nunique() >= 20 and not re.search('birth|dob|born', name, re.I)
+    return may and _is_nearly_whole(count(name))
+
+def _why_time(found, n):
+    "Why the first of the columns that were found is the moment of the rows; `n` are its counts"
+    where = 'every row'
+    if n['missing']: where = f"all but {n['missing']} of {n['rows']} rows, which are set aside"
+    others = f"; --time can choose another of {found[1:]}" if found[1:] else ''
+    return f'{found[0]!r} holds a moment in {where}{others}'
+
 def find_time(
     df:pd.DataFrame, # Table, or rows from all over it
     time:str=None, # Column that a person has chosen
@@ -308,40 +348,14 @@ def find_time(
     "The column with the moment of each row; raises `ValueError` if the chosen one does not hold it"
     count = count or (lambda c: count_column(df, c))
     if time is not None:
-        s = column_of(df, time, '--time')
-        if not is_moments(s):
-            raise ValueError(
-                f"--time is {time!r}, which does not hold moments in ISO 8601, such as "
-                "2013-09-01T04:00:00, but such as "
-                f"{plain_value(s.dropna().iloc[0]) if s.notna().any() else None!r}; convert it at the "
-                "source"
-            )
-        if not _is_nearly_whole(n := count(time)):
-            raise ValueError(
-                f"--time is {time!r}, which is missing in {n['missing']} of {n['rows']} rows, so that they "
-                "belong to no split; expected at most 1 %, whose rows are set aside: fill it or leave these rows out"
-            )
+        _check_moments(time, column_of(df, time, '--time'))
+        _check_dated(time, count(time))
         return time, 'chosen with --time'
     moments = [c for c in df if is_moments(df[c])]
-    found = [
-        c
-        for c in moments
-        if df[c].nunique() >= 20
-        and not re.search('birth|dob|born', c, re.I)
-        and _is_nearly_whole(count(c))
-    ]
-    if found:
-        n = count(found[0])
-        where = f"all but {n['missing']} of {n['rows']} rows, which are set aside" if n['missing'] else 'every row'
-        return found[0], f'{found[0]!r} holds a moment in {where}' + (
-            f"; --time can choose another of {found[1:]}" if found[1:] else ''
-        )
-    return (
-        None,
-        f"{moments} hold moments, but not in every row, too few, or births"
-        if moments
-        else 'no column holds moments in ISO 8601',
-    )
+    found = [c for c in moments if _may_date_rows(c, df[c], count)]
+    if found: return found[0], _why_time(found, count(found[0]))
+    if moments: return None, f"{moments} hold moments, but not in every row, too few, or births"
+    return None, 'no column holds moments in ISO 8601'
 
 _MOST_GAPS = .2 # Share of rows that may belong to nobody
 
@@ -357,21 +371,19 @@ def find_group(
         known = n['rows']-n['missing']
         if known / 200 <= n['distinct'] < 0.9 * known and n['missing'] <= _MOST_GAPS * n['rows']:
             alone = f"; {n['missing']:,} rows name none and stand alone" if n['missing'] else ''
-            return (
-                c,
-                f"rows with the same {c!r} belong together: {n['distinct']:,} of them in {n['rows']:,} rows{alone}",
-            )
+            seen = f"{n['distinct']:,} of them in {n['rows']:,} rows{alone}"
+            return c, f"rows with the same {c!r} belong together: {seen}"
     return None, 'no column says which rows belong together'
 
 # %% ../../nbs/project/01_inspect_table.ipynb #f250db93
+def _has_few_groups(s):
+    "Does a column have two to eight values, each in one row of twenty?"
+    if not 2 <= s.nunique() <= 8: return False
+    if pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s): return False
+    return s.value_counts(normalize=True).min() >= 0.05
+
 def watched_groups(df:pd.DataFrame, features, sensitive=())->list: # Names of columns
     """Columns whose groups are watched:
     the sensitive ones, then up to two features with two to eight values, each in one row of twenty"""
-    few = [
-        c
-        for c in features
-        if 2 <= df[c].nunique() <= 8
-        and (not pd.api.types.is_numeric_dtype(df[c]) or pd.api.types.is_bool_dtype(df[c]))
-        and df[c].value_counts(normalize=True).min() >= 0.05
-    ]
+    few = [c for c in features if _has_few_groups(df[c])]
     return [*sensitive, *(c for c in few if c not in sensitive)][:len(sensitive)+2]

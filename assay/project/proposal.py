@@ -27,7 +27,8 @@ from ..data.splits import HashRule, check_splits, make_splits
 from .inspect_table import choose_metric, watched_groups
 from .read import is_url, read_table_of
 from ..data.near_duplicates import find_twins
-from .files import FEWER, choose_trials, draft_dictionary, draft_problem, draft_source, most_rows
+from .files import (
+    FEWER, Criterion, Intake, Roles, choose_trials, draft_dictionary, draft_problem, draft_source, most_rows)
 from .found import MOST_ASIDE, Found, check_features, look
 from .split import as_moments, choose_split, cuts_of, keep_alike, missing_classes, silent_features
 
@@ -143,21 +144,30 @@ def _trial_rows(n_features):
     why = f'fewer than on a narrow table, since a trial on {wide} takes long; n_trials in params.yaml'
     return [_row('trials', ', '.join(f'{k} {v}' for k,v in FEWER.items()), why)]
 
-def _decisions(plan, best, skill, aside):
-    "What was decided, and why"
+def _role_rows(plan):
+    "What names a row, its moment and what it belongs to"
     f = plan.f
     return [
-        *_task_rows(f),
-        *_success_rows(plan, best, skill),
         _row('id', plan.id, f.why['id']),
         _row('time', f.time or 'none', f.why['time']),
-        _row('belonging', f.group or 'none', f.why['group']),
+        _row('belonging', f.group or 'none', f.why['group'])]
+
+def _column_rows(plan, aside):
+    "Groups to watch, and columns to learn from"
+    why_groups = 'sensitive columns, then features with few and frequent values'
+    why_features = count_of(len(aside), 'column is set aside', many='columns are set aside')
+    return [_row('groups to watch', ', '.join(plan.groups) or 'none', why_groups),
+            _row('features', len(plan.f.features), why_features)]
+
+def _decisions(plan, best, skill, aside):
+    "What was decided, and why"
+    return [
+        *_task_rows(plan.f),
+        *_success_rows(plan, best, skill),
+        *_role_rows(plan),
         _split_row(plan),
-        *_trial_rows(len(f.features)),
-        _row('groups to watch', ', '.join(plan.groups) or 'none',
-             'sensitive columns, then features with few and frequent values'),
-        _row('features', len(f.features),
-             count_of(len(aside), 'column is set aside', many='columns are set aside'))]
+        *_trial_rows(len(plan.f.features)),
+        *_column_rows(plan, aside)]
 
 def _names_note(f):
     renamed = [f'{old!r} is called {new} here' for new,old in f.names.items() if new != old]
@@ -178,7 +188,8 @@ def _rows_note(f):
 def _undated_note(f):
     "How many rows have no moment"
     if not f.n_undated: return ''
-    return f'{f.n_undated:,} of {f.rows:,} rows have no moment in {f.names[f.time]!r}: the data stage sets them aside'
+    return (f'{f.n_undated:,} of {f.rows:,} rows have no moment in {f.names[f.time]!r}: '
+            'the data stage sets them aside')
 
 def _part_note(f, source):
     if not (part := source.get('max_rows')): return ''
@@ -214,22 +225,26 @@ def _remote_note(path):
     return ('nothing says when a table that is not a file here has changed: '
             'remove data/raw and `assay run data` to read it anew')
 
-def _notes(plan, path, source, said):
-    "What people should read first"
-    f = plan.f
-    lacking = missing_classes(f, plan.split, plan.id)
-    notes = [
+def _table_notes(f, source):
+    "What people should know of the rows and columns that are read"
+    return [
         _names_note(f),
         _rows_note(f),
         _undated_note(f),
         _part_note(f, source),
         _crossing_note(f),
         _endless_note(f),
-        *_personal_notes(f),
+        *_personal_notes(f)]
+
+def _notes(plan, path, source, found):
+    "What people should read first"
+    lacking = missing_classes(plan.f, plan.split, plan.id)
+    notes = [
+        *_table_notes(plan.f, source),
         _lacking_note(lacking),
-        _few_note(f),
+        _few_note(plan.f),
         *plan.notes,
-        *said,
+        *found.get('notes', []),
         _remote_note(path),
     ]
     return [n for n in notes if n]
@@ -302,8 +317,8 @@ def foresee(
 def _described(plan, table):
     "The dictionary; where no column names a row, its number does"
     f = plan.f
-    roles = dict(id=f.id, time=f.time, target=f.target)
-    drafted = draft_dictionary(f.df, roles, f.reasons, f.names, table, f.sensitive, f.complete)
+    roles = Roles(f.target, f.id, f.time, f.sensitive)
+    drafted = draft_dictionary(f.df, roles, f.reasons, f.names, table, f.complete)
     if f.id: return drafted
     number = Field(plan.id, 'text', 'id', meaning='Number of the row in the table', source=table)
     return Dictionary((number, *drafted.fields))
@@ -312,8 +327,28 @@ def _stated(plan, table, rule=None):
     "The problem statement"
     f = plan.f
     question = f'Is {f.names[f.target]!r} of a row of {table} {f.positive!r}?' if f.task == 'binary' else None
-    return draft_problem(f.target, f.task, plan.id, plan.metric, plan.minimum, rule, table,
-                         f.time, plan.groups, f.sensitive, question)
+    roles = Roles(f.target, plan.id, f.time, f.sensitive)
+    criterion = Criterion(plan.metric, plan.minimum, rule)
+    return draft_problem(roles, f.task, criterion, table, plan.groups, question)
+
+def _source(path, root, found, f):
+    "How the data stage reads the table"
+    key = f.names.get(f.group or f.id)
+    return draft_source(path, root, found, Intake(f.names, f.left, f.recode), key)
+
+def _data_section(plan, source):
+    "Section `data` of `params.yaml`"
+    limits = dict(max_quarantine_share=MOST_ASIDE, scan_rows=20000)
+    return dict(adapter='table', source=source) | plan.split | limits
+
+def _aside(f):
+    "Original name of a column to why it is no feature"
+    return {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
+
+def _decided(plan, best, skill, suspects):
+    "What was decided, and which columns are set aside, under the names of `Draft`"
+    aside = _aside(plan.f)
+    return dict(decisions=_suspicion(suspects) + _decisions(plan, best, skill, aside), aside=aside)
 
 def draft(
     # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.read.read_table_of`
@@ -329,23 +364,21 @@ def draft(
 )->Draft: # The proposal; nothing is written
     "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with it"
     found = read_table_of(path, query, time)
-    plan = _plan(look(path, found, target, time, sensitive, id, task), metric)
-    f = plan.f
-    source = draft_source(path, root, found, f.names, f.left, f.recode, f.names.get(f.group or f.id))
+    plan = _plan(look(path, found, Roles(target, id, time, sensitive), task), metric)
+    source = _source(path, root, found, plan.f)
     dictionary = _described(plan, source['name'])
-    limits = dict(max_quarantine_share=MOST_ASIDE, scan_rows=20000)
-    data = dict(adapter='table', source=source) | plan.split | limits
+    data = _data_section(plan, source)
     agreed = make_problem(_stated(plan, source['name']))
     read = read_as_split(path, found, agreed, dictionary, data)
-    best, skill, suspects = _best_column(f, read, agreed, dictionary, data)
-    aside = {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
+    best, skill, suspects = _best_column(plan.f, read, agreed, dictionary, data)
+    notes = _notes(plan, path, source, found)
+    walls = foresee(path, read, agreed, dictionary, data)
     return Draft(
         problem=_stated(plan, source['name'], best),
         data=data,
         dictionary=_with_suspects(dictionary, suspects),
-        decisions=_suspicion(suspects) + _decisions(plan, best, skill, aside),
-        aside=aside,
-        notes=_notes(plan, path, source, found.get('notes', [])),
-        params=choose_trials(len(f.features)),
-        walls=foresee(path, read, agreed, dictionary, data),
+        **_decided(plan, best, skill, suspects),
+        notes=notes,
+        params=choose_trials(len(plan.f.features)),
+        walls=walls,
         suspects=list(suspects))

@@ -95,11 +95,15 @@ def _code_notes(df, way):
         ]
     return []
 
-_OF_TIME = re.compile(r'(^|_)(date|time|day|timestamp|ts|at|when|moment|created|updated|datum|zeit)(_|$)', re.I)
+_OF_TIME = re.compile(
+    r'(^|_)(date|time|day|timestamp|ts|at|when|moment|created|updated|datum|zeit)(_|$)',
+    re.I,
+)
 _MOST_ASIDE = .01 # Share of moments that cannot be read and whose rows the data stage sets aside
 
 def _is_code(s):
-    "Do texts look like codes: digits that begin with a zero, or as many digits in each, with blanks between them?"
+    """Do texts look like codes: digits that begin with a zero, or as many digits in each,
+    with blanks between them?"""
     texts = s.dropna().astype(str)
     digits = texts.str.replace(r'\D', '', regex=True).str.len()
     blanks = texts.str.contains(r'\d\s\d', regex=True).any()
@@ -108,7 +112,9 @@ def _is_code(s):
 def find_formats(
     df:pd.DataFrame, # A table as it was read, without a word about its columns
     time:str=None, # Column that people say holds the moment of each row
-)->dict: # Column to `assay.data.written.Written`: those that have to be read in a way of their own, or that hold words
+    # Column to `assay.data.written.Written`: those that have to be read in a way of their own, or that
+    # hold words
+)->dict:
     "Columns of text that are numbers or moments as people write them"
     found = {}
     for c in map(str, df):
@@ -123,7 +129,8 @@ def find_formats(
 
 def _say_format(c, f):
     "A sentence about a column that is read in a way of its own"
-    as_what = f"as {'moments' if f.kind == 'time' else 'numbers'} written {f.way!r}" + f' in {f.unit}'*bool(f.unit)
+    kind = 'moments' if f.kind == 'time' else 'numbers'
+    as_what = f"as {kind} written {f.way!r}" + f' in {f.unit}'*bool(f.unit)
     words = ', '.join(f'{w!r} ({n:,})' for w,n in list(f.words.items())[:10])
     aside = f'; not written so: {words}' if words else ''
     return f'{c!r} is read {as_what}{aside}' + f'; {f.doubt}: correct it if it is wrong'*bool(f.doubt)
@@ -146,31 +153,32 @@ def _is_few(f, n):
     "Are the moments that cannot be read few enough to set their rows aside?"
     return f.kind == 'time' and sum(f.words.values()) <= _MOST_ASIDE*n
 
+def _words_notes(plain, doubtful):
+    "What people should know of words that are taken for missing, and of words that may mean it"
+    where = "'missing' of the source in params.yaml"
+    said = []
+    if plain: said.append(f"{plain} stand among numbers or moments and are taken for missing: {where}")
+    if doubtful:
+        said.append(f"{doubtful} are read as words; where they mean missing, declare them under {where}")
+    return said
+
+def _own_formats(df, time, sure):
+    "Columns that have to be read in a way of their own, and not only without the words that mean missing"
+    found = find_formats(df, time)
+    return {c: f for c,f in found.items() if c not in sure or set(f.words) != set(sure[c])}
+
 def _read_csv(path, time=None):
     "A CSV file with the words that must mean \"missing\" taken for that, and what people should know"
     spec = dict(name=Path(path).name, kind='csv', url=str(path))
     df, facts = load_source(spec)
     sure, doubtful = missing_words(df)
-    found = {c: f for c,f in find_formats(df, time).items() if c not in sure or set(f.words) != set(sure[c])}
+    found = _own_formats(df, time, sure)
     formats = {c: f.way for c,f in found.items() if _needs_format(f, df[c])}
     words = {c: list(f.words) for c,f in found.items() if f.words and not _is_few(f, len(df))}
     sure, doubtful = sure | words, {c: w for c,w in doubtful.items() if c not in found}
     if sure or formats: df, facts = load_source(spec | dict(missing=sure, formats=formats))
-    if plain := {c: w for c,w in sure.items() if c not in words}:
-        said = [
-            f"{plain} stand among numbers or moments and are taken for missing: 'missing' of the "
-            "source in params.yaml"
-        ]
-    else: said = []
-    said += (
-        [
-            f"{doubtful} are read as words; where they mean missing, declare them under 'missing' of "
-            "the source in params.yaml"
-        ]
-        if doubtful
-        else []
-    )
-    said = _format_notes(found, words) + said
+    plain = {c: w for c,w in sure.items() if c not in words}
+    said = _format_notes(found, words) + _words_notes(plain, doubtful)
     said += _code_notes(df, "declare it for its column under 'missing' of the source in params.yaml")
     return df, facts | dict(missing=sure, formats=formats, notes=[*facts.get('notes', []), *said])
 
@@ -180,6 +188,40 @@ def is_url(path)->bool:
 
 # %% ../../nbs/project/00_read.ipynb #c752c663
 MEASURED = 20_000 # Rows that are measured
+
+_DATABASES = r'(sqlite|postgres|mysql|mariadb|oracle|mssql|duckdb)'
+
+def _check_path(path):
+    "Refuse a database without a query, and a file that is not there"
+    if re.match(r'[a-z+]+://', str(path)) and re.match(_DATABASES, str(path)):
+        raise ValueError(
+            "a database was given and no query; expected --query, such as --query 'select * from sales'"
+        )
+    if not is_url(path) and not Path(path).exists():
+        raise FileNotFoundError(
+            f"table {path} does not exist; expected a CSV file, a Parquet file, or a folder of "
+            "Parquet files"
+        )
+
+def _read_query(path, query):
+    "What a query gives"
+    where = dict(url_env=str(path)[4:]) if str(path).startswith('env:') else dict(url=str(path))
+    df, _ = load_source(dict(name='table', kind='sql', query=query) | where)
+    return dict(df=df, rows=len(df), kind='sql', encoding=None, complete=None, query=query)
+
+def _read_parquet(path):
+    "A small Parquet file, or rows from all over a tall one"
+    facts = parquet_facts(path)
+    whole = facts['rows'] <= MEASURED
+    df = sample_parquet(path, max(facts['rows'], 1), 10**6) if whole else sample_parquet(path, MEASURED)
+    return dict(
+        df=df,
+        rows=facts['rows'],
+        kind='parquet',
+        encoding=None,
+        complete=None if whole else facts['complete'],
+        notes=_code_notes(df, 'make it a missing value at the source'),
+    )
 
 def read_table_of(
     # CSV file (also compressed), Parquet file, folder of Parquet files, or the URL of one; with a query,
@@ -194,34 +236,9 @@ def read_table_of(
     "The table, or rows from all over it; raises an error that says what is wrong with the file"
     expected = 'its path or URL; write a data frame to a Parquet file first'
     check_kind(path, isinstance(path, str | Path), 'the table', expected)
-    if query:
-        where = dict(url_env=str(path)[4:]) if str(path).startswith('env:') else dict(url=str(path))
-        df, _ = load_source(dict(name='table', kind='sql', query=query) | where)
-        return dict(df=df, rows=len(df), kind='sql', encoding=None, complete=None, query=query)
-    if re.match(r'[a-z+]+://', str(path)) and re.match(
-        r'(sqlite|postgres|mysql|mariadb|oracle|mssql|duckdb)', str(path)
-    ):
-        raise ValueError(
-            "a database was given and no query; expected --query, such as --query 'select * from sales'"
-        )
-    if not is_url(path) and not Path(path).exists():
-        raise FileNotFoundError(
-            f"table {path} does not exist; expected a CSV file, a Parquet file, or a folder of "
-            "Parquet files"
-        )
-    if kind_of_file(path) == 'parquet':
-        facts = parquet_facts(path)
-        whole = facts['rows'] <= MEASURED
-        df = sample_parquet(path, max(facts['rows'], 1), 10**6) if whole else sample_parquet(path, MEASURED)
-        notes = _code_notes(df, 'make it a missing value at the source')
-        return dict(
-            df=df,
-            rows=facts['rows'],
-            kind='parquet',
-            encoding=None,
-            complete=None if whole else facts['complete'],
-            notes=notes,
-        )
+    if query: return _read_query(path, query)
+    _check_path(path)
+    if kind_of_file(path) == 'parquet': return _read_parquet(path)
     df, facts = _read_csv(path, time)
     return dict(
         df=df,

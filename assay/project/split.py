@@ -93,6 +93,12 @@ def _stratified(classes, n, plain, why):
            'end move no other row, and rows that are put between others do')
     return plain | dict(stratify=classes), why
 
+def _by_time(ends, plain, time, group):
+    "A split at moments"
+    split = plain | ends | dict(shares={}, cluster=group or '')
+    why = f'every row has a moment in {time!r}: later rows judge what earlier ones taught'
+    return split, f'by time, since {why}'
+
 def choose_split(
     df:pd.DataFrame, # Table with plain names
     time:str=None, # Column with the moment of each row
@@ -108,11 +114,7 @@ def choose_split(
     until = dict(train_until='', valid_until='', test_until='')
     plain = until | dict(shares=shares, group='', stratify='', cluster='')
     if time and (ends := _cuts(df, time, shares)):
-        split = plain | dict(zip(until, ends)) | dict(shares={}, cluster=group or '')
-        return (
-            split,
-            f'by time, since every row has a moment in {time!r}: later rows judge what earlier ones taught',
-        )
+        return _by_time(dict(zip(until, ends)), plain, time, group)
     why = f'the moments in {time!r} are too few to cut at' if time else 'no moment'
     if group:
         split = plain | dict(group=group, cluster=group)
