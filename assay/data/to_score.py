@@ -69,9 +69,9 @@ def context_columns(
 
 # %% ../../nbs/data/16_to_score.ipynb #16ed804b
 def _formats(source):
-    "Column to its way of writing, under its own name and the plain one"
+    "Column to its way of writing: under its own name, and under the plain one where no column has that name"
     names, formats = source.get('columns') or {}, source.get('formats') or {}
-    return formats | {new: formats[own] for new,own in names.items() if own in formats}
+    return {new: formats[own] for new,own in names.items() if own in formats and new not in names.values()} | formats
 
 def _csv_options(source, fields):
     """How a CSV file is read, so that a column means what it meant in training;

@@ -132,8 +132,8 @@ def draft_source(
     if 'query' in found: res |= dict(query=found['query'])
     res |= dict(licence='unanswered', access='unanswered', columns=intake.names)
     if intake.left: res |= dict(ignored=list(intake.left))
-    said = {k: found.get(k) for k in ('encoding', 'missing', 'formats')}
-    res |= {k: v for k,v in said.items() if v not in (None, 'utf-8', {})}
+    said = {k: found.get(k) for k in ('encoding', 'text', 'missing', 'formats')}
+    res |= {k: v for k,v in said.items() if v not in (None, 'utf-8', {}, [])}
     if intake.recode: res |= dict(recode=intake.recode)
     return res | _part(found, len(intake.names), key)
 
