@@ -155,19 +155,19 @@ def check_file(
         raise ValueError(f"{path} has {path.stat().st_size:,} bytes; expected at most {most:,}")
     return path
 
-def _check_output(path):
-    "Refuse the output of a stage that was not written, or is no file"
+def _check_written(path):
+    "Refuse the output of a stage that has not run"
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; the stage that writes it has not run: "
                                 'try `assay repro`')
-    check_file(path)
 
 def read_json(
     path, # File to read
 ): # What it holds
     "Read a JSON file; the error names a file that is missing or malformed"
     path = Path(path)
-    _check_output(path)
+    _check_written(path)
+    check_file(path)
     remedy = f'restore it with `git checkout {path}` or run its stage again'
     try: return json.loads(path.read_text(encoding='utf-8'))
     except RecursionError:
@@ -193,7 +193,8 @@ def read_table(
     "Read a Parquet file, verifying the checksum of every page"
     import pyarrow.parquet as pq
     path = Path(path)
-    _check_output(path)
+    _check_written(path)
+    check_file(path)
     try: return pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
     except OSError as e:
         raise ValueError(f"{path} is damaged ({e}); `assay verify` names every damaged file, "

@@ -116,7 +116,8 @@ def make_problem(
         raise ValueError('; '.join(found)) from None
     roles = [c for c in (p.id, p.target, p.time) if c]
     if twice := [c for c in roles if roles.count(c) > 1]: # three roles of three columns
-        raise ValueError(f'{path}: column {twice[0]!r} is named for two of id, target and time; expected three columns')
+        raise ValueError(f'{path}: column {twice[0]!r} is named for two of id, target and time; '
+                         'expected three columns')
     return p
 
 class _Held(Problem):
@@ -145,7 +146,8 @@ def is_answered(
     return all(text not in ('', 'unanswered') for text in said)
 
 # %% ../../nbs/problem/03_agreement.ipynb #fc0191fd
-PARTS = dict( # Part of the agreement to what it says, and to the keys that it, or each of its entries, must have
+# Part of the agreement to what it says, and to the keys that it, or each of its entries, must have
+PARTS = dict(
     decision=('who decides what, when, and instead of what',
               ('who', 'when', 'action', 'alternatives')),
     today=("today's practice, the rule to beat",
@@ -214,33 +216,44 @@ def gaps(
 def _answer_row(problem, id, what):
     "Id, status and sentence: pass where a named person answered"
     if is_answered(problem.answers.get(id)): return id, 'pass', f'{what} answered by a named person'
-    return id, 'unanswered', f'{what} not answered by a named person on a date, in answers.{id} of problem.yaml'
+    missing = f'not answered by a named person on a date, in answers.{id} of problem.yaml'
+    return id, 'unanswered', f'{what} {missing}'
 
 def _part_row(id, lacks, status, why):
     "Id, status and sentence: unanswered where a part of the agreement lacks something, which is named"
     return (id, 'unanswered', f'missing in problem.yaml: {lacks}') if lacks else (id, status, why)
+
+def _answer_rows(problem):
+    "The items that a named person answers"
+    return [_answer_row(problem, 'F06', 'security and compliance requirements are'),
+            _answer_row(problem, 'F11', 'integration in the production system is'),
+            _answer_row(problem, 'P07', 'the fit into other systems is')]
+
+def _success_rows(problem, lacks):
+    "The items about the success criterion, which pass once people have agreed on it"
+    agreed = 'unanswered' if problem.provisional else 'pass'
+    for_now = ', provisional' if problem.provisional else ''
+    measured_by = f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}'
+    weighed = "success is measured against today's practice and the costs of errors"
+    return [('F13', agreed, measured_by + for_now),
+            _part_row('F14', lacks['today']+lacks['costs'], agreed, weighed + for_now)]
+
+def _stated_rows(problem, lacks):
+    "The items that a part of the agreement states"
+    tested = count_of(len(problem.hypotheses), 'hypothesis', many='hypotheses')
+    tested += ' with the evidence that would settle them'
+    promised = count_of(len(problem.service_levels), 'service level')
+    limited = 'limits of latency, size, memory and cost are set'
+    return [_part_row('F23', lacks['hypotheses'], 'pass', tested),
+            _part_row('F30', lacks['service_levels'], 'pass', promised),
+            _part_row('P06', lacks['limits'], 'pass', limited)]
 
 def agreement_checks(
     problem:Problem, # The agreement
 )->list: # `check`s of the items that the agreement decides
     "Checks of the checklist items that the agreement answers"
     lacks = {part: [g['id'] for g in _part_gaps(problem, part)] for part in PARTS}
-    agreed = 'unanswered' if problem.provisional else 'pass'
-    for_now = ', provisional' if problem.provisional else ''
-    measured_by = f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}'
-    weighed = "success is measured against today's practice and the costs of errors"
-    tested = count_of(len(problem.hypotheses), 'hypothesis', many='hypotheses')
-    tested += ' with the evidence that would settle them'
-    promised = count_of(len(problem.service_levels), 'service level')
-    limited = 'limits of latency, size, memory and cost are set'
-    rows = [_answer_row(problem, 'F06', 'security and compliance requirements are'),
-            _answer_row(problem, 'F11', 'integration in the production system is'),
-            _answer_row(problem, 'P07', 'the fit into other systems is'),
-            ('F13', agreed, measured_by + for_now),
-            _part_row('F14', lacks['today']+lacks['costs'], agreed, weighed + for_now),
-            _part_row('F23', lacks['hypotheses'], 'pass', tested),
-            _part_row('F30', lacks['service_levels'], 'pass', promised),
-            _part_row('P06', lacks['limits'], 'pass', limited)]
+    rows = [*_answer_rows(problem), *_success_rows(problem, lacks), *_stated_rows(problem, lacks)]
     return [check(id, status, why, 'problem.yaml') for id,status,why in rows]
 
 def agreement_verdict(
