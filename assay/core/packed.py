@@ -44,8 +44,9 @@ def check_unpacked(
     "Refuse a file that unpacks to far more than it stores"
     if fits(unpacked, stored, free): return
     raise ValueError(f"source {name!r} has {stored:,} bytes and unpacks to {unpacked:,} or more; "
-                     f"expected at most {free/1e6:,.0f} MB, or {MOST_TIMES} times the file: if the table is meant to be so, "
-                     "store it with less compression, or as Parquet, of which max_rows reads a part")
+                     f"expected at most {free/1e6:,.0f} MB, or {MOST_TIMES} times the file: "
+                     'if the table is meant to be so, store it with less compression, '
+                     'or as Parquet, of which max_rows reads a part')
 
 # %% ../../nbs/core/08_packed.ipynb #e16d3261
 def _zip_size(f, name):
@@ -83,8 +84,8 @@ def check_text(
         if not stored and kind not in (None, 'zip'): stored = raw.tell()
     if is_packed and size <= largest: check_unpacked(size, stored, FREE_TEXT, name)
     if size > largest:
-        raise ValueError(f"source {name!r} is text of more than {largest/1e9:.1f} GB, which would take several times that "
-                         "in memory; save it as Parquet, of which a part can be read")
+        raise ValueError(f"source {name!r} is text of more than {largest/1e9:.1f} GB, which would take "
+                         'several times that in memory; save it as Parquet, of which a part can be read')
     return size
 
 # %% ../../nbs/core/08_packed.ipynb #313c8742
