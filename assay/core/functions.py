@@ -37,15 +37,18 @@ def own_packages()->dict: # Name of a package to its folder: `assay`, and the pr
     return {'assay': Path(found).resolve()} | own
 
 # %% ../../nbs/core/06_functions.ipynb #57192bb2
+def _import_package(top, folder):
+    "Import the package that lies in `folder`"
+    spec = importlib.machinery.PathFinder.find_spec(top, [str(folder.parent)])
+    if spec is None:
+        raise ValueError(f"package {top!r} cannot be imported; "
+                         'expected a folder of Python modules below the root')
+    sys.modules[top] = importlib.util.module_from_spec(spec)
+    if spec.loader: spec.loader.exec_module(sys.modules[top])
+
 def _import_own(top, folder, module):
     "Import a module of a package that must lie in `folder`"
-    if top not in sys.modules:
-        spec = importlib.machinery.PathFinder.find_spec(top, [str(folder.parent)])
-        if spec is None:
-            raise ValueError(f"package {top!r} cannot be imported; "
-                             'expected a folder of Python modules below the root')
-        sys.modules[top] = importlib.util.module_from_spec(spec)
-        if spec.loader: spec.loader.exec_module(sys.modules[top])
+    if top not in sys.modules: _import_package(top, folder)
     found = [Path(p).resolve() for p in getattr(sys.modules[top], '__path__', [])]
     if found != [folder]:
         raise ValueError(f"package {top!r} is imported from somewhere else than the project; "

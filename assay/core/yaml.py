@@ -19,6 +19,12 @@ from .shapes import check_kind
 # %% ../../nbs/core/05_yaml.ipynb #55854fda
 MOST_YAML, MOST_LEVELS = 20_000_000, 64 # Bytes of a file of settings, and levels of nesting in it
 
+def _parsed(text, path):
+    "What the text of a file holds; `path` is named in errors"
+    if (res := _json_lines(text)) is not None: return res
+    if why := _refused(text): raise ValueError(f"{path} {why}")
+    return copy.deepcopy(_load(text))
+
 def read_yaml(
     path:str|Path, # File to read
 )->dict: # Its mapping; `{}` for an empty file
@@ -28,11 +34,7 @@ def read_yaml(
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; expected a YAML file there: "
                                 f"restore it with `git checkout {path}`, or make one with `assay init`")
-    try:
-        text = check_file(path, MOST_YAML).read_text(encoding='utf-8')
-        if (res := _json_lines(text)) is not None: return res
-        if why := _refused(text): raise ValueError(f"{path} {why}")
-        res = copy.deepcopy(_load(text))
+    try: res = _parsed(check_file(path, MOST_YAML).read_text(encoding='utf-8'), path)
     except (YAMLError, UnicodeDecodeError, RecursionError) as e:
         on_one_line = ' '.join(str(e).split())
         raise ValueError(f"{path} is not YAML: {on_one_line}") from None
