@@ -149,7 +149,8 @@ def _coded_columns(file):
     schema = file.metadata.schema
     parts = [file.metadata.row_group(g) for g in range(file.metadata.num_row_groups)]
     texts = [i for i in range(len(schema)) if schema.column(i).physical_type == 'BYTE_ARRAY']
-    return [schema.column(i).path for i in texts if not any(_is_shared(g.column(i)) for g in parts)]
+    shared = {i for g in parts for i in texts if _is_shared(g.column(i))}
+    return [schema.column(i).path for i in texts if i not in shared]
 
 # %% ../../nbs/core/08_packed.ipynb #ef705c9b
 def group_sizes(
