@@ -135,11 +135,8 @@ class Holds:
 
 # %% ../../nbs/core/00_shapes.ipynb #30e9eed7
 FORMS = ('(number)', '(mapping)') # Branches of a value that has two forms; they are part of no name
-_WHAT = dict(
-    missing='missing',
-    extra_forbidden='unknown',
-    invalid_key='unknown',
-    unexpected_keyword_argument='unknown')
+_UNKNOWN = ('extra_forbidden', 'invalid_key', 'unexpected_keyword_argument')
+_WHAT = dict(missing='missing', **dict.fromkeys(_UNKNOWN, 'unknown'))
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
