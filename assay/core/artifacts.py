@@ -26,24 +26,44 @@ def find_root(
     start = Path(start).resolve()
     for folder in (start, *start.parents):
         if all((folder/m).is_file() for m in ROOT_MARKS): return folder
-    raise FileNotFoundError(f"no folder from {start} upwards holds {' and '.join(ROOT_MARKS)}; run this inside a clone of the repository; `assay init TABLE` in it begins with a table of your own")
+    raise FileNotFoundError(f"no folder from {start} upwards holds {' and '.join(ROOT_MARKS)}; "
+                            'run this inside a clone of the repository; '
+                            '`assay init TABLE` in it begins with a table of your own')
 
 def enter_root()->Path: # Root of the repository, now the working directory
-    "Make the root of the repository the working directory, so that paths mean the same in JupyterLab and under DVC"
+    """Make the root of the repository the working directory
+
+    Paths then mean the same in JupyterLab and under DVC."""
     root = find_root()
     os.chdir(root)
     return root
 
 # %% ../../nbs/core/01_artifacts.ipynb #a248fe39
 LOCATIONS = dict(
-    problem='problem.yaml', columns='dictionary.yaml', agreed='data/agreed.json',
+    problem='problem.yaml',
+    columns='dictionary.yaml',
+    agreed='data/agreed.json',
     checklist='pipelines/checklist.yaml',
-    raw='data/raw', prepared='data/prepared', dictionary='data/prepared/dictionary.json', quarantine='data/prepared/quarantine.parquet',
+    raw='data/raw',
+    prepared='data/prepared',
+    dictionary='data/prepared/dictionary.json',
+    quarantine='data/prepared/quarantine.parquet',
     visible='data/prepared/visible.json',
-    train='data/prepared/train.parquet', valid='data/prepared/valid.parquet', test='data/prepared/test.parquet',
-    production='data/prepared/production.parquet', studies='data/studies', scores='data/scores', model='data/scores/model.json',
-    bundle='data/bundle', replay='data/production/replay.parquet', log='data/production/log', executed='data/executed',
-    reports='reports', approvals='approvals', local='.assay', schemas='.schema')
+    train='data/prepared/train.parquet',
+    valid='data/prepared/valid.parquet',
+    test='data/prepared/test.parquet',
+    production='data/prepared/production.parquet',
+    studies='data/studies',
+    scores='data/scores',
+    model='data/scores/model.json',
+    bundle='data/bundle',
+    replay='data/production/replay.parquet',
+    log='data/production/log',
+    executed='data/executed',
+    reports='reports',
+    approvals='approvals',
+    local='.assay',
+    schemas='.schema')
 
 def place(
     name:str, # One of `LOCATIONS`
@@ -88,7 +108,8 @@ def _plain(x, where='$'):
     if isinstance(x, dict): return {str(k): _plain(v, f'{where}.{k}') for k,v in x.items()}
     if isinstance(x, (list, tuple)): return [_plain(v, f'{where}[{i}]') for i,v in enumerate(x)]
     if isinstance(x, float):
-        if not math.isfinite(x): raise ValueError(f"{where} is {x}, which JSON cannot hold; expected a finite number or None")
+        if not math.isfinite(x):
+            raise ValueError(f"{where} is {x}, which JSON cannot hold; expected a finite number or None")
         return float(f'{x:.10g}')
     if x is None or isinstance(x, (str, bool, int)): return x
     raise TypeError(f"{where} is a {type(x).__name__}; expected text, number, boolean, None, list or dict")
@@ -118,6 +139,10 @@ def write_text(
     with atomic_write(path) as part: part.write_text(text, encoding='utf-8')
     return Path(path)
 
+def _kind_of_path(path):
+    "What a path that is no file is"
+    return 'a folder' if path.is_dir() else 'a FIFO, a device or a socket'
+
 def check_file(
     path, # File
     most:int=None, # Largest size in bytes; any by default
@@ -125,20 +150,29 @@ def check_file(
     "Refuse a path whose reading would never end, such as a FIFO or a device, and a file that is too large"
     path = Path(path)
     if not path.exists(): raise FileNotFoundError(f"{path} does not exist; expected a file")
-    if not path.is_file(): raise ValueError(f"{path} is no file but {'a folder' if path.is_dir() else 'a FIFO, a device or a socket'}; expected a file")
-    if most and path.stat().st_size > most: raise ValueError(f"{path} has {path.stat().st_size:,} bytes; expected at most {most:,}")
+    if not path.is_file(): raise ValueError(f"{path} is no file but {_kind_of_path(path)}; expected a file")
+    if most and path.stat().st_size > most:
+        raise ValueError(f"{path} has {path.stat().st_size:,} bytes; expected at most {most:,}")
     return path
+
+def _check_written(path):
+    "Refuse the output of a stage that has not run"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; the stage that writes it has not run: "
+                                'try `assay repro`')
 
 def read_json(
     path, # File to read
 ): # What it holds
     "Read a JSON file; the error names a file that is missing or malformed"
     path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f"{path} does not exist; the stage that writes it has not run: try `assay repro`")
+    _check_written(path)
     check_file(path)
+    remedy = f'restore it with `git checkout {path}` or run its stage again'
     try: return json.loads(path.read_text(encoding='utf-8'))
-    except RecursionError: raise ValueError(f"{path} is nested too deep for JSON that a stage wrote; restore it with `git checkout {path}` or run its stage again") from None
-    except ValueError as e: raise ValueError(f"{path} is not JSON ({e}); restore it with `git checkout {path}` or run its stage again") from None
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deep for JSON that a stage wrote; {remedy}") from None
+    except ValueError as e: raise ValueError(f"{path} is not JSON ({e}); {remedy}") from None
 
 # %% ../../nbs/core/01_artifacts.ipynb #4c113b57
 def write_table(
@@ -148,7 +182,8 @@ def write_table(
     "Write a data frame as Parquet with page checksums, whole or not at all; equal tables give equal bytes"
     import pyarrow as pa, pyarrow.parquet as pq
     table = pa.Table.from_pandas(df, preserve_index=False)
-    with atomic_write(path) as part: pq.write_table(table, part, write_page_checksum=True, compression='zstd', row_group_size=65_536)
+    with atomic_write(path) as part:
+        pq.write_table(table, part, write_page_checksum=True, compression='zstd', row_group_size=65_536)
     return Path(path)
 
 def read_table(
@@ -158,17 +193,22 @@ def read_table(
     "Read a Parquet file, verifying the checksum of every page"
     import pyarrow.parquet as pq
     path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f"{path} does not exist; the stage that writes it has not run: try `assay repro`")
+    _check_written(path)
     check_file(path)
     try: return pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
-    except OSError as e: raise ValueError(f"{path} is damaged ({e}); `assay verify` names every damaged file, `assay repro` makes it again") from None
+    except OSError as e:
+        raise ValueError(f"{path} is damaged ({e}); `assay verify` names every damaged file, "
+                         '`assay repro` makes it again') from None
 
 # %% ../../nbs/core/01_artifacts.ipynb #d187b51c
+def _name_in(folder, path): return path.relative_to(folder).as_posix()
+
 def list_files(
     folder, # Folder to walk
 )->list: # Paths of all files below it, sorted by name
     "All files below `folder`; temporary files of `atomic_write` are left out"
-    return sorted((p for p in Path(folder).rglob('*') if p.is_file() and not p.name.endswith('.tmp')), key=lambda p: p.relative_to(folder).as_posix())
+    files = (p for p in Path(folder).rglob('*') if p.is_file() and not p.name.endswith('.tmp'))
+    return sorted(files, key=lambda p: _name_in(folder, p))
 
 def sha256(
     path, # File or folder
@@ -176,9 +216,10 @@ def sha256(
     "SHA-256 of a file's bytes, or of the names and hashes of all files in a folder"
     path, h = Path(path), hashlib.sha256()
     if path.is_dir():
-        for p in list_files(path): h.update(f'{p.relative_to(path).as_posix()}\0{sha256(p)}\n'.encode())
+        for p in list_files(path): h.update(f'{_name_in(path, p)}\0{sha256(p)}\n'.encode())
         return h.hexdigest()
-    if not path.exists(): raise FileNotFoundError(f"{path} does not exist, so it has no hash; run the stage that writes it")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist, so it has no hash; run the stage that writes it")
     with check_file(path).open('rb') as f:
         while block := f.read(1<<20): h.update(block)
     return h.hexdigest()
@@ -196,8 +237,13 @@ def write_manifest(
 )->Path: # Path of the manifest
     "Write the hash and the size of every file of `folder`"
     folder = Path(folder)
-    files = {p.relative_to(folder).as_posix(): dict(sha256=sha256(p), bytes=p.stat().st_size) for p in list_files(folder) if p != folder/name}
+    listed = [p for p in list_files(folder) if p != folder/name]
+    files = {_name_in(folder, p): dict(sha256=sha256(p), bytes=p.stat().st_size) for p in listed}
     return write_json(folder/name, dict(files=files))
+
+def _is_changed(path, listed):
+    "Does a file, if it is no symbolic link, hold other bytes than the manifest lists?"
+    return not path.is_symlink() and sha256(path) != listed['sha256']
 
 def verify_manifest(
     folder, # Folder with a manifest
@@ -207,13 +253,13 @@ def verify_manifest(
     folder = Path(folder)
     listed = read_json(folder/name).get('files')
     if not isinstance(listed, dict): return [f'{folder/name}: not a manifest']
-    present = {p.relative_to(folder).as_posix(): p for p in folder.rglob('*') if not p.is_dir() or p.is_symlink()}
+    present = {_name_in(folder, p): p for p in folder.rglob('*') if not p.is_dir() or p.is_symlink()}
     present.pop(name, None)
     res = [f'{folder/f}: missing' for f in sorted(listed.keys()-present.keys())]
     res += [f'{folder/f}: not in the manifest' for f in sorted(present.keys()-listed.keys())]
     res += [f'{folder/f}: a symbolic link' for f,p in sorted(present.items()) if p.is_symlink()]
-    return res + [f'{folder/f}: content changed' for f in sorted(listed.keys()&present.keys())
-                  if not present[f].is_symlink() and sha256(present[f]) != listed[f]['sha256']]
+    both = sorted(listed.keys()&present.keys())
+    return res + [f'{folder/f}: content changed' for f in both if _is_changed(present[f], listed[f])]
 
 # %% ../../nbs/core/01_artifacts.ipynb #a62b044d
 STATUSES = ('pass', 'fail', 'unanswered', 'not_applicable', 'waived', 'stale')
@@ -274,7 +320,8 @@ def check(
     "One check of a stage, in the shape that `metrics.json` holds"
     if isinstance(status, bool): status = 'pass' if status else 'fail'
     if status not in STATUSES: raise ValueError(f"status must be one of {STATUSES}, got {status!r}")
-    if status == 'not_applicable' and not why: raise ValueError(f"{id} is called not applicable without a reason")
+    if status == 'not_applicable' and not why:
+        raise ValueError(f"{id} is called not applicable without a reason")
     return dict(id=id, status=status, why=why, evidence=evidence)
 
 # %% ../../nbs/core/01_artifacts.ipynb #cba88baa
@@ -282,8 +329,19 @@ def metrics_path(
     stage:str, # Name of a stage, letters and digits and `_`
 )->Path: # `reports/<stage>/metrics.json`
     "Where the numbers of a stage are"
-    if not re.fullmatch(r'[a-z][a-z0-9_]*', stage): raise ValueError(f"a stage's name is lower-case letters, digits and '_', got {stage!r}")
+    if not re.fullmatch(r'[a-z][a-z0-9_]*', stage):
+        raise ValueError(f"a stage's name is lower-case letters, digits and '_', got {stage!r}")
     return place('reports', stage, 'metrics.json')
+
+def _check_measured(stage, metrics, checks):
+    "Refuse metrics and checks that are not in the shape that `metric` and `check` give"
+    check_kind(metrics, isinstance(metrics, dict), 'metrics', 'a mapping of names to `metric`s')
+    are_checks = all(isinstance(c, dict) and 'id' in c for c in checks)
+    check_kind(checks, are_checks, 'checks', 'a list of `check`s')
+    bad = [k for k,m in metrics.items() if not isinstance(m, dict) or 'value' not in m]
+    if bad:
+        raise ValueError(f"metrics {bad} of stage {stage!r} have no 'value'; "
+                         'make them with `metric(value, low, high, n)`')
 
 def write_metrics(
     stage:str, # Name of the stage
@@ -294,11 +352,9 @@ def write_metrics(
 )->dict: # What was written
     "Write `reports/<stage>/metrics.json`: what gates, checklists and the site read"
     checks = list(checks)
-    check_kind(metrics, isinstance(metrics, dict), 'metrics', 'a mapping of names to `metric`s')
-    check_kind(checks, all(isinstance(c, dict) and 'id' in c for c in checks), 'checks', 'a list of `check`s')
-    if bad := [k for k,m in metrics.items() if not isinstance(m, dict) or 'value' not in m]:
-        raise ValueError(f"metrics {bad} of stage {stage!r} have no 'value'; make them with `metric(value, low, high, n)`")
-    res = dict(stage=stage, verdict=verdict, metrics=metrics, checks=sorted(checks, key=lambda c: c['id']), inputs=hash_inputs(inputs))
+    _check_measured(stage, metrics, checks)
+    by_id = sorted(checks, key=lambda c: c['id'])
+    res = dict(stage=stage, verdict=verdict, metrics=metrics, checks=by_id, inputs=hash_inputs(inputs))
     if wrong := shape_faults(StageMetrics, _plain(res)):
         raise ValueError(f"stage {stage!r} measured what metrics.json cannot hold: {'; '.join(wrong)}")
     write_json(metrics_path(stage), res)
@@ -313,6 +369,7 @@ def read_metrics(
     if not isinstance(res, dict): raise ValueError(f'{path} lacks every key; {again}')
     needed = [k for k,f in StageMetrics.model_fields.items() if f.is_required()]
     if missing := sorted(set(needed) - set(res)): raise ValueError(f'{path} lacks {missing}; {again}')
-    if res['stage'] != stage: raise ValueError(f"{path} says it is of stage {res['stage']!r}, expected {stage!r}")
+    if res['stage'] != stage:
+        raise ValueError(f"{path} says it is of stage {res['stage']!r}, expected {stage!r}")
     if wrong := shape_faults(StageMetrics, res): raise ValueError(f"{path}: {'; '.join(wrong)}; {again}")
     return res

@@ -16,7 +16,8 @@ def _comments(source):
 
 def _named_lines(node):
     "Number of a line to the parameter, or the field of a dataclass, that is written there, or to `return`"
-    if isinstance(node, ast.ClassDef): return {n.lineno: n.target.id for n in node.body if isinstance(n, ast.AnnAssign)}
+    if isinstance(node, ast.ClassDef):
+        return {n.lineno: n.target.id for n in node.body if isinstance(n, ast.AnnAssign)}
     a = node.args
     written = (*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg)
     lines = {x.lineno: x.arg for x in written if x}

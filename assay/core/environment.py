@@ -16,7 +16,8 @@ from .yaml import read_yaml
 @dataclasses.dataclass
 class Locked:
     "One library of the lock"
-    entries:list = dataclasses.field(default_factory=list) # Its lines without hashes, such as `numpy==2.4.6 ; python_full_version < '3.12'`
+    # Its lines without hashes, such as `numpy==2.4.6 ; python_full_version < '3.12'`
+    entries:list = dataclasses.field(default_factory=list)
     needed_by:set = dataclasses.field(default_factory=set) # Names of the libraries that need it
 
 def _canonical(name):
@@ -62,14 +63,18 @@ def distributions_of(
 )->set: # Names of libraries as they are installed, such as `scikit-learn`
     "Libraries that provide imported names (scikit-learn for `sklearn`); raises `ValueError` where none does"
     known = _installed()
-    if lost := sorted(set(names) - set(known)): raise ValueError(f'no installed library brings {lost}; run `make setup`, which installs requirements.lock')
+    if lost := sorted(set(names) - set(known)):
+        raise ValueError(f'no installed library brings {lost}; '
+                         'run `make setup`, which installs requirements.lock')
     return {_canonical(d) for n in names for d in known[n]}
 
 def environment_hash(
     names, # Names that are imported, such as `sklearn`
     lock:dict, # From `read_lock`
 )->str: # SHA-256 in hexadecimal
-    "One hash of the locked versions of some libraries and of what they need; the hashes of files in the lock do not count"
+    """One hash of the locked versions of some libraries and of what they need
+
+    The hashes of files in the lock do not count."""
     entries = sorted(e for n in with_needs(distributions_of(names), lock) for e in lock[n].entries)
     return hashlib.sha256('\n'.join(entries).encode()).hexdigest()
 

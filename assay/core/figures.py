@@ -34,6 +34,7 @@ def literal_text(
         with _plain_text():
             res = plot(*args, **kwargs)
             for ax in (ax for f in _figures(res) for ax in f.axes):
-                for axis in (ax.xaxis, ax.yaxis): axis.get_ticklabels(which='both') # made now, so that they are made under this rule
+                for axis in (ax.xaxis, ax.yaxis):
+                    axis.get_ticklabels(which='both') # made now, so that they are made under this rule
         return res
     return draw

@@ -15,7 +15,8 @@ from .artifacts import find_root
 def _settings(root):
     "The section `DEFAULT` of the project's `settings.ini`; empty where there is none"
     found = configparser.ConfigParser(interpolation=None)
-    if (root/'settings.ini').is_file(): found.read_string((root/'settings.ini').read_text(encoding='utf-8'))
+    path = root/'settings.ini'
+    if path.is_file(): found.read_string(path.read_text(encoding='utf-8'))
     return found.defaults()
 
 def _own_folder():
@@ -31,40 +32,56 @@ def _own_folder():
 def own_packages()->dict: # Name of a package to its folder: `assay`, and the project's own
     "The packages whose functions a settings file may name"
     name, folder = _own_folder()
-    return {'assay': Path(importlib.util.find_spec('assay').submodule_search_locations[0]).resolve()} | ({name: folder} if name not in (None, 'assay') else {})
+    found = importlib.util.find_spec('assay').submodule_search_locations[0]
+    own = {} if name in (None, 'assay') else {name: folder}
+    return {'assay': Path(found).resolve()} | own
 
 # %% ../../nbs/core/06_functions.ipynb #57192bb2
+def _import_package(top, folder):
+    "Import the package that lies in `folder`"
+    spec = importlib.machinery.PathFinder.find_spec(top, [str(folder.parent)])
+    if spec is None:
+        raise ValueError(f"package {top!r} cannot be imported; "
+                         'expected a folder of Python modules below the root')
+    sys.modules[top] = importlib.util.module_from_spec(spec)
+    if spec.loader: spec.loader.exec_module(sys.modules[top])
+
 def _import_own(top, folder, module):
     "Import a module of a package that must lie in `folder`"
-    if top not in sys.modules:
-        spec = importlib.machinery.PathFinder.find_spec(top, [str(folder.parent)])
-        if spec is None: raise ValueError(f"package {top!r} cannot be imported; expected a folder of Python modules below the root")
-        sys.modules[top] = importlib.util.module_from_spec(spec)
-        if spec.loader: spec.loader.exec_module(sys.modules[top])
+    if top not in sys.modules: _import_package(top, folder)
     found = [Path(p).resolve() for p in getattr(sys.modules[top], '__path__', [])]
     if found != [folder]:
-        raise ValueError(f"package {top!r} is imported from somewhere else than the project; give the project's package a name of its own")
+        raise ValueError(f"package {top!r} is imported from somewhere else than the project; "
+                         "give the project's package a name of its own")
     try: return importlib.import_module(module)
     except ModuleNotFoundError as e:
         raise ValueError(f"there is no module {e.name!r}; expected a module of the package {top!r}") from None
 
 def _gives_table(f): return 'DataFrame' in str(inspect.signature(f).return_annotation)
 
+def _check_named(module, name, said):
+    "Refuse what does not name a public function of a module in a package"
+    parts = module.split('.')
+    if len(parts) < 2 or not all(p.isidentifier() and not p.startswith('_') for p in [*parts, name]):
+        raise ValueError(f"{said}; expected 'package.module:function', without a name that begins with _")
+
 def find_function(
     named:str, # `package.module:function`
     where:str='the source', # Who names it, for the error
 ): # The function
-    "A public function of the project's own package, or one of `assay` that gives a table; raises `ValueError` otherwise"
+    """A public function of the project's own package, or one of `assay` that gives a table
+
+    Raises `ValueError` otherwise."""
     module, _, name = str(named).partition(':')
-    parts, packages, said = module.split('.'), own_packages(), f'{where} calls {named!r}'
-    if len(parts) < 2 or not all(p.isidentifier() and not p.startswith('_') for p in [*parts, name]):
-        raise ValueError(f"{said}; expected 'package.module:function', without a name that begins with _")
-    if parts[0] not in packages:
-        raise ValueError(f"{said}; only functions of the packages {sorted(packages)} may be called: put the function "
-                         "into the project's package, which settings.ini calls lib_name")
-    f = getattr(_import_own(parts[0], packages[parts[0]], module), name, None)
+    top, packages, said = module.partition('.')[0], own_packages(), f'{where} calls {named!r}'
+    _check_named(module, name, said)
+    if top not in packages:
+        raise ValueError(f"{said}; only functions of the packages {sorted(packages)} may be called: "
+                         "put the function into the project's package, which settings.ini calls lib_name")
+    f = getattr(_import_own(top, packages[top], module), name, None)
     if not inspect.isfunction(f) or f.__module__ != module:
         raise ValueError(f"{said}; expected a function that is written in {module}, where {name!r} is not")
-    if parts[0] == 'assay' and not _gives_table(f):
-        raise ValueError(f"{said}; of assay only a function that says it gives a table, `->pd.DataFrame`, may be called")
+    if top == 'assay' and not _gives_table(f):
+        raise ValueError(f"{said}; of assay only a function that says it gives a table, `->pd.DataFrame`, "
+                         'may be called')
     return f

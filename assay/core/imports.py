@@ -37,7 +37,8 @@ def module_path(
 def _package_of(node, module):
     "The full dotted name that a `from` import starts at"
     if not node.level: return node.module
-    home = f'{PACKAGE}.{module}'.split('.')[:-node.level] or [PACKAGE] # in a source without a place, relative is at least ours
+    # in a source without a place, relative is at least ours
+    home = f'{PACKAGE}.{module}'.split('.')[:-node.level] or [PACKAGE]
     return '.'.join([*home, *([node.module] if node.module else [])])
 
 def _bound_names(tree, module):
@@ -145,7 +146,8 @@ def closure(
     modules, todo, seen = package_modules(folder), list(names), set()
     while todo:
         if (name := todo.pop()) in seen: continue
-        if name not in modules: raise KeyError(f'{PACKAGE} has no module {name!r}; expected one of {sorted(modules)}')
+        if name not in modules:
+            raise KeyError(f'{PACKAGE} has no module {name!r}; expected one of {sorted(modules)}')
         seen.add(name)
         todo += imports_of(modules[name].read_text(encoding='utf-8'), name, modules)
     return {name: modules[name] for name in sorted(seen)}

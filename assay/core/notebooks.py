@@ -10,7 +10,9 @@ import logging, sys
 
 # %% ../../nbs/core/04_notebooks.ipynb #24372fa3
 def import_nbformat(): # The module `nbformat`
-    "Import nbformat without the optional parsers of `rfc3987_syntax`, which take longer to import than pandas"
+    """Import nbformat without the optional parsers of `rfc3987_syntax`
+
+    They take longer to import than pandas."""
     sys.modules.setdefault('rfc3987_syntax', None)
     import nbformat
     if sys.modules.get('rfc3987_syntax', 0) is None: del sys.modules['rfc3987_syntax']

@@ -14,7 +14,8 @@ from fsspec.compression import compr
 from fsspec.utils import infer_compression
 
 # %% ../../nbs/core/08_packed.ipynb #4e4a120e
-FREE_TEXT, FREE_TABLE = 100_000_000, 500_000_000 # Bytes that a file may unpack to, whatever its own size: text, and columns in memory
+# Bytes that a file may unpack to, whatever its own size: text, and columns in memory
+FREE_TEXT, FREE_TABLE = 100_000_000, 500_000_000
 MOST_TIMES = 100 # Beyond that, how many times its own size
 LARGEST_CSV = 1_500_000_000 # Bytes of the text of a CSV file, which can only be read as a whole
 
@@ -43,21 +44,28 @@ def check_unpacked(
     "Refuse a file that unpacks to far more than it stores"
     if fits(unpacked, stored, free): return
     raise ValueError(f"source {name!r} has {stored:,} bytes and unpacks to {unpacked:,} or more; "
-                     f"expected at most {free/1e6:,.0f} MB, or {MOST_TIMES} times the file: if the table is meant to be so, "
-                     "store it with less compression, or as Parquet, of which max_rows reads a part")
+                     f"expected at most {free/1e6:,.0f} MB, or {MOST_TIMES} times the file: "
+                     'if the table is meant to be so, store it with less compression, '
+                     'or as Parquet, of which max_rows reads a part')
 
 # %% ../../nbs/core/08_packed.ipynb #e16d3261
 def _zip_size(f, name):
     "Size of the one member of a zip archive, as its directory says"
     members = [m for m in zipfile.ZipFile(f).infolist() if not m.is_dir()]
     if len(members) != 1:
-        raise ValueError(f"source {name!r} is a zip archive of {len(members)} files; expected one table: unpack it and name the file")
+        raise ValueError(f"source {name!r} is a zip archive of {len(members)} files; expected one table: "
+                         'unpack it and name the file')
     return members[0].file_size
 
 def _stream_size(f, stored, most):
-    "Size of a stream, which is read no further than to the limit; of `stored` bytes, or as many as the file below it has given"
-    size, so_far = 0, lambda: stored if isinstance(stored, int) else stored.tell()
-    while size <= most and fits(size, so_far(), FREE_TEXT) and (block := f.read(1<<20)): size += len(block)
+    """Size of a stream, which is read no further than to the limit
+
+    Its stored size is `stored` bytes, or as many as the file below it has given."""
+    size = 0
+    while size <= most:
+        so_far = stored if isinstance(stored, int) else stored.tell()
+        if not fits(size, so_far, FREE_TEXT) or not (block := f.read(1<<20)): break
+        size += len(block)
     return size
 
 def check_text(
@@ -76,23 +84,27 @@ def check_text(
         if not stored and kind not in (None, 'zip'): stored = raw.tell()
     if is_packed and size <= largest: check_unpacked(size, stored, FREE_TEXT, name)
     if size > largest:
-        raise ValueError(f"source {name!r} is text of more than {largest/1e9:.1f} GB, which would take several times that "
-                         "in memory; save it as Parquet, of which a part can be read")
+        raise ValueError(f"source {name!r} is text of more than {largest/1e9:.1f} GB, which would take "
+                         'several times that in memory; save it as Parquet, of which a part can be read')
     return size
 
 # %% ../../nbs/core/08_packed.ipynb #313c8742
 _OBJECT = 200 # Bytes of a value of a list or a struct, which becomes an object of Python
-_WIDTH = dict(BOOLEAN=1, INT32=8, INT64=8, INT96=8, FLOAT=8, DOUBLE=8, BYTE_ARRAY=16) # Bytes of a value in memory, beside its text
+# Bytes of a value in memory, beside its text
+_WIDTH = dict(BOOLEAN=1, INT32=8, INT64=8, INT96=8, FLOAT=8, DOUBLE=8, BYTE_ARRAY=16)
 
 def _leaf(a):
     "The values within lists, structs and types that extend others"
     import pyarrow as pa
     while pa.types.is_nested(a.type) or isinstance(a, pa.ExtensionArray):
-        a = a.storage if isinstance(a, pa.ExtensionArray) else a.field(0) if pa.types.is_struct(a.type) else a.values
+        if isinstance(a, pa.ExtensionArray): a = a.storage
+        else: a = a.field(0) if pa.types.is_struct(a.type) else a.values
     return a
 
 def _written(file, group, path, size):
-    "Bytes of texts that are written as what differs from the text before; few at a time, since each may be as long as `size`, the whole column"
+    """Bytes of texts that are written as what differs from the text before
+
+    We read few at a time, since each may be as long as `size`, the whole column."""
     import pyarrow.compute as pc
     few = int(min(max(2**28//max(size, 1), 16), 4096))
     batches = file.iter_batches(batch_size=few, row_groups=[group], columns=[path])
@@ -102,7 +114,8 @@ def _texts(coded, group, path, n, exact):
     "Bytes of the texts of one column of one row group: the bound by the longest, or the sum"
     import pyarrow as pa, pyarrow.compute as pc
     total = 0
-    for batch in coded.iter_batches(batch_size=1<<16 if exact else 1<<12, row_groups=[group], columns=[path]):
+    many = 1<<16 if exact else 1<<12
+    for batch in coded.iter_batches(batch_size=many, row_groups=[group], columns=[path]):
         a = _leaf(batch.column(0))
         if not pa.types.is_dictionary(a.type):
             total += pc.sum(pc.binary_length(a)).as_py() or 0
@@ -115,15 +128,29 @@ def _texts(coded, group, path, n, exact):
 
 # %% ../../nbs/core/08_packed.ipynb #fe2738be
 def _objects(c, n_rows):
-    "Objects of Python that a nested column becomes: an array for each list of plain values, else one for each value"
+    """Objects of Python that a nested column becomes
+
+    An array for each list of plain values, else one for each value."""
     if '.' not in c.path_in_schema: return 0
-    return n_rows if c.path_in_schema.endswith(('.list.element', '.list.item')) else max(n_rows, c.num_values)
+    is_list = c.path_in_schema.endswith(('.list.element', '.list.item'))
+    return n_rows if is_list else max(n_rows, c.num_values)
+
+def _is_shared(c):
+    "Is each text of a column chunk written as what differs from the text before?"
+    return 'DELTA_BYTE_ARRAY' in c.encodings
+
+def _plain_size(c, kind, n_rows):
+    "Bytes of a column chunk in memory, as far as its metadata says"
+    width = _WIDTH.get(c.physical_type, kind.length+8)
+    return max(c.total_uncompressed_size, c.num_values*width) + _OBJECT*_objects(c, n_rows)
 
 def _coded_columns(file):
     "Columns of text that can be read as codes: each part of them has a dictionary of its own"
-    schema, parts = file.metadata.schema, [file.metadata.row_group(g) for g in range(file.metadata.num_row_groups)]
-    is_coded = lambda i: not any('DELTA_BYTE_ARRAY' in g.column(i).encodings for g in parts)
-    return [schema.column(i).path for i in range(len(schema)) if schema.column(i).physical_type == 'BYTE_ARRAY' and is_coded(i)]
+    schema = file.metadata.schema
+    parts = [file.metadata.row_group(g) for g in range(file.metadata.num_row_groups)]
+    texts = [i for i in range(len(schema)) if schema.column(i).physical_type == 'BYTE_ARRAY']
+    shared = {i for g in parts for i in texts if _is_shared(g.column(i))}
+    return [schema.column(i).path for i in texts if i not in shared]
 
 # %% ../../nbs/core/08_packed.ipynb #ef705c9b
 def group_sizes(
@@ -137,17 +164,15 @@ def group_sizes(
     for g in range(file.metadata.num_row_groups):
         group, total = file.metadata.row_group(g), 0
         for i in range(group.num_columns):
-            c, kind = group.column(i), schema.column(i)
+            c = group.column(i)
             if columns is not None and c.path_in_schema.split('.')[0] not in columns: continue
-            total += max(c.total_uncompressed_size, c.num_values*_WIDTH.get(c.physical_type, kind.length+8))
-            total += _OBJECT*_objects(c, group.num_rows)
-            shared = 'DELTA_BYTE_ARRAY' in c.encodings
-            if c.physical_type != 'BYTE_ARRAY' or not (c.has_dictionary_page or shared): continue
-            if shared:
+            total += _plain_size(c, schema.column(i), group.num_rows)
+            if c.physical_type != 'BYTE_ARRAY': continue
+            if _is_shared(c):
                 total += _written(coded([]), g, c.path_in_schema, c.total_uncompressed_size)
-                continue
-            again = again or coded(_coded_columns(file))
-            total += _texts(again, g, c.path_in_schema, c.num_values, exact)
+            elif c.has_dictionary_page:
+                again = again or coded(_coded_columns(file))
+                total += _texts(again, g, c.path_in_schema, c.num_values, exact)
         res.append(total)
     return res
 
@@ -158,5 +183,9 @@ def check_groups(
     name:str='table', # What errors call it
 )->None: # Nothing, or a `ValueError`
     "Refuse Parquet files that unpack to far more than they store; the cheap bound is tried first"
-    def need(exact): return max([0, *(found := sizes(exact)), share*sum(found)])
-    if not fits(need(False), stored, FREE_TABLE): check_unpacked(int(need(True)), stored, FREE_TABLE, name)
+    def need(exact):
+        "Bytes of the largest row group, or of the rows that are kept"
+        found = sizes(exact)
+        return max([0, *found, share*sum(found)])
+    if not fits(need(False), stored, FREE_TABLE):
+        check_unpacked(int(need(True)), stored, FREE_TABLE, name)

@@ -187,7 +187,8 @@ class Table:
     heads:int # Columns on the left that name the row
     title:str = '' # Caption
 
-    def _repr_html_(self): return str(render_rows(self.names, self.rows, self.numeric, self.heads, self.title))
+    def _repr_html_(self):
+        return str(render_rows(self.names, self.rows, self.numeric, self.heads, self.title))
 
     def __repr__(self):
         lines = [[str(c).replace('\n', ' ') for c in line] for line in (self.names, *self.rows)]
@@ -224,7 +225,9 @@ def keep_frame(
     frame, # Data frame that is about to be shown
     title:str='', # Its caption
 )->None:
-    "Write a frame to the folder of `ASSAY_KEEP_TABLES`, as `<notebook>_<number>.json`; without it nothing happens"
+    """Write a frame to the folder of `ASSAY_KEEP_TABLES`, as `<notebook>_<number>.json`
+
+    Without that variable nothing happens."""
     folder = os.environ.get('ASSAY_KEEP_TABLES')
     if not folder: return
     stage = os.environ.get('ASSAY_NOTEBOOK', 'notebook')

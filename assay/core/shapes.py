@@ -114,7 +114,8 @@ def words(
     return Annotated[list[str], Expected(expected, lambda x: all(map(str.strip, x)))]
 
 # %% ../../nbs/core/00_shapes.ipynb #4f0db064
-STRICT = ConfigDict( # No key that is not declared, no text that passes for a number; built when it is first used
+# No key that is not declared, no text that passes for a number; built when it is first used
+STRICT = ConfigDict(
     extra='forbid', strict=True, defer_build=True, protected_namespaces=())
 
 class Shape(BaseModel):
@@ -134,7 +135,8 @@ class Holds:
 
 # %% ../../nbs/core/00_shapes.ipynb #30e9eed7
 FORMS = ('(number)', '(mapping)') # Branches of a value that has two forms; they are part of no name
-_WHAT = dict(missing='missing', **dict.fromkeys(('extra_forbidden', 'invalid_key', 'unexpected_keyword_argument'), 'unknown'))
+_UNKNOWN = ('extra_forbidden', 'invalid_key', 'unexpected_keyword_argument')
+_WHAT = dict(missing='missing', **dict.fromkeys(_UNKNOWN, 'unknown'))
 
 @dataclasses.dataclass(frozen=True)
 class Fault:

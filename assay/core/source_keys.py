@@ -79,7 +79,8 @@ class _Source(Shape):
     access: Text | None = key('Who may read it', None)
     version: Version | None = key('Version of the data', None)
     columns: Renamed | None = key('New name of each column to keep, to its name in the table', None)
-    formats: Formats | None = key('Column, as the table calls it, to the way in which its numbers or moments are written', None)
+    formats: Formats | None = key(
+        'Column, as the table calls it, to the way in which its numbers or moments are written', None)
     recode: Recoded | None = key('New name of a column to pairs of a value and what it becomes', None)
     ignored: Names | None = key('Columns that a table to score may have besides', None)
 

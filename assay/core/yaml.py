@@ -19,37 +19,50 @@ from .shapes import check_kind
 # %% ../../nbs/core/05_yaml.ipynb #55854fda
 MOST_YAML, MOST_LEVELS = 20_000_000, 64 # Bytes of a file of settings, and levels of nesting in it
 
+def _parsed(text, path):
+    "What the text of a file holds; `path` is named in errors"
+    if (res := _json_lines(text)) is not None: return res
+    if why := _refused(text): raise ValueError(f"{path} {why}")
+    return copy.deepcopy(_load(text))
+
 def read_yaml(
     path:str|Path, # File to read
 )->dict: # Its mapping; `{}` for an empty file
     "Read a YAML 1.2 mapping without aliases, as DVC reads it; a malformed file is named with the line"
     check_kind(path, isinstance(path, str | Path), 'path', 'the path of a YAML file')
     path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f"{path} does not exist; expected a YAML file there: restore it with `git checkout {path}`, or make one with `assay init`")
-    try:
-        text = check_file(path, MOST_YAML).read_text(encoding='utf-8')
-        if (res := _json_lines(text)) is not None: return res
-        if why := _refused(text): raise ValueError(f"{path} {why}")
-        res = copy.deepcopy(_load(text))
-    except (YAMLError, UnicodeDecodeError, RecursionError) as e: raise ValueError(f"{path} is not YAML: {' '.join(str(e).split())}") from None
-    if not isinstance(res, dict | None): raise ValueError(f"{path} holds a {type(res).__name__}; expected a mapping of names to values")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; expected a YAML file there: "
+                                f"restore it with `git checkout {path}`, or make one with `assay init`")
+    try: res = _parsed(check_file(path, MOST_YAML).read_text(encoding='utf-8'), path)
+    except (YAMLError, UnicodeDecodeError, RecursionError) as e:
+        on_one_line = ' '.join(str(e).split())
+        raise ValueError(f"{path} is not YAML: {on_one_line}") from None
+    if not isinstance(res, dict | None):
+        raise ValueError(f"{path} holds a {type(res).__name__}; expected a mapping of names to values")
     return res or {}
 
 @functools.lru_cache(16)
 def _load(text):
-    "Parsed once for each text: a run reads the same few files many times. The parser in C, where it is installed, is ten times as fast, and knows less of YAML 1.2: `{desc: What?, …}` is an error to it"
+    """Parsed once for each text: a run reads the same few files many times
+
+    The parser in C, where it is installed, is ten times as fast, and knows less of YAML 1.2:
+    `{desc: What?, …}` is an error to it."""
     try: return YAML(typ='safe').load(text)
     except YAMLError: return YAML(typ='safe', pure=True).load(text)
     except (ValueError, KeyError) as e:
-        raise YAMLError(f'it holds a value that is none of its kind, such as a date that no calendar has ({e}); expected a day such as 2026-11-06') from None
+        raise YAMLError('it holds a value that is none of its kind, such as a date that no calendar has '
+                        f'({e}); expected a day such as 2026-11-06') from None
 
 def _fault(text, pure):
     "Why the parts of a YAML text, read one after the other, are refused; empty if they are not"
     depth = 0
     for e in YAML(typ='safe', pure=pure).parse(text):
-        if getattr(e, 'anchor', None) is not None: return 'uses a YAML alias (&name, *name); write the value out where it is needed'
+        if getattr(e, 'anchor', None) is not None:
+            return 'uses a YAML alias (&name, *name); write the value out where it is needed'
         depth += isinstance(e, CollectionStartEvent) - isinstance(e, CollectionEndEvent)
-        if depth > MOST_LEVELS: return f'is nested more than {MOST_LEVELS} levels deep; expected settings that people can read'
+        if depth > MOST_LEVELS:
+            return f'is nested more than {MOST_LEVELS} levels deep; expected settings that people can read'
     return ''
 
 @functools.lru_cache(16)
@@ -60,7 +73,8 @@ def _refused(text):
 
 # %% ../../nbs/core/05_yaml.ipynb #ffec89a0
 _LINE = re.compile(r'(  )?([A-Za-z_][A-Za-z_0-9]*|"[^"\\]+"):(?: (.+))?')
-_PLAIN = re.compile('[\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]*') # no sign that one of the two takes for a break or refuses
+# no sign that one of the two takes for a break or refuses
+_PLAIN = re.compile('[\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]*')
 
 def _unique(pairs):
     "A mapping; an error where a key stands in it twice"
@@ -73,17 +87,38 @@ def _levels(value):
     marks = re.sub(r'"(?:\\.|[^"\\])*"|[^\[\]{}]', '', value)
     return max(itertools.accumulate(1 if m in '[{' else -1 for m in marks), default=0)
 
+class _Other(ValueError):
+    "A text that is not of the plain form, and is left to the YAML parser"
+
+def _split_line(line):
+    "Is the line indented, its key, and its value if it has one"
+    m = _LINE.fullmatch(line)
+    if m is None or m[2].lower() in ('true', 'false', 'null') or m[1] and not m[3]: raise _Other(line)
+    return bool(m[1]), m[2].strip('"'), m[3]
+
+def _json_value(value):
+    "A value in JSON, not nested too deep"
+    if _levels(value) > MOST_LEVELS: raise _Other(value)
+    return json.loads(value, object_pairs_hook=_unique, parse_constant=int) # int refuses NaN and Infinity
+
+def _add_line(res, block, line):
+    "Add a line to `res`, or to the open block of it; gives the block that is open after it"
+    is_indented, key, value = _split_line(line)
+    home = block if is_indented else res
+    leaves_empty = not is_indented and block == {}
+    if home is None or leaves_empty or key in home: raise _Other(line)
+    if value: home[key] = _json_value(value)
+    if is_indented: return block
+    return None if value else res.setdefault(key, {})
+
 def _json_lines(text):
-    "The mapping of a text in which each line is a key and a JSON value, perhaps two spaces below a key without one; `None` for any other text"
+    """The mapping of a text in which each line is a key and a JSON value; `None` for any other text
+
+    A line may stand two spaces below a key without a value."""
     res, block = {}, None
     if not _PLAIN.fullmatch(text) or '\\u' in text or '\\/' in text: return None
-    for line in (l for l in text.split('\n') if l and l[0] != '#'):
-        indent, key, value = m.groups() if (m := _LINE.fullmatch(line)) else (None, 'null', None)
-        home, key, is_empty = block if indent else res, key.strip('"'), not indent and block == {}
-        if home is None or is_empty or key in home or m is None or m[2].lower() in ('true', 'false', 'null') or indent and not value: return None
-        if value:
-            if _levels(value) > MOST_LEVELS: return None
-            try: home[key] = json.loads(value, object_pairs_hook=_unique, parse_constant=int) # int refuses NaN and Infinity
-            except ValueError: return None
-        if not indent: block = None if value else res.setdefault(key, {})
+    try:
+        for line in text.split('\n'):
+            if line and line[0] != '#': block = _add_line(res, block, line)
+    except ValueError: return None
     return res if res and block != {} else None

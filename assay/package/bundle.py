@@ -210,6 +210,20 @@ def _verify(bundle, golden, tolerance, path):
         raise ValueError(f"{path}: golden rows differ by {gap.max():.2g}, expected at most "
                          f"{most.max():.2g}; this machine does not run the model that was packaged")
 
+def _assemble(identity, session, schema, provenance, golden):
+    "A bundle from its session and what its JSON files say"
+    fields, context = (Dictionary.from_json(schema[name]).fields for name in ('features', 'context'))
+    return Bundle(
+        identity=identity,
+        threshold=provenance['threshold'],
+        provenance=provenance,
+        example=golden['rows'][0],
+        fields=fields,
+        context=context,
+        session=session,
+        output=schema['output'],
+        classes=tuple(schema.get('classes', ())))
+
 def load_bundle(
     folder:str|Path=None, # Folder of the bundle; `place('bundle')` by default
     verify:bool=True, # Also score the golden rows
@@ -220,15 +234,11 @@ def load_bundle(
     Raises `ValueError` naming the file that is changed, extra, missing or not what it should be"""
     folder = place('bundle') if folder is None else Path(folder)
     files, identity = read_bundle(folder)
-    schema, provenance, golden = (json.loads(files[f'{n}.json']) for n in ('schema', 'provenance', 'golden'))
+    said = {n: json.loads(files[f'{n}.json']) for n in ('schema', 'provenance', 'golden')}
     try: session = open_session(files['model.onnx'])
     except ValueError as e: raise ValueError(f"{folder/'model.onnx'}: {e}") from None
-    fields, context = (Dictionary.from_json(schema[name]).fields for name in ('features', 'context'))
-    res = Bundle(
-        identity=identity, threshold=provenance['threshold'], provenance=provenance,
-        example=golden['rows'][0], fields=fields, context=context,
-        session=session, output=schema['output'], classes=tuple(schema.get('classes', ())))
-    if verify: _verify(res, golden, tolerance, folder/'golden.json')
+    res = _assemble(identity, session, **said)
+    if verify: _verify(res, said['golden'], tolerance, folder/'golden.json')
     return res
 
 # %% ../../nbs/package/03_bundle.ipynb #a259985e

@@ -11,12 +11,12 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, Union
 
-from ..core.shapes import Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, key, key_faults, count_of
+from ..core.shapes import Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, count_of, key, key_faults
 from ..core.artifacts import check, place
 from ..core.keys import SHOWN, is_held, refuse_unlisted
 from ..core.yaml import read_yaml
 from .current_practice import Today
-from .plausible import ANSWERS, Answers, COSTED, COSTS, Decision, Hypothesis, LIMITS, Limits, QUESTIONS, Responsible, VALUES, Value, faults, is_number, refuse
+from .plausible import ANSWERS, COSTED, COSTS, LIMITS, QUESTIONS, VALUES, Answers, Decision, Hypothesis, Limits, Responsible, Value, faults, is_number, refuse
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -52,10 +52,13 @@ class Risk(Entry):
 
 # %% ../../nbs/problem/03_agreement.ipynb #586b6e84
 TASKS = ('binary', 'multiclass', 'regression')
-JUDGED_BY = ('interval', 'estimate') # The worse end of the interval, or the estimate while the interval shows that today's practice is beaten
+# The worse end of the interval, or the estimate while the interval shows that today's practice is beaten
+JUDGED_BY = ('interval', 'estimate')
 
 def _part(shape, meaning): return Annotated[Mapping, Holds(shape), key(meaning)]
 def _rows(shape, meaning): return Annotated[Entries, Holds(list[shape | str]), key(meaning)]
+def _no_keys(): return field(default_factory=dict)
+def _no_rows(): return field(default_factory=list)
 def _columns(meaning): return Annotated[Entries, Holds(list[str]), key(meaning)]
 def _of(words): return Annotated[Literal[words], Expected(f'one of {words}')]
 def _is_class(v): return v is None or isinstance(v, str | bool) or is_number(v)
@@ -78,22 +81,22 @@ class Problem:
     time: Annotated[Text | None, key('Column with the moment of each row')] = None
     judged_by: Annotated[_of(JUDGED_BY), key('What must reach minimum and margin')] = 'interval'
     provisional: Annotated[Flag, key('Nobody has agreed to the success criterion yet')] = False
-    decision: _part(Decision, 'Who decides what and when, and instead of what') = field(default_factory=dict)
-    today: _part(Today, "Today's practice, the rule to beat") = field(default_factory=dict)
-    costs: _part(_Costs, 'What each kind of error costs') = field(default_factory=dict)
-    value: _part(Value, 'Rows per year, cost of building and of running per year') = field(default_factory=dict)
-    limits: _part(Limits, 'Limits of latency, size, memory, cost, and gaps of groups') = field(default_factory=dict)
-    groups: _columns('Columns whose groups are watched') = field(default_factory=list)
-    sensitive: _columns('Columns that name a protected characteristic') = field(default_factory=list)
-    stakeholders: _rows(Stakeholder, 'Whom it affects') = field(default_factory=list)
-    sources: _rows(Source, 'Candidate data') = field(default_factory=list)
-    hypotheses: _rows(Hypothesis, 'What is expected to hold, and what would settle it') = field(default_factory=list)
-    assumptions: _rows(Assumption, 'What is taken for granted, and how it would be verified') = field(default_factory=list)
-    risks: _rows(Risk, 'What could go wrong') = field(default_factory=list)
-    out_of_scope: _columns('What is left out, in sentences') = field(default_factory=list)
-    service_levels: Annotated[Mapping, key('Name to what the service promises')] = field(default_factory=dict)
-    responsible: _part(Responsible, 'R01 to R14: answer, by, date') = field(default_factory=dict)
-    answers: _part(Answers, 'Other items of the checklist: answer, by, date') = field(default_factory=dict)
+    decision: _part(Decision, 'Who decides what and when, and instead of what') = _no_keys()
+    today: _part(Today, "Today's practice, the rule to beat") = _no_keys()
+    costs: _part(_Costs, 'What each kind of error costs') = _no_keys()
+    value: _part(Value, 'Rows per year, cost of building and of running per year') = _no_keys()
+    limits: _part(Limits, 'Limits of latency, size, memory, cost, and gaps of groups') = _no_keys()
+    groups: _columns('Columns whose groups are watched') = _no_rows()
+    sensitive: _columns('Columns that name a protected characteristic') = _no_rows()
+    stakeholders: _rows(Stakeholder, 'Whom it affects') = _no_rows()
+    sources: _rows(Source, 'Candidate data') = _no_rows()
+    hypotheses: _rows(Hypothesis, 'What is expected to hold, and what would settle it') = _no_rows()
+    assumptions: _rows(Assumption, 'What is taken for granted, and how it would be verified') = _no_rows()
+    risks: _rows(Risk, 'What could go wrong') = _no_rows()
+    out_of_scope: _columns('What is left out, in sentences') = _no_rows()
+    service_levels: Annotated[Mapping, key('Name to what the service promises')] = _no_keys()
+    responsible: _part(Responsible, 'R01 to R14: answer, by, date') = _no_keys()
+    answers: _part(Answers, 'Other items of the checklist: answer, by, date') = _no_keys()
 
 # %% ../../nbs/problem/03_agreement.ipynb #cf59f284
 _KEYS = Problem.__pydantic_fields__
@@ -111,7 +114,8 @@ def make_problem(
         raise ValueError('; '.join(found)) from None
     roles = [c for c in (p.id, p.target, p.time) if c]
     if twice := [c for c in roles if roles.count(c) > 1]: # three roles of three columns
-        raise ValueError(f'{path}: column {twice[0]!r} is named for two of id, target and time; expected three columns')
+        raise ValueError(f'{path}: column {twice[0]!r} is named for two of id, target and time; '
+                         'expected three columns')
     return p
 
 class _Held(Problem):
@@ -135,31 +139,59 @@ def is_answered(
     answer, # Mapping with `answer`, `by` and `date`, or None
 )->bool: # True if all three are there and say something
     "Has a named person answered, on a date?"
-    return isinstance(answer, dict) and all(str(answer.get(k) or '').strip() not in ('', 'unanswered') for k in ('answer', 'by', 'date'))
+    if not isinstance(answer, dict): return False
+    said = [str(answer.get(k) or '').strip() for k in ('answer', 'by', 'date')]
+    return all(text not in ('', 'unanswered') for text in said)
 
 # %% ../../nbs/problem/03_agreement.ipynb #fc0191fd
-PARTS = dict( # Part of the agreement to what it says, and to the keys that it, or each of its entries, must have
-    decision=('who decides what, when, and instead of what', ('who', 'when', 'action', 'alternatives')), today=("today's practice, the rule to beat", ('description', 'columns')),
-    costs=('what each kind of error costs', ()), value=('how many rows a year, and what building and running costs', VALUES), limits=('hard limits of latency, size, memory and cost', LIMITS),
-    stakeholders=('whom it affects', ('who', 'role', 'benefit', 'harm')), sources=('where the data comes from, and under which licence', ('name', 'owner', 'licence', 'access')),
-    hypotheses=('what is expected to hold, and how it would be tested', ('id', 'statement', 'stage', 'measure', 'above')), assumptions=('what is taken for granted, and how it would be verified', ('id', 'statement', 'verify')),
-    risks=('what could go wrong', ('id', 'risk', 'likelihood', 'impact', 'owner', 'mitigation')), out_of_scope=('what is left out', ()), service_levels=('what the service promises', ()))
+# Part of the agreement to what it says, and to the keys that it, or each of its entries, must have
+PARTS = dict(
+    decision=('who decides what, when, and instead of what',
+              ('who', 'when', 'action', 'alternatives')),
+    today=("today's practice, the rule to beat",
+           ('description', 'columns')),
+    costs=('what each kind of error costs', ()),
+    value=('how many rows a year, and what building and running costs', VALUES),
+    limits=('hard limits of latency, size, memory and cost', LIMITS),
+    stakeholders=('whom it affects',
+                  ('who', 'role', 'benefit', 'harm')),
+    sources=('where the data comes from, and under which licence',
+             ('name', 'owner', 'licence', 'access')),
+    hypotheses=('what is expected to hold, and how it would be tested',
+                ('id', 'statement', 'stage', 'measure', 'above')),
+    assumptions=('what is taken for granted, and how it would be verified',
+                 ('id', 'statement', 'verify')),
+    risks=('what could go wrong',
+           ('id', 'risk', 'likelihood', 'impact', 'owner', 'mitigation')),
+    out_of_scope=('what is left out', ()),
+    service_levels=('what the service promises', ()))
 
 def _says(x):
     "Does a value hold more than white space or `unanswered`?"
-    return bool(x) if isinstance(x, list | dict) else x is not None and str(x).strip() not in ('', 'unanswered')
+    if isinstance(x, list | dict): return bool(x)
+    return x is not None and str(x).strip() not in ('', 'unanswered')
 
 def _part_gaps(problem, part):
     "Gaps of one part: the whole, its keys, or its entries by their names"
-    (what, keys), x = PARTS[part], getattr(problem, part)
+    what, x = PARTS[part][0], getattr(problem, part)
     if not x: return [dict(id=part, what=what)]
-    if part == 'today' and x.get('callable'): keys = ('description', 'callable')
-    if isinstance(x, dict): return [dict(id=f'{part}.{k}', what=what) for k in (COSTS[problem.task] if part == 'costs' else keys or x) if not _says(x.get(k))]
-    return [dict(id=f'{part}.{_name(row, n)}', what=f"{what}: say {', '.join(lacks)}") for n,row in enumerate(x, 1) if (lacks := _lacks(row, keys))]
+    keys = _keys_to_state(problem, part)
+    if isinstance(x, dict):
+        return [dict(id=f'{part}.{k}', what=what) for k in keys or x if not _says(x.get(k))]
+    found = [(_name(row, n), ', '.join(_lacks(row, keys))) for n,row in enumerate(x, 1)]
+    return [dict(id=f'{part}.{name}', what=f'{what}: say {lacks}') for name,lacks in found if lacks]
+
+def _keys_to_state(problem, part):
+    "The keys that a part, or each of its entries, must have; none where any will do"
+    if part == 'costs': return COSTS[problem.task]
+    if part == 'today' and problem.today.get('callable'): return ('description', 'callable')
+    return PARTS[part][1]
 
 def _name(row, n):
     "What an entry is called, or its number"
-    return next((str(row[k]) for k in ('id', 'name', 'who') if _says(row.get(k))), n) if isinstance(row, dict) else n
+    if not isinstance(row, dict): return n
+    said = (str(row[k]) for k in ('id', 'name', 'who') if _says(row.get(k)))
+    return next(said, n)
 
 def _lacks(row, keys):
     "The keys that an entry of a list leaves empty"
@@ -173,40 +205,53 @@ def gaps(
     "The gaps of the agreement: what people still have to answer"
     res = [g for part in PARTS for g in _part_gaps(problem, part)]
     res += [dict(id=k, what=q) for k,q in QUESTIONS.items() if not is_answered(problem.responsible.get(k))]
-    res += [dict(id=k, what='answer, by whom, on which date') for k in ANSWERS if not is_answered(problem.answers.get(k))]
-    return res + ([dict(id='provisional', what='agree on a success criterion')] if problem.provisional else [])
+    open_items = [k for k in ANSWERS if not is_answered(problem.answers.get(k))]
+    res += [dict(id=k, what='answer, by whom, on which date') for k in open_items]
+    if problem.provisional: res.append(dict(id='provisional', what='agree on a success criterion'))
+    return res
 
 # %% ../../nbs/problem/03_agreement.ipynb #1adfe52d
 def _answer_row(problem, id, what):
     "Id, status and sentence: pass where a named person answered"
     if is_answered(problem.answers.get(id)): return id, 'pass', f'{what} answered by a named person'
-    return id, 'unanswered', f'{what} not answered by a named person on a date, in answers.{id} of problem.yaml'
+    missing = f'not answered by a named person on a date, in answers.{id} of problem.yaml'
+    return id, 'unanswered', f'{what} {missing}'
 
 def _part_row(id, lacks, status, why):
     "Id, status and sentence: unanswered where a part of the agreement lacks something, which is named"
     return (id, 'unanswered', f'missing in problem.yaml: {lacks}') if lacks else (id, status, why)
+
+def _answer_rows(problem):
+    "The items that a named person answers"
+    return [_answer_row(problem, 'F06', 'security and compliance requirements are'),
+            _answer_row(problem, 'F11', 'integration in the production system is'),
+            _answer_row(problem, 'P07', 'the fit into other systems is')]
+
+def _success_rows(problem, lacks):
+    "The items about the success criterion, which pass once people have agreed on it"
+    agreed = 'unanswered' if problem.provisional else 'pass'
+    for_now = ', provisional' if problem.provisional else ''
+    measured_by = f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}'
+    weighed = "success is measured against today's practice and the costs of errors"
+    return [('F13', agreed, measured_by + for_now),
+            _part_row('F14', lacks['today']+lacks['costs'], agreed, weighed + for_now)]
+
+def _stated_rows(problem, lacks):
+    "The items that a part of the agreement states"
+    tested = count_of(len(problem.hypotheses), 'hypothesis', many='hypotheses')
+    tested += ' with the evidence that would settle them'
+    promised = count_of(len(problem.service_levels), 'service level')
+    limited = 'limits of latency, size, memory and cost are set'
+    return [_part_row('F23', lacks['hypotheses'], 'pass', tested),
+            _part_row('F30', lacks['service_levels'], 'pass', promised),
+            _part_row('P06', lacks['limits'], 'pass', limited)]
 
 def agreement_checks(
     problem:Problem, # The agreement
 )->list: # `check`s of the items that the agreement decides
     "Checks of the checklist items that the agreement answers"
     lacks = {part: [g['id'] for g in _part_gaps(problem, part)] for part in PARTS}
-    agreed = 'unanswered' if problem.provisional else 'pass'
-    for_now = ', provisional' if problem.provisional else ''
-    measured_by = f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}'
-    weighed = "success is measured against today's practice and the costs of errors"
-    tested = count_of(len(problem.hypotheses), 'hypothesis', many='hypotheses')
-    tested += ' with the evidence that would settle them'
-    promised = count_of(len(problem.service_levels), 'service level')
-    limited = 'limits of latency, size, memory and cost are set'
-    rows = [_answer_row(problem, 'F06', 'security and compliance requirements are'),
-            _answer_row(problem, 'F11', 'integration in the production system is'),
-            _answer_row(problem, 'P07', 'the fit into other systems is'),
-            ('F13', agreed, measured_by + for_now),
-            _part_row('F14', lacks['today']+lacks['costs'], agreed, weighed + for_now),
-            _part_row('F23', lacks['hypotheses'], 'pass', tested),
-            _part_row('F30', lacks['service_levels'], 'pass', promised),
-            _part_row('P06', lacks['limits'], 'pass', limited)]
+    rows = [*_answer_rows(problem), *_success_rows(problem, lacks), *_stated_rows(problem, lacks)]
     return [check(id, status, why, 'problem.yaml') for id,status,why in rows]
 
 def agreement_verdict(
@@ -214,4 +259,5 @@ def agreement_verdict(
     max_gaps:int=0, # Open questions with which the agreement still stands
 )->str: # `agreed`, `provisional` or `incomplete`
     "Have people agreed on what counts as success?"
-    return 'provisional' if problem.provisional else 'incomplete' if len(gaps(problem)) > max_gaps else 'agreed'
+    if problem.provisional: return 'provisional'
+    return 'incomplete' if len(gaps(problem)) > max_gaps else 'agreed'

@@ -25,16 +25,20 @@ def parse_gates(
     where:str='dvc.yaml', # Named in errors
 )->dict: # Stage to `Gate`
     "The gates that a stage declares; raises `ValueError` naming the one that is malformed"
-    if not isinstance(raw or {}, dict): raise ValueError(f"{where}: gates are {raw!r}; expected a mapping of stages")
+    if not isinstance(raw or {}, dict):
+        raise ValueError(f"{where}: gates are {raw!r}; expected a mapping of stages")
     return {name: _parse_gate(spec, f'{where}: gate {name!r}') for name,spec in (raw or {}).items()}
+
+def _are_words(x): return isinstance(x, list) and all(isinstance(w, str) for w in x)
 
 def _parse_gate(spec, where):
     "One gate"
     spec = spec if isinstance(spec, dict) else dict(verdict=spec)
-    if unknown := sorted(set(spec)-{'verdict', 'checks'}): raise ValueError(f"{where} has unknown keys {unknown}; expected verdict and checks")
+    unknown = sorted(set(spec)-{'verdict', 'checks'})
+    if unknown: raise ValueError(f"{where} has unknown keys {unknown}; expected verdict and checks")
     verdicts, checks = spec.get('verdict'), spec.get('checks', [])
     for name,words in (('verdict', verdicts), ('checks', checks)):
-        if not isinstance(words, list) or not all(isinstance(w, str) for w in words): raise ValueError(f"{where}: {name} is {words!r}; expected a list of words")
+        if not _are_words(words): raise ValueError(f"{where}: {name} is {words!r}; expected a list of words")
     if not verdicts: raise ValueError(f"{where} names no verdict, so nothing could open it")
     return Gate(tuple(verdicts), tuple(checks))
 
@@ -42,7 +46,8 @@ def _parse_gate(spec, where):
 def declared_stages()->dict: # Name to its block
     "The stages of `dvc.yaml` as raw mappings; none without that file"
     stages = read_yaml('dvc.yaml').get('stages') if Path('dvc.yaml').is_file() else {}
-    return {name: s if isinstance(s, dict) else {} for name,s in stages.items()} if isinstance(stages, dict) else {}
+    if not isinstance(stages, dict): return {}
+    return {name: s if isinstance(s, dict) else {} for name,s in stages.items()}
 
 # %% ../../nbs/stages/00_definition.ipynb #bd2882fc
 @dataclasses.dataclass(frozen=True)
@@ -56,19 +61,24 @@ class Stage:
     outs:tuple # Files and folders that it writes, metrics included
     gates:dict # Stage to the `Gate` that its report must open
     headline:str = '' # Its metric to show first; `{metric}` in it stands for the agreed metric
-    provisional:dict = dataclasses.field(default_factory=dict) # Gates where nobody has agreed to the success criterion yet; a stage not named keeps its gate
+    # Gates where nobody has agreed to the success criterion yet; a stage not named keeps its gate
+    provisional:dict = dataclasses.field(default_factory=dict)
     keys:dict = dataclasses.field(default_factory=dict) # Other file, such as `data/agreed.json`, to its keys
 
 # %% ../../nbs/stages/00_definition.ipynb #b71da948
-def _paths(entries): return tuple(next(iter(e)) if isinstance(e, dict) else e for e in entries or ())
+def _paths(entries):
+    "The files of a block; one with options is a mapping of one key"
+    return tuple(next(iter(e)) if isinstance(e, dict) else e for e in entries or ())
 
 def load_stages(
     path:str|Path='dvc.yaml', # File to read
 )->dict: # Name to `Stage`, in process order
     "The stages of `dvc.yaml`"
     raw = read_yaml(path).get('stages')
-    if not isinstance(raw, dict): raise ValueError(f"{path} has no mapping 'stages'; restore it with `git checkout {path}`")
-    return {name: _make_stage(name, s, s.get('meta') or {}, f'{path}: stage {name!r}') for name,s in raw.items()}
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path} has no mapping 'stages'; restore it with `git checkout {path}`")
+    return {name: _make_stage(name, s, s.get('meta') or {}, f'{path}: stage {name!r}')
+            for name,s in raw.items()}
 
 def _keys_of(params):
     "Other file to the keys of it that a stage depends on; none of a file that counts as a whole"
@@ -90,11 +100,12 @@ def _make_stage(name, s, meta, where):
     "One stage from its block"
     deps, outs = _paths(s.get('deps')), _paths(s.get('outs'))+_paths(s.get('metrics'))
     params = s.get('params') or ()
-    notebook = next((Path(d) for d in deps if d.endswith('.ipynb') and d.startswith('pipelines/')), None)
+    notebooks = (Path(d) for d in deps if d.endswith('.ipynb') and d.startswith('pipelines/'))
     own = tuple(e for e in params if isinstance(e, str))
     gates, provisional = _declared_gates(meta, deps, where)
     headline = meta.get('headline', '')
-    return Stage(name, s.get('desc', ''), notebook, deps, own, outs, gates, headline, provisional, _keys_of(params))
+    return Stage(name, s.get('desc', ''), next(notebooks, None), deps, own, outs, gates, headline,
+                 provisional, _keys_of(params))
 
 # %% ../../nbs/stages/00_definition.ipynb #17453b41
 def _near(name, known):
@@ -107,5 +118,7 @@ def find_stage(
     stages:dict, # Stages of `load_stages`
 )->Stage: # The stage called `name`
     "A stage by its name; the error lists the names"
-    if name not in stages: raise KeyError(f"no stage is called {name!r}; dvc.yaml has {list(stages)}{_near(name, stages)}")
+    if name not in stages:
+        known = f'{list(stages)}{_near(name, stages)}'
+        raise KeyError(f"no stage is called {name!r}; dvc.yaml has {known}")
     return stages[name]

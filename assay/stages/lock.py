@@ -23,24 +23,31 @@ def _md5(path):
 
 def _folder_md5(path):
     "DVC's hash of a folder: of the JSON list of its files"
-    rows = [dict(md5=_md5(p), relpath=p.relative_to(path).as_posix()) for p in Path(path).rglob('*') if p.is_file()]
-    return hashlib.md5(json.dumps(sorted(rows, key=lambda r: r['relpath']), sort_keys=True).encode(), usedforsecurity=False).hexdigest()+'.dir'
+    files = [p for p in Path(path).rglob('*') if p.is_file()]
+    rows = [dict(md5=_md5(p), relpath=p.relative_to(path).as_posix()) for p in files]
+    by_path = sorted(rows, key=lambda r: r['relpath'])
+    listed = json.dumps(by_path, sort_keys=True).encode()
+    return hashlib.md5(listed, usedforsecurity=False).hexdigest()+'.dir'
 
 def _digest(path):
     "DVC's hash of a file or a folder"
     return (_folder_md5 if Path(path).is_dir() else _md5)(path)
 
+def _differs(out):
+    "How an output differs from what DVC recorded; nothing where it does not"
+    if not Path(out['path']).exists(): return 'missing'
+    return 'content changed' if _digest(Path(out['path'])) != out['md5'] else ''
+
 def verify_outputs(
     lock='dvc.lock', # What DVC recorded
-)->list: # One `dict(path, stage, what)` per output that differs; `what` is missing, changed, or not recorded at all
+)->list: # `dict(path, stage, what)` per output that differs; `what`: missing, changed, or not recorded at all
     "Hash every output and compare it with `dvc.lock`; a stage that the lock does not record is a fault too"
     found = (read_yaml(lock).get('stages') or {}) if Path(lock).exists() else {}
-    res = [dict(path=str(lock), stage=stage, what=f'does not record stage {stage!r}') for stage in declared_stages() if stage not in found]
+    lost = [stage for stage in declared_stages() if stage not in found]
+    res = [dict(path=str(lock), stage=stage, what=f'does not record stage {stage!r}') for stage in lost]
     for stage,s in found.items():
         for o in s.get('outs', []):
-            path = Path(o['path'])
-            if not path.exists(): res.append(dict(path=o['path'], stage=stage, what='missing'))
-            elif _digest(path) != o['md5']: res.append(dict(path=o['path'], stage=stage, what='content changed'))
+            if what := _differs(o): res.append(dict(path=o['path'], stage=stage, what=what))
     return res
 
 def verify_cache(
@@ -48,4 +55,5 @@ def verify_cache(
 )->list: # One `dict(path, what)` per object whose content is not what its name says
     "Hash every object of DVC's cache and compare the hash with its name"
     objects = [p for p in Path(folder).glob('*/*') if p.is_file() and len(p.stem) == 30]
-    return [dict(path=p.as_posix(), what='content changed') for p in sorted(objects) if _md5(p) != p.parent.name+p.stem]
+    changed = [p for p in sorted(objects) if _md5(p) != p.parent.name+p.stem]
+    return [dict(path=p.as_posix(), what='content changed') for p in changed]

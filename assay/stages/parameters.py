@@ -33,35 +33,56 @@ class Parameter:
     kind:str = '' # What else the value must be: one of `KINDS`, or nothing
     empty:bool = False # May the value be empty?
 
-KINDS = {'ISO date':('str',), 'column':('str',), 'shares':('dict',), 'shares by column':('dict',), 'checked where it is read':('str', 'list', 'dict')} # What an ending may name, and for which types
+KINDS = { # What an ending may name, and for which types
+    'ISO date':('str',),
+    'column':('str',),
+    'shares':('dict',),
+    'shares by column':('dict',),
+    'checked where it is read':('str', 'list', 'dict')}
 
 # %% ../../nbs/stages/02_parameters.ipynb #ec0afe22
+_RANGE = re.compile(r'\[\s*(-?[\d.e+-]+)\s*,\s*(-?[\d.e+-]+)\s*\]$') # [low, high]
+_WORDS_AND_KIND = re.compile(r'(?:\{([^{}]+)\})?\s*(?:\[([^\[\]]+)\])?$') # {words} [kind]
+
 def _limits(comment, type):
     "The values that the end of a comment allows: a range, words, or one of `KINDS`"
     if type in ('int', 'float'):
-        m = re.search(r'\[\s*(-?[\d.e+-]+)\s*,\s*(-?[\d.e+-]+)\s*\]$', comment)
+        m = _RANGE.search(comment)
         return dict(low=float(m[1]), high=float(m[2])) if m else {}
     if type == 'bool': return {}
-    m = re.search(r'(?:\{([^{}]+)\})?\s*(?:\[([^\[\]]+)\])?$', comment)
+    m = _WORDS_AND_KIND.search(comment)
     kind, _, empty = (m[2] or '').partition(' or ')
-    if m[2] and (type not in KINDS.get(kind, ()) or empty not in ('', 'empty')): raise ValueError(f"[{m[2]}] says nothing about a {type}; expected one of {[k for k,types in KINDS.items() if type in types]}, and ' or empty' after it if so")
-    return dict(words=tuple(w.strip() for w in (m[1] or '').split(',') if w.strip()), kind=kind, empty=bool(empty))
+    if m[2] and (type not in KINDS.get(kind, ()) or empty not in ('', 'empty')):
+        known = [k for k,types in KINDS.items() if type in types]
+        raise ValueError(f"[{m[2]}] says nothing about a {type}; expected one of {known}, "
+                         "and ' or empty' after it if so")
+    words = tuple(w.strip() for w in (m[1] or '').split(',') if w.strip())
+    return dict(words=words, kind=kind, empty=bool(empty))
+
+def _is_declaration(node, line):
+    "Is a line of the form `name: type = value   # meaning`?"
+    if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name): return False
+    return ast.unparse(node.annotation) in TYPES and node.value is not None and '#' in line
+
+def _parse_line(node, line, path):
+    "The parameter that one line of the cell declares"
+    if not _is_declaration(node, line):
+        raise ValueError(f"parameters cell of {path}: {line.strip()!r} is not "
+                         f"`name: type = value   # meaning` with a type of {list(TYPES)}")
+    name, type = node.target.id, ast.unparse(node.annotation)
+    comment = line.rsplit('  # ', 1)[-1].strip()
+    try: allowed = _limits(comment, type)
+    except ValueError as e: raise ValueError(f"parameters cell of {path}, {name}: {e}") from None
+    return Parameter(name, type, ast.literal_eval(node.value), comment, **allowed)
 
 def parse_parameters(
     source:str, # Source of a parameters cell
     path='the notebook', # Named in errors
 )->dict: # Name to `Parameter`
     "Read a parameters cell; raises `ValueError` for a line that is not `name: type = literal   # meaning`"
-    lines, res = source.splitlines(), {}
-    for node in ast.parse(source).body:
-        line = lines[node.lineno-1]
-        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and ast.unparse(node.annotation) in TYPES and node.value is not None and '#' in line):
-            raise ValueError(f"parameters cell of {path}: {line.strip()!r} is not `name: type = value   # meaning` with a type of {list(TYPES)}")
-        comment = line.rsplit('  # ', 1)[-1].strip()
-        try: allowed = _limits(comment, ast.unparse(node.annotation))
-        except ValueError as e: raise ValueError(f"parameters cell of {path}, {node.target.id}: {e}") from None
-        res[node.target.id] = Parameter(node.target.id, ast.unparse(node.annotation), ast.literal_eval(node.value), comment, **allowed)
-    return res
+    lines = source.splitlines()
+    found = [_parse_line(node, lines[node.lineno-1], path) for node in ast.parse(source).body]
+    return {p.name: p for p in found}
 
 def declared_parameters(
     path, # Notebook
@@ -79,28 +100,63 @@ def _is_moment(x):
     except ValueError: return False
     return moment.tzinfo is None and 1678 <= moment.year <= 2261
 
-def _are_shares(x): return bool(x) and all(is_number(v) and v > 0 for v in x.values()) and abs(sum(x.values())-1) < 1e-9
+def _are_shares(x):
+    "Are the values of a mapping above 0, and do they sum to 1?"
+    if not x or not all(is_number(v) and v > 0 for v in x.values()): return False
+    return abs(sum(x.values())-1) < 1e-9
 
 def _columns():
     "Columns that are described; None where nothing describes any"
     return load_dictionary().names() if place('columns').is_file() else None
 
+def _expected_moment(value):
+    if not _is_moment(value): return 'a moment such as 2013-09-01T04:00:00, without a time zone'
+
+def _expected_shares(value):
+    if not _are_shares(value): return 'shares above 0 that sum to 1'
+
+def _expected_columns(names):
+    "The first name that no column has, if the columns are described"
+    columns = _columns()
+    wrong = [] if columns is None else [c for c in names if c not in columns]
+    if wrong:
+        near = meant(wrong[0], columns)
+        return f'a column that dictionary.yaml describes, not {shown_value(wrong[0])}{near}'
+
+def _expected_column(value): return _expected_columns([value])
+
+def _expected_shares_by_column(value):
+    if unknown := _expected_columns(value): return unknown
+    if not all(isinstance(v, dict) and _are_shares(v) for v in value.values()):
+        return 'for each column its groups, with shares above 0 that sum to 1'
+
+_EXPECTED = { # One of `KINDS` to what its value should have been; None where it may stand
+    'ISO date':_expected_moment,
+    'column':_expected_column,
+    'shares':_expected_shares,
+    'shares by column':_expected_shares_by_column}
+
+def _are_different_words(value, words):
+    "Is a list one or more of the words, each once?"
+    if not value or not all(type(v) is str and v in words for v in value): return False
+    return len(set(value)) == len(value)
+
+def _expected_words(value, p):
+    "What the words of a parameter ask of a value; None where they ask nothing"
+    words = list(p.words)
+    if p.type == 'list' and not _are_different_words(value, p.words):
+        return f'different ones of {words}, at least one'
+    if p.type == 'str' and not p.kind and value not in p.words: return f'one of {words}'
+    if p.type == 'dict' and (unknown := sorted(set(value)-set(p.words))):
+        return f'keys of {words} only, not {shown_value(unknown)}'
+
 def _expected(value, p):
     "What a value of the right type should have been; nothing where it may stand"
     if not value and p.empty: return ''
-    if p.type == 'list' and p.words: return '' if value and all(type(v) is str and v in p.words for v in value) and len(set(value)) == len(value) else f'different ones of {list(p.words)}, at least one'
-    if p.type == 'str' and value in p.words: return ''
-    if p.type == 'str' and p.words and not p.kind: return f'one of {list(p.words)}'
-    if p.type == 'dict' and p.words and (unknown := sorted(set(value)-set(p.words))):
-        return f'keys of {list(p.words)} only, not {shown_value(unknown)}'
-    if p.kind == 'ISO date': return '' if _is_moment(value) else 'a moment such as 2013-09-01T04:00:00, without a time zone'
-    if p.kind == 'shares': return '' if _are_shares(value) else 'shares above 0 that sum to 1'
-    if p.kind in ('column', 'shares by column') and (columns := _columns()) is not None:
-        wrong = [c for c in ([value] if p.kind == 'column' else value) if c not in columns]
-        described = 'a column that dictionary.yaml describes'
-        if wrong: return f'{described}, not {shown_value(wrong[0])}{meant(wrong[0], columns)}'
-    if p.kind == 'shares by column' and not all(isinstance(v, dict) and _are_shares(v) for v in value.values()): return 'for each column its groups, with shares above 0 that sum to 1'
-    return ''
+    if p.words and (said := _expected_words(value, p)): return said
+    is_named = p.words and (p.type == 'list' or p.type == 'str' and value in p.words)
+    if is_named or p.kind not in _EXPECTED: return ''
+    return _EXPECTED[p.kind](value) or ''
 
 # %% ../../nbs/stages/02_parameters.ipynb #5abd22c4
 _PLAIN = TYPES | dict(list=list[JsonValue], dict=dict[str, JsonValue]) # JSON types only
@@ -116,7 +172,8 @@ class _Declared(Expected):
         try: res = check(value)
         except ValidationError as e: self._refuse(value, e.errors()[0]['type'])
         expected = _expected(res, self.p)
-        if expected: self._say(f"; expected {expected}{' or nothing' if self.p.empty else ''}")
+        or_nothing = ' or nothing' if self.p.empty else ''
+        if expected: self._say(f'; expected {expected}{or_nothing}')
         return res
 
     def _refuse(self, value, why):
@@ -124,7 +181,9 @@ class _Declared(Expected):
         if outside: self._say(f'; expected {self.p.low:g} to {self.p.high:g}')
         self._say(f', a {type(value).__name__}; expected {self.p.type}')
 
-    def _say(self, tail): raise PydanticCustomError('expected', '{tail}', dict(tail=f'{tail} ({self.p.meaning})'))
+    def _say(self, tail):
+        "Refuse the value, with what was expected and what the parameter means"
+        raise PydanticCustomError('expected', '{tail}', dict(tail=f'{tail} ({self.p.meaning})'))
 
 def _hints(p):
     "What an editor shows about a parameter"
@@ -135,7 +194,9 @@ def _hints(p):
     return {} if p.kind else some
 
 def _key(p):
-    "A parameter as a key of a model: its type with its range, and no default, since params.yaml gives every value"
+    """A parameter as a key of a model: its type with its range
+
+    It has no default, since params.yaml gives every value."""
     limits = dict(ge=p.low, le=p.high) if p.low is not None else {}
     finite = dict(allow_inf_nan=False) if p.type == 'float' else {}
     kind = Annotated[_PLAIN[p.type], Field(**limits, **finite), _Declared(p)]
@@ -154,7 +215,9 @@ def check_values(
     declared:dict, # Name to `Parameter`
     where:dict, # Name to key of `params.yaml`, named in errors
 )->dict: # The values; a whole number becomes a `float` where one is declared
-    "Check values against their declarations; raises `TypeError` or `ValueError` naming every key that is wrong"
+    """Check values against their declarations
+
+    Raises `TypeError` or `ValueError` naming every key that is wrong."""
     try: checked = parameters_model('Given', declared).model_validate(values)
     except ValidationError as e: found = read_error(e)
     else: return {n: getattr(checked, n) for n in values} # in the order of params.yaml

@@ -128,7 +128,9 @@ def count_table(
     return np.bincount(flat, minlength=n*size*2).reshape(n, size, 2).astype('float64')
 
 def _wins(t):
-    "Pairs of a positive and a negative that are in the right order, and all pairs, of tables ordered by score"
+    """Pairs of a positive and a negative that are in the right order, and all pairs
+
+    The tables are ordered by score."""
     neg, pos = t[..., 0], t[..., 1]
     return (pos*(neg.cumsum(-1)-neg/2)).sum(-1), pos.sum(-1)*neg.sum(-1)
 
@@ -146,7 +148,9 @@ def _draws(n_blocks, n_boot, seed):
     return np.vstack([once, block_weights(n_blocks, n_boot, seed)]) if n_boot else once
 
 def _fold_wins(own, rest, draws, weight):
-    "Right pairs and all pairs of a fold's blocks on each resample, bins being ordered by the rates of the rest"
+    """Right pairs and all pairs of a fold's blocks on each resample
+
+    The bins are ordered by the rates of the rest."""
     prior = rest[:, 1].sum()/max(rest.sum(), 1)
     order = np.argsort((rest[:, 1]+weight*prior)/(rest.sum(1)+weight), kind='stable')
     drawn = (draws @ own.reshape(len(own), -1)).reshape(len(draws), *rest.shape)

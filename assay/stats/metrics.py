@@ -27,8 +27,8 @@ def _harmonic(n):
 def _ranking(y, s):
     """A function of whole row weights that counts down the list
 
-    Per block of equal scores with a positive in it: positives up to its end, positives and rows in it, rows up to its end;
-    and all rows."""
+    Per block of equal scores with a positive in it: positives up to its end, positives and rows in it,
+    rows up to its end; and all rows."""
     order, hit, end = sort_scores(y, s)
     found = np.flatnonzero(hit)
     block = np.searchsorted(end, found) # of each positive
@@ -46,7 +46,9 @@ def _ranking(y, s):
 
 # %% ../../nbs/stats/03_metrics.ipynb #7e8c2222
 def _average_precision(y, s):
-    "Mean precision at the positives, expected over all orders of rows of equal score (McSherry and Najork, 2008)"
+    """Mean precision at the positives
+
+    Expected over all orders of rows of equal score (McSherry and Najork, 2008)."""
     counted = _ranking(y, s)
     def weighted(w):
         tp, r, k, n, rows = counted(w)
@@ -186,7 +188,8 @@ def metrics_for(
 )->list: # Names of `METRICS`
     "The metrics that fit a task"
     res = [n for n,m in METRICS.items() if task in m['tasks']]
-    if not res: raise ValueError(f"no metric is for task {task!r}; expected 'binary', 'multiclass' or 'regression'")
+    if not res:
+        raise ValueError(f"no metric is for task {task!r}; expected 'binary', 'multiclass' or 'regression'")
     return res
 
 def metric_table(
@@ -199,7 +202,8 @@ def metric_table(
 def _demand_numbers(metric, y, s):
     "Refuse targets and scores that a metric cannot read"
     if len(y) != len(s) or not len(y):
-        raise ValueError(f"{len(y)} targets and {len(s)} scores; expected one score per target, and at least one")
+        raise ValueError(f"{len(y)} targets and {len(s)} scores; "
+                         'expected one score per target, and at least one')
     if not (np.isfinite(y).all() and np.isfinite(s).all()):
         raise ValueError("targets or scores hold NaN or infinity; expected finite numbers")
     if METRICS[metric]['tasks'] == _BINARY and not np.isin(y, (0, 1)).all():

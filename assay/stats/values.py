@@ -30,7 +30,7 @@ def _may_be_whole(v):
 def whole_numbers(
     x, # Numbers, without missing ones
     spread:int=100_000, # Largest distance of two numbers
-)->tuple: # Whole numbers from 0, and what to add to get the values back; `None` where that would lose something
+)->tuple: # Whole numbers from 0, and what to add to get the values back; `None` where that loses something
     "Numbers as small whole ones, where they are"
     v = np.asarray(x)
     if not _may_be_whole(v): return None
@@ -38,7 +38,8 @@ def whole_numbers(
     if not is_float and v.dtype.itemsize < 8:
         v = v.astype('int64') # the distance of two small numbers may not fit into their type
     low, high = v.min(), v.max()
-    if not float(high)-float(low) <= spread or abs(float(low)) > 2**52: return None # infinity is no whole number
+    is_near = float(high)-float(low) <= spread # infinity is near nothing
+    if not is_near or abs(float(low)) > 2**52: return None
     above = v-low
     res = above.astype('int64', copy=False)
     if is_float and (low % 1 != 0 or not (res == above).all()): return None
@@ -64,8 +65,8 @@ def as_numbers(
     x:pd.Series, # One column
 )->np.ndarray: # Floats
     "A column of numbers or times as floats; what is missing or no number is NaN"
-    if kind_of(x) == 'time': return x.astype('int64').where(x.notna()).to_numpy(dtype='float64', na_value=np.nan)
-    if kind_of(x) == 'category': x = pd.to_numeric(x.astype(object), errors='coerce')
+    if kind_of(x) == 'time': x = x.astype('int64').where(x.notna())
+    elif kind_of(x) == 'category': x = pd.to_numeric(x.astype(object), errors='coerce')
     return x.to_numpy(dtype='float64', na_value=np.nan)
 
 # %% ../../nbs/stats/00_values.ipynb #5a28e772
@@ -101,7 +102,8 @@ def mix(
 def binary_label(
     y:pd.Series, # Target
     positive=1, # Value that the decision is about
-    task:str='binary', # `'binary'`, `'multiclass'` (one class against the rest) or `'regression'` (above the median)
+    # `'binary'`, `'multiclass'` (one class against the rest) or `'regression'` (above the median)
+    task:str='binary',
 )->np.ndarray: # 0 or 1 per row
     "A label of two values for any task; raises `ValueError` when labels are missing"
     if n := int(y.isna().sum()):
@@ -128,7 +130,8 @@ class Label:
         return binary_label(df[self.target], self.positive, self.task)
 
 def as_label(
-    label:str|Label, # Column of 0 and 1, a `Label`, or anything with the same four attributes, such as the agreement
+    # Column of 0 and 1, a `Label`, or anything with the same four attributes, such as the agreement
+    label:str|Label,
 )->Label: # The same as a `Label`
     "A label, however it was named"
     if not hasattr(label, 'target'): return Label(label)
