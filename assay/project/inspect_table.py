@@ -237,7 +237,7 @@ def holds_nothing(s:pd.Series)->str: # Why no dictionary can describe it; empty 
     return ''
 
 def _otherwise_written(texts):
-    "Why texts that are numbers or dates cannot be learnt from as they are written; empty where they are neither"
+    "Why texts that are numbers or dates cannot be learnt from as they are written; empty for other texts"
     if texts.str.fullmatch(_COMMA).mean() > 0.95:
         return 'numbers with a decimal comma, such as 1.234,56; convert them at the source to 1234.56'
     if texts.str.fullmatch(_DATE).all():

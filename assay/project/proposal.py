@@ -346,9 +346,10 @@ def _aside(f):
     return {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
 
 def _decided(plan, best, skill, suspects):
-    "What was decided, and which columns are set aside, under the names of `Draft`"
+    "What was decided, which columns are set aside, and how many trials there are, under the names of `Draft`"
     aside = _aside(plan.f)
-    return dict(decisions=_suspicion(suspects) + _decisions(plan, best, skill, aside), aside=aside)
+    decisions = _suspicion(suspects) + _decisions(plan, best, skill, aside)
+    return dict(decisions=decisions, aside=aside, params=choose_trials(len(plan.f.features)))
 
 def draft(
     # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.read.read_table_of`
@@ -379,6 +380,5 @@ def draft(
         dictionary=_with_suspects(dictionary, suspects),
         **_decided(plan, best, skill, suspects),
         notes=notes,
-        params=choose_trials(len(plan.f.features)),
         walls=walls,
         suspects=list(suspects))
