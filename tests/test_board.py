@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from example import FLIGHTS
 
 from assay.cli import _edited, load_status
 from assay.core.artifacts import metric, metrics_path, place, write_json, write_metrics
@@ -86,7 +87,7 @@ def test_the_reports_of_the_example_are_its_own(monkeypatch):
 
 
 def test_a_stage_that_reads_what_was_edited_is_stale_before_the_problem_stage_runs_again(there):
-    shutil.copy(ROOT / "dictionary.yaml", "dictionary.yaml")
+    shutil.copy(FLIGHTS / "dictionary.yaml", "dictionary.yaml")
     write_agreed()
     assert _edited() == {}
     path = Path("dictionary.yaml")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from test_rows import write
 
-from assay.data.dictionary import conform, validate
+from assay.data.dictionary import MISSING, conform, validate
 from assay.data.intake import fetch_table, prepare_table
 from assay.data.sources import load_snapshot, load_source, snapshot
 from assay.data.splits import check_splits, split_by_hash
@@ -202,7 +202,9 @@ def test_a_doubt_about_day_and_month_is_told(tmp_path):
 
 def test_a_group_with_gaps_keeps_rows_together_and_is_no_feature(tmp_path):
     rng = np.random.default_rng(2)
-    patient = pd.Series(rng.integers(0, 150, N)).astype("Int64")
+    patient = pd.Series(123_456_700 + rng.integers(0, 150, N)).astype(
+        "Int64"
+    )  # more digits than a float of 32 bits holds
     patient[rng.random(N) < 0.02] = pd.NA
     d = drafted(rows().assign(patient_id=patient), tmp_path)
     assert (d.data["group"], d.data["cluster"]) == (
@@ -211,11 +213,12 @@ def test_a_group_with_gaps_keeps_rows_together_and_is_no_feature(tmp_path):
     ) and "patient_id" not in d.dictionary.names("feature")
     accepted, aside = as_prepared(d)
     splits = split_by_hash(accepted, "patient_id", d.data["shares"], alone=d.problem["id"])
+    assert accepted.patient_id.nunique() == patient.nunique() + 1  # no two of them became one
     assert len(aside) == 0 and check_splits(splits, d.problem["id"], None, "patient_id") == []
-    lone = [int(s.patient_id.isna().sum()) for s in splits.values()]
+    lone = [int((s.patient_id == MISSING).sum()) for s in splits.values()]
     assert sum(n > 0 for n in lone) > 1  # each of them stands alone, so they do not all fall into one split
     together = split_by_hash(accepted, "patient_id", d.data["shares"])
-    assert sum(s.patient_id.isna().any() for s in together.values()) == 1  # control
+    assert sum((s.patient_id == MISSING).any() for s in together.values()) == 1  # control
 
 
 def test_a_group_without_gaps_is_split_as_before():
@@ -284,3 +287,52 @@ def test_a_cost_of_reading_is_linear_in_different_values():
     s = pd.Series([Counting("1.234,5"), Counting("7")] * 1000, dtype=object)
     read_format(s, "1.234,56")
     assert len(json.dumps(seen)) < 10**5
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1950", "1987", "2004"],
+        ["41%", "0.41", "0.52"],
+        ["$46", "30 €", "$7"],
+        ["4.5", "<5", "3.2"],
+        ["601.234.567", "601.234.568", "602.111.222"],
+        ["12.5", "see anna@x.org", "3.1"],
+        ["1.2.86", "1.3.87", "2.1.90"],
+    ],
+)
+def test_what_is_not_surely_a_number_or_a_moment_is_left_as_it_is(values, tmp_path):
+    "Years, mixed units, limits of detection, phones, addresses and versions: a wrong number would not be seen"
+    odd = "<" in values[1] or "@" in values[1]
+    column = np.where(np.arange(N) % 40 == 3, values[1], values[0]) if odd else np.resize(values, N)
+    d = drafted(rows().assign(extra=column), tmp_path)
+    assert "extra" not in d.data["source"].get("formats", {}) and "extra" not in d.data["source"].get(
+        "missing", {}
+    )
+    assert d.problem.get("time") is None and "anna" not in " ".join([*d.notes, *map(str, d.decisions)])
+
+
+def test_a_file_with_decimal_commas_has_points_between_thousands(tmp_path):
+    df, points = rows(), np.resize([1.205, 7.64, 12.5], N)
+    commas = drafted(
+        df.assign(amount=df.amount.map(WAYS["1.234,56"]), points=[f"{p:.3f}" for p in points]), tmp_path
+    )
+    assert commas.data["source"]["formats"] == dict(amount="1.234,56", points="1.234,56")
+    assert np.allclose(as_prepared(commas)[0].points, points * 1000)
+    plain = drafted(df.assign(points=[f"{p:.3f}" for p in points]), tmp_path)
+    assert "formats" not in plain.data["source"] and np.allclose(
+        as_prepared(plain)[0].points, points
+    )  # control
+
+
+def test_a_number_is_not_read_twice():
+    plain = pd.Series([1.234, 12.512])
+    assert read_format(plain, "1.234,56").equals(plain)
+    assert read_format(pd.Series(["31.12.9999"]), "%d.%m.%Y").tolist() == [
+        "31.12.9999"
+    ]  # no year that people write down
+
+
+def test_a_long_text_costs_no_time():
+    "Each is looked at in one step; blanks by the thousand once took minutes"
+    assert guess_format(pd.Series(["-" + " " * 200_000 + "x", "1" * 10**6, "1,000" * 10**5] * 20)) is None

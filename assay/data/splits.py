@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np, pandas as pd
 
 from ..core.shapes import check_columns, check_kind, count_of
+from .dictionary import MISSING
 from .near_duplicates import ALIKE, alike_key, twins_offence
 
 # %% ../../nbs/data/13_splits.ipynb #0d5d15a6
@@ -60,6 +61,10 @@ def _edges(shares):
         raise ValueError(f"shares must be above 0 and sum to 1, got {shares}")
     return np.cumsum(values)[:-1]
 
+def _is_nobody(s):
+    "Which values name nobody: missing ones, and what stands for them in a prepared table"
+    return s.isna() | s.astype(str).eq(MISSING)
+
 def split_by_hash(
     df:pd.DataFrame, # One row per example
     key:str, # Column that names a row, or a group of rows that must stay together
@@ -68,8 +73,8 @@ def split_by_hash(
     alone:str=None, # Column that names a row, for rows whose `key` is missing: they stand alone
 )->dict: # Split to its rows; together all rows
     "Part a table at random by the names of rows or groups; rows that are added later move no other row"
-    keys = df[key]
-    if alone and keys.isna().any(): keys = keys.astype(object).where(keys.notna(), 'row '+df[alone].astype(str))
+    keys, lone = df[key], _is_nobody(df[key])
+    if alone and lone.any(): keys = keys.astype(object).where(~lone, 'row '+df[alone].astype(str))
     codes, names = pd.factorize(keys, use_na_sentinel=False)
     at = np.searchsorted(_edges(shares), hash_share(names, seed), 'right')[codes]
     return _refuse_empty({name: df[at == i].reset_index(drop=True) for i,name in enumerate(shares)})
@@ -178,7 +183,7 @@ def make_splits(
     return split_by_hash(df, *check_columns(df, [key], argument), shares, rule.seed, alone=id)
 
 # %% ../../nbs/data/13_splits.ipynb #3382ab7f
-def _value_sets(splits, column): return {name: set(df[column].dropna()) for name,df in splits.items()}
+def _value_sets(splits, column): return {name: set(df[column][~_is_nobody(df[column])]) for name,df in splits.items()}
 
 def _shared(values, a, b, column):
     "A sentence, if two splits share values of a column"

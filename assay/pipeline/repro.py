@@ -333,9 +333,11 @@ def accept_layout()->bool: # True if `dvc.lock` was changed
     "Tell DVC of a file that is written otherwise and says what the stage `problem` read"
     lock, stage = Path('dvc.lock'), 'problem'
     if not lock.is_file() or not has_agreed(): return False
-    record = (read_yaml(lock).get('stages') or {}).get(stage, {})
     text = known = lock.read_text(encoding='utf-8')
-    for path, key in ((place('problem'), 'problem'), (place('columns'), 'dictionary')):
-        if not changed_keys([key]): text = _with_bytes_of(path, stage, record, text)
+    try:
+        record = (read_yaml(lock).get('stages') or {}).get(stage, {})
+        for path, key in ((place('problem'), 'problem'), (place('columns'), 'dictionary')):
+            if not changed_keys([key]): text = _with_bytes_of(path, stage, record, text)
+    except (AttributeError, KeyError, TypeError): return False # DVC says what is wrong with its file
     if text != known: write_text(lock, text)
     return text != known

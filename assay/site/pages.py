@@ -361,8 +361,9 @@ def _page_or_why(b, frame, why, doubt, rows, faults):
         return make_page(frame.title, body, 'No report is shown.', frame)
 
 def _remove_pages(stages):
-    "Remove pages of an earlier run, or of another problem"
-    for stage in stages: place('reports', stage, 'report.html').unlink(missing_ok=True)
+    "Remove pages of an earlier run, or of another problem; the page for browsing rows too"
+    for stage in stages:
+        for page in place('reports', stage).glob('*.html'): page.unlink()
 
 def _board_doubts(board, late, rows):
     "What puts every score of the stages that ran in doubt"
