@@ -376,7 +376,7 @@ def test_a_leak_is_named_declared_and_removed_through_the_pipeline(tmp_path):
     assert "leak suspected</span> [&#39;log_price&#39;]" in front and "not possible from 0.999" in scan and "before results" in scan
     change(repo / "dictionary.yaml", "log_price", role="context")
     change(repo / "dictionary.yaml", "area", legitimate=SAID)  # there are results by now
-    run_stages(repo, ("data", "explore"))
+    run_stages(repo, ("problem", "data", "explore"))
     m = json.loads((repo / "reports/explore/metrics.json").read_text())
     said = {c["id"]: (c["status"], c["why"]) for c in m["checks"]}
     assert m["verdict"] == "usable" and said["legitimate"][0] == "fail" and said["legitimate"][1].startswith("declared after results: area (domain expert")
