@@ -325,6 +325,53 @@ def test_a_file_with_decimal_commas_has_points_between_thousands(tmp_path):
     )  # control
 
 
+def test_policies_with_gaps_or_words_keep_their_digits_and_belong_together(tmp_path):
+    rng = np.random.default_rng(5)
+    policy = (412_300_000 + rng.integers(0, 150, N)).astype(str)
+    for gap in ("", "NA", "unknown"):
+        column = np.where(np.arange(N) % 30 == 7, gap, policy)
+        d = drafted(rows().assign(**{"Policy Number": column}), tmp_path)
+        assert d.data["group"] == "Policy_Number"
+        kept = set(as_prepared(d)[0].Policy_Number) - {MISSING}
+        assert kept == set(column) - {gap}  # a float of 32 bits would join them
+
+
+def test_a_draft_commits_no_address(tmp_path):
+    channel = np.where(
+        np.arange(N) % 5 == 0, "dana@example.org", np.resize(["agent", "web", "phone", "post"], N)
+    )
+    amount = rows().amount.astype(str).where(rows().index % 40 > 0, "Mr Smith")
+    d = drafted(rows().assign(channel=channel, amount=amount), tmp_path)
+    said = " ".join([str(d.dictionary), str(d.data), *d.notes, *map(str, d.decisions)])
+    assert (
+        "dana@example.org" not in said and "Smith" not in said and d.dictionary["channel"].kind == "category"
+    )
+
+
+def test_numbers_beside_limits_of_detection_are_named(tmp_path):
+    lab = rows().amount.astype(str).where(rows().index % 6 > 0, "<5")
+    d = drafted(rows().assign(lab=lab), tmp_path)
+    assert any(
+        "'lab' holds numbers, and in 100 of 600 rows other texts, such as '<5': it stays text" in n
+        for n in d.notes
+    )
+
+
+@pytest.mark.parametrize(
+    "name, values",
+    [
+        ("created_by", ["1512345678", "1598765432"]),
+        ("level", ["0", "1", "other"]),
+        ("option", ["(1)", "(2)"]),
+        ("version", ["10.01.20", "11.02.21"]),
+    ],
+)
+def test_levels_versions_and_people_are_neither_amounts_nor_moments(name, values, tmp_path):
+    d = drafted(rows().assign(**{name: np.resize(values, N)}), tmp_path)
+    assert d.problem.get("time") is None and name not in d.data["source"].get("formats", {})
+    assert name not in d.data["source"].get("missing", {})
+
+
 def test_a_number_is_not_read_twice():
     plain = pd.Series([1.234, 12.512])
     assert read_format(plain, "1.234,56").equals(plain)

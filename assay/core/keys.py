@@ -7,7 +7,8 @@ __all__ = ['SHOWN', 'problem_hashes', 'agreed_hashes', 'write_agreed', 'has_agre
            'content_hash', 'known_hashes', 'name_contents', 'only_listed', 'is_held', 'refuse_unlisted']
 
 # %% ../../nbs/core/10_keys.ipynb #b3d03482
-import contextlib, hashlib, json, os
+import contextlib, hashlib, itertools, json, os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,25 +87,36 @@ def changed_keys(
 
 # %% ../../nbs/core/10_keys.ipynb #77aedaab
 class _Said(NamedTuple):
-    "Two hashes of what a file says"
+    "Hashes of what a file says"
     decides:str # Of what a result can rest on
-    words:str # Of every word
+    parts:dict # Key whose words are shown to its hash; empty where the file has none
+
+    def read(self, keys):
+        "Hash of what decides, and of the words that are read besides"
+        words = {k: h for k,h in self.parts.items() if k in keys}
+        return _hash(dict(decides=self.decides) | words) if words else self.decides
+
+    def readings(self):
+        "The hashes for whatever words are read"
+        many = itertools.chain.from_iterable(itertools.combinations(self.parts, n) for n in range(len(self.parts)+1))
+        return [self.read(keys) for keys in many]
 
 def _said_by_problem(path):
     parts = problem_hashes(read_yaml(path))
-    return _Said(parts['decides'], _hash(parts))
+    return _Said(parts.pop('decides'), parts)
 
-def _said_by_dictionary(path):
-    said = _hash(_sections(read_yaml(path)))
-    return _Said(said, said)
+def _said_by_dictionary(path): return _Said(_hash(_sections(read_yaml(path))), {})
 
 def _without_words(check):
     "A check that passes, without its reason, which may quote what people answered"
     return {k: v for k,v in check.items() if k != 'why'} if check['status'] == 'pass' else check
 
 def _said_by_report(path):
+    "What a report found; the words that it shows are named by its own inputs, and build nothing further"
     report = read_metrics(path.parent.name)
-    return _Said(_hash(report | dict(checks=[_without_words(c) for c in report['checks']])), sha256(path))
+    inputs = {p: h for p,h in report['inputs'].items() if p != place('problem').as_posix()}
+    checks = [_without_words(c) for c in report['checks']]
+    return _Said(_hash(report | dict(checks=checks, inputs=inputs)), {})
 
 def _reader(path):
     "The function that reads what a file says; `None` where only its bytes count"
@@ -130,22 +142,23 @@ def content_hash(
 def known_hashes(
     path, # File or folder
 )->list: # `'sha256:…'`; none where it is gone
-    "By which hashes a report may name a file as it is now: of its bytes, or of what it says"
+    "By which hashes a report may name a file as it is now: of its bytes, or of what the stage reads of it"
     if not Path(path).exists(): return []
-    return [f'sha256:{h}' for h in (sha256(path), *(_said(path) or ()))]
+    said = _said(path)
+    return [f'sha256:{h}' for h in (sha256(path), *(said.readings() if said else ()))]
 
-def _named(path, recorded, every_word):
-    "The hash of what a file says, where its recorded hash is that of its bytes"
+def _named(path, recorded, keys):
+    "The hash of what is read of a file, where its recorded hash is that of its bytes"
     said = _said(path)
     if not said or recorded != f'sha256:{sha256(path)}': return recorded
-    return f'sha256:{said.words if every_word else said.decides}'
+    return f'sha256:{said.read(keys)}'
 
 def name_contents(
     inputs:dict, # File to the hash of its bytes, as a stage has written it
-    every_word:bool=False, # Does the stage read every word of `problem.yaml`?
+    keys:Iterable=(), # Keys of `problem.yaml` whose words the stage shows, such as `risks`
 )->dict: # The same; of files that say something, the hash of what they say
     "The inputs of a report without the layout of the files that people write"
-    return {p: _named(p, h, every_word) for p,h in inputs.items()}
+    return {p: _named(p, h, keys) for p,h in inputs.items()}
 
 # %% ../../nbs/core/10_keys.ipynb #ad136800
 _UNLISTED = 'ASSAY_UNLISTED' # The stage, and the parts that it may not read; a Jupyter kernel inherits it

@@ -9,6 +9,7 @@ __all__ = ['measure', 'dictionary_table']
 import re
 
 from .columns import Dictionary
+from .dictionary import MISSING
 
 # %% ../../nbs/data/11_describe.ipynb #87d7381d
 # of a name only how it is built
@@ -38,6 +39,7 @@ def _spread(x):
 
 def _measure(s, field):
     "Counts of a column, examples, and its spread or its most frequent values"
+    s = s.mask(s.eq(MISSING)) if field.kind in ('category', 'text') else s
     res = dict(n=len(s), n_missing=int(s.isna().sum()), n_distinct=int(s.nunique()))
     res |= dict(examples=_examples(s, field))
     if not s.notna().any() or field.kind == 'text': return res

@@ -214,6 +214,12 @@ def validate(
     return df.drop(index=found.position.unique()), quarantine
 
 # %% ../../nbs/data/09_dictionary.ipynb #ab315cab
+def _is_long_code(s, field):
+    "Does a column that no model reads hold whole numbers of more digits than a float of 32 bits?"
+    known = s.dropna()
+    if field.role == 'feature' or field.kind == 'boolean' or not len(known): return False
+    return bool((known % 1 == 0).all() and known.abs().max() > 2**24)
+
 def conform(
     df, # Accepted rows, with the columns of `dictionary`
     dictionary:Dictionary, # Kinds of the columns
@@ -229,7 +235,7 @@ def conform(
                 pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None).astype('datetime64[us]')
             )
         if f.kind in ('category', 'text'): return s.astype(object).where(s.notna(), MISSING).astype('str')
-        if f.kind == 'number' or f.nullable: return s.astype('float32')
+        if f.kind == 'number' or f.nullable: return s.astype('float64' if _is_long_code(s, f) else 'float32')
         return s.astype('int64' if f.kind == 'integer' else bool)
     return pd.DataFrame({f.name: cast(f) for f in dictionary.fields})
 

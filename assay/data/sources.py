@@ -204,9 +204,12 @@ def check_name(
     )
 
 def _storable(df):
-    "A table in which a column of several types, such as moments among which a text stands, is text"
-    mixed = [c for c in df.columns[df.dtypes == object] if df[c].dropna().map(type).nunique() > 1]
-    return df.assign(**{c: df[c].map(str, na_action='ignore') for c in mixed})
+    "A table in which a column of moments or numbers, among which a text stands, is text"
+    def is_mixed(s): return s.dtype == object and {str} < set(s.dropna().map(type))
+    res = df.copy(deep=False)
+    for i in range(df.shape[1]):
+        if is_mixed(df.iloc[:, i]): res.isetitem(i, df.iloc[:, i].map(str, na_action='ignore'))
+    return res
 
 def snapshot(
     tables:dict, # Name to data frame, as read

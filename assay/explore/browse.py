@@ -13,15 +13,16 @@ import pandas as pd
 
 from ..core.artifacts import place, read_json
 from ..core.rendering import macro
+from ..data.dictionary import MISSING
 
 # %% ../../nbs/explore/01_browse.ipynb #83f2c147
 _WHO = ('customer|patient|user|client|account|subject|person|member|household|student|employee|device|session'
-        '|contract|invoice|order|policy|kunden?|kd|patienten|versicherten?|mitglieds?|personal|schueler|studenten|vertrags?'
-        '|rechnungs?|konto|cliente?s?|usuario|paciente|adherent|contrat|compte')
-_NUMBER = 'no|nr|num|number|nummer|numero|key|code'
+        '|kunden?|kd|patienten|versicherten?|mitglieds?|personal|schueler|studenten|cliente?s?|usuario|paciente|adherent')
+_THING = 'contract|invoice|order|policy|vertrags?|rechnungs?|konto|contrat|compte' # Named by a number, and counted
+_NUMBER = 'id|no|nr|num|number|nummer|numero|key|code'
 _OF_PEOPLE = 'tel|telefon|phone|mobil|rufnummer|svnr|ssn|iban|geburtstag|geburtsdatum|birthday|(sur|last|first|nach|vor)_?name|name'
-_KEY = re.compile(rf'(^|_)(id|ids|uuid|guid)(_|$)|^({_WHO})s?(_?({_NUMBER}))?_?$|^({_OF_PEOPLE})$')
-FEWEST_DIGITS = 5 # Digits of a whole number from which it looks like the number of a contract or a person
+_KEY = re.compile(rf'(^|_)(id|ids|uuid|guid)(_|$)|^({_WHO})s?(_?({_NUMBER}))?_?$|^({_THING})s?_?({_NUMBER})_?$|^({_OF_PEOPLE})$')
+FEWEST_DIGITS = 8 # Digits of a whole number from which it looks like the number of a contract or a telephone; an income has fewer
 ALIKE_ROWS = 5 # Rows that share a text from which it says little about one of them
 
 def names_somebody(
@@ -224,7 +225,7 @@ def fitting_page(
     columns = [c for c in columns if c in df]
     tries = [(columns[:40], len(columns) <= 30)] + [(columns[:n], False) for n in (40, 20, 10, 5, 1)]
     for shown, plots in tries:
-        page = table_page(df[shown], title, _page_note(df, len(shown), n_rows), plots)
+        page = table_page(df[shown].mask(df[shown].eq(MISSING)), title, _page_note(df, len(shown), n_rows), plots)
         if (size := len(page.encode())) <= limit: return page
     raise ValueError(
         f"a page of one column of {title!r} has {size:,} bytes; expected at most {limit:,}: leave out "

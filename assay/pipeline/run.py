@@ -12,7 +12,7 @@ import keyword, re, resource, sys, time
 from pathlib import Path
 
 from ..core.artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
-from ..core.keys import changed_keys, has_agreed, name_contents, only_listed, write_agreed
+from ..core.keys import changed_keys, has_agreed, listed_keys, name_contents, only_listed, write_agreed
 from ..core.notebooks import import_nbformat, import_papermill
 from ..core.yaml import read_yaml
 from .engine import execute
@@ -127,6 +127,10 @@ def check_agreed(
     said = f"{', '.join(changed)} changed after stage 'problem' ran"
     raise ValueError(f"{said}, so nobody could say what stage {stage.name!r} rests on; {again}")
 
+def _words_of(stage):
+    "Keys of `problem.yaml` whose words a stage lists; DVC runs the stage that reads all its bytes"
+    return [part.removeprefix('problem.') for part in listed_keys(_listed(stage))]
+
 def keep_contents(
     stage:Stage, # Stage that has run
 )->None:
@@ -135,7 +139,7 @@ def keep_contents(
     if place('agreed').as_posix() in stage.outs: write_agreed()
     if not path.is_file(): return
     report = read_metrics(stage.name)
-    inputs = name_contents(report['inputs'], every_word='problem' in _listed(stage))
+    inputs = name_contents(report['inputs'], _words_of(stage))
     if inputs != report['inputs']: write_json(path, report | dict(inputs=inputs))
 
 # %% ../../nbs/pipeline/02_run.ipynb #87eb5bf3

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..data.columns import Dictionary
+from ..responsible.privacy import find_personal
 from ..data.infer import infer_dictionary, propose_rules
 from ..problem.plausible import QUESTIONS
 from .inspect_table import is_booleans, plain_name, plain_value
@@ -49,6 +50,12 @@ def _low_of(f, kind, complete, original):
     smallest = complete.get(original)
     return 0. if type(smallest) in (int, float) and smallest >= 0 else None
 
+def _without_people(dictionary):
+    "A dictionary that is committed lists no level that looks like an address or a name"
+    def names(f): return any(find_personal(str(v)) for v in f.categories)
+    fields = (dataclasses.replace(f, categories=()) if names(f) else f for f in dictionary.fields)
+    return dataclasses.replace(dictionary, fields=tuple(fields))
+
 def draft_dictionary(
     df:pd.DataFrame, # Table with plain names, without columns that hold nothing
     roles:Roles, # Under plain names
@@ -70,7 +77,7 @@ def draft_dictionary(
     inferred = infer_dictionary(df, roles.target, roles.id, roles.time, roles.sensitive)
     drafted = Dictionary(tuple(map(field, inferred.fields)))
     # a sample has not met the rare values
-    return drafted if complete is not None else propose_rules(df, drafted)
+    return drafted if complete is not None else _without_people(propose_rules(df, drafted))
 
 # %% ../../nbs/project/02_files.ipynb #15cdd7a5
 MOST_ROWS, MOST_CELLS = 1_000_000, 20_000_000 # Of a taller table of Parquet the pipeline reads a part

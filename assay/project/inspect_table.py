@@ -13,6 +13,7 @@ import difflib, re, unicodedata
 import numpy as np, pandas as pd
 
 from ..core.shapes import count_of
+from ..explore.browse import names_somebody
 from ..stats.metrics import metrics_for
 from ..problem.agreement import TASKS
 from .read import is_moments
@@ -264,9 +265,6 @@ def set_aside(
     return ''
 
 # %% ../../nbs/project/01_inspect_table.ipynb #130080e5
-_PEOPLE = 'customer|patient|user|client|account|subject|person|member|student|employee|device|session'
-_WHO = re.compile(rf'(^|_)(id|ids|uuid|guid|household|{_PEOPLE})(_|$)|({_PEOPLE})id(_|$)', re.I)
-
 def count_column(
     df:pd.DataFrame, # Table
     name:str, # Name of a column
@@ -366,7 +364,7 @@ def find_group(
     """The column whose rows belong together, such as a patient seen several times:
     its name says so, at least 20 values come more than once, and on average in at most 200 rows"""
     count = count or (lambda c: count_column(df, c))
-    for c in (c for c in df if _WHO.search(_words(c)) and df[c].nunique() >= 20):
+    for c in (c for c in df if names_somebody(c) and df[c].nunique() >= 20):
         n = count(c)
         known = n['rows']-n['missing']
         if known / 200 <= n['distinct'] < 0.9 * known and n['missing'] <= _MOST_GAPS * n['rows']:

@@ -13,9 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from ..core.shapes import check_kind
+from ..explore.browse import names_somebody
+from ..responsible.privacy import find_personal
 from ..data.parquet import parquet_facts, sample_parquet
 from ..data.sources import kind_of_file, load_source
-from ..data.written import Written, guess_format
+from ..data.written import Written, digits_of, guess_format
 
 # %% ../../nbs/project/00_read.ipynb #f95a54e1
 # What people write where there is no value
@@ -97,7 +99,7 @@ def _code_notes(df, way):
     return []
 
 _OF_TIME = re.compile(
-    r'(^|_)(date|timestamp|ts|at|when|moment|created|updated|epoch|unix|datum|zeitpunkt)(_|$)|^(time|day|zeit)$',
+    r'(^|_)(date|timestamp|ts|at|when|moment|epoch|unix|datum|zeitpunkt)(_|$)|^(time|day|zeit|created|updated)$',
     re.I,
 )
 _MOST_ASIDE = .01 # Share of moments that cannot be read and whose rows the data stage sets aside
@@ -120,6 +122,12 @@ def _settle(found):
         return dataclasses.replace(f, way=way, doubt='') if is_open else f
     return {c: settled(f) for c,f in found.items()}
 
+def _is_whole(s):
+    "Does a column hold whole numbers, perhaps with gaps?"
+    if not pd.api.types.is_numeric_dtype(s) or pd.api.types.is_bool_dtype(s): return False
+    known = s.dropna()
+    return len(known) > 0 and bool((known % 1 == 0).all())
+
 def find_formats(
     df:pd.DataFrame, # A table as it was read, without a word about its columns
     time:str=None, # Column that people say holds the moment of each row
@@ -131,8 +139,8 @@ def find_formats(
     for c in map(str, df):
         is_time = c == time or bool(_OF_TIME.search(re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', c)))
         is_text = pd.api.types.is_string_dtype(df[c])
-        if not is_text and not (is_time and pd.api.types.is_integer_dtype(df[c])): continue
-        written = guess_format(df[c], is_time)
+        if not is_text and not (is_time and _is_whole(df[c])): continue
+        written = guess_format(df[c] if is_text else digits_of(df[c]), is_time)
         if written is None or is_moments(df[c]): continue
         if written.kind == 'number' and (not is_text or _is_code(df[c])): continue
         found[c] = written
@@ -149,8 +157,10 @@ def thousands_among(
     if COMMA not in {f.way for f in found.values() if not f.doubt}: return {}
     def is_thousands(s):
         texts = s.dropna().str.strip()
-        return texts.str.fullmatch(r'[+-]?\d{1,3}(\.\d{3})*').all() and texts.str.contains('.', regex=False).any()
-    return {c: Written('number', COMMA, '', {}) for c in df if is_thousands(df[c])}
+        is_grouped = texts.str.fullmatch(r'[+-]?(\d{1,3}|[1-9]\d{0,2}(\.\d{3})+)').all()
+        return is_grouped and texts.str.contains('.', regex=False).any()
+    doubt = "'1234.56' fits as well"
+    return {c: Written('number', COMMA, '', {}, doubt) for c in df if is_thousands(df[c])}
 
 def _say_format(c, f):
     "A sentence about a column that is read in a way of its own"
@@ -185,6 +195,20 @@ def _is_few(f, n):
     "Are the moments that cannot be read few enough to set their rows aside?"
     return f.kind == 'time' and sum(f.words.values()) <= _MOST_ASIDE*n
 
+def _mixed_notes(df, taken):
+    "What people should know of columns that are numbers for the most part, and stay text"
+    said = []
+    for c in df:
+        if c in taken or not pd.api.types.is_string_dtype(df[c]): continue
+        texts = df[c].dropna().astype(str).str.strip()
+        other = texts[pd.to_numeric(texts, errors='coerce').isna()]
+        if not len(other) or len(other) > .5*len(texts): continue
+        words = [w for w in other.value_counts().index[:3] if not find_personal(w) and len(w) <= 24]
+        said.append(f"{c!r} holds numbers, and in {len(other):,} of {len(texts):,} rows other texts"
+                    f"{', such as '+', '.join(map(repr, words)) if words else ''}: it stays text; "
+                    'where it is an amount, convert them at the source')
+    return said
+
 def _words_notes(plain, doubtful):
     "What people should know of words that are taken for missing, and of words that may mean it"
     where = "'missing' of the source in params.yaml"
@@ -194,13 +218,12 @@ def _words_notes(plain, doubtful):
         said.append(f"{doubtful} are read as words; where they mean missing, declare them under {where}")
     return said
 
-_OF_KEYS = re.compile(r'(^|_)(id|ids|nr|no|num|number|nummer|numero|key|code)_?$|(nummer|nr|id)$', re.I)
-
 def _keys_with_gaps(df):
-    "Columns of whole numbers that name somebody and are missing in some rows: as text no digit is lost"
-    floats = df.select_dtypes('float')
-    named = [c for c in floats if _OF_KEYS.search(re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', str(c)))]
-    return [c for c in named if df[c].isna().any() and df[c].notna().any() and (df[c].dropna() % 1 == 0).all()]
+    """Columns of whole numbers that name somebody and are missing in some rows, to the words that stand there:
+    as text no digit is lost"""
+    floats = {c: [] for c in df.select_dtypes('float') if names_somebody(c) and df[c].isna().any() and _is_whole(df[c])}
+    texts = {c: guess_format(df[c]) for c in df if names_somebody(c) and pd.api.types.is_string_dtype(df[c])}
+    return floats | {c: _as_written(f, df[c]) for c,f in texts.items() if f and f.kind == 'number' and not f.unit}
 
 def _usable(found, n):
     "Columns whose rest can be set aside or taken for missing, and sentences about moments of which too many cannot be read"
@@ -219,21 +242,24 @@ def _read_csv(path, time=None):
     "A CSV file with the words that must mean \"missing\" taken for that, and what people should know"
     spec = dict(name=Path(path).name, kind='csv', url=str(path))
     df, facts = load_source(spec)
-    if keys := _keys_with_gaps(df): df, facts = load_source(spec := spec | dict(text=keys))
+    keys = _keys_with_gaps(df)
+    if keys: df, facts = load_source(spec := spec | dict(text=list(keys), missing=keys))
     sure, doubtful = missing_words(df)
-    found = _own_formats(df.drop(columns=keys), time, sure)
-    floats = [c for c in df.select_dtypes('float') if c not in found]
+    sure = {c: w for c,w in keys.items() if w} | sure
+    found = _own_formats(df.drop(columns=list(keys)), time, sure)
+    floats = [c for c in df.select_dtypes('float') if c not in found and c not in keys]
     if COMMA in {f.way for f in found.values()} and floats:
         found |= thousands_among(load_source(spec | dict(text=floats))[0][floats], found)
+    found = {c: f for c,f in found.items() if not any(map(find_personal, f.words))} # its words would be committed
     found, unclear = _usable(found, len(df))
     formats = {c: f.way for c,f in found.items() if _needs_format(f, df[c])}
     words = {c: _as_written(f, df[c]) for c,f in found.items() if f.words and not _is_few(f, len(df))}
     sure, doubtful = sure | words, {c: w for c,w in doubtful.items() if c not in found}
     if sure or formats: df, facts = load_source(spec | dict(missing=sure, formats=formats))
     plain = {c: w for c,w in sure.items() if c not in words}
-    said = unclear + _format_notes(found, words) + _words_notes(plain, doubtful)
+    said = unclear + _mixed_notes(df, [*found, *keys]) + _format_notes(found, words) + _words_notes(plain, doubtful)
     said += _code_notes(df, "declare it for its column under 'missing' of the source in params.yaml")
-    return df, facts | dict(missing=sure, formats=formats, text=keys, notes=[*facts.get('notes', []), *said])
+    return df, facts | dict(missing=sure, formats=formats, text=list(keys), notes=[*facts.get('notes', []), *said])
 
 def is_url(path)->bool:
     "Is a table named by a URL, or by the environment variable that holds one?"

@@ -96,7 +96,7 @@ def _stratified(classes, n, plain, why):
 def _by_time(ends, plain, time, group):
     "A split at moments"
     split = plain | ends | dict(shares={}, cluster=group or '')
-    why = f'every row has a moment in {time!r}: later rows judge what earlier ones taught'
+    why = f'the rows have a moment in {time!r}: later rows judge what earlier ones taught'
     return split, f'by time, since {why}'
 
 def choose_split(

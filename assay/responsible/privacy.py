@@ -17,7 +17,7 @@ from ..stats.values import kind_of
 # %% ../../nbs/responsible/07_privacy.ipynb #1260d517
 NAMES = dict( # What the name of a column says it holds
     person=r'(first|last|middle|full|sur|given|family|maiden|customer|person|patient|client|user|passenger'
-           r'|employee|contact)_?name|surname|username',
+           r'|employee|contact|insured|claimant|holder|tenant|guest|applicant|beneficiary)_?name|surname|username',
     e_mail=r'e_?mail',
     phone=r'(tele)?phone|mobile|fax',
     national_id=r'ssn|social_security|passport|national_id|nino|tax_id|driv\w*_licen[cs]e',
