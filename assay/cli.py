@@ -63,7 +63,7 @@ def repro(context: typer.Context):
 
 # %% ../nbs/95_cli.ipynb #983bcbe2
 def _edited():
-    "Stage to the parts of the agreement that were edited since it read them; the stage `problem` has not told DVC yet"
+    "Stage to the parts of the agreement that were edited since it read them"
     from assay.core.artifacts import place
     from assay.core.keys import changed_keys
     from assay.stages.definition import load_stages

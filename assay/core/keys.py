@@ -98,8 +98,8 @@ class _Said(NamedTuple):
 
     def readings(self):
         "The hashes for whatever words are read"
-        many = itertools.chain.from_iterable(itertools.combinations(self.parts, n) for n in range(len(self.parts)+1))
-        return [self.read(keys) for keys in many]
+        sizes = range(len(self.parts)+1)
+        return [self.read(keys) for n in sizes for keys in itertools.combinations(self.parts, n)]
 
 def _said_by_problem(path):
     parts = problem_hashes(read_yaml(path))

@@ -82,7 +82,8 @@ class Field:
     source: Annotated[Text, key('Table and column it comes from')] = ''
     known_at_decision: Annotated[Flag, key('Is it known when the decision is made?')] = True
     sensitive: Annotated[Flag, key('Does it name a protected characteristic?')] = False
-    suspect: Annotated[Text, key('Why the draft suspects it of knowing the outcome; the exploration takes over once it has run')] = ''
+    suspect: Annotated[Text, key(
+        'Why the draft suspects it of knowing the outcome; the exploration takes over once it has run')] = ''
     legitimate: _said(Legitimate, 'Why it may be learnt from although it looks like a leak') = None
     personal: _said(Personal, 'On what basis personal data in it is used') = None
 

@@ -183,7 +183,10 @@ def make_splits(
     return split_by_hash(df, *check_columns(df, [key], argument), shares, rule.seed, alone=id)
 
 # %% ../../nbs/data/13_splits.ipynb #3382ab7f
-def _value_sets(splits, column): return {name: set(df[column][~_is_nobody(df[column])]) for name,df in splits.items()}
+def _value_sets(splits, column):
+    "The values of a column in each split, without what names nobody"
+    def named(s): return set(s[~_is_nobody(s)])
+    return {name: named(df[column]) for name,df in splits.items()}
 
 def _shared(values, a, b, column):
     "A sentence, if two splits share values of a column"

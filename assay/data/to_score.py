@@ -71,7 +71,8 @@ def context_columns(
 def _formats(source):
     "Column to its way of writing: under its own name, and under the plain one where no column has that name"
     names, formats = source.get('columns') or {}, source.get('formats') or {}
-    return {new: formats[own] for new,own in names.items() if own in formats and new not in names.values()} | formats
+    plain = {new: own for new,own in names.items() if new not in names.values()}
+    return {new: formats[own] for new,own in plain.items() if own in formats} | formats
 
 def _csv_options(source, fields):
     """How a CSV file is read, so that a column means what it meant in training;
@@ -104,7 +105,9 @@ def read_for_scoring(
     fields, # Features of the model
 )->pd.DataFrame: # As it is in the file; what the model reads as text is text, so that `007` is not 7
     "Read a table to score"
-    if kind_of_file(path) == 'parquet': return _with_formats(load_source(dict(name='table', kind='parquet', url=path))[0], source)
+    if kind_of_file(path) == 'parquet':
+        df, _ = load_source(dict(name='table', kind='parquet', url=path))
+        return _with_formats(df, source)
     options = _csv_options(source, fields)
     df = _with_formats(load_source(dict(name='table', kind='csv', url=path) | options)[0], source)
     return df.assign(**{c: _numbers(df[c]) for c in options['numbers'] if c in df})

@@ -89,7 +89,8 @@ def _in_range(moments):
 # %% ../../nbs/data/01_written.ipynb #a26c9f3b
 MOST = .95 # Share of the rows with a value that must be written in one way
 FEW_LEVELS = 20 # Different values of a column that may be categories
-NO_VALUE = ('na', 'n/a', 'n.a.', 'nan', 'null', '<null>', 'none', '\\n', '-', '--', '?', '.', 'unknown', 'missing')
+NO_VALUE = ( # Words that say that there is none
+    'na', 'n/a', 'n.a.', 'nan', 'null', '<null>', 'none', '\\n', '-', '--', '?', '.', 'unknown', 'missing')
 MOST_WORDS = 20 # Different words among them, at most: more are values of another kind
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +124,8 @@ def _other_reading(read, shares, way):
     return f'{equal[0]!r} fits as well' if equal else ''
 
 def _are_levels(counts, words):
-    "Are texts the levels of a category: few, and words that stand in several rows among them, or each in brackets?"
+    """Are texts the levels of a category: few, and words that stand in several rows among them,
+    or each in brackets?"""
     bracketed = counts.index.str.fullmatch(r'\(\d{1,3}\)').all()
     repeated = any(n > 1 and w.lower() not in NO_VALUE for w,n in words.items())
     return bool(bracketed or repeated and len(counts) <= FEW_LEVELS)

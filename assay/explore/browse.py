@@ -17,12 +17,16 @@ from ..data.dictionary import MISSING
 
 # %% ../../nbs/explore/01_browse.ipynb #83f2c147
 _WHO = ('customer|patient|user|client|account|subject|person|member|household|student|employee|device|session'
-        '|kunden?|kd|patienten|versicherten?|mitglieds?|personal|schueler|studenten|cliente?s?|usuario|paciente|adherent')
-_THING = 'contract|invoice|order|policy|vertrags?|rechnungs?|konto|contrat|compte' # Named by a number, and counted
+        '|kunden?|kd|patienten|versicherten?|mitglieds?|personal|schueler|studenten'
+        '|cliente?s?|usuario|paciente|adherent')
+# Named by a number, and counted without one
+_THING = 'contract|invoice|order|policy|vertrags?|rechnungs?|konto|contrat|compte'
 _NUMBER = 'id|no|nr|num|number|nummer|numero|key|code'
-_OF_PEOPLE = 'tel|telefon|phone|mobil|rufnummer|svnr|ssn|iban|geburtstag|geburtsdatum|birthday|(sur|last|first|nach|vor)_?name|name'
-_KEY = re.compile(rf'(^|_)(id|ids|uuid|guid)(_|$)|^({_WHO})s?(_?({_NUMBER}))?_?$|^({_THING})s?_?({_NUMBER})_?$|^({_OF_PEOPLE})$')
-FEWEST_DIGITS = 8 # Digits of a whole number from which it looks like the number of a contract or a telephone; an income has fewer
+_OF_PEOPLE = ('tel|telefon|phone|mobil|rufnummer|svnr|ssn|iban|geburtstag|geburtsdatum|birthday'
+              '|(sur|last|first|nach|vor)_?name|name')
+_KEY = re.compile(rf'(^|_)(id|ids|uuid|guid)(_|$)|^({_WHO})s?(_?({_NUMBER}))?_?$'
+                  rf'|^({_THING})s?_?({_NUMBER})_?$|^({_OF_PEOPLE})$')
+FEWEST_DIGITS = 8 # Digits of a whole number that may be a contract or a telephone; an income has fewer
 ALIKE_ROWS = 5 # Rows that share a text from which it says little about one of them
 
 def names_somebody(
@@ -64,7 +68,9 @@ def visible_columns(
     described, neither text nor key, neither sensitive nor personal"""
     personal = set(personal)
     kept = [f.name for f in dictionary.fields if _may_show(f, personal)]
-    return kept if rows is None else [c for c in kept if c in rows and not _is_rare_text(rows[c]) and not _is_rare_number(rows[c])]
+    if rows is None: return kept
+    def is_rare(s): return _is_rare_text(s) or _is_rare_number(s)
+    return [c for c in kept if c in rows and not is_rare(rows[c])]
 
 def read_visible()->list: # Names, in the order of the dictionary
     """The columns whose values may stand on a page, as the data stage found them over all rows;
@@ -225,7 +231,8 @@ def fitting_page(
     columns = [c for c in columns if c in df]
     tries = [(columns[:40], len(columns) <= 30)] + [(columns[:n], False) for n in (40, 20, 10, 5, 1)]
     for shown, plots in tries:
-        page = table_page(df[shown].mask(df[shown].eq(MISSING)), title, _page_note(df, len(shown), n_rows), plots)
+        rows = df[shown].mask(df[shown].eq(MISSING))
+        page = table_page(rows, title, _page_note(df, len(shown), n_rows), plots)
         if (size := len(page.encode())) <= limit: return page
     raise ValueError(
         f"a page of one column of {title!r} has {size:,} bytes; expected at most {limit:,}: leave out "

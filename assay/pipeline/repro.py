@@ -338,6 +338,7 @@ def accept_layout()->bool: # True if `dvc.lock` was changed
         record = (read_yaml(lock).get('stages') or {}).get(stage, {})
         for path, key in ((place('problem'), 'problem'), (place('columns'), 'dictionary')):
             if not changed_keys([key]): text = _with_bytes_of(path, stage, record, text)
-    except (AttributeError, KeyError, TypeError, ValueError): return False # DVC says what is wrong with its file
+    # DVC says what is wrong with its file
+    except (AttributeError, KeyError, TypeError, ValueError): return False
     if text != known: write_text(lock, text)
     return text != known

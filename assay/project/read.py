@@ -99,7 +99,8 @@ def _code_notes(df, way):
     return []
 
 _OF_TIME = re.compile(
-    r'(^|_)(date|timestamp|ts|at|when|moment|epoch|unix|datum|zeitpunkt)(_|$)|^(time|day|zeit|created|updated)$',
+    r'(^|_)(date|timestamp|ts|at|when|moment|epoch|unix|datum|zeitpunkt)(_|$)'
+    r'|^(time|day|zeit|created|updated)$',
     re.I,
 )
 _MOST_ASIDE = .01 # Share of moments that cannot be read and whose rows the data stage sets aside
@@ -118,8 +119,9 @@ def _settle(found):
     sure = [f.way for f in found.values() if f.kind == 'number' and not f.doubt and f.way in (COMMA, POINT)]
     way = COMMA if sure.count(COMMA) > sure.count(POINT) else POINT if POINT in sure else None
     def settled(f):
-        is_open = f.kind == 'number' and f.doubt and way and repr(way) in (repr(f.way), f.doubt.split(' fits')[0])
-        return dataclasses.replace(f, way=way, doubt='') if is_open else f
+        if f.kind != 'number' or not (f.doubt and way): return f
+        either = (repr(f.way), f.doubt.split(' fits')[0])
+        return dataclasses.replace(f, way=way, doubt='') if repr(way) in either else f
     return {c: settled(f) for c,f in found.items()}
 
 def _is_whole(s):
@@ -219,18 +221,27 @@ def _words_notes(plain, doubtful):
     return said
 
 def _keys_with_gaps(df):
-    """Columns of whole numbers that name somebody and are missing in some rows, to the words that stand there:
-    as text no digit is lost"""
-    floats = {c: [] for c in df.select_dtypes('float') if names_somebody(c) and df[c].isna().any() and _is_whole(df[c])}
-    texts = {c: guess_format(df[c]) for c in df if names_somebody(c) and pd.api.types.is_string_dtype(df[c])}
-    return floats | {c: _as_written(f, df[c]) for c,f in texts.items() if f and f.kind == 'number' and not f.unit}
+    """Columns of whole numbers that name somebody and are missing in some rows,
+    to the words that stand there: as text no digit is lost"""
+    named = df[[c for c in df if names_somebody(c)]]
+    floats = [c for c in named.select_dtypes('float') if named[c].isna().any() and _is_whole(named[c])]
+    texts = {c: guess_format(s) for c,s in named.items() if pd.api.types.is_string_dtype(s)}
+    numbers = {c: f for c,f in texts.items() if f and f.kind == 'number' and not f.unit}
+    return dict.fromkeys(floats, []) | {c: _as_written(f, df[c]) for c,f in numbers.items()}
+
+def _not_moments(c, f, n):
+    "A sentence about a column of moments of which too many cannot be read"
+    lost = f"{sum(f.words.values()):,} of {n:,} rows are not: {list(f.words)[:5]}"
+    return (f'{c!r} looks like moments written {f.way!r}, and {lost}; it is not used as time: '
+            'correct them at the source')
 
 def _usable(found, n):
-    "Columns whose rest can be set aside or taken for missing, and sentences about moments of which too many cannot be read"
+    """Columns whose rest can be set aside or taken for missing,
+    and sentences about moments of which too many cannot be read"""
+    found = {c: f for c,f in found.items() if not any(map(find_personal, f.words))} # they would be committed
     bad = {c: f for c,f in found.items() if f.kind == 'time' and f.words and not _is_few(f, n)
            and any(re.search(r'\d', w) for w in f.words)}
-    said = [f"{c!r} looks like moments written {f.way!r}, and {sum(f.words.values()):,} of {n:,} rows are not: "
-            f"{list(f.words)[:5]}; it is not used as time: correct them at the source" for c,f in bad.items()]
+    said = [_not_moments(c, f, n) for c,f in bad.items()]
     return {c: f for c,f in found.items() if c not in bad}, said
 
 def _own_formats(df, time, sure):
@@ -250,16 +261,17 @@ def _read_csv(path, time=None):
     floats = [c for c in df.select_dtypes('float') if c not in found and c not in keys]
     if COMMA in {f.way for f in found.values()} and floats:
         found |= thousands_among(load_source(spec | dict(text=floats))[0][floats], found)
-    found = {c: f for c,f in found.items() if not any(map(find_personal, f.words))} # its words would be committed
     found, unclear = _usable(found, len(df))
     formats = {c: f.way for c,f in found.items() if _needs_format(f, df[c])}
     words = {c: _as_written(f, df[c]) for c,f in found.items() if f.words and not _is_few(f, len(df))}
     sure, doubtful = sure | words, {c: w for c,w in doubtful.items() if c not in found}
     if sure or formats: df, facts = load_source(spec | dict(missing=sure, formats=formats))
     plain = {c: w for c,w in sure.items() if c not in words}
-    said = unclear + _mixed_notes(df, [*found, *keys]) + _format_notes(found, words) + _words_notes(plain, doubtful)
+    said = unclear + _mixed_notes(df, [*found, *keys])
+    said += _format_notes(found, words) + _words_notes(plain, doubtful)
     said += _code_notes(df, "declare it for its column under 'missing' of the source in params.yaml")
-    return df, facts | dict(missing=sure, formats=formats, text=list(keys), notes=[*facts.get('notes', []), *said])
+    notes = [*facts.get('notes', []), *said]
+    return df, facts | dict(missing=sure, formats=formats, text=list(keys), notes=notes)
 
 def is_url(path)->bool:
     "Is a table named by a URL, or by the environment variable that holds one?"
