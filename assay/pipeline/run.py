@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..core.artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
 from ..core.keys import changed_keys, has_agreed, listed_keys, name_contents, only_listed, write_agreed
+from ..core.saved import clean_saved
 from ..core.notebooks import import_nbformat, import_papermill
 from ..core.yaml import read_yaml
 from .engine import execute
@@ -197,6 +198,7 @@ def run_stage(
     "Run one stage; raises `GateClosed`, `StageFailed`, or an error that names the parameter"
     start, stages = time.monotonic(), load_stages()
     stage = find_stage(name, stages)
+    clean_saved([stage.notebook]) # DVC hashes it when the stage has ended
     parameters = stage_parameters(stage, read_yaml('params.yaml'), declared_parameters(stage.notebook))
     pass_gates(stage)
     if knows_bar(stage): bar_state(load_problem()) # a broken ledger stops it before it starts
