@@ -346,7 +346,10 @@ class Replay:
         return verdict_of_weeks(self.weeks)
 
     def table(self): return week_table(self.weeks)
-    def numbers(self): return self.table()[list(_NUMBERS)]
+    def numbers(self):
+        "The numbers of each week; calibration where there are two classes"
+        shown = [c for c in _NUMBERS if c != 'calibration' or self.data.problem.task == 'binary']
+        return self.table()[shown]
     def reasons(self): return self.table()[['week', 'decision', 'why', 'drifted']]
     def rules(self): return decision_table()
     def decision(self): return pd.DataFrame([self.verdict])

@@ -61,6 +61,7 @@ class Frame:
     here:str='' # The stage of this page
     problem:str='' # Title of the problem
     up:str='../' # Way up to the folder of the front page
+    agreed:object=None # `Problem`, so that a page leaves out what is about another kind of problem
 
     @property
     def title(self)->str: # Such as `evaluation – Late flights`
@@ -119,13 +120,13 @@ def _without_figures(nb, excess):
         saved, left = saved+size-len(text), left+1
     return res, left
 
-def _shorter_page(stage, nb, excess, page):
+def _shorter_page(frame, nb, excess, page):
     """The page of a notebook without its largest figures, or without the notebook where that is not enough;
     it says so on top"""
-    said = lambda left: render('shortened.html.j2', dict(limit=MAX_BYTES, left=left, stage=stage))
+    said = lambda left: render('shortened.html.j2', dict(limit=MAX_BYTES, left=left, stage=frame.here))
     part, n = _without_figures(nb, excess+1000) # the sentence takes room too
     left = f"its {n} largest figures are" if n > 1 else 'its largest figure is'
-    try: return page(said(left) + fragment(part))
+    try: return page(said(left) + fragment(part, frame.agreed))
     except TooLarge: return page(said('its tables and figures are'))
 
 def _foot(inputs):
@@ -145,8 +146,8 @@ def report_page(
     notes = show_notes(moved, stopped, waived, doubts, metrics.get('agreed_after', ''))
     head = notes + render('verdict.html.j2', _badge(frame.here, metrics['verdict'], doubts))
     page = lambda body: make_page(frame.title, head+body, _foot(metrics['inputs']), frame)
-    try: return page(fragment(nb))
-    except TooLarge as e: return _shorter_page(frame.here, nb, e.excess, page)
+    try: return page(fragment(nb, frame.agreed))
+    except TooLarge as e: return _shorter_page(frame, nb, e.excess, page)
 
 # %% ../../nbs/site/02_pages.ipynb #88b2b5e6
 def _digits(v):
@@ -384,7 +385,7 @@ def build_site(
     shown, written, faults = {b['stage']: b for b in board if b['page']}, [], []
     _remove_pages(b['stage'] for b in board if not b['page'])
     for stage,b in shown.items():
-        frame = Frame(list(shown), stage, problem.title)
+        frame = Frame(list(shown), stage, problem.title, agreed=problem)
         items = rows if stage in waiting else None
         page = _page_or_why(b, frame, late.get(stage, ''), doubt, items, faults)
         written.append(write_text(place('reports', stage, 'report.html'), page))
