@@ -83,11 +83,11 @@ def error_sizes(
 
 # %% ../../nbs/evaluation/12_residuals.ipynb #96c0faed
 def price_of_error(
-    costs:dict, # Of `problem.yaml`
+    costs:dict, # Of `problem.yaml`: outcome to a number, or to `value`, `low` and `high`
 ): # Number, or None
-    "What one unit of error costs by the middle of the declared range; None where nobody declared it"
+    "What one unit of error costs, of a range the amount that is computed with; None where nobody declared it"
     price = costs.get('absolute_error')
-    return float(np.mean(price)) if price is not None else None
+    return price['value'] if isinstance(price, dict) else price
 
 # %% ../../nbs/evaluation/12_residuals.ipynb #f4a7d358
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
