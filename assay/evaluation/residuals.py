@@ -36,8 +36,8 @@ def _part_row(scored, rows, name):
 
 def _span(predicted):
     "The lowest and the highest prediction of a part in words"
-    low, high = predicted.min(), predicted.max()
-    return f'{low:,.4g}' if low == high else f'{low:,.4g} to {high:,.4g}'
+    ends = [f'{v:,.0f}' if abs(v) >= 1000 else f'{v:.4g}' for v in (predicted.min(), predicted.max())]
+    return ' to '.join(dict.fromkeys(ends))
 
 COLUMNS = ['predicted', 'n', 'mean_predicted', 'mean_outcome', 'bias', 'bias_low', 'bias_high',
            'error_p10', 'error_p90', 'mean_absolute']
