@@ -18,12 +18,14 @@ from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
 from assay.data.infer import infer_dictionary, write_dictionary
 from assay.evaluation.flow import baseline_specs
 from assay.explore.checks import declared_checks
-from assay.explore.leakage import column_skills, declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
+from assay.explore.leakage import declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
+from assay.explore.skill import column_skills
 from assay.feasibility.case import StudySettings, make_case, rule_column
 from assay.feasibility.verdict import RULES
 from assay.models.estimators import make_model
 from assay.problem.agreement import load_problem, make_problem
-from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
+from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, note_declared, read_ledger
+from assay.problem.moved import moved_bar
 from assay.project.proposal import draft
 from assay.release.chain import new_key
 from assay.release.readiness import doubts, drafted_suspects, leak_rows, next_step, release_rows
