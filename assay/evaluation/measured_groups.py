@@ -14,7 +14,8 @@ from ..core.rendering import Result
 from .flow import worst_slice
 from .scores import slice_scores
 from ..responsible.disparities import group_pairs, widest
-from ..responsible.group_limits import concerns_check, group_faults, group_metrics, group_view, groups_check, judge_limits, plot_groups, worst_groups
+from ..responsible.group_limits import concerns_check, group_faults, group_metrics, group_view, groups_check
+from ..responsible.group_limits import judge_limits, plot_groups, worst_groups
 from ..responsible.groups import as_groups, crossed, fairlearn_difference, group_table, measurable
 from ..stats.metrics import METRICS
 from ..stats.scored import Scored

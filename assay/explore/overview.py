@@ -18,8 +18,10 @@ from ..data.infer import gaps
 from .associations import associations, feature_associations, plot_associations, plot_heatmap, strongest_pairs
 from .browse import draw_rows, fitting_page, read_visible
 from .checks import declared_checks, declared_table, exploration_checks, exploration_verdict
-from .exploration import compare_splits, label_counts, label_history, plot_base_rates, plot_distributions, plot_drift, read_splits, split_rates, stack_splits
-from .leakage import TOO_GOOD, declared_legitimate, leak_advice, leakage_evidence, leakage_scan, leaking_features, read_scan_table, scan_columns
+from .exploration import compare_splits, label_counts, label_history, plot_base_rates, plot_distributions
+from .exploration import plot_drift, read_splits, split_rates, stack_splits
+from .leakage import TOO_GOOD, declared_legitimate, leak_advice, leakage_evidence, leakage_scan
+from .leakage import leaking_features, read_scan_table, scan_columns
 from .missing import label_noise, missing_patterns
 from .over_time import drift_over_time
 from .profile import profile, summarise_parquet

@@ -14,7 +14,8 @@ import pandas as pd
 
 from ..explore.skill import LEAK, column_skills
 from .alternatives import compare_simpler
-from .case import ENOUGH, StudySettings, case_blocks, column_leaks, compare_models, make_case, measure_together, rule_column
+from .case import ENOUGH, StudySettings, case_blocks, column_leaks, compare_models, make_case
+from .case import measure_together, rule_column
 from .ceiling import measure_ceiling
 from .gains import measure_hypotheses, measure_parts, measure_value
 from .learning_curve import learning_curve, measure_signal

@@ -15,7 +15,8 @@ from typing import Annotated, Literal, Union
 from pydantic import Discriminator, Field, Tag, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from ..core.shapes import Entry, Expected, FORMS, Holds, Number, Positive, Shape, Text, key, meant, shape_faults, shown_value, words
+from ..core.shapes import Entry, Expected, FORMS, Holds, Number, Positive, Shape, Text, key, meant
+from ..core.shapes import shape_faults, shown_value, words
 from .current_practice import today_faults
 
 # %% ../../nbs/problem/02_plausible.ipynb #e23dcc20

@@ -14,7 +14,9 @@ from .waiving import active_waivers
 from .checklist import load_checklist, read_stages, stages_of
 from .gates import gate_rows
 from .model_card import card_markdown, model_card
-from .readiness import LISTS, count_states, list_html, next_step, open_html, open_items, stage_verdicts, readiness_checks, readiness_inputs, readiness_metrics, readiness_verdict, release_rows
+from .readiness import LISTS, count_states, list_html, next_step, open_html, open_items, stage_verdicts
+from .readiness import readiness_checks, readiness_inputs, readiness_metrics, readiness_verdict
+from .readiness import release_rows
 from .waivers import today
 from ..stages.definition import load_stages
 

@@ -16,7 +16,8 @@ from ..data.columns import load_dictionary
 from ..problem.agreement import is_answered, load_problem
 from ..problem.plausible import QUESTIONS
 from .groups import absent_columns, as_groups, sensitive_columns, watched_columns
-from .representation import hide_small, label_by_group, plot_representation, reference_path, representation_table, watched_table
+from .representation import hide_small, label_by_group, plot_representation, reference_path
+from .representation import representation_table, watched_table
 from .proxies import proxies
 from .assessment import assessment, findings, judge_answers, responsible_checks, responsible_verdict
 from .privacy import declared_personal, personal_data, small_groups, with_basis
