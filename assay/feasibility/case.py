@@ -17,7 +17,8 @@ from ..stats.intervals import Resamples, blocks_of, count_groups, ends_of, repli
 from ..stats.values import Label
 from ..models.features import feature_fields, feature_frame
 from ..models.estimators import as_target, make_model, predict_score
-from ..explore.leakage import LEAK, declared_legitimate, suspected
+from ..explore.leakage import declared_legitimate, suspected
+from ..explore.skill import LEAK
 from ..models.practice import named_alternatives, practice_params, rule_params
 
 # %% ../../nbs/feasibility/00_case.ipynb #d0a36575

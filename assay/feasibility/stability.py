@@ -10,7 +10,7 @@ import numpy as np, pandas as pd
 
 from ..core.artifacts import place, read_table
 from .case import Case, case_blocks, fit_score, measure_score, rule_scores
-from ..explore.leakage import column_skills
+from ..explore.skill import column_skills
 from ..stats.metrics import METRICS
 from ..stats.intervals import FEW_GROUPS, Resamples, blocks_of, replicate
 from ..models.features import feature_frame, names_of

@@ -38,7 +38,7 @@ def _moved(m):
     return f"{m['criterion']} was {was} as first agreed{then}, and is {now} now{by}"
 
 def criteria_row(
-    moved, # What differs, from `assay.problem.criteria.moved_bar`: criterion, was, now
+    moved, # What differs, from `assay.problem.moved.moved_bar`: criterion, was, now
     waivers=(), # Verified waivers: item, role, reason, until
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.release.waivers.ANY_DAY`
     after:str='', # That people first agreed after provisional results, from `agreed_after`
@@ -194,7 +194,7 @@ def release_rows(
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.release.waivers.ANY_DAY`
 )->list: # Rows of `leak_rows`, `evaluate_checklist`, `criteria_row` and `gate_rows`
     "All that a release rests on: leaks, the items of the process, the criteria, and gates under a waiver"
-    from assay.problem.criteria import moved_bar
+    from assay.problem.moved import moved_bar
     bar = criteria_row(moved_bar(), waivers, on, _said_of_bar(found))
     rows = [*evaluate_checklist(checklist, found, waivers, signatures, on), bar]
     rows = _with_stray(rows, stray_waivers(on) if on else {})
