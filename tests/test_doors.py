@@ -131,6 +131,19 @@ def test_a_batch_refuses_rows_and_scores_the_others(repo):
     )  # the control: the model itself scores it
 
 
+def test_an_edit_of_today_does_not_change_how_an_approved_bundle_reads(repo):
+    "The bundle says how columns are read; params.yaml of the working tree says it for the next one"
+    params, df = repo["folder"] / "params.yaml", repo["df"].head(5)
+    before = params.read_text()
+    edited = "data: {source: {name: t, kind: csv, url: t.csv, columns: {hour: distance, distance: hour}, missing: [JFK, EWR, LGA]}}\n"
+    try:
+        params.write_text(edited)
+        code, scores, said = score(repo, df, "edited.csv")
+    finally:
+        params.write_text(before)
+    assert (code, said) == (0, "") and np.allclose(scores.score, repo["bundle"].score(df))
+
+
 def test_every_row_can_be_refused(repo):
     code, scores, said = score(repo, repo["df"].head(3).assign(hour=99), "all.parquet")
     assert code == 1 and scores.empty and "3 of 3 rows are refused" in said

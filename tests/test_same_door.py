@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
+from tasks import write_agreement
 from tiny import inside
 
 from assay.data.columns import Dictionary, Field
@@ -307,3 +308,23 @@ def test_control_the_property_finds_a_door_that_is_open(repo):
 
     row = GOOD | dict(origin=" JFK ")
     assert kinder(repo, row) != predict(repo, row)
+
+
+def test_a_bundle_of_an_older_version_is_read_by_the_folder_and_that_is_said(repo, tmp_path, monkeypatch, capsys):
+    from assay.commands.scoring import served_bundle
+
+    train = flights(100)
+    model = fit_final(dict(candidate="linear", params={}, seed=0, task="binary", target="late"), train, COLUMNS.features)
+    folders = {name: tmp_path / name for name in ("old", "new")}
+    for name, folder in folders.items():
+        provenance = {} if name == "old" else dict(reading=describe_reading(SOURCE, PROBLEM, COLUMNS))
+        export_bundle(model, feature_frame(train, COLUMNS.features), COLUMNS.features, folder, provenance, 0.4)
+    with inside(tmp_path):
+        write_agreement("binary")
+        (tmp_path / "params.yaml").write_text("data: {source: {name: t, kind: csv, url: t.csv, missing: ['-']}}\n")
+        for name, folder in folders.items():
+            monkeypatch.setattr("assay.release.approval.serving_folder", lambda folder=folder: folder)
+            _, reading = served_bundle()
+            said = capsys.readouterr().err
+            assert reading.source == dict(missing=["-"] if name == "old" else ["n/a"])
+            assert ("does not say how the columns of a table are read, so params.yaml" in said) == (name == "old")
