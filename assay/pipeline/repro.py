@@ -13,6 +13,7 @@ from pathlib import Path
 from ..release.approval import ended_waivers
 from ..core.artifacts import check_file, hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
 from ..core.keys import changed_keys, has_agreed
+from ..core.saved import clean_saved
 from ..problem.moved import bar_state
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
@@ -281,6 +282,7 @@ def end_waivers(
 def _prepare():
     "Put right what an earlier run left, and take away its notes"
     for sentence in recover(): say(f'recovered: {sentence}')
+    for path in clean_saved(): say(f'{path} had outputs of a run by hand; as it was saved, it is in .assay/saved')
     for name in ('stopped', 'failed'): shutil.rmtree(place('local', name), ignore_errors=True)
 
 def _run_again():
