@@ -21,8 +21,9 @@ from assay.core.yaml import read_yaml
 from assay.data.columns import Field, load_dictionary, make_field
 from assay.pipeline.run import stage_parameters
 from assay.problem.agreement import Problem, load_problem, make_problem
-from assay.problem.criteria import criteria, criteria_hash, freeze_criteria, frozen_line, mark_results, moved_bar
+from assay.problem.criteria import criteria, criteria_hash, freeze_criteria, frozen_line, mark_results
 from assay.problem.current_practice import Today
+from assay.problem.moved import moved_bar
 from assay.problem.plausible import faults
 from assay.project.create import write_draft
 from assay.project.proposal import draft

@@ -244,11 +244,11 @@ class FinalTest(Result):
 
     def _use_metrics(self):
         "What decisions with the model are worth, and to whom they are worth least"
-        return dict(
-            saving_per_1000=self.saving,
+        known = dict(saving_per_1000=self.saving, worst_group=self.groups.worst())
+        if self.problem.task != 'binary': return known # neither a threshold nor a calibration
+        return known | dict(
             threshold=as_metric(self.thresholds['model']),
-            calibration_error=self.calibration.metric(),
-            worst_group=self.groups.worst())
+            calibration_error=self.calibration.metric())
 
     def _trust_metrics(self):
         "How far the numbers themselves can be trusted"
@@ -274,7 +274,7 @@ class FinalTest(Result):
         groups, concerns = self.groups.checks()
         return [
             *evaluation_checks(metrics, evaluation_run(self), p.margin),
-            cost_check(stated),
+            cost_check(stated, p.task),
             groups,
             concerns,
             hypothesis_check(p, 'evaluation', metrics)]

@@ -27,7 +27,8 @@ class ChosenModel:
 
     def table(self): # Data frame
         "The description"
-        said = {k: self.spec[k] for k in ('candidate', 'threshold', 'seed', 'task', 'target')}
+        said = {k: self.spec[k] for k in ('candidate', 'seed', 'task', 'target')}
+        if self.spec.get('threshold') is not None: said['threshold'] = self.spec['threshold']
         return pd.Series(said | self.spec['params']).to_frame('model')
 
     def fit(self,

@@ -16,7 +16,7 @@ from ..core.notebooks import import_papermill
 from ..stages.parameters import declared_parameters
 from .run import StageFailed, failure, progress, say
 from ..stages.definition import load_stages
-from ..site.pages import Frame, report_page
+from ..site.report import Frame, report_page
 
 # %% ../../nbs/pipeline/09_page.ipynb #2bf97ccf
 def _executed(path):

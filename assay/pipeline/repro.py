@@ -13,7 +13,7 @@ from pathlib import Path
 from ..release.approval import ended_waivers
 from ..core.artifacts import check_file, hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
 from ..core.keys import changed_keys, has_agreed
-from ..problem.criteria import bar_state
+from ..problem.moved import bar_state
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
 from .run import EXIT_CLOSED, EXIT_ERROR, parameter_errors, say

@@ -18,7 +18,7 @@ from ..core.yaml import read_yaml
 from .engine import execute
 from .normalise import leaks, normalise, warnings_of
 from ..problem.agreement import load_problem
-from ..problem.criteria import bar_state
+from ..problem.moved import bar_state
 from ..release.gates import GateClosed
 from ..release.start import pass_gates, waivers_today, why_closed
 from ..stages.definition import Stage, _near, find_stage, load_stages

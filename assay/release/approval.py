@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ..core.artifacts import atomic_write, place, read_json, read_metrics, sha256, write_json
 from .chain import CHAINS, append_decision, chain_head, cut_decisions, load_private_key, read_chain
-from ..problem.criteria import bar_sentence, cut_in_commits, moved_bar, read_ledger
+from ..problem.criteria import cut_in_commits, read_ledger
+from ..problem.moved import bar_sentence, moved_bar
 from .gates import RELEASE_GATES, check_faults, evidence_fault, gate_faults
 from .waivers import RELEASE_OWNER, same_role, today as _today
 from ..problem.limits import LIMITS
