@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..core.artifacts import enter_root
 from ..core.shapes import count_of
-from .scoring import accepted, whole_path
+from .scoring import accepted, served_bundle, whole_path
 from .terminal import Json, option, print_json, show_rows, stop
 
 # %% ../../nbs/commands/06_monitoring.ipynb #0ca2329c
@@ -41,10 +41,14 @@ def _served(table):
     return mine, sum(r['model'] == last for r in iter_log(kind='quarantine')), len(rows)-len(mine)
 
 # %% ../../nbs/commands/06_monitoring.ipynb #743534e9
-def _as_described(path, source, problem, dictionary):
-    "A table that somebody names, as the dictionary describes it; None where nobody names one"
+def _read_named(table, labels, problem, dictionary):
+    "The tables that somebody names, as the bundle reads them; None where nobody names one"
     from assay.data.to_score import read_described
-    return path and read_described(path, source, problem, dictionary)
+    from assay.package.batch import read_window
+    if table is None and labels is None: return None, None
+    bundle, reading = served_bundle()
+    return (table and read_window(table, bundle, reading, problem, dictionary),
+            labels and read_described(labels, reading.source, problem, dictionary))
 
 def _monitored(problem, dictionary, spec, given, outcomes, cluster):
     "One monitoring pass, and how many predictions of other bundles were left out"
@@ -132,8 +136,7 @@ def monitor(table: _Watched = None, labels: _Labels = None, json_: Json = False)
     enter_root()
     problem, dictionary, spec = load_problem(), load_dictionary(), read_json(place('model'))
     data = read_yaml('params.yaml').get('data', {})
-    described = (data.get('source') or {}, problem, dictionary)
-    given, outcomes = _as_described(table, *described), _as_described(labels, *described)
+    given, outcomes = _read_named(table, labels, problem, dictionary)
     if given is not None and given.empty: stop(_tell_nothing(table.name, json_))
     found = _monitored(problem, dictionary, spec, given, outcomes, data.get('cluster'))
     stop(_tell_monitoring(found, json_))

@@ -41,7 +41,8 @@ class ChosenModel:
     def provenance(self): # From `assay.package.bundle.make_provenance`
         "Where the model comes from"
         measured = read_metrics('evaluation')['metrics']
-        return make_provenance(self.spec, measured, list(_CODE), list(map(place, _INPUTS)))
+        made = make_provenance(self.spec, measured, list(_CODE), list(map(place, _INPUTS)))
+        return made | dict(reading=read_json(place('prepared', 'reading.json')))
 
     def package(self,
         tables:dict, # `train` and `valid` to their data frames
