@@ -53,7 +53,8 @@ def _measures(numbers, categories):
 
 def _apart(reference, current, distance):
     "How far one column is from the reference, and how many values each holds"
-    counts = dict(n=int(current.notna().sum()), n_reference=int(reference.notna().sum()))
+    n, n_reference = int(current.notna().sum()), int(reference.notna().sum())
+    counts = dict(n=n, n_reference=n_reference)
     gaps = dict(missing=current.isna().mean(), missing_reference=reference.isna().mean())
     return distance(reference, current) | counts | gaps
 

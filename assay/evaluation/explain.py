@@ -59,7 +59,8 @@ def _kept_parts(shuffles, rows):
 def _jackknife(left_out):
     "Half of the 95 % interval, from the values without each part"
     g = len(left_out)
-    return 1.96*np.sqrt((g-1)/g*((left_out-left_out.mean())**2).sum())
+    squares = ((left_out-left_out.mean())**2).sum()
+    return 1.96*np.sqrt((g-1)/g*squares)
 
 def permutation_importance(
     score, # Function of a data frame: one number per row
@@ -79,8 +80,8 @@ def permutation_importance(
     for name, columns in groups.items():
         after = [measure(scores(score, _shuffled(X, columns, rng))) for _ in range(shuffles.n)]
         fall = before-np.mean(after, axis=0)
-        half = _jackknife(fall[1:])
-        table.append(dict(name=name, importance=fall[0], low=fall[0]-half, high=fall[0]+half, n=len(X)))
+        whole, half = fall[0], _jackknife(fall[1:])
+        table.append(dict(name=name, importance=whole, low=whole-half, high=whole+half, n=len(X)))
     res = pd.DataFrame(table).sort_values(['importance', 'name'], ascending=[False, True])
     return res.reset_index(drop=True)
 
@@ -96,7 +97,8 @@ def grid_values(
     known = x.dropna().to_numpy(dtype='float64')
     if not len(known):
         raise ValueError(f"column {x.name!r} has no value to try; expected at least one that is not missing")
-    return np.unique(np.quantile(known, np.linspace(.02, .98, n_points), method='nearest')).tolist()
+    shares = np.linspace(.02, .98, n_points)
+    return np.unique(np.quantile(known, shares, method='nearest')).tolist()
 
 def partial_dependence(
     score, # Function of a data frame: one number per row

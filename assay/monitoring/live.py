@@ -22,7 +22,8 @@ from .decide import ASKS, RULES, Monitor, full_weeks, monitor_weeks, verdict_of_
 # %% ../../nbs/monitoring/04_live.ipynb #c6b69750
 def _as_written(classes):
     "A function that gives an outcome as the training table writes it; what it does not hold stays as it is"
-    same, numbers = {c: c for c in classes}, {float(c): c for c in classes if isinstance(c, (int, float))}
+    same = {c: c for c in classes}
+    numbers = {float(c): c for c in classes if isinstance(c, (int, float))}
     def one(v):
         v = v if isinstance(v, Hashable) else repr(v)
         text = str(int(v)) if isinstance(v, float) and v.is_integer() else str(v)
@@ -159,7 +160,8 @@ def as_served(
     spec:dict, # Specification of the model
 )->pd.DataFrame: # The rows as monitoring reads them
     "What was served in the shape of what was promised; raises `ValueError` where scores are not of this task"
-    named = {f'score[{c}]': f'score_{i}' for i,c in enumerate(spec.get('classes') or ())}
+    classes = spec.get('classes') or ()
+    named = {f'score[{c}]': f'score_{i}' for i,c in enumerate(classes)}
     _demand_scores(served, named)
     res = served.rename(columns=named)
     changed = {f.name: feature_frame(res, [f])[f.name] for f in fields if f.kind in TEXT}

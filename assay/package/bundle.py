@@ -72,8 +72,8 @@ def _run(session, output, inputs, classes=False):
     score = np.asarray(session.run([output['output']], inputs)[0], dtype='float64')
     score = score.reshape(len(score), math.prod(score.shape[1:])) # also where there is no row
     if not classes or score.shape[1] < 3: score = score[:, output['column']]
-    if not np.isfinite(score).all():
-        raise ValueError(f"the model gave {int((~np.isfinite(score)).sum())} scores that are not finite")
+    if n_broken := int((~np.isfinite(score)).sum()):
+        raise ValueError(f"the model gave {n_broken} scores that are not finite")
     return score
 
 # %% ../../nbs/package/03_bundle.ipynb #9b2dc771
@@ -179,7 +179,8 @@ class Bundle:
     def is_number(self): # bool
         "Is the score a predicted number, and no probability? A classifier gives one output for each class"
         example = make_inputs(self.fields, _as_columns(self.fields, [self.example]))
-        return self.session.run([self.output['output']], example)[0].size == 1
+        score, = self.session.run([self.output['output']], example)
+        return score.size == 1
 
 # %% ../../nbs/package/03_bundle.ipynb #5b9e27c1
 _ROUNDING = 8*float(np.finfo('float32').eps) # Share of a number that 32 bits lose in a few sums
@@ -192,7 +193,8 @@ def score_scale(
     "What a difference is judged against: 1 for probabilities; for numbers their standard deviation or size"
     scores = np.asarray(scores, dtype='float64')
     if not len(scores) or not bundle.is_number: return 1.
-    return float(scores.std() if np.ptp(scores) else np.abs(scores[0]) or 1.)
+    if np.ptp(scores): return float(scores.std())
+    return float(np.abs(scores[0]) or 1.)
 
 def same_up_to(
     bundle:Bundle, # The packaged model
@@ -200,14 +202,17 @@ def same_up_to(
     tolerance:float=1e-5, # Share of `score_scale` [0, 0.01]
 )->np.ndarray: # Largest difference at which the other score is the same, in the shape of `scores`
     "How far two scores may be apart: the tolerance, or what 32 bits lose of a number far from zero"
-    scale, size = score_scale(bundle, scores), np.abs(np.asarray(scores, dtype='float64'))
-    return np.maximum(tolerance*scale, np.minimum(_ROUNDING*size, _MOST*scale)*bundle.is_number)
+    scale = score_scale(bundle, scores)
+    size = np.abs(np.asarray(scores, dtype='float64'))
+    lost = np.minimum(_ROUNDING*size, _MOST*scale)
+    return np.maximum(tolerance*scale, lost*bundle.is_number)
 
 # %% ../../nbs/package/03_bundle.ipynb #7f5f51b6
 def _verify(bundle, golden, tolerance, path):
     "Raise where the golden rows get other scores here than on the day of export"
     known = np.array(golden['scores'])
-    gap = np.abs(bundle.score(_as_columns(bundle.fields, golden['rows']))-known)
+    scores = bundle.score(_as_columns(bundle.fields, golden['rows']))
+    gap = np.abs(scores-known)
     most = same_up_to(bundle, known, tolerance)
     if (gap > most).any():
         raise ValueError(f"{path}: golden rows differ by {gap.max():.2g}, expected at most "
@@ -285,7 +290,8 @@ MAX_TEXT = 200 # Characters of one text, in a request and in a table
 def _too_long(field, s):
     "Rows whose text is longer than a request may hold, for which the dictionary has no rule"
     may_be_long = field.kind in TEXT or field.kind == 'time'
-    return np.array([may_be_long and isinstance(v, str) and len(v) > MAX_TEXT for v in s], bool)
+    def is_long(v): return isinstance(v, str) and len(v) > MAX_TEXT
+    return np.array([may_be_long and is_long(v) for v in s], bool)
 
 def _checked(bundle, df):
     "The fields that a table holds: features, and context, which may be missing as a request may leave it out"
@@ -304,7 +310,8 @@ def refused_values(
         raise ValueError(f"columns {missing} are missing; the model reads {features}")
     fields = _checked(bundle, df)
     rows = df[[f.name for f in fields]].reset_index(drop=True)
-    found = [validate(rows, Dictionary(tuple(fields)))[1][['position', 'column', 'rule']]]
+    _, refused = validate(rows, Dictionary(tuple(fields)))
+    found = [refused[['position', 'column', 'rule']]]
     for f in fields:
         long = np.flatnonzero(_too_long(f, rows[f.name]))
         found.append(pd.DataFrame(dict(position=long, column=f.name, rule='long')))
