@@ -232,7 +232,7 @@ def test_what_is_refused_says_that_a_waiver_is_about_something_else(repo):
             refuse()
         assert "F03" not in str(said.value)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(criteria, "moved_bar", list)
+        patch.setattr(moved_bars, "moved_bar", list)
         list_ = load_checklist(place("checklist"))
 
         def shown():
