@@ -21,8 +21,8 @@ from assay.core.artifacts import find_root, to_json, write_text
 from assay.core.yaml import read_yaml
 from assay.pipeline.audit import compare, published
 from assay.pipeline.engine import stage_env
-from assay.pipeline.run import stage_parameters
 from assay.stages.definition import load_stages
+from assay.stages.given import stage_parameters
 from assay.stages.parameters import declared_parameters
 
 PLAIN = """

@@ -11,7 +11,7 @@ from tiny import inside
 from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
 from assay.evaluation.decisions import ERRORS
-from assay.problem import criteria
+from assay.problem import criteria, moved
 from assay.problem.agreement import TASKS, gaps, load_problem, make_problem
 from assay.problem.criteria import begin_chapter, freeze_criteria, ledger_path, mark_results, read_ledger
 from assay.problem.hypotheses import STAGES
@@ -152,7 +152,7 @@ def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
         assert [bar_sentence(m) for m in moved_bar(bundled(**low))] == ["minimum 0.3 → 0.05 (-0.25)"]
         assert [r["after_results"] for r in ledger_rows()] == [False, True]
         ledger_path().unlink()
-        monkeypatch.setattr(criteria, "_events", lambda p, ledger, event=None: [e for e in ledger if e["about"]["question"] == p.question and event in (None, e["event"])])
+        monkeypatch.setattr(moved, "events_of", lambda p, ledger, event=None: [e for e in ledger if e["about"]["question"] == p.question and event in (None, e["event"])])
         monkeypatch.setattr(criteria, "_line_fault", lambda e, before: "")
         freeze_criteria(bundled())
         mark_results(bundled())
@@ -386,7 +386,7 @@ def test_going_back_to_provisional_and_agreeing_again_is_a_moved_bar(detour, tmp
         assert moves(last) in (["minimum 0.3 → 0.1 → 0.2 (-0.1)"], ["minimum 0.3 → 0.2 (-0.1)"])
         back = moves(bundled(minimum=0.1, provisional=True))  # and while it is provisional
         assert [m.partition(" ")[0] for m in back] == ["minimum", "provisional"] and all("→" in m for m in back)
-        monkeypatch.setattr(criteria, "_baseline", lambda events: next((i, e) for i, e in reversed(list(enumerate(events))) if criteria._is_agreed(e)))
+        monkeypatch.setattr(moved, "bar_of", lambda events: next((i, e) for i, e in reversed(list(enumerate(events))) if criteria.is_agreed(e)))
         assert moves(last) == []
 
 

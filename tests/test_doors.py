@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 from tasks import as_request, make_task
 from tiny import inside
 
-from assay.package.bundle import MAX_TEXT, describe_refused, load_bundle, refused_values
+from assay.data.dictionary import MAX_TEXT
+from assay.package.bundle import describe_refused, load_bundle, refused_values
 from assay.serving.app import make_app
 from assay.serving.prediction_log import PredictionLog
 

@@ -67,13 +67,17 @@ _FOUND = ( # What a machine is told of a monitoring pass
     'n', 'known', 'unsaid', 'decision', 'rule', 'why', 'realised', 'estimated', 'undated', 'others',
     'resampled')
 
+_OF_WEEK = ('n', 'known', 'decision', 'why') # And of one week
+
+def _parts(found, names): return {name: found[name] for name in names}
+
 def _monitoring_as_json(found, groups):
     "A monitoring pass as a mapping"
-    of_week = ('n', 'known', 'decision', 'why')
-    weeks = [dict(week=w) | {k: r[k] for k in of_week} for w,r in found['weeks'].items()]
+    weeks = [dict(week=week) | _parts(r, _OF_WEEK) for week,r in found['weeks'].items()]
     drift = found['drift']
-    said = dict(drifted=list(drift.column[drift.drifted]), false_alarm_rate=float(drift.rate.max()))
-    return {k: found[k] for k in _FOUND} | said | dict(weeks=weeks, groups=groups)
+    drifted = list(drift.column[drift.drifted])
+    said = dict(drifted=drifted, false_alarm_rate=float(drift.rate.max()))
+    return _parts(found, _FOUND) | said | dict(weeks=weeks, groups=groups)
 
 # %% ../../nbs/commands/06_monitoring.ipynb #bac61270
 def _tell_weeks(found):

@@ -121,7 +121,7 @@ def error_table(
     res = pd.DataFrame(rows, columns=['segment', 'at', 'n', 'loss', 'excess', 'share'])
     res = res.sort_values('loss', ascending=False, kind='stable').head(20)
     ends = [mean_interval(losses[at], resamples.at(at)) for at in res['at']]
-    low, high = [[e.get(k) for e in ends] for k in ('low', 'high')]
+    low, high = [e.get('low') for e in ends], [e.get('high') for e in ends]
     return res.drop(columns='at').assign(low=low, high=high).reset_index(drop=True)
 
 def _segments(df, columns, pairs, min_rows):

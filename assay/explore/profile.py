@@ -73,7 +73,8 @@ def summarise(
 # %% ../../nbs/explore/08_profile.ipynb #1a5c2e23
 def _merge_levels(parts, levels):
     "The `levels` values with the smallest hash of several parts, their counts added"
-    hashed, value, n = (np.concatenate([p[k] for p in parts]) for k in ('hash', 'value', 'n'))
+    def together(name): return np.concatenate([p[name] for p in parts])
+    hashed, value, n = together('hash'), together('value'), together('n')
     order = np.argsort(hashed, kind='stable')
     first = np.flatnonzero(np.diff(hashed[order], prepend=~hashed[order[:1]])) # where a new hash begins
     kept = order[first[:levels]]

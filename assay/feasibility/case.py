@@ -367,8 +367,8 @@ def measure_together(
     """Do the columns know the answer together?
 
     `too_good`: the undeclared ones are a copy of it; `never`: all are one, so no declaration counts;
-    `unsure`: so it seems, on few `telling` rows; `columns`: those it rests on; `undeclared`: the skill without
-    the `declared`, or None"""
+    `unsure`: so it seems, on few `telling` rows; `columns`: those it rests on;
+    `undeclared`: the skill without the `declared`, or None"""
     found, said = {k: measure_skill(case, models['scores'][k]) for k in FAMILIES}, legitimate(case.fields)
     rest, left = _undeclared(case, found, said)
     copies, telling, certain = [k for k,m in left.items() if _is_copy(m)], _telling_rows(case), []

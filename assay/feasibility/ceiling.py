@@ -144,8 +144,8 @@ def variance_bound(
     left, base = (first*second).sum(1), (constant*constant).sum(1)
     whole = ((first**2+second**2)/2).sum(1)
     kernels = dict(left=[left], whole=[whole], spread=[whole, left], base=[base])
-    found = {k: measure_kernels(case, case.valid, [_mean_of(v) for v in vs]) for k,vs in kernels.items()}
-    return found | dict(family=name)
+    def measured(values): return measure_kernels(case, case.valid, list(map(_mean_of, values)))
+    return {k: measured(values) for k,values in kernels.items()} | dict(family=name)
 
 # %% ../../nbs/feasibility/03_ceiling.ipynb #cbbd4cbe
 def measure_ceiling(

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
 from ..core.artifacts import place, read_json, read_table
 from ..core.figures import literal_text
+from ..core.numbers import large_enough
 from ..core.rendering import show
 from ..data.columns import load_dictionary
 from ..data.dictionary import validate
@@ -243,6 +244,14 @@ class Replay:
         "Realised and estimated performance week by week"
         problem = self.data.problem
         return plot_performance(self.table(), problem.minimum, problem.metric)
+
+    def drift_curve(self,
+        least:int=11, # Rows below which a week is not shown
+    )->pd.DataFrame: # `week`, `largest` as a multiple of the alarm's threshold, `column`, `n_drifted`
+        "The column of each week that is furthest from the reference"
+        distance, weeks = drift_matrix(self.weeks).fillna(0), self.table()
+        furthest = dict(largest=distance.max().to_numpy(), column=distance.idxmax().to_numpy())
+        return large_enough(weeks.assign(**furthest), least)[['week', 'largest', 'column', 'n_drifted']]
 
     def plot_drift(self): return plot_drift(drift_matrix(self.weeks))
 

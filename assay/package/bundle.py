@@ -50,7 +50,10 @@ def _golden_rows(X, fields, n):
     bare = {f.name: None if f.nullable else rows[0][f.name] for f in fields}
     return [*rows, bare]
 
-def _as_columns(fields, rows): return {f.name: [r[f.name] for r in rows] for f in fields}
+def _as_columns(fields, rows):
+    "Name of each field to its values"
+    def values(name): return [r[name] for r in rows]
+    return {f.name: values(f.name) for f in fields}
 
 def open_session(
     data:bytes, # Content of an ONNX file

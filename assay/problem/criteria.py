@@ -53,10 +53,15 @@ def _unkept(x, where=''):
     if isinstance(x, list): return [f for i,v in enumerate(x) for f in _unkept(v, f'{where}.{i}')]
     if x is None or isinstance(x, str | bool | int) or is_number(x): return []
     return [f'{where} is {shown_value(x)}; expected text or a number, so quote a day']
+
+def _settled_by(hypothesis):
+    "What would settle a hypothesis"
+    return {k: hypothesis[k] for k in TESTED_BY if hypothesis.get(k) is not None}
+
 def _tested(problem):
     "Id of each hypothesis to what would settle it"
     named = [h for h in problem.hypotheses if isinstance(h, dict) and h.get('id')]
-    return {str(h['id']): {k: h[k] for k in TESTED_BY if h.get(k) is not None} for h in named}
+    return {str(h['id']): _settled_by(h) for h in named}
 
 def criteria(
     problem:Problem, # The agreement

@@ -20,8 +20,13 @@ def _exporter():
     from nbconvert.exporters.html import HTMLExporter
     from nbconvert.filters import Highlight2HTML
     logging.getLogger('traitlets').setLevel(logging.ERROR)
-    exporter = HTMLExporter(raw_template=template_source('notebook.html.j2'), sanitize_html=True, embed_images=False,
-                            exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True)
+    exporter = HTMLExporter(
+        raw_template=template_source('notebook.html.j2'),
+        sanitize_html=True,
+        embed_images=False,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True)
     exporter.register_filter('clean_html', clean)
     exporter.register_filter('highlight_code', Highlight2HTML(pygments_lexer='ipython3', parent=exporter))
     return exporter
@@ -75,6 +80,7 @@ def fragment(
     from nbconvert.exporters.templateexporter import TemplateExporter
     shown = nb.copy()
     shown.cells = _described(_shown_cells(nb, problem))
-    # not HTMLExporter's own method, which parses each finished page once more, to describe figures that are described here
+    # not HTMLExporter's own method, which parses each finished page once more, to describe figures that
+    # are described here
     resources = dict(metadata=dict(name='report', path='.'))
     return Markup(TemplateExporter.from_notebook_node(_exporter(), shown, resources=resources)[0])

@@ -114,10 +114,11 @@ def checklist_rows(
 
 def _states(rows):
     "A row per state that occurs, worst first: its name, how many items have it, and which"
-    named = lambda r: f"{r['id']} (until {say_day(r['until'])})" if r['until'] else r['id']
     counts, badge = count_states(rows), macro('parts.html.j2', 'badge')
-    items = {s: ' '.join(named(r) for r in rows if r['status'] == s) for s in SEVERITY}
-    return [[badge(s.replace('_', ' '), tone(s)), counts[s], items[s]] for s in SEVERITY if counts[s]]
+    def named(r): return f"{r['id']} (until {say_day(r['until'])})" if r['until'] else r['id']
+    def items(state): return ' '.join(named(r) for r in rows if r['status'] == state)
+    def row(state): return [badge(state.replace('_', ' '), tone(state)), counts[state], items(state)]
+    return [row(state) for state in SEVERITY if counts[state]]
 
 # %% ../../nbs/site/03_pages.ipynb #d1807d22
 _SOURCE = ('Every number on this page stands in a metrics.json beside its report, '
@@ -171,7 +172,8 @@ def _board_row(b, why, doubt=()):
         return row | dict(verdict=verdict, tone='bad', number=why)
     if m is None:
         return row | dict(verdict=NOT_RUN if b.get('other') else 'not run', tone='open', number='')
-    return row | verdict_badge(b['stage'], m['verdict'], doubt) | dict(number=headline(m['metrics'], b['headline']))
+    number = headline(m['metrics'], b['headline'])
+    return row | verdict_badge(b['stage'], m['verdict'], doubt) | dict(number=number)
 
 def _board_cells(row):
     "The cells of one stage on the front page"

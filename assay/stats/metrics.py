@@ -196,7 +196,8 @@ def metric_table(
     task:str, # `'binary'`, `'multiclass'` or `'regression'`
 )->pd.DataFrame: # `better`, `meaning`; one row per metric
     "What the metrics of a task mean"
-    return pd.DataFrame({n: {k: METRICS[n][k] for k in ('better', 'meaning')} for n in metrics_for(task)}).T
+    described = {name: METRICS[name] for name in metrics_for(task)}
+    return pd.DataFrame.from_dict(described, orient='index', columns=['better', 'meaning'])
 
 # %% ../../nbs/stats/03_metrics.ipynb #d04ab288
 def _demand_numbers(metric, y, s):
