@@ -230,13 +230,13 @@ def refuse_whole(
     n:int, # Rows of the table
     quarantine, # From `validate`
 )->None:
-    "Refuse a table of which every row breaks the dictionary: its description is wrong, and no row is left to split"
+    "Refuse a table of which every row breaks the dictionary: no row is left, so its description is wrong"
     if not n or quarantine.position.nunique() < n: return
     counts = quarantine.groupby(['column', 'rule']).size().sort_values(ascending=False, kind='stable').head(5)
     said = ', '.join(f'{c!r} ({r}) in {k:,}' for (c,r),k in counts.items())
     raise ValueError(
-        f"all {n:,} rows break the dictionary, by column and rule: {said}; correct the kind, range or categories of "
-        "the column in dictionary.yaml, or repair it at its source"
+        f"all {n:,} rows break the dictionary, by column and rule: {said}; correct the kind, range or "
+        "categories of the column in dictionary.yaml, or repair it at its source"
     )
 
 # %% ../../nbs/data/09_dictionary.ipynb #ab315cab
