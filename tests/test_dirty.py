@@ -1,4 +1,4 @@
-"A dirty cell, a late sensor or a rare class stops no stage with a library's text: each stage meets what those before it leave"
+"A dirty cell, a late sensor or a rare class stops no stage with a text of a library"
 
 import dataclasses
 import sys
@@ -9,12 +9,16 @@ import pytest
 from ruamel.yaml import YAML
 from small import run
 from test_whole import edit_yaml, make_project
+from tiny import inside
 
 from assay.core.artifacts import read_json
 from assay.data.columns import Dictionary
+from assay.data.dictionary import refuse_whole, validate
 from assay.data.example import make_flights
 from assay.data.infer import infer_dictionary, write_dictionary
 from assay.data.intake import fetch_table
+from assay.data.prepared import prepare_rows, read_raw
+from assay.problem.agreement import make_problem
 from assay.project.proposal import draft
 
 STAGES = [
@@ -33,6 +37,9 @@ STAGES = [
     "coverage",
     "readiness",
 ]
+RESAMPLED = ["explore", "responsible", "baseline", "evaluation", "monitoring"]
+TUNED = ["experiments_linear", "experiments_forest", "experiments_boosting"]
+FEW = {s: dict(n_boot=20) for s in RESAMPLED} | {s: dict(n_boot=20, n_trials=1) for s in TUNED}
 VALID, TEST, LATER = "2013-08-01", "2013-09-15", "2013-11-01"
 
 
@@ -87,39 +94,33 @@ def invented(n=1500):
     return df.assign(sensor=np.random.default_rng(0).normal(size=n))
 
 
+def as_described(field):
+    "A drafted field as people would complete it; the sensor may be missing"
+    known, nullable = field.name != "late", field.nullable or field.name == "sensor"
+    said = dict(meaning=field.name, unit=field.unit or "1", source="flights")
+    return dataclasses.replace(field, known_at_decision=known, nullable=nullable, **said)
+
+
+def without_gates(path):
+    "A pipeline in which each stage starts, whatever those before it say"
+    yaml = YAML()
+    content = yaml.load(path.read_text())
+    for stage in content["stages"].values():
+        stage.pop("meta", None)
+    with path.open("w") as f:
+        yaml.dump(content, f)
+
+
 def small_project(folder, spoil):
-    "The bundled stages without their gates over few rows, so that each stage meets what those before it leave"
+    "The bundled stages without their gates, over few rows"
     make_project(folder)
     df = invented()
     spoil(df, df.scheduled).to_csv(folder / "flights.csv", index=False)
-    drafted = infer_dictionary(df, target="late", id="flight_id", time="scheduled")
-    said = [
-        dataclasses.replace(
-            f,
-            meaning=f.name,
-            unit=f.unit or "1",
-            source="flights",
-            known_at_decision=f.name != "late",
-            nullable=f.nullable or f.name == "sensor",
-        )
-        for f in drafted.fields
-    ]
-    write_dictionary(
-        Dictionary(tuple(said), dict(by="data engineer", date="2026-11-06")), folder / "dictionary.yaml"
-    )
-    yaml = YAML()
-    stages = yaml.load((folder / "dvc.yaml").read_text())
-    for stage in stages["stages"].values():
-        stage.pop("meta", None)
-    with (folder / "dvc.yaml").open("w") as f:
-        yaml.dump(stages, f)
-    params = yaml.load((folder / "params.yaml").read_text())
-    few = dict(n_boot=20, n_trials=1)
-    edit_yaml(
-        folder / "params.yaml",
-        **{k: {p: few[p] for p in v if p in few} for k, v in params.items() if set(v) & set(few)},
-    )
-    edit_yaml(folder / "params.yaml", feasibility=dict(n_boot=20, max_rows=1000))
+    drafted = infer_dictionary(df, target="late", id="flight_id", time="scheduled").fields
+    reviewed = dict(by="data engineer", date="2026-11-06")
+    write_dictionary(Dictionary(tuple(map(as_described, drafted)), reviewed), folder / "dictionary.yaml")
+    without_gates(folder / "dvc.yaml")
+    edit_yaml(folder / "params.yaml", feasibility=dict(n_boot=20, max_rows=1000), **FEW)
     return folder
 
 
@@ -168,44 +169,30 @@ def test_a_duration_is_a_feature_in_seconds(tmp_path):
     assert next(iter(tables.values())).took.tolist() == took.total_seconds().tolist()
 
 
-def test_a_word_among_numbers_sets_one_row_aside_and_not_the_table(tmp_path):
-    "The dictionary says number; one cell says otherwise in the file of the next month"
-    from tiny import inside
-
-    from assay.data.prepared import prepare_rows, read_raw
-    from assay.problem.agreement import make_problem
-
+def one_word(folder):
+    "A table in which one number is a word; its dictionary, which says number, and the agreement"
     df = make_flights(300).drop(columns="scheduled")
-    dictionary = infer_dictionary(df, "late", id="flight_id")
-    problem = make_problem(
-        dict(
-            title="t",
-            question="q",
-            task="binary",
-            target="late",
-            positive=1,
-            id="flight_id",
-            metric="brier",
-            minimum=0.3,
-            margin=0.0,
-        )
+    asked = dict(title="t", question="q", task="binary", target="late", positive=1, id="flight_id")
+    df.astype(dict(distance=object)).replace({"distance": {df.distance[3]: "seven"}}).to_csv(
+        folder / "t.csv"
     )
-    df = df.astype(dict(distance=object))
-    df.loc[3, "distance"] = "seven"
-    df.to_csv(tmp_path / "t.csv", index=False)
+    dictionary = infer_dictionary(df, "late", id="flight_id")
+    return dictionary, make_problem(asked | dict(metric="brier", minimum=0.3, margin=0.0))
+
+
+def test_a_word_among_numbers_sets_its_rows_aside_and_not_the_table(tmp_path):
+    "The dictionary says number; a cell says otherwise in the file of the next month"
+    dictionary, problem = one_word(tmp_path)
+    source = dict(name="t", kind="csv", url="t.csv", columns={c: c for c in dictionary.names()})
     with inside(tmp_path):
-        prepared = prepare_rows(
-            read_raw("table", dict(name="t", kind="csv", url="t.csv")), problem, dictionary
-        )
-    assert prepared.quarantine[["position", "column", "rule", "value"]].values.tolist() == [
-        [3, "distance", "kind", "seven"]
-    ]
-    assert len(prepared.accepted) == 299 and prepared.accepted.distance.dtype.kind in "if"
+        prepared = prepare_rows(read_raw("table", source), problem, dictionary)
+    aside = prepared.quarantine
+    assert set(aside.rule) == {"kind"} and set(aside.value) == {"seven"} and 3 in set(aside.position)
+    assert 0 < len(aside) < 100 and len(prepared.accepted) == 300 - len(aside)
+    assert prepared.accepted.distance.dtype.kind in "if"
 
 
 def test_a_table_of_another_kind_is_said_to_be_described_wrongly(tmp_path):
-    from assay.data.dictionary import refuse_whole, validate
-
     df = make_flights(50)
     dictionary = infer_dictionary(df, "late", id="flight_id", time="scheduled")
     with pytest.raises(

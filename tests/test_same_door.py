@@ -1,4 +1,4 @@
-"One schema behind every door: the data stage, `assay score`, `assay monitor --table` and POST /predict judge a row alike"
+"One schema behind every door: data stage, `assay score`, `assay monitor --table` and POST /predict"
 
 import functools
 import json
@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from tasks import write_agreement
 from tiny import inside
 
+from assay.commands.scoring import served_bundle
 from assay.data.columns import Dictionary, Field
 from assay.data.dictionary import MAX_TEXT, validate
 from assay.data.example import make_flights
@@ -410,33 +411,28 @@ def test_control_the_property_finds_a_door_that_is_open(repo):
     assert kinder(repo, row) != predict(repo, row)
 
 
-def test_a_bundle_of_an_older_version_is_read_by_the_folder_and_that_is_said(
-    repo, tmp_path, monkeypatch, capsys
-):
-    from assay.commands.scoring import served_bundle
+def export_again(folder, **provenance):
+    "A bundle of a small model"
+    train, spec = flights(100), dict(candidate="linear", params={}, seed=0, task="binary", target="late")
+    model, X = fit_final(spec, train, COLUMNS.features), feature_frame(train, COLUMNS.features)
+    export_bundle(model, X, COLUMNS.features, folder, provenance, 0.4)
+    return folder
 
-    train = flights(100)
-    model = fit_final(
-        dict(candidate="linear", params={}, seed=0, task="binary", target="late"),
-        train,
-        COLUMNS.features,
-    )
-    folders = {name: tmp_path / name for name in ("old", "new")}
-    for name, folder in folders.items():
-        provenance = {} if name == "old" else dict(reading=describe_reading(SOURCE, PROBLEM, COLUMNS))
-        export_bundle(
-            model, feature_frame(train, COLUMNS.features), COLUMNS.features, folder, provenance, 0.4
-        )
+
+EDITED = "data: {source: {name: t, kind: csv, url: t.csv, missing: ['-']}}\n"
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+def test_a_bundle_of_an_older_version_is_read_by_the_folder_and_that_is_said(
+    tmp_path, monkeypatch, capsys, is_old
+):
+    kept = {} if is_old else dict(reading=describe_reading(SOURCE, PROBLEM, COLUMNS))
+    folder = export_again(tmp_path / "bundle", **kept)
+    monkeypatch.setattr("assay.release.approval.serving_folder", lambda: folder)
     with inside(tmp_path):
         write_agreement("binary")
-        (tmp_path / "params.yaml").write_text(
-            "data: {source: {name: t, kind: csv, url: t.csv, missing: ['-']}}\n"
-        )
-        for name, folder in folders.items():
-            monkeypatch.setattr("assay.release.approval.serving_folder", lambda folder=folder: folder)
-            _, reading = served_bundle()
-            said = capsys.readouterr().err
-            assert reading.source == dict(missing=["-"] if name == "old" else ["n/a"])
-            assert ("does not say how the columns of a table are read, so params.yaml" in said) == (
-                name == "old"
-            )
+        (tmp_path / "params.yaml").write_text(EDITED)
+        _, reading = served_bundle()
+    said = capsys.readouterr().err
+    assert reading.source == dict(missing=["-"] if is_old else ["n/a"])
+    assert ("does not say how the columns of a table are read, so params.yaml" in said) == is_old
