@@ -30,9 +30,11 @@ import json, os, sys
 sys.path.insert(0, os.getcwd())
 import matplotlib
 matplotlib.use('agg')
+from assay.stages.by_hand import as_runner
 display = lambda *values: None
 for stage, source in json.loads(sys.stdin.read()):
-    exec(compile(source, stage, 'exec'), dict(__name__='__main__', display=display))
+    with as_runner(stage): # the pipeline's files, as in the pipeline
+        exec(compile(source, stage, 'exec'), dict(__name__='__main__', display=display))
     import matplotlib.pyplot
     matplotlib.pyplot.close('all')
 """

@@ -19,6 +19,8 @@ def edited_parts()->dict: # Stage to those parts
 
 def changed_stages()->dict: # Stage to those changes
     "Stage to what changed, as DVC says or by the agreement; `None` where DVC does not answer"
+    from assay.core.saved import clean_saved
+    clean_saved() # outputs of a run by hand are no change
     r = subprocess.run([sys.executable, '-m', 'dvc', 'status', '--json'], capture_output=True, text=True)
     try: found = {k.removeprefix('dvc.yaml:'): v for k,v in json.loads(r.stdout).items()}
     except ValueError: return None

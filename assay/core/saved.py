@@ -38,16 +38,15 @@ def clean_text(
 # %% ../../nbs/core/19_saved.ipynb #fe5fcfcc
 def clean_saved(
     paths=None, # Notebooks; all in `pipelines` by default
-    kept='.assay/saved', # Folder for the notebooks as they were saved
 )->list: # Paths of the notebooks that were cleaned
-    "Take the outputs out of notebooks, and keep a copy that has them"
-    from assay.core.artifacts import write_text
+    "Take the outputs out of notebooks, and keep each as it was saved in `.assay/saved`"
+    from assay.core.artifacts import place, write_text
     paths = sorted(Path('pipelines').glob('*.ipynb')) if paths is None else [Path(p) for p in paths]
     res = []
     for path in paths:
         text = path.read_bytes().decode('utf-8', 'surrogateescape')
         if (source := clean_text(text)) == text: continue
-        write_text(Path(kept, path.name), text)
+        write_text(place('local', 'saved', path.name), text)
         write_text(path, source)
         res.append(path)
     return res
@@ -61,7 +60,6 @@ def git_settings()->dict: # Setting to value
     merge = shlex.quote(str(Path(sys.executable).with_name('nbdev_merge')))
     return {
         'filter.assay-notebook.clean': f'{python} -m assay.core.saved',
-        'filter.assay-notebook.smudge': 'cat',
         'merge.nbdev-merge.name': 'merge notebooks cell by cell',
         'merge.nbdev-merge.driver': f'{merge} %O %A %B %P'}
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EXIT_ERROR', 'EXIT_CLOSED', 'parameter_errors', 'knows_bar', 'keep_bar', 'listed_for', 'check_agreed',
-           'keep_contents', 'keep_waivers', 'StageFailed', 'progress', 'failure', 'run_stage', 'say', 'run_and_report',
-           'with_note']
+           'keep_contents', 'keep_waivers', 'StageFailed', 'progress', 'failure', 'opens_test_set', 'run_stage', 'say',
+           'run_and_report', 'with_note']
 
 # %% ../../nbs/pipeline/02_run.ipynb #472a288f
 import resource, sys, time
@@ -21,6 +21,7 @@ from .normalise import leaks, normalise, warnings_of
 from ..problem.agreement import load_problem
 from ..problem.moved import bar_state
 from ..release.gates import GateClosed
+from ..release.waivers import today
 from ..release.start import pass_gates, waivers_today, why_closed
 from ..stages.by_hand import as_runner
 from ..stages.definition import Stage, find_stage, load_stages
@@ -191,6 +192,18 @@ def _clear_line():
     "What takes a line of progress away, on a terminal"
     return '\r\x1b[K' if sys.__stderr__.isatty() else ''
 
+def opens_test_set(
+    stage:Stage, # A stage
+)->bool: # True for the one that reads the test rows and writes their scores
+    "Does a stage open the test set for a model?"
+    return place('scores').as_posix() in stage.outs
+
+def _open_test_set(parameters):
+    "Record the opening before the test set is read; raises `GateClosed` in an experiment that did not ask"
+    from assay.evaluation.openings import experiment_fault, open_test_set
+    if fault := experiment_fault('.', read_yaml('params.yaml')): raise GateClosed(fault)
+    open_test_set(parameters, today())
+
 def run_stage(
     name:str, # Name of a stage in `dvc.yaml`
     engine:str='assay', # `assay`, in this process; `nbclient`, in a Jupyter kernel
@@ -203,6 +216,7 @@ def run_stage(
     pass_gates(stage)
     if knows_bar(stage): bar_state(load_problem()) # a broken ledger stops it before it starts
     check_agreed(stage)
+    if opens_test_set(stage): _open_test_set(parameters)
     with as_runner(name), only_listed(name, listed_for(stage, stages)):
         nb = _executed(stage, parameters, engine)
     target = place('executed', f'{name}.ipynb')
