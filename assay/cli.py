@@ -60,8 +60,10 @@ def diff(a: Annotated[str, typer.Argument(help='Branch, tag or hash before, such
     enter_root()
     print(difference_in_words(compare_revisions(a, b)), end='')
 
+_Other = Annotated[str, typer.Argument(help='The other branch; what `git merge` is merging by default.')]
+
 @app.command()
-def merge(other: Annotated[str, typer.Argument(help='The other branch; what `git merge` is merging by default.')] = None):
+def merge(other: _Other = None):
     "Merge the ledgers of two branches: link again what is unsigned, and say who must sign again."
     from assay.release.merging import merge_ledgers
     enter_root()

@@ -9,14 +9,9 @@ __all__ = ['read_revision', 'compare_revisions', 'difference_in_words']
 import json, re
 
 from ..problem.criteria import _git
+from ..release.merging import commit_of
 
 # %% ../../nbs/pipeline/13_difference.ipynb #3732098f
-def _commit(name):
-    "The commit of a name; raises `ValueError` where there is none"
-    found = _git('rev-parse', '--verify', '--quiet', '--end-of-options', f'{name}^{{commit}}').decode().strip()
-    if found: return found
-    raise ValueError(f"git knows no commit {name!r}; expected a branch, a tag or a hash, such as main")
-
 _REPORT = re.compile(r'reports/([a-z][a-z0-9_]*)/(metrics\.json|numbers\.json|report\.html)')
 
 def _blobs(commit):
@@ -40,12 +35,13 @@ def read_revision(
 )->dict: # Stage to `verdict`, `numbers`, `checks` and `page`, the hash of its page
     "What the reports of a revision say; raises `ValueError` where git knows no such revision"
     res = {}
-    for stage,blobs in _blobs(_commit(name)).items():
+    for stage,blobs in _blobs(commit_of(name)).items():
         report = _read(blobs, 'metrics.json')
         checks = [c for c in report.get('checks') or [] if isinstance(c, dict)]
         status = {str(c.get('id')): str(c.get('status')) for c in checks}
         numbers = _read(blobs, 'numbers.json')
-        res[stage] = dict(verdict=report.get('verdict'), numbers=numbers, checks=status, page=blobs.get('report.html'))
+        found = dict(verdict=report.get('verdict'), numbers=numbers, checks=status)
+        res[stage] = found | dict(page=blobs.get('report.html'))
     return res
 
 # %% ../../nbs/pipeline/13_difference.ipynb #c96540c4
