@@ -71,7 +71,7 @@ class Evaluation:
     def read(cls,
         candidates:list, # Families of models, simplest first
         resampling:Resampling=Resampling(), # How intervals are drawn
-        parts:tuple=('train', 'valid', 'test'), # Tables to read; the runner names a test set without reading it
+        parts:tuple=('train', 'valid', 'test'), # Tables to read; the runner leaves out the test
     ): # `Evaluation`
         """Read everything from where the stages keep it
 

@@ -17,7 +17,7 @@ from .criteria_met import Criteria
 from .decisions import Calibration, costs_of, decision_report, saving, thresholds
 from .flow import ScoreTable, baseline_specs, fit_and_score, named_metrics, plot_scores, row_losses, with_scores
 from .measured_groups import Declared, MeasuredGroups
-from .scores import differences_table, error_table, median_gain, part_to_shuffle, count_openings, score_table, shuffled_scores
+from .scores import differences_table, error_table, score_table, shuffled_scores, count_openings, median_gain, part_to_shuffle
 from ..models.estimators import make_model, make_spec, target_of
 from ..models.features import feature_frame, names_of
 from ..problem.criteria import criteria_hash

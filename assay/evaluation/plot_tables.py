@@ -53,7 +53,7 @@ def gains_table(
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #be4ed132
 def _expected(scored):
-    "Score, and what it should be on average: the outcome; of several classes the largest probability, and whether it was right"
+    "Score and outcome; of several classes the largest probability, and whether it was right"
     y, s = np.asarray(scored.y, float), np.asarray(scored.score, float)
     return (s.max(1), (s.argmax(1) == y).astype(float)) if scored.task == 'multiclass' else (s, y)
 
@@ -67,12 +67,13 @@ def calibration_points(
     the mean prediction beside the mean outcome."""
     s, y = _expected(scored)
     rows = pd.DataFrame(dict(bin=score_bins(s, 10), mean_score=s, observed=y))
-    bins = rows.groupby('bin').agg(n=('bin', 'size'), mean_score=('mean_score', 'mean'), observed=('observed', 'mean'))
+    binned = rows.groupby('bin')
+    bins = binned.mean().assign(n=binned.size())
     return large_enough(bins, least)[['mean_score', 'observed']]
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #6d42e025
 def _called(scored):
-    "Names of the classes, and the number of the class that each row was called; None where there are no classes"
+    "Names of the classes, and the number of the class that each row was called; None without classes"
     if scored.task == 'regression' or scored.task == 'binary' and scored.threshold is None: return None
     s = np.asarray(scored.score)
     if scored.task == 'multiclass': return list(map(str, scored.classes)), s.argmax(1)
@@ -85,7 +86,8 @@ def confusion_table(
     "How many rows of each class were called which; no rows where the target has no classes"
     if (found := _called(scored)) is None: return pd.DataFrame(columns=['rows', 'case'])
     names, called = found
-    counts = pd.DataFrame(dict(actual=np.asarray(scored.y).astype(int), called=called)).value_counts(sort=False)
+    actual = np.asarray(scored.y).astype(int)
+    counts = pd.DataFrame(dict(actual=actual, called=called)).value_counts(sort=False)
     rows = [dict(rows=n, case=f'{names[a]}, called {names[c]}') for (a, c),n in counts.items()]
     return large_enough(pd.DataFrame(rows, columns=['rows', 'case']), least, 'rows')
 

@@ -278,6 +278,8 @@ def _forget(path):
     runs = [p for p in (cache_folder()/'runs').glob('*/*/*') if p.is_file()]
     left = [p for p in runs if _brings_back(p, path, md5s)]
     for p in (path, *left, *map(cached_object, md5s)): p.unlink(missing_ok=True)
+    for folder in {p.parent for p in left}:
+        if not any(folder.iterdir()): folder.rmdir() # DVC stumbles over an empty one
 
 def _read_or_nothing(path):
     "What a report holds; None where it is malformed, since DVC makes it again"

@@ -26,8 +26,8 @@ from .waiving import active_waivers, known_day, lapse_of, stray_words, waived_it
 def reviewed_files()->dict: # Path to SHA-256
     """What an approval binds besides the bundle, as far as it exists.
 
-    Reports with their numbers and curves, problem statement, dictionary, checklist, ledger of criteria, and the pipeline with its
-    parameters and its lock"""
+    Reports with their numbers and curves, problem statement, dictionary, checklist, ledger of criteria, and
+    the pipeline with its parameters and its lock"""
     pages = ('metrics.json', 'numbers.json', 'plots/*.csv', 'report.html')
     reports = sorted(p for name in pages for p in place('reports').glob(f'*/{name}'))
     agreed = [place('problem'), place('columns'), place('checklist'), place('approvals', 'criteria.jsonl')]

@@ -293,7 +293,7 @@ def _unsigned_again():
     "One sentence per line that takes something away, was set aside by a merge, and is not signed again"
     decided = {_decided(e) for entries in _verify(_texts())[0].values() for e in entries}
     lost = [json.loads(_b64(json.loads(row['line'])['payload']))['predicate'] for row in _aside()]
-    return [f"{e['by']} signed {e['decision']!r} on another branch, a merge set it aside, and it is not signed again"
+    return [f"{e['by']} signed {e['decision']!r} on another branch; a merge set it aside, unsigned since"
             for e in lost if e['decision'] in _TAKES_AWAY and _decided(e) not in decided]
 
 def cut_decisions()->list: # One sentence per commit and chain; empty where both only grew
