@@ -488,13 +488,14 @@ def score(table: _ToScore, out: _Scores = None, refused: _Refused = None):
 def _to_score(path, bundle, id):
     "A table under the names that the model reads; the column that names its rows, and its name in the table"
     from assay.data.columns import load_dictionary
-    from assay.data.to_score import context_columns, read_for_scoring, scoring_columns
+    from assay.data.to_score import context_columns, read_with_derived, scoring_columns
     from assay.core.yaml import read_yaml
-    source = read_yaml('params.yaml').get('data', {}).get('source') or {}
-    df = read_for_scoring(path, source, (*bundle.fields, *bundle.context))
+    data, dictionary = read_yaml('params.yaml').get('data', {}), load_dictionary()
+    source = data.get('source') or {}
+    df = read_with_derived(path, data, (*bundle.fields, *bundle.context), dictionary)
     original = (source.get('columns') or {}).get(id, id)
     also = context_columns(df, source, [f for f in bundle.context if f.name != id])
-    rows = scoring_columns(df, source, bundle.fields, id, load_dictionary().names(), path.name).join(also)
+    rows = scoring_columns(df, source, bundle.fields, id, dictionary.names(), path.name).join(also)
     return rows, id, original if original in df else id
 
 def _as_sent(bundle, df, id):
@@ -554,10 +555,10 @@ _Labels = _option(
     Path, 'Parquet or CSV file with the outcomes known by now: the id column and the target, and columns of '
           'groups, or with what rows have in common, that were not sent.')
 
-def _as_described(path, source, problem, dictionary):
+def _as_described(path, *described):
     "A table that somebody names, as the dictionary describes it; None where nobody names one"
     from assay.data.to_score import read_described
-    return path and read_described(path, source, problem, dictionary)
+    return path and read_described(path, *described)
 
 @app.command()
 def monitor(table: _Watched = None, labels: _Labels = None, json_: Json = False):
@@ -571,7 +572,8 @@ def monitor(table: _Watched = None, labels: _Labels = None, json_: Json = False)
     problem, dictionary, spec = load_problem(), load_dictionary(), read_json(place('model'))
     data = read_yaml('params.yaml').get('data', {})
     described = (data.get('source') or {}, problem, dictionary)
-    given, outcomes = _as_described(table, *described), _as_described(labels, *described)
+    given = _as_described(table, *described, data.get('features') or '')
+    outcomes = _as_described(labels, *described)
     if given is not None and given.empty: _stop(_tell_nothing(table.name, json_))
     found = _monitored(problem, dictionary, spec, given, outcomes, data.get('cluster'))
     _stop(_tell_monitoring(found, json_))
