@@ -41,7 +41,7 @@ def _check_given(res, rows, said):
 def _check_names(res, names, entry):
     "Refuse columns that nobody described, and the lack of those that somebody did"
     if extra := [c for c in res if c not in names]:
-        lines = [f'{{name: {c}, kind: …, source: {entry!r}, meaning: …}}' for c in extra[:5]]
+        lines = [f'{c}: {{kind: …, source: {entry!r}, meaning: …}}' for c in extra[:5]]
         raise ValueError(f'{WHERE}: {entry} gives {extra[:10]}, which dictionary.yaml does not describe as its own; '
                          f'add to columns there: {", ".join(lines)}')
     if lost := [n for n in names if n not in res]:
