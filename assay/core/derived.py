@@ -28,7 +28,7 @@ def _check_given(res, rows, said):
     "Refuse what is no table of new columns for the same rows"
     if not isinstance(res, pd.DataFrame):
         raise TypeError(f'{said} gives a {type(res).__name__}; expected a data frame of the new columns, such as '
-                        'pd.DataFrame(dict(weekday=rows.day.dt.dayofweek))')
+                        'pd.DataFrame(dict(weekday=rows.day.dt.day_of_week))')
     if not res.index.equals(rows.index):
         raise ValueError(f'{said} gives {len(res)} rows for {len(rows)}, or another order; expected the same rows, '
                          'with the index of the table that it got')

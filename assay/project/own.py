@@ -107,7 +107,7 @@ def derive(
     rows:pd.DataFrame, # What is known of each row
 )->pd.DataFrame: # `@NEW@`: 0 is Monday
     "The weekday of the moment"
-    return pd.DataFrame(dict(@NEW@=rows[TIME].dt.dayofweek))'''
+    return pd.DataFrame(dict(@NEW@=rows[TIME].dt.day_of_week))'''
 _WEEKDAY_TEST = '''some = pd.DataFrame({TIME: pd.to_datetime(['2024-01-01', '2024-01-06'])})
 assert derive(some)['@NEW@'].tolist() == [0, 5]
 assert derive(some[1:])['@NEW@'].tolist() == [5] # the same row without the others'''
