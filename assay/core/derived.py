@@ -27,11 +27,11 @@ def _asked(function, entry, rows):
 def _check_given(res, rows, said):
     "Refuse what is no table of new columns for the same rows"
     if not isinstance(res, pd.DataFrame):
-        raise TypeError(f'{said} gives a {type(res).__name__}; expected a data frame of the new columns, such as '
-                        'pd.DataFrame(dict(weekday=rows.day.dt.day_of_week))')
+        raise TypeError(f'{said} gives a {type(res).__name__}; expected a data frame of the new columns, '
+                        'such as pd.DataFrame(dict(weekday=rows.day.dt.day_of_week))')
     if not res.index.equals(rows.index):
-        raise ValueError(f'{said} gives {len(res)} rows for {len(rows)}, or another order; expected the same rows, '
-                         'with the index of the table that it got')
+        raise ValueError(f'{said} gives {len(res)} rows for {len(rows)}, or another order; expected the same '
+                         'rows, with the index of the table that it got')
     if there := [c for c in res if c in rows]:
         raise ValueError(f'{said} gives {there[:10]}, which the table has; expected new columns only, '
                          'each under a name of its own')
@@ -42,11 +42,12 @@ def _check_names(res, names, entry):
     "Refuse columns that nobody described, and the lack of those that somebody did"
     if extra := [c for c in res if c not in names]:
         lines = [f'{c}: {{kind: …, source: {entry!r}, meaning: …}}' for c in extra[:5]]
-        raise ValueError(f'{WHERE}: {entry} gives {extra[:10]}, which dictionary.yaml does not describe as its own; '
-                         f'add to columns there: {", ".join(lines)}')
+        raise ValueError(f'{WHERE}: {entry} gives {extra[:10]}, which dictionary.yaml does not describe as '
+                         f'its own; add to columns there: {", ".join(lines)}')
     if lost := [n for n in names if n not in res]:
-        raise ValueError(f'{WHERE}: {entry} does not give {lost[:10]}, which dictionary.yaml describes with this '
-                         f'source; it gives {list(res)[:20]}: correct the function, or remove the description')
+        raise ValueError(f'{WHERE}: {entry} does not give {lost[:10]}, which dictionary.yaml describes with '
+                         f'this source; it gives {list(res)[:20]}: correct the function, or remove the '
+                         'description')
 
 # %% ../../nbs/core/14_derived.ipynb #efb60c99
 _SAMPLE = 200 # Rows that are asked again without the others
@@ -63,15 +64,16 @@ def _differ(a, b):
 def _compare(whole, part, positions, how, entry):
     "Refuse a function that gives some rows other values than among all rows"
     if list(part) != list(whole):
-        raise ValueError(f'{WHERE}: {entry} gives the columns {list(whole)[:20]} for all rows and {list(part)[:20]} '
-                         f'for {how}; expected the same columns for any rows')
+        raise ValueError(f'{WHERE}: {entry} gives the columns {list(whole)[:20]} for all rows and '
+                         f'{list(part)[:20]} for {how}; expected the same columns for any rows')
     for name in whole:
         there, here = whole[name].iloc[positions].reset_index(drop=True), part[name]
         if not len(bad := np.flatnonzero(_differ(there, here))): continue
         raise ValueError(
             f'{WHERE}: {entry} gives row {positions[bad[0]]+1} another {name!r} for {how} than among all '
             'rows; expected a value that follows from the row itself, since the service scores one row at '
-            'a time: compute what needs other rows in the source or the adapter, and let the request carry it')
+            'a time: compute what needs other rows in the source or the adapter, and let the request carry '
+            'it')
 
 def _check_rows(function, entry, rows, whole):
     "Ask again for a sample, and for single rows"

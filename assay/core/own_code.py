@@ -110,8 +110,9 @@ def _reached(source, module, nodes, files):
     "What statements reach: names of their module, and what it imports under the names that they use"
     used = {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
     outside = {f for name in used | {'*'} for f in source.imported.get(name, ())}
-    exact = {f for f in outside if not any(o.startswith(f'{f}.') for o in outside)} # not the package around it
-    return [(module, name) for name in used] + [m for f in sorted(exact) if (m := _meant_by(f, files))]
+    around = {parent for f in outside for parent in _parents(f)} # the packages that a module lies in
+    meant = [m for f in sorted(outside-around) if (m := _meant_by(f, files))]
+    return [(module, name) for name in used] + meant
 
 def _passed_on(source, name, files):
     "What a module has from others under a name, or under any for a star"

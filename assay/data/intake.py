@@ -139,7 +139,8 @@ def encode_target(y, problem, field):
     return (y == problem.positive).astype(int)
 
 def number_rows(
-    df:pd.DataFrame, # Table; its index counts the rows of the source, also where only some of them were read
+    # Table; its index counts the rows of the source, also where only some of them were read
+    df:pd.DataFrame,
     id:str, # Column that names a row
 )->pd.DataFrame: # With that column
     "Name each row by its number where the table has no column of names"
@@ -257,7 +258,8 @@ def without_derived(
 )->Dictionary: # Of the columns that the table must have
     "The dictionary of the table itself"
     derived = derived_names(dictionary, features)
-    return dataclasses.replace(dictionary, fields=tuple(f for f in dictionary.fields if f.name not in derived))
+    kept = tuple(f for f in dictionary.fields if f.name not in derived)
+    return dataclasses.replace(dictionary, fields=kept)
 
 def add_derived(
     rows:pd.DataFrame, # Rows that obey `without_derived`, typed by it
@@ -280,8 +282,9 @@ def check_derived(
     "Refuse a dictionary with derived columns whose function nobody names"
     lost = [f for f in dictionary.fields if f.name not in rows and ':' in f.source and f.source != features]
     if not lost: return
-    raise ValueError(f'dictionary.yaml describes {[f.name for f in lost]} with the source {lost[0].source!r}, and the '
-                     f'table has no such column, while {WHERE} is {features!r}; name the function there, '
+    names, source = [f.name for f in lost], lost[0].source
+    raise ValueError(f'dictionary.yaml describes {names} with the source {source!r}, and the table has no '
+                     f'such column, while {WHERE} is {features!r}; name the function there, '
                      'or remove the description')
 
 # %% ../../nbs/data/15_intake.ipynb #71ea4018

@@ -43,7 +43,8 @@ def invented_tables(
     drawn = dict(carrier=['AA', 'UA'], tailnum=['N1', 'N2', None], origin=['EWR', 'LGA'], dest=['ORD', 'SFO'])
     names = {c: rng.choice(among, n) for c,among in drawn.items()}
     schedule = dict(flight=range(n), distance=719, hour=hour, minute=minute)
-    flights = pd.DataFrame(date | names | schedule | _NOT_KNOWN_BEFORE | dict(time_hour=map(_moment_of, hour)))
+    moments = dict(time_hour=map(_moment_of, hour))
+    flights = pd.DataFrame(date | names | schedule | _NOT_KNOWN_BEFORE | moments)
     engines = ['Turbo-fan', 'Turbo-jet']
     planes = pd.DataFrame(dict(tailnum=['N1', 'N2'], year=[2000., np.nan], seats=[150, 50], engine=engines))
     return dict(flights=flights, weather=_invented_weather(rng), planes=planes)
@@ -177,7 +178,7 @@ def add_groups(
     )
 
 # %% ../../nbs/examples/00_features.ipynb #24f2b775
-_PARTS = {'night': (0, 5), 'morning': (5, 12), 'afternoon': (12, 18), 'evening': (18, 24)} # Hours from and until
+_PARTS = dict(night=(0, 5), morning=(5, 12), afternoon=(12, 18), evening=(18, 24)) # Hours from, and until
 
 def part_of_day(
     rows:pd.DataFrame, # One row per flight, with `hour`

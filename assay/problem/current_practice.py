@@ -40,7 +40,7 @@ class Today(Shape):
     columns: _Columns | None = key('Columns by whose record a case is judged', None)
     aggregation: Annotated[Literal['mean', None], Expected(_MEAN)] = key('How a record is summarised', 'mean')
     smoothing: _Cases = key('Cases that draw the record of a small group towards the coarser one', SMOOTHING)
-    callable: _Name | None = key('Function of your own package, as package.module:function, instead of columns', None)
+    callable: _Name | None = key('Function package.module:function of your own, instead of columns', None)
 
 def _both_ways(today):
     if today.get('columns') and today.get('callable'):
@@ -61,7 +61,8 @@ def today_faults(
     return between + shape_faults(Today, today, 'today')
 
 # %% ../../nbs/problem/00_current_practice.ipynb #ddf33918
-_SHORT = dict(delay_of_origin='assay.examples.practice:delay_of_origin') # Names of before practices were entries
+# Names of before practices were entries
+_SHORT = dict(delay_of_origin='assay.examples.practice:delay_of_origin')
 _WHERE = "today's practice in problem.yaml"
 
 def practice_entry(
@@ -70,7 +71,8 @@ def practice_entry(
     "The entry of a practice; raises `ValueError` for a name that is none"
     if isinstance(named, str) and named in _SHORT: return _SHORT[named]
     if isinstance(named, str) and ':' in named: return named
-    raise ValueError(f'no practice is called {shown_value(named)}; known: {sorted(_SHORT)}; expected {_ENTRY}')
+    known = sorted(_SHORT)
+    raise ValueError(f'no practice is called {shown_value(named)}; known: {known}; expected {_ENTRY}')
 
 def practice_name(
     named:str, # As problem.yaml writes it

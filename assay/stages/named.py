@@ -43,7 +43,8 @@ def stage_functions(
     "The functions that the settings name for a stage; raises `ValueError` for a name that may not be called"
     entries = {}
     if 'data.prepared' in modules: entries |= _of_data(read_yaml('params.yaml').get('data') or {})
-    if 'models.practice' in modules and not stage.name.startswith(_ONLY_IMPORT) and place('problem').is_file():
+    follows = 'models.practice' in modules and not stage.name.startswith(_ONLY_IMPORT)
+    if follows and place('problem').is_file():
         entries |= _of_problem(read_yaml(place('problem')), 'feasibility.case' in modules)
     return [locate_function(entry, where) for where,entry in entries.items()]
 
