@@ -124,11 +124,11 @@ def test_a_function_runs_only_of_the_projects_own_package_or_of_assay(repo, tmp_
         done = stage(repo)
         return done.returncode, done.stdout + done.stderr
 
-    for wrong, lib_name, says in ((source, "assay", "only functions of the packages ['assay']"), (source | dict(allowed=["shop"]), "assay", "'allowed', which is gone"),
-                                  (source | dict(function="json.tool:main"), "json", "only functions of the packages ['assay']")):
+    for wrong, lib_name, says in ((source, "assay", "only functions of the packages ['assay.examples']"), (source | dict(allowed=["shop"]), "assay", "'allowed', which is gone"),
+                                  (source | dict(function="json.tool:main"), "json", "only functions of the packages ['assay.examples']")):
         code, said = once(wrong, lib_name)
         assert code == 1 and says in said, said
-    for right, lib_name in ((source, "shop"), (source | dict(function="assay.data.example:make_flights"), "assay")):
+    for right, lib_name in ((source, "shop"), (source | dict(function="assay.examples.source:invented_flights"), "assay")):
         shutil.rmtree(repo / "data", ignore_errors=True)
         code, said = once(right, lib_name)
         assert code == 0, said

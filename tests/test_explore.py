@@ -18,7 +18,8 @@ from example import FLIGHTS
 from assay.data.columns import load_dictionary
 from assay.data.example import make_flights
 from assay.data.infer import infer_dictionary
-from assay.examples import flights as bundled
+from assay.examples import features
+from assay.examples import source as bundled
 from assay.explore.associations import associations
 from assay.explore.browse import draw_rows, fitting_page, read_scripts, table_page, visible_columns
 from assay.explore.leakage import declarations, leakage_scan, leaking_features
@@ -84,7 +85,7 @@ def scanned():
     tables = bundled.fetch_tables()[0]
     tables["flights"] = tables["flights"].query("month <= 3")
     problem, dictionary = load_problem(FLIGHTS / "problem.yaml"), load_dictionary(FLIGHTS / "dictionary.yaml")
-    prepared = bundled.prepare(tables, problem, dictionary, bundled.make_reference(tables["flights"], "2013-04-01"))
+    prepared = bundled.prepare(tables, problem, dictionary, features.make_reference(tables["flights"], "2013-04-01"))
     return bundled.scan_table(prepared, tables["flights"], 10_000), dictionary
 
 

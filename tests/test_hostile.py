@@ -166,8 +166,8 @@ def test_what_another_database_would_read_otherwise_is_refused(dialect, query):
 
 
 FUNCTIONS = ["os:getcwd", "os.path:exists", "subprocess:run", "builtins:exec", "builtins.x:exec", "assay", "assay:init", "assay.core.artifacts:write_text", "assay.core.artifacts:os", "assay.core.artifacts:Path", "assay.core.artifacts:find_root", "assay.data.locate:_refuse_kind", "assay.data.sources:pd", "assay.cli:subprocess",
-             "assay.cli:app", "assay.pipeline.engine:execute", "assay.pipeline.repro:repro", "assay.data.example:make_flights.__globals__", "assay.data.example:make_flights:x", "assay.__main__:main", "assay.data.sources:__builtins__", "assay.data.sources.os:system", "..assay.sources:make_flights", "Assay.sources:make_flights",
-             "assay_evil.x:make", "assay.data.example:make_flights\n", "assay.data.sources :make_flights", "", ":", "a:b:c", "numpy.lib:x", "json.tool:main"]
+             "assay.cli:app", "assay.pipeline.engine:execute", "assay.pipeline.repro:repro", "assay.data.example:make_flights", "assay.examples.source:flights.__globals__", "assay.examples.source:flights:x", "assay.examples.source:_fetch", "assay.examples.source:load_source", "assay.examples:source", "assay.examples.features.np:load", "assay.__main__:main", "assay.data.sources:__builtins__", "assay.data.sources.os:system", "..assay.sources:make_flights", "Assay.sources:make_flights",
+             "assay_evil.x:make", "assay.examples.source:flights\n", "assay.examples.source :flights", "", ":", "a:b:c", "numpy.lib:x", "json.tool:main"]
 
 
 @pytest.mark.parametrize("named", FUNCTIONS, ids=map(ascii, FUNCTIONS))
@@ -189,7 +189,7 @@ def test_a_package_counts_only_below_the_root_of_the_project(tmp_path, monkeypat
     monkeypatch.chdir(root)
     for settings in ("", "lib_name = evil_pkg\nlib_path = ../outside/evil_pkg\n", "lib_name = linked_pkg\n", "lib_name = ..\n", "lib_name = json\n", "lib_name = evil_pkg\nlib_path = /\n", "lib_name =\n"):
         (root / "settings.ini").write_text("[DEFAULT]\n" + settings)
-        assert sorted(own_packages()) == ["assay"]
+        assert sorted(own_packages()) == ["assay.examples"]
         for named in ("evil_pkg.tables:make", "linked_pkg.tables:make", "own_pkg.tables:make"):
             with pytest.raises(ValueError, match="only functions of the packages"):
                 find_function(named)

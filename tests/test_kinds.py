@@ -20,10 +20,9 @@ from assay.core.artifacts import (
     write_manifest,
     write_table,
 )
-from assay.core.functions import find_function
 from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
-from assay.data.parquet import count_parquet, parquet_facts
+from assay.data.parquet import count_parquet, parquet_facts, sample_parquet
 from assay.data.sources import kind_of_file
 from assay.evaluation.scores import record_opening
 from assay.explore.profile import summarise_parquet
@@ -70,22 +69,13 @@ def a_find():
     return new_notebook(cells=[new_code_cell("1", outputs=[new_output("stream", text="/tmp/somewhere/x\n")])])
 
 
-def named(read):
-    "A function from the name that a `params.yaml` may give, as a `kind: python` source does"
-    return lambda path: find_function(read)(path)
-
-
 # Name of the file, and what is called with its path
 READERS = {
     "read_table": ("t.parquet", read_table),
     "read_coded": ("t.parquet", read_coded),
-    "read_coded by name": ("t.parquet", named("assay.stats.values:read_coded")),
     "open_coded": ("t.parquet", open_coded),
     "summarise_parquet": ("t.parquet", lambda p: summarise_parquet(p, [])),
-    "sample_parquet by name": (
-        "t.parquet",
-        lambda p: find_function("assay.data.parquet:sample_parquet")(str(p), 5),
-    ),
+    "sample_parquet": ("t.parquet", lambda p: sample_parquet(str(p), 5)),
     "parquet_facts": ("t.parquet", parquet_facts),
     "count_parquet": ("t.parquet", lambda p: count_parquet(p, "a")),
     "kind_of_file": ("t.parquet", kind_of_file),
@@ -118,11 +108,11 @@ READERS = {
     "PredictionLog's lock": (".writer", lambda p: PredictionLog(p.parent, "m", "a")),
 }
 FOLDER_IS_READ = {
+    "sample_parquet",
     "parquet_facts",
     "count_parquet",
     "kind_of_file",
     "read_table_of",
-    "sample_parquet by name",
     "hash_inputs",
     "versions",
     "leaks of text",
@@ -223,7 +213,6 @@ MAY = {
     "chain._only_one": "a lock of the local folder, which nobody sends along",
     "repro.only_one": "the same",
     "coverage._trees": "the package itself",
-    "current_practice.practice_code": "the package itself",
     "imports.wing_needs": "the package itself",
     "imports.closure": "the package itself",
     "deps.stage_libraries": "the package itself",

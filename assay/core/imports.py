@@ -34,14 +34,14 @@ def module_path(
     return f"{PACKAGE}/{name.replace('.', '/')}.py"
 
 # %% ../../nbs/core/03_imports.ipynb #2cbf84be
-def _package_of(node, module):
+def _package_of(node, module, package):
     "The full dotted name that a `from` import starts at"
     if not node.level: return node.module
     # in a source without a place, relative is at least ours
-    home = f'{PACKAGE}.{module}'.split('.')[:-node.level] or [PACKAGE]
+    home = f'{package}.{module}'.split('.')[:-node.level] or [package]
     return '.'.join([*home, *([node.module] if node.module else [])])
 
-def _bound_names(tree, module):
+def _bound_names(tree, module, package):
     "Name in a source to what it stands for: `c` is `assay.core` after `import assay.core as c`"
     res = {}
     for node in ast.walk(tree):
@@ -49,8 +49,10 @@ def _bound_names(tree, module):
             tops = [a.name.partition('.')[0] for a in node.names if not a.asname]
             res |= dict(zip(tops, tops)) | {a.asname: a.name for a in node.names if a.asname}
         if isinstance(node, ast.ImportFrom):
-            res |= {a.asname or a.name: f'{_package_of(node, module)}.{a.name}' for a in node.names}
-    return {name: full for name, full in res.items() if f'{full}.'.startswith(f'{PACKAGE}.')}
+            base = _package_of(node, module, package)
+            res |= {a.asname or a.name: f'{base}.{a.name}' for a in node.names}
+    ours = (f'{PACKAGE}.', f'{package}.')
+    return {name: full for name, full in res.items() if f'{full}.'.startswith(ours)}
 
 def _dotted(node):
     "`a.b.c` of a chain of attributes; nothing where it does not begin with a name"
@@ -58,9 +60,9 @@ def _dotted(node):
     base = _dotted(node.value) if isinstance(node, ast.Attribute) else ''
     return f'{base}.{node.attr}' if base else ''
 
-def _reached_names(tree, module):
+def _reached_names(tree, module, package):
     "Names reached through a package: `assay.core.yaml.x` for `c.yaml.x` after `import assay.core as c`"
-    bound = _bound_names(tree, module)
+    bound = _bound_names(tree, module, package)
     chains = {_dotted(node).partition('.') for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     return {f'{bound[name]}.{rest}' for name,_,rest in chains if name in bound}
 
@@ -76,14 +78,14 @@ def _texts(call):
     given = ast.Tuple([*call.args, *(k.value for k in call.keywords)])
     return [n.value for n in ast.walk(given) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
 
-def _named_in_call(call, module):
+def _named_in_call(call, module, package):
     "Full dotted names that a call imports by texts in it"
     texts = [t.partition(':')[0] for t in _texts(call)]
     if not texts: return set()
     name, *others = texts
     if not name.startswith('.'): return {name, *(f'{name}.{o}' for o in others)} # others: a `fromlist`
     level = len(name) - len(name.lstrip('.'))
-    home = others[0].split('.') if others else f'{PACKAGE}.{module}'.split('.')[:-1]
+    home = others[0].split('.') if others else f'{package}.{module}'.split('.')[:-1]
     return {'.'.join([*home[:len(home)+1-level], name.lstrip('.')])}
 
 def computed_imports(
@@ -103,6 +105,7 @@ def computed_imports(
 def imported_names(
     source:str, # Source of a module, or of a notebook's cell
     module:str='', # Dotted name of that module below the package; empty for a notebook or a test
+    package:str=PACKAGE, # The package of that module, such as that of a project of one's own
 )->frozenset: # Full dotted names, such as `assay.core.x`, `assay.core.x.f` and `numpy`
     """Everything that a source imports; for a `from` import with and without each imported name.
 
@@ -111,13 +114,13 @@ def imported_names(
     the house checks forbid the first in the package (`computed_imports`).
     """
     tree = ast.parse(source)
-    res = _reached_names(tree, module)
+    res = _reached_names(tree, module, package)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import): res |= {a.name for a in node.names}
         if isinstance(node, ast.ImportFrom):
-            base = _package_of(node, module)
+            base = _package_of(node, module, package)
             res |= {base, *(f'{base}.{a.name}' for a in node.names)}
-        if _called_importer(node): res |= _named_in_call(node, module)
+        if _called_importer(node): res |= _named_in_call(node, module, package)
     return frozenset(res)
 
 def _all_of(names, modules):
@@ -129,10 +132,11 @@ def imports_of(
     source:str, # Source of a module, or of a notebook's cell
     module:str='', # Dotted name of that module below the package; empty for a notebook or a test
     modules=None, # Names of the modules that exist; those of the installed package by default
+    package:str=PACKAGE, # The package of the source, such as that of a project of one's own
 )->set: # Dotted names below the package
-    "Modules of the package that a source imports directly; an entry point counts as its module"
+    "Modules of `assay` that a source imports directly; an entry point counts as its module"
     modules = package_modules() if modules is None else modules
-    names = imported_names(source, module)
+    names = imported_names(source, module, package)
     own = {n.removeprefix(f'{PACKAGE}.') for n in names if n.startswith(f'{PACKAGE}.')}
     entries = set(ENTRIES) if '*' in own else own & set(ENTRIES)
     return (own | {ENTRIES[n] for n in entries} | _all_of(own, modules)) & set(modules)

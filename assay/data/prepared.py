@@ -20,7 +20,7 @@ from .compare_splits import compare_splits, plot_effects, plot_rates, split_tabl
 from .describe import dictionary_table, measure
 from .dictionary import check_table, conform, refuse_whole, validate
 from .infer import gaps
-from .intake import Adapter, get_adapter, write_prepared
+from .intake import Adapter, add_derived, check_derived, get_adapter, without_derived, write_prepared
 from .joins import join_report, mermaid_er, plot_joins
 from .near_duplicates import find_twins
 from .sources import snapshot
@@ -96,12 +96,11 @@ class RawTables:
     def __repr__(self): return 'raw tables: '+', '.join(f'{k} {len(v):,}' for k,v in self.tables.items())
 
 def read_raw(
-    adapter:str, # A name of `assay.data.intake.ADAPTERS`, or of `own`
+    adapter:str, # `table`, or the `package.module:function` that gives an `Adapter`
     source:dict=None, # Of the data stage, as for `assay.data.intake.fetch_table`
-    own:dict=None, # Further adapters by name, such as that of the bundled flights
 )->RawTables: # With their manifest
     "Read the sources, and keep a snapshot of what was read"
-    chosen = get_adapter(adapter, source, own)
+    chosen = get_adapter(adapter, source)
     tables, facts = chosen.fetch(source)
     return RawTables(source, chosen, tables, facts, snapshot(tables, place('raw'), facts))
 
@@ -190,6 +189,7 @@ class Prepared:
     rows:pd.DataFrame # All examples
     accepted:pd.DataFrame # Those that obey the dictionary
     quarantine:pd.DataFrame # What the others break
+    features:str='' # `data.features`: the function that derived columns
 
     @property
     def counts(self):
@@ -229,7 +229,7 @@ class Prepared:
     )->pd.Series: # Rows by file
         "Write what the later stages read"
         write_json(place('visible'), visible)
-        reading = describe_reading(self.raw.source, self.problem, self.dictionary)
+        reading = describe_reading(self.raw.source, self.problem, self.dictionary, self.features)
         write_json(place('prepared', 'reading.json'), reading)
         scan = self.raw.adapter.scan(splits.frames['train'], self.raw.tables, scan_rows, seed)
         about = dict(measured=splits.measured, reference=self.reference, diagram=self.raw.diagram())
@@ -239,18 +239,33 @@ class Prepared:
 
     def __repr__(self): return f'{len(self.rows):,} prepared rows, {len(self.accepted):,} accepted'
 
+def _validated(rows, dictionary, features):
+    "All rows with the derived columns, those that obey the dictionary, and what the others break"
+    base = without_derived(dictionary, features)
+    kept, broken = validate(rows, base)
+    typed = conform(kept, base)
+    if not features: return rows, typed, broken
+    wide = add_derived(typed, dictionary, features)
+    accepted, also = validate(wide, dictionary)
+    found = pd.concat([broken, also.assign(position=wide.index[also.position])])
+    quarantine = found.sort_values(['position', 'column', 'rule']).reset_index(drop=True)
+    derived = wide.drop(columns=base.names())
+    accepted = conform(accepted.set_axis(wide.index[accepted.index]), dictionary)
+    return rows.reset_index(drop=True).join(derived), accepted, quarantine
+
 def prepare_rows(
     raw:RawTables, # From `read_raw`
     problem:Problem, # Names the columns of id and target
     dictionary:Dictionary, # Description of every column
     train_until:str='', # End of training, for what is counted once on that period
+    features:str='', # `package.module:function` that derives columns from each row; empty for none
 )->Prepared: # All rows, and those that were accepted
     "From the raw tables to examples; raises `ValueError` where a table is none of the agreed shape"
     tables, adapter = typed_tables(raw.tables, raw.source, dictionary), raw.adapter
     outcomes = adapter.outcomes(tables, problem)
     reference = adapter.reference(tables, train_until)
-    rows = check_table(adapter.prepare(tables, problem, dictionary, reference), problem)
-    kept, quarantine = validate(rows, dictionary)
+    rows = adapter.prepare(tables, problem, without_derived(dictionary, features), reference)
+    check_derived(rows, dictionary, features)
+    rows, accepted, quarantine = _validated(check_table(rows, problem), dictionary, features)
     refuse_whole(len(rows), quarantine)
-    accepted = conform(kept, dictionary)
-    return Prepared(raw, problem, dictionary, reference, outcomes, rows, accepted, quarantine)
+    return Prepared(raw, problem, dictionary, reference, outcomes, rows, accepted, quarantine, features)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['READ', 'scoring_columns', 'context_columns', 'typed_texts', 'typed_tables', 'read_for_scoring', 'as_described',
-           'read_described', 'describe_reading']
+           'read_described', 'describe_reading', 'with_derived', 'read_with_derived']
 
 # %% ../../nbs/data/16_to_score.ipynb #bfb9b269
 import difflib
@@ -12,7 +12,8 @@ import difflib
 import pandas as pd
 
 from .columns import Dictionary
-from .intake import number_rows, source_specs, take
+from .dictionary import conform, validate
+from .intake import add_derived, derived_names, number_rows, source_specs, take, without_derived
 from .sources import kind_of_file, load_source
 from .written import read_formats
 from ..problem.agreement import Problem
@@ -164,6 +165,7 @@ def as_described(
     source:dict, # Of the data stage, or of a bundle
     problem:Problem, # Names the columns of id and target
     dictionary:Dictionary, # Kinds of the columns
+    features:str='', # `data.features` of params.yaml, to derive the columns that a table lacks
     # Columns under their plain names; ids and the target as the data stage stores them; a word that is
     # neither class stays
 )->pd.DataFrame:
@@ -173,6 +175,7 @@ def as_described(
     others = {c: c for c in df if c not in {*called, *called.values()}}
     recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
     df = take(df, dict(columns=called | others, recode=recode))
+    if features: df = with_derived(df, {}, dictionary, features)
     if problem.id in df and dictionary[problem.id].kind == 'text':
         df = df.assign(**{problem.id: df[problem.id].astype('str')})
     if target not in df or problem.task != 'binary' or dictionary[target].kind != 'integer': return df
@@ -183,10 +186,11 @@ def read_described(
     source:dict, # Of the data stage, or of a bundle
     problem:Problem, # Names the columns of id and target
     dictionary:Dictionary, # Kinds of the columns
+    features:str='', # `data.features` of params.yaml, to derive the columns that a table lacks
 )->pd.DataFrame: # As `as_described` gives it
     "Read a table of rows served, or of their outcomes"
     df = read_for_scoring(path, source, [f for f in dictionary.fields if f.name != problem.target])
-    return as_described(df, source, problem, dictionary)
+    return as_described(df, source, problem, dictionary, features)
 
 # %% ../../nbs/data/16_to_score.ipynb #927b96bf
 # Keys of a source that say how columns are read
@@ -196,7 +200,48 @@ def describe_reading(
     source:dict, # Of the data stage
     problem:Problem, # Names the column of ids
     dictionary:Dictionary, # Names all columns
-)->dict: # `source` (keys of `READ`), `id` and `known`, in types that JSON has
+    features:str='', # `data.features` of params.yaml
+)->dict: # `source` (keys of `READ`), `id`, `known`, and `features` where there are, in types that JSON has
     "How the columns of a table are read, without where the table lies: what a bundle keeps of it"
     said = {k: source[k] for k in READ if (source or {}).get(k)}
-    return dict(source=said, id=problem.id, known=dictionary.names())
+    derived = dict(features=features) if features else {}
+    return dict(source=said, id=problem.id, known=dictionary.names()) | derived
+
+# %% ../../nbs/data/16_to_score.ipynb #57223ba3
+def _given_rows(df, source, fields):
+    "What the function may look at: the described columns that a table has, under their plain names"
+    return context_columns(df, source, [f for f in fields if f.known_at_decision and f.role != 'target'])
+
+def _obeying(rows, fields):
+    "The rows that obey the description of their columns, typed; ids may stand twice in a table to score"
+    described = Dictionary(tuple(f for f in fields if f.name in rows))
+    _, broken = validate(rows, described)
+    positions = broken.position[broken.rule != 'unique'].unique()
+    kept = rows.reset_index(drop=True).drop(index=positions)
+    return conform(kept, described)
+
+def with_derived(
+    df:pd.DataFrame, # From `read_for_scoring`
+    source:dict, # Of the data stage, or of a bundle
+    dictionary:Dictionary, # Description of every column
+    features:str, # `package.module:function` that derives columns
+)->pd.DataFrame: # The same; rows that break the dictionary have no derived value
+    "A table with the columns that the user's function derives, where it lacks them"
+    lacking = [n for n in derived_names(dictionary, features) if n not in df]
+    if not lacking: return df
+    fields = without_derived(dictionary, features).fields
+    rows = _obeying(_given_rows(df, source, fields), fields)
+    found = add_derived(rows, dictionary, features)[lacking]
+    return df.assign(**{n: found[n].reindex(range(len(df))).to_numpy() for n in lacking})
+
+def read_with_derived(
+    path, # As for `read_for_scoring`
+    source:dict, # Of the data stage, or of a bundle
+    features:str, # `package.module:function` that derives columns, as `data.features` names it
+    fields, # Features of the model, and what a request may carry besides
+    dictionary:Dictionary, # Description of every column
+)->pd.DataFrame: # As it is in the file, with the derived columns that it lacks
+    "Read a table to score"
+    if not derived_names(dictionary, features): return read_for_scoring(path, source, fields)
+    known = {f.name: f for f in (*dictionary.fields, *fields)}
+    return with_derived(read_for_scoring(path, source, known.values()), source, dictionary, features)

@@ -247,7 +247,8 @@ def _followed(case, params, train, valid):
 # %% ../../nbs/feasibility/00_case.ipynb #cc563a73
 def _alternatives(case):
     "Scores of the practices that the agreement names beside today's"
-    practices = {k: practice_params(k, case.problem) for k in named_alternatives(case.problem)}
+    named = named_alternatives(case.problem)
+    practices = {label: practice_params(p, case.problem) for label,p in named.items()}
     return {k: _followed(case, params, case.train, case.valid) for k,params in practices.items()}
 
 _ENDS = dict(gain='value', gain_low='low', gain_high='high')

@@ -41,7 +41,7 @@ def _constant(task, fields, seed):
 
 def _rule(task, fields, seed, columns=None, smoothing=10., practice=None, target='target'):
     """Today's practice: the record, by default of all text features;
-    or a function of `assay.models.practice.PRACTICES`, which needs no smoothing"""
+    or a function of the project, which needs no smoothing"""
     record, follow = (
         (RuleRegressor, PracticeRegressor)
         if task == 'regression'

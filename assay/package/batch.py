@@ -14,7 +14,9 @@ import pandas as pd
 from ..core.yaml import read_yaml
 from ..data.columns import Dictionary, load_dictionary
 from ..data.intake import number_rows
-from ..data.to_score import as_described, context_columns, describe_reading, read_for_scoring, scoring_columns
+from assay.data.to_score import (
+    as_described, context_columns, describe_reading, read_for_scoring, read_with_derived, scoring_columns,
+    with_derived)
 from .bundle import Bundle, describe_refused, refused_values
 from ..problem.agreement import Problem, load_problem
 
@@ -25,12 +27,14 @@ class Reading:
     source:dict # Keys of `assay.data.to_score.READ`
     id:str # Column that names a row
     known:tuple # Names of all described columns
+    features:str='' # `data.features`: the function that derives columns which a table may lack
     doubt:str='' # What people should know; empty where the bundle itself says how
 
 def _of_folder():
     "How the data stage of this folder reads a table"
-    source = read_yaml('params.yaml').get('data', {}).get('source') or {}
-    return describe_reading(source, load_problem(), load_dictionary())
+    data = read_yaml('params.yaml').get('data', {})
+    features = data.get('features') or ''
+    return describe_reading(data.get('source') or {}, load_problem(), load_dictionary(), features)
 
 def reading_of(
     bundle:Bundle, # The packaged model
@@ -49,7 +53,9 @@ def read_batch(
 )->tuple: # Features, context and id under their plain names, and the name that the table has for the id
     "A table as the model reads it; raises `ValueError` naming columns that are lacking or undescribed"
     source, id = reading.source, reading.id
-    df = read_for_scoring(path, source, (*bundle.fields, *bundle.context))
+    fields = (*bundle.fields, *bundle.context)
+    if reading.features: df = read_with_derived(path, source, reading.features, fields, load_dictionary())
+    else: df = read_for_scoring(path, source, fields)
     original = (source.get('columns') or {}).get(id, id)
     also = context_columns(df, source, [f for f in bundle.context if f.name != id])
     rows = scoring_columns(df, source, bundle.fields, id, reading.known, Path(path).name).join(also)
@@ -92,6 +98,7 @@ def read_window(
     "A table of rows to watch; raises `ValueError` as `read_batch` does"
     source, id = reading.source, reading.id
     df = read_for_scoring(path, source, [f for f in dictionary.fields if f.name != problem.target])
+    if reading.features: df = with_derived(df, source, dictionary, reading.features)
     named = df if (source.get('columns') or {}).get(id, id) in df else number_rows(df, id)
     scoring_columns(named, source, bundle.fields, id, reading.known, Path(path).name)
     return as_described(df, source, problem, dictionary)

@@ -16,6 +16,7 @@ from ..core.environment import environment_hash, read_lock
 from ..core.rendering import templates_of
 from ..core.imports import PACKAGE, closure, floors, imports_of, libraries, module_path, wing_needs
 from ..stages.definition import load_stages
+from ..stages.named import named_code
 from ..site.pages import build_site
 
 # %% ../../nbs/pipeline/04_deps.ipynb #e52db47b
@@ -36,7 +37,8 @@ def stage_closure(
     "The modules that the result of a stage depends on"
     if stage.notebook is None: return closure([_module_of(build_site)])
     direct = imports_of('\n'.join(notebook_sources(stage.notebook))) # one cell imports what another one uses
-    return closure(direct | {_module_of(execute)})
+    imported = closure(direct | {_module_of(execute)})
+    return closure({*imported, *named_code(stage, imported)[0]})
 
 def stage_templates(
     stage, # From `load_stages`

@@ -15,7 +15,7 @@ from ..core.artifacts import atomic_write, check_file, place, to_json
 from .agreement import Problem, gaps
 from ..core.yaml import read_yaml
 from ..core.shapes import check_kind, shown_value
-from .current_practice import declared_today
+from .current_practice import declared_alternatives, declared_today
 from .plausible import is_number, refuse
 
 # %% ../../nbs/problem/04_criteria.ipynb #8a999f04
@@ -72,7 +72,7 @@ def criteria(
 
     With the alternatives that were considered, and the thresholds of `params.yaml`"""
     values = {k: _values(getattr(problem, k)) for k in CRITERIA}
-    alternatives = problem.decision.get('alternatives') or []
+    alternatives = declared_alternatives(problem.decision.get('alternatives') or [])
     beside = dict(alternatives=alternatives, hypotheses=_tested(problem), thresholds=_thresholds())
     res = values | dict(today=declared_today(values['today'])) | beside
     refuse(_unkept(res), 'the agreement')

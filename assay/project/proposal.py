@@ -341,7 +341,7 @@ def _source(path, root, found, f):
 def _data_section(plan, source):
     "Section `data` of `params.yaml`"
     limits = dict(max_quarantine_share=MOST_ASIDE, scan_rows=20000)
-    return dict(adapter='table', source=source) | plan.split | limits
+    return dict(adapter='table', source=source, features='') | plan.split | limits
 
 def _aside(f):
     "Original name of a column to why it is no feature"

@@ -14,6 +14,7 @@ from ..core.shapes import Expected, Shape, meant, read_error, shown_value
 from ..core.artifacts import check_file, place
 from pydantic import Field, JsonValue, ValidationError, create_model
 from pydantic_core import PydanticCustomError
+from ..core.functions import locate_function
 from ..data.columns import load_dictionary
 from ..problem.plausible import is_number
 
@@ -36,6 +37,7 @@ class Parameter:
 KINDS = { # What an ending may name, and for which types
     'ISO date':('str',),
     'column':('str',),
+    'function':('str',),
     'shares':('dict',),
     'shares by column':('dict',),
     'checked where it is read':('str', 'list', 'dict')}
@@ -132,6 +134,11 @@ def _expected_columns(names):
 
 def _expected_column(value): return _expected_columns([value])
 
+def _expected_function(value):
+    "What a name of a function should have been; nothing is imported"
+    try: locate_function(value, 'params.yaml')
+    except ValueError as e: return f'a function of your own package that may be called: {e}'
+
 def _expected_shares_by_column(value):
     if unknown := _expected_columns(value): return unknown
     if not all(isinstance(v, dict) and _are_shares(v) for v in value.values()):
@@ -140,6 +147,7 @@ def _expected_shares_by_column(value):
 _EXPECTED = { # One of `KINDS` to what its value should have been; None where it may stand
     'ISO date':_expected_moment,
     'column':_expected_column,
+    'function':_expected_function,
     'shares':_expected_shares,
     'shares by column':_expected_shares_by_column}
 
