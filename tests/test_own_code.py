@@ -245,7 +245,7 @@ def test_the_function_sees_neither_the_target_nor_what_is_known_later(project):
         for f in described().fields
     ]
     sys.modules.pop("mine_own.features")
-    rewrite(project / "mine_own/features.py", "busy=rows['late'] == 1", "busy=rows['hour'] == 1")
+    rewrite(project / "mine_own/features.py", "busy=rows['late'] == 1", "busy=rows['hour'] == 10")
     with pytest.raises(ValueError, match="stopped with KeyError.*'hour'"):
         prepared(dictionary=Dictionary(tuple(fields)))
 
