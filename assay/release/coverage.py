@@ -138,10 +138,10 @@ def _listed(stage, key):
     return [next(iter(e)) if isinstance(e, dict) else e for e in stage.get(key) or []]
 
 def _left_by(stage):
-    "Files and folders that a stage leaves, without pages and executed notebooks"
+    "Files and folders that a stage leaves, without pages, executed notebooks and what DVC's tables show again"
     executed = place('executed').as_posix()
     paths = _listed(stage, 'outs') + _listed(stage, 'metrics')
-    return [p for p in paths if not p.startswith(executed) and not p.endswith('report.html')]
+    return [p for p in paths if not p.startswith(executed) and not p.endswith(('numbers.json', 'report.html'))]
 
 def stage_artefacts(
     path='dvc.yaml', # File to read
