@@ -1,11 +1,19 @@
 "Tables as people export them: what is drafted from each, and what is said of it"
 
+import ast
+import dataclasses
+import inspect
 import io
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import assay
+from assay.commands.project import init
+from assay.core.source_keys import SOURCES
 from assay.data.delimited import CsvFile, Layout, read_delimited
 from assay.data.intake import fetch_table
 from assay.data.sources import load_source, snapshot
@@ -392,3 +400,40 @@ def test_lines_of_a_field_in_quotes_are_no_comments():
     data = b'a,b\n1,"x\n# y"\n2,z\n# gone\n'
     df, _ = read_delimited(CsvFile(lambda: io.BytesIO(data)), layout=Layout(skip=("#",)))
     assert df.b.tolist() == ["x\n# y", "z"]
+
+
+# What the sentences advise
+
+
+ADVISING = ["project/*.py", "data/delimited.py", "data/layout.py", "data/sentinels.py", "data/sources.py", "data/written.py"]
+
+
+def sentences(pattern):
+    "Each text of a module that is a part of a sentence"
+    for path in (Path(assay.__file__).parent).glob(pattern):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "git " not in node.value:
+                yield node.value
+
+
+@pytest.mark.parametrize("pattern", ADVISING)
+def test_every_option_and_key_that_a_sentence_names_exists(pattern):
+    options = {f"--{name.rstrip('_')}" for name in inspect.signature(init).parameters}
+    named = {o for t in sentences(pattern) if " " in t for o in re.findall(r"--[a-z][a-z_]+", t)}
+    assert named - {"--no", "--error"} <= options, named - options
+    keys = {k for t in sentences(pattern) for k in re.findall(r"under '(\w+)' of the source|'(\w+)' of the source", t)}
+    assert {k for pair in keys for k in pair if k} <= set(SOURCES["csv"].model_fields)
+    assert named or keys or pattern in ("data/sentinels.py", "data/sources.py", "data/written.py")
+
+
+def test_each_thing_that_can_be_said_is_an_option():
+    said = {f.name for f in dataclasses.fields(Options)} | {f.name for f in dataclasses.fields(Reading)}
+    assert said - {"reading"} <= set(inspect.signature(init).parameters)
+    layout = {f.name for f in dataclasses.fields(Reading)} - {"query"}
+    assert layout <= set(SOURCES["csv"].model_fields)
+
+
+def test_options_of_a_csv_file_are_refused_for_another_kind(tmp_path):
+    rows().to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match="--delimiter, --missing: how a CSV file is read, and the table is Parquet"):
+        propose(tmp_path / "t.parquet", "y", Options(reading=Reading(delimiter=";", missing=("NA",))), tmp_path)

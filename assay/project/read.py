@@ -283,6 +283,14 @@ class Reading:
         way = way_of(self.decimal, self.thousands)
         return (way,) if way else tuple(NUMBERS)
 
+def _check_unsaid(reading, kind):
+    "Refuse options of a CSV file for another kind of table, which would not be heard"
+    said = [*reading.keys(), *['missing']*bool(reading.missing)]
+    if not said: return
+    options = ', '.join(f'--{k}' for k in said)
+    raise ValueError(f'{options}: how a CSV file is read, and the table is {kind}; expected none of them: change '
+                     'it at the source')
+
 def _spec(path, reading):
     "How a CSV file is read, as far as people said it"
     words = dict(missing=list(reading.missing)) if reading.missing else {}
@@ -428,9 +436,13 @@ def read_table_of(
     expected = 'its path or URL; write a data frame to a Parquet file first'
     check_kind(path, isinstance(path, str | Path), 'the table', expected)
     reading = reading or Reading()
-    if query or reading.query: return _read_query(path, query or reading.query)
+    if query or reading.query:
+        _check_unsaid(reading, 'what a query gives')
+        return _read_query(path, query or reading.query)
     _check_path(path)
-    if kind_of_file(path) == 'parquet': return _read_parquet(path)
+    if kind_of_file(path) == 'parquet':
+        _check_unsaid(reading, 'Parquet')
+        return _read_parquet(path)
     df, facts = _read_csv(path, time, reading)
     return dict(
         df=df,
