@@ -171,7 +171,7 @@ def _other_separators(spec):
     decimal = spec.get('decimal') or (',' if thousands == '.' else '.')
     if thousands in SEPARATORS[decimal]: return None
     fitting = [t for t in SEPARATORS[decimal] if t]
-    return f'has thousands {thousands!r} and decimal {decimal!r}; beside this decimal expected one of {fitting}'
+    return f'has thousands {thousands!r} and decimal {decimal!r}; beside this one expected one of {fitting}'
 
 _GONE = ("has the key 'allowed', which is gone: a file of settings cannot widen what it may call; "
          "remove the key, and put the function into the project's own package")

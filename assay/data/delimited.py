@@ -107,9 +107,9 @@ def _too_long(found, name, line, row):
     return ValueError(
         f"line {line} of source {name!r} has {len(row)} fields, the header names {n}: {row[:6]}; "
         f"expected {n} in every row: name the further column, quote fields that hold "
-        f"{found['delimiter']!r}, or end every row in the same way; where the names of the columns stand in "
-        "a later line, say its number under 'header' of the source (--header of the draft), and lines that are "
-        "no rows under 'skip' (--skip)"
+        f"{found['delimiter']!r}, or end every row in the same way; where a later line names the columns, say "
+        "its number under 'header' of the source (--header of the draft), and lines that are no rows under "
+        "'skip' (--skip)"
     )
 
 def _longer_rows(f, found, name, names=True):
@@ -285,8 +285,8 @@ def _read_fault(reader):
     name, open_at = reader.file.name, _open_quote(reader)
     if open_at:
         return ValueError(
-            f"source {name!r} has a quote in line {open_at} that is never closed, so that all lines behind it "
-            "would be one field; close it, or double it where it belongs to the text"
+            f"source {name!r} has a quote in line {open_at} that is never closed, so that all lines behind "
+            "it would be one field; close it, or double it where it belongs to the text"
         )
     if found := _longest_row(reader.file, reader.found): return found
     return ValueError(
@@ -363,7 +363,8 @@ def read_delimited(
     reader = _Reader(file, encoding, missing, layout)
     if text is None: text = reader.options['na_values']
     try: df, notes = _read(reader, text, numbers)
-    except UnicodeDecodeError as e: raise encoding_fault(reader.file, reader.found['encoding'], e.reason) from None
+    except UnicodeDecodeError as e:
+        raise encoding_fault(reader.file, reader.found['encoding'], e.reason) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error):
         raise _read_fault(reader) from None
     return df, dict(encoding=reader.encoding, delimiter=reader.found['delimiter']) | (

@@ -97,7 +97,8 @@ def lone_values(
         if not len(rest): return found
         end = max((rest.min(), rest.max()), key=lambda v: abs(v-rest.median()))
         others = rest[rest != end]
-        if not len(others) or len(x)-len(others) > max(1, MOST_LONE*len(x)) or not _is_compact(others): return found
+        if not len(others) or len(x)-len(others) > max(1, MOST_LONE*len(x)): return found
+        if not _is_compact(others): return found
         if abs(end-others.median()) <= (FAR+.5)*float(others.max()-others.min()): return found
         found, rest = [*found, float(end)], others
     return []

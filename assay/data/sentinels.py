@@ -10,7 +10,7 @@ import math
 
 import pandas as pd
 
-# %% ../../nbs/data/21_sentinels.ipynb #a7cae6d9
+# %% ../../nbs/data/21_sentinels.ipynb #36d5a26a
 USUAL = (-99, -999, -9999, -99999, 999, 9999, 99999, 999999) # Numbers that people often write for no value
 BELOW_ZERO = (-1, -9) # Such numbers among amounts that cannot be negative
 FEWEST_VALUES = 10 # Different other values from which a gap says something
@@ -64,16 +64,18 @@ def find_codes(
 )->dict: # Column to the number
     "Numbers that look like codes for missing"
     numbers = {c: df[c].astype('float64') for c in df if _is_number_column(df[c])}
-    own = {c: _usual_code(s) or _far_code(s) or _negative_code(s) for c,s in numbers.items() if s.notna().any()}
-    own = {c: code for c,code in own.items() if code is not None}
+    def own_code(s): return _usual_code(s) or _far_code(s) or _negative_code(s)
+    own = {c: code for c,s in numbers.items() if s.notna().any() and (code := own_code(s)) is not None}
     shared = [code for code in dict.fromkeys(own.values()) if code not in BELOW_ZERO]
     for c,s in numbers.items():
-        if c not in own and (code := next((k for k in shared if _has_at_end(s, k)), None)) is not None: own[c] = code
+        of_others = [k for k in shared if _has_at_end(s, k)]
+        if c not in own and of_others: own[c] = of_others[0]
     return {c: own[c] for c in numbers if c in own}
 
-# %% ../../nbs/data/21_sentinels.ipynb #94817ada
+# %% ../../nbs/data/21_sentinels.ipynb #069a644a
 # A day far from all that people write down, in any order of day, month and year
-FAR_DAY = r'^(?:0(?!000)\d{3}|2[2-9]\d\d|[3-9]\d{3})[-/.]\d\d?[-/.]\d\d?(?:\D.*)?$|^\d\d?[-/. ]\w{1,9}[-/. ](?:9999|2999)(?:\D.*)?$'
+FAR_DAY = (r'^(?:0(?!000)\d{3}|2[2-9]\d\d|[3-9]\d{3})[-/.]\d\d?[-/.]\d\d?(?:\D.*)?$'
+           r'|^\d\d?[-/. ]\w{1,9}[-/. ](?:9999|2999)(?:\D.*)?$')
 
 def far_days(
     s:pd.Series, # A column of text

@@ -225,8 +225,8 @@ def _is_long(s):
     return any(isinstance(v, int) and v not in _INTEGERS for v in s.dropna())
 
 def _storable(df):
-    """A table in which a column of moments or numbers, among which a text or a number of too many digits stands,
-    is text"""
+    """A table in which a column of moments or numbers, among which a text or a number of too many digits
+    stands, is text"""
     def is_mixed(s): return s.dtype == object and ({str} < set(s.dropna().map(type)) or _is_long(s))
     res = df.copy(deep=False)
     for i in range(df.shape[1]):

@@ -89,9 +89,10 @@ _HOURS = ('', ' %H:%M', ' %H:%M:%S', ' %I:%M %p', ' %I:%M:%S %p', 'T%H:%M:%S')
 ISO = 'ISO 8601'
 QUARTER = '2015Q1' # The name of this way, as people write it
 # Ways of writing a year, a month or a quarter: moments only where people say that they are the time
-PERIODS = {'%Y': r'\d{4}', '%Y-%m': r'\d{4}-\d\d', '%Y/%m': r'\d{4}/\d\d', '%Y%m': r'\d{6}', '%m/%Y': r'\d\d?/\d{4}',
-           '%m.%Y': r'\d\d?\.\d{4}', '%b %Y': r'\D+ \d{4}', '%B %Y': r'\D+ \d{4}',
-           QUARTER: r'\d{4}[ -]?Q[1-4]'}
+PERIODS = {
+    '%Y': r'\d{4}', '%Y-%m': r'\d{4}-\d\d', '%Y/%m': r'\d{4}/\d\d', '%Y%m': r'\d{6}',
+    '%m/%Y': r'\d\d?/\d{4}', '%m.%Y': r'\d\d?\.\d{4}', '%b %Y': r'\D+ \d{4}', '%B %Y': r'\D+ \d{4}',
+    QUARTER: r'\d{4}[ -]?Q[1-4]'}
 # Ways of writing, those that exclude most first
 MOMENTS = (ISO, *(day+hour for day in _DAYS for hour in _HOURS))
 FIRST_YEAR, LAST_YEAR = 1900, 2100 # Years between which a moment is taken for one
@@ -250,8 +251,8 @@ def format_fault(
     if isinstance(way, str):
         known = (*NUMBERS, *PERIODS, ISO, EPOCH)
         if way in known or parted_way(way)[1] or '%' in way and _parses(way): return ''
-    expected = (f"one of {list(NUMBERS)}, perhaps with a unit behind it such as '1.234,56 €', {ISO!r}, {EPOCH!r}, "
-                f"{QUARTER!r}, or a format of strptime such as '%d.%m.%Y %H:%M'")
+    expected = (f"one of {list(NUMBERS)}, perhaps with a unit behind it such as '1.234,56 €', {ISO!r}, "
+                f"{EPOCH!r}, {QUARTER!r}, or a format of strptime such as '%d.%m.%Y %H:%M'")
     return f'{way!r}; expected {expected}'
 
 def _parses(way):

@@ -270,4 +270,5 @@ def draft_json(
     found = dict(rule=d.problem['today'].get('columns'), suspects=d.suspects, split=split)
     found |= dict(source=d.data['source'], features=d.dictionary.names('feature'), decisions=d.decisions)
     aside = {str(k): v for k,v in d.aside.items()}
-    return dict(warnings=d.warnings) | same | found | dict(set_aside=aside, notes=d.notes, written=list(WRITES), next=next_steps(d))
+    said = dict(set_aside=aside, notes=d.notes, written=list(WRITES), next=next_steps(d))
+    return dict(warnings=d.warnings) | same | found | said

@@ -97,8 +97,8 @@ def _is_stored(y, pairs):
     return [p[0] for p in pairs] == [0, 1] and known.is_numeric_dtype(y) and not known.is_bool_dtype(y)
 
 def recode_pairs(df, target, task, positive, spelled=None):
-    """Pairs of a value and what it becomes: two classes are 0 and 1; other spellings of a class are the usual one;
-    true and false beside missing ones are words"""
+    """Pairs of a value and what it becomes: two classes are 0 and 1; other spellings of a class are the
+    usual one; true and false beside missing ones are words"""
     spelled = spelled or {}
     words = {c: [[False, 'no'], [True, 'yes']] for c in df if c != target and is_booleans(df[c])}
     if task != 'binary': return words | ({target: [[k, v] for k,v in spelled.items()]} if spelled else {})

@@ -148,8 +148,8 @@ def _positive_of(y, task, positive):
     "The class that the decision is about, and the reason"
     if task == 'binary': return find_positive(y, positive)
     if positive is None: return 1, ''
-    raise ValueError(f'--positive is {positive!r}, and the task of target {y.name!r} is {task}; expected two classes: '
-                     'leave --positive out')
+    raise ValueError(f'--positive is {positive!r}, and the task of target {y.name!r} is {task}; expected two '
+                     'classes: leave --positive out')
 
 def _known_rows(df, asked, task, counts, whole):
     """Rows with a target in which two classes are 0 and 1; what is known of the target, under the names
@@ -164,7 +164,8 @@ def _known_rows(df, asked, task, counts, whole):
     recode = recode_pairs(df, target, task, positive, spelled)
     own = {k: v for k,v in recode.items() if k == target}
     y = None if counts is None else take(y.to_frame(), dict(recode=own))[target]
-    known = dict(target=target, y=y, task=task, positive=positive, recode=recode, classes=counts, spelled=spelled)
+    found = dict(task=task, positive=positive, recode=recode, spelled=spelled)
+    known = dict(target=target, y=y, classes=counts) | found
     return take(df, dict(recode=recode)), known, dict(task=why, positive=why_positive)
 
 # %% ../../nbs/project/03_found.ipynb #6a0d51c8
@@ -261,8 +262,8 @@ def _renamed(asked, names):
     back = {original: new for new,original in names.items()}
     sensitive = [back[s] for s in asked.sensitive]
     return dataclasses.replace(
-        asked, target=back[asked.target], id=back.get(asked.id), time=back.get(asked.time), sensitive=sensitive,
-        group=back.get(asked.group))
+        asked, target=back[asked.target], id=back.get(asked.id), time=back.get(asked.time),
+        sensitive=sensitive, group=back.get(asked.group))
 
 def _plain_rows(path, found, asked):
     """The rows under plain names, how many at their end were added of rare classes, the classes' rows in all,

@@ -151,12 +151,12 @@ def _says_yes(v, values):
 
 def _chosen_positive(positive, values, name):
     "The value of a target that a person means; raises `ValueError` if there is none"
-    found = [v for v in values if v == positive or str(v).strip().casefold() == str(positive).strip().casefold()]
-    if not found:
-        found = [v for v in values if _same_number(v, positive)]
+    def word(v): return str(v).strip().casefold()
+    found = [v for v in values if word(v) == word(positive) or _same_number(v, positive)]
     if found: return plain_value(found[0])
     shown = list(map(plain_value, values))
-    raise ValueError(f"--positive is {positive!r}, which is no value of target {name!r}; expected one of {shown}")
+    raise ValueError(f'--positive is {positive!r}, which is no value of target {name!r}; '
+                     f'expected one of {shown}')
 
 def _same_number(a, b):
     "Are two values the same number?"
@@ -178,7 +178,8 @@ def find_positive(
     positive=None, # The value that a person has chosen
 )->tuple: # The positive value, and the reason
     "Which of two classes the decision is about"
-    if positive is not None: return _chosen_positive(positive, y.dropna().unique(), y.name), 'chosen with --positive'
+    if positive is not None:
+        return _chosen_positive(positive, y.dropna().unique(), y.name), 'chosen with --positive'
     counts = y.value_counts().sort_index()
     yes = [v for v in counts.index if str(v).strip().lower() in _YES]
     if len(yes) == 1 and _says_yes(yes[0], counts.index):
@@ -349,8 +350,8 @@ def _check_moments(time, s):
     first = plain_value(s.dropna().iloc[0]) if s.notna().any() else None
     raise ValueError(
         f"--time is {time!r}, which does not hold moments in ISO 8601, such as "
-        f"2013-09-01T04:00:00, or years, months or days in another way of writing, but such as {first!r}; convert "
-        "it at the source"
+        f"2013-09-01T04:00:00, or years, months or days in another way of writing, but such as {first!r}; "
+        "convert it at the source"
     )
 
 def _check_dated(time, n):
@@ -416,15 +417,15 @@ def no_group(
     known = n['rows']-n['missing']
     if n['missing'] > _MOST_GAPS*n['rows']: return f"it is missing in {n['missing']:,} of {n['rows']:,} rows"
     if n['distinct'] >= .9*known: return f"nearly every row has its own: {n['distinct']:,} in {known:,} rows"
-    if n['distinct'] < known/200: return f"it has {n['distinct']:,} values, each in {known/n['distinct']:.0f} rows"
-    return ''
+    if n['distinct'] >= known/200: return ''
+    return f"it has {n['distinct']:,} values, each in {known/n['distinct']:.0f} rows"
 
 def _chosen_group(df, group, n):
     "The column that a person has chosen, and the reason"
     column_of(df, group, '--group')
     if n['distinct'] < 4:
-        raise ValueError(f"--group is {group!r}, which has {n['distinct']} values; expected at least 4, since "
-                         'no value may stand in two of four splits: leave --group out')
+        raise ValueError(f"--group is {group!r}, which has {n['distinct']} values; expected at least 4, "
+                         'since no value may stand in two of four splits: leave --group out')
     return group, 'chosen with --group'
 
 def find_group(

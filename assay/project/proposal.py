@@ -31,7 +31,8 @@ from ..data.near_duplicates import find_twins
 from .files import (
     FEWER, Criterion, Intake, Roles, choose_trials, draft_dictionary, draft_problem, draft_source, most_rows)
 from .found import MOST_ASIDE, Found, check_features, look
-from .split import as_moments, choose_split, cuts_of, keep_alike, missing_classes, quiet_fallbacks, silent_features
+from .split import (
+    as_moments, choose_split, cuts_of, keep_alike, missing_classes, quiet_fallbacks, silent_features)
 
 # %% ../../nbs/project/05_proposal.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -220,8 +221,9 @@ def _lone_notes(f):
     "Numbers far from all others, whose rows the proposed ranges set aside"
     numbers = [c for c in (f.target, *f.features) if _is_amount(f.df[c])] if f.complete is None else []
     lone = {c: values for c in numbers if (values := lone_values(f.df[c].astype(float)))}
-    return [f'{f.names[c]!r} holds {values} far from all its other numbers: the range in dictionary.yaml leaves '
-            'such rows out; where they are right, widen it' for c,values in list(lone.items())[:5]]
+    advice = 'the range in dictionary.yaml leaves such rows out; where they are right, widen it'
+    return [f'{f.names[c]!r} holds {values} far from all its other numbers: {advice}'
+            for c,values in list(lone.items())[:5]]
 
 def _is_amount(s): return pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
 
@@ -385,7 +387,8 @@ class Options:
 
     def roles(self, target): # Of the target and of the columns that are named
         "Columns that have a role"
-        return Roles(target, self.id, self.time, tuple(self.sensitive), self.group, tuple(self.exclude), self.positive)
+        sensitive, exclude = tuple(self.sensitive), tuple(self.exclude)
+        return Roles(target, self.id, self.time, sensitive, self.group, exclude, self.positive)
 
 def propose(
     # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.read.read_table_of`
@@ -403,15 +406,18 @@ def propose(
     agreed = make_problem(_stated(plan, source['name']))
     read = read_as_split(path, found, agreed, dictionary, data)
     best, skill, suspects = _best_column(plan.f, read, agreed, dictionary, data)
+    files = dict(problem=_stated(plan, source['name'], best), data=data)
+    warnings = quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
+    notes = _notes(plan, path, source, found)
+    walls = foresee(path, read, agreed, dictionary, data)
     return Draft(
-        problem=_stated(plan, source['name'], best),
-        data=data,
         dictionary=_with_suspects(dictionary, suspects),
+        **files,
         **_decided(plan, best, skill, suspects),
-        notes=_notes(plan, path, source, found),
-        walls=foresee(path, read, agreed, dictionary, data),
+        notes=notes,
+        walls=walls,
         suspects=list(suspects),
-        warnings=quiet_fallbacks(plan.f, plan.split, found.get('unclear', {})))
+        warnings=warnings)
 
 def draft(
     path:str|Path, # Table, as for `propose`

@@ -274,8 +274,8 @@ class Reading:
 
     def keys(self): # Without `missing`, which the draft completes
         "What the source in params.yaml says of it"
-        said = dict(delimiter=self.delimiter, header=self.header, skip=list(self.skip), encoding=self.encoding,
-                    decimal=self.decimal, thousands=self.thousands)
+        said = dict(delimiter=self.delimiter, header=self.header, skip=list(self.skip))
+        said |= dict(encoding=self.encoding, decimal=self.decimal, thousands=self.thousands)
         return {k: v for k,v in said.items() if v not in (None, [])}
 
     def numbers(self): # Some of `NUMBERS`
@@ -288,8 +288,8 @@ def _check_unsaid(reading, kind):
     said = [*reading.keys(), *['missing']*bool(reading.missing)]
     if not said: return
     options = ', '.join(f'--{k}' for k in said)
-    raise ValueError(f'{options}: how a CSV file is read, and the table is {kind}; expected none of them: change '
-                     'it at the source')
+    raise ValueError(f'{options}: how a CSV file is read, and the table is {kind}; expected none of them: '
+                     'change it at the source')
 
 def _spec(path, reading):
     "How a CSV file is read, as far as people said it"

@@ -88,7 +88,8 @@ def _cuts(df, time, shares):
     moments = as_moments(df[time])
     cuts = time_cuts(df, time, shares)
     ends = [cuts[k] for k in ('train', 'valid', 'test')]
-    if _are_periods(moments) or moments.nunique() <= FEW_MOMENTS: ends = _ends_of_periods(moments, shares) or ends
+    if _are_periods(moments) or moments.nunique() <= FEW_MOMENTS:
+        ends = _ends_of_periods(moments, shares) or ends
     parts = np.bincount(
         np.searchsorted(np.array(ends, 'datetime64[ns]'), moments.to_numpy('datetime64[ns]'), 'right'),
         minlength=4,
@@ -151,13 +152,15 @@ def choose_split(
 
 # %% ../../nbs/project/04_split.ipynb #c402e3f0
 _PERIOD = re.compile(r'(^|_)(year|yr|jahr|month|monat|quarter|quartal|period|anno|mes|mois|annee)(_|$)', re.I)
-_OF_A_THING = re.compile(r'built|build|birth|born|construct|model|made|found|since|renov|bau|geb|establish', re.I)
+_OF_A_THING = re.compile(
+    r'built|build|birth|born|construct|model|made|found|since|renov|bau|geb|establish', re.I)
 
 def _no_time(c, s, n_rows):
     "Why a column of moments does not part the rows, and what would make it do so"
     gaps = int(s.isna().sum())
     if gaps > .01*n_rows:
-        return f'it is missing in {gaps:,} of {n_rows:,} rows: fill it, or leave these rows out, then --time {c}'
+        missing = f'it is missing in {gaps:,} of {n_rows:,} rows'
+        return f'{missing}: fill it, or leave these rows out, then --time {c}'
     n = s.nunique()
     if n < 4: return f'it holds {n} different moments, and four splits need four'
     return f'it holds {n} different moments: where they date the rows, --time {c} parts them so'
@@ -178,7 +181,8 @@ def _times_unused(f, unclear):
         own, s = f.names.get(c, c), f.df[c]
         if is_moments(s) and not _OF_A_THING.search(c): res[own] = _no_time(own, s, len(f.df))
         elif seen := _period_like(own, s):
-            res[own] = f'it holds {seen}, and may be a year of something else: where it dates the rows, --time {own}'
+            may = f'it holds {seen}, and may be a year of something else'
+            res[own] = f'{may}: where it dates the rows, --time {own}'
     return res
 
 def _groups_unused(f):
@@ -195,5 +199,5 @@ def quiet_fallbacks(
     "Columns that look like time or like a group where the rows are parted at random all the same"
     if split['train_until']: return []
     times, groups = _times_unused(f, unclear), {} if f.group else _groups_unused(f)
-    def said(what, c, why): return f'THE SPLIT IS AT RANDOM, although {c!r} looks like {what}: {why}'
-    return [*(said('time', c, w) for c,w in times.items()), *(said('a group', c, w) for c,w in groups.items())]
+    found = [(c, 'time', why) for c,why in times.items()] + [(c, 'a group', why) for c,why in groups.items()]
+    return [f'THE SPLIT IS AT RANDOM, although {c!r} looks like {what}: {why}' for c,what,why in found]
