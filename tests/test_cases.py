@@ -147,8 +147,8 @@ def test_a_file_without_names(tmp_path):
 
 
 def test_years_may_be_names(tmp_path):
-    df = rows().assign(**{"2015": RNG.integers(0, 99, N), "2016": RNG.integers(0, 99, N)})[["region", "2015", "2016", "y"]]
-    d = proposed(tmp_path, df)
+    df = rows().assign(**{"2015": RNG.integers(0, 99, N), "2016": RNG.integers(0, 99, N)})
+    d = proposed(tmp_path, df[["region", "2015", "2016", "y"]])
     assert "header" not in source(d) and len(read(d, tmp_path)) == N
 
 
@@ -263,7 +263,7 @@ def test_which_class_is_positive_can_be_said(tmp_path):
     for said in ("1", "2"):
         d = proposed(tmp_path, df, positive=said)
         assert read(d, tmp_path).y.tolist() == (df.y == int(said)).astype(int).tolist()
-    with pytest.raises(ValueError, match=r"--positive is 'no'.*expected one of \[1, 2\]|--positive is 'no'"):
+    with pytest.raises(ValueError, match=r"--positive is 'no'.*expected one of \[1, 2\]"):
         proposed(tmp_path, df, positive="no")
 
 
@@ -405,7 +405,7 @@ def test_lines_of_a_field_in_quotes_are_no_comments():
 # What the sentences advise
 
 
-ADVISING = ["project/*.py", "data/delimited.py", "data/layout.py", "data/sentinels.py", "data/sources.py", "data/written.py"]
+ADVISING = ["project/*.py", *(f"data/{k}.py" for k in ("delimited", "layout", "sentinels", "sources", "written"))]
 
 
 def sentences(pattern):
@@ -421,8 +421,8 @@ def test_every_option_and_key_that_a_sentence_names_exists(pattern):
     options = {f"--{name.rstrip('_')}" for name in inspect.signature(init).parameters}
     named = {o for t in sentences(pattern) if " " in t for o in re.findall(r"--[a-z][a-z_]+", t)}
     assert named - {"--no", "--error"} <= options, named - options
-    keys = {k for t in sentences(pattern) for k in re.findall(r"under '(\w+)' of the source|'(\w+)' of the source", t)}
-    assert {k for pair in keys for k in pair if k} <= set(SOURCES["csv"].model_fields)
+    keys = {k for t in sentences(pattern) for k in re.findall(r"'(\w+)' of the source", t)}
+    assert keys <= set(SOURCES["csv"].model_fields)
     assert named or keys or pattern in ("data/sentinels.py", "data/sources.py", "data/written.py")
 
 
@@ -435,5 +435,6 @@ def test_each_thing_that_can_be_said_is_an_option():
 
 def test_options_of_a_csv_file_are_refused_for_another_kind(tmp_path):
     rows().to_parquet(tmp_path / "t.parquet")
-    with pytest.raises(ValueError, match="--delimiter, --missing: how a CSV file is read, and the table is Parquet"):
-        propose(tmp_path / "t.parquet", "y", Options(reading=Reading(delimiter=";", missing=("NA",))), tmp_path)
+    said = Options(reading=Reading(delimiter=";", missing=("NA",)))
+    with pytest.raises(ValueError, match="--delimiter, --missing: how a CSV file is read.*is Parquet"):
+        propose(tmp_path / "t.parquet", "y", said, tmp_path)
