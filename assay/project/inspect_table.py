@@ -179,7 +179,8 @@ def find_positive(
 )->tuple: # The positive value, and the reason
     "Which of two classes the decision is about"
     if positive is not None:
-        return _chosen_positive(positive, y.dropna().unique(), y.name), 'chosen with --positive'
+        values = y.value_counts().sort_index().index
+        return _chosen_positive(positive, values, y.name), 'chosen with --positive'
     counts = y.value_counts().sort_index()
     yes = [v for v in counts.index if str(v).strip().lower() in _YES]
     if len(yes) == 1 and _says_yes(yes[0], counts.index):
