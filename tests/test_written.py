@@ -65,6 +65,7 @@ SIGNS = {
     "€ behind": lambda t: f"{t} €",
     "an accountant's brackets": lambda t: f"({t})",
 }
+UNITS = {"$ before": " $", "€ behind": " €"}
 
 
 @pytest.mark.parametrize("sign", SIGNS)
@@ -73,7 +74,8 @@ def test_a_number_is_a_number_however_it_is_written(way, sign, tmp_path):
     df = rows()
     written = df.amount.map(WAYS[way]).map(SIGNS[sign])
     d = drafted(df.assign(amount=written), tmp_path)
-    assert d.data["source"]["formats"] == dict(amount=way) and "amount" in d.dictionary.names("feature")
+    assert d.data["source"]["formats"] == dict(amount=way + UNITS.get(sign, ""))
+    assert "amount" in d.dictionary.names("feature")
     accepted, aside = as_prepared(d)
     factor = -1 if sign == "an accountant's brackets" else 1
     assert len(aside) == 0 and np.allclose(accepted.amount, factor * df.amount)

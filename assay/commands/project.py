@@ -70,18 +70,48 @@ _Task = option(str, 'binary, multiclass or regression, where the guess would be 
 
 _Query = option(str, 'SQL query that gives the table.')
 
+_Group = option(str, 'Column whose rows belong together, such as a patient seen several times.')
+
+_Positive = option(str, 'Value of the target that the decision is about, where there are two.')
+
+_Exclude = option(list[str], 'Column that is not read; may be repeated.')
+
+_Delimiter = option(str, 'Sign between the fields of a CSV file; \\t for a tab.')
+
+_Header = option(int, 'Line that names the columns, counted from 1; 0 where no line does.')
+
+_Skip = option(list[str], 'Line that is left out: its number, or what such lines begin with; may be repeated.')
+
+_Encoding = option(str, 'Encoding of a CSV file, such as cp1252.')
+
+_Decimal = option(str, 'Sign before the fraction of its numbers: . or ,')
+
+_Thousands = option(str, 'Sign between groups of three digits: , . \' or a blank.')
+
+_Missing = option(list[str], 'Word or number that means missing in every column; may be repeated.')
+
+def _lines(skip):
+    "Numbers of lines as numbers, beginnings of lines as text"
+    return tuple(int(s) if s.isdecimal() else s for s in skip or ())
+
 _Force = Annotated[bool, typer.Option(
     help='Replace files that hold changes; they are kept in .assay/before_init.')]
 
 def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensitive = None, id: _Id = None,
-         metric: _Metric = None, task: _Task = None, query: _Query = None, force: _Force = False,
-         json_: Json = False):
+         metric: _Metric = None, task: _Task = None, query: _Query = None, group: _Group = None,
+         positive: _Positive = None, exclude: _Exclude = None, delimiter: _Delimiter = None,
+         header: _Header = None, skip: _Skip = None, encoding: _Encoding = None, decimal: _Decimal = None,
+         thousands: _Thousands = None, missing: _Missing = None, force: _Force = False, json_: Json = False):
     "Draft params.yaml, problem.yaml and dictionary.yaml for a table of your own; then: make run."
-    from assay.project.proposal import draft
+    from assay.project.proposal import Options, propose
+    from assay.project.read import Reading
     from assay.project.create import draft_json, show_draft, write_draft
     table = table if query or '://' in table else Path(table).resolve()
     enter_root()
-    drafted = draft(table, target, time, sensitive or (), id, metric, task, query=query)
+    tab = '\t' if delimiter == '\\t' else delimiter
+    reading = Reading(tab, header, _lines(skip), encoding, decimal, thousands, missing or (), query)
+    said = Options(time, group, id, sensitive or (), exclude or (), positive, metric, task, reading)
+    drafted = propose(table, target, said)
     write_draft(drafted, force)
     if json_: print_json(draft_json(drafted))
     else: show_draft(drafted)

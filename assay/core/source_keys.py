@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['MOST_ROWS', 'Filled', 'Query', 'Version', 'Address', 'Variable', 'Hash', 'Names', 'Renamed', 'Recoded', 'Missing',
-           'Encoding', 'Formats', 'Rows', 'Values', 'Arguments', 'Package', 'SOURCES', 'CARDINALITIES', 'ALONE', 'On',
-           'Cardinality', 'Alone', 'CsvSource', 'PackageSource', 'ParquetSource', 'SqlSource', 'PythonSource',
-           'source_faults', 'check_source', 'Join', 'join_faults']
+           'Encoding', 'Formats', 'MOST_SKIPPED', 'DECIMALS', 'THOUSANDS', 'Delimiter', 'Decimal', 'Thousands',
+           'HeaderLine', 'Skipped', 'Rows', 'Values', 'Arguments', 'Package', 'SOURCES', 'SEPARATORS', 'CARDINALITIES',
+           'ALONE', 'On', 'Cardinality', 'Alone', 'CsvSource', 'PackageSource', 'ParquetSource', 'SqlSource',
+           'PythonSource', 'source_faults', 'check_source', 'Join', 'join_faults']
 
 # %% ../../nbs/core/12_source_keys.ipynb #6b1ec4fe
 import codecs, re
@@ -36,6 +37,15 @@ def _is_encoding(name):
     try: return isinstance(codecs.getincrementaldecoder(name)().decode(b''), str)
     except (LookupError, TypeError, ValueError): return False
 
+def _is_delimiter(sign):
+    "One sign of ASCII that is no part of names, numbers or quotes; perhaps with a blank behind it"
+    one = sign[:-1] if len(sign) == 2 and sign[1] == ' ' else sign
+    return len(one) == 1 and one.isascii() and not one.isalnum() and one not in '"\'+-._\r\n\0'
+
+def _are_lines(entries):
+    "Numbers of lines, or what lines begin with?"
+    return all(x >= 1 if isinstance(x, int) else bool(x.strip()) for x in entries)
+
 def _fit_a_database(values): return all(not isinstance(v, int) or v in _INTEGERS for v in values.values())
 def _are_identifiers(values): return all(map(str.isidentifier, values))
 
@@ -61,6 +71,16 @@ Missing = Annotated[_List | dict[str, _List], Expected(
 Encoding = Annotated[str, Expected('an encoding that Python knows, such as utf-8 or cp1252', _is_encoding)]
 Formats = Annotated[dict[str, str], Expected(
     "a mapping of a column to its way of writing, such as {price: '1.234,56', day: '%d.%m.%Y'}")]
+MOST_SKIPPED = 1000 # Entries of `skip`, and the last line in which names may stand
+DECIMALS = ('.', ',') # Signs before the fraction
+THOUSANDS = (',', '.', ' ', "'") # Signs between groups of three digits
+Delimiter = Annotated[str, Expected("one sign, such as ';', or one and a blank, such as ', '", _is_delimiter)]
+Decimal = Annotated[Literal[DECIMALS], Expected("'.' or ','")]
+Thousands = Annotated[Literal[THOUSANDS], Expected(f'one of {list(THOUSANDS)}')]
+HeaderLine = Annotated[int, Field(ge=0, le=MOST_SKIPPED), Expected(
+    'the number of the line that names the columns, counted from 1; 0 where no line does')]
+Skipped = Annotated[Sequence[int | str], Field(max_length=MOST_SKIPPED), Expected(
+    f"at most {MOST_SKIPPED:,} numbers of lines, or what lines begin with, such as [2, '#']", _are_lines)]
 Rows = Annotated[int, Field(ge=1, le=MOST_ROWS), Expected(f'a whole number from 1 to {MOST_ROWS:,}')]
 Values = Annotated[dict[str, _Plain], Expected(
     'a mapping of names to text, numbers, true or false, as a database holds them; quote a day',
@@ -89,6 +109,11 @@ class _Csv(_Source):
     text: Names | None = key('Columns that are text, whatever they look like', None)
     numbers: Names | None = key('Columns that are numbers, also where one begins with a zero', None)
     missing: Missing | None = key('Words that mean missing, besides the empty field', None)
+    delimiter: Delimiter | None = key('Sign between the fields; detected by default', None)
+    decimal: Decimal | None = key('Sign before the fraction, in every column of numbers', None)
+    thousands: Thousands | None = key('Sign between groups of three digits, in every column of numbers', None)
+    header: HeaderLine | None = key('Line that names the columns, counted from 1; 0 where no line does', None)
+    skip: Skipped | None = key('Lines that are left out: their numbers, or what they begin with', None)
 
 class CsvSource(_Csv):
     "A CSV file, also compressed"
@@ -138,6 +163,16 @@ def _recoded_away(spec):
     lost = sorted(set(spec.get('recode', ())) - set(kept)) if kept else []
     if lost: return f'recodes {shown_value(lost)}; expected new names of columns: {shown_value(list(kept))}'
 
+# Signs of thousands that go with each sign of the fraction
+SEPARATORS = {'.': (None, ',', ' ', "'"), ',': (None, '.', ' ')}
+
+def _other_separators(spec):
+    thousands = spec.get('thousands')
+    decimal = spec.get('decimal') or (',' if thousands == '.' else '.')
+    if thousands in SEPARATORS[decimal]: return None
+    fitting = [t for t in SEPARATORS[decimal] if t]
+    return f'has thousands {thousands!r} and decimal {decimal!r}; beside this one expected one of {fitting}'
+
 _GONE = ("has the key 'allowed', which is gone: a file of settings cannot widen what it may call; "
          "remove the key, and put the function into the project's own package")
 
@@ -150,7 +185,7 @@ def _key_faults(spec, where):
     try: shape.model_validate(spec)
     except ValidationError as e:
         return key_faults(e, where, shape.model_fields, f'every source of this kind states {needed}')
-    between = (_no_database, _nothing_to_sample, _both_types, _recoded_away)
+    between = (_no_database, _nothing_to_sample, _both_types, _recoded_away, _other_separators)
     return [f'{where} {fault}' for check in between if (fault := check(spec))]
 
 def source_faults(

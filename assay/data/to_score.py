@@ -96,7 +96,8 @@ def _csv_options(source, fields):
     formats = _formats(source)
     numbers = [c for c in _both_names(source, fields, ('number', 'integer')) if c not in formats]
     text = [c for c in _both_names(source, fields, ('category', 'text')) if c not in formats]
-    return dict(text=[*text, *formats], numbers=numbers, missing=missing)
+    separators = {k: source[k] for k in ('decimal', 'thousands') if source.get(k)}
+    return dict(text=[*text, *formats], numbers=numbers, missing=missing) | separators
 
 def _numbers(s):
     "A column of text in which numbers are numbers; what is no number stays, to be refused row by row"

@@ -247,6 +247,7 @@ def show_draft(
     "Print what was decided, and why"
     from rich.console import Console
     console = console or Console()
+    for w in d.warnings: console.print(w, markup=False)
     aside = [dict(what='set aside', decision=str(c), why=r) for c,r in list(d.aside.items())[:20]]
     console.print(_decision_table(d.decisions, show_header=True))
     console.print(_decision_table(aside, show_header=False))
@@ -269,4 +270,5 @@ def draft_json(
     found = dict(rule=d.problem['today'].get('columns'), suspects=d.suspects, split=split)
     found |= dict(source=d.data['source'], features=d.dictionary.names('feature'), decisions=d.decisions)
     aside = {str(k): v for k,v in d.aside.items()}
-    return same | found | dict(set_aside=aside, notes=d.notes, written=list(WRITES), next=next_steps(d))
+    said = dict(set_aside=aside, notes=d.notes, written=list(WRITES), next=next_steps(d))
+    return dict(warnings=d.warnings) | same | found | said

@@ -28,6 +28,9 @@ class Roles:
     id:str=None # Column that names a row
     time:str=None # Column with the moment of each row
     sensitive:Iterable=() # Columns that name a protected characteristic
+    group:str=None # Column whose rows belong together
+    exclude:Iterable=() # Columns that are not read
+    positive:object=None # Value of the target that the decision is about
 
 def _kind_of(f, s, sampled):
     "Kind of a column; in a sample, a number is not called whole because the rows that were read are"
@@ -93,13 +96,15 @@ def _is_stored(y, pairs):
     known = pd.api.types
     return [p[0] for p in pairs] == [0, 1] and known.is_numeric_dtype(y) and not known.is_bool_dtype(y)
 
-def recode_pairs(df, target, task, positive):
-    """Pairs of a value and what it becomes: two classes are 0 and 1;
-    true and false beside missing ones are words"""
+def recode_pairs(df, target, task, positive, spelled=None):
+    """Pairs of a value and what it becomes: two classes are 0 and 1; other spellings of a class are the
+    usual one; true and false beside missing ones are words"""
+    spelled = spelled or {}
     words = {c: [[False, 'no'], [True, 'yes']] for c in df if c != target and is_booleans(df[c])}
-    if task != 'binary': return words
-    classes = sorted(df[target].dropna().unique(), key=lambda v: v == positive)
-    pairs = [[plain_value(v), int(v == positive)] for v in classes]
+    if task != 'binary': return words | ({target: [[k, v] for k,v in spelled.items()]} if spelled else {})
+    def is_positive(v): return spelled.get(v, v) == positive
+    classes = sorted(df[target].dropna().unique(), key=is_positive)
+    pairs = [[plain_value(v), int(is_positive(v))] for v in classes]
     return words if not pairs or _is_stored(df[target], pairs) else words | {target: pairs}
 
 _SUFFIXES = re.compile(r'(\.(csv|tsv|txt|gz|bz2|xz|zip|parquet|pq|db|sqlite))+$')
@@ -139,7 +144,7 @@ def draft_source(
     if 'query' in found: res |= dict(query=found['query'])
     res |= dict(licence='unanswered', access='unanswered', columns=intake.names)
     if intake.left: res |= dict(ignored=list(intake.left))
-    said = {k: found.get(k) for k in ('encoding', 'text', 'missing', 'formats')}
+    said = {k: found.get(k) for k in ('encoding', 'text', 'missing', 'formats')} | found.get('keys', {})
     res |= {k: v for k,v in said.items() if v not in (None, 'utf-8', {}, [])}
     if intake.recode: res |= dict(recode=intake.recode)
     return res | _part(found, len(intake.names), key)

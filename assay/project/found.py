@@ -15,9 +15,9 @@ from ..data.dictionary import LARGEST
 from ..data.intake import take
 from ..data.parquet import count_parquet, count_values, rows_of_values
 from .files import Roles, recode_pairs
-from assay.project.inspect_table import (
-    column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, plain_names,
-    plain_value, set_aside)
+from .inspect_table import (
+    column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, looks_like_group,
+    plain_names, plain_value, set_aside, spellings)
 from ..responsible.privacy import personal_data
 
 # %% ../../nbs/project/03_found.ipynb #06c12222
@@ -51,6 +51,7 @@ class Found:
     n_undated:int = 0 # Rows without a moment, which are left out
     # Sentences about columns that hold some personal data
     personal:list = dataclasses.field(default_factory=list)
+    spelled:dict = dataclasses.field(default_factory=dict) # Value of the target to the usual spelling
 
 def _endless(s):
     "Which values of a column are infinite, or larger than the numbers that models read"
@@ -136,19 +137,36 @@ def _finite_rows(df):
     if not spoilt: return df, {}
     return df[~pd.concat(spoilt.values(), axis=1).any(axis=1)], {c: int(m.sum()) for c,m in spoilt.items()}
 
-def _known_rows(df, target, task, counts, whole):
+def _one_spelling(counts, spelled):
+    "Rows of each class under its usual spelling"
+    if not counts: return counts
+    res = {}
+    for v,n in counts.items(): res[spelled.get(v, v)] = res.get(spelled.get(v, v), 0) + n
+    return res
+
+def _positive_of(y, task, positive):
+    "The class that the decision is about, and the reason"
+    if task == 'binary': return find_positive(y, positive)
+    if positive is None: return 1, ''
+    raise ValueError(f'--positive is {positive!r}, and the task of target {y.name!r} is {task}; expected two '
+                     'classes: leave --positive out')
+
+def _known_rows(df, asked, task, counts, whole):
     """Rows with a target in which two classes are 0 and 1; what is known of the target, under the names
     of `Found`; and the reasons"""
-    y = df[target] if counts is None else _in_proportion(counts, target)
+    target = asked.target
+    spelled = spellings(df[target])
+    counts = _one_spelling(counts, spelled)
+    y = df[target].replace(spelled) if counts is None else _in_proportion(counts, target)
     task, why = find_task(y, task)
     df = _check_rows(df, target, task, y.value_counts() if whole else counts and pd.Series(counts))
-    positive, why_positive = find_positive(y) if task == 'binary' else (1, '')
-    recode = recode_pairs(df, target, task, positive)
+    positive, why_positive = _positive_of(y, task, asked.positive)
+    recode = recode_pairs(df, target, task, positive, spelled)
     own = {k: v for k,v in recode.items() if k == target}
     y = None if counts is None else take(y.to_frame(), dict(recode=own))[target]
-    known = dict(target=target, y=y, task=task, positive=positive, recode=recode, classes=counts)
+    found = dict(task=task, positive=positive, recode=recode, spelled=spelled)
+    known = dict(target=target, y=y, classes=counts) | found
     return take(df, dict(recode=recode)), known, dict(task=why, positive=why_positive)
-
 
 # %% ../../nbs/project/03_found.ipynb #6a0d51c8
 _OF_PEOPLE = ('person', 'e_mail', 'phone', 'national_id', 'card') # Kinds of personal data that name somebody
@@ -198,23 +216,32 @@ def _check_options(df, asked):
         '--target': [asked.target],
         '--id': [asked.id],
         '--time': [asked.time],
+        '--group': [asked.group],
         '--sensitive': asked.sensitive,
     }
+    for name in asked.exclude: column_of(df, name, '--exclude')
     named = [(name, option) for option,names in options.items() for name in names]
     for name,option in named:
         if name is not None: column_of(df, name, option)
+        if name is None or name not in asked.exclude: continue
+        raise ValueError(f'--exclude is {name!r}, which {option} names too; expected one of the two')
     return [name for name,_ in named]
 
-def _find_roles(others, id, time, count):
+def _find_roles(others, asked, count):
     "Columns of id, moment and belonging, and the reason for each"
-    id, why_id = find_id(others, id, count)
-    time, why_time = find_time(others, time, count)
-    group, why_group = find_group(others.drop(columns=[c for c in {id, time} if c]), count)
+    rest = others.drop(columns=[c for c in [asked.group] if c])
+    id, why_id = find_id(others if asked.id else rest, asked.id, count)
+    time, why_time = find_time(others if asked.time else rest, asked.time, count)
+    group, why_group = find_group(others.drop(columns=[c for c in {id, time} if c]), count, asked.group)
     return dict(id=id, time=time, group=group), dict(id=why_id, time=why_time, group=why_group)
+
+_BY_HEART = 'says to whom a row belongs, which a model would learn by heart'
 
 def _reasons(others, roles, sensitive, names):
     "Column to why it is no feature, and sentences about personal data"
     reasons = {c: set_aside(c, others[c]) for c in others}
+    for c in others:
+        if not reasons[c] and looks_like_group(c, others[c]): reasons[c] = _BY_HEART
     group = roles['group']
     if group and group not in sensitive: reasons[group] = 'says which rows belong together'
     asked = {c: r for c,r in reasons.items() if c not in (roles['id'], roles['time'], *sensitive)}
@@ -223,7 +250,7 @@ def _reasons(others, roles, sensitive, names):
 
 def _columns(others, asked, names, count):
     "What each column besides the target is, under the names of `Found`, and the reasons"
-    roles, why = _find_roles(others, asked.id, asked.time, count)
+    roles, why = _find_roles(others, asked, count)
     reasons, personal = _reasons(others, roles, asked.sensitive, names)
     kept = (roles['id'], roles['time'], *asked.sensitive)
     features = [c for c in others if not reasons[c] and c not in kept]
@@ -234,14 +261,16 @@ def _renamed(asked, names):
     "The columns that a person named, under plain names"
     back = {original: new for new,original in names.items()}
     sensitive = [back[s] for s in asked.sensitive]
-    return Roles(back[asked.target], back.get(asked.id), back.get(asked.time), sensitive)
+    return dataclasses.replace(
+        asked, target=back[asked.target], id=back.get(asked.id), time=back.get(asked.time),
+        sensitive=sensitive, group=back.get(asked.group))
 
 def _plain_rows(path, found, asked):
     """The rows under plain names, how many at their end were added of rare classes, the classes' rows in all,
     the names and what is left"""
     named = _check_options(found['df'], asked)
     raw, n_rare, counts = _with_rare(path, found, asked.target)
-    left = _left_out(raw, named)
+    left = _left_out(raw, named) | dict.fromkeys(asked.exclude, 'left out with --exclude')
     names = plain_names([c for c in raw if c not in left], asked.target)
     if not len(raw): raise ValueError(f"the table has no rows; expected at least {FEWEST} with a target")
     return take(raw, dict(columns=names)), n_rare, counts, names, left
@@ -261,7 +290,7 @@ def look(
     asked = _renamed(asked, names)
     finite, endless = _finite_rows(_read_rows(rows))
     whole = found['complete'] is None
-    df, known, why = _known_rows(finite, asked.target, task, counts, whole)
+    df, known, why = _known_rows(finite, asked, task, counts, whole)
     others = df[:len(df)-n_rare].drop(columns=asked.target)
     count = None if whole else lambda c: count_parquet(path, names[c])
     columns, why_columns = _columns(others, asked, names, count)
