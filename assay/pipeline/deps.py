@@ -18,7 +18,7 @@ from ..core.environment import environment_hash, read_lock
 from ..core.rendering import template_source, templates_of
 from ..core.imports import PACKAGE, closure, floors, imports_of, libraries, module_path, wing_needs
 from ..core.yaml import read_yaml
-from ..stages.code import code_hash, imported_modules, named_functions, own_modules
+from ..stages.code import code_hash, imported_modules, named_modules, own_modules
 from ..stages.definition import load_stages
 from ..site.pages import build_site
 
@@ -166,7 +166,7 @@ def _value_at(params, key):
 
 def _own_package():
     "Folder of the user's package, or `None` where there is none"
-    return next((folder for name,folder in own_packages().items() if name != PACKAGE), None)
+    return next((folder for name,folder in own_packages().items() if name.partition('.')[0] != PACKAGE), None)
 
 def _settings_read(stage, modules):
     "The settings that can name a function of the user for a stage; today's practice counts where it is measured"
@@ -179,7 +179,7 @@ def own_code(
 )->dict: # Dotted name to file, from `own_modules`
     "The modules of the user's package that a stage depends on: named in its settings or imported by its notebook"
     if (folder := _own_package()) is None: return {}
-    named = named_functions(_settings_read(stage, stage_closure(stage)))
+    named = named_modules(_settings_read(stage, stage_closure(stage)))
     cells = notebook_sources(stage.notebook) if stage.notebook else []
     return own_modules(named | imported_modules('\n'.join(cells)), folder)
 
