@@ -92,13 +92,19 @@ def project_stages(
     text = with_dep(_OF_THE_PACKAGE.sub('', text), table).replace(' # the table of assay init', '')
     return _LOCK_KEY.sub(lambda m: f'{m[0]}          - code.{m[1]}\n', text)
 
-# %% ../../nbs/project/14_new.ipynb #58cb9b19
+# %% ../../nbs/project/14_new.ipynb #e735bd98
 NEUTRAL = { # File to pairs of a text about the bundled example and what stands in its place
     'pipelines/02_data.ipynb': (
         ("adapter: str = 'flights'                   #", "adapter: str = 'table'                     #"),
         ('the bundled problem, or one table of your own {flights, table}', 'one table of your own {table}'),
         ('    "from assay.examples.flights import FLIGHTS\\n",\n', ''),
         ('read_raw(adapter, source, own=dict(flights=FLIGHTS))', 'read_raw(adapter, source)')),
+    'pipelines/12_coverage.ipynb': (
+        ('its functions, their tests, and the report', 'its functions, and the report'),
+        ('lead to a stage, code, a test and an artefact, and what', 'lead to a stage, code and an artefact, and what'),
+        ('that list, the checklist, the notebooks, the tests, and what', 'that list, the checklist, and what'),
+        ('Points are computed from the tests, lessons and checks that are there', 'Points are computed from the checks of the stages'),
+        ('The lesson, the modules and the artefacts are found', 'The modules and the artefacts are found')),
     '.schema/params.json': (
         ('the bundled problem, or one table of your own {flights, table}', 'one table of your own {table}'),
         ('      "flights",\n', '')),
