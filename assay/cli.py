@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['app', 'Json', 'Key', 'Role', 'Reason', 'run', 'repro', 'load_status', 'show_board', 'status', 'init', 'verify',
            'audit', 'checklist', 'approve', 'key', 'reject', 'waive', 'serve', 'score', 'monitor', 'rollback', 'schema',
-           'main']
+           'new', 'main']
 
 # %% ../nbs/95_cli.ipynb #7b474838
-import csv, json, os, subprocess, sys
+import csv, json, os, shlex, subprocess, sys
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -188,7 +188,8 @@ _Force = Annotated[bool, typer.Option(
 def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensitive = None, id: _Id = None,
          metric: _Metric = None, task: _Task = None, query: _Query = None, force: _Force = False,
          json_: Json = False):
-    "Draft params.yaml, problem.yaml and dictionary.yaml for a table of your own; then: make run."
+    """In a clone of assay, draft params.yaml, problem.yaml and dictionary.yaml for a table of your own.
+    Begin a project with `assay new` instead: it holds only what is yours, and can be upgraded."""
     from assay.project.proposal import draft
     from assay.project.create import draft_json, show_draft, write_draft
     table = table if query or '://' in table else Path(table).resolve()
@@ -655,6 +656,44 @@ def schema(name: Annotated[str, typer.Argument(help='problem, dictionary, params
     from assay.stages.schema import schema_text
     enter_root()
     print(schema_text(name), end='')
+
+# %% ../nbs/95_cli.ipynb #8b744a3a
+_Folder = Annotated[Path, typer.Argument(
+    help='New folder of the project. Its name becomes the name of your package, such as sales-2025.')]
+
+_Table = Annotated[str, typer.Option(
+    help='CSV file, Parquet file, folder of Parquet files, or the URL of one; with --query, the URL of a '
+         'database, or env:NAME for the variable that holds it. One row per example.')]
+
+_Package = Annotated[str, typer.Option(
+    help='Where the project installs assay from: wheel (kept in the project), index (by the hash of that '
+         'wheel), or git+https://... ending in @ and a commit.')]
+
+def _show_new(drafted, folder):
+    "Print what was decided, and what to do next"
+    from rich.console import Console
+    from assay.project.create import next_steps, show_decisions
+    console = Console()
+    show_decisions(drafted, console)
+    console.print(f'made {folder}', markup=False)
+    steps = [f'cd {shlex.quote(str(folder))}', *next_steps(drafted)]
+    for i, step in enumerate(steps): console.print(f"{'then:' if i else 'next:'} {step}", markup=False)
+
+@app.command()
+def new(folder: _Folder, table: _Table, target: _Target, time: _Time = None, sensitive: _Sensitive = None,
+        id: _Id = None, metric: _Metric = None, task: _Task = None, query: _Query = None,
+        package: _Package = 'wheel', json_: Json = False):
+    """Make a project of your own about one table: its agreement and dictionary as far as a machine can fill
+    them, the stage notebooks, a package of your own, tests and a lock. Then: cd FOLDER, make run."""
+    from assay.project.create import draft_json
+    from assay.project.new import check_free, new_project, package_name
+    from assay.project.proposal import draft
+    folder, named = check_free(folder), package_name(folder)
+    table = table if query or '://' in table or table.startswith('env:') else Path(table).resolve()
+    drafted = draft(table, target, time, sensitive or (), id, metric, task, folder, query)
+    written = new_project(drafted, folder, package)
+    if json_: _print_json(draft_json(drafted) | dict(folder=str(folder), package=named, written=sorted(written)))
+    else: _show_new(drafted, folder)
 
 # %% ../nbs/95_cli.ipynb #d12f011e
 def main():
