@@ -23,6 +23,7 @@ from .own_notebooks import own_notebooks
 from .proposal import Draft
 from .requirements import project_lock_text
 from .wheel import own_wheel
+from .written import record_files
 
 # %% ../../nbs/project/14_new.ipynb #49309fad
 _PLAIN = re.compile(r'[A-Za-z][A-Za-z0-9_-]{0,49}')
@@ -268,5 +269,5 @@ def new_project(
     check_kind(d, hasattr(d, 'problem'), 'd', 'a Draft, as `draft` gives it')
     folder, name = check_free(folder), package_name(folder)
     files = project_files(d, drafted_project(d, name, package_origin(package)))
-    write_files(folder, files)
+    write_files(folder, files | record_files(package_settings()['version'], files))
     return files
