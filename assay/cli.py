@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'Json', 'Key', 'Role', 'Reason', 'run', 'repro', 'load_status', 'show_board', 'status', 'init', 'verify',
            'audit', 'checklist', 'approve', 'key', 'reject', 'waive', 'serve', 'score', 'monitor', 'rollback', 'schema',
-           'new', 'main']
+           'new', 'upgrade', 'main']
 
 # %% ../nbs/95_cli.ipynb #7b474838
 import csv, json, os, shlex, subprocess, sys
@@ -694,6 +694,27 @@ def new(folder: _Folder, table: _Table, target: _Target, time: _Time = None, sen
     written = new_project(drafted, folder, package)
     if json_: _print_json(draft_json(drafted) | dict(folder=str(folder), package=named, written=sorted(written)))
     else: _show_new(drafted, folder)
+
+# %% ../nbs/95_cli.ipynb #dd5f9d0d
+_Favour = Annotated[str, typer.Option('--conflict',
+    help='What stands where you and the new version changed the same place: yours, new, or both in markers.')]
+
+_NewPackage = _option(str, 'As for `assay new`; as the project has it by default.', '--package')
+
+_Dry = Annotated[bool, typer.Option('--dry-run', help='Show what would happen, and change nothing.')]
+
+@app.command()
+def upgrade(dry_run: _Dry = False, conflict: _Favour = 'yours', package: _NewPackage = None,
+            json_: Json = False):
+    """Upgrade a project that `assay new` made to the installed version: renew the files that nobody touched,
+    merge those that you changed, say which stages run again. Answers, data, reports and decisions stay."""
+    from assay.pipeline.upgrading import upgrade_project
+    from assay.project.upgrade import upgrade_json, upgrade_lines
+    enter_root()
+    plan, runs = upgrade_project(conflict, package, dry_run)
+    if json_: _print_json(upgrade_json(plan, runs))
+    else: print('\n'.join(upgrade_lines(plan, runs)))
+    _stop(1 if plan.n_conflicts() else 0)
 
 # %% ../nbs/95_cli.ipynb #d12f011e
 def main():

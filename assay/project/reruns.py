@@ -8,7 +8,7 @@ __all__ = ['stages_again']
 # %% ../../nbs/project/16_reruns.ipynb #537ffad9
 from .merging import yaml_of
 
-# %% ../../nbs/project/16_reruns.ipynb #5d66c7d6
+# %% ../../nbs/project/16_reruns.ipynb #236261b6
 def _values_at(files, file, key):
     "The value of a dotted key of a YAML file"
     found = yaml_of(files[file]) if isinstance(files.get(file), str) else {}
@@ -49,6 +49,7 @@ def _reasons(old, block, before, after):
     res += [f'it no longer depends on {d}' for d in were if d not in deps]
     if _way(block) != _way(old): res.append('dvc.yaml runs it otherwise')
     moved = [k for k in _keys(block) if _values_at(before, *k) != _values_at(after, *k)]
+    if before.get('assay.lock') is None: moved = [k for k in moved if k[0] != 'assay.lock'] # none has run yet
     return res + [_key_reason(*k) for k in moved]
 
 # %% ../../nbs/project/16_reruns.ipynb #be4bf6ab

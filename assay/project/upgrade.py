@@ -6,13 +6,13 @@
 __all__ = ['ACTIONS', 'WHOLE', 'Change', 'Plan', 'plan_upgrade', 'contents', 'uncommitted_changes', 'check_clean',
            'apply_upgrade', 'upgrade_json', 'upgrade_lines']
 
-# %% ../../nbs/project/20_upgrade.ipynb #3a863f9b
+# %% ../../nbs/project/20_upgrade.ipynb #35f51be1
 import dataclasses, re, shutil, subprocess
 from pathlib import Path
 
 from ..core.artifacts import atomic_write, place, write_text
-from ..core.shapes import count_of
-from .merging import Conflict, Sides, merge_file
+from ..core.shapes import count_of, meant
+from .merging import FAVOURS, Conflict, Sides, merge_file
 from .written import check_inside, content_hash, is_left_alone
 from .written import read_base, read_content, read_written, record_written, with_numbers_of
 
@@ -98,7 +98,7 @@ def _change(root, path, record, new, favour):
         return _in_whole(path, contents, 'this version adds it, and you have a file of that name', favour)
     return _both_sides(path, contents, root, favour)
 
-# %% ../../nbs/project/20_upgrade.ipynb #e2d27823
+# %% ../../nbs/project/20_upgrade.ipynb #d776b68b
 @dataclasses.dataclass(frozen=True)
 class Plan:
     "What an upgrade does"
@@ -138,6 +138,7 @@ def plan_upgrade(
     favour:str='yours', # What stands in a place of conflict: `yours`, `new`, or both between `markers`
 )->Plan:
     "Compare each file as written, as it stands, and as the new version writes it; nothing is changed"
+    if favour not in FAVOURS: raise ValueError(f'--conflict is {favour!r}{meant(favour, FAVOURS)}')
     record = read_written(root)
     _refuse_downgrade(record.version, version)
     if record.version == version: return Plan(Path(root), version, version, (), dict(files))
@@ -215,7 +216,7 @@ def apply_upgrade(
     for change in changed: _carry_out(plan.root, change)
     record_written(plan.root, plan.new, plan.files)
 
-# %% ../../nbs/project/20_upgrade.ipynb #e7c08ec5
+# %% ../../nbs/project/20_upgrade.ipynb #ac166df8
 def upgrade_json(
     plan:Plan, # From `plan_upgrade`
     runs:dict={}, # From `stages_again`
@@ -260,5 +261,5 @@ def upgrade_lines(
     found = count_of(plan.n_conflicts(), 'conflict')
     res.append(f'{found}; answers, data, reports and decisions are left alone')
     again = [f'  {stage} runs again: {"; ".join(reasons)}' for stage,reasons in runs.items()]
-    res += again or ['no stage runs again']
+    res += again or ['no stage that has run runs again']
     return res + [f"{'then' if i else 'next'}: {step}" for i,step in enumerate(_next_lines(plan, runs))]
