@@ -12,7 +12,7 @@ import pytest
 from assay.core.artifacts import read_json
 from assay.project.create import with_data
 from assay.project.kit import kit_text, package_settings
-from assay.project.merging import cell_source, kind_fault, notebook_text, read_notebook
+from assay.project.merging import FAVOURS, cell_source, kind_fault, notebook_text, read_notebook
 from assay.project.new import Origin, Project, present_files, standing_files
 from assay.project.own_notebooks import own_notebooks
 from assay.project.upgrade import apply_upgrade, plan_upgrade, uncommitted_changes, upgrade_lines
@@ -28,7 +28,8 @@ NOTEBOOK, VERSION = "pipelines/03_explore.ipynb", "9.9.9"
 def fixture_hash(folder):
     "One hash of the names and the contents of all files of a folder"
     files = sorted(p for p in folder.rglob("*") if p.is_file())
-    lines = [f"{p.relative_to(folder).as_posix()} {hashlib.sha256(p.read_bytes()).hexdigest()}\n" for p in files]
+    hashes = {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    lines = [f"{name} {h}\n" for name, h in hashes.items()]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -50,9 +51,10 @@ def edit_notebook(root):
     "What a user does: a plot of their own, and another number of resamples"
     path = root / NOTEBOOK
     nb = read_notebook(path.read_text())
-    nb["cells"].insert(4, dict(cell_type="code", id="mine", metadata={}, source=["my_plot()"], outputs=[], execution_count=None))
+    nb["cells"].insert(4, dict(nb["cells"][-1], id="mine", source=["my_plot()"]))
     values = nb["cells"][1]
-    values["source"] = cell_source(values).replace("n_boot: int = 200", "n_boot: int = 300").splitlines(keepends=True)
+    tuned = cell_source(values).replace("n_boot: int = 200", "n_boot: int = 300")
+    values["source"] = tuned.splitlines(keepends=True)
     path.write_text(notebook_text(nb))
 
 
@@ -78,7 +80,8 @@ def sources(root):
 
 
 def test_the_fixture_is_never_renewed():
-    assert fixture_hash(PROJECTS / "0.2.0").startswith(MADE), "tests/projects/0.2.0 was changed; bring it back with `git checkout`: it shows what version 0.2.0 wrote"
+    why = "tests/projects/0.2.0 was changed; bring it back with `git checkout`: it is what version 0.2.0 wrote"
+    assert fixture_hash(PROJECTS / "0.2.0").startswith(MADE), why
     assert read_written(PROJECTS / "0.2.0").version == "0.2.0"
     assert not list((PROJECTS / "0.2.0").rglob("*.whl"))
 
@@ -92,7 +95,8 @@ def test_the_record_names_what_stands(project):
 
 
 def test_an_untouched_project_is_renewed_without_a_conflict(project):
-    answers = {p: (project / p).read_bytes() for p in ("problem.yaml", "dictionary.yaml", "nbs/00_source.ipynb")}
+    theirs = ("problem.yaml", "dictionary.yaml", "nbs/00_source.ipynb")
+    answers = {p: (project / p).read_bytes() for p in theirs}
     files = present_files(project, COMMIT)
     plan = plan_upgrade(project, files, package_settings()["version"])
     assert plan.n_conflicts() == 0 and not plan.of("merged") and not plan.of("kept")
@@ -127,7 +131,7 @@ def test_a_conflict_shows_both_and_loses_neither(project, favour, value):
     assert any(conflict.place in line for line in upgrade_lines(plan))
     apply_upgrade(plan)
     assert f"leak_auc: {value}\n" in (project / "params.yaml").read_text()
-    assert "leak_auc: 0.95\n" in (project / f".assay/before_upgrade/0.2.0/params.yaml").read_text()
+    assert "leak_auc: 0.95\n" in (project / ".assay/before_upgrade/0.2.0/params.yaml").read_text()
     assert "leak_auc: 0.8\n" in (project / ".assay/upgrade/params.yaml").read_text()
 
 
@@ -135,12 +139,22 @@ def test_no_marker_stands_in_a_file_unless_asked_for(project):
     edit_params(project)
     files = present_files(project, COMMIT)
     files["params.yaml"] = files["params.yaml"].replace("leak_auc: 0.9\n", "leak_auc: 0.8\n")
-    marked = {f: plan_upgrade(project, files, VERSION, f).of("conflict")[0].content for f in ("yours", "new", "markers")}
+    plans = {f: plan_upgrade(project, files, VERSION, f) for f in FAVOURS}
+    marked = {f: plan.of("conflict")[0].content for f, plan in plans.items()}
     assert {f: "<<<<<<<" in text for f, text in marked.items()} == dict(yours=False, new=False, markers=True)
 
 
-THEIRS = ["data/raw/rows.csv", "problem.yaml", "dictionary.yaml", "approvals/ledger.jsonl", "approvals/approvals.jsonl",
-          "reports/data/report.html", "nbs/00_source.ipynb", "assay.lock", "dvc.lock"]  # fmt: skip
+THEIRS = (
+    "data/raw/rows.csv",
+    "problem.yaml",
+    "dictionary.yaml",
+    "approvals/ledger.jsonl",
+    "approvals/approvals.jsonl",
+    "reports/data/report.html",
+    "nbs/00_source.ipynb",
+    "assay.lock",
+    "dvc.lock",
+)
 
 
 @pytest.mark.parametrize("path", THEIRS)
@@ -179,27 +193,29 @@ def test_a_tree_with_changes_is_refused_as_it_stands(project):
     assert read_written(project).version == VERSION
 
 
-def test_an_interrupted_upgrade_can_be_started_again(project, monkeypatch):
-    "Files are written one by one, the record last; a second start finishes, and loses no edit"
+def fill_the_disk(patched):
+    "Writing fails at the third file of the project"
     import assay.project.upgrade as module
 
-    edit_notebook(project), edit_params(project)
-    files = newer(present_files(project, COMMIT))
     whole, written = module._write, []
 
     def fails(path, content):
-        "The disk is full at the third file"
-        if ".assay" not in path.parts:
-            written.append(path)
+        written.extend([path] * (".assay" not in path.parts))
         if len(written) == 3:
             raise OSError("no space left")
         whole(path, content)
 
-    monkeypatch.setattr(module, "_write", fails)
-    with pytest.raises(OSError):
+    patched.setattr(module, "_write", fails)
+
+
+def test_an_interrupted_upgrade_can_be_started_again(project, monkeypatch):
+    "Files are written one by one, the record last; a second start finishes, and loses no edit"
+    edit_notebook(project), edit_params(project)
+    files = newer(present_files(project, COMMIT))
+    with monkeypatch.context() as patched, pytest.raises(OSError):
+        fill_the_disk(patched)
         apply_upgrade(plan_upgrade(project, files, VERSION))
     assert read_written(project).version == "0.2.0"
-    monkeypatch.setattr(module, "_write", whole)
     plan = plan_upgrade(project, files, VERSION)
     assert plan.n_conflicts() == 0
     apply_upgrade(plan)
@@ -231,10 +247,10 @@ def test_the_numbers_of_the_last_run_stay_in_the_readme(project):
 
 def written_hash(version):
     "One hash of all files that this package writes for a fixed draft, but for the version in them"
-    data = dict(adapter="table", source=dict(name="orders", kind="csv", url="orders.csv"), train_until="", valid_until="", test_until="",
-                shares={}, group="", stratify="", cluster="", max_quarantine_share=0.01, scan_rows=20000)  # fmt: skip
+    data = dict(adapter="table", source=dict(name="orders", kind="csv", url="orders.csv"))
     params = with_data(kit_text("params.yaml"), data)
-    fixed = Project("shop", "Late orders", "Will an order be late?", params, "orders.csv", Origin("./wheels/assay.whl"))
+    origin = Origin("./wheels/assay.whl")
+    fixed = Project("shop", "Late orders", "Will an order be late?", params, "orders.csv", origin)
     files = standing_files(fixed) | own_notebooks(None)
     lines = [f"{p} {content_hash(p, text.replace(version, '@'))}\n" for p, text in sorted(files.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -247,9 +263,11 @@ def version_fault(version, found, recorded):
         return f"tests/projects/versions.json does not know version {version}; add {line}"
     if recorded[version] == found:
         return ""
-    return (f"a file that assay writes into projects has changed, and the version is still {version}, so that no project would "
-            f"be upgraded: raise `version` in settings.ini and add its line to tests/projects/versions.json; "
-            f"where nobody has {version} yet, replace its line by {line}")  # fmt: skip
+    return (
+        f"a file that assay writes into projects has changed, and the version is still {version}, so that no "
+        "project would be upgraded: raise `version` in settings.ini and add its line to "
+        f"tests/projects/versions.json; where nobody has {version} yet, replace its line by {line}"
+    )
 
 
 def test_the_version_grows_with_every_change_of_a_written_file():
@@ -262,35 +280,42 @@ def test_a_changed_file_without_a_new_version_is_found(monkeypatch):
     import assay.project.new as module
 
     version, known = package_settings()["version"], read_json(PROJECTS / "versions.json")
-    assert version_fault("9.9.9", "aa", known).startswith("tests/projects/versions.json does not know version 9.9.9")
+    assert "versions.json does not know version 9.9.9" in version_fault("9.9.9", "aa", known)
     as_it_is = module.kit_text
     monkeypatch.setattr(module, "kit_text", lambda name: as_it_is(name) + "#" * (name == "project/Makefile"))
     assert "raise `version` in settings.ini" in version_fault(version, written_hash(version), known)
 
 
-@pytest.mark.slow
-def test_the_installed_wheel_upgrades_the_project(project, tmp_path):
-    "From the wheel alone, outside any clone, as a user does it"
+def installed_wheel(folder):
+    "The name of the wheel of this package, and a folder that it is installed in"
     from assay.project.wheel import own_wheel
 
-    wheel = own_wheel(tmp_path)
-    target = tmp_path / "installed"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--target", str(target), str(wheel)], check=True)
+    wheel, target = own_wheel(folder), folder / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps"]
+    subprocess.run([*pip, "--target", str(target), str(wheel)], check=True)
+    return wheel.name, target
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_upgrades_the_project(project, tmp_path):
+    "From the wheel alone, as a user does it; the lock, which names the wheel, is not in the fixture"
+    wheel, target = installed_wheel(tmp_path)
     edit_notebook(project), edit_params(project)
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "mine"]):
         git(project, *words)
-    env = os.environ | dict(PYTHONPATH=str(target))
 
-    def assay(*words):
-        done = subprocess.run([sys.executable, "-m", "assay.cli", *words], cwd=project, env=env, capture_output=True, text=True)
+    def upgrade(*words):
+        command = [sys.executable, "-m", "assay.cli", "upgrade", "--package", "wheel", *words]
+        env = os.environ | dict(PYTHONPATH=str(target))
+        done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    shown = json.loads(assay("upgrade", "--dry-run", "--json"))
+    shown = json.loads(upgrade("--dry-run", "--json"))
     assert (shown["from"], shown["to"], shown["conflicts"]) == ("0.2.0", package_settings()["version"], 0)
     assert read_written(project).version == "0.2.0"
-    assay("upgrade")
+    upgrade()
     assert "my_plot()" in sources(project) and "leak_auc: 0.95" in (project / "params.yaml").read_text()
-    assert (project / "wheels" / wheel.name).is_file()
+    assert (project / "wheels" / wheel).is_file()
     assert read_base(project, "params.yaml", read_written(project)) is not None
-    assert "nothing to renew" in assay("upgrade")
+    assert "nothing to renew" in upgrade()

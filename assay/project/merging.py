@@ -247,7 +247,7 @@ def keyed_cells(
         res[_own_key(cell, {*res, *base}) if key is None or key in res else key] = cell
     return res
 
-# %% ../../nbs/project/08_merging.ipynb #6cfd804f
+# %% ../../nbs/project/08_merging.ipynb #99229b33
 def _parses(source):
     "Is it Python, magics aside?"
     plain = '\n'.join('' if re.match(r'\s*[%!]', line) else line for line in source.split('\n'))
@@ -269,9 +269,11 @@ def _other_kind(cells, place, favour):
     chosen = cells.new if favour == 'new' else cells.yours
     return chosen, [Conflict(f'{place}, line 1', 'its kind was changed', *sources)]
 
+def _tags(cell): return cell.get('metadata', {}).get('tags')
+
 def _merged_tags(cells):
     "The metadata of your cell, with the tags of the side that changed them"
-    tags = cells.of(lambda c: c.get('metadata', {}).get('tags')).chosen()
+    tags = cells.of(_tags).chosen()
     rest = {k: v for k,v in cells.yours.get('metadata', {}).items() if k != 'tags'}
     return rest | (dict(tags=tags) if tags else {})
 
@@ -285,7 +287,7 @@ def _merge_cell(cells, place, favour):
     if is_code and is_changed: cell |= dict(outputs=[], execution_count=None)
     return cell, [dataclasses.replace(c, place=f'{place}, {c.place}') for c in merged.conflicts]
 
-# %% ../../nbs/project/08_merging.ipynb #619b53f3
+# %% ../../nbs/project/08_merging.ipynb #9bdd523d
 def _gone(cells, place, favour):
     "A cell that one side removed and the other changed: yours stays, there or not"
     why = dict(yours='you removed it, and the new version changed it',
@@ -294,9 +296,11 @@ def _gone(cells, place, favour):
     side = 'yours' if cells.yours is None else 'new'
     return cells.new if favour == 'new' else cells.yours, [Conflict(place, why[side], *sources)]
 
+def _content_if_any(cell): return cell and cell_content(cell)
+
 def _merge_one(cells, place, favour):
     "One cell, or `None` where it goes, and its conflicts"
-    side = cells.of(lambda c: c and cell_content(c)).changed_by()
+    side = cells.of(_content_if_any).changed_by()
     if side != 'both': return getattr(cells, side), []
     if cells.yours is None or cells.new is None: return _gone(cells, place, favour)
     empty = cells.yours | dict(source=[])
@@ -335,7 +339,7 @@ def merge_notebooks(
     nb = dict(cells=cells, metadata=metadata, nbformat=comes['nbformat'], nbformat_minor=minor)
     return Merged(notebook_text(nb), tuple(conflicts))
 
-# %% ../../nbs/project/08_merging.ipynb #f985d367
+# %% ../../nbs/project/08_merging.ipynb #6601f9c5
 def _read_ini(text): configparser.ConfigParser(interpolation=None).read_string(text)
 
 def yaml_of(
@@ -366,13 +370,15 @@ def kind_fault(
     except (ValueError, SyntaxError, configparser.Error) as e: return ' '.join(str(e).split())
     return ''
 
+def _with_plain_ends(text): return text.replace('\r\n', '\n')
+
 def merge_file(
     path, # File, whose ending names the kind
     texts:Sides, # The text on each side
     favour:str='yours', # What stands in a place of conflict; one of `FAVOURS`
 )->Merged: # The text, in the ends of lines that yours has
     "Merge a file of a project three ways"
-    plain = texts.of(lambda t: t.replace('\r\n', '\n'))
+    plain = texts.of(_with_plain_ends)
     merge = merge_notebooks if Path(path).suffix == '.ipynb' else merge_lines
     try: merged = merge(plain.base, plain.yours, plain.new, favour)
     except ValueError as e: return _whole(texts, favour, str(e))

@@ -216,7 +216,7 @@ def apply_upgrade(
     for change in changed: _carry_out(plan.root, change)
     record_written(plan.root, plan.new, plan.files)
 
-# %% ../../nbs/project/20_upgrade.ipynb #ac166df8
+# %% ../../nbs/project/20_upgrade.ipynb #f49fd1f3
 def upgrade_json(
     plan:Plan, # From `plan_upgrade`
     runs:dict={}, # From `stages_again`
@@ -256,7 +256,7 @@ def upgrade_lines(
     "An upgrade for people"
     if plan.is_same(): return [f'the project is at assay {plan.new} already; nothing to renew']
     res = [f'assay {plan.old} → {plan.new}']
-    for c in sorted(plan.changes, key=lambda c: (list(ACTIONS).index(c.action), c.path)):
+    for c in (c for action in ACTIONS for c in plan.of(action)):
         res += [f'  {c.action:<8} {c.path}: {c.why}', *_conflict_lines(c)]
     found = count_of(plan.n_conflicts(), 'conflict')
     res.append(f'{found}; answers, data, reports and decisions are left alone')
