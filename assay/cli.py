@@ -192,8 +192,10 @@ def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensit
     Begin a project with `assay new` instead: it holds only what is yours, and can be upgraded."""
     from assay.project.proposal import draft
     from assay.project.create import draft_json, show_draft, write_draft
+    from assay.pipeline.deps import refuse_in_project
     table = table if query or '://' in table else Path(table).resolve()
     enter_root()
+    refuse_in_project()
     drafted = draft(table, target, time, sensitive or (), id, metric, task, query=query)
     write_draft(drafted, force)
     if json_: _print_json(draft_json(drafted))

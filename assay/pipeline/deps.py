@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WINGS', 'notebook_sources', 'stage_closure', 'stage_templates', 'stage_libraries', 'with_modules', 'with_deps',
            'environments', 'wing_picture', 'with_picture', 'is_project', 'own_code', 'project_lock', 'renew_lock',
-           'wanted_files', 'main']
+           'refuse_in_project', 'wanted_files', 'main']
 
 # %% ../../nbs/pipeline/04_deps.ipynb #a0c318e9
 import json, re, sys
@@ -217,6 +217,13 @@ def renew_lock()->bool: # True if `assay.lock` was written
     if path.is_file() and path.read_text(encoding='utf-8') == text: return False
     write_text(path, text)
     return True
+
+def refuse_in_project()->None:
+    "Refuse to draft over a project of one's own, whose files belong to one table"
+    if not is_project(load_stages()): return
+    raise ValueError('this project was made by `assay new` for its own table, which `assay init` would replace; '
+                     'make another project: `assay new DIR --table FILE --target COLUMN`')
+
 
 # %% ../../nbs/pipeline/04_deps.ipynb #1f282dfd
 def _text(path): return check_file(path).read_text(encoding='utf-8')

@@ -99,7 +99,8 @@ NEUTRAL = { # File to pairs of a text about the bundled example and what stands 
         ("adapter: str = 'flights'                   #", "adapter: str = 'table'                     #"),
         ('the bundled problem, or one table of your own {flights, table}', 'one table of your own {table}'),
         ('    "from assay.examples.flights import FLIGHTS\\n",\n', ''),
-        ('read_raw(adapter, source, own=dict(flights=FLIGHTS))', 'read_raw(adapter, source)')),
+        ('read_raw(adapter, source, own=dict(flights=FLIGHTS))', 'read_raw(adapter, source)'),
+        ("'assay.examples.source:flights'", "'table'"), ('{table, flights}', '{table}')),
     'pipelines/12_coverage.ipynb': (
         ('its functions, their tests, and the report', 'its functions, and the report'),
         ('lead to a stage, code, a test and an artefact, and what', 'lead to a stage, code and an artefact, and what'),
@@ -108,7 +109,7 @@ NEUTRAL = { # File to pairs of a text about the bundled example and what stands 
         ('The lesson, the modules and the artefacts are found', 'The modules and the artefacts are found')),
     '.schema/params.json': (
         ('the bundled problem, or one table of your own {flights, table}', 'one table of your own {table}'),
-        ('      "flights",\n', '')),
+        ('      "flights",\n', ''), ('assay.examples.source:flights', 'table'), ('{table, flights}', '{table}')),
     '.schema/problem.json': (('`per flight`', '`per order`'),)}
 
 _TESTS_OF_MAP = re.compile(r', tests: \[[^\]]*\]') # The tests of the package are not the project's
