@@ -20,7 +20,7 @@ from assay.project.written import FOLDER, LEFT_ALONE, content_hash, read_base, r
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = ROOT / "tests/projects"
-MADE = "4bd06c233fd8dcfe"  # beginning of the hash of tests/projects/0.2.0, which is never renewed
+MADE = "475e46262e137f52"  # beginning of the hash of tests/projects/0.2.0, which is never renewed
 COMMIT = "git+https://example.org/assay.git@" + 40 * "0"  # an origin that needs no wheel
 NOTEBOOK, VERSION = "pipelines/03_explore.ipynb", "9.9.9"
 
@@ -38,7 +38,9 @@ def project(tmp_path):
     "The project of 0.2.0, as it was made"
     root = tmp_path / "shop"
     shutil.copytree(PROJECTS / "0.2.0", root)
-    shutil.copytree(root / FOLDER / "base", root, dirs_exist_ok=True)
+    for path in read_written(root).files:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(read_base(root, path, read_written(root)))
     return root
 
 
@@ -92,6 +94,12 @@ def test_the_record_names_what_stands(project):
     assert {p: content_hash(p, read_content(project / p)) for p in record.files} == record.files
     (project / "Makefile").write_text("run:\n")  # control
     assert content_hash("Makefile", read_content(project / "Makefile")) != record.files["Makefile"]
+
+
+def test_no_tool_takes_a_text_of_the_record_for_its_own():
+    "DVC runs every `dvc.yaml` that it finds, and git obeys every `.gitignore`"
+    texts = [p.name for p in (PROJECTS / "0.2.0" / FOLDER / "base").rglob("*") if p.is_file()]
+    assert "dvc.yaml.written" in texts and {Path(name).suffix for name in texts} == {".written"}
 
 
 def test_an_untouched_project_is_renewed_without_a_conflict(project):
@@ -225,7 +233,7 @@ def test_an_interrupted_upgrade_can_be_started_again(project, monkeypatch):
 
 def test_a_damaged_record_stops_before_anything_changes(project):
     files = present_files(project, COMMIT)
-    (project / FOLDER / "base/params.yaml").write_text("base: {}\n")
+    (project / FOLDER / "base/params.yaml.written").write_text("base: {}\n")
     with pytest.raises(ValueError, match="is not what assay wrote"):
         plan_upgrade(project, files, VERSION)
     (project / FOLDER / "record.json").write_text("<<<<<<< HEAD\n")

@@ -52,7 +52,12 @@ def _reasons(old, block, before, after):
     if before.get('assay.lock') is None: moved = [k for k in moved if k[0] != 'assay.lock'] # none has run yet
     return res + [_key_reason(*k) for k in moved]
 
-# %% ../../nbs/project/16_reruns.ipynb #be4bf6ab
+# %% ../../nbs/project/16_reruns.ipynb #d41fb73c
+def _listed(names):
+    "Names in a sentence; of many the first three"
+    shown = names if len(names) <= 3 else [*names[:2], f'{len(names)-2} other stages']
+    return ' and '.join([', '.join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
 def stages_again(
     before:dict, # Path to content as it stands: `dvc.yaml`, `params.yaml`, `assay.lock`, and what changes
     after:dict, # The same after the upgrade
@@ -63,5 +68,5 @@ def stages_again(
     made = {p: name for name,block in new.items() for p in _paths(block, *_OUTS)}
     for name,block in new.items(): # process order, so that one pass reaches all that follow
         users = {made[d] for d in _paths(block, 'deps') if d in made} & set(res)
-        if users and name not in res: res[name] = [f"it reads what {' and '.join(sorted(users))} writes"]
+        if users and name not in res: res[name] = [f'it reads results of {_listed(sorted(users))}']
     return {name: res[name] for name in new if name in res}

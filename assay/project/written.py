@@ -78,7 +78,7 @@ def read_content(
     try: return content.decode('utf-8')
     except UnicodeDecodeError: return content
 
-# %% ../../nbs/project/09_written.ipynb #b3a19b59
+# %% ../../nbs/project/09_written.ipynb #27c028f5
 _SHA = Annotated[str, Field(pattern=r'^[0-9a-f]{64}$'), Expected('64 hexadecimal digits')]
 _NUMBER = r'^\d+(\.\d+)*[0-9A-Za-z.+-]*$'
 _VERSION = Annotated[str, Field(pattern=_NUMBER), Expected('a version, such as 0.3.0')]
@@ -90,15 +90,18 @@ class Written(Shape):
 
 def _place(root, *parts): return Path(root, FOLDER, *parts)
 
+_ENDING = '.written' # No tool takes a text with it for its own file
+
+def _base_of(path): return f'{FOLDER}/base/{path}{_ENDING}'
+
 _ATTRIBUTES = ( # Git keeps the bytes, and folds the texts in a review
     '# Written by assay\n* -text -diff linguist-generated\n')
 
-def _remove_old(root, files):
+def _remove_old(root, wanted):
     "Texts of files that are no longer written go, and the folders that they leave empty"
-    base = _place(root, 'base')
-    for path in sorted(base.rglob('*'), reverse=True): # what is in a folder before the folder
+    for path in sorted(_place(root, 'base').rglob('*'), reverse=True): # what is in a folder before the folder
         if path.is_dir() and not any(path.iterdir()): path.rmdir()
-        elif path.is_file() and path.relative_to(base).as_posix() not in files: path.unlink()
+        elif path.is_file() and path.relative_to(root).as_posix() not in wanted: path.unlink()
 
 def record_files(
     version:str, # Of the package that wrote the files
@@ -107,9 +110,9 @@ def record_files(
     "The files of the record: the hash and the text of each file as written"
     kept = {check_inside(p): content for p,content in files.items() if not is_left_alone(p)}
     hashes = {p: content_hash(p, content) for p,content in sorted(kept.items())}
-    texts = {f'base/{p}': content for p,content in kept.items() if isinstance(content, str)}
-    record = {'record.json': to_json(dict(version=version, files=hashes))}
-    return {f'{FOLDER}/{p}': text for p,text in ({'.gitattributes': _ATTRIBUTES} | texts | record).items()}
+    texts = {_base_of(p): content for p,content in kept.items() if isinstance(content, str)}
+    record = {f'{FOLDER}/record.json': to_json(dict(version=version, files=hashes))}
+    return {f'{FOLDER}/.gitattributes': _ATTRIBUTES} | texts | record
 
 def record_written(
     root, # Folder of the project
@@ -119,10 +122,10 @@ def record_written(
     "Write the record of a project; the hashes are written last"
     wanted = record_files(version, files)
     for path,text in wanted.items(): write_text(Path(root, path), text)
-    _remove_old(root, [p.removeprefix(f'{FOLDER}/base/') for p in wanted])
+    _remove_old(root, wanted)
     return read_written(root)
 
-# %% ../../nbs/project/09_written.ipynb #a81bcd36
+# %% ../../nbs/project/09_written.ipynb #96779efc
 def _restore(path): return f'restore it with `git checkout HEAD -- {path}`'
 
 def _read_record(path, text):
@@ -154,7 +157,7 @@ def read_base(
     record:Written, # From `read_written`
 ): # Its text as written; `None` of a file that is no text
     "The text of a file as `assay` wrote it; raises `ValueError` where it is not what the record says"
-    base = _place(root, 'base', check_inside(path))
+    base = Path(root, _base_of(check_inside(path)))
     content = read_content(base)
     if content is not None and content_hash(path, content) != record.files[path]:
         raise ValueError(f'{base} is not what assay wrote; expected the hash {record.files[path][:16]}…: '
