@@ -140,11 +140,11 @@ def _listed(stage, key):
 def counts_tests(
     path='dvc.yaml', # File to read
 )->bool: # False in a project that depends on the installed package
-    "Are the notebooks and the tests of the package evidence here? Those of an installed package are not yours"
+    "Are the notebooks and tests of the package evidence here? Those of an installed package are not yours"
     return any('nbs' in _listed(s, 'deps') for s in read_yaml(path)['stages'].values())
 
 def known_evidence()->dict: # `functions`, `lessons`, `tests`; `tests` is None where they do not count
-    "What can carry out and test a sentence: the functions of the package, and its lessons and tests where they count"
+    "What can carry out and test a sentence: functions, and lessons and tests where they count"
     counted = counts_tests()
     return dict(functions=known_functions(), lessons=known_lessons() if counted else {},
                 tests=known_tests() if counted else None)
