@@ -82,8 +82,8 @@ def test_the_stages_of_a_project_name_their_code_by_the_lock(files, tmp_path):
     assert list(stages) == list(own)
     for name, stage in stages.items():
         assert {"assay.lock": [f"stages.{name}", f"code.{name}"]} in stage["params"]
-        assert not [d for d in stage["deps"] if str(d).startswith(("assay/", "nbs", "tests"))]
-        kept = [d for d in own[name]["deps"] if not d.startswith("assay/") and d not in ("nbs", "tests")]
+        assert not [d for d in stage["deps"] if str(d).startswith(("assay/", "nbs"))]
+        kept = [d for d in own[name]["deps"] if not d.startswith("assay/") and d != "nbs"]
         assert [d for d in stage["deps"] if d != "../orders.csv"] == kept
         assert {k: v for k, v in stage.items() if k not in ("deps", "params")} == {k: v for k, v in own[name].items() if k not in ("deps", "params")}
 

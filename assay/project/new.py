@@ -82,7 +82,7 @@ def _origin_said(root):
     return 'index' if re.search('^assay==', text, re.M) else 'wheel'
 
 # %% ../../nbs/project/14_new.ipynb #b8a513bb
-_OF_THE_PACKAGE = re.compile(r'^      - (?:assay/(?:\S+\.py|templates/\S+)|nbs|tests)\n', re.M)
+_OF_THE_PACKAGE = re.compile(r'^      - (?:assay/(?:\S+\.py|templates/\S+)|nbs)\n', re.M)
 _LOCK_KEY = re.compile(r'^          - stages\.(\w+)\n', re.M)
 
 def project_stages(
@@ -104,8 +104,9 @@ NEUTRAL = { # File to pairs of a text about the bundled example and what stands 
     'pipelines/12_coverage.ipynb': (
         ('its functions, their tests, and the report', 'its functions, and the report'),
         ('a stage, code, a test and an artefact, and what', 'a stage, code and an artefact, and what'),
-        ('the checklist, the notebooks, the tests, and what', 'the checklist, and what'),
-        ('computed from the tests, lessons and checks that are there', 'computed from the checks of the stages'),
+        ('the checklist, the notebooks, the tests, and what', 'the checklist, your tests, and what'),
+        ('computed from the tests, lessons and checks that are there',
+         'computed from your tests and the checks of the stages'),
         ('The lesson, the modules and the artefacts are found', 'The modules and the artefacts are found')),
     '.schema/params.json': (
         ('the bundled problem, or one table of your own {flights, table}', 'one table of your own {table}'),
@@ -137,6 +138,7 @@ _WRITTEN_AS = { # Path in the project to the name in the kit, for files with nam
     'settings.ini': 'project/settings.ini',
     'Makefile': 'project/Makefile',
     '.gitignore': 'project/gitignore',
+    '.dvcignore': 'project/dvcignore',
     '.gitattributes': 'project/gitattributes',
     '.github/workflows/test.yml': 'project/test.yml',
     'tests/conftest.py': 'project/conftest.txt',
