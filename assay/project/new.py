@@ -263,6 +263,12 @@ def _write(path, content):
     if isinstance(content, str): return write_text(path, content)
     with atomic_write(path) as part: part.write_bytes(content)
 
+def _record(folder, files):
+    "Keep what was written, so that an upgrade can tell your changes from those of the package"
+    if importlib.util.find_spec('assay.project.written') is None: return
+    from assay.project.written import record_written
+    record_written(folder, package_settings()['version'], files)
+
 def write_files(
     folder, # Where to write; it must not hold anything
     files:dict, # Path to its text or bytes
@@ -273,6 +279,7 @@ def write_files(
     with tempfile.TemporaryDirectory(prefix=f'.{folder.name}.', dir=folder.parent) as part:
         whole = Path(part)/folder.name
         for path, content in files.items(): _write(whole/path, content)
+        _record(whole, files)
         os.replace(whole, folder) # an empty folder gives way
 
 def new_project(
