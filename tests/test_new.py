@@ -312,3 +312,13 @@ def test_an_installed_package_packs_its_wheel_again(project, wheel, tmp_path):
     assert callable(pack_installed)
     with inside(tmp_path):
         assert Path(done.stdout.strip()).is_file()
+
+
+@pytest.mark.slow
+def test_an_audit_finds_the_table_beside_the_project_and_the_same_hashes(project):
+    assert outside(["git", "add", "-A"], project).returncode == 0
+    assert outside(["git", "commit", "-qm", "as it ran"], project).returncode == 0
+    done = outside([project / ".venv/bin/assay", "audit", "--json"], project)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert found["differs"] == [] and found["compared"] > 30
