@@ -694,7 +694,8 @@ def new(folder: _Folder, table: _Table, target: _Target, time: _Time = None, sen
     table = table if query or '://' in table or table.startswith('env:') else Path(table).resolve()
     drafted = draft(table, target, time, sensitive or (), id, metric, task, folder, query)
     written = new_project(drafted, folder, package)
-    if json_: _print_json(draft_json(drafted) | dict(folder=str(folder), package=named, written=sorted(written)))
+    made = dict(folder=str(folder), package=named, written=sorted(written))
+    if json_: _print_json(draft_json(drafted) | made)
     else: _show_new(drafted, folder)
 
 # %% ../nbs/95_cli.ipynb #dd5f9d0d

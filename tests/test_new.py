@@ -82,8 +82,8 @@ def test_the_stages_of_a_project_name_their_code_by_the_lock(files, tmp_path):
     assert list(stages) == list(own)
     for name, stage in stages.items():
         assert {"assay.lock": [f"stages.{name}", f"code.{name}"]} in stage["params"]
-        assert not [d for d in stage["deps"] if str(d).startswith(("assay/", "nbs", "tests"))]
-        kept = [d for d in own[name]["deps"] if not d.startswith("assay/") and d not in ("nbs", "tests")]
+        assert not [d for d in stage["deps"] if str(d).startswith(("assay/", "nbs"))]
+        kept = [d for d in own[name]["deps"] if not d.startswith("assay/") and d != "nbs"]
         assert [d for d in stage["deps"] if d != "../orders.csv"] == kept
         assert {k: v for k, v in stage.items() if k not in ("deps", "params")} == {k: v for k, v in own[name].items() if k not in ("deps", "params")}
 
@@ -312,3 +312,13 @@ def test_an_installed_package_packs_its_wheel_again(project, wheel, tmp_path):
     assert callable(pack_installed)
     with inside(tmp_path):
         assert Path(done.stdout.strip()).is_file()
+
+
+@pytest.mark.slow
+def test_an_audit_finds_the_table_beside_the_project_and_the_same_hashes(project):
+    assert outside(["git", "add", "-A"], project).returncode == 0
+    assert outside(["git", "commit", "-qm", "as it ran"], project).returncode == 0
+    done = outside([project / ".venv/bin/assay", "audit", "--json"], project)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert found["differs"] == [] and found["compared"] > 30

@@ -169,7 +169,7 @@ def _own_package():
     return next((folder for name,folder in own_packages().items() if name.partition('.')[0] != PACKAGE), None)
 
 def _settings_read(stage, modules):
-    "The settings that can name a function of the user for a stage; today's practice counts where it is measured"
+    "The settings that can name a user's function; today's practice counts for the stages that measure it"
     params = read_yaml('params.yaml')
     read = [_value_at(params, key) for key in stage.params]
     return read + ([read_yaml('problem.yaml')] if 'models.practice' in modules else [])
@@ -177,7 +177,7 @@ def _settings_read(stage, modules):
 def own_code(
     stage, # From `load_stages`
 )->dict: # Dotted name to file, from `own_modules`
-    "The modules of the user's package that a stage depends on: named in its settings or imported by its notebook"
+    "The user's modules that a stage depends on: named in its settings or imported by its notebook"
     if (folder := _own_package()) is None: return {}
     named = named_modules(_settings_read(stage, stage_closure(stage)))
     cells = notebook_sources(stage.notebook) if stage.notebook else []
@@ -194,8 +194,8 @@ def _code_of(stage, own):
     return code_hash(stage_closure(stage), templates, own)
 
 _ABOUT_PROJECT = (
-    '# Written by each run: per stage one hash of the locked versions of the libraries that its code imports,\n'
-    '# and one of that code, of assay and of your own package. Comments do not count.\n')
+    '# Written by each run: per stage one hash of the locked versions of the libraries that its code imports,'
+    '\n# and one of that code, of assay and of your own package. Comments do not count.\n')
 
 def project_lock(
     stages:dict, # From `load_stages`
@@ -221,8 +221,8 @@ def renew_lock()->bool: # True if `assay.lock` was written
 def refuse_in_project()->None:
     "Refuse to draft over a project of one's own, whose files belong to one table"
     if not is_project(load_stages()): return
-    raise ValueError('this project was made by `assay new` for its own table, which `assay init` would replace; '
-                     'make another project: `assay new DIR --table FILE --target COLUMN`')
+    raise ValueError('this project was made by `assay new` for its own table, which `assay init` would '
+                     'replace; make another project: `assay new DIR --table FILE --target COLUMN`')
 
 
 # %% ../../nbs/pipeline/04_deps.ipynb #1f282dfd

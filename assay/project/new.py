@@ -27,7 +27,8 @@ from .written import record_files
 
 # %% ../../nbs/project/14_new.ipynb #49309fad
 _PLAIN = re.compile(r'[A-Za-z][A-Za-z0-9_-]{0,49}')
-_TAKEN = ('assay', 'nbs', 'tests', 'data', 'reports', 'approvals', 'pipelines', 'wheels', 'deploy') # Of the project
+# Names that the project itself needs
+_TAKEN = ('assay', 'nbs', 'tests', 'data', 'reports', 'approvals', 'pipelines', 'wheels', 'deploy')
 
 def _is_importable(name):
     "Would `import name` already find something else?"
@@ -79,10 +80,10 @@ def _origin_said(root):
     git, lock = Path(root, 'requirements.git'), Path(root, 'requirements.lock')
     if git.is_file(): return git.read_text(encoding='utf-8').strip().removeprefix('assay @ ')
     text = check_file(lock).read_text(encoding='utf-8')
-    return 'index' if re.search(r'^assay==', text, re.M) else 'wheel'
+    return 'index' if re.search('^assay==', text, re.M) else 'wheel'
 
 # %% ../../nbs/project/14_new.ipynb #b8a513bb
-_OF_THE_PACKAGE = re.compile(r'^      - (?:assay/(?:\S+\.py|templates/\S+)|nbs|tests)\n', re.M)
+_OF_THE_PACKAGE = re.compile(r'^      - (?:assay/(?:\S+\.py|templates/\S+)|nbs)\n', re.M)
 _LOCK_KEY = re.compile(r'^          - stages\.(\w+)\n', re.M)
 
 def project_stages(
@@ -103,13 +104,16 @@ NEUTRAL = { # File to pairs of a text about the bundled example and what stands 
         ("'assay.examples.source:flights'", "'table'"), ('{table, flights}', '{table}')),
     'pipelines/12_coverage.ipynb': (
         ('its functions, their tests, and the report', 'its functions, and the report'),
-        ('lead to a stage, code, a test and an artefact, and what', 'lead to a stage, code and an artefact, and what'),
-        ('that list, the checklist, the notebooks, the tests, and what', 'that list, the checklist, and what'),
-        ('Points are computed from the tests, lessons and checks that are there', 'Points are computed from the checks of the stages'),
+        ('a stage, code, a test and an artefact, and what', 'a stage, code and an artefact, and what'),
+        ('the checklist, the notebooks, the tests, and what', 'the checklist, your tests, and what'),
+        ('computed from the tests, lessons and checks that are there',
+         'computed from your tests and the checks of the stages'),
         ('The lesson, the modules and the artefacts are found', 'The modules and the artefacts are found')),
     '.schema/params.json': (
         ('the bundled problem, or one table of your own {flights, table}', 'one table of your own {table}'),
-        ('      "flights",\n', ''), ('assay.examples.source:flights', 'table'), ('{table, flights}', '{table}')),
+        ('      "flights",\n', ''),
+        ('assay.examples.source:flights', 'table'),
+        ('{table, flights}', '{table}')),
     '.schema/problem.json': (('`per flight`', '`per order`'),)}
 
 _TESTS_OF_MAP = re.compile(r', tests: \[[^\]]*\]') # The tests of the package are not the project's
@@ -135,6 +139,7 @@ _WRITTEN_AS = { # Path in the project to the name in the kit, for files with nam
     'settings.ini': 'project/settings.ini',
     'Makefile': 'project/Makefile',
     '.gitignore': 'project/gitignore',
+    '.dvcignore': 'project/dvcignore',
     '.gitattributes': 'project/gitattributes',
     '.github/workflows/test.yml': 'project/test.yml',
     'tests/conftest.py': 'project/conftest.txt',
@@ -191,7 +196,8 @@ def _dictionary_text(dictionary):
 def _answer_files(d):
     "The agreement and the dictionary, for people to complete"
     problem = schema_line('problem') + _ABOUT + _long_yaml(d.problem)
-    return {place('problem').as_posix(): seal(problem), place('columns').as_posix(): seal(_dictionary_text(d.dictionary))}
+    answers = {place('problem'): problem, place('columns'): _dictionary_text(d.dictionary)}
+    return {path.as_posix(): seal(text) for path,text in answers.items()}
 
 def drafted_project(
     d:Draft, # From `assay.project.proposal.draft`
@@ -200,7 +206,8 @@ def drafted_project(
 )->Project:
     "What the files of a new project are made from"
     params = with_values(with_data(kit_text('params.yaml'), d.data), d.params)
-    return Project(name, d.problem['title'], d.problem['question'], params, _file_of(d.data['source']), origin)
+    table = _file_of(d.data['source'])
+    return Project(name, d.problem['title'], d.problem['question'], params, table, origin)
 
 def project_files(
     d:Draft, # From `assay.project.proposal.draft`
@@ -214,24 +221,31 @@ def _with_section(text, section):
     "The parameters of the package with the section `data` of a project, letter by letter"
     return _DATA.sub(lambda m: section, text, count=1)
 
+def _text(path): return check_file(path).read_text(encoding='utf-8')
+
+def _present_params(root):
+    "The parameters of the present version for a project: its own section `data`, and the trials for its columns"
+    fields = read_yaml(root/'dictionary.yaml')['columns'].values()
+    n_features = sum(f.get('role') == 'feature' for f in fields)
+    section = _DATA.search(_text(root/'params.yaml'))[0]
+    return with_values(_with_section(kit_text('params.yaml'), section), choose_trials(n_features))
+
 def present_project(
     root='.', # Folder of a project that `assay new` made
     package:str=None, # As for `package_origin`; as the project has it by default
 )->Project:
-    "What the files of an existing project are made from: its names, its table and its parameters of the data stage"
+    "What the files of an existing project are made from: its names, its table and its parameters"
     root = Path(root)
-    problem, params = read_yaml(root/'problem.yaml'), check_file(root/'params.yaml').read_text(encoding='utf-8')
-    features = [f for f in read_yaml(root/'dictionary.yaml')['columns'].values() if f.get('role') == 'feature']
-    wanted = with_values(_with_section(kit_text('params.yaml'), _DATA.search(params)[0]), choose_trials(len(features)))
-    name = re.search(r'^lib_name = (\w+)$', check_file(root/'settings.ini').read_text(encoding='utf-8'), re.M)[1]
-    table = _file_of(read_yaml(root/'params.yaml')['data']['source'])
-    return Project(name, problem['title'], problem['question'], wanted, table, package_origin(package or _origin_said(root)))
+    problem, table = read_yaml(root/'problem.yaml'), _file_of(read_yaml(root/'params.yaml')['data']['source'])
+    name = re.search(r'^lib_name = (\w+)$', _text(root/'settings.ini'), re.M)[1]
+    origin = package_origin(package or _origin_said(root))
+    return Project(name, problem['title'], problem['question'], _present_params(root), table, origin)
 
 def present_files(
     root='.', # Folder of a project that `assay new` made
     package:str=None, # As for `package_origin`; as the project has it by default
 )->dict: # Path to its text; of the wheel its bytes
-    "What the present version of the package would write for an existing project; its answers and own notebooks are not among it"
+    "What the present version would write for an existing project, without its answers and own notebooks"
     return standing_files(present_project(root, package))
 
 # %% ../../nbs/project/14_new.ipynb #9bd96c35
@@ -241,13 +255,20 @@ def check_free(
     "Refuse a place where something is already"
     folder = Path(os.path.abspath(folder))
     if folder.is_symlink() or folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f'{folder} exists and is not an empty folder; nothing was written: give a new folder')
+        raise ValueError(f'{folder} exists and is not an empty folder; nothing was written: '
+                         'give a new folder')
     return folder
 
 def _write(path, content):
     "Write a file of text or of bytes, whole"
     if isinstance(content, str): return write_text(path, content)
     with atomic_write(path) as part: part.write_bytes(content)
+
+def _record(folder, files):
+    "Keep what was written, so that an upgrade can tell your changes from those of the package"
+    if importlib.util.find_spec('assay.project.written') is None: return
+    from assay.project.written import record_written
+    record_written(folder, package_settings()['version'], files)
 
 def write_files(
     folder, # Where to write; it must not hold anything
@@ -259,6 +280,7 @@ def write_files(
     with tempfile.TemporaryDirectory(prefix=f'.{folder.name}.', dir=folder.parent) as part:
         whole = Path(part)/folder.name
         for path, content in files.items(): _write(whole/path, content)
+        _record(whole, files)
         os.replace(whole, folder) # an empty folder gives way
 
 def new_project(

@@ -12,8 +12,9 @@ from ..core.environment import read_lock, with_needs
 from .kit import kit_file, kit_text, package_settings
 
 # %% ../../nbs/project/12_requirements.ipynb #f0d5bfb5
-_PARTS = ('requirements', 'serve_requirements', 'research_requirements') # Keys of `settings.ini` of the package
-_TOOLS = ('nbdev', 'fastcore', 'execnb', 'ghapi', 'fastgit', 'pytest', 'setuptools', 'wheel', 'pip') # Of `dev_requirements`
+# Keys of `settings.ini` of the package, and libraries of its `dev_requirements`
+_PARTS = ('requirements', 'serve_requirements', 'research_requirements')
+_TOOLS = ('nbdev', 'fastcore', 'execnb', 'ghapi', 'fastgit', 'pytest', 'setuptools', 'wheel', 'pip')
 
 def _name_of(requirement): return re.match(r'[A-Za-z0-9._-]+', requirement)[0]
 
@@ -50,4 +51,5 @@ def project_lock_text(
 )->str: # Content of `requirements.lock`
     "The lock of a project: the libraries with their hashes, and the package"
     about = '# Written by assay: the versions that it was tested with, each file by its hash.\n'
-    return about + (f'{package_line}\n' if package_line else '') + lock_of(needed_libraries(), kit_text('requirements.lock'))
+    package = f'{package_line}\n' if package_line else ''
+    return about + package + lock_of(needed_libraries(), kit_text('requirements.lock'))

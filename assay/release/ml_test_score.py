@@ -23,6 +23,8 @@ def _status(name, found):
     checks = found[stage]['checks'] if isinstance(found.get(stage), dict) else []
     return next((c['status'] for c in checks if c['id'] == id), None)
 
+_WHERE = '; write one in tests/, and name it beside this test in pipelines/coverage.yaml'
+
 def _say_state(check, status):
     "Why a check does not speak for a test"
     return f'check {check} is not there' if status is None else f'check {check} says {status}'
@@ -35,12 +37,12 @@ def missing_for(
     "What keeps a test from running by itself"
     states = {c: _status(c, found) for c in t.get('checks') or []}
     res = [_say_state(c, s) for c,s in states.items() if s != 'pass']
-    if known['tests'] is None: return res if states else [*res, 'no check of a stage of this project shows it']
-    taught = set(known['lessons']) & set(known['functions'])
+    taught = set(known['lessons'] or ()) & set(known['functions'])
     uses, tests = resolve(t.get('uses') or []), t.get('tests') or []
+    if known['lessons'] is None: uses = [] # those of an installed package say nothing of this project
     res += [f'{u} has no lesson' for u in uses if u not in taught]
     res += [f'no test {x}' for x in tests if x not in known['tests']]
-    return res if tests or uses else [*res, 'no test is named']
+    return res if tests or uses else [*res, f"no test is named{_WHERE*(known['lessons'] is None)}"]
 
 _HOW = {1.: 'automatic', .5: 'by hand', 0.: 'not done'} # Points to what they are for
 
