@@ -23,7 +23,7 @@ from .own_notebooks import own_notebooks
 from .proposal import Draft
 from .requirements import project_lock_text
 from .wheel import own_wheel
-from .written import record_files
+from .written import record_written
 
 # %% ../../nbs/project/14_new.ipynb #49309fad
 _PLAIN = re.compile(r'[A-Za-z][A-Za-z0-9_-]{0,49}')
@@ -266,8 +266,6 @@ def _write(path, content):
 
 def _record(folder, files):
     "Keep what was written, so that an upgrade can tell your changes from those of the package"
-    if importlib.util.find_spec('assay.project.written') is None: return
-    from assay.project.written import record_written
     record_written(folder, package_settings()['version'], files)
 
 def write_files(
@@ -292,5 +290,5 @@ def new_project(
     check_kind(d, hasattr(d, 'problem'), 'd', 'a Draft, as `draft` gives it')
     folder, name = check_free(folder), package_name(folder)
     files = project_files(d, drafted_project(d, name, package_origin(package)))
-    write_files(folder, files | record_files(package_settings()['version'], files))
+    write_files(folder, files)
     return files
