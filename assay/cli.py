@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'Json', 'Key', 'Role', 'Reason', 'run', 'repro', 'load_status', 'show_board', 'status', 'init', 'verify',
            'audit', 'checklist', 'approve', 'key', 'reject', 'waive', 'serve', 'score', 'monitor', 'rollback', 'schema',
-           'new', 'upgrade', 'main']
+           'new', 'upgrade', 'answer', 'main']
 
 # %% ../nbs/95_cli.ipynb #7b474838
 import csv, json, os, shlex, subprocess, sys
@@ -718,6 +718,42 @@ def upgrade(dry_run: _Dry = False, conflict: _Favour = 'yours', package: _NewPac
     if json_: _print_json(upgrade_json(plan, runs))
     else: print('\n'.join(upgrade_lines(plan, runs)))
     _stop(1 if plan.n_conflicts() else 0)
+
+# %% ../nbs/95_cli.ipynb #43a2c75d
+_AnswerKey = Annotated[Optional[str], typer.Argument(metavar='KEY',
+    help='Such as R01, decision.who, or costs for all of them; everything that is open by default.')]
+
+_AnswerValue = Annotated[Optional[str], typer.Argument(metavar='VALUE',
+    help='The answer: a text, a number, or a mapping such as {value: 5, low: 3, high: 9}.')]
+
+_Ask = Annotated[bool, typer.Option('--notebook', help='Write the questions to answers.ipynb.')]
+
+def _write_answer(key, value, by):
+    "One answer, without a form"
+    from assay.project.answers import answer as write
+    print(f"{key} is {'answered' if write(key, value, by or '') else 'left open'}")
+
+def _open_answers(key):
+    "The open questions, with what is known beside each"
+    from assay.problem.agreement import load_problem
+    from assay.project.answers import chosen_questions, known_facts, open_questions
+    problem = load_problem()
+    return chosen_questions(open_questions(problem, known_facts(problem)), key)
+
+@app.command()
+def answer(key: _AnswerKey = None, value: _AnswerValue = None,
+           by: _option(str, 'Your role, such as product owner.', '--by') = None,
+           notebook: _Ask = False, json_: Json = False):
+    """Answer what problem.yaml leaves open: one answer, or a form that asks for each, with what is known beside
+    it. Each answer is written at once, so the form may be left at any time."""
+    from assay.project.answers import fill_in, questions_json, write_answers_notebook
+    enter_root()
+    if value is not None: return _write_answer(key, value, by)
+    found = _open_answers(key)
+    if json_: _print_json(questions_json(found))
+    elif notebook: print(f'wrote {write_answers_notebook(found)}: open it in JupyterLab')
+    elif not found: print('nothing is open')
+    else: fill_in(found, input, by or '')
 
 # %% ../nbs/95_cli.ipynb #d12f011e
 def main():

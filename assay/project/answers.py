@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['OWNER', 'EXPERT', 'SCIENTIST', 'OPERATIONS', 'SECURITY', 'DEVELOPER', 'FINANCE', 'ABOUT_ITEMS', 'ABOUT', 'Question',
-           'Help', 'open_questions', 'known_facts', 'Given', 'with_answer', 'answer', 'question_lines', 'fill_in',
-           'answers_notebook', 'write_answers_notebook', 'questions_json']
+           'Help', 'open_questions', 'chosen_questions', 'known_facts', 'Given', 'with_answer', 'answer',
+           'question_lines', 'fill_in', 'answers_notebook', 'write_answers_notebook', 'questions_json']
 
-# %% ../../nbs/project/21_answers.ipynb #e3ccccab
+# %% ../../nbs/project/21_answers.ipynb #7809780c
 import dataclasses, datetime, io
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from ..core.artifacts import check_file, place, read_json, write_text
 from ..core.shapes import meant, shown_value
 from ..core.yaml import read_yaml
 from ..problem.plausible import ANSWERS, COSTED, COSTS, ITEMS, QUESTIONS, Limits, Value
-from ..problem.plausible import faults, is_number, refuse
+from ..problem.plausible import faults, is_number
 from ..problem.agreement import PARTS, Problem, gaps, make_problem
 from .own_notebooks import notebook_text
 
@@ -233,7 +233,7 @@ ABOUT = { # Key of the agreement to its help
 _FIELDS = dict( # Key of an entry of a list to its question
     owner='who owns it?', licence='under which licence may it be used?', access='who may read it?')
 
-# %% ../../nbs/project/21_answers.ipynb #15caab13
+# %% ../../nbs/project/21_answers.ipynb #6b51a366
 def _parts_of(problem, part):
     "The keys to ask for where a whole part of the agreement says nothing"
     if part == 'costs': return [f'costs.{k}' for k in COSTS[problem.task]]
@@ -250,7 +250,9 @@ def _entry_keys(problem, part, name):
 def _keys_of(problem, gap):
     "What is asked for one gap"
     part, _, name = gap.partition('.')
-    if gap == 'provisional': return ['minimum', 'margin', 'provisional']
+    if gap == 'provisional':
+        is_drafted = str(problem.today.get('description', '')).startswith('drafted:')
+        return [*['today.description']*is_drafted, 'minimum', 'margin', 'provisional']
     if gap in ABOUT_ITEMS or gap in ABOUT and '.' in gap: return [gap]
     if not name: return _parts_of(problem, part)
     return _entry_keys(problem, part, name) if isinstance(getattr(problem, part), list) else [gap]
@@ -275,13 +277,30 @@ def open_questions(
     keys = [k for g in gaps(problem) for k in _keys_of(problem, g['id'])]
     return [_question(k, _help(k), known.get(k, ())) for k in dict.fromkeys(keys)]
 
-# %% ../../nbs/project/21_answers.ipynb #6f0e674b
+# %% ../../nbs/project/21_answers.ipynb #9dc7ea8c
+def chosen_questions(
+    questions, # From `open_questions`
+    key:str=None, # A key, or the part before its dot, such as `decision`; all by default
+)->list: # `Question`s; raises `ValueError` where none has this key
+    "The open questions that a key names"
+    if key is None: return list(questions)
+    if found := [q for q in questions if q.key == key or q.key.startswith(f'{key}.')]: return found
+    raise ValueError(f'{key!r} is not open{meant(key, [q.key for q in questions])}')
+
+# %% ../../nbs/project/21_answers.ipynb #44807489
 _NUMBERS = { # Key to stage, name of a metric, and its words
     'minimum': (('baseline', 'constant_{metric}', 'the constant reaches'),
                 ('baseline', 'rule_{metric}', "today's rule reaches")),
     'margin': (('feasibility', 'gain', 'a simple model is above the rule by'),
                ('feasibility', 'detectable', 'the smallest difference that the test rows can show is')),
     'value.rows_per_year': (('data', 'n_raw', 'rows in the table:'),),
+    'R07': (('explore', 'features_covered', 'features that exploration looked at:'),
+            ('explore', 'leaking_features', 'features that know too much:')),
+    'R08': (('explore', 'base_rate_train', 'rate of the outcome in training:'),
+            ('explore', 'base_rate_production', 'rate of the outcome in the latest rows:')),
+    'R09': (('responsible', 'small_groups', 'groups with few rows:'),),
+    'R11': (('responsible', 'personal_findings', 'findings that look personal:'),),
+    'R13': (('explore', 'moved_columns', 'columns that moved between the splits:'),),
     'limits.bundle_mb': (('package', 'bundle_mb', 'the packaged model has, in MB,'),)}
 
 def _reports(root):
@@ -295,7 +314,7 @@ def _reports(root):
 def _said_of(item, reports):
     "What checks say about an item that nobody has answered yet"
     checks = [c for r in reports.values() for c in r.get('checks', []) if c.get('id') == item]
-    return [c['why'] for c in checks if c.get('why')]
+    return [why for c in checks if (why := c.get('why', '')) and 'not answered' not in why]
 
 def _measured(problem, key, reports):
     "Numbers that help with a key"
@@ -311,13 +330,13 @@ def known_facts(
 )->dict: # Key to sentences
     "What the stages that have run know about each open question"
     reports = _reports(root)
-    res = {k: _said_of(k, reports) for k in ABOUT_ITEMS}
-    res |= {k: _measured(problem, k, reports) for k in _NUMBERS}
+    keys = {*ABOUT_ITEMS, *_NUMBERS}
+    res = {k: _said_of(k, reports) + _measured(problem, k, reports) for k in keys}
     res['minimum'] = [f'the metric is {problem.metric}', *res['minimum']]
     res['today.description'] = [str(problem.today['description'])] if problem.today.get('description') else []
     return {k: tuple(v) for k,v in res.items() if v}
 
-# %% ../../nbs/project/21_answers.ipynb #69b0adba
+# %% ../../nbs/project/21_answers.ipynb #b1d57da4
 _TEXTS = ('title', 'question', 'metric', 'judged_by', 'decision.who', 'decision.when', 'decision.action',
           'decision.changes', 'today.description', 'costs.currency', 'costs.unit', 'value.currency')
 _LISTS = ('decision.alternatives', 'today.columns', 'groups', 'sensitive', 'out_of_scope')
@@ -354,7 +373,7 @@ def _entry(key, value):
     if isinstance(found, dict): return found
     return _refuse(key, value, f"a mapping such as {{{', '.join(f'{k}: …' for k in keys)}}}")
 
-# %% ../../nbs/project/21_answers.ipynb #07bef0f8
+# %% ../../nbs/project/21_answers.ipynb #d6a02773
 def _styled(value):
     "A value as we write it: texts in quotes, mappings on one line"
     if isinstance(value, str): return DoubleQuotedScalarString(value)
@@ -441,7 +460,7 @@ def _set(doc, problem, key, given):
     elif key in _ENTRIES: _append(doc, key, [_entry(key, given.value)])
     else: _set_value(doc, problem, key, given)
 
-# %% ../../nbs/project/21_answers.ipynb #4a0187c0
+# %% ../../nbs/project/21_answers.ipynb #1c5b0d0b
 def _rows(text):
     "Reader and writer of YAML that keep comments, quotes and the way of lists"
     yaml = YAML()
@@ -462,7 +481,7 @@ def with_answer(
     written = io.StringIO()
     yaml.dump(doc, written)
     problem = make_problem(YAML(typ='safe', pure=True).load(written.getvalue()))
-    refuse(faults(problem))
+    if found := faults(problem): raise ValueError('; '.join(found))
     return written.getvalue()
 
 def answer(
@@ -478,7 +497,7 @@ def answer(
     write_text(path, with_answer(text, key, Given(value, by, date)))
     return True
 
-# %% ../../nbs/project/21_answers.ipynb #679f273e
+# %% ../../nbs/project/21_answers.ipynb #5dbb6793
 def question_lines(
     q:Question,
 )->list: # Lines
@@ -514,7 +533,7 @@ def _asked(q, ask, by, say):
         except ValueError as e: say(f'  not written: {e}')
         else: return 'written'
 
-# %% ../../nbs/project/21_answers.ipynb #5928ff4a
+# %% ../../nbs/project/21_answers.ipynb #638380e6
 def _answer_cells(q):
     "Text and code of one question"
     known = ''.join(f'\n\nKnown: {k}' for k in q.known)
