@@ -736,7 +736,7 @@ def _write_answer(key, value, by):
 def _open_answers(key):
     "The open questions, with what is known beside each"
     from assay.problem.agreement import load_problem
-    from assay.project.answers import chosen_questions, known_facts, open_questions
+    from assay.project.questions import chosen_questions, known_facts, open_questions
     problem = load_problem()
     return chosen_questions(open_questions(problem, known_facts(problem)), key)
 
@@ -746,7 +746,8 @@ def answer(key: _AnswerKey = None, value: _AnswerValue = None,
            notebook: _Ask = False, json_: Json = False):
     """Answer what problem.yaml leaves open: one answer, or a form that asks for each, with what is known beside
     it. Each answer is written at once, so the form may be left at any time."""
-    from assay.project.answers import fill_in, questions_json, write_answers_notebook
+    from assay.project.answers import fill_in, write_answers_notebook
+    from assay.project.questions import questions_json
     enter_root()
     if value is not None: return _write_answer(key, value, by)
     found = _open_answers(key)

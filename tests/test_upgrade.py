@@ -82,7 +82,7 @@ def sources(root):
 
 
 def test_the_fixture_is_never_renewed():
-    why = "tests/projects/0.2.0 was changed; bring it back with `git checkout`: it is what version 0.2.0 wrote"
+    why = "tests/projects/0.2.0 was changed; restore it with `git checkout`: it is what version 0.2.0 wrote"
     assert fixture_hash(PROJECTS / "0.2.0").startswith(MADE), why
     assert read_written(PROJECTS / "0.2.0").version == "0.2.0"
     assert not list((PROJECTS / "0.2.0").rglob("*.whl"))
