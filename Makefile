@@ -25,6 +25,7 @@ $(READY): requirements.lock settings.ini setup.py pyproject.toml
 setup: $(READY) ## make the environment, git and DVC ready
 	@git rev-parse --git-dir >/dev/null 2>&1 || { git init --quiet && echo "set-up: a git repository, which DVC needs"; }
 	@test -d .dvc || { $(BIN)/dvc init --quiet && echo "set-up: DVC"; }
+	@$(BIN)/python -c "from assay.core.saved import install_settings; install_settings() and print('set-up: git cleans the notebooks in pipelines/ and merges notebooks cell by cell')"
 
 run: setup ## run the whole pipeline, only what changed; ends in reports/index.html
 	@$(BIN)/assay repro

@@ -21,8 +21,8 @@ from assay.core.artifacts import find_root, to_json, write_text
 from assay.core.yaml import read_yaml
 from assay.pipeline.audit import compare, published
 from assay.pipeline.engine import stage_env
-from assay.pipeline.run import stage_parameters
 from assay.stages.definition import load_stages
+from assay.stages.given import stage_parameters
 from assay.stages.parameters import declared_parameters
 
 PLAIN = """
@@ -30,9 +30,11 @@ import json, os, sys
 sys.path.insert(0, os.getcwd())
 import matplotlib
 matplotlib.use('agg')
+from assay.stages.by_hand import as_runner
 display = lambda *values: None
 for stage, source in json.loads(sys.stdin.read()):
-    exec(compile(source, stage, 'exec'), dict(__name__='__main__', display=display))
+    with as_runner(stage): # the pipeline's files, as in the pipeline
+        exec(compile(source, stage, 'exec'), dict(__name__='__main__', display=display))
     import matplotlib.pyplot
     matplotlib.pyplot.close('all')
 """

@@ -56,6 +56,7 @@ def write_agreement(task):
 def make_task(folder, task):
     "From tables to an approved model in `folder`; returns the rows that are served later"
     from assay.core.artifacts import check, place, write_json, write_metrics, write_table
+    from assay.data.to_score import describe_reading
     from assay.evaluation.flow import with_scores
     from assay.models.estimators import fit_final, make_spec, predict_score, target_of
     from assay.models.features import feature_frame
@@ -79,7 +80,8 @@ def make_task(folder, task):
             df = rows_of(task, seed)
             write_table(df, place(name))
             write_table(with_scores(df, ["flight_id"], dict(y=target_of(spec, df), score=predict_score(model, feature_frame(df, dictionary.features)), rule=rule(df))), place("scores", f"{name}.parquet"))
-        export_bundle(model, feature_frame(train, dictionary.features), dictionary.features, place("bundle"), make_provenance(spec, {}, ["package.bundle"], [place("train")]), spec["threshold"], request_context(dictionary),
+        provenance = make_provenance(spec, {}, ["package.bundle"], [place("train")]) | dict(reading=describe_reading({}, problem, dictionary))
+        export_bundle(model, feature_frame(train, dictionary.features), dictionary.features, place("bundle"), provenance, spec["threshold"], request_context(dictionary),
                       classes=spec["classes"])
         write_metrics("package", "same model", {}, [check("parity", True, "tests"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
         write_metrics("evaluation", "meets the criteria", {}, [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks], [place("train")])

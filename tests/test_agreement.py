@@ -11,22 +11,18 @@ from tiny import inside
 from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
 from assay.evaluation.decisions import ERRORS
-from assay.problem import criteria
+from assay.problem import criteria, moved
 from assay.problem.agreement import TASKS, gaps, load_problem, make_problem
-from assay.problem.criteria import (
-    _ledger_path,
+from assay.problem.criteria import begin_chapter, freeze_criteria, ledger_path, mark_results, read_ledger
+from assay.problem.hypotheses import STAGES
+from assay.problem.moved import (
     agreed_after,
     bar_sentence,
     bar_state,
-    begin_chapter,
     compare_criteria,
-    freeze_criteria,
     ledger_rows,
-    mark_results,
     moved_bar,
-    read_ledger,
 )
-from assay.problem.hypotheses import STAGES
 from assay.problem.plausible import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
 from assay.problem.plausible import METRICS as KNOWN
 from assay.project.proposal import draft
@@ -155,8 +151,8 @@ def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
         freeze_criteria(bundled(**low, provisional=True))
         assert [bar_sentence(m) for m in moved_bar(bundled(**low))] == ["minimum 0.3 → 0.05 (-0.25)"]
         assert [r["after_results"] for r in ledger_rows()] == [False, True]
-        _ledger_path().unlink()
-        monkeypatch.setattr(criteria, "_events", lambda p, ledger, event=None: [e for e in ledger if e["about"]["question"] == p.question and event in (None, e["event"])])
+        ledger_path().unlink()
+        monkeypatch.setattr(moved, "events_of", lambda p, ledger, event=None: [e for e in ledger if e["about"]["question"] == p.question and event in (None, e["event"])])
         monkeypatch.setattr(criteria, "_line_fault", lambda e, before: "")
         freeze_criteria(bundled())
         mark_results(bundled())
@@ -191,18 +187,18 @@ def test_a_ledger_that_git_knows_only_grows(tmp_path, monkeypatch):
     with inside(tmp_path):
         freeze_criteria(bundled())
         mark_results(bundled())
-        good = _ledger_path().read_text()
+        good = ledger_path().read_text()
         for command in (("git", "init", "-q"), ("git", "add", "-A"), ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "agreed")):
             assert run(*command, cwd=tmp_path).returncode == 0
         assert len(read_ledger()) == 2
         for lines in ("", good.splitlines(keepends=True)[0]):
-            _ledger_path().write_text(lines)
+            ledger_path().write_text(lines)
             with pytest.raises(ValueError, match="does not begin with the 2 lines that git has at HEAD.*git checkout HEAD"):
                 freeze_criteria(bundled(minimum=0.05))
         monkeypatch.setattr(criteria, "_at_head", lambda path: "")
         assert freeze_criteria(bundled(minimum=0.05))["after_results"] is False
         monkeypatch.undo()
-        _ledger_path().write_text(good)
+        ledger_path().write_text(good)
         freeze_criteria(bundled(minimum=0.05))
         assert len(read_ledger()) == 3
 
@@ -330,7 +326,7 @@ def older_ledger():
         kept = {k: v for k, v in e.items() if k not in ("hash", "gaps")} | dict(seq=len(lines), prev=prev)
         lines.append(criteria.to_json(kept, None))
         prev = criteria.hashlib.sha256(lines[-1].strip().encode()).hexdigest()
-    _ledger_path().write_text("".join(lines))
+    ledger_path().write_text("".join(lines))
 
 
 def test_a_ledger_of_before_the_second_mark_forgets_no_move(tmp_path):
@@ -390,7 +386,7 @@ def test_going_back_to_provisional_and_agreeing_again_is_a_moved_bar(detour, tmp
         assert moves(last) in (["minimum 0.3 → 0.1 → 0.2 (-0.1)"], ["minimum 0.3 → 0.2 (-0.1)"])
         back = moves(bundled(minimum=0.1, provisional=True))  # and while it is provisional
         assert [m.partition(" ")[0] for m in back] == ["minimum", "provisional"] and all("→" in m for m in back)
-        monkeypatch.setattr(criteria, "_baseline", lambda events: next((i, e) for i, e in reversed(list(enumerate(events))) if criteria._is_agreed(e)))
+        monkeypatch.setattr(moved, "bar_of", lambda events: next((i, e) for i, e in reversed(list(enumerate(events))) if criteria.is_agreed(e)))
         assert moves(last) == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from example import FLIGHTS
 
-from assay.cli import _edited, load_status
+from assay.commands.board import edited_parts, load_status
 from assay.core.artifacts import metric, metrics_path, place, write_json, write_metrics
 from assay.core.keys import write_agreed
 from assay.problem.agreement import load_problem
@@ -89,12 +89,12 @@ def test_the_reports_of_the_example_are_its_own(monkeypatch):
 def test_a_stage_that_reads_what_was_edited_is_stale_before_the_problem_stage_runs_again(there):
     shutil.copy(FLIGHTS / "dictionary.yaml", "dictionary.yaml")
     write_agreed()
-    assert _edited() == {}
+    assert edited_parts() == {}
     path = Path("dictionary.yaml")
     text = path.read_text()
     path.write_text(text + "# a comment\n")
-    assert _edited() == {}  # control: it says the same
+    assert edited_parts() == {}  # control: it says the same
     path.write_text(text.replace("{kind: category, categories: [EWR", "{kind: category, role: context, categories: [EWR"))
-    assert {"data", "explore", "evaluation"} <= set(_edited()) and "problem" not in _edited()
-    assert rows(_edited())["data"]["state"] == "stale"
-    assert load_status(_edited())["next"] == "bring every stage up to date: assay repro"
+    assert {"data", "explore", "evaluation"} <= set(edited_parts()) and "problem" not in edited_parts()
+    assert rows(edited_parts())["data"]["state"] == "stale"
+    assert load_status(edited_parts())["next"] == "bring every stage up to date: assay repro"

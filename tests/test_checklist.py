@@ -16,7 +16,7 @@ from assay.core.artifacts import check, hash_inputs, metric, place, write_metric
 from assay.core.yaml import read_yaml
 from assay.data.example import make_flights
 from assay.pipeline.repro import end_waivers
-from assay.problem import criteria
+from assay.problem import criteria, moved
 from assay.problem.agreement import load_problem
 from assay.release import checklist as evidence
 from assay.release.chain import new_key
@@ -236,16 +236,16 @@ def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_p
     assert criteria_row(bar, active_waivers("2014-01-01"), "2014-01-01")["status"] == "fail"
     measure()
     items = load_checklist(place("checklist"))
-    for moved, day, status in (([], None, "pass"), (bar, None, "fail"), (bar, "2013-12-31", "waived"), (bar, "2014-01-01", "fail")):
-        monkeypatch.setattr(criteria, "moved_bar", lambda moved=moved: moved, raising=False)
+    for found, day, status in (([], None, "pass"), (bar, None, "fail"), (bar, "2013-12-31", "waived"), (bar, "2014-01-01", "fail")):
+        monkeypatch.setattr(moved, "moved_bar", lambda found=found: found)
         rows = release_rows(items, read_stages(stages_of(items)), active_waivers(day) if day else (), on=day)
-        assert rows[-1]["id"] == "criteria" and rows[-1]["status"] == status, (moved, day)
+        assert rows[-1]["id"] == "criteria" and rows[-1]["status"] == status, (found, day)
         assert is_ready(rows) == (status != "fail")
 
 
 def test_a_gate_that_a_signature_holds_open_is_on_the_list(place_of, tmp_path, monkeypatch):
     "As long as it holds, and no longer"
-    monkeypatch.setattr(criteria, "moved_bar", list)
+    monkeypatch.setattr(moved, "moved_bar", list)
     measure()
     write_metrics("evaluation", "misses the criteria", {}, [], ["table.csv"])
     waive("evaluation", "a pilot of four weeks", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01")

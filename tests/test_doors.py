@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 from tasks import as_request, make_task
 from tiny import inside
 
-from assay.package.bundle import MAX_TEXT, describe_refused, load_bundle, refused_values
+from assay.data.dictionary import MAX_TEXT
+from assay.package.bundle import describe_refused, load_bundle, refused_values
 from assay.serving.app import make_app
 from assay.serving.prediction_log import PredictionLog
 
@@ -129,6 +130,19 @@ def test_a_batch_refuses_rows_and_scores_the_others(repo):
     assert repo["bundle"].score(repo["df"].head(1).assign(distance=100000.0)).shape == (
         1,
     )  # the control: the model itself scores it
+
+
+def test_an_edit_of_today_does_not_change_how_an_approved_bundle_reads(repo):
+    "The bundle says how columns are read; params.yaml of the working tree says it for the next one"
+    params, df = repo["folder"] / "params.yaml", repo["df"].head(5)
+    before = params.read_text()
+    edited = "data: {source: {name: t, kind: csv, url: t.csv, columns: {hour: distance, distance: hour}, missing: [JFK, EWR, LGA]}}\n"
+    try:
+        params.write_text(edited)
+        code, scores, said = score(repo, df, "edited.csv")
+    finally:
+        params.write_text(before)
+    assert (code, said) == (0, "") and np.allclose(scores.score, repo["bundle"].score(df))
 
 
 def test_every_row_can_be_refused(repo):

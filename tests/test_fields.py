@@ -13,11 +13,11 @@ import assay.data.columns as columns
 from assay.core.artifacts import to_json
 from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
-from assay.pipeline.run import stage_parameters
 from assay.problem.agreement import agreement_checks, gaps, make_problem
 from assay.problem.criteria import criteria, criteria_hash
 from assay.problem.plausible import faults, is_number, name_faults
 from assay.stages.definition import load_stages
+from assay.stages.given import stage_parameters
 from assay.stages.parameters import declared_parameters
 
 LONGEST = 1500  # signs of an error, although a value has a hundred thousand

@@ -39,8 +39,9 @@ from assay.package.parity import package_checks, parity
 from assay.pipeline import run
 from assay.problem import criteria
 from assay.problem.agreement import agreement_verdict, load_problem
-from assay.problem.criteria import bar_sentence, freeze_criteria, mark_results, moved_bar, read_ledger
+from assay.problem.criteria import freeze_criteria, mark_results, read_ledger
 from assay.problem.limits import LIMITS
+from assay.problem.moved import bar_sentence, moved_bar
 from assay.release import approval, chain, gates, waivers, waiving
 from assay.release import checklist as evidence
 from assay.release import sign as release

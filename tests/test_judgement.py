@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from assay.data.infer import infer_dictionary
-from assay.explore.leakage import column_skills, leakage_scan
+from assay.explore.leakage import leakage_scan
+from assay.explore.skill import column_skills
 from assay.feasibility.case import StudySettings, case_blocks, column_leaks, compare_models, fit_score, make_case, measure_together
 from assay.feasibility.learning_curve import blind_scores, known_share, measure_signal, permutation_p
 from assay.feasibility.results import feasibility_checks, feasibility_metrics, summary_table

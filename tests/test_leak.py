@@ -12,18 +12,20 @@ from small import assay
 from test_init import make_bundled, reduce, run_stages, verdicts, write
 from tiny import inside
 
-from assay.cli import _next, load_status, show_board
+from assay.commands.board import load_status, next_to_do, show_board
 from assay.core.artifacts import check, metric, place, write_metrics
 from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
 from assay.data.infer import infer_dictionary, write_dictionary
 from assay.evaluation.flow import baseline_specs
 from assay.explore.checks import declared_checks
-from assay.explore.leakage import column_skills, declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
+from assay.explore.leakage import declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
+from assay.explore.skill import column_skills
 from assay.feasibility.case import StudySettings, make_case, rule_column
 from assay.feasibility.verdict import RULES
 from assay.models.estimators import make_model
 from assay.problem.agreement import load_problem, make_problem
-from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, moved_bar, note_declared, read_ledger
+from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, note_declared, read_ledger
+from assay.problem.moved import moved_bar
 from assay.project.proposal import draft
 from assay.release.chain import new_key
 from assay.release.readiness import doubts, drafted_suspects, leak_rows, next_step, release_rows
@@ -289,7 +291,7 @@ def test_a_question_about_the_skill_is_shown_where_a_suspect_is_and_puts_nothing
         shown = index_page(agreed, board)
         assert (shown.count(asked), shown.count("open question"), shown.count("badge good")) == (n, n, 1)
     rows = [dict(stage="feasibility", state="fresh", verdict="go")]
-    assert _next(rows, [], [], [], [dict(what="open question", why=asked, next="declare it")]) == f"open question, {asked}: declare it"
+    assert next_to_do(rows, [], [], [], [dict(what="open question", why=asked, next="declare it")]) == f"open question, {asked}: declare it"
 
 
 def test_no_signature_stands_in_for_a_leak_that_is_there():

@@ -1,4 +1,5 @@
 "A project of one's own: its files, names that are refused, and the way from the wheel to readiness in an environment without a clone"
+
 import dataclasses
 import json
 import os
@@ -19,19 +20,73 @@ from assay.cli import app
 from assay.core.artifacts import sha256
 from assay.core.yaml import read_yaml
 from assay.project.kit import kit_files, package_settings
-from assay.project.new import Origin, check_free, drafted_project, new_project, package_name, package_origin, project_files, write_files
+from assay.project.new import (
+    Origin,
+    check_free,
+    drafted_project,
+    new_project,
+    package_name,
+    package_origin,
+    project_files,
+    write_files,
+)
 from assay.project.proposal import draft
 from assay.project.wheel import own_wheel, pack_installed
 
 ORIGIN = Origin("./wheels/a.whl --hash=sha256:" + "0" * 64, wheel={"wheels/a.whl": b"PK"})
-HOSTILE_FOLDERS = ["a b", "x;rm -rf ~", "$(id)", "`id`", "-rf", "a\nb", "a\tb", "{a}", ".git", "é", "1st", "class", "numpy", "json", "assay", "nbs", "tests", "__init__", "x" * 60, "a.b", "a'b", 'a"b', "a%b", "a:b"]
-HOSTILE_TABLES = ["or ders.csv", "or'ders.csv", 'or"ders.csv', "$(id).csv", "a;b.csv", "#a.csv", "a: b.csv", "{a}.csv", "é.csv", "-a.csv", "a&b.csv"]
+HOSTILE_FOLDERS = [
+    "a b",
+    "x;rm -rf ~",
+    "$(id)",
+    "`id`",
+    "-rf",
+    "a\nb",
+    "a\tb",
+    "{a}",
+    ".git",
+    "é",
+    "1st",
+    "class",
+    "numpy",
+    "json",
+    "assay",
+    "nbs",
+    "tests",
+    "__init__",
+    "x" * 60,
+    "a.b",
+    "a'b",
+    'a"b',
+    "a%b",
+    "a:b",
+]
+HOSTILE_TABLES = [
+    "or ders.csv",
+    "or'ders.csv",
+    'or"ders.csv',
+    "$(id).csv",
+    "a;b.csv",
+    "#a.csv",
+    "a: b.csv",
+    "{a}.csv",
+    "é.csv",
+    "-a.csv",
+    "a&b.csv",
+]
 
 
 def make_orders(path, n=1500, seed=0):
     "Orders, of which some are returned: amount, shop and visits say which"
     rng = np.random.default_rng(seed)
-    orders = pd.DataFrame(dict(order=np.arange(n) + 1000, placed=pd.date_range("2023-01-01", periods=n, freq="6h").astype(str), amount=rng.gamma(2, 30, n).round(2), visits=rng.poisson(3, n), shop=rng.choice(list("ABCD"), n)))
+    orders = pd.DataFrame(
+        dict(
+            order=np.arange(n) + 1000,
+            placed=pd.date_range("2023-01-01", periods=n, freq="6h").astype(str),
+            amount=rng.gamma(2, 30, n).round(2),
+            visits=rng.poisson(3, n),
+            shop=rng.choice(list("ABCD"), n),
+        )
+    )
     z = -5 + 0.03 * orders.amount + 1.5 * (orders.shop == "B") + 0.5 * orders.visits
     orders["returned"] = np.where(rng.random(n) < 1 / (1 + np.exp(-z)), "yes", "no")
     orders.to_csv(path, index=False)
@@ -57,22 +112,58 @@ def files(drafted):
 
 
 def speaks_of_flights(files):
-    return [p for p, text in files.items() if "flight" in p.lower() or isinstance(text, str) and "flight" in text.lower()]
+    return [
+        p
+        for p, text in files.items()
+        if "flight" in p.lower() or isinstance(text, str) and "flight" in text.lower()
+    ]
 
 
 def test_no_file_of_a_project_speaks_of_the_bundled_example(files):
     "The control is the package, whose own files do"
     assert speaks_of_flights(files) == []
-    assert speaks_of_flights({n: p.read_text() for n, p in kit_files().items() if p.suffix in (".ipynb", ".yaml", ".json", ".lock")})
+    assert speaks_of_flights(
+        {
+            n: p.read_text()
+            for n, p in kit_files().items()
+            if p.suffix in (".ipynb", ".yaml", ".json", ".lock")
+        }
+    )
 
 
 def test_a_project_has_the_files_that_its_readme_names(files):
-    for path in ("README.md", "settings.ini", "Makefile", "nbs/00_source.ipynb", "nbs/01_features.ipynb", "nbs/02_practice.ipynb", "dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml",
-                 "data/.gitkeep", "approvals/waivers.jsonl", "tests/test_project.py", ".github/workflows/test.yml", ".gitignore", ".gitattributes", "requirements.lock", "wheels/a.whl", ".schema/params.json", "pipelines/checklist.yaml"):
+    for path in (
+        "README.md",
+        "settings.ini",
+        "Makefile",
+        "nbs/00_source.ipynb",
+        "nbs/01_features.ipynb",
+        "nbs/02_practice.ipynb",
+        "dvc.yaml",
+        "params.yaml",
+        "problem.yaml",
+        "dictionary.yaml",
+        "data/.gitkeep",
+        "approvals/waivers.jsonl",
+        "tests/test_project.py",
+        ".github/workflows/test.yml",
+        ".gitignore",
+        ".gitattributes",
+        "requirements.lock",
+        "wheels/a.whl",
+        ".schema/params.json",
+        "pipelines/checklist.yaml",
+    ):
         assert path in files, path
     readme = files["README.md"]
-    assert "returned" in readme and "<!-- numbers -->" in readme and all(f"make {t}" in readme for t in ("run", "test"))
-    assert all(f"\n{t}:" in files["Makefile"] for t in ("setup", "run", "test", "lab", "serve", "monitor", "check"))
+    assert (
+        "returned" in readme
+        and "<!-- numbers -->" in readme
+        and all(f"make {t}" in readme for t in ("run", "test"))
+    )
+    assert all(
+        f"\n{t}:" in files["Makefile"] for t in ("setup", "run", "test", "lab", "serve", "monitor", "check")
+    )
 
 
 def test_the_stages_of_a_project_name_their_code_by_the_lock(files, tmp_path):
@@ -85,7 +176,9 @@ def test_the_stages_of_a_project_name_their_code_by_the_lock(files, tmp_path):
         assert not [d for d in stage["deps"] if str(d).startswith(("assay/", "nbs"))]
         kept = [d for d in own[name]["deps"] if not d.startswith("assay/") and d != "nbs"]
         assert [d for d in stage["deps"] if d != "../orders.csv"] == kept
-        assert {k: v for k, v in stage.items() if k not in ("deps", "params")} == {k: v for k, v in own[name].items() if k not in ("deps", "params")}
+        assert {k: v for k, v in stage.items() if k not in ("deps", "params")} == {
+            k: v for k, v in own[name].items() if k not in ("deps", "params")
+        }
 
 
 def test_every_library_of_the_lock_has_a_hash_and_none_is_of_the_package_only(files):
@@ -119,7 +212,9 @@ def test_a_folder_with_content_a_file_and_a_link_are_refused_and_stay(drafted, t
     for name in ("full", "file", "link"):
         with pytest.raises(ValueError, match="exists and is not an empty folder"):
             new_project(drafted, tmp_path / name)
-    assert (tmp_path / "full/mine.txt").read_text() == "mine" and sorted(p.name for p in tmp_path.iterdir()) == ["empty", "file", "full", "link"]
+    assert (tmp_path / "full/mine.txt").read_text() == "mine" and sorted(
+        p.name for p in tmp_path.iterdir()
+    ) == ["empty", "file", "full", "link"]
     assert check_free(tmp_path / "empty") == tmp_path / "empty"
 
 
@@ -142,14 +237,22 @@ def test_a_killed_writer_leaves_no_half_project(files, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", HOSTILE_TABLES)
 def test_a_table_with_an_odd_name_becomes_no_code(tmp_path, drafted, name):
     "The name stands in JSON and YAML as text, and in nothing that a shell or make reads"
-    d = dataclasses.replace(drafted, data=drafted.data | dict(source=drafted.data["source"] | dict(url=f"../{name}")))
+    d = dataclasses.replace(
+        drafted, data=drafted.data | dict(source=drafted.data["source"] | dict(url=f"../{name}"))
+    )
     files = project_files(d, drafted_project(d, "sales", ORIGIN))
     for path in ("dvc.yaml", "params.yaml", "problem.yaml"):
         (tmp_path / path).write_text(files[path])
         assert read_yaml(tmp_path / path)
     assert f"../{name}" in read_yaml(tmp_path / "dvc.yaml")["stages"]["data"]["deps"]
     assert read_yaml(tmp_path / "params.yaml")["data"]["source"]["url"] == f"../{name}"
-    for path in ("Makefile", "settings.ini", ".github/workflows/test.yml", "tests/test_project.py", "README.md"):
+    for path in (
+        "Makefile",
+        "settings.ini",
+        ".github/workflows/test.yml",
+        "tests/test_project.py",
+        "README.md",
+    ):
         assert name not in files[path]
 
 
@@ -159,31 +262,62 @@ def test_a_table_with_an_odd_name_is_drafted(tmp_path, table):
     d = draft(tmp_path / name, "returned", "placed", id="order", root=tmp_path / "sales")
     files = project_files(d, drafted_project(d, "sales", ORIGIN))
     (tmp_path / "problem.yaml").write_text(files["problem.yaml"])
-    assert read_yaml(tmp_path / "problem.yaml")["sources"][0]["name"].isidentifier() and not set("$`;'#{") & set(read_yaml(tmp_path / "problem.yaml")["title"])
+    assert read_yaml(tmp_path / "problem.yaml")["sources"][0]["name"].isidentifier() and not set(
+        "$`;'#{"
+    ) & set(read_yaml(tmp_path / "problem.yaml")["title"])
 
 
 def test_a_question_is_shown_as_text(drafted):
     project = drafted_project(drafted, "sales", ORIGIN)
-    readme = project_files(drafted, dataclasses.replace(project, question="<script>x</script>\n# head\n| a |\n$(id) `id` @NAME@"))["README.md"]
+    readme = project_files(
+        drafted,
+        dataclasses.replace(project, question="<script>x</script>\n# head\n| a |\n$(id) `id` @NAME@"),
+    )["README.md"]
     line = next(line for line in readme.splitlines() if "script" in line)
-    assert line.startswith("> ") and "\\<script\\>" in line and "\n# head" not in readme and "\\@NAME\\@" in line
+    assert (
+        line.startswith("> ")
+        and "\\<script\\>" in line
+        and "\n# head" not in readme
+        and "\\@NAME\\@" in line
+    )
 
 
-@pytest.mark.parametrize("package", ["pypi", "", "git+https://example.org/a.git@main", "git+https://example.org/a.git@" + "g" * 40, "git+https://x;y@" + "0" * 40, "./a.whl", "git+https://a b@" + "0" * 40])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "pypi",
+        "",
+        "git+https://example.org/a.git@main",
+        "git+https://example.org/a.git@" + "g" * 40,
+        "git+https://x;y@" + "0" * 40,
+        "./a.whl",
+        "git+https://a b@" + "0" * 40,
+    ],
+)
 def test_a_package_of_an_unknown_origin_is_refused(package):
     with pytest.raises(ValueError, match="--package is"):
         package_origin(package)
 
 
 def test_the_command_says_what_is_wrong_and_writes_nothing(table, tmp_path):
-    wrong = [(("a b", "--target", "returned"), "the folder is called"), (("sales", "--target", "no_such"), "no_such"), (("sales", "--target", "returned", "--package", "pypi"), "--package is")]
+    wrong = [
+        (("a b", "--target", "returned"), "the folder is called"),
+        (("sales", "--target", "no_such"), "no_such"),
+        (("sales", "--target", "returned", "--package", "pypi"), "--package is"),
+    ]
     runner = CliRunner()
     with inside(tmp_path):
         for (folder, *options), said in wrong:
             done = runner.invoke(app, ["new", folder, "--table", str(table), *options])
-            assert isinstance(done.exception, ValueError | KeyError) and said in str(done.exception), (options, done.exception)
+            assert isinstance(done.exception, ValueError | KeyError) and said in str(done.exception), (
+                options,
+                done.exception,
+            )
     assert list(tmp_path.iterdir()) == []
-    assert "assay new" in runner.invoke(app, ["init", "--help"]).stdout and "--package" in runner.invoke(app, ["new", "--help"], env=dict(COLUMNS="100")).stdout
+    assert (
+        "assay new" in runner.invoke(app, ["init", "--help"]).stdout
+        and "--package" in runner.invoke(app, ["new", "--help"], env=dict(COLUMNS="100")).stdout
+    )
 
 
 # ---------------------------------------------------------------- the wheel
@@ -213,19 +347,31 @@ def make_environment(folder, wheel):
             (there / path.name).symlink_to(path)
     (folder / "share").symlink_to(Path(sys.prefix) / "share")
     for path in (Path(sys.prefix) / "bin").iterdir():
-        if path.name == "assay" or path.name.startswith("python") or not path.is_file() or path.read_bytes()[:2] != b"#!":
+        if (
+            path.name == "assay"
+            or path.name.startswith("python")
+            or not path.is_file()
+            or path.read_bytes()[:2] != b"#!"
+        ):
             continue
         head, _, rest = path.read_text().partition("\n")
         if "python" in head:
             (folder / "bin" / path.name).write_text(f"#!{folder}/bin/python\n{rest}")
             (folder / "bin" / path.name).chmod(0o755)
-    subprocess.run([folder / "bin/python", "-m", "pip", "install", "-qq", "--no-deps", "--no-index", wheel], check=True)
+    subprocess.run(
+        [folder / "bin/python", "-m", "pip", "install", "-qq", "--no-deps", "--no-index", wheel], check=True
+    )
 
 
 def outside(command, cwd):
     "A command without what this process has in its environment about a clone"
     env = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH", "ASSAY_SERVER")}
-    env |= dict(GIT_AUTHOR_NAME="t", GIT_AUTHOR_EMAIL="t@example.org", GIT_COMMITTER_NAME="t", GIT_COMMITTER_EMAIL="t@example.org")
+    env |= dict(
+        GIT_AUTHOR_NAME="t",
+        GIT_AUTHOR_EMAIL="t@example.org",
+        GIT_COMMITTER_NAME="t",
+        GIT_COMMITTER_EMAIL="t@example.org",
+    )
     return subprocess.run([str(c) for c in command], cwd=cwd, env=env, capture_output=True, text=True)
 
 
@@ -236,7 +382,22 @@ def project(tmp_path_factory, wheel):
     environment = home / "environment"
     make_environment(environment, wheel)
     make_orders(home / "orders.csv")
-    done = outside([environment / "bin/assay", "new", "sales", "--table", "orders.csv", "--target", "returned", "--time", "placed", "--id", "order"], home)
+    done = outside(
+        [
+            environment / "bin/assay",
+            "new",
+            "sales",
+            "--table",
+            "orders.csv",
+            "--target",
+            "returned",
+            "--time",
+            "placed",
+            "--id",
+            "order",
+        ],
+        home,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     folder = home / "sales"
     make_environment(folder / ".venv", next((folder / "wheels").glob("*.whl")))
@@ -248,10 +409,18 @@ def project(tmp_path_factory, wheel):
 
 @pytest.mark.slow
 def test_the_project_runs_to_readiness_from_the_wheel_alone(project):
-    where = outside([project / ".venv/bin/python", "-c", "import assay; print(assay.__file__)"], project).stdout
+    where = outside(
+        [project / ".venv/bin/python", "-c", "import assay; print(assay.__file__)"], project
+    ).stdout
     assert where.startswith(str(project / ".venv"))
-    metrics = {p.parent.name: json.loads(p.read_text()) for p in (project / "reports").glob("*/metrics.json")}
-    assert metrics["readiness"]["verdict"] == "not ready" and metrics["coverage"]["verdict"] == "covered" and metrics["package"]["verdict"] == "same model"
+    metrics = {
+        p.parent.name: json.loads(p.read_text()) for p in (project / "reports").glob("*/metrics.json")
+    }
+    assert (
+        metrics["readiness"]["verdict"] == "not ready"
+        and metrics["coverage"]["verdict"] == "covered"
+        and metrics["package"]["verdict"] == "same model"
+    )
     assert "stage, module and artefact" in metrics["coverage"]["checks"][0]["why"]
     assert "| [data](reports/data/report.html) |" in (project / "README.md").read_text()
 
@@ -288,7 +457,11 @@ def test_a_second_run_executes_nothing_and_code_runs_what_depends_on_it(project)
     assert ran(outside(["make", "run"], project)) == []
     module.write_text(kept.replace("'a research project'", "'research'"))
     done = outside(["make", "run"], project)
-    assert done.returncode == 0 and "coverage" in ran(done) and not {"problem", "data", "explore", "feasibility", "package"} & set(ran(done)), done.stdout + done.stderr
+    assert (
+        done.returncode == 0
+        and "coverage" in ran(done)
+        and not {"problem", "data", "explore", "feasibility", "package"} & set(ran(done))
+    ), done.stdout + done.stderr
     module.write_text(kept)
     assert outside(["make", "run"], project).returncode == 0
 
@@ -296,7 +469,11 @@ def test_a_second_run_executes_nothing_and_code_runs_what_depends_on_it(project)
 @pytest.mark.slow
 def test_no_row_of_the_table_is_seen_by_git(project):
     seen = outside(["git", "status", "--porcelain", "--untracked-files=all"], project).stdout
-    assert "reports/data/metrics.json" in seen and not [line for line in seen.splitlines() if line.endswith((".parquet", ".csv")) or " data/" in line and ".gitkeep" not in line]
+    assert "reports/data/metrics.json" in seen and not [
+        line
+        for line in seen.splitlines()
+        if line.endswith((".parquet", ".csv")) or " data/" in line and ".gitkeep" not in line
+    ]
 
 
 @pytest.mark.slow
@@ -308,7 +485,9 @@ def test_an_installed_package_packs_its_wheel_again(project, wheel, tmp_path):
     import zipfile
 
     packed, first = zipfile.ZipFile(done.stdout.strip()), zipfile.ZipFile(wheel)
-    assert {n: packed.read(n) for n in packed.namelist() if not n.endswith("RECORD")} == {n: first.read(n) for n in first.namelist() if not n.endswith("RECORD")}
+    assert {n: packed.read(n) for n in packed.namelist() if not n.endswith("RECORD")} == {
+        n: first.read(n) for n in first.namelist() if not n.endswith("RECORD")
+    }
     assert callable(pack_installed)
     with inside(tmp_path):
         assert Path(done.stdout.strip()).is_file()

@@ -1,15 +1,21 @@
 "The count of openings follows the test set through other seeds, other files and other cuts"
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from test_practice import make_project, run_stage
+from tiny import inside
 
 from assay.core.artifacts import sha256, write_table
 from assay.data.sources import load_source
 from assay.data.splits import HashRule, make_splits
-from assay.evaluation.scores import name_test_set, record_opening, split_rule
+from assay.evaluation.candidates import Evaluation
+from assay.evaluation.final_test import FinalTest
+from assay.evaluation.scores import count_openings, name_test_set, record_opening, split_rule
 
 SHARES = dict(train=0.6, valid=0.2, test=0.2)
 CUTS = dict(train="2026-03-01", valid="2026-03-11", test="2026-03-21", production=None)
@@ -88,3 +94,46 @@ def test_lines_without_a_name_count_for_the_rows_that_they_name(tmp_path):
     assert [tuple(record_opening(path, named, m).values()) for m in ("c", "e", "c")] == [(3, 3), (4, 4), (4, 4)]
     assert [json.loads(line).get("rule") for line in path.read_text().splitlines()] == [None] * 4 + ["r", "r"]  # the fifth says of the third model which test set it was
     assert record_opening(path, named | dict(test="other rows"), "f") == dict(test_set=3, source=3)  # another seed: those that have a name
+
+
+def copy_as_dvc_does(repo):
+    "The repository as `dvc exp run --temp` copies it, below the one that a person works in"
+    return shutil.copytree(repo, repo / ".dvc/tmp/exps/standalone/tmp1", symlinks=True, ignore=shutil.ignore_patterns(".dvc"))
+
+
+@pytest.mark.slow
+def test_the_runner_records_an_opening_where_a_person_works_before_the_test_is_read(tmp_path):
+    "In the repository; in a copy of DVC's, which stops unless it is asked; and not by hand. The test table is lost, so nothing could be read"
+    repo = make_project(tmp_path / "repo")
+    ledger, copy = repo / "approvals/test_openings.jsonl", copy_as_dvc_does(repo)
+    refused = run_stage(copy, "evaluation")
+    assert refused.returncode == 3 and "+experiments.open_test_set=true" in refused.stderr and not ledger.exists()
+    params = copy / "params.yaml"
+    params.write_text(params.read_text() + "experiments: {open_test_set: true}\n")
+    test = copy / "data/prepared/test.parquet"
+    test.write_bytes(test.read_bytes()[:-8])  # damaged: whoever reads it fails
+    assert run_stage(copy, "evaluation").returncode == 1
+    opened = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert [set(o) for o in opened] == [{"date", "model", "source", "rule", "test"}]
+    assert (copy / "approvals/test_openings.jsonl").read_text() == ledger.read_text()
+    with inside(repo):
+        by_hand = FinalTest.open(e := Evaluation.read(["linear"]), e.choose(), e.name_test_set({}))
+    assert by_hand.openings["source"] >= 1 and len(ledger.read_text().splitlines()) == 1
+
+
+def test_two_experiments_at_once_lose_no_line(tmp_path):
+    "Four processes, five lines each"
+    code = "import sys; from assay.evaluation.scores import record_opening as r\nfor i in range(5): r(sys.argv[1], dict(source='s', rule='r', test='t'), f'{sys.argv[2]}-{i}', '2026-11-26')"
+    path = tmp_path / "openings.jsonl"
+    running = [subprocess.Popen([sys.executable, "-c", code, str(path), str(n)]) for n in range(4)]
+    assert [p.wait() for p in running] == [0] * 4
+    assert len(path.read_text().splitlines()) == 20
+
+
+def test_a_date_makes_no_second_line(tmp_path):
+    named = dict(source="s", rule="r", test="t")
+    for day in ("2026-11-26", "2026-11-27"):
+        assert record_opening(tmp_path / "o.jsonl", named, "m", day) == dict(test_set=1, source=1)
+    assert [json.loads(line)["date"] for line in (tmp_path / "o.jsonl").read_text().splitlines()] == ["2026-11-26"]
+    assert count_openings(tmp_path / "o.jsonl", named, "n") == dict(test_set=2, source=2)  # counted, and not written
+    assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 1

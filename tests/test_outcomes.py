@@ -188,8 +188,19 @@ def test_too_few_outcomes_are_said_and_no_outcome_is_not_an_error(released):
     assert few["decision"] == none["decision"] == "keep"
 
 
-@pytest.mark.parametrize("words", [("Yes", "No"), ("YES", "no"), ("yes ", "no "), (1, 0), (True, False), ("yes", "unknown")])
-def test_other_spellings_of_two_classes_are_refused(released, words):
+@pytest.mark.parametrize("words", [("Yes", "No"), ("YES", "no"), ("yes ", "no "), (1, 0), (1.0, 0.0), ("1", "0"), (True, False), ("True", "False"), ("y", "n")])
+def test_other_spellings_of_two_classes_are_the_same_outcomes(released, words):
+    folder, df, served = released
+    labels = df[["flight_id", "sex"]].assign(late=[words[v != "yes"] for v in df.late])
+    first, again = one_pass(folder, served, df[["flight_id", "sex", "late"]]), one_pass(folder, served, labels)
+    assert (first["realised"], first["decision"]) == (again["realised"], again["decision"])
+    labels.to_csv(folder / "spelt.csv", index=False)
+    code, said = assay(folder, "monitor", "--table", "served.csv", "--labels", "spelt.csv", "--json")
+    assert code == 0 and json.loads(said)["realised"]["score"]["value"] == pytest.approx(first["realised"]["score"]["value"]), said
+
+
+@pytest.mark.parametrize("words", [("yes", "unknown"), ("late", "no"), (2, 1), ("ja", "nein"), ("yes", "")])
+def test_words_that_are_neither_class_are_refused(released, words):
     folder, df, served = released
     labels = df[["flight_id", "sex"]].assign(late=[words[v != "yes"] for v in df.late])
     with pytest.raises(ValueError, match=r"in \d+ rows the outcome 'late' is .*; expected one of \['no', 'yes'\], as in the training table"):
@@ -210,7 +221,7 @@ def test_a_drafted_problem_keeps_the_word_that_it_does_not_know(tmp_path):
     (tmp_path / "labels.csv").write_text("id,bought?\na,yes\nb,Yes\nc,no\nd,\ne,unknown\n")
     source = dict(columns=dict(id="id", y="bought?"), recode=dict(y=[["no", 0], ["yes", 1]]))
     df = read_described(tmp_path / "labels.csv", source, asked, described)
-    assert [None if pd.isna(v) else v for v in df.y] == [1, "Yes", 0, None, "unknown"]
+    assert [None if pd.isna(v) else v for v in df.y] == [1, 1, 0, None, "unknown"]
 
 
 def test_a_table_without_rows_and_a_moment_that_is_none(released):

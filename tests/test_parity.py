@@ -1,6 +1,7 @@
 "The packaged model against the one that was evaluated: predicted numbers in any unit, judged against their spread"
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,6 +92,24 @@ def test_the_same_model_is_the_same_in_any_unit(tmp_path, kind, candidate):
 @pytest.mark.parametrize("kind,candidate", [(k, c) for k in KINDS for c in CANDIDATES if (k, c) not in QUICK])
 def test_every_candidate_is_the_same_in_any_unit(tmp_path, kind, candidate):
     check_unit(tmp_path, kind, candidate)
+
+
+@pytest.mark.parametrize(
+    "target, gap, same",
+    [
+        (np.linspace(-2e4, 2e4, 400), 1.6e-4, True),  # wide: a hundred-millionth of the spread
+        (np.linspace(-2e4, 2e4, 400), 1.0, False),
+        (1e-3 * np.linspace(0, 1, 400), 1.6e-4, False),  # narrow: half of the spread
+        (1e-3 * np.linspace(0, 1, 400), 1e-9, True),
+        (np.full(400, 250.0), 1.6e-4, True),  # constant: its size is all that there is
+        (np.full(400, 250.0), 1.0, False),
+        (np.zeros(400), 1.6e-4, False),
+    ],
+)
+def test_the_tolerance_follows_the_spread_and_not_the_value_of_a_row(target, gap, same):
+    number = SimpleNamespace(is_number=True)
+    assert bool((gap <= same_up_to(number, target)).all()) == same
+    assert np.ptp(same_up_to(number, target)) <= 0.01 * np.ptp(target)  # a row near zero has the tolerance of the others
 
 
 def test_control_a_judge_of_single_rows_is_wrong_both_ways(tmp_path):

@@ -18,7 +18,8 @@ from assay.models.features import feature_frame
 from assay.monitoring.outcomes import todays_rule
 from assay.problem import current_practice as today
 from assay.problem.agreement import load_problem, make_problem
-from assay.problem.criteria import freeze_criteria, mark_results, moved_bar
+from assay.problem.criteria import freeze_criteria, mark_results
+from assay.problem.moved import moved_bar
 from assay.stats.metrics import score
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small import add_agreement, assay, hashes, make_repo, run
+from small import CELLS, add_agreement, assay, hashes, make_repo, run, write_notebook
 from tiny import commit
 
 KILLS, SAMPLE = 30, 6
@@ -169,7 +169,8 @@ def test_damage_is_found_and_made_again(golden):
     assert "up to date" in raw.stdout  # the control: DVC alone does not see it
     found = assay("verify", cwd=repo)
     assert found.returncode == 1 and "data/studies/tree.json: content changed" in found.stdout and cached.name in found.stdout
-    assert assay("repro", cwd=repo).returncode == 0
+    done = assay("repro", cwd=repo)
+    assert done.returncode == 0 and "recovered: data/studies/tree.json was damaged" in done.stderr
     assert assay("verify", cwd=repo).returncode == 0
     assert hashes(repo) == wanted
 
@@ -250,4 +251,106 @@ def test_what_another_run_made_is_not_damaged(tmp_path):
     assert done.returncode == 0 and "recovered" not in done.stderr and hashes(repo) == wanted
     output = repo / "data/studies/tree.json"
     output.write_text(output.read_text().replace("0", "1", 1))
-    assert "recovered: data/studies/tree.json was damaged" in assay("repro", cwd=repo).stderr and hashes(repo) == wanted
+    assert "set aside: data/studies/tree.json was written by something else" in assay("repro", cwd=repo).stderr and hashes(repo) == wanted
+
+
+CACHES = {"as usual": (), "moved": (("cache", "dir", "../elsewhere"),), "shared": (("cache", "dir", "../shared"), ("config", "cache.shared", "group"), ("config", "cache.type", "symlink"))}
+RESTS = """
+from assay.core.artifacts import metrics_path
+waived = [dict(item='P09', role='operations', by='Ann', reason='a pilot', until='2013-12-31', hash='0'*64)]
+write_json(metrics_path('tree'), write_metrics('tree', 'scored', {}, inputs=[place('train')]) | dict(waived=waived))"""
+
+
+@pytest.fixture(params=CACHES)
+def cached(request, tmp_path):
+    "A small repository with its cache here or elsewhere, in which the report of the tree rests on a waiver that has ended"
+    repo = make_repo(tmp_path / "repo")
+    own, source = CELLS["tree"]
+    write_notebook(repo, "tree", (own, source + RESTS))
+    for words in CACHES[request.param]:
+        assert run("dvc", *words, cwd=repo).returncode == 0
+    assert assay("repro", cwd=repo).returncode == 0
+    commit(repo)
+    return repo
+
+
+def runs_of(repo):
+    "The entries of DVC's run cache"
+    folder = Path(run("dvc", "cache", "dir", cwd=repo).stdout.strip())
+    return {p for p in (folder / "runs").glob("*/*/*") if p.is_file()}
+
+
+def did_run(done, stage):
+    "Did a stage run, and was it not brought back from the cache?"
+    assert done.returncode == 0, done.stderr
+    return re.search(rf"^  {stage}  \d+ cells", done.stderr, re.M) is not None
+
+
+def test_a_report_that_rests_on_an_ended_waiver_is_made_again_wherever_the_cache_is(cached):
+    "DVC alone brings it back, the control; the runs of the other stages stay in its run cache"
+    kept = {p for p in runs_of(cached) if "pipelines/tree.ipynb" not in p.read_text()}
+    report = cached / "reports/tree/metrics.json"
+    report.unlink()
+    raw = run("dvc", "repro", "tree", cwd=cached)
+    assert raw.returncode == 0 and report.exists() and "is cached" in raw.stdout  # not for ever "ready" in this way
+    done = assay("repro", cwd=cached)
+    assert "tree rests on a waiver that holds no more; it runs again" in done.stderr
+    assert did_run(done, "tree") and not did_run(done, "rule")
+    assert kept and kept <= runs_of(cached)
+
+
+def test_one_edited_report_leaves_the_run_cache_of_the_others(cached):
+    "Its text says that it rests on another waiver; what was run before is brought back and not run again"
+    params, report = cached / "params.yaml", cached / "reports/tree/metrics.json"
+    kept = params.read_text()
+    params.write_text(kept.replace("n_rows: 3000", "n_rows: 2000"))
+    assert assay("repro", cwd=cached).returncode == 0
+    params.write_text(kept)
+    report.write_text(report.read_text().replace("P09", "P10"))
+    done = assay("repro", cwd=cached)
+    assert did_run(done, "tree")
+    assert not did_run(done, "table") and not did_run(done, "rule")
+
+
+def test_no_recovery_is_announced_of_what_another_branch_made(cached):
+    "After a look by DVC, on another branch and back, and after a run that was discarded; the control is one changed byte of the same time"
+    params, said = cached / "params.yaml", {}
+    kept = params.read_text()
+
+    def repro(after):
+        done = assay("repro", cwd=cached)
+        said[after] = [line for line in done.stderr.splitlines() if line.startswith(("recovered", "set aside"))]
+        assert done.returncode == 0, done.stderr
+
+    assert run("git", "checkout", "-qb", "deeper", cwd=cached).returncode == 0
+    params.write_text(kept.replace("max_depth: 4", "max_depth: 5"))
+    repro("a run on a branch")
+    commit(cached)
+    assert run("git", "checkout", "-q", "-", cwd=cached).returncode == 0
+    assert run("dvc", "status", cwd=cached).returncode == 0
+    repro("a look on the first branch")
+    assert run("git", "checkout", "-q", "deeper", cwd=cached).returncode == 0
+    assert run("dvc", "checkout", cwd=cached).returncode == 0
+    repro("a checkout of DVC")
+    params.write_text(kept.replace("max_depth: 4", "max_depth: 6"))
+    repro("a run")
+    assert run("git", "checkout", "-q", "--", ".", cwd=cached).returncode == 0
+    repro("a run that was discarded")
+    assert said == dict.fromkeys(said, [])
+    output = cached / "data/studies/rule.json"
+    stamp, content = output.stat(), output.read_bytes()
+    output.unlink()
+    output.write_bytes(content.replace(b"0", b"1", 1))
+    os.utime(output, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    repro("one byte")
+    assert any("data/studies/rule.json" in line for line in said["one byte"])
+
+
+def test_a_lock_without_holders_is_free(golden):
+    "DVC may leave a path that nobody reads; the control is a path that a dead process holds"
+    repo, wanted, _ = golden
+    assert assay("repro", cwd=repo).returncode == 0
+    lock = repo / ".dvc/tmp/rwlock"
+    for text, announced in (('{"read": {"%s": []}, "write": {}}', False), ('{"read": {"%s": [{"pid": 999999999, "cmd": "dvc status"}]}}', True)):
+        lock.write_text(text % (repo / "data/prepared"))
+        assert ("recovered" in assay("repro", cwd=repo).stderr) is announced

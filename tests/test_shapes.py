@@ -19,14 +19,15 @@ from assay.core.artifacts import metrics_path, read_metrics, schema_line, write_
 from assay.core.shapes import STRICT, Text, key, shape_faults
 from assay.core.yaml import read_yaml
 from assay.data.columns import Field, load_dictionary, make_field
-from assay.pipeline.run import stage_parameters
 from assay.problem.agreement import Problem, load_problem, make_problem
-from assay.problem.criteria import criteria, criteria_hash, freeze_criteria, frozen_line, mark_results, moved_bar
+from assay.problem.criteria import criteria, criteria_hash, freeze_criteria, frozen_line, mark_results
 from assay.problem.current_practice import Today
+from assay.problem.moved import moved_bar
 from assay.problem.plausible import faults
 from assay.project.create import write_draft
 from assay.project.proposal import draft
 from assay.stages.definition import load_stages
+from assay.stages.given import stage_parameters
 from assay.stages.parameters import declared_parameters
 from assay.stages.schema import SCHEMAS, json_schema, params_model, schema_text
 

@@ -21,7 +21,8 @@ from assay.evaluation.scores import score_table
 from assay.explore.browse import read_scripts
 from assay.pipeline.engine import stage_env
 from assay.site.clean import forbidden
-from assay.site.pages import MAX_BYTES, Frame, build_site, headline, load_board, report_page, show_number
+from assay.site.pages import build_site, headline, load_board, show_number
+from assay.site.report import MAX_BYTES, Frame, report_page
 from assay.stats.intervals import Resamples
 from assay.stats.scored import Comparison
 

@@ -14,7 +14,6 @@ from assay.data.dictionary import check_table, conform, validate
 from assay.data.intake import ADAPTERS, fetch_table, prepare_table
 from assay.data.splits import HashRule, make_splits
 from assay.explore.leakage import (
-    LEAK,
     leakage_evidence,
     leakage_scan,
     leaking_features,
@@ -22,6 +21,7 @@ from assay.explore.leakage import (
     scan_columns,
     suspected,
 )
+from assay.explore.skill import LEAK
 from assay.problem.agreement import make_problem
 from assay.project.proposal import draft
 from assay.stats.intervals import Resamples

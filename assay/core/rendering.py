@@ -191,7 +191,8 @@ class Table:
         return str(render_rows(self.names, self.rows, self.numeric, self.heads, self.title))
 
     def __repr__(self):
-        lines = [[str(c).replace('\n', ' ') for c in line] for line in (self.names, *self.rows)]
+        def texts(cells): return [str(c).replace('\n', ' ') for c in cells]
+        lines = list(map(texts, (self.names, *self.rows)))
         widths = [max(map(len, column)) for column in zip(*lines)]
         padded = lambda line: [c.rjust(w) if n else c.ljust(w) for c,w,n in zip(line, widths, self.numeric)]
         return '\n'.join('  '.join(padded(line)).rstrip() for line in lines)

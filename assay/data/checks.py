@@ -55,8 +55,8 @@ def _say_untaught(split, y):
     held = count_of(len(y), f'row of {split} holds', many=f'rows of {split} hold')
     return (
         f'{held} {sorted(map(str, set(y)))}, of which training has no row, so no '
-        'model can say it: move the cuts in params.yaml, join it with another class there (recode), or leave the '
-        'field empty where the outcome is not known yet')
+        'model can say it: move the cuts in params.yaml, join it with another class there (recode), '
+        'or leave the field empty where the outcome is not known yet')
 
 def _untaught(problem, splits):
     "A sentence for each later split that holds classes of which training has no row"
@@ -143,14 +143,14 @@ def data_checks(
     "The items of the checklist that the data stage decides"
     problem, frames = splits.problem, splits.frames
     n_accepted = sum(map(len, frames.values()))
-    return [
-        _reached(problem, snapshot.manifest),
-        _labelled(splits, counts.n_unlabelled),
-        _quality(counts, n_accepted, max_quarantine_share),
-        _lineage(snapshot),
-        _origin(problem, snapshot.manifest),
-        _defined(counts.n_rows-counts.n_quarantined, splits),
-        _described(splits.dictionary, frames)]
+    n_defined = counts.n_rows-counts.n_quarantined
+    reached = _reached(problem, snapshot.manifest)
+    labelled = _labelled(splits, counts.n_unlabelled)
+    quality = _quality(counts, n_accepted, max_quarantine_share)
+    origin = _origin(problem, snapshot.manifest)
+    defined = _defined(n_defined, splits)
+    described = _described(splits.dictionary, frames)
+    return [reached, labelled, quality, _lineage(snapshot), origin, defined, described]
 
 def data_verdict(
     checks, # From `data_checks`

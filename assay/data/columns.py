@@ -128,6 +128,11 @@ def _no_range(f):
 
 def _as_declared(v): return v | dict(date=str(v['date'])[:10]) # YAML reads a day as a date
 
+def _field_from_json(described):
+    "One field as JSON holds it: its name beside its other keys"
+    raw = dict(described)
+    return make_field(raw.pop('name'), raw)
+
 def make_field(
     name:str, # Name of the column
     raw:dict, # Its description: keys of `Field` except `name`
@@ -199,9 +204,7 @@ class Dictionary:
         "The dictionary that JSON held, from `to_json`; checked as `dictionary.yaml` is"
         if not isinstance(raw, dict) or not isinstance(raw.get('fields'), list):
             raise ValueError("a dictionary in JSON has a list called 'fields'; this has none")
-        return cls(
-            tuple(make_field(f['name'], {k: v for k, v in f.items() if k != 'name'}) for f in raw['fields'])
-        )
+        return cls(tuple(map(_field_from_json, raw['fields'])))
 
 # %% ../../nbs/data/08_columns.ipynb #da526007
 class Review(Shape):

@@ -37,15 +37,18 @@ def make_flights(
     wind = rng.gamma(4, 2.5, n_rows)
     recent = rng.exponential(14, n_rows)
     logit = -4.2 + .07*recent + .1*(hour-5) + .08*wind
-    flights = pd.DataFrame(
-        dict(flight_id=[f'F{i:06d}' for i in range(n_rows)], scheduled=_moments(day, hour))
-    )
-    return flights.assign(
-        origin=rng.choice(_AIRPORTS, n_rows),
-        carrier=rng.choice(_CARRIERS, n_rows),
+    origin, carrier = rng.choice(_AIRPORTS, n_rows), rng.choice(_CARRIERS, n_rows)
+    is_unknown = rng.random(n_rows) < .05
+    is_late = rng.random(n_rows) < 1/(1+np.exp(-logit))
+    distance = pd.Series(dest).map(_DESTS).astype(float).to_numpy()
+    return pd.DataFrame(dict(
+        flight_id=[f'F{i:06d}' for i in range(n_rows)],
+        scheduled=_moments(day, hour),
+        origin=origin,
+        carrier=carrier,
         dest=dest,
         hour=hour,
-        distance=pd.Series(dest).map(_DESTS).astype(float).to_numpy(),
-        wind_speed=np.where(rng.random(n_rows) < .05, np.nan, wind.round(1)),
+        distance=distance,
+        wind_speed=np.where(is_unknown, np.nan, wind.round(1)),
         recent_delay=recent.round(1),
-        late=(rng.random(n_rows) < 1/(1+np.exp(-logit))).astype(int))
+        late=is_late.astype(int)))

@@ -19,6 +19,7 @@ from ..core.shapes import shown_value
 from ..core.source_keys import source_faults
 from .columns import Dictionary
 from ..problem.agreement import Problem
+from ..problem.outcome_words import fold_word
 from .joins import declare_joins, join_all
 from .sources import check_name, load_source
 
@@ -124,16 +125,30 @@ def _only(tables):
         )
     return next(iter(tables.values()))
 
+def _refuse_third(y, words, problem):
+    "Refuse a target of three words, one of which would count as a negative"
+    positive, counts = fold_word(problem.positive), y.groupby(words).size()
+    others = counts.drop(positive).sort_values(ascending=False, kind='stable')
+    if len(others) < 2: return
+    shown = ', '.join(f'{w!r} in {n:,}' for w,n in others.head(5).items())
+    raise ValueError(
+        f"target {problem.target!r} holds {len(others)} words beside the positive {problem.positive!r}, by "
+        f"rows: {shown}; a binary target has two: leave the field empty where the outcome is not known, or "
+        "say in recode of the source in params.yaml what each word becomes, 0 or 1"
+    )
+
 def encode_target(y, problem, field):
-    "The target as the dictionary stores it"
+    "The target as the dictionary stores it; raises `ValueError` naming words that are neither class"
     if problem.task != 'binary' or field.kind != 'integer': return y
     if set(y.unique()) <= {0, 1}: return y.astype('int64') # true and false, or numbers beside a missing one
-    if problem.positive not in set(y):
+    words = y.map(fold_word)
+    if fold_word(problem.positive) not in set(words):
         raise ValueError(
             f"no row has the positive value {problem.positive!r} in target {problem.target!r}, which "
             f"holds {sorted(map(str, y.unique()))[:5]}; correct 'positive' in problem.yaml"
         )
-    return (y == problem.positive).astype(int)
+    _refuse_third(y, words, problem)
+    return (words == fold_word(problem.positive)).astype(int)
 
 def number_rows(
     df:pd.DataFrame, # Table; its index counts the rows of the source, also where only some of them were read

@@ -72,6 +72,29 @@ def _parquet_files(url, name=None, columns=None, share=0.):
     with undamaged(name or str(url)): _check_size(fs, paths, files, columns, share, name or str(url))
     return files
 
+def _row_groups(file):
+    "The footers of the parts of a file"
+    metadata = file.metadata
+    return [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+
+def _statistics(groups):
+    "Column to what each part of the files says of its values"
+    res = {}
+    for g in groups:
+        for i in range(g.num_columns):
+            column = g.column(i)
+            res.setdefault(column.path_in_schema, []).append(column.statistics)
+    return res
+
+def _is_whole(statistics):
+    "Does the footer know that this part of a column holds no missing value?"
+    return statistics is not None and statistics.has_null_count and not statistics.null_count
+
+def _smallest(parts):
+    "The smallest value of a column; None where a part does not know its own"
+    ends = [s.min if s.has_min_max else None for s in parts]
+    return None if None in ends else min(ends)
+
 def parquet_facts(
     url, # File or folder
     name:str=None, # What errors call it; the URL by default
@@ -79,21 +102,12 @@ def parquet_facts(
     # their smallest value (None if unknown)
 )->dict:
     "What the footers of Parquet files say; no row is read"
-    files, found = _parquet_files(url, name, columns=()), {}
-    groups = [f.metadata.row_group(g) for f in files for g in range(f.metadata.num_row_groups)]
-    for g in groups:
-        for c in (g.column(i) for i in range(g.num_columns)):
-            found.setdefault(c.path_in_schema, []).append(c.statistics)
-    whole = {
-        k: [s.min if s.has_min_max else None for s in v]
-        for k, v in found.items()
-        if all(s is not None and s.has_null_count and not s.null_count for s in v)
-    }
-    return dict(
-        rows=sum(g.num_rows for g in groups),
-        columns=files[0].schema_arrow.names,
-        complete={k: None if None in v else min(v) for k, v in whole.items()},
-    )
+    files = _parquet_files(url, name, columns=())
+    groups = [g for f in files for g in _row_groups(f)]
+    found = _statistics(groups)
+    complete = {column: _smallest(parts) for column,parts in found.items() if all(map(_is_whole, parts))}
+    rows = sum(g.num_rows for g in groups)
+    return dict(rows=rows, columns=files[0].schema_arrow.names, complete=complete)
 
 def count_parquet(
     url, # File or folder

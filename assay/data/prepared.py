@@ -25,6 +25,7 @@ from .joins import join_report, mermaid_er, plot_joins
 from .near_duplicates import find_twins
 from .sources import snapshot
 from .splits import HashRule, check_splits, make_splits
+from .to_score import describe_reading, typed_tables
 from ..problem.agreement import Problem
 
 # %% ../../nbs/data/18_prepared.ipynb #fe60cced
@@ -228,6 +229,8 @@ class Prepared:
     )->pd.Series: # Rows by file
         "Write what the later stages read"
         write_json(place('visible'), visible)
+        reading = describe_reading(self.raw.source, self.problem, self.dictionary)
+        write_json(place('prepared', 'reading.json'), reading)
         scan = self.raw.adapter.scan(splits.frames['train'], self.raw.tables, scan_rows, seed)
         about = dict(measured=splits.measured, reference=self.reference, diagram=self.raw.diagram())
         return write_prepared(splits.frames, self.quarantine, scan, **about)
@@ -243,7 +246,7 @@ def prepare_rows(
     train_until:str='', # End of training, for what is counted once on that period
 )->Prepared: # All rows, and those that were accepted
     "From the raw tables to examples; raises `ValueError` where a table is none of the agreed shape"
-    tables, adapter = raw.tables, raw.adapter
+    tables, adapter = typed_tables(raw.tables, raw.source, dictionary), raw.adapter
     outcomes = adapter.outcomes(tables, problem)
     reference = adapter.reference(tables, train_until)
     rows = check_table(adapter.prepare(tables, problem, dictionary, reference), problem)

@@ -71,13 +71,14 @@ class Evaluation:
     def read(cls,
         candidates:list, # Families of models, simplest first
         resampling:Resampling=Resampling(), # How intervals are drawn
+        parts:tuple=('train', 'valid', 'test'), # Tables to read; the runner names a test set without reading it
     ): # `Evaluation`
         """Read everything from where the stages keep it
 
         Raises `ValueError` where scores are of other rows, and `FileNotFoundError` where a stage
         has not run."""
         problem, dictionary = load_problem(), load_dictionary()
-        tables = {name: read_table(place(name)) for name in ('train', 'valid', 'test')}
+        tables = {name: read_table(place(name)) for name in parts}
         studies = {name: read_json(place('studies', f'{name}.json')) for name in candidates}
         ids = tables['valid'][problem.id]
         validated = {name: _validated(name, ids) for name in candidates}

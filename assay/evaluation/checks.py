@@ -17,12 +17,20 @@ from ..stats.metrics import score
 from ..stats.scored import Scored
 
 # %% ../../nbs/evaluation/05_checks.ipynb #e087d234
+_WITH_COSTS = dict(
+    binary='the threshold follows from the costs that problem.yaml states',
+    other='errors are counted at the cost that problem.yaml states')
+_WITHOUT_COSTS = dict(
+    binary='problem.yaml states no costs, so both errors count the same',
+    other='problem.yaml states no cost of an error, so what the model saves is not known')
+
 def cost_check(
     stated:bool, # Does the agreement say what errors cost?
+    task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
 )->dict: # A `check`
-    "Does the threshold follow from agreed costs?"
-    if stated: status, why = 'pass', 'the threshold follows from the costs that problem.yaml states'
-    else: status, why = 'unanswered', 'problem.yaml states no costs, so both errors count the same'
+    "Does the threshold, or what the model is worth, follow from agreed costs?"
+    told = _WITH_COSTS if stated else _WITHOUT_COSTS
+    status, why = 'pass' if stated else 'unanswered', told.get(task, told['other'])
     return check('costs', status, why, 'problem.yaml#costs')
 
 # %% ../../nbs/evaluation/05_checks.ipynb #009442b7

@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from ..core.artifacts import metric as as_metric
 from ..core.figures import literal_text
 from ..core.rendering import Result
+from ..problem.plausible import COSTS
 from ..stats.intervals import Resamples, interval, mean_interval, wilson
 from ..stats.metrics import score_bins, sort_scores
 from ..stats.scored import Comparison, Scored
@@ -169,9 +170,10 @@ def decision_table(
 def costs_of(
     problem, # `Problem`
 )->tuple: # Costs to use, and whether people stated them
-    "The stated costs of errors, or equal ones"
-    stated = all(k in problem.costs for k in ('false_positive', 'false_negative'))
-    return (problem.costs, True) if stated else (dict(false_positive=1., false_negative=1.), False)
+    "The stated costs of errors; where they are not stated, equal ones for two classes, and none for other tasks"
+    stated = all(k in problem.costs for k in COSTS[problem.task])
+    if stated: return problem.costs, True
+    return (dict.fromkeys(COSTS['binary'], 1.) if problem.task == 'binary' else {}), False
 
 def thresholds(
     compared:Comparison, # Models on rows that they were not fitted on
@@ -182,13 +184,28 @@ def thresholds(
     return {name: choose_threshold(compared.y, s, costs) for name,s in compared.scores.items()}
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #47c44793
+def _are_stated(compared, costs): return all(k in costs for k in COSTS[compared.task])
+
+def _errors(scored):
+    "Size of the error of each row: 0 or 1 for classes, its absolute error for a number"
+    y, s = np.asarray(scored.y), np.asarray(scored.score)
+    return np.abs(y-s) if scored.task == 'regression' else (s.argmax(axis=1) != y).astype(float)
+
+def _error_cost(scored, costs, per=1000):
+    "What errors cost at the stated price and at the ends of its range"
+    mean, outcome = _errors(scored).mean()*per, COSTS[scored.task][0]
+    return {k: mean*_amount(costs, outcome, at) for k,at in (('cost', 'value'), ('low', 'low'), ('high', 'high'))}
+
 def decision_report(
     compared:Comparison, # Models with their thresholds
     costs:dict, # What each outcome costs
 )->pd.DataFrame: # One row per model
-    "The `decision_table` of several models with their thresholds; empty for a task that has none"
-    if compared.task != 'binary': return pd.DataFrame(columns=['model', 'threshold', 'cost'])
-    return decision_table(compared, costs)
+    """The `decision_table` of several models with their thresholds; for a task without thresholds the cost
+    of their errors, and no row where nobody stated it"""
+    if compared.task == 'binary': return decision_table(compared, costs)
+    rows = [_error_cost(compared[name], costs) for name in compared.scores] if _are_stated(compared, costs) else []
+    shown = [dict(model=name) | row for name,row in zip(compared.scores, rows)]
+    return pd.DataFrame(shown, columns=['model', 'cost', 'low', 'high'])
 
 def saving(
     compared:Comparison, # Models with their thresholds
@@ -196,10 +213,12 @@ def saving(
     a:str, # Model that should be cheaper
     b:str, # Model that it is compared with
     per:int=1000, # Decisions that the saving is stated for
-)->dict: # `value`, `low`, `high`, `n`, `better`; no value for a task without decisions
+)->dict: # `value`, `low`, `high`, `n`, `better`; no value where no cost is stated
     "How much less `per` decisions cost with model `a` than with model `b`, with the paired interval"
-    if compared.task != 'binary': return as_metric(None, n=len(compared.y))
-    def costs_of_rows(scored): return row_costs(scored.y, scored.score, scored.threshold, costs)
+    if compared.task != 'binary' and not _are_stated(compared, costs): return as_metric(None, n=len(compared.y))
+    def costs_of_rows(scored):
+        if scored.task != 'binary': return _errors(scored)*_amount(costs, COSTS[scored.task][0], 'value')
+        return row_costs(scored.y, scored.score, scored.threshold, costs)
     less = costs_of_rows(compared[b])-costs_of_rows(compared[a])
     return mean_interval(less*per, compared.resamples, better='higher')
 

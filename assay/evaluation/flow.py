@@ -41,7 +41,8 @@ def fit_and_score(
     "Fit each model on the training table and score each table"
     frames = {k: feature_frame(df, fields) for k,df in tables.items()}
     models = {name: fit_final(spec, train, fields) for name,spec in specs.items()}
-    return {k: {name: predict_score(m, X) for name,m in models.items()} for k,X in frames.items()}
+    def scores_of(X): return {name: predict_score(m, X) for name,m in models.items()}
+    return {k: scores_of(X) for k,X in frames.items()}
 
 # %% ../../nbs/evaluation/02_flow.ipynb #8a4f7c18
 def _clean(v): return None if v is None or pd.isna(v) else float(v)

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['score_table', 'differences_table', 'choose_candidate', 'slice_scores', 'banded', 'error_table', 'shuffled_scores',
-           'part_to_shuffle', 'median_gain', 'split_rule', 'name_test_set', 'record_opening', 'plot_intervals',
-           'precision_recall', 'plot_precision_recall']
+           'part_to_shuffle', 'median_gain', 'split_rule', 'name_test_set', 'count_openings', 'record_opening',
+           'plot_intervals', 'precision_recall', 'plot_precision_recall']
 
 # %% ../../nbs/evaluation/01_scores.ipynb #75a55ab5
-import hashlib, itertools, json
+import contextlib, fcntl, hashlib, itertools, json, os
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from pathlib import Path
 from scipy.stats import binom
@@ -121,7 +121,7 @@ def error_table(
     res = pd.DataFrame(rows, columns=['segment', 'at', 'n', 'loss', 'excess', 'share'])
     res = res.sort_values('loss', ascending=False, kind='stable').head(20)
     ends = [mean_interval(losses[at], resamples.at(at)) for at in res['at']]
-    low, high = [[e.get(k) for e in ends] for k in ('low', 'high')]
+    low, high = [e.get('low') for e in ends], [e.get('high') for e in ends]
     return res.drop(columns='at').assign(low=low, high=high).reset_index(drop=True)
 
 def _segments(df, columns, pairs, min_rows):
@@ -219,23 +219,50 @@ def _same_test_set(a, b):
     "Is it one test set by its name, or by its very rows? Lines of before there were names have only the rows"
     return a['test'] == b['test'] or all(a.get(k) == b[k] for k in ('source', 'rule'))
 
+def _opened(path):
+    "The lines of a file of openings"
+    path = Path(path)
+    lines = check_file(path).read_text(encoding='utf-8').splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.strip()]
+
+def count_openings(
+    path, # File of openings, one JSON object per line
+    test_set:dict, # From `name_test_set`
+    model_sha:str, # Hash of what makes the model, which is counted too
+)->dict: # `test_set` and `source`, each a number of different models
+    """For how many models was a test set opened, this one included?
+
+    `test_set` counts the models that it was opened for, `source` those of any test set of the same source."""
+    new = dict(model=model_sha) | test_set
+    opened = [*_opened(path), new]
+    same = {o['model'] for o in opened if _same_test_set(o, new)}
+    of_source = {o['model'] for o in opened if o.get('source') == new['source']}
+    return dict(test_set=len(same), source=len(same | of_source))
+
+@contextlib.contextmanager
+def _only_writer(folder):
+    "One process at a time adds a line to a file of this folder"
+    folder.mkdir(parents=True, exist_ok=True)
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally: os.close(fd)
+
 def record_opening(
     path, # File of openings, one JSON object per line; kept in git
     test_set:dict, # From `name_test_set`
     model_sha:str, # Hash of what makes the model: specification and training data
-)->dict: # `test_set` and `source`, each a number of different models
-    """Record that a test set was opened for a model, unless it already was, and count
-
-    `test_set` counts the models that it was opened for, `source` those of any test set of the same source."""
+    date:str=None, # Day, YYYY-MM-DD, that stands beside a new line
+)->dict: # As `count_openings` gives it
+    "Record that a test set was opened for a model, unless it already was, and count"
     path, new = Path(path), dict(model=model_sha) | test_set
-    lines = check_file(path).read_text(encoding='utf-8').splitlines() if path.exists() else []
-    opened = [json.loads(line) for line in lines if line.strip()]
-    if new not in opened:
-        opened.append(new)
-        write_text(path, ''.join(to_json(o, indent=None) for o in opened))
-    same = {o['model'] for o in opened if _same_test_set(o, new)}
-    of_source = {o['model'] for o in opened if o.get('source') == new['source']}
-    return dict(test_set=len(same), source=len(same | of_source))
+    with _only_writer(path.parent):
+        opened = _opened(path)
+        if new not in [{k: v for k,v in o.items() if k != 'date'} for o in opened]:
+            opened.append(new | (dict(date=date) if date else {}))
+            write_text(path, ''.join(to_json(o, indent=None) for o in opened))
+    return count_openings(path, test_set, model_sha)
 
 # %% ../../nbs/evaluation/01_scores.ipynb #25255719
 @literal_text

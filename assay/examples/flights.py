@@ -25,16 +25,15 @@ TABLES = dict(
     airports='airports.csv',
     airlines='airlines.csv',
 )
+def _lookup(right, **on):
+    "Each flight has at most one row of another table"
+    return dict(left='flights', right=right, on=on, cardinality='many_to_one')
+
 JOINS = (
-    dict(
-        left='flights',
-        right='weather',
-        on=dict(origin='origin', time_hour='time_hour'),
-        cardinality='many_to_one',
-    ),
-    dict(left='flights', right='planes', on=dict(tailnum='tailnum'), cardinality='many_to_one'),
-    dict(left='flights', right='airports', on=dict(dest='faa'), cardinality='many_to_one'),
-    dict(left='flights', right='airlines', on=dict(carrier='carrier'), cardinality='many_to_one'),
+    _lookup('weather', origin='origin', time_hour='time_hour'),
+    _lookup('planes', tailnum='tailnum'),
+    _lookup('airports', dest='faa'),
+    _lookup('airlines', carrier='carrier'),
 )
 
 def fetch_tables()->tuple: # Tables by name, and facts about their sources by name
@@ -58,6 +57,8 @@ LATE_AFTER = 15 # Minutes after schedule from which an arrival counts as late
 
 def _utc(s): return pd.to_datetime(s, utc=True).dt.tz_localize(None).astype('datetime64[us]')
 
+def _minutes(s): return pd.to_timedelta(s, 'min').astype('timedelta64[us]')
+
 def add_times(
     flights:pd.DataFrame, # Raw flights
     # With `flight_id`, `day`, `scheduled`, `decided` and `left` (NaT if it never left), all in UTC except
@@ -65,22 +66,16 @@ def add_times(
 )->pd.DataFrame:
     "Name each flight, and say when it should leave, when the decision is made, and when it left"
     date = pd.to_datetime(flights[['year', 'month', 'day']])
-    scheduled = _utc(flights['time_hour']) + pd.to_timedelta(flights['minute'], 'min').astype(
-        'timedelta64[us]'
-    )
+    scheduled = _utc(flights['time_hour']) + _minutes(flights['minute'])
     day = date.dt.strftime('%Y-%m-%d')
+    number = flights['carrier'] + flights['flight'].astype(str)
     return flights.assign(
-        flight_id=day
-        + '-'
-        + flights['carrier']
-        + flights['flight'].astype(str)
-        + '-'
-        + flights['origin'],
+        flight_id=day + '-' + number + '-' + flights['origin'],
         weekday=date.dt.dayofweek.astype('int64'),
         day=day,
         scheduled=scheduled,
         decided=scheduled - DECIDE_BEFORE,
-        left=scheduled + pd.to_timedelta(flights['dep_delay'], 'min').astype('timedelta64[us]'),
+        left=scheduled + _minutes(flights['dep_delay']),
     )
 
 # %% ../../nbs/examples/00_flights.ipynb #aeca9062
@@ -249,8 +244,18 @@ def scan_table(
     return join(sample, raw, 'flight_id', cardinality='one_to_one', missing='raise')[0].reset_index(drop=True)
 
 # %% ../../nbs/examples/00_flights.ipynb #a29afcb5
+def _fetch(source): return fetch_tables()
+
+def _outcomes_of(tables, problem): return outcomes(tables['flights'])
+
+def _reference_of(tables, until): return make_reference(tables['flights'], until)
+
+def _scan_of(train, tables, n_rows, seed): return scan_table(train, tables['flights'], n_rows, seed)
+
 FLIGHTS = Adapter(
-    fetch=lambda source: fetch_tables(), prepare=prepare, joins=JOINS,
-    outcomes=lambda tables, problem: outcomes(tables['flights']),
-    reference=lambda tables, until: make_reference(tables['flights'], until),
-    scan=lambda train, tables, n_rows, seed: scan_table(train, tables['flights'], n_rows, seed))
+    fetch=_fetch,
+    prepare=prepare,
+    joins=JOINS,
+    outcomes=_outcomes_of,
+    reference=_reference_of,
+    scan=_scan_of)

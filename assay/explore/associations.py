@@ -177,8 +177,9 @@ def _block_draws(n_rows, resamples):
     blocks = make_blocks(n_rows, resamples.blocks, seed=resamples.seed)
     rng = np.random.default_rng(resamples.seed)
     members = [np.flatnonzero(blocks == b) for b in range(blocks.max()+1)]
-    drawn = (rng.integers(0, len(members), len(members)) for _ in range(resamples.n))
-    return [np.concatenate([members[b] for b in ids]) for ids in drawn]
+    n = len(members)
+    def draw(): return np.concatenate([members[b] for b in rng.integers(0, n, n)])
+    return [draw() for _ in range(resamples.n)]
 
 def strongest_pairs(
     df:pd.DataFrame, # Rows; a sample of some thousands is enough

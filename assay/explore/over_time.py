@@ -75,8 +75,8 @@ def compare(
 
 def compare_all(reference, others, columns, n_bins=10):
     "`compare` for several tables, with one look at the reference"
-    tables = (reference, *others.values())
-    if lost := [c for c in columns if any(c not in t for t in tables)]:
+    in_all = set(reference).intersection(*others.values())
+    if lost := [c for c in columns if c not in in_all]:
         raise ValueError(
             f"columns {lost} are not in both tables; expected the same columns in reference and current")
     rows = {n: [] for n in others}

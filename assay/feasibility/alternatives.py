@@ -159,10 +159,12 @@ def _scope(e, problem):
 
 def _middle(c): return float(c['value'] if isinstance(c, dict) else c)
 
+_GUESSED = dict(binary='without them a threshold and the worth are guesses')
+
 def _decision(e, problem):
     "How a score becomes a decision"
     value, best = e['value'], e['models']['best']
-    if not value: return 'declare costs and volume', 'without them a threshold and the worth are guesses'
+    if not value: return 'declare costs and volume', _GUESSED.get(problem.task, 'without them the worth is a guess')
     rule, model = value['per_row']['rule'], value['per_row'][best]
     costs = f"a row costs {rule:.3g} by today's rule and {model:.3g} by the model (n = {value['n']:,})"
     told = f"{costs}; the range to narrow first is {value['driver']}"

@@ -17,7 +17,8 @@ from ..stats.intervals import Resamples, blocks_of, count_groups, ends_of, repli
 from ..stats.values import Label
 from ..models.features import feature_fields, feature_frame
 from ..models.estimators import as_target, make_model, predict_score
-from ..explore.leakage import LEAK, declared_legitimate, suspected
+from ..explore.leakage import declared_legitimate, suspected
+from ..explore.skill import LEAK
 from ..models.practice import named_alternatives, practice_params, rule_params
 
 # %% ../../nbs/feasibility/00_case.ipynb #d0a36575
@@ -366,8 +367,8 @@ def measure_together(
     """Do the columns know the answer together?
 
     `too_good`: the undeclared ones are a copy of it; `never`: all are one, so no declaration counts;
-    `unsure`: so it seems, on few `telling` rows; `columns`: those it rests on; `undeclared`: the skill without
-    the `declared`, or None"""
+    `unsure`: so it seems, on few `telling` rows; `columns`: those it rests on;
+    `undeclared`: the skill without the `declared`, or None"""
     found, said = {k: measure_skill(case, models['scores'][k]) for k in FAMILIES}, legitimate(case.fields)
     rest, left = _undeclared(case, found, said)
     copies, telling, certain = [k for k,m in left.items() if _is_copy(m)], _telling_rows(case), []

@@ -144,8 +144,8 @@ def variance_bound(
     left, base = (first*second).sum(1), (constant*constant).sum(1)
     whole = ((first**2+second**2)/2).sum(1)
     kernels = dict(left=[left], whole=[whole], spread=[whole, left], base=[base])
-    found = {k: measure_kernels(case, case.valid, [_mean_of(v) for v in vs]) for k,vs in kernels.items()}
-    return found | dict(family=name)
+    def measured(values): return measure_kernels(case, case.valid, list(map(_mean_of, values)))
+    return {k: measured(values) for k,values in kernels.items()} | dict(family=name)
 
 # %% ../../nbs/feasibility/03_ceiling.ipynb #cbbd4cbe
 def measure_ceiling(
@@ -173,12 +173,12 @@ BOUNDS = dict(
         says='no model of these columns scores higher on rows like these',
         assumes='rows that are equal in every column are one case; '
                 'a row without a twin counts as solved, so that the bound is loose where few have one',
-        missing='no two rows are equal in every column, or there are more than two classes'),
+        missing='it needs two classes, and rows that are equal in every column'),
     neighbours=Bound(
         says='every classifier gets at least this share wrong',
         assumes='close rows have the same odds; with many columns that say nothing, or few rows, '
                 'neighbours are strangers and the bound is too high',
-        missing='neighbours that differ are counted between two classes or more'),
+        missing='it counts neighbours of another class, and the outcome is a number'),
     oracle=Bound(
         says='no choice among these models, row by row, scores higher',
         assumes='nothing about the rows, but it is of these families as fitted: '

@@ -114,8 +114,8 @@ def measure_signal(
     """Is there anything to learn?
 
     `known` is from `known_share`; `by_heart`: is the signal gone in clusters that the models have not met?
-    `shuffled` is the median gain over the constant of models that learnt from shuffled outcomes, its interval,
-    and `above`: do all gain?"""
+    `shuffled` is the median gain over the constant of models that learnt from shuffled outcomes,
+    its interval, and `above`: do all gain?"""
     p, known = _p_of(case, [models['scores'][k] for k in FAMILIES]), known_share(case)
     blind = _p_of(case, [blind_scores(case, k) for k in FAMILIES]) if known > .05 else p
     return dict(
@@ -145,7 +145,8 @@ def _sample_scores(case, name, sizes):
         if not _has_classes_of(case, rows, case.train): return None
         return point_score(case, valid, fit_score(case, name, rows, valid))
     seeds = [case.seed+s for s in range(_orders(case))]
-    return np.array([[score(n, s) for s in seeds] for n in sizes], float)
+    def of_size(n): return [score(n, seed) for seed in seeds]
+    return np.array([of_size(n) for n in sizes], float)
 
 def learning_curve(
     case:Case, # What is assessed

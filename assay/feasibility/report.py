@@ -112,6 +112,10 @@ class Study:
         return ax
 
     def skills(self): return pd.Series(self.evidence['columns'], name='skill alone').to_frame()
+    def curve(self):
+        "The measured points of the learning curve, with the fitted law beside them"
+        return curve_table(self.evidence['learning']).dropna(subset=['score'])
+
     def plot_curve(self): return plot_curve(curve_table(self.evidence['learning']), self.problem.metric)
     def bounds(self): return bound_table(self.evidence['ceiling'], self.problem.metric).set_index('bound')
 

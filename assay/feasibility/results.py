@@ -163,8 +163,8 @@ def _study_check(e, verdict):
 
 def _loose_risks(problem):
     "Risks of which nobody said how likely and how bad they are, who owns them, and what is done"
-    told = ('likelihood', 'impact', 'owner', 'mitigation')
-    return [str(r.get('id', r)) for r in problem.risks if not all(r.get(k) for k in told)]
+    def is_told(risk): return all(map(risk.get, ('likelihood', 'impact', 'owner', 'mitigation')))
+    return [str(r.get('id', r)) for r in problem.risks if not is_told(r)]
 
 def _worth_check(e, problem):
     "F10: the value was computed, and every risk is told whole"

@@ -10,7 +10,7 @@ import numpy as np, pandas as pd
 
 from ..core.artifacts import place, read_table
 from .case import Case, case_blocks, fit_score, measure_score, rule_scores
-from ..explore.leakage import column_skills
+from ..explore.skill import column_skills
 from ..stats.metrics import METRICS
 from ..stats.intervals import FEW_GROUPS, Resamples, blocks_of, replicate
 from ..models.features import feature_frame, names_of
@@ -50,8 +50,8 @@ def _pooled(case, pool, names):
     is_alone = any(d is None for d in days)
     days = None if is_alone else pd.factorize(np.concatenate(days))[0] # a clinic of two blocks is one clinic
     y = np.concatenate([d[case.problem.target] for d,_ in pool])
-    scores = {k: np.concatenate([s[k] for _,s in pool]) for k in names}
-    return dict(y=y, days=days, scores=scores)
+    def scores_of(name): return np.concatenate([s[name] for _,s in pool])
+    return dict(y=y, days=days, scores={name: scores_of(name) for name in names})
 
 def over_time(
     case:Case, # What is assessed
@@ -234,6 +234,6 @@ def adversarial_table(
     pairs:list, # From `adversarial_pairs`
 )->pd.DataFrame: # One row per pair: value, low, high, n, says, columns, alone
     "Which tables a model tells apart, and by what"
-    rows = [r | {k: _skill_words(r[k]) for k in ('columns', 'alone')} for r in pairs]
+    rows = [r | dict(columns=_skill_words(r['columns']), alone=_skill_words(r['alone'])) for r in pairs]
     res = pd.DataFrame(rows).set_index('pair')[['value', 'low', 'high', 'n', 'says', 'columns', 'alone']]
     return res.astype(dict(value=float, low=float, high=float))

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from ..explore.leakage import LEAK, column_skills
+from ..explore.skill import LEAK, column_skills
 from .alternatives import compare_simpler
 from .case import ENOUGH, StudySettings, case_blocks, column_leaks, compare_models, make_case, measure_together, rule_column
 from .ceiling import measure_ceiling

@@ -27,7 +27,8 @@ class ChosenModel:
 
     def table(self): # Data frame
         "The description"
-        said = {k: self.spec[k] for k in ('candidate', 'threshold', 'seed', 'task', 'target')}
+        said = {k: self.spec[k] for k in ('candidate', 'seed', 'task', 'target')}
+        if self.spec.get('threshold') is not None: said['threshold'] = self.spec['threshold']
         return pd.Series(said | self.spec['params']).to_frame('model')
 
     def fit(self,
@@ -40,7 +41,8 @@ class ChosenModel:
     def provenance(self): # From `assay.package.bundle.make_provenance`
         "Where the model comes from"
         measured = read_metrics('evaluation')['metrics']
-        return make_provenance(self.spec, measured, list(_CODE), list(map(place, _INPUTS)))
+        made = make_provenance(self.spec, measured, list(_CODE), list(map(place, _INPUTS)))
+        return made | dict(reading=read_json(place('prepared', 'reading.json')))
 
     def package(self,
         tables:dict, # `train` and `valid` to their data frames

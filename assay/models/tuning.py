@@ -7,7 +7,7 @@ __all__ = ['versions', 'distributions', 'open_study', 'run_trials', 'study_name'
            'plot_history', 'plot_parameters']
 
 # %% ../../nbs/models/04_tuning.ipynb #9b56f4c3
-import dataclasses, hashlib
+import dataclasses, hashlib, math
 from collections.abc import Iterable
 import matplotlib.pyplot as plt, numpy as np, optuna, pandas as pd, seaborn as sns
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -85,6 +85,14 @@ def _complete(study):
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 # %% ../../nbs/models/04_tuning.ipynb #b7ff9998
+def _refuse_trial(study, trial, value):
+    "Stop where a trial has no value: asked again, it would have none either, and the study would never end"
+    study.tell(trial, state=TrialState.FAIL)
+    raise ValueError(
+        f"trial {trial.number} with {_rounded(trial.params)} has the value {value}; expected a finite number: "
+        "the metric is undefined where validation rows have one class, or a model gave scores that are no numbers"
+    )
+
 def run_trials(
     study:optuna.Study, # Study to continue
     objective, # Function of parameters, gives a number
@@ -98,6 +106,7 @@ def run_trials(
         study.sampler = TPESampler(seed=seed+n, n_startup_trials=5, constant_liar=False)
         trial = study.ask(where)
         value = objective(_rounded(trial.params))
+        if not math.isfinite(value): _refuse_trial(study, trial, value)
         study.tell(trial, value)
     return [
         dict(number=i, params=_rounded(t.params), value=t.value)

@@ -193,8 +193,8 @@ def monitor(
 
     Drift is measured on all rows, performance on those with an outcome. The columns `score` and `rule` hold
     the scores of the model and of today's practice. The result has `n`, `known` (outcomes), `volume`,
-    `quarantined`, the table `drift`, `estimated`, `mean` and `realised`, which is None without enough outcomes;
-    `unsaid` tells why."""
+    `quarantined`, the table `drift`, `estimated`, `mean` and `realised`, which is None without enough
+    outcomes; `unsaid` tells why."""
     return Monitor(reference, problem, list(fields), alpha, resampling).compare(current)
 
 # %% ../../nbs/monitoring/03_decide.ipynb #bf898e81

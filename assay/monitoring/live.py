@@ -6,12 +6,12 @@
 __all__ = ['LEAST_ROWS', 'known_outcomes', 'with_labels', 'promised_rows', 'as_served', 'Released', 'monitor_served']
 
 # %% ../../nbs/monitoring/04_live.ipynb #a9c1ab0f
-import dataclasses, re
-from collections.abc import Hashable
+import dataclasses
 import numpy as np, pandas as pd
 
 from ..core.artifacts import check, place, read_table
 from ..models.features import TEXT, feature_frame
+from ..problem.outcome_words import class_reader
 from ..responsible.groups import watched_columns
 from .outcomes import with_model_scores
 from .groups import OperatingPoint, watch_groups
@@ -20,17 +20,6 @@ from ..stats.intervals import Resampling
 from .decide import ASKS, RULES, Monitor, full_weeks, monitor_weeks, verdict_of_weeks
 
 # %% ../../nbs/monitoring/04_live.ipynb #c6b69750
-def _as_written(classes):
-    "A function that gives an outcome as the training table writes it; what it does not hold stays as it is"
-    same, numbers = {c: c for c in classes}, {float(c): c for c in classes if isinstance(c, (int, float))}
-    def one(v):
-        v = v if isinstance(v, Hashable) else repr(v)
-        text = str(int(v)) if isinstance(v, float) and v.is_integer() else str(v)
-        number = float(v) if isinstance(v, (int, float)) or re.fullmatch(r'-?\d+(\.\d+)?', text) else None
-        found = [same[k] for k in (v, text) if k in same]
-        return found[0] if found else numbers.get(number, v)
-    return one
-
 def _refuse_outcomes(wrong, target, expected):
     "Name the outcomes that say nothing"
     names = sorted({repr(v) for v in wrong})
@@ -46,9 +35,10 @@ def _known_numbers(labels, target):
     if bad.any(): _refuse_outcomes(y[bad], target, 'a finite number')
     return labels.assign(**{target: numbers})
 
-def _known_classes(labels, target, classes):
+def _known_classes(labels, problem, classes):
     "Labels whose outcomes are classes of the training table"
-    y = labels[target].astype(object).map(_as_written(classes), na_action='ignore')
+    target, read = problem.target, class_reader(classes, problem.positive)
+    y = labels[target].astype(object).map(read, na_action='ignore')
     bad = y.notna() & ~y.isin(classes)
     if bad.any():
         expected = f'one of {classes[:10]}, as in the training table'
@@ -66,7 +56,7 @@ def known_outcomes(
     if target not in labels: return labels
     if problem.task == 'regression': return _known_numbers(labels, target)
     classes = spec.get('classes') or sorted(read_table(place('train'), [target])[target].unique().tolist())
-    return _known_classes(labels, target, classes)
+    return _known_classes(labels, problem, classes)
 
 # %% ../../nbs/monitoring/04_live.ipynb #c6b69751
 def _demand_columns(served, labels, problem):

@@ -54,8 +54,8 @@ def measure_latency(
 )->dict: # median_ms and p95_ms of one row; batch_us_per_row; n
     "How long a prediction takes on this machine, in this process, without HTTP"
     rows = [_row(bundle, X, i % len(X)) for i in range(n)]
-    times = [[_milliseconds(bundle.predict, [r]) for r in rows] for _ in range(rounds)]
-    took = np.min(times, axis=0)
+    def times(): return [_milliseconds(bundle.predict, [r]) for r in rows]
+    took = np.min([times() for _ in range(rounds)], axis=0)
     per_row = 1000*_milliseconds(bundle.score, X)/len(X)
     median, slow = float(np.median(took)), float(np.quantile(took, .95))
     return dict(median_ms=median, p95_ms=slow, batch_us_per_row=per_row, n=n)

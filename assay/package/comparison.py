@@ -89,9 +89,10 @@ def bundle_table(
     bundle:Bundle, # The packaged model
     folder=None, # Its folder; `place('bundle')` by default
 ): # Data frame
-    "What the bundle is, in four lines"
+    "What the bundle is, in three or four lines"
     import pandas as pd
-    said = dict(identity=bundle.identity[:16], features=len(bundle.fields), threshold=bundle.threshold)
+    said = dict(identity=bundle.identity[:16], features=len(bundle.fields))
+    if bundle.threshold is not None: said['threshold'] = bundle.threshold
     size = bundle_size(place('bundle') if folder is None else folder)
     return pd.Series(said | dict(MiB=size)).to_frame('bundle')
 

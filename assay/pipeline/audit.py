@@ -24,7 +24,7 @@ def _stages(root, path='dvc.yaml'):
 
 def _made(root):
     "Paths that the stages of `dvc.yaml` make; a page that another command made is no part of a rebuild"
-    return [p for s in _stages(root) for key in ('outs', 'metrics') for p in _listed(s, key)]
+    return [p for s in _stages(root) for key in ('outs', 'metrics', 'plots') for p in _listed(s, key)]
 
 def published(
     root='.', # Root of a repository

@@ -128,6 +128,7 @@ WINGS = dict( # Wing to its one job
     project="from a table to a project of one's own",
     pipeline='engine, runner, recovery, audit',
     examples='the bundled flights',
+    commands='the commands of `assay`, by their subject',
     cli='the command `assay`')
 
 def _floor_lines(floor): return '\n'.join(f'{wing:<12} {WINGS[wing]}' for wing in floor)

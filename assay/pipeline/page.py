@@ -13,10 +13,11 @@ from ..core.artifacts import enter_root, metrics_path, place, read_metrics, writ
 from .engine import execute, is_pinned, stage_env
 from .normalise import leaks, normalise
 from ..core.notebooks import import_papermill
+from ..stages.by_hand import as_runner
 from ..stages.parameters import declared_parameters
 from .run import StageFailed, failure, progress, say
 from ..stages.definition import load_stages
-from ..site.pages import Frame, report_page
+from ..site.report import Frame, report_page
 
 # %% ../../nbs/pipeline/09_page.ipynb #2bf97ccf
 def _executed(path):
@@ -24,7 +25,8 @@ def _executed(path):
     PapermillExecutionError = import_papermill().exceptions.PapermillExecutionError
     kept = place('local', 'failed', path.name)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    try: nb = normalise(execute(path, kept, on_cell=progress(path.stem)))
+    try:
+        with as_runner(path.stem): nb = normalise(execute(path, kept, on_cell=progress(path.stem)))
     except PapermillExecutionError as e: raise StageFailed(failure(path.stem, e, kept)) from None
     if found := leaks(nb): raise StageFailed(f"{path} shows what another run would not: {'; '.join(found)}")
     kept.unlink(missing_ok=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 from ..release.approval import ended_waivers
 from ..core.artifacts import check_file, hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
 from ..core.keys import changed_keys, has_agreed
-from ..problem.criteria import bar_state
+from ..core.saved import clean_saved
+from ..problem.moved import bar_state
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
 from .deps import renew_lock
@@ -22,7 +23,7 @@ from ..release.start import waivers_today
 from ..site.readme import renew_readme
 from ..stages.definition import load_stages
 from .stage import die_with_parent
-from ..stages.lock import _digest, _md5, verify_cache, verify_outputs
+from ..stages.lock import _digest, _md5, cache_folder, cached_object, verify_cache, verify_outputs
 from .server import StageServer
 
 # %% ../../nbs/pipeline/07_repro.ipynb #8f8c2162
@@ -56,11 +57,16 @@ def _is_dvc(pid):
         return p.status() != psutil.STATUS_ZOMBIE and any('dvc' in part for part in p.cmdline())
     except (psutil.Error, ValueError, OverflowError): return False
 
+def _is_held(paths):
+    "Does somebody read or write one of the paths? DVC may leave a path without a holder"
+    return any(paths.values()) if isinstance(paths, dict) else bool(paths)
+
 def _is_free(path):
     "Does DVC's rwlock name no holder? DVC leaves it so: `{}`, or nothing below `read` and `write`"
     try: lock = json.loads(check_file(path).read_text())
     except (ValueError, OSError): return False
-    return isinstance(lock, dict) and set(lock) <= {'read', 'write'} and not any(lock.values())
+    if not isinstance(lock, dict) or set(lock) - {'read', 'write'}: return False
+    return not any(map(_is_held, lock.values()))
 
 def _holders(held):
     "The entries of DVC's rwlock for one path: a list of readers, or one writer"
@@ -124,7 +130,7 @@ def set_aside(
         if not source.exists(): continue
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir(): shutil.rmtree(target)
-        os.replace(source, target)
+        shutil.move(source, target) # a cache may lie on another disk
         moved.append(source)
     return moved
 
@@ -183,10 +189,6 @@ def _is_shown(path):
     kept = place('local', 'pages.json')
     return kept.is_file() and read_json(kept).get(path) == hash_inputs([path])[path]
 
-def _cached(md5):
-    "Where DVC's cache keeps content with this hash"
-    return Path('.dvc/cache/files/md5', md5[:2], md5[2:])
-
 def _is_committed(path):
     "Does the last commit hold exactly this content?"
     git = lambda *words: subprocess.run(['git', *words], capture_output=True, text=True).stdout
@@ -194,22 +196,38 @@ def _is_committed(path):
 
 def _of_another_run(path):
     "Does DVC's cache or the last commit hold exactly this content? Then another run made it"
-    return _cached(_digest(path)).exists() or (Path(path).is_file() and _is_committed(path))
+    return cached_object(_digest(path)).exists() or (Path(path).is_file() and _is_committed(path))
 
 def _is_damaged(row):
     "Does an output differ from `dvc.lock` although no run made it so? A row of `verify_outputs`"
     path = row['path']
     return row['what'] == 'content changed' and not _is_shown(path) and not _of_another_run(path)
 
+def _seen_by_dvc():
+    "The outputs that DVC itself finds changed; it runs their stages again"
+    asked = [sys.executable, '-m', 'dvc', 'status', '--json']
+    said = subprocess.run(asked, capture_output=True, text=True).stdout
+    try: found = json.loads(said).values()
+    except (ValueError, AttributeError): return set()
+    parts = [part for stage in found for part in stage if isinstance(part, dict)]
+    return {path for part in parts for path in part.get('changed outs', ())}
+
+def _aside_sentence(path, seen):
+    "What to tell about an output that was moved: DVC sees a file that was written, and no damage"
+    where = 'moved to .assay/quarantine, it will be made again'
+    if path not in seen: return f'recovered: {path} was damaged; {where}'
+    return f'set aside: {path} was written by something else than the run that dvc.lock records; {where}'
+
 def recover()->list: # One sentence per thing put right
     "Put right whatever an interrupted run or a damaged file has left"
     said = []
-    if clear_lock(): said.append('removed the lock of a DVC that is gone')
-    if mend_dvc_lock(): said.append('restored a half-written dvc.lock')
-    if n := clear_parts(): said.append(f'removed {n} half-written files')
-    damaged = verify_cache() + [d for d in verify_outputs() if _is_damaged(d)]
-    where = 'moved to .assay/quarantine, it will be made again'
-    return said + [f'{p} was damaged; {where}' for p in set_aside(damaged)]
+    if clear_lock(): said.append('recovered: removed the lock of a DVC that is gone')
+    if mend_dvc_lock(): said.append('recovered: restored a half-written dvc.lock')
+    if n := clear_parts(): said.append(f'recovered: removed {n} half-written files')
+    differ = [d for d in verify_outputs() if _is_damaged(d)]
+    seen = _seen_by_dvc() if differ else set()
+    moved = set_aside(verify_cache() + differ)
+    return said + [_aside_sentence(p.as_posix(), seen) for p in moved]
 
 def stopped()->list: # Per stage that stopped in the last run: `stage`, `code`, `why`
     "Why stages of the last run stopped"
@@ -240,12 +258,28 @@ def edited_reports(
     return res
 
 # %% ../../nbs/pipeline/07_repro.ipynb #bfb69031
-def _forget(path):
-    """Take a report away, and what DVC kept of it.
+def _recorded_md5(path):
+    "The hashes of a report that DVC may bring back: as it stands, and as `dvc.lock` records it"
+    recorded = (read_yaml('dvc.lock').get('stages') or {}).values() if Path('dvc.lock').exists() else ()
+    outs = [o for s in recorded for o in s.get('outs', [])]
+    return {_md5(path), *(o['md5'] for o in outs if o['path'] == path.as_posix())}
 
-    DVC would bring back the one of an earlier run with the same inputs"""
-    for p in (path, _cached(_md5(path))): p.unlink(missing_ok=True)
-    shutil.rmtree('.dvc/cache/runs', ignore_errors=True)
+def _brings_back(entry, path, md5s):
+    "Would DVC bring back a report by this entry of its run cache?"
+    text = entry.read_text(encoding='utf-8', errors='replace')
+    if not any(md5 in text for md5 in md5s): return False
+    try: outs = read_yaml(entry).get('outs') or []
+    except ValueError: return False # DVC throws away what it cannot read
+    return any(o.get('path') == path.as_posix() and o.get('md5') in md5s for o in outs)
+
+def _forget(path):
+    """Take a report away, and what DVC would bring it back from: its content, and the runs that left it
+
+    The other entries of the run cache stay."""
+    md5s = _recorded_md5(path)
+    runs = [p for p in (cache_folder()/'runs').glob('*/*/*') if p.is_file()]
+    left = [p for p in runs if _brings_back(p, path, md5s)]
+    for p in (path, *left, *map(cached_object, md5s)): p.unlink(missing_ok=True)
 
 def _read_or_nothing(path):
     "What a report holds; None where it is malformed, since DVC makes it again"
@@ -282,7 +316,8 @@ def end_waivers(
 # %% ../../nbs/pipeline/07_repro.ipynb #7e1f80a4
 def _prepare():
     "Put right what an earlier run left, and take away its notes"
-    for sentence in recover(): say(f'recovered: {sentence}')
+    for sentence in recover(): say(sentence)
+    for path in clean_saved(): say(f'{path} had outputs of a run by hand; as it was saved, it is in .assay/saved')
     for name in ('stopped', 'failed'): shutil.rmtree(place('local', name), ignore_errors=True)
 
 def _run_again():
@@ -300,7 +335,10 @@ def _run(arguments):
     renew_lock()
     kept = keep_metrics(stages)
     _run_again()
-    if run_dvc(['repro', '--keep-going', *arguments], stages) == 0: return 0
+    again = ['repro', '--keep-going', *arguments]
+    code = run_dvc(again, stages)
+    if code == 0 and end_waivers(): code = run_dvc(again, stages) # DVC brought back a report of before
+    if code == 0: return 0
     restore(kept, stages)
     _show_what_there_is()
     return EXIT_CLOSED if {s['code'] for s in stopped()} == {EXIT_CLOSED} else EXIT_ERROR

@@ -153,7 +153,7 @@ def _step_row(name, stages):
     "One step: its question, the steps it waits for, and the data it makes"
     stage = stages[name]
     waits = [n for n,other in stages.items() if n != name and _waits(stage, other)]
-    data = [p for p in _made(stage) if not p.endswith(('metrics.json', 'report.html'))]
+    data = [p for p in _made(stage) if not p.endswith(('metrics.json', 'numbers.json', 'report.html'))]
     return name, stage.get('desc', ''), ', '.join(waits), ', '.join(data)
 
 def steps_table(

@@ -224,7 +224,7 @@ def _with_section(text, section):
 def _text(path): return check_file(path).read_text(encoding='utf-8')
 
 def _present_params(root):
-    "The parameters of the present version for a project: its own section `data`, and the trials for its columns"
+    "The parameters of the present version, with the project's section `data` and the trials for its columns"
     fields = read_yaml(root/'dictionary.yaml')['columns'].values()
     n_features = sum(f.get('role') == 'feature' for f in fields)
     section = _DATA.search(_text(root/'params.yaml'))[0]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ..core.artifacts import atomic_write, place, read_json, read_metrics, sha256, write_json
 from .chain import CHAINS, append_decision, chain_head, cut_decisions, load_private_key, read_chain
-from ..problem.criteria import bar_sentence, cut_in_commits, moved_bar, read_ledger
+from ..problem.criteria import cut_in_commits, read_ledger
+from ..problem.moved import bar_sentence, moved_bar
 from .gates import RELEASE_GATES, check_faults, evidence_fault, gate_faults
 from .waivers import RELEASE_OWNER, same_role, today as _today
 from ..problem.limits import LIMITS
@@ -25,9 +26,9 @@ from .waiving import active_waivers, known_day, lapse_of, stray_words, waived_it
 def reviewed_files()->dict: # Path to SHA-256
     """What an approval binds besides the bundle, as far as it exists.
 
-    Reports, problem statement, dictionary, checklist, ledger of criteria, and the pipeline with its
+    Reports with their numbers and curves, problem statement, dictionary, checklist, ledger of criteria, and the pipeline with its
     parameters and its lock"""
-    pages = ('metrics.json', 'report.html')
+    pages = ('metrics.json', 'numbers.json', 'plots/*.csv', 'report.html')
     reports = sorted(p for name in pages for p in place('reports').glob(f'*/{name}'))
     agreed = [place('problem'), place('columns'), place('checklist'), place('approvals', 'criteria.jsonl')]
     pipeline = [Path('params.yaml'), Path('dvc.yaml'), Path('dvc.lock')]

@@ -149,10 +149,10 @@ def known_evidence()->dict: # `functions`, `lessons` and `tests`; `lessons` is N
     return dict(functions=known_functions(), lessons=lessons, tests=known_tests())
 
 def _left_by(stage):
-    "Files and folders that a stage leaves, without pages and executed notebooks"
+    "Files and folders that a stage leaves, without pages, executed notebooks and what DVC's tables show again"
     executed = place('executed').as_posix()
     paths = _listed(stage, 'outs') + _listed(stage, 'metrics')
-    return [p for p in paths if not p.startswith(executed) and not p.endswith('report.html')]
+    return [p for p in paths if not p.startswith(executed) and not p.endswith(('numbers.json', 'report.html'))]
 
 def stage_artefacts(
     path='dvc.yaml', # File to read

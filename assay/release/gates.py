@@ -12,7 +12,8 @@ from pathlib import Path
 
 from ..core.artifacts import check_file, metrics_path, place, read_metrics, to_json
 from ..core.keys import known_hashes
-from ..problem.criteria import bar_sentence, frozen_line, moved_bar, read_ledger
+from ..problem.criteria import frozen_line, read_ledger
+from ..problem.moved import bar_sentence, moved_bar
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
 from ..problem.limits import LIMITS

@@ -74,8 +74,9 @@ def ml_test_rows(
     found:dict, # Stage to its metrics, from `assay.release.checklist.read_stages`
 )->list: # One mapping per test, from `score_test`
     "The 28 tests with their points; raises `ValueError` where a section has not seven"
-    counts = {s: sum(t['section'] == s for t in plan['ml_tests']) for s in SECTIONS}
-    if set(counts.values()) != {7} or len(plan['ml_tests']) != 28:
+    sections = [t['section'] for t in plan['ml_tests']]
+    counts = {s: sections.count(s) for s in SECTIONS}
+    if set(counts.values()) != {7} or len(sections) != 28:
         raise ValueError(f"ml_tests has {counts}; expected seven tests in each section")
     known = known_evidence()
     return [score_test(t, found, known) for t in plan['ml_tests']]
@@ -98,7 +99,8 @@ def section_sums(
     rows:list, # From `ml_test_rows`
 )->dict: # Section to its points, 0 to 7
     "Points of each section"
-    return {s: sum(r['points'] for r in rows if r['section'] == s) for s in SECTIONS}
+    def points(section): return sum(r['points'] for r in rows if r['section'] == section)
+    return {section: points(section) for section in SECTIONS}
 
 def ml_test_metrics(
     rows:list, # From `ml_test_rows`

@@ -38,7 +38,7 @@ def _moved(m):
     return f"{m['criterion']} was {was} as first agreed{then}, and is {now} now{by}"
 
 def criteria_row(
-    moved, # What differs, from `assay.problem.criteria.moved_bar`: criterion, was, now
+    moved, # What differs, from `assay.problem.moved.moved_bar`: criterion, was, now
     waivers=(), # Verified waivers: item, role, reason, until
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.release.waivers.ANY_DAY`
     after:str='', # That people first agreed after provisional results, from `agreed_after`
@@ -134,7 +134,8 @@ def questions(
     return [dict(what='open question', why=asked, next=f'for each of them, {REMEDY}')] if asked else []
 
 def drafted_suspects(
-    dictionary=None, # `assay.data.dictionary.Dictionary`; by default that of the repository, if it can be read
+    # `assay.data.dictionary.Dictionary`; by default that of the repository, if it can be read
+    dictionary=None,
 )->dict: # Name of the column to the reason
     "Features that the draft suspects of knowing the outcome, and that nobody has settled"
     try: dictionary = load_dictionary() if dictionary is None else dictionary
@@ -194,7 +195,7 @@ def release_rows(
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.release.waivers.ANY_DAY`
 )->list: # Rows of `leak_rows`, `evaluate_checklist`, `criteria_row` and `gate_rows`
     "All that a release rests on: leaks, the items of the process, the criteria, and gates under a waiver"
-    from assay.problem.criteria import moved_bar
+    from assay.problem.moved import moved_bar
     bar = criteria_row(moved_bar(), waivers, on, _said_of_bar(found))
     rows = [*evaluate_checklist(checklist, found, waivers, signatures, on), bar]
     rows = _with_stray(rows, stray_waivers(on) if on else {})
@@ -295,8 +296,9 @@ def checklist_html(
 ): # A table, as `Markup`
     "Items with their state, what must hold, what was found with a link to the evidence, and what to do next"
     cells = [_cells(r) for r in rows]
-    names = [k for k in cells[0] if todo or k != 'next step'] if rows else ['item']
-    return render_rows(names, [[c[k] for k in names] for c in cells])
+    names = list(cells[0]) if rows else ['item']
+    if not todo: names = [name for name in names if name != 'next step']
+    return render_rows(names, [list(map(c.get, names)) for c in cells])
 
 # %% ../../nbs/release/10_readiness.ipynb #3f9f5ba9
 def open_html(
@@ -313,7 +315,8 @@ def list_html(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
 ): # A heading and a table for each list of the process, as `Markup`
     "Every item, list by list; what to do about the open ones stands in `open_html`"
-    parts = {name: [r for r in rows if r['id'].startswith(letter)] for letter,name in LISTS.items()}
+    def listed(letter): return [r for r in rows if r['id'].startswith(letter)]
+    parts = {name: listed(letter) for letter,name in LISTS.items()}
     parts['Beside the lists'] = [r for r in rows if r['id'][0] not in LISTS]
     lists = [(name, checklist_html(part, todo=False)) for name,part in parts.items() if part]
     return render('item_lists.html.j2', dict(lists=lists))

@@ -186,7 +186,8 @@ def _reviewed(answers, assessed):
 
 def _lacking(entries, name, *wanted):
     "Names of the entries in which something that is wanted is not filled in"
-    return [str(e.get(name)) for e in entries if not all(e.get(k) for k in wanted)]
+    def is_filled(entry): return all(map(entry.get, wanted))
+    return [str(e.get(name)) for e in entries if not is_filled(e)]
 
 def _concerns(answers, stakeholders, risks):
     "P11: harms and risks are named, each with a mitigation, and no answer is refuted; its status and why"

@@ -61,7 +61,8 @@ def _as_text(values):
 def as_groups(
     df:pd.DataFrame, # Rows
     columns, # Columns with groups; those that are not in `df` are passed over, see `absent_columns`
-    like:pd.DataFrame=None, # Table that decides the bands of numbers, such as the training rows; `df` by default
+    # Table that decides the bands of numbers, such as the training rows; `df` by default
+    like:pd.DataFrame=None,
     max_values:int=12, # Distinct values up to which a number is a category
     n_bands:int=4, # Bands of about equal size
 )->pd.DataFrame: # A copy in which these columns are text, without a missing value

@@ -17,7 +17,8 @@ from ..stats.values import kind_of
 # %% ../../nbs/responsible/07_privacy.ipynb #1260d517
 NAMES = dict( # What the name of a column says it holds
     person=r'(first|last|middle|full|sur|given|family|maiden|customer|person|patient|client|user|passenger'
-           r'|employee|contact|insured|claimant|holder|tenant|guest|applicant|beneficiary)_?name|surname|username',
+           r'|employee|contact|insured|claimant|holder|tenant|guest|applicant|beneficiary)_?name'
+           r'|surname|username',
     e_mail=r'e_?mail',
     phone=r'(tele)?phone|mobile|fax',
     national_id=r'ssn|social_security|passport|national_id|nino|tax_id|driv\w*_licen[cs]e',
@@ -62,7 +63,9 @@ def find_personal(
     text:str, # A value
 )->list: # Kinds of personal data in it, such as `['e_mail']`
     "Which kinds of personal data a text holds"
-    return [k for k,p in _FOUND.items() if any(k != 'card' or luhn(m.group()) for m in p.finditer(text))]
+    def is_kind(kind, found): return kind != 'card' or luhn(found.group())
+    def holds(kind, pattern): return any(is_kind(kind, found) for found in pattern.finditer(text))
+    return [kind for kind,pattern in _FOUND.items() if holds(kind, pattern)]
 
 def _plain_name(name):
     "A column's name in small letters, its words divided by underscores"
@@ -154,6 +157,7 @@ def small_groups(
     if threshold < 2:
         raise ValueError(f"threshold must be at least 2, got {threshold}: a group of one is a person")
     columns = list(columns)
-    together = [columns] if len(columns) > 1 else []
-    rows = [_sizes(df, names, threshold) for names in [*([c] for c in columns), *together]]
+    looked_at = [[c] for c in columns]
+    if len(columns) > 1: looked_at.append(columns)
+    rows = [_sizes(df, names, threshold) for names in looked_at]
     return pd.DataFrame(rows, columns=['columns', 'groups', 'smallest', 'n_small', 'rows_in_small'])

@@ -10,22 +10,21 @@ __all__ = ['MAX_ROWS', 'request_model', 'broken_rules', 'Prediction', 'PredictRe
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field as Limit, create_model
 
-from ..data.dictionary import broken_rule
-from ..package.bundle import MAX_TEXT
+from ..data.dictionary import MAX_TEXT, broken_rule
 from ..package.inputs import TEXT
 
 # %% ../../nbs/serving/02_schema.ipynb #289a324e
 MAX_ROWS = 1000 # Rows of one request
 
-def _type(field):
+def _type(field, must):
     "Type of one value in JSON"
     is_text = field.kind in TEXT or field.kind == 'time'
     kind = str if is_text else bool if field.kind == 'boolean' else float
-    return kind | None if field.nullable else kind, dict(max_length=MAX_TEXT) if is_text else {}
+    return kind | None if field.nullable or not must else kind, dict(max_length=MAX_TEXT) if is_text else {}
 
 def _column(field, must):
     "What a row holds in one column: its type and limits; `null` stands for a context that is left out"
-    kind, limits = _type(field)
+    kind, limits = _type(field, must)
     about = field.meaning + (f' [{field.unit}]' if field.unit else '')
     default = {} if must else dict(default=None)
     return kind, Limit(alias=field.name, description=about, **default, **limits)
@@ -48,10 +47,14 @@ def broken_rules(
     fields, # `Field`s, features and context
     rows:list, # Mappings of column to value, of the right types
 )->list: # `dict(row, column, rule)` per broken rule
-    "Which values break a rule of the dictionary"
+    "Which values break a rule of the dictionary; a context of null was left out, and breaks none"
     return [dict(row=i, column=f.name, rule=rule)
             for i,row in enumerate(rows) for f in fields
-            if f.name in row and (rule := broken_rule(f, row[f.name]))]
+            if _is_sent(f, row) and (rule := broken_rule(f, row[f.name]))]
+
+def _is_sent(field, row):
+    "Does a row say something of a column?"
+    return field.name in row and (field.role == 'feature' or row[field.name] is not None)
 
 # %% ../../nbs/serving/02_schema.ipynb #44ca1abb
 class Prediction(BaseModel):
@@ -94,11 +97,22 @@ def _where(e, known):
     "Where an error is, such as `rows.0.hour`"
     return '.'.join(_shown_name(p, known) for p in e['loc'] if p != 'body') or 'body'
 
+_OF_COLUMNS = dict(missing='absent', extra_forbidden='undescribed') # What pydantic says of a column, to ours
+
+def _rule(e, fields):
+    "The rule of the dictionary that a value of a row breaks; of the rest of a request, what pydantic says"
+    if len(e['loc']) < 4 or 'input' not in e: return e['type']
+    if e['type'] in _OF_COLUMNS: return _OF_COLUMNS[e['type']]
+    field = fields.get(e['loc'][3])
+    return field and broken_rule(field, e['input']) or e['type']
+
 def describe_errors(
-    errors:list, # From pydantic: mappings with `loc` and `type`
+    errors:list, # From pydantic: mappings with `loc`, `type` and `input`
     known, # Names that may be repeated
-)->str: # `rows.0.hour: float_type; …`
+    fields=(), # `Field`s of the rows: their rules are named as the data stage names them
+)->str: # `rows.0.hour: kind; …`
     "Where a request is wrong, and how, in names that the schema knows"
-    shown = [f"{_where(e, known)}: {e['type']}" for e in errors[:10]]
+    by_name = {f.name: f for f in fields}
+    shown = [f"{_where(e, known)}: {_rule(e, by_name)}" for e in errors[:10]]
     more = f'; and {len(errors)-10} more' if len(errors) > 10 else ''
     return '; '.join(shown) + more

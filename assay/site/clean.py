@@ -14,7 +14,8 @@ from ..core.rendering import is_link
 _ACTIVE = { # Tags that run or fetch something
     'script', 'iframe', 'object', 'embed', 'link', 'base', 'form', 'input', 'button',
     'video', 'audio', 'source', 'frame', 'applet'}
-_FETCH = ('src', 'srcset', 'poster', 'background', 'data', 'action', 'xlink:href') # Attributes that fetch something
+# Attributes that fetch something
+_FETCH = ('src', 'srcset', 'poster', 'background', 'data', 'action', 'xlink:href')
 _HREF = r'(https?://|#|[\w./-]*$|[\w./-]+#)' # Links to pages and to places in them
 
 def _is_active(tag, attrs):
@@ -50,8 +51,8 @@ def forbidden(
 # %% ../../nbs/site/00_clean.ipynb #2e20a596
 _TAGS = {
     'a', 'abbr', 'b', 'blockquote', 'br', 'caption', 'code', 'dd', 'del', 'div', 'dl', 'dt', 'em',
-    'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'hr', 'i', 'li', 'ol', 'p', 'pre', 'small', 'span', 'strong', 'sub', 'sup',
-    'table', 'tbody', 'td', 'tfoot', 'th', 'thead', 'tr', 'ul'}
+    'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'hr', 'i', 'li', 'ol', 'p', 'pre', 'small', 'span', 'strong',
+    'sub', 'sup', 'table', 'tbody', 'td', 'tfoot', 'th', 'thead', 'tr', 'ul'}
 _ATTRIBUTES = {
     '*': {'class', 'id', 'title'}, 'a': {'href'},
     'td': {'colspan', 'rowspan'}, 'th': {'colspan', 'rowspan', 'scope'}}

@@ -70,6 +70,12 @@ def _paths(entries):
     "The files of a block; one with options is a mapping of one key"
     return tuple(next(iter(e)) if isinstance(e, dict) else e for e in entries or ())
 
+_MADE = ('outs', 'metrics', 'plots') # Keys under which a stage lists what it leaves
+
+def _made(s):
+    "The files and folders that a stage leaves, whatever DVC shows them as"
+    return sum((_paths(s.get(key)) for key in _MADE), ())
+
 def load_stages(
     path:str|Path='dvc.yaml', # File to read
 )->dict: # Name to `Stage`, in process order
@@ -98,7 +104,7 @@ def _declared_gates(meta, deps, where):
 
 def _make_stage(name, s, meta, where):
     "One stage from its block"
-    deps, outs = _paths(s.get('deps')), _paths(s.get('outs'))+_paths(s.get('metrics'))
+    deps, outs = _paths(s.get('deps')), _made(s)
     params = s.get('params') or ()
     notebooks = (Path(d) for d in deps if d.endswith('.ipynb') and d.startswith('pipelines/'))
     own = tuple(e for e in params if isinstance(e, str))

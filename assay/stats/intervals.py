@@ -116,7 +116,7 @@ def interval(
     drawn = replicate([f], n, resamples)[:, 0]
     ends = ends_of(drawn, value, count_groups(resamples.blocks), level)
     least, most = METRICS[metric]['bounds']
-    ends = {k: min(max(v, least), most) for k,v in ends.items()}
+    if least <= value <= most: ends = {k: min(max(v, least), most) for k,v in ends.items()}
     return as_metric(_value(value), **ends, n=n, better=METRICS[metric]['better'])
 
 def mean_interval(

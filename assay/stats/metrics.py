@@ -196,7 +196,8 @@ def metric_table(
     task:str, # `'binary'`, `'multiclass'` or `'regression'`
 )->pd.DataFrame: # `better`, `meaning`; one row per metric
     "What the metrics of a task mean"
-    return pd.DataFrame({n: {k: METRICS[n][k] for k in ('better', 'meaning')} for n in metrics_for(task)}).T
+    described = {name: METRICS[name] for name in metrics_for(task)}
+    return pd.DataFrame.from_dict(described, orient='index', columns=['better', 'meaning'])
 
 # %% ../../nbs/stats/03_metrics.ipynb #d04ab288
 def _demand_numbers(metric, y, s):
@@ -217,6 +218,22 @@ def _as_numbers(values, name):
         expected = 'numbers: 0 and 1, or classes from 0'
         raise ValueError(f'{name} holds what is no number ({e}); expected {expected}') from None
 
+def _index(values):
+    "The labels of the rows of a Series or a data frame; None of others, such as an array"
+    index = getattr(values, 'index', None)
+    return index if hasattr(index, 'equals') else None
+
+def _demand_same_rows(y_true, y_score):
+    "Refuse targets and scores of different rows: they are compared by place, and not by the label of a row"
+    of_targets, of_scores = _index(y_true), _index(y_score)
+    if of_targets is None or of_scores is None: return
+    if len(of_targets) != len(of_scores) or of_targets.equals(of_scores): return
+    at = next(i for i,(a, b) in enumerate(zip(of_targets, of_scores)) if a != b)
+    raise ValueError(
+        f"row {at} is {of_targets[at]!r} of the targets and {of_scores[at]!r} of the scores; expected the same "
+        "rows in the same order: y_score.loc[y_true.index] puts them so, and to_numpy() of both says that they are"
+    )
+
 def weighted_metric(
     metric:str, # One of `METRICS`
     y_true, # Targets
@@ -225,6 +242,7 @@ def weighted_metric(
     "The metric as a function of row weights, its arguments checked"
     if not isinstance(metric, str) or metric not in METRICS:
         raise ValueError(f"no metric is called {metric!r}; known: {list(METRICS)}")
+    _demand_same_rows(y_true, y_score)
     y, s = _as_numbers(y_true, 'y_true'), _as_numbers(y_score, 'y_score')
     _demand_numbers(metric, y, s)
     return METRICS[metric]['make'](y, s)
