@@ -6,11 +6,11 @@
 __all__ = ['ACTIONS', 'WHOLE', 'Change', 'Plan', 'plan_upgrade', 'contents', 'uncommitted_changes', 'check_clean',
            'apply_upgrade', 'upgrade_json', 'upgrade_lines']
 
-# %% ../../nbs/project/20_upgrade.ipynb #35f51be1
+# %% ../../nbs/project/20_upgrade.ipynb #5b3a2749
 import dataclasses, re, shutil, subprocess
 from pathlib import Path
 
-from ..core.artifacts import atomic_write, place, write_text
+from ..core.artifacts import atomic_write, place
 from ..core.shapes import count_of, meant
 from .merging import FAVOURS, Conflict, Sides, merge_file
 from .written import check_inside, content_hash, is_left_alone
