@@ -186,7 +186,7 @@ def own_code(
 
 def _environment_of(stage, own, lock):
     "The hash of the libraries of a stage, those of its own modules among them"
-    sources = [p.read_text(encoding='utf-8') for p in own.values()]
+    sources = [check_file(p).read_text(encoding='utf-8') for p in own.values()]
     names = stage_libraries(stage) | libraries(sources)
     return environment_hash(names - set(own_packages()), lock)
 

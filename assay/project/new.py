@@ -70,7 +70,7 @@ def package_origin(
                          'commit, such as git+https://example.org/assay.git@ and 40 hexadecimal digits')
     with tempfile.TemporaryDirectory() as folder:
         file = own_wheel(folder)
-        content, hashed = file.read_bytes(), f'--hash=sha256:{sha256(file)}'
+        content, hashed = check_file(file).read_bytes(), f'--hash=sha256:{sha256(file)}'
     if package == 'index': return Origin(f"assay=={package_settings()['version']} {hashed}")
     path = f'wheels/{file.name}'
     return Origin(f'./{path} {hashed}', wheel={path: content})
@@ -188,10 +188,12 @@ _ABOUT = (
     'until people agree on one and remove `provisional`.\n')
 _EMPTY = ('approvals/waivers.jsonl', 'data/.gitkeep', 'reports/.gitkeep') # Files that begin empty
 
+def _text(path): return check_file(path).read_text(encoding='utf-8')
+
 def _dictionary_text(dictionary):
     "What `write_dictionary` writes, as a text"
     with tempfile.TemporaryDirectory() as folder:
-        return write_dictionary(dictionary, Path(folder)/'dictionary.yaml').read_text(encoding='utf-8')
+        return _text(write_dictionary(dictionary, Path(folder)/'dictionary.yaml'))
 
 def _answer_files(d):
     "The agreement and the dictionary, for people to complete"
@@ -220,8 +222,6 @@ def project_files(
 def _with_section(text, section):
     "The parameters of the package with the section `data` of a project, letter by letter"
     return _DATA.sub(lambda m: section, text, count=1)
-
-def _text(path): return check_file(path).read_text(encoding='utf-8')
 
 def _present_params(root):
     "The parameters of the present version, with the project's section `data` and the trials for its columns"

@@ -10,7 +10,7 @@ import base64, hashlib, importlib.metadata, json, os, shutil, subprocess, sys, t
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from ..core.artifacts import atomic_write, sha256
+from ..core.artifacts import atomic_write, check_file, sha256
 from ..core.imports import PACKAGE
 from .kit import kit_files, source_root
 
@@ -75,7 +75,7 @@ def _noted(data): return base64.urlsafe_b64encode(hashlib.sha256(data).digest())
 
 def _checked_bytes(file):
     "The bytes of an installed file; raises `ValueError` where they are not those that were installed"
-    data = file.locate().read_bytes()
+    data = check_file(file.locate()).read_bytes()
     if file.hash and file.hash.value != _noted(data):
         raise ValueError(f'{file} was changed after it was installed; install {PACKAGE} again')
     return data
