@@ -72,6 +72,9 @@ deps: setup ## write what each stage depends on: modules into dvc.yaml, librarie
 export: setup ## write the package from the notebooks
 	@$(BIN)/nbdev_export
 
+wheel: setup ## build the wheel of this repository into dist/, with all that `assay new` needs
+	@$(BIN)/python -c 'from assay.project.wheel import own_wheel; print(own_wheel("dist"))'
+
 schema: setup ## write the JSON Schemas of the YAML files from their models
 	@$(BIN)/python -c 'from assay.stages.schema import write_schemas; write_schemas()'
 
@@ -93,4 +96,4 @@ lock-check: setup ## can every platform of the README install requirements.lock?
 	  rm -rf $(VENV)/.lock-check; echo "$$p: every package of requirements.lock can be installed"; \
 	done
 
-.PHONY: help setup run test test-slow test-long check lab serve monitor audit truths bench deps export schema readme lock lock-check
+.PHONY: help setup run test test-slow test-long check lab serve monitor audit truths bench deps export wheel schema readme lock lock-check

@@ -3,7 +3,7 @@
 `from assay import load_problem, make_model` imports each entry point from the module that defines it,
 when it is first asked for. `dir(assay)` lists them all, and `assay.face.ENTRIES` says where each is written.
 """
-__version__ = "0.1.0"
+__version__ = "0.3.0"
 
 import importlib as _importlib
 

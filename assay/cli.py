@@ -15,9 +15,11 @@ from .core.artifacts import enter_root
 from .commands.checklist import checklist
 from .commands.decisions import approve, key, reject, waive
 from .commands.monitoring import monitor, rollback
+from .commands.new import new
 from .commands.project import audit, init, repro, run, status, verify
 from .commands.scoring import score, serve
 from .commands.terminal import complain
+from .commands.upkeep import answer, upgrade
 
 # %% ../nbs/95_cli.ipynb #8f4d5fcc
 app = typer.Typer(
@@ -27,7 +29,7 @@ app = typer.Typer(
 # %% ../nbs/95_cli.ipynb #544d3936
 app.command()(run)
 app.command(context_settings=dict(allow_extra_args=True, ignore_unknown_options=True))(repro)
-for command in (status, init, verify, audit): app.command()(command)
+for command in (new, upgrade, answer, status, init, verify, audit): app.command()(command)
 for command in (checklist, approve, key, reject, waive): app.command()(command)
 for command in (serve, score, monitor, rollback): app.command()(command)
 

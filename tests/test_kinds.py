@@ -224,6 +224,7 @@ MAY = {
     "sources._load_csv": "located first",
     "parquet._open_parquet": "located first",
     "packed.check_text": "located first",
+    "wheel.pack_installed": "what pip noted of the installed package",
 }
 
 

@@ -94,6 +94,12 @@ def _lines(skip):
     "Numbers of lines as numbers, beginnings of lines as text"
     return tuple(int(s) if s.isdecimal() else s for s in skip or ())
 
+def _reading(delimiter, header, skip, encoding, decimal, thousands, missing, query):
+    "How the table is read, as the options say"
+    from assay.project.read import Reading
+    tab = '\t' if delimiter == '\\t' else delimiter
+    return Reading(tab, header, _lines(skip), encoding, decimal, thousands, missing or (), query)
+
 _Force = Annotated[bool, typer.Option(
     help='Replace files that hold changes; they are kept in .assay/before_init.')]
 
@@ -102,14 +108,15 @@ def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensit
          positive: _Positive = None, exclude: _Exclude = None, delimiter: _Delimiter = None,
          header: _Header = None, skip: _Skip = None, encoding: _Encoding = None, decimal: _Decimal = None,
          thousands: _Thousands = None, missing: _Missing = None, force: _Force = False, json_: Json = False):
-    "Draft params.yaml, problem.yaml and dictionary.yaml for a table of your own; then: make run."
+    """In a clone of assay, draft params.yaml, problem.yaml and dictionary.yaml for a table of your own.
+    Begin a project with `assay new` instead: it holds only what is yours, and can be upgraded."""
+    from assay.pipeline.deps import refuse_in_project
     from assay.project.proposal import Options, propose
-    from assay.project.read import Reading
     from assay.project.create import draft_json, show_draft, write_draft
     table = table if query or '://' in table else Path(table).resolve()
     enter_root()
-    tab = '\t' if delimiter == '\\t' else delimiter
-    reading = Reading(tab, header, _lines(skip), encoding, decimal, thousands, missing or (), query)
+    refuse_in_project()
+    reading = _reading(delimiter, header, skip, encoding, decimal, thousands, missing, query)
     said = Options(time, group, id, sensitive or (), exclude or (), positive, metric, task, reading)
     drafted = propose(table, target, said)
     write_draft(drafted, force)

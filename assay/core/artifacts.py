@@ -27,8 +27,8 @@ def find_root(
     for folder in (start, *start.parents):
         if all((folder/m).is_file() for m in ROOT_MARKS): return folder
     raise FileNotFoundError(f"no folder from {start} upwards holds {' and '.join(ROOT_MARKS)}; "
-                            'run this inside a clone of the repository; '
-                            '`assay init TABLE` in it begins with a table of your own')
+                            'run this inside a project; '
+                            '`assay new DIR --table FILE --target COLUMN` makes one')
 
 def enter_root()->Path: # Root of the repository, now the working directory
     """Make the root of the repository the working directory

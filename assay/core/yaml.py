@@ -33,7 +33,7 @@ def read_yaml(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; expected a YAML file there: "
-                                f"restore it with `git checkout {path}`, or make one with `assay init`")
+                                f"restore it with `git checkout {path}`, or make a project with `assay new`")
     try: res = _parsed(check_file(path, MOST_YAML).read_text(encoding='utf-8'), path)
     except (YAMLError, UnicodeDecodeError, RecursionError) as e:
         on_one_line = ' '.join(str(e).split())

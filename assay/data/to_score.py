@@ -195,7 +195,7 @@ def read_described(
 
 # %% ../../nbs/data/16_to_score.ipynb #927b96bf
 # Keys of a source that say how columns are read
-READ = ('columns', 'formats', 'recode', 'missing', 'ignored', 'text', 'numbers')
+READ = ('columns', 'formats', 'recode', 'missing', 'ignored', 'text', 'numbers', 'decimal', 'thousands')
 
 def describe_reading(
     source:dict, # Of the data stage

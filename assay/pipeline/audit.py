@@ -68,15 +68,20 @@ def _is_ignored(root, path):
     return subprocess.run(asked, cwd=root, capture_output=True).returncode == 0
 
 def _is_lacking(path, root, clone):
-    "Does a path of the repository, which git is told not to see, lack in the clone?"
-    if Path(path).is_absolute() or '..' in Path(path).parts: return False
-    return not (clone/path).exists() and (root/path).exists() and _is_ignored(root, path)
+    "Does a path that git is told not to see, or that lies beside the repository, lack in the clone?"
+    if Path(path).is_absolute() or (clone/path).exists() or not (root/path).exists(): return False
+    return '..' in Path(path).parts or _is_ignored(root, path)
 
 def _copy(source, target):
     "Copy a file or a folder"
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir(): shutil.copytree(source, target)
     else: shutil.copy2(source, target)
+
+def _height(root):
+    "How many folders above the repository its stages read, such as 1 for `../orders.csv`"
+    read = [d for s in _stages(root) for d in s.get('deps') or [] if isinstance(d, str)]
+    return max((Path(d).parts.count('..') for d in read), default=0)
 
 def _bring(root, clone):
     """Copy what stages read and git is told not to see, such as the table of `assay init`.
@@ -97,7 +102,8 @@ def audit(
     Raises `AuditFailed` where it cannot be rebuilt"""
     root = Path(root).resolve()
     with tempfile.TemporaryDirectory(prefix='assay-audit-') as temporary:
-        clone = Path(folder or temporary)/'clone'
+        above = ['above']*(_height(root)-1) # what lies beside the repository stays inside this folder
+        clone = Path(folder or temporary, *above, 'clone')
         _run(['git', 'clone', '--quiet', str(root), str(clone)])
         _bring(root, clone)
         wanted = published(clone)

@@ -4,17 +4,21 @@
 
 # %% auto #0
 __all__ = ['WINGS', 'notebook_sources', 'stage_closure', 'stage_templates', 'stage_libraries', 'with_modules', 'with_deps',
-           'environments', 'wing_picture', 'with_picture', 'wanted_files', 'main']
+           'environments', 'wing_picture', 'with_picture', 'is_project', 'own_code', 'project_lock', 'renew_lock',
+           'refuse_in_project', 'wanted_files', 'main']
 
 # %% ../../nbs/pipeline/04_deps.ipynb #a0c318e9
 import json, re, sys
 from pathlib import Path
 
 from ..core.artifacts import check_file, enter_root, write_text
+from ..core.functions import own_packages
 from .engine import execute
 from ..core.environment import environment_hash, read_lock
-from ..core.rendering import templates_of
+from ..core.rendering import template_source, templates_of
 from ..core.imports import PACKAGE, closure, floors, imports_of, libraries, module_path, wing_needs
+from ..core.yaml import read_yaml
+from ..stages.code import code_hash, imported_modules, named_modules, own_modules
 from ..stages.definition import load_stages
 from ..stages.named import named_code
 from ..site.pages import build_site
@@ -150,6 +154,79 @@ def with_picture(
                          'restore it with `git checkout CONTRIBUTING.md`')
     picture = wing_picture()
     return _MARKED.sub(lambda m: picture, text)
+
+# %% ../../nbs/pipeline/04_deps.ipynb #8c41f86b
+def is_project(
+    stages:dict, # From `load_stages`
+)->bool: # True where `dvc.yaml` names the code by `assay.lock`
+    "Is this a project of one's own, whose stages depend on the installed package?"
+    return any(k.startswith('code.') for s in stages.values() for k in s.keys.get('assay.lock', ()))
+
+def _value_at(params, key):
+    "The value of a dotted key of `params.yaml`; nothing where it is not there"
+    for part in key.split('.'): params = params.get(part) if isinstance(params, dict) else None
+    return params
+
+def _own_package():
+    "Folder of the user's package, or `None` where there is none"
+    return next((folder for name,folder in own_packages().items() if name.partition('.')[0] != PACKAGE), None)
+
+def _settings_read(stage, modules):
+    "The settings that can name a user's function; today's practice counts for the stages that measure it"
+    params = read_yaml('params.yaml')
+    read = [_value_at(params, key) for key in stage.params]
+    return read + ([read_yaml('problem.yaml')] if 'models.practice' in modules else [])
+
+def own_code(
+    stage, # From `load_stages`
+)->dict: # Dotted name to file, from `own_modules`
+    "The user's modules that a stage depends on: named in its settings or imported by its notebook"
+    if (folder := _own_package()) is None: return {}
+    named = named_modules(_settings_read(stage, stage_closure(stage)))
+    cells = notebook_sources(stage.notebook) if stage.notebook else []
+    return own_modules(named | imported_modules('\n'.join(cells)), folder)
+
+def _environment_of(stage, own, lock):
+    "The hash of the libraries of a stage, those of its own modules among them"
+    sources = [check_file(p).read_text(encoding='utf-8') for p in own.values()]
+    names = stage_libraries(stage) | libraries(sources)
+    return environment_hash(names - set(own_packages()), lock)
+
+def _code_of(stage, own):
+    templates = {name: template_source(name) for name in stage_templates(stage)}
+    return code_hash(stage_closure(stage), templates, own)
+
+_ABOUT_PROJECT = (
+    '# Written by each run: per stage one hash of the locked versions of the libraries that its code imports,'
+    '\n# and one of that code, of assay and of your own package. Comments do not count.\n')
+
+def project_lock(
+    stages:dict, # From `load_stages`
+    path='requirements.lock', # File that pins the environment
+)->str: # Content of `assay.lock`
+    "The hashes of the libraries and of the code of each stage, as the installed package has it"
+    lock, own = read_lock(path), {name: own_code(s) for name,s in stages.items()}
+    libraries_of = {name: _environment_of(s, own[name], lock) for name,s in stages.items()}
+    code_of = {name: _code_of(s, own[name]) for name,s in stages.items()}
+    parts = dict(stages=libraries_of, code=code_of)
+    rows = {part: ''.join(f'  {k}: {v}\n' for k,v in hashes.items()) for part,hashes in parts.items()}
+    return _ABOUT_PROJECT + ''.join(f'{part}:\n{lines}' for part,lines in rows.items())
+
+def renew_lock()->bool: # True if `assay.lock` was written
+    "Write `assay.lock` of a project of one's own, where the code or the libraries have changed"
+    stages, path = load_stages(), Path('assay.lock')
+    if not is_project(stages): return False
+    text = project_lock(stages)
+    if path.is_file() and path.read_text(encoding='utf-8') == text: return False
+    write_text(path, text)
+    return True
+
+def refuse_in_project()->None:
+    "Refuse to draft over a project of one's own, whose files belong to one table"
+    if not is_project(load_stages()): return
+    raise ValueError('this project was made by `assay new` for its own table, which `assay init` would '
+                     'replace; make another project: `assay new DIR --table FILE --target COLUMN`')
+
 
 # %% ../../nbs/pipeline/04_deps.ipynb #1f282dfd
 def _text(path): return check_file(path).read_text(encoding='utf-8')

@@ -17,8 +17,10 @@ from ..core.saved import clean_saved
 from ..problem.moved import bar_state
 from ..problem.agreement import load_problem
 from ..core.yaml import read_yaml
+from .deps import renew_lock
 from .run import EXIT_CLOSED, EXIT_ERROR, parameter_errors, say
 from ..release.start import waivers_today
+from ..site.readme import renew_readme
 from ..stages.definition import load_stages
 from .stage import die_with_parent
 from ..stages.lock import _digest, _md5, cache_folder, cached_object, verify_cache, verify_outputs
@@ -332,6 +334,7 @@ def _run(arguments):
     stages = load_stages()
     if wrong := parameter_errors(stages, read_yaml('params.yaml')):
         return say('\n'.join(f'error: {w}' for w in wrong), EXIT_ERROR)
+    renew_lock()
     kept = keep_metrics(stages)
     _run_again()
     again = ['repro', '--keep-going', *arguments]
@@ -342,12 +345,19 @@ def _run(arguments):
     _show_what_there_is()
     return EXIT_CLOSED if {s['code'] for s in stopped()} == {EXIT_CLOSED} else EXIT_ERROR
 
+def _run_and_tell(arguments):
+    "Run, and keep the numbers of the README as they were measured; the exit code"
+    code = _run(arguments)
+    try: renew_readme()
+    except (ValueError, OSError) as e: say(f'README.md keeps its numbers: {e}')
+    return code
+
 def repro(
     arguments=(), # Further arguments of `dvc repro`, such as the name of a stage or `--force`
 )->int: # Exit code: 0, `EXIT_ERROR`, `EXIT_CLOSED`, or `EXIT_BUSY`
     "Recover if need be, run what is not up to date, and give back what a failed stage took away"
     try:
-        with only_one(): return _run(arguments)
+        with only_one(): return _run_and_tell(arguments)
     except Busy as e: return say(str(e), EXIT_BUSY)
 
 def _show_what_there_is():

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['WRITTEN', 'WRITES', 'seal', 'is_untouched', 'refuse_overwriting', 'seal_bundled', 'with_data', 'with_values',
-           'with_dep', 'ignored_line', 'hide_from_git', 'write_draft', 'next_steps', 'show_draft', 'draft_json']
+           'with_dep', 'ignored_line', 'hide_from_git', 'write_draft', 'next_steps', 'show_decisions', 'show_draft',
+           'draft_json']
 
 # %% ../../nbs/project/06_create.ipynb #4f157ead
 import hashlib, json, re, shlex, subprocess
@@ -240,19 +241,26 @@ def _decision_table(rows, show_header):
     for r in rows: table.add_row(*(r[k].replace('[', '\\[') for k in columns))
     return table
 
-def show_draft(
+def show_decisions(
     d:Draft, # From `draft`
-    console=None, # A `rich.console.Console`; standard output by default
+    console, # A `rich.console.Console`
 )->None: # Nothing
     "Print what was decided, and why"
-    from rich.console import Console
-    console = console or Console()
     for w in d.warnings: console.print(w, markup=False)
     aside = [dict(what='set aside', decision=str(c), why=r) for c,r in list(d.aside.items())[:20]]
     console.print(_decision_table(d.decisions, show_header=True))
     console.print(_decision_table(aside, show_header=False))
     if len(d.aside) > 20: console.print(f'… and {len(d.aside)-20} more columns set aside', markup=False)
     for n in d.notes: console.print(f'note: {n}', markup=False)
+
+def show_draft(
+    d:Draft, # From `draft`
+    console=None, # A `rich.console.Console`; standard output by default
+)->None: # Nothing
+    "Print what was decided, and why, what was written and what to do next"
+    from rich.console import Console
+    console = console or Console()
+    show_decisions(d, console)
     console.print(f"wrote {', '.join(WRITTEN)}, and the table as a dependency in dvc.yaml", markup=False)
     for i, step in enumerate(next_steps(d)):
         console.print(f"{'next:' if not i else 'then:'} {step}", markup=False)

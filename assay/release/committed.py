@@ -10,8 +10,8 @@ import os, subprocess, tempfile
 from pathlib import Path
 
 # %% ../../nbs/release/03_committed.ipynb #c8b72e14
-BOUND = ( # Patterns of git: evidence, decisions, code, pages' templates, YAML
-    'reports', 'approvals', 'dvc.lock', 'settings.ini', '*.py', '*.ipynb', '*.j2', '*.css', '*.yaml', '*.yml')
+BOUND = ( # Patterns of git: evidence, decisions, code and what names it, pages' templates, YAML
+    'reports', 'approvals', 'dvc.lock', 'assay.lock', 'requirements.lock', 'requirements.git', 'wheels', 'settings.ini', '*.py', '*.ipynb', '*.j2', '*.css', '*.yaml', '*.yml')
 
 def _ask_git(*words, **env):
     "Names that a git command prints; raises `PermissionError` where it fails"

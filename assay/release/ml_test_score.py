@@ -11,7 +11,7 @@ import dataclasses
 
 from ..core.artifacts import metric, metrics_path, place
 from ..core.rendering import show
-from .coverage import Coverage, coverage_rows, load_map, map_path, known_functions, known_lessons, known_tests, resolve, say_test
+from .coverage import Coverage, coverage_rows, known_evidence, load_map, map_path, resolve, say_test
 from .checklist import evidence_gap, load_checklist, read_stages
 
 # %% ../../nbs/release/09_ml_test_score.ipynb #cef35a11
@@ -22,6 +22,8 @@ def _status(name, found):
     stage, _, id = name.partition('.')
     checks = found[stage]['checks'] if isinstance(found.get(stage), dict) else []
     return next((c['status'] for c in checks if c['id'] == id), None)
+
+_WHERE = '; write one in tests/, and name it beside this test in pipelines/coverage.yaml'
 
 def _say_state(check, status):
     "Why a check does not speak for a test"
@@ -34,12 +36,13 @@ def missing_for(
 )->list: # One sentence each; empty where the test is automatic
     "What keeps a test from running by itself"
     states = {c: _status(c, found) for c in t.get('checks') or []}
-    taught = set(known['lessons']) & set(known['functions'])
-    uses, tests = resolve(t.get('uses') or []), t.get('tests') or []
     res = [_say_state(c, s) for c,s in states.items() if s != 'pass']
+    taught = set(known['lessons'] or ()) & set(known['functions'])
+    uses, tests = resolve(t.get('uses') or []), t.get('tests') or []
+    if known['lessons'] is None: uses = [] # those of an installed package say nothing of this project
     res += [f'{u} has no lesson' for u in uses if u not in taught]
     res += [f'no test {x}' for x in tests if x not in known['tests']]
-    return res if tests or uses else [*res, 'no test is named']
+    return res if tests or uses else [*res, f"no test is named{_WHERE*(known['lessons'] is None)}"]
 
 _HOW = {1.: 'automatic', .5: 'by hand', 0.: 'not done'} # Points to what they are for
 
@@ -75,7 +78,7 @@ def ml_test_rows(
     counts = {s: sections.count(s) for s in SECTIONS}
     if set(counts.values()) != {7} or len(sections) != 28:
         raise ValueError(f"ml_tests has {counts}; expected seven tests in each section")
-    known = dict(functions=known_functions(), lessons=known_lessons(), tests=known_tests())
+    known = known_evidence()
     return [score_test(t, found, known) for t in plan['ml_tests']]
 
 def _stage_by_hand(t):

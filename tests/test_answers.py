@@ -1,0 +1,176 @@
+"`assay answer`: what is open is asked for, and an answer changes its own line and nothing else"
+import json
+
+import pytest
+from example import FLIGHTS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import inside
+from typer.testing import CliRunner
+
+from assay.cli import app
+from assay.core.yaml import read_yaml
+from assay.problem.agreement import PARTS, gaps, load_problem, make_problem
+from assay.problem.criteria import criteria_hash
+from assay.problem.plausible import COSTS, ITEMS, QUESTIONS
+from assay.project.answers import Given, with_answer
+from assay.project.questions import open_questions
+
+TEXT = (FLIGHTS / "problem.yaml").read_text()
+OPEN = """title: orders # short
+question: Will it come back?
+task: binary
+target: returned
+id: order
+metric: roc_auc
+minimum: 0.50
+margin: 0.0
+provisional: true
+today: {description: "drafted: by size", columns: [size]}
+decision: {}
+costs: {}
+responsible:
+  R01: {"answer": "unanswered", "by": "unanswered", "date": "unanswered"} # ask Ann
+"""
+
+
+def problem_of(text, folder):
+    path = folder / "problem.yaml"
+    path.write_text(text)
+    return load_problem(path)
+
+
+def changed_lines(old, new):
+    old, new = old.splitlines(), new.splitlines()
+    return [line for line in new if line not in old], [line for line in old if line not in new]
+
+
+FILLED = {
+    "R05": "Each stakeholder has both.",
+    "P07": "Online.",
+    "decision.who": "the manager",
+    "costs.false_positive": "140",
+    "limits.latency_ms": "40",
+    "minimum": "0.31",
+    "service_levels.volume": "300 an hour",
+    "title": "Flights",
+    "sources.planes.access": "public, on request",
+}
+
+
+@pytest.mark.parametrize("key", FILLED)
+def test_an_answer_changes_its_own_line(key):
+    "In the file of the flights, which people wrote with comments, lists and folded texts"
+    new = with_answer(TEXT, key, Given(FILLED[key], "owner", "2026-11-26"))
+    added, taken = changed_lines(TEXT, new)
+    assert len(added) == len(taken) == 1 and FILLED[key] in added[0]
+    assert new.count("#") == TEXT.count("#")
+
+
+def test_an_entry_is_added_below_the_others():
+    risk = "{id: K9, risk: a strike, likelihood: low, impact: high, owner: operations, mitigation: none}"
+    new = with_answer(TEXT, "risks", Given(risk))
+    added, taken = changed_lines(TEXT, new)
+    assert (len(added), taken) == (1, [])
+    # the same name is the same risk
+    again = with_answer(new, "risks", Given(risk.replace("none", "the rule")))
+    assert again.count("K9") == 1 and "the rule" in again
+
+
+def test_words_move_no_bar_and_a_minimum_does(tmp_path):
+    was = criteria_hash(problem_of(TEXT, tmp_path))
+    worded = with_answer(TEXT, "R05", Given("Each has both.", "owner", "2026-11-26"))
+    assert criteria_hash(problem_of(worded, tmp_path)) == was
+    assert criteria_hash(problem_of(with_answer(TEXT, "minimum", Given("0.31")), tmp_path)) != was  # control
+
+
+@settings(max_examples=60, deadline=None)
+@given(said=st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip))
+def test_any_text_is_an_answer_and_nothing_but_an_answer(said):
+    "No text becomes another key, a comment or a tag"
+    from ruamel.yaml import YAML
+
+    answered = with_answer(OPEN, "R01", Given(said, said, "2026-11-26"))
+    before, after = (YAML(typ="safe", pure=True).load(text) for text in (OPEN, answered))
+    assert after["responsible"].pop("R01") == dict(answer=said, by=said, date="2026-11-26")
+    before["responsible"].pop("R01")
+    assert after == before
+
+
+def test_every_gap_is_asked_for(tmp_path):
+    questions = {q.key for q in open_questions(problem_of(OPEN, tmp_path))}
+    assert {*QUESTIONS, *ITEMS, *(f"costs.{k}" for k in COSTS["binary"])} <= questions
+    assert {"minimum", "margin", "provisional"} <= questions
+    asked = {k.partition(".")[0] for k in questions}
+    assert {g["id"].partition(".")[0] for g in gaps(problem_of(OPEN, tmp_path))} <= asked
+    assert open_questions(make_problem(read_yaml(FLIGHTS / "problem.yaml"))) == []  # nothing is open there
+    assert set(PARTS) >= {"decision", "risks"}
+
+
+@pytest.fixture
+def project(tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_text("{}\n")
+    (tmp_path / "problem.yaml").write_text(OPEN)
+    with inside(tmp_path) as root:
+        yield root
+
+
+def call(*words, typed=None):
+    return CliRunner().invoke(app, ["answer", *words], input=typed)
+
+
+def test_one_answer_without_a_form(project):
+    assert call("R01", "Partly: a deposit", "--by", "product owner").output == "R01 is answered\n"
+    assert read_yaml("problem.yaml")["responsible"]["R01"]["answer"] == "Partly: a deposit"
+    assert "# ask Ann" in (project / "problem.yaml").read_text()
+    assert "R01" not in [q["key"] for q in json.loads(call("--json").output)]
+
+
+REFUSED = [
+    (["R01", "Yes"], "--by"),
+    (["R99", "Yes", "--by", "me"], "no answer is called 'R99'"),
+    (["minimum", "2"], "expected 0 to 1"),
+    (["costs.false_positive", "{value: 5, low: 7, high: 9}"], "in this order"),
+    (["costs.false_positive", "cheap"], "expected a number"),
+    (["title"], "'title' is not open"),
+]
+
+
+@pytest.mark.parametrize("words, said", REFUSED)
+def test_what_cannot_be_meant_leaves_the_file_as_it_is(project, words, said):
+    result = call(*words)
+    assert isinstance(result.exception, ValueError) and said in str(result.exception)
+    assert (project / "problem.yaml").read_text() == OPEN
+
+
+def test_the_form_writes_each_answer_at_once_and_ends_at_any_time(project):
+    shown = call("decision", typed="the clerk\n\nhold it\n").output  # the input ends before the last question
+    assert "why: a score that changes no action is worth nothing" in shown and "2 answered, 2 open" in shown
+    assert read_yaml("problem.yaml")["decision"] == dict(who="the clerk", action="hold it")
+    assert "0 answered, 2 open" in call("decision", typed="q\n").output
+    assert read_yaml("problem.yaml")["decision"] == dict(who="the clerk", action="hold it")
+
+
+def test_a_refused_answer_is_asked_for_again(project):
+    shown = call("minimum", typed="much\n0.7\n").output
+    assert "not written: minimum is 'much'" in shown and read_yaml("problem.yaml")["minimum"] == 0.7
+
+
+def test_a_disk_that_is_full_leaves_the_old_answers(project, monkeypatch):
+    import assay.core.artifacts as artifacts
+
+    def full(fd):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(artifacts.os, "fsync", full)
+    assert isinstance(call("decision.who", "the clerk").exception, OSError)
+    assert (project / "problem.yaml").read_text() == OPEN and [p.name for p in project.glob(".*")] == []
+
+
+def test_the_notebook_asks_the_same_and_is_not_replaced(project):
+    assert call("--notebook").exit_code == 0
+    cells = json.loads((project / "answers.ipynb").read_text())["cells"]
+    asked = [c for c in cells if "".join(c["source"]).startswith("answer(")]
+    assert len(asked) == len(json.loads(call("--json").output))
+    assert "answers.ipynb exists" in str(call("--notebook").exception)

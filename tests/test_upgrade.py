@@ -1,0 +1,333 @@
+"A project that an earlier version made is upgraded by the present one, and nobody's change is lost"
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assay.core.artifacts import read_json
+from assay.data.columns import Field
+from assay.project.create import with_data
+from assay.project.kit import kit_text, package_settings
+from assay.project.merging import FAVOURS, cell_source, kind_fault, notebook_text, read_notebook
+from assay.project.new import Origin, Project, present_files, standing_files
+from assay.project.own import own_notebooks
+from assay.project.upgrade import apply_upgrade, plan_upgrade, uncommitted_changes, upgrade_lines
+from assay.project.written import FOLDER, LEFT_ALONE, content_hash, read_base, read_content, read_written
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECTS = ROOT / "tests/projects"
+MADE = "475e46262e137f52"  # beginning of the hash of tests/projects/0.2.0, which is never renewed
+COMMIT = "git+https://example.org/assay.git@" + 40 * "0"  # an origin that needs no wheel
+NOTEBOOK, VERSION = "pipelines/03_explore.ipynb", "9.9.9"
+
+
+def fixture_hash(folder):
+    "One hash of the names and the contents of all files of a folder"
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    hashes = {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    lines = [f"{name} {h}\n" for name, h in hashes.items()]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@pytest.fixture
+def project(tmp_path):
+    "The project of 0.2.0, as it was made"
+    root = tmp_path / "shop"
+    shutil.copytree(PROJECTS / "0.2.0", root)
+    for path in read_written(root).files:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(read_base(root, path, read_written(root)))
+    return root
+
+
+def git(root, *words):
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(root), *who, *words], check=True, capture_output=True)
+
+
+def edit_notebook(root):
+    "What a user does: a plot of their own, and another number of resamples"
+    path = root / NOTEBOOK
+    nb = read_notebook(path.read_text())
+    nb["cells"].insert(4, dict(nb["cells"][-1], id="mine", source=["my_plot()"]))
+    values = nb["cells"][1]
+    tuned = cell_source(values).replace("n_boot: int = 200", "n_boot: int = 300")
+    values["source"] = tuned.splitlines(keepends=True)
+    path.write_text(notebook_text(nb))
+
+
+def edit_params(root):
+    path = root / "params.yaml"
+    text = path.read_text()
+    assert "leak_auc: 0.9\n" in text
+    path.write_text(text.replace("leak_auc: 0.9\n", "leak_auc: 0.95\n"))
+
+
+def newer(files):
+    "What a version after the present one might write: a key more, and another text in the same notebook"
+    nb = read_notebook(files[NOTEBOOK])
+    nb["cells"][0]["source"] = ["# Explore, renewed"]
+    last = nb["cells"][-1]
+    nb["cells"].insert(-1, dict(last, id="newer", source=["new_table()"]))
+    params = files["params.yaml"].replace("  leak_auc: 0.9\n", "  leak_auc: 0.9\n  most_columns: 40\n")
+    return files | {NOTEBOOK: notebook_text(nb), "params.yaml": params}
+
+
+def sources(root):
+    return [cell_source(c) for c in read_notebook((root / NOTEBOOK).read_text())["cells"]]
+
+
+def test_the_fixture_is_never_renewed():
+    why = "tests/projects/0.2.0 was changed; restore it with `git checkout`: it is what version 0.2.0 wrote"
+    assert fixture_hash(PROJECTS / "0.2.0").startswith(MADE), why
+    assert read_written(PROJECTS / "0.2.0").version == "0.2.0"
+    assert not list((PROJECTS / "0.2.0").rglob("*.whl"))
+
+
+def test_the_record_names_what_stands(project):
+    record = read_written(project)
+    assert len(record.files) > 20
+    assert {p: content_hash(p, read_content(project / p)) for p in record.files} == record.files
+    (project / "Makefile").write_text("run:\n")  # control
+    assert content_hash("Makefile", read_content(project / "Makefile")) != record.files["Makefile"]
+
+
+def test_no_tool_takes_a_text_of_the_record_for_its_own():
+    "DVC runs every `dvc.yaml` that it finds, and git obeys every `.gitignore`"
+    texts = [p.name for p in (PROJECTS / "0.2.0" / FOLDER / "base").rglob("*") if p.is_file()]
+    assert "dvc.yaml.written" in texts and {Path(name).suffix for name in texts} == {".written"}
+
+
+def test_an_untouched_project_is_renewed_without_a_conflict(project):
+    theirs = ("problem.yaml", "dictionary.yaml", "nbs/00_source.ipynb")
+    answers = {p: (project / p).read_bytes() for p in theirs}
+    files = present_files(project, COMMIT)
+    plan = plan_upgrade(project, files, package_settings()["version"])
+    assert plan.n_conflicts() == 0 and not plan.of("merged") and not plan.of("kept")
+    apply_upgrade(plan)
+    assert {p: read_content(project / p) for p in files} == files
+    assert {p: (project / p).read_bytes() for p in answers} == answers
+    assert read_written(project).version == package_settings()["version"]
+
+
+def test_edits_of_a_notebook_and_of_parameters_are_kept(project):
+    edit_notebook(project), edit_params(project)
+    plan = plan_upgrade(project, newer(present_files(project, COMMIT)), VERSION)
+    assert {c.path for c in plan.of("merged")} == {NOTEBOOK, "params.yaml"} and plan.n_conflicts() == 0
+    apply_upgrade(plan)
+    after = sources(project)
+    assert "my_plot()" in after and "new_table()" in after and after[0] == "# Explore, renewed"
+    assert "n_boot: int = 300" in after[1]
+    assert "  leak_auc: 0.95\n  most_columns: 40\n" in (project / "params.yaml").read_text()
+    assert not kind_fault("params.yaml", (project / "params.yaml").read_text())
+    again = plan_upgrade(project, newer(present_files(project, COMMIT)), "9.9.10")
+    assert {c.path: c.action for c in again.changes} == {NOTEBOOK: "kept", "params.yaml": "kept"}
+
+
+@pytest.mark.parametrize("favour, value", [("yours", "0.95"), ("new", "0.8")])
+def test_a_conflict_shows_both_and_loses_neither(project, favour, value):
+    edit_params(project)
+    files = present_files(project, COMMIT)
+    files["params.yaml"] = files["params.yaml"].replace("leak_auc: 0.9\n", "leak_auc: 0.8\n")
+    plan = plan_upgrade(project, files, VERSION, favour)
+    (conflict,) = plan.of("conflict")[0].conflicts
+    assert ("leak_auc: 0.95" in conflict.yours, "leak_auc: 0.8" in conflict.new) == (True, True)
+    assert any(conflict.place in line for line in upgrade_lines(plan))
+    apply_upgrade(plan)
+    assert f"leak_auc: {value}\n" in (project / "params.yaml").read_text()
+    assert "leak_auc: 0.95\n" in (project / ".assay/before_upgrade/0.2.0/params.yaml").read_text()
+    assert "leak_auc: 0.8\n" in (project / ".assay/upgrade/params.yaml").read_text()
+
+
+def test_no_marker_stands_in_a_file_unless_asked_for(project):
+    edit_params(project)
+    files = present_files(project, COMMIT)
+    files["params.yaml"] = files["params.yaml"].replace("leak_auc: 0.9\n", "leak_auc: 0.8\n")
+    plans = {f: plan_upgrade(project, files, VERSION, f) for f in FAVOURS}
+    marked = {f: plan.of("conflict")[0].content for f, plan in plans.items()}
+    assert {f: "<<<<<<<" in text for f, text in marked.items()} == dict(yours=False, new=False, markers=True)
+
+
+THEIRS = (
+    "data/raw/rows.csv",
+    "problem.yaml",
+    "dictionary.yaml",
+    "approvals/ledger.jsonl",
+    "approvals/approvals.jsonl",
+    "reports/data/report.html",
+    "nbs/00_source.ipynb",
+    "assay.lock",
+    "dvc.lock",
+)
+
+
+@pytest.mark.parametrize("path", THEIRS)
+def test_what_people_and_runs_wrote_is_left_alone(project, path):
+    "Even where a version would write it, and where the record names it"
+    (project / path).parent.mkdir(parents=True, exist_ok=True)
+    (project / path).write_text("mine\n")
+    record = project / FOLDER / "record.json"
+    raw = json.loads(record.read_text())
+    raw["files"][path] = content_hash(path, "mine\n")
+    record.write_text(json.dumps(raw))
+    files = present_files(project, COMMIT) if path not in ("problem.yaml", "dictionary.yaml") else {}
+    plan = plan_upgrade(project, files | {path: "another\n"}, VERSION)
+    assert path not in {c.path for c in plan.changes}
+    apply_upgrade(plan)
+    assert (project / path).read_text() == "mine\n"
+
+
+def test_what_is_left_alone_is_a_choice():
+    "Control: a file beside them is renewed"
+    assert any(Path("approvals/x").is_relative_to(p) for p in LEFT_ALONE)
+    assert not any(Path("deploy/x").is_relative_to(p) for p in LEFT_ALONE)
+
+
+def test_a_tree_with_changes_is_refused_as_it_stands(project):
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "made"]):
+        git(project, *words)
+    edit_params(project)
+    before = {p: p.read_bytes() for p in project.rglob("*") if p.is_file() and ".git" not in p.parts}
+    assert uncommitted_changes(project) == ["params.yaml"]
+    with pytest.raises(ValueError, match="params.yaml: not committed"):
+        apply_upgrade(plan_upgrade(project, present_files(project, COMMIT), VERSION))
+    assert {p: p.read_bytes() for p in before} == before
+    git(project, "commit", "-qam", "tuned")
+    apply_upgrade(plan_upgrade(project, present_files(project, COMMIT), VERSION))
+    assert read_written(project).version == VERSION
+
+
+def fill_the_disk(patched):
+    "Writing fails at the third file of the project"
+    import assay.project.upgrade as module
+
+    whole, written = module._write, []
+
+    def fails(path, content):
+        written.extend([path] * (".assay" not in path.parts))
+        if len(written) == 3:
+            raise OSError("no space left")
+        whole(path, content)
+
+    patched.setattr(module, "_write", fails)
+
+
+def test_an_interrupted_upgrade_can_be_started_again(project, monkeypatch):
+    "Files are written one by one, the record last; a second start finishes, and loses no edit"
+    edit_notebook(project), edit_params(project)
+    files = newer(present_files(project, COMMIT))
+    with monkeypatch.context() as patched, pytest.raises(OSError):
+        fill_the_disk(patched)
+        apply_upgrade(plan_upgrade(project, files, VERSION))
+    assert read_written(project).version == "0.2.0"
+    plan = plan_upgrade(project, files, VERSION)
+    assert plan.n_conflicts() == 0
+    apply_upgrade(plan)
+    assert "my_plot()" in sources(project) and "new_table()" in sources(project)
+    assert "  leak_auc: 0.95\n  most_columns: 40\n" in (project / "params.yaml").read_text()
+
+
+def test_a_damaged_record_stops_before_anything_changes(project):
+    files = present_files(project, COMMIT)
+    (project / FOLDER / "base/params.yaml.written").write_text("base: {}\n")
+    with pytest.raises(ValueError, match="is not what assay wrote"):
+        plan_upgrade(project, files, VERSION)
+    (project / FOLDER / "record.json").write_text("<<<<<<< HEAD\n")
+    with pytest.raises(ValueError, match="record.json is damaged: it is not JSON"):
+        plan_upgrade(project, files, VERSION)
+
+
+def test_the_numbers_of_the_last_run_stay_in_the_readme(project):
+    path = project / "README.md"
+    path.write_text(path.read_text().replace("No stage has run yet.", "| data | usable | 900 |"))
+    plan = plan_upgrade(project, present_files(project, COMMIT), VERSION)
+    assert [c.action for c in plan.changes if c.path == "README.md"] == ["renewed"]
+    apply_upgrade(plan)
+    assert "| data | usable | 900 |" in path.read_text() and package_settings()["version"] in path.read_text()
+
+
+# The version grows with every change of a written file
+
+
+FIELDS = [Field("order_id", "text", "id"), Field("amount", "number"), Field("late", "integer", "target")]
+
+
+def written_hash(version):
+    "One hash of all files that this package writes for a fixed draft, but for the version in them"
+    data = dict(adapter="table", source=dict(name="orders", kind="csv", url="orders.csv"))
+    params = with_data(kit_text("params.yaml"), data)
+    origin = Origin("./wheels/assay.whl")
+    fixed = Project("shop", "Late orders", "Will an order be late?", params, "orders.csv", origin)
+    files = standing_files(fixed) | own_notebooks("shop", data["source"], "late", FIELDS)
+    lines = [f"{p} {content_hash(p, text.replace(version, '@'))}\n" for p, text in sorted(files.items())]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def version_fault(version, found, recorded):
+    "What is wrong where a written file has changed and the version has not"
+    line = f'"{version}": "{found}"'
+    if version not in recorded:
+        return f"tests/projects/versions.json does not know version {version}; add {line}"
+    if recorded[version] == found:
+        return ""
+    return (
+        f"a file that assay writes into projects has changed, and the version is still {version}, so that no "
+        "project would be upgraded: raise `version` in settings.ini and add its line to "
+        f"tests/projects/versions.json; where nobody has {version} yet, replace its line by {line}"
+    )
+
+
+def test_the_version_grows_with_every_change_of_a_written_file():
+    version = package_settings()["version"]
+    assert version_fault(version, written_hash(version), read_json(PROJECTS / "versions.json")) == ""
+
+
+def test_a_changed_file_without_a_new_version_is_found(monkeypatch):
+    "Control"
+    import assay.project.new as module
+
+    version, known = package_settings()["version"], read_json(PROJECTS / "versions.json")
+    assert "versions.json does not know version 9.9.9" in version_fault("9.9.9", "aa", known)
+    as_it_is = module.kit_text
+    monkeypatch.setattr(module, "kit_text", lambda name: as_it_is(name) + "#" * (name == "project/Makefile"))
+    assert "raise `version` in settings.ini" in version_fault(version, written_hash(version), known)
+
+
+def installed_wheel(folder):
+    "The name of the wheel of this package, and a folder that it is installed in"
+    from assay.project.wheel import own_wheel
+
+    wheel, target = own_wheel(folder), folder / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps"]
+    subprocess.run([*pip, "--target", str(target), str(wheel)], check=True)
+    return wheel.name, target
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_upgrades_the_project(project, tmp_path):
+    "From the wheel alone, as a user does it; the lock, which names the wheel, is not in the fixture"
+    wheel, target = installed_wheel(tmp_path)
+    edit_notebook(project), edit_params(project)
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "mine"]):
+        git(project, *words)
+
+    def upgrade(*words):
+        command = [sys.executable, "-m", "assay.cli", "upgrade", "--package", "wheel", *words]
+        env = os.environ | dict(PYTHONPATH=str(target))
+        done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    shown = json.loads(upgrade("--dry-run", "--json"))
+    assert (shown["from"], shown["to"], shown["conflicts"]) == ("0.2.0", package_settings()["version"], 0)
+    assert read_written(project).version == "0.2.0"
+    upgrade()
+    assert "my_plot()" in sources(project) and "leak_auc: 0.95" in (project / "params.yaml").read_text()
+    assert (project / "wheels" / wheel).is_file()
+    assert read_base(project, "params.yaml", read_written(project)) is not None
+    assert "nothing to renew" in upgrade()
