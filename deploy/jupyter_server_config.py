@@ -1,7 +1,10 @@
 "JupyterLab for this repository: notebooks are saved without noise and, but for the README's, without outputs"
+import os
+
 from nbdev.clean import clean_jupyter
 
 from assay.core.saved import clean_notebook
+from assay.pipeline.engine import ENV
 
 c = get_config()  # noqa: F821
 
@@ -16,3 +19,5 @@ def clean_on_save(path, model, contents_manager, **kwargs):
 
 c.FileContentsManager.pre_save_hook = clean_on_save
 c.ServerApp.ip = "127.0.0.1"
+# kernels compute as a stage does: one thread, the same kernels of linear algebra, UTC
+os.environ.update({name: value for name, value in ENV.items() if name not in ("COLUMNS", "NO_COLOR", "TQDM_DISABLE")})

@@ -1,4 +1,4 @@
-"One schema behind every door: the data stage, `assay score`, `assay monitor --table` and POST /predict judge a row alike"
+"One schema behind every door: data stage, `assay score`, `assay monitor --table` and POST /predict"
 
 import functools
 import json
@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from tasks import write_agreement
 from tiny import inside
 
+from assay.commands.scoring import served_bundle
 from assay.data.columns import Dictionary, Field
 from assay.data.dictionary import MAX_TEXT, validate
 from assay.data.example import make_flights
@@ -25,24 +26,41 @@ from assay.problem.agreement import make_problem
 from assay.serving.app import make_app
 from assay.serving.prediction_log import PredictionLog
 
-COLUMNS = Dictionary((
-    Field("flight_id", "text", "id"),
-    Field("scheduled", "time", "time", low=1990, high=2050),
-    Field("hour", "integer", low=0, high=23),
-    Field("distance", "number", nullable=True, low=0, high=6000),
-    Field("origin", "category", categories=("EWR", "JFK", "LGA")),
-    Field("remark", "text", nullable=True),
-    Field("weekend", "boolean"),
-    Field("late", "integer", "target", low=0, high=1, known_at_decision=False),
-))
-PROBLEM = make_problem(dict(
-    title="Late flights", question="Which?", task="binary", target="late", positive=1, id="flight_id",
-    time="scheduled", metric="average_precision", minimum=0.1, margin=0.0,
-))
+COLUMNS = Dictionary(
+    (
+        Field("flight_id", "text", "id"),
+        Field("scheduled", "time", "time", low=1990, high=2050),
+        Field("hour", "integer", low=0, high=23),
+        Field("distance", "number", nullable=True, low=0, high=6000),
+        Field("origin", "category", categories=("EWR", "JFK", "LGA")),
+        Field("remark", "text", nullable=True),
+        Field("weekend", "boolean"),
+        Field("late", "integer", "target", low=0, high=1, known_at_decision=False),
+    )
+)
+PROBLEM = make_problem(
+    dict(
+        title="Late flights",
+        question="Which?",
+        task="binary",
+        target="late",
+        positive=1,
+        id="flight_id",
+        time="scheduled",
+        metric="average_precision",
+        minimum=0.1,
+        margin=0.0,
+    )
+)
 SENT = [n for n in COLUMNS.names() if n != "late"]
 SOURCE = dict(name="flights", kind="csv", missing=["n/a"])
 GOOD = dict(
-    flight_id="F0", scheduled="2013-11-01T09:00:00", hour=9, distance=500.0, origin="JFK", remark="on stand",
+    flight_id="F0",
+    scheduled="2013-11-01T09:00:00",
+    hour=9,
+    distance=500.0,
+    origin="JFK",
+    remark="on stand",
     weekend=False,
 )
 
@@ -50,7 +68,9 @@ GOOD = dict(
 def flights(n=60):
     df = make_flights(n)[["flight_id", "scheduled", "hour", "distance", "origin", "late"]]
     moments = df.scheduled.dt.strftime("%Y-%m-%dT%H:%M:%S")
-    return df.assign(scheduled=moments, remark=["on stand", "towed"] * (n // 2), weekend=df.index % 7 > 4)[COLUMNS.names()]
+    return df.assign(
+        scheduled=moments, remark=["on stand", "towed"] * (n // 2), weekend=df.index % 7 > 4
+    )[COLUMNS.names()]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +82,15 @@ def repo(tmp_path_factory):
     model = fit_final(spec, train, COLUMNS.features)
     reading = describe_reading(SOURCE, PROBLEM, COLUMNS)
     X = feature_frame(train, COLUMNS.features)
-    export_bundle(model, X, COLUMNS.features, folder / "bundle", dict(reading=reading), 0.4, request_context(COLUMNS))
+    export_bundle(
+        model,
+        X,
+        COLUMNS.features,
+        folder / "bundle",
+        dict(reading=reading),
+        0.4,
+        request_context(COLUMNS),
+    )
     bundle = load_bundle(folder / "bundle")
     log = PredictionLog(folder / "log", bundle.identity, "0" * 64)
     client = TestClient(make_app(bundle, log), raise_server_exceptions=False)
@@ -78,7 +106,9 @@ def of_message(e):
     text = str(e)
     if "nobody described" in text or "undescribed [" in text and "undescribed []" not in text:
         return "undescribed"
-    is_absent = "lacks the columns" in text or "are missing; the model reads" in text or "missing ['" in text
+    is_absent = (
+        "lacks the columns" in text or "are missing; the model reads" in text or "missing ['" in text
+    )
     return "absent" if is_absent else text
 
 
@@ -128,7 +158,9 @@ def monitor_csv(repo, row):
 @whole
 def data_csv(repo, row):
     path = as_csv(repo, row)
-    pd.read_csv(path, dtype=str, keep_default_na=False).assign(late=[0, 1] * 20 + [1]).to_csv(path, index=False)
+    pd.read_csv(path, dtype=str, keep_default_na=False).assign(late=[0, 1] * 20 + [1]).to_csv(
+        path, index=False
+    )
     home = repo["folder"] / "stage"
     home.mkdir(exist_ok=True)
     with inside(home):
@@ -199,7 +231,9 @@ SAME = [
 @pytest.mark.parametrize("what, column, value, rule", SAME, ids=[s[0] for s in SAME])
 def test_every_door_gives_the_same_reason(repo, what, column, value, rule):
     row = GOOD | {column: value}
-    found = {f"{k} of CSV": door(repo, row) for k, door in CSV.items()} | {k: door(repo, row) for k, door in TYPED.items()}
+    found = {f"{k} of CSV": door(repo, row) for k, door in CSV.items()} | {
+        k: door(repo, row) for k, door in TYPED.items()
+    }
     assert found == dict.fromkeys(found, rule)
 
 
@@ -211,19 +245,51 @@ OTHERWISE = [
     ("number as text", dict(hour="9"), dict(CSV=None, score="kind", data="kind", predict="kind")),
     ("number with zeros", dict(hour="09"), dict(CSV=None, score="kind", data="kind", predict="kind")),
     ("flag as text", dict(weekend="True"), dict(CSV=None, score="kind", data="kind", predict="kind")),
-    ("declared word for missing", dict(distance="n/a"), dict(CSV=None, score="kind", data="kind", predict="kind")),
-    ("empty text", dict(origin=""), dict(CSV="missing", score="categories", data="categories", predict="categories")),
-    ("word for infinity", dict(distance="inf"), dict(CSV="finite", score="kind", data="kind", predict="kind")),
+    (
+        "declared word for missing",
+        dict(distance="n/a"),
+        dict(CSV=None, score="kind", data="kind", predict="kind"),
+    ),
+    (
+        "empty text",
+        dict(origin=""),
+        dict(CSV="missing", score="categories", data="categories", predict="categories"),
+    ),
+    (
+        "word for infinity",
+        dict(distance="inf"),
+        dict(CSV="finite", score="kind", data="kind", predict="kind"),
+    ),
     # The word that a prepared table writes stands for missing where that is allowed
-    ("(missing) for what may be missing", dict(remark="(missing)"), dict(CSV=None, score=None, data=None, predict=None)),
-    ("(missing) for what may not", dict(origin="(missing)"), dict.fromkeys(("CSV", *TYPED), "categories")),
+    (
+        "(missing) for what may be missing",
+        dict(remark="(missing)"),
+        dict(CSV=None, score=None, data=None, predict=None),
+    ),
+    (
+        "(missing) for what may not",
+        dict(origin="(missing)"),
+        dict.fromkeys(("CSV", *TYPED), "categories"),
+    ),
     # What a request may leave out may be null there and empty in a file; a training row needs it
-    ("no moment", dict(scheduled=None), {"CSV": None, "data of CSV": "missing", "score": None, "data": "missing", "predict": None}),
-    ("no name", dict(flight_id=None), {"CSV": None, "data of CSV": "missing", "score": None, "data": "missing", "predict": None}),
+    (
+        "no moment",
+        dict(scheduled=None),
+        {"CSV": None, "data of CSV": "missing", "score": None, "data": "missing", "predict": None},
+    ),
+    (
+        "no name",
+        dict(flight_id=None),
+        {"CSV": None, "data of CSV": "missing", "score": None, "data": "missing", "predict": None},
+    ),
     # A name is text in a request; a file that holds numbers as names is read as text
     ("number for a name", dict(flight_id=7), dict(CSV=None, score=None, data=None, predict="kind")),
     # A row may be asked for twice; a training row stands once
-    ("name of another row", dict(flight_id="F1"), {"CSV": None, "score": None, "data": "unique", "predict": None}),
+    (
+        "name of another row",
+        dict(flight_id="F1"),
+        {"CSV": None, "score": None, "data": "unique", "predict": None},
+    ),
     # A column more, and one less: the whole table is refused, and the whole request
     ("a column more", dict(colour="red"), dict.fromkeys(("CSV", "data", "predict"), "undescribed")),
     ("a feature less", dict(hour=...), dict.fromkeys(("CSV", *TYPED), "absent")),
@@ -231,7 +297,9 @@ OTHERWISE = [
 
 
 def judged(repo, row):
-    return {f"{k} of CSV": door(repo, row) for k, door in CSV.items()} | {k: door(repo, row) for k, door in TYPED.items()}
+    return {f"{k} of CSV": door(repo, row) for k, door in CSV.items()} | {
+        k: door(repo, row) for k, door in TYPED.items()
+    }
 
 
 @pytest.mark.parametrize("what, change, expected", OTHERWISE, ids=[o[0] for o in OTHERWISE])
@@ -266,14 +334,48 @@ ANY = st.one_of(
     st.integers(-(2**53), 2**53),  # JSON carries no larger ones
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=MAX_TEXT + 5),
-    st.sampled_from(["JFK", "jfk", "2013-11-01", "2013-11-01T09:00:00Z", "20131101", "7", "yes", "True", "(missing)", "nan"]),
+    st.sampled_from(
+        [
+            "JFK",
+            "jfk",
+            "2013-11-01",
+            "2013-11-01T09:00:00Z",
+            "20131101",
+            "7",
+            "yes",
+            "True",
+            "(missing)",
+            "nan",
+        ]
+    ),
 )
 PLAIN = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), max_size=MAX_TEXT + 5)
 WRITTEN = st.one_of(
     PLAIN,
     st.integers(-(10**20), 10**20).map(str),
     st.floats().map(str),
-    st.sampled_from(["JFK", " JFK", "1,5", "1e5", "0x1f", "1_000", "٣", "nan", "NaN", "NA", "n/a", "None", "True", "TRUE", "yes", "2013-11-01", "2013-11-01 25:00", "2013-W01-1"]),
+    st.sampled_from(
+        [
+            "JFK",
+            " JFK",
+            "1,5",
+            "1e5",
+            "0x1f",
+            "1_000",
+            "٣",
+            "nan",
+            "NaN",
+            "NA",
+            "n/a",
+            "None",
+            "True",
+            "TRUE",
+            "yes",
+            "2013-11-01",
+            "2013-11-01 25:00",
+            "2013-W01-1",
+        ]
+    ),
 )
 SOME = settings(max_examples=60, deadline=None, derandomize=True)
 FEW = settings(max_examples=20, deadline=None, derandomize=True)
@@ -309,21 +411,28 @@ def test_control_the_property_finds_a_door_that_is_open(repo):
     assert kinder(repo, row) != predict(repo, row)
 
 
-def test_a_bundle_of_an_older_version_is_read_by_the_folder_and_that_is_said(repo, tmp_path, monkeypatch, capsys):
-    from assay.commands.scoring import served_bundle
+def export_again(folder, **provenance):
+    "A bundle of a small model"
+    train, spec = flights(100), dict(candidate="linear", params={}, seed=0, task="binary", target="late")
+    model, X = fit_final(spec, train, COLUMNS.features), feature_frame(train, COLUMNS.features)
+    export_bundle(model, X, COLUMNS.features, folder, provenance, 0.4)
+    return folder
 
-    train = flights(100)
-    model = fit_final(dict(candidate="linear", params={}, seed=0, task="binary", target="late"), train, COLUMNS.features)
-    folders = {name: tmp_path / name for name in ("old", "new")}
-    for name, folder in folders.items():
-        provenance = {} if name == "old" else dict(reading=describe_reading(SOURCE, PROBLEM, COLUMNS))
-        export_bundle(model, feature_frame(train, COLUMNS.features), COLUMNS.features, folder, provenance, 0.4)
+
+EDITED = "data: {source: {name: t, kind: csv, url: t.csv, missing: ['-']}}\n"
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+def test_a_bundle_of_an_older_version_is_read_by_the_folder_and_that_is_said(
+    tmp_path, monkeypatch, capsys, is_old
+):
+    kept = {} if is_old else dict(reading=describe_reading(SOURCE, PROBLEM, COLUMNS))
+    folder = export_again(tmp_path / "bundle", **kept)
+    monkeypatch.setattr("assay.release.approval.serving_folder", lambda: folder)
     with inside(tmp_path):
         write_agreement("binary")
-        (tmp_path / "params.yaml").write_text("data: {source: {name: t, kind: csv, url: t.csv, missing: ['-']}}\n")
-        for name, folder in folders.items():
-            monkeypatch.setattr("assay.release.approval.serving_folder", lambda folder=folder: folder)
-            _, reading = served_bundle()
-            said = capsys.readouterr().err
-            assert reading.source == dict(missing=["-"] if name == "old" else ["n/a"])
-            assert ("does not say how the columns of a table are read, so params.yaml" in said) == (name == "old")
+        (tmp_path / "params.yaml").write_text(EDITED)
+        _, reading = served_bundle()
+    said = capsys.readouterr().err
+    assert reading.source == dict(missing=["-"] if is_old else ["n/a"])
+    assert ("does not say how the columns of a table are read, so params.yaml" in said) == is_old

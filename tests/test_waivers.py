@@ -9,7 +9,7 @@ from tiny import copy_repo, inside, make_keys, make_tiny
 
 from assay.core.artifacts import check, metric, place, sha256, write_json, write_metrics, write_text
 from assay.package.identity import bundle_identity
-from assay.problem import criteria
+from assay.problem import criteria, moved
 from assay.problem.agreement import load_problem
 from assay.release import approval
 from assay.release.approval import approval_of, approve, rollback
@@ -232,7 +232,7 @@ def test_what_is_refused_says_that_a_waiver_is_about_something_else(repo):
             refuse()
         assert "F03" not in str(said.value)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(criteria, "moved_bar", list)
+        patch.setattr(moved, "moved_bar", list)
         list_ = load_checklist(place("checklist"))
 
         def shown():

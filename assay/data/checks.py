@@ -27,18 +27,19 @@ def _reached(problem, manifest):
     if not declared: return check('F01', 'unanswered', 'problem.yaml declares no source', 'problem.yaml')
     lost = sorted(set(map(str, declared)) - set(tables))
     empty = sorted(n for n,t in tables.items() if not t['n_rows'])
-    why = f"{count_of(len(tables), 'table')} read; declared and not read: {lost}; without rows: {empty}"
+    read = count_of(len(tables), 'table')
+    why = f'{read} read; declared and not read: {lost}; without rows: {empty}'
     return check('F01', not lost and not empty, why, 'data/raw/manifest.json')
 
 def _is_said(answer): return bool(str(answer or '').strip()) and answer != 'unanswered'
 
 def _origin(problem, manifest):
     "F05: who owns each source, and what may be done with it?"
-    known = {s.get('name'): s for s in problem.sources}
-    asked = [(n, k) for n in sorted(manifest['tables']) for k in ('owner', 'licence', 'access')]
+    known, tables = {s.get('name'): s for s in problem.sources}, sorted(manifest['tables'])
+    asked = [(name, key) for name in tables for key in ('owner', 'licence', 'access')]
     lost = [f'{n}: {k}' for n,k in asked if not _is_said(known.get(n, {}).get(k))]
     if lost: return check('F05', 'unanswered', f"not said in problem.yaml: {lost}", 'problem.yaml')
-    why = f"owner, licence and access of {count_of(len(manifest['tables']), 'table')} are named"
+    why = f"owner, licence and access of {count_of(len(tables), 'table')} are named"
     return check('F05', 'pass', why, 'problem.yaml')
 
 def _lineage(snapshot):
@@ -61,10 +62,11 @@ def _say_untaught(split, y):
 def _untaught(problem, splits):
     "A sentence for each later split that holds classes of which training has no row"
     if problem.task == 'regression': return []
-    train, *later = (df[problem.target].dropna() for df in splits.values())
-    known = set(train)
-    new = dict(zip(list(splits)[1:], (y[~y.isin(known)] for y in later)))
-    return [_say_untaught(k, y) for k,y in new.items() if len(y)]
+    targets = {name: df[problem.target].dropna() for name,df in splits.items()}
+    first, *later = targets
+    known = set(targets[first])
+    new = {name: targets[name][~targets[name].isin(known)] for name in later}
+    return [_say_untaught(name, y) for name,y in new.items() if len(y)]
 
 _LATE = ('rows in production may have outcomes that are not known yet; until they are, no performance is '
          'measured there')
@@ -110,7 +112,8 @@ def _defined(n_expected, splits):
 # %% ../../nbs/data/19_checks.ipynb #58fe7c1f
 def _is_empty(field, s):
     "Does a column hold no value?"
-    return s.isna().all() or field.kind in ('category', 'text') and (s == MISSING).all()
+    if s.isna().all(): return True
+    return field.kind in ('category', 'text') and (s == MISSING).all()
 
 def _silent(dictionary, train):
     "Features that hold no value in training, so that nothing can be learnt of them"
@@ -165,30 +168,29 @@ def _source_metrics(manifest):
     "Rows of the source, where only a part of them was read"
     tables = manifest['tables'].values()
     if not any('sampled_from' in t for t in tables): return {}
-    return dict(n_source=metric(sum(t.get('sampled_from', t['n_rows']) for t in tables)))
+    n_rows = sum(t.get('sampled_from', t['n_rows']) for t in tables)
+    return dict(n_source=metric(n_rows))
 
 def _class_rows(classes):
     "Rows read and rows of the source of the rarest classes"
-    return {str(k)[:40]: [int(r.rows_read), int(r.rows_in_source)] for k,r in classes.head(10).iterrows()}
+    def counts(r): return [int(r.rows_read), int(r.rows_in_source)]
+    return {str(name)[:40]: counts(r) for name,r in classes.head(10).iterrows()}
 
 def _row_metrics(counts, n_crossings):
     "What became of the rows"
     n_rows, n_quarantined = counts.n_rows, counts.n_quarantined
     share = n_quarantined/max(n_rows, 1)
-    return dict(
-        n_raw=metric(len(counts.outcomes)),
-        n_unlabelled=metric(counts.n_unlabelled),
-        n_quarantined=metric(n_quarantined, n=n_rows, better='lower'),
-        quarantine_share=metric(share, n=n_rows, better='lower'),
-        crossings=metric(n_crossings, better='lower'))
+    raw = dict(n_raw=metric(len(counts.outcomes)), n_unlabelled=metric(counts.n_unlabelled))
+    quarantined = metric(n_quarantined, n=n_rows, better='lower')
+    refused = dict(n_quarantined=quarantined, quarantine_share=metric(share, n=n_rows, better='lower'))
+    return raw | refused | dict(crossings=metric(n_crossings, better='lower'))
 
 def _twin_metrics(twins, n):
     "How many rows look like others"
     if not twins: return {}
     excess = max(twins['excess'], twins['near'])
-    return dict(
-        twin_share=metric(twins['share'], n=twins['n'], better='lower'),
-        repeat_excess=metric(excess, n=n, better='lower'))
+    share = metric(twins['share'], n=twins['n'], better='lower')
+    return dict(twin_share=share, repeat_excess=metric(excess, n=n, better='lower'))
 
 def _rate_metrics(splits):
     "The base rate of each split"

@@ -24,7 +24,8 @@ def standardised_difference(
     difference = b.mean() - a.mean()
     sd = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
     if not sd: return dict(effect=None if difference else 0., noise=0.)
-    return dict(effect=float(difference/sd), noise=float(1.96*np.sqrt(1/len(a)+1/len(b))))
+    noise = 1.96*np.sqrt(1/len(a)+1/len(b))
+    return dict(effect=float(difference/sd), noise=float(noise))
 
 def total_variation(
     reference, # Categories
@@ -38,8 +39,10 @@ def total_variation(
     p = a.reindex(names, fill_value=0) / n
     q = b.reindex(names, fill_value=0) / m
     both = a.add(b, fill_value=0).reindex(names) / (n + m)
-    spread = np.sqrt(2 / np.pi * both * (1 - both) * (1 / n + 1 / m))
-    return dict(effect=float((p - q).abs().sum() / 2), noise=float(spread.sum() / 2))
+    variance = 2 / np.pi * both * (1 - both) * (1 / n + 1 / m)
+    effect = (p - q).abs().sum() / 2
+    noise = np.sqrt(variance).sum() / 2
+    return dict(effect=float(effect), noise=float(noise))
 
 # %% ../../nbs/data/14_compare_splits.ipynb #6b29f034
 def _measures(numbers, categories):
@@ -50,7 +53,8 @@ def _measures(numbers, categories):
 
 def _apart(reference, current, distance):
     "How far one column is from the reference, and how many values each holds"
-    counts = dict(n=int(current.notna().sum()), n_reference=int(reference.notna().sum()))
+    n, n_reference = int(current.notna().sum()), int(reference.notna().sum())
+    counts = dict(n=n, n_reference=n_reference)
     gaps = dict(missing=current.isna().mean(), missing_reference=reference.isna().mean())
     return distance(reference, current) | counts | gaps
 
@@ -96,13 +100,15 @@ def base_rate(
     units = np.arange(len(y)) if cluster is None else np.asarray(cluster)
     sums = pd.Series(rest).groupby(units).sum()
     k = len(sums)
-    half = 1.96*np.sqrt((sums**2).sum()*k/max(k-1, 1))/len(y)
+    variance = (sums**2).sum()*k/max(k-1, 1)
+    half = 1.96*np.sqrt(variance)/len(y)
     low, high = max(within[0], rate-half), min(within[1], rate+half)
     return dict(value=float(rate), low=float(low), high=float(high), n=len(y))
 
 def _numbers(y):
     "A target as numbers; of classes in words, whether it is the first by name"
-    return y if pd.api.types.is_numeric_dtype(y) else (y == min(y)).astype(int)
+    if pd.api.types.is_numeric_dtype(y): return y
+    return (y == min(y)).astype(int)
 
 def split_table(
     splits:dict, # Split to its rows
@@ -118,7 +124,8 @@ def split_table(
         period = dict(first=df[time].min(), last=df[time].max()) if time else {}
         size = dict(n_rows=len(df), share=len(df)/total)
         return size | period | dict(rate=rate['value'], low=rate['low'], high=rate['high'])
-    return pd.DataFrame({k: line(v) for k,v in splits.items()}).T.rename_axis('split')
+    lines = pd.DataFrame({name: line(df) for name,df in splits.items()})
+    return lines.T.rename_axis('split')
 
 # %% ../../nbs/data/14_compare_splits.ipynb #71a5b3be
 @literal_text
@@ -133,11 +140,11 @@ def plot_rates(
     import matplotlib.pyplot as plt, seaborn as sns
     if ax is None: ax = plt.subplots(figsize=(7, 2.8))[1]
     for colour,(name,df) in zip(sns.color_palette('colorblind'), splits.items()):
-        y = _numbers(df[target])
-        if time: rate = y.groupby(df[time].dt.to_period(freq).dt.start_time).mean()
+        y, moments = _numbers(df[target]), df[time] if time else None
+        if time: rate = y.groupby(moments.dt.to_period(freq).dt.start_time).mean()
         else: rate = pd.Series({name: y.mean()})
         ax.plot(rate.index, rate, marker='.', color=colour, label=f'{name} ({len(df):,})')
-        if time: ax.hlines(y.mean(), df[time].min(), df[time].max(), color=colour, ls='--', lw=1)
+        if time: ax.hlines(y.mean(), moments.min(), moments.max(), color=colour, ls='--', lw=1)
     ax.set(ylim=(min(0, ax.get_ylim()[0]), None), ylabel=f'mean of {target}')
     ax.legend(fontsize=7, ncols=len(splits), frameon=False)
     return ax
@@ -165,9 +172,10 @@ def plot_effects(
     columns = _largest(compared, n_columns)[::-1]
     names = sorted(compared.split.unique(), key=_order)
     for colour,name in zip(sns.color_palette('colorblind')[1:], names):
-        rows = compared[(compared.split == name) & compared.column.isin(columns)]
-        sizes = rows.effect.astype(float).abs()
-        faces = [colour if e > n else 'none' for e,n in zip(sizes, rows.noise.astype(float))]
+        is_shown = (compared.split == name) & compared.column.isin(columns)
+        rows = compared[is_shown]
+        sizes, noise = rows.effect.astype(float).abs(), rows.noise.astype(float)
+        faces = [colour if e > n else 'none' for e,n in zip(sizes, noise)]
         at = [columns.index(c) for c in rows.column]
         ax.scatter(sizes, at, color=faces, edgecolors=[colour], s=28, label=name)
     ax.set(yticks=range(len(columns)), yticklabels=columns, xlim=(0, None))

@@ -40,15 +40,10 @@ def make_flights(
     origin, carrier = rng.choice(_AIRPORTS, n_rows), rng.choice(_CARRIERS, n_rows)
     is_unknown = rng.random(n_rows) < .05
     is_late = rng.random(n_rows) < 1/(1+np.exp(-logit))
+    flight_id = [f'F{i:06d}' for i in range(n_rows)]
     distance = pd.Series(dest).map(_DESTS).astype(float).to_numpy()
-    return pd.DataFrame(dict(
-        flight_id=[f'F{i:06d}' for i in range(n_rows)],
-        scheduled=_moments(day, hour),
-        origin=origin,
-        carrier=carrier,
-        dest=dest,
-        hour=hour,
-        distance=distance,
-        wind_speed=np.where(is_unknown, np.nan, wind.round(1)),
-        recent_delay=recent.round(1),
-        late=is_late.astype(int)))
+    wind_speed = np.where(is_unknown, np.nan, wind.round(1))
+    planned = dict(flight_id=flight_id, scheduled=_moments(day, hour), origin=origin, carrier=carrier)
+    route = dict(dest=dest, hour=hour, distance=distance)
+    found = dict(wind_speed=wind_speed, recent_delay=recent.round(1), late=is_late.astype(int))
+    return pd.DataFrame(planned | route | found)

@@ -9,8 +9,9 @@ __all__ = ['ADAPTERS', 'take', 'source_specs', 'fetch_table', 'encode_target', '
 # %% ../../nbs/data/15_intake.ipynb #cfad6081
 import dataclasses
 from collections.abc import Callable
-from datetime import date
+from datetime import date, time, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pandas as pd
 
@@ -28,9 +29,16 @@ def _plain(s):
     "A column in a type that text, numbers, moments or booleans have"
     if isinstance(s.dtype, pd.CategoricalDtype): s = _uncoded(s)
     if pd.api.types.is_extension_array_dtype(s) and pd.api.types.is_numeric_dtype(s): return _plain_numbers(s)
+    if pd.api.types.is_timedelta64_dtype(s): return s.dt.total_seconds()
     kinds = set(map(type, s.dropna().head(1000))) if s.dtype == object else set()
-    if kinds == {Decimal}: return s.astype(float)
-    return pd.to_datetime(s) if kinds == {date} else s
+    read = next((how for of,how in _OBJECTS.items() if kinds == {of}), None)
+    return read(s) if read else s
+
+def _seconds(s): return pd.to_timedelta(s).dt.total_seconds()
+def _texts(s): return s.map(str, na_action='ignore').astype('str')
+
+_OBJECTS = { # Type of the values of a column, as databases and Parquet give them, to how it is read
+    Decimal: lambda s: s.astype(float), date: pd.to_datetime, timedelta: _seconds, time: _texts, UUID: _texts}
 
 def _uncoded(s):
     "A column of codes as its values; whole numbers with gaps are floats"

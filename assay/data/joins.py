@@ -16,13 +16,13 @@ from ..core.source_keys import ALONE, CARDINALITIES, join_faults
 
 # %% ../../nbs/data/02_joins.ipynb #c2a6e5c3
 def _refuse_duplicates(df, keys, what):
-    twice = df.loc[df.duplicated(keys, keep=False), keys].drop_duplicates()
-    if len(twice):
-        raise ValueError(
-            count_of(len(twice), f'key of {keys} stands', many=f'keys of {keys} stand')
-            + f" more than once in the {what} table, so that the join "
-            f"would multiply rows: {twice.head(5).values.tolist()}"
-        )
+    is_twice = df.duplicated(keys, keep=False)
+    twice = df.loc[is_twice, keys].drop_duplicates()
+    if not len(twice): return
+    stand = count_of(len(twice), f'key of {keys} stands', many=f'keys of {keys} stand')
+    raise ValueError(
+        f"{stand} more than once in the {what} table, so that the join "
+        f"would multiply rows: {twice.head(5).values.tolist()}")
 
 def _check_options(cardinality, missing):
     if cardinality not in CARDINALITIES:
@@ -64,9 +64,24 @@ def join(
     if missing == 'raise': _refuse_alone(left, keys, alone)
     joined = joined.set_axis(left.index)
     if missing == 'drop': joined = joined[~alone]
-    return joined, dict(n_left=len(left), n_right=len(right), n_without_partner=int(alone.sum()))
+    counts = dict(n_left=len(left), n_right=len(right), n_without_partner=int(alone.sum()))
+    return joined, counts
 
 # %% ../../nbs/data/02_joins.ipynb #f248bd79
+def _key_pairs(on):
+    "The keys of a join as columns of the left to columns of the right table"
+    if isinstance(on, dict): return on
+    names = [on] if isinstance(on, str) else on
+    return {name: name for name in names}
+
+def _demand_next(j, reached, names):
+    "Refuse a join that does not add one table to those that were reached"
+    left = [n for n in names if n not in reached]
+    if j['left'] in reached and j['right'] in names and j['right'] not in reached: return
+    raise ValueError(
+        f"join of {j['left']!r} with {j['right']!r}: expected a table that was reached "
+        f"({reached}) and one of {left}")
+
 def declare_joins(
     # One mapping per join: `left`, `right`, `on` (a name, a list, or a mapping of left to right), and
     # perhaps `cardinality`, `missing` and `take`, as for `join`
@@ -75,23 +90,22 @@ def declare_joins(
 )->list: # The same with a mapping `on` and every default
     "Check declared joins; raises `ValueError` where one is not understood, or a table is not reached"
     if wrong := join_faults(joins): raise ValueError('; '.join(wrong))
+    defaults = dict(cardinality='many_to_one', missing='keep')
     res, reached = [], list(names)[:1]
     for j in joins:
-        if isinstance(j['on'], dict): on = j['on']
-        else: on = {c: c for c in ([j['on']] if isinstance(j['on'], str) else j['on'])}
-        if j['left'] not in reached or j['right'] not in names or j['right'] in reached:
-            raise ValueError(
-                f"join of {j['left']!r} with {j['right']!r}: expected a table that was reached "
-                f"({reached}) and one of {[n for n in names if n not in reached]}"
-            )
+        _demand_next(j, reached, names)
         reached.append(j['right'])
-        res.append(dict(cardinality='many_to_one', missing='keep') | j | dict(on=on))
+        res.append(defaults | j | dict(on=_key_pairs(j['on'])))
     if lost := [n for n in names if n not in reached]:
         raise ValueError(
             f"tables {lost} are not joined with {reached[:1]}; declare a join for each, or leave the "
             "table out"
         )
     return res
+
+def _with_left_names(right, on):
+    "The right table of a join, its keys under their names in the left one"
+    return right.rename(columns={r: l for l,r in on.items()})
 
 def join_all(
     tables:dict, # Name to data frame; the rows of the first are kept
@@ -100,9 +114,10 @@ def join_all(
     "Look up every table from the first outwards"
     res = next(iter(tables.values()))
     for j in joins:
-        take = None if j.get('take') is None else [c for c in j['take'] if c not in j['on']]
-        right = tables[j['right']].rename(columns={r: l for l,r in j['on'].items()})
-        res = join(res, right, list(j['on']), take, j['cardinality'], j['missing'])[0]
+        take = j.get('take')
+        if take is not None: take = [c for c in take if c not in j['on']]
+        right = _with_left_names(tables[j['right']], j['on'])
+        res, _ = join(res, right, list(j['on']), take, j['cardinality'], j['missing'])
     return res
 
 # %% ../../nbs/data/02_joins.ipynb #b8c78063
@@ -113,12 +128,15 @@ def _word(s): return re.sub(r'\W', '_', str(s))
 def _er_join(j):
     "One join as a line of Mermaid"
     left, right = _word(j['left']).upper(), _word(j['right']).upper()
-    return f"    {left} {_MARKS[j['cardinality']]} {right} : \"{', '.join(map(_word, j['on']))}\""
+    mark, keys = _MARKS[j['cardinality']], ', '.join(map(_word, j['on']))
+    return f'    {left} {mark} {right} : "{keys}"'
 
 def _er_keys(name, joins):
     "Column of a table to what key it is"
     own = {c: 'PK' for j in joins if j['right'] == name for c in j['on'].values()}
     return own | {c: 'FK' for j in joins if j['left'] == name for c in j['on']}
+
+def _er_type(column): return column.dtype.name.split('[')[0]
 
 def mermaid_er(
     tables:dict, # Name to data frame
@@ -128,7 +146,7 @@ def mermaid_er(
     lines = ['erDiagram', *(_er_join(j) for j in joins)]
     for name,df in tables.items():
         keys = _er_keys(name, joins)
-        types = [f"        {df[c].dtype.name.split('[')[0]} {_word(c)} {k}" for c,k in keys.items()]
+        types = [f'        {_er_type(df[c])} {_word(c)} {k}' for c,k in keys.items()]
         lines += [f'    {_word(name).upper()} {{', *types, '    }']
     return '\n'.join(lines) + '\n'
 
@@ -167,12 +185,13 @@ _REPORTED = ['left', 'right', 'key', 'n_left', 'n_right', 'n_without_partner', '
 
 def _join_line(tables, j):
     "One join, tried: its key, the rows on both sides, rows without partner"
-    for side,names in (('left', j['on']), ('right', j['on'].values())):
-        if lost := [c for c in names if c not in tables[j[side]]]:
-            raise ValueError(f"the {side} table {j[side]!r} lacks {lost}; it has {list(tables[j[side]])}")
-    keys = list(j['on'])
-    right = tables[j['right']][list(j['on'].values())].rename(columns={r: l for l,r in j['on'].items()})
-    _, n = join(tables[j['left']][keys], right, keys, cardinality=j['cardinality'])
+    left, right, on = tables[j['left']], tables[j['right']], j['on']
+    for side,df,names in (('left', left, on), ('right', right, on.values())):
+        if lost := [c for c in names if c not in df]:
+            raise ValueError(f"the {side} table {j[side]!r} lacks {lost}; it has {list(df)}")
+    keys = list(on)
+    named_alike = _with_left_names(right[list(on.values())], on)
+    _, n = join(left[keys], named_alike, keys, cardinality=j['cardinality'])
     share = n['n_without_partner']/max(n['n_left'], 1)
     named = dict(left=j['left'], right=j['right'], key=', '.join(j['on']))
     return named | n | dict(without_partner=share, such_rows=j.get('missing', 'keep'))

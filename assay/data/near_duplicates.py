@@ -21,16 +21,20 @@ def rounded(
 )->np.ndarray: # float64; missing and infinite values as they are
     "Numbers to a few significant digits"
     x = np.asarray(x, float)
-    size = np.where(np.isfinite(x) & (x != 0), np.abs(x), 1.)
-    step = 10.**np.maximum(np.floor(np.log10(size))-digits+1, -300)
-    return np.where(np.isfinite(x), np.round(x/step)*step, x) + 0. # no negative zero
+    is_finite = np.isfinite(x)
+    size = np.where(is_finite & (x != 0), np.abs(x), 1.)
+    power = np.floor(np.log10(size))-digits+1
+    step = 10.**np.maximum(power, -300)
+    return np.where(is_finite, np.round(x/step)*step, x) + 0. # no negative zero
 
 def _hash_column(s, name, digits):
     "The rounded values of one column as numbers, which differ from those of a column of another name"
-    of_name = np.frombuffer(hashlib.blake2b(str(name).encode(), digest_size=8).digest(), np.uint64)
+    digest = hashlib.blake2b(str(name).encode(), digest_size=8).digest()
+    of_name = np.frombuffer(digest, np.uint64)
     is_number = pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
     plain = rounded(s, digits) if is_number else s.astype('str').fillna('').astype(object)
-    return pd.util.hash_array(pd.util.hash_array(np.asarray(plain)) ^ of_name)
+    of_values = pd.util.hash_array(np.asarray(plain))
+    return pd.util.hash_array(of_values ^ of_name)
 
 def hash_columns(
     df:pd.DataFrame, # Table
@@ -48,8 +52,11 @@ def alike_key(
     columns, # Features
 )->list: # One name per row; rows with features that are alike have the same
     "What keeps copies together"
-    return [f'{h:016x}' for h in hash_columns(df, columns).sum(axis=1, dtype=np.uint64)]
+    return [f'{h:016x}' for h in _row_key(hash_columns(df, columns))]
 
+def _row_key(hashes):
+    "One number per row, which names it in all columns"
+    return hashes.sum(axis=1, dtype=np.uint64)
 
 # %% ../../nbs/data/12_near_duplicates.ipynb #baf395ad
 MIN_EXCESS = .01 # Share of rows, beyond chance, from which they count as copies
@@ -71,11 +78,13 @@ def repeat_excess(
     found = np.bincount(few, minlength=MOST_TIMES+2).astype(float)
     crossing = np.bincount(few[crosses], minlength=MOST_TIMES+2).astype(float)
     rarer, oftener = found[k-1], found[k+1]+1
-    own = np.minimum(found[k], crossing[k] / (1 - share**k - (1 - share) ** k))
+    may_cross = 1 - share**k - (1 - share) ** k
+    own = np.minimum(found[k], crossing[k] / may_cross)
     odds = (k + 1) / k
     beyond = own-np.sqrt(odds*rarer*oftener)
     noise = np.sqrt(own + odds*(rarer+oftener)/4)
-    return float((k*beyond)[beyond > 4*noise].sum()/max(np.sum(n_times), 1))
+    n_beyond = (k*beyond)[beyond > 4*noise].sum()
+    return float(n_beyond/max(np.sum(n_times), 1))
 
 def _repeats(key, taught):
     "How often each different row stands, and whether it stands in training and after it"
@@ -88,7 +97,8 @@ def _different(hashes):
     codes = [pd.factorize(c)[0] for c in hashes.T]
     first = {}
     for i,c in enumerate(codes):
-        if c.any(): first.setdefault(hashlib.blake2b(c.tobytes(), digest_size=16).digest(), i)
+        digest = hashlib.blake2b(c.tobytes(), digest_size=16).digest()
+        if c.any(): first.setdefault(digest, i)
     return hashes[:, sorted(first.values())]
 
 def _told_apart(hashes, left_out, seed):
@@ -98,36 +108,39 @@ def _told_apart(hashes, left_out, seed):
     n = int(np.ceil(hashes.shape[1] * left_out))
     def told():
         kept = rng.permutation(hashes.shape[1])[n:]
-        return len(np.unique(hashes[:, kept].sum(axis=1, dtype=np.uint64)))
+        return len(np.unique(_row_key(hashes[:, kept])))
     return int(np.median([told() for _ in range(N_PARTS)]))
 
 # %% ../../nbs/data/12_near_duplicates.ipynb #c3908d17
 def _agreement(key, y, taught):
     """Later rows that stand in training, the share of these with the target of the row they are like,
     and Cohen's kappa of that"""
+    later = ~taught
     first = pd.Series(y[taught], index=key[taught])
-    told = pd.Series(key[~taught]).map(first[~first.index.duplicated()].astype(object))
+    once = first[~first.index.duplicated()].astype(object)
+    told = pd.Series(key[later]).map(once)
     twin = told.notna().to_numpy()
+    is_same = told[twin] == y[later][twin]
+    same = float(is_same.mean()) if twin.any() else 0.
     shares = pd.Series(y).value_counts(normalize=True)
-    same = float((told[twin] == y[~taught][twin]).mean()) if twin.any() else 0.
     chance = float((shares**2).sum())
     kappa = max(0., (same-chance)/(1-chance)) if chance < 1 else 0.
     return int(twin.sum()), same, kappa
 
 def _few_names(names, most=5):
     "Names in a line, and how many are not named"
-    more = f' and {len(names)-most} more' if len(names) > most else ''
-    return ', '.join(repr(str(n)) for n in names[:most])+more
+    listed = ', '.join(repr(str(n)) for n in names[:most])
+    return f'{listed} and {len(names)-most} more' if len(names) > most else listed
 
 def _looser(df, features, hashes, seed):
     "What a copy that was touched still holds: what is compared, and a number for each row"
-    yield 'in numbers to one digit', hash_columns(df, features, 1).sum(axis=1, dtype=np.uint64)
+    yield 'in numbers to one digit', _row_key(hash_columns(df, features, 1))
     order = np.random.default_rng(seed).permutation(len(features))
     if len(features) < 3: return
     for k in range(3):
         left = sorted(order[k::3])
         named = _few_names([features[i] for i in left])
-        yield f'in all columns but {named}', np.delete(hashes, left, axis=1).sum(axis=1, dtype=np.uint64)
+        yield f'in all columns but {named}', _row_key(np.delete(hashes, left, axis=1))
 
 def _near_copies(df, features, hashes, y, taught, seed):
     """The largest share of rows that repeat beyond chance in a part of what they hold, which part,
@@ -151,7 +164,9 @@ def _told_too_well(columns, n_different, n_repeats, kappa, seed):
     if columns.shape[1] < 2 or n_repeats < FEWEST_REPEATS: return ''
     for part,left_out in (('half', .5), ('three quarters', .25)):
         told = _told_apart(columns, left_out, seed)
-        if n_different-told <= MERGED*n_repeats and (part == 'half' or kappa >= SURE):
+        are_few = n_different-told <= MERGED*n_repeats
+        is_enough = part == 'half' or kappa >= SURE
+        if are_few and is_enough:
             return (f"{part} of the columns tell {told:,} of {n_different:,} different rows apart, "
                     "where rows that are alike by chance are confused")
     return ''
@@ -160,7 +175,7 @@ def _say_excess(share): return f'{share:.1%} of all rows repeat more often than 
 
 def _exact_copies(hashes, y, taught, seed):
     "Later rows that are like one that taught in every column; and why they are copies, unless by chance"
-    key, n_later = hashes.sum(axis=1, dtype=np.uint64), max(int((~taught).sum()), 1)
+    key, n_later = _row_key(hashes), max(int((~taught).sum()), 1)
     twins, same, kappa = _agreement(key, y, taught)
     res = dict(twins=twins, share=twins/n_later, same_target=same, kappa=kappa)
     if twins <= MIN_EXCESS*n_later: return res | dict(excess=0.), ''
@@ -185,7 +200,8 @@ def find_twins(
     features, n_train = list(features), len(next(iter(splits.values())))
     df = pd.concat(splits.values(), ignore_index=True)[[*features, target]]
     taught = np.arange(len(df)) < n_train
-    hashes, y = hash_columns(df, features), hash_columns(df, [target])[:, 0]
+    hashes = hash_columns(df, features)
+    y = hash_columns(df, [target])[:, 0]
     exact, why = _exact_copies(hashes, y, taught, seed)
     near = _near_copies(df, features, hashes, y, taught, seed)
     is_touched = not why and near['near'] > MIN_EXCESS

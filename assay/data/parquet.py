@@ -17,16 +17,14 @@ from .locate import agreed_hash, hash_url, locate, undamaged
 # %% ../../nbs/data/06_parquet.ipynb #5d6d8d59
 def _unlike(a, b):
     "The first thing in which two schemas differ"
-    if lost := [c for c in a.names if c not in b.names] + [c for c in b.names if c not in a.names]:
-        return f"column {lost[0]!r} {'is missing' if lost[0] in a.names else 'is new'}"
-    return next(
-        (
-            f"column {c!r} is {b.field(c).type} instead of {a.field(c).type}"
-            for c in a.names
-            if a.field(c).type != b.field(c).type
-        ),
-        'the order of the columns is another',
-    )
+    missing = [c for c in a.names if c not in b.names]
+    if missing: return f'column {missing[0]!r} is missing'
+    new = [c for c in b.names if c not in a.names]
+    if new: return f'column {new[0]!r} is new'
+    for c in a.names:
+        expected, found = a.field(c).type, b.field(c).type
+        if found != expected: return f'column {c!r} is {found} instead of {expected}'
+    return 'the order of the columns is another'
 
 def _open_parquet(fs, path, **more):
     import pyarrow.parquet as pq
@@ -41,16 +39,22 @@ def _open_parquet(fs, path, **more):
 def _check_size(fs, paths, files, columns, share, name):
     "Refuse Parquet files that unpack to far more than they are"
     stored = sum(stored_size(fs, p) for p in paths)
-    def sizes(exact):
-        return [
-            s
-            for p, f in zip(paths, files)
-            for s in group_sizes(
-                f, lambda texts, p=p: _open_parquet(fs, p, read_dictionary=texts), columns, exact
-            )
-        ]
+    def of_file(path, file, exact):
+        def reopen(texts): return _open_parquet(fs, path, read_dictionary=texts)
+        return group_sizes(file, reopen, columns, exact)
+    def sizes(exact): return [s for p,f in zip(paths, files) for s in of_file(p, f, exact)]
     check_groups(sizes, stored, share, name)
     return stored
+
+def _demand_alike(url, first, other):
+    "Refuse a file of a folder that has other columns or types than the first one"
+    (first_path, first_file), (path, file) = first, other
+    expected, found = first_file.schema_arrow, file.schema_arrow
+    if found.equals(expected): return
+    raise ValueError(
+        f"the files in {str(url)!r} are not parts of one table: {_unlike(expected, found)} "
+        f"in {os.path.basename(path)!r}, other than in {os.path.basename(first_path)!r}; write them "
+        "again with the same columns and types, or read one file")
 
 def _parquet_files(url, name=None, columns=None, share=0.):
     """The opened Parquet files of a file or folder, of which `columns` and a share of the rows will be read;
@@ -59,14 +63,8 @@ def _parquet_files(url, name=None, columns=None, share=0.):
     paths = sorted(fs.glob(f'{path}/**/*.parquet')) if fs.isdir(path) else [path]
     if not paths: raise ValueError(f"folder {str(url)!r} holds no file that ends in .parquet")
     with undamaged(name or str(url)): files = [_open_parquet(fs, p) for p in paths]
-    first, names = files[0].schema_arrow, files[0].schema_arrow.names
-    for p,f in zip(paths, files):
-        if not f.schema_arrow.equals(first):
-            raise ValueError(
-                f"the files in {str(url)!r} are not parts of one table: {_unlike(first, f.schema_arrow)} "
-                f"in {os.path.basename(p)!r}, other than in {os.path.basename(paths[0])!r}; write them "
-                "again with the same columns and types, or read one file"
-            )
+    for p,f in zip(paths, files): _demand_alike(url, (paths[0], files[0]), (p, f))
+    names = files[0].schema_arrow.names
     if twice := sorted({c for c in names if names.count(c) > 1}):
         raise ValueError(f"columns {twice} stand twice in {str(url)!r}; expected different names")
     with undamaged(name or str(url)): _check_size(fs, paths, files, columns, share, name or str(url))
@@ -191,22 +189,27 @@ def load_parquet(spec):
     import pyarrow.parquet as pq
     fs, path = locate(spec['url'], spec['name'])
     facts = dict(sha256=agreed_hash(spec, hash_url(fs, path)))
-    columns = list(spec['columns'].values()) if spec.get('columns') else None
     n = spec.get('max_rows')
-    key = spec.get('sample_key')
-    has = parquet_facts(spec['url'], spec['name']) if spec.get('max_rows') else {}
-    _parquet_files(spec['url'], spec['name'], share=min(1., n/max(has['rows'], 1)) if n else 1.)
+    has = parquet_facts(spec['url'], spec['name']) if n else {}
+    share = min(1., n/max(has['rows'], 1)) if n else 1.
+    _parquet_files(spec['url'], spec['name'], share=share)
     if n and has['rows'] > n:
-        if lost := [c for c in [*(columns or []), *filter(None, [key])] if c not in has['columns']]:
-            raise ValueError(
-                f"source {spec['name']!r} lacks the columns {lost[:10]}, which its description names; it "
-                f"has {has['columns'][:30]}"
-            )
-        return part_of_parquet(spec['url'], n, key, columns, spec['name']), facts | dict(
-            sampled_from=has['rows'], sampled_by=key or 'the number of the row'
-        )
+        by = spec.get('sample_key') or 'the number of the row'
+        return _sampled(spec, has), facts | dict(sampled_from=has['rows'], sampled_by=by)
     with undamaged(spec['name']):
-        return pq.read_table(path, filesystem=fs, page_checksum_verification=True).to_pandas(), facts
+        table = pq.read_table(path, filesystem=fs, page_checksum_verification=True)
+        return table.to_pandas(), facts
+
+def _sampled(spec, has):
+    "The rows of a source of which only a part is read; `has` is from `parquet_facts`"
+    columns = list(spec['columns'].values()) if spec.get('columns') else None
+    key = spec.get('sample_key')
+    needed = [*(columns or []), *filter(None, [key])]
+    if lost := [c for c in needed if c not in has['columns']]:
+        raise ValueError(
+            f"source {spec['name']!r} lacks the columns {lost[:10]}, which its description names; it "
+            f"has {has['columns'][:30]}")
+    return part_of_parquet(spec['url'], spec['max_rows'], key, columns, spec['name'])
 
 # %% ../../nbs/data/06_parquet.ipynb #96d3c7e2
 def count_values(
@@ -219,9 +222,11 @@ def count_values(
     "How often each value of a column stands in all rows of a Parquet file or folder"
     import pyarrow as pa
     res, files = {}, _parquet_files(url)
-    if pa.types.is_nested(files[0].schema_arrow.field(column).type): return None
+    kind = files[0].schema_arrow.field(column).type
+    if pa.types.is_nested(kind): return None
     for batch in (b for f in files for b in f.iter_batches(batch_size=1<<16, columns=[column])):
-        for v,n in batch.column(0).to_pandas().value_counts().items():
+        counts = batch.column(0).to_pandas().value_counts()
+        for v,n in counts.items():
             if n: res[v] = res.get(v, 0)+int(n)
         if len(res) > most: return None
     return res
@@ -235,12 +240,23 @@ def rows_of_values(
     "Rows of some values of a column, from all over a Parquet file or folder"
     import pyarrow as pa
     files, at, parts = _parquet_files(url), 0, []
+    shares = {v: n_rows/n for v,n in counts.items()}
     for f,g in ((f, g) for f in files for g in range(f.metadata.num_row_groups)):
         values = f.read_row_group(g, columns=[column]).column(0).to_pandas()
-        share = values.map({v: n_rows/n for v,n in counts.items()}).astype(float).fillna(0.)
-        keep = np.flatnonzero(_kept_rows(pd.Series(np.arange(at, at+len(values))), share.to_numpy()))
-        at, first = at+len(values), 0
-        for batch in (f.iter_batches(batch_size=1<<15, row_groups=[g]) if len(keep) else ()):
-            parts.append(batch.take(pa.array(keep[(keep >= first) & (keep < first+batch.num_rows)]-first)))
-            first += batch.num_rows
-    return (pa.Table.from_batches(parts) if parts else files[0].schema_arrow.empty_table()).to_pandas()
+        share = values.map(shares).astype(float).fillna(0.)
+        numbers = pd.Series(np.arange(at, at+len(values)))
+        keep = np.flatnonzero(_kept_rows(numbers, share.to_numpy()))
+        parts += _taken(f, g, keep)
+        at += len(values)
+    if not parts: return files[0].schema_arrow.empty_table().to_pandas()
+    return pa.Table.from_batches(parts).to_pandas()
+
+def _taken(file, group, keep):
+    "Some rows of a part of a file, by their places in it"
+    import pyarrow as pa
+    first, parts = 0, []
+    for batch in (file.iter_batches(batch_size=1<<15, row_groups=[group]) if len(keep) else ()):
+        inside = (keep >= first) & (keep < first+batch.num_rows)
+        parts.append(batch.take(pa.array(keep[inside]-first)))
+        first += batch.num_rows
+    return parts

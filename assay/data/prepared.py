@@ -18,7 +18,7 @@ from .classes import class_table, count_classes
 from .columns import Dictionary
 from .compare_splits import compare_splits, plot_effects, plot_rates, split_table
 from .describe import dictionary_table, measure
-from .dictionary import check_table, conform, validate
+from .dictionary import check_table, conform, refuse_whole, validate
 from .infer import gaps
 from .intake import Adapter, get_adapter, write_prepared
 from .joins import join_report, mermaid_er, plot_joins
@@ -251,5 +251,6 @@ def prepare_rows(
     reference = adapter.reference(tables, train_until)
     rows = check_table(adapter.prepare(tables, problem, dictionary, reference), problem)
     kept, quarantine = validate(rows, dictionary)
+    refuse_whole(len(rows), quarantine)
     accepted = conform(kept, dictionary)
     return Prepared(raw, problem, dictionary, reference, outcomes, rows, accepted, quarantine)

@@ -24,6 +24,11 @@ def _refuse_empty(splits):
         raise ValueError(f"splits {empty} hold no rows; sizes are {sizes}, so move the cuts or the shares")
     return splits
 
+def _parted(df, at, names):
+    "Split to its rows, by the number of the split of each row; none may be empty"
+    def rows(i): return df[at == i].reset_index(drop=True)
+    return _refuse_empty({name: rows(i) for i,name in enumerate(names)})
+
 def split_by_time(
     df:pd.DataFrame, # One row per example
     time:str, # Column with the moment of each row
@@ -40,8 +45,9 @@ def split_by_time(
     if sorted(set(ends)) != ends: raise ValueError(f"cuts must be in order of time and different, got {cuts}")
     if ends[-1] != pd.Timestamp.max:
         raise ValueError(f"the last of the cuts must be None, so that no row is lost; got {cuts}")
-    at = np.searchsorted(np.array(ends[:-1], 'datetime64[ns]'), df[time].to_numpy('datetime64[ns]'), 'right')
-    return _refuse_empty({name: df[at == i].reset_index(drop=True) for i,name in enumerate(cuts)})
+    inner, moments = np.array(ends[:-1], 'datetime64[ns]'), df[time].to_numpy('datetime64[ns]')
+    at = np.searchsorted(inner, moments, 'right')
+    return _parted(df, at, cuts)
 
 # %% ../../nbs/data/13_splits.ipynb #ea19bbf3
 def hash_share(
@@ -76,23 +82,27 @@ def split_by_hash(
     keys, lone = df[key], _is_nobody(df[key])
     if alone and lone.any(): keys = keys.astype(object).where(~lone, 'row '+df[alone].astype(str))
     codes, names = pd.factorize(keys, use_na_sentinel=False)
-    at = np.searchsorted(_edges(shares), hash_share(names, seed), 'right')[codes]
-    return _refuse_empty({name: df[at == i].reset_index(drop=True) for i,name in enumerate(shares)})
+    of_name = np.searchsorted(_edges(shares), hash_share(names, seed), 'right')
+    return _parted(df, of_name[codes], shares)
 
 # %% ../../nbs/data/13_splits.ipynb #256ba7e1
 def _seats(shares):
     """The split of each seat of a round:
     the shortest in which the shares are whole numbers of rows, at most 100"""
-    def is_whole(n): return all(abs(s*n-round(s*n)) < 1e-6 for s in shares.values())
+    def is_near(v): return abs(v-round(v)) < 1e-6
+    def is_whole(n): return all(is_near(s*n) for s in shares.values())
     n = next((n for n in range(1, 100) if is_whole(n)), 100)
     return np.searchsorted(_edges(shares), (np.arange(n)+.5)/n, 'right')
 
 def _deal(n, seats, rng):
     "Splits of the first `n` rows of a class: round after round, the seats of each in random order"
-    n_rounds = max(1, -(-n//len(seats)))
-    res = seats[rng.random((n_rounds, len(seats))).argsort(axis=1)].ravel()
-    opening = np.sort(np.unique(res[:len(seats)], return_index=True)[1])
-    res[:len(seats)] = np.r_[res[opening], np.delete(res[:len(seats)], opening)]
+    n_seats = len(seats)
+    n_rounds = max(1, -(-n//n_seats))
+    order = rng.random((n_rounds, n_seats)).argsort(axis=1)
+    res = seats[order].ravel()
+    first = res[:n_seats]
+    opening = np.sort(np.unique(first, return_index=True)[1])
+    res[:n_seats] = np.r_[res[opening], np.delete(first, opening)]
     return res[:n]
 
 # %% ../../nbs/data/13_splits.ipynb #c3bc77f0
@@ -108,8 +118,9 @@ def split_stratified(
     seats, at = _seats(shares), np.empty(len(df), int)
     for code, rows in pd.Series(codes).groupby(codes).indices.items():
         of_class = int(hash_share([names[code]])[0] * 2**53)
-        at[rows] = _deal(len(rows), seats, np.random.default_rng([seed, of_class]))
-    return _refuse_empty({name: df[at == i].reset_index(drop=True) for i,name in enumerate(shares)})
+        rng = np.random.default_rng([seed, of_class])
+        at[rows] = _deal(len(rows), seats, rng)
+    return _parted(df, at, shares)
 
 # %% ../../nbs/data/13_splits.ipynb #640753bc
 def time_cuts(
@@ -125,7 +136,8 @@ def time_cuts(
             f"({str(e)[:80]}); convert it at the source"
         ) from None
     ends = moments.quantile(_edges(shares)).dt.ceil('s')
-    return dict(zip(shares, [*(t.isoformat() for t in ends), None]))
+    cuts = [t.isoformat() for t in ends]
+    return dict(zip(shares, [*cuts, None]))
 
 @dataclasses.dataclass(frozen=True)
 class HashRule:
@@ -192,7 +204,8 @@ def _shared(values, a, b, column):
     "A sentence, if two splits share values of a column"
     shared = values[a] & values[b]
     if not shared: return ''
-    return f"{a} and {b} share {count_of(len(shared), 'value')} of {column!r}, such as {min(shared)!r}"
+    n = count_of(len(shared), 'value')
+    return f'{a} and {b} share {n} of {column!r}, such as {min(shared)!r}'
 
 def _overlap(splits, a, b, time):
     "A sentence, if a split ends after the next begins"

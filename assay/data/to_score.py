@@ -189,7 +189,8 @@ def read_described(
     return as_described(df, source, problem, dictionary)
 
 # %% ../../nbs/data/16_to_score.ipynb #927b96bf
-READ = ('columns', 'formats', 'recode', 'missing', 'ignored', 'text', 'numbers') # Keys that say how columns are read
+# Keys of a source that say how columns are read
+READ = ('columns', 'formats', 'recode', 'missing', 'ignored', 'text', 'numbers')
 
 def describe_reading(
     source:dict, # Of the data stage

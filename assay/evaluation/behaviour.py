@@ -29,15 +29,9 @@ def _every_row(share): return _Outcome(share, 1, share == 1)
 
 def _line(test, column, outcome, n, what):
     "One result of a behaviour test"
-    limit = outcome.limit
-    return dict(
-        test=test,
-        column=column,
-        value=float(outcome.value),
-        limit=None if limit is None else float(limit),
-        passed=bool(outcome.passed),
-        n=int(n),
-        what=what)
+    limit = None if outcome.limit is None else float(outcome.limit)
+    line = dict(test=test, column=column, value=float(outcome.value), limit=limit)
+    return line | dict(passed=bool(outcome.passed), n=int(n), what=what)
 
 def _numbers(X): return [c for c in X if kind_of(X[c]) == 'number']
 
@@ -53,8 +47,10 @@ def perturbation_tests(
     rng, before, res = np.random.default_rng(seed), scores(score, X), []
     what = f'mean change of the score under {noise:.0%} noise'
     for c in _numbers(X) if columns is None else columns:
-        moved = X[c]+noise*np.nan_to_num(X[c].std())*rng.normal(size=len(X))
-        change = np.abs(scores(score, X.assign(**{c: moved.astype('float64')}))-before).mean()
+        sigma = noise*np.nan_to_num(X[c].std())
+        moved = X[c]+sigma*rng.normal(size=len(X))
+        after = scores(score, X.assign(**{c: moved.astype('float64')}))
+        change = np.abs(after-before).mean()
         res.append(_line('perturbation', c, _at_most(change, limit), len(X), what))
     return res
 
@@ -65,7 +61,8 @@ def _safe_scores(score, X):
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as e:
         return 0., f'raises {type(e).__name__}'
     if s.shape != (len(X),): return 0., f'gives shape {s.shape}'
-    return float((np.isfinite(s) & (s >= 0) & (s <= 1)).mean()), 'share of rows with a score from 0 to 1'
+    is_probability = np.isfinite(s) & (s >= 0) & (s <= 1)
+    return float(is_probability.mean()), 'share of rows with a score from 0 to 1'
 
 def _range_of(x, declared):
     "Least and greatest value: declared, or those of the column"
@@ -88,7 +85,8 @@ def boundary_tests(
     for c in _numbers(X):
         low, high = _range_of(X[c], (ranges or {}).get(c))
         for what, v in _extremes(low, high, beyond).items():
-            share, why = _safe_scores(score, X.assign(**{c: np.full(len(X), float(v))}))
+            tried = X.assign(**{c: np.full(len(X), float(v))})
+            share, why = _safe_scores(score, tried)
             res.append(_line('boundary', c, _every_row(share), len(X), f'{what}: {why}'))
     return res
 
@@ -137,15 +135,12 @@ def invariance_tests(
     seed:int=0, # Random seed
 )->list: # Lines of results
     "Is the score of a row the same in another order, alone, twice, and with the columns in another order?"
-    order, before = np.random.default_rng(seed).permutation(len(X)), scores(score, X)
-    few = X.head(n_single)
+    order = np.random.default_rng(seed).permutation(len(X))
+    before, few = scores(score, X), X.head(n_single)
     alone = np.concatenate([scores(score, few.iloc[[i]]) for i in range(len(few))])
     shuffled, turned = scores(score, X.iloc[order]), scores(score, X[X.columns[::-1]])
-    differences = dict(
-        rows=shuffled-before[order],
-        alone=alone-before[:len(few)],
-        again=scores(score, X)-before,
-        columns=turned-before)
+    differences = dict(rows=shuffled-before[order], alone=alone-before[:len(few)])
+    differences |= dict(again=scores(score, X)-before, columns=turned-before)
     res = []
     for k, d in differences.items():
         largest = np.abs(d).max()
@@ -171,7 +166,8 @@ def _changed(x, change):
 def _half_width(diff, blocks):
     "Half of the 95 % interval of a mean, over blocks"
     daily = pd.Series(diff).groupby(blocks).agg(['sum', 'size'])
-    return 1.96*np.sqrt(((daily['sum']-diff.mean()*daily['size'])**2).sum())/len(diff)
+    off = daily['sum']-diff.mean()*daily['size']
+    return 1.96*np.sqrt((off**2).sum())/len(diff)
 
 def _goes(mean, direction, tolerance):
     "Does the mean go in the direction that is expected?"
@@ -205,7 +201,8 @@ def directional_tests(
     for e in expectations:
         _demand_expectation(e, X)
         x = X[e['column']]
-        diff = scores(score, X.assign(**{e['column']: _changed(x, e['change'])}))-before
+        changed = X.assign(**{e['column']: _changed(x, e['change'])})
+        diff = scores(score, changed)-before
         res.append(_direction_line(diff, e, x, tolerance, blocks))
     return res
 
@@ -227,7 +224,8 @@ def behaviour_table(
     seed:int=0, # Random seed
 )->pd.DataFrame: # test, column, value, limit, passed, n, what
     "Perturbation, boundaries, missing values, new categories, invariance and direction, as one table"
-    X = X.iloc[np.sort(np.random.default_rng(seed).permutation(len(X))[:max_rows])]
+    order = np.random.default_rng(seed).permutation(len(X))
+    X = X.iloc[np.sort(order[:max_rows])]
     lines = perturbation_tests(score, X, demands.noise, demands.limit, seed=seed)
     lines += boundary_tests(score, X, demands.ranges)
     lines += missing_tests(score, X)

@@ -59,7 +59,8 @@ def _kept_parts(shuffles, rows):
 def _jackknife(left_out):
     "Half of the 95 % interval, from the values without each part"
     g = len(left_out)
-    return 1.96*np.sqrt((g-1)/g*((left_out-left_out.mean())**2).sum())
+    squares = ((left_out-left_out.mean())**2).sum()
+    return 1.96*np.sqrt((g-1)/g*squares)
 
 def permutation_importance(
     score, # Function of a data frame: one number per row
@@ -79,8 +80,8 @@ def permutation_importance(
     for name, columns in groups.items():
         after = [measure(scores(score, _shuffled(X, columns, rng))) for _ in range(shuffles.n)]
         fall = before-np.mean(after, axis=0)
-        half = _jackknife(fall[1:])
-        table.append(dict(name=name, importance=fall[0], low=fall[0]-half, high=fall[0]+half, n=len(X)))
+        whole, half = fall[0], _jackknife(fall[1:])
+        table.append(dict(name=name, importance=whole, low=whole-half, high=whole+half, n=len(X)))
     res = pd.DataFrame(table).sort_values(['importance', 'name'], ascending=[False, True])
     return res.reset_index(drop=True)
 
@@ -96,7 +97,8 @@ def grid_values(
     known = x.dropna().to_numpy(dtype='float64')
     if not len(known):
         raise ValueError(f"column {x.name!r} has no value to try; expected at least one that is not missing")
-    return np.unique(np.quantile(known, np.linspace(.02, .98, n_points), method='nearest')).tolist()
+    shares = np.linspace(.02, .98, n_points)
+    return np.unique(np.quantile(known, shares, method='nearest')).tolist()
 
 def partial_dependence(
     score, # Function of a data frame: one number per row
@@ -107,13 +109,14 @@ def partial_dependence(
     seed:int=0, # Random seed
 )->pd.DataFrame: # value, score, low, high, n
     "Mean score when every row has the same value of one column, with a 95 % interval of that mean"
-    X = X.iloc[np.sort(np.random.default_rng(seed).permutation(len(X))[:max_rows])]
+    order = np.random.default_rng(seed).permutation(len(X))
+    X = X.iloc[np.sort(order[:max_rows])]
     rows = []
     for v in grid_values(X[column], n_points):
         same = pd.Series([v]*len(X), index=X.index).astype(X[column].dtype)
         s = scores(score, X.assign(**{column: same}))
-        half = 1.96*s.std(ddof=1)/len(s)**.5
-        rows.append(dict(value=v, score=s.mean(), low=s.mean()-half, high=s.mean()+half, n=len(s)))
+        mean, half = s.mean(), 1.96*s.std(ddof=1)/len(s)**.5
+        rows.append(dict(value=v, score=mean, low=mean-half, high=mean+half, n=len(s)))
     return pd.DataFrame(rows)
 
 # %% ../../nbs/evaluation/03_explain.ipynb #79f2ccb1
@@ -126,14 +129,16 @@ def _walk(X, row, background, order):
     step = pd.concat([background]*(len(order)+1), ignore_index=True)
     place = np.arange(len(step))
     for i,c in enumerate(order):
-        step[c] = np.where(place > i, _repeated(X[c], row[c].iloc[0], len(step)), step[c])
+        switched = _repeated(X[c], row[c].iloc[0], len(step))
+        step[c] = np.where(place > i, switched, step[c])
     return step
 
 def _ways(X, n_samples, rng):
     "Usual rows, each with an order of the columns, and the same backwards"
     columns, res = list(X.columns), []
     for _ in range(n_samples):
-        usual, order = X.iloc[[rng.integers(len(X))]], list(rng.permutation(columns))
+        usual = X.iloc[[rng.integers(len(X))]]
+        order = list(rng.permutation(columns))
         res += [(usual, order), (usual, order[::-1])]
     return res
 
@@ -142,9 +147,11 @@ def _usual(x): return x.median() if kind_of(x) == 'number' else x.mode()[0]
 def _contributions(X, row, parts):
     "One row per column, the largest contribution first"
     columns = list(X.columns)
-    pairs = (parts.iloc[::2].to_numpy()+parts.iloc[1::2].to_numpy())/2
+    there, back = parts.iloc[::2].to_numpy(), parts.iloc[1::2].to_numpy()
+    pairs = (there+back)/2
     mean, half = pairs.mean(0), 1.96*pairs.std(0, ddof=1)/len(pairs)**.5
-    value, usual = [row[c].iloc[0] for c in columns], [_usual(X[c]) for c in columns]
+    value = [row[c].iloc[0] for c in columns]
+    usual = [_usual(X[c]) for c in columns]
     table = pd.DataFrame(dict(column=columns, value=value, usual=usual, contribution=mean))
     table = table.assign(low=mean-half, high=mean+half)
     order = np.argsort(-table.contribution.abs().to_numpy(), kind='stable')
@@ -166,9 +173,11 @@ def explain_row(
         raise ValueError(f"{found}; expected one row with columns {columns}")
     ways = _ways(X, n_samples, np.random.default_rng(seed))
     walked = pd.concat([_walk(X, row, usual, order) for usual,order in ways], ignore_index=True)
-    s = scores(score, walked.astype(X.dtypes.to_dict())).reshape(len(ways), -1)
-    parts = pd.DataFrame([dict(zip(order, np.diff(line))) for (_, order), line in zip(ways, s)])[columns]
-    return dict(base=float(s[:, 0].mean()), score=float(s[0, -1]), table=_contributions(X, row, parts))
+    walked = walked.astype(X.dtypes.to_dict())
+    s = scores(score, walked).reshape(len(ways), -1)
+    steps = [dict(zip(order, np.diff(line))) for (_, order), line in zip(ways, s)]
+    table = _contributions(X, row, pd.DataFrame(steps)[columns])
+    return dict(base=float(s[:, 0].mean()), score=float(s[0, -1]), table=table)
 
 # %% ../../nbs/evaluation/03_explain.ipynb #5958e6c4
 @literal_text

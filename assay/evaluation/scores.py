@@ -68,9 +68,9 @@ def _named(values):
 
 def _slice_row(scored, min_rows, min_group):
     "The numbers of one slice, as far as it has rows enough"
-    n, nothing = len(scored.y), dict(value=None)
-    seen = dict(n=n, mean_target=scored.y.mean(), mean_score=scored.score.mean()) if n >= min_group else {}
-    m = scored.interval() if n >= min_rows else nothing
+    n, seen = len(scored.y), {}
+    if n >= min_group: seen = dict(n=n, mean_target=scored.y.mean(), mean_score=scored.score.mean())
+    m = scored.interval() if n >= min_rows else {}
     return seen | {k: m.get(k) for k in ('value', 'low', 'high')}
 
 _SLICE = ['column', 'slice', 'n', 'mean_target', 'mean_score', 'value', 'low', 'high']
@@ -98,9 +98,11 @@ def banded(
     "A column as a few named bands"
     values = pd.Series(values)
     if pd.api.types.is_numeric_dtype(values) and values.nunique() > n_bins:
-        return pd.qcut(values, n_bins, duplicates='drop', precision=1).astype(str).replace('nan', '(missing)')
+        bands = pd.qcut(values, n_bins, duplicates='drop', precision=1)
+        return bands.astype(str).replace('nan', '(missing)')
     text = values.astype(str).where(values.notna(), '(missing)')
-    return text.where(text.isin(text.value_counts(sort=True).index[:top]), '(other)')
+    most_frequent = text.value_counts(sort=True).index[:top]
+    return text.where(text.isin(most_frequent), '(other)')
 
 # %% ../../nbs/evaluation/01_scores.ipynb #a8355217
 def error_table(
@@ -114,7 +116,7 @@ def error_table(
     """Where the errors are: segments by their mean loss
 
     `excess` is the loss above the mean, `share` the part of all loss."""
-    min_rows = min(200, max(20, len(df)//20)) if min_rows is None else min_rows
+    if min_rows is None: min_rows = min(200, max(20, len(df)//20))
     losses = np.asarray(losses, float)
     segments = _segments(df, columns, pairs, min_rows)
     rows = [dict(segment=name, at=at) | _segment_row(losses, at) for name,at in segments]
@@ -132,9 +134,10 @@ def _segments(df, columns, pairs, min_rows):
     res = []
     for cs in sets:
         for key, at in sorted(bands.groupby(list(cs)).indices.items()):
+            if len(at) < min_rows: continue
             values = key if isinstance(key, tuple) else (key,)
             name = ' & '.join(f'{c} = {v}' for c,v in zip(cs, values))
-            if len(at) >= min_rows: res.append((name, at))
+            res.append((name, at))
     return res
 
 def _segment_row(losses, at):
@@ -154,7 +157,8 @@ def shuffled_scores(
 )->list: # Scores of `X_new`, one array per shuffle
     "What the model would score if the target meant nothing"
     rng, y = np.random.default_rng(seed), np.asarray(y)
-    return [predict_score(clone(model).fit(X, rng.permutation(y)), X_new) for _ in range(n_shuffles)]
+    def fitted(): return clone(model).fit(X, rng.permutation(y))
+    return [predict_score(fitted(), X_new) for _ in range(n_shuffles)]
 
 def part_to_shuffle(
     df:pd.DataFrame, # Training rows
@@ -166,7 +170,8 @@ def part_to_shuffle(
 )->tuple: # Rows, and their targets
     "A part of the rows to fit shuffled targets on, in which no class is missing"
     y, keep = np.asarray(y), np.zeros(len(df), bool)
-    keep[sample_rows(pd.DataFrame(index=range(len(df))), n_rows, seed).index] = True
+    numbers = pd.DataFrame(index=range(len(df)))
+    keep[sample_rows(numbers, n_rows, seed).index] = True
     if task != 'regression':
         for c in np.unique(y): keep[np.flatnonzero(y == c)[:at_least]] = True
     return df[keep], y[keep]
@@ -212,7 +217,8 @@ def name_test_set(
     """The name of a test set: the bytes that its rows come from, and the rule that draws them
 
     The seed is no part of it."""
-    return dict(source=_hash(sorted(str(t['sha256']) for t in tables.values())), rule=_hash(rule), test=rows)
+    sources = sorted(str(t['sha256']) for t in tables.values())
+    return dict(source=_hash(sources), rule=_hash(rule), test=rows)
 
 # %% ../../nbs/evaluation/01_scores.ipynb #a7c1e5d2
 def _same_test_set(a, b):
@@ -299,7 +305,8 @@ def precision_recall(
     s = np.asarray(y_score, float)
     order, hit, end = sort_scores(np.asarray(y_true), s)
     tp = np.cumsum(hit)[end]
-    res = pd.DataFrame(dict(recall=tp/max(tp[-1], 1), precision=tp/(end+1), threshold=s[order][end]))
+    recall, precision = tp/max(tp[-1], 1), tp/(end+1)
+    res = pd.DataFrame(dict(recall=recall, precision=precision, threshold=s[order][end]))
     points = np.linspace(0, len(res)-1, min(n_points, len(res)))
     return res.iloc[np.unique(points.astype(int))].reset_index(drop=True)
 

@@ -69,14 +69,11 @@ def add_times(
     scheduled = _utc(flights['time_hour']) + _minutes(flights['minute'])
     day = date.dt.strftime('%Y-%m-%d')
     number = flights['carrier'] + flights['flight'].astype(str)
-    return flights.assign(
-        flight_id=day + '-' + number + '-' + flights['origin'],
-        weekday=date.dt.dayofweek.astype('int64'),
-        day=day,
-        scheduled=scheduled,
-        decided=scheduled - DECIDE_BEFORE,
-        left=scheduled + _minutes(flights['dep_delay']),
-    )
+    flight_id = day + '-' + number + '-' + flights['origin']
+    weekday = date.dt.dayofweek.astype('int64')
+    left = scheduled + _minutes(flights['dep_delay'])
+    named = flights.assign(flight_id=flight_id, weekday=weekday, day=day)
+    return named.assign(scheduled=scheduled, decided=scheduled - DECIDE_BEFORE, left=left)
 
 # %% ../../nbs/examples/00_flights.ipynb #aeca9062
 def recent_delay(

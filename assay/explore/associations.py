@@ -30,7 +30,8 @@ def information_share(
     n, p = t.sum(), t/t.sum()
     px, py = p.sum(1, keepdims=True), p.sum(0, keepdims=True)
     bias = (t.shape[0]-1)*(t.shape[1]-1)/(2*n)
-    mutual = (p*np.log(np.where(p > 0, p/(px*py), 1))).sum()-bias
+    ratio = np.where(p > 0, p/(px*py), 1)
+    mutual = (p*np.log(ratio)).sum()-bias
     entropy = -(py*np.log(py)).sum()
     return float(np.clip(mutual/max(entropy, 1e-12), 0, 1))
 
@@ -44,13 +45,15 @@ def cramers_v(
     expected = rows * columns / np.maximum(n, 1)[..., None, None]
     r = (rows > 0).sum((-2, -1))
     k = (columns > 0).sum((-2, -1))
-    chi2 = np.divide(
-        (t - expected) ** 2, expected, out=np.zeros(expected.shape), where=expected > 0
-    ).sum((-2, -1))
+    apart, nothing = (t-expected)**2, np.zeros(expected.shape)
+    chi2 = np.divide(apart, expected, out=nothing, where=expected > 0).sum((-2, -1))
     more = np.maximum(n-1, 1)
-    phi2 = np.maximum(0, chi2/np.maximum(n, 1)-(r-1)*(k-1)/more)
+    bias = (r-1)*(k-1)/more
+    phi2 = np.maximum(0, chi2/np.maximum(n, 1)-bias)
     most = np.minimum(r-(r-1)**2/more, k-(k-1)**2/more)-1
-    return np.where((np.minimum(r, k) < 2) | (n < 2), 0, np.sqrt(phi2/np.maximum(most, 1e-12)).clip(0, 1))
+    v = np.sqrt(phi2/np.maximum(most, 1e-12)).clip(0, 1)
+    is_empty = (np.minimum(r, k) < 2) | (n < 2)
+    return np.where(is_empty, 0, v)
 
 # %% ../../nbs/explore/00_associations.ipynb #d51752be
 def table_interval(
@@ -63,8 +66,10 @@ def table_interval(
     value = float(measure(counts.sum(0)))
     weights = block_weights(len(counts), n_boot, seed)
     draws = weights @ counts.reshape(len(counts), -1)
-    half = 1.96*np.std(measure(draws.reshape(n_boot, *counts.shape[1:])))
-    return value, float(np.clip(value-half, 0, 1)), float(np.clip(value+half, 0, 1))
+    tables = draws.reshape(n_boot, *counts.shape[1:])
+    half = 1.96*np.std(measure(tables))
+    low, high = np.clip([value-half, value+half], 0, 1)
+    return value, float(low), float(high)
 
 # %% ../../nbs/explore/00_associations.ipynb #42fa7a2d
 def _trend(known, kind):
@@ -107,8 +112,9 @@ def correlation_ratio(
     """Square root of the share of the variance that lies between groups, less its bias (epsilon squared,
     Kelley 1935)"""
     n, apart = np.bincount(groups), values-values.mean(0)
-    rows = np.arange(len(groups))
-    of_group = csr_array((np.ones(len(groups)), (groups, rows)), shape=(len(n), len(groups)))
+    n_rows = len(groups)
+    places = (groups, np.arange(n_rows))
+    of_group = csr_array((np.ones(n_rows), places), shape=(len(n), n_rows))
     sums = of_group @ apart
     between = (sums[n > 0].T ** 2 / n[n > 0]).sum(-1)
     total = (apart**2).sum(0)
@@ -116,7 +122,8 @@ def correlation_ratio(
     varies = total > 1e-20*(values**2).sum(0) # what rounding leaves of a constant is no spread
     if len(values) <= k: return np.zeros(values.shape[1:])
     within = np.divide(total-between, total, out=np.ones(values.shape[1:]), where=varies)
-    return np.maximum(0, 1-within/(len(values)-k)*(len(values)-1))**.5*varies
+    share = 1-within/(len(values)-k)*(len(values)-1)
+    return np.maximum(0, share)**.5*varies
 
 def _rank_correlations(ranks):
     "Strength of each two columns of ranks"
@@ -124,13 +131,15 @@ def _rank_correlations(ranks):
     product = apart.T @ apart
     spread = np.sqrt(np.outer(np.diag(product), np.diag(product)))
     varies = spread > 1e-12*len(ranks)
-    return np.divide(abs(product), spread, out=np.zeros(product.shape), where=varies).clip(0, 1)
+    nothing = np.zeros(product.shape)
+    return np.divide(abs(product), spread, out=nothing, where=varies).clip(0, 1)
 
 def _shared(a, b):
     "Strength of two coded categories"
-    size = a.size*b.size
-    counts = np.bincount(a.codes*b.size+b.codes, minlength=size).reshape(a.size, b.size)
-    return float(cramers_v(counts.astype(float)))
+    cell = a.codes*b.size+b.codes
+    counts = np.bincount(cell, minlength=a.size*b.size)
+    table = counts.reshape(a.size, b.size).astype(float)
+    return float(cramers_v(table))
 
 # %% ../../nbs/explore/00_associations.ipynb #d17ebda2
 class _Coded(NamedTuple):
@@ -146,9 +155,11 @@ class _Coded(NamedTuple):
 
 def _coded(x):
     "A column as ranks or codes; missing numbers take the middle rank"
-    if kind_of(x) != 'category': return _Coded(pd.Series(as_numbers(x)).rank(pct=True).fillna(.5).to_numpy())
-    cut, codes = binned(x)
-    return _Coded(codes=codes, size=cut['size'])
+    if kind_of(x) == 'category':
+        cut, codes = binned(x)
+        return _Coded(codes=codes, size=cut['size'])
+    ranks = pd.Series(as_numbers(x)).rank(pct=True)
+    return _Coded(ranks.fillna(.5).to_numpy())
 
 def _strengths(coded):
     "Strength of each two coded columns, from 0 to 1"
@@ -190,9 +201,11 @@ def strongest_pairs(
     "The pairs of columns that say most nearly the same, with block-bootstrap intervals"
     coded = {c: _coded(df[c]) for c in columns}
     strength = feature_associations(df, coded)
-    once = strength.where(np.tril(np.ones(strength.shape), -1) > 0).stack()
+    below = np.tril(np.ones(strength.shape), -1) > 0
+    once = strength.where(below).stack() # each pair once
+    strongest = once.sort_values(ascending=False, kind='stable').head(n)
     draws, rows = _block_draws(len(df), resamples), []
-    for (a, b), v in once.sort_values(ascending=False, kind='stable').head(n).items():
+    for (a, b), v in strongest.items():
         redrawn = [_strengths([coded[a].at(d), coded[b].at(d)])[0, 1] for d in draws]
         half = 1.96*np.std(redrawn)
         rows.append(dict(a=a, b=b, strength=v, low=max(0, v-half), high=min(1, v+half), n=len(df)))

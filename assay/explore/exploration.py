@@ -68,7 +68,9 @@ def split_rates(
     "The rate of the label in each split as a whole"
     label = as_label(label)
     units = units or label.time
-    def rate(df): return clustered_rate(label.of(df), make_blocks(len(df), df[units] if units else None))
+    def rate(df):
+        blocks = make_blocks(len(df), df[units] if units else None)
+        return clustered_rate(label.of(df), blocks)
     return pd.DataFrame({n: rate(df) for n,df in frames.items()}).T
 
 def label_counts(
@@ -79,8 +81,8 @@ def label_counts(
     label, rows = as_label(label), []
     for n, df in frames.items():
         known = df[df[label.target].notna()]
-        n_positive = int(label.of(known).sum())
-        counts = dict(n_missing=len(df)-len(known), n_positive=n_positive, n_negative=len(known)-n_positive)
+        n_known, n_positive = len(known), int(label.of(known).sum())
+        counts = dict(n_missing=len(df)-n_known, n_positive=n_positive, n_negative=n_known-n_positive)
         rows.append(dict(split=n, n=len(df)) | counts)
     return pd.DataFrame(rows)
 
@@ -127,8 +129,8 @@ def plot_drift(
 ): # The axis
     "The stability index by column and period"
     if not len(drift): drift = pd.DataFrame(dict(column=['(no time column)'], period=['all'], psi=[0.]))
-    order = drift.groupby('column').psi.max().sort_values(ascending=False).index[:most]
-    matrix = drift.pivot(index='column', columns='period', values='psi').loc[order]
+    largest = drift.groupby('column').psi.max().sort_values(ascending=False)
+    matrix = drift.pivot(index='column', columns='period', values='psi').loc[largest.index[:most]]
     return plot_heatmap(matrix, high, 'population stability index', ax)
 
 # %% ../../nbs/explore/04_exploration.ipynb #4402d06d
@@ -136,7 +138,8 @@ def _edge_ticks(cut):
     "Where the axis of a cut column names its bins, and how: at most five"
     labels = [f'{e:.4g}' for e in cut['edges']] if cut['kind'] == 'number' else cut['levels']
     if not labels: return [], []
-    at = np.unique(np.linspace(0, len(labels)-1, 5).astype(int))
+    places = np.linspace(0, len(labels)-1, 5)
+    at = np.unique(places.astype(int))
     shift = .5 if cut['kind'] == 'number' else 0 # an edge stands between two bins
     return [i+shift for i in at], [labels[i][:8] for i in at]
 

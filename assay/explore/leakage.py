@@ -47,26 +47,38 @@ def is_id_like(
     if kind_of(x) == 'number' and not _is_whole(known): return False
     return len(distinct_values(known)[0]) >= share*len(known)
 
+def _auc_of(in_bins, y, blocks, resamples):
+    "AUC of a column that was cut into bins, with its interval"
+    cut, codes = in_bins
+    counts = count_table(codes, y, blocks, cut['size'])
+    return cv_auc(counts, resamples.n, resamples.seed)
+
 def _best_clue(x, y, blocks, resamples):
     "The strongest view of an id, and its score"
     best = ('', dict(auc=.5, auc_low=.5, auc_high=.5))
-    for name, v in _clues(x).items():
-        cut, codes = binned(v)
-        s = cv_auc(count_table(codes, y, blocks, cut['size']), resamples.n, resamples.seed)
-        if s['auc_low'] > best[1]['auc_low']: best = name, s
+    for name, view in _clues(x).items():
+        score = _auc_of(binned(view), y, blocks, resamples)
+        if score['auc_low'] > best[1]['auc_low']: best = name, score
     return best
 
 # %% ../../nbs/explore/07_leakage.ipynb #b357dc0a
+_MOMENT = r'\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?' # A day, or a day with its time
+
+def _says_moments(x):
+    "Does a text begin with values that are all moments?"
+    first = x.dropna().head(50).astype(str)
+    return len(first) > 0 and first.str.fullmatch(_MOMENT).all()
+
 def _later(x, moments):
     "Share of the rows whose value is a moment after the row's own; 0 when the column holds no moments"
     if kind_of(x) == 'category':
-        first = x.dropna().head(50).astype(str)
-        if not len(first) or not first.str.fullmatch(r'\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?').all(): return 0.
+        if not _says_moments(x): return 0.
         x = pd.to_datetime(x.astype('str'), errors='coerce', utc=True, format='ISO8601')
     if kind_of(x) != 'time' or moments is None: return 0.
-    a, b = (pd.to_datetime(v, utc=True) for v in (x, moments))
-    known = a.notna() & b.notna()
-    return float((a[known] > b[known]).mean()) if known.any() else 0.
+    value, own = pd.to_datetime(x, utc=True), pd.to_datetime(moments, utc=True)
+    known = value.notna() & own.notna()
+    is_later = value[known] > own[known]
+    return float(is_later.mean()) if known.any() else 0.
 
 def is_clock(
     x:pd.Series, # One column
@@ -76,11 +88,13 @@ def is_clock(
     if kind_of(x) != 'number' or not len(known): return False
     v = known.to_numpy(dtype='float64')
     if v.min() < 0 or not 1300 < v.max() <= 2400: return False
-    return bool(((v % 1 == 0) & (v % 100 < 60)).all() and len(np.unique(v)) >= 60)
+    is_time = (v % 1 == 0) & (v % 100 < 60)
+    return bool(is_time.all()) and len(np.unique(v)) >= 60
 
 def _alike_gaps(a, b):
     "Are two columns missing in nearly the same rows?"
-    return bool(b.any() and not b.all() and np.corrcoef(a, b)[0, 1] > .95)
+    if not b.any() or b.all(): return False
+    return bool(np.corrcoef(a, b)[0, 1] > .95)
 
 def _missing_with(x, others):
     "Name of the first of `others` that is missing in nearly the same rows as `x`"
@@ -97,7 +111,9 @@ def _by_neighbours(x, y, learn, width):
     total = np.bincount(at, y[known])
     n = np.bincount(at).astype(float)
     wide = np.ones(min(width, len(v)))
-    if width > 1: total, n = np.convolve(total, wide, 'same'), np.convolve(n, wide, 'same')
+    if width > 1:
+        total = np.convolve(total, wide, 'same')
+        n = np.convolve(n, wide, 'same')
     return np.interp(x, v, total/n, left=np.nan, right=np.nan)
 
 def _by_level(codes, y, learn):
@@ -105,7 +121,8 @@ def _by_level(codes, y, learn):
     size = codes.max()+1
     total = np.bincount(codes[learn], y[learn], size)
     n = np.bincount(codes[learn], minlength=size)
-    return ((total+10*y[learn].mean())/(n+10))[codes]
+    record = (total+10*y[learn].mean())/(n+10)
+    return record[codes]
 
 def _rank_auc(y, p):
     "AUC of a score"
@@ -113,7 +130,8 @@ def _rank_auc(y, p):
     n = positive.sum()
     pairs = float(n)*(~positive).sum()
     if not pairs: return .5
-    return (pd.Series(p).rank()[positive].sum()-n*(n+1)/2)/pairs
+    ranks = pd.Series(p).rank()[positive].sum()
+    return (ranks-n*(n+1)/2)/pairs
 
 # %% ../../nbs/explore/07_leakage.ipynb #c9ab8c0a
 _WIDTHS = (1, 9, 65) # Nearest values of a number that tell together
@@ -122,10 +140,13 @@ def _guesses(x, y, half):
     "What each half of the rows says of the other by one column, at each width"
     if kind_of(x) == 'category':
         codes = apply_bins(bins(x, max_levels=4096), x)
-        return [np.where(half, _by_level(codes, y, ~half), _by_level(codes, y, half))]
+        first, second = _by_level(codes, y, ~half), _by_level(codes, y, half)
+        return [np.where(half, first, second)]
     v = as_numbers(x)
     def told(width):
-        return np.where(half, _by_neighbours(v, y, ~half, width), _by_neighbours(v, y, half, width))
+        first = _by_neighbours(v, y, ~half, width)
+        second = _by_neighbours(v, y, half, width)
+        return np.where(half, first, second)
     return [told(width) for width in _WIDTHS]
 
 def _told(x, y, half, quality):
@@ -146,11 +167,15 @@ _FEW_LEVELS = 64 # Levels of a text that are told apart in any case
 
 def _near(x, outcomes, task, score, clue, half):
     "AUC (of several classes their mean), or R² of a number, by which one column tells the outcome"
-    seen = max(score['auc'] if task == 'binary' else 0., clue[1]['auc'] if clue else 0.)
+    alone = score['auc'] if task == 'binary' else 0.
+    by_view = clue[1]['auc'] if clue else 0.
+    seen = max(alone, by_view)
     if task == 'regression': return max(seen, *(_told(x, v, half, r2) for v in outcomes))
-    is_close = score['auc'] >= .9 or kind_of(x) == 'category' and x.nunique() > _FEW_LEVELS
+    has_many_levels = kind_of(x) == 'category' and x.nunique() > _FEW_LEVELS
+    is_close = score['auc'] >= .9 or has_many_levels
     if not is_close: return seen
-    return max(seen, float(np.mean([_told(x, v, half, _rank_auc) for v in outcomes])))
+    told = [_told(x, v, half, _rank_auc) for v in outcomes]
+    return max(seen, float(np.mean(told)))
 
 # %% ../../nbs/explore/07_leakage.ipynb #291898f9
 _LARGEST = float(np.finfo('float32').max) # Number that a tree reads
@@ -173,8 +198,8 @@ def _scores(x, y, blocks, resamples):
     "How well one column tells the label, and of an id the view that tells it best"
     is_id = is_id_like(x)
     # a name that never comes back has no record
-    cut, codes = binned(x, max_levels=_FEW_LEVELS if is_id else _most_levels(blocks))
-    score = cv_auc(count_table(codes, y, blocks, cut['size']), resamples.n, resamples.seed)
+    max_levels = _FEW_LEVELS if is_id else _most_levels(blocks)
+    score = _auc_of(binned(x, max_levels=max_levels), y, blocks, resamples)
     return score, _best_clue(x, y, blocks, resamples) if is_id else None
 
 def _check_label(df, label):
@@ -196,7 +221,9 @@ def leakage_evidence(
     y, blocks = label.of(df), row_blocks(df, label, resamples)
     moments = df[label.time] if label.time else None
     outcomes = _outcomes(df[label.target], label.task, y)
-    half = (blocks if blocks.max(initial=0) else np.arange(len(df))) % 2 == 0
+    has_blocks = blocks.max(initial=0) > 0
+    part = blocks if has_blocks else np.arange(len(df))
+    half = part % 2 == 0
     names = [c for c in df if c not in (label.target, label.time)]
     skills = _alone(df, names, label, y, resamples.seed)
     for c in names:
@@ -226,6 +253,12 @@ def _judge(e, known, too_good):
     return '', ''
 
 # %% ../../nbs/explore/07_leakage.ipynb #7d941521
+def _best_score(e):
+    "The score of a column, or of the view of an id that tells more"
+    scores = [e['score']]
+    if e['clue']: scores.append(e['clue'][1])
+    return max(scores, key=lambda score: score['auc_low']) # of equals the first
+
 def leakage_scan(
     df:pd.DataFrame, # Rows; some tens of thousands are enough
     # Column of the label; or a `Label`, or the agreement, which also say task, positive value and time
@@ -242,9 +275,8 @@ def leakage_scan(
     if evidence is None: evidence = leakage_evidence(df, label, resamples)
     for c,e in evidence.items():
         verdict, reason = _judge(e, declared.get(c), too_good)
-        seen = [e['score'], *([e['clue'][1]] if e['clue'] else [])]
-        best = max(seen, key=lambda score: score['auc_low']) # of equals the first
-        rows.append(dict(column=c, verdict=verdict, reason=reason) | best | dict(n=len(df), near=e['near']))
+        found = dict(column=c, verdict=verdict, reason=reason)
+        rows.append(found | _best_score(e) | dict(n=len(df), near=e['near']))
     return _rank(df, pd.DataFrame(rows), declared)
 
 # %% ../../nbs/explore/07_leakage.ipynb #63d77984
@@ -253,7 +285,8 @@ def _ahead(res, good, times):
     `good`?"""
     distance = ndtri(res.auc_low.clip(.5, .9999))
     rest = distance[~good & (res.verdict == '')]
-    return distance >= times*max(rest.max() if len(rest) else 0, .1)
+    furthest = rest.max() if len(rest) else 0
+    return distance >= times*max(furthest, .1)
 
 def _doubt(res, rows, why):
     "Call some lines suspects"
@@ -263,7 +296,8 @@ def _doubt_gaps(df, res, declared):
     "Call an undeclared column a suspect that is missing where a leak is"
     leaks = {c: df[c] for c in res.column[res.verdict == 'leak']}
     for i, r in res.iterrows():
-        if r.verdict not in ('', 'suspect') or declared.get(r.column) is not None: continue
+        is_open = r.verdict in ('', 'suspect') and declared.get(r.column) is None
+        if not is_open: continue
         leak = _missing_with(df[r.column], leaks)
         if leak: _doubt(res, i, f'missing in the same rows as the leak {leak}')
 
@@ -276,8 +310,9 @@ def _rank(df, res, declared):
     _doubt(res, high & _ahead(res, high, 2), 'far ahead of every other column')
     _doubt_gaps(df, res, declared)
     grade = res.verdict.map({'leak': 0, 'suspect': 1, 'set aside': 2, '': 3})
-    in_order = ['grade', 'auc_low', 'column']
-    res = res.assign(grade=grade).sort_values(in_order, ascending=[True, False, True]).drop(columns='grade')
+    res = res.assign(grade=grade)
+    res = res.sort_values(['grade', 'auc_low', 'column'], ascending=[True, False, True])
+    res = res.drop(columns='grade')
     res.insert(0, 'rank', range(1, len(res)+1))
     return res.reset_index(drop=True)
 
@@ -293,18 +328,24 @@ def declarations(
     return {c: known.get(c, False) for c in columns}
 
 # %% ../../nbs/explore/07_leakage.ipynb #3245f87a
+def _settled(r, declared):
+    "Verdict of a suspected column after its declaration, and the words for it"
+    if r.near >= CERTAIN:
+        return 'leak', f'declared, which does not count from {CERTAIN}: it is {r.near:.4f}, and only removed'
+    role, day = declared['by'], declared['date']
+    return 'declared', f"declared legitimate by {role} on {day}: {declared['because']}"
+
 def settle_declared(
     scan:pd.DataFrame, # From `leakage_scan`
     said:dict, # Column to what is declared of it, from `declared_legitimate`: because, by, date
 )->pd.DataFrame: # The same, with the verdict `declared` where a declaration answers the suspicion
     "What is left of the suspicions after people have declared columns legitimate"
     res = scan.copy()
-    for i,r in scan[scan.column.isin(list(said)) & scan.verdict.isin(['leak', 'suspect'])].iterrows():
-        w, certain = said[r.column], r.near >= CERTAIN
-        words = f"declared legitimate by {w['by']} on {w['date']}: {w['because']}"
-        if certain:
-            words = f'declared, which does not count from {CERTAIN}: it is {r.near:.4f}, and only removed'
-        res.loc[i, ['verdict', 'reason']] = 'leak' if certain else 'declared', f'{r.reason}; {words}'
+    is_said = scan.column.isin(list(said))
+    is_open = scan.verdict.isin(['leak', 'suspect'])
+    for i,r in scan[is_said & is_open].iterrows():
+        verdict, words = _settled(r, said[r.column])
+        res.loc[i, ['verdict', 'reason']] = verdict, f'{r.reason}; {words}'
     return res
 
 def declared_legitimate(
@@ -314,20 +355,27 @@ def declared_legitimate(
     return {f.name: f.legitimate for f in fields if f.role == 'feature' and f.legitimate}
 
 # %% ../../nbs/explore/07_leakage.ipynb #dc4c1790
+def _thinned(df, max_rows):
+    "Every k-th row, so that at most `max_rows` are left"
+    step = max(1, -(-len(df)//max_rows))
+    return df.iloc[::step]
+
 def read_scan_table(
     max_rows:int=20_000, # Rows to scan; every k-th is taken, so that the time order stays
 )->pd.DataFrame: # Rows in their stored order
     "The table to scan: the sample of the data stage if there is one, else the training rows"
     path = place('prepared', 'scan.parquet')
     df = read_coded(path if path.is_file() else place('train'))
-    return df.iloc[::max(1, -(-len(df)//max_rows))].reset_index(drop=True)
+    return _thinned(df, max_rows).reset_index(drop=True)
 
 def leaking_features(
     scan:pd.DataFrame, # From `leakage_scan`
     features, # Declared features
 )->list: # Names of declared features that are called a leak
     "Features that must not be learnt from"
-    return [c for c in scan.column[scan.verdict == 'leak'] if c in set(features)]
+    features = set(features)
+    leaks = scan.column[scan.verdict == 'leak']
+    return [c for c in leaks if c in features]
 
 # %% ../../nbs/explore/07_leakage.ipynb #10766507
 def scan_columns(
@@ -351,7 +399,8 @@ def leak_advice(
     found = scan[scan.column.isin(leaking_features(scan, features))]
     how = f"in dictionary.yaml, if it is known when the decision is made: {declared_form('legitimate')}"
     declare = np.where(found.near >= CERTAIN, f'not possible from {CERTAIN}', how)
-    found = found[['column', 'reason', 'near']].assign(remove=REMOVE.replace('`', ''), declare=declare)
+    remove = REMOVE.replace('`', '')
+    found = found[['column', 'reason', 'near']].assign(remove=remove, declare=declare)
     return found.reset_index(drop=True)
 
 def suspected(
@@ -365,10 +414,11 @@ def suspected(
     "Columns that the scan calls a leak, and nobody may rightly declare or has declared"
     label, columns = as_label(label), list(columns)
     if not columns: return []
-    read = dict.fromkeys([*columns, label.target, *([label.time] if label.time else [])])
-    rows = df.iloc[::max(1, -(-len(df)//max_rows))][[*read]]
+    read = [*columns, label.target]
+    if label.time: read.append(label.time)
+    rows = _thinned(df, max_rows)[list(dict.fromkeys(read))]
     # the data stage sets such rows aside
     endless = {c: rows[c].where(np.isfinite(rows[c])) for c in rows.select_dtypes('float')}
-    rows = rows.assign(**endless).dropna(subset=[label.target]).reset_index(drop=True)
-    scan = leakage_scan(rows, label, resamples=resamples)
+    known = rows.assign(**endless).dropna(subset=[label.target])
+    scan = leakage_scan(known.reset_index(drop=True), label, resamples=resamples)
     return leaking_features(settle_declared(scan, said or {}), columns)

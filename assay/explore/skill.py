@@ -33,14 +33,17 @@ def _gini(hit, p):
     "0 for a guess, 1 for perfect: twice the area under the curve, less one"
     n = hit.sum()
     pairs = n*(~hit).sum()
-    return 2*(rankdata(p)[hit].sum()-n*(n+1)/2)/pairs-1 if pairs else 0.
+    if not pairs: return 0.
+    above = rankdata(p)[hit].sum()-n*(n+1)/2
+    return 2*above/pairs-1
 
 def _skill(y, p, task, classes):
     "0 for a guess, 1 for perfect: Gini index, share of variance, or accuracy above the most frequent class"
     if task == 'regression': return r2(y, p)
     if len(classes) == 2: return _gini(y == classes[1], p[:, 1])
     most = max(np.mean(y == c) for c in classes)
-    return (np.mean(classes[p.argmax(1)] == y)-most)/max(1-most, 1e-12)
+    right = np.mean(classes[p.argmax(1)] == y)
+    return (right-most)/max(1-most, 1e-12)
 
 # %% ../../nbs/explore/06_skill.ipynb #c1c54c6a
 def _told_by_tree(x, y, task, seed):
@@ -51,11 +54,13 @@ def _told_by_tree(x, y, task, seed):
     classes = None if task == 'regression' else np.unique(y)
     p = np.zeros(len(y) if classes is None else (len(y), len(classes)))
     fewest = max(5, len(y)//400)
-    for learn in (half, ~half):
+    for learn, rest in ((half, ~half), (~half, half)):
         tree = make(max_depth=5, min_samples_leaf=fewest, random_state=seed)
         tree.fit(x[learn, None], y[learn])
-        if classes is None: p[~learn] = tree.predict(x[~learn, None])
-        else: p[np.ix_(~learn, np.isin(classes, tree.classes_))] = tree.predict_proba(x[~learn, None])
+        if classes is None: p[rest] = tree.predict(x[rest, None])
+        else:
+            met = np.isin(classes, tree.classes_) # a half may lack a class
+            p[np.ix_(rest, met)] = tree.predict_proba(x[rest, None])
     return p, classes
 
 _LEAVES = 32 # Of a tree of depth 5
@@ -65,7 +70,7 @@ def _record_of_level(x, y, task, seed):
     a level that is not there gets the record of all"""
     half = np.random.default_rng(seed).permutation(len(y))%2 == 0
     classes = None if task == 'regression' else np.unique(y)
-    told = y.astype(float)[:, None] if classes is None else (y[:, None] == classes).astype(float)
+    told = (y[:, None] if classes is None else y[:, None] == classes).astype(float)
     level = pd.factorize(x, use_na_sentinel=False)[0]
     n_levels = level.max()+1
     p = np.zeros(told.shape)
@@ -73,8 +78,9 @@ def _record_of_level(x, y, task, seed):
     k = .1 if classes is None else 1
     for learn in (half, ~half):
         n = np.bincount(level[learn], minlength=n_levels)
-        total = np.stack([np.bincount(level[learn], v, n_levels) for v in told[learn].T], 1)
-        record = (total+k*told[learn].mean(0))/(n+k)[:, None]
+        totals = [np.bincount(level[learn], v, n_levels) for v in told[learn].T]
+        mean = told[learn].mean(0)
+        record = (np.stack(totals, 1)+k*mean)/(n+k)[:, None]
         p[~learn] = record[level[~learn]]
     return (p[:, 0] if classes is None else p), classes
 

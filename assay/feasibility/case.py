@@ -72,14 +72,17 @@ def _demand_target(train, valid, problem):
     if train[target].nunique() < 2:
         raise ValueError(f"the target {target!r} has one value in train, so there is nothing to learn")
 
+def _in_order(df, problem, classes):
+    "The rows in order of time, with the target as numbers"
+    y = as_target(df[problem.target], problem.task, problem.positive, classes)
+    df = df.assign(**{problem.target: y})
+    return df.sort_values(problem.time, kind='stable') if problem.time else df
+
 def _both(train, valid, problem):
     "The rows of both tables in order of time, with the target as numbers, and one label for each row"
-    target, task = problem.target, problem.task
-    classes = sorted(train[target].unique()) if task == 'multiclass' else ()
-    parts = []
-    for df in (train, valid):
-        df = df.assign(**{target: as_target(df[target], task, problem.positive, classes)})
-        parts.append(df.sort_values(problem.time, kind='stable') if problem.time else df)
+    is_multiclass = problem.task == 'multiclass'
+    classes = sorted(train[problem.target].unique()) if is_multiclass else ()
+    parts = [_in_order(df, problem, classes) for df in (train, valid)]
     both = pd.concat(parts, keys=['train', 'valid'])
     both.index = pd.RangeIndex(len(both)) # so that features are looked up and not made again for each model
     return both
@@ -141,8 +144,10 @@ def measure_kernels(
     value = less([f(np.ones(len(df))) for f in kernels])
     blocks = case_blocks(case, df)
     drawn = replicate(kernels, len(df), Resamples(blocks, case.n_boot, case.seed))
-    ends = dict(low=None, high=None) | ends_of(less(drawn.T), value, count_groups(blocks))
-    return dict(value=value if math.isfinite(value) else None, **ends, n=len(df))
+    nothing = dict(low=None, high=None)
+    ends = nothing | ends_of(less(drawn.T), value, count_groups(blocks))
+    known = value if math.isfinite(value) else None
+    return dict(value=known, **ends, n=len(df))
 
 def measure_score(
     case:Case, # What is assessed
@@ -151,8 +156,10 @@ def measure_score(
 )->dict: # `value`, `low`, `high`, `n`; higher is better
     "The metric of the problem"
     m = measure_kernels(case, df, [_kernel(case, df, score)])
-    least, most = sorted(case.sign*b for b in METRICS[case.problem.metric]['bounds'])
-    return m | {k: min(max(m[k], least), most) for k in ('low', 'high') if m[k] is not None}
+    bounds = METRICS[case.problem.metric]['bounds']
+    least, most = sorted(case.sign*b for b in bounds)
+    def inside(v): return min(max(v, least), most)
+    return m | {k: inside(m[k]) for k in ('low', 'high') if m[k] is not None}
 
 # %% ../../nbs/feasibility/00_case.ipynb #5aee3eb5
 def measure_gain(
@@ -166,15 +173,16 @@ def measure_gain(
 
 FEW_ROWS = 1000 # With fewer rows, and the more columns, a model is held back more
 
+_HELD_BACK = dict(
+    boosting=dict(min_samples_leaf=5, max_leaf_nodes=8),
+    forest=dict(min_samples_leaf=5, max_samples=.8))
+
 def _params_of(case, name, n_rows):
     "Parameters of a simple model"
     params = dict(max_iter=60, min_samples_leaf=20) if name == 'boosting' else {}
     if n_rows >= FEW_ROWS: return params
-    held_back = dict(
-        boosting=dict(min_samples_leaf=5, max_leaf_nodes=8),
-        forest=dict(min_samples_leaf=5, max_samples=.8),
-        linear=dict(C=min(1., 5/len(case.fields))))
-    return params | held_back.get(name, {})
+    if name == 'linear': return dict(C=min(1., 5/len(case.fields)))
+    return params | _HELD_BACK.get(name, {})
 
 def _features(case, df):
     "The features of some rows"
@@ -246,8 +254,9 @@ _ENDS = dict(gain='value', gain_low='low', gain_high='high')
 
 def _model_row(case, name, score, gain):
     "One model: its score, and its gain over today's rule; none for the rule itself"
+    of_score = measure_score(case, case.valid, score)
     of_gain = {column: gain and gain[end] for column, end in _ENDS.items()}
-    return dict(model=name) | measure_score(case, case.valid, score) | of_gain
+    return dict(model=name) | of_score | of_gain
 
 def _value_of(row): return -math.inf if row['value'] is None else row['value']
 
@@ -260,21 +269,15 @@ def compare_models(
     `scores`: name to scores; `best`: the better family, with its `score` and `gain`; `table`: one row per
     model; `others`: named alternatives."""
     sample, others = case.sample, _alternatives(case)
-    scores = dict(
-        constant=fit_score(case, 'constant', sample, case.valid),
-        rule=rule_scores(case, case.train, case.valid, column))
-    scores |= others | {k: fit_score(case, k, sample, case.valid) for k in FAMILIES}
-    gains = {k: measure_gain(case, case.valid, s, scores['rule']) for k,s in scores.items() if k != 'rule'}
+    def learnt(name): return fit_score(case, name, sample, case.valid)
+    rule = rule_scores(case, case.train, case.valid, column)
+    scores = dict(constant=learnt('constant'), rule=rule) | others
+    scores |= {name: learnt(name) for name in FAMILIES}
+    gains = {k: measure_gain(case, case.valid, s, rule) for k,s in scores.items() if k != 'rule'}
     rows = {k: _model_row(case, k, s, gains.get(k)) for k,s in scores.items()}
     best = max(FAMILIES, key=lambda k: _value_of(rows[k]))
-    return dict(
-        scores=scores,
-        best=best,
-        column=column,
-        others=list(others),
-        table=list(rows.values()),
-        score=rows[best],
-        gain=gains[best])
+    compared = dict(scores=scores, best=best, column=column, others=list(others))
+    return compared | dict(table=list(rows.values()), score=rows[best], gain=gains[best])
 
 # %% ../../nbs/feasibility/00_case.ipynb #6027090e
 COPY = .99 # Skill of a whole model that its lower end must not reach unasked: area under the curve .995
@@ -298,7 +301,8 @@ def column_leaks(
 
 def _skill_kernel(case, score, df=None):
     "Skill as a function of row weights"
-    y, s = (case.valid if df is None else df)[case.problem.target].to_numpy(), np.asarray(score, float)
+    rows = case.valid if df is None else df
+    y, s = rows[case.problem.target].to_numpy(), np.asarray(score, float)
     if case.problem.task == 'regression': return METRICS['r2']['make'](y.astype(float), s)
     return _auc_skill(y, s) if s.ndim == 1 else _class_skill(y, s)
 
@@ -309,8 +313,12 @@ def _auc_skill(y, s):
 
 def _class_skill(y, s):
     "Skill of class scores: hits beyond those of the most frequent class"
-    hit, most = (s.argmax(1) == y).astype(float), pd.Series(y).value_counts(normalize=True).max()
-    def skill(w): return ((w @ hit)/w.sum()-most)/(1-most) if most < 1 else math.nan
+    hit = (s.argmax(1) == y).astype(float)
+    most = pd.Series(y).value_counts(normalize=True).max()
+    def skill(w):
+        if most >= 1: return math.nan
+        share = (w @ hit)/w.sum()
+        return (share-most)/(1-most)
     return skill
 
 # %% ../../nbs/feasibility/00_case.ipynb #05d7f83c
@@ -332,18 +340,22 @@ def _is_never(m, task): return _is_copy(m) and m['value'] >= NEVER.get(task, _NE
 
 def _telling_rows(case):
     "Validation rows that a guess of the most frequent class gets wrong; of a number all rows"
-    most = 0 if case.problem.task == 'regression' else int(pd.Series(case.y).value_counts().max())
+    if case.problem.task == 'regression': return len(case.y)
+    most = int(pd.Series(case.y).value_counts().max())
     return len(case.y) - most
 
 def _carriers(case, name, n_rows=2000, most=3):
     "The columns without whose order a model loses most"
     rng, now = np.random.default_rng(case.seed), case.valid[:n_rows]
     model, X = fit_model(case, name, case.sample), _features(case, now)
-    def skill(X): return _skill_kernel(case, predict_score(model, X), now)(np.ones(len(now)))
+    def skill(X):
+        weighted = _skill_kernel(case, predict_score(model, X), now)
+        return weighted(np.ones(len(now)))
     def mixed(c): return X.assign(**{c: rng.permutation(X[c].to_numpy())})
     whole = skill(X)
     lost = pd.Series({c: whole-skill(mixed(c)) for c in X})
-    return lost[lost > .01].sort_values(ascending=False, kind='stable').index[:most].tolist()
+    worst = lost[lost > .01].sort_values(ascending=False, kind='stable')
+    return worst.index[:most].tolist()
 
 ENOUGH = 150 # Telling rows from which a perfect score shows a skill of .98: of n right ones, 3/n may be wrong
 
@@ -354,9 +366,10 @@ def _best(skills):
 def _undeclared(case, found, said):
     "The case without its declared columns, and the skill of each family on it; none where nobody has to ask"
     if not said: return case, found
-    rest = dataclasses.replace(case, fields=[f for f in case.fields if f.name not in said])
-    is_asked = rest.fields and any((m['value'] or 0) > LEAK for m in found.values())
-    if not is_asked: return rest, {}
+    fields = [f for f in case.fields if f.name not in said]
+    rest = dataclasses.replace(case, fields=fields)
+    knows_much = any((m['value'] or 0) > LEAK for m in found.values())
+    if not fields or not knows_much: return rest, {}
     scores = {k: fit_score(rest, k, rest.sample, rest.valid) for k in FAMILIES}
     return rest, {k: measure_skill(rest, s) for k,s in scores.items()}
 
@@ -369,14 +382,17 @@ def measure_together(
     `too_good`: the undeclared ones are a copy of it; `never`: all are one, so no declaration counts;
     `unsure`: so it seems, on few `telling` rows; `columns`: those it rests on;
     `undeclared`: the skill without the `declared`, or None"""
-    found, said = {k: measure_skill(case, models['scores'][k]) for k in FAMILIES}, legitimate(case.fields)
+    said = legitimate(case.fields)
+    found = {k: measure_skill(case, models['scores'][k]) for k in FAMILIES}
     rest, left = _undeclared(case, found, said)
-    copies, telling, certain = [k for k,m in left.items() if _is_copy(m)], _telling_rows(case), []
+    copies, certain = [k for k,m in left.items() if _is_copy(m)], []
     if said and not copies: certain = [k for k,m in found.items() if _is_never(m, case.problem.task)]
-    never, columns = bool(certain) and telling >= ENOUGH, []
+    telling, columns = _telling_rows(case), []
+    never = bool(certain) and telling >= ENOUGH
     if copies: columns = _carriers(rest, copies[0])
     elif never: columns = _carriers(case, certain[0])
-    best, undeclared = _best(found), left[_best(left)] if left else None
+    best = _best(found)
+    undeclared = left[_best(left)] if left else None
     judged = dict(too_good=bool(copies), never=never, unsure=bool(certain) and not never)
     rests_on = dict(model=best, columns=columns, declared=sorted(said))
     return found[best] | judged | rests_on | dict(undeclared=undeclared, telling=telling)

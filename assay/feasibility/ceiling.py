@@ -115,7 +115,8 @@ def _halves(case, df):
     "Half of the rows, whole days together"
     days, rng = case_blocks(case, df), np.random.default_rng(case.seed)
     unit = np.arange(len(df)) if days is None or not days.any() else days
-    return (rng.permutation(unit.max()+1) % 2 == 0)[unit]
+    is_even = rng.permutation(unit.max()+1) % 2 == 0
+    return is_even[unit]
 
 def _residuals(case, scores):
     "What each score is off, rows × numbers: one number per row, or one per class"
@@ -139,7 +140,8 @@ def variance_bound(
     df, name = case.sample, models['best']
     half = _halves(case, df)
     if not (_has_all(case, df[half]) and _has_all(case, df[~half])): return None
-    first, second = (_residuals(case, fit_score(case, name, df[h], case.valid)) for h in (half, ~half))
+    def off_by(rows): return _residuals(case, fit_score(case, name, rows, case.valid))
+    first, second = off_by(df[half]), off_by(df[~half])
     constant = _residuals(case, models['scores']['constant'])
     left, base = (first*second).sum(1), (constant*constant).sum(1)
     whole = ((first**2+second**2)/2).sum(1)
@@ -199,9 +201,11 @@ def _in_words(metric):
 
 def _bound_row(key, name, found, measured_in):
     "One bound; its reason where it is not there"
-    bound, number = BOUNDS[key], {k: (found or {}).get(k) for k in ('value', 'low', 'high', 'n')}
+    bound, known = BOUNDS[key], found or {}
+    number = {k: known.get(k) for k in ('value', 'low', 'high', 'n')}
     says = bound.says if found else f'not there: {bound.missing}'
-    return dict(bound=name) | number | dict(measured_in=measured_in, says=says, assumes=bound.assumes)
+    words = dict(measured_in=measured_in, says=says, assumes=bound.assumes)
+    return dict(bound=name) | number | words
 
 def _conflict_row(conflicts, metric):
     "The bound of rows that are alike"
@@ -231,9 +235,9 @@ def bound_table(
     metric:str, # The metric of the problem
 )->pd.DataFrame: # One row per bound: bound, value, low, high, n, measured_in, says, assumes
     "What bounds the score, how surely, and what is assumed"
-    rows = [
-        _conflict_row(ceiling.get('conflicts'), metric),
-        _neighbour_row(ceiling.get('neighbours')),
-        _oracle_row(ceiling.get('oracle'), metric),
-        _variance_row(ceiling.get('variance'))]
+    conflicts = _conflict_row(ceiling.get('conflicts'), metric)
+    neighbours = _neighbour_row(ceiling.get('neighbours'))
+    oracle = _oracle_row(ceiling.get('oracle'), metric)
+    variance = _variance_row(ceiling.get('variance'))
+    rows = [conflicts, neighbours, oracle, variance]
     return pd.DataFrame(rows).astype(dict(value=float, low=float, high=float, n='Int64'))

@@ -27,7 +27,8 @@ def _off_by(task, y, s):
 def _unit_costs(case, outcomes, n_draws):
     "Cost per row of scores that need no threshold: per wrong class, or per unit of absolute error"
     task, y = case.problem.task, outcomes['y']
-    cost = draw(case.problem.costs[_PRICED[task][0]], n_draws, np.random.default_rng(case.seed))
+    rng, price = np.random.default_rng(case.seed), case.problem.costs[_PRICED[task][0]]
+    cost = draw(price, n_draws, rng)
     paid = {k: cost*_off_by(task, y, s).mean() for k,s in outcomes['scores'].items()}
     return pd.DataFrame(paid | dict(error=cost))
 
@@ -67,14 +68,17 @@ def _groups_of(case, column):
     "The groups of a column: `(column, name, mask)`; none where it has many values"
     if column not in case.valid or case.valid[column].nunique() > 8: return []
     text = _as_text(case.valid[column])
-    return [(column, f'{column} = {v}', (text == v).to_numpy()) for v in sorted(text.unique())]
+    def group(v): return column, f'{column} = {v}', (text == v).to_numpy()
+    return list(map(group, sorted(text.unique())))
 
 def _parts(case, at_least):
     "The largest groups of the watched columns and of features with few values: `(column, name, mask)`"
-    names = [*case.problem.groups, *(f.name for f in case.fields if f.kind in _FEW_VALUES)]
-    found = [part for column in dict.fromkeys(names) for part in _groups_of(case, column)]
-    large = [p for p in found if at_least <= p[2].sum() < len(p[2])]
-    return sorted(large, key=lambda p: (-p[2].sum(), p[1]))[:16]
+    of_few = [f.name for f in case.fields if f.kind in _FEW_VALUES]
+    names = dict.fromkeys([*case.problem.groups, *of_few])
+    found = [part for column in names for part in _groups_of(case, column)]
+    large = [(*p, p[2].sum()) for p in found if at_least <= p[2].sum() < len(p[2])]
+    in_order = sorted(large, key=lambda p: (-p[3], p[1]))
+    return [p[:3] for p in in_order[:16]]
 
 def _has_few_outcomes(case, df):
     "Is there one outcome, or too few of the rarer one?"
@@ -83,26 +87,28 @@ def _has_few_outcomes(case, df):
 
 def _part(case, models, mask, wide):
     "Score and gain in some rows, intervals widened by `wide`; None where there are too few outcomes"
-    df, s, r = case.valid[mask], models['scores'][models['best']][mask], models['scores']['rule'][mask]
+    df, scores = case.valid[mask], models['scores']
     if _has_few_outcomes(case, df): return None
     small = dataclasses.replace(case, n_boot=100)
-    m, g = measure_score(small, df, s), measure_gain(small, df, s, r)
+    best, rule = scores[models['best']][mask], scores['rule'][mask]
+    m, g = measure_score(small, df, best), measure_gain(small, df, best, rule)
     if None in (g['low'], m['low']): return None
+    def reach(x): return wide*(x['high']-x['low'])/3.92
     value, gain = m['value'], g['value']
-    reach, gain_reach = (wide*(x['high']-x['low'])/3.92 for x in (m, g))
-    return dict(
-        n=len(df),
-        share=len(df)/len(mask),
-        value=value,
-        value_low=value-reach,
-        gain=gain,
-        gain_low=gain-gain_reach,
-        gain_high=gain+gain_reach)
+    found = dict(n=len(df), share=len(df)/len(mask), value=value, value_low=value-reach(m))
+    return found | dict(gain=gain, gain_low=gain-reach(g), gain_high=gain+reach(g))
 
 # %% ../../nbs/feasibility/04_gains.ipynb #b8bbf553
 def _works(p, bar):
     "Does a part reach the minimum and the margin, with a gain beyond doubt?"
     return p['value'] >= bar['minimum'] and p['gain'] >= bar['margin'] and p['gain_low'] > 0
+
+def _standing(p, models, has_working):
+    "Is a part better than all rows, or idle beside parts of the same column that work?"
+    whole, gain = models['score']['value'], models['gain']['value']
+    stands_out = p['works'] and p['value_low'] > whole
+    is_idle = has_working and p['gain_low'] <= 0 and p['gain_high'] < gain
+    return dict(stands_out=stands_out, idle=is_idle)
 
 def measure_parts(
     case:Case, # What is assessed
@@ -113,16 +119,12 @@ def measure_parts(
 
     Each has part, n, share, value, value_low, gain, gain_low, gain_high; the ends are widened for all parts
     together."""
-    parts, whole, gain = _parts(case, at_least), models['score']['value'], models['gain']['value']
-    found = []
+    parts, found = _parts(case, at_least), []
     for column, name, mask in parts:
         p = _part(case, models, mask, float(norm.isf(.025/len(parts))))
         if p: found.append((column, dict(part=name) | p | dict(works=_works(p, case.bar))))
-    works, res = {c for c,p in found if p['works']}, []
-    for column, p in found:
-        is_idle = column in works and p['gain_low'] <= 0 and p['gain_high'] < gain
-        res.append(p | dict(stands_out=p['works'] and p['value_low'] > whole, idle=is_idle))
-    return res
+    working = {column for column,p in found if p['works']}
+    return [p | _standing(p, models, column in working) for column,p in found]
 
 # %% ../../nbs/feasibility/04_gains.ipynb #fd7396a5
 def _ablations(problem):

@@ -51,7 +51,11 @@ def _numbers(rng, n, k=5):
     X = pd.DataFrame(rng.normal(size=(n, k)), columns=[f'x{i}' for i in range(k)])
     return X.assign(site=rng.choice(list('abcd'), n))
 
-def _toss(rng, odds): return (rng.random(len(odds)) < 1/(1+np.exp(-np.asarray(odds, float)))).astype(int)
+def _toss(rng, odds):
+    "An outcome per row: 1 with the probability that its log odds say"
+    probability = 1/(1+np.exp(-np.asarray(odds, float)))
+    return (rng.random(len(odds)) < probability).astype(int)
+
 def _strong(X): return 2*X.x0-1.5*X.x1+X.x2-.5
 def _rarely(X): return 3*X.x0+2*X.x1-10.5
 def _weak(X): return 1.2*X.x0-.8*X.x1
@@ -71,12 +75,14 @@ def _binary(rng, n, odds):
 def _linear(rng, n, k, size):
     "Many weak columns, and weights of a given total size"
     X, w = _numbers(rng, n, k), rng.normal(size=k)
-    return X, X.filter(like='x').to_numpy() @ (w*size/np.linalg.norm(w))
+    weights = w*size/np.linalg.norm(w)
+    return X, X.filter(like='x').to_numpy() @ weights
 
 def _bundled(rng, load):
     "A bundled table in random order"
+    def plain(name): return name.replace(' ', '_').replace('/', '_per_')
     d = load(as_frame=True).frame
-    d = d.rename(columns=lambda c: c.replace(' ', '_').replace('/', '_per_')).rename(columns=dict(target='y'))
+    d = d.rename(columns=plain).rename(columns=dict(target='y'))
     return d.iloc[rng.permutation(len(d))].reset_index(drop=True)
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #5e742da1
@@ -89,17 +95,21 @@ def _pays(rng): return _binary(rng, 1200, _strong), BINARY | _yearly(dict(value=
 
 @truth('go', 'the outcome is the sign of a product: no column knows anything alone, '
              'two together nearly everything')
-def _interaction(rng): return _binary(rng, 1500, lambda X: 4*np.sign(X.x0*X.x1)), BINARY
+def _interaction(rng):
+    def of_product(X): return 4*np.sign(X.x0*X.x1)
+    return _binary(rng, 1500, of_product), BINARY
 
 @truth('go', 'a strong signal of which a fifth is missing, at random, in each column')
 def _missing_values(rng):
     d = _binary(rng, 1500, _strong)
-    return d.assign(**{c: d[c].where(rng.random(len(d)) > .2) for c in ('x0', 'x1', 'x2')}), BINARY
+    def with_gaps(column): return d[column].where(rng.random(len(d)) > .2)
+    return d.assign(**{c: with_gaps(c) for c in ('x0', 'x1', 'x2')}), BINARY
 
 @truth('go', 'forty shops with their own odds, each with many rows to learn them from')
 def _many_categories(rng):
     shop, odds = rng.integers(0, 40, 2400), rng.permutation(np.linspace(-3, 3, 40))
-    return _numbers(rng, 2400, 3).assign(shop=[f's{i}' for i in shop], y=_toss(rng, odds[shop])), BINARY
+    X = _numbers(rng, 2400, 3).assign(shop=[f's{i}' for i in shop])
+    return X.assign(y=_toss(rng, odds[shop])), BINARY
 
 @truth('go', 'whole days are good or bad, and a strong signal is there within each day')
 def _days(rng):
@@ -116,17 +126,20 @@ def _three(scores): return np.array(['low', 'mid', 'top'])[np.asarray(scores).ar
 @truth('go', 'each of three classes follows a column of its own')
 def _three_classes(rng):
     X = _numbers(rng, 1200)
-    return X.assign(y=_three(2*X[['x0', 'x1', 'x2']]+rng.gumbel(size=(1200, 3)))), CLASSES
+    scores = 2*X[['x0', 'x1', 'x2']]+rng.gumbel(size=(1200, 3))
+    return X.assign(y=_three(scores)), CLASSES
 
 @truth('go', 'two columns explain about two thirds of the variance, one of them bent')
 def _a_number(rng):
     X = _numbers(rng, 900)
-    return X.assign(y=3*X.x0+2*X.x1.abs()+rng.normal(0, 2, 900)), NUMBER
+    y = 3*X.x0+2*X.x1.abs()+rng.normal(0, 2, 900)
+    return X.assign(y=y), NUMBER
 
 @truth('go', 'less is better: the error can fall to 0.8, well below the 1.5 that is asked')
 def _an_error(rng):
     X = _numbers(rng, 900)
-    return X.assign(y=3*X.x0+2*X.x1+rng.normal(size=900)), NUMBER | dict(metric='mae', minimum=1.5, margin=.5)
+    y = 3*X.x0+2*X.x1+rng.normal(size=900)
+    return X.assign(y=y), NUMBER | dict(metric='mae', minimum=1.5, margin=.5)
 
 @truth('go', 'breast cancer (bundled): published models separate the classes almost perfectly, '
              'texture alone does not, and every column is measured before the diagnosis, which is declared')
@@ -134,7 +147,8 @@ def _breast_cancer(rng):
     said = dict(
         legitimate='measured on the sample, before the diagnosis',
         today=dict(columns=['mean_texture']))
-    return _bundled(rng, load_breast_cancer).assign(y=lambda d: 1-d.y), BINARY | dict(minimum=.85) | said
+    d = _bundled(rng, load_breast_cancer)
+    return d.assign(y=1-d.y), BINARY | dict(minimum=.85) | said
 
 @truth('go', 'wine (bundled): published models name the grower nearly always, '
              'the ash of the wine alone does not; that every column is measured on the wine is declared')
@@ -163,18 +177,21 @@ def _noise_of_a_number(rng): return _numbers(rng, 900).assign(y=rng.normal(size=
                 'even who knows the odds stays below the minimum')
 def _wrong_labels(rng):
     d = _binary(rng, 1500, _strong)
-    return d.assign(y=np.where(rng.random(len(d)) < .35, 1-d.y, d.y)), BINARY | dict(minimum=.8)
+    is_turned = rng.random(len(d)) < .35
+    return d.assign(y=np.where(is_turned, 1-d.y, d.y)), BINARY | dict(minimum=.8)
 
 @truth('no_go', 'four yes-or-no columns: rows that are alike in all have different outcomes, '
                 'which caps the score below the minimum')
 def _twins(rng):
-    X = pd.DataFrame(rng.integers(0, 2, (1500, 4)).astype(float), columns=['x0', 'x1', 'x2', 'x3'])
+    answers = rng.integers(0, 2, (1500, 4)).astype(float)
+    X = pd.DataFrame(answers, columns=['x0', 'x1', 'x2', 'x3'])
     X = X.assign(site=rng.choice(list('abcd'), 1500))
-    return X.assign(y=_toss(rng, 1.2*X.x0-.8*X.x1)), BINARY | dict(minimum=.85)
+    return X.assign(y=_toss(rng, _weak(X))), BINARY | dict(minimum=.85)
 
 @truth('no_go', 'the effect of both columns turns round when training ends')
 def _drift(rng):
-    X, turn = _numbers(rng, 1500), np.where(np.arange(1500) < 1000, 1, -1)
+    X = _numbers(rng, 1500)
+    turn = np.where(np.arange(1500) < 1000, 1, -1)
     y = _toss(rng, turn*(2*X.x0-1.5*X.x1))
     return X.assign(moment=_hours(1500, 2), y=y), BINARY | dict(time='moment')
 
@@ -187,7 +204,8 @@ def _costs_too_much(rng):
                 'no model can be better')
 def _rule_is_enough(rng):
     X = _numbers(rng, 6000)
-    return X.assign(y=_toss(rng, X.site.map(dict(a=-3, b=-1, c=1, d=3)))), BINARY | dict(margin=.03)
+    odds = X.site.map(dict(a=-3, b=-1, c=1, d=3))
+    return X.assign(y=_toss(rng, odds)), BINARY | dict(margin=.03)
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #ec825988
 @truth('no_go', 'the strong signal, and an unresolved harm to people')
@@ -212,19 +230,20 @@ def _of_two(X): return 3*X.x0-2*X.x1
 @truth('reduce_scope', 'a strong signal in one site of four and coins in the others: '
                        'all rows together stay below the bar')
 def _one_segment(rng):
-    df = _binary(rng, 2400, lambda X: np.where(X.site == 'a', _of_two(X), 0))
-    return df, BINARY | dict(minimum=.75, margin=.15)
+    def in_one_site(X): return np.where(X.site == 'a', _of_two(X), 0)
+    return _binary(rng, 2400, in_one_site), BINARY | dict(minimum=.75, margin=.15)
 
 @truth('reduce_scope', 'a strong signal in three sites of four: all rows together reach the bar, '
                        'and one site gains nothing')
 def _one_idle_segment(rng):
-    df = _binary(rng, 2400, lambda X: np.where(X.site == 'd', 0, _of_two(X)))
-    return df, BINARY | dict(minimum=.7)
+    def in_three_sites(X): return np.where(X.site == 'd', 0, _of_two(X))
+    return _binary(rng, 2400, in_three_sites), BINARY | dict(minimum=.7)
 
 @truth('reduce_scope', 'a number that follows a column in one site of four')
 def _one_segment_of_a_number(rng):
     X = _numbers(rng, 1800)
-    return X.assign(y=np.where(X.site == 'a', 3*X.x0, 0)+rng.normal(0, 1.5, 1800)), NUMBER | dict(minimum=.6)
+    mean = np.where(X.site == 'a', 3*X.x0, 0)
+    return X.assign(y=mean+rng.normal(0, 1.5, 1800)), NUMBER | dict(minimum=.6)
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #490012f9
 @truth('collect_data', 'two hundred weak columns and 400 rows to learn from: the score still rises, '
@@ -243,7 +262,8 @@ def _few_rows_of_classes(rng):
     X, w = _numbers(rng, 600*_more(rng), 120), rng.normal(size=(120, 3))
     weights = w*4/np.linalg.norm(w, axis=0)
     scores = X.filter(like='x').to_numpy() @ weights
-    return X.assign(y=_three(scores+rng.gumbel(size=(len(X), 3)))), CLASSES | dict(minimum=.8)
+    chance = rng.gumbel(size=(len(X), 3))
+    return X.assign(y=_three(scores+chance)), CLASSES | dict(minimum=.8)
 
 def _more(rng):
     "How many times the rows: the lesson that shows the truth asks for the same world with more of them"
@@ -305,10 +325,9 @@ def make_truth(
     df = df.assign(row=[f'r{i}' for i in range(len(df))])
     said = dict(title=name, question='Which rows?', target='y', id='row', today=dict(columns=['site']))
     said |= {k: v for k,v in agreed.items() if k not in _BESIDE}
-    cut, fields = len(df)*2//3, infer_dictionary(df, target='y', id='row', time=agreed.get('time'))
-    return dict(
-        train=df[:cut],
-        valid=df[cut:],
-        problem=make_problem(said),
-        fields=_declared(fields, agreed.get('legitimate')),
-        context=StudyContext(dict(leaks=[], harms=agreed.get('harms', []))))
+    fields = infer_dictionary(df, target='y', id='row', time=agreed.get('time'))
+    fields = _declared(fields, agreed.get('legitimate'))
+    context = StudyContext(dict(leaks=[], harms=agreed.get('harms', [])))
+    cut = len(df)*2//3
+    rows = dict(train=df[:cut], valid=df[cut:])
+    return rows | dict(problem=make_problem(said), fields=fields, context=context)

@@ -19,16 +19,19 @@ from .value import fit_power_law
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #a0f5e846
 def _other_cluster(y, blocks, rng):
     "Outcomes in which each cluster has those of another, repeated or cut to its size"
-    order, size = np.lexsort((rng.random(len(y)), blocks)), np.bincount(blocks)
-    start, other = size.cumsum()-size, rng.permutation(len(size))[blocks]
+    order = np.lexsort((rng.random(len(y)), blocks))
+    size = np.bincount(blocks)
+    start = size.cumsum()-size
+    other = rng.permutation(len(size))[blocks]
     rank = np.empty(len(y), int)
     rank[order] = np.arange(len(y))-start[blocks[order]]
     return y[order[start[other]+rank%size[other]]]
 
 def _moved(case, keep, rng, n):
     "Outcomes of some validation rows, moved against their scores in `n` ways; did clusters change places?"
-    y, blocks, shifts = case.y[keep], case_blocks(case, case.valid), rng.integers(1, len(keep), n)
-    blocks = None if blocks is None else pd.factorize(blocks[keep])[0]
+    y, shifts = case.y[keep], rng.integers(1, len(keep), n)
+    blocks = case_blocks(case, case.valid)
+    if blocks is not None: blocks = pd.factorize(blocks[keep])[0]
     in_runs = blocks is None or (np.diff(blocks) != 0).sum() == blocks.max()
     if case.problem.time and in_runs: return [np.roll(y, k) for k in shifts], False
     if blocks is None: return [rng.permutation(y) for _ in shifts], False
@@ -97,14 +100,17 @@ _SURE = .01 # A smaller p is a signal
 
 def _p_of(case, scores):
     "The smaller p of the families, which were both tried"
-    return min(1., len(FAMILIES)*min(1. if s is None else permutation_p(case, s) for s in scores))
+    smallest = min(1. if s is None else permutation_p(case, s) for s in scores)
+    return min(1., len(FAMILIES)*smallest)
 
 def _shuffled(case, constant, n=8):
     "Gain over the constant of models of shuffled outcomes: median and range; `above` where all gain"
     sample, rng = case.sample[:3000], np.random.default_rng(case.seed)
     y = sample[case.problem.target].to_numpy()
-    scores = [fit_score(case, 'linear', sample, case.valid, rng.permutation(y)) for _ in range(n)]
-    m = dict(value=None, low=None, high=None) | median_gain(case.problem.metric, case.y, scores, constant)
+    def shuffled_scores(): return fit_score(case, 'linear', sample, case.valid, rng.permutation(y))
+    scores = [shuffled_scores() for _ in range(n)]
+    gain = median_gain(case.problem.metric, case.y, scores, constant)
+    m = dict(value=None, low=None, high=None) | gain
     return m | dict(above=m['low'] is not None and m['low'] > 0)
 
 def measure_signal(
@@ -116,14 +122,12 @@ def measure_signal(
     `known` is from `known_share`; `by_heart`: is the signal gone in clusters that the models have not met?
     `shuffled` is the median gain over the constant of models that learnt from shuffled outcomes,
     its interval, and `above`: do all gain?"""
-    p, known = _p_of(case, [models['scores'][k] for k in FAMILIES]), known_share(case)
-    blind = _p_of(case, [blind_scores(case, k) for k in FAMILIES]) if known > .05 else p
-    return dict(
-        p=blind,
-        found=blind <= _SURE,
-        known=known,
-        by_heart=p <= _SURE < blind,
-        shuffled=_shuffled(case, models['scores']['constant']))
+    scores, known = models['scores'], known_share(case)
+    p = blind = _p_of(case, [scores[k] for k in FAMILIES])
+    if known > .05: blind = _p_of(case, [blind_scores(case, k) for k in FAMILIES])
+    by_heart = p <= _SURE < blind
+    shuffled = _shuffled(case, scores['constant'])
+    return dict(p=blind, found=blind <= _SURE, known=known, by_heart=by_heart, shuffled=shuffled)
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #52e3f49b
 N_SIZES = 5 # Nested samples, each twice the one before
@@ -172,7 +176,8 @@ def curve_table(
     "Learning curve with its fit and interval, also beyond the rows at hand"
     if curve is None: return pd.DataFrame(columns=['rows', 'score', 'fitted', 'low', 'high'])
     sizes = curve['sizes']
-    n = np.append(sizes, sizes[-1]*np.array([2, 4, ahead])).astype(float)
+    beyond = sizes[-1]*np.array([2, 4, ahead])
+    n = np.append(sizes, beyond).astype(float)
     a, b, c = (curve['fit'][k][:, None] for k in 'abc')
     y = a-b*n**-c
     score = np.append(curve['scores'].mean(1), [np.nan]*3)

@@ -17,8 +17,8 @@ from ..problem.hypotheses import hypothesis_check
 # %% ../../nbs/feasibility/10_results.ipynb #d65bf805
 def _row(question, found, required, met):
     "A question beside what was found and what was asked"
-    answer = ('yes' if met else 'no') if isinstance(met, bool) else met
-    return dict(question=question, found=short(found), required=required, met=answer)
+    if isinstance(met, bool): met = 'yes' if met else 'no'
+    return dict(question=question, found=short(found), required=required, met=met)
 
 def _plain(m): return say_interval(m and m | dict(n=None))
 
@@ -26,26 +26,23 @@ def _signal_rows(e, facts):
     "Do the columns know anything?"
     shuffled, p = e['signal']['shuffled'], f"p = {e['signal']['p']:.3g}"
     is_clean, asked = not shuffled['above'], 'not above the constant'
-    return [
-        _row('is there signal?', p, 'p ≤ 0.01', facts['signal']),
-        _row('do shuffled outcomes teach nothing?', _plain(shuffled), asked, is_clean)]
+    signal = _row('is there signal?', p, 'p ≤ 0.01', facts['signal'])
+    return [signal, _row('do shuffled outcomes teach nothing?', _plain(shuffled), asked, is_clean)]
 
 def _criterion_rows(e, facts):
     "What was agreed"
     bar, models, ceiling = e['bar'], e['models'], e['ceiling']['conflicts']
     minimum, margin = f"≥ {bar['minimum']:.3g}", f"> 0, by {bar['margin']:.3g}"
-    return [
-        _row('is the minimum reached?', _plain(models['score']), minimum, facts['minimum']),
-        _row('is it better than today?', _plain(models['gain']), margin, facts['margin']),
-        _row('is there a ceiling?', ceiling['bound'], minimum, facts['ceiling'])]
+    reached = _row('is the minimum reached?', _plain(models['score']), minimum, facts['minimum'])
+    better = _row('is it better than today?', _plain(models['gain']), margin, facts['margin'])
+    return [reached, better, _row('is there a ceiling?', ceiling['bound'], minimum, facts['ceiling'])]
 
 def _data_rows(e, facts):
     "Are there enough rows, and does what they say last?"
     enough = not facts['more_rows'] and facts['rows_needed'] is not None
     to_bar, inside = f"to the bar: {facts['rows_said']}", e['stability']['inside']
-    return [
-        _row('are there enough rows?', f"{e['rows']['train']:,}", to_bar, enough),
-        _row('does it last?', _plain(inside), 'no better inside than after', not facts['fades'])]
+    rows = _row('are there enough rows?', f"{e['rows']['train']:,}", to_bar, enough)
+    return [rows, _row('does it last?', _plain(inside), 'no better inside than after', not facts['fades'])]
 
 def _worth_row(e, facts):
     "Does it pay?"
@@ -57,12 +54,12 @@ def _worth_row(e, facts):
 def _blocker_rows(e, facts):
     "What must be resolved first"
     leaks = [*e['leaks'], *filter(None, [facts['too_good'], facts['never']])]
-    unsettled = e['blocked']+e['open']
+    harms, unsettled = e['harms'], e['blocked']+e['open']
     settled = ', '.join(unsettled) or 'nothing is open'
-    return [
-        _row('is a leak suspected?', '; '.join(leaks) or 'none', 'none', not leaks),
-        _row('does a harm block it?', ', '.join(e['harms']) or 'none', 'none', not e['harms']),
-        _row('can the data be had, and the answer used?', settled, 'nothing open', not unsettled)]
+    leak = _row('is a leak suspected?', '; '.join(leaks) or 'none', 'none', not leaks)
+    harm = _row('does a harm block it?', ', '.join(harms) or 'none', 'none', not harms)
+    usable = _row('can the data be had, and the answer used?', settled, 'nothing open', not unsettled)
+    return [leak, harm, usable]
 
 def summary_table(
     evidence:dict, # From `assess`
@@ -78,45 +75,40 @@ def summary_table(
 def _span(m, better=None):
     "A metric from a mapping with an interval; without a value where there is none"
     if not m: return metric(None)
-    return metric(*[m.get(k) for k in ('value', 'low', 'high', 'n')], better=better)
+    return metric(m.get('value'), m.get('low'), m.get('high'), m.get('n'), better=better)
 
 def _higher(m): return _span(m, better='higher')
 
 def _score_metrics(e):
     "Scores, higher being better, and whether they are more than chance"
-    table, models, signal = {r['model']: r for r in e['models']['table']}, e['models'], e['signal']
-    scores = dict(
-        skill=e['together'],
-        constant=table['constant'],
-        rule=table['rule'],
-        model=models['score'],
-        gain=models['gain'])
+    models, signal = e['models'], e['signal']
+    table = {r['model']: r for r in models['table']}
+    scores = dict(skill=e['together'], constant=table['constant'], rule=table['rule'])
+    scores |= dict(model=models['score'], gain=models['gain'])
     p = metric(signal['p'], n=e['rows']['valid'], better='lower')
-    return {k: _higher(m) for k,m in scores.items()} | dict(p_signal=p, shuffled=_span(signal['shuffled']))
+    found = {k: _higher(m) for k,m in scores.items()}
+    return found | dict(p_signal=p, shuffled=_span(signal['shuffled']))
 
 def _data_metrics(e):
     "What the rows allow"
-    return dict(
-        rows_needed=_span(rows_to_bar(e), better='lower'),
-        ceiling=metric(e['ceiling']['conflicts']['bound'], n=e['rows']['train']),
-        inside=_higher(e['stability']['inside']))
+    needed = _span(rows_to_bar(e), better='lower')
+    ceiling = metric(e['ceiling']['conflicts']['bound'], n=e['rows']['train'])
+    return dict(rows_needed=needed, ceiling=ceiling, inside=_higher(e['stability']['inside']))
 
 def _worth_metrics(e, facts):
     "What it is worth, and the smallest difference that the test set can show"
-    return dict(
-        value_per_year=_higher(e['value']),
-        p_worth=metric(e['value'] and e['value']['p_positive'], better='higher'),
-        detectable=metric(facts['mde'], n=e['rows']['test'], better='lower'))
+    value = e['value']
+    p_worth = metric(value and value['p_positive'], better='higher')
+    detectable = metric(facts['mde'], n=e['rows']['test'], better='lower')
+    return dict(value_per_year=_higher(value), p_worth=p_worth, detectable=detectable)
 
 def _bounds(e):
     "Bounds on scores and errors, as far as this task has them"
     ceiling = e['ceiling']
     near, variance = ceiling.get('neighbours') or {}, ceiling.get('variance') or {}
-    return dict(
-        best_choice=ceiling.get('oracle'),
-        least_error=near.get('least'),
-        error_without_variance=variance.get('left'),
-        error_with_variance=variance.get('whole'))
+    bounds = dict(best_choice=ceiling.get('oracle'), least_error=near.get('least'))
+    left, whole = variance.get('left'), variance.get('whole')
+    return bounds | dict(error_without_variance=left, error_with_variance=whole)
 
 def _informing(e):
     "Numbers that no rule reads: bounds, the gain over what is simpler, and how well tables are told apart"
@@ -144,13 +136,10 @@ def _link(name): return f'reports/feasibility/metrics.json#metrics.{name}'
 
 def _lacking(e, facts):
     "Parts of the study that could not be measured"
-    has_bound = bool(e['ceiling']['conflicts'] or e['ceiling'].get('neighbours'))
-    parts = dict(
-        score=facts['minimum'] == 'unknown',
-        data=e['learning'] is None,
-        ceiling=not has_bound,
-        stability=e['stability']['inside'] is None,
-        worth=e['value'] is None)
+    ceiling = e['ceiling']
+    has_bound = bool(ceiling['conflicts'] or ceiling.get('neighbours'))
+    parts = dict(score=facts['minimum'] == 'unknown', data=e['learning'] is None, ceiling=not has_bound)
+    parts |= dict(stability=e['stability']['inside'] is None, worth=e['value'] is None)
     return [k for k,lacks in parts.items() if lacks]
 
 def _study_check(e, verdict):
@@ -169,8 +158,9 @@ def _loose_risks(problem):
 def _worth_check(e, problem):
     "F10: the value was computed, and every risk is told whole"
     loose, n = _loose_risks(problem), len(problem.risks)
-    status = 'unanswered' if e['value'] is None or not problem.risks else not loose
-    computed = 'not computed' if e['value'] is None else 'computed over the declared ranges'
+    is_unpriced = e['value'] is None
+    status = 'unanswered' if is_unpriced or not problem.risks else not loose
+    computed = 'not computed' if is_unpriced else 'computed over the declared ranges'
     untold = f"without likelihood, impact, owner or mitigation: {', '.join(loose) or 'none'}"
     return check('F10', status, f'value per year {computed}; {n} risks; {untold}', _link('value_per_year'))
 

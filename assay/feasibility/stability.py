@@ -26,7 +26,8 @@ def _span(case, now):
 def _in_turn(case, n_blocks):
     "The training period in blocks of equal size, in order; none where there is no time"
     if not case.problem.time: return []
-    return [case.train.iloc[i] for i in np.array_split(np.arange(len(case.train)), n_blocks)]
+    places = np.array_split(np.arange(len(case.train)), n_blocks)
+    return [case.train.iloc[i] for i in places]
 
 def _at_most(case, df):
     "Rows drawn by seed; fewer would judge a model that learnt less than the one to be built"
@@ -70,7 +71,8 @@ def over_time(
         if not _is_scorable(case, past, now): continue
         scores = {m: fit_score(case, m, past, now) for m in ('constant', name)}
         scores['rule'] = rule_scores(case, before, now, models['column'])
-        rows.append(dict(block=k+1) | _span(case, blocks[k]) | measure_score(case, now, scores[name]))
+        score = measure_score(case, now, scores[name])
+        rows.append(dict(block=k+1) | _span(case, blocks[k]) | score)
         pool.append((now, scores))
     return rows, _pooled(case, pool, names)
 
@@ -99,7 +101,9 @@ _AUC = METRICS['roc_auc']['make'] # Area under the curve as a function of row we
 def _day_halves(days, n, seed):
     "Half of the rows of one table, whole days together"
     unit = np.arange(n) if days is None else pd.factorize(days)[0]
-    return (np.random.default_rng(seed).permutation(unit.max()+1) % 2 == 0)[unit]
+    order = np.random.default_rng(seed).permutation(unit.max()+1)
+    is_even = order % 2 == 0
+    return is_even[unit]
 
 def _fit_told(X, label, fields, seed):
     "A model that tells two tables apart"
@@ -109,7 +113,8 @@ def _fit_told(X, label, fields, seed):
 
 def _auc_of(model, X, y):
     "Area under the curve of a model on some rows"
-    return _AUC(y, predict_score(model, X))(np.ones(len(X)))
+    auc = _AUC(y, predict_score(model, X))
+    return auc(np.ones(len(X)))
 
 def _drops(X, label, halves, fitted, seed, n_rows=1500):
     "By column, the loss of area under the curve when it is put in another order in the rows that are told"
@@ -138,8 +143,8 @@ def _told_interval(kernels, n, resamples):
     drawn = replicate([of_half(*k) for k in kernels], n, resamples)
     ends = np.nanquantile(drawn, [.025, .975], axis=0) # of each half, then their mean
     low, high = ends.mean(1).tolist()
-    value = float(np.mean([auc(np.ones(half.sum())) for half, auc in kernels]))
-    return dict(value=value, low=low, high=high, n=n)
+    values = [auc(np.ones(half.sum())) for half, auc in kernels]
+    return dict(value=float(np.mean(values)), low=low, high=high, n=n)
 
 def tell_apart(
     a:pd.DataFrame, # `feature_frame` of one table
@@ -153,10 +158,12 @@ def tell_apart(
 
     `columns` is what the model misses most when it is shuffled, `alone` the skill of single columns. There is
     no value where there are too few rows."""
-    X, label = pd.concat([a, b], ignore_index=True), np.repeat([0, 1], [len(a), len(b)])
+    X = pd.concat([a, b], ignore_index=True)
+    label = np.repeat([0, 1], [len(a), len(b)])
     if min(len(a), len(b)) < _FEW: return _NOT_TOLD | dict(n=len(X), columns={}, alone={})
-    days = (None, None) if any(d is None for d in days) else days
-    half = np.concatenate([_day_halves(days[0], len(a), seed), _day_halves(days[1], len(b), seed+1)])
+    if any(d is None for d in days): days = (None, None)
+    first, second = _day_halves(days[0], len(a), seed), _day_halves(days[1], len(b), seed+1)
+    half = np.concatenate([first, second])
     halves = (half, ~half)
     fitted = [_fit_told(X[~h], label[~h], fields, seed) for h in halves]
     kernels = [(h, _AUC(label[h], predict_score(m, X[h]))) for h,m in zip(halves, fitted)]
@@ -175,7 +182,8 @@ def read_production(
     "Columns of the rows that come in now, without what became of them"
     if not place('production').is_file(): return None
     asked = dict.fromkeys([problem.id, problem.time, cluster, *names_of(fields)])
-    rows = read_table(place('production'), columns=[n for n in asked if n and n != problem.target])
+    columns = [n for n in asked if n and n != problem.target]
+    rows = read_table(place('production'), columns=columns)
     return rows if len(rows) else None
 
 # %% ../../nbs/feasibility/06_stability.ipynb #d539a164
@@ -196,7 +204,8 @@ def _demand_no_outcomes(production, target):
 
 def _frame(case, name, df):
     "Features of some rows of a table, and their blocks"
-    X = feature_frame(df, case.fields) if name == 'production' else case.X.loc[df.index, case.names]
+    is_new = name == 'production' # its features were not made with those of the case
+    X = feature_frame(df, case.fields) if is_new else case.X.loc[df.index, case.names]
     return X, _many_blocks(case, df)
 
 def _says(found):
@@ -234,6 +243,8 @@ def adversarial_table(
     pairs:list, # From `adversarial_pairs`
 )->pd.DataFrame: # One row per pair: value, low, high, n, says, columns, alone
     "Which tables a model tells apart, and by what"
-    rows = [r | dict(columns=_skill_words(r['columns']), alone=_skill_words(r['alone'])) for r in pairs]
-    res = pd.DataFrame(rows).set_index('pair')[['value', 'low', 'high', 'n', 'says', 'columns', 'alone']]
+    def in_words(pair):
+        return pair | dict(columns=_skill_words(pair['columns']), alone=_skill_words(pair['alone']))
+    rows = pd.DataFrame(list(map(in_words, pairs))).set_index('pair')
+    res = rows[['value', 'low', 'high', 'n', 'says', 'columns', 'alone']]
     return res.astype(dict(value=float, low=float, high=float))

@@ -28,7 +28,8 @@ ACCESS, INTEGRATION = ('F01', 'F02', 'F05'), ('F06', 'F11', 'P07') # Items of th
 
 def _said_by(stage, states, ids):
     "The sentences of a stage's checks that ended in one of some ways"
-    return [f"{c['id']}: {c['why']}" for c in stage['checks'] if c['id'] in ids and c['status'] in states]
+    asked = [c for c in stage['checks'] if c['id'] in ids]
+    return [f"{c['id']}: {c['why']}" for c in asked if c['status'] in states]
 
 def _failed_leaks(explore):
     "Columns that the exploration calls a leak"
@@ -50,11 +51,9 @@ def find_blockers(
 
     `blocked` is refused access to the data, `open` what nobody answered about data or integration."""
     unanswered = _said_by(data, ['unanswered'], ACCESS)
-    return dict(
-        leaks=_failed_leaks(explore),
-        harms=_failed_harms(responsible),
-        blocked=_said_by(data, ['fail'], ACCESS),
-        open=unanswered+_said_by(agreed, ['fail', 'unanswered'], INTEGRATION))
+    unanswered += _said_by(agreed, ['fail', 'unanswered'], INTEGRATION)
+    found = dict(leaks=_failed_leaks(explore), harms=_failed_harms(responsible))
+    return found | dict(blocked=_said_by(data, ['fail'], ACCESS), open=unanswered)
 
 # %% ../../nbs/feasibility/08_study.ipynb #8f545b38
 def _bar_of(case, models):
@@ -67,24 +66,22 @@ def _bar_of(case, models):
 def _rarest(case):
     "Validation rows of the rarest outcome; all of them for numbers"
     if case.problem.task == 'regression': return len(case.y)
-    return min((case.y == c).sum() for c in case.train[case.problem.target].unique())
+    outcomes = case.train[case.problem.target].unique()
+    return min((case.y == outcome).sum() for outcome in outcomes)
 
 def _rows_of(case, n_test):
     "Rows to learn from, to score and to test, and how many declared clusters are scored"
-    n_valid = len(case.valid)
-    return dict(
-        train=len(case.train),
-        valid=n_valid,
-        test=n_test or n_valid,
-        rare=int(_rarest(case)),
-        cluster=case.cluster,
-        clusters=count_groups(case_blocks(case, case.valid)) if case.cluster else None)
+    n_valid, n_clusters = len(case.valid), None
+    if case.cluster: n_clusters = count_groups(case_blocks(case, case.valid))
+    rows = dict(train=len(case.train), valid=n_valid, test=n_test or n_valid, rare=int(_rarest(case)))
+    return rows | dict(cluster=case.cluster, clusters=n_clusters)
 
 def _resolve_first(case, skills, blockers):
     "Leaks and risks, and what earlier stages left to be resolved"
-    leaks = {*column_leaks(skills, case.fields, case.problem.task), *blockers.get('leaks', [])}
+    measured = column_leaks(skills, case.fields, case.problem.task)
+    leaks = sorted({*measured, *blockers.get('leaks', [])})
     found = {k: blockers.get(k, []) for k in ('harms', 'blocked', 'open')}
-    return dict(leaks=sorted(leaks), risks=case.problem.risks) | found
+    return dict(leaks=leaks, risks=case.problem.risks) | found
 
 _NOTHING_MORE = dict(over={}, adversarial=[], hypotheses={})
 
@@ -151,17 +148,15 @@ def _too_good(m):
 
 def _never(m):
     "How good a model of declared columns is that no declaration excuses; empty where it is not so good"
-    return f"{_said_of_skill(m)}; declared legitimate: {', '.join(m['declared'])}" if m['never'] else ''
+    if not m['never']: return ''
+    declared = ', '.join(m['declared'])
+    return f"{_said_of_skill(m)}; declared legitimate: {declared}"
 
 def _blocker_facts(e):
     "What must be resolved before any score counts"
     together = e['together']
-    return dict(
-        harms=e['harms'],
-        leaks=e['leaks'],
-        too_good=_too_good(together),
-        never=_never(together),
-        blocked=e['blocked'])
+    of_model = dict(too_good=_too_good(together), never=_never(together))
+    return dict(harms=e['harms'], leaks=e['leaks']) | of_model | dict(blocked=e['blocked'])
 
 def _clusters(e):
     "What too few clusters, or clusters that training holds too, leave open; empty where nothing"
@@ -189,12 +184,9 @@ def _score_facts(e):
     "How the score and its gain stand to what was agreed"
     bar, gain = e['bar'], e['models']['gain']
     minimum = grade(e['models']['score'], bar['minimum'])
-    return dict(
-        fades=_fades(e, minimum),
-        signal=e['signal']['found'],
-        beats_rule=grade(gain, 1e-12) == 'yes',
-        minimum=minimum,
-        margin=grade(gain, bar['margin']))
+    beats_rule = grade(gain, 1e-12) == 'yes'
+    facts = dict(fades=_fades(e, minimum), signal=e['signal']['found'], beats_rule=beats_rule)
+    return facts | dict(minimum=minimum, margin=grade(gain, bar['margin']))
 
 def worth_of(
     value:dict, # From `measure_value`, or None
@@ -232,29 +224,29 @@ def rows_to_bar(
 
 def _is_in_reach(need, n):
     "Do at least half of the fitted curves get to the bar, with at most fifty times the rows?"
-    if need is None: return False
-    return need['share'] >= .5 and need['value'] is not None and n < need['value'] <= 50*n
+    if need is None or need['value'] is None: return False
+    return need['share'] >= .5 and n < need['value'] <= 50*n
 
 def _row_facts(e):
     "Whether more rows would do, and how many"
     need = rows_to_bar(e)
-    return dict(
-        more_rows=_is_in_reach(need, e['rows']['train']),
-        rows_needed=need and need['value'],
-        rows_said=say_rows(need))
+    more_rows = _is_in_reach(need, e['rows']['train'])
+    return dict(more_rows=more_rows, rows_needed=need and need['value'], rows_said=say_rows(need))
 
 def _detectable(gain, rows):
     """The smallest difference that the test set shows with 80 % power at 5 %
 
     It is the error of the gain on validation, carried over to as many rows as the test set has."""
-    return 2.8*(gain['high']-gain['low'])/3.92*math.sqrt(rows['valid']/rows['test'])
+    error = 2.8*(gain['high']-gain['low'])/3.92
+    return error*math.sqrt(rows['valid']/rows['test'])
 
 def _power_facts(e):
     "Whether the test set can show twice the margin, and the smallest difference that it shows"
     gain = e['models']['gain']
     if gain['low'] is None: return dict(powered=False, mde=None)
     mde = _detectable(gain, e['rows'])
-    return dict(powered=mde <= max(2*e['bar']['margin'], 1e-9), mde=mde)
+    wanted = max(2*e['bar']['margin'], 1e-9)
+    return dict(powered=mde <= wanted, mde=mde)
 
 def facts_of(
     evidence:dict, # From `assess`

@@ -20,10 +20,12 @@ def _power_laws(n, S, best):
     "Least squares of `a - b n^-c` for each row of `S` (curves × sizes): arrays a, b, c"
     x = n[None,:]**-_EXPONENTS[:,None] # exponents × sizes
     xm, sm = x.mean(1), S.mean(1)
-    b = -((S-sm[:,None]) @ (x-xm[:,None]).T) / ((x-xm[:,None])**2).sum(1) # curves × exponents
-    b = np.maximum(b, 0)
+    apart = x-xm[:,None]
+    slope = (S-sm[:,None]) @ apart.T
+    b = np.maximum(-slope/(apart**2).sum(1), 0) # curves × exponents
     a = np.minimum(sm[:,None]+b*xm, best)
-    error = ((a[:,:,None]-b[:,:,None]*x-S[:,None,:])**2).sum(2)
+    fitted = a[:,:,None]-b[:,:,None]*x
+    error = ((fitted-S[:,None,:])**2).sum(2)
     i = (np.arange(len(S)), error.argmin(1))
     return a[i], b[i], _EXPONENTS[i[1]]
 
@@ -37,7 +39,8 @@ def fit_power_law(
     "Fit score against rows"
     n, S = np.asarray(n, float), np.asarray(scores, float)
     if len(n) < 3: raise ValueError(f"a curve needs at least 3 sizes, got {len(n)}")
-    draws = np.random.default_rng(seed).integers(0, S.shape[1], (n_boot, *S.shape))
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(0, S.shape[1], (n_boot, *S.shape))
     drawn = np.take_along_axis(S[None].repeat(n_boot, 0), draws, 2)
     curves = np.concatenate([S.mean(1)[None], drawn.mean(2)])
     return dict(zip('abc', _power_laws(n, curves, best)))
@@ -52,12 +55,14 @@ def rows_needed(
 )->dict: # `value`, `low`, `high`: rows, None for never; `share`: of draws that ever get there
     "How many rows reach a score"
     gap = fit['a']-target
+    is_above = gap > 0
     with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
-        reached = (fit['b']/np.where(gap > 0, gap, 1))**(1/fit['c'])
-        n = np.where(gap > 0, reached, np.inf)
+        ratio = fit['b']/np.where(is_above, gap, 1)
+        n = np.where(is_above, ratio**(1/fit['c']), np.inf)
     n = np.where(n > most, np.inf, n)
     low, high = np.quantile(n[1:], [.025, .975], method='nearest')
-    ends = {k: _rows_or_never(v) for k,v in dict(value=n[0], low=low, high=high).items()}
+    found = dict(value=n[0], low=low, high=high)
+    ends = {k: _rows_or_never(v) for k,v in found.items()}
     return ends | dict(share=float(np.isfinite(n[1:]).mean()))
 
 def say_rows(
@@ -104,8 +109,9 @@ def _paid(errors, unit_costs, weights, half):
     def cost(w): return c_fp[:,None]*(w @ fp) + c_fn[:,None]*(w @ fn)
     for chosen_on, paid_on in ((half, ~half), (~half, half)):
         threshold = cost(weights[0]*chosen_on).argmin(1)
-        paid = cost(weights[1]*paid_on)
-        total = total + np.take_along_axis(paid, threshold[:,None], 1)[:,0]
+        every = cost(weights[1]*paid_on)
+        paid = np.take_along_axis(every, threshold[:,None], 1)
+        total = total + paid[:,0]
     return total
 
 # %% ../../nbs/feasibility/01_value.ipynb #803b2d73
@@ -127,7 +133,8 @@ def decision_costs(
     "What decisions by each score would have cost, over the declared ranges"
     rng, n = np.random.default_rng(seed), len(y_true)
     blocks, n_blocks = _cost_blocks(blocks, n)
-    weight = rng.multinomial(n_blocks, np.full(n_blocks, 1/n_blocks), n_draws).astype(float)
+    as_likely = np.full(n_blocks, 1/n_blocks)
+    weight = rng.multinomial(n_blocks, as_likely, n_draws).astype(float)
     drawn = {k: draw(costs[k], n_draws, rng) for k in ('false_positive', 'false_negative')}
     normal = norm.ppf(.975)
     wide = (widening(n_blocks) or normal)/normal

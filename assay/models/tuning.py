@@ -89,8 +89,9 @@ def _refuse_trial(study, trial, value):
     "Stop where a trial has no value: asked again, it would have none either, and the study would never end"
     study.tell(trial, state=TrialState.FAIL)
     raise ValueError(
-        f"trial {trial.number} with {_rounded(trial.params)} has the value {value}; expected a finite number: "
-        "the metric is undefined where validation rows have one class, or a model gave scores that are no numbers"
+        f"trial {trial.number} with {_rounded(trial.params)} has the value {value}; expected a finite "
+        "number: the metric is undefined where validation rows have one class, or a model gave scores that "
+        "are no numbers"
     )
 
 def run_trials(

@@ -117,20 +117,23 @@ def watched_by(
     fields, # Features
 )->list: # Names of columns
     "What is compared: the features and the scores, of classes one column each"
+    names = [f.name for f in fields]
     n_classes = np.shape(scores_of(df.head(1), SCORE))[1:]
-    of_scores = [f'{SCORE}_{i}' for i in range(n_classes[0])] if n_classes else [SCORE]
-    return [*(f.name for f in fields), *of_scores]
+    if not n_classes: return [*names, SCORE]
+    return [*names, *(f'{SCORE}_{i}' for i in range(n_classes[0]))]
 
 def _outcomes(df, problem):
     "Rows whose classes are names, not numbers; what is not known stays so"
     if problem.task != 'multiclass' or problem.target not in df: return df
-    names = df[problem.target].astype(object).map(lambda k: str(int(k)), na_action='ignore')
+    def name(k): return str(int(k))
+    names = df[problem.target].astype(object).map(name, na_action='ignore')
     return df.assign(**{problem.target: names})
 
 def _mean_outcome(rows, problem):
     "How often the outcome occurs; of classes, the first one"
     y = rows[problem.target]
-    return float((y == 0).mean() if problem.task == 'multiclass' else y.mean())
+    occurs = y == 0 if problem.task == 'multiclass' else y
+    return float(occurs.mean())
 
 # %% ../../nbs/monitoring/03_decide.ipynb #33ea2deb
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -146,15 +149,17 @@ class Monitor:
     def counted(self):
         "The reference as counts, made once for all windows"
         p, rows = self.problem, _outcomes(self.reference, self.problem)
-        columns = [c for c in [*watched_by(rows, self.fields), p.target] if c in rows]
-        return Counted(count_reference(rows, columns, p.time), p.time, (p.target,))
+        wanted = [*watched_by(rows, self.fields), p.target]
+        counts = count_reference(rows, [c for c in wanted if c in rows], p.time)
+        return Counted(counts, p.time, (p.target,))
 
     def drift(self,
         current:pd.DataFrame, # One window
         labelled:bool, # Are there enough outcomes to compare them too?
     )->pd.DataFrame: # As `assay.monitoring.drift.drift_table` gives it
         "Which columns of a window are unlike the reference"
-        columns = [*watched_by(current, self.fields), *[self.problem.target]*labelled]
+        columns = watched_by(current, self.fields)
+        if labelled: columns = [*columns, self.problem.target]
         theirs = _outcomes(current, self.problem)
         return self.counted.compare(theirs, columns, self.alpha, self.resampling.seed)
 
@@ -200,37 +205,36 @@ def monitor(
 # %% ../../nbs/monitoring/03_decide.ipynb #bf898e81
 def _data_facts(drift, volume, refused):
     "Rows that are missing or refused, and columns that stopped coming"
-    lost = drift.column[(drift.missing > .9) & (drift.missing_reference < .5)]
-    return dict(volume=volume, quarantined=refused, lost=sorted(lost))
+    is_lost = (drift.missing > .9) & (drift.missing_reference < .5)
+    return dict(volume=volume, quarantined=refused, lost=sorted(drift.column[is_lost]))
 
 def _is_off(calibration):
     "Are outcomes beyond doubt a fifth fewer, or a quarter more, than the scores promise?"
-    return calibration is not None and (calibration['low'] > 1.25 or calibration['high'] < .8)
+    if calibration is None: return False
+    return calibration['low'] > 1.25 or calibration['high'] < .8
 
 def _score_columns(drift, names):
     "Columns of scores among those that were compared; a feature may be called `score_1`"
-    return {c for c in drift.column if c == SCORE or c.startswith(f'{SCORE}_') and c not in names}
+    def is_of_class(c): return c.startswith(f'{SCORE}_') and c not in names
+    return {c for c in drift.column if c == SCORE or is_of_class(c)}
 
 def _agreed_facts(found, problem):
     "How performance stands to today's rule and to the minimum"
     sign = 1 if METRICS[problem.metric]['better'] == 'higher' else -1
     own_score = as_gain(found['score']) if found else None
-    return dict(
-        gain=_reach(found.get('gain'), 0),
-        minimum=_reach(own_score, sign*problem.minimum))
+    minimum = _reach(own_score, sign*problem.minimum)
+    return dict(gain=_reach(found.get('gain'), 0), minimum=minimum)
 
 def _moved_facts(drift, found, problem, names, before):
     "How performance stands to what was agreed, and what is unlike the reference"
+    found, before = found or {}, before or {}
     moved, scores = set(drift.column[drift.drifted]), _score_columns(drift, names)
-    off, target = _is_off((found or {}).get('calibration')), problem.target in moved
-    was_off, was_target = (bool(before and before[k]) for k in ('miscalibrated', 'target_drift'))
-    is_lasting = off and was_off or target and was_target
-    return _agreed_facts(found or {}, problem) | dict(
-        miscalibrated=off,
-        target_drift=target,
-        score_drift=bool(scores & moved),
-        lasting=is_lasting,
-        drifted=sorted(moved-scores-{problem.target}))
+    off, target = _is_off(found.get('calibration')), problem.target in moved
+    stays_off = off and bool(before.get('miscalibrated'))
+    stays_moved = target and bool(before.get('target_drift'))
+    facts = _agreed_facts(found, problem) | dict(miscalibrated=off, target_drift=target)
+    facts |= dict(score_drift=bool(scores & moved), lasting=stays_off or stays_moved)
+    return facts | dict(drifted=sorted(moved-scores-{problem.target}))
 
 # %% ../../nbs/monitoring/03_decide.ipynb #e8697b6b
 def week_of(
@@ -240,7 +244,9 @@ def week_of(
     "Weeks of seven days, counted from the first day"
     day = times.dt.floor('D')
     first = day.min() if first is None else pd.Timestamp(first)
-    return (first+pd.to_timedelta((day-first).dt.days//7*7, 'D')).dt.strftime('%Y-%m-%d')
+    days_before = (day-first).dt.days//7*7
+    start = first+pd.to_timedelta(days_before, 'D')
+    return start.dt.strftime('%Y-%m-%d')
 
 def full_weeks(
     times:pd.Series, # Moments
@@ -249,12 +255,14 @@ def full_weeks(
 )->pd.Series: # As `week_of`; nothing for the rows of a week that is too short
     "Weeks that can stand alone"
     week, day = week_of(times), times.dt.floor('D')
-    days, rows = day.groupby(week).transform('nunique'), week.groupby(week).transform('size')
+    days = day.groupby(week).transform('nunique')
+    rows = week.groupby(week).transform('size')
     return week.where((days >= at_least) & (rows >= least_rows))
 
 def _refused_by_week(refused, first):
     "First day of the week of each row that validation refused"
-    return pd.Series(week_of(pd.Series(refused), first) if len(refused) else [], dtype=object)
+    if not len(refused): return pd.Series([], dtype=object)
+    return pd.Series(week_of(pd.Series(refused), first), dtype=object)
 
 def monitor_weeks(
     monitor:Monitor, # The reference and how surely to compare with it
@@ -282,7 +290,9 @@ def first_week(
     time:str=None, # Column with their moments
 )->pd.DataFrame: # The rows of the first seven days; all where there is no time
     "The rows of the first week"
-    return current[current[time] < current[time].min()+pd.Timedelta(days=7)] if time else current
+    if not time: return current
+    end = current[time].min()+pd.Timedelta(days=7)
+    return current[current[time] < end]
 
 # %% ../../nbs/monitoring/03_decide.ipynb #89820801
 _ENDS = {'': 'value', '_low': 'low', '_high': 'high'}
@@ -293,11 +303,13 @@ def _flat(name, m):
 
 def _week_row(name, week):
     "What one week counted, measured and decided"
-    found, moved = week['realised'] or {}, week['drift'].column[week['drift'].drifted]
-    row = dict(week=name) | {k: week[k] for k in ('n', 'known', 'volume', 'quarantined')} | week['mean']
+    found, drift = week['realised'] or {}, week['drift']
+    counts = {k: week[k] for k in ('n', 'known', 'volume', 'quarantined')}
+    row = dict(week=name) | counts | week['mean']
     row |= _flat('estimated', week['estimated']) | _flat('realised', found.get('score'))
     row |= _flat('gain', found.get('gain')) | _flat('calibration', found.get('calibration'))
-    row |= dict(n_drifted=int(week['drift'].drifted.sum()), drifted=', '.join(moved))
+    drifted = ', '.join(drift.column[drift.drifted])
+    row |= dict(n_drifted=int(drift.drifted.sum()), drifted=drifted)
     return row | dict(decision=week['decision'], why=week['why'])
 
 def week_table(
@@ -311,7 +323,8 @@ def drift_matrix(
 )->pd.DataFrame: # Columns × weeks: distance as a multiple of the alarm's threshold; above 1 is drift
     "How far each column is from the reference, week by week"
     m = pd.DataFrame({w: r['drift'].set_index('column').times for w,r in weeks.items()})
-    return m.loc[m.max(axis=1).sort_values(ascending=False, kind='stable').index]
+    furthest = m.max(axis=1).sort_values(ascending=False, kind='stable')
+    return m.loc[furthest.index]
 
 # %% ../../nbs/monitoring/03_decide.ipynb #3f6a90c2
 def _is_over(asking, week):
@@ -340,4 +353,4 @@ def verdict_of_weeks(
     What one week asked for stands until a later one shows the opposite; else the last decides."""
     asked, last = _still_asked(weeks), list(weeks.items())[-1]
     name, week = next((asked[r.name] for r in RULES if r.name in asked), last)
-    return {k: week[k] for k in ('decision', 'rule', 'why')} | dict(week=name)
+    return dict(decision=week['decision'], rule=week['rule'], why=week['why'], week=name)

@@ -25,9 +25,10 @@ def make_bins(
     if not pd.api.types.is_numeric_dtype(s):
         counts = s[~_is_missing(s)].astype(str).value_counts()
         return dict(kind='category', values=list(counts.index[:n_bins*3]))
-    if s.nunique() <= n_bins: return dict(kind='number', edges=np.sort(s.dropna().unique())[:-1])
+    known = s.dropna()
+    if s.nunique() <= n_bins: return dict(kind='number', edges=np.sort(known.unique())[:-1])
     inner = np.linspace(0, 1, n_bins+1)[1:-1]
-    return dict(kind='number', edges=np.unique(np.quantile(s.dropna(), inner)))
+    return dict(kind='number', edges=np.unique(np.quantile(known, inner)))
 
 def _is_missing(s):
     "Which values of a column are missing: a table of training says so in words, a log by nothing"
@@ -47,7 +48,8 @@ def to_bins(
         return np.where(s.isna(), n_cells(bins)-1, code)
     rest = len(bins['values'])
     code = pd.Index(bins['values']).get_indexer(s.astype(str))
-    return np.where(_is_missing(s), rest+1, np.where(code < 0, rest, code))
+    seen = np.where(code < 0, rest, code)
+    return np.where(_is_missing(s), rest+1, seen)
 
 # %% ../../nbs/monitoring/00_drift.ipynb #73ae272d
 def n_cells(
@@ -64,7 +66,8 @@ def count_bins(
     "Counts per block and bin"
     block = np.zeros(len(values), int) if blocks is None else np.asarray(blocks)
     n_blocks, n_bins = block.max(initial=0)+1, n_cells(bins)
-    counts = np.bincount(block*n_bins+to_bins(values, bins), minlength=n_blocks*n_bins)
+    cell = block*n_bins+to_bins(values, bins)
+    counts = np.bincount(cell, minlength=n_blocks*n_bins)
     return counts.reshape(n_blocks, n_bins).astype(float)
 
 # %% ../../nbs/monitoring/00_drift.ipynb #283547ed
@@ -77,7 +80,8 @@ def psi(
     current, # Counts per bin; further axes in front are windows
 )->np.ndarray: # 0 for equal; by custom .1 is worth a look and .25 is large
     "Population stability index; half a row is added to each bin, so that an empty one does not give infinity"
-    p, q = _shares(np.asarray(reference, float)+.5), _shares(np.asarray(current, float)+.5)
+    p = _shares(np.asarray(reference, float)+.5)
+    q = _shares(np.asarray(current, float)+.5)
     return ((q-p)*np.log(q/p)).sum(-1)
 
 def total_variation(
@@ -85,7 +89,8 @@ def total_variation(
     current, # Counts per bin; further axes in front are windows
 )->np.ndarray: # 0 for equal, 1 for disjoint
     "Share of rows that would have to change their bin"
-    p, q = _shares(np.asarray(reference, float)), _shares(np.asarray(current, float))
+    p = _shares(np.asarray(reference, float))
+    q = _shares(np.asarray(current, float))
     return np.abs(q-p).sum(-1)/2
 
 def ks(
@@ -93,8 +98,9 @@ def ks(
     current, # Counts per bin; further axes in front are windows
 )->np.ndarray: # 0 for equal, 1 for disjoint
     "Kolmogorov–Smirnov distance: largest difference of the cumulative shares, at the edges of the bins"
-    p, q = (_shares(np.asarray(c, float)[...,:-1]).cumsum(-1) for c in (reference, current))
-    return np.abs(p-q).max(-1)
+    def cumulative(counts): return _shares(np.asarray(counts, float)[...,:-1]).cumsum(-1)
+    apart = np.abs(cumulative(reference)-cumulative(current))
+    return apart.max(-1)
 
 # %% ../../nbs/monitoring/00_drift.ipynb #f031d241
 def _bits(p, m):
@@ -108,9 +114,11 @@ def js(
     current, # Counts per bin; further axes in front are windows
 )->np.ndarray: # 0 for equal, 1 for disjoint
     "Jensen–Shannon distance (square root of the divergence, in bits)"
-    p, q = _shares(np.asarray(reference, float)), _shares(np.asarray(current, float))
+    p = _shares(np.asarray(reference, float))
+    q = _shares(np.asarray(current, float))
     m = (p+q)/2
-    return np.sqrt(np.maximum(_bits(p, m)+_bits(q, m), 0)/2)
+    bits = np.maximum(_bits(p, m)+_bits(q, m), 0)
+    return np.sqrt(bits/2)
 
 # %% ../../nbs/monitoring/00_drift.ipynb #2fb64038
 DISTANCES = dict(number=ks, category=total_variation)
@@ -124,7 +132,8 @@ def smallest_rate(
 )->float: # Smallest rate of false alarms that can be promised
     "One over the number of ways to draw a window from the runs of both"
     run = min(run_days, n_window)
-    return 1/math.comb(math.ceil((n_reference+n_window)/run), math.ceil(n_window/run))
+    n_runs, n_drawn = math.ceil((n_reference+n_window)/run), math.ceil(n_window/run)
+    return 1/math.comb(n_runs, n_drawn)
 
 def run_length(
     n_reference:int, # Days of the reference
@@ -182,15 +191,11 @@ def _column_drift(name, bins, ref, cur, null):
     distance, shares = DISTANCES[kind], _shares(now)
     apart = distance(*null)
     usual = max(float(np.quantile(apart, .95)), 1e-9)
-    row = dict(
-        column=name,
-        kind=kind,
-        distance=float(distance(total, now)),
-        usual=usual,
-        psi=float(psi(total, now)),
-        js=float(js(total, now)))
+    row = dict(column=name, kind=kind, distance=float(distance(total, now)), usual=usual)
+    row |= dict(psi=float(psi(total, now)), js=float(js(total, now)))
     row |= dict(missing_reference=float(_shares(total)[-1]), missing=float(shares[-1]))
-    return row | dict(new=float(shares[-2]) if kind == 'category' else 0.), apart/usual
+    new = float(shares[-2]) if kind == 'category' else 0.
+    return row | dict(new=new), apart/usual
 
 # %% ../../nbs/monitoring/00_drift.ipynb #5b0c7d1e
 MISSING_PART = .2 # Part of the rate of false alarms that is spent on missing values, where there are any
@@ -201,7 +206,8 @@ def _missing_share(counts): return counts[0]/np.maximum(counts[1], 1)
 
 def _missing_counts(grids):
     "Missing values, and all values: 2 × blocks × columns"
-    return np.array([[g[:, -1] for g in grids], [g.sum(1) for g in grids]]).transpose(0, 2, 1)
+    missing, all_values = [g[:, -1] for g in grids], [g.sum(1) for g in grids]
+    return np.array([missing, all_values]).transpose(0, 2, 1)
 
 def _missing_apart(window, both):
     "Distance of the share of missing values in a window from that in the rest"
@@ -210,7 +216,8 @@ def _missing_apart(window, both):
 def _draw_missing(both, n, n_draws, seed):
     "Rows drawn alone: missing values, and all values, of each window and column"
     counts = np.array([both[0], both[1]-both[0], n], int)
-    drawn = np.random.default_rng(seed).hypergeometric(*counts, (n_draws, len(n)))
+    rng = np.random.default_rng(seed)
+    drawn = rng.hypergeometric(*counts, (n_draws, len(n)))
     return np.array([drawn, np.broadcast_to(n, drawn.shape)])
 
 def _missing_drift(ref, cur, windows, n_draws, seed):
@@ -229,7 +236,8 @@ def _threshold(ratios, windows, n_cur, alpha):
     if windows is not None:
         is_rival = windows[:, -n_cur:].sum(1) < n_cur # the real window is not its own rival
         largest = largest[is_rival]
-    rank = min(math.ceil((1-alpha)*(len(largest)+1)), len(largest))
+    n = len(largest)
+    rank = min(math.ceil((1-alpha)*(n+1)), n)
     return float(np.sort(largest)[rank-1])
 
 def _rates(alpha, smallest, any_missing):
@@ -263,7 +271,8 @@ class _Draws:
 
     def draw(self, n, seed):
         "Windows of days; None where rows are drawn"
-        return draw_windows(self.n_ref+self.n_cur, self.n_cur, n, self.run, seed) if self.by_day else None
+        if not self.by_day: return None
+        return draw_windows(self.n_ref+self.n_cur, self.n_cur, n, self.run, seed)
 
 def _values_drift(counted, current, draws, rate):
     "The columns with how far their values are, and the threshold that all share"
@@ -277,6 +286,11 @@ def _values_drift(counted, current, draws, rate):
         ratios.append(ratio)
     return pd.DataFrame(rows).assign(threshold=_threshold(np.transpose(ratios), windows, draws.n_cur, rate))
 
+def _n_blocks(counted):
+    "How many blocks a reference has"
+    _, grid = next(iter(counted.values()))
+    return len(grid)
+
 def drift_of_counts(
     counted:dict, # From `count_reference`
     current:dict, # Column to the counts of the window, days × bins
@@ -285,10 +299,11 @@ def drift_of_counts(
     seed:int=0, # Random seed
 )->pd.DataFrame: # As `drift_table`
     "Compare counts with counts"
-    n_ref, n_cur = len(next(iter(counted.values()))[1]), len(next(iter(current.values())))
-    draws = _Draws(n_ref, n_cur, by_day, alpha, seed)
-    missing = [_missing_counts([counted[c][1] for c in current]), _missing_counts(list(current.values()))]
-    own, part = _rates(alpha, draws.smallest, any(m[0].any() for m in missing))
+    before, now = [counted[c][1] for c in current], list(current.values())
+    draws = _Draws(_n_blocks(counted), len(now[0]), by_day, alpha, seed)
+    missing = [_missing_counts(before), _missing_counts(now)]
+    any_missing = any(m[0].any() for m in missing)
+    own, part = _rates(alpha, draws.smallest, any_missing)
     res = _values_drift(counted, current, draws, own).assign(rate=own+part)
     return _with_alarms(_with_missing(res, missing, draws, part))
 
@@ -306,12 +321,16 @@ def _with_alarms(res):
     res = res.assign(ratio=res.distance/res.usual)
     values = (res.ratio > res.threshold) & (res.psi >= LEAST_PSI)
     missing = res.missing_ratio > res.missing_threshold
-    times = np.maximum(res.ratio/res.threshold, res.missing_ratio/res.missing_threshold)
-    res = res.assign(times=times, moved=_moved(values, missing), drifted=values | missing)
+    of_values, of_missing = res.ratio/res.threshold, res.missing_ratio/res.missing_threshold
+    res = res.assign(times=np.maximum(of_values, of_missing))
+    res = res.assign(moved=_moved(values, missing), drifted=values | missing)
     return res.sort_values('times', ascending=False, ignore_index=True)
 
 # %% ../../nbs/monitoring/00_drift.ipynb #2c91d7aa
-def _without_missing(grid): return grid*(np.arange(grid.shape[1]) < grid.shape[1]-1)
+def _without_missing(grid):
+    "Counts with none in the last bin, which is for missing values"
+    last = grid.shape[1]-1
+    return grid*(np.arange(last+1) < last)
 
 @dataclasses.dataclass(frozen=True)
 class Counted:

@@ -15,7 +15,8 @@ from ..stats.metrics import METRICS
 # %% ../../nbs/monitoring/06_evidence.ipynb #c5549514
 def _spread(m):
     "A metric from a mapping, whatever of it is there"
-    return metric(*[(m or {}).get(k) for k in ('value', 'low', 'high', 'n')])
+    known = m or {}
+    return metric(known.get('value'), known.get('low'), known.get('high'), known.get('n'))
 
 def _worst(found, name):
     "The score of the worst of some weeks"
@@ -26,24 +27,20 @@ def _worst(found, name):
 
 def _week_metrics(weeks, name):
     "How many weeks there are, what was found in them, and the worst"
-    n, found = len(weeks), [r for r in weeks.values() if r['realised']]
-    n_drifted = sum(bool(w['drift'].drifted.any()) for w in weeks.values())
-    n_columns = len(list(weeks.values())[-1]['drift'])
-    return dict(
-        n_weeks=metric(n),
-        n_realised=metric(len(found), n=n),
-        n_drifted_weeks=metric(n_drifted, n=n, better='lower'),
-        n_columns_watched=metric(n_columns),
-        worst_week=_worst(found, name))
+    every = list(weeks.values())
+    n, found = len(every), [r for r in every if r['realised']]
+    n_drifted = sum(bool(w['drift'].drifted.any()) for w in every)
+    n_columns = len(every[-1]['drift'])
+    counts = dict(n_weeks=metric(n), n_realised=metric(len(found), n=n))
+    drifted = dict(n_drifted_weeks=metric(n_drifted, n=n, better='lower'))
+    watched = dict(n_columns_watched=metric(n_columns), worst_week=_worst(found, name))
+    return counts | drifted | watched
 
 def _last_metrics(last):
     "What the last week measured"
     found = last['realised'] or {}
-    measured = dict(
-        last_realised=found.get('score'),
-        last_estimated=last['estimated'],
-        last_gain=found.get('gain'),
-        last_calibration=found.get('calibration'))
+    measured = dict(last_realised=found.get('score'), last_estimated=last['estimated'])
+    measured |= dict(last_gain=found.get('gain'), last_calibration=found.get('calibration'))
     base_rate = metric(last['mean']['observed'], n=last['known'])
     return {k: _spread(m) for k,m in measured.items()} | dict(last_base_rate=base_rate)
 
@@ -51,11 +48,10 @@ def _row_metrics(refused, broken):
     "What validation accepted and refused"
     n_offered, n_accepted, n_refused = refused
     n_broken, n_found = broken
-    return dict(
-        n_offered=metric(n_offered),
-        n_accepted=metric(n_accepted),
-        n_refused=metric(n_refused, n=n_offered, better='lower'),
-        planted_rows_refused=metric(n_found, n=n_broken, better='higher'))
+    offered = dict(n_offered=metric(n_offered), n_accepted=metric(n_accepted))
+    refused_rows = dict(n_refused=metric(n_refused, n=n_offered, better='lower'))
+    planted = dict(planted_rows_refused=metric(n_found, n=n_broken, better='higher'))
+    return offered | refused_rows | planted
 
 def _decision_metrics(weeks):
     "How many weeks ended in each decision"

@@ -27,7 +27,8 @@ def _change(before, now, n_least):
     "Interval of now minus before, from independent resamples; none where either is too often undefined"
     is_defined = np.isfinite(now[1:]) & np.isfinite(before[1:])
     change = now[0]-before[0]
-    if not is_defined.mean() >= .9 or n_least < 11 or not np.isfinite(change): return dict(_NO_CHANGE)
+    is_known = is_defined.mean() >= .9 and n_least >= 11 and np.isfinite(change)
+    if not is_known: return dict(_NO_CHANGE)
     low, high = np.nanquantile(now[1:]-before[1:], [.025, .975])
     return dict(change=float(change), change_low=float(low), change_high=float(high))
 
@@ -43,9 +44,8 @@ def _draws(df, groups, problem, point, resampling):
     resamples = resampling.of(df, problem.time)
     scored = Scored(y, s, problem.task, threshold=point.threshold, classes=point.classes, resamples=resamples)
     names, n, found = group_draws(groups, scored)
-    res = {}
-    for i, g in enumerate(names): res[g] = int(n[i]), {m: d['draws'][:, i] for m,d in found.items()}
-    return res
+    def of_group(i): return {m: d['draws'][:, i] for m,d in found.items()}
+    return {g: (int(n[i]), of_group(i)) for i,g in enumerate(names)}
 
 def _changes_of(column, before, now):
     "Every metric of each group of a column that was there before: what was promised, and the change"
@@ -98,7 +98,8 @@ def served_worse(
     "Groups that are served worse than promised, by intervals for all comparisons together (Bonferroni)"
     way = changes.metric.map(_worse_way)
     change, low, high = (pd.to_numeric(changes[c]) for c in ('change', 'change_low', 'change_high'))
-    wider = ndtri(1-.025/max((way != 0).sum(), 1))/ndtri(.975)
+    n_compared = max((way != 0).sum(), 1)
+    wider = ndtri(1-.025/n_compared)/ndtri(.975)
     half = np.where(way > 0, change-low, high-change)
     return changes[way*change-wider*half > 0]
 

@@ -149,7 +149,8 @@ def as_served(
     spec:dict, # Specification of the model
 )->pd.DataFrame: # The rows as monitoring reads them
     "What was served in the shape of what was promised; raises `ValueError` where scores are not of this task"
-    named = {f'score[{c}]': f'score_{i}' for i,c in enumerate(spec.get('classes') or ())}
+    classes = spec.get('classes') or ()
+    named = {f'score[{c}]': f'score_{i}' for i,c in enumerate(classes)}
     _demand_scores(served, named)
     res = served.rename(columns=named)
     changed = {f.name: feature_frame(res, [f])[f.name] for f in fields if f.kind in TEXT}

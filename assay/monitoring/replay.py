@@ -30,16 +30,19 @@ from ..problem.hypotheses import hypothesis_check, hypothesis_table
 from ..stats.intervals import Resampling
 
 # %% ../../nbs/monitoring/07_replay.ipynb #32518480
+def _is_bounded(field): return field.kind in ('number', 'integer') and field.high is not None
+
 def _to_break(fields):
     "Columns to break: limits and closed lists first, else whatever there is"
-    bounded = [f for f in fields if f.kind in ('number', 'integer') and f.high is not None]
+    bounded = list(filter(_is_bounded, fields))
     closed = [f for f in fields if f.categories]
     return [*bounded[:3], *closed[:2]] or list(fields)[:3]
 
 def _broken_value(field):
     "A value that the dictionary refuses: beyond the limit, not in the list, or of another kind"
-    if field.kind in ('number', 'integer') and field.high is not None: return 10*field.high+1
-    return '?' if field.categories or field.kind not in ('category', 'text') else 7
+    if _is_bounded(field): return 10*field.high+1
+    is_open_text = field.kind in ('category', 'text') and not field.categories
+    return 7 if is_open_text else '?'
 
 def break_rows(
     df:pd.DataFrame, # Good rows
@@ -49,8 +52,7 @@ def break_rows(
     "Rows that validation must refuse"
     rows, chosen = df.head(n_rows).reset_index(drop=True), _to_break(fields)
     for f, part in zip(chosen, np.array_split(rows.index, len(chosen))):
-        is_bounded = f.kind in ('number', 'integer') and f.high is not None
-        rows = rows.astype({f.name: float if is_bounded else object})
+        rows = rows.astype({f.name: float if _is_bounded(f) else object})
         rows.loc[part, f.name] = _broken_value(f)
     return rows
 
@@ -110,9 +112,11 @@ def plot_performance(
     "Realised and estimated performance week by week, with intervals"
     ax, colors = ax or plt.subplots(figsize=(7, 3))[1], sns.color_palette('colorblind')
     for name,color,shift in (('realised', colors[0], -.08), ('estimated', colors[1], .08)):
-        d = table.dropna(subset=[name]).astype({name: float, f'{name}_low': float, f'{name}_high': float})
-        ends = np.clip([d[name]-d[f'{name}_low'], d[f'{name}_high']-d[name]], 0, None)
-        ax.errorbar(d.index+shift, d[name], ends, fmt='o', color=color, capsize=2, label=name)
+        columns = [name, f'{name}_low', f'{name}_high']
+        d = table.dropna(subset=[name])[columns].astype(float)
+        value, low, high = (d[c] for c in columns)
+        ends = np.clip([value-low, high-value], 0, None)
+        ax.errorbar(d.index+shift, value, ends, fmt='o', color=color, capsize=2, label=name)
     ax.axhline(minimum, color='0.4', ls='--', lw=1, label='minimum')
     ax.set_xticks(table.index, table.week, rotation=30, fontsize=7)
     ax.set(xlabel='week from', ylabel=metric)
@@ -226,8 +230,8 @@ class Replay:
     def mean_scores(self):
         "Mean score, mean of today's rule, and mean outcome of both periods"
         columns = [SCORE, RULE, self.data.problem.target]
-        periods = dict(reference=self.monitor.reference, production=self.current)
-        return pd.DataFrame({name: rows[columns].mean() for name, rows in periods.items()})
+        reference, production = self.monitor.reference[columns], self.current[columns]
+        return pd.DataFrame(dict(reference=reference.mean(), production=production.mean()))
 
     def last_drift(self,
         most:int=12, # Columns to show
@@ -280,6 +284,7 @@ def replay_weeks(
     "Score the rows of the promise and of production, and compare week by week"
     problem, rule = data.problem, data.rule(resampling.seed)
     reference, current = data.scored(data.promised, rule), data.scored(arrivals.accepted, rule)
-    refused = arrivals.offered.loc[arrivals.refused.position.unique(), problem.time or problem.id]
+    positions = arrivals.refused.position.unique()
+    refused = arrivals.offered.loc[positions, problem.time or problem.id]
     monitor = Monitor(reference, problem, data.dictionary.features, alpha, resampling)
     return Replay(data, arrivals, monitor, current, monitor_weeks(monitor, current, refused))

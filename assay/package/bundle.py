@@ -72,8 +72,8 @@ def _run(session, output, inputs, classes=False):
     score = np.asarray(session.run([output['output']], inputs)[0], dtype='float64')
     score = score.reshape(len(score), math.prod(score.shape[1:])) # also where there is no row
     if not classes or score.shape[1] < 3: score = score[:, output['column']]
-    if not np.isfinite(score).all():
-        raise ValueError(f"the model gave {int((~np.isfinite(score)).sum())} scores that are not finite")
+    if n_broken := int((~np.isfinite(score)).sum()):
+        raise ValueError(f"the model gave {n_broken} scores that are not finite")
     return score
 
 # %% ../../nbs/package/03_bundle.ipynb #9b2dc771
@@ -184,7 +184,8 @@ class Bundle:
     def is_number(self): # bool
         "Is the score a predicted number, and no probability? A classifier gives one output for each class"
         example = make_inputs(self.fields, _as_columns(self.fields, [self.example]))
-        return self.session.run([self.output['output']], example)[0].size == 1
+        score, = self.session.run([self.output['output']], example)
+        return score.size == 1
 
 # %% ../../nbs/package/03_bundle.ipynb #5b9e27c1
 _ROUNDING = 8*float(np.finfo('float32').eps) # Share of a number that 32 bits lose in a few sums
@@ -197,7 +198,8 @@ def score_scale(
     "What a difference is judged against: 1 for probabilities; for numbers their standard deviation or size"
     scores = np.asarray(scores, dtype='float64')
     if not len(scores) or not bundle.is_number: return 1.
-    return float(scores.std() if np.ptp(scores) else np.abs(scores[0]) or 1.)
+    if np.ptp(scores): return float(scores.std())
+    return float(np.abs(scores[0]) or 1.)
 
 def same_up_to(
     bundle:Bundle, # The packaged model
@@ -205,14 +207,17 @@ def same_up_to(
     tolerance:float=1e-5, # Share of `score_scale` [0, 0.01]
 )->np.ndarray: # Largest difference at which the other score is the same, in the shape of `scores`
     "How far two scores may be apart: the tolerance, or what 32 bits lose of a number far from zero"
-    scale, size = score_scale(bundle, scores), np.abs(np.asarray(scores, dtype='float64'))
-    return np.maximum(tolerance*scale, np.minimum(_ROUNDING*size, _MOST*scale)*bundle.is_number)
+    scale = score_scale(bundle, scores)
+    size = np.abs(np.asarray(scores, dtype='float64'))
+    lost = np.minimum(_ROUNDING*size, _MOST*scale)
+    return np.maximum(tolerance*scale, lost*bundle.is_number)
 
 # %% ../../nbs/package/03_bundle.ipynb #7f5f51b6
 def _verify(bundle, golden, tolerance, path):
     "Raise where the golden rows get other scores here than on the day of export"
     known = np.array(golden['scores'])
-    gap = np.abs(bundle.score(_as_columns(bundle.fields, golden['rows']))-known)
+    scores = bundle.score(_as_columns(bundle.fields, golden['rows']))
+    gap = np.abs(scores-known)
     most = same_up_to(bundle, known, tolerance)
     if (gap > most).any():
         raise ValueError(f"{path}: golden rows differ by {gap.max():.2g}, expected at most "

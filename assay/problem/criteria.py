@@ -49,10 +49,12 @@ def _thresholds()->dict: # Section to its `DECIDING` parameters, as far as `para
 
 def _unkept(x, where=''):
     "Sentences about values that a line of the ledger cannot hold, such as a day that nobody quoted"
-    if isinstance(x, dict): return [f for k,v in x.items() for f in _unkept(v, f'{where}.{k}'.lstrip('.'))]
-    if isinstance(x, list): return [f for i,v in enumerate(x) for f in _unkept(v, f'{where}.{i}')]
+    def inside(pairs): return [f for k,v in pairs for f in _unkept(v, f'{where}.{k}'.lstrip('.'))]
+    if isinstance(x, dict): return inside(x.items())
+    if isinstance(x, list): return inside(enumerate(x))
     if x is None or isinstance(x, str | bool | int) or is_number(x): return []
     return [f'{where} is {shown_value(x)}; expected text or a number, so quote a day']
+
 
 def _settled_by(hypothesis):
     "What would settle a hypothesis"
@@ -105,14 +107,15 @@ def table_of(
 def _chapter(ledger, source):
     "The lines about a table: of its source, and of any other source that was begun with the same bytes"
     begun = [e for e in ledger if e['event'] == 'begun']
-    tables = [e['sha256'] for e in begun if table_of(e) == source]
-    same = [source, *(table_of(e) for e in begun if e['sha256'] in tables)]
-    return [e for e in ledger if table_of(e) in same]
+    bytes_of = {e['sha256'] for e in begun if table_of(e) == source}
+    others = [table_of(e) for e in begun if e['sha256'] in bytes_of]
+    return [e for e in ledger if table_of(e) in (source, *others)]
 
 def _source():
     "Where `params.yaml` says that the table comes from; `{}` for the example"
     data = _parameters().get('data')
-    return data.get('source') or {} if isinstance(data, dict) else {}
+    if not isinstance(data, dict): return {}
+    return data.get('source') or {}
 
 def _said(e):
     "What the hash of a line is about, and its name"
@@ -139,8 +142,8 @@ def _parse_line(line, before):
     "One line of the ledger, checked against the lines before it"
     e = json.loads(line)
     if to_json(e, None) != line+'\n': raise ValueError('not written by this program')
-    if (e['seq'], e['prev']) != (len(before), _last_hash(before)):
-        raise ValueError('not the line that followed the one before it')
+    follows = (len(before), _last_hash(before))
+    if (e['seq'], e['prev']) != follows: raise ValueError('not the line that followed the one before it')
     if fault := _line_fault(e, before): raise ValueError(fault)
     return e | dict(hash=hashlib.sha256(line.encode()).hexdigest())
 
@@ -183,8 +186,9 @@ def _committed(path, merged=False):
     We follow the first parents, since what another branch agreed is no past of this one; `merged` follows
     every merged branch"""
     ways = ['--full-history'] if merged else ['--first-parent']
-    ids = _git('log', *ways, '--format=%H', 'HEAD', '--', path.as_posix()).decode().split()
-    return {i[:12]: _version(i, Path().resolve(), path.as_posix()) for i in ids}
+    folder, name = Path().resolve(), path.as_posix()
+    ids = _git('log', *ways, '--format=%H', 'HEAD', '--', name).decode().split()
+    return {i[:12]: _version(i, folder, name) for i in ids}
 
 # %% ../../nbs/problem/04_criteria.ipynb #6cf5679b
 def _parsed(path, text):
@@ -207,7 +211,8 @@ def read_ledger()->list: # One mapping per line: seq, prev, event, about, sha256
     if text and not text.endswith('\n'):
         raise ValueError(f"{path}: the last line is cut off; restore the file with `git checkout {path}`")
     res = _parsed(path, text)
-    if lost := sorted(_anchors() - {e['hash'] for e in res}):
+    present = {e['hash'] for e in res}
+    if lost := sorted(_anchors() - present):
         raise ValueError(f"{path}: reports rest on the agreement {lost[0][:16]}…, which is not in it; "
                          f"restore the file with `git checkout {path}`, or the reports that belong to it")
     if not text.startswith(kept := _at_head(path)):
@@ -224,7 +229,8 @@ def cut_in_commits()->list: # One sentence per commit, newest first; empty where
     path, text, res = ledger_path(), _ledger_text(), []
     for commit,kept in _committed(path).items():
         if text.startswith(kept): continue
-        res.append(f"{path} does not begin with the {len(kept.splitlines())} lines that git has at {commit}; "
+        n = len(kept.splitlines())
+        res.append(f"{path} does not begin with the {n} lines that git has at {commit}; "
                    f"they are in `git show {commit}:{path}`")
     return res
 
@@ -251,7 +257,8 @@ def events_of(
     event:str=None, # `agreed`, `declared`, `results` or `begun`; all by default
 )->list: # Lines of the ledger
     "The lines that this agreement continues"
-    return [e for e in _chapter(ledger, _about(problem, ledger)['source']) if event in (None, e['event'])]
+    chapter = _chapter(ledger, _about(problem, ledger)['source'])
+    return [e for e in chapter if event in (None, e['event'])]
 
 def _append(ledger, about, event, **rest):
     "Append a line to the ledger"
@@ -270,8 +277,9 @@ def freeze_criteria(
     if line := frozen_line(problem): return line
     ledger = read_ledger()
     after = bool(events_of(problem, ledger, 'results'))
-    return _append(ledger, _about(problem, ledger), 'agreed', criteria=criteria(problem),
-                   sha256=criteria_hash(problem), after_results=after, gaps=len(gaps(problem)))
+    agreed = dict(criteria=criteria(problem), sha256=criteria_hash(problem))
+    seen = dict(after_results=after, gaps=len(gaps(problem)))
+    return _append(ledger, _about(problem, ledger), 'agreed', **agreed, **seen)
 
 def begin_chapter(
     problem:Problem, # The first draft of its agreement
@@ -301,8 +309,9 @@ def lines_of_others(
     A report that rests on one of them is about another problem"""
     ledger = read_ledger()
     about = _about(problem, ledger)
-    own = [e['hash'] for e in _chapter(ledger, about['source']) if e['about']['target'] == about['target']]
-    return {e['hash'] for e in ledger} - set(own)
+    chapter = _chapter(ledger, about['source'])
+    own = {e['hash'] for e in chapter if e['about']['target'] == about['target']}
+    return {e['hash'] for e in ledger} - own
 
 def mark_results(
     problem:Problem, # The agreement
@@ -331,7 +340,8 @@ def measured_by(
     i:int, # Place of a mark of results
 )->dict: # A line of the ledger
     "The agreement that the mark of results at `i` names"
-    return next(e for e in events if e['event'] == 'agreed' and e['sha256'] == events[i]['sha256'])
+    agreed = [e for e in events if e['event'] == 'agreed']
+    return next(e for e in agreed if e['sha256'] == events[i]['sha256'])
 
 def first_results(
     events:list, # From `events_of`
@@ -344,8 +354,10 @@ def _agreed_later(events, start):
 
     A line without `gaps` is of before this was marked; it counts as if something had been"""
     later = list(enumerate(events))[start+1:]
-    marked = [i for i,e in later if e['event'] == 'results' and is_agreed(measured_by(events, i))]
-    return min([*marked, *(i for i,e in later if is_agreed(e) and 'gaps' not in e)], default=None)
+    results = [i for i,e in later if e['event'] == 'results']
+    marked = [i for i in results if is_agreed(measured_by(events, i))]
+    unmarked = [i for i,e in later if is_agreed(e) and 'gaps' not in e]
+    return min([*marked, *unmarked], default=None)
 
 def bar_of(
     events:list, # From `events_of`

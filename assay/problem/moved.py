@@ -25,7 +25,8 @@ def _number(x): return isinstance(x, int | float) and not isinstance(x, bool)
 def _move(criterion, was, now):
     "One criterion that differs; of numbers with their difference"
     move = dict(criterion=criterion, was=was, now=now)
-    return move | dict(difference=float(f"{now-was:.10g}")) if _number(was) and _number(now) else move
+    if not (_number(was) and _number(now)): return move
+    return move | dict(difference=float(f"{now-was:.10g}"))
 
 def compare_criteria(
     was:dict, # Criteria that were frozen
@@ -33,9 +34,10 @@ def compare_criteria(
 )->list: # One `dict(criterion, was, now)` per difference; numbers also with `difference`
     "Criteria that differ between two agreements, without kinds of criteria that the first one did not know"
     known = {k: v for k,v in now.items() if k in was}
-    was, now = _leaves(was), _leaves(json.loads(to_json(known)))
-    differ = [k for k in sorted(was.keys() | now.keys()) if was.get(k) != now.get(k)]
-    return [_move(k, was.get(k), now.get(k)) for k in differ]
+    before, today = _leaves(was), _leaves(json.loads(to_json(known)))
+    names = sorted(before.keys() | today.keys())
+    moves = [_move(k, before.get(k), today.get(k)) for k in names]
+    return [m for m in moves if m['was'] != m['now']]
 
 # %% ../../nbs/problem/07_moved.ipynb #9d42afa9
 def moved_bar(
@@ -79,7 +81,8 @@ def agreed_after(
     if (agreed := _first_agreement(problem, events)) is None: return ''
     moves = compare_criteria(measured_by(events, start)['criteria'], agreed['criteria'])
     n = sum(m['criterion'] != 'provisional' for m in moves)
-    return (f"first agreed after provisional results were seen (line {agreed['seq']+1} of {ledger_path()}); "
+    line = f"line {agreed['seq']+1} of {ledger_path()}"
+    return (f"first agreed after provisional results were seen ({line}); "
             f"of the values that those were judged by, {n} changed")
 
 def bar_state(

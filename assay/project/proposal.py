@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..core.shapes import count_of
 from ..data.columns import Dictionary, Field
-from ..data.dictionary import check_table, conform, validate
+from ..data.dictionary import check_table, conform, refuse_whole, validate
 from ..data.intake import fetch_table, get_adapter, prepare_table, table_outcomes, take
 from ..data.checks import data_checks
 from ..data.classes import class_table, count_classes
@@ -23,6 +23,7 @@ from ..explore.leakage import leakage_evidence, leaking_features, scan_columns
 from ..problem.agreement import make_problem
 from ..release.readiness import REMEDY
 from ..stats.intervals import Resamples
+from ..data.to_score import typed_tables
 from ..data.splits import HashRule, check_splits, make_splits
 from .inspect_table import choose_metric, watched_groups
 from .read import is_url, read_table_of
@@ -258,8 +259,10 @@ def _rows_read(path, found, source):
 
 def _as_split(tables, problem, dictionary, data):
     "Number of rows with a target, number of those set aside, and the splits, as the data stage makes them"
-    prepared = check_table(prepare_table(tables, problem, dictionary), problem)
+    typed = typed_tables(tables, data['source'], dictionary)
+    prepared = check_table(prepare_table(typed, problem, dictionary), problem)
     kept, broken = validate(prepared, dictionary)
+    refuse_whole(len(prepared), broken)
     rule = HashRule(data['group'], data['stratify'], features=dictionary.names('feature'))
     accepted = conform(kept, dictionary)
     splits = make_splits(accepted, problem.id, problem.time, cuts_of(data), data['shares'], rule)
@@ -311,7 +314,6 @@ def foresee(
     checks = data_checks(Snapshot(_manifest(read)), counts, parted, data['max_quarantine_share'])
     said = [c for c in checks if c['status'] == 'fail' and not (c['id'] == 'F21' and crossings)]
     return [*crossings, *(c['why'] for c in said)]
-
 
 # %% ../../nbs/project/05_proposal.ipynb #8a83cf26
 def _described(plan, table):

@@ -95,13 +95,15 @@ LEAK_ITEMS = (
 
 def _says(found, stage, id):
     "What a stage says of an item, or None"
-    checks = found[stage]['checks'] if isinstance(found.get(stage), dict) else []
-    return next((c for c in checks if isinstance(c, dict) and c.get('id') == id), None)
+    if not isinstance(found.get(stage), dict): return None
+    checks = [c for c in found[stage]['checks'] if isinstance(c, dict)]
+    return next((c for c in checks if c.get('id') == id), None)
 
 def _is_shown(id, found):
     "A leak has a row where one is suspected; a declaration has a row where exploration speaks of one"
     said = _says(found, 'explore', id)
-    return bool(said) and (id == 'legitimate' or said.get('status') == 'fail')
+    if not said: return False
+    return id == 'legitimate' or said.get('status') == 'fail'
 
 def leak_rows(
     found:dict, # Stage to its metrics, from `read_stages`
@@ -119,19 +121,21 @@ TOO_GOOD = ( # Rules of the verdict: the columns together may know the answer
 
 def _too_good(found):
     "The doubt of a model that is too good, as feasibility says it"
-    why, todo = ((_says(found, 'feasibility', i) or {}).get('why', '') for i in ('F07', 'F12'))
-    return dict(what='leak suspected', why=why, next=todo)
+    def words(item): return (_says(found, 'feasibility', item) or {}).get('why', '')
+    return dict(what='leak suspected', why=words('F07'), next=words('F12'))
 
 def _measured(report, name):
     "Value of a metric in a report; None where the stage has not run or did not measure it"
-    return report['metrics'].get(name, {}).get('value') if isinstance(report, dict) else None
+    if not isinstance(report, dict): return None
+    return report['metrics'].get(name, {}).get('value')
 
 def questions(
     found:dict, # Stage to its metrics, from `read_stages`
 )->list: # One `dict(what, why, next)` at most
     "What people should answer though no rule stops on it: columns that are very good together"
     asked = _measured(found.get('feasibility'), 'asked_of_skill')
-    return [dict(what='open question', why=asked, next=f'for each of them, {REMEDY}')] if asked else []
+    if not asked: return []
+    return [dict(what='open question', why=asked, next=f'for each of them, {REMEDY}')]
 
 def drafted_suspects(
     # `assay.data.dictionary.Dictionary`; by default that of the repository, if it can be read
@@ -144,13 +148,14 @@ def drafted_suspects(
 
 def _drafted_doubt(suspects):
     "A suspected leak, as the draft says it"
+    if not suspects: return []
     said = '; '.join(f'{c!r}: {why}' for c,why in suspects.items())
-    return [dict(what='leak suspected', why=f'{said} (found by the draft)', next=REMEDY)] if suspects else []
+    return [dict(what='leak suspected', why=f'{said} (found by the draft)', next=REMEDY)]
 
 def _suspect(found, rule):
     "The check that suspects a leak: that of exploration, or else of feasibility; None where neither does"
     leak = _says(found, 'explore', 'leakage')
-    if (leak or {}).get('status') == 'fail': return leak
+    if leak and leak.get('status') == 'fail': return leak
     return _says(found, 'feasibility', 'F07') if rule == 'a leak is suspected' else None
 
 def _leak_doubt(found):
@@ -163,8 +168,9 @@ def _leak_doubt(found):
 
 def _declared_doubt(found, waived):
     "A column that was declared legitimate after there were results, where nobody signed it"
-    declared = _says(found, 'explore', 'legitimate') or {}
-    if declared.get('status') != 'fail' or 'legitimate' in waived: return []
+    declared = _says(found, 'explore', 'legitimate')
+    is_open = bool(declared) and declared.get('status') == 'fail' and 'legitimate' not in waived
+    if not is_open: return []
     why = declared['why'].removeprefix('declared after results: ')
     return [dict(what='declared after results', why=why, next=LEAK_ITEMS[1]['next'])]
 
@@ -174,7 +180,8 @@ def doubts(
     drafted:dict={}, # From `drafted_suspects`; asked only while there is no exploration
 )->list: # One `dict(what, why, next)` per doubt, the worst first; empty where there is none
     "Why every score is in doubt: a suspected leak, or a column declared after results that nobody signed"
-    leaks = _leak_doubt(found) or ([] if found.get('explore') else _drafted_doubt(drafted))
+    leaks = _leak_doubt(found)
+    if not leaks and not found.get('explore'): leaks = _drafted_doubt(drafted)
     return [*leaks, *_declared_doubt(found, waived)]
 
 IN_DOUBT = ( # Stages, or their first word, whose verdict rests on scores
@@ -203,11 +210,9 @@ def release_rows(
 
 def _with_stray(rows, stray):
     "Rows that are open say so where a waiver of them is about something else"
-    res = []
-    for r in rows:
-        is_stray = r['id'] in stray and r['status'] in ('fail', 'unanswered')
-        res.append(r | dict(why=f"{r['why']} ({stray[r['id']]})") if is_stray else r)
-    return res
+    def is_stray(r): return r['id'] in stray and r['status'] in ('fail', 'unanswered')
+    def with_why(r): return r | dict(why=f"{r['why']} ({stray[r['id']]})")
+    return [with_why(r) if is_stray(r) else r for r in rows]
 
 def _said_of_bar(found):
     "What the reports say of when people first agreed; empty where they say nothing"
@@ -272,9 +277,11 @@ LISTS = dict(F='ML fundamentals', P='Model production', R='Responsible AI')
 
 def _found(r):
     "What was found, and below it the link to the evidence"
-    link = macro('parts.html.j2', 'link')
-    evidence = [link(evidence_label(r['evidence']), r['href'])] if r['href'] and r['evidence'] else []
-    return macro('parts.html.j2', 'lines')([str(r['why'] or ''), *evidence])
+    lines = [str(r['why'] or '')]
+    if r['href'] and r['evidence']:
+        link = macro('parts.html.j2', 'link')
+        lines.append(link(evidence_label(r['evidence']), r['href']))
+    return macro('parts.html.j2', 'lines')(lines)
 
 def _words(text):
     "Text in which what stands between two backticks is code; a backtick that is left over stays"
@@ -284,8 +291,9 @@ def _words(text):
 
 def _cells(r):
     "The cells of one row of the list, by the name of their column"
-    state = macro('parts.html.j2', 'badge')(r['status'].replace('_', ' '), TONES.get(r['status'], 'open'))
-    must = macro('parts.html.j2', 'fine_print')(r['text'], r['rule'])
+    badge, fine_print = macro('parts.html.j2', 'badge'), macro('parts.html.j2', 'fine_print')
+    state = badge(r['status'].replace('_', ' '), TONES.get(r['status'], 'open'))
+    must = fine_print(r['text'], r['rule'])
     owner = f"{r['owner']} ({r['kind']})"
     judged = {'item': r['id'], 'state': state, 'what must hold': must, 'owner': owner}
     return judged | {'found': _found(r), 'next step': _words(r['next'])}
@@ -308,8 +316,8 @@ def open_html(
     "Open items, worst first: failures, out of date, unanswered, and last what is waived until a day"
     left = [r for r in rows if r['status'] not in ('pass', 'not_applicable')]
     todo = sorted(left, key=lambda r: SEVERITY.index(r['status']))
-    table = checklist_html(todo[:first])
-    return render('open_items.html.j2', dict(n_open=len(todo), n_more=len(todo)-first, table=table))
+    n, table = len(todo), checklist_html(todo[:first])
+    return render('open_items.html.j2', dict(n_open=n, n_more=n-first, table=table))
 
 def list_html(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
@@ -333,12 +341,13 @@ def readiness_metrics(
     test_score:dict=None, # The metric `ml_test_score` of stage coverage
 )->dict: # Name to metric
     "How many items are in each state, how many are open, and how well the machine is tested"
-    n = len(rows)
+    n, n_open = len(rows), len(open_items(rows))
     res = {s: metric(of_state, n=n) for s,of_state in count_states(rows).items()}
     res |= {'criteria_moved': metric(r['moved'], better='lower') for r in rows if 'moved' in r}
-    n_signed = sum(r['kind'] == 'signed' and r['status'] == 'pass' for r in rows)
-    res |= dict(open=metric(len(open_items(rows)), n=n, better='lower'), signed=metric(n_signed))
-    return res | (dict(ml_test_score=test_score) if test_score else {})
+    signed = [r['status'] for r in rows if r['kind'] == 'signed']
+    res |= dict(open=metric(n_open, n=n, better='lower'), signed=metric(signed.count('pass')))
+    if test_score: res |= dict(ml_test_score=test_score)
+    return res
 
 def _summary(rows):
     "What is open, or that nothing is, and until when waivers hold"
@@ -360,12 +369,14 @@ def readiness_checks(
     "What readiness decides"
     signed = [_row_check(r, 'signed') for r in rows if r['kind'] == 'signed']
     bar = [_row_check(r, 'criteria_moved') for r in rows if 'moved' in r]
-    return [*signed, *bar, check('readiness', is_ready(rows), _summary(rows), _evidence('open'))]
+    ready = check('readiness', is_ready(rows), _summary(rows), _evidence('open'))
+    return [*signed, *bar, ready]
 
 def readiness_inputs(
     found:dict, # From `assay.release.checklist.read_stages`
 )->list: # Paths
     "Files that the answer rests on: agreement, checklist, waivers, frozen criteria, reports of the stages"
     people = [place('approvals', name) for name in ('waivers.jsonl', 'criteria.jsonl')]
+    people = [p for p in people if p.is_file()]
     reports = [metrics_path(s) for s,m in found.items() if m is not None]
-    return [place('problem'), place('checklist'), *(p for p in people if p.is_file()), *reports]
+    return [place('problem'), place('checklist'), *people, *reports]

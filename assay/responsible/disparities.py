@@ -18,23 +18,28 @@ from ..stats.scored import Scored
 # %% ../../nbs/responsible/05_disparities.ipynb #719eebbc
 def _over(a, b):
     "a/b; NaN where b is not above zero"
-    return np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) > 0)
+    unknown = np.full(np.shape(a), np.nan)
+    return np.divide(a, b, out=unknown, where=np.asarray(b) > 0)
+
+def _joint_square(a, b, r): return a**2+b**2-2*r*a*b
 
 def _difference(v, low, high, r, i, j):
     "Interval of v[j]-v[i]"
     below, above = v-low, high-v
-    down = below[j]**2+above[i]**2-2*r*below[j]*above[i]
-    up = above[j]**2+below[i]**2-2*r*above[j]*below[i]
+    down = _joint_square(below[j], above[i], r)
+    up = _joint_square(above[j], below[i], r)
     value = v[j]-v[i]
     return value-np.sqrt(np.maximum(down, 0)), value+np.sqrt(np.maximum(up, 0))
 
 def _quotient(v, low, high, r, i, j):
     "Interval of v[i]/v[j]; without an upper end where v[j] may be zero"
-    a = v[i]*v[j]-r*(v-low)[i]*(high-v)[j]
-    b = v[i]*v[j]-r*(high-v)[i]*(v-low)[j]
-    c, d = high[j]*(2*v[j]-high[j]), low[j]*(2*v[j]-low[j])
-    e = low[i]*(2*v[i]-low[i])*c
-    f = high[i]*(2*v[i]-high[i])*d
+    below, above, product = v-low, high-v, v[i]*v[j]
+    a = product-r*below[i]*above[j]
+    b = product-r*above[i]*below[j]
+    from_low, from_high = low*(2*v-low), high*(2*v-high)
+    c, d = from_high[j], from_low[j]
+    e = from_low[i]*c
+    f = from_high[i]*d
     lower = np.where(c > 0, _over(a-_root(a, e), c), 0)
     upper = np.where(d > 0, _over(b+_root(b, f), d), np.nan)
     return np.maximum(lower, 0), upper
@@ -46,7 +51,8 @@ def _correlation(draws):
     centred = draws-np.nanmean(draws, axis=0)
     filled = np.nan_to_num(centred)
     sd = np.sqrt((filled**2).sum(0))
-    return np.clip(_over(filled.T @ filled, np.outer(sd, sd)), -1, 1)
+    together = _over(filled.T @ filled, np.outer(sd, sd))
+    return np.clip(together, -1, 1)
 
 # %% ../../nbs/responsible/05_disparities.ipynb #767e7281
 def _lower_first(v):
@@ -69,7 +75,8 @@ def _compare(names, n, m, keep, z_of, signed):
     i, j = _lower_first(v)
     if not len(i): return pd.DataFrame()
     names, n = np.array(names, dtype=object)[keep], n[keep]
-    r = np.nan_to_num(_correlation(m['draws'][1:, keep]))[i, j]
+    correlation = _correlation(m['draws'][1:, keep])
+    r = np.nan_to_num(correlation)[i, j]
     ends = [(low[keep], high[keep]) for low,high in group_ends(m, z_of(len(i)))]
     low, high = _widest_ends(_difference, v, ends, r, i, j)
     res = dict(lowest=names[i], highest=names[j], difference=v[j]-v[i], low=low, high=high)
@@ -80,7 +87,8 @@ def _compare(names, n, m, keep, z_of, signed):
 
 def _n_alike(m, found):
     "For how many classes a metric is measured"
-    family = next((f for f in ('recall_', 'base_rate_', 'calibration_') if m.startswith(f)), m)
+    families = ('recall_', 'base_rate_', 'calibration_')
+    family = next((f for f in families if m.startswith(f)), m)
     return sum(k.startswith(family) for k in found)
 
 # %% ../../nbs/responsible/05_disparities.ipynb #00221b9e

@@ -51,7 +51,8 @@ HOLDS, BROKEN, OPEN, ABSENT = 'holds', 'broken', 'cannot be told', 'not measured
 
 def _pairs_of(pairs, column, name):
     "Pairs of a column for a metric; of several classes, for each of them"
-    is_metric = (pairs.metric == name) | pairs.metric.astype(str).str.startswith(f'{name}_')
+    is_of_class = pairs.metric.astype(str).str.startswith(f'{name}_')
+    is_metric = (pairs.metric == name) | is_of_class
     return pairs[(pairs.column == column) & is_metric]
 
 def _beyond(p, kind, bar):
@@ -66,14 +67,8 @@ def _deciding_pair(p, at, kind):
     value, low, high = _ENDS[kind]
     def number(column): return p[column].to_numpy(dtype='float64')[at]
     pair = p.iloc[at]
-    return dict(
-        lowest=pair.lowest,
-        highest=pair.highest,
-        measured=pair.metric,
-        value=number(value),
-        low=number(low),
-        high=number(high),
-        n=int(pair.n))
+    named = dict(lowest=pair.lowest, highest=pair.highest, measured=pair.metric)
+    return named | dict(value=number(value), low=number(low), high=number(high), n=int(pair.n))
 
 def _judge(p, kind, bar):
     "Status, and the pair that decides: the surest of those that break the limit, or else the farthest apart"
@@ -81,7 +76,8 @@ def _judge(p, kind, bar):
     if not np.isfinite(beyond).any(): return ABSENT, None
     broken = np.nan_to_num(surely, nan=-1) > 0
     if broken.any():
-        return BROKEN, _deciding_pair(p, int(np.argmax(np.where(broken, surely, -np.inf))), kind)
+        surest = int(np.argmax(np.where(broken, surely, -np.inf)))
+        return BROKEN, _deciding_pair(p, surest, kind)
     holds = (np.isfinite(at_most) & (at_most <= 0)).all()
     farthest = int(np.argmax(np.nan_to_num(beyond, nan=-np.inf)))
     return HOLDS if holds else OPEN, _deciding_pair(p, farthest, kind)
@@ -99,7 +95,8 @@ def judge_limits(
     for a in limits:
         for c in columns:
             status, pair = _judge(_pairs_of(pairs, c, a['metric']), a['kind'], a['bar'])
-            rows.append(dict(limit=a['limit'], bar=a['bar'], column=c) | (pair or {}) | dict(status=status))
+            agreed = dict(limit=a['limit'], bar=a['bar'], column=c)
+            rows.append(agreed | (pair or {}) | dict(status=status))
     return pd.DataFrame(rows, columns=_JUDGED)
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #06e54ad0
@@ -138,7 +135,8 @@ def _pairs_said(judged, status):
 
 def _pair_said(r):
     "One limit with the pair that decides"
-    pair, ends = f'{r.limit} of {r.column} ({r.lowest} to {r.highest})', f'[{r.low:.2f}, {r.high:.2f}]'
+    pair = f'{r.limit} of {r.column} ({r.lowest} to {r.highest})'
+    ends = f'[{r.low:.2f}, {r.high:.2f}]'
     return f'{pair}: {r.value:.2f} {ends}, limit {r.bar:g}'
 
 def _not_measured(judged):
@@ -149,8 +147,10 @@ def _not_measured(judged):
 def _what_was_measured(judged, columns, table):
     "How many groups and limits there are, in a sentence"
     n_groups = table.group.groupby(table.column).nunique().sum()
-    hidden = table[table.note.str.startswith('fewer than')][['column', 'group']].drop_duplicates()
-    held = f'{(judged.status == HOLDS).sum()} of {len(judged)} limits hold' if len(judged) else _NO_LIMIT
+    is_hidden = table.note.str.startswith('fewer than')
+    hidden = table.loc[is_hidden, ['column', 'group']].drop_duplicates()
+    n_held = (judged.status == HOLDS).sum()
+    held = f'{n_held} of {len(judged)} limits hold' if len(judged) else _NO_LIMIT
     measured = f'{n_groups} groups of {len(columns)} columns measured'
     return f'{measured}, {len(hidden)} too small to be shown; {held}'
 
@@ -183,9 +183,10 @@ def concerns_check(
 # %% ../../nbs/responsible/06_group_limits.ipynb #15bc271c
 def _gap_metric(r):
     "The gap that one limit is about"
-    value, low, high = (None if pd.isna(v) else float(v) for v in (r.value, r.low, r.high))
+    def known(v): return None if pd.isna(v) else float(v)
     n = None if pd.isna(r.n) else int(r.n)
-    return metric(value, low, high, n, 'lower' if r.limit.endswith('_gap') else 'higher')
+    better = 'lower' if r.limit.endswith('_gap') else 'higher'
+    return metric(known(r.value), known(r.low), known(r.high), n=n, better=better)
 
 def group_metrics(
     judged:pd.DataFrame, # From `judge_limits`
@@ -197,16 +198,16 @@ def group_metrics(
     shown = table[['column', 'group', 'note']].drop_duplicates(['column', 'group'])
     n_hidden = int(shown.note.str.startswith('fewer than').sum())
     gaps = {f'{r.limit}_{r.column}': _gap_metric(r) for r in judged.itertuples()}
-    return gaps | dict(
-        group_limits_broken=count(BROKEN), group_limits_open=count(OPEN),
-        groups_missing=metric(len(faults), better='lower'),
-        groups_hidden=metric(n_hidden, n=len(shown), better='lower'))
+    limits = dict(group_limits_broken=count(BROKEN), group_limits_open=count(OPEN))
+    hidden = metric(n_hidden, n=len(shown), better='lower')
+    return gaps | limits | dict(groups_missing=metric(len(faults), better='lower'), groups_hidden=hidden)
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #858a79ef
 def _view(r):
     "One number with its interval, or why there is none"
     if pd.isna(r.value): return r.note
-    return f'{r.value:.2f}' if pd.isna(r.low) else f'{r.value:.2f} [{r.low:.2f},\xa0{r.high:.2f}]'
+    value = f'{r.value:.2f}'
+    return value if pd.isna(r.low) else f'{value} [{r.low:.2f},\xa0{r.high:.2f}]'
 
 def group_view(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
@@ -216,10 +217,12 @@ def group_view(
     text = pd.Series([_view(r) for r in table.itertuples()], index=table.index, dtype=object)
     n = table.n.map(lambda k: f'{k:,}', na_action='ignore').astype(object)
     n = n.where(table.n.notna(), table.note)
-    t = table.assign(text=text, n=n, metric=table.metric.str.replace('_', ' '))[~table.metric.isin(leave_out)]
+    named = table.assign(text=text, n=n, metric=table.metric.str.replace('_', ' '))
+    shown = named[~table.metric.isin(leave_out)]
     rows = ['column', 'group', 'n']
-    wide = t.pivot_table(index=rows, columns='metric', values='text', aggfunc='first', sort=False)
-    return wide.drop(columns='', errors='ignore').fillna('').rename_axis(columns=None).reset_index()
+    wide = shown.pivot_table(index=rows, columns='metric', values='text', aggfunc='first', sort=False)
+    wide = wide.drop(columns='', errors='ignore').fillna('')
+    return wide.rename_axis(columns=None).reset_index()
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #7a876ce9
 def main_metric(

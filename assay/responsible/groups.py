@@ -47,7 +47,8 @@ MISSING = '(missing)' # Group of the rows without a value: whoever is not record
 def _bands(x, like, n_bands):
     "Numbers as bands between quantiles of `like`"
     known = pd.to_numeric(like, errors='coerce').dropna().to_numpy(dtype='float64')
-    inner = np.unique(np.quantile(known, np.linspace(0, 1, n_bands+1)[1:-1]))
+    shares = np.linspace(0, 1, n_bands+1)[1:-1]
+    inner = np.unique(np.quantile(known, shares))
     between = [f'above {a:g} to {b:g}' for a,b in zip(inner, inner[1:])]
     names = np.array([f'up to {inner[0]:g}', *between, f'above {inner[-1]:g}'], dtype=object)
     v = x.to_numpy(dtype='float64', na_value=np.nan)
@@ -83,7 +84,8 @@ def crossed(
 )->tuple: # `df` with a column for each pair of columns, and the names of these
     "Groups of two columns at once: a model may serve women well and old people well, and old women badly"
     named = as_groups(df, columns, like)
-    pairs = list(itertools.combinations([c for c in columns if c in df], 2))[:most]
+    present = [c for c in columns if c in df]
+    pairs = list(itertools.combinations(present, 2))[:most]
     both = {f'{a} × {b}': named[a]+' × '+named[b] for a,b in pairs}
     return df.assign(**both), list(both)
 
@@ -119,7 +121,8 @@ def fairlearn_difference(
 )->float: # Largest distance between our rates and those of its `MetricFrame`; None if there is none
     "Does this module compute what the field's own library does?"
     if scored.task != 'binary' or not len(columns): return None
-    whole = dataclasses.replace(scored, y=np.asarray(scored.y).astype('int64'), resamples=Resamples(n=1))
+    y = np.asarray(scored.y).astype('int64')
+    whole = dataclasses.replace(scored, y=y, resamples=Resamples(n=1))
     return max(_fairlearn_gap(df[c].to_numpy(dtype=object), whole) for c in columns)
 
 def _fairlearn_rates(groups, scored):
@@ -140,7 +143,8 @@ def _fairlearn_gap(groups, scored):
     theirs, gaps = _fairlearn_rates(groups, scored), []
     names, _, ours = group_draws(groups, scored)
     for m in FAIRLEARN:
-        gap = np.abs(ours[m]['draws'][0]-theirs[m].reindex(names).to_numpy(dtype='float64'))
+        rates = theirs[m].reindex(names).to_numpy(dtype='float64')
+        gap = np.abs(ours[m]['draws'][0]-rates)
         gaps.append(gap[ours[m]['cases'] > 0])
     return float(max(g.max() for g in gaps if len(g)))
 
@@ -179,7 +183,9 @@ def group_table(
     `group_faults` names the columns that cannot be measured."""
     rows, named = [], as_groups(df, columns)
     z = shared_quantile(n_blocks_of(len(df), scored.resamples.blocks))
-    for c in measurable(df, columns): rows += _rows_of_column(c, group_draws(named[c], scored), z, min_group)
+    for c in measurable(df, columns):
+        draws = group_draws(named[c], scored)
+        rows += _rows_of_column(c, draws, z, min_group)
     return pd.DataFrame(rows, columns=_SCORED).astype(_TYPES).fillna(dict(metric='', note=''))
 
 def _note(d, low, i):

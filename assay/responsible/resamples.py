@@ -17,16 +17,12 @@ from ..stats.scored import Scored
 # %% ../../nbs/responsible/00_resamples.ipynb #30bd004b
 def _binary_parts(y, s, threshold):
     "Metric to numerator and denominator of each row, for two classes"
-    one, act = np.ones(len(y)), (s.astype(np.float32) > np.float32(threshold)).astype(float)
+    is_over = s.astype(np.float32) > np.float32(threshold)
+    one, act = np.ones(len(y)), is_over.astype(float)
     found, alarmed, right = y*act, (1-y)*act, (y == act).astype(float)
-    return dict(
-        base_rate=(y, one),
-        selection_rate=(act, one),
-        recall=(found, y),
-        false_positive_rate=(alarmed, 1-y),
-        precision=(found, act),
-        accuracy=(right, one),
-        calibration=(s-y, one))
+    rates = dict(base_rate=(y, one), selection_rate=(act, one))
+    errors = dict(recall=(found, y), false_positive_rate=(alarmed, 1-y), precision=(found, act))
+    return rates | errors | dict(accuracy=(right, one), calibration=(s-y, one))
 
 def _class_parts(y, s, classes):
     "The same for several classes; names of classes are part of the names of metrics"
@@ -52,7 +48,8 @@ def n_blocks_of(
     blocks=None, # Label of each row's block; random blocks by default
 )->int: # Number of blocks
     "How many blocks are resampled"
-    return int(make_blocks(n_rows).max())+1 if blocks is None else len(pd.unique(np.asarray(blocks)))
+    if blocks is None: return int(make_blocks(n_rows).max())+1
+    return len(pd.unique(np.asarray(blocks)))
 
 # %% ../../nbs/responsible/00_resamples.ipynb #6fa2987c
 def _parts(task, y, s, threshold, classes):
@@ -91,12 +88,15 @@ def group_draws(
     task, resamples = scored.task, scored.resamples
     y, s = np.asarray(scored.y, dtype='float64'), np.asarray(scored.score, dtype='float64')
     _demand_rows(y, s, groups)
-    code, names = pd.factorize(pd.Series(np.asarray(groups, dtype=object)).astype(str), sort=True)
+    texts = pd.Series(np.asarray(groups, dtype=object)).astype(str)
+    code, names = pd.factorize(texts, sort=True)
     block = _block_numbers(resamples, len(y))
     n_blocks, n_groups = int(block.max())+1, len(names)
     drawn = block_weights(n_blocks, resamples.n, resamples.seed)
     w, at = np.vstack([np.ones(n_blocks), drawn]), block*n_groups+code
-    def total(v): return np.bincount(at, v, n_blocks*n_groups).reshape(n_blocks, n_groups)
+    def total(v):
+        sums = np.bincount(at, v, n_blocks*n_groups)
+        return sums.reshape(n_blocks, n_groups)
     parts = _parts(task, y, s, scored.threshold, scored.classes)
     res = {m: _ratio(w, total, *of) for m,of in parts.items()}
     if task == 'binary': res['roc_auc'] = _auc(w, s, y, block, code, n_groups)
@@ -107,45 +107,55 @@ def group_draws(
 # %% ../../nbs/responsible/00_resamples.ipynb #b6efc9b5
 def _ratio(w, total, top, bottom):
     "A ratio of sums on each resample; `spread` is what chance among its rows alone would give"
-    cases, draws = total(bottom).sum(0), _divide(w @ total(top), w @ total(bottom))
-    variance = _divide(total(top**2).sum(0), cases)-draws[0]**2
+    below = total(bottom)
+    cases, draws = below.sum(0), _divide(w @ total(top), w @ below)
+    squares = total(top**2).sum(0)
+    variance = _divide(squares, cases)-draws[0]**2
     spread = np.sqrt(np.maximum(variance, 0)/np.maximum(cases, 1))
-    return dict(draws=draws, cases=cases, spread=spread, share=bool(np.isin(top, (0, 1)).all()))
+    is_share = bool(np.isin(top, (0, 1)).all())
+    return dict(draws=draws, cases=cases, spread=spread, share=is_share)
 
 def _divide(a, b):
     "a/b; NaN where b is zero"
-    return np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) > 0)
+    unknown = np.full(np.shape(a), np.nan)
+    return np.divide(a, b, out=unknown, where=np.asarray(b) > 0)
 
 def _balanced(recalls):
     "Mean recall of the classes that a group has"
     def of(k): return np.stack([r[k] for r in recalls])
     known = of('cases') > 0
     n = known.sum(0)
-    mean = np.where(known[:, None], np.nan_to_num(of('draws')), 0).sum(0)
-    draws = _divide(mean, np.broadcast_to(n, mean.shape))
-    spread = _divide(np.sqrt(np.where(known, of('spread')**2, 0).sum(0)), n)
+    total = np.where(known[:, None], np.nan_to_num(of('draws')), 0).sum(0)
+    draws = _divide(total, np.broadcast_to(n, total.shape))
+    variance = np.where(known, of('spread')**2, 0).sum(0)
+    spread = _divide(np.sqrt(variance), n)
     return dict(draws=draws, cases=of('cases').sum(0), spread=spread, share=False)
 
 def _auc(w, s, y, block, code, k):
     "Ranking within each group, from 128 bins of the score"
-    cut = bins(pd.Series(s), n_bins=128)
-    binned = code*cut['size']+apply_bins(cut, pd.Series(s))
-    t = count_table(binned, y, block, k*cut['size'])
+    score = pd.Series(s)
+    cut = bins(score, n_bins=128)
+    size = cut['size']
+    binned = code*size+apply_bins(cut, score)
+    t = count_table(binned, y, block, k*size)
     counts = w @ t.reshape(len(t), -1)
-    draws = table_auc(counts.reshape(len(w), k, cut['size'], 2))
-    a, p, n = draws[0], np.bincount(code, y, k), np.bincount(code, 1-y, k)
+    draws = table_auc(counts.reshape(len(w), k, size, 2))
+    p, n = np.bincount(code, y, k), np.bincount(code, 1-y, k)
+    a = draws[0]
     draws[:, p*n == 0] = np.nan
     return dict(draws=draws, cases=np.minimum(p, n), spread=_auc_spread(a, p, n), share=False)
 
 def _auc_spread(a, p, n):
     "Spread of an AUC over `p` positives and `n` negatives, of Hanley and McNeil (1982)"
     by_positives, by_negatives = a/(2-a)-a*a, 2*a*a/(1+a)-a*a
-    return np.sqrt(_divide(a*(1-a)+(p-1)*by_positives+(n-1)*by_negatives, p*n))
+    variance = a*(1-a)+(p-1)*by_positives+(n-1)*by_negatives
+    return np.sqrt(_divide(variance, p*n))
 
 # %% ../../nbs/responsible/00_resamples.ipynb #b0b8488f
 def _is_usable(m):
     "Of which groups is the value known, on the data and on nine of ten resamples?"
-    return (np.isfinite(m['draws'][1:]).mean(0) >= .9) & np.isfinite(m['draws'][0])
+    known = np.isfinite(m['draws'])
+    return (known[1:].mean(0) >= .9) & known[0]
 
 def _deviation(draws):
     "Standard deviation of each group over the resamples that have a value"
@@ -160,12 +170,15 @@ def group_ends(
     z:float, # Quantile, from `shared_quantile`
 )->list: # (low, high) with whole blocks, and with rows by themselves; one number per group, NaN if unknown
     "Interval of every group"
-    value = m['draws'][0]
+    value, spread = m['draws'][0], m['spread']
     usable = _is_usable(m)
-    by_rows = np.where(usable, m['spread'], np.nan)
-    wide = np.where(usable, np.fmax(_deviation(m['draws'][1:]), m['spread']), np.nan)
+    by_rows = np.where(usable, spread, np.nan)
+    wider = np.fmax(_deviation(m['draws'][1:]), spread)
+    wide = np.where(usable, wider, np.nan)
     if not m['share']: return [(value-z*e, value+z*e) for e in (wide, by_rows)]
-    effect = np.where(m['spread'] > 0, (wide/np.where(m['spread'] > 0, m['spread'], 1))**2, 1)
+    is_spread = spread > 0
+    times = wide/np.where(is_spread, spread, 1)
+    effect = np.where(is_spread, times**2, 1)
     cases = np.where(usable & (m['cases'] > 0), m['cases'], np.nan)
     return [wilson(value*k, k, z) for k in (cases/effect, cases)]
 

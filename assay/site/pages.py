@@ -29,17 +29,28 @@ def _digits(v):
     "A number with as many digits as a reader needs"
     return f'{v:,.0f}' if isinstance(v, int) or abs(v) >= 1000 else f'{v:.3g}'
 
+def _beside(m):
+    "What stands in brackets behind a number: its interval, and how many rows it rests on"
+    res = []
+    if 'low' in m and 'high' in m: res.append(f"{_digits(m['low'])} to {_digits(m['high'])}")
+    if 'n' in m: res.append(f"n {m['n']:,}")
+    return res
+
+def _read_rows(m):
+    "Of how many rows a part of a table was read, in all and of each class"
+    read = f" of {m['of']:,} rows" if 'of' in m else ''
+    classes = m.get('classes', {}).items()
+    return read + ''.join(f'; {k}: {n:,} of {all_of:,}' for k,(n,all_of) in classes)
+
 def show_number(
     name:str, # Name of the metric
     m:dict, # A `metric`
 )->str: # Such as `average_precision 0.41 (0.40 to 0.42, n 50,000)`
     "One metric in words"
     if m['value'] is None: return f'{name} not computed'
-    span = f"{_digits(m['low'])} to {_digits(m['high'])}" if 'low' in m and 'high' in m else ''
-    rest = ', '.join(x for x in (span, f"n {m['n']:,}" if 'n' in m else '') if x)
-    read = f" of {m['of']:,} rows" if 'of' in m else '' # where a part of a table was read
-    read += ''.join(f'; {k}: {n:,} of {all_of:,}' for k,(n,all_of) in m.get('classes', {}).items())
-    return f"{name.replace('_', ' ')} {_digits(m['value'])}{read}" + (f' ({rest})' if rest else '')
+    rest = ', '.join(_beside(m))
+    said = f"{name.replace('_', ' ')} {_digits(m['value'])}{_read_rows(m)}"
+    return f'{said} ({rest})' if rest else said
 
 # %% ../../nbs/site/03_pages.ipynb #aa137cc0
 def headline(
@@ -68,8 +79,8 @@ def _stage_row(s, others):
     except (OSError, ValueError): metrics = None
     other = bool(metrics) and metrics.get('frozen') in others
     page = not other and place('executed', f'{s.name}.ipynb').is_file()
-    return dict(stage=s.name, question=s.question, headline=_key_number(s.headline), page=page, other=other,
-                metrics=None if other else metrics)
+    row = dict(stage=s.name, question=s.question, headline=_key_number(s.headline))
+    return row | dict(page=page, other=other, metrics=None if other else metrics)
 
 def load_board(
     stages=None, # Stages of `dvc.yaml`; read by default
@@ -98,8 +109,9 @@ def not_run(
     "Why stages did not run: they stopped, or they wait for one that did"
     res = {s['stage']: _told(s['why']) for s in stops}
     for name, stage in stages.items():
+        if name in res: continue
         late = [r for r in res if r in stages and _reads(stage, stages[r])]
-        if late and name not in res: res[name] = f"waits for {', '.join(late)}"
+        if late: res[name] = f"waits for {', '.join(late)}"
     return res
 
 # %% ../../nbs/site/03_pages.ipynb #acb382d3
@@ -109,7 +121,8 @@ def checklist_rows(
     "The items with their states, as the readiness page shows them; none in a repository without a checklist"
     if not place('checklist').is_file(): return []
     checklist = load_checklist()
-    found = {s: None if s in late else m for s,m in read_stages(stages_of(checklist)).items()}
+    measured = read_stages(stages_of(checklist))
+    found = {s: None if s in late else m for s,m in measured.items()}
     return release_rows(checklist, found, active_waivers(), on=today())
 
 def _states(rows):
@@ -136,7 +149,8 @@ def _index_notes(measured, doubt):
 
 def _index_tables(board, late, rows, doubt):
     "The stages with their verdicts, and the states of the checklist"
-    stages = [_board_cells(_board_row(b, late.get(b['stage']), doubt)) for b in board]
+    board_rows = [_board_row(b, late.get(b['stage']), doubt) for b in board]
+    stages = list(map(_board_cells, board_rows))
     return dict(
         stages=render_rows(('stage', 'question', 'verdict', 'key number'), stages),
         states=render_rows(('state', 'number', 'items'), _states(rows)))
@@ -148,7 +162,8 @@ def index_page(
     rows=(), # Items of the checklist, from `checklist_rows`
 )->str: # HTML of the front page
     "The front page: state, stages, checklist, gaps"
-    measured = {b['stage']: b['metrics'] for b in board if b['metrics'] and b['stage'] not in late}
+    shown = [b for b in board if b['metrics'] and b['stage'] not in late]
+    measured = {b['stage']: b['metrics'] for b in shown}
     doubt = doubts(measured, _waived(rows), drafted_suspects())
     names = [b['stage'] for b in board if b['page']]
     agreed = dict(problem=problem, bound=_bound(problem.metric), open=gaps(problem))
@@ -160,7 +175,8 @@ def index_page(
 def _bound(metric):
     "`least` where more is better, `most` where less is"
     from assay.stats.metrics import METRICS
-    return 'least' if METRICS.get(metric, {}).get('better') != 'lower' else 'most'
+    is_lower_better = METRICS.get(metric, {}).get('better') == 'lower'
+    return 'most' if is_lower_better else 'least'
 
 NOT_RUN = 'not run for this problem' # What there is was measured for another one
 
@@ -188,10 +204,11 @@ _ASKED = dict(
 
 def _score_card(problem, measured):
     "The score on the test rows, where there is one"
-    m = measured.get('evaluation', {}).get('metrics', {}).get('test') or dict(value=None)
-    if m['value'] is None: return []
+    m = measured.get('evaluation', {}).get('metrics', {}).get('test')
+    if not m or m['value'] is None: return []
     name = f"{problem.metric.replace('_', ' ')} on the test rows"
-    return [dict(name=name, value=f"{m['value']:.3f}", note=show_number('', m).strip().partition(' ')[2])]
+    _, _, note = show_number('', m).strip().partition(' ')
+    return [dict(name=name, value=f"{m['value']:.3f}", note=note)]
 
 def _verdict_card(stage, metrics, doubt):
     "The verdict of a stage, and the question that it answers"
@@ -222,7 +239,8 @@ def waiting_page(
 def _page(b, frame, why, doubt=()):
     "The report of a stage that has run"
     stage = b['stage']
-    nb = import_nbformat().read(check_file(place('executed', f'{stage}.ipynb')), 4)
+    path = check_file(place('executed', f'{stage}.ipynb'))
+    nb = import_nbformat().read(path, 4)
     metrics = b['metrics'] or dict(verdict='no verdict', inputs={})
     concerned = in_doubt(stage) or stage == 'explore'
     return report_page(nb, metrics, frame, why, doubt if concerned else ())
@@ -284,19 +302,23 @@ class _TableRows(html.parser.HTMLParser):
     def handle_data(self, data):
         if self.inside and self.rows and self.rows[-1]: self.rows[-1][-1] += data
 
+def _plain(cell): return cell.strip().replace('_', ' ').removesuffix(', in doubt')
+
 def _told_rows(text):
     "Stage to the verdict and the key number that a page, or a README in Markdown, shows of it"
-    plain = lambda s: s.strip().replace('_', ' ').removesuffix(', in doubt')
     links = r'^\| \[(\w+)\]\(reports/\w+/report\.html\) \| (.*?) \| (.*?) \|$'
-    told = {stage: (plain(verdict), plain(number)) for stage,verdict,number in re.findall(links, text, re.M)}
+    if rows := re.findall(links, text, re.M):
+        return {stage: (_plain(verdict), _plain(number)) for stage,verdict,number in rows}
     reader = _TableRows()
-    reader.feed('' if told else text)
-    return told or {r[0].strip(): (plain(r[2]), plain(r[3])) for r in reader.rows if len(r) == 4}
+    reader.feed(text)
+    rows = [r for r in reader.rows if len(r) == 4]
+    return {stage.strip(): (_plain(verdict), _plain(number)) for stage,_,verdict,number in rows}
 
 def _wanted_row(b):
     "The verdict and the key number that a page should show of a stage"
     m = b['metrics']
-    return tuple(s.replace('_', ' ') for s in (m['verdict'], headline(m['metrics'], b['headline'])))
+    said = m['verdict'], headline(m['metrics'], b['headline'])
+    return tuple(s.replace('_', ' ') for s in said)
 
 def told_otherwise(
     path, # Front page, or README in Markdown

@@ -95,7 +95,8 @@ def _figures(nb):
     "Each figure in the outputs of a notebook, as `(bytes, cell, output)`"
     for i, cell in enumerate(nb.cells):
         for j, output in enumerate(cell.get('outputs', [])):
-            if 'image/png' in output.get('data', {}): yield len(output['data']['image/png']), i, j
+            data = output.get('data', {})
+            if 'image/png' in data: yield len(data['image/png']), i, j
 
 def _figure_sizes(nb):
     "The same, the largest first"
@@ -109,7 +110,8 @@ def _without_figures(nb, excess):
     for size,i,j in _figure_sizes(nb):
         if saved >= excess: break
         text = f'A figure of {size:,} bytes is left out.'
-        res.cells[i].outputs[j] = res.cells[i].outputs[j] | dict(data={'text/plain': text})
+        outputs = res.cells[i].outputs
+        outputs[j] = outputs[j] | dict(data={'text/plain': text})
         saved, left = saved+size-len(text), left+1
     return res, left
 
@@ -125,7 +127,8 @@ def _shorter_page(frame, nb, excess, page):
 def _foot(inputs):
     "What a report was computed from, with the first characters of each hash"
     if not inputs: return 'No inputs were recorded.'
-    return 'Computed from ' + ', '.join(f'{path} ({hash[7:19]})' for path,hash in inputs.items())
+    named = ', '.join(f'{path} ({hash[7:19]})' for path,hash in inputs.items())
+    return f'Computed from {named}'
 
 def report_page(
     nb, # Executed notebook of the stage

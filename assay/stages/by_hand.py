@@ -9,7 +9,7 @@ __all__ = ['as_runner', 'is_runner', 'scratch_folder', 'open_stage']
 import contextlib, hashlib, os, re, shutil
 from pathlib import Path
 
-from ..core.artifacts import enter_root, metrics_path, place, write_beside
+from ..core.artifacts import LOCATIONS, enter_root, metrics_path, place, write_beside
 from ..core.yaml import read_yaml
 from .definition import Stage, find_stage, load_stages
 from .given import committed_defaults, given_values, stage_parameters
@@ -57,7 +57,7 @@ def scratch_folder(
     said = ','.join(f'{n}={v}' for n,v in given.items()) or 'params'
     label = re.sub(r'[^\w=.,-]', '_', said, flags=re.ASCII)[:80]
     if label != said: label += '-'+hashlib.sha256(said.encode()).hexdigest()[:8]
-    return place('local', 'scratch', stage, label)
+    return Path(LOCATIONS['local'], 'scratch', stage, label)
 
 def _say_opened(folder, given, unlike):
     "The line on top of a notebook that is run by hand"
@@ -77,6 +77,7 @@ def open_stage(
     enter_root()
     write_beside(None)
     if is_runner(name): return
+    write_beside(scratch_folder('unopened', {})) # where a value is refused, later cells must not write either
     stage = _opened(name)
     declared = declared_parameters(stage.notebook)
     defaults = committed_defaults(stage.notebook)

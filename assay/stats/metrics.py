@@ -230,8 +230,9 @@ def _demand_same_rows(y_true, y_score):
     if len(of_targets) != len(of_scores) or of_targets.equals(of_scores): return
     at = next(i for i,(a, b) in enumerate(zip(of_targets, of_scores)) if a != b)
     raise ValueError(
-        f"row {at} is {of_targets[at]!r} of the targets and {of_scores[at]!r} of the scores; expected the same "
-        "rows in the same order: y_score.loc[y_true.index] puts them so, and to_numpy() of both says that they are"
+        f"row {at} is {of_targets[at]!r} of the targets and {of_scores[at]!r} of the scores; expected the "
+        "same rows in the same order: y_score.loc[y_true.index] orders them, and to_numpy() of both says "
+        "that they are in order"
     )
 
 def weighted_metric(
