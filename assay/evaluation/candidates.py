@@ -27,7 +27,7 @@ from ..stats.scored import Comparison
 # %% ../../nbs/evaluation/09_candidates.ipynb #304af8fa
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Choice(Result):
-    "The candidate that goes to the test, and the candidates that it was chosen from"
+    "The candidate chosen for the test, with the candidates that it was chosen from"
     compared:Comparison # Candidates on the validation rows, simplest first
     minimum:float=None # What the agreed metric must reach
 
@@ -53,7 +53,7 @@ def _validated(candidate, ids):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    "What the evaluation reads: the agreement, the tables, and the study of each candidate"
+    "Inputs of the evaluation: the agreement, the tables, and the study of each candidate"
     problem:Problem # What was agreed
     dictionary:Dictionary # Description of every column
     tables:dict # `train`, `valid` and `test`, each a data frame
@@ -95,7 +95,7 @@ class Evaluation:
 
     @property
     def learnt_from(self)->dict: # `train` and `dictionary`, each a SHA-256
-        "What a model is made from, beside its specification"
+        "Data that a model is made from, beside its specification"
         return {k: self.hashes[k] for k in ('train', 'dictionary')}
 
     @functools.cached_property
@@ -104,7 +104,7 @@ class Evaluation:
         return split_faults(self.tables, self.problem)
 
     def splits(self)->pd.DataFrame: # One row per table, and one for the faults: `rows`, `what`
-        "How many rows each table has, and what is wrong between them"
+        "Number of rows of each table, and the faults between them"
         rows = {name: dict(rows=len(df), what='') for name,df in self.tables.items()}
         faults = dict(rows=len(self.faults), what='; '.join(self.faults))
         return pd.DataFrame(rows | dict(faults=faults)).T

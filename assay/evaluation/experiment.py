@@ -111,7 +111,7 @@ class Tuned(Result):
         return comparison_verdict(self.difference)
 
     def metrics(self)->dict: # Name to a metric
-        "What the stage measured"
+        "Metrics of the stage"
         n, better = len(self.experiment.valid), self.study['better']
         of_study = dict(
             difference_to_rule=self.difference,
@@ -120,7 +120,7 @@ class Tuned(Result):
         return self.scores.metrics() | of_study
 
     def checks(self)->list: # F22 and F25
-        "What the stage decides of the checklist"
+        "Checks of the checklist items that the stage decides"
         same = round(self.repeated, 9) == round(self.best['value'], 9)
         return experiment_checks(f'experiments_{self.candidate}', self.study, same=same)
 

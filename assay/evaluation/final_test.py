@@ -28,7 +28,7 @@ from ..stats.scored import Comparison, Scored
 # %% ../../nbs/evaluation/11_final_test.ipynb #b899b9fc
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Segments(Result):
-    "The parts of some rows by how wrong the model is in them, and the cases that were most wrong"
+    "Segments of some rows by the error of the model, and the cases with the largest errors"
     df:pd.DataFrame # Rows that were scored
     scored:Scored # Scores of these rows
     columns:list # Columns to look along
@@ -36,7 +36,7 @@ class Segments(Result):
 
     @functools.cached_property
     def losses(self)->np.ndarray: # Loss of each row
-        "How wrong each score is"
+        "Loss of each score"
         return row_losses(self.scored)
 
     @functools.cached_property
@@ -62,7 +62,7 @@ class Segments(Result):
 # %% ../../nbs/evaluation/11_final_test.ipynb #a5425144
 @dataclasses.dataclass(frozen=True, repr=False)
 class ShuffledTarget(Result):
-    "What the model gains over the constant when the target means something, and when it means nothing"
+    "Gain of the model over the constant, with the true target and with shuffled targets"
     real:dict # Gain of the model, as `median_gain` gives it
     shuffled:dict # Median gain of models that were fitted on shuffled targets
 
@@ -74,7 +74,7 @@ class ShuffledTarget(Result):
 # %% ../../nbs/evaluation/11_final_test.ipynb #925ad5c2
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    "How far the test looks"
+    "Settings of the final test"
     min_group:int=11 # Rows below which a group is too small to be shown
     n_shuffles:int=12 # Fits on a shuffled target; fewer than 8 give no interval
     n_rows_shuffled:int=5000 # Training rows of each of these fits
@@ -118,7 +118,7 @@ class FinalTest(Result):
 
     @property
     def problem(self): # `Problem`
-        "What was agreed"
+        "The agreement"
         return self.evaluation.problem
 
     @functools.cached_property
@@ -192,16 +192,16 @@ class FinalTest(Result):
 
     @property
     def calibration(self)->Calibration: # Of the model on the test rows
-        "Are the scores of the model what they say?"
+        "Calibration of the model on the test rows"
         return Calibration(self.compared['model'])
 
     def decisions(self)->pd.DataFrame: # As `decision_report` gives it
-        "What decisions cost with each model"
+        "Cost of the decisions of each model"
         return decision_report(self.compared, costs_of(self.problem)[0])
 
     @functools.cached_property
     def saving(self)->dict: # A metric, per 1,000 decisions
-        "How much less decisions cost with the model than with today's practice"
+        "Saving of decisions by the model compared with today's practice"
         return saving(self.compared, costs_of(self.problem)[0], 'model', 'rule')
 
     @functools.cached_property
@@ -214,7 +214,7 @@ class FinalTest(Result):
 
     @functools.cached_property
     def segments(self)->Segments: # Of the test rows
-        "Where the model is wrong"
+        "Segments of the rows in which the model is most wrong"
         e = self.evaluation
         columns = list(dict.fromkeys([*names_of(e.dictionary), *self.groups.watched]))
         shown = [c for c in columns if c in e.visible or c in self.groups.watched]
@@ -243,11 +243,11 @@ class FinalTest(Result):
 
     @property
     def criteria(self)->Criteria: # With the verdict
-        "What was agreed beside what was measured"
+        "Agreed criteria beside the measurements"
         return Criteria(self.main['test'], self.gains['gain_over_rule'], self.problem)
 
     def metrics(self)->dict: # Name to a metric
-        "What the stage measured"
+        "Metrics of the stage"
         of_scores = self.scores.metrics() | self.main | self.gains
         return of_scores | self.groups.metrics() | self._use_metrics() | self._trust_metrics()
 
@@ -272,13 +272,13 @@ class FinalTest(Result):
     def hypotheses(self,
         metrics:dict, # From `metrics`
     )->pd.DataFrame: # As `hypothesis_table` gives it
-        "What was expected beside what was measured"
+        "Hypotheses of this stage beside the measurements"
         return hypothesis_table(self.problem, 'evaluation', metrics)
 
     def checks(self,
         metrics:dict, # From `metrics`
     )->list: # Each a `check`
-        "What the stage decides of the checklist"
+        "Checks of the checklist items that the stage decides"
         p, stated = self.problem, costs_of(self.problem)[1]
         groups, concerns = self.groups.checks()
         return [
@@ -312,7 +312,7 @@ def case_scores(
 def evaluation_run(
     test:FinalTest, # The chosen model on every table
 )->EvaluationRun: # What the checks look at beside the metrics
-    "What the stage did"
+    "Collect facts about the run of the evaluation stage"
     e, cases = test.evaluation, case_scores(test, 'test').drop(columns=_names_of_cases(test))
     n_scored, n_segments = len(cases.dropna()), len(test.segments.frame)
     models, candidates = {*test.compared.scores, *e.validated}, set(e.validated)
@@ -321,7 +321,7 @@ def evaluation_run(
 def for_release(
     test:FinalTest, # The chosen model on every table
 )->dict: # The specification, with what release needs beside it
-    "The model as the package is made from it: specification, threshold, test score, and what it is bound to"
+    "Description of the model for the package stage: specification, threshold, test score, hashes"
     data, study = test.evaluation.learnt_from, test.evaluation.studies[test.choice.candidate]
     found = dict(
         threshold=test.thresholds['model'],

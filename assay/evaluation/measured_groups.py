@@ -22,7 +22,7 @@ from ..stats.scored import Scored
 # %% ../../nbs/evaluation/10_measured_groups.ipynb #b85f4e67
 @dataclasses.dataclass(frozen=True)
 class Declared:
-    "What was declared about groups"
+    "Declarations about groups"
     columns:list # Columns whose groups are compared, as `watched_columns` gives them
     sensitive:list=() # Those of them whose groups are mandatory
     limits:list=() # The agreed limits, as `read_limits` gives them
@@ -80,12 +80,12 @@ class MeasuredGroups(Result):
 
     @functools.cached_property
     def limits(self)->pd.DataFrame: # As `judge_limits` gives it
-        "Each agreed limit beside what was measured"
+        "Each agreed limit beside the measured difference"
         return judge_limits(self.pairs, self.declared.limits, self.declared.columns)
 
     @functools.cached_property
     def faults(self)->list: # Sentences
-        "What was declared and could not be measured"
+        "Declared groups and limits that could not be measured"
         d, task = self.declared, self.scored.task
         return group_faults(self.df, d.columns, d.sensitive, self.by_group, task, d.limits)
 
@@ -95,7 +95,7 @@ class MeasuredGroups(Result):
         return groups_check(self.limits, self.faults, self.declared.columns, self.by_group)
 
     def checks(self)->list: # `groups` and P11
-        "What the groups decide of the checklist"
+        "Checks of the checklist items that the groups decide"
         return [self.check, concerns_check(self.check)]
 
     def metrics(self)->dict: # Name to a metric
@@ -107,5 +107,5 @@ class MeasuredGroups(Result):
         return worst_slice(self.slices, METRICS[self.scored.metric]['better'])
 
     def agreement(self)->dict: # A metric; no value for other tasks than two classes
-        "How far our rates are from those of Fairlearn, at most"
+        "Largest difference between our rates and those of Fairlearn"
         return as_metric(fairlearn_difference(self.named, self.watched, self.scored))

@@ -21,7 +21,7 @@ _COPIES = ('.dvc', 'tmp', 'exps') # Where DVC keeps the copies that experiments 
 def started_from(
     root, # Folder of a repository
 )->Path: # Its own folder; of a copy that DVC made for an experiment, the repository that it was copied from
-    "The repository that a person works in"
+    "Folder of the repository that a person works in"
     parts = Path(root).resolve().parts
     places = [i for i in range(1, len(parts)) if parts[i:i+3] == _COPIES]
     return Path(*parts[:places[0]]) if places else Path(*parts)
@@ -29,7 +29,7 @@ def started_from(
 def is_copy(
     root, # Folder of a repository
 )->bool: # Was it made for an experiment, by `dvc exp run --queue` or `--temp`?
-    "Is a repository a copy of DVC's that nobody works in?"
+    "Is a repository a temporary copy that DVC made for an experiment?"
     return started_from(root) != Path(root).resolve()
 
 # %% ../../nbs/evaluation/15_openings.ipynb #9d4d51b2
@@ -37,7 +37,7 @@ def experiment_fault(
     root, # Folder of the repository in which a stage is about to read the test set
     params:dict, # All of `params.yaml`
 )->str: # Empty where it may
-    "Why an experiment may not open the test set: nobody asked for it"
+    "Reason why an experiment may not open the test set; empty if it may"
     if not is_copy(root): return ''
     section = params.get('experiments')
     if isinstance(section, dict) and section.get('open_test_set') is True: return ''
@@ -49,7 +49,7 @@ def experiment_fault(
 def name_opening(
     parameters:dict, # Of the evaluation stage
 )->tuple: # Name of the test set, as `Evaluation.name_test_set` gives it, and hash of the model
-    "Which test set the evaluation opens, for which model; no test row is read"
+    "Name the test set and the model of the evaluation, without reading a test row"
     p = parameters
     resampling = Resampling(p['n_boot'], p['seed'], p['cluster'])
     evaluation = Evaluation.read(p['candidates'], resampling, ('train', 'valid'))

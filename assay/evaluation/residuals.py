@@ -73,7 +73,7 @@ def error_sizes(
     scored:Scored, # Predicted numbers, with the outcomes
     price:float=None, # What one unit of error costs; None where nobody declared it
 )->pd.DataFrame: # One row per size: `error_from` in the unit of the target, `rows`, shares, and the cost
-    "How many rows have an error of some size or more, and their part of the sum of all; empty for classes"
+    "Number of rows with an error of each size or more, and their part of the sum; empty for classes"
     columns = ['error_from', 'rows', 'share_of_rows', 'share_of_sum'] + ['cost_per_1000']*(price is not None)
     if scored.task != 'regression' or len(scored.y) < FEWEST: return pd.DataFrame(columns=columns)
     errors = np.abs(np.asarray(scored.score, float)-np.asarray(scored.y, float))
@@ -85,7 +85,7 @@ def error_sizes(
 def price_of_error(
     costs:dict, # Of `problem.yaml`: outcome to a number, or to `value`, `low` and `high`
 ): # Number, or None
-    "What one unit of error costs, of a range the amount that is computed with; None where nobody declared it"
+    "Declared cost of one unit of error, of a range the amount that we use; None if there is none"
     price = costs.get('absolute_error')
     return price['value'] if isinstance(price, dict) else price
 
@@ -98,11 +98,11 @@ class Residuals(Result):
 
     @functools.cached_property
     def frame(self)->pd.DataFrame: # As `residual_table` gives it
-        "The errors by what was predicted"
+        "The errors by the predicted number"
         return residual_table(self.scored)
 
     def table(self)->pd.DataFrame: # As `residual_table` gives it
-        "What a report shows"
+        "The table of the report"
         return self.frame
 
     def sizes(self)->pd.DataFrame: # As `error_sizes` gives it

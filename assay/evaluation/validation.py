@@ -23,7 +23,7 @@ from ..stats.scored import Comparison
 # %% ../../nbs/evaluation/07_validation.ipynb #47b16e6e
 @dataclasses.dataclass(frozen=True, eq=False)
 class Validation:
-    "What a stage reads that compares models on the validation rows"
+    "Inputs of the stages that compare models on the validation rows"
     problem:Problem # What was agreed
     dictionary:Dictionary # Description of every column
     train:pd.DataFrame # Rows to fit on
@@ -90,9 +90,9 @@ class Baseline(Validation):
         return self.compared.difference('linear', 'rule')
 
     def metrics(self)->dict: # Name to a metric
-        "What the stage measured"
+        "Metrics of the stage"
         return self.scores.metrics() | dict(linear_minus_rule=self.gain)
 
     def checks(self)->list: # F19 and F20
-        "What the stage decides of the checklist"
+        "Checks of the checklist items that the stage decides"
         return baseline_checks(self.metrics(), self.problem)

@@ -69,12 +69,13 @@ def compare(
     columns, # Columns that both have
     n_bins:int=10, # Bins of equal frequency on the reference, for numbers
 )->pd.DataFrame: # column, psi, noise, effect, missing_change, unseen, n
-    """How far each column has moved;
-    `effect` is the difference of means in standard deviations, `unseen` the share of new categories"""
+    """Compare each column with the reference
+
+    `effect` is the difference of means in standard deviations, `unseen` the share of new categories."""
     return compare_all(reference, dict(current=current), columns, n_bins)['current']
 
 def compare_all(reference, others, columns, n_bins=10):
-    "`compare` for several tables, with one look at the reference"
+    "`compare` for several tables, which measures the reference once"
     in_all = set(reference).intersection(*others.values())
     if lost := [c for c in columns if c not in in_all]:
         raise ValueError(

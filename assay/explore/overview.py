@@ -31,7 +31,7 @@ from ..stats.values import as_label
 # %% ../../nbs/explore/09_overview.ipynb #4b710eee
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class LeakScan:
-    "What is suspected of knowing the outcome, and what to do about it"
+    "Columns suspected of leaking the outcome, with the verdict and advice for each"
     rows:pd.DataFrame # From `assay.explore.leakage.read_scan_table`
     problem:Problem # The agreement
     dictionary:Dictionary # What is known at decision time, and what is declared legitimate
@@ -40,17 +40,17 @@ class LeakScan:
 
     @cached_property
     def judged(self):
-        "Each column with its verdict and the reason, after what people have declared"
+        "Each column with its verdict and the reason, after the declarations of people"
         return scan_columns(self.rows, self.problem, self.dictionary, self.evidence, self.too_good)
 
     @cached_property
     def blind(self):
-        "The same by the numbers alone"
+        "Each column with its verdict by the numbers alone"
         return leakage_scan(self.rows, self.problem, too_good=self.too_good, evidence=self.evidence)
 
     @property
     def said(self):
-        "Feature to what is declared of it: because, by, date"
+        "Feature to its declaration: because, by, date"
         return declared_legitimate(self.dictionary.fields)
 
     @property
@@ -68,21 +68,21 @@ class LeakScan:
         return self.judged.head(12)
 
     def found_blind(self):
-        "What the numbers alone say of the leaks"
+        "Leaks by the numbers alone, whatever people have declared"
         return self.blind[self.blind.column.isin(self.found)]
 
     def advice(self):
-        "What to do about each feature that is called a leak"
+        "Next step for each feature that is called a leak"
         return leak_advice(self.judged, self.dictionary.names('feature'))
 
     def declared(self,
         after:dict, # Feature to whether results were there, from `assay.problem.criteria.note_declared`
     )->pd.DataFrame: # As of `declared_table`
-        "What was declared legitimate, and when"
+        "Columns that were declared legitimate, with the dates"
         return declared_table(self.said, after)
 
     def verdict(self):
-        "What the data can be used for"
+        "Verdict of the exploration: can the data be used?"
         return exploration_verdict(self.leaks)
 
     def checks(self,
@@ -92,7 +92,7 @@ class LeakScan:
         return declared_checks(self.said, after)
 
     def metrics(self):
-        "How many leaks were found, and how many by the numbers alone"
+        "Number of leaks, and number of leaks by the numbers alone"
         accused = self.blind.column[self.blind.verdict.isin(['leak', 'suspect'])]
         n_found, n_blind = len(self.found), int(accused.isin(self.found).sum())
         n_features = len(self.dictionary.names('feature'))
@@ -108,7 +108,7 @@ class LeakScan:
 # %% ../../nbs/explore/09_overview.ipynb #7f4d2d87
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Exploration:
-    "The prepared tables, and what they say"
+    "The prepared tables, with a method for each table and figure of the exploration report"
     problem:Problem # The agreement
     dictionary:Dictionary # Description of every column
     frames:dict # Split to its rows; the one called `train` is the reference
@@ -135,7 +135,7 @@ class Exploration:
         rows:pd.DataFrame, # Rows of any of the tables
         n:int=None, # Resamples; those of the exploration by default
     )->Resamples: # With the blocks of these rows
-        "How an interval of some rows is drawn"
+        "Settings by which intervals of some rows are drawn"
         blocks = rows[self.units] if self.units else None
         return dataclasses.replace(self.resamples, blocks=blocks, n=n or self.resamples.n)
 
@@ -151,7 +151,7 @@ class Exploration:
 
     @cached_property
     def summary(self):
-        "What is in the training table, of a fixed size"
+        "Summary of the training table, of a fixed size"
         return summarise_parquet(place('train'), seed=self.resamples.seed)
 
     @cached_property
@@ -161,12 +161,12 @@ class Exploration:
 
     @cached_property
     def related(self):
-        "How each feature alone goes with the label, the strongest first"
+        "Association of each feature alone with the label, the strongest first"
         return associations(self.train, self.problem, self.features, self.blocks_of(self.train))
 
     @cached_property
     def compared(self):
-        "How far each column of each split has moved, the label included"
+        "Distance of each column of each split from training, the label included"
         return compare_splits(self.frames, [*self.features, self.problem.target], self.psi_limit)
 
     @cached_property
@@ -193,13 +193,13 @@ class Exploration:
         return columns.reindex([*strong, *columns.index.difference(strong, sort=False)])
 
     def numbers(self):
-        "What is in each column of numbers, those first that say most about the label"
+        "Description of each number column, first those that predict the label best"
         told = self._by_strength()
         shown = (told.kind == 'number') & told.index.isin(self.visible)
         return told[shown].drop(columns=['kind', 'top', 'top_share'])
 
     def texts(self):
-        "What is in each other column"
+        "Description of each other column"
         told = self._by_strength()
         named = told.assign(top=told.top.where(told.index.isin(self.visible), '(not shown)'))
         kept = ['kind', 'n', 'missing_rate', 'distinct', 'exact', 'top', 'top_share']
@@ -218,14 +218,14 @@ class Exploration:
         return plot_distributions(self.frames, [f for f in self.features if f in moved])
 
     def missing(self):
-        "Which columns are missing together"
+        "Columns that are missing together"
         return missing_patterns(self.train, self.features, as_label(self.problem).of(self.train))
 
     def plot_related(self,
         most:int, # Columns to show
         limit:float=None, # AUC to draw a line at
     ): # The axis
-        "How well each column alone tells the label"
+        "Plot how well each column alone predicts the label"
         return plot_associations(self.related.head(most), limit=limit)
 
     @cached_property
@@ -236,7 +236,7 @@ class Exploration:
     def plot_pairs(self,
         most:int, # Columns to show: those that say most about the label
     ): # The axis
-        "How strongly each two columns go together"
+        "Plot the strength of the association of every two columns"
         strongest = set(self.related.column.head(most))
         matrix = feature_associations(self.sample, [f for f in self.features if f in strongest])
         return plot_heatmap(matrix, high=1, label='strength of association')
@@ -248,7 +248,7 @@ class Exploration:
     def plot_drift(self,
         most:int, # Columns to show: those that moved most
     ): # The axis
-        "How far each column has moved from training, period by period"
+        "Plot the distance of each column from training, period by period"
         time, features = self.problem.time, self.features
         stacked = stack_splits(self.frames, [time, *features] if time else features)
         return plot_drift(drift_over_time(stacked, features, time, reference=self.train), most=most)
@@ -265,11 +265,11 @@ class Exploration:
     def gaps(self,
         max_missing:float=.2, # Share of missing values from which it is a gap
     )->pd.DataFrame: # column, gap
-        "What the data does not say"
+        "Gaps in the data"
         return data_gaps(self.columns.loc[self.features], self.compared, gaps(self.dictionary), max_missing)
 
     def requirements(self):
-        "What the data asks of engineering"
+        "Requirements of the data on engineering"
         p, size = self.problem, place('train').stat().st_size
         volume = p.value.get('rows_per_year')
         return requirements_table(self.train, p.time, size, p.limits, p.service_levels, rows_per_year=volume)
@@ -284,7 +284,7 @@ class Exploration:
     def metrics(self,
         scan:LeakScan, # From `scan`
     )->dict: # Name to `metric`
-        "What the exploration measured"
+        "Metrics of the exploration"
         strongest = dict(strongest_auc=_strongest(self.related.iloc[0]))
         return strongest | scan.metrics() | _described(self) | _base_rates(self)
 
@@ -328,5 +328,5 @@ def read_exploration(
     cluster:str='', # Column whose rows are resampled together; their days by default
     psi_limit:float=.2, # Stability index from which a column counts as moved
 )->Exploration: # Of the prepared tables
-    "Read what the data stage has prepared"
+    "Read the tables that the data stage has prepared"
     return Exploration(problem, dictionary, read_splits(), resamples, cluster, psi_limit)

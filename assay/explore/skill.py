@@ -15,7 +15,7 @@ def r2(
     y, # Numbers
     p, # What was guessed
 )->float: # 1 for perfect, 0 for their mean, below it for worse
-    "Share of variance that guesses explain"
+    "Share of the variance that predictions explain"
     residual, total = ((y-p)**2).sum(), ((y-y.mean())**2).sum()
     return 1-residual/max(total, 1e-12)
 
@@ -96,7 +96,7 @@ def column_skills(
     task:str='binary', # `binary`, `multiclass` or `regression`
     seed:int=0, # Random seed of the halves
 )->pd.Series: # Column to skill, best first: 0 is a guess, 1 is perfect
-    "What each column alone knows"
+    "Measure how well each column alone predicts the outcome"
     y = np.asarray(y)
     def skill(x):
         p, classes = _told_alone(x, y, task, seed)

@@ -30,7 +30,7 @@ _EARLIER = ('problem', 'data', 'explore', 'responsible') # Stages whose metrics 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class StudyData:
-    "What the study reads; a notebook shows what was agreed and how many rows there are"
+    "Inputs of the study; a notebook shows the agreement and the numbers of rows"
     problem:'Problem' # The agreement
     dictionary:'Dictionary' # What each column may hold
     train:pd.DataFrame # Rows to learn from
@@ -58,7 +58,7 @@ def read_context(
     dictionary, # `assay.data.columns.Dictionary`
     cluster:str=None, # Column with what rows have in common
 )->StudyContext: # What is known beside the two tables
-    "Read what earlier stages found, the production rows without outcomes, and how many test rows there are"
+    "Read findings of earlier stages, production rows without outcomes, and the number of test rows"
     found = {stage: read_metrics(stage) for stage in _EARLIER}
     blockers = find_blockers(found['explore'], found['responsible'], found['data'], found['problem'])
     n_test = found['data']['metrics']['n_test']['value']
@@ -67,7 +67,7 @@ def read_context(
 def read_study(
     cluster:str=None, # Column with what rows have in common; their day by default
 )->StudyData: # Everything that the study reads
-    "Read the agreement, the rows to learn from and to score, and what is known beside them"
+    "Read all inputs of the study: agreement, dictionary, training and validation rows, and context"
     problem, dictionary = load_problem(), load_dictionary()
     context = read_context(problem, dictionary, cluster)
     return StudyData(problem, dictionary, read_table(place('train')), read_table(place('valid')), context)
@@ -120,7 +120,7 @@ class Study:
     def bounds(self): return bound_table(self.evidence['ceiling'], self.problem.metric).set_index('bound')
 
     def twins(self):
-        "How many rows have a twin, and how many of those disagree"
+        "Number of rows with a twin, and of those with another outcome than their twin"
         conflicts = self.evidence['ceiling']['conflicts']
         shares = {k: conflicts[k] for k in ('duplicated', 'conflicting')}
         return pd.Series(shares, name='share of rows').to_frame()
@@ -134,14 +134,14 @@ class Study:
     def told_apart(self): return adversarial_table(self.evidence['stability']['adversarial'])
 
     def worth(self):
-        "The value per year, and what it depends on"
+        "The value per year, with the quantities that it depends on"
         value = pd.Series(self.evidence['value'] or _NOT_DECLARED, dtype=object)
         return value.drop('per_row', errors='ignore').to_frame('per year')
 
     def parts(self): return pd.DataFrame(self.evidence['parts'])
 
     def hypotheses(self):
-        "The hypotheses of this stage beside what was measured"
+        "The hypotheses of this stage beside the measurements"
         return hypothesis_table(self.problem, 'feasibility', feasibility_metrics(self.evidence, self.verdict))
 
     def risks(self): return pd.DataFrame(self.problem.risks)

@@ -26,7 +26,7 @@ def run_truth(
     shuffled:bool=False, # Put the outcomes in another order
     n_boot:int=100, # Draws of an interval
 )->dict: # `case`, `seed`, `shuffled`, `truth`, `verdict`, `rule`, `naive`
-    "What the assessment says of one case, and the naive way: go where the estimate is above today's rule"
+    "Verdict on one case, beside a naive rule: go if the estimate is above today's rule"
     settings = StudySettings(n_boot, seed, only_verdict=True)
     evidence = assess(**make_truth(name, seed, shuffled), settings=settings)
     said = decide(evidence)
@@ -40,7 +40,7 @@ def share(
     n:int, # Trials
     level:float=.95, # Confidence
 )->dict: # `metric` of the share with its exact interval
-    "A share with the interval of Clopper and Pearson; one-sided where none or all hit"
+    "A share with its Clopper-Pearson interval; one-sided if none or all of the cases are hits"
     tail = 1-level if k in (0, n) else (1-level)/2
     low = float(beta.ppf(tail, k, n-k+1)) if k else 0.
     high = float(beta.ppf(1-tail, k+1, n-k)) if k < n else 1.
@@ -53,7 +53,7 @@ def run_truths(
     n_boot:int=100, # Draws of an interval
     n_jobs:int=1, # Processes; the result is the same
 )->pd.DataFrame: # One row per run, as `run_truth` gives it
-    "Every case with every seed, and the shuffled runs"
+    "Run every case with every seed, and the cases with shuffled outcomes"
     real = [(name, seed, False, n_boot) for name in names for seed in seeds]
     in_turn = zip(itertools.cycle(names), range(n_shuffled))
     mixed = [(name, 1000+k//len(names), True, n_boot) for name, k in in_turn]
@@ -77,7 +77,7 @@ def confusion(
     runs:pd.DataFrame, # From `run_truths`
     by:str='verdict', # `verdict` or `naive`
 )->pd.DataFrame: # Runs: true verdict (rows) by computed verdict (columns)
-    "What is said where which verdict is true"
+    "Count the verdicts by the verdict that is right"
     real = runs[~runs.shuffled]
     res = pd.crosstab(real.truth, real[by]).reindex(index=VERDICTS, columns=VERDICTS, fill_value=0)
     return res.rename_axis(index='truth', columns='said')
@@ -93,7 +93,7 @@ def _right_cases(real, by):
 def truth_metrics(
     runs:pd.DataFrame, # From `run_truths`
 )->dict: # Name to metric
-    "How often the verdict is right, per run and per case, the naive way, and the shuffled runs"
+    "Share of right verdicts, per run and per case, of the study, the naive rule and the shuffled runs"
     real, mixed = runs[~runs.shuffled], runs[runs.shuffled]
     not_go = real[real.truth != 'go']
     res = dict(
@@ -110,7 +110,7 @@ def truths_verdict(
     metrics:dict, # From `truth_metrics`
     asked:float=23/24, # Share of cases that must be right
 )->str: # `pass` or `fail`
-    "Is the assessment right in nearly all cases, and never taken in by shuffled outcomes?"
+    "Is the study right in nearly all cases, and never `go` on shuffled outcomes?"
     mixed = metrics.get('shuffled_go') or dict(value=1.)
     return 'pass' if metrics['right_cases']['value'] >= asked and mixed['value'] == 0 else 'fail'
 
@@ -119,7 +119,7 @@ _ASKED = 'the verdict is right in all cases but at most one of twenty-four, and 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class TruthRuns:
-    "What was said of each case; a notebook shows it case by case"
+    "Verdicts on each case; a notebook shows them case by case"
     runs:pd.DataFrame # From `run_truths`
 
     @property

@@ -37,7 +37,7 @@ def quiet_alarms(
     alpha:float=.01, # Rate that is promised
     seed:int=0, # Random seed
 )->dict: # `value`: share of the windows that alarm; `n`: windows; `rate`: the rate that can be promised
-    """How often nothing looks like something: days of the reference, drawn at random, against the other days
+    """Share of windows with an alarm where nothing changed: random days against the other days
 
     Without moments, rows in random parts stand for days."""
     if blocks: counted = count_reference(reference, columns, blocks)
@@ -60,7 +60,7 @@ def week_alarms(
     blocks:str=None, # Column with times; without it there are no weeks
     alpha:float=.01, # Rate that is promised
 )->dict: # `value`: share of the weeks that alarm, None without any; `n`: weeks
-    """How often the weeks of the reference itself are unlike its other weeks
+    """Share of the weeks of the reference that raise an alarm against its other weeks
 
     That is more than the rate where weeks differ by themselves, as seasons do."""
     if not blocks: return dict(value=None, n=0)
@@ -77,6 +77,6 @@ def planted_shift(
     blocks:str=None, # Column with times
     sigmas:float=3, # By how many standard deviations of the reference
 )->bool: # True if the shift is found
-    "Is a shift found that was planted?"
+    "Does a shift that we add to a column raise an alarm?"
     moved = current.assign(**{column: current[column]+sigmas*reference[column].std()})
     return bool(drift_table(reference, moved, [column], blocks).drifted.any())

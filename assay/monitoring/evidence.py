@@ -64,7 +64,7 @@ def monitoring_metrics(
     refused:tuple, # Rows offered, accepted and refused
     broken:tuple, # Planted broken rows, and how many of them were refused
 )->dict: # Name to metric
-    "The numbers behind the decisions"
+    "Metrics behind the decisions"
     last = list(weeks.values())[-1]
     of_weeks = _week_metrics(weeks, name) | _last_metrics(last)
     return of_weeks | _row_metrics(refused, broken) | _decision_metrics(weeks)
@@ -75,7 +75,7 @@ def alarm_metrics(
     among:dict, # From `assay.monitoring.alarms.week_alarms`
     shift_found:bool, # From `assay.monitoring.alarms.planted_shift`
 )->dict: # Name to metric
-    "The numbers behind the alarms"
+    "Metrics behind the alarms"
     promised = max(w['drift'].rate.max() for w in weeks.values())
     rates = dict( # Name to the rate, and of how many windows
         false_alarms=(calm['value'], calm['n']),
@@ -133,7 +133,7 @@ def monitoring_checks(
     labels_answered:bool, # Has a person said when and from where outcomes arrive?
     alpha:float=.01, # Rate of false alarms that is wanted
 )->list: # `check`s F31, P04, P08, P09 and P10
-    "The items of the checklist that this stage decides"
+    "Checks of the checklist items that the monitoring stage decides"
     m = {k: v['value'] for k,v in metrics.items()}
     return [
         _drift_check(m),

@@ -49,7 +49,7 @@ def break_rows(
     fields, # Features
     n_rows:int=20, # Rows to break
 )->pd.DataFrame: # The first `n_rows`, each with one value that the dictionary refuses
-    "Rows that validation must refuse"
+    "Break rows on purpose, so that validation must refuse them"
     rows, chosen = df.head(n_rows).reset_index(drop=True), _to_break(fields)
     for f, part in zip(chosen, np.array_split(rows.index, len(chosen))):
         rows = rows.astype({f.name: float if _is_bounded(f) else object})
@@ -83,7 +83,7 @@ class Arrivals:
     def caught_by_rule(self): return count_broken(self.caught, self.visible)
 
     def table(self):
-        "How many rows were offered, accepted and refused"
+        "Number of rows that were offered, accepted and refused"
         n_broken, n_caught = self.planted
         rows = {'production': self.counts, 'broken on purpose': (n_broken, n_broken-n_caught, n_caught)}
         return pd.DataFrame.from_dict(rows, orient='index', columns=['offered', 'accepted', 'refused'])
@@ -129,7 +129,7 @@ _READ = ('problem', 'columns', 'train', 'valid', 'test', 'production', 'bundle')
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ReplayData:
-    "What the replay reads: the agreement, the model, the rows of its promise, and the production rows"
+    "Inputs of the replay: the agreement, the model, the reference rows, and the production rows"
     problem:'Problem' # The agreement
     dictionary:'Dictionary' # What each column may hold
     spec:dict # Specification of the model, at `place('model')`
@@ -164,7 +164,7 @@ class ReplayData:
         return with_model_scores(rows, self.problem.target, y, self.bundle.score_classes(rows), rule(rows))
 
 def read_replay()->ReplayData: # Everything that the replay reads
-    "Read the agreement, the bundle, and the rows of training, of the promise and of production"
+    "Read the agreement, the bundle, and the training, reference and production rows"
     promised = pd.concat([read_table(place('valid')), read_table(place('test'))], ignore_index=True)
     return ReplayData(
         problem=load_problem(),
@@ -184,7 +184,7 @@ _DRIFT_DETAILS = ['kind', 'usual', 'rate', 'times'] # Columns of drift that a pa
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Replay:
-    "What monitoring says of the production weeks; a notebook shows the table of the weeks"
+    "Result of monitoring the production weeks; a notebook shows the table of the weeks"
     data:ReplayData # What was read
     arrivals:Arrivals # The production rows, validated
     monitor:Monitor # The promise, with which each week was compared
@@ -193,7 +193,7 @@ class Replay:
 
     @functools.cached_property
     def groups(self):
-        "How well each group is served, as `assay.monitoring.groups.GroupWatch`"
+        "Metrics of each group now, as `assay.monitoring.groups.GroupWatch`"
         d, point = self.data, OperatingPoint(self.data.bundle.threshold, self.data.spec['classes'])
         reference, resampling = self.monitor.reference, self.monitor.resampling
         return watch_groups(reference, self.current, d.problem, d.dictionary, point, resampling)
@@ -205,7 +205,7 @@ class Replay:
 
     @functools.cached_property
     def alarms(self):
-        "How often alarms are false, and whether a planted shift is found"
+        "Rate of false alarms, and whether a shift that we add is found"
         m, time = self.monitor, self.data.problem.time
         calm = quiet_alarms(m.reference, self.data.names, time, alpha=m.alpha, seed=m.resampling.seed)
         among = week_alarms(m.reference, self.data.names, time, alpha=m.alpha)
@@ -236,12 +236,12 @@ class Replay:
     def last_drift(self,
         most:int=12, # Columns to show
     )->pd.DataFrame: # Those furthest from the reference
-        "How far each column of the last week is from the reference"
+        "Distance of each column of the last week from the reference"
         last = list(self.weeks.values())[-1]
         return last['drift'].drop(columns=_DRIFT_DETAILS).head(most)
 
     def hypotheses(self):
-        "The hypotheses of this stage beside what was measured"
+        "The hypotheses of this stage beside the measurements"
         return hypothesis_table(self.data.problem, 'monitoring', dict(gain_over_rule=self.lasting))
 
     def plot_performance(self):
@@ -281,7 +281,7 @@ def replay_weeks(
     alpha:float=.01, # Rate of false alarms of a week, over all columns
     resampling:Resampling=Resampling(), # How rows are resampled
 )->Replay: # What monitoring says of the production weeks
-    "Score the rows of the promise and of production, and compare week by week"
+    "Score the reference rows and the production rows, and compare them week by week"
     problem, rule = data.problem, data.rule(resampling.seed)
     reference, current = data.scored(data.promised, rule), data.scored(arrivals.accepted, rule)
     positions = arrivals.refused.position.unique()

@@ -27,7 +27,7 @@ def _ask_git(*words, **env):
 def uncommitted(
     files, # Paths that must be in the last commit, even where git is told to ignore them
 )->list: # Paths, sorted
-    "What git calls uncommitted of `BOUND` and of `files`; raises `PermissionError` where there is no git"
+    "Files of `BOUND` and `files` that git has not committed; raises `PermissionError` without git"
     with tempfile.TemporaryDirectory() as folder:
         # an index of our own: no flag in the usual one hides a change
         index = dict(GIT_INDEX_FILE=f'{folder}/index')
@@ -41,7 +41,7 @@ def uncommitted(
 def check_committed(
     files, # Paths that a signature binds
 )->None:
-    "Raise `PermissionError` where evidence, decisions, code or YAML are not as the last commit has them"
+    "Raise `PermissionError` if reports, decisions, code or YAML differ from the last commit"
     if _ask_git('rev-parse', '--is-shallow-repository')[0].strip() == 'true':
         raise PermissionError('this clone is shallow, so nobody can tell whether decisions were cut off; '
                               '`git fetch --unshallow`, and sign again')

@@ -16,13 +16,13 @@ from .chain import CHAINS, SET_ASIDE, _verify
 # %% ../../nbs/release/15_merging.ipynb #f170ca88
 @dataclasses.dataclass(frozen=True)
 class Branches:
-    "The two commits that are merged, and the one that both began with"
+    "The two commits that are merged, and their common ancestor"
     base:str # Commit that both began with
     ours:str # Commit that is checked out
     theirs:str # Commit that is merged into it
 
     def texts(self, path): # Of `base`, `ours` and `theirs`
-        "What each has of a file; raises `ValueError` where a branch changed a line that both had"
+        "Text of a file in each commit; raises `ValueError` if a branch changed a line that both had"
         here = Path().resolve()
         res = [_version(commit, here, path.as_posix()) for commit in (self.base, self.ours, self.theirs)]
         for name, text in zip(('this branch', 'the other branch'), res[1:]):
@@ -40,7 +40,7 @@ def _commit(name):
 def find_branches(
     other:str=None, # Name of the other branch; what `git merge` is merging by default
 )->Branches:
-    "The two branches that are merged; raises `ValueError` where nothing is"
+    "Find the two branches to merge; raises `ValueError` if there are none"
     ours, theirs = _commit('HEAD'), _commit(other or 'MERGE_HEAD')
     base = _git('merge-base', ours, theirs).decode().strip()
     if base: return Branches(base, ours, theirs)
@@ -66,7 +66,7 @@ def merge_criteria(
     ours:str, # Text of this branch
     theirs:str, # Text of the other branch
 )->tuple: # Text of the merged ledger, and the hashes of lines that have another link now
-    "One ledger of two: our lines, then those of the other branch that are new"
+    "Merge the ledger of criteria: our lines, then the new lines of the other branch"
     path = place('approvals', 'criteria.jsonl')
     merged, text, moved, others = _parsed(path, ours), ours, [], _parsed(path, theirs)
     if ours == base: return theirs, []
@@ -92,7 +92,7 @@ def _is_one_sided(texts):
 def merge_signed(
     texts:dict, # Chain to its text in `base`, `ours` and `theirs`
 )->tuple: # Chain to its merged text, and `dict(chain, line)` per line that is set aside
-    "The signed chains of two branches; raises `ValueError` where one of them does not verify"
+    "Merge the signed chains of two branches; raises `ValueError` if one of them does not verify"
     for side in (1, 2): _verify({chain: t[side] for chain,t in texts.items()})
     merged = {chain: t[2] if t[1] == t[0] else t[1] for chain,t in texts.items()}
     aside = [row for chain,t in texts.items() if not _is_one_sided(t) for row in _new_lines(chain, t)]

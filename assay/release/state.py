@@ -21,7 +21,7 @@ from ..stages.definition import load_stages
 # %% ../../nbs/release/13_state.ipynb #fe4db11b
 @dataclasses.dataclass(frozen=True, repr=False)
 class Readiness:
-    "Whether the model may be released: every item with its state, and the evidence that it rests on"
+    "Readiness of a release: every item with its state, and the evidence for it"
     problem:object # The agreement, `assay.problem.agreement.Problem`
     found:dict # Stage to its metrics, from `assay.release.checklist.read_stages`
     waivers:list # Those that hold, from `assay.release.waiving.active_waivers`
@@ -33,11 +33,11 @@ class Readiness:
         return readiness_verdict(self.rows)
 
     def checks(self): # `check`s
-        "What readiness decides"
+        "Checks of the readiness stage"
         return readiness_checks(self.rows)
 
     def metrics(self): # Name to metric
-        "How many items are in each state, and how well the machine is tested"
+        "Number of items in each state, and the ML Test Score"
         return readiness_metrics(self.rows, self.test_score)
 
     def inputs(self): # Paths
@@ -49,7 +49,7 @@ class Readiness:
         return next_step(self.rows)
 
     def table(self): # Data frame
-        "The verdict, how much is open, and what the signature waits for"
+        "The verdict, the number of open items, and the items that the signature waits for"
         import pandas as pd
         signature = next(r['why'] for r in self.rows if r['kind'] == 'signed')
         said = dict(verdict=self.verdict(), open=len(open_items(self.rows)), signature=signature)
@@ -107,7 +107,7 @@ Readiness.open_html, Readiness.items_html, Readiness.card = _open_html, _items_h
 def read_readiness(
     problem, # The agreement, `assay.problem.agreement.Problem`
 )->Readiness:
-    "Judge every item by the reports as they stand, and by the waivers of today"
+    "Judge every item by the present reports, and by the waivers of today"
     checklist, waivers = load_checklist(), active_waivers()
     found = read_stages(stages_of(checklist))
     rows = release_rows(checklist, found, waivers, on=today())

@@ -20,7 +20,7 @@ from .waivers import RELEASE_OWNER, find_item, same_role, signers, waivable_item
 def known_day(
     day, # What somebody wrote, or None
 )->str: # The same
-    "A day as it was given; raises `ValueError` unless it is YYYY-MM-DD"
+    "Check that a day is written as YYYY-MM-DD; raises `ValueError` if not"
     if day is None or is_day(day): return day
     raise ValueError(f"a day is written YYYY-MM-DD, got {day!r}")
 
@@ -52,7 +52,7 @@ def waive(
     time:str=None, # When, as the signer declares it; now by default
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # The waiver, with the hash of its line
-    """Sign that what the reports find open may stay so until a day.
+    """Sign a waiver: an open finding of the reports may stay open until a day.
 
     Raises `ValueError` or `PermissionError` saying why it would not count"""
     found, signer = find_item(item), load_private_key(key)[1]
@@ -71,7 +71,7 @@ def withdraw(
     role:str=None, # Role that the key must have; any by default
     time:str=None, # When, as the signer declares it; now by default
 )->dict: # The withdrawal, with the hash of its line
-    "Take a waiver back, whoever signed it; raises `ValueError` where none stands"
+    "Withdraw a waiver, whoever signed it; raises `ValueError` if there is none"
     found, signer = find_item(item), load_private_key(key)[1]
     id, owner = found['id'], found['owner']
     if id not in [e['item'] for e in _standing()]:
@@ -93,14 +93,14 @@ def _present_bundle():
 def named_by(
     item:str, # Id of an item that is open
 )->dict: # `evidence`: its hash; `bundle`: its identity, where a stage from evaluation on finds the item open
-    "What a waiver of an item names; a gate before the package stage has no bundle yet"
+    "Hashes that a waiver of an item names; a gate before the package stage has no bundle yet"
     found = open_evidence(item)
     bundle = _present_bundle() if set(found['stages']) & set(LATE) else None
     return dict(evidence=found['sha256']) | (dict(bundle=bundle) if bundle else {})
 
 # %% ../../nbs/release/04_waiving.ipynb #19a998b0
 def waiver_anchors()->list: # Hashes
-    "Heads of the chain of waivers that approvals and the report of readiness name"
+    "Hashes of the chain of waivers that the approvals and the readiness report name"
     try: said = read_metrics('readiness').get('waivers')
     except (OSError, ValueError): said = None # whoever reads it as evidence says what is wrong with it
     return [h for h in [*(e['waivers'] for e in read_chain()), said] if isinstance(h, str)]
@@ -117,7 +117,7 @@ def lapse_of(
     e:dict, # A line of the chain of waivers
     today:str, # Day to judge by, YYYY-MM-DD
 )->str: # One clause
-    "Why a line of the chain does not count on a day, whatever it was about; empty where it does"
+    "Reason why a line of the chain does not count on a day, whatever its subject; empty if it counts"
     if e['decision'] != 'waive': return f"{e['by']} took it back"
     return waiver_fault(e, dict(id=e['item'], owner=e['role'], waivable=True), today)
 
@@ -163,7 +163,7 @@ def _counts(e, items, today):
 def active_waivers(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->list: # One `dict(item, role, by, reason, until, hash)` per waiver that holds
-    """The verified waivers that hold on a day: of a role that may sign, about what is open now.
+    """Verified waivers that are valid on a day: of a role that may sign, about the present finding.
 
     Of several for one item, the last one"""
     today, items = known_day(today) or _today(), waivable_items()
@@ -173,13 +173,13 @@ def active_waivers(
 def waived_items(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->list: # Ids
-    "Items of which a waiver holds on a day"
+    "Items with a waiver that is valid on a day"
     return [w['item'] for w in active_waivers(today)]
 
 def stray_waivers(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # Item to one sentence
-    """Waivers that would hold on a day, were they about what is open now.
+    """Waivers that would be valid on a day, but are not about the present finding.
 
     They name another bundle, for example, or other evidence"""
     today, items = known_day(today) or _today(), waivable_items()
@@ -192,5 +192,5 @@ def stray_words(
     items, # Ids
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->str: # Clauses, each after a semicolon; empty where there is none
-    "What to add to a refusal, where a waiver of one of the items is about something else"
+    "Words to add to a refusal if a waiver of one of the items is not about the present finding"
     return ''.join(f'; {i}: {why}' for i,why in stray_waivers(today).items() if i in items)

@@ -24,7 +24,7 @@ BAD = ('no_go', 'rejected', 'leak suspected', 'blocked', 'does not beat today', 
 def tone(
     verdict, # A stage's verdict or a check's status
 )->str: # `good`, `bad` or `open`
-    "The colour of a verdict"
+    "Colour of a verdict"
     return 'good' if verdict in GOOD else 'bad' if verdict in BAD else 'open'
 
 def verdict_badge(
@@ -49,7 +49,7 @@ class TooLarge(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    "What stands around the content of a page: the title of the problem, and the links to the other pages"
+    "Parts around the content of a page: the title of the problem, and the links to other pages"
     names:Iterable=() # Stages that have a page
     here:str='' # The stage of this page
     problem:str='' # Title of the problem
@@ -67,7 +67,7 @@ def make_page(
     foot:str, # Line below it
     frame:Frame=Frame(), # What stands around it
 )->str: # HTML, checked
-    "A whole page; raises `ValueError` where it would act or fetch, `TooLarge` where it is too large"
+    "A whole page; raises `ValueError` if it could run or load something, `TooLarge` if it is too large"
     around = dict(names=frame.names, here=frame.here, problem=frame.problem, up=frame.up)
     shown = dict(title=title, body=body, foot=foot) | around
     page = str(render('page.html.j2', shown))
@@ -86,7 +86,7 @@ def show_notes(
     agreed:str='', # `agreed_after` of a report: that people first agreed after provisional results
     asked=(), # From `assay.release.readiness.questions`
 ): # `Markup`, empty where there is nothing to say
-    "What a reader must know before the verdict"
+    "Notes that a reader must know before the verdict"
     shown = dict(moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived, doubts=doubts,
                  agreed=agreed, questions=asked)
     return render('notes.html.j2', shown)
@@ -137,7 +137,7 @@ def report_page(
     stopped:str='', # Why it did not run the last time
     doubts=(), # From `assay.release.readiness.doubts`, for a stage whose verdict rests on scores
 )->str: # HTML
-    "The report of one stage: its verdict, then its notebook; of one that is too large, as much as fits"
+    "Report of one stage: its verdict and its notebook, shortened if it is too large"
     moved, waived = metrics.get('bar_moved', ()), metrics.get('waived', ())
     notes = show_notes(moved, stopped, waived, doubts, metrics.get('agreed_after', ''))
     head = notes + render('verdict.html.j2', verdict_badge(frame.here, metrics['verdict'], doubts))

@@ -15,7 +15,7 @@ from .intervals import Resamples, interval, paired_difference
 # %% ../../nbs/stats/05_scored.ipynb #905a26fe
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scored:
-    "The scores of one model on some rows, with the targets and all that measuring them takes"
+    "The scores of one model on some rows, with the outcomes and all else that metrics need"
     y:Iterable # Targets: 0 and 1, class numbers from 0, or numbers
     score:Iterable # Probability of 1, a column of probabilities per class, or numbers
     task:str='binary' # `'binary'`, `'multiclass'` or `'regression'`
@@ -27,7 +27,7 @@ class Scored:
     def at(self,
         rows, # Positions, or a mask, of some rows
     ): # `Scored`
-        "The same of a part of the rows"
+        "The scores of some of the rows"
         y, score = np.asarray(self.y)[rows], np.asarray(self.score)[rows]
         return dataclasses.replace(self, y=y, score=score, resamples=self.resamples.at(rows))
 
@@ -40,7 +40,7 @@ class Scored:
 # %% ../../nbs/stats/05_scored.ipynb #b5a0db44
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    "The scores of several models on the same rows, with the targets and all that comparing them takes"
+    "The scores of several models on the same rows, with the outcomes and all else that metrics need"
     y:Iterable # Targets: 0 and 1, class numbers from 0, or numbers
     scores:dict # Model to its scores, as `Scored` takes them
     task:str='binary' # `'binary'`, `'multiclass'` or `'regression'`
@@ -67,7 +67,7 @@ class Comparison:
     def only(self,
         *models:str, # Names of some models
     ): # `Comparison`
-        "The same of some models"
+        "The comparison of some of the models"
         return dataclasses.replace(self, scores={name: self[name].score for name in models})
 
     def difference(self,
