@@ -28,7 +28,7 @@ def cost_check(
     stated:bool, # Does the agreement say what errors cost?
     task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
 )->dict: # A `check`
-    "Does the threshold, or what the model is worth, follow from agreed costs?"
+    "Do the threshold and the value of the model follow from agreed costs?"
     told = _WITH_COSTS if stated else _WITHOUT_COSTS
     status, why = 'pass' if stated else 'unanswered', told.get(task, told['other'])
     return check('costs', status, why, 'problem.yaml#costs')

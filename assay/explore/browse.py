@@ -32,7 +32,7 @@ ALIKE_ROWS = 5 # Rows that share a text from which it says little about one of t
 def names_somebody(
     column:str, # Name of a column
 )->bool: # Does it say that it holds the name of a row or of a person, such as `customer_id` or `patientNo`?
-    "Is a column a key, even if it is not the id of the row?"
+    "Does the name of a column say that it identifies a row or a person, even if it is not the declared id?"
     plain = re.sub(r'[^a-z0-9]+', '_', re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', str(column)).lower())
     return bool(_KEY.search(plain))
 
@@ -73,8 +73,7 @@ def visible_columns(
     return [c for c in kept if c in rows and not is_rare(rows[c])]
 
 def read_visible()->list: # Names, in the order of the dictionary
-    """The columns whose values may stand on a page, as the data stage found them over all rows;
-    raises `FileNotFoundError` where it has not run"""
+    "Read which columns a page may show; raises `FileNotFoundError` if the data stage has not run"
     path = place('visible')
     if path.is_file(): return read_json(path)
     raise FileNotFoundError(
@@ -104,7 +103,7 @@ def hide_values(
     described:pd.DataFrame, # From `assay.data.describe.dictionary_table`
     visible, # Names of columns, from `visible_columns`
 )->pd.DataFrame: # The same without the values of the other columns
-    "The data dictionary without values that a page must not show; ids and texts appear as shapes"
+    "The data dictionary without values that a page must not show; examples of ids and texts are shapes"
     seen = described.index.isin(list(visible))
     shaped = described['kind'].eq('text') | described['role'].eq('id')
     ends = {c: described[c].where(seen) for c in ('low', 'median', 'high')}
@@ -226,8 +225,7 @@ def fitting_page(
     n_rows:int=None, # Rows of the table that they were drawn from
     limit:int=1_000_000, # Largest size in bytes, as of a report
 )->str: # HTML of at most `limit` bytes
-    """A page that says what it shows and what it leaves out;
-    raises `ValueError` where not even one column fits"""
+    "Page for browsing, with a note on what it shows and leaves out; raises `ValueError` if no column fits"
     columns = [c for c in columns if c in df]
     tries = [(columns[:40], len(columns) <= 30)] + [(columns[:n], False) for n in (40, 20, 10, 5, 1)]
     for shown, plots in tries:

@@ -339,7 +339,7 @@ def settle_declared(
     scan:pd.DataFrame, # From `leakage_scan`
     said:dict, # Column to what is declared of it, from `declared_legitimate`: because, by, date
 )->pd.DataFrame: # The same, with the verdict `declared` where a declaration answers the suspicion
-    "Suspicions that remain after people have declared columns legitimate"
+    "Scan with the verdict `declared` for suspected columns that people declared legitimate"
     res = scan.copy()
     is_said = scan.column.isin(list(said))
     is_open = scan.verdict.isin(['leak', 'suspect'])

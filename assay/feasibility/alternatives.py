@@ -19,7 +19,7 @@ def compare_simpler(
     case:Case, # What is assessed
     models:dict, # From `assay.feasibility.case.compare_models`
 )->dict: # Name to gain of the best family over it: value, low, high, n
-    "Compare the best family of models with the simpler one"
+    "Gain of the best family of models over the simpler ones"
     scores, best = models['scores'], models['best']
     simpler = [*models['others'], *(['linear'] if best == 'boosting' else [])]
     return {k: measure_gain(case, case.valid, scores[best], scores[k]) for k in simpler}

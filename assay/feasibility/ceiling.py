@@ -165,7 +165,7 @@ def measure_ceiling(
 
 # %% ../../nbs/feasibility/03_ceiling.ipynb #21e2cac1
 class Bound(NamedTuple):
-    "Meaning of a bound"
+    "Meaning of a bound, its assumption, and why it may be missing"
     says:str # What no model can do better
     assumes:str # What has to hold for that
     missing:str # Why it may not be there

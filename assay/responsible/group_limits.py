@@ -193,7 +193,7 @@ def group_metrics(
     faults:list, # From `group_faults`
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
 )->dict: # Name to `assay.core.artifacts.metric`
-    "Differences between groups as metrics of a stage; that of a limit is called `<limit>.<column>`"
+    "Differences between groups as metrics of a stage; that of a limit is called `<limit>_<column>`"
     def count(status): return metric(int((judged.status == status).sum()), n=len(judged), better='lower')
     shown = table[['column', 'group', 'note']].drop_duplicates(['column', 'group'])
     n_hidden = int(shown.note.str.startswith('fewer than').sum())
