@@ -209,7 +209,7 @@ def directional_tests(
 # %% ../../nbs/evaluation/06_behaviour.ipynb #e36041f4
 @dataclasses.dataclass(frozen=True)
 class Demands:
-    "What is demanded of a model at the edges"
+    "Limits of the behaviour tests"
     ranges:dict=None # Number column to (low, high), as in `boundary_tests`
     expectations:tuple=() # Each a `dict(column, change, direction)`, as in `directional_tests`
     noise:float=.02 # Standard deviation of the noise, as in `perturbation_tests`

@@ -28,7 +28,7 @@ def cost_check(
     stated:bool, # Does the agreement say what errors cost?
     task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
 )->dict: # A `check`
-    "Does the threshold, or what the model is worth, follow from agreed costs?"
+    "Do the threshold and the value of the model follow from agreed costs?"
     told = _WITH_COSTS if stated else _WITHOUT_COSTS
     status, why = 'pass' if stated else 'unanswered', told.get(task, told['other'])
     return check('costs', status, why, 'problem.yaml#costs')
@@ -38,7 +38,7 @@ def model_hash(
     spec:dict, # What `make_spec` gives
     data:dict, # Hashes of the training table and of the dictionary
 )->str: # 64 hexadecimal digits
-    "What identifies a model: its specification and what it learns from"
+    "Hash that identifies a model: its specification and the data that it learns from"
     return hashlib.sha256(to_json(dict(spec=spec, data=data)).encode()).hexdigest()
 
 # %% ../../nbs/evaluation/05_checks.ipynb #ca18e73b
@@ -65,7 +65,7 @@ def _untied(y_score):
 def agreement(
     scored:Scored, # Scores of a model
 )->float: # Largest difference between our metrics and scikit-learn's
-    "Does the evaluation code compute what it says, on these very scores?"
+    "Largest difference between our metrics of these scores and those of scikit-learn"
     y, distances = scored.y, []
     for name, independent in _INDEPENDENT[scored.task].items():
         s = _untied(scored.score) if name == 'average_precision' else np.asarray(scored.score)
@@ -179,7 +179,7 @@ def _row(id, ok, why, key): return _check('evaluation', id, ok, why, key)
 # %% ../../nbs/evaluation/05_checks.ipynb #4bf28a71
 @dataclasses.dataclass(frozen=True)
 class EvaluationRun:
-    "What the evaluation did, beside the metrics that it measured"
+    "Facts about a run of the evaluation, besides the metrics that it measured"
     models:set # Models that went through the flow
     candidates:set # Candidates whose validation scores were compared
     n_scored:int # Rows of the test set whose scores are stored
@@ -247,7 +247,7 @@ def evaluation_checks(
     run:EvaluationRun, # What the stage did
     margin:float, # Agreed margin over today's practice
 )->list: # F16 F17 F18 F24 F26 F28 P01 P02 P03
-    "What the evaluation decides of the checklist; `evaluation_checks` never passes what it cannot see"
+    "Checks of the items that the evaluation decides; one without its measurement never passes"
     return [
         _flow_check(run),
         _agreement_check(metrics),

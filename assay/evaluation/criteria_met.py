@@ -20,7 +20,7 @@ def criteria_table(
     difference:dict, # `paired_difference` of the model to today's practice
     problem, # `Problem`: metric, minimum, margin, judged_by
 )->pd.DataFrame: # One row per criterion: required, value, low, high, by_estimate, by_interval
-    "What was agreed beside what was measured, read in both ways"
+    "Agreed criteria beside the measurements, judged by the estimate and by the interval"
     rows = [
         _minimum_row(m, problem),
         _gain_row("gain over today's practice reaches the margin", problem.margin, difference),
@@ -53,7 +53,7 @@ def meets_criteria(
     table:pd.DataFrame, # Of `criteria_table`
     judged_by:str, # `'interval'` or `'estimate'`
 )->bool: # True if every criterion is met in the way agreed
-    "Does the model meet what was agreed?"
+    "Does the model meet the agreed criteria?"
     beaten = bool(table.by_interval.iloc[-1]) # read by the interval either way
     return beaten and bool(table[f'by_{judged_by}'].all())
 
@@ -66,7 +66,7 @@ def evaluation_verdict(
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Criteria(Result):
-    "What was agreed beside what was measured, and the verdict that follows"
+    "Agreed criteria beside the measurements, and the verdict that follows"
     measured:dict # Value on the test rows, with `low`, `high` and `better`
     difference:dict # `paired_difference` of the model to today's practice
     problem:Problem # Metric, minimum, margin, judged_by
@@ -77,7 +77,7 @@ class Criteria(Result):
 
     @property
     def verdict(self)->str: # Words that gates read
-        "Does the model meet what was agreed, in the reading that was agreed?"
+        "Does the model meet the agreed criteria, by the estimate or the interval as agreed?"
         return evaluation_verdict(self.table(), self.problem.judged_by)
 
 # %% ../../nbs/evaluation/04_criteria_met.ipynb #e7da6889

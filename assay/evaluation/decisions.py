@@ -26,7 +26,7 @@ def calibration_table(
     y_score, # Probabilities
     n_bins:int=10, # Bins of about equal size; equal scores share one
 )->pd.DataFrame: # One row per bin: `n`, `mean_score`, `rate`, `low`, `high`
-    "Mean score against share of positives"
+    "Mean score and share of positives in each bin of scores"
     y, s = np.asarray(y_true, float), np.asarray(y_score, float)
     df = pd.DataFrame(dict(bin=score_bins(s, n_bins), y=y, s=s))
     res = df.groupby('bin').agg(n=('y', 'size'), mean_score=('s', 'mean'), rate=('y', 'mean'))
@@ -76,7 +76,7 @@ def _amount(costs, outcome, at):
 def check_costs(
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
 )->dict: # The same
-    "Refuse costs from which no threshold follows"
+    "Refuse costs that determine no threshold"
     if missing := [k for k in ERRORS[:2] if k not in costs]:
         needed = f'a threshold needs {list(ERRORS[:2])}: state them in problem.yaml'
         raise ValueError(f"costs lack {missing}; {needed}")
@@ -87,7 +87,7 @@ def cost_matrix(
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
     at:str='value', # Which end of the stated range: `'value'`, `'low'` or `'high'`
 )->np.ndarray: # `[target, action]`, both 0 or 1
-    "What each outcome costs"
+    "Cost of each decision for each outcome"
     fp, fn, tp, tn = [_amount(check_costs(costs), k, at) for k in ERRORS]
     return np.array([[tn, fp], [fn, tp]])
 
@@ -118,7 +118,7 @@ def row_costs(
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
     at:str='value', # Which end of the stated range
 )->np.ndarray: # Cost of each row
-    "What each decision costs"
+    "Cost of the decision for each row"
     act = np.asarray(y_score, np.float32) > np.float32(threshold)
     return cost_matrix(costs, at)[np.asarray(y_true).astype(int), act.astype(int)]
 
@@ -160,7 +160,7 @@ def decision_table(
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
     per:int=1000, # Decisions that the costs are stated for
 )->pd.DataFrame: # One row per model: `threshold`, `acted` share, `precision`, `recall`, `cost`, `low`, `high`
-    """What decisions cost, model by model
+    """Cost of the decisions of each model
 
     Where the costs of errors are ranges, two more columns restate the cost at each end of them."""
     rows = [dict(model=name) | _decision_row(compared[name], costs, per) for name in compared.scores]
@@ -214,7 +214,7 @@ def saving(
     b:str, # Model that it is compared with
     per:int=1000, # Decisions that the saving is stated for
 )->dict: # `value`, `low`, `high`, `n`, `better`; no value where no cost is stated
-    "How much less `per` decisions cost with model `a` than with model `b`, with the paired interval"
+    "Saving of `per` decisions by model `a` compared with model `b`, with the paired interval"
     if compared.task != 'binary' and not _are_stated(compared, costs): return as_metric(None, n=len(compared.y))
     def costs_of_rows(scored):
         if scored.task != 'binary': return _errors(scored)*_amount(costs, COSTS[scored.task][0], 'value')
@@ -239,7 +239,7 @@ def calibration_metric(
     return interval('calibration_error', scored.y, scored.score, scored.resamples)
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Calibration(Result):
-    "Is a score what it says? The bins of one model, their figure, and the mean distance"
+    "Calibration of one model: the bins, their figure, and the mean distance"
     scored:Scored # Scores of a model
 
     def table(self)->pd.DataFrame: # As `calibration_report` gives it
@@ -247,7 +247,7 @@ class Calibration(Result):
         return calibration_report(self.scored)
 
     def plot(self): # The axes
-        "The same as a figure; empty for a task without two classes"
+        "Plot the bins; the figure is empty for a task without two classes"
         return plot_calibration(self.table())
 
     def metric(self)->dict: # As `calibration_metric` gives it

@@ -42,7 +42,7 @@ def _shuffled(X, columns, rng):
 # %% ../../nbs/evaluation/03_explain.ipynb #b2647e07
 @dataclasses.dataclass(frozen=True, eq=False)
 class Shuffles:
-    "How columns are shuffled, and on which rows"
+    "Settings for shuffling columns, and the rows to use"
     n:int=3 # Shuffles per group of columns
     blocks:np.ndarray=None # Block of each row, as `make_blocks` gives it; random blocks by default
     n_parts:int=10 # Parts that the blocks are dealt to, for the interval
@@ -90,7 +90,7 @@ def grid_values(
     x:pd.Series, # One column
     n_points:int=15, # Points, for numbers
 )->list: # Quantiles of a number from 2 % to 98 %, or the most frequent categories
-    "Values to try a column at"
+    "Values at which partial dependence is computed"
     if kind_of(x) == 'category':
         counts = x.dropna().astype(str).value_counts().sort_index(kind='stable')
         return sorted(counts.nlargest(n_points).index)
@@ -186,7 +186,7 @@ def plot_importance(
     top:int=15, # Names to show
     ax=None, # Axis to draw on
 ): # The axis
-    "How much the metric falls when a column is shuffled"
+    "Plot how much the metric falls when each column is shuffled"
     r = importance.head(top)[::-1].reset_index(drop=True)
     ax = plt.subplots(figsize=(6.5, .7+.22*len(r)))[1] if ax is None else ax
     ends = np.clip([r.importance-r.low, r.high-r.importance], 0, None)
@@ -202,7 +202,7 @@ def plot_dependence(
     column:str, # Its name
     ax=None, # Axis to draw on
 ): # The axis
-    "Mean score by the value of one column"
+    "Plot the mean score by the value of one column"
     ax = plt.subplots(figsize=(3.2, 2.4))[1] if ax is None else ax
     if pd.api.types.is_numeric_dtype(curve.value):
         ax.plot(curve.value, curve.score, color=BLUE)
@@ -222,7 +222,7 @@ def plot_case(
     top:int=10, # Columns to show
     ax=None, # Axis to draw on
 ): # The axis
-    "What moved the score of one case up and down"
+    "Plot which columns moved the score of one case up and down"
     t = why['table'].head(top)[::-1].reset_index(drop=True)
     ax = plt.subplots(figsize=(6.5, .9+.24*len(t)))[1] if ax is None else ax
     ends = np.clip([t.contribution-t.low, t.high-t.contribution], 0, None)

@@ -67,7 +67,7 @@ def with_scores(
     columns:list, # Columns to keep beside the scores
     scores:dict, # Name to scores, one per row, or one column per class
 )->pd.DataFrame: # One row per case: the columns, and the scores
-    "Scores beside what identifies each case"
+    "Scores beside the columns that identify each case"
     parts = {}
     for name, s in scores.items(): parts |= _columns(name, s)
     return df[columns].reset_index(drop=True).assign(**parts)
@@ -98,7 +98,7 @@ class ScoreTable(Result):
         return score_table(self.compared)
 
     def table(self)->pd.DataFrame: # The `frame`
-        "What a report shows"
+        "The table of the report"
         return self.frame
 
     def plot(self): # The axes
@@ -114,7 +114,7 @@ class ScoreTable(Result):
 def row_losses(
     scored:Scored, # Scores of a model
 )->np.ndarray: # Logarithmic loss of each row, or its absolute error
-    "How wrong each score is"
+    "Loss of each score"
     y, s = np.asarray(scored.y), np.asarray(scored.score)
     if scored.task == 'regression': return np.abs(y-s)
     p = s[np.arange(len(y)), y] if s.ndim == 2 else np.where(y == 1, s, 1-s)
@@ -126,7 +126,7 @@ def plot_scores(
     compared:Comparison, # Several models on the same rows
     ax=None, # Axes to draw on
 ): # The axes
-    "Precision against recall; for other tasks than two classes, which share of the rows has a smaller loss"
+    "Plot precision against recall; for other tasks, the share of the rows below each loss"
     if compared.task == 'binary': return plot_precision_recall(compared.y, compared.scores, ax)
     ax = ax or plt.subplots(figsize=(5.5, 4))[1]
     for name, colour in zip(compared.scores, sns.color_palette('colorblind')):
@@ -140,7 +140,7 @@ def worst_slice(
     slices:pd.DataFrame, # What `slice_scores` gives
     better:str, # `'higher'` or `'lower'`
 )->dict: # `value`, `low`, `high`, `n`; no value where no slice has one
-    "The slice with the worst value"
+    "Slice of the rows with the worst value of the metric"
     known = slices.dropna(subset=['value'])
     if not len(known): return as_metric(None)
     worst = known.value.argmin() if better == 'higher' else known.value.argmax()

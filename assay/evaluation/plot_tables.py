@@ -61,7 +61,7 @@ def calibration_points(
     scored:Scored, # Scores of a model
     least:int=11, # Rows below which a bin is not shown
 )->pd.DataFrame: # `mean_score`, `observed`
-    """Mean score beside what was observed, in ten bins of about equal size
+    """Mean score and observed rate in ten bins of about equal size
 
     Of several classes it is the largest probability beside the share of those that were right; of a number,
     the mean prediction beside the mean outcome."""
@@ -83,7 +83,7 @@ def confusion_table(
     scored:Scored, # Scores of a model, for two classes with a threshold
     least:int=11, # Rows below which a cell is not shown
 )->pd.DataFrame: # `rows`, `case`
-    "How many rows of each class were called which; no rows where the target has no classes"
+    "Confusion matrix: rows of each class by the predicted class; no rows if there are no classes"
     if (found := _called(scored)) is None: return pd.DataFrame(columns=['rows', 'case'])
     names, called = found
     actual = np.asarray(scored.y).astype(int)
@@ -96,7 +96,7 @@ def plot_tables(
     scored:Scored, # Scores of the model on the test rows
     min_group:int=11, # Rows below which nothing is shown
 )->dict: # Name of a curve to its data frame
-    "The curves of a model for `dvc plots`; one that its task does not have is without rows"
+    "Curves of a model for `dvc plots`; a curve that the task does not have is an empty table"
     return dict(
         precision_recall=precision_recall_table(scored, min_group),
         calibration=calibration_points(scored, min_group),

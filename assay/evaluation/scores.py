@@ -113,7 +113,7 @@ def error_table(
     pairs:bool=False, # Also look at each pair of columns
     min_rows:int=None, # Smaller segments are left out; by default a twentieth of the rows, from 20 to 200
 )->pd.DataFrame: # Worst first: `segment`, `n`, `loss`, `excess`, `share`, `low`, `high`
-    """Where the errors are: segments by their mean loss
+    """Segments of the rows by their mean loss
 
     `excess` is the loss above the mean, `share` the part of all loss."""
     if min_rows is None: min_rows = min(200, max(20, len(df)//20))
@@ -155,7 +155,7 @@ def shuffled_scores(
     n_shuffles:int=20, # Times to shuffle and fit
     seed:int=0, # Random seed of the shuffles
 )->list: # Scores of `X_new`, one array per shuffle
-    "What the model would score if the target meant nothing"
+    "Metrics of the model after it is fitted on shuffled targets"
     rng, y = np.random.default_rng(seed), np.asarray(y)
     def fitted(): return clone(model).fit(X, rng.permutation(y))
     return [predict_score(fitted(), X_new) for _ in range(n_shuffles)]
@@ -168,7 +168,7 @@ def part_to_shuffle(
     seed:int=0, # Random seed
     at_least:int=10, # Rows of each class, where there are as many
 )->tuple: # Rows, and their targets
-    "A part of the rows to fit shuffled targets on, in which no class is missing"
+    "Rows to fit shuffled targets on, with every class among them"
     y, keep = np.asarray(y), np.zeros(len(df), bool)
     numbers = pd.DataFrame(index=range(len(df)))
     keep[sample_rows(numbers, n_rows, seed).index] = True
@@ -183,7 +183,7 @@ def median_gain(
     reference, # Scores that each is compared with
     level:float=.99, # Confidence of the interval
 )->dict: # `value`, `low`, `high` of the median, above zero where the scores are better; `n`, how many scores
-    "How much better than a reference several scores are, by their median; fewer than eight have no ends"
+    "Median gain of several scores over a reference; no interval for fewer than eight"
     sign = 1 if METRICS[metric]['better'] == 'higher' else -1
     base = score(metric, y_true, reference)
     gains = np.sort([sign*(score(metric, y_true, s)-base) for s in scores])
@@ -201,7 +201,7 @@ def split_rule(
     group:str=None, # Column whose values stay in one split, for splits by hash
     stratify:str=None, # Column whose proportions every split keeps, for splits by hash
 )->dict: # What decides which rows are the test set, as `assay.data.splits.make_splits` reads it
-    "The rule that draws the test set, without the seed, and without what the rule does not use"
+    "The rule that draws the test set, without the seed and without unused settings"
     cuts = cuts or {}
     if time and cuts.get('valid') and cuts.get('test'):
         return dict(time=time, after=cuts['valid'], until=cuts['test'])
@@ -236,7 +236,7 @@ def count_openings(
     test_set:dict, # From `name_test_set`
     model_sha:str, # Hash of what makes the model, which is counted too
 )->dict: # `test_set` and `source`, each a number of different models
-    """For how many models was a test set opened, this one included?
+    """Number of models for which a test set was opened, including this one
 
     `test_set` counts the models that it was opened for, `source` those of any test set of the same source."""
     new = dict(model=model_sha) | test_set
@@ -280,7 +280,7 @@ def plot_intervals(
     mark:str='minimum', # What that value is
     ax=None, # Axes to draw on
 ): # The axes
-    "Values with their intervals, one row per name, first at the top"
+    "Plot values with their intervals, one row per name, the first at the top"
     ax = ax or plt.subplots(figsize=(6, .4*len(table)+1))[1]
     t = table.dropna(subset=['value'])[::-1]
     at, colour = np.arange(len(t)), sns.color_palette('colorblind')[0]
@@ -316,7 +316,7 @@ def plot_precision_recall(
     scores:dict, # Model to its probabilities
     ax=None, # Axes to draw on
 ): # The axes
-    "Precision against recall of each model; a constant reaches the dashed line, the share of positives"
+    "Plot precision against recall of each model; the dashed line is that of a constant"
     ax = ax or plt.subplots(figsize=(5.5, 4))[1]
     for (name, s), colour in zip(scores.items(), sns.color_palette('colorblind')):
         curve = precision_recall(y_true, s)

@@ -62,7 +62,7 @@ def table_interval(
     n_boot:int=50, # Resamples of blocks
     seed:int=0, # Random seed
 )->tuple: # value, low, high: 95 %, from the standard error over the resamples
-    "A measure of a table with a block-bootstrap interval"
+    "Block-bootstrap interval of a measure of a contingency table"
     value = float(measure(counts.sum(0)))
     weights = block_weights(len(counts), n_boot, seed)
     draws = weights @ counts.reshape(len(counts), -1)
@@ -98,7 +98,7 @@ def associations(
     # column, kind, auc, auc_low, auc_high, trend, information, cramers_v, v_low, v_high, n; the strongest
     # first
 )->pd.DataFrame:
-    "How each column alone relates to the label, with intervals"
+    "Association of each column alone with the label, with intervals"
     label = as_label(label)
     y, blocks = label.of(df), row_blocks(df, label, resamples)
     res = pd.DataFrame([_association(df[c], y, blocks, resamples) for c in columns])
@@ -178,7 +178,7 @@ def feature_associations(
     df:pd.DataFrame, # Rows; a sample of some thousands is enough
     columns, # Columns to relate
 )->pd.DataFrame: # columns × columns, 0 to 1
-    "How strongly each two columns are related"
+    "Strength of the association of every two columns"
     names = list(columns)
     return pd.DataFrame(_strengths([_coded(df[c]) for c in names]), index=names, columns=names)
 
@@ -198,7 +198,7 @@ def strongest_pairs(
     n:int=10, # Pairs to list
     resamples:Resamples=Resamples(n=50), # Behind each interval
 )->pd.DataFrame: # a, b, strength, low, high, n
-    "The pairs of columns that say most nearly the same, with block-bootstrap intervals"
+    "Pairs of columns with the strongest association, with block-bootstrap intervals"
     coded = {c: _coded(df[c]) for c in columns}
     strength = feature_associations(df, coded)
     below = np.tril(np.ones(strength.shape), -1) > 0
@@ -231,7 +231,7 @@ def plot_associations(
     top:int=20, # Columns to show
     ax=None, # Axis to draw on
 ): # The axis
-    "How well each column alone predicts the label"
+    "Plot how well each column alone predicts the label"
     r = related.head(top)[::-1].reset_index(drop=True)
     ax = new_axis(ax, height=.6+.22*len(r))
     error = np.clip([r.auc-r.auc_low, r.auc_high-r.auc], 0, None)
@@ -250,7 +250,7 @@ def plot_heatmap(
     label:str, # What the colour means
     ax=None, # Axis to draw on
 ): # The axis
-    "A matrix as colours"
+    "Plot a matrix as colours"
     ax = new_axis(ax, width=min(7, 2+.35*matrix.shape[1]), height=1+.22*len(matrix))
     image = ax.imshow(matrix.to_numpy(dtype='float64'), vmin=0, vmax=high, cmap='Blues', aspect='auto')
     ax.grid(False)

@@ -32,7 +32,7 @@ ALIKE_ROWS = 5 # Rows that share a text from which it says little about one of t
 def names_somebody(
     column:str, # Name of a column
 )->bool: # Does it say that it holds the name of a row or of a person, such as `customer_id` or `patientNo`?
-    "Is a column a key, also one that is not the id of the row?"
+    "Does the name of a column say that it identifies a row or a person, even if it is not the declared id?"
     plain = re.sub(r'[^a-z0-9]+', '_', re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', str(column)).lower())
     return bool(_KEY.search(plain))
 
@@ -73,8 +73,7 @@ def visible_columns(
     return [c for c in kept if c in rows and not is_rare(rows[c])]
 
 def read_visible()->list: # Names, in the order of the dictionary
-    """The columns whose values may stand on a page, as the data stage found them over all rows;
-    raises `FileNotFoundError` where it has not run"""
+    "Read which columns a page may show; raises `FileNotFoundError` if the data stage has not run"
     path = place('visible')
     if path.is_file(): return read_json(path)
     raise FileNotFoundError(
@@ -93,7 +92,7 @@ def count_broken(
     quarantine:pd.DataFrame, # From `assay.data.dictionary.validate`
     visible, # Names of columns, from `visible_columns`
 )->pd.DataFrame: # By column and rule, most rows first: `rows`, and an `example`
-    "Which rules rows break, without showing a row"
+    "Count the rules that rows break, without showing a row"
     broken = quarantine.groupby(['column', 'rule'])
     res = broken.agg(rows=('position', 'nunique'), example=('value', 'first'))
     seen = res.index.get_level_values('column').isin(list(visible))
@@ -104,7 +103,7 @@ def hide_values(
     described:pd.DataFrame, # From `assay.data.describe.dictionary_table`
     visible, # Names of columns, from `visible_columns`
 )->pd.DataFrame: # The same without the values of the other columns
-    "The data dictionary as a page may show it; examples of ids and texts are shapes, and stay"
+    "The data dictionary without values that a page must not show; examples of ids and texts are shapes"
     seen = described.index.isin(list(visible))
     shaped = described['kind'].eq('text') | described['role'].eq('id')
     ends = {c: described[c].where(seen) for c in ('low', 'median', 'high')}
@@ -153,7 +152,7 @@ class _Reader(html.parser.HTMLParser):
 def read_scripts(
     page:str, # HTML
 )->tuple: # Texts of its scripts, and one entry per other tag or attribute that could act or load something
-    "What in a page could run"
+    "Collect everything in a page that could run"
     reader = _Reader()
     reader.feed(page)
     return reader.scripts, reader.found
@@ -184,7 +183,7 @@ def table_page(
     note:str='', # Sentence above it
     plots:bool=True, # With a figure per column?
 )->str: # HTML that runs skrub's script only; the same for the same table
-    "A page for browsing a table; raises `ValueError` where it holds anything else that acts"
+    "A page for browsing a table; raises `ValueError` if anything but the scripts of skrub could run"
     page = _report(df, title, plots)
     trusted, (scripts, found) = _own_scripts(), read_scripts(page)
     if scripts != trusted or found:
@@ -207,7 +206,7 @@ def draw_rows(
     n_rows:int=1000, # Rows to draw
     seed:int=0, # Draws them
 )->pd.DataFrame: # At most `n_rows` of them, in their order
-    "A random sample to look at, text as text"
+    "Draw a random sample of rows to look at, with text in place of codes"
     res = df.sample(min(n_rows, len(df)), random_state=seed).sort_index().reset_index(drop=True)
     coded = {c: d for c,d in res.dtypes.items() if isinstance(d, pd.CategoricalDtype)}
     return res.astype({c: d.categories.dtype for c,d in coded.items()})
@@ -226,8 +225,7 @@ def fitting_page(
     n_rows:int=None, # Rows of the table that they were drawn from
     limit:int=1_000_000, # Largest size in bytes, as of a report
 )->str: # HTML of at most `limit` bytes
-    """A page that says what it shows and what it leaves out;
-    raises `ValueError` where not even one column fits"""
+    "Page for browsing, with a note on what it shows and leaves out; raises `ValueError` if no column fits"
     columns = [c for c in columns if c in df]
     tries = [(columns[:40], len(columns) <= 30)] + [(columns[:n], False) for n in (40, 20, 10, 5, 1)]
     for shown, plots in tries:

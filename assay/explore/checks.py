@@ -54,7 +54,7 @@ def exploration_checks(
     leaks, # Declared features that leak, from `assay.explore.leakage.leaking_features`
     min_labels:int=200, # Rows of each label needed in every split
 )->list: # `assay.core.artifacts.check`s
-    "The items of the checklist that exploration decides"
+    "Checks of the checklist items that the exploration decides"
     looked_at = set(explored.columns.index) & set(explored.related.column) & set(explored.compared.column)
     return [
         _covered(explored.features, looked_at),
@@ -65,7 +65,7 @@ def exploration_checks(
 def exploration_verdict(
     leaks, # Declared features that leak
 )->str: # `'usable'` or `'leak suspected'`
-    "What the data can be used for"
+    "Verdict of the exploration: can the data be used?"
     return 'leak suspected' if len(leaks) else 'usable'
 
 # %% ../../nbs/explore/05_checks.ipynb #253cf7a1
@@ -90,7 +90,7 @@ def declared_table(
     said:dict, # As in `declared_checks`
     after:dict, # As in `declared_checks`
 )->pd.DataFrame: # column, because, by, date, declared
-    "What was declared legitimate, and when"
+    "Columns that were declared legitimate, with the dates"
     rows = [
         dict(column=c, **w, declared='after results' if after[c] else 'before results')
         for c, w in said.items()

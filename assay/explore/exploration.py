@@ -23,7 +23,7 @@ from .over_time import compare_all, count_per_bin, base_rates
 def read_splits(
     names=('train', 'valid', 'test', 'production'), # Names of `assay.core.artifacts.place`
 )->dict: # Name to data frame; a table that was not made is left out
-    "The prepared tables, their text as codes"
+    "Read the prepared tables, with their text as codes"
     return {n: read_coded(place(n)) for n in names if place(n).is_file()}
 
 def _is_coded(frames, column):
@@ -39,7 +39,7 @@ def stack_splits(
     frames:dict, # Name to data frame
     columns, # Columns to keep
 )->pd.DataFrame: # All rows of all tables, one table after the other; text stays codes
-    "The tables as one"
+    "Stack the tables into one"
     frames = {n: f[[*columns]] for n,f in frames.items()}
     text = {c: _all_levels(frames, c) for c in columns if _is_coded(frames, c)}
     return pd.concat([f.astype(text) for f in frames.values()], ignore_index=True)
@@ -77,7 +77,7 @@ def label_counts(
     frames:dict, # Name to data frame
     label:str|Label, # Column of the label, or a `Label`, or the agreement
 )->pd.DataFrame: # split, n, n_missing, n_positive, n_negative
-    "Whether each split holds what a metric needs: labels, and both kinds of them"
+    "Count the labels of each split: a metric needs both kinds of them"
     label, rows = as_label(label), []
     for n, df in frames.items():
         known = df[df[label.target].notna()]
@@ -92,7 +92,7 @@ def compare_splits(
     columns, # Columns to compare
     limit:float=.2, # Stability index above which a column counts as moved, if it is above its noise too
 )->pd.DataFrame: # split, moved, and the columns of `compare`: one row per column and split
-    "How far each split has moved from the first, column by column"
+    "Compare each split with the first, column by column"
     reference, *others = frames
     tables = compare_all(frames[reference], {o: frames[o] for o in others}, columns)
     res = pd.concat([t.assign(split=o) for o,t in tables.items()], ignore_index=True)
@@ -106,7 +106,7 @@ def plot_base_rates(
     rates:pd.DataFrame, # From `base_rates` or `label_history`
     ax=None, # Axis to draw on
 ): # The axis
-    "The rate of the label over time, with its interval"
+    "Plot the rate of the label over time, with its interval"
     ax = new_axis(ax)
     r = rates if 'split' in rates else rates.assign(split='')
     for name, colour, marker in zip(r.split.unique(), [BLUE, ORANGE, GREEN, GREY, 'black'], 'osD^v'):
@@ -127,7 +127,7 @@ def plot_drift(
     ax=None, # Axis to draw on
     most:int=40, # Columns to show: those with the largest index
 ): # The axis
-    "The stability index by column and period"
+    "Plot the stability index by column and period"
     if not len(drift): drift = pd.DataFrame(dict(column=['(no time column)'], period=['all'], psi=[0.]))
     largest = drift.groupby('column').psi.max().sort_values(ascending=False)
     matrix = drift.pivot(index='column', columns='period', values='psi').loc[largest.index[:most]]

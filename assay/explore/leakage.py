@@ -41,7 +41,7 @@ def is_id_like(
     x:pd.Series, # One column
     share:float=.95, # Distinct values per known value from which a column names its row
 )->bool: # True for text or whole numbers that are nearly all different
-    "Does a column name its rows?"
+    "Does a column identify its rows, as an id does?"
     known = x.dropna()
     if len(known) < 20 or kind_of(x) == 'time': return False
     if kind_of(x) == 'number' and not _is_whole(known): return False
@@ -215,7 +215,7 @@ def leakage_evidence(
     # Column to `score`, `clue` (the strongest view of an id), `near` (how nearly it is the outcome),
     # `skill` (from `column_skills`), `later` (share of its moments after the row's own) and `clock`
 )->dict:
-    "What is measured of each column, whatever people have declared"
+    "Measure each column for leakage, whatever people have declared"
     label, res = as_label(label), {}
     _check_label(df, label)
     y, blocks = label.of(df), row_blocks(df, label, resamples)
@@ -270,7 +270,7 @@ def leakage_scan(
     evidence:dict=None, # From `leakage_evidence` of the same rows; measured by default
     # rank, column, verdict (leak, suspect, set aside or empty), reason, auc, auc_low, auc_high, n, near
 )->pd.DataFrame:
-    "Columns that may know the answer, ranked, each with its reason"
+    "Rank the columns that may leak the outcome, each with its reason"
     declared, rows = declared or {}, []
     if evidence is None: evidence = leakage_evidence(df, label, resamples)
     for c,e in evidence.items():
@@ -323,7 +323,7 @@ def declarations(
     dictionary,
     columns, # Columns of the table to scan
 )->dict: # Column to True or False
-    "Which columns are declared known at decision time; one that is not described is not"
+    "Columns that are declared known at decision time; a column without a description is not"
     known = {f.name: f.known_at_decision for f in dictionary.fields}
     return {c: known.get(c, False) for c in columns}
 
@@ -339,7 +339,7 @@ def settle_declared(
     scan:pd.DataFrame, # From `leakage_scan`
     said:dict, # Column to what is declared of it, from `declared_legitimate`: because, by, date
 )->pd.DataFrame: # The same, with the verdict `declared` where a declaration answers the suspicion
-    "What is left of the suspicions after people have declared columns legitimate"
+    "Scan with the verdict `declared` for suspected columns that people declared legitimate"
     res = scan.copy()
     is_said = scan.column.isin(list(said))
     is_open = scan.verdict.isin(['leak', 'suspect'])
@@ -351,7 +351,7 @@ def settle_declared(
 def declared_legitimate(
     fields, # `Field`s; only features are learnt from
 )->dict: # Name of a feature to because, by, date
-    "Which features are declared legitimate"
+    "Features that are declared legitimate"
     return {f.name: f.legitimate for f in fields if f.role == 'feature' and f.legitimate}
 
 # %% ../../nbs/explore/07_leakage.ipynb #dc4c1790
@@ -363,7 +363,7 @@ def _thinned(df, max_rows):
 def read_scan_table(
     max_rows:int=20_000, # Rows to scan; every k-th is taken, so that the time order stays
 )->pd.DataFrame: # Rows in their stored order
-    "The table to scan: the sample of the data stage if there is one, else the training rows"
+    "Read the table to scan: the sample of the data stage if there is one, else the training rows"
     path = place('prepared', 'scan.parquet')
     df = read_coded(path if path.is_file() else place('train'))
     return _thinned(df, max_rows).reset_index(drop=True)
@@ -372,7 +372,7 @@ def leaking_features(
     scan:pd.DataFrame, # From `leakage_scan`
     features, # Declared features
 )->list: # Names of declared features that are called a leak
-    "Features that must not be learnt from"
+    "Features that a model must not learn from"
     features = set(features)
     leaks = scan.column[scan.verdict == 'leak']
     return [c for c in leaks if c in features]
@@ -386,7 +386,7 @@ def scan_columns(
     evidence:dict, # From `leakage_evidence`
     too_good:float=TOO_GOOD, # Lower end of the AUC from which one column is too good; `explore.leak_auc`
 )->pd.DataFrame: # As of `settle_declared`
-    "Which columns are suspected of knowing the answer: one rule for exploration and for `assay init`"
+    "Find columns that may leak the outcome, by one rule for exploration and for `assay init`"
     declared = declarations(dictionary, df.columns)
     scan = leakage_scan(df, problem, declared, too_good, evidence=evidence)
     return settle_declared(scan, declared_legitimate(dictionary.fields))
@@ -395,7 +395,7 @@ def leak_advice(
     scan:pd.DataFrame, # From `settle_declared`
     features, # Declared features
 )->pd.DataFrame: # column, reason, near, remove, declare: one line per feature that is called a leak
-    "How to remove each suspect, or how to declare it"
+    "Advise how to remove each suspected column, or how to declare it"
     found = scan[scan.column.isin(leaking_features(scan, features))]
     how = f"in dictionary.yaml, if it is known when the decision is made: {declared_form('legitimate')}"
     declare = np.where(found.near >= CERTAIN, f'not possible from {CERTAIN}', how)
@@ -411,7 +411,7 @@ def suspected(
     resamples:Resamples=Resamples(), # As of `leakage_scan`
     max_rows:int=20_000, # Rows to look at; every k-th is taken
 )->list: # Names of columns
-    "Columns that the scan calls a leak, and nobody may rightly declare or has declared"
+    "Columns that the scan calls a leak, unless a valid declaration settles them"
     label, columns = as_label(label), list(columns)
     if not columns: return []
     read = [*columns, label.target]

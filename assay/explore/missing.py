@@ -30,7 +30,7 @@ def missing_patterns(
     target:np.ndarray=None, # Label of each row, 0 or 1
     top:int=8, # Patterns to list
 )->pd.DataFrame: # missing (names, joined), n, share, rate (of the label)
-    "Which columns are missing together, how often, and what the label's rate is there"
+    "Count which columns are missing together, with the rate of the label"
     names = np.array([str(c) for c in columns])
     empty = np.array([_is_missing(df[c]) for c in columns]).reshape(len(columns), len(df)).T
     codes, first = _row_codes(empty)
@@ -82,7 +82,7 @@ def label_noise(
     # n_rows, repeated (rows with a twin), conflicting (rows whose twins have the other label), floor
     # (share of rows that no model can get right)
 )->dict:
-    "Rows that are equal in all columns, and whether their labels agree"
+    "Find rows that are equal in all columns, and compare their labels"
     # the last bit is the label
     marked = np.sort(row_keys(df, columns) & ~np.uint64(1) | np.asarray(y, dtype='uint64'))
     key = marked >> np.uint64(1)

@@ -41,8 +41,7 @@ def base_rates(
     min_days:int=5, # Periods with fewer days are left out, such as the first hours of the next month
     cluster:pd.Series=None, # What rows have in common, such as the patient; their day by default
 )->pd.DataFrame: # period, n, n_days (or other clusters), rate, low, high: 95 %
-    """Rate of the label in each period, with an interval that takes days, or what `cluster` names,
-    as the units"""
+    "Rate of the label in each period, with an interval by days, or by the column `cluster`"
     if time is None:
         return pd.DataFrame([dict(period='all') | clustered_rate(y, make_blocks(len(y), cluster))])
     day, of_day, names = _periods(time, period, min_days)
@@ -69,12 +68,13 @@ def compare(
     columns, # Columns that both have
     n_bins:int=10, # Bins of equal frequency on the reference, for numbers
 )->pd.DataFrame: # column, psi, noise, effect, missing_change, unseen, n
-    """How far each column has moved;
-    `effect` is the difference of means in standard deviations, `unseen` the share of new categories"""
+    """Compare each column with the reference
+
+    `effect` is the difference of means in standard deviations, `unseen` the share of new categories."""
     return compare_all(reference, dict(current=current), columns, n_bins)['current']
 
 def compare_all(reference, others, columns, n_bins=10):
-    "`compare` for several tables, with one look at the reference"
+    "`compare` for several tables, which measures the reference once"
     in_all = set(reference).intersection(*others.values())
     if lost := [c for c in columns if c not in in_all]:
         raise ValueError(

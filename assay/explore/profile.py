@@ -64,7 +64,7 @@ def summarise(
     seed:int=0, # Decides which rows are in the sample
     below:int=None, # Priority that a row must stay below to be kept, where better rows are known already
 )->dict: # `n_rows`, `columns` (name to state), `sample` (indexed by priority), `size`, `levels`
-    "A summary of fixed size, which `merge` can join with that of other rows"
+    "Summarise rows in a fixed size; `merge` joins the summaries of several parts"
     check_kind(df, hasattr(df, 'columns'), 'the table', 'a data frame')
     sample = _drawn(df, start, size, seed, below)
     columns = {c: _column(df[c], levels) for c in df}
@@ -178,8 +178,9 @@ def profile(
     # One row per column: kind, n, missing_rate, distinct, exact, mean, sd, low, quantiles, high, far_out,
     # top, top_share
 )->pd.DataFrame:
-    """What is in each column; `far_out` is the share of values beyond three interquartile ranges from the
-    quartiles"""
+    """Describe each column by its summary
+
+    `far_out` is the share of values beyond three interquartile ranges from the quartiles."""
     is_summary = isinstance(summary, dict) and 'sample' in summary
     check_kind(summary, is_summary, 'summary', 'what `summarise` gives of a table')
     sample, levels = summary['sample'], summary['levels']

@@ -19,7 +19,7 @@ def compare_simpler(
     case:Case, # What is assessed
     models:dict, # From `assay.feasibility.case.compare_models`
 )->dict: # Name to gain of the best family over it: value, low, high, n
-    "How much better the best family is than what is simpler"
+    "Gain of the best family of models over the simpler ones"
     scores, best = models['scores'], models['best']
     simpler = [*models['others'], *(['linear'] if best == 'boosting' else [])]
     return {k: measure_gain(case, case.valid, scores[best], scores[k]) for k in simpler}
@@ -246,7 +246,7 @@ def technical_direction(
     problem, # The agreement
     verdict:dict, # From `assay.feasibility.study.decide`
 )->pd.DataFrame: # One row per topic: direction, because
-    "What to build and how, where the verdict says so; else what would change it"
+    "Recommend what to build and how or, after another verdict than `go`, what would change it"
     e = evidence | dict(facts=verdict['facts'])
     topics = BUILD if verdict['verdict'] in ('go', 'reduce_scope') else INSTEAD
     lines = {topic: decide(e, problem) for topic, decide in topics.items()}

@@ -24,7 +24,7 @@ from ..models.practice import named_alternatives, practice_params, rule_params
 # %% ../../nbs/feasibility/00_case.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
 class StudySettings:
-    "How thoroughly a study measures"
+    "Settings of a feasibility study: how thoroughly it measures"
     n_boot:int=200 # Draws of an interval
     seed:int=0 # Random seed
     cluster:str=None # Column with what rows have in common; their day by default
@@ -33,7 +33,7 @@ class StudySettings:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    "What is assessed"
+    "Inputs of a feasibility study"
     train:pd.DataFrame # Rows to learn from
     valid:pd.DataFrame # Later rows to score
     problem:object # The agreement, from `assay.problem.agreement`
@@ -94,7 +94,7 @@ def make_case(
     fields, # `Field`s or a `Dictionary`; features are taken from it
     settings:StudySettings=StudySettings(), # How thoroughly to measure
 )->Case: # Ready to measure
-    "Check and turn the tables into a case; raises `ValueError` when the target is not there or is constant"
+    "Check the tables and make a case of them; raises `ValueError` if the target is missing or constant"
     _demand_target(train, valid, problem)
     both, n, features = _both(train, valid, problem), len(train), feature_fields(fields)
     return Case(
@@ -113,7 +113,7 @@ def case_blocks(
     case:Case, # What is assessed
     df:pd.DataFrame, # Rows
 ): # Number of the block of each row; None where rows stand alone
-    "Which rows are drawn together; none where nothing keeps them together, or all are of one day"
+    "Block of each row for resampling; None if no rows belong together, or all are of one day"
     blocks = blocks_of(df, case.problem.time, case.cluster)
     if blocks is None: return None
     blocks = pd.factorize(blocks)[0]
@@ -124,7 +124,7 @@ def point_score(
     df:pd.DataFrame, # Rows with the target
     score, # One per row
 )->float: # Higher is better
-    "The metric without an interval"
+    "The metric without an interval, negated if lower is better"
     return case.sign*metric_score(case.problem.metric, df[case.problem.target].to_numpy(), score)
 
 def _kernel(case, df, score):
@@ -139,7 +139,7 @@ def measure_kernels(
     df:pd.DataFrame, # Rows, for their days
     kernels, # One or two functions of row weights
 )->dict: # `value`, `low`, `high`, `n`; without a value or an end where it is not defined
-    "Value and interval of the first function, less the second if there is one, on resamples of days or rows"
+    "Value and interval of one function, or of the difference of two, on resamples of days or rows"
     def less(v): return v[0]-(v[1] if len(v) > 1 else 0)
     value = less([f(np.ones(len(df))) for f in kernels])
     blocks = case_blocks(case, df)
@@ -154,7 +154,7 @@ def measure_score(
     df:pd.DataFrame, # Rows with the target
     score, # One per row
 )->dict: # `value`, `low`, `high`, `n`; higher is better
-    "The metric of the problem"
+    "The agreed metric of scores, with its interval"
     m = measure_kernels(case, df, [_kernel(case, df, score)])
     bounds = METRICS[case.problem.metric]['bounds']
     least, most = sorted(case.sign*b for b in bounds)
@@ -168,7 +168,7 @@ def measure_gain(
     score, # One per row
     other, # The scores to beat
 )->dict: # `value`, `low`, `high`, `n`: above 0 where `score` is better
-    "How much better one score is than another, on the same rows"
+    "Gain of one score over another on the same rows, with its interval"
     return measure_kernels(case, df, [_kernel(case, df, s) for s in (score, other)])
 
 FEW_ROWS = 1000 # With fewer rows, and the more columns, a model is held back more
@@ -194,7 +194,7 @@ def fit_model(
     train:pd.DataFrame, # Rows to learn from
     y=None, # Target to learn instead of the true one
 ): # Fitted model
-    "Learn"
+    "Fit a model on the training rows"
     y = train[case.problem.target] if y is None else y
     params = _params_of(case, name, len(train))
     model = make_model(name, case.fields, case.seed, case.problem.task, **params)
@@ -207,7 +207,7 @@ def fit_score(
     valid:pd.DataFrame, # Rows to score
     y=None, # Target to learn instead of the true one
 )->np.ndarray: # Scores of `valid`
-    "Learn and score"
+    "Fit a model on the training rows, and score other rows"
     return predict_score(fit_model(case, name, train, y), _features(case, valid))
 
 # %% ../../nbs/feasibility/00_case.ipynb #acb687f0
@@ -218,7 +218,7 @@ def rule_column(
     skills:pd.Series, # From `column_skills`
     doubted:bool=False, # Did exploration suspect a leak? Then its suspects are looked for too
 )->str: # Name of a column; empty where each is a suspect
-    "The best single column that may stand in for today's practice: one that may know the outcome never does"
+    "Best single column to stand in for today's practice, without those that may leak the outcome"
     said, p = declared_legitimate(case.fields), case.problem
     found = {c for c in skills.index[skills > LEAK] if c not in said}
     label = Label(p.target, p.task, time=p.time)
@@ -231,7 +231,7 @@ def rule_scores(
     valid:pd.DataFrame, # Rows to score
     column:str=None, # Column that stands in; empty where each may leak, so that a constant stands in
 )->np.ndarray: # Scores of `valid`
-    "Today's practice, or one column alone where it is not declared"
+    "Scores of today's practice or, if it is not declared, of one column alone"
     if params := rule_params(case.problem, case.fields): return _followed(case, params, train, valid)
     if column == '': return fit_score(case, 'constant', train, valid)
     alone = column or case.names[0]
@@ -288,7 +288,7 @@ _NEVER = .998 # For classes: area under the curve .999
 def legitimate(
     fields, # `Field`s
 )->set: # Names
-    "Columns of which somebody declared why they may tell so much"
+    "Columns that somebody declared legitimate, with a reason"
     return {f.name for f in fields if getattr(f, 'legitimate', None)}
 
 def column_leaks(
@@ -296,7 +296,7 @@ def column_leaks(
     fields, # `Field`s
     task:str, # `binary`, `multiclass` or `regression`
 )->list: # Names
-    "Columns that may know the answer: those above the line, less the declared ones that are no copy of it"
+    "Columns above the line of leakage, less the declared ones that are no copy of the outcome"
     said, never = legitimate(fields), NEVER.get(task, _NEVER)
     return [c for c,v in skills.items() if v > LEAK and (c not in said or v >= never)]
 
@@ -327,7 +327,7 @@ def measure_skill(
     case:Case, # What is assessed
     score, # One per row of `valid`
 )->dict: # `value`, `low`, `high`, `n`: 0 for a guess, 1 for perfect, as for a single column
-    "What a model knows, on the scale of single columns"
+    "Skill of a model, on the scale of single columns"
     m = measure_kernels(case, case.valid, [_skill_kernel(case, score)])
     return m | {k: min(m[k], 1.) for k in ('low', 'high') if m[k] is not None}
 
@@ -378,7 +378,7 @@ def measure_together(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
 )->dict: # `value`, `low`, `high`, `n` and `model`: the best family; the other keys are explained below
-    """Do the columns know the answer together?
+    """Test whether the columns leak the outcome together
 
     `too_good`: the undeclared ones are a copy of it; `never`: all are one, so no declaration counts;
     `unsure`: so it seems, on few `telling` rows; `columns`: those it rests on;

@@ -21,7 +21,7 @@ from ..stats.metrics import METRICS
 def conflict_bound(
     case:Case, # What is assessed
 )->dict: # `duplicated`, `conflicting`, `bound`: score of the oracle; `n`
-    """The best score that rows alike in all features allow
+    """Best score that is possible where rows with equal features have different outcomes
 
     `duplicated` is the share of rows with a twin, `conflicting` that of twins with different outcomes."""
     df, t = case.sample, case.problem.target
@@ -70,7 +70,7 @@ def oracle_scores(
     y, # Outcomes as numbers
     scores, # Scores of each model
 )->np.ndarray: # Scores, in the shape of one model's
-    """The score of each row that lies closest to what happened
+    """Score of each row that is closest to its outcome
 
     Of one model, or between two of them where the task has one score per row."""
     S, y = np.stack([np.asarray(s, float) for s in scores]), np.asarray(y)
@@ -100,7 +100,7 @@ def oracle_bound(
     models:dict, # From `compare_models`
     n_rows:int=10_000, # Rows that the forest learns from, at most
 )->dict: # `value`, `low`, `high`, `n`, `chance`, `members`; None where a better row makes no better metric
-    """What the best choice among the families would reach on the validation rows, higher being better
+    """Metric of the best choice among the families for each validation row, higher being better
 
     `chance` is the same with the outcomes in another order."""
     if case.problem.metric == 'calibration_error': return None
@@ -133,7 +133,7 @@ def variance_bound(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
 )->dict: # `left`, `whole`, `spread`, `base`: value, low, high, n; `family`; None where a half lacks a class
-    """The squared error that remains when what a half of the rows put into a model by chance is taken out
+    """Squared error without the variance between models that are fitted on halves of the rows
 
     `left` and `whole` are the squared error per row without and with the variance, `spread` their difference,
     `base` that of the constant."""
@@ -155,7 +155,7 @@ def measure_ceiling(
     models:dict, # From `compare_models`
     only_verdict:bool=False, # Leave out what no rule of the verdict reads
 )->dict: # `conflicts`, and with it `neighbours`, `oracle`, `variance`; None where a bound cannot be computed
-    "Every bound that this task allows"
+    "Measure every bound that this task allows"
     res = dict(conflicts=conflict_bound(case))
     if only_verdict: return res
     return res | dict(
@@ -165,7 +165,7 @@ def measure_ceiling(
 
 # %% ../../nbs/feasibility/03_ceiling.ipynb #21e2cac1
 class Bound(NamedTuple):
-    "What a bound means"
+    "Meaning of a bound, its assumption, and why it may be missing"
     says:str # What no model can do better
     assumes:str # What has to hold for that
     missing:str # Why it may not be there
@@ -234,7 +234,7 @@ def bound_table(
     ceiling:dict, # From `measure_ceiling`
     metric:str, # The metric of the problem
 )->pd.DataFrame: # One row per bound: bound, value, low, high, n, measured_in, says, assumes
-    "What bounds the score, how surely, and what is assumed"
+    "Table of the bounds on the metric: how sure each is, and what it assumes"
     conflicts = _conflict_row(ceiling.get('conflicts'), metric)
     neighbours = _neighbour_row(ceiling.get('neighbours'))
     oracle = _oracle_row(ceiling.get('oracle'), metric)

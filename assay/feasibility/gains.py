@@ -143,7 +143,7 @@ def measure_hypotheses(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
 )->dict: # `rule_over_constant`, and `ablation_<id>` for each hypothesis with `without`: value, low, high, n
-    """The measures that hypotheses of this stage may name
+    """Measure the quantities that hypotheses of this stage may name
 
     Raises `ValueError` where a hypothesis leaves out what is no feature."""
     scores, best = models['scores'], models['best']

@@ -30,7 +30,7 @@ def truth(
     verdict:str, # One of `VERDICTS`
     planted:str, # What is planted, and why the verdict follows from it
 ): # Decorator of a maker; its name is the name of the case
-    "Enter a maker in the table of truths"
+    "Add a function that makes a case to the table of truths"
     if verdict not in VERDICTS: raise ValueError(f"{verdict!r} is no verdict; expected one of {VERDICTS}")
     def enter(make):
         TRUTHS[make.__name__.removeprefix('_')] = Truth(verdict, planted, make)
@@ -298,7 +298,7 @@ def _tiny(rng): return _binary(rng, 60, _strong), BINARY
 
 # %% ../../nbs/feasibility/09_known_truths.ipynb #498ef557
 def truth_table()->pd.DataFrame: # By case: truth, planted
-    "Each case, the right verdict, and why"
+    "Table of the cases, with the right verdict and its reason"
     rows = [dict(case=k, truth=t.verdict, planted=t.planted) for k,t in TRUTHS.items()]
     return pd.DataFrame(rows).set_index('case')
 

@@ -43,7 +43,7 @@ def permutation_p(
     n_permutations:int=399, # Null values
     n_rows:int=3000, # Rows to use, at most
 )->float: # Share of permuted outcomes that agree with the score at least as well
-    "Could this agreement be chance?"
+    "Test by permutation whether the agreement of scores and outcomes could be chance"
     rng, name = np.random.default_rng(case.seed), case.problem.metric
     keep = np.sort(rng.permutation(len(case.y))[:n_rows])
     y, s = case.y[keep], np.asarray(score)[keep]
@@ -61,7 +61,7 @@ def permutation_p(
 def known_share(
     case:Case, # What is assessed
 )->float: # Share of the rows of `valid` whose cluster has rows in `train` too; 0 where no cluster is declared
-    "How many rows are of clusters that the models have met"
+    "Share of the rows whose cluster occurs in the rows that the models learnt from"
     if not case.cluster: return 0.
     train, valid = (blocks_of(d, cluster=case.cluster) for d in (case.train, case.valid))
     return float(np.isin(valid, train).mean())
@@ -84,7 +84,7 @@ def blind_scores(
     name:str, # A name of `assay.models.estimators.MODELS`
     n_folds:int=5, # Parts of the clusters; each is scored by a model of the others
 )->np.ndarray: # Scores of `valid`; None where a class is in too few clusters for that
-    "What a model says of clusters of which it saw no row"
+    "Scores for the rows of clusters that the model has not learnt from"
     sample, res = case.sample, None
     learn, tell = _cluster_folds(case, sample, n_folds)
     for f in np.unique(tell):
@@ -117,7 +117,7 @@ def measure_signal(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
 )->dict: # `p`, `found`, `known`, `by_heart`, `shuffled`
-    """Is there anything to learn?
+    """Test whether the columns carry a signal about the outcome
 
     `known` is from `known_share`; `by_heart`: is the signal gone in clusters that the models have not met?
     `shuffled` is the median gain over the constant of models that learnt from shuffled outcomes,
@@ -157,7 +157,7 @@ def learning_curve(
     name:str, # Model
     reached:float, # Score of this model with all rows; the curve ends there
 )->dict: # `sizes`, `scores` (sizes × seeds), `fit`; None where fewer than 3 samples have 25 rows or more
-    "Score against rows, over nested samples"
+    "Measure the metric at growing numbers of rows, over nested samples"
     sizes = _sizes(min(case.max_rows, len(case.train)))
     if len(sizes) < 3 or reached is None: return None
     scores = _sample_scores(case, name, sizes)

@@ -65,7 +65,7 @@ def summary_table(
     evidence:dict, # From `assess`
     facts:dict, # From `decide`
 )->pd.DataFrame: # One row per question: found, required, met
-    "The evidence beside what was asked"
+    "Table of the evidence beside the agreed criteria"
     e = evidence
     rows = [*_signal_rows(e, facts), *_criterion_rows(e, facts), *_data_rows(e, facts)]
     rows += [_worth_row(e, facts), *_blocker_rows(e, facts)]
@@ -122,7 +122,7 @@ def feasibility_metrics(
     verdict:dict, # From `decide`
     direction:pd.DataFrame=None, # From `assay.feasibility.alternatives.technical_direction`
 )->dict: # Name to metric; scores are turned so that higher is better
-    "The numbers behind the verdict, and what informs beside them"
+    "Metrics behind the verdict, and others that only inform"
     e, asked = evidence, open_skill(evidence['together'])
     res = dict(rule_that_decided=metric(verdict['rule']))
     res |= _score_metrics(e) | _data_metrics(e) | _worth_metrics(e, verdict['facts'])
@@ -174,7 +174,7 @@ def feasibility_checks(
     verdict:dict, # From `decide`
     problem, # The agreement
 )->list: # `check`s F07, F09, F10 and F12
-    "The items of the checklist that this stage decides"
+    "Checks of the checklist items that the feasibility stage decides"
     return [
         _study_check(evidence, verdict),
         hypothesis_check(problem, 'feasibility', feasibility_metrics(evidence, verdict)),

@@ -89,7 +89,7 @@ def measure_stability(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
 )->dict: # `inside`: score within the training period; `blocks` and `outcomes`, from `over_time`
-    "Performance inside and along the training period"
+    "Measure performance within the training period, and block by block over time"
     inside = _inside(case, models['best'])
     blocks, outcomes = over_time(case, models)
     return dict(inside=inside, blocks=blocks, outcomes=outcomes)
@@ -154,7 +154,7 @@ def tell_apart(
     seed:int=0, # Random seed
     n_boot:int=200, # Resamples of days or rows
 )->dict: # Area under the curve: `value`, `low`, `high`, `n`; `columns` and `alone`
-    """How well a model tells two tables apart, by columns only
+    """Test how well a model tells the rows of two tables apart, by their columns only
 
     `columns` is what the model misses most when it is shuffled, `alone` the skill of single columns. There is
     no value where there are too few rows."""
@@ -179,7 +179,7 @@ def read_production(
     fields, # `Field`s or a `Dictionary`
     cluster:str=None, # Column with what rows have in common
 ): # Data frame with identifier, time, cluster and features; None where the data stage wrote no such rows
-    "Columns of the rows that come in now, without what became of them"
+    "Read the columns of production rows, without their outcomes"
     if not place('production').is_file(): return None
     asked = dict.fromkeys([problem.id, problem.time, cluster, *names_of(fields)])
     columns = [n for n in asked if n and n != problem.target]
@@ -242,7 +242,7 @@ def _skill_words(skills): return ', '.join(f'{k} {v:.2f}' for k,v in skills.item
 def adversarial_table(
     pairs:list, # From `adversarial_pairs`
 )->pd.DataFrame: # One row per pair: value, low, high, n, says, columns, alone
-    "Which tables a model tells apart, and by what"
+    "Table of the tables that a model tells apart, and of the columns by which it does"
     def in_words(pair):
         return pair | dict(columns=_skill_words(pair['columns']), alone=_skill_words(pair['alone']))
     rows = pd.DataFrame(list(map(in_words, pairs))).set_index('pair')

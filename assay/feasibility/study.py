@@ -47,7 +47,7 @@ def find_blockers(
     data:dict, # Metrics of the data stage
     agreed:dict, # Metrics of the problem stage
 )->dict: # `leaks`, `harms`, `blocked` and `open`: one sentence each
-    """What earlier stages found that must be resolved first
+    """Collect the findings of earlier stages that must be resolved first
 
     `blocked` is refused access to the data, `open` what nobody answered about data or integration."""
     unanswered = _said_by(data, ['unanswered'], ACCESS)
@@ -95,7 +95,7 @@ def _more(case, models, production):
 # %% ../../nbs/feasibility/08_study.ipynb #26928dbc
 @dataclasses.dataclass(frozen=True, eq=False)
 class StudyContext:
-    "What is known beside the two tables"
+    "Inputs of a study besides the training and validation rows"
     blockers:dict=None # From `find_blockers`
     production:pd.DataFrame=None # Rows that come in now, without their outcomes
     n_test:int=None # Rows of the test set, which stays closed; as many as validation has by default
@@ -108,7 +108,7 @@ def assess(
     settings:StudySettings=StudySettings(), # How thoroughly to measure
     context:StudyContext=StudyContext(), # What is known beside the two tables
 )->dict: # Evidence, part by part
-    """Measure everything the verdict is read from, on training and validation sets only
+    """Measure all evidence for the verdict, on training and validation rows only
 
     Of production only columns are read, never outcomes.
     The parts: bar, rows, models, columns, together, signal, learning, ceiling, stability, value, parts,
@@ -192,7 +192,7 @@ def worth_of(
     value:dict, # From `measure_value`, or None
     sure:float=.9, # Share of the draws that must agree
 )->str: # `yes`, `no`, `open`, `unknown`
-    "Does it pay?"
+    "Is the model worth its cost?"
     if value is None: return 'unknown'
     if value['p_positive'] >= sure: return 'yes'
     return 'no' if value['p_positive'] <= 1-sure else 'open'
@@ -218,7 +218,7 @@ def _ceiling_fact(e):
 def rows_to_bar(
     evidence:dict, # From `assess`
 )->dict: # As `rows_needed`; None without a learning curve
-    "How many rows reach the bar"
+    "Number of training rows with which a model reaches the agreed minimum"
     curve = evidence['learning']
     return rows_needed(curve['fit'], evidence['bar']['target']) if curve else None
 
@@ -251,7 +251,7 @@ def _power_facts(e):
 def facts_of(
     evidence:dict, # From `assess`
 )->dict: # Exactly the keys of `FACTS`
-    "The facts that the rules read"
+    "Turn the evidence into the facts that the rules read"
     e = evidence
     res = _blocker_facts(e) | _clusters(e)
     res |= dict(too_few=_is_too_small(e)) | _score_facts(e) | _worth_facts(e) | _part_facts(e)
@@ -261,7 +261,7 @@ def facts_of(
 def open_skill(
     together:dict, # From `assay.feasibility.case.measure_together`
 )->str: # A sentence; empty where nothing is to be asked
-    "What a skill that closes nothing leaves to be asked"
+    "Sentence about a high skill of all columns together that blocks nothing, but that people should check"
     m, left = together, together['undeclared']
     if m['unsure']:
         few = f"{m['telling']} rows beside the most frequent outcome, too few to be sure (expected {ENOUGH})"
@@ -305,7 +305,7 @@ def _missing(e, facts):
 def decide(
     evidence:dict, # From `assess`
 )->dict: # `verdict`, `rule`, `why`, `gaps`, `next_steps`, `facts`
-    "The verdict, what stands behind it, and what to do"
+    "Compute the verdict, the reasons for it, and the next steps"
     facts = facts_of(evidence)
     res = verdict_of(facts)
     gaps = [text for fact, grades, text in _GRADED if facts[fact] in grades]

@@ -36,7 +36,7 @@ def fit_power_law(
     n_boot:int=200, # Draws of the seeds of each size
     seed:int=0, # Random seed
 )->dict: # `a`, `b`, `c` as arrays: first the fit to the means, then the draws
-    "Fit score against rows"
+    "Fit a power law of the metric against the number of rows"
     n, S = np.asarray(n, float), np.asarray(scores, float)
     if len(n) < 3: raise ValueError(f"a curve needs at least 3 sizes, got {len(n)}")
     rng = np.random.default_rng(seed)
@@ -53,7 +53,7 @@ def rows_needed(
     target:float, # Score to reach
     most:float=1e8, # More rows than this count as never
 )->dict: # `value`, `low`, `high`: rows, None for never; `share`: of draws that ever get there
-    "How many rows reach a score"
+    "Number of rows with which the fitted curve reaches a score"
     gap = fit['a']-target
     is_above = gap > 0
     with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
@@ -68,7 +68,7 @@ def rows_needed(
 def say_rows(
     need:dict, # From `rows_needed`, or None
 )->str: # Such as `about 12,000 rows (9,000 to 20,000)`
-    "How many rows it takes, in words"
+    "Number of rows in words"
     if need is None: return 'too few rows for a learning curve'
     if need['value'] is None: return 'no amount of rows of this kind gets there'
     ends = [f'{v:,.0f}' if v is not None else 'no bound' for v in (need['low'], need['high'])]
@@ -130,7 +130,7 @@ def decision_costs(
     n_draws:int=500, # Monte Carlo draws
     seed:int=0, # Random seed
 )->pd.DataFrame: # Cost per row, one line per draw, one column per score; also the drawn costs, by name
-    "What decisions by each score would have cost, over the declared ranges"
+    "Cost of the decisions by each score, over the declared ranges"
     rng, n = np.random.default_rng(seed), len(y_true)
     blocks, n_blocks = _cost_blocks(blocks, n)
     as_likely = np.full(n_blocks, 1/n_blocks)
@@ -164,7 +164,7 @@ def main_driver(
     net, # Outcome, one per draw
     draws:dict, # Name to its draws
 )->tuple: # Name and rank correlation of the range that moves the outcome most
-    "Which declared range matters most"
+    "Declared range with the largest effect on the value"
     ranks = {k: pd.Series(v).rank() for k,v in draws.items() if np.ptp(v) > 0}
     by = {k: float(pd.Series(net).rank().corr(r)) for k,r in ranks.items()}
     return max(by.items(), key=lambda kv: abs(kv[1])) if by else (None, 0.)

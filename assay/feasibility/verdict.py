@@ -189,7 +189,7 @@ _STANDS_FOR = dict( # What is told in the place of a fact, where no case is at h
     mde='(so much)')
 
 def rule_table()->pd.DataFrame: # One row per rule, in the order in which they are read
-    "The table that maps evidence to verdict; what a case fills in stands in round brackets"
+    "The table that maps evidence to verdict; the values of a case are in round brackets"
     def told(text): return text.format(**_STANDS_FOR)
     rows = [dict(rule=r.name, verdict=r.verdict, why=told(r.why), next=told(r.next)) for r in RULES]
     return pd.DataFrame(rows)
@@ -223,7 +223,7 @@ FACTS = dict( # What the rules read, here of a model that passes
 def short(
     v, # Number, text or list
 )->str: # Text without exponents
-    "A fact as it stands in a sentence"
+    "Format a fact for a sentence"
     if isinstance(v, (list, tuple)): return ', '.join(map(str, v))
     is_number = isinstance(v, (int, float)) and not isinstance(v, bool)
     if is_number and v >= 100: return f'{v:,.0f}'
@@ -232,14 +232,14 @@ def short(
 def say_number(
     v, # Number, or None
 )->str: # Three digits, without exponents
-    "A number as it stands in a table"
+    "Format a number for a table"
     if v is None: return 'none'
     return f'{v:,.0f}' if abs(v) >= 100 else f'{v:.3g}'
 
 def say_interval(
     m, # `value`, `low`, `high`, perhaps `n`; or None
 )->str: # Such as `0.12 [0.03, 0.19], n = 900`
-    "A number with its interval as it stands in a sentence"
+    "Format a number with its interval for a sentence"
     if not m: return 'not measured'
     n = f", n = {m['n']:,}" if m.get('n') else ''
     return f"{say_number(m['value'])} [{say_number(m['low'])}, {say_number(m['high'])}]{n}"
@@ -253,7 +253,7 @@ def _demand_all(facts):
 def verdict_of(
     facts:dict, # Exactly the keys of `FACTS`
 )->dict: # `verdict`, `rule`, `why`, `next_steps`
-    "The first rule that holds"
+    "Verdict of the first rule that matches the facts"
     _demand_all(facts)
     rule = next(r for r in RULES if r.holds(facts))
     said = {k: short(v) for k,v in facts.items()}

@@ -88,7 +88,7 @@ FACTS = dict( # What the rules read, here of a window that is like the reference
 def decide_window(
     facts:dict, # Exactly the keys of `FACTS`
 )->dict: # `decision`, `rule`, `why`
-    "The first rule that holds"
+    "Decision of the first rule that matches"
     missing, unknown = sorted(set(FACTS)-set(facts)), sorted(set(facts)-set(FACTS))
     if missing or unknown:
         raise ValueError(f"facts differ from what the rules read: missing {missing}, unknown {unknown}")
@@ -116,7 +116,7 @@ def watched_by(
     df:pd.DataFrame, # Rows with scores
     fields, # Features
 )->list: # Names of columns
-    "What is compared: the features and the scores, of classes one column each"
+    "Columns that are compared: the features and the scores, for classes one column each"
     names = [f.name for f in fields]
     n_classes = np.shape(scores_of(df.head(1), SCORE))[1:]
     if not n_classes: return [*names, SCORE]
@@ -138,7 +138,7 @@ def _mean_outcome(rows, problem):
 # %% ../../nbs/monitoring/03_decide.ipynb #33ea2deb
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Monitor:
-    "The period for which performance was promised, and how surely a window is compared with it"
+    "Reference period, with the settings for comparing a window with it"
     reference:pd.DataFrame # Its rows: features, target, `score` of the model and `rule` of today's practice
     problem:'Problem' # The agreement
     fields:list # Features
@@ -157,7 +157,7 @@ class Monitor:
         current:pd.DataFrame, # One window
         labelled:bool, # Are there enough outcomes to compare them too?
     )->pd.DataFrame: # As `assay.monitoring.drift.drift_table` gives it
-        "Which columns of a window are unlike the reference"
+        "Find the columns of a window that differ from the reference"
         columns = watched_by(current, self.fields)
         if labelled: columns = [*columns, self.problem.target]
         theirs = _outcomes(current, self.problem)
@@ -253,7 +253,7 @@ def full_weeks(
     at_least:int=3, # Days that a week must have
     least_rows:int=1, # Rows that a week must have
 )->pd.Series: # As `week_of`; nothing for the rows of a week that is too short
-    "Weeks that can stand alone"
+    "Weeks with enough days and rows to be judged alone"
     week, day = week_of(times), times.dt.floor('D')
     days = day.groupby(week).transform('nunique')
     rows = week.groupby(week).transform('size')
@@ -315,13 +315,13 @@ def _week_row(name, week):
 def week_table(
     weeks:dict, # From `monitor_weeks`
 )->pd.DataFrame: # One row per week: numbers with their intervals, and the decision
-    "The weeks as a table"
+    "Table of the weeks"
     return pd.DataFrame([_week_row(name, week) for name, week in weeks.items()])
 
 def drift_matrix(
     weeks:dict, # From `monitor_weeks`
 )->pd.DataFrame: # Columns × weeks: distance as a multiple of the alarm's threshold; above 1 is drift
-    "How far each column is from the reference, week by week"
+    "Distance of each column from the reference, week by week"
     m = pd.DataFrame({w: r['drift'].set_index('column').times for w,r in weeks.items()})
     furthest = m.max(axis=1).sort_values(ascending=False, kind='stable')
     return m.loc[furthest.index]

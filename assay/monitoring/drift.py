@@ -38,7 +38,7 @@ def to_bins(
     values, # Values of one column
     bins:dict, # From `make_bins`
 )->np.ndarray: # Bin of each value
-    """Which bin each value falls into
+    """Bin of each value
 
     The last bin is for missing values, the one before for values unseen in the reference, or above the last
     edge."""
@@ -55,7 +55,7 @@ def to_bins(
 def n_cells(
     bins:dict, # From `make_bins`
 )->int: # Number of bins, with those for the rest and for missing
-    "How many bins a column has"
+    "Number of bins of a column"
     return len(bins['edges' if bins['kind'] == 'number' else 'values'])+2
 
 def count_bins(
@@ -130,7 +130,7 @@ def smallest_rate(
     n_window:int, # Days of the window
     run_days:int=RUN_DAYS, # Days that are drawn together
 )->float: # Smallest rate of false alarms that can be promised
-    "One over the number of ways to draw a window from the runs of both"
+    "Smallest false-alarm rate: one over the number of ways to draw a window from the runs of both"
     run = min(run_days, n_window)
     n_runs, n_drawn = math.ceil((n_reference+n_window)/run), math.ceil(n_window/run)
     return 1/math.comb(n_runs, n_drawn)
@@ -140,7 +140,7 @@ def run_length(
     n_window:int, # Days of the window
     alpha:float, # Rate of false alarms that is wanted
 )->int: # Days that are drawn together, at most `RUN_DAYS`
-    "The longest runs that allow the rate; single days where none does"
+    "Longest runs of days that allow the rate; single days if none do"
     for run in range(min(RUN_DAYS, n_window), 1, -1):
         if smallest_rate(n_reference, n_window, run) <= alpha/4: return run
     return 1
@@ -152,7 +152,7 @@ def draw_windows(
     run_days:int=1, # Days that are drawn together
     seed:int=0, # Random seed
 )->np.ndarray: # Draws × days: 1 where a day is in the window; the real window can be among them
-    "Windows as they could have been"
+    "Draw windows at random, as they could have been without a change"
     rng, day = np.random.default_rng(seed), np.arange(n_days)
     run = (day+rng.integers(0, run_days, (n_draws, 1)))//run_days # where runs begin is drawn too
     place_of_run = rng.random((n_draws, n_days//run_days+2))
@@ -171,7 +171,7 @@ def count_reference(
     columns, # Names of columns
     blocks:str=None, # Column with times: rows of one day belong together; rows stand alone by default
 )->dict: # Column to its bins and its counts, days × bins
-    "Everything that comparisons need of the reference, counted once"
+    "Count the reference once for all comparisons"
     day = _days(reference[blocks]) if blocks else None
     bins = {c: make_bins(reference[c]) for c in columns}
     return {c: (b, count_bins(reference[c], b, day)) for c,b in bins.items()}
@@ -298,7 +298,7 @@ def drift_of_counts(
     alpha:float=.01, # Rate of false alarms, over all columns together, their missing values included
     seed:int=0, # Random seed
 )->pd.DataFrame: # As `drift_table`
-    "Compare counts with counts"
+    "Compare the counts of a window with those of the reference"
     before, now = [counted[c][1] for c in current], list(current.values())
     draws = _Draws(_n_blocks(counted), len(now[0]), by_day, alpha, seed)
     missing = [_missing_counts(before), _missing_counts(now)]
@@ -334,7 +334,7 @@ def _without_missing(grid):
 
 @dataclasses.dataclass(frozen=True)
 class Counted:
-    "The reference period as counts, which every window is compared with"
+    "The reference period as counts, for comparing every window with it"
     columns:dict # Column to its bins and its counts, days × bins, from `count_reference`
     blocks:str=None # Column with times: rows of one day belong together; rows stand alone by default
     known_only:tuple=() # Columns of which only known values are compared, such as outcomes still to come
@@ -349,7 +349,7 @@ class Counted:
         alpha:float=.01, # Rate of false alarms, over all columns together, their missing values included
         seed:int=0, # Random seed
     )->pd.DataFrame: # As `drift_table`
-        "Which columns of a window differ from the reference more than windows without drift do"
+        "Find the columns of a window that differ from the reference more than windows without drift do"
         if not len(current):
             nothing = 'the current window has no rows, so nothing can be compared'
             raise ValueError(f'{nothing}; look at the feed first')
@@ -369,7 +369,7 @@ def drift_table(
     alpha:float=.01, # Rate of false alarms, over all columns together, their missing values included
     seed:int=0, # Random seed
 )->pd.DataFrame: # One row per column, furthest first
-    """Which columns differ more than windows without drift differ from the reference
+    """Find the columns that differ from the reference more than windows without drift do
 
     Columns of the result: distance, its ratio to what is still usual, threshold, the promised rate, psi, js,
     missing with its ratio and threshold, `times` (the larger of both ratios over its threshold), `moved` in

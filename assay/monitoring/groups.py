@@ -34,7 +34,7 @@ def _change(before, now, n_least):
 
 @dataclasses.dataclass(frozen=True)
 class OperatingPoint:
-    "Where a model acts: above a threshold of two classes, else on the class with the highest score"
+    "Rule for acting on scores: above a threshold, or on the class with the highest score"
     threshold:float=None # Act where the score is above it; two classes need one
     classes:tuple=() # Names of the classes, in the order of their numbers
 
@@ -66,7 +66,7 @@ def group_changes(
     point:OperatingPoint=OperatingPoint(), # Where the model acts
     resampling:Resampling=Resampling(), # How rows are resampled
 )->pd.DataFrame: # column, group, n, metric, value, low, high, promised, change, change_low, change_high, note
-    "Every metric of every group now, and how far it is from what was promised"
+    "Every metric of every group now, with its difference to the reference"
     groups, resamples = as_groups(current, columns, like=reference), resampling.of(current, problem.time)
     y, s = current[problem.target], scores_of(current, SCORE)
     scored = Scored(y, s, problem.task, threshold=point.threshold, classes=point.classes, resamples=resamples)
@@ -95,7 +95,7 @@ def _worse_way(metric): return WORSE.get('recall' if metric.startswith('recall_'
 def served_worse(
     changes:pd.DataFrame, # From `group_changes`
 )->pd.DataFrame: # Those rows of it
-    "Groups that are served worse than promised, by intervals for all comparisons together (Bonferroni)"
+    "Groups that are served worse than in the reference, by intervals for all of them (Bonferroni)"
     way = changes.metric.map(_worse_way)
     change, low, high = (pd.to_numeric(changes[c]) for c in ('change', 'change_low', 'change_high'))
     n_compared = max((way != 0).sum(), 1)
@@ -143,7 +143,7 @@ def groups_check(
 # %% ../../nbs/monitoring/02_groups.ipynb #54369fbe
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class GroupWatch:
-    "How well each group is served now, beside what was promised"
+    "Metrics of each group now, beside those of the reference"
     changes:pd.DataFrame # From `group_changes`; None where no outcome is known
     check:dict # From `groups_check`
 
@@ -187,7 +187,7 @@ def group_summary(
     changes:pd.DataFrame, # From `group_changes`; None where there is none
     metrics=_SHOWN, # Metrics to show, those that the task has
 )->pd.DataFrame: # One row per group: rows, and each metric as text
-    "The changes as people read them"
+    "Table of the changes for readers"
     if changes is None: return pd.DataFrame(columns=['column', 'group', 'n'])
     groups = changes.groupby(['column', 'group'], sort=False)
     return pd.DataFrame([_group_row(*key, d, metrics) for key,d in groups])
@@ -195,7 +195,7 @@ def group_summary(
 def group_metrics(
     changes:pd.DataFrame, # From `group_changes`; None where there is none
 )->dict: # Name to metric
-    "The numbers behind the groups: how many numbers there are, and how many are worse than promised"
+    "Metrics about the groups: number of values, and how many are worse than in the reference"
     if changes is None:
         return dict(n_group_rows=metric(0), groups_served_worse=metric(None, n=0, better='lower'))
     shown = changes[changes.metric != '']

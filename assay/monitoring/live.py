@@ -51,7 +51,7 @@ def known_outcomes(
     problem, # The agreement
     spec:dict, # Specification of the model, at `place('model')`
 )->pd.DataFrame: # The same, each outcome as the training table writes it, missing where it is not known
-    "Outcomes that can be counted; raises `ValueError` naming those that are no class, or no number"
+    "Outcomes that can be used; raises `ValueError` naming those that are no class, or no number"
     target = problem.target
     if target not in labels: return labels
     if problem.task == 'regression': return _known_numbers(labels, target)
@@ -90,7 +90,7 @@ def with_labels(
     problem, # The agreement
     groups=(), # Columns that are watched
 )->pd.DataFrame: # All rows, the target missing where it is not known; without it where `labels` is None
-    """Join outcomes to what was served
+    """Join outcomes to the served predictions
 
     Raises `ValueError` where an id has two outcomes, or every outcome is of another row."""
     res, id = current.drop(columns=problem.target, errors='ignore'), problem.id
@@ -110,7 +110,7 @@ def promised_rows(
     problem, # The agreement
     spec:dict, # Specification of the model, at `place('model')`
 )->pd.DataFrame: # Rows of valid and test, the target as numbers, with the scores of model and today's rule
-    "The rows on which performance was promised, with the scores of that time"
+    "Reference rows, with the scores that they had before the release"
     def part(name):
         scores = read_table(place('scores', f'{name}.parquet'))
         kept = [c for c in scores if c.startswith(('score', 'rule')) or c == problem.id]
@@ -148,7 +148,7 @@ def as_served(
     fields, # Features
     spec:dict, # Specification of the model
 )->pd.DataFrame: # The rows as monitoring reads them
-    "What was served in the shape of what was promised; raises `ValueError` where scores are not of this task"
+    "Served predictions in the shape of the reference; raises `ValueError` if scores do not fit the task"
     classes = spec.get('classes') or ()
     named = {f'score[{c}]': f'score_{i}' for i,c in enumerate(classes)}
     _demand_scores(served, named)
@@ -240,7 +240,7 @@ def monitor_served(
     n_quarantined:int=0, # Rows that were refused
     resampling:Resampling=Resampling(), # How rows are resampled; without the declared column by days or rows
 )->dict: # As `monitor`, and `weeks`, `resampled`, `undated`; with outcomes `groups` and `group_changes`
-    """Compare what was served with what was promised; raises `ValueError` for an empty window
+    """Compare served predictions with the reference; raises `ValueError` for an empty window
 
     `decision`, `rule` and `why` come also from `weeks`: the result of each week that can stand alone, which
     knows the one before. `resampled` says what intervals draw whole. `undated` counts rows without a moment:

@@ -35,7 +35,7 @@ def estimated_score(
     n_draws:int=40, # Outcomes drawn
     seed:int=0, # Random seed
 )->dict: # `value`, `low`, `high`, `n`; without a value where the metric is for other tasks
-    "What the metric is expected to be, without labels"
+    "Estimate the metric from the scores alone, without outcomes"
     s, rng = np.asarray(y_score, float), np.random.default_rng(seed)
     if not _can_be_drawn(metric, s): return dict(value=None, n=len(s))
     v = _drawn_values(metric, s, n_draws, rng)
@@ -49,7 +49,7 @@ def observed_to_expected(
     y_score, # Probabilities
     resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->dict: # `value`, `low`, `high`, `n`
-    """How many outcomes there were for each that the scores promised
+    """Ratio of the outcomes observed to those that the scores predict
 
     1 where scores are right on the whole, 2 where outcomes are twice as frequent as said."""
     y, s = np.asarray(y_true, float), np.asarray(y_score, float)
@@ -68,7 +68,7 @@ def scores_of(
     df:pd.DataFrame, # Rows with scores
     name:str, # Column of the scores; of classes, the start of the names of their columns
 )->np.ndarray: # One per row, or one column per class
-    "Scores as a metric takes them"
+    "Scores in the form that a metric takes"
     n = _n_classes(df, name)
     if n <= 2: return df[name].to_numpy(float) # a feature may be called `score_1`; classes are three or more
     return df[[f'{name}_{i}' for i in range(n)]].to_numpy(float)
@@ -80,7 +80,7 @@ def with_model_scores(
     score=None, # Scores of the model, one per row or one column per class; None where there are none
     rule=None, # The same of today's rule
 )->pd.DataFrame: # The rows with these columns; of classes, the name alone is the probability of the first
-    "Scores beside the rows that they are of, as monitoring reads them"
+    "Rows with their scores, in the form that monitoring reads"
     first, of_classes = {}, {}
     for name, s in ((SCORE, score), (RULE, rule)):
         if s is None: continue
@@ -120,7 +120,7 @@ def with_outcome(
     target:str, # Column of the target
     time:str=None, # Column with the moments, where there is one
 )->tuple: # The rows whose outcome is known, and why they say nothing about performance; '' where they do
-    "The rows to measure with: few of a window, such as those of its first day, may be unlike the rest"
+    "Rows with a known outcome, and the reason if they are too few to measure performance"
     known = current[current[target].notna()] if target in current else current[:0]
     n, of = len(known), len(current)
     if not n: return known, 'no outcome is known'

@@ -24,7 +24,7 @@ from .waiving import active_waivers, known_day, lapse_of, stray_words, waived_it
 
 # %% ../../nbs/release/05_approval.ipynb #822d0943
 def reviewed_files()->dict: # Path to SHA-256
-    """What an approval binds besides the bundle, as far as it exists.
+    """Files that an approval binds besides the bundle, as far as they exist.
 
     Reports with their numbers and curves, problem statement, dictionary, checklist, ledger of criteria, and
     the pipeline with its parameters and its lock"""
@@ -86,7 +86,7 @@ def ended_waivers(
     m:dict, # A report
     now, # Waivers that hold, from `active_waivers`
 )->list: # Items
-    "Waivers that a report says it rests on, and that do not hold any more as they were"
+    "Waivers that a report relies on, and that are no longer valid as they were"
     said = m.get('waived', [])
     is_sound = isinstance(said, list) and all(isinstance(w, dict) and 'item' in w for w in said)
     if not is_sound: return ['a list of waivers that is malformed']
@@ -124,7 +124,7 @@ def check_bar(
 def store_path(
     identity:str, # Identity of a bundle, 64 hexadecimal digits
 )->Path: # Folder of its kept copy
-    "Where the copy of an approved bundle is kept"
+    "Path of the copy of an approved bundle"
     if not re.fullmatch(r'[0-9a-f]{64}', identity):
         raise ValueError(f"an identity is 64 hexadecimal digits, got {identity[:80]!r}")
     return place('bundle').with_name('approved')/identity
@@ -271,7 +271,7 @@ def _deciding(e, chain):
 def changed_since(
     entry:dict, # A decision, from `read_chain`
 )->list: # Paths that are gone or different
-    "What was reviewed and is no longer as it was"
+    "Reviewed files that have changed since the approval"
     reviewed = {path: h for path,h in entry['subjects'].items() if path != 'bundle'}
     now = {path: sha256(path) for path in reviewed if Path(path).is_file()}
     return sorted(path for path,h in reviewed.items() if now.get(path) != h)
@@ -290,7 +290,7 @@ def signatures(
 
 # %% ../../nbs/release/05_approval.ipynb #3a72fcd1
 def serving_folder()->Path: # Folder of a bundle
-    "What the service would load: the bundle that a rollback points to, else the present one"
+    "Folder that the service would load: the bundle of a rollback, else the present one"
     return store_path(read_json(_pointer())['identity']) if _pointer().is_file() else place('bundle')
 
 def _identity_or_none(folder):

@@ -263,7 +263,7 @@ def read_chain(
 def chain_head(
     chain:str='approvals', # One of `CHAINS`
 )->str: # 64 hexadecimal digits
-    "Hash of the last line: the anchor to keep elsewhere"
+    "Hash of the last line, to be kept in other places too"
     return (read_chain(chain) or [dict(hash=START)])[-1]['hash']
 
 def load_keys()->dict: # Key id to `dict(id, name, role, public, revoked, root)`
@@ -448,7 +448,7 @@ def change_role(
     reason:str, # Why
     time:str=None, # When, as the signer declares it; now by default
 )->dict: # The line, with its hash
-    "Give a key another role; what it signed before stays as it was signed"
+    "Give a key another role; lines that it signed before stay valid"
     key = _known(id)
     if not role.strip(): raise ValueError(f"a key has a role, got {role!r}")
     if not may_enrol(key | dict(role=role)): _others_may(id)
@@ -460,7 +460,7 @@ def revoke_key(
     reason:str='it signs no more', # Why
     time:str=None, # When, as the signer declares it; now by default
 )->dict: # The line, with its hash
-    "From here on in the chain the key decides nothing; what it signed before stays valid"
+    "Revoke a key: lines that it signs later do not count, earlier ones stay valid"
     _known(id)
     _others_may(id)
     return _decide_key('revoke', dict(id=id), signer, reason, time)
@@ -493,7 +493,7 @@ def _write_private(path):
 def public_half(
     path, # PEM file of a private key
 )->str: # Base64
-    "What the holder of a key gives to whoever enrols it"
+    "Public key that its holder gives to the person who enrols it"
     private = serialization.load_pem_private_key(check_file(path).read_bytes(), None)
     return base64.b64encode(_raw(private)).decode()
 

@@ -68,14 +68,14 @@ def load_checklist(
 def stages_of(
     checklist:list, # Items
 )->list: # Names of stages, in order of first mention
-    "The stages whose checks decide something"
+    "Stages whose checks decide an item"
     return list(dict.fromkeys(s for i in checklist for s in i['stages']))
 
 # %% ../../nbs/release/07_checklist.ipynb #32015f96
 def read_stages(
     stages, # Names of stages
 )->dict: # Stage to its metrics, to None if it has not run, or to one sentence if its file is malformed
-    "What each stage measured"
+    "Read the report of each stage"
     return {s: _read(s) for s in stages}
 
 def _read(stage):
@@ -108,7 +108,7 @@ def evidence_gap(
     evidence:str, # `file#key` or `file`
     found:dict, # What `read_stages` gave
 )->str: # What is missing, or None
-    "Why a reference to evidence leads nowhere"
+    "Reason why a reference to evidence leads nowhere"
     if not evidence: return 'the check names no evidence'
     path, _, key = evidence.partition('#')
     stages = {metrics_path(s).as_posix(): m for s,m in found.items()}
@@ -180,7 +180,7 @@ def stage_state(
     hashes:dict=None, # Hashes already computed, and reports already compared with `dvc.lock`
     asked=(), # Evidence of which a check must name some, `file#key`; any by default
 )->tuple: # `(status, why, evidence)`
-    """What one stage says about one item, failing closed.
+    """State of one item by the report of one stage; missing evidence never passes.
 
     A report that the pipeline did not make is as good as an old one"""
     hashes = {} if hashes is None else hashes
@@ -209,7 +209,7 @@ def waive_row(
     waivers, # Verified waivers: item, role, reason, until
     on:str, # Day to judge by, YYYY-MM-DD
 )->tuple: # `(status, why, evidence, until)`
-    "The state of an item after waivers; `until` is the last day of the one that counts"
+    "The state of an item after waivers; `until` is the last day of the waiver that counts"
     status, why, evidence = state
     mine = [w for w in waivers if w.get('item') == item['id']]
     if not mine or status not in ('fail', 'unanswered'): return status, why, evidence, None
@@ -252,7 +252,7 @@ def make_row(
     item:dict, # Item of the checklist
     state:tuple, # `(status, why, evidence, until)`, from `waive_row`
 )->dict: # id, text, owner, kind, rule, status, why, evidence, until, href, next
-    "What a list shows of one item"
+    "Row of one item in a list"
     status, why, evidence, until = state
     known = {k: item[k] for k in ('id', 'text', 'owner', 'kind', 'rule')}
     link = _href(evidence, (item['stages'] or ['readiness'])[0])

@@ -18,7 +18,7 @@ from ..core.rendering import macro, render_rows, show
 
 # %% ../../nbs/release/08_coverage.ipynb #21954d4b
 def map_path()->Path: # Path relative to the root of the repository
-    "Where people write down what carries out each sentence"
+    "Path of the file in which people map each sentence to code and tests"
     return place('checklist').with_name('coverage.yaml')
 
 _KEYS = dict( # Part of the map to the keys of its entries
@@ -43,7 +43,7 @@ def _repeated_ids(path, part, rows):
 def load_map(
     path=None, # File to read; `pipelines/coverage.yaml` by default
 )->dict: # `sentences`, `items` and `ml_tests`
-    """Read what people wrote down.
+    """Read the map of sentences to code and tests.
 
     Raises `ValueError` naming a part or a key that is not known, or an id that is there twice"""
     path = Path(path or map_path())
@@ -73,7 +73,7 @@ def known_functions()->set: # Such as `evaluation.interval`
 def resolve(
     names, # Names of functions, `function` or `module.function`
 )->list: # `module.function` each; a name that is nowhere, or in several modules, stays as it is
-    "Where functions are now: one that moved to another module is found by its name"
+    "Find functions in the package; one that moved to another module is found by its name"
     found = {}
     for f in known_functions(): found.setdefault(f.rpartition('.')[2], []).append(f)
     return [found[n][0] if len(found.get(n, [])) == 1 else n for n in names]
@@ -98,7 +98,7 @@ def _code_cells(path):
 def known_lessons(
     folder='nbs', # Folder of the source notebooks
 )->dict: # `module.function` to the notebook whose lesson holds it
-    "Which functions have a lesson"
+    "Functions that a lesson tests"
     res = {}
     for path in sorted(Path(folder).rglob('[0-9][0-9]_*.ipynb')):
         cells = _code_cells(path)
@@ -129,7 +129,7 @@ def _tests_in(path):
 def known_tests(
     folder='tests', # Folder of the tests
 )->set: # Such as `tests/test_repro.py::test_second_run_executes_nothing`
-    "Every test that pytest would collect by name and that can fail; a name without an assertion is none"
+    "Tests that pytest would collect and that can fail; a test without an assertion does not count"
     return set().union(*map(_tests_in, sorted(Path(folder).glob('test_*.py'))))
 
 # %% ../../nbs/release/08_coverage.ipynb #06344407
@@ -158,7 +158,7 @@ def _left_by(stage):
 def stage_artefacts(
     path='dvc.yaml', # File to read
 )->dict: # Stage to the files and folders that it leaves, its page included
-    "What dvc.yaml says that each stage leaves; the executed notebook is shown as the page"
+    "Outputs of each stage by dvc.yaml; the report page stands for the executed notebook"
     stages = read_yaml(path)['stages']
     outs = [p for s in stages.values() for p in _listed(s, 'outs')]
     pages = {Path(p).parent.name: p for p in outs if p.endswith('report.html')}
@@ -174,7 +174,7 @@ def _depends_on(stage):
 def stage_modules(
     path='dvc.yaml', # File to read
 )->dict: # Stage to the modules of the package that it depends on
-    "What dvc.yaml says that each stage is computed with"
+    "Modules of each stage by dvc.yaml"
     return {name: _depends_on(s) for name,s in read_yaml(path)['stages'].items()}
 
 # %% ../../nbs/release/08_coverage.ipynb #b3378a42
@@ -237,7 +237,7 @@ def _say_test(m): return f"{m[1]}: {m[2].replace('_', ' ')}"
 def say_test(
     text:str, # Text that names tests, such as `tests/test_repro.py::test_second_run_executes_nothing`
 )->str: # Such as `test_repro: second run executes nothing`
-    "Names of tests as the sentences that they are, short enough for a table"
+    "Names of tests as sentences that are short enough for a table"
     return re.sub(r'tests/(\w+)\.py::test_(\w+)', _say_test, text)
 
 _NAMES = ('id', 'sentence', 'stage', 'code', 'lessons and tests', 'artefacts', 'lacking')
@@ -276,7 +276,7 @@ def _n_empty(rows):
 def coverage_metrics(
     rows:list, # From `coverage_rows`
 )->dict: # Name to metric
-    "How many sentences, how many with an empty place, how many that lack something"
+    "Number of sentences, of those with an empty place, and of those that lack something"
     n = len(rows)
     n_lacking = sum(bool(r['lacks']) for r in rows)
     wrong = dict(empty=_n_empty(rows), lacking=n_lacking)
@@ -286,14 +286,14 @@ def coverage_verdict(
     rows:list, # From `coverage_rows`
     max_empty:int=0, # Sentences that may have an empty place
 )->str: # `covered` or `gaps`
-    "The answer in a word"
+    "Verdict of the coverage stage"
     return 'covered' if rows and _n_empty(rows) <= max_empty else 'gaps'
 
 def coverage_checks(
     rows:list, # From `coverage_rows`
     max_empty:int=0, # Sentences that may have an empty place
 )->list: # `check`s
-    "Does every sentence lead somewhere?"
+    "Does every sentence lead to a stage, code, a test and an artefact?"
     bad = [f"{r['id']}: {g}" for r in rows for g in r['gaps']]
     places = 'stage, module, test and artefact' if _names_tests(rows) else 'stage, module and artefact'
     why = '; '.join(bad[:5]) or f'each of {len(rows)} sentences leads to {places}'
@@ -303,7 +303,7 @@ def coverage_checks(
 # %% ../../nbs/release/08_coverage.ipynb #d0c744b7
 @dataclasses.dataclass(frozen=True, repr=False)
 class Coverage:
-    "Where each sentence of the process is carried out, and what it lacks"
+    "Stage, code, tests and artefacts of each sentence of the process, and what it lacks"
     rows:list # From `coverage_rows`
     max_empty:int = 0 # Sentences that may have an empty place
 
@@ -316,11 +316,11 @@ class Coverage:
         return coverage_checks(self.rows, self.max_empty)
 
     def metrics(self): # Name to metric
-        "How many sentences, how many with an empty place, how many that lack something"
+        "Number of sentences, of those with an empty place, and of those that lack something"
         return coverage_metrics(self.rows)
 
     def table(self): # Data frame of one row
-        "The same counts as a table"
+        "The counts of `metrics` as a table"
         import pandas as pd
         counts = {name: m['value'] for name,m in self.metrics().items()}
         return pd.Series(counts, name='sentences').to_frame().T

@@ -39,7 +39,7 @@ def _recorded(stage, path):
 def record_fault(
     stage:str, # Stage whose report is read
 )->str: # One sentence, or None
-    "Why a report is not the one that the pipeline made"
+    "Reason why a report is not the one that the pipeline recorded"
     path = metrics_path(stage)
     if _recorded(stage, path): return None
     return (f'{path} is not what dvc.lock records, it was edited or made by hand; '
@@ -48,7 +48,7 @@ def record_fault(
 def evidence_fault(
     stage:str, # Stage whose report is read
 )->str: # One sentence, or None
-    "Why the report of a stage may not be believed"
+    "Reason why the report of a stage is not valid evidence"
     path = metrics_path(stage)
     again = f'run `assay repro {stage}`'
     try: inputs = read_metrics(stage)['inputs']
@@ -79,7 +79,7 @@ def _says(m, id):
 def finding(
     id:str, # Item of the checklist, stage, check, or `criteria`
 )->str: # One line; empty where no report says that it is open
-    "What a waiver of this item would excuse: what the reports say of it now"
+    "Present finding of the reports about an item, which a waiver would excuse"
     if id == 'criteria': return '; '.join(map(bar_sentence, moved_bar())) if read_ledger() else ''
     return '; '.join(s for m in _open_reports(id) for s in _says(m, id))
 
@@ -101,7 +101,7 @@ def _part(m, id):
 def open_evidence(
     id:str, # Item of the checklist, stage, check, or `criteria`
 )->dict: # `stages` that find it open, and `sha256` of what they measured, say of it, and computed it from
-    "The evidence that a waiver of this item would excuse, by its hash"
+    "Evidence that a waiver of this item would excuse, with its hash"
     if id == 'criteria':
         return dict(stages=['problem'], sha256=_hash(moved_bar() if read_ledger() else []))
     parts = {m['stage']: _part(m, id) for m in _open_reports(id)}
@@ -111,14 +111,14 @@ def _hash(x): return hashlib.sha256(to_json(x, None).encode()).hexdigest()
 
 # %% ../../nbs/release/01_gates.ipynb #9b27ec64
 class GateClosed(Exception):
-    "An earlier result stops this stage: a result too, not a crash"
+    "An earlier result stops this stage, which is a result and not a crash"
 
 def check_faults(
     checks:list, # Checks of a report
     wanted, # Ids of those that must pass or be not applicable
     waived=(), # Ids that a signed waiver answers
 )->list: # One clause per check that does not hold
-    "Which of the checks that are wanted do not hold; one that is not there does not"
+    "Required checks that do not pass; a missing check does not pass"
     res = []
     for id in (i for i in wanted if i not in waived or i in NEVER_WAIVABLE):
         found = [c for c in checks if c['id'] == id]
@@ -132,7 +132,7 @@ def gate_faults(
     gate:Gate, # What it must say
     waived=(), # Stages and checks that a signed waiver answers
 )->list: # One clause per reason why the gate is closed
-    "What keeps one gate closed; evidence that may not be believed keeps every gate closed"
+    "Reasons why one gate is closed; evidence that is not valid keeps every gate closed"
     try: fault = evidence_fault(stage)
     except (OSError, ValueError) as e: fault = str(e) # the ledger or the lock of the pipeline is broken
     if fault: return [f'does not count as evidence: {fault}']
@@ -151,7 +151,7 @@ def closed_gates(
     waived=(), # Stages and checks that a signed waiver answers
     provisional:bool=False, # Has nobody agreed to the success criterion yet?
 )->list: # One sentence per reason
-    "Which gates do not let this stage start, and why"
+    "Gates that do not let a stage start, with the reasons"
     res = []
     for name,gate in _gates_of(stage, provisional).items():
         report = f'reports/{name}/report.html'
@@ -178,7 +178,7 @@ def gate_rows(
     waived=(), # Stages and checks that a signed waiver answers
     provisional:bool=False, # Has nobody agreed to the success criterion yet?
 )->list: # One `dict(gate, asks, waits, state, why)` per gate and what it asks
-    "Every gate, of stages and of the approval, and where it stands: open, waived or closed"
+    "State of every gate, of the stages and of the approval: open, waived or closed"
     gates = {s.name: _gates_of(s, provisional) for s in stages.values()}
     waits = {}
     for who, needed in [*gates.items(), ('approval', RELEASE_GATES)]:

@@ -34,7 +34,7 @@ def missing_for(
     found:dict, # Stage to its metrics, from `assay.release.checklist.read_stages`
     known:dict, # `functions`, `lessons` and `tests` that there are
 )->list: # One sentence each; empty where the test is automatic
-    "What keeps a test from running by itself"
+    "Evidence that a test lacks to count as automatic"
     states = {c: _status(c, found) for c in t.get('checks') or []}
     res = [_say_state(c, s) for c,s in states.items() if s != 'pass']
     taught = set(known['lessons'] or ()) & set(known['functions'])
@@ -89,7 +89,7 @@ def _stage_by_hand(t):
 def stages_of_tests(
     plan:dict, # From `assay.release.coverage.load_map`
 )->list: # Names of stages, in order
-    "The stages that a test rests on, by a check or by what is written down"
+    "Stages whose checks or written results a test rests on"
     tests = plan['ml_tests']
     of_checks = [c.partition('.')[0] for t in tests for c in t.get('checks') or []]
     by_hand = [stage for t in tests if (stage := _stage_by_hand(t))]
@@ -105,7 +105,7 @@ def section_sums(
 def ml_test_metrics(
     rows:list, # From `ml_test_rows`
 )->dict: # `ml_test_score`, the smallest of the four sums, and each sum
-    "The score, and what it is the smallest of"
+    "The score, and the points of the sections, of which it is the smallest"
     sums = section_sums(rows)
     score = metric(min(sums.values()), n=len(rows), better='higher')
     of_sections = {f'ml_test_{s}': metric(v, n=7, better='higher') for s,v in sums.items()}
@@ -136,7 +136,7 @@ def ml_test_table(
 # %% ../../nbs/release/09_ml_test_score.ipynb #3efbff4b
 @dataclasses.dataclass(frozen=True, repr=False)
 class MlTestScore:
-    "How well a system is tested: the 28 tests with their points"
+    "The ML Test Score: 28 tests with their points"
     tests:list # From `ml_test_rows`
 
     @property
@@ -149,7 +149,7 @@ class MlTestScore:
         return ml_test_metrics(self.tests)
 
     def table(self): # Data frame
-        "The score, and what the authors of the rubric call it"
+        "The score, with its meaning in the words of its authors"
         import pandas as pd
         return pd.Series({'ML Test Score': self.value, 'in words': level(self.value)}).to_frame('')
 
@@ -159,7 +159,7 @@ class MlTestScore:
         return pd.Series(section_sums(self.tests), name='points, of seven').to_frame().T
 
     def missing(self): # Data frame: test, section, what, points, missing
-        "The tests that do not run by themselves, with what is missing"
+        "The tests that are not automatic, with the evidence that they lack"
         rows = [t for t in self.tests if t['missing']]
         return ml_test_table(rows)[['test', 'section', 'what', 'points', 'missing']]
 
@@ -173,19 +173,19 @@ class MlTestScore:
 
 @dataclasses.dataclass(frozen=True)
 class ProcessMap:
-    "What people wrote down about the process, beside what its stages measured"
+    "The map of the process that people wrote, beside the measurements of its stages"
     plan:dict # From `assay.release.coverage.load_map`
     checklist:list # From `assay.release.checklist.load_checklist`
     found:dict # Stage to its metrics, from `assay.release.checklist.read_stages`
 
     def ml_test_score(self): # `MlTestScore`
-        "How well the system is tested"
+        "The ML Test Score of the system"
         return MlTestScore(ml_test_rows(self.plan, self.found))
 
     def coverage(self,
         max_empty:int=0, # Sentences that may have an empty place
     ): # `Coverage`
-        "Where each sentence of the process is carried out"
+        "Stage, code, tests and artefacts of each sentence of the process"
         return Coverage(coverage_rows(self.plan, self.checklist), max_empty)
 
     def inputs(self): # Paths

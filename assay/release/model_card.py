@@ -66,7 +66,7 @@ def model_card(
     rows:list=(), # The checklist's rows
     provenance:dict=None, # What the bundle says about itself: candidate, params, hashes
 )->dict: # Section to text, list or mapping, in reading order
-    "What a reader must know before using the model"
+    "Collect the facts that a reader must know before using the model"
     card = {'Model': _identity(problem, provenance or {})}
     card['Intended use'] = [problem.question, *_lines(problem.decision)]
     card['Not for'] = list(problem.out_of_scope)

@@ -64,7 +64,7 @@ def gate_rows(
     waivers=(), # Verified waivers: item, role, reason, until
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.release.waivers.ANY_DAY`
 )->list: # Rows as of `assay.release.checklist.make_row`, one per waiver of a gate that counts
-    "What stands beside the lists while a waiver holds a gate open"
+    "Rows for the waivers that hold a gate open"
     return [_gate_row(w) for w in waivers if _holds_a_gate(w, on)]
 
 def _gate_row(w):
@@ -110,7 +110,7 @@ def leak_rows(
     waivers=(), # Verified waivers: item, role, reason, until
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.release.waivers.ANY_DAY`
 )->list: # Rows as of `assay.release.checklist.make_row`: a suspected leak, and what was declared legitimate
-    "What stands before the lists while a column may know the answer"
+    "Rows for columns that may leak the outcome, shown before the lists"
     shown = [i for i in LEAK_ITEMS if _is_shown(i['id'], found)]
     states = [stage_state(i['id'], 'explore', found) for i in shown]
     return [make_row(i, waive_row(i, s, waivers, on)) for i,s in zip(shown, states)]
@@ -132,7 +132,7 @@ def _measured(report, name):
 def questions(
     found:dict, # Stage to its metrics, from `read_stages`
 )->list: # One `dict(what, why, next)` at most
-    "What people should answer though no rule stops on it: columns that are very good together"
+    "Questions for people, which stop no stage: columns that are very good together"
     asked = _measured(found.get('feasibility'), 'asked_of_skill')
     if not asked: return []
     return [dict(what='open question', why=asked, next=f'for each of them, {REMEDY}')]
@@ -141,7 +141,7 @@ def drafted_suspects(
     # `assay.data.dictionary.Dictionary`; by default that of the repository, if it can be read
     dictionary=None,
 )->dict: # Name of the column to the reason
-    "Features that the draft suspects of knowing the outcome, and that nobody has settled"
+    "Features that the draft suspects of leaking the outcome, and that nobody has settled"
     try: dictionary = load_dictionary() if dictionary is None else dictionary
     except (OSError, ValueError): return {} # the stages say what is wrong with it
     return {f.name: f.suspect for f in dictionary.features if f.suspect and not f.legitimate}
@@ -179,7 +179,7 @@ def doubts(
     waived=(), # Ids that a signed waiver answers
     drafted:dict={}, # From `drafted_suspects`; asked only while there is no exploration
 )->list: # One `dict(what, why, next)` per doubt, the worst first; empty where there is none
-    "Why every score is in doubt: a suspected leak, or a column declared after results that nobody signed"
+    "Reasons to doubt every score: a suspected leak, or an unsigned declaration after results"
     leaks = _leak_doubt(found)
     if not leaks and not found.get('explore'): leaks = _drafted_doubt(drafted)
     return [*leaks, *_declared_doubt(found, waived)]
@@ -201,7 +201,7 @@ def release_rows(
     signatures:dict=None, # Item to a verified signature: by, role, on
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.release.waivers.ANY_DAY`
 )->list: # Rows of `leak_rows`, `evaluate_checklist`, `criteria_row` and `gate_rows`
-    "All that a release rests on: leaks, the items of the process, the criteria, and gates under a waiver"
+    "All rows that a release rests on: leaks, checklist items, criteria, and gates under a waiver"
     from assay.problem.moved import moved_bar
     bar = criteria_row(moved_bar(), waivers, on, _said_of_bar(found))
     rows = [*evaluate_checklist(checklist, found, waivers, signatures, on), bar]
@@ -225,26 +225,26 @@ CLOSED = ('pass', 'not_applicable', 'waived')
 def count_states(
     rows:list, # From `evaluate_checklist`
 )->dict: # Each status to the number of items in it, all statuses present
-    "How many items are in each state"
+    "Number of items in each state"
     found = Counter(r['status'] for r in rows)
     return {s: found[s] for s in STATUSES}
 
 def open_items(
     rows:list, # From `evaluate_checklist`
 )->list: # The rows that keep the release closed; those that only a signature decides are left out
-    "What still has to be done before people may sign"
+    "Items that must be settled before people may sign"
     return [r for r in rows if r['status'] not in CLOSED and r['kind'] != 'signed']
 
 def is_ready(
     rows:list, # From `evaluate_checklist`
 )->bool: # True if nothing but signatures is open
-    "May people be asked to approve?"
+    "Is all settled, so that people may be asked to approve?"
     return bool(rows) and not open_items(rows)
 
 def next_step(
     rows:list, # From `evaluate_checklist`
 )->str: # One sentence
-    "The one thing to do next: the first failure, then what is stale, then what is unanswered"
+    "The next thing to do: the first failure, then the first stale item, then the first unanswered one"
     todo = sorted(open_items(rows), key=lambda r: SEVERITY.index(r['status']))
     todo = todo or [r for r in rows if r['status'] not in CLOSED]
     if not todo: return 'nothing is open'
@@ -260,13 +260,13 @@ def _verdict(m):
 def stage_verdicts(
     found:dict, # From `assay.release.checklist.read_stages`
 )->dict: # Stage to its verdict, or to why it has none
-    "What each stage concluded"
+    "Verdict of each stage"
     return {s: _verdict(m) for s,m in found.items()}
 
 def evidence_label(
     evidence:str, # `file#key`
 )->str: # Such as `data: n_unlabelled`
-    "A reference to evidence, short enough for a table"
+    "Short name of a reference to evidence, for a table"
     path, _, key = evidence.partition('#')
     name = Path(path).parent.name if path.endswith('metrics.json') else path
     return f"{name}: {key.removeprefix('metrics.')}" if key else name
@@ -302,7 +302,7 @@ def checklist_html(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
     todo:bool=True, # With a column for what to do next?
 ): # A table, as `Markup`
-    "Items with their state, what must hold, what was found with a link to the evidence, and what to do next"
+    "Table of items: state, requirement, finding with a link to the evidence, and next step"
     cells = [_cells(r) for r in rows]
     names = list(cells[0]) if rows else ['item']
     if not todo: names = [name for name in names if name != 'next step']
@@ -313,7 +313,7 @@ def open_html(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
     first:int=20, # Rows to show
 ): # A table, or one sentence, as `Markup`
-    "Open items, worst first: failures, out of date, unanswered, and last what is waived until a day"
+    "Open items, worst first: failed, out of date, unanswered, and last waived until a day"
     left = [r for r in rows if r['status'] not in ('pass', 'not_applicable')]
     todo = sorted(left, key=lambda r: SEVERITY.index(r['status']))
     n, table = len(todo), checklist_html(todo[:first])
@@ -322,7 +322,7 @@ def open_html(
 def list_html(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
 ): # A heading and a table for each list of the process, as `Markup`
-    "Every item, list by list; what to do about the open ones stands in `open_html`"
+    "Every item, list by list; the next steps for the open ones are in `open_html`"
     def listed(letter): return [r for r in rows if r['id'].startswith(letter)]
     parts = {name: listed(letter) for letter,name in LISTS.items()}
     parts['Beside the lists'] = [r for r in rows if r['id'][0] not in LISTS]
@@ -333,14 +333,14 @@ def list_html(
 def readiness_verdict(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
 )->str: # `ready` or `not ready`
-    "The answer in a word"
+    "Verdict of the readiness stage"
     return 'ready' if is_ready(rows) else 'not ready'
 
 def readiness_metrics(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
     test_score:dict=None, # The metric `ml_test_score` of stage coverage
 )->dict: # Name to metric
-    "How many items are in each state, how many are open, and how well the machine is tested"
+    "Number of items in each state, number of open items, and the ML Test Score"
     n, n_open = len(rows), len(open_items(rows))
     res = {s: metric(of_state, n=n) for s,of_state in count_states(rows).items()}
     res |= {'criteria_moved': metric(r['moved'], better='lower') for r in rows if 'moved' in r}
@@ -366,7 +366,7 @@ def _row_check(r, key):
 def readiness_checks(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
 )->list: # A check per item that only a signature decides, one for the criteria, and one for all others
-    "What readiness decides"
+    "Checks of the readiness stage"
     signed = [_row_check(r, 'signed') for r in rows if r['kind'] == 'signed']
     bar = [_row_check(r, 'criteria_moved') for r in rows if 'moved' in r]
     ready = check('readiness', is_ready(rows), _summary(rows), _evidence('open'))
@@ -375,7 +375,7 @@ def readiness_checks(
 def readiness_inputs(
     found:dict, # From `assay.release.checklist.read_stages`
 )->list: # Paths
-    "Files that the answer rests on: agreement, checklist, waivers, frozen criteria, reports of the stages"
+    "Inputs of the readiness stage: agreement, checklist, waivers, recorded criteria, stage reports"
     people = [place('approvals', name) for name in ('waivers.jsonl', 'criteria.jsonl')]
     people = [p for p in people if p.is_file()]
     reports = [metrics_path(s) for s,m in found.items() if m is not None]

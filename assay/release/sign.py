@@ -20,7 +20,7 @@ from ..stages.definition import load_stages
 def closed_rows(
     waivers, # Waivers that count, from `assay.release.start.waivers_today`
 )->list: # Rows as of `assay.release.checklist.make_row`
-    "The stages that could not start now: what they left is of a day on which they could"
+    "Stages whose gates are closed now, although they ran when these were open"
     left = {name: s for name,s in load_stages().items() if metrics_path(name).is_file()}
     closed = {name: why_closed(s, waivers) for name,s in left.items()}
     return [_closed_row(name, '; '.join(why)) for name,why in closed.items() if why]
@@ -35,7 +35,7 @@ def _closed_row(name, why):
 def rows_today(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->list: # Rows of `assay.release.readiness.release_rows`, and of `closed_rows`
-    "The checklist over the evidence, the waivers and the signatures as they are on a day"
+    "Rows of the checklist with the evidence, the waivers and the signatures of a day"
     day, items = today or _today(), load_checklist()
     found = read_stages(stages_of(items))
     rows = release_rows(items, found, active_waivers(day), signatures(), day)
@@ -44,7 +44,7 @@ def rows_today(
 def what_next(
     rows:list, # From `rows_today`
 )->str: # One sentence
-    """What is left to do where the page says ready.
+    """The next step if the readiness page says `ready`.
 
     A waiver may have ended since, and the approval may be there"""
     if open_items(rows): return f'the page says ready, but today it is not: {next_step(rows)}'
@@ -54,7 +54,7 @@ def what_next(
 
 # %% ../../nbs/release/12_sign.ipynb #98434bc9
 def failed_checks()->set: # Ids
-    "Checks of any report that do not hold"
+    "Failed checks of all reports"
     reports = read_stages(n for n,s in load_stages().items() if s.notebook)
     checks = [c for m in reports.values() if isinstance(m, dict) for c in m['checks']]
     return {c['id'] for c in checks if c['status'] not in CLOSED}
@@ -77,7 +77,7 @@ def waivers_needed(
 
 # %% ../../nbs/release/12_sign.ipynb #7011f598
 def check_evidence()->None:
-    "Raise `PermissionError` unless every artefact is as it was recorded"
+    "Raise `PermissionError` if an artefact differs from its record"
     if not (damaged := verify_outputs()): return
     first = damaged[0]
     raise PermissionError(f"{first['path']}: {first['what']}; an approval binds what was reviewed: "
@@ -90,7 +90,7 @@ def approve_release(
     expires:str=None, # Last day on which it holds, YYYY-MM-DD; a waiver may end it earlier
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # The decision, with the hash of its line
-    "Approve the present bundle; raises `PermissionError` naming what stands against it"
+    "Approve the present bundle; raises `PermissionError` naming each obstacle"
     if not same_role(role, RELEASE_OWNER):
         raise PermissionError(f"the release is for the {RELEASE_OWNER} to approve, not for {role!r}; "
                               "sign with a key of that role")

@@ -17,7 +17,7 @@ from ..stages.definition import Stage
 def waivers_today(
     day:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->list: # From `assay.release.waiving.active_waivers`; none in a repository without approvals
-    "The waivers that count on a day"
+    "Waivers that are valid on a day"
     if not place('approvals').is_dir(): return []
     from assay.release.waiving import active_waivers
     return active_waivers(day)
@@ -30,7 +30,7 @@ def why_closed(
     stage:Stage, # Stage that is about to start
     waivers, # Waivers that count, from `waivers_today`
 )->list: # One sentence per reason
-    "Which gates do not let a stage start"
+    "Reasons why the gates do not let a stage start"
     return closed_gates(stage, [w['item'] for w in waivers], _is_provisional()) if stage.gates else []
 
 def _stray(stage):
@@ -43,7 +43,7 @@ def _stray(stage):
 def pass_gates(
     stage:Stage, # Stage that is about to start
 )->None:
-    """Raise `GateClosed` where a gate is closed.
+    """Raise `GateClosed` if a gate of the stage is closed.
 
     Note in the ledger that results follow, where the stage waits for the agreement"""
     if not stage.gates: return

@@ -32,7 +32,7 @@ def _listed_items():
     return [i for i in raw or [] if _is_item(i)]
 
 def waivable_items()->dict: # Id to `dict(id, owner, waivable)`
-    "What a waiver may name"
+    "Items that a waiver may name"
     listed = _listed_items()
     owners = {i['id']: i['owner'] for i in listed} | GATE_OWNERS
     locked = {*NEVER_WAIVABLE, *(i['id'] for i in listed if i.get('waivable', True) is not True)}
@@ -45,7 +45,7 @@ _WHAT_MAY_BE_NAMED = ('expected an item of the checklist, such as P09, a stage w
 def find_item(
     name:str, # What somebody wrote, in any case
 )->dict: # `dict(id, owner, waivable)`
-    "The item called `name`; raises `ValueError` with what it might have been"
+    "Item called `name`; raises `ValueError` with a similar name"
     known = {i.lower(): item for i,item in waivable_items().items()}
     if name.lower() in known: return known[name.lower()]
     near = [known[n]['id'] for n in difflib.get_close_matches(name.lower(), known)]
@@ -65,7 +65,7 @@ def same_role(
     a, # A role, such as `product-owner`
     b, # Another
 )->bool: # True if they name the same role
-    "Roles are words: case, spaces and hyphens do not tell them apart"
+    "Are two roles the same, apart from case, spaces and hyphens?"
     return _words(a) == _words(b)
 
 def say_day(
@@ -80,7 +80,7 @@ OWNER_ONLY = ('legitimate',) # What the owner of the release may not sign in pla
 def signers(
     item:dict, # What a waiver names: id, owner
 )->list: # Roles, one of which must have signed
-    "Who may sign that something stays open: its owner, and for nearly all of it the owner of the release"
+    "Roles that may sign a waiver: the owner of the item and, for nearly all, of the release"
     if item['id'] in OWNER_ONLY: return [item['owner']]
     return list(dict.fromkeys([item['owner'], RELEASE_OWNER]))
 
@@ -89,7 +89,7 @@ def waiver_fault(
     item:dict, # What it names, from `waivable_items`: id, owner, waivable; None where nothing is called so
     on:str, # Day to judge by, YYYY-MM-DD
 )->str: # Why it does not count, empty where it does
-    "Does a waiver count on a day?"
+    "Reason why a waiver does not count on a day; empty if it counts"
     if item is None: return f"nothing is called {w.get('item')!r}"
     if item['waivable'] is not True or item['id'] in NEVER_WAIVABLE: return f"{item['id']} may not be waived"
     if not all(w.get(k) for k in ('role', 'reason', 'until')):

@@ -20,14 +20,14 @@ from ..data.columns import declared_form
 def assessment(
     paths, # Files that were assessed: tables and the problem statement
 )->dict: # `hash`, and `inputs`: path to hash
-    "What an assessment is bound to"
+    "Hashes that bind an assessment to what was assessed"
     inputs = name_contents(hash_inputs(paths))
     return dict(hash=hashlib.sha256(to_json(inputs).encode()).hexdigest(), inputs=inputs)
 
 def stale_inputs(
     made:dict, # From `assessment`, when it was made
 )->list: # Files that have changed or gone since; empty while the assessment holds
-    "Why an assessment no longer holds"
+    "Assessed files that have changed, or are gone, since the assessment"
     return [path for path,h in made['inputs'].items() if h not in known_hashes(path)]
 
 # %% ../../nbs/responsible/04_assessment.ipynb #e1106a9c
@@ -97,7 +97,7 @@ def findings(
     declared:Iterable, # Columns that are declared: watched, sensitive, or with a basis for personal data
     absent:Iterable=(), # Those of them that are not in the table
 )->dict: # Id to `dict(what, value, ok)`, for each of `MEASURED`
-    "What was measured for the questions that words alone do not answer"
+    "Measurements for the questions that need more than an answer in words"
     train, later = (_label_rate(explored, s) for s in ('train', 'production'))
     under = (represented.column+' = '+represented.group)[represented.under].tolist()
     of_one = small[~small['columns'].str.contains(' × ')] # groups of several columns are reported, not judged
@@ -161,7 +161,7 @@ def responsible_checks(
     risks, # List of mappings with `risk`, `owner`, `mitigation`
     assessed:str, # Hash of what was assessed, from `assessment`
 )->list: # `assay.core.artifacts.check`s: every question, F33 and P11
-    "The items of the checklist that this assessment decides"
+    "Checks of the checklist items that the assessment decides"
     reviewed = _reviewed(answers, assessed)
     concerns = _concerns(answers, stakeholders, risks)
     return [
@@ -206,6 +206,6 @@ def _concerns(answers, stakeholders, risks):
 def responsible_verdict(
     answers:pd.DataFrame, # From `judge_answers`
 )->str: # `'blocked'`, `'unanswered'` or `'no blocker'`
-    "Whether a question stands in the way"
+    "Verdict of the assessment: does a question block the project?"
     if (answers.status == 'fail').any(): return 'blocked'
     return 'unanswered' if (answers.status == 'unanswered').any() else 'no blocker'

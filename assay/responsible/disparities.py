@@ -105,7 +105,7 @@ def group_pairs(
     scored:Scored, # Scores of these rows; two classes need a threshold
     min_group:int=11, # Groups with fewer rows are not compared
 )->pd.DataFrame: # Per pair: column, metric, lowest, highest (groups), their difference and ratio with ends, n
-    "Every two groups of each column compared, with intervals of 95 % for all pairs of a column together"
+    "Compare every two groups of each column, with 95 % intervals for all its pairs together"
     rows, named, n_blocks = [], as_groups(df, columns), n_blocks_of(len(df), scored.resamples.blocks)
     for c in measurable(df, columns):
         names, n, found = group_draws(named[c], scored)

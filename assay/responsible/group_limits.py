@@ -38,7 +38,7 @@ def read_limits(
     limits:dict, # `limits` of the problem statement, whose `groups` maps a name of a limit to its bar
     task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
 )->list: # One `dict(limit, metric, kind, bar)` each; of several classes, `recall` stands for every class
-    "The group limits that were agreed; raises `ValueError` naming what cannot be read"
+    "Read the agreed limits between groups; raises `ValueError` naming each value that is wrong"
     given = (limits or {}).get('groups') or {}
     wrong = shape_faults(Limits, dict(groups=given), 'limits')
     wrong = wrong or shape_faults(GROUP_LIMITS[task], given, 'limits.groups')
@@ -90,7 +90,7 @@ def judge_limits(
     limits:list, # From `read_limits`
     columns:Iterable, # Declared columns
 )->pd.DataFrame: # One row per limit and column, as `_JUDGED` names them
-    "Each agreed limit beside the gap that decides it, column by column"
+    "Judge each agreed limit in each column by the pair of groups that decides it"
     rows = []
     for a in limits:
         for c in columns:
@@ -113,7 +113,7 @@ def group_faults(
     task:str='binary', # `'binary'`, `'multiclass'` or `'regression'`
     limits=(), # From `read_limits`; a limit where no column is declared limits nothing
 )->list: # Sentences; empty where everything that is mandatory was measured
-    "What was declared and could not be measured: never passed over in silence"
+    "Declared groups and limits that could not be measured, so that none is ignored silently"
     absent, faults = absent_columns(df, columns), []
     if limits and not len(columns):
         faults.append(f"limits {[a['limit'] for a in limits]} are agreed and no column of groups is declared")
@@ -177,7 +177,7 @@ def groups_check(
 def concerns_check(
     groups:dict, # From `groups_check`
 )->dict: # The `check` P11 of the evaluation, beside the one of the assessment
-    "Were ethical concerns taken into account where it shows: in the scores of the groups?"
+    "Do the scores of the groups show that ethical concerns were considered?"
     return check('P11', groups['status'], f"limits between groups: {groups['why']}", groups['evidence'])
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #15bc271c
@@ -193,7 +193,7 @@ def group_metrics(
     faults:list, # From `group_faults`
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
 )->dict: # Name to `assay.core.artifacts.metric`
-    "The gaps and the counts as metrics of a stage; a limit names its gap, `<limit>.<column>`"
+    "Differences between groups as metrics of a stage; that of a limit is called `<limit>_<column>`"
     def count(status): return metric(int((judged.status == status).sum()), n=len(judged), better='lower')
     shown = table[['column', 'group', 'note']].drop_duplicates(['column', 'group'])
     n_hidden = int(shown.note.str.startswith('fewer than').sum())
@@ -213,7 +213,7 @@ def group_view(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
     leave_out=('accuracy',), # Metrics that are not shown: the share that is right hides who is overlooked
 )->pd.DataFrame: # One row per group, one column per metric, as `value [low, high]`
-    "The table of groups as people read it"
+    "Table of the groups for readers"
     text = pd.Series([_view(r) for r in table.itertuples()], index=table.index, dtype=object)
     n = table.n.map(lambda k: f'{k:,}', na_action='ignore').astype(object)
     n = n.where(table.n.notna(), table.note)
@@ -228,14 +228,14 @@ def group_view(
 def main_metric(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
 )->str: # Name of a metric
-    "The metric that tells whom the model serves worse: recall, balanced accuracy, or mean error"
+    "Metric that shows which group the model serves worse: recall, balanced accuracy or mean error"
     return next((m for m in ('recall', 'balanced_accuracy', 'mae') if m in set(table.metric)), 'recall')
 
 def worst_groups(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
     most:int=8, # Groups to show
 )->pd.DataFrame: # The worst first: column, group, n, metric, value, low, high, cases
-    "The groups that are served worst by the main metric; a small group moves by chance, so read its interval"
+    "Groups with the worst main metric; that of a small group varies by chance, so read its interval"
     name = main_metric(table)
     known = table[(table.metric == name) & table.value.notna()]
     t = known.sort_values('value', ascending=name != 'mae', kind='stable')
@@ -248,7 +248,7 @@ def plot_groups(
     name:str=None, # Metric to show; by default the one that tells most about the task
     ax=None, # Axes to draw on
 ): # The axes
-    "One metric of every group with its interval; groups of a column share a colour"
+    "Plot one metric of every group with its interval; groups of a column share a colour"
     name = name or main_metric(table)
     t = table[(table.metric == name) & table.value.notna()][::-1]
     ax = ax or plt.subplots(figsize=(6, .8+.25*len(t)))[1]

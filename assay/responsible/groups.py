@@ -29,14 +29,14 @@ def watched_columns(
     problem, # `assay.problem.agreement.Problem`
     dictionary=None, # `assay.data.dictionary.Dictionary`, whose sensitive columns are added
 )->list: # Names, each once
-    "Columns whose groups are compared: those watched, those sensitive, in that order"
+    "Columns whose groups are compared: first the watched ones, then the sensitive ones"
     return list(dict.fromkeys([*problem.groups, *problem.sensitive, *_marked(dictionary)]))
 
 def sensitive_columns(
     problem, # `assay.problem.agreement.Problem`
     dictionary=None, # `assay.data.dictionary.Dictionary`, whose sensitive columns are added
 )->list: # Names, each once
-    "Columns that name a protected characteristic: their group metrics are mandatory"
+    "Columns with a protected characteristic: their group metrics are mandatory"
     marked = _marked(dictionary)
     def is_sensitive(c): return c not in problem.groups or c in problem.sensitive or c in marked
     return [c for c in watched_columns(problem, dictionary) if is_sensitive(c)]
@@ -67,7 +67,7 @@ def as_groups(
     max_values:int=12, # Distinct values up to which a number is a category
     n_bands:int=4, # Bands of about equal size
 )->pd.DataFrame: # A copy in which these columns are text, without a missing value
-    "The groups of each row, by name"
+    "Name of the group of each row"
     res = {}
     for c in [c for c in columns if c in df]:
         model = df[c] if like is None or c not in like else like[c]
@@ -82,7 +82,7 @@ def crossed(
     most:int=6, # Pairs of columns at most, in the order of the columns
     like:pd.DataFrame=None, # As in `as_groups`
 )->tuple: # `df` with a column for each pair of columns, and the names of these
-    "Groups of two columns at once: a model may serve women well and old people well, and old women badly"
+    "Groups of two columns at once: a model may fail for old women, though not for women or the old"
     named = as_groups(df, columns, like)
     present = [c for c in columns if c in df]
     pairs = list(itertools.combinations(present, 2))[:most]
@@ -119,7 +119,7 @@ def fairlearn_difference(
     columns, # Columns with groups
     scored:Scored, # Scores of these rows, with a threshold; other tasks than `'binary'` have no such rates
 )->float: # Largest distance between our rates and those of its `MetricFrame`; None if there is none
-    "Does this module compute what the field's own library does?"
+    "Largest difference between our group metrics and those of the library Fairlearn"
     if scored.task != 'binary' or not len(columns): return None
     y = np.asarray(scored.y).astype('int64')
     whole = dataclasses.replace(scored, y=y, resamples=Resamples(n=1))

@@ -26,7 +26,7 @@ from ..stats.values import binary_label
 # %% ../../nbs/responsible/08_impact.ipynb #bcff3d99
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ImpactData:
-    "What the assessment reads; a notebook shows the columns whose groups are watched"
+    "Inputs of the assessment; a notebook shows the columns whose groups are watched"
     problem:'Problem' # The agreement
     dictionary:'Dictionary' # What each column may hold
     explored:dict # Metrics of the exploration
@@ -84,7 +84,7 @@ def read_impact()->ImpactData: # Everything that the assessment reads
 # %% ../../nbs/responsible/08_impact.ipynb #fad4ccca
 @dataclasses.dataclass(frozen=True)
 class ImpactSettings:
-    "What people set for the assessment"
+    "Settings of the assessment"
     min_group:int=11 # Rows below which a group is too small to be shown
     under_ratio:float=.8 # Share of its due below which a group is under-represented
     reference:dict=None # Column to the shares of its groups, where they are known from elsewhere
@@ -92,7 +92,7 @@ class ImpactSettings:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Impact:
-    "Who could be hurt: measurements beside answers; a notebook shows the status of each question"
+    "Measurements of possible harm beside the answers; a notebook shows the status of each question"
     data:ImpactData # What was read
     settings:ImpactSettings # What people set
     represented:pd.DataFrame # From `representation_table`
@@ -114,7 +114,7 @@ class Impact:
 
     @functools.cached_property
     def measured(self):
-        "What was measured for the questions that words alone do not answer"
+        "Measurements for the questions that need more than an answer in words"
         d, declared = self.data, [*self.data.declared, *self.basis]
         return findings(d.explored, self.represented, self.small, self.personal, declared, d.absent)
 
@@ -125,7 +125,7 @@ class Impact:
 
     @functools.cached_property
     def assessed(self):
-        "Hash of what was assessed"
+        "Hash of the assessed data and agreement"
         return assessment(self.data.files)
 
     @property
@@ -182,7 +182,7 @@ def measure_impact(
     settings:ImpactSettings=ImpactSettings(), # What people set
     resampling:Resampling=Resampling(), # How rows are resampled
 )->Impact: # Measurements beside answers
-    "Measure who could be hurt"
+    "Measure which people a model could harm"
     s, rows, watched, time = settings, data.grouped, data.watched, data.problem.time
     represented = representation_table(rows, watched, data.expected, s.under_ratio, s.reference)
     labels = label_by_group(rows, data.label, watched, resampling.cluster or time)

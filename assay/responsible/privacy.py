@@ -44,7 +44,7 @@ PATTERNS = dict( # What a value looks like; the neighbours must be neither lette
 def luhn(
     number:str, # Digits, with spaces and dashes between them
 )->bool: # True if the last digit is the checksum of the others
-    "Is it a card number (ISO/IEC 7812)?"
+    "Is a number a valid card number (ISO/IEC 7812)?"
     digits = [int(c) for c in number if c.isdigit()][::-1]
     if not 12 <= len(digits) <= 19 or len(set(digits)) == 1: return False
     doubled = [d*2-9*(d > 4) for d in digits[1::2]]
@@ -62,7 +62,7 @@ _FOUND = {k: re.compile(rf'(?<![\w.])(?:{p})(?![\w@])') for k,p in PATTERNS.item
 def find_personal(
     text:str, # A value
 )->list: # Kinds of personal data in it, such as `['e_mail']`
-    "Which kinds of personal data a text holds"
+    "Kinds of personal data that a text contains"
     def is_kind(kind, found): return kind != 'card' or luhn(found.group())
     def holds(kind, pattern): return any(is_kind(kind, found) for found in pattern.finditer(text))
     return [kind for kind,pattern in _FOUND.items() if holds(kind, pattern)]
@@ -129,7 +129,7 @@ def personal_data(
 def declared_personal(
     fields, # `Field`s of the dictionary
 )->dict: # Name of a column to basis, by, date
-    "On what basis personal data is used, as far as that is declared"
+    "Basis on which personal data is used, as far as people declared it"
     return {f.name: f.personal for f in fields if f.personal}
 
 def with_basis(
@@ -153,7 +153,7 @@ def small_groups(
     columns, # Watched or sensitive columns
     threshold:int=11, # Smallest group that may be shown (11 is usual for health data)
 )->pd.DataFrame: # columns, groups, smallest, n_small, rows_in_small
-    "For each column, and all of them together: how many groups are below the threshold"
+    "Count the groups below the threshold, for each column and for all of them together"
     if threshold < 2:
         raise ValueError(f"threshold must be at least 2, got {threshold}: a group of one is a person")
     columns = list(columns)

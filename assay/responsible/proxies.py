@@ -83,7 +83,7 @@ def proxies(
     max_rows:int=6000, # Rows to look at, drawn by seed
     resampling:Resampling=Resampling(), # How rows are resampled, and the seed of all draws
 )->pd.DataFrame: # column, group, auc, auc_low, auc_high, n, best_single, best_auc: the most guessable first
-    "How well each group can be told from the other columns; 0.5 is not at all, 1 is always"
+    "AUC with which the other columns reveal each group: 0.5 is chance, 1 is always"
     seed, together, rows = resampling.seed, resampling.cluster or time, []
     d = df.sample(min(max_rows, len(df)), random_state=seed).sort_index()
     blocks = make_blocks(len(d), d[together] if together else None, seed=seed)

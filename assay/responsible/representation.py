@@ -21,7 +21,7 @@ def watched_table(
     dictionary, # `assay.data.dictionary.Dictionary`
     df:pd.DataFrame, # Rows
 )->pd.DataFrame: # column, sensitive, learnt_from, present, groups, meaning
-    "The columns whose groups are compared, and what is known of them, also of one that is not in the table"
+    "Columns whose groups are compared, with their description, even if the table lacks them"
     columns = watched_columns(problem, dictionary)
     known, sensitive = {f.name: f for f in dictionary.fields}, sensitive_columns(problem, dictionary)
     absent, named = absent_columns(df, columns), as_groups(df, columns)
@@ -54,7 +54,7 @@ def representation(
     reference=None, # Group to share, or a data frame with the same column; None if unknown
     tolerance:float=.8, # Ratio to the reference below which a group is under-represented (four-fifths rule)
 )->pd.DataFrame: # column, group, n, share, low, high, reference, ratio, under
-    "How many rows each group has, and whether that is surely less than `tolerance` of its due"
+    "Size of each group, and whether it is clearly below `tolerance` of the share that we expect"
     counts, expected = _groups_of(df[column]).value_counts(), _shares_of(reference, column)
     groups = sorted({*counts.index, *expected})
     n = counts.reindex(groups, fill_value=0).to_numpy()
@@ -93,7 +93,7 @@ def representation_table(
     tolerance:float=.8, # As in `representation`
     shares:dict=None, # Column to the shares of its groups where they are known; they go before the reference
 )->pd.DataFrame: # As `representation`, for all columns
-    "How well every group of every watched column is represented; raises `ValueError` where shares are none"
+    "Representation of every group of every watched column; raises `ValueError` if shares are invalid"
     shares = shares or {}
     _check_shares(shares, columns)
     expected = {c: shares.get(c) or _reference_of(reference, c) for c in columns}
@@ -108,7 +108,7 @@ def label_by_group(
     columns, # Columns with groups
     time:str=None, # Column whose days, or names that are no moments, are the blocks
 )->pd.DataFrame: # column, group, n, n_days, rate, low, high
-    "Rate of the label in each group: what a perfect score would have to reproduce"
+    "Rate of the label in each group, which the scores of a perfect model would have too"
     blocks, rows = make_blocks(len(df), df[time] if time else None), []
     for c in columns:
         groups = _groups_of(df[c]).to_numpy()
@@ -120,7 +120,7 @@ def label_by_group(
 def reference_path(
     names=('production', 'test'), # Tables of the rows that will be scored, the best first
 )->list: # Its path alone, or an empty list
-    "Where the rows are that groups are compared with: the first of `names` that was made"
+    "Path of the rows that groups are compared with: the first of `names` that exists"
     return [place(n) for n in names if place(n).is_file()][:1]
 
 def _is_number_of_group(values, name):
@@ -137,7 +137,7 @@ def hide_small(
     threshold:int, # Rows below which a group is not shown
     count:str='n', # Column with the size of the group
 )->pd.DataFrame: # The same, without any number of a small group; one without a row is nobody, and is shown
-    "A table that can be shown without telling about one person"
+    "Hide the numbers that could tell about one person"
     small = (table[count] > 0) & (table[count] < threshold)
     hidden = {c: _nullable(table[c]).mask(small) for c in table if _is_number_of_group(table[c], c)}
     return table.assign(**hidden, note=np.where(small, f'fewer than {threshold} rows, not shown', ''))
@@ -148,7 +148,7 @@ def plot_representation(
     table:pd.DataFrame, # From `representation_table`
     ax=None, # Axis to draw on
 ): # The axis
-    "Share of each group with its interval, beside the reference"
+    "Plot the share of each group with its interval, beside the reference"
     t = table.dropna(subset=['share'])[::-1].reset_index(drop=True)
     t = t.astype({c: float for c in ('share', 'low', 'high', 'reference')})
     ax = plt.subplots(figsize=(6.5, .8+.25*len(t)))[1] if ax is None else ax

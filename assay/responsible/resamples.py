@@ -47,7 +47,7 @@ def n_blocks_of(
     n_rows:int, # Rows
     blocks=None, # Label of each row's block; random blocks by default
 )->int: # Number of blocks
-    "How many blocks are resampled"
+    "Number of blocks that are resampled"
     if blocks is None: return int(make_blocks(n_rows).max())+1
     return len(pd.unique(np.asarray(blocks)))
 
@@ -82,7 +82,7 @@ def group_draws(
     groups, # Group of each row, as text
     scored:Scored, # Scores of these rows; two classes need a threshold
 )->tuple: # Names, rows, and metric to `draws`, `cases`, `spread`, `share`
-    """The kernel: every metric of every group, on the data and on each resample of blocks
+    """Every metric of every group, on the data and on each resample of blocks
 
     `draws` has a row for the data and one per resample, and a column per group."""
     task, resamples = scored.task, scored.resamples
@@ -186,5 +186,5 @@ def shared_quantile(
     n_blocks:int, # Blocks that are resampled
     n_comparisons:int=1, # Comparisons that share the 5 % (Bonferroni)
 )->float: # Quantile of Student's t
-    "Two-sided quantile for 95 %"
+    "Two-sided 95 % quantile of Student's t, shared by several comparisons"
     return float(student.ppf(1-.025/n_comparisons, max(n_blocks-1, 1)))

@@ -43,7 +43,7 @@ class _Reader(html.parser.HTMLParser):
 def forbidden(
     page:str, # HTML
 )->list: # One entry per tag or attribute that may act or load something
-    "What in a page could run, or fetch something"
+    "Find everything in a page that could run, or load something"
     reader = _Reader()
     reader.feed(page)
     return reader.found
@@ -64,7 +64,7 @@ def _kept(tag, name, value):
 def clean(
     text:str, # HTML of an output or of Markdown
 )->str: # The same with nothing but text, tables and links
-    "HTML of the data or of prose, made harmless"
+    "Remove everything from HTML that could run, or load something"
     import nh3
     text = str(getattr(text, '__html__', lambda: text)())
     allowed = dict(tags=_TAGS, attributes=_ATTRIBUTES, url_schemes={'http', 'https'})

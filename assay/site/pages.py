@@ -87,7 +87,7 @@ def load_board(
     # Per stage: stage, question, headline (its key number), metrics (or `None`), page,
     # other (of another problem?)
 )->list:
-    "Each stage with what it measured for this problem"
+    "Read the verdict, key number and page of each stage, as far as they are about this problem"
     stages, others = load_stages() if stages is None else stages, _others()
     return [_stage_row(s, others) for s in stages.values() if s.notebook is not None]
 
@@ -106,7 +106,7 @@ def not_run(
     stops, # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
     stages:dict, # Stages of `load_stages`, in process order
 )->dict: # Stage to a sentence
-    "Why stages did not run: they stopped, or they wait for one that did"
+    "Reasons why stages did not run: they stopped, or wait for a stage that did"
     res = {s['stage']: _told(s['why']) for s in stops}
     for name, stage in stages.items():
         if name in res: continue
@@ -229,7 +229,7 @@ def waiting_page(
     names, # Stages that have a page
     problem:str, # Title of the problem
 )->str: # HTML
-    "The readiness page of a run that stopped before it: a no-go is a result, and somebody reads what is open"
+    "Readiness page of a run that stopped before this stage, with the items that are open"
     items = dict(open=open_html(rows, len(rows)), items=list_html(rows))
     body = render('waiting.html.j2', dict(why=why, step=next_step(rows)) | items)
     frame = Frame(names, 'readiness', problem)
@@ -324,7 +324,7 @@ def told_otherwise(
     path, # Front page, or README in Markdown
     board:list, # Rows of `load_board`; of each stage that has run
 )->list: # One sentence per stage of which `path` says something else than its `metrics.json`
-    "Verdicts and key numbers that a page shows and nobody measured"
+    "Verdicts and key numbers on a page that differ from those of the reports"
     told, res = _told_rows(check_file(path).read_text(encoding='utf-8')), []
     for b in (b for b in board if b['metrics']):
         wanted = _wanted_row(b)

@@ -28,7 +28,7 @@ def make_blocks(
     n_blocks:int=200, # Random blocks, where nothing is shared, or far more names than can be resampled
     seed:int=0, # Throws rows into blocks
 )->np.ndarray: # Block number of each row, from 0
-    "Which rows are resampled together: those of one day or of one name, or random ones"
+    "Assign each row to a block that is drawn as a whole: its day, its name, or a random block"
     if time is not None and kind_of(time) == 'time': return days_of(time)[0]
     rows = _row_names(n_rows, time)
     if time is not None and rows.max(initial=0) < MOST_BLOCKS: return rows
@@ -37,7 +37,7 @@ def make_blocks(
 def days_of(
     time:pd.Series, # Moments, or text that names days
 )->tuple: # Number of each row's day, from 0, and the days in order; missing moments are the last
-    "The days of a table, as the clock on the wall shows them"
+    "Number the days of a table in local time, as a clock on the wall shows them"
     if kind_of(time) == 'category': return pd.factorize(time, sort=True, use_na_sentinel=False)
     days = time.dt.tz_localize(None).to_numpy().astype('datetime64[D]')
     is_known = ~np.isnat(days)
@@ -68,7 +68,7 @@ def row_blocks(
     label:Label, # May name the column with the moment of each row
     resamples, # `assay.stats.intervals.Resamples`, which may name what rows have in common
 )->np.ndarray: # Block number of each row
-    "Which rows are resampled together: those that `resamples` names, else those of a day, else random ones"
+    "Assign each row to a block: by the column that `resamples` names, else by day, else at random"
     shared = resamples.blocks
     if shared is None and label.time: shared = df[label.time]
     return make_blocks(len(df), shared, seed=resamples.seed)
@@ -85,7 +85,7 @@ def ratio_of_blocks(
     n:np.ndarray, # Rows of each block
     positive:np.ndarray, # Sum of their labels
 )->dict: # As `clustered_rate`
-    "The same from what each block holds"
+    "`clustered_rate` from the sums of each block"
     n, positive = n[n > 0], positive[n > 0]
     rate, k = positive.sum()/max(n.sum(), 1), len(n)
     res = dict(n=int(n.sum()), n_days=k, rate=float(rate))

@@ -24,7 +24,7 @@ def bins(
     n_bins:int=32, # Bins of about equal frequency, for numbers with more values than that
     max_levels:int=64, # Categories that keep their own bin; rarer ones share one
 )->dict: # `kind`, `edges` or `levels`, and `size`: number of bins, 'other' and 'missing' included
-    "How a column is cut into bins"
+    "Choose the bins of a column"
     if kind_of(x) == 'category':
         levels = _levels(x, max_levels)
         return dict(kind='category', levels=levels, size=len(levels)+2)
@@ -105,7 +105,7 @@ def binned(
     x:pd.Series, # One column
     **kwargs, # As for `bins`
 )->tuple: # What `bins` and `apply_bins` give
-    "Cut a column by its own values, in one go"
+    "Choose the bins of a column, and assign its rows to them"
     if kind_of(x) == 'category':
         cut = bins(x, **kwargs)
         return cut, apply_bins(cut, x)
@@ -121,7 +121,7 @@ def count_table(
     blocks:np.ndarray, # Block of each row, from `make_blocks`
     size:int=None, # Number of bins
 )->np.ndarray: # blocks × bins × 2 counts
-    "How many rows each block has in each bin with each label"
+    "Count the rows of each block in each bin with each label"
     size = size or int(codes.max())+1
     flat = (blocks*size+codes)*2+np.asarray(y, dtype='int64')
     n = int(blocks.max())+1

@@ -21,7 +21,7 @@ def wilson(
     n, # Cases
     z:float=1.96, # Quantile of the normal distribution; 1.96 for 95 %
 )->tuple: # Lower and upper end
-    "Wilson's interval of a share: unlike k/n ± error it stays within 0 and 1, and says something when k is 0"
+    "Wilson's interval of a share: it stays between 0 and 1, and has a width even if k is 0"
     k, n = np.asarray(k, float), np.maximum(np.asarray(n, float), 1e-12)
     mid = (k+z*z/2)/(n+z*z)
     spread = np.sqrt(np.maximum(k*(n-k)/n, 0)+z*z/4)
@@ -31,7 +31,7 @@ def wilson(
 # %% ../../nbs/stats/04_intervals.ipynb #efe753fc
 @dataclasses.dataclass(frozen=True, eq=False)
 class Resamples:
-    "How an interval is drawn: whole blocks of rows, such as those of a day, are drawn with replacement"
+    "Settings of the block bootstrap: whole blocks of rows, such as days, are drawn with replacement"
     blocks:Iterable=None # Label of each row's block; rows by themselves by default
     n:int=200 # Resamples
     seed:int=0 # Random seed
@@ -39,7 +39,7 @@ class Resamples:
     def at(self,
         rows, # Positions, or a mask, of some rows
     ): # `Resamples`
-        "The same of a part of the rows"
+        "The resamples of some of the rows"
         part = None if self.blocks is None else np.asarray(self.blocks)[rows]
         return dataclasses.replace(self, blocks=part)
 
@@ -55,7 +55,7 @@ def replicate(
     n:int, # Rows
     resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->np.ndarray: # One row per resample, one column per function; all functions see the same resamples
-    "Values of several functions on resamples of whole blocks; of a single group the rows are drawn"
+    "Values of several functions on resamples of whole blocks, or of rows if there is a single group"
     code, rng = _group_codes(resamples.blocks, n), np.random.default_rng(resamples.seed)
     n_groups = code.max()+1
     def weights():
@@ -77,14 +77,14 @@ FEW_GROUPS = 10 # Groups below which their resamples are too much alike to be re
 def count_groups(
     groups=None, # Label of each row's group; rows by themselves by default
 )->int: # Number of groups; 0 where rows stand by themselves
-    "How many groups are resampled"
+    "Number of groups that are resampled"
     return 0 if groups is None else len(pd.unique(np.asarray(groups)))
 
 def widening(
     n_groups:int, # Groups that are resampled
     level:float=.95, # Share of resamples inside the interval
 )->float: # Standard deviations to each side; None where there are enough groups
-    "How far an interval of few groups reaches: Student's t with a degree of freedom less than groups"
+    "Factor that widens an interval of few groups: Student's t, one degree of freedom less than groups"
     if not 1 < n_groups < FEW_GROUPS: return None
     return float(student.ppf((1+level)/2, n_groups-1)*math.sqrt(n_groups/(n_groups-1)))
 
@@ -94,7 +94,7 @@ def ends_of(
     n_groups:int=0, # Groups that were resampled, as `count_groups` says
     level:float=.95, # Share of resamples inside the interval
 )->dict: # `low`, `high`; empty where the value, or more than one in ten resamples, is undefined
-    "Interval of resampled values"
+    "Ends of the interval of resampled values"
     if not 0 < level < 1: raise ValueError(f'level is {level!r}; expected a share between 0 and 1')
     known = np.asarray(drawn)[np.isfinite(drawn)]
     if not math.isfinite(value) or len(known) < .9*len(drawn): return {}
@@ -138,7 +138,7 @@ def blocks_of(
     time:str=None, # Column with their moments; None where they have none
     cluster:str=None, # Column with what rows have in common, such as `day`; `data.cluster` in params.yaml
 ): # Label of each row, rows without a value sharing `(missing)`; or None: rows are then resampled one by one
-    "The labels of rows that are resampled together; raises `ValueError` where the declared column lacks"
+    "Block of each row for resampling; raises `ValueError` if the declared column is missing"
     if cluster and cluster not in df:
         declared = f'the column {cluster!r}, which data.cluster in params.yaml names'
         raise ValueError(f'{declared}, is not in the table; it has {list(df)[:30]}')
@@ -149,7 +149,7 @@ def blocks_of(
 # %% ../../nbs/stats/04_intervals.ipynb #d3f5626a
 @dataclasses.dataclass(frozen=True)
 class Resampling:
-    "How rows are going to be resampled; a table turns it into `Resamples`"
+    "Settings for resampling rows; with a table they become `Resamples`"
     n:int=200 # Resamples
     seed:int=0 # Random seed
     cluster:str=None # Column with what rows have in common, such as `day`; the day of their moment by default
@@ -181,7 +181,7 @@ def paired_difference(
 def gain(
     difference:dict, # A `paired_difference`
 )->dict: # `value`, `low`, `high`: above zero where the first is better
-    "A difference turned so that more is better; without an interval its ends are None"
+    "Difference as a gain: negated if lower is better; without an interval its ends are None"
     v, low, high = [difference.get(k) for k in ('value', 'low', 'high')]
     if difference['better'] == 'higher' or v is None: return dict(value=v, low=low, high=high)
     return dict(value=-v, low=None if high is None else -high, high=None if low is None else -low)

@@ -14,7 +14,7 @@ def sort_scores(
     y, # Targets
     s, # Scores
 )->tuple: # Order of the rows, the targets in it as numbers, and where each distinct score ends
-    "From the highest score down"
+    "Sort rows from the highest score to the lowest"
     order = np.argsort(-s, kind='stable')
     ends = np.diff(s[order]) != 0
     return order, y[order].astype(float), np.flatnonzero(np.r_[ends, True])
@@ -98,7 +98,7 @@ def score_bins(
     s, # Scores
     n_bins:int, # Bins of about equal size
 )->np.ndarray: # Bin of each score; equal scores share one
-    "Scores cut into bins"
+    "Cut scores into bins"
     edges = np.unique(np.quantile(s, np.linspace(0, 1, n_bins+1)[1:-1]))
     return np.searchsorted(edges, s, side='left')
 
@@ -195,7 +195,7 @@ def metrics_for(
 def metric_table(
     task:str, # `'binary'`, `'multiclass'` or `'regression'`
 )->pd.DataFrame: # `better`, `meaning`; one row per metric
-    "What the metrics of a task mean"
+    "Table of the metrics of a task, with their meaning"
     described = {name: METRICS[name] for name in metrics_for(task)}
     return pd.DataFrame.from_dict(described, orient='index', columns=['better', 'meaning'])
 
@@ -240,7 +240,7 @@ def weighted_metric(
     y_true, # Targets
     y_score, # Scores
 ): # Function of row weights
-    "The metric as a function of row weights, its arguments checked"
+    "Check the arguments of a metric, and make it a function of row weights"
     if not isinstance(metric, str) or metric not in METRICS:
         raise ValueError(f"no metric is called {metric!r}; known: {list(METRICS)}")
     _demand_same_rows(y_true, y_score)

@@ -17,7 +17,7 @@ from ..core.artifacts import check_file
 def kind_of(
     x:pd.Series, # One column
 )->str: # `'time'`, `'number'` or `'category'`; true and false count as a number
-    "How a column is to be summarised"
+    "Kind of summary that fits a column"
     if pd.api.types.is_datetime64_any_dtype(x.dtype): return 'time'
     return 'number' if pd.api.types.is_numeric_dtype(x.dtype) else 'category'
 
@@ -31,7 +31,7 @@ def whole_numbers(
     x, # Numbers, without missing ones
     spread:int=100_000, # Largest distance of two numbers
 )->tuple: # Whole numbers from 0, and what to add to get the values back; `None` where that loses something
-    "Numbers as small whole ones, where they are"
+    "Convert numbers to small whole numbers, if they are whole"
     v = np.asarray(x)
     if not _may_be_whole(v): return None
     is_float = v.dtype.kind == 'f'
@@ -49,7 +49,7 @@ def whole_numbers(
 def distinct_values(
     x:pd.Series, # One column, without missing values
 )->tuple: # The distinct values, and how often each stands in it
-    "What stands in a column; codes and whole numbers are counted, all else is hashed"
+    "Distinct values of a column: codes and whole numbers are counted, all others hashed"
     if isinstance(x.dtype, pd.CategoricalDtype):
         n = np.bincount(x.cat.codes, minlength=len(x.cat.categories))
         return x.cat.categories[n > 0], n[n > 0]
@@ -64,7 +64,7 @@ def distinct_values(
 def as_numbers(
     x:pd.Series, # One column
 )->np.ndarray: # Floats
-    "A column of numbers or times as floats; what is missing or no number is NaN"
+    "A column of numbers or times as floats; a missing value, or one that is no number, becomes NaN"
     if kind_of(x) == 'time': x = x.astype('int64').where(x.notna())
     elif kind_of(x) == 'category': x = pd.to_numeric(x.astype(object), errors='coerce')
     return x.to_numpy(dtype='float64', na_value=np.nan)
@@ -91,7 +91,7 @@ def mix(
     i, # Whole numbers, such as row numbers
     seed:int=0, # Another seed gives another order
 )->np.ndarray: # Hashes below 2**64, evenly spread
-    "SplitMix64, by which rows are drawn: the same row gets the same hash in every run and every chunk"
+    "Hash of row numbers (SplitMix64), by which every run and every chunk draws the same rows"
     with np.errstate(over='ignore'):
         z = np.asarray(i, dtype='uint64') + np.uint64(0x9E3779B97F4A7C15)*np.uint64(seed+1)
         z = (z ^ (z >> np.uint64(30)))*np.uint64(0xBF58476D1CE4E5B9)
@@ -117,7 +117,7 @@ def binary_label(
 # %% ../../nbs/stats/00_values.ipynb #6cf0e7a4
 @dataclasses.dataclass(frozen=True)
 class Label:
-    "Which column is the outcome, and what is asked of it"
+    "Outcome column, with its task and the value that the decision is about"
     target:str # Column of the outcome
     task:str='binary' # As in `assay.problem.agreement.TASKS`
     positive:str|int=1 # Value that the decision is about
@@ -133,6 +133,6 @@ def as_label(
     # Column of 0 and 1, a `Label`, or anything with the same four attributes, such as the agreement
     label:str|Label,
 )->Label: # The same as a `Label`
-    "A label, however it was named"
+    "Convert the name of a column, or an object such as the agreement, to a `Label`"
     if not hasattr(label, 'target'): return Label(label)
     return Label(label.target, label.task, label.positive, label.time)
