@@ -89,7 +89,7 @@ def test_cut_archive_is_never_a_shorter_table(tmp_path):
     assert len(csv_source(tmp_path / "t.csv.gz")[0]) == 300
 
 
-@pytest.mark.parametrize("data, says", [(b"", "is empty"), (b" \n\n", "is empty"), (b"a,b,a\n1,2,3\n", r"\['a'\] stand twice"), (b'a,b\n1,"x\n3,4\n', "EOF inside string"), (b"a,b\n1,2\n3,4,5\n", "Expected 2 fields"),
+@pytest.mark.parametrize("data, says", [(b"", "is empty"), (b" \n\n", "is empty"), (b"a,b,a\n1,2,3\n", r"\['a'\] stand twice"), (b'a,b\n1,"x\n3,4\n', "a quote in line 2 that is never closed"), (b"a,b\n1,2\n3,4,5\n", "line 3 of source 't' has 3 fields"),
                                         (CITIES.to_csv(index=False).encode("utf-16-le"), "name it as 'encoding'"), ("a,b\n1,2\n".encode("utf-16-le"), "zero bytes")])
 def test_broken_csv_is_refused(tmp_path, data, says):
     (tmp_path / "t.csv").write_bytes(data)
@@ -99,7 +99,7 @@ def test_broken_csv_is_refused(tmp_path, data, says):
 
 def test_wrongly_named_encoding_is_refused_with_what_to_do(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"city,n\n" + b"Paris,1\n" * 40_000 + "Zürich,2\n".encode("cp1252"))
-    with pytest.raises(ValueError, match="'t' was taken for utf-8 and is not .*; name its 'encoding'"):
+    with pytest.raises(ValueError, match="'t' was taken for utf-8 and is not.*under 'encoding' of the source"):
         csv_source(tmp_path / "t.csv")  # the byte lies behind what is looked at to detect
     assert csv_source(tmp_path / "t.csv", encoding="cp1252")[0].city.iloc[-1] == "Zürich"
 
