@@ -17,7 +17,7 @@ from ..core.yaml import read_yaml
 from ..data.infer import write_dictionary
 from ..problem.agreement import make_problem
 from .create import _DATA, _file_of, _long_yaml, seal, with_data, with_dep, with_values
-from .files import choose_trials
+from .files import LABELS, choose_labels, choose_trials
 from .kit import kit_files, kit_text, package_settings
 from .own import draft_notebooks
 from .proposal import Draft
@@ -218,11 +218,13 @@ def _with_section(text, section):
     return _DATA.sub(lambda m: section, text, count=1)
 
 def _present_params(root):
-    "The parameters of the present version, with the project's section `data` and the trials for its columns"
+    "The parameters of the present version, with the project's section `data`, and the trials and labels for its table"
     fields = read_yaml(root/'dictionary.yaml')['columns'].values()
     n_features = sum(f.get('role') == 'feature' for f in fields)
+    labels = (read_yaml(root/'params.yaml').get('explore') or {}).get('min_labels')
+    drafted = choose_trials(n_features) | (choose_labels(labels) if labels in LABELS else {})
     section = _DATA.search(_text(root/'params.yaml'))[0]
-    return with_values(_with_section(kit_text('params.yaml'), section), choose_trials(n_features))
+    return with_values(_with_section(kit_text('params.yaml'), section), drafted)
 
 def present_project(
     root='.', # Folder of a project that `assay new` made

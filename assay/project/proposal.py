@@ -30,7 +30,8 @@ from .inspect_table import choose_metric, watched_groups
 from .read import Reading, is_url, read_table_of
 from ..data.near_duplicates import find_twins
 from .files import (
-    FEWER, Criterion, Intake, Roles, choose_trials, draft_dictionary, draft_problem, draft_source, most_rows)
+    FEWER, LABELS, Criterion, Intake, Roles, choose_labels, choose_trials, draft_dictionary, draft_problem,
+    draft_source, fewest_labels, most_rows)
 from .found import MOST_ASIDE, Found, check_features, look
 from .split import (
     as_moments, choose_split, cuts_of, keep_alike, missing_classes, quiet_fallbacks, silent_features)
@@ -149,6 +150,14 @@ def _trial_rows(n_features):
     why = f'fewer than on a narrow table, since a trial on {wide} takes long; n_trials in params.yaml'
     return [_row('trials', ', '.join(f'{k} {v}' for k,v in FEWER.items()), why)]
 
+def _label_rows(fewest):
+    "Labels that every split must have, where they are fewer than in a larger table"
+    if not (chosen := choose_labels(fewest)): return []
+    asked = chosen['explore']['min_labels']
+    why = (f'the smallest split holds {count_of(fewest, "row")} of the rarer label, so that intervals are wide: '
+           'collect more rows where the decision is a close one (explore.min_labels in params.yaml)')
+    return [_row('labels', f'{asked} of each kind in every split', why)]
+
 def _role_rows(plan):
     "What names a row, its moment and what it belongs to"
     f = plan.f
@@ -164,7 +173,7 @@ def _column_rows(plan, aside):
     return [_row('groups to watch', ', '.join(plan.groups) or 'none', why_groups),
             _row('features', len(plan.f.features), why_features)]
 
-def _decisions(plan, best, skill, aside):
+def _decisions(plan, best, skill, aside, fewest):
     "What was decided, and why"
     return [
         *_task_rows(plan.f),
@@ -172,6 +181,7 @@ def _decisions(plan, best, skill, aside):
         *_role_rows(plan),
         _split_row(plan),
         *_trial_rows(len(plan.f.features)),
+        *_label_rows(fewest),
         *_column_rows(plan, aside)]
 
 def _names_note(f):
@@ -369,11 +379,16 @@ def _aside(f):
     "Original name of a column to why it is no feature"
     return {f.names[c]: r for c,r in f.reasons.items() if r and c not in (f.id, f.time)} | f.left
 
-def _decided(plan, best, skill, suspects):
+def _fewest(plan, read):
+    "Rows of the rarer label in the smallest split; as many as are asked for where the rows were not parted"
+    if read['fault']: return LABELS[0]
+    return fewest_labels(read['splits'], plan.f.target, plan.f.task)
+
+def _decided(plan, best, skill, suspects, fewest):
     "What was decided, which columns are set aside, and how many trials there are, under the names of `Draft`"
     aside = _aside(plan.f)
-    decisions = _suspicion(suspects) + _decisions(plan, best, skill, aside)
-    return dict(decisions=decisions, aside=aside, params=choose_trials(len(plan.f.features)))
+    decisions = _suspicion(suspects) + _decisions(plan, best, skill, aside, fewest)
+    return dict(decisions=decisions, aside=aside, params=choose_trials(len(plan.f.features)) | choose_labels(fewest))
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -416,7 +431,7 @@ def propose(
     return Draft(
         dictionary=_with_suspects(dictionary, suspects),
         **files,
-        **_decided(plan, best, skill, suspects),
+        **_decided(plan, best, skill, suspects, _fewest(plan, read)),
         notes=notes,
         walls=walls,
         suspects=list(suspects),
