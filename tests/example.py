@@ -1,4 +1,5 @@
 "The files of the bundled flights, for tests that are about them: after `assay init` those in the root are about another table"
+
 import shutil
 from pathlib import Path
 
@@ -6,7 +7,11 @@ from assay.project.create import with_dep
 
 ROOT = Path(__file__).resolve().parents[1]
 FLIGHTS = ROOT / "tests/flights"
-OWN = ("problem.yaml", "dictionary.yaml", "params.yaml")  # in FLIGHTS; the house checks compare them with the root's
+OWN = (
+    "problem.yaml",
+    "dictionary.yaml",
+    "params.yaml",
+)  # in FLIGHTS; the house checks compare them with the root's
 
 
 def copy_example(folder, *names):

@@ -115,7 +115,9 @@ def blocks(tables=300, days=40, per_day=50):
         for seed in range(tables):
             rng = np.random.default_rng(seed)
             values = np.repeat(rng.normal(size=days), per_day) + rng.normal(size=days * per_day)
-            found = mean_interval(values, Resamples(np.repeat(np.arange(days), per_day) if by_day else None, seed=seed))
+            found = mean_interval(
+                values, Resamples(np.repeat(np.arange(days), per_day) if by_day else None, seed=seed)
+            )
             hit += found["low"] <= 0 <= found["high"]
         return hit
 

@@ -1,4 +1,5 @@
 "A tiny released model of each task, with everything that monitoring reads"
+
 import json
 
 from ruamel.yaml import YAML
@@ -28,16 +29,28 @@ def rows_of(task, seed, n=600):
 
     flights = make_flights(n, seed=seed)
     sex = np.random.default_rng(seed).choice(["f", "m"], n)
-    return flights.assign(flight_id=[f"S{seed}-{i}" for i in range(n)], late=outcomes_of(task, flights, seed), sex=sex)
+    return flights.assign(
+        flight_id=[f"S{seed}-{i}" for i in range(n)], late=outcomes_of(task, flights, seed), sex=sex
+    )
 
 
 def dictionary_of(task):
     from assay.data.columns import Dictionary, Field
 
     target = dict(binary="category", multiclass="category", regression="number")[task]
-    return Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("hour", "integer", low=0, high=23), Field("distance", "number", low=0, high=6000),
-                       Field("wind_speed", "number", nullable=True), Field("recent_delay", "number", nullable=True), Field("origin", "category", categories=("EWR", "JFK", "LGA")),
-                       Field("sex", "category", "group", sensitive=True, nullable=True), Field("late", target, "target", known_at_decision=False)))
+    return Dictionary(
+        (
+            Field("flight_id", "text", "id"),
+            Field("scheduled", "time", "time"),
+            Field("hour", "integer", low=0, high=23),
+            Field("distance", "number", low=0, high=6000),
+            Field("wind_speed", "number", nullable=True),
+            Field("recent_delay", "number", nullable=True),
+            Field("origin", "category", categories=("EWR", "JFK", "LGA")),
+            Field("sex", "category", "group", sensitive=True, nullable=True),
+            Field("late", target, "target", known_at_decision=False),
+        )
+    )
 
 
 def write_agreement(task):
@@ -45,10 +58,34 @@ def write_agreement(task):
     import dataclasses
 
     yaml = YAML()
-    problem = dict(title="Late flights", question="Which?", task=task, target="late", id="flight_id", time="scheduled", metric=METRIC[task], minimum=dict(binary=0.1, multiclass=9.0, regression=99.0)[task],
-                   margin=0.0, groups=["origin"], sensitive=["sex"], today=dict(columns=["origin"])) | (dict(positive="yes") if task == "binary" else {})
-    columns = {f.name: {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(f).items() if k != "name" and v not in (None, "", ())} for f in dictionary_of(task).fields}
-    for name, content in (("problem.yaml", problem), ("dictionary.yaml", dict(columns=columns)), ("dvc.yaml", dict(stages={})), ("params.yaml", dict(base=dict(seed=0)))):
+    problem = dict(
+        title="Late flights",
+        question="Which?",
+        task=task,
+        target="late",
+        id="flight_id",
+        time="scheduled",
+        metric=METRIC[task],
+        minimum=dict(binary=0.1, multiclass=9.0, regression=99.0)[task],
+        margin=0.0,
+        groups=["origin"],
+        sensitive=["sex"],
+        today=dict(columns=["origin"]),
+    ) | (dict(positive="yes") if task == "binary" else {})
+    columns = {
+        f.name: {
+            k: list(v) if isinstance(v, tuple) else v
+            for k, v in dataclasses.asdict(f).items()
+            if k != "name" and v not in (None, "", ())
+        }
+        for f in dictionary_of(task).fields
+    }
+    for name, content in (
+        ("problem.yaml", problem),
+        ("dictionary.yaml", dict(columns=columns)),
+        ("dvc.yaml", dict(stages={})),
+        ("params.yaml", dict(base=dict(seed=0))),
+    ):
         with open(name, "w") as f:
             yaml.dump(content, f)
 
@@ -79,12 +116,48 @@ def make_task(folder, task):
         for name, seed in (("valid", 1), ("test", 2)):
             df = rows_of(task, seed)
             write_table(df, place(name))
-            write_table(with_scores(df, ["flight_id"], dict(y=target_of(spec, df), score=predict_score(model, feature_frame(df, dictionary.features)), rule=rule(df))), place("scores", f"{name}.parquet"))
-        provenance = make_provenance(spec, {}, ["package.bundle"], [place("train")]) | dict(reading=describe_reading({}, problem, dictionary))
-        export_bundle(model, feature_frame(train, dictionary.features), dictionary.features, place("bundle"), provenance, spec["threshold"], request_context(dictionary),
-                      classes=spec["classes"])
-        write_metrics("package", "same model", {}, [check("parity", True, "tests"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
-        write_metrics("evaluation", "meets the criteria", {}, [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks], [place("train")])
+            write_table(
+                with_scores(
+                    df,
+                    ["flight_id"],
+                    dict(
+                        y=target_of(spec, df),
+                        score=predict_score(model, feature_frame(df, dictionary.features)),
+                        rule=rule(df),
+                    ),
+                ),
+                place("scores", f"{name}.parquet"),
+            )
+        provenance = make_provenance(spec, {}, ["package.bundle"], [place("train")]) | dict(
+            reading=describe_reading({}, problem, dictionary)
+        )
+        export_bundle(
+            model,
+            feature_frame(train, dictionary.features),
+            dictionary.features,
+            place("bundle"),
+            provenance,
+            spec["threshold"],
+            request_context(dictionary),
+            classes=spec["classes"],
+        )
+        write_metrics(
+            "package",
+            "same model",
+            {},
+            [
+                check("parity", True, "tests"),
+                *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS),
+            ],
+            [place("bundle")],
+        )
+        write_metrics(
+            "evaluation",
+            "meets the criteria",
+            {},
+            [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks],
+            [place("train")],
+        )
         write_metrics("readiness", "ready", {}, [], [place("train")])
     keys = make_keys(folder)
     with inside(folder):
@@ -94,4 +167,8 @@ def make_task(folder, task):
 
 def as_request(df, columns):
     "Rows of a table as JSON has them"
-    return json.loads(df.assign(scheduled=df.scheduled.dt.strftime("%Y-%m-%dT%H:%M:%S"))[list(columns)].to_json(orient="records"))
+    return json.loads(
+        df.assign(scheduled=df.scheduled.dt.strftime("%Y-%m-%dT%H:%M:%S"))[list(columns)].to_json(
+            orient="records"
+        )
+    )

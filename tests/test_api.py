@@ -1,4 +1,5 @@
 "The service over real HTTP: from a table to a verified record, and everything it must refuse"
+
 import http.client
 import json
 import re
@@ -59,13 +60,20 @@ def server(approved, tmp_path_factory):
 
 
 def test_the_whole_way(server):
-    rows = [ROW | dict(flight_id="F1", scheduled="2013-11-01T19:00:00"), ROW | dict(flight_id="F2", recent_delay=0.0, hour=6)]
+    rows = [
+        ROW | dict(flight_id="F1", scheduled="2013-11-01T19:00:00"),
+        ROW | dict(flight_id="F2", recent_delay=0.0, hour=6),
+    ]
     status, answer = server.predict(rows, id="request one")
     assert status == 200 and answer["id"] == "request one"
     with inside(server.folder):
         bundle = load_bundle()
-        assert [p["score"] for p in answer["predictions"]] == bundle.score({f.name: [r[f.name] for r in rows] for f in bundle.fields}).tolist()
-        assert [p["act"] for p in answer["predictions"]] == [p["score"] >= bundle.threshold for p in answer["predictions"]]
+        assert [p["score"] for p in answer["predictions"]] == bundle.score(
+            {f.name: [r[f.name] for r in rows] for f in bundle.fields}
+        ).tolist()
+        assert [p["act"] for p in answer["predictions"]] == [
+            p["score"] >= bundle.threshold for p in answer["predictions"]
+        ]
         assert answer["model"] == bundle.identity
         records = {r["id"]: r for r in read_log()}
         header = read_segments(place("log"))[0]["header"]
@@ -79,21 +87,32 @@ def test_what_it_says_about_itself(server):
     assert server.ask("GET", "/health/live") == (200, dict(live=True))
     assert server.ask("GET", "/health/ready")[1]["ready"] is True
     card = server.ask("GET", "/model")[1]
-    assert card["approved"]["by"] == "Ann" and card["approved"]["role"] == "product owner" and len(card["approvals"]) == 64
+    assert (
+        card["approved"]["by"] == "Ann"
+        and card["approved"]["role"] == "product owner"
+        and len(card["approvals"]) == 64
+    )
     assert "assay_ready 1.0" in server.ask("GET", "/metrics")[1]
     page = server.ask("GET", "/")[1]
     assert "POST /predict" in page and "http://" not in page and "https://" not in page
     schema = server.ask("GET", "/openapi.json")[1]
     assert {"400", "413", "415", "422", "503"} <= set(schema["paths"]["/predict"]["post"]["responses"])
     assert server.ask("GET", "/docs")[0] == 404  # it would load scripts from elsewhere
-    assert server.raw(b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").lower().count(b"\r\nserver:") == 0
+    assert (
+        server.raw(b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .lower()
+        .count(b"\r\nserver:")
+        == 0
+    )
 
 
 def test_alerts_and_dashboard_ask_for_what_the_service_measures(server):
     server.ask("GET", "/health/live")  # a series of requests begins with the first
     measured = set(re.findall(r"^(assay_[a-z_]+)", server.ask("GET", "/metrics")[1], re.MULTILINE))
     deploy = Path(__file__).parent.parent / "deploy"
-    rules = YAML(typ="safe", pure=True).load((deploy / "prometheus/rules.yml").read_text())["groups"][0]["rules"]
+    rules = YAML(typ="safe", pure=True).load((deploy / "prometheus/rules.yml").read_text())["groups"][0][
+        "rules"
+    ]
     panels = json.loads((deploy / "grafana/dashboard.json").read_text())["panels"]
     asked = [r["expr"] for r in rules] + [t["expr"] for p in panels for t in p["targets"]]
     assert len(rules) >= 5 and len(panels) >= 5
@@ -111,14 +130,51 @@ def json_with(text):
 
 
 HOSTILE = [
-    (400, json_with(b"NaN"), {}), (400, json_with(b"Infinity"), {}), (400, json_with(b"-Infinity"), {}), (400, json_with(b"1e999"), {}), (400, json_with(b"9007199254740993"), {}), (400, json_with(b"9" * 5000), {}),
-    (400, json_with(b"19, \"hour\": 7"), {}), (400, json_with(b"[" * 100_000), {}), (400, json_with(b"[" * 33 + b"]" * 33), {}), (400, rows_with(origin="\ud800"), {}), (400, rows_with().decode().encode("utf-16"), {}),
-    (400, b"\xef\xbb\xbf" + rows_with(), {}), (400, rows_with() + b" 2", {}), (400, b" ", {}), (400, b"{", {}), (400, b"\x00", {}), (400, b"{'rows': []}", {}),
-    (422, b"", {}), (422, b"[]", {}), (422, b"null", {}), (422, b"1", {}), (422, b"{}", {}), (422, b'{"rows": []}', {}), (422, b'{"rows": [{}]}', {}), (422, b'{"rows": [null]}', {}), (422, b'{"rows": {"0": {}}}', {}),
-    (422, rows_with(dep_delay=30.0), {}), (422, rows_with(hour="19"), {}), (422, rows_with(hour=True), {}), (422, rows_with(hour=None), {}), (422, rows_with(hour=[19]), {}), (422, rows_with(hour=18.5), {}),
-    (422, rows_with(hour=24), {}), (422, rows_with(distance=-1), {}), (422, rows_with(origin="SFO"), {}), (422, rows_with(origin="x" * 201), {}), (422, rows_with(origin=7), {}), (422, rows_with(recent_delay=1e39), {}),
-    (422, rows_with(scheduled="yesterday"), {}), (422, json.dumps(dict(rows=[ROW], model="../../etc/passwd")).encode(), {}), (422, json.dumps(dict(rows=[ROW], id=7)).encode(), {}), (422, json.dumps(dict(rows=[ROW] * 1001)).encode(), {}),
-    (415, rows_with(), {"content-type": "text/plain"}), (415, rows_with(), {"content-type": "application/json; charset=utf-16"}), (415, rows_with(), {"content-type": "multipart/form-data"}),
+    (400, json_with(b"NaN"), {}),
+    (400, json_with(b"Infinity"), {}),
+    (400, json_with(b"-Infinity"), {}),
+    (400, json_with(b"1e999"), {}),
+    (400, json_with(b"9007199254740993"), {}),
+    (400, json_with(b"9" * 5000), {}),
+    (400, json_with(b'19, "hour": 7'), {}),
+    (400, json_with(b"[" * 100_000), {}),
+    (400, json_with(b"[" * 33 + b"]" * 33), {}),
+    (400, rows_with(origin="\ud800"), {}),
+    (400, rows_with().decode().encode("utf-16"), {}),
+    (400, b"\xef\xbb\xbf" + rows_with(), {}),
+    (400, rows_with() + b" 2", {}),
+    (400, b" ", {}),
+    (400, b"{", {}),
+    (400, b"\x00", {}),
+    (400, b"{'rows': []}", {}),
+    (422, b"", {}),
+    (422, b"[]", {}),
+    (422, b"null", {}),
+    (422, b"1", {}),
+    (422, b"{}", {}),
+    (422, b'{"rows": []}', {}),
+    (422, b'{"rows": [{}]}', {}),
+    (422, b'{"rows": [null]}', {}),
+    (422, b'{"rows": {"0": {}}}', {}),
+    (422, rows_with(dep_delay=30.0), {}),
+    (422, rows_with(hour="19"), {}),
+    (422, rows_with(hour=True), {}),
+    (422, rows_with(hour=None), {}),
+    (422, rows_with(hour=[19]), {}),
+    (422, rows_with(hour=18.5), {}),
+    (422, rows_with(hour=24), {}),
+    (422, rows_with(distance=-1), {}),
+    (422, rows_with(origin="SFO"), {}),
+    (422, rows_with(origin="x" * 201), {}),
+    (422, rows_with(origin=7), {}),
+    (422, rows_with(recent_delay=1e39), {}),
+    (422, rows_with(scheduled="yesterday"), {}),
+    (422, json.dumps(dict(rows=[ROW], model="../../etc/passwd")).encode(), {}),
+    (422, json.dumps(dict(rows=[ROW], id=7)).encode(), {}),
+    (422, json.dumps(dict(rows=[ROW] * 1001)).encode(), {}),
+    (415, rows_with(), {"content-type": "text/plain"}),
+    (415, rows_with(), {"content-type": "application/json; charset=utf-16"}),
+    (415, rows_with(), {"content-type": "multipart/form-data"}),
     (415, rows_with(), {"content-encoding": "gzip"}),
 ]
 
@@ -130,7 +186,11 @@ def test_hostile_requests(server, status, body, headers):
     got, answer = server.ask("POST", "/predict", body, headers)
     assert (got, list(answer)) == (status, ["error"])
     text = json.dumps(answer)
-    assert text.isascii() and len(text) <= 1024 and not any(s in text for s in ("dep_delay", "SFO", "xxx", "passwd", "Traceback", 'File "'))
+    assert (
+        text.isascii()
+        and len(text) <= 1024
+        and not any(s in text for s in ("dep_delay", "SFO", "xxx", "passwd", "Traceback", 'File "'))
+    )
     with inside(server.folder):
         assert len(read_log()) == before
 
@@ -155,7 +215,13 @@ def test_bodies_without_a_length_are_counted(server):
     block = b"10000\r\n" + b" " * 65536 + b"\r\n"
     assert b" 413 " in server.raw(head + block * 33 + b"0\r\n\r\n").split(b"\r\n")[0]
     body = rows_with()
-    assert b" 200 " in server.raw(head.replace(b"host: x", b"host: x\r\nconnection: close") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)).split(b"\r\n")[0]
+    assert (
+        b" 200 "
+        in server.raw(
+            head.replace(b"host: x", b"host: x\r\nconnection: close")
+            + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        ).split(b"\r\n")[0]
+    )
 
 
 def test_half_open_connections_are_closed(server):
@@ -175,7 +241,10 @@ def test_half_open_connections_are_closed(server):
 
 @pytest.mark.slow
 def test_a_body_that_comes_too_slowly(server):
-    got = server.raw(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{", 15)
+    got = server.raw(
+        b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+        15,
+    )
     assert b" 408 " in got.split(b"\r\n")[0]
 
 
@@ -183,7 +252,9 @@ def test_row_by_row_is_the_same_as_together(server):
     rows = [ROW | dict(hour=h, recent_delay=10.0 * h) for h in range(24)]
     together = server.predict(rows)[1]["predictions"]
     alone = [server.predict([r])[1]["predictions"][0] for r in rows]
-    assert [p["score"] for p in alone] == pytest.approx([p["score"] for p in together], abs=1e-6)  # sums of 32 bits in another order
+    assert [p["score"] for p in alone] == pytest.approx(
+        [p["score"] for p in together], abs=1e-6
+    )  # sums of 32 bits in another order
     assert [p["act"] for p in alone] == [p["act"] for p in together]
 
 
@@ -232,7 +303,9 @@ def test_the_log_remembers_what_was_cut_off_the_approvals(repo):
     code, said = try_serve(repo)
     assert code == 3 and "lines were cut off" in said
     shutil.rmtree(repo / "data/production")
-    code, said = try_serve(repo)  # with a new log it is git that tells: the rejection was committed before the approval after it
+    code, said = try_serve(
+        repo
+    )  # with a new log it is git that tells: the rejection was committed before the approval after it
     assert code == 3 and "lines that git has at HEAD" in said
     shutil.rmtree(repo / ".git")  # the control: without the log and without git as anchors nobody can tell
     with Server(repo) as s:
@@ -284,7 +357,11 @@ def hammer(server, seconds, n_clients=4):
         while not stop.is_set():
             try:
                 acked.extend(p["id"] for p in server.predict([ROW])[1]["predictions"])
-            except (OSError, ValueError, http.client.HTTPException):  # killed before, or in the middle of, an answer
+            except (
+                OSError,
+                ValueError,
+                http.client.HTTPException,
+            ):  # killed before, or in the middle of, an answer
                 return
 
     threads = [threading.Thread(target=client) for _ in range(n_clients)]
@@ -327,7 +404,9 @@ def test_a_full_disk_stops_the_answers(repo):
     with Server(repo, preexec_fn=limit_files) as server:
         got = [server.predict([ROW]) for _ in range(30)]
         statuses = [status for status, _ in got]
-        assert statuses[0] == 200 and statuses[-1] == 503 and sorted(statuses) == statuses  # final: it never answers again
+        assert (
+            statuses[0] == 200 and statuses[-1] == 503 and sorted(statuses) == statuses
+        )  # final: it never answers again
         assert server.ask("GET", "/health/ready")[0] == 503 and server.ask("GET", "/health/live")[0] == 200
     with Server(repo) as server:
         assert server.predict([ROW])[0] == 200
@@ -338,16 +417,45 @@ def test_a_full_disk_stops_the_answers(repo):
 
 def test_it_starts_in_under_a_second(repo):
     said = "; import resource; u = resource.getrusage(resource.RUSAGE_SELF); print(u.ru_utime + u.ru_stime)"
-    starts = ["from assay.serving.app import open_service; open_service()", "import cryptography, fastapi, numpy, onnxruntime, prometheus_client, ruamel.yaml, uvicorn"]
-    cpu = [min(float(subprocess.run([sys.executable, "-c", code + said], cwd=repo, check=True, capture_output=True, text=True).stdout) for _ in range(4)) for code in starts]
-    assert cpu[0] < max(1.0, 1.6 * cpu[1]), f"{cpu[0]:.2f} s of processor time, of which the libraries take {cpu[1]:.2f} s"  # a busy machine slows both
+    starts = [
+        "from assay.serving.app import open_service; open_service()",
+        "import cryptography, fastapi, numpy, onnxruntime, prometheus_client, ruamel.yaml, uvicorn",
+    ]
+    cpu = [
+        min(
+            float(
+                subprocess.run(
+                    [sys.executable, "-c", code + said], cwd=repo, check=True, capture_output=True, text=True
+                ).stdout
+            )
+            for _ in range(4)
+        )
+        for code in starts
+    ]
+    assert cpu[0] < max(1.0, 1.6 * cpu[1]), (
+        f"{cpu[0]:.2f} s of processor time, of which the libraries take {cpu[1]:.2f} s"
+    )  # a busy machine slows both
 
 
 def grow_log(n):
     "Add `n` predictions to the log of the present repository"
     log = PredictionLog(place("log"), load_bundle().identity, chain_head())
     for i in range(0, n, 500):
-        log.append([dict(kind="prediction", id=str(i + j), request=None, time="2013-11-01T09:00:00.000Z", row=ROW | dict(flight_id=f"F{i + j}"), score=0.5, act=True, missing=[]) for j in range(500)])
+        log.append(
+            [
+                dict(
+                    kind="prediction",
+                    id=str(i + j),
+                    request=None,
+                    time="2013-11-01T09:00:00.000Z",
+                    row=ROW | dict(flight_id=f"F{i + j}"),
+                    score=0.5,
+                    act=True,
+                    missing=[],
+                )
+                for j in range(500)
+            ]
+        )
     log.close()
 
 
@@ -355,10 +463,17 @@ def grow_log(n):
 def test_it_starts_in_the_same_memory_after_many_predictions(repo):
     "A start verifies the whole log, a line at a time; the control holds it"
     said = "; print(next(int(line.split()[1]) / 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))"
-    start, hold = "from assay.serving.app import open_service; app = open_service()", "; from assay.serving.prediction_log import read_segments; held = read_segments('data/production/log')"
+    start, hold = (
+        "from assay.serving.app import open_service; app = open_service()",
+        "; from assay.serving.prediction_log import read_segments; held = read_segments('data/production/log')",
+    )
 
     def mib(code):
-        return float(subprocess.run([sys.executable, "-c", code + said], cwd=repo, check=True, capture_output=True, text=True).stdout)
+        return float(
+            subprocess.run(
+                [sys.executable, "-c", code + said], cwd=repo, check=True, capture_output=True, text=True
+            ).stdout
+        )
 
     before = mib(start)
     with inside(repo):
@@ -371,7 +486,11 @@ def test_a_stop_lets_requests_finish(repo):
     server = Server(repo).__enter__()
     body = rows_with()
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
-        s.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body[:5])
+        s.sendall(
+            b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            % len(body)
+            + body[:5]
+        )
         time.sleep(0.5)
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)

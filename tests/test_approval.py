@@ -1,4 +1,5 @@
 "An approval cannot be bypassed: every mutation of bundle, chain or keys ends in a refusal, and the intact one is served"
+
 import base64
 import json
 import shutil
@@ -7,7 +8,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tiny import copy_repo, inside, make_keys, make_tiny, record
 
-from assay.core.artifacts import check, metrics_path, place, read_json, write_json, write_manifest, write_metrics, write_text
+from assay.core.artifacts import (
+    check,
+    metrics_path,
+    place,
+    read_json,
+    write_json,
+    write_manifest,
+    write_metrics,
+    write_text,
+)
 from assay.package.bundle import load_bundle
 from assay.package.identity import FILES, bundle_identity
 from assay.release import approval, waiving
@@ -79,7 +89,9 @@ def edit_payload(repo, i, change):
     envelope = json.loads(all_lines[i])
     statement = json.loads(base64.b64decode(envelope["payload"]))
     change(statement)
-    envelope["payload"] = base64.b64encode(json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()).decode()
+    envelope["payload"] = base64.b64encode(
+        json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
+    ).decode()
     all_lines[i] = json.dumps(envelope, sort_keys=True, separators=(",", ":")) + "\n"
     set_lines(repo, all_lines)
 
@@ -89,7 +101,11 @@ def forge(repo, keep=None, **predicate):
     stranger = Ed25519PrivateKey.generate()
     last = read_chain()[5]
     claimed = keep or "0" * 16
-    p = {k: v for k, v in last.items() if k not in ("subjects", "root", "hash")} | dict(seq=len(read_chain()), prev=chain_head(), keyid=claimed) | predicate
+    p = (
+        {k: v for k, v in last.items() if k not in ("subjects", "root", "hash")}
+        | dict(seq=len(read_chain()), prev=chain_head(), keyid=claimed)
+        | predicate
+    )
     set_lines(repo, [*lines(repo), _sign(stranger, claimed, last["subjects"], p) + "\n"])
 
 
@@ -115,23 +131,55 @@ def expired(repo):
 
 
 def remanifest(repo):
-    (repo / BUNDLE / "provenance.json").write_text(json.dumps(json.loads((repo / BUNDLE / "provenance.json").read_text()) | dict(threshold=0.01)))
+    (repo / BUNDLE / "provenance.json").write_text(
+        json.dumps(json.loads((repo / BUNDLE / "provenance.json").read_text()) | dict(threshold=0.01))
+    )
     (repo / BUNDLE / "manifest.json").unlink()
     write_manifest(repo / BUNDLE)
 
 
 MUTATIONS = {
-    **{f"one bit of {name} at {at}": lambda r, name=name, at=at: flip(r / BUNDLE / name, at) for name in (*FILES, "manifest.json") for at in (0.1, 0.5, 0.9)},
-    **{f"{name} removed": lambda r, name=name: (r / BUNDLE / name).unlink() for name in (*FILES, "manifest.json")},
+    **{
+        f"one bit of {name} at {at}": lambda r, name=name, at=at: flip(r / BUNDLE / name, at)
+        for name in (*FILES, "manifest.json")
+        for at in (0.1, 0.5, 0.9)
+    },
+    **{
+        f"{name} removed": lambda r, name=name: (r / BUNDLE / name).unlink()
+        for name in (*FILES, "manifest.json")
+    },
     **{f"{name} emptied": lambda r, name=name: (r / BUNDLE / name).write_bytes(b"") for name in FILES},
     **{f"{name} a link": lambda r, name=name: relink(r, name) for name in ("model.onnx", "manifest.json")},
-    **{f"one bit of line {i} of the chain at {at}": lambda r, i=i, at=at: set_lines(r, [*lines(r)[:i], lines(r)[i][: int(at * 600)] + chr(ord(lines(r)[i][int(at * 600)]) ^ 1) + lines(r)[i][int(at * 600) + 1 :], *lines(r)[i + 1 :]]) for i in range(7) for at in (0.05, 0.5, 0.95)},
+    **{
+        f"one bit of line {i} of the chain at {at}": lambda r, i=i, at=at: set_lines(
+            r,
+            [
+                *lines(r)[:i],
+                lines(r)[i][: int(at * 600)]
+                + chr(ord(lines(r)[i][int(at * 600)]) ^ 1)
+                + lines(r)[i][int(at * 600) + 1 :],
+                *lines(r)[i + 1 :],
+            ],
+        )
+        for i in range(7)
+        for at in (0.05, 0.5, 0.95)
+    },
     **{f"line {i} removed": lambda r, i=i: set_lines(r, lines(r)[:i] + lines(r)[i + 1 :]) for i in range(6)},
-    **{f"lines {i} and {i + 1} swapped": lambda r, i=i: set_lines(r, [*lines(r)[:i], lines(r)[i + 1], lines(r)[i], *lines(r)[i + 2 :]]) for i in range(6)},
+    **{
+        f"lines {i} and {i + 1} swapped": lambda r, i=i: set_lines(
+            r, [*lines(r)[:i], lines(r)[i + 1], lines(r)[i], *lines(r)[i + 2 :]]
+        )
+        for i in range(6)
+    },
     "an extra file": lambda r: (r / BUNDLE / "extra").write_text(""),
     "an extra folder": lambda r: (r / BUNDLE / ".git").mkdir(),
-    "a file in other case": lambda r: (r / BUNDLE / "MODEL.ONNX").write_bytes((r / BUNDLE / "model.onnx").read_bytes()),
-    "two files swapped": lambda r: [(r / BUNDLE / a).rename(r / BUNDLE / b) for a, b in (("golden.json", "x"), ("schema.json", "golden.json"), ("x", "schema.json"))],
+    "a file in other case": lambda r: (r / BUNDLE / "MODEL.ONNX").write_bytes(
+        (r / BUNDLE / "model.onnx").read_bytes()
+    ),
+    "two files swapped": lambda r: [
+        (r / BUNDLE / a).rename(r / BUNDLE / b)
+        for a, b in (("golden.json", "x"), ("schema.json", "golden.json"), ("x", "schema.json"))
+    ],
     "another model": other_model,
     "another threshold, the manifest made again": remanifest,
     "no chain": lambda r: (r / CHAIN).unlink(),
@@ -142,21 +190,57 @@ MUTATIONS = {
     "an empty line at the end": lambda r: set_lines(r, [*lines(r), "\n"]),
     "spaces in a line": lambda r: set_lines(r, [*lines(r)[:-1], lines(r)[-1].replace('","', '", "', 1)]),
     "other line ends": lambda r: (r / CHAIN).write_bytes((r / CHAIN).read_bytes().replace(b"\n", b"\r\n")),
-    "a rejection made an approval": lambda r: edit_payload(r, 4, lambda s: s["predicate"].update(decision="approve")),
-    "an approval of another bundle": lambda r: edit_payload(r, 5, lambda s: s["predicate"].update(bundle="a" * 64)),
-    "an expiry taken out": lambda r: edit_payload(r, 5, lambda s: s["predicate"].update(expires="2999-01-01")),
-    "a report swapped in the subjects": lambda r: edit_payload(r, 5, lambda s: s["subject"][-1]["digest"].update(sha256="b" * 64)),
-    "an unsigned line": lambda r: set_lines(r, [*lines(r)[:-1], json.dumps(json.loads(lines(r)[-1]) | dict(signatures=[]), sort_keys=True, separators=(",", ":")) + "\n"]),
-    "a line with the same signature twice": lambda r: set_lines(r, [*lines(r)[:-1], json.dumps(json.loads(lines(r)[-1]) | dict(signatures=json.loads(lines(r)[-1])["signatures"] * 2), sort_keys=True, separators=(",", ":")) + "\n"]),
+    "a rejection made an approval": lambda r: edit_payload(
+        r, 4, lambda s: s["predicate"].update(decision="approve")
+    ),
+    "an approval of another bundle": lambda r: edit_payload(
+        r, 5, lambda s: s["predicate"].update(bundle="a" * 64)
+    ),
+    "an expiry taken out": lambda r: edit_payload(
+        r, 5, lambda s: s["predicate"].update(expires="2999-01-01")
+    ),
+    "a report swapped in the subjects": lambda r: edit_payload(
+        r, 5, lambda s: s["subject"][-1]["digest"].update(sha256="b" * 64)
+    ),
+    "an unsigned line": lambda r: set_lines(
+        r,
+        [
+            *lines(r)[:-1],
+            json.dumps(json.loads(lines(r)[-1]) | dict(signatures=[]), sort_keys=True, separators=(",", ":"))
+            + "\n",
+        ],
+    ),
+    "a line with the same signature twice": lambda r: set_lines(
+        r,
+        [
+            *lines(r)[:-1],
+            json.dumps(
+                json.loads(lines(r)[-1]) | dict(signatures=json.loads(lines(r)[-1])["signatures"] * 2),
+                sort_keys=True,
+                separators=(",", ":"),
+            )
+            + "\n",
+        ],
+    ),
     "a stranger's line": lambda r: forge(r),
     "a stranger's line in another's name": lambda r: forge(r, keep=read_chain()[0]["keyid"]),
     "a rejection, properly signed": rejected,
     "an approval that has ended": expired,
-    "another public half under the same id": lambda r: edit_payload(r, 1, lambda s: s["predicate"]["about"].update(public=load_keys()[read_chain()[0]["keyid"]]["public"])),
-    "another role in an enrolment": lambda r: edit_payload(r, 1, lambda s: s["predicate"]["about"].update(role="product owner")),
-    "a key with a field too many": lambda r: edit_payload(r, 1, lambda s: s["predicate"]["about"].update(admin=True)),
-    "a revocation of another key": lambda r: edit_payload(r, 6, lambda s: s["predicate"]["about"].update(id=read_chain()[1]["about"]["id"])),
-    "a revocation made an enrolment": lambda r: edit_payload(r, 6, lambda s: s["predicate"].update(decision="enrol")),
+    "another public half under the same id": lambda r: edit_payload(
+        r, 1, lambda s: s["predicate"]["about"].update(public=load_keys()[read_chain()[0]["keyid"]]["public"])
+    ),
+    "another role in an enrolment": lambda r: edit_payload(
+        r, 1, lambda s: s["predicate"]["about"].update(role="product owner")
+    ),
+    "a key with a field too many": lambda r: edit_payload(
+        r, 1, lambda s: s["predicate"]["about"].update(admin=True)
+    ),
+    "a revocation of another key": lambda r: edit_payload(
+        r, 6, lambda s: s["predicate"]["about"].update(id=read_chain()[1]["about"]["id"])
+    ),
+    "a revocation made an enrolment": lambda r: edit_payload(
+        r, 6, lambda s: s["predicate"].update(decision="enrol")
+    ),
 }
 
 
@@ -212,7 +296,10 @@ def test_what_was_reviewed_is_bound(repo):
     entry = read_chain()[5]
     assert {"bundle", "problem.yaml", "reports/package/metrics.json"} <= set(entry["subjects"])
     assert changed_since(entry) == [] and signatures()["F27"]["by"] == "Ann"
-    write_json(place("reports", "package", "metrics.json"), read_json(place("reports", "package", "metrics.json")) | dict(verdict="better"))
+    write_json(
+        place("reports", "package", "metrics.json"),
+        read_json(place("reports", "package", "metrics.json")) | dict(verdict="better"),
+    )
     assert changed_since(entry) == ["reports/package/metrics.json"] and signatures() == {}
 
 
@@ -237,9 +324,22 @@ def test_waivers_are_signed_bound_and_end(repo):
         active_waivers("2013-12-31")
 
 
-REFUSED = [("parity", {}, "parity can not be waived"), ("Integrity", {}, "can not be waived"), ("approval", {}, "can not be waived"), ("readiness", {}, "can not be waived"), ("package", {}, "can not be waived"), ("f29", {}, "F29 can not be waived"),
-           ("P99", {}, "no item, stage or check is called 'P99'; did you mean P09"), ("feasability", {}, "did you mean feasibility"), ("P09", dict(until="2013-11-30"), "the waiver ended on 30 Nov 2013"), ("P09", dict(until="31.12.2013"), "YYYY-MM-DD"),
-           ("P09", dict(until=None), "has a last day"), ("evaluation", {}, "operations may not waive what product owner owns"), ("feasibility", dict(who="ann"), "feasibility is not open: no report says that it fails"), ("criteria", dict(who="ann"), "criteria is not open")]
+REFUSED = [
+    ("parity", {}, "parity can not be waived"),
+    ("Integrity", {}, "can not be waived"),
+    ("approval", {}, "can not be waived"),
+    ("readiness", {}, "can not be waived"),
+    ("package", {}, "can not be waived"),
+    ("f29", {}, "F29 can not be waived"),
+    ("P99", {}, "no item, stage or check is called 'P99'; did you mean P09"),
+    ("feasability", {}, "did you mean feasibility"),
+    ("P09", dict(until="2013-11-30"), "the waiver ended on 30 Nov 2013"),
+    ("P09", dict(until="31.12.2013"), "YYYY-MM-DD"),
+    ("P09", dict(until=None), "has a last day"),
+    ("evaluation", {}, "operations may not waive what product owner owns"),
+    ("feasibility", dict(who="ann"), "feasibility is not open: no report says that it fails"),
+    ("criteria", dict(who="ann"), "criteria is not open"),
+]
 
 
 @pytest.mark.parametrize("item, change, says", REFUSED)
@@ -272,9 +372,13 @@ def test_a_withdrawal_is_a_line_that_cannot_be_cut_off(repo):
     assert active_waivers("2013-12-01") == []
     with pytest.raises(ValueError, match="no waiver of P09 stands"):
         withdraw("P09", "again", key_of(repo, "bob"))
-    write_json(metrics_path("readiness"), read_json(metrics_path("readiness")) | dict(waivers=chain_head("waivers")))  # as the stage leaves it
+    write_json(
+        metrics_path("readiness"), read_json(metrics_path("readiness")) | dict(waivers=chain_head("waivers"))
+    )  # as the stage leaves it
     path.write_bytes(signed)
-    assert len(read_chain("waivers")) == 1  # the control: by itself it is a valid chain, in which the waiver stands
+    assert (
+        len(read_chain("waivers")) == 1
+    )  # the control: by itself it is a valid chain, in which the waiver stands
     with pytest.raises(ValueError, match="lines were cut off"):
         active_waivers("2013-12-01")
 
@@ -282,8 +386,19 @@ def test_a_withdrawal_is_a_line_that_cannot_be_cut_off(repo):
 def test_a_waiver_signed_with_other_tools_is_judged_like_any_other(repo):
     head = dict(decision="waive", reason="trust me", until="2013-12-31")
     write_metrics("evaluation", "misses the criteria", {})
-    for item, role, counts in (("evaluation", "bob", 0), ("evaluation", "ann", 1), ("parity", "ann", 1), ("P99", "ann", 1)):
-        append_decision("waivers", key_of(repo, role), None, {"problem.yaml": approval.sha256("problem.yaml")}, head | dict(item=item, excuses=waiving.finding(item), names=waiving.named_by(item)))
+    for item, role, counts in (
+        ("evaluation", "bob", 0),
+        ("evaluation", "ann", 1),
+        ("parity", "ann", 1),
+        ("P99", "ann", 1),
+    ):
+        append_decision(
+            "waivers",
+            key_of(repo, role),
+            None,
+            {"problem.yaml": approval.sha256("problem.yaml")},
+            head | dict(item=item, excuses=waiving.finding(item), names=waiving.named_by(item)),
+        )
         assert len(active_waivers("2013-12-01")) == counts, item
 
 
@@ -293,13 +408,19 @@ def test_only_the_product_owner_approves_and_only_what_is_ready(repo):
     with pytest.raises(PermissionError, match="for the product owner to approve, not for 'operations'"):
         approve(key_of(repo, "bob"), "because")
     good = read_json(metrics_path("readiness"))
-    for report, says in ((good | dict(verdict="not ready"), "readiness says 'not ready', required 'ready'"), (good | dict(inputs={}), "does not say what it was computed from"), (good | dict(waived=[dict(item="P09")]), "rests on waivers that hold no more: P09")):
+    for report, says in (
+        (good | dict(verdict="not ready"), "readiness says 'not ready', required 'ready'"),
+        (good | dict(inputs={}), "does not say what it was computed from"),
+        (good | dict(waived=[dict(item="P09")]), "rests on waivers that hold no more: P09"),
+    ):
         write_json(metrics_path("readiness"), report)
         with pytest.raises(PermissionError, match=says):
             approve(key_of(repo), "because")
     write_json(metrics_path("readiness"), good)
     (repo / "dvc.yaml").write_text("stages: {readiness: {}, package: {}}\n")
-    with pytest.raises(PermissionError, match="is not what dvc.lock records"):  # a lock that is gone is no pass
+    with pytest.raises(
+        PermissionError, match="is not what dvc.lock records"
+    ):  # a lock that is gone is no pass
         approve(key_of(repo), "because")
     assert (repo / CHAIN).read_bytes() == before
     record()
@@ -307,8 +428,14 @@ def test_only_the_product_owner_approves_and_only_what_is_ready(repo):
 
 
 def test_an_approval_of_another_role_is_none(repo):
-    last = {k: v for k, v in read_chain()[5].items() if k in ("decision", "bundle", "expires", "replaces", "waivers", "rests_on")}
-    append_decision("approvals", key_of(repo, "bob"), None, dict(bundle=last["bundle"]), last | dict(reason="trust me"))
+    last = {
+        k: v
+        for k, v in read_chain()[5].items()
+        if k in ("decision", "bundle", "expires", "replaces", "waivers", "rests_on")
+    }
+    append_decision(
+        "approvals", key_of(repo, "bob"), None, dict(bundle=last["bundle"]), last | dict(reason="trust me")
+    )
     with pytest.raises(PermissionError, match="was approved by Bob, operations"):
         open_service()
 

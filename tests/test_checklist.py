@@ -1,4 +1,5 @@
 "The checklist: every item with every field, every state reached by really changing what it rests on, and a map that cannot rot"
+
 import datetime
 import importlib
 import json
@@ -23,7 +24,14 @@ from assay.release.chain import new_key
 from assay.release.checklist import PROCESS, evaluate_checklist, load_checklist, read_stages, stages_of
 from assay.release.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
 from assay.release.ml_test_score import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
-from assay.release.readiness import criteria_row, is_ready, list_html, open_items, readiness_verdict, release_rows
+from assay.release.readiness import (
+    criteria_row,
+    is_ready,
+    list_html,
+    open_items,
+    readiness_verdict,
+    release_rows,
+)
 from assay.release.waivers import ANY_DAY, say_day
 from assay.release.waiving import active_waivers, waive, withdraw
 from assay.site.pages import checklist_rows, index_page, load_board
@@ -31,9 +39,10 @@ from assay.site.pages import checklist_rows, index_page, load_board
 ROOT = Path(__file__).parent.parent
 WORDS = {  # what the process asks: a word of each item that no other wording may lose
     "F": "reach labels quality lineage origin compliance feasibility exploration hypotheses investment integrated recommendations measured success computed every unit-tested error baseline compared "
-         "train reproducible hypotheses documented tuned candidates production reviewed inference levels monitored schema responsible",
+    "train reproducible hypotheses documented tuned candidates production reviewed inference levels monitored schema responsible",
     "P": "baseline scoring benchmarked truth distributions limits fits quality drift performance ethical",
-    "R": "non-technical simpler experts stakeholders benefits misused suitability represent users fallback personal consequential retraining concerns"}
+    "R": "non-technical simpler experts stakeholders benefits misused suitability represent users fallback personal consequential retraining concerns",
+}
 
 
 def items():
@@ -45,16 +54,26 @@ def items():
 
 def test_every_item_is_there_with_every_field():
     assert Counter(i["id"][0] for i in items()) == dict(F=33, P=11, R=14)
-    assert [i["id"] for i in items()] == [f"{k}{n + 1:02d}" for k, words in WORDS.items() for n in range(len(words.split()))]
+    assert [i["id"] for i in items()] == [
+        f"{k}{n + 1:02d}" for k, words in WORDS.items() for n in range(len(words.split()))
+    ]
     for item in items():
         word = WORDS[item["id"][0]].split()[int(item["id"][1:]) - 1]
         assert word in item["text"].lower(), (item["id"], word)
-        assert all(item[k] for k in ("text", "owner", "kind", "evidence", "rule", "next")) and item["kind"] in ("measured", "answered", "signed")
+        assert all(item[k] for k in ("text", "owner", "kind", "evidence", "rule", "next")) and item[
+            "kind"
+        ] in ("measured", "answered", "signed")
     roles = {"data scientist", "data engineer", "developer", "operations", "domain expert", "product owner"}
     assert {i["owner"] for i in items()} == roles
     assert {i["kind"] for i in items()} == {"measured", "answered", "signed"}
     assert [i["id"] for i in items() if i["kind"] == "signed"] == ["F27"]  # `assay approve` signs it
-    assert {i["id"] for i in items() if i["id"][0] == "R" and i["kind"] == "measured"} == {"R07", "R08", "R09", "R11", "R13"}
+    assert {i["id"] for i in items() if i["id"][0] == "R" and i["kind"] == "measured"} == {
+        "R07",
+        "R08",
+        "R09",
+        "R11",
+        "R13",
+    }
 
 
 def test_evidence_is_a_file_with_a_key_and_its_stage_exists():
@@ -72,8 +91,13 @@ def test_evidence_is_a_file_with_a_key_and_its_stage_exists():
 def test_an_item_without_a_field_is_refused(field, tmp_path):
     text = (ROOT / "pipelines/checklist.yaml").read_text()
     first = text[text.index("  - id: F01") : text.index("  - id: F02")]
-    line = next(part for part in first.splitlines() if part.strip().removeprefix("- ").startswith(f"{field}:"))
-    broken = write_text(tmp_path / "checklist.yaml", "items:\n" + first.replace(line, "  - waivable: true" if field == "id" else "    waivable: true"))
+    line = next(
+        part for part in first.splitlines() if part.strip().removeprefix("- ").startswith(f"{field}:")
+    )
+    broken = write_text(
+        tmp_path / "checklist.yaml",
+        "items:\n" + first.replace(line, "  - waivable: true" if field == "id" else "    waivable: true"),
+    )
     with pytest.raises(ValueError, match=field):
         load_checklist(broken)
 
@@ -97,17 +121,33 @@ def place_of(tmp_path):
         write_text(place("problem"), "title: Late flights\n")
         write_text("table.csv", "a\n1\n")
         for name, role in (("ann", "product owner"), ("dan", "data engineer"), ("eve", "operations")):
-            new_key(tmp_path / f"{name}.pem", name.title(), role, signer=None if name == "ann" else tmp_path / "ann.pem")
+            new_key(
+                tmp_path / f"{name}.pem",
+                name.title(),
+                role,
+                signer=None if name == "ann" else tmp_path / "ann.pem",
+            )
         yield folder
 
 
 def measure(status="pass", why="read", ev="reports/data/metrics.json#metrics.rows", **more):
-    return write_metrics("data", "usable", dict(rows=metric(9)), [check("F01", status, why, ev) | more, check("F09", "not_applicable", "no hypothesis is about this stage", None)], ["table.csv", place("problem")])
+    return write_metrics(
+        "data",
+        "usable",
+        dict(rows=metric(9)),
+        [
+            check("F01", status, why, ev) | more,
+            check("F09", "not_applicable", "no hypothesis is about this stage", None),
+        ],
+        ["table.csv", place("problem")],
+    )
 
 
 def states(on=None, waivers=(), signatures=None):
     found = load_checklist(place("checklist"))
-    return {r["id"]: r for r in evaluate_checklist(found, read_stages(stages_of(found)), waivers, signatures, on)}
+    return {
+        r["id"]: r for r in evaluate_checklist(found, read_stages(stages_of(found)), waivers, signatures, on)
+    }
 
 
 def test_every_state_is_reached_by_what_happens(place_of, tmp_path):
@@ -124,20 +164,44 @@ def test_every_state_is_reached_by_what_happens(place_of, tmp_path):
     assert states()["F01"]["status"] == "fail"
     waive("F01", "the file comes on Monday", "2013-12-31", tmp_path / "dan.pem", today="2013-12-01")
     day = states("2013-12-31", active_waivers("2013-12-31"))["F01"]
-    assert day["status"] == "waived" and "the file comes on Monday" in day["why"] and day["until"] == "2013-12-31" and day["next"].startswith("settle it before 31 Dec 2013")
+    assert (
+        day["status"] == "waived"
+        and "the file comes on Monday" in day["why"]
+        and day["until"] == "2013-12-31"
+        and day["next"].startswith("settle it before 31 Dec 2013")
+    )
     assert states("2014-01-01", active_waivers("2014-01-01"))["F01"]["status"] == "fail"
     assert states("2014-01-01", active_waivers(ANY_DAY))["F01"]["status"] == "fail"  # judged twice
-    assert states("2013-12-31", active_waivers("2013-12-31"), dict(F27=dict(by="Ann", role="product-owner", on="2013-12-01")))["F27"]["status"] == "pass"
+    assert (
+        states(
+            "2013-12-31",
+            active_waivers("2013-12-31"),
+            dict(F27=dict(by="Ann", role="product-owner", on="2013-12-01")),
+        )["F27"]["status"]
+        == "pass"
+    )
     Path("reports/data/metrics.json").unlink()
     assert states()["F01"]["status"] == "unanswered"
 
 
 def test_nothing_is_ticked_by_hand(place_of):
     "A pass needs evidence that is there, is what was asked for, and does not come from the check alone"
-    for change in (dict(ev=None), dict(ev="notes.md"), dict(ev="reports/data/metrics.json#metrics.other"), dict(ev="problem.yaml#title"), dict(status="waived"), dict(why="", status="not_applicable")):
+    for change in (
+        dict(ev=None),
+        dict(ev="notes.md"),
+        dict(ev="reports/data/metrics.json#metrics.other"),
+        dict(ev="problem.yaml#title"),
+        dict(status="waived"),
+        dict(why="", status="not_applicable"),
+    ):
         measured = measure() | {}
-        c = measured["checks"][0] | ({k: v for k, v in change.items() if k != "ev"} | (dict(evidence=change["ev"]) if "ev" in change else {}))
-        write_text("reports/data/metrics.json", json.dumps(measured | dict(checks=[c, measured["checks"][1]])))
+        c = measured["checks"][0] | (
+            {k: v for k, v in change.items() if k != "ev"}
+            | (dict(evidence=change["ev"]) if "ev" in change else {})
+        )
+        write_text(
+            "reports/data/metrics.json", json.dumps(measured | dict(checks=[c, measured["checks"][1]]))
+        )
         assert states()["F01"]["status"] == "fail", change
     text = Path("pipelines/checklist.yaml").read_text()
     write_text("pipelines/checklist.yaml", text.replace("{id: F01,", "{id: F01, status: pass,"))
@@ -148,7 +212,10 @@ def test_nothing_is_ticked_by_hand(place_of):
     write_text("dvc.yaml", "stages: {data: {}}\n")
     record()
     assert states()["F01"]["status"] == "fail"
-    write_text("reports/data/metrics.json", Path("reports/data/metrics.json").read_text().replace('"status": "fail"', '"status": "pass"'))
+    write_text(
+        "reports/data/metrics.json",
+        Path("reports/data/metrics.json").read_text().replace('"status": "fail"', '"status": "pass"'),
+    )
     assert states()["F01"]["status"] == "stale" and "is not what dvc.lock records" in states()["F01"]["why"]
     Path("dvc.lock").unlink()
     assert states()["F01"]["status"] == "stale"  # nor is what nothing records
@@ -158,8 +225,16 @@ def test_nothing_is_ticked_by_hand(place_of):
 def test_the_list_may_not_shrink(gone, tmp_path):
     lines = (ROOT / "pipelines/checklist.yaml").read_text().split("\n  - ")
     with inside(tmp_path):
-        write_text(place("checklist"), "\n  - ".join(i for i in lines if not i.startswith(tuple(f"id: {g}" for g in gone))))
-        with pytest.raises(ValueError, match=f"lacks {', '.join(gone)}; the list may grow and may not shrink" if len(gone) < 9 else "holds no items"):
+        write_text(
+            place("checklist"),
+            "\n  - ".join(i for i in lines if not i.startswith(tuple(f"id: {g}" for g in gone))),
+        )
+        with pytest.raises(
+            ValueError,
+            match=f"lacks {', '.join(gone)}; the list may grow and may not shrink"
+            if len(gone) < 9
+            else "holds no items",
+        ):
             load_checklist()
         if len(gone) < 9:
             assert load_checklist(place("checklist"))  # the control: an incomplete list is a list
@@ -170,7 +245,11 @@ def test_a_changed_file_makes_what_rests_on_it_stale(place_of, monkeypatch):
     for name in ("table.csv", "problem.yaml"):
         before = Path(name).read_bytes()
         Path(name).write_bytes(before + b" ")
-        assert states()["F01"]["status"] == "stale" and name in states()["F01"]["why"] and states()["F01"]["next"] == "run `assay repro`"
+        assert (
+            states()["F01"]["status"] == "stale"
+            and name in states()["F01"]["why"]
+            and states()["F01"]["next"] == "run `assay repro`"
+        )
         Path(name).unlink()
         assert states()["F01"]["status"] == "stale"
         Path(name).write_bytes(before)
@@ -184,13 +263,31 @@ def test_only_the_owner_signs(place_of, tmp_path):
     measure(False, "no row was read")
     with pytest.raises(PermissionError, match="operations may not waive what data engineer owns"):
         waive("F01", "trust me", "2013-12-31", tmp_path / "eve.pem", today="2013-12-01")
-    row = states("2013-12-01", [dict(item="F01", role="operations", reason="trust me", until="2013-12-31")])["F01"]
-    assert row["status"] == "fail" and "operations may not waive what data engineer owns" in row["why"]  # nor where it was signed with other tools
-    waive("F01", "I take it", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01")  # the product owner owns the release
+    row = states("2013-12-01", [dict(item="F01", role="operations", reason="trust me", until="2013-12-31")])[
+        "F01"
+    ]
+    assert (
+        row["status"] == "fail" and "operations may not waive what data engineer owns" in row["why"]
+    )  # nor where it was signed with other tools
+    waive(
+        "F01", "I take it", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01"
+    )  # the product owner owns the release
     assert states("2013-12-01", active_waivers("2013-12-01"))["F01"]["status"] == "waived"
-    for role, status in (("product owner", "pass"), ("Product-Owner", "pass"), ("operations", "unanswered"), ("", "unanswered")):
-        assert states(signatures=dict(F27=dict(by="X", role=role, on="2013-12-01")))["F27"]["status"] == status
-    assert states("2013-12-01", [dict(item="F27", role="product owner", reason="no time", until="2013-12-31")])["F27"]["status"] == "unanswered"  # never waived
+    for role, status in (
+        ("product owner", "pass"),
+        ("Product-Owner", "pass"),
+        ("operations", "unanswered"),
+        ("", "unanswered"),
+    ):
+        assert (
+            states(signatures=dict(F27=dict(by="X", role=role, on="2013-12-01")))["F27"]["status"] == status
+        )
+    assert (
+        states("2013-12-01", [dict(item="F27", role="product owner", reason="no time", until="2013-12-31")])[
+            "F27"
+        ]["status"]
+        == "unanswered"
+    )  # never waived
 
 
 def test_a_waiver_falls_with_another_problem_and_stands_when_its_key_is_revoked_later(place_of, tmp_path):
@@ -211,7 +308,9 @@ def test_a_waiver_falls_with_another_problem_and_stands_when_its_key_is_revoked_
     assert active_waivers(ANY_DAY) == []
     chain = place("approvals", "waivers.jsonl")
     chain.write_text(chain.read_text().replace("A", "B", 1))
-    with pytest.raises(ValueError, match="lines were cut off"):  # the line that revokes the key names them, and git does
+    with pytest.raises(
+        ValueError, match="lines were cut off"
+    ):  # the line that revokes the key names them, and git does
         active_waivers(ANY_DAY)
 
 
@@ -222,21 +321,40 @@ def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_p
     measure()
     bar = [dict(criterion="minimum", was=0.3, now=0.2)]
     assert criteria_row([])["status"] == "pass" and is_ready([criteria_row([])])
-    assert criteria_row(bar)["status"] == "fail" and readiness_verdict([criteria_row(bar)]) == "not ready" and "(-0.1)" in criteria_row(bar)["why"]
-    write_text("problem.yaml", "title: Late flights\nquestion: Which?\ntask: binary\ntarget: late\nid: flight_id\nmetric: brier\nminimum: 0.3\nmargin: 0\n")
+    assert (
+        criteria_row(bar)["status"] == "fail"
+        and readiness_verdict([criteria_row(bar)]) == "not ready"
+        and "(-0.1)" in criteria_row(bar)["why"]
+    )
+    write_text(
+        "problem.yaml",
+        "title: Late flights\nquestion: Which?\ntask: binary\ntarget: late\nid: flight_id\nmetric: brier\nminimum: 0.3\nmargin: 0\n",
+    )
     measure()
     criteria.freeze_criteria(load_problem())
     criteria.mark_results(load_problem())
     write_text("problem.yaml", Path("problem.yaml").read_text().replace("0.3", "0.2"))
-    with pytest.raises(PermissionError, match="data engineer may not waive what product owner owns"):  # the bar is the product owner's
-        waive("criteria", "the desk doubled its staff", "2013-12-31", tmp_path / "dan.pem", today="2013-12-01")
+    with pytest.raises(
+        PermissionError, match="data engineer may not waive what product owner owns"
+    ):  # the bar is the product owner's
+        waive(
+            "criteria", "the desk doubled its staff", "2013-12-31", tmp_path / "dan.pem", today="2013-12-01"
+        )
     waive("criteria", "the desk doubled its staff", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01")
     row = criteria_row(bar, active_waivers("2013-12-31"), "2013-12-31")
-    assert row["status"] == "waived" and all(x in row["why"] for x in ("minimum was 0.3", "is 0.2 now", "the desk doubled its staff", "31 Dec 2013"))
+    assert row["status"] == "waived" and all(
+        x in row["why"]
+        for x in ("minimum was 0.3", "is 0.2 now", "the desk doubled its staff", "31 Dec 2013")
+    )
     assert criteria_row(bar, active_waivers("2014-01-01"), "2014-01-01")["status"] == "fail"
     measure()
     items = load_checklist(place("checklist"))
-    for found, day, status in (([], None, "pass"), (bar, None, "fail"), (bar, "2013-12-31", "waived"), (bar, "2014-01-01", "fail")):
+    for found, day, status in (
+        ([], None, "pass"),
+        (bar, None, "fail"),
+        (bar, "2013-12-31", "waived"),
+        (bar, "2014-01-01", "fail"),
+    ):
         monkeypatch.setattr(moved, "moved_bar", lambda found=found: found)
         rows = release_rows(items, read_stages(stages_of(items)), active_waivers(day) if day else (), on=day)
         assert rows[-1]["id"] == "criteria" and rows[-1]["status"] == status, (found, day)
@@ -253,8 +371,12 @@ def test_a_gate_that_a_signature_holds_open_is_on_the_list(place_of, tmp_path, m
     for day, there in (("2013-12-31", True), ("2014-01-01", False)):
         rows = release_rows(items, read_stages(stages_of(items)), active_waivers(day), on=day)
         shown = [r for r in rows if r["id"] == "evaluation"]
-        assert [(r["status"], r["until"], r["owner"]) for r in shown] == [("waived", "2013-12-31", "product owner")] * there
-        assert all("a pilot of four weeks" in r["why"] and "a pilot of four weeks" in list_html(rows) for r in shown)
+        assert [(r["status"], r["until"], r["owner"]) for r in shown] == [
+            ("waived", "2013-12-31", "product owner")
+        ] * there
+        assert all(
+            "a pilot of four weeks" in r["why"] and "a pilot of four weeks" in list_html(rows) for r in shown
+        )
 
 
 # ---- the pipeline --------------------------------------------------------------------------------------------------------------------------------------------
@@ -266,17 +388,31 @@ def make_assessed(folder):
     from assay.data.infer import infer_dictionary, write_dictionary
 
     folder.mkdir()
-    shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(
+        ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints")
+    )
     copy_example(folder, "dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc")
     with inside(folder):
-        write_text("params.yaml", Path("params.yaml").read_text().replace("  cluster: day\n", "  cluster: ''\n"))
+        write_text(
+            "params.yaml", Path("params.yaml").read_text().replace("  cluster: day\n", "  cluster: ''\n")
+        )
         text = Path("problem.yaml").read_text()
         write_text("problem.yaml", re.sub(r"^groups: .*$", "groups: [origin]", text, flags=re.M))
         flights = make_flights(1200, seed=1)
-        months = dict(train=("2013-01", "2013-08"), valid=("2013-08", "2013-10"), test=("2013-10", "2013-11"), production=("2013-11", "2014-01"))
+        months = dict(
+            train=("2013-01", "2013-08"),
+            valid=("2013-08", "2013-10"),
+            test=("2013-10", "2013-11"),
+            production=("2013-11", "2014-01"),
+        )
         for name, (start, end) in months.items():
             write_table(flights[(flights.scheduled >= start) & (flights.scheduled < end)], place(name))
-        write_dictionary(Dictionary(tuple(infer_dictionary(flights, target="late", id="flight_id", time="scheduled").fields)), "dictionary.yaml")
+        write_dictionary(
+            Dictionary(
+                tuple(infer_dictionary(flights, target="late", id="flight_id", time="scheduled").fields)
+            ),
+            "dictionary.yaml",
+        )
         write_metrics("data", "usable", {}, inputs=[place("columns")])
         write_metrics("explore", "usable", dict(moved_columns=metric(0, n=9)), inputs=[place("columns")])
         record()
@@ -303,56 +439,98 @@ def test_the_assessment_is_stale_when_problem_or_data_change(assessed, tmp_path,
     "The assessment as the stage made it, then one changed file"
     copy = shutil.copytree(assessed, tmp_path / "copy", symlinks=True)
     inputs = json.loads((copy / "reports/responsible/metrics.json").read_text())["inputs"]
-    assert {"problem.yaml", "data/prepared/train.parquet"} <= set(inputs) and all(re.fullmatch(r"sha256:[0-9a-f]{64}", h) for h in inputs.values())
+    assert {"problem.yaml", "data/prepared/train.parquet"} <= set(inputs) and all(
+        re.fullmatch(r"sha256:[0-9a-f]{64}", h) for h in inputs.values()
+    )
     code, before = checklist_of(copy)
     answered = {f"R{n:02d}" for n in range(1, 15)}
-    assert code == 1 and {before[i]["status"] for i in answered} <= {"pass", "fail"} and sum(before[i]["status"] == "pass" for i in answered) >= 10
+    assert (
+        code == 1
+        and {before[i]["status"] for i in answered} <= {"pass", "fail"}
+        and sum(before[i]["status"] == "pass" for i in answered) >= 10
+    )
     with inside(copy):
         if name.endswith("yaml"):
             Path(name).write_text(Path(name).read_text().replace("title: ", "title: Other ", 1))
         else:
             write_table(make_flights(300, seed=2), name)
     after = checklist_of(copy)[1]
-    assert all(after[i]["status"] == "stale" and name in after[i]["why"] and after[i]["next"] == "run `assay repro`" for i in answered if before[i]["status"] == "pass")
+    assert all(
+        after[i]["status"] == "stale" and name in after[i]["why"] and after[i]["next"] == "run `assay repro`"
+        for i in answered
+        if before[i]["status"] == "pass"
+    )
     with inside(copy):
         front = index_page(load_problem(), load_board(), {}, checklist_rows())
     line = re.search(r">stale</span></td><td>(\d+)</td><td>(.*?)</td>", front)
-    assert {i for i in answered if before[i]["status"] == "pass"} <= set(line[2].split()) and int(line[1]) == len(line[2].split())  # the stage itself said that they pass
+    assert {i for i in answered if before[i]["status"] == "pass"} <= set(line[2].split()) and int(
+        line[1]
+    ) == len(line[2].split())  # the stage itself said that they pass
     monkeypatch.setattr(evidence, "stale_inputs", lambda inputs, hashes=None: [])
     with inside(copy):
         rows = evaluate_checklist(load_checklist(), read_stages(["responsible"]))
-    assert sum(r["status"] == "pass" for r in rows if r["id"] in answered) >= 10  # the control: without hashes they would still pass
+    assert (
+        sum(r["status"] == "pass" for r in rows if r["id"] in answered) >= 10
+    )  # the control: without hashes they would still pass
 
 
 def test_the_command_explains_and_its_exit_code_says_whether_anything_is_open(assessed):
     done = assay("checklist", cwd=assessed)
     assert done.returncode == 1 and all(x in done.stdout for x in ("F01", "P11", "R14", "unanswered"))
     one = assay("checklist", "--item", "r01", cwd=assessed)
-    assert one.returncode == 0 and "a named person answered" in one.stdout and "responsible: answered" not in one.stderr and "reports/responsible/metrics.json#metrics.answered" in one.stdout
-    assert assay("checklist", "--item", "F01", cwd=assessed).returncode == 1 and assay("checklist", "--item", "F27", cwd=assessed).returncode == 1
+    assert (
+        one.returncode == 0
+        and "a named person answered" in one.stdout
+        and "responsible: answered" not in one.stderr
+        and "reports/responsible/metrics.json#metrics.answered" in one.stdout
+    )
+    assert (
+        assay("checklist", "--item", "F01", cwd=assessed).returncode == 1
+        and assay("checklist", "--item", "F27", cwd=assessed).returncode == 1
+    )
     shown = json.loads(assay("checklist", "--open", "--json", cwd=assessed).stdout)
     assert shown and all(r["status"] not in ("pass", "not_applicable") and r["next"] for r in shown)
     bad = assay("checklist", "--item", "F99", cwd=assessed)
     assert bad.returncode == 1 and "no item 'F99'" in bad.stderr and "F01" in bad.stderr
-    assert set(shown[0]) >= {"id", "text", "owner", "kind", "rule", "status", "why", "evidence", "until", "href", "next"}
+    assert set(shown[0]) >= {
+        "id",
+        "text",
+        "owner",
+        "kind",
+        "rule",
+        "status",
+        "why",
+        "evidence",
+        "until",
+        "href",
+        "next",
+    }
 
 
 def test_waivers_are_an_input_of_what_shows_them_and_of_no_other_stage():
     stages = read_yaml(ROOT / "dvc.yaml")["stages"]
     assert [n for n, s in stages.items() if "approvals/waivers.jsonl" in s["deps"]] == ["readiness", "site"]
-    assert not any(d.startswith("approvals/approvals") or d == "approvals" for s in stages.values() for d in s["deps"])  # an approval comes after the page: it may not make it stale
+    assert not any(
+        d.startswith("approvals/approvals") or d == "approvals" for s in stages.values() for d in s["deps"]
+    )  # an approval comes after the page: it may not make it stale
 
 
 def release_repo(folder):
     "The bundled readiness stage with the metrics of one run of the flights; nothing else, and nothing that somebody signed here"
     folder.mkdir()
     for name in ("pipelines", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+        )
     copy_example(folder, "dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc")
     copy_results(folder)
     with inside(folder):
-        for path in Path("reports").glob("*/metrics.json"):  # the tables are not in a clone: from which they were computed is not the matter here
-            write_text(path, json.dumps(json.loads(path.read_text()) | dict(inputs=hash_inputs(["params.yaml"]))))
+        for path in Path("reports").glob(
+            "*/metrics.json"
+        ):  # the tables are not in a clone: from which they were computed is not the matter here
+            write_text(
+                path, json.dumps(json.loads(path.read_text()) | dict(inputs=hash_inputs(["params.yaml"])))
+            )
         record()
     return folder
 
@@ -380,23 +558,41 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
         new_key(tmp_path / "ann.pem", "Ann", "product owner")
         waive("P09", "drift is looked at by hand", tomorrow, tmp_path / "ann.pem")
     after = readiness()
-    assert after["metrics"]["waived"]["value"] == 1 and after["metrics"]["open"]["value"] == before["metrics"]["open"]["value"] - 1
-    assert before["inputs"]["approvals/waivers.jsonl"] != after["inputs"]["approvals/waivers.jsonl"]  # a waiver makes the page stale
-    assert [w["item"] for w in after["waived"]] == ["P09"] and after["waivers"]  # what it rests on, and the head of the chain
+    assert (
+        after["metrics"]["waived"]["value"] == 1
+        and after["metrics"]["open"]["value"] == before["metrics"]["open"]["value"] - 1
+    )
+    assert (
+        before["inputs"]["approvals/waivers.jsonl"] != after["inputs"]["approvals/waivers.jsonl"]
+    )  # a waiver makes the page stale
+    assert [w["item"] for w in after["waived"]] == ["P09"] and after[
+        "waivers"
+    ]  # what it rests on, and the head of the chain
     assert f"P09 until {tomorrow}" in next(c["why"] for c in after["checks"] if c["id"] == "readiness")
     page = (repo / "data/executed/readiness.ipynb").read_text()
     assert "drift is looked at by hand" in page and datetime.date.today().isoformat() not in page
     assert readiness() == after  # no clock in it
     with inside(repo):
         record()
-        front, before_it = (index_page(load_problem(), load_board(), {}, rows) for rows in (checklist_rows(), checklist_rows(["monitoring"])))
+        front, before_it = (
+            index_page(load_problem(), load_board(), {}, rows)
+            for rows in (checklist_rows(), checklist_rows(["monitoring"]))
+        )
         assert f"P09 (until {say_day(tomorrow)})" in front and datetime.date.today().isoformat() not in front
         assert "P09 (until" in before_it  # a waiver also holds for what nobody has measured
-        assert next(c["status"] for c in json.loads(report.read_text())["checks"] if c["id"] == "P09") == "fail"  # the control: the stage's own word
+        assert (
+            next(c["status"] for c in json.loads(report.read_text())["checks"] if c["id"] == "P09") == "fail"
+        )  # the control: the stage's own word
         items, stages = load_checklist(), read_stages(stages_of(load_checklist()))
         day_after = (datetime.date.today() + datetime.timedelta(days=3)).isoformat()
-        assert "P09" in [r["id"] for r in open_items(evaluate_checklist(items, stages, active_waivers(day_after), on=day_after))]
-        assert "P09" not in [r["id"] for r in open_items(evaluate_checklist(items, stages, active_waivers(tomorrow), on=tomorrow))]
+        assert "P09" in [
+            r["id"]
+            for r in open_items(evaluate_checklist(items, stages, active_waivers(day_after), on=day_after))
+        ]
+        assert "P09" not in [
+            r["id"]
+            for r in open_items(evaluate_checklist(items, stages, active_waivers(tomorrow), on=tomorrow))
+        ]
         kept = report.parent.parent / "readiness/metrics.json"
         assert end_waivers(tomorrow) == [] and kept.exists()
         withdraw("P09", "the pilot is over", tmp_path / "ann.pem")
@@ -416,31 +612,51 @@ def the_map():
 def test_no_row_of_the_map_is_empty(the_map):
     assert {r["id"]: r["gaps"] for r in the_map if r["gaps"]} == {}
     assert len(the_map) >= 150 and len({r["id"] for r in the_map}) == len(the_map)
-    assert {r["id"] for r in the_map} >= {f"F{n:02d}" for n in range(1, 34)} | {f"{k}.0" for k in range(1, 13)}
+    assert {r["id"] for r in the_map} >= {f"F{n:02d}" for n in range(1, 34)} | {
+        f"{k}.0" for k in range(1, 13)
+    }
 
 
 def test_what_the_map_names_is_there(the_map):
     stages = read_yaml(ROOT / "dvc.yaml")["stages"]
     with inside(ROOT):
         tests, outs = known_tests(), {a for paths in stage_artefacts().values() for a in paths}
-    declared = {next(iter(e)) if isinstance(e, dict) else e for s in stages.values() for k in ("outs", "metrics") for e in s.get(k) or []}
+    declared = {
+        next(iter(e)) if isinstance(e, dict) else e
+        for s in stages.values()
+        for k in ("outs", "metrics")
+        for e in s.get(k) or []
+    }
     assert outs <= declared
     for r in the_map:
         assert set(r["stages"]) <= set(stages) and set(r["tests"]) <= tests and set(r["artefacts"]) <= outs
         assert all((ROOT / path).is_file() for path in r["lessons"])
     for module in sorted({m for r in the_map for m in r["modules"]}):
         found = importlib.import_module(f"assay.{module}")
-        for name in {f.rpartition(".")[2] for r in the_map for f in r["functions"] if f.rpartition(".")[0] == module}:
+        for name in {
+            f.rpartition(".")[2] for r in the_map for f in r["functions"] if f.rpartition(".")[0] == module
+        }:
             assert callable(getattr(found, name)), (module, name)
 
 
-@pytest.mark.parametrize("change, says", [(dict(stages=["nowhere"]), "stage 'nowhere' is not in dvc.yaml"), (dict(stages=[]), "no artefact"), (dict(uses=["no_such"]), "no_such is in no module"),
-                                          (dict(uses=[], tests=[]), "no test"), (dict(tests=["tests/test_repro.py::test_no_such"]), "test_no_such does not exist"), (dict(text=""), "no text")])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (dict(stages=["nowhere"]), "stage 'nowhere' is not in dvc.yaml"),
+        (dict(stages=[]), "no artefact"),
+        (dict(uses=["no_such"]), "no_such is in no module"),
+        (dict(uses=[], tests=[]), "no test"),
+        (dict(tests=["tests/test_repro.py::test_no_such"]), "test_no_such does not exist"),
+        (dict(text=""), "no text"),
+    ],
+)
 def test_a_broken_row_is_found(change, says):
     "The control: each way in which a row can rot turns the check red"
     with inside(ROOT):
         plan = load_map()
-        rows = coverage_rows(dict(plan, sentences=[plan["sentences"][0] | change, *plan["sentences"][1:]]), load_checklist())
+        rows = coverage_rows(
+            dict(plan, sentences=[plan["sentences"][0] | change, *plan["sentences"][1:]]), load_checklist()
+        )
     assert any(says in g for g in rows[0]["gaps"]), rows[0]["gaps"]
     assert coverage_checks(rows)[0]["status"] == "fail"
 
@@ -460,13 +676,20 @@ def test_the_score_is_computed_from_what_is_there():
         nothing = ml_test_rows(plan, {s: None for s in found})
     assert Counter(r["section"] for r in rows) == dict.fromkeys(SECTIONS, 7) and len(rows) == 28
     assert not any({"points", "score"} & set(t) for t in plan["ml_tests"])  # points are never typed
-    assert {r["points"] for r in rows} <= {0, 0.5, 1} and all(bool(r["missing"]) == (r["points"] < 1) for r in rows)
+    assert {r["points"] for r in rows} <= {0, 0.5, 1} and all(
+        bool(r["missing"]) == (r["points"] < 1) for r in rows
+    )
     metrics = ml_test_metrics(rows)
     assert metrics["ml_test_score"]["value"] == min(metrics[f"ml_test_{s}"]["value"] for s in SECTIONS)
-    assert ml_test_metrics(nothing)["ml_test_score"]["value"] <= 1  # the control: without artefacts next to nothing is left
+    assert (
+        ml_test_metrics(nothing)["ml_test_score"]["value"] <= 1
+    )  # the control: without artefacts next to nothing is left
     for t in (t for t, r in zip(plan["ml_tests"], rows) if r["points"] == 1 and t.get("checks")):
         stage, _, item = t["checks"][0].partition(".")
-        broken = found | {stage: found[stage] | dict(checks=[c | dict(status="fail") if c["id"] == item else c for c in found[stage]["checks"]])}
+        broken = found | {
+            stage: found[stage]
+            | dict(checks=[c | dict(status="fail") if c["id"] == item else c for c in found[stage]["checks"]])
+        }
         with inside(ROOT):
             assert next(r["points"] for r in ml_test_rows(plan, broken) if r["id"] == t["id"]) < 1, t["id"]
 
@@ -477,16 +700,37 @@ def test_the_score_is_computed_from_what_is_there():
 def test_container_and_ci_are_declared():
     "The image holds the versions of the lock, serves, and does not run as root; CI runs the command of the README on a clean checkout"
     docker = (ROOT / "deploy/Dockerfile").read_text()
-    assert "requirements.lock" in docker and "--constraint" in docker and re.search(r"^USER (?!root)", docker, re.M) and "serve(host" in docker
+    assert (
+        "requirements.lock" in docker
+        and "--constraint" in docker
+        and re.search(r"^USER (?!root)", docker, re.M)
+        and "serve(host" in docker
+    )
     workflow, script = (ROOT / ".github/workflows/test.yml").read_text(), (ROOT / ".ci/run").read_text()
-    assert "actions/checkout" in workflow and ".ci/run" in workflow and re.search(r"for target in test test-slow", script) and 'make "$target"' in script
+    assert (
+        "actions/checkout" in workflow
+        and ".ci/run" in workflow
+        and re.search(r"for target in test test-slow", script)
+        and 'make "$target"' in script
+    )
 
 
 def test_slow_tests_are_marked_and_run_in_ci():
     makefile, runner = (ROOT / "Makefile").read_text(), (ROOT / "tests/run.py").read_text()
-    assert "tests/run.py" in makefile and "-m slow" in makefile and "-m long" in makefile and '"-m", "not slow and not long"' in runner
-    slow = [p.name for p in sorted((ROOT / "tests").glob("test_*.py")) if re.search(r"pytest\.mark\.slow", p.read_text())]
-    assert {"test_whole.py", "test_recovery.py", "test_truths.py"} <= set(slow)  # the last two leave a sample of what is long
+    assert (
+        "tests/run.py" in makefile
+        and "-m slow" in makefile
+        and "-m long" in makefile
+        and '"-m", "not slow and not long"' in runner
+    )
+    slow = [
+        p.name
+        for p in sorted((ROOT / "tests").glob("test_*.py"))
+        if re.search(r"pytest\.mark\.slow", p.read_text())
+    ]
+    assert {"test_whole.py", "test_recovery.py", "test_truths.py"} <= set(
+        slow
+    )  # the last two leave a sample of what is long
 
 
 def test_long_tests_run_every_night_and_say_of_which_code_they_were():
@@ -500,7 +744,12 @@ def test_long_tests_run_every_night_and_say_of_which_code_they_were():
 def long_tests():
     "Names of the tests that are marked as long"
     named = re.compile(r"mark\.long.*?^def (test_\w+)", re.M | re.S)
-    return {f"tests/{p.name}::{name}" for p in (ROOT / "tests").glob("test_*.py") if p.name != Path(__file__).name for name in named.findall(p.read_text())}
+    return {
+        f"tests/{p.name}::{name}"
+        for p in (ROOT / "tests").glob("test_*.py")
+        if p.name != Path(__file__).name
+        for name in named.findall(p.read_text())
+    }
 
 
 def test_each_stage_leaves_its_time_and_memory(assessed):

@@ -1,22 +1,31 @@
 "The comparison of two versions of the evidence finds a value that changed, and nothing else"
+
 import json
 import shutil
 
 import compare
 import pytest
 
-METRICS = dict(stage="explore", verdict="usable", metrics=dict(auc=dict(value=0.7, low=0.6, n=100)),
-               checks=[dict(id="F1", status="pass", why="as in assay/explore/exploration.py, 0123456789abcdef")], inputs={"x": "sha256:1"})
+METRICS = dict(
+    stage="explore",
+    verdict="usable",
+    metrics=dict(auc=dict(value=0.7, low=0.6, n=100)),
+    checks=[dict(id="F1", status="pass", why="as in assay/explore/exploration.py, 0123456789abcdef")],
+    inputs={"x": "sha256:1"},
+)
 
 
-@pytest.mark.parametrize("change", [
-    lambda m: m.update(verdict="not usable"),
-    lambda m: m["metrics"]["auc"].update(low=0.6000001),
-    lambda m: m["metrics"]["auc"].update(n=100.0),
-    lambda m: m["metrics"].update(other=dict(value=1)),
-    lambda m: m["checks"][0].update(why="as in assay/explore/exploration.py, and more"),
-    lambda m: m["checks"].clear(),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.update(verdict="not usable"),
+        lambda m: m["metrics"]["auc"].update(low=0.6000001),
+        lambda m: m["metrics"]["auc"].update(n=100.0),
+        lambda m: m["metrics"].update(other=dict(value=1)),
+        lambda m: m["checks"][0].update(why="as in assay/explore/exploration.py, and more"),
+        lambda m: m["checks"].clear(),
+    ],
+)
 def test_a_changed_value_is_found(change):
     after = json.loads(json.dumps(METRICS))
     change(after)
@@ -43,7 +52,10 @@ def test_a_reworded_page_is_listed_and_a_changed_style_is_not(tmp_path):
     (tmp_path / "b/report.html").write_text("<style>p {color: red}</style><p>Eleven <i>rows</i></p>")
     assert compare.reworded(tmp_path / "a", tmp_path / "b") == []
     (tmp_path / "b/report.html").write_text("<p>Twelve <b>rows</b></p>")
-    assert compare.reworded(tmp_path / "a", tmp_path / "b") == ["report.html: -Eleven", "report.html: +Twelve"]
+    assert compare.reworded(tmp_path / "a", tmp_path / "b") == [
+        "report.html: -Eleven",
+        "report.html: +Twelve",
+    ]
 
 
 def test_the_reports_of_this_revision_are_themselves(capsys):

@@ -77,13 +77,17 @@ def keys_of(schema):
 
 def is_key(name):
     "Is this a key of problem.yaml or of dictionary.yaml?"
-    return any(name in keys_of(read_json(ROOT / f".schema/{file}.json")) for file in ("problem", "dictionary"))
+    return any(
+        name in keys_of(read_json(ROOT / f".schema/{file}.json")) for file in ("problem", "dictionary")
+    )
 
 
 def is_output(name):
     "Does a stage leave this file or folder?"
     stages = read_yaml(ROOT / "dvc.yaml")["stages"].values()
-    return any(name in (o if isinstance(o, str) else next(iter(o)) for o in s.get("outs", [])) for s in stages)
+    return any(
+        name in (o if isinstance(o, str) else next(iter(o)) for o in s.get("outs", [])) for s in stages
+    )
 
 
 def exists(name):

@@ -1,4 +1,5 @@
 "A number that somebody edited by hand is found: in a report by the hash that its run left, in a table of numbers by metrics.json"
+
 import json
 import re
 import shutil
@@ -64,7 +65,9 @@ def test_pages_of_a_run_that_a_gate_stopped_are_not_called_edited(finished, tmp_
     params = repo / "params.yaml"
     params.write_text(params.read_text().replace("max_gaps: 100", "max_gaps: 0"))
     assert assay("repro", cwd=repo).returncode == 3
-    assert any(d["path"] == "reports/index.html" for d in json.loads(assay("verify", "--json", cwd=repo).stdout))  # dvc.lock alone would accuse it
+    assert any(
+        d["path"] == "reports/index.html" for d in json.loads(assay("verify", "--json", cwd=repo).stdout)
+    )  # dvc.lock alone would accuse it
     commit(repo)
     for there in (repo, clone(repo, tmp_path / "clone")):
         with inside(there):
@@ -74,7 +77,14 @@ def test_pages_of_a_run_that_a_gate_stopped_are_not_called_edited(finished, tmp_
             assert "reports/table/metrics.json" in " ".join(edited_reports())
 
 
-BOARD = [dict(stage=n, headline=h, metrics=json.loads((ROOT / f"tests/flights/reports/{n}/metrics.json").read_text())) for n, h in (("data", "n_raw"), ("evaluation", "test"))]
+BOARD = [
+    dict(
+        stage=n,
+        headline=h,
+        metrics=json.loads((ROOT / f"tests/flights/reports/{n}/metrics.json").read_text()),
+    )
+    for n, h in (("data", "n_raw"), ("evaluation", "test"))
+]
 README = "| [data](reports/data/report.html) | usable | n raw 336,776 |\n| [evaluation](reports/evaluation/report.html) | meets the criteria | {} |\n"
 
 

@@ -2,6 +2,7 @@
 
 Each control is run three times: on an input that is well, which passes; on the broken one, which is stopped; and on the
 broken one with that gate removed, which passes again. The third run shows that it was this gate, and no other, that held."""
+
 import dataclasses
 import json
 import shutil
@@ -15,7 +16,17 @@ from example import FLIGHTS
 from small import run as git_command
 from tiny import inside, make_keys, make_tiny, record
 
-from assay.core.artifacts import check, metric, metrics_path, place, read_json, verify_manifest, write_json, write_manifest, write_metrics
+from assay.core.artifacts import (
+    check,
+    metric,
+    metrics_path,
+    place,
+    read_json,
+    verify_manifest,
+    write_json,
+    write_manifest,
+    write_metrics,
+)
 from assay.data.checks import _quality, data_verdict
 from assay.data.columns import Dictionary, Field
 from assay.data.dictionary import validate
@@ -51,7 +62,13 @@ from assay.release.checklist import evaluate_checklist, load_checklist, read_sta
 from assay.release.gates import closed_gates
 from assay.release.readiness import open_items
 from assay.responsible.disparities import group_pairs
-from assay.responsible.group_limits import concerns_check, group_faults, groups_check, judge_limits, read_limits
+from assay.responsible.group_limits import (
+    concerns_check,
+    group_faults,
+    groups_check,
+    judge_limits,
+    read_limits,
+)
 from assay.responsible.groups import group_table
 from assay.stages.definition import Gate, load_stages
 from assay.stats.intervals import Resamples, paired_difference
@@ -86,7 +103,13 @@ class Case:
     "One run of one control, in a folder of its own"
 
     def __init__(self, folder, released, monkeypatch, broken, removed):
-        self.folder, self.released, self.monkeypatch, self.broken, self.removed = folder, released, monkeypatch, broken, removed
+        self.folder, self.released, self.monkeypatch, self.broken, self.removed = (
+            folder,
+            released,
+            monkeypatch,
+            broken,
+            removed,
+        )
 
     def patch(self, module, name, value):
         "Take a gate out of the code, where this run is the one without it"
@@ -98,7 +121,12 @@ class Case:
         text = (FLIGHTS / "problem.yaml").read_text()
         for old, new in changes.items():
             assert f"{old}:" in text
-            text = "\n".join(f"{old}: {new}" if line.startswith(f"{old}:") else line for line in text.splitlines()) + "\n"
+            text = (
+                "\n".join(
+                    f"{old}: {new}" if line.startswith(f"{old}:") else line for line in text.splitlines()
+                )
+                + "\n"
+            )
         place("problem").write_text(text)
         p = load_problem()
         freeze_criteria(p)
@@ -117,7 +145,11 @@ class Case:
         assert not id or id in kept.checks, f"dvc.yaml does not ask for {gate}"
         if self.removed:
             rest = {k: v for k, v in stage.gates.items() if k != other}
-            stage = dataclasses.replace(stage, gates=rest | ({other: Gate(kept.verdicts, tuple(c for c in kept.checks if c != id))} if id else {}))
+            stage = dataclasses.replace(
+                stage,
+                gates=rest
+                | ({other: Gate(kept.verdicts, tuple(c for c in kept.checks if c != id))} if id else {}),
+            )
         return "; ".join(closed_gates(stage, **kwargs))
 
     def key(self, name="ann"):
@@ -197,7 +229,10 @@ def ledger_edited(case):
 @control("which is not in it")
 def ledger_cut(case):
     path = ledger_with_a_line(case)
-    write_json(metrics_path("feasibility"), read_json(metrics_path("problem")) | dict(frozen=read_ledger()[-1]["hash"]))
+    write_json(
+        metrics_path("feasibility"),
+        read_json(metrics_path("problem")) | dict(frozen=read_ledger()[-1]["hash"]),
+    )
     if case.broken:
         path.write_text(path.read_text().partition("\n")[0] + "\n")
     case.patch(criteria, "_anchors", set)
@@ -206,7 +241,11 @@ def ledger_cut(case):
 
 def commit(folder):
     "Everything in a commit"
-    for command in (("init", "-q"), ("add", "-A"), ("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "agreed")):
+    for command in (
+        ("init", "-q"),
+        ("add", "-A"),
+        ("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "agreed"),
+    ):
         assert git_command("git", *command, cwd=folder).returncode == 0
 
 
@@ -248,7 +287,12 @@ def broken_rows(case):
     if case.broken:
         table.loc[:9, "hour"] = 99
     accepted, quarantine = validate(table, columns)
-    case.report("data", data_verdict([_quality(RowCounts(table.index, len(table), quarantine.position.nunique()), len(accepted), 0.01)]))
+    case.report(
+        "data",
+        data_verdict(
+            [_quality(RowCounts(table.index, len(table), quarantine.position.nunique()), len(accepted), 0.01)]
+        ),
+    )
     return case.start("explore", "data")
 
 
@@ -258,8 +302,12 @@ def leaky_feature(case):
     if case.broken:
         flights = flights.assign(arrival=flights.late + np.random.default_rng(0).normal(0, 0.3, 3000))
     features = [c for c in flights if c not in ("late", "flight_id", "scheduled")]
-    leaks = leaking_features(leakage_scan(flights, Label("late", time="scheduled"), resamples=Resamples(n=40)), features)
-    found = find_blockers(dict(checks=[check("leakage", not leaks, f"leak suspected in {leaks}")]), *[dict(checks=[])] * 3)
+    leaks = leaking_features(
+        leakage_scan(flights, Label("late", time="scheduled"), resamples=Resamples(n=40)), features
+    )
+    found = find_blockers(
+        dict(checks=[check("leakage", not leaks, f"leak suspected in {leaks}")]), *[dict(checks=[])] * 3
+    )
     case.agree()
     case.report("feasibility", verdict_of(FACTS | {k: found[k] for k in FACTS if k in found})["verdict"])
     return case.start("baseline", "feasibility")
@@ -267,7 +315,11 @@ def leaky_feature(case):
 
 @control("feasibility says 'no_go', required 'go'")
 def refuted_answer_about_harm(case):
-    found = find_blockers(dict(checks=[]), dict(checks=[check("R11", not case.broken, "personal data found in 'passenger'")]), *[dict(checks=[])] * 2)
+    found = find_blockers(
+        dict(checks=[]),
+        dict(checks=[check("R11", not case.broken, "personal data found in 'passenger'")]),
+        *[dict(checks=[])] * 2,
+    )
     case.agree()
     case.report("feasibility", verdict_of(FACTS | {k: found[k] for k in FACTS if k in found})["verdict"])
     return case.start("baseline", "feasibility")
@@ -277,10 +329,22 @@ def refuted_answer_about_harm(case):
 def hopeless_even_where_nobody_agreed(case):
     "A provisional criterion opens gates, and none for a target that cannot be predicted"
     case.agree(**{"question": "Which flights will be late?\nprovisional: true"})
-    case.report("feasibility", verdict_of(FACTS | (dict(signal=False, beats_rule=False, minimum="no", margin="no") if case.broken else dict(minimum="unlikely", powered=False, signal=False)))["verdict"])
+    case.report(
+        "feasibility",
+        verdict_of(
+            FACTS
+            | (
+                dict(signal=False, beats_rule=False, minimum="no", margin="no")
+                if case.broken
+                else dict(minimum="unlikely", powered=False, signal=False)
+            )
+        )["verdict"],
+    )
     stage = STAGES["experiments_linear"]
     if case.removed:
-        stage = dataclasses.replace(stage, provisional={k: Gate((*g.verdicts, "no_go")) for k, g in stage.provisional.items()})
+        stage = dataclasses.replace(
+            stage, provisional={k: Gate((*g.verdicts, "no_go")) for k, g in stage.provisional.items()}
+        )
     return "; ".join(closed_gates(stage, provisional=True))
 
 
@@ -292,12 +356,26 @@ def evaluate(case, strength, rule=0.4, margin=0.05, faults=(), shuffled=None, y=
     r = np.random.default_rng(0)
     y, days = (r.random(1500) < 0.25).astype(int) if y is None else y, np.arange(1500) // 50
     noise = r.normal(size=1500)
-    scores = dict(model=strength * y + noise if model is None else model, rule=rule * y + 0.2 * r.normal(size=1500) + noise, constant=np.full(1500, 0.25))
+    scores = dict(
+        model=strength * y + noise if model is None else model,
+        rule=rule * y + 0.2 * r.normal(size=1500) + noise,
+        constant=np.full(1500, 0.25),
+    )
     p = dataclasses.replace(load_problem(), minimum=0.2, margin=margin)
     compared = Comparison(y, scores, metric=p.metric, resamples=Resamples(days, 60))
     test = compared["model"].interval()
     gains = {f"gain_over_{n}": compared.difference("model", n) for n in ("rule", "constant")}
-    m = dict(train=test, valid=test, test=test, agreement=metric(0.0), refit_difference=metric(0), shuffled_gain=shuffled or metric(0.0, -0.01, 0.01, 20)) | gains
+    m = (
+        dict(
+            train=test,
+            valid=test,
+            test=test,
+            agreement=metric(0.0),
+            refit_difference=metric(0),
+            shuffled_gain=shuffled or metric(0.0, -0.01, 0.01, 20),
+        )
+        | gains
+    )
     verdict = evaluation_verdict(criteria_table(test, gains["gain_over_rule"], p), p.judged_by)
     run = EvaluationRun({"constant", "rule", "linear", "forest"}, {"linear", "forest"}, 1500, 5, list(faults))
     found = evaluation_checks(m, run, 0.05)
@@ -316,12 +394,20 @@ def worse_than_the_baseline(case):
 def shuffled_labels(case):
     "A model that was fitted on labels in another order has learnt nothing; the same model on the labels as they are passes"
     flights = make_flights(3000, seed=0)
-    fields, train, test = infer_dictionary(flights, target="late", id="flight_id", time="scheduled").features, flights[:1500], flights[1500:]
+    fields, train, test = (
+        infer_dictionary(flights, target="late", id="flight_id", time="scheduled").features,
+        flights[:1500],
+        flights[1500:],
+    )
     if case.broken:
         train = train.assign(late=np.random.default_rng(0).permutation(train.late))
-    model = fit_final(dict(candidate="linear", params={}, seed=0, task="binary", target="late"), train, fields)
+    model = fit_final(
+        dict(candidate="linear", params={}, seed=0, task="binary", target="late"), train, fields
+    )
     case.agree()
-    evaluate(case, 0, rule=0.0, y=test.late.to_numpy(), model=predict_score(model, feature_frame(test, fields)))
+    evaluate(
+        case, 0, rule=0.0, y=test.late.to_numpy(), model=predict_score(model, feature_frame(test, fields))
+    )
     return case.start("package", "evaluation")
 
 
@@ -329,7 +415,9 @@ def shuffled_labels(case):
 def better_by_chance(case):
     "By its estimate the model beats today's rule, by the interval of the paired difference it does not"
     for reader in (checks, criteria_met):
-        case.patch(reader, "is_better", lambda difference, margin=0.0: difference["value"] > margin)  # the naive reading
+        case.patch(
+            reader, "is_better", lambda difference, margin=0.0: difference["value"] > margin
+        )  # the naive reading
     case.agree()
     gain = evaluate(case, 0.42 if case.broken else 1.5, margin=0.0)
     assert gain["value"] > 0 and (gain["low"] < 0) == case.broken
@@ -342,14 +430,22 @@ def leak_around_the_target(case):
     y = (np.random.default_rng(0).random(500) < 0.25).astype(int)
     blind = np.random.default_rng(1).random((8, 500))
     case.agree()
-    evaluate(case, 1.5, shuffled=median_gain("average_precision", y, [y * 1.0] * 8 if case.broken else list(blind), np.full(500, 0.25)))
+    evaluate(
+        case,
+        1.5,
+        shuffled=median_gain(
+            "average_precision", y, [y * 1.0] * 8 if case.broken else list(blind), np.full(500, 0.25)
+        ),
+    )
     return case.start("package", "evaluation.F28")
 
 
 @control("check 'P03' is 'fail'")
 def rows_shared_by_train_and_test(case):
     flights = make_flights(300, seed=0)
-    tables = dict(train=flights[:200], valid=flights[150:250] if case.broken else flights[200:250], test=flights[250:])
+    tables = dict(
+        train=flights[:200], valid=flights[150:250] if case.broken else flights[200:250], test=flights[250:]
+    )
     case.agree()
     evaluate(case, 1.5, faults=split_faults(tables, load_problem()))
     return case.start("package", "evaluation.P03")
@@ -361,20 +457,39 @@ def one_group_harmed(case):
     r = np.random.default_rng(0)
     y, noise, small = (r.random(4000) < 0.25).astype(int), r.normal(size=(2, 4000)), np.arange(4000) % 5 == 0
     rule, model = y + noise[0], np.where(small & case.broken, noise[1], 3 * y + noise[1])
-    gain = {name: paired_difference("average_precision", y[rows], model[rows], rule[rows], Resamples(n=60)) for name, rows in (("all", small | True), ("small", small))}
+    gain = {
+        name: paired_difference("average_precision", y[rows], model[rows], rule[rows], Resamples(n=60))
+        for name, rows in (("all", small | True), ("small", small))
+    }
     assert gain["all"]["low"] > 0 and (gain["small"]["high"] < 0) == case.broken
-    df, limits = pd.DataFrame(dict(airport=np.where(small, "small", "large"))), read_limits(dict(groups=dict(recall_ratio=0.8)))
+    df, limits = (
+        pd.DataFrame(dict(airport=np.where(small, "small", "large"))),
+        read_limits(dict(groups=dict(recall_ratio=0.8))),
+    )
     scored = Scored(y, model, threshold=1.5, resamples=Resamples(n=60))
     table = group_table(df, ["airport"], scored)
-    judged, faults = judge_limits(group_pairs(df, ["airport"], scored), limits, ["airport"]), group_faults(df, ["airport"], [], table, limits=limits)
+    judged, faults = (
+        judge_limits(group_pairs(df, ["airport"], scored), limits, ["airport"]),
+        group_faults(df, ["airport"], [], table, limits=limits),
+    )
     concerns = concerns_check(groups_check(judged, faults, ["airport"], table))
     Path("table.csv").write_text("late\n1\n")
-    for stage, key, said in (("responsible", "risks", check("P11", True, "answered", "reports/responsible/metrics.json#metrics.risks")), ("evaluation", "group_limits_broken", concerns)):
+    for stage, key, said in (
+        (
+            "responsible",
+            "risks",
+            check("P11", True, "answered", "reports/responsible/metrics.json#metrics.risks"),
+        ),
+        ("evaluation", "group_limits_broken", concerns),
+    ):
         write_metrics(stage, "done", {key: metric(0)}, [said], [Path("table.csv")])
     item = next(i for i in load_checklist(ROOT / "pipelines/checklist.yaml") if i["id"] == "P11")
     if case.removed:
         item = item | dict(stages=["responsible"])
-    return "; ".join(f"{r['id']} is {r['status']!r}: {r['why']}" for r in open_items(evaluate_checklist([item], read_stages(item["stages"]))))
+    return "; ".join(
+        f"{r['id']} is {r['status']!r}: {r['why']}"
+        for r in open_items(evaluate_checklist([item], read_stages(item["stages"])))
+    )
 
 
 # Hard limits and parity of the package
@@ -398,12 +513,19 @@ def package(case, limits, different=0, slow=False, memory_mb=0.0):
     "The report of the package stage about the tiny bundle, measured"
     model, X = load_bundle(), make_flights(40, seed=1)
     speed = measure_latency(Slow(model) if slow else model, X, n=8)
-    measured = dict(latency_ms=speed["p95_ms"], bundle_mb=bundle_size(place("bundle")), memory_mb=memory_mb, cost_per_1000=speed["median_ms"] * 0.05 / 3600)
+    measured = dict(
+        latency_ms=speed["p95_ms"],
+        bundle_mb=bundle_size(place("bundle")),
+        memory_mb=memory_mb,
+        cost_per_1000=speed["median_ms"] * 0.05 / 3600,
+    )
     scores = model.score(X)
     scores[:different] += 0.01
     found = parity(model, X, scores)
     checks = package_checks(dict(test=found), parity(model, X, model.score(X)), measured, limits)
-    return case.report("package", "differs" if found["n_different"] else "same model", checks, [place("bundle")])
+    return case.report(
+        "package", "differs" if found["n_different"] else "same model", checks, [place("bundle")]
+    )
 
 
 @control("check 'latency' is 'fail' (beyond the limit of 50 (latency_ms))")
@@ -472,9 +594,13 @@ def stale_evidence(case):
 
 @control("is not what dvc.lock records")
 def verdict_improved_by_hand(case):
-    case.report("package", "differs" if case.broken else "same model", [check("parity", True, "no row differs")])
+    case.report(
+        "package", "differs" if case.broken else "same model", [check("parity", True, "no row differs")]
+    )
     path = metrics_path("package")
-    Path("dvc.lock").write_text(f"schema: '2.0'\nstages:\n  package:\n    outs:\n    - path: {path}\n      md5: {gates.hashlib.md5(path.read_bytes()).hexdigest()}\n")
+    Path("dvc.lock").write_text(
+        f"schema: '2.0'\nstages:\n  package:\n    outs:\n    - path: {path}\n      md5: {gates.hashlib.md5(path.read_bytes()).hexdigest()}\n"
+    )
     path.write_text(path.read_text().replace('"verdict": "differs"', '"verdict": "same model"'))
     case.patch(gates, "_recorded", lambda stage, path: True)
     return "; ".join(closed_gates(STAGES["monitoring"]))
@@ -515,7 +641,12 @@ def signs(case, until="9999-12-31", who="ann", item="feasibility"):
 
 def waived_gate(case):
     "Is the gate of the feasibility opened by the waivers that were signed?"
-    return why_closed(run.pass_gates, dataclasses.replace(STAGES["baseline"], gates={"feasibility": STAGES["baseline"].gates["feasibility"]}))
+    return why_closed(
+        run.pass_gates,
+        dataclasses.replace(
+            STAGES["baseline"], gates={"feasibility": STAGES["baseline"].gates["feasibility"]}
+        ),
+    )
 
 
 def why_closed(f, *args):
@@ -575,7 +706,13 @@ def waiver_of_a_revoked_key(case):
     carl, next_keys = chain.load_private_key(case.key("carl")), chain._next_keys
     if case.broken:
         revoke_key(id, case.key())
-    predicate = dict(decision="waive", item="feasibility", reason="a pilot", until="9999-12-31", excuses=gates.finding("feasibility"))
+    predicate = dict(
+        decision="waive",
+        item="feasibility",
+        reason="a pilot",
+        until="9999-12-31",
+        excuses=gates.finding("feasibility"),
+    )
     case.patch(chain, "_next_keys", lambda keys, e: keys if e["decision"] == "revoke" else next_keys(keys, e))
     return why(chain._append, "waivers", carl, {"problem.yaml": approval.sha256("problem.yaml")}, predicate)
 
@@ -602,12 +739,20 @@ def approval_after_the_waiver_of_a_gate(case):
     "The page says ready, every item passes, and the signature that let the package be made has ended since"
     case.use_release()
     shutil.copytree(ROOT / "pipelines", "pipelines", ignore=shutil.ignore_patterns("*.ipynb"))
-    Path("dvc.yaml").write_text("stages:\n  evaluation: {cmd: x}\n  package: {cmd: x, deps: [reports/evaluation/metrics.json], meta: {gates: {evaluation: [meets the criteria]}}}\n  readiness: {cmd: x}\n")
-    case.report("evaluation", "misses the criteria", [check(i, True, "as measured") for i in gates.RELEASE_GATES["evaluation"].checks])
+    Path("dvc.yaml").write_text(
+        "stages:\n  evaluation: {cmd: x}\n  package: {cmd: x, deps: [reports/evaluation/metrics.json], meta: {gates: {evaluation: [meets the criteria]}}}\n  readiness: {cmd: x}\n"
+    )
+    case.report(
+        "evaluation",
+        "misses the criteria",
+        [check(i, True, "as measured") for i in gates.RELEASE_GATES["evaluation"].checks],
+    )
     record()
     waiving.waive("evaluation", "a pilot", "2013-12-31", case.key(), today="2013-12-01")
     case.monkeypatch.setattr(release, "release_rows", lambda *_: [])  # every item passes
-    case.monkeypatch.setattr(approval, "check_evaluation", lambda today: None)  # the signature itself would ask again
+    case.monkeypatch.setattr(
+        approval, "check_evaluation", lambda today: None
+    )  # the signature itself would ask again
     case.patch(release, "closed_rows", lambda waivers: [])
     day = "2014-01-01" if case.broken else "2013-12-01"
     return why(release.approve_release, case.key(), "product-owner", "as reviewed", today=day)
@@ -616,21 +761,42 @@ def approval_after_the_waiver_of_a_gate(case):
 @control("F01 is 'stale': reports/data/metrics.json is not what dvc.lock records")
 def item_ticked_by_hand(case):
     "The report of a stage is edited, and the checklist reads it"
-    write_metrics("data", "usable", dict(rows=metric(9)), [check("F01", not case.broken, "read", "reports/data/metrics.json#metrics.rows")], [Path(__file__)])
+    write_metrics(
+        "data",
+        "usable",
+        dict(rows=metric(9)),
+        [check("F01", not case.broken, "read", "reports/data/metrics.json#metrics.rows")],
+        [Path(__file__)],
+    )
     Path("dvc.yaml").write_text("stages: {data: {}}\n")
     record()
     path = metrics_path("data")
     path.write_text(path.read_text().replace('"status": "fail"', '"status": "pass"'))
     case.patch(evidence, "record_fault", lambda stage: None)
-    item = dict(id="F01", text="reach", owner="data engineer", kind="measured", stages=["data"], evidence=["reports/data/metrics.json#metrics.rows"], rule="read", next="ask", waivable=True)
-    return "; ".join(f"{r['id']} is {r['status']!r}: {r['why']}" for r in open_items(evaluate_checklist([item], read_stages(["data"]))))
+    item = dict(
+        id="F01",
+        text="reach",
+        owner="data engineer",
+        kind="measured",
+        stages=["data"],
+        evidence=["reports/data/metrics.json#metrics.rows"],
+        rule="read",
+        next="ask",
+        waivable=True,
+    )
+    return "; ".join(
+        f"{r['id']} is {r['status']!r}: {r['why']}"
+        for r in open_items(evaluate_checklist([item], read_stages(["data"])))
+    )
 
 
 @control("lacks F09, P11; the list may grow and may not shrink")
 def checklist_without_what_is_open(case):
     lines = (ROOT / "pipelines/checklist.yaml").read_text().split("\n  - ")
     place("checklist").parent.mkdir()
-    place("checklist").write_text("\n  - ".join(i for i in lines if not (case.broken and i.startswith(("id: F09", "id: P11")))))
+    place("checklist").write_text(
+        "\n  - ".join(i for i in lines if not (case.broken and i.startswith(("id: F09", "id: P11"))))
+    )
     case.patch(evidence, "PROCESS", ())
     return why(load_checklist)
 
@@ -692,14 +858,33 @@ def nobody_approved(case):
     case.use_release()
     if not case.broken:
         approve(case.key(), "meets the criteria")
-    case.patch(approval, "read_chain", lambda *_, **__: [dict(bundle=bundle_identity(place("bundle")), decision="approve", role="product owner", expires=None)])
+    case.patch(
+        approval,
+        "read_chain",
+        lambda *_, **__: [
+            dict(
+                bundle=bundle_identity(place("bundle")),
+                decision="approve",
+                role="product owner",
+                expires=None,
+            )
+        ],
+    )
     return why(approval.approval_of, bundle_identity(place("bundle")))
 
 
 @control("was approved by Bob, operations; it is for the product owner to approve")
 def approved_by_another_role(case):
     case.use_release()
-    predicate = dict(decision="approve", bundle=bundle_identity(place("bundle")), reason="because", expires=None, replaces=None, waivers=chain.START, rests_on=[])
+    predicate = dict(
+        decision="approve",
+        bundle=bundle_identity(place("bundle")),
+        reason="because",
+        expires=None,
+        replaces=None,
+        waivers=chain.START,
+        rests_on=[],
+    )
     chain.append_decision("approvals", case.key("bob" if case.broken else "ann"), None, {}, predicate)
     case.patch(approval, "RELEASE_OWNER", "operations")
     return why(approval_of, bundle_identity(place("bundle")))
@@ -725,7 +910,14 @@ def approving_what_is_not_ready(case):
 def a_group_harmed_is_not_approved(case):
     "Readiness says ready, as it would where somebody took P11 off the checklist"
     case.use_release()
-    checks = [check(i, not (case.broken and i == "P11"), "far flights are served worse" if i == "P11" else "as measured") for i in gates.RELEASE_GATES["evaluation"].checks]
+    checks = [
+        check(
+            i,
+            not (case.broken and i == "P11"),
+            "far flights are served worse" if i == "P11" else "as measured",
+        )
+        for i in gates.RELEASE_GATES["evaluation"].checks
+    ]
     write_metrics("evaluation", "meets the criteria", {}, checks, [place("train")])
     case.patch(approval, "check_evaluation", lambda today: None)
     return why(approve, case.key(), "on average it is better")
@@ -755,7 +947,9 @@ def rejected(case):
 @control("ended on 2013-12-31")
 def expired_approval(case):
     case.use_release()
-    approve(case.key(), "for a year", expires="2013-12-31" if case.broken else "9999-12-31", today="2013-12-01")
+    approve(
+        case.key(), "for a year", expires="2013-12-31" if case.broken else "9999-12-31", today="2013-12-01"
+    )
     chain = read_chain()
     case.patch(approval, "read_chain", lambda *_, **__: [e | dict(expires=None) for e in chain])
     return why(approval_of, bundle_identity(place("bundle")))
@@ -770,7 +964,9 @@ def forged_approval(case):
         *before, last = path.read_text().splitlines(keepends=True)
         e = json.loads(last)
         body = chain._b64(e["payload"]).replace(b"meets", b"beats")
-        path.write_text("".join(before) + chain._canonical(e | dict(payload=chain.base64.b64encode(body).decode())) + "\n")
+        path.write_text(
+            "".join(before) + chain._canonical(e | dict(payload=chain.base64.b64encode(body).decode())) + "\n"
+        )
     case.patch(chain, "_open_line", lambda line, keys: json.loads(chain._b64(json.loads(line)["payload"])))
     return why(read_chain)
 
@@ -814,7 +1010,11 @@ def tampered_with_a_new_manifest(case):
         path.write_text(path.read_text().replace("linear", "lineaR"))
         write_manifest(place("bundle"))
     chain = read_chain()
-    case.patch(approval, "read_chain", lambda *_, **__: [e | dict(bundle=bundle_identity(place("bundle"))) for e in chain])
+    case.patch(
+        approval,
+        "read_chain",
+        lambda *_, **__: [e | dict(bundle=bundle_identity(place("bundle"))) for e in chain],
+    )
     return why(approval_of, bundle_identity(place("bundle")))
 
 
@@ -841,25 +1041,68 @@ def test_every_verdict_shows_a_bar_that_was_moved():
 
 
 AGREED, USABLE, GO = ("agreed",), ("usable", "usable, with open questions"), ("go",)
-NOT_JUDGED = ("go", "reduce_scope", "collect_data", "insufficient_evidence")  # what opens where nobody has agreed yet
+NOT_JUDGED = (
+    "go",
+    "reduce_scope",
+    "collect_data",
+    "insufficient_evidence",
+)  # what opens where nobody has agreed yet
 FITTED = dict(problem=(AGREED, ()), feasibility=(GO, ()))
-GATES = dict(problem={}, data={}, explore=dict(data=(USABLE, ())), responsible=dict(data=(USABLE, ())), feasibility=dict(problem=(AGREED, ()), data=(USABLE, ())), baseline=FITTED, experiments_linear=FITTED,
-             experiments_forest=FITTED, experiments_boosting=FITTED, evaluation=FITTED, package=dict(evaluation=(("meets the criteria",), ("P01", "P03", "F28"))),
-             readiness=dict(package=(("same model",), ("parity", "latency", "size", "memory", "cost"))), monitoring=dict(package=(("same model",), ("parity",))), coverage={}, site={})
+GATES = dict(
+    problem={},
+    data={},
+    explore=dict(data=(USABLE, ())),
+    responsible=dict(data=(USABLE, ())),
+    feasibility=dict(problem=(AGREED, ()), data=(USABLE, ())),
+    baseline=FITTED,
+    experiments_linear=FITTED,
+    experiments_forest=FITTED,
+    experiments_boosting=FITTED,
+    evaluation=FITTED,
+    package=dict(evaluation=(("meets the criteria",), ("P01", "P03", "F28"))),
+    readiness=dict(package=(("same model",), ("parity", "latency", "size", "memory", "cost"))),
+    monitoring=dict(package=(("same model",), ("parity",))),
+    coverage={},
+    site={},
+)
 EARLY = dict(problem=(("agreed", "provisional"), ()), feasibility=(NOT_JUDGED, ()))
-PROVISIONAL = dict(explore=GATES["explore"], responsible=GATES["responsible"], feasibility=dict(problem=EARLY["problem"]), package=dict(evaluation=(("meets the criteria", "misses the criteria"), ()))) | {s: EARLY for s in ("baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation")}
-SAID = dict(problem=("agreed", "provisional", "incomplete"), data=(*USABLE, "not usable"), feasibility=(*NOT_JUDGED, "no_go"), evaluation=("meets the criteria", "misses the criteria"), package=("same model", "differs"))
-ROWS = [(stage, gate, provisional) for stage, own in GATES.items() for gate in own for provisional in (False, True)]
+PROVISIONAL = dict(
+    explore=GATES["explore"],
+    responsible=GATES["responsible"],
+    feasibility=dict(problem=EARLY["problem"]),
+    package=dict(evaluation=(("meets the criteria", "misses the criteria"), ())),
+) | {
+    s: EARLY
+    for s in ("baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation")
+}
+SAID = dict(
+    problem=("agreed", "provisional", "incomplete"),
+    data=(*USABLE, "not usable"),
+    feasibility=(*NOT_JUDGED, "no_go"),
+    evaluation=("meets the criteria", "misses the criteria"),
+    package=("same model", "differs"),
+)
+ROWS = [
+    (stage, gate, provisional)
+    for stage, own in GATES.items()
+    for gate in own
+    for provisional in (False, True)
+]
 
 
 def test_the_gates_of_the_pipeline_are_these():
     "Written down twice on purpose: nobody takes a gate out of dvc.yaml, or lets another verdict through, without saying so here"
     for name, table in (("gates", GATES), ("provisional", PROVISIONAL)):
-        assert {s: {g: (gate.verdicts, gate.checks) for g, gate in getattr(stage, name).items()} for s, stage in STAGES.items()} == {s: table.get(s, {}) for s in STAGES}
+        assert {
+            s: {g: (gate.verdicts, gate.checks) for g, gate in getattr(stage, name).items()}
+            for s, stage in STAGES.items()
+        } == {s: table.get(s, {}) for s in STAGES}
 
 
 @pytest.mark.parametrize("stage, gate, provisional", ROWS)
-def test_each_gate_opens_for_its_verdicts_and_checks_and_for_nothing_else(stage, gate, provisional, tmp_path, monkeypatch):
+def test_each_gate_opens_for_its_verdicts_and_checks_and_for_nothing_else(
+    stage, gate, provisional, tmp_path, monkeypatch
+):
     with inside(tmp_path):
         case = Case(tmp_path, None, monkeypatch, False, False)
         case.agree()
@@ -867,17 +1110,24 @@ def test_each_gate_opens_for_its_verdicts_and_checks_and_for_nothing_else(stage,
 
         def start(verdict, checks):
             for other, (verdicts, wanted) in table.items():
-                given = [check(i, s, "as measured") for i, s in (checks if other == gate else dict.fromkeys(wanted, "pass")).items()]
+                given = [
+                    check(i, s, "as measured")
+                    for i, s in (checks if other == gate else dict.fromkeys(wanted, "pass")).items()
+                ]
                 case.report(other, verdict if other == gate else verdicts[0], given, [place("problem")])
             return "; ".join(closed_gates(STAGES[stage], provisional=provisional))
 
         verdicts, wanted = table[gate]
         passing = dict.fromkeys(wanted, "pass")
         assert [start(v, passing) for v in SAID[gate] if v in verdicts] == [""] * len(verdicts)
-        assert [f"{gate} says {v!r}" in start(v, passing) for v in SAID[gate] if v not in verdicts] == [True] * (len(SAID[gate]) - len(verdicts))
+        assert [f"{gate} says {v!r}" in start(v, passing) for v in SAID[gate] if v not in verdicts] == [
+            True
+        ] * (len(SAID[gate]) - len(verdicts))
         for id in wanted:
             assert f"check {id!r} is 'fail'" in start(verdicts[0], passing | {id: "fail"})
-            assert f"check {id!r} is missing" in start(verdicts[0], {k: v for k, v in passing.items() if k != id})
+            assert f"check {id!r} is missing" in start(
+                verdicts[0], {k: v for k, v in passing.items() if k != id}
+            )
 
 
 def test_what_gates_wait_for_has_an_owner():
@@ -887,13 +1137,22 @@ def test_what_gates_wait_for_has_an_owner():
         owners = {i["id"]: i["owner"] for i in load_checklist()}
     asked = {i for s in STAGES.values() for g, gate in s.gates.items() for i in (g, *gate.checks)}
     assert asked <= set(known) and {i for i in asked if not known[i]["waivable"]} == {"parity", "package"}
-    assert waivers.RELEASE_OWNER == owners["F27"] and {known[i]["owner"] for i in asked if known[i]["waivable"]} <= set(owners.values())
+    assert waivers.RELEASE_OWNER == owners["F27"] and {
+        known[i]["owner"] for i in asked if known[i]["waivable"]
+    } <= set(owners.values())
 
 
 def test_every_gate_of_the_pipeline_has_a_control():
     "What dvc.yaml asks for and no control breaks would be a gate that nobody has seen closed"
     asked = {(g, id) for s in STAGES.values() for g, gate in s.gates.items() for id in ("", *gate.checks)}
     text = Path(__file__).read_text()
-    broken = {("problem", ""), ("data", ""), ("feasibility", ""), ("evaluation", ""), ("package", ""), *((g, i) for g, i in asked if i and (f'"{g}.{i}"' in text or f"check '{i}' is" in text))}
+    broken = {
+        ("problem", ""),
+        ("data", ""),
+        ("feasibility", ""),
+        ("evaluation", ""),
+        ("package", ""),
+        *((g, i) for g, i in asked if i and (f'"{g}.{i}"' in text or f"check '{i}' is" in text)),
+    }
     assert asked - broken == set()
     assert set(LIMITS) == {"latency", "size", "memory", "cost"}

@@ -109,7 +109,9 @@ def test_words_run_what_shows_them_and_nothing_else(repo):
     before = reports()
     change("problem.yaml", "the feed stops", "the live feed stops")
     told, overtaken = faults()
-    assert set(told) == {"tell"} and overtaken == ["problem.yaml"]  # it shows the words; no other report is stale
+    assert set(told) == {"tell"} and overtaken == [
+        "problem.yaml"
+    ]  # it shows the words; no other report is stale
     assert runs(sys.executable, "-m", "dvc", "repro") == {"problem", "tell", "judge"}  # DVC alone, too
     changed = [n for n, report in reports().items() if report != before[n]]
     assert changed == ["tell"]  # `judge` found what it had found

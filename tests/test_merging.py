@@ -1,4 +1,5 @@
 "Two branches add to the same ledgers: what is linked again, who signs again, and what is refused"
+
 import json
 import subprocess
 
@@ -11,17 +12,27 @@ from assay.problem.criteria import freeze_criteria, read_ledger
 from assay.release.chain import append_decision, cut_decisions, load_keys, new_key, read_chain, revoke_key
 from assay.release.merging import merge_ledgers
 
-PROBLEM = "title: a\nquestion: b\ntask: binary\ntarget: late\nid: flight\nmetric: brier\nminimum: 0.2\nmargin: 0\n"
+PROBLEM = (
+    "title: a\nquestion: b\ntask: binary\ntarget: late\nid: flight\nmetric: brier\nminimum: 0.2\nmargin: 0\n"
+)
 
 
 def git(*words, ok=True):
-    done = subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words], capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words], capture_output=True, text=True
+    )
     assert done.returncode == 0 or not ok, done.stderr
     return done
 
 
 def waive(key, item="P09"):
-    return append_decision("waivers", key, None, {}, dict(decision="waive", item=item, reason="a pilot", until="2099-12-31", excuses="", names={}))
+    return append_decision(
+        "waivers",
+        key,
+        None,
+        {},
+        dict(decision="waive", item=item, reason="a pilot", until="2099-12-31", excuses="", names={}),
+    )
 
 
 def agree(minimum):
@@ -80,7 +91,10 @@ def test_a_report_on_a_line_with_another_link_is_made_again(repo):
             write_text(f"reports/{name}/metrics.json", json.dumps(dict(frozen=rests) if rests else {}))
 
     found = merge(lambda: agree(0.3), theirs)
-    assert found["rerun"] == ["reports/package/metrics.json"] and place("reports", "data", "metrics.json").exists()
+    assert (
+        found["rerun"] == ["reports/package/metrics.json"]
+        and place("reports", "data", "metrics.json").exists()
+    )
     assert len(read_ledger()) == 3  # the control: with the report it would be refused
 
 
@@ -97,14 +111,20 @@ def test_a_waiver_of_each_keeps_ours_and_names_who_signs_again(repo):
 
 def test_a_key_of_each(repo):
     ann = repo / "ann.pem"
-    found = merge(lambda: new_key(repo / "carl.pem", "Carl", "operations", signer=ann), lambda: new_key(repo / "dora.pem", "Dora", "operations", signer=ann))
+    found = merge(
+        lambda: new_key(repo / "carl.pem", "Carl", "operations", signer=ann),
+        lambda: new_key(repo / "dora.pem", "Dora", "operations", signer=ann),
+    )
     finish()
     assert {k["name"] for k in load_keys().values()} == {"Ann", "Bob", "Carl"}
     assert found["again"] == ["Ann, product owner: enrol Dora (joins)"] and cut_decisions() == []
 
 
 def test_a_waiver_here_and_a_key_there_need_no_one(repo):
-    found = merge(lambda: waive(repo / "ann.pem"), lambda: new_key(repo / "carl.pem", "Carl", "operations", signer=repo / "ann.pem"))
+    found = merge(
+        lambda: waive(repo / "ann.pem"),
+        lambda: new_key(repo / "carl.pem", "Carl", "operations", signer=repo / "ann.pem"),
+    )
     finish()
     assert found["again"] == [] and "Carl" in {k["name"] for k in load_keys().values()}
     assert len(read_chain("waivers")) == 1 and cut_decisions() == []
@@ -113,7 +133,10 @@ def test_a_waiver_here_and_a_key_there_need_no_one(repo):
 def test_a_revoked_key_that_was_set_aside_stops_the_release_until_it_is_revoked_again(repo):
     ann = repo / "ann.pem"
     bob = next(k["id"] for k in load_keys().values() if k["name"] == "Bob")
-    merge(lambda: new_key(repo / "carl.pem", "Carl", "operations", signer=ann), lambda: revoke_key(bob, ann, "left"))
+    merge(
+        lambda: new_key(repo / "carl.pem", "Carl", "operations", signer=ann),
+        lambda: revoke_key(bob, ann, "left"),
+    )
     finish()
     assert "Ann signed 'revoke' on another branch" in " ".join(cut_decisions())
     revoke_key(bob, ann, "left")

@@ -1,4 +1,5 @@
 "What DVC's tables show: few numbers a stage, curves that it can draw, and both are bound like the report"
+
 import ast
 import json
 import re
@@ -35,7 +36,11 @@ def chosen_names(path):
     "The literal names of the numbers that a stage's notebook chooses"
     cells = ["".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
     tree = ast.parse(next(c for c in cells if re.search(r"^write_numbers\(", c, re.M)))
-    lists = [n for n in ast.walk(tree) if isinstance(n, ast.List) and all(isinstance(e, ast.Constant | ast.JoinedStr) for e in n.elts)]
+    lists = [
+        n
+        for n in ast.walk(tree)
+        if isinstance(n, ast.List) and all(isinstance(e, ast.Constant | ast.JoinedStr) for e in n.elts)
+    ]
     assert len(lists) == 1, path.name
     return lists[0].elts
 
@@ -65,8 +70,15 @@ def test_every_plot_of_dvc_yaml_names_axes_that_its_table_has():
     draw = np.random.default_rng(0)
     score = draw.random(900)
     tables = plot_tables(Scored((draw.random(900) < score).astype(int), score, threshold=0.5))
-    columns = {name: set(t.columns) for name, t in tables.items()} | dict(learning_curve={"rows", "score"}, drift={"week", "largest"})
-    plots = {p: o for s in read_yaml(ROOT / "dvc.yaml")["stages"].values() for e in s.get("plots", []) for p, o in e.items()}
+    columns = {name: set(t.columns) for name, t in tables.items()} | dict(
+        learning_curve={"rows", "score"}, drift={"week", "largest"}
+    )
+    plots = {
+        p: o
+        for s in read_yaml(ROOT / "dvc.yaml")["stages"].values()
+        for e in s.get("plots", [])
+        for p, o in e.items()
+    }
     assert {Path(p).stem for p in plots} == set(columns)
     assert [p for p, o in plots.items() if not {o["x"], o["y"]} <= columns[Path(p).stem]] == []
     assert all(o["cache"] is False and o["title"] for o in plots.values())
@@ -78,8 +90,20 @@ def test_no_point_of_a_curve_rests_on_fewer_rows_than_a_group_may_have(task):
     draw = np.random.default_rng(1)
     for n in (10_000, 40):
         score = draw.random((n, 3)) if task == "multiclass" else draw.random(n)
-        y = draw.integers(0, 3, n) if task == "multiclass" else (draw.random(n) < 0.3).astype(int) if task == "binary" else draw.normal(size=n)
-        scored = Scored(y, score, task, threshold=0.5 if task == "binary" else None, classes=("a", "b", "c") if task == "multiclass" else ())
+        y = (
+            draw.integers(0, 3, n)
+            if task == "multiclass"
+            else (draw.random(n) < 0.3).astype(int)
+            if task == "binary"
+            else draw.normal(size=n)
+        )
+        scored = Scored(
+            y,
+            score,
+            task,
+            threshold=0.5 if task == "binary" else None,
+            classes=("a", "b", "c") if task == "multiclass" else (),
+        )
         tables, loose = plot_tables(scored, 11), plot_tables(scored, 1)
         assert (tables["confusion"].rows >= 11).all()
         assert (np.diff(np.r_[0, tables["gains"].acted.to_numpy() * n]) > 10.9).all()
@@ -99,7 +123,11 @@ def chosen(tmp_path_factory):
     text = (repo / "dvc.yaml").read_text()
     at = "      - reports/tree/metrics.json: {cache: false}\n"
     head, tail = text.split("    metrics:\n" + at)
-    head = re.sub(r"(    outs: )\[('data/studies/tree.json'), ('data/executed/tree.ipynb')\]\n$", rf"\1\n      - \2\n      - \3\n{at}", head)
+    head = re.sub(
+        r"(    outs: )\[('data/studies/tree.json'), ('data/executed/tree.ipynb')\]\n$",
+        rf"\1\n      - \2\n      - \3\n{at}",
+        head,
+    )
     (repo / "dvc.yaml").write_text(head + DECLARED + tail)
     done = assay("repro", cwd=repo)
     assert done.returncode == 0, done.stderr
@@ -115,7 +143,10 @@ def dvc(repo, *words):
 
 def test_the_tables_of_dvc_are_small_and_its_plots_are_drawn(chosen):
     shown = dvc(chosen, "metrics", "show", "--json")[""]["data"]
-    assert set(shown["reports/tree/numbers.json"]["data"]) == {"average_precision", "rows"}  # a word is no number
+    assert set(shown["reports/tree/numbers.json"]["data"]) == {
+        "average_precision",
+        "rows",
+    }  # a word is no number
     assert len(json.dumps(shown)) < 2000
     drawn = dvc(chosen, "plots", "show", "--json")["data"]["reports/tree/plots/depth.csv"]
     assert drawn[0]["type"] == "vega" and len(drawn[0]["content"]["data"]["values"]) == 2
@@ -128,14 +159,19 @@ def test_the_difference_of_two_runs_names_the_numbers(chosen):
     params.write_text(kept.replace("max_depth: 4", "max_depth: 2"))
     assert assay("repro", cwd=chosen).returncode == 0
     found = dvc(chosen, "metrics", "diff", "--json")
-    changed = {name: list(rows) for name, rows in found.get("diff", found).items() if name.endswith("numbers.json")}
+    changed = {
+        name: list(rows) for name, rows in found.get("diff", found).items() if name.endswith("numbers.json")
+    }
     assert changed == {"reports/tree/numbers.json": ["average_precision"]}
     params.write_text(kept)
     assert assay("repro", cwd=chosen).returncode == 0
     assert run("git", "status", "--porcelain", cwd=chosen).stdout == ""
 
 
-@pytest.mark.parametrize("path, old, new", [("reports/tree/numbers.json", "0.", "1."), ("reports/tree/plots/depth.csv", "0.2", "0.9")])
+@pytest.mark.parametrize(
+    "path, old, new",
+    [("reports/tree/numbers.json", "0.", "1."), ("reports/tree/plots/depth.csv", "0.2", "0.9")],
+)
 def test_a_changed_number_or_curve_is_found_and_bound(chosen, path, old, new):
     "By `assay verify`, by `assay repro`, and by what an approval binds; the control is the file as it was"
     assert assay("verify", cwd=chosen).returncode == 0

@@ -109,7 +109,9 @@ def test_every_candidate_is_the_same_in_any_unit(tmp_path, kind, candidate):
 def test_the_tolerance_follows_the_spread_and_not_the_value_of_a_row(target, gap, same):
     number = SimpleNamespace(is_number=True)
     assert bool((gap <= same_up_to(number, target)).all()) == same
-    assert np.ptp(same_up_to(number, target)) <= 0.01 * np.ptp(target)  # a row near zero has the tolerance of the others
+    assert np.ptp(same_up_to(number, target)) <= 0.01 * np.ptp(
+        target
+    )  # a row near zero has the tolerance of the others
 
 
 def test_control_a_judge_of_single_rows_is_wrong_both_ways(tmp_path):
