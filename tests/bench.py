@@ -70,7 +70,8 @@ def clone(root, folder):
 
 
 def sources(root):
-    "Per stage, in an order that runs, the code of its notebook with the parameters that the pipeline gives it"
+    """Per stage, in an order that runs, the code of its notebook with the parameters that the pipeline gives
+    it"""
     params, res = read_yaml(root / "params.yaml"), []
     order = subprocess.run(
         [sys.executable, "-m", "dvc", "repro", "--dry", "--force"],
@@ -110,7 +111,8 @@ def resident(pid):
 
 
 def start(command, cwd, env, given=""):
-    "A process in a group of its own, stopped before it has done anything worth a figure; what it reads, and what it says"
+    """A process in a group of its own, stopped before it has done anything worth a figure; what it reads,
+    and what it says"""
     files = [tempfile.TemporaryFile("w+") for _ in range(3)]
     files[0].write(given)
     files[0].seek(0)
@@ -139,7 +141,8 @@ def wait(pid, seconds):
 
 
 def turn(process, files, seconds):
-    "Let a process run for some seconds, then stop it: seconds that it took, bytes that it holds, and how it ended if it did"
+    """Let a process run for some seconds, then stop it: seconds that it took, bytes that it holds, and how
+    it ended if it did"""
     began = time.perf_counter()
     os.killpg(process.pid, signal.SIGCONT)
     ended = wait(process.pid, seconds)
@@ -154,7 +157,8 @@ def turn(process, files, seconds):
 
 
 def by_turns(jobs, seconds=1.0):
-    "Wall and CPU seconds, peak memory and output of processes, each running for a second while the others are stopped: all meet the same drift of the machine's speed"
+    """Wall and CPU seconds, peak memory and output of processes, each running for a second while the others
+    are stopped: all meet the same drift of the machine's speed"""
     spent, peak, res = dict.fromkeys(jobs, 0.0), dict.fromkeys(jobs, 0), {}
     try:
         while left := [n for n in jobs if n not in res]:
@@ -282,7 +286,8 @@ def measured(python, code, table, root):
 
 
 def exploration(root, n_runs=2):
-    "The numbers of the exploration on the raw flights, against the report of `ydata-profiling` where an interpreter has it: by turns, the best of each"
+    """The numbers of the exploration on the raw flights, against the report of `ydata-profiling` where an
+    interpreter has it: by turns, the best of each"""
     table, peer = root / "data/raw/flights.parquet", os.environ.get("ASSAY_PEER", sys.executable)
     if not table.is_file():
         say("exploration: skipped, there is no data/raw/flights.parquet")

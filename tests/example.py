@@ -1,4 +1,5 @@
-"The files of the bundled flights, for tests that are about them: after `assay init` those in the root are about another table"
+"""The files of the bundled flights, for tests that are about them: after `assay init` those in the root are
+about another table"""
 
 import shutil
 from pathlib import Path
@@ -15,7 +16,8 @@ OWN = (
 
 
 def copy_example(folder, *names):
-    "Copy files of the repository, those of OWN as they came with it; of dvc.yaml the line goes that `assay init` wrote"
+    """Copy files of the repository, those of OWN as they came with it; of dvc.yaml the line goes that `assay
+    init` wrote"""
     for name in names:
         if name == "dvc.yaml":
             (folder / name).write_text(with_dep((ROOT / name).read_text(), None))
@@ -24,6 +26,7 @@ def copy_example(folder, *names):
 
 
 def copy_results(folder):
-    "The bundled flights' reports for machines, as one run left them, and the ledgers; no waiver, no key, no approval"
+    """The bundled flights' reports for machines, as one run left them, and the ledgers; no waiver, no key,
+    no approval"""
     for name in ("reports", "approvals"):
         shutil.copytree(FLIGHTS / name, folder / name)

@@ -189,7 +189,8 @@ def become(module, arguments, cwd, env, files):
 
 
 def forked(module, *arguments, cwd, env=None):
-    "`python -m MODULE` as a fork of this process, where this one has the environment of a stage: the same code without the seconds in which a new Python imports it"
+    """`python -m MODULE` as a fork of this process, where this one has the environment of a stage: the same
+    code without the seconds in which a new Python imports it"""
     if sys.platform != "linux" or any(os.environ.get(k) != v for k, v in ENV.items()):
         return run(sys.executable, "-m", module, *arguments, cwd=cwd, env=env or {})
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:

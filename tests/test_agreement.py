@@ -1,4 +1,5 @@
-"The agreement: nonsense is refused before anything is frozen, a bar that moves is seen whichever way it went, and what the tables of names say is what the modules compute"
+"""The agreement: nonsense is refused before anything is frozen, a bar that moves is seen whichever way it
+went, and what the tables of names say is what the modules compute"""
 
 import json
 from pathlib import Path
@@ -63,7 +64,7 @@ def test_the_names_that_are_known_are_those_that_are_computed():
             assert (faults(p) == []) == known, (task, name)
 
 
-# ---- nonsense ------------------------------------------------------------------------------------------------------------------------------------------------
+# ---- nonsense ------------------------------------------------------------------------------------
 
 NONSENSE = [
     (
@@ -180,7 +181,7 @@ def test_what_init_drafts_makes_sense_and_is_full_of_gaps(name, tmp_path):
     }
 
 
-# ---- gaps ----------------------------------------------------------------------------------------------------------------------------------------------------
+# ---- gaps ----------------------------------------------------------------------------------------
 
 
 def test_the_bundled_agreement_has_no_gap_and_each_thing_left_out_is_one():
@@ -208,7 +209,7 @@ def test_the_bundled_agreement_has_no_gap_and_each_thing_left_out_is_one():
     assert len(gaps(shallow)) == 4 + 2 + 1 + 1 + 4
 
 
-# ---- the ledger ----------------------------------------------------------------------------------------------------------------------------------------------
+# ---- the ledger ----------------------------------------------------------------------------------
 
 
 def bundled(**changes):
@@ -226,7 +227,8 @@ def test_the_bundled_ledger_is_valid_and_shows_the_bundled_move():
 
 
 def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
-    "One word of the question, provisional, a low minimum; then agreed. The control is a chapter that begins with each question, as it was"
+    """One word of the question, provisional, a low minimum; then agreed. The control is a chapter that
+    begins with each question, as it was"""
     with inside(tmp_path):
         freeze_criteria(bundled())
         mark_results(bundled())
@@ -250,7 +252,8 @@ def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
 
 
 def test_a_table_of_ones_own_is_a_chapter_of_its_own_that_is_shown(tmp_path):
-    "Begun by `assay init`. The control is the same table under new names of target and id, provisional or agreed: a moved bar"
+    """Begun by `assay init`. The control is the same table under new names of target and id, provisional or
+    agreed: a moved bar"""
     with inside(tmp_path):
         freeze_criteria(bundled())
         mark_results(bundled())
@@ -381,7 +384,7 @@ def test_a_deleted_ledger_stops_the_pipeline(tmp_path):
     assert load_problem(repo / "problem.yaml").minimum == 0.05
 
 
-# ---- the first agreement -------------------------------------------------------------------------------------------------------------------------------------
+# ---- the first agreement -------------------------------------------------------------------------
 
 
 def fitted(**changes):
@@ -417,7 +420,8 @@ def naive(problem):
 
 
 def test_what_is_agreed_first_is_the_bar_and_what_moves_after_is_shown_step_by_step(tmp_path):
-    "A draft at 41.72, agreed at 38, missed, and moved to 40. The control compares with the draft: two dozen moves, and 41.72 → 40"
+    """A draft at 41.72, agreed at 38, missed, and moved to 40. The control compares with the draft: two
+    dozen moves, and 41.72 → 40"""
     with inside(tmp_path):
         fitted(**DRAFT)
         assert (moves(bundled(**DRAFT)), agreed_after(bundled(**DRAFT))) == (
@@ -459,7 +463,8 @@ def test_the_sentence_about_the_first_agreement_is_the_same_before_and_after_its
 
 
 def test_an_agreement_may_be_completed_until_a_model_is_judged_by_it(tmp_path):
-    "Two drafts without `provisional` and with open questions, then one that a model is fitted under: that one is the bar"
+    """Two drafts without `provisional` and with open questions, then one that a model is fitted under: that
+    one is the bar"""
     with inside(tmp_path):
         fitted(**DRAFT)
         for costs in ({}, bundled().costs):
@@ -471,7 +476,8 @@ def test_an_agreement_may_be_completed_until_a_model_is_judged_by_it(tmp_path):
 
 
 def older_ledger():
-    "The ledger as it was written before: no agreement says how many questions were open, and only the first results are marked"
+    """The ledger as it was written before: no agreement says how many questions were open, and only the
+    first results are marked"""
     lines, prev = [], criteria.FIRST
     for e in read_ledger():
         if e["event"] == "results" and any('"event":"results"' in line for line in lines):

@@ -482,7 +482,8 @@ def test_it_starts_in_the_same_memory_after_many_predictions(repo):
 
 
 def test_a_stop_lets_requests_finish(repo):
-    "SIGTERM, as an orchestrator sends it: what is being answered is answered and recorded, and nothing new is taken"
+    """SIGTERM, as an orchestrator sends it: what is being answered is answered and recorded, and nothing new
+    is taken"""
     server = Server(repo).__enter__()
     body = rows_with()
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:

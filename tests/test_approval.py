@@ -1,4 +1,5 @@
-"An approval cannot be bypassed: every mutation of bundle, chain or keys ends in a refusal, and the intact one is served"
+"""An approval cannot be bypassed: every mutation of bundle, chain or keys ends in a refusal, and the intact
+one is served"""
 
 import base64
 import json
@@ -31,7 +32,8 @@ CHAIN, BUNDLE = "approvals/approvals.jsonl", "data/bundle"
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory):
-    "A bundle that was approved, rejected and approved again, a key that was revoked, and the head of that chain: lines 0 to 2 enrol, 3 to 5 decide, 6 revokes"
+    """A bundle that was approved, rejected and approved again, a key that was revoked, and the head of that
+    chain: lines 0 to 2 enrol, 3 to 5 decide, 6 revokes"""
     folder = tmp_path_factory.mktemp("released") / "repo"
     make_tiny(folder)
     ann, bob = make_keys(folder)

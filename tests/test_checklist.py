@@ -1,4 +1,5 @@
-"The checklist: every item with every field, every state reached by really changing what it rests on, and a map that cannot rot"
+"""The checklist: every item with every field, every state reached by really changing what it rests on, and a
+map that cannot rot"""
 
 import datetime
 import importlib
@@ -49,7 +50,7 @@ def items():
     return load_checklist(ROOT / "pipelines/checklist.yaml")
 
 
-# ---- the list ------------------------------------------------------------------------------------------------------------------------------------------------
+# ---- the list ------------------------------------------------------------------------------------
 
 
 def test_every_item_is_there_with_every_field():
@@ -102,7 +103,7 @@ def test_an_item_without_a_field_is_refused(field, tmp_path):
         load_checklist(broken)
 
 
-# ---- the states ----------------------------------------------------------------------------------------------------------------------------------------------
+# ---- the states ----------------------------------------------------------------------------------
 
 LIST = """items:
   - {id: F01, text: reach, owner: data engineer, kind: measured, stages: [data], evidence: ['reports/data/metrics.json#metrics.rows'], rule: rows were read, next: ask for access}
@@ -314,7 +315,7 @@ def test_a_waiver_falls_with_another_problem_and_stands_when_its_key_is_revoked_
         active_waivers(ANY_DAY)
 
 
-# ---- the bar -------------------------------------------------------------------------------------------------------------------------------------------------
+# ---- the bar -------------------------------------------------------------------------------------
 
 
 def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_path, monkeypatch):
@@ -379,11 +380,12 @@ def test_a_gate_that_a_signature_holds_open_is_on_the_list(place_of, tmp_path, m
         )
 
 
-# ---- the pipeline --------------------------------------------------------------------------------------------------------------------------------------------
+# ---- the pipeline --------------------------------------------------------------------------------
 
 
 def make_assessed(folder):
-    "A repository in which the bundled responsible stage can run: invented flights, cut by time, with the bundled answers"
+    """A repository in which the bundled responsible stage can run: invented flights, cut by time, with the
+    bundled answers"""
     from assay.data.columns import Dictionary
     from assay.data.infer import infer_dictionary, write_dictionary
 
@@ -516,7 +518,8 @@ def test_waivers_are_an_input_of_what_shows_them_and_of_no_other_stage():
 
 
 def release_repo(folder):
-    "The bundled readiness stage with the metrics of one run of the flights; nothing else, and nothing that somebody signed here"
+    """The bundled readiness stage with the metrics of one run of the flights; nothing else, and nothing that
+    somebody signed here"""
     folder.mkdir()
     for name in ("pipelines", "tests"):
         shutil.copytree(
@@ -536,7 +539,8 @@ def release_repo(folder):
 
 
 def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
-    "An item that failed is waived on the page until a day; after that day the command does not count it, whatever the page says"
+    """An item that failed is waived on the page until a day; after that day the command does not count it,
+    whatever the page says"""
     repo = release_repo(tmp_path / "repo")
     report = repo / "reports/monitoring/metrics.json"
     found = json.loads(report.read_text())
@@ -600,7 +604,7 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
     assert readiness()["metrics"] == before["metrics"]
 
 
-# ---- the map -------------------------------------------------------------------------------------------------------------------------------------------------
+# ---- the map -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -694,11 +698,12 @@ def test_the_score_is_computed_from_what_is_there():
             assert next(r["points"] for r in ml_test_rows(plan, broken) if r["id"] == t["id"]) < 1, t["id"]
 
 
-# ---- what the map leans on and no other test holds -----------------------------------------------------------------------------------------------------------
+# ---- what the map leans on and no other test holds -----------------------------------------------
 
 
 def test_container_and_ci_are_declared():
-    "The image holds the versions of the lock, serves, and does not run as root; CI runs the command of the README on a clean checkout"
+    """The image holds the versions of the lock, serves, and does not run as root; CI runs the command of the
+    README on a clean checkout"""
     docker = (ROOT / "deploy/Dockerfile").read_text()
     assert (
         "requirements.lock" in docker

@@ -1,4 +1,5 @@
-"Every kind of source reaches the data stage: a database, a URL, a function, several tables that join; and no credential stays anywhere"
+"""Every kind of source reaches the data stage: a database, a URL, a function, several tables that join; and
+no credential stays anywhere"""
 
 import json
 import shutil

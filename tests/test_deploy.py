@@ -1,4 +1,5 @@
-"The image without a container engine: the steps of the Dockerfile, run in a folder that stands for the root of each stage"
+"""The image without a container engine: the steps of the Dockerfile, run in a folder that stands for the
+root of each stage"""
 
 import json
 import os
@@ -134,7 +135,8 @@ def image(released, tmp_path_factory):
 
 
 def answered(image, text=DOCKERFILE):
-    "What the container of an image answers to one request; exit code and what it said where it does not start"
+    """What the container of an image answers to one request; exit code and what it said where it does not
+    start"""
     server = Server.__new__(Server)
     server.folder, server.port = image.root, free_port()
     server.process = image.start(text, server.port)
@@ -235,7 +237,8 @@ def test_compose_mounts_what_the_service_reads_and_writes():
 
 @pytest.mark.slow
 def test_the_image_is_built_and_answers_with_its_own_packages(released, tmp_path):
-    "Everything installed from the index, as a build would; the service then runs without the packages of this environment"
+    """Everything installed from the index, as a build would; the service then runs without the packages of
+    this environment"""
     probe = [
         sys.executable,
         "-m",

@@ -1,4 +1,5 @@
-"The dictionary as a schema: each kind of corruption is caught, nothing clean is set aside, and both ways of checking agree"
+"""The dictionary as a schema: each kind of corruption is caught, nothing clean is set aside, and both ways
+of checking agree"""
 
 import math
 import unicodedata

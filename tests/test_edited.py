@@ -1,4 +1,5 @@
-"A number that somebody edited by hand is found: in a report by the hash that its run left, in a table of numbers by metrics.json"
+"""A number that somebody edited by hand is found: in a report by the hash that its run left, in a table of
+numbers by metrics.json"""
 
 import json
 import re

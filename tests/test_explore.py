@@ -1,4 +1,5 @@
-"Exploration: planted leaks are found and clean tables accused of nothing; summaries merge and stay small; the page for browsing runs nothing of the data; personal data is found and never shown"
+"""Exploration: planted leaks are found and clean tables accused of nothing; summaries merge and stay small;
+the page for browsing runs nothing of the data; personal data is found and never shown"""
 
 import gc
 import ipaddress
@@ -101,7 +102,8 @@ def test_control_judged_by_its_own_rows_a_clean_id_looks_like_a_leak():
 
 @pytest.fixture(scope="module")
 def scanned():
-    "A sample of the bundled flights of three months with the columns that must not be used, made as the data stage makes it"
+    """A sample of the bundled flights of three months with the columns that must not be used, made as the
+    data stage makes it"""
     tables = bundled.fetch_tables()[0]
     tables["flights"] = tables["flights"].query("month <= 3")
     problem, dictionary = load_problem(FLIGHTS / "problem.yaml"), load_dictionary(FLIGHTS / "dictionary.yaml")

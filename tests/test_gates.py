@@ -139,7 +139,8 @@ class Case:
         return write_metrics(stage, verdict, {}, list(checks), inputs or [Path("table.csv")])
 
     def start(self, name, gate, **kwargs):
-        "Why a stage of the repository's own dvc.yaml may not start; in the run without the gate, `stage` or `stage.check` is taken out of dvc.yaml"
+        """Why a stage of the repository's own dvc.yaml may not start; in the run without the gate, `stage`
+        or `stage.check` is taken out of dvc.yaml"""
         stage, (other, _, id) = STAGES[name], gate.partition(".")
         kept = stage.gates[other]
         assert not id or id in kept.checks, f"dvc.yaml does not ask for {gate}"
@@ -352,7 +353,8 @@ def hopeless_even_where_nobody_agreed(case):
 
 
 def evaluate(case, strength, rule=0.4, margin=0.05, faults=(), shuffled=None, y=None, model=None):
-    "The report of the evaluation over invented scores, or those of a model; the strength of a score is how much of the target is in it"
+    """The report of the evaluation over invented scores, or those of a model; the strength of a score is how
+    much of the target is in it"""
     r = np.random.default_rng(0)
     y, days = (r.random(1500) < 0.25).astype(int) if y is None else y, np.arange(1500) // 50
     noise = r.normal(size=1500)
@@ -392,7 +394,8 @@ def worse_than_the_baseline(case):
 
 @control("evaluation says 'misses the criteria'")
 def shuffled_labels(case):
-    "A model that was fitted on labels in another order has learnt nothing; the same model on the labels as they are passes"
+    """A model that was fitted on labels in another order has learnt nothing; the same model on the labels as
+    they are passes"""
     flights = make_flights(3000, seed=0)
     fields, train, test = (
         infer_dictionary(flights, target="late", id="flight_id", time="scheduled").features,
@@ -453,7 +456,8 @@ def rows_shared_by_train_and_test(case):
 
 @control("P11 is 'fail': limits between groups: broken: recall_ratio of airport (small to large)")
 def one_group_harmed(case):
-    "On average the model is far better than today's rule; of the late flights of the small airport it finds few"
+    """On average the model is far better than today's rule; of the late flights of the small airport it
+    finds few"""
     r = np.random.default_rng(0)
     y, noise, small = (r.random(4000) < 0.25).astype(int), r.normal(size=(2, 4000)), np.arange(4000) % 5 == 0
     rule, model = y + noise[0], np.where(small & case.broken, noise[1], 3 * y + noise[1])
@@ -544,7 +548,8 @@ def large_model(case):
 
 @control("check 'memory' is 'fail' (beyond the limit of 512 (memory_mb))")
 def greedy_model(case):
-    "It asks for memory that the agreement does not grant; what it takes is measured in a process of its own, and invented here"
+    """It asks for memory that the agreement does not grant; what it takes is measured in a process of its
+    own, and invented here"""
     case.use_release()
     package(case, dict(memory_mb=512), memory_mb=900.0 if case.broken else 300.0)
     return case.start("readiness", "package.memory")
@@ -1001,7 +1006,8 @@ def tampered_file(case):
 
 @control("is not approved")
 def tampered_with_a_new_manifest(case):
-    "Whoever changes a file can write a manifest that fits; the identity is then another, and nobody approved it"
+    """Whoever changes a file can write a manifest that fits; the identity is then another, and nobody
+    approved it"""
     case.use_release()
     approve(case.key(), "meets the criteria")
     if case.broken:
@@ -1091,7 +1097,8 @@ ROWS = [
 
 
 def test_the_gates_of_the_pipeline_are_these():
-    "Written down twice on purpose: nobody takes a gate out of dvc.yaml, or lets another verdict through, without saying so here"
+    """Written down twice on purpose: nobody takes a gate out of dvc.yaml, or lets another verdict through,
+    without saying so here"""
     for name, table in (("gates", GATES), ("provisional", PROVISIONAL)):
         assert {
             s: {g: (gate.verdicts, gate.checks) for g, gate in getattr(stage, name).items()}

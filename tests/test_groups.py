@@ -1,4 +1,5 @@
-"Group metrics, limits between groups and the responsible page, on an invented table about people, through the stages themselves"
+"""Group metrics, limits between groups and the responsible page, on an invented table about people, through
+the stages themselves"""
 
 import json
 import re

@@ -1,4 +1,5 @@
-"What somebody else sends along: settings, queries, archives and files that are no files are held to what they are for"
+"""What somebody else sends along: settings, queries, archives and files that are no files are held to what
+they are for"""
 
 import bz2
 import gzip
@@ -718,7 +719,8 @@ def test_a_yaml_value_that_is_none_of_its_kind_is_named_with_its_file(tmp_path):
 
 @pytest.mark.parametrize("bomb", ["shared beginnings", "a type that extends text", "structs", "empty lists"])
 def test_a_table_is_weighed_however_it_is_written(tmp_path, monkeypatch, bomb):
-    "Texts as what differs from the one before, types of another library, and values that become objects of Python"
+    """Texts as what differs from the one before, types of another library, and values that become objects of
+    Python"""
     monkeypatch.setattr(packed, "FREE_TABLE", 20_000_000)
     text, how = pa.array(["x" * 200_000] * 1000), dict(dictionary_pagesize_limit=10**8)
     if bomb == "shared beginnings":

@@ -1,4 +1,5 @@
-"The feasibility verdict where clusters are few, where values are missing, and where a model is too good to be asked nothing"
+"""The feasibility verdict where clusters are few, where values are missing, and where a model is too good to
+be asked nothing"""
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,8 @@ def agreed(task="binary", metric="roc_auc", **more):
 
 
 def clinics(seed, k, shared=False, signal=0.0, n=1200):
-    "Whole clinics are good or bad, and their columns differ; `signal` is what a column tells within each; training and validation have `k` clinics each, the same or others"
+    """Whole clinics are good or bad, and their columns differ; `signal` is what a column tells within each;
+    training and validation have `k` clinics each, the same or others"""
     rng = np.random.default_rng([seed, k, shared])
     total = k if shared else 3 * k
     clinic = rng.integers(0, total, n) if shared else np.sort(rng.integers(0, total, n))
@@ -79,7 +81,8 @@ def goes(case):
 
 
 def test_few_clinics_are_no_rows():
-    "Noise of whole clinics: five of them say go in no case; the same rows without the declaration, as if each stood alone, do"
+    """Noise of whole clinics: five of them say go in no case; the same rows without the declaration, as if
+    each stood alone, do"""
     seen = [(goes(case_of(clinics(s, 5))), goes(case_of(clinics(s, 5), cluster=None))) for s in (5, 6)]
     assert not any(by_clinic for by_clinic, _ in seen)
     assert any(by_row for _, by_row in seen)
@@ -154,7 +157,8 @@ def test_few_days_cost_more_uncertainly():
 @pytest.mark.slow
 @pytest.mark.parametrize("k,shared", [(5, False), (42, False), (5, True), (42, True)])
 def test_noise_of_clinics_never_goes_beyond_chance(k, shared):
-    "Twenty tables each: two or more that go would be rarer than one in a hundred where one in a hundred is promised"
+    """Twenty tables each: two or more that go would be rarer than one in a hundred where one in a hundred is
+    promised"""
     assert sum(goes(case_of(clinics(s, k, shared))) for s in range(20)) <= 1
 
 

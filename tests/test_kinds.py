@@ -1,4 +1,5 @@
-"A FIFO or a device in place of a file would be read without end: every function that opens a path asks what it is first"
+"""A FIFO or a device in place of a file would be read without end: every function that opens a path asks
+what it is first"""
 
 import ast
 import contextlib

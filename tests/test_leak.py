@@ -1,4 +1,5 @@
-"A column that knows the answer comes before all else, is removed or declared, and never stands in for today's practice; personal data is declared with its basis"
+"""A column that knows the answer comes before all else, is removed or declared, and never stands in for
+today's practice; personal data is declared with its basis"""
 
 import dataclasses
 import json

@@ -1,4 +1,5 @@
-"The prediction log: verified line by line in constant memory, with the same findings as a reader that holds all of it"
+"""The prediction log: verified line by line in constant memory, with the same findings as a reader that
+holds all of it"""
 
 import hashlib
 import json

@@ -17,7 +17,8 @@ FEATURES = ["hour", "distance", "wind_speed", "recent_delay", "origin"]
 
 
 def stable_period(seed, n_ref=61, n_cur=7, per_day=30, memory=0.0, shift=0.0, columns="abcd"):
-    "Counts of two months and of the week after them, days × bins, where each day moves all its rows and nothing else changes (but for `shift`)"
+    """Counts of two months and of the week after them, days × bins, where each day moves all its rows and
+    nothing else changes (but for `shift`)"""
     rng, ref, cur = np.random.default_rng(seed), {}, {}
     day = np.repeat(np.arange(n_ref + n_cur), per_day)
     for name in columns:
@@ -52,7 +53,8 @@ def test_rows_drawn_as_if_they_were_independent_alarm_nearly_always(worlds):
 
 
 def test_a_day_that_resembles_the_next_costs_little():
-    "Runs of days are drawn, so that weather of a few days is no alarm; a threshold from days alone would alarm more often than this"
+    """Runs of days are drawn, so that weather of a few days is no alarm; a threshold from days alone would
+    alarm more often than this"""
     moody = [stable_period(s, memory=0.4) for s in range(200)]
     assert alarms(moody, 0.01) <= binom.ppf(0.995, 200, 0.05)
 

@@ -1,4 +1,5 @@
-"What monitoring makes of outcomes that are late, wrong or partly known, of missing values, and of the weeks before"
+"""What monitoring makes of outcomes that are late, wrong or partly known, of missing values, and of the
+weeks before"""
 
 import json
 
@@ -26,7 +27,8 @@ ROWS = ["flight_id", "scheduled", "hour", "distance", "wind_speed", "recent_dela
 
 
 def holes(seed, share=0.1, later=None, even=False, n_ref=61, n_cur=7, per_day=30):
-    "Counts of two months and the week after them: values move by the day, and so does the share that is missing; `later` is the share of the week"
+    """Counts of two months and the week after them: values move by the day, and so does the share that is
+    missing; `later` is the share of the week"""
     rng, ref, cur = np.random.default_rng(seed), {}, {}
     n_days = n_ref + n_cur
     for name in "abcd":
@@ -63,7 +65,8 @@ def test_values_and_missing_values_together_alarm_at_the_promised_rate(alpha, n)
 
 
 def test_rows_drawn_alone_alarm_for_missing_values_nearly_always():
-    "The positive control: days on which a feed fails are no change, but the naive threshold takes them for one"
+    """The positive control: days on which a feed fails are no change, but the naive threshold takes them for
+    one"""
     assert alarms([holes(s) for s in range(20)], 0.05, by_day=False)[1] > binom.ppf(0.9999, 20, 0.05)
 
 
@@ -330,7 +333,8 @@ def test_one_word_that_is_no_outcome_is_named_by_the_command(released):
 
 
 def test_a_drafted_problem_keeps_the_word_that_it_does_not_know(tmp_path):
-    "What `assay init` recodes to 0 and 1 may be written so, or in the words of the table; nothing else becomes 0"
+    """What `assay init` recodes to 0 and 1 may be written so, or in the words of the table; nothing else
+    becomes 0"""
     described = Dictionary((Field("id", "text", "id"), Field("y", "integer", "target")))
     asked = make_problem(
         dict(
@@ -478,7 +482,8 @@ def read_log_lines(folder):
 
 @pytest.mark.parametrize("moment", ["2013-W44-5", "2013-11-01T09:00:00,5", "2013-11-01x09:00"])
 def test_one_moment_in_the_log_that_cannot_be_read_silences_nobody(released, moment):
-    "Such a row has been answered and cannot be taken out again; a table can be corrected, so there it is named"
+    """Such a row has been answered and cannot be taken out again; a table can be corrected, so there it is
+    named"""
     folder, df, served = released
     times = served.assign(scheduled=served.scheduled.astype(str).where(served.index != 17, moment))
     logged = times.assign(logged="2014-01-02T00:00:00")

@@ -1,4 +1,5 @@
-"The packaged model against the one that was evaluated: predicted numbers in any unit, judged against their spread"
+"""The packaged model against the one that was evaluated: predicted numbers in any unit, judged against their
+spread"""
 
 import json
 from types import SimpleNamespace
@@ -158,7 +159,8 @@ def test_nothing_to_compare(tmp_path):
     [("large", 2e-7, True), ("large", 1e-3, False), ("small", 2e-7, True), ("small", 1e-3, False)],
 )
 def test_golden_rows_are_judged_in_the_unit_of_the_scores(tmp_path, kind, share, starts):
-    "Another processor sums in another order: a service over large numbers starts on it, and another model is refused on small ones"
+    """Another processor sums in another order: a service over large numbers starts on it, and another model
+    is refused on small ones"""
     bundle, _, _ = packaged(tmp_path, "boosting", kind)
     path = tmp_path / "bundle/golden.json"
     golden = json.loads(path.read_text())

@@ -1,4 +1,5 @@
-"Today's practice as a function: the same rule in the study, the baseline and the evaluation, and what is refused"
+"""Today's practice as a function: the same rule in the study, the baseline and the evaluation, and what is
+refused"""
 
 import json
 import shutil
@@ -203,7 +204,8 @@ def test_a_practice_that_nobody_can_measure_stops_the_study(tmp_path, declared, 
 
 @pytest.mark.slow
 def test_the_evaluation_counts_another_seed(project, tmp_path):
-    "The bundled stage with another seed and other test rows: one more model of the same test set, until the source is another"
+    """The bundled stage with another seed and other test rows: one more model of the same test set, until
+    the source is another"""
     folder = shutil.copytree(project, tmp_path / "copy", symlinks=True)
     params, test = folder / "params.yaml", folder / "data/prepared/test.parquet"
     opened = folder / "approvals/test_openings.jsonl"

@@ -1,4 +1,5 @@
-"What is committed shows no customer: pages without names of rows, free text and personal values, and a table that git does not see"
+"""What is committed shows no customer: pages without names of rows, free text and personal values, and a
+table that git does not see"""
 
 import ast
 import json
@@ -132,7 +133,8 @@ def test_the_data_page_shows_no_customer_and_git_sees_no_table(bundled, tmp_path
 
 
 def with_contacts(n=1500, seed=1):
-    "Stays; one value in four of `desk` is an address that three rows hold, and one of `partner` is a card number that two rows hold"
+    """Stays; one value in four of `desk` is an address that three rows hold, and one of `partner` is a card
+    number that two rows hold"""
     rng = np.random.default_rng(seed)
     nights, price = rng.poisson(3, n) + 1, rng.gamma(4, 30, n).round(2)
     lost = rng.random(n) < 1 / (1 + np.exp(2 - 0.4 * nights))
@@ -153,7 +155,8 @@ def with_contacts(n=1500, seed=1):
 
 
 def test_a_column_that_one_page_hides_is_hidden_on_every_page(bundled, tmp_path):
-    "Three addresses among 1,500 rows are easily missed in a sample of them: the data stage looks at all rows, and the other pages ask it"
+    """Three addresses among 1,500 rows are easily missed in a sample of them: the data stage looks at all
+    rows, and the other pages ask it"""
     repo, table = shutil.copytree(bundled, tmp_path / "repo", symlinks=True), with_contacts()
     table.to_csv(repo / "stays.csv", index=False)
     done = forked("assay.cli", "init", repo / "stays.csv", "--target", "lost", "--id", "row", cwd=repo)
@@ -355,7 +358,8 @@ def test_each_cell_that_picks_rows_of_a_table_of_cases_asks_which_columns_may_be
 
 
 def test_no_stage_shows_the_column_that_names_a_row():
-    "The last expression of a cell is what it shows; none has `problem.id` in it but to store or to look rows up"
+    """The last expression of a cell is what it shows; none has `problem.id` in it but to store or to look
+    rows up"""
     for path in sorted((ROOT / "pipelines").glob("*.ipynb")):
         for c in json.loads(path.read_text())["cells"]:
             if c["cell_type"] == "code":

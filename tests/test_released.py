@@ -1,4 +1,5 @@
-"The README's own release steps leave the tests green: a test brings its own approvals, whatever is signed where it runs"
+"""The README's own release steps leave the tests green: a test brings its own approvals, whatever is signed
+where it runs"""
 
 import datetime
 import shutil

@@ -1,4 +1,5 @@
-"Rows of a table of one's own: which are copies, which numbers count, which columns speak in training, and how a rare class is counted"
+"""Rows of a table of one's own: which are copies, which numbers count, which columns speak in training, and
+how a rare class is counted"""
 
 import numpy as np
 import pandas as pd
@@ -164,7 +165,8 @@ def test_control_columns_shuffled_against_each_other_call_honest_rows_copies():
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [300, 2500, 10_000])
 def test_error_rates_of_many_tables(n):
-    "Of 12 tables of each kind none that is honest is called copies, and of rich tables with copies at least 11; a few hundred rows hold too few copies that were touched"
+    """Of 12 tables of each kind none that is honest is called copies, and of rich tables with copies at
+    least 11; a few hundred rows hold too few copies that were touched"""
     wrong = {make.__name__: sum(seen(make, None, 100 + s, n)["copies"] for s in range(12)) for make in HONEST}
     right = {
         plant.__name__: sum(seen(records, plant, 100 + s, n)["copies"] for s in range(12))
@@ -470,7 +472,8 @@ def test_each_class_is_shown_before_and_after(positives, sunk, tmp_path):
 
 
 def test_a_class_that_begins_later_has_not_sunk():
-    "Five hundred rows of a class were read, none of them in training: more of the table would show no others there"
+    """Five hundred rows of a class were read, none of them in training: more of the table would show no
+    others there"""
     parts = dict(
         train=pd.DataFrame(dict(y=["a"] * 6000)),
         valid=pd.DataFrame(dict(y=["a"] * 1300 + ["new"] * 200)),

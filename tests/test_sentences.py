@@ -1,4 +1,5 @@
-"What the checklist says of an open item is true of it: not answered, answered by nobody, answered and not measured"
+"""What the checklist says of an open item is true of it: not answered, answered by nobody, answered and not
+measured"""
 
 import re
 from pathlib import Path

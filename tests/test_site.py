@@ -151,7 +151,8 @@ def test_there_are_pages():
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
 def test_front_page_in_a_browser(tmp_path):
-    "A real browser shows the front page, and asks the network for nothing; it would ask for a picture, were it not for the policy"
+    """A real browser shows the front page, and asks the network for nothing; it would ask for a picture,
+    were it not for the policy"""
     index = ROOT / "reports/index.html"
     text, asked = opened(index, tmp_path)
     assert "feasibility/report.html" in text and asked == set()
@@ -166,7 +167,8 @@ def test_front_page_in_a_browser(tmp_path):
 
 
 def small_site(folder, outputs):
-    "A repository whose stages `data` and `explore` have run, the first with these outputs, and `old`, which ran for another problem"
+    """A repository whose stages `data` and `explore` have run, the first with these outputs, and `old`,
+    which ran for another problem"""
     stage = "  {0}: {{cmd: x, deps: [pipelines/{0}.ipynb], outs: [data/executed/{0}.ipynb]}}\n"
     (folder / "dvc.yaml").write_text("stages:\n" + "".join(map(stage.format, ("data", "explore", "old"))))
     (folder / "params.yaml").write_text("{}")
@@ -206,7 +208,8 @@ def test_one_page_that_cannot_be_shown_keeps_no_other_from_being_made(tmp_path, 
 
 
 def test_each_figure_of_a_notebook_is_shown(tmp_path, monkeypatch):
-    "Also the second and third: whoever puts every setting of matplotlib back turns off the backend that the first figure turned on"
+    """Also the second and third: whoever puts every setting of matplotlib back turns off the backend that
+    the first figure turned on"""
     cell = "from assay.evaluation.scores import plot_intervals; import pandas as pd\nplot_intervals(pd.DataFrame(dict(model=['$5_$10'], value=[1.], low=[0.], high=[2.])));"
     cells = [
         new_code_cell("seed: int = 0", id="p", metadata=dict(tags=["parameters"])),

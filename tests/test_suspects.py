@@ -29,7 +29,8 @@ from assay.stats.values import Label
 
 
 def air(spread, later=None, seed=0, n=1200):
-    "Hourly air: sensors that tell the carbon monoxide well, and `nox`, whose error is `spread` in the training period and `later` after it"
+    """Hourly air: sensors that tell the carbon monoxide well, and `nox`, whose error is `spread` in the
+    training period and `later` after it"""
     r = np.random.default_rng(seed)
     co = r.gamma(6, 1, n)
     error = np.where(np.arange(n) < n * 7 // 10, spread, spread if later is None else later)
@@ -155,7 +156,8 @@ def test_a_column_above_the_line_is_a_leak_however_good_the_others_are():
 
 
 def invented(seed):
-    "A table at random: a task, columns that tell the outcome more or less, a moment, an error that changes later"
+    """A table at random: a task, columns that tell the outcome more or less, a moment, an error that changes
+    later"""
     r = np.random.default_rng(seed)
     n, task = int(r.integers(200, 400)), seed % 3
     latent = r.gamma(4, 1, n)

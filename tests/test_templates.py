@@ -1,4 +1,5 @@
-"Templates and tables: they travel with the package, what the data holds is text in them, and a number is shown as it is"
+"""Templates and tables: they travel with the package, what the data holds is text in them, and a number is
+shown as it is"""
 
 import json
 import shutil
@@ -139,7 +140,8 @@ def drawn(seed=0):
 
 
 def is_faithful(v, text):
-    "Is what is shown of a number within half a unit of its last digit, and zero only where the number is a rounding error?"
+    """Is what is shown of a number within half a unit of its last digit, and zero only where the number is a
+    rounding error?"""
     if abs(v) <= NOTHING:
         return float(text) == 0 and not text.startswith("-")
     if "e" in text:

@@ -1,4 +1,5 @@
-"A waiver is about one bundle and one piece of evidence: another model, or other data with the same words, is not excused"
+"""A waiver is about one bundle and one piece of evidence: another model, or other data with the same words,
+is not excused"""
 
 import json
 import shutil
@@ -172,7 +173,8 @@ def test_the_gate_before_the_package_names_the_evaluation_as_long_as_there_is_no
 
 
 def test_while_the_package_stage_runs_the_evidence_decides(repo):
-    "DVC takes the bundle and its report away before the stage starts; the waiver that opens its gate must hold without them"
+    """DVC takes the bundle and its report away before the stage starts; the waiver that opens its gate must
+    hold without them"""
     missed(0.21)
     e = sign(repo, "evaluation")
     assert set(e["names"]) == {"evidence", "bundle"}
@@ -227,7 +229,8 @@ def test_a_waiver_of_before_is_read_and_does_not_count_and_what_rests_on_it_is_s
 
 
 def test_a_waiver_of_the_next_model_does_not_end_the_approval_of_the_one_before(repo, released):
-    "So that a rollback finds it. The control asks for the last line about the item, as it was asked before; a withdrawal ends both"
+    """So that a rollback finds it. The control asks for the last line about the item, as it was asked
+    before; a withdrawal ends both"""
     first = sign(repo, "P09")
     approve(key(repo), "the first", today=DAY)
     one = bundle_identity(place("bundle"))
@@ -269,7 +272,8 @@ def test_an_approval_rests_on_no_waiver_of_another_model(repo, released):
 
 
 def test_what_is_refused_says_that_a_waiver_is_about_something_else(repo):
-    "The gate of a stage, the approval, and the list that people read; a waiver that nobody needs is not spoken of"
+    """The gate of a stage, the approval, and the list that people read; a waiver that nobody needs is not
+    spoken of"""
     sign(repo, "F03")
     missed(0.21)
     sign(repo, "evaluation")

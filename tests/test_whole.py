@@ -1,4 +1,5 @@
-"The whole way, as people go it: a table, the pipeline, a signed approval, predictions over HTTP, the log, monitoring"
+"""The whole way, as people go it: a table, the pipeline, a signed approval, predictions over HTTP, the log,
+monitoring"""
 
 import dataclasses
 import json
