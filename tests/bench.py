@@ -218,7 +218,10 @@ def pipeline(root, folder):
 
 def serving(root):
     "How long a service needs to start importing, and one row in the bundle"
-    code = "import time; t=time.perf_counter(); import assay.serving.app; from assay.package.bundle import load_bundle; b=load_bundle('data/bundle'); print(time.perf_counter()-t)"
+    code = (
+        "import time; t=time.perf_counter(); import assay.serving.app; from assay.package.bundle "
+        "import load_bundle; b=load_bundle('data/bundle'); print(time.perf_counter()-t)"
+    )
     seconds = [
         float(
             subprocess.run(
@@ -259,7 +262,11 @@ start = time.perf_counter()
 page = ProfileReport(pd.read_parquet(sys.argv[1]), minimal=False, progress_bar=False).to_html()
 print(json.dumps(dict(seconds=time.perf_counter()-start, peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024, page_mb=len(page.encode())/1e6)))
 """
-PEER_HELP = "exploration: not compared, `ydata-profiling` is not installed: `python3 -m venv peer && peer/bin/pip install 'ydata-profiling==4.18.*' pyarrow`, then `ASSAY_PEER=peer/bin/python make bench`"
+PEER_HELP = (
+    "exploration: not compared, `ydata-profiling` is not installed: `python3 -m venv peer && "
+    "peer/bin/pip install 'ydata-profiling==4.18.*' pyarrow`, then `ASSAY_PEER=peer/bin/python "
+    "make bench`"
+)
 
 
 def has_peer(python):

@@ -238,7 +238,10 @@ def engines(rounds=3):
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "a.ipynb", Path(folder) / "b.ipynb"
         nbformat.write(nb, source)
-        ours = "import sys; from assay.pipeline.engine import execute; execute(*sys.argv[1:3], engine=sys.argv[3])"
+        ours = (
+            "import sys; from assay.pipeline.engine import execute; execute(*sys.argv[1:3], "
+            "engine=sys.argv[3])"
+        )
 
         def run(engine):
             return lambda: subprocess.run(

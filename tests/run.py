@@ -126,7 +126,8 @@ def main(names):
     todo, running, failed, began = names or jobs(root), {}, [], time.monotonic()
     total = len(todo)
     print(
-        f"{sum(n.endswith('.ipynb') for n in todo)} lessons, the house checks among them, and {sum(n.endswith('.py') for n in todo)} files of tests that cross modules",
+        f"{sum(n.endswith('.ipynb') for n in todo)} lessons, the house checks among them, and "
+        f"{sum(n.endswith('.py') for n in todo)} files of tests that cross modules",
         flush=True,
     )
     if sys.platform == "linux":

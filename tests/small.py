@@ -97,8 +97,14 @@ def stage_block(name):
     "One stage of dvc.yaml"
     deps = [f"pipelines/{name}.ipynb", *READS[name]]
     return (
-        f"  {name}:\n    desc: What about the {name}?\n    cmd: exec python -m assay.pipeline.stage {name}\n    deps: {deps}\n    params: [base.seed, {name}]\n"
-        f"    outs: {[*WRITES[name], f'data/executed/{name}.ipynb']}\n    metrics:\n      - reports/{name}/metrics.json: {{cache: false}}\n"
+        f"  {name}:\n"
+        f"    desc: What about the {name}?\n"
+        f"    cmd: exec python -m assay.pipeline.stage {name}\n"
+        f"    deps: {deps}\n"
+        f"    params: [base.seed, {name}]\n"
+        f"    outs: {[*WRITES[name], f'data/executed/{name}.ipynb']}\n"
+        "    metrics:\n"
+        f"      - reports/{name}/metrics.json: {{cache: false}}\n"
     )
 
 
@@ -122,11 +128,19 @@ def add_agreement(repo):
     for name in ("rule", "tree"):
         text = text.replace(
             f"deps: ['pipelines/{name}.ipynb', 'data/prepared']",
-            f"deps: ['pipelines/{name}.ipynb', 'data/prepared', 'problem.yaml', 'reports/problem/metrics.json']\n    meta: {{gates: {{problem: [agreed]}}}}",
+            f"deps: ['pipelines/{name}.ipynb', 'data/prepared', 'problem.yaml', "
+            "'reports/problem/metrics.json']\n"
+            f"    meta: {{gates: {{problem: [agreed]}}}}",
         )
     block = (
-        "  problem:\n    desc: What about the problem?\n    cmd: exec python -m assay.pipeline.stage problem\n    deps: [pipelines/problem.ipynb, problem.yaml]\n    params: [base.seed, problem]\n"
-        "    outs: [data/executed/problem.ipynb]\n    metrics:\n      - reports/problem/metrics.json: {cache: false}\n"
+        "  problem:\n"
+        "    desc: What about the problem?\n"
+        "    cmd: exec python -m assay.pipeline.stage problem\n"
+        "    deps: [pipelines/problem.ipynb, problem.yaml]\n"
+        "    params: [base.seed, problem]\n"
+        "    outs: [data/executed/problem.ipynb]\n"
+        "    metrics:\n"
+        "      - reports/problem/metrics.json: {cache: false}\n"
     )
     start, site = text.split("  site:\n")
     site = site.replace(
@@ -144,7 +158,14 @@ def site_block(names):
         f"      - {p}: {{cache: false}}\n"
         for p in [*(f"reports/{n}/report.html" for n in names), "reports/index.html"]
     )
-    return f"  site:\n    desc: What do people read?\n    cmd: exec python -m assay.pipeline.stage site\n    deps: {deps}\n    outs:\n{outs}"
+    return (
+        "  site:\n"
+        "    desc: What do people read?\n"
+        "    cmd: exec python -m assay.pipeline.stage site\n"
+        f"    deps: {deps}\n"
+        "    outs:\n"
+        f"{outs}"
+    )
 
 
 def run(*command, cwd, **kwargs):

@@ -203,7 +203,14 @@ def test_other_routes_and_methods(server):
 
 
 def test_the_limit_is_exact(server):
-    head = b"POST /predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    head = (
+        b"POST /predict HTTP/1.1\r\n"
+        b"host: x\r\n"
+        b"connection: close\r\n"
+        b"content-type: application/json\r\n"
+        b"content-length: %d\r\n"
+        b"\r\n"
+    )
     body = rows_with()
     assert b" 200 " in server.raw(head % MAX_BYTES + body + b" " * (MAX_BYTES - len(body))).split(b"\r\n")[0]
     assert b" 413 " in server.raw(head % (MAX_BYTES + 1)).split(b"\r\n")[0]  # refused by what it announces
@@ -211,7 +218,13 @@ def test_the_limit_is_exact(server):
 
 
 def test_bodies_without_a_length_are_counted(server):
-    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = (
+        b"POST /predict HTTP/1.1\r\n"
+        b"host: x\r\n"
+        b"content-type: application/json\r\n"
+        b"transfer-encoding: chunked\r\n"
+        b"\r\n"
+    )
     block = b"10000\r\n" + b" " * 65536 + b"\r\n"
     assert b" 413 " in server.raw(head + block * 33 + b"0\r\n\r\n").split(b"\r\n")[0]
     body = rows_with()
@@ -242,7 +255,12 @@ def test_half_open_connections_are_closed(server):
 @pytest.mark.slow
 def test_a_body_that_comes_too_slowly(server):
     got = server.raw(
-        b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+        b"POST /predict HTTP/1.1\r\n"
+        b"host: x\r\n"
+        b"content-type: application/json\r\n"
+        b"content-length: 100\r\n"
+        b"\r\n"
+        b"{",
         15,
     )
     assert b" 408 " in got.split(b"\r\n")[0]
@@ -462,10 +480,14 @@ def grow_log(n):
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is read from /proc")
 def test_it_starts_in_the_same_memory_after_many_predictions(repo):
     "A start verifies the whole log, a line at a time; the control holds it"
-    said = "; print(next(int(line.split()[1]) / 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    said = (
+        "; print(next(int(line.split()[1]) / 1024 for line in open('/proc/self/status') if "
+        "line.startswith('VmHWM')))"
+    )
     start, hold = (
         "from assay.serving.app import open_service; app = open_service()",
-        "; from assay.serving.prediction_log import read_segments; held = read_segments('data/production/log')",
+        "; from assay.serving.prediction_log import read_segments; held = "
+        "read_segments('data/production/log')",
     )
 
     def mib(code):
@@ -488,9 +510,11 @@ def test_a_stop_lets_requests_finish(repo):
     body = rows_with()
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
         s.sendall(
-            b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-            % len(body)
-            + body[:5]
+            b"POST /predict HTTP/1.1\r\n"
+            b"host: x\r\n"
+            b"content-type: application/json\r\n"
+            b"content-length: %d\r\n"
+            b"\r\n" % len(body) + body[:5]
         )
         time.sleep(0.5)
         server.process.send_signal(signal.SIGTERM)

@@ -40,7 +40,8 @@ from assay.site.pages import checklist_rows, index_page, load_board
 ROOT = Path(__file__).parent.parent
 WORDS = {  # what the process asks: a word of each item that no other wording may lose
     "F": "reach labels quality lineage origin compliance feasibility exploration hypotheses investment integrated recommendations measured success computed every unit-tested error baseline compared "
-    "train reproducible hypotheses documented tuned candidates production reviewed inference levels monitored schema responsible",
+    "train reproducible hypotheses documented tuned candidates production reviewed inference "
+    "levels monitored schema responsible",
     "P": "baseline scoring benchmarked truth distributions limits fits quality drift performance ethical",
     "R": "non-technical simpler experts stakeholders benefits misused suitability represent users fallback personal consequential retraining concerns",
 }
@@ -329,7 +330,14 @@ def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_p
     )
     write_text(
         "problem.yaml",
-        "title: Late flights\nquestion: Which?\ntask: binary\ntarget: late\nid: flight_id\nmetric: brier\nminimum: 0.3\nmargin: 0\n",
+        "title: Late flights\n"
+        "question: Which?\n"
+        "task: binary\n"
+        "target: late\n"
+        "id: flight_id\n"
+        "metric: brier\n"
+        "minimum: 0.3\n"
+        "margin: 0\n",
     )
     measure()
     criteria.freeze_criteria(load_problem())

@@ -136,7 +136,10 @@ def test_an_edit_of_today_does_not_change_how_an_approved_bundle_reads(repo):
     "The bundle says how columns are read; params.yaml of the working tree says it for the next one"
     params, df = repo["folder"] / "params.yaml", repo["df"].head(5)
     before = params.read_text()
-    edited = "data: {source: {name: t, kind: csv, url: t.csv, columns: {hour: distance, distance: hour}, missing: [JFK, EWR, LGA]}}\n"
+    edited = (
+        "data: {source: {name: t, kind: csv, url: t.csv, columns: {hour: distance, distance: "
+        "hour}, missing: [JFK, EWR, LGA]}}\n"
+    )
     try:
         params.write_text(edited)
         code, scores, said = score(repo, df, "edited.csv")

@@ -86,7 +86,10 @@ BOARD = [
     )
     for n, h in (("data", "n_raw"), ("evaluation", "test"))
 ]
-README = "| [data](reports/data/report.html) | usable | n raw 336,776 |\n| [evaluation](reports/evaluation/report.html) | meets the criteria | {} |\n"
+README = (
+    "| [data](reports/data/report.html) | usable | n raw 336,776 |\n"
+    "| [evaluation](reports/evaluation/report.html) | meets the criteria | {} |\n"
+)
 
 
 @pytest.mark.parametrize("digit", range(3))

@@ -604,7 +604,12 @@ def verdict_improved_by_hand(case):
     )
     path = metrics_path("package")
     Path("dvc.lock").write_text(
-        f"schema: '2.0'\nstages:\n  package:\n    outs:\n    - path: {path}\n      md5: {gates.hashlib.md5(path.read_bytes()).hexdigest()}\n"
+        "schema: '2.0'\n"
+        "stages:\n"
+        "  package:\n"
+        "    outs:\n"
+        f"    - path: {path}\n"
+        f"      md5: {gates.hashlib.md5(path.read_bytes()).hexdigest()}\n"
     )
     path.write_text(path.read_text().replace('"verdict": "differs"', '"verdict": "same model"'))
     case.patch(gates, "_recorded", lambda stage, path: True)
@@ -745,7 +750,11 @@ def approval_after_the_waiver_of_a_gate(case):
     case.use_release()
     shutil.copytree(ROOT / "pipelines", "pipelines", ignore=shutil.ignore_patterns("*.ipynb"))
     Path("dvc.yaml").write_text(
-        "stages:\n  evaluation: {cmd: x}\n  package: {cmd: x, deps: [reports/evaluation/metrics.json], meta: {gates: {evaluation: [meets the criteria]}}}\n  readiness: {cmd: x}\n"
+        "stages:\n"
+        "  evaluation: {cmd: x}\n"
+        "  package: {cmd: x, deps: [reports/evaluation/metrics.json], meta: {gates: {evaluation: "
+        "[meets the criteria]}}}\n"
+        "  readiness: {cmd: x}\n"
     )
     case.report(
         "evaluation",

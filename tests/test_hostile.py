@@ -115,7 +115,8 @@ def shop(tmp_path):
     (tmp_path / "db").mkdir()
     con = sqlite3.connect(tmp_path / "db/shop.db")
     con.executescript(
-        "create table sales(n integer, word text); insert into sales values (1, 'a;b'), (2, '-- no'), (3, 'drop table sales');"
+        "create table sales(n integer, word text); insert into sales values (1, 'a;b'), (2, '-- "
+        "no'), (3, 'drop table sales');"
     )
     con.close()
     return tmp_path / "db"
@@ -348,7 +349,11 @@ def test_a_package_counts_only_below_the_root_of_the_project(tmp_path, monkeypat
     for folder in (root / "own_pkg/deep", outside):
         folder.mkdir(parents=True)
         (folder / "tables.py").write_text(
-            "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\ndef make(): return 1\nmade = make\nclass Table: pass\n"
+            "import pathlib\n"
+            "pathlib.Path(__file__).with_name('ran').touch()\n"
+            "def make(): return 1\n"
+            "made = make\n"
+            "class Table: pass\n"
         )
     for n in ("params.yaml", "dvc.yaml"):
         (root / n).touch()
@@ -598,7 +603,11 @@ def test_the_limits_themselves_hold_memory_down(tmp_path):
     with gzip.open(tmp_path / "t.csv.gz", "wb", 1) as f:
         f.write(b"a,b\n" + b"1,x\n" * 24_900_000)
     pq.write_table(pa.table(dict(n=np.zeros(62_000_000))), tmp_path / "t.parquet", compression="zstd")
-    code = "import sys, resource; from assay.data.sources import load_source; load_source(dict(name='t', kind=sys.argv[1], url=sys.argv[2])); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024)"
+    code = (
+        "import sys, resource; from assay.data.sources import load_source; "
+        "load_source(dict(name='t', kind=sys.argv[1], url=sys.argv[2])); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024)"
+    )
     for kind, name in (("csv", "t.csv.gz"), ("parquet", "t.parquet")):
         done = subprocess.run(
             [sys.executable, "-c", code, kind, str(tmp_path / name)], capture_output=True, text=True
@@ -706,7 +715,10 @@ def test_a_fifo_behind_a_chained_url_and_a_value_without_end_are_refused(tmp_pat
     with pytest.raises(ValueError, match="FIFO"):
         load_source(dict(name="t", kind="csv", url=f"zip://t.csv::file://{tmp_path}/pipe.zip"))
     sqlite3.connect(tmp_path / "s.db").close()
-    huge = "with recursive c(x) as (select 1 union all select x+1 from c where x<3) select hex(zeroblob(100000000)) as h from c"
+    huge = (
+        "with recursive c(x) as (select 1 union all select x+1 from c where x<3) select "
+        "hex(zeroblob(100000000)) as h from c"
+    )
     with pytest.raises(Exception, match="too big"):
         load_source(dict(name="t", kind="sql", url=f"sqlite:///{tmp_path}/s.db", query=huge))
 

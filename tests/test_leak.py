@@ -350,7 +350,9 @@ def test_all_faults_of_all_columns_are_said_at_once(tmp_path):
     ] == [] and "column 'd' has kind 'airplane'" in str(e.value)
     assert all(f"column 'c{i}'" in str(e.value) for i in range(len(FAULTS)))
     path.write_text(
-        "columns:\n  c: {kind: number, legitimate: {because: it is, by: domain expert, date: 2026-11-06}, personal: {basis: consent, by: product owner, date: '2026-11-06'}}\n"
+        "columns:\n"
+        "  c: {kind: number, legitimate: {because: it is, by: domain expert, date: 2026-11-06}, "
+        "personal: {basis: consent, by: product owner, date: '2026-11-06'}}\n"
     )
     field = load_dictionary(path)["c"]
     assert (field.legitimate["date"], field.personal["basis"]) == ("2026-11-06", "consent")
@@ -528,7 +530,10 @@ def test_personal_data_with_a_basis_leaves_the_answer_standing_and_without_says_
     basis = dict(basis="contract", by="product owner", date="2026-11-06")
     assert (
         status({}).status == "fail"
-        and "AGE, email; leave them out of the table, or declare each in dictionary.yaml: personal: {basis: …, by: role, date: YYYY-MM-DD}"
+        and (
+            "AGE, email; leave them out of the table, or declare each in dictionary.yaml: personal: "
+            "{basis: …, by: role, date: YYYY-MM-DD}"
+        )
         in status({}).measured
     )
     assert status(dict(AGE=basis)).status == "fail" and "AGE" not in status(dict(AGE=basis)).measured

@@ -314,7 +314,8 @@ def test_words_that_are_neither_class_are_refused(released, words):
     labels = df[["flight_id", "sex"]].assign(late=[words[v != "yes"] for v in df.late])
     with pytest.raises(
         ValueError,
-        match=r"in \d+ rows the outcome 'late' is .*; expected one of \['no', 'yes'\], as in the training table",
+        match=r"in \d+ rows the outcome 'late' is .*; expected one of \['no', 'yes'\], as in the training "
+        r"table",
     ):
         one_pass(folder, served, labels)
 

@@ -230,7 +230,9 @@ def test_what_a_failed_cell_said_of_rows_is_on_no_page():
 
     stage = Stage("data", "", None, (), (), (), {})
     for said in (
-        f"error: stage 'data' failed in cell 3: ValueError: 2 of 9 rows have no partner by ['who']: [['{WORD}']]\n  cell: join({WORD})",
+        "error: stage 'data' failed in cell 3: ValueError: 2 of 9 rows have no partner by ['who']: "
+        f"[['{WORD}']]\n"
+        f"  cell: join({WORD})",
         f"stage 'data' failed in cell 12: KeyError: '{WORD}'",
     ):
         told = not_run([dict(stage="data", why=said)], dict(data=stage))["data"]

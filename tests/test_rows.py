@@ -559,7 +559,8 @@ def test_one_value_that_looks_personal_is_a_note_and_most_of_them_set_a_column_a
     said = [n for n in d.notes if "personal data" in n]
     assert "remark" in d.dictionary.names("feature") and "remark" not in d.aside
     assert said == [
-        f"in 'remark' 1 of 40 different values looks like personal data ({kind.replace('_', ' ')}); that is less than 20%, so it stays a feature: "
+        f"in 'remark' 1 of 40 different values looks like personal data ({kind.replace('_', ' ')}); "
+        "that is less than 20%, so it stays a feature: "
         "take out at the source what names somebody, or declare `personal` in dictionary.yaml"
     ]
     assert some[0] not in str(said)  # the note shows no value
@@ -586,7 +587,8 @@ def test_the_line_between_a_note_and_a_column_set_aside(tmp_path):
     assert free.aside["remark"] == "free text"
     assert any(
         n.startswith(
-            "in 'remark' 1 of 600 different values looks like personal data (e mail); it is no feature (free text)"
+            "in 'remark' 1 of 600 different values looks like personal data (e mail); it is no feature "
+            "(free text)"
         )
         for n in free.notes
     )
@@ -619,7 +621,8 @@ def test_a_target_written_for_people_gets_the_advice_to_convert_it(style):
     for task in (None, "regression"):
         with pytest.raises(
             ValueError,
-            match="its texts look like numbers written for people, such as .*: convert them at the source to plain numbers",
+            match="its texts look like numbers written for people, such as .*: convert them at the source to "
+            "plain numbers",
         ):
             find_task(amounts, task)
     amounts[:10] = "on request"  # a few words among them change nothing

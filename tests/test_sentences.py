@@ -73,9 +73,8 @@ def test_an_answer_that_nobody_stands_for_is_no_missing_answer(id, lacking):
     for blank in ("", " ", "unanswered", None):
         status, why = sentence(id, SAID | dict.fromkeys(lacking, blank), ["region"])
         assert status == "unanswered"
-        assert (
-            why
-            == f"answered without {' and '.join(lacking)}, so nobody stands for it: All regions are in the table"
+        assert why == (
+            f"answered without {' and '.join(lacking)}, so nobody stands for it: All regions are in the table"
         )
 
 

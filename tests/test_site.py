@@ -210,7 +210,10 @@ def test_one_page_that_cannot_be_shown_keeps_no_other_from_being_made(tmp_path, 
 def test_each_figure_of_a_notebook_is_shown(tmp_path, monkeypatch):
     """Also the second and third: whoever puts every setting of matplotlib back turns off the backend that
     the first figure turned on"""
-    cell = "from assay.evaluation.scores import plot_intervals; import pandas as pd\nplot_intervals(pd.DataFrame(dict(model=['$5_$10'], value=[1.], low=[0.], high=[2.])));"
+    cell = (
+        "from assay.evaluation.scores import plot_intervals; import pandas as pd\n"
+        "plot_intervals(pd.DataFrame(dict(model=['$5_$10'], value=[1.], low=[0.], high=[2.])));"
+    )
     cells = [
         new_code_cell("seed: int = 0", id="p", metadata=dict(tags=["parameters"])),
         *(new_code_cell(cell, id=f"c{i}") for i in range(3)),
@@ -223,7 +226,10 @@ def test_each_figure_of_a_notebook_is_shown(tmp_path, monkeypatch):
         ),
         path,
     )
-    code = f"from assay.pipeline.engine import execute; print(sum('image/png' in o.get('data', {{}}) for c in execute({str(path)!r}, {str(path)!r}).cells for o in c.get('outputs', [])))"
+    code = (
+        f"from assay.pipeline.engine import execute; print(sum('image/png' in o.get('data', {{}}) "
+        f"for c in execute({str(path)!r}, {str(path)!r}).cells for o in c.get('outputs', [])))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=stage_env(ROOT), cwd=ROOT
     )
@@ -259,8 +265,14 @@ def test_the_key_number_of_the_baseline_is_the_rule_by_the_agreed_metric(tmp_pat
     monkeypatch.chdir(tmp_path)
     copy_example(tmp_path, "dvc.yaml")
     Path("problem.yaml").write_text(
-        f"title: t\nquestion: q\ntask: {task}\ntarget: y\nid: i\nmetric: {agreed}\nminimum: 0.1\nmargin: 0.01\n"
-        + "positive: yes\n" * (task == "binary")
+        "title: t\n"
+        "question: q\n"
+        f"task: {task}\n"
+        "target: y\n"
+        "id: i\n"
+        f"metric: {agreed}\n"
+        "minimum: 0.1\n"
+        "margin: 0.01\n" + "positive: yes\n" * (task == "binary")
     )
     write_metrics("baseline", "scored", measured)
     row = next(b for b in load_board() if b["stage"] == "baseline")

@@ -104,8 +104,8 @@ def test_a_waiver_of_one_model_is_none_of_another(repo, released):
     assert would_have_counted(e) and items() == []
     second = bundle_identity(place("bundle"))
     assert (
-        f"the waiver that Ann signed does not count: it names another bundle, {first[:12]}; the present one is {second[:12]}"
-        in stray_waivers(DAY)["P09"]
+        f"the waiver that Ann signed does not count: it names another bundle, {first[:12]}; the "
+        f"present one is {second[:12]}" in stray_waivers(DAY)["P09"]
     )
     assert sign(repo, "P09")["names"]["bundle"] == second and items() == ["P09"]
     use_model(released)
@@ -122,8 +122,8 @@ def test_a_waiver_of_earlier_evidence_is_none_of_other_evidence(repo, change):
     counted(**change)
     assert would_have_counted(e) and items() == []
     assert (
-        f"it names other evidence, {e['names']['evidence'][:12]}; the present is {named_by('F03')['evidence'][:12]}"
-        in stray_waivers(DAY)["F03"]
+        f"it names other evidence, {e['names']['evidence'][:12]}; the present is "
+        f"{named_by('F03')['evidence'][:12]}" in stray_waivers(DAY)["F03"]
     )
     counted()
     assert items() == ["F03"]
@@ -188,7 +188,14 @@ def test_while_the_package_stage_runs_the_evidence_decides(repo):
 def test_a_waiver_of_a_moved_bar_names_the_move(repo):
     write_text(
         "problem.yaml",
-        "title: Late flights\nquestion: Which?\ntask: binary\ntarget: late\nid: flight_id\nmetric: brier\nminimum: 0.3\nmargin: 0\n",
+        "title: Late flights\n"
+        "question: Which?\n"
+        "task: binary\n"
+        "target: late\n"
+        "id: flight_id\n"
+        "metric: brier\n"
+        "minimum: 0.3\n"
+        "margin: 0\n",
     )
     criteria.freeze_criteria(load_problem())
     criteria.mark_results(load_problem())
@@ -266,7 +273,8 @@ def test_an_approval_rests_on_no_waiver_of_another_model(repo, released):
     identity = approve(key(repo), "trust me", waivers=[e], today=DAY)["bundle"]
     with pytest.raises(
         PermissionError,
-        match=f"rests on a waiver that holds no more: P09, it names another bundle, {e['names']['bundle'][:12]}",
+        match="rests on a waiver that holds no more: P09, it names another bundle, "
+        f"{e['names']['bundle'][:12]}",
     ):
         approval_of(identity, today=DAY)
 
@@ -284,7 +292,8 @@ def test_what_is_refused_says_that_a_waiver_is_about_something_else(repo):
     for refuse in (partial(pass_gates, package), partial(approve, key(repo), "because", today=DAY)):
         with pytest.raises(
             (GateClosed, PermissionError),
-            match="evaluation says 'misses the criteria'.*evaluation: the waiver that Ann signed does not count: it names other evidence",
+            match="evaluation says 'misses the criteria'.*evaluation: the waiver that Ann signed does not "
+            "count: it names other evidence",
         ) as said:
             refuse()
         assert "F03" not in str(said.value)

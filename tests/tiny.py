@@ -104,7 +104,10 @@ def record():
     from assay.core.artifacts import place
 
     rows = "".join(
-        f"  {p.parent.name}:\n    outs:\n    - path: {p.as_posix()}\n      md5: {hashlib.md5(p.read_bytes()).hexdigest()}\n"
+        f"  {p.parent.name}:\n"
+        "    outs:\n"
+        f"    - path: {p.as_posix()}\n"
+        f"      md5: {hashlib.md5(p.read_bytes()).hexdigest()}\n"
         for p in sorted(place("reports").glob("*/metrics.json"))
     )
     Path("dvc.lock").write_text("schema: '2.0'\nstages:\n" + rows)
