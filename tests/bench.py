@@ -1,6 +1,7 @@
 """Measure speed, memory and overhead: `make bench`.
 
-Ratios are taken within one run of this script, the two sides by turns of a second, so that the drift of the machine's speed cancels out.
+Ratios are taken within one run of this script, the two sides by turns of a second, so that the drift of
+the machine's speed cancels out.
 What is printed also goes to `tests/bench.json`, from which the README takes its figures.
 A figure that misses its aim is marked, and the exit code is 1.
 """
@@ -41,7 +42,12 @@ for stage, source in json.loads(sys.stdin.read()):
 """
 
 
-LOOP = "import hashlib; h = b''\nfor _ in range(6_000_000): h = hashlib.sha256(h).digest()"  # some seconds of work, for the control
+# some seconds of work, for the control
+LOOP = """
+import hashlib
+h = b''
+for _ in range(6_000_000): h = hashlib.sha256(h).digest()
+"""
 
 AIMS = {
     "pipeline, seconds": 300,
@@ -216,16 +222,22 @@ def pipeline(root, folder):
     }
 
 
+START = """
+import time
+t = time.perf_counter()
+import assay.serving.app
+from assay.package.bundle import load_bundle
+b = load_bundle('data/bundle')
+print(time.perf_counter() - t)
+"""
+
+
 def serving(root):
     "How long a service needs to start importing, and one row in the bundle"
-    code = (
-        "import time; t=time.perf_counter(); import assay.serving.app; from assay.package.bundle "
-        "import load_bundle; b=load_bundle('data/bundle'); print(time.perf_counter()-t)"
-    )
     seconds = [
         float(
             subprocess.run(
-                [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+                [sys.executable, "-c", START], cwd=root, capture_output=True, text=True, check=True
             ).stdout
         )
         for _ in range(5)
@@ -249,9 +261,17 @@ table = profile(summary)
 moment = pd.to_datetime(df.time_hour.cat.categories)[df.time_hour.cat.codes]
 df = df.assign(late=(df.arr_delay > 15).astype(int), time_hour=moment)[df.arr_delay.notna()]
 columns, label = [c for c in df if c not in ('late', 'time_hour')], Label('late', time='time_hour')
-found = [associations(df, label, columns), feature_associations(summary['sample'], columns), missing_patterns(df, columns), label_noise(df, columns, df.late.to_numpy()),
-         base_rates(df.late.to_numpy(), df.time_hour), drift_over_time(df, columns, 'time_hour'), leakage_scan(df.iloc[::17].reset_index(drop=True), label)]
-print(json.dumps(dict(seconds=time.perf_counter()-start, peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)))
+found = [
+    associations(df, label, columns),
+    feature_associations(summary['sample'], columns),
+    missing_patterns(df, columns),
+    label_noise(df, columns, df.late.to_numpy()),
+    base_rates(df.late.to_numpy(), df.time_hour),
+    drift_over_time(df, columns, 'time_hour'),
+    leakage_scan(df.iloc[::17].reset_index(drop=True), label)]
+seconds = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps(dict(seconds=seconds, peak_mib=peak)))
 """
 
 PEER = """
@@ -260,12 +280,14 @@ import pandas as pd
 from ydata_profiling import ProfileReport
 start = time.perf_counter()
 page = ProfileReport(pd.read_parquet(sys.argv[1]), minimal=False, progress_bar=False).to_html()
-print(json.dumps(dict(seconds=time.perf_counter()-start, peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024, page_mb=len(page.encode())/1e6)))
+seconds = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps(dict(seconds=seconds, peak_mib=peak, page_mb=len(page.encode()) / 1e6)))
 """
 PEER_HELP = (
-    "exploration: not compared, `ydata-profiling` is not installed: `python3 -m venv peer && "
-    "peer/bin/pip install 'ydata-profiling==4.18.*' pyarrow`, then `ASSAY_PEER=peer/bin/python "
-    "make bench`"
+    "exploration: not compared, `ydata-profiling` is not installed: "
+    "`python3 -m venv peer && peer/bin/pip install 'ydata-profiling==4.18.*' pyarrow`, "
+    "then `ASSAY_PEER=peer/bin/python make bench`"
 )
 
 

@@ -1,11 +1,12 @@
 """Did a change of the code change what is computed? Compare two versions of the evidence, value by value.
 
-    python tests/compare.py main~3                      # the reports of a revision with those of the working tree
+    python tests/compare.py main~3       # the reports of a revision with those of the working tree
     python tests/compare.py main~3 HEAD
     python tests/compare.py main~3 --tables before after  # and the data frames that the reports show
 
 A data frame is kept before it is rendered where the environment variable ASSAY_KEEP_TABLES names a folder.
-Hashes and names of source files may differ; every other value that differs is listed, and the exit code is then 1.
+Hashes and names of source files may differ; every other value that differs is listed,
+and the exit code is then 1.
 The text of a page that differs is listed too, and changes no exit code: a sentence may be reworded.
 """
 

@@ -239,8 +239,8 @@ def engines(rounds=3):
         source, target = Path(folder) / "a.ipynb", Path(folder) / "b.ipynb"
         nbformat.write(nb, source)
         ours = (
-            "import sys; from assay.pipeline.engine import execute; execute(*sys.argv[1:3], "
-            "engine=sys.argv[3])"
+            "import sys; from assay.pipeline.engine import execute; "
+            "execute(*sys.argv[1:3], engine=sys.argv[3])"
         )
 
         def run(engine):
@@ -284,7 +284,9 @@ def imports():
     "CPU seconds of an import in a fresh interpreter, an empty one taken off"
     lines = {
         "nbformat": "import nbformat",
-        "nbformat without the optional parser": "from assay.core.notebooks import import_nbformat; import_nbformat()",
+        "nbformat without the optional parser": (
+            "from assay.core.notebooks import import_nbformat; import_nbformat()"
+        ),
         "the service": "import assay.serving.app",
         "pandas and scikit-learn": "import pandas, sklearn.ensemble",
         "onnx": "import onnx",

@@ -1,7 +1,8 @@
 """Lessons and tests, a few at a time: `make test`, or `python tests/run.py FILE ...` for some of them.
 
 Each runs in a process of its own, so that none meets what another left.
-On Linux that process is a fork of this one, which has imported what they share: starting Python and importing pandas and scikit-learn a hundred times would take half of the time.
+On Linux that process is a fork of this one, which has imported what they share: starting Python and importing
+pandas and scikit-learn a hundred times would take half of the time.
 """
 
 import os
@@ -125,9 +126,10 @@ def main(names):
     pin(root)
     todo, running, failed, began = names or jobs(root), {}, [], time.monotonic()
     total = len(todo)
+    n_lessons = sum(n.endswith(".ipynb") for n in todo)
     print(
-        f"{sum(n.endswith('.ipynb') for n in todo)} lessons, the house checks among them, and "
-        f"{sum(n.endswith('.py') for n in todo)} files of tests that cross modules",
+        f"{n_lessons} lessons, the house checks among them, and "
+        f"{total - n_lessons} files of tests that cross modules",
         flush=True,
     )
     if sys.platform == "linux":

@@ -42,7 +42,8 @@ flights = make_flights(n_rows, seed=seed)
 flights.groupby('origin').late.mean()
 write_table(flights[flights.scheduled < '2013-09-01'], place('train'))
 write_table(flights[flights.scheduled >= '2013-09-01'], place('valid'))
-write_metrics('table', 'accepted', dict(rows=metric(len(flights))), inputs=[place('train'), place('valid')])""",
+inputs = [place('train'), place('valid')]
+write_metrics('table', 'accepted', dict(rows=metric(len(flights))), inputs=inputs)""",
     ),
     rule=(
         "smoothing: float = 20.0   # Weight of the overall share [0, 1000]",
@@ -53,7 +54,8 @@ train, valid = read_table(place('train')), read_table(place('valid'))
 mean = train.late.mean()
 shares = train.groupby('origin').late.agg(lambda late: (late.sum()+smoothing*mean)/(len(late)+smoothing))
 write_json(place('studies', 'rule.json'), shares.to_dict())
-write_metrics('rule', 'scored', dict(brier=metric(((valid.origin.map(shares)-valid.late)**2).mean())), inputs=[place('train')])""",
+brier = ((valid.origin.map(shares)-valid.late)**2).mean()
+write_metrics('rule', 'scored', dict(brier=metric(brier)), inputs=[place('train')])""",
     ),
     tree=(
         "max_depth: int = 4   # Depth of the tree [1, 20]",
@@ -65,12 +67,14 @@ from assay.core.artifacts import enter_root, metric, place, read_table, write_js
 enter_root()
 train, valid = read_table(place('train')), read_table(place('valid'))
 columns = ['hour', 'distance', 'wind_speed', 'recent_delay']
-model = RandomForestClassifier(30, max_depth=max_depth, random_state=seed).fit(train[columns].fillna(-1), train.late)
+model = RandomForestClassifier(30, max_depth=max_depth, random_state=seed)
+model.fit(train[columns].fillna(-1), train.late)
 score = model.predict_proba(valid[columns].fillna(-1))[:, 1]
 fig, ax = plt.subplots()
 ax.hist(score)
 write_json(place('studies', 'tree.json'), dict(score=score.tolist()))
-write_metrics('tree', 'scored', dict(average_precision=metric(average_precision_score(valid.late, score), n=len(valid))), inputs=[place('train')])""",
+precision = metric(average_precision_score(valid.late, score), n=len(valid))
+write_metrics('tree', 'scored', dict(average_precision=precision), inputs=[place('train')])""",
     ),
 )
 READS = dict(table=[], rule=["data/prepared"], tree=["data/prepared"])
@@ -117,7 +121,8 @@ from assay.problem.agreement import agreement_verdict, gaps, load_problem
 enter_root()
 problem = load_problem()
 freeze_criteria(problem)
-write_metrics('problem', agreement_verdict(problem, max_gaps), dict(gaps=metric(len(gaps(problem)))), inputs=[place('problem')])""",
+verdict, n_gaps = agreement_verdict(problem, max_gaps), metric(len(gaps(problem)))
+write_metrics('problem', verdict, dict(gaps=n_gaps), inputs=[place('problem')])""",
 )
 
 
@@ -128,8 +133,8 @@ def add_agreement(repo):
     for name in ("rule", "tree"):
         text = text.replace(
             f"deps: ['pipelines/{name}.ipynb', 'data/prepared']",
-            f"deps: ['pipelines/{name}.ipynb', 'data/prepared', 'problem.yaml', "
-            "'reports/problem/metrics.json']\n"
+            f"deps: ['pipelines/{name}.ipynb', 'data/prepared', "
+            "'problem.yaml', 'reports/problem/metrics.json']\n"
             f"    meta: {{gates: {{problem: [agreed]}}}}",
         )
     block = (

@@ -359,9 +359,15 @@ import http.server, json, sys, os
 log = open(os.path.join(sys.argv[2], 'naive.jsonl'), 'a')
 class H(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
-        id = os.urandom(8).hex(); self.rfile.read(int(self.headers['content-length'])); log.write(json.dumps({'id': id}) + chr(10))
+        id = os.urandom(8).hex()
+        self.rfile.read(int(self.headers['content-length']))
+        log.write(json.dumps({'id': id}) + chr(10))
         body = json.dumps({'predictions': [{'id': id}]}).encode()
-        self.send_response(200); self.send_header('content-type', 'application/json'); self.send_header('content-length', str(len(body))); self.end_headers(); self.wfile.write(body)
+        self.send_response(200)
+        self.send_header('content-type', 'application/json')
+        self.send_header('content-length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
     def log_message(self, *a): pass
 http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), H).serve_forever()
 """
@@ -477,25 +483,28 @@ def grow_log(n):
     log.close()
 
 
+START = """
+from assay.serving.app import open_service
+app = open_service()
+"""
+HOLD = """
+from assay.serving.prediction_log import read_segments
+held = read_segments('data/production/log')
+"""
+PEAK = """
+status = [line.split() for line in open('/proc/self/status')]
+print(next(int(line[1]) / 1024 for line in status if line[0] == 'VmHWM:'))
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is read from /proc")
 def test_it_starts_in_the_same_memory_after_many_predictions(repo):
     "A start verifies the whole log, a line at a time; the control holds it"
-    said = (
-        "; print(next(int(line.split()[1]) / 1024 for line in open('/proc/self/status') if "
-        "line.startswith('VmHWM')))"
-    )
-    start, hold = (
-        "from assay.serving.app import open_service; app = open_service()",
-        "; from assay.serving.prediction_log import read_segments; held = "
-        "read_segments('data/production/log')",
-    )
+    start, hold = START, HOLD
 
     def mib(code):
-        return float(
-            subprocess.run(
-                [sys.executable, "-c", code + said], cwd=repo, check=True, capture_output=True, text=True
-            ).stdout
-        )
+        command = [sys.executable, "-c", code + PEAK]
+        return float(subprocess.run(command, cwd=repo, check=True, capture_output=True, text=True).stdout)
 
     before = mib(start)
     with inside(repo):

@@ -39,11 +39,13 @@ from assay.site.pages import checklist_rows, index_page, load_board
 
 ROOT = Path(__file__).parent.parent
 WORDS = {  # what the process asks: a word of each item that no other wording may lose
-    "F": "reach labels quality lineage origin compliance feasibility exploration hypotheses investment integrated recommendations measured success computed every unit-tested error baseline compared "
+    "F": "reach labels quality lineage origin compliance feasibility exploration hypotheses investment "
+    "integrated recommendations measured success computed every unit-tested error baseline compared "
     "train reproducible hypotheses documented tuned candidates production reviewed inference "
     "levels monitored schema responsible",
     "P": "baseline scoring benchmarked truth distributions limits fits quality drift performance ethical",
-    "R": "non-technical simpler experts stakeholders benefits misused suitability represent users fallback personal consequential retraining concerns",
+    "R": "non-technical simpler experts stakeholders benefits misused suitability represent "
+    "users fallback personal consequential retraining concerns",
 }
 
 
@@ -107,9 +109,12 @@ def test_an_item_without_a_field_is_refused(field, tmp_path):
 # ---- the states ----------------------------------------------------------------------------------
 
 LIST = """items:
-  - {id: F01, text: reach, owner: data engineer, kind: measured, stages: [data], evidence: ['reports/data/metrics.json#metrics.rows'], rule: rows were read, next: ask for access}
-  - {id: F09, text: hypotheses, owner: data scientist, kind: measured, stages: [data], evidence: ['reports/data/metrics.json#metrics'], rule: each was tested, next: test it}
-  - {id: F27, text: reviewed, owner: product owner, kind: signed, stages: [], evidence: [approvals/approvals.jsonl], rule: approved, next: assay approve, waivable: false}
+  - {id: F01, text: reach, owner: data engineer, kind: measured, stages: [data],
+     evidence: ['reports/data/metrics.json#metrics.rows'], rule: rows were read, next: ask for access}
+  - {id: F09, text: hypotheses, owner: data scientist, kind: measured, stages: [data],
+     evidence: ['reports/data/metrics.json#metrics'], rule: each was tested, next: test it}
+  - {id: F27, text: reviewed, owner: product owner, kind: signed, stages: [],
+     evidence: [approvals/approvals.jsonl], rule: approved, next: assay approve, waivable: false}
 """
 
 

@@ -34,9 +34,21 @@ def script(path, content):
     path.chmod(0o755)
 
 
-# in a virtual environment that stands for the image's: the packages of this one are the index, and nothing is installed
-DRY_PIP = f'PIP_CONFIG_FILE=/dev/null exec {shlex.quote(sys.executable)} -m pip --disable-pip-version-check "$@" --dry-run --no-index --no-build-isolation'
-DRY_PYTHON = f"""if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$SHIMS/pip" "$3/bin/pip"; cp "$0" "$3/bin/python"; else exec {shlex.quote(sys.executable)} "$@"; fi"""
+# in a virtual environment that stands for the image's:
+# the packages of this one are the index, and nothing is installed
+PYTHON = shlex.quote(sys.executable)
+DRY_PIP = (
+    f'PIP_CONFIG_FILE=/dev/null exec {PYTHON} -m pip --disable-pip-version-check "$@" '
+    "--dry-run --no-index --no-build-isolation"
+)
+DRY_PYTHON = f"""
+if [ "$1 $2" = "-m venv" ]; then
+  mkdir -p "$3/bin"
+  cp "$SHIMS/pip" "$3/bin/pip"
+  cp "$0" "$3/bin/python"
+else
+  exec {PYTHON} "$@"
+fi"""
 
 
 class Image:

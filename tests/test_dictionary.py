@@ -85,7 +85,8 @@ def table(seed, n, prefix="F"):
     )[COLUMNS]
 
 
-# Thirty kinds and more of corruption. Each maker takes `draw` and a clean table, and gives the spoiled one with the positions of spoiled rows.
+# Thirty kinds and more of corruption. Each maker takes `draw` and a clean table, and gives the spoiled one
+# with the positions of spoiled rows.
 
 
 def rows_of(draw, n):

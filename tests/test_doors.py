@@ -137,8 +137,8 @@ def test_an_edit_of_today_does_not_change_how_an_approved_bundle_reads(repo):
     params, df = repo["folder"] / "params.yaml", repo["df"].head(5)
     before = params.read_text()
     edited = (
-        "data: {source: {name: t, kind: csv, url: t.csv, columns: {hour: distance, distance: "
-        "hour}, missing: [JFK, EWR, LGA]}}\n"
+        "data: {source: {name: t, kind: csv, url: t.csv, "
+        "columns: {hour: distance, distance: hour}, missing: [JFK, EWR, LGA]}}\n"
     )
     try:
         params.write_text(edited)

@@ -1,7 +1,8 @@
 """Every gate has a negative control: a broken input that it stops, for the reason that it states.
 
-Each control is run three times: on an input that is well, which passes; on the broken one, which is stopped; and on the
-broken one with that gate removed, which passes again. The third run shows that it was this gate, and no other, that held."""
+Each control is run three times: on an input that is well, which passes; on the broken one, which is stopped;
+and on the broken one with that gate removed, which passes again. The third run shows that it was this gate,
+and no other, that held."""
 
 import dataclasses
 import json
@@ -752,8 +753,10 @@ def approval_after_the_waiver_of_a_gate(case):
     Path("dvc.yaml").write_text(
         "stages:\n"
         "  evaluation: {cmd: x}\n"
-        "  package: {cmd: x, deps: [reports/evaluation/metrics.json], meta: {gates: {evaluation: "
-        "[meets the criteria]}}}\n"
+        "  package:\n"
+        "    cmd: x\n"
+        "    deps: [reports/evaluation/metrics.json]\n"
+        "    meta: {gates: {evaluation: [meets the criteria]}}\n"
         "  readiness: {cmd: x}\n"
     )
     case.report(

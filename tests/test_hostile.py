@@ -115,8 +115,8 @@ def shop(tmp_path):
     (tmp_path / "db").mkdir()
     con = sqlite3.connect(tmp_path / "db/shop.db")
     con.executescript(
-        "create table sales(n integer, word text); insert into sales values (1, 'a;b'), (2, '-- "
-        "no'), (3, 'drop table sales');"
+        "create table sales(n integer, word text); "
+        "insert into sales values (1, 'a;b'), (2, '-- no'), (3, 'drop table sales');"
     )
     con.close()
     return tmp_path / "db"

@@ -23,7 +23,9 @@ CHOSEN = """
 from assay.core.numbers import write_numbers, write_plots
 import pandas as pd
 points = pd.DataFrame(dict(depth=[1, max_depth], score=[.1, .2]))
-write_numbers('tree', dict(average_precision=metric(average_precision_score(valid.late, score)), rows=metric(len(valid)), word=metric('deep')), ['average_precision', 'rows', 'word'])
+precision = average_precision_score(valid.late, score)
+found = dict(average_precision=metric(precision), rows=metric(len(valid)), word=metric('deep'))
+write_numbers('tree', found, list(found))
 write_plots('tree', dict(depth=points))"""
 DECLARED = """    metrics:
       - reports/tree/numbers.json: {cache: false}

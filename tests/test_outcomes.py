@@ -365,7 +365,8 @@ def test_a_table_without_rows_and_a_moment_that_is_none(released):
         times = served.assign(scheduled=served.scheduled.astype(str).where(served.index != 17, wrong))
         with pytest.raises(
             ValueError,
-            match=f"in 1 of 600 rows 'scheduled' is no moment, the first '{wrong}' in row 18; expected such as",
+            match=f"in 1 of 600 rows 'scheduled' is no moment, the first '{wrong}' in row 18; "
+            "expected such as",
         ):
             one_pass(folder, times)
     none = one_pass(

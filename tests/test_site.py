@@ -28,7 +28,8 @@ from assay.stats.intervals import Resamples
 from assay.stats.scored import Comparison
 
 ROOT = Path(__file__).parent.parent
-# The page for browsing runs a script, so it has a rule of its own: `test_the_browsing_page_runs_its_own_scripts_only`
+# The page for browsing runs a script, so it has a rule of its own:
+# `test_the_browsing_page_runs_its_own_scripts_only`
 BROWSING = ROOT / "reports/explore/table_report.html"
 PAGES = sorted({*(ROOT / "reports").rglob("*.html")} - {BROWSING})
 VECTORS = [
@@ -123,7 +124,8 @@ def test_published_page_is_self_contained_and_small(page):
     assert forbidden(re.sub(r"<style>.*?</style>", "", text, flags=re.S)) == []
     assert "Content-Security-Policy" in text
     assert "output_stderr" not in text  # what libraries warn of differs from run to run
-    # a link leads to what a clone has: a file that is there only after a run would be a dead link for most readers
+    # a link leads to what a clone has:
+    # a file that is there only after a run would be a dead link for most readers
     links = {
         os.path.relpath((page.parent / link).resolve(), ROOT)
         for link in re.findall(r'href="([^"#:]+)"', text)

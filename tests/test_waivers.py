@@ -25,8 +25,10 @@ from assay.stages.definition import Stage, parse_gates
 
 DAY, UNTIL = "2013-12-01", "9999-12-31"
 ITEMS = """items:
-  - {id: F03, text: quality, owner: data engineer, kind: measured, stages: [data], evidence: ['reports/data/metrics.json#metrics'], rule: read, next: ask}
-  - {id: P09, text: drift, owner: operations, kind: measured, stages: [monitoring], evidence: ['reports/monitoring/metrics.json#metrics'], rule: replayed, next: replay it}
+  - {id: F03, text: quality, owner: data engineer, kind: measured, stages: [data],
+     evidence: ['reports/data/metrics.json#metrics'], rule: read, next: ask}
+  - {id: P09, text: drift, owner: operations, kind: measured, stages: [monitoring],
+     evidence: ['reports/monitoring/metrics.json#metrics'], rule: replayed, next: replay it}
 """
 
 
