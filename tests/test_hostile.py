@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -435,7 +436,11 @@ def test_nothing_in_a_file_of_settings_widens_what_may_be_called():
 # Archives
 
 
-PACKS = dict(gz=lambda b: gzip.compress(b, 9, mtime=0), bz2=bz2.compress, xz=lzma.compress)
+PACKS = dict(gz=partial(gzip.compress, compresslevel=9, mtime=0), bz2=bz2.compress, xz=lzma.compress)
+
+
+def it_was_read(*_, **__):
+    pytest.fail("it was read")
 
 
 def zipped(data, members=("t.csv",)):
@@ -452,7 +457,7 @@ def test_a_small_archive_of_a_large_text_is_refused_before_it_is_read(tmp_path, 
     monkeypatch.setattr(packed, "FREE_TEXT", 1_000_000)
     data = b"a,b\n" + chunk * (3_000_000 // len(chunk))
     (tmp_path / f"t.csv.{kind}").write_bytes(zipped(data) if kind == "zip" else PACKS[kind](data))
-    monkeypatch.setattr(pd, "read_csv", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr(pd, "read_csv", it_was_read)
     with pytest.raises(ValueError, match="unpacks to .* expected at most 1 MB, or 100 times the file"):
         load_source(dict(name="t", kind="csv", url=tmp_path / f"t.csv.{kind}"))
 
@@ -461,29 +466,25 @@ def test_a_small_archive_of_a_large_text_is_refused_before_it_is_read(tmp_path, 
 def test_control_an_honest_file_that_packs_well_is_read(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(packed, "FREE_TEXT", 200_000)
     rng = np.random.default_rng(0)
-    sparse = pd.DataFrame(
-        (rng.random((20_000, 20)) < 0.02).astype(int)
-    )  # one-hot columns: mostly zeros, and far above what any file may have
+    # one-hot columns: mostly zeros, and far above what any file may have
+    sparse = pd.DataFrame((rng.random((20_000, 20)) < 0.02).astype(int))
     data = sparse.to_csv(index=False).encode()
     stored = zipped(data) if kind == "zip" else PACKS[kind](data)
     (tmp_path / f"t.csv.{kind}").write_bytes(stored)
-    assert len(data) > 3 * packed.FREE_TEXT and 10 < len(data) / len(stored) < 100
+    assert len(data) > 3 * packed.FREE_TEXT
+    assert 10 < len(data) / len(stored) < 100
     assert load_source(dict(name="t", kind="csv", url=tmp_path / f"t.csv.{kind}"))[0].shape == (20_000, 20)
     constant = zipped(b"a,b\n" + b"0,0\n" * 40_000)  # any ratio is allowed below that size
     (tmp_path / "small.csv.zip").write_bytes(constant)
-    assert (
-        160_000 / len(constant) > 100
-        and len(load_source(dict(name="t", kind="csv", url=tmp_path / "small.csv.zip"))[0]) == 40_000
-    )
+    assert 160_000 / len(constant) > 100
+    assert len(load_source(dict(name="t", kind="csv", url=tmp_path / "small.csv.zip"))[0]) == 40_000
 
 
 def test_a_zip_that_lies_about_its_size_or_holds_another_is_no_shorter_table(tmp_path, monkeypatch):
     data = b"a,b\n" + b"1,2\n" * 2_000_000
     stored = bytearray(zipped(data))
-    for mark, at in (
-        (b"PK\x03\x04", 22),
-        (b"PK\x01\x02", 24),
-    ):  # the size in the header of the member, and in the directory
+    # the size in the header of the member, and in the directory
+    for mark, at in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         i = stored.index(mark) + at
         stored[i : i + 4] = (4000).to_bytes(4, "little")
     (tmp_path / "lies.csv.zip").write_bytes(stored)
@@ -502,15 +503,41 @@ def coded(texts, at):
     return pa.DictionaryArray.from_arrays(pa.array(at, "int32"), pa.array(texts))
 
 
-BOMBS = dict(
-    numbers=lambda: pa.table(dict(n=np.zeros(2_000_000), m=np.zeros(2_000_000, "int32"))),
-    booleans=lambda: pa.table({f"b{i}": np.zeros(1_000_000, bool) for i in range(30)}),
-    text=lambda: pa.table(dict(w=coded(["x" * 200_000], np.zeros(2000)))),
-    two_texts=lambda: pa.table(dict(w=coded(["a" * 50_000, "b" * 50_000], np.arange(4000) % 2))),
-    lists=lambda: pa.table(dict(l=pa.array([[0.0] * 1000] * 3000))),
-    binary=lambda: pa.table(dict(w=coded([b"\0" * 200_000], np.zeros(2000)))),
-    list_of_texts=lambda: pa.table(dict(l=pa.array([["x" * 20_000] * 10] * 200))),
-)
+def numbers():
+    return dict(n=np.zeros(2_000_000), m=np.zeros(2_000_000, "int32"))
+
+
+def booleans():
+    return {f"b{i}": np.zeros(1_000_000, bool) for i in range(30)}
+
+
+def text():
+    return dict(w=coded(["x" * 200_000], np.zeros(2000)))
+
+
+def two_texts():
+    return dict(w=coded(["a" * 50_000, "b" * 50_000], np.arange(4000) % 2))
+
+
+def lists():
+    return dict(l=pa.array([[0.0] * 1000] * 3000))
+
+
+def binary():
+    return dict(w=coded([b"\0" * 200_000], np.zeros(2000)))
+
+
+def list_of_texts():
+    return dict(l=pa.array([["x" * 20_000] * 10] * 200))
+
+
+# Columns that are small in a file and large in memory
+BOMBS = {f.__name__: f for f in (numbers, booleans, text, two_texts, lists, binary, list_of_texts)}
+
+
+def write_bomb(name, path):
+    options = dict(compression="zstd", store_schema=False, dictionary_pagesize_limit=10**8)
+    pq.write_table(pa.table(BOMBS[name]()), path, **options)
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
@@ -522,11 +549,9 @@ def test_a_small_parquet_file_of_a_large_table_is_refused_from_its_footer(
     path = tmp_path / "t" if folder else tmp_path / "t.parquet"
     path.mkdir() if folder else None
     where = path / "a.parquet" if folder else path
-    pq.write_table(
-        BOMBS[bomb](), where, compression="zstd", store_schema=False, dictionary_pagesize_limit=10**8
-    )
+    write_bomb(bomb, where)
     assert where.stat().st_size < 150_000
-    monkeypatch.setattr(pq, "read_table", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr(pq, "read_table", it_was_read)
     with pytest.raises(ValueError, match="unpacks to .* expected at most 20 MB"):
         load_source(dict(name="t", kind="parquet", url=path))
 
@@ -550,49 +575,41 @@ def test_parts_of_a_bomb_are_refused_where_a_part_is_too_much(tmp_path, monkeypa
     monkeypatch.setattr(parquet, "FREE_TABLE", 20_000_000)
     with pytest.raises(ValueError, match="unpacks to"):
         count_parquet(tmp_path / "t.parquet", "n")
-    pq.write_table(
-        BOMBS["text"](),
-        tmp_path / "text.parquet",
-        compression="zstd",
-        store_schema=False,
-        dictionary_pagesize_limit=10**8,
-    )
-    for read in (
-        lambda p: sample_parquet(p, 100),
-        lambda p: count_parquet(p, "w"),
-        lambda p: read_table_of(p),
-    ):  # a batch of it would be enough
+
+
+def test_a_text_that_fills_memory_is_refused_where_a_batch_of_it_would_be_enough(tmp_path, monkeypatch):
+    monkeypatch.setattr(packed, "FREE_TABLE", 20_000_000)
+    monkeypatch.setattr(parquet, "FREE_TABLE", 20_000_000)
+    path = tmp_path / "text.parquet"
+    write_bomb("text", path)
+    for read, arguments in ((sample_parquet, [100]), (count_parquet, ["w"]), (read_table_of, [])):
         with pytest.raises(ValueError, match="unpacks to"):
-            read(tmp_path / "text.parquet")
+            read(path, *arguments)
 
 
 def test_control_an_honest_parquet_file_that_packs_well_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(packed, "FREE_TABLE", 3_000_000)
     rng, n = np.random.default_rng(0), 200_000
     words = rng.choice([f"a category of some length {i}" for i in range(40)], n)
-    table = pa.table(
-        dict(
-            x=rng.integers(0, 50, n),
-            zero=np.zeros(n),
-            flag=rng.random(n) < 0.01,
-            word=words,
-            remark=coded(["", "y" * 20_000], np.arange(n) == 5),
-        )
+    columns = dict(
+        x=rng.integers(0, 50, n),
+        zero=np.zeros(n),
+        flag=rng.random(n) < 0.01,
+        word=words,
+        remark=coded(["", "y" * 20_000], np.arange(n) == 5),
     )
-    pq.write_table(table, tmp_path / "t.parquet", compression="zstd", store_schema=False)
-    unpacked, stored = (
-        sum(
-            packed.group_sizes(
-                pq.ParquetFile(tmp_path / "t.parquet"),
-                lambda c: pq.ParquetFile(tmp_path / "t.parquet", read_dictionary=c),
-                exact=True,
-            )
-        ),
-        (tmp_path / "t.parquet").stat().st_size,
-    )
-    assert unpacked > 4 * packed.FREE_TABLE and 20 < unpacked / stored < 100
-    df = load_source(dict(name="t", kind="parquet", url=tmp_path / "t.parquet"))[0]
-    assert df.shape == (n, 5) and df.remark.str.len().sum() == 20_000
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet", compression="zstd", store_schema=False)
+    path = tmp_path / "t.parquet"
+
+    def reopen(columns):
+        return pq.ParquetFile(path, read_dictionary=columns)
+
+    unpacked = sum(packed.group_sizes(pq.ParquetFile(path), reopen, exact=True))
+    assert unpacked > 4 * packed.FREE_TABLE
+    assert 20 < unpacked / path.stat().st_size < 100
+    df = load_source(dict(name="t", kind="parquet", url=path))[0]
+    assert df.shape == (n, 5)
+    assert df.remark.str.len().sum() == 20_000
 
 
 @pytest.mark.slow

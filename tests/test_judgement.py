@@ -170,11 +170,12 @@ def gappy(n, task, seed=0):
     r = np.random.default_rng(seed)
     a, t = r.normal(size=n), r.choice(["p", "q"], n)
     z = 2 * a + (t == "p")
-    y = {
-        "binary": lambda: (r.random(n) < 1 / (1 + np.exp(-z))).astype(int),
-        "multiclass": lambda: np.array(["k", "l", "m"])[np.digitize(z, [-1, 1])],
-        "regression": lambda: z + r.normal(size=n),
-    }[task]()
+    if task == "binary":
+        y = (r.random(n) < 1 / (1 + np.exp(-z))).astype(int)
+    elif task == "multiclass":
+        y = np.array(["k", "l", "m"])[np.digitize(z, [-1, 1])]
+    else:
+        y = z + r.normal(size=n)
     text = pd.Series(r.choice(["u", "v"], n), dtype="str").where(r.random(n) > 0.4)
     return pd.DataFrame(dict(a=a, t=t, site=text, y=y, row=[f"r{i}" for i in range(n)]))
 
@@ -283,7 +284,8 @@ def test_two_columns_that_are_the_outcome_together():
 
 
 def test_a_copy_of_a_number_in_two_columns():
-    df = difference().assign(y=lambda d: d.x, end=lambda d: d.begin + d.x).drop(columns="x")
+    df = difference()
+    df = df.assign(y=df.x, end=df.begin + df.x).drop(columns="x")
     case = case_of((df[:800], df[800:]), None, agreed("regression", "mae"))
     found = measure_together(case, compare_models(case))
     assert (
@@ -361,25 +363,27 @@ def test_leaks_of_declared_columns():
 
 def total(n=1200, seed=0):
     "A number that is the sum of two columns"
-    return difference(n, seed).drop(columns="end").assign(y=lambda d: d.begin + d.x)
+    df = difference(n, seed).drop(columns="end")
+    return df.assign(y=df.begin + df.x)
 
 
 def product(n=1200, seed=0):
     "A number that is the product of two columns with few values"
     r = np.random.default_rng(seed)
-    return difference(n, seed).assign(
-        begin=r.choice([2.0, 3, 5, 7], n), x=r.integers(1, 6, n) * 1.0, y=lambda d: d.begin * d.x
-    )
+    begin, x = r.choice([2.0, 3, 5, 7], n), r.integers(1, 6, n) * 1.0
+    return difference(n, seed).assign(begin=begin, x=x, y=begin * x)
 
 
 def which_is_more(n=1200, seed=0):
     "Whether the sum of two columns is above zero"
-    return difference(n, seed).drop(columns="end").assign(y=lambda d: (d.begin + 3 * d.x > 0) * 1)
+    df = difference(n, seed).drop(columns="end")
+    return df.assign(y=(df.begin + 3 * df.x > 0) * 1)
 
 
 def nearly():
     "Two columns whose difference nearly tells the outcome: the classes are three standard deviations apart"
-    return difference().assign(end=lambda d: d.end + np.random.default_rng(0).normal(0, 0.33, len(d)))
+    df = difference()
+    return df.assign(end=df.end + np.random.default_rng(0).normal(0, 0.33, len(df)))
 
 
 def judged(df, declared, task="binary", metric="roc_auc"):

@@ -124,16 +124,41 @@ def read_lines(folder):
         return str(e)[: str(e).index(":") + 1]
 
 
-DAMAGE = dict(
-    byte=lambda raw, at: raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :],
-    cut=lambda raw, at: raw[:at],
-    gone=lambda raw, at: raw[:at] + raw[at + 1 :],
-    more=lambda raw, at: raw[:at] + b"\n" + raw[at:],
-    twice=lambda raw, at: raw + raw[at:],
-    line=lambda raw, at: b"\n".join(raw.split(b"\n")[: at % 9] + raw.split(b"\n")[at % 9 + 1 :]),
-    zeros=lambda raw, at: raw[:at] + b"\0" * 50 + raw[at:],
-    same=lambda raw, at: raw,
-)
+def byte(raw, at):
+    return raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+
+
+def cut(raw, at):
+    return raw[:at]
+
+
+def gone(raw, at):
+    return raw[:at] + raw[at + 1 :]
+
+
+def more(raw, at):
+    return raw[:at] + b"\n" + raw[at:]
+
+
+def twice(raw, at):
+    return raw + raw[at:]
+
+
+def line(raw, at):
+    lines = raw.split(b"\n")
+    return b"\n".join(lines[: at % 9] + lines[at % 9 + 1 :])
+
+
+def zeros(raw, at):
+    return raw[:at] + b"\0" * 50 + raw[at:]
+
+
+def same(raw, at):
+    return raw
+
+
+# What may happen to a segment, at a place
+DAMAGE = {f.__name__: f for f in (byte, cut, gone, more, twice, line, zeros, same)}
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
@@ -146,7 +171,12 @@ def test_damage_is_found_where_a_reader_of_everything_finds_it(tmp_path, unsynce
             assert read_lines(folder) == read_whole(folder)
             said.add(type(read_whole(folder)))
         path.write_bytes(raw)
-    assert said == ({list} if kind == "same" else {str, list} if kind == "cut" else said | {str})
+    if kind == "same":
+        assert said == {list}
+    elif kind == "cut":
+        assert said == {str, list}
+    else:
+        assert str in said
 
 
 def test_anchors_of_a_damaged_log_are_none(tmp_path):

@@ -650,11 +650,20 @@ def test_control_a_target_of_other_texts_does_not(texts):
     assert "written for people" not in str(e.value)
 
 
-RESTS = dict(
-    share=lambda r: r.random(600),
-    age=lambda r: r.integers(18, 90, 600),
-    income=lambda r: r.integers(0, 250_000, 600),
-)
+def share(r):
+    return r.random(600)
+
+
+def age(r):
+    return r.integers(18, 90, 600)
+
+
+def income(r):
+    return r.integers(0, 250_000, 600)
+
+
+# Numbers among which a code for missing values stands apart
+RESTS = dict(share=share, age=age, income=income)
 
 
 @pytest.mark.parametrize("rest", RESTS)
@@ -664,14 +673,11 @@ def test_a_number_that_stands_apart_is_named_as_a_code_for_missing(tmp_path, res
     df.loc[df.index[::20], "x"] = code
     found = read_table_of(write(df, tmp_path))
     said = [n for n in found["notes"] if "code for missing" in n]
-    assert (
-        len(said) == 1
-        and f"'x': '{code} in 30 of 600 rows'" in said[0]
-        and "'missing' of the source" in said[0]
-    )
-    declared = load_source(
-        dict(name="t", kind="csv", url=str(write(df, tmp_path)), missing=dict(x=[str(code)]))
-    )[0]
+    assert len(said) == 1
+    assert f"'x': '{code} in 30 of 600 rows'" in said[0]
+    assert "'missing' of the source" in said[0]
+    source = dict(name="t", kind="csv", url=str(write(df, tmp_path)), missing=dict(x=[str(code)]))
+    declared = load_source(source)[0]
     assert declared.x.isna().sum() == 30  # the advice works
     df.to_parquet(tmp_path / "t.parquet")
     assert [

@@ -29,7 +29,8 @@ QUICK = settings(
     max_examples=40, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )
 PINNED = [0.504635546232, 0.477464221492, 0.985373241875, 0.094082586653, 0.094082586653]
-FLIGHTS = make_flights(3000).assign(day=lambda d: d.scheduled.dt.strftime("%Y-%m-%d"))
+FLIGHTS = make_flights(3000)
+FLIGHTS["day"] = FLIGHTS.scheduled.dt.strftime("%Y-%m-%d")
 
 
 def where(splits, key="flight_id"):
@@ -100,22 +101,30 @@ def test_missing_groups_stay_together():
 def test_control_by_row_every_day_crosses_and_is_reported():
     splits = split_by_hash(FLIGHTS, "flight_id", SHARES)
     offences = check_splits(splits, "flight_id", "scheduled", "day")
-    assert (
-        len([o for o in offences if "'day'" in o]) == 3 and len([o for o in offences if "ends at" in o]) == 3
-    )
+    assert len([o for o in offences if "'day'" in o]) == 3
+    assert len([o for o in offences if "ends at" in o]) == 3
 
 
-@pytest.mark.parametrize(
-    "offence, says",
-    [
-        (
-            lambda s: s | dict(test=pd.concat([s["test"], s["train"][:2]])),
-            "train and test share 2 values of 'flight_id'",
-        ),
-        (lambda s: s | dict(valid=pd.concat([s["valid"], s["valid"][:1]])), "valid: 1 row repeats"),
-        (lambda s: s | dict(valid=s["valid"].assign(scheduled=s["train"].scheduled.max())), "train ends at"),
-    ],
-)
+def share_rows(s):
+    return s | dict(test=pd.concat([s["test"], s["train"][:2]]))
+
+
+def repeat_a_row(s):
+    return s | dict(valid=pd.concat([s["valid"], s["valid"][:1]]))
+
+
+def overlap_in_time(s):
+    return s | dict(valid=s["valid"].assign(scheduled=s["train"].scheduled.max()))
+
+
+OFFENCES = [
+    (share_rows, "train and test share 2 values of 'flight_id'"),
+    (repeat_a_row, "valid: 1 row repeats"),
+    (overlap_in_time, "train ends at"),
+]
+
+
+@pytest.mark.parametrize("offence, says", OFFENCES)
 def test_each_offence_is_named(offence, says):
     clean = split_by_time(FLIGHTS, "scheduled", CUTS)
     assert check_splits(clean, "flight_id", "scheduled") == []
@@ -134,7 +143,8 @@ def twins(splits, columns):
 
 def test_rows_that_repeat_under_another_id_stay_together_when_their_values_are_the_group():
     values = ["origin", "carrier", "dest", "hour", "distance", "wind_speed", "recent_delay"]
-    df = pd.concat([FLIGHTS, FLIGHTS[:400].assign(flight_id=lambda d: d.flight_id + "b")], ignore_index=True)
+    again = FLIGHTS[:400].assign(flight_id=FLIGHTS.flight_id[:400] + "b")
+    df = pd.concat([FLIGHTS, again], ignore_index=True)
     df = df.assign(rounded=pd.util.hash_pandas_object(df[values].round(0), index=False))
     noisy = df.assign(
         recent_delay=df.recent_delay + np.where(df.flight_id.str.endswith("b"), 0.001, 0)
@@ -149,16 +159,12 @@ def test_rows_that_repeat_under_another_id_stay_together_when_their_values_are_t
 def make_twins(n=400, copies=4, noise=1e-7, seed=0):
     "A target like a coin; each row stands there several times, under other ids and nearly the same"
     rng = np.random.default_rng(seed)
-    df = pd.DataFrame(rng.normal(size=(n, 5)), columns=list("abcde")).assign(
-        c2=rng.choice(["u", "v"], n), y=rng.integers(0, 2, n)
-    )
+    df = pd.DataFrame(rng.normal(size=(n, 5)), columns=list("abcde"))
+    df = df.assign(c2=rng.choice(["u", "v"], n), y=rng.integers(0, 2, n))
     df = pd.concat([df] * copies, ignore_index=True)
     df[list("abcde")] *= 1 + noise * rng.normal(size=(len(df), 5))
-    return (
-        df.sample(frac=1, random_state=seed)
-        .reset_index(drop=True)
-        .assign(row_no=lambda d: [f"A{i:05d}" for i in range(len(d))])
-    )
+    df = df.sample(frac=1, random_state=seed).reset_index(drop=True)
+    return df.assign(row_no=[f"A{i:05d}" for i in range(len(df))])
 
 
 TWIN_FEATURES = [*"abcde", "c2"]
@@ -226,7 +232,8 @@ def test_copies_under_other_ids_fail_the_split_and_kept_together_they_teach_noth
 def test_a_few_copies_count_and_fewer_than_one_in_a_hundred_do_not():
     df = make_twins(2000, 1)
     for copied, copies in ((400, True), (6, False)):
-        more = pd.concat([df, df[:copied].assign(row_no=lambda d: d.row_no + "b")], ignore_index=True)
+        again = df[:copied].assign(row_no=df.row_no[:copied] + "b")
+        more = pd.concat([df, again], ignore_index=True)
         assert find_twins(make_splits(more, "row_no", shares=SHARES), TWIN_FEATURES, "y")["copies"] == copies
 
 
@@ -247,7 +254,8 @@ def test_tables_in_which_few_values_make_rows_alike_are_clean():
 
 
 def test_in_order_of_time_only_copies_with_their_target_count():
-    df = make_twins().assign(at=lambda d: pd.Timestamp("2013-01-01") + pd.to_timedelta(range(len(d)), "h"))
+    df = make_twins()
+    df["at"] = pd.Timestamp("2013-01-01") + pd.to_timedelta(range(len(df)), "h")
     cuts = dict(train=df["at"][900], valid=df["at"][1200], test=None)
     again = df.assign(y=np.random.default_rng(1).integers(0, 2, len(df)))  # the same flight next week
     assert (
@@ -301,7 +309,11 @@ def moved(split, n):
     st.integers(len(FLIGHTS) // 4, len(FLIGHTS) - 1),
 )
 def test_proportions_are_kept_and_rows_that_are_added_move_no_other(seed, column, n):
-    assert moved(lambda df: split_stratified(df, column, SHARES, seed), n) == 0
+
+    def split(df):
+        return split_stratified(df, column, SHARES, seed)
+
+    assert moved(split, n) == 0
 
 
 def test_control_ranks_over_the_whole_table_move_rows():

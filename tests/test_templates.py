@@ -80,20 +80,68 @@ def frame(vector):
     return pd.DataFrame({vector: [vector]}, index=pd.Index([vector], name=vector))
 
 
-PIECES = {
-    "table": lambda v: show(frame(v), title=v)._repr_html_(),
-    "open items": lambda v: open_html([item(v)]),
-    "lists": lambda v: list_html([item(v)]),
-    "coverage": lambda v: coverage_html([sentence(v)]),
-    "badge": lambda v: macro("parts.html.j2", "badge")(v, v),
-    "not shown": lambda v: render("not_shown.html.j2", dict(stage=v, why=ValueError(v))),
-    "shortened": lambda v: render("shortened.html.j2", dict(limit=1, left=v, stage=v)),
-    "verdict": lambda v: render("verdict.html.j2", dict(verdict=v, tone=v)),
-    "service": lambda v: render("service.html.j2", dict(model=v, most_rows=v, example=v)).partition(
-        "</style>"
-    )[2],
-    "note": lambda v: macro("browse.html.j2", "note")(v).partition(">")[2],
-}
+PIECES = {}
+
+
+def piece(name):
+    "A piece of a page that shows a string"
+
+    def keep(f):
+        PIECES[name] = f
+        return f
+
+    return keep
+
+
+@piece("table")
+def table_piece(v):
+    return show(frame(v), title=v)._repr_html_()
+
+
+@piece("open items")
+def open_piece(v):
+    return open_html([item(v)])
+
+
+@piece("lists")
+def list_piece(v):
+    return list_html([item(v)])
+
+
+@piece("coverage")
+def coverage_piece(v):
+    return coverage_html([sentence(v)])
+
+
+@piece("badge")
+def badge_piece(v):
+    return macro("parts.html.j2", "badge")(v, v)
+
+
+@piece("not shown")
+def not_shown_piece(v):
+    return render("not_shown.html.j2", dict(stage=v, why=ValueError(v)))
+
+
+@piece("shortened")
+def shortened_piece(v):
+    return render("shortened.html.j2", dict(limit=1, left=v, stage=v))
+
+
+@piece("verdict")
+def verdict_piece(v):
+    return render("verdict.html.j2", dict(verdict=v, tone=v))
+
+
+@piece("service")
+def service_piece(v):
+    page = render("service.html.j2", dict(model=v, most_rows=v, example=v))
+    return page.partition("</style>")[2]
+
+
+@piece("note")
+def note_piece(v):
+    return macro("browse.html.j2", "note")(v).partition(">")[2]
 
 
 @pytest.mark.parametrize("piece", PIECES)
