@@ -156,10 +156,8 @@ def test_nothing_is_frozen_where_the_statement_makes_no_sense(tmp_path):
     report = json.loads((repo / "reports/problem/metrics.json").read_text())
     assert (report["verdict"], report["metrics"]["gaps"]["value"], report["bar_moved"]) == ("agreed", 0, [])
     line = json.loads((repo / "approvals/criteria.jsonl").read_text())
-    assert (
-        line["criteria"]["thresholds"]["explore"] == dict(leak_auc=0.9)
-        and line["criteria"]["hypotheses"]["H3"]["above"] == 0.05
-    )
+    assert line["criteria"]["thresholds"]["explore"] == dict(leak_auc=0.9)
+    assert line["criteria"]["hypotheses"]["H3"]["above"] == 0.05
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -220,7 +218,8 @@ def bundled(**changes):
 def test_the_bundled_ledger_is_valid_and_shows_the_bundled_move():
     with inside(FLIGHTS):
         assert "judged_by interval → estimate" in [bar_sentence(m) for m in moved_bar()]
-        assert agreed_after() == "" and not any("steps" in m for m in moved_bar())
+        assert agreed_after() == ""
+        assert not any("steps" in m for m in moved_bar())
         assert not any(
             m["criterion"].startswith(("hypotheses", "thresholds")) for m in moved_bar()
         )  # they were not frozen at the first results
@@ -263,7 +262,8 @@ def test_a_table_of_ones_own_is_a_chapter_of_its_own_that_is_shown(tmp_path):
         Path("params.yaml").write_text("data: {source: {url: shop.csv}}\n")
         begin_chapter(bundled(**own), dict(url="shop.csv"), "a" * 64)
         assert freeze_criteria(bundled(**own, provisional=True))["after_results"] is False
-        assert moved_bar(bundled(**own)) == [] and [r["target"] for r in ledger_rows()] == ["late", "bought"]
+        assert moved_bar(bundled(**own)) == []
+        assert [r["target"] for r in ledger_rows()] == ["late", "bought"]
         mark_results(bundled(**own, provisional=True))
         freeze_criteria(bundled(**own))
         mark_results(bundled(**own))
@@ -430,11 +430,9 @@ def test_what_is_agreed_first_is_the_bar_and_what_moves_after_is_shown_step_by_s
         )  # nobody has agreed on anything
         first = fitted(minimum=38.0)
         n = len(naive(first)) - 1  # `provisional` is no value
-        assert (
-            n >= 25
-            and moves(first) == []
-            and agreed_after(first).endswith(f"of the values that those were judged by, {n} changed")
-        )
+        assert n >= 25
+        assert moves(first) == []
+        assert agreed_after(first).endswith(f"of the values that those were judged by, {n} changed")
         assert bar_state(first)["agreed_after"].startswith(
             "first agreed after provisional results were seen (line 3 of approvals/criteria.jsonl)"
         )
@@ -444,7 +442,8 @@ def test_what_is_agreed_first_is_the_bar_and_what_moves_after_is_shown_step_by_s
             "margin 0.05 → 0.01 (-0.04)",
             "minimum 38.0 → 40.0 → 39.0 (+1)",
         ]
-        assert moves(first) == [] and agreed_after(bundled(minimum=40.0)) == agreed_after(
+        assert moves(first) == []
+        assert agreed_after(bundled(minimum=40.0)) == agreed_after(
             first
         )  # of the first agreement, whatever came after
 
@@ -457,7 +456,9 @@ def test_the_sentence_about_the_first_agreement_is_the_same_before_and_after_its
         freeze_criteria(p)
         before = bar_state(p)
         mark_results(p)
-        assert bar_state(p) == before and before["agreed_after"] and len(read_ledger()) == 4
+        assert bar_state(p) == before
+        assert before["agreed_after"]
+        assert len(read_ledger()) == 4
         mark_results(p)
         assert len(read_ledger()) == 4  # a mark is written once
 
@@ -471,7 +472,9 @@ def test_an_agreement_may_be_completed_until_a_model_is_judged_by_it(tmp_path):
             freeze_criteria(bundled(minimum=38.0, costs=costs, answers={}))
         assert [e.get("gaps", 0) > 0 for e in read_ledger() if e["event"] == "agreed"] == [True, True, True]
         done = fitted(minimum=37.0)
-        assert moves(done) == [] and "(line 5 of" in agreed_after(done) and read_ledger()[-2]["gaps"] == 0
+        assert moves(done) == []
+        assert "(line 5 of" in agreed_after(done)
+        assert read_ledger()[-2]["gaps"] == 0
         assert moves(bundled(minimum=38.0)) == ["minimum 37.0 → 38.0 (+1)"]
 
 
@@ -495,13 +498,11 @@ def test_a_ledger_of_before_the_second_mark_forgets_no_move(tmp_path):
         fitted(minimum=38.0)
         fitted(minimum=40.0)
         older_ledger()
-        assert [e["event"] for e in read_ledger()] == ["agreed", "results", "agreed", "agreed"] and not any(
-            "gaps" in e for e in read_ledger()
-        )
+        assert [e["event"] for e in read_ledger()] == ["agreed", "results", "agreed", "agreed"]
+        assert not any("gaps" in e for e in read_ledger())
         assert moves(bundled(minimum=40.0)) == ["minimum 38.0 → 40.0 (+2)"] == moves(fitted(minimum=40.0))
-        assert (
-            "(line 3 of" in agreed_after(bundled(minimum=40.0)) and len(read_ledger()) == 4
-        )  # no mark that would make 40 the first
+        assert "(line 3 of" in agreed_after(bundled(minimum=40.0))
+        assert len(read_ledger()) == 4  # no mark that would make 40 the first
 
 
 def detour_before_results():
@@ -548,9 +549,8 @@ def test_going_back_to_provisional_and_agreeing_again_is_a_moved_bar(detour, tmp
         last = detour()
         assert moves(last) in (["minimum 0.3 → 0.1 → 0.2 (-0.1)"], ["minimum 0.3 → 0.2 (-0.1)"])
         back = moves(bundled(minimum=0.1, provisional=True))  # and while it is provisional
-        assert [m.partition(" ")[0] for m in back] == ["minimum", "provisional"] and all(
-            "→" in m for m in back
-        )
+        assert [m.partition(" ")[0] for m in back] == ["minimum", "provisional"]
+        assert all("→" in m for m in back)
         monkeypatch.setattr(
             moved,
             "bar_of",
@@ -566,7 +566,8 @@ def test_who_agreed_before_there_were_results_is_told_nothing_new(tmp_path):
         freeze_criteria(bundled(**DRAFT))  # a draft that nothing was measured by
         freeze_criteria(bundled(minimum=0.3))
         agreed = fitted(minimum=0.25)  # people may change their minds until there are results
-        assert (moves(agreed), agreed_after(agreed)) == ([], "") and set(bar_state(agreed)) == {
+        assert (moves(agreed), agreed_after(agreed)) == ([], "")
+        assert set(bar_state(agreed)) == {
             "bar_moved",
             "frozen",
         }

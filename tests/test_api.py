@@ -80,21 +80,22 @@ def test_the_whole_way(server):
         assert header["approvals"] == chain_head() and header["model"] == bundle.identity
         assert {"prediction_id", "flight_id", "score", "recent_delay"} <= set(log_table().columns)
     for given, p in zip(rows, answer["predictions"]):
-        assert records[p["id"]]["row"] == given and records[p["id"]]["score"] == p["score"]
+        assert records[p["id"]]["row"] == given
+        assert records[p["id"]]["score"] == p["score"]
 
 
 def test_what_it_says_about_itself(server):
     assert server.ask("GET", "/health/live") == (200, dict(live=True))
     assert server.ask("GET", "/health/ready")[1]["ready"] is True
     card = server.ask("GET", "/model")[1]
-    assert (
-        card["approved"]["by"] == "Ann"
-        and card["approved"]["role"] == "product owner"
-        and len(card["approvals"]) == 64
-    )
+    assert card["approved"]["by"] == "Ann"
+    assert card["approved"]["role"] == "product owner"
+    assert len(card["approvals"]) == 64
     assert "assay_ready 1.0" in server.ask("GET", "/metrics")[1]
     page = server.ask("GET", "/")[1]
-    assert "POST /predict" in page and "http://" not in page and "https://" not in page
+    assert "POST /predict" in page
+    assert "http://" not in page
+    assert "https://" not in page
     schema = server.ask("GET", "/openapi.json")[1]
     assert {"400", "413", "415", "422", "503"} <= set(schema["paths"]["/predict"]["post"]["responses"])
     assert server.ask("GET", "/docs")[0] == 404  # it would load scripts from elsewhere
@@ -186,11 +187,9 @@ def test_hostile_requests(server, status, body, headers):
     got, answer = server.ask("POST", "/predict", body, headers)
     assert (got, list(answer)) == (status, ["error"])
     text = json.dumps(answer)
-    assert (
-        text.isascii()
-        and len(text) <= 1024
-        and not any(s in text for s in ("dep_delay", "SFO", "xxx", "passwd", "Traceback", 'File "'))
-    )
+    assert text.isascii()
+    assert len(text) <= 1024
+    assert not any(s in text for s in ("dep_delay", "SFO", "xxx", "passwd", "Traceback", 'File "'))
     with inside(server.folder):
         assert len(read_log()) == before
 
@@ -283,7 +282,9 @@ def test_one_changed_byte_stops_the_server(repo, name):
     raw[len(raw) // 3] ^= 1
     path.write_bytes(raw)
     code, said = try_serve(repo)
-    assert code == 3 and said.startswith("not served: ") and said.count("\n") == 1
+    assert code == 3
+    assert said.startswith("not served: ")
+    assert said.count("\n") == 1
     assert name in said or name == "manifest.json" and "not approved" in said
 
 
@@ -299,7 +300,9 @@ def test_an_extra_file_and_a_link_stop_the_server(repo):
 
 def test_what_is_not_approved_is_not_served(made):
     code, said = try_serve(made)
-    assert code == 3 and "is not approved" in said and "assay approve" in said
+    assert code == 3
+    assert "is not approved" in said
+    assert "assay approve" in said
 
 
 def test_what_was_rejected_is_not_served(repo):
@@ -408,7 +411,8 @@ def test_no_acknowledged_prediction_is_lost(repo):
         assert server.predict([ROW])[0] == 200
     with inside(repo):
         logged = [r["id"] for r in read_log()]
-    assert len(acked) > 50 and len(set(logged)) == len(logged)
+    assert len(acked) > 50
+    assert len(set(logged)) == len(logged)
     assert not set(acked) - set(logged)
 
 
@@ -428,10 +432,11 @@ def test_a_full_disk_stops_the_answers(repo):
     with Server(repo, preexec_fn=limit_files) as server:
         got = [server.predict([ROW]) for _ in range(30)]
         statuses = [status for status, _ in got]
-        assert (
-            statuses[0] == 200 and statuses[-1] == 503 and sorted(statuses) == statuses
-        )  # final: it never answers again
-        assert server.ask("GET", "/health/ready")[0] == 503 and server.ask("GET", "/health/live")[0] == 200
+        assert statuses[0] == 200
+        assert statuses[-1] == 503
+        assert sorted(statuses) == statuses  # final: it never answers again
+        assert server.ask("GET", "/health/ready")[0] == 503
+        assert server.ask("GET", "/health/live")[0] == 200
     with Server(repo) as server:
         assert server.predict([ROW])[0] == 200
     with inside(repo):
@@ -509,7 +514,8 @@ def test_it_starts_in_the_same_memory_after_many_predictions(repo):
     before = mib(start)
     with inside(repo):
         grow_log(20_000)
-    assert mib(start) < before + 10 and mib(start + hold) > before + 30
+    assert mib(start) < before + 10
+    assert mib(start + hold) > before + 30
 
 
 def test_a_stop_lets_requests_finish(repo):

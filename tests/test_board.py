@@ -71,14 +71,12 @@ def front():
 
 
 def test_control_the_numbers_of_this_problem_are_shown_fresh_or_stale(there):
-    assert [rows()[s]["state"] for s in STAGES] == ["fresh"] * 3 and all(
-        "0.988" in rows()[s]["number"] for s in STAGES
-    )
+    assert [rows()[s]["state"] for s in STAGES] == ["fresh"] * 3
+    assert all("0.988" in rows()[s]["number"] for s in STAGES)
     agree(metric="brier")  # one problem, another criterion
     found = rows(dict.fromkeys(STAGES))
-    assert [found[s]["state"] for s in STAGES] == ["stale"] * 3 and all(
-        "0.988" in found[s]["number"] for s in STAGES
-    )
+    assert [found[s]["state"] for s in STAGES] == ["stale"] * 3
+    assert all("0.988" in found[s]["number"] for s in STAGES)
     assert "0.988" in front() and found["package"]["state"] == "not run"
 
 

@@ -64,9 +64,8 @@ def test_every_item_is_there_with_every_field():
     for item in items():
         word = WORDS[item["id"][0]].split()[int(item["id"][1:]) - 1]
         assert word in item["text"].lower(), (item["id"], word)
-        assert all(item[k] for k in ("text", "owner", "kind", "evidence", "rule", "next")) and item[
-            "kind"
-        ] in ("measured", "answered", "signed")
+        assert all(item[k] for k in ("text", "owner", "kind", "evidence", "rule", "next"))
+        assert item["kind"] in ("measured", "answered", "signed")
     roles = {"data scientist", "data engineer", "developer", "operations", "domain expert", "product owner"}
     assert {i["owner"] for i in items()} == roles
     assert {i["kind"] for i in items()} == {"measured", "answered", "signed"}
@@ -164,19 +163,18 @@ def test_every_state_is_reached_by_what_happens(place_of, tmp_path):
     assert (states()["F01"]["status"], states()["F09"]["status"]) == ("pass", "not_applicable")
     assert states()["F09"]["why"] == "no hypothesis is about this stage"
     write_text("table.csv", "a\n2\n")
-    assert states()["F01"]["status"] == "stale" and "table.csv changed" in states()["F01"]["why"]
+    assert states()["F01"]["status"] == "stale"
+    assert "table.csv changed" in states()["F01"]["why"]
     write_text("table.csv", "a\n1\n")
     assert states()["F01"]["status"] == "pass"  # the same bytes again
     measure(False, "no row was read")
     assert states()["F01"]["status"] == "fail"
     waive("F01", "the file comes on Monday", "2013-12-31", tmp_path / "dan.pem", today="2013-12-01")
     day = states("2013-12-31", active_waivers("2013-12-31"))["F01"]
-    assert (
-        day["status"] == "waived"
-        and "the file comes on Monday" in day["why"]
-        and day["until"] == "2013-12-31"
-        and day["next"].startswith("settle it before 31 Dec 2013")
-    )
+    assert day["status"] == "waived"
+    assert "the file comes on Monday" in day["why"]
+    assert day["until"] == "2013-12-31"
+    assert day["next"].startswith("settle it before 31 Dec 2013")
     assert states("2014-01-01", active_waivers("2014-01-01"))["F01"]["status"] == "fail"
     assert states("2014-01-01", active_waivers(ANY_DAY))["F01"]["status"] == "fail"  # judged twice
     assert (
@@ -223,7 +221,8 @@ def test_nothing_is_ticked_by_hand(place_of):
         "reports/data/metrics.json",
         Path("reports/data/metrics.json").read_text().replace('"status": "fail"', '"status": "pass"'),
     )
-    assert states()["F01"]["status"] == "stale" and "is not what dvc.lock records" in states()["F01"]["why"]
+    assert states()["F01"]["status"] == "stale"
+    assert "is not what dvc.lock records" in states()["F01"]["why"]
     Path("dvc.lock").unlink()
     assert states()["F01"]["status"] == "stale"  # nor is what nothing records
 
@@ -252,11 +251,9 @@ def test_a_changed_file_makes_what_rests_on_it_stale(place_of, monkeypatch):
     for name in ("table.csv", "problem.yaml"):
         before = Path(name).read_bytes()
         Path(name).write_bytes(before + b" ")
-        assert (
-            states()["F01"]["status"] == "stale"
-            and name in states()["F01"]["why"]
-            and states()["F01"]["next"] == "run `assay repro`"
-        )
+        assert states()["F01"]["status"] == "stale"
+        assert name in states()["F01"]["why"]
+        assert states()["F01"]["next"] == "run `assay repro`"
         Path(name).unlink()
         assert states()["F01"]["status"] == "stale"
         Path(name).write_bytes(before)
@@ -273,8 +270,9 @@ def test_only_the_owner_signs(place_of, tmp_path):
     row = states("2013-12-01", [dict(item="F01", role="operations", reason="trust me", until="2013-12-31")])[
         "F01"
     ]
+    assert row["status"] == "fail"
     assert (
-        row["status"] == "fail" and "operations may not waive what data engineer owns" in row["why"]
+        "operations may not waive what data engineer owns" in row["why"]
     )  # nor where it was signed with other tools
     waive(
         "F01", "I take it", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01"
@@ -328,11 +326,9 @@ def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_p
     measure()
     bar = [dict(criterion="minimum", was=0.3, now=0.2)]
     assert criteria_row([])["status"] == "pass" and is_ready([criteria_row([])])
-    assert (
-        criteria_row(bar)["status"] == "fail"
-        and readiness_verdict([criteria_row(bar)]) == "not ready"
-        and "(-0.1)" in criteria_row(bar)["why"]
-    )
+    assert criteria_row(bar)["status"] == "fail"
+    assert readiness_verdict([criteria_row(bar)]) == "not ready"
+    assert "(-0.1)" in criteria_row(bar)["why"]
     write_text(
         "problem.yaml",
         "title: Late flights\n"
@@ -356,7 +352,8 @@ def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_p
         )
     waive("criteria", "the desk doubled its staff", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01")
     row = criteria_row(bar, active_waivers("2013-12-31"), "2013-12-31")
-    assert row["status"] == "waived" and all(
+    assert row["status"] == "waived"
+    assert all(
         x in row["why"]
         for x in ("minimum was 0.3", "is 0.2 now", "the desk doubled its staff", "31 Dec 2013")
     )
@@ -454,16 +451,13 @@ def test_the_assessment_is_stale_when_problem_or_data_change(assessed, tmp_path,
     "The assessment as the stage made it, then one changed file"
     copy = shutil.copytree(assessed, tmp_path / "copy", symlinks=True)
     inputs = json.loads((copy / "reports/responsible/metrics.json").read_text())["inputs"]
-    assert {"problem.yaml", "data/prepared/train.parquet"} <= set(inputs) and all(
-        re.fullmatch(r"sha256:[0-9a-f]{64}", h) for h in inputs.values()
-    )
+    assert {"problem.yaml", "data/prepared/train.parquet"} <= set(inputs)
+    assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", h) for h in inputs.values())
     code, before = checklist_of(copy)
     answered = {f"R{n:02d}" for n in range(1, 15)}
-    assert (
-        code == 1
-        and {before[i]["status"] for i in answered} <= {"pass", "fail"}
-        and sum(before[i]["status"] == "pass" for i in answered) >= 10
-    )
+    assert code == 1
+    assert {before[i]["status"] for i in answered} <= {"pass", "fail"}
+    assert sum(before[i]["status"] == "pass" for i in answered) >= 10
     with inside(copy):
         if name.endswith("yaml"):
             Path(name).write_text(Path(name).read_text().replace("title: ", "title: Other ", 1))
@@ -478,9 +472,8 @@ def test_the_assessment_is_stale_when_problem_or_data_change(assessed, tmp_path,
     with inside(copy):
         front = index_page(load_problem(), load_board(), {}, checklist_rows())
     line = re.search(r">stale</span></td><td>(\d+)</td><td>(.*?)</td>", front)
-    assert {i for i in answered if before[i]["status"] == "pass"} <= set(line[2].split()) and int(
-        line[1]
-    ) == len(line[2].split())  # the stage itself said that they pass
+    assert {i for i in answered if before[i]["status"] == "pass"} <= set(line[2].split())
+    assert int(line[1]) == len(line[2].split())  # the stage itself said that they pass
     monkeypatch.setattr(evidence, "stale_inputs", lambda inputs, hashes=None: [])
     with inside(copy):
         rows = evaluate_checklist(load_checklist(), read_stages(["responsible"]))
@@ -491,22 +484,22 @@ def test_the_assessment_is_stale_when_problem_or_data_change(assessed, tmp_path,
 
 def test_the_command_explains_and_its_exit_code_says_whether_anything_is_open(assessed):
     done = assay("checklist", cwd=assessed)
-    assert done.returncode == 1 and all(x in done.stdout for x in ("F01", "P11", "R14", "unanswered"))
+    assert done.returncode == 1
+    assert all(x in done.stdout for x in ("F01", "P11", "R14", "unanswered"))
     one = assay("checklist", "--item", "r01", cwd=assessed)
-    assert (
-        one.returncode == 0
-        and "a named person answered" in one.stdout
-        and "responsible: answered" not in one.stderr
-        and "reports/responsible/metrics.json#metrics.answered" in one.stdout
-    )
-    assert (
-        assay("checklist", "--item", "F01", cwd=assessed).returncode == 1
-        and assay("checklist", "--item", "F27", cwd=assessed).returncode == 1
-    )
+    assert one.returncode == 0
+    assert "a named person answered" in one.stdout
+    assert "responsible: answered" not in one.stderr
+    assert "reports/responsible/metrics.json#metrics.answered" in one.stdout
+    assert assay("checklist", "--item", "F01", cwd=assessed).returncode == 1
+    assert assay("checklist", "--item", "F27", cwd=assessed).returncode == 1
     shown = json.loads(assay("checklist", "--open", "--json", cwd=assessed).stdout)
-    assert shown and all(r["status"] not in ("pass", "not_applicable") and r["next"] for r in shown)
+    assert shown
+    assert all(r["status"] not in ("pass", "not_applicable") and r["next"] for r in shown)
     bad = assay("checklist", "--item", "F99", cwd=assessed)
-    assert bad.returncode == 1 and "no item 'F99'" in bad.stderr and "F01" in bad.stderr
+    assert bad.returncode == 1
+    assert "no item 'F99'" in bad.stderr
+    assert "F01" in bad.stderr
     assert set(shown[0]) >= {
         "id",
         "text",
@@ -575,16 +568,13 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
         new_key(tmp_path / "ann.pem", "Ann", "product owner")
         waive("P09", "drift is looked at by hand", tomorrow, tmp_path / "ann.pem")
     after = readiness()
-    assert (
-        after["metrics"]["waived"]["value"] == 1
-        and after["metrics"]["open"]["value"] == before["metrics"]["open"]["value"] - 1
-    )
+    assert after["metrics"]["waived"]["value"] == 1
+    assert after["metrics"]["open"]["value"] == before["metrics"]["open"]["value"] - 1
     assert (
         before["inputs"]["approvals/waivers.jsonl"] != after["inputs"]["approvals/waivers.jsonl"]
     )  # a waiver makes the page stale
-    assert [w["item"] for w in after["waived"]] == ["P09"] and after[
-        "waivers"
-    ]  # what it rests on, and the head of the chain
+    assert [w["item"] for w in after["waived"]] == ["P09"]
+    assert after["waivers"]  # what it rests on, and the head of the chain
     assert f"P09 until {tomorrow}" in next(c["why"] for c in after["checks"] if c["id"] == "readiness")
     page = (repo / "data/executed/readiness.ipynb").read_text()
     assert "drift is looked at by hand" in page and datetime.date.today().isoformat() not in page
@@ -595,7 +585,8 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
             index_page(load_problem(), load_board(), {}, rows)
             for rows in (checklist_rows(), checklist_rows(["monitoring"]))
         )
-        assert f"P09 (until {say_day(tomorrow)})" in front and datetime.date.today().isoformat() not in front
+        assert f"P09 (until {say_day(tomorrow)})" in front
+        assert datetime.date.today().isoformat() not in front
         assert "P09 (until" in before_it  # a waiver also holds for what nobody has measured
         assert (
             next(c["status"] for c in json.loads(report.read_text())["checks"] if c["id"] == "P09") == "fail"
@@ -628,7 +619,8 @@ def the_map():
 
 def test_no_row_of_the_map_is_empty(the_map):
     assert {r["id"]: r["gaps"] for r in the_map if r["gaps"]} == {}
-    assert len(the_map) >= 150 and len({r["id"] for r in the_map}) == len(the_map)
+    assert len(the_map) >= 150
+    assert len({r["id"] for r in the_map}) == len(the_map)
     assert {r["id"] for r in the_map} >= {f"F{n:02d}" for n in range(1, 34)} | {
         f"{k}.0" for k in range(1, 13)
     }
@@ -646,7 +638,9 @@ def test_what_the_map_names_is_there(the_map):
     }
     assert outs <= declared
     for r in the_map:
-        assert set(r["stages"]) <= set(stages) and set(r["tests"]) <= tests and set(r["artefacts"]) <= outs
+        assert set(r["stages"]) <= set(stages)
+        assert set(r["tests"]) <= tests
+        assert set(r["artefacts"]) <= outs
         assert all((ROOT / path).is_file() for path in r["lessons"])
     for module in sorted({m for r in the_map for m in r["modules"]}):
         found = importlib.import_module(f"assay.{module}")
@@ -691,11 +685,11 @@ def test_the_score_is_computed_from_what_is_there():
         found = read_stages(stages_of_tests(plan))
         rows = ml_test_rows(plan, found)
         nothing = ml_test_rows(plan, {s: None for s in found})
-    assert Counter(r["section"] for r in rows) == dict.fromkeys(SECTIONS, 7) and len(rows) == 28
+    assert Counter(r["section"] for r in rows) == dict.fromkeys(SECTIONS, 7)
+    assert len(rows) == 28
     assert not any({"points", "score"} & set(t) for t in plan["ml_tests"])  # points are never typed
-    assert {r["points"] for r in rows} <= {0, 0.5, 1} and all(
-        bool(r["missing"]) == (r["points"] < 1) for r in rows
-    )
+    assert {r["points"] for r in rows} <= {0, 0.5, 1}
+    assert all(bool(r["missing"]) == (r["points"] < 1) for r in rows)
     metrics = ml_test_metrics(rows)
     assert metrics["ml_test_score"]["value"] == min(metrics[f"ml_test_{s}"]["value"] for s in SECTIONS)
     assert (
@@ -718,29 +712,23 @@ def test_container_and_ci_are_declared():
     """The image holds the versions of the lock, serves, and does not run as root; CI runs the command of the
     README on a clean checkout"""
     docker = (ROOT / "deploy/Dockerfile").read_text()
-    assert (
-        "requirements.lock" in docker
-        and "--constraint" in docker
-        and re.search(r"^USER (?!root)", docker, re.M)
-        and "serve(host" in docker
-    )
+    assert "requirements.lock" in docker
+    assert "--constraint" in docker
+    assert re.search(r"^USER (?!root)", docker, re.M)
+    assert "serve(host" in docker
     workflow, script = (ROOT / ".github/workflows/test.yml").read_text(), (ROOT / ".ci/run").read_text()
-    assert (
-        "actions/checkout" in workflow
-        and ".ci/run" in workflow
-        and re.search(r"for target in test test-slow", script)
-        and 'make "$target"' in script
-    )
+    assert "actions/checkout" in workflow
+    assert ".ci/run" in workflow
+    assert re.search(r"for target in test test-slow", script)
+    assert 'make "$target"' in script
 
 
 def test_slow_tests_are_marked_and_run_in_ci():
     makefile, runner = (ROOT / "Makefile").read_text(), (ROOT / "tests/run.py").read_text()
-    assert (
-        "tests/run.py" in makefile
-        and "-m slow" in makefile
-        and "-m long" in makefile
-        and '"-m", "not slow and not long"' in runner
-    )
+    assert "tests/run.py" in makefile
+    assert "-m slow" in makefile
+    assert "-m long" in makefile
+    assert '"-m", "not slow and not long"' in runner
     slow = [
         p.name
         for p in sorted((ROOT / "tests").glob("test_*.py"))
@@ -753,9 +741,12 @@ def test_slow_tests_are_marked_and_run_in_ci():
 
 def test_long_tests_run_every_night_and_say_of_which_code_they_were():
     nightly = (ROOT / ".github/workflows/nightly.yml").read_text()
-    assert "make test-long" in nightly and "schedule" in nightly and "tests/long.json" in nightly
+    assert "make test-long" in nightly
+    assert "schedule" in nightly
+    assert "tests/long.json" in nightly
     found = json.loads((ROOT / "tests/long.json").read_text())
-    assert len(found["code"]) == 64 and set(found["tests"].values()) == {"passed"}
+    assert len(found["code"]) == 64
+    assert set(found["tests"].values()) == {"passed"}
     assert {name.partition("[")[0] for name in found["tests"]} == long_tests()
 
 
@@ -772,4 +763,6 @@ def long_tests():
 
 def test_each_stage_leaves_its_time_and_memory(assessed):
     left = json.loads((assessed / ".assay/timings/responsible.json").read_text())
-    assert left["seconds"] > 0 and left["cpu_seconds"] > 0 and left["peak_mib"] > 10
+    assert left["seconds"] > 0
+    assert left["cpu_seconds"] > 0
+    assert left["peak_mib"] > 10

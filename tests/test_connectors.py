@@ -123,7 +123,8 @@ def test_a_database_named_by_the_environment_is_drafted_and_read_and_its_url_sta
         done = stage(repo, ASSAY_SHOP_DB=url)
         assert done.returncode != 0
         said += [done.stdout + done.stderr]
-    assert not [s for s in said if CANARY in s] and holding(repo, CANARY) == []
+    assert not [s for s in said if CANARY in s]
+    assert holding(repo, CANARY) == []
     (repo / "data/note.txt").write_text(env["ASSAY_SHOP_DB"])
     assert holding(repo, CANARY) == ["data/note.txt"]  # control: the search finds one
 
@@ -145,7 +146,9 @@ def test_a_url_is_drafted_and_read(repo, tmp_path):
         server.shutdown()
     for url in (f"https://ann:{CANARY}@host/t.csv", f"https://host/t.csv?token={CANARY}"):
         done = forked("assay.cli", "init", url, "--target", "late", "--force", cwd=repo)
-        assert done.returncode == 1 and "password, token or key" in done.stderr and CANARY not in done.stderr
+        assert done.returncode == 1
+        assert "password, token or key" in done.stderr
+        assert CANARY not in done.stderr
 
 
 def test_a_function_runs_only_of_the_projects_own_package_or_of_assay(repo, tmp_path):
@@ -218,17 +221,18 @@ def test_tables_of_two_kinds_join_into_one_and_the_report_shows_how(repo, tmp_pa
     done = once(joins)
     assert done.returncode == 0, done.stdout + done.stderr
     text, pictures = printed(repo)
-    assert 'erDiagram\n    ORDERS }o--o| SHOPS : "shop"' in text and "code PK" in text and pictures >= 3
+    assert 'erDiagram\n    ORDERS }o--o| SHOPS : "shop"' in text
+    assert "code PK" in text
+    assert pictures >= 3
     alone = int((orders().shop == "S9").sum())
     assert sorted(json.loads((repo / "data/raw/manifest.json").read_text())["tables"]) == ["orders", "shops"]
     parts = pd.concat(
         [read_table(repo / f"data/prepared/{n}.parquet") for n in ("train", "valid", "test", "production")]
     )
-    assert len(parts) == 240 and parts.staff.isna().sum() == alone > 0
-    assert (
-        once([joins[0] | dict(missing="drop")]).returncode == 0
-        and metrics(repo)["metrics"]["n_raw"]["value"] == 240 - alone
-    )
+    assert len(parts) == 240
+    assert parts.staff.isna().sum() == alone > 0
+    assert once([joins[0] | dict(missing="drop")]).returncode == 0
+    assert metrics(repo)["metrics"]["n_raw"]["value"] == 240 - alone
     for wrong, sentence in (
         ([joins[0] | dict(missing="raise")], "have no partner"),
         ([], "are not joined"),

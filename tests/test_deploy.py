@@ -174,7 +174,8 @@ def test_every_step_of_the_image_can_be_run(image):
 
 def test_each_python_finds_one_version_of_each_package(image):
     found = requirements(image.stages["build"] / "tmp/constraints.txt")
-    assert len(found) > 100 and not any(r.extras for r in found)
+    assert len(found) > 100
+    assert not any(r.extras for r in found)
     for version in ("3.11.2", "3.11.9", "3.12.1", "3.13.0"):
         env = dict(
             python_full_version=version,
@@ -187,7 +188,8 @@ def test_each_python_finds_one_version_of_each_package(image):
             extra="",
         )
         names = [r.name for r in found if not r.marker or r.marker.evaluate(env)]
-        assert len(names) == len(set(names)) and {"numpy", "onnxruntime", "fastapi"} <= set(names)
+        assert len(names) == len(set(names))
+        assert {"numpy", "onnxruntime", "fastapi"} <= set(names)
 
 
 def test_control_without_markers_the_image_cannot_be_built(released, tmp_path):
@@ -212,11 +214,9 @@ def copy_context(source, folder):
 
 def test_decisions_are_mounted_and_not_in_the_image(image, released, tmp_path):
     srv = image.stages[list(image.stages)[-1]] / "srv"
-    assert (
-        (srv / "data/bundle/model.onnx").is_file()
-        and not list(srv.rglob("*.jsonl"))
-        and not (srv / "approvals").exists()
-    )
+    assert (srv / "data/bundle/model.onnx").is_file()
+    assert not list(srv.rglob("*.jsonl"))
+    assert not (srv / "approvals").exists()
     code, said = answered(image)
     assert code == 3 and "is not approved" in said
     shutil.copytree(released / "approvals", srv / "approvals")  # stands for the mount
@@ -234,14 +234,10 @@ def test_compose_mounts_what_the_service_reads_and_writes():
         "serve"
     ]
     mounts = dict(v.split(":", 1) for v in service["volumes"])
-    assert (
-        mounts == {"../approvals": "/srv/approvals:ro", "log": "/srv/data/production"}
-        and (ROOT / "deploy/../approvals").is_dir()
-    )
-    assert (
-        service["read_only"]
-        and (ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
-    )
+    assert mounts == {"../approvals": "/srv/approvals:ro", "log": "/srv/data/production"}
+    assert (ROOT / "deploy/../approvals").is_dir()
+    assert service["read_only"]
+    assert (ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
     writes = [m.split(":")[0] for m in (*mounts.values(), *service["tmpfs"]) if not m.endswith(":ro")]
     declared = [w for name, rest in instructions(DOCKERFILE) if name == "VOLUME" for w in rest.split()]
     assert set(declared) <= set(writes) and "/srv/approvals" not in writes
@@ -280,12 +276,7 @@ def test_the_image_is_built_and_answers_with_its_own_packages(released, tmp_path
         for r in requirements(image.stages["build"] / "tmp/constraints.txt")
         if not r.marker or r.marker.evaluate()
     }
-    assert (
-        "pandas" not in versions
-        and {
-            n: v
-            for n, v in versions.items()
-            if n in locked and locked[n] != v and n not in ("pip", "setuptools")
-        }
-        == {}
-    )
+    assert "pandas" not in versions
+    assert {
+        n: v for n, v in versions.items() if n in locked and locked[n] != v and n not in ("pip", "setuptools")
+    } == {}

@@ -105,21 +105,19 @@ def test_a_batch_refuses_rows_and_scores_the_others(repo):
         "SFO",
     )
     code, scores, said = score(repo, df, "bad.csv", "--refused", repo["folder"] / "refused.parquet")
-    assert code == 1 and scores.flight_id.tolist() == df.flight_id.tolist()[6:]
+    assert code == 1
+    assert scores.flight_id.tolist() == df.flight_id.tolist()[6:]
     assert np.allclose(
         scores.score, repo["bundle"].score(repo["df"].head(12))[6:]
     )  # what is right is scored as if nothing else were there
-    assert (
-        "6 of 12 rows are refused" in said
-        and "distance: above 6000 (high), 1 row, such as S3-0" in said
-        and "hour: no whole number (whole), 1 row" in said
-    )
-    assert (
-        "origin: none of the described categories (categories), 2 rows, such as S3-2" in said
-        and "hour: of another type (kind), 1 row, such as S3-4" in said
-    )
+    assert "6 of 12 rows are refused" in said
+    assert "distance: above 6000 (high), 1 row, such as S3-0" in said
+    assert "hour: no whole number (whole), 1 row" in said
+    assert "origin: none of the described categories (categories), 2 rows, such as S3-2" in said
+    assert "hour: of another type (kind), 1 row, such as S3-4" in said
     listed = pd.read_parquet(repo["folder"] / "refused.parquet")
-    assert listed.flight_id.tolist() == df.flight_id.tolist()[:6] and listed.rule.tolist() == [
+    assert listed.flight_id.tolist() == df.flight_id.tolist()[:6]
+    assert listed.rule.tolist() == [
         "high",
         "missing",
         "categories",
@@ -145,12 +143,15 @@ def test_an_edit_of_today_does_not_change_how_an_approved_bundle_reads(repo):
         code, scores, said = score(repo, df, "edited.csv")
     finally:
         params.write_text(before)
-    assert (code, said) == (0, "") and np.allclose(scores.score, repo["bundle"].score(df))
+    assert (code, said) == (0, "")
+    assert np.allclose(scores.score, repo["bundle"].score(df))
 
 
 def test_every_row_can_be_refused(repo):
     code, scores, said = score(repo, repo["df"].head(3).assign(hour=99), "all.parquet")
-    assert code == 1 and scores.empty and "3 of 3 rows are refused" in said
+    assert code == 1
+    assert scores.empty
+    assert "3 of 3 rows are refused" in said
 
 
 @pytest.mark.parametrize("name", ["empty.csv", "empty.parquet"])
@@ -164,7 +165,8 @@ def test_monitoring_of_a_table_without_rows_asks_for_the_feed(repo):
     repo["df"].head(0).to_csv(repo["folder"].parent / name, index=False)
     r = forked("assay.cli", "monitor", "--table", repo["folder"].parent / name, "--json", cwd=repo["folder"])
     why = f"{name} has a header and no rows, so nothing can be compared; look at the feed"
-    assert r.returncode == 1 and json.loads(r.stdout) == dict(n=0, decision=None, why=why)
+    assert r.returncode == 1
+    assert json.loads(r.stdout) == dict(n=0, decision=None, why=why)
 
 
 def test_names_of_rows_stay_as_they_are_written(repo):
@@ -182,12 +184,10 @@ def test_monitoring_of_a_table_counts_what_is_refused(repo):
         "assay.cli", "monitor", "--table", repo["folder"].parent / "window.csv", "--json", cwd=repo["folder"]
     )
     found = json.loads(r.stdout)
-    assert (
-        "60 of 300 rows are refused" in r.stderr
-        and found["n"] == 240
-        and found["decision"] == "repair_data"
-        and r.returncode == 1
-    )
+    assert "60 of 300 rows are refused" in r.stderr
+    assert found["n"] == 240
+    assert found["decision"] == "repair_data"
+    assert r.returncode == 1
 
 
 @pytest.mark.slow

@@ -59,11 +59,9 @@ def test_planted_leaks_are_found_first_each_with_its_reason(seed):
         == set(scan.column[:4])
     )
     reason = scan.set_index("column").reason
-    assert (
-        "tells the label" in reason["booking"]
-        and "time after decision" in reason["closed"]
-        and reason["encoded"] == "near copy of the target"
-    )
+    assert "tells the label" in reason["booking"]
+    assert "time after decision" in reason["closed"]
+    assert reason["encoded"] == "near copy of the target"
     assert leaking_features(scan, ["noisy", "hour"]) == ["noisy"]
 
 
@@ -122,7 +120,8 @@ def test_on_flights_what_is_known_only_afterwards_is_found(scanned):
         resamples=Resamples(n=50),
     ).set_index("column")
     afterwards = ["dep_delay", "arr_time", "air_time", "arr_delay", "dep_time"]
-    assert (scan.verdict[afterwards] == "leak").all() and set(scan.index[:5]) == set(afterwards)
+    assert (scan.verdict[afterwards] == "leak").all()
+    assert set(scan.index[:5]) == set(afterwards)
     assert (scan.reason[afterwards] == "not declared as known at decision time").all()
     assert leaking_features(scan.reset_index(), dictionary.names("feature")) == []
     told = declarations(dictionary, df.columns)
@@ -132,12 +131,11 @@ def test_on_flights_what_is_known_only_afterwards_is_found(scanned):
         declared={c: k for c, k in told.items() if c in dictionary.names("feature")},
         resamples=Resamples(n=50),
     ).set_index("column")
+    assert unsaid.verdict["arr_delay"] == "leak"
+    assert (unsaid.verdict[["dep_delay", "arr_time"]] == "suspect").all()  # nobody said when they are known
+    assert unsaid.verdict["air_time"] == ""
     assert (
-        unsaid.verdict["arr_delay"] == "leak"
-        and (unsaid.verdict[["dep_delay", "arr_time"]] == "suspect").all()
-    )  # nobody said when they are known
-    assert (
-        unsaid.verdict["air_time"] == "" and unsaid.auc_high["air_time"] < 0.6
+        unsaid.auc_high["air_time"] < 0.6
     )  # known only afterwards and hardly telling: without a declaration nothing sees it
 
 
@@ -180,11 +178,9 @@ def test_merged_parts_are_the_whole_however_cut_and_in_any_order(seed):
     np.testing.assert_allclose(
         table["mean"][["hour", "wind_speed"]].astype(float), df[["hour", "wind_speed"]].mean(), rtol=1e-9
     )
-    assert (
-        table.distinct["carrier"] == 5
-        and table.missing_rate["empty"] == 1
-        and abs(table.distinct["flight_id"] / 3000 - 1) < 0.15
-    )
+    assert table.distinct["carrier"] == 5
+    assert table.missing_rate["empty"] == 1
+    assert abs(table.distinct["flight_id"] / 3000 - 1) < 0.15
 
 
 def test_control_a_mean_of_means_is_not_the_mean():
@@ -286,7 +282,8 @@ def test_a_summary_of_parquet_holds_one_row_group_however_many_there_are(tmp_pat
         peaks[times] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert summary["n_rows"] == 10_000 * times
-    assert held[10] <= 2 * 1000 and held[10] == held[1]
+    assert held[10] <= 2 * 1000
+    assert held[10] == held[1]
     assert peaks[10] < 1.25 * peaks[1]
     assert (
         rows_held(monkeypatch, lambda: summarise(read_coded(tmp_path / "10.parquet")))[0] == 100_000
@@ -328,14 +325,14 @@ def shown(page, tmp_path):
 def test_a_hostile_table_gives_a_page_that_runs_only_scripts_of_skrub():
     page = table_page(hostile_table(), HOSTILE[1], HOSTILE[1], plots=False)
     scripts, found = read_scripts(page)
-    assert found == [] and len(scripts) == 2 and not [s for s in scripts if "hacked" in s]
+    assert found == []
+    assert len(scripts) == 2
+    assert not [s for s in scripts if "hacked" in s]
     policy = page.partition("Content-Security-Policy")[2].partition(">")[0]
-    assert (
-        "default-src 'none'" in policy
-        and policy.count("'sha256-") == 2
-        and "unsafe-eval" not in policy
-        and "script-src 'unsafe" not in policy
-    )
+    assert "default-src 'none'" in policy
+    assert policy.count("'sha256-") == 2
+    assert "unsafe-eval" not in policy
+    assert "script-src 'unsafe" not in policy
     assert page.index("Content-Security-Policy") < page.index("<script")
     assert "onerror=document.title" in page  # as text
 
@@ -354,11 +351,9 @@ def test_the_page_shows_no_text_no_id_and_nothing_personal():
     dictionary = infer_dictionary(df, "late", id="flight_id", time="scheduled", sensitive=["origin"])
     found = personal_data(df).column
     shown = visible_columns(dictionary, found)
-    assert (
-        "mail" in set(found)
-        and {"mail", "flight_id", "origin"}.isdisjoint(shown)
-        and {"hour", "carrier", "late"} <= set(shown)
-    )
+    assert "mail" in set(found)
+    assert {"mail", "flight_id", "origin"}.isdisjoint(shown)
+    assert {"hour", "carrier", "late"} <= set(shown)
     page = fitting_page(df, shown, "Flights")
     assert "@example.org" not in page and df.flight_id[0] not in page
     assert "@example.org" in table_page(
@@ -413,7 +408,8 @@ def test_planted_conflicts_gaps_and_drift_are_counted():
         d.assign(hour=d.hour.where(d.scheduled.dt.month != 7, 3)), features, "scheduled", reference=d
     )
     top = drift.sort_values("psi").iloc[-1]
-    assert (top.column, top.period) == ("hour", "2013-07") and top.psi > 10 * top.noise
+    assert (top.column, top.period) == ("hour", "2013-07")
+    assert top.psi > 10 * top.noise
 
 
 def test_intervals_of_associations_hold_one_half_for_noise():
@@ -483,11 +479,9 @@ def test_personal_data_is_found_in_a_hundred_of_a_hundred(kind, around):
 def test_a_card_number_needs_its_checksum():
     cards = [personal(s)["card"] for s in range(100)]
     wrong = [c[:-1] + str((int(c[-1]) + 1) % 10) for c in cards]
-    assert (
-        all(map(luhn, cards))
-        and not any(map(luhn, wrong))
-        and not any("card" in find_personal(c) for c in wrong)
-    )
+    assert all(map(luhn, cards))
+    assert not any(map(luhn, wrong))
+    assert not any("card" in find_personal(c) for c in wrong)
 
 
 def test_no_character_of_a_person_is_shown():
@@ -501,10 +495,8 @@ def test_no_character_of_a_person_is_shown():
         zip(found.column, found.kind)
     )
     text = found.to_json() + found.to_string() + found.to_html()
-    assert (
-        not [v for row in values for v in row.values() if v in text]
-        and not found.example.str.contains("[0-9a-wyz]").any()
-    )
+    assert not [v for row in values for v in row.values() if v in text]
+    assert not found.example.str.contains("[0-9a-wyz]").any()
     assert mask("Zoë +41 79") == "xxx +## ##"
     assert [
         v for row in values for v in row.values() if v in df.to_csv()

@@ -376,9 +376,8 @@ def test_a_package_counts_only_below_the_root_of_the_project(tmp_path, monkeypat
                 find_function(named)
     assert not list(tmp_path.rglob("ran"))
     (root / "settings.ini").write_text("[DEFAULT]\nlib_name = own_pkg\n")
-    assert (
-        find_function("own_pkg.deep.tables:make")() == 1 and (root / "own_pkg/deep/ran").exists()
-    )  # control
+    assert find_function("own_pkg.deep.tables:make")() == 1
+    assert (root / "own_pkg/deep/ran").exists()  # control
     for named in (
         "own_pkg.deep.tables:Table",
         "own_pkg.deep.tables:pathlib",
@@ -721,10 +720,8 @@ def test_control_honest_settings_are_read(tmp_path):
         + json.dumps([[i, i] for i in range(200)])
         + "\n"
     )
-    assert (
-        read_yaml(tmp_path / "flow.yaml")["b"] == dict(text="a & b * c", what="What?")
-        and len(read_yaml(tmp_path / "flow.yaml")["pairs"]) == 200
-    )
+    assert read_yaml(tmp_path / "flow.yaml")["b"] == dict(text="a & b * c", what="What?")
+    assert len(read_yaml(tmp_path / "flow.yaml")["pairs"]) == 200
 
 
 def test_a_fifo_behind_a_chained_url_and_a_value_without_end_are_refused(tmp_path):

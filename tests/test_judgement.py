@@ -97,7 +97,9 @@ def test_clinics_known_by_heart_say_nothing_of_others():
     train, valid = clinics(1, 42, shared=True)
     case = case_of((train, valid))
     signal = measure_signal(case, compare_models(case))
-    assert known_share(case) > 0.95 and signal["by_heart"] and not signal["found"]
+    assert known_share(case) > 0.95
+    assert signal["by_heart"]
+    assert not signal["found"]
     assert (
         permutation_p(case, fit_score(case, "boosting", case.train, case.valid)) <= 0.01
     )  # what the model says of the clinics that it knows
@@ -120,7 +122,8 @@ def test_no_row_of_a_scored_clinic_was_learnt_from():
     other = train.assign(y=np.where(train.clinic == one, 1 - train.y, train.y))
     a, b = (blind_scores(case_of((t, valid)), "linear") for t in (train, other))
     mine = (valid.clinic == one).to_numpy()
-    assert np.array_equal(a[mine], b[mine]) and not np.array_equal(a[~mine], b[~mine])
+    assert np.array_equal(a[mine], b[mine])
+    assert not np.array_equal(a[~mine], b[~mine])
 
 
 def test_few_clusters_are_said_where_the_bar_is_not_reached():
@@ -130,10 +133,10 @@ def test_few_clusters_are_said_where_the_bar_is_not_reached():
         assess(train, valid, agreed(), fields, StudySettings(30, cluster="clinic", only_verdict=True))
     )
     n = valid.clinic.nunique()
-    assert (
-        said["verdict"] == "insufficient_evidence" and f"validation has {n} values of clinic" in said["why"]
-    )
-    assert any("Student" in g for g in said["gaps"]) and "ten or more" in said["next_steps"][0]
+    assert said["verdict"] == "insufficient_evidence"
+    assert f"validation has {n} values of clinic" in said["why"]
+    assert any("Student" in g for g in said["gaps"])
+    assert "ten or more" in said["next_steps"][0]
 
 
 @pytest.mark.parametrize("gap", [None, np.nan])
@@ -141,7 +144,8 @@ def test_rows_without_a_cluster_share_one(gap):
     train, valid = clinics(0, 12)
     valid = valid.assign(clinic=valid.clinic.astype(object).where(np.arange(len(valid)) % 7 > 0, gap))
     blocks = case_blocks(case_of((train, valid)), case_of((train, valid)).valid)
-    assert blocks.min() == 0 and len(set(blocks[::7])) == 1
+    assert blocks.min() == 0
+    assert len(set(blocks[::7])) == 1
 
 
 def test_few_days_cost_more_uncertainly():
@@ -278,7 +282,8 @@ def test_two_columns_that_are_the_outcome_together():
     said, evidence = read(df[:800], df[800:], agreed(), only_verdict=True)
     assert evidence["leaks"] == [] and evidence["together"]["value"] == 1.0
     assert (said["verdict"], said["rule"]) == ("insufficient_evidence", "the model is too good")
-    assert "resting most on" in said["why"] and {"begin", "end"} == set(evidence["together"]["columns"])
+    assert "resting most on" in said["why"]
+    assert {"begin", "end"} == set(evidence["together"]["columns"])
     one_less = case_of((df[:800].drop(columns="begin"), df[800:].drop(columns="begin")), None)
     assert not measure_together(one_less, compare_models(one_less))["too_good"]  # the way out
 
@@ -288,11 +293,9 @@ def test_a_copy_of_a_number_in_two_columns():
     df = df.assign(y=df.x, end=df.begin + df.x).drop(columns="x")
     case = case_of((df[:800], df[800:]), None, agreed("regression", "mae"))
     found = measure_together(case, compare_models(case))
-    assert (
-        found["too_good"]
-        and found["value"] > 0.999
-        and column_skills(case.sample, case.sample.y, case.names, "regression").max() < 0.5
-    )
+    assert found["too_good"]
+    assert found["value"] > 0.999
+    assert column_skills(case.sample, case.sample.y, case.names, "regression").max() < 0.5
 
 
 def declare(df, names):
@@ -406,34 +409,29 @@ COPIES = [
 def test_no_declaration_excuses_columns_that_together_are_the_outcome(make, pair, task, metric):
     said, evidence = judged(make(), pair, task, metric)
     assert (said["verdict"], said["rule"]) == ("insufficient_evidence", "no declaration excuses it")
-    assert (
-        f"declared legitimate: {', '.join(sorted(pair))}" in said["why"]
-        and "from an AUC or R² of 0.999" in said["why"]
-    )
-    assert set(evidence["together"]["columns"]) == set(pair) and "`role: context`" in said["next_steps"][0]
+    assert f"declared legitimate: {', '.join(sorted(pair))}" in said["why"]
+    assert "from an AUC or R² of 0.999" in said["why"]
+    assert set(evidence["together"]["columns"]) == set(pair)
+    assert "`role: context`" in said["next_steps"][0]
     assert summary_table(evidence, said["facts"]).set_index("question").met["is a leak suspected?"] == "no"
-    assert (
-        not evidence["together"]["too_good"] and evidence["leaks"] == []
-    )  # the control: what closed before lets it pass
+    assert not evidence["together"]["too_good"]
+    assert evidence["leaks"] == []  # the control: what closed before lets it pass
 
 
 def test_one_of_the_two_declared_is_enough_to_be_told():
     said, _ = judged(difference(), ["end"])
-    assert (
-        said["rule"] == "no declaration excuses it"
-        and "resting most on" in said["why"]
-        and "declared legitimate: end" in said["why"]
-    )
+    assert said["rule"] == "no declaration excuses it"
+    assert "resting most on" in said["why"]
+    assert "declared legitimate: end" in said["why"]
 
 
 def test_a_strong_pair_below_the_line_goes_once_it_is_declared():
     said, evidence = judged(nearly(), ["begin", "end"])
-    assert (
-        0.96 < evidence["together"]["value"] < 0.99 and said["verdict"] == "go" and not said["facts"]["never"]
-    )
-    assert not any(
-        "know the answer" in g for g in said["gaps"]
-    ) and "asked_of_skill" not in feasibility_metrics(evidence, said)
+    assert 0.96 < evidence["together"]["value"] < 0.99
+    assert said["verdict"] == "go"
+    assert not said["facts"]["never"]
+    assert not any("know the answer" in g for g in said["gaps"])
+    assert "asked_of_skill" not in feasibility_metrics(evidence, said)
 
 
 def test_a_declaration_of_another_column_leaves_the_question_open():
@@ -448,5 +446,7 @@ def test_a_declaration_of_another_column_leaves_the_question_open():
 
 def test_a_perfect_score_on_few_rows_is_a_question_and_no_verdict():
     said, evidence = judged(difference(400), ["begin", "end"])
-    assert evidence["together"]["value"] > 0.998 and evidence["together"]["telling"] < 150
-    assert said["verdict"] == "go" and any("too few to be sure (expected 150)" in g for g in said["gaps"])
+    assert evidence["together"]["value"] > 0.998
+    assert evidence["together"]["telling"] < 150
+    assert said["verdict"] == "go"
+    assert any("too few to be sure (expected 150)" in g for g in said["gaps"])

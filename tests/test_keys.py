@@ -109,9 +109,8 @@ def test_words_run_what_shows_them_and_nothing_else(repo):
     before = reports()
     change("problem.yaml", "the feed stops", "the live feed stops")
     told, overtaken = faults()
-    assert set(told) == {"tell"} and overtaken == [
-        "problem.yaml"
-    ]  # it shows the words; no other report is stale
+    assert set(told) == {"tell"}
+    assert overtaken == ["problem.yaml"]  # it shows the words; no other report is stale
     assert runs(sys.executable, "-m", "dvc", "repro") == {"problem", "tell", "judge"}  # DVC alone, too
     changed = [n for n, report in reports().items() if report != before[n]]
     assert changed == ["tell"]  # `judge` found what it had found
@@ -148,7 +147,8 @@ def test_an_order_counts(repo):
     first, *columns = DICTIONARY.splitlines()
     Path("dictionary.yaml").write_text("\n".join([first, *reversed(columns)]) + "\n")
     assert set(faults()[0]) == {"fit"}  # no gate believes the report until it is made again
-    assert runs(sys.executable, "-m", "dvc", "repro") == {"problem", "fit"} and faults() == ({}, [])
+    assert runs(sys.executable, "-m", "dvc", "repro") == {"problem", "fit"}
+    assert faults() == ({}, [])
 
 
 def test_a_stage_that_reads_what_it_does_not_list_is_refused(repo):

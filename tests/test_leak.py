@@ -75,7 +75,9 @@ def homes(seed=0, n=900):
 def test_the_logarithm_of_the_outcome_is_the_outcome_and_a_good_column_is_not(seed):
     d = homes(seed)
     scan = leakage_scan(d, Label("price", task="regression"), resamples=Resamples(n=50)).set_index("column")
-    assert scan.near["log_price"] > 0.9999 and 0.9 < scan.near["offer"] < CERTAIN and scan.near["area"] < 0.9
+    assert scan.near["log_price"] > 0.9999
+    assert 0.9 < scan.near["offer"] < CERTAIN
+    assert scan.near["area"] < 0.9
     wild = d.assign(
         price=np.exp(d.price / 40), square=lambda x: (d.price - 200) ** 3
     )  # a tail that no mean square sees through, and another form of the same order
@@ -105,7 +107,8 @@ def test_classes_that_one_column_tells_apart_only_in_part_may_be_declared():
     scan = settle_declared(
         leakage_scan(d, Label("y", task="multiclass"), resamples=Resamples(n=50)), dict(first=SAID, all=SAID)
     ).set_index("column")
-    assert scan.verdict["all"] == "leak" and scan.near["first"] < CERTAIN <= scan.near["all"]
+    assert scan.verdict["all"] == "leak"
+    assert scan.near["first"] < CERTAIN <= scan.near["all"]
 
 
 def test_a_declared_suspect_is_no_leak_and_a_copy_stays_one_whatever_is_declared():
@@ -162,7 +165,8 @@ def test_a_suspect_is_named_by_the_draft_and_never_drafted_as_todays_practice(
     name, columns, suspects, tmp_path
 ):
     d = draft(write(homes()[columns or list(homes())], tmp_path, f"{name}.csv"), "price", root=tmp_path)
-    assert sorted(d.suspects) == suspects and not set(d.problem["today"].get("columns", [])) & set(suspects)
+    assert sorted(d.suspects) == suspects
+    assert not set(d.problem["today"].get("columns", [])) & set(suspects)
     assert (d.problem["today"].get("columns") is None) == (name == "only")
     make_problem(d.problem)
     assert (d.decisions[0]["what"] == "suspected leaks") == bool(suspects)
@@ -195,7 +199,8 @@ def test_where_nobody_declared_a_practice_no_suspect_stands_in_anywhere():
     assert specs["rule"]["params"] == dict(columns=["district"])
     case = make_case(d[:600], d[600:], problem, fields, StudySettings(n_boot=30))
     skills = column_skills(case.sample, case.sample.price, case.names, "regression")
-    assert rule_column(case, skills, True) not in ("log_price", "offer", "band") and skills.index[0] in (
+    assert rule_column(case, skills, True) not in ("log_price", "offer", "band")
+    assert skills.index[0] in (
         "log_price",
         "offer",
         "band",
@@ -264,10 +269,8 @@ def test_files_without_the_keys_move_no_bar_and_leave_no_trace(agreed):
     before = criteria_hash(agreed)
     fields = infer_dictionary(homes().assign(id=[f"h{i}" for i in range(900)]), "price", "id")
     write_dictionary(fields)
-    assert (
-        load_dictionary() == fields
-        and declared_legitimate(fields.fields) == declared_personal(fields.fields) == {}
-    )
+    assert load_dictionary() == fields
+    assert declared_legitimate(fields.fields) == declared_personal(fields.fields) == {}
     text = json.dumps(fields.to_json()) + "\n".join(
         line for line in place("columns").read_text().splitlines() if not line.startswith("#")
     )
@@ -275,14 +278,15 @@ def test_files_without_the_keys_move_no_bar_and_leave_no_trace(agreed):
     freeze_criteria(agreed)
     mark_results(agreed)
     lines = len(read_ledger())
-    assert note_declared(agreed, {}) == {} and len(read_ledger()) == lines and moved_bar(agreed) == []
+    assert note_declared(agreed, {}) == {}
+    assert len(read_ledger()) == lines
+    assert moved_bar(agreed) == []
     declared = Dictionary(
         tuple(dataclasses.replace(f, legitimate=SAID) if f.name == "offer" else f for f in fields.fields)
     )
     write_dictionary(declared)
-    assert load_dictionary() == declared and note_declared(
-        agreed, declared_legitimate(declared.fields)
-    ) == dict(offer=True)
+    assert load_dictionary() == declared
+    assert note_declared(agreed, declared_legitimate(declared.fields)) == dict(offer=True)
     assert moved_bar(agreed) == [] and criteria_hash(load_problem()) == before
 
 
@@ -301,9 +305,8 @@ def test_only_the_domain_expert_signs_what_was_declared_after_results(agreed):
     assert active_waivers() == []  # the signature was about one column
     item = waivable_items()["legitimate"]
     signed = dict(item="legitimate", role="product owner", reason="r", until="2030-01-01")
-    assert waiver_fault(signed, item, "2029-01-01") and not waiver_fault(
-        signed | dict(item="criteria"), waivable_items()["criteria"], "2029-01-01"
-    )
+    assert waiver_fault(signed, item, "2029-01-01")
+    assert not waiver_fault(signed | dict(item="criteria"), waivable_items()["criteria"], "2029-01-01")
 
 
 # Schema
@@ -342,9 +345,8 @@ def test_all_faults_of_all_columns_are_said_at_once(tmp_path):
     )
     with pytest.raises(ValueError) as e:
         load_dictionary(path)
-    assert [
-        words for _, words in FAULTS if words not in str(e.value)
-    ] == [] and "column 'd' has kind 'airplane'" in str(e.value)
+    assert [words for _, words in FAULTS if words not in str(e.value)] == []
+    assert "column 'd' has kind 'airplane'" in str(e.value)
     assert all(f"column 'c{i}'" in str(e.value) for i in range(len(FAULTS)))
     path.write_text(
         "columns:\n"
@@ -396,11 +398,9 @@ def test_a_suspected_leak_dominates_the_front_page_and_no_score_is_green(agreed)
         green("monitoring", "keep"),
     ]
     shown = index_page(agreed, board).partition("<main>")[2]
-    assert (
-        shown.index("leak suspected") < shown.index('class="cards"')
-        and "badge good" not in shown
-        and shown.count("in doubt") >= 5
-    )
+    assert shown.index("leak suspected") < shown.index('class="cards"')
+    assert "badge good" not in shown
+    assert shown.count("in doubt") >= 5
     board[0]["metrics"] = explored(leak=False)
     assert index_page(agreed, board).count("badge good") == 5  # the control: nothing is suspected
 
@@ -409,19 +409,20 @@ def test_a_suspected_leak_is_the_next_thing_to_do_on_board_and_list(agreed, monk
     shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
     write_metrics("explore", "leak suspected", {}, explored()["checks"], [place("problem")])
     status = load_status({})
-    assert [d["what"] for d in status["doubts"]] == ["leak suspected"] and status["next"].startswith(
+    assert [d["what"] for d in status["doubts"]] == ["leak suspected"]
+    assert status["next"].startswith(
         "leak suspected, ['log_price']: remove the column: give it `role: context`"
     )
     assert (
         "assay repro" in load_status(dict(explore=["deps"]))["next"]
     )  # the dictionary was corrected, and the stage has to run again
     write_metrics("explore", "usable", {}, explored(leak=False)["checks"], [place("problem")])
-    assert load_status({})["doubts"] == [] and leak_rows(dict(explore=explored(leak=False))) == []
+    assert load_status({})["doubts"] == []
+    assert leak_rows(dict(explore=explored(leak=False))) == []
     Path("dvc.yaml").unlink()  # without a pipeline there is no lock that a report must be in
     rows = release_rows([], dict(explore=explored()))
-    assert rows[0]["id"] == "leakage" and next_step(rows).startswith(
-        "leakage (data scientist): remove the column"
-    )
+    assert rows[0]["id"] == "leakage"
+    assert next_step(rows).startswith("leakage (data scientist): remove the column")
 
 
 def studied(rule, **metrics):
@@ -451,11 +452,9 @@ def test_columns_that_are_the_outcome_together_dominate_as_one_column_does(rule,
         green("evaluation", "meets the criteria"),
     ]
     shown = index_page(agreed, board).partition("<main>")[2]
-    assert (
-        shown.index("leak suspected") < shown.index('class="cards"')
-        and "badge good" not in shown
-        and "remove each that gives it away" in shown
-    )
+    assert shown.index("leak suspected") < shown.index('class="cards"')
+    assert "badge good" not in shown
+    assert "remove each that gives it away" in shown
     assert rule in {r[0] for r in RULES}
 
 
@@ -468,7 +467,8 @@ def test_a_question_about_the_skill_is_shown_where_a_suspect_is_and_puts_nothing
         write_metrics("explore", "usable", {}, explored(leak=False)["checks"], [place("problem")])
         status = load_status({})
         show_board(status)
-        assert " ".join(capsys.readouterr().out.split()).count(asked) == n and status["doubts"] == []
+        assert " ".join(capsys.readouterr().out.split()).count(asked) == n
+        assert status["doubts"] == []
         board = [
             dict(
                 stage="feasibility",
@@ -525,15 +525,13 @@ def test_personal_data_with_a_basis_leaves_the_answer_standing_and_without_says_
         ).iloc[0]
 
     basis = dict(basis="contract", by="product owner", date="2026-11-06")
+    assert status({}).status == "fail"
     assert (
-        status({}).status == "fail"
-        and (
-            "AGE, email; leave them out of the table, or declare each in dictionary.yaml: personal: "
-            "{basis: …, by: role, date: YYYY-MM-DD}"
-        )
-        in status({}).measured
-    )
-    assert status(dict(AGE=basis)).status == "fail" and "AGE" not in status(dict(AGE=basis)).measured
+        "AGE, email; leave them out of the table, or declare each in dictionary.yaml: personal: "
+        "{basis: …, by: role, date: YYYY-MM-DD}"
+    ) in status({}).measured
+    assert status(dict(AGE=basis)).status == "fail"
+    assert "AGE" not in status(dict(AGE=basis)).measured
     assert status(dict(AGE=basis, email=basis)).status == "pass"
 
 
@@ -553,32 +551,27 @@ def test_before_any_run_the_board_names_what_the_draft_suspects(tmp_path):
     done = assay("init", write(homes(n=400), tmp_path, "homes.csv"), "--target", "price", cwd=repo)
     assert done.returncode == 0, done.stderr
     fields = {f.name: f for f in load_dictionary(repo / "dictionary.yaml").fields}
-    assert [n for n, f in fields.items() if f.suspect] == ["log_price", "offer"] and fields[
-        "log_price"
-    ].suspect == "near copy of the target"
+    assert [n for n, f in fields.items() if f.suspect] == ["log_price", "offer"]
+    assert fields["log_price"].suspect == "near copy of the target"
 
     def board():
         return json.loads(assay("status", "--json", cwd=repo).stdout)
 
     first = board()
     assert all(r["state"] != "fresh" for r in first["stages"])  # nothing has run
-    assert (
-        first["next"].startswith("leak suspected, 'log_price': ")
-        and "'offer': " in first["next"]
-        and "remove the column: give it `role: context`" in first["next"]
-    )
+    assert first["next"].startswith("leak suspected, 'log_price': ")
+    assert "'offer': " in first["next"]
+    assert "remove the column: give it `role: context`" in first["next"]
     assert "LEAK SUSPECTED: 'log_price'" in assay("status", cwd=repo).stdout
     with inside(repo):
         build_site([dict(stage="data", why="gate closed: data is not usable")])
         front = place("reports", "index.html").read_text()
-        assert "leak suspected</span> &#39;log_price&#39;" in front and front.index(
-            "leak suspected"
-        ) < front.index("gate closed")
+        assert "leak suspected</span> &#39;log_price&#39;" in front
+        assert front.index("leak suspected") < front.index("gate closed")
     change(repo / "dictionary.yaml", "log_price", role="context")
     change(repo / "dictionary.yaml", "offer", legitimate=SAID)
-    assert (
-        board()["doubts"] == [] and board()["next"] == "bring every stage up to date: assay repro"
-    )  # both are settled
+    assert board()["doubts"] == []
+    assert board()["next"] == "bring every stage up to date: assay repro"  # both are settled
     (repo / "dictionary.yaml").write_text("columns: [")
     with inside(repo):
         assert drafted_suspects() == {}  # the stages say that it cannot be read
@@ -611,19 +604,15 @@ def test_a_leak_is_named_declared_and_removed_through_the_pipeline(tmp_path):
         front, scan = (
             place("reports", *p).read_text() for p in (("index.html",), ("explore", "report.html"))
         )
-    assert (
-        "leak suspected</span> [&#39;log_price&#39;]" in front
-        and "not possible from 0.999" in scan
-        and "before results" in scan
-    )
+    assert "leak suspected</span> [&#39;log_price&#39;]" in front
+    assert "not possible from 0.999" in scan
+    assert "before results" in scan
     change(repo / "dictionary.yaml", "log_price", role="context")
     change(repo / "dictionary.yaml", "area", legitimate=SAID)  # there are results by now
     run_stages(repo, ("problem", "data", "explore"))
     m = json.loads((repo / "reports/explore/metrics.json").read_text())
     said = {c["id"]: (c["status"], c["why"]) for c in m["checks"]}
-    assert (
-        m["verdict"] == "usable"
-        and said["legitimate"][0] == "fail"
-        and said["legitimate"][1].startswith("declared after results: area (domain expert")
-    )
+    assert m["verdict"] == "usable"
+    assert said["legitimate"][0] == "fail"
+    assert said["legitimate"][1].startswith("declared after results: area (domain expert")
     assert "declared before there were results: offer (domain expert" in said["legitimate"][1]

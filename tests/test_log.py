@@ -197,7 +197,8 @@ def test_a_last_line_that_lacks_only_its_end_is_moved_aside(tmp_path):
     line = whole[whole[:-1].rindex(b"\n") + 1 :]
     for cut in (1, len(line) // 2, len(line) - 1):
         last.write_bytes(whole[:-cut])
-        assert heal(folder) == len(line) - cut and [r["id"] for r in read_log(folder)] == ["p0", "p1"]
+        assert heal(folder) == len(line) - cut
+        assert [r["id"] for r in read_log(folder)] == ["p0", "p1"]
     assert last.with_suffix(".torn").read_bytes().startswith(line[:-1])
     last.write_bytes(whole[:-1] + b"?\n" + line)  # the control: whole lines after a bad one are no torn end
     with expect_fail(ValueError, contains="damaged before its end"):
@@ -220,7 +221,9 @@ def test_a_reader_beside_the_writer_meets_no_damage(tmp_path, unsynced):
         stop.set()
         writer.join()
         log.close()
-    assert seen == sorted(seen) and seen[-1] >= 500 and len(set(seen)) > 1
+    assert seen == sorted(seen)
+    assert seen[-1] >= 500
+    assert len(set(seen)) > 1
 
 
 # ---- as a table ----
@@ -248,7 +251,8 @@ def test_the_table_is_that_of_all_records(tmp_path):
         ]
     )
     pd.testing.assert_frame_equal(log_table(tmp_path / "log"), expected)
-    assert "z" not in expected and expected.e.isna().tolist() == [True, True, True, False]
+    assert "z" not in expected
+    assert expected.e.isna().tolist() == [True, True, True, False]
 
 
 def test_the_table_of_an_empty_log_is_empty(tmp_path):

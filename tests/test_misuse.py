@@ -74,7 +74,8 @@ def test_a_misuse_is_told_in_a_sentence(line, tmp_path, monkeypatch):
     names = {n: getattr(assay, n) for n in assay.__all__} | NAMES | dict(SHARES=SHARES, CUTS=CUTS)
     with pytest.raises((TypeError, ValueError, FileNotFoundError)) as e:
         eval(call, names)
-    assert words in str(e.value) and len(str(e.value)) < 600
+    assert words in str(e.value)
+    assert len(str(e.value)) < 600
     assert list(tmp_path.iterdir()) == []
 
 

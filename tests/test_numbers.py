@@ -151,7 +151,8 @@ def test_the_tables_of_dvc_are_small_and_its_plots_are_drawn(chosen):
     }  # a word is no number
     assert len(json.dumps(shown)) < 2000
     drawn = dvc(chosen, "plots", "show", "--json")["data"]["reports/tree/plots/depth.csv"]
-    assert drawn[0]["type"] == "vega" and len(drawn[0]["content"]["data"]["values"]) == 2
+    assert drawn[0]["type"] == "vega"
+    assert len(drawn[0]["content"]["data"]["values"]) == 2
     assert "errors" not in dvc(chosen, "plots", "show", "--json")
 
 

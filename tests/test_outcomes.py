@@ -61,7 +61,8 @@ def test_values_and_missing_values_together_alarm_at_the_promised_rate(alpha, n)
     worlds = [holes(s) for s in range(n)]
     assert all(drift_of_counts(*w, True, alpha).rate.iloc[0] == pytest.approx(alpha) for w in worlds[:3])
     every, missing = alarms(worlds, alpha)
-    assert every <= binom.ppf(0.995, n, alpha) and missing <= binom.ppf(0.995, n, alpha / 5)
+    assert every <= binom.ppf(0.995, n, alpha)
+    assert missing <= binom.ppf(0.995, n, alpha / 5)
 
 
 def test_rows_drawn_alone_alarm_for_missing_values_nearly_always():
@@ -149,7 +150,9 @@ def test_weeks_whose_outcomes_are_partly_known_are_judged_by_those(known):
         asked == ["roll_back"] * 13 if known > 0.9 else len(asked) >= 10
     )  # of 31 outcomes in seven days an interval is wide
     table = week_table(found)
-    assert set(table.known) == {round(known * 78)} and set(table.n) == {78} and (table.volume == 1).all()
+    assert set(table.known) == {round(known * 78)}
+    assert set(table.n) == {78}
+    assert (table.volume == 1).all()
     right = monitor_weeks(
         Monitor(reference, AGREED, X, resampling=Resampling(50)),
         weeks.assign(y=weeks.y.where(place_in_week < round(known * 78))),
@@ -165,11 +168,9 @@ def test_too_few_outcomes_say_nothing_and_the_reason_is_given(known, said):
     reference, weeks = scored_weeks(seed=1, start="2023-01-01"), scored_weeks(2)
     turned = weeks.assign(y=(1 - weeks.y).where(np.arange(len(weeks)) * 37 % 78 < known))
     for week in monitor_weeks(Monitor(reference, AGREED, X, resampling=Resampling(50)), turned).values():
-        assert (
-            week["realised"] is None
-            and week["decision"] in ("keep", "watch")
-            and week["unsaid"].startswith(said)
-        )
+        assert week["realised"] is None
+        assert week["decision"] in ("keep", "watch")
+        assert week["unsaid"].startswith(said)
 
 
 def test_outcomes_of_several_classes_may_be_partly_known():
@@ -195,11 +196,9 @@ def test_outcomes_of_several_classes_may_be_partly_known():
         Monitor(reference, three, X, resampling=Resampling(50)),
         week.assign(y=week.y.where(np.arange(312) > 100)),
     )["all rows"]
-    assert (
-        found["known"] == 211
-        and not found["facts"]["target_drift"]
-        and found["mean"]["observed"] == pytest.approx(1 / 3, abs=0.01)
-    )
+    assert found["known"] == 211
+    assert not found["facts"]["target_drift"]
+    assert found["mean"]["observed"] == pytest.approx(1 / 3, abs=0.01)
 
 
 def test_a_short_week_does_not_undo_what_full_weeks_asked_for():
@@ -261,21 +260,21 @@ def test_performance_from_the_known_rows_and_drift_from_all(released):
     assert (code, found["n"], found["known"], found["realised"]["score"]["n"]) == (0, 600, 360, 360), said
     assert found["decision"] == "keep" and found["groups"]["status"] == "pass"
     code, said = assay(folder, "monitor", "--table", "served.csv", "--labels", "labels.csv")
-    assert (
-        code == 0 and "outcomes known: 360 of 600" in said and "needs two weeks with 30 predictions" in said
-    )
+    assert code == 0
+    assert "outcomes known: 360 of 600" in said
+    assert "needs two weeks with 30 predictions" in said
 
 
 def test_too_few_outcomes_are_said_and_no_outcome_is_not_an_error(released):
     folder, df, served = released
     labels = df[["flight_id", "late", "sex"]]
     few, none = one_pass(folder, served, labels.head(60)), one_pass(folder, served, labels.assign(late=None))
-    assert (
-        few["realised"] is None
-        and few["unsaid"].startswith("60 of 600 outcomes are known")
-        and few["groups"]["status"] == "unanswered"
-    )
-    assert none["realised"] is None and none["unsaid"] == "no outcome is known" and "groups" not in none
+    assert few["realised"] is None
+    assert few["unsaid"].startswith("60 of 600 outcomes are known")
+    assert few["groups"]["status"] == "unanswered"
+    assert none["realised"] is None
+    assert none["unsaid"] == "no outcome is known"
+    assert "groups" not in none
     assert few["decision"] == none["decision"] == "keep"
 
 
@@ -326,11 +325,9 @@ def test_one_word_that_is_no_outcome_is_named_by_the_command(released):
         folder / "wrong.csv", index=False
     )
     code, said = assay(folder, "monitor", "--table", "served.csv", "--labels", "wrong.csv")
-    assert (
-        code == 1
-        and "in 1 rows the outcome 'late' is 'unknown'; expected" in said
-        and "leave the field empty" in said
-    )
+    assert code == 1
+    assert "in 1 rows the outcome 'late' is 'unknown'; expected" in said
+    assert "leave the field empty" in said
 
 
 def test_a_drafted_problem_keeps_the_word_that_it_does_not_know(tmp_path):
@@ -390,7 +387,8 @@ def test_missing_categories_are_the_same_in_the_log_and_in_the_table_of_training
     finally:
         with inside(folder):
             [write_table(df, place(name)) for name, df in whole.items()]
-    assert same["facts"]["drifted"] == [] and more["facts"]["drifted"] == ["origin"]
+    assert same["facts"]["drifted"] == []
+    assert more["facts"]["drifted"] == ["origin"]
     assert [x["drift"].set_index("column").missing["origin"] for x in (same, more)] == [0.2, 0.8]
 
 
@@ -423,18 +421,15 @@ def surge(df, weeks):
 def test_a_change_that_lasts_is_seen_in_what_was_served(released, weeks, known, retrain):
     folder, df, served = released
     first, second = (one_pass(folder, eight_weeks(served), surge(df, weeks).head(known)) for _ in range(2))
-    assert (
-        len(first["weeks"]) == 8 and first["decision"] == second["decision"]
-    )  # asked twice, nothing has lasted longer
+    assert len(first["weeks"]) == 8
+    assert first["decision"] == second["decision"]  # asked twice, nothing has lasted longer
     assert (first["decision"] == "retrain") == retrain, {
         w: (r["decision"], r["why"]) for w, r in first["weeks"].items()
     }
     assert not first["facts"]["lasting"]  # the naive way: all rows as one window never know a window before
     if retrain:
-        assert (
-            first["rule"] in ("scores mean something else", "outcomes have moved")
-            and "for the second window running; week from 2014-0" in first["why"]
-        )
+        assert first["rule"] in ("scores mean something else", "outcomes have moved")
+        assert "for the second window running; week from 2014-0" in first["why"]
 
 
 def test_without_moments_the_weeks_are_those_of_the_clock_of_the_log(released):

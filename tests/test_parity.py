@@ -137,14 +137,11 @@ def test_another_model_is_found(tmp_path):
 
 def test_probabilities_are_judged_as_before(tmp_path):
     bundle, X, scores = packaged(tmp_path, "boosting", "plain", "binary")
-    assert (
-        not bundle.is_number
-        and score_scale(bundle, scores) == 1
-        and set(same_up_to(bundle, scores)) == {1e-5}
-    )
-    assert parity(bundle, X, scores)["n_different"] == 0 and parity(bundle, X, scores + 2e-5)[
-        "n_different"
-    ] == len(X)
+    assert not bundle.is_number
+    assert score_scale(bundle, scores) == 1
+    assert set(same_up_to(bundle, scores)) == {1e-5}
+    assert parity(bundle, X, scores)["n_different"] == 0
+    assert parity(bundle, X, scores + 2e-5)["n_different"] == len(X)
 
 
 def test_nothing_to_compare(tmp_path):
@@ -183,4 +180,5 @@ def test_golden_rows_are_judged_in_the_unit_of_the_scores(tmp_path, kind, share,
 @pytest.mark.parametrize("task", ["binary", "regression"])
 def test_no_row_gives_no_score(tmp_path, candidate, task):
     bundle, X, _ = packaged(tmp_path, candidate, "plain", task)
-    assert bundle.score(X.head(0)).shape == (0,) and bundle.predict([]) == []
+    assert bundle.score(X.head(0)).shape == (0,)
+    assert bundle.predict([]) == []

@@ -138,11 +138,10 @@ def seen(make, plant, seed, n=2500):
 def test_rows_that_chance_makes_alike_are_no_copies():
     found = {make.__name__: [seen(make, None, s) for s in range(4)] for make in HONEST}
     assert [(k, f["why"]) for k, v in found.items() for f in v if f["copies"]] == []
-    assert (
-        min(f["share"] for f in found["census"]) > 0.7
-        and 0.7 < np.mean([f["same_target"] for f in found["census"]]) < 0.85
-    )
-    assert min(f["share"] for f in found["one_hot"]) > 0.3 and min(f["share"] for f in found["survey"]) > 0.08
+    assert min(f["share"] for f in found["census"]) > 0.7
+    assert 0.7 < np.mean([f["same_target"] for f in found["census"]]) < 0.85
+    assert min(f["share"] for f in found["one_hot"]) > 0.3
+    assert min(f["share"] for f in found["survey"]) > 0.08
 
 
 def test_planted_copies_are_found():
@@ -159,7 +158,8 @@ def test_control_columns_shuffled_against_each_other_call_honest_rows_copies():
     later, mixed = rows[1500:], rows[1500:].copy()
     mixed[:, ::2] = mixed[np.random.default_rng(1).permutation(len(mixed))][:, ::2]
     twins, by_chance = (sum(r.tobytes() in known for r in part) for part in (later, mixed))
-    assert twins > 2 * by_chance + 3 * np.sqrt(by_chance + 1) and twins - by_chance > 0.01 * len(later)
+    assert twins > 2 * by_chance + 3 * np.sqrt(by_chance + 1)
+    assert twins - by_chance > 0.01 * len(later)
 
 
 @pytest.mark.slow
@@ -213,10 +213,8 @@ def test_rare_outcomes_that_come_back_in_time_are_no_copies():
         dict(train=pd.Timestamp("2024-03-04"), test=None),
     )
     found = find_twins(make_splits(df, "i", "at", cuts), features, "y")
-    assert (
-        found["same_target"] > 0.98
-        and check_splits(make_splits(df, "i", "at", cuts), "i", "at", None, found) == []
-    )
+    assert found["same_target"] > 0.98
+    assert check_splits(make_splits(df, "i", "at", cuts), "i", "at", None, found) == []
     same = df.assign(y=np.tile(rng.integers(0, 2, 1500), 2))  # control: the very rows, outcome and all
     found = find_twins(make_splits(same, "i", "at", cuts), features, "y")
     assert (
@@ -235,9 +233,8 @@ def test_init_says_what_the_data_stage_will_refuse_and_only_that(tmp_path):
     assert (fine.walls, fine.data["group"], next_steps(fine)[0][:8]) == ([], "", "make run")
     copied = exact(records(rng, 800), rng).assign(at=list(moments)[:1000])
     wall = draft(write(copied, tmp_path, "copied.csv"), "y", root=tmp_path)
-    assert "remove the copies at the source" in wall.walls[0] and next_steps(wall)[0].startswith(
-        "correct what the data stage will refuse"
-    )
+    assert "remove the copies at the source" in wall.walls[0]
+    assert next_steps(wall)[0].startswith("correct what the data stage will refuse")
     again_ = draft(write(copied.drop(columns="at"), tmp_path, "by_hash.csv"), "y", root=tmp_path)
     assert (again_.data["group"], again_.walls) == (ALIKE, [])  # kept together, it passes
 
@@ -256,12 +253,11 @@ def test_one_endless_number_sets_one_row_aside(value, kind, target, tmp_path):
         root=tmp_path,
         task="regression" if target != "y" else None,
     )
-    assert (
-        any("larger than 3.4e38" in n and "{'x0': 1}" in n for n in d.notes)
-        and d.walls == []
-        and np.isfinite(d.problem["minimum"])
-    )
-    assert d.problem["minimum"] < 1e6 and not any("no target" in n for n in d.notes)
+    assert any("larger than 3.4e38" in n and "{'x0': 1}" in n for n in d.notes)
+    assert d.walls == []
+    assert np.isfinite(d.problem["minimum"])
+    assert d.problem["minimum"] < 1e6
+    assert not any("no target" in n for n in d.notes)
     prepared = prepare_table(
         fetch_table(d.data["source"] | dict(url=tmp_path / f"table.{kind}"))[0],
         make_problem(d.problem),
@@ -270,20 +266,17 @@ def test_one_endless_number_sets_one_row_aside(value, kind, target, tmp_path):
     kept, broken = validate(prepared, d.dictionary)
     assert (len(kept), broken.rule.tolist(), broken.row.tolist()) == (399, ["finite"], ["r00000007"])
     with np.errstate(over="ignore"):
-        assert np.isinf(np.float32(value)) and np.isfinite(
-            1e39
-        )  # control: 64 bits hold what the 32 bits of a model do not
+        assert np.isinf(np.float32(value))
+        assert np.isfinite(1e39)  # control: 64 bits hold what the 32 bits of a model do not
 
 
 def test_a_column_that_is_often_endless_is_left_out_and_a_target_that_is_closes_the_gate(tmp_path):
     df = records(np.random.default_rng(0), 400)
     df.loc[::10, "x0"] = np.inf
     d = draft(write(df, tmp_path), "y", root=tmp_path)
-    assert (
-        d.aside["x0"] == "infinite, or larger than 3.4e38, in 40 of 400 rows"
-        and "x0" not in d.dictionary.names()
-        and d.walls == []
-    )
+    assert d.aside["x0"] == "infinite, or larger than 3.4e38, in 40 of 400 rows"
+    assert "x0" not in d.dictionary.names()
+    assert d.walls == []
     d = draft(tmp_path / "table.csv", "x0", root=tmp_path)
     assert "40 quarantined of 400 rows" in d.walls[0]
 
@@ -318,9 +311,8 @@ def test_columns_that_begin_after_training_are_set_aside(tmp_path):
         word="no value in the training period",
         setting="constant in the training period: '5.0'",
     )
-    assert (
-        d.dictionary.names("feature") == ["x", "gone", "c"] and d.walls == []
-    )  # what ends after training is still learnt from
+    assert d.dictionary.names("feature") == ["x", "gone", "c"]
+    assert d.walls == []  # what ends after training is still learnt from
     with pytest.raises(ValueError, match="no column is left to learn from.*no value in the training period"):
         draft(write(sensors()[["at", "sensor", "word", "y"]], tmp_path, "silent.csv"), "y", root=tmp_path)
 
@@ -390,13 +382,14 @@ def tall(folder, n=120_000, positives=60, words=False):
 def test_the_target_is_counted_over_all_rows(words, tmp_path):
     path = tall(tmp_path, positives=9, words=words)
     d = draft(path, "y", root=tmp_path)
-    assert (
-        d.problem["task"] == "binary" and d.problem["today"]["columns"] == ["x"] and d.data["stratify"] == "y"
-    )
+    assert d.problem["task"] == "binary"
+    assert d.problem["today"]["columns"] == ["x"]
+    assert d.data["stratify"] == "y"
     assert d.problem["minimum"] == pytest.approx(9 / 120_000, rel=1e-3)
     assert any("so was the target" in n and ": 9" in n for n in d.notes)
     often, rare = ("well", "ill") if words else (0, 1)
-    assert count_values(path, "y") == {often: 119_991, rare: 9} and count_values(path, "z", 50) is None
+    assert count_values(path, "y") == {often: 119_991, rare: 9}
+    assert count_values(path, "z", 50) is None
     assert len(rows_of_values(path, "y", {rare: 9})) == 9
     from assay.data.parquet import sample_parquet
 
@@ -408,11 +401,9 @@ def test_a_class_that_sinks_in_the_part_closes_the_gate_and_says_what_helps(tmp_
     monkeypatch.setattr(assay.project.files, "MOST_ROWS", 20_000)
     d = draft(path, "y", root=tmp_path)
     assert d.data["source"]["max_rows"] == 20_000
-    assert (
-        "of 200 rows of the class '1' the part that is read holds" in d.walls[0]
-        and "max_rows" in d.walls[0]
-        and "draw a table by class" in d.walls[0]
-    )
+    assert "of 200 rows of the class '1' the part that is read holds" in d.walls[0]
+    assert "max_rows" in d.walls[0]
+    assert "draw a table by class" in d.walls[0]
     assert next_steps(d)[0].startswith("correct what the data stage will refuse: of 200 rows")
     monkeypatch.undo()
     assert draft(path, "y", root=tmp_path).walls == []  # all rows are read: control
@@ -456,16 +447,16 @@ def test_each_class_is_shown_before_and_after(positives, sunk, tmp_path):
     assert shown.rows_in_source.to_dict() == {
         0: 120_000 - positives,
         1: positives,
-    } and shown.rows_read.sum() == len(tables["tall"])
+    }
+    assert shown.rows_read.sum() == len(tables["tall"])
     assert bool(sunk_classes(shown)) == sunk
     n = len(tables["tall"])
     kept = Snapshot(dict(tables=dict(tall=facts["tall"] | dict(n_rows=n))))
     metrics = data_metrics(
         kept, RowCounts(pd.Series(["known"] * n), n), Splits(splits, problem, dictionary, classes=shown)
     )
-    assert "of 120,000 rows; " in show_number(
-        "n_raw", metrics["n_raw"]
-    ) and f": {shown.rows_read[1]:,} of {positives:,}" in show_number("n_raw", metrics["n_raw"])
+    assert "of 120,000 rows; " in show_number("n_raw", metrics["n_raw"])
+    assert f": {shown.rows_read[1]:,} of {positives:,}" in show_number("n_raw", metrics["n_raw"])
     assert count_classes(
         spec | dict(max_rows=None), {"tall": dict(columns=["y"])}, problem, dictionary
     ).empty  # all rows read: nothing to compare
@@ -501,11 +492,10 @@ def test_names_of_people_are_no_features_and_no_groups(tmp_path):
     )
     df["won"] = (df.x + rng.normal(size=600) > 0).astype(int)
     d = draft(write(df, tmp_path), "won", root=tmp_path)
-    assert (
-        "personal data (person)" in d.aside["employee_name"]
-        and "`personal: {basis" in d.aside["employee_name"]
-    )
-    assert d.dictionary.names("feature") == ["product_name", "x"] and d.problem["groups"] == ["product_name"]
+    assert "personal data (person)" in d.aside["employee_name"]
+    assert "`personal: {basis" in d.aside["employee_name"]
+    assert d.dictionary.names("feature") == ["product_name", "x"]
+    assert d.problem["groups"] == ["product_name"]
 
 
 def test_text_that_is_missing_counts_as_missing():
@@ -519,7 +509,8 @@ def test_text_that_is_missing_counts_as_missing():
         )
     )
     described = profile(summarise(raw.fillna({"garage": "(missing)"}))).missing_rate
-    assert described["garage"] == pytest.approx(0.1) == raw.garage.isna().mean() and described["n"] == 0
+    assert described["garage"] == pytest.approx(0.1) == raw.garage.isna().mean()
+    assert described["n"] == 0
 
 
 def test_a_header_may_be_longer_than_the_first_part_that_is_read(tmp_path):
@@ -569,7 +560,8 @@ def test_one_value_that_looks_personal_is_a_note_and_most_of_them_set_a_column_a
         f"40 of 40 different values look like personal data ({kind.replace('_', ' ')}); to learn from it"
         in d.aside["remark"]
     )
-    assert "remark" not in d.dictionary.names("feature") and not [n for n in d.notes if "personal data" in n]
+    assert "remark" not in d.dictionary.names("feature")
+    assert not [n for n in d.notes if "personal data" in n]
 
 
 def test_the_line_between_a_note_and_a_column_set_aside(tmp_path):

@@ -138,17 +138,18 @@ def test_the_browsing_page_runs_its_own_scripts_only():
     page = BROWSING.read_text(encoding="utf-8")
     scripts, found = read_scripts(page)
     allowed = re.search(r"script-src ([^;]*);", page.partition("<script")[0])[1].split()
-    assert (
-        sorted(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
-        == sorted(allowed)
-        and found == []
-    )
-    assert "default-src 'none'" in page.partition("<script")[0] and len(page.encode()) <= MAX_BYTES
+    assert sorted(
+        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts
+    ) == sorted(allowed)
+    assert found == []
+    assert "default-src 'none'" in page.partition("<script")[0]
+    assert len(page.encode()) <= MAX_BYTES
     assert 'href="table_report.html"' in (ROOT / "reports/explore/report.html").read_text(encoding="utf-8")
 
 
 def test_there_are_pages():
-    assert any(p.name == "index.html" for p in PAGES) and len(PAGES) >= 12
+    assert any(p.name == "index.html" for p in PAGES)
+    assert len(PAGES) >= 12
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
@@ -201,12 +202,11 @@ def test_one_page_that_cannot_be_shown_keeps_no_other_from_being_made(tmp_path, 
     pages = {p.parent.name: p.read_text() for p in place("reports").rglob("*.html")}
     assert set(pages) == {"data", "explore", "reports"}
     said = {"fits": "QUJD", "too large": "shortened", "acts": "not shown"}[kind]
-    assert (
-        said in pages["data"] and "usable" in pages["explore"] and "old/report.html" not in pages["reports"]
-    )
-    assert "shortened" not in pages["explore"] and all(
-        forbidden(p.partition("</style>")[2]) == [] for p in pages.values()
-    )
+    assert said in pages["data"]
+    assert "usable" in pages["explore"]
+    assert "old/report.html" not in pages["reports"]
+    assert "shortened" not in pages["explore"]
+    assert all(forbidden(p.partition("</style>")[2]) == [] for p in pages.values())
 
 
 def test_each_figure_of_a_notebook_is_shown(tmp_path, monkeypatch):
@@ -280,20 +280,18 @@ def test_the_key_number_of_the_baseline_is_the_rule_by_the_agreed_metric(tmp_pat
     row = next(b for b in load_board() if b["stage"] == "baseline")
     shown = headline(row["metrics"]["metrics"], row["headline"])
     assert row["headline"] == f"rule_{agreed}"
-    assert shown == show_number(row["headline"], measured[f"rule_{agreed}"]) and shown.startswith(
-        f"rule {agreed.replace('_', ' ')} "
-    )
+    assert shown == show_number(row["headline"], measured[f"rule_{agreed}"])
+    assert shown.startswith(f"rule {agreed.replace('_', ' ')} ")
     first = min(measured)
-    assert (
-        not first.startswith("rule") and show_number(first, measured[first]) != shown
-    )  # the control: the alphabet names another
+    assert not first.startswith("rule")
+    assert show_number(first, measured[first]) != shown  # the control: the alphabet names another
 
 
 def test_a_stage_that_did_not_measure_its_key_number_shows_none():
     measured = dict(a=dict(value=0.9, low=0.8, high=1.0), rule_brier=dict(value=0.2))
-    assert (
-        headline(measured, "rule_roc_auc") == "" and headline(measured, "") == "" and headline({}, "a") == ""
-    )
+    assert headline(measured, "rule_roc_auc") == ""
+    assert headline(measured, "") == ""
+    assert headline({}, "a") == ""
     assert headline(measured, "rule_brier") == "rule brier 0.2"
     assert headline(dict(rule_brier=dict(value=None)), "rule_brier") == "rule_brier not computed"
 

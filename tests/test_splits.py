@@ -54,7 +54,8 @@ def test_rows_keep_their_split_when_rows_are_added_removed_or_reordered(n, more,
     before = where(split_by_hash(FLIGHTS[:n], "flight_id", SHARES, seed))
     grown = FLIGHTS[: n + more].sample(frac=1, random_state=random.randrange(2**32))
     after = where(split_by_hash(grown, "flight_id", SHARES, seed))
-    assert len(after) == len(grown) and {k: after[k] for k in before} == before
+    assert len(after) == len(grown)
+    assert {k: after[k] for k in before} == before
 
 
 def test_control_a_shuffle_with_a_fixed_seed_moves_rows():
@@ -87,9 +88,8 @@ def test_no_group_and_no_key_crosses(group, seed):
     except ValueError as e:
         assert "hold no rows" in str(e) and group != "day"  # three airports do not always fill three splits
         return
-    assert check_splits(splits, "flight_id", group=group) == [] and sum(map(len, splits.values())) == len(
-        FLIGHTS
-    )
+    assert check_splits(splits, "flight_id", group=group) == []
+    assert sum(map(len, splits.values())) == len(FLIGHTS)
     assert len({(g, s) for s, d in splits.items() for g in d[group].unique()}) == FLIGHTS[group].nunique()
 
 
@@ -223,10 +223,10 @@ def test_copies_under_other_ids_fail_the_split_and_kept_together_they_teach_noth
     by_id = make_splits(df, "row_no", shares=SHARES)
     together = make_splits(df, "row_no", shares=SHARES, rule=HashRule(group=ALIKE, features=TWIN_FEATURES))
     assert check_splits(by_id, "row_no") == []  # the check of names alone: the control
-    assert checked(by_id) == ("fail", "not usable") and checked(together, ALIKE)[0] == "pass"
-    assert (
-        accuracy(by_id) > 0.85 and 0.35 < accuracy(together) < 0.65
-    )  # the wrong result that it would have been, and a coin
+    assert checked(by_id) == ("fail", "not usable")
+    assert checked(together, ALIKE)[0] == "pass"
+    assert accuracy(by_id) > 0.85
+    assert 0.35 < accuracy(together) < 0.65  # the wrong result that it would have been, and a coin
 
 
 def test_a_few_copies_count_and_fewer_than_one_in_a_hundred_do_not():
@@ -258,10 +258,8 @@ def test_in_order_of_time_only_copies_with_their_target_count():
     df["at"] = pd.Timestamp("2013-01-01") + pd.to_timedelta(range(len(df)), "h")
     cuts = dict(train=df["at"][900], valid=df["at"][1200], test=None)
     again = df.assign(y=np.random.default_rng(1).integers(0, 2, len(df)))  # the same flight next week
-    assert (
-        checked(split_by_time(df, "at", cuts), time="at")[0] == "fail"
-        and checked(split_by_time(again, "at", cuts), time="at")[0] == "pass"
-    )
+    assert checked(split_by_time(df, "at", cuts), time="at")[0] == "fail"
+    assert checked(split_by_time(again, "at", cuts), time="at")[0] == "pass"
 
 
 @QUICK
@@ -351,9 +349,8 @@ def test_each_split_ends_before_the_next_begins_and_no_row_is_lost(moments):
     except ValueError as e:
         assert "hold no rows" in str(e)
         return
-    assert check_splits(splits, "flight_id", "scheduled") == [] and sum(map(len, splits.values())) == len(
-        FLIGHTS
-    )
+    assert check_splits(splits, "flight_id", "scheduled") == []
+    assert sum(map(len, splits.values())) == len(FLIGHTS)
     for name, end in cuts.items():
         assert end is None or splits[name].scheduled.max() < pd.Timestamp(end)
 
@@ -384,9 +381,8 @@ def test_a_planted_shift_is_ranked_first_and_none_is_seen_where_there_is_none():
         moved = compare_splits(
             splits | dict(test=splits["test"].assign(late=1 - splits["test"].late)), numbers, categories
         )
-        assert (moved.split[0], moved.column[0]) == ("test", "late") and abs(
-            moved.effect[0]
-        ) > 5 * moved.noise[0]
+        assert (moved.split[0], moved.column[0]) == ("test", "late")
+        assert abs(moved.effect[0]) > 5 * moved.noise[0]
 
 
 def test_intervals_of_clustered_rates_cover_and_those_of_rows_do_not():

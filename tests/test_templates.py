@@ -49,7 +49,8 @@ def test_a_wheel_holds_every_template(tmp_path):
     (tmp_path / "whole").mkdir()
     assert built(tmp_path / "whole", text) == template_names()
     (tmp_path / "less").mkdir()
-    assert PACKAGED in text and built(tmp_path / "less", text.replace(PACKAGED, "")) == []  # the control
+    assert PACKAGED in text
+    assert built(tmp_path / "less", text.replace(PACKAGED, "")) == []  # the control
 
 
 def item(vector, status="fail"):
@@ -174,11 +175,9 @@ def test_what_the_renderer_makes_passes_the_cleaning_as_it_is():
     "Also a caption, a head of several levels and the text of JupyterLab's formulas"
     index = pd.MultiIndex.from_tuples([("$a$", "b"), ("$a$", "c")], names=["x", None])
     table = show(pd.DataFrame(dict(n=[1, 2], share=[0.25, 0.5]), index=index), title="shares")._repr_html_()
-    assert (
-        clean(table).replace("\n", "") == table.replace("\n", "")
-        and "tex2jax_ignore" in table
-        and "$a$" in table
-    )
+    assert clean(table).replace("\n", "") == table.replace("\n", "")
+    assert "tex2jax_ignore" in table
+    assert "$a$" in table
 
 
 def drawn(seed=0):
@@ -200,7 +199,8 @@ def is_faithful(v, text):
 def test_numbers_of_all_sizes_are_shown_faithfully():
     alone = [say_number(v) for v in drawn()]
     column = [row[1] for row in show(pd.DataFrame(dict(x=drawn())), 1000).rows]
-    assert all(map(is_faithful, drawn(), alone)) and all(map(is_faithful, drawn(), column))
+    assert all(map(is_faithful, drawn(), alone))
+    assert all(map(is_faithful, drawn(), column))
     assert (
         len({len(text.partition(".")[2]) for text in column if "e" not in text}) == 1
     )  # so that a column can be read downwards
@@ -220,7 +220,8 @@ def test_a_table_is_the_same_whatever_pandas_is_told_and_leaves_its_frame_alone(
         )
         assert before.to_html() != df.head(60).to_html()  # control: pandas minds
     pd.testing.assert_frame_equal(df, before)
-    assert as_it_is.rows[-1][0] == "… 340 more" and as_it_is.rows[31][2] == "2013-02-01"
+    assert as_it_is.rows[-1][0] == "… 340 more"
+    assert as_it_is.rows[31][2] == "2013-02-01"
 
 
 @pytest.mark.parametrize(
@@ -249,11 +250,9 @@ def test_a_table_is_the_same_whatever_pandas_is_told_and_leaves_its_frame_alone(
 )
 def test_each_kind_of_value_is_shown(frame, rows):
     assert show(frame).rows == rows
-    assert (
-        all(len(row) == len(show(frame).names) for row in rows)
-        and show(frame)._repr_html_()
-        and repr(show(frame)) is not None
-    )
+    assert all(len(row) == len(show(frame).names) for row in rows)
+    assert show(frame)._repr_html_()
+    assert repr(show(frame)) is not None
 
 
 KEEPS = """
@@ -312,7 +311,8 @@ def test_any_value_has_a_text(written, tmp_path, monkeypatch):
         values[:] = [None, *beside]
         values.iat[0] = v
         shown = show(values.to_frame("x"))
-        assert shown.rows[0][1].strip() and len(shown.rows[0][1]) < 100
+        assert shown.rows[0][1].strip()
+        assert len(shown.rows[0][1]) < 100
         assert shown.rows[0][1].replace("\n", " ") in repr(shown)
     assert say_number(v) and say_number(v, 2)
     assert len(list(tmp_path.glob("*.json"))) == 4

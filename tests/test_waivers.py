@@ -101,7 +101,9 @@ def test_a_waiver_of_one_model_is_none_of_another(repo, released):
     "An item of monitoring, which fails by the same words for both; the first model back, it counts again"
     e = sign(repo, "P09")
     first = bundle_identity(place("bundle"))
-    assert e["names"]["bundle"] == first and items() == ["P09"] and stray_waivers(DAY) == {}
+    assert e["names"]["bundle"] == first
+    assert items() == ["P09"]
+    assert stray_waivers(DAY) == {}
     use_model(released.parent / "other")
     assert would_have_counted(e) and items() == []
     second = bundle_identity(place("bundle"))
@@ -109,11 +111,11 @@ def test_a_waiver_of_one_model_is_none_of_another(repo, released):
         f"the waiver that Ann signed does not count: it names another bundle, {first[:12]}; the "
         f"present one is {second[:12]}" in stray_waivers(DAY)["P09"]
     )
-    assert sign(repo, "P09")["names"]["bundle"] == second and items() == ["P09"]
+    assert sign(repo, "P09")["names"]["bundle"] == second
+    assert items() == ["P09"]
     use_model(released)
-    assert (
-        items() == ["P09"] and active_waivers(DAY)[0]["hash"] == e["hash"]
-    )  # the one that was signed for this model
+    assert items() == ["P09"]
+    assert active_waivers(DAY)[0]["hash"] == e["hash"]  # the one that was signed for this model
 
 
 @pytest.mark.parametrize("change", [dict(quarantined=900), dict(table="a\n2\n")])
@@ -159,11 +161,9 @@ def test_the_gate_before_the_package_names_the_evaluation_as_long_as_there_is_no
     shutil.copytree("kept", "data/bundle")
     assert items() == ["evaluation"]
     missed(0.11)
-    assert (
-        would_have_counted(e)
-        and items() == []
-        and "it names other evidence" in stray_waivers(DAY)["evaluation"]
-    )
+    assert would_have_counted(e)
+    assert items() == []
+    assert "it names other evidence" in stray_waivers(DAY)["evaluation"]
     report = json.loads(packaged)
     write_json(
         "reports/package/metrics.json",
@@ -223,14 +223,11 @@ def test_a_waiver_of_before_is_read_and_does_not_count_and_what_rests_on_it_is_s
         in stray_waivers(DAY)["P09"]
     )
     old = approve(key(repo), "with a waiver of before", waivers=[e], today=DAY)
-    assert (
-        old["rests_on"] == [e["hash"]]
-        and approval_of(old["bundle"], today=DAY)["reason"] == "with a waiver of before"
-    )
+    assert old["rests_on"] == [e["hash"]]
+    assert approval_of(old["bundle"], today=DAY)["reason"] == "with a waiver of before"
     sign(repo, "P09")
-    assert items() == ["P09"] and approval_of(
-        old["bundle"], today=DAY
-    )  # a waiver that names more replaces none of before
+    assert items() == ["P09"]
+    assert approval_of(old["bundle"], today=DAY)  # a waiver that names more replaces none of before
     withdraw("P09", "the pilot is over", key(repo))
     assert items() == [] and stray_waivers(DAY) == {}
     with pytest.raises(PermissionError, match="P09, Ann took it back"):
@@ -309,10 +306,9 @@ def test_what_is_refused_says_that_a_waiver_is_about_something_else(repo):
                 for r in release_rows(list_, read_stages(["data", "monitoring"]), active_waivers(DAY), on=DAY)
             }
 
-        assert shown()["F03"]["status"] == "waived" and "does not count" not in shown()["F03"]["why"]
+        assert shown()["F03"]["status"] == "waived"
+        assert "does not count" not in shown()["F03"]["why"]
         counted(quarantined=900)
-        assert (
-            shown()["F03"]["status"] == "fail"
-            and "it names other evidence" in shown()["F03"]["why"]
-            and "does not count" not in shown()["P09"]["why"]
-        )
+        assert shown()["F03"]["status"] == "fail"
+        assert "it names other evidence" in shown()["F03"]["why"]
+        assert "does not count" not in shown()["P09"]["why"]
