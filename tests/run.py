@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+SIZE = ("-m", "not slow and not long")  # of `make test`
 FAILED, NOTHING = 1, 5  # exit codes of pytest: a test failed, no test was chosen
 
 
@@ -44,8 +45,7 @@ def run(name):
         pytest.main(
             [
                 "-q",
-                "-m",
-                "not slow and not long",
+                *SIZE,
                 "-p",
                 "no:cacheprovider",
                 "-W",

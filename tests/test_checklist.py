@@ -1,8 +1,6 @@
 """The checklist: every item with every field, every state reached by really changing what it rests on, and a
 map that cannot rot"""
 
-import datetime
-import importlib
 import json
 import re
 import shutil
@@ -10,30 +8,27 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from example import copy_example, copy_results
+from controls import always
+from example import copy_example
 from small import assay, forked
 from tiny import inside, record
 
-from assay.core.artifacts import check, hash_inputs, metric, place, write_metrics, write_table, write_text
+from assay.core.artifacts import check, metric, place, write_metrics, write_table, write_text
 from assay.core.yaml import read_yaml
 from assay.data.example import make_flights
-from assay.pipeline.repro import end_waivers
 from assay.problem import criteria, moved
 from assay.problem.agreement import load_problem
 from assay.release import checklist as evidence
 from assay.release.chain import new_key
 from assay.release.checklist import PROCESS, evaluate_checklist, load_checklist, read_stages, stages_of
-from assay.release.coverage import coverage_checks, coverage_rows, known_tests, load_map, stage_artefacts
-from assay.release.ml_test_score import SECTIONS, ml_test_metrics, ml_test_rows, stages_of_tests
 from assay.release.readiness import (
     criteria_row,
     is_ready,
     list_html,
-    open_items,
     readiness_verdict,
     release_rows,
 )
-from assay.release.waivers import ANY_DAY, say_day
+from assay.release.waivers import ANY_DAY
 from assay.release.waiving import active_waivers, waive, withdraw
 from assay.site.pages import checklist_rows, index_page, load_board
 
@@ -157,8 +152,7 @@ def states(on=None, waivers=(), signatures=None):
 
 
 def test_every_state_is_reached_by_what_happens(place_of, tmp_path):
-    seen = [states()["F01"]["status"]]
-    assert seen == ["unanswered"]  # nothing has run
+    assert states()["F01"]["status"] == "unanswered"  # nothing has run
     measure()
     assert (states()["F01"]["status"], states()["F09"]["status"]) == ("pass", "not_applicable")
     assert states()["F09"]["why"] == "no hypothesis is about this stage"
@@ -167,6 +161,9 @@ def test_every_state_is_reached_by_what_happens(place_of, tmp_path):
     assert "table.csv changed" in states()["F01"]["why"]
     write_text("table.csv", "a\n1\n")
     assert states()["F01"]["status"] == "pass"  # the same bytes again
+
+
+def test_an_item_is_waived_until_a_day_or_signed(place_of, tmp_path):
     measure(False, "no row was read")
     assert states()["F01"]["status"] == "fail"
     waive("F01", "the file comes on Monday", "2013-12-31", tmp_path / "dan.pem", today="2013-12-01")
@@ -177,14 +174,8 @@ def test_every_state_is_reached_by_what_happens(place_of, tmp_path):
     assert day["next"].startswith("settle it before 31 Dec 2013")
     assert states("2014-01-01", active_waivers("2014-01-01"))["F01"]["status"] == "fail"
     assert states("2014-01-01", active_waivers(ANY_DAY))["F01"]["status"] == "fail"  # judged twice
-    assert (
-        states(
-            "2013-12-31",
-            active_waivers("2013-12-31"),
-            dict(F27=dict(by="Ann", role="product-owner", on="2013-12-01")),
-        )["F27"]["status"]
-        == "pass"
-    )
+    signed = dict(F27=dict(by="Ann", role="product-owner", on="2013-12-01"))
+    assert states("2013-12-31", active_waivers("2013-12-31"), signed)["F27"]["status"] == "pass"
     Path("reports/data/metrics.json").unlink()
     assert states()["F01"]["status"] == "unanswered"
 
@@ -192,22 +183,21 @@ def test_every_state_is_reached_by_what_happens(place_of, tmp_path):
 def test_nothing_is_ticked_by_hand(place_of):
     "A pass needs evidence that is there, is what was asked for, and does not come from the check alone"
     for change in (
-        dict(ev=None),
-        dict(ev="notes.md"),
-        dict(ev="reports/data/metrics.json#metrics.other"),
-        dict(ev="problem.yaml#title"),
+        dict(evidence=None),
+        dict(evidence="notes.md"),
+        dict(evidence="reports/data/metrics.json#metrics.other"),
+        dict(evidence="problem.yaml#title"),
         dict(status="waived"),
         dict(why="", status="not_applicable"),
     ):
-        measured = measure() | {}
-        c = measured["checks"][0] | (
-            {k: v for k, v in change.items() if k != "ev"}
-            | (dict(evidence=change["ev"]) if "ev" in change else {})
-        )
-        write_text(
-            "reports/data/metrics.json", json.dumps(measured | dict(checks=[c, measured["checks"][1]]))
-        )
+        measured = measure()
+        first, second = measured["checks"]
+        edited = measured | dict(checks=[first | change, second])
+        write_text("reports/data/metrics.json", json.dumps(edited))
         assert states()["F01"]["status"] == "fail", change
+
+
+def test_a_status_in_the_list_or_an_edited_report_is_no_pass(place_of):
     text = Path("pipelines/checklist.yaml").read_text()
     write_text("pipelines/checklist.yaml", text.replace("{id: F01,", "{id: F01, status: pass,"))
     with pytest.raises(ValueError, match="unknown keys"):
@@ -217,10 +207,8 @@ def test_nothing_is_ticked_by_hand(place_of):
     write_text("dvc.yaml", "stages: {data: {}}\n")
     record()
     assert states()["F01"]["status"] == "fail"
-    write_text(
-        "reports/data/metrics.json",
-        Path("reports/data/metrics.json").read_text().replace('"status": "fail"', '"status": "pass"'),
-    )
+    report = Path("reports/data/metrics.json")
+    write_text(report, report.read_text().replace('"status": "fail"', '"status": "pass"'))
     assert states()["F01"]["status"] == "stale"
     assert "is not what dvc.lock records" in states()["F01"]["why"]
     Path("dvc.lock").unlink()
@@ -231,19 +219,19 @@ def test_nothing_is_ticked_by_hand(place_of):
 def test_the_list_may_not_shrink(gone, tmp_path):
     lines = (ROOT / "pipelines/checklist.yaml").read_text().split("\n  - ")
     with inside(tmp_path):
-        write_text(
-            place("checklist"),
-            "\n  - ".join(i for i in lines if not i.startswith(tuple(f"id: {g}" for g in gone))),
-        )
-        with pytest.raises(
-            ValueError,
-            match=f"lacks {', '.join(gone)}; the list may grow and may not shrink"
-            if len(gone) < 9
-            else "holds no items",
-        ):
+        heads = tuple(f"id: {g}" for g in gone)
+        kept = [i for i in lines if not i.startswith(heads)]
+        write_text(place("checklist"), "\n  - ".join(kept))
+        lacks = f"lacks {', '.join(gone)}; the list may grow and may not shrink"
+        with pytest.raises(ValueError, match=lacks if len(gone) < 9 else "holds no items"):
             load_checklist()
         if len(gone) < 9:
             assert load_checklist(place("checklist"))  # the control: an incomplete list is a list
+
+
+def nothing_stale(inputs, hashes=None):
+    "Without hashes nobody would know"
+    return []
 
 
 def test_a_changed_file_makes_what_rests_on_it_stale(place_of, monkeypatch):
@@ -259,7 +247,7 @@ def test_a_changed_file_makes_what_rests_on_it_stale(place_of, monkeypatch):
         Path(name).write_bytes(before)
         assert states()["F01"]["status"] == "pass"
     Path("table.csv").write_text("a\n3\n")
-    monkeypatch.setattr(evidence, "stale_inputs", lambda inputs, hashes=None: [])
+    monkeypatch.setattr(evidence, "stale_inputs", nothing_stale)
     assert states()["F01"]["status"] == "pass"  # the control: without hashes nobody would know
 
 
@@ -322,35 +310,43 @@ def test_a_waiver_falls_with_another_problem_and_stands_when_its_key_is_revoked_
 # ---- the bar -------------------------------------------------------------------------------------
 
 
-def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_path, monkeypatch):
+AGREED = """
+title: Late flights
+question: Which?
+task: binary
+target: late
+id: flight_id
+metric: brier
+minimum: 0.3
+margin: 0
+"""
+
+
+def move_the_bar():
+    "An agreement, results under it, and a lower minimum"
     measure()
+    write_text("problem.yaml", AGREED)
+    measure()
+    criteria.freeze_criteria(load_problem())
+    criteria.mark_results(load_problem())
+    write_text("problem.yaml", AGREED.replace("0.3", "0.2"))
+
+
+def waive_the_bar(key):
+    waive("criteria", "the desk doubled its staff", "2013-12-31", key, today="2013-12-01")
+
+
+def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_path):
     bar = [dict(criterion="minimum", was=0.3, now=0.2)]
     assert criteria_row([])["status"] == "pass" and is_ready([criteria_row([])])
     assert criteria_row(bar)["status"] == "fail"
     assert readiness_verdict([criteria_row(bar)]) == "not ready"
     assert "(-0.1)" in criteria_row(bar)["why"]
-    write_text(
-        "problem.yaml",
-        "title: Late flights\n"
-        "question: Which?\n"
-        "task: binary\n"
-        "target: late\n"
-        "id: flight_id\n"
-        "metric: brier\n"
-        "minimum: 0.3\n"
-        "margin: 0\n",
-    )
-    measure()
-    criteria.freeze_criteria(load_problem())
-    criteria.mark_results(load_problem())
-    write_text("problem.yaml", Path("problem.yaml").read_text().replace("0.3", "0.2"))
-    with pytest.raises(
-        PermissionError, match="data engineer may not waive what product owner owns"
-    ):  # the bar is the product owner's
-        waive(
-            "criteria", "the desk doubled its staff", "2013-12-31", tmp_path / "dan.pem", today="2013-12-01"
-        )
-    waive("criteria", "the desk doubled its staff", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01")
+    move_the_bar()
+    # the bar is the product owner's
+    with pytest.raises(PermissionError, match="data engineer may not waive what product owner owns"):
+        waive_the_bar(tmp_path / "dan.pem")
+    waive_the_bar(tmp_path / "ann.pem")
     row = criteria_row(bar, active_waivers("2013-12-31"), "2013-12-31")
     assert row["status"] == "waived"
     assert all(
@@ -358,6 +354,12 @@ def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_p
         for x in ("minimum was 0.3", "is 0.2 now", "the desk doubled its staff", "31 Dec 2013")
     )
     assert criteria_row(bar, active_waivers("2014-01-01"), "2014-01-01")["status"] == "fail"
+
+
+def test_a_moved_bar_is_on_the_list_until_its_reason_ends(place_of, tmp_path, monkeypatch):
+    bar = [dict(criterion="minimum", was=0.3, now=0.2)]
+    move_the_bar()
+    waive_the_bar(tmp_path / "ann.pem")
     measure()
     items = load_checklist(place("checklist"))
     for found, day, status in (
@@ -366,7 +368,7 @@ def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_p
         (bar, "2013-12-31", "waived"),
         (bar, "2014-01-01", "fail"),
     ):
-        monkeypatch.setattr(moved, "moved_bar", lambda found=found: found)
+        monkeypatch.setattr(moved, "moved_bar", always(found))
         rows = release_rows(items, read_stages(stages_of(items)), active_waivers(day) if day else (), on=day)
         assert rows[-1]["id"] == "criteria" and rows[-1]["status"] == status, (found, day)
         assert is_ready(rows) == (status != "fail")
@@ -393,6 +395,14 @@ def test_a_gate_that_a_signature_holds_open_is_on_the_list(place_of, tmp_path, m
 # ---- the pipeline --------------------------------------------------------------------------------
 
 
+MONTHS = dict(
+    train=("2013-01", "2013-08"),
+    valid=("2013-08", "2013-10"),
+    test=("2013-10", "2013-11"),
+    production=("2013-11", "2014-01"),
+)
+
+
 def make_assessed(folder):
     """A repository in which the bundled responsible stage can run: invented flights, cut by time, with the
     bundled answers"""
@@ -400,31 +410,18 @@ def make_assessed(folder):
     from assay.data.infer import infer_dictionary, write_dictionary
 
     folder.mkdir()
-    shutil.copytree(
-        ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints")
-    )
+    without = shutil.ignore_patterns(".ipynb_checkpoints")
+    shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=without)
     copy_example(folder, "dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc")
     with inside(folder):
-        write_text(
-            "params.yaml", Path("params.yaml").read_text().replace("  cluster: day\n", "  cluster: ''\n")
-        )
-        text = Path("problem.yaml").read_text()
-        write_text("problem.yaml", re.sub(r"^groups: .*$", "groups: [origin]", text, flags=re.M))
+        params, problem = Path("params.yaml").read_text(), Path("problem.yaml").read_text()
+        write_text("params.yaml", params.replace("  cluster: day\n", "  cluster: ''\n"))
+        write_text("problem.yaml", re.sub(r"^groups: .*$", "groups: [origin]", problem, flags=re.M))
         flights = make_flights(1200, seed=1)
-        months = dict(
-            train=("2013-01", "2013-08"),
-            valid=("2013-08", "2013-10"),
-            test=("2013-10", "2013-11"),
-            production=("2013-11", "2014-01"),
-        )
-        for name, (start, end) in months.items():
+        for name, (start, end) in MONTHS.items():
             write_table(flights[(flights.scheduled >= start) & (flights.scheduled < end)], place(name))
-        write_dictionary(
-            Dictionary(
-                tuple(infer_dictionary(flights, target="late", id="flight_id", time="scheduled").fields)
-            ),
-            "dictionary.yaml",
-        )
+        inferred = infer_dictionary(flights, target="late", id="flight_id", time="scheduled")
+        write_dictionary(Dictionary(tuple(inferred.fields)), "dictionary.yaml")
         write_metrics("data", "usable", {}, inputs=[place("columns")])
         write_metrics("explore", "usable", dict(moved_columns=metric(0, n=9)), inputs=[place("columns")])
         record()
@@ -446,6 +443,9 @@ def checklist_of(folder, *arguments):
     return done.returncode, {r["id"]: r for r in json.loads(done.stdout)}
 
 
+ANSWERED = {f"R{n:02d}" for n in range(1, 15)}
+
+
 @pytest.mark.parametrize("name", ["problem.yaml", "data/prepared/train.parquet"])
 def test_the_assessment_is_stale_when_problem_or_data_change(assessed, tmp_path, name, monkeypatch):
     "The assessment as the stage made it, then one changed file"
@@ -454,32 +454,30 @@ def test_the_assessment_is_stale_when_problem_or_data_change(assessed, tmp_path,
     assert {"problem.yaml", "data/prepared/train.parquet"} <= set(inputs)
     assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", h) for h in inputs.values())
     code, before = checklist_of(copy)
-    answered = {f"R{n:02d}" for n in range(1, 15)}
     assert code == 1
-    assert {before[i]["status"] for i in answered} <= {"pass", "fail"}
-    assert sum(before[i]["status"] == "pass" for i in answered) >= 10
+    assert {before[i]["status"] for i in ANSWERED} <= {"pass", "fail"}
+    passed = {i for i in ANSWERED if before[i]["status"] == "pass"}
+    assert len(passed) >= 10
     with inside(copy):
         if name.endswith("yaml"):
             Path(name).write_text(Path(name).read_text().replace("title: ", "title: Other ", 1))
         else:
             write_table(make_flights(300, seed=2), name)
     after = checklist_of(copy)[1]
-    assert all(
-        after[i]["status"] == "stale" and name in after[i]["why"] and after[i]["next"] == "run `assay repro`"
-        for i in answered
-        if before[i]["status"] == "pass"
-    )
+    for row in (after[i] for i in passed):
+        assert row["status"] == "stale"
+        assert name in row["why"]
+        assert row["next"] == "run `assay repro`"
     with inside(copy):
         front = index_page(load_problem(), load_board(), {}, checklist_rows())
     line = re.search(r">stale</span></td><td>(\d+)</td><td>(.*?)</td>", front)
-    assert {i for i in answered if before[i]["status"] == "pass"} <= set(line[2].split())
+    assert passed <= set(line[2].split())
     assert int(line[1]) == len(line[2].split())  # the stage itself said that they pass
-    monkeypatch.setattr(evidence, "stale_inputs", lambda inputs, hashes=None: [])
+    monkeypatch.setattr(evidence, "stale_inputs", nothing_stale)
     with inside(copy):
         rows = evaluate_checklist(load_checklist(), read_stages(["responsible"]))
-    assert (
-        sum(r["status"] == "pass" for r in rows if r["id"] in answered) >= 10
-    )  # the control: without hashes they would still pass
+    # the control: without hashes they would still pass
+    assert sum(r["status"] == "pass" for r in rows if r["id"] in ANSWERED) >= 10
 
 
 def test_the_command_explains_and_its_exit_code_says_whether_anything_is_open(assessed):
@@ -523,188 +521,6 @@ def test_waivers_are_an_input_of_what_shows_them_and_of_no_other_stage():
     )  # an approval comes after the page: it may not make it stale
 
 
-def release_repo(folder):
-    """The bundled readiness stage with the metrics of one run of the flights; nothing else, and nothing that
-    somebody signed here"""
-    folder.mkdir()
-    for name in ("pipelines", "tests"):
-        shutil.copytree(
-            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-        )
-    copy_example(folder, "dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc")
-    copy_results(folder)
-    with inside(folder):
-        for path in Path("reports").glob(
-            "*/metrics.json"
-        ):  # the tables are not in a clone: from which they were computed is not the matter here
-            write_text(
-                path, json.dumps(json.loads(path.read_text()) | dict(inputs=hash_inputs(["params.yaml"])))
-            )
-        record()
-    return folder
-
-
-def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
-    """An item that failed is waived on the page until a day; after that day the command does not count it,
-    whatever the page says"""
-    repo = release_repo(tmp_path / "repo")
-    report = repo / "reports/monitoring/metrics.json"
-    found = json.loads(report.read_text())
-    for c in found["checks"]:
-        c["status"] = "fail" if c["id"] == "P09" else c["status"]
-    report.write_text(json.dumps(found))
-    with inside(repo):
-        record()
-
-    def readiness():
-        done = forked("assay.pipeline.stage", "readiness", cwd=repo)
-        assert done.returncode == 0, done.stderr
-        return json.loads((repo / "reports/readiness/metrics.json").read_text())
-
-    before = readiness()
-    assert "P09" in before["checks"][-1]["why"] or "P09" in str(before["checks"])
-    tomorrow = (datetime.date.today() + datetime.timedelta(days=2)).isoformat()
-    with inside(repo):
-        new_key(tmp_path / "ann.pem", "Ann", "product owner")
-        waive("P09", "drift is looked at by hand", tomorrow, tmp_path / "ann.pem")
-    after = readiness()
-    assert after["metrics"]["waived"]["value"] == 1
-    assert after["metrics"]["open"]["value"] == before["metrics"]["open"]["value"] - 1
-    assert (
-        before["inputs"]["approvals/waivers.jsonl"] != after["inputs"]["approvals/waivers.jsonl"]
-    )  # a waiver makes the page stale
-    assert [w["item"] for w in after["waived"]] == ["P09"]
-    assert after["waivers"]  # what it rests on, and the head of the chain
-    assert f"P09 until {tomorrow}" in next(c["why"] for c in after["checks"] if c["id"] == "readiness")
-    page = (repo / "data/executed/readiness.ipynb").read_text()
-    assert "drift is looked at by hand" in page and datetime.date.today().isoformat() not in page
-    assert readiness() == after  # no clock in it
-    with inside(repo):
-        record()
-        front, before_it = (
-            index_page(load_problem(), load_board(), {}, rows)
-            for rows in (checklist_rows(), checklist_rows(["monitoring"]))
-        )
-        assert f"P09 (until {say_day(tomorrow)})" in front
-        assert datetime.date.today().isoformat() not in front
-        assert "P09 (until" in before_it  # a waiver also holds for what nobody has measured
-        assert (
-            next(c["status"] for c in json.loads(report.read_text())["checks"] if c["id"] == "P09") == "fail"
-        )  # the control: the stage's own word
-        items, stages = load_checklist(), read_stages(stages_of(load_checklist()))
-        day_after = (datetime.date.today() + datetime.timedelta(days=3)).isoformat()
-        assert "P09" in [
-            r["id"]
-            for r in open_items(evaluate_checklist(items, stages, active_waivers(day_after), on=day_after))
-        ]
-        assert "P09" not in [
-            r["id"]
-            for r in open_items(evaluate_checklist(items, stages, active_waivers(tomorrow), on=tomorrow))
-        ]
-        kept = report.parent.parent / "readiness/metrics.json"
-        assert end_waivers(tomorrow) == [] and kept.exists()
-        withdraw("P09", "the pilot is over", tmp_path / "ann.pem")
-        assert end_waivers() == ["readiness"] and not kept.exists()  # `assay repro` makes the page again
-    assert readiness()["metrics"] == before["metrics"]
-
-
-# ---- the map -------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def the_map():
-    with inside(ROOT):
-        return coverage_rows(load_map(), load_checklist())
-
-
-def test_no_row_of_the_map_is_empty(the_map):
-    assert {r["id"]: r["gaps"] for r in the_map if r["gaps"]} == {}
-    assert len(the_map) >= 150
-    assert len({r["id"] for r in the_map}) == len(the_map)
-    assert {r["id"] for r in the_map} >= {f"F{n:02d}" for n in range(1, 34)} | {
-        f"{k}.0" for k in range(1, 13)
-    }
-
-
-def test_what_the_map_names_is_there(the_map):
-    stages = read_yaml(ROOT / "dvc.yaml")["stages"]
-    with inside(ROOT):
-        tests, outs = known_tests(), {a for paths in stage_artefacts().values() for a in paths}
-    declared = {
-        next(iter(e)) if isinstance(e, dict) else e
-        for s in stages.values()
-        for k in ("outs", "metrics")
-        for e in s.get(k) or []
-    }
-    assert outs <= declared
-    for r in the_map:
-        assert set(r["stages"]) <= set(stages)
-        assert set(r["tests"]) <= tests
-        assert set(r["artefacts"]) <= outs
-        assert all((ROOT / path).is_file() for path in r["lessons"])
-    for module in sorted({m for r in the_map for m in r["modules"]}):
-        found = importlib.import_module(f"assay.{module}")
-        for name in {
-            f.rpartition(".")[2] for r in the_map for f in r["functions"] if f.rpartition(".")[0] == module
-        }:
-            assert callable(getattr(found, name)), (module, name)
-
-
-@pytest.mark.parametrize(
-    "change, says",
-    [
-        (dict(stages=["nowhere"]), "stage 'nowhere' is not in dvc.yaml"),
-        (dict(stages=[]), "no artefact"),
-        (dict(uses=["no_such"]), "no_such is in no module"),
-        (dict(uses=[], tests=[]), "no test"),
-        (dict(tests=["tests/test_repro.py::test_no_such"]), "test_no_such does not exist"),
-        (dict(text=""), "no text"),
-    ],
-)
-def test_a_broken_row_is_found(change, says):
-    "The control: each way in which a row can rot turns the check red"
-    with inside(ROOT):
-        plan = load_map()
-        rows = coverage_rows(
-            dict(plan, sentences=[plan["sentences"][0] | change, *plan["sentences"][1:]]), load_checklist()
-        )
-    assert any(says in g for g in rows[0]["gaps"]), rows[0]["gaps"]
-    assert coverage_checks(rows)[0]["status"] == "fail"
-
-
-def test_an_item_that_nobody_mapped_is_found():
-    with inside(ROOT):
-        plan = load_map()
-        rows = coverage_rows(dict(plan, items=plan["items"][1:]), load_checklist())
-    assert [r["id"] for r in rows if r["gaps"]] == ["F01"]
-
-
-def test_the_score_is_computed_from_what_is_there():
-    with inside(ROOT):
-        plan = load_map()
-        found = read_stages(stages_of_tests(plan))
-        rows = ml_test_rows(plan, found)
-        nothing = ml_test_rows(plan, {s: None for s in found})
-    assert Counter(r["section"] for r in rows) == dict.fromkeys(SECTIONS, 7)
-    assert len(rows) == 28
-    assert not any({"points", "score"} & set(t) for t in plan["ml_tests"])  # points are never typed
-    assert {r["points"] for r in rows} <= {0, 0.5, 1}
-    assert all(bool(r["missing"]) == (r["points"] < 1) for r in rows)
-    metrics = ml_test_metrics(rows)
-    assert metrics["ml_test_score"]["value"] == min(metrics[f"ml_test_{s}"]["value"] for s in SECTIONS)
-    assert (
-        ml_test_metrics(nothing)["ml_test_score"]["value"] <= 1
-    )  # the control: without artefacts next to nothing is left
-    for t in (t for t, r in zip(plan["ml_tests"], rows) if r["points"] == 1 and t.get("checks")):
-        stage, _, item = t["checks"][0].partition(".")
-        broken = found | {
-            stage: found[stage]
-            | dict(checks=[c | dict(status="fail") if c["id"] == item else c for c in found[stage]["checks"]])
-        }
-        with inside(ROOT):
-            assert next(r["points"] for r in ml_test_rows(plan, broken) if r["id"] == t["id"]) < 1, t["id"]
-
-
 # ---- what the map leans on and no other test holds -----------------------------------------------
 
 
@@ -729,14 +545,9 @@ def test_slow_tests_are_marked_and_run_in_ci():
     assert "-m slow" in makefile
     assert "-m long" in makefile
     assert '"-m", "not slow and not long"' in runner
-    slow = [
-        p.name
-        for p in sorted((ROOT / "tests").glob("test_*.py"))
-        if re.search(r"pytest\.mark\.slow", p.read_text())
-    ]
-    assert {"test_whole.py", "test_recovery.py", "test_truths.py"} <= set(
-        slow
-    )  # the last two leave a sample of what is long
+    slow = {p.name for p in (ROOT / "tests").glob("test_*.py") if "pytest.mark.slow" in p.read_text()}
+    # the last two leave a sample of what is long
+    assert {"test_whole.py", "test_recovery.py", "test_truths.py"} <= slow
 
 
 def test_long_tests_run_every_night_and_say_of_which_code_they_were():

@@ -28,27 +28,20 @@ ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
 
 
+# What each measures must come out above zero
 HYPOTHESES = [
-    dict(
-        id="H1", statement="a simple model beats the record", stage="feasibility", measure="gain", above=0.0
-    ),
+    dict(id="H1", statement="a simple model beats the record", stage="feasibility", measure="gain"),
     dict(
         id="H2",
         statement="the delay of earlier flights adds to the rest",
         stage="feasibility",
         measure="ablation_H2",
-        above=0.0,
         without=["recent_delay"],
     ),
-    dict(
-        id="H3",
-        statement="a tuned model beats the record",
-        stage="evaluation",
-        measure="gain_over_rule",
-        above=0.0,
-    ),
-    dict(id="H4", statement="it goes on beating it", stage="monitoring", measure="gain_over_rule", above=0.0),
+    dict(id="H3", statement="a tuned model beats the record", stage="evaluation", measure="gain_over_rule"),
+    dict(id="H4", statement="it goes on beating it", stage="monitoring", measure="gain_over_rule"),
 ]
+HYPOTHESES = [h | dict(above=0.0) for h in HYPOTHESES]
 
 
 def edit_yaml(path, **changes):
@@ -56,93 +49,76 @@ def edit_yaml(path, **changes):
     yaml = YAML()
     content = yaml.load(path.read_text())
     for key, value in changes.items():
-        content[key] = (
-            {**content[key], **value}
-            if isinstance(value, dict) and isinstance(content.get(key), dict)
-            else value
-        )
+        merged = isinstance(value, dict) and isinstance(content.get(key), dict)
+        content[key] = {**content[key], **value} if merged else value
     with path.open("w") as f:
         yaml.dump(content, f)
 
 
-def make_project(folder):
-    "The bundled stages over one table of invented flights, with the bundled agreement"
-    folder.mkdir(parents=True)
-    shutil.copytree(
-        ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints")
-    )
+AGREED = dict(
+    groups=["origin"],
+    today=dict(
+        columns=["origin", "carrier"],
+        aggregation="mean",
+        description="the record of airport and carrier",
+    ),
+    minimum=0.3,
+    margin=0.1,
+    limits=dict(groups=dict(recall_ratio=0.5)),
+    hypotheses=HYPOTHESES,
+    costs=dict(
+        false_negative=dict(value=900, low=850, high=950),
+        false_positive=dict(value=450, low=430, high=470),
+    ),
+    value=dict(build_cost=50000, run_cost_per_year=20000),
+)
+SOURCE = dict(
+    name="flights",
+    owner="nobody: invented",
+    licence="CC0",
+    access="public",
+    policy="none",
+    delay_of_labels="none",
+)
+DATA = dict(
+    adapter="table",
+    source=dict(name="flights", kind="csv", url="flights.csv", licence="CC0", access="public"),
+    cluster="",
+    train_until="2013-08-01T00:00:00",
+    valid_until="2013-09-15T00:00:00",
+    test_until="2013-11-01T00:00:00",
+)
+
+
+def copy_stages(folder):
+    "The notebooks of the stages, and what they read; `nbs` and `tests` are for the map of the process"
+    without = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log")
+    for name in ("pipelines", "nbs", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=without)
     copy_example(
         folder, "dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc", "requirements.lock", "assay.lock"
     )
-    for name in ("nbs", "tests"):  # the map of the process reads them
-        shutil.copytree(
-            ROOT / name,
-            folder / name,
-            ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log"),
-        )
     (folder / "approvals").mkdir()
     (folder / "approvals/waivers.jsonl").touch()
+    # the package is installed, not in this repository
     text = (folder / "dvc.yaml").read_text().splitlines(keepends=True)
-    (folder / "dvc.yaml").write_text(
-        "".join(line for line in text if not line.strip().startswith("- assay/"))
-    )  # the package is installed, not in this repository
-    flights = make_flights(8000, seed=1)
-    flights.to_csv(folder / "flights.csv", index=False)
-    fields = infer_dictionary(flights, target="late", id="flight_id", time="scheduled").fields
-    write_dictionary(
-        Dictionary(
-            tuple(
-                dataclasses.replace(
-                    f,
-                    meaning=f"{f.name} of the flight",
-                    unit=f.unit or "1",
-                    source="flights",
-                    known_at_decision=f.name != "late",
-                )
-                for f in fields
-            ),
-            dict(by="data engineer", date="2026-11-06"),
-        ),
-        folder / "dictionary.yaml",
+    kept = [line for line in text if not line.strip().startswith("- assay/")]
+    (folder / "dvc.yaml").write_text("".join(kept))
+
+
+def described(field):
+    "A column as somebody has described it"
+    return dataclasses.replace(
+        field,
+        meaning=f"{field.name} of the flight",
+        unit=field.unit or "1",
+        source="flights",
+        known_at_decision=field.name != "late",
     )
-    edit_yaml(
-        folder / "problem.yaml",
-        groups=["origin"],
-        today=dict(
-            columns=["origin", "carrier"], aggregation="mean", description="the record of airport and carrier"
-        ),
-        minimum=0.3,
-        margin=0.1,
-        limits=dict(groups=dict(recall_ratio=0.5)),
-        hypotheses=HYPOTHESES,
-        costs=dict(
-            false_negative=dict(value=900, low=850, high=950),
-            false_positive=dict(value=450, low=430, high=470),
-        ),
-        value=dict(build_cost=50000, run_cost_per_year=20000),
-        sources=[
-            dict(
-                name="flights",
-                owner="nobody: invented",
-                licence="CC0",
-                access="public",
-                policy="none",
-                delay_of_labels="none",
-            )
-        ],
-    )
-    edit_yaml(
-        folder / "params.yaml",
-        data=dict(
-            adapter="table",
-            source=dict(name="flights", kind="csv", url="flights.csv", licence="CC0", access="public"),
-            cluster="",
-            train_until="2013-08-01T00:00:00",
-            valid_until="2013-09-15T00:00:00",
-            test_until="2013-11-01T00:00:00",
-        ),
-        feasibility=dict(n_boot=60, max_rows=3000),
-    )
+
+
+def start_repository(folder):
+    "Git and DVC over all that is there"
     (folder / ".gitignore").write_text("/data/*\n.assay/\n")
     for command in (
         ("git", "init", "-q"),
@@ -152,6 +128,21 @@ def make_project(folder):
     ):
         done = run(*command, cwd=folder)
         assert done.returncode == 0, done.stderr
+
+
+def make_project(folder):
+    "The bundled stages over one table of invented flights, with the bundled agreement"
+    folder.mkdir(parents=True)
+    copy_stages(folder)
+    flights = make_flights(8000, seed=1)
+    flights.to_csv(folder / "flights.csv", index=False)
+    inferred = infer_dictionary(flights, target="late", id="flight_id", time="scheduled")
+    fields = tuple(map(described, inferred.fields))
+    reviewed = dict(by="data engineer", date="2026-11-06")
+    write_dictionary(Dictionary(fields, reviewed), folder / "dictionary.yaml")
+    edit_yaml(folder / "problem.yaml", **AGREED, sources=[SOURCE])
+    edit_yaml(folder / "params.yaml", data=DATA, feasibility=dict(n_boot=60, max_rows=3000))
+    start_repository(folder)
     return folder
 
 

@@ -34,31 +34,48 @@ def inside(folder):
         os.chdir(here)
 
 
+def tiny_columns():
+    "The dictionary of the tiny table"
+    from assay.data.columns import Dictionary, Field
+
+    fields = (
+        Field("flight_id", "text", "id"),
+        Field("scheduled", "time", "time"),
+        Field("carrier", "category"),
+        Field("hour", "integer", low=0, high=23),
+        Field("distance", "number", unit="mi", low=0, high=6000),
+        Field("wind_speed", "number", nullable=True, low=0, high=150),
+        Field("recent_delay", "number", nullable=True),
+        Field("origin", "category", categories=("EWR", "JFK", "LGA")),
+        Field("late", "integer", "target", known_at_decision=False),
+    )
+    return Dictionary(fields)
+
+
+def write_ready(same, said):
+    "Reports under which a release is ready; `same` is whether parity holds, `said` why"
+    from assay.core.artifacts import check, place, write_metrics
+    from assay.problem.limits import LIMITS
+    from assay.release.gates import RELEASE_GATES
+
+    limits = [check(i, "not_applicable", "no limit was agreed") for i in LIMITS]
+    package = [check("parity", same, said), *limits]
+    evaluation = [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks]
+    write_metrics("package", "same model", {}, package, [place("bundle")])
+    write_metrics("evaluation", "meets the criteria", {}, evaluation, [place("train")])
+    write_metrics("readiness", "ready", {}, [], [place("train")])
+
+
 def make_tiny(folder, seed=0):
     "From a table to a packaged model in `folder`, the way of the stages; returns the bundle's identity"
-    from assay.core.artifacts import check, place, write_metrics, write_table, write_text
-    from assay.data.columns import Dictionary, Field
+    from assay.core.artifacts import place, write_table, write_text
     from assay.data.example import make_flights
     from assay.models.estimators import fit_final, predict_score
     from assay.models.features import feature_frame
     from assay.package.bundle import export_bundle, load_bundle, make_provenance, request_context
     from assay.package.parity import parity
-    from assay.problem.limits import LIMITS
-    from assay.release.gates import RELEASE_GATES
 
-    columns = Dictionary(
-        (
-            Field("flight_id", "text", "id"),
-            Field("scheduled", "time", "time"),
-            Field("carrier", "category"),
-            Field("hour", "integer", low=0, high=23),
-            Field("distance", "number", unit="mi", low=0, high=6000),
-            Field("wind_speed", "number", nullable=True, low=0, high=150),
-            Field("recent_delay", "number", nullable=True),
-            Field("origin", "category", categories=("EWR", "JFK", "LGA")),
-            Field("late", "integer", "target", known_at_decision=False),
-        )
-    )
+    columns = tiny_columns()
     folder.mkdir(parents=True, exist_ok=True)
     with inside(folder):
         flights = make_flights(400, seed=seed)
@@ -67,35 +84,12 @@ def make_tiny(folder, seed=0):
         spec = dict(candidate="linear", params={}, seed=0, task="binary", target="late")
         model = fit_final(spec, flights, columns.features)
         X = feature_frame(flights, columns.features)
-        export_bundle(
-            model,
-            X,
-            columns.features,
-            place("bundle"),
-            make_provenance(spec, {}, ["package.bundle"], [place("train")]),
-            0.4,
-            request_context(columns),
-        )
+        provenance = make_provenance(spec, {}, ["package.bundle"], [place("train")])
+        context = request_context(columns)
+        export_bundle(model, X, columns.features, place("bundle"), provenance, 0.4, context)
         bundle = load_bundle()
         same = parity(bundle, X, predict_score(model, X))
-        write_metrics(
-            "package",
-            "same model",
-            {},
-            [
-                check("parity", same["n_different"] == 0, "every row compared"),
-                *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS),
-            ],
-            [place("bundle")],
-        )
-        write_metrics(
-            "evaluation",
-            "meets the criteria",
-            {},
-            [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks],
-            [place("train")],
-        )
-        write_metrics("readiness", "ready", {}, [], [place("train")])
+        write_ready(same["n_different"] == 0, "every row compared")
         return bundle.identity
 
 
