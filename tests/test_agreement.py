@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from controls import always
 from example import FLIGHTS, copy_example
 from small import add_agreement, assay, make_repo, run
 from test_init import TABLES, write
@@ -131,25 +132,17 @@ def test_nothing_is_frozen_where_the_statement_makes_no_sense(tmp_path):
     "The bundled problem stage: a name that no column has, and a metric that nothing computes"
     repo = tmp_path / "repo"
     (repo / "pipelines").mkdir(parents=True)
-    copy_example(
-        repo,
-        "dvc.yaml",
-        "params.yaml",
-        "problem.yaml",
-        "dictionary.yaml",
-        "matplotlibrc",
-        "pipelines/01_problem.ipynb",
-    )
+    settings = ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc")
+    copy_example(repo, *settings, "pipelines/01_problem.ipynb")
     good = (repo / "problem.yaml").read_text()
     for old, new in (("sensitive: []", "sensitive: [sex]"), ("metric: average_precision", "metric: acuracy")):
         (repo / "problem.yaml").write_text(good.replace(old, new))
         done = assay("run", "problem", cwd=repo)
-        assert (
-            done.returncode == 1
-            and "states what cannot be meant (1)" in done.stderr
-            and "nothing was frozen" in done.stderr
-        ), done.stderr
-        assert not (repo / "approvals/criteria.jsonl").exists() and not (repo / "reports").exists()
+        assert done.returncode == 1, done.stderr
+        assert "states what cannot be meant (1)" in done.stderr
+        assert "nothing was frozen" in done.stderr
+        assert not (repo / "approvals/criteria.jsonl").exists()
+        assert not (repo / "reports").exists()
     (repo / "problem.yaml").write_text(good)
     done = assay("run", "problem", cwd=repo)
     assert done.returncode == 0, done.stderr
@@ -291,13 +284,12 @@ def test_a_ledger_that_git_knows_only_grows(tmp_path, monkeypatch):
         ):
             assert run(*command, cwd=tmp_path).returncode == 0
         assert len(read_ledger()) == 2
+        cut = "does not begin with the 2 lines that git has at HEAD.*git checkout HEAD"
         for lines in ("", good.splitlines(keepends=True)[0]):
             ledger_path().write_text(lines)
-            with pytest.raises(
-                ValueError, match="does not begin with the 2 lines that git has at HEAD.*git checkout HEAD"
-            ):
+            with pytest.raises(ValueError, match=cut):
                 freeze_criteria(bundled(minimum=0.05))
-        monkeypatch.setattr(criteria, "_at_head", lambda path: "")
+        monkeypatch.setattr(criteria, "_at_head", always(""))
         assert freeze_criteria(bundled(minimum=0.05))["after_results"] is False
         monkeypatch.undo()
         ledger_path().write_text(good)

@@ -99,17 +99,13 @@ def test_a_batch_refuses_rows_and_scores_the_others(repo):
     df = repo["df"].head(12).astype(object)
     for i, (column, v) in enumerate(dict(distance=100000.0, hour=None, origin="JFK ").items()):
         df.loc[df.index[i], column] = v
-    df.loc[df.index[3], "hour"], df.loc[df.index[4], "hour"], df.loc[df.index[5], "origin"] = (
-        7.5,
-        "seven",
-        "SFO",
-    )
+    for i, column, v in ((3, "hour", 7.5), (4, "hour", "seven"), (5, "origin", "SFO")):
+        df.loc[df.index[i], column] = v
     code, scores, said = score(repo, df, "bad.csv", "--refused", repo["folder"] / "refused.parquet")
     assert code == 1
     assert scores.flight_id.tolist() == df.flight_id.tolist()[6:]
-    assert np.allclose(
-        scores.score, repo["bundle"].score(repo["df"].head(12))[6:]
-    )  # what is right is scored as if nothing else were there
+    # what is right is scored as if nothing else were there
+    assert np.allclose(scores.score, repo["bundle"].score(repo["df"].head(12))[6:])
     assert "6 of 12 rows are refused" in said
     assert "distance: above 6000 (high), 1 row, such as S3-0" in said
     assert "hour: no whole number (whole), 1 row" in said
@@ -117,17 +113,10 @@ def test_a_batch_refuses_rows_and_scores_the_others(repo):
     assert "hour: of another type (kind), 1 row, such as S3-4" in said
     listed = pd.read_parquet(repo["folder"] / "refused.parquet")
     assert listed.flight_id.tolist() == df.flight_id.tolist()[:6]
-    assert listed.rule.tolist() == [
-        "high",
-        "missing",
-        "categories",
-        "whole",
-        "kind",
-        "categories",
-    ]
-    assert repo["bundle"].score(repo["df"].head(1).assign(distance=100000.0)).shape == (
-        1,
-    )  # the control: the model itself scores it
+    rules = ["high", "missing", "categories", "whole", "kind", "categories"]
+    assert listed.rule.tolist() == rules
+    # the control: the model itself scores it
+    assert repo["bundle"].score(repo["df"].head(1).assign(distance=100000.0)).shape == (1,)
 
 
 def test_an_edit_of_today_does_not_change_how_an_approved_bundle_reads(repo):

@@ -151,6 +151,15 @@ def make_project(folder, problem, people):
     return folder
 
 
+def write_study(spec, fields, tables):
+    "The study of one candidate, fitted on the training table"
+    model = fit_final(spec, tables["train"], fields)
+    scores = predict_score(model, feature_frame(tables["valid"], fields))
+    parts = dict(score=scores) if scores.ndim == 1 else {f"score_{i}": c for i, c in enumerate(scores.T)}
+    write_table(tables["valid"][["application"]].assign(**parts), place("studies", "linear.parquet"))
+    write_json(place("studies", "linear.json"), dict(best=dict(params={}), study="s", version=dict(code="c")))
+
+
 def fill(problem, people):
     "Tables, agreement, dictionary and the study of one candidate, in the working directory"
     p, fields, n = make_problem(problem), roles(problem["target"]), len(people) // 3
@@ -158,24 +167,15 @@ def fill(problem, people):
         YAML().dump(problem, f)
     write_dictionary(fields, place("columns"))
     place("approvals", "x").parent.mkdir(exist_ok=True)
-    tables = {
-        name: people[i * n : (i + 1) * n].reset_index(drop=True)
-        for i, name in enumerate(("train", "valid", "test"))
-    }
-    for name, df in tables.items():
-        write_table(df, place(name))
+    tables = {}
+    for i, name in enumerate(("train", "valid", "test")):
+        tables[name] = people[i * n : (i + 1) * n].reset_index(drop=True)
+        write_table(tables[name], place(name))
     spec = make_spec("linear", {}, p, tables["train"], 0)
-    scores = predict_score(fit_final(spec, tables["train"], fields), feature_frame(tables["valid"], fields))
-    parts = dict(score=scores) if scores.ndim == 1 else {f"score_{i}": c for i, c in enumerate(scores.T)}
-    write_table(tables["valid"][["application"]].assign(**parts), place("studies", "linear.parquet"))
-    write_json(place("studies", "linear.json"), dict(best=dict(params={}), study="s", version=dict(code="c")))
+    write_study(spec, fields, tables)
     assert len(target_of(spec, tables["valid"])) == n
-    write_metrics(
-        "explore",
-        "usable",
-        dict(base_rate_train=metric(0.5, 0.4, 0.6, n)),
-        [check("F08", True, "seen", "reports/explore/metrics.json#metrics.base_rate_train")],
-    )
+    seen = check("F08", True, "seen", "reports/explore/metrics.json#metrics.base_rate_train")
+    write_metrics("explore", "usable", dict(base_rate_train=metric(0.5, 0.4, 0.6, n)), [seen])
     write_metrics("data", "usable", {})
     write_json(place("raw", "manifest.json"), dict(tables=dict(people=dict(sha256="a" * 64))))
     write_json(place("visible"), ["region", p.target])

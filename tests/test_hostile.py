@@ -345,30 +345,42 @@ def test_a_name_reaches_no_function_but_of_the_project(named):
     assert named.startswith("assay.") or set(sys.modules) == before  # nothing was imported to find out
 
 
+# It leaves a trace where it is run
+TABLES_MODULE = """
+import pathlib
+pathlib.Path(__file__).with_name('ran').touch()
+def make(): return 1
+made = make
+class Table: pass
+"""
+# Settings that name no package of the project
+OTHERS_PACKAGES = (
+    "",
+    "lib_name = evil_pkg\nlib_path = ../outside/evil_pkg\n",
+    "lib_name = linked_pkg\n",
+    "lib_name = ..\n",
+    "lib_name = json\n",
+    "lib_name = evil_pkg\nlib_path = /\n",
+    "lib_name =\n",
+)
+NO_FUNCTIONS = (
+    "own_pkg.deep.tables:Table",
+    "own_pkg.deep.tables:pathlib",
+    "own_pkg.deep.none:make",
+    "own_pkg:make",
+)
+
+
 def test_a_package_counts_only_below_the_root_of_the_project(tmp_path, monkeypatch):
     root, outside = tmp_path / "repo", tmp_path / "outside/evil_pkg"
     for folder in (root / "own_pkg/deep", outside):
         folder.mkdir(parents=True)
-        (folder / "tables.py").write_text(
-            "import pathlib\n"
-            "pathlib.Path(__file__).with_name('ran').touch()\n"
-            "def make(): return 1\n"
-            "made = make\n"
-            "class Table: pass\n"
-        )
+        (folder / "tables.py").write_text(TABLES_MODULE)
     for n in ("params.yaml", "dvc.yaml"):
         (root / n).touch()
     (root / "linked_pkg").symlink_to(outside, target_is_directory=True)
     monkeypatch.chdir(root)
-    for settings in (
-        "",
-        "lib_name = evil_pkg\nlib_path = ../outside/evil_pkg\n",
-        "lib_name = linked_pkg\n",
-        "lib_name = ..\n",
-        "lib_name = json\n",
-        "lib_name = evil_pkg\nlib_path = /\n",
-        "lib_name =\n",
-    ):
+    for settings in OTHERS_PACKAGES:
         (root / "settings.ini").write_text("[DEFAULT]\n" + settings)
         assert sorted(own_packages()) == ["assay"]
         for named in ("evil_pkg.tables:make", "linked_pkg.tables:make", "own_pkg.tables:make"):
@@ -378,12 +390,7 @@ def test_a_package_counts_only_below_the_root_of_the_project(tmp_path, monkeypat
     (root / "settings.ini").write_text("[DEFAULT]\nlib_name = own_pkg\n")
     assert find_function("own_pkg.deep.tables:make")() == 1
     assert (root / "own_pkg/deep/ran").exists()  # control
-    for named in (
-        "own_pkg.deep.tables:Table",
-        "own_pkg.deep.tables:pathlib",
-        "own_pkg.deep.none:make",
-        "own_pkg:make",
-    ):
+    for named in NO_FUNCTIONS:
         with pytest.raises(ValueError):
             find_function(named)
 

@@ -180,31 +180,30 @@ def test_control_the_best_single_column_alone_would_be_the_leak():
     )
 
 
+HOMES = dict(
+    title="Homes",
+    question="What?",
+    task="regression",
+    target="price",
+    id="id",
+    metric="mae",
+    minimum=50.0,
+    margin=0.0,
+)
+
+
 def test_where_nobody_declared_a_practice_no_suspect_stands_in_anywhere():
-    d = homes().assign(id=[f"h{i}" for i in range(900)], band=lambda d: pd.qcut(d.price, 40).astype(str))
+    d = homes()
+    d = d.assign(id=[f"h{i}" for i in range(900)], band=pd.qcut(d.price, 40).astype(str))
     fields = infer_dictionary(d, "price", "id").features
-    problem = make_problem(
-        dict(
-            title="",
-            question="",
-            task="regression",
-            target="price",
-            id="id",
-            metric="mae",
-            minimum=50.0,
-            margin=0.0,
-        )
-    )
+    problem = make_problem(HOMES | dict(title="", question=""))
     specs = baseline_specs(problem, d, fields)
     assert specs["rule"]["params"] == dict(columns=["district"])
     case = make_case(d[:600], d[600:], problem, fields, StudySettings(n_boot=30))
     skills = column_skills(case.sample, case.sample.price, case.names, "regression")
-    assert rule_column(case, skills, True) not in ("log_price", "offer", "band")
-    assert skills.index[0] in (
-        "log_price",
-        "offer",
-        "band",
-    )
+    suspects = ("log_price", "offer", "band")
+    assert rule_column(case, skills, True) not in suspects
+    assert skills.index[0] in suspects
     said = [dataclasses.replace(f, legitimate=SAID) if f.name == "offer" else f for f in fields]
     assert rule_column(dataclasses.replace(case, fields=said), skills[["offer", "age"]], True) == "offer"
     empty = make_model("rule", fields, task="regression", columns=[]).fit(d, d.price)
@@ -219,17 +218,7 @@ def test_where_nobody_declared_a_practice_no_suspect_stands_in_anywhere():
 def agreed(tmp_path, monkeypatch):
     "A folder with an agreement"
     monkeypatch.chdir(tmp_path)
-    raw = dict(
-        title="Homes",
-        question="What?",
-        task="regression",
-        target="price",
-        id="id",
-        metric="mae",
-        minimum=50.0,
-        margin=0.0,
-        today=dict(description="by area", columns=["area"]),
-    )
+    raw = HOMES | dict(today=dict(description="by area", columns=["area"]))
     place("problem").write_text(json.dumps(raw))
     return load_problem()
 
@@ -469,22 +458,12 @@ def test_a_question_about_the_skill_is_shown_where_a_suspect_is_and_puts_nothing
         show_board(status)
         assert " ".join(capsys.readouterr().out.split()).count(asked) == n
         assert status["doubts"] == []
-        board = [
-            dict(
-                stage="feasibility",
-                question="?",
-                headline="gain",
-                page=True,
-                metrics=found | dict(verdict="go"),
-            )
-        ]
-        shown = index_page(agreed, board)
+        row = dict(stage="feasibility", question="?", headline="gain", page=True)
+        shown = index_page(agreed, [row | dict(metrics=found | dict(verdict="go"))])
         assert (shown.count(asked), shown.count("open question"), shown.count("badge good")) == (n, n, 1)
     rows = [dict(stage="feasibility", state="fresh", verdict="go")]
-    assert (
-        next_to_do(rows, [], [], [], [dict(what="open question", why=asked, next="declare it")])
-        == f"open question, {asked}: declare it"
-    )
+    question = dict(what="open question", why=asked, next="declare it")
+    assert next_to_do(rows, [], [], [], [question]) == f"open question, {asked}: declare it"
 
 
 def test_no_signature_stands_in_for_a_leak_that_is_there():
@@ -499,15 +478,11 @@ def test_no_signature_stands_in_for_a_leak_that_is_there():
 
 
 def test_personal_data_with_a_basis_leaves_the_answer_standing_and_without_says_how():
-    d = pd.DataFrame(
-        dict(
-            AGE=np.arange(200) % 60 + 20, email=[f"user{i}@example.org" for i in range(200)], x=np.arange(200)
-        )
-    )
+    emails = [f"user{i}@example.org" for i in range(200)]
+    d = pd.DataFrame(dict(AGE=np.arange(200) % 60 + 20, email=emails, x=np.arange(200)))
     found, none = personal_data(d), representation_table(d.iloc[:, 2:], [])
-    small = pd.DataFrame(columns=["columns", "groups", "smallest", "n_small", "rows_in_small"]).astype(
-        dict(columns=str)
-    )
+    small = pd.DataFrame(columns=["columns", "groups", "smallest", "n_small", "rows_in_small"])
+    small = small.astype(dict(columns=str))
     told = dict(verdict="usable", metrics={})
 
     def status(said):
@@ -517,12 +492,8 @@ def test_personal_data_with_a_basis_leaves_the_answer_standing_and_without_says_
             Field("x", "number"),
         ]
         measured = findings(told, none, small, found, list(declared_personal(fields)))
-        return judge_answers(
-            dict(R11="?"),
-            dict(R11=dict(answer="yes", by="a", date="2026-11-06")),
-            bool,
-            dict(R11=measured["R11"]),
-        ).iloc[0]
+        answers = dict(R11=dict(answer="yes", by="a", date="2026-11-06"))
+        return judge_answers(dict(R11="?"), answers, bool, dict(R11=measured["R11"])).iloc[0]
 
     basis = dict(basis="contract", by="product owner", date="2026-11-06")
     assert status({}).status == "fail"
@@ -590,10 +561,8 @@ def test_what_exploration_found_counts_more_than_the_draft():
 def test_a_leak_is_named_declared_and_removed_through_the_pipeline(tmp_path):
     repo = make_bundled(tmp_path / "repo")
     done = assay("init", write(homes(n=400), tmp_path, "homes.csv"), "--target", "price", cwd=repo)
-    assert (
-        done.returncode == 0
-        and "next: settle the suspected leak of log_price, offer before there are results" in done.stdout
-    ), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "next: settle the suspected leak of log_price, offer before there are results" in done.stdout
     reduce(repo / "params.yaml")
     change(repo / "dictionary.yaml", "offer", legitimate=SAID)  # before there are results
     run_stages(repo, ("problem", "data", "explore"))
@@ -601,9 +570,8 @@ def test_a_leak_is_named_declared_and_removed_through_the_pipeline(tmp_path):
     with inside(repo):
         build_site()
         mark_results(load_problem())  # as the first stage that fits a model does
-        front, scan = (
-            place("reports", *p).read_text() for p in (("index.html",), ("explore", "report.html"))
-        )
+        front = place("reports", "index.html").read_text()
+        scan = place("reports", "explore", "report.html").read_text()
     assert "leak suspected</span> [&#39;log_price&#39;]" in front
     assert "not possible from 0.999" in scan
     assert "before results" in scan

@@ -440,31 +440,30 @@ def test_without_moments_the_weeks_are_those_of_the_clock_of_the_log(released):
     assert one_pass(folder, served.assign(scheduled=None), surge(df, [5, 6, 7]))["weeks"] == {}
 
 
+def log_answers(folder, model, rows, scores):
+    "What a service with this bundle wrote down"
+    log = PredictionLog(folder / "data/production/log", model, "0" * 64)
+    answers = [
+        dict(kind="prediction", id=new_id(), time=r["scheduled"] + "Z", score=s, act=False, row=r)
+        for r, s in zip(json.loads(rows.to_json(orient="records")), scores)
+    ]
+    log.append(answers)
+    log.close()
+
+
 def test_the_weeks_of_a_log_are_those_of_the_bundle_that_answered_last(released):
     folder, df, served = released
-    rows = (
-        eight_weeks(served)
-        .drop(columns="score")
-        .assign(scheduled=lambda d: d.scheduled.dt.strftime("%Y-%m-%dT%H:%M:%S"))
-    )
-    for model, part in (("a", rows.head(300).assign(flight_id=lambda d: "old" + d.flight_id)), ("b", rows)):
-        log = PredictionLog(folder / "data/production/log", model * 64, "0" * 64)
-        records = json.loads(part.to_json(orient="records"))
-        log.append(
-            [
-                dict(kind="prediction", id=new_id(), time=r["scheduled"] + "Z", score=s, act=False, row=r)
-                for r, s in zip(records, served.score)
-            ]
-        )
-        log.close()
+    rows = eight_weeks(served).drop(columns="score")
+    rows["scheduled"] = rows.scheduled.dt.strftime("%Y-%m-%dT%H:%M:%S")
+    old = rows.head(300).assign(flight_id="old" + rows.flight_id.head(300))
+    log_answers(folder, "a" * 64, old, served.score)
+    log_answers(folder, "b" * 64, rows, served.score)
     surge(df, [5, 6, 7]).to_csv(folder / "labels.csv", index=False)
     code, said = assay(folder, "monitor", "--labels", "labels.csv")
-    assert (
-        code == 1
-        and "600 predictions: retrain (" in said
-        and "left out: 300 predictions of other bundles" in said
-        and said.count("week from 2014-") == 9
-    ), said
+    assert code == 1, said
+    assert "600 predictions: retrain (" in said
+    assert "left out: 300 predictions of other bundles" in said
+    assert said.count("week from 2014-") == 9
     whole = read_log_lines(folder)
     whole[0].write_bytes(whole[1].replace(b'"score":0.', b'"score":0.9', 1))
     code, said = assay(folder, "monitor", "--labels", "labels.csv")

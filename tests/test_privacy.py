@@ -82,40 +82,46 @@ def test_control_the_search_finds_a_customer():
     assert len(traces(table.to_html(), table)) >= 5 * 5
 
 
+def init_customers(repo, path, says=""):
+    "Bring the table of customers, in a repository of its own"
+    command = ("init", path, "--target", "bought", "--sensitive", "sex", "--id", "id")
+    done = forked("assay.cli", *command, cwd=repo)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert says in " ".join(done.stdout.split())
+
+
+def run_stages_of(repo, stages):
+    "Run stages as `assay repro` would"
+    command = (sys.executable, "-c", STAGES, ROOT / "tests", *stages)
+    done = run(*command, cwd=repo, env=stage_env(repo))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
 def test_the_data_page_shows_no_customer_and_git_sees_no_table(bundled, tmp_path):
+    repo = shutil.copytree(bundled, tmp_path / "repo", symlinks=True)
+    people().to_csv(repo / "our customers.csv", index=False)
+    seen = run("git", "status", "--porcelain", "-z", cwd=repo).stdout
+    assert "our customers.csv" in seen  # control: a commit would take it
+    init_customers(repo, repo / "our customers.csv", "is named in .gitignore now")
+    seen = run("git", "status", "--porcelain", "-z", cwd=repo).stdout
+    assert "our customers" not in seen
+    assert ".gitignore" in seen
+    assert len((repo / "our customers.csv").read_text().splitlines()) == 401
+
+
+def test_the_data_page_shows_no_customer_of_broken_rows(bundled, tmp_path):
     repo, table = shutil.copytree(bundled, tmp_path / "repo", symlinks=True), people()
+    table.to_csv(repo / "our customers.csv", index=False)
+    init_customers(repo, repo / "our customers.csv")
     broken = table.assign(
         plan=table.plan.where(table.index != 7, f"{WORD} Lee"),
         visits=table.visits.where(table.index != 9, -3),
         age=table.age.where(table.index != 11, 91_234_567),
     )
-    table.to_csv(repo / "our customers.csv", index=False)
-    seen = run("git", "status", "--porcelain", "-z", cwd=repo).stdout
-    assert "our customers.csv" in seen  # control: a commit would take it
-    done = forked(
-        "assay.cli",
-        "init",
-        repo / "our customers.csv",
-        "--target",
-        "bought",
-        "--sensitive",
-        "sex",
-        "--id",
-        "id",
-        cwd=repo,
-    )
-    assert done.returncode == 0 and "is named in .gitignore now" in " ".join(done.stdout.split()), (
-        done.stdout + done.stderr
-    )
-    seen = run("git", "status", "--porcelain", "-z", cwd=repo).stdout
-    assert "our customers" not in seen
-    assert ".gitignore" in seen
-    assert len((repo / "our customers.csv").read_text().splitlines()) == 401
     broken.to_csv(repo / "our customers.csv", index=False)
     params = (repo / "params.yaml").read_text()
-    (repo / "params.yaml").write_text(
-        params.replace("max_quarantine_share: 0.01", "max_quarantine_share: 0.5")
-    )
+    much = params.replace("max_quarantine_share: 0.01", "max_quarantine_share: 0.5")
+    (repo / "params.yaml").write_text(much)
     done = forked("assay.pipeline.stage", "data", cwd=repo)
     assert done.returncode == 0, done.stdout + done.stderr
     text = shown(repo, "data")
@@ -164,37 +170,22 @@ def test_a_column_that_one_page_hides_is_hidden_on_every_page(bundled, tmp_path)
     assert "1 of 4 different values looks like personal data (e mail)" in said
     assert "1 of 3 different values looks like personal data (card)" in said
     reduce(repo / "params.yaml")
-    done = run(
-        sys.executable,
-        "-c",
-        STAGES,
-        ROOT / "tests",
-        "problem",
-        "data",
-        "explore",
-        cwd=repo,
-        env=stage_env(repo),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_stages_of(repo, ["problem", "data", "explore"])
     visible = json.loads((repo / "data/prepared/visible.json").read_text())
     assert {"plan", "nights", "price"} <= set(visible)
     assert not {"desk", "partner", "row"} & set(visible)
-    for page in (
-        shown(repo, "data"),
-        shown(repo, "explore"),
-        (repo / "reports/explore/table_report.html").read_text(),
-    ):
+    browsed = (repo / "reports/explore/table_report.html").read_text()
+    for page in (shown(repo, "data"), shown(repo, "explore"), browsed):
         assert WORD not in page
         assert "4111" not in page
         assert "gold" in page
     drawn = draw_rows(pd.read_parquet(repo / "data/prepared/train.parquet"), 100)
-    assert set(personal_data(drawn).column) != {
-        "desk",
-        "partner",
-    }  # control: what a sample finds is another answer
+    # control: what a sample finds is another answer
+    assert set(personal_data(drawn).column) != {"desk", "partner"}
     (repo / "data/prepared/visible.json").unlink()
     done = forked("assay.pipeline.stage", "explore", cwd=repo)
-    assert done.returncode != 0 and "run `assay repro data`" in done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "run `assay repro data`" in done.stdout + done.stderr
 
 
 def test_init_looks_at_every_row_for_personal_data(bundled, tmp_path):
@@ -253,9 +244,9 @@ def described(**kinds):
     return Dictionary(tuple(Field(n, *(k if isinstance(k, tuple) else (k,))) for n, k in kinds.items()))
 
 
-def test_keys_texts_and_personal_columns_are_not_visible_whatever_they_are_called():
-    n = 200
-    rows = pd.DataFrame(
+def of_every_kind(n=200):
+    "Keys, texts, personal columns, and columns that may be shown"
+    return pd.DataFrame(
         dict(
             row=[f"r{i}" for i in range(n)],
             PatientID=range(n),
@@ -270,24 +261,30 @@ def test_keys_texts_and_personal_columns_are_not_visible_whatever_they_are_calle
             user_count=range(n),
         )
     )
-    columns = described(
-        row=("text", "id"),
-        PatientID="integer",
-        user="category",
-        household_key="integer",
-        remark="text",
-        words="category",
-        plan="category",
-        town="category",
-        pregnancy="integer",
-        income="number",
-        user_count="integer",
-    )
-    assert visible_columns(columns, ["pregnancy"], rows) == ["plan", "town", "income", "user_count"]
-    coded = rows.astype(
-        dict(words="category", plan="category", town="category")
-    )  # codes are a way to store text
-    assert visible_columns(columns, ["pregnancy"], coded) == ["plan", "town", "income", "user_count"]
+
+
+# Kind of each, and its role where it is no feature
+KINDS = dict(
+    row=("text", "id"),
+    PatientID="integer",
+    user="category",
+    household_key="integer",
+    remark="text",
+    words="category",
+    plan="category",
+    town="category",
+    pregnancy="integer",
+    income="number",
+    user_count="integer",
+)
+
+
+def test_keys_texts_and_personal_columns_are_not_visible_whatever_they_are_called():
+    rows, columns = of_every_kind(), described(**KINDS)
+    seen = ["plan", "town", "income", "user_count"]
+    assert visible_columns(columns, ["pregnancy"], rows) == seen
+    coded = rows.astype(dict.fromkeys(("words", "plan", "town"), "category"))  # a way to store text
+    assert visible_columns(columns, ["pregnancy"], coded) == seen
 
 
 def test_a_broken_rule_shows_numbers_and_shapes_and_no_row():
@@ -374,36 +371,14 @@ def test_no_stage_shows_the_column_that_names_a_row():
 def test_no_page_of_a_whole_run_shows_a_customer(bundled, tmp_path):
     repo, table = shutil.copytree(bundled, tmp_path / "repo", symlinks=True), people()
     table.to_csv(tmp_path / "customers.csv", index=False)
-    done = forked(
-        "assay.cli",
-        "init",
-        tmp_path / "customers.csv",
-        "--target",
-        "bought",
-        "--sensitive",
-        "sex",
-        "--id",
-        "id",
-        cwd=repo,
-    )
-    assert done.returncode == 0, done.stderr
+    init_customers(repo, tmp_path / "customers.csv")
     reduce(repo / "params.yaml")
-    done = run(
-        sys.executable,
-        "-c",
-        STAGES,
-        ROOT / "tests",
-        *[s for s in ORDER if s not in ("coverage", "readiness")],
-        cwd=repo,
-        env=stage_env(repo),
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    run_stages_of(repo, [s for s in ORDER if s not in ("coverage", "readiness")])
     stages = [p.stem for p in (repo / "data/executed").glob("*.ipynb")]
     assert len(stages) == 12
     assert {s: found for s in stages if (found := traces(shown(repo, s), table))} == {}
     texts = {p: p.read_text(errors="replace") for p in (repo / "reports").rglob("*") if p.is_file()}
     assert {str(p): found for p, t in texts.items() if (found := traces(t, table))} == {}
     assert "spent" in shown(repo, "evaluation")
-    assert (
-        "KUNDE-" in pd.read_parquet(Path(repo / "data/scores/test.parquet")).to_string()
-    )  # control: the cases can be found where they belong
+    # control: the cases can be found where they belong
+    assert "KUNDE-" in pd.read_parquet(Path(repo / "data/scores/test.parquet")).to_string()

@@ -409,57 +409,51 @@ def test_a_class_that_sinks_in_the_part_closes_the_gate_and_says_what_helps(tmp_
     assert draft(path, "y", root=tmp_path).walls == []  # all rows are read: control
 
 
+TALL = dict(
+    name="tall",
+    kind="parquet",
+    max_rows=20_000,
+    columns=dict(x="x", z="z", out="y"),
+    recode=dict(out=[["well", 0], ["ill", 1]]),
+)
+OUT = dict(
+    title="t",
+    question="q",
+    task="binary",
+    target="out",
+    id="row_id",
+    metric="roc_auc",
+    minimum=0.5,
+    margin=0.0,
+    positive=1,
+)
+OUT_FIELDS = (
+    Field("row_id", "text", "id"),
+    Field("x", "number"),
+    Field("z", "number"),
+    Field("out", "integer", "target", known_at_decision=False),
+)
+
+
 @pytest.mark.parametrize("positives, sunk", [(8, False), (30, True), (200, True), (60_000, False)])
 def test_each_class_is_shown_before_and_after(positives, sunk, tmp_path):
     path = tall(tmp_path, positives=positives, words=True)
-    spec = dict(
-        name="tall",
-        kind="parquet",
-        url=path,
-        max_rows=20_000,
-        columns=dict(x="x", z="z", out="y"),
-        recode=dict(out=[["well", 0], ["ill", 1]]),
-    )
+    spec = TALL | dict(url=path)
     tables, facts = fetch_table(spec)
-    problem = make_problem(
-        dict(
-            title="t",
-            question="q",
-            task="binary",
-            target="out",
-            id="row_id",
-            metric="roc_auc",
-            minimum=0.5,
-            margin=0.0,
-            positive=1,
-        )
-    )
-    dictionary = Dictionary(
-        (
-            Field("row_id", "text", "id"),
-            Field("x", "number"),
-            Field("z", "number"),
-            Field("out", "integer", "target", known_at_decision=False),
-        )
-    )
+    problem, dictionary = make_problem(OUT), Dictionary(OUT_FIELDS)
     splits = make_splits(prepare_table(tables, problem, dictionary), "row_id", shares=SHARES)
     shown = class_table(count_classes(spec, facts, problem, dictionary), splits, "out")
-    assert shown.rows_in_source.to_dict() == {
-        0: 120_000 - positives,
-        1: positives,
-    }
+    assert shown.rows_in_source.to_dict() == {0: 120_000 - positives, 1: positives}
     assert shown.rows_read.sum() == len(tables["tall"])
     assert bool(sunk_classes(shown)) == sunk
     n = len(tables["tall"])
     kept = Snapshot(dict(tables=dict(tall=facts["tall"] | dict(n_rows=n))))
-    metrics = data_metrics(
-        kept, RowCounts(pd.Series(["known"] * n), n), Splits(splits, problem, dictionary, classes=shown)
-    )
+    counts = RowCounts(pd.Series(["known"] * n), n)
+    metrics = data_metrics(kept, counts, Splits(splits, problem, dictionary, classes=shown))
     assert "of 120,000 rows; " in show_number("n_raw", metrics["n_raw"])
     assert f": {shown.rows_read[1]:,} of {positives:,}" in show_number("n_raw", metrics["n_raw"])
-    assert count_classes(
-        spec | dict(max_rows=None), {"tall": dict(columns=["y"])}, problem, dictionary
-    ).empty  # all rows read: nothing to compare
+    whole = count_classes(spec | dict(max_rows=None), {"tall": dict(columns=["y"])}, problem, dictionary)
+    assert whole.empty  # all rows read: nothing to compare
 
 
 def test_a_class_that_begins_later_has_not_sunk():

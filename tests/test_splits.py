@@ -184,36 +184,25 @@ def checked(splits, group=None, time=None):
 
     from assay.data.columns import Dictionary, Field
 
-    crossings = check_splits(splits, "row_no", time, group, find_twins(splits, TWIN_FEATURES, "y"))
-    problem = SimpleNamespace(
-        target="y", task="binary", sources=[dict(name="t", owner="us", licence="CC0", access="public")]
-    )
+    found = find_twins(splits, TWIN_FEATURES, "y")
+    crossings = check_splits(splits, "row_no", time, group, found)
+    source = dict(name="t", owner="us", licence="CC0", access="public")
+    problem = SimpleNamespace(target="y", task="binary", sources=[source])
+    described = dict(unit="1", meaning="…", source="t")
     fields = Dictionary(
-        tuple(
-            Field(
-                c,
-                "text" if c == "row_no" else "category" if c == "c2" else "integer" if c == "y" else "number",
-                "id" if c == "row_no" else "target" if c == "y" else "feature",
-                "1",
-                meaning="…",
-                source="t",
-                known_at_decision=c != "y",
-            )
-            for c in [*TWIN_FEATURES, "y", "row_no"]
+        (
+            *(Field(c, "number", "feature", **described) for c in "abcde"),
+            Field("c2", "category", "feature", **described),
+            Field("y", "integer", "target", known_at_decision=False, **described),
+            Field("row_no", "text", "id", **described),
         )
     )
     n = sum(map(len, splits.values()))
-    kept = Splits(
-        {k: v[fields.names()] for k, v in splits.items()},
-        problem,
-        fields,
-        crossings,
-        find_twins(splits, TWIN_FEATURES, "y"),
-    )
+    tables = {k: v[fields.names()] for k, v in splits.items()}
+    kept = Splits(tables, problem, fields, crossings, found)
     counts = RowCounts(pd.Series(["known"] * n), n)
-    checks = data_checks(
-        Snapshot(dict(tables=dict(t=dict(n_rows=n, sha256="0", source="t", rows=n)))), counts, kept
-    )
+    read = Snapshot(dict(tables=dict(t=dict(n_rows=n, sha256="0", source="t", rows=n))))
+    checks = data_checks(read, counts, kept)
     return next(c["status"] for c in checks if c["id"] == "F21"), data_verdict(checks)
 
 
