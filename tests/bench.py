@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from operator import itemgetter
 from pathlib import Path
 
 import psutil
@@ -33,7 +34,7 @@ sys.path.insert(0, os.getcwd())
 import matplotlib
 matplotlib.use('agg')
 from assay.stages.by_hand import as_runner
-display = lambda *values: None
+def display(*values): pass
 for stage, source in json.loads(sys.stdin.read()):
     with as_runner(stage): # the pipeline's files, as in the pipeline
         exec(compile(source, stage, 'exec'), dict(__name__='__main__', display=display))
@@ -94,14 +95,8 @@ def sources(root):
             c for c in json.loads((root / stage.notebook).read_text())["cells"] if c["cell_type"] == "code"
         ]
         given = stage_parameters(stage, params, declared_parameters(root / stage.notebook))
-        res.append(
-            (
-                stage.name,
-                "\n".join(f"{k} = {v!r}" for k, v in given.items())
-                + "\n"
-                + "\n".join("".join(c["source"]) for c in cells[1:]),
-            )
-        )
+        lines = [f"{k} = {v!r}" for k, v in given.items()] + ["".join(c["source"]) for c in cells[1:]]
+        res.append((stage.name, "\n".join(lines)))
     return res
 
 
@@ -330,14 +325,14 @@ def exploration(root, n_runs=2):
         )
         for _ in range(n_runs)
     ]
-    own = min((a for a, _ in runs), key=lambda r: r["seconds"])
+    own = min((a for a, _ in runs), key=itemgetter("seconds"))
     found = {
         "exploration of the raw flights, seconds (best of 2)": own["seconds"],
         "exploration of the raw flights, peak MiB": own["peak_mib"],
     }
     if not compared:
         return found
-    other = min((b for _, b in runs), key=lambda r: r["seconds"])
+    other = min((b for _, b in runs), key=itemgetter("seconds"))
     return found | {
         "ydata-profiling of the same table, seconds (best of 2)": other["seconds"],
         "ydata-profiling of the same table, peak MiB": other["peak_mib"],

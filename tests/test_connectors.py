@@ -37,14 +37,11 @@ def orders(n=240, seed=0):
     "A table of one's own; the shop is a key"
     rng = np.random.default_rng(seed)
     size = rng.normal(size=n).round(3)
-    return pd.DataFrame(
-        dict(
-            shop=rng.choice(["S1", "S2", "S3", "S9"], n),
-            size=size,
-            kind=rng.choice(["a", "b"], n),
-            late=np.where(size + rng.normal(size=n) > 0, "yes", "no"),
-        )
-    )
+    df = pd.DataFrame(dict(shop=rng.choice(["S1", "S2", "S3", "S9"], n)))
+    df["size"] = size
+    df["kind"] = rng.choice(["a", "b"], n)
+    df["late"] = np.where(size + rng.normal(size=n) > 0, "yes", "no")
+    return df
 
 
 SHOPS = pd.DataFrame(dict(code=["S1", "S2", "S3"], staff=[3, 5, 8], town=["T1", "T2", "T1"]))
@@ -78,14 +75,9 @@ def printed(repo):
 
 def holding(folder, word):
     "Files below a folder that hold a word"
-    return [
-        str(p.relative_to(folder))
-        for p in folder.rglob("*")
-        if p.is_file()
-        and not p.is_symlink()
-        and "assay" not in p.relative_to(folder).parts[:1]
-        and word.encode() in p.read_bytes()
-    ]
+    files = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()]
+    own = [p for p in files if "assay" not in p.relative_to(folder).parts[:1]]
+    return [str(p.relative_to(folder)) for p in own if word.encode() in p.read_bytes()]
 
 
 def test_a_database_named_by_the_environment_is_drafted_and_read_and_its_url_stays_nowhere(repo, tmp_path):

@@ -42,12 +42,11 @@ def flights(seed, n=1500):
 def planted(seed):
     "Flights with four columns that know the answer"
     d, r = flights(seed, 2000), np.random.default_rng(seed)
-    return d.assign(
-        noisy=d.late + r.normal(0, 0.3, len(d)),
-        booking=[f"{'AB'[y]}{i:06d}" for y, i in zip(d.late, r.permutation(len(d)))],
-        encoded=np.where(r.random(len(d)) < 0.02, 0.5, d.late),
-        closed=(d.scheduled + pd.to_timedelta(r.integers(30, 300, len(d)), "min")).astype(str),
-    )
+    d["noisy"] = d.late + r.normal(0, 0.3, len(d))
+    d["booking"] = [f"{'AB'[y]}{i:06d}" for y, i in zip(d.late, r.permutation(len(d)))]
+    d["encoded"] = np.where(r.random(len(d)) < 0.02, 0.5, d.late)
+    d["closed"] = (d.scheduled + pd.to_timedelta(r.integers(30, 300, len(d)), "min")).astype(str)
+    return d
 
 
 @pytest.mark.parametrize("seed", range(10, 16))
@@ -144,17 +143,11 @@ def test_on_flights_what_is_known_only_afterwards_is_found(scanned):
 
 def plain(summary):
     "A summary as values that can be compared"
-    return {
-        c: (
-            s["n"],
-            s["missing"],
-            s["low"],
-            s["high"],
-            s["levels"]["value"].tolist(),
-            s["levels"]["n"].tolist(),
-        )
-        for c, s in summary["columns"].items()
-    }
+    res = {}
+    for c, s in summary["columns"].items():
+        levels = s["levels"]
+        res[c] = (s["n"], s["missing"], s["low"], s["high"], levels["value"].tolist(), levels["n"].tolist())
+    return res
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -169,11 +162,9 @@ def test_merged_parts_are_the_whole_however_cut_and_in_any_order(seed):
     assert plain(merged) == plain(whole) and merged["n_rows"] == 3000
     pd.testing.assert_frame_equal(merged["sample"], whole["sample"])
     for c in df.select_dtypes("number"):
-        np.testing.assert_allclose(
-            [merged["columns"][c]["mean"], merged["columns"][c]["m2"]],
-            [whole["columns"][c]["mean"], whole["columns"][c]["m2"]],
-            rtol=1e-9,
-        )
+        for figure in ("mean", "m2"):
+            found, wanted = merged["columns"][c][figure], whole["columns"][c][figure]
+            np.testing.assert_allclose(found, wanted, rtol=1e-9)
     table = profile(merged)
     np.testing.assert_allclose(
         table["mean"][["hour", "wind_speed"]].astype(float), df[["hour", "wind_speed"]].mean(), rtol=1e-9
@@ -486,10 +477,10 @@ def test_a_card_number_needs_its_checksum():
 
 def test_no_character_of_a_person_is_shown():
     values = [personal(s) for s in range(60)]
-    df = flights(0, 60).assign(
-        **{f"c{i}": [v[k] for v in values] for i, k in enumerate(values[0])},
-        paid=[int(personal(s)["card"].replace(" ", "").replace("-", "")) for s in range(60)],
-    )
+    df = flights(0, 60)
+    for i, k in enumerate(values[0]):
+        df[f"c{i}"] = [v[k] for v in values]
+    df["paid"] = [int(v["card"].replace(" ", "").replace("-", "")) for v in values]
     found = personal_data(df)
     assert {(f"c{i}", k) for i, k in enumerate(values[0])} | {("paid", "card")} <= set(
         zip(found.column, found.kind)

@@ -50,15 +50,12 @@ def clinics(seed, k, shared=False, signal=0.0, n=1200):
     total = k if shared else 3 * k
     clinic = rng.integers(0, total, n) if shared else np.sort(rng.integers(0, total, n))
     level, z = rng.normal(0, 2, total)[clinic], rng.normal(size=n)
-    df = pd.DataFrame(
-        {f"x{i}": rng.normal(0, 1, total)[clinic] + 0.3 * rng.normal(size=n) for i in range(3)}
-        | dict(z=z, site=rng.choice(list("abcd"), n))
-    )
-    df = df.assign(
-        clinic=[f"c{i}" for i in clinic],
-        y=(rng.random(n) < 1 / (1 + np.exp(-level - signal * z))).astype(int),
-        row=[f"r{i}" for i in range(n)],
-    )
+    df = pd.DataFrame({f"x{i}": rng.normal(0, 1, total)[clinic] + 0.3 * rng.normal(size=n) for i in range(3)})
+    df["z"] = z
+    df["site"] = rng.choice(list("abcd"), n)
+    df["clinic"] = [f"c{i}" for i in clinic]
+    df["y"] = (rng.random(n) < 1 / (1 + np.exp(-level - signal * z))).astype(int)
+    df["row"] = [f"r{i}" for i in range(n)]
     return df[: n * 2 // 3], df[n * 2 // 3 :]
 
 
@@ -313,16 +310,12 @@ def iris_like(declared, n=1800):
     "Classes that are far apart in two columns together, and honestly so; with or without the declaration"
     r = np.random.default_rng(0)
     y = r.integers(0, 2, n)
-    df = pd.DataFrame(
-        dict(
-            length=r.normal(2.7 * y, 1),
-            width=r.normal(2.8 * y, 1),
-            x=r.normal(size=n),
-            site=r.choice(list("abcd"), n),
-            y=y,
-            row=[f"r{i}" for i in range(n)],
-        )
-    )
+    df = pd.DataFrame(dict(length=r.normal(2.7 * y, 1)))
+    df["width"] = r.normal(2.8 * y, 1)
+    df["x"] = r.normal(size=n)
+    df["site"] = r.choice(list("abcd"), n)
+    df["y"] = y
+    df["row"] = [f"r{i}" for i in range(n)]
     return df[:1200], df[1200:], agreed(), declare(df, declared)
 
 

@@ -76,10 +76,18 @@ def comment(text):
     return f"# read by all of us\n\n{text}# to here\n"
 
 
+def with_windows_ends(text):
+    return text.replace("\n", "\r\n")
+
+
+def with_byte_order_mark(text):
+    return "\ufeff" + text
+
+
 LAYOUTS = {  # The same, written otherwise
     "comments": comment,
-    "line ends of Windows": lambda text: text.replace("\n", "\r\n"),
-    "a byte order mark": lambda text: "\ufeff" + text,
+    "line ends of Windows": with_windows_ends,
+    "a byte order mark": with_byte_order_mark,
 }
 
 

@@ -10,6 +10,7 @@ import zlib
 
 import pandas as pd
 import pytest
+from controls import nothing
 from fastcore.test import expect_fail
 
 from assay.serving import prediction_log as log_module
@@ -49,7 +50,7 @@ def write(folder, *sizes, max_bytes=64 << 20):
 @pytest.fixture
 def unsynced(monkeypatch):
     "Logs of thousands of records in no time"
-    monkeypatch.setattr(log_module, "_sync", lambda fd: None)
+    monkeypatch.setattr(log_module, "_sync", nothing)
 
 
 # ---- memory ----

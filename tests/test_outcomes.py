@@ -110,16 +110,13 @@ def scored_weeks(n_weeks=13, per_week=78, seed=0, start="2024-01-01"):
     rng, n = np.random.default_rng(seed), n_weeks * per_week
     at = pd.Timestamp(start) + pd.to_timedelta(np.arange(n) * 7 * 24 * 60 // per_week, "min")
     score = rng.beta(1, 1, n)
-    return pd.DataFrame(
-        dict(
-            id=[f"r{seed}-{i}" for i in range(n)],
-            at=at,
-            x=rng.normal(size=n),
-            score=score,
-            rule=0.5 + rng.normal(0, 1e-3, n),
-            y=(rng.random(n) < score).astype(float),
-        )
-    )
+    df = pd.DataFrame(dict(id=[f"r{seed}-{i}" for i in range(n)]))
+    df["at"] = at
+    df["x"] = rng.normal(size=n)
+    df["score"] = score
+    df["rule"] = 0.5 + rng.normal(0, 1e-3, n)
+    df["y"] = (rng.random(n) < score).astype(float)
+    return df
 
 
 AGREED = make_problem(

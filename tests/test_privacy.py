@@ -38,33 +38,28 @@ def people(n=400, seed=0):
     )  # an age that no other number is
     bought = rng.random(n) < 1 / (1 + np.exp(1 - 0.03 * (spent - 60)))
     street = [f"{WORD}weg {i} hinten" for i in rng.permutation(n)]
-    return pd.DataFrame(
-        {
-            "id": [f"KUNDE-{i:06d}" for i in range(n)],
-            "age": age,
-            "sex": rng.choice(SEXES, n),
-            "spent": spent,
-            "visits": rng.poisson(3, n),
-            "plan": rng.choice(["basic", "gold"], n),
-            "customer_no": [f"N{i // 2:05d}X" for i in range(n)],
-            "street": street,
-            "remark": [f"{WORD} called {i} times, ask Ann" for i in range(n)],
-            "contact": [f"{WORD}{i}@example.org" for i in range(n)],
-            "bought": np.where(bought, "yes", "no"),
-        }
-    )
+    df = pd.DataFrame(dict(id=[f"KUNDE-{i:06d}" for i in range(n)]))
+    df["age"] = age
+    df["sex"] = rng.choice(SEXES, n)
+    df["spent"] = spent
+    df["visits"] = rng.poisson(3, n)
+    df["plan"] = rng.choice(["basic", "gold"], n)
+    df["customer_no"] = [f"N{i // 2:05d}X" for i in range(n)]
+    df["street"] = street
+    df["remark"] = [f"{WORD} called {i} times, ask Ann" for i in range(n)]
+    df["contact"] = [f"{WORD}{i}@example.org" for i in range(n)]
+    df["bought"] = np.where(bought, "yes", "no")
+    return df
 
 
 def shown(repo, stage):
     "All that an executed notebook shows, beside its code"
     cells = json.loads((repo / f"data/executed/{stage}.ipynb").read_text())["cells"]
-    return "".join(
-        "".join(v)
-        for c in cells
-        for o in c.get("outputs", [])
-        for k, v in [*o.get("data", {}).items(), ("text", o.get("text", ""))]
-        if k.startswith("text")
-    )
+    res = ""
+    for output in (o for c in cells for o in c.get("outputs", [])):
+        res += "".join(output.get("text", ""))
+        res += "".join("".join(v) for k, v in output.get("data", {}).items() if k.startswith("text"))
+    return res
 
 
 def traces(text, table):
@@ -113,11 +108,10 @@ def test_the_data_page_shows_no_customer_of_broken_rows(bundled, tmp_path):
     repo, table = shutil.copytree(bundled, tmp_path / "repo", symlinks=True), people()
     table.to_csv(repo / "our customers.csv", index=False)
     init_customers(repo, repo / "our customers.csv")
-    broken = table.assign(
-        plan=table.plan.where(table.index != 7, f"{WORD} Lee"),
-        visits=table.visits.where(table.index != 9, -3),
-        age=table.age.where(table.index != 11, 91_234_567),
-    )
+    broken = table.copy()
+    broken.loc[7, "plan"] = f"{WORD} Lee"
+    broken.loc[9, "visits"] = -3
+    broken.loc[11, "age"] = 91_234_567
     broken.to_csv(repo / "our customers.csv", index=False)
     params = (repo / "params.yaml").read_text()
     much = params.replace("max_quarantine_share: 0.01", "max_quarantine_share: 0.5")
@@ -246,21 +240,18 @@ def described(**kinds):
 
 def of_every_kind(n=200):
     "Keys, texts, personal columns, and columns that may be shown"
-    return pd.DataFrame(
-        dict(
-            row=[f"r{i}" for i in range(n)],
-            PatientID=range(n),
-            user=[f"u{i}" for i in range(n)],
-            household_key=[i // 3 for i in range(n)],
-            remark=[f"said {i}" for i in range(n)],
-            words=[f"word {i // 3}" for i in range(n)],
-            plan=["a", "b"] * (n // 2),
-            town=[f"T{i % 30}" for i in range(n)],
-            pregnancy=[0, 1] * (n // 2),
-            income=np.arange(n) / 7,
-            user_count=range(n),
-        )
-    )
+    df = pd.DataFrame(dict(row=[f"r{i}" for i in range(n)]))
+    df["PatientID"] = range(n)
+    df["user"] = [f"u{i}" for i in range(n)]
+    df["household_key"] = [i // 3 for i in range(n)]
+    df["remark"] = [f"said {i}" for i in range(n)]
+    df["words"] = [f"word {i // 3}" for i in range(n)]
+    df["plan"] = ["a", "b"] * (n // 2)
+    df["town"] = [f"T{i % 30}" for i in range(n)]
+    df["pregnancy"] = [0, 1] * (n // 2)
+    df["income"] = np.arange(n) / 7
+    df["user_count"] = range(n)
+    return df
 
 
 # Kind of each, and its role where it is no feature

@@ -46,16 +46,13 @@ def census(rng, n):
     age = np.clip((rng.normal(36 + 4 * origin, 7, n) // 10).astype(int), 2, 6)
     school = np.clip(origin + rng.integers(-1, 2, n), 0, 4)
     work, sex = np.where(rng.random(n) < 0.85, 0, rng.integers(1, 4, n)), rng.integers(0, 2, n)
-    df = pd.DataFrame(
-        dict(
-            age=age,
-            school=school,
-            work=work,
-            sex=sex,
-            job=np.clip(school + rng.integers(0, 3, n), 0, 6),
-            hours=rng.choice(4, n, p=[0.1, 0.6, 0.2, 0.1]),
-        )
-    ).astype(str)
+    df = pd.DataFrame(dict(age=age))
+    df["school"] = school
+    df["work"] = work
+    df["sex"] = sex
+    df["job"] = np.clip(school + rng.integers(0, 3, n), 0, 6)
+    df["hours"] = rng.choice(4, n, p=[0.1, 0.6, 0.2, 0.1])
+    df = df.astype(str)
     return df.assign(y=(rng.random(n) < 1 / (1 + np.exp(4 - 0.5 * school - 0.4 * age))).astype(int))
 
 
@@ -65,9 +62,9 @@ def survey(rng, n):
     answers = np.clip(np.round(3 + 0.85 * attitude + 0.5 * rng.normal(size=(n, 20))), 1, 5).astype(int)
     same = rng.random(n) < 0.1
     answers[same] = answers[same, :1]
-    return pd.DataFrame(answers, columns=[f"q{i}" for i in range(20)]).assign(
-        y=(rng.random(n) < 1 / (1 + np.exp(-attitude[:, 0]))).astype(int)
-    )
+    df = pd.DataFrame(answers, columns=[f"q{i}" for i in range(20)])
+    df["y"] = (rng.random(n) < 1 / (1 + np.exp(-attitude[:, 0]))).astype(int)
+    return df
 
 
 def one_hot(rng, n):
@@ -288,15 +285,11 @@ def sensors(n=800, seed=0):
     "A sensor, a word and two settings that begin after the end of training"
     rng = np.random.default_rng(seed)
     late, x = np.arange(n) > 0.7 * n, rng.normal(size=n)
-    df = pd.DataFrame(
-        dict(
-            at=pd.date_range("2024-01-01", periods=n, freq="7h").astype(str),
-            x=x,
-            sensor=np.where(late, x, np.nan),
-            word=pd.Series(rng.choice(["p", "q"], n)).where(late, None),
-            setting=np.where(late, rng.normal(size=n), 5.0),
-        )
-    )
+    df = pd.DataFrame(dict(at=pd.date_range("2024-01-01", periods=n, freq="7h").astype(str)))
+    df["x"] = x
+    df["sensor"] = np.where(late, x, np.nan)
+    df["word"] = pd.Series(rng.choice(["p", "q"], n)).where(late, None)
+    df["setting"] = np.where(late, rng.normal(size=n), 5.0)
     return df.assign(
         gone=np.where(late, np.nan, rng.normal(size=n)),
         c=rng.choice(["u", "v"], n),
@@ -355,7 +348,8 @@ def test_control_boosting_on_a_column_of_nothing_raises():
 
 
 def test_groups_are_told_from_the_other_columns_where_one_is_empty():
-    df = sensors().assign(sensor=np.nan, at=lambda d: pd.to_datetime(d["at"]))
+    df = sensors()
+    df = df.assign(sensor=np.nan, at=pd.to_datetime(df["at"]))
     found = proxies(df, ["c"], ["x", "sensor", "gone"], "at", resampling=Resampling(20))
     assert len(found) == 1 and 0.3 < found.auc[0] < 0.7
     assert (
@@ -459,11 +453,8 @@ def test_each_class_is_shown_before_and_after(positives, sunk, tmp_path):
 def test_a_class_that_begins_later_has_not_sunk():
     """Five hundred rows of a class were read, none of them in training: more of the table would show no
     others there"""
-    parts = dict(
-        train=pd.DataFrame(dict(y=["a"] * 6000)),
-        valid=pd.DataFrame(dict(y=["a"] * 1300 + ["new"] * 200)),
-        test=pd.DataFrame(dict(y=["a"] * 1700 + ["new"] * 300)),
-    )
+    counts = dict(train=(6000, 0), valid=(1300, 200), test=(1700, 300))
+    parts = {k: pd.DataFrame(dict(y=["a"] * a + ["new"] * new)) for k, (a, new) in counts.items()}
     assert sunk_classes(class_table(pd.Series(dict(a=90_000, new=5000)), parts, "y")) == []
     sparse = parts | dict(
         valid=pd.DataFrame(dict(y=["a"] * 1495 + ["new"] * 5)),
@@ -675,16 +666,12 @@ def test_a_number_that_stands_apart_is_named_as_a_code_for_missing(tmp_path, res
 
 def test_control_numbers_that_are_numbers_are_no_codes(tmp_path):
     rng = np.random.default_rng(0)
-    df = pd.DataFrame(
-        dict(
-            id=range(600, 1200),
-            balance=rng.integers(-1000, 1000, 600),
-            year=rng.integers(1990, 2026, 600),
-            price=rng.choice([9.99, 999, 1500, 20], 600),
-            flag=rng.integers(0, 2, 600),
-            code=rng.choice([-999, 1], 600),
-        )
-    )
+    df = pd.DataFrame(dict(id=range(600, 1200)))
+    df["balance"] = rng.integers(-1000, 1000, 600)
+    df["year"] = rng.integers(1990, 2026, 600)
+    df["price"] = rng.choice([9.99, 999, 1500, 20], 600)
+    df["flag"] = rng.integers(0, 2, 600)
+    df["code"] = rng.choice([-999, 1], 600)
     df.loc[:5, "balance"] = -999
     df["once"] = [-999.0, *rng.random(599)]
     df["unsigned"] = np.where(np.arange(600) % 20, rng.integers(1000, 3000, 600), 999).astype("uint16")

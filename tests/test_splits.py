@@ -229,9 +229,8 @@ def test_a_few_copies_count_and_fewer_than_one_in_a_hundred_do_not():
 def test_tables_in_which_few_values_make_rows_alike_are_clean():
     rng = np.random.default_rng(0)
     for n, k, values in ((300, 3, 2), (2000, 6, 3), (900, 5, 4), (5000, 12, 2)):
-        df = pd.DataFrame(rng.integers(0, values, (n, k)), columns=[f"c{i}" for i in range(k)]).assign(
-            y=rng.integers(0, 2, n), i=[f"r{i}" for i in range(n)]
-        )
+        df = pd.DataFrame(rng.integers(0, values, (n, k)), columns=[f"c{i}" for i in range(k)])
+        df = df.assign(y=rng.integers(0, 2, n), i=[f"r{i}" for i in range(n)])
         found = find_twins(split_by_hash(df, "i", SHARES), list(df)[:k], "y")
         assert found["twins"] > 0 and not found["copies"], (n, k, values, found)
     assert not find_twins(

@@ -50,21 +50,19 @@ def air(spread, later=None, seed=0, n=1200):
 
 def high(spread, later=None, seed=0):
     "The same air, of which is asked whether it is bad"
-    return air(spread, later, seed).assign(co=lambda d: np.where(d.co > d.co.median(), "bad", "good"))
+    df = air(spread, later, seed)
+    return df.assign(co=np.where(df.co > df.co.median(), "bad", "good"))
 
 
 def kinds(spread, seed=0, n=900):
     "Three kinds, and a column that lies near the number of each"
     r = np.random.default_rng(seed)
     kind = r.integers(0, 3, n)
-    return pd.DataFrame(
-        dict(
-            near=kind + spread * r.normal(size=n),
-            x=r.normal(size=n),
-            other=kind + 1.3 * r.normal(size=n),
-            kind=np.array(["low", "mid", "top"])[kind],
-        )
-    )
+    df = pd.DataFrame(dict(near=kind + spread * r.normal(size=n)))
+    df["x"] = r.normal(size=n)
+    df["other"] = kind + 1.3 * r.normal(size=n)
+    df["kind"] = np.array(["low", "mid", "top"])[kind]
+    return df
 
 
 def as_explored(d, path, folder):
