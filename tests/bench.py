@@ -50,6 +50,7 @@ h = b''
 for _ in range(6_000_000): h = hashlib.sha256(h).digest()
 """
 
+# at most
 AIMS = {
     "pipeline, seconds": 300,
     "overhead ratio, wall": 1.15,
@@ -58,7 +59,7 @@ AIMS = {
     "second run, stages executed": 0,
     "hashes that a rebuild in another folder gives otherwise": 0,
     "exploration ratio, wall": 0.1,
-}  # at most
+}
 
 
 def say(text):

@@ -15,9 +15,8 @@ FLAGS = [
     "--disable-sync",
     "--virtual-time-budget=5000",
 ]
-OWN = re.compile(
-    r"https?://([\w-]+\.)*(google|googleapis|gstatic)\.com[/:]"
-)  # what Chromium asks of its maker, whatever the page
+# what Chromium asks of its maker, whatever the page
+OWN = re.compile(r"https?://([\w-]+\.)*(google|googleapis|gstatic)\.com[/:]")
 
 
 def opened(path, folder):

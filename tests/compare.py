@@ -24,13 +24,14 @@ from pathlib import Path
 
 HASH = re.compile(r"\b[0-9a-f]{12,64}\b")
 SOURCE = re.compile(r"\b(?:assay|nbs)/[\w/]+\.(?:py|ipynb)\b")
+# parts of the evidence that hold hashes only
 BOUND = {
     "inputs",
     "code",
     "environment",
     "agreement",
     "waivers",
-}  # parts of the evidence that hold hashes only
+}
 
 
 def values(found, where=""):
@@ -53,9 +54,8 @@ def differences(before, after):
     "`(place, before, after)` of each value that differs; a value that one side lacks is shown as `-`"
     a, b = values(before), values(after)
     pairs = ((w, a.get(w, "-"), b.get(w, "-")) for w in sorted({*a, *b}))
-    return [
-        (w, x, y) for w, x, y in pairs if repr(x) != repr(y)
-    ]  # the text tells 1 from 1.0, and takes nan for nan
+    # the text tells 1 from 1.0, and takes nan for nan
+    return [(w, x, y) for w, x, y in pairs if repr(x) != repr(y)]
 
 
 def json_files(folder):

@@ -8,11 +8,12 @@ from assay.project.create import with_dep
 
 ROOT = Path(__file__).resolve().parents[1]
 FLIGHTS = ROOT / "tests/flights"
+# in FLIGHTS; the house checks compare them with the root's
 OWN = (
     "problem.yaml",
     "dictionary.yaml",
     "params.yaml",
-)  # in FLIGHTS; the house checks compare them with the root's
+)
 
 
 def copy_example(folder, *names):

@@ -199,9 +199,8 @@ def become(module, arguments, cwd, env, files):
             setattr(sys, f"__{name}__", getattr(sys, name))
         os.chdir(cwd)
         os.environ.update({**stage_env(cwd), **env})
-        sys.modules.pop(
-            "matplotlib_inline.backend_inline", None
-        )  # it meets the shell of the stage at its import
+        # it meets the shell of the stage at its import
+        sys.modules.pop("matplotlib_inline.backend_inline", None)
         sys.argv = [module, *map(str, arguments)]
         code = importlib.import_module(module).main()
     except SystemExit as e:

@@ -118,11 +118,12 @@ def test_nonsense_is_a_sentence_that_helps(old, new, sentence, tmp_path):
 
 def test_all_faults_are_told_at_once(tmp_path):
     text = (FLIGHTS / "problem.yaml").read_text()
+    # those of one line or one metric would hide each other
     apart = [
         (old, new)
         for old, new, _ in NONSENSE
         if not new.startswith(("metric: rmse", "minimum", "margin", "{value: 900"))
-    ]  # those of one line or one metric would hide each other
+    ]
     for old, new in apart:
         text = text.replace(old, new, 1)
     assert len(all_faults(text, tmp_path)) == len(apart) >= 14
@@ -193,10 +194,11 @@ def test_the_bundled_agreement_has_no_gap_and_each_thing_left_out_is_one():
         row = {k: v for k, v in raw["risks"][0].items() if k != key}
         found = gaps(make_problem(raw | dict(risks=[row, *raw["risks"][1:]])))
         assert [(g["id"], key in g["what"]) for g in found] == [("risks.K1", True)]
+    # each part is there
     shallow = make_problem(
         raw
         | dict(answers={}, costs=dict(currency="USD"), risks=["x"], hypotheses=["x"], limits=dict(groups={}))
-    )  # each part is there
+    )
     assert len(gaps(shallow)) == 4 + 2 + 1 + 1 + 4
 
 
@@ -213,9 +215,14 @@ def test_the_bundled_ledger_is_valid_and_shows_the_bundled_move():
         assert "judged_by interval → estimate" in [bar_sentence(m) for m in moved_bar()]
         assert agreed_after() == ""
         assert not any("steps" in m for m in moved_bar())
-        assert not any(
-            m["criterion"].startswith(("hypotheses", "thresholds")) for m in moved_bar()
-        )  # they were not frozen at the first results
+        # they were not frozen at the first results
+        assert not any(m["criterion"].startswith(("hypotheses", "thresholds")) for m in moved_bar())
+
+
+def events_of_the_question(p, ledger, event=None):
+    "A chapter as it was: it began with each question"
+    same = [e for e in ledger if e["about"]["question"] == p.question]
+    return [e for e in same if event in (None, e["event"])]
 
 
 def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
@@ -229,13 +236,7 @@ def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
         assert [bar_sentence(m) for m in moved_bar(bundled(**low))] == ["minimum 0.3 → 0.05 (-0.25)"]
         assert [r["after_results"] for r in ledger_rows()] == [False, True]
         ledger_path().unlink()
-        monkeypatch.setattr(
-            moved,
-            "events_of",
-            lambda p, ledger, event=None: [
-                e for e in ledger if e["about"]["question"] == p.question and event in (None, e["event"])
-            ],
-        )
+        monkeypatch.setattr(moved, "events_of", events_of_the_question)
         monkeypatch.setattr(criteria, "_line_fault", always(""))
         freeze_criteria(bundled())
         mark_results(bundled())
@@ -261,9 +262,8 @@ def test_a_table_of_ones_own_is_a_chapter_of_its_own_that_is_shown(tmp_path):
         freeze_criteria(bundled(**own))
         mark_results(bundled(**own))
         Path("params.yaml").write_text("data: {source: {url: copy.csv}}\n")
-        begin_chapter(
-            bundled(target="other", id="row", minimum=0.05), dict(url="copy.csv"), "a" * 64
-        )  # the same bytes
+        # the same bytes
+        begin_chapter(bundled(target="other", id="row", minimum=0.05), dict(url="copy.csv"), "a" * 64)
         assert {"id", "minimum", "target"} <= {
             m["criterion"] for m in moved_bar(bundled(target="other", id="row", minimum=0.05))
         }
@@ -416,10 +416,11 @@ def test_what_is_agreed_first_is_the_bar_and_what_moves_after_is_shown_step_by_s
     dozen moves, and 41.72 → 40"""
     with inside(tmp_path):
         fitted(**DRAFT)
+        # nobody has agreed on anything
         assert (moves(bundled(**DRAFT)), agreed_after(bundled(**DRAFT))) == (
             [],
             "",
-        )  # nobody has agreed on anything
+        )
         first = fitted(minimum=38.0)
         n = len(naive(first)) - 1  # `provisional` is no value
         assert n >= 25
@@ -435,9 +436,8 @@ def test_what_is_agreed_first_is_the_bar_and_what_moves_after_is_shown_step_by_s
             "minimum 38.0 → 40.0 → 39.0 (+1)",
         ]
         assert moves(first) == []
-        assert agreed_after(bundled(minimum=40.0)) == agreed_after(
-            first
-        )  # of the first agreement, whatever came after
+        # of the first agreement, whatever came after
+        assert agreed_after(bundled(minimum=40.0)) == agreed_after(first)
 
 
 def test_the_sentence_about_the_first_agreement_is_the_same_before_and_after_its_first_model(tmp_path):
@@ -534,6 +534,11 @@ def drafted_anew():
 DETOURS = [detour_before_results, detour_after_results, detour_after_a_late_agreement, drafted_anew]
 
 
+def last_agreed(events):
+    "The last event that people agreed on, with its place"
+    return [(i, e) for i, e in enumerate(events) if criteria.is_agreed(e)][-1]
+
+
 @pytest.mark.parametrize("detour", DETOURS)
 def test_going_back_to_provisional_and_agreeing_again_is_a_moved_bar(detour, tmp_path, monkeypatch):
     "The control takes the agreement of today for the first one"
@@ -543,13 +548,7 @@ def test_going_back_to_provisional_and_agreeing_again_is_a_moved_bar(detour, tmp
         back = moves(bundled(minimum=0.1, provisional=True))  # and while it is provisional
         assert [m.partition(" ")[0] for m in back] == ["minimum", "provisional"]
         assert all("→" in m for m in back)
-        monkeypatch.setattr(
-            moved,
-            "bar_of",
-            lambda events: next(
-                (i, e) for i, e in reversed(list(enumerate(events))) if criteria.is_agreed(e)
-            ),
-        )
+        monkeypatch.setattr(moved, "bar_of", last_agreed)
         assert moves(last) == []
 
 

@@ -68,12 +68,10 @@ def test_the_whole_way(server):
     assert status == 200 and answer["id"] == "request one"
     with inside(server.folder):
         bundle = load_bundle()
-        assert [p["score"] for p in answer["predictions"]] == bundle.score(
-            {f.name: [r[f.name] for r in rows] for f in bundle.fields}
-        ).tolist()
-        assert [p["act"] for p in answer["predictions"]] == [
-            p["score"] >= bundle.threshold for p in answer["predictions"]
-        ]
+        columns = {f.name: [r[f.name] for r in rows] for f in bundle.fields}
+        assert [p["score"] for p in answer["predictions"]] == bundle.score(columns).tolist()
+        for p in answer["predictions"]:
+            assert p["act"] == (p["score"] >= bundle.threshold)
         assert answer["model"] == bundle.identity
         records = {r["id"]: r for r in read_log()}
         header = read_segments(place("log"))[0]["header"]
@@ -99,21 +97,16 @@ def test_what_it_says_about_itself(server):
     schema = server.ask("GET", "/openapi.json")[1]
     assert {"400", "413", "415", "422", "503"} <= set(schema["paths"]["/predict"]["post"]["responses"])
     assert server.ask("GET", "/docs")[0] == 404  # it would load scripts from elsewhere
-    assert (
-        server.raw(b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .lower()
-        .count(b"\r\nserver:")
-        == 0
-    )
+    live = server.raw(b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert b"\r\nserver:" not in live.lower()
 
 
 def test_alerts_and_dashboard_ask_for_what_the_service_measures(server):
     server.ask("GET", "/health/live")  # a series of requests begins with the first
     measured = set(re.findall(r"^(assay_[a-z_]+)", server.ask("GET", "/metrics")[1], re.MULTILINE))
     deploy = Path(__file__).parent.parent / "deploy"
-    rules = YAML(typ="safe", pure=True).load((deploy / "prometheus/rules.yml").read_text())["groups"][0][
-        "rules"
-    ]
+    groups = YAML(typ="safe", pure=True).load((deploy / "prometheus/rules.yml").read_text())["groups"]
+    rules = groups[0]["rules"]
     panels = json.loads((deploy / "grafana/dashboard.json").read_text())["panels"]
     asked = [r["expr"] for r in rules] + [t["expr"] for p in panels for t in p["targets"]]
     assert len(rules) >= 5 and len(panels) >= 5
@@ -269,9 +262,8 @@ def test_row_by_row_is_the_same_as_together(server):
     rows = [ROW | dict(hour=h, recent_delay=10.0 * h) for h in range(24)]
     together = server.predict(rows)[1]["predictions"]
     alone = [server.predict([r])[1]["predictions"][0] for r in rows]
-    assert [p["score"] for p in alone] == pytest.approx(
-        [p["score"] for p in together], abs=1e-6
-    )  # sums of 32 bits in another order
+    # sums of 32 bits in another order
+    assert [p["score"] for p in alone] == pytest.approx([p["score"] for p in together], abs=1e-6)
     assert [p["act"] for p in alone] == [p["act"] for p in together]
 
 
@@ -324,9 +316,8 @@ def test_the_log_remembers_what_was_cut_off_the_approvals(repo):
     code, said = try_serve(repo)
     assert code == 3 and "lines were cut off" in said
     shutil.rmtree(repo / "data/production")
-    code, said = try_serve(
-        repo
-    )  # with a new log it is git that tells: the rejection was committed before the approval after it
+    # with a new log it is git that tells: the rejection was committed before the approval after it
+    code, said = try_serve(repo)
     assert code == 3 and "lines that git has at HEAD" in said
     shutil.rmtree(repo / ".git")  # the control: without the log and without git as anchors nobody can tell
     with Server(repo) as s:
@@ -461,9 +452,10 @@ def test_it_starts_in_under_a_second(repo):
         )
         for code in starts
     ]
+    # a busy machine slows both
     assert cpu[0] < max(1.0, 1.6 * cpu[1]), (
         f"{cpu[0]:.2f} s of processor time, of which the libraries take {cpu[1]:.2f} s"
-    )  # a busy machine slows both
+    )
 
 
 def grow_log(n):

@@ -255,16 +255,13 @@ def test_only_the_owner_signs(place_of, tmp_path):
     measure(False, "no row was read")
     with pytest.raises(PermissionError, match="operations may not waive what data engineer owns"):
         waive("F01", "trust me", "2013-12-31", tmp_path / "eve.pem", today="2013-12-01")
-    row = states("2013-12-01", [dict(item="F01", role="operations", reason="trust me", until="2013-12-31")])[
-        "F01"
-    ]
+    # nor where it was signed with other tools
+    signed = dict(item="F01", role="operations", reason="trust me", until="2013-12-31")
+    row = states("2013-12-01", [signed])["F01"]
     assert row["status"] == "fail"
-    assert (
-        "operations may not waive what data engineer owns" in row["why"]
-    )  # nor where it was signed with other tools
-    waive(
-        "F01", "I take it", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01"
-    )  # the product owner owns the release
+    assert "operations may not waive what data engineer owns" in row["why"]
+    # the product owner owns the release
+    waive("F01", "I take it", "2013-12-31", tmp_path / "ann.pem", today="2013-12-01")
     assert states("2013-12-01", active_waivers("2013-12-01"))["F01"]["status"] == "waived"
     for role, status in (
         ("product owner", "pass"),
@@ -272,15 +269,10 @@ def test_only_the_owner_signs(place_of, tmp_path):
         ("operations", "unanswered"),
         ("", "unanswered"),
     ):
-        assert (
-            states(signatures=dict(F27=dict(by="X", role=role, on="2013-12-01")))["F27"]["status"] == status
-        )
-    assert (
-        states("2013-12-01", [dict(item="F27", role="product owner", reason="no time", until="2013-12-31")])[
-            "F27"
-        ]["status"]
-        == "unanswered"
-    )  # never waived
+        signatures = dict(F27=dict(by="X", role=role, on="2013-12-01"))
+        assert states(signatures=signatures)["F27"]["status"] == status
+    signed = dict(item="F27", role="product owner", reason="no time", until="2013-12-31")
+    assert states("2013-12-01", [signed])["F27"]["status"] == "unanswered"  # never waived
 
 
 def test_a_waiver_falls_with_another_problem_and_stands_when_its_key_is_revoked_later(place_of, tmp_path):
@@ -301,9 +293,8 @@ def test_a_waiver_falls_with_another_problem_and_stands_when_its_key_is_revoked_
     assert active_waivers(ANY_DAY) == []
     chain = place("approvals", "waivers.jsonl")
     chain.write_text(chain.read_text().replace("A", "B", 1))
-    with pytest.raises(
-        ValueError, match="lines were cut off"
-    ):  # the line that revokes the key names them, and git does
+    # the line that revokes the key names them, and git does
+    with pytest.raises(ValueError, match="lines were cut off"):
         active_waivers(ANY_DAY)
 
 
@@ -516,9 +507,10 @@ def test_the_command_explains_and_its_exit_code_says_whether_anything_is_open(as
 def test_waivers_are_an_input_of_what_shows_them_and_of_no_other_stage():
     stages = read_yaml(ROOT / "dvc.yaml")["stages"]
     assert [n for n, s in stages.items() if "approvals/waivers.jsonl" in s["deps"]] == ["readiness", "site"]
+    # an approval comes after the page: it may not make it stale
     assert not any(
         d.startswith("approvals/approvals") or d == "approvals" for s in stages.values() for d in s["deps"]
-    )  # an approval comes after the page: it may not make it stale
+    )
 
 
 # ---- what the map leans on and no other test holds -----------------------------------------------

@@ -18,9 +18,8 @@ from assay.core.artifacts import read_table
 from assay.core.yaml import read_yaml
 from assay.project.create import with_data
 
-CANARY = "-".join(
-    ("kanarienvogel", "Q4x", "2718")
-)  # in parts, since the tests are copied to where it is looked for
+# in parts, since the tests are copied to where it is looked for
+CANARY = "-".join(("kanarienvogel", "Q4x", "2718"))
 
 
 @pytest.fixture(scope="module")

@@ -132,11 +132,23 @@ def test_all_that_is_named_exists():
     assert "DECISIONS.md" in (ROOT / "nbs/index.ipynb").read_text()
 
 
+# fmt: skip
 WRONG = (
-    "make tests", "make", "assay aprove", "assay repro --no-such-option", "python tests/mesure.py",
-    "python tests/measure.py no_measurement", "nbdev==2.4.1", "nbdev==3.0.0", "jupyter_hooks = False",
-    "assay.no_module", "assay.no_wing.module", "pipelines/00_nothing.ipynb", "own_metric", "ASSAY_ENGINES",
-)  # fmt: skip
+    "make tests",
+    "make",
+    "assay aprove",
+    "assay repro --no-such-option",
+    "python tests/mesure.py",
+    "python tests/measure.py no_measurement",
+    "nbdev==2.4.1",
+    "nbdev==3.0.0",
+    "jupyter_hooks = False",
+    "assay.no_module",
+    "assay.no_wing.module",
+    "pipelines/00_nothing.ipynb",
+    "own_metric",
+    "ASSAY_ENGINES",
+)
 
 
 @pytest.mark.parametrize("name", WRONG)

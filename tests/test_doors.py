@@ -60,9 +60,8 @@ def client(repo, tmp_path_factory):
 
 
 def as_json(v):
-    return (
-        None if isinstance(v, float) and np.isnan(v) else v
-    )  # null is how JSON says missing; infinity stays, and is no JSON
+    # null is how JSON says missing; infinity stays, and is no JSON
+    return None if isinstance(v, float) and np.isnan(v) else v
 
 
 @pytest.mark.parametrize("column", VALUES)

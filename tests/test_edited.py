@@ -68,9 +68,10 @@ def test_pages_of_a_run_that_a_gate_stopped_are_not_called_edited(finished, tmp_
     params = repo / "params.yaml"
     params.write_text(params.read_text().replace("max_gaps: 100", "max_gaps: 0"))
     assert assay("repro", cwd=repo).returncode == 3
+    # dvc.lock alone would accuse it
     assert any(
         d["path"] == "reports/index.html" for d in json.loads(assay("verify", "--json", cwd=repo).stdout)
-    )  # dvc.lock alone would accuse it
+    )
     commit(repo)
     for there in (repo, clone(repo, tmp_path / "clone")):
         with inside(there):

@@ -73,9 +73,8 @@ def test_each_stage_has_its_key_as_a_parameter_of_dvc():
         for n, s in raw.items()
     }
     assert keys == {n: [f"stages.{n}"] for n in raw}
-    assert [
-        n for n, s in raw.items() if "requirements.lock" in s["deps"]
-    ] == []  # the whole lock would run all of them again
+    # the whole lock would run all of them again
+    assert [n for n, s in raw.items() if "requirements.lock" in s["deps"]] == []
 
 
 def test_the_file_is_what_the_lock_gives(stages):

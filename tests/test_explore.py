@@ -7,6 +7,7 @@ import random
 import re
 import tracemalloc
 import weakref
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -133,9 +134,8 @@ def test_on_flights_what_is_known_only_afterwards_is_found(scanned):
     assert unsaid.verdict["arr_delay"] == "leak"
     assert (unsaid.verdict[["dep_delay", "arr_time"]] == "suspect").all()  # nobody said when they are known
     assert unsaid.verdict["air_time"] == ""
-    assert (
-        unsaid.auc_high["air_time"] < 0.6
-    )  # known only afterwards and hardly telling: without a declaration nothing sees it
+    # known only afterwards and hardly telling: without a declaration nothing sees it
+    assert unsaid.auc_high["air_time"] < 0.6
 
 
 # Summaries
@@ -216,10 +216,11 @@ def test_the_state_does_not_grow_with_rows():
     sizes = dict(size=500, levels=256)
     few, many = state_bytes(10_000, **sizes), state_bytes(80_000, **sizes)
     assert many[1] < 1.1 * few[1] < 1e6
+    # the rows themselves do: the control
     assert (
         make_flights(80_000).memory_usage(deep=True).sum()
         > 5 * make_flights(10_000).memory_usage(deep=True).sum()
-    )  # the rows themselves do: the control
+    )
 
 
 class Counted(pq.ParquetFile):
@@ -269,16 +270,15 @@ def test_a_summary_of_parquet_holds_one_row_group_however_many_there_are(tmp_pat
                     row_group_size=1000,
                 )
         tracemalloc.start()
-        held[times], summary = rows_held(monkeypatch, lambda path=path: summarise_parquet(path, size=500))
+        held[times], summary = rows_held(monkeypatch, partial(summarise_parquet, path, size=500))
         peaks[times] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert summary["n_rows"] == 10_000 * times
     assert held[10] <= 2 * 1000
     assert held[10] == held[1]
     assert peaks[10] < 1.25 * peaks[1]
-    assert (
-        rows_held(monkeypatch, lambda: summarise(read_coded(tmp_path / "10.parquet")))[0] == 100_000
-    )  # to read it all holds it all: the control
+    # to read it all holds it all: the control
+    assert rows_held(monkeypatch, lambda: summarise(read_coded(tmp_path / "10.parquet")))[0] == 100_000
 
 
 # The page for browsing
@@ -347,9 +347,8 @@ def test_the_page_shows_no_text_no_id_and_nothing_personal():
     assert {"hour", "carrier", "late"} <= set(shown)
     page = fitting_page(df, shown, "Flights")
     assert "@example.org" not in page and df.flight_id[0] not in page
-    assert "@example.org" in table_page(
-        df[["mail"]], "Flights", plots=False
-    )  # it would be there: the control
+    # it would be there: the control
+    assert "@example.org" in table_page(df[["mail"]], "Flights", plots=False)
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
@@ -489,9 +488,8 @@ def test_no_character_of_a_person_is_shown():
     assert not [v for row in values for v in row.values() if v in text]
     assert not found.example.str.contains("[0-9a-wyz]").any()
     assert mask("Zoë +41 79") == "xxx +## ##"
-    assert [
-        v for row in values for v in row.values() if v in df.to_csv()
-    ]  # the search is not blind: the control
+    # the search is not blind: the control
+    assert [v for row in values for v in row.values() if v in df.to_csv()]
 
 
 def test_clean_tables_hold_no_personal_data():

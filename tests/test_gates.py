@@ -59,12 +59,13 @@ def test_every_verdict_shows_a_bar_that_was_moved():
 
 
 AGREED, USABLE, GO = ("agreed",), ("usable", "usable, with open questions"), ("go",)
+# what opens where nobody has agreed yet
 NOT_JUDGED = (
     "go",
     "reduce_scope",
     "collect_data",
     "insufficient_evidence",
-)  # what opens where nobody has agreed yet
+)
 FITTED = dict(problem=(AGREED, ()), feasibility=(GO, ()))
 GATES = dict(
     problem={},

@@ -331,9 +331,8 @@ def test_an_open_question_is_a_gap_that_blocks_the_release_and_no_exploration(tm
         }
         assert {k: r["status"] for k, r in rows.items()} == dict(R02="pass", R03="unanswered")
         assert not is_ready(list(rows.values()))
-        assert not any(
-            "responsible" in s.gates for s in load_stages().values()
-        )  # no stage waits for an answer
+        # no stage waits for an answer
+        assert not any("responsible" in s.gates for s in load_stages().values())
 
 
 def test_proxies_and_personal_data_find_what_was_planted():

@@ -170,19 +170,22 @@ WRITES = [
 HARMLESS = ("explain select 1", "values (1)")  # No SELECT, and no writer either
 
 
+def unchecked(query, *_):
+    return query
+
+
 @pytest.mark.parametrize("query", WRITES, ids=map(ascii, WRITES))
 def test_what_is_not_one_select_is_refused_and_the_database_stays(shop, query, monkeypatch):
     before, spec = (
         tree(shop),
         dict(name="s", kind="sql", url=f"sqlite:///{shop / 'shop.db'}", query=query.format(shop)),
     )
-    for _ in range(
-        1 if query in HARMLESS else 2
-    ):  # the second time by the reader alone, which no text has to be understood for
+    # the second time by the reader alone, which no text has to be understood for
+    for _ in range(1 if query in HARMLESS else 2):
         with pytest.raises(Exception) as e:
             load_source(spec)
         assert tree(shop) == before, (query, e.value)
-        monkeypatch.setattr(sources, "check_query", lambda query, *_: query)
+        monkeypatch.setattr(sources, "check_query", unchecked)
 
 
 def test_the_text_is_refused_with_a_reason(shop):
@@ -571,9 +574,8 @@ def test_parts_of_a_bomb_are_refused_where_a_part_is_too_much(tmp_path, monkeypa
         row_group_size=500_000,
     )
     spec = dict(name="t", kind="parquet", url=tmp_path / "t.parquet")
-    assert (
-        900_000 < len(load_source(spec | dict(max_rows=1_000_000))[0]) < 1_100_000
-    )  # a quarter is no more than any table may have
+    # a quarter is no more than any table may have
+    assert 900_000 < len(load_source(spec | dict(max_rows=1_000_000))[0]) < 1_100_000
     with pytest.raises(ValueError, match="unpacks to"):
         load_source(spec | dict(max_rows=3_500_000))
     assert parquet_facts(tmp_path / "t.parquet")["rows"] == 4_000_000  # the footer alone may be asked

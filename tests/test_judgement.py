@@ -97,9 +97,8 @@ def test_clinics_known_by_heart_say_nothing_of_others():
     assert known_share(case) > 0.95
     assert signal["by_heart"]
     assert not signal["found"]
-    assert (
-        permutation_p(case, fit_score(case, "boosting", case.train, case.valid)) <= 0.01
-    )  # what the model says of the clinics that it knows
+    # what the model says of the clinics that it knows
+    assert permutation_p(case, fit_score(case, "boosting", case.train, case.valid)) <= 0.01
     fields = infer_dictionary(pd.concat([train, valid]).drop(columns="clinic"), target="y", id="row")
     said = decide(
         assess(train, valid, agreed(), fields, StudySettings(30, cluster="clinic", only_verdict=True))
@@ -107,9 +106,8 @@ def test_clinics_known_by_heart_say_nothing_of_others():
     assert (said["verdict"], said["rule"]) == ("insufficient_evidence", "it knows them by heart")
     assert "of values of clinic that training holds too" in said["why"]
     inside = case_of(clinics(1, 42, shared=True, signal=2.5))
-    assert measure_signal(inside, compare_models(inside))[
-        "found"
-    ]  # a column that tells something within each clinic stands
+    # a column that tells something within each clinic stands
+    assert measure_signal(inside, compare_models(inside))["found"]
 
 
 def test_no_row_of_a_scored_clinic_was_learnt_from():
@@ -265,9 +263,8 @@ def test_a_text_of_hashes_is_a_leak():
     assert (said["verdict"], evidence["leaks"]) == ("insufficient_evidence", ["token"])
     scan = leakage_scan(df[["token", "x", "y"]], "y", resamples=Resamples(n=40)).set_index("column")
     assert scan.verdict["token"] == "leak" and scan.verdict["x"] == ""
-    mixed = df.assign(
-        y=np.random.default_rng(1).permutation(df.y)
-    )  # the same texts, and outcomes that are not theirs
+    # the same texts, and outcomes that are not theirs
+    mixed = df.assign(y=np.random.default_rng(1).permutation(df.y))
     assert leakage_scan(mixed[["token", "x", "y"]], "y", resamples=Resamples(n=40)).verdict.tolist() == [
         "",
         "",

@@ -78,9 +78,8 @@ def test_the_logarithm_of_the_outcome_is_the_outcome_and_a_good_column_is_not(se
     assert scan.near["log_price"] > 0.9999
     assert 0.9 < scan.near["offer"] < CERTAIN
     assert scan.near["area"] < 0.9
-    wild = d.assign(
-        price=np.exp(d.price / 40), square=(d.price - 200) ** 3
-    )  # a tail that no mean square sees through, and another form of the same order
+    # a tail that no mean square sees through, and another form of the same order
+    wild = d.assign(price=np.exp(d.price / 40), square=(d.price - 200) ** 3)
     near = (
         leakage_scan(wild, Label("price", task="regression"), resamples=Resamples(n=50))
         .set_index("column")
@@ -230,9 +229,8 @@ def test_what_is_declared_after_results_is_after_results_whatever_its_date_says(
     mark_results(agreed)
     early = SAID | dict(date="2001-01-01")
     assert note_declared(agreed, dict(offer=SAID, area=early)) == dict(offer=False, area=True)
-    assert note_declared(agreed, dict(offer=early, area=early)) == dict(
-        offer=True, area=True
-    )  # the old line is about other words
+    # the old line is about other words
+    assert note_declared(agreed, dict(offer=early, area=early)) == dict(offer=True, area=True)
     assert [e["event"] for e in read_ledger()] == ["agreed", "declared", "results", "declared", "declared"]
     statuses = [declared_checks(dict(offer=SAID), dict(offer=after))[0]["status"] for after in (False, True)]
     assert statuses == ["pass", "fail"] and declared_checks({}, {}) == []
@@ -348,9 +346,8 @@ def test_all_faults_of_all_columns_are_said_at_once(tmp_path):
     path.write_text(
         "columns:\n  c: {kind: number, legitimate: {because: it is, by: domain expert, date: 2026-02-30}}\n"
     )
-    with pytest.raises(
-        ValueError, match="dictionary.yaml .* a date that no calendar has"
-    ):  # YAML reads it as a date before anybody can check it
+    # YAML reads it as a date before anybody can check it
+    with pytest.raises(ValueError, match="dictionary.yaml .* a date that no calendar has"):
         load_dictionary(path)
 
 
@@ -403,9 +400,8 @@ def test_a_suspected_leak_is_the_next_thing_to_do_on_board_and_list(agreed, monk
     assert status["next"].startswith(
         "leak suspected, ['log_price']: remove the column: give it `role: context`"
     )
-    assert (
-        "assay repro" in load_status(dict(explore=["deps"]))["next"]
-    )  # the dictionary was corrected, and the stage has to run again
+    # the dictionary was corrected, and the stage has to run again
+    assert "assay repro" in load_status(dict(explore=["deps"]))["next"]
     write_metrics("explore", "usable", {}, explored(leak=False)["checks"], [place("problem")])
     assert load_status({})["doubts"] == []
     assert leak_rows(dict(explore=explored(leak=False))) == []

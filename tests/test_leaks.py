@@ -37,14 +37,17 @@ def test_a_random_id_is_found_in_each_spelling(spelling, kind):
     assert len(found) == 1 and found[0].startswith("cell c shows a random id: ")
 
 
+def without_hyphens(s):
+    return s.replace("-", "")
+
+
 @pytest.mark.parametrize("spelling", SHOWN)
 def test_an_id_of_the_table_is_no_leak_in_any_spelling(tmp_path, spelling):
-    for stored in (str.lower, str.upper, lambda s: s.replace("-", "")):
+    for stored in (str.lower, str.upper, without_hyphens):
         (tmp_path / "t.csv").write_text(f"id\n{stored(str(ID))}\n{stored(MOMENT)}\n{stored(LATER)}\n")
         assert leaks(showing(SHOWN[spelling]), [tmp_path]) == []
-    (tmp_path / "t.csv").write_text(
-        f"id\n{uuid.UUID(int=ID.int ^ 1)}\n"
-    )  # control: another id explains nothing
+    # control: another id explains nothing
+    (tmp_path / "t.csv").write_text(f"id\n{uuid.UUID(int=ID.int ^ 1)}\n")
     assert len(leaks(showing(SHOWN[spelling]), [tmp_path])) == 1
 
 
@@ -59,9 +62,8 @@ def test_hashes_and_names_are_no_random_ids():
         )
         == []
     )
-    assert (
-        leaks(showing(str(ID)[:20].upper() + str(ID)[20:])) == []
-    )  # no library writes half of it in capitals
+    # no library writes half of it in capitals
+    assert leaks(showing(str(ID)[:20].upper() + str(ID)[20:])) == []
 
 
 def picture(salt):

@@ -163,9 +163,8 @@ def test_what_nobody_declared_is_not_written(served):
     assert served["card"]["sensitive"] == ["sex"]
     with inside(served["folder"]):
         assert not any("religion" in r["row"] for r in read_log(kind=None) if "row" in r)
-        assert [r["row"]["sex"] for r in read_log() if "sex" in r["row"]] == served["df"].sex[
-            :2
-        ].tolist()  # declared, and sent
+        # declared, and sent
+        assert [r["row"]["sex"] for r in read_log() if "sex" in r["row"]] == served["df"].sex[:2].tolist()
 
 
 def test_monitoring_of_each_task(served):

@@ -145,10 +145,11 @@ def dvc(repo, *words):
 
 def test_the_tables_of_dvc_are_small_and_its_plots_are_drawn(chosen):
     shown = dvc(chosen, "metrics", "show", "--json")[""]["data"]
+    # a word is no number
     assert set(shown["reports/tree/numbers.json"]["data"]) == {
         "average_precision",
         "rows",
-    }  # a word is no number
+    }
     assert len(json.dumps(shown)) < 2000
     drawn = dvc(chosen, "plots", "show", "--json")["data"]["reports/tree/plots/depth.csv"]
     assert drawn[0]["type"] == "vega"

@@ -143,9 +143,8 @@ def test_weeks_whose_outcomes_are_partly_known_are_judged_by_those(known):
     found = monitor_weeks(Monitor(reference, AGREED, X, resampling=Resampling(50)), turned)
     asked = [w["decision"] for w in found.values() if w["decision"] in ("roll_back", "retrain")]
     assert len(found) == 13 and verdict_of_weeks(found)["decision"] == "roll_back"
-    assert (
-        asked == ["roll_back"] * 13 if known > 0.9 else len(asked) >= 10
-    )  # of 31 outcomes in seven days an interval is wide
+    # of 31 outcomes in seven days an interval is wide
+    assert asked == ["roll_back"] * 13 if known > 0.9 else len(asked) >= 10
     table = week_table(found)
     assert set(table.known) == {round(known * 78)}
     assert set(table.n) == {78}
@@ -204,23 +203,24 @@ def test_a_short_week_does_not_undo_what_full_weeks_asked_for():
     bad = weeks.assign(
         score=np.select([week == 4, week == 5], [1 - weeks.score, rng.random(len(weeks))], weeks.score)
     )
-    bad = bad.assign(
-        rule=np.where(week >= 4, bad.score + rng.normal(0, 0.02, len(bad)), bad.rule)
-    )  # no worse than the rule
+    # no worse than the rule
+    bad = bad.assign(rule=np.where(week >= 4, bad.score + rng.normal(0, 0.02, len(bad)), bad.rule))
     short = bad[: 5 * 78 + 30]  # the last week has three days
     found = monitor_weeks(Monitor(reference, AGREED, X, resampling=Resampling(100)), short)
+    # the naive verdict is that of the last week
     assert [w["decision"] in ("keep", "watch") for w in found.values()] == [True] * 4 + [
         False,
         True,
-    ]  # the naive verdict is that of the last week
+    ]
     assert verdict_of_weeks(found) == {k: found["2024-01-29"][k] for k in ("decision", "rule", "why")} | dict(
         week="2024-01-29"
     )
     assert verdict_of_weeks(found)["decision"] == "retrain"
     good = bad.assign(score=bad.score.where(week < 5, weeks.score), rule=bad.rule.where(week < 5, weeks.rule))
+    # a full week that reaches the minimum undoes it
     assert verdict_of_weeks(monitor_weeks(Monitor(reference, AGREED, X, resampling=Resampling(100)), good))[
         "decision"
-    ] in ("keep", "watch")  # a full week that reaches the minimum undoes it
+    ] in ("keep", "watch")
 
 
 @pytest.fixture(scope="module")
@@ -486,9 +486,8 @@ def test_one_moment_in_the_log_that_cannot_be_read_silences_nobody(released, mom
         one_pass(folder, times)
     from assay.data.dictionary import broken_rule
 
-    assert (
-        broken_rule(Field("scheduled", "time", "time"), moment) is not None
-    )  # the service refuses it from now on
+    # the service refuses it from now on
+    assert broken_rule(Field("scheduled", "time", "time"), moment) is not None
     assert broken_rule(Field("scheduled", "time", "time"), "2013-11-01T09:00:00Z") is None
 
 

@@ -71,13 +71,11 @@ def check_unit(tmp_path, kind, candidate):
     bundle, X, scores = packaged(tmp_path, candidate, kind)
     assert bundle.is_number and parity(bundle, X, scores)["n_different"] == 0
     moved = scores.copy()
-    moved[7] += 0.02 * score_scale(
-        bundle, scores
-    )  # the control: one row that is off by a fiftieth of the spread
+    # the control: one row that is off by a fiftieth of the spread
+    moved[7] += 0.02 * score_scale(bundle, scores)
     assert parity(bundle, X, moved)["n_different"] == 1
-    if (
-        kind != "offset"
-    ):  # where 32 bits hold no more digits, less than a hundredth is told from rounding by nobody
+    # where 32 bits hold no more digits, less than a hundredth is told from rounding by nobody
+    if kind != "offset":
         assert parity(bundle, X, scores + 0.003 * score_scale(bundle, scores))["n_different"] == len(X)
 
 
@@ -110,9 +108,8 @@ def test_every_candidate_is_the_same_in_any_unit(tmp_path, kind, candidate):
 def test_the_tolerance_follows_the_spread_and_not_the_value_of_a_row(target, gap, same):
     number = SimpleNamespace(is_number=True)
     assert bool((gap <= same_up_to(number, target)).all()) == same
-    assert np.ptp(same_up_to(number, target)) <= 0.01 * np.ptp(
-        target
-    )  # a row near zero has the tolerance of the others
+    # a row near zero has the tolerance of the others
+    assert np.ptp(same_up_to(number, target)) <= 0.01 * np.ptp(target)
 
 
 def test_control_a_judge_of_single_rows_is_wrong_both_ways(tmp_path):
@@ -121,9 +118,8 @@ def test_control_a_judge_of_single_rows_is_wrong_both_ways(tmp_path):
     assert row_by_row(bundle, X, scores) > 0  # the same model, and rows near zero among large numbers differ
     (tmp_path / "small").mkdir()
     bundle, X, scores = packaged(tmp_path / "small", "boosting", "small")
-    assert (
-        row_by_row(bundle, X, scores + scores.std()) == 0
-    )  # off by a whole standard deviation, and nothing is seen
+    # off by a whole standard deviation, and nothing is seen
+    assert row_by_row(bundle, X, scores + scores.std()) == 0
     assert parity(bundle, X, scores + scores.std())["n_different"] == len(X)
 
 
@@ -171,9 +167,8 @@ def test_golden_rows_are_judged_in_the_unit_of_the_scores(tmp_path, kind, share,
         with expect_fail(ValueError, contains="golden rows differ"):
             load_bundle(path.parent)
     by_fixed_difference = share * known.std() <= 1e-5
-    assert by_fixed_difference == (
-        kind == "small"
-    )  # the control: it would refuse every large one, and start with every small one
+    # the control: it would refuse every large one, and start with every small one
+    assert by_fixed_difference == (kind == "small")
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES)

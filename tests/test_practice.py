@@ -144,9 +144,8 @@ def test_every_stage_measures_the_same_practice(found):
     assert found["evaluation"]["gain_over_rule"]["value"] == pytest.approx(
         found["evaluation"]["test"]["value"] - by_hand("test"), abs=1e-9
     )
-    rule = found["feasibility"][
-        "rule"
-    ]  # there, rows of equal score stand in random orders, which a rule of two values gains by
+    # there, rows of equal score stand in random orders, which a rule of two values gains by
+    rule = found["feasibility"]["rule"]
     assert by_hand("valid") < rule["value"] < by_hand("valid") + 0.05
     assert rule["n"] == 500
     assert found["feasibility"]["rule_over_constant"]["low"] > 0
@@ -165,9 +164,8 @@ def test_monitoring_follows_it_too():
 def test_the_page_says_what_to_build_and_that_production_is_missing(project, found):
     page = (project / "data/executed/feasibility.ipynb").read_text()
     assert "not there: the data stage wrote no production rows" in page
-    assert (
-        "where it runs: batch" in found["feasibility"]["direction"]["value"]
-    )  # the decision falls every night
+    # the decision falls every night
+    assert "where it runs: batch" in found["feasibility"]["direction"]["value"]
     assert not {"apart_train_production", "apart_valid_production"} & set(found["feasibility"])
     assert found["feasibility"]["apart_train_valid"]["n"] == 1500
 

@@ -32,10 +32,11 @@ def bundled(tmp_path_factory):
 def people(n=400, seed=0):
     "Customers; whatever belongs to one of them can be told from any number that is computed"
     rng = np.random.default_rng(seed)
+    # an age that no other number is
     age, spent = (
         700_000 + 7 * rng.permutation(n),
         rng.gamma(3, 20, n).round(2),
-    )  # an age that no other number is
+    )
     bought = rng.random(n) < 1 / (1 + np.exp(1 - 0.03 * (spent - 60)))
     street = [f"{WORD}weg {i} hinten" for i in rng.permutation(n)]
     df = pd.DataFrame(dict(id=[f"KUNDE-{i:06d}" for i in range(n)]))
@@ -64,10 +65,11 @@ def shown(repo, stage):
 
 def traces(text, table):
     "What in a text belongs to single customers"
+    # the ends of a band of many customers are no customer's
     ages, text = (
         set(map(str, table.age)),
         re.sub(r"\bage = .*", "", text),
-    )  # the ends of a band of many customers are no customer's
+    )
     found = re.findall(rf"KUNDE-\d+|N\d{{5}}X|{WORD}\S*", text)
     return found + [v for v in re.findall(r"\b7\d{5}\b", text) if v in ages]
 
@@ -226,9 +228,8 @@ def test_what_a_failed_cell_said_of_rows_is_on_no_page():
         "error: params.yaml: 'data.seed' is 'x'; expected a number",
         "stage 'data' began and did not end: it was killed, or is running still",
     ):
-        assert (
-            not_run([dict(stage="data", why=said)], dict(data=stage))["data"] == said
-        )  # what holds no row is said
+        # what holds no row is said
+        assert not_run([dict(stage="data", why=said)], dict(data=stage))["data"] == said
 
 
 # Which columns may be shown

@@ -179,9 +179,8 @@ def test_different_rows_have_different_keys():
     assert len(set(alike_key(df, columns))) == len(df[columns].drop_duplicates())
     turned = pd.DataFrame(dict(p=["u", "v"], q=["v", "u"], r=[2.5, -1.0], s=[-1.0, 2.5]))
     assert len(set(alike_key(turned, list("pqrs")))) == 2
-    assert (
-        len({pd.util.hash_array(np.array([1.0]), hash_key=k)[0] for k in ("a" * 16, "b" * 16)}) == 1
-    )  # control: pandas ignores the key for numbers
+    # control: pandas ignores the key for numbers
+    assert len({pd.util.hash_array(np.array([1.0]), hash_key=k)[0] for k in ("a" * 16, "b" * 16)}) == 1
 
 
 def test_copies_that_stay_on_one_side_do_no_harm():
@@ -334,9 +333,10 @@ def test_a_feature_without_a_value_in_training_stops_no_model(name, task):
     )
     model = make_model(name, FIELDS, task=task).fit(feature_frame(df, FIELDS), y)
     later = predict_score(model, feature_frame(df.assign(sensor=1.0, count=3), FIELDS))
+    # nothing was learnt of it
     np.testing.assert_array_equal(
         later, predict_score(model, feature_frame(df.assign(sensor=-9.0, count=7), FIELDS))
-    )  # nothing was learnt of it
+    )
     assert np.corrcoef(np.asarray(later).reshape(300, -1)[:, -1], y)[0, 1] > 0.5
 
 
@@ -352,9 +352,8 @@ def test_groups_are_told_from_the_other_columns_where_one_is_empty():
     df = df.assign(sensor=np.nan, at=pd.to_datetime(df["at"]))
     found = proxies(df, ["c"], ["x", "sensor", "gone"], "at", resampling=Resampling(20))
     assert len(found) == 1 and 0.3 < found.auc[0] < 0.7
-    assert (
-        len(proxies(df.assign(word="a"), ["c"], ["sensor"], "at", resampling=Resampling(20))) == 1
-    )  # of nothing at all, a guess
+    # of nothing at all, a guess
+    assert len(proxies(df.assign(word="a"), ["c"], ["sensor"], "at", resampling=Resampling(20))) == 1
 
 
 # A rare outcome in a tall table
@@ -460,9 +459,8 @@ def test_a_class_that_begins_later_has_not_sunk():
         valid=pd.DataFrame(dict(y=["a"] * 1495 + ["new"] * 5)),
         test=pd.DataFrame(dict(y=["a"] * 1995 + ["new"] * 5)),
     )
-    assert (
-        len(sunk_classes(class_table(pd.Series(dict(a=90_000, new=100)), sparse, "y"))) == 1
-    )  # control: fewer than ten, where the source has fifty
+    # control: fewer than ten, where the source has fifty
+    assert len(sunk_classes(class_table(pd.Series(dict(a=90_000, new=100)), sparse, "y"))) == 1
 
 
 def test_names_of_people_are_no_features_and_no_groups(tmp_path):

@@ -146,9 +146,8 @@ def test_rows_that_repeat_under_another_id_stay_together_when_their_values_are_t
     again = FLIGHTS[:400].assign(flight_id=FLIGHTS.flight_id[:400] + "b")
     df = pd.concat([FLIGHTS, again], ignore_index=True)
     df = df.assign(rounded=pd.util.hash_pandas_object(df[values].round(0), index=False))
-    noisy = df.assign(
-        recent_delay=df.recent_delay + np.where(df.flight_id.str.endswith("b"), 0.001, 0)
-    )  # nearly the same
+    # nearly the same
+    noisy = df.assign(recent_delay=df.recent_delay + np.where(df.flight_id.str.endswith("b"), 0.001, 0))
     assert label_noise(df, values, df.late)["repeated"] >= 800  # they are seen
     by_id, by_values = split_by_hash(df, "flight_id", SHARES), split_by_hash(df, "rounded", SHARES)
     assert twins(by_id, values) > 100 and twins(by_values, values) == 0  # by id they cross: the control
@@ -236,9 +235,8 @@ def test_tables_in_which_few_values_make_rows_alike_are_clean():
     assert not find_twins(
         split_by_hash(FLIGHTS, "flight_id", SHARES), ["origin", "carrier", "dest", "hour"], "late"
     )["copies"]
-    assert not find_twins(split_by_hash(FLIGHTS, "flight_id", SHARES), ["recent_delay"], "late")[
-        "copies"
-    ]  # of one column nothing can be said
+    # of one column nothing can be said
+    assert not find_twins(split_by_hash(FLIGHTS, "flight_id", SHARES), ["recent_delay"], "late")["copies"]
 
 
 def test_in_order_of_time_only_copies_with_their_target_count():

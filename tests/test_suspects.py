@@ -34,9 +34,8 @@ def air(spread, later=None, seed=0, n=1200):
     r = np.random.default_rng(seed)
     co = r.gamma(6, 1, n)
     error = np.where(np.arange(n) < n * 7 // 10, spread, spread if later is None else later)
-    sensors = {
-        f"s{i}": co + r.normal(0, 1.3, n) for i in range(3)
-    }  # each tells it well enough that one too good is not far ahead
+    # each tells it well enough that one too good is not far ahead
+    sensors = {f"s{i}": co + r.normal(0, 1.3, n) for i in range(3)}
     return pd.DataFrame(
         dict(
             moment=pd.date_range("2004-03-01", periods=n, freq="h"),
@@ -126,9 +125,8 @@ def test_control_all_rows_say_other_than_the_training_rows(tmp_path):
         df, Label("co", task="regression", time="moment"), columns, resamples=Resamples(n=100)
     )
     assert "nox" in everywhere
-    assert (
-        both(df, "co", tmp_path)[1] == []
-    )  # as a table of air was called: suspected by the one, usable to the other
+    # as a table of air was called: suspected by the one, usable to the other
+    assert both(df, "co", tmp_path)[1] == []
 
 
 def test_a_column_above_the_line_is_a_leak_however_good_the_others_are():
@@ -143,9 +141,8 @@ def test_a_column_above_the_line_is_a_leak_however_good_the_others_are():
     assert evidence["x0"]["score"]["auc"] < 0.975
     assert scan.verdict["x0"] == "leak"
     assert scan.reason["x0"].startswith("tells the outcome alone: skill 0.96")
-    without = {
-        c: e | dict(skill=0.0) for c, e in evidence.items()
-    }  # the control: what the scan said without this line
+    # the control: what the scan said without this line
+    without = {c: e | dict(skill=0.0) for c, e in evidence.items()}
     assert (
         leakage_scan(df, Label("y", task="regression"), evidence=without).set_index("column").verdict["x0"]
         == "suspect"

@@ -201,9 +201,8 @@ def test_numbers_of_all_sizes_are_shown_faithfully():
     column = [row[1] for row in show(pd.DataFrame(dict(x=drawn())), 1000).rows]
     assert all(map(is_faithful, drawn(), alone))
     assert all(map(is_faithful, drawn(), column))
-    assert (
-        len({len(text.partition(".")[2]) for text in column if "e" not in text}) == 1
-    )  # so that a column can be read downwards
+    # so that a column can be read downwards
+    assert len({len(text.partition(".")[2]) for text in column if "e" not in text}) == 1
     assert not all(is_faithful(v, f"{v:.3f}") for v in drawn())  # control: rounding calls small numbers zero
 
 

@@ -82,9 +82,8 @@ def use_model(source):
     "Another model in the place of the present one, packaged, evaluated and ready"
     for name in ("data/bundle", "reports/package", "reports/evaluation", "data/prepared"):
         shutil.rmtree(name)
-        shutil.copytree(
-            source / name, name, copy_function=shutil.copy
-        )  # by size and time alone git would take a file for the one before
+        # by size and time alone git would take a file for the one before
+        shutil.copytree(source / name, name, copy_function=shutil.copy)
     write_metrics("readiness", "ready", {}, [], [place("train")])
 
 
@@ -169,9 +168,8 @@ def test_the_gate_before_the_package_names_the_evaluation_as_long_as_there_is_no
         "reports/package/metrics.json",
         report | dict(inputs=report["inputs"] | {"problem.yaml": "sha256:" + "0" * 64}),
     )
-    assert set(sign(repo, "evaluation")["names"]) == {
-        "evidence"
-    }  # what lies there was made of something else
+    # what lies there was made of something else
+    assert set(sign(repo, "evaluation")["names"]) == {"evidence"}
 
 
 def test_while_the_package_stage_runs_the_evidence_decides(repo):

@@ -264,9 +264,10 @@ def test_predictions_are_logged_and_monitored(approved, service, tmp_path):
     batch = assay("score", approved / "data/prepared/production.parquet", cwd=approved)
     assert batch.returncode == 0, batch.stderr
     scores = {line.split(",")[0]: float(line.split(",")[1]) for line in batch.stdout.splitlines()[1:]}
+    # batch and service agree
     assert [p["score"] for p in answer["predictions"]] == pytest.approx(
         [scores[i] for i in table.flight_id], abs=1e-6
-    )  # batch and service agree
+    )
     labels = tmp_path / "labels.parquet"
     table[["flight_id", "late"]].to_parquet(labels)
     found = assay("monitor", "--labels", labels, "--json", cwd=approved)
