@@ -1,11 +1,12 @@
 """Did a change of the code change what is computed? Compare two versions of the evidence, value by value.
 
-    python tests/compare.py main~3                      # the reports of a revision with those of the working tree
+    python tests/compare.py main~3       # the reports of a revision with those of the working tree
     python tests/compare.py main~3 HEAD
     python tests/compare.py main~3 --tables before after  # and the data frames that the reports show
 
 A data frame is kept before it is rendered where the environment variable ASSAY_KEEP_TABLES names a folder.
-Hashes and names of source files may differ; every other value that differs is listed, and the exit code is then 1.
+Hashes and names of source files may differ; every other value that differs is listed,
+and the exit code is then 1.
 The text of a page that differs is listed too, and changes no exit code: a sentence may be reworded.
 """
 
@@ -23,13 +24,25 @@ from pathlib import Path
 
 HASH = re.compile(r"\b[0-9a-f]{12,64}\b")
 SOURCE = re.compile(r"\b(?:assay|nbs)/[\w/]+\.(?:py|ipynb)\b")
-BOUND = {"inputs", "code", "environment", "agreement", "waivers"}  # parts of the evidence that hold hashes only
+# parts of the evidence that hold hashes only
+BOUND = {
+    "inputs",
+    "code",
+    "environment",
+    "agreement",
+    "waivers",
+}
 
 
 def values(found, where=""):
     "Each value of a nested structure with its place; hashes and names of source files as marks"
     if isinstance(found, dict):
-        return {w: v for k, x in found.items() if k not in BOUND for w, v in values(x, f"{where}.{k}".lstrip(".")).items()}
+        return {
+            w: v
+            for k, x in found.items()
+            if k not in BOUND
+            for w, v in values(x, f"{where}.{k}".lstrip(".")).items()
+        }
     if isinstance(found, list):
         return {w: v for i, x in enumerate(found) for w, v in values(x, f"{where}[{i}]").items()}
     if isinstance(found, str):
@@ -41,12 +54,16 @@ def differences(before, after):
     "`(place, before, after)` of each value that differs; a value that one side lacks is shown as `-`"
     a, b = values(before), values(after)
     pairs = ((w, a.get(w, "-"), b.get(w, "-")) for w in sorted({*a, *b}))
-    return [(w, x, y) for w, x, y in pairs if repr(x) != repr(y)]  # the text tells 1 from 1.0, and takes nan for nan
+    # the text tells 1 from 1.0, and takes nan for nan
+    return [(w, x, y) for w, x, y in pairs if repr(x) != repr(y)]
 
 
 def json_files(folder):
     "Name to content of the JSON files below a folder"
-    return {p.relative_to(folder).as_posix(): json.loads(p.read_text()) for p in sorted(Path(folder).rglob("*.json"))}
+    return {
+        p.relative_to(folder).as_posix(): json.loads(p.read_text())
+        for p in sorted(Path(folder).rglob("*.json"))
+    }
 
 
 def page_lines(path):
@@ -65,7 +82,11 @@ def reworded(before, after):
             res.append(f"{path}: the page is gone")
             continue
         a, b = page_lines(Path(before) / path), page_lines(Path(after) / path)
-        res += [f"{path}: {line}" for line in difflib.unified_diff(a, b, lineterm="", n=0) if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+        res += [
+            f"{path}: {line}"
+            for line in difflib.unified_diff(a, b, lineterm="", n=0)
+            if line[:1] in "+-" and line[:3] not in ("+++", "---")
+        ]
     return res
 
 
@@ -80,14 +101,20 @@ def reports_of(revision, folder):
 
 def main(argv=None):
     "List what differs; 0 where nothing that is computed does"
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("before", help="revision of git")
     parser.add_argument("after", nargs="?", help="revision of git; the working tree by default")
-    parser.add_argument("--tables", nargs=2, metavar=("BEFORE", "AFTER"), help="two folders of kept data frames")
+    parser.add_argument(
+        "--tables", nargs=2, metavar=("BEFORE", "AFTER"), help="two folders of kept data frames"
+    )
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
         before, after = reports_of(args.before, one), reports_of(args.after, two)
-        pairs = [(json_files(before), json_files(after))] + ([tuple(map(json_files, args.tables))] if args.tables else [])
+        pairs = [(json_files(before), json_files(after))] + (
+            [tuple(map(json_files, args.tables))] if args.tables else []
+        )
         found = [d for a, b in pairs for d in differences(a, b)]
         words = reworded(before, after)
     for place, a, b in found:

@@ -1,4 +1,5 @@
 "What all tests share, and what `make test-long` leaves"
+
 import hashlib
 from pathlib import Path
 
@@ -20,9 +21,15 @@ def pytest_runtest_logreport(report):
 
 def pytest_sessionfinish(session):
     "After `make test-long`, write the results with the hash of the code that they are about"
-    if session.config.option.markexpr != "long" or session.config.args not in (["tests"], [str(ROOT)]) or not LONG:
+    if (
+        session.config.option.markexpr != "long"
+        or session.config.args not in (["tests"], [str(ROOT)])
+        or not LONG
+    ):
         return
     from assay.core.artifacts import write_json
 
-    code = hashlib.sha256(b"".join(p.read_bytes() for p in sorted((ROOT / "assay").rglob("*.py")))).hexdigest()
+    code = hashlib.sha256(
+        b"".join(p.read_bytes() for p in sorted((ROOT / "assay").rglob("*.py")))
+    ).hexdigest()
     write_json(ROOT / "tests/long.json", dict(code=code, tests=LONG))

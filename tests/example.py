@@ -1,4 +1,6 @@
-"The files of the bundled flights, for tests that are about them: after `assay init` those in the root are about another table"
+"""The files of the bundled flights, for tests that are about them: after `assay init` those in the root are
+about another table"""
+
 import shutil
 from pathlib import Path
 
@@ -6,11 +8,17 @@ from assay.project.create import with_dep
 
 ROOT = Path(__file__).resolve().parents[1]
 FLIGHTS = ROOT / "tests/flights"
-OWN = ("problem.yaml", "dictionary.yaml", "params.yaml")  # in FLIGHTS; the house checks compare them with the root's
+# in FLIGHTS; the house checks compare them with the root's
+OWN = (
+    "problem.yaml",
+    "dictionary.yaml",
+    "params.yaml",
+)
 
 
 def copy_example(folder, *names):
-    "Copy files of the repository, those of OWN as they came with it; of dvc.yaml the line goes that `assay init` wrote"
+    """Copy files of the repository, those of OWN as they came with it; of dvc.yaml the line goes that `assay
+    init` wrote"""
     for name in names:
         if name == "dvc.yaml":
             (folder / name).write_text(with_dep((ROOT / name).read_text(), None))
@@ -19,6 +27,7 @@ def copy_example(folder, *names):
 
 
 def copy_results(folder):
-    "The bundled flights' reports for machines, as one run left them, and the ledgers; no waiver, no key, no approval"
+    """The bundled flights' reports for machines, as one run left them, and the ledgers; no waiver, no key,
+    no approval"""
     for name in ("reports", "approvals"):
         shutil.copytree(FLIGHTS / name, folder / name)

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def own_metrics(n_boot=1000):
             weight = np.bincount(rng.integers(30, size=30), minlength=30)[day]
             average_precision_score(y, s, sample_weight=weight)
 
-    t = take_turns(1, ours=lambda: interval("average_precision", y, s, Resamples(day, n_boot)), loop=loop)
+    t = take_turns(1, ours=partial(interval, "average_precision", y, s, Resamples(day, n_boot)), loop=loop)
     return {
         "ours, s": t["ours"],
         "scikit-learn in a loop, s": 10 * t["loop"],
@@ -115,7 +116,9 @@ def blocks(tables=300, days=40, per_day=50):
         for seed in range(tables):
             rng = np.random.default_rng(seed)
             values = np.repeat(rng.normal(size=days), per_day) + rng.normal(size=days * per_day)
-            found = mean_interval(values, Resamples(np.repeat(np.arange(days), per_day) if by_day else None, seed=seed))
+            found = mean_interval(
+                values, Resamples(np.repeat(np.arange(days), per_day) if by_day else None, seed=seed)
+            )
             hit += found["low"] <= 0 <= found["high"]
         return hit
 
@@ -141,8 +144,8 @@ def one_row(n=2000):
     session = onnxruntime.InferenceSession(onnx.SerializeToString(), options)
     row = X[:1]
     return {
-        "scikit-learn, ms": 1000 * each(lambda: model.predict_proba(row), 200),
-        "onnxruntime, ms": 1000 * each(lambda: session.run(None, {"x": row}), 2000),
+        "scikit-learn, ms": 1000 * each(partial(model.predict_proba, row), 200),
+        "onnxruntime, ms": 1000 * each(partial(session.run, None, {"x": row}), 2000),
         "pickle, kB": len(pickle.dumps(model)) / 1000,
         "ONNX, kB": onnx.ByteSize() / 1000,
     }
@@ -172,8 +175,8 @@ def onnx_scan(repeats=2000):
     graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", [value], [], [tensor])
     data = helper.make_model(graph).SerializeToString()
     return {
-        "ours, ms": 1000 * each(lambda: scan_onnx(data), 20),
-        "onnx, ms": 1000 * each(lambda: onnx.load_from_string(data), 20),
+        "ours, ms": 1000 * each(partial(scan_onnx, data), 20),
+        "onnx, ms": 1000 * each(partial(onnx.load_from_string, data), 20),
         "MB": len(data) / 1e6,
     }
 
@@ -191,7 +194,7 @@ def chain(lines=50):
         new_key(key, "Ann", "product owner")
         for n in range(lines - 1):
             append_decision("approvals", key, None, {}, dict(decision="reject", reason=f"trial {n}"))
-        ms = 1000 * each(lambda: read_chain("approvals"), 5)
+        ms = 1000 * each(partial(read_chain, "approvals"), 5)
         whole, shorter = path.read_text().splitlines(keepends=True), 0
         for n in range(1, lines):
             path.write_text("".join(whole[:n]))
@@ -236,12 +239,14 @@ def engines(rounds=3):
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "a.ipynb", Path(folder) / "b.ipynb"
         nbformat.write(nb, source)
-        ours = "import sys; from assay.pipeline.engine import execute; execute(*sys.argv[1:3], engine=sys.argv[3])"
+        ours = (
+            "import sys; from assay.pipeline.engine import execute; "
+            "execute(*sys.argv[1:3], engine=sys.argv[3])"
+        )
 
         def run(engine):
-            return lambda: subprocess.run(
-                [sys.executable, "-c", ours, source, target, engine], check=True, env=quiet()
-            )
+            command = [sys.executable, "-c", ours, source, target, engine]
+            return partial(subprocess.run, command, check=True, env=quiet())
 
         def stock():
             subprocess.run(
@@ -265,7 +270,7 @@ STACK = "import pandas, scipy.stats, sklearn.ensemble, matplotlib.pyplot, seabor
 @measurement
 def forks(n=10):
     "CPU seconds of a process with the libraries of a stage: afresh, and forked from one that has them"
-    fresh = min(seconds(lambda: run_python(STACK)) for _ in range(3))
+    fresh = min(seconds(partial(run_python, STACK)) for _ in range(3))
     code = (
         f"import os, time; {STACK}\nimport gc; gc.freeze(); before = os.times()\n"
         f"for _ in range({n}):\n  pid = os.fork()\n  if not pid: os._exit(0)\n  os.waitpid(pid, 0)\n"
@@ -279,13 +284,15 @@ def imports():
     "CPU seconds of an import in a fresh interpreter, an empty one taken off"
     lines = {
         "nbformat": "import nbformat",
-        "nbformat without the optional parser": "from assay.core.notebooks import import_nbformat; import_nbformat()",
+        "nbformat without the optional parser": (
+            "from assay.core.notebooks import import_nbformat; import_nbformat()"
+        ),
         "the service": "import assay.serving.app",
         "pandas and scikit-learn": "import pandas, sklearn.ensemble",
         "onnx": "import onnx",
         "pydantic": "import pydantic",
     }
-    calls = {name: lambda code=code: run_python(code) for name, code in (lines | {"nothing": "pass"}).items()}
+    calls = {name: partial(run_python, code) for name, code in (lines | {"nothing": "pass"}).items()}
     taken = take_turns(3, **calls)
     return {name: taken[name] - taken["nothing"] for name in lines}
 
@@ -327,7 +334,7 @@ def strict_json(rows=1000):
     parsers = dict(ours=parse_json, json=json.loads, orjson=orjson.loads, pydantic=Body.model_validate_json)
     body = json.dumps([{f"column{i}": i / 7 for i in range(20)} for _ in range(rows)]).encode()
     res = {f"{n} takes": [w for w, b in BODIES.items() if accepts(p, b)] for n, p in parsers.items()}
-    return res | {f"{n}, ms": 1000 * each(lambda: parsers[n](body), 20) for n in ("ours", "json", "orjson")}
+    return res | {f"{n}, ms": 1000 * each(partial(parsers[n], body), 20) for n in ("ours", "json", "orjson")}
 
 
 @measurement
@@ -406,8 +413,15 @@ def yaml():
     from ruamel.yaml import YAML
 
     text = Path("dvc.yaml").read_text(encoding="utf-8")
-    c = each(lambda: YAML(typ="safe").load(text), 10)
-    return {"C, ms": 1000 * c, "Python, ms": 1000 * each(lambda: YAML(typ="safe", pure=True).load(text), 3)}
+
+    def load_c():
+        return YAML(typ="safe").load(text)
+
+    def load_pure():
+        return YAML(typ="safe", pure=True).load(text)
+
+    c = each(load_c, 10)
+    return {"C, ms": 1000 * c, "Python, ms": 1000 * each(load_pure, 3)}
 
 
 @measurement
@@ -424,8 +438,8 @@ def lock_file():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "dvc.lock"
         path.write_bytes(Path("dvc.lock").read_bytes())
-        ours, wrote = 1000 * each(lambda: change(modify_lock, path), 3), path.read_bytes()
-        theirs = 1000 * each(lambda: change(modify_yaml, path), 3)
+        ours, wrote = 1000 * each(partial(change, modify_lock, path), 3), path.read_bytes()
+        theirs = 1000 * each(partial(change, modify_yaml, path), 3)
         return {"DVC, ms": theirs, "ours, ms": ours, "the same bytes": path.read_bytes() == wrote}
 
 
@@ -438,8 +452,8 @@ def cleaners():
     text = pd.DataFrame(np.random.default_rng(0).normal(size=(500, 10))).to_html()
     tags = {"table", "thead", "tbody", "tr", "th", "td"}
     return {
-        "nh3, ms": 1000 * each(lambda: nh3.clean(text, tags=tags), 5),
-        "bleach, ms": 1000 * each(lambda: bleach.clean(text, tags=tags), 3),
+        "nh3, ms": 1000 * each(partial(nh3.clean, text, tags=tags), 5),
+        "bleach, ms": 1000 * each(partial(bleach.clean, text, tags=tags), 3),
     }
 
 
@@ -517,7 +531,7 @@ def groups():
             random_state=0,
         )
 
-    t = take_turns(1, ours=lambda: group_draws(group, scored), theirs=theirs)
+    t = take_turns(1, ours=partial(group_draws, group, scored), theirs=theirs)
     return {"ours, s": t["ours"], "Fairlearn, s": 20 * t["theirs"]}
 
 
@@ -553,8 +567,8 @@ def synced_lines(n=1000):
 
         ways = {
             "with fdatasync, ms": synced,
-            "SQLite, ms": lambda: base.execute("insert into t values (?)", (line,)),
-            "without, ms": lambda: os.write(fd, line),
+            "SQLite, ms": partial(base.execute, "insert into t values (?)", (line,)),
+            "without, ms": partial(os.write, fd, line),
         }
         return {name: 1000 * each(way, n, time.perf_counter) for name, way in ways.items()}
 

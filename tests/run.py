@@ -1,21 +1,32 @@
 """Lessons and tests, a few at a time: `make test`, or `python tests/run.py FILE ...` for some of them.
 
 Each runs in a process of its own, so that none meets what another left.
-On Linux that process is a fork of this one, which has imported what they share: starting Python and importing pandas and scikit-learn a hundred times would take half of the time.
+On Linux that process is a fork of this one, which has imported what they share: starting Python and importing
+pandas and scikit-learn a hundred times would take half of the time.
 """
+
 import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+SIZE = ("-m", "not slow and not long")  # of `make test`
 FAILED, NOTHING = 1, 5  # exit codes of pytest: a test failed, no test was chosen
 
 
 def jobs(root):
     "Every test file and lesson, the long ones first; the size of a file says roughly how long"
-    found = [sorted(root.glob(pattern), key=lambda p: -p.stat().st_size) for pattern in ("tests/test_*.py", "nbs/**/*.ipynb")]
-    return [p.relative_to(root).as_posix() for files in found for p in files if ".ipynb_checkpoints" not in p.parts]
+    found = [
+        sorted(root.glob(pattern), key=lambda p: -p.stat().st_size)
+        for pattern in ("tests/test_*.py", "nbs/**/*.ipynb")
+    ]
+    return [
+        p.relative_to(root).as_posix()
+        for files in found
+        for p in files
+        if ".ipynb_checkpoints" not in p.parts
+    ]
 
 
 def run(name):
@@ -30,7 +41,19 @@ def run(name):
         return 0
     import pytest
 
-    code = int(pytest.main(["-q", "-m", "not slow and not long", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning", name]))
+    code = int(
+        pytest.main(
+            [
+                "-q",
+                *SIZE,
+                "-p",
+                "no:cacheprovider",
+                "-W",
+                "ignore::pytest.PytestAssertRewriteWarning",
+                name,
+            ]
+        )
+    )
     return 0 if code == NOTHING else code
 
 
@@ -70,12 +93,22 @@ def said(log):
 
 def tell(name, code, log, done, total, began):
     "One line of progress; what a test file found; all that a failure said"
-    print(f"{done:4d}/{total}  {time.monotonic() - began:4.0f} s  {name}{'' if code == 0 else '  FAILED'}", flush=True)
+    print(
+        f"{done:4d}/{total}  {time.monotonic() - began:4.0f} s  {name}{'' if code == 0 else '  FAILED'}",
+        flush=True,
+    )
     text = said(log)
     if code:
         print(text, flush=True)
     elif name.endswith(".py"):
-        print("\n".join(f"      {line}" for line in text.splitlines() if " passed" in line or line.startswith("SKIPPED") or " deselected" in line), flush=True)
+        print(
+            "\n".join(
+                f"      {line}"
+                for line in text.splitlines()
+                if " passed" in line or line.startswith("SKIPPED") or " deselected" in line
+            ),
+            flush=True,
+        )
 
 
 def pin(root):
@@ -83,7 +116,9 @@ def pin(root):
     from assay.pipeline.engine import is_pinned, stage_env
 
     if not is_pinned(root):
-        os.execve(sys.executable, [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:]], stage_env(root))
+        os.execve(
+            sys.executable, [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:]], stage_env(root)
+        )
 
 
 def main(names):
@@ -91,7 +126,12 @@ def main(names):
     pin(root)
     todo, running, failed, began = names or jobs(root), {}, [], time.monotonic()
     total = len(todo)
-    print(f"{sum(n.endswith('.ipynb') for n in todo)} lessons, the house checks among them, and {sum(n.endswith('.py') for n in todo)} files of tests that cross modules", flush=True)
+    n_lessons = sum(n.endswith(".ipynb") for n in todo)
+    print(
+        f"{n_lessons} lessons, the house checks among them, and "
+        f"{total - n_lessons} files of tests that cross modules",
+        flush=True,
+    )
     if sys.platform == "linux":
         preload()
     todo = todo[::-1]

@@ -1,4 +1,5 @@
 "Signing in tests: whoever approves or waives commits first, as people do"
+
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,9 @@ SIGNING = (approval, waiving)
 
 def _commit_and_check(files):
     "Commit what is there and check it: in a temporary folder, never in this repository"
-    assert Path.cwd().is_relative_to(Path(tempfile.gettempdir()).resolve()), "tests sign only in temporary folders"
+    assert Path.cwd().is_relative_to(Path(tempfile.gettempdir()).resolve()), (
+        "tests sign only in temporary folders"
+    )
     commit()
     CHECK(files)
 

@@ -1,8 +1,10 @@
 "A tiny released model of each task, with everything that monitoring reads"
+
+import dataclasses
 import json
 
 from ruamel.yaml import YAML
-from tiny import inside, make_keys
+from tiny import inside, make_keys, write_ready
 
 CLASSES = ("late", "lost", "on time")
 METRIC = dict(binary="average_precision", multiclass="log_loss", regression="mae")
@@ -28,64 +30,118 @@ def rows_of(task, seed, n=600):
 
     flights = make_flights(n, seed=seed)
     sex = np.random.default_rng(seed).choice(["f", "m"], n)
-    return flights.assign(flight_id=[f"S{seed}-{i}" for i in range(n)], late=outcomes_of(task, flights, seed), sex=sex)
+    return flights.assign(
+        flight_id=[f"S{seed}-{i}" for i in range(n)], late=outcomes_of(task, flights, seed), sex=sex
+    )
 
 
 def dictionary_of(task):
     from assay.data.columns import Dictionary, Field
 
     target = dict(binary="category", multiclass="category", regression="number")[task]
-    return Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("hour", "integer", low=0, high=23), Field("distance", "number", low=0, high=6000),
-                       Field("wind_speed", "number", nullable=True), Field("recent_delay", "number", nullable=True), Field("origin", "category", categories=("EWR", "JFK", "LGA")),
-                       Field("sex", "category", "group", sensitive=True, nullable=True), Field("late", target, "target", known_at_decision=False)))
+    fields = (
+        Field("flight_id", "text", "id"),
+        Field("scheduled", "time", "time"),
+        Field("hour", "integer", low=0, high=23),
+        Field("distance", "number", low=0, high=6000),
+        Field("wind_speed", "number", nullable=True),
+        Field("recent_delay", "number", nullable=True),
+        Field("origin", "category", categories=("EWR", "JFK", "LGA")),
+        Field("sex", "category", "group", sensitive=True, nullable=True),
+        Field("late", target, "target", known_at_decision=False),
+    )
+    return Dictionary(fields)
+
+
+MINIMUM = dict(binary=0.1, multiclass=9.0, regression=99.0)
+AGREED = dict(
+    title="Late flights",
+    question="Which?",
+    target="late",
+    id="flight_id",
+    time="scheduled",
+    margin=0.0,
+    groups=["origin"],
+    sensitive=["sex"],
+    today=dict(columns=["origin"]),
+)
+
+
+def described(field):
+    "What dictionary.yaml says of a column"
+    said = {k: v for k, v in dataclasses.asdict(field).items() if k != "name" and v not in (None, "", ())}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in said.items()}
 
 
 def write_agreement(task):
     "The files that people write"
-    import dataclasses
-
     yaml = YAML()
-    problem = dict(title="Late flights", question="Which?", task=task, target="late", id="flight_id", time="scheduled", metric=METRIC[task], minimum=dict(binary=0.1, multiclass=9.0, regression=99.0)[task],
-                   margin=0.0, groups=["origin"], sensitive=["sex"], today=dict(columns=["origin"])) | (dict(positive="yes") if task == "binary" else {})
-    columns = {f.name: {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(f).items() if k != "name" and v not in (None, "", ())} for f in dictionary_of(task).fields}
-    for name, content in (("problem.yaml", problem), ("dictionary.yaml", dict(columns=columns)), ("dvc.yaml", dict(stages={})), ("params.yaml", dict(base=dict(seed=0)))):
+    problem = AGREED | dict(task=task, metric=METRIC[task], minimum=MINIMUM[task])
+    if task == "binary":
+        problem["positive"] = "yes"
+    files = {
+        "problem.yaml": problem,
+        "dictionary.yaml": dict(columns={f.name: described(f) for f in dictionary_of(task).fields}),
+        "dvc.yaml": dict(stages={}),
+        "params.yaml": dict(base=dict(seed=0)),
+    }
+    for name, content in files.items():
         with open(name, "w") as f:
             yaml.dump(content, f)
 
 
+def write_scored(spec, model, fields, rule):
+    "The tables of validation and test, and what model and rule say of them"
+    from assay.core.artifacts import place, write_table
+    from assay.evaluation.flow import with_scores
+    from assay.models.estimators import predict_score, target_of
+    from assay.models.features import feature_frame
+
+    for name, seed in (("valid", 1), ("test", 2)):
+        df = rows_of(spec["task"], seed)
+        scores = dict(
+            y=target_of(spec, df),
+            score=predict_score(model, feature_frame(df, fields)),
+            rule=rule(df),
+        )
+        write_table(df, place(name))
+        write_table(with_scores(df, ["flight_id"], scores), place("scores", f"{name}.parquet"))
+
+
 def make_task(folder, task):
     "From tables to an approved model in `folder`; returns the rows that are served later"
-    from assay.core.artifacts import check, place, write_json, write_metrics, write_table
+    from assay.core.artifacts import place, write_json, write_table
     from assay.data.to_score import describe_reading
-    from assay.evaluation.flow import with_scores
-    from assay.models.estimators import fit_final, make_spec, predict_score, target_of
+    from assay.models.estimators import fit_final, make_spec
     from assay.models.features import feature_frame
     from assay.monitoring.outcomes import todays_rule
     from assay.package.bundle import export_bundle, make_provenance, request_context
     from assay.problem.agreement import load_problem
-    from assay.problem.limits import LIMITS
     from assay.release.approval import approve
-    from assay.release.gates import RELEASE_GATES
 
     folder.mkdir(parents=True)
     with inside(folder):
         write_agreement(task)
         problem, dictionary, train = load_problem(), dictionary_of(task), rows_of(task, 0, 1500)
+        fields = dictionary.features
         spec = make_spec("linear", {}, problem, train) | dict(threshold=0.3 if task == "binary" else None)
-        model = fit_final(spec, train, dictionary.features)
-        rule = todays_rule(problem, dictionary.features, spec, train)
+        model = fit_final(spec, train, fields)
         write_table(train, place("train"))
         write_json(place("model"), spec)
-        for name, seed in (("valid", 1), ("test", 2)):
-            df = rows_of(task, seed)
-            write_table(df, place(name))
-            write_table(with_scores(df, ["flight_id"], dict(y=target_of(spec, df), score=predict_score(model, feature_frame(df, dictionary.features)), rule=rule(df))), place("scores", f"{name}.parquet"))
-        provenance = make_provenance(spec, {}, ["package.bundle"], [place("train")]) | dict(reading=describe_reading({}, problem, dictionary))
-        export_bundle(model, feature_frame(train, dictionary.features), dictionary.features, place("bundle"), provenance, spec["threshold"], request_context(dictionary),
-                      classes=spec["classes"])
-        write_metrics("package", "same model", {}, [check("parity", True, "tests"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
-        write_metrics("evaluation", "meets the criteria", {}, [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks], [place("train")])
-        write_metrics("readiness", "ready", {}, [], [place("train")])
+        write_scored(spec, model, fields, todays_rule(problem, fields, spec, train))
+        provenance = make_provenance(spec, {}, ["package.bundle"], [place("train")])
+        provenance["reading"] = describe_reading({}, problem, dictionary)
+        export_bundle(
+            model,
+            feature_frame(train, fields),
+            fields,
+            place("bundle"),
+            provenance,
+            spec["threshold"],
+            request_context(dictionary),
+            classes=spec["classes"],
+        )
+        write_ready(True, "tests")
     keys = make_keys(folder)
     with inside(folder):
         approve(keys[0], "meets the criteria", role="product owner")
@@ -94,4 +150,5 @@ def make_task(folder, task):
 
 def as_request(df, columns):
     "Rows of a table as JSON has them"
-    return json.loads(df.assign(scheduled=df.scheduled.dt.strftime("%Y-%m-%dT%H:%M:%S"))[list(columns)].to_json(orient="records"))
+    df = df.assign(scheduled=df.scheduled.dt.strftime("%Y-%m-%dT%H:%M:%S"))
+    return json.loads(df[list(columns)].to_json(orient="records"))

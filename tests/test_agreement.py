@@ -1,8 +1,11 @@
-"The agreement: nonsense is refused before anything is frozen, a bar that moves is seen whichever way it went, and what the tables of names say is what the modules compute"
+"""The agreement: nonsense is refused before anything is frozen, a bar that moves is seen whichever way it
+went, and what the tables of names say is what the modules compute"""
+
 import json
 from pathlib import Path
 
 import pytest
+from controls import always
 from example import FLIGHTS, copy_example
 from small import add_agreement, assay, make_repo, run
 from test_init import TABLES, write
@@ -35,11 +38,25 @@ ROOT = Path(__file__).parents[1]
 def test_the_names_that_are_known_are_those_that_are_computed():
     "The lowest rung keeps small tables of its own; here they meet the modules that compute"
     assert {k: tuple(m["tasks"]) for k, m in METRICS.items()} == {k: tasks for k, (tasks, _) in KNOWN.items()}
-    assert {t: {m for m, (tasks, _) in KNOWN.items() if t in tasks} for t in TASKS} == {t: set(metrics_for(t)) for t in TASKS}
+    assert {t: {m for m, (tasks, _) in KNOWN.items() if t in tasks} for t in TASKS} == {
+        t: set(metrics_for(t)) for t in TASKS
+    }
     assert (GROUP_METRICS, TESTED_IN, COSTS["binary"]) == (LIMITABLE, STAGES, ERRORS[:2])
     for task in TASKS:
         for name in [f"{m}_{k}" for m in GROUP_METRICS[task] for k in ("gap", "ratio")]:
-            p = make_problem(dict(title="t", question="q", task=task, target="y", id="i", metric=metrics_for(task)[0], minimum=0.1, margin=0, limits=dict(groups={name: 0.8})))
+            p = make_problem(
+                dict(
+                    title="t",
+                    question="q",
+                    task=task,
+                    target="y",
+                    id="i",
+                    metric=metrics_for(task)[0],
+                    minimum=0.1,
+                    margin=0,
+                    limits=dict(groups={name: 0.8}),
+                )
+            )
             known = True
             try:
                 read_limits(p.limits, task)
@@ -48,15 +65,40 @@ def test_the_names_that_are_known_are_those_that_are_computed():
             assert (faults(p) == []) == known, (task, name)
 
 
-# ---- nonsense ------------------------------------------------------------------------------------------------------------------------------------------------
+# ---- nonsense ------------------------------------------------------------------------------------
 
-NONSENSE = [("metric: average_precision", "metric: avrage_precision", "metric is 'avrage_precision', which nothing computes: did you mean 'average_precision'?"), ("metric: average_precision", "metric: rmse", "not for a binary task"),
-            ("minimum: 0.30", "minimum: 30", "minimum is 30.0; expected 0 to 1"), ("margin: 0.05", "margin: -5", "margin is -5.0; expected 0 to 1"), ("latency_ms: 50", "latency_ms: fast", "limits.latency_ms is 'fast'; expected a number above 0"),
-            ("false_negative: {value", "false_negatives: {value", "did you mean 'false_negative'?"), ("rows_per_year:", "rows_per_yr:", "value.rows_per_yr is not known: did you mean 'rows_per_year'?"),
-            ("recall_ratio:", "recal_ratio:", "did you mean 'recall_ratio'?"), ("stage: monitoring", "stage: nowhere", "hypotheses.H4.stage is 'nowhere'"), ('by: product owner, date: "2026-11-02"', "by: product owner, date: someday", "responsible.R01.date is 'someday'"),
-            ("{value: 900, low: 500", "{value: 900, low: 5000", "costs.false_negative is 900 outside 5000 to 1800"), ("aggregation: mean", "aggregation: median", "today.aggregation is 'median'"), ("above: 0.05", "above: some", "hypotheses.H3.above is 'some'"),
-            ("target: late", "target: latte", "target names column 'latte', which dictionary.yaml does not describe: did you mean 'late'?"), ("groups: [origin,", "groups: [orgin,", "did you mean 'origin'?"), ("sensitive: []", "sensitive: [sex]", "sensitive names column 'sex'"),
-            ("columns: [carrier, origin", "columns: [carier, origin", "today.columns names column 'carier'"), ("without: [delay_origin", "without: [delay_orign", "hypotheses.H2.without names column 'delay_orign'")]
+NONSENSE = [
+    (
+        "metric: average_precision",
+        "metric: avrage_precision",
+        "metric is 'avrage_precision', which nothing computes: did you mean 'average_precision'?",
+    ),
+    ("metric: average_precision", "metric: rmse", "not for a binary task"),
+    ("minimum: 0.30", "minimum: 30", "minimum is 30.0; expected 0 to 1"),
+    ("margin: 0.05", "margin: -5", "margin is -5.0; expected 0 to 1"),
+    ("latency_ms: 50", "latency_ms: fast", "limits.latency_ms is 'fast'; expected a number above 0"),
+    ("false_negative: {value", "false_negatives: {value", "did you mean 'false_negative'?"),
+    ("rows_per_year:", "rows_per_yr:", "value.rows_per_yr is not known: did you mean 'rows_per_year'?"),
+    ("recall_ratio:", "recal_ratio:", "did you mean 'recall_ratio'?"),
+    ("stage: monitoring", "stage: nowhere", "hypotheses.H4.stage is 'nowhere'"),
+    (
+        'by: product owner, date: "2026-11-02"',
+        "by: product owner, date: someday",
+        "responsible.R01.date is 'someday'",
+    ),
+    ("{value: 900, low: 500", "{value: 900, low: 5000", "costs.false_negative is 900 outside 5000 to 1800"),
+    ("aggregation: mean", "aggregation: median", "today.aggregation is 'median'"),
+    ("above: 0.05", "above: some", "hypotheses.H3.above is 'some'"),
+    (
+        "target: late",
+        "target: latte",
+        "target names column 'latte', which dictionary.yaml does not describe: did you mean 'late'?",
+    ),
+    ("groups: [origin,", "groups: [orgin,", "did you mean 'origin'?"),
+    ("sensitive: []", "sensitive: [sex]", "sensitive names column 'sex'"),
+    ("columns: [carrier, origin", "columns: [carier, origin", "today.columns names column 'carier'"),
+    ("without: [delay_origin", "without: [delay_orign", "hypotheses.H2.without names column 'delay_orign'"),
+]
 
 
 def all_faults(text, folder):
@@ -76,7 +118,12 @@ def test_nonsense_is_a_sentence_that_helps(old, new, sentence, tmp_path):
 
 def test_all_faults_are_told_at_once(tmp_path):
     text = (FLIGHTS / "problem.yaml").read_text()
-    apart = [(old, new) for old, new, _ in NONSENSE if not new.startswith(("metric: rmse", "minimum", "margin", "{value: 900"))]  # those of one line or one metric would hide each other
+    # those of one line or one metric would hide each other
+    apart = [
+        (old, new)
+        for old, new, _ in NONSENSE
+        if not new.startswith(("metric: rmse", "minimum", "margin", "{value: 900"))
+    ]
     for old, new in apart:
         text = text.replace(old, new, 1)
     assert len(all_faults(text, tmp_path)) == len(apart) >= 14
@@ -86,20 +133,25 @@ def test_nothing_is_frozen_where_the_statement_makes_no_sense(tmp_path):
     "The bundled problem stage: a name that no column has, and a metric that nothing computes"
     repo = tmp_path / "repo"
     (repo / "pipelines").mkdir(parents=True)
-    copy_example(repo, "dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "pipelines/01_problem.ipynb")
+    settings = ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc")
+    copy_example(repo, *settings, "pipelines/01_problem.ipynb")
     good = (repo / "problem.yaml").read_text()
     for old, new in (("sensitive: []", "sensitive: [sex]"), ("metric: average_precision", "metric: acuracy")):
         (repo / "problem.yaml").write_text(good.replace(old, new))
         done = assay("run", "problem", cwd=repo)
-        assert done.returncode == 1 and "states what cannot be meant (1)" in done.stderr and "nothing was frozen" in done.stderr, done.stderr
-        assert not (repo / "approvals/criteria.jsonl").exists() and not (repo / "reports").exists()
+        assert done.returncode == 1, done.stderr
+        assert "states what cannot be meant (1)" in done.stderr
+        assert "nothing was frozen" in done.stderr
+        assert not (repo / "approvals/criteria.jsonl").exists()
+        assert not (repo / "reports").exists()
     (repo / "problem.yaml").write_text(good)
     done = assay("run", "problem", cwd=repo)
     assert done.returncode == 0, done.stderr
     report = json.loads((repo / "reports/problem/metrics.json").read_text())
     assert (report["verdict"], report["metrics"]["gaps"]["value"], report["bar_moved"]) == ("agreed", 0, [])
     line = json.loads((repo / "approvals/criteria.jsonl").read_text())
-    assert line["criteria"]["thresholds"]["explore"] == dict(leak_auc=0.9) and line["criteria"]["hypotheses"]["H3"]["above"] == 0.05
+    assert line["criteria"]["thresholds"]["explore"] == dict(leak_auc=0.9)
+    assert line["criteria"]["hypotheses"]["H3"]["above"] == 0.05
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -108,26 +160,49 @@ def test_what_init_drafts_makes_sense_and_is_full_of_gaps(name, tmp_path):
     d = draft(write(make(), tmp_path), target, root=tmp_path)
     problem = make_problem(d.problem)
     assert faults(problem) + name_faults(problem, d.dictionary.names()) == []
-    assert {g["id"] for g in gaps(problem)} >= {"decision", "costs", "limits", "risks", "sources.table", "R01", "F06", "P07", "provisional"}
+    assert {g["id"] for g in gaps(problem)} >= {
+        "decision",
+        "costs",
+        "limits",
+        "risks",
+        "sources.table",
+        "R01",
+        "F06",
+        "P07",
+        "provisional",
+    }
 
 
-# ---- gaps ----------------------------------------------------------------------------------------------------------------------------------------------------
+# ---- gaps ----------------------------------------------------------------------------------------
 
 
 def test_the_bundled_agreement_has_no_gap_and_each_thing_left_out_is_one():
     raw = read_yaml(FLIGHTS / "problem.yaml")
     assert gaps(make_problem(raw)) == []
-    for part, key, id in [("answers", "P04", "P04"), ("limits", "memory_mb", "limits.memory_mb"), ("costs", "false_positive", "costs.false_positive"), ("decision", "when", "decision.when"), ("value", "build_cost", "value.build_cost")]:
-        assert [g["id"] for g in gaps(make_problem(raw | {part: {k: v for k, v in raw[part].items() if k != key}}))] == [id]
+    for part, key, id in [
+        ("answers", "P04", "P04"),
+        ("limits", "memory_mb", "limits.memory_mb"),
+        ("costs", "false_positive", "costs.false_positive"),
+        ("decision", "when", "decision.when"),
+        ("value", "build_cost", "value.build_cost"),
+    ]:
+        assert [
+            g["id"]
+            for g in gaps(make_problem(raw | {part: {k: v for k, v in raw[part].items() if k != key}}))
+        ] == [id]
     for key in ("likelihood", "impact", "owner", "mitigation"):
         row = {k: v for k, v in raw["risks"][0].items() if k != key}
         found = gaps(make_problem(raw | dict(risks=[row, *raw["risks"][1:]])))
         assert [(g["id"], key in g["what"]) for g in found] == [("risks.K1", True)]
-    shallow = make_problem(raw | dict(answers={}, costs=dict(currency="USD"), risks=["x"], hypotheses=["x"], limits=dict(groups={})))  # each part is there
+    # each part is there
+    shallow = make_problem(
+        raw
+        | dict(answers={}, costs=dict(currency="USD"), risks=["x"], hypotheses=["x"], limits=dict(groups={}))
+    )
     assert len(gaps(shallow)) == 4 + 2 + 1 + 1 + 4
 
 
-# ---- the ledger ----------------------------------------------------------------------------------------------------------------------------------------------
+# ---- the ledger ----------------------------------------------------------------------------------
 
 
 def bundled(**changes):
@@ -138,12 +213,21 @@ def bundled(**changes):
 def test_the_bundled_ledger_is_valid_and_shows_the_bundled_move():
     with inside(FLIGHTS):
         assert "judged_by interval → estimate" in [bar_sentence(m) for m in moved_bar()]
-        assert agreed_after() == "" and not any("steps" in m for m in moved_bar())
-        assert not any(m["criterion"].startswith(("hypotheses", "thresholds")) for m in moved_bar())  # they were not frozen at the first results
+        assert agreed_after() == ""
+        assert not any("steps" in m for m in moved_bar())
+        # they were not frozen at the first results
+        assert not any(m["criterion"].startswith(("hypotheses", "thresholds")) for m in moved_bar())
+
+
+def events_of_the_question(p, ledger, event=None):
+    "A chapter as it was: it began with each question"
+    same = [e for e in ledger if e["about"]["question"] == p.question]
+    return [e for e in same if event in (None, e["event"])]
 
 
 def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
-    "One word of the question, provisional, a low minimum; then agreed. The control is a chapter that begins with each question, as it was"
+    """One word of the question, provisional, a low minimum; then agreed. The control is a chapter that
+    begins with each question, as it was"""
     with inside(tmp_path):
         freeze_criteria(bundled())
         mark_results(bundled())
@@ -152,8 +236,8 @@ def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
         assert [bar_sentence(m) for m in moved_bar(bundled(**low))] == ["minimum 0.3 → 0.05 (-0.25)"]
         assert [r["after_results"] for r in ledger_rows()] == [False, True]
         ledger_path().unlink()
-        monkeypatch.setattr(moved, "events_of", lambda p, ledger, event=None: [e for e in ledger if e["about"]["question"] == p.question and event in (None, e["event"])])
-        monkeypatch.setattr(criteria, "_line_fault", lambda e, before: "")
+        monkeypatch.setattr(moved, "events_of", events_of_the_question)
+        monkeypatch.setattr(criteria, "_line_fault", always(""))
         freeze_criteria(bundled())
         mark_results(bundled())
         freeze_criteria(bundled(**low, provisional=True))
@@ -161,7 +245,8 @@ def test_a_provisional_detour_does_not_launder_a_bar(tmp_path, monkeypatch):
 
 
 def test_a_table_of_ones_own_is_a_chapter_of_its_own_that_is_shown(tmp_path):
-    "Begun by `assay init`. The control is the same table under new names of target and id, provisional or agreed: a moved bar"
+    """Begun by `assay init`. The control is the same table under new names of target and id, provisional or
+    agreed: a moved bar"""
     with inside(tmp_path):
         freeze_criteria(bundled())
         mark_results(bundled())
@@ -171,13 +256,17 @@ def test_a_table_of_ones_own_is_a_chapter_of_its_own_that_is_shown(tmp_path):
         Path("params.yaml").write_text("data: {source: {url: shop.csv}}\n")
         begin_chapter(bundled(**own), dict(url="shop.csv"), "a" * 64)
         assert freeze_criteria(bundled(**own, provisional=True))["after_results"] is False
-        assert moved_bar(bundled(**own)) == [] and [r["target"] for r in ledger_rows()] == ["late", "bought"]
+        assert moved_bar(bundled(**own)) == []
+        assert [r["target"] for r in ledger_rows()] == ["late", "bought"]
         mark_results(bundled(**own, provisional=True))
         freeze_criteria(bundled(**own))
         mark_results(bundled(**own))
         Path("params.yaml").write_text("data: {source: {url: copy.csv}}\n")
-        begin_chapter(bundled(target="other", id="row", minimum=0.05), dict(url="copy.csv"), "a" * 64)  # the same bytes
-        assert {"id", "minimum", "target"} <= {m["criterion"] for m in moved_bar(bundled(target="other", id="row", minimum=0.05))}
+        # the same bytes
+        begin_chapter(bundled(target="other", id="row", minimum=0.05), dict(url="copy.csv"), "a" * 64)
+        assert {"id", "minimum", "target"} <= {
+            m["criterion"] for m in moved_bar(bundled(target="other", id="row", minimum=0.05))
+        }
         Path("params.yaml").unlink()
         assert moved_bar(bundled()) == []  # and the first table has not moved
 
@@ -188,14 +277,19 @@ def test_a_ledger_that_git_knows_only_grows(tmp_path, monkeypatch):
         freeze_criteria(bundled())
         mark_results(bundled())
         good = ledger_path().read_text()
-        for command in (("git", "init", "-q"), ("git", "add", "-A"), ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "agreed")):
+        for command in (
+            ("git", "init", "-q"),
+            ("git", "add", "-A"),
+            ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "agreed"),
+        ):
             assert run(*command, cwd=tmp_path).returncode == 0
         assert len(read_ledger()) == 2
+        cut = "does not begin with the 2 lines that git has at HEAD.*git checkout HEAD"
         for lines in ("", good.splitlines(keepends=True)[0]):
             ledger_path().write_text(lines)
-            with pytest.raises(ValueError, match="does not begin with the 2 lines that git has at HEAD.*git checkout HEAD"):
+            with pytest.raises(ValueError, match=cut):
                 freeze_criteria(bundled(minimum=0.05))
-        monkeypatch.setattr(criteria, "_at_head", lambda path: "")
+        monkeypatch.setattr(criteria, "_at_head", always(""))
         assert freeze_criteria(bundled(minimum=0.05))["after_results"] is False
         monkeypatch.undo()
         ledger_path().write_text(good)
@@ -210,9 +304,26 @@ def test_a_repository_without_git_freezes_too(tmp_path, monkeypatch):
         assert len(read_ledger()) == 1
 
 
-THRESHOLDS = [("leak_auc: 0.9", "leak_auc: 0.99", "thresholds.explore.leak_auc 0.9 → 0.99 (+0.09)"), ("price_per_core_hour: 0.05", "price_per_core_hour: 0.0", "thresholds.package.price_per_core_hour 0.05 → 0.0 (-0.05)"),
-              ("max_gaps: 0", "max_gaps: 9", "thresholds.problem.max_gaps 0 → 9 (+9)"), ("tolerance: 1e-5", "tolerance: 0.01", "thresholds.package.tolerance 1e-05 → 0.01 (+0.00999)"),
-              ("max_quarantine_share: 0.01", "max_quarantine_share: 0.5", "thresholds.data.max_quarantine_share 0.01 → 0.5 (+0.49)"), ("test_until: '2013-11-01", "test_until: '2013-12-01", "thresholds.data.test_until 2013-11-01T04:00:00 → 2013-12-01T04:00:00")]
+THRESHOLDS = [
+    ("leak_auc: 0.9", "leak_auc: 0.99", "thresholds.explore.leak_auc 0.9 → 0.99 (+0.09)"),
+    (
+        "price_per_core_hour: 0.05",
+        "price_per_core_hour: 0.0",
+        "thresholds.package.price_per_core_hour 0.05 → 0.0 (-0.05)",
+    ),
+    ("max_gaps: 0", "max_gaps: 9", "thresholds.problem.max_gaps 0 → 9 (+9)"),
+    ("tolerance: 1e-5", "tolerance: 0.01", "thresholds.package.tolerance 1e-05 → 0.01 (+0.00999)"),
+    (
+        "max_quarantine_share: 0.01",
+        "max_quarantine_share: 0.5",
+        "thresholds.data.max_quarantine_share 0.01 → 0.5 (+0.49)",
+    ),
+    (
+        "test_until: '2013-11-01",
+        "test_until: '2013-12-01",
+        "thresholds.data.test_until 2013-11-01T04:00:00 → 2013-12-01T04:00:00",
+    ),
+]
 
 
 @pytest.mark.parametrize("old, new, sentence", THRESHOLDS)
@@ -234,7 +345,9 @@ def test_the_line_of_a_hypothesis_that_moves_after_results_is_a_moved_bar(tmp_pa
         freeze_criteria(bundled())
         mark_results(bundled())
         kinder = [h | (dict(above=0.03) if h["id"] == "H3" else {}) for h in bundled().hypotheses]
-        assert [bar_sentence(m) for m in moved_bar(bundled(hypotheses=kinder))] == ["hypotheses.H3.above 0.05 → 0.03 (-0.02)"]
+        assert [bar_sentence(m) for m in moved_bar(bundled(hypotheses=kinder))] == [
+            "hypotheses.H3.above 0.05 → 0.03 (-0.02)"
+        ]
         reworded = [h | dict(statement="…") for h in bundled().hypotheses]
         assert moved_bar(bundled(hypotheses=reworded)) == []
 
@@ -243,18 +356,27 @@ def test_the_line_of_a_hypothesis_that_moves_after_results_is_a_moved_bar(tmp_pa
 def test_a_deleted_ledger_stops_the_pipeline(tmp_path):
     repo = add_agreement(make_repo(tmp_path / "repo"))
     assert assay("repro", cwd=repo).returncode == 0
-    for command in (("git", "add", "-A"), ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "run")):
+    for command in (
+        ("git", "add", "-A"),
+        ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "run"),
+    ):
         assert run(*command, cwd=repo).returncode == 0
     (repo / "approvals/criteria.jsonl").unlink()
     for report in (repo / "reports").glob("*/metrics.json"):  # no report says which line it rests on
-        report.write_text(json.dumps({k: v for k, v in json.loads(report.read_text()).items() if k != "frozen"}))
-    (repo / "problem.yaml").write_text((repo / "problem.yaml").read_text().replace("minimum: 0.2", "minimum: 0.05"))
+        report.write_text(
+            json.dumps({k: v for k, v in json.loads(report.read_text()).items() if k != "frozen"})
+        )
+    (repo / "problem.yaml").write_text(
+        (repo / "problem.yaml").read_text().replace("minimum: 0.2", "minimum: 0.05")
+    )
     done = assay("run", "problem", cwd=repo)
-    assert done.returncode == 1 and "git checkout HEAD -- approvals/criteria.jsonl" in done.stderr, done.stderr
+    assert done.returncode == 1 and "git checkout HEAD -- approvals/criteria.jsonl" in done.stderr, (
+        done.stderr
+    )
     assert load_problem(repo / "problem.yaml").minimum == 0.05
 
 
-# ---- the first agreement -------------------------------------------------------------------------------------------------------------------------------------
+# ---- the first agreement -------------------------------------------------------------------------
 
 
 def fitted(**changes):
@@ -269,27 +391,53 @@ def moves(problem):
     return [bar_sentence(m) for m in moved_bar(problem)]
 
 
-DRAFT = dict(provisional=True, metric="brier", minimum=41.72, margin=0.0, costs={}, limits={}, hypotheses=[], decision={}, groups=[])
+DRAFT = dict(
+    provisional=True,
+    metric="brier",
+    minimum=41.72,
+    margin=0.0,
+    costs={},
+    limits={},
+    hypotheses=[],
+    decision={},
+    groups=[],
+)
 
 
 def naive(problem):
     "The moves as they were counted once: from whatever the first results were judged by, provisional or not"
-    return compare_criteria(next(e["criteria"] for e in read_ledger() if e["event"] == "agreed"), criteria.criteria(problem))
+    return compare_criteria(
+        next(e["criteria"] for e in read_ledger() if e["event"] == "agreed"), criteria.criteria(problem)
+    )
 
 
 def test_what_is_agreed_first_is_the_bar_and_what_moves_after_is_shown_step_by_step(tmp_path):
-    "A draft at 41.72, agreed at 38, missed, and moved to 40. The control compares with the draft: two dozen moves, and 41.72 → 40"
+    """A draft at 41.72, agreed at 38, missed, and moved to 40. The control compares with the draft: two
+    dozen moves, and 41.72 → 40"""
     with inside(tmp_path):
         fitted(**DRAFT)
-        assert (moves(bundled(**DRAFT)), agreed_after(bundled(**DRAFT))) == ([], "")  # nobody has agreed on anything
+        # nobody has agreed on anything
+        assert (moves(bundled(**DRAFT)), agreed_after(bundled(**DRAFT))) == (
+            [],
+            "",
+        )
         first = fitted(minimum=38.0)
         n = len(naive(first)) - 1  # `provisional` is no value
-        assert n >= 25 and moves(first) == [] and agreed_after(first).endswith(f"of the values that those were judged by, {n} changed")
-        assert bar_state(first)["agreed_after"].startswith("first agreed after provisional results were seen (line 3 of approvals/criteria.jsonl)")
+        assert n >= 25
+        assert moves(first) == []
+        assert agreed_after(first).endswith(f"of the values that those were judged by, {n} changed")
+        assert bar_state(first)["agreed_after"].startswith(
+            "first agreed after provisional results were seen (line 3 of approvals/criteria.jsonl)"
+        )
         assert moves(fitted(minimum=40.0)) == ["minimum 38.0 → 40.0 (+2)"]
         assert "minimum 41.72 → 40.0 (-1.72)" in [bar_sentence(m) for m in naive(bundled(minimum=40.0))]
-        assert moves(fitted(minimum=39.0, margin=0.01)) == ["margin 0.05 → 0.01 (-0.04)", "minimum 38.0 → 40.0 → 39.0 (+1)"]
-        assert moves(first) == [] and agreed_after(bundled(minimum=40.0)) == agreed_after(first)  # of the first agreement, whatever came after
+        assert moves(fitted(minimum=39.0, margin=0.01)) == [
+            "margin 0.05 → 0.01 (-0.04)",
+            "minimum 38.0 → 40.0 → 39.0 (+1)",
+        ]
+        assert moves(first) == []
+        # of the first agreement, whatever came after
+        assert agreed_after(bundled(minimum=40.0)) == agreed_after(first)
 
 
 def test_the_sentence_about_the_first_agreement_is_the_same_before_and_after_its_first_model(tmp_path):
@@ -300,25 +448,31 @@ def test_the_sentence_about_the_first_agreement_is_the_same_before_and_after_its
         freeze_criteria(p)
         before = bar_state(p)
         mark_results(p)
-        assert bar_state(p) == before and before["agreed_after"] and len(read_ledger()) == 4
+        assert bar_state(p) == before
+        assert before["agreed_after"]
+        assert len(read_ledger()) == 4
         mark_results(p)
         assert len(read_ledger()) == 4  # a mark is written once
 
 
 def test_an_agreement_may_be_completed_until_a_model_is_judged_by_it(tmp_path):
-    "Two drafts without `provisional` and with open questions, then one that a model is fitted under: that one is the bar"
+    """Two drafts without `provisional` and with open questions, then one that a model is fitted under: that
+    one is the bar"""
     with inside(tmp_path):
         fitted(**DRAFT)
         for costs in ({}, bundled().costs):
             freeze_criteria(bundled(minimum=38.0, costs=costs, answers={}))
         assert [e.get("gaps", 0) > 0 for e in read_ledger() if e["event"] == "agreed"] == [True, True, True]
         done = fitted(minimum=37.0)
-        assert moves(done) == [] and "(line 5 of" in agreed_after(done) and read_ledger()[-2]["gaps"] == 0
+        assert moves(done) == []
+        assert "(line 5 of" in agreed_after(done)
+        assert read_ledger()[-2]["gaps"] == 0
         assert moves(bundled(minimum=38.0)) == ["minimum 37.0 → 38.0 (+1)"]
 
 
 def older_ledger():
-    "The ledger as it was written before: no agreement says how many questions were open, and only the first results are marked"
+    """The ledger as it was written before: no agreement says how many questions were open, and only the
+    first results are marked"""
     lines, prev = [], criteria.FIRST
     for e in read_ledger():
         if e["event"] == "results" and any('"event":"results"' in line for line in lines):
@@ -336,9 +490,11 @@ def test_a_ledger_of_before_the_second_mark_forgets_no_move(tmp_path):
         fitted(minimum=38.0)
         fitted(minimum=40.0)
         older_ledger()
-        assert [e["event"] for e in read_ledger()] == ["agreed", "results", "agreed", "agreed"] and not any("gaps" in e for e in read_ledger())
+        assert [e["event"] for e in read_ledger()] == ["agreed", "results", "agreed", "agreed"]
+        assert not any("gaps" in e for e in read_ledger())
         assert moves(bundled(minimum=40.0)) == ["minimum 38.0 → 40.0 (+2)"] == moves(fitted(minimum=40.0))
-        assert "(line 3 of" in agreed_after(bundled(minimum=40.0)) and len(read_ledger()) == 4  # no mark that would make 40 the first
+        assert "(line 3 of" in agreed_after(bundled(minimum=40.0))
+        assert len(read_ledger()) == 4  # no mark that would make 40 the first
 
 
 def detour_before_results():
@@ -378,6 +534,11 @@ def drafted_anew():
 DETOURS = [detour_before_results, detour_after_results, detour_after_a_late_agreement, drafted_anew]
 
 
+def last_agreed(events):
+    "The last event that people agreed on, with its place"
+    return [(i, e) for i, e in enumerate(events) if criteria.is_agreed(e)][-1]
+
+
 @pytest.mark.parametrize("detour", DETOURS)
 def test_going_back_to_provisional_and_agreeing_again_is_a_moved_bar(detour, tmp_path, monkeypatch):
     "The control takes the agreement of today for the first one"
@@ -385,8 +546,9 @@ def test_going_back_to_provisional_and_agreeing_again_is_a_moved_bar(detour, tmp
         last = detour()
         assert moves(last) in (["minimum 0.3 → 0.1 → 0.2 (-0.1)"], ["minimum 0.3 → 0.2 (-0.1)"])
         back = moves(bundled(minimum=0.1, provisional=True))  # and while it is provisional
-        assert [m.partition(" ")[0] for m in back] == ["minimum", "provisional"] and all("→" in m for m in back)
-        monkeypatch.setattr(moved, "bar_of", lambda events: next((i, e) for i, e in reversed(list(enumerate(events))) if criteria.is_agreed(e)))
+        assert [m.partition(" ")[0] for m in back] == ["minimum", "provisional"]
+        assert all("→" in m for m in back)
+        monkeypatch.setattr(moved, "bar_of", last_agreed)
         assert moves(last) == []
 
 
@@ -395,5 +557,9 @@ def test_who_agreed_before_there_were_results_is_told_nothing_new(tmp_path):
         freeze_criteria(bundled(**DRAFT))  # a draft that nothing was measured by
         freeze_criteria(bundled(minimum=0.3))
         agreed = fitted(minimum=0.25)  # people may change their minds until there are results
-        assert (moves(agreed), agreed_after(agreed)) == ([], "") and set(bar_state(agreed)) == {"bar_moved", "frozen"}
+        assert (moves(agreed), agreed_after(agreed)) == ([], "")
+        assert set(bar_state(agreed)) == {
+            "bar_moved",
+            "frozen",
+        }
         assert moves(fitted(minimum=0.2)) == ["minimum 0.25 → 0.2 (-0.05)"] and agreed_after(agreed) == ""

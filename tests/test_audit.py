@@ -1,4 +1,5 @@
 "`assay audit`: what is committed is what a rebuild gives, byte by byte"
+
 import json
 
 import pytest
@@ -28,7 +29,9 @@ def repo(tmp_path_factory):
 def test_a_rebuild_gives_the_committed_bytes(repo):
     done = assay("audit", "--json", cwd=repo)
     found = json.loads(done.stdout)
-    assert done.returncode == 0 and found["differs"] == [] and found["compared"] >= 10, done.stdout + done.stderr
+    assert done.returncode == 0 and found["differs"] == [] and found["compared"] >= 10, (
+        done.stdout + done.stderr
+    )
 
 
 def test_one_changed_byte_of_a_page_is_found(repo):

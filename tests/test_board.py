@@ -1,4 +1,5 @@
 "The board shows the numbers of this problem, and no other's"
+
 import json
 import shutil
 from pathlib import Path
@@ -21,14 +22,30 @@ NUMBER = 0.987654
 def agree(target="late", metric="roc_auc", url="flights.csv"):
     "Another agreement, or a change of the one there is"
     Path("params.yaml").write_text(json.dumps(dict(base=dict(seed=0), data=dict(source=dict(url=url)))))
-    Path("problem.yaml").write_text(json.dumps(dict(title="t", question="Which?", task="binary", target=target, id="i", positive="yes", metric=metric, minimum=0.5, margin=0.01)))
+    Path("problem.yaml").write_text(
+        json.dumps(
+            dict(
+                title="t",
+                question="Which?",
+                task="binary",
+                target=target,
+                id="i",
+                positive="yes",
+                metric=metric,
+                minimum=0.5,
+                margin=0.01,
+            )
+        )
+    )
     return load_problem()
 
 
 def measure(line):
     "Reports that rest on a line of the ledger, as a run leaves them"
     for stage in STAGES:
-        res = write_metrics(stage, "scored", {k: metric(NUMBER) for k in ("n_raw", "test", "rule_roc_auc", "rule_brier")})
+        res = write_metrics(
+            stage, "scored", {k: metric(NUMBER) for k in ("n_raw", "test", "rule_roc_auc", "rule_brier")}
+        )
         write_json(metrics_path(stage), res | dict(frozen=line["hash"]))
 
 
@@ -54,14 +71,18 @@ def front():
 
 
 def test_control_the_numbers_of_this_problem_are_shown_fresh_or_stale(there):
-    assert [rows()[s]["state"] for s in STAGES] == ["fresh"] * 3 and all("0.988" in rows()[s]["number"] for s in STAGES)
+    assert [rows()[s]["state"] for s in STAGES] == ["fresh"] * 3
+    assert all("0.988" in rows()[s]["number"] for s in STAGES)
     agree(metric="brier")  # one problem, another criterion
     found = rows(dict.fromkeys(STAGES))
-    assert [found[s]["state"] for s in STAGES] == ["stale"] * 3 and all("0.988" in found[s]["number"] for s in STAGES)
+    assert [found[s]["state"] for s in STAGES] == ["stale"] * 3
+    assert all("0.988" in found[s]["number"] for s in STAGES)
     assert "0.988" in front() and found["package"]["state"] == "not run"
 
 
-@pytest.mark.parametrize("changed", [dict(url="mine.csv", target="bought"), dict(url="mine.csv"), dict(target="delay")])
+@pytest.mark.parametrize(
+    "changed", [dict(url="mine.csv", target="bought"), dict(url="mine.csv"), dict(target="delay")]
+)
 def test_after_init_the_board_shows_no_number_of_another_problem(there, changed):
     problem = agree(**changed)
     begin_chapter(problem, dict(url=changed.get("url", "flights.csv")), "b" * 64)
@@ -94,7 +115,9 @@ def test_a_stage_that_reads_what_was_edited_is_stale_before_the_problem_stage_ru
     text = path.read_text()
     path.write_text(text + "# a comment\n")
     assert edited_parts() == {}  # control: it says the same
-    path.write_text(text.replace("{kind: category, categories: [EWR", "{kind: category, role: context, categories: [EWR"))
+    path.write_text(
+        text.replace("{kind: category, categories: [EWR", "{kind: category, role: context, categories: [EWR")
+    )
     assert {"data", "explore", "evaluation"} <= set(edited_parts()) and "problem" not in edited_parts()
     assert rows(edited_parts())["data"]["state"] == "stale"
     assert load_status(edited_parts())["next"] == "bring every stage up to date: assay repro"

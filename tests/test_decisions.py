@@ -77,13 +77,17 @@ def keys_of(schema):
 
 def is_key(name):
     "Is this a key of problem.yaml or of dictionary.yaml?"
-    return any(name in keys_of(read_json(ROOT / f".schema/{file}.json")) for file in ("problem", "dictionary"))
+    return any(
+        name in keys_of(read_json(ROOT / f".schema/{file}.json")) for file in ("problem", "dictionary")
+    )
 
 
 def is_output(name):
     "Does a stage leave this file or folder?"
     stages = read_yaml(ROOT / "dvc.yaml")["stages"].values()
-    return any(name in (o if isinstance(o, str) else next(iter(o)) for o in s.get("outs", [])) for s in stages)
+    return any(
+        name in (o if isinstance(o, str) else next(iter(o)) for o in s.get("outs", [])) for s in stages
+    )
 
 
 def exists(name):
@@ -128,11 +132,23 @@ def test_all_that_is_named_exists():
     assert "DECISIONS.md" in (ROOT / "nbs/index.ipynb").read_text()
 
 
+# fmt: skip
 WRONG = (
-    "make tests", "make", "assay aprove", "assay repro --no-such-option", "python tests/mesure.py",
-    "python tests/measure.py no_measurement", "nbdev==2.4.1", "nbdev==3.0.0", "jupyter_hooks = False",
-    "assay.no_module", "assay.no_wing.module", "pipelines/00_nothing.ipynb", "own_metric", "ASSAY_ENGINES",
-)  # fmt: skip
+    "make tests",
+    "make",
+    "assay aprove",
+    "assay repro --no-such-option",
+    "python tests/mesure.py",
+    "python tests/measure.py no_measurement",
+    "nbdev==2.4.1",
+    "nbdev==3.0.0",
+    "jupyter_hooks = False",
+    "assay.no_module",
+    "assay.no_wing.module",
+    "pipelines/00_nothing.ipynb",
+    "own_metric",
+    "ASSAY_ENGINES",
+)
 
 
 @pytest.mark.parametrize("name", WRONG)

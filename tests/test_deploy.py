@@ -1,4 +1,5 @@
-"The image without a container engine: the steps of the Dockerfile, run in a folder that stands for the root of each stage"
+"""The image without a container engine: the steps of the Dockerfile, run in a folder that stands for the
+root of each stage"""
 
 import json
 import os
@@ -33,9 +34,21 @@ def script(path, content):
     path.chmod(0o755)
 
 
-# in a virtual environment that stands for the image's: the packages of this one are the index, and nothing is installed
-DRY_PIP = f'PIP_CONFIG_FILE=/dev/null exec {shlex.quote(sys.executable)} -m pip --disable-pip-version-check "$@" --dry-run --no-index --no-build-isolation'
-DRY_PYTHON = f"""if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$SHIMS/pip" "$3/bin/pip"; cp "$0" "$3/bin/python"; else exec {shlex.quote(sys.executable)} "$@"; fi"""
+# in a virtual environment that stands for the image's:
+# the packages of this one are the index, and nothing is installed
+PYTHON = shlex.quote(sys.executable)
+DRY_PIP = (
+    f'PIP_CONFIG_FILE=/dev/null exec {PYTHON} -m pip --disable-pip-version-check "$@" '
+    "--dry-run --no-index --no-build-isolation"
+)
+DRY_PYTHON = f"""
+if [ "$1 $2" = "-m venv" ]; then
+  mkdir -p "$3/bin"
+  cp "$SHIMS/pip" "$3/bin/pip"
+  cp "$0" "$3/bin/python"
+else
+  exec {PYTHON} "$@"
+fi"""
 
 
 class Image:
@@ -134,7 +147,8 @@ def image(released, tmp_path_factory):
 
 
 def answered(image, text=DOCKERFILE):
-    "What the container of an image answers to one request; exit code and what it said where it does not start"
+    """What the container of an image answers to one request; exit code and what it said where it does not
+    start"""
     server = Server.__new__(Server)
     server.folder, server.port = image.root, free_port()
     server.process = image.start(text, server.port)
@@ -152,15 +166,15 @@ def requirements(path):
 def test_every_step_of_the_image_can_be_run(image):
     "pip resolves the requirements of the service under the versions of the lock"
     assert "Would install assay" in image.said and "numpy" in image.said
-    assert not {"DVC", "dvc", "pandas"} & set(
-        re.findall(r"satisfied: (\w+)", image.said)
-    )  # the service alone
+    # the service alone
+    assert not {"DVC", "dvc", "pandas"} & set(re.findall(r"satisfied: (\w+)", image.said))
     assert "useradd --uid 10001" in (image.folder / "as_root").read_text()
 
 
 def test_each_python_finds_one_version_of_each_package(image):
     found = requirements(image.stages["build"] / "tmp/constraints.txt")
-    assert len(found) > 100 and not any(r.extras for r in found)
+    assert len(found) > 100
+    assert not any(r.extras for r in found)
     for version in ("3.11.2", "3.11.9", "3.12.1", "3.13.0"):
         env = dict(
             python_full_version=version,
@@ -173,7 +187,8 @@ def test_each_python_finds_one_version_of_each_package(image):
             extra="",
         )
         names = [r.name for r in found if not r.marker or r.marker.evaluate(env)]
-        assert len(names) == len(set(names)) and {"numpy", "onnxruntime", "fastapi"} <= set(names)
+        assert len(names) == len(set(names))
+        assert {"numpy", "onnxruntime", "fastapi"} <= set(names)
 
 
 def test_control_without_markers_the_image_cannot_be_built(released, tmp_path):
@@ -198,11 +213,9 @@ def copy_context(source, folder):
 
 def test_decisions_are_mounted_and_not_in_the_image(image, released, tmp_path):
     srv = image.stages[list(image.stages)[-1]] / "srv"
-    assert (
-        (srv / "data/bundle/model.onnx").is_file()
-        and not list(srv.rglob("*.jsonl"))
-        and not (srv / "approvals").exists()
-    )
+    assert (srv / "data/bundle/model.onnx").is_file()
+    assert not list(srv.rglob("*.jsonl"))
+    assert not (srv / "approvals").exists()
     code, said = answered(image)
     assert code == 3 and "is not approved" in said
     shutil.copytree(released / "approvals", srv / "approvals")  # stands for the mount
@@ -220,14 +233,10 @@ def test_compose_mounts_what_the_service_reads_and_writes():
         "serve"
     ]
     mounts = dict(v.split(":", 1) for v in service["volumes"])
-    assert (
-        mounts == {"../approvals": "/srv/approvals:ro", "log": "/srv/data/production"}
-        and (ROOT / "deploy/../approvals").is_dir()
-    )
-    assert (
-        service["read_only"]
-        and (ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
-    )
+    assert mounts == {"../approvals": "/srv/approvals:ro", "log": "/srv/data/production"}
+    assert (ROOT / "deploy/../approvals").is_dir()
+    assert service["read_only"]
+    assert (ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
     writes = [m.split(":")[0] for m in (*mounts.values(), *service["tmpfs"]) if not m.endswith(":ro")]
     declared = [w for name, rest in instructions(DOCKERFILE) if name == "VOLUME" for w in rest.split()]
     assert set(declared) <= set(writes) and "/srv/approvals" not in writes
@@ -235,42 +244,24 @@ def test_compose_mounts_what_the_service_reads_and_writes():
 
 @pytest.mark.slow
 def test_the_image_is_built_and_answers_with_its_own_packages(released, tmp_path):
-    "Everything installed from the index, as a build would; the service then runs without the packages of this environment"
-    probe = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--dest",
-        str(tmp_path / "probe"),
-        "h11",
-    ]
+    """Everything installed from the index, as a build would; the service then runs without the packages of
+    this environment"""
+    pip = (sys.executable, "-m", "pip")
+    probe = [*pip, "download", "--quiet", "--no-deps", "--dest", str(tmp_path / "probe"), "h11"]
     if subprocess.run(probe, capture_output=True, timeout=120, check=False).returncode:
         pytest.skip("no package index can be reached from here")
     image = Image(tmp_path / "image", released, dry=False)
     image.build(DOCKERFILE)
     shutil.copytree(released / "approvals", image.root / "srv/approvals")
     assert answered(image)[0] == 200
-    have = subprocess.run(
-        [image.root / "venv/bin/python", "-m", "pip", "list", "--format", "json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    listed = [image.root / "venv/bin/python", "-m", "pip", "list", "--format", "json"]
+    have = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
     versions = {p["name"].lower().replace("_", "-"): p["version"] for p in json.loads(have)}
     locked = {
         r.name: str(r.specifier)[2:]
         for r in requirements(image.stages["build"] / "tmp/constraints.txt")
         if not r.marker or r.marker.evaluate()
     }
-    assert (
-        "pandas" not in versions
-        and {
-            n: v
-            for n, v in versions.items()
-            if n in locked and locked[n] != v and n not in ("pip", "setuptools")
-        }
-        == {}
-    )
+    assert "pandas" not in versions
+    ours = {n: v for n, v in versions.items() if n in locked and n not in ("pip", "setuptools")}
+    assert ours == {n: locked[n] for n in ours}

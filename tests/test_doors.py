@@ -60,9 +60,8 @@ def client(repo, tmp_path_factory):
 
 
 def as_json(v):
-    return (
-        None if isinstance(v, float) and np.isnan(v) else v
-    )  # null is how JSON says missing; infinity stays, and is no JSON
+    # null is how JSON says missing; infinity stays, and is no JSON
+    return None if isinstance(v, float) and np.isnan(v) else v
 
 
 @pytest.mark.parametrize("column", VALUES)
@@ -99,55 +98,48 @@ def test_a_batch_refuses_rows_and_scores_the_others(repo):
     df = repo["df"].head(12).astype(object)
     for i, (column, v) in enumerate(dict(distance=100000.0, hour=None, origin="JFK ").items()):
         df.loc[df.index[i], column] = v
-    df.loc[df.index[3], "hour"], df.loc[df.index[4], "hour"], df.loc[df.index[5], "origin"] = (
-        7.5,
-        "seven",
-        "SFO",
-    )
+    for i, column, v in ((3, "hour", 7.5), (4, "hour", "seven"), (5, "origin", "SFO")):
+        df.loc[df.index[i], column] = v
     code, scores, said = score(repo, df, "bad.csv", "--refused", repo["folder"] / "refused.parquet")
-    assert code == 1 and scores.flight_id.tolist() == df.flight_id.tolist()[6:]
-    assert np.allclose(
-        scores.score, repo["bundle"].score(repo["df"].head(12))[6:]
-    )  # what is right is scored as if nothing else were there
-    assert (
-        "6 of 12 rows are refused" in said
-        and "distance: above 6000 (high), 1 row, such as S3-0" in said
-        and "hour: no whole number (whole), 1 row" in said
-    )
-    assert (
-        "origin: none of the described categories (categories), 2 rows, such as S3-2" in said
-        and "hour: of another type (kind), 1 row, such as S3-4" in said
-    )
+    assert code == 1
+    assert scores.flight_id.tolist() == df.flight_id.tolist()[6:]
+    # what is right is scored as if nothing else were there
+    assert np.allclose(scores.score, repo["bundle"].score(repo["df"].head(12))[6:])
+    assert "6 of 12 rows are refused" in said
+    assert "distance: above 6000 (high), 1 row, such as S3-0" in said
+    assert "hour: no whole number (whole), 1 row" in said
+    assert "origin: none of the described categories (categories), 2 rows, such as S3-2" in said
+    assert "hour: of another type (kind), 1 row, such as S3-4" in said
     listed = pd.read_parquet(repo["folder"] / "refused.parquet")
-    assert listed.flight_id.tolist() == df.flight_id.tolist()[:6] and listed.rule.tolist() == [
-        "high",
-        "missing",
-        "categories",
-        "whole",
-        "kind",
-        "categories",
-    ]
-    assert repo["bundle"].score(repo["df"].head(1).assign(distance=100000.0)).shape == (
-        1,
-    )  # the control: the model itself scores it
+    assert listed.flight_id.tolist() == df.flight_id.tolist()[:6]
+    rules = ["high", "missing", "categories", "whole", "kind", "categories"]
+    assert listed.rule.tolist() == rules
+    # the control: the model itself scores it
+    assert repo["bundle"].score(repo["df"].head(1).assign(distance=100000.0)).shape == (1,)
 
 
 def test_an_edit_of_today_does_not_change_how_an_approved_bundle_reads(repo):
     "The bundle says how columns are read; params.yaml of the working tree says it for the next one"
     params, df = repo["folder"] / "params.yaml", repo["df"].head(5)
     before = params.read_text()
-    edited = "data: {source: {name: t, kind: csv, url: t.csv, columns: {hour: distance, distance: hour}, missing: [JFK, EWR, LGA]}}\n"
+    edited = (
+        "data: {source: {name: t, kind: csv, url: t.csv, "
+        "columns: {hour: distance, distance: hour}, missing: [JFK, EWR, LGA]}}\n"
+    )
     try:
         params.write_text(edited)
         code, scores, said = score(repo, df, "edited.csv")
     finally:
         params.write_text(before)
-    assert (code, said) == (0, "") and np.allclose(scores.score, repo["bundle"].score(df))
+    assert (code, said) == (0, "")
+    assert np.allclose(scores.score, repo["bundle"].score(df))
 
 
 def test_every_row_can_be_refused(repo):
     code, scores, said = score(repo, repo["df"].head(3).assign(hour=99), "all.parquet")
-    assert code == 1 and scores.empty and "3 of 3 rows are refused" in said
+    assert code == 1
+    assert scores.empty
+    assert "3 of 3 rows are refused" in said
 
 
 @pytest.mark.parametrize("name", ["empty.csv", "empty.parquet"])
@@ -161,7 +153,8 @@ def test_monitoring_of_a_table_without_rows_asks_for_the_feed(repo):
     repo["df"].head(0).to_csv(repo["folder"].parent / name, index=False)
     r = forked("assay.cli", "monitor", "--table", repo["folder"].parent / name, "--json", cwd=repo["folder"])
     why = f"{name} has a header and no rows, so nothing can be compared; look at the feed"
-    assert r.returncode == 1 and json.loads(r.stdout) == dict(n=0, decision=None, why=why)
+    assert r.returncode == 1
+    assert json.loads(r.stdout) == dict(n=0, decision=None, why=why)
 
 
 def test_names_of_rows_stay_as_they_are_written(repo):
@@ -179,12 +172,10 @@ def test_monitoring_of_a_table_counts_what_is_refused(repo):
         "assay.cli", "monitor", "--table", repo["folder"].parent / "window.csv", "--json", cwd=repo["folder"]
     )
     found = json.loads(r.stdout)
-    assert (
-        "60 of 300 rows are refused" in r.stderr
-        and found["n"] == 240
-        and found["decision"] == "repair_data"
-        and r.returncode == 1
-    )
+    assert "60 of 300 rows are refused" in r.stderr
+    assert found["n"] == 240
+    assert found["decision"] == "repair_data"
+    assert r.returncode == 1
 
 
 @pytest.mark.slow

@@ -1,4 +1,6 @@
-"A number that somebody edited by hand is found: in a report by the hash that its run left, in a table of numbers by metrics.json"
+"""A number that somebody edited by hand is found: in a report by the hash that its run left, in a table of
+numbers by metrics.json"""
+
 import json
 import re
 import shutil
@@ -46,7 +48,8 @@ def test_an_edited_report_is_named(finished, tmp_path, name, cloned):
         assert edited_reports() == []  # the control: as the run left it
         raise_a_number(repo / name)
         said = edited_reports()
-        assert [s.partition(" ")[0] for s in said] == [name] and "it was edited" in said[0]
+        assert [s.partition(" ")[0] for s in said] == [name]
+        assert "it was edited" in said[0]
 
 
 def test_verify_names_each_edited_report(finished, tmp_path):
@@ -55,7 +58,8 @@ def test_verify_names_each_edited_report(finished, tmp_path):
     for name in EDITED:
         raise_a_number(repo / name)
     found = assay("verify", "--json", cwd=repo)
-    assert found.returncode == 1 and sorted(d["path"] for d in json.loads(found.stdout)) == sorted(EDITED)
+    assert found.returncode == 1
+    assert sorted(d["path"] for d in json.loads(found.stdout)) == sorted(EDITED)
 
 
 def test_pages_of_a_run_that_a_gate_stopped_are_not_called_edited(finished, tmp_path):
@@ -64,7 +68,10 @@ def test_pages_of_a_run_that_a_gate_stopped_are_not_called_edited(finished, tmp_
     params = repo / "params.yaml"
     params.write_text(params.read_text().replace("max_gaps: 100", "max_gaps: 0"))
     assert assay("repro", cwd=repo).returncode == 3
-    assert any(d["path"] == "reports/index.html" for d in json.loads(assay("verify", "--json", cwd=repo).stdout))  # dvc.lock alone would accuse it
+    # dvc.lock alone would accuse it
+    assert any(
+        d["path"] == "reports/index.html" for d in json.loads(assay("verify", "--json", cwd=repo).stdout)
+    )
     commit(repo)
     for there in (repo, clone(repo, tmp_path / "clone")):
         with inside(there):
@@ -74,8 +81,18 @@ def test_pages_of_a_run_that_a_gate_stopped_are_not_called_edited(finished, tmp_
             assert "reports/table/metrics.json" in " ".join(edited_reports())
 
 
-BOARD = [dict(stage=n, headline=h, metrics=json.loads((ROOT / f"tests/flights/reports/{n}/metrics.json").read_text())) for n, h in (("data", "n_raw"), ("evaluation", "test"))]
-README = "| [data](reports/data/report.html) | usable | n raw 336,776 |\n| [evaluation](reports/evaluation/report.html) | meets the criteria | {} |\n"
+BOARD = [
+    dict(
+        stage=n,
+        headline=h,
+        metrics=json.loads((ROOT / f"tests/flights/reports/{n}/metrics.json").read_text()),
+    )
+    for n, h in (("data", "n_raw"), ("evaluation", "test"))
+]
+README = (
+    "| [data](reports/data/report.html) | usable | n raw 336,776 |\n"
+    "| [evaluation](reports/evaluation/report.html) | meets the criteria | {} |\n"
+)
 
 
 @pytest.mark.parametrize("digit", range(3))
@@ -89,4 +106,6 @@ def test_a_digit_of_the_readme_is_compared_with_metrics_json(tmp_path, digit):
     at = [m.start() for m in re.finditer(r"\d", number)][digit]
     path.write_text(README.format(number[:at] + str((int(number[at]) + 1) % 10) + number[at + 1 :]))
     (said,) = told_otherwise(path, BOARD)
-    assert "README.md says" in said and number in said and "reports/evaluation/metrics.json has" in said
+    assert "README.md says" in said
+    assert number in said
+    assert "reports/evaluation/metrics.json has" in said

@@ -66,7 +66,9 @@ for wing in {wings}: importlib.import_module('assay.' + wing)
 """
 SAY = """
 print(all(isinstance(getattr(assay, wing), types.ModuleType) for wing in {wings}))
-print(all((inspect.isfunction(f) or inspect.isclass(f)) and f.__name__ == name for name, f in entries.items()))
+named = [f.__name__ == name for name, f in entries.items()]
+kinds = [inspect.isfunction(f) or inspect.isclass(f) for f in entries.values()]
+print(all(named) and all(kinds))
 print(all(getattr(assay, name) is f for name, f in entries.items()))
 """
 

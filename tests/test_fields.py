@@ -5,6 +5,7 @@ import random
 from functools import partial
 
 import pytest
+from controls import always, nothing
 from example import FLIGHTS
 from odd import DAY, ODD
 from ruamel.yaml import YAML
@@ -130,10 +131,10 @@ def test_what_was_not_looked_at_before_is_refused_when_it_is_frozen(place, where
 
 def test_a_threshold_of_params_is_refused_in_the_same_way(monkeypatch):
     thresholds = dict(data=dict(train_until=DAY))
-    monkeypatch.setattr("assay.problem.criteria._thresholds", lambda: thresholds)
+    monkeypatch.setattr("assay.problem.criteria._thresholds", always(thresholds))
     with pytest.raises(ValueError, match=r"thresholds.data.train_until is datetime.date"):
         criteria(make_problem(problem()))
-    monkeypatch.setattr("assay.problem.criteria.refuse", lambda *_: None)
+    monkeypatch.setattr("assay.problem.criteria.refuse", nothing)
     with pytest.raises(TypeError, match="is a date; expected text, number"):  # the control
         criteria_hash(make_problem(problem()))
 
@@ -159,7 +160,8 @@ def test_any_value_of_the_dictionary_is_taken_or_refused_in_a_sentence(seed, mon
     for path, v in chosen(DICTIONARY, seed, 12):
         monkeypatch.setattr(columns, "read_yaml", partial(put, DICTIONARY, path, v))
         told.append(refused(written_again))
-    assert max(map(len, told)) <= LONGEST and all("d.yaml" in t for t in told if t)
+    assert max(map(len, told)) <= LONGEST
+    assert all("d.yaml" in t for t in told if t)
     assert 0.2 < sum(map(bool, told)) / len(told) < 0.98
 
 

@@ -76,10 +76,18 @@ def comment(text):
     return f"# read by all of us\n\n{text}# to here\n"
 
 
+def with_windows_ends(text):
+    return text.replace("\n", "\r\n")
+
+
+def with_byte_order_mark(text):
+    return "\ufeff" + text
+
+
 LAYOUTS = {  # The same, written otherwise
     "comments": comment,
-    "line ends of Windows": lambda text: text.replace("\n", "\r\n"),
-    "a byte order mark": lambda text: "\ufeff" + text,
+    "line ends of Windows": with_windows_ends,
+    "a byte order mark": with_byte_order_mark,
 }
 
 
@@ -109,7 +117,8 @@ def test_words_run_what_shows_them_and_nothing_else(repo):
     before = reports()
     change("problem.yaml", "the feed stops", "the live feed stops")
     told, overtaken = faults()
-    assert set(told) == {"tell"} and overtaken == ["problem.yaml"]  # it shows the words; no other report is stale
+    assert set(told) == {"tell"}
+    assert overtaken == ["problem.yaml"]  # it shows the words; no other report is stale
     assert runs(sys.executable, "-m", "dvc", "repro") == {"problem", "tell", "judge"}  # DVC alone, too
     changed = [n for n, report in reports().items() if report != before[n]]
     assert changed == ["tell"]  # `judge` found what it had found
@@ -146,7 +155,8 @@ def test_an_order_counts(repo):
     first, *columns = DICTIONARY.splitlines()
     Path("dictionary.yaml").write_text("\n".join([first, *reversed(columns)]) + "\n")
     assert set(faults()[0]) == {"fit"}  # no gate believes the report until it is made again
-    assert runs(sys.executable, "-m", "dvc", "repro") == {"problem", "fit"} and faults() == ({}, [])
+    assert runs(sys.executable, "-m", "dvc", "repro") == {"problem", "fit"}
+    assert faults() == ({}, [])
 
 
 def test_a_stage_that_reads_what_it_does_not_list_is_refused(repo):

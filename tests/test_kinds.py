@@ -1,4 +1,5 @@
-"A FIFO or a device in place of a file would be read without end: every function that opens a path asks what it is first"
+"""A FIFO or a device in place of a file would be read without end: every function that opens a path asks
+what it is first"""
 
 import ast
 import contextlib
@@ -69,43 +70,76 @@ def a_find():
     return new_notebook(cells=[new_code_cell("1", outputs=[new_output("stream", text="/tmp/somewhere/x\n")])])
 
 
+# In the arguments of a call: the path of the file, and its folder
+PATH, FOLDER = object(), object()
+
+
+def argument(a, path):
+    "An argument with the path in its places"
+    if a is PATH:
+        return path
+    if a is FOLDER:
+        return path.parent
+    return [argument(part, path) for part in a] if isinstance(a, list) else a
+
+
+def call(f, *arguments):
+    "A function of a path that calls `f`; PATH and FOLDER stand for the path and its folder"
+
+    def read(path):
+        return f(*(argument(a, path) for a in arguments))
+
+    return read
+
+
+def sampled_parquet(path):
+    return sample_parquet(str(path), 5)
+
+
+def versions_of(path):
+    return versions(dict(t=path))
+
+
+def execute_into_a_folder(path):
+    return execute(path, path.parent / "out" / "s.ipynb")
+
+
+OPENING = dict(test="a", source="b", rule="c")
+
 # Name of the file, and what is called with its path
 READERS = {
     "read_table": ("t.parquet", read_table),
     "read_coded": ("t.parquet", read_coded),
     "open_coded": ("t.parquet", open_coded),
-    "summarise_parquet": ("t.parquet", lambda p: summarise_parquet(p, [])),
-    "sample_parquet": ("t.parquet", lambda p: sample_parquet(str(p), 5)),
+    "summarise_parquet": ("t.parquet", call(summarise_parquet, PATH, [])),
+    "sample_parquet": ("t.parquet", sampled_parquet),
     "parquet_facts": ("t.parquet", parquet_facts),
-    "count_parquet": ("t.parquet", lambda p: count_parquet(p, "a")),
+    "count_parquet": ("t.parquet", call(count_parquet, PATH, "a")),
     "kind_of_file": ("t.parquet", kind_of_file),
     "read_table_of": ("t.parquet", read_table_of),
     "read_json": ("t.json", read_json),
     "read_yaml": ("t.yaml", read_yaml),
     "load_problem": ("t.yaml", load_problem),
     "load_dictionary": ("t.yaml", load_dictionary),
-    "hash_inputs": ("t.csv", lambda p: hash_inputs([p])),
+    "hash_inputs": ("t.csv", call(hash_inputs, [PATH])),
     "check_file": ("t.csv", check_file),
     "is_untouched": ("params.yaml", is_untouched),
-    "refuse_overwriting": ("problem.yaml", lambda p: refuse_overwriting([p])),
-    "record_opening": (
-        "openings.jsonl",
-        lambda p: record_opening(p, dict(test="a", source="b", rule="c"), "d"),
-    ),
+    "refuse_overwriting": ("problem.yaml", call(refuse_overwriting, [PATH])),
+    "record_opening": ("openings.jsonl", call(record_opening, PATH, OPENING, "d")),
     "declared_parameters": ("s.ipynb", declared_parameters),
-    "execute": ("s.ipynb", lambda p: execute(p, p.parent / "out" / "s.ipynb")),
-    "leaks of text": ("t.csv", lambda p: leaks(a_find(), [p])),
-    "leaks of a table": ("t.parquet", lambda p: leaks(a_find(), [p])),
+    "execute": ("s.ipynb", execute_into_a_folder),
+    "leaks of text": ("t.csv", call(leaks, a_find(), [PATH])),
+    "leaks of a table": ("t.parquet", call(leaks, a_find(), [PATH])),
     "load_private_key": ("k.pem", load_private_key),
     "public_half": ("k.pem", public_half),
-    "versions": ("t.csv", lambda p: versions(dict(t=p))),
-    "known_lessons": ("00_x.ipynb", lambda p: known_lessons.__wrapped__(p.parent)),
-    "known_tests": ("test_x.py", lambda p: known_tests.__wrapped__(p.parent)),
-    "read_log": ("000000.jsonl", lambda p: read_log(p.parent)),
-    "log_anchors": ("000000.jsonl", lambda p: log_anchors(p.parent)),
-    "heal": ("000000.jsonl", lambda p: heal(p.parent)),
-    "PredictionLog": ("000000.jsonl", lambda p: PredictionLog(p.parent, "m", "a")),
-    "PredictionLog's lock": (".writer", lambda p: PredictionLog(p.parent, "m", "a")),
+    "versions": ("t.csv", versions_of),
+    "known_lessons": ("00_x.ipynb", call(known_lessons.__wrapped__, FOLDER)),
+    "known_tests": ("test_x.py", call(known_tests.__wrapped__, FOLDER)),
+    "read_log": ("000000.jsonl", call(read_log, FOLDER)),
+    "log_anchors": ("000000.jsonl", call(log_anchors, FOLDER)),
+    "heal": ("000000.jsonl", call(heal, FOLDER)),
+    "PredictionLog": ("000000.jsonl", call(PredictionLog, FOLDER, "m", "a")),
+    "PredictionLog's lock": (".writer", call(PredictionLog, FOLDER, "m", "a")),
 }
 FOLDER_IS_READ = {
     "sample_parquet",
@@ -128,9 +162,8 @@ def make(kind, path):
         os.mkfifo(path.parent / "pipe")
         path.symlink_to(path.parent / "pipe")
     if kind == "device":
-        path.symlink_to(
-            "/dev/null"
-        )  # a device that ends, so that a function which forgets to ask fails here and does no harm
+        # a device that ends, so that a function which forgets to ask fails here and does no harm
+        path.symlink_to("/dev/null")
     if kind == "folder":
         path.mkdir()
 
@@ -167,12 +200,13 @@ def test_control_the_same_functions_read_files(tmp_path):
     (tmp_path / "t.csv").write_text("a\n1\n")
     (tmp_path / "t.yaml").write_text("a: 1\n")
     (tmp_path / "t.json").write_text("{}")
-    assert read_json(tmp_path / "t.json") == {} and read_yaml(tmp_path / "t.yaml") == dict(a=1)
+    assert read_json(tmp_path / "t.json") == {}
+    assert read_yaml(tmp_path / "t.yaml") == dict(a=1)
     assert len(hash_inputs([tmp_path / "t.csv", tmp_path])) == 2
     assert len(leaks(a_find(), [tmp_path])) == 1
     assert not is_untouched(tmp_path / "t.yaml")
-    assert record_opening(tmp_path / "o.jsonl", dict(test="a", source="b", rule="c"), "d")["test_set"] == 1
-    assert record_opening(tmp_path / "o.jsonl", dict(test="a", source="b", rule="c"), "e")["test_set"] == 2
+    assert record_opening(tmp_path / "o.jsonl", OPENING, "d")["test_set"] == 1
+    assert record_opening(tmp_path / "o.jsonl", OPENING, "e")["test_set"] == 2
     with contextlib.closing(PredictionLog(tmp_path / "log", "m", "a")):
         assert read_log(tmp_path / "log") == []
 
@@ -185,7 +219,7 @@ def test_a_file_that_is_missing_is_said_to_be_missing(tmp_path):
         load_private_key,
         public_half,
         read_coded,
-        lambda p: hash_inputs([p]),
+        call(hash_inputs, [PATH]),
     ):
         with pytest.raises(FileNotFoundError, match="does not exist"):
             read(tmp_path / "nowhere")
@@ -198,7 +232,7 @@ def test_a_fifo_that_took_the_place_of_a_stored_table_is_named(tmp_path):
     (tmp_path / "t.parquet").unlink()
     os.mkfifo(tmp_path / "t.parquet")
     assert "t.parquet is no file but a FIFO" in str(
-        outcome(lambda p: verify_manifest(p.parent), tmp_path / "t.parquet")
+        outcome(call(verify_manifest, FOLDER), tmp_path / "t.parquet")
     )
 
 
@@ -224,6 +258,8 @@ MAY = {
     "sources._load_csv": "located first",
     "parquet._open_parquet": "located first",
     "packed.check_text": "located first",
+    "scores._only_writer": "a folder",
+    "repro._brings_back": "an entry of the run cache that is a file",
     "wheel.pack_installed": "what pip noted of the installed package",
 }
 

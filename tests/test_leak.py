@@ -1,4 +1,6 @@
-"A column that knows the answer comes before all else, is removed or declared, and never stands in for today's practice; personal data is declared with its basis"
+"""A column that knows the answer comes before all else, is removed or declared, and never stands in for
+today's practice; personal data is declared with its basis"""
+
 import dataclasses
 import json
 import re
@@ -18,7 +20,14 @@ from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
 from assay.data.infer import infer_dictionary, write_dictionary
 from assay.evaluation.flow import baseline_specs
 from assay.explore.checks import declared_checks
-from assay.explore.leakage import declared_legitimate, leak_advice, leakage_scan, leaking_features, settle_declared, suspected
+from assay.explore.leakage import (
+    declared_legitimate,
+    leak_advice,
+    leakage_scan,
+    leaking_features,
+    settle_declared,
+    suspected,
+)
 from assay.explore.skill import column_skills
 from assay.feasibility.case import StudySettings, make_case, rule_column
 from assay.feasibility.verdict import RULES
@@ -47,7 +56,16 @@ def homes(seed=0, n=900):
     r = np.random.default_rng(seed)
     area, age = r.gamma(9, 12, n), r.integers(0, 60, n)
     price = 200 + 2 * area - age + r.normal(0, 60, n).clip(-150)
-    return pd.DataFrame(dict(area=area, age=age, district=r.choice(["north", "south", "west"], n), log_price=np.log(price), offer=price * r.normal(1, 0.03, n), price=price))
+    return pd.DataFrame(
+        dict(
+            area=area,
+            age=age,
+            district=r.choice(["north", "south", "west"], n),
+            log_price=np.log(price),
+            offer=price * r.normal(1, 0.03, n),
+            price=price,
+        )
+    )
 
 
 # What is suspected
@@ -57,51 +75,98 @@ def homes(seed=0, n=900):
 def test_the_logarithm_of_the_outcome_is_the_outcome_and_a_good_column_is_not(seed):
     d = homes(seed)
     scan = leakage_scan(d, Label("price", task="regression"), resamples=Resamples(n=50)).set_index("column")
-    assert scan.near["log_price"] > 0.9999 and 0.9 < scan.near["offer"] < CERTAIN and scan.near["area"] < 0.9
-    wild = d.assign(price=np.exp(d.price / 40), square=lambda x: (d.price - 200) ** 3)  # a tail that no mean square sees through, and another form of the same order
-    near = leakage_scan(wild, Label("price", task="regression"), resamples=Resamples(n=50)).set_index("column").near
+    assert scan.near["log_price"] > 0.9999
+    assert 0.9 < scan.near["offer"] < CERTAIN
+    assert scan.near["area"] < 0.9
+    # a tail that no mean square sees through, and another form of the same order
+    wild = d.assign(price=np.exp(d.price / 40), square=(d.price - 200) ** 3)
+    near = (
+        leakage_scan(wild, Label("price", task="regression"), resamples=Resamples(n=50))
+        .set_index("column")
+        .near
+    )
     assert near["square"] > CERTAIN and near["log_price"] > CERTAIN
 
 
 def test_control_the_straight_line_misses_what_has_the_same_order():
-    wild = homes().assign(price=lambda d: np.exp(d.price / 40))
+    wild = homes()
+    wild["price"] = np.exp(wild.price / 40)
     assert wild[["log_price", "price"]].corr().iloc[0, 1] ** 2 < 0.5
 
 
 def test_classes_that_one_column_tells_apart_only_in_part_may_be_declared():
     r = np.random.default_rng(0)
     kind = r.integers(0, 3, 900)
-    d = pd.DataFrame(dict(first=(kind == 0) * 1.0 + r.normal(0, 0.01, 900), all=kind + r.normal(0, 0.01, 900), y=np.array(["a", "b", "c"])[kind]))
-    scan = settle_declared(leakage_scan(d, Label("y", task="multiclass"), resamples=Resamples(n=50)), dict(first=SAID, all=SAID)).set_index("column")
-    assert scan.verdict["all"] == "leak" and scan.near["first"] < CERTAIN <= scan.near["all"]
+    d = pd.DataFrame(
+        dict(
+            first=(kind == 0) * 1.0 + r.normal(0, 0.01, 900),
+            all=kind + r.normal(0, 0.01, 900),
+            y=np.array(["a", "b", "c"])[kind],
+        )
+    )
+    scan = settle_declared(
+        leakage_scan(d, Label("y", task="multiclass"), resamples=Resamples(n=50)), dict(first=SAID, all=SAID)
+    ).set_index("column")
+    assert scan.verdict["all"] == "leak"
+    assert scan.near["first"] < CERTAIN <= scan.near["all"]
 
 
 def test_a_declared_suspect_is_no_leak_and_a_copy_stays_one_whatever_is_declared():
     d = homes()
-    scan, features = leakage_scan(d, Label("price", task="regression"), resamples=Resamples(n=50)), ["area", "age", "district", "log_price", "offer"]
+    scan, features = (
+        leakage_scan(d, Label("price", task="regression"), resamples=Resamples(n=50)),
+        ["area", "age", "district", "log_price", "offer"],
+    )
     assert leaking_features(scan, features) == ["log_price", "offer"]
     settled = settle_declared(scan, dict(offer=SAID, log_price=SAID))
-    assert leaking_features(settled, features) == ["log_price"] and settled.verdict[settled.column == "offer"].item() == "declared"
+    assert leaking_features(settled, features) == ["log_price"]
+    assert settled.verdict[settled.column == "offer"].item() == "declared"
     assert leak_advice(settled, features).declare.tolist() == ["not possible from 0.999"]
-    assert "legitimate: {because: …, by: role, date: YYYY-MM-DD}" in leak_advice(scan, features).declare.iloc[1] and "role: context" in leak_advice(scan, features).remove.iloc[0]
+    advice = leak_advice(scan, features)
+    assert "legitimate: {because: …, by: role, date: YYYY-MM-DD}" in advice.declare.iloc[1]
+    assert "role: context" in advice.remove.iloc[0]
     assert settle_declared(scan, {}).equals(scan)
 
 
 def test_a_raw_table_with_infinities_and_other_types_is_looked_at_too():
-    d = homes().assign(rooms=pd.array([3, None, 4] * 300, dtype="Int64"), lift=pd.array([True, None, False] * 300, dtype="boolean"), when=pd.date_range("2024-01-01", periods=900, freq="h"))
+    d = homes().assign(
+        rooms=pd.array([3, None, 4] * 300, dtype="Int64"),
+        lift=pd.array([True, None, False] * 300, dtype="boolean"),
+        when=pd.date_range("2024-01-01", periods=900, freq="h"),
+    )
     d.loc[3, ["log_price", "area"]], d.loc[5, "price"], d.loc[7, "age"] = np.inf, np.inf, 59
     columns = [c for c in d if c not in ("price", "when")]
-    assert sorted(suspected(d, Label("price", task="regression", time="when"), columns)) == ["log_price", "offer"]
-    assert suspected(d.drop(columns=["log_price", "offer"]), Label("price", task="regression", time="when"), ["area", "age", "rooms", "lift"]) == []
+    assert sorted(suspected(d, Label("price", task="regression", time="when"), columns)) == [
+        "log_price",
+        "offer",
+    ]
+    assert (
+        suspected(
+            d.drop(columns=["log_price", "offer"]),
+            Label("price", task="regression", time="when"),
+            ["area", "age", "rooms", "lift"],
+        )
+        == []
+    )
 
 
 # Never today's practice
 
 
-@pytest.mark.parametrize("name, columns, suspects", [("table", None, ["log_price", "offer"]), ("only", ["log_price", "offer", "price"], ["log_price", "offer"]), ("clean", ["area", "age", "district", "price"], [])])
-def test_a_suspect_is_named_by_the_draft_and_never_drafted_as_todays_practice(name, columns, suspects, tmp_path):
+@pytest.mark.parametrize(
+    "name, columns, suspects",
+    [
+        ("table", None, ["log_price", "offer"]),
+        ("only", ["log_price", "offer", "price"], ["log_price", "offer"]),
+        ("clean", ["area", "age", "district", "price"], []),
+    ],
+)
+def test_a_suspect_is_named_by_the_draft_and_never_drafted_as_todays_practice(
+    name, columns, suspects, tmp_path
+):
     d = draft(write(homes()[columns or list(homes())], tmp_path, f"{name}.csv"), "price", root=tmp_path)
-    assert sorted(d.suspects) == suspects and not set(d.problem["today"].get("columns", [])) & set(suspects)
+    assert sorted(d.suspects) == suspects
+    assert not set(d.problem["today"].get("columns", [])) & set(suspects)
     assert (d.problem["today"].get("columns") is None) == (name == "only")
     make_problem(d.problem)
     assert (d.decisions[0]["what"] == "suspected leaks") == bool(suspects)
@@ -109,18 +174,36 @@ def test_a_suspect_is_named_by_the_draft_and_never_drafted_as_todays_practice(na
 
 def test_control_the_best_single_column_alone_would_be_the_leak():
     d = homes()
-    assert column_skills(d, d.price, ["area", "age", "log_price", "offer"], "regression").index[0] in ("log_price", "offer")
+    assert column_skills(d, d.price, ["area", "age", "log_price", "offer"], "regression").index[0] in (
+        "log_price",
+        "offer",
+    )
+
+
+HOMES = dict(
+    title="Homes",
+    question="What?",
+    task="regression",
+    target="price",
+    id="id",
+    metric="mae",
+    minimum=50.0,
+    margin=0.0,
+)
 
 
 def test_where_nobody_declared_a_practice_no_suspect_stands_in_anywhere():
-    d = homes().assign(id=[f"h{i}" for i in range(900)], band=lambda d: pd.qcut(d.price, 40).astype(str))
+    d = homes()
+    d = d.assign(id=[f"h{i}" for i in range(900)], band=pd.qcut(d.price, 40).astype(str))
     fields = infer_dictionary(d, "price", "id").features
-    problem = make_problem(dict(title="", question="", task="regression", target="price", id="id", metric="mae", minimum=50.0, margin=0.0))
+    problem = make_problem(HOMES | dict(title="", question=""))
     specs = baseline_specs(problem, d, fields)
     assert specs["rule"]["params"] == dict(columns=["district"])
     case = make_case(d[:600], d[600:], problem, fields, StudySettings(n_boot=30))
     skills = column_skills(case.sample, case.sample.price, case.names, "regression")
-    assert rule_column(case, skills, True) not in ("log_price", "offer", "band") and skills.index[0] in ("log_price", "offer", "band")
+    suspects = ("log_price", "offer", "band")
+    assert rule_column(case, skills, True) not in suspects
+    assert skills.index[0] in suspects
     said = [dataclasses.replace(f, legitimate=SAID) if f.name == "offer" else f for f in fields]
     assert rule_column(dataclasses.replace(case, fields=said), skills[["offer", "age"]], True) == "offer"
     empty = make_model("rule", fields, task="regression", columns=[]).fit(d, d.price)
@@ -135,7 +218,7 @@ def test_where_nobody_declared_a_practice_no_suspect_stands_in_anywhere():
 def agreed(tmp_path, monkeypatch):
     "A folder with an agreement"
     monkeypatch.chdir(tmp_path)
-    raw = dict(title="Homes", question="What?", task="regression", target="price", id="id", metric="mae", minimum=50.0, margin=0.0, today=dict(description="by area", columns=["area"]))
+    raw = HOMES | dict(today=dict(description="by area", columns=["area"]))
     place("problem").write_text(json.dumps(raw))
     return load_problem()
 
@@ -146,7 +229,8 @@ def test_what_is_declared_after_results_is_after_results_whatever_its_date_says(
     mark_results(agreed)
     early = SAID | dict(date="2001-01-01")
     assert note_declared(agreed, dict(offer=SAID, area=early)) == dict(offer=False, area=True)
-    assert note_declared(agreed, dict(offer=early, area=early)) == dict(offer=True, area=True)  # the old line is about other words
+    # the old line is about other words
+    assert note_declared(agreed, dict(offer=early, area=early)) == dict(offer=True, area=True)
     assert [e["event"] for e in read_ledger()] == ["agreed", "declared", "results", "declared", "declared"]
     statuses = [declared_checks(dict(offer=SAID), dict(offer=after))[0]["status"] for after in (False, True)]
     assert statuses == ["pass", "fail"] and declared_checks({}, {}) == []
@@ -158,7 +242,11 @@ def test_a_line_of_the_ledger_that_says_otherwise_is_refused(agreed):
     note_declared(agreed, dict(offer=SAID))
     ledger = place("approvals", "criteria.jsonl")
     good = ledger.read_text()
-    for old, new in (('"after_results":true', '"after_results":false'), ("the offer is made", "a guess was made"), ('"event":"declared"', '"event":"noted"')):
+    for old, new in (
+        ('"after_results":true', '"after_results":false'),
+        ("the offer is made", "a guess was made"),
+        ('"event":"declared"', '"event":"noted"'),
+    ):
         assert old in good
         ledger.write_text(good.replace(old, new))
         with pytest.raises(ValueError, match="criteria.jsonl, line 3"):
@@ -169,16 +257,24 @@ def test_files_without_the_keys_move_no_bar_and_leave_no_trace(agreed):
     before = criteria_hash(agreed)
     fields = infer_dictionary(homes().assign(id=[f"h{i}" for i in range(900)]), "price", "id")
     write_dictionary(fields)
-    assert load_dictionary() == fields and declared_legitimate(fields.fields) == declared_personal(fields.fields) == {}
-    text = json.dumps(fields.to_json()) + "\n".join(line for line in place("columns").read_text().splitlines() if not line.startswith("#"))
+    assert load_dictionary() == fields
+    assert declared_legitimate(fields.fields) == declared_personal(fields.fields) == {}
+    text = json.dumps(fields.to_json()) + "\n".join(
+        line for line in place("columns").read_text().splitlines() if not line.startswith("#")
+    )
     assert "legitimate" not in text and "personal" not in text
     freeze_criteria(agreed)
     mark_results(agreed)
     lines = len(read_ledger())
-    assert note_declared(agreed, {}) == {} and len(read_ledger()) == lines and moved_bar(agreed) == []
-    declared = Dictionary(tuple(dataclasses.replace(f, legitimate=SAID) if f.name == "offer" else f for f in fields.fields))
+    assert note_declared(agreed, {}) == {}
+    assert len(read_ledger()) == lines
+    assert moved_bar(agreed) == []
+    declared = Dictionary(
+        tuple(dataclasses.replace(f, legitimate=SAID) if f.name == "offer" else f for f in fields.fields)
+    )
     write_dictionary(declared)
-    assert load_dictionary() == declared and note_declared(agreed, declared_legitimate(declared.fields)) == dict(offer=True)
+    assert load_dictionary() == declared
+    assert note_declared(agreed, declared_legitimate(declared.fields)) == dict(offer=True)
     assert moved_bar(agreed) == [] and criteria_hash(load_problem()) == before
 
 
@@ -197,30 +293,61 @@ def test_only_the_domain_expert_signs_what_was_declared_after_results(agreed):
     assert active_waivers() == []  # the signature was about one column
     item = waivable_items()["legitimate"]
     signed = dict(item="legitimate", role="product owner", reason="r", until="2030-01-01")
-    assert waiver_fault(signed, item, "2029-01-01") and not waiver_fault(signed | dict(item="criteria"), waivable_items()["criteria"], "2029-01-01")
+    assert waiver_fault(signed, item, "2029-01-01")
+    assert not waiver_fault(signed | dict(item="criteria"), waivable_items()["criteria"], "2029-01-01")
 
 
 # Schema
 
 
-FAULTS = [("legitimate: yes", "'legitimate' is 'yes'; expected legitimate: {because: …, by: role, date: YYYY-MM-DD}"), ("legitimate: {because: it is, by: expert}", "'legitimate' lacks 'date'"),
-          ("legitimate: {becaus: it is, by: expert, date: 2026-11-06}", "unknown key 'becaus': did you mean 'because'?"), ("personal: {basis: unanswered, by: expert, date: 2026-11-06}", "has basis 'unanswered', which is no answer"),
-          ("personal: {basis: consent, by: '', date: 2026-11-06}", "has by '', which is no answer"), ("personal: {basis: consent, by: expert, date: 6.11.2026}", "has date '6.11.2026'; expected a day such as 2026-11-06"),
-          ("personal: {basis: consent, by: expert, date: '2026-02-30'}", "has date '2026-02-30'"), ("personal: {basis: [consent], by: 3, date: null}", "has basis ['consent']")]
+FAULTS = [
+    (
+        "legitimate: yes",
+        "'legitimate' is 'yes'; expected legitimate: {because: …, by: role, date: YYYY-MM-DD}",
+    ),
+    ("legitimate: {because: it is, by: expert}", "'legitimate' lacks 'date'"),
+    (
+        "legitimate: {becaus: it is, by: expert, date: 2026-11-06}",
+        "unknown key 'becaus': did you mean 'because'?",
+    ),
+    (
+        "personal: {basis: unanswered, by: expert, date: 2026-11-06}",
+        "has basis 'unanswered', which is no answer",
+    ),
+    ("personal: {basis: consent, by: '', date: 2026-11-06}", "has by '', which is no answer"),
+    (
+        "personal: {basis: consent, by: expert, date: 6.11.2026}",
+        "has date '6.11.2026'; expected a day such as 2026-11-06",
+    ),
+    ("personal: {basis: consent, by: expert, date: '2026-02-30'}", "has date '2026-02-30'"),
+    ("personal: {basis: [consent], by: 3, date: null}", "has basis ['consent']"),
+]
 
 
 def test_all_faults_of_all_columns_are_said_at_once(tmp_path):
     path = tmp_path / "dictionary.yaml"
-    path.write_text("columns:\n" + "".join(f"  c{i}: {{kind: number, {fault}}}\n" for i, (fault, _) in enumerate(FAULTS)) + "  d: {kind: airplane}\n")
+    path.write_text(
+        "columns:\n"
+        + "".join(f"  c{i}: {{kind: number, {fault}}}\n" for i, (fault, _) in enumerate(FAULTS))
+        + "  d: {kind: airplane}\n"
+    )
     with pytest.raises(ValueError) as e:
         load_dictionary(path)
-    assert [words for _, words in FAULTS if words not in str(e.value)] == [] and "column 'd' has kind 'airplane'" in str(e.value)
+    assert [words for _, words in FAULTS if words not in str(e.value)] == []
+    assert "column 'd' has kind 'airplane'" in str(e.value)
     assert all(f"column 'c{i}'" in str(e.value) for i in range(len(FAULTS)))
-    path.write_text("columns:\n  c: {kind: number, legitimate: {because: it is, by: domain expert, date: 2026-11-06}, personal: {basis: consent, by: product owner, date: '2026-11-06'}}\n")
+    path.write_text(
+        "columns:\n"
+        "  c: {kind: number, legitimate: {because: it is, by: domain expert, date: 2026-11-06}, "
+        "personal: {basis: consent, by: product owner, date: '2026-11-06'}}\n"
+    )
     field = load_dictionary(path)["c"]
     assert (field.legitimate["date"], field.personal["basis"]) == ("2026-11-06", "consent")
-    path.write_text("columns:\n  c: {kind: number, legitimate: {because: it is, by: domain expert, date: 2026-02-30}}\n")
-    with pytest.raises(ValueError, match="dictionary.yaml .* a date that no calendar has"):  # YAML reads it as a date before anybody can check it
+    path.write_text(
+        "columns:\n  c: {kind: number, legitimate: {because: it is, by: domain expert, date: 2026-02-30}}\n"
+    )
+    # YAML reads it as a date before anybody can check it
+    with pytest.raises(ValueError, match="dictionary.yaml .* a date that no calendar has"):
         load_dictionary(path)
 
 
@@ -228,18 +355,39 @@ def test_all_faults_of_all_columns_are_said_at_once(tmp_path):
 
 
 def explored(leak=True, **more):
-    checks = [check("leakage", not leak, "leak suspected in ['log_price']" if leak else "no declared feature leaks"), *more.get("checks", [])]
-    return dict(stage="explore", verdict="leak suspected" if leak else "usable", metrics={}, checks=checks, inputs={})
+    checks = [
+        check(
+            "leakage", not leak, "leak suspected in ['log_price']" if leak else "no declared feature leaks"
+        ),
+        *more.get("checks", []),
+    ]
+    return dict(
+        stage="explore", verdict="leak suspected" if leak else "usable", metrics={}, checks=checks, inputs={}
+    )
 
 
 def green(stage, verdict):
-    return dict(stage=stage, question="?", headline="", page=True, metrics=dict(stage=stage, verdict=verdict, metrics={}, checks=[], inputs={}))
+    return dict(
+        stage=stage,
+        question="?",
+        headline="",
+        page=True,
+        metrics=dict(stage=stage, verdict=verdict, metrics={}, checks=[], inputs={}),
+    )
 
 
 def test_a_suspected_leak_dominates_the_front_page_and_no_score_is_green(agreed):
-    board = [dict(stage="explore", question="?", headline="", page=True, metrics=explored()), green("feasibility", "go"), green("experiments_linear", "scored"), green("evaluation", "meets the criteria"), green("monitoring", "keep")]
+    board = [
+        dict(stage="explore", question="?", headline="", page=True, metrics=explored()),
+        green("feasibility", "go"),
+        green("experiments_linear", "scored"),
+        green("evaluation", "meets the criteria"),
+        green("monitoring", "keep"),
+    ]
     shown = index_page(agreed, board).partition("<main>")[2]
-    assert shown.index("leak suspected") < shown.index('class="cards"') and "badge good" not in shown and shown.count("in doubt") >= 5
+    assert shown.index("leak suspected") < shown.index('class="cards"')
+    assert "badge good" not in shown
+    assert shown.count("in doubt") >= 5
     board[0]["metrics"] = explored(leak=False)
     assert index_page(agreed, board).count("badge good") == 5  # the control: nothing is suspected
 
@@ -248,19 +396,30 @@ def test_a_suspected_leak_is_the_next_thing_to_do_on_board_and_list(agreed, monk
     shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
     write_metrics("explore", "leak suspected", {}, explored()["checks"], [place("problem")])
     status = load_status({})
-    assert [d["what"] for d in status["doubts"]] == ["leak suspected"] and status["next"].startswith("leak suspected, ['log_price']: remove the column: give it `role: context`")
-    assert "assay repro" in load_status(dict(explore=["deps"]))["next"]  # the dictionary was corrected, and the stage has to run again
+    assert [d["what"] for d in status["doubts"]] == ["leak suspected"]
+    assert status["next"].startswith(
+        "leak suspected, ['log_price']: remove the column: give it `role: context`"
+    )
+    # the dictionary was corrected, and the stage has to run again
+    assert "assay repro" in load_status(dict(explore=["deps"]))["next"]
     write_metrics("explore", "usable", {}, explored(leak=False)["checks"], [place("problem")])
-    assert load_status({})["doubts"] == [] and leak_rows(dict(explore=explored(leak=False))) == []
+    assert load_status({})["doubts"] == []
+    assert leak_rows(dict(explore=explored(leak=False))) == []
     Path("dvc.yaml").unlink()  # without a pipeline there is no lock that a report must be in
     rows = release_rows([], dict(explore=explored()))
-    assert rows[0]["id"] == "leakage" and next_step(rows).startswith("leakage (data scientist): remove the column")
+    assert rows[0]["id"] == "leakage"
+    assert next_step(rows).startswith("leakage (data scientist): remove the column")
 
 
 def studied(rule, **metrics):
     "What feasibility leaves: the rule that decided, and what to do first"
-    checks = [check("F07", True, "insufficient_evidence: begin and end tell it"), check("F12", True, "remove each that gives it away")]
-    found = dict(rule_that_decided=metric(rule), gain=metric(0.2)) | {k: metric(v) for k, v in metrics.items()}
+    checks = [
+        check("F07", True, "insufficient_evidence: begin and end tell it"),
+        check("F12", True, "remove each that gives it away"),
+    ]
+    found = dict(rule_that_decided=metric(rule), gain=metric(0.2)) | {
+        k: metric(v) for k, v in metrics.items()
+    }
     return dict(stage="feasibility", verdict="insufficient_evidence", metrics=found, checks=checks, inputs={})
 
 
@@ -270,10 +429,18 @@ def test_columns_that_are_the_outcome_together_dominate_as_one_column_does(rule,
     found = studied(rule)
     write_metrics("feasibility", found["verdict"], found["metrics"], found["checks"], [place("problem")])
     status = load_status({})
-    assert status["next"] == "leak suspected, insufficient_evidence: begin and end tell it: remove each that gives it away"
-    board = [dict(stage="feasibility", question="?", headline="", page=True, metrics=found), green("evaluation", "meets the criteria")]
+    assert (
+        status["next"]
+        == "leak suspected, insufficient_evidence: begin and end tell it: remove each that gives it away"
+    )
+    board = [
+        dict(stage="feasibility", question="?", headline="", page=True, metrics=found),
+        green("evaluation", "meets the criteria"),
+    ]
     shown = index_page(agreed, board).partition("<main>")[2]
-    assert shown.index("leak suspected") < shown.index('class="cards"') and "badge good" not in shown and "remove each that gives it away" in shown
+    assert shown.index("leak suspected") < shown.index('class="cards"')
+    assert "badge good" not in shown
+    assert "remove each that gives it away" in shown
     assert rule in {r[0] for r in RULES}
 
 
@@ -286,37 +453,53 @@ def test_a_question_about_the_skill_is_shown_where_a_suspect_is_and_puts_nothing
         write_metrics("explore", "usable", {}, explored(leak=False)["checks"], [place("problem")])
         status = load_status({})
         show_board(status)
-        assert " ".join(capsys.readouterr().out.split()).count(asked) == n and status["doubts"] == []
-        board = [dict(stage="feasibility", question="?", headline="gain", page=True, metrics=found | dict(verdict="go"))]
-        shown = index_page(agreed, board)
+        assert " ".join(capsys.readouterr().out.split()).count(asked) == n
+        assert status["doubts"] == []
+        row = dict(stage="feasibility", question="?", headline="gain", page=True)
+        shown = index_page(agreed, [row | dict(metrics=found | dict(verdict="go"))])
         assert (shown.count(asked), shown.count("open question"), shown.count("badge good")) == (n, n, 1)
     rows = [dict(stage="feasibility", state="fresh", verdict="go")]
-    assert next_to_do(rows, [], [], [], [dict(what="open question", why=asked, next="declare it")]) == f"open question, {asked}: declare it"
+    question = dict(what="open question", why=asked, next="declare it")
+    assert next_to_do(rows, [], [], [], [question]) == f"open question, {asked}: declare it"
 
 
 def test_no_signature_stands_in_for_a_leak_that_is_there():
     waiver = dict(item="leakage", role="product owner", reason="r", until="2030-01-01")
     assert [r["status"] for r in leak_rows(dict(explore=explored()), [waiver], "2029-01-01")] == ["fail"]
-    assert [d["what"] for d in doubts(dict(explore=explored()), ["leakage", "feasibility"])] == ["leak suspected"]
+    assert [d["what"] for d in doubts(dict(explore=explored()), ["leakage", "feasibility"])] == [
+        "leak suspected"
+    ]
 
 
 # Personal data
 
 
 def test_personal_data_with_a_basis_leaves_the_answer_standing_and_without_says_how():
-    d = pd.DataFrame(dict(AGE=np.arange(200) % 60 + 20, email=[f"user{i}@example.org" for i in range(200)], x=np.arange(200)))
+    emails = [f"user{i}@example.org" for i in range(200)]
+    d = pd.DataFrame(dict(AGE=np.arange(200) % 60 + 20, email=emails, x=np.arange(200)))
     found, none = personal_data(d), representation_table(d.iloc[:, 2:], [])
-    small = pd.DataFrame(columns=["columns", "groups", "smallest", "n_small", "rows_in_small"]).astype(dict(columns=str))
+    small = pd.DataFrame(columns=["columns", "groups", "smallest", "n_small", "rows_in_small"])
+    small = small.astype(dict(columns=str))
     told = dict(verdict="usable", metrics={})
 
     def status(said):
-        fields = [Field("AGE", "integer", personal=said.get("AGE")), Field("email", "text", "context", personal=said.get("email")), Field("x", "number")]
+        fields = [
+            Field("AGE", "integer", personal=said.get("AGE")),
+            Field("email", "text", "context", personal=said.get("email")),
+            Field("x", "number"),
+        ]
         measured = findings(told, none, small, found, list(declared_personal(fields)))
-        return judge_answers(dict(R11="?"), dict(R11=dict(answer="yes", by="a", date="2026-11-06")), bool, dict(R11=measured["R11"])).iloc[0]
+        answers = dict(R11=dict(answer="yes", by="a", date="2026-11-06"))
+        return judge_answers(dict(R11="?"), answers, bool, dict(R11=measured["R11"])).iloc[0]
 
     basis = dict(basis="contract", by="product owner", date="2026-11-06")
-    assert status({}).status == "fail" and "AGE, email; leave them out of the table, or declare each in dictionary.yaml: personal: {basis: …, by: role, date: YYYY-MM-DD}" in status({}).measured
-    assert status(dict(AGE=basis)).status == "fail" and "AGE" not in status(dict(AGE=basis)).measured
+    assert status({}).status == "fail"
+    assert (
+        "AGE, email; leave them out of the table, or declare each in dictionary.yaml: personal: "
+        "{basis: …, by: role, date: YYYY-MM-DD}"
+    ) in status({}).measured
+    assert status(dict(AGE=basis)).status == "fail"
+    assert "AGE" not in status(dict(AGE=basis)).measured
     assert status(dict(AGE=basis, email=basis)).status == "pass"
 
 
@@ -326,7 +509,9 @@ def test_personal_data_with_a_basis_leaves_the_answer_standing_and_without_says_
 def change(path, column, **more):
     "Say more of one column of a drafted dictionary"
     line = re.compile(rf'^  "{column}": (.*)$', re.M)
-    path.write_text(line.sub(lambda m: f'  "{column}": {json.dumps(json.loads(m[1]) | more)}', path.read_text()))
+    path.write_text(
+        line.sub(lambda m: f'  "{column}": {json.dumps(json.loads(m[1]) | more)}', path.read_text())
+    )
 
 
 def test_before_any_run_the_board_names_what_the_draft_suspects(tmp_path):
@@ -334,22 +519,27 @@ def test_before_any_run_the_board_names_what_the_draft_suspects(tmp_path):
     done = assay("init", write(homes(n=400), tmp_path, "homes.csv"), "--target", "price", cwd=repo)
     assert done.returncode == 0, done.stderr
     fields = {f.name: f for f in load_dictionary(repo / "dictionary.yaml").fields}
-    assert [n for n, f in fields.items() if f.suspect] == ["log_price", "offer"] and fields["log_price"].suspect == "near copy of the target"
+    assert [n for n, f in fields.items() if f.suspect] == ["log_price", "offer"]
+    assert fields["log_price"].suspect == "near copy of the target"
 
     def board():
         return json.loads(assay("status", "--json", cwd=repo).stdout)
 
     first = board()
     assert all(r["state"] != "fresh" for r in first["stages"])  # nothing has run
-    assert first["next"].startswith("leak suspected, 'log_price': ") and "'offer': " in first["next"] and "remove the column: give it `role: context`" in first["next"]
+    assert first["next"].startswith("leak suspected, 'log_price': ")
+    assert "'offer': " in first["next"]
+    assert "remove the column: give it `role: context`" in first["next"]
     assert "LEAK SUSPECTED: 'log_price'" in assay("status", cwd=repo).stdout
     with inside(repo):
         build_site([dict(stage="data", why="gate closed: data is not usable")])
         front = place("reports", "index.html").read_text()
-        assert "leak suspected</span> &#39;log_price&#39;" in front and front.index("leak suspected") < front.index("gate closed")
+        assert "leak suspected</span> &#39;log_price&#39;" in front
+        assert front.index("leak suspected") < front.index("gate closed")
     change(repo / "dictionary.yaml", "log_price", role="context")
     change(repo / "dictionary.yaml", "offer", legitimate=SAID)
-    assert board()["doubts"] == [] and board()["next"] == "bring every stage up to date: assay repro"  # both are settled
+    assert board()["doubts"] == []
+    assert board()["next"] == "bring every stage up to date: assay repro"  # both are settled
     (repo / "dictionary.yaml").write_text("columns: [")
     with inside(repo):
         assert drafted_suspects() == {}  # the stages say that it cannot be read
@@ -357,7 +547,9 @@ def test_before_any_run_the_board_names_what_the_draft_suspects(tmp_path):
 
 def test_what_exploration_found_counts_more_than_the_draft():
     drafted = dict(log_price="it knows the answer")
-    assert [d["why"] for d in doubts({}, drafted=drafted)] == ["'log_price': it knows the answer (found by the draft)"]
+    assert [d["why"] for d in doubts({}, drafted=drafted)] == [
+        "'log_price': it knows the answer (found by the draft)"
+    ]
     assert doubts(dict(explore=explored(leak=False)), drafted=drafted) == []
     assert [d["why"] for d in doubts(dict(explore=explored()), drafted=drafted)] == ["['log_price']"]
 
@@ -366,7 +558,8 @@ def test_what_exploration_found_counts_more_than_the_draft():
 def test_a_leak_is_named_declared_and_removed_through_the_pipeline(tmp_path):
     repo = make_bundled(tmp_path / "repo")
     done = assay("init", write(homes(n=400), tmp_path, "homes.csv"), "--target", "price", cwd=repo)
-    assert done.returncode == 0 and "next: settle the suspected leak of log_price, offer before there are results" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "next: settle the suspected leak of log_price, offer before there are results" in done.stdout
     reduce(repo / "params.yaml")
     change(repo / "dictionary.yaml", "offer", legitimate=SAID)  # before there are results
     run_stages(repo, ("problem", "data", "explore"))
@@ -374,12 +567,17 @@ def test_a_leak_is_named_declared_and_removed_through_the_pipeline(tmp_path):
     with inside(repo):
         build_site()
         mark_results(load_problem())  # as the first stage that fits a model does
-        front, scan = (place("reports", *p).read_text() for p in (("index.html",), ("explore", "report.html")))
-    assert "leak suspected</span> [&#39;log_price&#39;]" in front and "not possible from 0.999" in scan and "before results" in scan
+        front = place("reports", "index.html").read_text()
+        scan = place("reports", "explore", "report.html").read_text()
+    assert "leak suspected</span> [&#39;log_price&#39;]" in front
+    assert "not possible from 0.999" in scan
+    assert "before results" in scan
     change(repo / "dictionary.yaml", "log_price", role="context")
     change(repo / "dictionary.yaml", "area", legitimate=SAID)  # there are results by now
     run_stages(repo, ("problem", "data", "explore"))
     m = json.loads((repo / "reports/explore/metrics.json").read_text())
     said = {c["id"]: (c["status"], c["why"]) for c in m["checks"]}
-    assert m["verdict"] == "usable" and said["legitimate"][0] == "fail" and said["legitimate"][1].startswith("declared after results: area (domain expert")
+    assert m["verdict"] == "usable"
+    assert said["legitimate"][0] == "fail"
+    assert said["legitimate"][1].startswith("declared after results: area (domain expert")
     assert "declared before there were results: offer (domain expert" in said["legitimate"][1]

@@ -1,4 +1,5 @@
-"The prediction log: verified line by line in constant memory, with the same findings as a reader that holds all of it"
+"""The prediction log: verified line by line in constant memory, with the same findings as a reader that
+holds all of it"""
 
 import hashlib
 import json
@@ -9,6 +10,7 @@ import zlib
 
 import pandas as pd
 import pytest
+from controls import nothing
 from fastcore.test import expect_fail
 
 from assay.serving import prediction_log as log_module
@@ -48,7 +50,7 @@ def write(folder, *sizes, max_bytes=64 << 20):
 @pytest.fixture
 def unsynced(monkeypatch):
     "Logs of thousands of records in no time"
-    monkeypatch.setattr(log_module, "_sync", lambda fd: None)
+    monkeypatch.setattr(log_module, "_sync", nothing)
 
 
 # ---- memory ----
@@ -123,16 +125,41 @@ def read_lines(folder):
         return str(e)[: str(e).index(":") + 1]
 
 
-DAMAGE = dict(
-    byte=lambda raw, at: raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :],
-    cut=lambda raw, at: raw[:at],
-    gone=lambda raw, at: raw[:at] + raw[at + 1 :],
-    more=lambda raw, at: raw[:at] + b"\n" + raw[at:],
-    twice=lambda raw, at: raw + raw[at:],
-    line=lambda raw, at: b"\n".join(raw.split(b"\n")[: at % 9] + raw.split(b"\n")[at % 9 + 1 :]),
-    zeros=lambda raw, at: raw[:at] + b"\0" * 50 + raw[at:],
-    same=lambda raw, at: raw,
-)
+def byte(raw, at):
+    return raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+
+
+def cut(raw, at):
+    return raw[:at]
+
+
+def gone(raw, at):
+    return raw[:at] + raw[at + 1 :]
+
+
+def more(raw, at):
+    return raw[:at] + b"\n" + raw[at:]
+
+
+def twice(raw, at):
+    return raw + raw[at:]
+
+
+def line(raw, at):
+    lines = raw.split(b"\n")
+    return b"\n".join(lines[: at % 9] + lines[at % 9 + 1 :])
+
+
+def zeros(raw, at):
+    return raw[:at] + b"\0" * 50 + raw[at:]
+
+
+def same(raw, at):
+    return raw
+
+
+# What may happen to a segment, at a place
+DAMAGE = {f.__name__: f for f in (byte, cut, gone, more, twice, line, zeros, same)}
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
@@ -145,7 +172,12 @@ def test_damage_is_found_where_a_reader_of_everything_finds_it(tmp_path, unsynce
             assert read_lines(folder) == read_whole(folder)
             said.add(type(read_whole(folder)))
         path.write_bytes(raw)
-    assert said == ({list} if kind == "same" else {str, list} if kind == "cut" else said | {str})
+    if kind == "same":
+        assert said == {list}
+    elif kind == "cut":
+        assert said == {str, list}
+    else:
+        assert str in said
 
 
 def test_anchors_of_a_damaged_log_are_none(tmp_path):
@@ -166,7 +198,8 @@ def test_a_last_line_that_lacks_only_its_end_is_moved_aside(tmp_path):
     line = whole[whole[:-1].rindex(b"\n") + 1 :]
     for cut in (1, len(line) // 2, len(line) - 1):
         last.write_bytes(whole[:-cut])
-        assert heal(folder) == len(line) - cut and [r["id"] for r in read_log(folder)] == ["p0", "p1"]
+        assert heal(folder) == len(line) - cut
+        assert [r["id"] for r in read_log(folder)] == ["p0", "p1"]
     assert last.with_suffix(".torn").read_bytes().startswith(line[:-1])
     last.write_bytes(whole[:-1] + b"?\n" + line)  # the control: whole lines after a bad one are no torn end
     with expect_fail(ValueError, contains="damaged before its end"):
@@ -189,7 +222,9 @@ def test_a_reader_beside_the_writer_meets_no_damage(tmp_path, unsynced):
         stop.set()
         writer.join()
         log.close()
-    assert seen == sorted(seen) and seen[-1] >= 500 and len(set(seen)) > 1
+    assert seen == sorted(seen)
+    assert seen[-1] >= 500
+    assert len(set(seen)) > 1
 
 
 # ---- as a table ----
@@ -217,7 +252,8 @@ def test_the_table_is_that_of_all_records(tmp_path):
         ]
     )
     pd.testing.assert_frame_equal(log_table(tmp_path / "log"), expected)
-    assert "z" not in expected and expected.e.isna().tolist() == [True, True, True, False]
+    assert "z" not in expected
+    assert expected.e.isna().tolist() == [True, True, True, False]
 
 
 def test_the_table_of_an_empty_log_is_empty(tmp_path):
@@ -227,6 +263,8 @@ def test_the_table_of_an_empty_log_is_empty(tmp_path):
 def test_the_table_holds_columns_and_no_records(tmp_path, unsynced):
     folder = write(tmp_path / "log", 1000)
     log_table(folder)
-    assert peak(log_table, folder) < 0.6 * peak(
-        lambda f: pd.DataFrame([r["row"] for r in read_log(f)]), folder
-    )  # the control keeps records
+
+    def keep_records(folder):  # the control
+        return pd.DataFrame([r["row"] for r in read_log(folder)])
+
+    assert peak(log_table, folder) < 0.6 * peak(keep_records, folder)

@@ -33,8 +33,10 @@ infer_dictionary(df, 'lat') | target names 'lat', which is no column: did you me
 infer_dictionary(df, 'late', sensitive='carrier') | sensitive is 'carrier'; expected a list of names
 infer_dictionary('t.csv', 'late') | the table is 't.csv'; expected a data frame
 make_splits(df, 'flight', shares=SHARES) | id names 'flight', which is no column: did you mean 'flight_id'?
-make_splits(df, 'flight_id', shares=SHARES, rule=HashRule(group='plane')) | group names 'plane', which is no column
-make_splits(df, 'flight_id', shares=SHARES, rule=HashRule(stratify='lat')) | stratify names 'lat', which is no column
+make_splits(df, 'flight_id', shares=SHARES, rule=HashRule(group='plane')) | \
+group names 'plane', which is no column
+make_splits(df, 'flight_id', shares=SHARES, rule=HashRule(stratify='lat')) | \
+stratify names 'lat', which is no column
 make_splits(df, 'flight_id', 'tim', cuts=CUTS) | time names 'tim', which is no column
 make_splits(df, 'flight_id', shares=[.6, .4]) | shares is [0.6, 0.4]; expected a mapping of each split
 leakage_scan(df, 'lat') | target names 'lat', which is no column: did you mean 'late'?
@@ -60,8 +62,9 @@ load_source('t.csv') | a source is 't.csv'; expected a mapping such as {name: sa
 draft(df, 'late') | the table is a DataFrame; expected its path or URL
 write_draft('draft') | d is 'draft'; expected a Draft
 make_app('data/bundle', None) | bundle is 'data/bundle'; expected a Bundle, such as load_bundle(folder)
-tune('linear', df, df, F, dict(metric='roc_auc'), TrialPlan('s.db', {})) | problem is {'metric': 'roc_auc'}; expected a
-"""  # noqa: E501
+tune('linear', df, df, F, dict(metric='roc_auc'), TrialPlan('s.db', {})) | \
+problem is {'metric': 'roc_auc'}; expected a
+"""
 
 
 @pytest.mark.parametrize("line", MISUSE.strip().splitlines())
@@ -71,7 +74,8 @@ def test_a_misuse_is_told_in_a_sentence(line, tmp_path, monkeypatch):
     names = {n: getattr(assay, n) for n in assay.__all__} | NAMES | dict(SHARES=SHARES, CUTS=CUTS)
     with pytest.raises((TypeError, ValueError, FileNotFoundError)) as e:
         eval(call, names)
-    assert words in str(e.value) and len(str(e.value)) < 600
+    assert words in str(e.value)
+    assert len(str(e.value)) < 600
     assert list(tmp_path.iterdir()) == []
 
 

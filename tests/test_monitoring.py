@@ -1,4 +1,5 @@
 "Monitoring keeps its promises: its rate of false alarms, the three tasks, and the groups that were declared"
+
 import json
 
 import numpy as np
@@ -16,7 +17,8 @@ FEATURES = ["hour", "distance", "wind_speed", "recent_delay", "origin"]
 
 
 def stable_period(seed, n_ref=61, n_cur=7, per_day=30, memory=0.0, shift=0.0, columns="abcd"):
-    "Counts of two months and of the week after them, days × bins, where each day moves all its rows and nothing else changes (but for `shift`)"
+    """Counts of two months and of the week after them, days × bins, where each day moves all its rows and
+    nothing else changes (but for `shift`)"""
     rng, ref, cur = np.random.default_rng(seed), {}, {}
     day = np.repeat(np.arange(n_ref + n_cur), per_day)
     for name in columns:
@@ -51,7 +53,8 @@ def test_rows_drawn_as_if_they_were_independent_alarm_nearly_always(worlds):
 
 
 def test_a_day_that_resembles_the_next_costs_little():
-    "Runs of days are drawn, so that weather of a few days is no alarm; a threshold from days alone would alarm more often than this"
+    """Runs of days are drawn, so that weather of a few days is no alarm; a threshold from days alone would
+    alarm more often than this"""
     moody = [stable_period(s, memory=0.4) for s in range(200)]
     assert alarms(moody, 0.01) <= binom.ppf(0.995, 200, 0.05)
 
@@ -68,9 +71,20 @@ def test_what_few_days_cannot_promise_is_said():
 
 
 def test_hostile_columns():
-    df = pd.DataFrame(dict(t=pd.date_range("2013-01-01", periods=60, freq="12h"), same=1.0, gone=np.nan, text=["a", None] * 30, flag=[True, False] * 30))
-    found = drift_table(df[:40], df[40:].assign(text="never seen"), ["same", "gone", "text", "flag"], "t", 0.05).set_index("column")
-    assert found.drifted["text"] and not found.drifted[["same", "gone", "flag"]].any()
+    df = pd.DataFrame(
+        dict(
+            t=pd.date_range("2013-01-01", periods=60, freq="12h"),
+            same=1.0,
+            gone=np.nan,
+            text=["a", None] * 30,
+            flag=[True, False] * 30,
+        )
+    )
+    found = drift_table(
+        df[:40], df[40:].assign(text="never seen"), ["same", "gone", "text", "flag"], "t", 0.05
+    ).set_index("column")
+    assert found.drifted["text"]
+    assert not found.drifted[["same", "gone", "flag"]].any()
     assert found.new["text"] == 1.0 and found.missing["gone"] == 1.0
 
 
@@ -92,7 +106,15 @@ def served(request, tmp_path_factory):
         with_group = s.predict(as_request(df.head(2), [*FEATURES, "sex"]))
         metrics = s.ask("GET", "/metrics")[1]
     assert (status, with_group[0]) == (200, 200), answer
-    return dict(task=request.param, folder=folder, df=df, answers=answer["predictions"], card=card, refused=refused, metrics=metrics)
+    return dict(
+        task=request.param,
+        folder=folder,
+        df=df,
+        answers=answer["predictions"],
+        card=card,
+        refused=refused,
+        metrics=metrics,
+    )
 
 
 def test_the_answer_of_each_task(served):
@@ -100,18 +122,25 @@ def test_the_answer_of_each_task(served):
     if served["task"] == "multiclass":
         assert served["card"]["classes"] == list(CLASSES) == list(first["scores"])
         for p in served["answers"]:
-            assert p["label"] == max(p["scores"], key=p["scores"].get) and abs(sum(p["scores"].values()) - 1) < 1e-5 and p["act"] is None
+            assert p["label"] == max(p["scores"], key=p["scores"].get)
+            assert abs(sum(p["scores"].values()) - 1) < 1e-5
+            assert p["act"] is None
         assert np.mean([p["label"] for p in served["answers"]] == served["df"].late) > 0.8
     else:
-        assert "label" not in first and first["act"] is (None if served["task"] == "regression" else first["score"] >= 0.3)
+        assert "label" not in first
+        assert first["act"] is (None if served["task"] == "regression" else first["score"] >= 0.3)
     if served["task"] == "regression":
         assert np.corrcoef([p["score"] for p in served["answers"]], served["df"].late)[0, 1] > 0.9
 
 
 def test_the_answer_says_what_it_did_without(served):
     wind = served["df"].wind_speed.isna()
-    assert wind.any() and [p["missing"] for p in served["answers"]] == [["wind_speed"] if m else [] for m in wind]
-    assert f'assay_missing_values_total{{column="wind_speed"}} {wind.sum() + wind[:2].sum()}.0' in served["metrics"]
+    assert wind.any()
+    assert [p["missing"] for p in served["answers"]] == [["wind_speed"] if m else [] for m in wind]
+    assert (
+        f'assay_missing_values_total{{column="wind_speed"}} {wind.sum() + wind[:2].sum()}.0'
+        in served["metrics"]
+    )
 
 
 def test_the_log_and_the_batch_hold_what_was_answered(served):
@@ -130,10 +159,12 @@ def test_the_log_and_the_batch_hold_what_was_answered(served):
 
 
 def test_what_nobody_declared_is_not_written(served):
-    assert served["refused"][0] == 422 and served["card"]["sensitive"] == ["sex"]
+    assert served["refused"][0] == 422
+    assert served["card"]["sensitive"] == ["sex"]
     with inside(served["folder"]):
         assert not any("religion" in r["row"] for r in read_log(kind=None) if "row" in r)
-        assert [r["row"]["sex"] for r in read_log() if "sex" in r["row"]] == served["df"].sex[:2].tolist()  # declared, and sent
+        # declared, and sent
+        assert [r["row"]["sex"] for r in read_log() if "sex" in r["row"]] == served["df"].sex[:2].tolist()
 
 
 def test_monitoring_of_each_task(served):
@@ -142,10 +173,14 @@ def test_monitoring_of_each_task(served):
     code, said = assay(folder, "monitor", "--labels", "labels.csv", "--json")
     found = json.loads(said)
     assert code == 0 and found["decision"] in ("keep", "watch"), said
-    assert found["realised"]["gain"]["low"] > 0 and found["realised"]["score"]["n"] == len(df)
-    assert found["groups"]["status"] == "pass" and "5 groups of 2 columns" in found["groups"]["why"]
+    assert found["realised"]["gain"]["low"] > 0
+    assert found["realised"]["score"]["n"] == len(df)
+    assert found["groups"]["status"] == "pass"
+    assert "5 groups of 2 columns" in found["groups"]["why"]
     early = json.loads(assay(folder, "monitor", "--json")[1])
-    assert early["realised"] is None and early["groups"]["status"] == "unanswered" and early["undated"] == 2
+    assert early["realised"] is None
+    assert early["groups"]["status"] == "unanswered"
+    assert early["undated"] == 2
     assert (early["estimated"]["value"] is not None) == (served["task"] != "regression")
 
 
@@ -162,4 +197,5 @@ def test_worse_than_the_rule_is_rolled_back(served):
     mixed.to_csv(served["folder"] / "mixed.csv", index=False)
     code, said = assay(served["folder"], "monitor", "--labels", "mixed.csv", "--json")
     found = json.loads(said)
-    assert found["realised"]["gain"]["value"] < 0.02 and (served["task"] == "binary" or (code, found["decision"]) == (1, "roll_back"))
+    assert found["realised"]["gain"]["value"] < 0.02
+    assert served["task"] == "binary" or (code, found["decision"]) == (1, "roll_back")

@@ -23,7 +23,9 @@ CHOSEN = """
 from assay.core.numbers import write_numbers, write_plots
 import pandas as pd
 points = pd.DataFrame(dict(depth=[1, max_depth], score=[.1, .2]))
-write_numbers('tree', dict(average_precision=metric(average_precision_score(valid.late, score)), rows=metric(len(valid)), word=metric('deep')), ['average_precision', 'rows', 'word'])
+precision = average_precision_score(valid.late, score)
+found = dict(average_precision=metric(precision), rows=metric(len(valid)), word=metric('deep'))
+write_numbers('tree', found, list(found))
 write_plots('tree', dict(depth=points))"""
 DECLARED = """    metrics:
       - reports/tree/numbers.json: {cache: false}
@@ -148,13 +150,15 @@ def dvc(repo, *words):
 
 def test_the_tables_of_dvc_are_small_and_its_plots_are_drawn(chosen):
     shown = dvc(chosen, "metrics", "show", "--json")[""]["data"]
+    # a word is no number
     assert set(shown["reports/tree/numbers.json"]["data"]) == {
         "average_precision",
         "rows",
-    }  # a word is no number
+    }
     assert len(json.dumps(shown)) < 2000
     drawn = dvc(chosen, "plots", "show", "--json")["data"]["reports/tree/plots/depth.csv"]
-    assert drawn[0]["type"] == "vega" and len(drawn[0]["content"]["data"]["values"]) == 2
+    assert drawn[0]["type"] == "vega"
+    assert len(drawn[0]["content"]["data"]["values"]) == 2
     assert "errors" not in dvc(chosen, "plots", "show", "--json")
 
 

@@ -1,4 +1,5 @@
-"The packaged model against the one that was evaluated: predicted numbers in any unit, judged against their spread"
+"""The packaged model against the one that was evaluated: predicted numbers in any unit, judged against their
+spread"""
 
 import json
 from types import SimpleNamespace
@@ -70,13 +71,11 @@ def check_unit(tmp_path, kind, candidate):
     bundle, X, scores = packaged(tmp_path, candidate, kind)
     assert bundle.is_number and parity(bundle, X, scores)["n_different"] == 0
     moved = scores.copy()
-    moved[7] += 0.02 * score_scale(
-        bundle, scores
-    )  # the control: one row that is off by a fiftieth of the spread
+    # the control: one row that is off by a fiftieth of the spread
+    moved[7] += 0.02 * score_scale(bundle, scores)
     assert parity(bundle, X, moved)["n_different"] == 1
-    if (
-        kind != "offset"
-    ):  # where 32 bits hold no more digits, less than a hundredth is told from rounding by nobody
+    # where 32 bits hold no more digits, less than a hundredth is told from rounding by nobody
+    if kind != "offset":
         assert parity(bundle, X, scores + 0.003 * score_scale(bundle, scores))["n_different"] == len(X)
 
 
@@ -109,7 +108,8 @@ def test_every_candidate_is_the_same_in_any_unit(tmp_path, kind, candidate):
 def test_the_tolerance_follows_the_spread_and_not_the_value_of_a_row(target, gap, same):
     number = SimpleNamespace(is_number=True)
     assert bool((gap <= same_up_to(number, target)).all()) == same
-    assert np.ptp(same_up_to(number, target)) <= 0.01 * np.ptp(target)  # a row near zero has the tolerance of the others
+    # a row near zero has the tolerance of the others
+    assert np.ptp(same_up_to(number, target)) <= 0.01 * np.ptp(target)
 
 
 def test_control_a_judge_of_single_rows_is_wrong_both_ways(tmp_path):
@@ -118,9 +118,8 @@ def test_control_a_judge_of_single_rows_is_wrong_both_ways(tmp_path):
     assert row_by_row(bundle, X, scores) > 0  # the same model, and rows near zero among large numbers differ
     (tmp_path / "small").mkdir()
     bundle, X, scores = packaged(tmp_path / "small", "boosting", "small")
-    assert (
-        row_by_row(bundle, X, scores + scores.std()) == 0
-    )  # off by a whole standard deviation, and nothing is seen
+    # off by a whole standard deviation, and nothing is seen
+    assert row_by_row(bundle, X, scores + scores.std()) == 0
     assert parity(bundle, X, scores + scores.std())["n_different"] == len(X)
 
 
@@ -134,14 +133,11 @@ def test_another_model_is_found(tmp_path):
 
 def test_probabilities_are_judged_as_before(tmp_path):
     bundle, X, scores = packaged(tmp_path, "boosting", "plain", "binary")
-    assert (
-        not bundle.is_number
-        and score_scale(bundle, scores) == 1
-        and set(same_up_to(bundle, scores)) == {1e-5}
-    )
-    assert parity(bundle, X, scores)["n_different"] == 0 and parity(bundle, X, scores + 2e-5)[
-        "n_different"
-    ] == len(X)
+    assert not bundle.is_number
+    assert score_scale(bundle, scores) == 1
+    assert set(same_up_to(bundle, scores)) == {1e-5}
+    assert parity(bundle, X, scores)["n_different"] == 0
+    assert parity(bundle, X, scores + 2e-5)["n_different"] == len(X)
 
 
 def test_nothing_to_compare(tmp_path):
@@ -156,7 +152,8 @@ def test_nothing_to_compare(tmp_path):
     [("large", 2e-7, True), ("large", 1e-3, False), ("small", 2e-7, True), ("small", 1e-3, False)],
 )
 def test_golden_rows_are_judged_in_the_unit_of_the_scores(tmp_path, kind, share, starts):
-    "Another processor sums in another order: a service over large numbers starts on it, and another model is refused on small ones"
+    """Another processor sums in another order: a service over large numbers starts on it, and another model
+    is refused on small ones"""
     bundle, _, _ = packaged(tmp_path, "boosting", kind)
     path = tmp_path / "bundle/golden.json"
     golden = json.loads(path.read_text())
@@ -170,13 +167,13 @@ def test_golden_rows_are_judged_in_the_unit_of_the_scores(tmp_path, kind, share,
         with expect_fail(ValueError, contains="golden rows differ"):
             load_bundle(path.parent)
     by_fixed_difference = share * known.std() <= 1e-5
-    assert by_fixed_difference == (
-        kind == "small"
-    )  # the control: it would refuse every large one, and start with every small one
+    # the control: it would refuse every large one, and start with every small one
+    assert by_fixed_difference == (kind == "small")
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES)
 @pytest.mark.parametrize("task", ["binary", "regression"])
 def test_no_row_gives_no_score(tmp_path, candidate, task):
     bundle, X, _ = packaged(tmp_path, candidate, "plain", task)
-    assert bundle.score(X.head(0)).shape == (0,) and bundle.predict([]) == []
+    assert bundle.score(X.head(0)).shape == (0,)
+    assert bundle.predict([]) == []

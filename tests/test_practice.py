@@ -1,9 +1,12 @@
-"Today's practice as a function: the same rule in the study, the baseline and the evaluation, and what is refused"
+"""Today's practice as a function: the same rule in the study, the baseline and the evaluation, and what is
+refused"""
+
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from controls import always
 from example import copy_example
 from ruamel.yaml import YAML
 from small import forked
@@ -23,11 +26,32 @@ from assay.problem.moved import moved_bar
 from assay.stats.metrics import score
 
 ROOT = Path(__file__).parent.parent
-FIELDS = Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("carrier", "category"), Field("hour", "integer"), Field("wind_speed", "number", nullable=True),
-                     Field("delay_origin", "number", unit="min"), Field("late", "integer", "target", known_at_decision=False)))
-AGREED = dict(title="Late flights", question="Which?", task="binary", target="late", id="flight_id", time="scheduled", metric="average_precision", minimum=0.2, margin=0.01,
-              today=dict(callable="delay_of_origin", description="the desk looks at how late the airport runs"), decision=dict(when="every night", alternatives=["protect nothing"]),
-              costs=dict(false_positive=100, false_negative=dict(value=300, low=200, high=400)), value=dict(rows_per_year=1000, build_cost=1, run_cost_per_year=1, years=3))
+FIELDS = Dictionary(
+    (
+        Field("flight_id", "text", "id"),
+        Field("scheduled", "time", "time"),
+        Field("carrier", "category"),
+        Field("hour", "integer"),
+        Field("wind_speed", "number", nullable=True),
+        Field("delay_origin", "number", unit="min"),
+        Field("late", "integer", "target", known_at_decision=False),
+    )
+)
+AGREED = dict(
+    title="Late flights",
+    question="Which?",
+    task="binary",
+    target="late",
+    id="flight_id",
+    time="scheduled",
+    metric="average_precision",
+    minimum=0.2,
+    margin=0.01,
+    today=dict(callable="delay_of_origin", description="the desk looks at how late the airport runs"),
+    decision=dict(when="every night", alternatives=["protect nothing"]),
+    costs=dict(false_positive=100, false_negative=dict(value=300, low=200, high=400)),
+    value=dict(rows_per_year=1000, build_cost=1, run_cost_per_year=1, years=3),
+)
 PARTS = dict(train=(0, 1000), valid=(1000, 1500), test=(1500, 2000))
 STAGES = ("feasibility", "baseline", "evaluation")
 
@@ -47,9 +71,16 @@ def fill(agreed):
     for name, df in tables.items():
         write_table(df, place(name))
     model = fit_final(make_spec("linear", {}, problem, tables["train"], 0), tables["train"], FIELDS)
-    write_table(tables["valid"][["flight_id"]].assign(score=predict_score(model, feature_frame(tables["valid"], FIELDS))), place("studies", "linear.parquet"))
+    write_table(
+        tables["valid"][["flight_id"]].assign(
+            score=predict_score(model, feature_frame(tables["valid"], FIELDS))
+        ),
+        place("studies", "linear.parquet"),
+    )
     write_json(place("studies", "linear.json"), dict(best=dict(params={}), study="s", version=dict(code="c")))
-    write_metrics("explore", "usable", dict(base_rate_train=metric(0.3, 0.2, 0.4, 1000)), [check("F08", True, "seen")])
+    write_metrics(
+        "explore", "usable", dict(base_rate_train=metric(0.3, 0.2, 0.4, 1000)), [check("F08", True, "seen")]
+    )
     for name in ("problem", "responsible"):
         write_metrics(name, "usable", {})
     write_metrics("data", "usable", dict(n_test=metric(500)))
@@ -60,7 +91,9 @@ def fill(agreed):
 def make_project(folder, agreed=AGREED):
     "The stages, over tables of invented flights; what lets a stage start is tested elsewhere (test_gates.py)"
     folder.mkdir(parents=True)
-    shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(
+        ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints")
+    )
     copy_example(folder, "dvc.yaml", "params.yaml", "matplotlibrc")
     yaml = YAML()
     pipeline, params = (yaml.load((folder / name).read_text()) for name in ("dvc.yaml", "params.yaml"))
@@ -108,22 +141,31 @@ def by_hand(name):
 
 def test_every_stage_measures_the_same_practice(found):
     assert found["baseline"]["rule_average_precision"]["value"] == pytest.approx(by_hand("valid"), abs=1e-9)
-    assert found["evaluation"]["gain_over_rule"]["value"] == pytest.approx(found["evaluation"]["test"]["value"] - by_hand("test"), abs=1e-9)
-    rule = found["feasibility"]["rule"]  # there, rows of equal score stand in random orders, which a rule of two values gains by
-    assert by_hand("valid") < rule["value"] < by_hand("valid") + 0.05 and rule["n"] == 500
+    assert found["evaluation"]["gain_over_rule"]["value"] == pytest.approx(
+        found["evaluation"]["test"]["value"] - by_hand("test"), abs=1e-9
+    )
+    # there, rows of equal score stand in random orders, which a rule of two values gains by
+    rule = found["feasibility"]["rule"]
+    assert by_hand("valid") < rule["value"] < by_hand("valid") + 0.05
+    assert rule["n"] == 500
     assert found["feasibility"]["rule_over_constant"]["low"] > 0
 
 
 def test_monitoring_follows_it_too():
     tables, problem = tables_of(), make_problem(AGREED)
-    rule = todays_rule(problem, FIELDS.features, make_spec("linear", {}, problem, tables["train"]), tables["train"])
-    assert score("average_precision", tables["test"].late.to_numpy(), rule(tables["test"])) == pytest.approx(by_hand("test"))
+    rule = todays_rule(
+        problem, FIELDS.features, make_spec("linear", {}, problem, tables["train"]), tables["train"]
+    )
+    assert score("average_precision", tables["test"].late.to_numpy(), rule(tables["test"])) == pytest.approx(
+        by_hand("test")
+    )
 
 
 def test_the_page_says_what_to_build_and_that_production_is_missing(project, found):
     page = (project / "data/executed/feasibility.ipynb").read_text()
     assert "not there: the data stage wrote no production rows" in page
-    assert "where it runs: batch" in found["feasibility"]["direction"]["value"]  # the decision falls every night
+    # the decision falls every night
+    assert "where it runs: batch" in found["feasibility"]["direction"]["value"]
     assert not {"apart_train_production", "apart_valid_production"} & set(found["feasibility"])
     assert found["feasibility"]["apart_train_valid"]["n"] == 1500
 
@@ -138,12 +180,18 @@ def test_changing_the_code_of_the_practice_moves_the_bar(tmp_path, monkeypatch):
         freeze_criteria(problem)
         mark_results(problem)
         assert moved_bar(problem) == []
-        monkeypatch.setattr(today, "practice_code", lambda name: "0" * 64)
+        monkeypatch.setattr(today, "practice_code", always("0" * 64))
         assert [m["criterion"] for m in moved_bar(load_problem())] == ["today.code"]
 
 
-@pytest.mark.parametrize("declared, why", [(dict(callable="guess"), "no practice is called 'guess'; known: ['delay_of_origin']"), (dict(columns=["gate"]), "uses ['gate'], which are no features"),
-                                        (dict(callable="delay_of_origin", columns=["carrier"]), "has both columns")])
+@pytest.mark.parametrize(
+    "declared, why",
+    [
+        (dict(callable="guess"), "no practice is called 'guess'; known: ['delay_of_origin']"),
+        (dict(columns=["gate"]), "uses ['gate'], which are no features"),
+        (dict(callable="delay_of_origin", columns=["carrier"]), "has both columns"),
+    ],
+)
 def test_a_practice_that_nobody_can_measure_stops_the_study(tmp_path, declared, why):
     agreed = AGREED | dict(today=declared)
     folder = make_project(tmp_path / "project")
@@ -156,7 +204,8 @@ def test_a_practice_that_nobody_can_measure_stops_the_study(tmp_path, declared, 
 
 @pytest.mark.slow
 def test_the_evaluation_counts_another_seed(project, tmp_path):
-    "The bundled stage with another seed and other test rows: one more model of the same test set, until the source is another"
+    """The bundled stage with another seed and other test rows: one more model of the same test set, until
+    the source is another"""
     folder = shutil.copytree(project, tmp_path / "copy", symlinks=True)
     params, test = folder / "params.yaml", folder / "data/prepared/test.parquet"
     opened = folder / "approvals/test_openings.jsonl"
@@ -168,7 +217,8 @@ def test_the_evaluation_counts_another_seed(project, tmp_path):
     found = json.loads((folder / "reports/evaluation/metrics.json").read_text())["metrics"]
     assert (found["test_openings"]["value"], found["source_openings"]["value"]) == (2, 2)
     rows = [json.loads(line) for line in opened.read_text().splitlines()]
-    assert len({r["test"] for r in rows}) == 2 and len({(r["source"], r["rule"]) for r in rows}) == 1
+    assert len({r["test"] for r in rows}) == 2
+    assert len({(r["source"], r["rule"]) for r in rows}) == 1
     write_json(folder / "data/raw/manifest.json", dict(tables=dict(flights=dict(sha256="b" * 64))))
     write_table(read_table(test).iloc[1:].reset_index(drop=True), test)
     assert run_stage(folder, "evaluation").returncode == 0

@@ -1,4 +1,6 @@
-"The README's own release steps leave the tests green: a test brings its own approvals, whatever is signed where it runs"
+"""The README's own release steps leave the tests green: a test brings its own approvals, whatever is signed
+where it runs"""
+
 import datetime
 import shutil
 import sys
@@ -6,14 +8,14 @@ import sys
 import pytest
 from example import ROOT
 from small import run
-from test_checklist import release_repo
+from test_waived_page import release_repo
 from tiny import inside, record
 
 from assay.release.chain import new_key
 from assay.release.waiving import active_waivers, waive
 
 ITEMS = ("criteria", "P11", "F09")  # what the README waives
-SAMPLE = "tests/test_checklist.py::test_readiness_reads_waivers_and_approval_judges_their_day"
+SAMPLE = "tests/test_waived_page.py::test_readiness_reads_waivers_and_approval_judges_their_day"
 
 
 def sampled(repo):

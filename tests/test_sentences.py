@@ -1,4 +1,6 @@
-"What the checklist says of an open item is true of it: not answered, answered by nobody, answered and not measured"
+"""What the checklist says of an open item is true of it: not answered, answered by nobody, answered and not
+measured"""
+
 import re
 from pathlib import Path
 
@@ -20,8 +22,17 @@ EXPLORED = dict(verdict="usable", metrics=dict(moved_columns=dict(value=0, n=2))
 
 def sentence(id, answer, columns=(), absent=(), explored=EXPLORED, measure=True):
     "Status and sentence of one question, the way of the stage"
-    measured = findings(explored, representation_table(PEOPLE, list(columns)), small_groups(PEOPLE, list(columns)), personal_data(PEOPLE), columns, absent)
-    answers = judge_answers(QUESTIONS, {id: answer} if answer else {}, is_answered, measured if measure else None)
+    measured = findings(
+        explored,
+        representation_table(PEOPLE, list(columns)),
+        small_groups(PEOPLE, list(columns)),
+        personal_data(PEOPLE),
+        columns,
+        absent,
+    )
+    answers = judge_answers(
+        QUESTIONS, {id: answer} if answer else {}, is_answered, measured if measure else None
+    )
     found = next(c for c in responsible_checks(answers, [], [], "0" * 64) if c["id"] == id)
     return found["status"], found["why"]
 
@@ -29,14 +40,20 @@ def sentence(id, answer, columns=(), absent=(), explored=EXPLORED, measure=True)
 def test_a_question_that_nobody_answered():
     for answer in (None, dict(answer="unanswered", by="unanswered", date="unanswered"), dict(answer="")):
         for columns in ((), ("region",)):
-            assert sentence("R09", answer, columns) == ("unanswered", "not answered: are all users well represented?")
+            assert sentence("R09", answer, columns) == (
+                "unanswered",
+                "not answered: are all users well represented?",
+            )
 
 
 def test_an_answer_where_no_groups_are_declared():
     status, why = sentence("R09", SAID)
-    assert status == "unanswered" and why.startswith("data scientist, 2026-02-01: All regions are in the table")
+    assert status == "unanswered"
+    assert why.startswith("data scientist, 2026-02-01: All regions are in the table")
     assert "Answered, and not measured: no column of groups is declared" in why
-    assert "not answered" not in why and "0 groups" not in why and "under-represented" not in why
+    assert "not answered" not in why
+    assert "0 groups" not in why
+    assert "under-represented" not in why
 
 
 def test_an_answer_where_groups_are_declared():
@@ -57,25 +74,41 @@ def test_an_answer_that_nobody_stands_for_is_no_missing_answer(id, lacking):
     for blank in ("", " ", "unanswered", None):
         status, why = sentence(id, SAID | dict.fromkeys(lacking, blank), ["region"])
         assert status == "unanswered"
-        assert why == f"answered without {' and '.join(lacking)}, so nobody stands for it: All regions are in the table"
+        assert why == (
+            f"answered without {' and '.join(lacking)}, so nobody stands for it: All regions are in the table"
+        )
 
 
 @pytest.mark.parametrize("id", ["R07", "R08", "R09", "R11", "R13"])
 def test_an_answer_that_nothing_measured(id):
     status, why = sentence(id, SAID, ["region"], measure=False)
     assert status == "unanswered" and why.endswith("Answered, and not measured: no measurement was made.")
-    assert sentence("R01", SAID, measure=False)[0] == "pass" # words are enough there
+    assert sentence("R01", SAID, measure=False)[0] == "pass"  # words are enough there
 
 
 def test_an_answer_about_retraining_without_a_measured_drift():
     status, why = sentence("R13", SAID, ["region"], explored=dict(verdict="usable", metrics={}))
-    assert status == "unanswered" and "Answered, and not measured: drift not measured" in why and "not answered" not in why
+    assert status == "unanswered"
+    assert "Answered, and not measured: drift not measured" in why
+    assert "not answered" not in why
 
 
 def test_a_signature_that_lacks_a_part_is_not_nobody():
-    item = dict(id="F27", text="?", owner="product owner", kind="signed", rule="", stages=[], evidence=["problem.yaml"], next="sign", waivable=False)
+    item = dict(
+        id="F27",
+        text="?",
+        owner="product owner",
+        kind="signed",
+        rule="",
+        stages=[],
+        evidence=["problem.yaml"],
+        next="sign",
+        waivable=False,
+    )
+
     def why(signatures):
         return evaluate_checklist([item], {}, signatures=signatures)[0]["why"]
+
     whole = dict(by="Ada", role="product owner", on="2026-02-01")
     assert why({}) == "nobody has signed" and why(dict(F27=whole)).startswith("signed by Ada")
     assert why(dict(F27=whole | dict(role=""))) == "the signature does not say role"
@@ -89,11 +122,16 @@ def agreement(**changed):
 
 def test_an_open_item_of_the_agreement_does_not_say_that_it_is_settled():
     whole = agreement()
-    assert all(whole[k]["status"] == "pass" and whole[k]["why"].endswith(" answered by a named person") for k in ("F06", "F11", "P07"))
+    assert all(
+        whole[k]["status"] == "pass" and whole[k]["why"].endswith(" answered by a named person")
+        for k in ("F06", "F11", "P07")
+    )
     bare = agreement(answers={}, hypotheses=[], service_levels={}, costs={}, limits={})
     for id in ("F06", "F11", "P07"):
-        assert bare[id]["status"] == "unanswered" and f" not answered by a named person on a date, in answers.{id}" in bare[id]["why"]
+        assert bare[id]["status"] == "unanswered"
+        assert f" not answered by a named person on a date, in answers.{id}" in bare[id]["why"]
     for id, part in dict(F14="costs", F23="hypotheses", F30="service_levels", P06="limits").items():
-        assert bare[id]["status"] == "unanswered" and re.match(rf"missing in problem.yaml: \['{part}", bare[id]["why"])
+        assert bare[id]["status"] == "unanswered"
+        assert re.match(rf"missing in problem.yaml: \['{part}", bare[id]["why"])
     assert whole["F14"]["why"] == "success is measured against today's practice and the costs of errors"
     assert agreement(provisional=True)["F14"]["why"].endswith(", provisional")

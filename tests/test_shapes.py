@@ -59,10 +59,8 @@ def test_every_wrong_key_of_a_problem_is_told_in_one_error():
     with pytest.raises(ValueError) as e:
         make_problem({k: v for k, v in raw.items() if k not in ("title", "minimum")} | wrong, "p.yaml")
     told = str(e.value)
-    assert (
-        "p.yaml has unknown keys ['minumum']: did you mean 'minimum'?" in told
-        and "p.yaml lacks ['title', 'minimum']" in told
-    )
+    assert "p.yaml has unknown keys ['minumum']: did you mean 'minimum'?" in told
+    assert "p.yaml lacks ['title', 'minimum']" in told
     expected = dict(
         margin="True; expected a number",
         task="'ranking'; expected one of ('binary'",
@@ -102,10 +100,8 @@ def test_every_wrong_part_of_a_problem_is_told_with_its_place():
         "answers.F06.date",
     ]
     assert sorted(f.split(" ")[0] for f in found) == sorted(places), found
-    assert (
-        "costs.false_positive.hihg is not known: did you mean 'high'?" in found
-        and "costs.false_positive.low is None; expected a number" in found
-    )
+    assert "costs.false_positive.hihg is not known: did you mean 'high'?" in found
+    assert "costs.false_positive.low is None; expected a number" in found
     assert any(f.startswith("costs.error is not known; expected one of") for f in found)  # of a binary task
     assert faults(make_problem(raw)) == []
 
@@ -134,9 +130,8 @@ def test_every_wrong_key_of_a_column_is_told_in_one_error():
         ": 'legitimate' lacks 'because'; expected legitimate: {because",
         ": 'legitimate' lacks 'date'; expected legitimate: {because",
     ]
-    assert [words for words in expected if f"column 'hour'{words}" not in str(e.value)] == [] and str(
-        e.value
-    ).count("column 'hour'") == len(expected)
+    assert [words for words in expected if f"column 'hour'{words}" not in str(e.value)] == []
+    assert str(e.value).count("column 'hour'") == len(expected)
     assert make_field("hour", dict(kind="integer", low=0, high=23)) == Field(
         "hour", "integer", low=0.0, high=23.0
     )
@@ -165,7 +160,8 @@ def test_a_malformed_report_is_refused_with_its_place(change, words, tmp_path):
         write_json(metrics_path("data"), good | change)
         with pytest.raises(ValueError, match="reports/data/metrics.json: ") as e:
             read_metrics("data")
-        assert words in str(e.value) and str(e.value).endswith("run stage 'data' again")
+        assert words in str(e.value)
+        assert str(e.value).endswith("run stage 'data' again")
 
 
 # ---- a new key ----------------------------------------------------------------------------------
@@ -190,18 +186,17 @@ def test_a_new_key_with_its_default_moves_no_bar(tmp_path, monkeypatch):
     with inside(tmp_path):
         freeze_criteria(before)
         mark_results(before)
-        assert (criteria_hash(after), moved_bar(after)) == (criteria_hash(before), []) and frozen_line(
-            after
-        ) == frozen_line(before) is not None
+        assert (criteria_hash(after), moved_bar(after)) == (criteria_hash(before), [])
+        assert frozen_line(after) == frozen_line(before) is not None
         assert (after.unit, shape_faults(LongerToday, before.today)) == ("row", [])
         monkeypatch.setattr(
             "assay.problem.plausible.today_faults", lambda today: shape_faults(LongerToday, today, "today")
         )
-        assert faults(before) == [] and criteria(after)["today"] == criteria(before)["today"]
+        assert faults(before) == []
+        assert criteria(after)["today"] == criteria(before)["today"]
         filled = make_problem(raw | dict(today=LongerToday.model_validate(before.today).model_dump()))
-        assert criteria_hash(filled) != criteria_hash(before) and "today.weight" in [
-            m["criterion"] for m in moved_bar(filled)
-        ]
+        assert criteria_hash(filled) != criteria_hash(before)
+        assert "today.weight" in [m["criterion"] for m in moved_bar(filled)]
 
 
 # ---- the schema ----------------------------------------------------------------------------------
@@ -231,7 +226,8 @@ BY_ITSELF = [
 def test_an_editor_marks_what_the_program_refuses(old, new, tmp_path):
     (tmp_path / "problem.yaml").write_text((FLIGHTS / "problem.yaml").read_text().replace(old, new, 1))
     raw = read_yaml(tmp_path / "problem.yaml")
-    assert faults(make_problem(raw)) != [] and not checker("problem").is_valid(as_json(raw))
+    assert faults(make_problem(raw)) != []
+    assert not checker("problem").is_valid(as_json(raw))
 
 
 def test_an_editor_marks_unknown_keys_of_every_file():
@@ -273,7 +269,8 @@ def test_the_model_of_params_follows_the_cells(tmp_path):
     params = read_yaml(FLIGHTS / "params.yaml")
     asked = params | dict(coverage=dict(max_empty=3, new_one="b"))
     with inside(tmp_path):
-        assert shape_faults(params_model(), params) == [] and len(shape_faults(params_model(), asked)) >= 1
+        assert shape_faults(params_model(), params) == []
+        assert len(shape_faults(params_model(), asked)) >= 1
         before, notebook = schema_text("params"), tmp_path / "pipelines/12_coverage.ipynb"
         nb = json.loads(notebook.read_text())
         cell = next(c for c in nb["cells"] if "parameters" in c["metadata"].get("tags", []))
@@ -298,5 +295,6 @@ def test_what_init_drafts_names_its_schema_and_fits_it(name, tmp_path):
     with inside(tmp_path):
         write_draft(draft(write(make(), tmp_path), target))
         for part, read in (("problem", load_problem), ("dictionary", load_dictionary)):
-            assert read() is not None and Path(f"{part}.yaml").read_text().startswith(schema_line(part))
+            assert read() is not None
+            assert Path(f"{part}.yaml").read_text().startswith(schema_line(part))
             assert [e.message for e in checker(part).iter_errors(as_json(read_yaml(f"{part}.yaml")))] == []

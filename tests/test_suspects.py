@@ -29,13 +29,13 @@ from assay.stats.values import Label
 
 
 def air(spread, later=None, seed=0, n=1200):
-    "Hourly air: sensors that tell the carbon monoxide well, and `nox`, whose error is `spread` in the training period and `later` after it"
+    """Hourly air: sensors that tell the carbon monoxide well, and `nox`, whose error is `spread` in the
+    training period and `later` after it"""
     r = np.random.default_rng(seed)
     co = r.gamma(6, 1, n)
     error = np.where(np.arange(n) < n * 7 // 10, spread, spread if later is None else later)
-    sensors = {
-        f"s{i}": co + r.normal(0, 1.3, n) for i in range(3)
-    }  # each tells it well enough that one too good is not far ahead
+    # each tells it well enough that one too good is not far ahead
+    sensors = {f"s{i}": co + r.normal(0, 1.3, n) for i in range(3)}
     return pd.DataFrame(
         dict(
             moment=pd.date_range("2004-03-01", periods=n, freq="h"),
@@ -49,21 +49,19 @@ def air(spread, later=None, seed=0, n=1200):
 
 def high(spread, later=None, seed=0):
     "The same air, of which is asked whether it is bad"
-    return air(spread, later, seed).assign(co=lambda d: np.where(d.co > d.co.median(), "bad", "good"))
+    df = air(spread, later, seed)
+    return df.assign(co=np.where(df.co > df.co.median(), "bad", "good"))
 
 
 def kinds(spread, seed=0, n=900):
     "Three kinds, and a column that lies near the number of each"
     r = np.random.default_rng(seed)
     kind = r.integers(0, 3, n)
-    return pd.DataFrame(
-        dict(
-            near=kind + spread * r.normal(size=n),
-            x=r.normal(size=n),
-            other=kind + 1.3 * r.normal(size=n),
-            kind=np.array(["low", "mid", "top"])[kind],
-        )
-    )
+    df = pd.DataFrame(dict(near=kind + spread * r.normal(size=n)))
+    df["x"] = r.normal(size=n)
+    df["other"] = kind + 1.3 * r.normal(size=n)
+    df["kind"] = np.array(["low", "mid", "top"])[kind]
+    return df
 
 
 def as_explored(d, path, folder):
@@ -126,9 +124,9 @@ def test_control_all_rows_say_other_than_the_training_rows(tmp_path):
     everywhere = suspected(
         df, Label("co", task="regression", time="moment"), columns, resamples=Resamples(n=100)
     )
-    assert (
-        "nox" in everywhere and both(df, "co", tmp_path)[1] == []
-    )  # as a table of air was called: suspected by the one, usable to the other
+    assert "nox" in everywhere
+    # as a table of air was called: suspected by the one, usable to the other
+    assert both(df, "co", tmp_path)[1] == []
 
 
 def test_a_column_above_the_line_is_a_leak_however_good_the_others_are():
@@ -139,13 +137,12 @@ def test_a_column_above_the_line_is_a_leak_however_good_the_others_are():
     )
     evidence = leakage_evidence(df, Label("y", task="regression"))
     scan = leakage_scan(df, Label("y", task="regression"), evidence=evidence).set_index("column")
-    assert evidence["x0"]["skill"] > LEAK > evidence["x1"]["skill"] and evidence["x0"]["score"]["auc"] < 0.975
-    assert scan.verdict["x0"] == "leak" and scan.reason["x0"].startswith(
-        "tells the outcome alone: skill 0.96"
-    )
-    without = {
-        c: e | dict(skill=0.0) for c, e in evidence.items()
-    }  # the control: what the scan said without this line
+    assert evidence["x0"]["skill"] > LEAK > evidence["x1"]["skill"]
+    assert evidence["x0"]["score"]["auc"] < 0.975
+    assert scan.verdict["x0"] == "leak"
+    assert scan.reason["x0"].startswith("tells the outcome alone: skill 0.96")
+    # the control: what the scan said without this line
+    without = {c: e | dict(skill=0.0) for c, e in evidence.items()}
     assert (
         leakage_scan(df, Label("y", task="regression"), evidence=without).set_index("column").verdict["x0"]
         == "suspect"
@@ -155,7 +152,8 @@ def test_a_column_above_the_line_is_a_leak_however_good_the_others_are():
 
 
 def invented(seed):
-    "A table at random: a task, columns that tell the outcome more or less, a moment, an error that changes later"
+    """A table at random: a task, columns that tell the outcome more or less, a moment, an error that changes
+    later"""
     r = np.random.default_rng(seed)
     n, task = int(r.integers(200, 400)), seed % 3
     latent = r.gamma(4, 1, n)

@@ -1,4 +1,6 @@
-"Templates and tables: they travel with the package, what the data holds is text in them, and a number is shown as it is"
+"""Templates and tables: they travel with the package, what the data holds is text in them, and a number is
+shown as it is"""
+
 import json
 import shutil
 import subprocess
@@ -47,12 +49,25 @@ def test_a_wheel_holds_every_template(tmp_path):
     (tmp_path / "whole").mkdir()
     assert built(tmp_path / "whole", text) == template_names()
     (tmp_path / "less").mkdir()
-    assert PACKAGED in text and built(tmp_path / "less", text.replace(PACKAGED, "")) == []  # the control
+    assert PACKAGED in text
+    assert built(tmp_path / "less", text.replace(PACKAGED, "")) == []  # the control
 
 
 def item(vector, status="fail"):
     "An item of the checklist that says a hostile string wherever it can"
-    return dict(id=vector, status=status, text=vector, rule=vector, owner=vector, kind=vector, why=vector, evidence=vector, href=vector, next=vector, until="")
+    return dict(
+        id=vector,
+        status=status,
+        text=vector,
+        rule=vector,
+        owner=vector,
+        kind=vector,
+        why=vector,
+        evidence=vector,
+        href=vector,
+        next=vector,
+        until="",
+    )
 
 
 def sentence(vector):
@@ -66,18 +81,68 @@ def frame(vector):
     return pd.DataFrame({vector: [vector]}, index=pd.Index([vector], name=vector))
 
 
-PIECES = {
-    "table": lambda v: show(frame(v), title=v)._repr_html_(),
-    "open items": lambda v: open_html([item(v)]),
-    "lists": lambda v: list_html([item(v)]),
-    "coverage": lambda v: coverage_html([sentence(v)]),
-    "badge": lambda v: macro("parts.html.j2", "badge")(v, v),
-    "not shown": lambda v: render("not_shown.html.j2", dict(stage=v, why=ValueError(v))),
-    "shortened": lambda v: render("shortened.html.j2", dict(limit=1, left=v, stage=v)),
-    "verdict": lambda v: render("verdict.html.j2", dict(verdict=v, tone=v)),
-    "service": lambda v: render("service.html.j2", dict(model=v, most_rows=v, example=v)).partition("</style>")[2],
-    "note": lambda v: macro("browse.html.j2", "note")(v).partition(">")[2],
-}
+PIECES = {}
+
+
+def piece(name):
+    "A piece of a page that shows a string"
+
+    def keep(f):
+        PIECES[name] = f
+        return f
+
+    return keep
+
+
+@piece("table")
+def table_piece(v):
+    return show(frame(v), title=v)._repr_html_()
+
+
+@piece("open items")
+def open_piece(v):
+    return open_html([item(v)])
+
+
+@piece("lists")
+def list_piece(v):
+    return list_html([item(v)])
+
+
+@piece("coverage")
+def coverage_piece(v):
+    return coverage_html([sentence(v)])
+
+
+@piece("badge")
+def badge_piece(v):
+    return macro("parts.html.j2", "badge")(v, v)
+
+
+@piece("not shown")
+def not_shown_piece(v):
+    return render("not_shown.html.j2", dict(stage=v, why=ValueError(v)))
+
+
+@piece("shortened")
+def shortened_piece(v):
+    return render("shortened.html.j2", dict(limit=1, left=v, stage=v))
+
+
+@piece("verdict")
+def verdict_piece(v):
+    return render("verdict.html.j2", dict(verdict=v, tone=v))
+
+
+@piece("service")
+def service_piece(v):
+    page = render("service.html.j2", dict(model=v, most_rows=v, example=v))
+    return page.partition("</style>")[2]
+
+
+@piece("note")
+def note_piece(v):
+    return macro("browse.html.j2", "note")(v).partition(">")[2]
 
 
 @pytest.mark.parametrize("piece", PIECES)
@@ -110,7 +175,9 @@ def test_what_the_renderer_makes_passes_the_cleaning_as_it_is():
     "Also a caption, a head of several levels and the text of JupyterLab's formulas"
     index = pd.MultiIndex.from_tuples([("$a$", "b"), ("$a$", "c")], names=["x", None])
     table = show(pd.DataFrame(dict(n=[1, 2], share=[0.25, 0.5]), index=index), title="shares")._repr_html_()
-    assert clean(table).replace("\n", "") == table.replace("\n", "") and "tex2jax_ignore" in table and "$a$" in table
+    assert clean(table).replace("\n", "") == table.replace("\n", "")
+    assert "tex2jax_ignore" in table
+    assert "$a$" in table
 
 
 def drawn(seed=0):
@@ -120,7 +187,8 @@ def drawn(seed=0):
 
 
 def is_faithful(v, text):
-    "Is what is shown of a number within half a unit of its last digit, and zero only where the number is a rounding error?"
+    """Is what is shown of a number within half a unit of its last digit, and zero only where the number is a
+    rounding error?"""
     if abs(v) <= NOTHING:
         return float(text) == 0 and not text.startswith("-")
     if "e" in text:
@@ -131,19 +199,28 @@ def is_faithful(v, text):
 def test_numbers_of_all_sizes_are_shown_faithfully():
     alone = [say_number(v) for v in drawn()]
     column = [row[1] for row in show(pd.DataFrame(dict(x=drawn())), 1000).rows]
-    assert all(map(is_faithful, drawn(), alone)) and all(map(is_faithful, drawn(), column))
-    assert len({len(text.partition(".")[2]) for text in column if "e" not in text}) == 1  # so that a column can be read downwards
+    assert all(map(is_faithful, drawn(), alone))
+    assert all(map(is_faithful, drawn(), column))
+    # so that a column can be read downwards
+    assert len({len(text.partition(".")[2]) for text in column if "e" not in text}) == 1
     assert not all(is_faithful(v, f"{v:.3f}") for v in drawn())  # control: rounding calls small numbers zero
 
 
 def test_a_table_is_the_same_whatever_pandas_is_told_and_leaves_its_frame_alone():
     df = pd.DataFrame(dict(x=drawn(), day=pd.date_range("2013-01-01", periods=400), name=["$a$", None] * 200))
     before, as_it_is = df.copy(), show(df)
-    with pd.option_context("display.precision", 1, "display.max_rows", 2, "display.max_columns", 1, "display.max_colwidth", 3):
-        assert (show(df), show(df)._repr_html_(), repr(show(df))) == (as_it_is, as_it_is._repr_html_(), repr(as_it_is))
+    with pd.option_context(
+        "display.precision", 1, "display.max_rows", 2, "display.max_columns", 1, "display.max_colwidth", 3
+    ):
+        assert (show(df), show(df)._repr_html_(), repr(show(df))) == (
+            as_it_is,
+            as_it_is._repr_html_(),
+            repr(as_it_is),
+        )
         assert before.to_html() != df.head(60).to_html()  # control: pandas minds
     pd.testing.assert_frame_equal(df, before)
-    assert as_it_is.rows[-1][0] == "… 340 more" and as_it_is.rows[31][2] == "2013-02-01"
+    assert as_it_is.rows[-1][0] == "… 340 more"
+    assert as_it_is.rows[31][2] == "2013-02-01"
 
 
 @pytest.mark.parametrize(
@@ -151,17 +228,30 @@ def test_a_table_is_the_same_whatever_pandas_is_told_and_leaves_its_frame_alone(
     [
         (pd.DataFrame(), []),
         (pd.Series([0.5, 2], index=["a", "b"]), [["a", "0.5"], ["b", "2.0"]]),
-        (pd.DataFrame({"x": pd.Categorical(["b"]), "y": [[1, "<i>"]], "z": [{"k": 0.1}]}), [["0", "b", "[1, '<i>']", "{'k': 0.1}"]]),
-        (pd.DataFrame({"x": pd.array([1, None], dtype="Int64"), "y": pd.array([True, None], dtype="boolean")}), [["0", "1", "True"], ["1", "<NA>", "<NA>"]]),
+        (
+            pd.DataFrame({"x": pd.Categorical(["b"]), "y": [[1, "<i>"]], "z": [{"k": 0.1}]}),
+            [["0", "b", "[1, '<i>']", "{'k': 0.1}"]],
+        ),
+        (
+            pd.DataFrame(
+                {"x": pd.array([1, None], dtype="Int64"), "y": pd.array([True, None], dtype="boolean")}
+            ),
+            [["0", "1", "True"], ["1", "<NA>", "<NA>"]],
+        ),
         (pd.DataFrame({("a", 1): [10**20], ("a", 2): [-0.0]}), [["0", "1" + "0" * 20, "0"]]),
         (pd.DataFrame({"x": [np.array([1.5, 2.5]), None]}), [["0", "[1.5 2.5]"], ["1", "None"]]),
-        (pd.DataFrame({"x": pd.to_datetime(["2013-01-01 05:00", None], utc=True)}), [["0", "2013-01-01 05:00:00+00:00"], ["1", "NaT"]]),
+        (
+            pd.DataFrame({"x": pd.to_datetime(["2013-01-01 05:00", None], utc=True)}),
+            [["0", "2013-01-01 05:00:00+00:00"], ["1", "NaT"]],
+        ),
         (pd.DataFrame({"x": [1]}, index=pd.interval_range(0, 1)), [["(0, 1]", "1"]]),
     ],
 )
 def test_each_kind_of_value_is_shown(frame, rows):
     assert show(frame).rows == rows
-    assert all(len(row) == len(show(frame).names) for row in rows) and show(frame)._repr_html_() and repr(show(frame)) is not None
+    assert all(len(row) == len(show(frame).names) for row in rows)
+    assert show(frame)._repr_html_()
+    assert repr(show(frame)) is not None
 
 
 KEEPS = """
@@ -173,13 +263,21 @@ print(json.dumps(normalise(execute("one.ipynb", "explore.ipynb"))))
 
 
 def test_frames_are_kept_under_the_stage_and_the_page_does_not_change(tmp_path):
-    source = "import pandas as pd; from assay.core.rendering import show\nshow(pd.DataFrame(dict(x=[1e-5, 1/3])), title='t')"
-    cells = [new_code_cell("seed: int = 0", id="p", metadata=dict(tags=["parameters"])), *(new_code_cell(source, id=f"c{i}") for i in range(2))]
+    source = (
+        "import pandas as pd; from assay.core.rendering import show\n"
+        "show(pd.DataFrame(dict(x=[1e-5, 1/3])), title='t')"
+    )
+    cells = [
+        new_code_cell("seed: int = 0", id="p", metadata=dict(tags=["parameters"])),
+        *(new_code_cell(source, id=f"c{i}") for i in range(2)),
+    ]
     kernel = dict(name="python3", display_name="Python 3", language="python")
     nbformat.write(new_notebook(cells=cells, metadata=dict(kernelspec=kernel)), tmp_path / "one.ipynb")
     shown = []
     for env in (stage_env(ROOT), stage_env(ROOT) | dict(ASSAY_KEEP_TABLES="kept")):
-        done = subprocess.run([sys.executable, "-c", KEEPS], capture_output=True, text=True, env=env, cwd=tmp_path)
+        done = subprocess.run(
+            [sys.executable, "-c", KEEPS], capture_output=True, text=True, env=env, cwd=tmp_path
+        )
         shown.append(done.stdout)
         assert "1.0e-05" in done.stdout, done.stderr
     assert shown[0] == shown[1]
@@ -212,7 +310,8 @@ def test_any_value_has_a_text(written, tmp_path, monkeypatch):
         values[:] = [None, *beside]
         values.iat[0] = v
         shown = show(values.to_frame("x"))
-        assert shown.rows[0][1].strip() and len(shown.rows[0][1]) < 100
+        assert shown.rows[0][1].strip()
+        assert len(shown.rows[0][1]) < 100
         assert shown.rows[0][1].replace("\n", " ") in repr(shown)
     assert say_number(v) and say_number(v, 2)
     assert len(list(tmp_path.glob("*.json"))) == 4

@@ -1,4 +1,5 @@
 "The feasibility verdict where the truth is known"
+
 from pathlib import Path
 
 import pytest
@@ -49,5 +50,8 @@ def test_all_truths():
     assert metrics["shuffled_go"]["value"] == 0
     assert truths_verdict(metrics) == "pass"
     shown = read_json(Path(__file__).parents[1] / "reports/known_truths/metrics.json")["metrics"]
-    assert {k: round(m["value"], 9) for k, m in shown.items()} == {k: round(m["value"], 9) for k, m in metrics.items()}, "the page shows what another version of the assessment found; make it again: `make truths`"
-    assert metrics["naive_right_cases"]["value"] < 0.6  # these truths are not easy: an estimate above the rule is not enough
+    assert {k: round(m["value"], 9) for k, m in shown.items()} == {
+        k: round(m["value"], 9) for k, m in metrics.items()
+    }, "the page shows what another version of the assessment found; make it again: `make truths`"
+    # these truths are not easy: an estimate above the rule is not enough
+    assert metrics["naive_right_cases"]["value"] < 0.6

@@ -1,4 +1,6 @@
-"The whole way, as people go it: a table, the pipeline, a signed approval, predictions over HTTP, the log, monitoring"
+"""The whole way, as people go it: a table, the pipeline, a signed approval, predictions over HTTP, the log,
+monitoring"""
+
 import dataclasses
 import json
 import os
@@ -26,10 +28,20 @@ ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
 
 
-HYPOTHESES = [dict(id="H1", statement="a simple model beats the record", stage="feasibility", measure="gain", above=0.0),
-              dict(id="H2", statement="the delay of earlier flights adds to the rest", stage="feasibility", measure="ablation_H2", above=0.0, without=["recent_delay"]),
-              dict(id="H3", statement="a tuned model beats the record", stage="evaluation", measure="gain_over_rule", above=0.0),
-              dict(id="H4", statement="it goes on beating it", stage="monitoring", measure="gain_over_rule", above=0.0)]
+# What each measures must come out above zero
+HYPOTHESES = [
+    dict(id="H1", statement="a simple model beats the record", stage="feasibility", measure="gain"),
+    dict(
+        id="H2",
+        statement="the delay of earlier flights adds to the rest",
+        stage="feasibility",
+        measure="ablation_H2",
+        without=["recent_delay"],
+    ),
+    dict(id="H3", statement="a tuned model beats the record", stage="evaluation", measure="gain_over_rule"),
+    dict(id="H4", statement="it goes on beating it", stage="monitoring", measure="gain_over_rule"),
+]
+HYPOTHESES = [h | dict(above=0.0) for h in HYPOTHESES]
 
 
 def edit_yaml(path, **changes):
@@ -37,35 +49,100 @@ def edit_yaml(path, **changes):
     yaml = YAML()
     content = yaml.load(path.read_text())
     for key, value in changes.items():
-        content[key] = {**content[key], **value} if isinstance(value, dict) and isinstance(content.get(key), dict) else value
+        merged = isinstance(value, dict) and isinstance(content.get(key), dict)
+        content[key] = {**content[key], **value} if merged else value
     with path.open("w") as f:
         yaml.dump(content, f)
+
+
+AGREED = dict(
+    groups=["origin"],
+    today=dict(
+        columns=["origin", "carrier"],
+        aggregation="mean",
+        description="the record of airport and carrier",
+    ),
+    minimum=0.3,
+    margin=0.1,
+    limits=dict(groups=dict(recall_ratio=0.5)),
+    hypotheses=HYPOTHESES,
+    costs=dict(
+        false_negative=dict(value=900, low=850, high=950),
+        false_positive=dict(value=450, low=430, high=470),
+    ),
+    value=dict(build_cost=50000, run_cost_per_year=20000),
+)
+SOURCE = dict(
+    name="flights",
+    owner="nobody: invented",
+    licence="CC0",
+    access="public",
+    policy="none",
+    delay_of_labels="none",
+)
+DATA = dict(
+    adapter="table",
+    source=dict(name="flights", kind="csv", url="flights.csv", licence="CC0", access="public"),
+    cluster="",
+    train_until="2013-08-01T00:00:00",
+    valid_until="2013-09-15T00:00:00",
+    test_until="2013-11-01T00:00:00",
+)
+
+
+def copy_stages(folder):
+    "The notebooks of the stages, and what they read; `nbs` and `tests` are for the map of the process"
+    without = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log")
+    for name in ("pipelines", "nbs", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=without)
+    copy_example(
+        folder, "dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc", "requirements.lock", "assay.lock"
+    )
+    (folder / "approvals").mkdir()
+    (folder / "approvals/waivers.jsonl").touch()
+    # the package is installed, not in this repository
+    text = (folder / "dvc.yaml").read_text().splitlines(keepends=True)
+    kept = [line for line in text if not line.strip().startswith("- assay/")]
+    (folder / "dvc.yaml").write_text("".join(kept))
+
+
+def described(field):
+    "A column as somebody has described it"
+    return dataclasses.replace(
+        field,
+        meaning=f"{field.name} of the flight",
+        unit=field.unit or "1",
+        source="flights",
+        known_at_decision=field.name != "late",
+    )
+
+
+def start_repository(folder):
+    "Git and DVC over all that is there"
+    (folder / ".gitignore").write_text("/data/*\n.assay/\n")
+    for command in (
+        ("git", "init", "-q"),
+        (sys.executable, "-m", "dvc", "init", "-q"),
+        ("git", "add", "-A"),
+        ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "start"),
+    ):
+        done = run(*command, cwd=folder)
+        assert done.returncode == 0, done.stderr
 
 
 def make_project(folder):
     "The bundled stages over one table of invented flights, with the bundled agreement"
     folder.mkdir(parents=True)
-    shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    copy_example(folder, "dvc.yaml", "params.yaml", "problem.yaml", "matplotlibrc", "requirements.lock", "assay.lock")
-    for name in ("nbs", "tests"):  # the map of the process reads them
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log"))
-    (folder / "approvals").mkdir()
-    (folder / "approvals/waivers.jsonl").touch()
-    text = (folder / "dvc.yaml").read_text().splitlines(keepends=True)
-    (folder / "dvc.yaml").write_text("".join(line for line in text if not line.strip().startswith("- assay/")))  # the package is installed, not in this repository
+    copy_stages(folder)
     flights = make_flights(8000, seed=1)
     flights.to_csv(folder / "flights.csv", index=False)
-    fields = infer_dictionary(flights, target="late", id="flight_id", time="scheduled").fields
-    write_dictionary(Dictionary(tuple(dataclasses.replace(f, meaning=f"{f.name} of the flight", unit=f.unit or "1", source="flights", known_at_decision=f.name != "late") for f in fields), dict(by="data engineer", date="2026-11-06")), folder / "dictionary.yaml")
-    edit_yaml(folder / "problem.yaml", groups=["origin"], today=dict(columns=["origin", "carrier"], aggregation="mean", description="the record of airport and carrier"), minimum=0.3, margin=0.1, limits=dict(groups=dict(recall_ratio=0.5)), hypotheses=HYPOTHESES,
-              costs=dict(false_negative=dict(value=900, low=850, high=950), false_positive=dict(value=450, low=430, high=470)), value=dict(build_cost=50000, run_cost_per_year=20000),
-              sources=[dict(name="flights", owner="nobody: invented", licence="CC0", access="public", policy="none", delay_of_labels="none")])
-    edit_yaml(folder / "params.yaml", data=dict(adapter="table", source=dict(name="flights", kind="csv", url="flights.csv", licence="CC0", access="public"), cluster="", train_until="2013-08-01T00:00:00",
-                                                valid_until="2013-09-15T00:00:00", test_until="2013-11-01T00:00:00"), feasibility=dict(n_boot=60, max_rows=3000))
-    (folder / ".gitignore").write_text("/data/*\n.assay/\n")
-    for command in (("git", "init", "-q"), (sys.executable, "-m", "dvc", "init", "-q"), ("git", "add", "-A"), ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "start")):
-        done = run(*command, cwd=folder)
-        assert done.returncode == 0, done.stderr
+    inferred = infer_dictionary(flights, target="late", id="flight_id", time="scheduled")
+    fields = tuple(map(described, inferred.fields))
+    reviewed = dict(by="data engineer", date="2026-11-06")
+    write_dictionary(Dictionary(fields, reviewed), folder / "dictionary.yaml")
+    edit_yaml(folder / "problem.yaml", **AGREED, sources=[SOURCE])
+    edit_yaml(folder / "params.yaml", data=DATA, feasibility=dict(n_boot=60, max_rows=3000))
+    start_repository(folder)
     return folder
 
 
@@ -80,7 +157,14 @@ def project(tmp_path_factory):
 
 def test_a_study_that_goes_on_leaves_the_bytes_of_one_that_begins(project):
     "The trials are known already: the stage reads them, and shows what it showed when it made them"
-    paths = [project / p for p in ("data/executed/experiments_linear.ipynb", "data/studies/linear.json", "reports/experiments_linear/metrics.json")]
+    paths = [
+        project / p
+        for p in (
+            "data/executed/experiments_linear.ipynb",
+            "data/studies/linear.json",
+            "reports/experiments_linear/metrics.json",
+        )
+    ]
     wanted = [p.read_bytes() for p in paths]
     for p in paths:
         p.unlink()
@@ -112,7 +196,11 @@ def free_port():
 
 def ask(url, body=None):
     "Status and JSON of a request"
-    request = urllib.request.Request(url, data=json.dumps(body).encode() if body is not None else None, headers={"content-type": "application/json"})
+    request = urllib.request.Request(
+        url,
+        data=json.dumps(body).encode() if body is not None else None,
+        headers={"content-type": "application/json"},
+    )
     try:
         with urllib.request.urlopen(request, timeout=10) as r:
             return r.status, json.loads(r.read())
@@ -124,7 +212,12 @@ def ask(url, body=None):
 def service(approved):
     "The address of a running service"
     port = free_port()
-    p = subprocess.Popen([sys.executable, "-m", "assay.cli", "serve", "--port", str(port)], cwd=approved, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    p = subprocess.Popen(
+        [sys.executable, "-m", "assay.cli", "serve", "--port", str(port)],
+        cwd=approved,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     url, end = f"http://127.0.0.1:{port}", time.monotonic() + 30
     while True:
         try:
@@ -142,9 +235,17 @@ def rows_of(project, n=60):
     "Production rows as a client would send them"
     from assay.core.artifacts import read_table
     from assay.data.columns import load_dictionary
-    table = read_table(project / "data/production.parquet" if (project / "data/production.parquet").exists() else project / "data/prepared/production.parquet").head(n)
+
+    table = read_table(
+        project / "data/production.parquet"
+        if (project / "data/production.parquet").exists()
+        else project / "data/prepared/production.parquet"
+    ).head(n)
     names = [f.name for f in load_dictionary(project / "dictionary.yaml").features]
-    return table, [{"flight_id": r["flight_id"]} | {k: (None if r[k] != r[k] else r[k]) for k in names} for r in table.astype(object).to_dict("records")]
+    return table, [
+        {"flight_id": r["flight_id"]} | {k: (None if r[k] != r[k] else r[k]) for k in names}
+        for r in table.astype(object).to_dict("records")
+    ]
 
 
 def test_every_stage_ran_and_it_is_ready(project):
@@ -163,12 +264,17 @@ def test_predictions_are_logged_and_monitored(approved, service, tmp_path):
     batch = assay("score", approved / "data/prepared/production.parquet", cwd=approved)
     assert batch.returncode == 0, batch.stderr
     scores = {line.split(",")[0]: float(line.split(",")[1]) for line in batch.stdout.splitlines()[1:]}
-    assert [p["score"] for p in answer["predictions"]] == pytest.approx([scores[i] for i in table.flight_id], abs=1e-6)  # batch and service agree
+    # batch and service agree
+    assert [p["score"] for p in answer["predictions"]] == pytest.approx(
+        [scores[i] for i in table.flight_id], abs=1e-6
+    )
     labels = tmp_path / "labels.parquet"
     table[["flight_id", "late"]].to_parquet(labels)
     found = assay("monitor", "--labels", labels, "--json", cwd=approved)
     report = json.loads(found.stdout)
-    assert report["n"] == len(rows) and report["decision"] and report["realised"]["score"]["n"] == len(rows)
+    assert report["n"] == len(rows)
+    assert report["decision"]
+    assert report["realised"]["score"]["n"] == len(rows)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "schema.json", "golden.json"])
@@ -189,7 +295,26 @@ def test_one_changed_byte_stops_the_service(approved, name):
 def test_a_rejected_bundle_is_not_served(approved, tmp_path):
     key = tmp_path / "bob.pem"
     copy = shutil.copytree(approved, tmp_path / "copy", symlinks=True)
-    assert assay("key", "--out", key, "--name", "Bob", "--role", "operations", "--key", approved.parent / "ann.pem", cwd=copy).returncode == 0
-    assert assay("reject", "--key", key, "--role", "operations", "--reason", "found a fault", cwd=copy).returncode == 0
+    assert (
+        assay(
+            "key",
+            "--out",
+            key,
+            "--name",
+            "Bob",
+            "--role",
+            "operations",
+            "--key",
+            approved.parent / "ann.pem",
+            cwd=copy,
+        ).returncode
+        == 0
+    )
+    assert (
+        assay(
+            "reject", "--key", key, "--role", "operations", "--reason", "found a fault", cwd=copy
+        ).returncode
+        == 0
+    )
     done = assay("serve", "--port", free_port(), cwd=copy, timeout=30)
     assert done.returncode == 3 and "rejected" in done.stderr

@@ -1,4 +1,5 @@
 "A tiny released model in a folder of its own: bundle, report, keys and approval, and a server over it"
+
 import contextlib
 import hashlib
 import http.client
@@ -11,7 +12,14 @@ import sys
 import time
 from pathlib import Path
 
-ROW = {"carrier": "AA", "hour": 19, "distance": 733.0, "wind_speed": None, "recent_delay": 55.0, "origin": "JFK"}
+ROW = {
+    "carrier": "AA",
+    "hour": 19,
+    "distance": 733.0,
+    "wind_speed": None,
+    "recent_delay": 55.0,
+    "origin": "JFK",
+}
 SERVE = "import sys; from assay.serving.app import serve; serve(port=int(sys.argv[1]))"
 
 
@@ -26,21 +34,48 @@ def inside(folder):
         os.chdir(here)
 
 
+def tiny_columns():
+    "The dictionary of the tiny table"
+    from assay.data.columns import Dictionary, Field
+
+    fields = (
+        Field("flight_id", "text", "id"),
+        Field("scheduled", "time", "time"),
+        Field("carrier", "category"),
+        Field("hour", "integer", low=0, high=23),
+        Field("distance", "number", unit="mi", low=0, high=6000),
+        Field("wind_speed", "number", nullable=True, low=0, high=150),
+        Field("recent_delay", "number", nullable=True),
+        Field("origin", "category", categories=("EWR", "JFK", "LGA")),
+        Field("late", "integer", "target", known_at_decision=False),
+    )
+    return Dictionary(fields)
+
+
+def write_ready(same, said):
+    "Reports under which a release is ready; `same` is whether parity holds, `said` why"
+    from assay.core.artifacts import check, place, write_metrics
+    from assay.problem.limits import LIMITS
+    from assay.release.gates import RELEASE_GATES
+
+    limits = [check(i, "not_applicable", "no limit was agreed") for i in LIMITS]
+    package = [check("parity", same, said), *limits]
+    evaluation = [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks]
+    write_metrics("package", "same model", {}, package, [place("bundle")])
+    write_metrics("evaluation", "meets the criteria", {}, evaluation, [place("train")])
+    write_metrics("readiness", "ready", {}, [], [place("train")])
+
+
 def make_tiny(folder, seed=0):
     "From a table to a packaged model in `folder`, the way of the stages; returns the bundle's identity"
-    from assay.core.artifacts import check, place, write_metrics, write_table, write_text
-    from assay.data.columns import Dictionary, Field
+    from assay.core.artifacts import place, write_table, write_text
     from assay.data.example import make_flights
     from assay.models.estimators import fit_final, predict_score
     from assay.models.features import feature_frame
     from assay.package.bundle import export_bundle, load_bundle, make_provenance, request_context
     from assay.package.parity import parity
-    from assay.problem.limits import LIMITS
-    from assay.release.gates import RELEASE_GATES
 
-    columns = Dictionary((Field("flight_id", "text", "id"), Field("scheduled", "time", "time"), Field("carrier", "category"), Field("hour", "integer", low=0, high=23),
-                          Field("distance", "number", unit="mi", low=0, high=6000), Field("wind_speed", "number", nullable=True, low=0, high=150), Field("recent_delay", "number", nullable=True),
-                          Field("origin", "category", categories=("EWR", "JFK", "LGA")), Field("late", "integer", "target", known_at_decision=False)))
+    columns = tiny_columns()
     folder.mkdir(parents=True, exist_ok=True)
     with inside(folder):
         flights = make_flights(400, seed=seed)
@@ -49,12 +84,12 @@ def make_tiny(folder, seed=0):
         spec = dict(candidate="linear", params={}, seed=0, task="binary", target="late")
         model = fit_final(spec, flights, columns.features)
         X = feature_frame(flights, columns.features)
-        export_bundle(model, X, columns.features, place("bundle"), make_provenance(spec, {}, ["package.bundle"], [place("train")]), 0.4, request_context(columns))
+        provenance = make_provenance(spec, {}, ["package.bundle"], [place("train")])
+        context = request_context(columns)
+        export_bundle(model, X, columns.features, place("bundle"), provenance, 0.4, context)
         bundle = load_bundle()
         same = parity(bundle, X, predict_score(model, X))
-        write_metrics("package", "same model", {}, [check("parity", same["n_different"] == 0, "every row compared"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
-        write_metrics("evaluation", "meets the criteria", {}, [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks], [place("train")])
-        write_metrics("readiness", "ready", {}, [], [place("train")])
+        write_ready(same["n_different"] == 0, "every row compared")
         return bundle.identity
 
 
@@ -62,7 +97,13 @@ def record():
     "dvc.lock over the reports that are here, as a run of the pipeline would leave it"
     from assay.core.artifacts import place
 
-    rows = "".join(f"  {p.parent.name}:\n    outs:\n    - path: {p.as_posix()}\n      md5: {hashlib.md5(p.read_bytes()).hexdigest()}\n" for p in sorted(place("reports").glob("*/metrics.json")))
+    rows = "".join(
+        f"  {p.parent.name}:\n"
+        "    outs:\n"
+        f"    - path: {p.as_posix()}\n"
+        f"      md5: {hashlib.md5(p.read_bytes()).hexdigest()}\n"
+        for p in sorted(place("reports").glob("*/metrics.json"))
+    )
     Path("dvc.lock").write_text("schema: '2.0'\nstages:\n" + rows)
 
 
@@ -101,7 +142,14 @@ def free_port():
 
 def try_serve(folder):
     "Start a server that is expected to refuse: exit code and what it said"
-    r = subprocess.run([sys.executable, "-c", SERVE, str(free_port())], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    r = subprocess.run(
+        [sys.executable, "-c", SERVE, str(free_port())],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     return r.returncode, r.stderr
 
 
@@ -110,7 +158,14 @@ class Server:
 
     def __init__(self, folder, code=SERVE, **popen):
         self.folder, self.port = folder, free_port()
-        self.process = subprocess.Popen([sys.executable, "-c", code, str(self.port), str(folder)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **popen)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, str(self.port), str(folder)],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            **popen,
+        )
 
     def __enter__(self):
         for _ in range(400):
@@ -140,10 +195,17 @@ class Server:
         "Status and content of one answer; JSON where it is JSON"
         c = self.connect()
         try:
-            c.request(method, path, body if isinstance(body, bytes | None) else json.dumps(body).encode(), {"content-type": "application/json"} | (headers or {}))
+            c.request(
+                method,
+                path,
+                body if isinstance(body, bytes | None) else json.dumps(body).encode(),
+                {"content-type": "application/json"} | (headers or {}),
+            )
             r = c.getresponse()
             data = r.read()
-            return r.status, json.loads(data) if r.headers.get_content_type() == "application/json" else data.decode()
+            return r.status, json.loads(
+                data
+            ) if r.headers.get_content_type() == "application/json" else data.decode()
         finally:
             c.close()
 
@@ -153,7 +215,10 @@ class Server:
     def raw(self, data, seconds=10):
         "Send bytes as they are, and return what comes back until the server closes or `seconds` pass"
         got = b""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as s, contextlib.suppress(TimeoutError, ConnectionError):
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as s,
+            contextlib.suppress(TimeoutError, ConnectionError),
+        ):
             s.sendall(data)
             while block := s.recv(65536):
                 got += block

@@ -40,11 +40,11 @@ def clean_saved(
     paths=None, # Notebooks; all in `pipelines` by default
 )->list: # Paths of the notebooks that were cleaned
     "Take the outputs out of notebooks, and keep each as it was saved in `.assay/saved`"
-    from assay.core.artifacts import place, write_text
+    from assay.core.artifacts import check_file, place, write_text
     paths = sorted(Path('pipelines').glob('*.ipynb')) if paths is None else [Path(p) for p in paths]
     res = []
     for path in paths:
-        text = path.read_bytes().decode('utf-8', 'surrogateescape')
+        text = check_file(path).read_bytes().decode('utf-8', 'surrogateescape')
         if (source := clean_text(text)) == text: continue
         write_text(place('local', 'saved', path.name), text)
         write_text(path, source)

@@ -8,7 +8,7 @@ __all__ = ['started_from', 'is_copy', 'experiment_fault', 'name_opening', 'open_
 # %% ../../nbs/evaluation/15_openings.ipynb #76ed8f21
 from pathlib import Path
 
-from ..core.artifacts import place, write_text
+from ..core.artifacts import check_file, place, write_text
 from .candidates import Evaluation
 from .checks import model_hash
 from .final_test import chosen_spec
@@ -68,5 +68,5 @@ def open_test_set(
     here = place('approvals', 'test_openings.jsonl')
     ledger = started_from('.')/here
     record_opening(ledger, *name_opening(parameters), date)
-    if is_copy('.'): write_text(here, ledger.read_text(encoding='utf-8'))
+    if is_copy('.'): write_text(here, check_file(ledger).read_text(encoding='utf-8'))
     return ledger

@@ -9,7 +9,7 @@ __all__ = ['Branches', 'commit_of', 'find_branches', 'merge_criteria', 'merge_si
 import dataclasses, json
 from pathlib import Path
 
-from ..core.artifacts import metrics_path, place, to_json, write_text
+from ..core.artifacts import check_file, metrics_path, place, to_json, write_text
 from ..problem.criteria import _git, _hash, _parsed, _version, FIRST
 from .chain import CHAINS, SET_ASIDE, _verify
 
@@ -121,7 +121,7 @@ def _forget_reports(moved):
     "Take away the reports that rest on a line which has another link now; they are made again"
     gone = []
     for path in sorted(place('reports').glob('*/metrics.json')):
-        if any(h in path.read_text(encoding='utf-8') for h in moved):
+        if any(h in check_file(path).read_text(encoding='utf-8') for h in moved):
             path.unlink()
             gone.append(path.as_posix())
     return gone

@@ -65,7 +65,7 @@ def cached_object(
 
 def _listed_in(path):
     "The hashes of the files of a folder, by its object in the cache; none where that is lost or damaged"
-    try: return [row['md5'] for row in json.loads(path.read_text(encoding='utf-8'))]
+    try: return [row['md5'] for row in json.loads(check_file(path).read_text(encoding='utf-8'))]
     except (OSError, ValueError, TypeError, KeyError): return []
 
 def _recorded_objects(folder, lock):
