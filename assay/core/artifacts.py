@@ -330,6 +330,9 @@ class Metric(Shape):
     high: Number | None = key('Upper end of its interval', None)
     n: _Rows = key('Rows it rests on', None)
     better: _Better = key('Which way is better; nothing where neither is', None)
+    weighted: Number | None = key('Sum of the weights of these rows, where rows count differently', None)
+    of: _Rows = key('Rows of the whole table, where a part was read', None)
+    classes: dict[str, list[int]] | None = key('Class to its rows that were read, and to all of them', None)
 
 class Check(Shape):
     "One item of the checklist, or of the stage's own, that the stage decides"

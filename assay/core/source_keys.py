@@ -129,6 +129,8 @@ class ParquetSource(_Source):
     url: Address = key('Path or URL of the file or folder')
     max_rows: Rows | None = key('About how many rows to read; all by default', None)
     sample_key: Filled | None = key('Column whose equal values stay together in the part that is read', None)
+    sample_class: Filled | None = key('Column whose rare values keep more of their rows in that part', None)
+    sample_weight: Filled | None = key('New column with the weight that undoes this', None)
 
 class SqlSource(_Source):
     "Rows that one SELECT of a database gives"
@@ -153,6 +155,15 @@ def _no_database(spec):
 def _nothing_to_sample(spec):
     if spec.get('sample_key') and 'max_rows' not in spec:
         return "has 'sample_key' and reads all rows; expected 'max_rows' beside it"
+
+def _half_by_class(spec):
+    by, weight = spec.get('sample_class'), spec.get('sample_weight')
+    if bool(by) != bool(weight):
+        known, lost = ('sample_class', 'sample_weight')[::1 if by else -1]
+        return f'has {known!r} without {lost!r}; expected both, since weights undo what rates by class do'
+    if by and 'max_rows' not in spec:
+        return "has 'sample_class' and reads all rows; expected 'max_rows' beside it"
+    if by and weight == by: return f"gives the weight the name of the class, {by!r}; expected a new name"
 
 def _both_types(spec):
     both = sorted(set(spec.get('text', ())) & set(spec.get('numbers', ())))
@@ -185,7 +196,8 @@ def _key_faults(spec, where):
     try: shape.model_validate(spec)
     except ValidationError as e:
         return key_faults(e, where, shape.model_fields, f'every source of this kind states {needed}')
-    between = (_no_database, _nothing_to_sample, _both_types, _recoded_away, _other_separators)
+    between = (
+        _no_database, _nothing_to_sample, _half_by_class, _both_types, _recoded_away, _other_separators)
     return [f'{where} {fault}' for check in between if (fault := check(spec))]
 
 def source_faults(

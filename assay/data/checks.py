@@ -18,6 +18,7 @@ from .compare_splits import base_rate
 from .dictionary import MISSING, validate
 from .infer import gaps
 from .prepared import RowCounts, Snapshot, Splits
+from ..problem.weighting import weight_checks
 
 # %% ../../nbs/data/19_checks.ipynb #708eb128
 def _reached(problem, manifest):
@@ -153,7 +154,8 @@ def data_checks(
     origin = _origin(problem, snapshot.manifest)
     defined = _defined(n_defined, splits)
     described = _described(splits.dictionary, frames)
-    return [reached, labelled, quality, _lineage(snapshot), origin, defined, described]
+    items = [reached, labelled, quality, _lineage(snapshot), origin, defined, described]
+    return [*items, *weight_checks(problem, 'data', splits.weighted)]
 
 def data_verdict(
     checks, # From `data_checks`
@@ -219,6 +221,7 @@ def data_metrics(
     if 'n_source' in res: res['n_raw'] |= dict(of=res['n_source']['value'])
     if len(splits.classes): res['n_raw'] |= dict(classes=_class_rows(splits.classes))
     res |= {f'n_{k}': metric(len(v)) for k,v in frames.items()}
+    res |= {f'weighted_{k}': metric(total, n=len(frames[k])) for k,total in splits.weighted.items()}
     res |= _twin_metrics(splits.twins, sum(map(len, frames.values())))
     return res | _rate_metrics(splits) | _shift_metrics(splits.compared, frames)
 

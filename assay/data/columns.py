@@ -56,7 +56,7 @@ _FORMS = dict(legitimate=Legitimate, personal=Personal)
 
 # %% ../../nbs/data/08_columns.ipynb #97143b49
 KINDS = ('number', 'integer', 'category', 'text', 'time', 'boolean')
-ROLES = ('id', 'time', 'target', 'feature', 'group', 'context')
+ROLES = ('id', 'time', 'target', 'feature', 'group', 'context', 'weight')
 
 def _of(words): return Annotated[Literal[words], Expected(f'one of {words}')]
 def _said(shape, meaning): return Annotated[dict | None, Holds(shape), key(meaning)]
@@ -71,7 +71,8 @@ class Field:
     name: Annotated[Text, key('Name of the column')]
     kind: Annotated[_of(KINDS), key('What its values are')]
     role: Annotated[
-        _of(ROLES), key('Its use; a group is watched and a context kept, neither is learnt from')
+        _of(ROLES),
+        key('Its use; a group is watched, a context kept, a weight counts the row; none is learnt from')
     ] = 'feature'
     unit: Annotated[Text, key('Unit of a number, such as `mi`; `1` for a share or a count')] = ''
     nullable: Annotated[Flag, key('May it be missing?')] = False
@@ -126,6 +127,12 @@ def _no_range(f):
     if (f.low, f.high) != (None, None) and f.kind not in ('number', 'integer', 'time'):
         return f'column {f.name!r} of kind {f.kind!r} has a range; only numbers and times have one'
 
+def _no_weight(f):
+    if f.role != 'weight': return None
+    if f.kind not in ('number', 'integer'):
+        return f"column {f.name!r} of kind {f.kind!r} is a weight; expected kind 'number' or 'integer'"
+    if f.nullable: return f'column {f.name!r} is a weight and nullable; expected a weight in every row'
+
 def _as_declared(v): return v | dict(date=str(v['date'])[:10]) # YAML reads a day as a date
 
 def _field_from_json(described):
@@ -148,7 +155,8 @@ def make_field(
     plain = {k: v for k,v in raw.items() if k in _KEYS and k not in DECLARED}
     try: res = Field(name, **plain)
     except ValidationError as e: wrong += [_column_fault(name, f) for f in read_error(e)]
-    wrong = wrong or [fault for check in (_unknown_early, _upside_down, _no_range) if (fault := check(res))]
+    between = (_unknown_early, _upside_down, _no_range, _no_weight)
+    wrong = wrong or [fault for check in between if (fault := check(res))]
     if wrong: raise ValueError('; '.join(wrong))
     return dataclasses.replace(res, **{k: _as_declared(raw[k]) for k in DECLARED if k in raw})
 

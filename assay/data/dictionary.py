@@ -63,11 +63,17 @@ def _size(field, v):
     if field.kind != 'time': return v
     return (datetime.fromisoformat(v) if isinstance(v, str) else v).year
 
+def _may_weigh(field, v):
+    "Can a row count as much as its weight says? A row to be scored may leave it out"
+    if _missing(v): return field.nullable
+    return _IS['number'](v) and _finite(v) and v >= 0
+
 def broken_rule(
     field:Field, # Description of the column
     v, # One value
-)->str: # `missing`, `kind`, `long`, `finite`, `whole`, `low`, `high` or `categories`; None where all hold
+)->str: # `weight`, `missing`, `kind`, `long`, `finite`, `whole`, `low`, `high` or `categories`; else None
     "The first rule that a value breaks"
+    if field.role == 'weight' and not _may_weigh(field, v): return 'weight'
     if _missing(v): return None if field.nullable else 'missing'
     if not _IS[field.kind](v): return 'kind'
     if isinstance(v, str) and len(v) > MAX_TEXT and _has_length(field): return 'long'
@@ -81,6 +87,7 @@ def broken_rule(
 
 # %% ../../nbs/data/09_dictionary.ipynb #8fa3d827
 _EXPECTED = dict(
+    weight='a finite number, 0 or more',
     missing='a value',
     finite='a finite number, up to 3.4e38 (a whole one up to 9.2e18)',
     whole='a whole number',
@@ -154,6 +161,8 @@ def _vectorised(field, s):
     ).get(field.kind, lambda d: t.is_string_dtype(d) and not t.is_object_dtype(d))
     if not fits(s) or t.is_bool_dtype(s) and field.kind != 'boolean': return None
     null = s.isna()
+    if field.role == 'weight':
+        return dict(weight=(null & field.nullable) | ((s >= 0) & (s <= LARGEST['number'])))
     res = dict(missing=~null | field.nullable)
     off = null
     size = s.dt.year if field.kind == 'time' else s
@@ -256,6 +265,7 @@ def conform(
     import pandas as pd
     def cast(f):
         s = df[f.name]
+        if f.role == 'weight': return s.astype('float64')
         if f.kind == 'time':
             return (
                 pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None).astype('datetime64[us]')

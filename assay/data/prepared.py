@@ -27,6 +27,9 @@ from .sources import snapshot
 from .splits import HashRule, check_splits, make_splits
 from .to_score import describe_reading, typed_tables
 from ..problem.agreement import Problem
+from ..problem.plausible import refuse
+from ..problem.weighting import weight_faults
+from ..stats.intervals import weights_of
 
 # %% ../../nbs/data/18_prepared.ipynb #fe60cced
 def lineage_table(
@@ -40,6 +43,13 @@ def lineage_table(
         return said | dict(sha256=said['sha256'][:16])
     return pd.DataFrame({n: line(t) for n,t in manifest['tables'].items()}).T.rename_axis('table')
 
+def _say_rates(rates):
+    "The share of each class that was read; empty where all have one"
+    if not rates: return ''
+    said = ', '.join(f'{name[:40]} {rate:.3g}' for name,rate in list(rates.items())[:10])
+    more = f' and {len(rates)-10} more' if len(rates) > 10 else ''
+    return f', each class at its own rate ({said}{more}), which the weights undo'
+
 def sampling_table(
     manifest:dict, # Of the raw snapshot
 )->pd.DataFrame: # One row per table: `rows_in_source`, `rows_read`, `share`, and by what rows were chosen
@@ -48,6 +58,7 @@ def sampling_table(
         n_read = facts['n_rows']
         n = facts.get('sampled_from', n_read)
         chosen_by = f"hash of {facts['sampled_by']}" if 'sampled_by' in facts else 'all rows'
+        chosen_by += _say_rates(facts.get('sampled_rates'))
         return dict(rows_in_source=n, rows_read=n_read, share=n_read/max(n, 1), chosen_by=chosen_by)
     return pd.DataFrame({n: line(t) for n,t in manifest['tables'].items()}).T.rename_axis('table')
 
@@ -138,7 +149,14 @@ class Splits:
 
     def table(self):
         "Sizes, periods and base rates"
-        return split_table(self.frames, self.problem.target, self.problem.time, self.cluster)
+        table = split_table(self.frames, self.problem.target, self.problem.time, self.cluster)
+        return table.assign(weighted=self.weighted) if self.weighted else table
+
+    @cached_property
+    def weighted(self)->dict: # Split to the sum of its weights; empty where all rows count the same
+        "How much the rows of each split count together"
+        column = getattr(self.problem, 'weight', None)
+        return {k: float(weights_of(df, column).sum()) for k,df in self.frames.items()} if column else {}
 
     def plot(self):
         "The target over time, a line for each split"
@@ -232,6 +250,7 @@ class Prepared:
         reading = describe_reading(self.raw.source, self.problem, self.dictionary, self.features)
         write_json(place('prepared', 'reading.json'), reading)
         scan = self.raw.adapter.scan(splits.frames['train'], self.raw.tables, scan_rows, seed)
+        scan = scan.drop(columns=self.dictionary.names('weight'), errors='ignore') # it may follow the outcome
         about = dict(measured=splits.measured, reference=self.reference, diagram=self.raw.diagram())
         return write_prepared(splits.frames, self.quarantine, scan, **about)
 
@@ -266,6 +285,7 @@ def prepare_rows(
     reference = adapter.reference(tables, train_until)
     rows = adapter.prepare(tables, problem, without_derived(dictionary, features), reference)
     check_derived(rows, dictionary, features)
+    refuse(weight_faults(problem, dictionary))
     rows, accepted, quarantine = _validated(check_table(rows, problem), dictionary, features)
     refuse_whole(len(rows), quarantine)
     return Prepared(raw, problem, dictionary, reference, outcomes, rows, accepted, quarantine, features)

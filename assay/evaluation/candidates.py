@@ -113,7 +113,7 @@ class Evaluation:
         "Choose a candidate on the validation rows"
         p, train, valid = self.problem, self.tables['train'], self.tables['valid']
         y = target_of(make_spec('constant', {}, p, train, self.resampling.seed), valid)
-        drawn = self.resampling.of(valid, p.time)
+        drawn = self.resampling.of(valid, p.time, p.weight)
         return Choice(Comparison(y, self.validated, p.task, p.metric, resamples=drawn), p.minimum)
 
     def name_test_set(self,

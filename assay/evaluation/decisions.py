@@ -17,7 +17,7 @@ from ..core.figures import literal_text
 from ..core.rendering import Result
 from ..problem.plausible import COSTS
 from ..stats.intervals import Resamples, interval, mean_interval, wilson
-from ..stats.metrics import score_bins, sort_scores
+from ..stats.metrics import score_bins, sort_scores, weighted_mean
 from ..stats.scored import Comparison, Scored
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #9aa424a4
@@ -25,13 +25,27 @@ def calibration_table(
     y_true, # Targets, 0 or 1
     y_score, # Probabilities
     n_bins:int=10, # Bins of about equal size; equal scores share one
+    weight=None, # How much each row counts; all the same by default
 )->pd.DataFrame: # One row per bin: `n`, `mean_score`, `rate`, `low`, `high`
     "Mean score and share of positives in each bin of scores"
     y, s = np.asarray(y_true, float), np.asarray(y_score, float)
+    if weight is not None: return _weighted_bins(y, s, n_bins, np.asarray(weight, float))
     df = pd.DataFrame(dict(bin=score_bins(s, n_bins), y=y, s=s))
     res = df.groupby('bin').agg(n=('y', 'size'), mean_score=('s', 'mean'), rate=('y', 'mean'))
     low, high = wilson(res.rate*res.n, res.n)
     return res.assign(low=low, high=high).reset_index(drop=True)
+
+def _weighted_bins(y, s, n_bins, weight):
+    "The same of rows that count as their weights say; an interval is that of as many rows as they are worth"
+    counts = weight > 0
+    y, s, weight = y[counts], s[counts], weight[counts]
+    codes, at = np.unique(score_bins(s, n_bins, weight), return_inverse=True)
+    def total(v): return np.bincount(at, v*weight, len(codes))
+    each = total(np.ones(len(y)))
+    rate, worth = total(y)/each, each**2/total(weight)
+    low, high = wilson(rate*worth, worth)
+    n = np.bincount(at, minlength=len(codes))
+    return pd.DataFrame(dict(n=n, mean_score=total(s)/each, rate=rate, low=low, high=high, weighted=each))
 
 def expected_calibration_error(
     y_true, # Targets, 0 or 1
@@ -96,13 +110,19 @@ def choose_threshold(
     y_score, # Probabilities
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
     min_gap:float=1e-5, # Distance between neighbouring scores that a threshold may lie between
+    weight=None, # How much each row counts; all the same by default
 )->float: # Act where the score is above it; `NEVER` or `ALWAYS` where that is cheapest
     "The threshold with the lowest cost; of equally cheap ones, the highest"
     c, s, y = cost_matrix(costs), np.asarray(y_score, np.float32).astype(float), np.asarray(y_true)
+    if weight is not None: # a row that counts nothing is as if it were not there
+        counts = np.asarray(weight, float) > 0
+        y, s, weight = y[counts], s[counts], np.asarray(weight, float)[counts]
     order, hit, end = sort_scores(y, s)
-    tp, n, positives = np.r_[0, np.cumsum(hit)[end]], np.r_[0, end+1], hit.sum()
+    each = np.ones(len(y), int) if weight is None else weight[order]
+    upto, found = np.cumsum(each), np.cumsum(hit*each)
+    tp, n, positives = np.r_[0, found[end]], np.r_[0, upto[end]], found[-1]
     fp, fn = n-tp, positives-tp
-    tn = len(y)-positives-n+tp
+    tn = upto[-1]-positives-n+tp
     total = tp*c[1, 1]+fp*c[0, 1]+fn*c[1, 0]+tn*c[0, 0]
     at = s[order][end]
     # the next lower distinct score; the last threshold is ALWAYS
@@ -139,17 +159,19 @@ def _acts(scored): return np.asarray(scored.score, np.float32) > np.float32(scor
 def _at_the_ends(scored, costs, per):
     "The cost at each end of the stated ranges; nothing where the costs of errors have no range"
     if not all(isinstance(costs[k], dict) for k in ERRORS[:2]): return {}
-    def mean(at): return row_costs(scored.y, scored.score, scored.threshold, costs, at).mean()*per
+    def rows(at): return row_costs(scored.y, scored.score, scored.threshold, costs, at)
+    def mean(at): return weighted_mean(rows(at), scored.weight)*per
     return {f'at_{at}_costs': mean(at) for at in ('low', 'high')}
 
 def _decision_row(scored, costs, per):
     "What the decisions of one model cost"
     y, act = np.asarray(scored.y), _acts(scored)
+    def mean(v, rows): return weighted_mean(v[rows], None if scored.weight is None else scored.weight[rows])
     found = dict(
         threshold=scored.threshold,
-        acted=act.mean(),
-        precision=y[act].mean() if act.any() else None,
-        recall=act[y == 1].mean() if y.any() else None)
+        acted=weighted_mean(act, scored.weight),
+        precision=mean(y, act) if act.any() else None,
+        recall=mean(act, y == 1) if y.any() else None)
     m = cost_per_row(y, scored.score, scored.threshold, costs, scored.resamples)
     cost = {k: m[k]*per if k in m else None for k in ('value', 'low', 'high')}
     cost = dict(cost=cost['value'], low=cost['low'], high=cost['high'])
@@ -181,7 +203,8 @@ def thresholds(
 )->dict: # Model to its threshold; None for a task that has none
     "The cheapest threshold of each model"
     if compared.task != 'binary': return dict.fromkeys(compared.scores)
-    return {name: choose_threshold(compared.y, s, costs) for name,s in compared.scores.items()}
+    return {name: choose_threshold(compared.y, s, costs, weight=compared.weight)
+            for name,s in compared.scores.items()}
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #47c44793
 def _are_stated(compared, costs): return all(k in costs for k in COSTS[compared.task])
@@ -193,7 +216,7 @@ def _errors(scored):
 
 def _error_cost(scored, costs, per=1000):
     "What errors cost at the stated price and at the ends of its range"
-    mean, outcome = _errors(scored).mean()*per, COSTS[scored.task][0]
+    mean, outcome = weighted_mean(_errors(scored), scored.weight)*per, COSTS[scored.task][0]
     return {k: mean*_amount(costs, outcome, at) for k,at in (('cost', 'value'), ('low', 'low'), ('high', 'high'))}
 
 def decision_report(
@@ -229,7 +252,7 @@ def calibration_report(
 )->pd.DataFrame: # One row per bin
     "The `calibration_table`; empty for a task without two classes"
     if scored.task != 'binary': return pd.DataFrame(columns=['n', 'mean_score', 'rate', 'low', 'high'])
-    return calibration_table(scored.y, scored.score, n_bins)
+    return calibration_table(scored.y, scored.score, n_bins, scored.weight)
 
 def calibration_metric(
     scored:Scored, # Scores of a model

@@ -18,6 +18,8 @@ from .validation import Validation
 from ..models.estimators import fit_final, make_spec, predict_score, target_of
 from ..models.features import feature_frame, sample_rows
 from ..models.tuning import TrialPlan, plot_history, plot_parameters, trials_table, tune, versions
+from ..problem.weighting import weight_checks
+from ..stats.intervals import weights_of
 from ..stats.metrics import score
 from ..stats.scored import Comparison
 
@@ -87,7 +89,8 @@ class Tuned(Result):
         e = self.experiment
         model = fit_final(self.spec, sample_rows(e.train, self.n_rows, e.resampling.seed), e.dictionary)
         again = predict_score(model, feature_frame(e.valid, e.dictionary))
-        return score(e.problem.metric, target_of(self.spec, e.valid), again)
+        weight = weights_of(e.valid, e.problem.weight)
+        return score(e.problem.metric, target_of(self.spec, e.valid), again, weight)
 
     @functools.cached_property
     def compared(self)->Comparison: # Of `rule` and the candidate
@@ -122,7 +125,8 @@ class Tuned(Result):
     def checks(self)->list: # F22 and F25
         "Checks of the checklist items that the stage decides"
         same = round(self.repeated, 9) == round(self.best['value'], 9)
-        return experiment_checks(f'experiments_{self.candidate}', self.study, same=same)
+        decided = experiment_checks(f'experiments_{self.candidate}', self.study, same=same)
+        return decided+weight_checks(self.experiment.problem, 'experiments')
 
     def write(self)->None:
         "Write the study with its specification, and the validation scores, for the evaluation"

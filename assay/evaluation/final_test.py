@@ -17,12 +17,17 @@ from .criteria_met import Criteria
 from .decisions import Calibration, costs_of, decision_report, saving, thresholds
 from .flow import ScoreTable, baseline_specs, fit_and_score, named_metrics, plot_scores, row_losses, with_scores
 from .measured_groups import Declared, MeasuredGroups
-from .scores import differences_table, error_table, score_table, shuffled_scores, count_openings, median_gain, part_to_shuffle
+from .scores import (
+    count_openings, differences_table, error_table, median_gain, part_to_shuffle, score_table,
+    scores_of_shuffles, shuffles)
 from ..models.estimators import make_model, make_spec, target_of
 from ..models.features import feature_frame, names_of
 from ..problem.criteria import criteria_hash
 from ..problem.hypotheses import hypothesis_check, hypothesis_table
+from ..problem.weighting import weight_checks
 from ..responsible.groups import sensitive_columns, watched_columns
+from ..stats.intervals import weights_of
+from ..stats.metrics import weighted_mean
 from ..stats.scored import Comparison, Scored
 
 # %% ../../nbs/evaluation/11_final_test.ipynb #b899b9fc
@@ -142,7 +147,7 @@ class FinalTest(Result):
     )->Comparison: # Of `constant`, `rule`, `linear` and `model`
         "All models on the rows of one table"
         e, p, df = self.evaluation, self.problem, self.evaluation.tables[table]
-        y, drawn = target_of(self.spec, df), e.resampling.of(df, p.time)
+        y, drawn = target_of(self.spec, df), e.resampling.of(df, p.time, p.weight)
         return Comparison(y, self.scored[table], p.task, p.metric, cuts, self.spec['classes'], drawn)
 
     @functools.cached_property
@@ -181,7 +186,8 @@ class FinalTest(Result):
         "The model on train, validation and test"
         rows = []
         for name, part in self.parts.items():
-            mean = target_of(self.spec, self.evaluation.tables[name]).mean()
+            df = self.evaluation.tables[name]
+            mean = weighted_mean(target_of(self.spec, df), weights_of(df, self.problem.weight))
             rows.append(part.assign(table=name, mean_target=mean))
         return pd.concat(rows)[['table', 'metric', 'value', 'low', 'high', 'n', 'mean_target']]
 
@@ -232,8 +238,10 @@ class FinalTest(Result):
         part, y_part = part_to_shuffle(train, target_of(self.spec, train), s.n_rows_shuffled, p.task, seed)
         model = make_model(self.spec['candidate'], fields, seed, p.task, **self.spec['params'])
         X, X_test = feature_frame(part, fields), feature_frame(e.tables['test'], fields)
-        scores = shuffled_scores(model, X, y_part, X_test, s.n_shuffles, seed)
-        def gain(scores): return median_gain(p.metric, y, scores, self.compared['constant'].score)
+        drawn = shuffles(y_part, s.n_shuffles, seed, weights_of(part, p.weight))
+        scores, weight = scores_of_shuffles(model, X, drawn, X_test), self.compared.weight
+        constant = self.compared['constant'].score
+        def gain(scores): return median_gain(p.metric, y, scores, constant, weight=weight)
         return ShuffledTarget(gain([self.compared['model'].score]), gain(scores))
 
     @functools.cached_property
@@ -286,7 +294,8 @@ class FinalTest(Result):
             cost_check(stated, p.task),
             groups,
             concerns,
-            hypothesis_check(p, 'evaluation', metrics)]
+            hypothesis_check(p, 'evaluation', metrics),
+            *weight_checks(p, 'evaluation')]
 
     def write(self)->None:
         "Write the model for release, and the scores of the validation and test rows"

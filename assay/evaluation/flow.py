@@ -54,7 +54,8 @@ def named_metrics(
     res = {}
     for _, r in table.iterrows():
         low, high = _clean(r.get('low')), _clean(r.get('high'))
-        res[f'{r.model}_{r.metric}'] = as_metric(_clean(r.value), low, high, int(r.n), r.better)
+        measured = as_metric(_clean(r.value), low, high, int(r.n), r.better)
+        res[f'{r.model}_{r.metric}'] = measured | {k: float(r[k]) for k in ('weighted',) if k in r}
     return res
 
 def _columns(name, scores):
@@ -127,10 +128,11 @@ def plot_scores(
     ax=None, # Axes to draw on
 ): # The axes
     "Plot precision against recall; for other tasks, the share of the rows below each loss"
-    if compared.task == 'binary': return plot_precision_recall(compared.y, compared.scores, ax)
+    weight = compared.weight
+    if compared.task == 'binary': return plot_precision_recall(compared.y, compared.scores, ax, weight)
     ax = ax or plt.subplots(figsize=(5.5, 4))[1]
     for name, colour in zip(compared.scores, sns.color_palette('colorblind')):
-        sns.ecdfplot(row_losses(compared[name]), ax=ax, label=name, color=colour)
+        sns.ecdfplot(x=row_losses(compared[name]), weights=weight, ax=ax, label=name, color=colour)
     ax.set(xlabel='loss of a row', ylabel='share of rows with a smaller loss')
     ax.legend(frameon=False)
     return ax

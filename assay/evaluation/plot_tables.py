@@ -27,11 +27,14 @@ def _places(end, least):
     return np.array(kept, int)
 
 def _ranked(scored, least):
-    "Rows down the ranking, and positives found among them, at each point"
+    "Rows down the ranking, and positives found among them, at each point; rows and positives in all"
     y, s = np.asarray(scored.y), np.asarray(scored.score, float)
-    _, hit, end = sort_scores(y, s)
+    order, hit, end = sort_scores(y, s)
     places = _places(end, least) if len(y) >= least else np.array([], int)
-    return places, np.cumsum(hit)[places-1], len(y), hit.sum()
+    if scored.weight is None: return places, np.cumsum(hit)[places-1], len(y), hit.sum()
+    each = scored.weight[order]
+    rows, found = np.cumsum(each), np.cumsum(hit*each)
+    return rows[places-1], found[places-1], rows[-1], found[-1]
 
 def precision_recall_table(
     scored:Scored, # Scores of a model of two classes
@@ -57,6 +60,11 @@ def _expected(scored):
     y, s = np.asarray(scored.y, float), np.asarray(scored.score, float)
     return (s.max(1), (s.argmax(1) == y).astype(float)) if scored.task == 'multiclass' else (s, y)
 
+def _weighted_means(rows, weight):
+    "The means of each bin, rows counting as their weights say"
+    total = pd.Series(weight, rows.index).groupby(rows.bin).sum()
+    return {c: (rows[c]*weight).groupby(rows.bin).sum()/total for c in ('mean_score', 'observed')}
+
 def calibration_points(
     scored:Scored, # Scores of a model
     least:int=11, # Rows below which a bin is not shown
@@ -66,9 +74,10 @@ def calibration_points(
     Of several classes it is the largest probability beside the share of those that were right; of a number,
     the mean prediction beside the mean outcome."""
     s, y = _expected(scored)
-    rows = pd.DataFrame(dict(bin=score_bins(s, 10), mean_score=s, observed=y))
+    rows = pd.DataFrame(dict(bin=score_bins(s, 10, scored.weight), mean_score=s, observed=y))
     binned = rows.groupby('bin')
     bins = binned.mean().assign(n=binned.size())
+    if scored.weight is not None: bins = bins.assign(**_weighted_means(rows, scored.weight))
     return large_enough(bins, least)[['mean_score', 'observed']]
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #6d42e025

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from ..core.figures import literal_text
 from ..core.rendering import Result
 from ..stats.intervals import mean_interval
+from ..stats.metrics import weighted_mean, weighted_quantiles
 from ..stats.scored import Scored
 
 # %% ../../nbs/evaluation/12_residuals.ipynb #2377cb32
@@ -28,11 +29,12 @@ def _part_row(scored, rows, name):
     part = scored.at(rows)
     errors = part.score-part.y
     bias = mean_interval(errors, part.resamples)
-    low, high = np.quantile(errors, [.1, .9])
+    low, high = weighted_quantiles(errors, [.1, .9], part.weight)
+    def mean(v): return weighted_mean(v, part.weight)
     return dict(
-        predicted=name, n=len(errors), mean_predicted=part.score.mean(), mean_outcome=part.y.mean(),
+        predicted=name, n=len(errors), mean_predicted=mean(part.score), mean_outcome=mean(part.y),
         bias=bias['value'], bias_low=bias.get('low'), bias_high=bias.get('high'),
-        error_p10=low, error_p90=high, mean_absolute=np.abs(errors).mean())
+        error_p10=low, error_p90=high, mean_absolute=mean(np.abs(errors)))
 
 def _span(predicted):
     "The lowest and the highest prediction of a part in words"
@@ -60,13 +62,15 @@ def residual_table(
 # %% ../../nbs/evaluation/12_residuals.ipynb #254446d5
 SIZES = (0, .5, .75, .9, .95, .99) # Shares of the rows with a smaller error
 
-def _error_row(errors, share, price):
+def _error_row(errors, share, price, weight=None):
     "The errors that are at least as large as those of a share of the rows"
-    least = float(np.quantile(errors, share))
-    large = errors[errors >= least]
-    row = dict(error_from=least, rows=len(large), share_of_rows=len(large)/len(errors))
-    row |= dict(share_of_sum=large.sum()/errors.sum() if errors.sum() else np.nan)
-    if price is not None: row |= dict(cost_per_1000=price*large.sum()/len(errors)*1000)
+    least = float(weighted_quantiles(errors, share, weight))
+    each = np.ones(len(errors)) if weight is None else weight
+    is_large, sums = errors >= least, errors*each
+    large, n = sums[is_large].sum(), each.sum()
+    row = dict(error_from=least, rows=int(is_large.sum()), share_of_rows=each[is_large].sum()/n)
+    row |= dict(share_of_sum=large/sums.sum() if sums.sum() else np.nan)
+    if price is not None: row |= dict(cost_per_1000=price*large/n*1000)
     return row
 
 def error_sizes(
@@ -77,7 +81,7 @@ def error_sizes(
     columns = ['error_from', 'rows', 'share_of_rows', 'share_of_sum'] + ['cost_per_1000']*(price is not None)
     if scored.task != 'regression' or len(scored.y) < FEWEST: return pd.DataFrame(columns=columns)
     errors = np.abs(np.asarray(scored.score, float)-np.asarray(scored.y, float))
-    rows = [_error_row(errors, share, price) for share in SIZES]
+    rows = [_error_row(errors, share, price, scored.weight) for share in SIZES]
     shown = [r for r in rows if r['rows'] >= FEWEST]
     return pd.DataFrame(shown, columns=columns).drop_duplicates('error_from', ignore_index=True)
 

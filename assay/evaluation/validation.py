@@ -17,6 +17,7 @@ from .flow import ScoreTable, baseline_specs, fit_and_score, plot_scores
 from .scores import differences_table
 from ..models.estimators import target_of
 from ..problem.agreement import Problem, load_problem
+from ..problem.weighting import weight_checks
 from ..stats.intervals import Resampling
 from ..stats.scored import Comparison
 
@@ -50,7 +51,7 @@ class Validation:
             p.task,
             p.metric,
             classes=spec['classes'],
-            resamples=self.resampling.of(self.valid, p.time))
+            resamples=self.resampling.of(self.valid, p.time, p.weight))
 
     def specify_baselines(self)->dict: # `constant`, `rule` and `linear`, each as `make_spec` gives it
         "The baselines, simplest first"
@@ -95,4 +96,4 @@ class Baseline(Validation):
 
     def checks(self)->list: # F19 and F20
         "Checks of the checklist items that the stage decides"
-        return baseline_checks(self.metrics(), self.problem)
+        return baseline_checks(self.metrics(), self.problem)+weight_checks(self.problem, 'baseline')

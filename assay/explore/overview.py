@@ -25,6 +25,7 @@ from .over_time import drift_over_time
 from .profile import profile, summarise_parquet
 from ..problem.agreement import Problem
 from ..problem.requirements import data_gaps, requirements_table
+from ..problem.weighting import weight_checks
 from ..stats.intervals import Resamples
 from ..stats.values import as_label
 
@@ -279,7 +280,7 @@ class Exploration:
         min_labels:int=200, # Rows of each label needed in every split
     )->list: # `check`s
         "The items of the checklist that exploration decides"
-        return exploration_checks(self, scan.leaks, min_labels)
+        return exploration_checks(self, scan.leaks, min_labels)+weight_checks(self.problem, 'explore')
 
     def metrics(self,
         scan:LeakScan, # From `scan`

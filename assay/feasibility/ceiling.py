@@ -13,11 +13,19 @@ from typing import NamedTuple
 import numpy as np, pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from .case import FAMILIES, Case, case_blocks, fit_score, measure_kernels, measure_score, point_score
+from .case import (
+    FAMILIES, Case, case_blocks, case_weights, fit_score, measure_kernels, measure_score, point_score)
 from ..models.features import make_preprocessor
-from ..stats.metrics import METRICS
+from ..stats.metrics import METRICS, weighted_mean
 
 # %% ../../nbs/feasibility/03_ceiling.ipynb #f5b2a155
+def _twin_means(case, df, group):
+    "The mean outcome of the rows that are alike"
+    y, weight = df[case.problem.target], case_weights(case, df)
+    if weight is None: return y.groupby(group).transform('mean').to_numpy(float)
+    def total(v): return pd.Series(v).groupby(group).transform('sum').to_numpy(float)
+    return total(y.to_numpy()*weight)/np.maximum(total(weight), 1e-300)
+
 def conflict_bound(
     case:Case, # What is assessed
 )->dict: # `duplicated`, `conflicting`, `bound`: score of the oracle; `n`
@@ -31,7 +39,7 @@ def conflict_bound(
     conflicting = float(mixed[twin].mean()) if twin.any() else 0.
     res = dict(duplicated=float(twin.mean()), conflicting=conflicting, bound=None, n=len(df))
     if case.problem.task == 'multiclass' or not twin.any(): return res
-    return res | dict(bound=point_score(case, df, g.transform('mean').to_numpy(float)))
+    return res | dict(bound=point_score(case, df, _twin_means(case, df, group)))
 
 def _least(error, k):
     "Smallest error of a classifier of `k` classes whose neighbours disagree so often (Cover and Hart 1967)"
@@ -59,7 +67,7 @@ def neighbour_bound(
     X, y = _places(case, df), df[case.problem.target].to_numpy()
     near = NearestNeighbors(n_neighbors=1).fit(X).kneighbors(return_distance=False)[:,0]
     wrong, k = (y != y[near]).astype(float), len(np.unique(y))
-    error = float(wrong.mean())
+    error = float(weighted_mean(wrong, case_weights(case, df)))
     def least(w): return _least((w@wrong)/w.sum(), k)
     low = float(_least(error, k))
     return dict(error=error, low=low, high=error, least=measure_kernels(case, df, [least]))

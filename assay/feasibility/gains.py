@@ -12,7 +12,8 @@ import numpy as np, pandas as pd
 from scipy.stats import norm
 
 from .case import Case, fit_score, measure_gain, measure_score
-from .value import decision_costs, draw, main_driver, yearly_value
+from .value import Outcomes, costs_of_outcomes, draw, main_driver, yearly_value
+from ..stats.metrics import weighted_mean
 
 # %% ../../nbs/feasibility/04_gains.ipynb #7ff441f7
 _PRICED = dict( # The costs that a task needs
@@ -29,14 +30,16 @@ def _unit_costs(case, outcomes, n_draws):
     task, y = case.problem.task, outcomes['y']
     rng, price = np.random.default_rng(case.seed), case.problem.costs[_PRICED[task][0]]
     cost = draw(price, n_draws, rng)
-    paid = {k: cost*_off_by(task, y, s).mean() for k,s in outcomes['scores'].items()}
+    def off(s): return weighted_mean(_off_by(task, y, s), outcomes.get('weight'))
+    paid = {k: cost*off(s) for k,s in outcomes['scores'].items()}
     return pd.DataFrame(paid | dict(error=cost))
 
 def _row_costs(case, outcomes, n_draws):
     "Cost per row of each score, and the drawn costs"
     p = case.problem
     if p.task != 'binary': return _unit_costs(case, outcomes, n_draws)
-    return decision_costs(outcomes['y'], outcomes['scores'], p.costs, outcomes['days'], n_draws, case.seed)
+    rows = Outcomes(outcomes['y'], outcomes['days'], outcomes.get('weight'))
+    return costs_of_outcomes(rows, outcomes['scores'], p.costs, n_draws, case.seed)
 
 def measure_value(
     case:Case, # What is assessed

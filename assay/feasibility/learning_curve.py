@@ -9,7 +9,7 @@ __all__ = ['N_SIZES', 'permutation_p', 'known_share', 'blind_scores', 'measure_s
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #d7e8cc22
 import numpy as np, pandas as pd
 
-from .case import FAMILIES, Case, case_blocks, fit_score, point_score
+from .case import FAMILIES, Case, case_blocks, case_weights, fit_score, point_score
 from ..evaluation.scores import median_gain
 from ..core.figures import literal_text
 from ..stats.metrics import score as metric_score
@@ -17,25 +17,25 @@ from ..stats.intervals import blocks_of
 from .value import fit_power_law
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #a0f5e846
-def _other_cluster(y, blocks, rng):
-    "Outcomes in which each cluster has those of another, repeated or cut to its size"
-    order = np.lexsort((rng.random(len(y)), blocks))
+def _other_cluster(blocks, rng):
+    "Places of the rows where each cluster has the outcomes of another, repeated or cut to its size"
+    order = np.lexsort((rng.random(len(blocks)), blocks))
     size = np.bincount(blocks)
     start = size.cumsum()-size
     other = rng.permutation(len(size))[blocks]
-    rank = np.empty(len(y), int)
-    rank[order] = np.arange(len(y))-start[blocks[order]]
-    return y[order[start[other]+rank%size[other]]]
+    rank = np.empty(len(blocks), int)
+    rank[order] = np.arange(len(blocks))-start[blocks[order]]
+    return order[start[other]+rank%size[other]]
 
 def _moved(case, keep, rng, n):
-    "Outcomes of some validation rows, moved against their scores in `n` ways; did clusters change places?"
-    y, shifts = case.y[keep], rng.integers(1, len(keep), n)
+    "Places of some validation rows, moved against their scores in `n` ways; did clusters change places?"
+    at, shifts = np.arange(len(keep)), rng.integers(1, len(keep), n)
     blocks = case_blocks(case, case.valid)
     if blocks is not None: blocks = pd.factorize(blocks[keep])[0]
     in_runs = blocks is None or (np.diff(blocks) != 0).sum() == blocks.max()
-    if case.problem.time and in_runs: return [np.roll(y, k) for k in shifts], False
-    if blocks is None: return [rng.permutation(y) for _ in shifts], False
-    return [_other_cluster(y, blocks, rng) for _ in shifts], True
+    if case.problem.time and in_runs: return [np.roll(at, k) for k in shifts], False
+    if blocks is None: return [rng.permutation(at) for _ in shifts], False
+    return [_other_cluster(blocks, rng) for _ in shifts], True
 
 def permutation_p(
     case:Case, # What is assessed
@@ -49,11 +49,12 @@ def permutation_p(
     y, s = case.y[keep], np.asarray(score)[keep]
     if case.problem.task == 'binary' and len(np.unique(y)) < 2: return 1.
     moved, by_cluster = _moved(case, keep, rng, n_permutations)
-    flat = np.zeros_like(s, dtype=float)+s.mean(0)
-    def agree(y):
-        by_level = metric_score(name, y, flat) if by_cluster else 0.
-        return case.sign*(metric_score(name, y, s)-by_level)
-    real, null = agree(y), np.array([agree(m) for m in moved])
+    flat, weight = np.zeros_like(s, dtype=float)+s.mean(0), case_weights(case, case.valid.iloc[keep])
+    def agree(at): # a weight goes with its outcome
+        each = None if weight is None else weight[at]
+        by_level = metric_score(name, y[at], flat, each) if by_cluster else 0.
+        return case.sign*(metric_score(name, y[at], s, each)-by_level)
+    real, null = agree(np.arange(len(keep))), np.array([agree(m) for m in moved])
     n_as_good = (~(null < real-1e-12)).sum() # what is undefined counts against the score
     return float((1+n_as_good)/(1+n_permutations))
 
@@ -106,10 +107,14 @@ def _p_of(case, scores):
 def _shuffled(case, constant, n=8):
     "Gain over the constant of models of shuffled outcomes: median and range; `above` where all gain"
     sample, rng = case.sample[:3000], np.random.default_rng(case.seed)
-    y = sample[case.problem.target].to_numpy()
-    def shuffled_scores(): return fit_score(case, 'linear', sample, case.valid, rng.permutation(y))
+    taught = [c for c in (case.problem.target, getattr(case.problem, 'weight', None)) if c]
+    def shuffled_scores(): # a weight goes with its outcome
+        order = rng.permutation(len(sample))
+        mixed = sample.assign(**{c: sample[c].to_numpy()[order] for c in taught})
+        return fit_score(case, 'linear', mixed, case.valid)
     scores = [shuffled_scores() for _ in range(n)]
-    gain = median_gain(case.problem.metric, case.y, scores, constant)
+    weight = case_weights(case, case.valid)
+    gain = median_gain(case.problem.metric, case.y, scores, constant, weight=weight)
     m = dict(value=None, low=None, high=None) | gain
     return m | dict(above=m['low'] is not None and m['low'] > 0)
 

@@ -13,6 +13,7 @@ from .alternatives import direction_text
 from .study import open_skill, rows_to_bar
 from .verdict import say_interval, short
 from ..problem.hypotheses import hypothesis_check
+from ..problem.weighting import weight_checks
 
 # %% ../../nbs/feasibility/10_results.ipynb #d65bf805
 def _row(question, found, required, met):
@@ -179,4 +180,5 @@ def feasibility_checks(
         _study_check(evidence, verdict),
         hypothesis_check(problem, 'feasibility', feasibility_metrics(evidence, verdict)),
         _worth_check(evidence, problem),
-        _next_step_check(verdict)]
+        _next_step_check(verdict),
+        *weight_checks(problem, 'feasibility')]

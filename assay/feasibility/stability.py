@@ -9,7 +9,7 @@ __all__ = ['over_time', 'measure_stability', 'tell_apart', 'read_production', 'a
 import numpy as np, pandas as pd
 
 from ..core.artifacts import place, read_table
-from .case import Case, case_blocks, fit_score, measure_score, rule_scores
+from .case import Case, case_blocks, case_weights, fit_score, measure_score, rule_scores
 from ..explore.skill import column_skills
 from ..stats.metrics import METRICS
 from ..stats.intervals import FEW_GROUPS, Resamples, blocks_of, replicate
@@ -46,13 +46,15 @@ def _is_scorable(case, past, now):
     return past[target].nunique() >= n_classes and now[target].nunique() >= 2
 
 def _pooled(case, pool, names):
-    "All outcomes that were scored out of their time: `y`, `days`, `scores`"
+    "All outcomes that were scored out of their time: `y`, `days`, `weight`, `scores`"
     days = [blocks_of(d, case.problem.time, case.cluster) for d,_ in pool]
     is_alone = any(d is None for d in days)
     days = None if is_alone else pd.factorize(np.concatenate(days))[0] # a clinic of two blocks is one clinic
     y = np.concatenate([d[case.problem.target] for d,_ in pool])
     def scores_of(name): return np.concatenate([s[name] for _,s in pool])
-    return dict(y=y, days=days, scores={name: scores_of(name) for name in names})
+    weights = [case_weights(case, d) for d,_ in pool]
+    weight = None if weights[0] is None else np.concatenate(weights)
+    return dict(y=y, days=days, weight=weight, scores={name: scores_of(name) for name in names})
 
 def over_time(
     case:Case, # What is assessed

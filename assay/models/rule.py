@@ -10,6 +10,7 @@ import numpy as np, pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
+    _check_sample_weight,
     check_array,
     check_consistent_length,
     check_is_fitted,
@@ -18,10 +19,21 @@ from sklearn.utils.validation import (
 )
 
 # %% ../../nbs/models/02_rule.ipynb #b7f6fce3
-def _learn(columns, Y, smoothing):
+def _times(Y, weight): return Y if weight is None else Y*weight[:, None]
+def _mean(Y, weight): return Y.mean(0) if weight is None else weight @ Y/weight.sum()
+
+def _heavy(X, y, weight):
+    "The rows that count, and how much each does; a row of no weight is as if it were not there"
+    X = X if hasattr(X, 'iloc') else check_array(X)
+    weight = _check_sample_weight(weight, X)
+    counts = weight > 0
+    if not counts.any(): raise ValueError('the weight of every row is zero; expected one above')
+    return X[counts], np.asarray(y)[counts], weight[counts]
+
+def _learn(columns, Y, smoothing, weight=None):
     "Levels from all rows down to the full group: known values, known groups, smoothed means"
     if smoothing < 0: raise ValueError(f"smoothing must be 0 or more cases, got {smoothing}")
-    mean = Y.mean(0)[None]
+    mean = _mean(Y, weight)[None]
     parent = np.zeros(len(Y), np.int64)
     levels = []
     for c in columns:
@@ -29,8 +41,8 @@ def _learn(columns, Y, smoothing):
         keys, first, code = np.unique(
             parent * len(values) + values.get_indexer(c), return_index=True, return_inverse=True
         )
-        n = np.bincount(code)[:, None]
-        total = np.stack([np.bincount(code, v) for v in Y.T], 1)
+        n = np.bincount(code, weight)[:, None]
+        total = np.stack([np.bincount(code, v) for v in _times(Y, weight).T], 1)
         mean = (total + smoothing * mean[parent[first]]) / np.maximum(n + smoothing, 1e-12)
         parent = code
         levels.append((values, keys, mean))
@@ -93,13 +105,16 @@ class RuleClassifier(ClassifierMixin, _Record):
     def fit(self,
         X, # Table, or array of finite numbers
         y, # Classes
+        sample_weight=None, # How much each row counts; all the same by default
     ): # Itself
         "Count"
+        if sample_weight is not None: X, y, sample_weight = _heavy(X, y, sample_weight)
         columns, y, _ = self._columns(X, y, fit=True)
         check_classification_targets(y)
         self.classes_, code = np.unique(y, return_inverse=True)
         Y = np.eye(len(self.classes_))[code]
-        self.prior_, self.levels_ = Y.mean(0), _learn(columns, Y, self.smoothing)
+        self.prior_ = _mean(Y, sample_weight)
+        self.levels_ = _learn(columns, Y, self.smoothing, sample_weight)
         return self
 
     def predict_proba(self, X):
@@ -120,11 +135,14 @@ class RuleRegressor(RegressorMixin, _Record):
     def fit(self,
         X, # Table, or array of finite numbers
         y, # Numbers
+        sample_weight=None, # How much each row counts; all the same by default
     ): # Itself
         "Average"
+        if sample_weight is not None: X, y, sample_weight = _heavy(X, y, sample_weight)
         columns, y, _ = self._columns(X, y, fit=True)
         Y = np.asarray(y, float)[:, None]
-        self.prior_, self.levels_ = Y.mean(0), _learn(columns, Y, self.smoothing)
+        self.prior_ = _mean(Y, sample_weight)
+        self.levels_ = _learn(columns, Y, self.smoothing, sample_weight)
         return self
 
     def predict(self, X):

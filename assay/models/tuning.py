@@ -23,6 +23,7 @@ from .features import feature_frame, sample_rows
 from ..core.figures import literal_text
 from ..core.imports import closure, module_path
 from ..core.keys import content_hash
+from ..stats.intervals import weights_of
 from ..stats.metrics import METRICS, score
 from .estimators import fit_final, make_spec, predict_score, search_space, target_of
 
@@ -146,10 +147,10 @@ def _study_name(spec, problem, plan, rows):
 
 def _objective(spec, part, valid, fields, metric):
     "A function of parameters: the score on the validation rows of a model that they make"
-    X, y = feature_frame(valid, fields), target_of(spec, valid)
+    X, y, weight = feature_frame(valid, fields), target_of(spec, valid), weights_of(valid, spec.get('weight'))
     def value(params):
         model = fit_final(spec | dict(params=params), part, fields)
-        return score(metric, y, predict_score(model, X))
+        return score(metric, y, predict_score(model, X), weight)
     return value
 
 def tune(

@@ -14,8 +14,8 @@ import numpy as np, pandas as pd
 
 from .drift import Counted, count_reference
 from .outcomes import SCORE, estimated_score, realised, scores_of, with_outcome
-from ..stats.intervals import Resampling, gain as as_gain
-from ..stats.metrics import METRICS
+from ..stats.intervals import Resampling, gain as as_gain, weights_of
+from ..stats.metrics import METRICS, weighted_mean
 
 # %% ../../nbs/monitoring/03_decide.ipynb #e59bf6ed
 DECISIONS = ('keep', 'watch', 'retrain', 'roll_back', 'repair_data')
@@ -133,7 +133,7 @@ def _mean_outcome(rows, problem):
     "How often the outcome occurs; of classes, the first one"
     y = rows[problem.target]
     occurs = y == 0 if problem.task == 'multiclass' else y
-    return float(occurs.mean())
+    return float(weighted_mean(occurs, weights_of(rows, problem.weight)))
 
 # %% ../../nbs/monitoring/03_decide.ipynb #33ea2deb
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -179,9 +179,10 @@ class Monitor:
         names = {f.name for f in self.fields}
         facts = _data_facts(drift, volume, refused)
         facts |= _moved_facts(drift, found, p, names, (before or {}).get('facts'))
-        expected = estimated_score(p.metric, scores_of(current, SCORE), seed=self.resampling.seed)
+        weight, seed = weights_of(current, p.weight), self.resampling.seed
+        expected = estimated_score(p.metric, scores_of(current, SCORE), seed=seed, weight=weight)
         observed = _mean_outcome(rows, p) if labelled else None
-        mean = dict(observed=observed, expected=float(np.mean(current[SCORE])))
+        mean = dict(observed=observed, expected=float(weighted_mean(current[SCORE], weight)))
         counts = dict(n=len(current), known=len(rows), unsaid=unsaid, volume=volume, quarantined=refused)
         measured = dict(drift=drift, estimated=expected, mean=mean, realised=found, facts=facts)
         return counts | measured | decide_window(facts)

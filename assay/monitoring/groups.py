@@ -41,7 +41,7 @@ class OperatingPoint:
 def _draws(df, groups, problem, point, resampling):
     "Group, rows and draws of every metric of one period"
     y, s = df[problem.target].to_numpy(float), scores_of(df, SCORE)
-    resamples = resampling.of(df, problem.time)
+    resamples = resampling.of(df, problem.time, problem.weight)
     scored = Scored(y, s, problem.task, threshold=point.threshold, classes=point.classes, resamples=resamples)
     names, n, found = group_draws(groups, scored)
     def of_group(i): return {m: d['draws'][:, i] for m,d in found.items()}
@@ -67,7 +67,8 @@ def group_changes(
     resampling:Resampling=Resampling(), # How rows are resampled
 )->pd.DataFrame: # column, group, n, metric, value, low, high, promised, change, change_low, change_high, note
     "Every metric of every group now, with its difference to the reference"
-    groups, resamples = as_groups(current, columns, like=reference), resampling.of(current, problem.time)
+    groups = as_groups(current, columns, like=reference)
+    resamples = resampling.of(current, problem.time, problem.weight)
     y, s = current[problem.target], scores_of(current, SCORE)
     scored = Scored(y, s, problem.task, threshold=point.threshold, classes=point.classes, resamples=resamples)
     now = group_table(groups, columns, scored)

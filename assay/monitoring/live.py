@@ -142,6 +142,10 @@ def _demand_scores(served, named):
     if lost:
         raise ValueError(f"what was served has no {lost[:3]}; it was scored by a model for other classes")
 
+def _served_weight(served, column):
+    "How much each row that was served counts: once, where nobody says otherwise, since it was not sampled"
+    return served[column].fillna(1.) if column in served else 1.
+
 def as_served(
     served:pd.DataFrame, # From `assay.serving.prediction_log.log_table`, or a table of scored rows
     problem, # The agreement
@@ -156,6 +160,7 @@ def as_served(
     changed = {f.name: feature_frame(res, [f])[f.name] for f in fields if f.kind in TEXT}
     if problem.time: changed[problem.time] = _moments(res[problem.time], problem.time)
     if named: changed['score'] = res['score_0']
+    if problem.weight: changed[problem.weight] = _served_weight(res, problem.weight)
     return res.assign(**changed)
 
 # %% ../../nbs/monitoring/04_live.ipynb #e84d10b3

@@ -12,8 +12,9 @@ import numpy as np, pandas as pd
 from ..core.artifacts import metric
 from ..models.features import feature_frame
 from ..stats.metrics import METRICS, score as metric_score
-from ..stats.intervals import Resamples, Resampling, gain as as_gain, interval, paired_difference, replicate
-from ..models.estimators import make_model, predict_score, target_of
+from ..stats.intervals import (
+    Resamples, Resampling, gain as as_gain, interval, paired_difference, replicate, weights_of)
+from ..models.estimators import fit_rows, make_model, predict_score, target_of
 from ..models.practice import rule_params
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #2714196f
@@ -22,11 +23,11 @@ def _can_be_drawn(metric, s):
     task = ('binary', 'multiclass')[s.ndim-1]
     return task in METRICS[metric]['tasks'] and ((s >= 0) & (s <= 1)).all()
 
-def _drawn_values(metric, s, n_draws, rng):
+def _drawn_values(metric, s, n_draws, rng, weight=None):
     "The metric on outcomes that are drawn from the scores; values that are defined"
     upto = s.cumsum(1)[:, :-1] if s.ndim == 2 else 1-s[:, None] # a number between 0 and 1 falls into a class
     drawn = ((rng.random((len(s), 1)) > upto).sum(1) for _ in range(n_draws))
-    v = np.array([metric_score(metric, y, s) for y in drawn])
+    v = np.array([metric_score(metric, y, s, weight) for y in drawn])
     return v[np.isfinite(v)]
 
 def estimated_score(
@@ -34,11 +35,12 @@ def estimated_score(
     y_score, # Calibrated probabilities, or a column of them per class
     n_draws:int=40, # Outcomes drawn
     seed:int=0, # Random seed
+    weight=None, # How much each row counts; all the same by default
 )->dict: # `value`, `low`, `high`, `n`; without a value where the metric is for other tasks
     "Estimate the metric from the scores alone, without outcomes"
     s, rng = np.asarray(y_score, float), np.random.default_rng(seed)
     if not _can_be_drawn(metric, s): return dict(value=None, n=len(s))
-    v = _drawn_values(metric, s, n_draws, rng)
+    v = _drawn_values(metric, s, n_draws, rng, weight)
     if not len(v): return dict(value=None, n=len(s))
     low, high = np.quantile(v, .025), np.quantile(v, .975)
     return dict(value=float(v.mean()), low=float(low), high=float(high), n=len(s))
@@ -55,7 +57,7 @@ def observed_to_expected(
     y, s = np.asarray(y_true, float), np.asarray(y_score, float)
     def ratio(w): return (w@y)/max(w@s, 1e-12)
     low, high = np.quantile(replicate([ratio], len(y), resamples), [.025, .975])
-    return dict(value=float(ratio(np.ones(len(y)))), low=float(low), high=float(high), n=len(y))
+    return dict(value=float(ratio(resamples.whole(len(y)))), low=float(low), high=float(high), n=len(y))
 
 # %% ../../nbs/monitoring/01_outcomes.ipynb #99c79580
 SCORE, RULE = 'score', 'rule' # Columns with the scores of the model, and of today's rule
@@ -102,7 +104,8 @@ def todays_rule(
 ): # Function of a table with the features: scores, as those of the model
     "Today's rule, fitted on the training rows"
     rule = make_model('rule', fields, seed, problem.task, **rule_params(problem, fields, train))
-    rule = rule.fit(feature_frame(train, fields), target_of(spec, train))
+    weight = weights_of(train, getattr(problem, 'weight', None))
+    rule = fit_rows(rule, feature_frame(train, fields), target_of(spec, train), weight)
     def score(df): return predict_score(rule, feature_frame(df, fields))
     return score
 
@@ -135,7 +138,7 @@ def realised(
     resampling:Resampling=Resampling(), # How rows are resampled
 )->dict: # `score`, `gain` over the rule (above 0 is better), `calibration` (two classes only)
     "Performance of a window, measured with labels"
-    y, resamples = current[problem.target].to_numpy(), resampling.of(current, problem.time)
+    y, resamples = current[problem.target].to_numpy(), resampling.of(current, problem.time, problem.weight)
     s, r = scores_of(current, SCORE), scores_of(current, RULE)
     is_binary = problem.task == 'binary'
     return dict(
@@ -153,5 +156,6 @@ def gain_over_rule(
     rows = current[current[problem.target].notna()] if problem.target in current else current[:0]
     if not len(rows): return metric(None, n=0, better='higher')
     y, ours, theirs = rows[problem.target].to_numpy(), scores_of(rows, SCORE), scores_of(rows, RULE)
-    g = as_gain(paired_difference(problem.metric, y, ours, theirs, resampling.of(rows, problem.time)))
+    resamples = resampling.of(rows, problem.time, problem.weight)
+    g = as_gain(paired_difference(problem.metric, y, ours, theirs, resamples))
     return metric(g['value'], g['low'], g['high'], len(rows), 'higher')

@@ -27,7 +27,9 @@ from .outcomes import RULE, SCORE, gain_over_rule, todays_rule, with_model_score
 from ..package.bundle import load_bundle
 from ..problem.agreement import is_answered, load_problem
 from ..problem.hypotheses import hypothesis_check, hypothesis_table
-from ..stats.intervals import Resampling
+from ..problem.weighting import weight_checks
+from ..stats.intervals import Resampling, weights_of
+from ..stats.metrics import weighted_mean
 
 # %% ../../nbs/monitoring/07_replay.ipynb #32518480
 def _is_bounded(field): return field.kind in ('number', 'integer') and field.high is not None
@@ -180,6 +182,11 @@ def read_replay()->ReplayData: # Everything that the replay reads
 _NUMBERS = (
     'week', 'n', 'known', 'volume', 'observed', 'expected', 'estimated', 'realised', 'realised_low',
     'realised_high', 'gain', 'gain_low', 'calibration', 'n_drifted', 'decision')
+def _known_mean(values, rows, weight):
+    "The weighted mean of the values that are known"
+    known = values.notna()
+    return weighted_mean(values[known], weights_of(rows[known], weight))
+
 _DRIFT_DETAILS = ['kind', 'usual', 'rate', 'times'] # Columns of drift that a page leaves out
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -230,8 +237,12 @@ class Replay:
     def mean_scores(self):
         "Mean score, mean of today's rule, and mean outcome of both periods"
         columns = [SCORE, RULE, self.data.problem.target]
-        reference, production = self.monitor.reference[columns], self.current[columns]
-        return pd.DataFrame(dict(reference=reference.mean(), production=production.mean()))
+        reference, production = self.monitor.reference, self.current
+        if not self.data.problem.weight:
+            now = production[columns].mean()
+            return pd.DataFrame(dict(reference=reference[columns].mean(), production=now))
+        def means(df): return [_known_mean(df[c], df, self.data.problem.weight) for c in columns]
+        return pd.DataFrame(dict(reference=means(reference), production=means(production)), index=columns)
 
     def last_drift(self,
         most:int=12, # Columns to show
@@ -270,7 +281,8 @@ class Replay:
         problem, metrics = self.data.problem, self.metrics()
         labels_answered = is_answered(problem.answers.get('P04'))
         of_stage = monitoring_checks(metrics, labels_answered, self.monitor.alpha)
-        return [*of_stage, *self.groups.checks(), hypothesis_check(problem, 'monitoring', metrics)]
+        tested = hypothesis_check(problem, 'monitoring', metrics)
+        return [*of_stage, *self.groups.checks(), tested, *weight_checks(problem, 'monitoring')]
 
     def _repr_html_(self): return show(self.numbers())._repr_html_()
     def __repr__(self): return f"Replay({len(self.weeks)} weeks: {self.verdict['decision']})"

@@ -30,8 +30,8 @@ from .onnx import scan_onnx, to_onnx
 def request_context(
     dictionary:Dictionary, # Description of every column
 )->tuple: # `Field`s
-    "What a request may carry beside the features: id, time and groups that are known when we decide"
-    return tuple(f for f in dictionary.select('id', 'time', 'group').fields if f.known_at_decision)
+    "What a request may carry beside the features: id, time, groups and a weight, known when we decide"
+    return tuple(f for f in dictionary.select('id', 'time', 'group', 'weight').fields if f.known_at_decision)
 
 # %% ../../nbs/package/03_bundle.ipynb #d1375410
 def _json_value(v, field):
@@ -294,7 +294,8 @@ def _checked(bundle, df):
     "The fields that a table holds: features, and context, which may be missing as a request may leave it out"
     context = [dataclasses.replace(f, nullable=True) for f in bundle.context if f.name in df]
     # an id may be sent twice
-    return [dataclasses.replace(f, role='feature') for f in (*bundle.fields, *context)]
+    def checked(f): return f if f.role == 'weight' else dataclasses.replace(f, role='feature')
+    return [checked(f) for f in (*bundle.fields, *context)]
 
 def refused_values(
     bundle:Bundle, # The packaged model
@@ -312,7 +313,7 @@ def refused_values(
 _BROKEN = dict(
     missing='missing', kind='of another type', finite='not finite, or beyond 3.4e38', whole='no whole number',
     low='below {f.low:g}', high='above {f.high:g}', categories='none of the described categories',
-    long='longer than {n} characters')
+    long='longer than {n} characters', weight='no weight, which is a finite number, 0 or more')
 
 def describe_refused(
     bundle:Bundle, # The packaged model

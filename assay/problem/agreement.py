@@ -79,6 +79,7 @@ class Problem:
     margin: Annotated[Number, key("By how much it must beat today's practice")]
     positive: Annotated[_Class, key('Value of the target that the decision is about')] = 1
     time: Annotated[Text | None, key('Column with the moment of each row')] = None
+    weight: Annotated[Text | None, key('Column that says how much each row counts')] = None
     judged_by: Annotated[_of(JUDGED_BY), key('What must reach minimum and margin')] = 'interval'
     provisional: Annotated[Flag, key('Nobody has agreed to the success criterion yet')] = False
     decision: _part(Decision, 'Who decides what and when, and instead of what') = _no_keys()
@@ -112,10 +113,10 @@ def make_problem(
     except ValidationError as e:
         found = key_faults(e, path, _KEYS, f'every problem states {_NEEDED}')
         raise ValueError('; '.join(found)) from None
-    roles = [c for c in (p.id, p.target, p.time) if c]
-    if twice := [c for c in roles if roles.count(c) > 1]: # three roles of three columns
-        raise ValueError(f'{path}: column {twice[0]!r} is named for two of id, target and time; '
-                         'expected three columns')
+    roles = [c for c in (p.id, p.target, p.time, p.weight) if c]
+    if twice := [c for c in roles if roles.count(c) > 1]: # each role is of a column of its own
+        raise ValueError(f'{path}: column {twice[0]!r} is named for two of id, target, time and weight; '
+                         'expected a column for each')
     return p
 
 class _Held(Problem):

@@ -74,7 +74,8 @@ def criteria(
     values = {k: _values(getattr(problem, k)) for k in CRITERIA}
     alternatives = declared_alternatives(problem.decision.get('alternatives') or [])
     beside = dict(alternatives=alternatives, hypotheses=_tested(problem), thresholds=_thresholds())
-    res = values | dict(today=declared_today(values['today'])) | beside
+    counted = dict(weight=problem.weight) if problem.weight else {} # rows that count the same move no bar
+    res = values | dict(today=declared_today(values['today'])) | counted | beside
     refuse(_unkept(res), 'the agreement')
     return res
 

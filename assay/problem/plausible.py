@@ -290,7 +290,7 @@ def name_faults(
     columns, # Names of the columns that `dictionary.yaml` describes
 )->list: # Sentences; empty where every column that is named is described
     "Which columns the agreement names and nothing describes"
-    named = [(k, getattr(problem, k)) for k in ('target', 'id', 'time')]
+    named = [(k, getattr(problem, k)) for k in ('target', 'id', 'time', 'weight')]
     lists = [
         ('groups', problem.groups),
         ('sensitive', problem.sensitive),

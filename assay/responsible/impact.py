@@ -15,6 +15,7 @@ from ..core.rendering import show
 from ..data.columns import load_dictionary
 from ..problem.agreement import is_answered, load_problem
 from ..problem.plausible import QUESTIONS
+from ..problem.weighting import weight_checks
 from .groups import absent_columns, as_groups, sensitive_columns, watched_columns
 from .representation import hide_small, label_by_group, plot_representation, reference_path, representation_table, watched_table
 from .proxies import proxies
@@ -141,7 +142,8 @@ class Impact:
     def checks(self)->list: # `check`s of each question, and of harms and risks
         "The checks that the stage decides"
         problem = self.data.problem
-        return responsible_checks(self.answers, problem.stakeholders, problem.risks, self.assessed['hash'])
+        decided = responsible_checks(self.answers, problem.stakeholders, problem.risks, self.assessed['hash'])
+        return decided+weight_checks(problem, 'responsible')
 
     def metrics(self)->dict: # Name to metric
         "The numbers that the stage leaves"

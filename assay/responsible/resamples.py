@@ -81,10 +81,11 @@ def _demand_rows(y, s, groups):
 def group_draws(
     groups, # Group of each row, as text
     scored:Scored, # Scores of these rows; two classes need a threshold
-)->tuple: # Names, rows, and metric to `draws`, `cases`, `spread`, `share`
+)->tuple: # Names, rows, and metric to `draws`, `cases`, `worth`, `spread`, `share`
     """Every metric of every group, on the data and on each resample of blocks
 
-    `draws` has a row for the data and one per resample, and a column per group."""
+    `draws` has a row for the data and one per resample, and a column per group. `cases` counts rows, `worth`
+    as how many equal rows they tell, where their weights differ."""
     task, resamples = scored.task, scored.resamples
     y, s = np.asarray(scored.y, dtype='float64'), np.asarray(scored.score, dtype='float64')
     _demand_rows(y, s, groups)
@@ -94,26 +95,33 @@ def group_draws(
     n_blocks, n_groups = int(block.max())+1, len(names)
     drawn = block_weights(n_blocks, resamples.n, resamples.seed)
     w, at = np.vstack([np.ones(n_blocks), drawn]), block*n_groups+code
+    each = None if scored.weight is None else np.asarray(scored.weight, float)
     def total(v):
         sums = np.bincount(at, v, n_blocks*n_groups)
         return sums.reshape(n_blocks, n_groups)
     parts = _parts(task, y, s, scored.threshold, scored.classes)
-    res = {m: _ratio(w, total, *of) for m,of in parts.items()}
-    if task == 'binary': res['roc_auc'] = _auc(w, s, y, block, code, n_groups)
+    res = {m: _ratio(w, total, *of, each) for m,of in parts.items()}
+    if task == 'binary': res['roc_auc'] = _auc(w, s, y, (block, code, n_groups), each)
     recalls = [d for m,d in res.items() if m.startswith('recall_')]
     if task == 'multiclass': res['balanced_accuracy'] = _balanced(recalls)
     return list(names), np.bincount(code), res
 
 # %% ../../nbs/responsible/00_resamples.ipynb #b6efc9b5
-def _ratio(w, total, top, bottom):
+def _ratio(w, total, top, bottom, each=None):
     "A ratio of sums on each resample; `spread` is what chance among its rows alone would give"
-    below = total(bottom)
-    cases, draws = below.sum(0), _divide(w @ total(top), w @ below)
-    squares = total(top**2).sum(0)
-    variance = _divide(squares, cases)-draws[0]**2
-    spread = np.sqrt(np.maximum(variance, 0)/np.maximum(cases, 1))
+    def weighed(v): return total(v if each is None else v*each)
+    below, cases = weighed(bottom), total(bottom).sum(0)
+    draws, n = _divide(w @ weighed(top), w @ below), below.sum(0)
+    worth = cases if each is None else _worth(n, total((bottom*each)**2).sum(0))
+    squares = weighed(top**2).sum(0)
+    variance = _divide(squares, n)-draws[0]**2
+    spread = np.sqrt(np.maximum(variance, 0)/np.maximum(worth, 1))
     is_share = bool(np.isin(top, (0, 1)).all())
-    return dict(draws=draws, cases=cases, spread=spread, share=is_share)
+    return dict(draws=draws, cases=cases, worth=worth, spread=spread, share=is_share)
+
+def _worth(total, squares):
+    "As how many equal rows do weighted ones tell, by the sum of their weights and of its squares (Kish)?"
+    return np.nan_to_num(_divide(total**2, squares))
 
 def _divide(a, b):
     "a/b; NaN where b is zero"
@@ -129,21 +137,23 @@ def _balanced(recalls):
     draws = _divide(total, np.broadcast_to(n, total.shape))
     variance = np.where(known, of('spread')**2, 0).sum(0)
     spread = _divide(np.sqrt(variance), n)
-    return dict(draws=draws, cases=of('cases').sum(0), spread=spread, share=False)
+    return dict(draws=draws, cases=of('cases').sum(0), worth=of('worth').sum(0), spread=spread, share=False)
 
-def _auc(w, s, y, block, code, k):
-    "Ranking within each group, from 128 bins of the score"
-    score = pd.Series(s)
+def _auc(w, s, y, places, each=None):
+    "Ranking within each group, from 128 bins of the score; `places`: block and group of each row, and groups"
+    (block, code, k), score = places, pd.Series(s)
     cut = bins(score, n_bins=128)
     size = cut['size']
     binned = code*size+apply_bins(cut, score)
-    t = count_table(binned, y, block, k*size)
+    t = count_table(binned, y, block, k*size, each)
     counts = w @ t.reshape(len(t), -1)
     draws = table_auc(counts.reshape(len(w), k, size, 2))
     p, n = np.bincount(code, y, k), np.bincount(code, 1-y, k)
-    a = draws[0]
+    cases, a = np.minimum(p, n), draws[0]
+    if each is not None: # a row of no weight is not there
+        p, n = (_worth(np.bincount(code, v*each, k), np.bincount(code, (v*each)**2, k)) for v in (y, 1-y))
     draws[:, p*n == 0] = np.nan
-    return dict(draws=draws, cases=np.minimum(p, n), spread=_auc_spread(a, p, n), share=False)
+    return dict(draws=draws, cases=cases, worth=np.minimum(p, n), spread=_auc_spread(a, p, n), share=False)
 
 def _auc_spread(a, p, n):
     "Spread of an AUC over `p` positives and `n` negatives, of Hanley and McNeil (1982)"
@@ -179,7 +189,7 @@ def group_ends(
     is_spread = spread > 0
     times = wide/np.where(is_spread, spread, 1)
     effect = np.where(is_spread, times**2, 1)
-    cases = np.where(usable & (m['cases'] > 0), m['cases'], np.nan)
+    cases = np.where(usable & (m['worth'] > 0), m['worth'], np.nan)
     return [wilson(value*k, k, z) for k in (cases/effect, cases)]
 
 def shared_quantile(

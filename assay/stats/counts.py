@@ -120,12 +120,13 @@ def count_table(
     y:np.ndarray, # Label of each row, 0 or 1
     blocks:np.ndarray, # Block of each row, from `make_blocks`
     size:int=None, # Number of bins
+    weight=None, # How much each row counts; once by default
 )->np.ndarray: # blocks × bins × 2 counts
     "Count the rows of each block in each bin with each label"
     size = size or int(codes.max())+1
     flat = (blocks*size+codes)*2+np.asarray(y, dtype='int64')
     n = int(blocks.max())+1
-    return np.bincount(flat, minlength=n*size*2).reshape(n, size, 2).astype('float64')
+    return np.bincount(flat, weight, n*size*2).reshape(n, size, 2).astype('float64')
 
 def _wins(t):
     """Pairs of a positive and a negative that are in the right order, and all pairs

@@ -24,6 +24,11 @@ class Scored:
     classes:Iterable=() # Names of the classes, in the order of their numbers
     resamples:Resamples=Resamples() # Of rows that belong together, behind each interval
 
+    @property
+    def weight(self): # One number per row; None where all count the same
+        "How much each row counts"
+        return self.resamples.weight
+
     def at(self,
         rows, # Positions, or a mask, of some rows
     ): # `Scored`
@@ -48,6 +53,11 @@ class Comparison:
     thresholds:dict=dataclasses.field(default_factory=dict) # Model to its threshold, once it is chosen
     classes:Iterable=() # Names of the classes, in the order of their numbers
     resamples:Resamples=Resamples() # Of rows that belong together, behind each interval
+
+    @property
+    def weight(self): # One number per row; None where all count the same
+        "How much each row counts"
+        return self.resamples.weight
 
     def __getitem__(self,
         model:str, # Name of a model
