@@ -75,7 +75,7 @@ def _print_scores(found, out):
 def score(table: _ToScore, out: _Scores = None, refused: _Refused = None):
     """Score a table with the approved bundle, the same that the API serves.
 
-    Its columns may have the names they had before `assay init`. A row that the API would refuse gets no
+    Its columns may have the names of the first table. A row that the API would refuse gets no
     score: standard error says how many there are and why, and the exit code is 1."""
     from assay.release.approval import approval_of
     from assay.core.artifacts import write_table

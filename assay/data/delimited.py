@@ -46,7 +46,7 @@ def detect_csv(
     delimiter = delimiter or _detect_delimiter(text)
     header = next(csv.reader(io.StringIO(text.lstrip('\r\n'), newline=''), **dialect(delimiter)))
     if not names: header = [f'column_{i}' for i,_ in enumerate(header, 1)]
-    if twice := sorted({c for c in header if header.count(c) > 1}):
+    if twice := sorted({c for c in header if c and header.count(c) > 1}): # one without a name gets a number
         raise ValueError(
             f"columns {twice} stand twice in the header {header}; expected different names"
         )

@@ -229,12 +229,16 @@ def _gain_check(m):
     over_rule, over_constant = m['gain_over_rule'], m['gain_over_constant']
     gains = f"gain over today's rule {_told(over_rule)}, over the constant {_told(over_constant)}"
     ok = is_better(over_rule) and is_better(over_constant)
-    return _row('P01', ok, f'{gains}; both intervals have to lie above zero', 'gain_over_rule')
+    side = 'below' if over_rule.get('better') == 'lower' else 'above'
+    return _row('P01', ok, f'{gains}; both intervals have to lie {side} zero', 'gain_over_rule')
 
 def _expected_check(m):
     "P02: the test score is what validation promised"
-    why = 'the test score is not below what validation led to expect, judged by its interval'
-    return _row('P02', _slack(m) >= 0, why, 'test')
+    ok, side = _slack(m) >= 0, 'above' if m['test'].get('better') == 'lower' else 'below'
+    said = f'is not {side}' if ok else f'is {side}'
+    why = f'the test score {said} what validation led to expect, judged by its interval'
+    if not _all_have_ends(m): why = 'a score has no interval, so nothing says whether the test is what was expected'
+    return _row('P02', ok, why, 'test')
 
 def _splits_check(m, run):
     "P03: the splits share nothing"

@@ -58,12 +58,17 @@ def data_gaps(
     return pd.DataFrame(rows, columns=['column', 'gap'])
 
 # %% ../../nbs/problem/05_requirements.ipynb #ae521d22
+def _days(moments):
+    "Days from the first moment to the last"
+    return (moments.max().floor('D')-moments.min().floor('D')).days+1
+
 def _measured_rows(per_day, n_bytes, n_rows, has_time):
     "What the stored rows say of volume and storage"
     if not has_time: return [('volume, rows in all', f'{n_rows:,}', 'measured')]
+    each = 'day' if len(per_day) > _days(per_day.index)/2 else 'moment' # a table by years has no days
     return [
-        ('volume, rows per day: median', f'{per_day.median():,.0f}', 'measured'),
-        ('volume, rows per day: busiest', f'{per_day.max():,.0f}', 'measured'),
+        (f'volume, rows per {each}: median', f'{per_day.median():,.0f}', 'measured'),
+        (f'volume, rows per {each}: busiest', f'{per_day.max():,.0f}', 'measured'),
         ('storage, bytes per row', f'{n_bytes / max(n_rows, 1):,.0f}', 'measured')]
 
 def _yearly_rows(yearly, source, n_bytes, n_rows):
@@ -88,7 +93,7 @@ def requirements_table(
     "Data-engineering requirements: volume, storage, latency, freshness and whatever else was promised"
     per_day = df.groupby(df[time].dt.floor('D'), observed=True).size() if time else pd.Series([len(df)])
     said = rows_per_year.get('value') if isinstance(rows_per_year, dict) else rows_per_year
-    yearly = said or (per_day.mean()*365.25 if time else None)
+    yearly = said or (len(df)/_days(df[time])*365.25 if time else None)
     rows = _measured_rows(per_day, n_bytes, len(df), bool(time))
     if yearly: rows += _yearly_rows(yearly, 'problem.yaml' if said else 'measured', n_bytes, len(df))
     rows += [*_stated_rows('limit', limits), *_stated_rows('promise', service_levels)]
