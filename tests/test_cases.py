@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 
 import assay
+from assay.commands.new import new
 from assay.commands.project import init
+from assay.commands.upkeep import answer, upgrade
 from assay.core.source_keys import SOURCES
 from assay.data.delimited import CsvFile, Layout, read_delimited
 from assay.data.intake import fetch_table
@@ -418,7 +420,8 @@ def sentences(pattern):
 
 @pytest.mark.parametrize("pattern", ADVISING)
 def test_every_option_and_key_that_a_sentence_names_exists(pattern):
-    options = {f"--{name.rstrip('_')}" for name in inspect.signature(init).parameters}
+    commands = (init, new, upgrade, answer)
+    options = {f"--{name.rstrip('_')}" for f in commands for name in inspect.signature(f).parameters}
     named = {o for t in sentences(pattern) if " " in t for o in re.findall(r"--[a-z][a-z_]+", t)}
     assert named - {"--no", "--error"} <= options, named - options
     keys = {k for t in sentences(pattern) for k in re.findall(r"'(\w+)' of the source", t)}

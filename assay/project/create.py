@@ -228,8 +228,8 @@ def next_steps(
         *first,
         'make run: every stage up to readiness, which stays closed while the criterion is provisional',
         'open reports/index.html: what each stage found',
-        f'answer what problem.yaml leaves open ({n} items), and complete meanings and units in '
-        'dictionary.yaml',
+        f'assay answer: asks for what problem.yaml leaves open ({n} items of it close the release); '
+        'complete meanings and units in dictionary.yaml',
         'agree on metric, minimum and margin in problem.yaml, and remove provisional',
     ]
 

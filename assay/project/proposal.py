@@ -64,7 +64,7 @@ def _scanned(f, read, data):
 
 def _best_column(f, read, agreed, dictionary, data):
     """The feature that knows most and is no suspect, or None, how much it knows,
-    and each suspect of exploration with the reason"""
+    each suspect of exploration with the reason, and features of which people should say when they are known"""
     rows = _scanned(f, read, data)
     evidence = leakage_evidence(rows, agreed, Resamples(rows.get(data['cluster'])))
     scan = scan_columns(rows, agreed, dictionary, evidence)
@@ -72,7 +72,15 @@ def _best_column(f, read, agreed, dictionary, data):
     suspects = scan.set_index('column').reason.loc[found].to_dict()
     skills = pd.Series({c: evidence[c]['skill'] for c in f.features}, dtype=float)
     rest = skills.drop(list(suspects)).sort_values(ascending=False, kind='stable')
-    return (rest.index[0], float(rest.iloc[0]), suspects) if len(rest) else (None, 0., suspects)
+    asked = scan[(scan.verdict == 'suspect') & scan.column.isin(f.features) & ~scan.column.isin(found)]
+    doubtful = asked.set_index('column').reason.to_dict()
+    best = (rest.index[0], float(rest.iloc[0])) if len(rest) else (None, 0.)
+    return *best, suspects, doubtful
+
+def _doubts(doubtful):
+    "What people should say before they trust a score"
+    return [f"{c!r} is a suspect ({why}): say when it is known; where that is after the outcome, set its role to "
+            'context in dictionary.yaml' for c,why in doubtful.items()]
 
 def _with_suspects(dictionary, suspects):
     "The dictionary, which says beside each suspect why it is one"
@@ -423,10 +431,10 @@ def propose(
     data = _data_section(plan, source)
     agreed = make_problem(_stated(plan, source['name']))
     read = read_as_split(path, found, agreed, dictionary, data)
-    best, skill, suspects = _best_column(plan.f, read, agreed, dictionary, data)
+    best, skill, suspects, doubtful = _best_column(plan.f, read, agreed, dictionary, data)
     files = dict(problem=_stated(plan, source['name'], best), data=data)
     warnings = quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
-    notes = _notes(plan, path, source, found)
+    notes = _doubts(doubtful) + _notes(plan, path, source, found)
     walls = foresee(path, read, agreed, dictionary, data)
     return Draft(
         dictionary=_with_suspects(dictionary, suspects),
