@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score, precision_score
 
 from .resamples import group_draws, group_ends, n_blocks_of, shared_quantile
 from ..stats.intervals import Resamples
+from ..stats.metrics import METRICS
 from ..stats.scored import Scored
 from ..stats.values import kind_of
 
@@ -149,9 +150,10 @@ def _fairlearn_gap(groups, scored):
     return float(max(g.max() for g in gaps if len(g)))
 
 # %% ../../nbs/responsible/01_groups.ipynb #01b7057f
-def _rows_of_metric(d, z, n):
+def _rows_of_metric(metric, d, z, n):
     "The numbers of one metric, group by group"
-    value, (low, high) = d['draws'][0], group_ends(d, z)[0]
+    least, most = METRICS.get(metric, {}).get('bounds', (-np.inf, np.inf))
+    value, (low, high) = d['draws'][0], np.clip(group_ends(d, z)[0], least, most)
     rows = []
     for i in range(len(n)):
         counts = dict(n=int(n[i]), cases=int(d['cases'][i]))
@@ -165,7 +167,7 @@ def _rows_of_column(column, draws, z, min_group):
     rows = [dict(column=column, group=g, note=note) for g,k in zip(names, n) if k < min_group]
     shown = np.flatnonzero(n >= min_group)
     for metric, d in found.items():
-        of_groups = _rows_of_metric(d, z, n)
+        of_groups = _rows_of_metric(metric, d, z, n)
         rows += [dict(column=column, group=names[i], metric=metric) | of_groups[i] for i in shown]
     return rows
 
