@@ -25,7 +25,7 @@ from assay.site.clean import clean, forbidden
 from assay.site.pages import waiting_page
 
 ROOT = Path(__file__).parent.parent
-PACKAGED = 'package_data={cfg["lib_path"]: ["templates/*"]},'
+PACKAGED = 'package_data={cfg["lib_path"]: ["templates/*", "kit/files.txt", "kit/project/*"]},'
 
 
 def built(folder, text):
@@ -36,6 +36,7 @@ def built(folder, text):
         (folder / "assay/templates").mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / "assay/templates" / path.name)
     shutil.copy(ROOT / "assay/__init__.py", folder / "assay")
+    shutil.copytree(ROOT / "assay/kit", folder / "assay/kit")
     (folder / "setup.py").write_text(text)
     command = "from setuptools.build_meta import build_wheel; build_wheel('made')"
     subprocess.run([sys.executable, "-c", command], cwd=folder, check=True, capture_output=True)
