@@ -7,10 +7,18 @@ from functools import partial
 import pytest
 from tiny import commit, inside
 
-from assay.core.artifacts import place, write_text
+from assay.core.artifacts import place, to_json, write_text
 from assay.problem.agreement import load_problem
 from assay.problem.criteria import freeze_criteria, read_ledger
-from assay.release.chain import append_decision, cut_decisions, load_keys, new_key, read_chain, revoke_key
+from assay.release.chain import (
+    append_decision,
+    change_role,
+    cut_decisions,
+    load_keys,
+    new_key,
+    read_chain,
+    revoke_key,
+)
 from assay.release.merging import merge_ledgers
 
 PROBLEM = (
@@ -213,3 +221,102 @@ def test_a_name_that_is_no_commit_is_refused(repo, other):
     with pytest.raises(ValueError, match="git knows no commit"):
         merge_ledgers(other)
     assert not (repo / "repo/x").exists()  # nothing ran
+
+
+# ---- what was set aside stays in force until it is signed again ----------------------------------------
+
+
+def decide(key, decision, chain="waivers", **about):
+    predicate = dict(decision=decision, reason="said so") | about
+    return append_decision(chain, key, None, {}, predicate)
+
+
+def waive_until(key, day):
+    return decide(key, "waive", item="P09", until=day, excuses="", names={})
+
+
+def take_the_last_away(name):
+    "What somebody without a key does: the last line moves to the lines that merges have set aside"
+    path = place("approvals", f"{name}.jsonl")
+    *kept, last = path.read_text().splitlines(True)
+    path.write_text("".join(kept))
+    row = to_json(dict(chain=name, line=last.rstrip("\n")), None)
+    write_text(place("approvals", "set_aside.jsonl"), row)
+    commit()
+
+
+@pytest.mark.parametrize("kind", ["reject", "role"])
+def test_a_take_back_that_stands_twice_is_not_undone_without_a_key(repo, kind):
+    ann = repo / "ann.pem"
+    bob = next(k["id"] for k in load_keys().values() if k["name"] == "Bob")
+    if kind == "reject":
+        for decision in ("approve", "reject") * 2:
+            decide(ann, decision, "approvals", bundle="a" * 64, expires=None)
+    else:
+        for role in ("product owner", "operations") * 2:
+            change_role(bob, role, ann, "moves")
+    commit()
+    assert cut_decisions() == []  # the control
+    take_the_last_away("approvals")
+    assert f"Ann signed '{kind}' on another branch" in " ".join(cut_decisions())
+    if kind == "reject":
+        decide(ann, "reject", "approvals", bundle="a" * 64)
+    else:
+        change_role(bob, "operations", ann, "moves")
+    commit()
+    assert cut_decisions() == []
+
+
+@pytest.mark.parametrize("item", ["P09", "P10"])
+def test_a_second_withdrawal_on_the_other_branch_is_signed_again(repo, item):
+    ann = repo / "ann.pem"
+    for decision in ("waive", "withdraw", "waive"):
+        decide(ann, decision, item="P09", until="2099-12-31", names={})
+    commit()
+    git("branch", "-f", "other")
+    merge(partial(waive, ann, item), partial(decide, ann, "withdraw", item="P09"))
+    finish()
+    assert "Ann signed 'withdraw' on another branch" in " ".join(cut_decisions())
+    decide(ann, "withdraw", item="P09")
+    commit()
+    assert cut_decisions() == []
+
+
+def test_a_waiver_that_was_taken_back_where_nobody_knew_it_asks_for_nothing(repo):
+    ann = repo / "ann.pem"
+
+    def theirs():
+        waive(ann, "P10")
+        decide(ann, "withdraw", item="P10")
+
+    merge(partial(waive, ann, "P09"), theirs)
+    finish()
+    assert cut_decisions() == []  # there is nothing here to take back
+
+
+@pytest.mark.parametrize("day", ["2098-01-01", "2099-12-31"])
+def test_a_waiver_that_the_other_branch_shortened_is_signed_again(repo, day):
+    ann = repo / "ann.pem"
+    waive_until(ann, "2099-12-31")
+    commit()
+    git("branch", "-f", "other")
+    merge(partial(waive, ann, "P10"), partial(waive_until, ann, day))
+    finish()
+    assert (cut_decisions() == []) == (day == "2099-12-31")  # the control: as long as before
+    waive_until(ann, day)
+    commit()
+    assert cut_decisions() == []
+
+
+MALFORMED = ["{}", "[]", "x", '{"chain":"approvals"}', '{"chain":"nothing","line":"{}"}', '{"chain":[],"line":"{}"}']
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_a_malformed_line_that_was_set_aside_is_named(repo, text):
+    merge(partial(waive, repo / "ann.pem", "P09"), partial(waive, repo / "bob.pem", "P10"))
+    finish()
+    path = place("approvals", "set_aside.jsonl")
+    assert cut_decisions() == []  # the control
+    path.write_text(path.read_text() + text + "\n")
+    with pytest.raises(ValueError, match="set_aside.jsonl, line 2: .* restore the file with git"):
+        cut_decisions()
