@@ -320,3 +320,24 @@ def test_a_malformed_line_that_was_set_aside_is_named(repo, text):
     path.write_text(path.read_text() + text + "\n")
     with pytest.raises(ValueError, match="set_aside.jsonl, line 2: .* restore the file with git"):
         cut_decisions()
+
+
+@pytest.mark.parametrize("change", ["revoke", "role"])
+def test_a_key_that_the_other_branch_stopped_signs_nothing_until_that_is_signed_again(repo, change):
+    ann, bob_key = repo / "ann.pem", repo / "bob.pem"
+    bob = next(k["id"] for k in load_keys().values() if k["name"] == "Bob")
+    stop = partial(revoke_key, bob, ann) if change == "revoke" else partial(change_role, bob, "clerk", ann, "moves")
+    waive(bob_key, "P09")  # the control
+    commit()
+    git("branch", "-f", "other")
+    merge(partial(new_key, repo / "carl.pem", "Carl", "operations", signer=ann), stop)
+    finish()
+    with pytest.raises(PermissionError, match=f"Ann signed '{change}' of the key of Bob on another branch"):
+        waive(bob_key, "P10")
+    waive(repo / "carl.pem", "P10")  # whoever was not stopped signs on
+    stop()
+    if change == "role":
+        assert waive(bob_key, "P11")["role"] == "clerk"
+    else:
+        with pytest.raises(PermissionError, match="the key of Bob is revoked"):
+            waive(bob_key, "P11")

@@ -396,6 +396,16 @@ def _read_private(path):
     if isinstance(private, Ed25519PrivateKey): return private
     raise ValueError(f"{path} is no Ed25519 key; make one with `assay key`")
 
+def _check_not_stopped(key):
+    "Raise `PermissionError` where a merge set aside that a key was revoked, or has another role"
+    asked = [r for r in unsigned_again() if r['decision'] in ('revoke', 'role')]
+    row = next((r for r in asked if r['about']['id'] == key['id']), None)
+    if row is None: return
+    option = dict(revoke='--revoke', role='--change')[row['decision']]
+    raise PermissionError(f"{row['by']} signed {row['decision']!r} of the key of {key['name']} on another "
+                          "branch, and a merge set it aside: until somebody else signs that again with "
+                          f"`assay key {option} {key['id']}`, this key signs nothing")
+
 def load_private_key(
     path, # PEM file that `new_key` wrote
 )->tuple: # Private key, and its entry in `load_keys`
@@ -408,6 +418,7 @@ def load_private_key(
         raise PermissionError(f"{path} is not among the trusted keys: {chain} "
                               "does not enrol it; have it enrolled with `assay key --public`")
     if entry['revoked']: raise PermissionError(f"the key of {entry['name']} is revoked; sign with another")
+    _check_not_stopped(entry)
     return private, entry
 
 @contextlib.contextmanager
