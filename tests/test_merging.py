@@ -10,6 +10,7 @@ from tiny import commit, inside
 from assay.core.artifacts import place, to_json, write_text
 from assay.problem.agreement import load_problem
 from assay.problem.criteria import freeze_criteria, read_ledger
+from assay.release.approval import approval_of
 from assay.release.chain import (
     append_decision,
     change_role,
@@ -341,3 +342,87 @@ def test_a_key_that_the_other_branch_stopped_signs_nothing_until_that_is_signed_
     else:
         with pytest.raises(PermissionError, match="the key of Bob is revoked"):
             waive(bob_key, "P11")
+
+
+A, B = "a" * 64, "b" * 64
+
+
+def approve_any(key, bundle=A, expires=None, rests=()):
+    predicate = dict(bundle=bundle, expires=expires, replaces=None, rests_on=list(rests))
+    return decide(key, "approve", "approvals", **predicate)
+
+
+@pytest.mark.parametrize("bundle", [A, B])
+def test_a_rejection_that_was_set_aside_is_in_force_until_it_is_signed_again(repo, bundle):
+    ann = repo / "ann.pem"
+    approve_any(ann)
+    commit()
+    git("branch", "-f", "other")
+    enrol = partial(new_key, repo / "carl.pem", "Carl", "operations", signer=ann)
+    merge(enrol, partial(decide, ann, "reject", "approvals", bundle=bundle, expires=None))
+    finish()
+    if bundle == B:
+        assert approval_of(A)["by"] == "Ann"  # the control: another bundle was rejected
+        return
+    with pytest.raises(PermissionError, match="Ann signed 'reject' on another branch, and a merge set it aside"):
+        approval_of(A)
+    decide(ann, "reject", "approvals", bundle=A, expires=None)
+    with pytest.raises(PermissionError, match="was rejected by Ann"):
+        approval_of(A)
+    approve_any(ann)
+    assert approval_of(A)["by"] == "Ann"
+
+
+@pytest.mark.parametrize("expires", ["2098-01-01", "2099-12-31"])
+def test_an_approval_that_the_other_branch_shortened_ends_then(repo, expires):
+    ann = repo / "ann.pem"
+    approve_any(ann, expires="2099-12-31")
+    commit()
+    git("branch", "-f", "other")
+    enrol = partial(new_key, repo / "carl.pem", "Carl", "operations", signer=ann)
+    merge(enrol, partial(approve_any, ann, expires=expires))
+    finish()
+    assert approval_of(A, today="2098-01-01")["by"] == "Ann"  # the last day of both
+    if expires == "2099-12-31":
+        assert approval_of(A, today="2098-01-02")["by"] == "Ann" and cut_decisions() == []
+        return
+    with pytest.raises(PermissionError, match="Ann signed 'approve' on another branch"):
+        approval_of(A, today="2098-01-02")
+    assert len(cut_decisions()) == 1
+
+
+@pytest.mark.parametrize("change", [revoke_key, None])
+def test_an_approval_that_a_key_signed_which_the_other_branch_revoked(repo, change):
+    "What it signed before the branches parted stays valid"
+    ann, carl = repo / "ann.pem", repo / "carl.pem"
+    id = new_key(carl, "Carl", "product owner", signer=ann)
+    approve_any(carl, B)
+    commit()
+    git("branch", "-f", "other")
+    theirs = partial(revoke_key, id, ann) if change else partial(waive, ann)
+    merge(partial(approve_any, carl), theirs)
+    finish()
+    assert approval_of(B)["by"] == "Carl"
+    if change is None:
+        assert approval_of(A)["by"] == "Carl"  # the control
+        return
+    with pytest.raises(PermissionError, match="Ann signed 'revoke' on another branch"):
+        approval_of(A)
+
+
+@pytest.mark.parametrize("item", ["P09", "P10"])
+def test_an_approval_that_rests_on_a_waiver_that_the_other_branch_took_back(repo, item):
+    ann = repo / "ann.pem"
+    rests = [waive(ann, "P09")["hash"]]
+    waive(ann, "P10")
+    approve_any(ann, rests=rests)
+    commit()
+    git("branch", "-f", "other")
+    merge(partial(waive, ann, "P11"), partial(decide, ann, "withdraw", item=item))
+    finish()
+    assert len(cut_decisions()) == 1
+    if item == "P10":
+        assert approval_of(A)["by"] == "Ann"  # the control: it rests on another waiver
+        return
+    with pytest.raises(PermissionError, match="Ann signed 'withdraw' on another branch"):
+        approval_of(A)

@@ -291,8 +291,9 @@ def _aside_row(text, i):
         _check_says(row['chain'], says)
         return says | dict(chain=row['chain'], line=row['line'], hash=_line_hash(row['line']))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ValueError(f"{place('approvals', SET_ASIDE)}, line {i+1}: {text[:60]!r} is no line that a merge "
-                         "set aside, expected a chain and a signed line; restore the file with git") from None
+        path = place('approvals', SET_ASIDE)
+        raise ValueError(f"{path}, line {i+1}: {text[:60]!r} is no line that a merge set aside, "
+                         "expected a chain and a signed line; restore the file with git") from None
 
 def _aside():
     "The lines that merges have set aside, each with its chain"
