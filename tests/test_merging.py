@@ -9,7 +9,7 @@ from tiny import commit, inside
 
 from assay.core.artifacts import place, to_json, write_text
 from assay.problem.agreement import load_problem
-from assay.problem.criteria import freeze_criteria, read_ledger
+from assay.problem.criteria import freeze_criteria, mark_results, read_ledger
 from assay.release.approval import approval_of
 from assay.release.chain import (
     append_decision,
@@ -426,3 +426,39 @@ def test_an_approval_that_rests_on_a_waiver_that_the_other_branch_took_back(repo
         return
     with pytest.raises(PermissionError, match="Ann signed 'withdraw' on another branch"):
         approval_of(A)
+
+
+def measure():
+    mark_results(load_problem())
+
+
+def agreed_after_results():
+    return [e["after_results"] for e in read_ledger() if e["event"] == "agreed"]
+
+
+def test_an_agreement_beside_results_counts_as_after_them_whoever_merges(repo):
+    before = place("approvals", "criteria.jsonl").read_text()
+    with pytest.raises(ValueError, match="merge this one into it"):
+        merge(partial(agree, 0.3), measure)
+    assert place("approvals", "set_aside.jsonl").exists() is False
+    git("merge", "--abort", ok=False)
+    git("reset", "-q", "--hard")
+    git("checkout", "-q", "other")
+    git("merge", "--no-commit", "--no-ff", "main", ok=False)
+    merge_ledgers()
+    finish()
+    assert agreed_after_results() == [False, True]
+    assert place("approvals", "criteria.jsonl").read_text().startswith(before)
+
+
+def test_a_branch_that_agreed_and_measured_merges_with_one_that_did_too(repo):
+    "The control: no direction is better, so neither is refused"
+
+    def work(minimum):
+        agree(minimum)
+        measure()
+
+    merge(partial(work, 0.3), partial(work, 0.4))
+    write_text(place("problem"), PROBLEM)
+    finish()
+    assert agreed_after_results() == [False, False, True]
