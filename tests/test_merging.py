@@ -7,10 +7,19 @@ from functools import partial
 import pytest
 from tiny import commit, inside
 
-from assay.core.artifacts import place, write_text
+from assay.core.artifacts import place, to_json, write_text
 from assay.problem.agreement import load_problem
-from assay.problem.criteria import freeze_criteria, read_ledger
-from assay.release.chain import append_decision, cut_decisions, load_keys, new_key, read_chain, revoke_key
+from assay.problem.criteria import freeze_criteria, mark_results, read_ledger
+from assay.release.approval import approval_of
+from assay.release.chain import (
+    append_decision,
+    change_role,
+    cut_decisions,
+    load_keys,
+    new_key,
+    read_chain,
+    revoke_key,
+)
 from assay.release.merging import merge_ledgers
 
 PROBLEM = (
@@ -213,3 +222,243 @@ def test_a_name_that_is_no_commit_is_refused(repo, other):
     with pytest.raises(ValueError, match="git knows no commit"):
         merge_ledgers(other)
     assert not (repo / "repo/x").exists()  # nothing ran
+
+
+# ---- what was set aside stays in force until it is signed again ----------------------------------------
+
+
+def decide(key, decision, chain="waivers", **about):
+    predicate = dict(decision=decision, reason="said so") | about
+    return append_decision(chain, key, None, {}, predicate)
+
+
+def waive_until(key, day):
+    return decide(key, "waive", item="P09", until=day, excuses="", names={})
+
+
+def take_the_last_away(name):
+    "What somebody without a key does: the last line moves to the lines that merges have set aside"
+    path = place("approvals", f"{name}.jsonl")
+    *kept, last = path.read_text().splitlines(True)
+    path.write_text("".join(kept))
+    row = to_json(dict(chain=name, line=last.rstrip("\n")), None)
+    write_text(place("approvals", "set_aside.jsonl"), row)
+    commit()
+
+
+@pytest.mark.parametrize("kind", ["reject", "role"])
+def test_a_take_back_that_stands_twice_is_not_undone_without_a_key(repo, kind):
+    ann = repo / "ann.pem"
+    bob = next(k["id"] for k in load_keys().values() if k["name"] == "Bob")
+    if kind == "reject":
+        for decision in ("approve", "reject") * 2:
+            decide(ann, decision, "approvals", bundle="a" * 64, expires=None)
+    else:
+        for role in ("product owner", "operations") * 2:
+            change_role(bob, role, ann, "moves")
+    commit()
+    assert cut_decisions() == []  # the control
+    take_the_last_away("approvals")
+    assert f"Ann signed '{kind}' on another branch" in " ".join(cut_decisions())
+    if kind == "reject":
+        decide(ann, "reject", "approvals", bundle="a" * 64)
+    else:
+        change_role(bob, "operations", ann, "moves")
+    commit()
+    assert cut_decisions() == []
+
+
+@pytest.mark.parametrize("item", ["P09", "P10"])
+def test_a_second_withdrawal_on_the_other_branch_is_signed_again(repo, item):
+    ann = repo / "ann.pem"
+    for decision in ("waive", "withdraw", "waive"):
+        decide(ann, decision, item="P09", until="2099-12-31", names={})
+    commit()
+    git("branch", "-f", "other")
+    merge(partial(waive, ann, item), partial(decide, ann, "withdraw", item="P09"))
+    finish()
+    assert "Ann signed 'withdraw' on another branch" in " ".join(cut_decisions())
+    decide(ann, "withdraw", item="P09")
+    commit()
+    assert cut_decisions() == []
+
+
+def test_a_waiver_that_was_taken_back_where_nobody_knew_it_asks_for_nothing(repo):
+    ann = repo / "ann.pem"
+
+    def theirs():
+        waive(ann, "P10")
+        decide(ann, "withdraw", item="P10")
+
+    merge(partial(waive, ann, "P09"), theirs)
+    finish()
+    assert cut_decisions() == []  # there is nothing here to take back
+
+
+@pytest.mark.parametrize("day", ["2098-01-01", "2099-12-31"])
+def test_a_waiver_that_the_other_branch_shortened_is_signed_again(repo, day):
+    ann = repo / "ann.pem"
+    waive_until(ann, "2099-12-31")
+    commit()
+    git("branch", "-f", "other")
+    merge(partial(waive, ann, "P10"), partial(waive_until, ann, day))
+    finish()
+    assert (cut_decisions() == []) == (day == "2099-12-31")  # the control: as long as before
+    waive_until(ann, day)
+    commit()
+    assert cut_decisions() == []
+
+
+MALFORMED = ["{}", "[]", "x", '{"chain":"approvals"}', '{"chain":"nothing","line":"{}"}', '{"chain":[],"line":"{}"}']
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_a_malformed_line_that_was_set_aside_is_named(repo, text):
+    merge(partial(waive, repo / "ann.pem", "P09"), partial(waive, repo / "bob.pem", "P10"))
+    finish()
+    path = place("approvals", "set_aside.jsonl")
+    assert cut_decisions() == []  # the control
+    path.write_text(path.read_text() + text + "\n")
+    with pytest.raises(ValueError, match="set_aside.jsonl, line 2: .* restore the file with git"):
+        cut_decisions()
+
+
+@pytest.mark.parametrize("change", ["revoke", "role"])
+def test_a_key_that_the_other_branch_stopped_signs_nothing_until_that_is_signed_again(repo, change):
+    ann, bob_key = repo / "ann.pem", repo / "bob.pem"
+    bob = next(k["id"] for k in load_keys().values() if k["name"] == "Bob")
+    stop = partial(revoke_key, bob, ann) if change == "revoke" else partial(change_role, bob, "clerk", ann, "moves")
+    waive(bob_key, "P09")  # the control
+    commit()
+    git("branch", "-f", "other")
+    merge(partial(new_key, repo / "carl.pem", "Carl", "operations", signer=ann), stop)
+    finish()
+    with pytest.raises(PermissionError, match=f"Ann signed '{change}' of the key of Bob on another branch"):
+        waive(bob_key, "P10")
+    waive(repo / "carl.pem", "P10")  # whoever was not stopped signs on
+    stop()
+    if change == "role":
+        assert waive(bob_key, "P11")["role"] == "clerk"
+    else:
+        with pytest.raises(PermissionError, match="the key of Bob is revoked"):
+            waive(bob_key, "P11")
+
+
+A, B = "a" * 64, "b" * 64
+
+
+def approve_any(key, bundle=A, expires=None, rests=()):
+    predicate = dict(bundle=bundle, expires=expires, replaces=None, rests_on=list(rests))
+    return decide(key, "approve", "approvals", **predicate)
+
+
+@pytest.mark.parametrize("bundle", [A, B])
+def test_a_rejection_that_was_set_aside_is_in_force_until_it_is_signed_again(repo, bundle):
+    ann = repo / "ann.pem"
+    approve_any(ann)
+    commit()
+    git("branch", "-f", "other")
+    enrol = partial(new_key, repo / "carl.pem", "Carl", "operations", signer=ann)
+    merge(enrol, partial(decide, ann, "reject", "approvals", bundle=bundle, expires=None))
+    finish()
+    if bundle == B:
+        assert approval_of(A)["by"] == "Ann"  # the control: another bundle was rejected
+        return
+    with pytest.raises(PermissionError, match="Ann signed 'reject' on another branch, and a merge set it aside"):
+        approval_of(A)
+    decide(ann, "reject", "approvals", bundle=A, expires=None)
+    with pytest.raises(PermissionError, match="was rejected by Ann"):
+        approval_of(A)
+    approve_any(ann)
+    assert approval_of(A)["by"] == "Ann"
+
+
+@pytest.mark.parametrize("expires", ["2098-01-01", "2099-12-31"])
+def test_an_approval_that_the_other_branch_shortened_ends_then(repo, expires):
+    ann = repo / "ann.pem"
+    approve_any(ann, expires="2099-12-31")
+    commit()
+    git("branch", "-f", "other")
+    enrol = partial(new_key, repo / "carl.pem", "Carl", "operations", signer=ann)
+    merge(enrol, partial(approve_any, ann, expires=expires))
+    finish()
+    assert approval_of(A, today="2098-01-01")["by"] == "Ann"  # the last day of both
+    if expires == "2099-12-31":
+        assert approval_of(A, today="2098-01-02")["by"] == "Ann" and cut_decisions() == []
+        return
+    with pytest.raises(PermissionError, match="Ann signed 'approve' on another branch"):
+        approval_of(A, today="2098-01-02")
+    assert len(cut_decisions()) == 1
+
+
+@pytest.mark.parametrize("change", [revoke_key, None])
+def test_an_approval_that_a_key_signed_which_the_other_branch_revoked(repo, change):
+    "What it signed before the branches parted stays valid"
+    ann, carl = repo / "ann.pem", repo / "carl.pem"
+    id = new_key(carl, "Carl", "product owner", signer=ann)
+    approve_any(carl, B)
+    commit()
+    git("branch", "-f", "other")
+    theirs = partial(revoke_key, id, ann) if change else partial(waive, ann)
+    merge(partial(approve_any, carl), theirs)
+    finish()
+    assert approval_of(B)["by"] == "Carl"
+    if change is None:
+        assert approval_of(A)["by"] == "Carl"  # the control
+        return
+    with pytest.raises(PermissionError, match="Ann signed 'revoke' on another branch"):
+        approval_of(A)
+
+
+@pytest.mark.parametrize("item", ["P09", "P10"])
+def test_an_approval_that_rests_on_a_waiver_that_the_other_branch_took_back(repo, item):
+    ann = repo / "ann.pem"
+    rests = [waive(ann, "P09")["hash"]]
+    waive(ann, "P10")
+    approve_any(ann, rests=rests)
+    commit()
+    git("branch", "-f", "other")
+    merge(partial(waive, ann, "P11"), partial(decide, ann, "withdraw", item=item))
+    finish()
+    assert len(cut_decisions()) == 1
+    if item == "P10":
+        assert approval_of(A)["by"] == "Ann"  # the control: it rests on another waiver
+        return
+    with pytest.raises(PermissionError, match="Ann signed 'withdraw' on another branch"):
+        approval_of(A)
+
+
+def measure():
+    mark_results(load_problem())
+
+
+def agreed_after_results():
+    return [e["after_results"] for e in read_ledger() if e["event"] == "agreed"]
+
+
+def test_an_agreement_beside_results_counts_as_after_them_whoever_merges(repo):
+    before = place("approvals", "criteria.jsonl").read_text()
+    with pytest.raises(ValueError, match="merge this one into it"):
+        merge(partial(agree, 0.3), measure)
+    assert place("approvals", "set_aside.jsonl").exists() is False
+    git("merge", "--abort", ok=False)
+    git("reset", "-q", "--hard")
+    git("checkout", "-q", "other")
+    git("merge", "--no-commit", "--no-ff", "main", ok=False)
+    merge_ledgers()
+    finish()
+    assert agreed_after_results() == [False, True]
+    assert place("approvals", "criteria.jsonl").read_text().startswith(before)
+
+
+def test_a_branch_that_agreed_and_measured_merges_with_one_that_did_too(repo):
+    "The control: no direction is better, so neither is refused"
+
+    def work(minimum):
+        agree(minimum)
+        measure()
+
+    merge(partial(work, 0.3), partial(work, 0.4))
+    write_text(place("problem"), PROBLEM)
+    finish()
+    assert agreed_after_results() == [False, False, True]

@@ -12,7 +12,8 @@ import contextlib, hashlib, re
 from pathlib import Path
 
 from ..core.artifacts import atomic_write, place, read_json, read_metrics, sha256, write_json
-from .chain import CHAINS, append_decision, chain_head, cut_decisions, load_private_key, read_chain
+from .chain import (CHAINS, append_decision, chain_head, cut_decisions, load_private_key, read_chain,
+                                 unsigned_again)
 from ..problem.criteria import cut_in_commits, read_ledger
 from ..problem.moved import bar_sentence, moved_bar
 from .gates import RELEASE_GATES, check_faults, evidence_fault, gate_faults
@@ -228,6 +229,27 @@ def _refusal(entry, short, day):
         return f"the approval of {short} rests on a waiver that holds no more: {why}; have it approved again"
     return ''
 
+def _is_over(row, day):
+    "Does a decision that was set aside leave nothing that holds on a day?"
+    last = row.get('until') or row.get('expires')
+    return row['decision'] not in ('waive', 'approve') or (last is not None and last < day)
+
+def _is_against(row, entry, items):
+    "Is a decision that was set aside about an approval, its signer or a waiver that it rests on?"
+    if row['decision'] in ('revoke', 'role'):
+        return row['about'].get('id') == entry['keyid'] and entry['seq'] >= row['fork']
+    return row.get('bundle') == entry['bundle'] or row.get('item') in items
+
+def _set_aside_refusal(entry, short, day):
+    "Why an approval does not hold after what a merge set aside, unsigned since; empty where it does"
+    if not (rows := [r for r in unsigned_again() if _is_over(r, day)]): return ''
+    rests = entry.get('rests_on') or []
+    items = {e['item'] for e in read_chain('waivers') if e['hash'] in rests}
+    row = next((r for r in rows if _is_against(r, entry, items)), None)
+    if row is None: return ''
+    return (f"{short} is not served: {row['by']} signed {row['decision']!r} on another branch, and a merge "
+            "set it aside; have it signed again")
+
 def approval_of(
     identity:str, # Identity of a bundle
     anchors=(), # Hashes of lines that are known to have been in the chain
@@ -235,7 +257,8 @@ def approval_of(
 )->dict: # The approval
     "The approval under which a bundle may be served; raises `PermissionError` saying why there is none"
     entry = next((e for e in reversed(read_chain(anchors=anchors)) if e.get('bundle') == identity), None)
-    refused = _refusal(entry, f"bundle {identity[:12]}", known_day(today) or _today())
+    day, short = known_day(today) or _today(), f"bundle {identity[:12]}"
+    refused = _refusal(entry, short, day) or _set_aside_refusal(entry, short, day)
     if refused: raise PermissionError(refused)
     return entry
 

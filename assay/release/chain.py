@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['KEY_DECISIONS', 'PAYLOAD', 'PREDICATE', 'START', 'MAX_AHEAD', 'CHAINS', 'SET_ASIDE', 'key_id', 'may_enrol', 'is_day',
-           'read_chain', 'chain_head', 'load_keys', 'cut_decisions', 'load_private_key', 'append_decision', 'enrol_key',
-           'change_role', 'revoke_key', 'public_half', 'new_key']
+           'read_chain', 'chain_head', 'load_keys', 'unsigned_again', 'cut_decisions', 'load_private_key',
+           'append_decision', 'enrol_key', 'change_role', 'revoke_key', 'public_half', 'new_key']
 
 # %% ../../nbs/release/02_chain.ipynb #3d9c8108
 import base64, contextlib, datetime, fcntl, hashlib, json, os, re
@@ -274,11 +274,32 @@ def load_keys()->dict: # Key id to `dict(id, name, role, public, revoked, root)`
 SET_ASIDE = 'set_aside.jsonl' # Signed lines of other branches that a merge could not link, below `approvals/`
 _TAKES_AWAY = ('revoke', 'role', 'withdraw', 'reject') # Decisions that nothing is approved without
 
+_LAST_DAY = dict(waive='until', approve='expires') # Decisions that end by themselves, and where they say so
+
+def _check_says(chain, says):
+    "Raise `ValueError` where a line that was set aside does not say what it decides"
+    said = all(isinstance(says[k], str) for k in ('decision', 'by', 'time', 'prev'))
+    day = says.get(_LAST_DAY.get(says['decision']))
+    is_sound = said and isinstance(says.get('about', {}), dict) and (day is None or is_day(day))
+    if chain not in CHAINS or not is_sound: raise ValueError('it says no decision of a chain')
+
+def _aside_row(text, i):
+    "One line of another branch, with its chain, its hash and what it decides"
+    try:
+        row = json.loads(text)
+        says = json.loads(_b64(json.loads(row['line'])['payload']))['predicate']
+        _check_says(row['chain'], says)
+        return says | dict(chain=row['chain'], line=row['line'], hash=_line_hash(row['line']))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        path = place('approvals', SET_ASIDE)
+        raise ValueError(f"{path}, line {i+1}: {text[:60]!r} is no line that a merge set aside, "
+                         "expected a chain and a signed line; restore the file with git") from None
+
 def _aside():
     "The lines that merges have set aside, each with its chain"
     path = place('approvals', SET_ASIDE)
-    lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines]
+    lines = path.read_text(encoding='utf-8', errors='replace').splitlines() if path.is_file() else []
+    return [_aside_row(line, i) for i,line in enumerate(lines)]
 
 def _is_set_aside(chain, kept, text):
     "Were all lines of another branch that a chain lacks set aside by a merge, word for word?"
@@ -289,12 +310,52 @@ def _decided(e):
     "What a line decides, whoever signed it and when"
     return tuple(to_json(e.get(k), None) for k in ('decision', 'item', 'about', 'bundle'))
 
-def _unsigned_again():
-    "One sentence per line that takes something away, was set aside by a merge, and is not signed again"
-    decided = {_decided(e) for entries in _verify(_texts())[0].values() for e in entries}
-    lost = [json.loads(_b64(json.loads(row['line'])['payload']))['predicate'] for row in _aside()]
+def _place_of_fork(row, rows, lines):
+    "How many lines a chain had where the branch of a line left it; all of them where nobody can tell"
+    places = {START: 0} | {e['hash']: i+1 for i,e in enumerate(lines)}
+    before, at = {r['hash']: r['prev'] for r in rows}, row['prev']
+    while at in before and at not in places: at = before[at]
+    return places.get(at, len(lines))
+
+def _same_subject(e, row):
+    "Do two lines decide about the same key, bundle or waiver?"
+    if 'about' in row: return (e.get('about') or {}).get('id') == row['about'].get('id')
+    if 'bundle' in row: return e.get('bundle') == row['bundle']
+    is_other = {e['decision'], row['decision']} == {'waive'} and e.get('names') != row.get('names')
+    return e.get('item') == row.get('item') and not is_other
+
+def _ends_earlier(row, last):
+    "Would a decision end before the one that stands?"
+    if last['decision'] != row['decision']: return False
+    day, stands = (e.get(_LAST_DAY[row['decision']]) for e in (row, last))
+    return day is not None and (stands is None or day < stands)
+
+def _is_signed_again(row, lines, keys):
+    "Is a decision in force in the chain, signed after its branch left it, or without a subject?"
+    same = [e for e in lines if _same_subject(e, row)]
+    later = [e for e in same if e['seq'] >= row['fork'] and e['time'] >= row['time']]
+    if row['decision'] in _LAST_DAY: return not same or same[-1] in later or not _ends_earlier(row, same[-1])
+    if row['decision'] == 'withdraw' and (not same or same[-1]['decision'] == 'withdraw'): return True
+    if row['decision'] in ('revoke', 'role'):
+        key = keys.get(row['about'].get('id'))
+        if key is None or key['revoked']: return True
+    return any(_decided(e) == _decided(row) for e in later)
+
+def unsigned_again()->list: # Per line: what it decides, `by`, `chain`, and `fork`, where its branch left
+    """Decisions that a merge set aside, and that nobody has signed again.
+
+    They take something away, or end earlier than what stands. Git is not asked"""
+    if not (rows := _aside()): return []
+    found, keys = _verify(_texts())
+    known = {e['hash'] for lines in found.values() for e in lines}
+    ask = [r for r in rows if r['decision'] in (*_TAKES_AWAY, *_LAST_DAY) and r['hash'] not in known]
+    ask = [r | dict(fork=_place_of_fork(r, rows, found[r['chain']])) for r in ask]
+    return [r for r in ask if not _is_signed_again(r, found[r['chain']], keys)]
+
+def _unsigned_words():
+    "One sentence per decision that a merge set aside, and that nobody has signed again"
     return [f"{e['by']} signed {e['decision']!r} on another branch; a merge set it aside, unsigned since"
-            for e in lost if e['decision'] in _TAKES_AWAY and _decided(e) not in decided]
+            for e in unsigned_again()]
 
 def cut_decisions()->list: # One sentence per commit and chain; empty where both only grew
     """Commits below `HEAD` with lines that a chain no longer begins with.
@@ -308,7 +369,7 @@ def cut_decisions()->list: # One sentence per commit and chain; empty where both
             if _is_set_aside(chain, kept, texts[chain]): continue
             n = len(kept.splitlines())
             res.append(f"{path} does not begin with the {n} lines that git has at {commit}")
-    return res + _unsigned_again()
+    return res + _unsigned_words()
 
 def _has_root(commit):
     """Did the approvals begin with a root at a commit?
@@ -336,6 +397,16 @@ def _read_private(path):
     if isinstance(private, Ed25519PrivateKey): return private
     raise ValueError(f"{path} is no Ed25519 key; make one with `assay key`")
 
+def _check_not_stopped(key):
+    "Raise `PermissionError` where a merge set aside that a key was revoked, or has another role"
+    asked = [r for r in unsigned_again() if r['decision'] in ('revoke', 'role')]
+    row = next((r for r in asked if r['about']['id'] == key['id']), None)
+    if row is None: return
+    option = dict(revoke='--revoke', role='--change')[row['decision']]
+    raise PermissionError(f"{row['by']} signed {row['decision']!r} of the key of {key['name']} on another "
+                          "branch, and a merge set it aside: until somebody else signs that again with "
+                          f"`assay key {option} {key['id']}`, this key signs nothing")
+
 def load_private_key(
     path, # PEM file that `new_key` wrote
 )->tuple: # Private key, and its entry in `load_keys`
@@ -348,6 +419,7 @@ def load_private_key(
         raise PermissionError(f"{path} is not among the trusted keys: {chain} "
                               "does not enrol it; have it enrolled with `assay key --public`")
     if entry['revoked']: raise PermissionError(f"the key of {entry['name']} is revoked; sign with another")
+    _check_not_stopped(entry)
     return private, entry
 
 @contextlib.contextmanager

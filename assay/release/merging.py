@@ -63,15 +63,33 @@ def _is_known(e, ledger):
     def named(x): return x['event'], x['sha256'], x['about']
     return named(e) in map(named, ledger)
 
+def _hides_results(ours, theirs):
+    "Would new agreements of ours stand before results that only the other branch has, as if they came first?"
+    def tables(lines): return [e['about'].get('source', {}) for e in lines]
+    early = tables(e for e in ours if e.get('after_results') is False)
+    results = tables(e for e in theirs if e['event'] == 'results')
+    return any(table in results for table in early)
+
+def _check_direction(n, ours, theirs):
+    "Raise `ValueError` where only the merge in the other direction counts an agreement as after results"
+    ours, theirs = ours[n:], theirs[n:]
+    if not _hides_results(ours, theirs) or _hides_results(theirs, ours): return
+    raise ValueError("this branch agreed on criteria or declared a column while the other branch had "
+                     "results, and a merge into this branch would say that there were none yet: run "
+                     "`git merge --abort`, check out the other branch, and merge this one into it")
+
 def merge_criteria(
     base:str, # Text of the ledger that both branches began with
     ours:str, # Text of this branch
     theirs:str, # Text of the other branch
 )->tuple: # Text of the merged ledger, and the hashes of lines that have another link now
-    "Merge the ledger of criteria: our lines, then the new lines of the other branch"
+    """Merge the ledger of criteria: our lines, then the new lines of the other branch.
+
+    Raises `ValueError` where an agreement of ours would stand before results of the other branch"""
     path = place('approvals', 'criteria.jsonl')
     merged, text, moved, others = _parsed(path, ours), ours, [], _parsed(path, theirs)
     if ours == base: return theirs, []
+    _check_direction(len(base.splitlines()), merged, others)
     for e in others[len(base.splitlines()):]:
         if e['hash'] in [m['hash'] for m in merged]: continue
         moved.append(e['hash'])
