@@ -331,3 +331,67 @@ def test_the_installed_wheel_upgrades_the_project(project, tmp_path):
     assert (project / "wheels" / wheel).is_file()
     assert read_base(project, "params.yaml", read_written(project)) is not None
     assert "nothing to renew" in upgrade()
+
+
+# Nothing is written or removed through a link
+
+
+def moved_behind_link(root, path):
+    "A folder of the project that now stands elsewhere, with a link in its place"
+    elsewhere = root.parent / "elsewhere"
+    shutil.move(root / path, elsewhere)
+    (root / path).symlink_to(elsewhere)
+    return elsewhere
+
+
+def all_bytes(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("path", [FOLDER, f"{FOLDER}/base", f"{FOLDER}/base/pipelines", ".assay/upgrade", ".assay"])
+def test_a_linked_folder_of_the_record_loses_nothing(project, path):
+    files = present_files(project, COMMIT)
+    (project / path).mkdir(parents=True, exist_ok=True)
+    elsewhere = moved_behind_link(project, path)
+    (elsewhere / "upgrade").mkdir()
+    (elsewhere / "victim.txt").write_text("mine"), (elsewhere / "upgrade/victim.txt").write_text("mine")
+    before = all_bytes(elsewhere)
+    with pytest.raises(ValueError, match=f"{path} is a link, and an upgrade writes and removes files in it"):
+        apply_upgrade(plan_upgrade(project, files, VERSION))
+    assert all_bytes(elsewhere) == before
+
+
+def test_a_file_of_the_record_that_is_no_longer_written_goes(project):
+    "Control: without a link it is removed"
+    path = project / FOLDER / "base/old/victim.written"
+    path.parent.mkdir()
+    path.write_text("old")
+    apply_upgrade(plan_upgrade(project, present_files(project, COMMIT), VERSION))
+    assert not path.parent.exists() and (project / FOLDER / "base/params.yaml.written").is_file()
+
+
+@pytest.mark.parametrize("favour", FAVOURS)
+def test_nothing_is_written_or_removed_through_a_linked_folder(project, favour):
+    files = newer(present_files(project, COMMIT))
+    removed = sorted(p for p in files if p.startswith("pipelines/"))[-1]
+    del files[removed]
+    files["pipelines/extra/added.md"] = "new\n"
+    elsewhere = moved_behind_link(project, "pipelines")
+    before = all_bytes(elsewhere)
+    plan = plan_upgrade(project, files, VERSION, favour)
+    told = {c.path: c.why for c in plan.of("conflict")}
+    assert {NOTEBOOK, removed, "pipelines/extra/added.md"} <= set(told)
+    assert "pipelines is a link to another folder" in told[removed]
+    apply_upgrade(plan)
+    assert all_bytes(elsewhere) == before
+    assert (project / "params.yaml").read_text() == files["params.yaml"]  # control: what is no link is renewed
+
+
+def test_a_project_behind_a_link_is_upgraded(project, tmp_path):
+    "Control: the way to the project may be a link"
+    (tmp_path / "way").symlink_to(project)
+    files = newer(present_files(project, COMMIT))
+    plan = plan_upgrade(tmp_path / "way", files, VERSION)
+    assert plan.n_conflicts() == 0
+    apply_upgrade(plan)
+    assert {p: read_content(project / p) for p in files} == files
