@@ -395,3 +395,49 @@ def test_a_project_behind_a_link_is_upgraded(project, tmp_path):
     assert plan.n_conflicts() == 0
     apply_upgrade(plan)
     assert {p: read_content(project / p) for p in files} == files
+
+
+def committed(root):
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "as it stands"]):
+        git(root, *words)
+
+
+def cut_short(root, files, patched):
+    "An upgrade that is killed while the record is written: its texts are new, its hashes are not"
+    import assay.project.written as module
+
+    whole = module.write_text
+
+    def fails(path, text):
+        if path.name == "record.json":
+            raise OSError("killed")
+        whole(path, text)
+
+    patched.setattr(module, "write_text", fails)
+    apply_upgrade(plan_upgrade(root, files, VERSION))
+
+
+def test_an_upgrade_cut_short_in_its_record_and_committed_is_finished(project, monkeypatch):
+    edit_notebook(project), edit_params(project)
+    committed(project)
+    files = newer(present_files(project, COMMIT))
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="killed"):
+        cut_short(project, files, patched)
+    git(project, "add", "-A"), git(project, "commit", "-qm", "cut short")
+    before = {p: read_content(project / p) for p in files}
+    plan = plan_upgrade(project, files, VERSION)
+    assert {c.path: c.action for c in plan.changes} == {NOTEBOOK: "kept", "params.yaml": "kept"}
+    apply_upgrade(plan)
+    assert {p: read_content(project / p) for p in files} == before
+    assert read_base(project, "params.yaml", read_written(project)) == files["params.yaml"]
+
+
+def test_a_record_that_no_version_explains_is_restored_as_the_error_says(project):
+    committed(project)
+    files = present_files(project, COMMIT)
+    (project / FOLDER / "base/params.yaml.written").write_text("base: {}\n")
+    git(project, "commit", "-qam", "damaged")
+    with pytest.raises(ValueError, match="git checkout COMMIT -- .assay-written"):
+        plan_upgrade(project, files, VERSION)
+    git(project, "checkout", "HEAD~1", "--", FOLDER)
+    assert plan_upgrade(project, files, VERSION).n_conflicts() == 0

@@ -90,9 +90,9 @@ def _change(root, path, record, new, favour):
     "What happens to one file; `None` where it stands as this version writes it"
     _check_room(root, path)
     yours, written = read_content(Path(root, path)), path in record.files
-    base, new = (with_numbers_of(c, yours) for c in (read_base(root, path, record) if written else None, new))
+    base, new = (with_numbers_of(c, yours) for c in (read_base(root, path, record, new) if written else None, new))
     contents = Sides(base, yours, new)
-    hashes = Sides(record.files.get(path), _hash(path, yours), _hash(path, new))
+    hashes = Sides(_hash(path, base) or record.files.get(path), _hash(path, yours), _hash(path, new))
     if hashes.yours == hashes.new: return None
     side = hashes.changed_by()
     if side != 'yours' and (link := link_on(root, path)): return _behind_link(path, link, yours)

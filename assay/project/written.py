@@ -180,11 +180,15 @@ def read_base(
     root, # Folder of the project
     path:str, # Path of a file that the record names
     record:Written, # From `read_written`
+    new=None, # What the installed version writes; an upgrade that was cut short has perhaps left it as the text
 ): # Its text as written; `None` of a file that is no text
     "The text of a file as `assay` wrote it; raises `ValueError` where it is not what the record says"
     base = Path(root, _base_of(check_inside(path)))
     content = read_content(base)
-    if content is not None and content_hash(path, content) != record.files[path]:
+    known = {record.files[path]} | ({content_hash(path, new)} if new is not None else set())
+    if content is not None and content_hash(path, content) not in known:
         raise ValueError(f'{base} is not what assay wrote; expected the hash {record.files[path][:16]}…: '
-                         f'{_restore(base.relative_to(root).as_posix())}')
+                         f'{_restore(base.relative_to(root).as_posix())}; where it was committed like this, find '
+                         f'the last whole commit with `git log -- {FOLDER}`, and restore all of the record with '
+                         f'`git checkout COMMIT -- {FOLDER}`')
     return content
