@@ -13,7 +13,8 @@ from assay.core.artifacts import read_json
 from assay.data.columns import Field
 from assay.project.create import with_data
 from assay.project.kit import kit_text, package_settings
-from assay.project.merging import FAVOURS, cell_source, kind_fault, notebook_text, read_notebook
+from assay.project.merging import FAVOURS, Merged, Sides, cell_source, kind_fault, merge_file, merge_lines
+from assay.project.merging import notebook_text, read_notebook
 from assay.project.new import Origin, Project, present_files, standing_files
 from assay.project.own import own_notebooks
 from assay.project.upgrade import apply_upgrade, plan_upgrade, uncommitted_changes, upgrade_lines
@@ -441,3 +442,62 @@ def test_a_record_that_no_version_explains_is_restored_as_the_error_says(project
         plan_upgrade(project, files, VERSION)
     git(project, "checkout", "HEAD~1", "--", FOLDER)
     assert plan_upgrade(project, files, VERSION).n_conflicts() == 0
+
+
+# A merge by lines keeps each value where the side that changed it put it
+
+BASE = dict(
+    yaml="a:\n  x: 1\n\nq: 0\n",
+    ini="[a]\nx = 1\n\n[q]\ny = 0\n",
+    toml="[a]\nx = 1\n\n[q]\ny = 0\n",
+    make="a:\n\techo x\n\nq:\n\techo y\n",
+)
+NAMES = dict(yaml="m.yaml", ini="settings.ini", toml="m.toml", make="Makefile")
+MOVED = dict(  # what you add at the end of `a`, and the section that the new version adds behind it
+    yaml=("\nq", "\n  mine: 5\nq", "x: 1\n", "x: 1\nnewsec:\n  k: 2\n"),
+    ini=("\n[q]", "\nmine = 5\n[q]", "x = 1\n", "x = 1\n[newsec]\nk = 2\n"),
+    toml=("\n[q]", "\nmine = 5\n[q]", "x = 1\n", "x = 1\n[newsec]\nk = 2\n"),
+    make=("\nq", "\n\techo mine\nq", "echo x\n", "echo x\nnewt:\n\techo k\n"),
+)
+
+
+@pytest.mark.parametrize("kind", BASE)
+@pytest.mark.parametrize("favour", ["yours", "new"])
+def test_a_key_that_a_merge_would_move_is_a_conflict(kind, favour):
+    mine, changed, theirs, renewed = MOVED[kind]
+    base = BASE[kind]
+    sides = Sides(base, base.replace(mine, changed), base.replace(theirs, renewed))
+    merged = merge_lines(sides.base, sides.yours, sides.new)
+    assert not merged.conflicts and merged.text not in (sides.yours, sides.new)  # control: by lines it is clean
+    found = merge_file(NAMES[kind], sides, favour)
+    assert (len(found.conflicts), found.text) == (1, getattr(sides, favour))
+    assert "is not what you or the new version made of it" in found.conflicts[0].why
+
+
+CLEAN = (  # name, as written, yours, new, merged
+    ("m.yaml", "a:\n  x: 1\n\nq: 0\n", "a:\n  x: 5\n\nq: 0\n",
+     "a:\n  x: 1\n\nq: 0\nr: 1\n", "a:\n  x: 5\n\nq: 0\nr: 1\n"),
+    ("m.yaml", "d: \n - a\n - b\n - c\n", "d: \n - a0\n - a\n - b\n - c\n",
+     "d: \n - a\n - b\n", "d: \n - a0\n - a\n - b\n"),
+    ("m.yaml", "r: |\n  a\n  b\n  c\n", "r: |\n  A\n  b\n  c\n", "r: |\n  a\n  b\n  C\n", "r: |\n  A\n  b\n  C\n"),
+    ("m.yaml", "p:\n- f:\n  - a\n  - b\n- g: 1\n", "p:\n- f:\n  - a0\n  - a\n  - b\n- g: 1\n",
+     "p:\n- f:\n  - a\n  - b\n- g: 2\n", "p:\n- f:\n  - a0\n  - a\n  - b\n- g: 2\n"),
+    ("Makefile", "a: b\n\tx\n\ty\n\nq:\n\tz\n", "a: b\n\tX\n\ty\n\nq:\n\tz\n", "a: b\n\tx\n\ty\n\nq:\n\tZ\n",
+     "a: b\n\tX\n\ty\n\nq:\n\tZ\n"),
+)
+
+
+@pytest.mark.parametrize("name, base, yours, new, wanted", CLEAN)
+def test_what_merges_into_its_place_is_no_conflict(name, base, yours, new, wanted):
+    "Control"
+    assert merge_file(name, Sides(base, yours, new)) == Merged(wanted)
+
+
+def test_a_target_that_would_stand_twice_is_a_conflict():
+    base = "a:\n\tx\n\ny:\n\tz\n"
+    sides = Sides(base, "clean:\n\tmine\n\n" + base, base + "\nclean:\n\ttheirs\n")
+    assert not merge_lines(sides.base, sides.yours, sides.new).conflicts
+    (found,) = merge_file("Makefile", sides).conflicts
+    assert found.why == "merged, the target clean stands twice"
+    other = Sides(base, sides.yours, sides.new.replace("clean", "tidy"))
+    assert merge_file("Makefile", other).conflicts == ()  # control
