@@ -431,7 +431,8 @@ def _merge_fault(path, texts, merged):
     read = _make_rules if path.name == 'Makefile' else READERS[path.suffix]
     try: four = [read(text) for text in (texts.base, texts.yours, texts.new, merged)]
     except (ValueError, configparser.Error): return ''
-    if path.name == 'Makefile' and (name := _twice(*four[1:])): return f'merged, the target {name} stands twice'
+    twice = _twice(*four[1:]) if path.name == 'Makefile' else None
+    if twice: return f'merged, the target {twice} stands twice'
     place = _misplaced(*four)
     return f'merged by its lines, {place} is not what you or the new version made of it' if place else ''
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from ..core.artifacts import atomic_write, place
 from ..core.shapes import count_of, meant
 from .merging import FAVOURS, Conflict, Sides, merge_file
-from .written import check_inside, check_no_link, content_hash, link_on, is_left_alone, read_base, read_content, read_written, record_written, with_numbers_of
+from .written import check_inside, check_no_link, content_hash, is_left_alone, link_on, with_numbers_of
+from .written import read_base, read_content, read_written, record_written
 
 # %% ../../nbs/project/20_upgrade.ipynb #ca2db429
 ACTIONS = dict( # Word for what happens to a file, to what it means

@@ -54,8 +54,8 @@ def check_no_link(
 )->None: # Nothing; raises `ValueError` where a link is on the way
     "Refuse to write or remove what a link leads to"
     if link := link_on(root, path):
-        raise ValueError(f'{link} is a link, and an upgrade writes and removes files in it; expected a folder or '
-                         'file of the project itself: put the real one in its place, and upgrade again')
+        raise ValueError(f'{link} is a link, and an upgrade writes and removes files in it; '
+                         'expected a folder or file of the project itself: put the real one in its place, and upgrade again')
 
 # %% ../../nbs/project/09_written.ipynb #1bea4152
 def _notebook_content(text):
