@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from assay.cli import app
 from assay.core.artifacts import sha256
 from assay.core.yaml import read_yaml
+from assay.project.create import with_dep
 from assay.project.kit import kit_files, package_settings
 from assay.project.new import (
     Origin,
@@ -501,3 +502,20 @@ def test_an_audit_finds_the_table_beside_the_project_and_the_same_hashes(project
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = json.loads(done.stdout)
     assert found["differs"] == [] and found["compared"] > 30
+
+
+STAGE = "stages:\n  data:\n    cmd: x\n    deps:\n      - first.ipynb\n"
+
+
+def test_a_table_whose_name_dvc_would_fill_in_is_refused():
+    for table in ("a${base.seed}.csv", "${x}/t.csv", "a${b"):
+        with pytest.raises(ValueError, match="give the file or folder another name"):
+            with_dep(STAGE, table)
+
+
+def test_dvc_depends_on_the_very_file(tmp_path):
+    "Control: with the signs of DVC apart"
+    names = ["a$b{c}.csv", "a b#$.csv"]
+    for name in names:
+        (tmp_path / "dvc.yaml").write_text(with_dep(STAGE, name))
+        assert read_yaml(tmp_path / "dvc.yaml")["stages"]["data"]["deps"] == ["first.ipynb", name]

@@ -13,7 +13,7 @@ from assay.core.artifacts import read_json
 from assay.data.columns import Field
 from assay.project.create import with_data
 from assay.project.kit import kit_text, package_settings
-from assay.project.merging import FAVOURS, cell_source, kind_fault, notebook_text, read_notebook
+from assay.project.merging import FAVOURS, Merged, Sides, cell_source, kind_fault, merge_file, merge_lines, notebook_text, read_notebook
 from assay.project.new import Origin, Project, present_files, standing_files
 from assay.project.own import own_notebooks
 from assay.project.upgrade import apply_upgrade, plan_upgrade, uncommitted_changes, upgrade_lines
@@ -331,3 +331,172 @@ def test_the_installed_wheel_upgrades_the_project(project, tmp_path):
     assert (project / "wheels" / wheel).is_file()
     assert read_base(project, "params.yaml", read_written(project)) is not None
     assert "nothing to renew" in upgrade()
+
+
+# Nothing is written or removed through a link
+
+
+def moved_behind_link(root, path):
+    "A folder of the project that now stands elsewhere, with a link in its place"
+    elsewhere = root.parent / "elsewhere"
+    shutil.move(root / path, elsewhere)
+    (root / path).symlink_to(elsewhere)
+    return elsewhere
+
+
+def all_bytes(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("path", [FOLDER, f"{FOLDER}/base", f"{FOLDER}/base/pipelines", ".assay/upgrade", ".assay"])
+def test_a_linked_folder_of_the_record_loses_nothing(project, path):
+    files = present_files(project, COMMIT)
+    (project / path).mkdir(parents=True, exist_ok=True)
+    elsewhere = moved_behind_link(project, path)
+    (elsewhere / "upgrade").mkdir()
+    (elsewhere / "victim.txt").write_text("mine"), (elsewhere / "upgrade/victim.txt").write_text("mine")
+    before = all_bytes(elsewhere)
+    with pytest.raises(ValueError, match=f"{path} is a link, and an upgrade writes and removes files in it"):
+        apply_upgrade(plan_upgrade(project, files, VERSION))
+    assert all_bytes(elsewhere) == before
+
+
+def test_a_file_of_the_record_that_is_no_longer_written_goes(project):
+    "Control: without a link it is removed"
+    path = project / FOLDER / "base/old/victim.written"
+    path.parent.mkdir()
+    path.write_text("old")
+    apply_upgrade(plan_upgrade(project, present_files(project, COMMIT), VERSION))
+    assert not path.parent.exists() and (project / FOLDER / "base/params.yaml.written").is_file()
+
+
+@pytest.mark.parametrize("favour", FAVOURS)
+def test_nothing_is_written_or_removed_through_a_linked_folder(project, favour):
+    files = newer(present_files(project, COMMIT))
+    removed = sorted(p for p in files if p.startswith("pipelines/"))[-1]
+    del files[removed]
+    files["pipelines/extra/added.md"] = "new\n"
+    elsewhere = moved_behind_link(project, "pipelines")
+    before = all_bytes(elsewhere)
+    plan = plan_upgrade(project, files, VERSION, favour)
+    told = {c.path: c.why for c in plan.of("conflict")}
+    assert {NOTEBOOK, removed, "pipelines/extra/added.md"} <= set(told)
+    assert "pipelines is a link to another folder" in told[removed]
+    apply_upgrade(plan)
+    assert all_bytes(elsewhere) == before
+    assert (project / "params.yaml").read_text() == files["params.yaml"]  # control: what is no link is renewed
+
+
+def test_a_project_behind_a_link_is_upgraded(project, tmp_path):
+    "Control: the way to the project may be a link"
+    (tmp_path / "way").symlink_to(project)
+    files = newer(present_files(project, COMMIT))
+    plan = plan_upgrade(tmp_path / "way", files, VERSION)
+    assert plan.n_conflicts() == 0
+    apply_upgrade(plan)
+    assert {p: read_content(project / p) for p in files} == files
+
+
+def committed(root):
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "as it stands"]):
+        git(root, *words)
+
+
+def cut_short(root, files, patched):
+    "An upgrade that is killed while the record is written: its texts are new, its hashes are not"
+    import assay.project.written as module
+
+    whole = module.write_text
+
+    def fails(path, text):
+        if path.name == "record.json":
+            raise OSError("killed")
+        whole(path, text)
+
+    patched.setattr(module, "write_text", fails)
+    apply_upgrade(plan_upgrade(root, files, VERSION))
+
+
+def test_an_upgrade_cut_short_in_its_record_and_committed_is_finished(project, monkeypatch):
+    edit_notebook(project), edit_params(project)
+    committed(project)
+    files = newer(present_files(project, COMMIT))
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="killed"):
+        cut_short(project, files, patched)
+    git(project, "add", "-A"), git(project, "commit", "-qm", "cut short")
+    before = {p: read_content(project / p) for p in files}
+    plan = plan_upgrade(project, files, VERSION)
+    assert {c.path: c.action for c in plan.changes} == {NOTEBOOK: "kept", "params.yaml": "kept"}
+    apply_upgrade(plan)
+    assert {p: read_content(project / p) for p in files} == before
+    assert read_base(project, "params.yaml", read_written(project)) == files["params.yaml"]
+
+
+def test_a_record_that_no_version_explains_is_restored_as_the_error_says(project):
+    committed(project)
+    files = present_files(project, COMMIT)
+    (project / FOLDER / "base/params.yaml.written").write_text("base: {}\n")
+    git(project, "commit", "-qam", "damaged")
+    with pytest.raises(ValueError, match="git checkout COMMIT -- .assay-written"):
+        plan_upgrade(project, files, VERSION)
+    git(project, "checkout", "HEAD~1", "--", FOLDER)
+    assert plan_upgrade(project, files, VERSION).n_conflicts() == 0
+
+
+# A merge by lines keeps each value where the side that changed it put it
+
+BASE = dict(
+    yaml="a:\n  x: 1\n\nq: 0\n",
+    ini="[a]\nx = 1\n\n[q]\ny = 0\n",
+    toml="[a]\nx = 1\n\n[q]\ny = 0\n",
+    make="a:\n\techo x\n\nq:\n\techo y\n",
+)
+NAMES = dict(yaml="m.yaml", ini="settings.ini", toml="m.toml", make="Makefile")
+MOVED = dict(  # what you add at the end of `a`, and the section that the new version adds behind it
+    yaml=("\nq", "\n  mine: 5\nq", "x: 1\n", "x: 1\nnewsec:\n  k: 2\n"),
+    ini=("\n[q]", "\nmine = 5\n[q]", "x = 1\n", "x = 1\n[newsec]\nk = 2\n"),
+    toml=("\n[q]", "\nmine = 5\n[q]", "x = 1\n", "x = 1\n[newsec]\nk = 2\n"),
+    make=("\nq", "\n\techo mine\nq", "echo x\n", "echo x\nnewt:\n\techo k\n"),
+)
+
+
+@pytest.mark.parametrize("kind", BASE)
+@pytest.mark.parametrize("favour", ["yours", "new"])
+def test_a_key_that_a_merge_would_move_is_a_conflict(kind, favour):
+    mine, changed, theirs, renewed = MOVED[kind]
+    base = BASE[kind]
+    sides = Sides(base, base.replace(mine, changed), base.replace(theirs, renewed))
+    merged = merge_lines(sides.base, sides.yours, sides.new)
+    assert not merged.conflicts and merged.text not in (sides.yours, sides.new)  # control: by lines it is clean
+    found = merge_file(NAMES[kind], sides, favour)
+    assert (len(found.conflicts), found.text) == (1, getattr(sides, favour))
+    assert "is not what you or the new version made of it" in found.conflicts[0].why
+
+
+CLEAN = (  # name, as written, yours, new, merged
+    ("m.yaml", "a:\n  x: 1\n\nq: 0\n", "a:\n  x: 5\n\nq: 0\n",
+     "a:\n  x: 1\n\nq: 0\nr: 1\n", "a:\n  x: 5\n\nq: 0\nr: 1\n"),
+    ("m.yaml", "d: \n - a\n - b\n - c\n", "d: \n - a0\n - a\n - b\n - c\n",
+     "d: \n - a\n - b\n", "d: \n - a0\n - a\n - b\n"),
+    ("m.yaml", "r: |\n  a\n  b\n  c\n", "r: |\n  A\n  b\n  c\n", "r: |\n  a\n  b\n  C\n", "r: |\n  A\n  b\n  C\n"),
+    ("m.yaml", "p:\n- f:\n  - a\n  - b\n- g: 1\n", "p:\n- f:\n  - a0\n  - a\n  - b\n- g: 1\n",
+     "p:\n- f:\n  - a\n  - b\n- g: 2\n", "p:\n- f:\n  - a0\n  - a\n  - b\n- g: 2\n"),
+    ("Makefile", "a: b\n\tx\n\ty\n\nq:\n\tz\n", "a: b\n\tX\n\ty\n\nq:\n\tz\n", "a: b\n\tx\n\ty\n\nq:\n\tZ\n",
+     "a: b\n\tX\n\ty\n\nq:\n\tZ\n"),
+)
+
+
+@pytest.mark.parametrize("name, base, yours, new, wanted", CLEAN)
+def test_what_merges_into_its_place_is_no_conflict(name, base, yours, new, wanted):
+    "Control"
+    assert merge_file(name, Sides(base, yours, new)) == Merged(wanted)
+
+
+def test_a_target_that_would_stand_twice_is_a_conflict():
+    base = "a:\n\tx\n\ny:\n\tz\n"
+    sides = Sides(base, "clean:\n\tmine\n\n" + base, base + "\nclean:\n\ttheirs\n")
+    assert not merge_lines(sides.base, sides.yours, sides.new).conflicts
+    (found,) = merge_file("Makefile", sides).conflicts
+    assert found.why == "merged, the target clean stands twice"
+    other = Sides(base, sides.yours, sides.new.replace("clean", "tidy"))
+    assert merge_file("Makefile", other).conflicts == ()  # control

@@ -16,15 +16,29 @@ from ..core.artifacts import check_file
 
 # %% ../../nbs/data/05_locate.ipynb #f924fc04
 _SECRET_KEY = re.compile(
-    r'(.*[-_.])?(auth|key|pwd|sig)'
+    r'code|(.*[-_.])?(auth|key|pass|pw|pwd|sas|sig)'
     r'|.*(api_?key|accesskeyid|credentials?|passwd|password|passphrase|secret|signature|token)'
 )
+
+def _looks_random(value):
+    "Does a value hold 20 or more letters and digits that change their kind as only drawn ones do?"
+    for run in re.findall('[A-Za-z0-9]{20,}', value):
+        kinds = ['digit' if c.isdigit() else 'upper' if c.isupper() else 'lower' for c in run]
+        pairs = list(zip(kinds, kinds[1:]))
+        n_digits = sum('digit' in pair for pair in pairs if pair[0] != pair[1])
+        if n_digits >= 5 or n_digits and sum(a != b for a,b in pairs) >= .4*len(run): return True
+    return False
+
+def _has_random_value(url):
+    "Does a query hold a value that looks drawn, such as the key of a link that was shared?"
+    return any(map(_looks_random, re.findall(r'[?&;][^=&;#?]*=([^&;#]*)', unquote(url))))
 
 def has_secret(
     url:str, # URL of a table or of a database
 )->bool: # True where it must not be printed or committed
-    "Does a URL hold a password behind the user, or a query key that names a secret?"
+    "Does a URL hold a password behind the user, a query key that names a secret, a random value, or a fragment?"
     if '://' not in url: return False
+    if re.search(r'\bhttps?://[^#]*#.', url) or _has_random_value(url): return True
     user = re.search(r'://[^/?#@:]*:(?!\d+(/|$))[^@]*@', url) or re.search(r'\bhttps?://[^/?#@]+@', url)
     return bool(user) or any(
         _SECRET_KEY.fullmatch(k.strip().lower())
@@ -94,9 +108,9 @@ def locate(
     "File system and path of a URL or local path, both known to exist and free of secrets"
     if has_secret(str(url)):
         raise ValueError(
-            f"source {name!r} has a password, token or key in its URL; leave it out: the file system "
-            "takes it from the environment, such as FSSPEC_SFTP_PASSWORD, or fetch the file first and "
-            "name the copy"
+            f"source {name!r} has a password, token or key in its URL, or a fragment behind '#', which may hold "
+            "one; leave it out: the file system takes it from the environment, such as FSSPEC_SFTP_PASSWORD, "
+            "a database is named by env:NAME, or fetch the file first and name the copy"
         )
     _refuse_chained(str(url))
     fs, path = fsspec.core.url_to_fs(str(url))

@@ -113,6 +113,9 @@ def with_dep(
     table:str, # Path of the table; None for one that is no file here
 )->str: # The same, with the table as what the data stage depends on
     "`dvc.yaml` in which the data stage runs again when the table changes"
+    if table and '${' in str(table):
+        raise ValueError(f"the path of the table is {table!r}, and DVC puts a parameter where '${{' stands; "
+                         "expected a path without it: give the file or folder another name")
     lines = [l for l in text.splitlines() if '# the table of assay init' not in l]
     start = next((i for i,l in enumerate(lines) if l == '  data:'), len(lines))
     deps = next((i for i in range(start, len(lines)) if lines[i] == '    deps:'), None)

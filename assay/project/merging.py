@@ -8,7 +8,7 @@ __all__ = ['FAVOURS', 'ALIKE', 'READERS', 'Conflict', 'Merged', 'settle', 'Sides
            'merge_file']
 
 # %% ../../nbs/project/08_merging.ipynb #3dbaa1f0
-import ast, configparser, dataclasses, difflib, hashlib, json, re, subprocess, tempfile, tomllib
+import ast, collections, configparser, dataclasses, difflib, hashlib, json, re, subprocess, tempfile, tomllib
 from pathlib import Path
 
 from ..core.notebooks import import_nbformat
@@ -340,7 +340,10 @@ def merge_notebooks(
     return Merged(notebook_text(nb), tuple(conflicts))
 
 # %% ../../nbs/project/08_merging.ipynb #6601f9c5
-def _read_ini(text): configparser.ConfigParser(interpolation=None).read_string(text)
+def _read_ini(text):
+    found = configparser.ConfigParser(interpolation=None)
+    found.read_string(text)
+    return {name: dict(section) for name,section in found.items()}
 
 def yaml_of(
     text:str, # Content of a file
@@ -370,6 +373,69 @@ def kind_fault(
     except (ValueError, SyntaxError, configparser.Error) as e: return ' '.join(str(e).split())
     return ''
 
+_GONE = object() # In place of a value that is not there
+
+def _items(values): return collections.Counter(json.dumps(v, sort_keys=True, default=str) for v in values)
+
+def _lists_agree(base, yours, new, merged):
+    "Do the items that each side added and removed stand, or not stand, in the merged list?"
+    was, mine, theirs, found = map(_items, (base, yours, new, merged))
+    wanted = {k: mine[k] + theirs[k] - was[k] for k in mine | theirs | was}
+    if all(found[k] == wanted.get(k, 0) for k in found | collections.Counter(wanted)): return True
+    same_length = len({len(values) for values in (base, yours, new, merged)}) == 1
+    return same_length and not any(_misplaced(*four) for four in zip(base, yours, new, merged))
+
+def _dicts_differ(place, *four):
+    "The first leaf of mappings that is not as the side that changed it has it; `None` where each is"
+    keys = dict.fromkeys(k for values in four for k in values)
+    found = (_misplaced(*(values.get(k, _GONE) for values in four), f'{place}.{k}'.strip('.')) for k in keys)
+    return next((f for f in found if f), None)
+
+def _misplaced(base, yours, new, merged, place=''):
+    "The first leaf of merged content that is not as the side that changed it has it; `None` where each is"
+    side = settle(base, yours, new)
+    if side != 'both': return None if merged == dict(yours=yours, new=new)[side] else place or 'it'
+    for kind in (dict, list):
+        was = kind() if base is _GONE else base
+        if not all(isinstance(v, kind) for v in (was, yours, new, merged)): continue
+        if kind is dict: return _dicts_differ(place, was, yours, new, merged)
+        return None if _lists_agree(was, yours, new, merged) else place or 'it'
+    if not all(isinstance(v, str) for v in (base, yours, new, merged)): return place or 'it'
+    return None if merge_lines(base, yours, new) == Merged(merged) else place or 'it'
+
+_RULE = re.compile(r'([^\s:=#][^:=#]*):(?![:=])(.*)')
+
+def _make_rules(text):
+    "Target of a Makefile to its prerequisites and its recipe; what is no rule stands below an empty name"
+    res, names = {}, ['']
+    for line in text.split('\n'):
+        rule = _RULE.match(line)
+        if rule: names = rule[1].split()
+        elif line and not line.startswith('\t'): names = ['']
+        for name in names if line.strip() else ():
+            kept = res.setdefault(name, dict(rules=[], recipe=[]))
+            kept['rules' if rule else 'recipe'].append(rule[2] if rule else line)
+    return res
+
+def _twice(yours, new, merged):
+    "A target that stands more often in the merged Makefile than on either side"
+    def n(rules, name): return len(rules.get(name, dict(rules=()))['rules'])
+    return next((k for k in merged if n(merged, k) > max(n(yours, k), n(new, k)) and k != '.PHONY'), None)
+
+_KEYED = ('.yaml', '.yml', '.json', '.toml', '.ini') # Endings of files whose content has places with names
+
+def _merge_fault(path, texts, merged):
+    "Why a text that merged by its lines is not what the two sides meant; empty where it is"
+    path = Path(path)
+    if path.name != 'Makefile' and path.suffix not in _KEYED: return ''
+    read = _make_rules if path.name == 'Makefile' else READERS[path.suffix]
+    try: four = [read(text) for text in (texts.base, texts.yours, texts.new, merged)]
+    except (ValueError, configparser.Error): return ''
+    twice = _twice(*four[1:]) if path.name == 'Makefile' else None
+    if twice: return f'merged, the target {twice} stands twice'
+    place = _misplaced(*four)
+    return f'merged by its lines, {place} is not what you or the new version made of it' if place else ''
+
 def _with_plain_ends(text): return text.replace('\r\n', '\n')
 
 def merge_file(
@@ -386,6 +452,8 @@ def merge_file(
     fault = '' if marked else kind_fault(path, merged.text)
     if fault and not kind_fault(path, plain.yours):
         return _whole(texts, favour, f'merged, it cannot be read: {fault}')
+    if not merged.conflicts and (fault := _merge_fault(path, plain, merged.text)):
+        return _whole(texts, favour, fault)
     crlf = texts.yours.count('\r\n') > texts.yours.count('\n')/2
     return dataclasses.replace(merged, text=merged.text.replace('\n', '\r\n')) if crlf else merged
 

@@ -16,6 +16,7 @@ from ..core.shapes import check_kind
 from ..core.yaml import read_yaml
 from ..data.infer import write_dictionary
 from ..problem.agreement import make_problem
+from ..data.locate import has_secret
 from .create import _DATA, _file_of, _long_yaml, seal, with_data, with_dep, with_values
 from .files import LABELS, choose_labels, choose_trials
 from .kit import kit_files, kit_text, package_settings
@@ -64,6 +65,11 @@ def package_origin(
     package:str='wheel', # `wheel`, `index`, or `git+https://…@` with a commit
 )->Origin:
     "How a project names the package; raises `ValueError` for anything else"
+    if has_secret(re.sub('@[0-9a-f]*$', '', package)):
+        raise ValueError('--package holds a user, a password or a token, which would be committed in '
+                         'requirements.git; expected an address without it, such as '
+                         'git+https://example.org/assay.git@ and a commit: let git log in by a credential helper '
+                         '(`git help credentials`), or by a key: git+ssh://git@example.org/assay.git@ and a commit')
     if _COMMIT.fullmatch(package): return Origin(git=f'assay @ {package}\n')
     if package not in ('wheel', 'index'):
         raise ValueError(f'--package is {package!r}; expected wheel, index, or a git address that ends in a '

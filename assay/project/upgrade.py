@@ -13,7 +13,7 @@ from pathlib import Path
 from ..core.artifacts import atomic_write, place
 from ..core.shapes import count_of, meant
 from .merging import FAVOURS, Conflict, Sides, merge_file
-from .written import check_inside, content_hash, is_left_alone, read_base, read_content, read_written, record_written, with_numbers_of
+from .written import check_inside, check_no_link, content_hash, is_left_alone, link_on, with_numbers_of, read_base, read_content, read_written, record_written
 
 # %% ../../nbs/project/20_upgrade.ipynb #ca2db429
 ACTIONS = dict( # Word for what happens to a file, to what it means
@@ -53,27 +53,31 @@ def _in_whole(path, contents, why, favour):
     chosen = contents.new if favour == 'new' else contents.yours
     return Change(path, 'conflict', why, chosen, (Conflict(WHOLE, why),))
 
-def _unmergeable(path, contents, root):
+def _unmergeable(contents):
     "Why a file that both sides changed cannot be merged by its text; empty where it can"
-    if not Path(root, path).resolve().is_relative_to(Path(root).resolve()) or Path(root, path).is_symlink():
-        return 'it is a link to another file, and this version changed it'
     if contents.yours is None: return 'you removed it, and this version changed it'
     if not all(isinstance(c, str) for c in (contents.yours, contents.new)):
         return 'you and this version changed it, and it is no text'
     return 'the text as assay wrote it is lost from .assay-written' if contents.base is None else ''
 
-def _both_sides(path, contents, root, favour):
+def _both_sides(path, contents, favour):
     "A file that both sides have changed"
     if contents.new is None:
         why = 'you changed it, and this version no longer writes it: it is yours'
         return Change(path, 'kept', why, contents.yours)
-    if why := _unmergeable(path, contents, root): return _in_whole(path, contents, why, favour)
+    if why := _unmergeable(contents): return _in_whole(path, contents, why, favour)
     merged = merge_file(path, contents, favour)
     action = 'conflict' if merged.conflicts else 'merged'
     return Change(path, action, ACTIONS[action], merged.text, merged.conflicts)
 
 # %% ../../nbs/project/20_upgrade.ipynb #8cd20cbf
 def _hash(path, content): return None if content is None else content_hash(path, content)
+
+def _behind_link(path, link, yours):
+    "A file that this version changed, and that stands elsewhere: it stays, whatever `favour` says"
+    what = 'it is a link to another file' if link == path else f'{link} is a link to another folder'
+    why = f'{what}, and this version changed it: nothing is written through a link'
+    return Change(path, 'conflict', why, yours, (Conflict(WHOLE, why),))
 
 def _check_room(root, path):
     "Refuse a path below what is a file in the project"
@@ -86,16 +90,16 @@ def _change(root, path, record, new, favour):
     "What happens to one file; `None` where it stands as this version writes it"
     _check_room(root, path)
     yours, written = read_content(Path(root, path)), path in record.files
-    base, new = (with_numbers_of(c, yours) for c in (read_base(root, path, record) if written else None, new))
+    base, new = (with_numbers_of(c, yours) for c in (read_base(root, path, record, new) if written else None, new))
     contents = Sides(base, yours, new)
-    hashes = Sides(record.files.get(path), _hash(path, yours), _hash(path, new))
+    hashes = Sides(_hash(path, base) or record.files.get(path), _hash(path, yours), _hash(path, new))
     if hashes.yours == hashes.new: return None
     side = hashes.changed_by()
-    is_link = Path(root, path).is_symlink()
-    if side != 'both' and not (side == 'new' and is_link): return _one_side(path, contents, side)
+    if side != 'yours' and (link := link_on(root, path)): return _behind_link(path, link, yours)
+    if side != 'both': return _one_side(path, contents, side)
     if not written and yours is not None:
         return _in_whole(path, contents, 'this version adds it, and you have a file of that name', favour)
-    return _both_sides(path, contents, root, favour)
+    return _both_sides(path, contents, favour)
 
 # %% ../../nbs/project/20_upgrade.ipynb #d776b68b
 @dataclasses.dataclass(frozen=True)
@@ -191,6 +195,7 @@ def _write(path, content):
 def _carry_out(root, change):
     "One change on the disk"
     path = root/change.path
+    if link_on(root, change.path): return # what stands behind a link is kept
     if change.content is not None: _write(path, change.content)
     else: path.unlink(missing_ok=True)
 
@@ -209,6 +214,7 @@ def apply_upgrade(
     "Carry out a plan"
     if plan.is_same(): return
     check_clean(plan.root)
+    for copies in ('upgrade', 'before_upgrade'): check_no_link(plan.root, place('local', copies))
     shutil.rmtree(plan.root/place('local', 'upgrade'), ignore_errors=True)
     changed = [c for c in plan.changes if c.writes()]
     for change in changed: _keep_copies(plan, change)
