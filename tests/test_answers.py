@@ -174,3 +174,16 @@ def test_the_notebook_asks_the_same_and_is_not_replaced(project):
     asked = [c for c in cells if "".join(c["source"]).startswith("answer(")]
     assert len(asked) == len(json.loads(call("--json").output))
     assert "answers.ipynb exists" in str(call("--notebook").exception)
+
+
+@pytest.mark.parametrize("word, provisional", [("no", True), ("yes", False), ("agreed", False)])
+def test_no_to_whether_people_have_agreed_leaves_it_provisional(project, word, provisional):
+    shown = call("provisional", word).output
+    assert read_yaml("problem.yaml")["provisional"] is provisional
+    assert ("stays provisional" in shown) == provisional
+
+
+def test_true_and_false_do_not_say_which_is_meant(project):
+    for word in ("true", "false"):
+        assert "expected agreed or yes" in str(call("provisional", word).exception)
+    assert read_yaml("problem.yaml")["provisional"] is True
