@@ -7,7 +7,7 @@ __all__ = ['Given', 'with_answer', 'answer', 'answered_line', 'question_lines', 
            'write_answers_notebook']
 
 # %% ../../nbs/project/22_answers.ipynb #6e9ac3ea
-import dataclasses, datetime, io
+import contextlib, dataclasses, datetime, fcntl, io, shutil
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -15,7 +15,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from ..core.artifacts import check_file, place, write_text
+from ..core.artifacts import atomic_write, check_file, place, write_text
 from ..core.shapes import meant, shown_value
 from ..problem.plausible import ANSWERS, COSTED, Limits, Value, faults, is_number
 from ..problem.agreement import PARTS, make_problem
@@ -170,6 +170,25 @@ def with_answer(
     if found := faults(problem): raise ValueError('; '.join(found))
     return written.getvalue()
 
+@contextlib.contextmanager
+def _only_one():
+    "One answer at a time"
+    path = place('local', 'answers.lock')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'w') as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+def _change(path, change):
+    "Write what a function of the text gives; the ends of lines and the mode of the file stay"
+    text = check_file(path).read_bytes().decode('utf-8')
+    is_crlf = 2*text.count('\r\n') > text.count('\n')
+    changed = change(text.replace('\r\n', '\n'))
+    if is_crlf: changed = changed.replace('\n', '\r\n')
+    with atomic_write(path) as part:
+        part.write_bytes(changed.encode('utf-8'))
+        shutil.copymode(path, part)
+
 def answer(
     key:str, # Such as `R01`, `decision.who`, `costs.false_positive` or `risks`
     value, # The answer; nothing is done where it is empty
@@ -178,9 +197,8 @@ def answer(
 )->bool: # True if it was written
     "Write an answer into `problem.yaml`, whole or not at all"
     if value is None or not str(value).strip(): return False
-    path = place('problem')
-    text = check_file(path).read_text(encoding='utf-8')
-    write_text(path, with_answer(text, key, Given(value, by, date)))
+    given = Given(value, by, date)
+    with _only_one(): _change(place('problem'), lambda text: with_answer(text, key, given))
     return True
 
 def answered_line(
