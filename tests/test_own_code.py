@@ -28,6 +28,7 @@ from assay.models.practice import describe_practice, find_practice, named_altern
 from assay.package.bundle import export_bundle, load_bundle, refused_values, score_table
 from assay.problem.agreement import load_problem, make_problem
 from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results
+from assay.problem.current_practice import practice_code
 from assay.problem.moved import moved_bar
 from assay.stages.definition import load_stages
 from assay.stages.named import named_code
@@ -493,3 +494,49 @@ def test_the_example_of_a_derived_column_goes_through_the_real_dictionary():
         hour=[6, 20]
     )
     assert add_derived(rows, dictionary, entry).part.tolist() == ["morning", "evening"]
+
+
+# What else a practice is
+
+
+def test_a_folder_beside_a_module_of_the_same_name_is_what_python_runs(frozen):
+    (frozen / "mine_own/practice").mkdir()
+    (frozen / "mine_own/practice/__init__.py").write_text(DESK)
+    assert moved_bar() == []  # control: the same code
+    rewrite(frozen / "mine_own/practice/__init__.py", "\nLIMIT = 15", "\nLIMIT = 16")
+    assert [m["criterion"] for m in moved_bar()] == ["today.code"]
+    assert find_practice("mine_own.practice:desk").__globals__["LIMIT"] == 16
+
+
+def test_a_compiled_module_is_refused(frozen):
+    (frozen / "mine_own/practice.so").write_bytes(b"")
+    with pytest.raises(ValueError, match="is compiled, as practice.so"):
+        find_practice("mine_own.practice:desk")
+
+
+def test_a_file_that_a_practice_may_read_belongs_to_its_code(frozen):
+    (frozen / "mine_own/limits.json").write_text("15")
+    freeze_criteria(load_problem())
+    before, code = keys(), practice_code("mine_own.practice:desk")
+    (frozen / "mine_own/README.md").write_text("words")
+    assert (changed(before), practice_code("mine_own.practice:desk")) == (set(), code)  # control
+    (frozen / "mine_own/limits.json").write_text("16")
+    assert changed(before) >= FOLLOW and practice_code("mine_own.practice:desk") != code
+
+
+LOOKED_UP = [
+    "import importlib\ndef desk(past, now): return importlib.import_module('mine_own.cf').limit(now)\n",
+    "from . import cf\ndef desk(past, now): return globals()['c' + 'f'].limit(now)\n",
+    "def desk(past, now): return __import__('mine_own.' + 'cf').cf.limit(now)\n",
+]
+
+
+@pytest.mark.parametrize("way", LOOKED_UP)
+def test_code_that_is_found_by_a_text_belongs_to_the_practice(project, way):
+    (project / "mine_own/practice.py").write_text(way)
+    (project / "mine_own/cf.py").write_text("def limit(now): return 15\n")
+    before, code = keys(), practice_code("mine_own.practice:desk")
+    (project / "mine_own/cf.py").write_text("def limit(now): return 15 # said\n")
+    assert practice_code("mine_own.practice:desk") == code  # control
+    (project / "mine_own/cf.py").write_text("def limit(now): return 16\n")
+    assert changed(before) >= FOLLOW and practice_code("mine_own.practice:desk") != code

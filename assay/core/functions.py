@@ -75,8 +75,15 @@ def _package_of(module, said):
 def _file_of(module, package, folder):
     "The file of a module, which must lie in the folder of its package"
     below = folder.joinpath(*module.removeprefix(f'{package}.').split('.'))
-    for path in (below.with_suffix('.py'), below/'__init__.py'):
-        if path.is_file() and folder in path.resolve().parents: return path
+    for stem in (below/'__init__', below): # the order of Python
+        ends = importlib.machinery.EXTENSION_SUFFIXES
+        if compiled := [p for end in ends if (p := Path(f'{stem}{end}')).exists()]:
+            raise ValueError(f'{module!r} is compiled, as {compiled[0].name}; expected a module in Python, '
+                             'whose code can be read and hashed')
+        path = Path(f'{stem}.py')
+        if not path.is_file(): continue
+        if folder in path.resolve().parents: return path
+        break # a link out of the package, which Python would follow
     raise ValueError(f'there is no module {module!r}; expected a module of the package {package!r}, as a '
                      f'file below {folder}; `nbdev_export` writes it from its notebook')
 
