@@ -540,3 +540,49 @@ def test_code_that_is_found_by_a_text_belongs_to_the_practice(project, way):
     assert practice_code("mine_own.practice:desk") == code  # control
     (project / "mine_own/cf.py").write_text("def limit(now): return 16\n")
     assert changed(before) >= FOLLOW and practice_code("mine_own.practice:desk") != code
+
+
+# A function that looks at other rows, where only a few show it
+
+
+def table_with_gaps(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=10_000)
+    x[rng.choice(10_000, 30, replace=False)] = np.nan
+    days = pd.date_range("2024-01-01", periods=10_000, freq="h")
+    return pd.DataFrame(dict(x=x, y=rng.uniform(1, 2, 10_000), day=days, shop=rng.choice(list("abc"), 10_000)))
+
+
+def gives(project, name, column):
+    from assay.core.derived import derived_columns
+
+    source = f"import numpy as np\nimport pandas as pd\nCUT = {{}}\ndef f(rows):\n    x = rows['x']\n"
+    path = project / f"mine_own/{name}.py"
+    path.write_text(f"{source}    return pd.DataFrame(dict(new={column}))\n")
+    for seed in range(40):
+        sys.modules.pop(f"mine_own.{name}", None)
+        try:
+            derived_columns(f"mine_own.{name}:f", table_with_gaps(seed), ["new"])
+        except ValueError as e:
+            assert "follows from the row itself" in str(e)
+            yield False
+        else:
+            yield True
+
+
+@pytest.mark.parametrize("column", ["x.fillna(x.median())", "x > CUT.setdefault('mean', x.mean())"])
+def test_a_function_that_looks_at_few_rows_or_remembers_them_is_refused(project, column):
+    assert not any(gives(project, "looking", column))
+
+
+HONEST = [
+    "x / rows['y']",
+    "rows['day'].dt.day_of_week",
+    "pd.cut(x, [-9, -1, 0, 1, 9], labels=False)",
+    "np.where(x > 0, 1, 0)",
+]
+
+
+@pytest.mark.parametrize("column", HONEST)
+def test_control_a_function_of_the_row_is_accepted(project, column):
+    assert all(gives(project, "honest", column))
