@@ -209,3 +209,15 @@ def test_the_ends_of_lines_and_the_mode_stay(project, end):
     call("minimum", "0.7")
     assert path.read_bytes() == OPEN.replace("0.50", "0.7").replace("\n", end).encode()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_column_that_the_dictionary_lacks_is_refused(project):
+    assert call("today.columns", "nosuch").exit_code == 0  # control: nothing to compare it with
+    (project / "dictionary.yaml").write_text("columns:\n  shop: {kind: text}\n")
+    assert call("today.columns", "shop").exit_code == 0
+    assert "a column of dictionary.yaml" in str(call("today.columns", "[shop, shops]").exception)
+
+
+def test_a_criterion_is_called_one_with_what_it_was(project):
+    assert "a success criterion, which was 0.5 before" in call("minimum", "0.01").output
+    assert call("title", "Orders").output == "title is answered\n"  # control

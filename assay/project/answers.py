@@ -17,6 +17,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from ..core.artifacts import atomic_write, check_file, place, write_text
 from ..core.shapes import meant, shown_value
+from ..core.yaml import read_yaml
 from ..problem.plausible import ANSWERS, COSTED, Limits, Value, faults, is_number
 from ..problem.agreement import PARTS, make_problem
 from .own import notebook_text
@@ -189,6 +190,13 @@ def _change(path, change):
         part.write_bytes(changed.encode('utf-8'))
         shutil.copymode(path, part)
 
+def _check_columns(key, value):
+    "Refuse a column that `dictionary.yaml` does not describe, where there is one"
+    if not (path := place('columns')).is_file(): return
+    names, found = list((read_yaml(path) or {}).get('columns') or {}), _plain(value)
+    for name in map(str, found if isinstance(found, list) else [value]):
+        if name not in names: _refuse(key, name, f'a column of dictionary.yaml{meant(name, names)}')
+
 def answer(
     key:str, # Such as `R01`, `decision.who`, `costs.false_positive` or `risks`
     value, # The answer; nothing is done where it is empty
@@ -198,6 +206,7 @@ def answer(
     "Write an answer into `problem.yaml`, whole or not at all"
     if value is None or not str(value).strip(): return False
     given = Given(value, by, date)
+    if key == 'today.columns': _check_columns(key, value)
     with _only_one(): _change(place('problem'), lambda text: with_answer(text, key, given))
     return True
 
@@ -207,10 +216,12 @@ def answered_line(
     by:str='', # As for `answer`
 )->str: # Such as `R01 is answered`
     "Write an answer, and say what it did"
+    was = (read_yaml(place('problem')) or {}).get(key)
     if not answer(key, value, by): return f'{key} is left open'
     if key == 'provisional' and _flag(key, value):
         return 'nobody has agreed yet: the success criterion stays provisional, and readiness closed'
-    return f'{key} is answered'
+    if key not in ('metric', 'minimum', 'margin', 'judged_by'): return f'{key} is answered'
+    return f'{key} is answered: a success criterion, which was {shown_value(was)} before'
 
 # %% ../../nbs/project/22_answers.ipynb #b0c6a31c
 def question_lines(
