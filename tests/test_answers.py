@@ -1,5 +1,7 @@
 "`assay answer`: what is open is asked for, and an answer changes its own line and nothing else"
 import json
+import subprocess
+import sys
 
 import pytest
 from example import FLIGHTS
@@ -165,7 +167,7 @@ def test_a_disk_that_is_full_leaves_the_old_answers(project, monkeypatch):
 
     monkeypatch.setattr(artifacts.os, "fsync", full)
     assert isinstance(call("decision.who", "the clerk").exception, OSError)
-    assert (project / "problem.yaml").read_text() == OPEN and [p.name for p in project.glob(".*")] == []
+    assert (project / "problem.yaml").read_text() == OPEN and [*project.glob(".*.tmp")] == []
 
 
 def test_the_notebook_asks_the_same_and_is_not_replaced(project):
@@ -174,3 +176,48 @@ def test_the_notebook_asks_the_same_and_is_not_replaced(project):
     asked = [c for c in cells if "".join(c["source"]).startswith("answer(")]
     assert len(asked) == len(json.loads(call("--json").output))
     assert "answers.ipynb exists" in str(call("--notebook").exception)
+
+
+@pytest.mark.parametrize("word, provisional", [("no", True), ("yes", False), ("agreed", False)])
+def test_no_to_whether_people_have_agreed_leaves_it_provisional(project, word, provisional):
+    shown = call("provisional", word).output
+    assert read_yaml("problem.yaml")["provisional"] is provisional
+    assert ("stays provisional" in shown) == provisional
+
+
+def test_true_and_false_do_not_say_which_is_meant(project):
+    for word in ("true", "false"):
+        assert "expected agreed or yes" in str(call("provisional", word).exception)
+    assert read_yaml("problem.yaml")["provisional"] is True
+
+
+def test_answers_that_are_given_at_once_are_all_kept(project):
+    keys = [f"R{i:02}" for i in range(1, 7)]
+    code = "import sys; from assay.project.answers import answer; answer(sys.argv[1], 'Yes', 'owner')"
+    running = [subprocess.Popen([sys.executable, "-c", code, key]) for key in keys]
+    assert [p.wait() for p in running] == [0] * 6
+    assert {k: v["answer"] for k, v in read_yaml("problem.yaml")["responsible"].items()} == dict.fromkeys(
+        keys, "Yes"
+    )
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_the_ends_of_lines_and_the_mode_stay(project, end):
+    path = project / "problem.yaml"
+    path.write_bytes(OPEN.replace("\n", end).encode())
+    path.chmod(0o600)
+    call("minimum", "0.7")
+    assert path.read_bytes() == OPEN.replace("0.50", "0.7").replace("\n", end).encode()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_column_that_the_dictionary_lacks_is_refused(project):
+    assert call("today.columns", "nosuch").exit_code == 0  # control: nothing to compare it with
+    (project / "dictionary.yaml").write_text("columns:\n  shop: {kind: text}\n")
+    assert call("today.columns", "shop").exit_code == 0
+    assert "a column of dictionary.yaml" in str(call("today.columns", "[shop, shops]").exception)
+
+
+def test_a_criterion_is_called_one_with_what_it_was(project):
+    assert "a success criterion, which was 0.5 before" in call("minimum", "0.01").output
+    assert call("title", "Orders").output == "title is answered\n"  # control

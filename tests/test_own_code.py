@@ -28,6 +28,7 @@ from assay.models.practice import describe_practice, find_practice, named_altern
 from assay.package.bundle import export_bundle, load_bundle, refused_values, score_table
 from assay.problem.agreement import load_problem, make_problem
 from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results
+from assay.problem.current_practice import practice_code
 from assay.problem.moved import moved_bar
 from assay.stages.definition import load_stages
 from assay.stages.named import named_code
@@ -493,3 +494,95 @@ def test_the_example_of_a_derived_column_goes_through_the_real_dictionary():
         hour=[6, 20]
     )
     assert add_derived(rows, dictionary, entry).part.tolist() == ["morning", "evening"]
+
+
+# What else a practice is
+
+
+def test_a_folder_beside_a_module_of_the_same_name_is_what_python_runs(frozen):
+    (frozen / "mine_own/practice").mkdir()
+    (frozen / "mine_own/practice/__init__.py").write_text(DESK)
+    assert moved_bar() == []  # control: the same code
+    rewrite(frozen / "mine_own/practice/__init__.py", "\nLIMIT = 15", "\nLIMIT = 16")
+    assert [m["criterion"] for m in moved_bar()] == ["today.code"]
+    assert find_practice("mine_own.practice:desk").__globals__["LIMIT"] == 16
+
+
+def test_a_compiled_module_is_refused(frozen):
+    (frozen / "mine_own/practice.so").write_bytes(b"")
+    with pytest.raises(ValueError, match="is compiled, as practice.so"):
+        find_practice("mine_own.practice:desk")
+
+
+def test_a_file_that_a_practice_may_read_belongs_to_its_code(frozen):
+    (frozen / "mine_own/limits.json").write_text("15")
+    freeze_criteria(load_problem())
+    before, code = keys(), practice_code("mine_own.practice:desk")
+    (frozen / "mine_own/README.md").write_text("words")
+    assert (changed(before), practice_code("mine_own.practice:desk")) == (set(), code)  # control
+    (frozen / "mine_own/limits.json").write_text("16")
+    assert changed(before) >= FOLLOW and practice_code("mine_own.practice:desk") != code
+
+
+LOOKED_UP = [
+    "import importlib\ndef desk(past, now): return importlib.import_module('mine_own.cf').limit(now)\n",
+    "from . import cf\ndef desk(past, now): return globals()['c' + 'f'].limit(now)\n",
+    "def desk(past, now): return __import__('mine_own.' + 'cf').cf.limit(now)\n",
+]
+
+
+@pytest.mark.parametrize("way", LOOKED_UP)
+def test_code_that_is_found_by_a_text_belongs_to_the_practice(project, way):
+    (project / "mine_own/practice.py").write_text(way)
+    (project / "mine_own/cf.py").write_text("def limit(now): return 15\n")
+    before, code = keys(), practice_code("mine_own.practice:desk")
+    (project / "mine_own/cf.py").write_text("def limit(now): return 15 # said\n")
+    assert practice_code("mine_own.practice:desk") == code  # control
+    (project / "mine_own/cf.py").write_text("def limit(now): return 16\n")
+    assert changed(before) >= FOLLOW and practice_code("mine_own.practice:desk") != code
+
+
+# A function that looks at other rows, where only a few show it
+
+
+def table_with_gaps(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=10_000)
+    x[rng.choice(10_000, 30, replace=False)] = np.nan
+    days = pd.date_range("2024-01-01", periods=10_000, freq="h")
+    return pd.DataFrame(dict(x=x, y=rng.uniform(1, 2, 10_000), day=days, shop=rng.choice(list("abc"), 10_000)))
+
+
+def gives(project, name, column):
+    from assay.core.derived import derived_columns
+
+    source = "import numpy as np\nimport pandas as pd\nCUT = {}\ndef f(rows):\n    x = rows['x']\n"
+    path = project / f"mine_own/{name}.py"
+    path.write_text(f"{source}    return pd.DataFrame(dict(new={column}))\n")
+    for seed in range(40):
+        sys.modules.pop(f"mine_own.{name}", None)
+        try:
+            derived_columns(f"mine_own.{name}:f", table_with_gaps(seed), ["new"])
+        except ValueError as e:
+            assert "follows from the row itself" in str(e)
+            yield False
+        else:
+            yield True
+
+
+@pytest.mark.parametrize("column", ["x.fillna(x.median())", "x > CUT.setdefault('mean', x.mean())"])
+def test_a_function_that_looks_at_few_rows_or_remembers_them_is_refused(project, column):
+    assert not any(gives(project, "looking", column))
+
+
+HONEST = [
+    "x / rows['y']",
+    "rows['day'].dt.day_of_week",
+    "pd.cut(x, [-9, -1, 0, 1, 9], labels=False)",
+    "np.where(x > 0, 1, 0)",
+]
+
+
+@pytest.mark.parametrize("column", HONEST)
+def test_control_a_function_of_the_row_is_accepted(project, column):
+    assert all(gives(project, "honest", column))

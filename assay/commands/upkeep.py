@@ -46,8 +46,8 @@ _Ask = Annotated[bool, typer.Option('--notebook', help='Write the questions to a
 
 def _write_answer(key, value, by):
     "One answer, without a form"
-    from assay.project.answers import answer as write
-    print(f"{key} is {'answered' if write(key, value, by or '') else 'left open'}")
+    from assay.project.answers import answered_line
+    print(answered_line(key, value, by or ''))
 
 def _open_answers(key):
     "The open questions, with what is known beside each"

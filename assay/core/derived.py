@@ -8,7 +8,7 @@ __all__ = ['WHERE', 'derived_columns']
 # %% ../../nbs/core/14_derived.ipynb #2167a76d
 import numpy as np, pandas as pd
 
-from .functions import find_function
+from .functions import find_function, fresh_function
 from .shapes import shown_value
 
 # %% ../../nbs/core/14_derived.ipynb #dccecfc3
@@ -75,13 +75,36 @@ def _compare(whole, part, positions, how, entry):
             'a time: compute what needs other rows in the source or the adapter, and let the request carry '
             'it')
 
+_TELLING = 200 # Most rows that are asked alone for what they hold
+
+def _missing(column): return np.flatnonzero(column.isna())[[0, -1]] if column.isna().any() else []
+
+def _extremes(column):
+    "Where the smallest and the largest number or time stands"
+    known = column.dropna()
+    is_ordered = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)
+    return [known.idxmin(), known.idxmax()] if is_ordered and len(known) else []
+
+def _rarest(column):
+    "Where the rarest text or category stands"
+    if pd.api.types.is_float_dtype(column): return []
+    try: counts = column.value_counts()
+    except TypeError: return [] # values such as lists
+    counts = counts[counts > 0]
+    return [int(column.eq(counts.index[-1]).fillna(False).to_numpy(bool).argmax())] if len(counts) else []
+
+def _telling(rows):
+    "Rows with a missing, an extreme or the rarest value of a column"
+    found = [int(i) for look in (_missing, _extremes, _rarest) for c in rows for i in look(rows[c])]
+    return list(dict.fromkeys(found))[:_TELLING]
+
 def _check_rows(function, entry, rows, whole):
-    "Ask again for a sample, and for single rows"
+    "Ask again for single rows, then for a sample: what the first row left behind shows in it"
     if not len(rows): return
     n = min(_SAMPLE, max(1, len(rows)//2))
     spread = np.unique(np.linspace(0, len(rows)-1, n).astype(int))[::-1]
-    alone = [([i], 'the row alone') for i in sorted({0, len(rows)//2, len(rows)-1})]
-    for positions, how in ((spread, f'a sample of {len(spread)} rows'), *alone):
+    alone = [([i], 'the row alone') for i in dict.fromkeys([*_telling(rows), 0, len(rows)//2, len(rows)-1])]
+    for positions, how in (*alone, (spread, f'a sample of {len(spread)} rows')):
         part = rows.iloc[positions].reset_index(drop=True)
         _compare(whole, _asked(function, entry, part), positions, how, entry)
 
@@ -94,5 +117,5 @@ def derived_columns(
     function, plain = find_function(entry, WHERE), rows.reset_index(drop=True)
     res = _asked(function, entry, plain)
     _check_names(res, names, entry)
-    _check_rows(function, entry, plain, res)
+    _check_rows(fresh_function(entry, WHERE), entry, plain, res)
     return res[list(names)].set_axis(rows.index)

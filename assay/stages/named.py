@@ -8,7 +8,7 @@ __all__ = ['stage_functions', 'named_code']
 # %% ../../nbs/stages/04_named.ipynb #6104da93
 from ..core.artifacts import place
 from ..core.functions import locate_function
-from ..core.own_code import own_files, tool_modules
+from ..core.own_code import data_files, own_files, tool_modules
 from ..core.yaml import read_yaml
 from ..data.intake import ADAPTERS, RENAMED
 from ..problem.current_practice import practice_entry
@@ -57,5 +57,6 @@ def named_code(
     for found in stage_functions(stage, modules):
         tool |= tool_modules(found)
         own |= own_files(found)
+        own |= {f'{found.package}/{name}': path for name,path in data_files(found).items()}
     tool |= {name.removeprefix('assay.') for name in own if name.startswith('assay.examples.')}
     return tool, {name: path for name,path in own.items() if not name.startswith('assay.')}
