@@ -124,9 +124,11 @@ def _known_keys(problem):
     return [*single, 'provisional', 'service_levels.availability']
 
 def _set_list(home, name, given):
-    "Sentences or names of columns, one or a list of them"
+    "Sentences or names of columns: a list takes the place of what stands there, a single one is added"
     found = _plain(given.value)
-    _append(home, name, list(map(str, found)) if isinstance(found, list) else [str(given.value)])
+    if not isinstance(found, list): return _append(home, name, [str(given.value)])
+    home[name] = []
+    _append(home, name, list(map(str, found)))
 
 def _set_value(doc, problem, key, given):
     "An answer that is one value of the file"
