@@ -79,14 +79,8 @@ def dirty_cells(df, at):
     return df
 
 
-KINDS = [
-    one_positive_in_validation,
-    one_positive_in_the_test,
-    no_positive_at_the_end,
-    sensor_that_begins_after_training,
-    no_row_at_the_end,
-    dirty_cells,
-]
+SAMPLE = [one_positive_in_the_test, dirty_cells]  # The other kinds are among the long tests
+KINDS = [one_positive_in_validation, no_positive_at_the_end, sensor_that_begins_after_training]
 
 
 def invented(n=1500):
@@ -124,16 +118,35 @@ def small_project(folder, spoil):
     return folder
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("spoil", KINDS, ids=lambda f: f.__name__)
-def test_every_stage_ends_with_what_the_stages_before_leave(tmp_path, spoil):
-    folder = small_project(tmp_path / "project", spoil)
+def run_every_stage(folder, n_quarantined):
+    "Each stage ends with a verdict, whatever those before it left"
     for stage in STAGES:
         done = run(sys.executable, "-m", "assay.pipeline.stage", stage, cwd=folder)
         assert done.returncode == 0, (stage, (done.stdout + done.stderr)[-2000:])
         assert read_json(folder / f"reports/{stage}/metrics.json")["verdict"]
-    quarantined = read_json(folder / "reports/data/metrics.json")["metrics"]["n_quarantined"]["value"]
-    assert quarantined == (4 if spoil is dirty_cells else 0)
+    measured = read_json(folder / "reports/data/metrics.json")["metrics"]
+    assert measured["n_quarantined"]["value"] == n_quarantined
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spoil", SAMPLE, ids=lambda f: f.__name__)
+def test_a_sample_of_kinds_ends_every_stage_with_a_verdict(tmp_path, spoil):
+    folder = small_project(tmp_path / "project", spoil)
+    run_every_stage(folder, 4 if spoil is dirty_cells else 0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("spoil", KINDS, ids=lambda f: f.__name__)
+def test_every_stage_ends_with_what_the_stages_before_leave(tmp_path, spoil):
+    run_every_stage(small_project(tmp_path / "project", spoil), 0)
+
+
+def test_a_split_without_rows_is_told(tmp_path):
+    folder = small_project(tmp_path / "project", no_row_at_the_end)
+    for stage, code in (("problem", 0), ("data", 1)):
+        done = run(sys.executable, "-m", "assay.pipeline.stage", stage, cwd=folder)
+        assert done.returncode == code, done.stdout + done.stderr
+    assert "splits ['production'] hold no rows" in done.stdout + done.stderr
 
 
 def later_class(tmp_path):
@@ -173,9 +186,7 @@ def one_word(folder):
     "A table in which one number is a word; its dictionary, which says number, and the agreement"
     df = make_flights(300).drop(columns="scheduled")
     asked = dict(title="t", question="q", task="binary", target="late", positive=1, id="flight_id")
-    df.astype(dict(distance=object)).replace({"distance": {df.distance[3]: "seven"}}).to_csv(
-        folder / "t.csv"
-    )
+    df.astype(dict(distance=object)).replace({"distance": {df.distance[3]: "seven"}}).to_csv(folder / "t.csv")
     dictionary = infer_dictionary(df, "late", id="flight_id")
     return dictionary, make_problem(asked | dict(metric="brier", minimum=0.3, margin=0.0))
 

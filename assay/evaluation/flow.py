@@ -147,4 +147,5 @@ def worst_slice(
     if not len(known): return as_metric(None)
     worst = known.value.argmin() if better == 'higher' else known.value.argmax()
     r = known.iloc[worst]
-    return as_metric(float(r.value), float(r.low), float(r.high), int(r.n), better)
+    ends = {k: float(r[k]) for k in ('low', 'high') if pd.notna(r[k])} # none where a group has one kind of outcome
+    return as_metric(float(r.value), **ends, n=int(r.n), better=better)
