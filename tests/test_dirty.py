@@ -118,6 +118,10 @@ def small_project(folder, spoil):
     return folder
 
 
+def name_of(f):
+    return f.__name__
+
+
 def run_every_stage(folder, n_quarantined):
     "Each stage ends with a verdict, whatever those before it left"
     for stage in STAGES:
@@ -129,14 +133,14 @@ def run_every_stage(folder, n_quarantined):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spoil", SAMPLE, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("spoil", SAMPLE, ids=name_of)
 def test_a_sample_of_kinds_ends_every_stage_with_a_verdict(tmp_path, spoil):
     folder = small_project(tmp_path / "project", spoil)
     run_every_stage(folder, 4 if spoil is dirty_cells else 0)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("spoil", KINDS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("spoil", KINDS, ids=name_of)
 def test_every_stage_ends_with_what_the_stages_before_leave(tmp_path, spoil):
     run_every_stage(small_project(tmp_path / "project", spoil), 0)
 

@@ -147,5 +147,6 @@ def worst_slice(
     if not len(known): return as_metric(None)
     worst = known.value.argmin() if better == 'higher' else known.value.argmax()
     r = known.iloc[worst]
-    ends = {k: float(r[k]) for k in ('low', 'high') if pd.notna(r[k])} # none where a group has one kind of outcome
+    # a group with one kind of outcome has no interval
+    ends = {k: float(r[k]) for k in ('low', 'high') if pd.notna(r[k])}
     return as_metric(float(r.value), **ends, n=int(r.n), better=better)
