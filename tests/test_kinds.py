@@ -246,6 +246,7 @@ MAY = {
     "prediction_log._move_end": "a segment that `heal` has checked",
     "chain._only_one": "a lock of the local folder, which nobody sends along",
     "repro.only_one": "the same",
+    "answers._only_one": "the same",
     "coverage._trees": "the package itself",
     "imports.wing_needs": "the package itself",
     "imports.closure": "the package itself",

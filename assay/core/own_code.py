@@ -9,7 +9,7 @@ __all__ = ['data_files', 'own_files', 'tool_modules', 'function_code']
 import ast, hashlib, re
 from pathlib import Path
 
-from .artifacts import check_file
+from .artifacts import check_file, sha256
 from .functions import NamedFunction, locate_function
 from .imports import IMPORTERS, imported_names, imports_of
 
@@ -168,5 +168,5 @@ def function_code(
     codes = _reached_code(found)
     first = codes.pop((found.module, found.name))
     others = [f'# {module}:{name}\n{code}' for (module, name),code in sorted(codes.items())]
-    read = [f'# {name}\n{hashlib.sha256(p.read_bytes()).hexdigest()}' for name,p in data_files(found).items()]
+    read = [f'# {name}\n{sha256(p)}' for name,p in data_files(found).items()]
     return hashlib.sha256('\n'.join([first, *others, *read]).encode()).hexdigest()
