@@ -219,7 +219,7 @@ def total_row(
     df:pd.DataFrame, # A table as it was read
 )->int: # Position of the row, or None
     "The row that holds the sums of the others"
-    numbers = df.select_dtypes('number').columns
+    numbers = df.select_dtypes('number', exclude='timedelta').columns
     if len(df) < 5 or not len(numbers): return None
     for at in (len(df)-1, 0):
         rest = df.drop(index=df.index[at])
