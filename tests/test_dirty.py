@@ -145,6 +145,7 @@ def test_every_stage_ends_with_what_the_stages_before_leave(tmp_path, spoil):
     run_every_stage(small_project(tmp_path / "project", spoil), 0)
 
 
+@pytest.mark.slow
 def test_a_split_without_rows_is_told(tmp_path):
     folder = small_project(tmp_path / "project", no_row_at_the_end)
     for stage, code in (("problem", 0), ("data", 1)):
