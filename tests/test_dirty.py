@@ -79,8 +79,13 @@ def dirty_cells(df, at):
     return df
 
 
-SAMPLE = [one_positive_in_the_test, dirty_cells]  # The other kinds are among the long tests
-KINDS = [one_positive_in_validation, no_positive_at_the_end, sensor_that_begins_after_training]
+KINDS = [
+    one_positive_in_validation,
+    one_positive_in_the_test,
+    no_positive_at_the_end,
+    sensor_that_begins_after_training,
+    dirty_cells,
+]
 
 
 def invented(n=1500):
@@ -133,16 +138,10 @@ def run_every_stage(folder, n_quarantined):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spoil", SAMPLE, ids=name_of)
-def test_a_sample_of_kinds_ends_every_stage_with_a_verdict(tmp_path, spoil):
-    folder = small_project(tmp_path / "project", spoil)
-    run_every_stage(folder, 4 if spoil is dirty_cells else 0)
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("spoil", KINDS, ids=name_of)
 def test_every_stage_ends_with_what_the_stages_before_leave(tmp_path, spoil):
-    run_every_stage(small_project(tmp_path / "project", spoil), 0)
+    folder = small_project(tmp_path / "project", spoil)
+    run_every_stage(folder, 4 if spoil is dirty_cells else 0)
 
 
 @pytest.mark.slow

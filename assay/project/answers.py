@@ -7,7 +7,7 @@ __all__ = ['Given', 'with_answer', 'answer', 'answered_line', 'question_lines', 
            'write_answers_notebook']
 
 # %% ../../nbs/project/22_answers.ipynb #6e9ac3ea
-import contextlib, dataclasses, datetime, fcntl, io, shutil
+import dataclasses, datetime, io, shutil
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -22,6 +22,7 @@ from ..problem.plausible import ANSWERS, COSTED, Limits, Value, faults, is_numbe
 from ..problem.agreement import PARTS, make_problem
 from .own import notebook_text
 from .questions import ABOUT_ITEMS, Question
+from ..release.chain import only_writer
 
 # %% ../../nbs/project/22_answers.ipynb #c80d7a1d
 _TEXTS = ('title', 'question', 'metric', 'judged_by', 'decision.who', 'decision.when', 'decision.action',
@@ -173,15 +174,6 @@ def with_answer(
     if found := faults(problem): raise ValueError('; '.join(found))
     return written.getvalue()
 
-@contextlib.contextmanager
-def _only_one():
-    "One answer at a time"
-    path = place('local', 'answers.lock')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'w') as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
-        yield
-
 def _change(path, change):
     "Write what a function of the text gives; the ends of lines and the mode of the file stay"
     text = check_file(path).read_bytes().decode('utf-8')
@@ -209,7 +201,7 @@ def answer(
     if value is None or not str(value).strip(): return False
     given = Given(value, by, date)
     if key == 'today.columns': _check_columns(key, value)
-    with _only_one(): _change(place('problem'), lambda text: with_answer(text, key, given))
+    with only_writer('answers'): _change(place('problem'), lambda text: with_answer(text, key, given))
     return True
 
 def answered_line(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KEY_DECISIONS', 'PAYLOAD', 'PREDICATE', 'START', 'MAX_AHEAD', 'CHAINS', 'SET_ASIDE', 'key_id', 'may_enrol', 'is_day',
            'read_chain', 'chain_head', 'load_keys', 'unsigned_again', 'cut_decisions', 'load_private_key',
-           'append_decision', 'enrol_key', 'change_role', 'revoke_key', 'public_half', 'new_key']
+           'only_writer', 'append_decision', 'enrol_key', 'change_role', 'revoke_key', 'public_half', 'new_key']
 
 # %% ../../nbs/release/02_chain.ipynb #3d9c8108
 import base64, contextlib, datetime, fcntl, hashlib, json, os, re
@@ -423,9 +423,11 @@ def load_private_key(
     return private, entry
 
 @contextlib.contextmanager
-def _only_one():
-    "One writer of decisions at a time"
-    path = place('local', 'approvals.lock')
+def only_writer(
+    name:str, # Such as `approvals`; each name has a lock of its own
+): # Inside the block nobody else holds the lock
+    "One process at a time writes to a file that is read, changed and written"
+    path = place('local', f'{name}.lock')
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, 'w') as f:
         fcntl.flock(f, fcntl.LOCK_EX)
@@ -436,7 +438,7 @@ def _append(chain, signer, subjects, predicate, time=None):
     "Sign a line, and add it to the end once both chains are verified with it"
     private, entry = signer
     other = next(c for c in CHAINS if c != chain)
-    with _only_one():
+    with only_writer('approvals'):
         texts = _texts()
         found = _verify(texts)[0]
         head = {c: lines[-1]['hash'] if lines else START for c,lines in found.items()}
