@@ -212,6 +212,7 @@ def test_hashes_that_are_gone_are_made_again(repo):
 
 
 READERS = dict(  # beside the stages that show all of it
+    unit=[],
     stakeholders=["responsible"],
     assumptions=["explore"],
     risks=["responsible", "feasibility"],
