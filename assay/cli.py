@@ -42,7 +42,8 @@ def _say_version(asked:bool):
     print(f'assay {__version__}')
     raise typer.Exit()
 
-_Version = Annotated[bool, typer.Option('--version', callback=_say_version, is_eager=True, help='Print the version.')]
+_Version = Annotated[
+    bool, typer.Option('--version', callback=_say_version, is_eager=True, help='Print the version.')]
 
 @app.callback()
 def options(version: _Version = False): pass

@@ -124,7 +124,9 @@ def _without_figures(nb, excess):
         saved, left = saved+size-len(text), left+1
     return res, left
 
-_LINKS = [('all numbers: metrics.json', 'metrics.json'), ('who signed or waived what: front page', '../index.html')]
+_LINKS = [
+    ('all numbers: metrics.json', 'metrics.json'),
+    ('who signed or waived what: front page', '../index.html')]
 
 def _content(nb, frame):
     "The cells of a notebook, behind a list of their headings; title and question stand above them"
