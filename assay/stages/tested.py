@@ -151,9 +151,10 @@ def write_record(
     outcomes:dict, # File to `{test: outcome}`, of those that ran
     root='.', # Root of the repository
     modules:Modules=None, # As for `coverage_of`
+    kept:dict={}, # Lines of an earlier record, from `read_record`, that stay beside them
 )->Path:
     "Write the record of a run: the outcome of each test, with the hash of the test and of what it covers"
-    lines = {file: coverage_of(file, root, modules) | dict(outcomes=found) for file,found in outcomes.items()}
+    lines = kept | {file: coverage_of(file, root, modules) | dict(outcomes=found) for file,found in outcomes.items()}
     return write_json(record_path(root), lines)
 
 def _is_line(line):
