@@ -28,11 +28,13 @@ def _who(e):
 # %% ../../nbs/commands/04_decisions.ipynb #104948a0
 def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay = None):
     """Approve the present bundle: a decision of the product owner, signed and bound to its content and to
-    the reports."""
+    the reports. Run `assay audit` before it, or what is signed says `not rebuilt`."""
+    from assay.release.approval import approval_words
     from assay.release.sign import approve_release
     key = key.expanduser().resolve()
     enter_root()
     e = approve_release(key, role, reason, expires)
+    for words in approval_words(e): print(f'signed with it: {words}')
     ends = f", until {e['expires']}" if e['expires'] else ''
     print(f"approved bundle {e['bundle'][:12]} by {_who(e)}{ends}; commit approvals/, then: assay serve")
 

@@ -125,10 +125,12 @@ def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensit
 
 # %% ../../nbs/commands/02_project.ipynb #4e9dbf51
 def verify(json_: Json = False):
-    "Hash every artefact against what was recorded, and every object of DVC's cache against its name."
+    """Hash every artefact against what was recorded, every object of DVC's cache against its name, and the
+    numbers of each report against its notebook and its page."""
     from assay.stages.lock import verify_cache, verify_outputs
+    from assay.stages.shown import shown_faults
     enter_root()
-    found = verify_outputs() + verify_cache()
+    found = verify_outputs() + shown_faults() + verify_cache()
     if json_: print_json(found)
     else:
         print_differences(found)

@@ -228,7 +228,8 @@ def _signed(item, signatures):
     signer = f"signed by {s['by']}, {s['role']}"
     if not same_role(s['role'], item['owner']):
         return 'unanswered', f"{signer}; it is for {item['owner']} to sign", None
-    return 'pass', f"{signer}, on {s['on']}", s.get('evidence') or item['evidence'][0]
+    says = '; '.join([f"{signer}, on {s['on']}", *s.get('says', ())])
+    return 'pass', says, s.get('evidence') or item['evidence'][0]
 
 def _href(evidence, stage):
     """Link from a report in `reports/<stage>/` to what holds the evidence.

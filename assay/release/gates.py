@@ -19,6 +19,7 @@ from ..core.yaml import read_yaml
 from ..problem.limits import LIMITS
 from .waivers import NEVER_WAIVABLE
 from ..stages.definition import Gate, declared_stages, parse_gates
+from ..stages.shown import notebook_fault
 
 # %% ../../nbs/release/01_gates.ipynb #74608c3e
 def _is_fresh(path, wanted):
@@ -41,7 +42,7 @@ def record_fault(
 )->str: # One sentence, or None
     "Reason why a report is not the one that the pipeline recorded"
     path = metrics_path(stage)
-    if _recorded(stage, path): return None
+    if _recorded(stage, path): return notebook_fault(stage)
     return (f'{path} is not what dvc.lock records, it was edited or made by hand; '
             f'run `assay repro {stage}`')
 

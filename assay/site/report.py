@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from ..core.rendering import render
 from ..problem.moved import bar_sentence
 from ..release.readiness import in_doubt
+from ..stages.shown import numbers_hash, page_words, stamped_numbers
 from .clean import forbidden
 from .answer import answer_of
 from .notebook import fragment, headings, title_of
@@ -151,11 +152,19 @@ def _shorter_page(frame, nb, excess, page):
     try: return page(said(left) + _content(part, frame))
     except TooLarge: return page(said('its tables and figures are'))
 
-def _foot(inputs):
-    "What a report was computed from, with the first characters of each hash"
-    if not inputs: return 'No inputs were recorded.'
+def _foot(inputs, numbers):
+    "What a report was computed from, with the first characters of each hash; and the hash of its numbers"
+    if not inputs: return '. '.join(filter(None, ['No inputs were recorded', page_words(numbers)])) + '.'
     named = ', '.join(f'{path} ({hash[7:19]})' for path,hash in inputs.items())
-    return f'Computed from {named}'
+    return '. '.join(filter(None, [f'Computed from {named}', page_words(numbers)]))
+
+def _check_numbers(nb, metrics, stage):
+    "The numbers that the notebook left; raises `ValueError` where the report holds others"
+    numbers = stamped_numbers(nb.metadata)
+    is_same = numbers in ('', numbers_hash(metrics))
+    if is_same or 'stage' not in metrics: return numbers # no report can be read, and the page says so
+    raise ValueError(f'the executed notebook of {stage} left other numbers than its metrics.json has, '
+                     f'so one of them was edited; run `assay repro --force {stage}`')
 
 def report_page(
     nb, # Executed notebook of the stage
@@ -165,9 +174,10 @@ def report_page(
     doubts=(), # From `assay.release.readiness.doubts`, for a stage whose verdict rests on scores
 )->str: # HTML
     "Report of one stage: its verdict and its notebook, shortened if it is too large"
+    numbers = _check_numbers(nb, metrics, frame.here)
     moved, waived = metrics.get('bar_moved', ()), metrics.get('waived', ())
     notes = show_notes(moved, stopped, waived, doubts, metrics.get('agreed_after', ''))
     head = _top(nb, metrics, frame, notes, doubts)
-    page = lambda body: make_page(frame.title, head+body, _foot(metrics['inputs']), frame)
+    page = lambda body: make_page(frame.title, head+body, _foot(metrics['inputs'], numbers), frame)
     try: return page(_content(nb, frame))
     except TooLarge as e: return _shorter_page(frame, nb, e.excess, page)
