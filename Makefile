@@ -40,7 +40,7 @@ test-record: setup ## the tests and the slow tests; writes tests/record.json, wh
 	@$(BIN)/python tests/run.py --record $(FILES)
 
 test-slow: setup ## the slow tests: kills, and whole pipelines on small tables
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python tests/run.py --slow $(FILES)
 
 test-long: setup ## the long tests: every known truth, and thirty kills; results in tests/long.json
 	@$(BIN)/python -m pytest -m long

@@ -1,6 +1,6 @@
 """Lessons and tests, a few at a time: `make test`, or `python tests/run.py FILE ...` for some of them.
 
-`--record` runs the slow tests too and writes `tests/record.json`: the outcome of each, with the hash of the test
+`--slow` runs the slow tests alone. `--record` runs them too and writes `tests/record.json`: the outcome of each, with the hash of the test
 and of the code that it covers. Without it nothing is written, and what was recorded is compared with what ran.
 
 Each runs in a process of its own, so that none meets what another left.
@@ -16,8 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-SIZE, RECORDED = "not slow and not long", "not long"  # of `make test`, and of `make test-record`
-RECORD = "--record"
+RECORD, SLOW = "--record", "--slow"
+SIZES = {RECORD: "not long", SLOW: "slow"}  # of `make test-record` and `make test-slow`
+SIZE = "not slow and not long"  # of `make test`
 OUTCOMES = "ASSAY_OUTCOMES"  # environment variable: the folder in which each process leaves what it found
 FAILED, NOTHING = 1, 5  # exit codes of pytest: a test failed, no test was chosen
 
@@ -36,6 +37,12 @@ def jobs(root):
     ]
 
 
+def slow_first(names):
+    "The test files that hold slow tests, those with the most of them first"
+    marks = {n: Path(n).read_text(encoding="utf-8").count("mark.slow") for n in names if n.endswith(".py")}
+    return sorted(filter(marks.get, marks), key=lambda n: -marks[n])
+
+
 def run(name):
     "Run one lesson or test file in this process; its exit code"
     from assay.core.notebooks import import_nbformat
@@ -51,7 +58,7 @@ def run(name):
     from assay.stages.tested import Outcomes
 
     plugin = Outcomes()
-    size = RECORDED if RECORD in sys.argv else SIZE
+    size = next((SIZES[a] for a in sys.argv if a in SIZES), SIZE)
     quiet = ["-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
     code = int(pytest.main(["-q", "-m", size, *quiet, name], plugins=[plugin]))
     leave(name, plugin.found)
@@ -93,8 +100,8 @@ def start(name):
     for fd in (1, 2):
         os.dup2(log.fileno(), fd)
     if sys.platform != "linux":  # elsewhere a fork must not go on with what its parent imported
-        record = [RECORD] if RECORD in sys.argv else []
-        os.execv(sys.executable, [sys.executable, __file__, "--one", name, *record])
+        size = [a for a in sys.argv if a in SIZES]
+        os.execv(sys.executable, [sys.executable, __file__, "--one", name, *size])
     sys.exit(run(name))
 
 
@@ -193,8 +200,8 @@ def run_all(names):
 def main(arguments):
     os.chdir(root := Path(__file__).resolve().parents[1])
     pin(root)
-    asked, began = [a for a in arguments if a != RECORD], time.monotonic()
-    names = asked or jobs(root)
+    asked, began = [a for a in arguments if a not in SIZES], time.monotonic()
+    names = asked or (slow_first(jobs(root)) if SLOW in arguments else jobs(root))
     n_lessons = sum(n.endswith(".ipynb") for n in names)
     print(
         f"{n_lessons} lessons, the house checks among them, and "
