@@ -13,7 +13,10 @@ from typing import NamedTuple
 import numpy as np, pandas as pd
 
 from .drift import Counted, count_reference
-from .outcomes import SCORE, estimated_score, realised, scores_of, with_outcome
+from .estimates import estimate_errors, with_error
+from .hours import comparable
+from .outcomes import LEAST_DAYS, SCORE, estimated_score, is_as_said, realised, residuals, scores_of, with_outcome
+from .units import other_units
 from ..stats.intervals import Resampling, gain as as_gain, weights_of
 from ..stats.metrics import METRICS, weighted_mean
 
@@ -29,11 +32,15 @@ class Rule(NamedTuple):
     why:str # What was found
 
 def _broken(f): return f['volume'] < .5 or f['quarantined'] > .05 or bool(f['lost'])
+def _other_units(f): return bool(f['units'])
 def _worse_than_rule(f): return f['gain'] == 'no'
 def _below_minimum(f): return f['minimum'] == 'no'
 def _mean_otherwise(f): return f['miscalibrated'] and f['lasting']
-def _outcomes_moved(f): return f['target_drift'] and f['lasting']
-def _moved(f): return bool(f['drifted']) or f['score_drift'] or f['target_drift'] or f['miscalibrated']
+def _outcomes_moved(f): return f['target_drift'] and f['lasting'] and not f['as_said']
+def _worse_than_said(f): return f['below_estimate'] and f['lasting']
+def _expected_low(f): return f['expected'] == 'no'
+def _moved(f):
+    return any(f[k] for k in ('drifted', 'score_drift', 'target_drift', 'miscalibrated', 'below_estimate'))
 def _always(f): return True
 
 RULES = [
@@ -42,6 +49,11 @@ RULES = [
         holds=_broken,
         decision='repair_data',
         why='rows are missing, refused, or a feed stopped'),
+    Rule(
+        name='another unit',
+        holds=_other_units,
+        decision='repair_data',
+        why='a column is like the reference once its unit is converted'),
     Rule(
         name="worse than today's rule",
         holds=_worse_than_rule,
@@ -61,7 +73,17 @@ RULES = [
         name='outcomes have moved',
         holds=_outcomes_moved,
         decision='retrain',
-        why='the share of outcomes is unlike the reference, for the second window running'),
+        why='outcomes are unlike the reference, and not as the scores said, for the second window running'),
+    Rule(
+        name='scores rank worse than they say',
+        holds=_worse_than_said,
+        decision='retrain',
+        why='the score lies below what the scores let expect, for the second window running'),
+    Rule(
+        name='less is expected than agreed',
+        holds=_expected_low,
+        decision='watch',
+        why='no outcome is known, and the scores let expect less than the minimum: bring outcomes'),
     Rule(
         name='something has moved',
         holds=_moved,
@@ -77,11 +99,15 @@ FACTS = dict( # What the rules read, here of a window that is like the reference
     volume=1.,
     quarantined=0.,
     lost=[],
+    units={},
     gain='yes',
     minimum='yes',
+    expected='yes',
     miscalibrated=False,
     lasting=False,
     target_drift=False,
+    as_said=True,
+    below_estimate=False,
     score_drift=False,
     drifted=[])
 
@@ -109,8 +135,10 @@ def _reach(m, threshold):
 def _rows_per_day(df, time): return len(df)/max(df[time].dt.floor('D').nunique(), 1)
 
 def _volume(reference, current, time):
-    "Rows per day, relative to the reference"
-    return _rows_per_day(current, time)/_rows_per_day(reference, time) if time else 1.
+    "Rows per day, relative to the reference; of one or two days their hours only, which may be parts of days"
+    if not time: return 1.
+    if current[time].dt.floor('D').nunique() < LEAST_DAYS: reference, current, _ = comparable(reference, current, time)
+    return _rows_per_day(current, time)/_rows_per_day(reference, time)
 
 def watched_by(
     df:pd.DataFrame, # Rows with scores
@@ -151,7 +179,28 @@ class Monitor:
         p, rows = self.problem, _outcomes(self.reference, self.problem)
         wanted = [*watched_by(rows, self.fields), p.target]
         counts = count_reference(rows, [c for c in wanted if c in rows], p.time)
-        return Counted(counts, p.time, (p.target,))
+        return Counted(counts, p.time, (p.target,), rows)
+
+    @functools.cached_property
+    def residuals(self):
+        "What the scores leave unexplained of the outcomes of the reference"
+        known = self.reference[self.reference[self.problem.target].notna()]
+        return residuals(known, self.problem, self.resampling)
+
+    @functools.cached_property
+    def _errors(self): return {}
+
+    def estimate(self,
+        current:pd.DataFrame, # One window
+    )->dict: # `value`, `low`, `high`, `n`
+        "The score that is expected without outcomes, with the error that such estimates had before"
+        p, weight, seed = self.problem, weights_of(current, self.problem.weight), self.resampling.seed
+        drawn = estimated_score(p.metric, scores_of(current, SCORE), seed=seed, weight=weight)
+        days = current[p.time].dt.floor('D').nunique() if p.time else None
+        length = days or len(current)
+        if length not in self._errors:
+            self._errors[length] = estimate_errors(self.reference, p, days, len(current), seed)
+        return with_error(drawn, self._errors[length], p.metric)
 
     def drift(self,
         current:pd.DataFrame, # One window
@@ -174,18 +223,28 @@ class Monitor:
         labelled = not unsaid
         drift = self.drift(current, labelled)
         found = realised(rows, p, self.resampling) if labelled else None
+        measured = dict(drift=drift, estimated=self.estimate(current), realised=found)
         volume = _volume(self.reference, current, p.time)
         refused = n_quarantined/(len(current)+n_quarantined)
-        names = {f.name for f in self.fields}
-        facts = _data_facts(drift, volume, refused)
-        facts |= _moved_facts(drift, found, p, names, (before or {}).get('facts'))
-        weight, seed = weights_of(current, p.weight), self.resampling.seed
-        expected = estimated_score(p.metric, scores_of(current, SCORE), seed=seed, weight=weight)
+        units = other_units(drift, self.counted.columns, current, [f.name for f in self.fields])
+        facts = _data_facts(drift, volume, refused) | dict(units=units)
+        facts |= self._moved_facts(measured, rows, (before or {}).get('facts') or {})
+        weight = weights_of(current, p.weight)
         observed = _mean_outcome(rows, p) if labelled else None
         mean = dict(observed=observed, expected=float(weighted_mean(current[SCORE], weight)))
         counts = dict(n=len(current), known=len(rows), unsaid=unsaid, volume=volume, quarantined=refused)
-        measured = dict(drift=drift, estimated=expected, mean=mean, realised=found, facts=facts)
-        return counts | measured | decide_window(facts)
+        hours = comparable(self.reference, current, p.time).hours
+        return counts | measured | dict(mean=mean, hours=hours, facts=facts) | decide_window(facts)
+
+    def _moved_facts(self, measured, rows, before):
+        "How performance stands to what was agreed, and what is unlike the reference"
+        p, found, expected = self.problem, measured['realised'] or {}, measured['estimated']
+        facts = _drift_facts(measured['drift'], p, {f.name for f in self.fields})
+        facts |= _agreed_facts(found, p) | dict(miscalibrated=_is_off(found.get('calibration')))
+        facts |= dict(expected='open' if found else _stands(expected, p))
+        facts |= dict(as_said=not found or is_as_said(residuals(rows, p, self.resampling), self.residuals))
+        facts |= dict(below_estimate=_is_below(found.get('score'), expected, p.metric))
+        return facts | dict(lasting=any(facts[k] and bool(before.get(k)) for k in _LASTING))
 
 def monitor(
     reference:pd.DataFrame, # Rows on which performance was promised: features, target, `score` and `rule`
@@ -206,7 +265,9 @@ def monitor(
 # %% ../../nbs/monitoring/08_decide.ipynb #bf898e81
 def _data_facts(drift, volume, refused):
     "Rows that are missing or refused, and columns that stopped coming"
-    is_lost = (drift.missing > .9) & (drift.missing_reference < .5)
+    stopped = (drift.missing > .9) & (drift.missing_reference < .5)
+    rose = drift.moved.str.contains('missing') & (drift.missing-drift.missing_reference >= .5)
+    is_lost = stopped | rose
     return dict(volume=volume, quarantined=refused, lost=sorted(drift.column[is_lost]))
 
 def _is_off(calibration):
@@ -219,22 +280,30 @@ def _score_columns(drift, names):
     def is_of_class(c): return c.startswith(f'{SCORE}_') and c not in names
     return {c for c in drift.column if c == SCORE or is_of_class(c)}
 
+_LASTING = ('miscalibrated', 'target_drift', 'below_estimate') # What has to be so for two windows running
+
+def _stands(m, problem):
+    "How a score stands to the minimum"
+    if m is None or m.get('value') is None: return 'open'
+    sign = 1 if METRICS[problem.metric]['better'] == 'higher' else -1
+    better = METRICS[problem.metric]['better']
+    return _reach(as_gain(dict(m, better=better)), sign*problem.minimum)
+
+def _is_below(score, expected, metric):
+    "Is a score, interval and all, worse than expected, and outside of the interval of what was expected?"
+    if score is None or score.get('low') is None or expected.get('low') is None: return False
+    if METRICS[metric]['better'] == 'higher':
+        return score['value'] < expected['low'] and score['high'] < expected['value']
+    return score['value'] > expected['high'] and score['low'] > expected['value']
+
 def _agreed_facts(found, problem):
     "How performance stands to today's rule and to the minimum"
-    sign = 1 if METRICS[problem.metric]['better'] == 'higher' else -1
-    own_score = as_gain(found['score']) if found else None
-    minimum = _reach(own_score, sign*problem.minimum)
-    return dict(gain=_reach(found.get('gain'), 0), minimum=minimum)
+    return dict(gain=_reach(found.get('gain'), 0), minimum=_stands(found.get('score'), problem))
 
-def _moved_facts(drift, found, problem, names, before):
-    "How performance stands to what was agreed, and what is unlike the reference"
-    found, before = found or {}, before or {}
+def _drift_facts(drift, problem, names):
+    "Which columns, scores and outcomes are unlike the reference"
     moved, scores = set(drift.column[drift.drifted]), _score_columns(drift, names)
-    off, target = _is_off(found.get('calibration')), problem.target in moved
-    stays_off = off and bool(before.get('miscalibrated'))
-    stays_moved = target and bool(before.get('target_drift'))
-    facts = _agreed_facts(found, problem) | dict(miscalibrated=off, target_drift=target)
-    facts |= dict(score_drift=bool(scores & moved), lasting=stays_off or stays_moved)
+    facts = dict(score_drift=bool(scores & moved), target_drift=problem.target in moved)
     return facts | dict(drifted=sorted(moved-scores-{problem.target}))
 
 # %% ../../nbs/monitoring/08_decide.ipynb #e8697b6b
@@ -331,12 +400,16 @@ def drift_matrix(
 def _is_over(asking, week):
     "Does a later week show that what an earlier one asked for is over? An undecided week does not"
     f, rule = week['facts'], asking['rule']
-    if rule == 'data are broken': return week['rule'] != rule
+    if rule in ('data are broken', 'another unit'): return week['rule'] != rule
     if rule == "worse than today's rule": return f['gain'] == 'yes'
     if rule == 'below the minimum': return f['minimum'] == 'yes'
     as_sure = week['realised'] is not None and week['known'] >= asking['known']/2
-    asked_for = 'miscalibrated' if rule == 'scores mean something else' else 'target_drift'
-    return as_sure and not f[asked_for]
+    return as_sure and not f[_ASKED_FOR[rule]]
+
+_ASKED_FOR = { # Rule to the fact that it is about
+    'scores mean something else': 'miscalibrated',
+    'outcomes have moved': 'target_drift',
+    'scores rank worse than they say': 'below_estimate'}
 
 def _still_asked(weeks):
     "Rules that asked somebody to act and are not over, each with the last week that asked and its name"

@@ -305,10 +305,10 @@ class _Draws:
         if not self.by_day: return 1.
         return stretch(day_memory(ref, in_order), self.n_ref, self.n_cur, self.run)
 
-    def draw(self, n, seed):
+    def draw(self, n, seed, run=None):
         "Windows of days; None where rows are drawn"
         if not self.by_day: return None
-        return draw_windows(self.n_ref+self.n_cur, self.n_cur, n, self.run, seed)
+        return draw_windows(self.n_ref+self.n_cur, self.n_cur, n, run or self.run, seed)
 
 def _values_drift(counted, current, draws, rate):
     "The columns with how far their values are, and the threshold that all share"
@@ -323,7 +323,8 @@ def _values_drift(counted, current, draws, rate):
     null = np.transpose(ratios)
     res = pd.DataFrame(rows).assign(threshold=_threshold(null, windows, draws.n_cur, rate))
     res = res.assign(ratio=res.distance/res.usual/res.stretch)
-    return res.assign(p=_exceeds(null.max(1), windows, draws.n_cur, res.ratio.max()))
+    large = res.ratio.where(res.psi >= LEAST_PSI, 0).max() # what is too little to act on is no evidence
+    return res.assign(p=_exceeds(null.max(1), windows, draws.n_cur, large))
 
 def _n_blocks(counted):
     "How many blocks a reference has"
@@ -358,12 +359,14 @@ def _with_missing(res, counted, current, draws, rate):
     windows = draws.draw(n_draws, draws.seed+1)
     before, now = [counted[c][1] for c in current], list(current.values())
     ratio, null = _missing_drift(_missing_counts(before), _missing_counts(now), windows, n_draws, draws.seed)
-    of_new = [_new_drift(counted[c], g, windows, n_draws, draws.seed) for c,g in current.items()]
+    single = draws.draw(n_draws, draws.seed+1, 1) # a value that was never seen has no weather
+    of_new = [_new_drift(counted[c], g, single, n_draws, draws.seed) for c,g in current.items()]
     new, null_new = np.array([r for r,_ in of_new]), np.transpose([n for _,n in of_new])
     ratio = ratio/_stretches(counted, current, draws)
-    null, own = np.concatenate([null, null_new], 1), max(ratio.max(), new.max())
-    threshold = _threshold(null, windows, draws.n_cur, rate)
-    p = np.minimum(res.p*res.rate/(res.rate-rate), _exceeds(null.max(1), windows, draws.n_cur, own)*res.rate/rate)
+    threshold = max(_threshold(null, windows, draws.n_cur, rate), _threshold(null_new, single, draws.n_cur, rate))
+    largest = np.maximum(null.max(1), null_new.max(1))
+    p_shares = _exceeds(largest, None, draws.n_cur, max(ratio.max(), new.max()))
+    p = np.minimum(res.p*res.rate/(res.rate-rate), p_shares*res.rate/rate)
     res = res.assign(missing_ratio=ratio, missing_threshold=max(threshold, 1.), new_ratio=new)
     return res.assign(p=np.minimum(p, 1))
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SCORE', 'RULE', 'LEAST_KNOWN', 'LEAST_SHARE', 'LEAST_DAYS', 'estimated_score', 'observed_to_expected', 'scores_of',
-           'with_model_scores', 'todays_rule', 'with_outcome', 'realised', 'gain_over_rule']
+           'with_model_scores', 'todays_rule', 'with_outcome', 'realised', 'residuals', 'is_as_said', 'gain_over_rule']
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #d7e8cc22
 import numpy as np, pandas as pd
@@ -13,7 +13,8 @@ from ..core.artifacts import metric
 from ..models.features import feature_frame
 from ..stats.metrics import METRICS, score as metric_score
 from ..stats.intervals import (
-    Resamples, Resampling, gain as as_gain, interval, paired_difference, replicate, weights_of)
+    Resamples, Resampling, count_groups, ends_of, gain as as_gain, interval, mean_interval, paired_difference,
+    replicate, weights_of)
 from ..models.estimators import fit_rows, make_model, predict_score, target_of
 from ..models.practice import rule_params
 
@@ -56,8 +57,9 @@ def observed_to_expected(
     1 where scores are right on the whole, 2 where outcomes are twice as frequent as said."""
     y, s = np.asarray(y_true, float), np.asarray(y_score, float)
     def ratio(w): return (w@y)/max(w@s, 1e-12)
-    low, high = np.quantile(replicate([ratio], len(y), resamples), [.025, .975])
-    return dict(value=float(ratio(resamples.whole(len(y)))), low=float(low), high=float(high), n=len(y))
+    drawn, value = replicate([ratio], len(y), resamples)[:, 0], float(ratio(resamples.whole(len(y))))
+    ends = ends_of(drawn, value, count_groups(resamples.blocks))
+    return dict(value=value, low=max(ends['low'], 0.), high=ends['high'], n=len(y))
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #99c79580
 SCORE, RULE = 'score', 'rule' # Columns with the scores of the model, and of today's rule
@@ -129,7 +131,7 @@ def with_outcome(
     if not n: return known, 'no outcome is known'
     days = known[time].dt.floor('D').nunique() if time else None
     has_days = days is None or days >= LEAST_DAYS
-    is_enough = n == of or n >= LEAST_KNOWN and n >= LEAST_SHARE*of and has_days
+    is_enough = has_days and (n == of or n >= LEAST_KNOWN and n >= LEAST_SHARE*of)
     return known, '' if is_enough else _too_few(n, of, days)
 
 def realised(
@@ -145,6 +147,30 @@ def realised(
         score=interval(problem.metric, y, s, resamples),
         gain=as_gain(paired_difference(problem.metric, y, s, r, resamples)),
         calibration=observed_to_expected(y, current[SCORE], resamples) if is_binary else None)
+
+def residuals(
+    rows:pd.DataFrame, # Rows whose outcome is known, with target and scores
+    problem, # The agreement
+    resampling:Resampling=Resampling(), # How rows are resampled
+)->list: # One mean with its interval; one per class where there are more than two
+    "By how much outcomes are more than the scores say, on average"
+    s, y = scores_of(rows, SCORE), rows[problem.target].to_numpy(float)
+    resamples = resampling.of(rows, problem.time, problem.weight)
+    apart = (y-s)[:, None] if s.ndim == 1 else (y[:, None] == np.arange(s.shape[1]))-s
+    return [mean_interval(column, resamples) for column in apart.T]
+
+def _is_apart(now, before):
+    "Do two means differ by more than the intervals of both together?"
+    if now.get('low') is None or before.get('low') is None: return False
+    half = np.hypot(*((m['high']-m['low'])/2 for m in (now, before)))
+    return abs(now['value']-before['value']) > half
+
+def is_as_said(
+    now:list, # From `residuals`, of a window
+    before:list, # The same of the reference
+)->bool: # True where what the scores leave unexplained is as it was
+    "Do outcomes follow the scores as they did in the reference?"
+    return not any(_is_apart(*pair) for pair in zip(now, before))
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #1ce3e3c9
 def gain_over_rule(
