@@ -222,7 +222,7 @@ class Replay:
     @property
     def verdict(self):
         "The decision of all weeks together"
-        return verdict_of_weeks(self.weeks)
+        return verdict_of_weeks(self.weeks, self.groups.badly)
 
     def table(self): return week_table(self.weeks)
     def numbers(self):
