@@ -9,7 +9,7 @@ __all__ = ['N_SIZES', 'permutation_p', 'known_share', 'blind_scores', 'measure_s
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #d7e8cc22
 import numpy as np, pandas as pd
 
-from .case import FAMILIES, Case, case_blocks, case_weights, fit_score, point_score
+from .case import FAMILIES, Case, case_blocks, case_weights, fit_score, measure_gain, point_score
 from ..evaluation.scores import median_gain
 from ..core.figures import literal_text
 from ..stats.metrics import score as metric_score
@@ -37,15 +37,26 @@ def _moved(case, keep, rng, n):
     if blocks is None: return [rng.permutation(at) for _ in shifts], False
     return [_other_cluster(blocks, rng) for _ in shifts], True
 
+def _rows_to_permute(case, n_rows, rng):
+    "Places of at most `n_rows` validation rows, in order; all rows of a rare class are among them"
+    y, left, kept = case.y, n_rows, []
+    if case.problem.task == 'regression': return np.sort(rng.permutation(len(y))[:n_rows])
+    classes, counts = np.unique(y, return_counts=True)
+    rarest_first = classes[np.argsort(counts, kind='stable')]
+    for i,value in enumerate(rarest_first):
+        at = rng.permutation(np.flatnonzero(y == value))[:left//(len(classes)-i)]
+        kept, left = [*kept, at], left-len(at)
+    return np.sort(np.concatenate(kept))
+
 def permutation_p(
     case:Case, # What is assessed
     score, # One per row of `valid`
     n_permutations:int=399, # Null values
-    n_rows:int=3000, # Rows to use, at most
+    n_rows:int=3000, # Rows to use, at most; of each class as many, or all that there are
 )->float: # Share of permuted outcomes that agree with the score at least as well
     "Test by permutation whether the agreement of scores and outcomes could be chance"
     rng, name = np.random.default_rng(case.seed), case.problem.metric
-    keep = np.sort(rng.permutation(len(case.y))[:n_rows])
+    keep = _rows_to_permute(case, n_rows, rng)
     y, s = case.y[keep], np.asarray(score)[keep]
     if case.problem.task == 'binary' and len(np.unique(y)) < 2: return 1.
     moved, by_cluster = _moved(case, keep, rng, n_permutations)
@@ -118,21 +129,31 @@ def _shuffled(case, constant, n=8):
     m = dict(value=None, low=None, high=None) | gain
     return m | dict(above=m['low'] is not None and m['low'] > 0)
 
+def _excludes_chance(case, scores, constant):
+    "Does an interval of the gain over the constant lie above 0?"
+    gains = [measure_gain(case, case.valid, s, constant)['low'] for s in scores if s is not None]
+    return any(low is not None and low > 0 for low in gains)
+
 def measure_signal(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
-)->dict: # `p`, `found`, `known`, `by_heart`, `shuffled`
+)->dict: # `p`, `found`, `disputed`, `known`, `by_heart`, `shuffled`
     """Test whether the columns carry a signal about the outcome
 
+    `disputed`: the test finds none, though an interval of the gain over the constant excludes chance.
     `known` is from `known_share`; `by_heart`: is the signal gone in clusters that the models have not met?
     `shuffled` is the median gain over the constant of models that learnt from shuffled outcomes,
     its interval, and `above`: do all gain?"""
-    scores, known = models['scores'], known_share(case)
-    p = blind = _p_of(case, [scores[k] for k in FAMILIES])
-    if known > .05: blind = _p_of(case, [blind_scores(case, k) for k in FAMILIES])
-    by_heart = p <= _SURE < blind
-    shuffled = _shuffled(case, scores['constant'])
-    return dict(p=blind, found=blind <= _SURE, known=known, by_heart=by_heart, shuffled=shuffled)
+    constant, known = models['scores']['constant'], known_share(case)
+    scores = [models['scores'][k] for k in FAMILIES]
+    p = blind = _p_of(case, scores)
+    if known > .05:
+        scores = [blind_scores(case, k) for k in FAMILIES]
+        blind = _p_of(case, scores)
+    found = blind <= _SURE
+    disputed = not found and _excludes_chance(case, scores, constant)
+    told = dict(p=blind, found=found, disputed=disputed, known=known, by_heart=p <= _SURE < blind)
+    return told | dict(shuffled=_shuffled(case, constant))
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #52e3f49b
 N_SIZES = 5 # Nested samples, each twice the one before
