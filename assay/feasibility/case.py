@@ -16,7 +16,7 @@ from ..stats.metrics import METRICS, score as metric_score, weighted_metric
 from ..stats.intervals import Resamples, blocks_of, measured_ends, weights_of
 from ..stats.values import Label
 from ..models.features import feature_fields, feature_frame
-from ..models.estimators import as_target, fit_rows, make_model, predict_score
+from ..models.estimators import as_target, fit_rows, loss_params, make_model, predict_score
 from ..explore.leakage import declared_legitimate, suspected
 from ..explore.skill import LEAK
 from ..models.practice import named_alternatives, practice_params, rule_params
@@ -204,7 +204,7 @@ def fit_model(
 ): # Fitted model
     "Fit a model on the training rows"
     y = train[case.problem.target] if y is None else y
-    params = _params_of(case, name, len(train))
+    params = loss_params(name, case.problem.metric) | _params_of(case, name, len(train))
     model = make_model(name, case.fields, case.seed, case.problem.task, **params)
     return fit_rows(model, _features(case, train), y, case_weights(case, train))
 
