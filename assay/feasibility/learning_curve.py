@@ -8,6 +8,7 @@ __all__ = ['N_SIZES', 'permutation_p', 'known_share', 'blind_scores', 'measure_s
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #d7e8cc22
 import numpy as np, pandas as pd
+from scipy.stats import t as student
 
 from .case import FAMILIES, Case, case_blocks, case_weights, fit_score, measure_gain, point_score
 from ..evaluation.scores import median_gain
@@ -178,12 +179,23 @@ def _sample_scores(case, name, sizes):
     def of_size(n): return [score(n, seed) for seed in seeds]
     return np.array([of_size(n) for n in sizes], float)
 
+def _is_noisy(scores, margin):
+    "Is the rise of a curve lost in the noise between samples of one size, and the noise above the margin too?"
+    n_sizes, n_orders = scores.shape
+    rise = scores[-1].mean()-scores[0].mean()
+    of_one = np.sqrt(scores.var(1, ddof=1).mean())
+    error = student.ppf(.975, n_sizes*(n_orders-1))*of_one*np.sqrt(2/n_orders)
+    return bool(error > max(abs(rise), margin))
+
 def learning_curve(
     case:Case, # What is assessed
     name:str, # Model
     reached:float, # Score of this model with all rows; the curve ends there
-)->dict: # `sizes`, `scores` (sizes × seeds), `fit`; None where fewer than 3 samples have 25 rows or more
-    "Measure the metric at growing numbers of rows, over nested samples"
+)->dict: # `sizes`, `scores` (sizes × seeds), `fit`, `noisy`; None where fewer than 3 samples have 25 rows or more
+    """Measure the metric at growing numbers of rows, over nested samples
+
+    `noisy`: it can be told neither that the score rises nor that it stays within the margin, so that the fit
+    says nothing about more rows."""
     sizes = _sizes(min(case.max_rows, len(case.train)))
     if len(sizes) < 3 or reached is None: return None
     scores = _sample_scores(case, name, sizes)
@@ -192,21 +204,23 @@ def learning_curve(
     if len(sizes) < 3: return None
     scores = scores+(reached-scores[-1].mean())
     best = 1. if case.sign > 0 else 0.
-    return dict(sizes=sizes, scores=scores, fit=fit_power_law(sizes, scores, best, seed=case.seed))
+    noisy = _is_noisy(scores, case.bar['margin'])
+    fit = fit_power_law(sizes, scores, best, seed=case.seed) | dict(noisy=noisy)
+    return dict(sizes=sizes, scores=scores, fit=fit, noisy=noisy)
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #797d0746
 def curve_table(
     curve:dict, # From `learning_curve`, or None
     ahead:float=8, # Show the fitted curve up to this many times the rows
 )->pd.DataFrame: # rows, score (mean over seeds), fitted, low, high
-    "Learning curve with its fit and interval, also beyond the rows at hand"
+    "Learning curve with its fit and interval; beyond the rows at hand only where it is not too noisy for that"
     if curve is None: return pd.DataFrame(columns=['rows', 'score', 'fitted', 'low', 'high'])
     sizes = curve['sizes']
-    beyond = sizes[-1]*np.array([2, 4, ahead])
+    beyond = sizes[-1]*np.array([] if curve['noisy'] else [2, 4, ahead])
     n = np.append(sizes, beyond).astype(float)
     a, b, c = (curve['fit'][k][:, None] for k in 'abc')
     y = a-b*n**-c
-    score = np.append(curve['scores'].mean(1), [np.nan]*3)
+    score = np.append(curve['scores'].mean(1), [np.nan]*len(beyond))
     low, high = np.quantile(y[1:], .025, 0), np.quantile(y[1:], .975, 0)
     return pd.DataFrame(dict(rows=n, score=score, fitted=y[0], low=low, high=high))
 
@@ -231,6 +245,7 @@ def plot_curve(
     ax.fill_between(curve.rows, curve.low, curve.high, alpha=.2, color='C1')
     ax.plot(curve.rows, curve.score, 'o', color='C0')
     ax.set(xscale='log', xlabel='rows', ylabel=label)
+    if curve.score.notna().all(): ax.set_title('too noisy to extrapolate', loc='left', fontsize=9)
     ax.xaxis.set_major_formatter('{x:,.0f}')
     ax.xaxis.set_minor_formatter(_minor_label)
     return ax

@@ -304,6 +304,7 @@ def _missing(e, facts):
     says = [
         (not facts['signal'], _no_signal(e['signal'])),
         (e['learning'] is None, 'too few rows for a learning curve'),
+        ((e['learning'] or {}).get('noisy', False), 'the learning curve is too noisy to extrapolate'),
         (not e['risks'], 'no risks are declared'),
         (e['signal']['shuffled']['above'], _COMPARISON_LEAKS)]
     return [text for holds, text in says if holds]
