@@ -93,7 +93,7 @@ def rows_of(task, n=300, seed=0):
         return rng.integers(0, 3, n), p / p.sum(1, keepdims=True), weight
     x = rng.random(n).round(2)
     if task == "regression":
-        return x + rng.normal(0, 0.3, n), x, weight
+        return np.abs(x + rng.normal(0, 0.3, n)), x, weight  # some metrics are of counts
     return (rng.random(n) < x).astype(int), x, weight
 
 

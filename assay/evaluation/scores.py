@@ -17,7 +17,7 @@ from sklearn.base import clone
 from ..core.artifacts import check_file, metric as as_metric, to_json, write_text
 from ..core.figures import literal_text
 from ..stats.intervals import Resamples, interval, is_better, mean_interval
-from ..stats.metrics import METRICS, metrics_for, score, sort_scores, weighted_mean
+from ..stats.metrics import METRICS, metrics_to_show, score, sort_scores, weighted_mean
 from ..stats.scored import Comparison, Scored
 from ..models.features import sample_rows
 from ..models.estimators import fit_rows, predict_score
@@ -35,7 +35,7 @@ def score_table(
     "Several models on the same metrics, rows and resamples"
     y, resamples, rows = compared.y, compared.resamples, []
     for name, s in compared.scores.items():
-        for m in metrics_for(compared.task) if metrics is None else metrics:
+        for m in metrics_to_show(compared.task, compared.metric) if metrics is None else metrics:
             rows.append(dict(model=name, metric=m) | interval(m, y, s, resamples))
     return pd.DataFrame(rows, columns=['model', 'metric', *_MEASURED, *_also(compared)])
 

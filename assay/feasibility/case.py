@@ -13,10 +13,10 @@ import dataclasses, math
 import numpy as np, pandas as pd
 
 from ..stats.metrics import METRICS, score as metric_score, weighted_metric
-from ..stats.intervals import Resamples, blocks_of, count_groups, ends_of, replicate, weights_of
+from ..stats.intervals import Resamples, blocks_of, measured_ends, weights_of
 from ..stats.values import Label
 from ..models.features import feature_fields, feature_frame
-from ..models.estimators import as_target, fit_rows, make_model, predict_score
+from ..models.estimators import as_target, fit_rows, loss_params, make_model, predict_score
 from ..explore.leakage import declared_legitimate, suspected
 from ..explore.skill import LEAK
 from ..models.practice import named_alternatives, practice_params, rule_params
@@ -140,7 +140,7 @@ def _kernel(case, df, score):
     "The metric as a function of row weights; higher is better"
     y = df[case.problem.target].to_numpy(float)
     weighted = weighted_metric(case.problem.metric, y, np.asarray(score, float), case_weights(case, df))
-    return lambda w: case.sign*weighted(w)
+    return weighted.turned(case.sign)
 
 # %% ../../nbs/feasibility/00_case.ipynb #ab18e5e2
 def measure_kernels(
@@ -153,9 +153,7 @@ def measure_kernels(
     blocks = case_blocks(case, df)
     resamples = Resamples(blocks, case.n_boot, case.seed, case_weights(case, df))
     value = less([f(resamples.whole(len(df))) for f in kernels])
-    drawn = replicate(kernels, len(df), resamples)
-    nothing = dict(low=None, high=None)
-    ends = nothing | ends_of(less(drawn.T), value, count_groups(blocks))
+    ends = dict(low=None, high=None) | measured_ends(list(kernels), len(df), resamples)
     known = value if math.isfinite(value) else None
     return dict(value=known, **ends, n=len(df))
 
@@ -206,7 +204,7 @@ def fit_model(
 ): # Fitted model
     "Fit a model on the training rows"
     y = train[case.problem.target] if y is None else y
-    params = _params_of(case, name, len(train))
+    params = loss_params(name, case.problem.metric) | _params_of(case, name, len(train))
     model = make_model(name, case.fields, case.seed, case.problem.task, **params)
     return fit_rows(model, _features(case, train), y, case_weights(case, train))
 

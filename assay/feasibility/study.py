@@ -246,7 +246,8 @@ def _power_facts(e):
     if gain['low'] is None: return dict(powered=False, mde=None)
     mde = _detectable(gain, e['rows'])
     wanted = max(2*e['bar']['margin'], 1e-9)
-    return dict(powered=mde <= wanted, mde=mde)
+    disputed = e['signal'].get('disputed') # then nothing shows that there is no signal
+    return dict(powered=mde <= wanted and not disputed, mde=mde)
 
 def facts_of(
     evidence:dict, # From `assess`
@@ -293,11 +294,17 @@ _GRADED = ( # Fact, its grades, and the gap that they leave
 
 _COMPARISON_LEAKS = 'models of shuffled outcomes score above the constant: the comparison itself may leak'
 
+def _no_signal(signal):
+    "What the permutation test says where it finds no signal"
+    if not signal.get('disputed'): return 'no signal beyond chance was found'
+    return f"an interval excludes chance, but the permutation test does not (p = {signal['p']:.3f})"
+
 def _missing(e, facts):
     "What the study did not find"
     says = [
-        (not facts['signal'], 'no signal beyond chance was found'),
+        (not facts['signal'], _no_signal(e['signal'])),
         (e['learning'] is None, 'too few rows for a learning curve'),
+        ((e['learning'] or {}).get('noisy', False), 'the learning curve is too noisy to extrapolate'),
         (not e['risks'], 'no risks are declared'),
         (e['signal']['shuffled']['above'], _COMPARISON_LEAKS)]
     return [text for holds, text in says if holds]

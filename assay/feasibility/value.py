@@ -55,7 +55,8 @@ def rows_needed(
     target:float, # Score to reach
     most:float=1e8, # More rows than this count as never
 )->dict: # `value`, `low`, `high`: rows, None for never; `share`: of draws that ever get there
-    "Number of rows with which the fitted curve reaches a score"
+    "Number of rows with which the fitted curve reaches a score; none where its noise says nothing of more rows"
+    if fit.get('noisy'): return dict(value=None, low=None, high=None, share=0., noisy=True)
     gap = fit['a']-target
     is_above = gap > 0
     with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
@@ -72,6 +73,7 @@ def say_rows(
 )->str: # Such as `about 12,000 rows (9,000 to 20,000)`
     "Number of rows in words"
     if need is None: return 'too few rows for a learning curve'
+    if need.get('noisy'): return 'the learning curve is too noisy to extrapolate'
     if need['value'] is None: return 'no amount of rows of this kind gets there'
     ends = [f'{v:,.0f}' if v is not None else 'no bound' for v in (need['low'], need['high'])]
     return f"about {need['value']:,.0f} rows ({ends[0]} to {ends[1]})"

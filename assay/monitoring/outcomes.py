@@ -7,14 +7,15 @@ __all__ = ['SCORE', 'RULE', 'LEAST_KNOWN', 'LEAST_SHARE', 'LEAST_DAYS', 'estimat
            'with_model_scores', 'todays_rule', 'with_outcome', 'realised', 'residuals', 'is_as_said', 'gain_over_rule']
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #d7e8cc22
+import math
+
 import numpy as np, pandas as pd
 
 from ..core.artifacts import metric
 from ..models.features import feature_frame
-from ..stats.metrics import METRICS, score as metric_score
+from ..stats.metrics import Kernel, METRICS, score as metric_score
 from ..stats.intervals import (
-    Resamples, Resampling, count_groups, ends_of, gain as as_gain, interval, mean_interval, paired_difference,
-    replicate, weights_of)
+    Resamples, Resampling, gain as as_gain, interval, mean_interval, measured_ends, paired_difference, weights_of)
 from ..models.estimators import fit_rows, make_model, predict_score, target_of
 from ..models.practice import rule_params
 
@@ -57,9 +58,9 @@ def observed_to_expected(
     1 where scores are right on the whole, 2 where outcomes are twice as frequent as said."""
     y, s = np.asarray(y_true, float), np.asarray(y_score, float)
     def ratio(w): return (w@y)/max(w@s, 1e-12)
-    drawn, value = replicate([ratio], len(y), resamples)[:, 0], float(ratio(resamples.whole(len(y))))
-    ends = ends_of(drawn, value, count_groups(resamples.blocks))
-    return dict(value=value, low=max(ends['low'], 0.), high=ends['high'], n=len(y))
+    ends = measured_ends([Kernel(ratio, (0, math.inf))], len(y), resamples)
+    known = dict(value=float(ratio(resamples.whole(len(y)))), low=None, high=None, n=len(y))
+    return known | ends
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #99c79580
 SCORE, RULE = 'score', 'rule' # Columns with the scores of the model, and of today's rule

@@ -31,6 +31,9 @@ METRICS = dict(  # Metric to its tasks and range
     mae=(_NUMBER, (0, math.inf)),
     rmse=(_NUMBER, (0, math.inf)),
     r2=(_NUMBER, (-math.inf, 1)),
+    pinball_10=(_NUMBER, (0, math.inf)),
+    pinball_90=(_NUMBER, (0, math.inf)),
+    poisson_deviance=(_NUMBER, (0, math.inf)),
 )
 
 GROUP_METRICS = dict(  # Task to the metrics that a limit of groups may name
