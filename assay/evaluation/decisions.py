@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'calibration_table', 'expected_calibration_error', 'plot_calibration', 'check_costs',
            'cost_matrix', 'cost_threshold', 'Recalibrated', 'recalibrate', 'threshold_at', 'threshold_of_costs',
-           'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table', 'costs_of', 'thresholds',
-           'decision_report', 'saving', 'calibration_report', 'calibration_metric', 'Calibration']
+           'filled_capacity', 'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table', 'costs_of',
+           'thresholds', 'decision_report', 'saving', 'calibration_report', 'calibration_metric', 'Calibration']
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #0c49ff60
 import dataclasses
@@ -203,6 +203,26 @@ def threshold_of_costs(
     line = recalibrate(scored.y, scored.score, scored.weight)
     return threshold_at(scored, line.score_at(wanted), most)
 
+def filled_capacity(
+    scored:Scored, # Scores of a practice on rows from which its threshold came
+    costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
+    most:float=None, # Largest share of the rows that can be acted on; no limit by default
+)->tuple: # A lower threshold, and the share of decisions that are made at it; None where nothing is left
+    """What a practice does with the capacity that its threshold leaves
+
+    A record has few levels: where half of the rows are in the first one and a tenth can be acted on, people
+    act on some of these rows, and not on none."""
+    if most is None: return None
+    line = recalibrate(scored.y, scored.score, scored.weight)
+    lowest = threshold_at(scored, line.score_at(cost_threshold(costs)))
+    chosen = threshold_of_costs(scored, costs, most)
+    at, above = _shares_above(scored.score, scored.weight)
+    here = np.searchsorted(at, chosen)
+    if chosen <= lowest or here == 0: return None
+    below = threshold_at(scored, at[here-1], min_gap=0.)
+    part = (most-above[here])/(above[here-1]-above[here])
+    return below, float(np.clip(part, 0, 1))
+
 # %% ../../nbs/evaluation/00_decisions.ipynb #cff4ad53
 def choose_threshold(
     y_true, # Targets, 0 or 1, that the model was not fitted on
@@ -335,13 +355,17 @@ def saving(
     a:str, # Model that should be cheaper
     b:str, # Model that it is compared with
     per:int=1000, # Decisions that the saving is stated for
+    partly:tuple=None, # Lower threshold of `b`, and the share of its decisions at it, from `filled_capacity`
 )->dict: # `value`, `low`, `high`, `n`, `better`; no value where no cost is stated
     "Saving of `per` decisions by model `a` compared with model `b`, with the paired interval"
     if compared.task != 'binary' and not _are_stated(compared, costs): return as_metric(None, n=len(compared.y))
     def costs_of_rows(scored):
         if scored.task != 'binary': return _errors(scored)*_amount(costs, COSTS[scored.task][0], 'value')
         return row_costs(scored.y, scored.score, scored.threshold, costs)
-    less = costs_of_rows(compared[b])-costs_of_rows(compared[a])
+    today, (below, part) = compared[b], partly or (None, 0.)
+    paid = costs_of_rows(today)
+    if part: paid = (1-part)*paid+part*costs_of_rows(dataclasses.replace(today, threshold=below))
+    less = paid-costs_of_rows(compared[a])
     return mean_interval(less*per, compared.resamples, better='higher')
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #c50e1d58

@@ -15,7 +15,7 @@ from ..core.rendering import Result
 from .candidates import Choice, Evaluation
 from .checks import EvaluationRun, agreement, cost_check, evaluation_checks, model_hash, money_check
 from .criteria_met import Criteria
-from .decisions import Calibration, cost_threshold, costs_of, decision_report, recalibrate, saving, thresholds
+from .decisions import Calibration, cost_threshold, costs_of, decision_report, filled_capacity, recalibrate, saving, thresholds
 from .flow import ScoreTable, baseline_specs, fit_and_score, named_metrics, plot_scores, row_losses, with_scores
 from .measured_groups import Declared, MeasuredGroups
 from .scores import (
@@ -259,7 +259,14 @@ class FinalTest(Result):
     @functools.cached_property
     def saving(self)->dict: # A metric, per 1,000 decisions
         "Saving of decisions by the model compared with today's practice"
-        return saving(self.compared, costs_of(self.problem)[0], 'model', 'rule')
+        return saving(self.compared, costs_of(self.problem)[0], 'model', 'rule', partly=self.partly)
+
+    @functools.cached_property
+    def partly(self)->tuple: # As `filled_capacity` gives it; None where nothing limits the actions
+        "What today's practice does with the capacity that its threshold leaves"
+        most = self.problem.limits.get('acted_share')
+        if most is None or self.problem.task != 'binary': return None
+        return filled_capacity(self.unlearnt['rule'], costs_of(self.problem)[0], most)
 
     @functools.cached_property
     def money(self)->list: # One `check`; none where no costs are stated
@@ -336,6 +343,7 @@ class FinalTest(Result):
         return known | dict(
             threshold=as_metric(self.thresholds['model']),
             threshold_of_rule=as_metric(self.thresholds['rule']),
+            **{k: as_metric(v) for k,v in zip(('rule_partly_above', 'rule_partly'), self.partly or ())},
             calibration_error=self.calibration.metric())
 
     def _trust_metrics(self):

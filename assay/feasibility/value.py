@@ -103,26 +103,38 @@ def _block_counts(y, score, blocks, weight=None, n_thresholds=60):
     below = grid.cumsum(2)[:,:,:-1] # rows with act <= t are left alone at threshold t
     return grid[0].sum(1)[:,None]-below[0], below[1]
 
-def _too_many(weight, errors, most):
-    "Would more be acted on than can be, at each threshold of each draw? Acting on none is always possible"
+def _acted_share(weight, errors):
+    "Share of the rows that is acted on, at each threshold of each draw"
     fp, fn = errors
     positives, rows = fn[:,-1:], fp[:,:1]+fn[:,-1:] # at the last threshold none is acted on, at the first all
-    share = (weight @ (fp+positives-fn))/np.maximum(weight @ rows, 1e-12)
-    return share > most+1e-12
+    return (weight @ (fp+positives-fn))/np.maximum(weight @ rows, 1e-12)
+
+def _at(table, column):
+    "One entry of each row"
+    return np.take_along_axis(table, column[:,None], 1)[:,0]
+
+def _within(cheap, share, most):
+    """The cheapest threshold that acts on no more than is possible, the one below it, and how often that is used
+
+    Where many rows have one score, some of them fill what is left."""
+    chosen = np.where(share <= most+1e-12, cheap, np.inf).argmin(1)
+    below = np.maximum(chosen-1, 0)
+    left, level = most-_at(share, chosen), _at(share, below)-_at(share, chosen)
+    part = np.clip(left/np.maximum(level, 1e-12), 0, 1)
+    return chosen, below, np.where(_at(cheap, below) < _at(cheap, chosen), part, 0.)
 
 def _paid(errors, unit_costs, weights, half, most=None):
     """Cost in each draw, thresholds chosen on one half of the blocks and paid on the other
 
     `weights` are those of the blocks when a threshold is chosen, and when it is paid for."""
     (fp, fn), (c_fp, c_fn), total = errors, unit_costs, 0
+    most = 1. if most is None else most
     def cost(w): return c_fp[:,None]*(w @ fp) + c_fn[:,None]*(w @ fn)
     for chosen_on, paid_on in ((half, ~half), (~half, half)):
-        cheap = cost(weights[0]*chosen_on)
-        if most is not None: cheap[_too_many(weights[0]*chosen_on, errors, most)] = np.inf
-        threshold = cheap.argmin(1)
+        seen = weights[0]*chosen_on
+        chosen, below, part = _within(cost(seen), _acted_share(seen, errors), most)
         every = cost(weights[1]*paid_on)
-        paid = np.take_along_axis(every, threshold[:,None], 1)
-        total = total + paid[:,0]
+        total = total + (1-part)*_at(every, chosen)+part*_at(every, below)
     return total
 
 # %% ../../nbs/feasibility/01_value.ipynb #191b07ac

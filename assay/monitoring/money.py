@@ -17,6 +17,7 @@ def saving_of_weeks(
     problem, # The agreement
     thresholds:dict, # `model` and `rule` to their thresholds; None for a task that has none
     resampling, # `Resampling` of the rows
+    partly:tuple=None, # What today's practice does with the capacity left, as the final test found it
 )->dict: # A metric, per 1,000 decisions; None where it is not known
     "Saving over today's practice of the rows whose outcome is known"
     costs, stated = costs_of(problem)
@@ -27,13 +28,20 @@ def saving_of_weeks(
     scores = dict(model=scores_of(known, SCORE), rule=scores_of(known, RULE))
     drawn = resampling.of(known, problem.time, problem.weight)
     compared = Comparison(y, scores, problem.task, problem.metric, thresholds, (), drawn)
-    return saving(compared, costs, 'model', 'rule')
+    return saving(compared, costs, 'model', 'rule', partly=partly)
+
+def _tested(name):
+    "The value of a metric as the final test reported it; None where it did not"
+    found = reported('evaluation', name)
+    return found and found['value']
 
 def weeks_money(
     replay, # From `assay.monitoring.replay.replay_weeks`
 )->Money: # Forecast, tested and realised
     "What the replayed weeks saved, beside what was forecast and tested"
-    problem, of_rule = replay.data.problem, reported('evaluation', 'threshold_of_rule')
-    thresholds = dict(model=replay.data.bundle.threshold, rule=of_rule and of_rule['value'])
-    found = saving_of_weeks(replay.current, problem, thresholds, replay.monitor.resampling)
+    problem, resampling = replay.data.problem, replay.monitor.resampling
+    of_rule, *left = map(_tested, ('threshold_of_rule', 'rule_partly_above', 'rule_partly'))
+    thresholds = dict(model=replay.data.bundle.threshold, rule=of_rule)
+    partly = None if None in left else tuple(left)
+    found = saving_of_weeks(replay.current, problem, thresholds, resampling, partly)
     return realised_money(problem, found)
