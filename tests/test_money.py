@@ -212,9 +212,7 @@ def report(status, costs="pass"):
     checks = [check(i, True, "as measured", "reports/evaluation/metrics.json#metrics") for i in CHECKS[:-1]]
     checks.append(check("costs", costs, "as stated"))
     if status:
-        checks.append(
-            check("money", status, "-676 [-8,317, 6,705]", "reports/evaluation/metrics.json#metrics")
-        )
+        checks.append(check("money", status, "-676 [-8,317, 6,705]", "reports/evaluation/metrics.json#metrics"))
     words = "meets the criteria" + dict(unanswered="; saving not shown").get(status, "")
     measured = dict(saving_per_1000=metric(-676.0, -8317.0, 6705.0, 500, "higher"))
     write_metrics("evaluation", words, measured, checks, [place("train")])

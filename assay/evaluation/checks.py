@@ -284,12 +284,12 @@ def saving_state(
     return 'pass' if saving['low'] > 0 else 'fail' if saving['high'] < 0 else 'unanswered'
 
 def money_check(
-    saving:dict, # Of `assay.evaluation.decisions.saving`: the model over today's practice, per 1,000 decisions
+    saving:dict, # Of `assay.evaluation.decisions.saving`, per 1,000 decisions
     doubts:list=(), # Why it can not be claimed, one clause each; a loss is a loss all the same
     currency:str='', # Of the costs
 )->dict: # A `check`
     "Do decisions by the model save money over today's practice?"
     status = saving_state(saving)
+    if doubts and status == 'pass': status = 'unanswered'
     why = _SAVED[status].format(_told_saving(saving, currency))
-    if doubts and status == 'pass': status, why = 'unanswered', _SAVED['unanswered'].format(_told_saving(saving, currency))
     return _row('money', status, '; '.join([why, *doubts]), 'saving_per_1000')

@@ -13,9 +13,11 @@ import numpy as np, pandas as pd
 from ..core.artifacts import metric as as_metric, place, write_json, write_table
 from ..core.rendering import Result
 from .candidates import Choice, Evaluation
-from .checks import EvaluationRun, agreement, cost_check, evaluation_checks, model_hash, money_check
+from .checks import (
+    EvaluationRun, agreement, cost_check, evaluation_checks, model_hash, money_check)
 from .criteria_met import Criteria
-from .decisions import Calibration, cost_threshold, costs_of, decision_report, filled_capacity, recalibrate, saving, thresholds
+from .decisions import (
+    Calibration, cost_threshold, costs_of, decision_report, filled_capacity, recalibrate, saving, thresholds)
 from .flow import ScoreTable, baseline_specs, fit_and_score, named_metrics, plot_scores, row_losses, with_scores
 from .measured_groups import Declared, MeasuredGroups
 from .scores import (
@@ -93,7 +95,7 @@ def chosen_spec(
     e, best = evaluation, evaluation.studies[choice.candidate]['best']
     return make_spec(choice.candidate, best['params'], e.problem, e.tables['train'], e.resampling.seed)
 
-_PARTS, _MOST_ROWS = 4, 50_000 # Parts of the training rows in order of time, and rows that a model learns here
+_PARTS, _MOST_ROWS = 4, 50_000 # Parts of the training rows in order of time, and rows to learn from here
 
 def _at_most(df, most, seed):
     "Rows drawn by seed, in their order"
@@ -181,7 +183,8 @@ class FinalTest(Result):
 
         One month may have few positives; the months of training are others."""
         e, p, specs = self.evaluation, self.problem, self._specs
-        parts = [(e.tables['valid'], self.scored['valid']), *scored_ahead(specs, e.tables['train'], e.dictionary, p.time)]
+        ahead = scored_ahead(specs, e.tables['train'], e.dictionary, p.time)
+        parts = [(e.tables['valid'], self.scored['valid']), *ahead]
         y = np.concatenate([target_of(self.spec, df) for df,_ in parts])
         scores = {name: np.concatenate([s[name] for _,s in parts]) for name in specs}
         weights = [weights_of(df, p.weight) for df,_ in parts]
@@ -201,7 +204,7 @@ class FinalTest(Result):
         if self.problem.task != 'binary': return dict.fromkeys(self.scored['valid'])
         return thresholds(self.unlearnt, costs_of(self.problem)[0], self.problem.limits.get('acted_share'))
 
-    def act_above(self)->pd.DataFrame: # `act above`, the `probability` that it stands for, and `costs ask for`
+    def act_above(self)->pd.DataFrame: # `act above`, the `probability` it stands for, what `costs ask for`
         "The thresholds as a table"
         frame = pd.Series(self.thresholds, dtype=float).to_frame('act above')
         if self.problem.task != 'binary': return frame
@@ -279,7 +282,7 @@ class FinalTest(Result):
         "Why a saving can not be claimed: nobody declared what it is over, or it takes too many actions"
         today, most = self.problem.today, self.problem.limits.get('acted_share')
         unknown = not (today.get('columns') or today.get('callable'))
-        doubts = ["today's practice is not declared, and the record that stands in for it is nobody's"]*unknown
+        doubts = ["today's practice is not declared: a record stands in for it"]*unknown
         if most is None or self.problem.task != 'binary': return doubts
         acted = self.compared['model'].score > self.thresholds['model']
         share = mean_interval(acted, self.compared.resamples)

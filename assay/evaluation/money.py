@@ -71,16 +71,16 @@ class Money(Result):
         said = {name: words for name in ROWS if self.is_asked and (words := self.says(name))}
         if len(said) < 2: return ''
         told = ', '.join(f'{name}: {words}' for name,words in said.items())
-        same = 'say the same about money' if len(set(said.values())) == 1 else 'do not say the same about money'
+        verb = 'say' if len(set(said.values())) == 1 else 'do not say'
+        same = f'{verb} the same about money'
         apart = self._apart(list(said))
         return f"{_listed(said)} {same} ({told}){f'; {apart}' if apart else ''}."
 
     def _apart(self, names):
         "Pairs whose intervals share no amount"
-        def has_ends(n): return self.savings[n].get('low') is not None and self.savings[n].get('high') is not None
-        known = [(n, self.savings[n]) for n in names if has_ends(n)]
+        known = [(n, m) for n in names if (m := self.savings[n]).get('low') is not None]
         pairs = [(a, b) for i,a in enumerate(known) for b in known[i+1:]]
-        far = [f'{a[0]} and {b[0]}' for a,b in pairs if a[1]['high'] < b[1]['low'] or b[1]['high'] < a[1]['low']]
+        far = [f'{a} and {b}' for (a,m),(b,n) in pairs if m['high'] < n['low'] or n['high'] < m['low']]
         return f"the intervals of {', of '.join(far)} share no amount" if far else ''
 
 def _listed(names):
@@ -109,4 +109,5 @@ def realised_money(
     saving:dict, # Of the weeks in use, per 1,000 decisions; None where it is not known
 )->Money: # All three
     "What was forecast and tested beside what the weeks in use saved"
-    return Money(problem, dict(forecast=reported('feasibility'), tested=reported('evaluation'), realised=saving))
+    forecast, tested = map(reported, ('feasibility', 'evaluation'))
+    return Money(problem, dict(forecast=forecast, tested=tested, realised=saving))

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.stats import norm
 
 from .case import Case, fit_score, measure_gain, measure_score
-from .value import Outcomes, costs_of_errors, costs_of_outcomes, main_driver, saving_of, yearly_value
+from .value import (
+    Outcomes, costs_of_errors, costs_of_outcomes, main_driver, saving_of, yearly_value)
 
 # %% ../../nbs/feasibility/04_gains.ipynb #7ff441f7
 _PRICED = dict( # The costs that a task needs
@@ -37,7 +38,7 @@ def measure_value(
     models:dict, # From `compare_models`
     outcomes:dict, # From `assay.feasibility.stability.over_time`
     n_draws:int=500, # Monte Carlo draws
-)->dict: # `value`, `low`, `high`, `p_positive`, `n`, `driver`, `strength`, `saved`, `per_row` by model; or None
+)->dict: # `value`, `low`, `high`, `p_positive`, `n`, `driver`, `strength`, `saved`, `per_row`; or None
     "Net value per year of the decision against today's rule; None where costs or volume are not declared"
     p, scores = case.problem, outcomes['scores']
     is_priced = all(p.costs.get(k) is not None for k in _PRICED[p.task])

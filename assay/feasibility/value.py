@@ -114,7 +114,7 @@ def _at(table, column):
     return np.take_along_axis(table, column[:,None], 1)[:,0]
 
 def _within(cheap, share, most):
-    """The cheapest threshold that acts on no more than is possible, the one below it, and how often that is used
+    """The cheapest threshold that acts on no more than is possible, the one below, and how often that is used
 
     Where many rows have one score, some of them fill what is left."""
     chosen = np.where(share <= most+1e-12, cheap, np.inf).argmin(1)
@@ -172,10 +172,11 @@ def costs_of_outcomes(
     right = {k: draw(costs[k], n_draws, rng) for k in _RIGHT if costs.get(k) is not None}
     half = np.arange(weights[0].shape[1])%2 == 0
     c_tp, c_tn = (right.get(k, 0.) for k in _RIGHT)
-    less = drawn['false_positive']-c_tn, drawn['false_negative']-c_tp # what an error costs more than being right
+    # what an error costs more than being right
+    less = drawn['false_positive']-c_tn, drawn['false_negative']-c_tp
     def paid(score):
         errors = _block_counts(outcomes.y, np.asarray(score, float), blocks, outcomes.weight)
-        positives, negatives = weights[1]@errors[1][:,-1], weights[1]@errors[0][:,0] # of acting on none, on all
+        negatives, positives = (weights[1]@e[:,at] for e,at in zip(errors, (0, -1))) # acting on all, on none
         in_any_case = c_tp*positives+c_tn*negatives
         return (_paid(errors, less, weights, half, outcomes.most)+in_any_case)/n
     drawn |= right

@@ -77,7 +77,7 @@ def _first_named(faults, gate):
 def check_evaluation(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->None:
-    """Raise `PermissionError` unless the model is good enough, keeps each agreed limit between groups, and saves.
+    """Raise `PermissionError` unless the model is good enough, keeps each agreed limit of groups, and saves.
 
     This holds whatever the checklist asks for"""
     gate = RELEASE_GATES['evaluation']
