@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cost_check', 'model_hash', 'agreement', 'split_faults', 'baseline_checks', 'experiment_checks', 'EvaluationRun',
-           'evaluation_checks']
+           'evaluation_checks', 'saving_state', 'money_check']
 
 # %% ../../nbs/evaluation/05_checks.ipynb #282ee6c7
 import dataclasses, hashlib
@@ -262,3 +262,34 @@ def evaluation_checks(
         _gain_check(metrics),
         _expected_check(metrics),
         _splits_check(metrics, run)]
+
+# %% ../../nbs/evaluation/05_checks.ipynb #75cde046
+def _told_saving(saving, currency):
+    "A saving per 1,000 decisions in words"
+    unit = f' {currency}' if currency else ''
+    if saving.get('value') is None: return 'the saving over today\'s practice was not measured'
+    ends = f" [{saving['low']:,.0f}, {saving['high']:,.0f}]" if _has_ends(saving) else ''
+    return f"{saving['value']:,.0f}{unit}{ends} per 1,000 decisions over today's practice (n {saving['n']:,})"
+
+_SAVED = dict(
+    {'pass': 'the model saves {}'},
+    fail='the model costs more than it saves: {}',
+    unanswered='the test cannot tell whether the model saves: {}')
+
+def saving_state(
+    saving:dict, # `value`, `low`, `high`: what decisions by the model save
+)->str: # `pass`, `fail` or `unanswered`
+    "Does the whole interval of a saving lie above zero, or below, or does it not tell?"
+    if not _has_ends(saving): return 'unanswered'
+    return 'pass' if saving['low'] > 0 else 'fail' if saving['high'] < 0 else 'unanswered'
+
+def money_check(
+    saving:dict, # Of `assay.evaluation.decisions.saving`, per 1,000 decisions
+    doubts:list=(), # Why it can not be claimed, one clause each; a loss is a loss all the same
+    currency:str='', # Of the costs
+)->dict: # A `check`
+    "Do decisions by the model save money over today's practice?"
+    status = saving_state(saving)
+    if doubts and status == 'pass': status = 'unanswered'
+    why = _SAVED[status].format(_told_saving(saving, currency))
+    return _row('money', status, '; '.join([why, *doubts]), 'saving_per_1000')

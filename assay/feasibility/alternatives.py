@@ -10,6 +10,7 @@ import re
 
 import numpy as np, pandas as pd
 
+from ..evaluation.decisions import cost_threshold
 from .case import Case, measure_gain
 from .verdict import say_interval, say_number, short
 from .value import rows_needed
@@ -170,8 +171,8 @@ def _decision(e, problem):
     told = f"{costs}; the range to narrow first is {value['driver']}"
     if problem.task != 'binary': return 'use the score as it is', told
     needless, missed = (_middle(problem.costs[k]) for k in ('false_positive', 'false_negative'))
-    if needless+missed <= 0: return 'declare costs above zero', told
-    threshold = needless/(needless+missed)
+    threshold = cost_threshold(problem.costs)
+    if not 0 < threshold < 1: return 'declare costs above zero', told
     because = f"a needless action costs {needless:g}, a missed one {missed:g}; {told}"
     return f"act from a calibrated score of about {threshold:.2g}", because
 

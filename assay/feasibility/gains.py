@@ -8,12 +8,12 @@ __all__ = ['measure_value', 'measure_parts', 'measure_hypotheses']
 # %% ../../nbs/feasibility/04_gains.ipynb #a9c1ab0f
 import dataclasses
 
-import numpy as np, pandas as pd
+import numpy as np
 from scipy.stats import norm
 
 from .case import Case, fit_score, measure_gain, measure_score
-from .value import Outcomes, costs_of_outcomes, draw, main_driver, yearly_value
-from ..stats.metrics import weighted_mean
+from .value import (
+    Outcomes, costs_of_errors, costs_of_outcomes, main_driver, saving_of, yearly_value)
 
 # %% ../../nbs/feasibility/04_gains.ipynb #7ff441f7
 _PRICED = dict( # The costs that a task needs
@@ -25,37 +25,30 @@ def _off_by(task, y, s):
     "What each score is wrong by: 1 for another class, or the distance to a number"
     return s.argmax(1) != y if task == 'multiclass' else np.abs(s-y)
 
-def _unit_costs(case, outcomes, n_draws):
-    "Cost per row of scores that need no threshold: per wrong class, or per unit of absolute error"
-    task, y = case.problem.task, outcomes['y']
-    rng, price = np.random.default_rng(case.seed), case.problem.costs[_PRICED[task][0]]
-    cost = draw(price, n_draws, rng)
-    def off(s): return weighted_mean(_off_by(task, y, s), outcomes.get('weight'))
-    paid = {k: cost*off(s) for k,s in outcomes['scores'].items()}
-    return pd.DataFrame(paid | dict(error=cost))
-
 def _row_costs(case, outcomes, n_draws):
     "Cost per row of each score, and the drawn costs"
-    p = case.problem
-    if p.task != 'binary': return _unit_costs(case, outcomes, n_draws)
-    rows = Outcomes(outcomes['y'], outcomes['days'], outcomes.get('weight'))
-    return costs_of_outcomes(rows, outcomes['scores'], p.costs, n_draws, case.seed)
+    p, scores, y = case.problem, outcomes['scores'], outcomes['y']
+    rows = Outcomes(y, outcomes['days'], outcomes.get('weight'), p.limits.get('acted_share'))
+    if p.task == 'binary': return costs_of_outcomes(rows, scores, p.costs, n_draws, case.seed)
+    off_by = {k: _off_by(p.task, y, s) for k,s in scores.items()}
+    return costs_of_errors(rows, off_by, p.costs[_PRICED[p.task][0]], n_draws, case.seed)
 
 def measure_value(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
     outcomes:dict, # From `assay.feasibility.stability.over_time`
     n_draws:int=500, # Monte Carlo draws
-)->dict: # `value`, `low`, `high`, `p_positive`, `n`, `driver`, `strength`, `per_row` by model; or None
+)->dict: # `value`, `low`, `high`, `p_positive`, `n`, `driver`, `strength`, `saved`, `per_row`; or None
     "Net value per year of the decision against today's rule; None where costs or volume are not declared"
     p, scores = case.problem, outcomes['scores']
     is_priced = all(p.costs.get(k) is not None for k in _PRICED[p.task])
     if not is_priced or not p.value.get('rows_per_year'): return None
     paid = _row_costs(case, outcomes, n_draws)
-    year = yearly_value(paid.rule-paid[models['best']], p.value, case.seed)
+    saved = paid.rule-paid[models['best']]
+    year = yearly_value(saved, p.value, case.seed)
     drawn_costs = {c: paid[c] for c in paid if c not in scores}
     driver, strength = main_driver(year['net'], year['draws'] | drawn_costs)
-    worth = {k: year[k] for k in ('value', 'low', 'high', 'p_positive')}
+    worth = {k: year[k] for k in ('value', 'low', 'high', 'p_positive')} | dict(saved=saving_of(saved))
     per_row = {k: float(paid[k].mean()) for k in scores}
     driver = driver or 'none is declared as a range'
     return worth | dict(n=len(outcomes['y']), driver=driver, strength=strength, per_row=per_row)

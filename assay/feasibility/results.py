@@ -101,7 +101,9 @@ def _worth_metrics(e, facts):
     value = e['value']
     p_worth = metric(value and value['p_positive'], better='higher')
     detectable = metric(facts['mde'], n=e['rows']['test'], better='lower')
-    return dict(value_per_year=_higher(value), p_worth=p_worth, detectable=detectable)
+    saved = value and value['saved'] | dict(n=value['n'])
+    res = dict(value_per_year=_higher(value), p_worth=p_worth, detectable=detectable)
+    return res | (dict(saving_per_1000=_higher(saved)) if saved else {})
 
 def _bounds(e):
     "Bounds on scores and errors, as far as this task has them"

@@ -174,9 +174,10 @@ class Limits(Shape):
     cost_per_1000: Positive | None = key(
         'Cost of computing 1,000 predictions, in the currency of the costs', None
     )
+    acted_share: _Share | None = key('Largest share of the rows that can be acted on, such as 0.1', None)
     groups: _Groups = key('How far apart groups may be', {})
 
-LIMITS = tuple(k for k in Limits.model_fields if k != 'groups')
+LIMITS = tuple(k for k in Limits.model_fields if k not in ('groups', 'acted_share'))
 VALUES = tuple(k for k in Value.model_fields if k not in (*_Sums.model_fields, 'years'))
 
 # %% ../../nbs/problem/02_plausible.ipynb #1a7900a4

@@ -70,10 +70,15 @@ def check_readiness(
         raise PermissionError(f"readiness rests on waivers that hold no more: {', '.join(ended)}"
                               f"{stray_words(ended, today)}; run `assay repro`")
 
+def _first_named(faults, gate):
+    "The check that the first fault names; else `evaluation`, its verdict"
+    named = [id for id in gate.checks if f'check {id!r}' in faults[0]]
+    return named[0] if named else 'evaluation'
+
 def check_evaluation(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->None:
-    """Raise `PermissionError` unless the model is good enough and keeps each agreed limit between groups.
+    """Raise `PermissionError` unless the model is good enough, keeps each agreed limit of groups, and saves.
 
     This holds whatever the checklist asks for"""
     gate = RELEASE_GATES['evaluation']
@@ -81,7 +86,8 @@ def check_evaluation(
     if not faults: return
     stray = stray_words(('evaluation', *gate.checks), today)
     raise PermissionError(f"evaluation {'; '.join(faults)}{stray}; read reports/evaluation/report.html, "
-                          "then mend the model, or have it signed: `assay waive P11 --reason … --until DATE`")
+                          "then mend the model, or have it signed, each by its name: "
+                          f"`assay waive {_first_named(faults, gate)} --reason … --until DATE`")
 
 # %% ../../nbs/release/05_approval.ipynb #c209af13
 def ended_waivers(

@@ -10,6 +10,7 @@ import functools, html.parser, logging, re
 
 from ..core.notebooks import import_nbformat
 from ..core.rendering import template_source
+from ..problem.plausible import COSTS
 from .clean import clean
 
 # %% ../../nbs/site/01_notebook.ipynb #7d55d7fc
@@ -51,6 +52,7 @@ ONLY = { # Tag of a cell to whether a problem is of the kind that the cell is ab
     'only:number': lambda p: p.task == 'regression',
     'only:time': lambda p: bool(p.time),
     'only:no-time': lambda p: not p.time,
+    'only:money': lambda p: all(k in p.costs for k in COSTS[p.task]),
 }
 
 def _is_about(cell, problem):

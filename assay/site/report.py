@@ -21,6 +21,7 @@ from .notebook import fragment, headings, title_of
 GOOD = ('go', 'agreed', 'accepted', 'usable', 'no blocker', 'scored', 'beats today', 'meets the criteria',
         'same model', 'ready', 'covered', 'keep', 'pass')
 BAD = ('no_go', 'rejected', 'leak suspected', 'blocked', 'does not beat today', 'misses the criteria',
+       'meets the criteria; costs more than today',
        'differs', 'not ready', 'roll_back', 'retrain', 'repair_data', 'fail')
 
 def tone(
