@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
 from ..core.figures import literal_text
 from .importance import Subject
-from ..models.features import sample_rows
+from ..models.features import MISSING, sample_rows
 from ..stats.values import kind_of
 
 # %% ../../nbs/evaluation/17_attribution.ipynb #59452c07
@@ -158,6 +158,7 @@ def say_value(
     value, # A number or text
 )->str: # Such as `hour = 19`
     "A column with its value"
+    if pd.isna(value) or value == MISSING: return f'{column} is missing'
     return f'{column} = {value:.4g}' if isinstance(value, float | np.floating) else f'{column} = {value}'
 
 @literal_text

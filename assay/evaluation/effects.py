@@ -68,7 +68,7 @@ def _edges(x, n_ranges):
     "Ends of ranges with about as many rows in each; of few values, the values themselves"
     values = np.unique(x)
     if len(values) <= n_ranges+1: return values
-    return np.unique(np.quantile(x, np.linspace(0, 1, n_ranges+1), method='nearest'))
+    return np.unique(np.quantile(x, np.linspace(.02, .98, n_ranges+1), method='nearest'))
 
 def accumulated_effects(
     subject:Subject, # The model, and rows
@@ -80,9 +80,10 @@ def accumulated_effects(
     if kind_of(subject.X[column]) != 'number':
         raise ValueError(f'column {column!r} is no number; expected one, since its effects are added in order')
     few = subject.at(subject.X[column].notna().to_numpy()).sample(_ROWS, seed)
-    x = few.X[column].to_numpy('float64')
-    edges = _edges(x, n_ranges) if len(x) else x
+    edges = _edges(few.X[column].to_numpy('float64'), n_ranges) if len(few.X) else []
     if len(edges) < 2: return pd.DataFrame(columns=['value', 'number', 'low', 'high', 'n'])
+    few = few.at(few.X[column].between(edges[0], edges[-1]).to_numpy())
+    x = few.X[column].to_numpy('float64')
     of = np.clip(np.searchsorted(edges, x), 1, len(edges)-1)
     moved = _at_edge(few, column, edges[of])-_at_edge(few, column, edges[of-1])
     number, low, high = _with_ends(_added(moved, of, len(edges)), len(x), few.scored)

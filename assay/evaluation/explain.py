@@ -111,7 +111,8 @@ class Shown:
         names:tuple=('value',), # Columns of the table that hold values
     )->pd.DataFrame: # The same table
         "Hide the values of columns that may not stand on a page"
-        is_hidden = ~table.column.isin(self.visible)
+        def hidden(columns): return not set(str(columns).split(', ')) <= set(self.visible)
+        is_hidden = table.column.map(hidden).astype(bool)
         return table.assign(**{c: table[c].astype(object).mask(is_hidden, HIDDEN) for c in names})
 
 # %% ../../nbs/evaluation/19_explain.ipynb #cb8af609
