@@ -18,7 +18,9 @@ from .checks import (
 from .criteria_met import Criteria
 from .decisions import (
     Calibration, cost_threshold, costs_of, decision_report, filled_capacity, recalibrate, saving, thresholds)
-from .flow import ScoreTable, baseline_specs, fit_and_score, named_metrics, plot_scores, row_losses, with_scores
+from assay.evaluation.flow import (
+    ScoreTable, baseline_specs, fit_and_score, fit_models, named_metrics, plot_scores, row_losses, score_tables,
+    with_scores)
 from .measured_groups import Declared, MeasuredGroups
 from .scores import (
     count_openings, differences_table, error_table, median_gain, part_to_shuffle, score_table,
@@ -128,6 +130,7 @@ class FinalTest(Result):
     openings:dict # `test_set` and `source`, as `count_openings` counts them
     scored:dict # Name of a table to model to scores; the chosen one is called `model`
     settings:Settings=Settings() # How far the test looks
+    model:object=None # The chosen model, fitted
 
     @classmethod
     def open(cls,
@@ -145,8 +148,9 @@ class FinalTest(Result):
         specs = baseline_specs(e.problem, train, e.dictionary, seed) | {'model': spec}
         ledger = ledger or place('approvals', 'test_openings.jsonl')
         openings = count_openings(ledger, test_set, model_hash(spec, e.learnt_from))
-        scored = fit_and_score(specs, train, e.tables, e.dictionary)
-        return cls(e, choice, spec, openings, scored, settings)
+        models = fit_models(specs, train, e.dictionary)
+        scored = score_tables(models, e.tables, e.dictionary)
+        return cls(e, choice, spec, openings, scored, settings, models['model'])
 
     @property
     def problem(self): # `Problem`
