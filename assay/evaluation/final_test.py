@@ -12,7 +12,7 @@ import numpy as np, pandas as pd
 from ..core.artifacts import metric as as_metric, place, write_json, write_table
 from ..core.rendering import Result
 from .candidates import Choice, Evaluation
-from .checks import EvaluationRun, agreement, cost_check, evaluation_checks, model_hash
+from .checks import EvaluationRun, agreement, cost_check, evaluation_checks, model_hash, opening_check
 from .criteria_met import Criteria
 from .decisions import Calibration, costs_of, decision_report, saving, thresholds
 from .flow import ScoreTable, baseline_specs, fit_and_score, named_metrics, plot_scores, row_losses, with_scores
@@ -292,6 +292,7 @@ class FinalTest(Result):
         return [
             *evaluation_checks(metrics, evaluation_run(self), p.margin),
             cost_check(stated, p.task),
+            opening_check(p.test_openings, self.openings['test_set']),
             groups,
             concerns,
             hypothesis_check(p, 'evaluation', metrics),
