@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['TASKS', 'JUDGED_BY', 'PARTS', 'Stakeholder', 'Source', 'Assumption', 'Risk', 'Problem', 'make_problem',
-           'load_problem', 'is_answered', 'unbuilt', 'shown_words', 'gaps', 'agreement_checks', 'agreement_verdict']
+           'load_problem', 'is_answered', 'unbuilt', 'shown_words', 'is_drafted', 'gaps', 'agreement_checks',
+           'agreement_verdict']
 
 # %% ../../nbs/problem/03_agreement.ipynb #d369b92b
 from dataclasses import field
@@ -231,6 +232,12 @@ def _lacks(row, keys):
     return [k for k in keys if not (isinstance(row, dict) and _says(row.get(k)))]
 
 # %% ../../nbs/problem/03_agreement.ipynb #401500f4
+def is_drafted(
+    problem:Problem, # The agreement
+)->bool: # False once people have said what is done today
+    "Is today's practice still the one that the draft proposed?"
+    return str(problem.today.get('description') or '').startswith('drafted:')
+
 def gaps(
     problem:Problem, # The agreement
 )->list: # One `dict(id, what)` per gap, in a fixed order; `risks.K1` is the entry K1 of the list of risks
@@ -265,9 +272,10 @@ def _success_rows(problem, lacks):
     agreed = 'unanswered' if problem.provisional else 'pass'
     for_now = ', provisional' if problem.provisional else ''
     measured_by = f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}'
+    drafted = ['today.description (a draft)'] if is_drafted(problem) else []
     weighed = "success is measured against today's practice and the costs of errors"
     return [('F13', agreed, measured_by + for_now),
-            _part_row('F14', lacks['today']+lacks['costs'], agreed, weighed + for_now)]
+            _part_row('F14', [*lacks['today'], *drafted, *lacks['costs']], agreed, weighed + for_now)]
 
 def _stated_rows(problem, lacks):
     "The items that a part of the agreement states"
