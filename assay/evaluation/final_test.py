@@ -14,7 +14,7 @@ from ..core.artifacts import metric as as_metric, place, write_json, write_table
 from ..core.rendering import Result
 from .candidates import Choice, Evaluation
 from .checks import (
-    EvaluationRun, agreement, cost_check, evaluation_checks, model_hash, money_check)
+    EvaluationRun, agreement, cost_check, evaluation_checks, model_hash, money_check, opening_check)
 from .criteria_met import Criteria
 from .decisions import (
     Calibration, cost_threshold, costs_of, decision_report, filled_capacity, recalibrate, saving, thresholds)
@@ -379,6 +379,7 @@ class FinalTest(Result):
             *evaluation_checks(metrics, evaluation_run(self), p.margin),
             cost_check(stated, p.task),
             *self.money,
+            opening_check(p.test_openings, self.openings['test_set']),
             groups,
             concerns,
             hypothesis_check(p, 'evaluation', metrics),

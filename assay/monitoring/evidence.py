@@ -25,15 +25,32 @@ def _worst(found, name):
     known = [m for m in scores if m['value'] is not None]
     return _spread(min(known, key=lambda m: sign*m['value'], default=None))
 
+def _has_ends(m): return bool(m) and None not in (m.get('value'), m.get('low'), m.get('high'))
+
+def _is_judged(week):
+    "Has a week an estimated and a realised score, the latter with an interval, and a decision?"
+    estimated, found = week['estimated'] or {}, week['realised'] or {}
+    has_scores = estimated.get('value') is not None and _has_ends(found.get('score'))
+    return has_scores and week['decision'] in DECISIONS
+
+def _judged(every):
+    "How many weeks have all that a decision on retraining rests on"
+    return metric(sum(map(_is_judged, every)), n=len(every), better='higher')
+
+def _watched(every):
+    "How many columns every week compared with the reference, of those that any week did"
+    compared = [set(w['drift'].column) for w in every]
+    whole = [c for c in set().union(*compared) if all(c in week for week in compared)]
+    return metric(len(whole), n=len(set().union(*compared)))
+
 def _week_metrics(weeks, name):
     "How many weeks there are, what was found in them, and the worst"
     every = list(weeks.values())
     n, found = len(every), [r for r in every if r['realised']]
     n_drifted = sum(bool(w['drift'].drifted.any()) for w in every)
-    n_columns = len(every[-1]['drift'])
-    counts = dict(n_weeks=metric(n), n_realised=metric(len(found), n=n))
+    counts = dict(n_weeks=metric(n), n_realised=metric(len(found), n=n), n_judged=_judged(every))
     drifted = dict(n_drifted_weeks=metric(n_drifted, n=n, better='lower'))
-    watched = dict(n_columns_watched=metric(n_columns), worst_week=_worst(found, name))
+    watched = dict(n_columns_watched=_watched(every), worst_week=_worst(found, name))
     return counts | drifted | watched
 
 def _last_metrics(last):
@@ -88,21 +105,24 @@ def alarm_metrics(
 # %% ../../nbs/monitoring/11_evidence.ipynb #649ae4f6
 def _row(id, ok, why, key): return check(id, ok, why, f'reports/monitoring/metrics.json#metrics.{key}')
 
-def _drift_check(m):
-    "F31: data, scores and outcomes are compared week by week"
-    compared = f"{m['n_columns_watched']} columns, scores and outcomes included, were compared"
-    ok = m['n_weeks'] > 0 and m['n_columns_watched'] > 2
-    return _row('F31', ok, f"{compared} in {_windows(m['n_weeks'])}", 'n_columns_watched')
+def _drift_check(m, n_columns):
+    "F31: data, scores and outcomes are compared in every week, and a planted shift of them is found"
+    n_watched, n_known = m['n_columns_watched'], n_columns
+    compared = f"{n_watched} of {n_known} columns, scores and outcomes included, were compared"
+    found = f"a planted shift was {'found' if m['planted_shift_found'] else 'missed'}"
+    ok = m['n_weeks'] > 0 and n_watched == n_known > 2 and bool(m['planted_shift_found'])
+    return _row('F31', ok, f"{compared} in {_windows(m['n_weeks'])}; {found}", 'n_columns_watched')
 
 def _windows(n): return 'one window' if n == 1 else f'{n} weeks' # a table without time is one window
 
 def _is_every_week_realised(m): return m['n_weeks'] > 0 and m['n_realised'] == m['n_weeks']
 
-def _outcome_check(m, labels_answered):
+def _outcome_check(m, lacking):
     "P04: outcomes arrive, and somebody has said when and from where"
-    said = f"outcomes of {m['n_realised']} of {_windows(m['n_weeks'])} were there to measure with"
-    if labels_answered: return _row('P04', _is_every_week_realised(m), said, 'n_realised')
-    return _row('P04', 'unanswered', f'{said}; nobody has said when and from where they arrive', 'n_realised')
+    said = f"outcomes of {m['n_realised']} of {_windows(m['n_weeks'])} were there to replay with"
+    if lacking: return _row('P04', 'unanswered', f'{said}; {lacking}', 'n_realised')
+    people = 'how late and how reliable they are, a person has said and nothing here measures'
+    return _row('P04', _is_every_week_realised(m), f'{said}; {people}', 'n_realised')
 
 def _refusal_check(m, n_planted):
     "P08: every row is accepted or refused, and broken ones are refused"
@@ -123,21 +143,21 @@ def _alarm_check(m, n, alpha):
     return _row('P09', bool(found and quiet and can), f'{shift}; {alarms}{short}', 'false_alarms')
 
 def _performance_check(m):
-    "P10: each week has an estimated and a realised score"
-    weeks = f"{m['n_realised']} of {_windows(m['n_weeks'])}"
-    why = f'{weeks} have an estimated and a realised score and a decision'
-    return _row('P10', _is_every_week_realised(m), why, 'n_realised')
+    "P10: each week has an estimated score, a realised one with its interval, and a decision"
+    weeks = f"{m['n_judged']} of {_windows(m['n_weeks'])}"
+    why = f'{weeks} have an estimated score, a realised score with its interval, and a decision'
+    return _row('P10', 0 < m['n_weeks'] == m['n_judged'], why, 'n_judged')
 
 def monitoring_checks(
     metrics:dict, # From `monitoring_metrics` and `alarm_metrics`
-    labels_answered:bool, # Has a person said when and from where outcomes arrive?
+    lacking:str, # Why nobody has said when and from where outcomes arrive; empty where somebody has
     alpha:float=.01, # Rate of false alarms that is wanted
 )->list: # `check`s F31, P04, P08, P09 and P10
     "Checks of the checklist items that the monitoring stage decides"
     m = {k: v['value'] for k,v in metrics.items()}
     return [
-        _drift_check(m),
-        _outcome_check(m, labels_answered),
+        _drift_check(m, metrics['n_columns_watched']['n']),
+        _outcome_check(m, lacking),
         _refusal_check(m, metrics['planted_rows_refused']['n']),
         _alarm_check(m, metrics['false_alarms']['n'], alpha),
         _performance_check(m)]

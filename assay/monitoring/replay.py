@@ -25,7 +25,8 @@ from .evidence import alarm_metrics, monitoring_checks, monitoring_metrics
 from .groups import OperatingPoint, watch_groups
 from .outcomes import RULE, SCORE, gain_over_rule, todays_rule, with_model_scores
 from ..package.bundle import load_bundle
-from ..problem.agreement import is_answered, load_problem
+from ..problem.agreement import is_answered, load_problem, unbuilt
+from ..problem.bound import about_now, changed_answers, words_again
 from ..problem.hypotheses import hypothesis_check, hypothesis_table
 from ..problem.weighting import weight_checks
 from ..stats.intervals import Resampling, weights_of
@@ -276,11 +277,18 @@ class Replay:
         res = monitoring_metrics(self.weeks, d.problem.metric, a.counts, a.planted)
         return res | self.alarms | self.groups.metrics() | dict(gain_over_rule=self.lasting)
 
+    @property
+    def labels_lacking(self)->str: # One clause; empty where the answer to P04 counts
+        "Why nobody has said when and from where outcomes arrive"
+        d, answer = self.data, self.data.problem.answers.get('P04')
+        if not is_answered(answer): return 'nobody has said when and from where they arrive'
+        changed = changed_answers(dict(P04=answer), about_now(d.problem, d.dictionary, ['P04']))
+        return words_again(answer, changed['P04']) if changed else unbuilt(answer)
+
     def checks(self)->list: # `check`s of the checklist, of the groups and of the hypotheses
         "The checks that the stage decides"
         problem, metrics = self.data.problem, self.metrics()
-        labels_answered = is_answered(problem.answers.get('P04'))
-        of_stage = monitoring_checks(metrics, labels_answered, self.monitor.alpha)
+        of_stage = monitoring_checks(metrics, self.labels_lacking, self.monitor.alpha)
         tested = hypothesis_check(problem, 'monitoring', metrics)
         return [*of_stage, *self.groups.checks(), tested, *weight_checks(problem, 'monitoring')]
 

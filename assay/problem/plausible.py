@@ -256,6 +256,9 @@ class Answer(Entry):
     answer: object = key('The answer, in sentences', '')
     by: object = key('Role of who answers', '')
     date: _Day = key('Day of the answer, such as 2026-11-05', None)
+    about: object = key('Hash of what it was about, where the same words were given again', '')
+    not_built: object = key('What the answer declares and nobody has built, in sentences', None)
+    shown_by: object = key('Tests that show what it says of the system, such as tests/test_a.py::test_b', None)
 
 def _items(name, questions):
     "The model of answers: each item of the checklist with its question"
