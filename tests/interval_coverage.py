@@ -1,10 +1,11 @@
-"""How often an interval holds the truth, by setting: `python tests/interval_coverage.py [SIMULATIONS] [SETTING …]`.
+"""How often an interval holds the truth: `python tests/interval_coverage.py [SIMULATIONS] [SETTING …]`.
 
 The truth is known, as the rows are invented: it is the metric of a very large sample, or has a formula.
 The width is compared with that of an oracle, who knows how the metric varies from sample to sample.
 """
 
 import functools
+import itertools
 import math
 import sys
 from typing import NamedTuple
@@ -116,27 +117,36 @@ def heavy(freedom, n, least):
 
 
 BINARY = ("roc_auc", "average_precision", "brier", "log_loss")
-SETTINGS = {
-    **{f"{m}, {n} rows": rows_of(two_classes, n, m) for n in (300, 1000) for m in BINARY},
-    **{f"{m}, 300 rows": rows_of(numbers, 300, m) for m in ("mae", "rmse", "r2")},
-    "balanced_accuracy, 300 rows": rows_of(three_classes, 300, "balanced_accuracy"),
-    "difference of brier, 300 rows": rows_of(two_classes, 300, "brier", paired=True),
-    "difference of rmse, 300 rows": rows_of(numbers, 300, "rmse", paired=True),
-    **{
-        f"{m}, {n} {'uneven' if uneven else 'even'} clusters": groups_of(n, m, uneven)
-        for n in (6, 8, 10, 20)
-        for uneven in (False, True)
-        for m in ("roc_auc", "average_precision", "brier")
-    },
-    "difference of brier, 6 uneven clusters": groups_of(6, "brier", True, True),
-    "difference of roc_auc, 10 even clusters": groups_of(10, "roc_auc", False, True),
-    "rmse, Student's t with 4, 300 rows": heavy(4, 300, 0.90),
-    "rmse, Student's t with 4, 1000 rows": heavy(4, 1000, 0.90),
-    "rmse, Student's t with 3, 300 rows": heavy(3, 300, 0.85),
-    **{
-        f"calibration error, bold {b:g}, {n} rows": calibrated(b, n) for n in (300, 1000) for b in (1, 1.5, 0.5)
-    },
-}
+SIZES, BOLD = (300, 1000), (1, 1.5, 0.5)
+
+
+def of_rows():
+    "Independent rows, by metric and size"
+    return {f"{m}, {n} rows": rows_of(two_classes, n, m) for n in SIZES for m in BINARY}
+
+
+def of_clusters():
+    "Few clusters, by metric and number"
+    names = itertools.product(("roc_auc", "average_precision", "brier"), (6, 8, 10, 20), (False, True))
+    return {f"{m}, {n} {'uneven' if u else 'even'} clusters": groups_of(n, m, u) for m, n, u in names}
+
+
+def of_calibration():
+    "Calibration error, by what is wrong with the scores"
+    names = itertools.product(BOLD, SIZES)
+    return {f"calibration error, bold {b:g}, {n} rows": calibrated(b, n) for b, n in names}
+
+
+SETTINGS = of_rows() | of_clusters() | of_calibration()
+SETTINGS |= {f"{m}, 300 rows": rows_of(numbers, 300, m) for m in ("mae", "rmse", "r2")}
+SETTINGS["balanced_accuracy, 300 rows"] = rows_of(three_classes, 300, "balanced_accuracy")
+SETTINGS["difference of brier, 300 rows"] = rows_of(two_classes, 300, "brier", paired=True)
+SETTINGS["difference of rmse, 300 rows"] = rows_of(numbers, 300, "rmse", paired=True)
+SETTINGS["difference of brier, 6 uneven clusters"] = groups_of(6, "brier", True, True)
+SETTINGS["difference of roc_auc, 10 even clusters"] = groups_of(10, "roc_auc", False, True)
+SETTINGS["rmse, Student's t with 4, 300 rows"] = heavy(4, 300, 0.90)
+SETTINGS["rmse, Student's t with 4, 1000 rows"] = heavy(4, 1000, 0.90)
+SETTINGS["rmse, Student's t with 3, 300 rows"] = heavy(3, 300, 0.85)
 
 
 def truth_of(setting):
@@ -156,17 +166,10 @@ def measure(name, n_simulations=2000, n_boot=200, seed=0):
     value, low, high = np.array(found, float).T
     holds = (low <= truth) & (truth <= high)  # no interval holds nothing
     oracle = np.subtract(*np.quantile(value, [0.975, 0.025]))
-    return dict(
-        setting=name,
-        n=n_simulations,
-        held=holds.mean(),
-        too_high=(low > truth).mean(),
-        too_low=(high < truth).mean(),
-        width=np.nanmedian(high - low) / oracle,
-        bias=value.mean() - truth,
-        least=setting.least,
-        most=setting.most,
-    )
+    missed = dict(too_high=(low > truth).mean(), too_low=(high < truth).mean())
+    size = dict(width=np.nanmedian(high - low) / oracle, bias=value.mean() - truth)
+    asked = dict(least=setting.least, most=setting.most)
+    return dict(setting=name, n=n_simulations, held=holds.mean()) | missed | size | asked
 
 
 def main(n_simulations="2000", *names):

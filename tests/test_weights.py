@@ -134,7 +134,7 @@ def rounded(x):
 
 
 def test_metrics_without_weights_keep_their_digits():
-    "A digest of every metric, interval, threshold, saving and group: weights that nobody gives change no digit"
+    "A digest of every metric, interval, threshold, saving and group: no weights, no other digit"
     flights = make_flights(1500, seed=3)
     y = flights.late.to_numpy()
     s = np.clip(0.1 + flights.recent_delay.fillna(0) / 100, 0.01, 0.99).to_numpy().round(3)
