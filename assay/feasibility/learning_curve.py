@@ -10,7 +10,8 @@ __all__ = ['N_SIZES', 'permutation_p', 'known_share', 'blind_scores', 'measure_s
 import numpy as np, pandas as pd
 from scipy.stats import t as student
 
-from .case import FAMILIES, Case, case_blocks, case_weights, fit_score, measure_gain, point_score
+from .case import (
+    FAMILIES, Case, case_blocks, case_weights, fit_score, measure_gain, point_score)
 from ..evaluation.scores import median_gain
 from ..core.figures import literal_text
 from ..stats.metrics import score as metric_score
@@ -180,7 +181,7 @@ def _sample_scores(case, name, sizes):
     return np.array([of_size(n) for n in sizes], float)
 
 def _is_noisy(scores, margin):
-    "Is the rise of a curve lost in the noise between samples of one size, and the noise above the margin too?"
+    "Is the rise of a curve lost in the noise between samples of a size, which is above the margin too?"
     n_sizes, n_orders = scores.shape
     rise = scores[-1].mean()-scores[0].mean()
     of_one = np.sqrt(scores.var(1, ddof=1).mean())
@@ -191,7 +192,7 @@ def learning_curve(
     case:Case, # What is assessed
     name:str, # Model
     reached:float, # Score of this model with all rows; the curve ends there
-)->dict: # `sizes`, `scores` (sizes × seeds), `fit`, `noisy`; None where fewer than 3 samples have 25 rows or more
+)->dict: # `sizes`, `scores` (sizes × seeds), `fit`, `noisy`; None below 3 samples of 25 rows or more
     """Measure the metric at growing numbers of rows, over nested samples
 
     `noisy`: it can be told neither that the score rises nor that it stays within the margin, so that the fit
@@ -213,7 +214,7 @@ def curve_table(
     curve:dict, # From `learning_curve`, or None
     ahead:float=8, # Show the fitted curve up to this many times the rows
 )->pd.DataFrame: # rows, score (mean over seeds), fitted, low, high
-    "Learning curve with its fit and interval; beyond the rows at hand only where it is not too noisy for that"
+    "Learning curve with its fit and interval, also beyond the rows at hand where it is not too noisy"
     if curve is None: return pd.DataFrame(columns=['rows', 'score', 'fitted', 'low', 'high'])
     sizes = curve['sizes']
     beyond = sizes[-1]*np.array([] if curve['noisy'] else [2, 4, ahead])

@@ -299,12 +299,16 @@ def _no_signal(signal):
     if not signal.get('disputed'): return 'no signal beyond chance was found'
     return f"an interval excludes chance, but the permutation test does not (p = {signal['p']:.3f})"
 
+def _curve_gaps(curve):
+    "What a learning curve cannot tell"
+    few, is_noisy = 'too few rows for a learning curve', bool(curve) and curve.get('noisy', False)
+    return [(curve is None, few), (is_noisy, 'the learning curve is too noisy to extrapolate')]
+
 def _missing(e, facts):
     "What the study did not find"
     says = [
         (not facts['signal'], _no_signal(e['signal'])),
-        (e['learning'] is None, 'too few rows for a learning curve'),
-        ((e['learning'] or {}).get('noisy', False), 'the learning curve is too noisy to extrapolate'),
+        *_curve_gaps(e['learning']),
         (not e['risks'], 'no risks are declared'),
         (e['signal']['shuffled']['above'], _COMPARISON_LEAKS)]
     return [text for holds, text in says if holds]

@@ -55,7 +55,7 @@ def rows_needed(
     target:float, # Score to reach
     most:float=1e8, # More rows than this count as never
 )->dict: # `value`, `low`, `high`: rows, None for never; `share`: of draws that ever get there
-    "Number of rows with which the fitted curve reaches a score; none where its noise says nothing of more rows"
+    "Number of rows with which the fitted curve reaches a score; none where it is too noisy to tell"
     if fit.get('noisy'): return dict(value=None, low=None, high=None, share=0., noisy=True)
     gap = fit['a']-target
     is_above = gap > 0

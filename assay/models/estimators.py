@@ -54,7 +54,8 @@ def loss_params(
 # %% ../../nbs/models/03_estimators.ipynb #ebfcd59f
 class QuantileRidge(RegressorMixin, BaseEstimator):
     "Linear model of a quantile, such as the median, with a penalty on the squares of its coefficients"
-    def __init__(self, alpha=1., quantile=.5, max_iter=40): self.alpha, self.quantile, self.max_iter = alpha, quantile, max_iter
+    def __init__(self, alpha=1., quantile=.5, max_iter=40):
+        self.alpha, self.quantile, self.max_iter = alpha, quantile, max_iter
 
     def fit(self,
         X, # Numbers, rows × columns
@@ -99,8 +100,8 @@ def _encoding(task, encoding):
 def _constant(task, fields, seed, loss=None):
     "The same score for all rows: the classes' shares, the mean, or the quantile that a loss asks for"
     if task != 'regression': return 'passthrough', DummyClassifier(strategy='prior')
-    if loss in _QUANTILES: return 'passthrough', DummyRegressor(strategy='quantile', quantile=_QUANTILES[loss])
-    return 'passthrough', DummyRegressor()
+    if loss not in _QUANTILES: return 'passthrough', DummyRegressor()
+    return 'passthrough', DummyRegressor(strategy='quantile', quantile=_QUANTILES[loss])
 
 def _rule(task, fields, seed, columns=None, smoothing=10., practice=None, target='target'):
     """Today's practice: the record, by default of all text features;

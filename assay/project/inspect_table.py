@@ -234,7 +234,8 @@ def choose_metric(
         raise ValueError(f"metric is {metric!r}; for task {task!r} expected one of {metrics_for(task)}")
     name = metric or _usual_metric(y, task)
     reached = _constant_reaches(y, task).get(name)
-    if reached is None: raise ValueError(f"metric is {name!r}, but the target holds {y.min():g}; expected counts")
+    if reached is None:
+        raise ValueError(f"metric is {name!r}, but the target holds {y.min():g}; expected counts, or mae")
     return name, float(f'{reached:.4g}'), 'chosen with --metric' if metric else _WHY_METRIC[name]
 
 # %% ../../nbs/project/01_inspect_table.ipynb #a0d5d6fd

@@ -108,7 +108,8 @@ def _distance(y, s): return np.abs(y-s)
 
 def _pinball(share):
     "Distance from a quantile that has this share of the targets below it (Koenker and Bassett 1978)"
-    return lambda y, s: np.maximum(share*(y-s), (share-1)*(y-s))
+    def losses(y, s): return np.maximum(share*(y-s), (share-1)*(y-s))
+    return losses
 
 def _poisson_losses(y, s):
     "Deviance of each count from its expectation, which is kept from 0 by 1e-7"
@@ -162,7 +163,8 @@ def score_bins(
 def _bin_gaps(y, s, n_bins=10, weight=None):
     "Per bin the sum of outcomes less scores, as a share of all rows: a function of row weights"
     code, gap = score_bins(s, n_bins, weight), y-s
-    return lambda w: np.bincount(code, w*gap, code.max()+1)/w.sum()
+    def gaps(w): return np.bincount(code, w*gap, code.max()+1)/w.sum()
+    return gaps
 
 def _bin_noise(y, s, n_bins=10, weight=None):
     "Per bin the standard error of its `_bin_gaps`, of independent rows: a function of row weights"
@@ -188,7 +190,7 @@ def _calibration_error(y, s, n_bins=10, weight=None):
     """Mean over bins of the distance between the mean score and the share of positives, without its bias
 
     Rows are few in a bin, so its share differs from its score by chance, and a distance adds chance up
-    (Bröcker 2012). We shrink the observed gaps until gaps and noise together are as far from 0 as observed."""
+    (Bröcker 2012). We shrink the gaps until they and noise together are as far from 0 as observed."""
     gaps, noise = _bin_gaps(y, s, n_bins, weight), _bin_noise(y, s, n_bins, weight)
     def weighted(w):
         g = gaps(w)
@@ -209,13 +211,15 @@ def _influence_of_mean(loss):
     "Maker of the influence of each row on the mean of a loss"
     def make(y, s):
         per_row = loss(y, s)
-        return lambda w: per_row-w @ per_row/w.sum()
+        def influence(w): return per_row-w @ per_row/w.sum()
+        return influence
     return make
 
 def _influence_on_root(y, s):
     "Influence of each row on the root of the mean squared distance"
     on_mean, root = _influence_of_mean(_squared)(y, s), _root_mean_squared(y, s)
-    return lambda w: on_mean(w)/max(2*root(w), 1e-300)
+    def influence(w): return on_mean(w)/max(2*root(w), 1e-300)
+    return influence
 
 def _influence_on_r2(y, s):
     "Influence of each row on the share of the variance that is explained"
@@ -344,6 +348,11 @@ def weighted_mean(
     return float(weight @ np.asarray(values, float)/weight.sum()) if weight.sum() > 0 else math.nan
 
 # %% ../../nbs/stats/03_metrics.ipynb #db02c1d4
+def _negative(f):
+    "The negative of a function of row weights"
+    def turned(w): return -f(w)
+    return turned
+
 @dataclasses.dataclass(frozen=True)
 class Kernel:
     "A metric of given targets and scores, as a function of row weights, and what its interval needs to know"
@@ -363,10 +372,9 @@ class Kernel:
     ): # `Kernel`
         "The same, or its negative, so that higher is better"
         if sign == 1: return self
-        value, influence = self.value, self.influence
-        moved = influence and (lambda w: -influence(w))
         low, high = self.bounds
-        return Kernel(lambda w: -value(w), (-high, -low), moved, self.gaps)
+        influence = self.influence and _negative(self.influence)
+        return Kernel(_negative(self.value), (-high, -low), influence, self.gaps)
 
 # %% ../../nbs/stats/03_metrics.ipynb #d04ab288
 def _demand_numbers(metric, y, s):
@@ -380,7 +388,8 @@ def _demand_numbers(metric, y, s):
         other = sorted(set(y.tolist())-{0, 1})
         raise ValueError(f"targets hold {other[:3]}; {metric} expects 0 and 1 only")
     if metric == 'poisson_deviance' and y.min() < 0:
-        raise ValueError(f"targets hold {y.min():g}; poisson_deviance expects counts, 0 or more: agree on mae")
+        found = f"targets hold {y.min():g}"
+        raise ValueError(f"{found}; poisson_deviance expects counts, 0 or more: agree on mae instead")
 
 def _as_numbers(values, name):
     "Targets or scores as numbers; texts, such as the names of classes, are none"
