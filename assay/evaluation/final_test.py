@@ -347,11 +347,13 @@ class FinalTest(Result):
         "What decisions with the model are worth, and to whom they are worth least"
         known = dict(saving_per_1000=self.saving, worst_group=self.groups.worst())
         if self.problem.task != 'binary': return known # neither a threshold nor a calibration
-        return known | dict(
-            threshold=as_metric(self.thresholds['model']),
-            threshold_of_rule=as_metric(self.thresholds['rule']),
-            **{k: as_metric(v) for k,v in zip(('rule_partly_above', 'rule_partly'), self.partly or ())},
-            calibration_error=self.calibration.metric())
+        return known | self._threshold_metrics() | dict(calibration_error=self.calibration.metric())
+
+    def _threshold_metrics(self):
+        "From which score decisions are made, by the model and by today's practice"
+        above = dict(threshold=self.thresholds['model'], threshold_of_rule=self.thresholds['rule'])
+        left = dict(zip(('rule_partly_above', 'rule_partly'), self.partly or ()))
+        return {k: as_metric(v) for k,v in (above | left).items()}
 
     def _trust_metrics(self):
         "How far the numbers themselves can be trusted"
