@@ -154,14 +154,16 @@ def write_record(
     kept:dict={}, # Lines of an earlier record, from `read_record`, that stay beside them
 )->Path:
     "Write the record of a run: the outcome of each test, with the hash of the test and of what it covers"
-    lines = kept | {file: coverage_of(file, root, modules) | dict(outcomes=found) for file,found in outcomes.items()}
-    return write_json(record_path(root), lines)
+    tested = {file: coverage_of(file, root, modules) for file in outcomes}
+    lines = {file: line | dict(outcomes=outcomes[file]) for file,line in tested.items()}
+    return write_json(record_path(root), kept | lines)
 
 def _is_line(line):
     "Has a line of the record its four parts?"
     if not isinstance(line, dict) or set(line) != {'test', 'code', 'covers', 'outcomes'}: return False
     found = line['outcomes']
-    return isinstance(found, dict) and isinstance(line['covers'], list) and set(found.values()) <= set(OUTCOMES)
+    is_said = isinstance(found, dict) and set(found.values()) <= set(OUTCOMES)
+    return is_said and isinstance(line['covers'], list)
 
 def read_record(
     path=None, # File to read; `record_path()` by default
