@@ -81,7 +81,8 @@ def check_evaluation(
     if not faults: return
     stray = stray_words(('evaluation', *gate.checks), today)
     raise PermissionError(f"evaluation {'; '.join(faults)}{stray}; read reports/evaluation/report.html, "
-                          "then mend the model, or have it signed: `assay waive P11 --reason … --until DATE`")
+                          "then mend the model, or have it signed: "
+                          "`assay waive P11 --reason … --until DATE`")
 
 # %% ../../nbs/release/05_approval.ipynb #c209af13
 def ended_waivers(

@@ -15,7 +15,8 @@ from ..problem.criteria import _committed, _git, _version, ledger_path
 
 # %% ../../nbs/release/03_committed.ipynb #c8b72e14
 BOUND = ( # Patterns of git: evidence, decisions, code and what names it, pages' templates, YAML
-    'reports', 'approvals', 'dvc.lock', 'assay.lock', 'requirements.lock', 'requirements.git', 'wheels', 'settings.ini', '*.py', '*.ipynb', '*.j2', '*.css', '*.yaml', '*.yml')
+    'reports', 'approvals', 'dvc.lock', 'assay.lock', 'requirements.lock', 'requirements.git', 'wheels',
+    'settings.ini', '*.py', '*.ipynb', '*.j2', '*.css', '*.yaml', '*.yml')
 
 def _ask_git(*words, root='.', **env):
     "Names that a git command prints; raises `PermissionError` where it fails"
