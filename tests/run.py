@@ -1,7 +1,8 @@
 """Lessons and tests, a few at a time: `make test`, or `python tests/run.py FILE ...` for some of them.
 
-`--slow` runs the slow tests alone. `--record` runs them too and writes `tests/record.json`: the outcome of each, with the hash of the test
-and of the code that it covers. Without it nothing is written, and what was recorded is compared with what ran.
+`--slow` runs the slow tests alone. `--record` runs them too and writes `tests/record.json`: the outcome of each
+test, with its hash and that of the code that it covers. Without it nothing is written: the record is compared
+with what ran.
 
 Each runs in a process of its own, so that none meets what another left.
 On Linux that process is a fork of this one, which has imported what they share: starting Python and importing
@@ -144,12 +145,18 @@ def pin(root):
 def outcomes_of(name, failed):
     "Test to outcome, of one lesson or test file that ran; a file that broke before it told has failed"
     if name.endswith(".ipynb"):
-        from assay.stages.tested import LESSONS
+        from assay.stages.tested import LESSON_LINE
 
-        return {LESSONS: "failed" if failed else "passed"}
+        return {LESSON_LINE: "failed" if failed else "passed"}
     left = left_in(name)
     found = json.loads(left.read_text(encoding="utf-8")) if left.is_file() else {}
     return found if left.is_file() or not failed else {"": "failed"}
+
+
+def contradictions(name, found, recorded):
+    "One sentence for each test that ended otherwise than the record says"
+    other = {test: outcome for test, outcome in found.items() if recorded.get(test, outcome) != outcome}
+    return [f"{name}::{test}: {recorded[test]} in the record, {now} now" for test, now in other.items()]
 
 
 def compare(found, was):
@@ -157,19 +164,15 @@ def compare(found, was):
     from assay.stages.tested import is_present
 
     present = [name for name in found if name in was and is_present(name, was[name])]
-    other = [
-        f"{name}::{test}: {was[name]['outcomes'][test]} in the record, {outcome} now"
-        for name in present
-        for test, outcome in found[name].items()
-        if was[name]["outcomes"].get(test, outcome) != outcome
-    ]
+    other = [line for name in present for line in contradictions(name, found[name], was[name]["outcomes"])]
     old = len(found) - len(present)
     renew = f"; {old} files changed since, or what they cover: make test-record" if old else ""
-    return "\n".join([*other, f"record: {len(present)} of {len(found)} files have a line for this code{renew}"])
+    said = f"record: {len(present)} of {len(found)} files have a line for this code{renew}"
+    return "\n".join([*other, said])
 
 
 def tell_record(names, failed, is_whole):
-    "Write the record where that was asked for, else compare it with what ran; written whole, or for some files"
+    "Write the record where that was asked for, whole or for some files; else compare it with what ran"
     from assay.stages.tested import read_record, write_record
 
     found = {name: outcomes_of(name, name in failed) for name in sorted(names)}

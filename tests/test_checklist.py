@@ -19,7 +19,6 @@ from assay.data.example import make_flights
 from assay.problem import criteria, moved
 from assay.problem.agreement import load_problem
 from assay.release import checklist as evidence
-from assay.release.chain import new_key
 from assay.release.checklist import PROCESS, evaluate_checklist, load_checklist, read_stages, stages_of
 from assay.release.readiness import (
     criteria_row,
@@ -28,6 +27,7 @@ from assay.release.readiness import (
     readiness_verdict,
     release_rows,
 )
+from assay.release.signers import new_key
 from assay.release.waivers import ANY_DAY
 from assay.release.waiving import active_waivers, waive, withdraw
 from assay.site.pages import checklist_rows, index_page, load_board
@@ -276,7 +276,8 @@ def test_only_the_owner_signs(place_of, tmp_path):
 
 
 def test_a_waiver_falls_with_another_problem_and_stands_when_its_key_is_revoked_later(place_of, tmp_path):
-    from assay.release.chain import load_keys, revoke_key
+    from assay.release.chain import load_keys
+    from assay.release.signers import revoke_key
 
     measure(False, "no row was read")
     waive("F01", "I take it", "2013-12-31", tmp_path / "dan.pem", today="2013-12-01")

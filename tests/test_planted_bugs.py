@@ -1,5 +1,5 @@
-"""Bugs that nobody else plants, each with the test of the ML Test Score that finds it: a column of noise, a forgotten
-feature, a row that is scored with another one's values, outcomes that belong to other rows"""
+"""Bugs of the ML Test Score that no other test plants, each found: a column of noise, a forgotten feature, a
+row that is scored with another one's values, outcomes that belong to other rows"""
 
 import functools
 
@@ -56,7 +56,7 @@ def packaged(folder, train, fields):
 
 
 def test_a_new_feature_is_one_line(flights, tmp_path):
-    "A line of the dictionary brings a column from the table to the answer; a table without it is refused by name"
+    "A line of the dictionary brings a column from the table to the answer; a table without it is refused"
     new = Field("air_pressure", "number", low=900, high=1100)
     train, later = halves(flights.assign(air_pressure=1000.0 + flights.hour))
     model, bundle = packaged(tmp_path, train, [*FEATURES, new])
@@ -69,7 +69,7 @@ def test_a_new_feature_is_one_line(flights, tmp_path):
 
 
 def test_one_row_is_followed_from_the_table_to_its_score(flights, tmp_path):
-    "One flight by its id: table, inputs, model, package and request give one score, and not that of its neighbour"
+    "One flight has one score in table, model and package, and not that of its neighbour"
     train, later = halves(flights)
     model, bundle = packaged(tmp_path, train, FEATURES)
     case, neighbour = later.iloc[[7]], later.iloc[[8]]

@@ -1,5 +1,5 @@
-"""Numbers that were edited together with their hashes: a notebook or a page contradicts them, or what is signed
-says that nobody rebuilt them and how short the history is"""
+"""Numbers that were edited together with their hashes: a notebook or a page contradicts them, or what is
+signed says that nobody rebuilt them and how short the history is"""
 
 import json
 import shutil

@@ -101,7 +101,8 @@ def _show_keys(json_):
 def _make_key(out, name, role, signer):
     "Make a pair, and say what is left to do until it counts"
     import shlex
-    from assay.release.chain import load_keys, new_key, public_half
+    from assay.release.chain import load_keys
+    from assay.release.signers import new_key, public_half
     id = new_key(out, name, role, signer)
     print(f'key {id} for {name}, {role}: private half in {out}')
     if id not in load_keys():
@@ -137,7 +138,7 @@ def key(out: _Out = None, name: _Name = None, role: _HolderRole = None, signer: 
         json_: Json = False):
     """Make a key to sign decisions with, enrol one, change its role, or revoke it, as signed lines of
     approvals/approvals.jsonl; without options, show the keys."""
-    from assay.release.chain import change_role, enrol_key, revoke_key
+    from assay.release.signers import change_role, enrol_key, revoke_key
     actions = dict(out=out, public=public, change=change, revoke=revoke)
     asked = _asked(actions, dict(name=name, role=role, key=signer, reason=reason))
     out, signer = (p and p.expanduser().resolve() for p in (out, signer))

@@ -25,7 +25,8 @@ def map_path()->Path: # Path relative to the root of the repository
 _KEYS = dict( # Part of the map to the keys of its entries
     sentences={'id', 'text', 'stages', 'uses', 'tests', 'lacks'},
     items={'uses', 'tests', 'lacks'},
-    ml_tests={'id', 'section', 'text', 'checks', 'uses', 'tests', 'by_hand', 'bug', 'caught_by', 'no_bug', 'replay'})
+    ml_tests={'id', 'section', 'text', 'checks', 'uses', 'tests', 'by_hand',
+              'bug', 'caught_by', 'no_bug', 'replay'})
 
 def _unknown_keys(path, part, rows):
     "What is wrong with the keys of the entries of one part; None where nothing is"
@@ -144,8 +145,8 @@ def has_lessons(
     "Are the notebooks of the package evidence here? Those of an installed package are not there"
     return any('nbs' in _listed(s, 'deps') for s in read_yaml(path)['stages'].values())
 
-def known_evidence()->dict: # `functions`, `lessons`, `tests` and `passed`; `lessons` is None where they do not count
-    """What can carry out and test a sentence: functions of the package, its lessons, and the tests in `tests`.
+def known_evidence()->dict: # `functions`, `lessons` (None where they do not count), `tests` and `passed`
+    """What can carry out and test a sentence: functions of the package, its lessons, and tests.
 
     `passed` are the tests and notebooks that passed as they are now, on the code as it is now"""
     lessons = known_lessons() if has_lessons() else None

@@ -42,7 +42,8 @@ def _bug_gaps(t, known):
     if t.get('no_bug'): return []
     caught = t.get('caught_by') or []
     if not t.get('bug') or not caught: return ['no bug was planted']
-    return [f'{x}, which catches the planted bug, has not passed on this code' for x in caught if x not in known['passed']]
+    blind = [x for x in caught if x not in known['passed']]
+    return [f'{x}, which catches the planted bug, has not passed on this code' for x in blind]
 
 def missing_for(
     t:dict, # One of `ml_tests` in the map: checks, uses, tests, bug, caught_by
@@ -172,7 +173,7 @@ def bug_table(
     plan:dict=None, # From `assay.release.coverage.load_map`; the map of the tool by default
     passed:set=None, # From `assay.stages.tested.tool_tests`; of the installed package by default
 ): # Data frame: test, what, bug, caught, passed
-    "The bug that was planted for each of the 28, the test that caught it, and whether that passed on this code"
+    "For each of the 28 the planted bug, the test that caught it, and whether that passed on this code"
     import pandas as pd
     plan = load_map(tool_file('pipelines/coverage.yaml')) if plan is None else plan
     passed = tool_tests() if passed is None else passed

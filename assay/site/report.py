@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ..core.rendering import render
 from ..problem.moved import bar_sentence
 from ..release.readiness import in_doubt
-from ..stages.shown import numbers_hash, page_words, stamped_numbers
+from ..stages.shown import numbers_hash, page_words, told_numbers
 from .clean import forbidden
 from .answer import answer_of
 from .notebook import fragment, headings, title_of
@@ -161,7 +161,7 @@ def _foot(inputs, numbers):
 
 def _check_numbers(nb, metrics, stage):
     "The numbers that the notebook left; raises `ValueError` where the report holds others"
-    numbers = stamped_numbers(nb.metadata)
+    numbers = told_numbers(nb.metadata)
     is_same = numbers in ('', numbers_hash(metrics))
     if is_same or 'stage' not in metrics: return numbers # no report can be read, and the page says so
     raise ValueError(f'the executed notebook of {stage} left other numbers than its metrics.json has, '
