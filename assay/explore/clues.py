@@ -5,26 +5,28 @@
 # %% auto #0
 __all__ = ['ORDER', 'GAPS', 'row_clues', 'add_clues']
 
-# %% ../../nbs/explore/11_clues.ipynb #4cb98788
+# %% ../../nbs/explore/11_clues.ipynb #b5f0ec2d
 import numpy as np, pandas as pd
 
 from ..stats.values import Label
 from .hints import find_hint
-from .pairs import find_pairs
+from .pairs import find_equal, find_pairs, find_parts
 from .told import Outcome, outcome_of, told_by_level, told_by_number
 
-# %% ../../nbs/explore/11_clues.ipynb #61529eaf
+# %% ../../nbs/explore/11_clues.ipynb #2dc48634
 ORDER, GAPS = '(order of the rows)', '(gaps of the row)' # What is no column, and may tell the outcome all the same
 _OF_ROWS = {
     ORDER: 'rows that stand together have the same outcome: they were sorted by it, or belong together',
     GAPS: 'how many values a row lacks tells its outcome'}
 _TELLS, _TELLS_NUMBER = .9, .8 # AUC, and R² of a number, from which rows tell too much
 
-def _told_by_gap(empty, outcome):
-    "How well the gaps of the best single column tell the outcome"
+def _told_by_gaps(empty, outcome):
+    "How well the number of gaps in a row tells the outcome; 0 where those of one column do, whose hint says so"
     with_gaps = empty.columns[empty.any()]
-    each = (told_by_level(empty[c].to_numpy(int), outcome).max() for c in with_gaps)
-    return max(each, default=0.)
+    together = float(told_by_level(empty.sum(axis=1).to_numpy(), outcome).max())
+    if together < _TELLS: return 0.
+    alone = max(told_by_level(empty[c].to_numpy(int), outcome).max() for c in with_gaps)
+    return together if alone < _TELLS else 0.
 
 def _of_row(name, told):
     "Evidence about what is no column"
@@ -38,15 +40,12 @@ def row_clues(
     position, # Number of each row in the table; None where rows have moments
 )->dict: # `ORDER` or `GAPS` to evidence as of a column; empty where neither tells much
     "What the order of the rows, and the gaps in them, tell of the outcome"
-    limit, empty = _TELLS_NUMBER if outcome.is_number else _TELLS, df.isna()
-    looked = {}
-    if _told_by_gap(empty, outcome) < limit: # else that column says so
-        looked[GAPS] = empty.sum(axis=1).to_numpy(dtype=float)
-    if position is not None: looked[ORDER] = np.asarray(position, float)
-    told = {k: told_by_number(v, outcome) for k,v in looked.items() if np.ptp(v) > 0}
-    return {k: _of_row(k, v) for k,v in told.items() if v >= limit}
+    gaps, order = _told_by_gaps(df.isna(), outcome.in_steps()), 0.
+    if position is not None: order = told_by_number(np.asarray(position, float), outcome)
+    found = {GAPS: gaps >= _TELLS and gaps, ORDER: order >= (_TELLS_NUMBER if outcome.is_number else _TELLS) and order}
+    return {k: _of_row(k, told) for k,told in found.items() if told}
 
-# %% ../../nbs/explore/11_clues.ipynb #f2c02775
+# %% ../../nbs/explore/11_clues.ipynb #a8767900
 _LOOKED_AT = 6000 # Rows that are looked at, at most
 
 def _drawn(n, seed):
@@ -58,6 +57,13 @@ def _own(e, task):
     "AUC or R² that a column reaches by itself"
     if task == 'regression': return max(e['near'], e['skill'], 0.)
     return max(e['near'], e['score']['auc'], (1+e['skill'])/2)
+
+def _together(df, outcome, own):
+    "Columns that tell the outcome together, in which form, and how well"
+    pairs = [*find_pairs(df, outcome, own), *find_equal(df, outcome)]
+    for a,b,words,told in pairs: yield (a, b), words, told
+    names, told = find_parts(df, outcome, own)
+    if names and not pairs: yield names, 'sum', told
 
 def add_clues(
     evidence:dict, # Column to what was measured of it: `score`, `near` and `skill`
@@ -72,7 +78,6 @@ def add_clues(
     seen = df[names].iloc[rows]
     own = {c: _own(evidence[c], label.task) for c in names}
     res = {c: e | dict(hint=find_hint(seen[c], outcome, own[c]), pairs=[]) for c,e in evidence.items()}
-    for a,b,words,told in find_pairs(seen, outcome, own):
-        res[a]['pairs'].append((b, words, told))
-        res[b]['pairs'].append((a, words, told))
+    for group,words,told in _together(seen, outcome, own):
+        for c in group: res[c]['pairs'].append((tuple(o for o in group if o != c), words, told))
     return res | row_clues(seen, outcome, None if label.time else rows)

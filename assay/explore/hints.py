@@ -51,20 +51,20 @@ def pure_part(
     ends = _tails(v[:, 0], inside) if outcome.is_number else [*(v == 1).T, *(v == 0).T]
     return any(_is_pure(inside, e) and (e & inside).sum() >= covers*e.sum() for e in ends)
 
-# %% ../../nbs/explore/09_hints.ipynb #7e8cc534
+# %% ../../nbs/explore/09_hints.ipynb #06a2d18b
 _LEVELS = 64 # Levels that are looked at one by one
 
 def _parts_of(x):
     "Parts of the rows by one column: words, and whether the row is in it"
     empty = x.isna().to_numpy()
-    if empty.any(): yield from (('is missing', empty), ('is there', ~empty))
+    if empty.any(): yield from (('where it is missing', empty), ('where it is filled in', ~empty))
     if kind_of(x) == 'time': return
     counts = x.value_counts()
     many = counts[counts >= FEWEST].index[:_LEVELS]
     is_number = kind_of(x) == 'number'
     # of a number a value stands out only among many others, as a placeholder does
     if is_number and len(counts) <= _LEVELS: return
-    for value in many: yield 'is one value', (x == value).to_numpy(dtype=bool, na_value=False)
+    for value in many: yield 'in the rows with one of its values', (x == value).to_numpy(dtype=bool, na_value=False)
 
 def find_part(
     x:pd.Series, # One column
@@ -103,7 +103,7 @@ FORM = .75 # AUC from which the form of a value, such as its decimals, tells too
 CONTENT = .9 # The same of what it says, such as a word of a text
 _OF_FORM = ('decimals', 'last decimal', 'number of decimals', 'last digit', 'parity', 'second', 'minute')
 
-# %% ../../nbs/explore/09_hints.ipynb #6aa03d56
+# %% ../../nbs/explore/09_hints.ipynb #4281c324
 _BETTER = .6 # Share of what a column leaves open that the form of its values may leave open at most
 
 def _best_of_one(x, outcome):
@@ -112,6 +112,12 @@ def _best_of_one(x, outcome):
     each = (dataclasses.replace(outcome, values=v[:, None]) for v in outcome.values.T)
     return max(told_nearby(x, one) for one in each)
 
+def _views(x):
+    "Each view of a column with its name, where it is not the same in all rows"
+    for name,view in _VIEWS[kind_of(x)](x):
+        codes = pd.factorize(np.asarray(view))[0]
+        if codes.max(initial=0) > 0: yield name, codes
+
 def find_view(
     x:pd.Series, # One column
     outcome:Outcome, # What to tell
@@ -119,12 +125,14 @@ def find_view(
 )->str: # Words; empty where there is none
     "The form of a column's values that tells the outcome, where the values themselves do not"
     if kind_of(x) != 'time' and x.nunique() <= _LEVELS: return '' # its levels are told apart already
-    for name,view in _VIEWS[kind_of(x)](x):
-        codes = pd.factorize(np.asarray(view))[0]
-        if codes.max(initial=0) == 0: continue
-        quality = told_by_level(codes, outcome).max()
+    known = x.notna().to_numpy()
+    if known.sum() < FEWEST: return ''
+    x, asked = x[known], outcome.at(known).in_steps()
+    for name,codes in _views(x):
+        quality = told_by_level(codes, asked).max()
         limit = FORM if name in _OF_FORM else CONTENT
-        if quality >= limit and 1-quality <= _BETTER*(1-max(own, _best_of_one(x, outcome))): return name
+        if quality < limit: continue
+        if 1-quality <= _BETTER*(1-max(own, _best_of_one(x, asked))): return name
     return ''
 
 # %% ../../nbs/explore/09_hints.ipynb #5a35b993
@@ -195,7 +203,7 @@ def follows_outcomes(
     n = np.bincount(codes)
     return _is_too_near(values, codes, n, outcome.order[known])
 
-# %% ../../nbs/explore/09_hints.ipynb #2925146d
+# %% ../../nbs/explore/09_hints.ipynb #58729db9
 BY_VALUE = .9 # AUC from which the exact values of a column tell too much
 BY_VALUE_NUMBER = .8 # The same as R² of a number
 SAME = .98 # AUC from which they tell as much as a copy; .96 as R²
@@ -210,14 +218,13 @@ def _by_value(x, outcome):
     return ('leak' if told >= same else 'suspect'), why
 
 def _by_part(x, outcome):
-    words = find_part(x, outcome)
-    where = f'{words} only where the outcome is known' if words == 'is there' else words
-    return ('suspect', f'{where}, and the outcome is nearly the same in all these rows') if words else None
+    where = find_part(x, outcome)
+    return ('suspect', f'{where}, the outcome is nearly the same, as elsewhere it is not') if where else None
 
 def _by_view(x, outcome, own):
     name = find_view(x, outcome, own)
     if not name: return None
-    return 'leak' if name in _OF_FORM else 'suspect', f'the {name} of its values tells the outcome'
+    return 'leak' if name in _OF_FORM else 'suspect', f'its values tell the outcome by their {name}'
 
 # %% ../../nbs/explore/09_hints.ipynb #85a77b07
 def find_hint(

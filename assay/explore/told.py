@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 from ..stats.values import as_numbers, kind_of, mix
 from .skill import r2
 
-# %% ../../nbs/explore/07_told.ipynb #f78b2c22
+# %% ../../nbs/explore/07_told.ipynb #4b16eb30
 def _rank_auc(y, p):
     "AUC of a score"
     positive = y == 1
@@ -22,6 +22,8 @@ def _rank_auc(y, p):
     pairs = float(n)*(~positive).sum()
     if not pairs: return .5
     return (rankdata(p)[positive].sum()-n*(n+1)/2)/pairs
+
+_STEPS = (1/6, 1/3, 1/2, 2/3, 5/6) # Quantiles of a number that a column may tell apart
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Outcome:
@@ -34,6 +36,13 @@ class Outcome:
     def quality(self, v, p):
         "How well a guess tells one column of the outcome: AUC, or R² of a number"
         return r2(v, p) if self.is_number else _rank_auc(v, p)
+
+    def in_steps(self):
+        "The same, of a number whether it lies above some of its quantiles"
+        if not self.is_number: return self
+        y = self.order
+        steps = np.column_stack([y > np.quantile(y, q) for q in _STEPS]).astype(float)
+        return dataclasses.replace(self, values=steps, is_number=False)
 
     def at(self, rows):
         "The same for some rows"
