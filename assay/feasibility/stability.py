@@ -17,11 +17,15 @@ from ..models.features import feature_frame, names_of
 from ..models.estimators import make_model, predict_score
 
 # %% ../../nbs/feasibility/06_stability.ipynb #6e47766f
+def _day(t):
+    "The day of a moment in a table; None where it is missing"
+    return None if pd.isna(t) else str(t.date())
+
 def _span(case, now):
     "First and last day of some rows, and their mean outcome"
     t, y = now[case.problem.time], now[case.problem.target]
     mean = None if case.problem.task == 'multiclass' else float(y.mean())
-    return dict(first=str(t.min().date()), last=str(t.max().date()), mean=mean)
+    return dict(first=_day(t.min()), last=_day(t.max()), mean=mean)
 
 def _in_turn(case, n_blocks):
     "The training period in blocks of equal size, in order; none where there is no time"

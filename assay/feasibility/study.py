@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from ..explore.skill import LEAK, column_skills
+from ..models.admission import admit_production
 from .alternatives import compare_simpler
 from .case import ENOUGH, StudySettings, case_blocks, column_leaks, compare_models, make_case, measure_together, rule_column
 from .ceiling import measure_ceiling
@@ -114,11 +115,12 @@ def assess(
     The parts: bar, rows, models, columns, together, signal, learning, ceiling, stability, value, parts,
     hypotheses, leaks, risks, harms, blocked, open."""
     case = make_case(train, valid, problem, fields, settings)
+    production = admit_production(context.production, fields)
     blockers, look = context.blockers or {}, case.sample[:10_000]
     skills = column_skills(look, look[problem.target], case.names, problem.task, settings.seed)
     models = compare_models(case, rule_column(case, skills, bool(blockers.get('leaks'))))
     stability = measure_stability(case, models)
-    more = _NOTHING_MORE if settings.only_verdict else _more(case, models, context.production)
+    more = _NOTHING_MORE if settings.only_verdict else _more(case, models, production)
     evidence = dict(
         bar=_bar_of(case, models),
         rows=_rows_of(case, context.n_test),
