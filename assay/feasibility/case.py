@@ -361,10 +361,12 @@ def _class_skill(y, s, weight=None):
 # %% ../../nbs/feasibility/00_case.ipynb #05d7f83c
 def measure_skill(
     case:Case, # What is assessed
-    score, # One per row of `valid`
+    score, # One per row
+    df:pd.DataFrame=None, # Rows; those of `valid` by default
 )->dict: # `value`, `low`, `high`, `n`: 0 for a guess, 1 for perfect, as for a single column
     "Skill of a model, on the scale of single columns"
-    m = measure_kernels(case, case.valid, [_skill_kernel(case, score)])
+    rows = case.valid if df is None else df
+    m = measure_kernels(case, rows, [_skill_kernel(case, score, rows)])
     return m | {k: min(m[k], 1.) for k in ('low', 'high') if m[k] is not None}
 
 def _is_copy(m):
