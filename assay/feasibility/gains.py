@@ -166,8 +166,8 @@ def _is_idle(p, whole, is_range):
     return gains_nothing and (not is_range or p['skill_high'] < whole['skill']/2)
 
 def _stands_out(p, whole):
-    "Does a part work, with a score beyond doubt above that of all rows, and more signal?"
-    return p['works'] and p['value_low'] > whole['score'] and p['skill'] > whole['skill']
+    "Does a part work, with a score and a signal beyond doubt above those of all rows?"
+    return p['works'] and p['value_low'] > whole['score'] and p['skill_low'] > whole['skill']
 
 def _whole(case, models):
     "Score, gain and skill over all rows"
