@@ -247,7 +247,9 @@ class FinalTest(Result):
             df = self.evaluation.tables[name]
             mean = weighted_mean(target_of(self.spec, df), weights_of(df, self.problem.weight))
             rows.append(part.assign(table=name, mean_target=mean))
-        return pd.concat(rows)[['table', 'metric', 'value', 'low', 'high', 'n', 'mean_target']]
+        shown = ['table', 'metric', 'value', 'low', 'high', 'n']
+        if self.problem.task != 'multiclass': shown.append('mean_target') # numbers of classes have no mean
+        return pd.concat(rows)[shown]
 
     @property
     def main(self)->dict: # `train`, `valid` and `test`, each a metric

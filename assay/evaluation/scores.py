@@ -90,7 +90,9 @@ def slice_scores(
     for column in columns:
         for name, at in sorted(df.groupby(_named(df[column])).indices.items()):
             rows.append(dict(column=column, slice=name) | _slice_row(scored.at(at), min_rows, min_group))
-    return pd.DataFrame(rows, columns=_SLICE)
+    is_of_classes = np.ndim(scored.score) > 1 # the mean of the numbers of classes says nothing
+    shown = [c for c in _SLICE if not (is_of_classes and c in ('mean_target', 'mean_score'))]
+    return pd.DataFrame(rows, columns=shown)
 
 # %% ../../nbs/evaluation/01_scores.ipynb #3f5aba85
 def banded(

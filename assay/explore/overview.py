@@ -18,7 +18,7 @@ from ..data.infer import gaps
 from .associations import associations, feature_associations, plot_associations, plot_heatmap, strongest_pairs
 from .browse import draw_rows, fitting_page, read_visible
 from .checks import declared_checks, declared_table, exploration_checks, exploration_verdict
-from .exploration import compare_splits, label_counts, label_history, plot_base_rates, plot_distributions, plot_drift, read_splits, split_rates, stack_splits
+from .exploration import compare_splits, label_counts, label_history, name_labels, plot_base_rates, plot_distributions, plot_drift, read_splits, split_rates, stack_splits
 from .leakage import TOO_GOOD, declared_legitimate, leak_advice, leakage_evidence, leakage_scan, leaking_features, read_scan_table, scan_columns
 from .missing import label_noise, missing_patterns
 from .over_time import drift_over_time
@@ -175,6 +175,10 @@ class Exploration:
         "Rows and labels of each split"
         return label_counts(self.frames, self.problem)
 
+    def labels(self):
+        "Rows of each split, and how many of each label, or on each side of the median, under its own name"
+        return name_labels(self.counts, self.frames, self.problem)
+
     @cached_property
     def rates(self):
         "The rate of the label by split and period"
@@ -286,7 +290,7 @@ class Exploration:
         scan:LeakScan, # From `scan`
     )->dict: # Name to `metric`
         "Metrics of the exploration"
-        strongest = dict(strongest_auc=_strongest(self.related.iloc[0]))
+        strongest = dict(strongest_column=_strongest(self.related.iloc[0]))
         return strongest | scan.metrics() | _described(self) | _base_rates(self)
 
     def page(self):

@@ -188,6 +188,8 @@ def _known_mean(values, rows, weight):
     known = values.notna()
     return weighted_mean(values[known], weights_of(rows[known], weight))
 
+_LEFT_OUT = dict(binary=(), regression=('calibration',), multiclass=('calibration', 'observed', 'expected'))
+
 _DRIFT_DETAILS = ['kind', 'usual', 'rate', 'times'] # Columns of drift that a page leaves out
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -227,9 +229,8 @@ class Replay:
 
     def table(self): return week_table(self.weeks)
     def numbers(self):
-        "The numbers of each week; calibration where there are two classes"
-        shown = [c for c in _NUMBERS if c != 'calibration' or self.data.problem.task == 'binary']
-        return self.table()[shown]
+        "The numbers of each week; calibration where there are two classes, means where there are not many"
+        return self.table()[[c for c in _NUMBERS if c not in _LEFT_OUT[self.data.problem.task]]]
     def reasons(self): return self.table()[['week', 'decision', 'why', 'drifted']]
     def rules(self): return decision_table()
     def decision(self): return pd.DataFrame([self.verdict])
