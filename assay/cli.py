@@ -95,3 +95,8 @@ def merge(other: _Other = None):
     for path in found['rerun']: print(f'{path}: taken away, `assay repro` makes it again')
     for line in found['again']: print(f'sign again: {line}')
     print('now: git add approvals, assay repro, and commit')
+
+# %% ../nbs/95_cli.ipynb #4ee95c26
+from .commands.explaining import explain
+
+app.command()(explain)

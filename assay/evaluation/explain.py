@@ -10,7 +10,7 @@ import dataclasses, functools
 
 import numpy as np, pandas as pd
 
-from ..core.artifacts import metric as as_metric, place, write_json
+from ..core.artifacts import check, metric as as_metric, place, write_json
 from ..core.rendering import Result
 from .attribution import attribute, flip_shares, plot_cases, smallest_flips
 from .behaviour import (
@@ -368,9 +368,9 @@ class Explained(Result):
         return dict(behaviour_failed=self.behaviour.metric(),
                     first_importance=as_metric(float(first.importance), n=int(first.n), **ends))
 
-    def checks(self)->list: # `behaviour`
-        "The check of the behaviour"
-        return [self.behaviour.check()]
+    def checks(self)->list: # `behaviour` and `algorithm`
+        "The check of the behaviour, and the model in words, for the model card"
+        return [self.behaviour.check(), _algorithm(self.test)]
 
     def write(self): # Path
         "Write the real cases, and examples of failing rows, to `.assay/scratch/explain`, which is not committed"
@@ -378,6 +378,14 @@ class Explained(Result):
         real = {name: why | dict(table=_records(why['table'])) for name,why in reasons}
         failed = [_records(t.examples) for t in self.behaviour.declared]
         return write_json(place('local', 'scratch', 'explain', 'cases.json'), dict(cases=real, failed=failed))
+
+def _algorithm(test):
+    "A check that says which algorithm with which parameters was tested, and whether it is that of its study"
+    spec, same = test.spec, test.refit == 0
+    params = ', '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k,v in spec['params'].items())
+    said = f"{spec['candidate']}, {params or 'parameters as given by default'}, seed {spec['seed']}"
+    doubt = '' if same else f'; its scores differ from those of its study by {test.refit:.3g}'
+    return check('algorithm', same, said+doubt, 'reports/evaluation/metrics.json#metrics.refit_difference')
 
 def _records(table):
     "The rows of a table in JSON types"
