@@ -537,7 +537,7 @@ def test_slow_tests_are_marked_and_run_in_ci():
     assert "tests/run.py" in makefile
     assert "-m slow" in makefile
     assert "-m long" in makefile
-    assert '"-m", "not slow and not long"' in runner
+    assert 'SIZE, RECORDED = "not slow and not long", "not long"' in runner
     slow = {p.name for p in (ROOT / "tests").glob("test_*.py") if "pytest.mark.slow" in p.read_text()}
     # the last two leave a sample of what is long
     assert {"test_whole.py", "test_recovery.py", "test_truths.py"} <= slow
