@@ -23,7 +23,7 @@ from assay.evaluation.flow import (
     with_scores)
 from .measured_groups import Declared, MeasuredGroups
 from .scores import (
-    count_openings, differences_table, error_table, median_gain, part_to_shuffle, score_table,
+    count_openings, differences_table, error_table, last_opening, median_gain, part_to_shuffle, score_table,
     scores_of_shuffles, shuffles)
 from ..models.estimators import make_model, make_spec, target_of
 from ..models.features import feature_frame, names_of
@@ -127,7 +127,7 @@ class FinalTest(Result):
     evaluation:Evaluation # Agreement, tables and studies
     choice:Choice # The candidate that was chosen
     spec:dict # Its specification, as `make_spec` gives it
-    openings:dict # `test_set` and `source`, as `count_openings` counts them
+    openings:dict # `test_set` and `source`, as `count_openings` counts them, and `last`, from `last_opening`
     scored:dict # Name of a table to model to scores; the chosen one is called `model`
     settings:Settings=Settings() # How far the test looks
     model:object=None # The chosen model, fitted
@@ -148,6 +148,7 @@ class FinalTest(Result):
         specs = baseline_specs(e.problem, train, e.dictionary, seed) | {'model': spec}
         ledger = ledger or place('approvals', 'test_openings.jsonl')
         openings = count_openings(ledger, test_set, model_hash(spec, e.learnt_from))
+        openings |= dict(last=last_opening(ledger))
         models = fit_models(specs, train, e.dictionary)
         scored = score_tables(models, e.tables, e.dictionary)
         return cls(e, choice, spec, openings, scored, settings, models['model'])
@@ -365,6 +366,7 @@ class FinalTest(Result):
             agreement=agreement(self.compared['model']),
             refit_difference=self.refit)
         measured = dict(group_agreement=self.groups.agreement(), shuffled_gain=self.shuffled.shuffled)
+        if last := self.openings.get('last'): counts |= dict(last_opening=last)
         return {k: as_metric(v) for k,v in counts.items()} | measured
 
     def hypotheses(self,
