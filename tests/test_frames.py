@@ -1,4 +1,4 @@
-"""Whatever a table of the caller holds, `assess` ends in a verdict, or in a sentence with a name and a remedy"""
+"""Whatever a table holds, `assess` ends in a verdict, or in a sentence with a name and a remedy"""
 
 import datetime
 import decimal
@@ -58,72 +58,298 @@ SEVERAL = "expected one value a row: derive columns"
 NUMBER = "expected numbers: correct them"
 ONCE = "more than one column called '{}'; expected each name once: rename"
 
+
+def missing_text(d):
+    return d.assign(site=gaps(d.site))
+
+
+def missing_text_of_pandas(d):
+    return d.assign(site=gaps(d.site).astype("string"))
+
+
+def a_number_that_is_never_there(d):
+    return d.assign(x1=np.nan)
+
+
+def a_text_that_is_never_there(d):
+    return d.assign(site=None)
+
+
+def a_text_that_is_nothing_of_pandas(d):
+    return d.assign(site=pd.NA)
+
+
+def true_and_false(d):
+    return d.assign(x1=d.x1 > 0)
+
+
+def true_false_and_neither(d):
+    return d.assign(x1=gaps(d.x1 > 0))
+
+
+def levels_that_no_row_has(d):
+    return d.assign(site=pd.Categorical(d.site, list("abcz")))
+
+
+def an_outcome_of_levels_that_no_row_has(d):
+    return d.assign(y=pd.Categorical(d.y, [0, 1, 2]))
+
+
+def one_positive_in_validation(d):
+    return late(d, d.index == CUT + 20)
+
+
+def no_positive_in_validation(d):
+    return late(d, 0)
+
+
+def an_index_that_names_all_rows_alike(d):
+    return d.set_axis([0] * len(d))
+
+
+def an_index_of_columns(d):
+    return d.set_index(["site", "x1"], drop=False)
+
+
+def types_that_know_missing(d):
+    return d.assign(x1=d.x1.round().astype("Int64").where(d.index % 5 > 0), y=d.y.astype("Int64"))
+
+
+def sparse_numbers(d):
+    return d.assign(x1=pd.arrays.SparseArray(d.x1.round(), fill_value=0.0))
+
+
+def decimals(d):
+    return d.assign(x1=[decimal.Decimal(str(round(v, 2))) for v in d.x1])
+
+
+def numbers_as_text(d):
+    return d.assign(x1=d.x1.astype(str))
+
+
+def numbers_between_words(d):
+    return d.assign(site=[1 if i % 2 else "a" for i in range(len(d))])
+
+
+def bytes(d):
+    return d.assign(site=[v.encode() for v in d.site])
+
+
+def spans(d):
+    return d.assign(site=pd.cut(d.x1, 3))
+
+
+def types_of_arrow(d):
+    return d.assign(x1=d.x1.astype("float64[pyarrow]"))
+
+
+def two_rows_in_validation(d):
+    return d[: CUT + 2]
+
+
+def an_outcome_that_is_true_or_false(d):
+    return d.assign(y=d.y == 1)
+
+
 FITS = {  # Of two classes: what a table may hold
-    "missing text": lambda d: d.assign(site=gaps(d.site)),
-    "missing text of pandas": lambda d: d.assign(site=gaps(d.site).astype("string")),
-    "a number that is never there": lambda d: d.assign(x1=np.nan),
-    "a text that is never there": lambda d: d.assign(site=None),
-    "a text that is nothing of pandas": lambda d: d.assign(site=pd.NA),
-    "true and false": lambda d: d.assign(x1=d.x1 > 0),
-    "true, false and neither": lambda d: d.assign(x1=gaps(d.x1 > 0)),
-    "levels that no row has": lambda d: d.assign(site=pd.Categorical(d.site, list("abcz"))),
-    "an outcome of levels that no row has": lambda d: d.assign(y=pd.Categorical(d.y, [0, 1, 2])),
-    "one positive in validation": lambda d: late(d, d.index == CUT + 20),
-    "no positive in validation": lambda d: late(d, 0),
-    "an index that names all rows alike": lambda d: d.set_axis([0] * len(d)),
-    "an index of columns": lambda d: d.set_index(["site", "x1"], drop=False),
-    "types that know missing": lambda d: d.assign(
-        x1=d.x1.round().astype("Int64").where(d.index % 5 > 0), y=d.y.astype("Int64")
-    ),
-    "sparse numbers": lambda d: d.assign(x1=pd.arrays.SparseArray(d.x1.round(), fill_value=0.0)),
-    "decimals": lambda d: d.assign(x1=[decimal.Decimal(str(round(v, 2))) for v in d.x1]),
-    "numbers as text": lambda d: d.assign(x1=d.x1.astype(str)),
-    "numbers between words": lambda d: d.assign(site=[1 if i % 2 else "a" for i in range(len(d))]),
-    "bytes": lambda d: d.assign(site=[v.encode() for v in d.site]),
-    "spans": lambda d: d.assign(site=pd.cut(d.x1, 3)),
-    "types of arrow": lambda d: d.assign(x1=d.x1.astype("float64[pyarrow]")),
-    "two rows in validation": lambda d: d[: CUT + 2],
-    "an outcome that is true or false": lambda d: d.assign(y=d.y == 1),
+    "missing text": missing_text,
+    "missing text of pandas": missing_text_of_pandas,
+    "a number that is never there": a_number_that_is_never_there,
+    "a text that is never there": a_text_that_is_never_there,
+    "a text that is nothing of pandas": a_text_that_is_nothing_of_pandas,
+    "true and false": true_and_false,
+    "true, false and neither": true_false_and_neither,
+    "levels that no row has": levels_that_no_row_has,
+    "an outcome of levels that no row has": an_outcome_of_levels_that_no_row_has,
+    "one positive in validation": one_positive_in_validation,
+    "no positive in validation": no_positive_in_validation,
+    "an index that names all rows alike": an_index_that_names_all_rows_alike,
+    "an index of columns": an_index_of_columns,
+    "types that know missing": types_that_know_missing,
+    "sparse numbers": sparse_numbers,
+    "decimals": decimals,
+    "numbers as text": numbers_as_text,
+    "numbers between words": numbers_between_words,
+    "bytes": bytes,
+    "spans": spans,
+    "types of arrow": types_of_arrow,
+    "two rows in validation": two_rows_in_validation,
+    "an outcome that is true or false": an_outcome_that_is_true_or_false,
 }
+
+
+def days_as_objects(d):
+    return d.assign(when=[t.date() for t in d.when])
+
+
+def moments_as_text(d):
+    return d.assign(when=d.when.astype(str))
+
+
+def a_time_zone(d):
+    return d.assign(when=d.when.dt.tz_localize("Europe/Berlin"))
+
+
+def moments_that_are_missing(d):
+    return d.assign(when=d.when.where(d.index % 2 > 0))
+
+
+def periods(d):
+    return d.assign(when=d.when.dt.to_period("D"))
+
+
+def a_day_beyond_all_calendars(d):
+    return d.assign(when=d.when.astype(object).where(d.index % 9 > 0, datetime.date(9999, 12, 31)))
+
+
+def two_rows_in_validation_again(d):
+    return d[: CUT + 2]
+
+
 MOMENTS = {  # Of a table with moments
-    "days as objects": lambda d: d.assign(when=[t.date() for t in d.when]),
-    "moments as text": lambda d: d.assign(when=d.when.astype(str)),
-    "a time zone": lambda d: d.assign(when=d.when.dt.tz_localize("Europe/Berlin")),
-    "moments that are missing": lambda d: d.assign(when=d.when.where(d.index % 2 > 0)),
-    "periods": lambda d: d.assign(when=d.when.dt.to_period("D")),
-    "a day beyond all calendars": lambda d: d.assign(
-        when=d.when.astype(object).where(d.index % 9 > 0, datetime.date(9999, 12, 31))
-    ),
-    "two rows in validation": lambda d: d[: CUT + 2],
+    "days as objects": days_as_objects,
+    "moments as text": moments_as_text,
+    "a time zone": a_time_zone,
+    "moments that are missing": moments_that_are_missing,
+    "periods": periods,
+    "a day beyond all calendars": a_day_beyond_all_calendars,
+    "two rows in validation": two_rows_in_validation_again,
 }
+
+
+def infinite_numbers(d):
+    return d.assign(x1=d.x1.where(d.index > 2, np.inf))
+
+
+def numbers_too_large(d):
+    return d.assign(x1=1e300 * d.x1)
+
+
+def whole_numbers_too_large(d):
+    return d.assign(x1=[10**400] * len(d))
+
+
+def lists(d):
+    return d.assign(site=[[v] for v in d.site])
+
+
+def mappings(d):
+    return d.assign(x1=[{"a": 1}] * len(d))
+
+
+def lists_as_outcomes(d):
+    return d.assign(y=[[v] for v in d.y])
+
+
+def words_for_numbers(d):
+    return d.assign(x1="much")
+
+
+def lengths_of_time(d):
+    return d.assign(x1=pd.to_timedelta(d.x1, "h"))
+
+
+def moments_as_features(d):
+    return d.assign(x1=d.when)
+
+
+def complex_numbers(d):
+    return d.assign(x1=d.x1 * 1j)
+
+
+def a_name_twice(d):
+    return pd.concat([d, d[["x1"]]], axis=1)
+
+
+def the_outcome_twice(d):
+    return pd.concat([d, d[["y"]]], axis=1)
+
+
+def a_number_as_a_name(d):
+    return d.rename(columns=dict(x1=7))
+
+
+def two_levels_of_names(d):
+    return d.set_axis(multi(d.columns), axis=1)
+
+
+def no_rows(d):
+    return d[:0]
+
+
+def no_validation_rows(d):
+    return d[:CUT]
+
+
+def one_validation_row(d):
+    return d[: CUT + 1]
+
+
+def one_outcome(d):
+    return d.assign(y=0)
+
+
+def outcomes_that_are_missing(d):
+    return d.assign(y=d.y.where(d.index > 5))
+
+
+def another_word_for_positive(d):
+    return d.assign(y=np.where(d.y == 1, "yes", "no"))
+
+
+def no_such_column(d):
+    return d.drop(columns="x1")
+
+
+def no_outcome(d):
+    return d.drop(columns="y")
+
+
 REFUSED = {  # What a table may not hold, and the sentence
-    "infinite numbers": (lambda d: d.assign(x1=d.x1.where(d.index > 2, np.inf)), "'x1' of train.*expected finite"),
-    "numbers too large": (lambda d: d.assign(x1=1e300 * d.x1), "'x1' of train.*expected finite ones: leave"),
-    "whole numbers too large": (lambda d: d.assign(x1=[10**400] * len(d)), "'x1' of train.*expected finite"),
-    "lists": (lambda d: d.assign(site=[[v] for v in d.site]), f"'site' of train.*type list.*{SEVERAL}"),
-    "mappings": (lambda d: d.assign(x1=[{"a": 1}] * len(d)), f"'x1' of train.*type dict.*{SEVERAL}"),
-    "lists as outcomes": (lambda d: d.assign(y=[[v] for v in d.y]), f"'y' of train.*type list.*{SEVERAL}"),
-    "words for numbers": (lambda d: d.assign(x1="much"), f"'x1' of train holds what are no numbers.*{NUMBER}"),
-    "lengths of time": (lambda d: d.assign(x1=pd.to_timedelta(d.x1, "h")), f"'x1' of train.*{NUMBER}"),
-    "moments as features": (lambda d: d.assign(x1=d.when), f"'x1' of train.*{NUMBER}"),
-    "complex numbers": (lambda d: d.assign(x1=d.x1 * 1j), f"'x1' of train.*{NUMBER}"),
-    "a name twice": (lambda d: pd.concat([d, d[["x1"]]], axis=1), ONCE.format("x1")),
-    "the outcome twice": (lambda d: pd.concat([d, d[["y"]]], axis=1), ONCE.format("y")),
-    "a number as a name": (lambda d: d.rename(columns=dict(x1=7)), "train has column names.* 7; .*: set train.columns"),
-    "two levels of names": (lambda d: d.set_axis(multi(d.columns), axis=1), "train has column names.*: set train.columns"),
-    "no rows": (lambda d: d[:0], "train has no rows; expected many: look at how"),
-    "no validation rows": (lambda d: d[:CUT], "valid has no rows; expected many: look at how"),
-    "one validation row": (lambda d: d[: CUT + 1], "valid has one row; expected many: look at how"),
-    "one outcome": (lambda d: d.assign(y=0), "'y' has one value in train.*expected both outcomes.*: take rows"),
-    "outcomes that are missing": (lambda d: d.assign(y=d.y.where(d.index > 5)), "6 of 100 targets in 'y' of train.*: set"),
-    "another word for positive": (lambda d: d.assign(y=np.where(d.y == 1, "yes", "no")), "value 1,.*'y' holds.*: set `pos"),
-    "no such column": (lambda d: d.drop(columns="x1"), r"train lacks the columns \['x1'\].*: add them"),
-    "no outcome": (lambda d: d.drop(columns="y"), "train has no column 'y'"),
+    "infinite numbers": (infinite_numbers, "'x1' of train.*expected finite"),
+    "numbers too large": (numbers_too_large, "'x1' of train.*expected finite ones: leave"),
+    "whole numbers too large": (whole_numbers_too_large, "'x1' of train.*expected finite"),
+    "lists": (lists, f"'site' of train.*type list.*{SEVERAL}"),
+    "mappings": (mappings, f"'x1' of train.*type dict.*{SEVERAL}"),
+    "lists as outcomes": (lists_as_outcomes, f"'y' of train.*type list.*{SEVERAL}"),
+    "words for numbers": (words_for_numbers, f"'x1' of train holds what are no numbers.*{NUMBER}"),
+    "lengths of time": (lengths_of_time, f"'x1' of train.*{NUMBER}"),
+    "moments as features": (moments_as_features, f"'x1' of train.*{NUMBER}"),
+    "complex numbers": (complex_numbers, f"'x1' of train.*{NUMBER}"),
+    "a name twice": (a_name_twice, ONCE.format("x1")),
+    "the outcome twice": (the_outcome_twice, ONCE.format("y")),
+    "a number as a name": (a_number_as_a_name, "train has column names.* 7; .*: set train.columns"),
+    "two levels of names": (two_levels_of_names, "train has column names.*: set train.columns"),
+    "no rows": (no_rows, "train has no rows; expected many: look at how"),
+    "no validation rows": (no_validation_rows, "valid has no rows; expected many: look at how"),
+    "one validation row": (one_validation_row, "valid has one row; expected many: look at how"),
+    "one outcome": (one_outcome, "'y' has one value in train.*expected both outcomes.*: take rows"),
+    "outcomes that are missing": (
+        outcomes_that_are_missing,
+        "6 of 100 targets in 'y' of train.*: set",
+    ),
+    "another word for positive": (another_word_for_positive, "value 1,.*'y' holds.*: set `pos"),
+    "no such column": (no_such_column, "train lacks the columns \\['x1'\\].*: add them"),
+    "no outcome": (no_outcome, "train has no column 'y'"),
 }
-NO_MOMENTS = {
-    "a word for a moment": (lambda d: d.assign(when=["soon", *d.when[1:].astype(str)]), "'when' of train.*expected moments.*: correct"),
-    "numbers for moments": (lambda d: d.assign(when=range(len(d))), "'when' of train.*no moments.*: correct"),
-    "no moment at all": (lambda d: d.assign(when=pd.NaT), "'when' of train holds no moment; expected.*: correct"),
+
+
+def a_word_for_a_moment(d):
+    return d.assign(when=["soon", *d.when[1:].astype(str)])
+
+
+def numbers_for_moments(d):
+    return d.assign(when=range(len(d)))
+
+
+def no_moment_at_all(d):
+    return d.assign(when=pd.NaT)
+
+
+NO_MOMENTS = {  #
+    "a word for a moment": (a_word_for_a_moment, "'when' of train.*expected moments.*: correct"),
+    "numbers for moments": (numbers_for_moments, "'when' of train.*no moments.*: correct"),
+    "no moment at all": (no_moment_at_all, "'when' of train holds no moment; expected.*: correct"),
 }
 
 
@@ -132,7 +358,9 @@ def study(rows, task="binary", clean=None, **more):
     clean = table(task=task) if clean is None else clean
     fields = infer_dictionary(clean, target="y", id="row", time=more.get("time"))
     train, valid = rows[:CUT], rows[CUT:]
-    return decide(assess(train, valid, agreed(task, **more), fields, StudySettings(20, only_verdict=True)))
+    return decide(
+        assess(train, valid, agreed(task, **more), fields, StudySettings(20, only_verdict=True))
+    )
 
 
 @pytest.mark.parametrize("odd", REFUSED)
@@ -154,15 +382,21 @@ def test_a_sentence_where_only_validation_is_odd():
     d, three = table(), table(task="multiclass")
     fields = infer_dictionary(d, target="y", id="row", time="when")
     aware = d.assign(when=d.when.dt.tz_localize("UTC"))
-    with pytest.raises(ValueError, match="'when' has the time zones none in train, UTC in valid; .*: convert"):
+    with pytest.raises(
+        ValueError, match="'when' has the time zones none in train, UTC in valid; .*: convert"
+    ):
         assess(d[:CUT], aware[CUT:], agreed(time="when"), fields)
     with pytest.raises(ValueError, match=r"valid lacks the columns \['x1'\]"):
         assess(d[:CUT], d[CUT:].drop(columns="x1"), agreed(), fields)
-    with pytest.raises(ValueError, match=r"'y' of valid holds the classes \['new'\].*: set those rows aside"):
+    with pytest.raises(
+        ValueError, match=r"'y' of valid holds the classes \['new'\].*: set those rows aside"
+    ):
         study(late(three, "new"), "multiclass")
     with pytest.raises(ValueError, match="types"):
         study(three.assign(y=three.y.astype(object).where(three.index > 9, 7)), "multiclass")
-    with pytest.raises(ValueError, match="train is of the type list; expected a pandas data frame: make one"):
+    with pytest.raises(
+        ValueError, match="train is of the type list; expected a pandas data frame: make one"
+    ):
         assess([1], d, agreed(), fields)
 
 
@@ -180,7 +414,11 @@ def test_a_crash_is_no_good_end():
     with pytest.raises(TypeError):
         ends_well(None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(globals(), "study", lambda *a, **k: (_ for _ in ()).throw(ValueError("array is too big")))
+        patch.setitem(
+            globals(),
+            "study",
+            lambda *a, **k: (_ for _ in ()).throw(ValueError("array is too big")),
+        )
         assert not ends_well(table())
 
 
@@ -253,7 +491,9 @@ def test_all_evidence_of_odd_tables():
     d = FITS["missing text"](table())
     fields = infer_dictionary(d, target="y", id="row")
     odd = d[CUT:].drop(columns="y").assign(x1=[decimal.Decimal(1)] * (N - CUT))
-    evidence = assess(d[:CUT], d[CUT:], agreed(), fields, StudySettings(20), StudyContext(production=odd))
+    evidence = assess(
+        d[:CUT], d[CUT:], agreed(), fields, StudySettings(20), StudyContext(production=odd)
+    )
     assert decide(evidence)["verdict"] in VERDICTS
     with pytest.raises(ValueError, match="'x1' of production holds numbers that are infinite"):
         lost = StudyContext(production=odd.assign(x1=np.inf))

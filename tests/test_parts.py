@@ -84,7 +84,9 @@ def test_without_signal_nothing_works():
 
 def test_the_rarer_outcome_is_counted():
     "Of 97 positive rows in 100, the others are too few to judge a part of 100 rows by; of 70, they are not"
-    common, balanced = (parts_of(*made(3, 1200, lambda df, k=k: k + signal(df) / 3)) for k in (5.0, 0.8))
+    common, balanced = (
+        parts_of(*made(3, 1200, lambda df, k=k: k + signal(df) / 3)) for k in (5.0, 0.8)
+    )
     assert not [p for p in common if p.startswith("site")]
     assert [p for p in balanced if p.startswith("site")]
     assert FEWEST_OUTCOMES == 15
@@ -98,19 +100,59 @@ def test_a_part_of_which_the_model_knows_the_level_is_not_idle():
     assert not [name for name, p in parts_of(df, blind, fields).items() if p["idle"]]
 
 
+def a_range_has_the_signal(df):
+    return where(df.age > 65, signal(df))
+
+
+def a_range_has_none(df):
+    return where(df.age < 35, 0, signal(df))
+
+
+def one_column_tells_all(df):
+    return 3 * df.x0
+
+
+def two_levels(df):
+    return where(df.age > 50, 3, -3)
+
+
+def a_bar_too_high_and_parts_of_many_positives(df):
+    return 1.2 * df.x0 - 0.8 * df.x1
+
+
 CASES = {  # What is planted: the rows, the agreement, the verdict and what it names
     "a range has the signal": (
-        2400, lambda df: where(df.age > 65, signal(df)), dict(minimum=0.75, margin=0.15), "reduce_scope", "age > "
+        2400,
+        a_range_has_the_signal,
+        dict(minimum=0.75, margin=0.15),
+        "reduce_scope",
+        "age > ",
     ),
-    "a range has none": (2400, lambda df: where(df.age < 35, 0, signal(df)), dict(minimum=0.7), "reduce_scope", "age ≤ "),
-    "one column tells all": (2400, lambda df: 3 * df.x0, {}, "go", ""),
-    "two levels": (2400, lambda df: where(df.age > 50, 3, -3), {}, "go", ""),
+    "a range has none": (2400, a_range_has_none, dict(minimum=0.7), "reduce_scope", "age ≤ "),
+    "one column tells all": (2400, one_column_tells_all, {}, "go", ""),
+    "two levels": (2400, two_levels, {}, "go", ""),
     "a bar too high, and parts of many positives": (
-        1500, lambda df: 1.2 * df.x0 - 0.8 * df.x1, dict(minimum=0.95), "no_go", ""
+        1500,
+        a_bar_too_high_and_parts_of_many_positives,
+        dict(minimum=0.95),
+        "no_go",
+        "",
     ),
-    "it turned in the middle of training": (2400, late_turn(0.5), dict(time="moment"), "reduce_scope", "rows since 2024-0"),
-    "it turned when training ended": (2400, late_turn(1.0), dict(time="moment"), "no_go", "fails after it"),
-}  # fmt: skip
+    "it turned in the middle of training": (
+        2400,
+        late_turn(0.5),
+        dict(time="moment"),
+        "reduce_scope",
+        "rows since 2024-0",
+    ),
+    "it turned when training ended": (
+        2400,
+        late_turn(1.0),
+        dict(time="moment"),
+        "no_go",
+        "fails after it",
+    ),
+}
 
 
 @pytest.mark.slow
@@ -132,12 +174,20 @@ def test_no_pace_without_time():
     df, problem, fields = made(5, 600, signal, minimum=0.8)
     cut = len(df) * 2 // 3
     other = np.where(np.arange(len(df)) < cut, df.y, rng.integers(0, 2, len(df)))
-    e = assess(df.assign(y=other)[:cut], df.assign(y=other)[cut:], problem, fields, StudySettings(only_verdict=True))
+    e = assess(
+        df.assign(y=other)[:cut],
+        df.assign(y=other)[cut:],
+        problem,
+        fields,
+        StudySettings(only_verdict=True),
+    )
     found = decide(e)
     assert found["facts"]["fades"]
     assert found["rule"] == "it holds in training only"
     told = " ".join([found["why"], *found["next_steps"]])
-    told += " ".join(technical_direction(e, problem, found | dict(verdict="go")).astype(str).stack())
+    told += " ".join(
+        technical_direction(e, problem, found | dict(verdict="go")).astype(str).stack()
+    )
     assert "pace" not in told
     assert "after it" not in told
     timed = decide(e | dict(timed=True))  # the control: with a time the same numbers are a fade

@@ -108,7 +108,8 @@ def _scores_since(case):
     "First day, rows, and scores of a model of the last rows of training: one for each family and share"
     parts = [rows for share in _SHARES if (rows := _since(case, share)) is not None]
     def score(rows, name): return fit_score(case, name, rows, case.valid)
-    return [(_day(rows[case.problem.time].min()), len(rows), score(rows, k)) for rows in parts for k in FAMILIES]
+    def tried(rows, name): return _day(rows[case.problem.time].min()), len(rows), score(rows, name)
+    return [tried(rows, name) for rows in parts for name in FAMILIES]
 
 def _sure_gain(case, scores, other, n_tried):
     "The gain of one of several scores that were tried, with an interval that holds for all of them"

@@ -185,8 +185,8 @@ def _fades(e, minimum):
 
 def _said_of_change(e, change):
     "A change inside training in words"
-    since = f"a model of the {change['n']:,} rows since {change['first']} scores {say_interval(change['score'])}"
-    return f"{since}, one of all rows {say_interval(e['models']['score'])}"
+    since = f"a model of the {change['n']:,} rows since {change['first']}"
+    return f"{since} scores {say_interval(change['score'])}, one of all rows {say_interval(e['models']['score'])}"
 
 def _change_facts(e, fades):
     "A change inside training: do the rows since reach the bar, or are they too few?"

@@ -126,7 +126,8 @@ RULES = [
         verdict='collect_data',
         why='what the columns say changed inside the training period; a model of the few rows since is '
             'better than one of all, and not yet at the bar: {changed_late}',
-        next='collect labelled rows of the time since that day, leave out the rows before it, and assess again'),
+        next='collect labelled rows of the time since that day, leave out the rows before it, and '
+             'assess again'),
     Rule(
         name='it does not last',
         holds=_fades,
