@@ -440,10 +440,18 @@ def _asked_by_votes(weeks, rule):
         asked = _votes(facts, name, 'no') or asked and not _votes(facts, name, 'yes')
     return last if asked else None
 
+def _is_denied(week, later):
+    "Did a later window show the opposite of what one asked for?"
+    return any(r['facts'][_AGREED[week['rule']]] == 'yes' for r in later)
+
 def _last_word(weeks):
-    "The last of the weeks that may still be of interest: one that is unlike the reference, else the last of all"
+    "The last of some weeks that is watched, or that asked alone and was not denied; else the last of all"
     latest = list(weeks.items())[-OF_WINDOWS:]
-    return next((w for w in reversed(latest) if w[1]['decision'] == 'watch'), latest[-1])
+    for i in reversed(range(len(latest))):
+        week, later = latest[i][1], [r for _,r in latest[i+1:]]
+        if week['decision'] == 'watch': return latest[i]
+        if week['rule'] in _AGREED and not _is_denied(week, later): return latest[i]
+    return latest[-1]
 
 def _still_asked(weeks):
     "Rules that asked somebody to act and are not over, each with the last week that asked and its name"
