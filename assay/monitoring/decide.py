@@ -485,7 +485,8 @@ def verdict_of_weeks(
     alone = len(weeks) == 1
     name, last = _last_word(weeks)
     asked = {last['rule']: (name, last)} if alone and last['decision'] in ASKS else _still_asked(weeks)
-    if badly: asked = {'a group is served worse': (list(weeks)[-1], None)} | asked
+    for_all = any(w['facts']['miscalibrated'] for w in weeks.values()) # what changed for everybody, weeks judge
+    if badly and not for_all: asked = {'a group is served worse': (list(weeks)[-1], None)} | asked
     rule = next((r for r in RULES if r.name in asked), None)
     if rule: return _said(rule, *asked[rule.name], f': {badly}' if rule.holds is _group_served_badly else '')
     if last['decision'] in ASKS: return _once_only(name, last)
