@@ -440,10 +440,18 @@ def _asked_by_votes(weeks, rule):
         asked = _votes(facts, name, 'no') or asked and not _votes(facts, name, 'yes')
     return last if asked else None
 
+def _is_denied(week, later):
+    "Did a later window show the opposite of what one asked for?"
+    return any(r['facts'][_AGREED[week['rule']]] == 'yes' for r in later)
+
 def _last_word(weeks):
-    "The last of the weeks that may still be of interest: one that is unlike the reference, else the last of all"
+    "The last of some weeks that is watched, or that asked alone and was not denied; else the last of all"
     latest = list(weeks.items())[-OF_WINDOWS:]
-    return next((w for w in reversed(latest) if w[1]['decision'] == 'watch'), latest[-1])
+    for i in reversed(range(len(latest))):
+        week, later = latest[i][1], [r for _,r in latest[i+1:]]
+        if week['decision'] == 'watch': return latest[i]
+        if week['rule'] in _AGREED and not _is_denied(week, later): return latest[i]
+    return latest[-1]
 
 def _still_asked(weeks):
     "Rules that asked somebody to act and are not over, each with the last week that asked and its name"
@@ -477,7 +485,8 @@ def verdict_of_weeks(
     alone = len(weeks) == 1
     name, last = _last_word(weeks)
     asked = {last['rule']: (name, last)} if alone and last['decision'] in ASKS else _still_asked(weeks)
-    if badly: asked = {'a group is served worse': (list(weeks)[-1], None)} | asked
+    for_all = any(w['facts']['miscalibrated'] for w in weeks.values()) # what changed for everybody, weeks judge
+    if badly and not for_all: asked = {'a group is served worse': (list(weeks)[-1], None)} | asked
     rule = next((r for r in RULES if r.name in asked), None)
     if rule: return _said(rule, *asked[rule.name], f': {badly}' if rule.holds is _group_served_badly else '')
     if last['decision'] in ASKS: return _once_only(name, last)
