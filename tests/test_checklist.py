@@ -542,9 +542,10 @@ def test_container_and_ci_are_declared():
 def test_slow_tests_are_marked_and_run_in_ci():
     makefile, runner = (ROOT / "Makefile").read_text(), (ROOT / "tests/run.py").read_text()
     assert "tests/run.py" in makefile
-    assert "-m slow" in makefile
+    assert "tests/run.py --slow" in makefile
     assert "-m long" in makefile
-    assert 'SIZE, RECORDED = "not slow and not long", "not long"' in runner
+    assert 'SIZES = {RECORD: "not long", SLOW: "slow"}' in runner
+    assert 'SIZE = "not slow and not long"' in runner
     slow = {p.name for p in (ROOT / "tests").glob("test_*.py") if "pytest.mark.slow" in p.read_text()}
     # the last two leave a sample of what is long
     assert {"test_whole.py", "test_recovery.py", "test_truths.py"} <= slow
