@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TOO_GOOD', 'COPY', 'ID', 'SAYS_LITTLE', 'ID_LIKE', 'is_id_like', 'is_clock', 'leakage_evidence', 'leakage_scan',
            'declarations', 'settle_declared', 'declared_legitimate', 'read_scan_table', 'leaking_features',
-           'scan_columns', 'leak_advice', 'suspected']
+           'asked_columns', 'scan_columns', 'leak_advice', 'suspected']
 
 # %% ../../nbs/explore/13_leakage.ipynb #df77b44d
 import numpy as np
@@ -20,7 +20,7 @@ from ..stats.blocks import row_blocks
 from ..stats.counts import apply_bins, binned, bins, count_table, cv_auc
 from ..stats.intervals import Resamples
 from ..stats.values import Label, as_label, as_numbers, distinct_values, kind_of, read_coded
-from .clues import add_clues
+from .clues import GAPS, ORDER, add_clues
 from .pairs import ALL_OF_IT
 from .skill import LEAK, column_skills, r2
 
@@ -404,6 +404,14 @@ def leaking_features(
     features = set(features)
     leaks = scan.column[scan.verdict == 'leak']
     return [c for c in leaks if c in features]
+
+def asked_columns(
+    scan:pd.DataFrame, # From `leakage_scan`
+    features, # Declared features
+)->dict: # Name of a suspect to the reason, the order and the gaps of the rows among them
+    "Features, and what else tells the outcome, of which people should say when they are known"
+    asked = scan[(scan.verdict == 'suspect') & scan.column.isin([*features, ORDER, GAPS])]
+    return asked.set_index('column').reason.to_dict()
 
 # %% ../../nbs/explore/13_leakage.ipynb #10766507
 def scan_columns(

@@ -18,8 +18,12 @@ from ..data.infer import gaps
 from .associations import associations, feature_associations, plot_associations, plot_heatmap, strongest_pairs
 from .browse import draw_rows, fitting_page, read_visible
 from .checks import declared_checks, declared_table, exploration_checks, exploration_verdict
-from .exploration import compare_splits, label_counts, label_history, name_labels, plot_base_rates, plot_distributions, plot_drift, read_splits, split_rates, stack_splits
-from .leakage import TOO_GOOD, declared_legitimate, leak_advice, leakage_evidence, leakage_scan, leaking_features, read_scan_table, scan_columns
+from .exploration import (
+    compare_splits, label_counts, label_history, name_labels, plot_base_rates, plot_distributions,
+    plot_drift, read_splits, split_rates, stack_splits)
+from .leakage import (
+    TOO_GOOD, declared_legitimate, leak_advice, leakage_evidence, leakage_scan, leaking_features,
+    read_scan_table, scan_columns, asked_columns)
 from .missing import label_noise, missing_patterns
 from .over_time import drift_over_time
 from .profile import profile, summarise_parquet
@@ -63,6 +67,11 @@ class LeakScan:
     def leaks(self):
         "Names of the features that are called a leak"
         return leaking_features(self.judged, self.dictionary.names('feature'))
+
+    @property
+    def asked(self):
+        "Suspect to the reason: features of which people should say when they are known"
+        return asked_columns(self.judged, self.dictionary.names('feature'))
 
     def table(self):
         "The first lines of the scan"
@@ -284,7 +293,7 @@ class Exploration:
         min_labels:int=200, # Rows of each label needed in every split
     )->list: # `check`s
         "The items of the checklist that exploration decides"
-        return exploration_checks(self, scan.leaks, min_labels)+weight_checks(self.problem, 'explore')
+        return exploration_checks(self, scan.leaks, min_labels, scan.asked)+weight_checks(self.problem, 'explore')
 
     def metrics(self,
         scan:LeakScan, # From `scan`
