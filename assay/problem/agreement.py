@@ -83,7 +83,7 @@ class Problem:
     minimum: Annotated[Number, key('Value of the metric below which the model is of no use')]
     margin: Annotated[Number, key("By how much it must beat today's practice")]
     positive: Annotated[_Class, key('Value of the target that the decision is about')] = 1
-    unit: Annotated[Text | None, key('What one row is, such as flight, as the pages call it')] = None
+    unit: Annotated[Text | None, key('What one row is, such as order, as the pages call it')] = None
     time: Annotated[Text | None, key('Column with the moment of each row')] = None
     weight: Annotated[Text | None, key('Column that says how much each row counts')] = None
     judged_by: Annotated[_of(JUDGED_BY), key('What must reach minimum and margin')] = 'interval'
