@@ -124,7 +124,7 @@ class _Sums(Shape):
 
 class BinaryCosts(_Sums):
     "What each outcome of a decision costs, where the task is binary"
-    unit: _Words = key('What an amount is for, such as `per flight`', '')
+    unit: _Words = key('What an amount is for, such as `per order`', '')
     false_positive: Money | None = key('Acted on for nothing', None)
     false_negative: Money | None = key('Not acted on, and it happened', None)
     true_positive: Money | None = key('Acted on, and it would have happened', None)
