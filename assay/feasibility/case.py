@@ -16,7 +16,7 @@ from ..stats.metrics import METRICS, score as metric_score, weighted_metric
 from ..stats.intervals import Resamples, blocks_of, measured_ends, weights_of
 from ..stats.values import Label
 from ..models.features import feature_fields, feature_frame, NUMERIC
-from ..models.estimators import as_target, fit_rows, loss_params, make_model, predict_score
+from ..models.estimators import as_target, fit_rows, loss_params, make_model, predict_score, LOSSES
 from ..models.admission import (
     demand_frames, demand_one_clock, demand_outcomes, plain_columns, used_columns)
 from ..explore.leakage import declared_legitimate, suspected
@@ -411,6 +411,12 @@ def _undeclared(case, found, said):
     scores = {k: fit_score(rest, k, rest.sample, rest.valid) for k in FAMILIES}
     return rest, {k: measure_skill(rest, s) for k,s in scores.items()}
 
+def _by_squares(case, models):
+    "The case and its scores by squared error, in which skill is measured: a median is no closer to a copy"
+    if case.problem.metric not in LOSSES: return case, models['scores']
+    by_squares = dataclasses.replace(case, problem=dataclasses.replace(case.problem, metric='r2'))
+    return by_squares, {k: fit_score(by_squares, k, case.sample, case.valid) for k in FAMILIES}
+
 def measure_together(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
@@ -421,7 +427,8 @@ def measure_together(
     `unsure`: so it seems, on few `telling` rows; `columns`: those it rests on;
     `undeclared`: the skill without the `declared`, or None"""
     said = legitimate(case.fields)
-    found = {k: measure_skill(case, models['scores'][k]) for k in FAMILIES}
+    case, scores = _by_squares(case, models)
+    found = {k: measure_skill(case, scores[k]) for k in FAMILIES}
     rest, left = _undeclared(case, found, said)
     copies, certain = [k for k,m in left.items() if _is_copy(m)], []
     if said and not copies: certain = [k for k,m in found.items() if _is_never(m, case.problem.task)]
