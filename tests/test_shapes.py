@@ -172,7 +172,7 @@ class Longer(Problem):
     "The agreement with two keys more"
 
     place: Annotated[Text, key("Where a row is from")] = "anywhere"
-    behaviour: Annotated[dict, key("What must not change a score")] = dataclasses.field(default_factory=dict)
+    weather: Annotated[dict, key("What a row was under")] = dataclasses.field(default_factory=dict)
 
 
 class LongerToday(Today):
