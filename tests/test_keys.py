@@ -216,8 +216,8 @@ READERS = dict(  # beside the stages that show all of it
     stakeholders=["responsible"],
     assumptions=["explore"],
     risks=["responsible", "feasibility"],
-    out_of_scope=["explore"],
-    service_levels=["explore"],
+    out_of_scope=["explore", "responsible"],
+    service_levels=["explore", "responsible"],
     responsible=["responsible"],
     answers=["monitoring"],
 )
