@@ -11,11 +11,12 @@ from tiny import inside, tiny_columns
 
 from assay.data.columns import Field
 from assay.data.example import make_flights
-from assay.evaluation.explain import Shuffles, permutation_importance
+from assay.evaluation.importance import Shuffling, Subject, column_groups, rank_groups
 from assay.models.estimators import fit_final, predict_score
 from assay.models.features import feature_frame
 from assay.package.budget import as_requests
 from assay.package.bundle import export_bundle, load_bundle
+from assay.stats.scored import Scored
 
 SPEC = dict(candidate="linear", params={}, seed=0, task="binary", target="late")
 FEATURES = list(tiny_columns().features)
@@ -39,9 +40,9 @@ def test_a_column_of_noise_is_named(flights):
     train, later = halves(flights.assign(noise=noise))
     model = fit_final(SPEC, train, fields)
     score = functools.partial(predict_score, model)
-    table = permutation_importance(
-        score, feature_frame(later, fields), later.late, roc_auc_score, shuffles=Shuffles(n=5)
-    ).set_index("name")
+    X = feature_frame(later, fields)
+    scored = Scored(later.late.to_numpy(), score(X), "binary", "roc_auc")
+    table = rank_groups(Subject(score, X, scored), column_groups(X), Shuffling(n=5)).set_index("name")
     assert table.low["recent_delay"] > 0
     assert table.low["noise"] <= 0 <= table.high["noise"]
     assert table.index[-1] == "noise" or abs(table.importance["noise"]) < 0.01

@@ -309,7 +309,7 @@ class Behaviour(Shape):
 
 def _lacking(b, name):
     "What a test of behaviour needs and does not say"
-    lacks = [k for k in BEHAVIOURS.get(b.get('test'), ()) if b.get(k) in (None, '', {})]
+    lacks = [k for k in BEHAVIOURS.get(str(b.get('test')), ()) if b.get(k) in (None, '', {})]
     if b.get('test') == 'minimum' and b.get('low') is None and b.get('high') is None: lacks.append('low or high')
     if not lacks: return []
     return [f"{name} lacks {', '.join(lacks)}; expected it for test: {b['test']}"]
