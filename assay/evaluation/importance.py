@@ -147,7 +147,7 @@ def rank_groups(
     measured = screen_groups(few, groups, s.most, s.seed)
     rows = [_fall(few, columns, rng, s) | dict(name=name, n_columns=len(columns))
             for name,columns in measured.items()]
-    table = pd.DataFrame(rows)[['name', 'n_columns', 'importance', 'low', 'high', 'n']]
+    table = pd.DataFrame(rows).reindex(columns=['name', 'n_columns', 'importance', 'low', 'high', 'n'])
     return table.sort_values(['importance', 'name'], ascending=[False, True], ignore_index=True)
 
 def _fall(few, columns, rng, shuffling):
