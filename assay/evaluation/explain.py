@@ -137,6 +137,7 @@ class Cases(Result):
         s, real = self.shown, self.real
         if s.free_of_persons: return real
         X = s.subject.sample(_NEAR_ROWS, s.seed).X
+        if len(X) < s.min_group: return real.iloc[:0] # too few rows hide nobody: no case is shown
         made = [constructed_case(X, real.loc[name], s.min_group) for name in real.index]
         return pd.concat(made).set_axis(real.index)
 
@@ -155,6 +156,7 @@ class Cases(Result):
     @functools.cached_property
     def scores(self)->dict: # Name of a case to its score
         "The score of each case of the page"
+        if self.rows.empty: return {}
         return dict(zip(self.rows.index, self.shown.subject.number(self.rows).tolist()))
 
     def table(self)->pd.DataFrame: # case, score, column, value, contribution, error
@@ -162,6 +164,7 @@ class Cases(Result):
         parts = [self.shown.hide(why['table'].head(_TOP)).assign(case=name, score=self.scores[name])
                  for name,why in self.reasons.items()]
         names = ['case', 'score', 'column', 'value', 'contribution', 'error']
+        if not parts: return pd.DataFrame(columns=names)
         return pd.concat(parts)[names].reset_index(drop=True)
 
     @property
@@ -180,6 +183,7 @@ class Cases(Result):
     def method(self)->pd.DataFrame: # One column
         "What the cases are, and how far the contributions are exact"
         s, reasons = self.shown, self.reasons.values()
+        if not reasons: return pd.Series(dict(cases=f'none: fewer than {s.min_group} rows hide nobody')).to_frame('')
         kind = 'real rows' if s.free_of_persons else f'medians of {s.min_group} neighbours each'
         error = max(why['table'].error.max() for why in reasons)
         is_exact = all(why['exact'] for why in reasons)
@@ -189,6 +193,7 @@ class Cases(Result):
 
     def flips(self)->pd.DataFrame: # As `smallest_flips` gives it, the smallest of each case
         "The smallest change of one column that turns the decision of each case"
+        if self.rows.empty: return pd.DataFrame(columns=['case', 'column', 'old', 'new'])
         found = smallest_flips(self.shown.subject, self.rows, self.shown.columns).drop_duplicates('case')
         found = found.assign(case=[self.rows.index[i] for i in found.case])
         return self.shown.hide(found, ('old', 'new')).reset_index(drop=True)
