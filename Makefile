@@ -31,13 +31,16 @@ run: setup ## run the whole pipeline, only what changed; ends in reports/index.h
 	@$(BIN)/assay repro
 
 # two processes that each use both cores wait for each other's threads: one thread each, as in a stage
-test test-slow test-long check: export OMP_NUM_THREADS = 1
+test test-record test-slow test-long check: export OMP_NUM_THREADS = 1
 
 test: setup ## the tests: the lessons in nbs/, the house checks, and tests/ without the slow ones; some with FILES="nbs/problem/03_agreement.ipynb tests/test_site.py"
 	@$(BIN)/python tests/run.py $(FILES)
 
+test-record: setup ## the tests and the slow tests; writes tests/record.json, which the coverage stage reads: renew it before `make run`
+	@$(BIN)/python tests/run.py --record $(FILES)
+
 test-slow: setup ## the slow tests: kills, and whole pipelines on small tables
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python tests/run.py --slow $(FILES)
 
 test-long: setup ## the long tests: every known truth, and thirty kills; results in tests/long.json
 	@$(BIN)/python -m pytest -m long
@@ -96,4 +99,4 @@ lock-check: setup ## can every platform of the README install requirements.lock?
 	  rm -rf $(VENV)/.lock-check; echo "$$p: every package of requirements.lock can be installed"; \
 	done
 
-.PHONY: help setup run test test-slow test-long check lab serve monitor audit truths bench deps export wheel schema readme lock lock-check
+.PHONY: help setup run test test-record test-slow test-long check lab serve monitor audit truths bench deps export wheel schema readme lock lock-check

@@ -20,9 +20,10 @@ from assay.pipeline import run
 from assay.release import approval, chain, gates, waivers, waiving
 from assay.release import checklist as evidence
 from assay.release import sign as release
-from assay.release.chain import new_key, read_chain, revoke_key
+from assay.release.chain import read_chain
 from assay.release.checklist import load_checklist
 from assay.release.gates import closed_gates
+from assay.release.signers import new_key, revoke_key
 
 # Evidence that does not count
 

@@ -185,7 +185,8 @@ def onnx_scan(repeats=2000):
 def chain(lines=50):
     "Milliseconds to verify a chain of signed decisions, and how many shorter ones verify as well"
     from assay.core.artifacts import place
-    from assay.release.chain import append_decision, new_key, read_chain
+    from assay.release.chain import append_decision, read_chain
+    from assay.release.signers import new_key
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         subprocess.run(["git", "init", "-q"], check=True)

@@ -26,7 +26,15 @@ from assay.problem.moved import (
     ledger_rows,
     moved_bar,
 )
-from assay.problem.plausible import COSTS, GROUP_METRICS, TESTED_IN, faults, name_faults
+from assay.problem.plausible import (
+    ANSWERS,
+    COSTS,
+    GROUP_METRICS,
+    RESPONSIBLE,
+    TESTED_IN,
+    faults,
+    name_faults,
+)
 from assay.problem.plausible import METRICS as KNOWN
 from assay.project.proposal import draft
 from assay.responsible.group_limits import LIMITABLE, read_limits
@@ -149,7 +157,9 @@ def test_nothing_is_frozen_where_the_statement_makes_no_sense(tmp_path):
     assert done.returncode == 0, done.stderr
     report = json.loads((repo / "reports/problem/metrics.json").read_text())
     assert (report["verdict"], report["metrics"]["gaps"]["value"], report["bar_moved"]) == ("agreed", 0, [])
-    line = json.loads((repo / "approvals/criteria.jsonl").read_text())
+    line, bound = map(json.loads, (repo / "approvals/criteria.jsonl").read_text().splitlines())
+    answers = bound["declared"]["answers"]  # all of them, and the review of the dictionary
+    assert bound["event"] == "declared" and set(answers) == {*RESPONSIBLE, *ANSWERS, "reviewed"}
     assert line["criteria"]["thresholds"]["explore"] == dict(leak_auc=0.9)
     assert line["criteria"]["hypotheses"]["H3"]["above"] == 0.05
 

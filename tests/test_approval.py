@@ -20,7 +20,8 @@ from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
 from assay.release import approval, waiving
 from assay.release.approval import approval_of, approve, changed_since, reject, serving_folder, signatures
-from assay.release.chain import append_decision, chain_head, load_keys, new_key, read_chain, revoke_key
+from assay.release.chain import append_decision, chain_head, load_keys, read_chain
+from assay.release.signers import new_key, revoke_key
 from assay.release.waiving import active_waivers, waive, withdraw
 from assay.serving.app import open_service
 

@@ -1,9 +1,14 @@
-"`assay audit`: what is committed is what a rebuild gives, byte by byte"
+"`assay audit`: what is committed is what a rebuild gives, byte by byte; its record is what an approval signs"
 
 import json
 
 import pytest
 from small import assay, make_repo, run
+from tiny import inside, record
+
+from assay.core.artifacts import metrics_path, place, read_json, write_json, write_text
+from assay.release.committed import known_rebuild
+from assay.stages.shown import STAMP, numbers_hash, page_words, shown_faults
 
 pytestmark = pytest.mark.slow
 AS_SOMEBODY = ("-c", "user.name=test", "-c", "user.email=test@example.org")
@@ -32,6 +37,8 @@ def test_a_rebuild_gives_the_committed_bytes(repo):
     assert done.returncode == 0 and found["differs"] == [] and found["compared"] >= 10, (
         done.stdout + done.stderr
     )
+    with inside(repo):
+        assert known_rebuild()["compared"] == found["compared"] and shown_faults() == []
 
 
 def test_one_changed_byte_of_a_page_is_found(repo):
@@ -41,3 +48,31 @@ def test_one_changed_byte_of_a_page_is_found(repo):
     done = assay("audit", "--json", cwd=repo)
     assert done.returncode == 1
     assert [d["path"] for d in json.loads(done.stdout)["differs"]] == ["reports/rule/report.html"]
+
+
+def forge(stage):
+    "Better numbers of a stage; its notebook, its page and the lock made to agree with them"
+    path, notebook = metrics_path(stage), place("executed", f"{stage}.ipynb")
+    page = place("reports", stage, "report.html")
+    before = page_words(numbers_hash(read_json(path)))
+    assert before in page.read_text()  # the runner and the site have written it
+    write_json(path, read_json(path) | dict(verdict="beats today"))
+    told = numbers_hash(read_json(path))
+    content = read_json(notebook)
+    content["metadata"][STAMP] = dict(numbers=told)
+    write_text(notebook, json.dumps(content))
+    write_text(page, page.read_text().replace(before, page_words(told)))
+    record()
+
+
+def test_a_forgery_that_agrees_with_itself_is_found_by_the_rebuild_alone(repo):
+    with inside(repo):
+        forge("rule")
+        commit(repo, "better")
+        assert [f for f in shown_faults() if f["stage"] == "rule"] == []
+        assert known_rebuild() is None  # the record is of the content before
+    done = assay("audit", "--json", cwd=repo)
+    assert done.returncode == 1
+    assert "reports/rule/metrics.json" in [d["path"] for d in json.loads(done.stdout)["differs"]]
+    with inside(repo):
+        assert known_rebuild() is None

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from example import FLIGHTS
 
+import assay
 from assay.commands.board import edited_parts, load_status
 from assay.core.artifacts import metric, metrics_path, place, write_json, write_metrics
 from assay.core.keys import write_agreed
@@ -121,3 +124,16 @@ def test_a_stage_that_reads_what_was_edited_is_stale_before_the_problem_stage_ru
     assert {"data", "explore", "evaluation"} <= set(edited_parts()) and "problem" not in edited_parts()
     assert rows(edited_parts())["data"]["state"] == "stale"
     assert load_status(edited_parts())["next"] == "bring every stage up to date: assay repro"
+
+
+def told(*args):
+    "What a command prints into a pipe"
+    done = subprocess.run([sys.executable, "-m", "assay.cli", *args], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_the_help_says_each_command_in_full_and_the_version_is_told():
+    assert told("--version") == f"assay {assay.__version__}\n"
+    said = " ".join(told("--help").split())
+    assert "run every stage that is not up to date, and show the board." in said
+    assert "..." not in said.partition("Commands:")[2]

@@ -17,18 +17,8 @@ from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
 from assay.release import chain
 from assay.release.approval import approval_of, approve, reject
-from assay.release.chain import (
-    chain_head,
-    change_role,
-    cut_decisions,
-    enrol_key,
-    load_keys,
-    load_private_key,
-    new_key,
-    public_half,
-    read_chain,
-    revoke_key,
-)
+from assay.release.chain import chain_head, cut_decisions, load_keys, load_private_key, read_chain
+from assay.release.signers import change_role, enrol_key, new_key, public_half, revoke_key
 from assay.release.waiving import active_waivers, waive, withdraw
 from assay.serving.app import _watch, make_app, open_service
 from assay.serving.prediction_log import PredictionLog, log_anchors

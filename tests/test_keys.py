@@ -212,11 +212,12 @@ def test_hashes_that_are_gone_are_made_again(repo):
 
 
 READERS = dict(  # beside the stages that show all of it
+    unit=[],
     stakeholders=["responsible"],
     assumptions=["explore"],
     risks=["responsible", "feasibility"],
-    out_of_scope=["explore"],
-    service_levels=["explore"],
+    out_of_scope=["explore", "responsible"],
+    service_levels=["explore", "responsible"],
     responsible=["responsible"],
     answers=["monitoring"],
 )

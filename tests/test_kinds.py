@@ -33,8 +33,9 @@ from assay.pipeline.normalise import leaks
 from assay.problem.agreement import load_problem
 from assay.project.create import is_untouched, refuse_overwriting
 from assay.project.read import read_table_of
-from assay.release.chain import load_private_key, public_half
+from assay.release.chain import load_private_key
 from assay.release.coverage import known_lessons, known_tests
+from assay.release.signers import public_half
 from assay.serving.prediction_log import PredictionLog, heal, log_anchors, read_log
 from assay.stages.parameters import declared_parameters
 from assay.stats.values import open_coded, read_coded

@@ -36,8 +36,8 @@ from assay.problem.agreement import load_problem, make_problem
 from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, note_declared, read_ledger
 from assay.problem.moved import moved_bar
 from assay.project.proposal import draft
-from assay.release.chain import new_key
 from assay.release.readiness import doubts, drafted_suspects, leak_rows, next_step, release_rows
+from assay.release.signers import new_key
 from assay.release.waivers import waivable_items, waiver_fault
 from assay.release.waiving import active_waivers, waive
 from assay.responsible.assessment import findings, judge_answers
@@ -385,11 +385,11 @@ def test_a_suspected_leak_dominates_the_front_page_and_no_score_is_green(agreed)
         green("monitoring", "keep"),
     ]
     shown = index_page(agreed, board).partition("<main>")[2]
-    assert shown.index("leak suspected") < shown.index('class="cards"')
+    assert shown.index("leak suspected") < shown.index('class="answer')
     assert "badge good" not in shown
     assert shown.count("in doubt") >= 5
     board[0]["metrics"] = explored(leak=False)
-    assert index_page(agreed, board).count("badge good") == 5  # the control: nothing is suspected
+    assert index_page(agreed, board).count("badge good") == 8  # the control: nothing is suspected
 
 
 def test_a_suspected_leak_is_the_next_thing_to_do_on_board_and_list(agreed, monkeypatch):
@@ -438,7 +438,7 @@ def test_columns_that_are_the_outcome_together_dominate_as_one_column_does(rule,
         green("evaluation", "meets the criteria"),
     ]
     shown = index_page(agreed, board).partition("<main>")[2]
-    assert shown.index("leak suspected") < shown.index('class="cards"')
+    assert shown.index("leak suspected") < shown.index('class="answer')
     assert "badge good" not in shown
     assert "remove each that gives it away" in shown
     assert rule in {r[0] for r in RULES}
@@ -457,7 +457,7 @@ def test_a_question_about_the_skill_is_shown_where_a_suspect_is_and_puts_nothing
         assert status["doubts"] == []
         row = dict(stage="feasibility", question="?", headline="gain", page=True)
         shown = index_page(agreed, [row | dict(metrics=found | dict(verdict="go"))])
-        assert (shown.count(asked), shown.count("open question"), shown.count("badge good")) == (n, n, 1)
+        assert (shown.count(asked), shown.count("open question"), shown.count("badge good")) == (n, n, 2)
     rows = [dict(stage="feasibility", state="fresh", verdict="go")]
     question = dict(what="open question", why=asked, next="declare it")
     assert next_to_do(rows, [], [], [], [question]) == f"open question, {asked}: declare it"

@@ -11,16 +11,9 @@ from assay.core.artifacts import place, to_json, write_text
 from assay.problem.agreement import load_problem
 from assay.problem.criteria import freeze_criteria, mark_results, read_ledger
 from assay.release.approval import approval_of
-from assay.release.chain import (
-    append_decision,
-    change_role,
-    cut_decisions,
-    load_keys,
-    new_key,
-    read_chain,
-    revoke_key,
-)
+from assay.release.chain import append_decision, cut_decisions, load_keys, read_chain
 from assay.release.merging import merge_ledgers
+from assay.release.signers import change_role, new_key, revoke_key
 
 PROBLEM = (
     "title: a\nquestion: b\ntask: binary\ntarget: late\nid: flight\nmetric: brier\nminimum: 0.2\nmargin: 0\n"

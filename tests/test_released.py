@@ -11,7 +11,7 @@ from small import run
 from test_waived_page import release_repo
 from tiny import inside, record
 
-from assay.release.chain import new_key
+from assay.release.signers import new_key
 from assay.release.waiving import active_waivers, waive
 
 ITEMS = ("criteria", "P11", "F09")  # what the README waives

@@ -171,8 +171,8 @@ def test_a_malformed_report_is_refused_with_its_place(change, words, tmp_path):
 class Longer(Problem):
     "The agreement with two keys more"
 
-    unit: Annotated[Text, key("What a row is")] = "row"
-    behaviour: Annotated[dict, key("What must not change a score")] = dataclasses.field(default_factory=dict)
+    place: Annotated[Text, key("Where a row is from")] = "anywhere"
+    weather: Annotated[dict, key("What a row was under")] = dataclasses.field(default_factory=dict)
 
 
 class LongerToday(Today):
@@ -188,7 +188,7 @@ def test_a_new_key_with_its_default_moves_no_bar(tmp_path, monkeypatch):
         mark_results(before)
         assert (criteria_hash(after), moved_bar(after)) == (criteria_hash(before), [])
         assert frozen_line(after) == frozen_line(before) is not None
-        assert (after.unit, shape_faults(LongerToday, before.today)) == ("row", [])
+        assert (after.place, shape_faults(LongerToday, before.today)) == ("anywhere", [])
         monkeypatch.setattr(
             "assay.problem.plausible.today_faults", lambda today: shape_faults(LongerToday, today, "today")
         )

@@ -13,11 +13,11 @@ from tiny import inside, record
 from assay.core.artifacts import hash_inputs, write_text
 from assay.pipeline.repro import end_waivers
 from assay.problem.agreement import load_problem
-from assay.release.chain import new_key
 from assay.release.checklist import evaluate_checklist, load_checklist, read_stages, stages_of
 from assay.release.readiness import (
     open_items,
 )
+from assay.release.signers import new_key
 from assay.release.waivers import say_day
 from assay.release.waiving import active_waivers, waive, withdraw
 from assay.site.pages import checklist_rows, index_page, load_board

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny import copy_repo, inside, make_keys, make_tiny
 
-from assay.core.artifacts import check, metric, place, sha256, write_json, write_metrics, write_text
+from assay.core.artifacts import check, metric, place, sha256, to_json, write_json, write_metrics, write_text
 from assay.package.identity import bundle_identity
 from assay.problem import criteria, moved
 from assay.problem.agreement import load_problem
@@ -309,3 +309,21 @@ def test_the_list_says_that_a_waiver_is_about_something_else(repo, monkeypatch):
     assert shown()["F03"]["status"] == "fail"
     assert "it names other evidence" in shown()["F03"]["why"]
     assert "does not count" not in shown()["P09"]["why"]
+
+
+def set_aside_the_last():
+    "What a merge does with a signed line that it cannot link: it moves to the lines that were set aside"
+    path = place("approvals", "waivers.jsonl")
+    *kept, last = path.read_text().splitlines(True)
+    path.write_text("".join(kept))
+    write_text(place("approvals", "set_aside.jsonl"), to_json(dict(chain="waivers", line=last.rstrip("\n")), None))
+
+
+def test_a_withdrawal_that_a_merge_set_aside_ends_the_waiver(repo):
+    sign(repo, "P09")
+    withdraw("P09", "the pilot is over", key(repo))
+    set_aside_the_last()
+    assert items() == []
+    assert "Ann signed 'withdraw' on another branch, and a merge set it aside" in stray_waivers(DAY)["P09"]
+    place("approvals", "set_aside.jsonl").unlink()
+    assert items() == ["P09"]  # the control: the line stands in no file any more

@@ -57,6 +57,7 @@ def edit_yaml(path, **changes):
 
 AGREED = dict(
     groups=["origin"],
+    behaviour=[],  # the bundled ones name columns that this table does not have
     today=dict(
         columns=["origin", "carrier"],
         aggregation="mean",
@@ -88,6 +89,17 @@ DATA = dict(
     valid_until="2013-09-15T00:00:00",
     test_until="2013-11-01T00:00:00",
 )
+
+
+def say_it_is_built(path):
+    "Of the answers and risks of a problem, what nobody has built is left out"
+    yaml = YAML()
+    content = yaml.load(path.read_text())
+    for said in (*content["answers"].values(), *content["responsible"].values(), *content["risks"]):
+        if isinstance(said, dict):
+            said.pop("not_built", None)
+    with path.open("w") as f:
+        yaml.dump(content, f)
 
 
 def copy_stages(folder):
@@ -141,6 +153,7 @@ def make_project(folder):
     reviewed = dict(by="data engineer", date="2026-11-06")
     write_dictionary(Dictionary(fields, reviewed), folder / "dictionary.yaml")
     edit_yaml(folder / "problem.yaml", **AGREED, sources=[SOURCE])
+    say_it_is_built(folder / "problem.yaml")
     edit_yaml(folder / "params.yaml", data=DATA, feasibility=dict(n_boot=60, max_rows=3000))
     start_repository(folder)
     return folder

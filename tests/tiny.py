@@ -109,7 +109,7 @@ def record():
 
 def make_keys(folder):
     "Two keys beside the repository, the first one the root, and the paths of their private halves"
-    from assay.release.chain import new_key
+    from assay.release.signers import new_key
 
     with inside(folder):
         paths = [folder.parent / f"{folder.name}-{name}.pem" for name in ("ann", "bob")]

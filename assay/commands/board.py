@@ -8,6 +8,8 @@ __all__ = ['edited_parts', 'changed_stages', 'load_status', 'next_to_do', 'show_
 # %% ../../nbs/commands/01_board.ipynb #00b3515f
 import json, subprocess, sys
 
+from .terminal import coloured, make_console
+
 # %% ../../nbs/commands/01_board.ipynb #6269115e
 def edited_parts()->dict: # Stage to those parts
     "Stage to the parts of the agreement that were edited since it read them"
@@ -42,18 +44,24 @@ def _board_row(b, changed):
     number = headline(metrics['metrics'], b['headline'])
     return dict(stage=b['stage'], state=state, verdict=metrics.get('verdict'), number=number)
 
+def _dated(answer, rows):
+    "An answer of the front page; one that rests on a stale stage says so"
+    state = next((r['state'] for r in rows if r['stage'] == answer['stage']), 'not run')
+    if state != 'stale': return answer
+    return answer | dict(verdict=f"{answer['verdict']} (out of date)", tone='open')
+
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
-)->dict: # `stages`, `stopped`, `waivers`, `doubts`, `questions`, `next`
+)->dict: # `answers`, `stages`, `stopped`, `waivers`, `doubts`, `questions`, `next`
     """What is up to date, what it says, what signatures hold open, and what to do next.
 
-    `stages` are the rows of the board, `stopped` says why stages stopped, `waivers` are those that hold
+    `answers` are those of the front page, `stages` the rows of the board, `stopped` says why stages stopped, `waivers` are those that hold
     today, `doubts` put every score in doubt, `questions` are for people to answer"""
     from assay.problem.agreement import gaps, load_problem
     from assay.release.readiness import doubts, drafted_suspects, questions
     from assay.pipeline.repro import stopped
     from assay.release.start import waivers_today
-    from assay.site.pages import load_board
+    from assay.site.pages import front_answers, load_board
     problem, board, waivers = load_problem(), load_board(), waivers_today()
     rows = [_board_row(b, changed) for b in board]
     # a report of before a column was removed says nothing any more
@@ -62,7 +70,10 @@ def load_status(
     doubt = doubts(found, [w['item'] for w in waivers], drafted_suspects())
     asked, stops = questions(found), stopped()
     todo = next_to_do(rows, stops, gaps(problem), doubt, asked)
-    return dict(stages=rows, stopped=stops, waivers=waivers, doubts=doubt, questions=asked, next=todo)
+    measured = {b['stage']: b['metrics'] for b in board if b['metrics']}
+    answers = [_dated(a, rows) for a in front_answers(problem, measured, doubt)]
+    said = dict(answers=answers, stages=rows, stopped=stops)
+    return said | dict(waivers=waivers, doubts=doubt, questions=asked, next=todo)
 
 # %% ../../nbs/commands/01_board.ipynb #bda95a17
 def next_to_do(
@@ -89,21 +100,36 @@ def _print_waiver(console, w):
     signed = f"by {w['by']}, {w['role']}: {w['reason']}"
     console.print(f"waived: {w['item']} until {w['until']}, {signed}", markup=False)
 
+def _print_answer(console, answer):
+    "Print one question of the front page with its answer"
+    from rich.text import Text
+    said = coloured(answer['verdict'], answer['tone'])
+    console.print(Text.assemble((answer['question'], 'bold'), ' ', said))
+    for sentence in answer['sentences']: console.print(Text(f'  {sentence}'))
+
+def _board_cells(r):
+    "The cells of one stage, in the colours of what they say"
+    from assay.site.report import tone
+    state = coloured(r['state'], 'good' if r['state'] == 'fresh' else 'open')
+    verdict = coloured(r['verdict'] or '', tone(r['verdict']))
+    return r['stage'], state, verdict, r['number']
+
 def _board_table(rows):
     "The board as a table of the terminal"
     from rich.table import Table
     table = Table(box=None, pad_edge=False, header_style='bold')
     for column in ('stage', 'state', 'verdict', 'key number'): table.add_column(column, overflow='fold')
-    for r in rows: table.add_row(r['stage'], r['state'], r['verdict'] or '', r['number'])
+    for r in rows: table.add_row(*_board_cells(r))
     return table
 
 def show_board(status:dict)->None: # Of `load_status`
     "Print the board"
-    from rich.console import Console
-    console = Console(soft_wrap=False)
+    console = make_console()
     for d in status['doubts']:
         console.print(f"{d['what'].upper()}: {d['why']}; every score is in doubt\n", markup=False)
     for q in status['questions']: console.print(f"{q['what']}: {q['why']}\n", markup=False)
+    for answer in status['answers']: _print_answer(console, answer)
+    console.print()
     console.print(_board_table(status['stages']), markup=False)
     for s in status['stopped']: console.print(s['why'], markup=False)
     for w in status['waivers']: _print_waiver(console, w)

@@ -28,11 +28,13 @@ def _who(e):
 # %% ../../nbs/commands/04_decisions.ipynb #104948a0
 def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay = None):
     """Approve the present bundle: a decision of the product owner, signed and bound to its content and to
-    the reports."""
+    the reports. Run `assay audit` before it, or what is signed says `not rebuilt`."""
+    from assay.release.approval import approval_words
     from assay.release.sign import approve_release
     key = key.expanduser().resolve()
     enter_root()
     e = approve_release(key, role, reason, expires)
+    for words in approval_words(e): print(f'signed with it: {words}')
     ends = f", until {e['expires']}" if e['expires'] else ''
     print(f"approved bundle {e['bundle'][:12]} by {_who(e)}{ends}; commit approvals/, then: assay serve")
 
@@ -99,7 +101,8 @@ def _show_keys(json_):
 def _make_key(out, name, role, signer):
     "Make a pair, and say what is left to do until it counts"
     import shlex
-    from assay.release.chain import load_keys, new_key, public_half
+    from assay.release.chain import load_keys
+    from assay.release.signers import new_key, public_half
     id = new_key(out, name, role, signer)
     print(f'key {id} for {name}, {role}: private half in {out}')
     if id not in load_keys():
@@ -135,7 +138,7 @@ def key(out: _Out = None, name: _Name = None, role: _HolderRole = None, signer: 
         json_: Json = False):
     """Make a key to sign decisions with, enrol one, change its role, or revoke it, as signed lines of
     approvals/approvals.jsonl; without options, show the keys."""
-    from assay.release.chain import change_role, enrol_key, revoke_key
+    from assay.release.signers import change_role, enrol_key, revoke_key
     actions = dict(out=out, public=public, change=change, revoke=revoke)
     asked = _asked(actions, dict(name=name, role=role, key=signer, reason=reason))
     out, signer = (p and p.expanduser().resolve() for p in (out, signer))

@@ -14,31 +14,56 @@ from .scoring import accepted, served_bundle, whole_path
 from .terminal import Json, option, print_json, show_rows, stop
 
 # %% ../../nbs/commands/06_monitoring.ipynb #0ca2329c
+def _moments_of(table, kept, time):
+    "Moments of the rows that were refused; nothing in their place where there are none"
+    import pandas as pd
+    refused = table.loc[table.index.difference(kept)]
+    if time not in refused: return [None]*len(refused)
+    found = pd.to_datetime(refused[time], utc=True, format='ISO8601', errors='coerce')
+    return found.dt.tz_localize(None)
+
 def _scored_now(table):
-    "The rows of a table with the scores of the bundle that is served, and how many rows were refused"
+    "The rows of a table with the scores of the bundle that is served, and the moments of those refused"
     from assay.release.approval import serving_folder
     from assay.package.bundle import load_bundle
+    from assay.monitoring.live import served_once
     from assay.monitoring.outcomes import with_model_scores
     from assay.problem.agreement import load_problem
-    bundle = load_bundle(serving_folder())
-    kept = accepted(bundle, table, load_problem().id)[0]
+    bundle, problem = load_bundle(serving_folder()), load_problem()
+    once = served_once(table, problem.id)
+    kept = accepted(bundle, once, problem.id)[0]
     if kept.empty:
-        raise ValueError(f"all {len(table)} rows of the table are refused; repair the data at its source")
-    return with_model_scores(kept, None, None, score=bundle.score_classes(kept)), len(table)-len(kept)
+        raise ValueError(f"all {len(once)} rows of the table are refused; repair the data at its source")
+    refused = _moments_of(once, kept.index, problem.time)
+    return with_model_scores(kept, None, None, score=bundle.score_classes(kept)), refused, len(table)-len(once)
+
+def _refused_by(model, problem):
+    "Moments of the rows that the log set aside of a bundle, each row once; its clock where a row has none"
+    import pandas as pd
+    from assay.serving.prediction_log import iter_log
+    aside = [r for r in iter_log(kind='quarantine') if r['model'] == model]
+    rows = pd.DataFrame(dict(
+        name=[r['row'].get(problem.id) for r in aside],
+        own=[r['row'].get(problem.time) for r in aside],
+        logged=[r['time'] for r in aside]), dtype=object)
+    rows = rows[~(rows.name.duplicated() & rows.name.notna())]
+    own, logged = (pd.to_datetime(rows[c], utc=True, format='ISO8601', errors='coerce') for c in ('own', 'logged'))
+    return own.where(own.notna(), logged).dt.tz_localize(None)
 
 def _served(table):
-    "What was served, by the log or by scoring a table; how many rows were refused, and are of other bundles"
+    "What was served, by the log or by scoring a table; moments of what was refused; rows of other bundles"
     from assay.core.artifacts import place
-    from assay.serving.prediction_log import iter_log, log_table
-    if table is not None: return *_scored_now(table), 0
+    from assay.problem.agreement import load_problem
+    from assay.serving.prediction_log import log_table
+    if table is not None: return *_scored_now(table)[:2], 0
     if not place('log').is_dir():
         raise ValueError(f"there is no prediction log in {place('log')}; serve some predictions with "
                          "`assay serve`, or name a table: assay monitor --table FILE")
     rows = log_table()
-    if rows.empty: return rows, 0, 0
+    if rows.empty: return rows, (), 0
     last = rows.model.iloc[-1] # the bundle that answered last: another one promised something else
     mine = rows[rows.model == last].reset_index(drop=True)
-    return mine, sum(r['model'] == last for r in iter_log(kind='quarantine')), len(rows)-len(mine)
+    return mine, _refused_by(last, load_problem()), len(rows)-len(mine)
 
 # %% ../../nbs/commands/06_monitoring.ipynb #743534e9
 def _read_named(table, labels, problem, dictionary):
@@ -50,22 +75,29 @@ def _read_named(table, labels, problem, dictionary):
     return (table and read_window(table, bundle, reading, problem, dictionary),
             labels and read_described(labels, reading.source, problem, dictionary))
 
-def _monitored(problem, dictionary, spec, given, outcomes, cluster):
+def _as_rehearsed(settings, cluster):
+    "How the replay of the monitoring stage compares: its rate of false alarms, and its resamples"
+    from assay.stats.intervals import Resampling
+    own = settings.get('monitoring') or {}
+    seed = own.get('seed', (settings.get('base') or {}).get('seed', 0))
+    return own.get('alpha', .01), Resampling(own.get('n_boot', 200), seed, cluster)
+
+def _monitored(problem, dictionary, spec, given, outcomes, settings):
     "One monitoring pass, and how many predictions of other bundles were left out"
     from assay.monitoring.live import Released, monitor_served
-    from assay.stats.intervals import Resampling
     from assay.core.artifacts import place, read_table
     from assay.monitoring.outcomes import todays_rule
+    alpha, resampling = _as_rehearsed(settings, (settings.get('data') or {}).get('cluster'))
     served, refused, others = _served(given)
-    rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')))
-    released = Released(problem, dictionary, spec, rule)
-    found = monitor_served(served, released, outcomes, refused, Resampling(cluster=cluster))
+    rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')), resampling.seed)
+    released = Released(problem, dictionary, spec, rule, alpha)
+    found = monitor_served(served, released, outcomes, refused, resampling)
     return found | dict(others=others)
 
 # %% ../../nbs/commands/06_monitoring.ipynb #4391716d
 _FOUND = ( # What a machine is told of a monitoring pass
     'n', 'known', 'unsaid', 'decision', 'rule', 'why', 'realised', 'estimated', 'undated', 'others',
-    'resampled')
+    'resampled', 'again', 'hours')
 
 _OF_WEEK = ('n', 'known', 'decision', 'why') # And of one week
 
@@ -82,7 +114,7 @@ def _monitoring_as_json(found, groups):
 # %% ../../nbs/commands/06_monitoring.ipynb #bac61270
 def _tell_weeks(found):
     "Print how many outcomes are known, and what the weeks say"
-    from assay.monitoring.live import LEAST_ROWS
+    from assay.monitoring.decide import LEAST_ROWS
     print(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
     for week, r in found['weeks'].items():
         seen = f"{count_of(r['n'], 'prediction')}, {count_of(r['known'], 'outcome')}"
@@ -90,6 +122,8 @@ def _tell_weeks(found):
     if not found['weeks']:
         print(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
     if found['others']: print(f"left out: {count_of(found['others'], 'prediction')} of other bundles")
+    if found['again']: print(f"asked for again, and counted once: {count_of(found['again'], 'prediction')}")
+    if found['hours']: print(f"parts of days: {found['hours']}")
     if found['undated']:
         print(f"without a moment: {count_of(found['undated'], 'prediction')}; where no other has one either, "
               'rows count as independent, and alarms are more frequent than promised')
@@ -135,10 +169,10 @@ def monitor(table: _Watched = None, labels: _Labels = None, json_: Json = False)
     table, labels = map(whole_path, (table, labels))
     enter_root()
     problem, dictionary, spec = load_problem(), load_dictionary(), read_json(place('model'))
-    data = read_yaml('params.yaml').get('data', {})
+    settings = read_yaml('params.yaml')
     given, outcomes = _read_named(table, labels, problem, dictionary)
     if given is not None and given.empty: stop(_tell_nothing(table.name, json_))
-    found = _monitored(problem, dictionary, spec, given, outcomes, data.get('cluster'))
+    found = _monitored(problem, dictionary, spec, given, outcomes, settings)
     stop(_tell_monitoring(found, json_))
 
 # %% ../../nbs/commands/06_monitoring.ipynb #5e2bc766

@@ -125,14 +125,19 @@ def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensit
 
 # %% ../../nbs/commands/02_project.ipynb #4e9dbf51
 def verify(json_: Json = False):
-    "Hash every artefact against what was recorded, and every object of DVC's cache against its name."
+    """Hash every artefact against what was recorded, every object of DVC's cache against its name, and the
+    numbers of each report against its notebook and its page.
+
+    The file of openings of the test set may only have grown."""
+    from assay.evaluation.openings import cut_openings
     from assay.stages.lock import verify_cache, verify_outputs
+    from assay.stages.shown import shown_faults
     enter_root()
-    found = verify_outputs() + verify_cache()
+    found = verify_outputs() + shown_faults() + verify_cache() + cut_openings()
     if json_: print_json(found)
     else:
         print_differences(found)
-        differ = f'{len(found)} differ; `assay repro` makes them again'
+        differ = f'{len(found)} differ; `assay repro` makes outputs again, git restores the rest'
         print(differ if found else 'every artefact is as it was recorded')
     stop(1 if found else 0)
 

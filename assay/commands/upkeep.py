@@ -52,9 +52,9 @@ def _write_answer(key, value, by):
 def _open_answers(key):
     "The open questions, with what is known beside each"
     from assay.problem.agreement import load_problem
-    from assay.project.questions import chosen_questions, known_facts, open_questions
+    from assay.project.questions import asked_again, chosen_questions, known_facts, open_questions
     problem = load_problem()
-    return chosen_questions(open_questions(problem, known_facts(problem)), key)
+    return chosen_questions(open_questions(problem, known_facts(problem), asked_again(problem)), key)
 
 def answer(key: _AnswerKey = None, value: _AnswerValue = None, by: _By = None,
            notebook: _Ask = False, json_: Json = False):

@@ -17,7 +17,7 @@ from .yaml import read_yaml
 
 # %% ../../nbs/core/10_keys.ipynb #93810995
 SHOWN = ( # Keys of `problem.yaml` whose words are shown and decide nothing
-    'stakeholders', 'assumptions', 'risks', 'out_of_scope', 'service_levels', 'responsible', 'answers')
+    'unit', 'stakeholders', 'assumptions', 'risks', 'out_of_scope', 'service_levels', 'responsible', 'answers')
 
 def _pairs(x):
     "Mappings as lists of pairs, for JSON has no key that is a date"

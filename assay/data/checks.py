@@ -18,6 +18,7 @@ from .compare_splits import base_rate
 from .dictionary import MISSING, validate
 from .infer import gaps
 from .prepared import RowCounts, Snapshot, Splits
+from ..problem.bound import REVIEW, about_now, changed_answers, words_again
 from ..problem.weighting import weight_checks
 
 # %% ../../nbs/data/19_checks.ipynb #708eb128
@@ -120,22 +121,30 @@ def _silent(dictionary, train):
     "Features that hold no value in training, so that nothing can be learnt of them"
     return [f.name for f in dictionary.features if f.name in train and _is_empty(f, train[f.name])]
 
-def _review(reviewed):
+def _review(reviewed, again):
+    if again: return again
     if not reviewed: return 'reviewed by nobody: ranges and categories are proposals'
     return f"reviewed by {reviewed['by']} on {reviewed['date']}"
 
-def _described(dictionary, splits):
+def _reviewed_again(problem, dictionary):
+    "That the dictionary changed after it was reviewed; empty where it did not"
+    if not dictionary.reviewed: return ''
+    now = about_now(problem, dictionary, [REVIEW])
+    parts = changed_answers({REVIEW: dictionary.reviewed}, now).get(REVIEW)
+    return words_again(dictionary.reviewed, parts) if parts else ''
+
+def _described(dictionary, splits, again=''):
     "F32: is every column described, does every split obey, and does every feature speak in training?"
     silent = _silent(dictionary, next(iter(splits.values())))
     lost = gaps(dictionary)
     broken = {k: len(validate(v, dictionary)[1]) for k,v in splits.items()}
     breaking = {k: n for k,n in broken.items() if n}
     why = (
-        f"{count_of(len(dictionary.fields), 'column')} described, {_review(dictionary.reviewed)}; "
+        f"{count_of(len(dictionary.fields), 'column')} described, {_review(dictionary.reviewed, again)}; "
         f"{count_of(len(lost), 'gap')} in "
         'meaning, unit, source or review; features without a value in training, of which nothing is learnt: '
         f'{silent}; splits that break the dictionary: {breaking}')
-    status = 'fail' if breaking else 'unanswered' if lost or silent else 'pass'
+    status = 'fail' if breaking else 'unanswered' if lost or silent or again else 'pass'
     return check('F32', status, why, 'dictionary.yaml')
 
 def data_checks(
@@ -153,7 +162,7 @@ def data_checks(
     quality = _quality(counts, n_accepted, max_quarantine_share)
     origin = _origin(problem, snapshot.manifest)
     defined = _defined(n_defined, splits)
-    described = _described(splits.dictionary, frames)
+    described = _described(splits.dictionary, frames, _reviewed_again(problem, splits.dictionary))
     items = [reached, labelled, quality, _lineage(snapshot), origin, defined, described]
     return [*items, *weight_checks(problem, 'data', splits.weighted)]
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cost_check', 'model_hash', 'agreement', 'split_faults', 'baseline_checks', 'experiment_checks', 'EvaluationRun',
-           'evaluation_checks']
+           'evaluation_checks', 'opening_check', 'saving_state', 'money_check']
 
 # %% ../../nbs/evaluation/05_checks.ipynb #282ee6c7
 import dataclasses, hashlib
@@ -12,6 +12,7 @@ import dataclasses, hashlib
 import numpy as np, sklearn.metrics as sk
 
 from ..core.artifacts import check, to_json
+from ..core.shapes import count_of
 from ..stats.intervals import is_better
 from ..stats.metrics import score
 from ..stats.scored import Scored
@@ -107,10 +108,22 @@ def baseline_checks(
     lost = [k for k in scored if metrics.get(k, {}).get('value') is None]
     missing = f': missing {", ".join(lost)}' if lost else ''
     has_scores = f'constant, rule and linear model are scored on the validation rows{missing}'
-    has_ends, paired = 'paired differences on shared resamples have intervals', 'linear_minus_rule'
+    paired = 'linear_minus_rule'
     return [
         _check('baseline', 'F19', not lost, has_scores, scored[1]),
-        _check('baseline', 'F20', _has_ends(metrics[paired]), has_ends, paired)]
+        _check('baseline', 'F20', *_paired(metrics[paired], metrics.get(scored[2]), metrics.get(scored[1])), paired)]
+
+def _paired(difference, model, rule):
+    "Is a difference that of two scores on the same rows, with an interval? And what is said about it"
+    if not _has_ends(difference): return False, 'the paired difference has no interval'
+    if not model or not rule or None in (model['value'], rule['value']): return False, 'a score is missing'
+    sign = 1 if difference.get('better') == model.get('better') else -1
+    expected, n = sign*(model['value']-rule['value']), [m.get('n') for m in (difference, model, rule)]
+    same = len(set(n)) == 1 and abs(difference['value']-expected) <= _ROUNDING*max(1, abs(expected))
+    said = 'is' if same else 'is not'
+    return same, f'the paired difference {said} that of the two scores on the same {n[0]} rows, with an interval'
+
+_ROUNDING = 1e-6 # Relative difference of numbers that were rounded to ten digits
 
 def _is_bound(study):
     "Does the study name the data, the code and the environment that it rests on, and what each trial tried?"
@@ -197,9 +210,7 @@ def _agreement_check(m):
     "F17: the metrics are what independent definitions say"
     agree = _agreed(m)
     compared = 'the metrics differ from scikit-learn, and the rates of groups from Fairlearn,'
-    differ = f'{compared} by at most {agree:.1e} on the test scores'
-    units = 'the lessons of assay.stats.metrics are its unit tests'
-    return _row('F17', agree < _EXACT, f'{differ}; {units}', 'agreement')
+    return _row('F17', agree < _EXACT, f'{compared} by at most {agree:.1e} on the test scores', 'agreement')
 
 def _cases_check(m, run):
     "F18: the scores are stored, and the errors analysed"
@@ -207,10 +218,18 @@ def _cases_check(m, run):
     segments = f'{run.n_segments} segments are ranked by their loss'
     return _row('F18', ok, f'{run.n_scored} scores are stored case by case and {segments}', 'test')
 
-def _ends_check(m):
-    "F24: scores have intervals"
-    why = 'train, validation and test scores are reported with intervals'
-    return _row('F24', _all_have_ends(m), why, 'test')
+def _is_documented(m):
+    "Has a score an interval that holds it, and a count of rows?"
+    return _has_ends(m) and m['low'] <= m['value'] <= m['high'] and (m.get('n') or 0) > 0
+
+def _ends_check(m, run):
+    "F24: each score stands with an interval that holds it, and with the number of rows; the test's is of every row"
+    names = ('train', 'valid', 'test', 'gain_over_rule', 'gain_over_constant')
+    loose = [k for k in names if not _is_documented(m[k])]
+    whole = m['test'].get('n') == run.n_scored
+    why = f"scores without an interval that holds them, or without a count: {', '.join(loose) or 'none'}"
+    why += f"; the test score is of {m['test'].get('n')} of {run.n_scored} stored rows"
+    return _row('F24', not loose and whole, why, 'test')
 
 def _candidates_check(m, run):
     "F26: several candidates were compared, and the chosen one can be fitted again"
@@ -232,13 +251,18 @@ def _gain_check(m):
     side = 'below' if over_rule.get('better') == 'lower' else 'above'
     return _row('P01', ok, f'{gains}; both intervals have to lie {side} zero', 'gain_over_rule')
 
-def _expected_check(m):
-    "P02: the test score is what validation promised"
-    ok, side = _slack(m) >= 0, 'above' if m['test'].get('better') == 'lower' else 'below'
-    said = f'is not {side}' if ok else f'is {side}'
-    why = f'the test score {said} what validation led to expect, judged by its interval'
-    if not _all_have_ends(m): why = 'a score has no interval, so nothing says whether the test is what was expected'
-    return _row('P02', ok, why, 'test')
+def _expected_check(m, margin):
+    "P02: the test score is what validation promised, by its interval, and its estimate within the margin"
+    if not _all_have_ends(m):
+        why = 'a score has no interval, so nothing says whether the test is what was expected'
+        return _row('P02', False, why, 'test')
+    worse = (1 if m['test'].get('better') == 'lower' else -1)*(m['test']['value']-m['valid']['value'])
+    found = f"validation {m['valid']['value']:.3f}, test {_told(m['test'])}"
+    if _slack(m) < 0: return _row('P02', False, f'{found}: worse than validation led to expect', 'test')
+    if worse > margin > 0:
+        why = f'{found}: worse by {worse:.3f}, more than the margin of {margin:g}, and the interval cannot tell'
+        return _row('P02', 'unanswered', why, 'test')
+    return _row('P02', True, f'{found}: not worse than validation led to expect', 'test')
 
 def _splits_check(m, run):
     "P03: the splits share nothing"
@@ -256,9 +280,52 @@ def evaluation_checks(
         _flow_check(run),
         _agreement_check(metrics),
         _cases_check(metrics, run),
-        _ends_check(metrics),
+        _ends_check(metrics, run),
         _candidates_check(metrics, run),
         _attack_check(metrics, margin),
         _gain_check(metrics),
-        _expected_check(metrics),
+        _expected_check(metrics, margin),
         _splits_check(metrics, run)]
+
+# %% ../../nbs/evaluation/05_checks.ipynb #1cf561b1
+def opening_check(
+    budget:int, # `test_openings` of `problem.yaml`; None where nobody set one
+    n:int, # For how many models the test set was opened, this one included
+)->dict: # `check` test_openings
+    "Was the test set opened for more models than people agreed on?"
+    if budget is None:
+        return check('test_openings', 'not_applicable', 'problem.yaml sets no budget of openings (test_openings)')
+    why = f'the test set was opened for {count_of(n, "model")}, {budget} agreed'
+    if n > budget: why += '; each further look makes its score a little better than it is'
+    return _row('test_openings', n <= budget, why, 'test_openings')
+
+# %% ../../nbs/evaluation/05_checks.ipynb #75cde046
+def _told_saving(saving, currency):
+    "A saving per 1,000 decisions in words"
+    unit = f' {currency}' if currency else ''
+    if saving.get('value') is None: return 'the saving over today\'s practice was not measured'
+    ends = f" [{saving['low']:,.0f}, {saving['high']:,.0f}]" if _has_ends(saving) else ''
+    return f"{saving['value']:,.0f}{unit}{ends} per 1,000 decisions over today's practice (n {saving['n']:,})"
+
+_SAVED = dict(
+    {'pass': 'the model saves {}'},
+    fail='the model costs more than it saves: {}',
+    unanswered='the test cannot tell whether the model saves: {}')
+
+def saving_state(
+    saving:dict, # `value`, `low`, `high`: what decisions by the model save
+)->str: # `pass`, `fail` or `unanswered`
+    "Does the whole interval of a saving lie above zero, or below, or does it not tell?"
+    if not _has_ends(saving): return 'unanswered'
+    return 'pass' if saving['low'] > 0 else 'fail' if saving['high'] < 0 else 'unanswered'
+
+def money_check(
+    saving:dict, # Of `assay.evaluation.decisions.saving`, per 1,000 decisions
+    doubts:list=(), # Why it can not be claimed, one clause each; a loss is a loss all the same
+    currency:str='', # Of the costs
+)->dict: # A `check`
+    "Do decisions by the model save money over today's practice?"
+    status = saving_state(saving)
+    if doubts and status == 'pass': status = 'unanswered'
+    why = _SAVED[status].format(_told_saving(saving, currency))
+    return _row('money', status, '; '.join([why, *doubts]), 'saving_per_1000')

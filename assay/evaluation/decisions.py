@@ -4,13 +4,16 @@
 
 # %% auto #0
 __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'calibration_table', 'expected_calibration_error', 'plot_calibration', 'check_costs',
-           'cost_matrix', 'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table', 'costs_of', 'thresholds',
-           'decision_report', 'saving', 'calibration_report', 'calibration_metric', 'Calibration']
+           'cost_matrix', 'cost_threshold', 'Recalibrated', 'recalibrate', 'threshold_at', 'threshold_of_costs',
+           'filled_capacity', 'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table', 'costs_of',
+           'thresholds', 'decision_report', 'saving', 'calibration_report', 'calibration_metric', 'Calibration']
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #0c49ff60
 import dataclasses
 
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 
 from ..core.artifacts import metric as as_metric
 from ..core.figures import literal_text
@@ -105,6 +108,122 @@ def cost_matrix(
     fp, fn, tp, tn = [_amount(check_costs(costs), k, at) for k in ERRORS]
     return np.array([[tn, fp], [fn, tp]])
 
+def cost_threshold(
+    costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
+)->float: # Between 0 and 1; `NEVER` or `ALWAYS` where no probability changes the decision
+    "The probability from which acting is cheaper than not acting"
+    (tn, fp), (fn, tp) = cost_matrix(costs)
+    harm, help = fp-tn, fn-tp
+    if harm+help <= 0: return ALWAYS if help > harm else NEVER # more probable is no reason to act
+    at = harm/(harm+help)
+    return float(at) if 0 < at < 1 else NEVER if at >= 1 else ALWAYS
+
+# %% ../../nbs/evaluation/00_decisions.ipynb #bd612caf
+_EDGE = 1e-6 # Log odds of scores beyond are those of this score
+_SPREAD = np.array([1., .5]) # Standard deviations of intercept and slope about 0 and 1, before any outcome
+
+def _log_odds(score): return logit(np.clip(np.asarray(score, float), _EDGE, 1-_EDGE))
+
+def _counted(weight, n):
+    "Weights that sum to as many rows as they are worth, so that they have no unit"
+    if weight is None: return np.ones(n)
+    weight = np.asarray(weight, float)
+    return weight*weight.sum()/max((weight**2).sum(), 1e-300)
+
+@dataclasses.dataclass(frozen=True)
+class Recalibrated:
+    "What a score stands for: a straight line between the log odds of a score and of a probability"
+    intercept:float=0. # Log odds at a score of one half
+    slope:float=1. # Below 1 where scores are too sure of themselves
+
+    def probability(self,
+        score, # Scores of a model
+    )->np.ndarray: # Probabilities
+        "The probabilities that scores stand for"
+        return expit(self.intercept+self.slope*_log_odds(score))
+
+    def score_at(self,
+        probability:float, # What acting waits for
+    )->float: # A score; `NEVER` or `ALWAYS` where no score, or each one, stands for as much
+        "The score from which the probability is reached"
+        if not 0 < probability < 1: return probability
+        if self.slope > 0: return float(expit((logit(probability)-self.intercept)/self.slope))
+        return ALWAYS if expit(self.intercept) > probability else NEVER # the order of the scores says nothing
+
+def recalibrate(
+    y_true, # Targets, 0 or 1, that the model was not fitted on
+    y_score, # Scores, 0 to 1
+    weight=None, # How much each row counts; all the same by default
+)->Recalibrated: # The line
+    "Fit the line by maximum likelihood, drawn towards the score as it is"
+    y, x = np.asarray(y_true, float), _log_odds(y_score)
+    w, X, start = _counted(weight, len(y)), np.stack([np.ones(len(y)), x], 1), np.array([0., 1.])
+    def loss(b):
+        z = X@b
+        apart = (b-start)/_SPREAD
+        return w@(np.logaddexp(0, z)-y*z) + apart@apart/2
+    def slope(b): return X.T@(w*(expit(X@b)-y)) + (b-start)/_SPREAD**2
+    def bend(b):
+        p = expit(X@b)
+        return (X.T*(w*p*(1-p)))@X + np.diag(1/_SPREAD**2)
+    found = minimize(loss, start, jac=slope, hess=bend, method='trust-exact')
+    return Recalibrated(*map(float, found.x))
+
+# %% ../../nbs/evaluation/00_decisions.ipynb #ca4c9521
+def _shares_above(s, weight):
+    "Distinct scores in rising order, and the share of the rows in or above each, with 0 for none"
+    at, where = np.unique(np.asarray(s, np.float32).astype(float), return_inverse=True)
+    each = np.bincount(where, weight, len(at))
+    above = np.append(each[::-1].cumsum()[::-1], 0.)
+    return at, above/max(each.sum(), 1e-300)
+
+def threshold_at(
+    scored:Scored, # Scores of a model on rows that it was not fitted on
+    score:float, # Act from about this score on
+    most:float=None, # Largest share of the rows that can be acted on; no limit by default
+    min_gap:float=1e-5, # Distance between neighbouring scores that a threshold may lie between
+)->float: # Act where the score is above it
+    "The threshold nearest to a score that lies clearly between two rows and acts on no more than it may"
+    at, above = _shares_above(scored.score, scored.weight)
+    middle = np.r_[ALWAYS, (at[1:]+at[:-1])/2, NEVER]
+    is_clear = np.r_[True, np.diff(at) >= min_gap, True]
+    is_allowed = above <= (1. if most is None else most)+1e-12
+    possible = np.flatnonzero(is_clear & is_allowed)
+    wanted = np.searchsorted(at, score)
+    nearest = np.abs(possible-wanted)
+    return float(middle[possible[::-1][nearest[::-1].argmin()]]) # of two, the one that acts on fewer rows
+
+def threshold_of_costs(
+    scored:Scored, # Scores of a model on rows that it was not fitted on
+    costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
+    most:float=None, # Largest share of the rows that can be acted on; no limit by default
+)->float: # Act where the score is above it; `NEVER` or `ALWAYS` where no score changes the decision
+    "The threshold that the costs ask for, on calibrated scores"
+    wanted = cost_threshold(costs)
+    line = recalibrate(scored.y, scored.score, scored.weight)
+    return threshold_at(scored, line.score_at(wanted), most)
+
+def filled_capacity(
+    scored:Scored, # Scores of a practice on rows from which its threshold came
+    costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
+    most:float=None, # Largest share of the rows that can be acted on; no limit by default
+)->tuple: # A lower threshold, and the share of decisions that are made at it; None where nothing is left
+    """What a practice does with the capacity that its threshold leaves
+
+    A record has few levels: where half of the rows are in the first one and a tenth can be acted on, people
+    act on some of these rows, and not on none."""
+    if most is None: return None
+    line = recalibrate(scored.y, scored.score, scored.weight)
+    lowest = threshold_at(scored, line.score_at(cost_threshold(costs)))
+    chosen = threshold_of_costs(scored, costs, most)
+    at, above = _shares_above(scored.score, scored.weight)
+    here = np.searchsorted(at, chosen)
+    if chosen <= lowest or here == 0: return None
+    below = threshold_at(scored, at[here-1], min_gap=0.)
+    part = (most-above[here])/(above[here-1]-above[here])
+    return below, float(np.clip(part, 0, 1))
+
+# %% ../../nbs/evaluation/00_decisions.ipynb #cff4ad53
 def choose_threshold(
     y_true, # Targets, 0 or 1, that the model was not fitted on
     y_score, # Probabilities
@@ -200,11 +319,11 @@ def costs_of(
 def thresholds(
     compared:Comparison, # Models on rows that they were not fitted on
     costs:dict, # What each outcome costs
+    most:float=None, # Largest share of the rows that can be acted on; no limit by default
 )->dict: # Model to its threshold; None for a task that has none
-    "The cheapest threshold of each model"
+    "The threshold of each model that the costs ask for, on calibrated scores"
     if compared.task != 'binary': return dict.fromkeys(compared.scores)
-    return {name: choose_threshold(compared.y, s, costs, weight=compared.weight)
-            for name,s in compared.scores.items()}
+    return {name: threshold_of_costs(compared[name], costs, most) for name in compared.scores}
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #47c44793
 def _are_stated(compared, costs): return all(k in costs for k in COSTS[compared.task])
@@ -236,13 +355,17 @@ def saving(
     a:str, # Model that should be cheaper
     b:str, # Model that it is compared with
     per:int=1000, # Decisions that the saving is stated for
+    partly:tuple=None, # Lower threshold of `b`, and the share of its decisions at it, from `filled_capacity`
 )->dict: # `value`, `low`, `high`, `n`, `better`; no value where no cost is stated
     "Saving of `per` decisions by model `a` compared with model `b`, with the paired interval"
     if compared.task != 'binary' and not _are_stated(compared, costs): return as_metric(None, n=len(compared.y))
     def costs_of_rows(scored):
         if scored.task != 'binary': return _errors(scored)*_amount(costs, COSTS[scored.task][0], 'value')
         return row_costs(scored.y, scored.score, scored.threshold, costs)
-    less = costs_of_rows(compared[b])-costs_of_rows(compared[a])
+    today, (below, part) = compared[b], partly or (None, 0.)
+    paid = costs_of_rows(today)
+    if part: paid = (1-part)*paid+part*costs_of_rows(dataclasses.replace(today, threshold=below))
+    less = paid-costs_of_rows(compared[a])
     return mean_interval(less*per, compared.resamples, better='higher')
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #c50e1d58

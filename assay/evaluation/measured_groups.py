@@ -102,6 +102,14 @@ class MeasuredGroups(Result):
         "The gaps and the counts of groups"
         return group_metrics(self.limits, self.faults, self.by_group)
 
+    def scores(self)->dict: # `group_<column>_<group>` to a metric; groups without a value are left out
+        "The agreed metric of each group, as metrics of a stage"
+        known = self.slices.dropna(subset=['value'])
+        better = METRICS[self.scored.metric]['better']
+        def ends(r): return {k: float(r[k]) for k in ('low', 'high') if pd.notna(r[k])}
+        return {f"group_{r['column']}_{r['slice']}": as_metric(float(r.value), **ends(r), n=int(r.n), better=better)
+                for _,r in known.iterrows()}
+
     def worst(self)->dict: # A metric
         "The agreed metric of the group with the worst value"
         return worst_slice(self.slices, METRICS[self.scored.metric]['better'])

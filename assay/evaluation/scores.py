@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['score_table', 'differences_table', 'choose_candidate', 'slice_scores', 'banded', 'error_table', 'shuffles',
            'scores_of_shuffles', 'shuffled_scores', 'part_to_shuffle', 'median_gain', 'split_rule', 'name_test_set',
-           'count_openings', 'record_opening', 'plot_intervals', 'precision_recall', 'plot_precision_recall']
+           'count_openings', 'opening_hash', 'last_opening', 'record_opening', 'plot_intervals', 'precision_recall',
+           'plot_precision_recall']
 
 # %% ../../nbs/evaluation/01_scores.ipynb #75a55ab5
 import contextlib, fcntl, hashlib, itertools, json, os
@@ -17,7 +18,7 @@ from sklearn.base import clone
 from ..core.artifacts import check_file, metric as as_metric, to_json, write_text
 from ..core.figures import literal_text
 from ..stats.intervals import Resamples, interval, is_better, mean_interval
-from ..stats.metrics import METRICS, metrics_for, score, sort_scores, weighted_mean
+from ..stats.metrics import METRICS, metrics_to_show, score, sort_scores, weighted_mean
 from ..stats.scored import Comparison, Scored
 from ..models.features import sample_rows
 from ..models.estimators import fit_rows, predict_score
@@ -35,7 +36,7 @@ def score_table(
     "Several models on the same metrics, rows and resamples"
     y, resamples, rows = compared.y, compared.resamples, []
     for name, s in compared.scores.items():
-        for m in metrics_for(compared.task) if metrics is None else metrics:
+        for m in metrics_to_show(compared.task, compared.metric) if metrics is None else metrics:
             rows.append(dict(model=name, metric=m) | interval(m, y, s, resamples))
     return pd.DataFrame(rows, columns=['model', 'metric', *_MEASURED, *_also(compared)])
 
@@ -90,7 +91,9 @@ def slice_scores(
     for column in columns:
         for name, at in sorted(df.groupby(_named(df[column])).indices.items()):
             rows.append(dict(column=column, slice=name) | _slice_row(scored.at(at), min_rows, min_group))
-    return pd.DataFrame(rows, columns=_SLICE)
+    is_of_classes = np.ndim(scored.score) > 1 # the mean of the numbers of classes says nothing
+    shown = [c for c in _SLICE if not (is_of_classes and c in ('mean_target', 'mean_score'))]
+    return pd.DataFrame(rows, columns=shown)
 
 # %% ../../nbs/evaluation/01_scores.ipynb #3f5aba85
 def banded(
@@ -280,6 +283,21 @@ def _only_writer(folder):
         yield
     finally: os.close(fd)
 
+_BESIDE = ('date', 'prev') # What a line says besides the test set and the model
+
+def opening_hash(
+    line:dict, # A line of the file of openings
+)->str: # 64 hexadecimal digits
+    "Hash by which the next line names the one before it, whatever a merge puts between them"
+    return _hash(line)
+
+def last_opening(
+    path, # File of openings, one JSON object per line
+)->str: # 64 hexadecimal digits; empty where there is none
+    "Hash of the last line, for a report to name"
+    opened = _opened(path)
+    return opening_hash(opened[-1]) if opened else ''
+
 def record_opening(
     path, # File of openings, one JSON object per line; kept in git
     test_set:dict, # From `name_test_set`
@@ -290,8 +308,9 @@ def record_opening(
     path, new = Path(path), dict(model=model_sha) | test_set
     with _only_writer(path.parent):
         opened = _opened(path)
-        if new not in [{k: v for k,v in o.items() if k != 'date'} for o in opened]:
-            opened.append(new | (dict(date=date) if date else {}))
+        if new not in [{k: v for k,v in o.items() if k not in _BESIDE} for o in opened]:
+            before = dict(prev=opening_hash(opened[-1])) if opened else {}
+            opened.append(new | (dict(date=date) if date else {}) | before)
             write_text(path, ''.join(to_json(o, indent=None) for o in opened))
     return count_openings(path, test_set, model_sha)
 

@@ -43,8 +43,9 @@ def _enough_labels(counts, min_labels):
         )
     return check('F15', not thin, why, f'{_AT}fewest_labels')
 
-def _no_leak(leaks):
+def _no_leak(leaks, asked):
     why = f'leak suspected in {list(leaks)}' if leaks else 'no declared feature leaks'
+    if asked: why += '; say when each of these is known: '+', '.join(f'{c} ({r})' for c,r in asked.items())
     return check('leakage', not leaks, why, f'{_AT}leaking_features')
 
 def exploration_checks(
@@ -53,6 +54,7 @@ def exploration_checks(
     explored,
     leaks, # Declared features that leak, from `assay.explore.leakage.leaking_features`
     min_labels:int=200, # Rows of each label needed in every split
+    asked:dict={}, # Suspect to the reason, from `assay.explore.leakage.asked_columns`
 )->list: # `assay.core.artifacts.check`s
     "Checks of the checklist items that the exploration decides"
     looked_at = set(explored.columns.index) & set(explored.related.column) & set(explored.compared.column)
@@ -60,7 +62,7 @@ def exploration_checks(
         _covered(explored.features, looked_at),
         _compared(explored.compared),
         _enough_labels(explored.counts, min_labels),
-        _no_leak(leaks)]
+        _no_leak(leaks, asked)]
 
 def exploration_verdict(
     leaks, # Declared features that leak

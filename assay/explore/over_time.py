@@ -40,7 +40,7 @@ def base_rates(
     period:str='M', # pandas period: `'M'` month, `'W'` week
     min_days:int=5, # Periods with fewer days are left out, such as the first hours of the next month
     cluster:pd.Series=None, # What rows have in common, such as the patient; their day by default
-)->pd.DataFrame: # period, n, n_days (or other clusters), rate, low, high: 95 %
+)->pd.DataFrame: # period, n, n_blocks (days, or values of `cluster`), rate, low, high: 95 %
     "Rate of the label in each period, with an interval by days, or by the column `cluster`"
     if time is None:
         return pd.DataFrame([dict(period='all') | clustered_rate(y, make_blocks(len(y), cluster))])

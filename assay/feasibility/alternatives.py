@@ -10,8 +10,9 @@ import re
 
 import numpy as np, pandas as pd
 
+from ..evaluation.decisions import cost_threshold
 from .case import Case, measure_gain
-from .verdict import say_interval, say_number, short
+from .verdict import MOVES, say_interval, say_number, short
 from .value import rows_needed
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #92a99155
@@ -116,6 +117,7 @@ def _serving(e, problem):
 
 def _pace(blocks):
     "How long a block of the training period is"
+    blocks = [b for b in blocks if b['first'] and b['last']]
     if not blocks: return 'at a pace that a pilot shows'
     days = [(pd.Timestamp(b['last'])-pd.Timestamp(b['first'])).days+1 for b in blocks]
     return f"every {int(np.median(days))} days"
@@ -135,6 +137,8 @@ def _retraining(e, problem):
     s, score = e['stability'], e['models']['score']
     apart = [p for p in s.get('adversarial', []) if p['says'] == 'told apart']
     pace, told, after = _pace(s['blocks']), _told_apart(apart), say_interval(score)
+    if not e.get('timed', True):
+        return 'on an alarm of monitoring', f'{told}; without a time nothing here shows how fast it changes'
     if _is_better_inside(s['inside'], score):
         inside = say_interval(s['inside'])
         return pace, f"the score is {inside} inside the training period and {after} after it; {told}"
@@ -167,11 +171,11 @@ def _decision(e, problem):
     if not value: return 'declare costs and volume', _GUESSED.get(problem.task, 'without them the worth is a guess')
     rule, model = value['per_row']['rule'], value['per_row'][best]
     costs = f"a row costs {rule:.3g} by today's rule and {model:.3g} by the model (n = {value['n']:,})"
-    told = f"{costs}; the range to narrow first is {value['driver']}"
+    told = f"{costs}; the range that moves the worth most is {value['driver']}"
     if problem.task != 'binary': return 'use the score as it is', told
     needless, missed = (_middle(problem.costs[k]) for k in ('false_positive', 'false_negative'))
-    if needless+missed <= 0: return 'declare costs above zero', told
-    threshold = needless/(needless+missed)
+    threshold = cost_threshold(problem.costs)
+    if not 0 < threshold < 1: return 'declare costs above zero', told
     because = f"a needless action costs {needless:g}, a missed one {missed:g}; {told}"
     return f"act from a calibrated score of about {threshold:.2g}", because
 
@@ -221,7 +225,7 @@ def _ranges(e, problem):
     if f['worth'] == 'unknown': return 'declare costs and volume', 'the worth is unknown without them'
     if f['worth'] != 'open': return None
     year = say_interval(e['value'])
-    because = f"the value per year is {year}: the declared ranges do not say whether it pays"
+    because = f"the value per year is {year}: the declared ranges do not say whether it pays; {MOVES}"
     return f"narrow the range of {f['driver']}", because
 
 def _search(e, problem):

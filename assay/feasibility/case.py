@@ -13,10 +13,12 @@ import dataclasses, math
 import numpy as np, pandas as pd
 
 from ..stats.metrics import METRICS, score as metric_score, weighted_metric
-from ..stats.intervals import Resamples, blocks_of, count_groups, ends_of, replicate, weights_of
+from ..stats.intervals import Resamples, blocks_of, measured_ends, weights_of
 from ..stats.values import Label
-from ..models.features import feature_fields, feature_frame
-from ..models.estimators import as_target, fit_rows, make_model, predict_score
+from ..models.features import feature_fields, feature_frame, NUMERIC
+from ..models.estimators import as_target, fit_rows, loss_params, make_model, predict_score, LOSSES
+from ..models.admission import (
+    demand_frames, demand_one_clock, demand_outcomes, plain_columns, used_columns)
 from ..explore.leakage import declared_legitimate, suspected
 from ..explore.skill import LEAK
 from ..models.practice import named_alternatives, practice_params, rule_params
@@ -61,7 +63,7 @@ class Case:
 
 # %% ../../nbs/feasibility/00_case.ipynb #b7a99e31
 def _demand_target(train, valid, problem):
-    "Refuse tables without the target, a metric that is not known, and a target of one value"
+    "Refuse tables without the target, and a metric that is not known"
     target = problem.target
     for name, df in dict(train=train, valid=valid).items():
         if target in df: continue
@@ -69,8 +71,12 @@ def _demand_target(train, valid, problem):
         raise ValueError(f"{name} has no column {target!r}, the target of the problem; {has}")
     if problem.metric not in METRICS:
         raise ValueError(f"the metric {problem.metric!r} is not known; expected one of {sorted(METRICS)}")
+
+def _demand_two_outcomes(train, target):
+    "Refuse a target of one value"
     if train[target].nunique() < 2:
-        raise ValueError(f"the target {target!r} has one value in train, so there is nothing to learn")
+        one = f"the target {target!r} has one value in train, so there is nothing to learn"
+        raise ValueError(f"{one}; expected both outcomes, or several numbers: take rows of a longer time")
 
 def _in_order(df, problem, classes):
     "The rows in order of time, with the target as numbers"
@@ -87,6 +93,23 @@ def _both(train, valid, problem):
     both.index = pd.RangeIndex(len(both)) # so that features are looked up and not made again for each model
     return both
 
+def _admitted(train, valid, problem, fields, cluster):
+    "The tables of a caller, each column in a type that models take"
+    tables = dict(train=train, valid=valid)
+    demand_frames(tables)
+    _demand_target(train, valid, problem)
+    uses = used_columns(problem, fields, cluster)
+    plain = {name: plain_columns(name, df, uses) for name, df in tables.items()}
+    demand_one_clock(plain, problem.time)
+    _demand_two_outcomes(plain['train'], problem.target)
+    demand_outcomes(plain['train'], plain['valid'], problem)
+    return plain.values()
+
+def _with_gaps(features, X):
+    "The features, those that miss values said to be nullable, whatever the dictionary says"
+    def has_gaps(f): return f.kind in NUMERIC and X[f.name].isna().any()
+    return [dataclasses.replace(f, nullable=True) if has_gaps(f) else f for f in features]
+
 def make_case(
     train:pd.DataFrame, # Rows to learn from
     valid:pd.DataFrame, # Later rows to score
@@ -94,19 +117,22 @@ def make_case(
     fields, # `Field`s or a `Dictionary`; features are taken from it
     settings:StudySettings=StudySettings(), # How thoroughly to measure
 )->Case: # Ready to measure
-    "Check the tables and make a case of them; raises `ValueError` if the target is missing or constant"
-    _demand_target(train, valid, problem)
-    both, n, features = _both(train, valid, problem), len(train), feature_fields(fields)
+    """Check the tables and make a case of them
+
+    Raises `ValueError`, with the column and what to do, where a table cannot be studied."""
+    train, valid = _admitted(train, valid, problem, fields, settings.cluster)
+    both, n = _both(train, valid, problem), len(train)
+    X = feature_frame(both, fields)
     return Case(
         train=both[:n],
         valid=both[n:],
         problem=problem,
-        fields=features,
+        fields=_with_gaps(feature_fields(fields), X),
         seed=settings.seed,
         max_rows=settings.max_rows,
         n_boot=settings.n_boot,
         cluster=settings.cluster,
-        X=feature_frame(both, fields))
+        X=X)
 
 # %% ../../nbs/feasibility/00_case.ipynb #2d6b0bfe
 def case_weights(
@@ -140,7 +166,7 @@ def _kernel(case, df, score):
     "The metric as a function of row weights; higher is better"
     y = df[case.problem.target].to_numpy(float)
     weighted = weighted_metric(case.problem.metric, y, np.asarray(score, float), case_weights(case, df))
-    return lambda w: case.sign*weighted(w)
+    return weighted.turned(case.sign)
 
 # %% ../../nbs/feasibility/00_case.ipynb #ab18e5e2
 def measure_kernels(
@@ -153,9 +179,7 @@ def measure_kernels(
     blocks = case_blocks(case, df)
     resamples = Resamples(blocks, case.n_boot, case.seed, case_weights(case, df))
     value = less([f(resamples.whole(len(df))) for f in kernels])
-    drawn = replicate(kernels, len(df), resamples)
-    nothing = dict(low=None, high=None)
-    ends = nothing | ends_of(less(drawn.T), value, count_groups(blocks))
+    ends = dict(low=None, high=None) | measured_ends(list(kernels), len(df), resamples)
     known = value if math.isfinite(value) else None
     return dict(value=known, **ends, n=len(df))
 
@@ -206,7 +230,7 @@ def fit_model(
 ): # Fitted model
     "Fit a model on the training rows"
     y = train[case.problem.target] if y is None else y
-    params = _params_of(case, name, len(train))
+    params = loss_params(name, case.problem.metric) | _params_of(case, name, len(train))
     model = make_model(name, case.fields, case.seed, case.problem.task, **params)
     return fit_rows(model, _features(case, train), y, case_weights(case, train))
 
@@ -336,10 +360,12 @@ def _class_skill(y, s, weight=None):
 # %% ../../nbs/feasibility/00_case.ipynb #05d7f83c
 def measure_skill(
     case:Case, # What is assessed
-    score, # One per row of `valid`
+    score, # One per row
+    df:pd.DataFrame=None, # Rows; those of `valid` by default
 )->dict: # `value`, `low`, `high`, `n`: 0 for a guess, 1 for perfect, as for a single column
     "Skill of a model, on the scale of single columns"
-    m = measure_kernels(case, case.valid, [_skill_kernel(case, score)])
+    rows = case.valid if df is None else df
+    m = measure_kernels(case, rows, [_skill_kernel(case, score, rows)])
     return m | {k: min(m[k], 1.) for k in ('low', 'high') if m[k] is not None}
 
 def _is_copy(m):
@@ -385,6 +411,12 @@ def _undeclared(case, found, said):
     scores = {k: fit_score(rest, k, rest.sample, rest.valid) for k in FAMILIES}
     return rest, {k: measure_skill(rest, s) for k,s in scores.items()}
 
+def _by_squares(case, models):
+    "The case and its scores by squared error, in which skill is measured: a median is no closer to a copy"
+    if case.problem.metric not in LOSSES: return case, models['scores']
+    by_squares = dataclasses.replace(case, problem=dataclasses.replace(case.problem, metric='r2'))
+    return by_squares, {k: fit_score(by_squares, k, case.sample, case.valid) for k in FAMILIES}
+
 def measure_together(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
@@ -395,7 +427,8 @@ def measure_together(
     `unsure`: so it seems, on few `telling` rows; `columns`: those it rests on;
     `undeclared`: the skill without the `declared`, or None"""
     said = legitimate(case.fields)
-    found = {k: measure_skill(case, models['scores'][k]) for k in FAMILIES}
+    case, scores = _by_squares(case, models)
+    found = {k: measure_skill(case, scores[k]) for k in FAMILIES}
     rest, left = _undeclared(case, found, said)
     copies, certain = [k for k,m in left.items() if _is_copy(m)], []
     if said and not copies: certain = [k for k,m in found.items() if _is_never(m, case.problem.task)]

@@ -8,8 +8,10 @@ __all__ = ['N_SIZES', 'permutation_p', 'known_share', 'blind_scores', 'measure_s
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #d7e8cc22
 import numpy as np, pandas as pd
+from scipy.stats import t as student
 
-from .case import FAMILIES, Case, case_blocks, case_weights, fit_score, point_score
+from .case import (
+    FAMILIES, Case, case_blocks, case_weights, fit_score, measure_gain, point_score)
 from ..evaluation.scores import median_gain
 from ..core.figures import literal_text
 from ..stats.metrics import score as metric_score
@@ -37,15 +39,26 @@ def _moved(case, keep, rng, n):
     if blocks is None: return [rng.permutation(at) for _ in shifts], False
     return [_other_cluster(blocks, rng) for _ in shifts], True
 
+def _rows_to_permute(case, n_rows, rng):
+    "Places of at most `n_rows` validation rows, in order; all rows of a rare class are among them"
+    y, left, kept = case.y, n_rows, []
+    if case.problem.task == 'regression': return np.sort(rng.permutation(len(y))[:n_rows])
+    classes, counts = np.unique(y, return_counts=True)
+    rarest_first = classes[np.argsort(counts, kind='stable')]
+    for i,value in enumerate(rarest_first):
+        at = rng.permutation(np.flatnonzero(y == value))[:left//(len(classes)-i)]
+        kept, left = [*kept, at], left-len(at)
+    return np.sort(np.concatenate(kept))
+
 def permutation_p(
     case:Case, # What is assessed
     score, # One per row of `valid`
     n_permutations:int=399, # Null values
-    n_rows:int=3000, # Rows to use, at most
+    n_rows:int=3000, # Rows to use, at most; of each class as many, or all that there are
 )->float: # Share of permuted outcomes that agree with the score at least as well
     "Test by permutation whether the agreement of scores and outcomes could be chance"
     rng, name = np.random.default_rng(case.seed), case.problem.metric
-    keep = np.sort(rng.permutation(len(case.y))[:n_rows])
+    keep = _rows_to_permute(case, n_rows, rng)
     y, s = case.y[keep], np.asarray(score)[keep]
     if case.problem.task == 'binary' and len(np.unique(y)) < 2: return 1.
     moved, by_cluster = _moved(case, keep, rng, n_permutations)
@@ -118,21 +131,31 @@ def _shuffled(case, constant, n=8):
     m = dict(value=None, low=None, high=None) | gain
     return m | dict(above=m['low'] is not None and m['low'] > 0)
 
+def _excludes_chance(case, scores, constant):
+    "Does an interval of the gain over the constant lie above 0?"
+    gains = [measure_gain(case, case.valid, s, constant)['low'] for s in scores if s is not None]
+    return any(low is not None and low > 0 for low in gains)
+
 def measure_signal(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
-)->dict: # `p`, `found`, `known`, `by_heart`, `shuffled`
+)->dict: # `p`, `found`, `disputed`, `known`, `by_heart`, `shuffled`
     """Test whether the columns carry a signal about the outcome
 
+    `disputed`: the test finds none, though an interval of the gain over the constant excludes chance.
     `known` is from `known_share`; `by_heart`: is the signal gone in clusters that the models have not met?
     `shuffled` is the median gain over the constant of models that learnt from shuffled outcomes,
     its interval, and `above`: do all gain?"""
-    scores, known = models['scores'], known_share(case)
-    p = blind = _p_of(case, [scores[k] for k in FAMILIES])
-    if known > .05: blind = _p_of(case, [blind_scores(case, k) for k in FAMILIES])
-    by_heart = p <= _SURE < blind
-    shuffled = _shuffled(case, scores['constant'])
-    return dict(p=blind, found=blind <= _SURE, known=known, by_heart=by_heart, shuffled=shuffled)
+    constant, known = models['scores']['constant'], known_share(case)
+    scores = [models['scores'][k] for k in FAMILIES]
+    p = blind = _p_of(case, scores)
+    if known > .05:
+        scores = [blind_scores(case, k) for k in FAMILIES]
+        blind = _p_of(case, scores)
+    found = blind <= _SURE
+    disputed = not found and _excludes_chance(case, scores, constant)
+    told = dict(p=blind, found=found, disputed=disputed, known=known, by_heart=p <= _SURE < blind)
+    return told | dict(shuffled=_shuffled(case, constant))
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #52e3f49b
 N_SIZES = 5 # Nested samples, each twice the one before
@@ -157,12 +180,23 @@ def _sample_scores(case, name, sizes):
     def of_size(n): return [score(n, seed) for seed in seeds]
     return np.array([of_size(n) for n in sizes], float)
 
+def _is_noisy(scores, margin):
+    "Is the rise of a curve lost in the noise between samples of a size, which is above the margin too?"
+    n_sizes, n_orders = scores.shape
+    rise = scores[-1].mean()-scores[0].mean()
+    of_one = np.sqrt(scores.var(1, ddof=1).mean())
+    error = student.ppf(.975, n_sizes*(n_orders-1))*of_one*np.sqrt(2/n_orders)
+    return bool(error > max(abs(rise), margin))
+
 def learning_curve(
     case:Case, # What is assessed
     name:str, # Model
     reached:float, # Score of this model with all rows; the curve ends there
-)->dict: # `sizes`, `scores` (sizes × seeds), `fit`; None where fewer than 3 samples have 25 rows or more
-    "Measure the metric at growing numbers of rows, over nested samples"
+)->dict: # `sizes`, `scores` (sizes × seeds), `fit`, `noisy`; None below 3 samples of 25 rows or more
+    """Measure the metric at growing numbers of rows, over nested samples
+
+    `noisy`: it can be told neither that the score rises nor that it stays within the margin, so that the fit
+    says nothing about more rows."""
     sizes = _sizes(min(case.max_rows, len(case.train)))
     if len(sizes) < 3 or reached is None: return None
     scores = _sample_scores(case, name, sizes)
@@ -171,21 +205,23 @@ def learning_curve(
     if len(sizes) < 3: return None
     scores = scores+(reached-scores[-1].mean())
     best = 1. if case.sign > 0 else 0.
-    return dict(sizes=sizes, scores=scores, fit=fit_power_law(sizes, scores, best, seed=case.seed))
+    noisy = _is_noisy(scores, case.bar['margin'])
+    fit = fit_power_law(sizes, scores, best, seed=case.seed) | dict(noisy=noisy)
+    return dict(sizes=sizes, scores=scores, fit=fit, noisy=noisy)
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #797d0746
 def curve_table(
     curve:dict, # From `learning_curve`, or None
     ahead:float=8, # Show the fitted curve up to this many times the rows
 )->pd.DataFrame: # rows, score (mean over seeds), fitted, low, high
-    "Learning curve with its fit and interval, also beyond the rows at hand"
+    "Learning curve with its fit and interval, also beyond the rows at hand where it is not too noisy"
     if curve is None: return pd.DataFrame(columns=['rows', 'score', 'fitted', 'low', 'high'])
     sizes = curve['sizes']
-    beyond = sizes[-1]*np.array([2, 4, ahead])
+    beyond = sizes[-1]*np.array([] if curve['noisy'] else [2, 4, ahead])
     n = np.append(sizes, beyond).astype(float)
     a, b, c = (curve['fit'][k][:, None] for k in 'abc')
     y = a-b*n**-c
-    score = np.append(curve['scores'].mean(1), [np.nan]*3)
+    score = np.append(curve['scores'].mean(1), [np.nan]*len(beyond))
     low, high = np.quantile(y[1:], .025, 0), np.quantile(y[1:], .975, 0)
     return pd.DataFrame(dict(rows=n, score=score, fitted=y[0], low=low, high=high))
 
@@ -210,6 +246,7 @@ def plot_curve(
     ax.fill_between(curve.rows, curve.low, curve.high, alpha=.2, color='C1')
     ax.plot(curve.rows, curve.score, 'o', color='C0')
     ax.set(xscale='log', xlabel='rows', ylabel=label)
+    if curve.score.notna().all(): ax.set_title('too noisy to extrapolate', loc='left', fontsize=9)
     ax.xaxis.set_major_formatter('{x:,.0f}')
     ax.xaxis.set_minor_formatter(_minor_label)
     return ax

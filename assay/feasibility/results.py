@@ -6,6 +6,8 @@
 __all__ = ['summary_table', 'feasibility_metrics', 'feasibility_checks']
 
 # %% ../../nbs/feasibility/10_results.ipynb #51fa1eb9
+import re
+
 import pandas as pd
 
 from ..core.artifacts import check, metric
@@ -101,7 +103,9 @@ def _worth_metrics(e, facts):
     value = e['value']
     p_worth = metric(value and value['p_positive'], better='higher')
     detectable = metric(facts['mde'], n=e['rows']['test'], better='lower')
-    return dict(value_per_year=_higher(value), p_worth=p_worth, detectable=detectable)
+    saved = value and value['saved'] | dict(n=value['n'])
+    res = dict(value_per_year=_higher(value), p_worth=p_worth, detectable=detectable)
+    return res | (dict(saving_per_1000=_higher(saved)) if saved else {})
 
 def _bounds(e):
     "Bounds on scores and errors, as far as this task has them"
@@ -166,9 +170,19 @@ def _worth_check(e, problem):
     return check('F10', status, f'value per year {computed}; {n} risks; {untold}', _link('value_per_year'))
 
 def _next_step_check(verdict):
-    "F12: the verdict says what to do"
+    "F12: every step that the verdict names can be taken, and every gap has one"
     steps = verdict['next_steps']
-    return check('F12', bool(steps), steps[0] if steps else 'no next step', _link('rule_that_decided'))
+    vague = [s for s in steps if not _can_be_taken(s)]
+    left = [g for g in verdict.get('gaps') or [] if not any(g in s for s in steps)]
+    why = steps[0] if steps else 'no next step'
+    if vague: why = f"a step does not say with what: {'; '.join(vague)}"
+    if left: why += f"; no step closes the gap: {', '.join(left)}"
+    return check('F12', bool(steps) and not (vague or left), why, _link('rule_that_decided'))
+
+def _can_be_taken(step):
+    "Does a next step say with what, or is a fact missing in it?"
+    words = step.strip()
+    return bool(words) and not words.endswith(':') and not re.search(r'\b(None|nan)\b', words)
 
 def feasibility_checks(
     evidence:dict, # From `assess`

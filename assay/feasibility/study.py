@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from ..explore.skill import LEAK, column_skills
+from ..models.admission import admit_production
 from .alternatives import compare_simpler
 from .case import ENOUGH, StudySettings, case_blocks, column_leaks, compare_models, make_case, measure_together, rule_column
 from .ceiling import measure_ceiling
@@ -111,16 +112,18 @@ def assess(
     """Measure all evidence for the verdict, on training and validation rows only
 
     Of production only columns are read, never outcomes.
-    The parts: bar, rows, models, columns, together, signal, learning, ceiling, stability, value, parts,
+    The parts: bar, timed, rows, models, columns, together, signal, learning, ceiling, stability, value, parts,
     hypotheses, leaks, risks, harms, blocked, open."""
     case = make_case(train, valid, problem, fields, settings)
+    production = admit_production(context.production, fields)
     blockers, look = context.blockers or {}, case.sample[:10_000]
     skills = column_skills(look, look[problem.target], case.names, problem.task, settings.seed)
     models = compare_models(case, rule_column(case, skills, bool(blockers.get('leaks'))))
     stability = measure_stability(case, models)
-    more = _NOTHING_MORE if settings.only_verdict else _more(case, models, context.production)
+    more = _NOTHING_MORE if settings.only_verdict else _more(case, models, production)
     evidence = dict(
         bar=_bar_of(case, models),
+        timed=bool(problem.time),
         rows=_rows_of(case, context.n_test),
         models=models | dict(over=more['over']),
         columns=skills.head(5).to_dict())
@@ -180,12 +183,29 @@ def _fades(e, minimum):
     to_pass = max(e['bar']['minimum'], e['models']['score']['high'])
     return grade(inside, to_pass) == 'yes'
 
+def _said_of_change(e, change):
+    "A change inside training in words"
+    since = f"a model of the {change['n']:,} rows since {change['first']}"
+    return f"{since} scores {say_interval(change['score'])}, one of all rows {say_interval(e['models']['score'])}"
+
+def _change_facts(e, fades):
+    "A change inside training: do the rows since reach the bar, or are they too few?"
+    change, nothing = e['stability'].get('change'), dict(changed='', changed_late='')
+    if not change: return nothing
+    bar, said = e['bar'], _said_of_change(e, change)
+    grades = (grade(change['score'], bar['minimum']), grade(change['gain'], bar['margin']))
+    is_better = grade(change['gain'], 1e-12) == 'yes'
+    if is_better and set(grades) <= {'yes', 'likely'}: return nothing | dict(changed=said)
+    return nothing | dict(changed_late=said if fades else '')
+
 def _score_facts(e):
     "How the score and its gain stand to what was agreed"
     bar, gain = e['bar'], e['models']['gain']
     minimum = grade(e['models']['score'], bar['minimum'])
     beats_rule = grade(gain, 1e-12) == 'yes'
-    facts = dict(fades=_fades(e, minimum), signal=e['signal']['found'], beats_rule=beats_rule)
+    fades = _fades(e, minimum)
+    facts = dict(fades=fades, signal=e['signal']['found'], beats_rule=beats_rule)
+    facts |= dict(timed=e.get('timed', True)) | _change_facts(e, fades)
     return facts | dict(minimum=minimum, margin=grade(gain, bar['margin']))
 
 def worth_of(
@@ -246,7 +266,8 @@ def _power_facts(e):
     if gain['low'] is None: return dict(powered=False, mde=None)
     mde = _detectable(gain, e['rows'])
     wanted = max(2*e['bar']['margin'], 1e-9)
-    return dict(powered=mde <= wanted, mde=mde)
+    disputed = e['signal'].get('disputed') # then nothing shows that there is no signal
+    return dict(powered=mde <= wanted and not disputed, mde=mde)
 
 def facts_of(
     evidence:dict, # From `assess`
@@ -293,11 +314,21 @@ _GRADED = ( # Fact, its grades, and the gap that they leave
 
 _COMPARISON_LEAKS = 'models of shuffled outcomes score above the constant: the comparison itself may leak'
 
+def _no_signal(signal):
+    "What the permutation test says where it finds no signal"
+    if not signal.get('disputed'): return 'no signal beyond chance was found'
+    return f"an interval excludes chance, but the permutation test does not (p = {signal['p']:.3f})"
+
+def _curve_gaps(curve):
+    "What a learning curve cannot tell"
+    few, is_noisy = 'too few rows for a learning curve', bool(curve) and curve.get('noisy', False)
+    return [(curve is None, few), (is_noisy, 'the learning curve is too noisy to extrapolate')]
+
 def _missing(e, facts):
     "What the study did not find"
     says = [
-        (not facts['signal'], 'no signal beyond chance was found'),
-        (e['learning'] is None, 'too few rows for a learning curve'),
+        (not facts['signal'], _no_signal(e['signal'])),
+        *_curve_gaps(e['learning']),
         (not e['risks'], 'no risks are declared'),
         (e['signal']['shuffled']['above'], _COMPARISON_LEAKS)]
     return [text for holds, text in says if holds]

@@ -149,7 +149,7 @@ def _objective(spec, part, valid, fields, metric):
     "A function of parameters: the score on the validation rows of a model that they make"
     X, y, weight = feature_frame(valid, fields), target_of(spec, valid), weights_of(valid, spec.get('weight'))
     def value(params):
-        model = fit_final(spec | dict(params=params), part, fields)
+        model = fit_final(spec | dict(params=spec['params'] | params), part, fields)
         return score(metric, y, predict_score(model, X), weight)
     return value
 

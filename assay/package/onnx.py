@@ -96,12 +96,19 @@ def _convert(model, fields, options):
         raise ValueError("the model has no exact ONNX form, so it cannot be packaged; "
                          f"choose another candidate ({why})") from None
 
+def _as_plain(model):
+    "The pipeline with its last step as a model that skl2onnx knows, where the step can say so"
+    last = getattr(model, 'steps', [(None, None)])[-1][1]
+    if not hasattr(last, 'as_plain'): return model
+    return type(model)([*model.steps[:-1], (model.steps[-1][0], last.as_plain())])
+
 def to_onnx(
     model, # Fitted scikit-learn pipeline whose input is a data frame with the columns of `fields`
     fields, # The features, as `Field`s
     positive=1, # Class whose probability is the score
 )->tuple: # ONNX bytes, and `dict(output, column)`: where the score stands
     "The whole pipeline as ONNX; raises `ValueError` if a step has no converter or its output is not a score"
+    model = _as_plain(model)
     classes = np.asarray(getattr(model, 'classes_', [])).tolist()
     if classes and positive not in classes:
         raise ValueError(f"the model knows the classes {classes}; expected {positive!r} among them")

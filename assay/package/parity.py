@@ -90,8 +90,7 @@ def _same_model(parities):
 
 def _same_path(requests):
     "Do rows get the same score when they come as a request?"
-    why = (f"{requests['n_different']} of {requests['n']} rows get another score when they come as JSON; "
-           'tests/test_api.py goes the whole way over HTTP')
+    why = f"{requests['n_different']} of {requests['n']} rows get another score when they come as JSON"
     return check('F29', _is_same(requests), why, _evidence('requests_different'))
 
 def package_checks(

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..core.artifacts import sha256
 from .engine import stage_env
 from ..core.yaml import read_yaml
+from ..release.committed import content_hash, forget_rebuild, keep_rebuild
 
 # %% ../../nbs/pipeline/08_audit.ipynb #f2233297
 def _listed(stage, key):
@@ -99,17 +100,22 @@ def audit(
 )->dict: # `compared`: number of hashes; `differs`: list of `dict(path, what)`
     """Rebuild the committed state in a fresh clone and compare every hash.
 
+    Where none differs, a record of it is left for `assay approve`, which signs it.
+
     Raises `AuditFailed` where it cannot be rebuilt"""
     root = Path(root).resolve()
+    forget_rebuild(root)
     with tempfile.TemporaryDirectory(prefix='assay-audit-') as temporary:
         above = ['above']*(_height(root)-1) # what lies beside the repository stays inside this folder
         clone = Path(folder or temporary, *above, 'clone')
         _run(['git', 'clone', '--quiet', str(root), str(clone)])
         _bring(root, clone)
-        wanted = published(clone)
+        wanted, content = published(clone), content_hash(clone)
         (clone/'dvc.lock').unlink()
         for p in wanted: (clone/p).unlink(missing_ok=True) # the pages; data and models are not in a clone
         rebuild = [sys.executable, '-m', 'assay.cli', 'repro'] # what it says is no part of the answer
         _run(rebuild, cwd=clone, env=stage_env(clone), stdout=2)
         found = published(clone)
-    return dict(compared=len(wanted), differs=compare(wanted, found))
+    differs = compare(wanted, found)
+    if wanted and not differs: keep_rebuild(root, content, len(wanted))
+    return dict(compared=len(wanted), differs=differs)

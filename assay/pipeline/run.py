@@ -27,6 +27,7 @@ from ..stages.by_hand import as_runner
 from ..stages.definition import Stage, find_stage, load_stages
 from ..stages.parameters import declared_parameters
 from ..stages.given import stage_parameters
+from ..stages.shown import stamp
 
 # %% ../../nbs/pipeline/02_run.ipynb #eeb6e617
 def _words(e):
@@ -219,11 +220,12 @@ def run_stage(
     if opens_test_set(stage): _open_test_set(parameters)
     with as_runner(name), only_listed(name, listed_for(stage, stages)):
         nb = _executed(stage, parameters, engine)
-    target = place('executed', f'{name}.ipynb')
-    with atomic_write(target) as part: part.write_text(import_nbformat().writes(nb)+'\n', encoding='utf-8')
     keep_contents(stage)
     keep_bar(stage)
     keep_waivers(stage)
+    stamp(nb, name)
+    target = place('executed', f'{name}.ipynb')
+    with atomic_write(target) as part: part.write_text(import_nbformat().writes(nb)+'\n', encoding='utf-8')
     seconds, n_cells = time.monotonic()-start, sum(c.cell_type == 'code' for c in nb.cells)
     _keep_timings(name, seconds)
     sys.__stderr__.write(f'{_clear_line()}  {name}  {n_cells} cells  {seconds:.1f} s\n')

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['TASKS', 'JUDGED_BY', 'PARTS', 'Stakeholder', 'Source', 'Assumption', 'Risk', 'Problem', 'make_problem',
-           'load_problem', 'is_answered', 'gaps', 'agreement_checks', 'agreement_verdict']
+           'load_problem', 'is_answered', 'unbuilt', 'shown_words', 'is_drafted', 'gaps', 'agreement_checks',
+           'agreement_verdict']
 
 # %% ../../nbs/problem/03_agreement.ipynb #d369b92b
 from dataclasses import field
@@ -16,7 +17,7 @@ from ..core.artifacts import check, place
 from ..core.keys import SHOWN, is_held, refuse_unlisted
 from ..core.yaml import read_yaml
 from .current_practice import Today
-from .plausible import ANSWERS, COSTED, COSTS, LIMITS, QUESTIONS, VALUES, Answers, Decision, Hypothesis, Limits, Responsible, Value, faults, is_number, refuse
+from .plausible import ANSWERS, Behaviour, COSTED, COSTS, LIMITS, QUESTIONS, VALUES, Answers, Decision, Hypothesis, Limits, Responsible, Value, faults, is_number, refuse
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -49,6 +50,7 @@ class Risk(Entry):
     impact: object = key('low, medium or high', '')
     owner: object = key('Role that watches it', '')
     mitigation: object = key('What is done about it', '')
+    not_built: object = key('What of it nobody has built, in sentences', None)
 
 # %% ../../nbs/problem/03_agreement.ipynb #586b6e84
 TASKS = ('binary', 'multiclass', 'regression')
@@ -64,6 +66,9 @@ def _of(words): return Annotated[Literal[words], Expected(f'one of {words}')]
 def _is_class(v): return v is None or isinstance(v, str | bool) or is_number(v)
 _CLASS = "one value of the target: text, a number, true or false; quote a day, as '2026-11-06'"
 _Class = Annotated[object, Expected(_CLASS, _is_class), Holds(str | bool | float | None)]
+_COUNT = 'a whole number of models, 1 or more, or nothing where no budget was set'
+def _is_count(v): return v is None or isinstance(v, int) and not isinstance(v, bool) and v >= 1
+_Count = Annotated[object, Expected(_COUNT, _is_count), Holds(int | None)]
 _Costs = Union[tuple(COSTED.values())]
 
 @dataclass(frozen=True, config=STRICT)
@@ -78,9 +83,12 @@ class Problem:
     minimum: Annotated[Number, key('Value of the metric below which the model is of no use')]
     margin: Annotated[Number, key("By how much it must beat today's practice")]
     positive: Annotated[_Class, key('Value of the target that the decision is about')] = 1
+    unit: Annotated[Text | None, key('What one row is, such as order, as the pages call it')] = None
     time: Annotated[Text | None, key('Column with the moment of each row')] = None
     weight: Annotated[Text | None, key('Column that says how much each row counts')] = None
     judged_by: Annotated[_of(JUDGED_BY), key('What must reach minimum and margin')] = 'interval'
+    persons: Annotated[Flag | None, key('Does a row describe a person? Pages show real rows only where it does not')] = None
+    test_openings: Annotated[_Count, key('For how many models the test set may be opened')] = None
     provisional: Annotated[Flag, key('Nobody has agreed to the success criterion yet')] = False
     decision: _part(Decision, 'Who decides what and when, and instead of what') = _no_keys()
     today: _part(Today, "Today's practice, the rule to beat") = _no_keys()
@@ -92,6 +100,7 @@ class Problem:
     stakeholders: _rows(Stakeholder, 'Whom it affects') = _no_rows()
     sources: _rows(Source, 'Candidate data') = _no_rows()
     hypotheses: _rows(Hypothesis, 'What is expected to hold, and what would settle it') = _no_rows()
+    behaviour: Annotated[Entries, Holds(list[Behaviour]), key('How the score must behave, tested on the model')] = _no_rows()
     assumptions: _rows(Assumption, 'What is taken for granted, and how it would be verified') = _no_rows()
     risks: _rows(Risk, 'What could go wrong') = _no_rows()
     out_of_scope: _columns('What is left out, in sentences') = _no_rows()
@@ -143,6 +152,32 @@ def is_answered(
     if not isinstance(answer, dict): return False
     said = [str(answer.get(k) or '').strip() for k in ('answer', 'by', 'date')]
     return all(text not in ('', 'unanswered') for text in said)
+
+# %% ../../nbs/problem/03_agreement.ipynb #a397610e
+def _listed(x): return [] if not x else [str(v) for v in x] if isinstance(x, list) else [str(x)]
+
+def _is_test(name):
+    "Is a test, such as `tests/test_a.py::test_b`, in a file of this folder?"
+    path, _, test = name.partition('::')
+    return bool(test) and Path(path).is_file() and f'def {test}(' in Path(path).read_text(encoding='utf-8')
+
+def unbuilt(
+    entry, # An answer or a risk, or None
+)->str: # Clauses; empty where nothing is lacking
+    "What an answer or a risk declares of the system, and nobody has built, or no test shows"
+    if not isinstance(entry, dict): return ''
+    claims = '; '.join(_listed(entry.get('not_built')))
+    lost = ', '.join(t for t in _listed(entry.get('shown_by')) if not _is_test(t))
+    words = f'declared, not built: {claims}' if claims else ''
+    named = f'shown by a test that is not there: {lost}' if lost else ''
+    return '; '.join(w for w in (words, named) if w)
+
+def shown_words(
+    entry, # An answer, or None
+)->str: # Such as `; shown by tests/test_a.py::test_b`; empty where it names none
+    "The tests that show what an answer says of the system"
+    named = _listed(entry.get('shown_by')) if isinstance(entry, dict) else []
+    return f"; shown by {', '.join(named)}" if named else ''
 
 # %% ../../nbs/problem/03_agreement.ipynb #fc0191fd
 # Part of the agreement to what it says, and to the keys that it, or each of its entries, must have
@@ -200,6 +235,12 @@ def _lacks(row, keys):
     return [k for k in keys if not (isinstance(row, dict) and _says(row.get(k)))]
 
 # %% ../../nbs/problem/03_agreement.ipynb #401500f4
+def is_drafted(
+    problem:Problem, # The agreement
+)->bool: # False once people have said what is done today
+    "Is today's practice still the one that the draft proposed?"
+    return str(problem.today.get('description') or '').startswith('drafted:')
+
 def gaps(
     problem:Problem, # The agreement
 )->list: # One `dict(id, what)` per gap, in a fixed order; `risks.K1` is the entry K1 of the list of risks
@@ -212,9 +253,11 @@ def gaps(
     return res
 
 # %% ../../nbs/problem/03_agreement.ipynb #1adfe52d
-def _answer_row(problem, id, what):
-    "Id, status and sentence: pass where a named person answered"
-    if is_answered(problem.answers.get(id)): return id, 'pass', f'{what} answered by a named person'
+def _answer_row(problem, id, what, again):
+    "Id, status and sentence: pass where a named person answered, of what stands and what is built"
+    if id in again: return id, 'unanswered', f'{what} {again[id]}'
+    if lacks := unbuilt(answer := problem.answers.get(id)): return id, 'unanswered', f'{what} {lacks}'
+    if is_answered(answer): return id, 'pass', f'{what} answered by a named person{shown_words(answer)}'
     missing = f'not answered by a named person on a date, in answers.{id} of problem.yaml'
     return id, 'unanswered', f'{what} {missing}'
 
@@ -222,20 +265,20 @@ def _part_row(id, lacks, status, why):
     "Id, status and sentence: unanswered where a part of the agreement lacks something, which is named"
     return (id, 'unanswered', f'missing in problem.yaml: {lacks}') if lacks else (id, status, why)
 
-def _answer_rows(problem):
-    "The items that a named person answers"
-    return [_answer_row(problem, 'F06', 'security and compliance requirements are'),
-            _answer_row(problem, 'F11', 'integration in the production system is'),
-            _answer_row(problem, 'P07', 'the fit into other systems is')]
+_ANSWERED_HERE = dict( # Item that a named person answers to what it is about
+    F06='security and compliance requirements are',
+    F11='integration in the production system is',
+    P07='the fit into other systems is')
 
 def _success_rows(problem, lacks):
     "The items about the success criterion, which pass once people have agreed on it"
     agreed = 'unanswered' if problem.provisional else 'pass'
     for_now = ', provisional' if problem.provisional else ''
     measured_by = f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}'
+    drafted = ['today.description (a draft)'] if is_drafted(problem) else []
     weighed = "success is measured against today's practice and the costs of errors"
     return [('F13', agreed, measured_by + for_now),
-            _part_row('F14', lacks['today']+lacks['costs'], agreed, weighed + for_now)]
+            _part_row('F14', [*lacks['today'], *drafted, *lacks['costs']], agreed, weighed + for_now)]
 
 def _stated_rows(problem, lacks):
     "The items that a part of the agreement states"
@@ -249,10 +292,12 @@ def _stated_rows(problem, lacks):
 
 def agreement_checks(
     problem:Problem, # The agreement
+    again:dict={}, # Item to a sentence that it is unanswered again, from `assay.problem.bound.words_again`
 )->list: # `check`s of the items that the agreement decides
     "Checks of the checklist items that the agreement answers"
     lacks = {part: [g['id'] for g in _part_gaps(problem, part)] for part in PARTS}
-    rows = [*_answer_rows(problem), *_success_rows(problem, lacks), *_stated_rows(problem, lacks)]
+    answered = [_answer_row(problem, i, what, again) for i,what in _ANSWERED_HERE.items()]
+    rows = [*answered, *_success_rows(problem, lacks), *_stated_rows(problem, lacks)]
     return [check(id, status, why, 'problem.yaml') for id,status,why in rows]
 
 def agreement_verdict(

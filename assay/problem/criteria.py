@@ -65,6 +65,21 @@ def _tested(problem):
     named = [h for h in problem.hypotheses if isinstance(h, dict) and h.get('id')]
     return {str(h['id']): _settled_by(h) for h in named}
 
+def _budget(problem):
+    "For how many models the test set may be opened, where people set it"
+    return {} if problem.test_openings is None else dict(test_openings=problem.test_openings)
+
+def _split():
+    """The columns that a split by hash keeps together or balances, which decide which rows are the test set.
+
+    Nothing where the split is by time, which reads neither"""
+    data = _parameters().get('data')
+    if not isinstance(data, dict) or data.get('valid_until') and data.get('test_until'): return {}
+    named = {k: data[k] or '' for k in _SPLIT if k in data}
+    return dict(split=named) if named else {}
+
+_SPLIT = ('group', 'stratify')
+
 def criteria(
     problem:Problem, # The agreement
 )->dict: # What counts as success
@@ -75,6 +90,7 @@ def criteria(
     alternatives = declared_alternatives(problem.decision.get('alternatives') or [])
     beside = dict(alternatives=alternatives, hypotheses=_tested(problem), thresholds=_thresholds())
     counted = dict(weight=problem.weight) if problem.weight else {} # rows that count the same move no bar
+    counted |= _budget(problem) | _split()
     res = values | dict(today=declared_today(values['today'])) | counted | beside
     refuse(_unkept(res), 'the agreement')
     return res

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'GROUP_METRICS', 'SIGNED', 'COSTS', 'TESTED_IN', 'Money', 'COSTED', 'GROUP_LIMITS', 'LIMITS', 'VALUES',
-           'QUESTIONS', 'ITEMS', 'RESPONSIBLE', 'ANSWERS', 'Responsible', 'Answers', 'is_number', 'is_date', 'Amount',
-           'BinaryCosts', 'MulticlassCosts', 'RegressionCosts', 'Value', 'Limits', 'Hypothesis', 'Decision', 'Watched',
-           'Answer', 'faults', 'name_faults', 'refuse']
+           'QUESTIONS', 'ITEMS', 'RESPONSIBLE', 'ANSWERS', 'Responsible', 'Answers', 'BEHAVIOURS', 'DIRECTIONS',
+           'is_number', 'is_date', 'Amount', 'BinaryCosts', 'MulticlassCosts', 'RegressionCosts', 'Value', 'Limits',
+           'Hypothesis', 'Decision', 'Watched', 'Answer', 'Behaviour', 'behaviour_faults', 'faults', 'name_faults',
+           'refuse']
 
 # %% ../../nbs/problem/02_plausible.ipynb #940745b1
 import datetime, math
@@ -31,6 +32,9 @@ METRICS = dict(  # Metric to its tasks and range
     mae=(_NUMBER, (0, math.inf)),
     rmse=(_NUMBER, (0, math.inf)),
     r2=(_NUMBER, (-math.inf, 1)),
+    pinball_10=(_NUMBER, (0, math.inf)),
+    pinball_90=(_NUMBER, (0, math.inf)),
+    poisson_deviance=(_NUMBER, (0, math.inf)),
 )
 
 GROUP_METRICS = dict(  # Task to the metrics that a limit of groups may name
@@ -120,7 +124,7 @@ class _Sums(Shape):
 
 class BinaryCosts(_Sums):
     "What each outcome of a decision costs, where the task is binary"
-    unit: _Words = key('What an amount is for, such as `per flight`', '')
+    unit: _Words = key('What an amount is for, such as `per order`', '')
     false_positive: Money | None = key('Acted on for nothing', None)
     false_negative: Money | None = key('Not acted on, and it happened', None)
     true_positive: Money | None = key('Acted on, and it would have happened', None)
@@ -171,9 +175,10 @@ class Limits(Shape):
     cost_per_1000: Positive | None = key(
         'Cost of computing 1,000 predictions, in the currency of the costs', None
     )
+    acted_share: _Share | None = key('Largest share of the rows that can be acted on, such as 0.1', None)
     groups: _Groups = key('How far apart groups may be', {})
 
-LIMITS = tuple(k for k in Limits.model_fields if k != 'groups')
+LIMITS = tuple(k for k in Limits.model_fields if k not in ('groups', 'acted_share'))
 VALUES = tuple(k for k in Value.model_fields if k not in (*_Sums.model_fields, 'years'))
 
 # %% ../../nbs/problem/02_plausible.ipynb #1a7900a4
@@ -251,6 +256,9 @@ class Answer(Entry):
     answer: object = key('The answer, in sentences', '')
     by: object = key('Role of who answers', '')
     date: _Day = key('Day of the answer, such as 2026-11-05', None)
+    about: object = key('Hash of what it was about, where the same words were given again', '')
+    not_built: object = key('What the answer declares and nobody has built, in sentences', None)
+    shown_by: object = key('Tests that show what it says of the system, such as tests/test_a.py::test_b', None)
 
 def _items(name, questions):
     "The model of answers: each item of the checklist with its question"
@@ -274,6 +282,50 @@ def _hypotheses(rows):
     twice = [f'hypotheses name {i!r} more than once; expected an id for each' for i in again]
     return twice + [f for n,h in named for f in shape_faults(Hypothesis, h, f"hypotheses.{h.get('id') or n}")]
 
+# %% ../../nbs/problem/02_plausible.ipynb #919ab0bd
+BEHAVIOURS = dict( # Kind of test to the keys that it needs
+    invariance=('column',), direction=('column', 'change', 'direction'), minimum=('given',),
+    boundary=('column',), perturbation=('column', 'noise'))
+DIRECTIONS = ('not lower', 'not higher') # Where a score may go
+_Kind = Annotated[Literal[tuple(BEHAVIOURS)], Expected(f'one of {tuple(BEHAVIOURS)}')]
+_Way = Annotated[Literal[DIRECTIONS], Expected(f'one of {DIRECTIONS}')]
+_Part = Annotated[float, Field(ge=0, le=1), Expected('a number from 0 to 1')]
+
+class Behaviour(Shape):
+    "How the score must behave when the columns of a row change"
+    id: Text = key('Short name, such as B1')
+    test: _Kind = key(f'Kind of test: one of {tuple(BEHAVIOURS)}')
+    column: _Words = key('Column that is changed', None)
+    given: dict | None = key('Column to the value that every row gets; the simple case of `minimum`', None)
+    values: list = key('Values that the column is set to, one after the other; by default its declared ends', [])
+    change: object = key('What is added to a number, or the category that is set', None)
+    direction: _Way | None = key(f'Where the score may go: one of {DIRECTIONS}', None)
+    noise: Positive | None = key('Standard deviation of the noise, in the unit of the column', None)
+    tolerance: Positive = key('Change of the score of a row that is let pass', .02)
+    low: Number | None = key('Lowest score that is right', None)
+    high: Number | None = key('Highest score that is right', None)
+    at_most: _Part = key('Share of the rows that may fail', .05)
+    because: object = key('Why people expect it', '')
+
+def _lacking(b, name):
+    "What a test of behaviour needs and does not say"
+    lacks = [k for k in BEHAVIOURS.get(str(b.get('test')), ()) if b.get(k) in (None, '', {})]
+    if b.get('test') == 'minimum' and b.get('low') is None and b.get('high') is None: lacks.append('low or high')
+    if not lacks: return []
+    return [f"{name} lacks {', '.join(lacks)}; expected it for test: {b['test']}"]
+
+def behaviour_faults(
+    rows, # `behaviour` of `problem.yaml`
+)->list: # Sentences; empty where every test can be run
+    "What is declared of the behaviour of the model, and cannot be meant"
+    given = [b for b in rows if isinstance(b, dict)]
+    ids = [str(b.get('id')) for b in given]
+    res = [f'behaviour names {i!r} more than once; expected an id for each' for i in dict.fromkeys(ids) if ids.count(i) > 1]
+    for n, b in enumerate(given, 1):
+        name = f"behaviour.{b.get('id') or n}"
+        res += shape_faults(Behaviour, b, name)+_lacking(b, name)
+    return res
+
 # %% ../../nbs/problem/02_plausible.ipynb #93fda0a3
 def faults(
     problem, # The agreement, from `assay.problem.agreement`
@@ -283,6 +335,7 @@ def faults(
     res = _criterion(problem) + _numbers(problem) + shape_faults(Watched, watched)
     res += shape_faults(Decision, problem.decision, 'decision') + _hypotheses(problem.hypotheses)
     res += _answers('responsible', problem.responsible, Responsible)
+    res += behaviour_faults(getattr(problem, 'behaviour', []))
     return res + _answers('answers', problem.answers, Answers)
 
 def name_faults(
@@ -301,6 +354,8 @@ def name_faults(
         for n, h in enumerate(problem.hypotheses, 1)
         if isinstance(h, dict)
     ]
+    lists += [(f"behaviour.{b.get('id')}", [b.get('column'), *(b.get('given') or {})])
+              for b in getattr(problem, 'behaviour', []) if isinstance(b, dict)]
     named += [(k, c) for k,cs in lists for c in cs]
     return [
         f'{k} names column {c!r}, which dictionary.yaml does not describe{meant(c, columns)}'

@@ -19,7 +19,9 @@ from ..core.artifacts import atomic_write, check_file, place, write_text
 from ..core.shapes import meant, shown_value
 from ..core.yaml import read_yaml
 from ..problem.plausible import ANSWERS, COSTED, Limits, Value, faults, is_number
-from ..problem.agreement import PARTS, make_problem
+from ..problem.agreement import PARTS, load_problem, make_problem
+from ..problem.bound import about_hash
+from ..data.columns import load_dictionary
 from .own import notebook_text
 from .questions import ABOUT_ITEMS, Question
 from ..release.chain import only_writer
@@ -105,6 +107,7 @@ class Given:
     value:object # Text, number or mapping
     by:str='' # Role of who answers
     date:str='' # Day, such as 2026-11-05; today by default
+    about:str='' # Hash of what it is about, where the same words are given again
 
 def _set_item(doc, key, given):
     "An item of the checklist, which has a name and a day"
@@ -114,6 +117,10 @@ def _set_item(doc, key, given):
     day = given.date or datetime.date.today().isoformat()
     said = dict(answer=str(given.value), by=given.by, date=day)
     home = _part(doc, 'answers' if key in ANSWERS else 'responsible')
+    old = home.get(key) if isinstance(home.get(key), dict) else {}
+    is_repeated = all(str(old.get(k)) == v for k,v in said.items())
+    if is_repeated and given.about: said['about'] = given.about
+    else: old.pop('about', None)
     if not isinstance(home.get(key), dict): home[key] = _styled(said)
     else: home[key].update({k: _styled(v) for k,v in said.items()})
 
@@ -191,6 +198,12 @@ def _check_columns(key, value):
     for name in map(str, found if isinstance(found, list) else [value]):
         if name not in names: _refuse(key, name, f'a column of dictionary.yaml{meant(name, names)}')
 
+def _about(key):
+    "Hash of what an answer of the checklist is about now; empty for any other key"
+    if key not in ABOUT_ITEMS or not place('columns').is_file(): return ''
+    try: return about_hash(load_problem(), load_dictionary(), key)
+    except ValueError: return '' # whoever reads the files says what is wrong with them
+
 def answer(
     key:str, # Such as `R01`, `decision.who`, `costs.false_positive` or `risks`
     value, # The answer; nothing is done where it is empty
@@ -199,7 +212,7 @@ def answer(
 )->bool: # True if it was written
     "Write an answer into `problem.yaml`, whole or not at all"
     if value is None or not str(value).strip(): return False
-    given = Given(value, by, date)
+    given = Given(value, by, date, _about(key))
     if key == 'today.columns': _check_columns(key, value)
     with only_writer('answers'): _change(place('problem'), lambda text: with_answer(text, key, given))
     return True

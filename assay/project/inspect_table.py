@@ -14,7 +14,7 @@ import numpy as np, pandas as pd
 
 from ..core.shapes import count_of
 from ..explore.browse import names_somebody
-from ..stats.metrics import metrics_for
+from ..stats.metrics import metrics_for, score
 from ..problem.agreement import TASKS
 from .read import is_moments
 
@@ -215,8 +215,14 @@ def _constant_reaches(y, task):
         balanced_accuracy=1 / len(share),
         r2=0.0,
     )
-    if task != 'regression': return reached
-    return reached | dict(rmse=float(y.std(ddof=0)), mae=float((y-y.mean()).abs().mean()))
+    return reached | _constant_numbers(y) if task == 'regression' else reached
+
+def _constant_numbers(y):
+    "The same of numbers: of each loss, the constant that minimises it"
+    best = dict(rmse=y.mean(), mae=y.median(), pinball_10=y.quantile(.1), pinball_90=y.quantile(.9))
+    reached = {metric: score(metric, y, np.full(len(y), c)) for metric, c in best.items()}
+    if y.min() < 0: return reached
+    return reached | dict(poisson_deviance=score('poisson_deviance', y, np.full(len(y), y.mean())))
 
 def choose_metric(
     y:pd.Series, # Target; 0 and 1 if there are two classes
@@ -227,7 +233,9 @@ def choose_metric(
     if metric is not None and metric not in metrics_for(task):
         raise ValueError(f"metric is {metric!r}; for task {task!r} expected one of {metrics_for(task)}")
     name = metric or _usual_metric(y, task)
-    reached = _constant_reaches(y, task)[name]
+    reached = _constant_reaches(y, task).get(name)
+    if reached is None:
+        raise ValueError(f"metric is {name!r}, but the target holds {y.min():g}; expected counts, or mae")
     return name, float(f'{reached:.4g}'), 'chosen with --metric' if metric else _WHY_METRIC[name]
 
 # %% ../../nbs/project/01_inspect_table.ipynb #a0d5d6fd

@@ -107,16 +107,18 @@ NEUTRAL = { # File to pairs of a text about the bundled example and what stands 
     'pipelines/12_coverage.ipynb': (
         ('its functions, their tests, and the report', 'its functions, and the report'),
         ('a stage, code, a test and an artefact, and what', 'a stage, code and an artefact, and what'),
-        ('the checklist, the notebooks, the tests, and what', 'the checklist, your tests, and what'),
-        ('computed from the tests, lessons and checks that are there',
-         'computed from your tests and the checks of the stages'),
+        ('the checklist, the notebooks, the tests with the record of their last run, and what',
+         'the checklist, your tests with the record of their last run, and what'),
+        ('computed from the tests and lessons that passed, and from the checks of the stages',
+         'computed from those of your tests that passed, and from the checks of the stages'),
         ('The lesson, the modules and the artefacts are found', 'The modules and the artefacts are found')),
     '.schema/params.json': (
         ('assay.examples.source:flights', 'table'),
         ('{table, flights}', '{table}')),
     '.schema/problem.json': (('`per flight`', '`per order`'),)}
 
-_TESTS_OF_MAP = re.compile(r', tests: \[[^\]]*\]') # The tests of the package are not the project's
+_TESTS_OF_MAP = re.compile( # The tests of the package are not the project's, nor are the bugs that they find
+    r', (?:tests|caught_by): \[[^\]]*\]|, bug: "[^"]*"')
 
 def _neutral(path, text):
     "A file of the package without the bundled example"

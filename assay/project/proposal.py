@@ -20,7 +20,7 @@ from ..data.intake import fetch_table, get_adapter, prepare_table, table_outcome
 from ..data.checks import data_checks
 from ..data.classes import class_table, count_classes
 from ..data.prepared import RowCounts, Snapshot, Splits
-from ..explore.leakage import leakage_evidence, leaking_features, scan_columns
+from ..explore.leakage import asked_columns, leakage_evidence, leaking_features, scan_columns
 from ..problem.agreement import make_problem
 from ..release.readiness import REMEDY
 from ..stats.intervals import Resamples
@@ -71,16 +71,22 @@ def _best_column(f, read, agreed, dictionary, data):
     found = leaking_features(scan, dictionary.names('feature'))
     suspects = scan.set_index('column').reason.loc[found].to_dict()
     skills = pd.Series({c: evidence[c]['skill'] for c in f.features}, dtype=float)
-    rest = skills.drop(list(suspects)).sort_values(ascending=False, kind='stable')
-    asked = scan[(scan.verdict == 'suspect') & scan.column.isin(f.features) & ~scan.column.isin(found)]
-    doubtful = asked.set_index('column').reason.to_dict()
+    doubtful = asked_columns(scan, f.features)
+    rest = skills.drop([c for c in skills.index if c in suspects or c in doubtful])
+    rest = rest.sort_values(ascending=False, kind='stable')
     best = (rest.index[0], float(rest.iloc[0])) if len(rest) else (None, 0.)
     return *best, suspects, doubtful
 
 def _doubts(doubtful):
     "What people should say before they trust a score"
-    return [f"{c!r} is a suspect ({why}): say when it is known; where that is after the outcome, set its role to "
-            'context in dictionary.yaml' for c,why in doubtful.items()]
+    return [f"TOO GOOD? {c!r} is a suspect ({why}): say when it is known; where that is after the outcome, set its "
+            'role to context in dictionary.yaml; until then it does not stand in for what is done today'
+            for c,why in doubtful.items()]
+
+def _asked_row(doubtful):
+    "Columns of which people should say when they are known"
+    why = 'say when each is known; until then none stands in for what is done today'
+    return [dict(what='suspects', decision=', '.join(doubtful), why=why)] if doubtful else []
 
 def _with_suspects(dictionary, suspects):
     "The dictionary, which says beside each suspect why it is one"
@@ -395,7 +401,8 @@ def _fewest(plan, read):
 def _decided(plan, best, skill, suspects, fewest):
     "What was decided, which columns are set aside, and how many trials there are, under the names of `Draft`"
     aside = _aside(plan.f)
-    decisions = _suspicion(suspects) + _decisions(plan, best, skill, aside, fewest)
+    suspects, doubtful = suspects
+    decisions = _suspicion(suspects) + _asked_row(doubtful) + _decisions(plan, best, skill, aside, fewest)
     return dict(decisions=decisions, aside=aside, params=choose_trials(len(plan.f.features)) | choose_labels(fewest))
 
 @dataclasses.dataclass(frozen=True)
@@ -433,13 +440,13 @@ def propose(
     read = read_as_split(path, found, agreed, dictionary, data)
     best, skill, suspects, doubtful = _best_column(plan.f, read, agreed, dictionary, data)
     files = dict(problem=_stated(plan, source['name'], best), data=data)
-    warnings = quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
-    notes = _doubts(doubtful) + _notes(plan, path, source, found)
+    warnings = _doubts(doubtful) + quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
+    notes = _notes(plan, path, source, found)
     walls = foresee(path, read, agreed, dictionary, data)
     return Draft(
         dictionary=_with_suspects(dictionary, suspects),
         **files,
-        **_decided(plan, best, skill, suspects, _fewest(plan, read)),
+        **_decided(plan, best, skill, (suspects, doubtful), _fewest(plan, read)),
         notes=notes,
         walls=walls,
         suspects=list(suspects),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OWNER', 'EXPERT', 'SCIENTIST', 'OPERATIONS', 'SECURITY', 'DEVELOPER', 'FINANCE', 'ABOUT_ITEMS', 'ABOUT', 'Question',
-           'Help', 'open_questions', 'chosen_questions', 'known_facts', 'questions_json']
+           'Help', 'open_questions', 'asked_again', 'chosen_questions', 'known_facts', 'questions_json']
 
 # %% ../../nbs/project/21_questions.ipynb #18748084
 import dataclasses
@@ -13,7 +13,9 @@ from pathlib import Path
 from ..core.artifacts import place, read_json
 from ..core.shapes import meant
 from ..problem.plausible import COSTS, ITEMS, QUESTIONS, is_number
-from ..problem.agreement import PARTS, Problem, gaps
+from ..problem.agreement import PARTS, Problem, gaps, is_drafted
+from ..problem.bound import about_now, changed_answers, words_again
+from ..data.columns import load_dictionary
 
 # %% ../../nbs/project/21_questions.ipynb #c32c952e
 @dataclasses.dataclass(frozen=True)
@@ -263,9 +265,7 @@ def _entry_keys(problem, part, name):
 def _keys_of(problem, gap):
     "What is asked for one gap"
     part, _, name = gap.partition('.')
-    if gap == 'provisional':
-        is_drafted = str(problem.today.get('description', '')).startswith('drafted:')
-        return [*['today.description']*is_drafted, 'minimum', 'margin', 'provisional']
+    if gap == 'provisional': return ['minimum', 'margin', 'provisional']
     if gap in ABOUT_ITEMS or gap in ABOUT and '.' in gap: return [gap]
     if not name: return _parts_of(problem, part)
     return _entry_keys(problem, part, name) if isinstance(getattr(problem, part), list) else [gap]
@@ -282,15 +282,40 @@ def _question(key, about, known):
     "A question with what stands beside it"
     return Question(key, about.question, about.why, about.example, about.who, tuple(known))
 
+_DRAFTED = ('today.description', 'today.columns') # What a draft proposes of today's practice, until people say it
+
 def open_questions(
     problem:Problem, # From `load_problem`
     known:dict={}, # From `known_facts`: key to sentences
+    again:dict={}, # From `asked_again`: key to a sentence
 )->list: # `Question`s, in the order of the agreement; the criterion last
     "What people still have to answer"
-    keys = [k for g in gaps(problem) for k in _keys_of(problem, g['id'])]
+    open_keys = [g['id'] for g in gaps(problem)]
+    first = [k for g in open_keys if g != 'provisional' for k in _keys_of(problem, g)]
+    last = [k for g in open_keys if g == 'provisional' for k in _keys_of(problem, g)]
+    keys = [*first, *again, *_DRAFTED*is_drafted(problem), *last]
+    known = known | {k: (words, *known.get(k, ())) for k,words in again.items()}
     return [_question(k, _help(k), known.get(k, ())) for k in dict.fromkeys(keys)]
 
 # %% ../../nbs/project/21_questions.ipynb #c7adb5a1
+_AGAIN = 'unanswered again' # How a check begins that asks for an answer again
+
+def _about_data(problem, root):
+    "Questions that the report of the assessment asks again, such as those about the training rows"
+    checks = _reports(root).get('responsible', {}).get('checks', [])
+    return {c['id']: c['why'] for c in checks if c['id'] in problem.responsible and _AGAIN in c['why']}
+
+def asked_again(
+    problem:Problem, # From `load_problem`
+    root='.', # Folder of the project
+)->dict: # Item to a sentence with the old answer
+    "Answers that speak of something that has changed since they were first seen"
+    path, answers = Path(root, place('columns')), problem.responsible | problem.answers
+    if not path.is_file(): return {}
+    now = about_now(problem, load_dictionary(path), answers)
+    changed = changed_answers(answers, now)
+    return _about_data(problem, root) | {i: words_again(answers[i], parts) for i,parts in changed.items()}
+
 def chosen_questions(
     questions, # From `open_questions`
     key:str=None, # A key, or the part before its dot, such as `decision`; all by default

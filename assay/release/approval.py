@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['reviewed_files', 'check_package', 'check_readiness', 'check_evaluation', 'ended_waivers', 'check_bar', 'store_path',
-           'approve', 'reject', 'approval_of', 'changed_since', 'signatures', 'serving_folder', 'previous_approved',
-           'rollback']
+           'approve', 'reject', 'approval_of', 'changed_since', 'approval_words', 'signatures', 'serving_folder',
+           'previous_approved', 'rollback']
 
 # %% ../../nbs/release/05_approval.ipynb #27a77bc3
 import contextlib, hashlib, re
@@ -19,8 +19,9 @@ from ..problem.moved import bar_sentence, moved_bar
 from .gates import RELEASE_GATES, check_faults, evidence_fault, gate_faults
 from .waivers import RELEASE_OWNER, same_role, today as _today
 from ..problem.limits import LIMITS
+from ..stages.shown import shown_faults
 from ..package.identity import FILES, bundle_identity, read_bundle
-from .committed import check_committed
+from .committed import NOT_REBUILT, check_committed, history_gaps, known_rebuild
 from .waiving import active_waivers, known_day, lapse_of, stray_words, waived_items, waiver_anchors
 
 # %% ../../nbs/release/05_approval.ipynb #822d0943
@@ -69,10 +70,15 @@ def check_readiness(
         raise PermissionError(f"readiness rests on waivers that hold no more: {', '.join(ended)}"
                               f"{stray_words(ended, today)}; run `assay repro`")
 
+def _first_named(faults, gate):
+    "The check that the first fault names; else `evaluation`, its verdict"
+    named = [id for id in gate.checks if f'check {id!r}' in faults[0]]
+    return named[0] if named else 'evaluation'
+
 def check_evaluation(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->None:
-    """Raise `PermissionError` unless the model is good enough and keeps each agreed limit between groups.
+    """Raise `PermissionError` unless the model is good enough, keeps each agreed limit of groups, and saves.
 
     This holds whatever the checklist asks for"""
     gate = RELEASE_GATES['evaluation']
@@ -80,7 +86,8 @@ def check_evaluation(
     if not faults: return
     stray = stray_words(('evaluation', *gate.checks), today)
     raise PermissionError(f"evaluation {'; '.join(faults)}{stray}; read reports/evaluation/report.html, "
-                          "then mend the model, or have it signed: `assay waive P11 --reason … --until DATE`")
+                          "then mend the model, or have it signed, each by its name: "
+                          f"`assay waive {_first_named(faults, gate)} --reason … --until DATE`")
 
 # %% ../../nbs/release/05_approval.ipynb #c209af13
 def ended_waivers(
@@ -146,12 +153,20 @@ def _check_owner(key):
     raise PermissionError(f"the release is for the {RELEASE_OWNER} to approve, not for {role!r}; "
                           "sign with a key of that role")
 
+def _check_shown():
+    "Raise `PermissionError` where a report has other numbers than its notebook or its page"
+    if not (found := shown_faults()): return
+    named = '; '.join(f"{row['path']}: {row['what']}" for row in found)
+    raise PermissionError(f"{named}; what people reviewed is not what would be signed: "
+                          "run `assay repro --force` for these stages")
+
 def _check_release(folder, today):
     "Raise an error naming what stands against the release of a bundle"
     check_package(folder, today)
     check_readiness(today)
     check_evaluation(today)
     check_bar(today)
+    _check_shown()
     if cut := cut_decisions():
         raise PermissionError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
     check_committed(reviewed_files())
@@ -182,6 +197,9 @@ def approve(
 )->dict: # The decision, with the hash of its line
     """Approve the release of an intact bundle after review, for the product owner.
 
+    What is signed holds the record of `assay audit` for this content, or `not rebuilt`, and what the history
+    does not show of the agreement.
+
     Raises `PermissionError` naming what stands against it"""
     folder, expires = place('bundle') if folder is None else Path(folder), _last_day(expires, today)
     identity = bundle_identity(folder)
@@ -192,6 +210,7 @@ def approve(
     ends = _first_day([expires, *(w['until'] for w in rests)])
     predicate = dict(decision='approve', bundle=identity, reason=reason, expires=ends, replaces=replaces)
     predicate |= dict(waivers=chain_head('waivers'), rests_on=[w['hash'] for w in rests])
+    predicate |= dict(rebuilt=known_rebuild() or NOT_REBUILT, history=history_gaps())
     if _keep(folder) != identity: raise ValueError(f"{folder} changed while it was being approved; try again")
     entry = append_decision('approvals', key, role, reviewed_files() | dict(bundle=identity), predicate, time)
     _pointer().unlink(missing_ok=True)
@@ -299,6 +318,15 @@ def changed_since(
     now = {path: sha256(path) for path in reviewed if Path(path).is_file()}
     return sorted(path for path,h in reviewed.items() if now.get(path) != h)
 
+def approval_words(
+    entry:dict, # An approval, from `approve` or `read_chain`
+)->list: # One sentence each
+    "What an approval says of the rebuild and of the history of what it is about"
+    rebuilt = entry.get('rebuilt', NOT_REBUILT)
+    is_rebuilt = isinstance(rebuilt, dict)
+    words = f"a rebuild gave the same {rebuilt['compared']} hashes" if is_rebuilt else NOT_REBUILT
+    return [words, *entry.get('history', ())]
+
 def signatures(
     item:str='F27', # Item of the checklist that an approval settles
 )->dict: # Item to `dict(by, role, on, evidence)`
@@ -309,7 +337,8 @@ def signatures(
     except (OSError, ValueError): return {}
     if changed_since(e): return {}
     evidence = place('approvals', CHAINS['approvals']).as_posix()
-    return {item: dict(by=e['by'], role=e['role'], on=e['time'][:10], evidence=evidence)}
+    signed = dict(by=e['by'], role=e['role'], on=e['time'][:10], evidence=evidence)
+    return {item: signed | dict(says=approval_words(e))}
 
 # %% ../../nbs/release/05_approval.ipynb #3a72fcd1
 def serving_folder()->Path: # Folder of a bundle

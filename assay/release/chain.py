@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['KEY_DECISIONS', 'PAYLOAD', 'PREDICATE', 'START', 'MAX_AHEAD', 'CHAINS', 'SET_ASIDE', 'key_id', 'may_enrol', 'is_day',
            'read_chain', 'chain_head', 'load_keys', 'unsigned_again', 'cut_decisions', 'load_private_key',
-           'only_writer', 'append_decision', 'enrol_key', 'change_role', 'revoke_key', 'public_half', 'new_key']
+           'only_writer', 'append_decision']
 
 # %% ../../nbs/release/02_chain.ipynb #3d9c8108
-import base64, contextlib, datetime, fcntl, hashlib, json, os, re
+import base64, contextlib, datetime, fcntl, hashlib, json, re
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -468,128 +468,3 @@ def append_decision(
         raise PermissionError(f"the key of {entry['name']} decides as {entry['role']!r}, not as {role!r}")
     if not str(predicate['reason']).strip(): raise ValueError('a decision has a reason; give one')
     return _append(chain, (private, entry), subjects, predicate, time)
-
-# %% ../../nbs/release/02_chain.ipynb #6c95f217
-def _check_signer(signer):
-    "Raise `PermissionError` where a key may not sign lines about keys"
-    entry = load_private_key(signer)[1]
-    if may_enrol(entry): return
-    raise PermissionError(f"{entry['name']}, {entry['role']}, may not enrol, change or revoke a key; "
-                          f"sign with the key of the root or of the {RELEASE_OWNER}")
-
-def _decide_key(decision, about, signer, reason, time=None):
-    "Sign a line about a key"
-    _check_signer(signer)
-    predicate = dict(decision=decision, about=about, reason=reason)
-    return append_decision('approvals', signer, None, {}, predicate, time)
-
-def _known(id):
-    "A key of the chain that is not revoked"
-    keys = load_keys()
-    if (key := keys.get(id)) is None: raise KeyError(f"no key is called {id!r}; known: {sorted(keys)}")
-    if key['revoked']: raise ValueError(f"the key {id} of {key['name']} is revoked already")
-    return key
-
-def _others_may(id):
-    "Raise `ValueError` where without this key nobody could enrol one any more"
-    if any(may_enrol(k) for k in load_keys().values() if k['id'] != id): return
-    raise ValueError(f"without key {id} nobody may enrol a key any more; enrol another {RELEASE_OWNER} first")
-
-def enrol_key(
-    public:str, # Public half in base64, as `new_key` and `assay key` show it
-    name:str, # Who holds it
-    role:str, # What they decide as, such as `operations`
-    signer, # File of the private key of the root or of the product owner
-    reason:str='joins', # Why
-    time:str=None, # When, as the signer declares it; now by default
-)->dict: # The line, with its hash
-    "Enrol the key of somebody; raises `PermissionError` where the signer may not"
-    try: id = key_id(raw := _b64(public))
-    except ValueError:
-        raise ValueError(f"a public half is 44 characters of base64, got {public[:60]!r}") from None
-    if len(raw) != 32:
-        raise ValueError(f"a public half has 32 bytes, got {len(raw)}; expected what `assay key` prints")
-    if id in load_keys():
-        raise ValueError(f"key {id} is enrolled already; change its role with `assay key --change {id}`")
-    about = _enrolled(dict(id=id, name=name, role=role, public=public))
-    return _decide_key('enrol', {k: about[k] for k in ('id', 'name', 'role', 'public')}, signer, reason, time)
-
-# %% ../../nbs/release/02_chain.ipynb #a1e8d350
-def change_role(
-    id:str, # Key id
-    role:str, # What its holder decides as from now on
-    signer, # File of the private key of the root or of the product owner
-    reason:str, # Why
-    time:str=None, # When, as the signer declares it; now by default
-)->dict: # The line, with its hash
-    "Give a key another role; lines that it signed before stay valid"
-    key = _known(id)
-    if not role.strip(): raise ValueError(f"a key has a role, got {role!r}")
-    if not may_enrol(key | dict(role=role)): _others_may(id)
-    return _decide_key('role', dict(id=id, role=role), signer, reason, time)
-
-def revoke_key(
-    id:str, # Key id
-    signer, # File of the private key of the root or of the product owner
-    reason:str='it signs no more', # Why
-    time:str=None, # When, as the signer declares it; now by default
-)->dict: # The line, with its hash
-    "Revoke a key: lines that it signs later do not count, earlier ones stay valid"
-    _known(id)
-    _others_may(id)
-    return _decide_key('revoke', dict(id=id), signer, reason, time)
-
-# %% ../../nbs/release/02_chain.ipynb #d72b4c96
-def _check_outside(path):
-    "Raise `ValueError` where a private key would lie in the repository"
-    root, local = Path().resolve(), place('local')
-    if not path.is_relative_to(root) or path.is_relative_to(local.resolve()): return
-    raise ValueError(f"a private key must not lie in the repository, got {path.relative_to(root)}; "
-                     f"put it in your home folder or in {local}")
-
-def _pem(private):
-    "A private key as the bytes of its file, without a password"
-    form = serialization.PrivateFormat.PKCS8
-    return private.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-
-def _write_private(path):
-    "A new key, its private half in a file that only its owner can read"
-    path = Path(path).resolve()
-    _check_outside(path)
-    private = Ed25519PrivateKey.generate()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try: fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise ValueError(f"{path} exists; a key is never overwritten, give another name") from None
-    with open(fd, 'wb') as f: f.write(_pem(private))
-    return private
-
-def public_half(
-    path, # PEM file of a private key
-)->str: # Base64
-    "Public key that its holder gives to the person who enrols it"
-    private = serialization.load_pem_private_key(check_file(path).read_bytes(), None)
-    return base64.b64encode(_raw(private)).decode()
-
-# %% ../../nbs/release/02_chain.ipynb #91f3e0ac
-def new_key(
-    path, # File for the private key; new, outside the repository or in its ignored folder `.assay`
-    name:str, # Who holds it
-    role:str, # What they decide as, such as `product owner`
-    signer=None, # File of the private key of the root or of the product owner, which enrols it
-    time:str=None, # When, as the signer declares it; now by default
-)->str: # Key id
-    """Make a key pair, the private half to `path` with mode 0600.
-
-    The first key is the root; others count once they are enrolled"""
-    if not (name.strip() and role.strip()):
-        raise ValueError(f"a key has a name and a role, got {name!r} and {role!r}")
-    keys = load_keys()
-    if signer: _check_signer(signer)
-    private = _write_private(path)
-    public = base64.b64encode(_raw(private)).decode()
-    about = dict(id=key_id(_raw(private)), name=name, role=role, public=public)
-    if signer: _decide_key('enrol', about, signer, 'joins', time)
-    itself = dict(decision='enrol', about=about, reason='the first key, which signs itself')
-    if not keys: _append('approvals', (private, about), {}, itself, time)
-    return about['id']

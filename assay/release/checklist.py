@@ -146,8 +146,21 @@ def stale_inputs(
 SEVERITY = ('fail', 'stale', 'unanswered', 'waived', 'pass', 'not_applicable')
 
 def _worst(states):
-    "The worst of several `(status, why, evidence)`"
-    return min(states, key=lambda s: SEVERITY.index(s[0]))
+    "The worst of several `(status, why, evidence)`, with the reasons of all, the worst first"
+    ordered = sorted(states, key=lambda s: SEVERITY.index(s[0]))
+    reasons = dict.fromkeys(why for _,why,_ in ordered if why)
+    status, _, evidence = ordered[0]
+    return status, '; '.join(reasons), evidence
+
+def _worst_of_stages(stages, states):
+    "The worst that several stages say, with what each of them says"
+    if len(states) == 1: return states[0]
+    named = [(status, _by_stage(stage, why), link) for stage,(status,why,link) in zip(stages, states)]
+    return _worst(named)
+
+def _by_stage(stage, why):
+    "A reason with the stage that gives it, unless it names the stage itself"
+    return why if repr(stage) in why else f'{stage}: {why}'
 
 def _unasked(evidence, asked, found):
     "Why evidence is not what the checklist asks for; empty where it is"
@@ -228,7 +241,8 @@ def _signed(item, signatures):
     signer = f"signed by {s['by']}, {s['role']}"
     if not same_role(s['role'], item['owner']):
         return 'unanswered', f"{signer}; it is for {item['owner']} to sign", None
-    return 'pass', f"{signer}, on {s['on']}", s.get('evidence') or item['evidence'][0]
+    says = '; '.join([f"{signer}, on {s['on']}", *s.get('says', ())])
+    return 'pass', says, s.get('evidence') or item['evidence'][0]
 
 def _href(evidence, stage):
     """Link from a report in `reports/<stage>/` to what holds the evidence.
@@ -263,7 +277,7 @@ def _state(item, found, signatures, hashes):
     "`(status, why, evidence)` of one item: by its signature, or by the worst that a stage says"
     if item['kind'] == 'signed': return _signed(item, signatures)
     said = [stage_state(item['id'], s, found, hashes, item['evidence']) for s in item['stages']]
-    return _worst(said)
+    return _worst_of_stages(item['stages'], said)
 
 def evaluate_checklist(
     checklist:list, # Items, from `load_checklist`

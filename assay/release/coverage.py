@@ -15,6 +15,7 @@ from ..core.artifacts import check, check_file, metric, place
 from ..core.imports import closure, module_path, package_modules
 from ..core.yaml import read_yaml
 from ..core.rendering import macro, render_rows, show
+from ..stages.tested import passed_tests, read_record
 
 # %% ../../nbs/release/08_coverage.ipynb #21954d4b
 def map_path()->Path: # Path relative to the root of the repository
@@ -24,7 +25,8 @@ def map_path()->Path: # Path relative to the root of the repository
 _KEYS = dict( # Part of the map to the keys of its entries
     sentences={'id', 'text', 'stages', 'uses', 'tests', 'lacks'},
     items={'uses', 'tests', 'lacks'},
-    ml_tests={'id', 'section', 'text', 'checks', 'uses', 'tests', 'by_hand'})
+    ml_tests={'id', 'section', 'text', 'checks', 'uses', 'tests', 'by_hand',
+              'bug', 'caught_by', 'no_bug', 'replay'})
 
 def _unknown_keys(path, part, rows):
     "What is wrong with the keys of the entries of one part; None where nothing is"
@@ -143,10 +145,13 @@ def has_lessons(
     "Are the notebooks of the package evidence here? Those of an installed package are not there"
     return any('nbs' in _listed(s, 'deps') for s in read_yaml(path)['stages'].values())
 
-def known_evidence()->dict: # `functions`, `lessons` and `tests`; `lessons` is None where they do not count
-    "What can carry out and test a sentence: functions of the package, its lessons, and the tests in `tests`"
+def known_evidence()->dict: # `functions`, `lessons` (None where they do not count), `tests` and `passed`
+    """What can carry out and test a sentence: functions of the package, its lessons, and tests.
+
+    `passed` are the tests and notebooks that passed as they are now, on the code as it is now"""
     lessons = known_lessons() if has_lessons() else None
-    return dict(functions=known_functions(), lessons=lessons, tests=known_tests())
+    passed = passed_tests(read_record())
+    return dict(functions=known_functions(), lessons=lessons, tests=known_tests(), passed=passed)
 
 def _left_by(stage):
     "Files and folders that a stage leaves, without pages, executed notebooks and copies of numbers"
@@ -200,6 +205,10 @@ def _lacks(r, modules, reach):
     idle = [m for m in modules if reach and m not in reach]
     return said + [f'no stage and no command uses {m}' for m in idle]
 
+def _unrun(tested, passed):
+    "What is wrong with the tests of a sentence where none of them passed"
+    return ['no test of it has passed on this code'] if tested and not passed & set(tested) else []
+
 def _row(r, known, reach):
     "One sentence with everything found, and what is missing"
     uses, stages = resolve(r.get('uses') or []), r.get('stages') or []
@@ -209,7 +218,8 @@ def _row(r, known, reach):
     artefacts = dict.fromkeys(a for s in stages for a in known['artefacts'].get(s, []))
     row = dict(id=str(r['id']), text=r.get('text') or '', stages=stages, modules=modules, functions=uses)
     row |= dict(lessons=lessons, tests=r.get('tests') or [], artefacts=list(artefacts))
-    return row | dict(gaps=_gaps(row, known), lacks=_lacks(r, modules, reach))
+    unrun = _unrun(row['lessons'] + row['tests'], known['passed'])
+    return row | dict(gaps=_gaps(row, known), lacks=_lacks(r, modules, reach) + unrun)
 
 def _joined(plan, checklist):
     "Sentences, then items of the checklist with what the map says of them, then items of no checklist"
@@ -224,9 +234,10 @@ def _joined(plan, checklist):
 def coverage_rows(
     plan:dict, # From `load_map`
     checklist:list, # Items with id, text and stages, from the checklist
+    known:dict=None, # From `known_evidence`; what is there now by default
 )->list: # Per sentence: id, text, stages, modules, functions, lessons, tests, artefacts, gaps, lacks
     "The map from each sentence and item to stage, module, test and artefact"
-    known = known_evidence() | dict(artefacts=stage_artefacts())
+    known = (known or known_evidence()) | dict(artefacts=stage_artefacts())
     named = set().union(*stage_modules().values())
     reach = set(closure({*named, 'cli'})) if named else set() # a project that installs the package lists none
     return [_row(r, known, reach) for r in _joined(plan, checklist)]
@@ -273,6 +284,10 @@ def _n_empty(rows):
     "How many sentences have an empty place"
     return sum(bool(r['gaps']) for r in rows)
 
+def _n_open(rows):
+    "How many sentences have an empty place, or lack something"
+    return sum(bool(r['gaps'] or r['lacks']) for r in rows)
+
 def coverage_metrics(
     rows:list, # From `coverage_rows`
 )->dict: # Name to metric
@@ -284,17 +299,17 @@ def coverage_metrics(
 
 def coverage_verdict(
     rows:list, # From `coverage_rows`
-    max_empty:int=0, # Sentences that may have an empty place
+    max_empty:int=0, # Sentences that may have an empty place or lack something
 )->str: # `covered` or `gaps`
     "Verdict of the coverage stage"
-    return 'covered' if rows and _n_empty(rows) <= max_empty else 'gaps'
+    return 'covered' if rows and _n_open(rows) <= max_empty else 'gaps'
 
 def coverage_checks(
     rows:list, # From `coverage_rows`
-    max_empty:int=0, # Sentences that may have an empty place
+    max_empty:int=0, # Sentences that may have an empty place or lack something
 )->list: # `check`s
-    "Does every sentence lead to a stage, code, a test and an artefact?"
-    bad = [f"{r['id']}: {g}" for r in rows for g in r['gaps']]
+    "Does every sentence lead to a stage, code, a test and an artefact, and lack nothing?"
+    bad = [f"{r['id']}: {g}" for part in ('gaps', 'lacks') for r in rows for g in r[part]]
     places = 'stage, module, test and artefact' if _names_tests(rows) else 'stage, module and artefact'
     why = '; '.join(bad[:5]) or f'each of {len(rows)} sentences leads to {places}'
     is_covered = coverage_verdict(rows, max_empty) == 'covered'
@@ -305,7 +320,7 @@ def coverage_checks(
 class Coverage:
     "Stage, code, tests and artefacts of each sentence of the process, and what it lacks"
     rows:list # From `coverage_rows`
-    max_empty:int = 0 # Sentences that may have an empty place
+    max_empty:int = 0 # Sentences that may have an empty place or lack something
 
     def verdict(self): # `covered` or `gaps`
         "The answer in a word"

@@ -37,7 +37,8 @@ def commit_of(
     "The commit of a name; raises `ValueError` where git knows none"
     asked = ('rev-parse', '--verify', '--quiet', '--end-of-options', f'{name}^{{commit}}')
     if found := _git(*asked).decode().strip(): return found
-    raise ValueError(f"git knows no commit {name!r}; expected a branch, a tag or a hash, or a `git merge` that is going on")
+    raise ValueError(f"git knows no commit {name!r}; expected a branch, a tag or a hash, "
+                     "or a `git merge` that is going on")
 
 def find_branches(
     other:str=None, # Name of the other branch; what `git merge` is merging by default

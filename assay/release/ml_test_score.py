@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SECTIONS', 'LEVELS', 'missing_for', 'score_test', 'ml_test_rows', 'stages_of_tests', 'section_sums',
-           'ml_test_metrics', 'level', 'ml_test_table', 'MlTestScore', 'ProcessMap', 'read_process_map']
+           'ml_test_metrics', 'level', 'ml_test_table', 'bug_table', 'MlTestScore', 'ProcessMap', 'read_process_map']
 
 # %% ../../nbs/release/09_ml_test_score.ipynb #1a997ffe
 import dataclasses
@@ -13,6 +13,7 @@ from ..core.artifacts import metric, metrics_path, place
 from ..core.rendering import show
 from .coverage import Coverage, coverage_rows, known_evidence, load_map, map_path, resolve, say_test
 from .checklist import evidence_gap, load_checklist, read_stages
+from ..stages.tested import record_path, tool_file, tool_tests
 
 # %% ../../nbs/release/09_ml_test_score.ipynb #cef35a11
 SECTIONS = ('data', 'model', 'infrastructure', 'monitoring')
@@ -29,10 +30,25 @@ def _say_state(check, status):
     "Why a check does not speak for a test"
     return f'check {check} is not there' if status is None else f'check {check} says {status}'
 
+def _unproven(t, known):
+    "What a test lacks because its tests or its lessons did not pass on this code"
+    passed, taught = known['passed'], known['lessons'] or {}
+    tests = [x for x in t.get('tests') or [] if x in known['tests'] and x not in passed]
+    lessons = [taught[u] for u in resolve(t.get('uses') or []) if u in taught and taught[u] not in passed]
+    return [f'{x} has not passed on this code' for x in [*tests, *dict.fromkeys(lessons)]]
+
+def _bug_gaps(t, known):
+    "What is missing in the proof that a test finds a bug"
+    if t.get('no_bug'): return []
+    caught = t.get('caught_by') or []
+    if not t.get('bug') or not caught: return ['no bug was planted']
+    blind = [x for x in caught if x not in known['passed']]
+    return [f'{x}, which catches the planted bug, has not passed on this code' for x in blind]
+
 def missing_for(
-    t:dict, # One of `ml_tests` in the map: checks, uses, tests
+    t:dict, # One of `ml_tests` in the map: checks, uses, tests, bug, caught_by
     found:dict, # Stage to its metrics, from `assay.release.checklist.read_stages`
-    known:dict, # `functions`, `lessons` and `tests` that there are
+    known:dict, # From `assay.release.coverage.known_evidence`
 )->list: # One sentence each; empty where the test is automatic
     "Evidence that a test lacks to count as automatic"
     states = {c: _status(c, found) for c in t.get('checks') or []}
@@ -42,27 +58,38 @@ def missing_for(
     if known['lessons'] is None: uses = [] # those of an installed package say nothing of this project
     res += [f'{u} has no lesson' for u in uses if u not in taught]
     res += [f'no test {x}' for x in tests if x not in known['tests']]
-    return res if tests or uses else [*res, f"no test is named{_WHERE*(known['lessons'] is None)}"]
+    res += _unproven(t, known)
+    if not (tests or uses): res += [f"no test is named{_WHERE*(known['lessons'] is None)}"]
+    return res + _bug_gaps(t, known)
+
+_REPLAY = 'in a replay of past weeks, and not by a service that runs'
+
+def _limit(t):
+    "Why a test earns half a point at most; empty where it may earn a whole one"
+    if t.get('replay'): return _REPLAY
+    return f"no bug can be planted: {t['no_bug']}" if t.get('no_bug') else ''
 
 _HOW = {1.: 'automatic', .5: 'by hand', 0.: 'not done'} # Points to what they are for
 
-def _evidence(t, points):
+def _evidence(t, is_automatic, points):
     "What the points of a test rest on"
-    if points == 1: return [*(t.get('checks') or []), *resolve(t.get('uses') or []), *(t.get('tests') or [])]
+    if is_automatic: return [*(t.get('checks') or []), *resolve(t.get('uses') or []), *(t.get('tests') or [])]
     return [t['by_hand']] if points else []
 
 def score_test(
-    t:dict, # One of `ml_tests` in the map: id, section, text, checks, uses, tests, by_hand
+    t:dict, # One of `ml_tests` in the map: id, section, text, checks, uses, tests, by_hand, bug, replay
     found:dict, # Stage to its metrics
-    known:dict, # `functions`, `lessons` and `tests` that there are
+    known:dict, # From `assay.release.coverage.known_evidence`
 )->dict: # id, section, text, points, how, evidence, missing
-    "Points of one test: 1 where it is automatic, 0.5 where a result is written down, else 0"
-    missing = missing_for(t, found, known)
+    "Points of one test: 1 where it is automatic, 0.5 where it is limited or a result is written down, else 0"
+    missing, limit = missing_for(t, found, known), _limit(t)
     gap = evidence_gap(t['by_hand'], found) if t.get('by_hand') else 'nobody has written a result down'
-    points = 1. if not missing else 0. if gap else .5
+    points = (.5 if limit else 1.) if not missing else 0. if gap else .5
+    evidence = _evidence(t, not missing, points)
+    how = 'limited' if limit and not missing else _HOW[points]
     if missing and gap: missing = [*missing, gap]
     row = {k: t[k] for k in ('id', 'section', 'text')}
-    return row | dict(points=points, how=_HOW[points], evidence=_evidence(t, points), missing=missing)
+    return row | dict(points=points, how=how, evidence=evidence, missing=missing + [limit]*bool(limit))
 
 # %% ../../nbs/release/09_ml_test_score.ipynb #9cfe3d02
 LEVELS = ( # Highest score of each
@@ -72,13 +99,14 @@ LEVELS = ( # Highest score of each
 def ml_test_rows(
     plan:dict, # From `assay.release.coverage.load_map`
     found:dict, # Stage to its metrics, from `assay.release.checklist.read_stages`
+    known:dict=None, # From `assay.release.coverage.known_evidence`; what is there now by default
 )->list: # One mapping per test, from `score_test`
     "The 28 tests with their points; raises `ValueError` where a section has not seven"
     sections = [t['section'] for t in plan['ml_tests']]
     counts = {s: sections.count(s) for s in SECTIONS}
     if set(counts.values()) != {7} or len(sections) != 28:
         raise ValueError(f"ml_tests has {counts}; expected seven tests in each section")
-    known = known_evidence()
+    known = known or known_evidence()
     return [score_test(t, found, known) for t in plan['ml_tests']]
 
 def _stage_by_hand(t):
@@ -133,6 +161,25 @@ def ml_test_table(
     import pandas as pd
     return pd.DataFrame(list(map(_table_row, rows)), columns=_COLUMNS)
 
+# %% ../../nbs/release/09_ml_test_score.ipynb #cd64076d
+def _bug_row(t, passed):
+    "One of the 28 with the bug that was planted, as a row of a table"
+    caught = t.get('caught_by') or []
+    bug = t.get('bug') or f"none: {t.get('no_bug') or 'nobody has planted one'}"
+    ran = 'yes' if caught and passed >= set(caught) else 'no' if caught else '-'
+    return dict(test=t['id'], what=t['text'], bug=bug, caught=say_test(', '.join(caught)), passed=ran)
+
+def bug_table(
+    plan:dict=None, # From `assay.release.coverage.load_map`; the map of the tool by default
+    passed:set=None, # From `assay.stages.tested.tool_tests`; of the installed package by default
+): # Data frame: test, what, bug, caught, passed
+    "For each of the 28 the planted bug, the test that caught it, and whether that passed on this code"
+    import pandas as pd
+    plan = load_map(tool_file('pipelines/coverage.yaml')) if plan is None else plan
+    passed = tool_tests() if passed is None else passed
+    columns = ['test', 'what', 'bug', 'caught', 'passed']
+    return pd.DataFrame([_bug_row(t, passed) for t in plan['ml_tests']], columns=columns)
+
 # %% ../../nbs/release/09_ml_test_score.ipynb #3efbff4b
 @dataclasses.dataclass(frozen=True, repr=False)
 class MlTestScore:
@@ -168,6 +215,10 @@ class MlTestScore:
         rows = [t for t in self.tests if not t['missing']]
         return ml_test_table(rows)[['test', 'section', 'what', 'points', 'evidence']]
 
+    def tool(self): # Data frame: test, what, bug, caught, passed
+        "The tests of `assay` itself: the bug that each of the 28 was given, and the test that caught it"
+        return bug_table()
+
     def _repr_html_(self): return show(self.table())._repr_html_()
     def __repr__(self): return f'ML Test Score {self.value:g}: {level(self.value)}'
 
@@ -190,7 +241,8 @@ class ProcessMap:
 
     def inputs(self): # Paths
         "The files that were read"
-        return [map_path(), place('checklist'), *map(metrics_path, self.found)]
+        record = [record_path()] if record_path().is_file() else []
+        return [map_path(), place('checklist'), *record, *map(metrics_path, self.found)]
 
 def read_process_map()->ProcessMap:
     "Read the map, the checklist, and the reports of the stages that a test rests on"

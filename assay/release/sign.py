@@ -50,7 +50,8 @@ def what_next(
     if open_items(rows): return f'the page says ready, but today it is not: {next_step(rows)}'
     is_signed = all(r['status'] == 'pass' for r in rows if r['kind'] == 'signed')
     if is_signed: return 'it is approved: assay serve'
-    return 'review reports/index.html, commit the run, then: assay approve --role product-owner --key FILE'
+    return ('review reports/index.html, commit the run, rebuild it with `assay audit`, '
+            'then: assay approve --role product-owner --key FILE')
 
 # %% ../../nbs/release/12_sign.ipynb #98434bc9
 def failed_checks()->set: # Ids

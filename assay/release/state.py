@@ -8,12 +8,12 @@ __all__ = ['Readiness', 'read_readiness']
 # %% ../../nbs/release/13_state.ipynb #645f89a0
 import dataclasses
 
-from ..core.artifacts import read_metrics
+from ..core.artifacts import read_metrics, write_text
 from ..core.rendering import show
 from .waiving import active_waivers
 from .checklist import load_checklist, read_stages, stages_of
 from .gates import gate_rows
-from .model_card import card_markdown, model_card
+from .model_card import card_markdown, card_path, card_row, model_card
 from .readiness import LISTS, count_states, list_html, next_step, open_html, open_items, stage_verdicts, readiness_checks, readiness_inputs, readiness_metrics, readiness_verdict, release_rows
 from .waivers import today
 from ..stages.definition import load_stages
@@ -100,8 +100,13 @@ def _card(self): # Markdown
     "What a reader must know before using the model"
     return card_markdown(model_card(self.problem, self.found, self.rows))
 
+def _write(self): # Path
+    "Write the model card as a file"
+    return write_text(card_path(), f'# Model card: {self.problem.title}\n\n{self.card()}')
+
 Readiness.states, Readiness.gates, Readiness.verdicts, Readiness.tested = _states, _gates, _verdicts, _tested
 Readiness.open_html, Readiness.items_html, Readiness.card = _open_html, _items_html, _card
+Readiness.write = _write
 
 # %% ../../nbs/release/13_state.ipynb #cb85e50e
 def read_readiness(
@@ -111,4 +116,5 @@ def read_readiness(
     checklist, waivers = load_checklist(), active_waivers()
     found = read_stages(stages_of(checklist))
     rows = release_rows(checklist, found, waivers, on=today())
+    rows.append(card_row(model_card(problem, found, rows)))
     return Readiness(problem, found, waivers, rows, read_metrics('coverage')['metrics']['ml_test_score'])

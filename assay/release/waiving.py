@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..core.artifacts import place, read_metrics, sha256, to_json
 from ..package.identity import bundle_identity
-from .chain import append_decision, is_day, load_private_key, read_chain
+from .chain import append_decision, is_day, load_private_key, read_chain, unsigned_again
 from .committed import check_committed
 from .gates import evidence_fault, finding, open_evidence
 from .waivers import RELEASE_OWNER, find_item, same_role, signers, waivable_items, waiver_fault, today as _today
@@ -160,14 +160,25 @@ def _counts(e, items, today):
     "Is a line signed by somebody who may, and does it hold on a day, whatever it is about?"
     return not (lapse_of(e, today) or waiver_fault(e, items.get(e['item']), today))
 
+def _ended_elsewhere(today):
+    """Item to a clause, of waivers that another branch took back or ended before today.
+
+    A merge set that aside, and nobody has signed it again"""
+    rows = [r for r in unsigned_again() if r['chain'] == 'waivers' and r.get('item')]
+    ended = [r for r in rows if r['decision'] == 'withdraw' or str(r.get('until')) < today]
+    said = '{by} signed {decision!r} on another branch, and a merge set it aside'
+    return {r['item']: said.format(by=r['by'], decision=r['decision']) for r in ended}
+
 def active_waivers(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->list: # One `dict(item, role, by, reason, until, hash)` per waiver that holds
     """Verified waivers that are valid on a day: of a role that may sign, about the present finding.
 
-    Of several for one item, the last one"""
+    Of several for one item, the last one; none where another branch took it back"""
     today, items = known_day(today) or _today(), waivable_items()
-    held = {e['item']: e for e in _standing() if _counts(e, items, today) and not _astray(e)}
+    ended = _ended_elsewhere(today)
+    standing = [e for e in _standing() if e['item'] not in ended]
+    held = {e['item']: e for e in standing if _counts(e, items, today) and not _astray(e)}
     return [{k: e[k] for k in ('item', 'role', 'by', 'reason', 'until', 'hash')} for e in held.values()]
 
 def waived_items(
@@ -186,7 +197,8 @@ def stray_waivers(
     held = set(waived_items(today))
     stray = [e for e in _standing() if e['item'] not in held and _counts(e, items, today)]
     said = "the waiver that {by} signed does not count: {why}; have it signed again"
-    return {e['item']: said.format(by=e['by'], why=_astray(e)) for e in stray}
+    ended = _ended_elsewhere(today)
+    return {e['item']: said.format(by=e['by'], why=ended.get(e['item']) or _astray(e)) for e in stray}
 
 def stray_words(
     items, # Ids

@@ -34,7 +34,7 @@ def stale_inputs(
 MEASURED = ('R07', 'R08', 'R09', 'R11', 'R13') # Questions that words alone do not answer
 
 def _answer_status(id, is_said, finding):
-    "Status of one question, from whether somebody answered it and what was measured"
+    "Status of one question, from whether an answer counts and what was measured"
     ok = finding['ok'] if finding else None
     if not is_said or id in MEASURED and ok is None: return 'unanswered'
     return 'pass' if ok is None or ok else 'fail'
@@ -44,7 +44,8 @@ def judge_answers(
     answers:dict, # Id to mapping with `answer`, `by`, `date`
     is_answered, # Function of one answer, such as `assay.problem.agreement.is_answered`
     measured:dict=None, # Id to `dict(what, ok)`: the finding, and does the answer stand? None: not measurable
-)->pd.DataFrame: # id, question, answer, by, date, measured, status
+    lacking:dict={}, # Id to a sentence why its answer does not count, such as `unanswered again: …`
+)->pd.DataFrame: # id, question, answer, by, date, measured, lacking, status
     """The status of each question
 
     It is `fail` where a measurement contradicts the answer, `unanswered` where words or measurement lack."""
@@ -52,7 +53,8 @@ def judge_answers(
     for id, question in questions.items():
         answer, finding = answers.get(id) or {}, (measured or {}).get(id)
         said = {k: str(answer.get(k) or '') for k in ('answer', 'by', 'date')}
-        status = _answer_status(id, is_answered(answers.get(id)), finding)
+        counts = is_answered(answers.get(id)) and id not in lacking
+        status = _answer_status(id, counts, finding)
         rows.append(dict(
             id=id,
             question=question,
@@ -60,6 +62,7 @@ def judge_answers(
             by=said['by'],
             date=said['date'],
             measured=finding['what'] if finding else '',
+            lacking=lacking.get(id, ''),
             status=status))
     return pd.DataFrame(rows)
 
@@ -145,6 +148,7 @@ def _said(r):
     if _blank(r.answer): return f'not answered: {r.question}'
     if lacks: return f"answered without {' and '.join(lacks)}, so nobody stands for it: {r.answer}"
     words = f'{r.by}, {r.date}: {r.answer}'
+    if r.lacking: return r.lacking if r.answer in r.lacking else f'{r.lacking}; answered: {words}'
     if r.status == 'unanswered':
         return f"{words} Answered, and not measured: {r.measured or 'no measurement was made'}."
     return f'{words} Measured: {r.measured}.' if r.measured else words

@@ -107,7 +107,7 @@ def label_by_group(
     y:np.ndarray, # Label of each row, 0 or 1
     columns, # Columns with groups
     time:str=None, # Column whose days, or names that are no moments, are the blocks
-)->pd.DataFrame: # column, group, n, n_days, rate, low, high
+)->pd.DataFrame: # column, group, n, n_blocks, rate, low, high
     "Rate of the label in each group, which the scores of a perfect model would have too"
     blocks, rows = make_blocks(len(df), df[time] if time else None), []
     for c in columns:
@@ -115,7 +115,7 @@ def label_by_group(
         for g in sorted(set(groups)):
             inside = groups == g
             rows.append(dict(column=c, group=g) | clustered_rate(y[inside], blocks[inside]))
-    return pd.DataFrame(rows, columns=['column', 'group', 'n', 'n_days', 'rate', 'low', 'high'])
+    return pd.DataFrame(rows, columns=['column', 'group', 'n', 'n_blocks', 'rate', 'low', 'high'])
 
 def reference_path(
     names=('production', 'test'), # Tables of the rows that will be scored, the best first

@@ -77,9 +77,14 @@ def row_blocks(
 def clustered_rate(
     y:np.ndarray, # Label of each row, 0 or 1
     blocks:np.ndarray, # Block of each row, from `make_blocks`
-)->dict: # n, n_days (blocks), rate, low, high: 95 %
+)->dict: # n, n_blocks, rate, low, high: 95 %
     "Rate of the label, with the interval of a ratio estimator over blocks (Cochran 1977)"
     return ratio_of_blocks(np.bincount(blocks), np.bincount(blocks, weights=y))
+
+def _ends_of_all(rate, k):
+    "Interval of a rate that is 0 or 1 in each of `k` blocks (Clopper and Pearson 1934)"
+    reach = 1-.025**(1/k)
+    return dict(low=0., high=reach) if rate == 0 else dict(low=1-reach, high=1.)
 
 def ratio_of_blocks(
     n:np.ndarray, # Rows of each block
@@ -88,7 +93,8 @@ def ratio_of_blocks(
     "`clustered_rate` from the sums of each block"
     n, positive = n[n > 0], positive[n > 0]
     rate, k = positive.sum()/max(n.sum(), 1), len(n)
-    res = dict(n=int(n.sum()), n_days=k, rate=float(rate))
+    res = dict(n=int(n.sum()), n_blocks=k, rate=float(rate))
     if k < 2: return res | dict(low=0., high=1.) # one day says nothing about days
+    if rate in (0, 1): return res | _ends_of_all(rate, k)
     half = 1.96*np.sqrt(k/max(k-1, 1)*((positive-rate*n)**2).sum())/n.sum()
     return res | dict(low=float(max(0, rate-half)), high=float(min(1, rate+half)))
