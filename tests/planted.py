@@ -26,7 +26,8 @@ class World:
     @property
     def y(self):
         "The outcome as a number: 0 and 1, the number of the class, or the number itself"
-        return self.df.y.map({"no": 0, "yes": 1, "a": 0, "b": 1, "c": 2}).to_numpy() if self.is_named else self.df.y.to_numpy()
+        codes = {"no": 0, "yes": 1, "a": 0, "b": 1, "c": 2}
+        return (self.df.y.map(codes) if self.is_named else self.df.y).to_numpy()
 
     @property
     def is_named(self):

@@ -145,7 +145,8 @@ def test_one_row_is_followed_from_the_table_to_its_score(tmp_path):
     with inside(tmp_path / "repo"):
         train, bundle = read_table(place("train")), load_bundle()
         row = train.iloc[[11]]
-        answer = bundle.predict(row[[f.name for f in bundle.fields]].astype(object).where(row.notna(), None).to_dict("records"))
+        given = row[[f.name for f in bundle.fields]].astype(object).where(row.notna(), None)
+        answer = bundle.predict(given.to_dict("records"))
         sent = {f.name: row[f.name].iloc[0] for f in bundle.fields}
         record = dict(id="p", model=bundle.identity, score=answer[0]["score"], row=sent)
         why = explain_prediction(record, bundle, train)

@@ -274,7 +274,13 @@ print(json.dumps(normalise(execute("one.ipynb", "explore.ipynb"))))
 
 
 def test_frames_are_kept_under_the_stage_and_the_page_does_not_change(tmp_path):
-    source = "import pandas as pd; from assay.core.rendering import show\nshow(pd.DataFrame(dict(x=[1e-5, 1/3])), title='t')"
+    source = "\n".join(
+        [
+            "import pandas as pd",
+            "from assay.core.rendering import show",
+            "show(pd.DataFrame(dict(x=[1e-5, 1/3])), title='t')",
+        ]
+    )
     cells = [
         new_code_cell("seed: int = 0", id="p", metadata=dict(tags=["parameters"])),
         *(new_code_cell(source, id=f"c{i}") for i in range(2)),
