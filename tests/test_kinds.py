@@ -245,7 +245,7 @@ MAY = {
     "prediction_log._sync_folder": "a folder",
     "artifacts.atomic_write": "a file that it has just made",
     "prediction_log._move_end": "a segment that `heal` has checked",
-    "chain.only_writer": "a lock of the local folder, which nobody sends along",
+    "artifacts.only_writer": "a folder",
     "repro.only_one": "the same",
     "coverage._trees": "the package itself",
     "imports.wing_needs": "the package itself",
@@ -259,7 +259,6 @@ MAY = {
     "sources._load_csv": "located first",
     "parquet._open_parquet": "located first",
     "packed.check_text": "located first",
-    "scores._only_writer": "a folder",
     "repro._brings_back": "an entry of the run cache that is a file",
     "wheel.pack_installed": "what pip noted of the installed package",
 }

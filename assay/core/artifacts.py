@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['ROOT_MARKS', 'LOCATIONS', 'STATUSES', 'BETTER', 'find_root', 'enter_root', 'place', 'schema_line', 'Beside',
-           'write_beside', 'atomic_write', 'to_json', 'write_json', 'write_text', 'check_file', 'read_json',
-           'write_table', 'read_table', 'list_files', 'sha256', 'hash_inputs', 'write_manifest', 'verify_manifest',
-           'Metric', 'Check', 'StageMetrics', 'metric', 'check', 'metrics_path', 'write_metrics', 'read_metrics']
+           'write_beside', 'atomic_write', 'only_writer', 'to_json', 'write_json', 'write_text', 'check_file',
+           'read_json', 'write_table', 'read_table', 'list_files', 'sha256', 'hash_inputs', 'write_manifest',
+           'verify_manifest', 'Metric', 'Check', 'StageMetrics', 'metric', 'check', 'metrics_path', 'write_metrics',
+           'read_metrics']
 
 # %% ../../nbs/core/01_artifacts.ipynb #d02e99c0
-import contextlib, dataclasses, hashlib, json, math, os, re
+import contextlib, dataclasses, fcntl, hashlib, json, math, os, re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -153,6 +154,19 @@ def atomic_write(
         os.replace(part, path)
         _sync_folder(path.parent)
     finally: part.unlink(missing_ok=True)
+
+@contextlib.contextmanager
+def only_writer(
+    folder, # Folder of the files; it is made where it is missing
+): # Inside the block nobody else holds the lock
+    "One process at a time reads, changes and writes the files of a folder"
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally: os.close(fd)
 
 # %% ../../nbs/core/01_artifacts.ipynb #aea2517f
 def _plain(x, where='$'):

@@ -9,13 +9,13 @@ __all__ = ['score_table', 'differences_table', 'choose_candidate', 'slice_scores
            'plot_precision_recall']
 
 # %% ../../nbs/evaluation/01_scores.ipynb #75a55ab5
-import contextlib, fcntl, hashlib, itertools, json, os
+import hashlib, itertools, json, os
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from pathlib import Path
 from scipy.stats import binom
 from sklearn.base import clone
 
-from ..core.artifacts import check_file, metric as as_metric, to_json, write_text
+from ..core.artifacts import check_file, metric as as_metric, only_writer, to_json, write_text
 from ..core.figures import literal_text
 from ..stats.intervals import Resamples, interval, is_better, mean_interval
 from ..stats.metrics import METRICS, metrics_to_show, score, sort_scores, weighted_mean
@@ -273,16 +273,6 @@ def count_openings(
     of_source = {o['model'] for o in opened if o.get('source') == new['source']}
     return dict(test_set=len(same), source=len(same | of_source))
 
-@contextlib.contextmanager
-def _only_writer(folder):
-    "One process at a time adds a line to a file of this folder"
-    folder.mkdir(parents=True, exist_ok=True)
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally: os.close(fd)
-
 _BESIDE = ('date', 'prev') # What a line says besides the test set and the model
 
 def opening_hash(
@@ -306,7 +296,7 @@ def record_opening(
 )->dict: # As `count_openings` gives it
     "Record that a test set was opened for a model, unless it already was, and count"
     path, new = Path(path), dict(model=model_sha) | test_set
-    with _only_writer(path.parent):
+    with only_writer(path.parent):
         opened = _opened(path)
         if new not in [{k: v for k,v in o.items() if k not in _BESIDE} for o in opened]:
             before = dict(prev=opening_hash(opened[-1])) if opened else {}

@@ -121,6 +121,7 @@ WINGS = dict( # Wing to its one job
     models='features, estimators, tuning',
     evaluation='scores, decisions, explanation, behaviour',
     feasibility='the study and its verdict',
+    truths='tables of which the right verdict is known',
     package='the bundle, its parity and its budget',
     stages='what a stage is: its definition, parameters, lock',
     release='checklist, gates, waivers, approval, chain, coverage',

@@ -15,7 +15,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from ..core.artifacts import atomic_write, check_file, place, write_text
+from ..core.artifacts import atomic_write, check_file, only_writer, place, write_text
 from ..core.shapes import meant, shown_value
 from ..core.yaml import read_yaml
 from ..problem.plausible import ANSWERS, COSTED, Limits, Value, faults, is_number
@@ -24,7 +24,6 @@ from ..problem.bound import about_hash
 from ..data.columns import load_dictionary
 from .own import notebook_text
 from .questions import ABOUT_ITEMS, Question
-from ..release.chain import only_writer
 
 # %% ../../nbs/project/22_answers.ipynb #c80d7a1d
 _TEXTS = ('title', 'question', 'metric', 'judged_by', 'decision.who', 'decision.when', 'decision.action',
@@ -214,7 +213,7 @@ def answer(
     if value is None or not str(value).strip(): return False
     given = Given(value, by, date, _about(key))
     if key == 'today.columns': _check_columns(key, value)
-    with only_writer('answers'): _change(place('problem'), lambda text: with_answer(text, key, given))
+    with only_writer(place('problem').parent): _change(place('problem'), lambda text: with_answer(text, key, given))
     return True
 
 def answered_line(

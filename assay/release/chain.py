@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['KEY_DECISIONS', 'PAYLOAD', 'PREDICATE', 'START', 'MAX_AHEAD', 'CHAINS', 'SET_ASIDE', 'key_id', 'may_enrol', 'is_day',
            'read_chain', 'chain_head', 'load_keys', 'unsigned_again', 'cut_decisions', 'load_private_key',
-           'only_writer', 'append_decision']
+           'append_decision']
 
 # %% ../../nbs/release/02_chain.ipynb #3d9c8108
-import base64, contextlib, datetime, fcntl, hashlib, json, re
+import base64, contextlib, datetime, hashlib, json, re
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from ..core.artifacts import atomic_write, check_file, place, to_json
+from ..core.artifacts import atomic_write, check_file, only_writer, place, to_json
 from ..problem.criteria import _committed, _head, _version
 from .waivers import RELEASE_OWNER, same_role
 
@@ -422,23 +422,12 @@ def load_private_key(
     _check_not_stopped(entry)
     return private, entry
 
-@contextlib.contextmanager
-def only_writer(
-    name:str, # Such as `approvals`; each name has a lock of its own
-): # Inside the block nobody else holds the lock
-    "One process at a time writes to a file that is read, changed and written"
-    path = place('local', f'{name}.lock')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'w') as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
-        yield
-
 # %% ../../nbs/release/02_chain.ipynb #e026d052
 def _append(chain, signer, subjects, predicate, time=None):
     "Sign a line, and add it to the end once both chains are verified with it"
     private, entry = signer
     other = next(c for c in CHAINS if c != chain)
-    with only_writer('approvals'):
+    with only_writer(place('approvals')):
         texts = _texts()
         found = _verify(texts)[0]
         head = {c: lines[-1]['hash'] if lines else START for c,lines in found.items()}
