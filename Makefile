@@ -42,8 +42,8 @@ test-record: setup ## the tests and the slow tests; writes tests/record.json, wh
 test-slow: setup ## the slow tests: kills, and whole pipelines on small tables
 	@$(BIN)/python tests/run.py --slow $(FILES)
 
-test-long: setup ## the long tests: every known truth, and thirty kills; results in tests/long.json
-	@$(BIN)/python -m pytest -m long
+test-long: setup ## the long tests: every known truth, and thirty kills; results in tests/long.json, each beside the hash of its code; some with FILES
+	@$(BIN)/python -m pytest -m long $(FILES)
 
 check: setup ## the house checks alone, the linter, and how dense the code is
 	@$(BIN)/nbdev_test --path nbs/99_conventions.ipynb --n_workers 0

@@ -19,17 +19,20 @@ def pytest_runtest_logreport(report):
         LONG[report.nodeid] = report.outcome
 
 
-def pytest_sessionfinish(session):
-    "After `make test-long`, write the results with the hash of the code that they are about"
-    if (
-        session.config.option.markexpr != "long"
-        or session.config.args not in (["tests"], [str(ROOT)])
-        or not LONG
-    ):
-        return
-    from assay.core.artifacts import write_json
-
-    code = hashlib.sha256(
+def hash_of_code():
+    "Hash of the package, to say which code a long test is about"
+    return hashlib.sha256(
         b"".join(p.read_bytes() for p in sorted((ROOT / "assay").rglob("*.py")))
     ).hexdigest()
-    write_json(ROOT / "tests/long.json", dict(code=code, tests=LONG))
+
+
+def pytest_sessionfinish(session):
+    "After long tests, write how each ended beside the hash of its code; lines of tests that did not run stay"
+    if session.config.option.markexpr != "long" or not LONG:
+        return
+    from assay.core.artifacts import read_json, write_json
+
+    path, code = ROOT / "tests/long.json", hash_of_code()
+    is_whole = session.config.args in (["tests"], [str(ROOT)])
+    before = {} if is_whole else read_json(path)
+    write_json(path, before | {name: dict(outcome=said, code=code) for name, said in LONG.items()})
