@@ -121,7 +121,9 @@ class Residuals(Result):
         if not len(t): return ax
         colour = sns.color_palette('colorblind')[0]
         ax.axhline(0, color='.6', lw=1, ls='--')
-        ax.fill_between(t.mean_predicted, t.error_p10, t.error_p90, color=colour, alpha=.15, label='80 % of the errors')
+        ax.fill_between(
+            t.mean_predicted, t.error_p10, t.error_p90, color=colour, alpha=0.15, label='80 % of the errors'
+        )
         ends = np.clip([t.bias-t.bias_low, t.bias_high-t.bias], 0, None)
         ax.errorbar(t.mean_predicted, t.bias, yerr=ends, fmt='o', color=colour, capsize=2, label='mean error')
         ax.set(xlabel='predicted', ylabel='prediction minus outcome')
