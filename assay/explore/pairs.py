@@ -172,10 +172,13 @@ def told_by_pair(
     numbers, codes = (_numbers_of(a), _numbers_of(b)), (level_codes(a), level_codes(b))
     found = []
     if all(v is not None for v in numbers):
-        found += [(name, told_by_number(v, outcome, least=TOGETHER)) for name,v in _of_numbers(*numbers, outcome)]
+        found += [
+            (name, told_by_number(v, outcome, least=TOGETHER)) for name, v in _of_numbers(*numbers, outcome)
+        ]
     joint = codes[0]*(codes[1].max()+1)+codes[1]
     joint = pd.factorize(joint)[0]
-    if joint.max() < .5*len(joint): found.append(('joint values', _as_one(told_by_level(joint, outcome), outcome)))
+    if joint.max() < .5*len(joint):
+        found.append(('joint values', _as_one(told_by_level(joint, outcome), outcome)))
     for v,c in ((numbers[0], codes[1]), (numbers[1], codes[0])):
         if v is None or not 1 < c.max()+1 <= .5*len(c): continue
         found.append(('distance from the mean', _told_within(v, c, outcome)))
@@ -217,7 +220,11 @@ def _candidates(df, outcome):
     "Pairs of columns that may tell more together than alone"
     each = {c: v for c in df if (v := _numbers_of(df[c])) is not None}
     numbers = pd.DataFrame(each, index=df.index)
-    found = [*_in_planes(numbers, list(each), outcome), *_in_levels(df, numbers, outcome), *_in_cells(df, outcome)]
+    found = [
+        *_in_planes(numbers, list(each), outcome),
+        *_in_levels(df, numbers, outcome),
+        *_in_cells(df, outcome),
+    ]
     return list(dict.fromkeys(tuple(sorted(p, key=str)) for p in found))
 
 # %% ../../nbs/explore/10_pairs.ipynb #91da8d8d
