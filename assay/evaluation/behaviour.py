@@ -143,9 +143,10 @@ def order_tests(
     X, order = subject.X, np.random.default_rng(seed).permutation(len(subject.X))
     before, few = subject.number(X), X.head(20)
     alone = np.concatenate([subject.number(few.iloc[[i]]) for i in range(len(few))])
+    shuffled, turned = subject.number(X.iloc[order]), X[X.columns[::-1]]
     apart = dict(
-        rows=subject.number(X.iloc[order])-before[order], alone=alone-before[:len(few)],
-        again=subject.number(X)-before, columns=subject.number(X[X.columns[::-1]])-before)
+        rows=shuffled-before[order], alone=alone-before[:len(few)],
+        again=subject.number(X)-before, columns=subject.number(turned)-before)
     allowed = tolerance*max(1, np.abs(before).max())
     rates = {k: float((~(np.abs(d) <= allowed)).mean()) for k,d in apart.items()}
     return [dict(test='same score', column=_SAME[k], rate=r, n=len(apart[k]), passed=r == 0, why='')
@@ -200,17 +201,17 @@ def _refuse_unread(b, X):
 
 _EVIDENCE = 'reports/evaluation/metrics.json#metrics.behaviour_failed'
 
+def _failed(line):
+    "A declared test that failed, in words"
+    return f"{line['id']} ({line['test']} of {line['column']}): {line['failed']} of {line['n']} rows"
+
 def behaviour_check(
     declared:list, # `Tested`s
     always:list, # From `extreme_tests` and `order_tests`
     missing:pd.DataFrame, # From `missing_in_turn`
 )->dict: # A `check`, `behaviour`
     "Does the model behave as declared, and as every model must?"
-    bad = [
-        f"{t.line['id']} ({t.line['test']} of {t.line['column']}): {t.line['failed']} of {t.line['n']} rows"
-        for t in declared
-        if not t.line['passed']
-    ]
+    bad = [_failed(t.line) for t in declared if not t.line['passed']]
     bad += [
         f"{t['test']} ({t['column']}): {t['rate']:.0%} of {t['n']} rows" for t in always if not t['passed']
     ]

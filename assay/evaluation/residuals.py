@@ -31,10 +31,10 @@ def _part_row(scored, rows, name):
     bias = mean_interval(errors, part.resamples)
     low, high = weighted_quantiles(errors, [.1, .9], part.weight)
     def mean(v): return weighted_mean(v, part.weight)
+    biased = dict(bias=bias['value'], bias_low=bias.get('low'), bias_high=bias.get('high'))
     return dict(
         predicted=name, n=len(errors), mean_predicted=mean(part.score), mean_outcome=mean(part.y),
-        bias=bias['value'], bias_low=bias.get('low'), bias_high=bias.get('high'),
-        error_p10=low, error_p90=high, mean_absolute=mean(np.abs(errors)))
+        **biased, error_p10=low, error_p90=high, mean_absolute=mean(np.abs(errors)))
 
 def _span(predicted):
     "The lowest and the highest prediction of a part in words"
