@@ -23,7 +23,8 @@ def _lower(k, n):
     "Lower end of the 95 % interval of a share (Wilson, 1927)"
     z, p = 1.96, k/n
     middle = p+z*z/(2*n)
-    return (middle-z*np.sqrt(p*(1-p)/n+z*z/(4*n*n)))/(1+z*z/n)
+    spread = np.sqrt(p*(1-p)/n+z*z/(4*n*n))
+    return (middle-z*spread)/(1+z*z/n)
 
 def _tails(v, inside):
     "Rows of a number's outcome that lie where nearly all of a part lie, above and below"

@@ -81,7 +81,8 @@ def _cell_gain(codes, v, half):
     parts = [(hot, hot*v[h, None]) for h in (half, ~half) for hot in [_one_hot([c[h] for c in codes])]]
     size, found = (_CUTS+1)*_AT_ONCE, []
     for at in range(0, parts[0][0].shape[1], size): # a wide table needs little memory so
-        (n1, s1), (n2, s2) = ((hot[:, at:at+size].T @ hot, hot[:, at:at+size].T @ told) for hot,told in parts)
+        here = [(hot[:, at:at+size].T, hot, told) for hot,told in parts]
+        (n1, s1), (n2, s2) = ((some @ hot, some @ told) for some,hot,told in here)
         found.append(_explained(n1, s1, n2, s2)+_explained(n2, s2, n1, s1))
     both = np.concatenate(found)/max((v**2).sum(), 1e-9)
     alone = np.diag(both)
