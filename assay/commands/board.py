@@ -55,8 +55,8 @@ def load_status(
 )->dict: # `answers`, `stages`, `stopped`, `waivers`, `doubts`, `questions`, `next`
     """What is up to date, what it says, what signatures hold open, and what to do next.
 
-    `answers` are those of the front page, `stages` the rows of the board, `stopped` says why stages stopped, `waivers` are those that hold
-    today, `doubts` put every score in doubt, `questions` are for people to answer"""
+    `answers` are those of the front page, `stages` the rows of the board, `stopped` says why stages stopped,
+    `waivers` are those that hold today, `doubts` put every score in doubt, `questions` are for people"""
     from assay.problem.agreement import gaps, load_problem
     from assay.release.readiness import doubts, drafted_suspects, questions
     from assay.pipeline.repro import stopped

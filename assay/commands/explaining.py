@@ -28,7 +28,9 @@ def find_prediction(
         if key and str(r['row'].get(key)) == id: found = r
     if found: return found
     also = f', and no row has it as its {key}' if key else ''
-    raise ValueError(f'no prediction is called {id!r}{also}; {n} are in the log: take the `id` of an answer of the API')
+    raise ValueError(
+        f'no prediction is called {id!r}{also}; {n} are in the log: take the `id` of an answer of the API'
+    )
 
 # %% ../../nbs/commands/09_explaining.ipynb #9b4ea071
 def _subject(bundle, usual):
@@ -61,9 +63,18 @@ def explain_prediction(
     case, subject = feature_frame(row, fields), _subject(bundle, usual)
     subject = dataclasses.replace(subject, output=_said(subject, case))
     why, flips = attribute(subject, usual, case, seed), smallest_flips(subject, case)
-    unit = 'log-odds' if subject.in_log_odds else 'the predicted number' if bundle.is_number else 'probability'
-    told = [dict(column=r.column, value=row[r.column].iloc[0], contribution=float(r.contribution), error=float(r.error))
-            for r in why['table'].itertuples()]
+    unit = (
+        'log-odds' if subject.in_log_odds else 'the predicted number' if bundle.is_number else 'probability'
+    )
+    told = [
+        dict(
+            column=r.column,
+            value=row[r.column].iloc[0],
+            contribution=float(r.contribution),
+            error=float(r.error),
+        )
+        for r in why['table'].itertuples()
+    ]
     return dict(id=record['id'], score=float(subject.number(case)[0]), served=record['score'], unit=unit,
                 exact=why['exact'], usual_rows=why['n'], contributions=told, flip=_flip(flips))
 
@@ -77,8 +88,11 @@ def _said(subject, case):
 def _refuse_other(record, bundle):
     "A prediction of another bundle is explained by that one alone"
     if record['model'] == bundle.identity: return
-    raise ValueError(f"prediction {record['id']} is of bundle {record['model'][:12]}, and {bundle.identity[:12]} is served; "
-                     'put that one back with `assay rollback`, or ask for a prediction of the present one')
+    raise ValueError(
+        f"prediction {record['id']} is of bundle {record['model'][:12]}, "
+        f"and {bundle.identity[:12]} is served; "
+        'put that one back with `assay rollback`, or ask for a prediction of the present one'
+    )
 
 def _flip(flips):
     "The smallest change in words of a machine; None where no single column turns the decision"
@@ -92,18 +106,30 @@ def _plain(v):
     return None if v != v else v
 
 # %% ../../nbs/commands/09_explaining.ipynb #0dbaab08
-_Id = Annotated[str, typer.Argument(help='Name of the prediction: the `id` in an answer of the API, or the id of the row.')]
+_Id = Annotated[
+    str,
+    typer.Argument(help='Name of the prediction: the `id` in an answer of the API, or the id of the row.'),
+]
 
 def _print_why(why):
     "The contributions as a table, and how to turn the decision"
     error = 'exact' if why['exact'] else 'from random orders, with its error'
     print(f"{why['id']}: score {why['score']:.4g}; contributions in {why['unit']} ({error}), "
           f"compared with {why['usual_rows']} training rows")
-    rows = [{k: f'{v:+.3g}' if k == 'contribution' else f'{v:.2g}' if k == 'error' else str(v) for k,v in c.items()}
-            for c in why['contributions']]
+    rows = [
+        {
+            k: f'{v:+.3g}' if k == 'contribution' else f'{v:.2g}' if k == 'error' else str(v)
+            for k, v in c.items()
+        }
+        for c in why['contributions']
+    ]
     show_rows(rows, ('column', 'value', 'contribution', 'error'))
     flip = why['flip']
-    if flip: print(f"the smallest change that turns the decision: {flip['column']} from {flip['old']} to {flip['new']}, score {flip['after']:.4g}")
+    if flip:
+        print(
+            "the smallest change that turns the decision: "
+            f"{flip['column']} from {flip['old']} to {flip['new']}, score {flip['after']:.4g}"
+        )
     else: print('no change of a single column turns the decision')
 
 def explain(id: _Id, as_json: Json = False):
@@ -113,7 +139,9 @@ def explain(id: _Id, as_json: Json = False):
     from assay.serving.prediction_log import iter_log
     enter_root()
     if not place('log').is_dir():
-        raise ValueError(f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`")
+        raise ValueError(
+            f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`"
+        )
     record = find_prediction(iter_log(), id, load_problem().id)
     bundle, _ = served_bundle()
     why = explain_prediction(record, bundle, read_table(place('train')))

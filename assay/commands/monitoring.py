@@ -35,7 +35,11 @@ def _scored_now(table):
     if kept.empty:
         raise ValueError(f"all {len(once)} rows of the table are refused; repair the data at its source")
     refused = _moments_of(once, kept.index, problem.time)
-    return with_model_scores(kept, None, None, score=bundle.score_classes(kept)), refused, len(table)-len(once)
+    return (
+        with_model_scores(kept, None, None, score=bundle.score_classes(kept)),
+        refused,
+        len(table) - len(once),
+    )
 
 def _refused_by(model, problem):
     "Moments of the rows that the log set aside of a bundle, each row once; its clock where a row has none"
@@ -47,7 +51,9 @@ def _refused_by(model, problem):
         own=[r['row'].get(problem.time) for r in aside],
         logged=[r['time'] for r in aside]), dtype=object)
     rows = rows[~(rows.name.duplicated() & rows.name.notna())]
-    own, logged = (pd.to_datetime(rows[c], utc=True, format='ISO8601', errors='coerce') for c in ('own', 'logged'))
+    own, logged = (
+        pd.to_datetime(rows[c], utc=True, format='ISO8601', errors='coerce') for c in ('own', 'logged')
+    )
     return own.where(own.notna(), logged).dt.tz_localize(None)
 
 def _served(table):

@@ -39,12 +39,29 @@ def _show_new(drafted, folder):
     steps = [f'cd {shlex.quote(str(folder))}', *next_steps(drafted)]
     for i, step in enumerate(steps): console.print(f"{'then:' if i else 'next:'} {step}", markup=False)
 
-def new(folder: _Folder, table: _Table, target: _Target, time: _Time = None, sensitive: _Sensitive = None,
-        id: _Id = None, metric: _Metric = None, task: _Task = None, query: _Query = None, group: _Group = None,
-        positive: _Positive = None, exclude: _Exclude = None, delimiter: _Delimiter = None,
-        header: _Header = None, skip: _Skip = None, encoding: _Encoding = None, decimal: _Decimal = None,
-        thousands: _Thousands = None, missing: _Missing = None, package: _Package = 'wheel',
-        json_: Json = False):
+def new(
+    folder: _Folder,
+    table: _Table,
+    target: _Target,
+    time: _Time = None,
+    sensitive: _Sensitive = None,
+    id: _Id = None,
+    metric: _Metric = None,
+    task: _Task = None,
+    query: _Query = None,
+    group: _Group = None,
+    positive: _Positive = None,
+    exclude: _Exclude = None,
+    delimiter: _Delimiter = None,
+    header: _Header = None,
+    skip: _Skip = None,
+    encoding: _Encoding = None,
+    decimal: _Decimal = None,
+    thousands: _Thousands = None,
+    missing: _Missing = None,
+    package: _Package = 'wheel',
+    json_: Json = False,
+):
     """Make a project of your own about one table: its agreement and dictionary as far as a machine can fill
     them, the stage notebooks, a package of your own, tests and a lock. Then: cd FOLDER, make run."""
     from assay.project.create import draft_json

@@ -80,7 +80,9 @@ _Delimiter = option(str, 'Sign between the fields of a CSV file; \\t for a tab.'
 
 _Header = option(int, 'Line that names the columns, counted from 1; 0 where no line does.')
 
-_Skip = option(list[str], 'Line that is left out: its number, or what such lines begin with; may be repeated.')
+_Skip = option(
+    list[str], 'Line that is left out: its number, or what such lines begin with; may be repeated.'
+)
 
 _Encoding = option(str, 'Encoding of a CSV file, such as cp1252.')
 

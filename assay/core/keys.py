@@ -16,8 +16,16 @@ from .artifacts import place, read_json, read_metrics, sha256, write_json
 from .yaml import read_yaml
 
 # %% ../../nbs/core/10_keys.ipynb #93810995
-SHOWN = ( # Keys of `problem.yaml` whose words are shown and decide nothing
-    'unit', 'stakeholders', 'assumptions', 'risks', 'out_of_scope', 'service_levels', 'responsible', 'answers')
+SHOWN = (  # Keys of `problem.yaml` whose words are shown and decide nothing
+    'unit',
+    'stakeholders',
+    'assumptions',
+    'risks',
+    'out_of_scope',
+    'service_levels',
+    'responsible',
+    'answers',
+)
 
 def _pairs(x):
     "Mappings as lists of pairs, for JSON has no key that is a date"

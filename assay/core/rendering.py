@@ -99,7 +99,8 @@ def _float(v):
 
 def _is_nan(v): return _is_number(v) and math.isnan(_float(v))
 def _is_no_time(v): return type(v).__name__ in ('datetime64', 'timedelta64') and v != v
-def _is_missing(v): return v is None or type(v).__name__ in ('NAType', 'NaTType') or _is_no_time(v) or _is_nan(v)
+def _is_missing(v):
+    return v is None or type(v).__name__ in ('NAType', 'NaTType') or _is_no_time(v) or _is_nan(v)
 def _is_blank(v): return _is_missing(v) or isinstance(v, str) and not v
 
 def _said(v):

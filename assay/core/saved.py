@@ -65,7 +65,8 @@ def git_settings()->dict: # Setting to value
 
 def install_settings()->list: # Settings that were written
     "Let git clean and merge the notebooks of this clone; settings that stand are not written again"
-    def git(*words): return subprocess.run(['git', 'config', '--local', *words], capture_output=True, text=True)
+    def git(*words):
+        return subprocess.run(['git', 'config', '--local', *words], capture_output=True, text=True)
     wanted = git_settings()
     missing = [k for k,value in wanted.items() if git('--get', k).stdout.rstrip('\n') != value]
     for k in missing: git(k, wanted[k]).check_returncode()

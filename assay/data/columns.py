@@ -14,7 +14,9 @@ from typing import Annotated, Literal
 from pydantic import Strict, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ..core.shapes import Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, check_kind, read_error, shown_value
+from ..core.shapes import (
+    Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, check_kind,
+    read_error, shown_value)
 from ..core.artifacts import place
 from ..core.keys import refuse_unlisted
 from ..core.yaml import read_yaml

@@ -107,9 +107,9 @@ def _too_long(found, name, line, row):
     return ValueError(
         f"line {line} of source {name!r} has {len(row)} fields, the header names {n}: {row[:6]}; "
         f"expected {n} in every row: name the further column, quote fields that hold "
-        f"{found['delimiter']!r}, or end every row in the same way; where a later line names the columns, say "
-        "its number under 'header' of the source (--header of the draft), and lines that are no rows under "
-        "'skip' (--skip)"
+        f"{found['delimiter']!r}, or end every row in the same way; "
+        "where a later line names the columns, say its number under 'header' of the source "
+        "(--header of the draft), and lines that are no rows under 'skip' (--skip)"
     )
 
 def _longer_rows(f, found, name, names=True):

@@ -193,7 +193,9 @@ def find_layout(
     notes = _ends_note(text)
     spaced = plain if len(plain) > 1 or not _has_blanks(_fields(lines, plain)) else f'{plain} '
     if spaced != plain:
-        notes.append(f'a blank stands behind each {plain!r} and is no part of a value: --delimiter says otherwise')
+        notes.append(
+            f'a blank stands behind each {plain!r} and is no part of a value: --delimiter says otherwise'
+        )
     skip, seen = ([*said.skip], []) if said.skip else _left_lines(text, spaced, said.header)
     begins = tuple(s for s in skip if isinstance(s, str))
     kept = [l if not (l.startswith(begins) if begins else False) and n not in skip else '\n'

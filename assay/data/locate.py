@@ -36,7 +36,7 @@ def _has_random_value(url):
 def has_secret(
     url:str, # URL of a table or of a database
 )->bool: # True where it must not be printed or committed
-    "Does a URL hold a password behind the user, a query key that names a secret, a random value, or a fragment?"
+    "Does a URL hold a password behind the user, a query key of a secret, a random value, or a fragment?"
     if '://' not in url: return False
     if re.search(r'\bhttps?://[^#]*#.', url) or _has_random_value(url): return True
     user = re.search(r'://[^/?#@:]*:(?!\d+(/|$))[^@]*@', url) or re.search(r'\bhttps?://[^/?#@]+@', url)
@@ -108,8 +108,9 @@ def locate(
     "File system and path of a URL or local path, both known to exist and free of secrets"
     if has_secret(str(url)):
         raise ValueError(
-            f"source {name!r} has a password, token or key in its URL, or a fragment behind '#', which may hold "
-            "one; leave it out: the file system takes it from the environment, such as FSSPEC_SFTP_PASSWORD, "
+            f"source {name!r} has a password, token or key in its URL, or a fragment behind '#', "
+            "which may hold one; leave it out: the file system takes it from the environment, "
+            "such as FSSPEC_SFTP_PASSWORD, "
             "a database is named by env:NAME, or fetch the file first and name the copy"
         )
     _refuse_chained(str(url))

@@ -20,7 +20,8 @@ from .compare_splits import compare_splits, plot_effects, plot_rates, split_tabl
 from .describe import dictionary_table, measure
 from .dictionary import check_table, conform, refuse_whole, validate
 from .infer import gaps
-from .intake import Adapter, add_derived, check_derived, get_adapter, without_derived, write_prepared
+from .intake import (
+    Adapter, add_derived, check_derived, get_adapter, without_derived, write_prepared)
 from .joins import join_report, mermaid_er, plot_joins
 from .near_duplicates import find_twins
 from .sources import snapshot

@@ -111,7 +111,13 @@ def baseline_checks(
     paired = 'linear_minus_rule'
     return [
         _check('baseline', 'F19', not lost, has_scores, scored[1]),
-        _check('baseline', 'F20', *_paired(metrics[paired], metrics.get(scored[2]), metrics.get(scored[1])), paired)]
+        _check(
+            'baseline',
+            'F20',
+            *_paired(metrics[paired], metrics.get(scored[2]), metrics.get(scored[1])),
+            paired,
+        ),
+    ]
 
 def _paired(difference, model, rule):
     "Is a difference that of two scores on the same rows, with an interval? And what is said about it"
@@ -121,7 +127,10 @@ def _paired(difference, model, rule):
     expected, n = sign*(model['value']-rule['value']), [m.get('n') for m in (difference, model, rule)]
     same = len(set(n)) == 1 and abs(difference['value']-expected) <= _ROUNDING*max(1, abs(expected))
     said = 'is' if same else 'is not'
-    return same, f'the paired difference {said} that of the two scores on the same {n[0]} rows, with an interval'
+    return (
+        same,
+        f'the paired difference {said} that of the two scores on the same {n[0]} rows, with an interval',
+    )
 
 _ROUNDING = 1e-6 # Relative difference of numbers that were rounded to ten digits
 
@@ -223,7 +232,7 @@ def _is_documented(m):
     return _has_ends(m) and m['low'] <= m['value'] <= m['high'] and (m.get('n') or 0) > 0
 
 def _ends_check(m, run):
-    "F24: each score stands with an interval that holds it, and with the number of rows; the test's is of every row"
+    "F24: each score has an interval that holds it and the number of rows; the test's is of every row"
     names = ('train', 'valid', 'test', 'gain_over_rule', 'gain_over_constant')
     loose = [k for k in names if not _is_documented(m[k])]
     whole = m['test'].get('n') == run.n_scored
@@ -260,7 +269,9 @@ def _expected_check(m, margin):
     found = f"validation {m['valid']['value']:.3f}, test {_told(m['test'])}"
     if _slack(m) < 0: return _row('P02', False, f'{found}: worse than validation led to expect', 'test')
     if worse > margin > 0:
-        why = f'{found}: worse by {worse:.3f}, more than the margin of {margin:g}, and the interval cannot tell'
+        why = (
+            f'{found}: worse by {worse:.3f}, more than the margin of {margin:g}, and the interval cannot tell'
+        )
         return _row('P02', 'unanswered', why, 'test')
     return _row('P02', True, f'{found}: not worse than validation led to expect', 'test')
 
@@ -294,7 +305,9 @@ def opening_check(
 )->dict: # `check` test_openings
     "Was the test set opened for more models than people agreed on?"
     if budget is None:
-        return check('test_openings', 'not_applicable', 'problem.yaml sets no budget of openings (test_openings)')
+        return check(
+            'test_openings', 'not_applicable', 'problem.yaml sets no budget of openings (test_openings)'
+        )
     why = f'the test set was opened for {count_of(n, "model")}, {budget} agreed'
     if n > budget: why += '; each further look makes its score a little better than it is'
     return _row('test_openings', n <= budget, why, 'test_openings')

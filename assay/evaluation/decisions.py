@@ -311,7 +311,7 @@ def decision_table(
 def costs_of(
     problem, # `Problem`
 )->tuple: # Costs to use, and whether people stated them
-    "The stated costs of errors; where they are not stated, equal ones for two classes, and none for other tasks"
+    "The stated costs of errors; where none are stated, equal ones for two classes, none for other tasks"
     stated = all(k in problem.costs for k in COSTS[problem.task])
     if stated: return problem.costs, True
     return (dict.fromkeys(COSTS['binary'], 1.) if problem.task == 'binary' else {}), False
@@ -336,7 +336,10 @@ def _errors(scored):
 def _error_cost(scored, costs, per=1000):
     "What errors cost at the stated price and at the ends of its range"
     mean, outcome = weighted_mean(_errors(scored), scored.weight)*per, COSTS[scored.task][0]
-    return {k: mean*_amount(costs, outcome, at) for k,at in (('cost', 'value'), ('low', 'low'), ('high', 'high'))}
+    return {
+        k: mean * _amount(costs, outcome, at)
+        for k, at in (('cost', 'value'), ('low', 'low'), ('high', 'high'))
+    }
 
 def decision_report(
     compared:Comparison, # Models with their thresholds
@@ -345,7 +348,11 @@ def decision_report(
     """The `decision_table` of several models with their thresholds; for a task without thresholds the cost
     of their errors, and no row where nobody stated it"""
     if compared.task == 'binary': return decision_table(compared, costs)
-    rows = [_error_cost(compared[name], costs) for name in compared.scores] if _are_stated(compared, costs) else []
+    rows = (
+        [_error_cost(compared[name], costs) for name in compared.scores]
+        if _are_stated(compared, costs)
+        else []
+    )
     shown = [dict(model=name) | row for name,row in zip(compared.scores, rows)]
     return pd.DataFrame(shown, columns=['model', 'cost', 'low', 'high'])
 
@@ -358,7 +365,8 @@ def saving(
     partly:tuple=None, # Lower threshold of `b`, and the share of its decisions at it, from `filled_capacity`
 )->dict: # `value`, `low`, `high`, `n`, `better`; no value where no cost is stated
     "Saving of `per` decisions by model `a` compared with model `b`, with the paired interval"
-    if compared.task != 'binary' and not _are_stated(compared, costs): return as_metric(None, n=len(compared.y))
+    if compared.task != 'binary' and not _are_stated(compared, costs):
+        return as_metric(None, n=len(compared.y))
     def costs_of_rows(scored):
         if scored.task != 'binary': return _errors(scored)*_amount(costs, COSTS[scored.task][0], 'value')
         return row_costs(scored.y, scored.score, scored.threshold, costs)

@@ -177,13 +177,17 @@ class Cases(Result):
     def plot(self): # The axes
         "The contributions to each case"
         titles = {name: f'{name}: score {v:.3g}' for name,v in self.scores.items()}
-        parts = {titles[name]: why | dict(table=self.shown.hide(why['table'])) for name,why in self.reasons.items()}
+        parts = {
+            titles[name]: why | dict(table=self.shown.hide(why['table']))
+            for name, why in self.reasons.items()
+        }
         return plot_cases(parts, self.unit)
 
     def method(self)->pd.DataFrame: # One column
         "What the cases are, and how far the contributions are exact"
         s, reasons = self.shown, self.reasons.values()
-        if not reasons: return pd.Series(dict(cases=f'none: fewer than {s.min_group} rows hide nobody')).to_frame('')
+        if not reasons:
+            return pd.Series(dict(cases=f'none: fewer than {s.min_group} rows hide nobody')).to_frame('')
         kind = 'real rows' if s.free_of_persons else f'medians of {s.min_group} neighbours each'
         error = max(why['table'].error.max() for why in reasons)
         is_exact = all(why['exact'] for why in reasons)
@@ -323,7 +327,9 @@ class Explained(Result):
         part, _ = part_to_shuffle(train, target_of(spec, train), self.looking.rows_fitted, spec['task'], seed)
         fitted = fit_final(spec, part, e.dictionary)
         def score(rows): return predict_score(fitted, rows)
-        return dataclasses.replace(few, model=score, scored=dataclasses.replace(few.scored, score=score(few.X)))
+        return dataclasses.replace(
+            few, model=score, scored=dataclasses.replace(few.scored, score=score(few.X))
+        )
 
     @functools.cached_property
     def columns(self)->list: # Names, the most important first
@@ -378,7 +384,7 @@ class Explained(Result):
         return [self.behaviour.check(), _algorithm(self.test)]
 
     def write(self): # Path
-        "Write the real cases, and examples of failing rows, to `.assay/scratch/explain`, which is not committed"
+        "Write the real cases and examples of failing rows to `.assay/scratch/explain`, which git ignores"
         reasons = self.cases.explain(self.cases.real).items()
         real = {name: why | dict(table=_records(why['table'])) for name,why in reasons}
         failed = [_records(t.examples) for t in self.behaviour.declared]
@@ -387,7 +393,9 @@ class Explained(Result):
 def _algorithm(test):
     "A check that says which algorithm with which parameters was tested, and whether it is that of its study"
     spec, same = test.spec, test.refit == 0
-    params = ', '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k,v in spec['params'].items())
+    params = ', '.join(
+        f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in spec['params'].items()
+    )
     said = f"{spec['candidate']}, {params or 'parameters as given by default'}, seed {spec['seed']}"
     doubt = '' if same else f'; its scores differ from those of its study by {test.refit:.3g}'
     return check('algorithm', same, said+doubt, 'reports/evaluation/metrics.json#metrics.refit_difference')

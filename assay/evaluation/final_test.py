@@ -19,9 +19,9 @@ from .criteria_met import Criteria
 from .decisions import (
     Calibration, choose_threshold, cost_threshold, costs_of, decision_report, filled_capacity, recalibrate,
     row_costs, saving, thresholds)
-from assay.evaluation.flow import (
-    ScoreTable, baseline_specs, fit_and_score, fit_models, named_metrics, plot_scores, row_losses, score_tables,
-    with_scores)
+from .flow import (
+    ScoreTable, baseline_specs, fit_and_score, fit_models, named_metrics, plot_scores, row_losses,
+    score_tables, with_scores)
 from .measured_groups import Declared, MeasuredGroups
 from .scores import (
     count_openings, differences_table, error_table, last_opening, median_gain, part_to_shuffle, score_table,
@@ -213,9 +213,9 @@ class FinalTest(Result):
         return asked if most is not None else asked | dict(rule=self._cheap_today(asked['rule']))
 
     def _cheap_today(self, asked):
-        """The threshold of today's practice: the one that the costs ask for, or the cheapest on the validation
-        rows, whichever costs less on the test rows. Nobody declared where people draw the line, so a saving is
-        only claimed over the cheaper of the two."""
+        """The threshold of today's practice: the one that the costs ask for, or the cheapest on the
+        validation rows, whichever costs less on the test rows. Nobody declared where people draw the
+        line, so a saving is only claimed over the cheaper of the two."""
         costs, valid, test = costs_of(self.problem)[0], self.on('valid')['rule'], self.on('test')['rule']
         cheapest = choose_threshold(valid.y, valid.score, costs, weight=valid.weight)
         def paid(threshold):

@@ -14,7 +14,9 @@ from ..core.rendering import Result
 from .flow import worst_slice
 from .scores import slice_scores
 from ..responsible.disparities import group_pairs, widest
-from ..responsible.group_limits import concerns_check, group_faults, group_metrics, group_view, groups_check, judge_limits, plot_groups, worst_groups
+from ..responsible.group_limits import (
+    concerns_check, group_faults, group_metrics, group_view, groups_check,
+    judge_limits, plot_groups, worst_groups)
 from ..responsible.groups import as_groups, crossed, fairlearn_difference, group_table, measurable
 from ..stats.metrics import METRICS
 from ..stats.scored import Scored
@@ -107,8 +109,12 @@ class MeasuredGroups(Result):
         known = self.slices.dropna(subset=['value'])
         better = METRICS[self.scored.metric]['better']
         def ends(r): return {k: float(r[k]) for k in ('low', 'high') if pd.notna(r[k])}
-        return {f"group_{r['column']}_{r['slice']}": as_metric(float(r.value), **ends(r), n=int(r.n), better=better)
-                for _,r in known.iterrows()}
+        return {
+            f"group_{r['column']}_{r['slice']}": as_metric(
+                float(r.value), **ends(r), n=int(r.n), better=better
+            )
+            for _, r in known.iterrows()
+        }
 
     def worst(self)->dict: # A metric
         "The agreed metric of the group with the worst value"

@@ -79,7 +79,7 @@ def _named_by_reports():
     except (OSError, ValueError): return [] # whoever reads it as evidence says what is wrong with it
     return [last] if last else []
 
-def cut_openings()->list: # One `dict(path, what)` per way in which lines were lost; empty where the file only grew
+def cut_openings()->list: # One `dict(path, what)` per way in which lines were lost; empty where none were
     """Lines that the file of openings has lost.
 
     Each new line names the one before it, and the report of the evaluation the last one that it counted; of
@@ -89,7 +89,9 @@ def cut_openings()->list: # One `dict(path, what)` per way in which lines were l
     except ValueError as e: return [dict(path=path.as_posix(), what=f'cannot be read: {e}')]
     present = set(map(opening_hash, opened))
     named = [*(o['prev'] for o in opened if 'prev' in o), *_named_by_reports()]
-    lost = [f'lacks the line {h[:16]}… that another line or a report names' for h in named if h not in present]
+    lost = [
+        f'lacks the line {h[:16]}… that another line or a report names' for h in named if h not in present
+    ]
     text = path.read_text(encoding='utf-8') if path.is_file() else ''
     for commit,kept in _committed(path, merged=True).items():
         gone = set(kept.splitlines()) - set(text.splitlines())

@@ -31,10 +31,10 @@ def _part_row(scored, rows, name):
     bias = mean_interval(errors, part.resamples)
     low, high = weighted_quantiles(errors, [.1, .9], part.weight)
     def mean(v): return weighted_mean(v, part.weight)
+    biased = dict(bias=bias['value'], bias_low=bias.get('low'), bias_high=bias.get('high'))
     return dict(
         predicted=name, n=len(errors), mean_predicted=mean(part.score), mean_outcome=mean(part.y),
-        bias=bias['value'], bias_low=bias.get('low'), bias_high=bias.get('high'),
-        error_p10=low, error_p90=high, mean_absolute=mean(np.abs(errors)))
+        **biased, error_p10=low, error_p90=high, mean_absolute=mean(np.abs(errors)))
 
 def _span(predicted):
     "The lowest and the highest prediction of a part in words"
@@ -121,7 +121,9 @@ class Residuals(Result):
         if not len(t): return ax
         colour = sns.color_palette('colorblind')[0]
         ax.axhline(0, color='.6', lw=1, ls='--')
-        ax.fill_between(t.mean_predicted, t.error_p10, t.error_p90, color=colour, alpha=.15, label='80 % of the errors')
+        ax.fill_between(
+            t.mean_predicted, t.error_p10, t.error_p90, color=colour, alpha=0.15, label='80 % of the errors'
+        )
         ends = np.clip([t.bias-t.bias_low, t.bias_high-t.bias], 0, None)
         ax.errorbar(t.mean_predicted, t.bias, yerr=ends, fmt='o', color=colour, capsize=2, label='mean error')
         ax.set(xlabel='predicted', ylabel='prediction minus outcome')

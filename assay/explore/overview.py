@@ -15,7 +15,8 @@ from ..core.artifacts import metric, place
 from ..core.rendering import show
 from ..data.columns import Dictionary
 from ..data.infer import gaps
-from .associations import associations, feature_associations, plot_associations, plot_heatmap, strongest_pairs
+from .associations import (
+    associations, feature_associations, plot_associations, plot_heatmap, strongest_pairs)
 from .browse import draw_rows, fitting_page, read_visible
 from .checks import declared_checks, declared_table, exploration_checks, exploration_verdict
 from .exploration import (
@@ -293,7 +294,9 @@ class Exploration:
         min_labels:int=200, # Rows of each label needed in every split
     )->list: # `check`s
         "The items of the checklist that exploration decides"
-        return exploration_checks(self, scan.leaks, min_labels, scan.asked)+weight_checks(self.problem, 'explore')
+        return exploration_checks(self, scan.leaks, min_labels, scan.asked) + weight_checks(
+            self.problem, 'explore'
+        )
 
     def metrics(self,
         scan:LeakScan, # From `scan`

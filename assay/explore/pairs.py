@@ -81,7 +81,8 @@ def _cell_gain(codes, v, half):
     parts = [(hot, hot*v[h, None]) for h in (half, ~half) for hot in [_one_hot([c[h] for c in codes])]]
     size, found = (_CUTS+1)*_AT_ONCE, []
     for at in range(0, parts[0][0].shape[1], size): # a wide table needs little memory so
-        (n1, s1), (n2, s2) = ((hot[:, at:at+size].T @ hot, hot[:, at:at+size].T @ told) for hot,told in parts)
+        here = [(hot[:, at:at+size].T, hot, told) for hot,told in parts]
+        (n1, s1), (n2, s2) = ((some @ hot, some @ told) for some,hot,told in here)
         found.append(_explained(n1, s1, n2, s2)+_explained(n2, s2, n1, s1))
     both = np.concatenate(found)/max((v**2).sum(), 1e-9)
     alone = np.diag(both)
@@ -172,10 +173,13 @@ def told_by_pair(
     numbers, codes = (_numbers_of(a), _numbers_of(b)), (level_codes(a), level_codes(b))
     found = []
     if all(v is not None for v in numbers):
-        found += [(name, told_by_number(v, outcome, least=TOGETHER)) for name,v in _of_numbers(*numbers, outcome)]
+        found += [
+            (name, told_by_number(v, outcome, least=TOGETHER)) for name, v in _of_numbers(*numbers, outcome)
+        ]
     joint = codes[0]*(codes[1].max()+1)+codes[1]
     joint = pd.factorize(joint)[0]
-    if joint.max() < .5*len(joint): found.append(('joint values', _as_one(told_by_level(joint, outcome), outcome)))
+    if joint.max() < .5*len(joint):
+        found.append(('joint values', _as_one(told_by_level(joint, outcome), outcome)))
     for v,c in ((numbers[0], codes[1]), (numbers[1], codes[0])):
         if v is None or not 1 < c.max()+1 <= .5*len(c): continue
         found.append(('distance from the mean', _told_within(v, c, outcome)))
@@ -217,7 +221,11 @@ def _candidates(df, outcome):
     "Pairs of columns that may tell more together than alone"
     each = {c: v for c in df if (v := _numbers_of(df[c])) is not None}
     numbers = pd.DataFrame(each, index=df.index)
-    found = [*_in_planes(numbers, list(each), outcome), *_in_levels(df, numbers, outcome), *_in_cells(df, outcome)]
+    found = [
+        *_in_planes(numbers, list(each), outcome),
+        *_in_levels(df, numbers, outcome),
+        *_in_cells(df, outcome),
+    ]
     return list(dict.fromkeys(tuple(sorted(p, key=str)) for p in found))
 
 # %% ../../nbs/explore/10_pairs.ipynb #91da8d8d

@@ -168,7 +168,8 @@ _GUESSED = dict(binary='without them a threshold and the worth are guesses')
 def _decision(e, problem):
     "How a score becomes a decision"
     value, best = e['value'], e['models']['best']
-    if not value: return 'declare costs and volume', _GUESSED.get(problem.task, 'without them the worth is a guess')
+    if not value:
+        return 'declare costs and volume', _GUESSED.get(problem.task, 'without them the worth is a guess')
     rule, model = value['per_row']['rule'], value['per_row'][best]
     costs = f"a row costs {rule:.3g} by today's rule and {model:.3g} by the model (n = {value['n']:,})"
     told = f"{costs}; the range that moves the worth most is {value['driver']}"

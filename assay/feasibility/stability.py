@@ -11,7 +11,9 @@ import numpy as np, pandas as pd
 
 from ..core.artifacts import place, read_table
 from scipy.stats import norm
-from .case import FAMILIES, Case, case_blocks, case_weights, fit_score, measure_gain, measure_score, point_score, rule_scores
+from .case import (
+    FAMILIES, Case, case_blocks, case_weights, fit_score, measure_gain, measure_score,
+    point_score, rule_scores)
 from .learning_curve import permutation_p
 from ..explore.skill import column_skills
 from ..stats.metrics import METRICS

@@ -15,7 +15,9 @@ import pandas as pd
 from ..explore.skill import LEAK, column_skills
 from ..models.admission import admit_production
 from .alternatives import compare_simpler
-from .case import ENOUGH, StudySettings, case_blocks, column_leaks, compare_models, make_case, measure_together, rule_column
+from .case import (
+    ENOUGH, StudySettings, case_blocks, column_leaks, compare_models, make_case,
+    measure_together, rule_column)
 from .ceiling import measure_ceiling
 from .gains import measure_hypotheses, measure_parts, measure_value
 from .learning_curve import learning_curve, measure_signal
@@ -112,8 +114,8 @@ def assess(
     """Measure all evidence for the verdict, on training and validation rows only
 
     Of production only columns are read, never outcomes.
-    The parts: bar, timed, rows, models, columns, together, signal, learning, ceiling, stability, value, parts,
-    hypotheses, leaks, risks, harms, blocked, open."""
+    The parts: bar, timed, rows, models, columns, together, signal, learning, ceiling, stability, value,
+    parts, hypotheses, leaks, risks, harms, blocked, open."""
     case = make_case(train, valid, problem, fields, settings)
     production = admit_production(context.production, fields)
     blockers, look = context.blockers or {}, case.sample[:10_000]
@@ -186,7 +188,10 @@ def _fades(e, minimum):
 def _said_of_change(e, change):
     "A change inside training in words"
     since = f"a model of the {change['n']:,} rows since {change['first']}"
-    return f"{since} scores {say_interval(change['score'])}, one of all rows {say_interval(e['models']['score'])}"
+    return (
+        f"{since} scores {say_interval(change['score'])}, "
+        f"one of all rows {say_interval(e['models']['score'])}"
+    )
 
 def _change_facts(e, fades):
     "A change inside training: do the rows since reach the bar, or are they too few?"

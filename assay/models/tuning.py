@@ -47,7 +47,8 @@ def versions(
 def _float(low, high, log): return FloatDistribution(low, high, log=log)
 def _int(low, high, log): return IntDistribution(low, high, log=log)
 
-_KINDS = dict(float=_float, int=_int, choice=CategoricalDistribution) # Kind of a parameter to its distribution
+# Kind of a parameter to its distribution
+_KINDS = dict(float=_float, int=_int, choice=CategoricalDistribution)
 
 def distributions(
     space:dict, # Parameter to `(kind, low, high, log)`, or to `('choice', values)`

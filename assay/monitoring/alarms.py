@@ -8,7 +8,8 @@ __all__ = ['WINDOW_DAYS', 'quiet_alarms', 'week_alarms', 'planted_shift']
 # %% ../../nbs/monitoring/10_alarms.ipynb #1e2d5c83
 import numpy as np, pandas as pd
 
-from .drift import count_bins, count_reference, draw_windows, drift_of_counts, drift_table, make_bins
+from .drift import (
+    count_bins, count_reference, draw_windows, drift_of_counts, drift_table, make_bins)
 
 # %% ../../nbs/monitoring/10_alarms.ipynb #d4208a59
 WINDOW_DAYS = 7 # Days of a window whose alarms are counted

@@ -16,7 +16,8 @@ import numpy as np, pandas as pd
 from .drift import Counted, count_reference
 from .estimates import estimate_errors, with_error
 from .hours import comparable
-from .outcomes import LEAST_DAYS, SCORE, estimated_score, is_as_said, realised, residuals, scores_of, with_outcome
+from .outcomes import (
+    LEAST_DAYS, SCORE, estimated_score, is_as_said, realised, residuals, scores_of, with_outcome)
 from .units import other_units
 from ..stats.intervals import Resampling, gain as as_gain, weights_of
 from ..stats.metrics import METRICS, weighted_mean
@@ -145,7 +146,8 @@ def _rows_per_day(df, time): return len(df)/max(df[time].dt.floor('D').nunique()
 def _volume(reference, current, time):
     "Rows per day, relative to the reference; of one or two days their hours only, which may be parts of days"
     if not time: return 1.
-    if current[time].dt.floor('D').nunique() < LEAST_DAYS: reference, current, _ = comparable(reference, current, time)
+    if current[time].dt.floor('D').nunique() < LEAST_DAYS:
+        reference, current, _ = comparable(reference, current, time)
     return _rows_per_day(current, time)/_rows_per_day(reference, time)
 
 def watched_by(
@@ -431,7 +433,7 @@ def _votes(facts, name, said):
     return sum(f[name] == said for f in facts[-OF_WINDOWS:]) >= VOTES
 
 def _asked_by_votes(weeks, rule):
-    "The last week that asked, with its name, where enough windows agreed and not as many have denied it since"
+    "The last week that asked, with its name, where enough windows agreed and fewer have denied it since"
     name, facts, asked, last = _AGREED[rule], [], False, None
     for week in weeks.items():
         if week[1]['realised'] is None: continue
@@ -485,7 +487,8 @@ def verdict_of_weeks(
     alone = len(weeks) == 1
     name, last = _last_word(weeks)
     asked = {last['rule']: (name, last)} if alone and last['decision'] in ASKS else _still_asked(weeks)
-    for_all = any(w['facts']['miscalibrated'] for w in weeks.values()) # what changed for everybody, weeks judge
+    # what changed for everybody, weeks judge
+    for_all = any(w['facts']['miscalibrated'] for w in weeks.values())
     if badly and not for_all: asked = {'a group is served worse': (list(weeks)[-1], None)} | asked
     rule = next((r for r in RULES if r.name in asked), None)
     if rule: return _said(rule, *asked[rule.name], f': {badly}' if rule.holds is _group_served_badly else '')

@@ -189,7 +189,7 @@ def _drawn(ref, cur, windows, n_draws, seed):
     return both-drawn, drawn
 
 def _size(kind, distance):
-    "The distance in words of use: standard deviations by which a normal number moved, or the share that moved"
+    "The distance in words of use: standard deviations that a normal number moved, or the share that moved"
     if kind == 'category': return distance
     return float(2*ndtri((1+min(distance, .9999))/2))
 
@@ -206,7 +206,8 @@ def _column_drift(name, bins, ref, cur, null):
     return row | dict(new=new), apart/usual
 
 # %% ../../nbs/monitoring/03_drift.ipynb #5b0c7d1e
-MISSING_PART = .2 # Part of the rate of false alarms that is spent on missing and new values, where there are any
+# Part of the rate of false alarms that is spent on missing and new values, where there are any
+MISSING_PART = .2
 LEAST_MISSING = .01 # Smallest change of the share of missing values that is an alarm: one in a hundred
 LEAST_NEW = .01 # Smallest share of values that the reference has not seen that is an alarm
 LEAST_PSI = .005 # Smallest index that is an alarm: a mean moves by .07 standard deviations, 20 % to 23 %
@@ -363,7 +364,9 @@ def _with_missing(res, counted, current, draws, rate):
     of_new = [_new_drift(counted[c], g, single, n_draws, draws.seed) for c,g in current.items()]
     new, null_new = np.array([r for r,_ in of_new]), np.transpose([n for _,n in of_new])
     ratio = ratio/_stretches(counted, current, draws)
-    threshold = max(_threshold(null, windows, draws.n_cur, rate), _threshold(null_new, single, draws.n_cur, rate))
+    threshold = max(
+        _threshold(null, windows, draws.n_cur, rate), _threshold(null_new, single, draws.n_cur, rate)
+    )
     largest = np.maximum(null.max(1), null_new.max(1))
     p_shares = _exceeds(largest, None, draws.n_cur, max(ratio.max(), new.max()))
     p = np.minimum(res.p*res.rate/(res.rate-rate), p_shares*res.rate/rate)

@@ -15,7 +15,8 @@ from scipy.special import ndtri
 from ..core.artifacts import check, metric
 from ..core.rendering import show
 from .outcomes import SCORE, scores_of
-from ..responsible.groups import absent_columns, as_groups, group_table, sensitive_columns, watched_columns
+from ..responsible.groups import (
+    absent_columns, as_groups, group_table, sensitive_columns, watched_columns)
 from ..responsible.resamples import group_draws
 from ..stats.intervals import Resampling, count_groups, ends_of
 from ..stats.scored import Scored
@@ -99,7 +100,8 @@ def group_changes(
         return _draws(df, named, problem, point, resampling)
     rows, others = [], dataclasses.replace(resampling, seed=resampling.seed+1) # both are drawn independently
     n_blocks = min(count_groups(resampling.of(df, problem.time).blocks) for df in (reference, current))
-    for c in columns: rows += _changes_of(c, draws(reference, c, others), draws(current, c, resampling), n_blocks)
+    for c in columns:
+        rows += _changes_of(c, draws(reference, c, others), draws(current, c, resampling), n_blocks)
     key = ['column', 'group', 'metric']
     changes = pd.DataFrame(rows, columns=[*key, *_CHANGES])
     return now.merge(changes, how='left', on=key)
@@ -172,7 +174,8 @@ def _measured(changes, columns):
     counted = f'{_n_groups(changes)} groups of {len(columns)} columns were measured with intervals'
     if len(badly):
         return False, f'{counted}; served worse than promised, and not as the scores said: {_listed(badly)}'
-    if len(worse): return True, f'{counted}; worse than promised, by little or as the scores said: {_listed(worse)}'
+    if len(worse):
+        return True, f'{counted}; worse than promised, by little or as the scores said: {_listed(worse)}'
     return True, f'{counted}; served worse than promised beyond chance: none'
 
 def _groups_known(changes, absent, columns, sensitive):

@@ -59,8 +59,12 @@ def comparable(
     if not len(part): return whole
     if len(days)-len(part) >= LEAST_WHOLE:
         kept = current[~current[time].dt.floor('D').isin(part.index)]
-        return Comparable(reference, kept, f'{len(part)} of {len(days)} days are parts of days and are left out')
+        return Comparable(
+            reference, kept, f'{len(part)} of {len(days)} days are parts of days and are left out'
+        )
     low, high = part['min'].max(), part['max'].min()
     ours, theirs = (_between(df, time, low, high) for df in (reference, current))
     if not (len(ours) and len(theirs)): return whole
-    return Comparable(ours, theirs, f'compared from {_clock(low)} to {_clock(high)}, the hours that the window has')
+    return Comparable(
+        ours, theirs, f'compared from {_clock(low)} to {_clock(high)}, the hours that the window has'
+    )

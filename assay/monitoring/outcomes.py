@@ -15,7 +15,8 @@ from ..core.artifacts import metric
 from ..models.features import feature_frame
 from ..stats.metrics import Kernel, METRICS, score as metric_score
 from ..stats.intervals import (
-    Resamples, Resampling, gain as as_gain, interval, mean_interval, measured_ends, paired_difference, weights_of)
+    Resamples, Resampling, gain as as_gain, interval, mean_interval, measured_ends,
+    paired_difference, weights_of)
 from ..models.estimators import fit_rows, make_model, predict_score, target_of
 from ..models.practice import rule_params
 

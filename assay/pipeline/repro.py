@@ -11,7 +11,8 @@ import contextlib, fcntl, json, os, shutil, subprocess, sys, time
 from pathlib import Path
 
 from ..release.approval import ended_waivers
-from ..core.artifacts import check_file, hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text
+from ..core.artifacts import (
+    check_file, hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text)
 from ..core.keys import changed_keys, has_agreed
 from ..core.saved import clean_saved
 from ..problem.moved import bar_state
@@ -319,7 +320,8 @@ def end_waivers(
 def _prepare():
     "Put right what an earlier run left, and take away its notes"
     for sentence in recover(): say(sentence)
-    for path in clean_saved(): say(f'{path} had outputs of a run by hand; as it was saved, it is in .assay/saved')
+    for path in clean_saved():
+        say(f'{path} had outputs of a run by hand; as it was saved, it is in .assay/saved')
     for name in ('stopped', 'failed'): shutil.rmtree(place('local', name), ignore_errors=True)
 
 def _run_again():

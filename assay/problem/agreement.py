@@ -12,12 +12,15 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, Union
 
-from ..core.shapes import Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, count_of, key, key_faults
+from ..core.shapes import (
+    Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, count_of, key, key_faults)
 from ..core.artifacts import check, place
 from ..core.keys import SHOWN, is_held, refuse_unlisted
 from ..core.yaml import read_yaml
 from .current_practice import Today
-from .plausible import ANSWERS, Behaviour, COSTED, COSTS, LIMITS, QUESTIONS, VALUES, Answers, Decision, Hypothesis, Limits, Responsible, Value, faults, is_number, refuse
+from .plausible import (
+    ANSWERS, Behaviour, COSTED, COSTS, LIMITS, QUESTIONS, VALUES, Answers, Decision, Hypothesis, Limits,
+    Responsible, Value, faults, is_number, refuse)
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -87,7 +90,9 @@ class Problem:
     time: Annotated[Text | None, key('Column with the moment of each row')] = None
     weight: Annotated[Text | None, key('Column that says how much each row counts')] = None
     judged_by: Annotated[_of(JUDGED_BY), key('What must reach minimum and margin')] = 'interval'
-    persons: Annotated[Flag | None, key('Does a row describe a person? Pages show real rows only where it does not')] = None
+    persons: Annotated[
+        Flag | None, key('Does a row describe a person? Pages show real rows only where it does not')
+    ] = None
     test_openings: Annotated[_Count, key('For how many models the test set may be opened')] = None
     provisional: Annotated[Flag, key('Nobody has agreed to the success criterion yet')] = False
     decision: _part(Decision, 'Who decides what and when, and instead of what') = _no_keys()
@@ -100,7 +105,9 @@ class Problem:
     stakeholders: _rows(Stakeholder, 'Whom it affects') = _no_rows()
     sources: _rows(Source, 'Candidate data') = _no_rows()
     hypotheses: _rows(Hypothesis, 'What is expected to hold, and what would settle it') = _no_rows()
-    behaviour: Annotated[Entries, Holds(list[Behaviour]), key('How the score must behave, tested on the model')] = _no_rows()
+    behaviour: Annotated[
+        Entries, Holds(list[Behaviour]), key('How the score must behave, tested on the model')
+    ] = _no_rows()
     assumptions: _rows(Assumption, 'What is taken for granted, and how it would be verified') = _no_rows()
     risks: _rows(Risk, 'What could go wrong') = _no_rows()
     out_of_scope: _columns('What is left out, in sentences') = _no_rows()

@@ -66,7 +66,11 @@ class Agreement:
         n = len(gaps(self.problem))
         bar = bar_check(self.moved, self.after, self.problem.provisional)
         why = f'{n} open questions, {self.max_gaps} allowed'
-        return [*agreement_checks(self.problem, self.asked_again), bar, check('gaps', n <= self.max_gaps, why, 'problem.yaml')]
+        return [
+            *agreement_checks(self.problem, self.asked_again),
+            bar,
+            check('gaps', n <= self.max_gaps, why, 'problem.yaml'),
+        ]
 
     def metrics(self): # Name to metric
         "How much is open, how far the bar moved, and how much was written down"

@@ -10,7 +10,9 @@ import json
 
 from ..core.artifacts import check, to_json
 from .agreement import Problem, load_problem
-from .criteria import bar_of, criteria, events_of, first_results, frozen_line, is_agreed, ledger_path, measured_by, read_ledger, table_of
+from .criteria import (
+    bar_of, criteria, events_of, first_results, frozen_line, is_agreed, ledger_path,
+    measured_by, read_ledger, table_of)
 
 # %% ../../nbs/problem/07_moved.ipynb #cdbaea94
 def _leaves(x, name=''):

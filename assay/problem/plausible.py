@@ -16,7 +16,9 @@ from typing import Annotated, Literal, Union
 from pydantic import Discriminator, Field, Tag, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from ..core.shapes import Entry, Expected, FORMS, Holds, Number, Positive, Shape, Text, key, meant, shape_faults, shown_value, words
+from ..core.shapes import (
+    Entry, Expected, FORMS, Holds, Number, Positive, Shape, Text, key, meant,
+    shape_faults, shown_value, words)
 from .current_practice import today_faults
 
 # %% ../../nbs/problem/02_plausible.ipynb #e23dcc20
@@ -258,7 +260,9 @@ class Answer(Entry):
     date: _Day = key('Day of the answer, such as 2026-11-05', None)
     about: object = key('Hash of what it was about, where the same words were given again', '')
     not_built: object = key('What the answer declares and nobody has built, in sentences', None)
-    shown_by: object = key('Tests that show what it says of the system, such as tests/test_a.py::test_b', None)
+    shown_by: object = key(
+        'Tests that show what it says of the system, such as tests/test_a.py::test_b', None
+    )
 
 def _items(name, questions):
     "The model of answers: each item of the checklist with its question"
@@ -297,7 +301,9 @@ class Behaviour(Shape):
     test: _Kind = key(f'Kind of test: one of {tuple(BEHAVIOURS)}')
     column: _Words = key('Column that is changed', None)
     given: dict | None = key('Column to the value that every row gets; the simple case of `minimum`', None)
-    values: list = key('Values that the column is set to, one after the other; by default its declared ends', [])
+    values: list = key(
+        'Values that the column is set to, one after the other; by default its declared ends', []
+    )
     change: object = key('What is added to a number, or the category that is set', None)
     direction: _Way | None = key(f'Where the score may go: one of {DIRECTIONS}', None)
     noise: Positive | None = key('Standard deviation of the noise, in the unit of the column', None)
@@ -310,7 +316,8 @@ class Behaviour(Shape):
 def _lacking(b, name):
     "What a test of behaviour needs and does not say"
     lacks = [k for k in BEHAVIOURS.get(str(b.get('test')), ()) if b.get(k) in (None, '', {})]
-    if b.get('test') == 'minimum' and b.get('low') is None and b.get('high') is None: lacks.append('low or high')
+    if b.get('test') == 'minimum' and b.get('low') is None and b.get('high') is None:
+        lacks.append('low or high')
     if not lacks: return []
     return [f"{name} lacks {', '.join(lacks)}; expected it for test: {b['test']}"]
 
@@ -320,7 +327,11 @@ def behaviour_faults(
     "What is declared of the behaviour of the model, and cannot be meant"
     given = [b for b in rows if isinstance(b, dict)]
     ids = [str(b.get('id')) for b in given]
-    res = [f'behaviour names {i!r} more than once; expected an id for each' for i in dict.fromkeys(ids) if ids.count(i) > 1]
+    res = [
+        f'behaviour names {i!r} more than once; expected an id for each'
+        for i in dict.fromkeys(ids)
+        if ids.count(i) > 1
+    ]
     for n, b in enumerate(given, 1):
         name = f"behaviour.{b.get('id') or n}"
         res += shape_faults(Behaviour, b, name)+_lacking(b, name)

@@ -26,18 +26,23 @@ def weight_faults(
                     "expected role weight, so that no model learns from it"]
 
 # %% ../../nbs/problem/10_weighting.ipynb #a3b7500a
-ONCE = dict( # Stage to what counts each row once there
+ONCE = dict(  # Stage to what counts each row once there
     data='the splits, their base rates and how far their columns are apart',
     explore='every number of this page: associations, leaks, missing values and drift',
     responsible='every number of this page: representation, rates of the outcome and proxies',
-    feasibility=('the skill of single columns, medians and scales before a model, the means of the target by '
-                 'category, and how well a model tells two tables apart'),
+    feasibility=(
+        'the skill of single columns, medians and scales before a model, the means of the target by '
+        'category, and how well a model tells two tables apart'
+    ),
     baseline='medians and scales before a model, and a practice that is a function of the project',
     experiments='medians and scales before a model, and the means of the target by category',
-    evaluation=('medians and scales before a model, the means of the target by category, the confusion '
-                'matrix, the comparison with scikit-learn and Fairlearn, and which groups are large enough to '
-                'be shown'),
-    monitoring='the tests of drift, the volume, the false alarms, and rows served without a weight')
+    evaluation=(
+        'medians and scales before a model, the means of the target by category, the confusion '
+        'matrix, the comparison with scikit-learn and Fairlearn, and which groups are large enough to '
+        'be shown'
+    ),
+    monitoring='the tests of drift, the volume, the false alarms, and rows served without a weight',
+)
 
 def weight_checks(
     problem, # The agreement: `weight`

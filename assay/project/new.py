@@ -66,10 +66,12 @@ def package_origin(
 )->Origin:
     "How a project names the package; raises `ValueError` for anything else"
     if has_secret(re.sub('@[0-9a-f]*$', '', package)):
-        raise ValueError('--package holds a user, a password or a token, which would be committed in '
-                         'requirements.git; expected an address without it, such as '
-                         'git+https://example.org/assay.git@ and a commit: let git log in by a credential helper '
-                         '(`git help credentials`), or by a key: git+ssh://git@example.org/assay.git@ and a commit')
+        raise ValueError(
+            '--package holds a user, a password or a token, which would be committed in '
+            'requirements.git; expected an address without it, such as '
+            'git+https://example.org/assay.git@ and a commit: let git log in by a credential helper '
+            '(`git help credentials`), or by a key: git+ssh://git@example.org/assay.git@ and a commit'
+        )
     if _COMMIT.fullmatch(package): return Origin(git=f'assay @ {package}\n')
     if package not in ('wheel', 'index'):
         raise ValueError(f'--package is {package!r}; expected wheel, index, or a git address that ends in a '
@@ -219,14 +221,19 @@ def project_files(
 )->dict: # Path to its text; of the wheel its bytes
     "Every file of a new project"
     make_problem(d.problem, 'the draft')
-    return standing_files(project) | draft_notebooks(project.name, d) | _answer_files(d) | dict.fromkeys(_EMPTY, '')
+    return (
+        standing_files(project)
+        | draft_notebooks(project.name, d)
+        | _answer_files(d)
+        | dict.fromkeys(_EMPTY, '')
+    )
 
 def _with_section(text, section):
     "The parameters of the package with the section `data` of a project, letter by letter"
     return _DATA.sub(lambda m: section, text, count=1)
 
 def _present_params(root):
-    "The parameters of the present version, with the project's section `data`, and the trials and labels for its table"
+    "The present version's parameters, with the project's `data`, and the trials and labels for its table"
     fields = read_yaml(root/'dictionary.yaml')['columns'].values()
     n_features = sum(f.get('role') == 'feature' for f in fields)
     labels = (read_yaml(root/'params.yaml').get('explore') or {}).get('min_labels')

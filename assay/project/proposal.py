@@ -63,8 +63,8 @@ def _scanned(f, read, data):
     return rows.assign(**{f.time: as_moments(rows[f.time])}) if f.time else rows
 
 def _best_column(f, read, agreed, dictionary, data):
-    """The feature that knows most and is no suspect, or None, how much it knows,
-    each suspect of exploration with the reason, and features of which people should say when they are known"""
+    """The feature that knows most and is no suspect, or None, how much it knows, each suspect of
+    exploration with the reason, and features of which people should say when they are known"""
     rows = _scanned(f, read, data)
     evidence = leakage_evidence(rows, agreed, Resamples(rows.get(data['cluster'])))
     scan = scan_columns(rows, agreed, dictionary, evidence)
@@ -79,9 +79,12 @@ def _best_column(f, read, agreed, dictionary, data):
 
 def _doubts(doubtful):
     "What people should say before they trust a score"
-    return [f"TOO GOOD? {c!r} is a suspect ({why}): say when it is known; where that is after the outcome, set its "
-            'role to context in dictionary.yaml; until then it does not stand in for what is done today'
-            for c,why in doubtful.items()]
+    return [
+        f"TOO GOOD? {c!r} is a suspect ({why}): say when it is known; "
+        'where that is after the outcome, set its role to context in dictionary.yaml; '
+        'until then it does not stand in for what is done today'
+        for c, why in doubtful.items()
+    ]
 
 def _asked_row(doubtful):
     "Columns of which people should say when they are known"
@@ -168,8 +171,10 @@ def _label_rows(fewest):
     "Labels that every split must have, where they are fewer than in a larger table"
     if not (chosen := choose_labels(fewest)): return []
     asked = chosen['explore']['min_labels']
-    why = (f'the smallest split holds {count_of(fewest, "row")} of the rarer label, so that intervals are wide: '
-           'collect more rows where the decision is a close one (explore.min_labels in params.yaml)')
+    why = (
+        f'the smallest split holds {count_of(fewest, "row")} of the rarer label, so that intervals are wide: '
+        'collect more rows where the decision is a close one (explore.min_labels in params.yaml)'
+    )
     return [_row('labels', f'{asked} of each kind in every split', why)]
 
 def _role_rows(plan):
@@ -403,7 +408,9 @@ def _decided(plan, best, skill, suspects, fewest):
     aside = _aside(plan.f)
     suspects, doubtful = suspects
     decisions = _suspicion(suspects) + _asked_row(doubtful) + _decisions(plan, best, skill, aside, fewest)
-    return dict(decisions=decisions, aside=aside, params=choose_trials(len(plan.f.features)) | choose_labels(fewest))
+    return dict(
+        decisions=decisions, aside=aside, params=choose_trials(len(plan.f.features)) | choose_labels(fewest)
+    )
 
 @dataclasses.dataclass(frozen=True)
 class Options:

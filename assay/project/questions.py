@@ -282,7 +282,8 @@ def _question(key, about, known):
     "A question with what stands beside it"
     return Question(key, about.question, about.why, about.example, about.who, tuple(known))
 
-_DRAFTED = ('today.description', 'today.columns') # What a draft proposes of today's practice, until people say it
+# What a draft proposes of today's practice, until people say it
+_DRAFTED = ('today.description', 'today.columns')
 
 def open_questions(
     problem:Problem, # From `load_problem`

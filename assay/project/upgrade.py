@@ -13,7 +13,9 @@ from pathlib import Path
 from ..core.artifacts import atomic_write, place
 from ..core.shapes import count_of, meant
 from .merging import FAVOURS, Conflict, Sides, merge_file
-from .written import check_inside, check_no_link, content_hash, is_left_alone, link_on, with_numbers_of, read_base, read_content, read_written, record_written
+from .written import (
+    check_inside, check_no_link, content_hash, is_left_alone, link_on, with_numbers_of, read_base,
+    read_content, read_written, record_written)
 
 # %% ../../nbs/project/20_upgrade.ipynb #ca2db429
 ACTIONS = dict( # Word for what happens to a file, to what it means
@@ -90,7 +92,9 @@ def _change(root, path, record, new, favour):
     "What happens to one file; `None` where it stands as this version writes it"
     _check_room(root, path)
     yours, written = read_content(Path(root, path)), path in record.files
-    base, new = (with_numbers_of(c, yours) for c in (read_base(root, path, record, new) if written else None, new))
+    base, new = (
+        with_numbers_of(c, yours) for c in (read_base(root, path, record, new) if written else None, new)
+    )
     contents = Sides(base, yours, new)
     hashes = Sides(_hash(path, base) or record.files.get(path), _hash(path, yours), _hash(path, new))
     if hashes.yours == hashes.new: return None

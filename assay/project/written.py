@@ -54,8 +54,11 @@ def check_no_link(
 )->None: # Nothing; raises `ValueError` where a link is on the way
     "Refuse to write or remove what a link leads to"
     if link := link_on(root, path):
-        raise ValueError(f'{link} is a link, and an upgrade writes and removes files in it; '
-                         'expected a folder or file of the project itself: put the real one in its place, and upgrade again')
+        raise ValueError(
+            f'{link} is a link, and an upgrade writes and removes files in it; '
+            'expected a folder or file of the project itself: '
+            'put the real one in its place, and upgrade again'
+        )
 
 # %% ../../nbs/project/09_written.ipynb #1bea4152
 def _notebook_content(text):
@@ -180,15 +183,17 @@ def read_base(
     root, # Folder of the project
     path:str, # Path of a file that the record names
     record:Written, # From `read_written`
-    new=None, # What the installed version writes; an upgrade that was cut short has perhaps left it as the text
+    new=None, # What the installed version writes: an upgrade that was cut short may have left it as text
 ): # Its text as written; `None` of a file that is no text
     "The text of a file as `assay` wrote it; raises `ValueError` where it is not what the record says"
     base = Path(root, _base_of(check_inside(path)))
     content = read_content(base)
     known = {record.files[path]} | ({content_hash(path, new)} if new is not None else set())
     if content is not None and content_hash(path, content) not in known:
-        raise ValueError(f'{base} is not what assay wrote; expected the hash {record.files[path][:16]}…: '
-                         f'{_restore(base.relative_to(root).as_posix())}; where it was committed like this, find '
-                         f'the last whole commit with `git log -- {FOLDER}`, and restore all of the record with '
-                         f'`git checkout COMMIT -- {FOLDER}`')
+        raise ValueError(
+            f'{base} is not what assay wrote; expected the hash {record.files[path][:16]}…: '
+            f'{_restore(base.relative_to(root).as_posix())}; where it was committed like this, find '
+            f'the last whole commit with `git log -- {FOLDER}`, and restore all of the record with '
+            f'`git checkout COMMIT -- {FOLDER}`'
+        )
     return content

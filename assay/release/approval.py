@@ -12,8 +12,8 @@ import contextlib, hashlib, re
 from pathlib import Path
 
 from ..core.artifacts import atomic_write, place, read_json, read_metrics, sha256, write_json
-from .chain import (CHAINS, append_decision, chain_head, cut_decisions, load_private_key, read_chain,
-                                 unsigned_again)
+from .chain import (
+    CHAINS, append_decision, chain_head, cut_decisions, load_private_key, read_chain, unsigned_again)
 from ..problem.criteria import cut_in_commits, read_ledger
 from ..problem.moved import bar_sentence, moved_bar
 from .gates import RELEASE_GATES, check_faults, evidence_fault, gate_faults
@@ -22,7 +22,8 @@ from ..problem.limits import LIMITS
 from ..stages.shown import shown_faults
 from ..package.identity import FILES, bundle_identity, read_bundle
 from .committed import NOT_REBUILT, check_committed, history_gaps, known_rebuild
-from .waiving import active_waivers, known_day, lapse_of, stray_words, waived_items, waiver_anchors
+from .waiving import (
+    active_waivers, known_day, lapse_of, stray_words, waived_items, waiver_anchors)
 
 # %% ../../nbs/release/05_approval.ipynb #822d0943
 def reviewed_files()->dict: # Path to SHA-256

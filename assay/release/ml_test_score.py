@@ -11,7 +11,8 @@ import dataclasses
 
 from ..core.artifacts import metric, metrics_path, place
 from ..core.rendering import show
-from .coverage import Coverage, coverage_rows, known_evidence, load_map, map_path, resolve, say_test
+from .coverage import (
+    Coverage, coverage_rows, known_evidence, load_map, map_path, resolve, say_test)
 from .checklist import evidence_gap, load_checklist, read_stages
 from ..stages.tested import record_path, tool_file, tool_tests
 

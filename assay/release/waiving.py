@@ -14,7 +14,8 @@ from ..package.identity import bundle_identity
 from .chain import append_decision, is_day, load_private_key, read_chain, unsigned_again
 from .committed import check_committed
 from .gates import evidence_fault, finding, open_evidence
-from .waivers import RELEASE_OWNER, find_item, same_role, signers, waivable_items, waiver_fault, today as _today
+from .waivers import (
+    RELEASE_OWNER, find_item, same_role, signers, waivable_items, waiver_fault, today as _today)
 
 # %% ../../nbs/release/04_waiving.ipynb #ce6c6e02
 def known_day(

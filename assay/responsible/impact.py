@@ -18,9 +18,11 @@ from ..problem.bound import about_now, bind_answers, words_again
 from ..problem.plausible import QUESTIONS
 from ..problem.weighting import weight_checks
 from .groups import absent_columns, as_groups, sensitive_columns, watched_columns
-from .representation import hide_small, label_by_group, plot_representation, reference_path, representation_table, watched_table
+from .representation import (
+    hide_small, label_by_group, plot_representation, reference_path, representation_table, watched_table)
 from .proxies import proxies
-from .assessment import assessment, findings, judge_answers, responsible_checks, responsible_verdict
+from .assessment import (
+    assessment, findings, judge_answers, responsible_checks, responsible_verdict)
 from .privacy import declared_personal, personal_data, small_groups, with_basis
 from ..stats.intervals import Resampling
 from ..stats.values import binary_label
@@ -84,7 +86,8 @@ def read_impact()->ImpactData: # Everything that the assessment reads
     """Read the agreement, the dictionary, the exploration's metrics, the training rows and those to be scored
 
     Answers are bound to what they speak of, the training rows included."""
-    problem, dictionary, train, later = load_problem(), load_dictionary(), read_table(place('train')), reference_path()
+    problem, dictionary = load_problem(), load_dictionary()
+    train, later = read_table(place('train')), reference_path()
     served = [read_table(path) for path in later]
     now = about_now(problem, dictionary, problem.responsible, hash_rows(train))
     return ImpactData(

@@ -28,7 +28,8 @@ from ..package.identity import bundle_identity
 from .prediction_log import LogError, PredictionLog, log_anchors, new_id
 from ..core.rendering import render
 from .strict_json import parse_json
-from .schema import ErrorBody, MAX_ROWS, PredictResponse, request_model, broken_rules, describe_errors, error_response
+from .schema import (
+    ErrorBody, MAX_ROWS, PredictResponse, request_model, broken_rules, describe_errors, error_response)
 from .limits import DeadlineProtocol, Limits
 from .meters import Measured, Meters
 
