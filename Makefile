@@ -63,8 +63,9 @@ monitor: setup ## one monitoring pass over the prediction log
 audit: setup ## rebuild in a fresh clone and compare every hash
 	@$(BIN)/assay audit
 
-truths: setup ## check the feasibility verdict where the truth is known (about a quarter of an hour); writes reports/known_truths
+truths: setup ## check the verdict where the truth is known (about half an hour); writes reports/known_truths and reports/unseen_cases
 	@$(BIN)/python -m assay.pipeline.page pipelines/known_truths.ipynb
+	@$(BIN)/python -m assay.pipeline.page pipelines/unseen_cases.ipynb
 
 bench: setup ## measure speed, memory and overhead, as ratios
 	@$(BIN)/python tests/bench.py

@@ -6,7 +6,7 @@
 __all__ = ['once', 'looked_at', 'Posed', 'pose', 'judge', 'plain_rule', 'run_unseen_case', 'run_unseen', 'unseen_metrics',
            'UnseenRuns']
 
-# %% ../../nbs/truths/06_unseen_runs.ipynb #a882cd22
+# %% ../../nbs/truths/06_unseen_runs.ipynb #7395ba2e
 import dataclasses, hashlib
 
 import numpy as np, pandas as pd
@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils.parallel import Parallel, delayed
 
+from ..core.artifacts import check
 from ..core.rendering import show
 from ..data.infer import infer_dictionary
 from ..data.near_duplicates import find_twins, twins_offence
@@ -178,7 +179,7 @@ def plain_rule(
     model, rule = np.nanmean(scores, axis=0)
     return 'go' if model >= sign*problem.minimum and model-rule >= problem.margin else 'no_go'
 
-# %% ../../nbs/truths/06_unseen_runs.ipynb #972865c2
+# %% ../../nbs/truths/06_unseen_runs.ipynb #fd325f36
 def _or_crash(judgement, *args):
     "What a judgement says; where it fails, the name of the error"
     try: return judgement(*args)
@@ -245,6 +246,20 @@ class UnseenRuns:
     runs:pd.DataFrame # From `run_unseen`
 
     def metrics(self): return unseen_metrics(self.runs)
+
+    @property
+    def verdict(self): return 'pass' if all(c['status'] == 'pass' for c in self.checks()) else 'fail'
+
+    def checks(self):
+        "Are at least nine of ten runs right, is none a crash, and is no more than one of twenty a wrong go?"
+        m = {k: v['value'] for k,v in self.metrics().items()}
+        right = f"{m['unseen_right']:.0%} of the runs are right, {m['plain_right']:.0%} by the plain rule"
+        wrong = f"{m['unseen_wrong_go']:.0%} of the runs where go is wrong end in go"
+        return [
+            check('unseen_right', m['unseen_right'] >= .9, right),
+            check('unseen_wrong_go', m['unseen_wrong_go'] <= .05, wrong),
+            check('unseen_crash', m['unseen_crash'] == 0, f"{m['unseen_crash']:.0%} of the runs crash")]
+
     def metric_table(self): return pd.DataFrame(self.metrics()).T[['value', 'low', 'high', 'n']].astype(float)
 
     def table(self):
