@@ -102,7 +102,7 @@ def read_dossier(
     rows = _rows_of(problem, checklist, found, day)
     return Dossier(problem, rows, stages, found, read_chain(), read_chain('waivers'), day)
 
-# %% ../../nbs/site/07_dossier.ipynb #6213c110
+# %% ../../nbs/site/07_dossier.ipynb #10abe869
 def _signer(e):
     "Who signed a line"
     root = ', with the root key' if e['root'] else ''
@@ -111,7 +111,7 @@ def _signer(e):
 def _rebuilt_here():
     "Whether what is committed was rebuilt in this folder"
     found = known_rebuild()
-    if found: return f"`assay audit` rebuilt what is committed here: {found['compared']} hashes were the same."
+    if found: return f"`assay audit` rebuilt what is committed here: {found['compared']} hashes agree."
     return 'What is committed was not rebuilt in this folder; `assay audit` does that.'
 
 def approval_state(
@@ -119,20 +119,30 @@ def approval_state(
 )->dict: # `approved`: the decision, or None; `words`: sentences
     "Whether the present bundle is approved, by whom, and whether it was rebuilt"
     try: e = approval_of(bundle_identity(place('bundle')), today=day)
-    except (OSError, ValueError) as why: return dict(approved=None, words=[f'Not approved: {why}.', _rebuilt_here()])
+    except (OSError, ValueError) as why:
+        return dict(approved=None, words=[f'Not approved: {why}.', _rebuilt_here()])
+    words = [_approved_words(e), f"Signed with it: {'; '.join(approval_words(e))}."]
+    if not (changed := changed_since(e)): return dict(approved=e, words=words)
+    stale = f"Changed since, so it does not count: {', '.join(changed)}."
+    return dict(approved=None, words=[*words, stale])
+
+def _approved_words(e):
+    "Who approved a bundle, when, until when, and why"
     ends = f", until {say_day(e['expires'])}" if e['expires'] else ''
-    said = f"Bundle {e['bundle'][:12]} was approved by {_signer(e)} on {say_day(e['time'][:10])}{ends}: {e['reason']}."
-    signed = f"Signed with it: {'; '.join(approval_words(e))}."
-    if not (changed := changed_since(e)): return dict(approved=e, words=[said, signed])
-    return dict(approved=None, words=[said, signed, f"Changed since, so it does not count: {', '.join(changed)}."])
+    on = say_day(e['time'][:10])
+    return f"Bundle {e['bundle'][:12]} was approved by {_signer(e)} on {on}{ends}: {e['reason']}."
+
+def _subject(e):
+    "The bundle or the key that a line is about"
+    if e.get('bundle'): return e['bundle'][:12]
+    about = e.get('about') or {}
+    return ' '.join(about[k] for k in ('id', 'name', 'role') if k in about)
 
 def _approval_row(e):
     "A line of the chain of approvals: when, what, about what, by whom, why, and what it says of a rebuild"
-    about = e.get('about') or {}
-    what = e['bundle'][:12] if e.get('bundle') else ' '.join(filter(None, map(about.get, ('id', 'name', 'role'))))
     says = '; '.join(approval_words(e)) if e['decision'] == 'approve' else ''
     ends = f"until {e['expires']}" if e.get('expires') else ''
-    return [e['time'], e['decision'], what, _signer(e), e['reason'], '; '.join(filter(None, [says, ends]))]
+    return [e['time'], e['decision'], _subject(e), _signer(e), e['reason'], '; '.join(filter(None, [says, ends]))]
 
 def _waiver_fate(e, held, stray, day):
     "Whether a waiver holds, and if not, why"
@@ -156,7 +166,7 @@ def waivers_in_words(
     held, stray = {w['hash'] for w in active_waivers(day)}, stray_waivers(day)
     return [_waiver_words(e, held, stray, day) for e in lines]
 
-# %% ../../nbs/site/07_dossier.ipynb #372415e2
+# %% ../../nbs/site/07_dossier.ipynb #bb3a017a
 MAX_DOSSIER = 5_000_000 # Bytes of the page, at most
 
 _COLUMNS = ('item', 'what must hold', 'found', 'evidence and SHA-256')
@@ -193,9 +203,9 @@ def _stage_part(name, rows, dossier, anchors, files):
     report = metrics_path(name).with_name('report.html').as_posix()
     question = stages[name].question if name in stages else ''
     table = render_rows(_COLUMNS, [_item_cells(r, anchors[r['id']], files) for r in rows])
-    said = verdict_badge(name, _verdict(dossier.found.get(name)), _doubts(dossier))
-    verdict = said['verdict'].replace('_', ' ')
-    return dict(name=name, question=question, report=files.href(report), table=table, verdict=verdict, tone=said['tone'])
+    badge = verdict_badge(name, _verdict(dossier.found.get(name)), _doubts(dossier))
+    shown = badge | dict(verdict=badge['verdict'].replace('_', ' '))
+    return shown | dict(name=name, question=question, report=files.href(report), table=table)
 
 def _by_stage(dossier, anchors, files):
     "The items of each stage, in the order of the process; then those of other stages"
@@ -217,16 +227,17 @@ def _heading_part(found, anchors, files):
     "One heading with its items, its files and what is missing"
     items = [_short_item(r, anchors) for r in found['rows']]
     named = [dict(path=p, href=files.href(p), digest=files.digest(p)) for p in found['files']]
-    return dict(heading=found['heading'], listed=items, files=named, missing=found['missing'], silent=found['silent'])
+    return found | dict(listed=items, files=named)
 
 def _framework_part(framework, n, dossier, anchors, files):
     "One framework: how many of its headings nothing speaks of, and each heading"
     headings = [_heading_part(found, anchors, files) for found in arrange(framework, dossier.rows)]
     silent = [h['heading'].number for h in headings if h['silent']]
     outside = unlisted([r['id'] for r in dossier.rows], framework)
-    return dict(anchor=f'framework-{n}', framework=framework, headings=headings, silent=silent, outside=outside)
+    shown = dict(anchor=f'framework-{n}', framework=framework, headings=headings)
+    return shown | dict(silent=silent, outside=outside)
 
-# %% ../../nbs/site/07_dossier.ipynb #17300f80
+# %% ../../nbs/site/07_dossier.ipynb #ba4c25ee
 def _counted(rows):
     "How many items are in each state"
     counts = {s.replace('_', ' '): n for s,n in count_states(rows).items() if n}
@@ -236,20 +247,25 @@ def _silent_words(part):
     "Of how many headings of a framework nothing in the project speaks"
     n, silent = len(part['headings']), part['silent']
     name = part['framework'].name
-    if not silent: return f'Something in this project speaks of each of the {n} headings of the {name}.'
-    return f"Of {len(silent)} of {n} headings of the {name} nothing in this project speaks: {', '.join(silent)}."
+    if not silent: return f'{name}: something in this project speaks of each of the {n} headings.'
+    return f"{name}: nothing in this project speaks of {len(silent)} of {n} headings: {', '.join(silent)}."
 
 def _open_check(r):
     "An item that is open, as an answer lists it"
     return OpenCheck(r['id'], r['text'], r['status'].replace('_', ' '), str(r['why']), r['owner'], r['next'])
 
+def _release(state, is_ready):
+    "The release in a word, and its tone; an approval while something is open is none"
+    if not is_ready: return 'not ready', 'bad'
+    return ('approved', 'good') if state['approved'] else ('ready, not approved', 'open')
+
 def _answer(dossier, state, parts):
     "What stands on top of the page"
     left = open_items(dossier.rows)
-    verdict = 'approved' if state['approved'] else 'not ready' if left or not dossier.rows else 'ready, not approved'
-    tone = dict(approved='good').get(verdict, 'bad' if verdict == 'not ready' else 'open')
+    verdict, tone = _release(state, bool(dossier.rows) and not left)
     counted = _counted(dossier.rows) if dossier.rows else 'There is no checklist in this repository.'
-    said = [*state['words'], counted, *map(_silent_words, parts)]
+    words = [w.replace('`', '') for w in state['words']]
+    said = [*words, counted, *map(_silent_words, parts)]
     first = sorted(left, key=lambda r: r['status'] != 'fail')[:MOST_OPEN]
     return Answer(verdict, tone, said, list(map(_open_check, first)), len(left))
 
@@ -264,15 +280,15 @@ def _file_row(path, files, bound):
     said = _part('digest')(digest) if digest else 'not in this folder'
     return [_part('path')(path, files.href(path)), said, '✓' if digest and bound == digest else '']
 
-# %% ../../nbs/site/07_dossier.ipynb #b7257a67
+# %% ../../nbs/site/07_dossier.ipynb #087d1d60
 def _checked(page):
     "The page; raises `ValueError` where it could act, or is too large to send"
     body = re.sub(r'<style>.*?</style>', '', page, flags=re.S)
     if found := forbidden(body):
         raise ValueError(f'the dossier would hold {found[:5]}; a page may not run or fetch anything')
     if (size := len(page.encode())) <= MAX_DOSSIER: return page
-    raise ValueError(f'the dossier has {size:,} bytes; expected at most {MAX_DOSSIER:,}: shorten the reasons of '
-                     'the checks that say most')
+    raise ValueError(f'the dossier has {size:,} bytes; expected at most {MAX_DOSSIER:,}: '
+                     'shorten the reasons of the checks that say most')
 
 def _signed_parts(dossier):
     "Who signed what, and the waivers in words"
@@ -292,7 +308,8 @@ def _head_parts(dossier, state, parts):
     "What stands above the items"
     notes = show_notes(doubts=_doubts(dossier), asked=questions(dossier.found))
     step = next_step(dossier.rows) if dossier.rows else ''
-    return dict(problem=dossier.problem, notes=notes, answer=_answer(dossier, state, parts), step=step, links=[])
+    answer = _answer(dossier, state, parts)
+    return dict(problem=dossier.problem, notes=notes, answer=answer, step=step, links=[])
 
 def dossier_page(
     dossier:Dossier, # From `read_dossier`
