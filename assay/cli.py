@@ -100,3 +100,8 @@ def merge(other: _Other = None):
 from .commands.explaining import explain
 
 app.command()(explain)
+
+# %% ../nbs/95_cli.ipynb #eca02975
+from .commands.dossier import dossier
+
+app.command()(dossier)
