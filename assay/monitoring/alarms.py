@@ -19,9 +19,10 @@ def _split(counted, inside):
     return rest, {c: grid[inside] for c,(_,grid) in counted.items()}
 
 def _alarms(counted, windows, alpha):
-    "Which windows of the reference alarm against the rest of it, and the rate that each promises"
+    "Which windows of the reference alarm against the rest of it, what each promises, and its p-value"
     found = [drift_of_counts(*_split(counted, w == 1), True, alpha, seed=i) for i,w in enumerate(windows)]
-    return [bool(d.drifted.any()) for d in found], [float(d.rate.iloc[0]) for d in found]
+    columns = [(bool(d.drifted.any()), float(d.rate.iloc[0]), float(d.p.iloc[0])) for d in found]
+    return [list(c) for c in zip(*columns)] or [[], [], []]
 
 def _count_parts(reference, columns, seed):
     "As `count_reference`, with random parts of the rows in the place of days"
@@ -36,7 +37,7 @@ def quiet_alarms(
     n_windows:int=60, # Windows drawn from the reference
     alpha:float=.01, # Rate that is promised
     seed:int=0, # Random seed
-)->dict: # `value`: share of the windows that alarm; `n`: windows; `rate`: the rate that can be promised
+)->dict: # `value`: share of the windows that alarm; `n`: windows; `rate`: what can be promised; `p` of each
     """Share of windows with an alarm where nothing changed: random days against the other days
 
     Without moments, rows in random parts stand for days."""
@@ -45,8 +46,8 @@ def quiet_alarms(
     n_days = len(next(iter(counted.values()))[1])
     n_window = min(WINDOW_DAYS, max(n_days//4, 1))
     windows = draw_windows(n_days, n_window, n_windows, 1, seed)
-    alarms, rates = _alarms(counted, windows, alpha)
-    return dict(value=float(np.mean(alarms)), n=len(alarms), rate=max(rates))
+    alarms, rates, p = _alarms(counted, windows, alpha)
+    return dict(value=float(np.mean(alarms)), n=len(alarms), rate=max(rates), p=p)
 
 def _weeks_of(n_days):
     "Each full week of the reference as a window; none where there are fewer than two"
@@ -66,7 +67,7 @@ def week_alarms(
     if not blocks: return dict(value=None, n=0)
     counted = count_reference(reference, columns, blocks)
     weeks = _weeks_of(len(next(iter(counted.values()))[1]))
-    alarms, _ = _alarms(counted, weeks, alpha)
+    alarms, _, _ = _alarms(counted, weeks, alpha)
     return dict(value=float(np.mean(alarms)) if alarms else None, n=len(alarms))
 
 # %% ../../nbs/monitoring/10_alarms.ipynb #15ebf576
