@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DECISIONS', 'ASKS', 'RULES', 'FACTS', 'LEAST_ROWS', 'VOTES', 'OF_WINDOWS', 'Rule', 'decide_window', 'decision_table',
-           'watched_by', 'Monitor', 'monitor', 'week_of', 'full_weeks', 'monitor_weeks', 'first_week', 'week_table',
-           'drift_matrix', 'calm_rows', 'verdict_of_weeks']
+           'watched_by', 'Monitor', 'monitor', 'week_of', 'full_weeks', 'monitor_weeks', 'week_table', 'drift_matrix',
+           'verdict_of_weeks']
 
 # %% ../../nbs/monitoring/08_decide.ipynb #bd428786
 import dataclasses, functools
@@ -333,13 +333,11 @@ def full_weeks(
     refused=(), # Moments of the rows that validation refused
     usual:float=0., # Rows of a day of the reference
 )->pd.Series: # As `week_of`; nothing for the rows of a week that is too short
-    """Weeks with enough days and rows to be judged alone
-
-    A week is no less judged where most of its rows were refused, or where it has less than half of the usual."""
+    "Weeks with enough days and rows to be judged alone, or with far less than the usual, or many refused rows"
     week, day = week_of(times), times.dt.floor('D')
     days = day.groupby(week).transform('nunique')
     rows = week.groupby(week).transform('size')
-    out = week.map(_refused_by_week(refused, day.min()).value_counts()).fillna(0)
+    out = week.map(_refused_by_week(refused, day.min()).value_counts())
     is_long = (rows >= least_rows) | (days*usual >= 2*least_rows)
     return week.where((days >= at_least) & is_long | (out >= least_rows))
 
@@ -371,15 +369,6 @@ def monitor_weeks(
         res[name] = monitor.compare(rows, int((out == name).sum()), before)
         if res[name]['realised'] or not before: before = res[name]
     return res
-
-def first_week(
-    current:pd.DataFrame, # Rows
-    time:str=None, # Column with their moments
-)->pd.DataFrame: # The rows of the first seven days; all where there is no time
-    "The rows of the first week"
-    if not time: return current
-    end = current[time].min()+pd.Timedelta(days=7)
-    return current[current[time] < end]
 
 # %% ../../nbs/monitoring/08_decide.ipynb #89820801
 _ENDS = {'': 'value', '_low': 'low', '_high': 'high'}
@@ -480,19 +469,9 @@ def _once_only(name, week):
     why = f"{week['why']}, in one window; {VOTES} of {OF_WINDOWS} are needed to act"
     return dict(decision='watch', rule=week['rule'], why=why, week=name)
 
-def calm_rows(
-    rows:pd.DataFrame, # Rows of all weeks
-    weeks:dict, # From `monitor_weeks`
-    times:pd.Series=None, # Moments that weeks are made of
-)->pd.DataFrame: # Those of the weeks whose outcomes follow the scores as a whole
-    "Rows without the weeks in which something changed for everybody: those, weeks judge"
-    off = [name for name, week in weeks.items() if week['facts']['miscalibrated']]
-    if not off: return rows
-    return rows[:0] if times is None else rows[~week_of(times).isin(off)]
-
 def verdict_of_weeks(
     weeks:dict, # From `monitor_weeks`
-    badly:str='', # Groups that are served badly of themselves, from `assay.monitoring.live.badly_served`
+    badly:str='', # Groups that are served badly of themselves, from `live.badly_served`
 )->dict: # `decision`, `rule`, `why` and `week`, the week that decided
     """The decision of all weeks
 

@@ -17,13 +17,13 @@ from ..core.rendering import show
 from ..data.columns import load_dictionary
 from ..data.dictionary import validate
 from ..explore.browse import count_broken, read_visible
-from .alarms import planted_shift, quiet_alarms, week_alarms
+from .alarms import first_week, planted_shift, quiet_alarms, week_alarms
 from .decide import (
-    Monitor, calm_rows, decision_table, drift_matrix, first_week, monitor_weeks, verdict_of_weeks, week_table)
+    Monitor, decision_table, drift_matrix, monitor_weeks, verdict_of_weeks, week_table)
 from .drift import plot_drift
 from .evidence import alarm_metrics, monitoring_checks, monitoring_metrics
 from .groups import OperatingPoint, watch_groups
-from .live import badly_served, known_targets, served_once
+from .live import badly_served, calm_rows, known_targets, served_once
 from .outcomes import RULE, SCORE, gain_over_rule, todays_rule, with_model_scores
 from .year import Year
 from ..package.bundle import load_bundle

@@ -108,14 +108,13 @@ class Year:
 
     def metrics(self):
         "The numbers that the stage leaves"
-        measured, seen = self.rates['quiet windows'], self.evidence
-        ends = {k: measured[1][k] for k in ('value', 'low', 'high')}
-        account = self.rates['account of the year'][1]
-        return dict(
-            year_false_alarms=metric(**ends, n=measured[0]['n'], better='lower'),
-            year_promised=metric(year_rate(self.promised), better='lower'),
-            year_account=metric(**account, better='lower'),
-            year_evidence=metric(seen['value'], n=seen['n'], better='lower'))
+        of_look, of_year = self.rates['quiet windows']
+        found = dict(
+            year_false_alarms=of_year | dict(n=of_look['n']),
+            year_promised=dict(value=year_rate(self.promised)),
+            year_account=self.rates['account of the year'][1],
+            year_evidence=self.evidence)
+        return {name: metric(**m, better='lower') for name, m in found.items()}
 
     def _repr_html_(self): return show(self.table())._repr_html_()
     def __repr__(self): return f'Year({year_rate(self.promised):.0%} of years alarm)'
