@@ -34,7 +34,7 @@ class Setting(NamedTuple):
 
 def seasonal(df, strength):
     "Rows whose load follows the year"
-    year = np.sin(2 * np.pi * df["at"].dt.dayofyear / 366)
+    year = np.sin(2 * np.pi * df["at"].dt.day_of_year / 366)
     return df.assign(load=df["load"] + strength * year)
 
 
