@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DECISIONS', 'ASKS', 'RULES', 'FACTS', 'LEAST_ROWS', 'VOTES', 'OF_WINDOWS', 'Rule', 'decide_window', 'decision_table',
-           'watched_by', 'Monitor', 'monitor', 'week_of', 'full_weeks', 'monitor_weeks', 'first_week', 'week_table',
-           'drift_matrix', 'verdict_of_weeks']
+           'watched_by', 'Monitor', 'monitor', 'week_of', 'full_weeks', 'monitor_weeks', 'week_table', 'drift_matrix',
+           'verdict_of_weeks']
 
 # %% ../../nbs/monitoring/08_decide.ipynb #bd428786
 import dataclasses, functools
@@ -332,12 +332,16 @@ def full_weeks(
     times:pd.Series, # Moments
     at_least:int=3, # Days that a week must have
     least_rows:int=1, # Rows that a week must have
+    refused=(), # Moments of the rows that validation refused
+    usual:float=0., # Rows of a day of the reference
 )->pd.Series: # As `week_of`; nothing for the rows of a week that is too short
-    "Weeks with enough days and rows to be judged alone"
+    "Weeks with enough days and rows to be judged alone, or with far less than the usual, or many refused rows"
     week, day = week_of(times), times.dt.floor('D')
     days = day.groupby(week).transform('nunique')
     rows = week.groupby(week).transform('size')
-    return week.where((days >= at_least) & (rows >= least_rows))
+    out = week.map(_refused_by_week(refused, day.min()).value_counts())
+    is_long = (rows >= least_rows) | (days*usual >= 2*least_rows)
+    return week.where((days >= at_least) & is_long | (out >= least_rows))
 
 def _refused_by_week(refused, first):
     "First day of the week of each row that validation refused"
@@ -359,22 +363,14 @@ def monitor_weeks(
     There is one entry, `all rows`, where there is no time, or no two weeks have enough days and rows."""
     time = monitor.problem.time
     times = current[time] if times is None and time else times
-    week = None if times is None else full_weeks(times, at_least, least_rows)
+    usual = _rows_per_day(monitor.reference, time) if time else 0.
+    week = None if times is None else full_weeks(times, at_least, least_rows, refused, usual)
     if week is None or week.nunique() < 2: return {'all rows': monitor.compare(current, len(refused))}
     out, res, before = _refused_by_week(refused, times.min().floor('D')), {}, None
     for name, rows in current.groupby(week, sort=True):
         res[name] = monitor.compare(rows, int((out == name).sum()), before)
         if res[name]['realised'] or not before: before = res[name]
     return res
-
-def first_week(
-    current:pd.DataFrame, # Rows
-    time:str=None, # Column with their moments
-)->pd.DataFrame: # The rows of the first seven days; all where there is no time
-    "The rows of the first week"
-    if not time: return current
-    end = current[time].min()+pd.Timedelta(days=7)
-    return current[current[time] < end]
 
 # %% ../../nbs/monitoring/08_decide.ipynb #89820801
 _ENDS = {'': 'value', '_low': 'low', '_high': 'high'}
@@ -477,7 +473,7 @@ def _once_only(name, week):
 
 def verdict_of_weeks(
     weeks:dict, # From `monitor_weeks`
-    badly:str='', # Groups that are served badly over all weeks, in words
+    badly:str='', # Groups that are served badly of themselves, from `live.badly_served`
 )->dict: # `decision`, `rule`, `why` and `week`, the week that decided
     """The decision of all weeks
 
@@ -487,9 +483,7 @@ def verdict_of_weeks(
     alone = len(weeks) == 1
     name, last = _last_word(weeks)
     asked = {last['rule']: (name, last)} if alone and last['decision'] in ASKS else _still_asked(weeks)
-    # what changed for everybody, weeks judge
-    for_all = any(w['facts']['miscalibrated'] for w in weeks.values())
-    if badly and not for_all: asked = {'a group is served worse': (list(weeks)[-1], None)} | asked
+    if badly: asked = {'a group is served worse': (list(weeks)[-1], None)} | asked
     rule = next((r for r in RULES if r.name in asked), None)
     if rule: return _said(rule, *asked[rule.name], f': {badly}' if rule.holds is _group_served_badly else '')
     if last['decision'] in ASKS: return _once_only(name, last)

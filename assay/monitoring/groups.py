@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from ..core.artifacts import check, metric
 from ..core.rendering import show
-from .outcomes import SCORE, scores_of
+from .outcomes import SCORE, scores_of, with_outcome
 from ..responsible.groups import (
     absent_columns, as_groups, group_table, sensitive_columns, watched_columns)
 from ..responsible.resamples import group_draws
@@ -223,11 +223,14 @@ def watch_groups(
     point:OperatingPoint=OperatingPoint(), # Where the model acts
     resampling:Resampling=Resampling(), # How rows are resampled
 )->GroupWatch: # The changes and their check
-    "Group metrics after release: mandatory for each column that is declared"
+    """Group metrics after release: mandatory for each column that is declared
+
+    They are `unanswered` where too few outcomes are known to say how well anybody is served."""
     columns, sensitive = watched_columns(problem, dictionary), sensitive_columns(problem, dictionary)
     lacking = {*absent_columns(current, columns), *absent_columns(reference, columns)}
     absent = [c for c in columns if c in lacking]
-    known = current[current[problem.target].notna()] if problem.target in current else current[:0]
+    known, unsaid = with_outcome(current, problem.target, problem.time)
+    if len(known) and unsaid and columns: return GroupWatch(None, check('groups', 'unanswered', unsaid))
     there, changes = [c for c in columns if c not in absent], None
     if len(known) and there: changes = group_changes(reference, known, there, problem, point, resampling)
     return GroupWatch(changes, groups_check(changes, absent, columns, sensitive))

@@ -17,14 +17,15 @@ from ..core.rendering import show
 from ..data.columns import load_dictionary
 from ..data.dictionary import validate
 from ..explore.browse import count_broken, read_visible
-from ..models.estimators import target_of
-from .alarms import planted_shift, quiet_alarms, week_alarms
+from .alarms import first_week, planted_shift, quiet_alarms, week_alarms
 from .decide import (
-    Monitor, decision_table, drift_matrix, first_week, monitor_weeks, verdict_of_weeks, week_table)
+    Monitor, decision_table, drift_matrix, monitor_weeks, verdict_of_weeks, week_table)
 from .drift import plot_drift
 from .evidence import alarm_metrics, monitoring_checks, monitoring_metrics
 from .groups import OperatingPoint, watch_groups
+from .live import badly_served, calm_rows, known_targets, served_once
 from .outcomes import RULE, SCORE, gain_over_rule, todays_rule, with_model_scores
+from .year import Year
 from ..package.bundle import load_bundle
 from ..problem.agreement import is_answered, load_problem, unbuilt
 from ..problem.bound import about_now, changed_answers, words_again
@@ -95,15 +96,21 @@ class Arrivals:
     def _repr_html_(self): return show(self.table())._repr_html_()
     def __repr__(self): return 'Arrivals({} offered, {} accepted, {} refused)'.format(*self.counts)
 
+def _before_outcomes(dictionary):
+    "What each column may hold when a row comes: its outcome may still be to come"
+    def coming(f): return dataclasses.replace(f, nullable=True) if f.role == 'target' else f
+    return dataclasses.replace(dictionary, fields=tuple(map(coming, dictionary.fields)))
+
 def receive(
     offered:pd.DataFrame, # Production rows
     dictionary, # `assay.data.dictionary.Dictionary`
     visible, # Names of columns whose values may be shown
 )->Arrivals: # Each row accepted or refused
     "Validate production rows, and rows broken on purpose, which must be refused"
-    accepted, refused = validate(offered, dictionary)
+    coming = _before_outcomes(dictionary)
+    accepted, refused = validate(offered, coming)
     broken = break_rows(offered, dictionary.features)
-    return Arrivals(offered, accepted, refused, broken, validate(broken, dictionary)[1], list(visible))
+    return Arrivals(offered, accepted, refused, broken, validate(broken, coming)[1], list(visible))
 
 # %% ../../nbs/monitoring/12_replay.ipynb #5753717c
 @literal_text
@@ -150,8 +157,8 @@ class ReplayData:
     def inputs(self): return [place(name) for name in _READ]
 
     def arrivals(self)->Arrivals: # Each production row accepted or refused
-        "Validate the production rows"
-        return receive(self.offered, self.dictionary, self.visible)
+        "Validate the production rows, each once, as a log counts rows that were asked for again"
+        return receive(served_once(self.offered, self.problem.id), self.dictionary, self.visible)
 
     def rule(self,
         seed:int=0, # Random seed
@@ -164,7 +171,7 @@ class ReplayData:
         rule, # From `rule`
     )->pd.DataFrame: # The rows as monitoring reads them
         "Rows with the scores of the packaged model and of today's rule"
-        y = target_of(self.spec, rows)
+        y = known_targets(rows, self.problem.target, self.spec)
         return with_model_scores(rows, self.problem.target, y, self.bundle.score_classes(rows), rule(rows))
 
 def read_replay()->ReplayData: # Everything that the replay reads
@@ -205,9 +212,12 @@ class Replay:
     @functools.cached_property
     def groups(self):
         "Metrics of each group now, as `assay.monitoring.groups.GroupWatch`"
+        return self._groups_of(self.current)
+
+    def _groups_of(self, rows):
         d, point = self.data, OperatingPoint(self.data.bundle.threshold, self.data.spec['classes'])
         reference, resampling = self.monitor.reference, self.monitor.resampling
-        return watch_groups(reference, self.current, d.problem, d.dictionary, point, resampling)
+        return watch_groups(reference, rows, d.problem, d.dictionary, point, resampling)
 
     @functools.cached_property
     def lasting(self):
@@ -215,18 +225,34 @@ class Replay:
         return gain_over_rule(self.current, self.data.problem, self.monitor.resampling)
 
     @functools.cached_property
+    def calm(self):
+        "Alarms of quiet windows of the reference"
+        m, time = self.monitor, self.data.problem.time
+        return quiet_alarms(m.reference, self.data.names, time, alpha=m.alpha, seed=m.resampling.seed)
+
+    @functools.cached_property
     def alarms(self):
         "Rate of false alarms, and whether a shift that we add is found"
         m, time = self.monitor, self.data.problem.time
-        calm = quiet_alarms(m.reference, self.data.names, time, alpha=m.alpha, seed=m.resampling.seed)
         among = week_alarms(m.reference, self.data.names, time, alpha=m.alpha)
         found = planted_shift(m.reference, first_week(self.current, time), SCORE, time)
-        return alarm_metrics(self.weeks, calm, among, found)
+        return alarm_metrics(self.weeks, self.calm, among, found)
 
-    @property
+    @functools.cached_property
+    def year(self):
+        "False alarms in a year of stable weeks"
+        a, m, calm = self.alarms, self.monitor, self.calm
+        among, promised = a['reference_weeks_alarmed'], a['promised_rate']['value']
+        shares = dict(quiet=(calm['value'], calm['n']), among=(among['value'], among['n']))
+        seen = tuple(float(w['drift'].p.iloc[0]) for w in self.weeks.values())
+        return Year(m.alpha, promised, **shares, p=tuple(calm['p']), seen=seen, seed=m.resampling.seed)
+
+    @functools.cached_property
     def verdict(self):
         "The decision of all weeks together"
-        return verdict_of_weeks(self.weeks, self.groups.badly)
+        time = self.data.problem.time
+        calm = calm_rows(self.current, self.weeks, self.current[time] if time else None)
+        return verdict_of_weeks(self.weeks, badly_served(self.groups, calm, self._groups_of))
 
     def table(self): return week_table(self.weeks)
     def numbers(self):
@@ -277,7 +303,8 @@ class Replay:
         "The numbers that the stage leaves"
         d, a = self.data, self.arrivals
         res = monitoring_metrics(self.weeks, d.problem.metric, a.counts, a.planted)
-        return res | self.alarms | self.groups.metrics() | dict(gain_over_rule=self.lasting)
+        res |= self.alarms | self.year.metrics() | self.groups.metrics()
+        return res | dict(gain_over_rule=self.lasting)
 
     @property
     def labels_lacking(self)->str: # One clause; empty where the answer to P04 counts
