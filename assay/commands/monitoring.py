@@ -46,9 +46,10 @@ def _refused_by(model, problem):
     import pandas as pd
     from assay.serving.prediction_log import iter_log
     aside = [r for r in iter_log(kind='quarantine') if r['model'] == model]
+    sent = [r['row'] for r in aside]
     rows = pd.DataFrame(dict(
-        name=[r['row'].get(problem.id) for r in aside],
-        own=[r['row'].get(problem.time) for r in aside],
+        name=[row.get(problem.id) for row in sent],
+        own=[row.get(problem.time) for row in sent],
         logged=[r['time'] for r in aside]), dtype=object)
     rows = rows[~(rows.name.duplicated() & rows.name.notna())]
     own, logged = (

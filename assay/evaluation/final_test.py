@@ -394,11 +394,13 @@ class FinalTest(Result):
         "Checks of the checklist items that the stage decides"
         p, stated = self.problem, costs_of(self.problem)[1]
         groups, concerns = self.groups.checks()
+        measured = evaluation_checks(metrics, evaluation_run(self), p.margin)
+        openings = opening_check(p.test_openings, self.openings['test_set'])
         return [
-            *evaluation_checks(metrics, evaluation_run(self), p.margin),
+            *measured,
             cost_check(stated, p.task),
             *self.money,
-            opening_check(p.test_openings, self.openings['test_set']),
+            openings,
             groups,
             concerns,
             hypothesis_check(p, 'evaluation', metrics),

@@ -65,18 +65,15 @@ def add_times(
         'timedelta64[us]'
     )
     day = date.dt.strftime('%Y-%m-%d')
+    flight = flights['carrier'] + flights['flight'].astype(str)
+    late_by = pd.to_timedelta(flights['dep_delay'], 'min').astype('timedelta64[us]')
     return flights.assign(
-        flight_id=day
-        + '-'
-        + flights['carrier']
-        + flights['flight'].astype(str)
-        + '-'
-        + flights['origin'],
+        flight_id=day + '-' + flight + '-' + flights['origin'],
         weekday=date.dt.dayofweek.astype('int64'),
         day=day,
         scheduled=scheduled,
         decided=scheduled - DECIDE_BEFORE,
-        left=scheduled + pd.to_timedelta(flights['dep_delay'], 'min').astype('timedelta64[us]'),
+        left=scheduled + late_by,
     )
 
 # %% ../../nbs/examples/00_features.ipynb #aeca9062

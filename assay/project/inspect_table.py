@@ -267,11 +267,9 @@ def _is_row_name(name, s):
     known = s.dropna()
     if len(known) < 20 or known.nunique() < .95*len(known): return False
     if not pd.api.types.is_numeric_dtype(s): return True
-    return _is_whole(s) and not _AMOUNT.search(_words(name)) and (
-        bool(_NAMED.search(_words(name)))
-        or known.is_unique
-        and bool(known.is_monotonic_increasing and known.max() - known.min() < 2 * len(known))
-    )
+    if not _is_whole(s) or _AMOUNT.search(_words(name)): return False
+    counts = known.is_monotonic_increasing and known.max()-known.min() < 2*len(known)
+    return bool(_NAMED.search(_words(name))) or known.is_unique and bool(counts)
 
 def holds_nothing(s:pd.Series)->str: # Why no dictionary can describe it; empty if one can
     "Does a column hold no value, or none that has a kind?"

@@ -194,14 +194,9 @@ def _column_rows(plan, aside):
 
 def _decisions(plan, best, skill, aside, fewest):
     "What was decided, and why"
-    return [
-        *_task_rows(plan.f),
-        *_success_rows(plan, best, skill),
-        *_role_rows(plan),
-        _split_row(plan),
-        *_trial_rows(len(plan.f.features)),
-        *_label_rows(fewest),
-        *_column_rows(plan, aside)]
+    agreed = [*_task_rows(plan.f), *_success_rows(plan, best, skill), *_role_rows(plan)]
+    amounts = [*_trial_rows(len(plan.f.features)), *_label_rows(fewest)]
+    return [*agreed, _split_row(plan), *amounts, *_column_rows(plan, aside)]
 
 def _names_note(f):
     renamed = [f'{old!r} is called {new} here' for new,old in f.names.items() if new != old]

@@ -242,12 +242,16 @@ def _not_moments(c, f, n):
     return (f'{c!r} looks like moments written {f.way!r}, and {lost}; it is not used as time: '
             'correct them at the source')
 
+def _is_lost(f, n):
+    "Is a column one of moments of which too many cannot be read?"
+    if f.kind != 'time' or not f.words or _is_few(f, n): return False
+    return any(re.search(r'\d', w) and not re.match(FAR_DAY, w.strip()) for w in f.words)
+
 def _usable(found, n):
     """Columns whose rest can be set aside or taken for missing,
     and columns of moments of which too many cannot be read, to a sentence"""
     found = {c: f for c,f in found.items() if not any(map(find_personal, f.words))} # they would be committed
-    bad = {c: f for c,f in found.items() if f.kind == 'time' and f.words and not _is_few(f, n)
-           and any(re.search(r'\d', w) and not re.match(FAR_DAY, w.strip()) for w in f.words)}
+    bad = {c: f for c,f in found.items() if _is_lost(f, n)}
     said = {c: _not_moments(c, f, n) for c,f in bad.items()}
     return {c: f for c,f in found.items() if c not in bad}, said
 

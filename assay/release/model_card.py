@@ -106,16 +106,19 @@ def model_card(
     rows:list=(), # The checklist's rows
 )->dict: # Section to list or mapping, in reading order
     "Collect the facts that a reader must know before using the model"
-    return {
+    sources = dict(sources='; '.join(map(_source, problem.sources)))
+    agreed = {
         'Model': _identity(problem, found),
         'Intended use': _use(problem),
         'Not for': list(problem.out_of_scope),
-        'Data': dict(sources='; '.join(map(_source, problem.sources))) | _numbers(found, 'data', _OF_DATA),
-        'Success': _success(problem),
+        'Data': sources | _numbers(found, 'data', _OF_DATA),
+        'Success': _success(problem)}
+    measured = {
         'Evaluation': _numbers(found, 'evaluation', _OF_MODEL),
         'By group': _by_group(problem, found),
         'Behaviour': [_why(found, 'evaluation', 'behaviour')],
-        'Monitoring': _numbers(found, 'monitoring'),
+        'Monitoring': _numbers(found, 'monitoring')}
+    return agreed | measured | {
         'Risks': _texts(problem.risks, 'risk'),
         'Assumptions': _texts(problem.assumptions, 'statement'),
         'Failed and waived': _failed_or_waived(rows),
