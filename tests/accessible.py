@@ -47,8 +47,8 @@ def families(tab):
     return {tag.removeprefix("cat.") for tag in asked if tag.startswith("cat.")}
 
 
-# What looks like something that stays: rows of one table with the same elements, and the folded code, which shows
-# in no view. The numbers of the rows differ, and no rule reads them.
+# What looks like something that stays: rows of one table with the same elements, and the folded code, which
+# shows in no view. The numbers of the rows differ, and no rule reads them.
 TWINS = """(() => {
   const bare = e => e.tagName + '.' + e.className + (e.textContent.trim() ? '+' : '');
   for (const list of document.querySelectorAll('tbody, ul, ol')) {
@@ -70,8 +70,8 @@ def views():
 def found_in_views(tab, path):
     """View to the violations of a page there; views without one are left out
 
-    The first view, the narrowest, is of the whole page. The others show each kind of row of a table once, which
-    takes a third of the time."""
+    The first view, the narrowest, is of the whole page. The others show each kind of row of a table once,
+    which takes less time."""
     load_axe(tab, path)
     res = {}
     for width, dark in views():

@@ -1,7 +1,7 @@
 """axe-core finds no violation of WCAG 2.2, levels A and AA, on any page that we render
 
-The page on which the rows of a sample are browsed is made by skrub, so it is left out; the report that links to it
-says what it is."""
+The page on which the rows of a sample are browsed is made by skrub, so it is left out; the report that links
+to it says what it is."""
 
 import warnings
 from pathlib import Path
@@ -18,7 +18,7 @@ from assay.site.report import Frame, make_page
 ROOT = Path(__file__).parent.parent
 BROWSING = ROOT / "reports/explore/table_report.html"  # of skrub
 TRUTHS = ROOT / "reports/known_truths/report.html"  # `make truths` makes it, and no other command
-NEEDS = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine, so axe-core cannot look at pages")
+NEEDS = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine, which axe-core needs")
 
 PAGE = """<!DOCTYPE html><html lang="en"><head><title>Planted</title>{0}</head>
 <body><main><h1>Planted</h1>{1}</main></body></html>"""
@@ -50,8 +50,9 @@ PARTLY = {
     "broad": ("min-width: 1200px", {(1280, "light"), (1280, "dark")}),
 }
 PALE = "@media ({1}) {{ .{0} {{ color:#aaa }} }}"
-ITEM = dict(id="P1", status="fail", text="a minimum was agreed", rule="minimum", owner="product", kind="check")
-ITEM |= dict(why="none was agreed", evidence="problem.yaml", href="", next="edit problem.yaml", until="")
+ITEM = dict(id="P1", status="fail", text="a minimum was agreed", rule="minimum")
+ITEM |= dict(owner="product", kind="check", why="none was agreed", evidence="problem.yaml")
+ITEM |= dict(href="", next="edit problem.yaml", until="")
 
 
 @pytest.fixture(scope="module")

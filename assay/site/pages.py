@@ -175,7 +175,8 @@ def index_page(
     todo = sorted(open_items(rows), key=lambda r: SEVERITY.index(r['status']))
     items = dict(linked='readiness' in names, has_checklist=bool(rows), todo=todo, step=next_step(rows))
     listed = dict(places=render('places.html.j2', dict(places=places)) if places else '')
-    body = render('index.html.j2', agreed | found | items | listed | _index_tables(board, late, rows, doubt))
+    tables = _index_tables(board, late, rows, doubt)
+    body = render('index.html.j2', agreed | found | items | listed | tables)
     frame = Frame(names, '', problem.title, up='')
     return make_page(problem.title, body, _SOURCE, frame, 'search.js' if places else '')
 
