@@ -78,9 +78,9 @@ class Tab:
         message, self.rest = self.rest.split(END, 1)
         return json.loads(message)
 
-    def _until(self, fits):
-        "The first message that fits; the events before it are kept in `told`"
-        while not fits(message := self._message()):
+    def _until(self, key, value):
+        "The first message with this value; the events before it are kept in `told`"
+        while (message := self._message()).get(key) != value:
             self.told.append(message)
         return message
 
@@ -91,7 +91,7 @@ class Tab:
         command = dict(id=number, method=method, params=parameters) | self.session
         self.write.write(json.dumps(command).encode() + END)
         self.write.flush()
-        answer = self._until(lambda message: message.get("id") == number)
+        answer = self._until("id", number)
         if "error" in answer:
             raise Refused(f"{method}: {answer['error']['message']}")
         return answer["result"]
@@ -102,7 +102,7 @@ class Tab:
         self.send("Page.navigate", url=path.as_uri())
         loaded = "Page.loadEventFired"
         if not any(event.get("method") == loaded for event in self.told):
-            self.told.append(self._until(lambda message: message.get("method") == loaded))
+            self.told.append(self._until("method", loaded))
 
     def look(self, width, dark=False, height=900):
         "Set the width in pixels, and the theme that the reader prefers"
