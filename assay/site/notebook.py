@@ -87,23 +87,25 @@ def _untitled(cells):
     return [*first, *cells[1:]]
 
 class _Headings(html.parser.HTMLParser):
-    "Collects the places and texts of the headings of one level"
-    def __init__(self):
+    "Collects the places and texts of the headings of some levels"
+    def __init__(self, levels):
         super().__init__()
-        self.found, self.inside = [], False
+        self.levels, self.found, self.inside = levels, [], False
     def handle_starttag(self, tag, attrs):
         at = dict(attrs).get('id')
-        if tag == 'h2' and at: self.found.append([at, ''])
-        self.inside = tag == 'h2' and bool(at)
-    def handle_endtag(self, tag): self.inside = False
+        if tag not in self.levels: return
+        self.inside = bool(at)
+        if at: self.found.append([at, ''])
+    def handle_endtag(self, tag): self.inside = self.inside and tag not in self.levels
     def handle_data(self, data):
         if self.inside: self.found[-1][1] += data
 
 def headings(
     text, # HTML, from `fragment`
+    levels=('h2',), # Tags of the headings that are wanted
 )->list: # Pairs of a place in the page and its text
-    "The headings of the second level, for a table of contents"
-    reader = _Headings()
+    "The headings of a page, those of the second level by default: for a table of contents"
+    reader = _Headings(levels)
     reader.feed(str(text))
     return [(at, said.strip()) for at,said in reader.found]
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NOT_RUN', 'ASKED', 'show_number', 'headline', 'load_board', 'not_run', 'checklist_rows', 'index_page',
-           'front_answers', 'waiting_page', 'build_site', 'told_otherwise']
+           'front_answers', 'waiting_page', 'build_site', 'places_of', 'told_otherwise']
 
 # %% ../../nbs/site/04_pages.ipynb #0b1d9dac
 import html.parser, re
@@ -23,6 +23,7 @@ from assay.release.readiness import (
 from ..stages.definition import load_stages
 from ..core.rendering import macro, render, render_rows
 from .answer import sentences_of
+from .notebook import headings
 from .report import Frame, make_page, report_page, show_notes, tone, verdict_badge
 
 # %% ../../nbs/site/04_pages.ipynb #88b2b5e6
@@ -161,6 +162,7 @@ def index_page(
     board:list, # Rows of `load_board`
     late:dict={}, # Why stages did not run, from `not_run`
     rows=(), # Items of the checklist, from `checklist_rows`
+    places=(), # From `places_of`: what can be searched for; nothing by default
 )->str: # HTML of the front page
     "The front page: state, stages, checklist, gaps"
     shown = [b for b in board if b['metrics'] and b['stage'] not in late]
@@ -172,8 +174,11 @@ def index_page(
     found = dict(notes=_index_notes(measured, doubt), answers=answers, pages=names)
     todo = sorted(open_items(rows), key=lambda r: SEVERITY.index(r['status']))
     items = dict(linked='readiness' in names, has_checklist=bool(rows), todo=todo, step=next_step(rows))
-    body = render('index.html.j2', agreed | found | items | _index_tables(board, late, rows, doubt))
-    return make_page(problem.title, body, _SOURCE, Frame(names, '', problem.title, up=''))
+    listed = dict(places=render('places.html.j2', dict(places=places)) if places else '')
+    tables = _index_tables(board, late, rows, doubt)
+    body = render('index.html.j2', agreed | found | items | listed | tables)
+    frame = Frame(names, '', problem.title, up='')
+    return make_page(problem.title, body, _SOURCE, frame, 'search.js' if places else '')
 
 def _bound(metric):
     "`least` where more is better, `most` where less is"
@@ -279,15 +284,30 @@ def build_site(
     doubt = _board_doubts(board, late, rows)
     for b in board: b['page'] = b['page'] or b['stage'] in waiting
     shown, written, faults = {b['stage']: b for b in board if b['page']}, [], []
+    places = []
     _remove_pages(b['stage'] for b in board if not b['page'])
     for stage,b in shown.items():
         frame = Frame(list(shown), stage, problem.title, agreed=problem)
         items = rows if stage in waiting else None
         page = _page_or_why(b, frame, late.get(stage, ''), doubt, items, faults)
+        places += places_of(stage, b['question'], page)
         written.append(write_text(place('reports', stage, 'report.html'), page))
-    written.append(write_text(place('reports', 'index.html'), index_page(problem, board, late, rows)))
+    front = index_page(problem, board, late, rows, places)
+    written.append(write_text(place('reports', 'index.html'), front))
     if faults: raise ValueError('; '.join(faults))
     return written
+
+# %% ../../nbs/site/04_pages.ipynb #fdda821e
+def places_of(
+    stage:str, # Name of a stage
+    question:str, # What it answers
+    page:str, # Its report, as HTML
+)->list: # One `dict(href, text, beside)` for the page, and for each of its headings
+    "What a reader can find on a page, for the front page to list"
+    href, name = f'{stage}/report.html', stage.replace('_', ' ')
+    top = dict(href=href, text=name, beside=question)
+    found = [(at, text.strip('¶ ')) for at,text in headings(page, ('h2', 'h3'))]
+    return [top, *(dict(href=f'{href}#{at}', text=text, beside=name) for at,text in found if text)]
 
 # %% ../../nbs/site/04_pages.ipynb #803d8871
 class _TableRows(html.parser.HTMLParser):

@@ -6,10 +6,10 @@
 __all__ = ['GOOD', 'BAD', 'MAX_BYTES', 'tone', 'verdict_badge', 'TooLarge', 'Frame', 'make_page', 'show_notes', 'report_page']
 
 # %% ../../nbs/site/03_report.ipynb #be6be0e3
-import dataclasses
+import base64, dataclasses, hashlib
 from collections.abc import Iterable
 
-from ..core.rendering import render
+from ..core.rendering import render, template_source
 from ..problem.moved import bar_sentence
 from ..release.readiness import in_doubt
 from ..stages.shown import numbers_hash, page_words, told_numbers
@@ -72,19 +72,30 @@ class Frame:
         "The title of the page of a stage"
         return f'{self.here} – {self.problem}'
 
+_NO_SCRIPT = dict(script='', hash='')
+
+def _script_of(name):
+    "A script of ours, and the hash by which the policy of the page allows it and no other"
+    from markupsafe import Markup
+    script = template_source(name)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return dict(script=Markup(script), hash=f'sha256-{digest}')
+
 def make_page(
     title:str, # Title of the page
     body, # Its content, as `Markup`
     foot:str, # Line below it
     frame:Frame=Frame(), # What stands around it
+    script:str='', # A script of ours, by its name in `assay/templates`; none by default
 )->str: # HTML, checked
     "A whole page; raises `ValueError` if it could run or load something, `TooLarge` if it is too large"
     around = dict(names=frame.names, here=frame.here, problem=frame.problem, up=frame.up)
     shown = dict(title=title, body=body, foot=foot) | around | frame.beside
-    page = str(render('page.html.j2', shown))
+    page = str(render('page.html.j2', shown | _NO_SCRIPT))
     if found := forbidden(page):
         raise ValueError(f"page {title!r} holds {found[:5]}; a report may not run or fetch anything: "
                          "show text, tables and figures only")
+    if script: page = str(render('page.html.j2', shown | _script_of(script)))
     if (size := len(page.encode())) > MAX_BYTES: raise TooLarge(title, size)
     return page
 
