@@ -7,10 +7,9 @@ __all__ = ['data_files', 'own_files', 'tool_modules', 'function_code']
 
 # %% ../../nbs/core/13_own_code.ipynb #21e85858
 import ast, hashlib, re
-from pathlib import Path
 
 from .artifacts import check_file, sha256
-from .functions import NamedFunction, locate_function
+from .functions import NamedFunction
 from .imports import IMPORTERS, imported_names, imports_of
 
 # %% ../../nbs/core/13_own_code.ipynb #d629b6af

@@ -9,7 +9,7 @@ __all__ = ['score_table', 'differences_table', 'choose_candidate', 'slice_scores
            'plot_precision_recall']
 
 # %% ../../nbs/evaluation/01_scores.ipynb #75a55ab5
-import hashlib, itertools, json, os
+import hashlib, itertools, json
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from pathlib import Path
 from scipy.stats import binom

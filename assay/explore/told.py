@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np, pandas as pd
 from scipy.stats import rankdata
 
-from ..stats.values import as_numbers, kind_of, mix
+from ..stats.values import as_numbers, mix
 from .skill import r2
 
 # %% ../../nbs/explore/07_told.ipynb #4b16eb30

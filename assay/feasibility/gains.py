@@ -15,9 +15,8 @@ from sklearn.isotonic import IsotonicRegression
 from .case import (
     Case, fit_score, measure_gain, measure_score, case_weights, measure_kernels, measure_skill)
 from .value import (
-    Outcomes, costs_of_errors, costs_of_outcomes, main_driver, saving_of, yearly_value, draw)
+    Outcomes, costs_of_errors, costs_of_outcomes, main_driver, saving_of, yearly_value)
 from ..explore.ranges import find_ranges, range_masks
-from ..stats.metrics import weighted_mean
 
 # %% ../../nbs/feasibility/04_gains.ipynb #7ff441f7
 _PRICED = dict( # The costs that a task needs

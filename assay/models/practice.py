@@ -7,7 +7,7 @@ __all__ = ['find_practice', 'rule_params', 'practice_params', 'describe_practice
            'PracticeRegressor']
 
 # %% ../../nbs/models/01_practice.ipynb #d7e8cc22
-import numpy as np, pandas as pd
+import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 

@@ -6,7 +6,7 @@
 __all__ = ['LEAST_MOVE', 'CONVERSIONS', 'other_units']
 
 # %% ../../nbs/monitoring/04_units.ipynb #c8b4dd57
-import numpy as np, pandas as pd
+import pandas as pd
 
 from .drift import count_bins, ks
 

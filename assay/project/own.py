@@ -9,7 +9,7 @@ __all__ = ['notebook_text', 'own_notebooks', 'draft_notebooks']
 import dataclasses, hashlib, json, pprint
 
 from ..data.intake import source_specs
-from ..models.features import NUMERIC, TEXT
+from ..models.features import TEXT
 
 # %% ../../nbs/project/07_own.ipynb #12fd552c
 _KERNEL = dict(display_name='Python 3 (ipykernel)', language='python', name='python3')

@@ -6,11 +6,11 @@
 __all__ = ['Branches', 'commit_of', 'find_branches', 'merge_criteria', 'merge_signed', 'merge_ledgers']
 
 # %% ../../nbs/release/15_merging.ipynb #bdaf9967
-import dataclasses, json
+import dataclasses
 from pathlib import Path
 
-from ..core.artifacts import check_file, metrics_path, place, to_json, write_text
-from ..problem.criteria import _git, _hash, _parsed, _version, FIRST
+from ..core.artifacts import check_file, place, to_json, write_text
+from ..problem.criteria import _git, _parsed, _version, FIRST
 from .chain import CHAINS, SET_ASIDE, _verify
 
 # %% ../../nbs/release/15_merging.ipynb #f170ca88

@@ -15,7 +15,7 @@ from ..package.identity import bundle_identity
 from ..problem.agreement import load_problem
 from ..release.approval import approval_of, approval_words, changed_since, reviewed_files
 from ..release.chain import read_chain
-from ..release.checklist import load_checklist, read_stages, stages_of
+from ..release.checklist import load_checklist, read_stages
 from ..release.committed import known_rebuild
 from ..release.model_card import CARD_ITEM, card_row, model_card
 from ..release.readiness import (
