@@ -27,12 +27,14 @@ def hash_of_code():
 
 
 def pytest_sessionfinish(session):
-    "After long tests, write how each ended beside the hash of its code; lines of tests that did not run stay"
+    "After long tests, write how each ended beside the hash of its code; lines of files that did not run stay"
     if session.config.option.markexpr != "long" or not LONG:
         return
     from assay.core.artifacts import read_json, write_json
 
     path, code = ROOT / "tests/long.json", hash_of_code()
     is_whole = session.config.args in (["tests"], [str(ROOT)])
+    ran = {name.partition("::")[0] for name in LONG}
     before = {} if is_whole else read_json(path)
-    write_json(path, before | {name: dict(outcome=said, code=code) for name, said in LONG.items()})
+    stay = {name: line for name, line in before.items() if name.partition("::")[0] not in ran}
+    write_json(path, stay | {name: dict(outcome=said, code=code) for name, said in LONG.items()})
