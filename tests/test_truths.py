@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from assay.core.artifacts import read_json
+from assay.feasibility.verdict import VERDICTS
 from assay.truths.known_truths import TRUTHS
 from assay.truths.truth_runs import run_truth, run_truths, truth_metrics, truths_verdict
-from assay.feasibility.verdict import VERDICTS
 
 SEEDS = range(2, 7)  # the seeds before were used while the rules were written
 N_SHUFFLED = 200
