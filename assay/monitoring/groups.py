@@ -209,6 +209,13 @@ class GroupWatch:
         "The groups that are served so much worse that somebody has to act, in words; '' where there are none"
         return '' if self.changes is None else _listed(served_badly(self.changes))
 
+    def badly_as_in(self, other):
+        "Those of them that are served badly in another watch too, in words"
+        if self.changes is None or other.changes is None: return ''
+        mine, theirs = served_badly(self.changes), served_badly(other.changes)
+        groups = set(zip(theirs.column, theirs.group))
+        return _listed(mine[[named in groups for named in zip(mine.column, mine.group)]])
+
     def table(self): return group_summary(self.changes)
     def metrics(self): return group_metrics(self.changes)
     def checks(self): return [self.check]

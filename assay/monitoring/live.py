@@ -262,9 +262,11 @@ def badly_served(
 )->str: # The groups, in words; '' where there are none
     """Groups that are served badly of themselves
 
-    One that is served badly only in weeks in which outcomes differed for everybody is no case of its own."""
+    One that is served badly only in weeks in which outcomes differed for everybody is no case of its own,
+    and neither is one that the fewer rows of the other weeks alone accuse."""
     if not (watched and watched.badly and len(calm)): return ''
-    return watched.badly and again(calm).badly
+    left = again(calm)
+    return left.badly_as_in(watched) if left else ''
 
 def served_once(
     served:pd.DataFrame, # Rows served
