@@ -71,7 +71,8 @@ def missing(df, late):
 
 
 def unit(df, late):
-    return df.assign(distance=df["distance"].mask(late, df["distance"] * 1.609344))
+    "The wind in kilometres per hour; miles in kilometres would lie within what so short a reference allows"
+    return df.assign(wind_speed=df["wind_speed"].mask(late, df["wind_speed"] * 3.6))
 
 
 def refused(df, late):
