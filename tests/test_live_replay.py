@@ -89,6 +89,11 @@ def nearly_all_refused(df, late):
     return df.assign(hour=df["hour"].mask((weeks_of() == 7) & (np.arange(len(df)) % 5 > 0), 77))
 
 
+def all_refused(df, late):
+    "Weeks in which no row is accepted"
+    return df.assign(hour=df["hour"].mask(late, 77))
+
+
 def few_rows(df, late):
     return df[~late | (np.arange(len(df)) % 3 == 0)].reset_index(drop=True)
 
@@ -115,7 +120,7 @@ def most_unknown(df, late):
 
 QUIET, REPAIR, RETRAIN = ("keep", "watch"), ("repair_data",), ("retrain", "roll_back")
 QUIET_ONES = (stable, one_week_of_surge, refused_in_one_week, most_unknown)
-TO_REPAIR = (missing, unit, refused, nearly_all_refused)
+TO_REPAIR = (missing, unit, refused, nearly_all_refused, all_refused)
 TO_REPLACE = (reversed_outcomes, surge, group, some_unknown)
 EITHER = (few_rows, hardly_a_row)  # the reference is sparse too
 
@@ -210,6 +215,8 @@ PLAIN = [
     ("surge", of_table),
     ("surge", of_log),
     ("nearly_all_refused", of_log),
+    ("all_refused", of_table),
+    ("all_refused", of_log),
     ("group", of_table),
     ("most_unknown", of_log),
 ]

@@ -348,6 +348,15 @@ def _refused_by_week(refused, first):
     if not len(refused): return pd.Series([], dtype=object)
     return pd.Series(week_of(pd.Series(refused), first), dtype=object)
 
+def _counted_in(refused, times, names):
+    """Week in which each refused row counts: its own; the last judged before it, where its own accepted no row
+
+    So weeks in which every row is refused are seen, though there is nothing in them to compare."""
+    out = _refused_by_week(refused, times.min().floor('D'))
+    silent = ~out.isin(week_of(times).unique())
+    before = np.searchsorted(names, list(out[silent]), side='right')-1
+    return out.mask(silent, pd.Series(np.array(names, object)[before.clip(0)], out.index[silent]))
+
 LEAST_ROWS = 30 # Rows that a week needs, to be a window of its own
 
 def monitor_weeks(
@@ -366,7 +375,7 @@ def monitor_weeks(
     usual = _rows_per_day(monitor.reference, time) if time else 0.
     week = None if times is None else full_weeks(times, at_least, least_rows, refused, usual)
     if week is None or week.nunique() < 2: return {'all rows': monitor.compare(current, len(refused))}
-    out, res, before = _refused_by_week(refused, times.min().floor('D')), {}, None
+    out, res, before = _counted_in(refused, times, sorted(week.dropna().unique())), {}, None
     for name, rows in current.groupby(week, sort=True):
         res[name] = monitor.compare(rows, int((out == name).sum()), before)
         if res[name]['realised'] or not before: before = res[name]

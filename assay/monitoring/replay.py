@@ -225,7 +225,7 @@ class Replay:
         return gain_over_rule(self.current, self.data.problem, self.monitor.resampling)
 
     @functools.cached_property
-    def calm(self):
+    def quiet(self):
         "Alarms of quiet windows of the reference"
         m, time = self.monitor, self.data.problem.time
         return quiet_alarms(m.reference, self.data.names, time, alpha=m.alpha, seed=m.resampling.seed)
@@ -236,16 +236,16 @@ class Replay:
         m, time = self.monitor, self.data.problem.time
         among = week_alarms(m.reference, self.data.names, time, alpha=m.alpha)
         found = planted_shift(m.reference, first_week(self.current, time), SCORE, time)
-        return alarm_metrics(self.weeks, self.calm, among, found)
+        return alarm_metrics(self.weeks, self.quiet, among, found)
 
     @functools.cached_property
     def year(self):
         "False alarms in a year of stable weeks"
-        a, m, calm = self.alarms, self.monitor, self.calm
+        a, m, quiet = self.alarms, self.monitor, self.quiet
         among, promised = a['reference_weeks_alarmed'], a['promised_rate']['value']
-        shares = dict(quiet=(calm['value'], calm['n']), among=(among['value'], among['n']))
+        shares = dict(quiet=(quiet['value'], quiet['n']), among=(among['value'], among['n']))
         seen = tuple(float(w['drift'].p.iloc[0]) for w in self.weeks.values())
-        return Year(m.alpha, promised, **shares, p=tuple(calm['p']), seen=seen, seed=m.resampling.seed)
+        return Year(m.alpha, promised, **shares, p=tuple(quiet['p']), seen=seen, seed=m.resampling.seed)
 
     @functools.cached_property
     def verdict(self):

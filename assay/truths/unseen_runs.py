@@ -27,6 +27,7 @@ from ..feasibility.study import StudyContext, assess, decide
 from ..problem.agreement import make_problem
 from ..models.estimators import as_target
 from ..stats.metrics import METRICS, score
+from .known_truths import declare_known
 from .truth_runs import share
 from .unseen_worlds import UNSEEN
 from . import unseen_go, unseen_not_go, unseen_traps
@@ -54,16 +55,6 @@ def _said(name, agreed):
     stated = {k: v for k,v in agreed.items() if k not in _BESIDE}
     about = dict(title=name, question='Which rows?', target='y', id='row', today=dict(columns=agreed['today']))
     return make_problem(about | stated)
-
-def _fields(df, problem, agreed):
-    "Its columns, with the declarations of the author"
-    fields = infer_dictionary(df, target='y', id='row', time=problem.time)
-    for f in fields.features:
-        because = agreed.get('legitimate', {}).get(f.name)
-        if because is None: continue
-        said = dict(because=because, by='domain expert', date='2026-01-01')
-        object.__setattr__(f, 'legitimate', said)
-    return fields
 
 def _cut(df, cluster):
     "Row at which validation begins: two thirds, or the next border of a cluster"
@@ -94,7 +85,8 @@ def pose(
     df, agreed = UNSEEN[name].make(np.random.default_rng([seed, *name.encode()]))
     df = df.reset_index(drop=True).assign(row=[f'r{i}' for i in range(len(df))])
     problem, cluster = _said(name, agreed), agreed.get('cluster')
-    at, fields = _cut(df, cluster), _fields(df, problem, agreed)
+    at, fields = _cut(df, cluster), infer_dictionary(df, target='y', id='row', time=problem.time)
+    declare_known(fields, agreed.get('legitimate', {}))
     return Posed(df[:at], df[at:], problem, fields, cluster, agreed.get('harms', []))
 
 # %% ../../nbs/truths/06_unseen_runs.ipynb #61a1f20d
