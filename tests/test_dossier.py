@@ -153,4 +153,4 @@ def test_before_a_run_and_without_approval_it_says_what_is_not_there(tmp_path):
     with inside(tmp_path):
         page = dossier_page(read_dossier(), (tmp_path / ".assay").resolve())
     assert "Nobody has signed anything" in page and "Not approved:" in page and "Nobody has signed a waiver" in page
-    assert "has not run" in page and NOTHING[:-1] + " yet; unanswered: R13." in page
+    assert "has not run" in page and "No item of this heading is answered yet: R13." in page

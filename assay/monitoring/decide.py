@@ -335,7 +335,7 @@ def full_weeks(
     refused=(), # Moments of the rows that validation refused
     usual:float=0., # Rows of a day of the reference
 )->pd.Series: # As `week_of`; nothing for the rows of a week that is too short
-    "Weeks with enough days and rows to be judged alone, or with far less than the usual, or many refused rows"
+    "Weeks with enough days and rows to be judged alone, or with far too few rows, or many refused ones"
     week, day = week_of(times), times.dt.floor('D')
     days = day.groupby(week).transform('nunique')
     rows = week.groupby(week).transform('size')
@@ -349,7 +349,7 @@ def _refused_by_week(refused, first):
     return pd.Series(week_of(pd.Series(refused), first), dtype=object)
 
 def _counted_in(refused, times, names):
-    """Week in which each refused row counts: its own; the last judged before it, where its own accepted no row
+    """Week in which each refused row counts: its own, or the last judged before it where its own has no row
 
     So weeks in which every row is refused are seen, though there is nothing in them to compare."""
     out = _refused_by_week(refused, times.min().floor('D'))

@@ -104,7 +104,9 @@ class Year:
         account += f'from {1/self.alpha:.0f} on. '
         found = self.evidence
         if not found['n']: return weekly+account
-        return weekly+account+f"In this replay it reached {found['value']:.3g}, in {found['n']} weeks."
+        rang = 'it alarmed' if found['value'] >= 1/self.alpha else 'no alarm'
+        replayed = f"In this replay it reached {found['value']:,.0f} in {found['n']} weeks: {rang}. "
+        return weekly+account+replayed+'It decides nothing by itself.'
 
     def metrics(self):
         "The numbers that the stage leaves"

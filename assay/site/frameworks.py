@@ -78,7 +78,7 @@ def _in_state(rows, status):
 def _silence(rows):
     "That nothing speaks of a heading, and which items would"
     if not rows: return NOTHING
-    return f"{NOTHING[:-1]} yet; unanswered: {', '.join(r['id'] for r in rows)}."
+    return f"No item of this heading is answered yet: {', '.join(r['id'] for r in rows)}."
 
 def _is_silent(
     rows, # Items under a heading

@@ -107,7 +107,7 @@ def headings(
     "The headings of a page, those of the second level by default: for a table of contents"
     reader = _Headings(levels)
     reader.feed(str(text))
-    return [(at, said.strip()) for at,said in reader.found]
+    return [(at, said.strip('¶ \n')) for at,said in reader.found]
 
 def fragment(
     nb, # Executed, normalised notebook

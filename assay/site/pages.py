@@ -306,7 +306,7 @@ def places_of(
     "What a reader can find on a page, for the front page to list"
     href, name = f'{stage}/report.html', stage.replace('_', ' ')
     top = dict(href=href, text=name, beside=question)
-    found = [(at, text.strip('¶ ')) for at,text in headings(page, ('h2', 'h3'))]
+    found = headings(page, ('h2', 'h3'))
     return [top, *(dict(href=f'{href}#{at}', text=text, beside=name) for at,text in found if text)]
 
 # %% ../../nbs/site/04_pages.ipynb #803d8871

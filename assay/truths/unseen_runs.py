@@ -186,7 +186,7 @@ def run_unseen_case(
     case, truth = pose(name, seed), UNSEEN[name]
     said = _or_crash(judge, case, StudySettings(n_boot, seed, only_verdict=True))
     plain = _or_crash(lambda c: dict(verdict=plain_rule(c)), case)['verdict']
-    about = dict(case=name, kind=truth.kind, seed=seed, truth=' or '.join(truth.verdicts))
+    about = dict(case=name, kind=truth.kind, seed=seed, truth=' or '.join(sorted(truth.verdicts)))
     return about | said | dict(plain=plain)
 
 def run_unseen(
@@ -245,8 +245,9 @@ class UnseenRuns:
     def checks(self):
         "Are at least nine of ten runs right, is none a crash, and is no more than one of twenty a wrong go?"
         m = {k: v['value'] for k,v in self.metrics().items()}
-        right = f"{m['unseen_right']:.0%} of the runs are right, {m['plain_right']:.0%} by the plain rule"
-        wrong = f"{m['unseen_wrong_go']:.0%} of the runs where go is wrong end in go"
+        right = f"{m['unseen_right']:.0%} of the runs are right, {m['plain_right']:.0%} by the plain rule; "
+        right += 'at least 90% is the aim'
+        wrong = f"{m['unseen_wrong_go']:.0%} of the runs where go is wrong end in go; at most 5% is the aim"
         return [
             check('unseen_right', m['unseen_right'] >= .9, right),
             check('unseen_wrong_go', m['unseen_wrong_go'] <= .05, wrong),
@@ -268,7 +269,8 @@ class UnseenRuns:
     def wrong(self):
         "Runs with another verdict than a right one, and the rule that decided them"
         columns = ['case', 'kind', 'seed', 'truth', 'verdict', 'rule']
-        return self.runs.loc[~_is_right(self.runs, 'verdict'), columns]
+        found = self.runs.loc[~_is_right(self.runs, 'verdict'), columns]
+        return found.set_index('case')
 
     def _repr_html_(self): return show(self.table())._repr_html_()
     def __repr__(self): return f'UnseenRuns({len(self.runs)} runs)'
