@@ -14,6 +14,7 @@ from tiny import commit, inside
 from typer.testing import CliRunner
 
 from assay.cli import app
+from assay.commands.dossier import dossier_paths
 from assay.core.artifacts import sha256
 from assay.release.checklist import PROCESS
 from assay.release.signers import new_key
@@ -154,3 +155,19 @@ def test_before_a_run_and_without_approval_it_says_what_is_not_there(tmp_path):
         page = dossier_page(read_dossier(), (tmp_path / ".assay").resolve())
     assert "Nobody has signed anything" in page and "Not approved:" in page and "Nobody has signed a waiver" in page
     assert "has not run" in page and "No item of this heading is answered yet: R13." in page
+
+
+def test_a_pdf_that_is_no_print_of_a_dossier_is_not_replaced(tmp_path):
+    contract = tmp_path / "contract.pdf"
+    contract.write_text("ours")
+    (tmp_path / "link.pdf").symlink_to(contract)
+    (tmp_path / "folder.pdf").mkdir()
+    os.mkfifo(tmp_path / "pipe.pdf")
+    for name in ("contract.pdf", "link.html", "folder.pdf", "pipe.html"):
+        with pytest.raises(ValueError, match="give --to the name of a new file"):
+            dossier_paths(tmp_path / name, True)
+    assert contract.read_text() == "ours"
+    page, printed = dossier_paths(tmp_path / "new.pdf", True)
+    page.write_text('<meta name="generator" content="assay dossier">')
+    printed.write_text("printed before")
+    assert dossier_paths(tmp_path / "new.pdf", True) == (page, printed)

@@ -25,6 +25,14 @@ def _check_free(page):
     if _MARK in page.read_text(encoding='utf-8', errors='replace')[:2000]: return
     raise ValueError(f'{page} exists and is no dossier; give --to the name of a new file')
 
+def _check_print(pdf, page):
+    "Raise `ValueError` where a file would be lost that was not printed from the page beside it"
+    if not os.path.lexists(pdf): return
+    if pdf.is_symlink() or not pdf.is_file():
+        raise ValueError(f'{pdf} is no file; give --to the name of a new file')
+    if page.exists(): return # `_check_free` has found that it is a dossier
+    raise ValueError(f'{pdf} exists and no dossier lies beside it; give --to the name of a new file')
+
 def dossier_paths(
     to=None, # File that was asked for; `.assay/dossier.html` by default
     pdf:bool=False, # Is it printed too?
@@ -37,7 +45,9 @@ def dossier_paths(
                          f"{'' if pdf else ', or --pdf to print it too'}")
     page = to.with_suffix('.html')
     _check_free(page)
-    return page, to.with_suffix('.pdf') if pdf else None
+    printed = to.with_suffix('.pdf') if pdf else None
+    if pdf: _check_print(printed, page)
+    return page, printed
 
 # %% ../../nbs/commands/10_dossier.ipynb #3bec6883
 BROWSERS = ( # Programs that print without a window
