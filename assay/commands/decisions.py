@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..core.artifacts import enter_root
+from ..core.artifacts import enter_root, given_path
 from .terminal import Json, option, print_json, show_rows
 
 # %% ../../nbs/commands/04_decisions.ipynb #b50ff6e0
@@ -31,7 +31,7 @@ def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay
     the reports. Run `assay audit` before it, or what is signed says `not rebuilt`."""
     from assay.release.approval import approval_words
     from assay.release.sign import approve_release
-    key = key.expanduser().resolve()
+    key = given_path(key)
     enter_root()
     e = approve_release(key, role, reason, expires)
     for words in approval_words(e): print(f'signed with it: {words}')
@@ -42,7 +42,7 @@ def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay
 def reject(key: Key, role: Role, reason: Reason):
     "Reject the present bundle, or take back its approval."
     from assay.release.approval import reject as sign
-    key = key.expanduser().resolve()
+    key = given_path(key)
     enter_root()
     e = sign(key, reason, role=role)
     print(f"rejected bundle {e['bundle'][:12]} by {_who(e)}; commit approvals/")
@@ -60,7 +60,7 @@ def waive(item: _OpenItem, key: Key, role: Role, reason: Reason, until: _LastDay
     from assay.release.waiving import waive as sign, withdraw as take_back
     if withdraw == bool(until):
         raise ValueError('give the last day with --until, or take a waiver back with --withdraw')
-    key = key.expanduser().resolve()
+    key = given_path(key)
     enter_root()
     e = take_back(item, reason, key, role=role) if withdraw else sign(item, reason, until, key, role=role)
     what = 'took back the waiver of {item}' if withdraw else 'waived {item} until {until}: {excuses};'
@@ -141,7 +141,7 @@ def key(out: _Out = None, name: _Name = None, role: _HolderRole = None, signer: 
     from assay.release.signers import change_role, enrol_key, revoke_key
     actions = dict(out=out, public=public, change=change, revoke=revoke)
     asked = _asked(actions, dict(name=name, role=role, key=signer, reason=reason))
-    out, signer = (p and p.expanduser().resolve() for p in (out, signer))
+    out, signer = given_path(out), given_path(signer)
     enter_root()
     if not asked: return _show_keys(json_)
     if asked == 'out': return _make_key(out, name, role, signer)

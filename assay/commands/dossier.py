@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ..core.artifacts import atomic_write, enter_root, place, write_text
+from ..core.artifacts import atomic_write, enter_root, given_path, place, write_text
 from .terminal import option
 
 # %% ../../nbs/commands/10_dossier.ipynb #315d7f9e
@@ -95,7 +95,7 @@ def dossier(to: _To = None, pdf: _Pdf = False):
     """Write one page for an auditor: every item with its evidence and hashes, by stage, by Annex IV of the EU
     AI Act and by the NIST AI RMF, with what is missing."""
     from assay.site.dossier import dossier_page, read_dossier
-    to = to and to.expanduser().resolve()
+    to = given_path(to)
     root = enter_root().resolve()
     page, printed = dossier_paths(to, pdf)
     browser = find_browser() if pdf else None

@@ -16,6 +16,7 @@ from .project import (
     _Decimal, _Delimiter, _Encoding, _Exclude, _Group, _Header, _Id, _Metric, _Missing, _Positive, _Query,
     _Sensitive, _Skip, _Target, _Task, _Thousands, _Time, _reading)
 from .terminal import Json, print_json
+from ..core.artifacts import given_path
 
 # %% ../../nbs/commands/07_new.ipynb #ef5c9422
 _Folder = Annotated[Path, typer.Argument(
@@ -68,7 +69,7 @@ def new(
     from assay.project.new import check_free, new_project, package_name
     from assay.project.proposal import Options, propose
     folder, named = check_free(folder), package_name(folder)
-    table = table if query or '://' in table or table.startswith('env:') else Path(table).resolve()
+    table = table if query or '://' in table or table.startswith('env:') else given_path(table)
     reading = _reading(delimiter, header, skip, encoding, decimal, thousands, missing, query)
     said = Options(time, group, id, sensitive or (), exclude or (), positive, metric, task, reading)
     drafted = propose(table, target, said, folder)

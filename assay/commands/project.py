@@ -7,12 +7,11 @@ __all__ = ['run', 'repro', 'status', 'init', 'verify', 'audit']
 
 # %% ../../nbs/commands/02_project.ipynb #df256241
 import os, sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..core.artifacts import enter_root
+from ..core.artifacts import enter_root, given_path
 from .board import changed_stages, load_status, show_board
 from .terminal import Json, complain, option, print_differences, print_json, stop
 
@@ -115,7 +114,7 @@ def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensit
     from assay.pipeline.deps import refuse_in_project
     from assay.project.proposal import Options, propose
     from assay.project.create import draft_json, show_draft, write_draft
-    table = table if query or '://' in table else Path(table).resolve()
+    table = table if query or '://' in table else given_path(table)
     enter_root()
     refuse_in_project()
     reading = _reading(delimiter, header, skip, encoding, decimal, thousands, missing, query)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ..core.artifacts import enter_root
+from ..core.artifacts import enter_root, given_path
 from .terminal import option, stop
 
 # %% ../../nbs/commands/05_scoring.ipynb #ff9963d4
@@ -31,7 +31,8 @@ def whole_path(
     path, # A `Path`, or None
 ): # The same as an absolute path
     "A path that stays the same in another folder"
-    if path is None or path.exists(): return path and path.resolve()
+    path = given_path(path)
+    if path is None or path.exists(): return path
     raise FileNotFoundError(f'{path} does not exist; expected a Parquet or CSV file')
 
 # %% ../../nbs/commands/05_scoring.ipynb #4c139afe
@@ -81,7 +82,7 @@ def score(table: _ToScore, out: _Scores = None, refused: _Refused = None):
     from assay.core.artifacts import write_table
     from assay.package.batch import read_batch
     from assay.package.bundle import score_table
-    table, out, refused = whole_path(table), out and out.resolve(), refused and refused.resolve()
+    table, out, refused = whole_path(table), given_path(out), given_path(refused)
     enter_root()
     bundle, reading = served_bundle()
     approval_of(bundle.identity)
