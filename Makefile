@@ -83,7 +83,8 @@ wheel: setup ## build the wheel of this repository into dist/, with all that `as
 schema: setup ## write the JSON Schemas of the YAML files from their models
 	@$(BIN)/python -c 'from assay.stages.schema import write_schemas; write_schemas()'
 
-readme: setup ## execute nbs/index.ipynb and write README.md
+readme: setup ## take the pictures, execute nbs/index.ipynb and write README.md
+	@$(BIN)/python tests/pictures.py
 	@$(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace nbs/index.ipynb
 	@$(BIN)/nbdev_clean --fname nbs/index.ipynb
 	@$(BIN)/python -m nbconvert --config deploy/readme_config.py --stdout nbs/index.ipynb > README.md.tmp && mv README.md.tmp README.md
