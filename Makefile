@@ -52,8 +52,9 @@ check: setup ## the house checks alone, the linter, and how dense the code is
 	@$(BIN)/ruff check --select F401,F811 --isolated --exclude assay/__init__.py assay
 	@$(BIN)/python tests/density.py
 
-lab: setup ## open JupyterLab
-	@JUPYTER_PREFER_ENV_PATH=1 MATPLOTLIBRC=$(CURDIR)/matplotlibrc $(BIN)/jupyter lab --config=deploy/jupyter_server_config.py
+# in a container, as root: make lab FLAGS=--allow-root
+lab: setup ## open JupyterLab; FLAGS="..." are passed to it
+	@JUPYTER_PREFER_ENV_PATH=1 MATPLOTLIBRC=$(CURDIR)/matplotlibrc $(BIN)/jupyter lab --config=deploy/jupyter_server_config.py $(FLAGS)
 
 serve: setup ## start the API over the approved bundle
 	@$(BIN)/assay serve

@@ -19,5 +19,8 @@ def clean_on_save(path, model, contents_manager, **kwargs):
 
 c.FileContentsManager.pre_save_hook = clean_on_save
 c.ServerApp.ip = "127.0.0.1"
+# no question about news, and no look for them on the network
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 # kernels compute as a stage does: one thread, the same kernels of linear algebra, UTC
 os.environ.update({name: value for name, value in ENV.items() if name not in ("COLUMNS", "NO_COLOR", "TQDM_DISABLE")})

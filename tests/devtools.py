@@ -98,8 +98,12 @@ class Tab:
 
     def open(self, path):
         "Open a file, and wait until it is loaded"
+        self.visit(path.as_uri())
+
+    def visit(self, url):
+        "Open an address, and wait until it is loaded"
         self.told.clear()
-        self.send("Page.navigate", url=path.as_uri())
+        self.send("Page.navigate", url=url)
         loaded = "Page.loadEventFired"
         if not any(event.get("method") == loaded for event in self.told):
             self.told.append(self._until("method", loaded))

@@ -59,13 +59,16 @@ def scratch_folder(
     if label != said: label += '-'+hashlib.sha256(said.encode()).hexdigest()[:8]
     return Path(LOCATIONS['local'], 'scratch', stage, label)
 
-def _say_opened(folder, given, unlike):
-    "The line on top of a notebook that is run by hand"
-    def said(values): return ', '.join(f'{n} = {v!r}' for n,v in values.items())
-    line = f'run by hand: no file of the pipeline will be changed; this run writes to {folder}.'
-    if given: line += f' Given: {said(given)}.'
-    if unlike: line += f' From params.yaml, and not as in the parameters cell: {said(unlike)}.'
-    print(line)
+def _values_words(values): return ', '.join(f'{n} = {v!r}' for n,v in values.items())
+
+def _say_opened(folder, values, given, unlike):
+    "The lines on top of a notebook that is run by hand"
+    print('run by hand, so its result is no evidence: no file of the pipeline will be changed; '
+          f'this run writes to {folder}.')
+    rest = {n: v for n,v in values.items() if n not in given}
+    if given: print(f'Parameters that you gave: {_values_words(given)}.')
+    if rest: print(f'Parameters from params.yaml: {_values_words(rest)}.')
+    if unlike: print(f"The parameters cell says otherwise, and does not count: {', '.join(unlike)}.")
 
 def open_stage(
     name:str, # Name of the stage
@@ -88,4 +91,4 @@ def open_stage(
     folder = scratch_folder(name, given)
     shutil.rmtree(folder, ignore_errors=True)
     write_beside(folder, stage.outs)
-    _say_opened(folder, given, unlike)
+    _say_opened(folder, values, given, unlike)
