@@ -7,12 +7,12 @@ __all__ = ['checklist']
 
 # %% ../../nbs/commands/03_checklist.ipynb #bf680115
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
 from ..core.artifacts import enter_root
-from .terminal import Json, option, print_json, show_rows, stop
+from .terminal import Json, complete_item, print_json, show_rows, stop
 
 # %% ../../nbs/commands/03_checklist.ipynb #6a47c6f4
 def _named(rows, names):
@@ -50,7 +50,8 @@ def _explain(rows):
             if r[k]: print(f'  {k:9} {r[k]}')
 
 # %% ../../nbs/commands/03_checklist.ipynb #24b924e8
-_Item = option(list[str], 'Explain one item in full, such as F09; may be repeated.')
+_Item = Annotated[Optional[list[str]], typer.Option(
+    help='Explain one item in full, such as F09; may be repeated.', autocompletion=complete_item)]
 
 _Open = Annotated[bool, typer.Option('--open', help='Only what is open or waived.')]
 

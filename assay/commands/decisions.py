@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ..core.artifacts import enter_root, given_path
-from .terminal import Json, option, print_json, show_rows
+from .terminal import Json, complete_open, option, print_json, show_rows
 
 # %% ../../nbs/commands/04_decisions.ipynb #b50ff6e0
 Key = Annotated[Path, typer.Option(help='File with your private key; `assay key` makes one.')]
@@ -50,7 +50,7 @@ def reject(key: Key, role: Role, reason: Reason):
 # %% ../../nbs/commands/04_decisions.ipynb #b7f3e7b7
 _OpenItem = Annotated[str, typer.Argument(
     help='What is open: an item of the checklist, a stage whose verdict closes a gate, a limit, or criteria; '
-         'such as P09 or feasibility.')]
+         'such as P09 or feasibility.', autocompletion=complete_open)]
 
 _Withdraw = Annotated[bool, typer.Option('--withdraw', help='Take back the waiver that stands.')]
 

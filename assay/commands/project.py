@@ -13,7 +13,7 @@ import typer
 
 from ..core.artifacts import enter_root, given_path
 from .board import changed_stages, load_status, show_board
-from .terminal import Json, complain, option, print_differences, print_json, stop
+from .terminal import Json, complain, complete_stage, option, print_differences, print_json, stop
 
 # %% ../../nbs/commands/02_project.ipynb #a35f76e9
 def _pinned(root):
@@ -23,7 +23,9 @@ def _pinned(root):
     os.execve(sys.executable, [sys.executable, '-m', 'assay.cli', *sys.argv[1:]], stage_env(root))
 
 # %% ../../nbs/commands/02_project.ipynb #e98ba872
-def run(stage: Annotated[str, typer.Argument(help='Name of a stage in dvc.yaml.')]):
+_Stage = Annotated[str, typer.Argument(help='Name of a stage in dvc.yaml.', autocompletion=complete_stage)]
+
+def run(stage: _Stage):
     "Run one stage, as DVC calls it."
     _pinned(enter_root())
     from assay.pipeline.stage import run_named
