@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['EXIT_ERROR', 'EXIT_CLOSED', 'parameter_errors', 'knows_bar', 'keep_bar', 'listed_for', 'check_agreed',
-           'keep_contents', 'keep_waivers', 'StageFailed', 'progress', 'failure', 'opens_test_set', 'run_stage', 'say',
-           'run_and_report', 'with_note']
+           'keep_contents', 'keep_waivers', 'StageFailed', 'usual_seconds', 'progress', 'failure', 'opens_test_set',
+           'run_stage', 'say', 'run_and_report', 'with_note']
 
 # %% ../../nbs/pipeline/02_run.ipynb #472a288f
 import resource, sys, time
 from pathlib import Path
 
-from ..core.artifacts import atomic_write, metrics_path, place, read_metrics, write_json, write_text
+from ..core.artifacts import atomic_write, metrics_path, place, read_json, read_metrics, write_json, write_text
 from ..core.keys import changed_keys, has_agreed, listed_keys, name_contents, only_listed, write_agreed
 from ..core.saved import clean_saved
 from ..core.notebooks import import_nbformat, import_papermill
@@ -127,15 +127,32 @@ def keep_waivers(
 class StageFailed(Exception):
     "A cell of a stage raised an error; the message says which, and where the whole traceback is"
 
+def _timings_path(name): return place('local', 'timings', f'{name}.json')
+
+def usual_seconds(
+    name:str, # Name of the stage
+)->float: # Seconds; None where it has not run here, or the note cannot be read
+    "How long a stage took when it ran last on this machine"
+    path = _timings_path(name)
+    try: return float(read_json(path)['seconds']) if path.is_file() else None
+    except (ValueError, KeyError, TypeError): return None
+
+def _left(took, usual):
+    "How long a stage still takes, if it takes as long as last time"
+    if not usual: return ''
+    if took > usual: return f', last time {usual:.0f} s in all'
+    return f', about {usual-took:.0f} s left'
+
 def progress(
     name:str, # Name of the stage
     stream=None, # Where to write; standard error by default
+    usual:float=None, # Seconds that the stage took last time; the time that is left is told by it
 ): # Function of (cell, cells) that shows how far the stage is
     "Progress of one stage: on a terminal one line that is rewritten, else a line at most every ten seconds"
     stream, start, last = stream or sys.__stderr__, time.monotonic(), [0.]
     def show(cell, cells):
         now = time.monotonic()
-        said = f'  {name}  cell {cell}/{cells}  {now-start:.0f} s'
+        said = f'  {name}  cell {cell}/{cells}  {now-start:.0f} s{_left(now-start, usual)}'
         if stream.isatty(): stream.write(f'\r\x1b[K{said}')
         elif now-last[0] >= 10 and last[0]: stream.write(f'{said}\n')
         else: return last.__setitem__(0, last[0] or now)
@@ -174,7 +191,8 @@ def _executed(stage, parameters, engine):
     PapermillExecutionError = import_papermill().exceptions.PapermillExecutionError
     kept = place('local', 'failed', f'{stage.name}.ipynb')
     kept.parent.mkdir(parents=True, exist_ok=True)
-    try: nb = execute(stage.notebook, kept, parameters, engine, on_cell=progress(stage.name))
+    on_cell = progress(stage.name, usual=usual_seconds(stage.name))
+    try: nb = execute(stage.notebook, kept, parameters, engine, on_cell=on_cell)
     except PapermillExecutionError as e: raise StageFailed(failure(stage.name, e, kept)) from None
     warned, nb = warnings_of(nb), normalise(nb)
     known = [*stage.deps, 'params.yaml', place('raw'), place('problem'), place('columns')]
@@ -187,7 +205,7 @@ def _keep_timings(name, seconds):
     "Put the time and the memory that a stage took beside the other local notes"
     used = resource.getrusage(resource.RUSAGE_SELF)
     took = dict(seconds=seconds, cpu_seconds=used.ru_utime+used.ru_stime, peak_mib=used.ru_maxrss/1024)
-    write_json(place('local', 'timings', f'{name}.json'), took)
+    write_json(_timings_path(name), took)
 
 def _clear_line():
     "What takes a line of progress away, on a terminal"
