@@ -26,7 +26,7 @@ WIDTH = 1000  # pixels of the window in which the front page is shown
 ANSWERS_END = "(() => document.querySelector('section.answer').getBoundingClientRect().bottom)()"
 MARGIN = 16  # pixels below the answers
 FINDING = "Figure: Would more rows help?"  # the text of the figure
-EMBEDDED = r'src="data:image/png;base64,([^"]+)"\s+alt="{}"'
+EMBEDDED = r'src="data:image/png;base64,([^"]+)"\s+alt="{}[:"]'
 HEADER = 24  # bytes of a PNG up to its width and height
 
 

@@ -102,10 +102,18 @@ def _shell_class():
             self.outputs.append(error)
     return Shell
 
+def _tell_figures(shell):
+    "Beside its picture, a figure is told in words"
+    def tell(figure, printer, cycle):
+        from assay.core.figures import figure_words
+        printer.text(figure_words(figure))
+    shell.display_formatter.formatters['text/plain'].for_type_by_name('matplotlib.figure', 'Figure', tell)
+
 def make_shell(): # An IPython shell with the attribute `outputs`
     "The IPython shell that runs cells in this process"
     shell = _shell_class().instance()
     shell.display_formatter.active_types = shell.display_formatter.format_types
+    _tell_figures(shell)
     shell.events.register('post_execute', show_figures) # before pyplot registers its own
     return shell
 

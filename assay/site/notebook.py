@@ -36,13 +36,25 @@ def _heading(source, before):
     headings = [line.lstrip('# ') for line in source.splitlines() if line.startswith('#')]
     return headings[-1] if headings else before
 
+_UNTOLD = '<Figure size' # How matplotlib names a figure; a kernel without our engine says no more
+
+def _figure_words(cell):
+    "What the engine said of a cell's figures; empty where it said nothing"
+    shown = [o.data for o in cell.get('outputs', []) if 'image/png' in o.get('data', {})]
+    told = [d.get('text/plain', '') for d in shown]
+    return '; '.join(text for text in told if text and not text.startswith(_UNTOLD))
+
+def _alt(heading, cell):
+    "The text in place of a figure"
+    return ': '.join(filter(None, [f'Figure: {heading}', _figure_words(cell)]))
+
 def _described(cells):
-    "The cells, each with a text for whoever does not see its figures: the heading above it"
+    "The cells, each with a text for whoever does not see its figures"
     from nbformat import from_dict
     heading, res = '', []
     for c in cells:
         if c.cell_type == 'markdown': heading = _heading(c.source, heading)
-        res.append(from_dict(c | dict(metadata=c.metadata | dict(alt=f'Figure: {heading}'))))
+        res.append(from_dict(c | dict(metadata=c.metadata | dict(alt=_alt(heading, c)))))
     return res
 
 ONLY = { # Tag of a cell to whether a problem is of the kind that the cell is about
