@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .site.pages import build_site
     from .project.proposal import draft
     from .project.create import write_draft
+    from .lab.own_table import OwnTable
 
 __all__ = list(_ENTRIES)
 

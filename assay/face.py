@@ -29,4 +29,5 @@ ENTRIES = dict( # Name to the module that defines it, below the package
     make_app='serving.app', serve='serving.app',
     monitor='monitoring.decide',
     build_site='site.pages',
-    draft='project.proposal', write_draft='project.create')
+    draft='project.proposal', write_draft='project.create',
+    OwnTable='lab.own_table')

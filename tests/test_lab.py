@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from browser import CHROMIUM
 from devtools import Tab
-from example import copy_example
+from example import FLIGHTS, copy_example
 
 ROOT = Path(__file__).parent.parent
 NEEDS = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine, which shows JupyterLab")
@@ -72,7 +72,7 @@ def folder(tmp_path_factory):
     (res / "pipelines").mkdir()
     shutil.copy(ROOT / "pipelines" / STAGE, res / "pipelines")
     shutil.copytree(ROOT / "deploy", res / "deploy")
-    shutil.copytree(ROOT / "approvals", res / "approvals")
+    shutil.copytree(FLIGHTS / "approvals", res / "approvals")
     return res
 
 

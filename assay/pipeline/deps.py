@@ -130,6 +130,7 @@ WINGS = dict( # Wing to its one job
     site='pages',
     project="from a table to a project of one's own",
     pipeline='engine, runner, recovery, audit',
+    lab='each job on a data frame of your own',
     examples='the bundled flights',
     commands='the commands of `assay`, by their subject',
     cli='the command `assay`')
