@@ -199,7 +199,7 @@ def _known_mean(values, rows, weight):
 _LEFT_OUT = dict(binary=(), regression=('calibration',), multiclass=('calibration', 'observed', 'expected'))
 
 _DRIFT_SHOWN = { # Columns of drift on a page, in their order, by the name that a reader sees
-    'column': 'column', 'drifted': 'drifted', 'moved': 'what moved', 'ratio': 'distance, in usual distances',
+    'column': 'column', 'drifted': 'state', 'moved': 'what moved', 'ratio': 'distance, in usual distances',
     'threshold': 'passes up to', 'missing_ratio': 'missing values, in usual changes',
     'missing_threshold': 'missing pass up to', 'new_ratio': 'new values, in usual changes',
     'small': 'too small to act on', 'distance': 'distance', 'psi': 'psi', 'js': 'js', 'size': 'size',
@@ -283,7 +283,8 @@ class Replay:
     )->pd.DataFrame: # Those furthest from the reference
         "Distance of each column of the last week from the reference"
         last = list(self.weeks.values())[-1]
-        drift = last['drift']
+        words = last['drift'].drifted.map({True: 'drifted', False: 'passes'})
+        drift = last['drift'].assign(drifted=words)
         shown = [c for c in _DRIFT_SHOWN if c in drift]
         return drift[shown].rename(columns=_DRIFT_SHOWN).head(most)
 
