@@ -106,7 +106,8 @@ def _defined(n_expected, splits):
     "F21: does every accepted row stand in one split, and does nothing cross?"
     n, crossings, twins = sum(map(len, splits.frames.values())), list(splits.crossings), splits.twins
     chance = 'more than chance explains' if twins['copies'] else 'which chance explains'
-    why = (f"{len(splits.frames)} splits hold {n} of {n_expected} accepted rows; what crosses: {listed(crossings)}; "
+    held = f'{len(splits.frames)} splits hold {n} of {n_expected} accepted rows'
+    why = (f"{held}; what crosses: {listed(crossings)}; "
            f"{twins['twins']} of {twins['n']} later rows have features that stand in training, {chance}")
     fine = not crossings and n == n_expected
     return check('F21', fine, why, 'reports/data/metrics.json#metrics.crossings')

@@ -27,7 +27,8 @@ def _compared(compared):
     lacking = sorted({'valid', 'test', 'production'} - splits)
     status = 'pass' if not lacking else 'unanswered' if lacking == ['production'] else 'fail'
     n_moved = compared[compared.moved].column.nunique()
-    why = (f'train compared with {listed(sorted(splits))}, label included; {count_of(n_moved, "column")} moved'
+    others = listed(sorted(splits))
+    why = (f'train compared with {others}, label included; {count_of(n_moved, "column")} moved'
            + (f'; not compared: {listed(lacking)}' if lacking else ''))
     return check('P05', status, why, f'{_AT}moved_columns')
 
@@ -38,8 +39,8 @@ def _enough_labels(counts, min_labels):
     why = f'every split has labels, at least {min_labels} of each kind'
     if thin:
         why = (
-            f'fewer than {min_labels} labels of each kind, or missing ones, in {listed(thin)}; below that, what is '
-            'measured there is uncertain: collect more rows, or lower explore.min_labels in params.yaml'
+            f'fewer than {min_labels} labels of each kind, or missing ones, in {listed(thin)}; below that, '
+            'what is measured there is uncertain: collect more rows, or lower explore.min_labels in params.yaml'
         )
     return check('F15', not thin, why, f'{_AT}fewest_labels')
 

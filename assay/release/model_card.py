@@ -86,8 +86,8 @@ def _source(source):
 
 def _success(problem):
     "What people agreed to call a success"
-    return {'metric': metric_name(problem.metric), 'minimum': problem.minimum, 'margin over today': problem.margin,
-            'today': problem.today.get('description') or ''}
+    agreed = {'metric': metric_name(problem.metric), 'minimum': problem.minimum}
+    return agreed | {'margin over today': problem.margin, 'today': problem.today.get('description') or ''}
 
 def _texts(entries, key):
     "The text of each risk or assumption, which is a mapping or a sentence"

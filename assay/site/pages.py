@@ -328,7 +328,8 @@ class _Words(html.parser.HTMLParser):
         self.code += tag in _CODE
     def handle_endtag(self, tag): self.code -= tag in _CODE
     def handle_data(self, data):
-        if self.at and not self.code: self.words.setdefault(self.at, set()).update(_WORD.findall(data.lower()))
+        if not self.at or self.code: return
+        self.words.setdefault(self.at, set()).update(_WORD.findall(data.lower()))
 
 _CODE = ('pre', 'style', 'script', 'details')
 _WORD = re.compile(r'[^\W\d][\w-]{2,}') # Three letters and more, such as `f09`
@@ -449,7 +450,8 @@ def told_otherwise(
     for b in (b for b in board if b['metrics']):
         wanted = _wanted_row(b)
         shown = told.get(b['stage'], ('nothing', 'nothing'))
-        if _is_told(shown, wanted, b['metrics'], b) or shown[0] in ('stopped', 'waits'): continue # the page says why a stage stopped
+        if shown[0] in ('stopped', 'waits'): continue # the page says why a stage stopped
+        if _is_told(shown, wanted, b['metrics'], b): continue
         res.append(f"{path} says {shown[0]!r} and {shown[1]!r} of stage {b['stage']!r}, "
                    f"and {metrics_path(b['stage'])} has {wanted[0]!r} and {wanted[1]!r}")
     return res

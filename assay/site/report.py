@@ -164,14 +164,16 @@ def _shorter_page(frame, nb, excess, page):
     try: return page(said(left) + _content(part, frame))
     except TooLarge: return page(said('its tables and figures are'))
 
-_SHORT = ('in brackets the first 12 characters of a SHA-256: of problem.yaml, dictionary.yaml and reports it is '
-          'that of what the stage reads of them, of other files that of their bytes')
+_SHORT = (
+    'in brackets the first 12 characters of a SHA-256: of problem.yaml, dictionary.yaml and reports it is '
+    'that of what the stage reads of them, of other files that of their bytes')
 
 def _foot(inputs, numbers):
     "What a report was computed from, with the first characters of each hash; and the hash of its numbers"
     if not inputs: return '. '.join(filter(None, ['No inputs were recorded', page_words(numbers)])) + '.'
     named = ', '.join(f'{path} ({hash[7:19]})' for path,hash in inputs.items())
-    return '. '.join(filter(None, [f'Computed from {named}; {_SHORT}', page_words(numbers)])).replace('`', '')+'.'
+    said = filter(None, [f'Computed from {named}; {_SHORT}', page_words(numbers)])
+    return '. '.join(said).replace('`', '')+'.'
 
 def _check_numbers(nb, metrics, stage):
     "The numbers that the notebook left; raises `ValueError` where the report holds others"
