@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Union
 
 from ..core.shapes import (
-    listed,
-    Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, count_of, key, key_faults)
+    Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, count_of, key, key_faults, listed)
 from ..core.artifacts import check, place
 from ..core.keys import SHOWN, is_held, refuse_unlisted
 from ..core.yaml import read_yaml
