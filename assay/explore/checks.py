@@ -40,7 +40,8 @@ def _enough_labels(counts, min_labels):
     if thin:
         why = (
             f'fewer than {min_labels} labels of each kind, or missing ones, in {listed(thin)}; below that, '
-            'what is measured there is uncertain: collect more rows, or lower explore.min_labels in params.yaml'
+            'what is measured there is uncertain: collect more rows, or lower explore.min_labels in '
+            'params.yaml'
         )
     return check('F15', not thin, why, f'{_AT}fewest_labels')
 

@@ -223,7 +223,9 @@ def open_checks(
     "The checks of a stage that did not pass, each with who acts and what to do"
     left = [c for c in checks if c['status'] in ('fail', 'unanswered')]
     def of(c, key): return items.get(c['id'], {}).get(key, '')
-    def opened(c): return OpenCheck(c['id'], of(c, 'text'), said_state(c), c['why'], of(c, 'owner'), of(c, 'next'))
+    def opened(c):
+        text, owner, todo = (of(c, key) for key in ('text', 'owner', 'next'))
+        return OpenCheck(c['id'], text, said_state(c), c['why'], owner, todo)
     res = list(map(opened, left))
     return _told_once(sorted(res, key=lambda c: c.status != 'fail'))
 
