@@ -348,7 +348,7 @@ def test_a_moved_bar_needs_a_signed_reason_and_shows_by_how_much(place_of, tmp_p
     assert row["status"] == "waived"
     assert all(
         x in row["why"]
-        for x in ("minimum was 0.3", "is 0.2 now", "the desk doubled its staff", "31 Dec 2013")
+        for x in ("minimum” was 0.3", "is 0.2 now", "the desk doubled its staff", "31 Dec 2013")
     )
     assert criteria_row(bar, active_waivers("2014-01-01"), "2014-01-01")["status"] == "fail"
 

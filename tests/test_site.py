@@ -284,7 +284,7 @@ def test_the_key_number_of_the_baseline_is_the_rule_by_the_agreed_metric(tmp_pat
     shown = headline(row["metrics"]["metrics"], row["headline"])
     assert row["headline"] == f"rule_{agreed}"
     assert shown == show_number(row["headline"], measured[f"rule_{agreed}"])
-    assert shown.startswith(f"rule {agreed.replace('_', ' ')} ")
+    assert shown.startswith("today's practice, ") and "_" not in shown
     first = min(measured)
     assert not first.startswith("rule")
     assert show_number(first, measured[first]) != shown  # the control: the alphabet names another
@@ -295,8 +295,8 @@ def test_a_stage_that_did_not_measure_its_key_number_shows_none():
     assert headline(measured, "rule_roc_auc") == ""
     assert headline(measured, "") == ""
     assert headline({}, "a") == ""
-    assert headline(measured, "rule_brier") == "rule brier 0.2"
-    assert headline(dict(rule_brier=dict(value=None)), "rule_brier") == "rule_brier not computed"
+    assert headline(measured, "rule_brier") == "today's practice, brier 0.2"
+    assert headline(dict(rule_brier=dict(value=None)), "rule_brier") == "today's practice, brier not computed"
 
 
 def test_every_stage_of_the_example_has_a_key_number():

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LONGEST_SHOWN', 'Text', 'Number', 'Positive', 'Flag', 'Mapping', 'Entries', 'STRICT', 'FORMS', 'count_of',
-           'shown_value', 'meant', 'check_kind', 'check_columns', 'Expected', 'key', 'words', 'Shape', 'Entry', 'Holds',
-           'Fault', 'read_error', 'key_faults', 'shape_faults']
+           'shown_value', 'meant', 'listed', 'check_kind', 'check_columns', 'Expected', 'key', 'words', 'Shape',
+           'Entry', 'Holds', 'Fault', 'read_error', 'key_faults', 'shape_faults']
 
 # %% ../../nbs/core/00_shapes.ipynb #32de64b5
 import dataclasses, difflib
@@ -43,6 +43,14 @@ def meant(
     close = difflib.get_close_matches(str(word)[:LONGEST_SHOWN], list(map(str, known)), 1, .6)
     if close: return f': did you mean {close[0]!r}?'
     return f'; expected one of {list(known)}' if known else '; expected none'
+
+# %% ../../nbs/core/00_shapes.ipynb #83093da0
+def listed(
+    names, # Names, or any values
+    nothing:str='none', # What is said where there are none
+)->str: # Such as `R10, R14`
+    "Names in a sentence, as people write them"
+    return ', '.join(map(str, names)) or nothing
 
 # %% ../../nbs/core/00_shapes.ipynb #e93441e4
 _SHOWN = str | int | float | list | tuple | dict | None # A data frame would fill the sentence

@@ -10,7 +10,7 @@ import dataclasses
 
 import pandas as pd
 
-from ..core.shapes import count_of
+from ..core.shapes import count_of, listed
 from ..core.artifacts import check, metric
 from ..core.rendering import show
 from .classes import sunk_classes
@@ -30,7 +30,7 @@ def _reached(problem, manifest):
     lost = sorted(set(map(str, declared)) - set(tables))
     empty = sorted(n for n,t in tables.items() if not t['n_rows'])
     read = count_of(len(tables), 'table')
-    why = f'{read} read; declared and not read: {lost}; without rows: {empty}'
+    why = f'{read} read; declared and not read: {listed(lost)}; without rows: {listed(empty)}'
     return check('F01', not lost and not empty, why, 'data/raw/manifest.json')
 
 def _is_said(answer): return bool(str(answer or '').strip()) and answer != 'unanswered'
@@ -40,7 +40,7 @@ def _origin(problem, manifest):
     known, tables = {s.get('name'): s for s in problem.sources}, sorted(manifest['tables'])
     asked = [(name, key) for name in tables for key in ('owner', 'licence', 'access')]
     lost = [f'{n}: {k}' for n,k in asked if not _is_said(known.get(n, {}).get(k))]
-    if lost: return check('F05', 'unanswered', f"not said in problem.yaml: {lost}", 'problem.yaml')
+    if lost: return check('F05', 'unanswered', f"not said in problem.yaml: {listed(lost)}", 'problem.yaml')
     why = f"owner, licence and access of {count_of(len(tables), 'table')} are named"
     return check('F05', 'pass', why, 'problem.yaml')
 
@@ -49,7 +49,7 @@ def _lineage(snapshot):
     tables, different = snapshot.manifest['tables'], list(snapshot.different)
     lost = [f'{n}: {k}' for n,t in tables.items() for k in ('sha256', 'source', 'rows') if not t.get(k)]
     read = count_of(len(tables), 'table')
-    why = f"{read} with hash, origin and rows; lacking: {lost}; changed since: {different}"
+    why = f"{read} with hash, origin and rows; lacking: {listed(lost)}; changed since: {listed(different)}"
     return check('F04', not lost and not different, why, 'data/raw/manifest.json')
 
 # %% ../../nbs/data/19_checks.ipynb #881b743e
@@ -106,7 +106,8 @@ def _defined(n_expected, splits):
     "F21: does every accepted row stand in one split, and does nothing cross?"
     n, crossings, twins = sum(map(len, splits.frames.values())), list(splits.crossings), splits.twins
     chance = 'more than chance explains' if twins['copies'] else 'which chance explains'
-    why = (f"{len(splits.frames)} splits hold {n} of {n_expected} accepted rows; what crosses: {crossings}; "
+    held = f'{len(splits.frames)} splits hold {n} of {n_expected} accepted rows'
+    why = (f"{held}; what crosses: {listed(crossings)}; "
            f"{twins['twins']} of {twins['n']} later rows have features that stand in training, {chance}")
     fine = not crossings and n == n_expected
     return check('F21', fine, why, 'reports/data/metrics.json#metrics.crossings')
@@ -139,11 +140,12 @@ def _described(dictionary, splits, again=''):
     lost = gaps(dictionary)
     broken = {k: len(validate(v, dictionary)[1]) for k,v in splits.items()}
     breaking = {k: n for k,n in broken.items() if n}
+    said_breaking = [f'{k} ({n} rows)' for k,n in breaking.items()]
     why = (
         f"{count_of(len(dictionary.fields), 'column')} described, {_review(dictionary.reviewed, again)}; "
         f"{count_of(len(lost), 'gap')} in "
         'meaning, unit, source or review; features without a value in training, of which nothing is learnt: '
-        f'{silent}; splits that break the dictionary: {breaking}')
+        f'{listed(silent)}; splits that break the dictionary: {listed(said_breaking)}')
     status = 'fail' if breaking else 'unanswered' if lost or silent or again else 'pass'
     return check('F32', status, why, 'dictionary.yaml')
 

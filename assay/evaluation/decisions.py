@@ -6,7 +6,8 @@
 __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'calibration_table', 'expected_calibration_error', 'plot_calibration', 'check_costs',
            'cost_matrix', 'cost_threshold', 'Recalibrated', 'recalibrate', 'threshold_at', 'threshold_of_costs',
            'filled_capacity', 'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table', 'costs_of',
-           'thresholds', 'decision_report', 'saving', 'calibration_report', 'calibration_metric', 'Calibration']
+           'thresholds', 'in_currency', 'decision_report', 'saving', 'calibration_report', 'calibration_metric',
+           'Calibration']
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #0c49ff60
 import dataclasses
@@ -324,6 +325,15 @@ def thresholds(
     "The threshold of each model that the costs ask for, on calibrated scores"
     if compared.task != 'binary': return dict.fromkeys(compared.scores)
     return {name: threshold_of_costs(compared[name], costs, most) for name in compared.scores}
+
+# %% ../../nbs/evaluation/00_decisions.ipynb #a65f0cd9
+def in_currency(
+    name:str, # Name of an amount, such as `cost`
+    problem, # The agreement
+)->str: # Such as `cost (USD)`; the name alone where no currency is stated
+    "The name of an amount of money with its currency, as a table heads a column"
+    currency = (problem.costs or problem.value or {}).get('currency')
+    return f'{name} ({currency})' if currency else name
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #47c44793
 def _are_stated(compared, costs): return all(k in costs for k in COSTS[compared.task])

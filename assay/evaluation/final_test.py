@@ -11,14 +11,14 @@ import dataclasses, functools
 import numpy as np, pandas as pd
 
 from ..core.artifacts import metric as as_metric, place, write_json, write_table
-from ..core.rendering import Result
+from ..core.rendering import Result, human_name
 from .candidates import Choice, Evaluation
 from .checks import (
     EvaluationRun, agreement, cost_check, evaluation_checks, model_hash, money_check, opening_check)
 from .criteria_met import Criteria
 from .decisions import (
     Calibration, choose_threshold, cost_threshold, costs_of, decision_report, filled_capacity, recalibrate,
-    row_costs, saving, thresholds)
+    in_currency, row_costs, saving, thresholds)
 from .flow import (
     ScoreTable, baseline_specs, fit_and_score, fit_models, named_metrics, plot_scores, row_losses,
     score_tables, with_scores)
@@ -277,7 +277,9 @@ class FinalTest(Result):
 
     def decisions(self)->pd.DataFrame: # As `decision_report` gives it
         "Cost of the decisions of each model"
-        return decision_report(self.compared, costs_of(self.problem)[0])
+        found = decision_report(self.compared, costs_of(self.problem)[0])
+        amounts = ('cost', 'at_low_costs', 'at_high_costs')
+        return found.rename(columns={k: in_currency(human_name(k), self.problem) for k in amounts})
 
     @functools.cached_property
     def saving(self)->dict: # A metric, per 1,000 decisions

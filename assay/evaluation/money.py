@@ -11,9 +11,9 @@ import dataclasses
 import pandas as pd
 
 from ..core.artifacts import read_metrics
-from ..core.rendering import Result
+from ..core.rendering import Result, show
 from .checks import saving_state
-from .decisions import costs_of
+from .decisions import costs_of, in_currency
 
 # %% ../../nbs/evaluation/13_money.ipynb #bc3c68a3
 ROWS = dict( # Row of the table to the stage that measured it
@@ -51,6 +51,11 @@ class Money(Result):
         rows = [self._row(name) for name in ROWS if self.is_asked]
         columns = ['saving', 'stage', 'per_1000', 'low', 'high', 'n', 'per_year_net', 'says']
         return pd.DataFrame(rows, columns=columns).set_index('saving')
+
+    def _repr_html_(self):
+        names = dict(per_1000='per 1,000 decisions', per_year_net='per year, net')
+        priced = {k: in_currency(name, self.problem) for k,name in names.items()}
+        return show(self.table().rename(columns=priced))._repr_html_()
 
     def _row(self, name):
         "One saving; without numbers where it is not measured"

@@ -8,7 +8,7 @@ __all__ = ['exploration_checks', 'exploration_verdict', 'declared_checks', 'decl
 # %% ../../nbs/explore/05_checks.ipynb #b5d37ad7
 import pandas as pd
 
-from ..core.shapes import count_of
+from ..core.shapes import count_of, listed
 from ..core.artifacts import check
 
 # %% ../../nbs/explore/05_checks.ipynb #53431572
@@ -18,7 +18,7 @@ def _covered(features, looked_at):
     "F08: was every feature looked at?"
     skipped = sorted(set(features) - looked_at)
     why = (f'{len(features)-len(skipped)} of {len(features)} features have distribution, association with '
-           'interval and drift' + (f'; not looked at: {skipped}' if skipped else ''))
+           'interval and drift' + (f'; not looked at: {listed(skipped)}' if skipped else ''))
     return check('F08', bool(features) and not skipped, why, f'{_AT}features_covered')
 
 def _compared(compared):
@@ -27,8 +27,9 @@ def _compared(compared):
     lacking = sorted({'valid', 'test', 'production'} - splits)
     status = 'pass' if not lacking else 'unanswered' if lacking == ['production'] else 'fail'
     n_moved = compared[compared.moved].column.nunique()
-    why = (f'train compared with {sorted(splits)}, label included; {count_of(n_moved, "column")} moved'
-           + (f'; not compared: {lacking}' if lacking else ''))
+    others = listed(sorted(splits))
+    why = (f'train compared with {others}, label included; {count_of(n_moved, "column")} moved'
+           + (f'; not compared: {listed(lacking)}' if lacking else ''))
     return check('P05', status, why, f'{_AT}moved_columns')
 
 def _enough_labels(counts, min_labels):
@@ -38,13 +39,14 @@ def _enough_labels(counts, min_labels):
     why = f'every split has labels, at least {min_labels} of each kind'
     if thin:
         why = (
-            f'fewer than {min_labels} labels of each kind, or missing ones, in {thin}; below that, what is '
-            'measured there is uncertain: collect more rows, or lower explore.min_labels in params.yaml'
+            f'fewer than {min_labels} labels of each kind, or missing ones, in {listed(thin)}; below that, '
+            'what is measured there is uncertain: collect more rows, or lower explore.min_labels in '
+            'params.yaml'
         )
     return check('F15', not thin, why, f'{_AT}fewest_labels')
 
 def _no_leak(leaks, asked):
-    why = f'leak suspected in {list(leaks)}' if leaks else 'no declared feature leaks'
+    why = f'leak suspected in {listed(leaks)}' if leaks else 'no declared feature leaks'
     if asked: why += '; say when each of these is known: '+', '.join(f'{c} ({r})' for c,r in asked.items())
     return check('leakage', not leaks, why, f'{_AT}leaking_features')
 

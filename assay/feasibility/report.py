@@ -13,6 +13,7 @@ import pandas as pd
 from ..core.artifacts import metrics_path, place, read_metrics, read_table
 from ..core.rendering import show
 from ..data.columns import load_dictionary
+from ..evaluation.decisions import in_currency
 from .alternatives import technical_direction
 from .case import StudySettings
 from .ceiling import bound_table
@@ -136,7 +137,8 @@ class Study:
     def worth(self):
         "The value per year, with the quantities that it depends on"
         value = pd.Series(self.evidence['value'] or _NOT_DECLARED, dtype=object)
-        return value.drop('per_row', errors='ignore').to_frame('per year')
+        year = in_currency('per year', self.problem)
+        return value.drop('per_row', errors='ignore').to_frame(year)
 
     def parts(self): return pd.DataFrame(self.evidence['parts'])
 

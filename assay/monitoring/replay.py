@@ -188,9 +188,9 @@ def read_replay()->ReplayData: # Everything that the replay reads
         visible=read_visible())
 
 # %% ../../nbs/monitoring/12_replay.ipynb #08125c7f
-_NUMBERS = (
-    'week', 'n', 'known', 'volume', 'observed', 'expected', 'estimated', 'realised', 'realised_low',
-    'realised_high', 'gain', 'gain_low', 'calibration', 'n_drifted', 'decision')
+_NUMBERS = ( # The decision beside the week: a narrow screen shows the first columns
+    'week', 'decision', 'n', 'known', 'volume', 'observed', 'expected', 'estimated', 'realised',
+    'realised_low', 'realised_high', 'gain', 'gain_low', 'calibration', 'n_drifted')
 def _known_mean(values, rows, weight):
     "The weighted mean of the values that are known"
     known = values.notna()
@@ -198,7 +198,12 @@ def _known_mean(values, rows, weight):
 
 _LEFT_OUT = dict(binary=(), regression=('calibration',), multiclass=('calibration', 'observed', 'expected'))
 
-_DRIFT_DETAILS = ['kind', 'usual', 'rate', 'times'] # Columns of drift that a page leaves out
+_DRIFT_SHOWN = { # Columns of drift on a page, in their order, by the name that a reader sees
+    'column': 'column', 'drifted': 'state', 'moved': 'what moved', 'ratio': 'distance, in usual distances',
+    'threshold': 'passes up to', 'missing_ratio': 'missing values, in usual changes',
+    'missing_threshold': 'missing pass up to', 'new_ratio': 'new values, in usual changes',
+    'small': 'too small to act on', 'distance': 'distance', 'psi': 'psi', 'js': 'js', 'size': 'size',
+    'missing_reference': 'missing_reference', 'missing': 'missing', 'new': 'share of new values', 'p': 'p'}
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Replay:
@@ -278,7 +283,10 @@ class Replay:
     )->pd.DataFrame: # Those furthest from the reference
         "Distance of each column of the last week from the reference"
         last = list(self.weeks.values())[-1]
-        return last['drift'].drop(columns=_DRIFT_DETAILS).head(most)
+        words = last['drift'].drifted.map({True: 'drifted', False: 'passes'})
+        drift = last['drift'].assign(drifted=words)
+        shown = [c for c in _DRIFT_SHOWN if c in drift]
+        return drift[shown].rename(columns=_DRIFT_SHOWN).head(most)
 
     def hypotheses(self):
         "The hypotheses of this stage beside the measurements"

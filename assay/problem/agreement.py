@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Union
 
 from ..core.shapes import (
-    Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, count_of, key, key_faults)
+    Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, count_of, key, key_faults, listed)
 from ..core.artifacts import check, place
 from ..core.keys import SHOWN, is_held, refuse_unlisted
 from ..core.yaml import read_yaml
@@ -270,7 +270,7 @@ def _answer_row(problem, id, what, again):
 
 def _part_row(id, lacks, status, why):
     "Id, status and sentence: unanswered where a part of the agreement lacks something, which is named"
-    return (id, 'unanswered', f'missing in problem.yaml: {lacks}') if lacks else (id, status, why)
+    return (id, 'unanswered', f'missing in problem.yaml: {listed(lacks)}') if lacks else (id, status, why)
 
 _ANSWERED_HERE = dict( # Item that a named person answers to what it is about
     F06='security and compliance requirements are',

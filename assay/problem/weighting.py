@@ -7,6 +7,7 @@ __all__ = ['ONCE', 'weight_faults', 'weight_checks']
 
 # %% ../../nbs/problem/10_weighting.ipynb #d4a74156
 from ..core.artifacts import check
+from ..core.shapes import listed
 
 # %% ../../nbs/problem/10_weighting.ipynb #1f0eff35
 def weight_faults(
@@ -54,7 +55,7 @@ def weight_checks(
     if not column: return []
     empty = [name for name,total in (sums or {}).items() if not total > 0 and name != 'production']
     if empty:
-        lost = f'the weights {column!r} of {empty} sum to 0, so no row counts; expected a sum above 0'
+        lost = f'the weights {column!r} of {listed(empty)} sum to 0, so no row counts; expected a sum above 0'
         return [check('weights', False, lost, 'problem.yaml#weight')]
     totals = ', '.join(f'{name} {total:,.6g}' for name,total in (sums or {}).items())
     said = f'; sums of the weights: {totals}' if totals else ''

@@ -7,6 +7,7 @@ __all__ = ['EMPTY', 'CARD_ITEM', 'model_card', 'card_markdown', 'card_gaps', 'ca
 
 # %% ../../nbs/release/11_model_card.ipynb #46c96ea7
 from ..core.artifacts import place
+from ..core.rendering import metric_name
 from .checklist import make_row
 from .readiness import CLOSED, stage_verdicts
 
@@ -21,17 +22,23 @@ def _numbers(found, stage, begins=('',), without=()):
     rows = {k: v for k,v in _measured(found, stage).items() if k.startswith(tuple(begins))}
     return {k: _say(v) for k,v in rows.items() if k not in without}
 
+def _priced(numbers, problem):
+    "The numbers of the evaluation, an amount of money with its currency"
+    currency = (problem.costs or {}).get('currency')
+    amount = numbers.get('saving_per_1000')
+    return numbers | (dict(saving_per_1000=f'{amount} {currency}') if currency and amount else {})
+
 def _shown(value):
     "A value as text: whole numbers with separators, others with three digits"
-    if isinstance(value, int): return f'{value:,}'
-    return f'{value:.3g}' if isinstance(value, float) else str(value)
+    if not isinstance(value, int | float): return metric_name(str(value)) if '_' in str(value) else str(value)
+    return f'{value:,.0f}' if isinstance(value, int) or abs(value) >= 1000 else f'{value:.3g}'
 
 def _say(m):
     "One metric in words: value, interval, n"
     if m.get('value') is None: return m.get('why') or 'not computed'
     text = _shown(m['value'])
     if m.get('low') is not None and m.get('high') is not None:
-        text += f" [{m['low']:.3g}, {m['high']:.3g}]"
+        text += f" [{_shown(m['low'])}, {_shown(m['high'])}]"
     return text + (f", n = {m['n']:,}" if m.get('n') else '')
 
 # %% ../../nbs/release/11_model_card.ipynb #9e7648ed
@@ -79,8 +86,8 @@ def _source(source):
 
 def _success(problem):
     "What people agreed to call a success"
-    return {'metric': problem.metric, 'minimum': problem.minimum, 'margin over today': problem.margin,
-            'today': problem.today.get('description') or ''}
+    agreed = {'metric': metric_name(problem.metric), 'minimum': problem.minimum}
+    return agreed | {'margin over today': problem.margin, 'today': problem.today.get('description') or ''}
 
 def _texts(entries, key):
     "The text of each risk or assumption, which is a mapping or a sentence"
@@ -114,7 +121,7 @@ def model_card(
         'Data': sources | _numbers(found, 'data', _OF_DATA),
         'Success': _success(problem)}
     measured = {
-        'Evaluation': _numbers(found, 'evaluation', _OF_MODEL),
+        'Evaluation': _priced(_numbers(found, 'evaluation', _OF_MODEL), problem),
         'By group': _by_group(problem, found),
         'Behaviour': [_why(found, 'evaluation', 'behaviour')],
         'Monitoring': _numbers(found, 'monitoring')}
@@ -129,7 +136,7 @@ def _show(v): return ', '.join(map(str, v)) if isinstance(v, list) else v
 
 def _lines(d):
     "A mapping as `name: value` sentences"
-    return [f'{k}: {_show(v)}' for k,v in d.items()]
+    return [f'{metric_name(k) if "_" in k else k}: {_show(v)}' for k,v in d.items()]
 
 # %% ../../nbs/release/11_model_card.ipynb #9cb894ae
 EMPTY = 'Nobody has filled this in.'

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..core.artifacts import check, hash_inputs, to_json
 from ..core.keys import known_hashes, name_contents
+from ..core.shapes import listed
 from ..data.columns import declared_form
 
 # %% ../../nbs/responsible/04_assessment.ipynb #eab70149
@@ -183,8 +184,8 @@ def _ids(answers, status):
 def _reviewed(answers, assessed):
     "F33: every question is answered, and none is refuted; its status and why"
     still_open, refuted = _ids(answers, 'unanswered'), _ids(answers, 'fail')
-    if refuted: return 'fail', f'contradicted by measurement: {refuted}'
-    if still_open: return 'unanswered', f'open: {still_open}'
+    if refuted: return 'fail', f'contradicted by measurement: {listed(refuted)}'
+    if still_open: return 'unanswered', f'open questions: {listed(still_open)}'
     return 'pass', (f'{len(answers)} questions answered, by name and date, '
                     f'on data and agreement {assessed[:16]}')
 
@@ -199,12 +200,12 @@ def _concerns(answers, stakeholders, risks):
     still_open = [k for k in HARMS if k in left]
     bare = _lacking(stakeholders, 'who', 'benefit', 'harm')+_lacking(risks, 'risk', 'owner', 'mitigation')
     named = f'{len(stakeholders)} stakeholders', f'{len(risks)} risks'
-    if refuted: return 'fail', f'contradicted by measurement: {refuted}'
+    if refuted: return 'fail', f'contradicted by measurement: {listed(refuted)}'
     if not stakeholders or not risks:
         return 'unanswered', f'{named[0]} and {named[1]} are named; expected at least one of each'
     if bare or still_open:
-        lacks = f'without benefit, harm, owner or mitigation: {bare}'
-        return 'unanswered', f'{lacks}; open questions: {still_open}'
+        lacks = f'without benefit, harm, owner or mitigation: {listed(bare)}'
+        return 'unanswered', f'{lacks}; open questions: {listed(still_open)}'
     return 'pass', f'{named[0]} with benefit and harm, {named[1]} with owner and mitigation'
 
 def responsible_verdict(

@@ -11,6 +11,7 @@ import dataclasses, re
 
 from ..core.artifacts import place
 from ..release.checklist import load_checklist
+from ..release.readiness import said_state
 
 # %% ../../nbs/site/02_answer.ipynb #7bea8344
 def _digits(v):
@@ -102,7 +103,7 @@ SENTENCES = dict(
     problem=[
         Sentence('Success means {agreed_metric} of at {agreed_bound} {agreed_minimum}, and '
             "{agreed_margin} better than today's practice: {agreed_today}."),
-        Sentence('{gaps:count} questions to people are still without an answer.')],
+        Sentence('Questions to people that are still without an answer: {gaps:count}.')],
     data=[
         Sentence('{n_raw:count} {agreed_rows} were read. {n_quarantined:count} of them break a '
             'rule of the dictionary and were set aside; {n_unlabelled:count} have no outcome.'),
@@ -160,8 +161,10 @@ SENTENCES = dict(
             '{largest_difference}.'),
         Sentence('The bundle has {bundle_mb} MB.')],
     readiness=[
-        Sentence('{open:count} of {open.n:count} items keep the release closed; {pass:count} pass '
-            'and {waived:count} are waived by a signature.', front=True)],
+        Sentence('{open:count} of {open.n:count} items keep the release closed. Of all items {pass:count} '
+            'pass, {fail:count} fail, {unanswered:count} are unanswered, {stale:count} are out of date, '
+            '{waived:count} are waived by a signature, and {not_applicable:count} do not apply; an item '
+            'that waits for nothing but a signature is unanswered, and keeps nothing closed.', front=True)],
     monitoring=[
         Sentence('In the last of {n_weeks:count} replayed weeks the model reached {agreed_metric} '
             '{last_realised}.', front=True),
@@ -194,7 +197,7 @@ class OpenCheck:
     "A check that did not pass"
     id:str # Such as `F09`
     what:str # What it asks, in words; empty where no list names it
-    status:str # `fail` or `unanswered`
+    status:str # Such as `fail`, from `assay.release.readiness.said_state`
     why:str # What was found
     owner:str # Who acts; empty where no list says it
     next:str # What to do; empty where no list says it
@@ -220,9 +223,10 @@ def open_checks(
     "The checks of a stage that did not pass, each with who acts and what to do"
     left = [c for c in checks if c['status'] in ('fail', 'unanswered')]
     def of(c, key): return items.get(c['id'], {}).get(key, '')
-    res = [
-        OpenCheck(c['id'], of(c, 'text'), c['status'], c['why'], of(c, 'owner'), of(c, 'next')) for c in left
-    ]
+    def opened(c):
+        text, owner, todo = (of(c, key) for key in ('text', 'owner', 'next'))
+        return OpenCheck(c['id'], text, said_state(c), c['why'], owner, todo)
+    res = list(map(opened, left))
     return _told_once(sorted(res, key=lambda c: c.status != 'fail'))
 
 def _told_once(checks):

@@ -20,7 +20,7 @@ from ..release.committed import known_rebuild
 from ..release.model_card import CARD_ITEM, card_row, model_card
 from ..release.readiness import (
     BEHAVIOUR_ITEM, CRITERIA_ITEM, LEAK_ITEMS, MONEY_ITEM, TONES, count_states, doubts, drafted_suspects,
-    next_step, open_items, questions)
+    next_step, open_items, questions, said_state)
 from ..release.sign import rows_today
 from ..release.waivers import say_day, today
 from ..release.waiving import active_waivers, lapse_of, stray_waivers
@@ -182,7 +182,7 @@ def _part(name):
 
 def _state(r):
     "The state of an item in words, and its tone"
-    return r['status'].replace('_', ' '), TONES.get(r['status'], 'open')
+    return said_state(r), TONES.get(r['status'], 'open')
 
 def _item_cells(r, anchor, files):
     "The cells of one item"
@@ -253,7 +253,7 @@ def _silent_words(part):
 
 def _open_check(r):
     "An item that is open, as an answer lists it"
-    return OpenCheck(r['id'], r['text'], r['status'].replace('_', ' '), str(r['why']), r['owner'], r['next'])
+    return OpenCheck(r['id'], r['text'], said_state(r), str(r['why']), r['owner'], r['next'])
 
 def _release(state, is_ready):
     "The release in a word, and its tone; an approval while something is open is none"

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['NOT_RUN', 'ASKED', 'show_number', 'headline', 'load_board', 'not_run', 'checklist_rows', 'index_page',
-           'front_answers', 'waiting_page', 'build_site', 'places_of', 'told_otherwise']
+           'front_answers', 'waiting_page', 'build_site', 'places_of', 'pages_beside', 'page_keys', 'told_otherwise']
 
 # %% ../../nbs/site/04_pages.ipynb #0b1d9dac
-import html.parser, re
+import html, html.parser, re
 from collections.abc import Iterable
 
 from ..release.waiving import active_waivers
@@ -15,13 +15,14 @@ from ..core.artifacts import check_file, metrics_path, place, read_metrics, writ
 from ..core.notebooks import import_nbformat
 from ..problem.criteria import lines_of_others
 from ..release.checklist import SEVERITY, load_checklist, read_stages, stages_of
+from ..release.model_card import card_row, model_card
 from ..release.waivers import say_day, today
 from ..problem.agreement import gaps, load_problem
-from assay.release.readiness import (
-    count_states, doubts, drafted_suspects, in_doubt, list_html, next_step, open_html, open_items, questions,
-    release_rows)
+from ..release.readiness import (
+    UNBUILT, count_states, doubts, drafted_suspects, in_doubt, list_html, next_step, open_html, open_items,
+    questions, release_rows, said_state)
 from ..stages.definition import load_stages
-from ..core.rendering import macro, render, render_rows
+from ..core.rendering import macro, metric_name, render, render_rows
 from .answer import sentences_of
 from .notebook import headings
 from .report import Frame, make_page, report_page, show_notes, tone, verdict_badge
@@ -44,15 +45,19 @@ def _read_rows(m):
     classes = m.get('classes', {}).items()
     return read + ''.join(f'; {k}: {n:,} of {all_of:,}' for k,(n,all_of) in classes)
 
+def _value_words(m):
+    "The value of a metric with its interval, without its name"
+    if m['value'] is None: return 'not computed'
+    rest = ', '.join(_beside(m))
+    said = f"{_digits(m['value'])}{_read_rows(m)}"
+    return f'{said} ({rest})' if rest else said
+
 def show_number(
     name:str, # Name of the metric
     m:dict, # A `metric`
-)->str: # Such as `average_precision 0.41 (0.40 to 0.42, n 50,000)`
+)->str: # Such as `average precision 0.41 (0.40 to 0.42, n 50,000)`
     "One metric in words"
-    if m['value'] is None: return f'{name} not computed'
-    rest = ', '.join(_beside(m))
-    said = f"{name.replace('_', ' ')} {_digits(m['value'])}{_read_rows(m)}"
-    return f'{said} ({rest})' if rest else said
+    return f'{metric_name(name)} {_value_words(m)}'
 
 # %% ../../nbs/site/04_pages.ipynb #aa137cc0
 def headline(
@@ -119,19 +124,26 @@ def not_run(
 # %% ../../nbs/site/04_pages.ipynb #acb382d3
 def checklist_rows(
     late=(), # Stages that did not run in the last run
-)->list: # Rows of `assay.release.readiness.release_rows`
+)->list: # Rows of `assay.release.readiness.release_rows`, and the model card
     "The items with their states, as the readiness page shows them; none in a repository without a checklist"
     if not place('checklist').is_file(): return []
     checklist = load_checklist()
     measured = read_stages(stages_of(checklist))
     found = {s: None if s in late else m for s,m in measured.items()}
-    return release_rows(checklist, found, active_waivers(), on=today())
+    rows = release_rows(checklist, found, active_waivers(), on=today())
+    return [*rows, card_row(model_card(load_problem(), found, rows))]
+
+def _named_item(r):
+    "The id of an item, with what its state leaves out"
+    if r['until']: return f"{r['id']} (until {say_day(r['until'])})"
+    if said_state(r) == UNBUILT: return f"{r['id']} ({UNBUILT})"
+    is_to_sign = r['kind'] == 'signed' and r['status'] == 'unanswered'
+    return f"{r['id']} (waits for a signature only)" if is_to_sign else r['id']
 
 def _states(rows):
     "A row per state that occurs, worst first: its name, how many items have it, and which"
     counts, badge = count_states(rows), macro('parts.html.j2', 'badge')
-    def named(r): return f"{r['id']} (until {say_day(r['until'])})" if r['until'] else r['id']
-    def items(state): return ' '.join(named(r) for r in rows if r['status'] == state)
+    def items(state): return ', '.join(_named_item(r) for r in rows if r['status'] == state)
     def row(state): return [badge(state.replace('_', ' '), tone(state)), counts[state], items(state)]
     return [row(state) for state in SEVERITY if counts[state]]
 
@@ -163,18 +175,23 @@ def index_page(
     late:dict={}, # Why stages did not run, from `not_run`
     rows=(), # Items of the checklist, from `checklist_rows`
     places=(), # From `places_of`: what can be searched for; nothing by default
+    beside=(), # From `pages_beside`: pages that belong to no stage
 )->str: # HTML of the front page
     "The front page: state, stages, checklist, gaps"
     shown = [b for b in board if b['metrics'] and b['stage'] not in late]
     measured = {b['stage']: b['metrics'] for b in shown}
     doubt = doubts(measured, _waived(rows), drafted_suspects())
     names = [b['stage'] for b in board if b['page']]
-    agreed = dict(problem=problem, bound=_bound(problem.metric), open=gaps(problem))
+    agreed = dict(problem=problem, metric=metric_name(problem.metric), bound=_bound(problem.metric))
+    agreed |= dict(open=gaps(problem))
     answers = front_answers(problem, measured, doubt)
     found = dict(notes=_index_notes(measured, doubt), answers=answers, pages=names)
     todo = sorted(open_items(rows), key=lambda r: SEVERITY.index(r['status']))
-    items = dict(linked='readiness' in names, has_checklist=bool(rows), todo=todo, step=next_step(rows))
-    listed = dict(places=render('places.html.j2', dict(places=places)) if places else '')
+    shown_todo = [r | dict(said=said_state(r)) for r in todo]
+    waived = [r for r in rows if r['status'] == 'waived']
+    items = dict(linked='readiness' in names, has_checklist=bool(rows), todo=shown_todo, waived=waived,
+                 step=next_step(rows))
+    listed = dict(beside=beside, places=render('places.html.j2', dict(places=places)) if places else '')
     tables = _index_tables(board, late, rows, doubt)
     body = render('index.html.j2', agreed | found | items | listed | tables)
     frame = Frame(names, '', problem.title, up='')
@@ -202,7 +219,8 @@ def _board_row(b, why, doubt=()):
 def _board_cells(row):
     "The cells of one stage on the front page"
     link, badge = macro('parts.html.j2', 'link'), macro('parts.html.j2', 'badge')
-    stage = link(row['stage'], f"{row['stage']}/report.html") if row['page'] else row['stage']
+    name = row['stage'].replace('_', ' ')
+    stage = link(name, f"{row['stage']}/report.html") if row['page'] else name
     return [stage, row['question'], badge(row['verdict'], row['tone']), row['number']]
 
 ASKED = ( # What a product owner asks, and the stage that answers it
@@ -292,22 +310,95 @@ def build_site(
         page = _page_or_why(b, frame, late.get(stage, ''), doubt, items, faults)
         places += places_of(stage, b['question'], page)
         written.append(write_text(place('reports', stage, 'report.html'), page))
-    front = index_page(problem, board, late, rows, places)
+    beside = pages_beside(stages)
+    places += [place for page in beside for place in page['places']]
+    front = index_page(problem, board, late, rows, [*places, _DOSSIER], beside)
     written.append(write_text(place('reports', 'index.html'), front))
     if faults: raise ValueError('; '.join(faults))
     return written
 
 # %% ../../nbs/site/04_pages.ipynb #fdda821e
+class _Words(html.parser.HTMLParser):
+    "Collects the words that stand under each heading; code is left out"
+    def __init__(self):
+        super().__init__()
+        self.words, self.at, self.code = {}, '', 0
+    def handle_starttag(self, tag, attrs):
+        if tag in ('h2', 'h3') and dict(attrs).get('id'): self.at = dict(attrs)['id']
+        self.code += tag in _CODE
+    def handle_endtag(self, tag): self.code -= tag in _CODE
+    def handle_data(self, data):
+        if not self.at or self.code: return
+        self.words.setdefault(self.at, set()).update(_WORD.findall(data.lower()))
+
+_CODE = ('pre', 'style', 'script', 'details')
+_WORD = re.compile(r'[^\W\d][\w-]{2,}') # Three letters and more, such as `f09`
+
 def places_of(
     stage:str, # Name of a stage
     question:str, # What it answers
     page:str, # Its report, as HTML
-)->list: # One `dict(href, text, beside)` for the page, and for each of its headings
-    "What a reader can find on a page, for the front page to list"
+)->list: # One `dict(href, text, beside, words)` for the page, and for each of its headings
+    "What a reader can find on a page, for the front page to list, with the words below each heading"
     href, name = f'{stage}/report.html', stage.replace('_', ' ')
-    top = dict(href=href, text=name, beside=question)
+    reader = _Words()
+    reader.feed(page)
+    top = dict(href=href, text=name, beside=question, words='')
+    words = {at: ' '.join(sorted(found)) for at,found in reader.words.items()}
     found = headings(page, ('h2', 'h3'))
-    return [top, *(dict(href=f'{href}#{at}', text=text, beside=name) for at,text in found if text)]
+    return [top, *(dict(href=f'{href}#{at}', text=text, beside=name, words=words.get(at, ''))
+                   for at,text in found if text)]
+
+# %% ../../nbs/site/04_pages.ipynb #c8d64aaa
+_QUESTION = re.compile(r'<blockquote>\s*<p>(.*?)</p>', re.S)
+_DOSSIER = dict(href='', text='dossier', words='auditor audit evidence',
+                beside='one page for an auditor, on demand: assay dossier writes it')
+
+def _beside_stages(path):
+    "One page that belongs to no stage, with its places"
+    page, name = check_file(path).read_text(encoding='utf-8'), path.parent.name
+    asked = _QUESTION.search(page)
+    question = html.unescape(re.sub(r'<[^>]+>', '', asked[1])) if asked else ''
+    row = dict(href=f'{name}/report.html', text=name.replace('_', ' '), question=question)
+    return row | dict(places=places_of(name, question, page))
+
+def pages_beside(
+    stages, # Names of the stages
+)->list: # One `dict(href, text, question, places)` per page, by name
+    "Reports that no stage of the pipeline writes, such as the known truths"
+    paths = sorted(place('reports').glob('*/report.html'))
+    return [_beside_stages(p) for p in paths if p.parent.name not in stages]
+
+# %% ../../nbs/site/04_pages.ipynb #7e565989
+class _Texts(html.parser.HTMLParser):
+    "Collects the heads of the tables of a page, and the texts that are no code"
+    def __init__(self):
+        super().__init__()
+        self.heads, self.texts, self.code, self.head = [], [], 0, False
+    def handle_starttag(self, tag, attrs):
+        self.code += tag in (*_CODE, 'code')
+        self.head = tag == 'th'
+        if self.head: self.heads.append('')
+    def handle_endtag(self, tag):
+        self.code -= tag in (*_CODE, 'code')
+        if tag == 'th': self.head = False
+    def handle_data(self, data):
+        if self.head: self.heads[-1] += data
+        elif not self.code: self.texts.append(data)
+
+_KEY = re.compile(r'[a-z][a-z0-9]*(_[a-z0-9]+)+')
+_PYTHON = re.compile(r"\[['\"]|\[\]|\{['\"]|\{\}") # How a list or a mapping begins
+
+def page_keys(
+    page:str, # HTML
+    columns, # Names of columns of the data, which may head a table
+)->list: # Heads that are keys, and the surroundings of what Python printed
+    "What of a page only a reader of the code understands"
+    reader = _Texts()
+    reader.feed(page)
+    heads = [h for h in map(str.strip, reader.heads) if _KEY.fullmatch(h) and h not in columns]
+    printed = [t[max(m.start()-30, 0):m.end()+30] for t in reader.texts if (m := _PYTHON.search(t))]
+    return list(dict.fromkeys(heads + printed))
 
 # %% ../../nbs/site/04_pages.ipynb #803d8871
 class _TableRows(html.parser.HTMLParser):
@@ -325,6 +416,8 @@ class _TableRows(html.parser.HTMLParser):
 
 def _plain(cell): return cell.strip().replace('_', ' ').removesuffix(', in doubt')
 
+def _key(stage): return stage.strip().replace(' ', '_')
+
 def _told_rows(text):
     "Stage to the verdict and the key number that a page, or a README in Markdown, shows of it"
     links = r'^\| \[(\w+)\]\(reports/\w+/report\.html\) \| (.*?) \| (.*?) \|$'
@@ -333,13 +426,20 @@ def _told_rows(text):
     reader = _TableRows()
     reader.feed(text)
     rows = [r for r in reader.rows if len(r) == 4]
-    return {stage.strip(): (_plain(verdict), _plain(number)) for stage,_,verdict,number in rows}
+    return {_key(stage): (_plain(verdict), _plain(number)) for stage,_,verdict,number in rows}
 
 def _wanted_row(b):
     "The verdict and the key number that a page should show of a stage"
     m = b['metrics']
     said = m['verdict'], headline(m['metrics'], b['headline'])
     return tuple(s.replace('_', ' ') for s in said)
+
+def _is_told(shown, wanted, m, b):
+    "Does a row say what it should? A number may have the name that an earlier version gave it"
+    if shown[0] != wanted[0]: return False
+    value = m['metrics'].get(b['headline'])
+    number = _plain(_value_words(value)) if value else ''
+    return shown[1] == wanted[1] or bool(number) and shown[1].endswith(f' {number}')
 
 def told_otherwise(
     path, # Front page, or README in Markdown
@@ -350,7 +450,8 @@ def told_otherwise(
     for b in (b for b in board if b['metrics']):
         wanted = _wanted_row(b)
         shown = told.get(b['stage'], ('nothing', 'nothing'))
-        if shown == wanted or shown[0] in ('stopped', 'waits'): continue # the page says why a stage stopped
+        if shown[0] in ('stopped', 'waits'): continue # the page says why a stage stopped
+        if _is_told(shown, wanted, b['metrics'], b): continue
         res.append(f"{path} says {shown[0]!r} and {shown[1]!r} of stage {b['stage']!r}, "
                    f"and {metrics_path(b['stage'])} has {wanted[0]!r} and {wanted[1]!r}")
     return res

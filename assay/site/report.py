@@ -10,7 +10,7 @@ import base64, dataclasses, hashlib
 from collections.abc import Iterable
 
 from ..core.rendering import render, template_source
-from ..problem.moved import bar_sentence
+from ..problem.moved import bar_words
 from ..release.readiness import in_doubt
 from ..stages.shown import numbers_hash, page_words, told_numbers
 from .clean import forbidden
@@ -109,7 +109,7 @@ def show_notes(
     asked=(), # From `assay.release.readiness.questions`
 ): # `Markup`, empty where there is nothing to say
     "Notes that a reader must know before the verdict"
-    shown = dict(moved='; '.join(map(bar_sentence, moved)), stopped=stopped, waived=waived, doubts=doubts,
+    shown = dict(moved=bar_words(moved), stopped=stopped, waived=waived, doubts=doubts,
                  agreed=agreed, questions=asked)
     return render('notes.html.j2', shown)
 
@@ -164,11 +164,16 @@ def _shorter_page(frame, nb, excess, page):
     try: return page(said(left) + _content(part, frame))
     except TooLarge: return page(said('its tables and figures are'))
 
+_SHORT = (
+    'in brackets the first 12 characters of a SHA-256: of problem.yaml, dictionary.yaml and reports it is '
+    'that of what the stage reads of them, of other files that of their bytes')
+
 def _foot(inputs, numbers):
     "What a report was computed from, with the first characters of each hash; and the hash of its numbers"
     if not inputs: return '. '.join(filter(None, ['No inputs were recorded', page_words(numbers)])) + '.'
     named = ', '.join(f'{path} ({hash[7:19]})' for path,hash in inputs.items())
-    return '. '.join(filter(None, [f'Computed from {named}', page_words(numbers)]))
+    said = filter(None, [f'Computed from {named}; {_SHORT}', page_words(numbers)])
+    return '. '.join(said).replace('`', '')+'.'
 
 def _check_numbers(nb, metrics, stage):
     "The numbers that the notebook left; raises `ValueError` where the report holds others"

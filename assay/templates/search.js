@@ -1,4 +1,4 @@
-// A box that narrows the list of all pages and headings to those that hold each word. It only hides entries, so the
+// A box that narrows the list of all pages and headings to those that hold each word, or have it below them. It only hides entries, so the
 // page is complete without it, and no text becomes HTML.
 document.addEventListener('DOMContentLoaded', () => {
   const list = document.querySelector('ul.places');
@@ -11,11 +11,14 @@ document.addEventListener('DOMContentLoaded', () => {
     const words = plain(box.value).split(/\s+/).filter(Boolean);
     let found = 0;
     for (const entry of list.children) {
-      entry.hidden = !words.every(word => plain(entry.textContent).includes(word));
+      const said = plain(`${entry.textContent} ${entry.dataset.words ?? ''}`);
+      entry.hidden = !words.every(word => said.includes(word));
       found += entry.hidden ? 0 : 1;
     }
-    folded.open = words.length > 0;
-    count.textContent = words.length ? `${found} of ${list.children.length} places` : '';
+    folded.hidden = words.length > 0 && !found;
+    folded.open = words.length > 0 && found > 0;
+    count.textContent = !words.length ? '' : found ? `${found} of ${list.children.length} places` :
+      'Nothing found: no page, and no text below a heading, holds these words. Try fewer or shorter ones.';
   };
   label.textContent = 'Search these pages ';
   box.type = 'search';

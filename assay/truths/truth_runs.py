@@ -15,7 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from ..core.artifacts import check, metric
 from ..core.rendering import show
 from ..feasibility.case import StudySettings
-from .known_truths import TRUTHS, make_truth
+from .known_truths import TRUTHS, make_truth, with_words
 from ..feasibility.study import assess, decide
 from ..feasibility.verdict import VERDICTS, rule_table
 
@@ -146,5 +146,5 @@ class TruthRuns:
         return rules[['rule', 'verdict']].assign(runs=rules.rule.map(decided).fillna(0).astype(int))
 
     def shuffled(self): return self.runs[self.runs.shuffled].verdict.value_counts().to_frame('shuffled runs')
-    def _repr_html_(self): return show(self.table())._repr_html_()
+    def _repr_html_(self): return show(with_words(self.table()))._repr_html_()
     def __repr__(self): return f'TruthRuns({len(self.runs)} runs: {self.verdict})'
