@@ -1,16 +1,18 @@
 """Bugs of the ML Test Score that no other test plants, each found: a column of noise, one that costs more than
 it gives, a forgotten feature, a row that is scored with another one's values, outcomes that belong to other
-rows, a model that is too old"""
+rows, a model that is too old, a new model that refuses whatever is sent to the old one"""
 
+import dataclasses
 import functools
 
 import numpy as np
 import pytest
 from fastcore.test import expect_fail
 from sklearn.metrics import roc_auc_score
-from tiny import inside, tiny_columns
+from tiny import inside, make_keys, make_tiny, tiny_columns, write_ready
 from worlds import ASKS, QUIET
 
+from assay.core.artifacts import place
 from assay.data.columns import Field
 from assay.data.example import make_flights
 from assay.evaluation.importance import Shuffling, Subject, column_groups, rank_groups
@@ -21,6 +23,9 @@ from assay.package.budget import as_requests, bundle_size
 from assay.package.bundle import export_bundle, load_bundle
 from assay.package.parity import package_checks, parity
 from assay.problem.agreement import make_problem
+from assay.release import sign
+from assay.release.approval import approve
+from assay.release.chain import read_chain
 from assay.stats.intervals import Resampling
 from assay.stats.scored import Scored
 
@@ -185,3 +190,37 @@ def test_a_model_that_is_too_old_is_noticed_and_a_fresh_one_kept():
     old, fresh = fit_final(SPEC, learnt, FEATURES), fit_final(SPEC, early, FEATURES)
     assert decided(old, promised, served) in ASKS  # the bug: nobody trained it again
     assert decided(fresh, newly, served) in QUIET
+
+
+def repackage(fields, flights):
+    "Another model in the place of the present bundle, with the reports under which it may be approved"
+    model = fit_final(SPEC, flights, fields)
+    export_bundle(model, feature_frame(flights, fields), fields, place("bundle"), {}, 0.4)
+    write_ready(True, "every row compared")
+
+
+def renamed(field):
+    "The airports in small letters, as another system writes them"
+    names = tuple(c.lower() for c in field.categories)
+    return dataclasses.replace(field, categories=names) if field.name == "origin" else field
+
+
+def test_a_new_model_is_tried_beside_the_approved_one_before_it_may_serve(flights, tmp_path, monkeypatch):
+    "One that refuses every request that the old one answers is not approved; one that answers them is"
+    for name in ("check_evidence", "rows_today", "waivers_needed"):  # nothing else stands open
+        monkeypatch.setattr(sign, name, lambda *_: [])
+    make_tiny(tmp_path / "repo")
+    ann, _ = make_keys(tmp_path / "repo")
+    with inside(tmp_path / "repo"):
+        assert sign.tried_beside() is None  # the first one replaces none
+        approve(ann, "the first one")
+        small = flights.assign(origin=flights.origin.str.lower())
+        repackage([renamed(f) for f in FEATURES], small)  # the bug
+        before = read_chain()
+        with pytest.raises(PermissionError, match="beside the approved bundle.* refuses .* origin"):
+            sign.approve_release(ann, "product owner", "better")
+        assert read_chain() == before
+        repackage(FEATURES, flights)
+        trial = sign.tried_beside()
+        assert trial.n > 20 and not trial.n_refused
+        assert sign.approve_release(ann, "product owner", "better")["decision"] == "approve"
