@@ -30,10 +30,12 @@ def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay
     """Approve the present bundle: a decision of the product owner, signed and bound to its content and to
     the reports. Run `assay audit` before it, or what is signed says `not rebuilt`."""
     from assay.release.approval import approval_words
-    from assay.release.sign import approve_release
+    from assay.release.sign import approve_release, tried_beside
     key = given_path(key)
     enter_root()
+    trial = tried_beside()
     e = approve_release(key, role, reason, expires)
+    if trial: print(f'tried beside the approved bundle before it: {trial}')
     for words in approval_words(e): print(f'signed with it: {words}')
     ends = f", until {e['expires']}" if e['expires'] else ''
     print(f"approved bundle {e['bundle'][:12]} by {_who(e)}{ends}; commit approvals/, then: assay serve")
