@@ -14,7 +14,7 @@ import typer
 from ..core.artifacts import enter_root, write_text
 from .terminal import Json, option, print_json
 
-# %% ../../nbs/commands/11_diff.ipynb #1784e1ac
+# %% ../../nbs/commands/11_diff.ipynb #65e11b34
 _MARK = '<meta name="generator" content="assay diff">'
 
 def comparison_path(
@@ -22,7 +22,8 @@ def comparison_path(
 )->Path: # The same, as an absolute path
     "The file to write; raises `ValueError` where its name says another kind, or another file would be lost"
     page = Path(to).expanduser().resolve()
-    if page.suffix != '.html': raise ValueError(f'--html names {page.name!r}; expected a name that ends in .html')
+    if page.suffix != '.html':
+        raise ValueError(f'--html names {page.name!r}; expected a name that ends in .html')
     if not page.exists(): return page
     if not page.is_file(): raise ValueError(f'{page} is no file; give --html the name of a new file')
     if _MARK in page.read_text(encoding='utf-8', errors='replace')[:2000]: return page

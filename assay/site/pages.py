@@ -163,6 +163,7 @@ def index_page(
     late:dict={}, # Why stages did not run, from `not_run`
     rows=(), # Items of the checklist, from `checklist_rows`
     places=(), # From `places_of`: what can be searched for; nothing by default
+    beside=(), # Pages beside this one, each `dict(href, text, beside)`
 )->str: # HTML of the front page
     "The front page: state, stages, checklist, gaps"
     shown = [b for b in board if b['metrics'] and b['stage'] not in late]
@@ -174,7 +175,7 @@ def index_page(
     found = dict(notes=_index_notes(measured, doubt), answers=answers, pages=names)
     todo = sorted(open_items(rows), key=lambda r: SEVERITY.index(r['status']))
     items = dict(linked='readiness' in names, has_checklist=bool(rows), todo=todo, step=next_step(rows))
-    listed = dict(places=render('places.html.j2', dict(places=places)) if places else '')
+    listed = dict(places=render('places.html.j2', dict(places=places)) if places else '', beside=beside)
     tables = _index_tables(board, late, rows, doubt)
     body = render('index.html.j2', agreed | found | items | listed | tables)
     frame = Frame(names, '', problem.title, up='')
@@ -274,6 +275,7 @@ def _board_doubts(board, late, rows):
 
 def build_site(
     stops:Iterable=(), # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
+    beside:Iterable=(), # Pages beside the front page, which it links; each `dict(href, text, beside)`
 )->list: # Paths of the pages written
     """Write the page of every executed notebook, of readiness also where the run stopped before it,
     and the front page"""
@@ -292,7 +294,7 @@ def build_site(
         page = _page_or_why(b, frame, late.get(stage, ''), doubt, items, faults)
         places += places_of(stage, b['question'], page)
         written.append(write_text(place('reports', stage, 'report.html'), page))
-    front = index_page(problem, board, late, rows, places)
+    front = index_page(problem, board, late, rows, [*places, *beside] if places else places, beside)
     written.append(write_text(place('reports', 'index.html'), front))
     if faults: raise ValueError('; '.join(faults))
     return written
