@@ -26,6 +26,9 @@ from assay.site.whole import build_pages
 from assay.stats.metrics import METRICS
 
 
+NOTES = dict(moved="", waived=(), doubts=(), agreed="", questions=())
+
+
 def body(page):
     return re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.S)
 
@@ -35,7 +38,8 @@ def site(tmp_path_factory):
     "A small site of two stages, of which one names a metric"
     folder = tmp_path_factory.mktemp("site")
     with inside(folder):
-        small_site(folder, [new_output("display_data", data={"text/html": "<p>ROC AUC of 0.7, Brier 0.2</p>"})])
+        shown = {"text/html": "<p>ROC AUC of 0.7, Brier 0.2</p>"}
+        small_site(folder, [new_output("display_data", data=shown)])
         build_pages()
         first = {p: p.read_bytes() for p in place("reports").rglob("*.html")}
         build_pages()
@@ -114,8 +118,9 @@ def test_hostile_words_stay_text():
         record = Record(vector, vector, vector, [Decision(*[vector] * 5)], vector)
         shown = render("decisions.html.j2", dict(parts=[_part(record, 1)], sentences=[vector]))
         assert forbidden(str(shown)) == [], vector
-        page = str(render("parts.html.j2")) + f"<main><p>{render('head.html.j2', dict(title=vector, question='mae'))}"
-        assert forbidden(explain_metrics(page, "glossary.html")) == [], vector
+        head = render("notes.html.j2", NOTES | dict(stopped=f"{vector} mae"))
+        page = explain_metrics(f"<main>{head}", "glossary.html")
+        assert forbidden(page) == [] and "#mae" in page, vector
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine, which axe-core needs")

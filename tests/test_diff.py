@@ -26,7 +26,7 @@ KEPT = ["problem.yaml", "dictionary.yaml", "params.yaml", "pipelines/checklist.y
 
 def git(repo, *words):
     who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    return subprocess.run(["git", "-C", repo, *who, *words], check=True, capture_output=True, text=True).stdout
+    subprocess.run(["git", "-C", repo, *who, *words], check=True, capture_output=True)
 
 
 def edit(path, old, new):
@@ -100,7 +100,7 @@ def test_each_kind_of_change_is_found_and_nothing_else(repo):
 
 def test_it_is_said_in_words(repo):
     said = told(repo, "v1")
-    assert re.search(r"average precision on the test rows fell from 0\.378 \(.* to .*\) to 0\.278 \(.*: worse", said)
+    assert re.search(r"precision on the test rows fell from 0\.378 \(.* to .*\) to 0\.278 \(.*: worse", said)
     for words in (
         "The criterion was moved: minimum 0.3 → 0.25 (-0.05).",
         "F18 (",
@@ -143,7 +143,7 @@ def test_what_is_lost_or_broken_is_said(repo, tmp_path):
     found = json.loads(told(repo, ".", str(copy), "--json"))
     said = " ".join(c["says"] for c in found["changes"])
     assert [c["where"] for c in found["changes"] if c["kind"] == "fault"] == ["after", "after"]
-    assert "does not continue the one before: 9 lines are gone" in said or "lines are gone, 0 are new" in said
+    assert "does not continue the one before" in said and "lines are gone, 0 are new" in said
     assert found["verdict"] in ("something is worse", "the criterion was moved")
 
 
@@ -159,7 +159,8 @@ def hostile(text):
     stage["checks"] = {text: dict(status=text, why=text)}
     agreed = dict(problem={text: text, "title": text}, params={text: text}, checklist={})
     agreed["dictionary"] = dict(columns={text: {text: text}})
-    return Release(text, agreed, {text: stage}, {text: dict(words=text)}, {text: [(text, dict(by=text))]}, [text])
+    ledgers = {text: [(text, dict(by=text))]}
+    return Release(text, agreed, {text: stage}, {text: dict(words=text)}, ledgers, [text])
 
 
 def test_hostile_words_are_text_everywhere():

@@ -19,7 +19,7 @@ from ..release.chain import read_chain
 from ..release.waivers import say_day
 from .report import Frame, make_page
 
-# %% ../../nbs/site/11_decisions.ipynb #26cae4a2
+# %% ../../nbs/site/11_decisions.ipynb #7aa4e5b7
 @dataclasses.dataclass(frozen=True)
 class Decision:
     "One decision of a person, or one step that nobody can take back"
@@ -43,11 +43,20 @@ def _day(text):
     try: return say_day(str(text)[:10])
     except ValueError: return str(text or '')
 
-def _record(title, meaning, kept, read):
+_MEANINGS = { # Title of a record to what a reader should know of it
+    'Approvals and keys': 'Each line is signed with the key of the person that it names.',
+    'Waivers': 'A waiver lets a finding stay open until a day; it changes no finding.',
+    'The criterion': 'What success means, and each change of it. The ledger holds no day and no name; '
+                     'git says who committed a line, and when.',
+    'The test set': 'Each further model for which it is opened makes its score a little better than it is.',
+    'Declared columns': 'What a person declared of a column, or of the dictionary.',
+    'Answers': 'What nothing here can measure, and a person has said.'}
+
+def _record(title, kept, read, *given):
     "A record; one that cannot be read says so, and keeps no other from being shown"
-    try: return Record(title, meaning, kept, read())
+    try: return Record(title, _MEANINGS[title], kept, read(*given))
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as e:
-        return Record(title, meaning, kept, [], f'{kept} cannot be read: {e}')
+        return Record(title, _MEANINGS[title], kept, [], f'{kept} cannot be read: {e}')
 
 # %% ../../nbs/site/11_decisions.ipynb #8318e06d
 _KEYS = dict(enrol='enrolled the key of {name}, {role}', role='gave the key {id} the role {role}',
@@ -127,7 +136,7 @@ def _openings():
 def _opened_words(o, models):
     return f"opened the test set {o['test'][:12]} for model {models.index(o['model'])+1} ({o['model'][:12]})"
 
-# %% ../../nbs/site/11_decisions.ipynb #4b08a04b
+# %% ../../nbs/site/11_decisions.ipynb #cd22d879
 def _declared():
     "What the dictionary says that a person declared: the review, and columns that may be learnt from"
     found = read_yaml(place('columns')) if place('columns').is_file() else {}
@@ -150,34 +159,41 @@ _MAY = dict(
 def _answered(problem):
     "The answers of problem.yaml, by their ids"
     answers = {**(problem.answers or {}), **(problem.responsible or {})}
-    given = {id: a for id,a in sorted(answers.items()) if isinstance(a, dict)}
-    said = lambda a, key: str(a.get(key) or '')
-    return [Decision(_day(a.get('date')), said(a, 'by'), f'answered {id}', said(a, 'answer'))
-            for id,a in given.items()]
+    return [_answer_row(id, a) for id,a in sorted(answers.items()) if isinstance(a, dict)]
 
-# %% ../../nbs/site/11_decisions.ipynb #8272634c
-_NO_DAY = 'The ledger holds no day and no name; git says who committed a line, and when.'
+def _answer_row(id, a):
+    "One answer"
+    by, answer = (str(a.get(key) or '') for key in ('by', 'answer'))
+    return Decision(_day(a.get('date')), by, f'answered {id}', answer)
+
+# %% ../../nbs/site/11_decisions.ipynb #a0c70cd1
+_RECORDS = { # Title to where it is kept, and what reads it
+    'Approvals and keys': ('approvals.jsonl', _signatures),
+    'Waivers': ('waivers.jsonl', _waivers),
+    'The criterion': ('criteria.jsonl', _criterion),
+    'The test set': ('test_openings.jsonl', _openings),
+    'Declared columns': ('columns', _declared)}
+
+def _place(kept):
+    "Path of a ledger by its name, or of another file by its place"
+    return (place('approvals', kept) if kept.endswith('.jsonl') else place(kept)).as_posix()
 
 def read_decisions(
     problem:Problem, # The agreement
 )->list: # `Record`, the signatures first
     "Everything that people decided, as far as it was written down"
-    chain = lambda name: place('approvals', name).as_posix()
-    return [
-        _record('Approvals and keys', 'Each line is signed with the key of the person that it names.',
-                chain('approvals.jsonl'), _signatures),
-        _record('Waivers', 'A waiver lets a finding stay open until a day; it changes no finding.',
-                chain('waivers.jsonl'), _waivers),
-        _record('The criterion', f'What success means, and each change of it. {_NO_DAY}',
-                ledger_path().as_posix(), _criterion),
-        _record('The test set', 'Each further model for which it is opened makes its score a little better '
-                'than it is.', chain('test_openings.jsonl'), _openings),
-        _record('Declared columns', 'What a person declared of a column, or of the dictionary.',
-                place('columns').as_posix(), _declared),
-        _record('Answers', 'What nothing here can measure, and a person has said.',
-                place('problem').as_posix(), lambda: _answered(problem))]
+    signed = [_record(title, _place(kept), read) for title,(kept,read) in _RECORDS.items()]
+    return [*signed, _record('Answers', _place('problem'), _answered, problem)]
 
-def _times(n): return 'once' if n == 1 else f'{n} times'
+_COUNTED = ( # Title of a record, how a decision in it begins, what is said of such decisions
+    ('Waivers', 'let ', 'A waiver was signed'),
+    ('The criterion', 'moved the criterion after', 'The criterion was moved after results'),
+    ('The test set', 'opened ', 'The test set was opened for a model'))
+
+def _times(done, start, said):
+    "How often something was done"
+    n = sum(what.startswith(start) for what in done)
+    return f'{said} once.' if n == 1 else f'{said} {n} times.' if n else f'{said}: never.'
 
 def _last_word(signed):
     "What was decided about a model last"
@@ -187,18 +203,10 @@ def _last_word(signed):
 
 def _sentences(records):
     "What the records hold, in sentences"
-    rows = {r.title: r.rows for r in records}
-    n_waived = sum(d.what.startswith('let ') for d in rows['Waivers'])
-    n_moved = sum(d.what.startswith('moved the criterion after') for d in rows['The criterion'])
-    opened = {d.what for d in rows['The test set']}
-    return [
-        _last_word(rows['Approvals and keys']),
-        f'A waiver was signed {_times(n_waived)}.' if n_waived else 'No waiver was signed.',
-        f'The criterion was moved after results {_times(n_moved)}.' if n_moved
-        else 'The criterion was not moved after results.',
-        f'The test set was opened for a model {_times(len(opened))}.' if opened
-        else 'The test set was not opened.',
-        *(f'{r.fault}.' for r in records if r.fault)]
+    done = {r.title: {d.what for d in r.rows} for r in records}
+    faults = [f'{r.fault}.' for r in records if r.fault]
+    counted = [_times(done[title], start, said) for title,start,said in _COUNTED]
+    return [_last_word(records[0].rows), *counted, *faults]
 
 _COLUMNS = dict(day='when', who='who', what='what', why='why', until='until')
 

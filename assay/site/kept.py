@@ -15,7 +15,7 @@ from ..core.yaml import MOST_YAML, _parsed
 from ..problem.criteria import _git
 from ..release.merging import commit_of
 
-# %% ../../nbs/site/08_kept.ipynb #c267e542
+# %% ../../nbs/site/08_kept.ipynb #67960992
 _AGREED = ('problem.yaml', 'dictionary.yaml', 'params.yaml', 'pipelines/checklist.yaml')
 _REPORT = re.compile(r'reports/([a-z][a-z0-9_]*)/(metrics\.json|numbers\.json|report\.html)')
 _LEDGER = re.compile(r'approvals/([a-z][a-z_]*)\.jsonl')
@@ -47,6 +47,7 @@ class _Folder:
 
     def _below(self, name, pattern):
         return [p.relative_to(self._root) for p in self._root.joinpath(name).glob(pattern)]
+
     def _is_file(self, path):
         whole = self._root/path
         return whole.is_file() and whole.resolve().is_relative_to(self._root.resolve()) # no link outwards
@@ -69,7 +70,7 @@ def _files_of(name):
         raise ValueError(f'git knows no revision {name!r}, and there is no such folder; expected a branch, '
                          'a tag, a hash, or the folder of a project such as ../copy') from None
 
-# %% ../../nbs/site/08_kept.ipynb #ea7fcd28
+# %% ../../nbs/site/08_kept.ipynb #aca0c2f9
 def _mapping(text, path):
     "What a file holds, which is a mapping; raises `ValueError` where it holds none"
     try: found = json.loads(text) if path.endswith('.json') else _parsed(text, path)
@@ -93,7 +94,7 @@ def _lines(text, path):
     if all(isinstance(says, dict) for _,says in rows): return rows
     raise ValueError(f'{path} holds a line that is no mapping')
 
-def _page(text):
+def _page(text, path=''):
     "Hashes of the words of a page and of its pictures: a new stylesheet changes neither"
     body = re.sub(r'<(style|script)\b.*?</\1>', '', text, flags=re.S)
     words = ' '.join(html.unescape(re.sub(r'<[^>]*>', ' ', body)).split())
@@ -131,13 +132,14 @@ class _Reading:
     def read(self, path, parse):
         "What a file says; nothing where it cannot be read, which `faults` says"
         try:
-            if self.files.size(path) > MOST_YAML: raise ValueError(f'{path} has more than {MOST_YAML:,} bytes')
-            return parse(self.files.read(path).decode('utf-8', 'replace'))
-        except (ValueError, OSError) as e: return self.faults.append(str(e))
+            if (size := self.files.size(path)) > MOST_YAML:
+                raise ValueError(f'{path} has {size:,} bytes; expected at most {MOST_YAML:,}')
+            return parse(self.files.read(path).decode('utf-8', 'replace'), path)
+        except (ValueError, OSError) as e: self.faults.append(str(e))
 
     def mapping(self, path):
         if path not in self.files.paths: return {}
-        return self.read(path, lambda text: _mapping(text, path)) or {}
+        return self.read(path, _mapping) or {}
 
     def stage(self, name):
         report, numbers = (self.mapping(f'reports/{name}/{f}.json') for f in ('metrics', 'numbers'))
@@ -145,11 +147,12 @@ class _Reading:
 
     def pages(self):
         found = [(p, m) for p in self.files.paths if (m := _REPORT.fullmatch(p))]
-        return {m[1]: self.read(p, _page) or {} for p,m in found if m[2] == 'report.html'}
+        pages = {m[1]: p for p,m in found if m[2] == 'report.html'}
+        return {stage: self.read(p, _page) or {} for stage,p in pages.items()}
 
     def ledgers(self):
         found = [(p, m) for p in self.files.paths if (m := _LEDGER.fullmatch(p))]
-        return {m[1]: self.read(p, lambda text, p=p: _lines(text, p)) or [] for p,m in found}
+        return {m[1]: self.read(p, _lines) or [] for p,m in found}
 
 def read_release(
     name:str, # Branch, tag or hash; or folder, such as `.` for the working tree
