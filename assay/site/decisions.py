@@ -166,7 +166,7 @@ def _answer_row(id, a):
     by, answer = (str(a.get(key) or '') for key in ('by', 'answer'))
     return Decision(_day(a.get('date')), by, f'answered {id}', answer)
 
-# %% ../../nbs/site/11_decisions.ipynb #a0c70cd1
+# %% ../../nbs/site/11_decisions.ipynb #3c0bd4bf
 _RECORDS = { # Title to where it is kept, and what reads it
     'Approvals and keys': ('approvals.jsonl', _signatures),
     'Waivers': ('waivers.jsonl', _waivers),
@@ -185,15 +185,17 @@ def read_decisions(
     signed = [_record(title, _place(kept), read) for title,(kept,read) in _RECORDS.items()]
     return [*signed, _record('Answers', _place('problem'), _answered, problem)]
 
-_COUNTED = ( # Title of a record, how a decision in it begins, what is said of such decisions
-    ('Waivers', 'let ', 'A waiver was signed'),
-    ('The criterion', 'moved the criterion after', 'The criterion was moved after results'),
-    ('The test set', 'opened ', 'The test set was opened for a model'))
+_COUNTED = ( # Title of a record, how a decision in it begins, what is said of some and of none
+    ('Waivers', 'let ', 'A waiver was signed', 'No waiver was signed.'),
+    ('The criterion', 'moved the criterion after', 'The criterion was moved after results',
+     'The criterion was not moved after results.'),
+    ('The test set', 'opened ', 'The test set was opened for a model', 'The test set was not opened.'))
 
-def _times(done, start, said):
+def _times(done, start, said, none):
     "How often something was done"
     n = sum(what.startswith(start) for what in done)
-    return f'{said} once.' if n == 1 else f'{said} {n} times.' if n else f'{said}: never.'
+    if not n: return none
+    return f'{said} once.' if n == 1 else f'{said} {n} times.'
 
 def _last_word(signed):
     "What was decided about a model last"
@@ -201,19 +203,22 @@ def _last_word(signed):
     if not models: return 'Nobody has approved or rejected a model.'
     return f'{models[-1].who}, {models[-1].what} on {models[-1].day}.'
 
+def _values(record, key): return [getattr(d, key) for d in record.rows]
+
 def _sentences(records):
     "What the records hold, in sentences"
-    done = {r.title: {d.what for d in r.rows} for r in records}
+    done = {r.title: set(_values(r, 'what')) for r in records}
     faults = [f'{r.fault}.' for r in records if r.fault]
-    counted = [_times(done[title], start, said) for title,start,said in _COUNTED]
+    counted = [_times(done[title], *words) for title,*words in _COUNTED]
     return [_last_word(records[0].rows), *counted, *faults]
 
 _COLUMNS = dict(day='when', who='who', what='what', why='why', until='until')
 
 def _table(record):
     "The decisions of a record; a column that is empty in each row is left out"
-    shown = [k for k in _COLUMNS if any(getattr(d, k) for d in record.rows)]
-    return render_rows([_COLUMNS[k] for k in shown], [[getattr(d, k) for k in shown] for d in record.rows])
+    columns = {_COLUMNS[k]: _values(record, k) for k in _COLUMNS}
+    shown = {name: values for name,values in columns.items() if any(values)}
+    return render_rows(shown, list(zip(*shown.values())))
 
 def _part(record, n):
     "A record for the template"

@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['MOST_LINES', 'difference_page']
 
-# %% ../../nbs/site/10_difference_page.ipynb #01566e53
+# %% ../../nbs/site/10_difference_page.ipynb #71014a0c
 import re
 
 from ..core.rendering import macro, render, render_rows
 from .clean import forbidden
 from .difference import (
-    KINDS, compare_releases, difference_answer, metric_sides, plain)
+    KINDS, compare_releases, difference_answer, two_sides, plain)
 from .kept import Release
 from .report import MAX_BYTES
 
-# %% ../../nbs/site/10_difference_page.ipynb #9fe54216
+# %% ../../nbs/site/10_difference_page.ipynb #25c7e52c
 MOST_LINES = 300 # Changes of each kind that a page shows; the others are counted
 
 _JUDGED = dict(good='better', bad='worse')
@@ -27,7 +27,7 @@ def _judged(change):
 
 def _metric_cells(change, agreed):
     "The cells of one metric"
-    name, before, after = metric_sides(change, agreed)
+    name, before, after = two_sides(change, agreed)
     return [plain(change.where), name, before, after, _judged(change)]
 
 def _table(changes, agreed):
@@ -52,8 +52,9 @@ def _part(kind, changes, agreed):
 
 def _parts(changes, agreed):
     "The kinds that occur"
-    found = ((kind, [c for c in changes if c.kind == kind]) for kind in KINDS)
-    return [_part(kind, of_kind, agreed) for kind,of_kind in found if of_kind]
+    held = {kind: [] for kind in KINDS}
+    for c in changes: held[c.kind].append(c)
+    return [_part(kind, of_kind, agreed) for kind,of_kind in held.items() if of_kind]
 
 def _checked(page):
     "The page; raises `ValueError` where it could act, or is too large"
