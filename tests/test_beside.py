@@ -25,7 +25,6 @@ from assay.site.report import MAX_BYTES
 from assay.site.whole import build_pages
 from assay.stats.metrics import METRICS
 
-
 NOTES = dict(moved="", waived=(), doubts=(), agreed="", questions=())
 
 

@@ -15,7 +15,7 @@ from ..core.yaml import MOST_YAML, _parsed
 from ..problem.criteria import _git
 from ..release.merging import commit_of
 
-# %% ../../nbs/site/08_kept.ipynb #67960992
+# %% ../../nbs/site/08_kept.ipynb #675bb9a9
 _AGREED = ('problem.yaml', 'dictionary.yaml', 'params.yaml', 'pipelines/checklist.yaml')
 _REPORT = re.compile(r'reports/([a-z][a-z0-9_]*)/(metrics\.json|numbers\.json|report\.html)')
 _LEDGER = re.compile(r'approvals/([a-z][a-z_]*)\.jsonl')
@@ -24,11 +24,16 @@ def _is_kept(path):
     "Is a path among the files that a comparison reads?"
     return path in _AGREED or bool(_REPORT.fullmatch(path) or _LEDGER.fullmatch(path))
 
+def _commit_name(name, commit):
+    "A revision as a reader knows it; by its hash alone where the name counts commits, such as `main~3`"
+    if commit.startswith(name): return name
+    return f'{name} ({commit[:12]})' if re.fullmatch(r'[\w./-]+', name) else commit[:12]
+
 class _Commit:
     "Files of a commit, in the folder where this process works"
     def __init__(self, name):
         self.commit = commit_of(name)
-        self.name = name if self.commit.startswith(name) else f'{name} ({self.commit[:12]})'
+        self.name = _commit_name(name, self.commit)
         listed = _git('ls-tree', '-r', '-l', '-z', self.commit).decode('utf-8', 'replace').split('\0')
         rows = [row.partition('\t') for row in listed if row]
         self._blobs = {path: about.split() for about,_,path in rows if _is_kept(path)}
