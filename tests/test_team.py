@@ -10,7 +10,8 @@ import yaml
 from small import CELLS, assay, make_repo, run, write_notebook
 from tiny import inside
 
-from assay.pipeline.difference import compare_revisions, difference_in_words
+from assay.site.difference import compare_releases, difference_in_words
+from assay.site.kept import read_release
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```sh (ann|bob)\n(.*?)^```$", re.S | re.M)
@@ -100,8 +101,9 @@ def test_every_command_of_the_page_works(tmp_path):
 
 def test_the_control_a_revision_is_no_difference_to_itself():
     with inside(ROOT):
-        assert compare_revisions("HEAD", "HEAD") == []
-        assert difference_in_words([]) == "No verdict, number, check or report differs.\n"
+        head = read_release("HEAD")
+        assert compare_releases(head, read_release("HEAD")) == []
+        assert "No verdict, check, number, parameter or page differs." in difference_in_words(head, head, [])
 
 
 WORKFLOW = ROOT / ".github/workflows/pull-request.yml"

@@ -21,6 +21,12 @@ Reason = Annotated[str, typer.Option(help='Why, for whoever reads the decision l
 
 _LastDay = option(str, 'Last day on which it holds, YYYY-MM-DD.')
 
+def _tell_page():
+    "Write the page of decisions again, which no signature binds"
+    from assay.site.whole import renew_decisions
+    try: renew_decisions()
+    except (ValueError, OSError) as e: print(f'reports/decisions.html was not renewed: {e}')
+
 def _who(e):
     "Who signed a line; the root is named as such"
     return f"{e['by']}, {e['role']}" + (', root' if e['root'] else '')
@@ -36,6 +42,7 @@ def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay
     trial = tried_beside()
     e = approve_release(key, role, reason, expires)
     if trial: print(f'tried beside the approved bundle before it: {trial}')
+    _tell_page()
     for words in approval_words(e): print(f'signed with it: {words}')
     ends = f", until {e['expires']}" if e['expires'] else ''
     print(f"approved bundle {e['bundle'][:12]} by {_who(e)}{ends}; commit approvals/, then: assay serve")
@@ -47,6 +54,7 @@ def reject(key: Key, role: Role, reason: Reason):
     key = given_path(key)
     enter_root()
     e = sign(key, reason, role=role)
+    _tell_page()
     print(f"rejected bundle {e['bundle'][:12]} by {_who(e)}; commit approvals/")
 
 # %% ../../nbs/commands/04_decisions.ipynb #b7f3e7b7
@@ -65,6 +73,7 @@ def waive(item: _OpenItem, key: Key, role: Role, reason: Reason, until: _LastDay
     key = given_path(key)
     enter_root()
     e = take_back(item, reason, key, role=role) if withdraw else sign(item, reason, until, key, role=role)
+    _tell_page()
     what = 'took back the waiver of {item}' if withdraw else 'waived {item} until {until}: {excuses};'
     print(f"{what.format(**e)} by {_who(e)}; commit approvals/, then: assay repro")
 
@@ -150,4 +159,5 @@ def key(out: _Out = None, name: _Name = None, role: _HolderRole = None, signer: 
     if asked == 'public': e = enrol_key(public, name, role, signer, reason or 'joins')
     if asked == 'change': e = change_role(change, role, signer, reason)
     if asked == 'revoke': e = revoke_key(revoke, signer, reason)
+    _tell_page()
     print(f"{e['decision']}: key {e['about']['id']}, signed by {_who(e)}; commit approvals/")

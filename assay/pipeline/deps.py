@@ -21,7 +21,7 @@ from ..core.yaml import read_yaml
 from ..stages.code import code_hash, imported_modules, named_modules, own_modules
 from ..stages.definition import load_stages
 from ..stages.named import named_code
-from ..site.pages import build_site
+from ..site.whole import build_pages
 
 # %% ../../nbs/pipeline/04_deps.ipynb #e52db47b
 def _module_of(function):
@@ -39,7 +39,7 @@ def stage_closure(
     stage, # From `load_stages`
 )->dict: # Dotted name to file
     "The modules that the result of a stage depends on"
-    if stage.notebook is None: return closure([_module_of(build_site)])
+    if stage.notebook is None: return closure([_module_of(build_pages)])
     direct = imports_of('\n'.join(notebook_sources(stage.notebook))) # one cell imports what another one uses
     imported = closure(direct | {_module_of(execute)})
     return closure({*imported, *named_code(stage, imported)[0]})

@@ -364,8 +364,8 @@ def repro(
 
 def _show_what_there_is():
     "After a stop, pages for the stages that have run"
-    from assay.site.pages import build_site
-    try: write_json(place('local', 'pages.json'), hash_inputs(build_site(stopped())))
+    from assay.site.whole import build_pages
+    try: write_json(place('local', 'pages.json'), hash_inputs(build_pages(stopped())))
     except (ValueError, OSError) as e: say(f'no pages were made: {e}')
 
 # %% ../../nbs/pipeline/07_repro.ipynb #33a05dfa

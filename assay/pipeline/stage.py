@@ -48,8 +48,8 @@ def run_named(
     "Run a stage in this process, which must have the fixed environment"
     from assay.pipeline.run import run_and_report, with_note
     if name != 'site': return run_and_report(name, os.environ.get('ASSAY_ENGINE', 'assay'))
-    from assay.site.pages import build_site
-    return with_note(name, build_site)
+    from assay.site.whole import build_pages
+    return with_note(name, build_pages)
 
 def main(
     argv=None, # Arguments: the name of a stage

@@ -175,7 +175,7 @@ def index_page(
     late:dict={}, # Why stages did not run, from `not_run`
     rows=(), # Items of the checklist, from `checklist_rows`
     places=(), # From `places_of`: what can be searched for; nothing by default
-    beside=(), # From `pages_beside`: pages that belong to no stage
+    beside=(), # Pages that belong to no stage, each `dict(href, text, question)`
 )->str: # HTML of the front page
     "The front page: state, stages, checklist, gaps"
     shown = [b for b in board if b['metrics'] and b['stage'] not in late]
@@ -292,6 +292,7 @@ def _board_doubts(board, late, rows):
 
 def build_site(
     stops:Iterable=(), # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
+    beside:Iterable=(), # Pages beside the front page, which it links; each `dict(href, text, beside)`
 )->list: # Paths of the pages written
     """Write the page of every executed notebook, of readiness also where the run stopped before it,
     and the front page"""
@@ -310,9 +311,9 @@ def build_site(
         page = _page_or_why(b, frame, late.get(stage, ''), doubt, items, faults)
         places += places_of(stage, b['question'], page)
         written.append(write_text(place('reports', stage, 'report.html'), page))
-    beside = pages_beside(stages)
-    places += [place for page in beside for place in page['places']]
-    front = index_page(problem, board, late, rows, [*places, _DOSSIER], beside)
+    others = [*map(_as_beside, beside), *pages_beside(stages)]
+    places += [place for page in others for place in page['places']]
+    front = index_page(problem, board, late, rows, [*places, _DOSSIER] if places else places, others)
     written.append(write_text(place('reports', 'index.html'), front))
     if faults: raise ValueError('; '.join(faults))
     return written
@@ -361,6 +362,10 @@ def _beside_stages(path):
     question = html.unescape(re.sub(r'<[^>]+>', '', asked[1])) if asked else ''
     row = dict(href=f'{name}/report.html', text=name.replace('_', ' '), question=question)
     return row | dict(places=places_of(name, question, page))
+
+def _as_beside(page):
+    "A page that is made after the front page, as the front page lists it"
+    return page | dict(question=page['beside'], places=[page | dict(words='')])
 
 def pages_beside(
     stages, # Names of the stages
