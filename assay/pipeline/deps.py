@@ -132,7 +132,8 @@ WINGS = dict( # Wing to its one job
     pipeline='engine, runner, recovery, audit',
     examples='the bundled flights',
     commands='the commands of `assay`, by their subject',
-    cli='the command `assay`')
+    cli='the command `assay`',
+    guide='the site for strangers: docs, lessons, reference')
 
 def _floor_lines(floor): return '\n'.join(f'{wing:<12} {WINGS[wing]}' for wing in floor)
 
