@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['Parameter', 'Signature', 'signature_of', 'Module', 'read_module', 'read_wings']
 
-# %% ../../nbs/guide/00_signatures.ipynb #9848d3e0
+# %% ../../nbs/guide/00_signatures.ipynb #cce94f53
 import ast, dataclasses, textwrap
 
 from ..core.docments import header_texts
-from ..core.imports import PACKAGE, package_modules
+from ..core.imports import package_modules
 
 # %% ../../nbs/guide/00_signatures.ipynb #bc199320
 @dataclasses.dataclass(frozen=True)
