@@ -102,7 +102,7 @@ def repository_address(
     server, name, commit = map(env.get, names)
     return f'{server}/{name}/blob/{commit}'
 
-# %% ../../nbs/guide/10_site.ipynb #9f538aa5
+# %% ../../nbs/guide/10_site.ipynb #7de557be
 def _first_heading(text, otherwise):
     found = re.search(r'^# (.+)', text, re.M)
     return found[1].strip() if found else otherwise
@@ -118,17 +118,18 @@ def _markdown(text):
     from nbformat.v4 import new_markdown_cell, new_notebook
     return new_notebook(cells=[new_markdown_cell(text)])
 
-def _with_contents(content):
-    "HTML behind a list of its headings"
-    return render('contents.html.j2', dict(headings=headings(content))) + content
+def _with_contents(text):
+    "A Markdown text as HTML, with a list of its headings between its introduction and the rest"
+    before, mark, after = text.partition('\n## ')
+    rest = fragment(_markdown(f'## {after}')) if mark else ''
+    return fragment(_markdown(before)) + render('contents.html.j2', dict(headings=headings(rest))) + rest
 
 def _show(site, nb, source, is_doc):
     "Write the page of a notebook; title and purpose, for a list of pages"
     from markupsafe import Markup
     page, first = site.pages[source], nb.cells[0].source if nb.cells else ''
     title = _first_heading(first, source)
-    content = fragment(nb)
-    content = _with_contents(content) if is_doc else content
+    content = _with_contents(first) if is_doc else fragment(nb)
     site.write(page, title, Markup(relink(content, source, page, site.pages, site.repository)), source)
     return dict(page=page, title=title, about=_about(first))
 
