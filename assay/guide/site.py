@@ -102,7 +102,7 @@ def repository_address(
     server, name, commit = map(env.get, names)
     return f'{server}/{name}/blob/{commit}'
 
-# %% ../../nbs/guide/10_site.ipynb #7de557be
+# %% ../../nbs/guide/10_site.ipynb #d29ee56e
 def _first_heading(text, otherwise):
     found = re.search(r'^# (.+)', text, re.M)
     return found[1].strip() if found else otherwise
@@ -126,11 +126,11 @@ def _with_contents(text):
 
 def _show(site, nb, source, is_doc):
     "Write the page of a notebook; title and purpose, for a list of pages"
-    from markupsafe import Markup
     page, first = site.pages[source], nb.cells[0].source if nb.cells else ''
     title = _first_heading(first, source)
     content = _with_contents(first) if is_doc else fragment(nb)
-    site.write(page, title, Markup(relink(content, source, page, site.pages, site.repository)), source)
+    text = relink(content, source, page, site.pages, site.repository)
+    site.write(page, title, render('guide_text.html.j2', dict(text=text)), source)
     return dict(page=page, title=title, about=_about(first))
 
 def write_docs(
