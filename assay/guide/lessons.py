@@ -38,7 +38,7 @@ def as_page(
         if c.cell_type == 'code': c.source = _DIRECTIVE.sub('', c.source).strip('\n')
     return res
 
-# %% ../../nbs/guide/02_lessons.ipynb #af04d3f9
+# %% ../../nbs/guide/02_lessons.ipynb #b1ceff4c
 _ENDED = 600 # Seconds that a cell may take
 
 def read_lesson(
@@ -56,13 +56,14 @@ def run_lesson(
     nb = read_lesson(path)
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
-    settings = dict(timeout=_ENDED, kernel_name='python3', resources=dict(metadata=dict(path=str(Path(path).parent))))
+    here = dict(metadata=dict(path=str(Path(path).parent)))
+    settings = dict(timeout=_ENDED, kernel_name='python3', resources=here)
     client = NotebookClient(nb, **settings)
     with client.setup_kernel(env=os.environ | dict(IN_TEST='1')):
         for i, cell in enumerate(nb.cells):
             if _is_skipped(cell): continue
             try: client.execute_cell(cell, i)
             except CellExecutionError as e:
-                raise ValueError(f'{path}: cell {i} failed: {e.ename}: {e.evalue}; expected a lesson that runs: '
-                                 f'make test FILES="{path}" shows it in full') from None
+                raise ValueError(f'{path}: cell {i} failed: {e.ename}: {e.evalue}; '
+                                 f'expected a lesson that runs: make test FILES="{path}" shows it in full') from None
     return nb

@@ -10,7 +10,7 @@ import html, html.parser, posixpath, re
 from pathlib import Path
 from urllib.parse import unquote
 
-# %% ../../nbs/guide/03_links.ipynb #76e93806
+# %% ../../nbs/guide/03_links.ipynb #8760c6d4
 _HREF = re.compile(r'(?<=<a )([^>]*?)\bhref="([^"]*)"')
 _ELSEWHERE = re.compile(r'[a-z][a-z0-9+.-]*:|//|#', re.I) # Another site, or a place in this page
 
@@ -38,7 +38,8 @@ def relink(
         path, mark, at = href.partition('#')
         whole = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
         found = _destination(whole, page, pages, repository)
-        return f'{before}href="{html.escape(found+mark+at)}"' if found else f'{before}title="{html.escape(whole)}"'
+        if not found: return f'{before}title="{html.escape(whole)}"'
+        return f'{before}href="{html.escape(found+mark+at)}"'
     return _HREF.sub(changed, str(text))
 
 # %% ../../nbs/guide/03_links.ipynb #3961f7a3

@@ -113,7 +113,7 @@ def rule_sets()->list: # `RuleSet`: the verdict, and the decision of monitoring
     "The rules that decide whether to build a model, and what to do with one in use"
     return [_rule_set(verdict, study), _rule_set(decide, decide)]
 
-# %% ../../nbs/guide/01_rules.ipynb #f050eefa
+# %% ../../nbs/guide/01_rules.ipynb #b8feedaa
 _AUTHOR, _YEAR = r"[A-Z][\w’'-]+", r'(?:1[89]\d\d|20[0-2]\d)'
 _SOURCE = re.compile(rf'{_AUTHOR}(?:,? (?:and|{_AUTHOR}|others|et al\.))*,? \(?{_YEAR}\b')
 _MONTHS = re.compile('|'.join(rf'\b{m}' for m in calendar.month_abbr[1:]))
@@ -139,5 +139,6 @@ def methods(
         tree = ast.parse(path.read_text(encoding='utf-8'))
         kinds = ast.FunctionDef | ast.ClassDef
         said = [(n.name, ast.get_docstring(n)) for n in ast.walk(tree) if isinstance(n, kinds)]
-        res += [Method(f'{name}.{f}', doc, source) for f, doc in said if doc and (source := _named_source(doc))]
+        named = [(f, doc, _named_source(doc)) for f, doc in said if doc]
+        res += [Method(f'{name}.{f}', doc, source) for f, doc, source in named if source]
     return res

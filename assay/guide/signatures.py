@@ -11,7 +11,7 @@ import ast, dataclasses, textwrap
 from ..core.docments import header_texts
 from ..core.imports import package_modules
 
-# %% ../../nbs/guide/00_signatures.ipynb #bc199320
+# %% ../../nbs/guide/00_signatures.ipynb #79facf96
 @dataclasses.dataclass(frozen=True)
 class Parameter:
     "A parameter of a function, or a field of a class, as it is written"
@@ -60,7 +60,7 @@ def _of_class(node, texts):
         for n in fields)
 
 def _source_of(node, source):
-    "The header of a function, or a whole class, from the margin on; reading no body takes a tenth of the time"
+    "The header of a function, or a whole class, from the margin on; no body is read"
     lines, body = source.splitlines(), node.body[0]
     has_own_lines = not lines[body.lineno-1][:body.col_offset].strip()
     if isinstance(node, ast.ClassDef) or not has_own_lines:

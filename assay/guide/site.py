@@ -25,9 +25,10 @@ from .links import read_links, relink
 from .rules import methods, rule_sets
 from .signatures import read_wings
 
-# %% ../../nbs/guide/10_site.ipynb #b278a73e
+# %% ../../nbs/guide/10_site.ipynb #e97f06a1
 DOCS = Path('nbs/guide') # Markdown files of the docs
-RULES_FILE, RULES_PAGE = 'assay/feasibility/verdict.py', 'docs/verdicts.html' # Docs link to the code of the rules
+RULES_FILE = 'assay/feasibility/verdict.py' # What the docs link to
+RULES_PAGE = 'docs/verdicts.html' # Its page
 README = Path('nbs/index.ipynb') # Its page is that of README.md
 FIRST = ('tutorial', 'extend', 'operate', 'comparison') # Order of the docs; others follow by name
 ABOUT = ('README.md', 'CONTRIBUTING.md', 'DECISIONS.md', 'CHANGELOG.md') # Files of the root that are docs too
@@ -83,7 +84,7 @@ def site_pages(
     files = [*doc_files(), *map(Path, ABOUT), *map(Path, lessons)]
     return {p.as_posix(): _page_of(p) for p in files} | {RULES_FILE: RULES_PAGE}
 
-# %% ../../nbs/guide/10_site.ipynb #99926e02
+# %% ../../nbs/guide/10_site.ipynb #fa4f3cdb
 def _git(*words):
     done = subprocess.run(['git', *words], capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else ''
@@ -91,7 +92,8 @@ def _git(*words):
 def say_commit()->str: # Such as `commit 1a2b3c4d5e6f, with changes that are not committed`
     "The commit that a site is built from, in words"
     if not (commit := _git('rev-parse', 'HEAD')): return 'no commit'
-    return f'commit {commit[:12]}' + (', with changes that are not committed' if _git('status', '--porcelain') else '')
+    changed = ', with changes that are not committed' if _git('status', '--porcelain') else ''
+    return f'commit {commit[:12]}{changed}'
 
 def repository_address(
     env=os.environ, # Variables that GitHub Actions sets
@@ -152,13 +154,13 @@ def write_lessons(
         res.append(_show(site, as_page(nb), path, False))
     return res
 
-# %% ../../nbs/guide/10_site.ipynb #38d690d0
+# %% ../../nbs/guide/10_site.ipynb #d9937f5d
 def _lesson_pages(site, page):
     "Module to the lesson about it, as a link from a page"
     from posixpath import relpath
     lessons = {p: s for p, s in site.pages.items() if p.endswith('.ipynb')}
-    named = {re.sub(r'nbs/(.*?)\d+_(\w+)\.ipynb', r'\1\2', p).replace('/', '.'): s for p, s in lessons.items()}
-    return {m: relpath(s, page.rpartition('/')[0]) for m, s in named.items()}
+    def module(p): return re.sub(r'nbs/(.*?)\d+_(\w+)\.ipynb', r'\1\2', p).replace('/', '.')
+    return {module(p): relpath(s, page.rpartition('/')[0]) for p, s in lessons.items()}
 
 def write_wings(
     site:Site,
@@ -185,7 +187,8 @@ def _where(wings):
         names = (place, place.rpartition('.')[0], place.rsplit('.', 2)[0])
         module = next((m for m in names if m in modules), place)
         at = place if place in public else module
-        return render('place.html.j2', dict(place=place, href=f'../reference/{module.partition(".")[0]}.html#{at}'))
+        wing = module.partition('.')[0]
+        return render('place.html.j2', dict(place=place, href=f'../reference/{wing}.html#{at}'))
     return where
 
 def write_computed(
@@ -198,10 +201,11 @@ def write_computed(
                  about='Each rule, when it decides, what it reads, and where its methods come from.')
     site.write(rules['page'], rules['title'], render('rules.html.j2', shown))
     commands = dict(page='reference/assay.html', title='assay', about='every command and option')
-    site.write(commands['page'], 'The command assay', render('commands.html.j2', dict(commands=command_reference())))
+    told = render('commands.html.j2', dict(commands=command_reference()))
+    site.write(commands['page'], 'The command assay', told)
     return dict(docs=[rules], reference=[commands])
 
-# %% ../../nbs/guide/10_site.ipynb #992705d7
+# %% ../../nbs/guide/10_site.ipynb #6ee00edd
 def _linked_files(reports):
     "Versioned files outside of `reports/` that its pages link to"
     root, tracked = Path.cwd(), set(_git('ls-files').splitlines())
@@ -238,10 +242,12 @@ def _by_wing(lessons):
 
 _FRONT = (
     'Should we build this model, may we release it, does it still work?',
-    'assay takes a team from a decision problem and a table to a monitored machine-learning model, and gives the '
-    "evidence for each decision on the way. For example, it says no go where models cannot beat today's practice.")
+    'assay takes a team from a decision problem and a table to a monitored machine-learning model, '
+    'and gives the evidence for each decision on the way. '
+    "For example, it says no go where models cannot beat today's practice.")
 
-def _kept(pages, is_docs): return [p for p in pages if (p['page'].split('/')[1][:-5] in _REPOSITORY) != is_docs]
+def _kept(pages, is_docs):
+    return [p for p in pages if (p['page'].split('/')[1][:-5] in _REPOSITORY) != is_docs]
 _REPOSITORY = {Path(p).stem.lower() for p in ABOUT}
 
 def write_lists(
@@ -265,14 +271,15 @@ def write_lists(
         dict(page='reference/index.html', title='Reference', about='Functions and commands.')])]
     _list(site, 'index.html', 'assay', _FRONT, [*parts, ('The repository', about_repository)])
 
-# %% ../../nbs/guide/10_site.ipynb #bb662549
+# %% ../../nbs/guide/10_site.ipynb #4752c5fc
 def _fill(site, executed):
     "Write every page"
     lessons, docs = write_lessons(site, executed), write_docs(site)
     wings = read_wings()
     computed = write_computed(site, wings)
     copy_reports(site)
-    docs, reference = [*docs[:1], *computed['docs'], *docs[1:]], [*computed['reference'], *write_wings(site, wings)]
+    docs = [*docs[:1], *computed['docs'], *docs[1:]]
+    reference = [*computed['reference'], *write_wings(site, wings)]
     write_lists(site, docs, lessons, reference)
 
 def write_site(
@@ -295,7 +302,7 @@ def main(
 )->int: # Exit code
     "`python -m assay.guide.site`: build `_site`"
     parser = argparse.ArgumentParser('assay.guide.site', description='Build the site.', allow_abbrev=False)
-    parser.add_argument('--lessons', choices=['0', '1'], default='1', help='1 executes the lessons, 0 does not')
+    parser.add_argument('--lessons', choices=['0', '1'], default='1', help='1 executes them')
     parser.add_argument('--out', default='_site', help='folder of the site')
     said = parser.parse_args(words)
     enter_root()
