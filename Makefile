@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LESSONS ?= 1
 PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -84,6 +85,9 @@ wheel: setup ## build the wheel of this repository into dist/, with all that `as
 schema: setup ## write the JSON Schemas of the YAML files from their models
 	@$(BIN)/python -c 'from assay.stages.schema import write_schemas; write_schemas()'
 
+site: setup ## build _site/: reports, docs, reference, and the lessons with outputs; LESSONS=0 does not execute them
+	@$(BIN)/python -m assay.guide.site --lessons $(LESSONS)
+
 readme: setup ## take the pictures, execute nbs/index.ipynb and write README.md
 	@$(BIN)/python tests/pictures.py
 	@$(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace nbs/index.ipynb
@@ -103,4 +107,4 @@ lock-check: setup ## can every platform of the README install requirements.lock?
 	  rm -rf $(VENV)/.lock-check; echo "$$p: every package of requirements.lock can be installed"; \
 	done
 
-.PHONY: help setup run test test-record test-slow test-long check lab serve monitor audit truths bench deps export wheel schema readme lock lock-check
+.PHONY: help setup run test test-record test-slow test-long check lab serve monitor audit truths bench deps export wheel schema site readme lock lock-check

@@ -133,7 +133,8 @@ WINGS = dict( # Wing to its one job
     lab='each job on a data frame of your own',
     examples='the bundled flights',
     commands='the commands of `assay`, by their subject',
-    cli='the command `assay`')
+    cli='the command `assay`',
+    guide='the site for strangers: docs, lessons, reference')
 
 def _floor_lines(floor): return '\n'.join(f'{wing:<12} {WINGS[wing]}' for wing in floor)
 
