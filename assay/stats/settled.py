@@ -14,7 +14,7 @@ _PARTS, _BEFORE = 24, 16 # Parts of the rows, and those of them that say what to
 _LAST = (1, 2, 4, 8) # Parts at the end that are asked
 _FEWEST = 8 # Positives that the last rows lead to expect, at least
 _FALLEN = .6 # Share of what is expected below which the end has fallen
-_CHANCE = .01 # Chance of such an end where nothing has changed, over all that is asked
+_CHANCE = .004 # Chance of such an end where nothing has changed, over all that is asked
 
 def _line(share):
     "What a line through the first shares says of all parts: expected share, and residuals of the first"
