@@ -10,7 +10,7 @@ __all__ = ['ACCESS', 'INTEGRATION', 'find_blockers', 'StudyContext', 'assess', '
 import dataclasses, math
 from collections.abc import Iterable
 
-import pandas as pd
+import numpy as np, pandas as pd
 
 from ..explore.skill import LEAK, column_skills
 from ..models.admission import admit_production
@@ -25,6 +25,7 @@ from .stability import adversarial_pairs, measure_stability
 from .value import rows_needed, say_rows
 from .verdict import grade, say_interval, verdict_of
 from ..stats.intervals import FEW_GROUPS, count_groups
+from ..stats.settled import fall_at_end
 
 # %% ../../nbs/feasibility/08_study.ipynb #c6752018
 ACCESS, INTEGRATION = ('F01', 'F02', 'F05'), ('F06', 'F11', 'P07') # Items of the checklist
@@ -77,6 +78,7 @@ def _rows_of(case, n_test):
     n_valid, n_clusters = len(case.valid), None
     if case.cluster: n_clusters = count_groups(case_blocks(case, case.valid))
     rows = dict(train=len(case.train), valid=n_valid, test=n_test or n_valid, rare=int(_rarest(case)))
+    rows |= dict(outcomes=2 if case.problem.task == 'binary' else None)
     return rows | dict(cluster=case.cluster, clusters=n_clusters)
 
 def _resolve_first(case, skills, blockers):
@@ -85,6 +87,14 @@ def _resolve_first(case, skills, blockers):
     leaks = sorted({*measured, *blockers.get('leaks', [])})
     found = {k: blockers.get(k, []) for k in ('harms', 'blocked', 'open')}
     return dict(leaks=leaks, risks=case.problem.risks) | found
+
+def _settled(case, models):
+    "How the share of positives has fallen at the end of all rows, as `fall_at_end` says; empty without a time"
+    if case.problem.task != 'binary' or not case.problem.time: return {}
+    y = np.concatenate([case.train[case.problem.target], case.y])
+    score = np.asarray(models['scores'][models['best']], float)
+    is_chance = score.ndim == 1 and score.min() >= 0 and score.max() <= 1
+    return fall_at_end(y, score if is_chance else None)
 
 _NOTHING_MORE = dict(over={}, adversarial=[], hypotheses={})
 
@@ -114,8 +124,8 @@ def assess(
     """Measure all evidence for the verdict, on training and validation rows only
 
     Of production only columns are read, never outcomes.
-    The parts: bar, timed, rows, models, columns, together, signal, learning, ceiling, stability, value,
-    parts, hypotheses, leaks, risks, harms, blocked, open."""
+    The parts: bar, timed, rows, settled, models, columns, together, signal, learning, ceiling, stability,
+    value, parts, hypotheses, leaks, risks, harms, blocked, open."""
     case = make_case(train, valid, problem, fields, settings)
     production = admit_production(context.production, fields)
     blockers, look = context.blockers or {}, case.sample[:10_000]
@@ -127,6 +137,7 @@ def assess(
         bar=_bar_of(case, models),
         timed=bool(problem.time),
         rows=_rows_of(case, context.n_test),
+        settled=_settled(case, models),
         models=models | dict(over=more['over']),
         columns=skills.head(5).to_dict())
     evidence |= dict(
@@ -173,9 +184,20 @@ def _clusters(e):
         heart = f"{s['known']:.0%} of the validation rows are of values of {column} that training holds too"
     return dict(few=few, by_heart=heart)
 
+_FEWEST_RARE = 10 # Validation rows of the rarest of several outcomes
+_FEWEST_OF_TWO = 20 # The same of two outcomes: of so few positives a score says little
+
 def _is_too_small(e):
     "Has validation too few rows, or too few of the rarest outcome, for any score to mean something?"
-    return e['rows']['valid'] < 40 or e['rows']['rare'] < 10
+    fewest = _FEWEST_OF_TWO if e['rows'].get('outcomes') == 2 else _FEWEST_RARE
+    return e['rows']['valid'] < 40 or e['rows']['rare'] < fewest
+
+def _unsettled(e):
+    "How far the share of positives has fallen at the end; empty where it has not"
+    m = e.get('settled')
+    if not m: return ''
+    share = f"{m['share']:.1%} of the last {m['n']:,} rows are positive"
+    return f"{share}, {m['expected']:.1%} were expected, and {m['before']:.1%} stood in the first two thirds"
 
 # %% ../../nbs/feasibility/08_study.ipynb #a987e5f3
 def _fades(e, minimum):
@@ -280,7 +302,8 @@ def facts_of(
     "Turn the evidence into the facts that the rules read"
     e = evidence
     res = _blocker_facts(e) | _clusters(e)
-    res |= dict(too_few=_is_too_small(e)) | _score_facts(e) | _worth_facts(e) | _part_facts(e)
+    res |= dict(too_few=_is_too_small(e), unsettled=_unsettled(e))
+    res |= _score_facts(e) | _worth_facts(e) | _part_facts(e)
     return res | dict(ceiling=_ceiling_fact(e)) | _row_facts(e) | _power_facts(e)
 
 # %% ../../nbs/feasibility/08_study.ipynb #22793f23

@@ -49,7 +49,8 @@ def _works_in_a_part(f): return f['signal'] and bool(f['segments'])
 def _fades(f): return f['fades'] and f['timed']
 def _fails_elsewhere(f): return f['fades'] and not f['timed']
 def _costs_more(f): return _reaches(f) and f['worth'] == 'no'
-def _too_few_clusters(f): return bool(f['few']) and not _reaches(f)
+def _holds_bar(f): return 'likely' in (f['minimum'], f['margin'])
+def _too_few_clusters(f): return bool(f['few']) and (_holds_bar(f) or not _reaches(f))
 def _capped(f): return f['ceiling'] == 'no'
 def _more_rows(f): return f['signal'] and f['more_rows']
 def _out_of_reach(f): return 'no' in (f['minimum'], f['margin'])
@@ -79,6 +80,13 @@ RULES = [
         verdict='insufficient_evidence',
         why='the data is not there to be used: {blocked}',
         next='settle it with the owner of the data, then assess again'),
+    Rule(
+        name='the last outcomes are not settled',
+        holds=itemgetter('unsettled'),
+        verdict='insufficient_evidence',
+        why='fewer outcomes stand at the end than before, as if they were not known yet: {unsettled}',
+        next='find out how long an outcome takes, leave out the rows whose outcome may still come, and '
+             'assess again; or let `time` name a day whose outcomes are known'),
     Rule(
         name='too few rows to measure',
         holds=itemgetter('too_few'),
@@ -216,6 +224,7 @@ _STANDS_FOR = dict( # What is told in the place of a fact, where no case is at h
     blocked='(what is refused)',
     too_good='(its skill, and the columns that it rests on)',
     never='(the skill, and the columns that were declared)',
+    unsettled='(its share, and the one that was expected)',
     few='validation has too few values of the column whose rows belong together',
     by_heart='validation rows are of values of that column that training holds too',
     idle='(which)',
@@ -242,6 +251,7 @@ FACTS = dict( # What the rules read, here of a model that passes
     never='',
     blocked=[],
     too_few=False,
+    unsettled='',
     few='',
     by_heart='',
     fades=False,

@@ -10,7 +10,7 @@ __all__ = ['N_SAID', 'WORSE', 'LEAST_WORSE', 'LEAST_ERROR', 'OperatingPoint', 'g
 import dataclasses
 
 import numpy as np, pandas as pd
-from scipy.special import ndtri
+from scipy.stats import norm, t as student
 
 from ..core.artifacts import check, metric
 from ..core.rendering import show
@@ -18,7 +18,7 @@ from .outcomes import SCORE, scores_of, with_outcome
 from ..responsible.groups import (
     absent_columns, as_groups, group_table, sensitive_columns, watched_columns)
 from ..responsible.resamples import group_draws
-from ..stats.intervals import Resampling, count_groups, ends_of
+from ..stats.intervals import Resampling, count_groups, ends_of, widening
 from ..stats.scored import Scored
 
 # %% ../../nbs/monitoring/07_groups.ipynb #36844345
@@ -70,13 +70,13 @@ def _changes_of(column, before, now, n_blocks):
         if g not in before: continue
         n_before, promised, beyond_before = before[g]
         for m, drawn in found.items():
-            row = dict(column=column, group=g, metric=m, promised=float(promised[m][0]))
+            row = dict(column=column, group=g, metric=m, promised=float(promised[m][0]), blocks=n_blocks)
             row |= _change(promised[m], drawn, min(n_before, n), n_blocks)
             if m in beyond: row |= _change(beyond_before[m], beyond[m], min(n_before, n), n_blocks, 'unsaid')
             rows.append(row)
     return rows
 
-_CHANGES = ['promised', 'change', 'change_low', 'change_high', 'unsaid', 'unsaid_low', 'unsaid_high']
+_CHANGES = ['promised', 'change', 'change_low', 'change_high', 'unsaid', 'unsaid_low', 'unsaid_high', 'blocks']
 
 def group_changes(
     reference:pd.DataFrame, # Rows on which performance was promised: target, scores, columns with groups
@@ -123,10 +123,21 @@ def _ways(changes): return changes.metric.map(_worse_way).astype(float)
 LEAST_WORSE = .05 # Change of a share that is worth an act
 LEAST_ERROR = .25 # Change of an error that is, as a part of what was promised
 
+def _wider(n_blocks, n_compared):
+    "How much wider an interval for many comparisons is; of few blocks by the quantiles of Student's t"
+    one, all_of_them = .975, 1-.025/max(n_compared, 1)
+    if widening(n_blocks) is None: return norm.ppf(all_of_them)/norm.ppf(one)
+    return student.ppf(all_of_them, n_blocks-1)/student.ppf(one, n_blocks-1)
+
+def _n_blocks(changes):
+    "Blocks, such as days, behind the intervals; 0 where rows stand by themselves"
+    blocks = pd.to_numeric(changes.blocks).dropna()
+    return int(blocks.min()) if len(blocks) else 0
+
 def _beyond_all(way, changes, name, n_compared):
     "Is a change the worse way, by an interval that holds for all comparisons together?"
     change, low, high = (pd.to_numeric(changes[f'{name}{end}']) for end in ('', '_low', '_high'))
-    wider = ndtri(1-.025/max(n_compared, 1))/ndtri(.975)
+    wider = _wider(_n_blocks(changes), n_compared)
     half = np.where(way > 0, change-low, high-change)
     return way*change-wider*half > 0
 
@@ -170,6 +181,8 @@ def _listed(rows):
 
 def _measured(changes, columns):
     "What was measured of the groups, and which are served worse; False where somebody has to act"
+    if _n_blocks(changes) == 1:
+        return 'unanswered', 'all rows are of one day or cluster, so no change can be told from chance'
     worse, badly = served_worse(changes), served_badly(changes)
     counted = f'{_n_groups(changes)} groups of {len(columns)} columns were measured with intervals'
     if len(badly):
