@@ -62,9 +62,10 @@ def fit_power_law(
 )->dict: # `a`, `b`, `c` as arrays: first the fit to the means, then the draws; `best`, `furthest`
     """Fit a power law of the metric against the number of rows
 
-    `a - b n^-c` levels off at `a` (Cortes et al. 1993; Hestness et al. 2017). With negative `b` and `c` it rises
-    from chance without levelling off, as a Morgan-Mercer-Flodin curve does at first (Viering & Loog 2022). A draw
-    has the latter where its squared error is smaller and its rise speeds up. `furthest`: rows to read it up to."""
+    `a - b n^-c` levels off at `a` (Cortes et al. 1993; Hestness et al. 2017). With negative `b` and `c` it
+    rises from chance without levelling off, as a Morgan-Mercer-Flodin curve does at first (Viering & Loog
+    2022). A draw has the latter where its squared error is smaller and its rise speeds up. `furthest`: the
+    rows up to which it is read."""
     n, S = np.asarray(n, float), np.asarray(scores, float)
     if len(n) < 3: raise ValueError(f"a curve needs at least 3 sizes, got {len(n)}")
     rng = np.random.default_rng(seed)
@@ -86,7 +87,8 @@ def _rows_of_each(fit, target):
     levels_off, gap = fit['c'] > 0, fit['a']-target
     is_reached = np.where(levels_off, gap > 0, fit['b'] < 0)
     with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
-        ratio = np.where(levels_off | (gap < 0), fit['b']/np.where(gap == 0, 1, gap), np.inf) # inf**(1/c) is 0 rows
+        ratio = fit['b']/np.where(gap == 0, 1, gap)
+        ratio = np.where(levels_off | (gap < 0), ratio, np.inf) # below chance: no rows are needed
         n = np.where(is_reached, ratio**(1/fit['c']), np.inf)
     is_too_far = ~levels_off & (n > fit.get('furthest', math.inf))
     return np.where(is_too_far, np.inf, n)
@@ -108,7 +110,9 @@ def rows_needed(
     return ends | dict(share=float(np.isfinite(n[1:]).mean()), rising=bool(fit['c'][0] < 0))
 
 _STILL = 'the score still rises without levelling off'
-_NEVER = {True: f'not within ten times the rows, though {_STILL}', False: 'no amount of rows of this kind gets there'}
+_NEVER = {
+    True: f'not within ten times the rows, though {_STILL}',
+    False: 'no amount of rows of this kind gets there'}
 
 def say_rows(
     need:dict, # From `rows_needed`, or None

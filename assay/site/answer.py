@@ -128,7 +128,8 @@ SENTENCES = dict(
         Sentence('Each year this is worth {value_per_year:money}, by the costs of problem.yaml: it'
             ' loses.', of='value_per_year', lies='below', front=True),
         Sentence('Each year this is worth {value_per_year:money}, by the costs of problem.yaml: '
-            'gain and loss are both possible.', of='value_per_year', lies='across', front=True)],
+            'gain and loss are both possible. {p_worth:share} of the draws gain; a saving is not shown.',
+            of='value_per_year', lies='across', front=True)],
     baseline=[
         Sentence("Today's practice reaches {agreed_metric} {rule_$}, which every model must beat; "
             'the same answer for every row reaches {constant_$}.'),
