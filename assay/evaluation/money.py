@@ -35,11 +35,16 @@ def net_of_year(
     return per_1000*_middle(value['rows_per_year'])/1000 - build - _middle(value.get('run_cost_per_year'))
 
 # %% ../../nbs/evaluation/13_money.ipynb #70545527
+_COUNTED = (
+    'Per 1,000 decisions nothing is taken off; per year, building and running are. The year of the forecast '
+    'is the median over all declared ranges, as feasibility reports it; other years are at the stated values.')
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Money(Result):
     "Savings over today's practice per 1,000 decisions: forecast, tested, realised"
     problem:object # The agreement: costs and value
     savings:dict # Row of `ROWS` to a metric, or None where it is not measured yet
+    forecast_year:dict=None # What feasibility reports for a year, after building and running
 
     @property
     def is_asked(self)->bool: # True where the agreement states what errors cost
@@ -60,9 +65,14 @@ class Money(Result):
     def _row(self, name):
         "One saving; without numbers where it is not measured"
         m = self.savings.get(name) or {}
-        net, says = net_of_year(m.get('value'), self.problem.value), self.says(name) or 'not measured'
+        net, says = self._net(name, m), self.says(name) or 'not measured'
         numbers = dict(per_1000=m.get('value'), low=m.get('low'), high=m.get('high'), n=m.get('n'))
         return dict(saving=name, stage=ROWS[name], per_year_net=net, says=says) | numbers
+
+    def _net(self, name, m):
+        "A year after building and running: as feasibility reports it, or at the stated values"
+        told = (self.forecast_year or {}).get('value') if name == 'forecast' else None
+        return net_of_year(m.get('value'), self.problem.value) if told is None else told
 
     def says(self,
         name:str, # A row of `ROWS`
@@ -79,7 +89,8 @@ class Money(Result):
         verb = 'say' if len(set(said.values())) == 1 else 'do not say'
         same = f'{verb} the same about money'
         apart = self._apart(list(said))
-        return f"{_listed(said)} {same} ({told}){f'; {apart}' if apart else ''}."
+        counted = f' {_COUNTED}' if (self.forecast_year or {}).get('value') is not None else ''
+        return f"{_listed(said)} {same} ({told}){f'; {apart}' if apart else ''}.{counted}"
 
     def _apart(self, names):
         "Pairs whose intervals share no amount"
@@ -107,7 +118,8 @@ def tested_money(
     saving:dict, # Of the final test, per 1,000 decisions
 )->Money: # Without what is realised
     "The forecast of feasibility beside the saving on the test rows"
-    return Money(problem, dict(forecast=reported('feasibility'), tested=saving))
+    year = reported('feasibility', 'value_per_year')
+    return Money(problem, dict(forecast=reported('feasibility'), tested=saving), year)
 
 def realised_money(
     problem, # The agreement
@@ -115,4 +127,5 @@ def realised_money(
 )->Money: # All three
     "What was forecast and tested beside what the weeks in use saved"
     forecast, tested = map(reported, ('feasibility', 'evaluation'))
-    return Money(problem, dict(forecast=forecast, tested=tested, realised=saving))
+    year = reported('feasibility', 'value_per_year')
+    return Money(problem, dict(forecast=forecast, tested=tested, realised=saving), year)

@@ -36,13 +36,39 @@ def _row_costs(case, outcomes, n_draws):
     off_by = {k: _off_by(p.task, y, s) for k,s in scores.items()}
     return costs_of_errors(rows, off_by, p.costs[_PRICED[p.task][0]], n_draws, case.seed)
 
+def _stated(amount):
+    "The stated value of an amount that may be a range"
+    return amount['value'] if isinstance(amount, dict) else amount
+
+def _ends(declared):
+    "Each end of each declared range: `(name, end)`"
+    ranges = {k: v for k,v in declared.items() if isinstance(v, dict) and 'value' in v}
+    ends = [(k, v.get(end, v['value'])) for k,v in ranges.items() for end in ('low', 'high')]
+    return [(k, end) for k, end in ends if end != ranges[k]['value']]
+
+def _net_at(case, models, outcomes, at):
+    "Median value of a year where every amount is stated, but for those that `at` gives"
+    declared = (case.problem.costs, case.problem.value)
+    costs, value = ({k: _stated(v) for k,v in d.items()} | at for d in declared)
+    problem = dataclasses.replace(case.problem, costs=costs, value=value)
+    paid = _row_costs(dataclasses.replace(case, problem=problem), outcomes, 100)
+    return yearly_value(paid.rule-paid[models['best']], value, case.seed)['value']
+
+def _loses_at(case, models, outcomes):
+    "Ends of declared ranges that alone make a year a loss"
+    only = outcomes | dict(scores={k: outcomes['scores'][k] for k in ('rule', models['best'])})
+    ends = _ends(case.problem.costs)+_ends(case.problem.value)
+    return [f'{k} at {end:g}' for k, end in ends if _net_at(case, models, only, {k: end}) <= 0]
+
 def measure_value(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
     outcomes:dict, # From `assay.feasibility.stability.over_time`
     n_draws:int=500, # Monte Carlo draws
 )->dict: # `value`, `low`, `high`, `p_positive`, `n`, `driver`, `strength`, `saved`, `per_row`; or None
-    "Net value per year of the decision against today's rule; None where costs or volume are not declared"
+    """Net value per year of the decision against today's rule; None where costs or volume are not declared
+
+    Where the interval holds gain and loss, `loses_at` has the ends of ranges that alone make it a loss."""
     p, scores = case.problem, outcomes['scores']
     is_priced = all(p.costs.get(k) is not None for k in _PRICED[p.task])
     if not is_priced or not p.value.get('rows_per_year'): return None
@@ -54,7 +80,9 @@ def measure_value(
     worth = {k: year[k] for k in ('value', 'low', 'high', 'p_positive')} | dict(saved=saving_of(saved))
     per_row = {k: float(paid[k].mean()) for k in scores}
     driver = driver or 'none is declared as a range'
-    return worth | dict(n=len(outcomes['y']), driver=driver, strength=strength, per_row=per_row)
+    loses_at = _loses_at(case, models, outcomes) if year['low'] <= 0 < year['high'] else []
+    worth |= dict(loses_at=loses_at, driver=driver, strength=strength)
+    return worth | dict(n=len(outcomes['y']), per_row=per_row)
 
 # %% ../../nbs/feasibility/04_gains.ipynb #9dce4a73
 _NUMBERS = ('number', 'integer') # Kinds of columns that ranges may part

@@ -188,6 +188,10 @@ def _is_noisy(scores, margin):
     error = student.ppf(.975, n_sizes*(n_orders-1))*of_one*np.sqrt(2/n_orders)
     return bool(error > max(abs(rise), margin))
 
+def _chance(case):
+    "Score of a constant, from which a curve without an end rises"
+    return point_score(case, case.valid, fit_score(case, 'constant', case.sample, case.valid))
+
 def learning_curve(
     case:Case, # What is assessed
     name:str, # Model
@@ -206,7 +210,7 @@ def learning_curve(
     scores = scores+(reached-scores[-1].mean())
     best = 1. if case.sign > 0 else 0.
     noisy = _is_noisy(scores, case.bar['margin'])
-    fit = fit_power_law(sizes, scores, best, seed=case.seed) | dict(noisy=noisy)
+    fit = fit_power_law(sizes, scores, best, seed=case.seed, chance=_chance(case)) | dict(noisy=noisy)
     return dict(sizes=sizes, scores=scores, fit=fit, noisy=noisy)
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #797d0746
@@ -220,7 +224,7 @@ def curve_table(
     beyond = sizes[-1]*np.array([] if curve['noisy'] else [2, 4, ahead])
     n = np.append(sizes, beyond).astype(float)
     a, b, c = (curve['fit'][k][:, None] for k in 'abc')
-    y = a-b*n**-c
+    y = np.minimum(a-b*n**-c, curve['fit'].get('best', np.inf))
     score = np.append(curve['scores'].mean(1), [np.nan]*len(beyond))
     low, high = np.quantile(y[1:], .025, 0), np.quantile(y[1:], .975, 0)
     return pd.DataFrame(dict(rows=n, score=score, fitted=y[0], low=low, high=high))

@@ -136,7 +136,9 @@ class Study:
 
     def worth(self):
         "The value per year, with the quantities that it depends on"
-        value = pd.Series(self.evidence['value'] or _NOT_DECLARED, dtype=object)
+        measured = self.evidence['value']
+        ends = dict(loses_at=', '.join(measured['loses_at']) or 'no single end') if measured else {}
+        value = pd.Series((measured or _NOT_DECLARED) | ends, dtype=object)
         year = in_currency('per year', self.problem)
         return value.drop('per_row', errors='ignore').to_frame(year)
 

@@ -52,7 +52,7 @@ def _worth_row(e, facts):
     value = e['value']
     found = _plain(value)
     if value: found += f", above 0 in {value['p_positive']:.0%} of draws"
-    return _row('is it worth it, per year?', found, '> 0 in at least 90 % of draws', facts['worth'])
+    return _row('is it worth it, per year?', found, '> 0 in the whole interval', facts['worth'])
 
 def _blocker_rows(e, facts):
     "What must be resolved first"

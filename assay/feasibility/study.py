@@ -237,17 +237,30 @@ def _score_facts(e):
 
 def worth_of(
     value:dict, # From `measure_value`, or None
-    sure:float=.9, # Share of the draws that must agree
-)->str: # `yes`, `no`, `open`, `unknown`
-    "Is the model worth its cost?"
+    sure:float=.9, # Share of the draws that gain, from which a gain is likely
+)->str: # `yes`, `likely`, `open`, `no`, `unknown`
+    """Is the model worth its cost?
+
+    `yes` and `no` are said of the whole 95 % interval. Where that holds a loss, it is `likely` if most draws
+    gain and no end of a declared range makes it a loss by itself; else it is `open`."""
     if value is None: return 'unknown'
-    if value['p_positive'] >= sure: return 'yes'
-    return 'no' if value['p_positive'] <= 1-sure else 'open'
+    if value['low'] > 0: return 'yes'
+    if value['high'] < 0: return 'no'
+    return 'likely' if value['p_positive'] >= sure and not value['loses_at'] else 'open'
+
+def _worth_said(value):
+    "The worth in words: how many draws gain, and what holds a loss"
+    worth = worth_of(value)
+    if worth not in ('likely', 'open'): return worth
+    share = f"{value['p_positive']:.0%} of the draws gain"
+    because = f"; a loss at one end of a range: {', '.join(value['loses_at'])}" if value['loses_at'] else ''
+    told = dict(likely=f'likely ({share}), not shown', open=f'open ({share})')[worth]
+    return f"{told}: the interval of a year holds a loss{because}"
 
 def _worth_facts(e):
     "Whether it pays, and which declared range matters most"
     value = e['value']
-    return dict(worth=worth_of(value), driver=value['driver'] if value else '')
+    return dict(worth=worth_of(value), worth_said=_worth_said(value), driver=value['driver'] if value else '')
 
 def _part_facts(e):
     "Parts of the rows that reach the bar, and those that gain nothing"
@@ -338,6 +351,7 @@ _GRADED = ( # Fact, its grades, and the gap that they leave
     ('minimum', ('no', 'unlikely'), 'the score stays below the minimum'),
     ('margin', ('no', 'unlikely'), "the gain over today's rule stays below the margin"),
     ('worth', ('unknown',), 'costs or volume are not declared, so the worth is unknown'),
+    ('worth', ('likely',), 'that it pays is likely and not shown: its interval holds a loss'),
     ('worth', ('open',), 'the declared ranges do not say whether it pays'))
 
 _COMPARISON_LEAKS = 'models of shuffled outcomes score above the constant: the comparison itself may leak'

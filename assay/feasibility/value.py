@@ -16,10 +16,17 @@ from scipy.stats import norm
 from ..stats.intervals import widening
 
 # %% ../../nbs/feasibility/01_value.ipynb #7144e8d5
-_EXPONENTS = np.linspace(.2, 1.5, 27)
+_EXPONENTS = np.linspace(.05, 1.5, 30) # How fast a curve levels off
+_GROWTHS = np.linspace(.05, 1., 20) # How fast a curve rises above chance
+_FURTHEST = 10 # How many times the rows a curve that does not level off is continued
+
+def _best_of(fits, errors, exponents):
+    "Of the fits of each curve (curves × exponents), the one with the least error: a, b, c and its error"
+    i = (np.arange(len(errors)), errors.argmin(1))
+    return *(f[i] for f in fits), exponents[i[1]], errors[i]
 
 def _power_laws(n, S, best):
-    "Least squares of `a - b n^-c` for each row of `S` (curves × sizes): arrays a, b, c"
+    "Least squares of `a - b n^-c` for each row of `S` (curves × sizes): arrays a, b, c, squared error"
     x = n[None,:]**-_EXPONENTS[:,None] # exponents × sizes
     xm, sm = x.mean(1), S.mean(1)
     apart = x-xm[:,None]
@@ -28,8 +35,22 @@ def _power_laws(n, S, best):
     a = np.minimum(sm[:,None]+b*xm, best)
     fitted = a[:,:,None]-b[:,:,None]*x
     error = ((fitted-S[:,None,:])**2).sum(2)
-    i = (np.arange(len(S)), error.argmin(1))
-    return a[i], b[i], _EXPONENTS[i[1]]
+    return _best_of((a, b), error, _EXPONENTS)
+
+def _growth_laws(n, S, chance):
+    "The same of `chance + b n^d`, written with the negative `b` and `c` of a power law"
+    x = n[None,:]**_GROWTHS[:,None]
+    b = np.maximum((S-chance) @ x.T/(x**2).sum(1), 0)
+    fitted = chance+b[:,:,None]*x
+    error = ((fitted-S[:,None,:])**2).sum(2)
+    return _best_of((np.full_like(b, chance), -b), error, -_GROWTHS)
+
+def _speeds_up(S):
+    "Does each curve rise at least half as fast again in the later half of its doublings as in the earlier?"
+    k = S.shape[1]
+    middle = k//2
+    early, late = (S[:,middle]-S[:,0])/middle, (S[:,-1]-S[:,middle])/(k-1-middle)
+    return late >= 1.5*early
 
 def fit_power_law(
     n, # Sizes of the nested samples, at least 3
@@ -37,36 +58,61 @@ def fit_power_law(
     best:float=math.inf, # No score can be above this
     n_boot:int=200, # Draws of the seeds of each size
     seed:int=0, # Random seed
-)->dict: # `a`, `b`, `c` as arrays: first the fit to the means, then the draws
-    "Fit a power law of the metric against the number of rows"
+    chance:float=None, # Score of a constant; without it no curve may rise faster and faster
+)->dict: # `a`, `b`, `c` as arrays: first the fit to the means, then the draws; `best`, `furthest`
+    """Fit a power law of the metric against the number of rows
+
+    `a - b n^-c` levels off at `a` (Cortes et al. 1993; Hestness et al. 2017). With negative `b` and `c` it
+    rises from chance without levelling off, as a Morgan-Mercer-Flodin curve does at first (Viering & Loog
+    2022). A draw has the latter where its squared error is smaller and its rise speeds up. `furthest`: the
+    rows up to which it is read."""
     n, S = np.asarray(n, float), np.asarray(scores, float)
     if len(n) < 3: raise ValueError(f"a curve needs at least 3 sizes, got {len(n)}")
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, S.shape[1], (n_boot, *S.shape))
     drawn = np.take_along_axis(S[None].repeat(n_boot, 0), draws, 2)
     curves = np.concatenate([S.mean(1)[None], drawn.mean(2)])
-    return dict(zip('abc', _power_laws(n, curves, best)))
+    *law, error = _power_laws(n, curves, best)
+    if chance is not None:
+        *growth, without_end = _growth_laws(n, curves, chance)
+        grows = (without_end < error) & _speeds_up(curves)
+        law = [np.where(grows, new, old) for new, old in zip(growth, law)]
+    return dict(zip('abc', law)) | dict(best=best, furthest=_FURTHEST*n[-1])
 
 # %% ../../nbs/feasibility/01_value.ipynb #031f7183
 def _rows_or_never(n): return float(n) if np.isfinite(n) else None
+
+def _rows_of_each(fit, target):
+    "Rows at which each drawn curve reaches a score, infinite for never"
+    levels_off, gap = fit['c'] > 0, fit['a']-target
+    is_reached = np.where(levels_off, gap > 0, fit['b'] < 0)
+    with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
+        ratio = fit['b']/np.where(gap == 0, 1, gap)
+        ratio = np.where(levels_off | (gap < 0), ratio, np.inf) # below chance: no rows are needed
+        n = np.where(is_reached, ratio**(1/fit['c']), np.inf)
+    is_too_far = ~levels_off & (n > fit.get('furthest', math.inf))
+    return np.where(is_too_far, np.inf, n)
 
 def rows_needed(
     fit:dict, # From `fit_power_law`
     target:float, # Score to reach
     most:float=1e8, # More rows than this count as never
-)->dict: # `value`, `low`, `high`: rows, None for never; `share`: of draws that ever get there
-    "Number of rows with which the fitted curve reaches a score; none where it is too noisy to tell"
+)->dict: # `value`, `low`, `high`: rows, None for never; `share`: of draws that ever get there; `rising`
+    """Number of rows with which the fitted curve reaches a score; none where it is too noisy to tell
+
+    `rising`: has the curve not begun to level off, so that it is read up to ten times the rows only?"""
     if fit.get('noisy'): return dict(value=None, low=None, high=None, share=0., noisy=True)
-    gap = fit['a']-target
-    is_above = gap > 0
-    with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
-        ratio = fit['b']/np.where(is_above, gap, 1)
-        n = np.where(is_above, ratio**(1/fit['c']), np.inf)
+    n = _rows_of_each(fit, target)
     n = np.where(n > most, np.inf, n)
     low, high = np.quantile(n[1:], [.025, .975], method='nearest')
     found = dict(value=n[0], low=low, high=high)
     ends = {k: _rows_or_never(v) for k,v in found.items()}
-    return ends | dict(share=float(np.isfinite(n[1:]).mean()))
+    return ends | dict(share=float(np.isfinite(n[1:]).mean()), rising=bool(fit['c'][0] < 0))
+
+_STILL = 'the score still rises without levelling off'
+_NEVER = {
+    True: f'not within ten times the rows, though {_STILL}',
+    False: 'no amount of rows of this kind gets there'}
 
 def say_rows(
     need:dict, # From `rows_needed`, or None
@@ -74,9 +120,11 @@ def say_rows(
     "Number of rows in words"
     if need is None: return 'too few rows for a learning curve'
     if need.get('noisy'): return 'the learning curve is too noisy to extrapolate'
-    if need['value'] is None: return 'no amount of rows of this kind gets there'
+    rising = need.get('rising', False)
+    if need['value'] is None: return _NEVER[rising]
     ends = [f'{v:,.0f}' if v is not None else 'no bound' for v in (need['low'], need['high'])]
-    return f"about {need['value']:,.0f} rows ({ends[0]} to {ends[1]})"
+    told = f"about {need['value']:,.0f} rows ({ends[0]} to {ends[1]})"
+    return f'{told}, if it goes on as it does: {_STILL}' if rising else told
 
 # %% ../../nbs/feasibility/01_value.ipynb #7b8cff83
 def draw(

@@ -43,8 +43,9 @@ def _reaches(f):
     return f['signal'] and f['beats_rule'] and f['minimum'] in _OK and f['margin'] in _OK
 
 def _pays(f): return _reaches(f) and f['worth'] == 'yes'
+def _likely_pays(f): return _reaches(f) and f['worth'] == 'likely'
 def _may_pay(f): return _reaches(f) and f['worth'] == 'unknown'
-def _pays_in_a_part(f): return (_pays(f) or _may_pay(f)) and bool(f['idle'])
+def _pays_in_a_part(f): return (_pays(f) or _likely_pays(f) or _may_pay(f)) and bool(f['idle'])
 def _works_in_a_part(f): return f['signal'] and bool(f['segments'])
 def _fades(f): return f['fades'] and f['timed']
 def _fails_elsewhere(f): return f['fades'] and not f['timed']
@@ -162,6 +163,13 @@ RULES = [
         why="a simple model reaches the minimum and beats today's rule; worth: {worth}",
         next='tune several families against this baseline, then open the test set once'),
     Rule(
+        name='it reaches the bar and likely pays',
+        holds=_likely_pays,
+        verdict='go',
+        why="a simple model reaches the minimum and beats today's rule; worth: {worth_said}",
+        next='tune several families against this baseline, then open the test set once; '
+             'on the condition that the saving is shown before release, as its interval holds a loss'),
+    Rule(
         name='it reaches the bar',
         holds=_may_pay,
         verdict='go',
@@ -179,7 +187,8 @@ RULES = [
         name='worth is open',
         holds=_reaches,
         verdict='insufficient_evidence',
-        why="the model is better than today's rule, but the declared ranges do not say whether it pays",
+        why="the model is better than today's rule, but the declared ranges do not say whether it pays; "
+            'worth: {worth_said}',
         next=f'narrow the range that matters most: {{driver}}; {MOVES}'),
     Rule(
         name='it works in a part',
@@ -229,6 +238,7 @@ _STANDS_FOR = dict( # What is told in the place of a fact, where no case is at h
     by_heart='validation rows are of values of that column that training holds too',
     idle='(which)',
     worth='(yes, or unknown)',
+    worth_said='(how likely, and whether the interval or an end of a range holds a loss)',
     driver='(its name)',
     segments='(which)',
     changed='(the day, and both scores)',
@@ -263,6 +273,7 @@ FACTS = dict( # What the rules read, here of a model that passes
     minimum='yes',
     margin='yes',
     worth='yes',
+    worth_said='yes',
     driver='',
     segments=[],
     idle=[],

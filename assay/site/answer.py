@@ -124,12 +124,16 @@ SENTENCES = dict(
             'seen; at {agreed_bound} {agreed_minimum} is asked.'),
         Sentence("Today's practice reaches {rule}. The gain is {gain}; {agreed_margin} is asked.",
             front=True),
-        Sentence('Each year this is worth {value_per_year:money}, by the costs of problem.yaml.',
+        Sentence('Each year this is worth {value_per_year:money} after building and running, '
+            'by the costs of problem.yaml.',
             of='value_per_year', lies='above', front=True),
-        Sentence('Each year this is worth {value_per_year:money}, by the costs of problem.yaml: it'
+        Sentence('Each year this is worth {value_per_year:money} after building and running, '
+            'by the costs of problem.yaml: it'
             ' loses.', of='value_per_year', lies='below', front=True),
-        Sentence('Each year this is worth {value_per_year:money}, by the costs of problem.yaml: '
-            'gain and loss are both possible.', of='value_per_year', lies='across', front=True)],
+        Sentence('Each year this is worth {value_per_year:money} after building and running, '
+            'by the costs of problem.yaml: '
+            'gain and loss are both possible. {p_worth:share} of the draws gain; a saving is not shown.',
+            of='value_per_year', lies='across', front=True)],
     baseline=[
         Sentence("Today's practice reaches {agreed_metric} {rule_$}, which every model must beat; "
             'the same answer for every row reaches {constant_$}.'),
