@@ -397,7 +397,7 @@ def find_time(
     found = [c for c in moments if _may_date_rows(c, df[c], count)]
     if found: return found[0], _why_time(found, count(found[0]))
     if moments: return None, f"{moments} hold moments, but not in every row, too few, or births"
-    return None, 'no column holds moments in ISO 8601'
+    return None, 'no column holds moments'
 
 _MOST_GAPS = .2 # Share of rows that may belong to nobody
 
