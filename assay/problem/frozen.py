@@ -29,8 +29,8 @@ class Agreement:
     def table(self): # Data frame
         "The success criteria, and the hash by which they are frozen"
         import pandas as pd
-        unused = () if self.problem.task == 'binary' else ('positive',) # only one of two classes is positive
-        plain = {k: v for k,v in criteria(self.problem).items() if not isinstance(v, dict) and k not in unused}
+        plain = {k: v for k,v in criteria(self.problem).items() if not isinstance(v, dict)}
+        if self.problem.task != 'binary': plain.pop('positive') # only one of two classes is positive
         return pd.Series(plain | dict(hash=self.line['sha256'][:16])).to_frame('agreed')
 
     def ledger(self): # Data frame: agreed, target, table, after_results, changed
