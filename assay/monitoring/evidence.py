@@ -32,7 +32,7 @@ def _can_be_estimated(name):
     return METRICS[name]['tasks'] != ('regression',)
 
 def _is_judged(week, name):
-    "Has a week a realised score with an interval, a decision, and where there can be one, an estimated score?"
+    "Has a week a realised score with its interval, a decision, and an estimated score where that can be?"
     estimated, found = week['estimated'] or {}, week['realised'] or {}
     is_estimated = estimated.get('value') is not None or not _can_be_estimated(name)
     return is_estimated and _has_ends(found.get('score')) and week['decision'] in DECISIONS
