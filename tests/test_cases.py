@@ -280,6 +280,24 @@ def test_an_amount_names_no_row(tmp_path):
     df = rows().assign(account_balance=RNG.permutation(10**6)[:N])
     d = proposed(tmp_path, df)
     assert d.problem["id"] == "row_id" and "account_balance" in d.dictionary.names("feature")
+    with_signs = rows().assign(amount=[f"{i}.25" + "-" * (i % 5 == 0) for i in range(N)])
+    d = proposed(tmp_path, with_signs)
+    assert d.problem["id"] == "row_id" and has(d.notes, "'amount' holds numbers")
+    codes = proposed(tmp_path, rows().assign(code=[f"{i}-A" for i in range(N)]))
+    assert codes.problem["id"] == "code"  # the control
+
+
+def test_a_flag_is_an_x_or_a_blank(tmp_path):
+    "The control says the same in every row"
+    d = proposed(tmp_path, rows().assign(vip=np.where(np.arange(N) % 4, "", "X"), all="X"))
+    assert "vip" in d.dictionary.names("feature") and list(d.aside) == ["all"]
+
+
+@pytest.mark.parametrize("way", ["%Y%m%dT%H%M%SZ", "%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"])
+def test_moments_as_programs_write_them_are_time(way, tmp_path):
+    at = pd.Series(pd.date_range("2024-01-01", periods=N, freq="9h"))
+    d = proposed(tmp_path, rows().assign(at=at.dt.strftime(way)))
+    assert d.problem["time"] == "at" and d.data["train_until"] and d.warnings == []
 
 
 def test_columns_can_be_left_out(tmp_path):

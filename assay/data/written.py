@@ -94,7 +94,10 @@ PERIODS = {
     '%m/%Y': r'\d\d?/\d{4}', '%m.%Y': r'\d\d?\.\d{4}', '%b %Y': r'\D+ \d{4}', '%B %Y': r'\D+ \d{4}',
     QUARTER: r'\d{4}[ -]?Q[1-4]'}
 # Ways of writing, those that exclude most first
-MOMENTS = (ISO, *(day+hour for day in _DAYS for hour in _HOURS))
+_WHOLE = ( # Ways that programs write: ISO 8601 without signs, mail, and Unix
+    '%Y%m%dT%H%M%SZ', '%Y%m%dT%H%M%S', '%a, %d %b %Y %H:%M:%S', '%a, %d %b %Y %H:%M:%S GMT',
+    '%a, %d %b %Y %H:%M:%S +0000', '%a %b %d %H:%M:%S %Y', '%a, %d %b %Y')
+MOMENTS = (ISO, *(day+hour for day in _DAYS for hour in _HOURS), *_WHOLE)
 FIRST_YEAR, LAST_YEAR = 1900, 2100 # Years between which a moment is taken for one
 
 def _in_iso(texts):

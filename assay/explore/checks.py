@@ -32,16 +32,23 @@ def _compared(compared):
            + (f'; not compared: {listed(lacking)}' if lacking else ''))
     return check('P05', status, why, f'{_AT}moved_columns')
 
-def _enough_labels(counts, min_labels):
-    "F15: does every split hold labels of both kinds?"
+def _labels_asked(min_labels, task):
+    "What every split holds, and what it lacks: labels, or of a number, rows on both sides of its median"
+    if task == 'regression':
+        sides = f'{min_labels} outcomes on each side of their median'
+        return f'at least {sides}', sides
+    return f'labels, at least {min_labels} of each kind', f'{min_labels} labels of each kind'
+
+def _enough_labels(counts, min_labels, task):
+    "F15: does every split hold outcomes of both kinds?"
     fewest = counts[['n_positive', 'n_negative']].min(axis=1)
     thin = counts[(fewest < min_labels) | (counts.n_missing > 0)].split.tolist()
-    why = f'every split has labels, at least {min_labels} of each kind'
+    enough, asked = _labels_asked(min_labels, task)
+    why = f'every split has {enough}'
     if thin:
         why = (
-            f'fewer than {min_labels} labels of each kind, or missing ones, in {listed(thin)}; below that, '
-            'what is measured there is uncertain: collect more rows, or lower explore.min_labels in '
-            'params.yaml'
+            f'fewer than {asked}, or missing ones, in {listed(thin)}; below that, what is '
+            'measured there is uncertain: collect more rows, or lower explore.min_labels in params.yaml'
         )
     return check('F15', not thin, why, f'{_AT}fewest_labels')
 
@@ -51,8 +58,8 @@ def _no_leak(leaks, asked):
     return check('leakage', not leaks, why, f'{_AT}leaking_features')
 
 def exploration_checks(
-    # An `assay.explore.overview.Exploration`: its `features`, and its tables `columns`, `related`, `compared`
-    # and `counts`
+    # An `assay.explore.overview.Exploration`: its `problem`, its `features`, and its tables `columns`,
+    # `related`, `compared` and `counts`
     explored,
     leaks, # Declared features that leak, from `assay.explore.leakage.leaking_features`
     min_labels:int=200, # Rows of each label needed in every split
@@ -63,7 +70,7 @@ def exploration_checks(
     return [
         _covered(explored.features, looked_at),
         _compared(explored.compared),
-        _enough_labels(explored.counts, min_labels),
+        _enough_labels(explored.counts, min_labels, explored.problem.task),
         _no_leak(leaks, asked)]
 
 def exploration_verdict(

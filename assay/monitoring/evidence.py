@@ -27,15 +27,19 @@ def _worst(found, name):
 
 def _has_ends(m): return bool(m) and None not in (m.get('value'), m.get('low'), m.get('high'))
 
-def _is_judged(week):
-    "Has a week an estimated and a realised score, the latter with an interval, and a decision?"
-    estimated, found = week['estimated'] or {}, week['realised'] or {}
-    has_scores = estimated.get('value') is not None and _has_ends(found.get('score'))
-    return has_scores and week['decision'] in DECISIONS
+def _can_be_estimated(name):
+    "Can a metric be estimated before outcomes are known: is it one of probabilities, and not of numbers?"
+    return METRICS[name]['tasks'] != ('regression',)
 
-def _judged(every):
+def _is_judged(week, name):
+    "Has a week a realised score with its interval, a decision, and an estimated score where that can be?"
+    estimated, found = week['estimated'] or {}, week['realised'] or {}
+    is_estimated = estimated.get('value') is not None or not _can_be_estimated(name)
+    return is_estimated and _has_ends(found.get('score')) and week['decision'] in DECISIONS
+
+def _judged(every, name):
     "How many weeks have all that a decision on retraining rests on"
-    return metric(sum(map(_is_judged, every)), n=len(every), better='higher')
+    return metric(sum(_is_judged(week, name) for week in every), n=len(every), better='higher')
 
 def _watched(every):
     "How many columns every week compared with the reference, of those that any week did"
@@ -48,7 +52,7 @@ def _week_metrics(weeks, name):
     every = list(weeks.values())
     n, found = len(every), [r for r in every if r['realised']]
     n_drifted = sum(bool(w['drift'].drifted.any()) for w in every)
-    counts = dict(n_weeks=metric(n), n_realised=metric(len(found), n=n), n_judged=_judged(every))
+    counts = dict(n_weeks=metric(n), n_realised=metric(len(found), n=n), n_judged=_judged(every, name))
     drifted = dict(n_drifted_weeks=metric(n_drifted, n=n, better='lower'))
     watched = dict(n_columns_watched=_watched(every), worst_week=_worst(found, name))
     return counts | drifted | watched
@@ -142,11 +146,16 @@ def _alarm_check(m, n, alpha):
     short = '' if can else f"; the reference has too few days for {alpha:.1%}, so {promised}"
     return _row('P09', bool(found and quiet and can), f'{shift}; {alarms}{short}', 'false_alarms')
 
+_OF_NUMBERS = (
+    'have a realised score with its interval, and a decision; the error of a number cannot be estimated '
+    'before its outcome is known')
+
 def _performance_check(m):
     "P10: each week has an estimated score, a realised one with its interval, and a decision"
-    weeks = f"{m['n_judged']} of {_windows(m['n_weeks'])}"
+    weeks, ok = f"{m['n_judged']} of {_windows(m['n_weeks'])}", 0 < m['n_weeks'] == m['n_judged']
     why = f'{weeks} have an estimated score, a realised score with its interval, and a decision'
-    return _row('P10', 0 < m['n_weeks'] == m['n_judged'], why, 'n_judged')
+    if ok and m['last_estimated'] is None: why = f'{weeks} {_OF_NUMBERS}'
+    return _row('P10', ok, why, 'n_judged')
 
 def monitoring_checks(
     metrics:dict, # From `monitoring_metrics` and `alarm_metrics`

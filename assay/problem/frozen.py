@@ -30,6 +30,7 @@ class Agreement:
         "The success criteria, and the hash by which they are frozen"
         import pandas as pd
         plain = {k: v for k,v in criteria(self.problem).items() if not isinstance(v, dict)}
+        if self.problem.task != 'binary': plain.pop('positive') # only one of two classes is positive
         return pd.Series(plain | dict(hash=self.line['sha256'][:16])).to_frame('agreed')
 
     def ledger(self): # Data frame: agreed, target, table, after_results, changed

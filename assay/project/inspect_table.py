@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RESERVED', 'FEWEST_GROUPS', 'plain_name', 'plain_names', 'column_of', 'plain_value', 'find_task', 'spellings',
-           'find_positive', 'choose_metric', 'is_booleans', 'holds_nothing', 'set_aside', 'count_column', 'find_id',
-           'find_time', 'looks_like_group', 'no_group', 'find_group', 'watched_groups']
+           'find_positive', 'choose_metric', 'is_booleans', 'holds_nothing', 'is_flag', 'set_aside', 'count_column',
+           'find_id', 'find_time', 'looks_like_group', 'no_group', 'find_group', 'watched_groups']
 
 # %% ../../nbs/project/01_inspect_table.ipynb #4a451035
 import difflib, re, unicodedata
@@ -288,6 +288,13 @@ def _otherwise_written(texts):
         return 'dates that are not in ISO 8601, such as 2013-09-01; convert them at the source'
     return ''
 
+def is_flag(
+    s:pd.Series, # Values of a column
+)->bool:
+    "Is one text, such as `X`, written where something holds, and nothing where it does not?"
+    is_text, n_levels = pd.api.types.is_string_dtype(s.dropna()), s.nunique()
+    return bool(is_text and n_levels == 1 and .01 <= s.isna().mean() <= .99)
+
 def set_aside(
     name:str, # Name of a column
     s:pd.Series, # Its values
@@ -295,6 +302,7 @@ def set_aside(
     "Is a column no feature?"
     known = s.dropna()
     if (why := holds_nothing(s)): return why
+    if is_flag(s): return ''
     if known.nunique() == 1: return f'constant: {str(known.iloc[0])[:40]!r}'
     if is_moments(s):
         return 'a moment as such says nothing of the next ones; derive a number such as the hour'
@@ -323,9 +331,15 @@ def _check_id(id, n):
             "different value in each row: leave --id out to number the rows"
         )
 
+_FRACTION = r'[+-]?\d+[.,]\d+' # A number that counts no rows
+
+def _are_mostly_amounts(s):
+    "Are most texts numbers with a fraction, such as `12.50`, so that the others are amounts too, or words?"
+    return pd.api.types.is_string_dtype(s) and s.astype(str).str.fullmatch(_FRACTION).mean() >= .5
+
 def _may_name_rows(name, s):
     "Does a column look as if it named its row?"
-    may = s.notna().all() and s.is_unique and _is_row_name(name, s)
+    may = s.notna().all() and s.is_unique and _is_row_name(name, s) and not _are_mostly_amounts(s)
     return may and set_aside(name, s) == 'names its row'
 
 def find_id(
@@ -397,7 +411,7 @@ def find_time(
     found = [c for c in moments if _may_date_rows(c, df[c], count)]
     if found: return found[0], _why_time(found, count(found[0]))
     if moments: return None, f"{moments} hold moments, but not in every row, too few, or births"
-    return None, 'no column holds moments in ISO 8601'
+    return None, 'no column holds moments'
 
 _MOST_GAPS = .2 # Share of rows that may belong to nobody
 

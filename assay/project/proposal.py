@@ -167,15 +167,20 @@ def _trial_rows(n_features):
     why = f'fewer than on a narrow table, since a trial on {wide} takes long; n_trials in params.yaml'
     return [_row('trials', ', '.join(f'{k} {v}' for k,v in FEWER.items()), why)]
 
-def _label_rows(fewest):
+def _label_words(task):
+    "Name of the row, and how labels are called: where the outcome is a number, the sides of its median"
+    if task == 'regression': return 'outcomes', 'on each side of the median', 'on the smaller side'
+    return 'labels', 'of each kind', 'of the rarer label'
+
+def _label_rows(fewest, task):
     "Labels that every split must have, where they are fewer than in a larger table"
     if not (chosen := choose_labels(fewest)): return []
-    asked = chosen['explore']['min_labels']
+    asked, (name, each, fewer) = chosen['explore']['min_labels'], _label_words(task)
     why = (
-        f'the smallest split holds {count_of(fewest, "row")} of the rarer label, so that intervals are wide: '
+        f'the smallest split holds {count_of(fewest, "row")} {fewer}, so that intervals are wide: '
         'collect more rows where the decision is a close one (explore.min_labels in params.yaml)'
     )
-    return [_row('labels', f'{asked} of each kind in every split', why)]
+    return [_row(name, f'{asked} {each} in every split', why)]
 
 def _role_rows(plan):
     "What names a row, its moment and what it belongs to"
@@ -195,7 +200,7 @@ def _column_rows(plan, aside):
 def _decisions(plan, best, skill, aside, fewest):
     "What was decided, and why"
     agreed = [*_task_rows(plan.f), *_success_rows(plan, best, skill), *_role_rows(plan)]
-    amounts = [*_trial_rows(len(plan.f.features)), *_label_rows(fewest)]
+    amounts = [*_trial_rows(len(plan.f.features)), *_label_rows(fewest, plan.f.task)]
     return [*agreed, _split_row(plan), *amounts, *_column_rows(plan, aside)]
 
 def _names_note(f):

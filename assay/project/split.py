@@ -14,7 +14,7 @@ import numpy as np, pandas as pd
 from ..data.near_duplicates import ALIKE, DIGITS, find_twins, twins_offence
 from ..data.splits import HashRule, make_splits, time_cuts
 from ..data.written import digits_of, guess_period
-from .inspect_table import count_column, looks_like_group, no_group
+from .inspect_table import count_column, is_flag, looks_like_group, no_group
 from .read import is_moments
 
 # %% ../../nbs/project/04_split.ipynb #4290da75
@@ -43,7 +43,7 @@ def silent_features(f, split, id):
     "Features that say nothing in training, though they do later, and why"
     try: train = _parted(f, split, id)['train']
     except ValueError: return {} # what is wrong with the split is said elsewhere
-    found = {c: train[c].dropna() for c in f.features}
+    found = {c: train[c].dropna() for c in f.features if not is_flag(train[c])}
     return {c: _silence(known) for c,known in found.items() if known.nunique() < 2}
 
 def missing_classes(f, split, id):

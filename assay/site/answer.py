@@ -92,6 +92,7 @@ class Sentence:
     of:str = '' # Metric whose interval decides whether it is said; always, where empty
     lies:str = '' # Where that interval must lie: `above`, `below` or `across` zero
     front:bool = False # Does the front page say it too?
+    timed:bool = None # Only where rows have a moment, or only where they have none; always, where None
 
 def _lies(m):
     "Where an interval lies beside zero; a number without an interval lies nowhere"
@@ -171,10 +172,12 @@ SENTENCES = dict(
             'that waits for nothing but a signature is unanswered, and keeps nothing closed.', front=True)],
     monitoring=[
         Sentence('In the last of {n_weeks:count} replayed weeks the model reached {agreed_metric} '
-            '{last_realised}.', front=True),
+            '{last_realised}.', front=True, timed=True),
+        Sentence('No row has a moment, so the {agreed_rows} after the test are one window: there the model '
+            'reached {agreed_metric} {last_realised}.', front=True, timed=False),
         Sentence('Weeks by decision: keep {weeks_keep:count}, watch {weeks_watch:count}, retrain '
             '{weeks_retrain:count}, repair the data {weeks_repair_data:count}, roll back '
-            '{weeks_roll_back:count}.', front=True)],
+            '{weeks_roll_back:count}.', front=True, timed=True)],
     coverage=[
         Sentence('{sentences:count} sentences of the process have a place in this repository; '
             '{empty:count} have none.'),
@@ -189,7 +192,7 @@ def sentences_of(
 )->list: # Texts; empty for a stage of one's own
     "What a stage found, in sentences"
     found = SENTENCES.get(stage) or SENTENCES.get(stage.split('_')[0], [])
-    told = [s for s in found if s.front or not front]
+    told = [s for s in found if (s.front or not front) and s.timed in (None, bool(problem.time))]
     fits = [s for s in told if not s.of or _lies(metrics.get(s.of, {})) == s.lies]
     return [text for s in fits if (text := fill(s.text, metrics, problem))]
 
