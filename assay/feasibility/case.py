@@ -19,6 +19,7 @@ from ..models.features import feature_fields, feature_frame, NUMERIC
 from ..models.estimators import as_target, fit_rows, loss_params, make_model, predict_score, LOSSES
 from ..models.admission import (
     demand_frames, demand_one_clock, demand_outcomes, plain_columns, used_columns)
+from ..problem.agreement import with_values
 from ..explore.leakage import declared_legitimate, suspected
 from ..explore.skill import LEAK
 from ..models.practice import named_alternatives, practice_params, rule_params
@@ -414,7 +415,7 @@ def _undeclared(case, found, said):
 def _by_squares(case, models):
     "The case and its scores by squared error, in which skill is measured: a median is no closer to a copy"
     if case.problem.metric not in LOSSES: return case, models['scores']
-    by_squares = dataclasses.replace(case, problem=dataclasses.replace(case.problem, metric='r2'))
+    by_squares = dataclasses.replace(case, problem=with_values(case.problem, dict(metric='r2')))
     return by_squares, {k: fit_score(by_squares, k, case.sample, case.valid) for k in FAMILIES}
 
 def measure_together(

@@ -16,6 +16,7 @@ from .case import (
     Case, fit_score, measure_gain, measure_score, case_weights, measure_kernels, measure_skill)
 from .value import (
     Outcomes, costs_of_errors, costs_of_outcomes, main_driver, saving_of, yearly_value)
+from ..problem.agreement import with_values
 from ..explore.ranges import find_ranges, range_masks
 
 # %% ../../nbs/feasibility/04_gains.ipynb #7ff441f7
@@ -50,7 +51,7 @@ def _net_at(case, models, outcomes, at):
     "Median value of a year where every amount is stated, but for those that `at` gives"
     declared = (case.problem.costs, case.problem.value)
     costs, value = ({k: _stated(v) for k,v in d.items()} | at for d in declared)
-    problem = dataclasses.replace(case.problem, costs=costs, value=value)
+    problem = with_values(case.problem, dict(costs=costs, value=value))
     paid = _row_costs(dataclasses.replace(case, problem=problem), outcomes, 100)
     return yearly_value(paid.rule-paid[models['best']], value, case.seed)['value']
 
