@@ -69,7 +69,8 @@ def measure_value(
 )->dict: # `value`, `low`, `high`, `p_positive`, `n`, `driver`, `strength`, `saved`, `per_row`; or None
     """Net value per year of the decision against today's rule; None where costs or volume are not declared
 
-    Where the interval holds gain and loss, `loses_at` has the ends of ranges that alone make it a loss."""
+    Where the interval holds gain and loss, `loses_at` has the ends of ranges that alone make it a loss;
+    `judged_by` is that of the agreement."""
     p, scores = case.problem, outcomes['scores']
     is_priced = all(p.costs.get(k) is not None for k in _PRICED[p.task])
     if not is_priced or not p.value.get('rows_per_year'): return None
@@ -82,7 +83,7 @@ def measure_value(
     per_row = {k: float(paid[k].mean()) for k in scores}
     driver = driver or 'none is declared as a range'
     loses_at = _loses_at(case, models, outcomes) if year['low'] <= 0 < year['high'] else []
-    worth |= dict(loses_at=loses_at, driver=driver, strength=strength)
+    worth |= dict(loses_at=loses_at, judged_by=p.judged_by, driver=driver, strength=strength)
     return worth | dict(n=len(outcomes['y']), per_row=per_row)
 
 # %% ../../nbs/feasibility/04_gains.ipynb #9dce4a73

@@ -140,7 +140,7 @@ class Study:
         ends = dict(loses_at=', '.join(measured['loses_at']) or 'no single end') if measured else {}
         value = pd.Series((measured or _NOT_DECLARED) | ends, dtype=object)
         year = in_currency('per year', self.problem)
-        return value.drop('per_row', errors='ignore').to_frame(year)
+        return value.drop(['per_row', 'judged_by'], errors='ignore').to_frame(year)
 
     def parts(self): return pd.DataFrame(self.evidence['parts'])
 

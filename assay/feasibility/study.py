@@ -242,11 +242,13 @@ def worth_of(
     """Is the model worth its cost?
 
     `yes` and `no` are said of the whole 95 % interval. Where that holds a loss, it is `likely` if most draws
-    gain and no end of a declared range makes it a loss by itself; else it is `open`."""
+    gain, else `open`. It is `open` too where an end of a declared range alone makes it a loss, unless people
+    agreed to judge by the estimate (`judged_by`)."""
     if value is None: return 'unknown'
     if value['low'] > 0: return 'yes'
     if value['high'] < 0: return 'no'
-    return 'likely' if value['p_positive'] >= sure and not value['loses_at'] else 'open'
+    by_ends = value['loses_at'] and value.get('judged_by', 'interval') == 'interval'
+    return 'likely' if value['p_positive'] >= sure and not by_ends else 'open'
 
 def _worth_said(value):
     "The worth in words: how many draws gain, and what holds a loss"
