@@ -1,4 +1,4 @@
-"Notebooks run by hand: they take params.yaml unless told otherwise, check every value, and leave what git and DVC own as it is"
+"Notebooks run by hand: they take params.yaml by default, check every value, and leave what git and DVC own"
 
 import json
 import os
@@ -117,7 +117,7 @@ def official(folder):
 
 
 def test_sweep_changes_nothing(repo):
-    "A sweep of papermill from the root and from the notebook's folder: every value gets its own numbers, and nothing that git or DVC own differs"
+    "A sweep of papermill from two folders: every value has its own numbers, and git and DVC see nothing"
     before = state(repo)
     assert before[0] == "" and "up to date" in before[1]
     for smoothing, cwd in ((20, "."), (500, "pipelines")):
@@ -188,7 +188,7 @@ def test_runner_writes(repo):
 
 @pytest.mark.slow
 def test_saved_with_outputs(repo):
-    "nbconvert --inplace saves outputs into the notebook, as any JupyterLab does: nothing to commit, no stage runs, and plain DVC is right after one run"
+    "nbconvert --inplace saves outputs as JupyterLab does: nothing to commit, no stage runs, DVC is right"
     before, path = state(repo), repo / "pipelines/rule.ipynb"
     source = path.read_bytes()
 
@@ -245,7 +245,7 @@ def test_edit_is_no_output(repo):
 
 
 def test_edited_line_is_given(repo):
-    "A line of the parameters cell that somebody changed is tried by hand, checked, and left to params.yaml by the runner"
+    "A changed line of the parameters cell is tried by hand, checked, and left to params.yaml by the runner"
     path = repo / "pipelines/rule.ipynb"
     source = path.read_text()
     try:
@@ -305,7 +305,7 @@ def test_merges_cell_by_cell(repo, tmp_path):
     else [],
 )
 def test_stages_take_params(stage, tmp_path):
-    "Every stage of the bundled problem, in a project that says something else: no column of the flights, other numbers"
+    "Every stage of the bundled problem in a project that says something else: other columns, other numbers"
     copy_example(tmp_path, "dvc.yaml", "params.yaml")
     found = load_stages(tmp_path / "dvc.yaml")[stage]
     text = (

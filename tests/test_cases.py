@@ -133,7 +133,8 @@ def test_ends_of_lines_of_an_old_computer(tmp_path):
 
 
 def test_a_blank_behind_the_delimiter_is_no_part_of_a_value(tmp_path):
-    d = proposed(tmp_path, text(rows().replace("north", '"north, far"')).replace('"""', '"').replace(",", ", "))
+    quoted = text(rows().replace("north", '"north, far"')).replace('"""', '"')
+    d = proposed(tmp_path, quoted.replace(",", ", "))
     assert source(d)["delimiter"] == ", "
     d = proposed(tmp_path, text(rows()).replace(",", ", "))
     assert source(d)["delimiter"] == ", " and set(read(d, tmp_path).region) == {"north", "south"}
@@ -207,7 +208,8 @@ def test_infinite_numbers_are_said_with_their_column(tmp_path):
     df.loc[5, "amount"] = "inf"
     df.loc[6, "amount"] = "1e39"
     d = proposed(tmp_path, df)
-    assert has(d.notes, "infinite", "'amount': 2") and "amount" in d.dictionary.names("feature") and d.walls == []
+    assert has(d.notes, "infinite", "'amount': 2") and "amount" in d.dictionary.names("feature")
+    assert d.walls == []
 
 
 def test_a_number_far_from_all_others_widens_no_range(tmp_path):
@@ -252,7 +254,8 @@ def test_no_text_of_a_library(tmp_path):
 
 def test_spellings_of_a_label_are_one_label(tmp_path):
     df = rows()
-    d = proposed(tmp_path, df.assign(y=np.where(df.y == 1, np.resize(["yes", "yes", "Yes", "yes "], N), "no")))
+    spellings = np.resize(["yes", "yes", "Yes", "yes "], N)
+    d = proposed(tmp_path, df.assign(y=np.where(df.y == 1, spellings, "no")))
     assert d.problem["task"] == "binary" and dict(map(tuple, source(d)["recode"]["y"]))["yes "] == 1
     assert read(d, tmp_path).y.tolist() == df.y.tolist() and has(d.notes, "one label", "'yes '")
     classes = np.resize(["Gold", "silver", "bronze", "Gold", "gold"], N)
@@ -331,7 +334,8 @@ def test_years_and_months_are_time_where_people_say_so(kind, tmp_path):
 
 
 def test_a_column_of_years_is_proposed_first(tmp_path, capsys):
-    df = rows().assign(year=np.resize(np.arange(2010, 2020), N), year_built=np.resize(np.arange(1950, 2010), N))
+    years, built = np.arange(2010, 2020), np.arange(1950, 2010)
+    df = rows().assign(year=np.resize(years, N), year_built=np.resize(built, N))
     d = proposed(tmp_path, df)
     assert d.problem.get("time") is None and {"year", "year_built"} <= set(d.dictionary.names("feature"))
     assert len(d.warnings) == 1 and has(d.warnings, "AT RANDOM", "'year'", "--time year")
@@ -378,7 +382,8 @@ def test_a_group_that_cannot_be_used_is_said_first_and_no_feature(tmp_path):
 
 def test_any_column_can_be_the_group(tmp_path):
     d = proposed(tmp_path, rows().assign(plot=np.resize(np.arange(90), N)), group="plot")
-    assert (d.data["group"], d.data["cluster"]) == ("plot", "plot") and "plot" not in d.dictionary.names("feature")
+    assert (d.data["group"], d.data["cluster"]) == ("plot", "plot")
+    assert "plot" not in d.dictionary.names("feature")
 
 
 # How numbers are written
@@ -390,7 +395,8 @@ def test_separators_can_be_said(tmp_path):
     assert np.allclose(read(d, tmp_path).amount, rows().amount)
     thousands = rows().assign(amount=[f"1,{k:03}" for k in range(N)])
     d = proposed(tmp_path, thousands, thousands=",")
-    assert read(d, tmp_path).amount.tolist() == list(range(1000, 1000 + N)) and not has(d.notes, "fits as well")
+    assert read(d, tmp_path).amount.tolist() == list(range(1000, 1000 + N))
+    assert not has(d.notes, "fits as well")
     assert "amount" in d.dictionary.names("feature")
 
 
@@ -425,7 +431,8 @@ def test_lines_of_a_field_in_quotes_are_no_comments():
 # What the sentences advise
 
 
-ADVISING = ["project/*.py", *(f"data/{k}.py" for k in ("delimited", "layout", "sentinels", "sources", "written"))]
+READING = ("delimited", "layout", "sentinels", "sources", "written")
+ADVISING = ["project/*.py", *(f"data/{k}.py" for k in READING)]
 
 
 def sentences(pattern):

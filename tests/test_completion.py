@@ -14,7 +14,8 @@ ASSAY = Path(sys.executable).with_name("assay")
 def offered(words, folder=ROOT):
     "What bash is told, as its completion script asks"
     asked = dict(COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1), _ASSAY_COMPLETE="complete_bash")
-    done = subprocess.run([ASSAY], cwd=folder, env=os.environ | asked, capture_output=True, text=True, timeout=120)
+    kept = dict(capture_output=True, text=True, timeout=120)
+    done = subprocess.run([ASSAY], cwd=folder, env=os.environ | asked, **kept)
     assert not done.stderr
     return done.stdout.split()
 

@@ -25,33 +25,38 @@ SERVED = "tests/test_whole.py::test_predictions_are_logged_and_monitored"
 COMMITTED = "tests/test_whole.py::approved"  # a fixture: key, commit, approve
 TEAM = "tests/test_team.py::test_every_command_of_the_page_works"
 DOSSIER = "tests/test_dossier.py::test_the_command_writes_beside_the_versioned_files_and_spares_them"
-COMMANDS = {  # first words of a command to the test that runs it
+# first words of a command to the test that runs it
+BUILDING = {
     "assay answer": "tests/test_answers.py::test_the_form_writes_each_answer_at_once_and_ends_at_any_time",
     "assay answer --json": "tests/test_answers.py::test_one_answer_without_a_form",
     "assay answer R01": "tests/test_answers.py::test_one_answer_without_a_form",
     "assay answer minimum": "tests/test_guide.py::test_the_answer_of_the_tutorial_is_taken",
-    "assay approve": COMMITTED,
     "assay audit": "tests/test_audit.py::test_a_rebuild_gives_the_committed_bytes",
     "assay checklist": "tests/test_guide.py::test_a_command_that_only_looks_answers",
     "assay diff": TEAM,
     "assay dossier": DOSSIER,
-    "assay explain": NOT_RUN + "it needs a served prediction; nbs/commands/09_explaining takes its parts",
-    "assay key": COMMITTED,
-    "assay monitor": SERVED,
     "assay new": WHOLE,
     "assay new ../shop --table env:SHOP_DB": NOT_RUN
     + "it needs your database; tests/test_connectors.py gives the same options to `assay init`",
-    "assay reject": "tests/test_whole.py::test_a_rejected_bundle_is_not_served",
     "assay repro": TEAM,
     "assay repro -s": NOT_RUN + "the stage `mine` is yours; the recipe names no stage that every project has",
-    "assay rollback": "tests/test_api.py::test_rollback_serves_the_one_before",
     "assay schema": "tests/test_guide.py::test_a_command_that_only_looks_answers",
-    "assay score": SERVED,
-    "assay serve": "tests/test_whole.py::service",
     "assay status": "tests/test_whole.py::test_every_stage_ran_and_it_is_ready",
     "assay upgrade": "tests/test_upgrade.py::test_the_installed_wheel_upgrades_the_project",
+}
+RELEASING = {
+    "assay approve": COMMITTED,
+    "assay explain": NOT_RUN + "it needs a served prediction; nbs/commands/09_explaining takes its parts",
+    "assay key": COMMITTED,
+    "assay monitor": SERVED,
+    "assay reject": "tests/test_whole.py::test_a_rejected_bundle_is_not_served",
+    "assay rollback": "tests/test_api.py::test_rollback_serves_the_one_before",
+    "assay score": SERVED,
+    "assay serve": "tests/test_whole.py::service",
     "assay verify": TEAM,
     "assay waive": "tests/test_approval.py::test_waivers_are_signed_bound_and_end",
+}
+BESIDE_ASSAY = {
     "cd": NOT_RUN + "it changes the folder of the reader's shell",
     "curl": "tests/test_guide.py::test_curl_asks_for_routes_that_the_service_has",
     "docker": NOT_RUN + "it needs a container engine; tests/test_deploy.py takes each step of the image",
@@ -62,6 +67,7 @@ COMMANDS = {  # first words of a command to the test that runs it
     "make setup": NOT_RUN + "it downloads the locked packages; CI does it before every test",
     "make test": OWN_TESTS,
 }
+COMMANDS = BUILDING | RELEASING | BESIDE_ASSAY
 
 
 def docs():

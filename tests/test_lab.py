@@ -68,7 +68,8 @@ def until(ask, what):
 def folder(tmp_path_factory):
     "The files that the first stage and JupyterLab need"
     res = tmp_path_factory.mktemp("lab")
-    copy_example(res, "params.yaml", "problem.yaml", "dictionary.yaml", "dvc.yaml", "Makefile", "matplotlibrc")
+    copy_example(res, "params.yaml", "problem.yaml", "dictionary.yaml")
+    copy_example(res, "dvc.yaml", "Makefile", "matplotlibrc")
     (res / "pipelines").mkdir()
     shutil.copy(ROOT / "pipelines" / STAGE, res / "pipelines")
     shutil.copytree(ROOT / "deploy", res / "deploy")

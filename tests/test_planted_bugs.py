@@ -1,6 +1,6 @@
-"""Bugs of the ML Test Score that no other test plants, each found: a column of noise, one that costs more than
-it gives, a forgotten feature, a row that is scored with another one's values, outcomes that belong to other
-rows, a model that is too old, a new model that refuses whatever is sent to the old one"""
+"""Bugs of the ML Test Score that no other test plants, each found: a column of noise, one that costs more
+than it gives, a forgotten feature, a row that is scored with another one's values, outcomes that belong to
+other rows, a model that is too old, a new model that refuses whatever is sent to the old one"""
 
 import dataclasses
 import functools
@@ -179,7 +179,7 @@ def decided(model, promised, served):
 
 
 def test_a_model_that_is_too_old_is_noticed_and_a_fresh_one_kept():
-    "The same weeks, after the network has turned: the model of before it asks for somebody, that of after not"
+    "The same weeks, after the network has turned: the model of before asks for somebody, that of after not"
     flights = make_flights(12_000, seed=1)
     rng = np.random.default_rng(1)
     before, after = halves(flights)

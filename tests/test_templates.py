@@ -224,7 +224,8 @@ def test_numbers_of_all_sizes_are_shown_faithfully():
 def test_a_table_is_the_same_whatever_pandas_is_told_and_leaves_its_frame_alone():
     df = pd.DataFrame(dict(x=drawn(), day=pd.date_range("2013-01-01", periods=400), name=["$a$", None] * 200))
     before, as_it_is = df.copy(), show(df)
-    with pd.option_context("display.precision", 1, "display.max_rows", 2, "display.max_columns", 1, "display.max_colwidth", 3):
+    few = ("display.precision", 1, "display.max_rows", 2, "display.max_columns", 1, "display.max_colwidth", 3)
+    with pd.option_context(*few):
         assert (show(df), show(df)._repr_html_(), repr(show(df))) == (
             as_it_is,
             as_it_is._repr_html_(),
@@ -246,7 +247,9 @@ def test_a_table_is_the_same_whatever_pandas_is_told_and_leaves_its_frame_alone(
             [["b", "1, <i>", "k 0.1"]],
         ),
         (
-            pd.DataFrame({"x": pd.array([1, None], dtype="Int64"), "y": pd.array([True, None], dtype="boolean")}),
+            pd.DataFrame(
+                {"x": pd.array([1, None], dtype="Int64"), "y": pd.array([True, None], dtype="boolean")}
+            ),
             [["1", "✓"], ["", ""]],
         ),
         (pd.DataFrame({("a", 1): [10**20], ("a", 2): [-0.0]}), [[f"{10**20:,}", "0"]]),
@@ -289,7 +292,8 @@ def test_frames_are_kept_under_the_stage_and_the_page_does_not_change(tmp_path):
     nbformat.write(new_notebook(cells=cells, metadata=dict(kernelspec=kernel)), tmp_path / "one.ipynb")
     shown = []
     for env in (stage_env(ROOT), stage_env(ROOT) | dict(ASSAY_KEEP_TABLES="kept")):
-        done = subprocess.run([sys.executable, "-c", KEEPS], capture_output=True, text=True, env=env, cwd=tmp_path)
+        command = [sys.executable, "-c", KEEPS]
+        done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
         shown.append(done.stdout)
         assert "1.0e-05" in done.stdout, done.stderr
     assert shown[0] == shown[1]

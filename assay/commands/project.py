@@ -13,7 +13,8 @@ import typer
 
 from ..core.artifacts import enter_root, given_path
 from .board import changed_stages, load_status, show_board
-from .terminal import Json, complain, complete_stage, option, print_differences, print_json, stop
+from .terminal import Json, complain, complete_stage, option, stop
+from .terminal import print_differences, print_json
 
 # %% ../../nbs/commands/02_project.ipynb #a35f76e9
 def _pinned(root):

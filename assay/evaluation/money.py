@@ -36,8 +36,9 @@ def net_of_year(
 
 # %% ../../nbs/evaluation/13_money.ipynb #70545527
 _COUNTED = (
-    'Per 1,000 decisions nothing is taken off; per year, building and running are. The year of the forecast '
-    'is the median over all declared ranges, as feasibility reports it; other years are at the stated values.')
+    'Per 1,000 decisions nothing is taken off; per year, building and running are. '
+    'The year of the forecast is the median over all declared ranges, as feasibility reports it; '
+    'other years are at the stated values.')
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Money(Result):

@@ -190,7 +190,7 @@ def _may_group(x):
     return 5 <= x.nunique() <= len(x)/4
 
 def _groupings(df, label):
-    "Columns by whose values rows may belong together, with the group of each row; the whole table is the last"
+    "Columns whose values may group rows, with the group of each row; the whole table is the last"
     names = [c for c in df if c not in (label.target, label.time) and _may_group(df[c])]
     finest = sorted(names, key=lambda c: -df[c].nunique())[:_GROUPINGS]
     found = {c: pd.factorize(df[c], use_na_sentinel=False)[0] for c in finest}

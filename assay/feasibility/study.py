@@ -89,7 +89,7 @@ def _resolve_first(case, skills, blockers):
     return dict(leaks=leaks, risks=case.problem.risks) | found
 
 def _settled(case, models):
-    "How the share of positives has fallen at the end of all rows, as `fall_at_end` says; empty without a time"
+    "How the share of positives has fallen at the end, as `fall_at_end` says; empty without a time"
     if case.problem.task != 'binary' or not case.problem.time: return {}
     y = np.concatenate([case.train[case.problem.target], case.y])
     score = np.asarray(models['scores'][models['best']], float)
@@ -133,12 +133,13 @@ def assess(
     models = compare_models(case, rule_column(case, skills, bool(blockers.get('leaks'))))
     stability = measure_stability(case, models)
     more = _NOTHING_MORE if settings.only_verdict else _more(case, models, production)
+    judged = models | dict(over=more['over'])
     evidence = dict(
         bar=_bar_of(case, models),
         timed=bool(problem.time),
         rows=_rows_of(case, context.n_test),
         settled=_settled(case, models),
-        models=models | dict(over=more['over']),
+        models=judged,
         columns=skills.head(5).to_dict())
     evidence |= dict(
         together=measure_together(case, models),

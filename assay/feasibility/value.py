@@ -49,7 +49,8 @@ def _speeds_up(S):
     "Does each curve rise at least half as fast again in the later half of its doublings as in the earlier?"
     k = S.shape[1]
     middle = k//2
-    early, late = (S[:,middle]-S[:,0])/middle, (S[:,-1]-S[:,middle])/(k-1-middle)
+    early = (S[:,middle]-S[:,0])/middle
+    late = (S[:,-1]-S[:,middle])/(k-1-middle)
     return late >= 1.5*early
 
 def fit_power_law(

@@ -254,7 +254,7 @@ def rule_table()->pd.DataFrame: # One row per rule, in the order in which they a
     return pd.DataFrame(rows)
 
 # %% ../../nbs/feasibility/02_verdict.ipynb #8e0b2d06
-FACTS = dict( # What the rules read, here of a model that passes
+_IN_THE_WAY = dict( # What keeps a gain from being read, here nothing
     harms=[],
     leaks=[],
     too_good='',
@@ -267,7 +267,8 @@ FACTS = dict( # What the rules read, here of a model that passes
     fades=False,
     timed=True,
     changed='',
-    changed_late='',
+    changed_late='')
+FACTS = _IN_THE_WAY | dict( # What the rules read, here of a model that passes
     signal=True,
     beats_rule=True,
     minimum='yes',

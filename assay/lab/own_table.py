@@ -81,7 +81,8 @@ class Jobs:
         specs = {c: make_spec(c, {}, self.problem, train, self.seed) for c in _MODELS}
         return {c: fit_final(spec, train, fields) for c,spec in specs.items()}
 
-    def _score(self, name, df): return predict_score(self.models[name], feature_frame(df, self.fields.features))
+    def _score(self, name, df):
+        return predict_score(self.models[name], feature_frame(df, self.fields.features))
 
     def _targets(self, df):
         "The target of some rows as numbers"
@@ -176,8 +177,9 @@ class OwnTable(Jobs):
         positive = _plain_positive(y, task)
         known = (y == positive).astype(int) if task == 'binary' else y
         metric, reached, _ = choose_metric(known, task, self.metric)
-        about = dict(title=self.target, question=f'What will {self.target} be?', target=self.target, id=self.id or _ROW,
-                     time=self.time, task=task, metric=metric, minimum=reached, margin=0., provisional=True)
+        about = dict(title=self.target, question=f'What will {self.target} be?', target=self.target,
+                     id=self.id or _ROW, time=self.time, task=task, metric=metric,
+                     minimum=reached, margin=0., provisional=True)
         return make_problem(about | dict(positive=positive, today=dict(columns=list(self._today()))))
 
     @functools.cached_property
@@ -186,10 +188,11 @@ class OwnTable(Jobs):
         rows = self.rows[[*self.features, self.target]]
         task = find_task(rows[self.target])[0]
         label = Label(self.target, task, _plain_positive(rows[self.target], task))
-        return leakage_scan(rows.head(_MOST_SCANNED), label, resamples=Resamples(n=self.n_boot, seed=self.seed))
+        resamples = Resamples(n=self.n_boot, seed=self.seed)
+        return leakage_scan(rows.head(_MOST_SCANNED), label, resamples=resamples)
 
     def _today(self):
-        "The columns that people decide by: those that were named, or else the most telling one that is no leak"
+        "The columns that people decide by: those named, or else the most telling one that is no leak"
         if self.today: return self.today
         fair = self.scan[~self.scan.verdict.isin(['leak', 'id-like'])]
         return fair.sort_values('auc', ascending=False, kind='stable').column.head(1)

@@ -76,7 +76,8 @@ def _changes_of(column, before, now, n_blocks):
             rows.append(row)
     return rows
 
-_CHANGES = ['promised', 'change', 'change_low', 'change_high', 'unsaid', 'unsaid_low', 'unsaid_high', 'blocks']
+_CHANGES = [
+    'promised', 'change', 'change_low', 'change_high', 'unsaid', 'unsaid_low', 'unsaid_high', 'blocks']
 
 def group_changes(
     reference:pd.DataFrame, # Rows on which performance was promised: target, scores, columns with groups

@@ -213,7 +213,8 @@ def answer(
     if value is None or not str(value).strip(): return False
     given = Given(value, by, date, _about(key))
     if key == 'today.columns': _check_columns(key, value)
-    with only_writer(place('problem').parent): _change(place('problem'), lambda text: with_answer(text, key, given))
+    with only_writer(place('problem').parent):
+        _change(place('problem'), lambda text: with_answer(text, key, given))
     return True
 
 def answered_line(

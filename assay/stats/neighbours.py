@@ -73,7 +73,7 @@ _AT_ONCE = 2**18 # Pairs of rows that are held in memory
 _IN_A_PRODUCT = 5 # Shares that are multiplied before a logarithm, which is slow; more would underflow
 
 def _nearness(places, teach, rows):
-    "Minus the logarithm of how rare it is to lie as near, summed over columns: one row per row, one column per other"
+    "Minus the logarithm of how rare it is to lie as near, summed over columns: rows × others"
     total, part = np.zeros((2, len(rows), teach.shape[1]), np.float32)
     part += 1
     for c, others in enumerate(teach):
@@ -121,7 +121,7 @@ def _best_margin(own, chance, n):
 def standing_out(
     near:np.ndarray, # From `nearest_rows`: how near, one row per row, the nearest first
     counts:np.ndarray, # Can each of them be a copy? The same shape
-)->tuple: # Share of rows beyond chance; and which rows have so wide a gap, whether their neighbours count or not
+)->tuple: # Share of rows beyond chance; and which have so wide a gap, whether their neighbours count or not
     "Rows to which one other row, or two or three, lie far nearer than the next ones let expect"
     place = np.arange(1, near.shape[1])
     gaps = place*(near[:, :-1]-near[:, 1:])

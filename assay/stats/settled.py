@@ -44,9 +44,10 @@ def _asked(share, n, last):
 # %% ../../nbs/stats/08_settled.ipynb #99b75b94
 def fall_at_end(
     y, # 0 or 1 per row, in the order of time
-    expected=None, # Chance of a 1 that a model gives to the last rows, in the same order; None where none does
+    # Chance of a 1 that a model gives to the last rows, in the same order; None where none does
+    expected=None,
 )->dict: # `share`, `expected`, `n`, `before`, `p` of the last rows; empty where they have not fallen
-    """Has the share of positives fallen at the end to three fifths or less, beyond what chance and alike neighbours explain?
+    """Has the share of positives fallen at the end by two fifths or more, beyond chance and alike neighbours?
 
     A model that expects the fall, as it knows the season, takes the question back."""
     y = np.asarray(y, float)
