@@ -199,6 +199,38 @@ def _is_mean_of_all(s):
         if told > .02*len(y)*y.var() and fdtr(*free, ratio) < _CHANCE: return True
     return False
 
+# %% ../../nbs/stats/07_sequences.ipynb #99791095
+_WINDOWS = (8, 3) # Rows ahead and behind, at most
+_WHOLE, _BEYOND = .9, .15 # Share of a number that the rows ahead explain, and by how much more than others do
+
+def _moved(v, group, by):
+    "The values of so many rows later in the same group; NaN where there is none"
+    n, res = len(v), np.full(len(v), np.nan)
+    at = np.arange(max(-by, 0), min(n, n-by))
+    res[at] = np.where(group[at] == group[at+by], v[at+by], np.nan)
+    return res
+
+def _share_told(x, told):
+    "Share of a number that a line of some columns explains"
+    X = np.column_stack([np.ones(len(x)), *told])
+    rest = x-X @ np.linalg.lstsq(X, x, rcond=None)[0]
+    return 1-(rest**2).sum()/max(((x-x.mean())**2).sum(), 1e-12)
+
+def _window_told(s, width):
+    "Shares that the rows ahead, the present one, and the rows before explain; None where there are too few"
+    ahead = [_moved(s.y, s.group, k) for k in range(width+1)]
+    behind = [_moved(s.y, s.group, -k) for k in range(width+1)]
+    used = np.isfinite(s.x) & np.isfinite(ahead).all(0) & np.isfinite(behind).all(0)
+    if used.sum() < _FEWEST or not np.ptp(s.x[used]): return None
+    return [_share_told(s.x[used], [v[used] for v in told]) for told in (ahead, ahead[:1], behind)]
+
+def _is_window_ahead(s):
+    "Is a number made of the outcomes of a few rows ahead?"
+    told = next((found for width in _WINDOWS if (found := _window_told(s, width))), None)
+    if told is None: return False
+    ahead, present, behind = told
+    return ahead >= _WHOLE and ahead >= max(present, behind)+_BEYOND
+
 # %% ../../nbs/stats/07_sequences.ipynb #b204fede
 _WITHIN, _WITHIN_NUMBER = .99, .95 # AUC, and correlation of a number, from which it is the outcome in groups
 
@@ -228,6 +260,7 @@ def built_of_outcomes(
     "What says that a number was computed from present or later outcomes"
     if np.isfinite(s.x).sum() < _FEWEST: return ''
     if not np.nanstd(s.steps[0]): return ALL if _is_mean_of_all(s) else ''
+    if _is_window_ahead(s): return COMING
     present, follows, leaves = _of_steps(s)
     if present or _is_own_within(s): return OWN
     grows = _grows(s) >= _GROWS
