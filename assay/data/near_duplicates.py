@@ -199,8 +199,59 @@ def _almost(n_touched):
     "What near copies agree in"
     return f"in all columns but {n_touched}, numbers nearly, and far better than with the next rows"
 
-# %% ../../nbs/data/12_near_duplicates.ipynb #e81b7f60
+# %% ../../nbs/data/12_near_duplicates.ipynb #0cd4c4ac
 SURE = .9 # Cohen's kappa from which twins share their target as copies do
+_CHANGED = 2, 3 # Columns in which two copies may differ: another one was changed in each, and one in every row
+_COLUMNS_EACH = 3 # So many times as many columns there have to be
+_MOST_LIKE = 60 # Rows that agree in a part of the columns, above which that part tells no origin
+_FEWEST_LINKED = .1 # Share of the later rows that are linked, at least
+_OTHERWISE = .5 # Share of the agreement of linked rows that the next rows may reach
+_LINKED = 'in all columns but {}, and the nearest other rows have other targets'
+
+def _linked(columns, rows, teach, n_changed):
+    "Pairs of a later row and one that taught that differ in so many columns at most"
+    parts = []
+    for k in range(n_changed+1): # two rows that differ in two columns agree in one of three parts
+        key = _row_key(columns[:, k::n_changed+1])
+        taught = pd.DataFrame(dict(key=key[teach], other=teach))
+        few = taught[taught.groupby('key').other.transform('size') <= _MOST_LIKE]
+        parts.append(pd.DataFrame(dict(key=key[rows], row=rows)).merge(few, on='key')[['row', 'other']])
+    pairs = pd.concat(parts).drop_duplicates()
+    same = (columns[pairs.row] == columns[pairs.other]).sum(1)
+    return pairs[same >= columns.shape[1]-n_changed]
+
+def _next_rows(of_features, teach, linked, pairs, n_rows):
+    "The nearest row that taught and is not linked, of each row that has one among its neighbours"
+    rows = linked.to_numpy()
+    _, which = nearest_rows(of_features, teach, rows, min(4*N_NEAREST, len(teach)-1))
+    own = np.isin(rows[:, None]*n_rows+which, pairs.row.to_numpy()*n_rows+pairs.other.to_numpy())
+    has_other = ~own.all(axis=1)
+    return rows[has_other], which[has_other, (~own).argmax(axis=1)[has_other]]
+
+def _is_of_one_origin(df, features, of_target, pairs, teach, seed):
+    "Do linked rows share their target, which the next rows do not?"
+    linked = pairs.row.drop_duplicates()
+    kappa = _kappa_of_pairs(of_target, pairs.row.to_numpy(), pairs.other.to_numpy(), seed)
+    if kappa < SURE: return False
+    others = _next_rows(places_of(df, features), teach, linked, pairs, len(df))
+    if len(others[0]) < len(linked)/2: return False
+    return _kappa_of_pairs(of_target, *others, seed) <= _OTHERWISE*kappa
+
+def _of_one_origin(df, features, hashes, target, taught, seed):
+    "The same for rows of which each origin has several, all changed a little"
+    columns, of_target = _different(hashes), places_of(df, [target])
+    rows, teach = _later_drawn(taught, len(features), seed), np.flatnonzero(taught)
+    for n_changed in _CHANGED:
+        if columns.shape[1] < _COLUMNS_EACH*n_changed or len(teach) <= N_NEAREST or not len(rows): break
+        pairs = _linked(columns, rows, teach, n_changed)
+        share = pairs.row.nunique()/len(rows)
+        if share < _FEWEST_LINKED or not _is_of_one_origin(df, features, of_target, pairs, teach, seed): continue
+        kappa = _kappa_of_pairs(of_target, pairs.row.to_numpy(), pairs.other.to_numpy(), seed)
+        near = min(2*share*float((~taught).mean()), 1.)
+        return dict(near=near, near_in=_LINKED.format(n_changed), near_kappa=kappa)
+    return dict(near=0., near_in='', near_kappa=0.)
+
+# %% ../../nbs/data/12_near_duplicates.ipynb #e81b7f60
 # Different rows that repeat, below which columns are not compared: people who always give the same answer
 # make as few
 FEWEST_REPEATS = 20
@@ -253,7 +304,8 @@ def find_twins(
     exact, why = _exact_copies(hashes, y, taught, seed)
     in_part = _repeating_in_part(df, features, hashes, y, taught, seed)
     nearer = _standing_nearer(df, features, target, taught, seed)
-    near = max(in_part, nearer, key=_certainty)
+    of_origin = _of_one_origin(df, features, hashes, target, taught, seed)
+    near = max(in_part, nearer, of_origin, key=_certainty)
     is_touched = not why and near['near'] > MIN_EXCESS
     if is_touched: why = f"{_say_excess(near['near'])} {near['near_in']}"
     counts = dict(n=len(df)-n_train) | exact | near
