@@ -7,7 +7,7 @@ __all__ = ['cost_check', 'model_hash', 'agreement', 'split_faults', 'baseline_ch
            'evaluation_checks', 'opening_check', 'saving_state', 'money_check']
 
 # %% ../../nbs/evaluation/05_checks.ipynb #282ee6c7
-import dataclasses, hashlib
+import dataclasses, math, hashlib
 
 import numpy as np, sklearn.metrics as sk
 
@@ -184,10 +184,15 @@ def _attacks(leak, margin, same, agree):
     return not is_above and is_sound, f'{fits} {median}, {ends}, {meant}; {rest}'
 
 def _slack(m):
-    "How far the better end of the test score lies above the validation score; below zero where ends lack"
+    """The better end of the difference between the test and validation; below zero where ends lack
+
+    The rows are others, so it follows from both intervals (Zou and Donner, Statistics in Medicine 27, 2008)."""
     if not _all_have_ends(m): return -1
-    test, valid = m['test'], m['valid']['value']
-    return test['high']-valid if test['better'] == 'higher' else valid-test['low']
+    test, valid = m['test'], m['valid']
+    gained, best, worst = test['value']-valid['value'], test['high']-test['value'], valid['value']-valid['low']
+    if test['better'] == 'lower':
+        gained, best, worst = -gained, test['value']-test['low'], valid['high']-valid['value']
+    return gained+math.hypot(best, worst)
 
 def _all_have_ends(m): return all(_has_ends(m[k]) for k in ('train', 'valid', 'test'))
 
@@ -261,7 +266,7 @@ def _gain_check(m):
     return _row('P01', ok, f'{gains}; both intervals have to lie {side} zero', 'gain_over_rule')
 
 def _expected_check(m, margin):
-    "P02: the test score is what validation promised, by its interval, and its estimate within the margin"
+    "P02: the test score is what validation promised, by both intervals, and its estimate within the margin"
     if not _all_have_ends(m):
         why = 'a score has no interval, so nothing says whether the test is what was expected'
         return _row('P02', False, why, 'test')
