@@ -569,7 +569,7 @@ def test_a_leak_is_named_declared_and_removed_through_the_pipeline(tmp_path):
         mark_results(load_problem())  # as the first stage that fits a model does
         front = place("reports", "index.html").read_text()
         scan = place("reports", "explore", "report.html").read_text()
-    assert "leak suspected</span> [&#39;log_price&#39;]" in front
+    assert "leak suspected</span> log_price" in front
     assert "not possible from 0.999" in scan
     assert "before results" in scan
     change(repo / "dictionary.yaml", "log_price", role="context")

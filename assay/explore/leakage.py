@@ -197,8 +197,9 @@ def _groupings(df, label):
     return found | {'': np.zeros(len(df), int)}
 
 def _in_turn(df, label):
-    "The rows with an outcome in the order of time, where there is one"
+    "The rows with an outcome, of numbers a finite one, in the order of time, where there is one"
     df = df[df[label.target].notna()]
+    if label.task == 'regression': df = df[np.isfinite(df[label.target].astype(float))]
     if label.time: df = df.sort_values(label.time, kind='stable')
     return df.iloc[-_MOST_IN_ORDER:].reset_index(drop=True)
 

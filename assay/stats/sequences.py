@@ -253,12 +253,19 @@ OWN = 'it moves with the present outcome, as a total or mean in which that is co
 COMING = 'it agrees with later outcomes much better than with earlier ones, as a mean of what comes after'
 ALL = 'a mean of outcomes in which those of these very rows are counted'
 
+_LARGEST = 1e100 # Numbers above are not judged, since their squares have no place in a float
+
+def _is_within_range(s):
+    "Are the outcomes finite, and is no number too large to be squared?"
+    known = s.x[np.isfinite(s.x)]
+    return np.isfinite(s.y).all() and max(np.abs(s.y).max(initial=0), np.abs(known).max(initial=0)) < _LARGEST
+
 def built_of_outcomes(
     s:Sequence, # From `sequence_of`
     seed:int=0, # Random seed of the groups that are drawn
 )->str: # Words; empty for a number that earlier rows could give
     "What says that a number was computed from present or later outcomes"
-    if np.isfinite(s.x).sum() < _FEWEST: return ''
+    if np.isfinite(s.x).sum() < _FEWEST or not _is_within_range(s): return ''
     if not np.nanstd(s.steps[0]): return ALL if _is_mean_of_all(s) else ''
     if _is_window_ahead(s): return COMING
     present, follows, leaves = _of_steps(s)
