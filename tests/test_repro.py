@@ -258,7 +258,7 @@ def test_a_bar_that_is_moved_is_shown_everywhere(tmp_path):
     assert assay("repro", cwd=repo).returncode == 0
     moved = [dict(criterion="minimum", was=0.3, now=0.1, difference=-0.2)]
     assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [moved] * 3
-    assert all("minimum 0.3 → 0.1 (-0.2)" in (repo / "reports" / p).read_text() for p in ("index.html", "rule/report.html", "tree/report.html"))
+    assert all("“minimum” was 0.3 when people first agreed, and is 0.1 now (-0.2)" in (repo / "reports" / p).read_text() for p in ("index.html", "rule/report.html", "tree/report.html"))
     commit(repo)
 
     clone, wanted = tmp_path / "clone", hashes(repo)
