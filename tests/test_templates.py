@@ -316,8 +316,8 @@ FAR = dict(np=np, pd=pd, Fraction=Fraction, Decimal=Decimal)
 
 
 def is_missing(written):
-    "Is it one of the values whose cell is empty?"
-    return any(name in written for name in ("None", "NaT", "NA", "nan", "NaN"))
+    "Is it one of the values whose cell is empty? A mapping that holds nothing is one of them"
+    return written == "{}" or any(name in written for name in ("None", "NaT", "NA", "nan", "NaN"))
 
 
 @pytest.mark.parametrize("written", STRANGE.strip().replace("\n", "; ").split("; "))
