@@ -252,6 +252,8 @@ MAY = {
     "imports.closure": "the package itself",
     "deps.stage_libraries": "the package itself",
     "deps.stage_templates": "the package itself",
+    "rules.methods": "the package itself",
+    "signatures.read_wings": "the package itself",
     "criteria._append": "the ledger, read before",
     "create.seal_bundled": "the bundled files",
     "create.write_draft": "a file that it has just written",

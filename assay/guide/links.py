@@ -10,6 +10,8 @@ import html, html.parser, posixpath, re
 from pathlib import Path
 from urllib.parse import unquote
 
+from ..core.artifacts import check_file
+
 # %% ../../nbs/guide/03_links.ipynb #8760c6d4
 _HREF = re.compile(r'(?<=<a )([^>]*?)\bhref="([^"]*)"')
 _ELSEWHERE = re.compile(r'[a-z][a-z0-9+.-]*:|//|#', re.I) # Another site, or a place in this page
@@ -58,7 +60,7 @@ def read_links(
 )->tuple: # What it leads to, and the places in it
     "The links of a page and its places"
     reader = _Reader()
-    reader.feed(Path(path).read_text(encoding='utf-8'))
+    reader.feed(check_file(path).read_text(encoding='utf-8'))
     return reader.leads, reader.places
 
 def _is_elsewhere(href): return bool(re.match(r'[a-z][a-z0-9+.-]*:|//', href, re.I))
