@@ -6,7 +6,6 @@ For example, `reports/pictures/front_page.png` shows the four answers of `report
 """
 
 import base64
-import json
 import re
 import struct
 import sys

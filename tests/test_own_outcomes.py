@@ -1,11 +1,14 @@
 "A column that was computed from own later outcomes, an end that is not settled, and few clusters stop a go"
-import numpy as np, pandas as pd, pytest
+import numpy as np
+import pandas as pd
+import pytest
 
 from assay.explore.leakage import suspected
 from assay.feasibility.study import _is_too_small, _unsettled
 from assay.feasibility.verdict import FACTS, verdict_of
 from assay.stats.settled import fall_at_end
 from assay.stats.values import Label
+
 
 def _shops(column, seed=0, n=1500):
     "Orders of shops in turn, with a column that is made from their outcomes; the last third is held out"
