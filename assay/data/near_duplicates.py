@@ -201,7 +201,7 @@ def _almost(n_touched):
 
 # %% ../../nbs/data/12_near_duplicates.ipynb #0cd4c4ac
 SURE = .9 # Cohen's kappa from which twins share their target as copies do
-_CHANGED = 2, 3 # Columns in which two copies may differ: another one was changed in each, and one in every row
+_CHANGED = 2, 3 # Columns in which two copies may differ: one was changed in each, and one in every row
 _COLUMNS_EACH = 3 # So many times as many columns there have to be
 _MOST_LIKE = 60 # Rows that agree in a part of the columns, above which that part tells no origin
 _FEWEST_LINKED = .1 # Share of the later rows that are linked, at least
@@ -245,7 +245,8 @@ def _of_one_origin(df, features, hashes, target, taught, seed):
         if columns.shape[1] < _COLUMNS_EACH*n_changed or len(teach) <= N_NEAREST or not len(rows): break
         pairs = _linked(columns, rows, teach, n_changed)
         share = pairs.row.nunique()/len(rows)
-        if share < _FEWEST_LINKED or not _is_of_one_origin(df, features, of_target, pairs, teach, seed): continue
+        if share < _FEWEST_LINKED: continue
+        if not _is_of_one_origin(df, features, of_target, pairs, teach, seed): continue
         kappa = _kappa_of_pairs(of_target, pairs.row.to_numpy(), pairs.other.to_numpy(), seed)
         near = min(2*share*float((~taught).mean()), 1.)
         return dict(near=near, near_in=_LINKED.format(n_changed), near_kappa=kappa)

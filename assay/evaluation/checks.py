@@ -186,10 +186,11 @@ def _attacks(leak, margin, same, agree):
 def _slack(m):
     """The better end of the difference between the test and validation; below zero where ends lack
 
-    The rows are others, so it follows from both intervals (Zou and Donner, Statistics in Medicine 27, 2008)."""
+    The rows are others, so it follows from both intervals (Zou and Donner, Statistics in Medicine, 2008)."""
     if not _all_have_ends(m): return -1
     test, valid = m['test'], m['valid']
-    gained, best, worst = test['value']-valid['value'], test['high']-test['value'], valid['value']-valid['low']
+    gained = test['value']-valid['value']
+    best, worst = test['high']-test['value'], valid['value']-valid['low']
     if test['better'] == 'lower':
         gained, best, worst = -gained, test['value']-test['low'], valid['high']-valid['value']
     return gained+math.hypot(best, worst)

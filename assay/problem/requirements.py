@@ -11,9 +11,16 @@ import pandas as pd
 from ..core.yaml import read_yaml
 
 # %% ../../nbs/problem/05_requirements.ipynb #14968474
+def _flat(answer, above=''):
+    "Each entry of a mapping with its words, those of nested mappings too"
+    for k,v in answer.items():
+        name = f"{above} {k.replace('_', ' ')}".strip()
+        if isinstance(v, dict): yield from _flat(v, name)
+        else: yield f'{name}: {v}'
+
 def _said(answer):
     "An answer of the problem statement in a line"
-    if isinstance(answer, dict): return '; '.join(f'{k}: {v}' for k,v in answer.items())
+    if isinstance(answer, dict): return '; '.join(_flat(answer))
     return str(answer or 'unanswered')
 
 def _verified(answer):
