@@ -86,7 +86,10 @@ def _yearly_rows(yearly, source, n_bytes, n_rows):
 
 def _stated_rows(kind, stated):
     "What the problem statement says, one row per key"
-    return [(f'{kind}, {k}', str(v), 'problem.yaml') for k,v in (stated or {}).items()]
+    def words(v):
+        if not isinstance(v, dict): return str(v)
+        return '; '.join(f"{k.replace('_', ' ')} {x}" for k,x in v.items())
+    return [(f'{kind}, {k}', words(v), 'problem.yaml') for k,v in (stated or {}).items()]
 
 def requirements_table(
     df:pd.DataFrame, # Rows of one split or more
