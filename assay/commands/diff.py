@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from ..core.artifacts import enter_root, write_text
-from .terminal import Json, option, print_json
+from ..core.artifacts import enter_root, given_path, write_text
+from .terminal import Json, check_replaceable, option, print_json
 
 # %% ../../nbs/commands/11_diff.ipynb #65e11b34
 _MARK = '<meta name="generator" content="assay diff">'
@@ -21,13 +21,11 @@ def comparison_path(
     to, # File that was asked for
 )->Path: # The same, as an absolute path
     "The file to write; raises `ValueError` where its name says another kind, or another file would be lost"
-    page = Path(to).expanduser().resolve()
+    page = given_path(to)
     if page.suffix != '.html':
         raise ValueError(f'--html names {page.name!r}; expected a name that ends in .html')
-    if not page.exists(): return page
-    if not page.is_file(): raise ValueError(f'{page} is no file; give --html the name of a new file')
-    if _MARK in page.read_text(encoding='utf-8', errors='replace')[:2000]: return page
-    raise ValueError(f'{page} exists and is no comparison; give --html the name of a new file')
+    check_replaceable(page, _MARK, 'comparison', '--html')
+    return page
 
 # %% ../../nbs/commands/11_diff.ipynb #dfd13572
 _Before = Annotated[str, typer.Argument(help='Branch, tag, hash or folder before, such as main.')]
@@ -40,7 +38,7 @@ def named_release(
 )->str: # The same for a process that works in another folder
     "A revision as it is, and a folder with its whole path"
     from assay.site.kept import is_path
-    return str((here/Path(name).expanduser()).resolve()) if is_path(name) else name
+    return str(given_path(name if name[:1] == '~' else here/name)) if is_path(name) else name
 
 def diff(a: _Before, b: _After = '.', json_: Json = False, html: _Html = None):
     """Say in words what differs between two releases: verdicts, the criterion, checks, metrics, parameters,

@@ -13,24 +13,17 @@ from typing import Annotated
 import typer
 
 from ..core.artifacts import atomic_write, enter_root, given_path, place, write_text
-from .terminal import option
+from .terminal import check_replaceable, option
 
 # %% ../../nbs/commands/10_dossier.ipynb #315d7f9e
 _MARK = '<meta name="generator" content="assay dossier">'
-
-def _check_free(page):
-    "Raise `ValueError` where a file would be lost that is no dossier"
-    if not page.exists(): return
-    if not page.is_file(): raise ValueError(f'{page} is no file; give --to the name of a new file')
-    if _MARK in page.read_text(encoding='utf-8', errors='replace')[:2000]: return
-    raise ValueError(f'{page} exists and is no dossier; give --to the name of a new file')
 
 def _check_print(pdf, page):
     "Raise `ValueError` where a file would be lost that was not printed from the page beside it"
     if not os.path.lexists(pdf): return
     if pdf.is_symlink() or not pdf.is_file():
         raise ValueError(f'{pdf} is no file; give --to the name of a new file')
-    if page.exists(): return # `_check_free` has found that it is a dossier
+    if page.exists(): return # `check_replaceable` has found that it is a dossier
     raise ValueError(f'{pdf} exists and no dossier lies beside it; give --to the name of a new file')
 
 def dossier_paths(
@@ -38,13 +31,13 @@ def dossier_paths(
     pdf:bool=False, # Is it printed too?
 )->tuple: # Page, and PDF beside it; None where none is printed
     "The files to write; raises `ValueError` where the name says another kind of file"
-    to = Path(to or place('local', 'dossier.html')).resolve()
+    to = given_path(to or place('local', 'dossier.html'))
     endings = ('.html', '.pdf') if pdf else ('.html',)
     if to.suffix not in endings:
         raise ValueError(f"--to names {to.name!r}; expected a name that ends in {' or '.join(endings)}"
                          f"{'' if pdf else ', or --pdf to print it too'}")
     page = to.with_suffix('.html')
-    _check_free(page)
+    check_replaceable(page, _MARK, 'dossier', '--to')
     printed = to.with_suffix('.pdf') if pdf else None
     if pdf: _check_print(printed, page)
     return page, printed

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Json', 'WIDEST', 'STYLES', 'option', 'complete_stage', 'complete_item', 'complete_open', 'print_json', 'make_console',
-           'coloured', 'show_rows', 'print_differences', 'stop', 'complain']
+           'coloured', 'show_rows', 'print_differences', 'check_replaceable', 'stop', 'complain']
 
 # %% ../../nbs/commands/00_terminal.ipynb #1287887f
 import json, sys
@@ -104,6 +104,22 @@ def print_differences(
 )->None:
     "Print how files differ from their record, one path a line"
     for d in rows: print(f"{d['path']}: {d['what']}")
+
+# %% ../../nbs/commands/00_terminal.ipynb #343964ef
+_HEAD = 2000 # Characters in which the mark of a page stands
+
+def check_replaceable(
+    page, # `Path` of the page to write
+    mark:str, # What stands in the head of each page of this kind
+    kind:str, # What such a page is called, such as `dossier`
+    option:str, # The option that names it, such as `--to`
+)->None:
+    "Raise `ValueError` where a file would be lost that is no earlier page of this kind"
+    if not page.exists(): return
+    advice = f'give {option} the name of a new file'
+    if not page.is_file(): raise ValueError(f'{page} is no file; {advice}')
+    if mark in page.read_text(encoding='utf-8', errors='replace')[:_HEAD]: return
+    raise ValueError(f'{page} exists and is no {kind}; {advice}')
 
 # %% ../../nbs/commands/00_terminal.ipynb #4cf11342
 def stop(
