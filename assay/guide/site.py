@@ -264,7 +264,7 @@ def write_lists(
     _list(site, 'lessons/index.html', 'Lessons', said, _by_wing(lessons))
     said = ['Public functions, wing by wing, as their source describes them.']
     _list(site, 'reference/index.html', 'Reference', said, [('', reference)])
-    run = dict(page='reports/index.html', title='A whole run, on 336,776 flights',
+    run = dict(page='reports/index.html', title='A whole run, on the bundled flights',
                about='The answers first, then a report for each stage with its evidence and its limits.')
     parts = [('See it', [run]), ('Use it', _kept(docs, True)), ('Understand it', [
         dict(page='lessons/index.html', title='Lessons', about='The package as notebooks, with results.'),

@@ -13,7 +13,7 @@ from ..core.artifacts import check_file, place, write_text
 from ..core.rendering import render, render_rows
 from ..core.yaml import read_yaml
 from ..problem.agreement import Problem, load_problem
-from ..problem.criteria import ledger_path, read_ledger, table_of
+from ..problem.criteria import read_ledger, table_of
 from ..problem.moved import ledger_rows
 from ..release.chain import read_chain
 from ..release.waivers import say_day

@@ -6,7 +6,7 @@
 __all__ = ['is_path', 'Release', 'read_release']
 
 # %% ../../nbs/site/08_kept.ipynb #64c1e874
-import base64, dataclasses, hashlib, html, json, os, re
+import base64, dataclasses, hashlib, html, json, re
 from pathlib import Path
 
 from ruamel.yaml.error import YAMLError
