@@ -204,6 +204,7 @@ def _moments_of(counts, ways=MOMENTS):
     texts = counts.index.to_series()
     found = {}
     few = texts.head(200)
+    if few.str.contains(r'\d').mean() < .5: return None # no moment is written without a digit
     for way in ways:
         if _in_range(_moments(few, way)).mean() < .5: continue
         is_read = _in_range(_moments(texts, way))

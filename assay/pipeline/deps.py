@@ -8,7 +8,7 @@ __all__ = ['WINGS', 'notebook_sources', 'stage_closure', 'stage_templates', 'sta
            'refuse_in_project', 'wanted_files', 'main']
 
 # %% ../../nbs/pipeline/04_deps.ipynb #a0c318e9
-import json, re, sys
+import functools, json, re, sys
 from pathlib import Path
 
 from ..core.artifacts import check_file, enter_root, write_text
@@ -44,12 +44,15 @@ def stage_closure(
     imported = closure(direct | {_module_of(execute)})
     return closure({*imported, *named_code(stage, imported)[0]})
 
+@functools.cache # one source counts for many stages
+def _templates_named(source): return templates_of(source)
+
 def stage_templates(
     stage, # From `load_stages`
 )->list: # Names of files in `assay/templates`, sorted
     "The templates that the modules of a stage render"
     sources = [p.read_text(encoding='utf-8') for p in stage_closure(stage).values()]
-    return sorted(set().union(*map(templates_of, sources)))
+    return sorted(set().union(*map(_templates_named, sources)))
 
 def stage_libraries(
     stage, # From `load_stages`

@@ -6,7 +6,7 @@
 __all__ = ['plain_source', 'function_names', 'named_modules', 'imported_modules', 'own_modules', 'code_hash']
 
 # %% ../../nbs/stages/09_code.ipynb #d20d3eb1
-import ast, hashlib, io, re, tokenize
+import ast, functools, hashlib, io, re, tokenize
 from pathlib import Path
 
 from ..core.artifacts import check_file
@@ -42,6 +42,7 @@ def _is_alone(node, lines):
 
 def _lines_of(nodes): return {line for n in nodes for line in range(n.lineno, n.end_lineno+1)}
 
+@functools.cache # one source counts for many stages
 def plain_source(
     source:str, # Source of a module
     docstrings:bool=False, # Keep every docstring

@@ -216,20 +216,22 @@ def _share_told(x, told):
     rest = x-X @ np.linalg.lstsq(X, x, rcond=None)[0]
     return 1-(rest**2).sum()/max(((x-x.mean())**2).sum(), 1e-12)
 
-def _window_told(s, width):
-    "Shares that the rows ahead, the present one, and the rows before explain; None where there are too few"
+def _window(s, width):
+    "The number, and the outcomes of the rows ahead and before; None where there are too few"
     ahead = [_moved(s.y, s.group, k) for k in range(width+1)]
     behind = [_moved(s.y, s.group, -k) for k in range(width+1)]
     used = np.isfinite(s.x) & np.isfinite(ahead).all(0) & np.isfinite(behind).all(0)
     if used.sum() < _FEWEST or not np.ptp(s.x[used]): return None
-    return [_share_told(s.x[used], [v[used] for v in told]) for told in (ahead, ahead[:1], behind)]
+    return s.x[used], [v[used] for v in ahead], [v[used] for v in behind]
 
 def _is_window_ahead(s):
     "Is a number made of the outcomes of a few rows ahead?"
-    told = next((found for width in _WINDOWS if (found := _window_told(s, width))), None)
-    if told is None: return False
-    ahead, present, behind = told
-    return ahead >= _WHOLE and ahead >= max(present, behind)+_BEYOND
+    window = next((found for width in _WINDOWS if (found := _window(s, width))), None)
+    if window is None: return False
+    x, ahead, behind = window
+    told = _share_told(x, ahead)
+    if told < _WHOLE: return False # as of most columns; the others are compared
+    return told >= max(_share_told(x, ahead[:1]), _share_told(x, behind))+_BEYOND
 
 # %% ../../nbs/stats/07_sequences.ipynb #b204fede
 _WITHIN, _WITHIN_NUMBER = .99, .95 # AUC, and correlation of a number, from which it is the outcome in groups
