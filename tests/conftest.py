@@ -26,15 +26,32 @@ def hash_of_code():
     ).hexdigest()
 
 
+def pytest_sessionstart(session):
+    "The code that is about to run: somebody may edit it in the hour that a long test takes"
+    session.code = hash_of_code() if session.config.option.markexpr == "long" else ""
+
+
+def is_part(config):
+    "Were some tests of a file asked for, by `-k` or `FILE::TEST`?"
+    return bool(config.option.keyword) or any("::" in a for a in config.args)
+
+
+def kept_lines(before, config, ran):
+    "The lines of tests/long.json that a session leaves as they are: of what it was not asked for"
+    if is_part(config):
+        return {name: line for name, line in before.items() if name not in ran}
+    if config.args in (["tests"], [str(ROOT)]):
+        return {}
+    files = {name.partition("::")[0] for name in ran}
+    return {name: line for name, line in before.items() if name.partition("::")[0] not in files}
+
+
 def pytest_sessionfinish(session):
-    "After long tests, write how each ended beside the hash of its code; lines of files that did not run stay"
+    "After long tests, write how each ended beside the hash of its code"
     if session.config.option.markexpr != "long" or not LONG:
         return
     from assay.core.artifacts import read_json, write_json
 
-    path, code = ROOT / "tests/long.json", hash_of_code()
-    is_whole = session.config.args in (["tests"], [str(ROOT)])
-    ran = {name.partition("::")[0] for name in LONG}
-    before = {} if is_whole else read_json(path)
-    stay = {name: line for name, line in before.items() if name.partition("::")[0] not in ran}
-    write_json(path, stay | {name: dict(outcome=said, code=code) for name, said in LONG.items()})
+    path = ROOT / "tests/long.json"
+    kept = kept_lines(read_json(path), session.config, LONG)
+    write_json(path, kept | {name: dict(outcome=said, code=session.code) for name, said in LONG.items()})

@@ -12,13 +12,26 @@ from pathlib import Path
 
 import pytest
 from test_new import make_environment, outside
-from walk import TABLES, Walk, figures, found, make_table, release, rows_of, run_to_readiness, served
+from walk import (
+    MEASURED,
+    TABLES,
+    Walk,
+    figures,
+    found,
+    keep_figures,
+    make_table,
+    release,
+    rows_of,
+    run_to_readiness,
+    served,
+)
 
 from assay.project.kit import kit_files
 from assay.project.proposal import Options, propose
 from assay.project.read import Reading
 
 NAMES = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
+ROOT = Path(__file__).resolve().parents[1]
 IDENTITY = dict.fromkeys(NAMES, "t@example.org")
 BLOCKS = re.compile(r"^```sh\n(.*?)^```", re.S | re.M)
 MOST_LINES, MOST_FILES = 12, 1  # of a walk from the file to the first look of monitoring
@@ -57,6 +70,27 @@ def test_a_new_user_reaches_a_monitored_model(tmp_path, kind):
     for name in ("check", "test"):
         done = outside(["make", name], walk.folder)
         assert done.returncode == 0, done.stdout + done.stderr
+    keep_figures(kind, counted)
+
+
+def test_the_readme_takes_its_figures_from_walks_that_passed():
+    "One of each kind of table; the lines and files are those that a walk may take"
+    walked = json.loads(MEASURED.read_text())
+    assert set(walked) == set(TABLES)
+    assert all(w["lines"] <= MOST_LINES and w["files"] <= MOST_FILES for w in walked.values())
+    assert all(w["answers"] > 0 and w["minutes"] > 0 for w in walked.values())
+    readme = (ROOT / "README.md").read_text()
+    asked = sorted(w["answers"] for w in walked.values())
+    assert f"gives {asked[0]} to {asked[-1]} answers" in readme
+    wide = json.loads((ROOT / "tests/wide.json").read_text())["numbers and words"]
+    assert f"{wide['columns']} columns" in readme and f"in {wide['minutes']} minutes" in readme
+
+
+def test_the_figures_of_one_walk_replace_its_own_alone(tmp_path):
+    path = tmp_path / "walks.json"
+    for kind, lines in (("binary", 1), ("regression", 2), ("binary", 3)):
+        keep_figures(kind, dict(lines=lines), path)
+    assert json.loads(path.read_text()) == dict(binary=dict(lines=3), regression=dict(lines=2))
 
 
 # ---------------------------------------------------------------- what the walk rests on

@@ -19,6 +19,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 DAY = "2026-11-06"
+MEASURED = Path(__file__).parent / "walks.json"  # the README takes its figures from it
 # What people say of each question of `assay answer`; every other one gets the example beside it
 ANSWERS = {
     "today.description": "the record by the column that matters most",
@@ -246,3 +247,9 @@ def figures(walk):
     "What a table of the README shows: lines typed, answers, files edited, and minutes of waiting"
     waited = round(sum(walk.seconds.values()) / 60, 1)
     return dict(lines=len(walk.typed), answers=walk.n_answers, files=len(set(walk.edits)), minutes=waited)
+
+
+def keep_figures(kind, counted, path=MEASURED):
+    "Leave what one walk took beside that of the others"
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(known | {kind: counted}, indent=1, sort_keys=True) + "\n")
