@@ -70,12 +70,16 @@ def check_columns(
     names, # Names of columns
     name:str, # Name of the argument that gives them
 )->list: # The same names
-    "Refuse what is no table, a text in place of a list, and columns that the table does not have"
+    "Refuse what is no table, a text in place of a list, and columns that the table lacks or has twice"
     check_kind(df, hasattr(df, 'columns'), 'the table', 'a data frame')
     check_kind(names, not isinstance(names, str), name, f'a list of names of columns, such as {[names]}')
     if lost := [c for c in names if c not in df]:
         shown = lost[0] if len(lost) == 1 else lost
         raise ValueError(f'{name} names {shown!r}, which is no column{meant(lost[0], list(df)[:30])}')
+    named = list(df.columns)
+    if twice := [c for c in names if named.count(c) > 1]:
+        raise ValueError(f'{name} names {twice[0]!r}, as {named.count(twice[0])} columns are called; '
+                         'expected one: rename the others, or leave them out')
     return list(names)
 
 # %% ../../nbs/core/00_shapes.ipynb #2d44910d

@@ -11,6 +11,7 @@ import hashlib
 
 import numpy as np, pandas as pd
 
+from ..core.shapes import check_columns
 from ..stats.neighbours import alike, nearest_rows, places_of, standing_out
 
 # %% ../../nbs/data/12_near_duplicates.ipynb #9e71a908
@@ -298,7 +299,9 @@ def find_twins(
 )->dict:
     "How many later rows have features that stand in training already, and whether they are copies"
     features, n_train = list(features), len(next(iter(splits.values())))
-    df = pd.concat(splits.values(), ignore_index=True)[[*features, target]]
+    wanted = list(dict.fromkeys([*features, target]))
+    parts = [df[check_columns(df, wanted, f'the split {name!r}')] for name,df in splits.items()]
+    df = pd.concat(parts, ignore_index=True)
     taught = np.arange(len(df)) < n_train
     hashes = hash_columns(df, features)
     y = hash_columns(df, [target])[:, 0]

@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np, pandas as pd
 from scipy.special import fdtr
 
-from ..stats.values import as_numbers, kind_of
+from ..stats.values import as_numbers, in_reach, kind_of
 from .told import FEWEST, Outcome, level_codes, told_by_level, told_nearby
 
 # %% ../../nbs/explore/09_hints.ipynb #e8fcf953
@@ -201,7 +201,7 @@ def follows_outcomes(
     if kind_of(x) != 'number': return False
     v = as_numbers(x)
     known = np.isfinite(v)
-    values, codes = np.unique(v[known], return_inverse=True)
+    values, codes = np.unique(in_reach(v[known]), return_inverse=True)
     n = np.bincount(codes)
     return _is_too_near(values, codes, n, outcome.order[known])
 

@@ -23,7 +23,7 @@ from ..stats.sequences import built_of_outcomes, sequence_of
 from ..stats.values import Label, as_label, as_numbers, distinct_values, kind_of, read_coded
 from .clues import GAPS, ORDER, add_clues
 from .pairs import ALL_OF_IT
-from .skill import LEAK, column_skills, r2
+from .skill import LEAK, check_outcomes, check_values, column_skills, r2
 
 # %% ../../nbs/explore/13_leakage.ipynb #56b37050
 def _clues(x):
@@ -238,6 +238,12 @@ def _most_levels(blocks, most=2000, cells=2_000_000):
     four hundred hashes, each with one outcome, are a copy of it"""
     return max(_FEW_LEVELS, min(most, cells//(int(blocks.max())+1)))
 
+def _replaced(df, columns):
+    "The table with some of its columns replaced, whose names may be numbers"
+    res = df.copy(deep=False)
+    for c,values in columns.items(): res[c] = values
+    return res
+
 def _alone(df, columns, label, y, seed):
     "What each column knows on its own, on the rows with an outcome; what is endless counts as missing"
     outcome = y if label.task == 'binary' else df[label.target].to_numpy()
@@ -245,7 +251,7 @@ def _alone(df, columns, label, y, seed):
     if known.sum() < 4: return dict.fromkeys(columns, 0.)
     rows = df.loc[known, columns]
     large = {c: rows[c].where(rows[c].abs() <= _LARGEST) for c in rows.select_dtypes('float')}
-    return column_skills(rows.assign(**large), outcome[known], columns, label.task, seed).to_dict()
+    return column_skills(_replaced(rows, large), outcome[known], columns, label.task, seed).to_dict()
 
 def _scores(x, y, blocks, resamples):
     "How well one column tells the label, and of an id the view that tells it best"
@@ -256,10 +262,13 @@ def _scores(x, y, blocks, resamples):
     return score, _best_clue(x, y, blocks, resamples) if is_id else None
 
 def _check_label(df, label):
-    "Refuse a task that is none, and columns that the table does not have"
+    "Refuse a task that is none, columns that the table lacks or has twice, and a target that says nothing"
     check_kind(label.task, label.task in TASKS, 'task', f'one of {TASKS}')
     check_columns(df, [label.target], 'target')
     if label.time: check_columns(df, [label.time], 'time')
+    check_columns(df, list(df.columns), 'the table')
+    check_values(df)
+    check_outcomes(df[label.target], label.task)
 
 def leakage_evidence(
     df:pd.DataFrame, # Rows; some tens of thousands are enough
@@ -361,7 +370,8 @@ def _of_pair(pairs, declared):
     if not known: return None
     others, words, told = known[0]
     verdict = 'leak' if told >= ALL_OF_IT else 'suspect'
-    return verdict, f"tells the outcome together with {' and '.join(others)}, by their {words}"
+    named = ' and '.join(map(str, others))
+    return verdict, f'tells the outcome together with {named}, by their {words}'
 
 def _doubt_pairs(res, declared, evidence):
     "Call columns that tell the outcome in pairs what the pair is"
@@ -392,9 +402,9 @@ def _rank(df, res, declared, evidence):
     _doubt_pairs(res, declared, evidence)
     _doubt_gaps(df, res, declared)
     grade = res.verdict.map({'leak': 0, 'suspect': 1, ID: 2, '': 3})
-    res = res.assign(grade=grade)
-    res = res.sort_values(['grade', 'auc_low', 'column'], ascending=[True, False, True])
-    res = res.drop(columns='grade')
+    res = res.assign(grade=grade, name=res.column.map(str)) # names may be numbers beside texts
+    res = res.sort_values(['grade', 'auc_low', 'name'], ascending=[True, False, True])
+    res = res.drop(columns=['grade', 'name'])
     res.insert(0, 'rank', range(1, len(res)+1))
     return res.reset_index(drop=True)
 
@@ -506,11 +516,13 @@ def suspected(
     if not columns: return []
     read = [*columns, label.target]
     if label.time: read.append(label.time)
+    _check_label(df, label)
+    check_columns(df, columns, 'columns')
     is_known = df[label.target].notna()
     rows = _thinned(df, max_rows)[list(dict.fromkeys(read))]
     # the data stage sets such rows aside
     endless = {c: rows[c].where(np.isfinite(rows[c])) for c in rows.select_dtypes('float')}
-    known = rows.assign(**endless).dropna(subset=[label.target])
+    known = _replaced(rows, endless).dropna(subset=[label.target])
     known = known.reset_index(drop=True)
     evidence = leakage_evidence(known, label, resamples, df[is_known])
     scan = leakage_scan(known, label, resamples=resamples, evidence=evidence)

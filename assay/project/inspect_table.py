@@ -173,15 +173,19 @@ def spellings(
     main = {w: v for v,w in reversed(list(words.items()))} # the most frequent stays
     return {v: main[w] for v,w in words.items() if main[w] != v}
 
+def _counts(y):
+    "How often each value occurs, in their order; a category that no row has is no value"
+    counts = y.value_counts().sort_index()
+    return counts[counts > 0]
+
 def find_positive(
     y:pd.Series, # Target with two values
     positive=None, # The value that a person has chosen
 )->tuple: # The positive value, and the reason
     "Which of two classes the decision is about"
+    counts = _counts(y)
     if positive is not None:
-        values = y.value_counts().sort_index().index
-        return _chosen_positive(positive, values, y.name), 'chosen with --positive'
-    counts = y.value_counts().sort_index()
+        return _chosen_positive(positive, counts.index, y.name), 'chosen with --positive'
     yes = [v for v in counts.index if str(v).strip().lower() in _YES]
     if len(yes) == 1 and _says_yes(yes[0], counts.index):
         value = plain_value(yes[0])
@@ -205,6 +209,7 @@ def _usual_metric(y, task):
 def _constant_reaches(y, task):
     "Metric to what a model reaches that knows nothing but the target's distribution"
     share = y.value_counts(normalize=True)
+    share = share[share > 0] # a category that no row has
     p = float(y.mean()) if task == 'binary' else None
     reached = dict(
         average_precision=p,

@@ -12,6 +12,8 @@ import numpy as np
 from scipy.special import fdtr, ndtri
 from scipy.stats import rankdata
 
+from .values import in_reach
+
 # %% ../../nbs/stats/07_sequences.ipynb #b412564e
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sequence:
@@ -200,6 +202,7 @@ def _is_mean_of_all(s):
     return False
 
 # %% ../../nbs/stats/07_sequences.ipynb #99791095
+_LARGEST = 1e100 # Numbers above are not judged, since their squares have no place in a float
 _WINDOWS = (8, 3) # Rows ahead and behind, at most
 _WHOLE, _BEYOND = .9, .15 # Share of a number that the rows ahead explain, and by how much more than others do
 
@@ -221,7 +224,7 @@ def _window(s, width):
     ahead = [_moved(s.y, s.group, k) for k in range(width+1)]
     behind = [_moved(s.y, s.group, -k) for k in range(width+1)]
     used = np.isfinite(s.x) & np.isfinite(ahead).all(0) & np.isfinite(behind).all(0)
-    if used.sum() < _FEWEST or not np.ptp(s.x[used]): return None
+    if used.sum() < _FEWEST or np.ptp(s.x[used]) <= 1/_LARGEST: return None
     return s.x[used], [v[used] for v in ahead], [v[used] for v in behind]
 
 def _is_window_ahead(s):
@@ -255,7 +258,10 @@ OWN = 'it moves with the present outcome, as a total or mean in which that is co
 COMING = 'it agrees with later outcomes much better than with earlier ones, as a mean of what comes after'
 ALL = 'a mean of outcomes in which those of these very rows are counted'
 
-_LARGEST = 1e100 # Numbers above are not judged, since their squares have no place in a float
+def _in_reach(s):
+    "The same in a unit in which squares do not vanish, one for both where both are that small"
+    x, y = np.split(in_reach(np.append(s.x, s.y)), 2)
+    return dataclasses.replace(s, x=in_reach(x), y=in_reach(y))
 
 def _is_within_range(s):
     "Are the outcomes finite, and is no number too large to be squared?"
@@ -268,6 +274,7 @@ def built_of_outcomes(
 )->str: # Words; empty for a number that earlier rows could give
     "What says that a number was computed from present or later outcomes"
     if np.isfinite(s.x).sum() < _FEWEST or not _is_within_range(s): return ''
+    s = _in_reach(s)
     if not np.nanstd(s.steps[0]): return ALL if _is_mean_of_all(s) else ''
     if _is_window_ahead(s): return COMING
     present, follows, leaves = _of_steps(s)

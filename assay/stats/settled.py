@@ -42,6 +42,30 @@ def _asked(share, n, last):
     return dict(parts=last, share=float(found), expected=float(said), p=float(p), enough=bool(is_enough))
 
 # %% ../../nbs/stats/08_settled.ipynb #99b75b94
+def _checked(values, name, meaning, holds):
+    "A list of numbers; raises `ValueError` where it is none, or holds what it must not"
+    try: found = np.asarray(values, float)
+    except (TypeError, ValueError): found = None
+    if found is None or found.ndim != 1:
+        raise ValueError(f'{name} is no list of numbers; expected one number per row, {meaning}')
+    wrong = ~holds(found)
+    if wrong.any():
+        first = f'{name} is {found[wrong][0]:g} in {wrong.sum():,} of {len(found):,} rows'
+        raise ValueError(f'{first}; expected {meaning}: leave out the rows in which it is not known')
+    return found
+
+def _is_outcome(v): return (v == 0) | (v == 1)
+def _is_chance(v): return (v >= 0) & (v <= 1)
+
+def _checked_chances(expected, n_rows):
+    "The chances that a model gives; None where there are none"
+    if expected is None: return None
+    found = _checked(expected, 'expected', 'a chance from 0 to 1', _is_chance)
+    if len(found) > n_rows:
+        raise ValueError(f'expected has {len(found):,} chances for {n_rows:,} outcomes; '
+                         'expected those of the last rows, or of all')
+    return found
+
 def fall_at_end(
     y, # 0 or 1 per row, in the order of time
     # Chance of a 1 that a model gives to the last rows, in the same order; None where none does
@@ -50,7 +74,8 @@ def fall_at_end(
     """Has the share of positives fallen at the end by two fifths or more, beyond chance and alike neighbours?
 
     A model that expects the fall, as it knows the season, takes the question back."""
-    y = np.asarray(y, float)
+    y = _checked(y, 'y', 'an outcome of 0 or 1', _is_outcome)
+    expected = _checked_chances(expected, len(y))
     parts = np.array_split(y, _PARTS)
     n = len(y)/_PARTS
     if n < 10: return {}
@@ -67,6 +92,5 @@ def fall_at_end(
 def _is_foreseen(expected, rows, share):
     "Does a model give the last rows hardly more positives than they have, and more to the rows before them?"
     if expected is None or len(expected) < 2*rows: return False
-    expected = np.asarray(expected, float)
     last, before = expected[-rows:].mean(), expected[:-rows].mean()
     return last <= 1.5*share and last <= .75*before
