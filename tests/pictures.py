@@ -57,6 +57,8 @@ def size(png):
     "Width and height of a PNG in pixels"
     if png[:8] != b"\x89PNG\r\n\x1a\n":
         raise ValueError("these bytes are no PNG")
+    if png[12:16] != b"IHDR" or png[-8:-4] != b"IEND":
+        raise ValueError(f"this PNG breaks off after {len(png):,} bytes; expected its last part, IEND")
     return list(struct.unpack(">II", png[16:HEADER]))
 
 

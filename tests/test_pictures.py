@@ -45,6 +45,13 @@ def test_bytes_that_are_no_picture_have_no_size():
         size(base64.b64decode(b"GIF89a=="))
 
 
+@pytest.mark.parametrize("left", [8, 15, 20, 24, 100, -1])
+def test_a_picture_that_breaks_off_has_no_size(left):
+    png = (PICTURES / "finding.png").read_bytes()
+    with pytest.raises(ValueError, match="this PNG breaks off after"):
+        size(png[:left])
+
+
 @NEEDS
 def test_a_picture_ends_below_the_answers(tmp_path):
     page = tmp_path / "index.html"

@@ -49,10 +49,19 @@ def _panel_words(ax):
     title = _named(' '.join(ax.get_title(side) for side in ('left', 'center', 'right')))
     x, y = _named(ax.get_xlabel()), _named(ax.get_ylabel())
     axes = ' against '.join(filter(None, [y, x]))
-    legend = ax.get_legend()
-    entries = [_named(t.get_text()) for t in legend.get_texts()] if legend else []
-    lines = f"with {', '.join(entries)}" if entries else ''
-    return ', '.join(filter(None, [title, axes, lines]))
+    return ', '.join(filter(None, [title, axes, _lines_of([ax.get_legend()])]))
+
+def _lines_of(legends):
+    "The lines that some legends name"
+    entries = [_named(t.get_text()) for legend in legends if legend for t in legend.get_texts()]
+    return f"with {', '.join(entries)}" if any(entries) else ''
+
+def _whole_words(figure):
+    "What a figure says beside its panels: its title, the names of its axes, and its legends"
+    texts = figure.get_suptitle(), figure.get_supxlabel(), figure.get_supylabel()
+    title, x, y = map(_named, texts)
+    axes = ' against '.join(filter(None, [y, x]))
+    return ', '.join(filter(None, [title, axes, _lines_of(figure.legends)]))
 
 def figure_words(
     figure, # `matplotlib.figure.Figure`
@@ -61,4 +70,5 @@ def figure_words(
     told = list(dict.fromkeys(filter(None, map(_panel_words, figure.axes))))
     more = len(told)-MOST_PANELS
     if more > 0: told = [*told[:MOST_PANELS], f'and {more} more']
+    if whole := _whole_words(figure): told = [whole, *told]
     return '; '.join(told) or 'a figure without labels'

@@ -15,6 +15,7 @@ from scipy.special import ndtri
 
 from ..models.features import MISSING
 from ..core.figures import literal_text
+from ..core.shapes import check_columns
 from .hours import comparable
 from .memory import day_memory, stretch
 
@@ -22,25 +23,39 @@ from .memory import day_memory, stretch
 def make_bins(
     reference, # Values of one column
     n_bins:int=20, # Bins of equal frequency for numbers; the most frequent values for categories
-)->dict: # `kind` (`number` or `category`) and `edges` or `values`
+)->dict: # `kind` (`number` or `category`), and `edges`, or `values` and the `rare` ones that share a bin
     "Bins of a column, fixed by the reference"
     s = pd.Series(reference)
     if not pd.api.types.is_numeric_dtype(s):
         counts = s[~_is_missing(s)].astype(str).value_counts()
-        return dict(kind='category', values=list(counts.index[:n_bins*3]))
+        most = n_bins*3
+        return dict(kind='category', values=list(counts.index[:most]), rare=list(counts.index[most:]))
     known = s.dropna()
     if s.nunique() <= n_bins: return dict(kind='number', edges=_between(np.sort(known.unique())))
     inner = np.linspace(0, 1, n_bins+1)[1:-1]
     return dict(kind='number', edges=np.unique(np.quantile(known, inner)))
 
+_BESIDE = 1e-6 # Distance from a column's only value that is another value, as a part of it
+
 def _between(values):
-    "The middle between each of a few values and the next: a last digit that a package rounds moves no row"
+    """The middle between each of a few values and the next: a last digit that a package rounds moves no row
+
+    Of one value an edge on either side, else it would have no bin beside it to move to."""
     values = values.astype(float)
+    if len(values) == 1 and np.isfinite(values[0]): return values[0]+_BESIDE*max(abs(values[0]), 1)*np.array([-1, 1])
     return values[:-1]+np.diff(values)/2
 
 def _is_missing(s):
     "Which values of a column are missing: a table of training says so in words, a log by nothing"
     return s.isna() | (s.astype(str) == MISSING)
+
+def _as_floats(s):
+    "Numbers as floats; raises `ValueError` where a value is none"
+    try: return s.to_numpy(float)
+    except (TypeError, ValueError):
+        word = s[pd.to_numeric(s.astype(object), errors='coerce').isna() & s.notna()].iloc[0]
+        raise ValueError(f'the column {s.name!r} held numbers in the reference, and has {word!r} now; '
+                         'expected numbers: convert it, or leave it out') from None
 
 def to_bins(
     values, # Values of one column
@@ -52,7 +67,7 @@ def to_bins(
     edge."""
     s = pd.Series(values)
     if bins['kind'] == 'number':
-        code = np.searchsorted(bins['edges'], s.to_numpy(float), 'left')
+        code = np.searchsorted(bins['edges'], _as_floats(s), 'left')
         return np.where(s.isna(), n_cells(bins)-1, code)
     rest = len(bins['values'])
     code = pd.Index(bins['values']).get_indexer(s.astype(str))
@@ -170,6 +185,25 @@ def draw_windows(
     return res
 
 # %% ../../nbs/monitoring/03_drift.ipynb #d6357ba7
+def _check_days(df, name, of):
+    "Refuse rows whose day is not known"
+    check_columns(df, [name], 'blocks')
+    times = df[name]
+    if not pd.api.types.is_datetime64_any_dtype(times):
+        raise ValueError(f'blocks names {name!r}, which in the {of} holds {times.dropna().head(1).tolist()}; '
+                         'expected moments: convert it with pd.to_datetime')
+    if n := int(times.isna().sum()):
+        raise ValueError(f'{n:,} of {len(df):,} rows of the {of} have no moment in {name!r}; expected one in '
+                         'every row: fill them, or leave those rows out')
+
+def _check_rows(df, columns, blocks, of):
+    "Refuse a table without rows, or without a column that is to be compared"
+    if not check_columns(df, columns, 'columns'):
+        raise ValueError('columns names none; expected the columns to compare')
+    if not len(df):
+        raise ValueError(f'the {of} has no rows, so nothing can be compared; look at the feed first')
+    if blocks: _check_days(df, blocks, of)
+
 def _days(times):
     "Number of the day of each row, from 0; days without rows are left out"
     return pd.factorize(times.dt.floor('D'), sort=True)[0]
@@ -180,6 +214,7 @@ def count_reference(
     blocks:str=None, # Column with times: rows of one day belong together; rows stand alone by default
 )->dict: # Column to its bins and its counts, days × bins
     "Count the reference once for all comparisons"
+    _check_rows(reference, columns, blocks, 'reference')
     day = _days(reference[blocks]) if blocks else None
     bins = {c: make_bins(reference[c]) for c in columns}
     return {c: (b, count_bins(reference[c], b, day)) for c,b in bins.items()}
@@ -207,7 +242,8 @@ def _column_drift(name, bins, ref, cur, null):
     row = dict(column=name, kind=kind, distance=float(distance(total, now)), usual=usual)
     row |= dict(psi=float(psi(total, now)), js=float(js(total, now)), size=_size(kind, row['distance']))
     row |= dict(missing_reference=float(_shares(total)[-1]), missing=float(shares[-1]))
-    new = float(shares[-2]) if kind == 'category' else 0.
+    has_rare = kind == 'number' or total[-2] > 0 # of rare values the counts do not say which are new
+    new = 0. if has_rare else float(shares[-2])
     return row | dict(new=new), apart/usual
 
 # %% ../../nbs/monitoring/03_drift.ipynb #5b0c7d1e
@@ -345,6 +381,7 @@ def drift_of_counts(
     seed:int=0, # Random seed
 )->pd.DataFrame: # As `drift_table`
     "Compare the counts of a window with those of the reference"
+    if not 0 < alpha < 1: raise ValueError(f'alpha is {alpha}; expected a rate between 0 and 1, such as .01')
     before, now = [counted[c][1] for c in current], list(current.values())
     draws = _Draws(_n_blocks(counted), len(now[0]), by_day, alpha, seed)
     missing = [_missing_counts(before), _missing_counts(now)]
@@ -395,6 +432,11 @@ def _without_missing(grid):
     last = grid.shape[1]-1
     return grid*(np.arange(last+1) < last)
 
+def _unseen(values, bins):
+    "Share of values that the reference has not, where its rare ones share a bin"
+    is_listed = pd.Series(values).astype(str).isin(bins['rare'])
+    return float(((to_bins(values, bins) == len(bins['values'])) & ~is_listed).mean())
+
 @dataclasses.dataclass(frozen=True)
 class Counted:
     "The reference period as counts, for comparing every window with it"
@@ -421,9 +463,7 @@ class Counted:
         seed:int=0, # Random seed
     )->pd.DataFrame: # As `drift_table`
         "Find the columns of a window that differ from the reference more than windows without drift do"
-        if not len(current):
-            nothing = 'the current window has no rows, so nothing can be compared'
-            raise ValueError(f'{nothing}; look at the feed first')
+        _check_rows(current, columns, self.blocks, 'current window')
         current, counted = self._same_hours(current, columns)
         day = _days(current[self.blocks]) if self.blocks else None
         before, now = {}, {}
@@ -431,7 +471,9 @@ class Counted:
             bins, grid = counted[c]
             before[c] = bins, self._kept(c, grid)
             now[c] = self._kept(c, count_bins(current[c], bins, day))
-        return drift_of_counts(before, now, self.blocks is not None, alpha, seed)
+        found = drift_of_counts(before, now, self.blocks is not None, alpha, seed)
+        new = {c: _unseen(current[c], counted[c][0]) for c in columns if counted[c][0].get('rare')}
+        return found.assign(new=found.column.map(new).fillna(found.new))
 
 def drift_table(
     reference:pd.DataFrame, # Rows the model is known to work on
