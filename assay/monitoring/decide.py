@@ -282,7 +282,7 @@ def _data_facts(drift, volume, refused):
 
 def _is_off(calibration):
     "Are outcomes beyond doubt a fifth fewer, or a quarter more, than the scores promise?"
-    if calibration is None or calibration['low'] is None: return False
+    if calibration is None or calibration.get('low') is None: return False
     return calibration['low'] > 1.25 or calibration['high'] < .8
 
 def _score_columns(drift, names):

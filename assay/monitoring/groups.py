@@ -14,7 +14,7 @@ from scipy.stats import norm, t as student
 
 from ..core.artifacts import check, metric
 from ..core.rendering import show
-from .outcomes import SCORE, scores_of, with_outcome
+from .outcomes import SCORE, resamples_of, scores_of, with_outcome
 from ..responsible.groups import (
     absent_columns, as_groups, group_table, sensitive_columns, watched_columns)
 from ..responsible.resamples import group_draws
@@ -54,7 +54,7 @@ def _drawn(scored, groups, outcomes):
 def _draws(df, groups, problem, point, resampling):
     "Group to its rows, the draws of every metric, and how far those are from what the scores say"
     y, s = df[problem.target].to_numpy(float), scores_of(df, SCORE)
-    resamples = resampling.of(df, problem.time, problem.weight)
+    resamples = resamples_of(df, problem, resampling)
     scored = Scored(y, s, problem.task, threshold=point.threshold, classes=point.classes, resamples=resamples)
     names, n, found = _drawn(scored, groups, [y])
     said = None if problem.task == 'regression' else _said(s, resampling.seed)
@@ -92,7 +92,7 @@ def group_changes(
     `unsaid` is the part of the difference that the scores do not say: outcomes that are more frequent, as the
     scores are higher, change accuracy and alarms without a change of the concept."""
     groups = as_groups(current, columns, like=reference)
-    resamples = resampling.of(current, problem.time, problem.weight)
+    resamples = resamples_of(current, problem, resampling)
     y, s = current[problem.target], scores_of(current, SCORE)
     scored = Scored(y, s, problem.task, threshold=point.threshold, classes=point.classes, resamples=resamples)
     now = group_table(groups, columns, scored)
@@ -100,7 +100,7 @@ def group_changes(
         named = as_groups(df, [column], like=reference)[column]
         return _draws(df, named, problem, point, resampling)
     rows, others = [], dataclasses.replace(resampling, seed=resampling.seed+1) # both are drawn independently
-    n_blocks = min(count_groups(resampling.of(df, problem.time).blocks) for df in (reference, current))
+    n_blocks = min(count_groups(resamples_of(df, problem, resampling).blocks) for df in (reference, current))
     for c in columns:
         rows += _changes_of(c, draws(reference, c, others), draws(current, c, resampling), n_blocks)
     key = ['column', 'group', 'metric']

@@ -8,7 +8,7 @@ __all__ = ['saving_of_weeks', 'weeks_money']
 # %% ../../nbs/monitoring/13_money.ipynb #e913b391
 from ..evaluation.decisions import costs_of, saving
 from ..evaluation.money import Money, realised_money, reported
-from .outcomes import RULE, SCORE, scores_of, with_outcome
+from .outcomes import RULE, SCORE, resamples_of, scores_of, with_outcome
 from ..stats.scored import Comparison
 
 # %% ../../nbs/monitoring/13_money.ipynb #3f7d49fe
@@ -26,7 +26,7 @@ def saving_of_weeks(
     if problem.task == 'binary' and None in thresholds.values(): return None
     y = known[problem.target].to_numpy(float if problem.task == 'regression' else int)
     scores = dict(model=scores_of(known, SCORE), rule=scores_of(known, RULE))
-    drawn = resampling.of(known, problem.time, problem.weight)
+    drawn = resamples_of(known, problem, resampling)
     compared = Comparison(y, scores, problem.task, problem.metric, thresholds, (), drawn)
     return saving(compared, costs, 'model', 'rule', partly=partly)
 

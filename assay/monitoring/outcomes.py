@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['SCORE', 'RULE', 'LEAST_KNOWN', 'LEAST_SHARE', 'LEAST_DAYS', 'estimated_score', 'observed_to_expected', 'scores_of',
-           'with_model_scores', 'todays_rule', 'with_outcome', 'realised', 'residuals', 'is_as_said', 'gain_over_rule']
+           'with_model_scores', 'todays_rule', 'with_outcome', 'resamples_of', 'realised', 'residuals', 'is_as_said',
+           'gain_over_rule']
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #d7e8cc22
-import math
+import dataclasses, math
 
 import numpy as np, pandas as pd
 
@@ -136,13 +137,23 @@ def with_outcome(
     is_enough = has_days and (n == of or n >= LEAST_KNOWN and n >= LEAST_SHARE*of)
     return known, '' if is_enough else _too_few(n, of, days)
 
+def resamples_of(
+    rows:pd.DataFrame, # Rows of some days
+    problem, # The agreement
+    resampling:Resampling=Resampling(), # How rows are resampled
+)->Resamples: # Days are drawn; a single one is drawn whole, so that there is no interval
+    "The resamples of rows that were served: those of one day say nothing of days, declared or not"
+    found = resampling.of(rows, problem.time, problem.weight)
+    if found.blocks is not None or not problem.time: return found
+    return dataclasses.replace(found, blocks=np.zeros(len(rows), int))
+
 def realised(
     current:pd.DataFrame, # Rows whose outcome is known, with target, scores and rule
     problem, # The agreement
     resampling:Resampling=Resampling(), # How rows are resampled
 )->dict: # `score`, `gain` over the rule (above 0 is better), `calibration` (two classes only)
     "Performance of a window, measured with labels"
-    y, resamples = current[problem.target].to_numpy(), resampling.of(current, problem.time, problem.weight)
+    y, resamples = current[problem.target].to_numpy(), resamples_of(current, problem, resampling)
     s, r = scores_of(current, SCORE), scores_of(current, RULE)
     is_binary = problem.task == 'binary'
     return dict(
@@ -157,7 +168,7 @@ def residuals(
 )->list: # One mean with its interval; one per class where there are more than two
     "By how much outcomes are more than the scores say, on average"
     s, y = scores_of(rows, SCORE), rows[problem.target].to_numpy(float)
-    resamples = resampling.of(rows, problem.time, problem.weight)
+    resamples = resamples_of(rows, problem, resampling)
     apart = (y-s)[:, None] if s.ndim == 1 else (y[:, None] == np.arange(s.shape[1]))-s
     return [mean_interval(column, resamples) for column in apart.T]
 
@@ -184,6 +195,6 @@ def gain_over_rule(
     rows = current[current[problem.target].notna()] if problem.target in current else current[:0]
     if not len(rows): return metric(None, n=0, better='higher')
     y, ours, theirs = rows[problem.target].to_numpy(), scores_of(rows, SCORE), scores_of(rows, RULE)
-    resamples = resampling.of(rows, problem.time, problem.weight)
+    resamples = resamples_of(rows, problem, resampling)
     g = as_gain(paired_difference(problem.metric, y, ours, theirs, resamples))
     return metric(g['value'], g['low'], g['high'], len(rows), 'higher')
