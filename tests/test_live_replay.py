@@ -231,7 +231,13 @@ def test_live_says_what_the_replay_says(released, capsys, kind, door):
     replay = replayed(released, df)
     found = door(released, df, capsys)
     weeks = [dict(r, week=w) for w, r in replay.weeks.items()]
-    assert summary(found["weeks"]) == summary(weeks)
+    judged = [w for w in found["weeks"] if w["decision"] != "refused"]
+    assert summary(judged) == summary(weeks)
+    silent = {w["week"]: w["refused"] for w in found["weeks"] if w["decision"] == "refused"}
+    assert silent == replay.refused_weeks and bool(silent) == (kind == "all_refused")
+    shown = replay.table().set_index("week")
+    assert list(shown.index[shown.decision == "refused"]) == list(silent)
+    assert all("rows were refused" in shown.why[week] for week in silent)
     assert (found["decision"], found["rule"]) == (replay.verdict["decision"], replay.verdict["rule"])
     assert found["decision"] in KINDS[kind][1], found
     if door is of_log:

@@ -110,9 +110,17 @@ _OF_WEEK = ('n', 'known', 'decision', 'why') # And of one week
 
 def _parts(found, names): return {name: found[name] for name in names}
 
+def _all_weeks(found):
+    "What is told of each week; one in which every row was refused stands among them with its reason"
+    from assay.monitoring.live import REFUSED, refused_why
+    silent = {week: dict(n=0, known=0, decision=REFUSED, why=refused_why(n), refused=n)
+              for week,n in found['refused_weeks'].items()}
+    told = {week: _parts(r, _OF_WEEK) for week,r in found['weeks'].items()} | silent
+    return [dict(week=week) | told[week] for week in sorted(told)]
+
 def _monitoring_as_json(found, groups):
     "A monitoring pass as a mapping"
-    weeks = [dict(week=week) | _parts(r, _OF_WEEK) for week,r in found['weeks'].items()]
+    weeks = _all_weeks(found)
     drift = found['drift']
     drifted = list(drift.column[drift.drifted])
     said = dict(drifted=drifted, false_alarm_rate=float(drift.rate.max()))
@@ -123,9 +131,9 @@ def _tell_weeks(found):
     "Print how many outcomes are known, and what the weeks say"
     from assay.monitoring.decide import LEAST_ROWS
     print(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
-    for week, r in found['weeks'].items():
+    for r in _all_weeks(found):
         seen = f"{count_of(r['n'], 'prediction')}, {count_of(r['known'], 'outcome')}"
-        print(f"week from {week}: {seen}: {r['decision']} ({r['why']})")
+        print(f"week from {r['week']}: {seen}: {r['decision']} ({r['why']})")
     if not found['weeks']:
         print(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
     if found['others']: print(f"left out: {count_of(found['others'], 'prediction')} of other bundles")

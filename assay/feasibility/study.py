@@ -185,13 +185,22 @@ def _clusters(e):
         heart = f"{s['known']:.0%} of the validation rows are of values of {column} that training holds too"
     return dict(few=few, by_heart=heart)
 
+_FEWEST_ROWS = 40 # Validation rows
 _FEWEST_RARE = 10 # Validation rows of the rarest of several outcomes
 _FEWEST_OF_TWO = 20 # The same of two outcomes: of so few positives a score says little
 
 def _is_too_small(e):
     "Has validation too few rows, or too few of the rarest outcome, for any score to mean something?"
-    fewest = _FEWEST_OF_TWO if e['rows'].get('outcomes') == 2 else _FEWEST_RARE
-    return e['rows']['valid'] < 40 or e['rows']['rare'] < fewest
+    return e['rows']['valid'] < _FEWEST_ROWS or e['rows']['rare'] < _fewest(e)
+
+def _fewest(e): return _FEWEST_OF_TWO if e['rows'].get('outcomes') == 2 else _FEWEST_RARE
+
+def _too_few(e):
+    "What validation must hold at least; empty where it does. Numbers have no rarest outcome"
+    if not _is_too_small(e): return ''
+    held, rows = f'validation holds at least {_FEWEST_ROWS} rows', e['rows']
+    is_number = rows.get('outcomes') != 2 and rows['rare'] == rows['valid']
+    return held if is_number else f'{held}, and each outcome at least {_fewest(e)} times'
 
 def _unsettled(e):
     "How far the share of positives has fallen at the end; empty where it has not"
@@ -318,7 +327,7 @@ def facts_of(
     "Turn the evidence into the facts that the rules read"
     e = evidence
     res = _blocker_facts(e) | _clusters(e)
-    res |= dict(too_few=_is_too_small(e), unsettled=_unsettled(e))
+    res |= dict(too_few=_too_few(e), unsettled=_unsettled(e))
     res |= _score_facts(e) | _worth_facts(e) | _part_facts(e)
     return res | dict(ceiling=_ceiling_fact(e)) | _row_facts(e) | _power_facts(e)
 

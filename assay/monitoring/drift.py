@@ -42,7 +42,9 @@ def _between(values):
 
     Of one value an edge on either side, else it would have no bin beside it to move to."""
     values = values.astype(float)
-    if len(values) == 1 and np.isfinite(values[0]): return values[0]+_BESIDE*max(abs(values[0]), 1)*np.array([-1, 1])
+    if len(values) == 1 and np.isfinite(values[0]):
+        beside = _BESIDE*max(abs(values[0]), 1)
+        return np.array([values[0]-beside, values[0]+beside])
     return values[:-1]+np.diff(values)/2
 
 def _is_missing(s):

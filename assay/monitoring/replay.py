@@ -23,7 +23,8 @@ from .decide import (
 from .drift import plot_drift
 from .evidence import alarm_metrics, monitoring_checks, monitoring_metrics
 from .groups import OperatingPoint, watch_groups
-from .live import badly_served, calm_rows, known_targets, served_once
+from .live import (
+    badly_served, calm_rows, known_targets, refused_weeks, served_once, with_refused)
 from .outcomes import RULE, SCORE, gain_over_rule, todays_rule, with_model_scores
 from .year import Year
 from ..package.bundle import load_bundle
@@ -83,6 +84,11 @@ class Arrivals:
     def planted(self):
         "Rows broken on purpose, and how many of them were refused"
         return len(self.broken), _n_refused(self.caught)
+
+    @property
+    def refused_rows(self):
+        "The production rows that were refused"
+        return self.offered.loc[self.refused.position.unique()]
 
     def refused_by_rule(self): return count_broken(self.refused, self.visible)
     def caught_by_rule(self): return count_broken(self.caught, self.visible)
@@ -259,7 +265,13 @@ class Replay:
         calm = calm_rows(self.current, self.weeks, self.current[time] if time else None)
         return verdict_of_weeks(self.weeks, badly_served(self.groups, calm, self._groups_of))
 
-    def table(self): return week_table(self.weeks)
+    @property
+    def refused_weeks(self):
+        "Weeks in which every row was refused, as `assay.monitoring.live.refused_weeks` counts them"
+        time = self.data.problem.time
+        return refused_weeks(self.current[time], self.arrivals.refused_rows[time]) if time else {}
+
+    def table(self): return with_refused(week_table(self.weeks), self.refused_weeks)
     def numbers(self):
         "The numbers of each week; calibration where there are two classes, means where there are not many"
         return self.table()[[c for c in _NUMBERS if c not in _LEFT_OUT[self.data.problem.task]]]
@@ -301,7 +313,7 @@ class Replay:
         least:int=11, # Rows below which a week is not shown
     )->pd.DataFrame: # `week`, `largest` as a multiple of the alarm's threshold, `column`, `n_drifted`
         "The column of each week that is furthest from the reference"
-        distance, weeks = drift_matrix(self.weeks).fillna(0), self.table()
+        distance, weeks = drift_matrix(self.weeks).fillna(0), week_table(self.weeks)
         furthest = dict(largest=distance.max().to_numpy(), column=distance.idxmax().to_numpy())
         return large_enough(weeks.assign(**furthest), least)[['week', 'largest', 'column', 'n_drifted']]
 
@@ -341,7 +353,6 @@ def replay_weeks(
     "Score the reference rows and the production rows, and compare them week by week"
     problem, rule = data.problem, data.rule(resampling.seed)
     reference, current = data.scored(data.promised, rule), data.scored(arrivals.accepted, rule)
-    positions = arrivals.refused.position.unique()
-    refused = arrivals.offered.loc[positions, problem.time or problem.id]
+    refused = arrivals.refused_rows[problem.time or problem.id]
     monitor = Monitor(reference, problem, data.dictionary.features, alpha, resampling)
     return Replay(data, arrivals, monitor, current, monitor_weeks(monitor, current, refused))

@@ -107,6 +107,14 @@ def _still_open(rows):
     "The other items that are not closed"
     return [_item(r) for r in rows if r['status'] not in (*CLOSED, 'fail')] or ['nothing else is open']
 
+def _said_verdict(verdict):
+    "A verdict in words: a stage that ended in `unanswered` has one, and no empty field"
+    return 'people still have to answer (unanswered)' if verdict == 'unanswered' else verdict
+
+def _verdicts(found):
+    "The verdict of each stage in words"
+    return {stage: _said_verdict(verdict) for stage,verdict in stage_verdicts(found).items()}
+
 def model_card(
     problem, # The agreement, from `assay.problem.agreement`
     found:dict, # Stage to its metrics, from `read_stages`
@@ -130,7 +138,7 @@ def model_card(
         'Assumptions': _texts(problem.assumptions, 'statement'),
         'Failed and waived': _failed_or_waived(rows),
         'Still open': _still_open(rows),
-        'Verdicts': stage_verdicts(found)}
+        'Verdicts': _verdicts(found)}
 
 def _show(v): return ', '.join(map(str, v)) if isinstance(v, list) else v
 

@@ -148,7 +148,11 @@ class _Reading:
 
     def stage(self, name):
         report, numbers = (self.mapping(f'reports/{name}/{f}.json') for f in ('metrics', 'numbers'))
-        return _of_stage(report, numbers)
+        verdict = report.get('verdict')
+        if isinstance(verdict, str | None): return _of_stage(report, numbers)
+        holds = f'reports/{name}/metrics.json: verdict is a {type(verdict).__name__}'
+        self.faults.append(f'{holds}; expected a word, such as go')
+        return _of_stage(report | dict(verdict=None), numbers)
 
     def pages(self):
         found = [(p, m) for p in self.files.paths if (m := _REPORT.fullmatch(p))]
