@@ -298,6 +298,12 @@ def _success_rows(problem, lacks):
     return [('F13', agreed, measured_by + for_now),
             _part_row('F14', [*lacks['today'], *drafted, *lacks['costs']], agreed, weighed + for_now)]
 
+def _promised(problem, counted):
+    "Status and sentence of the service levels: unanswered where one promises what nobody has built"
+    said = {name: unbuilt(level) for name,level in problem.service_levels.items()}
+    open_ones = '; '.join(f'{name}: {words}' for name,words in said.items() if words)
+    return ('unanswered', f'{counted}; {open_ones}') if open_ones else ('pass', counted)
+
 def _stated_rows(problem, lacks):
     "The items that a part of the agreement states"
     tested = count_of(len(problem.hypotheses), 'hypothesis', many='hypotheses')
@@ -305,7 +311,7 @@ def _stated_rows(problem, lacks):
     promised = count_of(len(problem.service_levels), 'service level')
     limited = 'limits of latency, size, memory and cost are set'
     return [_part_row('F23', lacks['hypotheses'], 'pass', tested),
-            _part_row('F30', lacks['service_levels'], 'pass', promised),
+            _part_row('F30', lacks['service_levels'], *_promised(problem, promised)),
             _part_row('P06', lacks['limits'], 'pass', limited)]
 
 def agreement_checks(

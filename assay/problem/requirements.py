@@ -11,12 +11,14 @@ import pandas as pd
 from ..core.yaml import read_yaml
 
 # %% ../../nbs/problem/05_requirements.ipynb #14968474
+def _one(v): return ', '.join(map(str, v)) if isinstance(v, list) else v
+
 def _flat(answer, above=''):
     "Each entry of a mapping with its words, those of nested mappings too"
     for k,v in answer.items():
         name = f"{above} {k.replace('_', ' ')}".strip()
         if isinstance(v, dict): yield from _flat(v, name)
-        else: yield f'{name}: {v}'
+        else: yield f'{name}: {_one(v)}'
 
 def _said(answer):
     "An answer of the problem statement in a line"
@@ -88,7 +90,7 @@ def _stated_rows(kind, stated):
     "What the problem statement says, one row per key"
     def words(v):
         if not isinstance(v, dict): return str(v)
-        return '; '.join(f"{k.replace('_', ' ')} {x}" for k,x in v.items())
+        return '; '.join(f"{k.replace('_', ' ')} {_one(x)}" for k,x in v.items())
     return [(f'{kind}, {k}', words(v), 'problem.yaml') for k,v in (stated or {}).items()]
 
 def requirements_table(
