@@ -253,6 +253,43 @@ def _of_one_origin(df, features, hashes, target, taught, seed):
         return dict(near=near, near_in=_LINKED.format(n_changed), near_kappa=kappa)
     return dict(near=0., near_in='', near_kappa=0.)
 
+# %% ../../nbs/data/12_near_duplicates.ipynb #d90020a3
+_MOST_COPIES = 32 # Neighbours among which the copies of one origin are looked for
+_WIDE = 10 # Times the usual gap between neighbours, from which one of them parts copies from other rows
+_UNLIKE = .25 # Share of the agreement within a gap that the first row behind it may reach
+_GATHERED = 'as rows that lie close together, far from all others, with the same target'
+
+def _widest_gap(near):
+    "How many neighbours lie before the widest gap of each row, and how many times as wide as usual it is"
+    gaps = np.arange(1, near.shape[1])*(near[:, :-1]-near[:, 1:])
+    usual = max(float(np.median(gaps)), 1e-9)/np.log(2) # the mean of what falls off by halves
+    inner = gaps[:, :-1] # behind the last one no row is known
+    return inner.argmax(1)+1, inner.max(1)/usual
+
+def _gathered(df, features, target, taught, seed):
+    "The same for rows of which each origin has several, each with noise in all columns"
+    none = dict(near=0., near_in='', near_kappa=0.)
+    rows, teach = _later_drawn(taught, len(features), seed), np.flatnonzero(taught)
+    n = min(_MOST_COPIES, len(teach)-1)
+    if n <= N_NEAREST or not len(rows) or not features: return none
+    near, which = nearest_rows(places_of(df, features), teach, rows, n)
+    size, times = _widest_gap(near)
+    apart = times > _WIDE
+    share = float(apart.mean())
+    if share < _FEWEST_LINKED: return none
+    rows, which, size = rows[apart], which[apart], size[apart]
+    before = np.arange(n) < size[:, None]
+    pairs = np.repeat(rows, size), which[before]
+    beyond = which[np.arange(len(rows)), size]
+    y, of_target = hash_columns(df, [target], _EXACT)[:, 0], places_of(df, [target])
+    kappa, other = (_kappa_of_pairs(of_target, *p, seed) for p in (pairs, (rows, beyond)))
+    is_same = (y[pairs[0]] == y[pairs[1]]).mean() >= SURE
+    if not is_same or kappa < SURE or other > _UNLIKE*kappa: return none
+    both_sides = 2*share*float((~taught).mean())
+    return dict(near=min(both_sides, 1.), near_in=_GATHERED, near_kappa=kappa)
+
+_EXACT = 12 # Digits to which the outcomes of copies agree
+
 # %% ../../nbs/data/12_near_duplicates.ipynb #e81b7f60
 # Different rows that repeat, below which columns are not compared: people who always give the same answer
 # make as few
@@ -309,7 +346,8 @@ def find_twins(
     in_part = _repeating_in_part(df, features, hashes, y, taught, seed)
     nearer = _standing_nearer(df, features, target, taught, seed)
     of_origin = _of_one_origin(df, features, hashes, target, taught, seed)
-    near = max(in_part, nearer, of_origin, key=_certainty)
+    gathered = _gathered(df, features, target, taught, seed)
+    near = max(in_part, nearer, of_origin, gathered, key=_certainty)
     is_touched = not why and near['near'] > MIN_EXCESS
     if is_touched: why = f"{_say_excess(near['near'])} {near['near_in']}"
     counts = dict(n=len(df)-n_train) | exact | near
