@@ -113,12 +113,28 @@ def _scores_since(case):
     def tried(rows, name): return _day(rows[case.problem.time].min()), len(rows), score(rows, name)
     return [tried(rows, name) for rows in parts for name in FAMILIES]
 
-def _sure_gain(case, scores, other, n_tried):
+def _sure_gain(case, scores, other, n_tried, rows=None):
     "The gain of one of several scores that were tried, with an interval that holds for all of them"
-    m = measure_gain(case, case.valid, scores, other)
+    m = measure_gain(case, case.valid if rows is None else rows, scores, other)
     if m['low'] is None: return m
     reach = norm.isf(.025/n_tried)*(m['high']-m['low'])/3.92
     return m | dict(low=m['value']-reach, high=m['value']+reach)
+
+def _still_changes(case, since):
+    """Does the first half of validation tell its second half better than the last rows of training do?
+
+    Then the law goes on changing, as in a drift, and no row of training is from the time after a change. Both
+    models learn from as many rows, the latest ones. It is said only where it is beyond doubt."""
+    half = len(case.valid)//2
+    first, then = case.valid[:half], case.valid[half:]
+    n = min(since, half)
+    if n < _FEWEST: return False
+    parts = case.train[-n:], first[-n:]
+    if not all(_is_scorable(case, rows, then) for rows in parts): return False
+    def gain(name):
+        before, now = (fit_score(case, name, rows, then) for rows in parts)
+        return _sure_gain(case, now, before, len(FAMILIES), then)
+    return any((gain(name)['low'] or 0) > 0 for name in FAMILIES)
 
 def measure_change(
     case:Case, # What is assessed
@@ -128,7 +144,8 @@ def measure_change(
 
     It is looked for where there is a time, and a model of all training rows stays below the minimum. The
     model of the last rows must be better beyond doubt, for all that were tried together: `over` is its gain
-    over the model of all rows, `gain` that over today's rule."""
+    over the model of all rows, `gain` that over today's rule. Where the law goes on changing in validation,
+    the change is not over, and none is found."""
     reached = models['score']['value']
     if not case.problem.time or reached is None or reached >= case.bar['minimum']: return None
     tried = _scores_since(case)
@@ -136,6 +153,7 @@ def measure_change(
     first, n, scores = max(tried, key=lambda t: point_score(case, case.valid, t[2]))
     over = _sure_gain(case, scores, models['scores'][models['best']], len(tried))
     if not (over['low'] or 0) > 0 or permutation_p(case, scores) > _SURE: return None
+    if _still_changes(case, n): return None
     gain = _sure_gain(case, scores, models['scores']['rule'], len(tried))
     score = measure_score(case, case.valid, scores)
     return dict(first=first, n=n, score=score, over=over, gain=gain)
