@@ -274,7 +274,7 @@ class Exploration:
         "Look for columns that know the answer, also among those that nobody declared"
         rows = read_scan_table()
         how = dataclasses.replace(self.resamples, blocks=rows.get(self.cluster))
-        evidence = leakage_evidence(rows, self.problem, how)
+        evidence = leakage_evidence(rows, self.problem, how, after=self.frames.get('valid'))
         return LeakScan(rows, self.problem, self.dictionary, evidence, too_good)
 
     def gaps(self,

@@ -330,9 +330,10 @@ def column_leaks(
     skills, # From `column_skills`
     fields, # `Field`s
     task:str, # `binary`, `multiclass` or `regression`
+    known=(), # Columns that are known otherwise, such as those that people decide by today
 )->list: # Names
     "Columns above the line of leakage, less the declared ones that are no copy of the outcome"
-    said, never = legitimate(fields), NEVER.get(task, _NEVER)
+    said, never = legitimate(fields)|set(known), NEVER.get(task, _NEVER)
     return [c for c,v in skills.items() if v > LEAK and (c not in said or v >= never)]
 
 def _skill_kernel(case, score, df=None):

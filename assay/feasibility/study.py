@@ -12,8 +12,10 @@ from collections.abc import Iterable
 
 import numpy as np, pandas as pd
 
+from ..explore.clues import never_back
 from ..explore.skill import LEAK, column_skills
 from ..models.admission import admit_production
+from ..problem.agreement import decided_by
 from .alternatives import compare_simpler
 from .case import (
     ENOUGH, StudySettings, case_blocks, column_leaks, compare_models, make_case,
@@ -83,7 +85,8 @@ def _rows_of(case, n_test):
 
 def _resolve_first(case, skills, blockers):
     "Leaks and risks, and what earlier stages left to be resolved"
-    measured = column_leaks(skills, case.fields, case.problem.task)
+    told = skills.drop(never_back(case.train, case.valid, skills.index))
+    measured = column_leaks(told, case.fields, case.problem.task, decided_by(case.problem))
     leaks = sorted({*measured, *blockers.get('leaks', [])})
     found = {k: blockers.get(k, []) for k in ('harms', 'blocked', 'open')}
     return dict(leaks=leaks, risks=case.problem.risks) | found

@@ -278,7 +278,9 @@ class OwnTable(Jobs):
         about = dict(title=self.target, question=f'What will {self.target} be?', target=self.target,
                      id=self._row, time=self.time, task=task, metric=metric,
                      minimum=reached, margin=0., provisional=True)
-        return make_problem(about | dict(positive=positive, today=dict(columns=list(self._today()))))
+        today = dict(columns=list(self._today()))
+        if not self.today: today |= dict(description='drafted: the most telling single column')
+        return make_problem(about | dict(positive=positive, today=today))
 
     @functools.cached_property
     def scan(self)->pd.DataFrame: # As `leakage_scan` gives it

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TASKS', 'JUDGED_BY', 'PARTS', 'Stakeholder', 'Source', 'Assumption', 'Risk', 'Problem', 'make_problem', 'with_values',
-           'load_problem', 'is_answered', 'unbuilt', 'shown_words', 'is_drafted', 'gaps', 'agreement_checks',
-           'agreement_verdict']
+           'load_problem', 'is_answered', 'unbuilt', 'shown_words', 'is_drafted', 'decided_by', 'gaps',
+           'agreement_checks', 'agreement_verdict']
 
 # %% ../../nbs/problem/03_agreement.ipynb #d369b92b
 import dataclasses
@@ -258,6 +258,13 @@ def is_drafted(
 )->bool: # False once people have said what is done today
     "Is today's practice still the one that the draft proposed?"
     return str(problem.today.get('description') or '').startswith('drafted:')
+
+def decided_by(
+    problem, # The agreement, or anything else; only an agreement has a practice of today
+)->list: # Names of columns; none of a draft, which nobody has confirmed
+    "Columns by which people say that they decide today: these are known when it is decided"
+    today = getattr(problem, 'today', None)
+    return [] if not today or is_drafted(problem) else list(today.get('columns') or [])
 
 def gaps(
     problem:Problem, # The agreement

@@ -66,7 +66,8 @@ def _best_column(f, read, agreed, dictionary, data):
     """The feature that knows most and is no suspect, or None, how much it knows, each suspect of
     exploration with the reason, and features of which people should say when they are known"""
     rows = _scanned(f, read, data)
-    evidence = leakage_evidence(rows, agreed, Resamples(rows.get(data['cluster'])))
+    after = None if read['fault'] else read['splits'].get('valid')
+    evidence = leakage_evidence(rows, agreed, Resamples(rows.get(data['cluster'])), after=after)
     scan = scan_columns(rows, agreed, dictionary, evidence)
     found = leaking_features(scan, dictionary.names('feature'))
     suspects = scan.set_index('column').reason.loc[found].to_dict()
