@@ -70,7 +70,8 @@ WIDEST = 10_000 # Columns of what is not a terminal: nothing wraps in a pipe or 
 def make_console(): # `rich.console.Console`
     "A console that wraps in a terminal only; colours are left out in a pipe, or where NO_COLOR is set"
     from rich.console import Console
-    return Console(width=None if sys.stdout.isatty() else WIDEST, highlight=False)
+    width = None if sys.stdout.isatty() else WIDEST
+    return Console(width=width, highlight=False, force_jupyter=False) # in a notebook it is printed too
 
 STYLES = dict(good='green', bad='bold red', open='yellow') # Tone of a verdict to its colour
 

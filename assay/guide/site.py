@@ -15,6 +15,7 @@ from .. import __version__
 from ..core.artifacts import check_file, enter_root, write_text
 from ..core.notebooks import import_nbformat
 from ..core.rendering import render
+from ..core.stacked import stack_tables
 from ..pipeline.deps import WINGS
 from ..site.clean import forbidden
 from ..site.notebook import fragment, headings
@@ -54,7 +55,7 @@ class Site:
     )->None:
         "Write one page; raises `ValueError` where it would run or load something"
         up = '../'*page.count('/')
-        shown = dict(title=title, body=body, up=up, here=page, parts=PARTS, version=__version__)
+        shown = dict(title=title, body=stack_tables(body), up=up, here=page, parts=PARTS, version=__version__)
         text = str(render('guide.html.j2', shown | dict(commit=self.commit, source=source)))
         if found := forbidden(text):
             raise ValueError(f'the page {page} holds {found[:5]}; a page may not run or fetch anything')

@@ -9,6 +9,7 @@ __all__ = ['MOST_LINES', 'difference_page']
 import re
 
 from ..core.rendering import macro, render, render_rows
+from ..core.stacked import stack_tables
 from .clean import forbidden
 from .difference import (
     KINDS, compare_releases, difference_answer, two_sides, plain)
@@ -76,4 +77,4 @@ def difference_page(
     named = dict(before=plain(was.name), after=plain(now.name), title=title, version=version, links=[])
     answer = difference_answer(was, now, changes)
     shown = named | dict(answer=answer, parts=_parts(changes, agreed))
-    return _checked(str(render('difference.html.j2', shown)))
+    return _checked(stack_tables(str(render('difference.html.j2', shown))))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..core.artifacts import metrics_path, place, sha256
 from ..core.rendering import macro, render, render_rows
+from ..core.stacked import stack_tables
 from ..package.identity import bundle_identity
 from ..problem.agreement import load_problem
 from ..release.approval import approval_of, approval_words, changed_since, reviewed_files
@@ -324,4 +325,5 @@ def dossier_page(
     head = _head_parts(dossier, state, evidence['parts'])
     table = render_rows(('file', 'SHA-256', 'as approved'), _file_rows(files, state['approved']))
     foot = dict(files=table, front=files.href('reports/index.html'), version=version)
-    return _checked(str(render('dossier.html.j2', head | evidence | _signed_parts(dossier) | foot)))
+    page = render('dossier.html.j2', head | evidence | _signed_parts(dossier) | foot)
+    return _checked(stack_tables(str(page)))

@@ -10,6 +10,7 @@ import base64, dataclasses, hashlib
 from collections.abc import Iterable
 
 from ..core.rendering import render, template_source
+from ..core.stacked import stack_tables
 from ..problem.moved import bar_words
 from ..release.readiness import in_doubt
 from ..stages.shown import numbers_hash, page_words, told_numbers
@@ -90,7 +91,7 @@ def make_page(
 )->str: # HTML, checked
     "A whole page; raises `ValueError` if it could run or load something, `TooLarge` if it is too large"
     around = dict(names=frame.names, here=frame.here, problem=frame.problem, up=frame.up)
-    shown = dict(title=title, body=body, foot=foot) | around | frame.beside
+    shown = dict(title=title, body=stack_tables(body), foot=foot) | around | frame.beside
     page = str(render('page.html.j2', shown | _NO_SCRIPT))
     if found := forbidden(page):
         raise ValueError(f"page {title!r} holds {found[:5]}; a report may not run or fetch anything: "
