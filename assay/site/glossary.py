@@ -101,7 +101,7 @@ _SPLIT = re.compile(r'(<[^>]*>)')
 _TAG = re.compile(r'<(/?)([a-z0-9]+)')
 _LEFT = { # Tags whose text stays as it is
     'a', 'abbr', 'code', 'pre', 'style', 'script', 'title', 'summary', 'caption', 'nav', 'h1', 'h2', 'h3',
-    'h4', 'blockquote', 'header', 'footer'}
+    'h4', 'blockquote', 'header', 'footer', 'svg'}
 
 def _pattern():
     "What a page may call a metric, the longest name first"
