@@ -78,7 +78,8 @@ BROAD, NARROW = _Sheet(6, 800), _Sheet(2, 340) # A screen, and a phone
 class _Placed:
     "A box with its place"
     box:Box
-    lines:tuple # Texts
+    title:tuple # Lines of its title
+    text:tuple # Further lines
     row:int # Row of layers
     x:float
     y:float
@@ -90,10 +91,9 @@ class _Placed:
 
 def _lines(box, sheet):
     "The lines of a box"
-    said = textwrap.wrap(box.title or box.name, sheet.letters), textwrap.wrap(box.text, sheet.letters)
-    return tuple(line for lines in said for line in lines)
+    return tuple(tuple(textwrap.wrap(text, sheet.letters)) for text in (box.title or box.name, box.text))
 
-def _height(box, sheet): return sheet.line*len(_lines(box, sheet))+12
+def _height(box, sheet): return sheet.line*sum(map(len, _lines(box, sheet)))+12
 
 _BETWEEN = 8 # Pixels between the boxes of a layer
 
@@ -103,7 +103,7 @@ def _column(layer, sheet, row, x, y):
     "The boxes of a layer, from a place downwards"
     for b in layer:
         height = _height(b, sheet)
-        yield _Placed(b, _lines(b, sheet), row, x, y, sheet.across, height)
+        yield _Placed(b, *_lines(b, sheet), row, x, y, sheet.across, height)
         y += height+_BETWEEN
 
 def _place(boxes, sheet):
