@@ -244,16 +244,22 @@ def _signed(item, signatures):
     says = '; '.join([f"{signer}, on {s['on']}", *s.get('says', ())])
     return 'pass', says, s.get('evidence') or item['evidence'][0]
 
-def _href(evidence, stage):
-    """Link from a report in `reports/<stage>/` to what holds the evidence.
+_SHOWN_ON = { # Where the pages show what a file or a folder says; no link leaves `reports`
+    'problem.yaml': '../problem/report.html',
+    'dictionary.yaml': '../dictionary.html',
+    'approvals': '../decisions.html'}
 
-    That is a file of the repository, or the report of the stage that looked at it: tables stay where they
-    are, and the repository holds only their hashes"""
+def _href(evidence, stage):
+    """Link from a report in `reports/<stage>/` to the page that shows the evidence; None where none does
+
+    Tables stay where they are, and the repository holds only their hashes: the report of the stage that
+    looked at them shows them"""
     path = Path((evidence or '').partition('#')[0])
     if not path.parts: return None # nothing, or a place in no file
     if path.name == 'metrics.json': return f'../{path.parent.name}/report.html'
     if path.parts[0] == 'data': return f'../{stage}/report.html'
-    return Path('..', '..', path).as_posix()
+    if path.parts[0] == 'reports': return Path('..', *path.parts[1:]).as_posix()
+    return _SHOWN_ON.get(path.parts[0])
 
 # %% ../../nbs/release/07_checklist.ipynb #8310977b
 def _todo(item, status, until):

@@ -314,9 +314,8 @@ LISTS = dict(F='ML fundamentals', P='Model production', R='Responsible AI')
 def _found(r):
     "What was found, and below it the link to the evidence"
     lines = [str(r['why'] or '')]
-    if r['href'] and r['evidence']:
-        link = macro('parts.html.j2', 'link')
-        lines.append(link(evidence_label(r['evidence']), r['href']))
+    label, link = evidence_label(r['evidence'] or ''), macro('parts.html.j2', 'link')
+    if label: lines.append(link(label, r['href']) if r['href'] else label)
     return macro('parts.html.j2', 'lines')(lines)
 
 def _words(text):
