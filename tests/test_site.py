@@ -21,7 +21,9 @@ from assay.core.rendering import template_source
 from assay.evaluation.flow import named_metrics
 from assay.evaluation.scores import score_table
 from assay.explore.browse import read_scripts
+from assay.guide.links import read_links
 from assay.pipeline.engine import stage_env
+from assay.release.checklist import _href
 from assay.site.clean import forbidden
 from assay.site.pages import build_site, headline, load_board, show_number
 from assay.site.report import MAX_BYTES, Frame, report_page
@@ -134,6 +136,30 @@ def test_published_page_is_self_contained_and_small(page):
         for link in re.findall(r'href="([^"#:]+)"', text)
     }
     assert links - repository() == set()
+
+
+def leads_out(page, folder=ROOT / "reports"):
+    "Links of a page that lead out of the folder of the reports"
+    leads = [href for href in read_links(page)[0] if not re.match(r"https?:|#|data:", href)]
+    whole = {href: (page.parent / href.partition("#")[0]).resolve() for href in leads}
+    return [href for href, path in whole.items() if not path.is_relative_to(folder)]
+
+
+def test_no_link_leaves_the_reports():
+    "Of the pages that were made with the templates of today"
+    today = [p for p in PAGES if template_source("style.css").strip() in p.read_text(encoding="utf-8")]
+    assert {page.parent.name: found for page in today if (found := leads_out(page))} == {}
+    named = ["problem.yaml#costs", "dictionary.yaml#reviewed", "approvals/waivers.jsonl", "tests/record.json"]
+    named += ["data/raw/manifest.json", "reports/data/metrics.json", "reports/readiness/model_card.md"]
+    hrefs = [_href(evidence, "data") for evidence in named]
+    assert all(not href or re.match(r"\.\./[a-z]", href) for href in hrefs) and hrefs.count(None) == 1
+
+
+def test_control_a_link_out_of_the_reports_is_found(tmp_path):
+    page = tmp_path / "reports/readiness/report.html"
+    page.parent.mkdir(parents=True)
+    page.write_text('<a href="../../problem.yaml#costs">x</a><a href="../index.html">y</a>', encoding="utf-8")
+    assert leads_out(page, tmp_path / "reports") == ["../../problem.yaml#costs"]
 
 
 def test_the_browsing_page_runs_its_own_scripts_only():

@@ -50,8 +50,8 @@ def arrows(
 )->list: # Pairs of names
     "The arrows that no others imply"
     known = _known(boxes)
-    implied = {b.name: set().union(*(_earlier(known[a], known) for a in b.after)) for b in known.values()}
-    return [(a, b.name) for b in known.values() for a in b.after if a not in implied[b.name]]
+    def implied(box): return set().union(*(_earlier(known[a], known) for a in box.after))
+    return [(a, b.name) for b in known.values() for a in sorted(set(b.after)-implied(b), key=b.after.index)]
 
 # %% ../../nbs/core/17_boxes.ipynb #43d96582
 @dataclasses.dataclass(frozen=True)
@@ -145,18 +145,18 @@ def _path(points):
     return ''.join(said)+tip
 
 # %% ../../nbs/core/17_boxes.ipynb #203fa175
-def _told(box, known):
-    "A box in words"
+def _told(box, known, after):
+    "A box in words, with the names of the boxes from which an arrow leads to it"
     said = ': '.join(filter(None, [box.title or box.name, box.text]))
-    before = ', '.join(known[a].title or a for a in box.after)
+    before = ', '.join(known[a].title or a for a in after)
     return f'{said}; follows from {before}' if before else said
 
 def _drawing(boxes, sheet):
     "One arrangement, for the template"
     placed, lanes = _place(boxes, sheet)
     known = {b.name: b for b in boxes}
-    direct = {b.name: tuple(a for a,to in arrows(boxes) if to == b.name) for b in boxes}
-    told = {n: _told(dataclasses.replace(b, after=direct[n]), known) for n,b in known.items()}
+    def before(name): return [a for a,to in arrows(boxes) if to == name]
+    told = {n: _told(b, known, before(n)) for n,b in known.items()}
     lines = [_path(_points(placed[a], placed[b], lanes, sheet)) for a,b in arrows(boxes)]
     height = max(p.y+p.height for p in placed.values())+2
     is_around = len(layers(boxes)) > sheet.columns

@@ -6,7 +6,7 @@
 __all__ = ['PHONE', 'PAPER', 'stack_tables']
 
 # %% ../../nbs/core/16_stacked.ipynb #a8c2fbed
-import dataclasses, html.parser, re
+import dataclasses, html.parser, itertools, re
 
 from .rendering import macro
 
@@ -90,9 +90,11 @@ def _letters(texts):
     word = max((len(w) for text in texts for w in text.split()), default=0)
     return min(longest, max(word, _PROSE))
 
+def _texts(row): return [c.text.strip() for c in row]
+
 def _pixels(table):
     "The width that a table needs"
-    columns = zip(*([c.text.strip() for c in row] for row in [table.head, *table.rows]))
+    columns = zip(*map(_texts, [table.head, *table.rows]))
     return sum(_LETTER*_letters(texts)+_AROUND for texts in columns)
 
 def _where(table):
@@ -131,7 +133,7 @@ def stack_tables(
 )->str: # The same, with marks in its wide tables
     "Mark the tables that stack on a phone or on paper; a table without rows becomes a sentence"
     before, parts, done = str(page), [], 0
-    for at,until,text in (change for table in _tables(before) for change in _changes(table)):
+    for at,until,text in itertools.chain(*map(_changes, _tables(before))):
         parts += [before[done:at], text]
         done = until
     return type(page)(''.join([*parts, before[done:]]))

@@ -22,7 +22,7 @@ from ..release.readiness import (
     UNBUILT, count_states, doubts, drafted_suspects, in_doubt, list_html, next_step, open_html, open_items,
     questions, release_rows, said_state)
 from ..stages.definition import load_stages
-from ..core.boxes import Box, show_boxes
+from ..stages.process import is_read_by, process_picture, stages_before
 from ..core.rendering import macro, metric_name, render, render_rows
 from .answer import sentences_of
 from .notebook import headings
@@ -90,14 +90,6 @@ def _stage_row(s, others):
     row = dict(stage=s.name, question=s.question, headline=_key_number(s.headline))
     return row | dict(page=page, other=other, metrics=None if other else metrics)
 
-def _reads(stage, other):
-    "Does `stage` depend on something that `other` writes?"
-    return any(d == o or d.startswith(f'{o}/') for d in stage.deps for o in other.outs)
-
-def _before(stage, stages):
-    "Names of the stages with a report that a stage depends on"
-    return tuple(o.name for o in stages.values() if o.notebook and o is not stage and _reads(stage, o))
-
 def load_board(
     stages=None, # Stages of `dvc.yaml`; read by default
     # Per stage: stage, question, headline (its key number), metrics (or `None`), page,
@@ -106,7 +98,7 @@ def load_board(
     "Read the verdict, key number and page of each stage, as far as they are about this problem"
     stages, others = load_stages() if stages is None else stages, _others()
     ran = [s for s in stages.values() if s.notebook is not None]
-    return [_stage_row(s, others) | dict(after=_before(s, stages)) for s in ran]
+    return [_stage_row(s, others) | dict(after=stages_before(s, stages)) for s in ran]
 
 # %% ../../nbs/site/04_pages.ipynb #76b9bcd2
 def _told(why):
@@ -123,7 +115,7 @@ def not_run(
     res = {s['stage']: _told(s['why']) for s in stops}
     for name, stage in stages.items():
         if name in res: continue
-        late = [r for r in res if r in stages and _reads(stage, stages[r])]
+        late = [r for r in res if r in stages and is_read_by(stages[r], stage)]
         if late: res[name] = f"waits for {', '.join(late)}"
     return res
 
@@ -167,26 +159,12 @@ def _index_notes(measured, doubt):
     moved, agreed = said('bar_moved'), said('agreed_after')
     return show_notes(moved, doubts=doubt, agreed=agreed, asked=questions(measured))
 
-def _stage_box(b, row):
-    "One stage in the picture of the process"
-    href = f"{b['stage']}/report.html" if row['page'] else ''
-    said = dict(title=b['stage'].replace('_', ' '), text=row['verdict'].replace('_', ' '), tone=row['tone'])
-    return Box(b['stage'], href=href, after=b.get('after', ()), **said)
-
-_PICTURE = ('Each box is a stage with its verdict, and leads to its report. '
-            'An arrow leads from a stage to those that build on it.')
-
-def _process_picture(board, rows):
-    "The stages as boxes, each with its verdict, and an arrow to those that build on it"
-    boxes = [_stage_box(b, row) for b,row in zip(board, rows)]
-    return show_boxes(boxes, 'The process: the stages with their verdicts', _PICTURE)
-
 def _index_tables(board, late, rows, doubt):
     "The stages with their verdicts, and the states of the checklist"
     board_rows = [_board_row(b, late.get(b['stage']), doubt) for b in board]
     stages = list(map(_board_cells, board_rows))
     return dict(
-        process=_process_picture(board, board_rows),
+        process=process_picture(board, board_rows),
         stages=render_rows(('stage', 'question', 'verdict', 'key number'), stages),
         states=render_rows(('state', 'number', 'items'), _states(rows)))
 
