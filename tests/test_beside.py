@@ -96,7 +96,7 @@ def test_a_waiver_stands_there_at_once_and_no_bound_file_changes(repo):
         assert done.exit_code == 0, done.output
         page = place("reports", "decisions.html").read_text()
         assert "one desk &amp; a trial" in page and "Ann &lt;b&gt;, product owner" in page
-        assert "let F09 stay open" in page
+        assert "let F09 (hypotheses) stay open" in page
         assert reviewed_files() == before and "reports/decisions.html" not in before
         assert decisions_page(load_problem()) == decisions_page(load_problem())
 

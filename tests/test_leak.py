@@ -408,7 +408,7 @@ def test_a_suspected_leak_is_the_next_thing_to_do_on_board_and_list(agreed, monk
     Path("dvc.yaml").unlink()  # without a pipeline there is no lock that a report must be in
     rows = release_rows([], dict(explore=explored()))
     assert rows[0]["id"] == "leakage"
-    assert next_step(rows).startswith("leakage (data scientist): remove the column")
+    assert next_step(rows).startswith("leakage (columns that know the answer), by the data scientist: remove the column")
 
 
 def studied(rule, **metrics):

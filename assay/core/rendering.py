@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['DECIMALS', 'AMONG_TEXTS', 'NOTHING', 'LARGEST', 'LONGEST', 'SEPARATED', 'MOST_NESTED', 'LARGE', 'MOST_ROWS',
            'is_link', 'template_names', 'template_source', 'render', 'macro', 'templates_of', 'say_number',
-           'human_name', 'metric_name', 'render_rows', 'Table', 'show', 'keep_frame', 'Result']
+           'human_name', 'metric_name', 'item_name', 'named_item', 'render_rows', 'Table', 'show', 'keep_frame',
+           'Result']
 
 # %% ../../nbs/core/09_rendering.ipynb #c321c2f5
 import ast, collections, dataclasses, decimal, functools, json, math, numbers, os, re
@@ -169,6 +170,21 @@ def metric_name(
     of = _named()['prefixes'].get(begins, '')
     return of + human_name(key.removeprefix(begins)).replace('_', ' ')
 
+# %% ../../nbs/core/09_rendering.ipynb #ef407445
+def item_name(
+    id, # Of an item of the checklist, or of a check, such as `F09`
+)->str: # Such as `hypotheses`; empty where no list names it
+    "The short name that follows an id on a page"
+    return _named()['items'].get(str(id), '')
+
+def named_item(
+    id, # Of an item of the checklist, or of a check, such as `R10`
+)->str: # Such as `R10 (fallback)`; the id alone where no list names it
+    "An id with its short name, as a sentence says it"
+    name = item_name(id)
+    return f'{id} ({name})' if name else str(id)
+
+
 # %% ../../nbs/core/09_rendering.ipynb #62cd19d5
 SEPARATED = 10_000 # From here on a number has separators: 336,776, and among texts no digits after the point
 
@@ -297,9 +313,17 @@ def _only_counts(index):
     if type(index).__name__ != 'RangeIndex' or index.name is not None: return False
     return (index.start, index.step) == (0, 1)
 
+def _with_item_names(frame, columns):
+    "The values of the columns; in a table of checks each id has the short name of its item"
+    names = list(frame.columns)
+    if not {'id', 'status'} <= set(names): return columns
+    at = names.index('id')
+    return [list(map(named_item, values)) if i == at else values for i,values in enumerate(columns)]
+
 def _laid_out(frame, most, title=''):
     "The texts of a data frame, as a table; an index that only numbers the rows is left out"
     levels, columns = _values(frame.head(most))
+    columns = _with_item_names(frame, columns)
     heads = _head_names(frame)
     if columns and _only_counts(frame.index): levels, heads = [], []
     texts, numeric = zip(*map(_column, [*levels, *columns]))

@@ -6,8 +6,8 @@
 __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'calibration_table', 'expected_calibration_error', 'plot_calibration', 'check_costs',
            'cost_matrix', 'cost_threshold', 'Recalibrated', 'recalibrate', 'threshold_at', 'threshold_of_costs',
            'filled_capacity', 'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table', 'costs_of',
-           'thresholds', 'in_currency', 'decision_report', 'saving', 'calibration_report', 'calibration_metric',
-           'Calibration']
+           'thresholds', 'in_currency', 'decision_report', 'action_counts', 'saving', 'calibration_report',
+           'calibration_metric', 'Calibration']
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #0c49ff60
 import dataclasses
@@ -365,6 +365,18 @@ def decision_report(
     )
     shown = [dict(model=name) | row for name,row in zip(compared.scores, rows)]
     return pd.DataFrame(shown, columns=['model', 'cost', 'low', 'high'])
+
+def action_counts(
+    compared:Comparison, # Models of two classes with their thresholds
+    names=('rule', 'model'), # Models
+)->dict: # `positive_per_1000`, and of each model `acted_of_<name>` and `found_by_<name>`: metrics
+    "Of 1,000 rows, how many are positive, how many each model acts on, and how many positive ones it finds"
+    is_case = np.asarray(compared.y) == 1
+    counts = dict(positive_per_1000=is_case)
+    for name in names:
+        acts = _acts(compared[name])
+        counts |= {f'acted_of_{name}': acts, f'found_by_{name}': acts & is_case}
+    return {name: mean_interval(1000.*rows, compared.resamples) for name,rows in counts.items()}
 
 def saving(
     compared:Comparison, # Models with their thresholds

@@ -377,7 +377,8 @@ class Explained(Result):
         first = self.importance.iloc[0]
         ends = {k: float(first[k]) for k in ('low', 'high') if pd.notna(first.get(k))}
         return dict(behaviour_failed=self.behaviour.metric(),
-                    first_importance=as_metric(float(first.importance), n=int(first.n), **ends))
+                    first_importance=as_metric(float(first.importance), n=int(first.n), **ends),
+                    first_columns=as_metric(', '.join(self.importance.name[:3].astype(str))))
 
     def checks(self)->list: # `behaviour` and `algorithm`
         "The check of the behaviour, and the model in words, for the model card"

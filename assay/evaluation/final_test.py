@@ -17,8 +17,8 @@ from .checks import (
     EvaluationRun, agreement, cost_check, evaluation_checks, model_hash, money_check, opening_check)
 from .criteria_met import Criteria
 from .decisions import (
-    Calibration, choose_threshold, cost_threshold, costs_of, decision_report, filled_capacity, recalibrate,
-    in_currency, row_costs, saving, thresholds)
+    Calibration, action_counts, choose_threshold, cost_threshold, costs_of, decision_report, filled_capacity,
+    recalibrate, in_currency, row_costs, saving, thresholds)
 from .flow import (
     ScoreTable, baseline_specs, fit_and_score, fit_models, named_metrics, plot_scores, row_losses,
     score_tables, with_scores)
@@ -365,7 +365,13 @@ class FinalTest(Result):
         "What decisions with the model are worth, and to whom they are worth least"
         known = dict(saving_per_1000=self.saving, worst_group=self.groups.worst())
         if self.problem.task != 'binary': return known # neither a threshold nor a calibration
-        return known | self._threshold_metrics() | dict(calibration_error=self.calibration.metric())
+        known |= self._threshold_metrics() | self._action_metrics()
+        return known | dict(calibration_error=self.calibration.metric())
+
+    def _action_metrics(self):
+        "Of 1,000 rows, how many are positive, are acted on, and are both, by the model and by today's rule"
+        is_by_lot = self.partly and self.partly[1] # today's practice then draws a part of its rows
+        return {} if is_by_lot else action_counts(self.compared)
 
     def _threshold_metrics(self):
         "From which score decisions are made, by the model and by today's practice"

@@ -10,6 +10,7 @@ import re
 
 import numpy as np, pandas as pd
 
+from ..core.rendering import human_name
 from ..evaluation.decisions import cost_threshold
 from .case import Case, measure_gain
 from .verdict import MOVES, say_interval, say_number, short
@@ -172,7 +173,7 @@ def _decision(e, problem):
         return 'declare costs and volume', _GUESSED.get(problem.task, 'without them the worth is a guess')
     rule, model = value['per_row']['rule'], value['per_row'][best]
     costs = f"a row costs {rule:.3g} by today's rule and {model:.3g} by the model (n = {value['n']:,})"
-    told = f"{costs}; the range that moves the worth most is {value['driver']}"
+    told = f"{costs}; the range that moves the worth most is that of the {human_name(value['driver'])}"
     if problem.task != 'binary': return 'use the score as it is', told
     needless, missed = (_middle(problem.costs[k]) for k in ('false_positive', 'false_negative'))
     threshold = cost_threshold(problem.costs)
@@ -227,7 +228,7 @@ def _ranges(e, problem):
     if f['worth'] != 'open': return None
     year = say_interval(e['value'])
     because = f"the value per year is {year}: the declared ranges do not say whether it pays; {MOVES}"
-    return f"narrow the range of {f['driver']}", because
+    return f"narrow the range of the {human_name(f['driver'])}", because
 
 def _search(e, problem):
     "Whether other columns would help"

@@ -51,7 +51,7 @@ def _worth_row(e, facts):
     "Does it pay?"
     value = e['value']
     found = _plain(value)
-    if value: found += f", above 0 in {value['p_positive']:.0%} of draws"
+    if value: found += f", above 0 in {value['p_positive']:.0%} of simulated years"
     return _row('is it worth it, per year?', found, '> 0 in the whole interval', facts['worth'])
 
 def _blocker_rows(e, facts):

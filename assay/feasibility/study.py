@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import numpy as np, pandas as pd
 
+from ..core.rendering import human_name
 from ..explore.clues import never_back
 from ..explore.skill import LEAK, column_skills
 from ..models.admission import admit_production
@@ -263,12 +264,18 @@ def worth_of(
     by_ends = value['loses_at'] and value.get('judged_by', 'interval') == 'interval'
     return 'likely' if value['p_positive'] >= sure and not by_ends else 'open'
 
+def _end_words(end):
+    "An end of a declared range, such as `false_negative at 1800`, by its name for a reader"
+    name, at, amount = end.partition(' at ')
+    return f'{human_name(name)}{at}{amount}'
+
 def _worth_said(value):
-    "The worth in words: how many draws gain, and what holds a loss"
+    "The worth in words: how many simulated years gain, and what holds a loss"
     worth = worth_of(value)
     if worth not in ('likely', 'open'): return worth
-    share = f"{value['p_positive']:.0%} of the draws gain"
-    because = f"; a loss at one end of a range: {', '.join(value['loses_at'])}" if value['loses_at'] else ''
+    share = f"gains in {value['p_positive']:.0%} of the simulated years"
+    ends = ', '.join(map(_end_words, value['loses_at']))
+    because = f"; one end of a range alone makes it a loss: {ends}" if ends else ''
     told = dict(likely=f'likely ({share}), not shown', open=f'open ({share})')[worth]
     return f"{told}: the interval of a year holds a loss{because}"
 

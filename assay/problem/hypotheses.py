@@ -94,8 +94,9 @@ def hypothesis_table(
 # %% ../../nbs/problem/06_hypotheses.ipynb #4e6dd059
 def _told(r):
     "One hypothesis in a few words"
-    if r.state.startswith('not tested'): return f'{r.id or r.statement} {r.state}'
-    return f'{r.id} {r.state} ({r.value:.3g} [{r.low:.3g}, {r.high:.3g}] against {r.above:g})'
+    name = f'{r.id} ({r.statement})' if r.id and r.statement else r.id or r.statement
+    if r.state.startswith('not tested'): return f'{name} is {r.state}'
+    return f'{name} is {r.state}: {r.value:.3g} ({r.low:.3g} to {r.high:.3g}), the line is {r.above:g}'
 
 def _evidence(stage, table, decided):
     "The first measure that decided something, or else the first one"
@@ -116,8 +117,7 @@ def hypothesis_check(
         return check('F09', 'not_applicable', why)
     decided = table.state.isin(['accepted', 'rejected'])
     lacking = table[~decided]
-    why = '; '.join(map(_told, table.itertuples()))
-    if len(lacking):
-        names = ', '.join(map(str, lacking.id.fillna(lacking.statement)))
-        why += f'; the evidence lacks for {names}'
+    open_first = [*lacking.itertuples(), *table[decided].itertuples()]
+    why = '; '.join(map(_told, open_first))
+    if len(lacking): why = f'{len(lacking)} of {len(table)} lack evidence: {why}'
     return check('F09', not len(lacking), why, _evidence(stage, table, decided))

@@ -112,8 +112,15 @@ def _table_name(e):
 
 def _changes(was, now):
     "What an agreement changed in the one before it, in words"
-    new = [f'holds {k}' for k in now if k not in was]
-    return '; '.join([*map(bar_sentence, compare_criteria(was, now)), *new])
+    new = [_ADDED.get(k, human_name(k)) for k in now if k not in was]
+    added = [f"it also fixes {', '.join(new)}"] if new else []
+    return '; '.join([*map(_step_words, compare_criteria(was, now)), *added])
+
+_ADDED = dict( # A kind of criteria that an earlier agreement did not hold, as a reader knows it
+    alternatives='the alternatives to a model', hypotheses='what settles each hypothesis',
+    thresholds='the limits of other stages', split='the columns that the split keeps together',
+    id='the column that names a row', time='the column with the moment of a row',
+    weight='the column of weights', test_openings='for how many models the test set may be opened')
 
 def ledger_rows()->list: # One `dict(agreed, target, table, after_results, changed)` per agreement
     "All agreements as a table, each with what it changed in the one on the same table before it"
@@ -132,6 +139,10 @@ def _in_words(v):
     if v is None: return 'nothing'
     return ', '.join(map(str, v)) if isinstance(v, list) else str(v)
 
+def _step_words(move):
+    "One move of the bar as the pages list it, by the name of the criterion for a reader"
+    return bar_sentence(move | dict(criterion=f"{_criterion(move['criterion'])}:"))
+
 def bar_sentence(
     move:dict, # A row of `moved_bar`
 )->str: # Such as `minimum 0.3 → 0.25 (-0.05)`, with the values in between
@@ -144,7 +155,7 @@ def bar_sentence(
 # %% ../../nbs/problem/07_moved.ipynb #585678b4
 def _criterion(name):
     "A criterion by its name for a reader, such as `limits, groups, ratio of recall`"
-    return ', '.join(map(human_name, name.split('.')))
+    return ', '.join(human_name(part).replace('_', ' ') for part in name.split('.'))
 
 def move_words(
     move:dict, # A row of `moved_bar`
@@ -180,7 +191,7 @@ def bar_check(
 )->dict: # A `check`, called `criteria`
     "Does the bar stand where people first agreed that it stands? Only a signed reason settles a move"
     if moved:
-        why = f"moved after results existed: {'; '.join(map(bar_sentence, moved))}"
+        why = f"moved after results existed: {'; '.join(map(_step_words, moved))}"
         why += f'; {after}' if after else ''
     else: why = _standing(after, provisional)
     return check('criteria', not moved, why, ledger_path().as_posix())

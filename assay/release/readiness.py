@@ -19,7 +19,7 @@ from ..core.artifacts import STATUSES, check, metric, metrics_path, place
 from ..data.columns import CERTAIN, REMOVE, declared_form, load_dictionary
 from .checklist import SEVERITY, evaluate_checklist, make_row, stage_state, waive_row
 from .waivers import GATE_OWNERS, waiver_fault
-from ..core.rendering import macro, render, render_rows
+from ..core.rendering import item_name, macro, named_item, render, render_rows
 
 # %% ../../nbs/release/10_readiness.ipynb #31a45ae0
 CRITERIA_ITEM = dict(
@@ -81,7 +81,7 @@ LEAK_ITEMS = (
          next=REMEDY),
     dict(id='legitimate', owner=GATE_OWNERS['legitimate'], kind='measured', stages=['explore'], waivable=True,
          text='what looks like a leak was declared legitimate before there were results',
-         rule='the ledger has the declaration before the first results, or the domain expert signed it',
+         rule='the declaration was recorded before the first results, or the domain expert signed it',
          next='have it signed: `assay waive legitimate --role domain-expert --key FILE --until DATE '
               '--reason …`, or remove the column and its declaration'))
 
@@ -275,7 +275,7 @@ def next_step(
     todo = todo or [r for r in rows if r['status'] not in CLOSED]
     if not todo: return 'nothing is open'
     first = todo[0]
-    return f"{first['id']} ({first['owner']}): {first['next']}"
+    return f"{named_item(first['id'])}, by the {first['owner']}: {first['next']}"
 
 # %% ../../nbs/release/10_readiness.ipynb #6fbb4f73
 def _verdict(m):
@@ -330,7 +330,8 @@ def _cells(r):
     state = badge(said_state(r), TONES.get(r['status'], 'open'))
     must = fine_print(r['text'], r['rule'])
     owner = f"{r['owner']} ({r['kind']})"
-    judged = {'item': r['id'], 'state': state, 'what must hold': must, 'owner': owner}
+    item = macro('parts.html.j2', 'fine_print')(r['id'], item_name(r['id']))
+    judged = {'item': item, 'state': state, 'what must hold': must, 'owner': owner}
     return judged | {'found': _found(r), 'next step': _words(r['next'])}
 
 def checklist_html(
@@ -386,8 +387,8 @@ def readiness_metrics(
 
 def _summary(rows):
     "What is open, or that nothing is, and until when waivers hold"
-    todo = ', '.join(r['id'] for r in open_items(rows))
-    waived = ', '.join(f"{r['id']} until {r['until']}" for r in rows if r['status'] == 'waived')
+    todo = ', '.join(named_item(r['id']) for r in open_items(rows))
+    waived = ', '.join(f"{named_item(r['id'])} until {r['until']}" for r in rows if r['status'] == 'waived')
     said = f'open: {todo}' if todo else 'nothing but the signature is open'
     return f'{said}; waived: {waived}' if waived else said
 

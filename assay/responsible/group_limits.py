@@ -18,6 +18,7 @@ from ..core.shapes import shape_faults
 from ..core.artifacts import check, metric
 from ..problem.plausible import GROUP_LIMITS, Limits
 from ..core.figures import literal_text
+from ..core.rendering import human_name
 from .groups import absent_columns
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #aff2b123
@@ -188,6 +189,21 @@ def _gap_metric(r):
     better = 'lower' if r.limit.endswith('_gap') else 'higher'
     return metric(known(r.value), known(r.low), known(r.high), n=n, better=better)
 
+def _gap_words(r):
+    "The gap that one limit is about, in words"
+    of = f"{human_name(r.limit.removesuffix('_ratio').removesuffix('_gap'))} by {r.column}"
+    said = f'{r.value:.2f} ({r.low:.2f} to {r.high:.2f})'
+    if r.limit.endswith('_gap'):
+        return f'{of}: {r.lowest} and {r.highest} are {said} apart, at most {r.bar:g} was agreed'
+    return f'{of}: {r.lowest} has {said} times that of {r.highest}, at least {r.bar:g} was agreed'
+
+def _widest_gap(judged):
+    "The limit that is farthest beyond its bar, or nearest to it; None where none was measured"
+    known = [r for r in judged.itertuples() if not pd.isna(r.value)]
+    if not known: return None
+    def beyond(r): return r.value-r.bar if r.limit.endswith('_gap') else r.bar-r.value
+    return max(known, key=beyond)
+
 def group_metrics(
     judged:pd.DataFrame, # From `judge_limits`
     faults:list, # From `group_faults`
@@ -200,6 +216,7 @@ def group_metrics(
     gaps = {f'{r.limit}_{r.column}': _gap_metric(r) for r in judged.itertuples()}
     limits = dict(group_limits_broken=count(BROKEN), group_limits_open=count(OPEN))
     hidden = metric(n_hidden, n=len(shown), better='lower')
+    if (widest := _widest_gap(judged)) is not None: limits |= dict(widest_gap=metric(_gap_words(widest)))
     return gaps | limits | dict(groups_missing=metric(len(faults), better='lower'), groups_hidden=hidden)
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #858a79ef

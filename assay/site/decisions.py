@@ -10,13 +10,14 @@ import dataclasses, json
 from pathlib import Path
 
 from ..core.artifacts import check_file, place, write_text
-from ..core.rendering import render, render_rows
+from ..core.rendering import named_item, render, render_rows
 from ..core.yaml import read_yaml
 from ..problem.agreement import Problem, load_problem
 from ..problem.criteria import read_ledger, table_of
 from ..problem.moved import ledger_rows
 from ..release.chain import read_chain
 from ..release.waivers import say_day
+from .answer import bound_word
 from .report import Frame, make_page
 
 # %% ../../nbs/site/11_decisions.ipynb #7aa4e5b7
@@ -46,11 +47,12 @@ def _day(text):
 _MEANINGS = { # Title of a record to what a reader should know of it
     'Approvals and keys': 'Each line is signed with the key of the person that it names.',
     'Waivers': 'A waiver lets a finding stay open until a day; it changes no finding.',
-    'The criterion': 'What success means, and each change of it. The ledger holds no day and no name; '
+    'The criterion': 'What success means, and each change of it. This record holds no day and no name; '
                      'git says who committed a line, and when.',
     'The test set': 'Each further model for which it is opened makes its score a little better than it is.',
     'Declared columns': 'What a person declared of a column, or of the dictionary.',
-    'Answers': 'What nothing here can measure, and a person has said.'}
+    'Answers': 'What nothing here can measure, and a person has said. An id is that of an item of the '
+               'checklist.'}
 
 def _record(title, kept, read, *given):
     "A record; one that cannot be read says so, and keeps no other from being shown"
@@ -79,8 +81,9 @@ def _signatures():
             for e in read_chain()]
 
 def _waived_what(e):
-    if e['decision'] != 'waive': return f"took back the waiver of {e['item']}"
-    return f"let {e['item']} stay open, which found: {e.get('excuses') or 'nothing that it names'}"
+    if e['decision'] != 'waive': return f"took back the waiver of {named_item(e['item'])}"
+    found = e.get('excuses') or 'nothing that it names'
+    return f"let {named_item(e['item'])} stay open, which found: {found}"
 
 def _waivers():
     "What may stay open under a signature"
@@ -91,7 +94,8 @@ def _waivers():
 def _agreed_words(e, changed, is_first):
     "What a line of the ledger of criteria says of an agreement"
     c = e['criteria']
-    told = f"{c.get('metric')}, bound {c.get('minimum')}, margin {c.get('margin')}"
+    told = (f"{c.get('metric')} of at {bound_word(c.get('metric'))} {c.get('minimum')}, and "
+            f"{c.get('margin')} better than today's practice")
     if c.get('provisional'): done = 'drafted a criterion that nobody has agreed to'
     elif is_first: done = 'agreed to the criterion'
     else: done = _changed_words(changed, e['after_results'])
@@ -99,8 +103,8 @@ def _agreed_words(e, changed, is_first):
 
 def _changed_words(changed, is_late):
     "Whether an agreement moved an earlier one, or only holds a kind of criteria that is new"
-    is_more = all(part.startswith('holds ') for part in changed.split('; '))
-    done = 'added to the criterion' if is_more else 'moved the criterion'
+    is_more = changed.startswith('it also fixes ')
+    done = 'completed the criterion' if is_more else 'moved the criterion'
     return f"{done} {'after' if is_late else 'before'} results"
 
 def _other_event(e):
@@ -110,7 +114,8 @@ def _other_event(e):
     said = e['declared']
     late = 'after results' if e['after_results'] else 'before results'
     if 'column' in said: return f"declared the column {said['column']} legitimate, {late}"
-    return f"bound {len(said.get('answers', {}))} answers to what they speak of, {late}"
+    n = len(said.get('answers', {}))
+    return f'recorded what {n} answers speak of, {late}: if it changes, they must be given again'
 
 def _criterion():
     "Each step of the agreement, in the order in which it was written down"
@@ -134,7 +139,8 @@ def _openings():
     return [Decision(_day(o.get('date')), '', _opened_words(o, models)) for o in found]
 
 def _opened_words(o, models):
-    return f"opened the test set {o['test'][:12]} for model {models.index(o['model'])+1} ({o['model'][:12]})"
+    n = models.index(o['model'])+1
+    return f"opened the test set {o['test'][:12]} for model number {n} ({o['model'][:12]})"
 
 # %% ../../nbs/site/11_decisions.ipynb #cd22d879
 def _declared():
@@ -164,7 +170,7 @@ def _answered(problem):
 def _answer_row(id, a):
     "One answer"
     by, answer = (str(a.get(key) or '') for key in ('by', 'answer'))
-    return Decision(_day(a.get('date')), by, f'answered {id}', answer)
+    return Decision(_day(a.get('date')), by, f'answered {named_item(id)}', answer)
 
 # %% ../../nbs/site/11_decisions.ipynb #3c0bd4bf
 _RECORDS = { # Title to where it is kept, and what reads it
@@ -189,7 +195,7 @@ _COUNTED = ( # Title of a record, how a decision in it begins, what is said of s
     ('Waivers', 'let ', 'A waiver was signed', 'No waiver was signed.'),
     ('The criterion', 'moved the criterion after', 'The criterion was moved after results',
      'The criterion was not moved after results.'),
-    ('The test set', 'opened ', 'The test set was opened for a model', 'The test set was not opened.'))
+    ('The test set', 'opened ', 'The test rows were read to judge a model', 'The test rows were not read.'))
 
 def _times(done, start, said, none):
     "How often something was done"

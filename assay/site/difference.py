@@ -10,7 +10,7 @@ __all__ = ['KINDS', 'plain', 'Change', 'metric_words', 'two_sides', 'compare_rel
 import dataclasses, json, re
 
 from ..problem.criteria import CRITERIA, DECIDING, TESTED_BY
-from .answer import _NAMED, SENTENCES, Answer
+from .answer import _NAMED, _STATES, _WEEKS, SENTENCES, Answer
 from .kept import Release
 from .report import tone
 
@@ -143,11 +143,14 @@ def _metric_name(stage, name, agreed):
     if stage == 'evaluation' and name in _ROWS: return f'{metric} on {_ROWS[name]}'
     return plain(name)
 
+_LISTED = dict(item_states=_STATES, week_decisions=_WEEKS) # Words of a sentence to the numbers they count
+
 def _first(stage, agreed):
-    "The numbers that the answer of a stage names, which a reader is told first"
+    "The numbers that the answer of a stage names or counts, which a reader is told first"
     told = SENTENCES.get(stage) or SENTENCES.get(stage.split('_')[0], [])
     metric = str(agreed.get('metric'))
-    return [m[1].replace('$', metric) for s in told for m in _NAMED.finditer(s.text)]
+    names = [m[1].replace('$', metric) for s in told for m in _NAMED.finditer(s.text)]
+    return [part for name in names for part in _LISTED.get(name, (name,))]
 
 def _metric_changes(stage, was, now, agreed):
     "What a stage measured otherwise, the numbers of its answer first"

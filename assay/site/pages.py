@@ -23,8 +23,8 @@ from ..release.readiness import (
     questions, release_rows, said_state)
 from ..stages.definition import load_stages
 from ..stages.process import is_read_by, process_picture, stages_before
-from ..core.rendering import macro, metric_name, render, render_rows
-from .answer import sentences_of
+from ..core.rendering import item_name, macro, metric_name, render, render_rows
+from .answer import bound_word, decision_words, sentences_of, where_answered
 from .notebook import headings
 from .report import Frame, make_page, report_page, show_notes, tone, verdict_badge
 
@@ -74,15 +74,13 @@ def _key_number(declared):
     return declared.replace('{metric}', load_problem().metric) if '{metric}' in declared else declared
 
 def _others():
-    """Lines of the ledger about other problems; none where the ledger is broken,
-    which the stages say that rest on it"""
+    "Lines of the record about other problems; none where it is broken, as the stages that rest on it say"
     if not place('problem').is_file(): return set()
     try: return lines_of_others(load_problem())
     except ValueError: return set()
 
 def _stage_row(s, others):
-    """One stage with what it measured; metrics are None where they are missing, malformed
-    or of another problem"""
+    "One stage with what it measured; metrics are None where missing, malformed or of another problem"
     try: metrics = read_metrics(s.name)
     except (OSError, ValueError): metrics = None
     other = bool(metrics) and metrics.get('frozen') in others
@@ -133,10 +131,11 @@ def checklist_rows(
 
 def _named_item(r):
     "The id of an item, with what its state leaves out"
-    if r['until']: return f"{r['id']} (until {say_day(r['until'])})"
-    if said_state(r) == UNBUILT: return f"{r['id']} ({UNBUILT})"
     is_to_sign = r['kind'] == 'signed' and r['status'] == 'unanswered'
-    return f"{r['id']} (waits for a signature only)" if is_to_sign else r['id']
+    more = [item_name(r['id']), r['until'] and f"until {say_day(r['until'])}",
+            said_state(r) == UNBUILT and UNBUILT, is_to_sign and 'waits for a signature only']
+    beside = ', '.join(filter(None, more)) if r['status'] != 'pass' else ''
+    return f"{r['id']} ({beside})" if beside else r['id']
 
 def _states(rows):
     "A row per state that occurs, worst first: its name, how many items have it, and which"
@@ -181,26 +180,21 @@ def index_page(
     measured = {b['stage']: b['metrics'] for b in shown}
     doubt = doubts(measured, _waived(rows), drafted_suspects())
     names = [b['stage'] for b in board if b['page']]
-    agreed = dict(problem=problem, metric=metric_name(problem.metric), bound=_bound(problem.metric))
-    agreed |= dict(open=gaps(problem))
+    agreed = dict(problem=problem, open=gaps(problem), decision=decision_words(problem))
+    agreed |= dict(metric=metric_name(problem.metric), bound=bound_word(problem.metric))
     answers = front_answers(problem, measured, doubt)
     found = dict(notes=_index_notes(measured, doubt), answers=answers, pages=names)
     todo = sorted(open_items(rows), key=lambda r: SEVERITY.index(r['status']))
-    shown_todo = [r | dict(said=said_state(r)) for r in todo]
+    shown_todo = [r | dict(said=said_state(r), name=item_name(r['id'])) for r in todo]
     waived = [r for r in rows if r['status'] == 'waived']
     items = dict(linked='readiness' in names, has_checklist=bool(rows), todo=shown_todo, waived=waived,
                  step=next_step(rows))
-    listed = dict(beside=beside, places=render('places.html.j2', dict(places=places)) if places else '')
+    found_at = render('places.html.j2', dict(places=places)) if places else ''
+    listed = dict(beside=beside, places=found_at, asked=where_answered(places))
     tables = _index_tables(board, late, rows, doubt)
     body = render('index.html.j2', agreed | found | items | listed | tables)
     frame = Frame(names, '', problem.title, up='')
     return make_page(problem.title, body, _SOURCE, frame, 'search.js' if places else '')
-
-def _bound(metric):
-    "`least` where more is better, `most` where less is"
-    from assay.stats.metrics import METRICS
-    is_lower_better = METRICS.get(metric, {}).get('better') == 'lower'
-    return 'most' if is_lower_better else 'least'
 
 NOT_RUN = 'not run for this problem' # What there is was measured for another one
 
@@ -228,13 +222,18 @@ ASKED = ( # What a product owner asks, and the stage that answers it
     ('readiness', 'May it be released?'),
     ('monitoring', 'Does it still work?'))
 
+def _forecast(stage, measured):
+    "The saving that feasibility forecast, beside which the front page puts the tested one"
+    saved = measured.get('feasibility', {}).get('metrics', {}).get('saving_per_1000')
+    return dict(forecast_per_1000=saved) if saved and stage == 'evaluation' else {}
+
 def _front_answer(stage, question, measured, doubt, problem):
     "One question with its answer: the verdict of a stage, and what it found, in sentences"
     m = measured.get(stage)
     if not m: return dict(stage=stage, question=question, verdict='not run', tone='open', sentences=[])
     badge = verdict_badge(stage, m['verdict'], doubt)
     badge['verdict'] = badge['verdict'].replace('_', ' ')
-    said = sentences_of(stage, m['metrics'], problem, front=True)
+    said = sentences_of(stage, m['metrics'] | _forecast(stage, measured), problem, front=True)
     return dict(stage=stage, question=question, sentences=said) | badge
 
 def front_answers(
