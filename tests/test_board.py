@@ -136,4 +136,6 @@ def test_the_help_says_each_command_in_full_and_the_version_is_told():
     assert told("--version") == f"assay {assay.__version__}\n"
     said = " ".join(told("--help").split())
     assert "run every stage that is not up to date, and show the board." in said
-    assert "..." not in said.partition("Commands:")[2]
+    assert "..." not in said.partition(" Start:")[2]
+    at = [said.index(f" {part}: ") for part in ("Start", "Run", "Decide", "Serve", "Look")]
+    assert at == sorted(at) and " More: " not in said  # each command stands below one of the five

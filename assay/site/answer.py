@@ -231,6 +231,10 @@ def _told_once(checks):
         else: res[same] = dataclasses.replace(res[same], id=f'{res[same].id}, {c.id}')
     return res
 
+def _passed(checks):
+    "What passed on a page that belongs to no problem, such as the known truths, with the bar of each"
+    return [f"{c['why'].rstrip('.')}." for c in checks if c['status'] == 'pass' and c['why']]
+
 def answer_of(
     stage:str, # Name of the stage
     metrics:dict, # Its `metrics.json`
@@ -238,8 +242,9 @@ def answer_of(
     badge:dict, # `verdict` and `tone`, from `assay.site.report.verdict_badge`
 )->Answer:
     "The answer of one stage, computed from what it measured"
-    said = sentences_of(stage, metrics.get('metrics', {}), problem) if problem else []
-    left = open_checks(metrics.get('checks', []), _items())
+    checks = metrics.get('checks', [])
+    said = sentences_of(stage, metrics.get('metrics', {}), problem) if problem else _passed(checks)
+    left = open_checks(checks, _items())
     verdict = badge['verdict'].replace('_', ' ')
     return Answer(verdict, badge['tone'], said, left[:MOST_OPEN], len(left))
 

@@ -9,6 +9,7 @@ __all__ = ['KINDS', 'plain', 'Change', 'metric_words', 'two_sides', 'compare_rel
 # %% ../../nbs/site/09_difference.ipynb #77ecc5c9
 import dataclasses, json, re
 
+from ..core.rendering import metric_name
 from ..problem.criteria import CRITERIA, DECIDING, TESTED_BY
 from .answer import _NAMED, _STATES, _WEEKS, SENTENCES, Answer
 from .kept import Release
@@ -47,7 +48,7 @@ def _differ(was, now):
 KINDS = dict( # Kind of a change to its heading, in the order in which a reader asks
     fault='What could not be read', verdict='Verdicts', criterion='The criterion', check='Checks',
     metric='Metrics', parameter='Parameters', agreement='The agreement', data='Data', column='Columns',
-    signature='Ledgers and signatures', report='Reports')
+    signature='Decisions and signatures', report='Reports')
 
 @dataclasses.dataclass(frozen=True)
 class Change:
@@ -141,7 +142,7 @@ def _metric_name(stage, name, agreed):
     "What a number is called in a sentence"
     metric = plain(agreed.get('metric') or 'the score')
     if stage == 'evaluation' and name in _ROWS: return f'{metric} on {_ROWS[name]}'
-    return plain(name)
+    return plain(metric_name(name))
 
 _LISTED = dict(item_states=_STATES, week_decisions=_WEEKS) # Words of a sentence to the numbers they count
 

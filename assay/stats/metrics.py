@@ -252,7 +252,8 @@ METRICS = dict( # `make`: the metric from targets and scores; `bounds`: least an
         bounds=(0, 1),
         better='higher',
         tasks=_BINARY,
-        meaning='share of positives from the top of the list down to a positive, mean over the positives; '
+        meaning='how far up the list that the scores order the positives stand: 1 if all come first; '
+                'the mean, over the positives, of the share of positives from the top down to each; '
                 'rows of equal score: mean over all their orders'),
     roc_auc=dict(
         make=_roc_auc,
