@@ -233,7 +233,8 @@ def _told_once(checks):
 
 def _passed(checks):
     "What passed on a page that belongs to no problem, such as the known truths, with the bar of each"
-    return [f"{c['why'].rstrip('.')}." for c in checks if c['status'] == 'pass' and c['why']]
+    whys = [c.get('why') for c in checks if c['status'] == 'pass']
+    return [f"{why.rstrip('.')}." for why in whys if why]
 
 def answer_of(
     stage:str, # Name of the stage
