@@ -49,7 +49,8 @@ def check_outcomes(
     is_known = target.notna()
     if task == 'regression' and target.dtype.kind == 'f': is_known &= np.isfinite(target)
     if not is_known.any():
-        raise ValueError(f'target {target.name!r} is known in none of {len(target):,} rows; expected rows with '
+        said = f'target {target.name!r} is known in none of {len(target):,} rows'
+        raise ValueError(f'{said}; expected rows with '
                          'an outcome, as nothing else can say what a column knows of it')
     if task == 'regression' and not pd.api.types.is_numeric_dtype(target): _check_numbers(target)
     if task == 'multiclass': _check_classes(target)

@@ -275,7 +275,8 @@ def rule_scores(
 
 def _followed(case, params, train, valid):
     "Scores of a declared practice"
-    model = make_model('rule', case.fields, case.seed, case.problem.task, **params)
+    own = loss_params('rule', case.problem.metric)
+    model = make_model('rule', case.fields, case.seed, case.problem.task, **own, **params)
     model = fit_rows(model, _features(case, train), train[case.problem.target], case_weights(case, train))
     return predict_score(model, _features(case, valid))
 

@@ -6,7 +6,7 @@
 __all__ = ['FEWEST_OUTCOMES', 'measure_value', 'measure_parts', 'measure_hypotheses']
 
 # %% ../../nbs/feasibility/04_gains.ipynb #a9c1ab0f
-import dataclasses
+import dataclasses, math
 
 import numpy as np
 from scipy.stats import norm
@@ -18,6 +18,7 @@ from .value import (
     Outcomes, costs_of_errors, costs_of_outcomes, main_driver, saving_of, yearly_value)
 from ..problem.agreement import with_values
 from ..explore.ranges import find_ranges, range_masks
+from ..stats.metrics import METRICS
 
 # %% ../../nbs/feasibility/04_gains.ipynb #7ff441f7
 _PRICED = dict( # The costs that a task needs
@@ -108,10 +109,11 @@ def _groups(case, at_least, most=16):
     in_order = sorted(large, key=lambda p: (-p[3], p[1]))
     return [p[:3] for p in in_order[:most]]
 
-def _added(task, y, s, other):
-    "What each score adds to another: the squared error that it saves, or the class that it gets right"
-    if task == 'multiclass': return (s.argmax(1) == y)*1.-(other.argmax(1) == y)
-    return (y-other)**2-(y-s)**2
+def _added(problem, y, s, other):
+    "What each score adds to another: the agreed loss or the squared error that it saves, or the right class"
+    if problem.task == 'multiclass': return (s.argmax(1) == y)*1.-(other.argmax(1) == y)
+    losses = METRICS[problem.metric].get('losses', lambda y, s: (y-s)**2)
+    return losses(y, other)-losses(y, s)
 
 def _added_in_training(case, name, n_rows=8000):
     "Training rows, and what a model of their other half adds to a constant; None where a half lacks a class"
@@ -122,7 +124,7 @@ def _added_in_training(case, name, n_rows=8000):
         past, now = df[learn], df[~learn]
         if past[target].nunique() < n_classes: return None
         s, flat = (fit_score(case, k, past, now) for k in (name, 'constant'))
-        res[~learn] = _added(case.problem.task, now[target].to_numpy(), s, flat)
+        res[~learn] = _added(case.problem, now[target].to_numpy(), s, flat)
     return df, res
 
 def _ranges(case, models, at_least):
@@ -146,13 +148,29 @@ def _has_few_outcomes(case, df):
 
 # %% ../../nbs/feasibility/04_gains.ipynb #b8bbf553
 def _practice(case, models):
-    "Scores of today's rule on the scale of the outcome, whatever scale they come in"
+    """Scores of today's rule on the scale of the outcome, whatever scale they come in
+
+    A mean loss compares them as they are: the mean that a scale would fit to a skewed number is no median."""
     y, rule = case.y, models['scores']['rule']
-    if case.problem.task == 'multiclass': return rule
+    if case.problem.task == 'multiclass' or 'losses' in METRICS[case.problem.metric]: return rule
     scale = IsotonicRegression(out_of_bounds='clip')
     return scale.fit(rule, y, sample_weight=case_weights(case, case.valid)).predict(rule)
 
 def _mean_kernel(values): return lambda w: (w @ values)/w.sum()
+
+def _skill_of_loss(case, score, df):
+    "Share of the agreed loss that scores save, beside the constant that loses least in these rows"
+    metric, y = METRICS[case.problem.metric], df[case.problem.target].to_numpy(float)
+    lost, flat = (metric['losses'](y, s) for s in (score, np.full(len(y), metric['best_constant'](y))))
+    def skill(w):
+        at_stake = w @ flat
+        return 1-(w @ lost)/at_stake if at_stake > 0 else math.nan
+    return measure_kernels(case, df, [skill])
+
+def _skill(case, score, df):
+    "Skill in some rows: by the agreed metric where it is a mean loss, else as that of a single column"
+    if 'losses' in METRICS[case.problem.metric]: return _skill_of_loss(case, score, df)
+    return measure_skill(case, score, df)
 
 def _widened(m, wide):
     "The ends of an interval that holds for all parts together"
@@ -165,11 +183,11 @@ def _part(case, models, mask, wide):
     if _has_few_outcomes(case, df): return None
     small = dataclasses.replace(case, n_boot=100)
     best, rule, y = scores[models['best']][mask], scores['rule'][mask], df[case.problem.target].to_numpy()
-    adds = _added(case.problem.task, y, best, _practice(case, models)[mask])
+    adds = _added(case.problem, y, best, _practice(case, models)[mask])
     measured = dict(
         value=measure_score(small, df, best),
         gain=measure_gain(small, df, best, rule),
-        skill=measure_skill(small, best, df),
+        skill=_skill(small, best, df),
         adds=measure_kernels(small, df, [_mean_kernel(adds)]))
     if any(m['low'] is None for m in measured.values()): return None
     res = dict(n=len(df), share=len(df)/len(mask))
@@ -196,7 +214,7 @@ def _stands_out(p, whole):
 def _whole(case, models):
     "Score, gain and skill over all rows"
     few = dataclasses.replace(case, n_boot=20)
-    skill = measure_skill(few, models['scores'][models['best']])
+    skill = _skill(few, models['scores'][models['best']], case.valid)
     return dict(score=models['score']['value'], gain=models['gain']['value'], skill=skill['value'])
 
 def measure_parts(

@@ -39,6 +39,7 @@ LOSSES = dict( # Metric to the loss that it asks for; of other metrics each mode
 _QUANTILES = dict(absolute_error=.5, pinball_10=.1, pinball_90=.9) # Loss to the quantile that minimises it
 _KNOWS = dict( # Model to the losses that it can minimise, beside its own
     constant=tuple(_QUANTILES),
+    rule=tuple(_QUANTILES),
     linear=(*_QUANTILES, 'poisson'),
     forest=('poisson',),
     boosting=tuple(_QUANTILES))
@@ -103,17 +104,15 @@ def _constant(task, fields, seed, loss=None):
     if loss not in _QUANTILES: return 'passthrough', DummyRegressor()
     return 'passthrough', DummyRegressor(strategy='quantile', quantile=_QUANTILES[loss])
 
-def _rule(task, fields, seed, columns=None, smoothing=10., practice=None, target='target'):
-    """Today's practice: the record, by default of all text features;
-    or a function of the project, which needs no smoothing"""
-    record, follow = (
-        (RuleRegressor, PracticeRegressor)
-        if task == 'regression'
-        else (RuleClassifier, PracticeClassifier)
-    )
-    return 'passthrough', follow(practice, target) if practice else record(
-        list(names_of(fields, TEXT) if columns is None else columns), smoothing
-    )
+def _rule(task, fields, seed, columns=None, smoothing=10., practice=None, target='target', loss=None):
+    """Today's practice: the record, by default of all text features, of means or of the quantile that a loss
+    asks for; or a function of the project, which needs no smoothing"""
+    is_number = task == 'regression'
+    follow = PracticeRegressor if is_number else PracticeClassifier
+    if practice: return 'passthrough', follow(practice, target)
+    names = list(names_of(fields, TEXT) if columns is None else columns)
+    if not is_number: return 'passthrough', RuleClassifier(names, smoothing)
+    return 'passthrough', RuleRegressor(names, smoothing, _QUANTILES.get(loss))
 
 def _linear_numbers(C, loss):
     "Linear model of a number, for a loss; a penalty of Poisson regression is on the mean of the rows"

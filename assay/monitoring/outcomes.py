@@ -18,7 +18,7 @@ from ..stats.metrics import Kernel, METRICS, score as metric_score
 from ..stats.intervals import (
     Resamples, Resampling, gain as as_gain, interval, mean_interval, measured_ends,
     paired_difference, weights_of)
-from ..models.estimators import fit_rows, make_model, predict_score, target_of
+from ..models.estimators import fit_rows, loss_params, make_model, predict_score, target_of
 from ..models.practice import rule_params
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #2714196f
@@ -108,7 +108,8 @@ def todays_rule(
     seed:int=0, # Random seed
 ): # Function of a table with the features: scores, as those of the model
     "Today's rule, fitted on the training rows"
-    rule = make_model('rule', fields, seed, problem.task, **rule_params(problem, fields, train))
+    params = loss_params('rule', problem.metric) | rule_params(problem, fields, train)
+    rule = make_model('rule', fields, seed, problem.task, **params)
     weight = weights_of(train, getattr(problem, 'weight', None))
     rule = fit_rows(rule, feature_frame(train, fields), target_of(spec, train), weight)
     def score(df): return predict_score(rule, feature_frame(df, fields))

@@ -240,13 +240,17 @@ def _r2(y, s):
 _BINARY, _MULTI, _NUMBER = ('binary',), ('binary', 'multiclass'), ('regression',)
 
 # %% ../../nbs/stats/03_metrics.ipynb #5cc97c53
-def _loss_of(loss, meaning):
+def _quantile(share): return lambda y: np.quantile(y, share)
+
+def _loss_of(loss, best_constant, meaning):
     "A mean loss of numbers that a table shows where it is agreed"
     shape = dict(bounds=(0, math.inf), better='lower', tasks=_NUMBER, asked=True, meaning=meaning)
-    return dict(make=_mean_of(loss), influence=_influence_of_mean(loss)) | shape
+    per_row = dict(losses=loss, best_constant=best_constant)
+    return dict(make=_mean_of(loss), influence=_influence_of_mean(loss)) | per_row | shape
 
 METRICS = dict( # `make`: the metric from targets and scores; `bounds`: least and largest value;
-    # `influence`: how far each row moves it, where a few rows may move it far; `asked`: shown where agreed
+    # `influence`: how far each row moves it, where a few rows may move it far; `asked`: shown where agreed;
+    # `losses`: the loss of each row, of which it is the mean; `best_constant`: the number that loses least
     average_precision=dict(
         make=_average_precision,
         bounds=(0, 1),
@@ -290,6 +294,8 @@ METRICS = dict( # `make`: the metric from targets and scores; `bounds`: least an
     mae=dict(
         make=_mean_of(_distance),
         influence=_influence_of_mean(_distance),
+        losses=_distance,
+        best_constant=np.median,
         bounds=(0, math.inf),
         better='lower',
         tasks=_NUMBER,
@@ -308,12 +314,18 @@ METRICS = dict( # `make`: the metric from targets and scores; `bounds`: least an
         better='lower',
         tasks=_NUMBER,
         meaning='root of the mean squared distance, in the unit of the target; large errors weigh more'),
-    pinball_10=_loss_of(_pinball(.1), 'mean distance from a number with a tenth of the targets below it; '
-                        'a target below it counts nine times as much as one above'),
-    pinball_90=_loss_of(_pinball(.9), 'mean distance from a number with nine tenths of the targets below it; '
-                        'a target above it counts nine times as much as one below'),
-    poisson_deviance=_loss_of(_poisson_losses, 'distance of counts from their expectation, which must be '
-                              'above 0; an error of 2 weighs more where few were expected'))
+    pinball_10=_loss_of(
+        _pinball(.1), _quantile(.1),
+        'mean distance from a number with a tenth of the targets below it; '
+        'a target below it counts nine times as much as one above'),
+    pinball_90=_loss_of(
+        _pinball(.9), _quantile(.9),
+        'mean distance from a number with nine tenths of the targets below it; '
+        'a target above it counts nine times as much as one below'),
+    poisson_deviance=_loss_of(
+        _poisson_losses, np.mean,
+        'distance of counts from their expectation, which must be '
+        'above 0; an error of 2 weighs more where few were expected'))
 
 def metrics_for(
     task:str, # `'binary'`, `'multiclass'` or `'regression'`

@@ -68,7 +68,8 @@ _BESIDE = ('today', 'cluster', 'legitimate', 'harms', 'trap') # What an author s
 def _said(name, agreed):
     "The agreement of a case"
     stated = {k: v for k,v in agreed.items() if k not in _BESIDE}
-    about = dict(title=name, question='Which rows?', target='y', id='row', today=dict(columns=agreed['today']))
+    today = dict(columns=agreed['today'])
+    about = dict(title=name, question='Which rows?', target='y', id='row', today=today)
     return make_problem(about | stated)
 
 def _cut(df, cluster):
@@ -174,7 +175,7 @@ def plain_rule(
 )->str: # `go` or `no_go`
     """Cross-validate one model over all rows, and compare its mean score with the bar and with today's rule
 
-    This is what a first look says: rows are shuffled, and neither intervals, clusters, time nor money count."""
+    This is what a first look says: rows are shuffled; intervals, clusters, time and money do not count."""
     problem, task = case.problem, case.problem.task
     df = pd.concat([case.train, case.valid])
     y = as_target(df.y, task, problem.positive, sorted(df.y.unique()) if task == 'multiclass' else None)
