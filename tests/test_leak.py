@@ -198,7 +198,7 @@ def test_where_nobody_declared_a_practice_no_suspect_stands_in_anywhere():
     fields = infer_dictionary(d, "price", "id").features
     problem = make_problem(HOMES | dict(title="", question=""))
     specs = baseline_specs(problem, d, fields)
-    assert specs["rule"]["params"] == dict(columns=["district"])
+    assert specs["rule"]["params"] == dict(columns=["district"], loss="absolute_error")
     case = make_case(d[:600], d[600:], problem, fields, StudySettings(n_boot=30))
     skills = column_skills(case.sample, case.sample.price, case.names, "regression")
     suspects = ("log_price", "offer", "band")
