@@ -101,7 +101,7 @@ def test_a_waiver_is_on_the_page_of_readiness(tmp_path):
     assert before["inputs"]["approvals/waivers.jsonl"] != after["inputs"]["approvals/waivers.jsonl"]
     assert [w["item"] for w in after["waived"]] == ["P09"]  # what it rests on
     assert after["waivers"]  # and the head of the chain
-    assert f"P09 until {waived.until}" in next(c["why"] for c in after["checks"] if c["id"] == "readiness")
+    assert f"P09 (drift) until {waived.until}" in next(c["why"] for c in after["checks"] if c["id"] == "readiness")
     page = (waived.repo / "data/executed/readiness.ipynb").read_text()
     assert "drift is looked at by hand" in page
     assert day_in(0) not in page
@@ -123,9 +123,9 @@ def test_readiness_reads_waivers_and_approval_judges_their_day(tmp_path):
         record()
         front = index_page(load_problem(), load_board(), {}, checklist_rows())
         unmeasured = index_page(load_problem(), load_board(), {}, checklist_rows(["monitoring"]))
-        assert f"P09 (until {say_day(waived.until)})" in front
+        assert f"P09 (drift, until {say_day(waived.until)})" in front
         assert day_in(0) not in front
-        assert "P09 (until" in unmeasured  # a waiver also holds for what nobody has measured
+        assert "P09 (drift, until" in unmeasured  # a waiver also holds for what nobody has measured
         assert status_of(waived.drift, "P09") == "fail"  # the control: the stage's own word
         assert "P09" in open_on(day_in(3))
         assert "P09" not in open_on(waived.until)
