@@ -285,7 +285,7 @@ def test_an_amount_names_no_row(tmp_path):
     assert d.problem["id"] == "row_id" and "account_balance" in d.dictionary.names("feature")
     with_signs = rows().assign(amount=[f"{i}.25" + "-" * (i % 5 == 0) for i in range(N)])
     d = proposed(tmp_path, with_signs)
-    assert d.problem["id"] == "row_id" and has(d.notes, "'amount' holds numbers")
+    assert d.problem["id"] == "row_id" and has(d.notes, "'amount' is read as numbers")
     codes = proposed(tmp_path, rows().assign(code=[f"{i}-A" for i in range(N)]))
     assert codes.problem["id"] == "code"  # the control
 

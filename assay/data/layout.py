@@ -160,15 +160,32 @@ def _tail(text, delimiter, begins):
     rows = [(line, next(csv.reader([t], **dialect(delimiter)), [])) for line,t in last if t.strip()]
     return [(line, r) for line,r in rows if not r[0].startswith(begins)] if begins else rows
 
+def _row_starts(text, delimiter):
+    "Numbers of the lines at which a row begins, one by one"
+    rows, line = csv.reader(io.StringIO(text, newline=''), **dialect(delimiter)), 1
+    for _ in rows:
+        yield line
+        line = rows.line_num+1
+
+def _outside_quotes(text, delimiter, left):
+    """The lines that are left out, and what such lines begin with, without lines that are no row's first:
+    a field in quotes may go on over several"""
+    asked = {k for k in left if isinstance(k, int)}
+    if not asked or '"' not in text: return left
+    try: starts = asked.intersection(_row_starts(text, delimiter))
+    except csv.Error: return left
+    return [k for k in left if k not in asked or k in starts]
+
 def _left_lines(text, delimiter, header):
     "Comment lines and footer, and sentences about them"
     lines = _first_lines(text)
     rows = [(line, r) for line,r in _fields(lines, delimiter) if line > (header or 0)]
     n, alike = _usual(rows)
     later = [(line, l) for line,l in enumerate(io.StringIO(text, newline=''), 1) if line > (header or 0)]
-    comments = _comments(later, rows, delimiter) if n > 1 else []
+    comments = _outside_quotes(text, delimiter, _comments(later, rows, delimiter) if n > 1 else [])
     begins = tuple(c for c in comments if isinstance(c, str))
     footer = _footer(_tail(text, delimiter, begins), n) if alike > 3 else []
+    footer = _outside_quotes(text, delimiter, footer)
     shown = f'lines that begin with {", ".join(map(repr, begins))}' if begins else _span(comments)
     advice = '--skip says which lines are no rows'
     notes = [f'{shown} are taken for comments and left out: {advice}']*bool(comments)

@@ -33,13 +33,14 @@ def _pattern(thousands, decimal):
     exponent = r'(?:[eE][+-]?\d{1,3})?' if not thousands and decimal == '.' else ''
     around = rf'(?P<before>{_UNIT})?\s*'
     return re.compile(rf'(?P<open>\()?(?P<sign>[+-])?\s*{around}(?P<sign2>[+-])?'
-                      rf'(?P<digits>(?:{number}){exponent})\s*(?P<after>{_UNIT})?(?P<close>\))?')
+                      rf'(?P<digits>(?:{number}){exponent})\s*(?P<after>{_UNIT})?(?P<behind>-)?(?P<close>\))?')
 
 _PATTERNS = {name: _pattern(*separators) for name, separators in NUMBERS.items()}
 
 def _is_doubly_marked(m):
     "Does a text have a parenthesis without the other one, two units, or two signs?"
-    return bool(m['open']) != bool(m['close']) or m['before'] and m['after'] or m['sign'] and m['sign2']
+    n_signs = sum(bool(m[k]) for k in ('sign', 'sign2', 'behind'))
+    return bool(m['open']) != bool(m['close']) or m['before'] and m['after'] or n_signs > 1
 
 def _number(text, way):
     "A text as a number and its unit; None where it is not written so"
@@ -50,7 +51,7 @@ def _number(text, way):
     plain = re.sub(f'[{thousands}]', '', m['digits']) if thousands else m['digits']
     value = float(plain.replace(decimal, '.'))
     if not math.isfinite(value): return None
-    is_negative = m['open'] or '-' in (m['sign'], m['sign2'])
+    is_negative = m['open'] or '-' in (m['sign'], m['sign2'], m['behind']) # accounts write it behind
     return -value if is_negative else value, m['before'] or m['after'] or ''
 
 # %% ../../nbs/data/01_written.ipynb #0ec8783f

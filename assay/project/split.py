@@ -15,7 +15,7 @@ from ..data.near_duplicates import ALIKE, DIGITS, find_twins, twins_offence
 from ..data.splits import HashRule, make_splits, time_cuts
 from ..data.written import digits_of, guess_period
 from .inspect_table import count_column, is_flag, looks_like_group, no_group
-from .read import is_moments
+from .read import is_moments, is_named_as_time
 
 # %% ../../nbs/project/04_split.ipynb #4290da75
 def as_moments(s): return pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None)
@@ -171,6 +171,16 @@ def _period_like(c, s):
     found = guess_period(digits_of(s) if pd.api.types.is_numeric_dtype(s) else s)
     return '' if found is None or s.nunique() < 4 else f'{s.min()} to {s.max()}'
 
+_DATED = r'\b(?:19|20)\d\d\b|\b\d{1,2}[./ -]\d{1,2}\b' # A year, or a day and a month, in a text
+
+def _unread(c, s):
+    "Why texts that hold dates by their column's name are none here; empty where they hold none"
+    if not pd.api.types.is_string_dtype(s) or not is_named_as_time(str(c)): return ''
+    texts = s.dropna().astype(str)
+    if not len(texts) or texts.str.contains(_DATED).mean() < .9: return ''
+    return (f'its texts, such as {texts.iloc[0][:40]!r}, are written in no way that we read; write them as '
+            f'2024-01-31 at the source, then --time {c}')
+
 def _snake(name): return re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', str(name))
 
 def _times_unused(f, unclear):
@@ -183,6 +193,7 @@ def _times_unused(f, unclear):
         elif seen := _period_like(own, s):
             may = f'it holds {seen}, and may be a year of something else'
             res[own] = f'{may}: where it dates the rows, --time {own}'
+        elif unread := _unread(own, s): res[own] = unread
     return res
 
 def _groups_unused(f):

@@ -73,7 +73,7 @@ def agreed_words(
         'agreed_metric': problem.metric.replace('_', ' '),
         'agreed_bound': bound_word(problem.metric),
         'agreed_today': problem.today.get('description', '') or 'not declared',
-        'agreed_case': f'{problem.target}: {problem.positive}'}
+        'agreed_case': f'{problem.target} = {problem.positive}'}
 
 def decision_words(
     problem, # `Problem`
