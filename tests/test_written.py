@@ -81,13 +81,24 @@ def test_a_number_is_a_number_however_it_is_written(way, sign, tmp_path):
     assert len(aside) == 0 and np.allclose(accepted.amount, factor * df.amount)
 
 
-@pytest.mark.parametrize("word", ["\\N", "n.a.", "#DIV/0!", "<null>", "unbekannt", "k. A."])
+@pytest.mark.parametrize("word", ["n.a.", "<null>", "unbekannt", "k. A."])
 def test_a_few_words_among_numbers_are_counted_and_missing(word, tmp_path):
     df = rows()
     at = df.index % 40 == 3
     d = drafted(df.assign(amount=df.amount.astype(str).where(~at, word)), tmp_path)
     assert d.data["source"]["missing"] == dict(amount=[word]) and "amount" in d.dictionary.names("feature")
     assert any(repr(word) in n and f"({at.sum()})" in n for n in d.notes)
+    accepted, aside = as_prepared(d)
+    assert len(aside) == 0 and accepted.amount.isna().tolist() == at.tolist()
+
+
+@pytest.mark.parametrize("every", [40, 3])
+@pytest.mark.parametrize("word", ["\\N", "#DIV/0!", "NA"])
+def test_what_programs_write_for_nothing_is_missing_however_often(word, every, tmp_path):
+    df = rows()
+    at = df.index % every == 1
+    d = drafted(df.assign(amount=df.amount.astype(str).where(~at, word)), tmp_path)
+    assert word in d.data["source"]["missing"]["amount"] and d.dictionary["amount"].kind == "number"
     accepted, aside = as_prepared(d)
     assert len(aside) == 0 and accepted.amount.isna().tolist() == at.tolist()
 
