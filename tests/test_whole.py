@@ -92,10 +92,11 @@ DATA = dict(
 
 
 def say_it_is_built(path):
-    "Of the answers and risks of a problem, what nobody has built is left out"
+    "Of the answers, risks and service levels of a problem, what nobody has built is left out"
     yaml = YAML()
     content = yaml.load(path.read_text())
-    for said in (*content["answers"].values(), *content["responsible"].values(), *content["risks"]):
+    answered = (*content["answers"].values(), *content["responsible"].values())
+    for said in (*answered, *content["risks"], *content["service_levels"].values()):
         if isinstance(said, dict):
             said.pop("not_built", None)
     with path.open("w") as f:
