@@ -69,6 +69,7 @@ audit: setup ## rebuild in a fresh clone and compare every hash
 truths: setup ## check the verdict where the truth is known (about half an hour); writes reports/known_truths and reports/unseen_cases
 	@$(BIN)/python -m assay.pipeline.page pipelines/known_truths.ipynb
 	@$(BIN)/python -m assay.pipeline.page pipelines/unseen_cases.ipynb
+	@$(BIN)/python -c 'from assay.site.asked import write_rates; write_rates()'
 
 bench: setup ## measure speed, memory and overhead, as ratios
 	@$(BIN)/python tests/bench.py

@@ -365,13 +365,14 @@ class FinalTest(Result):
         "What decisions with the model are worth, and to whom they are worth least"
         known = dict(saving_per_1000=self.saving, worst_group=self.groups.worst())
         if self.problem.task != 'binary': return known # neither a threshold nor a calibration
-        known |= self._threshold_metrics() | self._action_metrics()
+        known |= self._threshold_metrics() | self.counts
         return known | dict(calibration_error=self.calibration.metric())
 
-    def _action_metrics(self):
+    @property
+    def counts(self)->dict: # As of `action_counts`; empty where decisions are made by lot, or by no threshold
         "Of 1,000 rows, how many are positive, are acted on, and are both, by the model and by today's rule"
         is_by_lot = self.partly and self.partly[1] # today's practice then draws a part of its rows
-        return {} if is_by_lot else action_counts(self.compared)
+        return {} if is_by_lot or self.problem.task != 'binary' else action_counts(self.compared)
 
     def _threshold_metrics(self):
         "From which score decisions are made, by the model and by today's practice"

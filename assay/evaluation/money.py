@@ -40,12 +40,27 @@ _COUNTED = (
     'The year of the forecast is the median over all declared ranges, as feasibility reports it; '
     'other years are at the stated values.')
 
+_FORECAST = (
+    'The forecast is of a simple model on earlier rows, with a threshold for each draw of the costs; '
+    'the others are of the released model, at its one threshold and the stated costs.')
+
+_FROM = dict(tested='In the test', realised='In use')
+
+def _counted_words(name, counts):
+    "Where a saving comes from, of 1,000 decisions"
+    v = {k: m['value'] for k,m in counts.items()}
+    needless = {m: v[f'acted_of_{m}']-v[f'found_by_{m}'] for m in ('model', 'rule')}
+    return (f"{_FROM[name]}, {v['positive_per_1000']:,.0f} of 1,000 have the outcome: "
+            f"the model finds {v['found_by_model']:,.0f} of them and acts on {needless['model']:,.0f} "
+            f"others, today's practice finds {v['found_by_rule']:,.0f} and acts on {needless['rule']:,.0f} others.")
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Money(Result):
     "Savings over today's practice per 1,000 decisions: forecast, tested, realised"
     problem:object # The agreement: costs and value
     savings:dict # Row of `ROWS` to a metric, or None where it is not measured yet
     forecast_year:dict=None # What feasibility reports for a year, after building and running
+    counts:dict=dataclasses.field(default_factory=dict) # Row of `ROWS` to metrics of `action_counts`
 
     @property
     def is_asked(self)->bool: # True where the agreement states what errors cost
@@ -90,8 +105,14 @@ class Money(Result):
         verb = 'say' if len(set(said.values())) == 1 else 'do not say'
         same = f'{verb} the same about money'
         apart = self._apart(list(said))
-        counted = f' {_COUNTED}' if (self.forecast_year or {}).get('value') is not None else ''
-        return f"{_listed(said)} {same} ({told}){f'; {apart}' if apart else ''}.{counted}"
+        counted = [_COUNTED] if (self.forecast_year or {}).get('value') is not None else []
+        found = f"{_listed(said)} {same} ({told}){f'; {apart}' if apart else ''}."
+        return ' '.join([found, *counted, *self.reasons()])
+
+    def reasons(self)->list: # Sentences; none where nothing was counted
+        "What the savings come from: how many cases are found, and how often somebody acts needlessly"
+        told = [_counted_words(name, counts) for name,counts in self.counts.items() if counts]
+        return [*told, _FORECAST] if told and self.says('forecast') else told
 
     def _apart(self, names):
         "Pairs whose intervals share no amount"
@@ -114,19 +135,29 @@ def reported(
     try: return read_metrics(stage)['metrics'].get(name)
     except FileNotFoundError: return None
 
+def _reported_counts()->dict: # As of `action_counts`; None where the final test did not count them
+    "What the final test counted of 1,000 rows, as it reported it"
+    names = [f'{kind}_{model}' for kind in ('acted_of', 'found_by') for model in ('model', 'rule')]
+    found = {name: reported('evaluation', name) for name in ('positive_per_1000', *names)}
+    return found if all(found.values()) else None
+
 def tested_money(
     problem, # The agreement
     saving:dict, # Of the final test, per 1,000 decisions
+    counts:dict=None, # Of the final test, from `action_counts`
 )->Money: # Without what is realised
     "The forecast of feasibility beside the saving on the test rows"
     year = reported('feasibility', 'value_per_year')
-    return Money(problem, dict(forecast=reported('feasibility'), tested=saving), year)
+    savings = dict(forecast=reported('feasibility'), tested=saving)
+    return Money(problem, savings, year, dict(tested=counts))
 
 def realised_money(
     problem, # The agreement
     saving:dict, # Of the weeks in use, per 1,000 decisions; None where it is not known
+    counts:dict=None, # Of the weeks in use, from `action_counts`
 )->Money: # All three
     "What was forecast and tested beside what the weeks in use saved"
     forecast, tested = map(reported, ('feasibility', 'evaluation'))
     year = reported('feasibility', 'value_per_year')
-    return Money(problem, dict(forecast=forecast, tested=tested, realised=saving), year)
+    savings = dict(forecast=forecast, tested=tested, realised=saving)
+    return Money(problem, savings, year, dict(tested=_reported_counts(), realised=counts))

@@ -8,11 +8,14 @@ __all__ = ['summary_table', 'feasibility_metrics', 'feasibility_checks']
 # %% ../../nbs/feasibility/09_results.ipynb #51fa1eb9
 import re
 
+import numpy as np
 import pandas as pd
 
 from ..core.artifacts import check, metric
 from .alternatives import direction_text
+from .learning_curve import curve_score
 from .study import open_skill, rows_to_bar
+from .value import say_rows
 from .verdict import say_interval, short
 from ..problem.hypotheses import hypothesis_check
 from ..problem.weighting import weight_checks
@@ -92,11 +95,31 @@ def _score_metrics(e):
     found = {k: _higher(m) for k,m in scores.items()}
     return found | dict(p_signal=p, shuffled=_span(signal['shuffled']))
 
+def _more_rows(e):
+    "How many rows the agreed minimum takes, beside how many there are, as a sentence"
+    need, n = rows_to_bar(e), f"{e['rows']['train']:,} rows to learn from"
+    if need is None: return f"{n} are too few to tell by a learning curve if more would help."
+    if need.get('noisy'): return f"With {n}, the learning curve is too noisy to tell if more would help."
+    if need['value'] is None: return f"To the agreed minimum: {say_rows(need)}. There are {n}."
+    takes = f"The agreed minimum takes {say_rows(need)}"
+    if need['value'] > e['rows']['train']: return f"{takes}; there are {n}."
+    return f"{takes}; there are {n}, so it is not for lack of rows."
+
+def _gain_of_double(e):
+    "By how much twice the rows would raise the score, by the fitted law; None where there is none to read"
+    curve = e['learning']
+    if not curve or curve['noisy']: return None
+    last, twice = (curve_score(curve['fit'], curve['sizes'][-1]*times) for times in (1, 2))
+    gain = twice-last
+    low, high = np.quantile(gain[1:], [.025, .975])
+    return dict(value=float(gain[0]), low=float(low), high=float(high))
+
 def _data_metrics(e):
     "What the rows allow"
     needed = _span(rows_to_bar(e), better='lower')
     ceiling = metric(e['ceiling']['conflicts']['bound'], n=e['rows']['train'])
-    return dict(rows_needed=needed, ceiling=ceiling, inside=_higher(e['stability']['inside']))
+    res = dict(rows_needed=needed, ceiling=ceiling, inside=_higher(e['stability']['inside']))
+    return res | dict(more_rows=metric(_more_rows(e)), gain_of_double=_higher(_gain_of_double(e)))
 
 def _worth_metrics(e, facts):
     "What it is worth, and the smallest difference that the test set can show"

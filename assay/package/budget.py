@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHARES', 'keep_timings', 'as_requests', 'measure_latency', 'measure_memory', 'bundle_size', 'measure_limits',
-           'shares_of_limits']
+           'shares_of_limits', 'within']
 
 # %% ../../nbs/package/04_budget.ipynb #b7ce92c9
 import json, subprocess, sys, time
@@ -64,12 +64,12 @@ _PEAK = ('import resource, sys; from pathlib import Path; from assay.package.bun
          'load_bundle(sys.argv[1])\n'
          "status = Path('/proc/self/status')\n"
          "lines = status.read_text().splitlines() if status.exists() else []\n"
-         "peak = next((int(l.split()[1])/1024 for l in lines if l.startswith('VmHWM')), None)\n"
-         'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/2**20 if peak is None else peak)')
+         "peak = next((int(l.split()[1])*1024/1e6 for l in lines if l.startswith('VmHWM')), None)\n"
+         'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e6 if peak is None else peak)')
 
 def measure_memory(
     folder, # Folder of a bundle
-)->float: # MiB
+)->float: # MB, of a million bytes
     "Peak memory of a fresh process that loads the bundle and scores its golden rows"
     command = [sys.executable, '-c', _PEAK, str(folder)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -77,10 +77,10 @@ def measure_memory(
 
 def bundle_size(
     folder, # Folder of a bundle
-)->float: # MiB
+)->float: # MB, of a million bytes
     "What the bundle weighs"
     sizes = [p.stat().st_size for p in Path(folder).iterdir()]
-    return sum(sizes)/2**20
+    return sum(sizes)/1e6
 
 # %% ../../nbs/package/04_budget.ipynb #8c899b58
 def measure_limits(
@@ -111,3 +111,10 @@ def shares_of_limits(
 )->dict: # Name to one of `SHARES`, or None beyond the limit, for each limit that was measured
     "The share of each limit that holds what was measured; a limit that nobody set is left out"
     return {name: _share(measured[name], limits[name]) for name in sorted(limits) if name in measured}
+
+def within(
+    limits:dict, # Name to largest value allowed
+    shares:dict, # From `shares_of_limits`
+)->dict: # Name to the part of the limit that holds what was measured; a limit that is not kept is left out
+    "What was measured, rounded up to a part of its limit, so that machines of like speed say the same"
+    return {name: share*limits[name] for name,share in shares.items() if share is not None}

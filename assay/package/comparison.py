@@ -13,7 +13,8 @@ import numpy as np
 
 from ..core.artifacts import metric, place
 from ..core.rendering import show
-from .budget import as_requests, bundle_size, keep_timings, measure_limits, shares_of_limits
+from .budget import (
+    as_requests, bundle_size, keep_timings, measure_limits, shares_of_limits, within)
 from .bundle import Bundle, score_scale
 from .parity import load_scores, package_checks, parity, plot_parity
 from ..problem.limits import LIMITS
@@ -94,7 +95,7 @@ def bundle_table(
     said = dict(identity=bundle.identity[:16], features=len(bundle.fields))
     if bundle.threshold is not None: said['threshold'] = bundle.threshold
     size = bundle_size(place('bundle') if folder is None else folder)
-    return pd.Series(said | dict(MiB=size)).to_frame('bundle')
+    return pd.Series(said | dict(MB=size)).to_frame('bundle')
 
 _READ = ('problem', 'columns', 'train', 'valid', 'test', 'scores', 'bundle')
 
@@ -147,7 +148,10 @@ def _metrics(self): # Name to metric
     res['requests_different'] = metric(sent.total('n_different'), n=sent.total('n'), better='lower')
     res['bundle_mb'] = metric(self.measured['bundle_mb'], better='lower')
     res |= dict(golden_rows=metric(self.golden_rows), threshold=metric(self.bundle.threshold))
-    return res | {f'share_{id}': metric(shares.get(name), better='lower') for id,name in LIMITS.items()}
+    res |= {f'share_{id}': metric(shares.get(name), better='lower') for id,name in LIMITS.items()}
+    held = within(self.limits, shares)
+    most = {id: held.get(LIMITS[id]) for id in ('latency', 'memory')}
+    return res | {f'within_{id}': metric(v, better='lower') for id,v in most.items()}
 
 BundleReport.metrics = _metrics
 

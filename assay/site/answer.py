@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SENTENCES', 'MOST_OPEN', 'plural', 'bound_word', 'agreed_words', 'decision_words', 'fill', 'Sentence', 'sentences_of',
-           'OpenCheck', 'Answer', 'open_checks', 'answer_of', 'where_answered']
+           'OpenCheck', 'Answer', 'open_checks', 'answer_of', 'asked_questions', 'answers_about']
 
 # %% ../../nbs/site/02_answer.ipynb #c4e1746c
 import dataclasses, re
@@ -103,6 +103,23 @@ def _left_to_sign(metrics, problem):
     if n < 1 or 'open' not in metrics: return ''
     return 'One of the unanswered is the approval itself, which comes last.'
 
+def _worse_end(m): return m.get('high' if m.get('better') == 'lower' else 'low')
+
+def _falls_short(m, bound):
+    "Does the worse end of an interval miss a bound?"
+    end = _worse_end(m)
+    if end is None: return False
+    return end > bound if m.get('better') == 'lower' else end < bound
+
+def _by_interval(metrics, problem):
+    "What the worse end of the interval would say, where the estimate decides; empty where it says the same"
+    if problem.judged_by != 'estimate': return ''
+    bars = dict(minimum=('test', problem.minimum), margin=('gain_over_rule', problem.margin))
+    missed = [bar for bar,(name, bound) in bars.items() if _falls_short(metrics.get(name, {}), bound)]
+    if not missed: return ''
+    return (f"The estimate decides, as problem.yaml says; by the worse end of its interval the model "
+            f"would miss the agreed {' and the agreed '.join(missed)}.")
+
 def _looks(metrics, problem):
     "That the test rows were read for more than one model; empty where they were not"
     n, agreed = _value(metrics, 'test_openings'), problem.test_openings
@@ -114,7 +131,7 @@ def _looks(metrics, problem):
 _COMPUTED = dict( # Name in a sentence to what computes its words
     item_states=lambda metrics, problem: _listed(metrics, _STATES),
     week_decisions=lambda metrics, problem: _listed(metrics, _WEEKS),
-    left_to_sign=_left_to_sign, looks=_looks)
+    left_to_sign=_left_to_sign, looks=_looks, by_interval=_by_interval)
 
 def fill(
     sentence:str, # With names of metrics in braces, such as `reaches {test} on {test.n:count} rows`
@@ -147,6 +164,7 @@ class Sentence:
     lies:str = '' # Where that interval must lie: `above`, `below` or `across` zero
     front:bool = False # Does the front page say it too?
     timed:bool = None # Only where rows have a moment, or only where they have none; always, where None
+    about:str = '' # Question of `questions.yaml` that it answers on the front page
 
 def _lies(m):
     "Where an interval lies beside zero; a number without an interval lies nowhere"
@@ -167,10 +185,12 @@ def sentences_of(
     metrics:dict, # Name to `metric`
     problem, # `Problem`
     front:bool=False, # Only those that the front page says?
+    about:str='', # Only those that answer this question; all by default
 )->list: # Texts; empty for a stage of one's own
     "What a stage found, in sentences"
     found = SENTENCES.get(stage) or SENTENCES.get(stage.split('_')[0], [])
-    told = [s for s in found if (s.front or not front) and s.timed in (None, bool(problem.time))]
+    asked = [s for s in found if about in ('', s.about)]
+    told = [s for s in asked if (s.front or not front) and s.timed in (None, bool(problem.time))]
     fits = [s for s in told if not s.of or _lies(metrics.get(s.of, {})) == s.lies]
     return [text for s in fits if (text := fill(s.text, metrics, problem))]
 
@@ -258,10 +278,27 @@ def _found_place(places, page, heading=''):
     if found is None: return None
     return dict(href=found['href'], text=page if found is whole else f'{page}: {heading}')
 
-def where_answered(
+def _links(places, where):
+    "Links to the places that are there"
+    return list(filter(None, (_found_place(places, **at) for at in where)))
+
+def asked_questions(
     places, # From `assay.site.pages.places_of`
-)->list: # One `dict(question, links)` per question of `questions.yaml` that a page answers
-    "Where the questions of a reader are answered"
+    said={}, # Key `about` of a question to the sentences that answer it, from `answers_about`
+)->list: # One `dict(question, links, said)` per question that a page or a sentence answers
+    "What readers ask: what is answered, and where more of it stands"
     asked = read_yaml(package_folder()/'templates'/'questions.yaml')['questions']
-    rows = [(a['question'], [_found_place(places, **at) for at in a['where']]) for a in asked]
-    return [dict(question=q, links=found) for q,links in rows if (found := list(filter(None, links)))]
+    rows = [dict(question=a['question'], links=_links(places, a['where']), said=said.get(a.get('about'), []))
+            for a in asked]
+    return [row for row in rows if row['links'] or row['said']]
+
+def answers_about(
+    measured:dict, # Stage to its `metrics.json`, of the stages that ran
+    problem, # `Problem`
+)->dict: # Key `about` to sentences, in the order of the process
+    "What the stages found, by the question that it answers"
+    res = {}
+    for stage,m in measured.items():
+        for about in dict.fromkeys(s.about for s in SENTENCES.get(stage, []) if s.about):
+            res.setdefault(about, []).extend(sentences_of(stage, m['metrics'], problem, about=about))
+    return res

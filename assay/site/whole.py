@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..core.artifacts import check_file, place, write_text
+from ..problem.agreement import load_problem
+from .asked import answers_beside
 from .columns_page import write_columns
 from .decisions import write_decisions
 from .glossary import explain_metrics, write_glossary
@@ -43,7 +45,7 @@ def build_pages(
     """Write every page of the site
 
     The pages beside the front page are made also where a report could not be shown."""
-    try: written = list(map(explain_page, build_site(stops, BESIDE)))
+    try: written = list(map(explain_page, build_site(stops, BESIDE, answers_beside(load_problem()))))
     finally: beside = [write(list(load_stages())) for write in WRITTEN]
     return written + beside
 
