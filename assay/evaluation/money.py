@@ -49,10 +49,10 @@ _FROM = dict(tested='In the test', realised='In use')
 def _counted_words(name, counts):
     "Where a saving comes from, of 1,000 decisions"
     v = {k: m['value'] for k,m in counts.items()}
-    needless = {m: v[f'acted_of_{m}']-v[f'found_by_{m}'] for m in ('model', 'rule')}
+    model, rule = (v[f'acted_of_{m}']-v[f'found_by_{m}'] for m in ('model', 'rule'))
     return (f"{_FROM[name]}, {v['positive_per_1000']:,.0f} of 1,000 have the outcome: "
-            f"the model finds {v['found_by_model']:,.0f} of them and acts on {needless['model']:,.0f} "
-            f"others, today's practice finds {v['found_by_rule']:,.0f} and acts on {needless['rule']:,.0f} others.")
+            f"the model finds {v['found_by_model']:,.0f} of them and acts on {model:,.0f} others, "
+            f"today's practice finds {v['found_by_rule']:,.0f} and acts on {rule:,.0f} others.")
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Money(Result):
