@@ -11,6 +11,7 @@ from small import add_agreement, assay, make_repo, run
 from tiny import commit, inside
 
 from assay.pipeline.repro import edited_reports, recover
+from assay.site import asked
 from assay.site.pages import told_otherwise
 
 EDITED = ("reports/index.html", "reports/tree/report.html", "reports/tree/metrics.json")
@@ -109,3 +110,14 @@ def test_a_digit_of_the_readme_is_compared_with_metrics_json(tmp_path, digit):
     assert "README.md says" in said
     assert number in said
     assert "reports/evaluation/metrics.json has" in said
+
+
+def test_the_rates_that_every_project_shows_are_those_of_the_pages(tmp_path, monkeypatch):
+    with inside(ROOT):
+        measured = asked.measured_rates()
+    assert asked.load_rates() == measured, "make truths writes assay/templates/rates.json"
+    edited = tmp_path / "rates.json"
+    edited.write_text(json.dumps(measured))
+    raise_a_number(edited)
+    monkeypatch.setattr(asked, "_rates_path", lambda: edited)
+    assert asked.load_rates() != measured  # the control: one digit is another

@@ -23,7 +23,7 @@ from ..release.readiness import (
     questions, release_rows, said_state)
 from ..stages.definition import load_stages
 from ..stages.process import is_read_by, process_picture, stages_before
-from ..core.rendering import item_name, macro, metric_name, named_item, render, render_rows
+from ..core.rendering import item_name, macro, metric_name, render, render_rows
 from .answer import answers_about, asked_questions, bound_word, decision_words, sentences_of
 from .notebook import headings
 from .report import Frame, make_page, report_page, show_notes, tone, verdict_badge
@@ -173,12 +173,6 @@ class Beside:
     pages:Iterable=() # Each `dict(href, text, question)`
     said:dict=dataclasses.field(default_factory=dict) # From `assay.site.asked.answers_beside`
 
-def _unbuilt_words(rows):
-    "What the project promises and has not built, in sentences"
-    left = [r for r in rows if said_state(r) == UNBUILT]
-    if rows and not left: return ['Nothing that problem.yaml promises is declared as not built.']
-    return [f"{named_item(r['id'])}: {r['why'].rstrip('.')}." for r in left]
-
 def index_page(
     problem, # `Problem`
     board:list, # Rows of `load_board`
@@ -202,7 +196,7 @@ def index_page(
     items = dict(linked='readiness' in names, has_checklist=bool(rows), todo=shown_todo, waived=waived,
                  step=next_step(rows))
     found_at = render('places.html.j2', dict(places=places)) if places else ''
-    said = {**beside.said, 'unbuilt': _unbuilt_words(rows)} | answers_about(measured, problem)
+    said = beside.said | answers_about(measured, problem)
     listed = dict(beside=beside.pages, places=found_at, asked=asked_questions(places, said))
     tables = _index_tables(board, late, rows, doubt)
     body = render('index.html.j2', agreed | found | items | listed | tables)
