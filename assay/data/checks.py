@@ -212,6 +212,15 @@ def _rate_metrics(splits):
     def rate(df): return base_rate(df[target], df[cluster] if cluster else None)
     return {f'base_rate_{k}': metric(**rate(v)) for k,v in splits.frames.items()}
 
+_FOR = dict(train='for learning', valid='for choosing', test='for the test', production='after a release')
+
+def _period_metrics(frames, time):
+    "The days of each split, in words; nothing where rows have no moment"
+    if not time: return {}
+    def days(df): return ' to '.join(f'{df[time].agg(end):%Y-%m-%d}' for end in ('min', 'max'))
+    told = [f'{_FOR.get(k, k)} {days(v)}' for k,v in frames.items() if len(v)]
+    return dict(periods=metric('; '.join(told)))
+
 def _shift_metrics(compared, splits):
     "The largest shift of each split"
     sizes = compared.assign(size=compared['effect'].astype(float).abs())
@@ -234,7 +243,8 @@ def data_metrics(
     res |= {f'n_{k}': metric(len(v)) for k,v in frames.items()}
     res |= {f'weighted_{k}': metric(total, n=len(frames[k])) for k,total in splits.weighted.items()}
     res |= _twin_metrics(splits.twins, sum(map(len, frames.values())))
-    return res | _rate_metrics(splits) | _shift_metrics(splits.compared, frames)
+    res |= _rate_metrics(splits) | _period_metrics(frames, splits.problem.time)
+    return res | _shift_metrics(splits.compared, frames)
 
 @dataclasses.dataclass(frozen=True)
 class DataVerdict:
