@@ -7,7 +7,7 @@ __all__ = ['LONGEST_FIELD', 'CSV_KEYS', 'detect_csv', 'dialect', 'Layout', 'kept
            'column_of_byte', 'encoding_fault', 'line_of_row', 'read_delimited']
 
 # %% ../../nbs/data/00_delimited.ipynb #87a3ff76
-import codecs, contextlib, csv, dataclasses, io, itertools
+import codecs, contextlib, csv, dataclasses, io, itertools, re
 from collections.abc import Callable
 
 import pandas as pd
@@ -71,6 +71,24 @@ def _detect_delimiter(text):
     # of rows that are unlike, the header knows best; a single column has none
     except csv.Error: return max(',;\t|', key=lines[0].count)
 
+_LETTERS = 'À-ÏÑ-ÖØ-Ýß-ïñ-öø-ýÿœŒšŠžŽ' # Those of Western Europe beyond ASCII, as cp1252 has them
+_NO_WESTERN = re.compile( # A text that is no Western European one, or not in cp1252
+    rf'[^\x00-\x7f{_LETTERS}€£§°µ²³½¼¾–—“”„’‘´«»·…®©™¿¡ºª\xa0]' # a sign that nobody writes there
+    rf'|[a-z][À-ÝŒŠŽ][a-z]' # a capital within a word
+    rf'|[A-Za-z{_LETTERS}][€§²³½¼¾–—“”„«»…®©™¿¡ºª][a-z{_LETTERS}]' # a sign within a word
+    rf'|£[A-Za-z{_LETTERS}]')
+
+def _is_western(sample):
+    """Is it text of Western Europe in cp1252, by far the most frequent of the encodings that hold it?
+
+    Its words are mostly ASCII, with a letter such as ü among them; in cp1252 a Cyrillic or Greek word
+    has no ASCII letter, and text of a DOS or Mac page has signs and capitals within words."""
+    try: text = sample.decode('cp1252')
+    except UnicodeDecodeError: return False
+    words = ''.join(re.findall(rf'[A-Za-z]*[{_LETTERS}][A-Za-z{_LETTERS}]*', text))
+    n_ascii = sum(c.isascii() for c in words)
+    return not _NO_WESTERN.search(text) and 2*n_ascii >= len(words)
+
 def _detect_encoding(sample):
     "Name of the encoding of some bytes"
     if mark := next((e for b,e in _MARKS.items() if sample.startswith(b)), None): return mark
@@ -84,6 +102,7 @@ def _detect_encoding(sample):
             return 'utf-8-sig' if sample.startswith(b'\xef\xbb\xbf') else 'utf-8'
         return 'utf-8'
     except UnicodeDecodeError:
+        if _is_western(sample): return 'cp1252'
         found = list(from_bytes(sample))
     if not found:
         raise ValueError(

@@ -195,7 +195,7 @@ def find_positive(
     return value, f'{value!r} is the rarer one, {share}; --positive can choose the other'
 
 _WHY_METRIC = dict(
-    average_precision='positives are rare',
+    average_precision='fewer than 3 in 10 rows are positive',
     roc_auc='both classes are frequent',
     log_loss='it judges the probability of the true class',
     rmse='it is in the unit of the target',
@@ -454,6 +454,32 @@ def _chosen_group(df, group, n):
                          'since no value may stand in two of four splits: leave --group out')
     return group, 'chosen with --group'
 
+_CODE = re.compile(r'[A-Za-z]{0,4}[-_]?\d{2,}[A-Za-z]?') # Such as L0484; names of things, not words
+
+def _are_codes(s):
+    "Are the values of a column codes, all written in the same way?"
+    if pd.api.types.is_numeric_dtype(s) or pd.api.types.is_datetime64_any_dtype(s): return False
+    values = s.dropna().astype(str).unique()
+    return len(values) >= FEWEST_GROUPS and all(map(_CODE.fullmatch, values))
+
+def _fixed_within(df, name):
+    "Other columns that never differ within the rows of one value, although they differ between values"
+    groups = df[df.groupby(name)[name].transform('size') > 1].groupby(name)
+    if len(groups) < FEWEST_GROUPS: return []
+    others = [c for c in df if c != name and df[c].nunique() > 1]
+    return [c for c in others if (groups[c].nunique(dropna=False) == 1).mean() > .99]
+
+def _unnamed_group(df, count):
+    "A sentence on a column of codes that may say whom rows belong to, though not by its name; else empty"
+    for c in (c for c in df if _are_codes(df[c])):
+        n = count(c)
+        fixed = [] if no_group(c, n) else _fixed_within(df, c)
+        if len(fixed) >= 2:
+            same = ', '.join(map(str, fixed[:3]))
+            return (f"; {c!r} may: each of its {n['distinct']:,} codes stands in several rows, with always the "
+                    f"same {same}: say --group {c!r} if it names what the rows are of")
+    return ''
+
 def find_group(
     df:pd.DataFrame, # Table, or rows from all over it
     count=None, # As for `find_id`
@@ -469,7 +495,7 @@ def find_group(
         alone = f"; {n['missing']:,} rows name none and stand alone" if n['missing'] else ''
         seen = f"{n['distinct']:,} of them in {n['rows']:,} rows{alone}"
         return c, f"rows with the same {c!r} belong together: {seen}"
-    return None, 'no column says which rows belong together'
+    return None, 'no column says by its name which rows belong together'+_unnamed_group(df, count)
 
 # %% ../../nbs/project/01_inspect_table.ipynb #f250db93
 def _has_few_groups(s):

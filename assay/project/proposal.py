@@ -240,8 +240,9 @@ def _part_note(f, source):
 
 def _crossing_note(f):
     if not (f.time and f.group): return ''
-    return (f'the same {f.group} may occur on both sides of a cut in time; where later rows are of others, '
-            'empty train_until, valid_until and test_until in params.yaml, and give shares and group')
+    return (f'rows are split by time, so the same {f.group} may be learnt from and tested; if the model will '
+            'only meet others, empty train_until, valid_until and test_until in params.yaml, and give '
+            'shares and group')
 
 def _endless_note(f):
     if not (endless := {f.names[c]: n for c,n in f.endless.items()}): return ''

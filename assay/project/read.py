@@ -312,13 +312,13 @@ def _spec(path, reading):
     words = dict(missing=list(reading.missing)) if reading.missing else {}
     return check_source(dict(name=Path(path).name, kind='csv', url=str(path)) | reading.keys() | words)
 
-def _late_note(file, late):
+def _late_note(file, late, encoding):
     "A sentence about letters that are no UTF-8"
     _, content = next(bad_lines(file, 'utf-8'))
     where = column_of_byte(file, 'utf-8', content)
     more = f' (and {late.n-1:,} more)' if late.n > 1 else ''
     return (f"line {late.lines[0]:,}{more} holds a letter{where} that is no UTF-8, so the file is read as "
-            f'{late.encoding}; where letters look wrong, say --encoding')
+            f'{encoding}; where letters look wrong, say --encoding')
 
 FEW_LETTERS = 3 # Lines with letters that are no UTF-8, up to which nothing tells one encoding from another
 
@@ -327,9 +327,10 @@ def _laid_out(path, reading):
     file, notes = csv_file(_spec(path, reading)), []
     encoding = reading.encoding or encoding_of(file)
     late = None if reading.encoding or encoding.startswith(('utf-16', 'utf-32')) else late_letters(file)
-    if late and (encoding == 'utf-8' or late.n <= FEW_LETTERS):
-        reading, encoding = dataclasses.replace(reading, encoding=late.encoding), late.encoding
-        notes = [_late_note(file, late)]
+    if late and (encoding == 'utf-8' or late.n <= FEW_LETTERS): encoding = late.encoding
+    if late:
+        reading = dataclasses.replace(reading, encoding=encoding)
+        notes = [_late_note(file, late, encoding)]
     found = find_layout(file, encoding, reading.layout())
     at = found.layout
     reading = dataclasses.replace(reading, delimiter=at.delimiter, header=at.header, skip=at.skip)
