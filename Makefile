@@ -16,7 +16,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): requirements.lock tests/axe.lock settings.ini setup.py pyproject.toml
-	@echo "set-up: the environment of requirements.lock, every package checked against its hash (a few minutes, once)"
+	@echo "set-up: $$(grep -c == requirements.lock) packages of requirements.lock, each checked against its hash (about five minutes, once)"
 	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $$($(BIN)/python --version) is too old; expected 3.11 or later: make setup PYTHON=python3.11"; rm -rf $(VENV); exit 1; }
 	@$(BIN)/python -m pip install -qq --require-hashes -r requirements.lock

@@ -216,7 +216,7 @@ def _asked(roles, task, source, question):
     target = roles.target
     asked = dict(
         title=f'{target} of {source}'.replace('_', ' '),
-        question=question or f'What is {target} of a row of {source}?',
+        question=question or f'What will {target} be, for each row of {source}?',
         task=task, target=target, positive=1, id=roles.id)
     return asked | (dict(time=roles.time) if roles.time else {})
 

@@ -164,6 +164,7 @@ class Sentence:
     lies:str = '' # Where that interval must lie: `above`, `below` or `across` zero
     front:bool = False # Does the front page say it too?
     timed:bool = None # Only where rows have a moment, or only where they have none; always, where None
+    priced:bool = None # Only where costs are stated, or only where they are not; always, where None
     about:str = '' # Question of `questions.yaml` that it answers on the front page
 
 def _lies(m):
@@ -180,6 +181,11 @@ def _told_sentences():
 SENTENCES = _told_sentences()
 
 # %% ../../nbs/site/02_answer.ipynb #b8e79d9a
+def _is_priced(problem):
+    "Did people state what errors cost?"
+    from assay.evaluation.decisions import costs_of
+    return costs_of(problem)[1]
+
 def sentences_of(
     stage:str, # Name of the stage, such as `experiments_linear`
     metrics:dict, # Name to `metric`
@@ -189,8 +195,9 @@ def sentences_of(
 )->list: # Texts; empty for a stage of one's own
     "What a stage found, in sentences"
     found = SENTENCES.get(stage) or SENTENCES.get(stage.split('_')[0], [])
-    asked = [s for s in found if about in ('', s.about)]
-    told = [s for s in asked if (s.front or not front) and s.timed in (None, bool(problem.time))]
+    asked = [s for s in found if about in ('', s.about) and (s.front or not front)]
+    is_timed, is_priced = bool(problem.time), _is_priced(problem)
+    told = [s for s in asked if s.timed in (None, is_timed) and s.priced in (None, is_priced)]
     fits = [s for s in told if not s.of or _lies(metrics.get(s.of, {})) == s.lies]
     return [text for s in fits if (text := fill(s.text, metrics, problem))]
 
@@ -282,14 +289,18 @@ def _links(places, where):
     "Links to the places that are there"
     return list(filter(None, (_found_place(places, **at) for at in where)))
 
+def _asked_row(asked, links, said):
+    "A question with what is said of it; `above`: does its answer stand further up on the front page?"
+    about = asked.get('about')
+    return dict(question=asked['question'], links=links, said=said.get(about, []), above=about is None)
+
 def asked_questions(
     places, # From `assay.site.pages.places_of`
     said={}, # Key `about` of a question to the sentences that answer it, from `answers_about`
-)->list: # One `dict(question, links, said)` per question that a page or a sentence answers
+)->list: # One `dict(question, links, said, above)` per question that a page or a sentence answers
     "What readers ask: what is answered, and where more of it stands"
     asked = read_yaml(package_folder()/'templates'/'questions.yaml')['questions']
-    rows = [dict(question=a['question'], links=_links(places, a['where']), said=said.get(a.get('about'), []))
-            for a in asked]
+    rows = [_asked_row(a, _links(places, a['where']), said) for a in asked]
     return [row for row in rows if row['links'] or row['said']]
 
 def answers_about(
