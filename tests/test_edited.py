@@ -119,5 +119,5 @@ def test_the_rates_that_every_project_shows_are_those_of_the_pages(tmp_path, mon
     edited = tmp_path / "rates.json"
     edited.write_text(json.dumps(measured))
     raise_a_number(edited)
-    monkeypatch.setattr(asked, "_rates_path", lambda: edited)
+    monkeypatch.setattr(asked, "_rates_path", edited.absolute)
     assert asked.load_rates() != measured  # the control: one digit is another

@@ -62,7 +62,7 @@ _Target = Annotated[str, typer.Option(help='Column to predict.')]
 
 _Time = option(str, 'Column with the moment of each row.')
 
-_Sensitive = option(list[str], 'Column that names a protected characteristic: groups are compared by it, no model reads it; may be repeated.')
+_Sensitive = option(list[str], 'Column with a protected characteristic, by which groups are compared; no model reads it. May be repeated.')
 
 _Id = option(str, 'Column that names a row.')
 

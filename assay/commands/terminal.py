@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Json', 'WIDEST', 'STYLES', 'option', 'complete_stage', 'complete_item', 'complete_open', 'print_json', 'make_console',
-           'coloured', 'show_rows', 'print_differences', 'check_replaceable', 'stop', 'lacks_words', 'complain']
+           'coloured', 'show_rows', 'print_differences', 'check_replaceable', 'stop', 'lacking', 'complain']
 
 # %% ../../nbs/commands/00_terminal.ipynb #1287887f
 import importlib.metadata, json, re, sys
@@ -131,7 +131,7 @@ def stop(
 
 _NAMES = dict(sklearn='scikit-learn', ruamel='ruamel.yaml', google='protobuf') # Module to its distribution
 
-def lacks_words(
+def lacking(
     error:ModuleNotFoundError, # Of an import in a command
 )->str: # What to install; empty where the module is none that a command of ours needs
     "What to say where the package was installed without what a command needs"

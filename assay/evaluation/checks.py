@@ -348,7 +348,9 @@ def money_check(
     currency:str='', # Of the costs
 )->dict: # A `check`
     "Do decisions by the model save money over today's practice?"
-    status = saving_state(saving)
-    if doubts and status == 'pass': status = 'unanswered'
-    why = _SAVED[status].format(_told_saving(saving, currency))
-    return _row('money', status, '; '.join([why, *doubts]), 'saving_per_1000')
+    measured = saving_state(saving)
+    told = _SAVED[measured].format(_told_saving(saving, currency))
+    if not (doubts and measured == 'pass'):
+        return _row('money', measured, '; '.join([told, *doubts]), 'saving_per_1000')
+    why = f"{told}, which cannot be claimed: {'; '.join(doubts)}"
+    return _row('money', 'unanswered', why, 'saving_per_1000')

@@ -366,6 +366,7 @@ class FinalTest(Result):
         known = dict(saving_per_1000=self.saving, worst_group=self.groups.worst())
         if self.problem.task != 'binary': return known # neither a threshold nor a calibration
         known |= self._threshold_metrics() | self.counts
+        if doubts := self._money_doubts(): known |= dict(saving_doubts=as_metric('; '.join(doubts)))
         return known | dict(calibration_error=self.calibration.metric())
 
     @property

@@ -475,8 +475,8 @@ def _unnamed_group(df, count):
         n = count(c)
         fixed = [] if no_group(c, n) else _fixed_within(df, c)
         if len(fixed) >= 2:
-            same = ', '.join(map(str, fixed[:3]))
-            return (f"; {c!r} may: each of its {n['distinct']:,} codes stands in several rows, with always the "
+            same, n_codes = ', '.join(map(str, fixed[:3])), f"{n['distinct']:,} codes"
+            return (f"; {c!r} may: each of its {n_codes} stands in several rows, with always the "
                     f"same {same}: say --group {c!r} if it names what the rows are of")
     return ''
 

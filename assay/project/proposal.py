@@ -381,7 +381,8 @@ def _described(plan, table):
 def _stated(plan, table, rule=None):
     "The problem statement"
     f = plan.f
-    question = f'For which rows of {table} will {f.names[f.target]!r} be {f.positive!r}?' if f.task == 'binary' else None
+    asked = f'For which rows of {table} will {f.names[f.target]!r} be {f.positive!r}?'
+    question = asked if f.task == 'binary' else None
     roles = Roles(f.target, plan.id, f.time, f.sensitive)
     criterion = Criterion(plan.metric, plan.minimum, rule)
     return draft_problem(roles, f.task, criterion, table, plan.groups, question)

@@ -97,7 +97,7 @@ def findings(
     explored:dict, # What the exploration measured, from `assay.core.artifacts.read_metrics`
     represented:pd.DataFrame, # From `representation_table`, against what will be scored
     small:pd.DataFrame, # From `assay.responsible.privacy.small_groups`
-    personal:pd.DataFrame, # From `assay.responsible.privacy.personal_data`
+    personal:pd.DataFrame, # From `assay.responsible.privacy.of_persons`
     declared:Iterable, # Columns that are declared: watched, sensitive, or with a basis for personal data
     absent:Iterable=(), # Those of them that are not in the table
 )->dict: # Id to `dict(what, value, ok)`, for each of `MEASURED`
@@ -120,6 +120,8 @@ def _undeclared(found):
     "The finding beside R11: personal data that nobody declared, with the way out"
     columns = ', '.join(sorted(set(found.column)))
     way = f"leave them out of the table, or declare each in dictionary.yaml: {declared_form('personal')}"
+    if len(found) and 'thing' in found and found.thing.all():
+        way += '; or say persons: false in problem.yaml, where no row describes a person'
     said = f'{columns}; {way}' if columns else 'none found'
     return dict(what=f'personal data in undeclared columns: {said}', value=len(found), ok=not len(found))
 
@@ -184,7 +186,7 @@ def _ids(answers, status):
 def _reviewed(answers, assessed):
     "F33: every question is answered, and none is refuted; its status and why"
     still_open, refuted = _ids(answers, 'unanswered'), _ids(answers, 'fail')
-    if refuted: return 'fail', f'contradicted by measurement: {listed(refuted)}'
+    if refuted: return 'fail', f'contradicted by what was found in the data: {listed(refuted)}'
     if still_open: return 'unanswered', f'open questions: {listed(still_open)}'
     return 'pass', (f'{len(answers)} questions answered, by name and date, '
                     f'on data and agreement {assessed[:16]}')
@@ -200,7 +202,7 @@ def _concerns(answers, stakeholders, risks):
     still_open = [k for k in HARMS if k in left]
     bare = _lacking(stakeholders, 'who', 'benefit', 'harm')+_lacking(risks, 'risk', 'owner', 'mitigation')
     named = f'{len(stakeholders)} stakeholders', f'{len(risks)} risks'
-    if refuted: return 'fail', f'contradicted by measurement: {listed(refuted)}'
+    if refuted: return 'fail', f'contradicted by what was found in the data: {listed(refuted)}'
     if not stakeholders or not risks:
         return 'unanswered', f'{named[0]} and {named[1]} are named; expected at least one of each'
     if bare or still_open:

@@ -23,7 +23,8 @@ from .representation import (
 from .proxies import proxies
 from .assessment import (
     assessment, findings, judge_answers, responsible_checks, responsible_verdict)
-from .privacy import declared_personal, personal_data, small_groups, with_basis
+from .privacy import (
+    declared_personal, of_persons, personal_data, small_groups, with_basis)
 from ..stats.intervals import Resampling
 from ..stats.values import binary_label
 
@@ -134,7 +135,8 @@ class Impact:
     def measured(self):
         "Measurements for the questions that need more than an answer in words"
         d, declared = self.data, [*self.data.declared, *self.basis]
-        return findings(d.explored, self.represented, self.small, self.personal, declared, d.absent)
+        personal = of_persons(self.personal, d.problem.persons)
+        return findings(d.explored, self.represented, self.small, personal, declared, d.absent)
 
     @functools.cached_property
     def answers(self):

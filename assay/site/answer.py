@@ -92,6 +92,11 @@ _WEEKS = {'weeks_keep': '{} keep the model', 'weeks_watch': '{} watch it', 'week
 
 def _value(metrics, name): return metrics.get(name, {}).get('value') or 0
 
+def _is_priced(problem):
+    "Did people state what errors cost?"
+    from assay.evaluation.decisions import costs_of
+    return costs_of(problem)[1]
+
 def _listed(metrics, words):
     "The counts that are not zero, each in its words"
     found = [said.format(_count(n)) for name,said in words.items() if (n := _value(metrics, name))]
@@ -120,6 +125,13 @@ def _by_interval(metrics, problem):
     return (f"The estimate decides, as problem.yaml says; by the worse end of its interval the model "
             f"would miss the agreed {' and the agreed '.join(missed)}.")
 
+def _threshold_because(metrics, problem):
+    "Where the threshold comes from"
+    if not _is_priced(problem): return 'both errors count the same, since problem.yaml states no costs'
+    most = problem.limits.get('acted_share')
+    if most is None: return 'from there on, by the costs of problem.yaml, to act costs less than not to act'
+    return f'as the costs of problem.yaml ask, where at most {_percent(most)} of the rows can be acted on'
+
 def _looks(metrics, problem):
     "That the test rows were read for more than one model; empty where they were not"
     n, agreed = _value(metrics, 'test_openings'), problem.test_openings
@@ -131,7 +143,8 @@ def _looks(metrics, problem):
 _COMPUTED = dict( # Name in a sentence to what computes its words
     item_states=lambda metrics, problem: _listed(metrics, _STATES),
     week_decisions=lambda metrics, problem: _listed(metrics, _WEEKS),
-    left_to_sign=_left_to_sign, looks=_looks, by_interval=_by_interval)
+    left_to_sign=_left_to_sign, looks=_looks, by_interval=_by_interval,
+    threshold_because=_threshold_because)
 
 def fill(
     sentence:str, # With names of metrics in braces, such as `reaches {test} on {test.n:count} rows`
@@ -181,11 +194,6 @@ def _told_sentences():
 SENTENCES = _told_sentences()
 
 # %% ../../nbs/site/02_answer.ipynb #b8e79d9a
-def _is_priced(problem):
-    "Did people state what errors cost?"
-    from assay.evaluation.decisions import costs_of
-    return costs_of(problem)[1]
-
 def sentences_of(
     stage:str, # Name of the stage, such as `experiments_linear`
     metrics:dict, # Name to `metric`
