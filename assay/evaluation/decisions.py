@@ -366,16 +366,22 @@ def decision_report(
     shown = [dict(model=name) | row for name,row in zip(compared.scores, rows)]
     return pd.DataFrame(shown, columns=['model', 'cost', 'low', 'high'])
 
+def _partly_acts(scored, acts, below, part):
+    "How likely each row is acted on, where a share of the decisions is made at a lower threshold"
+    return (1-part)*acts+part*_acts(dataclasses.replace(scored, threshold=below))
+
 def action_counts(
     compared:Comparison, # Models of two classes with their thresholds
     names=('rule', 'model'), # Models
+    partly:tuple=None, # Lower threshold of the first, and its share of decisions, from `filled_capacity`
 )->dict: # `positive_per_1000`, and of each model `acted_of_<name>` and `found_by_<name>`: metrics
     "Of 1,000 rows, how many are positive, how many each model acts on, and how many positive ones it finds"
     is_case = np.asarray(compared.y) == 1
     counts = dict(positive_per_1000=is_case)
     for name in names:
-        acts = _acts(compared[name])
-        counts |= {f'acted_of_{name}': acts, f'found_by_{name}': acts & is_case}
+        acts = _acts(compared[name]).astype(float)
+        if partly and name == names[0]: acts = _partly_acts(compared[name], acts, *partly)
+        counts |= {f'acted_of_{name}': acts, f'found_by_{name}': acts*is_case}
     return {name: mean_interval(1000.*rows, compared.resamples) for name,rows in counts.items()}
 
 def saving(

@@ -370,10 +370,9 @@ class FinalTest(Result):
         return known | dict(calibration_error=self.calibration.metric())
 
     @property
-    def counts(self)->dict: # As of `action_counts`; empty where decisions are made by lot, or by no threshold
+    def counts(self)->dict: # As of `action_counts`; empty where decisions are made by no threshold
         "Of 1,000 rows, how many are positive, are acted on, and are both, by the model and by today's rule"
-        is_by_lot = self.partly and self.partly[1] # today's practice then draws a part of its rows
-        return {} if is_by_lot or self.problem.task != 'binary' else action_counts(self.compared)
+        return action_counts(self.compared, partly=self.partly) if self.problem.task == 'binary' else {}
 
     def _threshold_metrics(self):
         "From which score decisions are made, by the model and by today's practice"

@@ -38,11 +38,12 @@ def counts_of_weeks(
     problem, # The agreement
     thresholds:dict, # `model` and `rule` to their thresholds; None for a task that has none
     resampling, # `Resampling` of the rows
+    partly:tuple=None, # What today's practice does with the capacity left, as the final test found it
 )->dict: # As of `action_counts`; None where decisions are not made by a threshold, or nothing is known
     "Of 1,000 rows, how many have the outcome, and how many each practice acts on and finds"
     if problem.task != 'binary': return None
     compared = _compared_weeks(current, problem, thresholds, resampling)
-    return compared and action_counts(compared)
+    return compared and action_counts(compared, partly=partly)
 
 def _tested(name):
     "The value of a metric as the final test reported it; None where it did not"
@@ -58,6 +59,5 @@ def weeks_money(
     thresholds = dict(model=replay.data.bundle.threshold, rule=of_rule)
     partly = None if None in left else tuple(left)
     asked = replay.current, problem, thresholds, resampling
-    is_by_lot = bool(partly and partly[1]) # today's practice then draws a part of its rows
-    counts = None if is_by_lot else counts_of_weeks(*asked)
-    return realised_money(problem, saving_of_weeks(*asked, partly), counts)
+    saved, counts = (measure(*asked, partly) for measure in (saving_of_weeks, counts_of_weeks))
+    return realised_money(problem, saved, counts)

@@ -11,6 +11,7 @@ import json
 from ..core.artifacts import read_metrics, write_json
 from ..core.rendering import package_folder
 from ..problem.agreement import Problem
+from ..problem.moved import agreed_after
 from .decisions import decided_words
 from .glossary import metric_entries
 
@@ -73,7 +74,8 @@ def _changed_words(
     problem:Problem, # The agreement
 )->list: # Sentences
     "What people changed or decided after results were known"
-    said = decided_words(problem)
+    said, late = decided_words(problem), agreed_after(problem)
+    if late: said = [f'The success criteria were {late}.', *said]
     is_moved = any(s.startswith('The criterion was moved') for s in said)
     return [*said, _UNNAMED] if is_moved else said
 
