@@ -48,7 +48,8 @@ def _dated(answer, rows):
     "An answer of the front page; one that rests on a stale stage says so"
     state = next((r['state'] for r in rows if r['stage'] == answer['stage']), 'not run')
     if state != 'stale': return answer
-    return answer | dict(verdict=f"{answer['verdict']} (out of date)", tone='open')
+    again = ['Its numbers are of an earlier run, perhaps by another agreement: assay repro makes them again.']
+    return answer | dict(verdict=f"{answer['verdict']} (out of date)", tone='open', sentences=again)
 
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer

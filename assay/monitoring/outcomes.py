@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SCORE', 'RULE', 'LEAST_KNOWN', 'LEAST_SHARE', 'LEAST_DAYS', 'estimated_score', 'observed_to_expected', 'scores_of',
            'with_model_scores', 'todays_rule', 'with_outcome', 'resamples_of', 'realised', 'residuals', 'is_as_said',
-           'gain_over_rule']
+           'reached_overall', 'gain_over_rule']
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #d7e8cc22
 import dataclasses, math
@@ -187,13 +187,28 @@ def is_as_said(
     return not any(_is_apart(*pair) for pair in zip(now, before))
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #1ce3e3c9
+def _known_rows(current, problem):
+    "Rows whose outcome is known"
+    return current[current[problem.target].notna()] if problem.target in current else current[:0]
+
+def reached_overall(
+    current:pd.DataFrame, # Rows of all windows with target and scores
+    problem, # The agreement
+    resampling:Resampling=Resampling(), # How rows are resampled
+)->dict: # `metric`: the agreed one, with its interval and the rows
+    "What the model reached over all rows whose outcome is known"
+    rows = _known_rows(current, problem)
+    if not len(rows): return metric(None, n=0)
+    y, ours = rows[problem.target].to_numpy(), scores_of(rows, SCORE)
+    return interval(problem.metric, y, ours, resamples_of(rows, problem, resampling))
+
 def gain_over_rule(
     current:pd.DataFrame, # Rows of all windows with target, scores and rule
     problem, # The agreement
     resampling:Resampling=Resampling(), # How rows are resampled
 )->dict: # `metric`: above 0 where the model is better than today's rule, with its interval and the rows
     "Paired difference of the model to today's rule over all rows whose outcome is known"
-    rows = current[current[problem.target].notna()] if problem.target in current else current[:0]
+    rows = _known_rows(current, problem)
     if not len(rows): return metric(None, n=0, better='higher')
     y, ours, theirs = rows[problem.target].to_numpy(), scores_of(rows, SCORE), scores_of(rows, RULE)
     resamples = resamples_of(rows, problem, resampling)

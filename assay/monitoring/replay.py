@@ -25,7 +25,8 @@ from .evidence import alarm_metrics, monitoring_checks, monitoring_metrics
 from .groups import OperatingPoint, watch_groups
 from .live import (
     badly_served, calm_rows, known_targets, refused_weeks, served_once, with_refused)
-from .outcomes import RULE, SCORE, gain_over_rule, todays_rule, with_model_scores
+from .outcomes import (
+    RULE, SCORE, gain_over_rule, reached_overall, todays_rule, with_model_scores)
 from .year import Year
 from ..package.bundle import load_bundle
 from ..problem.agreement import is_answered, load_problem, unbuilt
@@ -324,7 +325,8 @@ class Replay:
         d, a = self.data, self.arrivals
         res = monitoring_metrics(self.weeks, d.problem.metric, a.counts, a.planted)
         res |= self.alarms | self.year.metrics() | self.groups.metrics()
-        return res | dict(gain_over_rule=self.lasting)
+        reached = reached_overall(self.current, d.problem, self.monitor.resampling)
+        return res | dict(gain_over_rule=self.lasting, realised=reached)
 
     @property
     def labels_lacking(self)->str: # One clause; empty where the answer to P04 counts

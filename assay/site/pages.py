@@ -14,12 +14,12 @@ from ..release.waiving import active_waivers
 from ..core.artifacts import check_file, metrics_path, place, read_metrics, write_text
 from ..core.notebooks import import_nbformat
 from ..problem.criteria import lines_of_others
-from ..release.checklist import SEVERITY, load_checklist, read_stages, stages_of
+from ..release.checklist import SEVERITY, UNBUILT, load_checklist, read_stages, stages_of
 from ..release.model_card import card_row, model_card
 from ..release.waivers import say_day, today
 from ..problem.agreement import gaps, load_problem
 from ..release.readiness import (
-    UNBUILT, count_states, doubts, drafted_suspects, in_doubt, list_html, next_step, open_html, open_items,
+    count_states, doubts, drafted_suspects, in_doubt, list_html, next_step, open_html, open_items,
     questions, release_rows, said_state)
 from ..stages.definition import load_stages
 from ..stages.process import is_read_by, process_picture, stages_before
