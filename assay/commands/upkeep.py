@@ -60,12 +60,12 @@ def answer(key: _AnswerKey = None, value: _AnswerValue = None, by: _By = None,
            notebook: _Ask = False, json_: Json = False):
     """Answer what problem.yaml leaves open: one answer, or a form that asks for each, with what is known
     beside it. Each answer is written at once, so the form may be left at any time."""
-    from assay.project.answers import fill_in, write_answers_notebook
+    from assay.project.answers import SILENT, fill_in, write_answers_notebook
     from assay.project.questions import questions_json
     enter_root()
     if value is not None: return _write_answer(key, value, by)
     found = _open_answers(key)
     if json_: print_json(questions_json(found))
     elif notebook: print(f'wrote {write_answers_notebook(found)}: open it in JupyterLab')
-    elif not found: print('nothing is open')
+    elif not found: print(f"nothing is open; {', '.join(SILENT)} have defaults, and may be answered too")
     else: fill_in(found, input, by or '')
