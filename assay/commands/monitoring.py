@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..core.artifacts import enter_root
 from ..core.shapes import count_of
-from .scoring import accepted, served_bundle, whole_path
+from .scoring import accepted, laid_out, served_bundle, whole_path
 from .terminal import Json, option, print_json, show_rows, stop
 
 # %% ../../nbs/commands/06_monitoring.ipynb #0ca2329c
@@ -79,8 +79,8 @@ def _read_named(table, labels, problem, dictionary):
     from assay.package.batch import read_window
     if table is None and labels is None: return None, None
     bundle, reading = served_bundle()
-    return (table and read_window(table, bundle, reading, problem, dictionary),
-            labels and read_described(labels, reading.source, problem, dictionary))
+    return (table and read_window(table, bundle, laid_out(reading, table), problem, dictionary),
+            labels and read_described(labels, laid_out(reading, labels).source, problem, dictionary))
 
 def _as_rehearsed(settings, cluster):
     "How the replay of the monitoring stage compares: its rate of false alarms, and its resamples"
