@@ -273,11 +273,21 @@ def fill_in(
     say(f'{len(done)} answered, {left} open; `assay answer` goes on here')
     return done
 
+def _answered_before(key):
+    "The words of an answer that has to be given again; empty where there was none"
+    said = read_yaml(place('problem')) or {}
+    old = [(said.get(part) or {}).get(key) for part in ('answers', 'responsible')]
+    words = next((str(a.get('answer') or '') for a in old if isinstance(a, dict)), '')
+    return '' if words == 'unanswered' else words
+
 def _asked(q, ask, by, say):
     "Ask until an answer is written, left open, or the form is ended: `written`, `open` or `q`"
+    before = _answered_before(q.key)
+    as_before = ', =: as before' if before else ''
     while True:
-        value = ask('answer (Enter: later, q: end): ').strip()
+        value = ask(f'answer (Enter: later{as_before}, q: end): ').strip()
         if value in ('', 'q'): return value or 'open'
+        if value == '=' and before: value = before
         role = by or (ask(f'who answers (Enter: {q.who}): ').strip() or q.who) if q.key in ABOUT_ITEMS else by
         try: line = answered_line(q.key, value, role)
         except ValueError as e: say(f'  not written: {e}')

@@ -285,6 +285,8 @@ def _question(key, about, known):
 # What a draft proposes of today's practice, until people say it
 _DRAFTED = ('today.description', 'today.columns')
 
+_AGAIN = 'unanswered again' # How a check begins that asks for an answer again
+
 def open_questions(
     problem:Problem, # From `load_problem`
     known:dict={}, # From `known_facts`: key to sentences
@@ -295,12 +297,11 @@ def open_questions(
     first = [k for g in open_keys if g != 'provisional' for k in _keys_of(problem, g)]
     last = [k for g in open_keys if g == 'provisional' for k in _keys_of(problem, g)]
     keys = [*first, *again, *_DRAFTED*is_drafted(problem), *last]
-    known = known | {k: (words, *known.get(k, ())) for k,words in again.items()}
+    def others(k): return [words for words in known.get(k, ()) if _AGAIN not in words]
+    known = known | {k: (words, *others(k)) for k,words in again.items()}
     return [_question(k, _help(k), known.get(k, ())) for k in dict.fromkeys(keys)]
 
 # %% ../../nbs/project/21_questions.ipynb #c7adb5a1
-_AGAIN = 'unanswered again' # How a check begins that asks for an answer again
-
 def _about_data(problem, root):
     "Questions that the report of the assessment asks again, such as those about the training rows"
     checks = _reports(root).get('responsible', {}).get('checks', [])
