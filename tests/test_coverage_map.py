@@ -190,3 +190,11 @@ UNRELATED = ("V4", "V6", "I5", "I6", "D2", "M4", "M5", "M1")
 def test_no_half_point_for_a_number_that_is_about_something_else(scored):
     plan, _, _ = scored
     assert [t["id"] for t in plan["ml_tests"] if t["id"] in UNRELATED and t.get("by_hand")] == []
+
+
+def test_the_map_says_of_the_fallback_what_the_agreement_says(the_map):
+    "R10 and the row of the fallback: the service does not answer by today's rule, and nobody here does"
+    said = read_yaml(ROOT / "problem.yaml")["responsible"]["R10"]["not_built"]
+    lacks = " ".join(next(r for r in the_map if r["id"] == "11.4")["lacks"])
+    assert all(lack in lacks for lack in said)
+    assert "503" in lacks

@@ -35,14 +35,30 @@ from ..stats.intervals import weights_of
 # %% ../../nbs/data/18_prepared.ipynb #fe60cced
 def lineage_table(
     manifest:dict, # Of the raw snapshot
+    # `sources` of the agreement, whose licence and access F05 judges; None shows what came with the tables
+    declared=None,
     # One row per table: where from, which version, under which licence, how many rows, which bytes
 )->pd.DataFrame:
     "Where the raw tables come from"
-    keys = ('source', 'version', 'licence', 'access', 'encoding', 'rows', 'sha256')
-    def line(facts):
+    keys, known = ('source', 'version', 'licence', 'access', 'encoding', 'rows', 'sha256'), {}
+    if declared is not None: known = {s.get('name'): s for s in declared}
+    def line(name, facts):
         said = {k: str(facts.get(k, '')) for k in keys}
+        if declared is not None: said |= _terms(known.get(name, {}), facts)
         return said | dict(sha256=said['sha256'][:16])
-    return pd.DataFrame({n: line(t) for n,t in manifest['tables'].items()}).T.rename_axis('table')
+    return pd.DataFrame({n: line(n, t) for n,t in manifest['tables'].items()}).T.rename_axis('table')
+
+_UNSAID = ('', 'unanswered', 'unknown', 'None')
+
+def _terms(agreed, facts):
+    "Licence and access of a table"
+    return {k: _term(agreed.get(k), facts.get(k)) for k in ('licence', 'access')}
+
+def _term(agreed, loaded):
+    "What people agreed, else what came with the source, else that nobody said it"
+    if str(agreed or '').strip() not in _UNSAID: return str(agreed)
+    if str(loaded or '').strip() not in _UNSAID: return f'{loaded} (says the source; not in problem.yaml)'
+    return 'not said in problem.yaml'
 
 def _say_rates(rates):
     "The share of each class that was read; empty where all have one"
@@ -83,9 +99,11 @@ class RawTables:
         "The snapshot, and what differs from it now"
         return Snapshot(self.manifest, verify_manifest(place('raw')))
 
-    def table(self):
+    def table(self,
+        declared=None, # `sources` of the agreement
+    )->pd.DataFrame: # As `lineage_table` gives it
         "Where the tables come from"
-        return lineage_table(self.manifest)
+        return lineage_table(self.manifest, declared)
 
     def sampling(self):
         "How much of each table was read"

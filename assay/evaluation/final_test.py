@@ -31,6 +31,7 @@ from ..models.features import feature_frame, names_of
 from ..problem.criteria import criteria_hash
 from ..problem.hypotheses import hypothesis_check, hypothesis_table
 from ..problem.weighting import weight_checks
+from ..responsible.beside_today import NO_PRACTICE
 from ..responsible.groups import sensitive_columns, watched_columns
 from ..stats.intervals import Resamples, mean_interval, weights_of
 from ..stats.metrics import weighted_mean
@@ -99,6 +100,10 @@ def chosen_spec(
     return make_spec(choice.candidate, best['params'], e.problem, e.tables['train'], e.resampling.seed)
 
 _PARTS, _MOST_ROWS = 4, 50_000 # Parts of the training rows in order of time, and rows to learn from here
+
+_BY_LOT = (
+    "How today's practice treats each group cannot be shown: with the capacity that was agreed it acts on "
+    'a part of its equal rows by lot, so nobody can say on which; the tables show the model alone.')
 
 def _at_most(df, most, seed):
     "Rows drawn by seed, in their order"
@@ -317,7 +322,16 @@ class FinalTest(Result):
         e, p = self.evaluation, self.problem
         watched, sensitive = watched_columns(p, e.dictionary), sensitive_columns(p, e.dictionary)
         declared = Declared(watched, sensitive, e.limits, self.settings.min_group)
-        return MeasuredGroups(e.tables['test'], e.tables['train'], self.compared['model'], declared)
+        model, (today, lacks) = self.compared['model'], self._practice_by_group
+        return MeasuredGroups(e.tables['test'], e.tables['train'], model, declared, today, lacks)
+
+    @property
+    def _practice_by_group(self):
+        "The scores of today's practice, and why there are none: nobody declared it, or it decides by lot"
+        today = self.problem.today
+        if not (today.get('columns') or today.get('callable')): return None, NO_PRACTICE
+        if self.partly and self.partly[1]: return None, _BY_LOT
+        return self.compared['rule'], ''
 
     @functools.cached_property
     def segments(self)->Segments: # Of the test rows

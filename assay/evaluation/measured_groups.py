@@ -13,9 +13,11 @@ from ..core.artifacts import metric as as_metric
 from ..core.rendering import Result
 from .flow import worst_slice
 from .scores import slice_scores
+from ..responsible.beside_today import (
+    NO_PRACTICE, TODAY, beside_today_said, groups_beside, interval_said, with_today)
 from ..responsible.disparities import group_pairs, widest
 from ..responsible.group_limits import (
-    concerns_check, group_faults, group_metrics, group_view, groups_check,
+    concerns_check, group_faults, group_metrics, groups_check,
     judge_limits, plot_groups, worst_groups)
 from ..responsible.groups import as_groups, crossed, fairlearn_difference, group_table, measurable
 from ..stats.metrics import METRICS
@@ -30,6 +32,13 @@ class Declared:
     limits:list=() # The agreed limits, as `read_limits` gives them
     min_group:int=11 # Rows below which a group is too small to be shown
 
+_METRIC_OF_GROUP = ['column', 'group', 'metric']
+
+def _pair_said(r, *value):
+    "Two groups and how far they are apart, as one text"
+    if pd.isna(value[0]): return ''
+    return f'{r.lowest} to {r.highest}: {interval_said(*value)}'
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class MeasuredGroups(Result):
     "Every declared group of some rows, measured by the scores of one model"
@@ -37,6 +46,12 @@ class MeasuredGroups(Result):
     like:pd.DataFrame # Table whose values decide the bands of numbers, such as the training rows
     scored:Scored # Scores of these rows, with the agreed metric; two classes need a threshold
     declared:Declared # What was declared
+    today:Scored=None # Scores of today's practice on these rows; None where none decides
+    lacks:str=NO_PRACTICE # Why there are none, in a sentence
+
+    def _measured_today(self, measure):
+        "What a measure says of today's practice; None where none decides"
+        return None if self.today is None else measure(self.today)
 
     @functools.cached_property
     def named(self)->pd.DataFrame: # The rows, with text in these columns
@@ -51,11 +66,23 @@ class MeasuredGroups(Result):
     @functools.cached_property
     def by_group(self)->pd.DataFrame: # As `group_table` gives it
         "Every metric of every group"
-        return group_table(self.named, self.watched, self.scored, self.declared.min_group)
+        return self._by_group_of(self.scored)
 
-    def table(self)->pd.DataFrame: # As `group_view` gives it
-        "The groups as people read them"
-        return group_view(self.by_group)
+    def _by_group_of(self, scored):
+        return group_table(self.named, self.watched, scored, self.declared.min_group)
+
+    @functools.cached_property
+    def by_group_today(self): # As `by_group`; None where no practice decides
+        "The same of today's practice"
+        return self._measured_today(self._by_group_of)
+
+    def table(self)->pd.DataFrame: # As `groups_beside` gives it
+        "The groups as people read them, today's practice beside the model"
+        return groups_beside(self.by_group, self.by_group_today)
+
+    def beside_today(self)->str: # Sentences
+        "Which groups the model treats worst, and how today's practice treats them"
+        return beside_today_said(self.by_group, self.by_group_today, self.lacks)
 
     def plot(self): # The axes
         "The metric that tells whom the model serves worse, group by group"
@@ -64,26 +91,60 @@ class MeasuredGroups(Result):
     @functools.cached_property
     def pairs(self)->pd.DataFrame: # As `group_pairs` gives it
         "Every two groups of a column compared"
-        return group_pairs(self.named, self.watched, self.scored, self.declared.min_group)
+        return self._pairs_of(self.scored)
 
-    def widest(self)->pd.DataFrame: # One row per column and metric
+    def _pairs_of(self, scored):
+        return group_pairs(self.named, self.watched, scored, self.declared.min_group)
+
+    @functools.cached_property
+    def pairs_today(self): # As `pairs`; None where no practice decides
+        "The same of today's practice"
+        return self._measured_today(self._pairs_of)
+
+    def widest(self)->pd.DataFrame: # One row per column and metric, with today's own widest pair
         "The two groups of each column that are farthest apart"
-        return widest(self.pairs)
+        found = widest(self.pairs)
+        if self.pairs_today is None or not len(found): return found
+        theirs = widest(self.pairs_today)
+        said = [_pair_said(r, r.difference, r.low, r.high) for r in theirs.itertuples()]
+        keys = ['column', 'metric']
+        return found.merge(theirs[keys].assign(**{TODAY: said}), how='left', on=keys)
 
-    def worst_crossed(self)->pd.DataFrame: # As `worst_groups` gives it
+    def worst_crossed(self)->pd.DataFrame: # As `worst_groups` gives it, with today's figure
         "Groups of two columns at once, the worst first"
         df, both = crossed(self.named, self.watched)
-        return worst_groups(group_table(df, both, self.scored, self.declared.min_group))
+        def of(scored): return group_table(df, both, scored, self.declared.min_group)
+        return with_today(worst_groups(of(self.scored)), self._measured_today(of), _METRIC_OF_GROUP)
 
     @functools.cached_property
     def slices(self)->pd.DataFrame: # As `slice_scores` gives it
         "The agreed metric of each group"
-        return slice_scores(self.named, self.watched, self.scored, min_group=self.declared.min_group)
+        return self._slices_of(self.scored)
+
+    def _slices_of(self, scored):
+        return slice_scores(self.named, self.watched, scored, min_group=self.declared.min_group)
+
+    @functools.cached_property
+    def slices_today(self): # As `slices`; None where no practice decides
+        "The same of today's practice"
+        return self._measured_today(self._slices_of)
+
+    def slices_beside(self)->pd.DataFrame: # `slices`, with a column of today's practice
+        "The agreed metric of each group, by the model and by today's practice"
+        return with_today(self.slices, self.slices_today, ['column', 'slice'])
 
     @functools.cached_property
     def limits(self)->pd.DataFrame: # As `judge_limits` gives it
         "Each agreed limit beside the measured difference"
         return judge_limits(self.pairs, self.declared.limits, self.declared.columns)
+
+    def limits_beside(self)->pd.DataFrame: # `limits`, with how today's practice stands to each
+        "Each agreed limit beside what the model and today's practice do"
+        if self.pairs_today is None or not len(self.limits): return self.limits
+        theirs = judge_limits(self.pairs_today, self.declared.limits, self.declared.columns)
+        said = [f'{_pair_said(r, r.value, r.low, r.high)}; {r.status}'.strip('; ')
+                for r in theirs.itertuples()]
+        return self.limits.assign(**{TODAY: said})
 
     @functools.cached_property
     def faults(self)->list: # Sentences
@@ -101,20 +162,25 @@ class MeasuredGroups(Result):
         return [self.check, concerns_check(self.check)]
 
     def metrics(self)->dict: # Name to a metric
-        "The gaps and the counts of groups"
-        return group_metrics(self.limits, self.faults, self.by_group)
+        "The gaps and the counts of groups, and how today's practice treats them, in words"
+        beside = dict(groups_beside_today=as_metric(self.beside_today())) if self.watched else {}
+        return group_metrics(self.limits, self.faults, self.by_group) | beside
 
-    def scores(self)->dict: # `group_<column>_<group>` to a metric; groups without a value are left out
-        "The agreed metric of each group, as metrics of a stage"
-        known = self.slices.dropna(subset=['value'])
+    def scores(self)->dict: # Name to a metric; groups without a value are left out
+        """The agreed metric of each group, as metrics of a stage
+
+        `group_<column>_<group>` is that of the model, `today_group_<column>_<group>` that of today's
+        practice."""
+        today = {} if self.slices_today is None else self._named_scores(self.slices_today, 'today_group')
+        return self._named_scores(self.slices, 'group') | today
+
+    def _named_scores(self, slices, begins):
+        "Each known row of a table of slices as a metric"
+        known = slices.dropna(subset=['value'])
         better = METRICS[self.scored.metric]['better']
         def ends(r): return {k: float(r[k]) for k in ('low', 'high') if pd.notna(r[k])}
-        return {
-            f"group_{r['column']}_{r['slice']}": as_metric(
-                float(r.value), **ends(r), n=int(r.n), better=better
-            )
-            for _, r in known.iterrows()
-        }
+        def of(r): return as_metric(float(r.value), **ends(r), n=int(r.n), better=better)
+        return {f"{begins}_{r['column']}_{r['slice']}": of(r) for _,r in known.iterrows()}
 
     def worst(self)->dict: # A metric
         "The agreed metric of the group with the worst value"

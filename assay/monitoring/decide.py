@@ -18,7 +18,7 @@ from .estimates import estimate_errors, with_error
 from .hours import comparable
 from .outcomes import (
     LEAST_DAYS, SCORE, estimated_score, is_as_said, realised, residuals, scores_of, with_outcome)
-from .units import other_units
+from .units import other_units, units_said
 from ..stats.intervals import Resampling, gain as as_gain, weights_of
 from ..stats.metrics import METRICS, weighted_mean
 
@@ -128,7 +128,8 @@ def decide_window(
     if missing or unknown:
         raise ValueError(f"facts differ from what the rules read: missing {missing}, unknown {unknown}")
     rule = next(r for r in RULES if r.holds(facts))
-    return dict(decision=rule.decision, rule=rule.name, why=rule.why)
+    more = f": {units_said(facts['units'])}" if rule.holds is _other_units else ''
+    return dict(decision=rule.decision, rule=rule.name, why=rule.why+more)
 
 def decision_table()->pd.DataFrame: # One row per rule, in the order in which they are read
     "The table that maps a window to a decision"
@@ -472,7 +473,7 @@ def _still_asked(weeks):
 
 def _said(rule, name, week, more=''):
     "What a rule says of a week"
-    why = rule.why+more
+    why = week['why'] if rule.holds is _other_units else rule.why+more # it names the column and the unit
     return dict(decision=rule.decision, rule=rule.name, why=why, week=name)
 
 def _once_only(name, week):

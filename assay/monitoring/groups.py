@@ -180,6 +180,8 @@ def _listed(rows):
     more = f' and {len(rows)-4} more' if len(rows) > 4 else ''
     return ', '.join(f'{r.column}={r.group} ({r.metric})' for r in rows.head(4).itertuples())+more
 
+_WORSE_ONLY = 'none asks to act; worse than promised beyond chance, but by little or as the scores said'
+
 def _measured(changes, columns):
     "What was measured of the groups, and which are served worse; False where somebody has to act"
     if _n_blocks(changes) == 1:
@@ -189,7 +191,7 @@ def _measured(changes, columns):
     if len(badly):
         return False, f'{counted}; served worse than promised, and not as the scores said: {_listed(badly)}'
     if len(worse):
-        return True, f'{counted}; worse than promised, by little or as the scores said: {_listed(worse)}'
+        return True, f'{counted}; {_WORSE_ONLY}: {_listed(worse)}'
     return True, f'{counted}; served worse than promised beyond chance: none'
 
 def _groups_known(changes, absent, columns, sensitive):

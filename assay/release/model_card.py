@@ -51,7 +51,7 @@ _OF_MODEL = (
     'saving_per_1000',
     'behaviour_failed',
 )
-_OF_GROUPS = ('group_', 'worst_group')
+_OF_GROUPS = ('group_', 'worst_group', 'groups_beside_today')
 _COUNTED = ('group_agreement', 'group_limits_broken', 'group_limits_open') # Names of no group
 _OF_DATA = ('n_train', 'n_valid', 'n_test', 'base_rate_')
 
@@ -79,6 +79,15 @@ def _by_group(problem, found):
     declared = dict(watched=', '.join(problem.groups) or 'none declared',
                     sensitive=', '.join(problem.sensitive) or 'none declared')
     return declared | _numbers(found, 'evaluation', _OF_GROUPS, _COUNTED)
+
+_WORSE, _BADLY = 'groups_served_worse', 'groups_served_badly'
+_IN_WORDS = { # What the two counts of groups mean: every group of the second is one of the first
+    _WORSE: 'groups with a metric worse than was promised, beyond chance, by however little',
+    _BADLY: 'groups of these that ask somebody to act: worse by much, and not as the scores said'}
+
+def _watched_groups(numbers):
+    "The numbers of monitoring, the two counts of groups by what they mean"
+    return {_IN_WORDS.get(k, k): v for k,v in numbers.items()}
 
 def _source(source):
     "One source of the data as a line"
@@ -132,7 +141,7 @@ def model_card(
         'Evaluation': _priced(_numbers(found, 'evaluation', _OF_MODEL), problem),
         'By group': _by_group(problem, found),
         'Behaviour': [_why(found, 'evaluation', 'behaviour')],
-        'Monitoring': _numbers(found, 'monitoring')}
+        'Monitoring': _watched_groups(_numbers(found, 'monitoring'))}
     return agreed | measured | {
         'Risks': _texts(problem.risks, 'risk'),
         'Assumptions': _texts(problem.assumptions, 'statement'),

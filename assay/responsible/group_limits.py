@@ -150,10 +150,21 @@ def _what_was_measured(judged, columns, table):
     n_groups = table.group.groupby(table.column).nunique().sum()
     is_hidden = table.note.str.startswith('fewer than')
     hidden = table.loc[is_hidden, ['column', 'group']].drop_duplicates()
-    n_held = (judged.status == HOLDS).sum()
-    held = f'{n_held} of {len(judged)} limits hold' if len(judged) else _NO_LIMIT
     measured = f'{n_groups} groups of {len(columns)} columns measured'
-    return f'{measured}, {len(hidden)} too small to be shown; {held}'
+    counted = f'{measured}, {len(hidden)} too small to be shown'
+    return counted if len(judged) else f'{counted}; {_NO_LIMIT}'
+
+def _count_said(judged):
+    "How many of the agreed limits hold, are broken, or cannot be told, and what the last leads to"
+    n_held, n_broken, n_open = (int((judged.status == s).sum()) for s in (HOLDS, BROKEN, OPEN))
+    said = f'of {len(judged)} agreed limits {n_held} hold and {n_broken} are broken'
+    if not n_open: return said
+    return f'{said}; {n_open} cannot be told from these rows, which is no pass and leaves this unanswered'
+
+def _state(judged, failing):
+    "Fail where something is broken or missing; unanswered where these rows cannot tell; else pass"
+    if failing: return 'fail'
+    return 'unanswered' if (judged.status == OPEN).any() else 'pass'
 
 def groups_check(
     judged:pd.DataFrame, # From `judge_limits`
@@ -164,22 +175,31 @@ def groups_check(
 )->dict: # The `check` called `groups`
     """Does every agreed limit hold for every declared group?
 
-    Fails if one is broken, or something declared is not measured."""
+    Fails if one is broken, or something declared is not measured; unanswered if one cannot be told."""
     at = f'reports/{stage}/metrics.json#metrics.group_limits_broken'
     if not len(columns) and not len(judged) and not faults:
         return check('groups', 'not_applicable', _NO_GROUPS, at)
     broken, missing = _pairs_said(judged, BROKEN), [*faults, *_not_measured(judged)]
     said = {'broken': broken, 'missing': missing, 'cannot be told': _pairs_said(judged, OPEN)}
     why = [f"{title}: {'; '.join(sentences)}" for title,sentences in said.items() if sentences]
+    if len(judged): why.append(_count_said(judged))
     why.append(_what_was_measured(judged, columns, table))
-    return check('groups', not (broken or missing), '. '.join(why), at)
+    return check('groups', _state(judged, broken or missing), '. '.join(why), at)
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #69f1556d
+_OTHER_PART = (
+    'This is the part that scores can show; the other, the answers on harms and misuse, is on the page of '
+    'responsible AI, and P11 stands as the worse of the two')
+
 def concerns_check(
     groups:dict, # From `groups_check`
 )->dict: # The `check` P11 of the evaluation, beside the one of the assessment
-    "Do the scores of the groups show that ethical concerns were considered?"
-    return check('P11', groups['status'], f"limits between groups: {groups['why']}", groups['evidence'])
+    """The part of P11 that scores can show: the limits between groups
+
+    The other part, the questions on harms and misuse, is answered in the assessment of harms; the checklist
+    takes the worse of the two, and this part says so."""
+    why = f"limits between groups: {groups['why']}. {_OTHER_PART}"
+    return check('P11', groups['status'], why, groups['evidence'])
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #15bc271c
 def _gap_metric(r):
