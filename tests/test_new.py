@@ -148,6 +148,7 @@ def test_a_project_has_the_files_that_its_readme_names(files):
         "approvals/waivers.jsonl",
         "tests/test_project.py",
         ".github/workflows/test.yml",
+        ".github/workflows/pull-request.yml",
         ".gitignore",
         ".gitattributes",
         "requirements.lock",
@@ -251,6 +252,7 @@ def test_a_table_with_an_odd_name_becomes_no_code(tmp_path, drafted, name):
         "Makefile",
         "settings.ini",
         ".github/workflows/test.yml",
+        ".github/workflows/pull-request.yml",
         "tests/test_project.py",
         "README.md",
     ):

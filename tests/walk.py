@@ -221,11 +221,16 @@ def make_table(kind, home):
     return path, TABLES[kind](path)
 
 
-def run_to_readiness(walk):
-    "The first run, the answers, what the columns mean, and the run after it"
-    walk.run("make run")
+def agree(walk):
+    "The answers, and what the columns mean"
     answer_all(walk)
     walk.edit("dictionary.yaml", describe)
+
+
+def run_to_readiness(walk):
+    "The first run, what people agree on, and the run after it"
+    walk.run("make run")
+    agree(walk)
     walk.run("make run")
 
 

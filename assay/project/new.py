@@ -146,6 +146,7 @@ _WRITTEN_AS = { # Path in the project to the name in the kit, for files with nam
     '.dvcignore': 'project/dvcignore',
     '.gitattributes': 'project/gitattributes',
     '.github/workflows/test.yml': 'project/test.yml',
+    '.github/workflows/pull-request.yml': 'pull-request.yml',
     'tests/conftest.py': 'project/conftest.txt',
     'tests/test_project.py': 'project/test_project.txt',
     'deploy/jupyter_server_config.py': 'jupyter_server_config.txt',
