@@ -49,6 +49,16 @@ def test_nothing_is_denser_than_agreed(figures):
     assert density.density_faults(figures, density.read_ceilings(text), density.committed_lowest()) == []
 
 
+def test_only_the_names_that_nbdev_lists_may_be_wide(tmp_path):
+    names = "__all__ = [" + ", ".join(f"'name_{i}'" for i in range(12)) + "]\n"
+    listed = written(tmp_path, listed="# %% auto #0\n" + names)
+    assert density.measure(listed)["lines_over_110"] == 0
+    by_hand = written(tmp_path, listed=names, more="# %% auto #0\n" + names + "x = '" + 110 * "x" + "'\n")
+    found = [f"{place[1]}" for m in by_hand for place in density.places(m) if "a line of" in place[1]]
+    assert density.measure(by_hand)["lines_over_110"] == 2
+    assert any(place.startswith("more.py:3: a line of 116") for place in found)
+
+
 def test_each_figure_counts_what_it_says(tmp_path):
     found = density.measure(written(tmp_path, dense=DENSE))
     assert found["parameters_over_6"] == 1

@@ -62,7 +62,8 @@ _Target = Annotated[str, typer.Option(help='Column to predict.')]
 
 _Time = option(str, 'Column with the moment of each row.')
 
-_Sensitive = option(list[str], 'Column with a protected characteristic, by which groups are compared; no model reads it. May be repeated.')
+_Sensitive = option(list[str], 'Column with a protected characteristic, by which groups are compared; '
+                    'no model reads it. May be repeated.')
 
 _Id = option(str, 'Column that names a row.')
 

@@ -33,7 +33,8 @@ def _pattern(thousands, decimal):
     exponent = r'(?:[eE][+-]?\d{1,3})?' if not thousands and decimal == '.' else ''
     around = rf'(?P<before>{_UNIT})?\s*'
     return re.compile(rf'(?P<open>\()?(?P<sign>[+-])?\s*{around}(?P<sign2>[+-])?'
-                      rf'(?P<digits>(?:{number}){exponent})\s*(?P<after>{_UNIT})?(?P<behind>-)?(?P<close>\))?')
+                      rf'(?P<digits>(?:{number}){exponent})\s*(?P<after>{_UNIT})?'
+                      r'(?P<behind>-)?(?P<close>\))?')
 
 _PATTERNS = {name: _pattern(*separators) for name, separators in NUMBERS.items()}
 

@@ -123,12 +123,24 @@ def _pieces(text):
 # %% ../../nbs/project/08_merging.ipynb #81f9d2da
 _DECLARES = re.compile(r'\s*([\w."\'-]+)\s*:(?!:)')
 
+def _depth(line): return len(line) - len(line.lstrip())
+
+def _with_comments(lines):
+    "The lines, each with the comment lines below it that are indented deeper"
+    res = []
+    for line in lines:
+        goes_on = res and line.lstrip().startswith('#') and _depth(line) > _depth(res[-1])
+        if goes_on: res[-1] += f'\n{line}'
+        else: res.append(line)
+    return res
+
 def _declared(lines):
-    "Key to line, where every line declares another key at the same depth; else `None`"
-    depths = {len(line) - len(line.lstrip()) for line in lines}
-    keys = [m[1] if (m := _DECLARES.match(line)) else None for line in lines]
+    "Key to its lines, where every line declares another key at the same depth, or goes on; else `None`"
+    parts = _with_comments(lines)
+    depths = {_depth(part) for part in parts}
+    keys = [m[1] if (m := _DECLARES.match(part)) else None for part in parts]
     if None in keys or len(depths) > 1 or len(set(keys)) < len(keys): return None
-    return dict(zip(keys, lines))
+    return dict(zip(keys, parts))
 
 def _by_keys(place):
     "The lines of a place of declarations, merged key by key; `None` where that cannot be done"
@@ -139,7 +151,9 @@ def _by_keys(place):
     sides = {k: settle(base.get(k), yours.get(k), new.get(k)) for k in {*base, *yours, *new}}
     if 'both' in sides.values(): return None
     chosen = {k: texts[side].get(k) for k,side in sides.items()}
-    return [chosen[k] for k in merged_order(list(base), list(yours), list(new)) if chosen[k] is not None]
+    order = merged_order(list(base), list(yours), list(new))
+    kept = [chosen[k] for k in order if chosen[k] is not None]
+    return [line for part in kept for line in part.split('\n')]
 
 def _in_markers(place):
     "A place with both texts between the markers that git and editors know"

@@ -7,7 +7,7 @@ __all__ = ['TYPES', 'KINDS', 'Parameter', 'parse_parameters', 'read_parameters',
            'check_values', 'check_value']
 
 # %% ../../nbs/stages/02_parameters.ipynb #34969281
-import ast, dataclasses, datetime, json, re
+import ast, dataclasses, datetime, itertools, json, re
 from typing import Annotated
 
 from ..core.shapes import Expected, Shape, meant, read_error, shown_value
@@ -66,13 +66,23 @@ def _is_declaration(node, line):
     if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name): return False
     return ast.unparse(node.annotation) in TYPES and node.value is not None and '#' in line
 
-def _parse_line(node, line, path):
+_CONTINUED = re.compile(r'\s+#\s*(.*)') # An indented line that is a comment alone
+
+def _comment(lines, at):
+    "The comment of a declaration, with the indented comment lines below it"
+    below = itertools.takewhile(bool, map(_CONTINUED.fullmatch, lines[at+1:]))
+    parts = [lines[at].rsplit('  # ', 1)[-1], *(m[1] for m in below)]
+    return ' '.join(part.strip() for part in parts)
+
+def _parse_line(node, lines, path):
     "The parameter that one line of the cell declares"
+    at = node.lineno-1
+    line = lines[at]
     if not _is_declaration(node, line):
         raise ValueError(f"parameters cell of {path}: {line.strip()!r} is not "
                          f"`name: type = value   # meaning` with a type of {list(TYPES)}")
     name, type = node.target.id, ast.unparse(node.annotation)
-    comment = line.rsplit('  # ', 1)[-1].strip()
+    comment = _comment(lines, at)
     try: allowed = _limits(comment, type)
     except ValueError as e: raise ValueError(f"parameters cell of {path}, {name}: {e}") from None
     return Parameter(name, type, ast.literal_eval(node.value), comment, **allowed)
@@ -83,7 +93,7 @@ def parse_parameters(
 )->dict: # Name to `Parameter`
     "Read a parameters cell; raises `ValueError` for a line that is not `name: type = literal   # meaning`"
     lines = source.splitlines()
-    found = [_parse_line(node, lines[node.lineno-1], path) for node in ast.parse(source).body]
+    found = [_parse_line(node, lines, path) for node in ast.parse(source).body]
     return {p.name: p for p in found}
 
 def read_parameters(
