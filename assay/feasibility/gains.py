@@ -141,8 +141,9 @@ def _ranges(case, models, at_least):
 FEWEST_OUTCOMES = 15 # Rows of a part beside its most frequent outcome, below which it is not judged
 
 def _has_few_outcomes(case, df):
-    "Is there one outcome, or too few of the rarer ones?"
-    y = df[case.problem.target]
+    "Is there one outcome, too few of the rarer ones, or no row that counts?"
+    y, weight = df[case.problem.target], getattr(case.problem, 'weight', None)
+    if weight and not df[weight].any(): return True
     if case.problem.task == 'regression': return y.nunique() < 2
     return len(y)-y.value_counts().max() < FEWEST_OUTCOMES
 
@@ -204,7 +205,7 @@ def _works(p, bar):
 def _is_idle(p, whole, is_range):
     """Does a part gain nothing? Where the model knows the level of a part, it adds something there, though it
     orders its rows no better; a range must be shown to hold less than half of the signal"""
-    gains_nothing = p['gain_low'] <= 0 and p['gain_high'] < whole['gain'] and p['adds_low'] <= 0
+    gains_nothing = p['gain_low'] <= 0 and p['gain_high'] < whole['gain']/2 and p['adds_low'] <= 0
     return gains_nothing and (not is_range or p['skill_high'] < whole['skill']/2)
 
 def _stands_out(p, whole):

@@ -7,6 +7,8 @@ __all__ = ['over_time', 'measure_change', 'measure_stability', 'tell_apart', 're
            'adversarial_table']
 
 # %% ../../nbs/feasibility/06_stability.ipynb #d7e8cc22
+import dataclasses
+
 import numpy as np, pandas as pd
 
 from ..core.artifacts import place, read_table
@@ -14,7 +16,8 @@ from scipy.stats import norm
 from .case import (
     FAMILIES, Case, case_blocks, case_weights, fit_score, measure_gain, measure_score,
     point_score, rule_scores)
-from .learning_curve import permutation_p
+from .learning_curve import learning_curve, permutation_p
+from .value import rows_needed
 from ..explore.skill import column_skills
 from ..stats.metrics import METRICS
 from ..stats.intervals import FEW_GROUPS, Resamples, blocks_of, replicate
@@ -49,8 +52,9 @@ def _kept_valid(case, models, names):
     return case.valid.iloc[keep], {k: models['scores'][k][keep] for k in names}
 
 def _is_scorable(case, past, now):
-    "Does the past hold every class, and the block more than one outcome?"
-    target = case.problem.target
+    "Does the past hold every class, the block more than one outcome, and does a row of each count?"
+    target, weight = case.problem.target, getattr(case.problem, 'weight', None)
+    if weight and not (past[weight].any() and now[weight].any()): return False
     n_classes = 2 if case.problem.task == 'regression' else case.train[target].nunique()
     return past[target].nunique() >= n_classes and now[target].nunique() >= 2
 
@@ -136,16 +140,30 @@ def _still_changes(case, since):
         return _sure_gain(case, now, before, len(FAMILIES), then)
     return any((gain(name)['low'] or 0) > 0 for name in FAMILIES)
 
+def _rows_since(case, since, target):
+    """Rows of the time since a change with which a model reaches the bar, as `rows_needed` gives it
+
+    The learning curve is that of the last rows of training and the first half of validation, scored on its
+    second half, for the better family; None where there are too few rows for one."""
+    half = len(case.valid)//2
+    rows = pd.concat([case.train[-since:], case.valid[:half]])
+    now = dataclasses.replace(case, train=rows, valid=case.valid[half:])
+    if not _is_scorable(case, rows, now.valid): return None
+    reached = {k: point_score(now, now.valid, fit_score(now, k, now.sample, now.valid)) for k in FAMILIES}
+    best = max(FAMILIES, key=reached.get)
+    curve = learning_curve(now, best, reached[best])
+    return rows_needed(curve['fit'], target) if curve else None
+
 def measure_change(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
-)->dict: # `first`, `n`, `score`, `over`, `gain`; None where nothing has to be explained, or nothing changed
+)->dict: # `first`, `n`, `score`, `over`, `gain`, `need`; None where nothing changed, or nothing is to explain
     """Find a change inside the training period, after which only its last rows tell the outcome
 
     It is looked for where there is a time, and a model of all training rows stays below the minimum. The
     model of the last rows must be better beyond doubt, for all that were tried together: `over` is its gain
     over the model of all rows, `gain` that over today's rule. Where the law goes on changing in validation,
-    the change is not over, and none is found."""
+    the change is not over, and none is found. `need`: how many rows since then reach minimum and margin."""
     reached = models['score']['value']
     if not case.problem.time or reached is None or reached >= case.bar['minimum']: return None
     tried = _scores_since(case)
@@ -154,9 +172,11 @@ def measure_change(
     over = _sure_gain(case, scores, models['scores'][models['best']], len(tried))
     if not (over['low'] or 0) > 0 or permutation_p(case, scores) > _SURE: return None
     if _still_changes(case, n): return None
-    gain = _sure_gain(case, scores, models['scores']['rule'], len(tried))
+    rule = models['scores']['rule']
+    gain = _sure_gain(case, scores, rule, len(tried))
     score = measure_score(case, case.valid, scores)
-    return dict(first=first, n=n, score=score, over=over, gain=gain)
+    target = max(case.bar['minimum'], point_score(case, case.valid, rule)+case.bar['margin'])
+    return dict(first=first, n=n, score=score, over=over, gain=gain, need=_rows_since(case, n, target))
 
 def measure_stability(
     case:Case, # What is assessed

@@ -214,6 +214,12 @@ def _unsettled(e):
     return f"{share}, {m['expected']:.1%} were expected, and {m['before']:.1%} stood in the first two thirds"
 
 # %% ../../nbs/feasibility/08_study.ipynb #a987e5f3
+_MOST_TIMES = 50 # Times the rows at hand that a learning curve is continued
+
+def _gets_there(need):
+    "Does the fitted curve get to the bar, and at least half of its draws?"
+    return need['value'] is not None and need['share'] >= .5
+
 def _fades(e, minimum):
     "Does the model work inside its training period, and fail after it?"
     inside = e['stability']['inside']
@@ -229,6 +235,17 @@ def _said_of_change(e, change):
         f"one of all rows {say_interval(e['models']['score'])}"
     )
 
+def _would_do(need, n, fades):
+    """Would more rows of the time since a change reach the bar?
+
+    Where their learning curve cannot tell, we take it from whether the bar was reached before the change."""
+    if need is None or need.get('noisy'): return fades
+    return _gets_there(need) and need['value'] <= _MOST_TIMES*n
+
+def _said_of_rows(need):
+    "The rows since a change that it takes; empty where their curve does not tell"
+    return f'; of the time since it takes {say_rows(need)}' if need and need['value'] else ''
+
 def _change_facts(e, fades):
     "A change inside training: do the rows since reach the bar, or are they too few?"
     change, nothing = e['stability'].get('change'), dict(changed='', changed_late='')
@@ -237,7 +254,8 @@ def _change_facts(e, fades):
     grades = (grade(change['score'], bar['minimum']), grade(change['gain'], bar['margin']))
     is_better = grade(change['gain'], 1e-12) == 'yes'
     if is_better and set(grades) <= {'yes', 'likely'}: return nothing | dict(changed=said)
-    return nothing | dict(changed_late=said if fades else '')
+    if not _would_do(change['need'], change['n'], fades): return nothing
+    return nothing | dict(changed_late=said+_said_of_rows(change['need']))
 
 def _score_facts(e):
     "How the score and its gain stand to what was agreed"
@@ -305,9 +323,8 @@ def rows_to_bar(
     return rows_needed(curve['fit'], evidence['bar']['target']) if curve else None
 
 def _is_in_reach(need, n):
-    "Do at least half of the fitted curves get to the bar, with at most fifty times the rows?"
-    if need is None or need['value'] is None: return False
-    return need['share'] >= .5 and n < need['value'] <= 50*n
+    "Do at least half of the fitted curves get to the bar, with more rows, but at most fifty times as many?"
+    return need is not None and _gets_there(need) and n < need['value'] <= _MOST_TIMES*n
 
 def _row_facts(e):
     "Whether more rows would do, and how many"

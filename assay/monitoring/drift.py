@@ -198,12 +198,21 @@ def _check_days(df, name, of):
         raise ValueError(f'{n:,} of {len(df):,} rows of the {of} have no moment in {name!r}; expected one in '
                          'every row: fill them, or leave those rows out')
 
+def _check_real(df, columns, of):
+    "Refuse complex numbers, which have no order and so no bins"
+    for c in columns:
+        if not pd.api.types.is_complex_dtype(df[c].dtype): continue
+        first = complex(df[c].iloc[0])
+        raise ValueError(f'the column {c!r} of the {of} holds complex numbers such as {first}; expected real '
+                         'ones: make two columns of it, np.real and np.imag, or leave it out')
+
 def _check_rows(df, columns, blocks, of):
-    "Refuse a table without rows, or without a column that is to be compared"
+    "Refuse a table without rows, without a column that is to be compared, or with complex numbers"
     if not check_columns(df, columns, 'columns'):
         raise ValueError('columns names none; expected the columns to compare')
     if not len(df):
         raise ValueError(f'the {of} has no rows, so nothing can be compared; look at the feed first')
+    _check_real(df, columns, of)
     if blocks: _check_days(df, blocks, of)
 
 def _days(times):

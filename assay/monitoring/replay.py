@@ -200,8 +200,8 @@ _NUMBERS = ( # The decision beside the week: a narrow screen shows the first col
     'realised_low', 'realised_high', 'gain', 'gain_low', 'calibration', 'n_drifted')
 def _known_mean(values, rows, weight):
     "The weighted mean of the values that are known"
-    known = values.notna()
-    return weighted_mean(values[known], weights_of(rows[known], weight))
+    known, each = values.notna().to_numpy(), weights_of(rows, weight)
+    return weighted_mean(values[known], None if each is None else each[known])
 
 _LEFT_OUT = dict(binary=(), regression=('calibration',), multiclass=('calibration', 'observed', 'expected'))
 

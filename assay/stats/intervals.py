@@ -29,18 +29,31 @@ def wilson(
     return np.clip(mid-half, 0, 1), np.clip(mid+half, 0, 1)
 
 # %% ../../nbs/stats/04_intervals.ipynb #8e4d77e7
+def _as_weights(x):
+    "A column as floats; what is no real number is missing"
+    if pd.api.types.is_complex_dtype(x.dtype): return np.full(len(x), np.nan)
+    return pd.to_numeric(x, errors='coerce').to_numpy(float)
+
+def _some_count(weight, column):
+    "The weights; refuses rows of which none counts"
+    if not len(weight) or weight.any(): return weight
+    raise ValueError(f'the weight {column!r} is 0 in all {len(weight)} rows, so none of them counts; expected '
+                     'a number above 0 in some: correct it at the source, or name another column as weight')
+
 def weights_of(
     rows:pd.DataFrame, # Rows
     column:str=None, # Column that says how much each counts, `weight` of the agreement; '' or None for none
 )->np.ndarray: # One number per row; None where all count the same
-    "How much each row counts; raises `ValueError` for a weight that is missing, negative or infinite"
+    """How much each row counts
+
+    Raises `ValueError` for a weight that is missing, negative, infinite or complex, and where all are 0."""
     if not column: return None
     if column not in rows:
         raise ValueError(f'the column {column!r}, which weight in problem.yaml names, is not in the table; '
                          f'it has {list(rows)[:30]}')
-    res = pd.to_numeric(rows[column], errors='coerce').to_numpy(float)
+    res = _as_weights(rows[column])
     bad = np.flatnonzero(~(np.isfinite(res) & (res >= 0)))
-    if not len(bad): return res
+    if not len(bad): return _some_count(res, column)
     first = f'the first {rows[column].astype(object).tolist()[bad[0]]!r:.60} in row {bad[0]+1}'
     raise ValueError(f'in {len(bad)} of {len(res)} rows {column!r} is no weight, {first}; expected finite '
                      'numbers, 0 or more: correct them at the source, or leave the rows out')
