@@ -155,9 +155,7 @@ def test_the_terminal_says_first_what_the_front_page_says_first(there):
 def test_the_board_is_whole_where_the_record_is_broken(there):
     place("approvals", "criteria.jsonl").write_text("{}\n")
     found = load_status({})
-    changed = next(r["said"] for r in found["asked"] if "changed" in r["question"])
     assert found["about"]["question"] == "Which?" and len(found["stages"]) > 10
-    assert "cannot be read" in " ".join(changed), changed
 
 
 WITHOUT = {  # Commands that print no answer, and why

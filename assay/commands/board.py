@@ -52,10 +52,12 @@ def _dated(answer, rows):
     return answer | dict(verdict=f"{answer['verdict']} (out of date)", tone='open', sentences=again)
 
 def _answered(problem, measured):
-    "What readers ask, with the answers"
+    "What readers ask, with the answers; where the record is broken, those of the stages alone"
     from assay.site.answer import answers_about, asked_questions
     from assay.site.asked import answers_beside
-    asked = asked_questions((), answers_beside(problem) | answers_about(measured, problem))
+    try: beside = answers_beside(problem)
+    except ValueError: beside = {}
+    asked = asked_questions((), beside | answers_about(measured, problem))
     return [dict(question=row['question'], said=row['said']) for row in asked]
 
 def _first_words(problem, measured):
