@@ -18,7 +18,7 @@ from .commands.monitoring import monitor, rollback
 from .commands.new import new
 from .commands.project import audit, init, repro, run, status, verify
 from .commands.scoring import score, serve
-from .commands.terminal import complain, lacking
+from .commands.terminal import Json, complain, lacking, print_json
 from .commands.upkeep import answer, upgrade
 
 # %% ../nbs/95_cli.ipynb #8f4d5fcc
@@ -94,11 +94,12 @@ if __name__ == '__main__' and '__file__' in globals(): # a notebook is __main__ 
 _Other = Annotated[str, typer.Argument(help='The other branch; what `git merge` is merging by default.')]
 
 @app.command()
-def merge(other: _Other = None):
+def merge(other: _Other = None, json_: Json = False):
     "Merge the decisions of two branches: link again what is unsigned, and say who must sign again."
     from assay.release.merging import merge_ledgers
     enter_root()
     found = merge_ledgers(other)
+    if json_: return print_json(found)
     for path in found['written']: print(f'{path}: merged')
     for path in found['rerun']: print(f'{path}: taken away, `assay repro` makes it again')
     for line in found['again']: print(f'sign again: {line}')

@@ -7,15 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from example import FLIGHTS
+from markupsafe import escape
 
 import assay
+from assay.cli import app
 from assay.commands.board import edited_parts, load_status
 from assay.core.artifacts import metric, metrics_path, place, write_json, write_metrics
 from assay.core.keys import write_agreed
 from assay.problem.agreement import load_problem
 from assay.problem.criteria import begin_chapter, freeze_criteria
-from assay.site.pages import index_page, load_board
+from assay.site.asked import answers_beside
+from assay.site.pages import Beside, index_page, load_board
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("data", "baseline", "evaluation")
@@ -124,6 +128,49 @@ def test_a_stage_that_reads_what_was_edited_is_stale_before_the_problem_stage_ru
     assert {"data", "explore", "evaluation"} <= set(edited_parts()) and "problem" not in edited_parts()
     assert rows(edited_parts())["data"]["state"] == "stale"
     assert load_status(edited_parts())["next"] == "bring every stage up to date: assay repro"
+
+
+SHOWN = "from assay.commands.board import *; show_board(load_status({}))"
+
+
+def test_the_terminal_says_first_what_the_front_page_says_first(there):
+    "The question, and where the answers to other questions stand; a criterion that was moved in red words"
+    found = load_status({})
+    page = index_page(load_problem(), load_board(), beside=Beside(said=answers_beside(load_problem())))
+    assert found["about"] == dict(title="t", question="Which?", decision="", moved="")
+    asked = [row["question"] for row in found["asked"]]
+    assert "What was changed after results were known?" in asked
+    assert all(f"<dt>{question}</dt>" in page for question in asked)
+    assert all(sentence in page for row in found["asked"] for sentence in map(escape, row["said"]))
+    done = subprocess.run([sys.executable, "-c", SHOWN], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["t", "Which?"] and "bar moved" not in done.stdout
+    assert f"{len(asked)} more questions, such as “{asked[0]}”, are answered on the front page" in done.stdout
+    move = dict(criterion="judged_by", was="interval", now="estimate")
+    write_json(metrics_path("data"), write_metrics("data", "usable", {}) | dict(bar_moved=[move]))
+    moved = load_status({})["about"]["moved"]
+    assert moved.startswith("The success criteria were changed") and str(escape(moved)) in front()
+
+
+def test_the_board_is_whole_where_the_record_is_broken(there):
+    place("approvals", "criteria.jsonl").write_text("{}\n")
+    found = load_status({})
+    assert found["about"]["question"] == "Which?" and len(found["stages"]) > 10
+
+
+WITHOUT = {  # Commands that print no answer, and why
+    "run": "DVC calls it, and its progress is what it prints",
+    "repro": "its output is that of DVC; `assay status --json` follows it",
+    "serve": "it serves",
+    "score": "it prints the scores as CSV, or writes a table",
+    "schema": "it prints JSON",
+}
+
+
+def test_each_command_with_an_answer_gives_it_to_a_machine():
+    commands = typer.main.get_command(app).commands
+    silent = {n for n, c in commands.items() if not any("--json" in p.opts for p in c.params)}
+    assert silent == set(WITHOUT)
 
 
 def told(*args):

@@ -2,6 +2,7 @@
 shown as it is"""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from test_site import VECTORS
 
-from assay.core.rendering import DECIMALS, NOTHING, macro, render, say_number, show, template_names
+from assay.core.rendering import DECIMALS, NOTHING, macro, render, say_number, show, template_names, template_source
 from assay.pipeline.engine import stage_env
 from assay.release.coverage import coverage_html
 from assay.release.readiness import list_html, open_html
@@ -344,3 +345,16 @@ def test_a_large_number_keeps_its_size():
         for number in (10**power, Decimal(10) ** power, Fraction(10**power)):
             said = say_number(3 * number)
             assert said in (str(3 * 10**power) if power < 40 else "", f"3.0e+{power}"), said
+
+
+OF_THE_EXAMPLE = re.compile(r"\b(flight|patient|airline|airport|passenger|desk)s?\b", re.IGNORECASE)
+
+
+def test_pages_speak_of_rows_by_the_name_that_the_problem_gives_them():
+    "No template, and no prose of a stage's notebook, speaks of flights or patients"
+    prose = {name: template_source(name) for name in template_names() if name.endswith((".j2", ".yaml"))}
+    for path in sorted((ROOT / "pipelines").glob("*.ipynb")):
+        cells = nbformat.read(path, 4).cells
+        prose[path.name] = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    assert len(prose) > 40 and OF_THE_EXAMPLE.search("the costs of a patient")
+    assert {name: found for name, text in prose.items() if (found := OF_THE_EXAMPLE.findall(text))} == {}

@@ -51,12 +51,30 @@ def _dated(answer, rows):
     again = ['Its numbers are of an earlier run, perhaps by another agreement: assay repro makes them again.']
     return answer | dict(verdict=f"{answer['verdict']} (out of date)", tone='open', sentences=again)
 
+def _answered(problem, measured):
+    "What readers ask, with the answers; where the record is broken, those of the stages alone"
+    from assay.site.answer import answers_about, asked_questions
+    from assay.site.asked import answers_beside
+    try: beside = answers_beside(problem)
+    except ValueError: beside = {}
+    asked = asked_questions((), beside | answers_about(measured, problem))
+    return [dict(question=row['question'], said=row['said']) for row in asked]
+
+def _first_words(problem, measured):
+    "What a front page says before its answers: the question, who decides what, and how the criterion moved"
+    from assay.site.answer import decision_words
+    from assay.problem.moved import bar_words
+    moved = next((m['bar_moved'] for m in measured.values() if m.get('bar_moved')), ())
+    agreed = dict(title=problem.title, question=problem.question, decision=decision_words(problem))
+    return agreed | dict(moved=bar_words(moved))
+
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
-)->dict: # `answers`, `stages`, `stopped`, `waivers`, `doubts`, `questions`, `next`
+)->dict: # `about`, `answers`, `asked`, `stages`, `stopped`, `waivers`, `doubts`, `questions`, `next`
     """What is up to date, what it says, what signatures hold open, and what to do next.
 
-    `answers` are those of the front page, `stages` the rows of the board, `stopped` says why stages stopped,
+    `about` and `answers` stand first on the front page, `asked` is what readers ask with the answers there,
+    `stages` are the rows of the board, `stopped` says why stages stopped,
     `waivers` are those that hold today, `doubts` put every score in doubt, `questions` are for people"""
     from assay.problem.agreement import gaps, load_problem
     from assay.release.readiness import doubts, drafted_suspects, questions
@@ -73,7 +91,8 @@ def load_status(
     todo = next_to_do(rows, stops, gaps(problem), doubt, asked)
     measured = {b['stage']: b['metrics'] for b in board if b['metrics']}
     answers = [_dated(a, rows) for a in front_answers(problem, measured, doubt)]
-    said = dict(answers=answers, stages=rows, stopped=stops)
+    said = dict(about=_first_words(problem, measured), answers=answers, asked=_answered(problem, measured))
+    said |= dict(stages=rows, stopped=stops)
     return said | dict(waivers=waivers, doubts=doubt, questions=asked, next=todo)
 
 # %% ../../nbs/commands/01_board.ipynb #bda95a17
@@ -100,6 +119,19 @@ def _print_waiver(console, w):
     "Print one waiver that holds today"
     signed = f"by {w['by']}, {w['role']}: {w['reason']}"
     console.print(f"waived: {w['item']} until {w['until']}, {signed}", markup=False)
+
+def _print_about(console, about):
+    "Print what the front page says first: the question, the decision, and a criterion that was moved"
+    from rich.text import Text
+    console.print(Text(about['title'], 'bold'))
+    for said in filter(None, (about['question'], about['decision'])): console.print(Text(said))
+    if about['moved']: console.print(Text.assemble(coloured('bar moved', 'bad'), f": {about['moved']}"))
+    console.print()
+
+def _more_answers(asked):
+    "Where the answers to other questions stand, in one line"
+    return (f"{len(asked)} more questions, such as “{asked[0]['question']}”, are answered on the front page "
+            'under “What readers ask”, and in assay status --json')
 
 def _print_answer(console, answer):
     "Print one question of the front page with its answer"
@@ -129,7 +161,9 @@ def show_board(status:dict)->None: # Of `load_status`
     for d in status['doubts']:
         console.print(f"{d['what'].upper()}: {d['why']}; every score is in doubt\n", markup=False)
     for q in status['questions']: console.print(f"{q['what']}: {q['why']}\n", markup=False)
+    _print_about(console, status['about'])
     for answer in status['answers']: _print_answer(console, answer)
+    if status['asked']: console.print(_more_answers(status['asked']), markup=False)
     console.print()
     console.print(_board_table(status['stages']), markup=False)
     for s in status['stopped']: console.print(s['why'], markup=False)

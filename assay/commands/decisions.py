@@ -6,6 +6,7 @@
 __all__ = ['Key', 'Role', 'Reason', 'approve', 'reject', 'waive', 'key']
 
 # %% ../../nbs/commands/04_decisions.ipynb #20c05578
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,14 +26,22 @@ def _tell_page():
     "Write the page of decisions again, which no signature binds"
     from assay.site.whole import renew_decisions
     try: renew_decisions()
-    except (ValueError, OSError) as e: print(f'reports/decisions.html was not renewed: {e}')
+    except (ValueError, OSError) as e:
+        print(f'reports/decisions.html was not renewed: {e}', file=sys.stderr)
+
+def _tell(entry, sentences, json_):
+    "Say what was signed: the signed line for a machine, or sentences"
+    _tell_page()
+    if json_: print_json(entry)
+    else: print(*sentences, sep='\n')
 
 def _who(e):
     "Who signed a line; the root is named as such"
     return f"{e['by']}, {e['role']}" + (', root' if e['root'] else '')
 
 # %% ../../nbs/commands/04_decisions.ipynb #104948a0
-def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay = None):
+def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay = None,
+            json_: Json = False):
     """Approve the present bundle: a decision of the product owner, signed and bound to its content and to
     the reports. Run `assay audit` before it, or what is signed says `not rebuilt`."""
     from assay.release.approval import approval_words
@@ -41,21 +50,20 @@ def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay
     enter_root()
     trial = tried_beside()
     e = approve_release(key, role, reason, expires)
-    if trial: print(f'tried beside the approved bundle before it: {trial}')
-    _tell_page()
-    for words in approval_words(e): print(f'signed with it: {words}')
+    tried = [f'tried beside the approved bundle before it: {trial}'] if trial else []
+    bound = [f'signed with it: {words}' for words in approval_words(e)]
     ends = f", until {e['expires']}" if e['expires'] else ''
-    print(f"approved bundle {e['bundle'][:12]} by {_who(e)}{ends}; commit approvals/, then: assay serve")
+    last = f"approved bundle {e['bundle'][:12]} by {_who(e)}{ends}; commit approvals/, then: assay serve"
+    _tell(e, [*tried, *bound, last], json_)
 
 # %% ../../nbs/commands/04_decisions.ipynb #498bcc49
-def reject(key: Key, role: Role, reason: Reason):
+def reject(key: Key, role: Role, reason: Reason, json_: Json = False):
     "Reject the present bundle, or take back its approval."
     from assay.release.approval import reject as sign
     key = given_path(key)
     enter_root()
     e = sign(key, reason, role=role)
-    _tell_page()
-    print(f"rejected bundle {e['bundle'][:12]} by {_who(e)}; commit approvals/")
+    _tell(e, [f"rejected bundle {e['bundle'][:12]} by {_who(e)}; commit approvals/"], json_)
 
 # %% ../../nbs/commands/04_decisions.ipynb #b7f3e7b7
 _OpenItem = Annotated[str, typer.Argument(
@@ -65,7 +73,7 @@ _OpenItem = Annotated[str, typer.Argument(
 _Withdraw = Annotated[bool, typer.Option('--withdraw', help='Take back the waiver that stands.')]
 
 def waive(item: _OpenItem, key: Key, role: Role, reason: Reason, until: _LastDay = None,
-          withdraw: _Withdraw = False):
+          withdraw: _Withdraw = False, json_: Json = False):
     "Sign that what is open may stay open until a day, or take that back."
     from assay.release.waiving import waive as sign, withdraw as take_back
     if withdraw == bool(until):
@@ -73,9 +81,8 @@ def waive(item: _OpenItem, key: Key, role: Role, reason: Reason, until: _LastDay
     key = given_path(key)
     enter_root()
     e = take_back(item, reason, key, role=role) if withdraw else sign(item, reason, until, key, role=role)
-    _tell_page()
     what = 'took back the waiver of {item}' if withdraw else 'waived {item} until {until}: {excuses};'
-    print(f"{what.format(**e)} by {_who(e)}; commit approvals/, then: assay repro")
+    _tell(e, [f"{what.format(**e)} by {_who(e)}; commit approvals/, then: assay repro"], json_)
 
 # %% ../../nbs/commands/04_decisions.ipynb #765d35d4
 _NEEDS = dict( # Option of `assay key` to the others that it needs
@@ -109,12 +116,20 @@ def _show_keys(json_):
         print('no key is enrolled; the first one becomes the root: '
               'assay key --out FILE --name NAME --role ROLE')
 
-def _make_key(out, name, role, signer):
+def _made_key(id, out, name, role):
+    "A new pair for a machine; `counts` says whether the chain knows it"
+    from assay.release.chain import load_keys
+    from assay.release.signers import public_half
+    made = dict(id=id, name=name, role=role, private=str(out), public=public_half(out))
+    return made | dict(counts=id in load_keys())
+
+def _make_key(out, name, role, signer, json_=False):
     "Make a pair, and say what is left to do until it counts"
     import shlex
     from assay.release.chain import load_keys
     from assay.release.signers import new_key, public_half
     id = new_key(out, name, role, signer)
+    if json_: return print_json(_made_key(id, out, name, role))
     print(f'key {id} for {name}, {role}: private half in {out}')
     if id not in load_keys():
         options = ['--public', public_half(out), '--name', name, '--role', role, '--key']
@@ -155,9 +170,8 @@ def key(out: _Out = None, name: _Name = None, role: _HolderRole = None, signer: 
     out, signer = given_path(out), given_path(signer)
     enter_root()
     if not asked: return _show_keys(json_)
-    if asked == 'out': return _make_key(out, name, role, signer)
+    if asked == 'out': return _make_key(out, name, role, signer, json_)
     if asked == 'public': e = enrol_key(public, name, role, signer, reason or 'joins')
     if asked == 'change': e = change_role(change, role, signer, reason)
     if asked == 'revoke': e = revoke_key(revoke, signer, reason)
-    _tell_page()
-    print(f"{e['decision']}: key {e['about']['id']}, signed by {_who(e)}; commit approvals/")
+    _tell(e, [f"{e['decision']}: key {e['about']['id']}, signed by {_who(e)}; commit approvals/"], json_)

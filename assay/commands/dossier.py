@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ..core.artifacts import atomic_write, enter_root, given_path, place, write_text
-from .terminal import check_replaceable, option
+from .terminal import Json, check_replaceable, option, print_json
 
 # %% ../../nbs/commands/10_dossier.ipynb #315d7f9e
 _MARK = '<meta name="generator" content="assay dossier">'
@@ -84,7 +84,7 @@ def _said(page):
     "A path as a reader knows it"
     return page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
 
-def dossier(to: _To = None, pdf: _Pdf = False):
+def dossier(to: _To = None, pdf: _Pdf = False, json_: Json = False):
     """Write one page for an auditor: every item with its evidence and hashes, by stage, by Annex IV of the EU
     AI Act and by the NIST AI RMF, with what is missing."""
     from assay.site.dossier import dossier_page, read_dossier
@@ -94,5 +94,7 @@ def dossier(to: _To = None, pdf: _Pdf = False):
     browser = find_browser() if pdf else None
     folder = page.parent if page.is_relative_to(root) else None
     write_text(page, dossier_page(read_dossier(), folder))
-    print(f'dossier: {_said(page)}')
-    if printed: print(f'printed: {_said(print_page(page, printed, browser))}')
+    if printed: print_page(page, printed, browser)
+    made = {kind: str(_said(path)) for kind,path in dict(dossier=page, printed=printed).items() if path}
+    if json_: print_json(made)
+    else: print(*(f'{kind}: {path}' for kind,path in made.items()), sep='\n')

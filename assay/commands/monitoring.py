@@ -191,10 +191,11 @@ def monitor(table: _Watched = None, labels: _Labels = None, json_: Json = False)
     stop(_tell_monitoring(found, json_))
 
 # %% ../../nbs/commands/06_monitoring.ipynb #5e2bc766
-def rollback():
+def rollback(json_: Json = False):
     "Point the service to the bundle approved before; it takes effect when the service starts."
     from assay.release.approval import rollback as point
     enter_root()
     found = point()
+    if json_: return print_json(found)
     print(f"the service will load bundle {found['identity'][:12]} from {found['folder']}; "
           "restart it: assay serve")

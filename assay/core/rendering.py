@@ -247,11 +247,14 @@ def _is_day(v): return type(v).__name__ == 'Timestamp' and v == v.normalize()
 
 LARGE = 1000 # A column with such numbers, and none below 10 but zero, needs no digits after the point
 
-def _column_places(known):
-    "Digits after the point of all numbers of a column; none where they are large, such as amounts of money"
+def _are_large(known):
+    "Are the numbers of a column large, such as amounts of money?"
     sizes = [abs(_float(v)) for v in known if v]
-    if sizes and max(sizes) >= LARGE and min(sizes) >= 10: return 0
-    return max(map(_places, known))
+    return bool(sizes) and max(sizes) >= LARGE and min(sizes) >= 10
+
+def _column_places(known):
+    "Digits after the point of all numbers of a column; none where they are large"
+    return 0 if _are_large(known) else max(map(_places, known))
 
 def _column(values):
     "The texts of one column, and whether it holds numbers"
@@ -307,11 +310,53 @@ class Table:
         padded = lambda line: [c.rjust(w) if n else c.ljust(w) for c,w,n in zip(line, widths, self.numeric)]
         return '\n'.join('  '.join(padded(line)).rstrip() for line in lines)
 
+# %% ../../nbs/core/09_rendering.ipynb #49d8461e
+_ESTIMATED = { # Columns of which `low` and `high` are the ends
+    'value', 'rate', 'share', 'difference', 'cost', 'per_1000', 'per 1,000 decisions', 'in_a_year',
+    'strength', 'importance', 'worse_by', 'loss'}
+
+def _are_ends(low, high, name):
+    "Are two columns the ends of the intervals of the column before them?"
+    named = str(name).partition(' (')[0]
+    plain = (low, high) == ('low', 'high') and named in _ESTIMATED
+    return plain or (low, high) == (f'{named}_low', f'{named}_high')
+
+def _are_numbers(values): return all(_is_number(v) for v in values if not _is_blank(v))
+
+def _at_estimate(names, columns, i):
+    "Does a column of estimates begin here, with the two ends of each behind it?"
+    if len(names) < i+3 or not _are_ends(names[i+1], names[i+2], names[i]): return False
+    return all(map(_are_numbers, columns[i:i+3])) and not all(map(_is_blank, columns[i]))
+
+def _beside_ends(value, low, high):
+    "One estimate with its ends, as texts"
+    return f'{value} ({low} to {high})'.strip() if low and high else value
+
+def _estimates(columns):
+    "The texts of a column of estimates with their ends, all with the same digits"
+    known = [[v for v in values if not _is_blank(v)] for values in columns]
+    places = 0 if _are_large(known[0]) else _column_places(sum(known, []))
+    said = [[_cell(v, places) for v in values] for values in columns]
+    return [_beside_ends(*cells) for cells in zip(*said)], True
+
+def _with_intervals(names, columns):
+    "The heads and the texts of the columns, with an estimate and its ends in one"
+    heads, told, i = [], [], 0
+    while i < len(names):
+        is_one = _at_estimate(names, columns, i)
+        heads.append(f'{_label(names[i])} (low to high)' if is_one else _label(names[i]))
+        told.append(_estimates(columns[i:i+3]) if is_one else _column(columns[i]))
+        i += 3 if is_one else 1
+    return heads, told
+
+
 # %% ../../nbs/core/09_rendering.ipynb #6e252f18
-def _only_counts(index):
-    "Does an index do no more than number the rows?"
-    if type(index).__name__ != 'RangeIndex' or index.name is not None: return False
-    return (index.start, index.step) == (0, 1)
+def _only_counts(frame):
+    "Does the index do no more than number the rows, or the rows of a larger table?"
+    index = frame.index
+    if index.nlevels > 1 or index.name is not None or index.dtype.kind not in 'iu': return False
+    counts = list(index) == list(range(len(index)))
+    return counts or not index.is_unique or 'id' in frame.columns
 
 def _with_item_names(frame, columns):
     "The values of the columns; in a table of checks each id has the short name of its item"
@@ -325,11 +370,12 @@ def _laid_out(frame, most, title=''):
     levels, columns = _values(frame.head(most))
     columns = _with_item_names(frame, columns)
     heads = _head_names(frame)
-    if columns and _only_counts(frame.index): levels, heads = [], []
-    texts, numeric = zip(*map(_column, [*levels, *columns]))
+    if columns and _only_counts(frame): levels, heads = [], []
+    labels, told = _with_intervals(list(frame.columns), columns)
+    texts, numeric = zip(*map(_column, levels), *told)
     rows = [list(row) for row in zip(*texts)]
     if left := len(frame)-len(rows): rows.append([f'… {left:,} more', *['']*(len(texts)-1)])
-    return Table([*heads, *map(_label, frame.columns)], rows, list(numeric), len(levels), title)
+    return Table([*heads, *labels], rows, list(numeric), len(levels), title)
 
 def show(
     frame, # Data frame or series

@@ -101,7 +101,7 @@ def _has_ends(m):
 def _told(m):
     "A metric with its interval in words"
     if not _has_ends(m): return 'without an interval'
-    return f"{m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}] (n {m['n']})"
+    return f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f}, n {m['n']:,})"
 
 def baseline_checks(
     metrics:dict, # Metrics of the stage, by name
@@ -182,7 +182,7 @@ def _attacks(leak, margin, same, agree):
         more = 'which is too few for an interval: set evaluation.n_shuffles in params.yaml to 8 or more'
         return 'unanswered' if is_sound else False, f"{fits}, {more}; {rest}"
     median = f"it gains {round(leak['value'], 3)+0:.3f} over the constant in the median"
-    ends = f"99 % interval [{leak['low']:.3f}, {leak['high']:.3f}]"
+    ends = f"99 % interval {leak['low']:.3f} to {leak['high']:.3f}"
     is_above = leak['low'] > margin
     meant = _said_of_margin(is_above, margin)
     return not is_above and is_sound, f'{fits} {median}, {ends}, {meant}; {rest}'
@@ -327,7 +327,7 @@ def _told_saving(saving, currency):
     "A saving per 1,000 decisions in words"
     unit = f' {currency}' if currency else ''
     if saving.get('value') is None: return 'the saving over today\'s practice was not measured'
-    ends = f" [{saving['low']:,.0f}, {saving['high']:,.0f}]" if _has_ends(saving) else ''
+    ends = f" ({saving['low']:,.0f} to {saving['high']:,.0f})" if _has_ends(saving) else ''
     return f"{saving['value']:,.0f}{unit}{ends} per 1,000 decisions over today's practice (n {saving['n']:,})"
 
 _SAVED = dict(

@@ -14,6 +14,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from ..core.figures import literal_text
+from ..core.rendering import metric_name
 from ..explore.associations import feature_associations
 from ..models.features import sample_rows
 from ..stats.intervals import count_groups, ends_of, replicate
@@ -198,6 +199,6 @@ def plot_groups(
     sns.barplot(t, x='importance', y='name', color=colour, ax=ax)
     ax.errorbar(t.importance, t.name, xerr=ends, fmt='none', ecolor='.3', capsize=2)
     ax.axvline(0, color='.3', lw=.8)
-    ax.set(xlabel=f'{metric}: worse by, when shuffled', ylabel='')
+    ax.set(xlabel=f'{metric_name(metric)}: worse by, when shuffled', ylabel='')
     sns.despine(ax=ax)
     return ax

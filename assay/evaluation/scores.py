@@ -17,6 +17,7 @@ from sklearn.base import clone
 
 from ..core.artifacts import check_file, metric as as_metric, only_writer, to_json, write_text
 from ..core.figures import literal_text
+from ..core.rendering import metric_name
 from ..stats.intervals import Resamples, interval, is_better, mean_interval
 from ..stats.metrics import METRICS, metrics_to_show, score, sort_scores, weighted_mean
 from ..stats.scored import Comparison, Scored
@@ -118,7 +119,7 @@ def error_table(
     resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
     pairs:bool=False, # Also look at each pair of columns
     min_rows:int=None, # Smaller segments are left out; by default a twentieth of the rows, from 20 to 200
-)->pd.DataFrame: # Worst first: `segment`, `n`, `loss`, `excess`, `share`, `low`, `high`
+)->pd.DataFrame: # Worst first: `segment`, `n`, `loss`, `low`, `high`, `excess`, `share`
     """Segments of the rows by their mean loss
 
     `excess` is the loss above the mean, `share` the part of all loss."""
@@ -130,7 +131,8 @@ def error_table(
     res = res.sort_values('loss', ascending=False, kind='stable').head(20)
     ends = [mean_interval(losses[at], resamples.at(at)) for at in res['at']]
     low, high = [e.get('low') for e in ends], [e.get('high') for e in ends]
-    return res.drop(columns='at').assign(low=low, high=high).reset_index(drop=True)
+    res = res.assign(low=low, high=high).reset_index(drop=True)
+    return res[['segment', 'n', 'loss', 'low', 'high', 'excess', 'share']]
 
 def _segments(df, columns, pairs, min_rows):
     "Name and positions of each segment that has rows enough"
@@ -325,7 +327,7 @@ def plot_intervals(
     if line is not None:
         ax.axvline(line, color='.4', ls='--', lw=1, label=f'{mark} {line:g}')
         ax.legend(frameon=False, loc='lower right', bbox_to_anchor=(1, 1), borderaxespad=0)
-    ax.set_xlabel(label)
+    ax.set_xlabel(metric_name(label))
     sns.despine(ax=ax)
     return ax
 

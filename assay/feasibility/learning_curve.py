@@ -14,6 +14,7 @@ from .case import (
     FAMILIES, Case, case_blocks, case_weights, fit_score, measure_gain, point_score)
 from ..evaluation.scores import median_gain
 from ..core.figures import literal_text
+from ..core.rendering import metric_name
 from ..stats.metrics import score as metric_score
 from ..stats.intervals import blocks_of
 from .value import fit_power_law
@@ -257,7 +258,7 @@ def plot_curve(
     ax.plot(curve.rows, curve.fitted, color='C1')
     ax.fill_between(curve.rows, curve.low, curve.high, alpha=.2, color='C1')
     ax.plot(curve.rows, curve.score, 'o', color='C0')
-    ax.set(xscale='log', xlabel='rows', ylabel=label)
+    ax.set(xscale='log', xlabel='rows', ylabel=metric_name(label))
     if curve.score.notna().all(): ax.set_title('too noisy to extrapolate', loc='left', fontsize=9)
     ax.xaxis.set_major_formatter('{x:,.0f}')
     ax.xaxis.set_minor_formatter(_minor_label)

@@ -11,7 +11,7 @@ import dataclasses, functools
 import pandas as pd
 
 from ..core.artifacts import metrics_path, place, read_metrics, read_table
-from ..core.rendering import show
+from ..core.rendering import metric_name, show
 from ..data.columns import load_dictionary
 from ..evaluation.decisions import in_currency
 from .alternatives import technical_direction
@@ -108,7 +108,7 @@ class Study:
         "Score of each model with its interval, beside the agreed minimum"
         m = self.models()[['value', 'low', 'high']].astype(float)
         reach = [(m.value-m.low).clip(lower=0), (m.high-m.value).clip(lower=0)]
-        ax = m.value.plot.barh(xerr=reach, xlabel=self.problem.metric, color='C0', capsize=3)
+        ax = m.value.plot.barh(xerr=reach, xlabel=metric_name(self.problem.metric), color='C0', capsize=3)
         ax.axvline(self.problem.minimum, ls='--', color='0.4')
         return ax
 

@@ -304,11 +304,11 @@ def say_number(
 
 def say_interval(
     m, # `value`, `low`, `high`, perhaps `n`; or None
-)->str: # Such as `0.12 [0.03, 0.19], n = 900`
+)->str: # Such as `0.12 (0.03 to 0.19, n 900)`
     "Format a number with its interval for a sentence"
     if not m: return 'not measured'
-    n = f", n = {m['n']:,}" if m.get('n') else ''
-    return f"{say_number(m['value'])} [{say_number(m['low'])}, {say_number(m['high'])}]{n}"
+    n = f", n {m['n']:,}" if m.get('n') else ''
+    return f"{say_number(m['value'])} ({say_number(m['low'])} to {say_number(m['high'])}{n})"
 
 def _demand_all(facts):
     "Refuse facts that are not those that the rules read"

@@ -23,6 +23,7 @@ from .features import feature_frame, sample_rows
 from ..core.figures import literal_text
 from ..core.imports import closure, module_path
 from ..core.keys import content_hash
+from ..core.rendering import metric_name
 from ..stats.intervals import weights_of
 from ..stats.metrics import METRICS, score
 from .estimators import fit_final, make_spec, predict_score, search_space, target_of
@@ -200,7 +201,7 @@ def plot_history(
     dots, line = sns.color_palette('colorblind')[:2]
     ax.plot(values, 'o', color=dots, label='trial')
     ax.step(range(len(best)), best, where='post', color=line, label='best so far')
-    ax.set(xlabel='trial', ylabel=study['metric'])
+    ax.set(xlabel='trial', ylabel=metric_name(study['metric']))
     ax.legend(frameon=False)
     sns.despine(ax=ax)
     return ax
@@ -227,7 +228,7 @@ def plot_parameters(
     if axes is None: fig, axes = plt.subplots(1, n, figsize=(min(7, 2.2*n), 2.4), sharey=True)
     axes, table = np.atleast_1d(axes), trials_table(study)
     for ax, (name, limits) in zip(axes, study['space'].items()): _plot_parameter(ax, table, name, limits)
-    axes[0].set_ylabel(study['metric'])
+    axes[0].set_ylabel(metric_name(study['metric']))
     sns.despine()
     # once: a layout that is done at each drawing depends on how often a figure is drawn
     if fig: fig.tight_layout()

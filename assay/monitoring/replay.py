@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from ..core.artifacts import place, read_json, read_table
 from ..core.figures import literal_text
 from ..core.numbers import large_enough
-from ..core.rendering import show
+from ..core.rendering import metric_name, show
 from ..data.columns import load_dictionary
 from ..data.dictionary import validate
 from ..explore.browse import count_broken, read_visible
@@ -137,7 +137,7 @@ def plot_performance(
         ax.errorbar(d.index+shift, value, ends, fmt='o', color=color, capsize=2, label=name)
     ax.axhline(minimum, color='0.4', ls='--', lw=1, label='minimum')
     ax.set_xticks(table.index, table.week, rotation=30, fontsize=7)
-    ax.set(xlabel='week from', ylabel=metric)
+    ax.set(xlabel='week from', ylabel=metric_name(metric))
     ax.legend(fontsize=7)
     return ax
 

@@ -36,10 +36,10 @@ def _shown(value):
 def _say(m):
     "One metric in words: value, interval, n"
     if m.get('value') is None: return m.get('why') or 'not computed'
-    text = _shown(m['value'])
-    if m.get('low') is not None and m.get('high') is not None:
-        text += f" [{_shown(m['low'])}, {_shown(m['high'])}]"
-    return text + (f", n = {m['n']:,}" if m.get('n') else '')
+    has_ends = m.get('low') is not None and m.get('high') is not None
+    ends = [f"{_shown(m['low'])} to {_shown(m['high'])}"] if has_ends else []
+    beside = ', '.join(ends + ([f"n {m['n']:,}"] if m.get('n') else []))
+    return f"{_shown(m['value'])} ({beside})" if beside else _shown(m['value'])
 
 # %% ../../nbs/release/11_model_card.ipynb #9e7648ed
 _OF_MODEL = (

@@ -327,7 +327,7 @@ def _cells(r):
     "The cells of one row of the list, by the name of their column"
     badge, fine_print = macro('parts.html.j2', 'badge'), macro('parts.html.j2', 'fine_print')
     state = badge(said_state(r), TONES.get(r['status'], 'open'))
-    must = fine_print(r['text'], r['rule'])
+    must = fine_print(r['text'], _words(r['rule']))
     owner = f"{r['owner']} ({r['kind']})"
     item = macro('parts.html.j2', 'fine_print')(r['id'], item_name(r['id']))
     judged = {'item': item, 'state': state, 'what must hold': must, 'owner': owner}

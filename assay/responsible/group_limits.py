@@ -136,8 +136,9 @@ def _pairs_said(judged, status):
 
 def _pair_said(r):
     "One limit with the pair that decides"
-    pair = f'{r.limit} of {r.column} ({r.lowest} to {r.highest})'
-    ends = f'[{r.low:.2f}, {r.high:.2f}]'
+    limit = r.limit.replace('_', ' ')
+    pair = f'{limit} of {r.column} ({r.lowest} to {r.highest})'
+    ends = f'({r.low:.2f} to {r.high:.2f})'
     return f'{pair}: {r.value:.2f} {ends}, limit {r.bar:g}'
 
 def _not_measured(judged):
@@ -244,7 +245,7 @@ def _view(r):
     "One number with its interval, or why there is none"
     if pd.isna(r.value): return r.note
     value = f'{r.value:.2f}'
-    return value if pd.isna(r.low) else f'{value} [{r.low:.2f},\xa0{r.high:.2f}]'
+    return value if pd.isna(r.low) else f'{value} ({r.low:.2f} to\xa0{r.high:.2f})'
 
 def group_view(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
