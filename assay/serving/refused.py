@@ -44,8 +44,8 @@ def refused_example(
 _NO_RULE = 'No column has a range or a list of values, so there is no rule that a row could break.'
 _IN_TABLES = (
     'The data stage treats such a row of a table alike: it is set aside with the rule that it breaks, in '
-    '`data/prepared/quarantine.parquet`, and is neither repaired nor learnt from; the other rows go on, and '
-    'more of them than `max_quarantine_share` fail the stage.')
+    '`data/prepared/quarantine.parquet`, and is neither repaired nor learnt from; the other rows go on. The '
+    'stage fails where more than the share `max_quarantine_share` of all rows is set aside.')
 
 def refused_said(
     bundle, # `assay.package.bundle.Bundle`
