@@ -56,5 +56,5 @@ def refused_said(
     asked = f"`{found['column']}` = `{value}`, where {found['allowed']} is allowed"
     body = json.dumps(found['body'])
     return (f"A row that breaks a rule of the dictionary gets no score. Asked for a row with {asked}, "
-            f"the live service answers with status {found['status']} and `{body}`, refuses all rows of the request, "
-            f'and puts the row aside in the prediction log. {_IN_TABLES}')
+            f"the live service answers with status {found['status']} and `{body}`, "
+            f'refuses all rows of the request, and puts the row aside in the prediction log. {_IN_TABLES}')

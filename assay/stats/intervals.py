@@ -37,7 +37,7 @@ def _as_weights(x):
 def _some_count(weight, column):
     "The weights; refuses rows of which none counts"
     if not len(weight) or weight.any(): return weight
-    raise ValueError(f'the weight {column!r} is 0 in all {len(weight)} rows, so none of them counts; expected '
+    raise ValueError(f'the weight {column!r} is 0 in all {len(weight)} rows, so none counts; expected '
                      'a number above 0 in some: correct it at the source, or name another column as weight')
 
 def weights_of(
