@@ -54,7 +54,7 @@ def reading_of(
 def as_laid_out(
     reading:Reading, # From `reading_of`
     path, # CSV file, Parquet file, or folder of Parquet files
-)->tuple: # `Reading` with the line that holds the names and its delimiter; sentences that say what is left out
+)->tuple: # `Reading` with the line of the names and its delimiter; sentences that say what is left out
     "How a table is read whose names may stand below other lines"
     if kind_of_file(path) == 'parquet': return reading, ()
     found = find_layout(csv_file(dict(name=Path(path).name, url=str(path))))

@@ -55,6 +55,7 @@ def refused_said(
     value = found['value'] if isinstance(found['value'], str) else f"{found['value']:g}"
     asked = f"`{found['column']}` = `{value}`, where {found['allowed']} is allowed"
     body = json.dumps(found['body'])
-    return (f"A row that breaks a rule of the dictionary gets no score. Asked for a row with {asked}, the live "
-            f"service answers with status {found['status']} and `{body}`, refuses all rows of the request, "
+    return ("A row that breaks a rule of the dictionary gets no score. "
+            f"Asked for a row with {asked}, the live service answers "
+            f"with status {found['status']} and `{body}`, refuses all rows of the request, "
             f'and puts the row aside in the prediction log. {_IN_TABLES}')
