@@ -194,7 +194,7 @@ def test_no_half_point_for_a_number_that_is_about_something_else(scored):
 
 def test_the_map_says_of_the_fallback_what_the_agreement_says(the_map):
     "R10 and the row of the fallback: the service does not answer by today's rule, and nobody here does"
-    said = read_yaml(ROOT / "problem.yaml")["responsible"]["R10"]["not_built"]
+    said = read_yaml(ROOT / "tests/flights/problem.yaml")["responsible"]["R10"]["not_built"]
     lacks = " ".join(next(r for r in the_map if r["id"] == "11.4")["lacks"])
     assert all(lack in lacks for lack in said)
     assert "503" in lacks
