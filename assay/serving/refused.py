@@ -58,3 +58,4 @@ def refused_said(
     return (f"A row that breaks a rule of the dictionary gets no score. Asked for a row with {asked}, "
             f"the live service answers with status {found['status']} and `{body}`, "
             f'refuses all rows of the request, and puts the row aside in the prediction log. {_IN_TABLES}')
+
