@@ -6,7 +6,7 @@
 __all__ = ['PARTS', 'app', 'options', 'schema', 'main', 'merge']
 
 # %% ../nbs/95_cli.ipynb #7b474838
-import sys
+import re, sys
 from typing import Annotated
 
 import typer
@@ -78,9 +78,27 @@ def schema(name: Annotated[str, typer.Argument(help='problem, dictionary, params
     print(schema_text(name), end='')
 
 # %% ../nbs/95_cli.ipynb #d12f011e
+_EXTRAS = ('serve', 'research') # Extras of the package, the smaller one first
+_OTHER_NAMES = dict(sklearn='scikit-learn', prometheus_client='prometheus-client', google='protobuf')
+
+def _extra_of(library):
+    "The extra of the package that brings a library; empty where none does"
+    from importlib.metadata import requires
+    named = _OTHER_NAMES.get(library, library).replace('_', '-')
+    lines = [r for r in requires('assay') or () if re.match(rf'{named}(?![\w\[-])', r)]
+    return next((extra for extra in _EXTRAS if any(f'"{extra}"' in line for line in lines)), '')
+
+def _say_missing(error):
+    "What to do where a library is not installed; an error of another kind is raised again"
+    library = (error.name or '').partition('.')[0]
+    if not (extra := _extra_of(library)): raise error
+    return (f'the library {library} is not installed in this environment; expected assay with its extra '
+            f"{extra}: pip install 'assay[{extra}]', or 'FILE.whl[{extra}]' where FILE.whl is its wheel")
+
 def main():
     "The command `assay`"
     try: app()
+    except ModuleNotFoundError as e: sys.exit(complain(_say_missing(e)))
     except (ValueError, TypeError, OSError) as e: sys.exit(complain(e))
     except KeyError as e: sys.exit(complain(e.args[0] if e.args else e))
     except ModuleNotFoundError as e: sys.exit(complain(lacking(e) or e))

@@ -28,7 +28,6 @@ DOSSIER = "tests/test_dossier.py::test_the_command_writes_beside_the_versioned_f
 # first words of a command to the test that runs it
 BUILDING = {
     "assay answer": "tests/test_answers.py::test_the_form_writes_each_answer_at_once_and_ends_at_any_time",
-    "assay answer --json": "tests/test_answers.py::test_one_answer_without_a_form",
     "assay answer R01": "tests/test_answers.py::test_one_answer_without_a_form",
     "assay answer minimum": "tests/test_guide.py::test_the_answer_of_the_tutorial_is_taken",
     "assay audit": "tests/test_audit.py::test_a_rebuild_gives_the_committed_bytes",
@@ -54,7 +53,7 @@ RELEASING = {
     "assay score": SERVED,
     "assay serve": "tests/test_whole.py::service",
     "assay verify": TEAM,
-    "assay waive": "tests/test_approval.py::test_waivers_are_signed_bound_and_end",
+    "assay waive": NOT_RUN + "nothing fails in this project; tests/test_approval.py waives an item that does",
 }
 BESIDE_ASSAY = {
     "cd": NOT_RUN + "it changes the folder of the reader's shell",
@@ -66,6 +65,9 @@ BESIDE_ASSAY = {
     "make run": WHOLE,
     "make setup": NOT_RUN + "it downloads the locked packages; CI does it before every test",
     "make test": OWN_TESTS,
+    "pip install": NOT_RUN + "it downloads packages; tests/test_new.py installs the wheel without them",
+    "python -m assay.examples.orders": "tests/test_guide.py::test_the_tables_of_the_tutorial_are_written",
+    "python3 -m venv": NOT_RUN + "it comes before the download; tests/test_new.py makes an environment",
 }
 COMMANDS = BUILDING | RELEASING | BESIDE_ASSAY
 
@@ -138,6 +140,34 @@ def test_the_test_that_runs_a_command_is_there_and_its_file_names_it(command):
     word = command.split()[1] if command.split()[0] in ("assay", "make") else command.split()[0]
     said = (ROOT / ("nbs/team.ipynb" if COMMANDS[command] == TEAM else path)).read_text(encoding="utf-8")
     assert re.search(rf"\b{re.escape(word)}\b", said)
+
+
+SHELL = ("cd", "export", "python3 -m venv")  # they change the shell or the folder alone, which a page need not say
+
+
+def unmarked(text):
+    "Commands of a page that no test runs, in sections that do not say *not run here*"
+    parts = re.split(r"^## ", text, flags=re.M)
+    silent = [part for part in parts if "*not run here*:" not in part.lower()]
+    told = [c for part in silent for c in commands(part) if COMMANDS[entry(c)].startswith(NOT_RUN)]
+    return [c for c in told if entry(c) not in (*SHELL, "assay explain")]
+
+
+def test_a_page_says_of_each_command_that_no_test_runs():
+    assert {name: found for name, text in docs().items() if (found := unmarked(text))} == {}
+    silent = "## Deploy\n\n```sh\ndocker compose up\n```\n"
+    assert unmarked(silent) == ["docker compose up"]  # the control
+    assert unmarked(f"{silent}\n(*Not run here*: it needs a container engine.)\n") == []
+
+
+def test_the_tables_of_the_tutorial_are_written(tmp_path):
+    from assay.examples.orders import write_orders
+
+    line = next(c for c in commands(docs()["tutorial.md"]) if "assay.examples.orders" in c)
+    assert line == "python -m assay.examples.orders ../table"
+    names = {p.name for p in write_orders(tmp_path / "table")}
+    read = set(re.findall(r"\.\./table/(\w+\.csv)", docs()["tutorial.md"]))
+    assert read == names == {"orders.csv", "new.csv", "outcomes.csv"}
 
 
 def test_the_answer_of_the_tutorial_is_taken(tmp_path):

@@ -8,7 +8,7 @@ __all__ = ['Option', 'command_reference']
 # %% ../../nbs/guide/04_command_line.ipynb #81019e81
 import dataclasses, typing
 
-from ..cli import app
+from ..cli import PARTS, app
 
 # %% ../../nbs/guide/04_command_line.ipynb #f447ddc1
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +32,11 @@ def _option(o):
     return Option(name, '' if is_flag else _kind(o), default, getattr(o, 'help', '') or '')
 
 def command_reference()->list: # Per command its `name`, what it is `about`, and its `options`
-    "The commands, read from the program itself"
+    "The commands, read from the program itself, in the order of `assay --help`"
     import typer
     commands = typer.main.get_command(app).commands
+    in_order = [name for names in PARTS.values() for name in names]
+    names = [*in_order, *(name for name in commands if name not in in_order)]
     return [
-        dict(name=name, about=c.help or '', options=[_option(o) for o in c.params])
-        for name, c in commands.items() if not c.hidden]
+        dict(name=name, about=commands[name].help or '', options=[_option(o) for o in commands[name].params])
+        for name in names if not commands[name].hidden]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DOCS', 'RULES_FILE', 'RULES_PAGE', 'README', 'FIRST', 'ABOUT', 'PARTS', 'Site', 'doc_files', 'lesson_files',
            'site_pages', 'say_commit', 'repository_address', 'write_docs', 'write_lessons', 'write_wings',
-           'write_computed', 'copy_reports', 'write_lists', 'write_site', 'main']
+           'write_computed', 'copy_reports', 'write_lists', 'site_faults', 'write_site', 'main']
 
 # %% ../../nbs/guide/10_site.ipynb #8b014e2f
 import argparse, dataclasses, os, re, shutil, subprocess, sys, tempfile
@@ -22,7 +22,7 @@ from ..site.notebook import fragment, headings
 from ..site.report import tone
 from .command_line import command_reference
 from .lessons import as_page, read_lesson, run_lesson
-from .links import read_links, relink
+from .links import dead_links, read_links, relink
 from .rules import methods, rule_sets
 from .signatures import read_wings
 
@@ -237,7 +237,7 @@ def _by_wing(lessons):
     "The lessons of each wing"
     groups = {}
     for p in lessons:
-        wing = p['page'].split('/')[1] if p['page'].count('/') > 1 else 'the whole'
+        wing = p['page'].split('/')[1] if p['page'].count('/') > 1 else 'From beginning to end'
         groups.setdefault(wing, []).append(p)
     return [(f'{wing}: {WINGS[wing]}' if wing in WINGS else wing, pages) for wing, pages in groups.items()]
 
@@ -283,17 +283,34 @@ def _fill(site, executed):
     reference = [*computed['reference'], *write_wings(site, wings)]
     write_lists(site, docs, lessons, reference)
 
+_MOST_BYTES = 1_000_000 # Of one page
+
+def site_faults(
+    folder, # Of a site
+)->list: # Sentences
+    "Links that lead nowhere, and pages that are too large"
+    sizes = {p.relative_to(folder): p.stat().st_size for p in sorted(Path(folder).rglob('*.html'))}
+    over = {p: size for p,size in sizes.items() if size > _MOST_BYTES}
+    large = [f'{p} has {size:,} bytes, more than {_MOST_BYTES:,}' for p,size in over.items()]
+    return [*dead_links(folder), *large]
+
+def _refuse_faults(folder):
+    if found := site_faults(folder):
+        raise ValueError(f'{len(found)} faults of the site, the first ones: {found[:5]}; expected none: '
+                         'correct the link in its source, or show less in the lesson')
+
 def write_site(
     folder='_site', # Where it is written; what is there is replaced
     lessons=None, # Notebooks that are shown; all of `nbs/` by default
     execute:bool=True, # Execute the lessons, so that their pages have outputs?
 )->Path: # The folder
-    "Build the site; raises `ValueError` where a lesson fails"
+    "Build the site; raises `ValueError` where a lesson fails, a link is dead or a page is too large"
     folder = Path(folder)
     names = [Path(p).as_posix() for p in (lesson_files() if lessons is None else lessons)]
     with tempfile.TemporaryDirectory(prefix='.site-', dir=folder.resolve().parent) as made:
         site = Site(Path(made, 'site'), site_pages(names), say_commit(), repository_address())
         _fill(site, set(names) if execute else set())
+        _refuse_faults(site.folder)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(site.folder, folder)
     return folder

@@ -270,7 +270,7 @@ def fill_in(
         if said == 'q': break
         if said == 'written': done.append(q.key)
     left = len(questions) - len(done)
-    say(f'{len(done)} answered, {left} open; `assay answer` goes on here')
+    say(f'{len(done)} answered, {left} not; `assay answer` asks again for what is open')
     return done
 
 def _answered_before(key):

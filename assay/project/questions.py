@@ -7,7 +7,7 @@ __all__ = ['OWNER', 'EXPERT', 'SCIENTIST', 'OPERATIONS', 'SECURITY', 'DEVELOPER'
            'Help', 'open_questions', 'asked_again', 'chosen_questions', 'known_facts', 'questions_json']
 
 # %% ../../nbs/project/21_questions.ipynb #18748084
-import dataclasses
+import dataclasses, re
 from pathlib import Path
 
 from ..core.artifacts import place, read_json
@@ -270,13 +270,19 @@ def _keys_of(problem, gap):
     if not name: return _parts_of(problem, part)
     return _entry_keys(problem, part, name) if isinstance(getattr(problem, part), list) else [gap]
 
+def _example(about, last):
+    "The example of one key of an entry, such as `internal` for the licence of a source"
+    found = re.search(rf'\b{last}: ([^,}}]+)', about.example)
+    return found[1] if found else about.example
+
 def _help(key):
     "What stands beside a key"
     if key in ABOUT_ITEMS: return dataclasses.replace(ABOUT_ITEMS[key], question=(QUESTIONS | ITEMS)[key])
     if key in ABOUT: return ABOUT[key]
     part, last = key.partition('.')[0], key.rpartition('.')[2]
     named = f"{key.split('.')[1]}: {_FIELDS.get(last, f'what is its {last}?')}"
-    return dataclasses.replace(ABOUT.get(part, ABOUT['service_levels.availability']), question=named)
+    about = ABOUT.get(part, ABOUT['service_levels.availability'])
+    return dataclasses.replace(about, question=named, example=_example(about, last))
 
 def _question(key, about, known):
     "A question with what stands beside it"
