@@ -18,7 +18,7 @@ from .commands.monitoring import monitor, rollback
 from .commands.new import new
 from .commands.project import audit, init, repro, run, status, verify
 from .commands.scoring import score, serve
-from .commands.terminal import Json, complain, lacking, print_json
+from .commands.terminal import Json, complain, print_json
 from .commands.upkeep import answer, upgrade
 
 # %% ../nbs/95_cli.ipynb #8f4d5fcc
@@ -101,7 +101,6 @@ def main():
     except ModuleNotFoundError as e: sys.exit(complain(_say_missing(e)))
     except (ValueError, TypeError, OSError) as e: sys.exit(complain(e))
     except KeyError as e: sys.exit(complain(e.args[0] if e.args else e))
-    except ModuleNotFoundError as e: sys.exit(complain(lacking(e) or e))
 
 # %% ../nbs/95_cli.ipynb #66c26e59
 if __name__ == '__main__' and '__file__' in globals(): # a notebook is __main__ too, but has no __file__

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['Json', 'WIDEST', 'STYLES', 'option', 'complete_stage', 'complete_item', 'complete_open', 'print_json', 'make_console',
-           'coloured', 'show_rows', 'print_differences', 'check_replaceable', 'stop', 'lacking', 'complain']
+           'coloured', 'show_rows', 'print_differences', 'check_replaceable', 'stop', 'complain']
 
 # %% ../../nbs/commands/00_terminal.ipynb #1287887f
-import importlib.metadata, json, re, sys
+import json, sys
 from typing import Annotated, Optional
 
 import typer
@@ -128,20 +128,6 @@ def stop(
 )->None:
     "End with an exit code"
     raise typer.Exit(code)
-
-_NAMES = dict(sklearn='scikit-learn', ruamel='ruamel.yaml', google='protobuf') # Module to its distribution
-
-def lacking(
-    error:ModuleNotFoundError, # Of an import in a command
-)->str: # What to install; empty where the module is none that a command of ours needs
-    "What to say where the package was installed without what a command needs"
-    module = (error.name or '').partition('.')[0]
-    name = _NAMES.get(module, module.replace('_', '-'))
-    needed = {re.split('[ ;<>=!~[]', line)[0] for line in importlib.metadata.requires('assay') or ()}
-    if name not in needed: return ''
-    return (f"this command needs {name}, which is not installed: assay was installed without what building "
-            "a model takes; expected pip install 'assay[research]', or of a wheel "
-            "pip install 'assay-VERSION-py3-none-any.whl[research]'")
 
 def complain(
     error, # An exception or a sentence
