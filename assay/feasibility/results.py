@@ -101,6 +101,8 @@ def _more_rows(e):
     if need is None: return f"{n} are too few to tell by a learning curve if more would help."
     if need.get('noisy'): return f"With {n}, the learning curve is too noisy to tell if more would help."
     if need['value'] is None: return f"To the agreed minimum: {say_rows(need)}. There are {n}."
+    fewest = e['learning']['sizes'][0]
+    if need['value'] <= fewest: return f"Fewer than {fewest:,} rows reach the agreed minimum; there are {n}."
     takes = f"The agreed minimum takes {say_rows(need)}"
     if need['value'] > e['rows']['train']: return f"{takes}; there are {n}."
     return f"{takes}; there are {n}, so it is not for lack of rows."

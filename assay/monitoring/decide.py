@@ -237,7 +237,7 @@ class Monitor:
         measured = dict(drift=drift, estimated=self.estimate(current), realised=found)
         volume = _volume(self.reference, current, p.time)
         refused = n_quarantined/(len(current)+n_quarantined)
-        units = other_units(drift, self.counted.columns, current, [f.name for f in self.fields])
+        units = other_units(drift, self.counted.columns, current, {f.name: f.unit for f in self.fields})
         facts = _data_facts(drift, volume, refused) | dict(units=units, badly='')
         facts |= self._moved_facts(measured, rows, (before or {}).get('facts') or {})
         weight = weights_of(current, p.weight)

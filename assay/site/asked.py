@@ -22,10 +22,11 @@ _RATES = dict( # Page to the numbers of it that a front page says
 
 def _rates_path(): return package_folder()/'templates'/'rates.json'
 
-def measured_rates()->dict: # Page to name to metric
+def measured_rates()->dict: # Page to name to metric; `missed`: sentences on the aims that are not reached
     "How often the verdict was right, as the pages of known truths and of unseen cases say"
-    found = {page: read_metrics(page)['metrics'] for page in _RATES}
-    return {page: {name: found[page][name] for name in names} for page,names in _RATES.items()}
+    found = {page: read_metrics(page) for page in _RATES}
+    rates = {page: {name: found[page]['metrics'][name] for name in names} for page,names in _RATES.items()}
+    return rates | dict(missed=[c['why'] for c in found['unseen_cases']['checks'] if c['status'] == 'fail'])
 
 def write_rates(): # Path of the file
     "Write the rates into the package; `make truths` does so after it has written the two pages"
@@ -44,9 +45,11 @@ def trust_words(
     "How often the verdict was right, and how a reader makes everything again"
     unseen, known = rates['unseen_cases'], rates['known_truths']
     right, wrong, plain = (unseen[name] for name in _RATES['unseen_cases'])
+    missed = [f"Not reached: {'; '.join(rates['missed'])}."] if rates['missed'] else []
     return [
         f"On tables whose right verdict is known, and whose author had not read the rules of this tool, "
         f"its feasibility verdict was right in {_share(right)}; it said go wrongly in {_hits(wrong)}.",
+        *missed,
         f"Plain cross-validation was right in {plain['value']:.1%} of the same runs. "
         f"On the tool's own tables the verdict was right in {_hits(known['right_runs'])} runs.",
         'Each page names the files that it was computed from, with their hashes: assay verify compares them, '
