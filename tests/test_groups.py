@@ -214,7 +214,7 @@ def assessed(project):
 def test_every_declared_group_is_measured_and_a_harmed_one_fails_the_check(evaluated):
     found, checks, shown = evaluated
     assert checks["groups"]["status"] == "fail"
-    assert "recall_ratio of sex (f to m)" in checks["groups"]["why"]
+    assert "recall ratio of sex (f to m)" in checks["groups"]["why"]
     assert checks["groups"]["evidence"] == "reports/evaluation/metrics.json#metrics.group_limits_broken"
     assert found["metrics"]["group_limits_broken"]["value"] == 1
     assert found["metrics"]["recall_ratio_sex"]["high"] < 0.8
