@@ -247,6 +247,7 @@ MAY = {
     "prediction_log._move_end": "a segment that `heal` has checked",
     "artifacts.only_writer": "a folder",
     "repro.only_one": "the same",
+    "asked.load_rates": "the package itself",
     "coverage._trees": "the package itself",
     "imports.wing_needs": "the package itself",
     "imports.closure": "the package itself",

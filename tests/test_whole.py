@@ -65,7 +65,7 @@ AGREED = dict(
     ),
     minimum=0.3,
     margin=0.1,
-    limits=dict(groups=dict(recall_ratio=0.5)),
+    limits=dict(groups=dict(recall_ratio=0.1)),
     hypotheses=HYPOTHESES,
     costs=dict(
         false_negative=dict(value=900, low=850, high=950),
