@@ -148,9 +148,9 @@ def test_what_cannot_be_meant_leaves_the_file_as_it_is(project, words, said):
 
 def test_the_form_writes_each_answer_at_once_and_ends_at_any_time(project):
     shown = call("decision", typed="the clerk\n\nhold it\n").output  # the input ends before the last question
-    assert "why: a score that changes no action is worth nothing" in shown and "2 answered, 2 open" in shown
+    assert "why: a score that changes no action is worth nothing" in shown and "2 answered, 2 not" in shown
     assert read_yaml("problem.yaml")["decision"] == dict(who="the clerk", action="hold it")
-    assert "0 answered, 2 open" in call("decision", typed="q\n").output
+    assert "0 answered, 2 not" in call("decision", typed="q\n").output
     assert read_yaml("problem.yaml")["decision"] == dict(who="the clerk", action="hold it")
 
 
