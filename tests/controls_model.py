@@ -167,7 +167,7 @@ def group_concerns(small, y, model):
     return concerns_check(groups_check(judged, faults, ["airport"], table))
 
 
-@control("P11 is 'fail': evaluation: limits between groups: broken: recall_ratio of airport (small to large)")
+@control("P11 is 'fail': evaluation: limits between groups: broken: recall ratio of airport (small to large)")
 def one_group_harmed(case):
     """On average the model is far better than today's rule; of the late flights of the small airport it
     finds few"""
