@@ -383,7 +383,7 @@ class FinalTest(Result):
         if doubts := self._money_doubts(): known |= dict(saving_doubts=as_metric('; '.join(doubts)))
         return known | dict(calibration_error=self.calibration.metric())
 
-    @property
+    @functools.cached_property
     def counts(self)->dict: # As of `action_counts`; empty where decisions are made by no threshold
         "Of 1,000 rows, how many are positive, are acted on, and are both, by the model and by today's rule"
         return action_counts(self.compared, partly=self.partly) if self.problem.task == 'binary' else {}
