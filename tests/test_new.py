@@ -17,6 +17,7 @@ from tiny import inside
 from typer.testing import CliRunner
 
 from assay.cli import app
+from assay.commands.new import _show_new
 from assay.core.artifacts import sha256
 from assay.core.yaml import read_yaml
 from assay.project.create import with_dep
@@ -192,6 +193,14 @@ def test_every_library_of_the_lock_has_a_hash_and_none_is_of_the_package_only(fi
 
 
 # ---------------------------------------------------------------- names and places
+
+
+def test_what_is_said_of_a_table_stands_on_one_line_each_in_a_pipe(drafted, capsys):
+    _show_new(drafted, "sales")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) > 100  # a terminal of 80 columns would have cut some
+    assert [n for n in drafted.notes if f"note: {n}" not in lines] == []
+    assert [d["why"] for d in drafted.decisions if not any(d["why"] in line for line in lines)] == []
 
 
 @pytest.mark.parametrize("name", HOSTILE_FOLDERS)

@@ -15,7 +15,7 @@ import typer
 from .project import (
     _Decimal, _Delimiter, _Encoding, _Exclude, _Group, _Header, _Id, _Metric, _Missing, _Positive, _Query,
     _Sensitive, _Skip, _Target, _Task, _Thousands, _Time, _reading)
-from .terminal import Json, print_json
+from .terminal import Json, make_console, print_json
 from ..core.artifacts import given_path
 
 # %% ../../nbs/commands/07_new.ipynb #ef5c9422
@@ -32,9 +32,8 @@ _Package = Annotated[str, typer.Option(
 
 def _show_new(drafted, folder):
     "Print what was decided, and what to do next"
-    from rich.console import Console
     from assay.project.create import next_steps, show_decisions
-    console = Console()
+    console = make_console()
     show_decisions(drafted, console)
     console.print(f'made {folder}', markup=False)
     steps = [f'cd {shlex.quote(str(folder))}', *next_steps(drafted)]

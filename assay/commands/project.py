@@ -14,7 +14,7 @@ import typer
 from ..core.artifacts import enter_root, given_path
 from .board import changed_stages, load_status, show_board
 from .terminal import Json, complain, complete_stage, option, stop
-from .terminal import print_differences, print_json
+from .terminal import make_console, print_differences, print_json
 
 # %% ../../nbs/commands/02_project.ipynb #a35f76e9
 def _pinned(root):
@@ -126,7 +126,7 @@ def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensit
     drafted = propose(table, target, said)
     write_draft(drafted, force)
     if json_: print_json(draft_json(drafted))
-    else: show_draft(drafted)
+    else: show_draft(drafted, make_console())
 
 # %% ../../nbs/commands/02_project.ipynb #4e9dbf51
 def verify(json_: Json = False):
