@@ -93,9 +93,9 @@ class QuantileRidge(RegressorMixin, BaseEstimator):
 # %% ../../nbs/models/03_estimators.ipynb #04cc1268
 TASKS = ('binary', 'multiclass', 'regression') # What can be predicted
 
-def _encoding(task, encoding):
+def _encoding(task, encoding, instead='onehot'):
     "Encoding of text: means of the target do not convert to ONNX for three or more classes"
-    if task == 'multiclass' and encoding == 'target': return dict(encoding='onehot')
+    if task == 'multiclass' and encoding == 'target': return dict(encoding=instead)
     return dict(encoding=encoding, target_type='continuous' if task == 'regression' else 'binary')
 
 def _constant(task, fields, seed, loss=None):
@@ -162,7 +162,8 @@ def _boosting(task, fields, seed, learning_rate=.1, max_iter=150, max_leaf_nodes
         random_state=seed,
         **own,
     )
-    return make_preprocessor(fields, seed=seed, **_encoding(task, encoding)), model
+    prepare = make_preprocessor(fields, seed=seed, **_encoding(task, encoding, 'ordinal'))
+    return prepare.set_params(sparse_threshold=0), model # these trees take no sparse columns
 
 # From the simplest up
 MODELS = dict(constant=_constant, rule=_rule, linear=_linear, forest=_forest, boosting=_boosting)
