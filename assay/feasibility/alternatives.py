@@ -13,7 +13,7 @@ import numpy as np, pandas as pd
 from ..core.rendering import human_name
 from ..evaluation.decisions import cost_threshold
 from .case import Case, measure_gain
-from .verdict import MOVES, say_interval, say_number, short
+from .verdict import MOVES, as_metric_counts, say_interval, say_number, short, sign_of
 from .value import rows_needed
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #92a99155
@@ -25,6 +25,10 @@ def compare_simpler(
     scores, best = models['scores'], models['best']
     simpler = [*models['others'], *(['linear'] if best == 'boosting' else [])]
     return {k: measure_gain(case, case.valid, scores[best], scores[k]) for k in simpler}
+
+def _said(e, m):
+    "A score in words, as the agreed metric counts it"
+    return say_interval(as_metric_counts(m, sign_of(e)))
 
 def _is_not_beaten(m): return m['low'] is not None and m['low'] <= 0
 
@@ -39,7 +43,7 @@ def _family(e, problem):
     enough = next((k for k,m in over.items() if _is_not_beaten(m)), best)
     beaten = '; '.join(f"{best} is better than {k} by {say_interval(m)}" for k,m in over.items())
     why = _why_family(enough, best, over)
-    because = f"{beaten}: {why}" if beaten else f"{why}: {say_interval(e['models']['score'])}"
+    because = f"{beaten}: {why}" if beaten else f"{why}: {_said(e, e['models']['score'])}"
     return f"{enough} first", because
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #0c489285
@@ -137,11 +141,11 @@ def _retraining(e, problem):
     "How often it learns again"
     s, score = e['stability'], e['models']['score']
     apart = [p for p in s.get('adversarial', []) if p['says'] == 'told apart']
-    pace, told, after = _pace(s['blocks']), _told_apart(apart), say_interval(score)
+    pace, told, after = _pace(s['blocks']), _told_apart(apart), _said(e, score)
     if not e.get('timed', True):
         return 'on an alarm of monitoring', f'{told}; without a time nothing here shows how fast it changes'
     if _is_better_inside(s['inside'], score):
-        inside = say_interval(s['inside'])
+        inside = _said(e, s['inside'])
         return pace, f"the score is {inside} inside the training period and {after} after it; {told}"
     if not apart: return 'on an alarm of monitoring', told
     holds = f"the score after the training period, {after}, is not below the score inside it beyond doubt"

@@ -54,7 +54,10 @@ class Case:
     def y(self): return self.valid[self.problem.target].to_numpy()
 
     @property
-    def bar(self): return dict(minimum=self.sign*self.problem.minimum, margin=self.problem.margin)
+    def bar(self):
+        "What was agreed, on the scale of the study, where more is better: a loss counts negative"
+        minimum = self.sign*self.problem.minimum
+        return dict(minimum=minimum, margin=self.problem.margin, sign=self.sign)
 
     @property
     def names(self): return [f.name for f in self.fields]

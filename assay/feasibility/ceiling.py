@@ -15,6 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from .case import (
     FAMILIES, Case, case_blocks, case_weights, fit_score, measure_kernels, measure_score, point_score)
+from .verdict import as_metric_counts
 from ..models.features import make_preprocessor
 from ..stats.metrics import METRICS, weighted_mean
 
@@ -180,7 +181,7 @@ class Bound(NamedTuple):
 
 BOUNDS = dict(
     conflicts=Bound(
-        says='no model of these columns scores higher on rows like these',
+        says='no model of these columns scores better on rows like these',
         assumes='rows that are equal in every column are one case; '
                 'a row without a twin counts as solved, so that the bound is loose where few have one',
         missing='it needs two classes, and rows that are equal in every column'),
@@ -190,7 +191,7 @@ BOUNDS = dict(
                 'neighbours are strangers and the bound is too high',
         missing='it counts neighbours of another class, and the outcome is a number'),
     oracle=Bound(
-        says='no choice among these models, row by row, scores higher',
+        says='no choice among these models, row by row, scores better',
         assumes='nothing about the rows, but it is of these families as fitted: '
                 'others, or more rows, may pass it; it picks luck too, '
                 'so that only what is above chance counts',
@@ -202,10 +203,11 @@ BOUNDS = dict(
                 'the interval is over the rows that were scored, not over the halves',
         missing='one half lacks a class'))
 
-def _in_words(metric):
-    "A metric as it stands in a table, turned where lower is better"
-    negative = ' (negative, higher is better)' if METRICS[metric]['better'] == 'lower' else ''
-    return metric.replace('_', ' ')+negative
+def _in_words(metric): return metric.replace('_', ' ')
+
+def _counted(found, metric):
+    "A bound as the metric counts it: the study negates a loss"
+    return as_metric_counts(found, 1 if METRICS[metric]['better'] == 'higher' else -1)
 
 def _bound_row(key, name, found, measured_in):
     "One bound; its reason where it is not there"
@@ -218,7 +220,7 @@ def _bound_row(key, name, found, measured_in):
 def _conflict_row(conflicts, metric):
     "The bound of rows that are alike"
     bound = conflicts and conflicts['bound']
-    found = dict(value=bound, n=conflicts['n']) if bound is not None else None
+    found = _counted(dict(value=bound, n=conflicts['n']), metric) if bound is not None else None
     return _bound_row('conflicts', 'rows alike in every column', found, _in_words(metric))
 
 def _neighbour_row(near):
@@ -230,7 +232,7 @@ def _oracle_row(top, metric):
     "The bound of the best choice"
     members = ', '.join(top['members']) if top else 'the families'
     chance = f"; {top['chance']:.3g} by chance" if top else ''
-    return _bound_row('oracle', f'best choice among {members}', top, _in_words(metric)+chance)
+    return _bound_row('oracle', f'best choice among {members}', _counted(top, metric), _in_words(metric)+chance)
 
 def _variance_row(left):
     "The bound of the error without its variance"

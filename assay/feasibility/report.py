@@ -21,7 +21,7 @@ from .learning_curve import curve_table, plot_curve
 from .results import feasibility_checks, feasibility_metrics, summary_table
 from .stability import adversarial_table, read_production
 from .study import StudyContext, assess, decide, find_blockers
-from .verdict import rule_table
+from .verdict import as_metric_counts, rule_table, sign_of
 from ..problem.agreement import load_problem
 from ..problem.hypotheses import hypothesis_table
 
@@ -102,7 +102,11 @@ class Study:
 
     def next_steps(self): return pd.DataFrame({'next step': self.verdict['next_steps']})
     def direction_table(self): return self.direction.set_index('topic')
-    def models(self): return pd.DataFrame(self.evidence['models']['table']).set_index('model')
+    def _counted(self, rows):
+        "Rows of scores as the agreed metric counts them"
+        return pd.DataFrame([as_metric_counts(r, sign_of(self.evidence)) for r in rows])
+
+    def models(self): return self._counted(self.evidence['models']['table']).set_index('model')
 
     def plot_models(self):
         "Score of each model with its interval, beside the agreed minimum"
@@ -115,9 +119,16 @@ class Study:
     def skills(self): return pd.Series(self.evidence['columns'], name='skill alone').to_frame()
     def curve(self):
         "The measured points of the learning curve, with the fitted law beside them"
-        return curve_table(self.evidence['learning']).dropna(subset=['score'])
+        return self._curve().dropna(subset=['score'])
 
-    def plot_curve(self): return plot_curve(curve_table(self.evidence['learning']), self.problem.metric)
+    def _curve(self):
+        "The learning curve as the agreed metric counts it, also beyond the rows at hand"
+        curve, sign = curve_table(self.evidence['learning']), sign_of(self.evidence)
+        if sign > 0: return curve
+        turned = dict(score=-curve.score, fitted=-curve.fitted, low=-curve.high, high=-curve.low)
+        return curve.assign(**turned)
+
+    def plot_curve(self): return plot_curve(self._curve(), self.problem.metric)
     def bounds(self): return bound_table(self.evidence['ceiling'], self.problem.metric).set_index('bound')
 
     def twins(self):
@@ -131,7 +142,7 @@ class Study:
         parts = pd.DataFrame(self.evidence['ceiling']['variance'] or {}, index=['value', 'low', 'high']).T
         return parts.drop('family', errors='ignore').rename_axis('squared error per row')
 
-    def blocks(self): return pd.DataFrame(self.evidence['stability']['blocks'])
+    def blocks(self): return self._counted(self.evidence['stability']['blocks'])
     def told_apart(self): return adversarial_table(self.evidence['stability']['adversarial'])
 
     def worth(self):

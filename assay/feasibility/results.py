@@ -16,7 +16,7 @@ from .alternatives import direction_text
 from .learning_curve import curve_score
 from .study import open_skill, rows_to_bar
 from .value import say_rows
-from .verdict import say_interval, short
+from .verdict import as_metric_counts, say_interval, short, sign_of
 from ..problem.hypotheses import hypothesis_check
 from ..problem.weighting import weight_checks
 
@@ -37,18 +37,23 @@ def _signal_rows(e, facts):
 
 def _criterion_rows(e, facts):
     "What was agreed"
-    bar, models, ceiling = e['bar'], e['models'], e['ceiling']['conflicts']
-    minimum, margin = f"≥ {bar['minimum']:.3g}", f"> 0, by {bar['margin']:.3g}"
-    reached = _row('is the minimum reached?', _plain(models['score']), minimum, facts['minimum'])
+    bar, models, sign = e['bar'], e['models'], sign_of(e)
+    minimum = f"{'≥' if sign > 0 else '≤'} {sign*bar['minimum']:.3g}"
+    margin = f"> 0, by {bar['margin']:.3g}"
+    score = _plain(as_metric_counts(models['score'], sign))
+    reached = _row('is the minimum reached?', score, minimum, facts['minimum'])
     better = _row('is it better than today?', _plain(models['gain']), margin, facts['margin'])
-    return [reached, better, _row('is there a ceiling?', ceiling['bound'], minimum, facts['ceiling'])]
+    bound = e['ceiling']['conflicts']['bound']
+    highest = 'not measured' if bound is None else sign*bound
+    return [reached, better, _row('is there a ceiling?', highest, minimum, facts['ceiling'])]
 
 def _data_rows(e, facts):
     "Are there enough rows, and does what they say last?"
     enough = not facts['more_rows'] and facts['rows_needed'] is not None
     to_bar, inside = f"to the bar: {facts['rows_said']}", e['stability']['inside']
     rows = _row('are there enough rows?', f"{e['rows']['train']:,}", to_bar, enough)
-    return [rows, _row('does it last?', _plain(inside), 'no better inside than after', not facts['fades'])]
+    before = _plain(as_metric_counts(inside, sign_of(e)))
+    return [rows, _row('does it last?', before, 'no better inside than after', not facts['fades'])]
 
 def _worth_row(e, facts):
     "Does it pay?"
@@ -85,14 +90,18 @@ def _span(m, better=None):
 
 def _higher(m): return _span(m, better='higher')
 
+def _counted(m, sign):
+    "A score as the agreed metric counts it"
+    return _span(as_metric_counts(m, sign), better='higher' if sign > 0 else 'lower')
+
 def _score_metrics(e):
-    "Scores, higher being better, and whether they are more than chance"
+    "Scores, and whether they are more than chance"
     models, signal = e['models'], e['signal']
     table = {r['model']: r for r in models['table']}
-    scores = dict(skill=e['together'], constant=table['constant'], rule=table['rule'])
-    scores |= dict(model=models['score'], gain=models['gain'])
+    scores = dict(constant=table['constant'], rule=table['rule'], model=models['score'])
+    found = {k: _counted(m, sign_of(e)) for k,m in scores.items()}
+    found |= {k: _higher(m) for k,m in dict(skill=e['together'], gain=models['gain']).items()}
     p = metric(signal['p'], n=e['rows']['valid'], better='lower')
-    found = {k: _higher(m) for k,m in scores.items()}
     return found | dict(p_signal=p, shuffled=_span(signal['shuffled']))
 
 def _more_rows(e):
@@ -151,7 +160,7 @@ def feasibility_metrics(
     evidence:dict, # From `assess`
     verdict:dict, # From `decide`
     direction:pd.DataFrame=None, # From `assay.feasibility.alternatives.technical_direction`
-)->dict: # Name to metric; scores are turned so that higher is better
+)->dict: # Name to metric; scores as the agreed metric counts them
     "Metrics behind the verdict, and others that only inform"
     e, asked = evidence, open_skill(evidence['together'])
     res = dict(rule_that_decided=metric(verdict['rule']))

@@ -26,7 +26,7 @@ from .gains import measure_hypotheses, measure_parts, measure_value
 from .learning_curve import learning_curve, measure_signal
 from .stability import adversarial_pairs, measure_stability
 from .value import rows_needed, say_rows
-from .verdict import grade, say_interval, verdict_of
+from .verdict import as_metric_counts, grade, say_interval, sign_of, verdict_of
 from ..stats.intervals import FEW_GROUPS, count_groups
 from ..stats.settled import fall_at_end
 
@@ -230,10 +230,8 @@ def _fades(e, minimum):
 def _said_of_change(e, change):
     "A change inside training in words"
     since = f"a model of the {change['n']:,} rows since {change['first']}"
-    return (
-        f"{since} scores {say_interval(change['score'])}, "
-        f"one of all rows {say_interval(e['models']['score'])}"
-    )
+    now, whole = (say_interval(as_metric_counts(m, sign_of(e))) for m in (change['score'], e['models']['score']))
+    return f"{since} scores {now}, one of all rows {whole}"
 
 def _would_do(need, n, fades):
     """Would more rows of the time since a change reach the bar?
