@@ -232,7 +232,8 @@ def _oracle_row(top, metric):
     "The bound of the best choice"
     members = ', '.join(top['members']) if top else 'the families'
     chance = f"; {top['chance']:.3g} by chance" if top else ''
-    return _bound_row('oracle', f'best choice among {members}', _counted(top, metric), _in_words(metric)+chance)
+    name, measured_in = f'best choice among {members}', _in_words(metric)+chance
+    return _bound_row('oracle', name, _counted(top, metric), measured_in)
 
 def _variance_row(left):
     "The bound of the error without its variance"

@@ -230,7 +230,8 @@ def _fades(e, minimum):
 def _said_of_change(e, change):
     "A change inside training in words"
     since = f"a model of the {change['n']:,} rows since {change['first']}"
-    now, whole = (say_interval(as_metric_counts(m, sign_of(e))) for m in (change['score'], e['models']['score']))
+    scores = [as_metric_counts(m, sign_of(e)) for m in (change['score'], e['models']['score'])]
+    now, whole = map(say_interval, scores)
     return f"{since} scores {now}, one of all rows {whole}"
 
 def _would_do(need, n, fades):
