@@ -91,7 +91,8 @@ def measure_value(
 _NUMBERS = ('number', 'integer') # Kinds of columns that ranges may part
 
 def _as_text(values):
-    "The values of a column as names of groups"
+    "The values of a column as names of groups; a number as it is written, 4.2 and not 4.199999809"
+    if values.dtype == np.float32: values = values.map('{:.6g}'.format, na_action='ignore')
     return values.astype(object).where(values.notna().to_numpy(), '(missing)').astype(str)
 
 def _groups_of(case, column):

@@ -76,6 +76,15 @@ def read_study(
 # %% ../../nbs/feasibility/10_report.ipynb #257c2ce1
 _NOT_DECLARED = dict(value='costs or volume are not declared')
 
+_WORTH = dict( # Key of the worth to what its row is called
+    value='worth of a year, after building and running',
+    low='worth of a year, low end',
+    high='worth of a year, high end',
+    saved='saved per 1,000 decisions, before these costs',
+    n='rows that it is computed from')
+
+_UNSHOWN = ['per_row', 'judged_by']
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Study:
     "The evidence of a feasibility study, its verdict, and the technical direction"
@@ -149,9 +158,8 @@ class Study:
         "The value per year, with the quantities that it depends on"
         measured = self.evidence['value']
         ends = dict(loses_at=', '.join(measured['loses_at']) or 'no single end') if measured else {}
-        value = pd.Series((measured or _NOT_DECLARED) | ends, dtype=object)
-        year = in_currency('per year', self.problem)
-        return value.drop(['per_row', 'judged_by'], errors='ignore').to_frame(year)
+        value = pd.Series((measured or _NOT_DECLARED) | ends, dtype=object).drop(_UNSHOWN, errors='ignore')
+        return value.rename(index=_WORTH).to_frame(in_currency('amount', self.problem))
 
     def parts(self): return pd.DataFrame(self.evidence['parts'])
 

@@ -21,6 +21,7 @@ from ..core.yaml import read_yaml
 from ..problem.plausible import ANSWERS, COSTED, Limits, Value, faults, is_number
 from ..problem.agreement import PARTS, load_problem, make_problem
 from ..problem.bound import about_hash
+from ..problem.criteria import CRITERIA
 from ..data.columns import load_dictionary
 from .own import notebook_text
 from .questions import ABOUT_ITEMS, Question
@@ -234,18 +235,27 @@ def answer(
         _change(place('problem'), lambda text: with_answer(text, key, given))
     return True
 
+def _stated(key):
+    "What `problem.yaml` says of a key now, such as `costs.error`; None where it says nothing"
+    found = read_yaml(place('problem')) or {}
+    for part in key.split('.'): found = found.get(part) if isinstance(found, dict) else None
+    return found
+
 def answered_line(
     key:str, # As for `answer`
     value, # As for `answer`
     by:str='', # As for `answer`
 )->str: # Such as `R01 is answered`
     "Write an answer, and say what it did"
-    was = (read_yaml(place('problem')) or {}).get(key)
+    was = _stated(key)
     if not answer(key, value, by): return f'{key} is left open'
     if key == 'provisional' and _flag(key, value):
         return 'nobody has agreed yet: the success criterion stays provisional, and readiness closed'
-    if key not in ('metric', 'minimum', 'margin', 'judged_by'): return f'{key} is answered'
-    return f'{key} is answered: a success criterion, which was {shown_value(was)} before'
+    if key in ('metric', 'minimum', 'margin', 'judged_by'):
+        return f'{key} is answered: a success criterion, which was {shown_value(was)} before'
+    if was is None or key.split('.')[0] not in CRITERIA: return f'{key} is answered'
+    return (f'{key} is answered: part of the success criteria, which was {shown_value(was)} before; '
+            'where results have been seen since people agreed, another value is a moved bar')
 
 # %% ../../nbs/project/22_answers.ipynb #b0c6a31c
 def question_lines(
