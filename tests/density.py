@@ -8,10 +8,13 @@
 Lengths are counted after `ruff format`, 100 wide, so that long lines buy nothing.
 Of a folder without Python files, such as `nbs`, the code cells of its notebooks are measured.
 The lines of `__all__` that nbdev writes, up to 130 wide, are no long lines: nobody writes or reads them.
+Modules that nobody may reshape are measured apart, on a line of their own: `[tool.assay.frozen]` in
+pyproject.toml names them, with the reason. No ceiling counts them.
 """
 
 import argparse
 import ast
+import fnmatch
 import functools
 import json
 import re
@@ -165,20 +168,29 @@ def measure(modules):
     sizes = [n_nodes(s) for m in modules for s in statements(m)]
     lengths = [m.length for m in modules]
     thousands = sum(lengths) / 1000
-    return dict(
+    lines = [line for m in modules for line in written_lines(m)]
+    nested = sum(map(n_nested, modules))
+    lambdas = sum(len(m.all_of(ast.Lambda)) for m in modules)
+    of_functions = dict(
         body_median=statistics.median(bodies),
         body_p90=p90(bodies),
         functions_over_30=sum(n > LONG_BODY for n in bodies),
-        module_median=int(statistics.median(lengths)),
-        module_max=max(lengths),
+    )
+    of_modules = dict(module_median=int(statistics.median(lengths)), module_max=max(lengths))
+    of_statements = dict(
         statement_median=statistics.median(sizes),
         statement_p90=p90(sizes),
         statements_over_60=sum(n > LARGE_STATEMENT for n in sizes),
-        lines_over_110=sum(len(line) > LONG_LINE for m in modules for line in written_lines(m)),
-        parameters_over_6=sum(n_parameters(f) > MANY_PARAMETERS for f in functions),
-        nested_comprehensions_per_1000=round(sum(map(n_nested, modules)) / thousands, 2),
-        lambdas_per_1000=round(sum(len(m.all_of(ast.Lambda)) for m in modules) / thousands, 2),
     )
+    wide = dict(
+        lines_over_110=sum(len(line) > LONG_LINE for line in lines),
+        parameters_over_6=sum(n_parameters(f) > MANY_PARAMETERS for f in functions),
+    )
+    shares = dict(
+        nested_comprehensions_per_1000=round(nested / thousands, 2),
+        lambdas_per_1000=round(lambdas / thousands, 2),
+    )
+    return of_functions | of_modules | of_statements | wide | shares
 
 
 def places(module):
@@ -199,6 +211,45 @@ def worst(modules, n):
     "The densest places, the worst first"
     found = [place for m in modules for place in places(m) if place[0] > 1]
     return [text for _, text in sorted(found, reverse=True)[:n]]
+
+
+# What is measured apart
+
+
+@dataclass
+class Frozen:
+    "Modules that nobody may reshape: `folder/module` as patterns, and why"
+
+    modules: list
+    because: str
+
+    def holds(self, name):
+        "Is a module one of them? The number of a notebook does not count"
+        plain = re.sub(r"\b\d\d_", "", name.removesuffix(".py"))
+        return any(fnmatch.fnmatchcase(plain, pattern) for pattern in self.modules)
+
+    def line(self, folder, modules):
+        "What a reader should know of those that a folder has"
+        found = measure(modules)
+        return (
+            f"{folder}, measured apart: {len(modules)} modules, the longest of {found['module_max']} lines, "
+            f"{found['statements_over_60']} statements over 60 nodes; {self.because}"
+        )
+
+
+def read_frozen(text):
+    "What the content of pyproject.toml has measured apart"
+    table = tomllib.loads(text).get("tool", {}).get("assay", {}).get("frozen", {})
+    return Frozen(table.get("modules", []), table.get("because", ""))
+
+
+def parted(modules, frozen):
+    "Folder to its modules, once for those that we shape and once for the frozen ones"
+    ours, apart = {}, {}
+    for folder, found in modules.items():
+        ours[folder] = [m for m in found if not frozen.holds(m.name)]
+        apart[folder] = [m for m in found if frozen.holds(m.name)]
+    return ours, apart
 
 
 # The ceilings
@@ -336,9 +387,10 @@ def parse(argv):
 
 def main(argv=None):
     args, path = parse(argv), ROOT / "pyproject.toml"
-    modules = {folder: read_modules(ROOT / folder) for folder in FOLDERS}
-    figures = measure_all(modules)
     text = path.read_text(encoding="utf-8")
+    frozen = read_frozen(text)
+    modules, apart = parted({folder: read_modules(ROOT / folder) for folder in FOLDERS}, frozen)
+    figures = measure_all(modules)
     ceilings = read_ceilings(text)
     if args.name:
         ceilings = raised(figures, ceilings, args.name, args.because)
@@ -347,6 +399,9 @@ def main(argv=None):
     if args.name or args.write:
         path.write_text(with_ceilings(text, ceilings), encoding="utf-8")
     show(figures, ceilings)
+    for folder, found in apart.items():
+        if found:
+            print(frozen.line(folder, found))
     dense = [f"{folder}/{place}" for folder, found in modules.items() for place in worst(found, args.worst)]
     faults = density_faults(figures, ceilings, committed_lowest())
     for line in dense + faults:

@@ -3,6 +3,8 @@
 import density
 import pytest
 
+from assay.truths.unseen_runs import _ROUNDS
+
 DENSE = '''
 class Table:
     def sums(self, a, b, c, d, e, f, g):
@@ -28,8 +30,13 @@ FIGURES = {"assay.body_median": 6, "assay.lambdas_per_1000": 7.5, "tests.body_me
 
 
 @pytest.fixture(scope="module")
-def figures():
-    return density.measure_all({f: density.read_modules(density.ROOT / f) for f in density.FOLDERS})
+def project():
+    return (density.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def modules():
+    return {f: density.read_modules(density.ROOT / f) for f in density.FOLDERS}
 
 
 @pytest.fixture
@@ -44,9 +51,30 @@ def written(folder, **modules):
     return density.read_modules(folder)
 
 
-def test_nothing_is_denser_than_agreed(figures):
-    text = (density.ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert density.density_faults(figures, density.read_ceilings(text), density.committed_lowest()) == []
+def test_nothing_is_denser_than_agreed(modules, project):
+    ours, _ = density.parted(modules, density.read_frozen(project))
+    figures, ceilings = density.measure_all(ours), density.read_ceilings(project)
+    assert density.density_faults(figures, ceilings, density.committed_lowest()) == []
+
+
+def test_only_cases_of_other_authors_are_measured_apart(modules, project):
+    _, apart = density.parted(modules, density.read_frozen(project))
+    rounds = {m.__name__.rpartition(".")[2] for round in _ROUNDS.values() for m in round}
+    assert {m.name for m in apart["assay"]} == {f"truths/{name}.py" for name in rounds}
+    assert {m.name.partition("_")[2] for m in apart["nbs"]} == {f"{name}.py" for name in rounds}
+    assert apart["tests"] == apart["pipelines"] == []
+
+
+def test_what_is_measured_apart_raises_no_figure_and_is_named(tmp_path):
+    frozen = density.Frozen(["cases/*_traps"], "nobody reshapes them")
+    (tmp_path / "cases").mkdir()
+    for name in ("cases/07_late_traps", "cases/traps_of_ours", "late_traps"):
+        (tmp_path / f"{name}.py").write_text(f"x = [{', '.join('f(1)' for _ in range(20))}]\n")
+    ours, apart = density.parted({"nbs": density.read_modules(tmp_path)}, frozen)
+    assert [m.name for m in apart["nbs"]] == ["cases/07_late_traps.py"]
+    assert density.measure_all(ours)["nbs.statements_over_60"] == 2
+    said = frozen.line("nbs", apart["nbs"])
+    assert said.startswith("nbs, measured apart: 1 modules, the longest of 22 lines")
 
 
 def test_only_the_names_that_nbdev_lists_may_be_wide(tmp_path):

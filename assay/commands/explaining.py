@@ -62,21 +62,17 @@ def explain_prediction(
     row = pd.DataFrame([{c: record['row'].get(c) for c in names}])
     case, subject = feature_frame(row, fields), _subject(bundle, usual)
     subject = dataclasses.replace(subject, output=_said(subject, case))
-    why, flips = attribute(subject, usual, case, seed), smallest_flips(subject, case)
+    why = attribute(subject, usual, case, seed)
+    flips = smallest_flips(subject, case)
     unit = (
         'log-odds' if subject.in_log_odds else 'the predicted number' if bundle.is_number else 'probability'
     )
-    told = [
-        dict(
-            column=r.column,
-            value=row[r.column].iloc[0],
-            contribution=float(r.contribution),
-            error=float(r.error),
-        )
-        for r in why['table'].itertuples()
-    ]
+    def told(r):
+        return dict(column=r.column, value=row[r.column].iloc[0], contribution=float(r.contribution),
+                    error=float(r.error))
+    contributions = [told(r) for r in why['table'].itertuples()]
     return dict(id=record['id'], score=float(subject.number(case)[0]), served=record['score'], unit=unit,
-                exact=why['exact'], usual_rows=why['n'], contributions=told, flip=_flip(flips))
+                exact=why['exact'], usual_rows=why['n'], contributions=contributions, flip=_flip(flips))
 
 _USUAL = 2000 # Training rows that say which values are usual
 
@@ -111,18 +107,17 @@ _Id = Annotated[
     typer.Argument(help='Name of the prediction: the `id` in an answer of the API, or the id of the row.'),
 ]
 
+def _contribution_row(c):
+    "One contribution as texts"
+    numbers = dict(contribution=f"{c['contribution']:+.3g}", error=f"{c['error']:.2g}")
+    return {k: str(v) for k,v in c.items()} | numbers
+
 def _print_why(why):
     "The contributions as a table, and how to turn the decision"
     error = 'exact' if why['exact'] else 'from random orders, with its error'
     print(f"{why['id']}: score {why['score']:.4g}; contributions in {why['unit']} ({error}), "
           f"compared with {why['usual_rows']} training rows")
-    rows = [
-        {
-            k: f'{v:+.3g}' if k == 'contribution' else f'{v:.2g}' if k == 'error' else str(v)
-            for k, v in c.items()
-        }
-        for c in why['contributions']
-    ]
+    rows = [_contribution_row(c) for c in why['contributions']]
     show_rows(rows, ('column', 'value', 'contribution', 'error'))
     flip = why['flip']
     if flip:

@@ -47,10 +47,10 @@ def _refused_by(model, problem):
     from assay.serving.prediction_log import iter_log
     aside = [r for r in iter_log(kind='quarantine') if r['model'] == model]
     sent = [r['row'] for r in aside]
-    rows = pd.DataFrame(dict(
-        name=[row.get(problem.id) for row in sent],
-        own=[row.get(problem.time) for row in sent],
-        logged=[r['time'] for r in aside]), dtype=object)
+    names = [row.get(problem.id) for row in sent]
+    moments = [row.get(problem.time) for row in sent]
+    logged = [r['time'] for r in aside]
+    rows = pd.DataFrame(dict(name=names, own=moments, logged=logged), dtype=object)
     rows = rows[~(rows.name.duplicated() & rows.name.notna())]
     own, logged = (
         pd.to_datetime(rows[c], utc=True, format='ISO8601', errors='coerce') for c in ('own', 'logged')
@@ -79,8 +79,9 @@ def _read_named(table, labels, problem, dictionary):
     from assay.package.batch import read_window
     if table is None and labels is None: return None, None
     bundle, reading = served_bundle()
-    return (table and read_window(table, bundle, laid_out(reading, table), problem, dictionary),
-            labels and read_described(labels, laid_out(reading, labels).source, problem, dictionary))
+    window = table and read_window(table, bundle, laid_out(reading, table), problem, dictionary)
+    told = labels and read_described(labels, laid_out(reading, labels).source, problem, dictionary)
+    return window, told
 
 def _as_rehearsed(settings, cluster):
     "How the replay of the monitoring stage compares: its rate of false alarms, and its resamples"

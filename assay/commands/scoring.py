@@ -92,7 +92,9 @@ def score(table: _ToScore, out: _Scores = None, refused: _Refused = None):
     from assay.core.artifacts import write_table
     from assay.package.batch import read_batch
     from assay.package.bundle import score_table
-    table, out, refused = whole_path(table), given_path(out), given_path(refused)
+    table = whole_path(table)
+    out = given_path(out)
+    refused = given_path(refused)
     enter_root()
     bundle, reading = served_bundle()
     approval_of(bundle.identity)

@@ -51,7 +51,8 @@ def arrows(
     "The arrows that no others imply"
     known = _known(boxes)
     def implied(box): return set().union(*(_earlier(known[a], known) for a in box.after))
-    return [(a, b.name) for b in known.values() for a in sorted(set(b.after)-implied(b), key=b.after.index)]
+    def kept(box): return sorted(set(box.after)-implied(box), key=box.after.index)
+    return [(a, b.name) for b in known.values() for a in kept(b)]
 
 # %% ../../nbs/core/17_boxes.ipynb #43d96582
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,8 @@ def _place(boxes, sheet):
         shown = every[row*sheet.columns:(row+1)*sheet.columns]
         tall = max(_tall(layer, sheet) for layer in shown)
         for i, layer in enumerate(shown):
-            x, top = sheet.gap/2+i*sheet.width/sheet.columns, y+(tall-_tall(layer, sheet))/2
+            x = sheet.gap/2+i*sheet.width/sheet.columns
+            top = y+(tall-_tall(layer, sheet))/2
             found |= {p.box.name: p for p in _column(layer, sheet, row, x, top)}
         y += tall+sheet.rows
         lanes.append(y-sheet.rows/2)
@@ -124,25 +126,32 @@ def _place(boxes, sheet):
 # %% ../../nbs/core/17_boxes.ipynb #0b88918f
 def _is_next(a, b, sheet):
     "Does a box stand in the layer behind another, in the same row?"
-    return a.row == b.row and round((b.x-a.x)*sheet.columns/sheet.width) == 1
+    columns_apart = round((b.x-a.x)*sheet.columns/sheet.width)
+    return a.row == b.row and columns_apart == 1
 
 def _points(a, b, lanes, sheet):
     "The corners of an arrow"
-    out, into = a.x+a.width+sheet.gap/2, b.x-sheet.gap/2
-    start, end = [(a.x+a.width, a.middle), (out, a.middle)], [(into, b.middle), (b.x, b.middle)]
+    right = a.x+a.width
+    out = right+sheet.gap/2
+    into = b.x-sheet.gap/2
+    start = [(right, a.middle), (out, a.middle)]
+    end = [(into, b.middle), (b.x, b.middle)]
     if _is_next(a, b, sheet): return start+end
-    below, above = lanes[a.row], lanes[max(b.row-1, a.row)]
+    below = lanes[a.row]
+    above = lanes[max(b.row-1, a.row)]
     side = [(1, below), (1, above)] if below != above else []
     return [*start, (out, below), *side, (into, above), *end]
 
 def _number(v): return f'{v:.1f}'.removesuffix('.0')
 
+def _line(points):
+    "Points as an SVG path: move to the first, draw to the others"
+    return ''.join(f"{'L' if i else 'M'}{_number(x)} {_number(y)}" for i,(x,y) in enumerate(points))
+
 def _path(points):
     "The corners as SVG, with the head of the arrow"
     x, y = points[-1]
-    said = [f"{'L' if i else 'M'}{_number(x)} {_number(y)}" for i,(x,y) in enumerate(points)]
-    tip = f'M{_number(x-6)} {_number(y-4)}L{_number(x)} {_number(y)}L{_number(x-6)} {_number(y+4)}'
-    return ''.join(said)+tip
+    return _line(points)+_line([(x-6, y-4), (x, y), (x-6, y+4)])
 
 # %% ../../nbs/core/17_boxes.ipynb #203fa175
 def _told(box, known, after):
@@ -160,8 +169,9 @@ def _drawing(boxes, sheet):
     lines = [_path(_points(placed[a], placed[b], lanes, sheet)) for a,b in arrows(boxes)]
     height = max(p.y+p.height for p in placed.values())+2
     is_around = len(layers(boxes)) > sheet.columns
-    return dict(sheet=sheet, placed=list(placed.values()), told=told, lines=lines,
-                height=_number(max(height, lanes[0]+8) if is_around else height))
+    if is_around: height = max(height, lanes[0]+8)
+    drawn = dict(placed=list(placed.values()), told=told, lines=lines)
+    return drawn | dict(sheet=sheet, height=_number(height))
 
 def show_boxes(
     boxes, # Each `Box`

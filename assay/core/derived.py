@@ -67,7 +67,8 @@ def _compare(whole, part, positions, how, entry):
         raise ValueError(f'{WHERE}: {entry} gives the columns {list(whole)[:20]} for all rows and '
                          f'{list(part)[:20]} for {how}; expected the same columns for any rows')
     for name in whole:
-        there, here = whole[name].iloc[positions].reset_index(drop=True), part[name]
+        there = whole[name].iloc[positions].reset_index(drop=True)
+        here = part[name]
         if not len(bad := np.flatnonzero(_differ(there, here))): continue
         raise ValueError(
             f'{WHERE}: {entry} gives row {positions[bad[0]]+1} another {name!r} for {how} than among all '

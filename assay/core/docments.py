@@ -33,7 +33,8 @@ def header_texts(
     source:str, # Source of one function, or of one class with fields, from the margin on
 )->dict: # Name of a parameter to its text, and `return` to what is given
     "What the comments in a header, or beside the fields of a class, say; nothing is imported"
-    named, comments = _named_lines(ast.parse(source).body[0]), _comments(source)
+    named = _named_lines(ast.parse(source).body[0])
+    comments = _comments(source)
     texts = {name: _text_at(line, comments, named) for line, name in named.items()}
     return {name: text for name, text in texts.items() if text}
 
@@ -58,7 +59,9 @@ def document(
     f, # A function, or a dataclass; its docstring is changed, once
 ): # The same
     "Add type and text of each parameter to the docstring of a function"
-    texts, signature, doc = parameter_texts(f), inspect.signature(f), inspect.getdoc(f) or ''
+    texts = parameter_texts(f)
+    signature = inspect.signature(f)
+    doc = inspect.getdoc(f) or ''
     if not texts or _section('Parameters', ()) in doc: return f
     entries = [_entry(p, texts[name]) for name, p in signature.parameters.items() if name in texts]
     parts = [doc, _section('Parameters', entries)]

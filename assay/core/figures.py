@@ -47,7 +47,8 @@ def _named(text): return ' '.join(text.replace('_', ' ').split())
 def _panel_words(ax):
     "What one panel compares"
     title = _named(' '.join(ax.get_title(side) for side in ('left', 'center', 'right')))
-    x, y = _named(ax.get_xlabel()), _named(ax.get_ylabel())
+    x = _named(ax.get_xlabel())
+    y = _named(ax.get_ylabel())
     axes = ' against '.join(filter(None, [y, x]))
     return ', '.join(filter(None, [title, axes, _lines_of([ax.get_legend()])]))
 

@@ -60,7 +60,9 @@ def own_files(
     found:NamedFunction, # From `locate_function`
 )->dict: # Full dotted name to file, sorted
     "The modules of the function's package whose change may change what it gives"
-    files, todo, seen = _package_files(found), [found.module], set()
+    files = _package_files(found)
+    todo = [found.module]
+    seen = set()
     while todo:
         name = todo.pop()
         if name in seen or name not in files: continue
@@ -148,7 +150,8 @@ def _reached_code(found):
     "Module and name of each definition that a function reaches, to its code"
     files, res = own_files(found), {}
     sources = {name: _Source(name, path, found) for name,path in files.items()}
-    todo, seen = [(found.module, found.name), *((m, '') for m in files)], set()
+    todo = [(found.module, found.name), *((m, '') for m in files)]
+    seen = set()
     if _looks_up(files): todo += [(m, '*') for m in files]
     while todo:
         at = module, name = todo.pop()

@@ -9,7 +9,7 @@ __all__ = ['DECIMALS', 'AMONG_TEXTS', 'NOTHING', 'LARGEST', 'LONGEST', 'SEPARATE
            'Result']
 
 # %% ../../nbs/core/09_rendering.ipynb #c321c2f5
-import ast, collections, dataclasses, decimal, functools, json, math, numbers, os, re
+import ast, collections, dataclasses, decimal, functools, itertools, json, math, numbers, os, re
 from pathlib import Path
 
 from .artifacts import write_text
@@ -78,7 +78,8 @@ def templates_of(
 )->set: # Names of files in `assay/templates`
     "The templates that a source names, and those that they include, directly or through others"
     values = [n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant)]
-    seen, todo = set(), [name for name in template_names() if name in values]
+    seen = set()
+    todo = [name for name in template_names() if name in values]
     while todo:
         name = todo.pop()
         if name in seen: continue
@@ -307,7 +308,9 @@ class Table:
         def texts(cells): return [str(c).replace('\n', ' ') for c in cells]
         lines = list(map(texts, (self.names, *self.rows)))
         widths = [max(map(len, column)) for column in zip(*lines)]
-        padded = lambda line: [c.rjust(w) if n else c.ljust(w) for c,w,n in zip(line, widths, self.numeric)]
+        def padded(line):
+            cells = zip(line, widths, self.numeric)
+            return [c.rjust(w) if is_number else c.ljust(w) for c,w,is_number in cells]
         return '\n'.join('  '.join(padded(line)).rstrip() for line in lines)
 
 # %% ../../nbs/core/09_rendering.ipynb #49d8461e
@@ -325,7 +328,9 @@ def _are_numbers(values): return all(_is_number(v) for v in values if not _is_bl
 
 def _at_estimate(names, columns, i):
     "Does a column of estimates begin here, with the two ends of each behind it?"
-    if len(names) < i+3 or not _are_ends(names[i+1], names[i+2], names[i]): return False
+    if len(names) < i+3: return False
+    estimate, low, high = names[i:i+3]
+    if not _are_ends(low, high, estimate): return False
     return all(map(_are_numbers, columns[i:i+3])) and not all(map(_is_blank, columns[i]))
 
 def _beside_ends(value, low, high):
@@ -334,10 +339,13 @@ def _beside_ends(value, low, high):
 
 def _estimates(columns):
     "The texts of a column of estimates with their ends, all with the same digits"
-    known = [[v for v in values if not _is_blank(v)] for values in columns]
-    places = 0 if _are_large(known[0]) else _column_places(sum(known, []))
-    said = [[_cell(v, places) for v in values] for values in columns]
-    return [_beside_ends(*cells) for cells in zip(*said)], True
+    def known(values): return [v for v in values if not _is_blank(v)]
+    are_large = _are_large(known(columns[0]))
+    places = 0 if are_large else _column_places(known(itertools.chain(*columns)))
+    rows = zip(*columns)
+    texts = [_beside_ends(*[_cell(v, places) for v in row]) for row in rows]
+    are_numbers = True
+    return texts, are_numbers
 
 def _with_intervals(names, columns):
     "The heads and the texts of the columns, with an estimate and its ends in one"

@@ -159,7 +159,8 @@ class Fault:
     tail:str # What follows the value, such as `; expected a number`
 
 def _fault(x):
-    names, said = tuple(n for n in x['loc'] if n not in FORMS), x.get('ctx', {})
+    names = tuple(n for n in x['loc'] if n not in FORMS)
+    said = x.get('ctx', {})
     shown = said.get('shown', shown_value(x['input']))
     return Fault(names, _WHAT.get(x['type'], 'wrong'), shown, said.get('tail', f"; {x['msg']}"))
 
@@ -180,9 +181,10 @@ def key_faults(
     found = read_error(error)
     unknown = sorted((f.names[0] for f in found if f.what == 'unknown'), key=str)
     missing = [f.names[0] for f in found if f.what == 'missing']
+    wrong = [f for f in found if f.what == 'wrong']
     res = [f'{where} has unknown keys {unknown}{meant(unknown[0], sorted(known))}'] if unknown else []
     res += [f'{where} lacks {missing}; {needed}'] if missing else []
-    return res + [f'{where}: {f.names[0]!r} is {f.shown}{f.tail}' for f in found if f.what == 'wrong']
+    return res + [f'{where}: {f.names[0]!r} is {f.shown}{f.tail}' for f in wrong]
 
 # %% ../../nbs/core/00_shapes.ipynb #0b50a7f6
 def _shape_in(kind):
@@ -199,7 +201,8 @@ def _home(shape, names):
 def _sentence(shape, fault, where):
     "One fault in words"
     name = '.'.join(map(str, [where]*bool(where) + [*fault.names]))
-    home, last = _home(shape, fault.names), fault.names[-1]
+    home = _home(shape, fault.names)
+    last = fault.names[-1]
     if fault.what == 'unknown': return f'{name} is not known{meant(last, list(home.model_fields))}'
     if fault.what == 'wrong': return f'{name} is {fault.shown}{fault.tail}'
     declared = home.model_fields[last]

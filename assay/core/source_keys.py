@@ -207,7 +207,8 @@ def source_faults(
     if not isinstance(spec, dict):
         return [f'a source is {shown_value(spec)}; expected a mapping such as '
                 '{name: sales, kind: csv, url: sales.csv}']
-    name, kind = shown_value(spec.get('name'), 60), spec.get('kind')
+    name = shown_value(spec.get('name'), 60)
+    kind = spec.get('kind')
     gone = [f'source {name} {_GONE}'] if 'allowed' in spec else []
     if not isinstance(kind, str) or kind not in SOURCES:
         return [*gone, f'source {name} has kind {shown_value(kind)}; expected one of {list(SOURCES)}']

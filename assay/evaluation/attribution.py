@@ -26,8 +26,10 @@ def _switched(usual, case, is_on):
     n_sets, n = len(is_on), len(usual)
     columns = {}
     for i, c in enumerate(usual):
-        other, own = np.tile(usual[c].to_numpy(), n_sets), case[c].to_numpy()[0]
-        columns[c] = pd.Series(np.where(np.repeat(is_on[:, i], n), own, other)).astype(usual[c].dtype)
+        other = np.tile(usual[c].to_numpy(), n_sets)
+        own = case[c].to_numpy()[0]
+        mixed = np.where(np.repeat(is_on[:, i], n), own, other)
+        columns[c] = pd.Series(mixed).astype(usual[c].dtype)
     return pd.DataFrame(columns)
 
 def _exact(number, usual, case):
@@ -39,8 +41,10 @@ def _exact(number, usual, case):
     share = np.array([1/(p*math.comb(p-1, k)) for k in range(p)])
     def of(i):
         without = np.flatnonzero(~sets[:, i])
-        return (share[size[without]]*(worth[without+2**i]-worth[without])).sum()
-    return np.array([of(i) for i in range(p)]), np.zeros(p), worth[0], worth[-1]
+        gains = worth[without+2**i]-worth[without]
+        return (share[size[without]]*gains).sum()
+    contributions = np.array([of(i) for i in range(p)])
+    return contributions, np.zeros(p), worth[0], worth[-1]
 
 def _orders(n, p, rng):
     "The place of each column in each walk: two orders per usual row, each followed by its reverse"
@@ -128,7 +132,9 @@ def smallest_flips(
 
 def _turned(subject, cases, column, before):
     "Values of one column that turn a decision, each with its case"
-    values, n, x = _values(subject.X[column]), len(cases), subject.X[column]
+    values = _values(subject.X[column])
+    n = len(cases)
+    x = subject.X[column]
     if not values: return pd.DataFrame()
     many = cases.iloc[np.tile(np.arange(n), len(values))].reset_index(drop=True)
     given = pd.Series(np.repeat(np.array(values, dtype=object), n)).astype(x.dtype)
@@ -179,7 +185,8 @@ def _draw_case(name, why, top, ax):
     "The bars of one case"
     t = why['table'].head(top)
     labels = [say_value(c, v) for c,v in zip(t.column, t.value)]
-    up, down = sns.color_palette('colorblind')[1], sns.color_palette('colorblind')[0]
+    up = sns.color_palette('colorblind')[1]
+    down = sns.color_palette('colorblind')[0]
     colours = [up if v > 0 else down for v in t.contribution]
     sns.barplot(x=t.contribution.to_numpy(), y=labels, hue=labels, palette=colours, legend=False, ax=ax)
     ax.errorbar(t.contribution, range(len(t)), xerr=t.error, fmt='none', ecolor='.3', capsize=2)

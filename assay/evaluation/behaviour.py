@@ -26,7 +26,8 @@ def _values_of(b, x, ends):
 
 def _given(X, values):
     "Rows in which some columns have one value"
-    return X.assign(**{c: pd.Series(v, index=X.index).astype(X[c].dtype) for c,v in values.items()})
+    def column(c, v): return pd.Series(v, index=X.index).astype(X[c].dtype)
+    return X.assign(**{c: column(c, v) for c,v in values.items()})
 
 def _moved(x, by):
     "A number with something added, or a category set to another one"
@@ -43,7 +44,9 @@ def _trials(b, X, ends, rng):
 
 def _excess(b, before, after, is_share):
     "By how much each row goes beyond what is let pass; above zero it fails"
-    kind, change, slack = b['test'], after-before, b.get('tolerance', .02)
+    kind = b['test']
+    change = after-before
+    slack = b.get('tolerance', .02)
     if kind in ('invariance', 'perturbation'): return np.abs(change)-slack
     if kind == 'direction': return (-change if b['direction'] == 'not lower' else change)-slack
     low = b['low'] if b.get('low') is not None else 0 if is_share else -np.inf
@@ -66,27 +69,30 @@ def run_behaviour(
 )->Tested: # Failure rate with its interval, and examples
     "Run one declared test on every row; a row fails where any change that is tried fails"
     X, is_share = subject.X, subject.scored.task != 'regression'
-    before, trials = subject.number(X), _trials(b, X, ends, np.random.default_rng(seed))
+    before = subject.number(X)
+    trials = _trials(b, X, ends, np.random.default_rng(seed))
     after = np.array([_finite(subject.number(t)) for t in trials])
     beyond = np.array([_excess(b, before, a, is_share) for a in after])
-    worst = beyond.argmax(0)
-    failed, n = int((beyond.max(0) > 0).sum()), len(X)
+    worst, farthest = beyond.argmax(0), beyond.max(0)
+    failed = int((farthest > 0).sum())
+    n = len(X)
     low, high = map(float, wilson(failed, n))
     limit = b.get('at_most', .05)
     line = dict(id=b['id'], test=b['test'], column=b.get('column') or ', '.join(b.get('given') or {}))
     line |= dict(failed=failed, rate=failed/n, low=low, high=high, n=n, at_most=limit)
     line |= dict(passed=failed/n <= limit, because=str(b.get('because') or ''))
-    rows = [i for i in np.argsort(-beyond.max(0), kind='stable')[:_EXAMPLES] if beyond[worst[i], i] > 0]
-    return Tested(line, pd.DataFrame([_example(line, X, trials, i, worst[i], before, after) for i in rows]))
+    rows = [i for i in np.argsort(-farthest, kind='stable')[:_EXAMPLES] if farthest[i] > 0]
+    examples = [_example(line, i, X, before, trials[worst[i]], after[worst[i]]) for i in rows]
+    return Tested(line, pd.DataFrame(examples))
 
 def _finite(s): return np.where(np.isfinite(s), s, np.inf)
 
-def _example(line, X, trials, i, worst, before, after):
+def _example(line, i, X, before, trial, after):
     "One failing row: what was changed, and what became of its score"
     changed = line['column'].split(', ')
-    old, new = (', '.join(_short(t[c].iloc[i]) for c in changed) for t in (X, trials[worst]))
-    return dict(id=line['id'], row=int(i), column=line['column'], old=old, new=new,
-                before=float(before[i]), after=float(after[worst, i]))
+    def said(table): return ', '.join(_short(table[c].iloc[i]) for c in changed)
+    what = dict(id=line['id'], row=int(i), column=line['column'], old=said(X), new=said(trial))
+    return what | dict(before=float(before[i]), after=float(after[i]))
 
 def _short(v): return f'{v:.4g}' if isinstance(v, float | np.floating) else str(v)
 
@@ -140,17 +146,22 @@ def order_tests(
     seed:int=0, # Random seed of the order
 )->list: # As `extreme_tests`
     "Is the score of a row the same in another order, alone, twice, and with turned columns?"
-    X, order = subject.X, np.random.default_rng(seed).permutation(len(subject.X))
+    X = subject.X
+    order = np.random.default_rng(seed).permutation(len(subject.X))
     before, few = subject.number(X), X.head(20)
     alone = np.concatenate([subject.number(few.iloc[[i]]) for i in range(len(few))])
-    shuffled, turned = subject.number(X.iloc[order]), X[X.columns[::-1]]
+    shuffled = subject.number(X.iloc[order])
+    turned = X[X.columns[::-1]]
     apart = dict(
-        rows=shuffled-before[order], alone=alone-before[:len(few)],
-        again=subject.number(X)-before, columns=subject.number(turned)-before)
+        rows=shuffled-before[order],
+        alone=alone-before[:len(few)],
+        again=subject.number(X)-before,
+        columns=subject.number(turned)-before)
     allowed = tolerance*max(1, np.abs(before).max())
     rates = {k: float((~(np.abs(d) <= allowed)).mean()) for k,d in apart.items()}
-    return [dict(test='same score', column=_SAME[k], rate=r, n=len(apart[k]), passed=r == 0, why='')
-            for k,r in rates.items()]
+    def line(k, rate):
+        return dict(test='same score', column=_SAME[k], rate=rate, n=len(apart[k]), passed=rate == 0, why='')
+    return [line(k, rate) for k,rate in rates.items()]
 
 # %% ../../nbs/evaluation/18_behaviour.ipynb #25a5676f
 def missing_in_turn(
@@ -211,19 +222,13 @@ def behaviour_check(
     missing:pd.DataFrame, # From `missing_in_turn`
 )->dict: # A `check`, `behaviour`
     "Does the model behave as declared, and as every model must?"
+    def share(t): return f"{t['test']} ({t['column']}): {t['rate']:.0%} of {t['n']} rows"
     bad = [_failed(t.line) for t in declared if not t.line['passed']]
-    bad += [
-        f"{t['test']} ({t['column']}): {t['rate']:.0%} of {t['n']} rows" for t in always if not t['passed']
-    ]
-    bad += [
-        f'without {r.column}: {1 - r.valid:.0%} of the rows get no score'
-        for r in missing[missing.valid < 1].itertuples()
-    ]
+    bad += [share(t) for t in always if not t['passed']]
+    unscored = missing[missing.valid < 1].itertuples()
+    bad += [f'without {r.column}: {1 - r.valid:.0%} of the rows get no score' for r in unscored]
     n = len(always)+len(missing)
-    stated = (
-        f'{len(declared)} declared tests'
-        if declared
-        else 'no test is declared under behaviour in problem.yaml'
-    )
+    stated = 'no test is declared under behaviour in problem.yaml'
+    if declared: stated = f'{len(declared)} declared tests'
     why = f"failed: {'; '.join(bad)}" if bad else f'{stated}; {n} tests that hold for every model passed'
     return check('behaviour', not bad, why, _EVIDENCE)

@@ -111,7 +111,9 @@ class Evaluation:
 
     def choose(self)->Choice: # With the candidate that goes to the test
         "Choose a candidate on the validation rows"
-        p, train, valid = self.problem, self.tables['train'], self.tables['valid']
+        p = self.problem
+        train = self.tables['train']
+        valid = self.tables['valid']
         y = target_of(make_spec('constant', {}, p, train, self.resampling.seed), valid)
         drawn = self.resampling.of(valid, p.time, p.weight)
         return Choice(Comparison(y, self.validated, p.task, p.metric, resamples=drawn), p.minimum)

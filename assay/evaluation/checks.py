@@ -31,7 +31,8 @@ def cost_check(
 )->dict: # A `check`
     "Do the threshold and the value of the model follow from agreed costs?"
     told = _WITH_COSTS if stated else _WITHOUT_COSTS
-    status, why = 'pass' if stated else 'unanswered', told.get(task, told['other'])
+    status = 'pass' if stated else 'unanswered'
+    why = told.get(task, told['other'])
     return check('costs', status, why, 'problem.yaml#costs')
 
 # %% ../../nbs/evaluation/05_checks.ipynb #009442b7
@@ -78,7 +79,10 @@ def split_faults(
     problem, # `Problem`: columns with identifier and moment
 )->list: # One line per fault
     "Rows that two splits share, and splits that are not in order of time"
-    names, id, time, res = list(tables), problem.id, problem.time, []
+    names = list(tables)
+    id = problem.id
+    time = problem.time
+    res = []
     for a, b in zip(names, names[1:]):
         first, second = tables[a], tables[b]
         shared = set(first[id]) & set(second[id])
@@ -113,28 +117,24 @@ def baseline_checks(
     missing = f': missing {", ".join(lost)}' if lost else ''
     has_scores = f'constant, rule and linear model are scored on the validation rows{missing}'
     paired = 'linear_minus_rule'
+    _, rule, linear = scored
+    is_paired, said = _paired(metrics[paired], metrics.get(linear), metrics.get(rule))
     return [
-        _check('baseline', 'F19', not lost, has_scores, scored[1]),
-        _check(
-            'baseline',
-            'F20',
-            *_paired(metrics[paired], metrics.get(scored[2]), metrics.get(scored[1])),
-            paired,
-        ),
-    ]
+        _check('baseline', 'F19', not lost, has_scores, rule),
+        _check('baseline', 'F20', is_paired, said, paired)]
 
 def _paired(difference, model, rule):
     "Is a difference that of two scores on the same rows, with an interval? And what is said about it"
     if not _has_ends(difference): return False, 'the paired difference has no interval'
     if not model or not rule or None in (model['value'], rule['value']): return False, 'a score is missing'
     sign = 1 if difference.get('better') == model.get('better') else -1
-    expected, n = sign*(model['value']-rule['value']), [m.get('n') for m in (difference, model, rule)]
-    same = len(set(n)) == 1 and abs(difference['value']-expected) <= _ROUNDING*max(1, abs(expected))
+    expected = sign*(model['value']-rule['value'])
+    n = [m.get('n') for m in (difference, model, rule)]
+    apart = abs(difference['value']-expected)
+    same = len(set(n)) == 1 and apart <= _ROUNDING*max(1, abs(expected))
     said = 'is' if same else 'is not'
-    return (
-        same,
-        f'the paired difference {said} that of the two scores on the same {n[0]} rows, with an interval',
-    )
+    why = f'the paired difference {said} that of the two scores on the same {n[0]} rows, with an interval'
+    return same, why
 
 _ROUNDING = 1e-6 # Relative difference of numbers that were rounded to ten digits
 
@@ -155,10 +155,11 @@ def experiment_checks(
     logged = f'{len(trials)} trials are logged with parameters and the hashes of data, code and environment'
     distinct = len({to_json(t['params']) for t in trials})
     tried = f'{distinct} different settings of {len(study["space"])} parameters were tried'
+    again = f'{logged}; fitted again, the best gave {which} score'
+    searched = f'{tried}, at least {min_trials} expected'
     return [
-        _check(stage, 'F22', _is_bound(study) and same,
-               f'{logged}; fitted again, the best gave {which} score', 'trials'),
-        _check(stage, 'F25', distinct >= min_trials, f'{tried}, at least {min_trials} expected', 'trials')]
+        _check(stage, 'F22', _is_bound(study) and same, again, 'trials'),
+        _check(stage, 'F25', distinct >= min_trials, searched, 'trials')]
 
 # %% ../../nbs/evaluation/05_checks.ipynb #5e6f3e9f
 _EXACT = 1e-9 # Differences below are those of rounding
@@ -177,7 +178,8 @@ def _attacks(leak, margin, same, agree):
     differ = f'the metrics differ from independent definitions by {agree:.1e}'
     metrics = 'the metrics agree' if agree < _EXACT else differ
     rest = f'fitted again {repeat}; {metrics}'
-    fits, is_sound = f"fitted on {leak['n']} shuffled targets", same == 0 and agree < _EXACT
+    fits = f"fitted on {leak['n']} shuffled targets"
+    is_sound = same == 0 and agree < _EXACT
     if not _has_ends(leak):
         more = 'which is too few for an interval: set evaluation.n_shuffles in params.yaml to 8 or more'
         return 'unanswered' if is_sound else False, f"{fits}, {more}; {rest}"
@@ -194,9 +196,12 @@ def _slack(m):
     if not _all_have_ends(m): return -1.
     test, valid = m['test'], m['valid']
     gained = test['value']-valid['value']
-    best, worst = test['high']-test['value'], valid['value']-valid['low']
+    best = test['high']-test['value']
+    worst = valid['value']-valid['low']
     if test['better'] == 'lower':
-        gained, best, worst = -gained, test['value']-test['low'], valid['high']-valid['value']
+        gained = -gained
+        best = test['value']-test['low']
+        worst = valid['high']-valid['value']
     return gained+math.hypot(best, worst)
 
 def _all_have_ends(m): return all(_has_ends(m[k]) for k in ('train', 'valid', 'test'))

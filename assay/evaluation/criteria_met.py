@@ -29,7 +29,9 @@ def criteria_table(
 
 def _minimum_row(m, problem):
     "The metric beside its minimum"
-    low, high, minimum = m.get('low'), m.get('high'), problem.minimum
+    low = m.get('low')
+    high = m.get('high')
+    minimum = problem.minimum
     sign, worse = (1, low) if m['better'] == 'higher' else (-1, high)
     def reached(v): return v is not None and sign*v >= sign*minimum
     return dict(

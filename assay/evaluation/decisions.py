@@ -32,7 +32,8 @@ def calibration_table(
     weight=None, # How much each row counts; all the same by default
 )->pd.DataFrame: # One row per bin: `n`, `mean_score`, `rate`, `low`, `high`
     "Mean score and share of positives in each bin of scores"
-    y, s = np.asarray(y_true, float), np.asarray(y_score, float)
+    y = np.asarray(y_true, float)
+    s = np.asarray(y_score, float)
     if weight is not None: return _weighted_bins(y, s, n_bins, np.asarray(weight, float))
     df = pd.DataFrame(dict(bin=score_bins(s, n_bins), y=y, s=s))
     res = df.groupby('bin').agg(n=('y', 'size'), mean_score=('s', 'mean'), rate=('y', 'mean'))
@@ -42,11 +43,14 @@ def calibration_table(
 def _weighted_bins(y, s, n_bins, weight):
     "The same of rows that count as their weights say; an interval is that of as many rows as they are worth"
     counts = weight > 0
-    y, s, weight = y[counts], s[counts], weight[counts]
+    y = y[counts]
+    s = s[counts]
+    weight = weight[counts]
     codes, at = np.unique(score_bins(s, n_bins, weight), return_inverse=True)
     def total(v): return np.bincount(at, v*weight, len(codes))
     each = total(np.ones(len(y)))
-    rate, worth = total(y)/each, each**2/total(weight)
+    rate = total(y)/each
+    worth = each**2/total(weight)
     low, high = wilson(rate*worth, worth)
     n = np.bincount(at, minlength=len(codes))
     return pd.DataFrame(dict(n=n, mean_score=total(s)/each, rate=rate, low=low, high=high, weighted=each))
@@ -157,8 +161,10 @@ def recalibrate(
     weight=None, # How much each row counts; all the same by default
 )->Recalibrated: # The line
     "Fit the line by maximum likelihood, drawn towards the score as it is"
-    y, x = np.asarray(y_true, float), _log_odds(y_score)
-    w, X, start = _counted(weight, len(y)), np.stack([np.ones(len(y)), x], 1), np.array([0., 1.])
+    y = np.asarray(y_true, float)
+    w = _counted(weight, len(y))
+    X = np.stack([np.ones(len(y)), _log_odds(y_score)], 1)
+    start = np.array([0., 1.])
     def loss(b):
         z = X@b
         apart = (b-start)/_SPREAD
@@ -233,21 +239,30 @@ def choose_threshold(
     weight=None, # How much each row counts; all the same by default
 )->float: # Act where the score is above it; `NEVER` or `ALWAYS` where that is cheapest
     "The threshold with the lowest cost; of equally cheap ones, the highest"
-    c, s, y = cost_matrix(costs), np.asarray(y_score, np.float32).astype(float), np.asarray(y_true)
+    (of_tn, of_fp), (of_fn, of_tp) = cost_matrix(costs)
+    s = np.asarray(y_score, np.float32).astype(float)
+    y = np.asarray(y_true)
     if weight is not None: # a row that counts nothing is as if it were not there
-        counts = np.asarray(weight, float) > 0
-        y, s, weight = y[counts], s[counts], np.asarray(weight, float)[counts]
+        weight = np.asarray(weight, float)
+        counts = weight > 0
+        y = y[counts]
+        s = s[counts]
+        weight = weight[counts]
     order, hit, end = sort_scores(y, s)
     each = np.ones(len(y), int) if weight is None else weight[order]
-    upto, found = np.cumsum(each), np.cumsum(hit*each)
-    tp, n, positives = np.r_[0, found[end]], np.r_[0, upto[end]], found[-1]
+    upto = np.cumsum(each)
+    found = np.cumsum(hit*each)
+    tp = np.r_[0, found[end]]
+    n = np.r_[0, upto[end]]
+    positives = found[-1]
     fp, fn = n-tp, positives-tp
     tn = upto[-1]-positives-n+tp
-    total = tp*c[1, 1]+fp*c[0, 1]+fn*c[1, 0]+tn*c[0, 0]
+    total = tp*of_tp+fp*of_fp+fn*of_fn+tn*of_tn
     at = s[order][end]
     # the next lower distinct score; the last threshold is ALWAYS
     below = np.r_[s[order][end[1:]], ALWAYS*2-s.min()]
-    middle, clear = np.r_[NEVER, (at+below)/2], np.r_[True, at-below >= min_gap]
+    middle = np.r_[NEVER, (at+below)/2]
+    clear = np.r_[True, at-below >= min_gap]
     return float(middle[clear][np.argmin(total[clear])])
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #c367175e
@@ -286,7 +301,9 @@ def _at_the_ends(scored, costs, per):
 def _decision_row(scored, costs, per):
     "What the decisions of one model cost"
     y, act = np.asarray(scored.y), _acts(scored)
-    def mean(v, rows): return weighted_mean(v[rows], None if scored.weight is None else scored.weight[rows])
+    def mean(v, rows):
+        weight = None if scored.weight is None else scored.weight[rows]
+        return weighted_mean(v[rows], weight)
     found = dict(
         threshold=scored.threshold,
         acted=weighted_mean(act, scored.weight),
@@ -340,12 +357,14 @@ def _are_stated(compared, costs): return all(k in costs for k in COSTS[compared.
 
 def _errors(scored):
     "Size of the error of each row: 0 or 1 for classes, its absolute error for a number"
-    y, s = np.asarray(scored.y), np.asarray(scored.score)
+    y = np.asarray(scored.y)
+    s = np.asarray(scored.score)
     return np.abs(y-s) if scored.task == 'regression' else (s.argmax(axis=1) != y).astype(float)
 
 def _error_cost(scored, costs, per=1000):
     "What errors cost at the stated price and at the ends of its range"
-    mean, outcome = weighted_mean(_errors(scored), scored.weight)*per, COSTS[scored.task][0]
+    mean = weighted_mean(_errors(scored), scored.weight)*per
+    outcome = COSTS[scored.task][0]
     return {
         k: mean * _amount(costs, outcome, at)
         for k, at in (('cost', 'value'), ('low', 'low'), ('high', 'high'))

@@ -42,7 +42,8 @@ def _means(numbers, scored):
 def _with_ends(f, n, scored):
     "Values, lower and upper ends of a function of row weights that gives several numbers"
     value = f(scored.resamples.whole(n))
-    drawn, k = replicate([f], n, scored.resamples)[:, 0], count_groups(scored.resamples.blocks)
+    drawn = replicate([f], n, scored.resamples)[:, 0]
+    k = count_groups(scored.resamples.blocks)
     ends = [ends_of(drawn[:, i], v, k) for i,v in enumerate(value)]
     return value, [e.get('low') for e in ends], [e.get('high') for e in ends]
 

@@ -115,7 +115,8 @@ class Tuned(Result):
 
     def metrics(self)->dict: # Name to a metric
         "Metrics of the stage"
-        n, better = len(self.experiment.valid), self.study['better']
+        n = len(self.experiment.valid)
+        better = self.study['better']
         of_study = dict(
             difference_to_rule=self.difference,
             trials=as_metric(len(self.study['trials'])),

@@ -59,7 +59,8 @@ def _positions(subject):
 
 def _room(subject):
     "How far each score is from another decision; None of a number"
-    s, cut = np.asarray(subject.scored.score), subject.scored.threshold
+    s = np.asarray(subject.scored.score)
+    cut = subject.scored.threshold
     if s.ndim == 2: return np.diff(np.sort(s, axis=1)[:, -2:])[:, 0]
     return None if subject.scored.task == 'regression' else np.abs(s-(.5 if cut is None else cut))
 
@@ -69,7 +70,8 @@ def _distances(X, row):
     for c in X:
         if kind_of(X[c]) == 'category': res += (X[c] != row[c]).to_numpy(float)
         else:
-            ranks = pd.concat([X[c], pd.Series([row[c]])]).rank(pct=True).fillna(.5).to_numpy()
+            with_row = pd.concat([X[c], pd.Series([row[c]])])
+            ranks = with_row.rank(pct=True).fillna(.5).to_numpy()
             res += np.abs(ranks[:-1]-ranks[-1])
     return res
 
@@ -161,8 +163,9 @@ class Cases(Result):
 
     def table(self)->pd.DataFrame: # case, score, column, value, contribution, error
         "The largest contributions to each case, with the error of their calculation"
-        parts = [self.shown.hide(why['table'].head(_TOP)).assign(case=name, score=self.scores[name])
-                 for name,why in self.reasons.items()]
+        def part(name, why):
+            return self.shown.hide(why['table'].head(_TOP)).assign(case=name, score=self.scores[name])
+        parts = [part(name, why) for name,why in self.reasons.items()]
         names = ['case', 'score', 'column', 'value', 'contribution', 'error']
         if not parts: return pd.DataFrame(columns=names)
         return pd.concat(parts)[names].reset_index(drop=True)
@@ -177,10 +180,8 @@ class Cases(Result):
     def plot(self): # The axes
         "The contributions to each case"
         titles = {name: f'{name}: score {v:.3g}' for name,v in self.scores.items()}
-        parts = {
-            titles[name]: why | dict(table=self.shown.hide(why['table']))
-            for name, why in self.reasons.items()
-        }
+        def shown(why): return why | dict(table=self.shown.hide(why['table']))
+        parts = {titles[name]: shown(why) for name,why in self.reasons.items()}
         return plot_cases(parts, self.unit)
 
     def method(self)->pd.DataFrame: # One column
@@ -323,7 +324,8 @@ class Explained(Result):
     def _fitted_again(self, seed):
         "The same model, fitted on a part of the training rows"
         e, spec = self.test.evaluation, self.test.spec
-        train, few = e.tables['train'], self.subject.sample(1500, self.seed)
+        train = e.tables['train']
+        few = self.subject.sample(1500, self.seed)
         part, _ = part_to_shuffle(train, target_of(spec, train), self.looking.rows_fitted, spec['task'], seed)
         fitted = fit_final(spec, part, e.dictionary)
         def score(rows): return predict_score(fitted, rows)
@@ -376,9 +378,11 @@ class Explained(Result):
         "What the stage keeps of the explanations"
         first = self.importance.iloc[0]
         ends = {k: float(first[k]) for k in ('low', 'high') if pd.notna(first.get(k))}
-        return dict(behaviour_failed=self.behaviour.metric(),
-                    first_importance=as_metric(float(first.importance), n=int(first.n), **ends),
-                    first_columns=as_metric(', '.join(self.importance.name[:3].astype(str))))
+        leading = ', '.join(self.importance.name[:3].astype(str))
+        return dict(
+            behaviour_failed=self.behaviour.metric(),
+            first_importance=as_metric(float(first.importance), n=int(first.n), **ends),
+            first_columns=as_metric(leading))
 
     def checks(self)->list: # `behaviour` and `algorithm`
         "The check of the behaviour, and the model in words, for the model card"
@@ -394,9 +398,8 @@ class Explained(Result):
 def _algorithm(test):
     "A check that says which algorithm with which parameters was tested, and whether it is that of its study"
     spec, same = test.spec, test.refit == 0
-    params = ', '.join(
-        f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in spec['params'].items()
-    )
+    def setting(k, v): return f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}'
+    params = ', '.join(setting(k, v) for k,v in spec['params'].items())
     said = f"{spec['candidate']}, {params or 'parameters as given by default'}, seed {spec['seed']}"
     doubt = '' if same else f'; its scores differ from those of its study by {test.refit:.3g}'
     return check('algorithm', same, said+doubt, 'reports/evaluation/metrics.json#metrics.refit_difference')

@@ -117,9 +117,11 @@ def scored_ahead(
 )->list: # Rows of a part, and model to its scores of them, by models of the parts before; empty without time
     "Score later training rows by models that learnt only earlier ones"
     if not time: return []
-    seed, target = specs['model']['seed'], specs['model']['target']
+    seed = specs['model']['seed']
+    target = specs['model']['target']
     rows = train.sort_values(time, kind='stable')
-    places, res = np.array_split(np.arange(len(rows)), _PARTS), []
+    places = np.array_split(np.arange(len(rows)), _PARTS)
+    res = []
     for k in range(1, _PARTS):
         before = _at_most(rows.iloc[np.concatenate(places[:k])], _MOST_ROWS, seed)
         now = _at_most(rows.iloc[places[k]], _MOST_ROWS, seed)
@@ -149,7 +151,9 @@ class FinalTest(Result):
         """Fit the chosen model and the baselines and score all tables, and count the openings of the test set
 
         The runner has recorded this one; a notebook that is run by hand records none."""
-        e, train, seed = evaluation, evaluation.tables['train'], evaluation.resampling.seed
+        e = evaluation
+        train = evaluation.tables['train']
+        seed = evaluation.resampling.seed
         spec = chosen_spec(e, choice)
         specs = baseline_specs(e.problem, train, e.dictionary, seed) | {'model': spec}
         ledger = ledger or place('approvals', 'test_openings.jsonl')
@@ -184,8 +188,11 @@ class FinalTest(Result):
         cuts:dict={}, # Model to its threshold
     )->Comparison: # Of `constant`, `rule`, `linear` and `model`
         "All models on the rows of one table"
-        e, p, df = self.evaluation, self.problem, self.evaluation.tables[table]
-        y, drawn = target_of(self.spec, df), e.resampling.of(df, p.time, p.weight)
+        e = self.evaluation
+        p = self.problem
+        df = self.evaluation.tables[table]
+        y = target_of(self.spec, df)
+        drawn = e.resampling.of(df, p.time, p.weight)
         return Comparison(y, self.scored[table], p.task, p.metric, cuts, self.spec['classes'], drawn)
 
     @functools.cached_property
@@ -221,7 +228,9 @@ class FinalTest(Result):
         """The threshold of today's practice: the one that the costs ask for, or the cheapest on the
         validation rows, whichever costs less on the test rows. Nobody declared where people draw the
         line, so a saving is only claimed over the cheaper of the two."""
-        costs, valid, test = costs_of(self.problem)[0], self.on('valid')['rule'], self.on('test')['rule']
+        costs = costs_of(self.problem)[0]
+        valid = self.on('valid')['rule']
+        test = self.on('test')['rule']
         cheapest = choose_threshold(valid.y, valid.score, costs, weight=valid.weight)
         def paid(threshold):
             return weighted_mean(row_costs(test.y, test.score, threshold, costs), test.weight)
@@ -231,7 +240,8 @@ class FinalTest(Result):
         "The thresholds as a table"
         frame = pd.Series(self.thresholds, dtype=float).to_frame('act above')
         if self.problem.task != 'binary': return frame
-        asked, seen = cost_threshold(costs_of(self.problem)[0]), self.unlearnt
+        asked = cost_threshold(costs_of(self.problem)[0])
+        seen = self.unlearnt
         lines = [recalibrate(seen.y, seen.scores[name], seen.weight) for name in frame.index]
         stands_for = [float(line.probability(t)) for line,t in zip(lines, frame['act above'])]
         return frame.assign(probability=stands_for, **{'costs ask for': asked})
@@ -307,7 +317,8 @@ class FinalTest(Result):
 
     def _money_doubts(self):
         "Why a saving can not be claimed: nobody declared what it is over, or it takes too many actions"
-        today, most = self.problem.today, self.problem.limits.get('acted_share')
+        today = self.problem.today
+        most = self.problem.limits.get('acted_share')
         unknown = not (today.get('columns') or today.get('callable'))
         doubts = ["today's practice is not declared: a record stands in for it"]*unknown
         if most is None or self.problem.task != 'binary': return doubts
@@ -320,7 +331,8 @@ class FinalTest(Result):
     def groups(self)->MeasuredGroups: # Of the model on the test rows
         "Every declared group"
         e, p = self.evaluation, self.problem
-        watched, sensitive = watched_columns(p, e.dictionary), sensitive_columns(p, e.dictionary)
+        watched = watched_columns(p, e.dictionary)
+        sensitive = sensitive_columns(p, e.dictionary)
         declared = Declared(watched, sensitive, e.limits, self.settings.min_group)
         model, (today, lacks) = self.compared['model'], self._practice_by_group
         return MeasuredGroups(e.tables['test'], e.tables['train'], model, declared, today, lacks)
@@ -348,13 +360,20 @@ class FinalTest(Result):
     @functools.cached_property
     def shuffled(self)->ShuffledTarget: # On the test rows
         "The gain over the constant of the model, and of the same model fitted on shuffled targets"
-        e, p, s, seed = self.evaluation, self.problem, self.settings, self.evaluation.resampling.seed
-        train, fields, y = e.tables['train'], e.dictionary, self.compared.y
+        e = self.evaluation
+        p = self.problem
+        s = self.settings
+        seed = self.evaluation.resampling.seed
+        train = e.tables['train']
+        fields = e.dictionary
+        y = self.compared.y
         part, y_part = part_to_shuffle(train, target_of(self.spec, train), s.n_rows_shuffled, p.task, seed)
         model = make_model(self.spec['candidate'], fields, seed, p.task, **self.spec['params'])
-        X, X_test = feature_frame(part, fields), feature_frame(e.tables['test'], fields)
+        X = feature_frame(part, fields)
+        X_test = feature_frame(e.tables['test'], fields)
         drawn = shuffles(y_part, s.n_shuffles, seed, weights_of(part, p.weight))
-        scores, weight = scores_of_shuffles(model, X, drawn, X_test), self.compared.weight
+        scores = scores_of_shuffles(model, X, drawn, X_test)
+        weight = self.compared.weight
         constant = self.compared['constant'].score
         def gain(scores): return median_gain(p.metric, y, scores, constant, weight=weight)
         return ShuffledTarget(gain([self.compared['model'].score]), gain(scores))
@@ -418,16 +437,11 @@ class FinalTest(Result):
         p, stated = self.problem, costs_of(self.problem)[1]
         groups, concerns = self.groups.checks()
         measured = evaluation_checks(metrics, evaluation_run(self), p.margin)
+        costs = [cost_check(stated, p.task), *self.money]
         openings = opening_check(p.test_openings, self.openings['test_set'])
-        return [
-            *measured,
-            cost_check(stated, p.task),
-            *self.money,
-            openings,
-            groups,
-            concerns,
-            hypothesis_check(p, 'evaluation', metrics),
-            *weight_checks(p, 'evaluation')]
+        hypotheses = hypothesis_check(p, 'evaluation', metrics)
+        weights = weight_checks(p, 'evaluation')
+        return [*measured, *costs, openings, groups, concerns, hypotheses, *weights]
 
     def write(self)->None:
         "Write the model for release, and the scores of the validation and test rows"
@@ -454,16 +468,20 @@ def evaluation_run(
     test:FinalTest, # The chosen model on every table
 )->EvaluationRun: # What the checks look at beside the metrics
     "Collect facts about the run of the evaluation stage"
-    e, cases = test.evaluation, case_scores(test, 'test').drop(columns=_names_of_cases(test))
-    n_scored, n_segments = len(cases.dropna()), len(test.segments.frame)
-    models, candidates = {*test.compared.scores, *e.validated}, set(e.validated)
+    e = test.evaluation
+    cases = case_scores(test, 'test').drop(columns=_names_of_cases(test))
+    n_scored = len(cases.dropna())
+    n_segments = len(test.segments.frame)
+    models = {*test.compared.scores, *e.validated}
+    candidates = set(e.validated)
     return EvaluationRun(models, candidates, n_scored, n_segments, e.faults, bool(test.problem.time))
 
 def for_release(
     test:FinalTest, # The chosen model on every table
 )->dict: # The specification, with what release needs beside it
     "Description of the model for the package stage: specification, threshold, test score, hashes"
-    data, study = test.evaluation.learnt_from, test.evaluation.studies[test.choice.candidate]
+    data = test.evaluation.learnt_from
+    study = test.evaluation.studies[test.choice.candidate]
     found = dict(
         threshold=test.thresholds['model'],
         metric=test.problem.metric,

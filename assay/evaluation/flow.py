@@ -68,9 +68,11 @@ def named_metrics(
     "A table of scores as metrics of a stage"
     res = {}
     for _, r in table.iterrows():
-        low, high = _clean(r.get('low')), _clean(r.get('high'))
+        low = _clean(r.get('low'))
+        high = _clean(r.get('high'))
         measured = as_metric(_clean(r.value), low, high, int(r.n), r.better)
-        res[f'{r.model}_{r.metric}'] = measured | {k: float(r[k]) for k in ('weighted',) if k in r}
+        if 'weighted' in r: measured |= dict(weighted=float(r.weighted))
+        res[f'{r.model}_{r.metric}'] = measured
     return res
 
 def _columns(name, scores):
@@ -131,9 +133,10 @@ def row_losses(
     scored:Scored, # Scores of a model
 )->np.ndarray: # Logarithmic loss of each row, or its absolute error
     "Loss of each score"
-    y, s = np.asarray(scored.y), np.asarray(scored.score)
+    y = np.asarray(scored.y)
+    s = np.asarray(scored.score)
     if scored.task == 'regression': return np.abs(y-s)
-    p = s[np.arange(len(y)), y] if s.ndim == 2 else np.where(y == 1, s, 1-s)
+    p = s[np.arange(len(y)), y] if s.ndim == 2 else np.where(y == 1, s, 1-s) # of what happened
     return -np.log(np.clip(p, 1e-7, 1))
 
 # %% ../../nbs/evaluation/02_flow.ipynb #181ad583

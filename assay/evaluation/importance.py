@@ -37,8 +37,8 @@ class Subject:
         rows, # Positions, or a mask
     ): # `Subject`
         "The same model on some of the rows"
-        return dataclasses.replace(self, X=self.X[rows] if _is_mask(rows) else self.X.iloc[rows],
-                                   scored=self.scored.at(rows))
+        X = self.X[rows] if _is_mask(rows) else self.X.iloc[rows]
+        return dataclasses.replace(self, X=X, scored=self.scored.at(rows))
 
     def sample(self,
         n:int, # Most rows
@@ -128,7 +128,8 @@ def screen_groups(
 )->dict: # The groups that move the scores most, and one of all others
     "Keep the groups that matter to the model, so that a wide table costs little"
     if len(groups) <= most: return groups
-    few, rng = subject.sample(_TO_SCREEN, seed), np.random.default_rng(seed)
+    few = subject.sample(_TO_SCREEN, seed)
+    rng = np.random.default_rng(seed)
     before = few.additive(few.X)
     def moves(columns): return np.abs(few.additive(_shuffled(few.X, columns, rng))-before).mean()
     moved = {name: moves(columns) for name,columns in groups.items()}
@@ -144,19 +145,22 @@ def rank_groups(
 )->pd.DataFrame: # name, n_columns, importance, low, high, n: the most important first
     "How much worse the agreed metric gets when a group is shuffled, with a 95 % interval"
     s = shuffling
-    few, rng = subject.sample(s.max_rows, s.seed), np.random.default_rng(s.seed)
+    few = subject.sample(s.max_rows, s.seed)
+    rng = np.random.default_rng(s.seed)
     measured = screen_groups(few, groups, s.most, s.seed)
-    rows = [_fall(few, columns, rng, s) | dict(name=name, n_columns=len(columns))
-            for name,columns in measured.items()]
+    def row(name, columns): return _fall(few, columns, rng, s) | dict(name=name, n_columns=len(columns))
+    rows = [row(name, columns) for name,columns in measured.items()]
     table = pd.DataFrame(rows).reindex(columns=['name', 'n_columns', 'importance', 'low', 'high', 'n'])
     return table.sort_values(['importance', 'name'], ascending=[False, True], ignore_index=True)
 
 def _fall(few, columns, rng, shuffling):
     "By how much the metric gets worse when some columns are shuffled"
-    scored, sign = few.scored, 1 if METRICS[few.scored.metric]['better'] == 'higher' else -1
+    scored = few.scored
+    sign = 1 if METRICS[few.scored.metric]['better'] == 'higher' else -1
     scores = [few.model(_shuffled(few.X, columns, rng)) for _ in range(shuffling.n)]
     def metric(s): return weighted_metric(scored.metric, scored.y, s, scored.weight)
-    measure, n = [metric(scored.score), *map(metric, scores)], len(few.X)
+    measure = [metric(scored.score), *map(metric, scores)]
+    n = len(few.X)
     drawn = dataclasses.replace(scored.resamples, n=shuffling.n_boot, seed=shuffling.seed)
     falls = _falls(replicate(measure, n, drawn), sign, rng)
     whole = np.array([f(drawn.whole(n)) for f in measure])
@@ -165,7 +169,8 @@ def _fall(few, columns, rng, shuffling):
 
 def _falls(values, sign, rng):
     "Falls of the metric on the resamples, each by shuffles that are drawn again"
-    before, after = values[:, 0], values[:, 1:]
+    before = values[:, 0]
+    after = values[:, 1:]
     n = after.shape[1]
     often = rng.multinomial(n, np.full(n, 1/n), size=len(values))
     return sign*(before-(after*often).sum(1)/n)

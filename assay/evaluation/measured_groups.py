@@ -142,8 +142,8 @@ class MeasuredGroups(Result):
         "Each agreed limit beside what the model and today's practice do"
         if self.pairs_today is None or not len(self.limits): return self.limits
         theirs = judge_limits(self.pairs_today, self.declared.limits, self.declared.columns)
-        said = [f'{_pair_said(r, r.value, r.low, r.high)}; {r.status}'.strip('; ')
-                for r in theirs.itertuples()]
+        def words(r): return f'{_pair_said(r, r.value, r.low, r.high)}; {r.status}'.strip('; ')
+        said = [words(r) for r in theirs.itertuples()]
         return self.limits.assign(**{TODAY: said})
 
     @functools.cached_property

@@ -6,7 +6,7 @@
 __all__ = ['ROWS', 'SAYS', 'net_of_year', 'Money', 'reported', 'tested_money', 'realised_money']
 
 # %% ../../nbs/evaluation/13_money.ipynb #8076db9e
-import dataclasses
+import dataclasses, itertools
 
 import pandas as pd
 
@@ -50,9 +50,9 @@ def _counted_words(name, counts):
     "Where a saving comes from, of 1,000 decisions"
     v = {k: m['value'] for k,m in counts.items()}
     model, rule = (v[f'acted_of_{m}']-v[f'found_by_{m}'] for m in ('model', 'rule'))
-    return (f"{_FROM[name]}, {v['positive_per_1000']:,.0f} of 1,000 have the outcome: "
-            f"the model finds {v['found_by_model']:,.0f} of them and acts on {model:,.0f} others, "
-            f"today's practice finds {v['found_by_rule']:,.0f} and acts on {rule:,.0f} others.")
+    of_model = f"the model finds {v['found_by_model']:,.0f} of them and acts on {model:,.0f} others"
+    of_rule = f"today's practice finds {v['found_by_rule']:,.0f} and acts on {rule:,.0f} others"
+    return f"{_FROM[name]}, {v['positive_per_1000']:,.0f} of 1,000 have the outcome: {of_model}, {of_rule}."
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Money(Result):
@@ -81,7 +81,8 @@ class Money(Result):
     def _row(self, name):
         "One saving; without numbers where it is not measured"
         m = self.savings.get(name) or {}
-        net, says = self._net(name, m), self.says(name) or 'not measured'
+        net = self._net(name, m)
+        says = self.says(name) or 'not measured'
         numbers = dict(per_1000=m.get('value'), low=m.get('low'), high=m.get('high'), n=m.get('n'))
         return dict(saving=name, stage=ROWS[name], per_year_net=net, says=says) | numbers
 
@@ -116,9 +117,13 @@ class Money(Result):
 
     def _apart(self, names):
         "Pairs whose intervals share no amount"
-        known = [(n, m) for n in names if (m := self.savings[n]).get('low') is not None]
-        pairs = [(a, b) for i,a in enumerate(known) for b in known[i+1:]]
-        far = [f'{a} and {b}' for (a,m),(b,n) in pairs if m['high'] < n['low'] or n['high'] < m['low']]
+        known = [n for n in names if self.savings[n].get('low') is not None]
+        def are_apart(a, b):
+            m = self.savings[a]
+            n = self.savings[b]
+            return m['high'] < n['low'] or n['high'] < m['low']
+        pairs = itertools.combinations(known, 2)
+        far = [f'{a} and {b}' for a,b in pairs if are_apart(a, b)]
         return f"the intervals of {', of '.join(far)} share no amount" if far else ''
 
 def _listed(names):

@@ -28,12 +28,14 @@ def _places(end, least):
 
 def _ranked(scored, least):
     "Rows down the ranking, and positives found among them, at each point; rows and positives in all"
-    y, s = np.asarray(scored.y), np.asarray(scored.score, float)
+    y = np.asarray(scored.y)
+    s = np.asarray(scored.score, float)
     order, hit, end = sort_scores(y, s)
     places = _places(end, least) if len(y) >= least else np.array([], int)
     if scored.weight is None: return places, np.cumsum(hit)[places-1], len(y), hit.sum()
     each = scored.weight[order]
-    rows, found = np.cumsum(each), np.cumsum(hit*each)
+    rows = np.cumsum(each)
+    found = np.cumsum(hit*each)
     return rows[places-1], found[places-1], rows[-1], found[-1]
 
 def precision_recall_table(
@@ -57,7 +59,8 @@ def gains_table(
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #be4ed132
 def _expected(scored):
     "Score and outcome; of several classes the largest probability, and whether it was right"
-    y, s = np.asarray(scored.y, float), np.asarray(scored.score, float)
+    y = np.asarray(scored.y, float)
+    s = np.asarray(scored.score, float)
     return (s.max(1), (s.argmax(1) == y).astype(float)) if scored.task == 'multiclass' else (s, y)
 
 def _weighted_means(rows, weight):
@@ -97,7 +100,8 @@ def confusion_table(
     names, called = found
     actual = np.asarray(scored.y).astype(int)
     counts = pd.DataFrame(dict(actual=actual, called=called)).value_counts(sort=False)
-    rows = [dict(rows=n, case=f'{names[a]}, called {names[c]}') for (a, c),n in counts.items()]
+    def case(actual, called): return f'{names[actual]}, called {names[called]}'
+    rows = [dict(rows=n, case=case(*pair)) for pair,n in counts.items()]
     return large_enough(pd.DataFrame(rows, columns=['rows', 'case']), least, 'rows')
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #bbddf3d9

@@ -31,10 +31,9 @@ def _part_row(scored, rows, name):
     bias = mean_interval(errors, part.resamples)
     low, high = weighted_quantiles(errors, [.1, .9], part.weight)
     def mean(v): return weighted_mean(v, part.weight)
+    about = dict(predicted=name, n=len(errors), mean_predicted=mean(part.score), mean_outcome=mean(part.y))
     biased = dict(bias=bias['value'], bias_low=bias.get('low'), bias_high=bias.get('high'))
-    return dict(
-        predicted=name, n=len(errors), mean_predicted=mean(part.score), mean_outcome=mean(part.y),
-        **biased, error_p10=low, error_p90=high, mean_absolute=mean(np.abs(errors)))
+    return about | biased | dict(error_p10=low, error_p90=high, mean_absolute=mean(np.abs(errors)))
 
 def _span(predicted):
     "The lowest and the highest prediction of a part in words"
@@ -52,7 +51,8 @@ def residual_table(
     """The errors of a model with their sign: mean error with its interval, 80 % of the errors
     (`error_p10` to `error_p90`) and mean absolute error; empty for a task with classes"""
     if scored.task != 'regression': return pd.DataFrame(columns=COLUMNS)
-    y, predicted = np.asarray(scored.y, float), np.asarray(scored.score, float)
+    y = np.asarray(scored.y, float)
+    predicted = np.asarray(scored.score, float)
     if len(y) < FEWEST: return pd.DataFrame(columns=COLUMNS)
     scored = dataclasses.replace(scored, y=y, score=predicted)
     part = _parts(predicted, n_parts)

@@ -130,7 +130,8 @@ def error_table(
     res = pd.DataFrame(rows, columns=['segment', 'at', 'n', 'loss', 'excess', 'share'])
     res = res.sort_values('loss', ascending=False, kind='stable').head(20)
     ends = [mean_interval(losses[at], resamples.at(at)) for at in res['at']]
-    low, high = [e.get('low') for e in ends], [e.get('high') for e in ends]
+    low = [e.get('low') for e in ends]
+    high = [e.get('high') for e in ends]
     res = res.assign(low=low, high=high).reset_index(drop=True)
     return res[['segment', 'n', 'loss', 'low', 'high', 'excess', 'share']]
 
@@ -163,7 +164,8 @@ def shuffles(
     weight=None, # How much each row counts; a weight goes with its target
 )->list: # Shuffled targets, each with their weights
     "Targets that mean nothing: in the order of other rows"
-    rng, y = np.random.default_rng(seed), np.asarray(y)
+    rng = np.random.default_rng(seed)
+    y = np.asarray(y)
     orders = [rng.permutation(len(y)) for _ in range(n_shuffles)]
     return [(y[order], None if weight is None else np.asarray(weight)[order]) for order in orders]
 
@@ -198,7 +200,8 @@ def part_to_shuffle(
     at_least:int=10, # Rows of each class, where there are as many
 )->tuple: # Rows, and their targets
     "Rows to fit shuffled targets on, with every class among them"
-    y, keep = np.asarray(y), np.zeros(len(df), bool)
+    y = np.asarray(y)
+    keep = np.zeros(len(df), bool)
     numbers = pd.DataFrame(index=range(len(df)))
     keep[sample_rows(numbers, n_rows, seed).index] = True
     if task != 'regression':
@@ -319,7 +322,8 @@ def plot_intervals(
     "Plot values with their intervals, one row per name, the first at the top"
     ax = ax or plt.subplots(figsize=(6, .4*len(table)+1))[1]
     t = table.dropna(subset=['value'])[::-1]
-    at, colour = np.arange(len(t)), sns.color_palette('colorblind')[0]
+    at = np.arange(len(t))
+    colour = sns.color_palette('colorblind')[0]
     ax.hlines(at, t.low.astype(float), t.high.astype(float), color=colour, lw=2)
     ax.plot(t.value.astype(float), at, 'o', color=colour)
     ax.set_yticks(at, t[names])
@@ -342,8 +346,10 @@ def precision_recall(
     s = np.asarray(y_score, float)
     order, hit, end = sort_scores(np.asarray(y_true), s)
     counts = np.ones(len(s)) if weight is None else np.asarray(weight, float)[order]
-    tp, rows = np.cumsum(hit*counts)[end], np.cumsum(counts)[end]
-    recall, precision = tp/(tp[-1] or 1), tp/np.where(rows > 0, rows, 1)
+    tp = np.cumsum(hit*counts)[end]
+    rows = np.cumsum(counts)[end]
+    recall = tp/(tp[-1] or 1)
+    precision = tp/np.where(rows > 0, rows, 1)
     res = pd.DataFrame(dict(recall=recall, precision=precision, threshold=s[order][end]))
     points = np.linspace(0, len(res)-1, min(n_points, len(res)))
     return res.iloc[np.unique(points.astype(int))].reset_index(drop=True)

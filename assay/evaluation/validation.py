@@ -45,13 +45,9 @@ class Validation:
         "Fit each model on the training rows, and score the validation rows"
         scores = fit_and_score(specs, self.train, dict(valid=self.valid), self.dictionary)['valid']
         spec, p = next(iter(specs.values())), self.problem
-        return Comparison(
-            target_of(spec, self.valid),
-            scores,
-            p.task,
-            p.metric,
-            classes=spec['classes'],
-            resamples=self.resampling.of(self.valid, p.time, p.weight))
+        y = target_of(spec, self.valid)
+        resamples = self.resampling.of(self.valid, p.time, p.weight)
+        return Comparison(y, scores, p.task, p.metric, classes=spec['classes'], resamples=resamples)
 
     def specify_baselines(self)->dict: # `constant`, `rule` and `linear`, each as `make_spec` gives it
         "The baselines, simplest first"

@@ -96,7 +96,8 @@ def recent_delay(
     lo = np.searchsorted(left, until - int(60 * hours), 'left')
     hi = np.searchsorted(left, until, 'left')
     n = hi-lo
-    return np.where(n > 0, (total[hi]-total[lo])/np.maximum(n, 1), np.nan), n
+    mean = (total[hi]-total[lo])/np.maximum(n, 1)
+    return np.where(n > 0, mean, np.nan), n
 
 # %% ../../nbs/examples/00_features.ipynb #5d187ef0
 # What the flights of one window have in common
@@ -107,11 +108,10 @@ def add_network(
     clock:str='left', # As for `recent_delay`
 )->pd.DataFrame: # With `delay_…` and `n_…` for each name of `NETWORK`
     "How the flights of the same airport, carrier, route and destination were leaving just before"
-    found = {name: recent_delay(flights, by, clock=clock) for name,by in NETWORK.items()}
-    return flights.assign(
-        **{f'delay_{n}': mean for n, (mean, _) in found.items()},
-        **{f'n_{n}': count for n, (_, count) in found.items()},
-    )
+    means, counts = {}, {}
+    for name, by in NETWORK.items():
+        means[f'delay_{name}'], counts[f'n_{name}'] = recent_delay(flights, by, clock=clock)
+    return flights.assign(**means, **counts)
 
 # %% ../../nbs/examples/00_features.ipynb #3fe326b5
 def add_weather(

@@ -49,7 +49,8 @@ def write_orders(
 )->list: # Their paths
     "Write `orders.csv`, `new.csv` and `outcomes.csv`"
     every = make_orders(1500+N_LATER)
-    known, later = every[:-N_LATER], every[-N_LATER:]
+    known = every[:-N_LATER]
+    later = every[-N_LATER:]
     parts = dict(orders=known, new=later.drop(columns='returned'), outcomes=later[['order', 'returned']])
     paths = {Path(folder)/f'{name}.csv': part for name, part in parts.items()}
     for path, part in paths.items(): write_text(path, _csv(part))

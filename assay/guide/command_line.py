@@ -37,6 +37,6 @@ def command_reference()->list: # Per command its `name`, what it is `about`, and
     commands = typer.main.get_command(app).commands
     in_order = [name for names in PARTS.values() for name in names]
     names = [*in_order, *(name for name in commands if name not in in_order)]
-    return [
-        dict(name=name, about=commands[name].help or '', options=[_option(o) for o in commands[name].params])
-        for name in names if not commands[name].hidden]
+    def line(name, command):
+        return dict(name=name, about=command.help or '', options=[_option(o) for o in command.params])
+    return [line(name, commands[name]) for name in names if not commands[name].hidden]

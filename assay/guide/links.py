@@ -80,8 +80,9 @@ def dead_links(
     "Links of the pages in a folder that lead nowhere or out of it; other sites are not asked"
     folder = Path(folder).resolve()
     read = {p: read_links(p) for p in sorted(folder.rglob('*.html'))}
-    every = [(page, href) for page, (leads, _) in read.items() for href in dict.fromkeys(leads)]
-    return [
-        f'{page.relative_to(folder).as_posix()}: {href} {why}'
-        for page, href in every
-        if not _is_elsewhere(href) and (why := _fault(page, href, read, folder))]
+    res = []
+    for page, (leads, _) in read.items():
+        for href in dict.fromkeys(leads):
+            why = None if _is_elsewhere(href) else _fault(page, href, read, folder)
+            if why: res.append(f'{page.relative_to(folder).as_posix()}: {href} {why}')
+    return res

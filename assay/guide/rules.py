@@ -24,7 +24,8 @@ def _keys(tree):
 
 def _called(f, tree):
     "The functions of its own module that a function calls"
-    names = [n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    calls = [n.func for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    names = [f.id for f in calls if isinstance(f, ast.Name)]
     return [f.__globals__[n] for n in names if inspect.isfunction(f.__globals__.get(n))]
 
 def facts_read(
@@ -106,8 +107,10 @@ def _explained(r):
 def _rule_set(module, maker):
     "The rules of a module, with the facts that another computes"
     about = module.__doc__.partition('\n')[0]
-    facts = [Fact(k, inspect.getdoc(f) or '', _place(f)) for k,f in measured_by(maker, module.FACTS).items()]
-    return RuleSet(module.__name__.removeprefix('assay.'), about, list(map(_explained, module.RULES)), facts)
+    measured = measured_by(maker, module.FACTS)
+    facts = [Fact(k, inspect.getdoc(f) or '', _place(f)) for k,f in measured.items()]
+    name = module.__name__.removeprefix('assay.')
+    return RuleSet(name, about, list(map(_explained, module.RULES)), facts)
 
 def rule_sets()->list: # `RuleSet`: the verdict, and the decision of monitoring
     "The rules that decide whether to build a model, and what to do with one in use"

@@ -72,7 +72,8 @@ def signature_of(
     source:str, # Source of its module
 )->Signature:
     "What a definition takes and gives"
-    texts, is_class = header_texts(_source_of(node, source)), isinstance(node, ast.ClassDef)
+    texts = header_texts(_source_of(node, source))
+    is_class = isinstance(node, ast.ClassDef)
     parameters = _of_class(node, texts) if is_class else _of_function(node, texts)
     gives = '' if is_class else _kind(node.returns)
     doc = ast.get_docstring(node) or ''

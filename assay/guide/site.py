@@ -129,7 +129,8 @@ def _with_contents(text):
 
 def _show(site, nb, source, is_doc):
     "Write the page of a notebook; title and purpose, for a list of pages"
-    page, first = site.pages[source], nb.cells[0].source if nb.cells else ''
+    page = site.pages[source]
+    first = nb.cells[0].source if nb.cells else ''
     title = _first_heading(first, source)
     content = _with_contents(first) if is_doc else fragment(nb)
     text = relink(content, source, page, site.pages, site.repository)
@@ -267,9 +268,10 @@ def write_lists(
     _list(site, 'reference/index.html', 'Reference', said, [('', reference)])
     run = dict(page='reports/index.html', title='A whole run, on the bundled flights',
                about='The answers first, then a report for each stage with its evidence and its limits.')
-    parts = [('See it', [run]), ('Use it', _kept(docs, True)), ('Understand it', [
+    inner = [
         dict(page='lessons/index.html', title='Lessons', about='The package as notebooks, with results.'),
-        dict(page='reference/index.html', title='Reference', about='Functions and commands.')])]
+        dict(page='reference/index.html', title='Reference', about='Functions and commands.')]
+    parts = [('See it', [run]), ('Use it', _kept(docs, True)), ('Understand it', inner)]
     _list(site, 'index.html', 'assay', _FRONT, [*parts, ('The repository', about_repository)])
 
 # %% ../../nbs/guide/10_site.ipynb #4752c5fc

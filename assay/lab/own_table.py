@@ -135,7 +135,8 @@ class Jobs:
     def _scored(self, name):
         "The later rows with the scores of a model; the decision acts on as many as had the outcome before"
         train, valid = self.parts
-        score, resamples = self._score(name, valid), Resamples(n=self.n_boot, seed=self.seed)
+        score = self._score(name, valid)
+        resamples = Resamples(n=self.n_boot, seed=self.seed)
         share = self._targets(train).mean() if self.problem.task == 'binary' else None
         threshold = None if share is None else float(pd.Series(score).quantile(1-share))
         return Scored(self._targets(valid), score, self.problem.task, self.problem.metric, threshold,
@@ -143,7 +144,8 @@ class Jobs:
 
     def evaluate(self)->Shown: # A line per model
         "How good a constant, a linear model and boosting are on the later rows, with intervals"
-        valid, resamples = self.parts[1], Resamples(n=self.n_boot, seed=self.seed)
+        valid = self.parts[1]
+        resamples = Resamples(n=self.n_boot, seed=self.seed)
         scores = {name: self._score(name, valid) for name in self.models}
         about = dict(task=self.problem.task, metric=self.problem.metric, resamples=resamples)
         compared = Comparison(self._targets(valid), scores, **about)
@@ -238,8 +240,9 @@ class OwnTable(Jobs):
         learnt, later = map(len, self.parts)
         order = f'by {self.time}' if self.time else 'in the order of the table'
         about = f'{self.problem.task} target {self.target!r}, judged by {metric_name(self.problem.metric)}'
-        return (f'OwnTable: {len(self.df):,} rows, {len(self.features)} features; {about}; '
-                f'learnt from {learnt:,} rows, judged on the last {later:,} ({order})')
+        size = f'{len(self.df):,} rows, {len(self.features)} features'
+        parts = f'learnt from {learnt:,} rows, judged on the last {later:,} ({order})'
+        return f'OwnTable: {size}; {about}; {parts}'
 
     @functools.cached_property
     def rows(self)->pd.DataFrame: # In order of time, without rows whose outcome is missing

@@ -179,7 +179,8 @@ def _positive_fault(known, problem):
 
 def _class_fault(train, valid, problem):
     "Are the classes of different types, or new in validation?"
-    target, known = problem.target, train[problem.target].unique().tolist()
+    target = problem.target
+    known = train[problem.target].unique().tolist()
     if problem.task == 'binary': return _positive_fault(known, problem)
     kinds = sorted({type(v).__name__ for v in known})
     if len(kinds) > 1:

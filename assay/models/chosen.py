@@ -54,10 +54,11 @@ class ChosenModel:
         model = self.fit(tables['train'], dictionary)
         # a small table has too few rows for validation alone
         golden = pd.concat([tables['valid'], tables['train'].head(golden_rows)])
+        threshold, classes = self.spec.get('threshold'), self.spec['classes']
+        context = request_context(dictionary)
         export_bundle(
             model, feature_frame(golden, fields), fields, place('bundle'), self.provenance(),
-            threshold=self.spec.get('threshold'), context=request_context(dictionary), n_golden=golden_rows,
-            classes=self.spec['classes'])
+            threshold=threshold, context=context, n_golden=golden_rows, classes=classes)
         return load_bundle(place('bundle'))
 
     def _repr_html_(self): return show(self.table())._repr_html_()

@@ -183,7 +183,9 @@ def fit_rows(
     if weight is None: return model.fit(X, y)
     counts = np.asarray(weight) > 0
     if not counts.any(): raise ValueError(f'all {len(counts)} rows have the weight 0; expected one above 0')
-    X, y, weight = X[counts], np.asarray(y)[counts], np.asarray(weight, float)[counts]
+    X = X[counts]
+    y = np.asarray(y)[counts]
+    weight = np.asarray(weight, float)[counts]
     if not has_fit_parameter(model.named_steps['estimator'], 'sample_weight'): return model.fit(X, y)
     return model.fit(X, y, estimator__sample_weight=weight)
 
@@ -221,24 +223,23 @@ def predict_score(
         raise ValueError('model is not fitted yet; expected make_model(…).fit(X, y)') from None
 
 # %% ../../nbs/models/03_estimators.ipynb #39b07954
-SPACES = dict(  # Model to parameter to (kind, low, high, log), or ('choice', values)
-    constant={},
-    rule=dict(smoothing=('float', 1.0, 300.0, True)),
-    linear=dict(C=('float', 1e-4, 10.0, True), encoding=('choice', ('onehot', 'target'))),
-    forest=dict(
-        min_samples_leaf=('int', 5, 100, True),
-        max_features=('float', 0.15, 0.8, False),
-        encoding=('choice', ('ordinal', 'target')),
-    ),
-    boosting=dict(
-        learning_rate=('float', 0.03, 0.3, True),
-        max_leaf_nodes=('int', 8, 63, True),
-        min_samples_leaf=('int', 20, 300, True),
-        l2_regularization=('float', 1e-2, 100.0, True),
-        max_features=('float', 0.2, 1.0, False),
-        encoding=('choice', ('ordinal', 'target')),
-    ),
-)
+_LINEAR = dict( # Parameter to (kind, low, high, log), or ('choice', values)
+    C=('float', 1e-4, 10.0, True),
+    encoding=('choice', ('onehot', 'target')))
+_FOREST = dict(
+    min_samples_leaf=('int', 5, 100, True),
+    max_features=('float', 0.15, 0.8, False),
+    encoding=('choice', ('ordinal', 'target')))
+_BOOSTING = dict(
+    learning_rate=('float', 0.03, 0.3, True),
+    max_leaf_nodes=('int', 8, 63, True),
+    min_samples_leaf=('int', 20, 300, True),
+    l2_regularization=('float', 1e-2, 100.0, True),
+    max_features=('float', 0.2, 1.0, False),
+    encoding=('choice', ('ordinal', 'target')))
+_RULE = dict(smoothing=('float', 1.0, 300.0, True))
+# Model to the space of its parameters
+SPACES = dict(constant={}, rule=_RULE, linear=_LINEAR, forest=_FOREST, boosting=_BOOSTING)
 
 def search_space(
     name:str, # One of `MODELS`
@@ -281,17 +282,12 @@ def make_spec(
     seed:int=0, # Random seed
 )->dict: # `candidate`, `params`, `seed`, `task`, `target`, `positive`, `classes`, any `weight`, in JSON types
     "What a model is made from, besides the training table"
+    params = loss_params(candidate, problem.metric) | dict(params)
     classes = sorted(train[problem.target].unique().tolist()) if problem.task == 'multiclass' else []
     weight = getattr(problem, 'weight', None)
-    return (dict(weight=weight) if weight else {}) | dict(
-        candidate=candidate,
-        params=loss_params(candidate, problem.metric) | dict(params),
-        seed=seed,
-        task=problem.task,
-        target=problem.target,
-        positive=problem.positive,
-        classes=classes,
-    )
+    weighed = dict(weight=weight) if weight else {}
+    asked = dict(task=problem.task, target=problem.target, positive=problem.positive, classes=classes)
+    return weighed | dict(candidate=candidate, params=params, seed=seed) | asked
 
 def target_of(
     spec:dict, # What `make_spec` gives

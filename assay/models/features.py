@@ -133,7 +133,8 @@ def _number_steps(numbers, has_gaps, scale, impute):
     if scale: return [('number', make_pipeline(_median(), StandardScaler()), numbers)]
     if impute: return [('number', _median(), numbers)]
     if not has_gaps: return [('number', 'passthrough', numbers)]
-    known, empty = _Numbers(tuple(numbers), False), _Numbers(tuple(numbers), True)
+    known = _Numbers(tuple(numbers), False)
+    empty = _Numbers(tuple(numbers), True)
     return [('number', 'passthrough', known), ('empty', _filled(0), empty)]
 
 def make_preprocessor(

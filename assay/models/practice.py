@@ -73,7 +73,8 @@ def describe_practice(
     "Today's practice in two lines; raises `ValueError` if it names a function that is not known"
     if name := problem.today.get('callable'):
         return dict(practice=practice_name(name), how=find_practice(name).__doc__ or 'undescribed')
-    columns, cases = problem.today.get('columns'), problem.today.get('smoothing', SMOOTHING)
+    columns = problem.today.get('columns')
+    cases = problem.today.get('smoothing', SMOOTHING)
     if not columns: return dict(practice='not declared', how=_STANDS_IN)
     how = (f"the mean of the target by {', '.join(columns)}; "
            f"{cases:g} cases draw a small group towards the coarser one")

@@ -82,8 +82,9 @@ _MANY, _BANDS = 50, 10 # A number with more values than this is kept in so many 
 
 def _edges_of(columns):
     "Inner edges of bands of equal frequency, for numbers with too many values to be met twice"
-    many = {i: s for i,s in columns.items() if pd.api.types.is_numeric_dtype(s) and s.nunique() > _MANY}
-    return {i: np.unique(s.quantile(np.linspace(0, 1, _BANDS+1)[1:-1]).to_numpy()) for i,s in many.items()}
+    def has_many(s): return pd.api.types.is_numeric_dtype(s) and s.nunique() > _MANY
+    inner = np.linspace(0, 1, _BANDS+1)[1:-1]
+    return {i: np.unique(s.quantile(inner).to_numpy()) for i,s in columns.items() if has_many(s)}
 
 def _in_bands(s, edges):
     "Number of the band of each value; -1 where it is missing"

@@ -37,10 +37,8 @@ def versions(
     # `data` by name, `code` and `environment`, each a hash; `environment` is None where nothing is pinned
 )->dict:
     "The versions that a result is bound to"
-    files = closure([module], folder)
-    code = hashlib.sha256(
-        ''.join(f'{module_path(n)} {sha256(p)}\n' for n, p in files.items()).encode()
-    ).hexdigest()
+    lines = [f'{module_path(n)} {sha256(p)}\n' for n,p in closure([module], folder).items()]
+    code = hashlib.sha256(''.join(lines).encode()).hexdigest()
     environment = stage_environment(stage) if stage else None
     return dict(data={k: content_hash(p) for k,p in tables.items()}, code=code, environment=environment)
 
@@ -149,7 +147,9 @@ def _study_name(spec, problem, plan, rows):
 
 def _objective(spec, part, valid, fields, metric):
     "A function of parameters: the score on the validation rows of a model that they make"
-    X, y, weight = feature_frame(valid, fields), target_of(spec, valid), weights_of(valid, spec.get('weight'))
+    X = feature_frame(valid, fields)
+    y = target_of(spec, valid)
+    weight = weights_of(valid, spec.get('weight'))
     def value(params):
         model = fit_final(spec | dict(params=spec['params'] | params), part, fields)
         return score(metric, y, predict_score(model, X), weight)
@@ -167,7 +167,8 @@ def tune(
     check_kind(problem, hasattr(problem, 'metric'), 'problem', 'a Problem, such as load_problem()')
     if problem.metric not in METRICS:
         raise ValueError(f"no metric is called {problem.metric!r}; known: {list(METRICS)}")
-    space, better = search_space(candidate), METRICS[problem.metric]['better']
+    space = search_space(candidate)
+    better = METRICS[problem.metric]['better']
     spec = make_spec(candidate, {}, problem, train, plan.seed)
     name = _study_name(spec, problem, plan, [len(train), len(valid)])
     part = sample_rows(train, plan.n_rows, plan.seed)

@@ -57,7 +57,8 @@ def measure_latency(
     def times(): return [_milliseconds(bundle.predict, [r]) for r in rows]
     took = np.min([times() for _ in range(rounds)], axis=0)
     per_row = 1000*_milliseconds(bundle.score, X)/len(X)
-    median, slow = float(np.median(took)), float(np.quantile(took, .95))
+    median = float(np.median(took))
+    slow = float(np.quantile(took, .95))
     return dict(median_ms=median, p95_ms=slow, batch_us_per_row=per_row, n=n)
 
 _PEAK = ('import resource, sys; from pathlib import Path; from assay.package.bundle import load_bundle\n'

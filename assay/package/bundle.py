@@ -79,7 +79,8 @@ def _run(session, output, inputs, classes=False):
 # %% ../../nbs/package/03_bundle.ipynb #9b2dc771
 def _class_names(model, classes):
     "Names of the classes as text; raises unless each of three or more has one of its own"
-    classes, known = [str(c) for c in classes], len(getattr(model, 'classes_', ()))
+    classes = [str(c) for c in classes]
+    known = len(getattr(model, 'classes_', ()))
     wanted = known if known > 2 else 0
     if len(classes) != wanted or len({*classes}) != len(classes):
         raise ValueError(f"classes are named {classes}, and the model knows {known}; "
@@ -281,7 +282,8 @@ def score_table(
     "Scores of a whole table; `act` only where there is a threshold"
     import pandas as pd
     if id not in df: raise ValueError(f"column {id!r} is missing; expected the id of each row there")
-    score, res = bundle.score_classes(df), pd.DataFrame({id: df[id].to_numpy()})
+    score = bundle.score_classes(df)
+    res = pd.DataFrame({id: df[id].to_numpy()})
     if score.ndim == 1:
         res = res.assign(score=score)
         return res if bundle.threshold is None else res.assign(act=score >= bundle.threshold)

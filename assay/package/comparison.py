@@ -82,7 +82,8 @@ def compare_requests(
     "Compare rows with themselves on the way that requests take: through JSON"
     import pandas as pd
     sent, at = as_requests(bundle, df, n)
-    rows, scores = pd.DataFrame(sent, dtype=object), bundle.score_classes(df)[at]
+    rows = pd.DataFrame(sent, dtype=object)
+    scores = bundle.score_classes(df)[at]
     return compare_tables(bundle, {'as requests': rows}, {'as requests': scores}, tolerance)
 
 # %% ../../nbs/package/06_comparison.ipynb #a13a5c52

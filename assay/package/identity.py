@@ -26,7 +26,8 @@ _AGAIN = 'make the bundle again with `assay repro`'
 
 def _names_in(folder):
     "The names of the files of a bundle; raises where one is missing, or another lies there"
-    present, wanted = set(os.listdir(folder)), {*FILES, _MANIFEST}
+    present = set(os.listdir(folder))
+    wanted = {*FILES, _MANIFEST}
     if extra := sorted(present-wanted):
         raise ValueError(f"{folder/extra[0]}: not part of a bundle; a bundle holds {FILES} and manifest.json")
     if missing := sorted(wanted-present): raise ValueError(f"{folder/missing[0]}: missing; {_AGAIN}")

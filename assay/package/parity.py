@@ -33,7 +33,8 @@ def parity(
     b = np.asarray(scores, dtype='float64')
     a = bundle.score_classes(X) if b.ndim == 2 else bundle.score(X)
     if a.shape != b.shape: raise ValueError(f"{len(b)} scores for {len(a)} rows; expected one per row")
-    gap, most = np.abs(a-b), same_up_to(bundle, b, tolerance)
+    gap = np.abs(a-b)
+    most = same_up_to(bundle, b, tolerance)
     if b.ndim == 2: gap, most = gap.max(1, initial=0), most.max(1, initial=0) # of classes, the largest
     others = _acts_otherwise(bundle.threshold, a, b)
     found = dict(n=len(a), max_abs_difference=float(gap.max(initial=0)))

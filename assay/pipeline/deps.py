@@ -211,12 +211,13 @@ def project_lock(
     path='requirements.lock', # File that pins the environment
 )->str: # Content of `assay.lock`
     "The hashes of the libraries and of the code of each stage, as the installed package has it"
-    lock, own = read_lock(path), {name: own_code(s) for name,s in stages.items()}
+    lock = read_lock(path)
+    own = {name: own_code(s) for name,s in stages.items()}
     libraries_of = {name: _environment_of(s, own[name], lock) for name,s in stages.items()}
     code_of = {name: _code_of(s, own[name]) for name,s in stages.items()}
     parts = dict(stages=libraries_of, code=code_of)
-    rows = {part: ''.join(f'  {k}: {v}\n' for k,v in hashes.items()) for part,hashes in parts.items()}
-    return _ABOUT_PROJECT + ''.join(f'{part}:\n{lines}' for part,lines in rows.items())
+    def lines(hashes): return ''.join(f'  {k}: {v}\n' for k,v in hashes.items())
+    return _ABOUT_PROJECT + ''.join(f'{part}:\n{lines(hashes)}' for part,hashes in parts.items())
 
 def renew_lock()->bool: # True if `assay.lock` was written
     "Write `assay.lock` of a project of one's own, where the code or the libraries have changed"

@@ -201,7 +201,8 @@ def _dashed(text):
     "A random id with dashes, where it is shown without, and the other way round"
     plain = text.casefold().replace('-', '')
     if not re.fullmatch('[0-9a-f]{32}', plain): return []
-    return [plain, '-'.join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))]
+    parts = plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]
+    return [plain, '-'.join(parts)]
 
 def _spellings(text):
     "What explains a find in the inputs: the text itself, of today's date also the days around it"

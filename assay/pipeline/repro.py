@@ -127,7 +127,8 @@ def set_aside(
     "Move damaged files out of the way, for diagnosis; DVC makes them again"
     moved = []
     for d in damaged:
-        source, target = Path(d['path']), place('local', 'quarantine', d['path'].replace('/', '__'))
+        source = Path(d['path'])
+        target = place('local', 'quarantine', d['path'].replace('/', '__'))
         if not source.exists(): continue
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir(): shutil.rmtree(target)
@@ -378,7 +379,8 @@ def _with_bytes_of(path, stage, record, text):
     read = next((d for d in record.get('deps', []) if d['path'] == path.as_posix()), None)
     start = text.find(f'\n  {stage}:\n')
     if read is None or start < 0: return text
-    was, now = _entry(path, read['md5'], read['size']), _entry(path, _digest(path), path.stat().st_size)
+    was = _entry(path, read['md5'], read['size'])
+    now = _entry(path, _digest(path), path.stat().st_size)
     return text[:start] + text[start:].replace(was, now, 1)
 
 def accept_layout()->bool: # True if `dvc.lock` was changed

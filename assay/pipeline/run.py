@@ -150,7 +150,9 @@ def progress(
     usual:float=None, # Seconds that the stage took last time; the time that is left is told by it
 ): # Function of (cell, cells) that shows how far the stage is
     "Progress of one stage: on a terminal one line that is rewritten, else a line at most every ten seconds"
-    stream, start, last = stream or sys.__stderr__, time.monotonic(), [0.]
+    stream = stream or sys.__stderr__
+    start = time.monotonic()
+    last = [0.]
     def show(cell, cells):
         now = time.monotonic()
         said = f'  {name}  cell {cell}/{cells}  {now-start:.0f} s{_left(now-start, usual)}'
@@ -245,7 +247,8 @@ def run_stage(
     stamp(nb, name)
     target = place('executed', f'{name}.ipynb')
     with atomic_write(target) as part: part.write_text(import_nbformat().writes(nb)+'\n', encoding='utf-8')
-    seconds, n_cells = time.monotonic()-start, sum(c.cell_type == 'code' for c in nb.cells)
+    seconds = time.monotonic()-start
+    n_cells = sum(c.cell_type == 'code' for c in nb.cells)
     _keep_timings(name, seconds)
     sys.__stderr__.write(f'{_clear_line()}  {name}  {n_cells} cells  {seconds:.1f} s\n')
     return target

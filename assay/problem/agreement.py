@@ -227,7 +227,8 @@ def _says(x):
 
 def _part_gaps(problem, part):
     "Gaps of one part: the whole, its keys, or its entries by their names"
-    what, x = PARTS[part][0], getattr(problem, part)
+    what = PARTS[part][0]
+    x = getattr(problem, part)
     if not x: return [dict(id=part, what=what)]
     keys = _keys_to_state(problem, part)
     if isinstance(x, dict):

@@ -90,8 +90,10 @@ def changed_answers(
     "Answers that speak of something that has changed since they were first seen"
     given = {i: a for i,a in answers.items() if i in now and _is_given(i, a)}
     first = _first_bound() if given else {}
-    def was(i): return first.get((i, _said(given[i])), {})
-    changed = {i: [p for p,h in now[i].items() if was(i).get(p, h) != h] for i in given}
+    def moved(i):
+        was = first.get((i, _said(given[i])), {})
+        return [part for part,hash in now[i].items() if was.get(part, hash) != hash]
+    changed = {i: moved(i) for i in given}
     return {i: parts for i,parts in changed.items() if parts}
 
 def _unbound(answers, now):

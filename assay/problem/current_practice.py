@@ -44,7 +44,8 @@ class Today(Shape):
 
 def _both_ways(today):
     if today.get('columns') and today.get('callable'):
-        columns, callable = shown_value(today['columns']), shown_value(today['callable'])
+        columns = shown_value(today['columns'])
+        callable = shown_value(today['callable'])
         return (f'today has both columns {columns} and callable {callable}; '
                 'expected one of them: the record of columns, or a function of your own package')
 

@@ -96,7 +96,8 @@ def _told(r):
     "One hypothesis in a few words"
     name = f'{r.id} ({r.statement})' if r.id and r.statement else r.id or r.statement
     if r.state.startswith('not tested'): return f'{name} is {r.state}'
-    return f'{name} is {r.state}: {r.value:.3g} ({r.low:.3g} to {r.high:.3g}), the line is {r.above:g}'
+    measured = f'{r.value:.3g} ({r.low:.3g} to {r.high:.3g})'
+    return f'{name} is {r.state}: {measured}, the line is {r.above:g}'
 
 def _evidence(stage, table, decided):
     "The first measure that decided something, or else the first one"

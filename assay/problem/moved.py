@@ -38,7 +38,8 @@ def compare_criteria(
 )->list: # One `dict(criterion, was, now)` per difference; numbers also with `difference`
     "Criteria that differ between two agreements, without kinds of criteria that the first one did not know"
     known = {k: v for k,v in now.items() if k in was}
-    before, today = _leaves(was), _leaves(json.loads(to_json(known)))
+    before = _leaves(was)
+    today = _leaves(json.loads(to_json(known)))
     names = sorted(before.keys() | today.keys())
     moves = [_move(k, before.get(k), today.get(k)) for k in names]
     return [m for m in moves if m['was'] != m['now']]
@@ -62,14 +63,15 @@ def moved_bar(
 
 def _steps(move, later):
     "The values between the first and the last, in the order in which they were written down"
-    name, path = move['criterion'], [move['was']]
-    kind = name.partition('.')[0]
+    criterion, values = move['criterion'], [move['was']]
+    part = criterion.partition('.')[0]
     for agreed in later:
-        if kind not in agreed: continue
-        value = _leaves(agreed).get(name)
-        if value != path[-1]: path.append(value)
-    if path[-1] == move['now']: path.pop()
-    return dict(steps=path[1:]) if path[1:] else {}
+        if part not in agreed: continue
+        value = _leaves(agreed).get(criterion)
+        if value != values[-1]: values.append(value)
+    if values[-1] == move['now']: values.pop()
+    between = values[1:]
+    return dict(steps=between) if between else {}
 
 # %% ../../nbs/problem/07_moved.ipynb #c4e8f210
 def agreed_after(
@@ -165,7 +167,8 @@ def move_words(
     first = 'was not there' if move['was'] is None else f'was {was}'
     last = 'is gone now' if move['now'] is None else f'is {now} now'
     then = ''.join(f', then {step}' for step in steps)
-    by = f" ({move['now']-move['was']:+.4g})" if _number(move['was']) and _number(move['now']) else ''
+    are_numbers = _number(move['was']) and _number(move['now'])
+    by = f" ({move['now']-move['was']:+.4g})" if are_numbers else ''
     return f"“{_criterion(move['criterion'])}” {first} when people first agreed{then}, and {last}{by}"
 
 # %% ../../nbs/problem/07_moved.ipynb #28bc29f3

@@ -87,18 +87,13 @@ def _criterion(p):
 
 def _bar(p, low, high):
     "Faults of minimum and margin, for a metric between `low` and `high`"
-    width = high-low
-    if low <= p.minimum <= high: res = []
-    else: res = [f'minimum is {p.minimum!r}; expected {low:g} to {high:g}, where {p.metric} lies']
-    return res + (
-        []
-        if 0 <= p.margin <= width
-        else [
-            f'margin is {p.margin!r}; expected '
-            f'{f"0 to {width:g}" if width < math.inf else "0 or more"}, by how much today\'s practice '
-            'is beaten'
-        ]
-    )
+    width, res = high-low, []
+    if not low <= p.minimum <= high:
+        res.append(f'minimum is {p.minimum!r}; expected {low:g} to {high:g}, where {p.metric} lies')
+    if not 0 <= p.margin <= width:
+        expected = f'0 to {width:g}' if width < math.inf else '0 or more'
+        res.append(f"margin is {p.margin!r}; expected {expected}, by how much today's practice is beaten")
+    return res
 
 # %% ../../nbs/problem/02_plausible.ipynb #215d65cd
 class Amount(Shape):
@@ -116,7 +111,8 @@ class Amount(Shape):
 
 _Single = Annotated[float, Field(allow_inf_nan=False), Expected('a number, or value, low and high')]
 _form = Discriminator(lambda v: FORMS[isinstance(v, dict | Amount)])
-Money = Annotated[Annotated[_Single, Tag(FORMS[0])] | Annotated[Amount, Tag(FORMS[1])], _form]
+_Tagged = Annotated[_Single, Tag(FORMS[0])] | Annotated[Amount, Tag(FORMS[1])]
+Money = Annotated[_Tagged, _form]
 
 _Words = Annotated[str | None, Expected('text, so quote a number or a day')]
 
@@ -266,7 +262,8 @@ class Answer(Entry):
 
 def _items(name, questions):
     "The model of answers: each item of the checklist with its question"
-    fields = {k: (Annotated[object, Holds(Answer | Text | None)], key(q, None)) for k,q in questions.items()}
+    kind = Annotated[object, Holds(Answer | Text | None)]
+    fields = {k: (kind, key(q, None)) for k,q in questions.items()}
     return create_model(name, __base__=Shape, **fields)
 
 Responsible, Answers = _items('Responsible', QUESTIONS), _items('Answers', ITEMS)
@@ -360,19 +357,15 @@ def name_faults(
         ('sensitive', problem.sensitive),
         ('today.columns', problem.today.get('columns') or []),
     ]
-    lists += [
-        (f"hypotheses.{h.get('id') or n}.without", h.get('without') or [])
-        for n, h in enumerate(problem.hypotheses, 1)
-        if isinstance(h, dict)
-    ]
-    lists += [(f"behaviour.{b.get('id')}", [b.get('column'), *(b.get('given') or {})])
-              for b in getattr(problem, 'behaviour', []) if isinstance(b, dict)]
+    hypotheses = [(h, n) for n,h in enumerate(problem.hypotheses, 1) if isinstance(h, dict)]
+    for h, n in hypotheses: lists.append((f"hypotheses.{h.get('id') or n}.without", h.get('without') or []))
+    tests = [b for b in getattr(problem, 'behaviour', []) if isinstance(b, dict)]
+    for b in tests: lists.append((f"behaviour.{b.get('id')}", [b.get('column'), *(b.get('given') or {})]))
     named += [(k, c) for k,cs in lists for c in cs]
+    unknown = [(k, c) for k,c in named if c and c not in columns]
     return [
         f'{k} names column {c!r}, which dictionary.yaml does not describe{meant(c, columns)}'
-        for k, c in named
-        if c and c not in columns
-    ]
+        for k, c in unknown]
 
 def refuse(
     found:list, # Sentences of `faults` and `name_faults`

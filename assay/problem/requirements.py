@@ -75,10 +75,11 @@ def _measured_rows(per_day, n_bytes, n_rows, has_time):
     "What the stored rows say of volume and storage"
     if not has_time: return [('volume, rows in all', f'{n_rows:,}', 'measured')]
     each = 'day' if len(per_day) > _days(per_day.index)/2 else 'moment' # a table by years has no days
-    return [
-        (f'volume, rows per {each}: median', f'{per_day.median():,.0f}', 'measured'),
-        (f'volume, rows per {each}: busiest', f'{per_day.max():,.0f}', 'measured'),
-        ('storage, bytes per row', f'{n_bytes / max(n_rows, 1):,.0f}', 'measured')]
+    found = {
+        f'volume, rows per {each}: median': per_day.median(),
+        f'volume, rows per {each}: busiest': per_day.max(),
+        'storage, bytes per row': n_bytes/max(n_rows, 1)}
+    return [(what, f'{value:,.0f}', 'measured') for what,value in found.items()]
 
 def _yearly_rows(yearly, source, n_bytes, n_rows):
     "What a year needs"

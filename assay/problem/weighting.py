@@ -15,7 +15,8 @@ def weight_faults(
     dictionary, # `assay.data.columns.Dictionary`
 )->list: # Sentences; empty where both files mean the same column, or none
     "How the agreement and the dictionary contradict each other about weights"
-    column, roles = getattr(problem, 'weight', None), {f.name: f.role for f in dictionary.fields}
+    column = getattr(problem, 'weight', None)
+    roles = {f.name: f.role for f in dictionary.fields}
     others = [c for c,role in roles.items() if role == 'weight' and c != column]
     found = [f'weight is {column!r}, and dictionary.yaml gives {c!r} the role weight; expected one column, '
              f'so write weight: {c}, or give {c!r} the role context' for c in others]

@@ -202,7 +202,8 @@ def approve(
     does not show of the agreement.
 
     Raises `PermissionError` naming what stands against it"""
-    folder, expires = place('bundle') if folder is None else Path(folder), _last_day(expires, today)
+    folder = place('bundle') if folder is None else Path(folder)
+    expires = _last_day(expires, today)
     identity = bundle_identity(folder)
     _check_owner(key)
     _check_release(folder, today)
@@ -277,7 +278,8 @@ def approval_of(
 )->dict: # The approval
     "The approval under which a bundle may be served; raises `PermissionError` saying why there is none"
     entry = next((e for e in reversed(read_chain(anchors=anchors)) if e.get('bundle') == identity), None)
-    day, short = known_day(today) or _today(), f"bundle {identity[:12]}"
+    day = known_day(today) or _today()
+    short = f"bundle {identity[:12]}"
     refused = _refusal(entry, short, day) or _set_aside_refusal(entry, short, day)
     if refused: raise PermissionError(refused)
     return entry

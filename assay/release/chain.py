@@ -85,8 +85,9 @@ def _line_hash(line:str)->str: return hashlib.sha256(line.encode()).hexdigest()
 
 def _sign(private, id, subjects, predicate):
     "One line of a chain"
+    signed = [dict(name=n, digest=dict(sha256=h)) for n,h in sorted(subjects.items())]
     statement = dict(_type='https://in-toto.io/Statement/v1', predicateType=PREDICATE, predicate=predicate,
-                     subject=[dict(name=n, digest=dict(sha256=h)) for n,h in sorted(subjects.items())])
+                     subject=signed)
     body = _canonical(statement).encode()
     signature = dict(keyid=id, sig=base64.b64encode(private.sign(_pae(body))).decode())
     payload = base64.b64encode(body).decode()
@@ -115,7 +116,8 @@ def _open_line(line, keys):
     envelope = json.loads(line)
     if _canonical(envelope) != line: raise ValueError('not in canonical form')
     _check_envelope(envelope)
-    body, signature = _b64(envelope['payload']), envelope['signatures'][0]
+    body = _b64(envelope['payload'])
+    signature = envelope['signatures'][0]
     _check_signature(signature, body, keys)
     statement = json.loads(body)
     if statement['predicateType'] != PREDICATE or statement['predicate']['keyid'] != signature['keyid']:
@@ -226,7 +228,8 @@ def _read_approvals(lines, heads):
 
 def _read_waivers(lines, approvals, states):
     "Waivers, each judged by the keys that were enrolled before it"
-    res, heads = [], {START, *(e['hash'] for e in approvals)}
+    res = []
+    heads = {START, *(e['hash'] for e in approvals)}
     for i,line in enumerate(lines):
         with _naming('waivers', i):
             e = _entry(line, [keys for n,keys in states if n <= i][-1], res)
@@ -254,7 +257,8 @@ def read_chain(
     `subjects` are names with their SHA-256, `root` says whether the root signed it, `hash` is the line's own.
 
     Raises `ValueError` naming the line that does not fit, or saying that the end is missing"""
-    path, res = place('approvals', CHAINS[chain]), _verify(_texts())[0][chain]
+    path = place('approvals', CHAINS[chain])
+    res = _verify(_texts())[0][chain]
     if lost := sorted(set(anchors)-{START}-{e['hash'] for e in res}):
         raise ValueError(f"{path}: the line with hash {lost[0][:16]}… is missing, lines were cut off; "
                          "restore the file with git")
@@ -313,7 +317,8 @@ def _decided(e):
 def _place_of_fork(row, rows, lines):
     "How many lines a chain had where the branch of a line left it; all of them where nobody can tell"
     places = {START: 0} | {e['hash']: i+1 for i,e in enumerate(lines)}
-    before, at = {r['hash']: r['prev'] for r in rows}, row['prev']
+    before = {r['hash']: r['prev'] for r in rows}
+    at = row['prev']
     while at in before and at not in places: at = before[at]
     return places.get(at, len(lines))
 

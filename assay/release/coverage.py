@@ -211,7 +211,8 @@ def _unrun(tested, passed):
 
 def _row(r, known, reach):
     "One sentence with everything found, and what is missing"
-    uses, stages = resolve(r.get('uses') or []), r.get('stages') or []
+    uses = resolve(r.get('uses') or [])
+    stages = r.get('stages') or []
     modules = sorted({u.rpartition('.')[0] for u in uses if u in known['functions']})
     taught = known['lessons'] or {}
     lessons = sorted({taught[u] for u in uses if u in taught})

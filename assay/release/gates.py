@@ -181,7 +181,8 @@ RELEASE_GATES = dict( # Stage to what an approval waits for
 
 def _gate_row(name, gate, waits, waived):
     "One gate: what it asks, who waits, and whether it is open"
-    left, asked = gate_faults(name, gate, waived), gate_faults(name, gate)
+    left = gate_faults(name, gate, waived)
+    asked = gate_faults(name, gate)
     state = 'closed' if left else 'waived' if asked else 'open'
     checks = f"; {', '.join(gate.checks)} hold" if gate.checks else ''
     asks = ' or '.join(gate.verdicts) + checks

@@ -88,7 +88,10 @@ def merge_criteria(
 
     Raises `ValueError` where an agreement of ours would stand before results of the other branch"""
     path = place('approvals', 'criteria.jsonl')
-    merged, text, moved, others = _parsed(path, ours), ours, [], _parsed(path, theirs)
+    merged = _parsed(path, ours)
+    text = ours
+    moved = []
+    others = _parsed(path, theirs)
     if ours == base: return theirs, []
     _check_direction(len(base.splitlines()), merged, others)
     for e in others[len(base.splitlines()):]:
@@ -132,7 +135,8 @@ def _again(e):
 def _signed(aside, theirs):
     "The decisions of the lines that are set aside, in words"
     entries = {chain: found for chain,found in _verify(theirs)[0].items()}
-    known = {text: e for chain,found in entries.items() for text,e in zip(theirs[chain].splitlines(), found)}
+    known = {}
+    for chain, found in entries.items(): known |= dict(zip(theirs[chain].splitlines(), found))
     return [_again(known[row['line']]) for row in aside]
 
 # %% ../../nbs/release/15_merging.ipynb #35db5b4b

@@ -34,9 +34,10 @@ def _say_state(check, status):
 def _unproven(t, known):
     "What a test lacks because its tests or its lessons did not pass on this code"
     passed, taught = known['passed'], known['lessons'] or {}
-    tests = [x for x in t.get('tests') or [] if x in known['tests'] and x not in passed]
-    lessons = [taught[u] for u in resolve(t.get('uses') or []) if u in taught and taught[u] not in passed]
-    return [f'{x} has not passed on this code' for x in [*tests, *dict.fromkeys(lessons)]]
+    tests = [x for x in t.get('tests') or [] if x in known['tests']]
+    lessons = [taught[u] for u in resolve(t.get('uses') or []) if u in taught]
+    unproven = [x for x in [*tests, *dict.fromkeys(lessons)] if x not in passed]
+    return [f'{x} has not passed on this code' for x in unproven]
 
 def _bug_gaps(t, known):
     "What is missing in the proof that a test finds a bug"
@@ -55,7 +56,8 @@ def missing_for(
     states = {c: _status(c, found) for c in t.get('checks') or []}
     res = [_say_state(c, s) for c,s in states.items() if s != 'pass']
     taught = set(known['lessons'] or ()) & set(known['functions'])
-    uses, tests = resolve(t.get('uses') or []), t.get('tests') or []
+    uses = resolve(t.get('uses') or [])
+    tests = t.get('tests') or []
     if known['lessons'] is None: uses = [] # those of an installed package say nothing of this project
     res += [f'{u} has no lesson' for u in uses if u not in taught]
     res += [f'no test {x}' for x in tests if x not in known['tests']]
@@ -74,8 +76,9 @@ _HOW = {1.: 'automatic', .5: 'by hand', 0.: 'not done'} # Points to what they ar
 
 def _evidence(t, is_automatic, points):
     "What the points of a test rest on"
-    if is_automatic: return [*(t.get('checks') or []), *resolve(t.get('uses') or []), *(t.get('tests') or [])]
-    return [t['by_hand']] if points else []
+    if not is_automatic: return [t['by_hand']] if points else []
+    checks, uses, tests = (t.get(k) or [] for k in ('checks', 'uses', 'tests'))
+    return [*checks, *resolve(uses), *tests]
 
 def score_test(
     t:dict, # One of `ml_tests` in the map: id, section, text, checks, uses, tests, by_hand, bug, replay
@@ -151,7 +154,8 @@ _COLUMNS = ['test', 'section', 'what', 'points', 'how', 'evidence', 'missing']
 
 def _table_row(r):
     "One test as a row of a table"
-    evidence, missing = ', '.join(map(say_test, r['evidence'])), say_test('; '.join(r['missing']))
+    evidence = ', '.join(map(say_test, r['evidence']))
+    missing = say_test('; '.join(r['missing']))
     known = dict(test=r['id'], section=r['section'], what=r['text'], points=r['points'], how=r['how'])
     return known | dict(evidence=evidence, missing=missing)
 

@@ -142,12 +142,13 @@ def model_card(
         'By group': _by_group(problem, found),
         'Behaviour': [_why(found, 'evaluation', 'behaviour')],
         'Monitoring': _watched_groups(_numbers(found, 'monitoring'))}
-    return agreed | measured | {
+    open_ = {
         'Risks': _texts(problem.risks, 'risk'),
         'Assumptions': _texts(problem.assumptions, 'statement'),
         'Failed and waived': _failed_or_waived(rows),
         'Still open': _still_open(rows),
         'Verdicts': _verdicts(found)}
+    return agreed | measured | open_
 
 def _show(v): return ', '.join(map(str, v)) if isinstance(v, list) else v
 

@@ -64,9 +64,10 @@ def _gate_row(w):
     "One waiver of a gate"
     id = w['item']
     stage = id if id in _GATES_OF_STAGES else 'package'
-    item = dict(id=id, text=f'the gate {id!r} is open', owner=GATE_OWNERS[id], kind='measured', waivable=True,
-                stages=[stage], rule='its stage says so, not a signature',
-                next=f'read the report, and settle what keeps {id!r} closed')
+    item = dict(id=id, owner=GATE_OWNERS[id], kind='measured', waivable=True, stages=[stage],
+                rule='its stage says so, not a signature')
+    next = f'read the report, and settle what keeps {id!r} closed'
+    item |= dict(text=f'the gate {id!r} is open', next=next)
     said = 'fail', 'a gate that the report does not open', metrics_path(stage).as_posix()
     return make_row(item, waive_row(item, said, [w], w['until']))
 
@@ -313,7 +314,8 @@ LISTS = dict(F='ML fundamentals', P='Model production', R='Responsible AI')
 def _found(r):
     "What was found, and below it the link to the evidence"
     lines = [str(r['why'] or '')]
-    label, link = evidence_label(r['evidence'] or ''), macro('parts.html.j2', 'link')
+    label = evidence_label(r['evidence'] or '')
+    link = macro('parts.html.j2', 'link')
     if label: lines.append(link(label, r['href']) if r['href'] else label)
     return macro('parts.html.j2', 'lines')(lines)
 

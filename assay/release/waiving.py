@@ -199,7 +199,8 @@ def stray_waivers(
     stray = [e for e in _standing() if e['item'] not in held and _counts(e, items, today)]
     said = "the waiver that {by} signed does not count: {why}; have it signed again"
     ended = _ended_elsewhere(today)
-    return {e['item']: said.format(by=e['by'], why=ended.get(e['item']) or _astray(e)) for e in stray}
+    def words(e): return said.format(by=e['by'], why=ended.get(e['item']) or _astray(e))
+    return {e['item']: words(e) for e in stray}
 
 def stray_words(
     items, # Ids

@@ -52,26 +52,22 @@ def judge_answers(
     It is `fail` where a measurement contradicts the answer, `unanswered` where words or measurement lack."""
     rows = []
     for id, question in questions.items():
-        answer, finding = answers.get(id) or {}, (measured or {}).get(id)
+        answer = answers.get(id) or {}
+        finding = (measured or {}).get(id)
         said = {k: str(answer.get(k) or '') for k in ('answer', 'by', 'date')}
         counts = is_answered(answers.get(id)) and id not in lacking
         status = _answer_status(id, counts, finding)
-        rows.append(dict(
-            id=id,
-            question=question,
-            answer=said['answer'] or 'unanswered',
-            by=said['by'],
-            date=said['date'],
-            measured=finding['what'] if finding else '',
-            lacking=lacking.get(id, ''),
-            status=status))
+        said['answer'] = said['answer'] or 'unanswered'
+        found = dict(measured=finding['what'] if finding else '', lacking=lacking.get(id, ''), status=status)
+        rows.append(dict(id=id, question=question) | said | found)
     return pd.DataFrame(rows)
 
 # %% ../../nbs/responsible/04_assessment.ipynb #a6519ff5
 def _label_rate(explored, split):
     "Rate of the label in a split, with its interval"
     m = explored['metrics'].get(f'base_rate_{split}')
-    return f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f}, n = {m['n']:,})" if m else 'not measured'
+    if not m: return 'not measured'
+    return f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f}, n = {m['n']:,})"
 
 def _explored(explored):
     "The finding beside R07: the data were explored, and no feature leaks"
@@ -171,10 +167,8 @@ def responsible_checks(
     "Checks of the checklist items that the assessment decides"
     reviewed = _reviewed(answers, assessed)
     concerns = _concerns(answers, stakeholders, risks)
-    return [
-        *[_answer_check(r) for r in answers.itertuples()],
-        check('F33', *reviewed, _AT+'answered'),
-        check('P11', *concerns, _AT+'risks')]
+    each = [_answer_check(r) for r in answers.itertuples()]
+    return [*each, check('F33', *reviewed, _AT+'answered'), check('P11', *concerns, _AT+'risks')]
 
 # %% ../../nbs/responsible/04_assessment.ipynb #19a15d4b
 HARMS = ('R04', 'R05', 'R06', 'R14') # Questions about harm, misuse, and how concerns are raised

@@ -106,6 +106,7 @@ def beside_today_said(
     both, name = _known(model, today), main_metric(model)
     if not len(both): return 'No group is large enough to compare the model with today\'s practice in it.'
     worse = _WAYS.get(name, -1)
-    mine, theirs = _worst(both, 'value', worse), _worst(both, 'value_today', worse)
+    mine = _worst(both, 'value', worse)
+    theirs = _worst(both, 'value_today', worse)
     first, second = _model_worst(mine, name), _today_worst(theirs, mine)
     return f'{first} {second} {_behind(both, worse)}' + (_ACTS if name == 'recall' else '')

@@ -33,10 +33,13 @@ def _difference(v, low, high, r, i, j):
 
 def _quotient(v, low, high, r, i, j):
     "Interval of v[i]/v[j]; without an upper end where v[j] may be zero"
-    below, above, product = v-low, high-v, v[i]*v[j]
+    below = v-low
+    above = high-v
+    product = v[i]*v[j]
     a = product-r*below[i]*above[j]
     b = product-r*above[i]*below[j]
-    from_low, from_high = low*(2*v-low), high*(2*v-high)
+    from_low = low*(2*v-low)
+    from_high = high*(2*v-high)
     c, d = from_high[j], from_low[j]
     e = from_low[i]*c
     f = from_high[i]*d
@@ -70,16 +73,19 @@ def _widest_ends(interval, v, ends, r, i, j):
 
 def _compare(names, n, m, keep, z_of, signed):
     "All pairs of the groups in `keep`, the lower one first; `z_of` gives the quantile for so many pairs"
-    keep = keep[np.isfinite(m['draws'][0][keep])]
-    v = m['draws'][0][keep]
+    value = m['draws'][0]
+    keep = keep[np.isfinite(value[keep])]
+    v = value[keep]
     i, j = _lower_first(v)
     if not len(i): return pd.DataFrame()
-    names, n = np.array(names, dtype=object)[keep], n[keep]
+    names = np.array(names, dtype=object)[keep]
+    n = n[keep]
     correlation = _correlation(m['draws'][1:, keep])
     r = np.nan_to_num(correlation)[i, j]
     ends = [(low[keep], high[keep]) for low,high in group_ends(m, z_of(len(i)))]
     low, high = _widest_ends(_difference, v, ends, r, i, j)
-    res = dict(lowest=names[i], highest=names[j], difference=v[j]-v[i], low=low, high=high)
+    res = dict(lowest=names[i], highest=names[j])
+    res |= dict(difference=v[j]-v[i], low=low, high=high)
     if not signed:
         low, high = _widest_ends(_quotient, v, ends, r, i, j)
         res |= dict(ratio=_over(v[i], v[j]), ratio_low=low, ratio_high=high)
@@ -106,7 +112,9 @@ def group_pairs(
     min_group:int=11, # Groups with fewer rows are not compared
 )->pd.DataFrame: # Per pair: column, metric, lowest, highest (groups), their difference and ratio with ends, n
     "Compare every two groups of each column, with 95 % intervals for all its pairs together"
-    rows, named, n_blocks = [], as_groups(df, columns), n_blocks_of(len(df), scored.resamples.blocks)
+    rows = []
+    named = as_groups(df, columns)
+    n_blocks = n_blocks_of(len(df), scored.resamples.blocks)
     for c in measurable(df, columns):
         names, n, found = group_draws(named[c], scored)
         keep = np.flatnonzero(n >= min_group)

@@ -180,7 +180,8 @@ def groups_check(
     at = f'reports/{stage}/metrics.json#metrics.group_limits_broken'
     if not len(columns) and not len(judged) and not faults:
         return check('groups', 'not_applicable', _NO_GROUPS, at)
-    broken, missing = _pairs_said(judged, BROKEN), [*faults, *_not_measured(judged)]
+    broken = _pairs_said(judged, BROKEN)
+    missing = [*faults, *_not_measured(judged)]
     said = {'broken': broken, 'missing': missing, 'cannot be told': _pairs_said(judged, OPEN)}
     why = [f"{title}: {'; '.join(sentences)}" for title,sentences in said.items() if sentences]
     if len(judged): why.append(_count_said(judged))

@@ -153,7 +153,8 @@ def _fairlearn_gap(groups, scored):
 def _rows_of_metric(metric, d, z, n):
     "The numbers of one metric, group by group"
     least, most = METRICS.get(metric, {}).get('bounds', (-np.inf, np.inf))
-    value, (low, high) = d['draws'][0], np.clip(group_ends(d, z)[0], least, most)
+    value = d['draws'][0]
+    low, high = np.clip(group_ends(d, z)[0], least, most)
     rows = []
     for i in range(len(n)):
         counts = dict(n=int(n[i]), cases=int(d['cases'][i]))

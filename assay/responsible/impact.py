@@ -134,7 +134,8 @@ class Impact:
     @functools.cached_property
     def measured(self):
         "Measurements for the questions that need more than an answer in words"
-        d, declared = self.data, [*self.data.declared, *self.basis]
+        d = self.data
+        declared = [*self.data.declared, *self.basis]
         personal = of_persons(self.personal, d.problem.persons)
         return findings(d.explored, self.represented, self.small, personal, declared, d.absent)
 
@@ -180,7 +181,8 @@ class Impact:
 
     def _declared_metrics(self):
         "How much was answered and declared"
-        d, answered = self.data, int((self.answers.status != 'unanswered').sum())
+        d = self.data
+        answered = int((self.answers.status != 'unanswered').sum())
         lists = dict(
             risks=d.problem.risks,
             stakeholders=d.problem.stakeholders,
@@ -192,7 +194,9 @@ class Impact:
 
     def _group_metrics(self):
         "How many groups are under-represented or small, and how many columns hold personal data"
-        n_columns, groups, small = self.data.train.shape[1], self.represented, self.small
+        n_columns = self.data.train.shape[1]
+        groups = self.represented
+        small = self.small
         counted = dict( # Name to how many there are, and of how many
             under_represented=(groups.under.sum(), len(groups)),
             personal_findings=(len(self.personal), n_columns),
@@ -219,7 +223,10 @@ def measure_impact(
     resampling:Resampling=Resampling(), # How rows are resampled
 )->Impact: # Measurements beside answers
     "Measure which people a model could harm"
-    s, rows, watched, time = settings, data.grouped, data.watched, data.problem.time
+    s = settings
+    rows = data.grouped
+    watched = data.watched
+    time = data.problem.time
     represented = representation_table(rows, watched, data.expected, s.under_ratio, s.reference)
     labels = label_by_group(rows, data.label, watched, resampling.cluster or time)
     guessed = proxies(rows, watched, data.features, time, s.max_rows, resampling)

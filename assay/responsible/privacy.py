@@ -138,7 +138,8 @@ def _may_be_a_thing(
     name:str, # Name of a column
 )->bool: # True for an age, a postal or a network address; False for a sex, a name or a birth
     "Can what a column is named after also be said of a thing, such as a lift or a server?"
-    kinds, is_age = set(_name_kinds(name)), bool(_OF_A_THING.fullmatch(_plain_name(name)))
+    kinds = set(_name_kinds(name))
+    is_age = bool(_OF_A_THING.fullmatch(_plain_name(name)))
     return bool(kinds) and (is_age or kinds <= {'address', 'ip'})
 
 def of_persons(
@@ -166,8 +167,8 @@ def _sizes(df, names, threshold):
     "How many groups these columns make together, and how many of them are small"
     sizes = df.groupby(names, dropna=False, observed=True).size()
     small = sizes[sizes < threshold]
-    return dict(columns=' × '.join(names), groups=len(sizes), smallest=int(sizes.min()),
-                n_small=len(small), rows_in_small=int(small.sum()))
+    every = dict(columns=' × '.join(names), groups=len(sizes), smallest=int(sizes.min()))
+    return every | dict(n_small=len(small), rows_in_small=int(small.sum()))
 
 def small_groups(
     df:pd.DataFrame, # Rows

@@ -32,7 +32,8 @@ def _small_model(seed):
 
 def _out_of_fold(X, y, blocks, seed, n_folds=3):
     "Score of each row from a small boosting model that has not seen its block"
-    fold, score = blocks % n_folds, np.full(len(y), .5)
+    fold = blocks % n_folds
+    score = np.full(len(y), .5)
     for f in range(n_folds):
         rest = fold != f
         known = ~np.isnan(X[rest]).all(axis=0) # of a column without a value nothing can be learnt
@@ -84,13 +85,16 @@ def proxies(
     resampling:Resampling=Resampling(), # How rows are resampled, and the seed of all draws
 )->pd.DataFrame: # column, group, auc, auc_low, auc_high, n, best_single, best_auc: the most guessable first
     "AUC with which the other columns reveal each group: 0.5 is chance, 1 is always"
-    seed, together, rows = resampling.seed, resampling.cluster or time, []
+    seed = resampling.seed
+    together = resampling.cluster or time
+    rows = []
     d = df.sample(min(max_rows, len(df)), random_state=seed).sort_index()
     blocks = make_blocks(len(d), d[together] if together else None, seed=seed)
     resamples = Resamples(blocks, resampling.n, seed)
     for column in columns:
         names = [f for f in features if f != column]
-        X, coded = _inputs(d, names), {f: binned(d[f]) for f in names}
+        X = _inputs(d, names)
+        coded = {f: binned(d[f]) for f in names}
         for group, y in _members(d[column]):
             guessed = score_auc(y, _out_of_fold(X, y, blocks, seed), resamples)
             of_group = dict(column=column, group=group) | guessed | dict(n=len(d))

@@ -23,18 +23,17 @@ def watched_table(
 )->pd.DataFrame: # column, sensitive, learnt_from, present, groups, meaning
     "Columns whose groups are compared, with their description, even if the table lacks them"
     columns = watched_columns(problem, dictionary)
-    known, sensitive = {f.name: f for f in dictionary.fields}, sensitive_columns(problem, dictionary)
+    known = {f.name: f for f in dictionary.fields}
+    sensitive = sensitive_columns(problem, dictionary)
     absent, named = absent_columns(df, columns), as_groups(df, columns)
     rows = []
     for c in columns:
         field, present = known.get(c), c not in absent
-        rows.append(dict(
-            column=c,
-            sensitive=c in sensitive,
-            learnt_from=field is not None and field.role == 'feature',
-            present=present,
-            groups=named[c].nunique() if present else 0,
-            meaning=field.meaning if field else 'not in the dictionary'))
+        is_feature = field is not None and field.role == 'feature'
+        row = dict(column=c, sensitive=c in sensitive, learnt_from=is_feature, present=present)
+        row['groups'] = named[c].nunique() if present else 0
+        row['meaning'] = field.meaning if field else 'not in the dictionary'
+        rows.append(row)
     return pd.DataFrame(rows, columns=['column', 'sensitive', 'learnt_from', 'present', 'groups', 'meaning'])
 
 # %% ../../nbs/responsible/02_representation.ipynb #4372d356
@@ -55,7 +54,8 @@ def representation(
     tolerance:float=.8, # Ratio to the reference below which a group is under-represented (four-fifths rule)
 )->pd.DataFrame: # column, group, n, share, low, high, reference, ratio, under
     "Size of each group, and whether it is clearly below `tolerance` of the share that we expect"
-    counts, expected = _groups_of(df[column]).value_counts(), _shares_of(reference, column)
+    counts = _groups_of(df[column]).value_counts()
+    expected = _shares_of(reference, column)
     groups = sorted({*counts.index, *expected})
     n = counts.reindex(groups, fill_value=0).to_numpy()
     share, (low, high) = n/n.sum(), wilson(n, n.sum())
@@ -109,7 +109,8 @@ def label_by_group(
     time:str=None, # Column whose days, or names that are no moments, are the blocks
 )->pd.DataFrame: # column, group, n, n_blocks, rate, low, high
     "Rate of the label in each group, which the scores of a perfect model would have too"
-    blocks, rows = make_blocks(len(df), df[time] if time else None), []
+    blocks = make_blocks(len(df), df[time] if time else None)
+    rows = []
     for c in columns:
         groups = _groups_of(df[c]).to_numpy()
         for g in sorted(set(groups)):

@@ -18,15 +18,19 @@ from ..stats.scored import Scored
 def _binary_parts(y, s, threshold):
     "Metric to numerator and denominator of each row, for two classes"
     is_over = s.astype(np.float32) > np.float32(threshold)
-    one, act = np.ones(len(y)), is_over.astype(float)
-    found, alarmed, right = y*act, (1-y)*act, (y == act).astype(float)
+    one = np.ones(len(y))
+    act = is_over.astype(float)
+    found = y*act
+    alarmed = (1-y)*act
+    right = (y == act).astype(float)
     rates = dict(base_rate=(y, one), selection_rate=(act, one))
     errors = dict(recall=(found, y), false_positive_rate=(alarmed, 1-y), precision=(found, act))
     return rates | errors | dict(accuracy=(right, one), calibration=(s-y, one))
 
 def _class_parts(y, s, classes):
     "The same for several classes; names of classes are part of the names of metrics"
-    one, found = np.ones(len(y)), s.argmax(1)
+    one = np.ones(len(y))
+    found = s.argmax(1)
     res = dict(accuracy=((found == y).astype(float), one))
     for i, c in enumerate(classes):
         of = (y == i).astype(float)
@@ -87,14 +91,17 @@ def group_draws(
     `draws` has a row for the data and one per resample, and a column per group. `cases` counts rows, `worth`
     as how many equal rows they tell, where their weights differ."""
     task, resamples = scored.task, scored.resamples
-    y, s = np.asarray(scored.y, dtype='float64'), np.asarray(scored.score, dtype='float64')
+    y = np.asarray(scored.y, dtype='float64')
+    s = np.asarray(scored.score, dtype='float64')
     _demand_rows(y, s, groups)
     texts = pd.Series(np.asarray(groups, dtype=object)).astype(str)
     code, names = pd.factorize(texts, sort=True)
     block = _block_numbers(resamples, len(y))
-    n_blocks, n_groups = int(block.max())+1, len(names)
+    n_blocks = int(block.max())+1
+    n_groups = len(names)
     drawn = block_weights(n_blocks, resamples.n, resamples.seed)
-    w, at = np.vstack([np.ones(n_blocks), drawn]), block*n_groups+code
+    w = np.vstack([np.ones(n_blocks), drawn])
+    at = block*n_groups+code
     each = None if scored.weight is None else np.asarray(scored.weight, float)
     def total(v):
         sums = np.bincount(at, v, n_blocks*n_groups)
@@ -111,7 +118,8 @@ def _ratio(w, total, top, bottom, each=None):
     "A ratio of sums on each resample; `spread` is what chance among its rows alone would give"
     def weighed(v): return total(v if each is None else v*each)
     below, cases = weighed(bottom), total(bottom).sum(0)
-    draws, n = _divide(w @ weighed(top), w @ below), below.sum(0)
+    draws = _divide(w @ weighed(top), w @ below)
+    n = below.sum(0)
     worth = cases if each is None else _worth(n, total((bottom*each)**2).sum(0))
     squares = weighed(top**2).sum(0)
     variance = _divide(squares, n)-draws[0]**2
@@ -148,16 +156,18 @@ def _auc(w, s, y, places, each=None):
     t = count_table(binned, y, block, k*size, each)
     counts = w @ t.reshape(len(t), -1)
     draws = table_auc(counts.reshape(len(w), k, size, 2))
-    p, n = np.bincount(code, y, k), np.bincount(code, 1-y, k)
+    p = np.bincount(code, y, k)
+    n = np.bincount(code, 1-y, k)
     cases, a = np.minimum(p, n), draws[0]
-    if each is not None: # a row of no weight is not there
-        p, n = (_worth(np.bincount(code, v*each, k), np.bincount(code, (v*each)**2, k)) for v in (y, 1-y))
+    def worth(v): return _worth(np.bincount(code, v*each, k), np.bincount(code, (v*each)**2, k))
+    if each is not None: p, n = worth(y), worth(1-y) # a row of no weight is not there
     draws[:, p*n == 0] = np.nan
     return dict(draws=draws, cases=cases, worth=np.minimum(p, n), spread=_auc_spread(a, p, n), share=False)
 
 def _auc_spread(a, p, n):
     "Spread of an AUC over `p` positives and `n` negatives, of Hanley and McNeil (1982)"
-    by_positives, by_negatives = a/(2-a)-a*a, 2*a*a/(1+a)-a*a
+    by_positives = a/(2-a)-a*a
+    by_negatives = 2*a*a/(1+a)-a*a
     variance = a*(1-a)+(p-1)*by_positives+(n-1)*by_negatives
     return np.sqrt(_divide(variance, p*n))
 
@@ -170,7 +180,8 @@ def _is_usable(m):
 def _deviation(draws):
     "Standard deviation of each group over the resamples that have a value"
     known = np.isfinite(draws)
-    n, filled = known.sum(0), np.where(known, draws, 0)
+    n = known.sum(0)
+    filled = np.where(known, draws, 0)
     mean = _divide(filled.sum(0), n)
     squares = np.where(known, filled-mean, 0)**2
     return np.sqrt(_divide(squares.sum(0), n-1.))

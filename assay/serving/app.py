@@ -137,8 +137,8 @@ def _decision(approval):
 
 def _feature(f):
     "One feature as the dictionary describes it"
-    return dict(name=f.name, kind=f.kind, unit=f.unit, nullable=f.nullable, low=f.low, high=f.high,
-                categories=list(f.categories), meaning=f.meaning)
+    values = dict(nullable=f.nullable, low=f.low, high=f.high, categories=list(f.categories))
+    return dict(name=f.name, kind=f.kind, unit=f.unit) | values | dict(meaning=f.meaning)
 
 def model_card(
     bundle, # `assay.package.bundle.Bundle`
@@ -161,14 +161,15 @@ def help_page(
     example = json.dumps(dict(id='my request', rows=[bundle.example]), indent=1)
     return render('service.html.j2', dict(model=bundle.identity[:12], most_rows=MAX_ROWS, example=example))
 
-_ERRORS = {status: dict(model=ErrorBody, description=why) for status,why in (
-    (400, 'not strict JSON'),
-    (408, 'the body came too slowly'),
-    (413, 'the body is too large'),
-    (415, 'not application/json'),
-    (422, 'not as the schema says'),
-    (429, 'too many requests at once'),
-    (503, 'cannot record, or not approved any more'))}
+_REFUSALS = { # Status to what it says
+    400: 'not strict JSON',
+    408: 'the body came too slowly',
+    413: 'the body is too large',
+    415: 'not application/json',
+    422: 'not as the schema says',
+    429: 'too many requests at once',
+    503: 'cannot record, or not approved any more'}
+_ERRORS = {status: dict(model=ErrorBody, description=why) for status,why in _REFUSALS.items()}
 
 # %% ../../nbs/serving/05_app.ipynb #830c166b
 def make_app(
@@ -272,7 +273,8 @@ def open_service(
     identity, anchors = bundle_identity(folder), log_anchors(log_folder)
     if cut := cut_decisions():
         raise ValueError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
-    approval, heads = approval_of(identity, anchors), _heads(anchors, log_anchors(log_folder, 'waivers'))
+    approval = approval_of(identity, anchors)
+    heads = _heads(anchors, log_anchors(log_folder, 'waivers'))
     bundle = load_bundle(folder)
     if bundle.identity != identity:
         raise ValueError(f"{folder} changed while it was being loaded; start again")

@@ -228,7 +228,9 @@ def _put(self, records):
         lines.append(line)
     data = b'\n'.join(lines) + b'\n'
     if os.write(self.fd, data) != len(data): raise OSError(28, 'only a part was written')
-    self._prev, self._seq, self._size = prev, self._seq+len(records), self._size+len(data)
+    self._prev = prev
+    self._seq += len(records)
+    self._size += len(data)
 
 # %% ../../nbs/serving/00_prediction_log.ipynb #7fd4bedf
 def _check_sound(self):

@@ -48,9 +48,12 @@ def broken_rules(
     rows:list, # Mappings of column to value, of the right types
 )->list: # `dict(row, column, rule)` per broken rule
     "Which values break a rule of the dictionary; a context of null was left out, and breaks none"
-    return [dict(row=i, column=f.name, rule=rule)
-            for i,row in enumerate(rows) for f in fields
-            if _is_sent(f, row) and (rule := broken_rule(f, row[f.name]))]
+    res = []
+    for i, row in enumerate(rows):
+        sent = [f for f in fields if _is_sent(f, row)]
+        broken = {f.name: broken_rule(f, row[f.name]) for f in sent}
+        res += [dict(row=i, column=name, rule=rule) for name,rule in broken.items() if rule]
+    return res
 
 def _is_sent(field, row):
     "Does a row say something of a column?"

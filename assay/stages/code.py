@@ -53,8 +53,12 @@ def plain_source(
     is_read = docstrings or _READERS.search(source)
     unread = [] if is_read else [n for n in _docstrings(tree) if _is_alone(n, lines)]
     dropped, texts = _lines_of(unread), _inside_texts(tree)
-    kept = [(n, line if n in texts else line.rstrip()) for n,line in enumerate(lines, 1) if n not in dropped]
-    return '\n'.join(line for n,line in kept if line or n in texts)
+    kept = []
+    for n, line in enumerate(lines, 1):
+        if n in dropped: continue
+        if n not in texts: line = line.rstrip()
+        if line or n in texts: kept.append(line)
+    return '\n'.join(kept)
 
 # %% ../../nbs/stages/09_code.ipynb #f2eb389d
 _NAMED = re.compile(r'([A-Za-z]\w*(?:\.[A-Za-z]\w*)+):[A-Za-z]\w*')

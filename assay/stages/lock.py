@@ -71,9 +71,10 @@ def _listed_in(path):
 def _recorded_objects(folder, lock):
     "The objects of the cache that `dvc.lock` names, folders with their files"
     stages = (read_yaml(lock).get('stages') or {}).values() if Path(lock).exists() else ()
+    def object_of(hash): return folder/hash[:2]/hash[2:]
     outs = {o['md5'] for s in stages for o in s.get('outs', []) if 'md5' in o}
-    inner = {h for out in outs if out.endswith('.dir') for h in _listed_in(folder/out[:2]/out[2:])}
-    return [folder/h[:2]/h[2:] for h in outs | inner]
+    inner = {h for out in outs if out.endswith('.dir') for h in _listed_in(object_of(out))}
+    return [object_of(h) for h in outs | inner]
 
 def _objects(folder, lock):
     "The objects to check: all of our own cache; of one that others share, those that we use"

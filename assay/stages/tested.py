@@ -39,7 +39,8 @@ class Modules:
         names, # Dotted names below the package
     )->set: # These, and all that they import
         "The modules whose change may change a result"
-        seen, todo = set(), [n for n in names if n in self.imports]
+        seen = set()
+        todo = [n for n in names if n in self.imports]
         while todo:
             if (name := todo.pop()) in seen: continue
             seen.add(name)
@@ -86,7 +87,8 @@ def _imported(source):
 
 def _local_files(path, name):
     "The files behind a name that a test imports, beside it or in the root of the repository"
-    beside, package = path.parent/f'{name}.py', path.parent.parent/name
+    beside = path.parent/f'{name}.py'
+    package = path.parent.parent/name
     if beside.is_file(): return [beside]
     return sorted(package.rglob('*.py')) if name != PACKAGE and (package/'__init__.py').is_file() else []
 

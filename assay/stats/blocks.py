@@ -58,7 +58,8 @@ def block_weights(
     seed:int=0, # Random seed
 )->np.ndarray: # n_boot × n_blocks: how often each block is drawn; read-only
     "Weights of a block bootstrap: each resample draws as many blocks as there are, with replacement"
-    chances, rng = np.full(n_blocks, 1/n_blocks), np.random.default_rng(seed)
+    chances = np.full(n_blocks, 1/n_blocks)
+    rng = np.random.default_rng(seed)
     res = rng.multinomial(n_blocks, chances, size=n_boot).astype('float64')
     res.setflags(write=False) # it is shared
     return res
@@ -92,9 +93,11 @@ def ratio_of_blocks(
 )->dict: # As `clustered_rate`
     "`clustered_rate` from the sums of each block"
     n, positive = n[n > 0], positive[n > 0]
-    rate, k = positive.sum()/max(n.sum(), 1), len(n)
+    rate = positive.sum()/max(n.sum(), 1)
+    k = len(n)
     res = dict(n=int(n.sum()), n_blocks=k, rate=float(rate))
     if k < 2: return res | dict(low=0., high=1.) # one day says nothing about days
     if rate in (0, 1): return res | _ends_of_all(rate, k)
-    half = 1.96*np.sqrt(k/max(k-1, 1)*((positive-rate*n)**2).sum())/n.sum()
+    apart = ((positive-rate*n)**2).sum()
+    half = 1.96*np.sqrt(k/max(k-1, 1)*apart)/n.sum()
     return res | dict(low=float(max(0, rate-half)), high=float(min(1, rate+half)))

@@ -58,7 +58,8 @@ def _ordered(v, whole, n_few):
 def _ordered_whole(whole):
     "The same for whole numbers, by counting"
     n = np.bincount(whole[0])
-    values, up_to = np.flatnonzero(n)+whole[1], n[n > 0].cumsum()
+    values = np.flatnonzero(n)+whole[1]
+    up_to = n[n > 0].cumsum()
     def nth(i): return values[np.searchsorted(up_to, i, side='right')].astype(float)
     return values.astype(float), nth
 
@@ -132,8 +133,10 @@ def _wins(t):
     """Pairs of a positive and a negative that are in the right order, and all pairs
 
     The tables are ordered by score."""
-    neg, pos = t[..., 0], t[..., 1]
-    return (pos*(neg.cumsum(-1)-neg/2)).sum(-1), pos.sum(-1)*neg.sum(-1)
+    neg = t[..., 0]
+    pos = t[..., 1]
+    below = neg.cumsum(-1)-neg/2 # negatives of a lower score, and half of those of the same
+    return (pos*below).sum(-1), pos.sum(-1)*neg.sum(-1)
 
 def table_auc(
     tables:np.ndarray, # … × bins × 2 counts, bins in the order of the score
@@ -168,7 +171,8 @@ def cv_auc(
 
     Each fold is scored by the rates of the other folds."""
     total, wins, pairs = counts.sum(0), 0., 0.
-    n_folds, draws = min(n_folds, len(counts)), _draws(len(counts), n_boot, seed)
+    n_folds = min(n_folds, len(counts))
+    draws = _draws(len(counts), n_boot, seed)
     for f in range(n_folds):
         own = counts[f::n_folds]
         w, p = _fold_wins(own, total-own.sum(0), draws[:, f::n_folds], weight)

@@ -22,7 +22,8 @@ def wilson(
     z:float=1.96, # Quantile of the normal distribution; 1.96 for 95 %
 )->tuple: # Lower and upper end
     "Wilson's interval of a share: it stays between 0 and 1, and has a width even if k is 0"
-    k, n = np.asarray(k, float), np.maximum(np.asarray(n, float), 1e-12)
+    k = np.asarray(k, float)
+    n = np.maximum(np.asarray(n, float), 1e-12)
     mid = (k+z*z/2)/(n+z*z)
     spread = np.sqrt(np.maximum(k*(n-k)/n, 0)+z*z/4)
     half = z/(n+z*z)*spread
@@ -95,8 +96,10 @@ def replicate(
     resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
 )->np.ndarray: # One row per resample, one column per function; all functions see the same resamples
     "Values of several functions on resamples of whole blocks; a single block is drawn in each"
-    code, rng = _group_codes(resamples.blocks, n), np.random.default_rng(resamples.seed)
-    n_groups, own = code.max()+1, None if resamples.weight is None else resamples.whole(n)
+    code = _group_codes(resamples.blocks, n)
+    rng = np.random.default_rng(resamples.seed)
+    n_groups = code.max()+1
+    own = None if resamples.weight is None else resamples.whole(n)
     def weights():
         drawn = rng.integers(n_groups, size=n_groups)
         times = np.bincount(drawn, minlength=n_groups).astype(float)[code]
@@ -183,7 +186,8 @@ def _minus(values):
 
 def _without_each(kernels, n, resamples):
     "The value without each group in turn"
-    code, own = _group_codes(resamples.blocks, n), resamples.whole(n)
+    code = _group_codes(resamples.blocks, n)
+    own = resamples.whole(n)
     def without(g): return _minus([f(own*(code != g)) for f in kernels])
     with np.errstate(divide='ignore', invalid='ignore'):
         return np.array([without(g) for g in range(code.max()+1)], float)
@@ -195,10 +199,12 @@ def _equal_groups(n, resamples):
 
 def _jackknife_ends(kernels, n, resamples, level):
     "Ends of the interval of few groups; none where the value is undefined without one of them"
-    value, left = _minus([f(resamples.whole(n)) for f in kernels]), _without_each(kernels, n, resamples)
+    value = _minus([f(resamples.whole(n)) for f in kernels])
+    left = _without_each(kernels, n, resamples)
     if len(left) < 2 or not np.isfinite(left).all(): return {}
     bounds = _bounds_of(kernels, np.append(left, value))
-    apart, k = _on_line(left, bounds)-_on_line(value, bounds), len(left)
+    apart = _on_line(left, bounds)-_on_line(value, bounds)
+    k = len(left)
     error = math.sqrt((k-1)/k*(apart**2).sum())
     freedom = min(k-1, _equal_groups(n, resamples))
     return _ends_around(value, error*student.ppf((1+level)/2, freedom), bounds)
@@ -215,7 +221,8 @@ def _error_by_influence(moves, code, times):
 
 def _studentised(kernels, n, resamples):
     "Value, standard error, and the draws of how many errors a resampled value lies off"
-    code, own = _group_codes(resamples.blocks, n), resamples.whole(n)
+    code = _group_codes(resamples.blocks, n)
+    own = resamples.whole(n)
     rng = np.random.default_rng(resamples.seed)
     n_groups = code.max()+1
     def measured(times):
@@ -236,7 +243,8 @@ def _slope(v, bounds):
 
 def _read_off(kernels, n, resamples, level):
     "Ends read off resampled values; a sum of distances is moved back, as chance adds to each"
-    value, drawn = _minus([f(resamples.whole(n)) for f in kernels]), replicate(kernels, n, resamples)
+    value = _minus([f(resamples.whole(n)) for f in kernels])
+    drawn = replicate(kernels, n, resamples)
     drawn = _minus(drawn.T)
     if any(f.gaps for f in kernels): drawn = drawn-np.mean(drawn)+value
     return ends_of(drawn, value, level=level)
@@ -245,7 +253,8 @@ def _studentised_ends(kernels, n, resamples, level):
     "Ends of the interval of a value that single rows may move far"
     (value, error), drawn = _studentised(kernels, n, resamples)
     bounds = _bounds_of(kernels, np.append(drawn[:, 0], value))
-    at, off = float(_on_line(value, bounds)), drawn[:, 1]*_slope(drawn[:, 0], bounds)
+    at = float(_on_line(value, bounds))
+    off = drawn[:, 1]*_slope(drawn[:, 0], bounds)
     usable = np.isfinite(drawn).all(1) & (off > 0)
     if usable.mean() < .9: return _read_off(kernels, n, resamples, level)
     far_low, far_high = _middle((_on_line(drawn[usable, 0], bounds)-at)/off[usable], level)
@@ -267,7 +276,8 @@ def _noise_of(kernel, n, resamples):
 def _gap_ends(kernel, n, resamples, level):
     "Ends of the interval of a sum of distances"
     seen, noise = _noise_of(kernel, n, resamples)
-    observed, value = np.abs(seen).sum(), kernel(resamples.whole(n))
+    observed = np.abs(seen).sum()
+    value = kernel(resamples.whole(n))
     by_size = np.array([_middle(np.abs(size*seen+noise).sum(1), level) for size in _SIZES])
     least, most = np.maximum.accumulate(by_size).T
     low = np.interp(observed, most, _SIZES)*observed
@@ -279,7 +289,8 @@ def _gap_ends(kernel, n, resamples, level):
 # %% ../../nbs/stats/04_intervals.ipynb #e99c94f1
 def _line_ends(kernel, n, resamples, level):
     "Ends of a bounded metric: as many errors from the value, on the line, as the normal distribution says"
-    value, drawn = kernel(resamples.whole(n)), replicate([kernel], n, resamples)[:, 0]
+    value = kernel(resamples.whole(n))
+    drawn = replicate([kernel], n, resamples)[:, 0]
     known = drawn[np.isfinite(drawn)]
     if len(known) < .9*len(drawn): return {}
     bounds = _bounds_of([kernel], np.append(known, value))
@@ -304,7 +315,8 @@ def measured_ends(
 
     Coverage by simulation stands in the test of coverage: 95 % of 95 for rows, 90 or more for few groups."""
     if not 0 < level < 1: raise ValueError(f'level is {level!r}; expected a share between 0 and 1')
-    kernels, n_groups = [_as_kernel(f) for f in kernels], count_groups(resamples.blocks)
+    kernels = [_as_kernel(f) for f in kernels]
+    n_groups = count_groups(resamples.blocks)
     if not math.isfinite(_minus([f(resamples.whole(n)) for f in kernels])) or n_groups == 1: return {}
     if len(kernels) == 1 and kernels[0].gaps: return _gap_ends(*kernels, n, resamples, level)
     if 0 < n_groups < _MANY_GROUPS: return _jackknife_ends(kernels, n, resamples, level)
@@ -319,8 +331,10 @@ def interval(
     level:float=.95, # Share of resamples inside the interval
 )->dict: # `value`, `low`, `high`, `n`, `better`, as `assay.core.artifacts.metric` makes them
     "A metric with its interval"
-    f, n = weighted_metric(metric, y_true, y_score, resamples.weight), len(y_true)
-    value, ends = f(resamples.whole(n)), measured_ends([f], n, resamples, level)
+    f = weighted_metric(metric, y_true, y_score, resamples.weight)
+    n = len(y_true)
+    value = f(resamples.whole(n))
+    ends = measured_ends([f], n, resamples, level)
     least, most = METRICS[metric]['bounds']
     if least <= value <= most: ends = {k: min(max(v, least), most) for k,v in ends.items()}
     return as_metric(_value(value), **ends, n=n, better=METRICS[metric]['better'])|_weighted(resamples)
@@ -388,7 +402,8 @@ def paired_difference(
     "The first minus the second, with the interval of the difference on shared resamples"
     f, g = (weighted_metric(metric, y_true, s, resamples.weight) for s in (score_a, score_b))
     n, one = len(y_true), resamples.whole(len(y_true))
-    value, ends = f(one)-g(one), measured_ends([f, g], n, resamples, level)
+    value = f(one)-g(one)
+    ends = measured_ends([f, g], n, resamples, level)
     return as_metric(_value(value), **ends, n=n, better=METRICS[metric]['better'])|_weighted(resamples)
 
 def gain(

@@ -42,7 +42,8 @@ def _ranking(y, s):
     block = np.searchsorted(end, found) # of each positive
     held = np.unique(block)
     last = np.searchsorted(block, held, 'right')-1
-    start, stop = np.r_[0, end+1][held], end[held]+1
+    start = np.r_[0, end+1][held]
+    stop = end[held]+1
     rows = order[found]
     def counted(w):
         w, alone = np.asarray(w), None
@@ -53,7 +54,8 @@ def _ranking(y, s):
         n = np.zeros(len(order)+1, w.dtype)
         np.cumsum(w[order], out=n[1:])
         tp = np.cumsum(w[rows])[last]
-        return tp, np.diff(tp, prepend=0), n[stop]-n[start], n[stop], n[-1], alone
+        of_score = n[stop]-n[start]
+        return tp, np.diff(tp, prepend=0), of_score, n[stop], n[-1], alone
     return counted
 
 # %% ../../nbs/stats/03_metrics.ipynb #7e8c2222
@@ -63,7 +65,8 @@ def _precision_along(tp, r, k, n, alone):
     A row with a score of its own counts at its end; rows of equal scores are mixed evenly."""
     there = r > 0
     tp, r, k, n, alone = (v[there] for v in (tp, r, k, n, alone))
-    before, share = np.maximum(n-k, 0), np.minimum(r/k, 1)
+    before = np.maximum(n-k, 0)
+    share = np.minimum(r/k, 1)
     with np.errstate(divide='ignore', invalid='ignore'):
         length = np.where(before > 0, np.log(n/before), 0)
     mixed = share*((tp-r)*length+share*(k-before*length))
@@ -140,14 +143,18 @@ def weighted_quantiles(
     table."""
     if weight is None: return np.quantile(s, shares)
     shares = np.asarray(shares, float)
-    s, weight = np.asarray(s, float), np.asarray(weight, float)
+    s = np.asarray(s, float)
+    weight = np.asarray(weight, float)
     order = np.argsort(s, kind='stable')
-    upto, last = weight[order].cumsum(), len(s)-1
+    upto = weight[order].cumsum()
+    last = len(s)-1
     def value(at, side): return s[order][np.minimum(np.searchsorted(upto, at, side), last)]
     if not _is_whole(weight): return value(shares*upto[-1]*(1-1e-12), 'left') # rounding moves no edge
     place = shares*(upto[-1]-1)
-    low, high, part = value(np.floor(place), 'right'), value(np.ceil(place), 'right'), place % 1
-    return np.where(part < .5, low+(high-low)*part, high-(high-low)*(1-part)) # as NumPy rounds
+    low = value(np.floor(place), 'right')
+    high = value(np.ceil(place), 'right')
+    part, gap = place % 1, high-low
+    return np.where(part < .5, low+gap*part, high-gap*(1-part)) # as NumPy rounds
 
 # %% ../../nbs/stats/03_metrics.ipynb #7b28b66c
 def score_bins(
@@ -170,12 +177,14 @@ def _bin_noise(y, s, n_bins=10, weight=None):
     "Per bin the standard error of its `_bin_gaps`, of independent rows: a function of row weights"
     code, gap = score_bins(s, n_bins, weight), y-s
     def noise(w):
-        n, n_bins = np.bincount(code, w), code.max()+1
+        n = np.bincount(code, w)
+        n_bins = code.max()+1
         mean = np.bincount(code, w*gap)/np.maximum(n, 1e-300)
         often = w if _is_whole(w) else w*w # a whole weight is so many rows, another is one row
         rows = np.bincount(code, often)
         small = rows/np.maximum(rows-1, 1) if _is_whole(w) else 1.
-        return np.sqrt(np.bincount(code, often*(gap-mean[code])**2, n_bins)*small)/w.sum()
+        squares = np.bincount(code, often*(gap-mean[code])**2, n_bins)
+        return np.sqrt(squares*small)/w.sum()
     return noise
 
 _SHRUNK = np.linspace(0, 1, 41)[:, None] # Shares of the observed gaps that may be more than noise
@@ -184,14 +193,16 @@ def _mean_distance(m, sd):
     "Mean distance from 0 of normal numbers: that of their mean alone, where they do not vary"
     sd = np.maximum(sd, 1e-300)
     z = np.abs(m)/sd
-    return sd*math.sqrt(2/math.pi)*np.exp(-z*z/2)+np.abs(m)*erf(z/math.sqrt(2))
+    of_spread = sd*math.sqrt(2/math.pi)*np.exp(-z*z/2)
+    return of_spread+np.abs(m)*erf(z/math.sqrt(2))
 
 def _calibration_error(y, s, n_bins=10, weight=None):
     """Mean over bins of the distance between the mean score and the share of positives, without its bias
 
     Rows are few in a bin, so its share differs from its score by chance, and a distance adds chance up
     (Bröcker 2012). We shrink the gaps until they and noise together are as far from 0 as observed."""
-    gaps, noise = _bin_gaps(y, s, n_bins, weight), _bin_noise(y, s, n_bins, weight)
+    gaps = _bin_gaps(y, s, n_bins, weight)
+    noise = _bin_noise(y, s, n_bins, weight)
     def weighted(w):
         g = gaps(w)
         seen = np.abs(g).sum()
@@ -201,10 +212,12 @@ def _calibration_error(y, s, n_bins=10, weight=None):
 
 def _balanced_accuracy(y, s):
     "Mean over classes of the share that was found"
-    code, hit = y.astype(int), s.argmax(1) == y
+    code = y.astype(int)
+    hit = s.argmax(1) == y
     def weighted(w):
         n = np.bincount(code, w, s.shape[1])
-        return (np.bincount(code, w*hit, s.shape[1])[n > 0]/n[n > 0]).mean()
+        found = np.bincount(code, w*hit, s.shape[1])
+        return (found[n > 0]/n[n > 0]).mean()
     return weighted
 
 def _influence_of_mean(loss):
@@ -217,7 +230,8 @@ def _influence_of_mean(loss):
 
 def _influence_on_root(y, s):
     "Influence of each row on the root of the mean squared distance"
-    on_mean, root = _influence_of_mean(_squared)(y, s), _root_mean_squared(y, s)
+    on_mean = _influence_of_mean(_squared)(y, s)
+    root = _root_mean_squared(y, s)
     def influence(w): return on_mean(w)/max(2*root(w), 1e-300)
     return influence
 

@@ -62,7 +62,8 @@ def alike(
 )->np.ndarray: # One row per pair, one column per column
     "In which columns are the rows of each pair alike?"
     far = np.abs(places.at[a]-places.at[b])
-    x, z = places.value[a], places.value[b]
+    x = places.value[a]
+    z = places.value[b]
     is_number = np.isfinite(places.value).any(axis=0)
     near = far <= np.where(is_number, np.maximum(places.share[a], NEAR_RANK), 0)
     with np.errstate(invalid='ignore'): close = np.abs(x-z) <= NEAR_VALUE*np.maximum(np.abs(x), np.abs(z))
@@ -94,7 +95,8 @@ def nearest_rows(
     "The nearest rows among others"
     teach, rows = np.asarray(teach), np.asarray(rows)
     others = np.ascontiguousarray(places.at[teach].T.astype(np.float32))
-    near, which = np.zeros((len(rows), n)), np.zeros((len(rows), n), int)
+    near = np.zeros((len(rows), n))
+    which = np.zeros((len(rows), n), int)
     step = max(1, _AT_ONCE//len(teach))
     for first in range(0, len(rows), step):
         now = slice(first, first+step)
@@ -113,7 +115,8 @@ def _best_margin(own, chance, n):
     "The largest share of rows beyond chance, of all margins that are sure; and the widest of these"
     res = 0., np.inf
     for margin in MARGINS:
-        first, then = int((own > margin).sum()), int((chance > margin).sum())
+        first = int((own > margin).sum())
+        then = int((chance > margin).sum())
         if first <= then or binom.sf(first-1, first+then, .5) > RARE_BY_CHANCE: continue
         res = max(res[0], (first-then)/n), float(margin)
     return res
@@ -127,7 +130,8 @@ def standing_out(
     gaps = place*(near[:, :-1]-near[:, 1:])
     best = 0., np.zeros(len(near), bool)
     for k in range(gaps.shape[1]-1):
-        own = np.where(counts[:, :k+1].all(axis=1), gaps[:, k], -np.inf)
+        all_count = counts[:, :k+1].all(axis=1)
+        own = np.where(all_count, gaps[:, k], -np.inf)
         share, margin = _best_margin(own, gaps[:, k+1], len(near))
         if share > best[0]: best = share, gaps[:, k] > margin
     return best

@@ -33,7 +33,8 @@ class Scored:
         rows, # Positions, or a mask, of some rows
     ): # `Scored`
         "The scores of some of the rows"
-        y, score = np.asarray(self.y)[rows], np.asarray(self.score)[rows]
+        y = np.asarray(self.y)[rows]
+        score = np.asarray(self.score)[rows]
         return dataclasses.replace(self, y=y, score=score, resamples=self.resamples.at(rows))
 
     def interval(self)->dict: # `value`, `low`, `high`, `n`, `better`
@@ -65,14 +66,9 @@ class Comparison:
         "One of the models"
         if model not in self.scores:
             raise ValueError(f"no model is called {model!r}; scored: {list(self.scores)}")
-        return Scored(
-            self.y,
-            self.scores[model],
-            self.task,
-            self.metric,
-            self.thresholds.get(model),
-            self.classes,
-            self.resamples)
+        scores = self.scores[model]
+        threshold = self.thresholds.get(model)
+        return Scored(self.y, scores, self.task, self.metric, threshold, self.classes, self.resamples)
 
     def only(self,
         *models:str, # Names of some models

@@ -26,7 +26,8 @@ class Sequence:
     @property
     def places(self):
         "How many rows of its group stand before and after each row"
-        n, begins = np.arange(len(self.x)), np.append(True, self.group[1:] != self.group[:-1])
+        n = np.arange(len(self.x))
+        begins = np.append(True, self.group[1:] != self.group[:-1])
         ends = np.append(begins[1:], True)
         first = np.maximum.accumulate(np.where(begins, n, 0))
         last = np.minimum.accumulate(np.where(ends, n, len(n))[::-1])[::-1]
@@ -63,7 +64,8 @@ def _auc(v, y):
     v, positive = v[known], y[known] > 0
     n = positive.sum()
     if min(n, len(v)-n) < 15: return .5
-    return (rankdata(v)[positive].sum()-n*(n+1)/2)/(n*(len(v)-n))
+    wins = rankdata(v)[positive].sum()-n*(n+1)/2
+    return wins/(n*(len(v)-n))
 
 def _correlation(v, y):
     "Correlation on the rows where a number is known; 0 where it is always the same"
@@ -83,7 +85,8 @@ def _far(v): return abs(v-.5)
 
 def _follows(told, other, alone):
     "Does a step tell the outcome, where the other step and the number itself do not?"
-    exact, rest = .5+_far(told), .5-_far(told)
+    exact = .5+_far(told)
+    rest = .5-_far(told)
     return exact >= _EXACT and _far(other) < _AT_MOST and rest <= .5*(.5-_far(alone))
 
 def _correlates(told, other, alone):
@@ -96,7 +99,8 @@ def _of_number(s):
     told = [_correlation(v, y) for v in (before, after, s.x)]
     towards = [_towards(before, s.x-before, y), _towards(after, s.x+after, y)]
     is_open = [_far(v) < _AT_MOST for v in towards]
-    present = _correlates(told[0], told[1], told[2]) or (_far(towards[0]) >= _EXACT-.5 and is_open[1])
+    nearly_exact = _far(towards[0]) >= _EXACT-.5 and is_open[1]
+    present = _correlates(told[0], told[1], told[2]) or nearly_exact
     leaves = towards[1] <= 1-_EXACT and is_open[0]
     return present, _correlates(told[1], told[0], told[2]), leaves
 
@@ -116,7 +120,8 @@ def _sides(s, most):
     "Mean outcomes of as many rows before and after each row, and how many rows that are"
     n, (before, after) = np.arange(len(s.y)), s.places
     k = np.minimum(np.minimum(before, after), most)
-    total, size = np.append(0., np.cumsum(s.y)), np.maximum(k, 1)
+    total = np.append(0., np.cumsum(s.y))
+    size = np.maximum(k, 1)
     past = (total[n]-total[n-k])/size
     coming = (total[n+k+1]-total[n+1])/size
     return past, coming, k
@@ -125,8 +130,10 @@ def _explained(products):
     "Share of the number that the later side explains beyond the earlier one, and the reverse"
     def rest(use):
         of_use = products[use, 5]
-        return products[5, 5]-of_use @ np.linalg.lstsq(products[np.ix_(use, use)], of_use, rcond=None)[0]
-    whole, both = rest([0]), rest([0, 1, 2, 3, 4])
+        weights = np.linalg.lstsq(products[np.ix_(use, use)], of_use, rcond=None)[0]
+        return products[5, 5]-of_use @ weights
+    whole = rest([0])
+    both = rest([0, 1, 2, 3, 4])
     if whole <= 1e-12: return 0., 0.
     return (rest([0, 1, 2, 3])-both)/whole, (rest([0, 1, 2, 4])-both)/whole
 
@@ -144,7 +151,8 @@ def _products(s, most):
 def _grows(s):
     "Rank correlation of the size of the steps with the place of the row; 0 of a total of outcomes"
     before, after = s.places
-    size, place = np.abs(s.steps[1]), before/(before+after+1)
+    size = np.abs(s.steps[1])
+    place = before/(before+after+1)
     known = np.isfinite(size)
     if known.sum() < _FEWEST or not np.ptp(size[known]): return 0.
     if abs(_correlation(size, np.abs(s.y))) > .95: return 0.
@@ -182,16 +190,24 @@ def _spread(means, n, line, within):
     "How far means lie from a line, in units of what chance does"
     slope, start = np.polyfit(line, means, 1, w=np.sqrt(n))
     fitted = slope*line+start
-    return (n*(means-fitted)**2).sum()/(len(n)-2)/within, (n*(fitted-np.average(means, weights=n))**2).sum()
+    left = (n*(means-fitted)**2).sum()
+    told = (n*(fitted-np.average(means, weights=n))**2).sum()
+    return left/(len(n)-2)/within, told
+
+def _known_rows(s):
+    "Column and outcome of the rows where the column is known, and the number of each row's group"
+    known = np.isfinite(s.x)
+    return s.x[known], s.y[known], np.unique(s.group[known], return_inverse=True)[1]
 
 def _is_mean_of_all(s):
     "Are the group's means nearer to a line of a number that is one for each group than chance lets them?"
-    known = np.isfinite(s.x)
-    x, y, code = s.x[known], s.y[known], np.unique(s.group[known], return_inverse=True)[1]
+    x, y, code = _known_rows(s)
     n = np.bincount(code)
     if len(n) < 10 or len(x) < max(_FEWEST, 3*len(n)): return False
-    value, means = np.bincount(code, x)/n, np.bincount(code, y)/n
-    if np.abs(x-value[code]).max() > 1e-9*max(np.abs(x).max(), 1) or len(np.unique(value)) < 10: return False
+    value = np.bincount(code, x)/n
+    means = np.bincount(code, y)/n
+    if np.abs(x-value[code]).max() > 1e-9*max(np.abs(x).max(), 1): return False
+    if len(np.unique(value)) < 10: return False
     free = len(n)-2, len(y)-len(n)
     within = ((y-means[code])**2).sum()/free[1]
     if within <= .1*y.var(): return False # one outcome each: a copy, or the name of a person
@@ -208,7 +224,8 @@ _WHOLE, _BEYOND = .9, .15 # Share of a number that the rows ahead explain, and b
 
 def _moved(v, group, by):
     "The values of so many rows later in the same group; NaN where there is none"
-    n, res = len(v), np.full(len(v), np.nan)
+    n = len(v)
+    res = np.full(len(v), np.nan)
     at = np.arange(max(-by, 0), min(n, n-by))
     res[at] = np.where(group[at] == group[at+by], v[at+by], np.nan)
     return res
@@ -246,11 +263,11 @@ def _centred(v, code):
 
 def _is_own_within(s):
     "Is the distance of a number from the mean of its group the outcome, as that of a mean of all others is?"
-    known = np.isfinite(s.x)
-    x, y, code = s.x[known], s.y[known], np.unique(s.group[known], return_inverse=True)[1]
+    x, y, code = _known_rows(s)
     if not .02 <= code.max()/len(y) <= .34: return False
     if s.is_number:
-        told, alone = abs(_correlation(_centred(x, code), _centred(y, code))), abs(_correlation(x, y))
+        told = abs(_correlation(_centred(x, code), _centred(y, code)))
+        alone = abs(_correlation(x, y))
     else: told, alone = (.5+_far(_auc(v, y)) for v in (_centred(x, code), x))
     return told >= (_WITHIN_NUMBER if s.is_number else _WITHIN) and 1-told <= .2*(1-alone)
 
@@ -266,7 +283,8 @@ def _in_reach(s):
 def _is_within_range(s):
     "Are the outcomes finite, and is no number too large to be squared?"
     known = s.x[np.isfinite(s.x)]
-    return np.isfinite(s.y).all() and max(np.abs(s.y).max(initial=0), np.abs(known).max(initial=0)) < _LARGEST
+    largest = max(np.abs(s.y).max(initial=0), np.abs(known).max(initial=0))
+    return np.isfinite(s.y).all() and largest < _LARGEST
 
 def built_of_outcomes(
     s:Sequence, # From `sequence_of`

@@ -92,5 +92,6 @@ def fall_at_end(
 def _is_foreseen(expected, rows, share):
     "Does a model give the last rows hardly more positives than they have, and more to the rows before them?"
     if expected is None or len(expected) < 2*rows: return False
-    last, before = expected[-rows:].mean(), expected[:-rows].mean()
+    last = expected[-rows:].mean()
+    before = expected[:-rows].mean()
     return last <= 1.5*share and last <= .75*before

@@ -75,7 +75,8 @@ def _binary(rng, n, odds):
 
 def _linear(rng, n, k, size):
     "Many weak columns, and weights of a given total size"
-    X, w = _numbers(rng, n, k), rng.normal(size=k)
+    X = _numbers(rng, n, k)
+    w = rng.normal(size=k)
     weights = w*size/np.linalg.norm(w)
     return X, X.filter(like='x').to_numpy() @ weights
 
@@ -108,13 +109,15 @@ def _missing_values(rng):
 
 @truth('go', 'forty shops with their own odds, each with many rows to learn them from')
 def _many_categories(rng):
-    shop, odds = rng.integers(0, 40, 2400), rng.permutation(np.linspace(-3, 3, 40))
+    shop = rng.integers(0, 40, 2400)
+    odds = rng.permutation(np.linspace(-3, 3, 40))
     X = _numbers(rng, 2400, 3).assign(shop=[f's{i}' for i in shop])
     return X.assign(y=_toss(rng, odds[shop])), BINARY
 
 @truth('go', 'whole days are good or bad, and a strong signal is there within each day')
 def _days(rng):
-    X, bad = _numbers(rng, 1800), np.repeat(rng.normal(size=75), 24)
+    X = _numbers(rng, 1800)
+    bad = np.repeat(rng.normal(size=75), 24)
     y = _toss(rng, 2*X.x0-1.5*X.x1+bad-.5)
     return X.assign(moment=_hours(1800, 1), y=y), BINARY | dict(time='moment')
 
@@ -260,7 +263,8 @@ def _few_rows_of_a_number(rng):
 
 @truth('collect_data', 'three classes from 120 weak columns and 400 rows')
 def _few_rows_of_classes(rng):
-    X, w = _numbers(rng, 600*_more(rng), 120), rng.normal(size=(120, 3))
+    X = _numbers(rng, 600*_more(rng), 120)
+    w = rng.normal(size=(120, 3))
     weights = w*4/np.linalg.norm(w, axis=0)
     scores = X.filter(like='x').to_numpy() @ weights
     chance = rng.gumbel(size=(len(X), 3))

@@ -94,7 +94,8 @@ def truth_metrics(
     runs:pd.DataFrame, # From `run_truths`
 )->dict: # Name to metric
     "Share of right verdicts, per run and per case, of the study, the naive rule and the shuffled runs"
-    real, mixed = runs[~runs.shuffled], runs[runs.shuffled]
+    real = runs[~runs.shuffled]
+    mixed = runs[runs.shuffled]
     not_go = real[real.truth != 'go']
     res = dict(
         right_runs=_share_of(real.verdict == real.truth),
