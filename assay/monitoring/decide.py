@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 import numpy as np, pandas as pd
 
+from ..core.shapes import count_of
 from .drift import Counted, count_reference
 from .estimates import estimate_errors, with_error
 from .hours import comparable
@@ -120,8 +121,25 @@ FACTS = dict( # What the rules read, here of a window that is like the reference
     score_drift=False,
     drifted=[])
 
+_UNLIKE = dict( # Fact to what of a window is unlike the reference
+    score_drift='scores are distributed otherwise',
+    target_drift='outcomes occur more or less often',
+    miscalibrated='outcomes are more, or fewer, than the scores promise',
+    below_estimate='the metric lies below what the scores let expect')
+
+def _unlike_said(facts):
+    "What of a window is unlike the reference, and what to do"
+    columns = f"columns {', '.join(facts['drifted'])}" if facts['drifted'] else ''
+    moved = [columns, *(words for fact, words in _UNLIKE.items() if facts[fact])]
+    new_outcomes = facts['target_drift'] and not facts['as_said']
+    may_last = facts['miscalibrated'] or facts['below_estimate'] or new_outcomes
+    to_do = 'find out why; the model may stay in use'
+    if may_last: to_do = 'a second window like it asks to retrain'
+    return f"unlike the reference: {'; '.join(filter(None, moved))}. What to do: {to_do}"
+
 def decide_window(
     facts:dict, # Exactly the keys of `FACTS`
+    stands:str='', # How the window stands to the minimum, in words, for one that nobody has to act upon
 )->dict: # `decision`, `rule`, `why`
     "Decision of the first rule that matches"
     missing, unknown = sorted(set(FACTS)-set(facts)), sorted(set(facts)-set(FACTS))
@@ -129,7 +147,9 @@ def decide_window(
         raise ValueError(f"facts differ from what the rules read: missing {missing}, unknown {unknown}")
     rule = next(r for r in RULES if r.holds(facts))
     more = f": {units_said(facts['units'])}" if rule.holds is _other_units else ''
-    return dict(decision=rule.decision, rule=rule.name, why=rule.why+more)
+    why = _unlike_said(facts) if rule.holds is _moved else rule.why+more
+    ending = f'. {stands}' if stands and rule.holds in (_moved, _always) else ''
+    return dict(decision=rule.decision, rule=rule.name, why=why+ending)
 
 def decision_table()->pd.DataFrame: # One row per rule, in the order in which they are read
     "The table that maps a window to a decision"
@@ -237,15 +257,17 @@ class Monitor:
         measured = dict(drift=drift, estimated=self.estimate(current), realised=found)
         volume = _volume(self.reference, current, p.time)
         refused = n_quarantined/(len(current)+n_quarantined)
-        units = other_units(drift, self.counted.columns, current, {f.name: f.unit for f in self.fields})
+        same = comparable(self.reference, current, p.time)
+        in_use = {f.name: f.unit for f in self.fields}
+        units = other_units(drift, same.reference, same.current, in_use, p.time)
         facts = _data_facts(drift, volume, refused) | dict(units=units, badly='')
         facts |= self._moved_facts(measured, rows, (before or {}).get('facts') or {})
         weight = weights_of(current, p.weight)
         observed = _mean_outcome(rows, p) if labelled else None
         mean = dict(observed=observed, expected=float(weighted_mean(current[SCORE], weight)))
+        said = decide_window(facts, _stands_said(found, p, unsaid))
         counts = dict(n=len(current), known=len(rows), unsaid=unsaid, volume=volume, quarantined=refused)
-        hours = comparable(self.reference, current, p.time).hours
-        return counts | measured | dict(mean=mean, hours=hours, facts=facts) | decide_window(facts)
+        return counts | measured | dict(mean=mean, hours=same.hours, facts=facts) | said
 
     def _moved_facts(self, measured, rows, before):
         "How performance stands to what was agreed, and what is unlike the reference"
@@ -299,6 +321,21 @@ def _stands(m, problem):
     sign = 1 if METRICS[problem.metric]['better'] == 'higher' else -1
     better = METRICS[problem.metric]['better']
     return _reach(as_gain(dict(m, better=better)), sign*problem.minimum)
+
+def _is_worse(value, problem):
+    "Is a score on the worse side of the minimum?"
+    apart = value-problem.minimum
+    return apart < 0 if METRICS[problem.metric]['better'] == 'higher' else apart > 0
+
+def _stands_said(found, problem, unsaid):
+    "Why a score that misses the minimum is not below it; how it is known where it is not; '' where it is met"
+    m = (found or {}).get('score')
+    if m is None or m.get('value') is None: return f'Performance is not known: {unsaid}' if unsaid else ''
+    if not _is_worse(m['value'], problem): return ''
+    score = f"The score of {m['value']:.3f} misses the agreed {problem.minimum:g}"
+    if m.get('low') is None: return f'{score}, and has no interval to tell that from chance'
+    ends = f"{m['low']:.3f} to {m['high']:.3f} from {count_of(m['n'], 'row')}"
+    return f'{score}, but its interval, {ends}, reaches it: chance can explain that'
 
 def _is_below(score, expected, metric):
     "Is a score, interval and all, worse than expected, and outside of the interval of what was expected?"

@@ -276,7 +276,9 @@ class Replay:
     def numbers(self):
         "The numbers of each week; calibration where there are two classes, means where there are not many"
         return self.table()[[c for c in _NUMBERS if c not in _LEFT_OUT[self.data.problem.task]]]
-    def reasons(self): return self.table()[['week', 'decision', 'why', 'drifted']]
+    def reasons(self):
+        "Why each week was decided so; where no column drifted, the reason says what else is unlike"
+        return self.table()[['week', 'decision', 'why', 'drifted']].replace(dict(drifted={'': 'none'}))
     def rules(self): return decision_table()
     def decision(self): return pd.DataFrame([self.verdict])
     def alarm_table(self): return pd.DataFrame(self.alarms).T[['value', 'n']]
