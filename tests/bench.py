@@ -161,7 +161,9 @@ def turn(process, files, seconds):
 def by_turns(jobs, seconds=1.0):
     """Wall and CPU seconds, peak memory and output of processes, each running for a second while the others
     are stopped: all meet the same drift of the machine's speed"""
-    spent, peak, res = dict.fromkeys(jobs, 0.0), dict.fromkeys(jobs, 0), {}
+    spent = dict.fromkeys(jobs, 0.0)
+    peak = dict.fromkeys(jobs, 0)
+    res = {}
     try:
         while left := [n for n in jobs if n not in res]:
             for name in left:
@@ -201,10 +203,14 @@ def control(root):
 
 def pipeline(root, folder):
     "The whole pipeline and a plain run of the same calls by turns; then a second run"
-    whole, copy = clone(root, folder / "whole"), clone(root, folder / "plain")
+    whole = clone(root, folder / "whole")
+    copy = clone(root, folder / "plain")
     found = by_turns(dict(whole=repro(whole), plain=plain(copy)))
-    first, calls, second = found["whole"], found["plain"], by_turns(dict(second=repro(whole)))["second"]
-    committed, rebuilt = published(clone_as_it_is(root, folder / "committed")), published(whole)
+    first = found["whole"]
+    calls = found["plain"]
+    second = by_turns(dict(second=repro(whole)))["second"]
+    committed = published(clone_as_it_is(root, folder / "committed"))
+    rebuilt = published(whole)
     return {
         "pipeline, seconds": first["seconds"],
         "the same calls in one plain process, by turns of a second, seconds": calls["seconds"],
@@ -313,7 +319,8 @@ def measured(python, code, table, root):
 def exploration(root, n_runs=2):
     """The numbers of the exploration on the raw flights, against the report of `ydata-profiling` where an
     interpreter has it: by turns, the best of each"""
-    table, peer = root / "data/raw/flights.parquet", os.environ.get("ASSAY_PEER", sys.executable)
+    table = root / "data/raw/flights.parquet"
+    peer = os.environ.get("ASSAY_PEER", sys.executable)
     if not table.is_file():
         say("exploration: skipped, there is no data/raw/flights.parquet")
         return {}

@@ -81,7 +81,8 @@ def reworded(before, after):
         if not (Path(after) / path).is_file():
             res.append(f"{path}: the page is gone")
             continue
-        a, b = page_lines(Path(before) / path), page_lines(Path(after) / path)
+        a = page_lines(Path(before) / path)
+        b = page_lines(Path(after) / path)
         res += [
             f"{path}: {line}"
             for line in difflib.unified_diff(a, b, lineterm="", n=0)
@@ -111,7 +112,8 @@ def main(argv=None):
     )
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-        before, after = reports_of(args.before, one), reports_of(args.after, two)
+        before = reports_of(args.before, one)
+        after = reports_of(args.after, two)
         pairs = [(json_files(before), json_files(after))] + (
             [tuple(map(json_files, args.tables))] if args.tables else []
         )

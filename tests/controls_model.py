@@ -145,8 +145,10 @@ def scores_by_airport(small, broken):
     """Targets, and scores of a model that is far better than a rule; where it is broken, not in small
     airports"""
     r = np.random.default_rng(0)
-    y, noise = (r.random(4000) < 0.25).astype(int), r.normal(size=(2, 4000))
-    rule, model = y + noise[0], np.where(small & broken, noise[1], 3 * y + noise[1])
+    y = (r.random(4000) < 0.25).astype(int)
+    noise = r.normal(size=(2, 4000))
+    rule = y + noise[0]
+    model = np.where(small & broken, noise[1], 3 * y + noise[1])
     gain = {
         name: paired_difference("average_precision", y[rows], model[rows], rule[rows], Resamples(n=60))
         for name, rows in (("all", small | True), ("small", small))

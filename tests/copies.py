@@ -75,7 +75,8 @@ def skipped(r):
 
 def with_age(r):
     items, t = likert(r, 3000, 5, 5, 0.7)
-    age, hours = r.integers(18, 80, 3000), np.round(r.normal(35, 8, 3000))
+    age = r.integers(18, 80, 3000)
+    hours = np.round(r.normal(35, 8, 3000))
     return named(items).assign(age=age, hours=hours, y=decided(r, t))
 
 
@@ -114,7 +115,8 @@ def guttman(r):
 
 def graded(r):
     "Graded responses of items that differ in their discrimination"
-    t, steep = r.standard_t(4, size=4000), r.uniform(0.8, 5, 7)
+    t = r.standard_t(4, size=4000)
+    steep = r.uniform(0.8, 5, 7)
     cuts = np.sort(r.normal(size=(7, 4)), axis=1)
     u = r.logistic(size=(4000, 7))
     items = (steep * t[:, None] + u)[..., None] > steep[:, None] * cuts

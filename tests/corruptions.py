@@ -96,7 +96,8 @@ def cells(kind, columns):
 
     def keep(change):
         def spoil(draw, df):
-            column, at = draw(st.sampled_from(columns)), rows_of(draw, len(df))
+            column = draw(st.sampled_from(columns))
+            at = rows_of(draw, len(df))
             values = df[column].astype(object).tolist()
             for i in at:
                 values[i] = change(draw, values[i])
@@ -328,7 +329,8 @@ def repeated_header(draw, df):
 
 @rows("shifted columns")
 def shifted_row(draw, df):
-    at, start = rows_of(draw, len(df)), draw(st.integers(1, len(COLUMNS) - 3))
+    at = rows_of(draw, len(df))
+    start = draw(st.integers(1, len(COLUMNS) - 3))
     values = df.astype(object).to_numpy()
     for i in at:
         values[i] = [*values[i][:start], None, *values[i][start:-1]]  # a delimiter too many
@@ -357,7 +359,8 @@ SWAPPED = [
 def swapped(draw, df):
     (a, b), at = draw(st.sampled_from(SWAPPED)), draw(st.sampled_from([None, "all"]))
     at = range(len(df)) if at else rows_of(draw, len(df))
-    left, right = df[a].astype(object).tolist(), df[b].astype(object).tolist()
+    left = df[a].astype(object).tolist()
+    right = df[b].astype(object).tolist()
     for i in at:
         left[i], right[i] = right[i], left[i]
     return df.assign(**{a: pd.Series(left, dtype=object), b: pd.Series(right, dtype=object)}), at

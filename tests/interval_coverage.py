@@ -93,7 +93,8 @@ def rows_of(draw, n, metric, **more):
 def groups_of(n, metric, uneven=False, paired=False):
     "A setting of few clusters"
     draw = functools.partial(clusters, size=40, uneven=uneven)
-    few, many = functools.partial(draw, n=n), functools.partial(draw, n=LARGE // 45)
+    few = functools.partial(draw, n=n)
+    many = functools.partial(draw, n=LARGE // 45)
     return Setting(few, metric, many, least=0.90, most=0.99, paired=paired)
 
 

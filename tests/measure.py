@@ -238,7 +238,8 @@ def engines(rounds=3):
     )
     nb.cells[0].metadata["tags"] = ["parameters"]
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "a.ipynb", Path(folder) / "b.ipynb"
+        source = Path(folder) / "a.ipynb"
+        target = Path(folder) / "b.ipynb"
         nbformat.write(nb, source)
         ours = (
             "import sys; from assay.pipeline.engine import execute; "
@@ -439,7 +440,8 @@ def lock_file():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "dvc.lock"
         path.write_bytes(Path("dvc.lock").read_bytes())
-        ours, wrote = 1000 * each(partial(change, modify_lock, path), 3), path.read_bytes()
+        ours = 1000 * each(partial(change, modify_lock, path), 3)
+        wrote = path.read_bytes()
         theirs = 1000 * each(partial(change, modify_yaml, path), 3)
         return {"DVC, ms": theirs, "ours, ms": ours, "the same bytes": path.read_bytes() == wrote}
 

@@ -154,7 +154,9 @@ def status_for_some(w):
 
 def note_with_a_word(w):
     "Free text in which one word is written once the outcome is known"
-    words = np.array("the patient was seen today and felt well after a short walk with family no pain".split())
+    words = np.array(
+        "the patient was seen today and felt well after a short walk with family no pain".split()
+    )
     told = np.array(["", "recovered", "referred"])[w.y] if w.is_named else np.where(w.rare, "overrun", "")
     if w.task == "binary":
         told = np.where(w.y == 1, "readmitted", "")
@@ -203,7 +205,9 @@ def product(w):
 def two_codes(w):
     "Two codes, neither of which tells anything alone"
     first = w.r.integers(0, 5, len(w.df))
-    return w.add(code_a=np.array(list("pqrst"))[first], code_b=(w.band - first) % (10 if not w.is_named else 5))
+    return w.add(
+        code_a=np.array(list("pqrst"))[first], code_b=(w.band - first) % (10 if not w.is_named else 5)
+    )
 
 
 def two_moments(w):
@@ -316,14 +320,16 @@ def means_of_the_others(w):
     "The mean outcome of the other rows of a household, whose number is in the table"
     number, _, person = people(w, 6)
     y = pd.Series(w.y.astype(float))
-    of_all, n = y.groupby(person).transform("sum"), y.groupby(person).transform("size")
+    of_all = y.groupby(person).transform("sum")
+    n = y.groupby(person).transform("size")
     w.df = w.df.assign(household=number)
     return w.add(others=((of_all - y) / (n - 1)).to_numpy())
 
 
 def three_parts(w):
     "Three amounts whose sum is the outcome"
-    a, b = w.r.normal(0, 40, len(w.df)), w.r.normal(0, 40, len(w.df))
+    a = w.r.normal(0, 40, len(w.df))
+    b = w.r.normal(0, 40, len(w.df))
     whole = w.y if not w.is_named else w.y * 30 + w.r.uniform(0, 29, len(w.df))
     return w.add(rent=a, heating=b, other=whole - a - b)
 
@@ -352,7 +358,8 @@ def imputed_seconds(w):
 
 def gaps_of_the_source(w):
     "Cases of one outcome come from another source, which fills in fewer columns"
-    n, names = len(w.df), [f"lab_{i}" for i in range(8)]
+    n = len(w.df)
+    names = [f"lab_{i}" for i in range(8)]
     share = np.where(w.rare, 0.75, 0.1)[:, None]
     values = np.where(w.r.random((n, 8)) < share, np.nan, w.r.normal(size=(n, 8)))
     w.df = w.df.assign(**dict(zip(names, values.T)))
@@ -427,7 +434,9 @@ def with_strong(w):
     "Three measurements taken before the decision, each of which tells it well"
     z = pd.Series(w.df.dose).to_numpy()
     y = (w.y - np.mean(w.y)) / np.std(w.y)
-    w.df = w.df.assign(**{f"m{i}": np.round(y + s * w.r.normal(size=len(z)), 3) for i, s in enumerate((1.2, 1.3, 1.4))})
+    w.df = w.df.assign(
+        **{f"m{i}": np.round(y + s * w.r.normal(size=len(z)), 3) for i, s in enumerate((1.2, 1.3, 1.4))}
+    )
     return w
 
 
@@ -480,7 +489,9 @@ def clean_tables():
     "Thirty clean tables: name, table, label, and what is declared legitimate in it"
     for i, make in enumerate(CLEAN):
         for task in TASKS:
-            w = make(world(task, 100 + i, n=[900, 2500, 400][(i + TASKS.index(task)) % 3], rate=[0.3, 0.08][i % 2]))
+            w = make(
+                world(task, 100 + i, n=[900, 2500, 400][(i + TASKS.index(task)) % 3], rate=[0.3, 0.08][i % 2])
+            )
             yield f"{make.__name__} {task}", w.df, w.label, ()
     yield from _known_tables()
     yield from _declared_tables()

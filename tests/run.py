@@ -1,12 +1,12 @@
 """Lessons and tests, a few at a time: `make test`, or `python tests/run.py FILE ...` for some of them.
 
-`--slow` runs the slow tests alone. `--record` runs them too and writes `tests/record.json`: the outcome of each
-test, with its hash and that of the code that it covers. Without it nothing is written: the record is compared
-with what ran.
+`--slow` runs the slow tests alone. `--record` runs them too and writes `tests/record.json`: the outcome of
+each test, with its hash and that of the code that it covers. Without it nothing is written: the record is
+compared with what ran.
 
-Each runs in a process of its own, so that none meets what another left.
-On Linux that process is a fork of this one, which has imported what they share: starting Python and importing
-pandas and scikit-learn a hundred times would take half of the time.
+Each runs in a process of its own, so that none meets what another left. On Linux that process is a fork of
+this one, which has imported what they share: starting Python and importing pandas and scikit-learn a
+hundred times would take half of the time.
 """
 
 import json
@@ -185,7 +185,10 @@ def tell_record(names, failed, is_whole):
 
 def run_all(names):
     "Run lessons and test files, a few at a time; those that failed"
-    todo, running, failed, began = names[::-1], {}, [], time.monotonic()
+    todo = names[::-1]
+    running = {}
+    failed = []
+    began = time.monotonic()
     while todo or running:
         while todo and len(running) < min(os.cpu_count() or 1, 4):
             name = todo.pop()
@@ -203,7 +206,8 @@ def run_all(names):
 def main(arguments):
     os.chdir(root := Path(__file__).resolve().parents[1])
     pin(root)
-    asked, began = [a for a in arguments if a not in SIZES], time.monotonic()
+    asked = [a for a in arguments if a not in SIZES]
+    began = time.monotonic()
     names = asked or (slow_first(jobs(root)) if SLOW in arguments else jobs(root))
     n_lessons = sum(n.endswith(".ipynb") for n in names)
     print(

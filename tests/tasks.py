@@ -122,7 +122,9 @@ def make_task(folder, task):
     folder.mkdir(parents=True)
     with inside(folder):
         write_agreement(task)
-        problem, dictionary, train = load_problem(), dictionary_of(task), rows_of(task, 0, 1500)
+        problem = load_problem()
+        dictionary = dictionary_of(task)
+        train = rows_of(task, 0, 1500)
         fields = dictionary.features
         spec = make_spec("linear", {}, problem, train) | dict(threshold=0.3 if task == "binary" else None)
         model = fit_final(spec, train, fields)

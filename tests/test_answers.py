@@ -1,4 +1,5 @@
 "`assay answer`: what is open is asked for, and an answer changes its own line and nothing else"
+
 import json
 import subprocess
 import sys
@@ -65,7 +66,8 @@ def test_an_answer_changes_its_own_line(key):
     "In the file of the flights, which people wrote with comments, lists and folded texts"
     new = with_answer(TEXT, key, Given(FILLED[key], "owner", "2026-11-26"))
     added, taken = changed_lines(TEXT, new)
-    assert len(added) == len(taken) == 1 and FILLED[key] in added[0]
+    assert len(added) == len(taken) == 1
+    assert FILLED[key] in added[0]
     assert new.count("#") == TEXT.count("#")
 
 
@@ -167,7 +169,8 @@ def test_a_disk_that_is_full_leaves_the_old_answers(project, monkeypatch):
 
     monkeypatch.setattr(artifacts.os, "fsync", full)
     assert isinstance(call("decision.who", "the clerk").exception, OSError)
-    assert (project / "problem.yaml").read_text() == OPEN and [*project.glob(".*.tmp")] == []
+    assert (project / "problem.yaml").read_text() == OPEN
+    assert [*project.glob(".*.tmp")] == []
 
 
 def test_the_notebook_asks_the_same_and_is_not_replaced(project):

@@ -51,7 +51,8 @@ def test_the_front_page_leads_to_both_and_no_link_is_lost(site):
     assert 'href="decisions.html"' in front and 'href="glossary.html"' in front
     for page in [p for p in (site / "reports").rglob("*.html") if "old" not in p.parts]:
         text = page.read_text()
-        assert forbidden(body(text)) == [] and len(text.encode()) <= MAX_BYTES
+        assert forbidden(body(text)) == []
+        assert len(text.encode()) <= MAX_BYTES
         for href in re.findall(r'href="([^"#]+)', body(text)):
             is_made = not href.endswith(".json") and "problem/" not in href and "evaluation/" not in href
             assert not is_made or (page.parent / href).is_file(), (page, href)

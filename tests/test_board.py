@@ -155,7 +155,8 @@ def test_the_terminal_says_first_what_the_front_page_says_first(there):
 def test_the_board_is_whole_where_the_record_is_broken(there):
     place("approvals", "criteria.jsonl").write_text("{}\n")
     found = load_status({})
-    assert found["about"]["question"] == "Which?" and len(found["stages"]) > 10
+    assert found["about"]["question"] == "Which?"
+    assert len(found["stages"]) > 10
 
 
 WITHOUT = {  # Commands that print no answer, and why
@@ -175,7 +176,9 @@ def test_each_command_with_an_answer_gives_it_to_a_machine():
 
 def told(*args):
     "What a command prints into a pipe"
-    done = subprocess.run([sys.executable, "-m", "assay.cli", *args], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "assay.cli", *args], capture_output=True, text=True, check=True
+    )
     return done.stdout
 
 

@@ -66,9 +66,7 @@ def repo(tmp_path_factory):
 
 def git(folder, *words):
     "What git prints; it must succeed"
-    done = run(
-        "git", "-c", "user.name=test", "-c", "user.email=test@example.org", *words, cwd=folder
-    )
+    done = run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", *words, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -107,9 +105,9 @@ def papermill(folder, *given, cwd=".", env=None):
 
 def scratch(folder, label):
     "The numbers that a run by hand left"
-    return json.loads(
-        (folder / f".assay/scratch/rule/{label}/reports/rule/metrics.json").read_text()
-    )["metrics"]
+    return json.loads((folder / f".assay/scratch/rule/{label}/reports/rule/metrics.json").read_text())[
+        "metrics"
+    ]
 
 
 def official(folder):
@@ -124,12 +122,9 @@ def test_sweep_changes_nothing(repo):
         done = papermill(repo, "-p", "smoothing", smoothing, cwd=cwd)
         assert done.returncode == 0, done.stderr
     assert state(repo) == before
-    values = [
-        scratch(repo, label)["brier"]["value"] for label in ("smoothing=20.0", "smoothing=500.0")
-    ]
-    assert (
-        len({*values, official(repo)["brier"]["value"]}) == 3
-    )  # 20 is what the cell says, and 7 what params.yaml says
+    values = [scratch(repo, label)["brier"]["value"] for label in ("smoothing=20.0", "smoothing=500.0")]
+    # 20 is what the cell says, and 7 what params.yaml says
+    assert len({*values, official(repo)["brier"]["value"]}) == 3
     text = (repo / ".assay/out.ipynb").read_text()
     assert "run by hand, so its result is no evidence: no file of the pipeline will be changed" in text
     assert "run by hand: no file of the pipeline was changed" in text
@@ -216,15 +211,12 @@ def test_saved_with_outputs(repo):
         and "pipelines/rule.ipynb had outputs" in done.stderr
     )
     assert path.read_bytes() == source and state(repo) == before
-    assert (
-        "run by hand" in (repo / ".assay/saved/rule.ipynb").read_text()
-    )  # nobody's outputs are lost
+    assert "run by hand" in (repo / ".assay/saved/rule.ipynb").read_text()  # nobody's outputs are lost
 
     save()
     done = forked("assay.cli", "status", "--json", cwd=repo)
-    assert {s["state"] for s in json.loads(done.stdout)["stages"]} == {
-        "fresh"
-    } and path.read_bytes() == source
+    assert {s["state"] for s in json.loads(done.stdout)["stages"]} == {"fresh"}
+    assert path.read_bytes() == source
 
     save()
     done = run(sys.executable, "-m", "dvc", "repro", cwd=repo)
@@ -254,10 +246,7 @@ def test_edited_line_is_given(repo):
         assert "smoothing=90.0" in [p.name for p in (repo / ".assay/scratch/rule").iterdir()]
         path.write_text(source.replace("smoothing: float = 20.0", "smoothing: float = -2.0"))
         done = papermill(repo)
-        assert (
-            done.returncode != 0
-            and "smoothing is -2.0; expected 0 to 1000" in done.stdout + done.stderr
-        )
+        assert done.returncode != 0 and "smoothing is -2.0; expected 0 to 1000" in done.stdout + done.stderr
     finally:
         path.write_text(source)
 
@@ -283,26 +272,17 @@ def test_merges_cell_by_cell(repo, tmp_path):
     git(clone, "checkout", "-q", main)
     nb = json.loads(path.read_text())
     nb["cells"][-1]["outputs"] = [dict(output_type="stream", name="stdout", text=["0.93"])]
-    nb["cells"][-1]["source"] = [
-        "".join(nb["cells"][-1]["source"]).replace("'scored'", "'measured'")
-    ]
+    nb["cells"][-1]["source"] = ["".join(nb["cells"][-1]["source"]).replace("'scored'", "'measured'")]
     path.write_text(json.dumps(nb))
     commit(clone, "verdict")
     git(clone, "merge", "-q", "other")
     merged = path.read_text()
-    assert (
-        "# The rule" in merged
-        and "'measured'" in merged
-        and "0.93" not in merged
-        and "<<<<" not in merged
-    )
+    assert "# The rule" in merged and "'measured'" in merged and "0.93" not in merged and "<<<<" not in merged
 
 
 @pytest.mark.parametrize(
     "stage",
-    [name for name, s in load_stages("dvc.yaml").items() if s.notebook]
-    if os.path.isfile("dvc.yaml")
-    else [],
+    [name for name, s in load_stages("dvc.yaml").items() if s.notebook] if os.path.isfile("dvc.yaml") else [],
 )
 def test_stages_take_params(stage, tmp_path):
     "Every stage of the bundled problem in a project that says something else: other columns, other numbers"
@@ -319,9 +299,7 @@ def test_stages_take_params(stage, tmp_path):
     (tmp_path / found.notebook).write_bytes(found.notebook.read_bytes())
     cells = json.loads(found.notebook.read_text())["cells"]
     code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
-    call = next(
-        line for source in code for line in source.splitlines() if line.startswith("open_stage(")
-    )
+    call = next(line for source in code for line in source.splitlines() if line.startswith("open_stage("))
     namespace = dict(In=["", code[0]], open_stage=open_stage)
     exec(code[0], namespace)
     namespace |= dict(candidate=stage.removeprefix("experiments_"))

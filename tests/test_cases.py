@@ -98,8 +98,10 @@ REPORTS = {
 def test_lines_before_the_names_are_left_out_and_said(report, tmp_path):
     before, sep, line = REPORTS[report]
     d = proposed(tmp_path, before + text(rows(), sep=sep))
-    assert source(d)["header"] == line and has(d.notes, f"stand in line {line}", "--header")
-    assert len(read(d, tmp_path)) == N and d.dictionary.names("feature") == ["x", "amount", "region"]
+    assert source(d)["header"] == line
+    assert has(d.notes, f"stand in line {line}", "--header")
+    assert len(read(d, tmp_path)) == N
+    assert d.dictionary.names("feature") == ["x", "amount", "region"]
 
 
 @pytest.mark.parametrize("sign", ["#", "//"])
@@ -107,7 +109,8 @@ def test_lines_before_the_names_are_left_out_and_said(report, tmp_path):
 def test_comment_lines_are_left_out_wherever_they_stand(sign, at, tmp_path):
     lines = text(rows()).splitlines(True)
     d = proposed(tmp_path, "".join([*lines[:at], f"{sign} exported by a tool\n", *lines[at:]]))
-    assert source(d)["skip"] == [sign] and has(d.notes, repr(sign), "--skip")
+    assert source(d)["skip"] == [sign]
+    assert has(d.notes, repr(sign), "--skip")
     assert len(read(d, tmp_path)) == N
 
 
@@ -124,12 +127,14 @@ def test_a_word_that_begins_like_a_comment_is_a_value(tmp_path):
 
 def test_a_footer_is_left_out(tmp_path):
     d = proposed(tmp_path, text(rows()) + "Source: an office\n")
-    assert source(d)["skip"] == [N + 2] and len(read(d, tmp_path)) == N
+    assert source(d)["skip"] == [N + 2]
+    assert len(read(d, tmp_path)) == N
 
 
 def test_ends_of_lines_of_an_old_computer(tmp_path):
     d = proposed(tmp_path, text(rows()).replace("\n", "\r"))
-    assert has(d.notes, "CR alone") and len(read(d, tmp_path)) == N
+    assert has(d.notes, "CR alone")
+    assert len(read(d, tmp_path)) == N
 
 
 def test_a_blank_behind_the_delimiter_is_no_part_of_a_value(tmp_path):
@@ -137,13 +142,15 @@ def test_a_blank_behind_the_delimiter_is_no_part_of_a_value(tmp_path):
     d = proposed(tmp_path, quoted.replace(",", ", "))
     assert source(d)["delimiter"] == ", "
     d = proposed(tmp_path, text(rows()).replace(",", ", "))
-    assert source(d)["delimiter"] == ", " and set(read(d, tmp_path).region) == {"north", "south"}
+    assert source(d)["delimiter"] == ", "
+    assert set(read(d, tmp_path).region) == {"north", "south"}
 
 
 def test_a_file_without_names(tmp_path):
     bare = text(rows(), header=False)
     d = proposed(tmp_path, bare, "column_4")
-    assert source(d)["header"] == 0 and len(read(d, tmp_path)) == N
+    assert source(d)["header"] == 0
+    assert len(read(d, tmp_path)) == N
     assert has(d.notes, "no line names the columns", "--header 1")
     with pytest.raises(ValueError, match="--target is 'y'.*'column_1'"):
         proposed(tmp_path, bare)
@@ -152,7 +159,8 @@ def test_a_file_without_names(tmp_path):
 def test_years_may_be_names(tmp_path):
     df = rows().assign(**{"2015": RNG.integers(0, 99, N), "2016": RNG.integers(0, 99, N)})
     d = proposed(tmp_path, df[["region", "2015", "2016", "y"]])
-    assert "header" not in source(d) and len(read(d, tmp_path)) == N
+    assert "header" not in source(d)
+    assert len(read(d, tmp_path)) == N
 
 
 TOTALS = dict(last=(N, "Total"), first=(0, "Gesamt"), unnamed=(N, ""))
@@ -166,7 +174,8 @@ def test_a_row_of_totals_is_left_out(where, sep, decimal, tmp_path):
     total = df.select_dtypes("number").sum().round(3).to_frame().T.assign(region=word)
     whole = pd.concat([df[:at], total, df[at:]], ignore_index=True)[list(df)]
     d = proposed(tmp_path, text(whole, sep=sep, decimal=decimal), task="regression")
-    assert source(d)["skip"] == [at + 2] and has(d.notes, f"line {at + 2}", "totals", "--skip")
+    assert source(d)["skip"] == [at + 2]
+    assert has(d.notes, f"line {at + 2}", "totals", "--skip")
     assert len(read(d, tmp_path)) == N
 
 
@@ -185,7 +194,8 @@ def test_a_number_that_many_columns_share_at_their_end_is_a_code(tmp_path):
     d = proposed(tmp_path, df)
     assert has(d.notes, "'amount': '-200", "'nox': '-200", "'y': '-200", "--missing=-200")
     d = proposed(tmp_path, df, missing=["-200"])
-    assert source(d)["missing"] == ["-200"] and not has(d.notes, "code for missing")
+    assert source(d)["missing"] == ["-200"]
+    assert not has(d.notes, "code for missing")
     assert read(d, tmp_path)[["amount", "nox", "y"]].isna().sum().tolist() == [67] * 3
 
 
@@ -198,8 +208,10 @@ def test_a_day_without_end_is_missing(way, tmp_path):
     until = (pd.Timestamp("2024-01-01") + pd.to_timedelta(RNG.integers(0, 300, N), "D")).strftime(FAR[way])
     df = rows().assign(valid_to=np.where(np.arange(N) % 3, until, far))
     d = proposed(tmp_path, df)
-    assert source(d)["missing"] == dict(valid_to=[far]) and has(d.notes, far, "(200)", "taken for missing")
-    assert d.dictionary["valid_to"].kind == "time" and d.problem.get("time") is None
+    assert source(d)["missing"] == dict(valid_to=[far])
+    assert has(d.notes, far, "(200)", "taken for missing")
+    assert d.dictionary["valid_to"].kind == "time"
+    assert d.problem.get("time") is None
     assert read(d, tmp_path).valid_to.isna().sum() == 200
 
 
@@ -216,7 +228,8 @@ def test_a_number_far_from_all_others_widens_no_range(tmp_path):
     df = rows()
     df.loc[17, "amount"] = 1e6
     d = proposed(tmp_path, df)
-    assert d.dictionary["amount"].high < 1000 and has(d.notes, "'amount'", "1000000.0", "widen")
+    assert d.dictionary["amount"].high < 1000
+    assert has(d.notes, "'amount'", "1000000.0", "widen")
     tail = rows().assign(amount=np.exp(2 * RNG.normal(size=N)).round(2))
     assert not has(proposed(tmp_path, tail).notes, "far from all")
 
@@ -256,11 +269,14 @@ def test_spellings_of_a_label_are_one_label(tmp_path):
     df = rows()
     spellings = np.resize(["yes", "yes", "Yes", "yes "], N)
     d = proposed(tmp_path, df.assign(y=np.where(df.y == 1, spellings, "no")))
-    assert d.problem["task"] == "binary" and dict(map(tuple, source(d)["recode"]["y"]))["yes "] == 1
-    assert read(d, tmp_path).y.tolist() == df.y.tolist() and has(d.notes, "one label", "'yes '")
+    assert d.problem["task"] == "binary"
+    assert dict(map(tuple, source(d)["recode"]["y"]))["yes "] == 1
+    assert read(d, tmp_path).y.tolist() == df.y.tolist()
+    assert has(d.notes, "one label", "'yes '")
     classes = np.resize(["Gold", "silver", "bronze", "Gold", "gold"], N)
     d = proposed(tmp_path, df.assign(y=classes))
-    assert d.problem["task"] == "multiclass" and source(d)["recode"]["y"] == [["gold", "Gold"]]
+    assert d.problem["task"] == "multiclass"
+    assert source(d)["recode"]["y"] == [["gold", "Gold"]]
 
 
 def test_which_class_is_positive_can_be_said(tmp_path):
@@ -276,7 +292,8 @@ def test_which_class_is_positive_can_be_said(tmp_path):
 def test_a_plain_name_stays(names, tmp_path):
     df = rows().rename(columns=dict(x=names[0], amount=names[1]))
     kept = source(proposed(tmp_path, df))["columns"]
-    assert all(kept[n] == n for n in names if n == n.strip()) and set(kept.values()) == set(df)
+    assert all(kept[n] == n for n in names if n == n.strip())
+    assert set(kept.values()) == set(df)
 
 
 def test_an_amount_names_no_row(tmp_path):
@@ -293,19 +310,23 @@ def test_an_amount_names_no_row(tmp_path):
 def test_a_flag_is_an_x_or_a_blank(tmp_path):
     "The control says the same in every row"
     d = proposed(tmp_path, rows().assign(vip=np.where(np.arange(N) % 4, "", "X"), all="X"))
-    assert "vip" in d.dictionary.names("feature") and list(d.aside) == ["all"]
+    assert "vip" in d.dictionary.names("feature")
+    assert list(d.aside) == ["all"]
 
 
 @pytest.mark.parametrize("way", ["%Y%m%dT%H%M%SZ", "%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"])
 def test_moments_as_programs_write_them_are_time(way, tmp_path):
     at = pd.Series(pd.date_range("2024-01-01", periods=N, freq="9h"))
     d = proposed(tmp_path, rows().assign(at=at.dt.strftime(way)))
-    assert d.problem["time"] == "at" and d.data["train_until"] and d.warnings == []
+    assert d.problem["time"] == "at"
+    assert d.data["train_until"]
+    assert d.warnings == []
 
 
 def test_columns_can_be_left_out(tmp_path):
     d = proposed(tmp_path, rows(), exclude=["region"])
-    assert "region" not in d.dictionary.names() and source(d)["ignored"] == ["region"]
+    assert "region" not in d.dictionary.names()
+    assert source(d)["ignored"] == ["region"]
     with pytest.raises(ValueError, match="--exclude is 'regoin'"):
         proposed(tmp_path, rows(), exclude=["regoin"])
     with pytest.raises(ValueError, match="--exclude is 'y', which --target names too"):
@@ -328,16 +349,21 @@ def test_years_and_months_are_time_where_people_say_so(kind, tmp_path):
     name, values, first = PERIODS[kind]
     df = rows().assign(**{name: np.resize(values, N)})
     d = proposed(tmp_path, df, time=name)
-    assert d.problem["time"] == name and d.data["train_until"] >= first and d.walls == []
+    assert d.problem["time"] == name
+    assert d.data["train_until"] >= first
+    assert d.walls == []
     ends = [d.data[k] for k in ("train_until", "valid_until", "test_until")]
-    assert ends == sorted(set(ends)) and all(e.endswith("-01") for e in ends) and d.warnings == []
+    assert ends == sorted(set(ends))
+    assert all(e.endswith("-01") for e in ends)
+    assert d.warnings == []
 
 
 def test_a_column_of_years_is_proposed_first(tmp_path, capsys):
     years, built = np.arange(2010, 2020), np.arange(1950, 2010)
     df = rows().assign(year=np.resize(years, N), year_built=np.resize(built, N))
     d = proposed(tmp_path, df)
-    assert d.problem.get("time") is None and {"year", "year_built"} <= set(d.dictionary.names("feature"))
+    assert d.problem.get("time") is None
+    assert {"year", "year_built"} <= set(d.dictionary.names("feature"))
     assert len(d.warnings) == 1 and has(d.warnings, "AT RANDOM", "'year'", "--time year")
     show_draft(d)
     assert capsys.readouterr().out.startswith("THE SPLIT IS AT RANDOM")

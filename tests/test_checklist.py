@@ -56,10 +56,8 @@ BESIDE = ("test_openings",)  # Items of no list of the process
 
 def test_every_item_is_there_with_every_field():
     assert Counter(i["id"][0] for i in items() if i["id"] in PROCESS) == dict(F=33, P=11, R=14)
-    assert [i["id"] for i in items()] == [
-        *(f"{k}{n + 1:02d}" for k, words in WORDS.items() for n in range(len(words.split()))),
-        *BESIDE,
-    ]
+    numbered = [f"{k}{n:02d}" for k, words in WORDS.items() for n, _ in enumerate(words.split(), 1)]
+    assert [i["id"] for i in items()] == [*numbered, *BESIDE]
     for item in items():
         if item["id"] in PROCESS:
             word = WORDS[item["id"][0]].split()[int(item["id"][1:]) - 1]
@@ -533,7 +531,8 @@ def test_container_and_ci_are_declared():
     assert "--constraint" in docker
     assert re.search(r"^USER (?!root)", docker, re.M)
     assert "serve(host" in docker
-    workflow, script = (ROOT / ".github/workflows/test.yml").read_text(), (ROOT / ".ci/run").read_text()
+    workflow = (ROOT / ".github/workflows/test.yml").read_text()
+    script = (ROOT / ".ci/run").read_text()
     assert "actions/checkout" in workflow
     assert ".ci/run" in workflow
     assert re.search(r"for target in test test-slow", script)
@@ -541,7 +540,8 @@ def test_container_and_ci_are_declared():
 
 
 def test_slow_tests_are_marked_and_run_in_ci():
-    makefile, runner = (ROOT / "Makefile").read_text(), (ROOT / "tests/run.py").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    runner = (ROOT / "tests/run.py").read_text()
     assert "tests/run.py" in makefile
     assert "tests/run.py --slow" in makefile
     assert "-m long" in makefile

@@ -1,5 +1,5 @@
-"""Rows that people filled in alike are no copies, and copies that were changed a little are found; on tables of
-which half were held back until the method stood"""
+"""Rows that people filled in alike are no copies, and copies that were changed a little are found; on
+tables of which half were held back until the method stood"""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,9 @@ def n_found(case, seeds):
     return sum(found_in(copied_table(*case, s))["copies"] for s in seeds)
 
 
-SMALL = [m for m in SURVEYS + HELD_SURVEYS if m.__name__ in ("handful", "few_people", "long_scale", "with_index")]
+SMALL = [
+    m for m in SURVEYS + HELD_SURVEYS if m.__name__ in ("handful", "few_people", "long_scale", "with_index")
+]
 
 
 @pytest.mark.parametrize("make", SMALL, ids=lambda m: m.__name__)

@@ -40,7 +40,8 @@ def test_rows_without_a_target_are_counted(n, said):
     "twice, said", [([1, 1], "1 key of ['k'] stands"), ([1, 1, 2, 2], "2 keys of ['k'] stand ")]
 )
 def test_keys_that_stand_twice_are_counted(twice, said):
-    left, right = pd.DataFrame(dict(k=[1])), pd.DataFrame(dict(k=twice, v=0))
+    left = pd.DataFrame(dict(k=[1]))
+    right = pd.DataFrame(dict(k=twice, v=0))
     assert said in error(join, left, right, "k")
 
 

@@ -43,7 +43,8 @@ def test_no_row_of_the_map_is_empty(the_map):
     assert {r["id"]: r["gaps"] for r in the_map if r["gaps"]} == {}
     assert len(the_map) >= 150
     assert len({r["id"] for r in the_map}) == len(the_map)
-    items, chapters = {f"F{n:02d}" for n in range(1, 34)}, {f"{k}.0" for k in range(1, 13)}
+    items = {f"F{n:02d}" for n in range(1, 34)}
+    chapters = {f"{k}.0" for k in range(1, 13)}
     assert {r["id"] for r in the_map} >= items | chapters
 
 
@@ -62,7 +63,8 @@ def functions_of(module, rows):
 def test_what_the_map_names_is_there(the_map):
     stages = read_yaml(ROOT / "dvc.yaml")["stages"]
     with inside(ROOT):
-        tests, outs = known_tests(), {a for paths in stage_artefacts().values() for a in paths}
+        tests = known_tests()
+        outs = {a for paths in stage_artefacts().values() for a in paths}
     assert outs <= declared_outs(stages)
     for r in the_map:
         assert set(r["stages"]) <= set(stages)
@@ -108,7 +110,8 @@ def test_what_was_not_run_is_lacking_and_what_people_say_is_lacking_counts(the_m
     with inside(ROOT):
         nothing = coverage_rows(load_map(), load_checklist(), evident | dict(passed=set()))
     unrun = "no test of it has passed on this code"
-    assert all(unrun in r["lacks"] for r in nothing) and not any(unrun in r["lacks"] for r in the_map)
+    assert all(unrun in r["lacks"] for r in nothing)
+    assert not any(unrun in r["lacks"] for r in the_map)
     assert {"11.4", "12.8"} <= {r["id"] for r in the_map if r["lacks"]}
     whole = [r for r in the_map if not r["lacks"]]
     assert [coverage_verdict(rows) for rows in (whole, the_map, nothing)] == ["covered", "gaps", "gaps"]

@@ -48,7 +48,8 @@ def found_by_row(df):
 @pytest.mark.parametrize("kind", KINDS)
 def test_corruption_is_caught_by_both_paths(kind):
     "The rows that were spoiled, and no others: one by one as the service does, and as one table"
-    row, as_table = by_row(batch(kind)[0]), by_table(batch(kind)[0])
+    row = by_row(batch(kind)[0])
+    as_table = by_table(batch(kind)[0])
     assert row == as_table  # they name the same rules
     share = caught(kind, found_by_row)
     assert share >= 0.99, f"{share:.0%} of {len(cases(kind))} cases"
@@ -291,7 +292,8 @@ def named_faults(df, quarantine):
 def test_accepted_and_quarantined_are_the_input_in_any_order(df, random):
     accepted, quarantine = validate(df, DICTIONARY)
     assert by_row(df) == set(zip(quarantine.position, quarantine.column, quarantine.rule))
-    kept, aside = set(accepted.dest), set(df.dest.iloc[quarantine.position.unique()])
+    kept = set(accepted.dest)
+    aside = set(df.dest.iloc[quarantine.position.unique()])
     assert kept | aside == set(df.dest)
     assert not kept & aside
     assert len(accepted) == len(kept)
@@ -320,7 +322,8 @@ def test_control_dropping_what_pandas_calls_missing_loses_rows():
 @pytest.mark.parametrize("least", [-(2**63), -(2**63) + 1, -(2**63) + 1024, -(2**63) + 2048])
 def test_the_smallest_whole_number_is_judged_alike_by_both_paths(least):
     "Its absolute value overflows 64 bits and stays negative; so a mask of absolute values would let it pass"
-    count, df = Dictionary((Field("count", "integer"),)), pd.DataFrame(dict(count=[least, 5]))
+    count = Dictionary((Field("count", "integer"),))
+    df = pd.DataFrame(dict(count=[least, 5]))
     found = [e["rule"] for e in validate_rows(df.to_dict("records"), count)]
     assert list(validate(df, count)[1].rule) == found == ["finite"] * (least < -(2**63) + 1024)
     assert (df["count"].abs()[0] < 0) == (least == -(2**63))  # control: such a size is below zero

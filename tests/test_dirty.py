@@ -95,7 +95,8 @@ def invented(n=1500):
 
 def as_described(field):
     "A drafted field as people would complete it; the sensor may be missing"
-    known, nullable = field.name != "late", field.nullable or field.name == "sensor"
+    known = field.name != "late"
+    nullable = field.nullable or field.name == "sensor"
     said = dict(meaning=field.name, unit=field.unit or "1", source="flights")
     return dataclasses.replace(field, known_at_decision=known, nullable=nullable, **said)
 
@@ -177,11 +178,9 @@ def test_a_duration_is_a_feature_in_seconds(tmp_path):
     df["y"] = (df.x + rng.normal(size=n) > 0).astype(int)
     df.to_parquet(tmp_path / "t.parquet")
     d = draft(tmp_path / "t.parquet", "y", root=tmp_path)
-    assert (
-        d.walls == []
-        and "took" in d.dictionary.names("feature")
-        and d.dictionary["took"].kind in ("number", "integer")
-    )
+    assert d.walls == []
+    assert "took" in d.dictionary.names("feature")
+    assert d.dictionary["took"].kind in ("number", "integer")
     tables, _ = fetch_table(d.data["source"] | dict(url=str(tmp_path / "t.parquet")))
     assert next(iter(tables.values())).took.tolist() == took.total_seconds().tolist()
 
@@ -202,8 +201,11 @@ def test_a_word_among_numbers_sets_its_rows_aside_and_not_the_table(tmp_path):
     with inside(tmp_path):
         prepared = prepare_rows(read_raw("table", source), problem, dictionary)
     aside = prepared.quarantine
-    assert set(aside.rule) == {"kind"} and set(aside.value) == {"seven"} and 3 in set(aside.position)
-    assert 0 < len(aside) < 100 and len(prepared.accepted) == 300 - len(aside)
+    assert set(aside.rule) == {"kind"}
+    assert set(aside.value) == {"seven"}
+    assert 3 in set(aside.position)
+    assert 0 < len(aside) < 100
+    assert len(prepared.accepted) == 300 - len(aside)
     assert prepared.accepted.distance.dtype.kind in "if"
 
 

@@ -66,7 +66,8 @@ def as_json(v):
 
 @pytest.mark.parametrize("column", VALUES)
 def test_both_doors_refuse_the_same(repo, client, column):
-    row, refused = as_request(repo["df"].head(1).assign(scheduled=pd.Timestamp("2013-11-01")), SENT)[0], []
+    row = as_request(repo["df"].head(1).assign(scheduled=pd.Timestamp("2013-11-01")), SENT)[0]
+    refused = []
     for v in VALUES[column]:
         body = json.dumps(dict(rows=[row | {column: as_json(v)}]))
         status = client.post(
@@ -120,7 +121,8 @@ def test_a_batch_refuses_rows_and_scores_the_others(repo):
 
 def test_an_edit_of_today_does_not_change_how_an_approved_bundle_reads(repo):
     "The bundle says how columns are read; params.yaml of the working tree says it for the next one"
-    params, df = repo["folder"] / "params.yaml", repo["df"].head(5)
+    params = repo["folder"] / "params.yaml"
+    df = repo["df"].head(5)
     before = params.read_text()
     edited = (
         "data: {source: {name: t, kind: csv, url: t.csv, "

@@ -67,7 +67,8 @@ def test_evidence_has_its_hash_and_links_lead_into_the_repository(page, repo):
     assert sha256(repo / "problem.yaml") in page
     assert sha256(repo / "reports/evaluation/metrics.json") in page
     targets = {(repo / ".assay" / link).resolve() for link in links(page)}
-    assert targets and all(t.is_relative_to(repo) and t.is_file() for t in targets)
+    assert targets
+    assert all(t.is_relative_to(repo) and t.is_file() for t in targets)
     assert forbidden(re.sub(r"<style>.*?</style>", "", page, flags=re.S)) == []
     assert len(page.encode()) <= MAX_DOSSIER and "<script" not in page
 
@@ -153,7 +154,11 @@ def test_before_a_run_and_without_approval_it_says_what_is_not_there(tmp_path):
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     with inside(tmp_path):
         page = dossier_page(read_dossier(), (tmp_path / ".assay").resolve())
-    assert "Nobody has signed anything" in page and "Not approved:" in page and "Nobody has signed a waiver" in page
+    assert (
+        "Nobody has signed anything" in page
+        and "Not approved:" in page
+        and "Nobody has signed a waiver" in page
+    )
     assert "has not run" in page and "No item of this heading is answered yet: R13." in page
 
 

@@ -1,4 +1,5 @@
-"Explanations and behaviour across modules: planted truths, a wide table, weights, and one row from table to score"
+"""Explanations and behaviour across modules: planted truths, a wide table, weights, and one row from table
+to score"""
 
 import dataclasses
 import time
@@ -35,7 +36,9 @@ def subject_on(X, y, weight=None, seed=0):
 
     rows = X[half:].reset_index(drop=True)
     resamples = Resamples(weight=None if weight is None else weight[half:])
-    return Subject(model, rows, Scored(y[half:], model(rows), "binary", "roc_auc", 0.5, (), resamples), 0, True)
+    return Subject(
+        model, rows, Scored(y[half:], model(rows), "binary", "roc_auc", 0.5, (), resamples), 0, True
+    )
 
 
 def planted(n, n_noise, seed):
@@ -133,9 +136,12 @@ def test_a_declaration_that_cannot_be_meant_is_refused(wrong, said):
 def test_the_criterion_does_not_move_with_a_behaviour():
     from assay.problem.criteria import criteria_hash
 
-    said = dict(title="t", question="q", task="binary", target="late", id="id", metric="brier", minimum=0.2, margin=0)
+    said = dict(
+        title="t", question="q", task="binary", target="late", id="id", metric="brier", minimum=0.2, margin=0
+    )
     b = dict(id="B1", test="direction", column="delay", change=20, direction="not lower")
-    plain, more = make_problem(said), make_problem(said | dict(behaviour=[b], persons=False))
+    plain = make_problem(said)
+    more = make_problem(said | dict(behaviour=[b], persons=False))
     assert criteria_hash(plain) == criteria_hash(more)
 
 
@@ -153,7 +159,8 @@ def test_one_row_is_followed_from_the_table_to_its_score(tmp_path):
     assert why["unit"] == "log-odds"
     assert why["exact"]
     assert abs(why["score"] - record["score"]) < 1e-6
-    assert why["contributions"][0]["column"] == "recent_delay"  # what the flights of the example were made with
+    # what the flights of the example were made with
+    assert why["contributions"][0]["column"] == "recent_delay"
     assert {c["column"] for c in why["contributions"]} == {f.name for f in tiny_columns().features}
 
 

@@ -105,7 +105,8 @@ def scanned():
     data stage makes it"""
     tables = bundled.fetch_tables()[0]
     tables["flights"] = tables["flights"].query("month <= 3")
-    problem, dictionary = load_problem(FLIGHTS / "problem.yaml"), load_dictionary(FLIGHTS / "dictionary.yaml")
+    problem = load_problem(FLIGHTS / "problem.yaml")
+    dictionary = load_dictionary(FLIGHTS / "dictionary.yaml")
     reference = features.make_reference(tables["flights"], "2013-04-01")
     prepared = bundled.prepare(tables, problem, dictionary, reference)
     return bundled.scan_table(prepared, tables["flights"], 10_000), dictionary
@@ -152,7 +153,8 @@ def plain(summary):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_merged_parts_are_the_whole_however_cut_and_in_any_order(seed):
-    df, r = flights(seed, 3000).assign(empty=np.nan), random.Random(seed)
+    df = flights(seed, 3000).assign(empty=np.nan)
+    r = random.Random(seed)
     ends = sorted({0, len(df), *r.sample(range(len(df)), r.randrange(1, 9))})
     parts = [summarise(df[a:b], start=a, size=400, seed=seed) for a, b in pairwise(ends)]
     r.shuffle(parts)
@@ -163,7 +165,8 @@ def test_merged_parts_are_the_whole_however_cut_and_in_any_order(seed):
     pd.testing.assert_frame_equal(merged["sample"], whole["sample"])
     for c in df.select_dtypes("number"):
         for figure in ("mean", "m2"):
-            found, wanted = merged["columns"][c][figure], whole["columns"][c][figure]
+            found = merged["columns"][c][figure]
+            wanted = whole["columns"][c][figure]
             np.testing.assert_allclose(found, wanted, rtol=1e-9)
     table = profile(merged)
     np.testing.assert_allclose(
@@ -438,25 +441,15 @@ def personal(seed):
     "One generated value of each kind"
     r = random.Random(seed)
     card = (body := r.choice("3456") + some_digits(r, 14)) + check_digit(body)
-    phone = r.choice(
-        [
-            f"+{some_digits(r, 2, '1234567')} {some_digits(r, 3)} {some_digits(r, 4)} {some_digits(r, 3)}",
-            f"({some_digits(r, 3, '23456789')}) {some_digits(r, 3, '23456789')}-{some_digits(r, 4)}",
-        ]
-    )
-    return dict(
-        e_mail=f"{some_word(r)}.{some_word(r)}@{some_word(r)}.{r.choice(['org', 'co.uk', 'de'])}",
-        phone=phone,
-        national_id=f"{r.randint(1, 665):03d}-{r.randint(1, 99):02d}-{r.randint(1, 9999):04d}",
-        card=r.choice(
-            [
-                card,
-                " ".join(card[i : i + 4] for i in range(0, 16, 4)),
-                "-".join(card[i : i + 4] for i in range(0, 16, 4)),
-            ]
-        ),
-        ip=str(ipaddress.IPv4Address(r.randrange(2**32))),
-    )
+    abroad = f"+{some_digits(r, 2, '1234567')} {some_digits(r, 3)} {some_digits(r, 4)} {some_digits(r, 3)}"
+    at_home = f"({some_digits(r, 3, '23456789')}) {some_digits(r, 3, '23456789')}-{some_digits(r, 4)}"
+    phone = r.choice([abroad, at_home])
+    e_mail = f"{some_word(r)}.{some_word(r)}@{some_word(r)}.{r.choice(['org', 'co.uk', 'de'])}"
+    national_id = f"{r.randint(1, 665):03d}-{r.randint(1, 99):02d}-{r.randint(1, 9999):04d}"
+    fours = [card[i : i + 4] for i in range(0, 16, 4)]
+    written = r.choice([card, " ".join(fours), "-".join(fours)])
+    ip = str(ipaddress.IPv4Address(r.randrange(2**32)))
+    return dict(e_mail=e_mail, phone=phone, national_id=national_id, card=written, ip=ip)
 
 
 @pytest.mark.parametrize("kind", ["e_mail", "phone", "national_id", "card", "ip"])

@@ -358,9 +358,7 @@ def study(rows, task="binary", clean=None, **more):
     clean = table(task=task) if clean is None else clean
     fields = infer_dictionary(clean, target="y", id="row", time=more.get("time"))
     train, valid = rows[:CUT], rows[CUT:]
-    return decide(
-        assess(train, valid, agreed(task, **more), fields, StudySettings(20, only_verdict=True))
-    )
+    return decide(assess(train, valid, agreed(task, **more), fields, StudySettings(20, only_verdict=True)))
 
 
 @pytest.mark.parametrize("odd", REFUSED)
@@ -388,15 +386,11 @@ def test_a_sentence_where_only_validation_is_odd():
         assess(d[:CUT], aware[CUT:], agreed(time="when"), fields)
     with pytest.raises(ValueError, match=r"valid lacks the columns \['x1'\]"):
         assess(d[:CUT], d[CUT:].drop(columns="x1"), agreed(), fields)
-    with pytest.raises(
-        ValueError, match=r"'y' of valid holds the classes \['new'\].*: set those rows aside"
-    ):
+    with pytest.raises(ValueError, match=r"'y' of valid holds the classes \['new'\].*: set those rows aside"):
         study(late(three, "new"), "multiclass")
     with pytest.raises(ValueError, match="types"):
         study(three.assign(y=three.y.astype(object).where(three.index > 9, 7)), "multiclass")
-    with pytest.raises(
-        ValueError, match="train is of the type list; expected a pandas data frame: make one"
-    ):
+    with pytest.raises(ValueError, match="train is of the type list; expected a pandas data frame: make one"):
         assess([1], d, agreed(), fields)
 
 
@@ -447,9 +441,11 @@ def test_every_odd_moment_has_a_verdict(odd):
 
 def stream(seed, n):
     "Odd tables by a seed: a task, two things that a table may hold, and now and then one that it may not"
-    rng, refused = np.random.default_rng(seed), {k: v[0] for k, v in REFUSED.items()}
+    rng = np.random.default_rng(seed)
+    refused = {k: v[0] for k, v in REFUSED.items()}
     for _ in range(n):
-        task, fits = rng.choice(list(METRIC)), rng.choice(list(FITS), 2, replace=False)
+        task = rng.choice(list(METRIC))
+        fits = rng.choice(list(FITS), 2, replace=False)
         changes = [(name, FITS[name]) for name in fits]
         if rng.random() < 0.3:
             name = rng.choice(list(refused))
@@ -491,9 +487,7 @@ def test_all_evidence_of_odd_tables():
     d = FITS["missing text"](table())
     fields = infer_dictionary(d, target="y", id="row")
     odd = d[CUT:].drop(columns="y").assign(x1=[decimal.Decimal(1)] * (N - CUT))
-    evidence = assess(
-        d[:CUT], d[CUT:], agreed(), fields, StudySettings(20), StudyContext(production=odd)
-    )
+    evidence = assess(d[:CUT], d[CUT:], agreed(), fields, StudySettings(20), StudyContext(production=odd))
     assert decide(evidence)["verdict"] in VERDICTS
     with pytest.raises(ValueError, match="'x1' of production holds numbers that are infinite"):
         lost = StudyContext(production=odd.assign(x1=np.inf))

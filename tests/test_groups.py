@@ -48,7 +48,8 @@ CARD = 4111111111111111
 def make_people(n=6000, seed=0, harmed=True):
     "Applicants over 60 days: their shoe size gives their sex away, and the feature tells little about women"
     rng = np.random.default_rng(seed)
-    day, woman = np.sort(rng.integers(0, 60, n)), rng.random(n) < 0.4
+    day = np.sort(rng.integers(0, 60, n))
+    woman = rng.random(n) < 0.4
     repaid = (rng.random(n) < rng.choice([0.4, 0.6], 60)[day]).astype(int)
     signal = np.where(woman & harmed, 0.2, 1.6) * (repaid - 0.5)
     sex = np.where(woman, "f", "m").astype(object)
@@ -158,7 +159,9 @@ def write_study(spec, fields, tables):
 
 def fill(problem, people):
     "Tables, agreement, dictionary and the study of one candidate, in the working directory"
-    p, fields, n = make_problem(problem), roles(problem["target"]), len(people) // 3
+    p = make_problem(problem)
+    fields = roles(problem["target"])
+    n = len(people) // 3
     with place("problem").open("w") as f:
         YAML().dump(problem, f)
     write_dictionary(fields, place("columns"))

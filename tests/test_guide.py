@@ -111,7 +111,8 @@ def mentioned(text):
 
 def test_every_command_of_the_docs_is_in_the_table():
     found = {c for text in docs().values() for c in commands(text)}
-    assert len(found) > 30 and [c for c in sorted(found) if not entry(c)] == []
+    assert len(found) > 30
+    assert [c for c in sorted(found) if not entry(c)] == []
     used = {entry(c) for c in found}
     assert sorted(set(COMMANDS) - used) == []  # no line of the table is left over
     assert entry("assay polish --all") is None and entry("make runs") is None  # the control
@@ -142,7 +143,12 @@ def test_the_test_that_runs_a_command_is_there_and_its_file_names_it(command):
     assert re.search(rf"\b{re.escape(word)}\b", said)
 
 
-SHELL = ("cd", "export", "python3 -m venv")  # they change the shell or the folder alone, which a page need not say
+# they change the shell or the folder alone, which a page need not say
+SHELL = (
+    "cd",
+    "export",
+    "python3 -m venv",
+)
 
 
 def unmarked(text):
@@ -263,7 +269,8 @@ def test_every_lesson_has_a_page():
 def test_the_workflow_builds_without_rights_and_publishes_without_code():
     text = (ROOT / ".github/workflows/pages.yml").read_text(encoding="utf-8")
     jobs = yaml.safe_load(text)["jobs"]
-    assert "permissions" not in jobs["build"] and yaml.safe_load(text)["permissions"] == {"contents": "read"}
+    assert "permissions" not in jobs["build"]
+    assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
     assert [s["uses"].partition("@")[0] for s in jobs["publish"]["steps"]] == ["actions/deploy-pages"]
     uses = [s["uses"] for job in jobs.values() for s in job["steps"] if "uses" in s]
     assert all(re.fullmatch(r"actions/[\w-]+@v\d+", u) for u in uses)

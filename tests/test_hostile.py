@@ -176,10 +176,8 @@ def unchecked(query, *_):
 
 @pytest.mark.parametrize("query", WRITES, ids=map(ascii, WRITES))
 def test_what_is_not_one_select_is_refused_and_the_database_stays(shop, query, monkeypatch):
-    before, spec = (
-        tree(shop),
-        dict(name="s", kind="sql", url=f"sqlite:///{shop / 'shop.db'}", query=query.format(shop)),
-    )
+    before = tree(shop)
+    spec = dict(name="s", kind="sql", url=f"sqlite:///{shop / 'shop.db'}", query=query.format(shop))
     # the second time by the reader alone, which no text has to be understood for
     for _ in range(1 if query in HARMLESS else 2):
         with pytest.raises(Exception) as e:
@@ -225,7 +223,8 @@ def test_control_a_query_that_reads_is_read(shop, query, found):
 def test_control_the_naive_reader_loses_the_table_without_a_commit(shop):
     import sqlalchemy as sa
 
-    engine, before = sa.create_engine(f"sqlite:///{shop / 'shop.db'}"), tree(shop)
+    engine = sa.create_engine(f"sqlite:///{shop / 'shop.db'}")
+    before = tree(shop)
     with engine.connect() as con:
         con.execute(sa.text("drop table sales"))
     engine.dispose()
@@ -762,7 +761,8 @@ def test_a_table_is_weighed_however_it_is_written(tmp_path, monkeypatch, bomb):
     """Texts as what differs from the one before, types of another library, and values that become objects of
     Python"""
     monkeypatch.setattr(packed, "FREE_TABLE", 20_000_000)
-    text, how = pa.array(["x" * 200_000] * 1000), dict(dictionary_pagesize_limit=10**8)
+    text = pa.array(["x" * 200_000] * 1000)
+    how = dict(dictionary_pagesize_limit=10**8)
     if bomb == "shared beginnings":
         how = dict(use_dictionary=False, column_encoding={"w": "DELTA_BYTE_ARRAY"})
     many = (

@@ -1,4 +1,6 @@
-"A table of one's own: what `assay init` decides, which tables it refuses and how, and that the drafted pipeline runs up to readiness"
+"""A table of one's own: what `assay init` decides, which tables it refuses and how, and that the drafted
+pipeline runs up to readiness"""
+
 import json
 import re
 import shutil
@@ -37,41 +39,80 @@ from assay.release.approval import approve
 from assay.release.gates import RELEASE_GATES
 
 ROOT = Path(__file__).parents[1]
-FILES = ("dvc.yaml", "params.yaml", "problem.yaml", "dictionary.yaml", "matplotlibrc", "requirements.lock", "assay.lock")
+FILES = (
+    "dvc.yaml",
+    "params.yaml",
+    "problem.yaml",
+    "dictionary.yaml",
+    "matplotlibrc",
+    "requirements.lock",
+    "assay.lock",
+)
 
 
 def make_mixed(n=600, seed=0):
-    "Mixed types, dates, nulls and awkward names: quotes, spaces, a leading `=`, `$`, and letters that are not Latin"
+    """Mixed types, dates, nulls and awkward names: quotes, spaces, a leading `=`, `$`, and letters that
+    are not Latin"""
     rng = np.random.default_rng(seed)
     moment = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 300 * 24, n)), "h")
-    price, visits = rng.gamma(3, 20, n).round(2), rng.poisson(4, n)
+    price = rng.gamma(3, 20, n).round(2)
+    visits = rng.poisson(4, n)
     region = rng.choice(['Nord "A"', "Süd", "=West", "O'st"], n, p=[0.4, 0.3, 0.2, 0.1])
     odds = 1 / (1 + np.exp(1 - 0.02 * (price - 60) - 0.5 * (region == "Süd") - 0.2 * (visits - 4)))
 
     def missing(values, share):
         return pd.Series(values, dtype=object).where(rng.random(n) >= share, None)
 
-    return pd.DataFrame({"customer no.": [f"C-{i:05d}" for i in range(n)], "ordered at": moment.strftime("%Y-%m-%dT%H:%M:%S"), "=price ($)": missing(price, 0.1), 'Größe "region"': missing(region, 0.05),
-                         "it's member": missing(rng.random(n) < 0.5, 0.05), "visits": visits, "last seen": missing(moment.strftime("%Y-%m-%d"), 0.3), "notes": [f"free text {i} with $x_1$" for i in range(n)],
-                         "score": rng.normal(size=n).round(3), "constant": 1, "empty": np.nan, "年齢": rng.integers(18, 90, n), "bought?": np.where(rng.random(n) < odds, "yes", "no")})
+    return pd.DataFrame(
+        {
+            "customer no.": [f"C-{i:05d}" for i in range(n)],
+            "ordered at": moment.strftime("%Y-%m-%dT%H:%M:%S"),
+            "=price ($)": missing(price, 0.1),
+            'Größe "region"': missing(region, 0.05),
+            "it's member": missing(rng.random(n) < 0.5, 0.05),
+            "visits": visits,
+            "last seen": missing(moment.strftime("%Y-%m-%d"), 0.3),
+            "notes": [f"free text {i} with $x_1$" for i in range(n)],
+            "score": rng.normal(size=n).round(3),
+            "constant": 1,
+            "empty": np.nan,
+            "年齢": rng.integers(18, 90, n),
+            "bought?": np.where(rng.random(n) < odds, "yes", "no"),
+        }
+    )
 
 
-TABLES = dict(breast_cancer=(lambda: datasets.load_breast_cancer(as_frame=True).frame, "target", "binary"), wine=(lambda: datasets.load_wine(as_frame=True).frame, "target", "multiclass"),
-              diabetes=(lambda: datasets.load_diabetes(as_frame=True).frame, "target", "regression"), mixed=(make_mixed, "bought?", "binary"))
+TABLES = dict(
+    breast_cancer=(lambda: datasets.load_breast_cancer(as_frame=True).frame, "target", "binary"),
+    wine=(lambda: datasets.load_wine(as_frame=True).frame, "target", "multiclass"),
+    diabetes=(lambda: datasets.load_diabetes(as_frame=True).frame, "target", "regression"),
+    mixed=(make_mixed, "bought?", "binary"),
+)
 
 
 def make_bundled(folder):
     "What a user starts from: the bundled example without its results, committed"
     folder.mkdir(parents=True)
-    shutil.copytree(ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(
+        ROOT / "pipelines", folder / "pipelines", ignore=shutil.ignore_patterns(".ipynb_checkpoints")
+    )
     for name in ("nbs", "tests"):  # the map of the process reads them
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log"))
+        shutil.copytree(
+            ROOT / name,
+            folder / name,
+            ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.log"),
+        )
     (folder / "approvals").mkdir()
     (folder / "approvals/waivers.jsonl").touch()
     copy_example(folder, *FILES)
     (folder / "assay").symlink_to(ROOT / "assay")  # the stages depend on the modules
     (folder / ".gitignore").write_text("/data/*\n.assay/\n/assay\n")
-    for command in (("git", "init", "-q"), ("dvc", "init", "-q"), ("git", "add", "-A"), ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "bundled")):
+    for command in (
+        ("git", "init", "-q"),
+        ("dvc", "init", "-q"),
+        ("git", "add", "-A"),
+        ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "bundled"),
+    ):
         done = run(*command, cwd=folder)
         assert done.returncode == 0, done.stderr
     return folder
@@ -111,7 +152,11 @@ def test_awkward_table_is_read_as_it_was_drafted(tmp_path):
     path, raw = tmp_path / "mixed.csv", make_mixed()
     raw.to_csv(path, index=False)
     d = draft(path, "bought?", root=tmp_path)
-    assert (d.problem["time"], d.problem["id"], d.data["train_until"] != "") == ("ordered_at", "customer_no", True)
+    assert (d.problem["time"], d.problem["id"], d.data["train_until"] != "") == (
+        "ordered_at",
+        "customer_no",
+        True,
+    )
     assert set(d.aside) == {"last seen", "notes", "constant", "empty"}
     assert d.dictionary["price"].source == "mixed.=price ($)" and d.dictionary["price"].nullable
     tables, _ = fetch_table(d.data["source"] | dict(url=path))
@@ -123,11 +168,24 @@ def test_awkward_table_is_read_as_it_was_drafted(tmp_path):
 N = 90
 X = np.arange(N) % 7 * 1.5
 Y = np.arange(N) % 2
-REFUSED = dict(single_column=(dict(y=Y), "y", "no column besides ['y']"), all_missing=(dict(a=[None] * N, b=[None] * N, y=Y), "y", "'b': 'no value in any row'"), constants=(dict(a=1, y=Y), "y", "'a': \"constant: '1'\""),
-               target_missing=(dict(x=X, late=Y), "y", "no column of the table"), target_misspelt=(dict(x=X, late=Y), "lte", "did you mean 'late'"), one_class=(dict(x=X, y=1), "y", "is 1 in every row"),
-               all_null=(dict(x=X, y=[None] * N), "y", "missing in all 90 rows"), no_rows=(dict(x=[], y=[]), "y", "no rows"), few_rows=(dict(x=X[:9], y=Y[:9]), "y", "9 rows with a target; expected at least 40"),
-               all_text=(dict(a=[f"words number {i}" for i in range(N)], y=Y), "y", "no column is left to learn from"), text_target=(dict(x=X, y=[f"w{i}" for i in range(N)]), "y", "text with 90 different values"),
-               rare_class=(dict(x=X, y=["a"] * 50 + ["b"] * 38 + ["c"] * 2), "y", "class 'c' of target 'y' stands in 2 rows"))
+REFUSED = dict(
+    single_column=(dict(y=Y), "y", "no column besides ['y']"),
+    all_missing=(dict(a=[None] * N, b=[None] * N, y=Y), "y", "'b': 'no value in any row'"),
+    constants=(dict(a=1, y=Y), "y", "'a': \"constant: '1'\""),
+    target_missing=(dict(x=X, late=Y), "y", "no column of the table"),
+    target_misspelt=(dict(x=X, late=Y), "lte", "did you mean 'late'"),
+    one_class=(dict(x=X, y=1), "y", "is 1 in every row"),
+    all_null=(dict(x=X, y=[None] * N), "y", "missing in all 90 rows"),
+    no_rows=(dict(x=[], y=[]), "y", "no rows"),
+    few_rows=(dict(x=X[:9], y=Y[:9]), "y", "9 rows with a target; expected at least 40"),
+    all_text=(dict(a=[f"words number {i}" for i in range(N)], y=Y), "y", "no column is left to learn from"),
+    text_target=(dict(x=X, y=[f"w{i}" for i in range(N)]), "y", "text with 90 different values"),
+    rare_class=(
+        dict(x=X, y=["a"] * 50 + ["b"] * 38 + ["c"] * 2),
+        "y",
+        "class 'c' of target 'y' stands in 2 rows",
+    ),
+)
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -141,77 +199,163 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "twice.csv").write_text("a,a,y\n1,2,0\n")
     (tmp_path / "empty.parquet").write_bytes(b"")
-    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "twice.parquet")
+    pq.write_table(
+        pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "twice.parquet"
+    )
     (tmp_path / "folder").mkdir()
     (tmp_path / "noise.csv").write_bytes(np.random.default_rng(0).bytes(5000))
     (tmp_path / "rows.json").write_text('[{"x": 1, "y": 0}]')
     for name in ("book.xlsx", "renamed.csv"):  # a workbook under another name is one too
         with zipfile.ZipFile(tmp_path / name, "w") as z:
             z.writestr("xl/workbook.xml", "<workbook/>")
-    for name, sentence in {"empty.csv": "is empty", "twice.csv": "stand twice", "empty.parquet": "Parquet", "twice.parquet": "stand twice", "folder": "no file that ends in .parquet", "noise.csv": "bytes that are no text",
-                           "rows.json": "is JSON", "book.xlsx": "an Excel workbook", "renamed.csv": "an Excel workbook"}.items():
+    for name, sentence in {
+        "empty.csv": "is empty",
+        "twice.csv": "stand twice",
+        "empty.parquet": "Parquet",
+        "twice.parquet": "stand twice",
+        "folder": "no file that ends in .parquet",
+        "noise.csv": "bytes that are no text",
+        "rows.json": "is JSON",
+        "book.xlsx": "an Excel workbook",
+        "renamed.csv": "an Excel workbook",
+    }.items():
         with pytest.raises(ValueError, match=sentence):
             draft(tmp_path / name, "y", root=tmp_path)
 
 
 def test_wide_and_all_missing_and_text_of_few_words(tmp_path):
     rng = np.random.default_rng(0)
-    wide = pd.DataFrame(rng.normal(size=(120, 500)), columns=[f"x {i}" for i in range(500)]).assign(y=lambda d: d["x 3"] > 0)
+    wide = pd.DataFrame(rng.normal(size=(120, 500)), columns=[f"x {i}" for i in range(500)]).assign(
+        y=lambda d: d["x 3"] > 0
+    )
     d = draft(write(wide, tmp_path), "y", root=tmp_path)
-    assert len(d.dictionary.features) == 500 and d.suspects == ["x_3"] and d.problem["today"]["columns"] != ["x_3"]  # it is the outcome
-    assert d.params["experiments_boosting"]["n_trials"] < 16 and any(x["what"] == "trials" for x in d.decisions)
-    words = pd.DataFrame(dict(a=rng.choice(["u", "v"], 80), b=rng.choice(["r", "s", "t"], 80), none=np.nan, y=rng.choice(["no", "yes"], 80)))
+    # it is the outcome
+    assert (
+        len(d.dictionary.features) == 500
+        and d.suspects == ["x_3"]
+        and d.problem["today"]["columns"] != ["x_3"]
+    )
+    assert d.params["experiments_boosting"]["n_trials"] < 16
+    assert any(x["what"] == "trials" for x in d.decisions)
+    words = pd.DataFrame(
+        dict(
+            a=rng.choice(["u", "v"], 80),
+            b=rng.choice(["r", "s", "t"], 80),
+            none=np.nan,
+            y=rng.choice(["no", "yes"], 80),
+        )
+    )
     d = draft(write(words, tmp_path), "y", root=tmp_path)
-    assert d.dictionary.names("feature") == ["a", "b"] and d.aside == {"none": "no value in any row"}
+    assert d.dictionary.names("feature") == ["a", "b"]
+    assert d.aside == {"none": "no value in any row"}
     assert any("only 80 rows" in n for n in d.notes)
 
 
 def test_options_choose_and_are_checked(tmp_path):
     path = write(make_mixed(), tmp_path)
-    d = draft(path, "bought?", id="customer no.", time="ordered at", sensitive=['Größe "region"'], metric="brier", root=tmp_path)
-    assert (d.problem["sensitive"], d.problem["metric"], d.dictionary["Grosse_region"].role) == (["Grosse_region"], "brier", "group")
-    for wrong, sentence in ((dict(id="visits"), "missing or doubled"), (dict(time="visits"), "does not hold moments"), (dict(time="last seen"), "belong to no split"), (dict(metric="rmse"), "expected one of"),
-                            (dict(sensitive=["sex"]), "no column of the table"), (dict(task="regression"), "which is not regression")):
+    d = draft(
+        path,
+        "bought?",
+        id="customer no.",
+        time="ordered at",
+        sensitive=['Größe "region"'],
+        metric="brier",
+        root=tmp_path,
+    )
+    assert (d.problem["sensitive"], d.problem["metric"], d.dictionary["Grosse_region"].role) == (
+        ["Grosse_region"],
+        "brier",
+        "group",
+    )
+    for wrong, sentence in (
+        (dict(id="visits"), "missing or doubled"),
+        (dict(time="visits"), "does not hold moments"),
+        (dict(time="last seen"), "belong to no split"),
+        (dict(metric="rmse"), "expected one of"),
+        (dict(sensitive=["sex"]), "no column of the table"),
+        (dict(task="regression"), "which is not regression"),
+    ):
         with pytest.raises(ValueError, match=sentence):
             draft(path, "bought?", root=tmp_path, **wrong)
 
 
 def test_rows_that_belong_together_stay_together(tmp_path):
     rng = np.random.default_rng(0)
-    visits = pd.DataFrame(dict(patient_id=np.repeat([f"P{i}" for i in range(100)], 4), pressure=rng.normal(size=400), ill=rng.integers(0, 2, 400)))
+    visits = pd.DataFrame(
+        dict(
+            patient_id=np.repeat([f"P{i}" for i in range(100)], 4),
+            pressure=rng.normal(size=400),
+            ill=rng.integers(0, 2, 400),
+        )
+    )
     d = draft(write(visits, tmp_path), "ill", root=tmp_path)
-    assert (d.data["group"], d.dictionary["patient_id"].role, d.problem["id"]) == ("patient_id", "context", "row_id")
+    assert (d.data["group"], d.dictionary["patient_id"].role, d.problem["id"]) == (
+        "patient_id",
+        "context",
+        "row_id",
+    )
 
 
 def test_tall_parquet_is_measured_on_a_sample_and_its_footer(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(3):
-        part = pd.DataFrame(dict(at=pd.date_range(f"202{i}-01-01", periods=40_000, freq="10min"), x=rng.normal(size=40_000), y=rng.integers(0, 2, 40_000)))
+        part = pd.DataFrame(
+            dict(
+                at=pd.date_range(f"202{i}-01-01", periods=40_000, freq="10min"),
+                x=rng.normal(size=40_000),
+                y=rng.integers(0, 2, 40_000),
+            )
+        )
         part.loc[7:7, "x"] = np.nan  # too rare for a sample to meet
         (tmp_path / "parts").mkdir(exist_ok=True)
         part.to_parquet(tmp_path / "parts" / f"{i}.parquet", row_group_size=5_000)
     d = draft(tmp_path / "parts", "y", root=tmp_path)
-    assert d.dictionary["x"].nullable and not d.dictionary["at"].nullable and "max_rows" not in d.data["source"]
-    assert d.data["train_until"] > "2021" and any("120,000 rows" in n for n in d.notes)
+    assert d.dictionary["x"].nullable
+    assert not d.dictionary["at"].nullable
+    assert "max_rows" not in d.data["source"]
+    assert d.data["train_until"] > "2021"
+    assert any("120,000 rows" in n for n in d.notes)
 
 
 def test_a_part_of_a_tall_table_is_whole_customers_and_the_report_says_so(tmp_path):
     n = 60_000
-    visits = pd.DataFrame(dict(customer_id=[f"C{i % 20_000}" for i in range(n)], x=np.random.default_rng(0).normal(size=n), y=np.arange(n) % 3 == 0))
+    visits = pd.DataFrame(
+        dict(
+            customer_id=[f"C{i % 20_000}" for i in range(n)],
+            x=np.random.default_rng(0).normal(size=n),
+            y=np.arange(n) % 3 == 0,
+        )
+    )
     path = write(visits, tmp_path, "visits.parquet")
-    source = draft(path, "y", root=tmp_path).data["source"] | dict(url=path, max_rows=6000, sample_key="customer_id")
+    source = draft(path, "y", root=tmp_path).data["source"] | dict(
+        url=path, max_rows=6000, sample_key="customer_id"
+    )
     tables, facts = fetch_table(source)
     part = tables["visits"]
-    assert facts["visits"]["sampled_from"] == n and set(part.customer_id.value_counts()) == {3} and 4500 < len(part) < 7500
+    assert facts["visits"]["sampled_from"] == n
+    assert set(part.customer_id.value_counts()) == {3}
+    assert 4500 < len(part) < 7500
     shown = sampling_table(dict(tables=dict(visits=facts["visits"] | dict(n_rows=len(part)))))
-    assert shown.loc["visits", ["rows_in_source", "rows_read", "chosen_by"]].tolist() == [n, len(part), "hash of customer_id"]
+    assert shown.loc["visits", ["rows_in_source", "rows_read", "chosen_by"]].tolist() == [
+        n,
+        len(part),
+        "hash of customer_id",
+    ]
     pd.testing.assert_frame_equal(fetch_table(source)[0]["visits"], part)  # again the same rows
-    assert visits.iloc[::7].customer_id.value_counts().max() < 3  # control: every seventh row parts the customers
+    # control: every seventh row parts the customers
+    assert visits.iloc[::7].customer_id.value_counts().max() < 3
 
 
 def test_a_customer_that_a_sample_does_not_meet_twice_is_found(tmp_path):
     n = 200_000
-    orders = pd.DataFrame(dict(order_no=[f"O{i}" for i in range(n)], customer_no=[f"C{i % 90_000}" for i in range(n)], x=np.arange(n) % 7 * 1.5, y=np.arange(n) % 2))
+    orders = pd.DataFrame(
+        dict(
+            order_no=[f"O{i}" for i in range(n)],
+            customer_no=[f"C{i % 90_000}" for i in range(n)],
+            x=np.arange(n) % 7 * 1.5,
+            y=np.arange(n) % 2,
+        )
+    )
     d = draft(write(orders, tmp_path, "orders.parquet"), "y", root=tmp_path)
     assert (d.problem["id"], d.data["group"]) == ("order_no", "customer_no")
 
@@ -219,7 +363,8 @@ def test_a_customer_that_a_sample_does_not_meet_twice_is_found(tmp_path):
 def test_rare_classes_are_in_every_split(tmp_path):
     table = pd.DataFrame(dict(x=X, y=["a"] * 45 + ["b"] * 40 + ["c"] * 5))
     d = draft(write(table, tmp_path), "y", root=tmp_path)
-    assert d.data["stratify"] == "y" and not any("lack a class" in n for n in d.notes)
+    assert d.data["stratify"] == "y"
+    assert not any("lack a class" in n for n in d.notes)
     plain = make_splits(table.assign(i=[f"r{i:08d}" for i in range(N)]), "i", shares=d.data["shares"])
     assert any("c" not in set(v.y) for v in plain.values())  # control: by hash alone a split has none
 
@@ -233,13 +378,39 @@ def released(folder, table):
         Path("problem.yaml").write_text(json.dumps(d.problem))
         Path("params.yaml").write_text(json.dumps(dict(data=d.data)))
         Path("dvc.yaml").write_text("stages: {}\n")
-        prepared = conform(prepare_table(fetch_table(d.data["source"])[0], make_problem(d.problem), d.dictionary), d.dictionary)
+        prepared = conform(
+            prepare_table(fetch_table(d.data["source"])[0], make_problem(d.problem), d.dictionary),
+            d.dictionary,
+        )
         spec = dict(candidate="linear", params={}, seed=0, task="binary", target="bought")
         model = fit_final(spec, prepared, d.dictionary.features)
         write_table(prepared, place("train"))
-        export_bundle(model, feature_frame(prepared, d.dictionary.features), d.dictionary.features, place("bundle"), make_provenance(spec, {}, ["package.bundle"], [place("train")]), 0.5, request_context(d.dictionary))
-        write_metrics("package", "same model", {}, [check("parity", True, "every row compared"), *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS)], [place("bundle")])
-        write_metrics("evaluation", "meets the criteria", {}, [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks], [place("train")])
+        export_bundle(
+            model,
+            feature_frame(prepared, d.dictionary.features),
+            d.dictionary.features,
+            place("bundle"),
+            make_provenance(spec, {}, ["package.bundle"], [place("train")]),
+            0.5,
+            request_context(d.dictionary),
+        )
+        write_metrics(
+            "package",
+            "same model",
+            {},
+            [
+                check("parity", True, "every row compared"),
+                *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS),
+            ],
+            [place("bundle")],
+        )
+        write_metrics(
+            "evaluation",
+            "meets the criteria",
+            {},
+            [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks],
+            [place("train")],
+        )
         write_metrics("readiness", "ready", {}, [], [place("train")])
         ann, _ = make_keys(folder)
         approve(ann, "reviewed")
@@ -258,28 +429,60 @@ def test_a_table_is_scored_under_the_names_it_came_with(tmp_path):
     done = assay("score", table, cwd=folder)  # the very table, target and set-aside columns included
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "customer no.,score,act" and [x.split(",")[0] for x in lines[1:]] == raw["customer no."].tolist()
+    assert lines[0] == "customer no.,score,act"
+    assert [x.split(",")[0] for x in lines[1:]] == raw["customer no."].tolist()
     turned = scores(raw[::-1].drop(columns=["bought?", "notes", "empty"]), sep=";", encoding="utf-16")
-    assert turned.stdout.splitlines()[1:] == lines[:0:-1]  # the order of its rows, another delimiter and encoding
+    # the order of its rows, another delimiter and encoding
+    assert turned.stdout.splitlines()[1:] == lines[:0:-1]
     done = assay("score", folder / "data/prepared/train.parquet", cwd=folder)  # the plain names
     assert done.stdout.splitlines() == ["customer_no,score,act", *lines[1:]]
-    for df, sentence in ((raw.rename(columns={"=price ($)": "price ($)"}), "lacks the columns ['=price ($)'], which the model reads; instead of '=price ($)' it has 'price ($)'"), (raw.assign(colour="red"), "has columns ['colour'], which nobody described")):
+    for df, sentence in (
+        (
+            raw.rename(columns={"=price ($)": "price ($)"}),
+            "lacks the columns ['=price ($)'], which the model reads; "
+            "instead of '=price ($)' it has 'price ($)'",
+        ),
+        (raw.assign(colour="red"), "has columns ['colour'], which nobody described"),
+    ):
         done = scores(df)
         assert done.returncode == 1 and sentence in done.stderr
 
 
 def test_words_for_missing_are_proposed_and_codes_and_countries_stay_words(tmp_path):
     rng = np.random.default_rng(0)
-    df = pd.DataFrame(dict(zip=[f"{i:05d}" for i in rng.integers(1, 99, 300)], country=rng.choice(["NA", "DE"], 300), age=rng.integers(18, 90, 300).astype(str), y=rng.integers(0, 2, 300)))
+    df = pd.DataFrame(
+        dict(
+            zip=[f"{i:05d}" for i in rng.integers(1, 99, 300)],
+            country=rng.choice(["NA", "DE"], 300),
+            age=rng.integers(18, 90, 300).astype(str),
+            y=rng.integers(0, 2, 300),
+        )
+    )
     df.loc[:9, "age"], df.loc[10:19, "age"] = "-", "NA"
     path = write(df, tmp_path)
     d = draft(path, "y", root=tmp_path)
-    assert d.data["source"]["missing"] == {"age": ["-", "NA"]} and (d.dictionary["age"].kind, d.dictionary["age"].nullable) == ("number", True)
-    assert (d.dictionary["zip"].kind, d.dictionary["country"].kind, d.dictionary["country"].nullable) == ("category", "category", False)
-    assert [any(w in n for n in d.notes) for w in ("taken for missing", "['zip'] hold numbers that begin with a zero", "{'country': ['NA']} are read as words")] == [True] * 3
+    assert d.data["source"]["missing"] == {"age": ["-", "NA"]}
+    assert (
+        d.dictionary["age"].kind,
+        d.dictionary["age"].nullable,
+    ) == ("number", True)
+    assert (d.dictionary["zip"].kind, d.dictionary["country"].kind, d.dictionary["country"].nullable) == (
+        "category",
+        "category",
+        False,
+    )
+    assert [
+        any(w in n for n in d.notes)
+        for w in (
+            "taken for missing",
+            "['zip'] hold numbers that begin with a zero",
+            "{'country': ['NA']} are read as words",
+        )
+    ] == [True] * 3
     back = read_for_scoring(path, d.data["source"], d.dictionary.features)
     taught = fetch_table(d.data["source"] | dict(url=path))[0]["table"]
-    pd.testing.assert_frame_equal(back[list(taught)], taught, check_dtype=False)  # what is scored is read as what was taught
+    # what is scored is read as what was taught
+    pd.testing.assert_frame_equal(back[list(taught)], taught, check_dtype=False)
     assert pd.read_csv(path).country.isna().sum() > 100  # control: the country is lost
 
 
@@ -293,21 +496,34 @@ def test_files_that_people_changed_are_not_overwritten(repo, tmp_path, monkeypat
     assert (repo / "params.yaml").read_text() == before
     done = assay("init", table, "--target", "bought?", "--force", "--json", cwd=repo)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["task"] == "binary" and "agreed yesterday" in (repo / ".assay/before_init/problem.yaml").read_text()
-    old, new = read_yaml(FLIGHTS / "params.yaml"), read_yaml(repo / "params.yaml")
+    assert json.loads(done.stdout)["task"] == "binary"
+    assert "agreed yesterday" in (repo / ".assay/before_init/problem.yaml").read_text()
+    old = read_yaml(FLIGHTS / "params.yaml")
+    new = read_yaml(repo / "params.yaml")
     old["explore"]["min_labels"] = 50  # as many as a table of this size can give
     assert {k: v for k, v in new.items() if k != "data"} == {k: v for k, v in old.items() if k != "data"}
     assert set(new["data"]) == set(old["data"])
-    assert load_problem(repo / "problem.yaml").provisional and load_dictionary(repo / "dictionary.yaml").names("target") == ["bought"]
+    assert load_problem(repo / "problem.yaml").provisional
+    assert load_dictionary(repo / "dictionary.yaml").names("target") == ["bought"]
     assert "../table.csv" in read_yaml(repo / "dvc.yaml")["stages"]["data"]["deps"]
 
 
 def commit(repo):
-    for command in (("add", "-A"), ("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "agreed")):
+    for command in (
+        ("add", "-A"),
+        ("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "agreed"),
+    ):
         assert run("git", *command, cwd=repo).returncode == 0
 
 
-@pytest.mark.parametrize("name, old, new", [("problem.yaml", "minimum: ", "minimum: 0.1 # "), ("dictionary.yaml", "high: 23", "high: 22"), ("params.yaml", "  scan_rows: 20000", "  scan_rows: 20001")])
+@pytest.mark.parametrize(
+    "name, old, new",
+    [
+        ("problem.yaml", "minimum: ", "minimum: 0.1 # "),
+        ("dictionary.yaml", "high: 23", "high: 22"),
+        ("params.yaml", "  scan_rows: 20000", "  scan_rows: 20001"),
+    ],
+)
 def test_an_answer_that_was_committed_is_not_overwritten_either(repo, tmp_path, monkeypatch, name, old, new):
     monkeypatch.chdir(repo)
     d = draft(write(make_mixed(), tmp_path), "bought?", root=repo)
@@ -315,27 +531,36 @@ def test_an_answer_that_was_committed_is_not_overwritten_either(repo, tmp_path, 
     assert old in text
     (repo / name).write_text(text.replace(old, new, 1))
     commit(repo)
-    assert run("git", "status", "--porcelain", cwd=repo).stdout == ""  # control: clean for git, and yet somebody's work
+    # control: clean for git, and yet somebody's work
+    assert run("git", "status", "--porcelain", cwd=repo).stdout == ""
     with pytest.raises(ValueError, match=f"{name} was changed since assay wrote it"):
         write_draft(d)
     assert (repo / name).read_text() == text.replace(old, new, 1)
 
 
-def test_the_bundled_files_and_an_untouched_draft_may_be_replaced_in_a_fresh_clone(bundled, tmp_path, monkeypatch):
-    assert all(is_untouched(FLIGHTS / n) for n in WRITTEN), "the bundled example was changed: run `python -c 'from assay.project.create import seal_bundled; seal_bundled()'`"
+def test_the_bundled_files_and_an_untouched_draft_may_be_replaced_in_a_fresh_clone(
+    bundled, tmp_path, monkeypatch
+):
+    assert all(is_untouched(FLIGHTS / n) for n in WRITTEN), (
+        "the bundled example was changed: run "
+        "`python -c 'from assay.project.create import seal_bundled; seal_bundled()'`"
+    )
     clone = tmp_path / "clone"
     assert run("git", "clone", "-q", bundled, clone, cwd=tmp_path).returncode == 0
     monkeypatch.chdir(clone)
     d = draft(write(make_mixed(), tmp_path), "bought?", root=clone)
     write_draft(d)
-    write_draft(draft(write(make_mixed(seed=1), tmp_path, "other.csv"), "bought?", root=clone))  # a draft that nobody touched, not committed
+    # a draft that nobody touched, not committed
+    write_draft(draft(write(make_mixed(seed=1), tmp_path, "other.csv"), "bought?", root=clone))
     assert "other.csv" in Path("params.yaml").read_text()
     commit(clone)
     again = tmp_path / "again"
     assert run("git", "clone", "-q", clone, again, cwd=tmp_path).returncode == 0
     monkeypatch.chdir(again)
     write_draft(d)
-    Path("problem.yaml").write_text(Path("problem.yaml").read_text().replace("unanswered", "product owner", 1))
+    Path("problem.yaml").write_text(
+        Path("problem.yaml").read_text().replace("unanswered", "product owner", 1)
+    )
     with pytest.raises(ValueError, match="problem.yaml was changed"):
         write_draft(d)
 
@@ -354,7 +579,9 @@ from assay.pipeline.stage import run_named
 sys.path.append(sys.argv[1])
 from tiny import record
 enter_root(), import_papermill()
-import assay.package.bundle, assay.evaluation.explain, assay.explore.exploration, assay.feasibility.study, assay.monitoring.decide, assay.responsible.assessment, assay.models.tuning  # once for all stages
+# once for all stages
+import assay.package.bundle, assay.evaluation.explain, assay.explore.exploration, assay.feasibility.study
+import assay.monitoring.decide, assay.responsible.assessment, assay.models.tuning
 for name in sys.argv[2:]:
     if (child := os.fork()) == 0:
         code = run_named(name)
@@ -363,11 +590,27 @@ for name in sys.argv[2:]:
     if os.waitpid(child, 0)[1]: sys.exit(f'stage {name} failed')
     record()  # as DVC does after each stage
 """
-ORDER = ("problem", "data", "explore", "responsible", "feasibility", "baseline", "experiments_linear", "experiments_forest", "experiments_boosting", "evaluation", "package", "monitoring", "coverage", "readiness")
+ORDER = (
+    "problem",
+    "data",
+    "explore",
+    "responsible",
+    "feasibility",
+    "baseline",
+    "experiments_linear",
+    "experiments_forest",
+    "experiments_boosting",
+    "evaluation",
+    "package",
+    "monitoring",
+    "coverage",
+    "readiness",
+)
 
 
 def run_stages(repo, stages=ORDER):
-    "All stages up to readiness, or some of them, each a fork of one process, without the pipeline around them"
+    """All stages up to readiness, or some of them, each a fork of one process, without the pipeline around
+    them"""
     done = run(sys.executable, "-c", STAGES, Path(__file__).parent, *stages, cwd=repo, env=stage_env(repo))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
@@ -375,14 +618,18 @@ def run_stages(repo, stages=ORDER):
 def verdicts(repo):
     "Verdict of each stage that has run, and what the data stage counted"
     found = {p.parent.name: json.loads(p.read_text()) for p in repo.glob("reports/*/metrics.json")}
-    return {k: v["verdict"] for k, v in found.items()}, {k: v["value"] for k, v in found["data"]["metrics"].items()}
+    return {k: v["verdict"] for k, v in found.items()}, {
+        k: v["value"] for k, v in found["data"]["metrics"].items()
+    }
 
 
 def make_tiny_table(n=50, seed=0):
     "Fifty rows"
     rng = np.random.default_rng(seed)
     x = rng.normal(size=n)
-    return pd.DataFrame(dict(x=x.round(3), c=rng.choice(["a", "b"], n), y=np.where(x + rng.normal(size=n) > 0, "yes", "no")))
+    return pd.DataFrame(
+        dict(x=x.round(3), c=rng.choice(["a", "b"], n), y=np.where(x + rng.normal(size=n) > 0, "yes", "no"))
+    )
 
 
 def make_wide(n=600, width=500, seed=0):
@@ -402,11 +649,26 @@ def make_wide(n=600, width=500, seed=0):
             return f"date {i}", (moment - pd.to_timedelta(rng.integers(1, 900, n), "D")).strftime("%Y-%m-%d")
         if kind == 18:
             return f"remark {i}", [f"free text {j} of {i}" for j in rng.permutation(n)]
-        return (f"constant {i}", 1) if i % 3 == 0 else (f"空 {i}", np.nan) if i % 3 == 1 else (f"no. {i}", rng.permutation(n) + 10_000)
+        return (
+            (f"constant {i}", 1)
+            if i % 3 == 0
+            else (f"空 {i}", np.nan)
+            if i % 3 == 1
+            else (f"no. {i}", rng.permutation(n) + 10_000)
+        )
 
-    df = pd.DataFrame({"order no.": [f"O-{i:06d}" for i in range(n)], "ordered at": moment.strftime("%Y-%m-%dT%H:%M:%S")} | dict(map(column, range(width))))
-    said = sum(df[f"x {i}"].sub(i).div(1 + i % 7) for i in (3, 47, 105)) + (df['Größe "13"'] < "level 2") + (df["=count(12)"] > 12)
-    some = [c for c in df if c.startswith(("x ", "Größe", "date")) and rng.random() < 0.3 or c.startswith("date")]
+    df = pd.DataFrame(
+        {"order no.": [f"O-{i:06d}" for i in range(n)], "ordered at": moment.strftime("%Y-%m-%dT%H:%M:%S")}
+        | dict(map(column, range(width)))
+    )
+    said = (
+        sum(df[f"x {i}"].sub(i).div(1 + i % 7) for i in (3, 47, 105))
+        + (df['Größe "13"'] < "level 2")
+        + (df["=count(12)"] > 12)
+    )
+    some = [
+        c for c in df if c.startswith(("x ", "Größe", "date")) and rng.random() < 0.3 or c.startswith("date")
+    ]
     df = df.assign(**{c: df[c].astype(object).where(rng.random(n) >= 0.1, None) for c in some}).copy()
     return df.assign(y=np.where(said + rng.normal(0, 1.5, n) > 2, "yes", "no"))
 
@@ -423,7 +685,11 @@ def test_drafted_stages_run_up_to_readiness(name, repo, tmp_path):
     reduce(repo / "params.yaml")
     run_stages(repo)
     found, counted = verdicts(repo)
-    assert (found["problem"], found["package"], found["readiness"]) == ("provisional", "same model", "not ready")
+    assert (found["problem"], found["package"], found["readiness"]) == (
+        "provisional",
+        "same model",
+        "not ready",
+    )
     assert counted["n_quarantined"] == 0 and counted["n_raw"] == len(make())
 
 
@@ -435,9 +701,14 @@ def test_drafted_pipeline_runs_and_the_table_is_what_it_depends_on(repo, tmp_pat
     done = assay("repro", cwd=repo)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found, counted = verdicts(repo)
-    assert (found["readiness"], counted["n_quarantined"]) == ("not ready", 0) and (repo / "reports/index.html").is_file()
+    assert (found["readiness"], counted["n_quarantined"]) == ("not ready", 0)
+    assert (repo / "reports/index.html").is_file()
     table.write_text(table.read_text() + "\n")
-    assert "data" in [r["stage"] for r in json.loads(assay("status", "--json", cwd=repo).stdout)["stages"] if r["state"] == "stale"]
+    assert "data" in [
+        r["stage"]
+        for r in json.loads(assay("status", "--json", cwd=repo).stdout)["stages"]
+        if r["state"] == "stale"
+    ]
 
 
 @pytest.mark.slow
@@ -450,7 +721,12 @@ def test_a_wide_table_runs_to_its_end_accuses_nobody_and_every_page_is_small(rep
     assert done.returncode in (0, 3), done.stdout[-3000:] + done.stderr[-3000:]
     found, _ = verdicts(repo)
     explored = json.loads((repo / "reports/explore/metrics.json").read_text())["metrics"]
-    assert (found["explore"], found["package"], explored["leaks_found"]["value"], explored["features_covered"]["value"]) == ("usable", "same model", 0, 425)
+    assert (
+        found["explore"],
+        found["package"],
+        explored["leaks_found"]["value"],
+        explored["features_covered"]["value"],
+    ) == ("usable", "same model", 0, 425)
     pages = {p: p.stat().st_size for p in repo.glob("reports/**/*.html")}
     assert len(pages) >= 15 and max(pages.values()) <= 1_000_000, pages
     page = (repo / "reports/explore/report.html").read_text()

@@ -49,7 +49,8 @@ def clinics(seed, k, shared=False, signal=0.0, n=1200):
     rng = np.random.default_rng([seed, k, shared])
     total = k if shared else 3 * k
     clinic = rng.integers(0, total, n) if shared else np.sort(rng.integers(0, total, n))
-    level, z = rng.normal(0, 2, total)[clinic], rng.normal(size=n)
+    level = rng.normal(0, 2, total)[clinic]
+    z = rng.normal(size=n)
     df = pd.DataFrame({f"x{i}": rng.normal(0, 1, total)[clinic] + 0.3 * rng.normal(size=n) for i in range(3)})
     df["z"] = z
     df["site"] = rng.choice(list("abcd"), n)
@@ -167,7 +168,8 @@ def test_noise_of_clinics_never_goes_beyond_chance(k, shared):
 def gappy(n, task, seed=0):
     "A table whose texts have missing values, also as a watched group"
     r = np.random.default_rng(seed)
-    a, t = r.normal(size=n), r.choice(["p", "q"], n)
+    a = r.normal(size=n)
+    t = r.choice(["p", "q"], n)
     z = 2 * a + (t == "p")
     if task == "binary":
         y = (r.random(n) < 1 / (1 + np.exp(-z))).astype(int)
@@ -228,7 +230,8 @@ def test_one_outcome_in_validation_is_no_crash(task, metric, one):
 def hashes(n=2000, seed=0):
     "Four hundred texts, each with an outcome of its own"
     r = np.random.default_rng(seed)
-    truth, who = r.integers(0, 2, 400), r.integers(0, 400, n)
+    truth = r.integers(0, 2, 400)
+    who = r.integers(0, 400, n)
     token = np.array([f"{v:016x}" for v in r.integers(0, 2**62, 400)])[who]
     return pd.DataFrame(
         dict(
@@ -244,7 +247,8 @@ def hashes(n=2000, seed=0):
 def difference(n=1200, seed=0):
     "Two columns of which neither says much, and whose difference is the outcome"
     r = np.random.default_rng(seed)
-    y, a = r.integers(0, 2, n), r.normal(0, 3, n)
+    y = r.integers(0, 2, n)
+    a = r.normal(0, 3, n)
     return pd.DataFrame(
         dict(
             begin=a,
@@ -331,7 +335,8 @@ def test_what_is_honestly_far_apart_goes_once_it_is_declared():
 
 def test_intervals_of_few_groups_end_where_the_metric_does():
     r = np.random.default_rng(0)
-    y, g = r.integers(0, 2, 60), np.arange(60) % 3
+    y = r.integers(0, 2, 60)
+    g = np.arange(60) % 3
     m = interval("roc_auc", y, y + r.normal(0, 0.4, 60), Resamples(g))
     assert 0 <= m["low"] < m["value"] < m["high"] <= 1
     by_row = interval("roc_auc", y, y + r.normal(0, 0.4, 60))
@@ -363,7 +368,8 @@ def total(n=1200, seed=0):
 def product(n=1200, seed=0):
     "A number that is the product of two columns with few values"
     r = np.random.default_rng(seed)
-    begin, x = r.choice([2.0, 3, 5, 7], n), r.integers(1, 6, n) * 1.0
+    begin = r.choice([2.0, 3, 5, 7], n)
+    x = r.integers(1, 6, n) * 1.0
     return difference(n, seed).assign(begin=begin, x=x, y=begin * x)
 
 

@@ -54,7 +54,8 @@ SAID = dict(because="the offer is made before the sale", by="domain expert", dat
 def homes(seed=0, n=900):
     "Prices of homes, with their logarithm among the columns, and an offer that nearly tells them"
     r = np.random.default_rng(seed)
-    area, age = r.gamma(9, 12, n), r.integers(0, 60, n)
+    area = r.gamma(9, 12, n)
+    age = r.integers(0, 60, n)
     price = 200 + 2 * area - age + r.normal(0, 60, n).clip(-150)
     return pd.DataFrame(
         dict(
@@ -113,10 +114,8 @@ def test_classes_that_one_column_tells_apart_only_in_part_may_be_declared():
 
 def test_a_declared_suspect_is_no_leak_and_a_copy_stays_one_whatever_is_declared():
     d = homes()
-    scan, features = (
-        leakage_scan(d, Label("price", task="regression"), resamples=Resamples(n=50)),
-        ["area", "age", "district", "log_price", "offer"],
-    )
+    scan = leakage_scan(d, Label("price", task="regression"), resamples=Resamples(n=50))
+    features = ["area", "age", "district", "log_price", "offer"]
     assert leaking_features(scan, features) == ["log_price", "offer"]
     settled = settle_declared(scan, dict(offer=SAID, log_price=SAID))
     assert leaking_features(settled, features) == ["log_price"]
@@ -408,7 +407,9 @@ def test_a_suspected_leak_is_the_next_thing_to_do_on_board_and_list(agreed, monk
     Path("dvc.yaml").unlink()  # without a pipeline there is no lock that a report must be in
     rows = release_rows([], dict(explore=explored()))
     assert rows[0]["id"] == "leakage"
-    assert next_step(rows).startswith("leakage (columns that know the answer), by the data scientist: remove the column")
+    assert next_step(rows).startswith(
+        "leakage (columns that know the answer), by the data scientist: remove the column"
+    )
 
 
 def studied(rule, **metrics):
@@ -477,7 +478,8 @@ def test_no_signature_stands_in_for_a_leak_that_is_there():
 def test_personal_data_with_a_basis_leaves_the_answer_standing_and_without_says_how():
     emails = [f"user{i}@example.org" for i in range(200)]
     d = pd.DataFrame(dict(AGE=np.arange(200) % 60 + 20, email=emails, x=np.arange(200)))
-    found, none = personal_data(d), representation_table(d.iloc[:, 2:], [])
+    found = personal_data(d)
+    none = representation_table(d.iloc[:, 2:], [])
     small = pd.DataFrame(columns=["columns", "groups", "smallest", "n_small", "rows_in_small"])
     small = small.astype(dict(columns=str))
     told = dict(verdict="usable", metrics={})

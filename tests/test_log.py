@@ -78,17 +78,16 @@ def count(folder):
 
 @pytest.mark.parametrize("reader", [log_anchors, heal, start, count])
 def test_memory_does_not_grow_with_the_log(tmp_path, unsynced, reader):
-    few, many = write(tmp_path / "few", 200), write(tmp_path / "many", 2000)
+    few = write(tmp_path / "few", 200)
+    many = write(tmp_path / "many", 2000)
     reader(few)  # what is loaded once is no part of the log
     assert peak(reader, many) < 1.5 * peak(reader, few) + 20_000
     assert peak(read_segments, many) > 5 * peak(read_segments, few)  # the control: a list of all records
 
 
 def test_memory_does_not_grow_with_the_number_of_segments(tmp_path, unsynced):
-    few, many = (
-        write(tmp_path / "few", 200, max_bytes=10_000),
-        write(tmp_path / "many", 2000, max_bytes=10_000),
-    )
+    few = write(tmp_path / "few", 200, max_bytes=10_000)
+    many = write(tmp_path / "many", 2000, max_bytes=10_000)
     assert len(list_segments(many)) > 8 * len(list_segments(few)) > 8
     start(few)
     assert peak(log_anchors, many) < 2 * peak(log_anchors, few) + 50_000
@@ -164,7 +163,9 @@ DAMAGE = {f.__name__: f for f in (byte, cut, gone, more, twice, line, zeros, sam
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damage_is_found_where_a_reader_of_everything_finds_it(tmp_path, unsynced, kind):
-    folder, rng, said = write(tmp_path / "log", 6, 0, 4), random.Random(kind), set()
+    folder = write(tmp_path / "log", 6, 0, 4)
+    rng = random.Random(kind)
+    said = set()
     for path in list_segments(folder):
         raw = path.read_bytes()
         for _ in range(25):
@@ -207,7 +208,9 @@ def test_a_last_line_that_lacks_only_its_end_is_moved_aside(tmp_path):
 
 
 def test_a_reader_beside_the_writer_meets_no_damage(tmp_path, unsynced):
-    log, stop, seen = PredictionLog(tmp_path / "log", "m", "0" * 64, 20_000), threading.Event(), []
+    log = PredictionLog(tmp_path / "log", "m", "0" * 64, 20_000)
+    stop = threading.Event()
+    seen = []
 
     def work():
         while not stop.is_set():

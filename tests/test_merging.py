@@ -302,7 +302,14 @@ def test_a_waiver_that_the_other_branch_shortened_is_signed_again(repo, day):
     assert cut_decisions() == []
 
 
-MALFORMED = ["{}", "[]", "x", '{"chain":"approvals"}', '{"chain":"nothing","line":"{}"}', '{"chain":[],"line":"{}"}']
+MALFORMED = [
+    "{}",
+    "[]",
+    "x",
+    '{"chain":"approvals"}',
+    '{"chain":"nothing","line":"{}"}',
+    '{"chain":[],"line":"{}"}',
+]
 
 
 @pytest.mark.parametrize("text", MALFORMED)
@@ -320,7 +327,11 @@ def test_a_malformed_line_that_was_set_aside_is_named(repo, text):
 def test_a_key_that_the_other_branch_stopped_signs_nothing_until_that_is_signed_again(repo, change):
     ann, bob_key = repo / "ann.pem", repo / "bob.pem"
     bob = next(k["id"] for k in load_keys().values() if k["name"] == "Bob")
-    stop = partial(revoke_key, bob, ann) if change == "revoke" else partial(change_role, bob, "clerk", ann, "moves")
+    stop = (
+        partial(revoke_key, bob, ann)
+        if change == "revoke"
+        else partial(change_role, bob, "clerk", ann, "moves")
+    )
     waive(bob_key, "P09")  # the control
     commit()
     git("branch", "-f", "other")
@@ -357,7 +368,9 @@ def test_a_rejection_that_was_set_aside_is_in_force_until_it_is_signed_again(rep
     if bundle == B:
         assert approval_of(A)["by"] == "Ann"  # the control: another bundle was rejected
         return
-    with pytest.raises(PermissionError, match="Ann signed 'reject' on another branch, and a merge set it aside"):
+    with pytest.raises(
+        PermissionError, match="Ann signed 'reject' on another branch, and a merge set it aside"
+    ):
         approval_of(A)
     decide(ann, "reject", "approvals", bundle=A, expires=None)
     with pytest.raises(PermissionError, match="was rejected by Ann"):

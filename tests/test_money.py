@@ -50,8 +50,10 @@ def outcomes(task, latent, draws):
 
 def planted(task, effect, later, seed=0):
     "A table whose column `signal` has an effect, another one in the rows that `later` of its test rows says"
-    draws, n = np.random.default_rng(seed), PARTS["test"][1]
-    group, signal = draws.choice(list(OFFSET), n), draws.normal(0, 1, n)
+    draws = np.random.default_rng(seed)
+    n = PARTS["test"][1]
+    group = draws.choice(list(OFFSET), n)
+    signal = draws.normal(0, 1, n)
     flag = draws.random(n) < 0.5
     is_test = np.arange(n) >= PARTS["test"][0]
     effects = np.where(is_test, later(flag), effect)
@@ -168,7 +170,8 @@ def test_a_practice_fills_its_capacity(tmp_path):
 
 def test_one_month_with_few_positives_moves_the_threshold_little():
     """The known fault: chosen where decisions of one month were cheapest, the threshold follows its few
-    positives; from the costs it stays near the probability that they ask for, and later decisions are cheaper"""
+    positives; from the costs it stays near the probability that they ask for, and later decisions are
+    cheaper"""
     costs, later = COSTS["binary"], np.random.default_rng(99)
     truth = expit(later.normal(-3.4, 1.1, 40_000))
 
@@ -212,7 +215,9 @@ def report(status, costs="pass"):
     checks = [check(i, True, "as measured", "reports/evaluation/metrics.json#metrics") for i in CHECKS[:-1]]
     checks.append(check("costs", costs, "as stated"))
     if status:
-        checks.append(check("money", status, "-676 [-8,317, 6,705]", "reports/evaluation/metrics.json#metrics"))
+        checks.append(
+            check("money", status, "-676 [-8,317, 6,705]", "reports/evaluation/metrics.json#metrics")
+        )
     words = "meets the criteria" + dict(unanswered="; saving not shown").get(status, "")
     measured = dict(saving_per_1000=metric(-676.0, -8317.0, 6705.0, 500, "higher"))
     write_metrics("evaluation", words, measured, checks, [place("train")])
@@ -234,7 +239,9 @@ def test_readiness_and_approval_wait_for_the_product_owner(packaged, monkeypatch
     "The package does not wait: its gate reads what stands before the semicolon"
     with inside(packaged):
         report(status)
-        gate = parse_gates(dict(evaluation=dict(verdict=["meets the criteria"], checks=["P01", "P03", "F28"])))
+        gate = parse_gates(
+            dict(evaluation=dict(verdict=["meets the criteria"], checks=["P01", "P03", "F28"]))
+        )
         assert closed_gates(Stage("package", "What?", None, (), (), (), gate, "", {})) == []
         assert [r["id"] for r in open_items(ready(monkeypatch))] == ["money"]
         with pytest.raises(PermissionError, match=f"check 'money' is '{status}'.*assay waive money"):

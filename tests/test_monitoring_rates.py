@@ -50,7 +50,8 @@ def test_an_interval_of_a_third_of_the_width_is_told_from_it():
     setting, held = COVERAGE["60 rows a day, memory 0"], 0
     for seed in range(20):
         found = realised(draw(setting, seed)[1], AGREED, Resampling(100, seed))["score"]
-        middle, half = (found["low"] + found["high"]) / 2, (found["high"] - found["low"]) / 6
+        middle = (found["low"] + found["high"]) / 2
+        half = (found["high"] - found["low"]) / 6
         held += abs(truth(setting) - middle) <= half
     assert not is_not_below(dict(share=held / 20, n=20), 0.93)
 

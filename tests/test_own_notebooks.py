@@ -142,7 +142,8 @@ def test_the_practice_of_the_notebook_is_a_bar(made):
     p = predict_score(
         fit_final(spec, found.accepted, found.dictionary), feature_frame(found.accepted, found.dictionary)
     )
-    assert len(set(np.round(p, 6))) > 1 and abs(p.mean() - found.accepted.late.mean()) < 0.01
+    assert len(set(np.round(p, 6))) > 1
+    assert abs(p.mean() - found.accepted.late.mean()) < 0.01
 
 
 HOSTILE = [
@@ -194,7 +195,8 @@ def parts(source):
 def test_a_name_of_a_column_stays_a_name(name, kind):
     "The same code with another constant, and the same prose"
     for cell, other in two_notebooks(name, kind):
-        here, there = "".join(cell["source"]), "".join(other["source"])
+        here = "".join(cell["source"])
+        there = "".join(other["source"])
         if cell["cell_type"] == "markdown":
             assert here == there
             continue

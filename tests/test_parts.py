@@ -84,9 +84,7 @@ def test_without_signal_nothing_works():
 
 def test_the_rarer_outcome_is_counted():
     "Of 97 positive rows in 100, the others are too few to judge a part of 100 rows by; of 70, they are not"
-    common, balanced = (
-        parts_of(*made(3, 1200, lambda df, k=k: k + signal(df) / 3)) for k in (5.0, 0.8)
-    )
+    common, balanced = (parts_of(*made(3, 1200, lambda df, k=k: k + signal(df) / 3)) for k in (5.0, 0.8))
     assert not [p for p in common if p.startswith("site")]
     assert [p for p in balanced if p.startswith("site")]
     assert FEWEST_OUTCOMES == 15
@@ -185,9 +183,7 @@ def test_no_pace_without_time():
     assert found["facts"]["fades"]
     assert found["rule"] == "it holds in training only"
     told = " ".join([found["why"], *found["next_steps"]])
-    told += " ".join(
-        technical_direction(e, problem, found | dict(verdict="go")).astype(str).stack()
-    )
+    told += " ".join(technical_direction(e, problem, found | dict(verdict="go")).astype(str).stack())
     assert "pace" not in told
     assert "after it" not in told
     timed = decide(e | dict(timed=True))  # the control: with a time the same numbers are a fade

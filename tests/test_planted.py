@@ -31,7 +31,8 @@ def clean():
 
 
 def test_there_are_enough_kinds_and_clean_tables():
-    assert len(ALL) >= 31 and len(set(ALL)) == len(ALL)
+    assert len(ALL) >= 31
+    assert len(set(ALL)) == len(ALL)
     assert len(clean()) == 30
 
 

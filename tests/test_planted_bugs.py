@@ -114,7 +114,8 @@ def test_one_row_is_followed_from_the_table_to_its_score(flights, tmp_path):
     "One flight has one score in table, model and package, and not that of its neighbour"
     train, later = halves(flights)
     model, bundle = packaged(tmp_path, train, FEATURES)
-    case, neighbour = later.iloc[[7]], later.iloc[[8]]
+    case = later.iloc[[7]]
+    neighbour = later.iloc[[8]]
     score = float(predict_score(model, feature_frame(case, FEATURES))[0])
     whole = predict_score(model, feature_frame(later, FEATURES))
     assert whole[7] == pytest.approx(score, abs=1e-12)  # alone, and among the others
@@ -142,7 +143,8 @@ def test_worse_models_rank_alike_offline_and_online(flights):
         offline.append(quality(model, valid, valid.late))
         online.append(quality(model, served, served.late))
         mixed.append(quality(model, served, np.roll(served.late, 1)))
-    assert offline == sorted(offline, reverse=True) and online == sorted(online, reverse=True)
+    assert offline == sorted(offline, reverse=True)
+    assert online == sorted(online, reverse=True)
     assert online[0] - online[-1] > 0.2
     assert max(mixed) - min(mixed) < 0.15  # the bug: outcomes joined to the row before
 
@@ -186,8 +188,10 @@ def test_a_model_that_is_too_old_is_noticed_and_a_fresh_one_kept():
     after = turned(after, rng)
     learnt, promised = halves(before)
     early, later = halves(after)
-    newly, served = later[: len(later) // 2], later[len(later) // 2 :]
-    old, fresh = fit_final(SPEC, learnt, FEATURES), fit_final(SPEC, early, FEATURES)
+    newly = later[: len(later) // 2]
+    served = later[len(later) // 2 :]
+    old = fit_final(SPEC, learnt, FEATURES)
+    fresh = fit_final(SPEC, early, FEATURES)
     assert decided(old, promised, served) in ASKS  # the bug: nobody trained it again
     assert decided(fresh, newly, served) in QUIET
 

@@ -33,10 +33,8 @@ def people(n=400, seed=0):
     "Customers; whatever belongs to one of them can be told from any number that is computed"
     rng = np.random.default_rng(seed)
     # an age that no other number is
-    age, spent = (
-        700_000 + 7 * rng.permutation(n),
-        rng.gamma(3, 20, n).round(2),
-    )
+    age = 700_000 + 7 * rng.permutation(n)
+    spent = rng.gamma(3, 20, n).round(2)
     bought = rng.random(n) < 1 / (1 + np.exp(1 - 0.03 * (spent - 60)))
     street = [f"{WORD}weg {i} hinten" for i in rng.permutation(n)]
     df = pd.DataFrame(dict(id=[f"KUNDE-{i:06d}" for i in range(n)]))
@@ -66,10 +64,8 @@ def shown(repo, stage):
 def traces(text, table):
     "What in a text belongs to single customers"
     # the ends of a band of many customers are no customer's
-    ages, text = (
-        set(map(str, table.age)),
-        re.sub(r"\bage = .*", "", text),
-    )
+    ages = set(map(str, table.age))
+    text = re.sub(r"\bage = .*", "", text)
     found = re.findall(rf"KUNDE-\d+|N\d{{5}}X|{WORD}\S*", text)
     return found + [v for v in re.findall(r"\b7\d{5}\b", text) if v in ages]
 
@@ -107,7 +103,8 @@ def test_the_data_page_shows_no_customer_and_git_sees_no_table(bundled, tmp_path
 
 
 def test_the_data_page_shows_no_customer_of_broken_rows(bundled, tmp_path):
-    repo, table = shutil.copytree(bundled, tmp_path / "repo", symlinks=True), people()
+    repo = shutil.copytree(bundled, tmp_path / "repo", symlinks=True)
+    table = people()
     table.to_csv(repo / "our customers.csv", index=False)
     init_customers(repo, repo / "our customers.csv")
     broken = table.copy()
@@ -137,7 +134,8 @@ def with_contacts(n=1500, seed=1):
     """Stays; one value in four of `desk` is an address that three rows hold, and one of `partner` is a card
     number that two rows hold"""
     rng = np.random.default_rng(seed)
-    nights, price = rng.poisson(3, n) + 1, rng.gamma(4, 30, n).round(2)
+    nights = rng.poisson(3, n) + 1
+    price = rng.gamma(4, 30, n).round(2)
     lost = rng.random(n) < 1 / (1 + np.exp(2 - 0.4 * nights))
     desk = rng.choice([f"{WORD} west", f"{WORD} east", f"{WORD} south"], n).astype(object)
     partner = rng.choice([f"{WORD}-7", f"{WORD}-8"], n).astype(object)
@@ -158,7 +156,8 @@ def with_contacts(n=1500, seed=1):
 def test_a_column_that_one_page_hides_is_hidden_on_every_page(bundled, tmp_path):
     """Three addresses among 1,500 rows are easily missed in a sample of them: the data stage looks at all
     rows, and the other pages ask it"""
-    repo, table = shutil.copytree(bundled, tmp_path / "repo", symlinks=True), with_contacts()
+    repo = shutil.copytree(bundled, tmp_path / "repo", symlinks=True)
+    table = with_contacts()
     table.to_csv(repo / "stays.csv", index=False)
     done = forked("assay.cli", "init", repo / "stays.csv", "--target", "lost", "--id", "row", cwd=repo)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -185,7 +184,8 @@ def test_a_column_that_one_page_hides_is_hidden_on_every_page(bundled, tmp_path)
 
 
 def test_init_looks_at_every_row_for_personal_data(bundled, tmp_path):
-    repo, table = shutil.copytree(bundled, tmp_path / "repo", symlinks=True), with_contacts(6000)
+    repo = shutil.copytree(bundled, tmp_path / "repo", symlinks=True)
+    table = with_contacts(6000)
     table.loc[:, "desk"] = "west"
     table.loc[5990:, "desk"] = f"{WORD}@example.org"  # in the last ten rows only
     table.to_csv(repo / "stays.csv", index=False)
@@ -361,7 +361,8 @@ def test_no_stage_shows_the_column_that_names_a_row():
 
 @pytest.mark.slow
 def test_no_page_of_a_whole_run_shows_a_customer(bundled, tmp_path):
-    repo, table = shutil.copytree(bundled, tmp_path / "repo", symlinks=True), people()
+    repo = shutil.copytree(bundled, tmp_path / "repo", symlinks=True)
+    table = people()
     table.to_csv(tmp_path / "customers.csv", index=False)
     init_customers(repo, tmp_path / "customers.csv")
     reduce(repo / "params.yaml")

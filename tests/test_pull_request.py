@@ -48,7 +48,8 @@ class Machine:
 
     def act(self, step, folder):
         "One step that uses an action, as far as it touches files"
-        action, given = step["uses"].partition("@")[0], step.get("with", {})
+        action = step["uses"].partition("@")[0]
+        given = step.get("with", {})
         if action == "actions/checkout":
             check_out(self.origin, folder, self.context["github.sha"])
         elif action == "actions/upload-artifact":
@@ -179,7 +180,8 @@ def test_a_pull_request_is_commented_in_words(branched, tmp_path):
         told = f"- {stage}: {before[stage]} → {after[stage]}".replace("_", " ")
         assert (told in body) == (before[stage] != after[stage]), told
     assert calls == ["pr comment 7 --body-file body.md --edit-last", "pr comment 7 --body-file body.md"]
-    assert (machine.home / "summary.md").read_text() == body and len(body) < 60_000
+    assert (machine.home / "summary.md").read_text() == body
+    assert len(body) < 60_000
 
 
 def another_branch(branched, home, name):

@@ -1,4 +1,5 @@
 "A run that was killed, a file that was damaged, two runs at once: `assay repro` needs no human"
+
 import os
 import random
 import re
@@ -36,8 +37,14 @@ def forget(repo):
 
 def dvc_of(pid):
     "Process ids that run dvc: `pid`, or what it started"
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout.splitlines()[1:]
-    return [int(row.split()[0]) for row in listed if pid in map(int, row.split()[:2]) and re.search(r"[ .]dvc ", row)]
+    listed = subprocess.run(
+        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True
+    ).stdout.splitlines()[1:]
+    return [
+        int(row.split()[0])
+        for row in listed
+        if pid in map(int, row.split()[:2]) and re.search(r"[ .]dvc ", row)
+    ]
 
 
 def next_write(p, path):
@@ -51,9 +58,17 @@ def next_write(p, path):
 
 
 def kill_at(repo, command, seconds, whom, writing=False):
-    "Start a command, and after some seconds (then at the next write of DVC's lock) kill its whole group, only itself, or only the DVC in it; True if it was still running"
+    """Start a command, and after some seconds (then at the next write of DVC's lock) kill its whole group,
+    only itself, or only the DVC in it; True if it was still running"""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    p = subprocess.Popen(command, cwd=repo, env=env, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    p = subprocess.Popen(
+        command,
+        cwd=repo,
+        env=env,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         p.wait(seconds)
         return False
@@ -78,7 +93,9 @@ def kills(repo, command, seconds, n, writing=False):
         tries += 1
         assert tries <= 4 * n, f"only {killed} of {tries} runs were still running when they were to be killed"
         forget(repo)
-        if kill_at(repo, command, draw.uniform(0.3, seconds), ("group", "dvc", "wrapper")[killed % 3], writing):
+        if kill_at(
+            repo, command, draw.uniform(0.3, seconds), ("group", "dvc", "wrapper")[killed % 3], writing
+        ):
             killed += 1
             yield killed
         else:
@@ -124,14 +141,21 @@ def test_control_kills_leave_a_plain_dvc_repro_stuck(golden):
     seconds, stuck = time.monotonic() - start, {}
     for moment, writing in MOMENTS.items():
         # a second run, and a third, so that it is not what is still dying that was in the way
-        stuck[moment] = sum(bool(run(*raw, cwd=repo).returncode and run(*raw, cwd=repo).returncode) for _ in kills(repo, raw, seconds, RAW_KILLS, writing))
+        stuck[moment] = sum(
+            bool(run(*raw, cwd=repo).returncode and run(*raw, cwd=repo).returncode)
+            for _ in kills(repo, raw, seconds, RAW_KILLS, writing)
+        )
     print(f"plain `dvc repro`, stuck after {RAW_KILLS} kills: {stuck}")
     assert stuck["while DVC writes"] >= 1, stuck  # a random moment seldom meets one
     done = assay("repro", cwd=repo)
     assert done.returncode == 0 and hashes(repo) == wanted, done.stderr
 
 
-STUCK = {"rwlock": (".dvc/tmp/rwlock", '{"data/prepared": {"wri'), "lock of a dead process": (".dvc/tmp/rwlock", '{"%s": {"write": {"pid": 1, "cmd": "dvc repro"}}}'), "dvc.lock": ("dvc.lock", "schema: '2.0'\nstages:\n  table: {cmd: x, outs: [")}
+STUCK = {
+    "rwlock": (".dvc/tmp/rwlock", '{"data/prepared": {"wri'),
+    "lock of a dead process": (".dvc/tmp/rwlock", '{"%s": {"write": {"pid": 1, "cmd": "dvc repro"}}}'),
+    "dvc.lock": ("dvc.lock", "schema: '2.0'\nstages:\n  table: {cmd: x, outs: ["),
+}
 
 
 @pytest.mark.parametrize("case", STUCK)
@@ -156,7 +180,9 @@ def test_damage_is_found_and_made_again(golden):
     assert assay("repro", cwd=repo).returncode == 0
     assert assay("verify", cwd=repo).returncode == 0
     output = repo / "data/studies/tree.json"
-    cached = max((p for p in (repo / ".dvc/cache/files/md5").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    cached = max(
+        (p for p in (repo / ".dvc/cache/files/md5").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
+    )
     for path in (output, cached):
         stamp, mode = path.stat(), path.stat().st_mode
         content = bytearray(path.read_bytes())
@@ -168,7 +194,9 @@ def test_damage_is_found_and_made_again(golden):
     raw = run(sys.executable, "-m", "dvc", "status", cwd=repo)
     assert "up to date" in raw.stdout  # the control: DVC alone does not see it
     found = assay("verify", cwd=repo)
-    assert found.returncode == 1 and "data/studies/tree.json: content changed" in found.stdout and cached.name in found.stdout
+    assert found.returncode == 1
+    assert "data/studies/tree.json: content changed" in found.stdout
+    assert cached.name in found.stdout
     done = assay("repro", cwd=repo)
     assert done.returncode == 0 and "recovered: data/studies/tree.json was damaged" in done.stderr
     assert assay("verify", cwd=repo).returncode == 0
@@ -179,7 +207,12 @@ def test_two_at_once(golden):
     "The second run is told so and touches nothing"
     repo, wanted, _ = golden
     forget(repo)
-    first = subprocess.Popen([sys.executable, "-m", "assay.cli", "repro"], cwd=repo, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = subprocess.Popen(
+        [sys.executable, "-m", "assay.cli", "repro"],
+        cwd=repo,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while not (repo / "data/prepared").exists():
         time.sleep(0.05)
     second = assay("repro", cwd=repo)
@@ -196,14 +229,19 @@ def test_stages_are_forked_and_bytes_do_not_depend_on_it(golden, tmp_path):
     assert run(sys.executable, "-m", "dvc", "repro", cwd=repo).returncode == 0
     assert hashes(repo) == wanted
     forget(repo)
-    done = assay("repro", cwd=repo, env=dict(ASSAY_ENGINE="nbclient", HOME=str(tmp_path), TZ="Asia/Tokyo", OMP_NUM_THREADS="2"))
+    done = assay(
+        "repro",
+        cwd=repo,
+        env=dict(ASSAY_ENGINE="nbclient", HOME=str(tmp_path), TZ="Asia/Tokyo", OMP_NUM_THREADS="2"),
+    )
     assert done.returncode == 0, done.stderr
     assert hashes(repo) == wanted
 
 
 @pytest.mark.slow
 def test_no_recovery_is_announced_after_a_run_that_ended(tmp_path):
-    "A run of one stage, a stage that failed, a closed gate, a look at the state; the control is a lock that a killed DVC left"
+    """A run of one stage, a stage that failed, a closed gate, a look at the state; the control is a lock
+    that a killed DVC left"""
     repo = add_agreement(make_repo(tmp_path / "repo"))
     params, lock = repo / "params.yaml", repo / ".dvc/tmp/rwlock"
     announced = {}
@@ -234,13 +272,16 @@ def test_no_recovery_is_announced_after_a_run_that_ended(tmp_path):
 
 @pytest.mark.slow
 def test_what_another_run_made_is_not_damaged(tmp_path):
-    "An earlier commit is checked out over the data of a later one; and a clone of a repository whose run a gate stopped. The control is one changed byte"
+    """An earlier commit is checked out over the data of a later one; and a clone of a repository whose run
+    a gate stopped. The control is one changed byte"""
     repo = add_agreement(make_repo(tmp_path / "repo"))
     params = repo / "params.yaml"
     assert assay("repro", cwd=repo).returncode == 0
     commit(repo)
     wanted = hashes(repo)
-    params.write_text(params.read_text().replace("n_rows: 3000", "n_rows: 3100").replace("max_gaps: 100", "max_gaps: 0"))
+    params.write_text(
+        params.read_text().replace("n_rows: 3000", "n_rows: 3100").replace("max_gaps: 100", "max_gaps: 0")
+    )
     assert assay("repro", cwd=repo).returncode == 3
     commit(repo)
     clone = tmp_path / "clone"
@@ -248,22 +289,37 @@ def test_what_another_run_made_is_not_damaged(tmp_path):
     assert "recovered" not in assay("repro", cwd=clone).stderr
     assert run("git", "checkout", "-q", "HEAD~1", cwd=repo).returncode == 0
     done = assay("repro", cwd=repo)
-    assert done.returncode == 0 and "recovered" not in done.stderr and hashes(repo) == wanted
+    assert done.returncode == 0
+    assert "recovered" not in done.stderr
+    assert hashes(repo) == wanted
     output = repo / "data/studies/tree.json"
     output.write_text(output.read_text().replace("0", "1", 1))
-    assert "set aside: data/studies/tree.json was written by something else" in assay("repro", cwd=repo).stderr and hashes(repo) == wanted
+    assert (
+        "set aside: data/studies/tree.json was written by something else" in assay("repro", cwd=repo).stderr
+        and hashes(repo) == wanted
+    )
 
 
-CACHES = {"as usual": (), "moved": (("cache", "dir", "../elsewhere"),), "shared": (("cache", "dir", "../shared"), ("config", "cache.shared", "group"), ("config", "cache.type", "symlink"))}
+CACHES = {
+    "as usual": (),
+    "moved": (("cache", "dir", "../elsewhere"),),
+    "shared": (
+        ("cache", "dir", "../shared"),
+        ("config", "cache.shared", "group"),
+        ("config", "cache.type", "symlink"),
+    ),
+}
 RESTS = """
 from assay.core.artifacts import metrics_path
 waived = [dict(item='P09', role='operations', by='Ann', reason='a pilot', until='2013-12-31', hash='0'*64)]
-write_json(metrics_path('tree'), write_metrics('tree', 'scored', {}, inputs=[place('train')]) | dict(waived=waived))"""
+found = write_metrics('tree', 'scored', {}, inputs=[place('train')])
+write_json(metrics_path('tree'), found | dict(waived=waived))"""
 
 
 @pytest.fixture(params=CACHES)
 def cached(request, tmp_path):
-    "A small repository with its cache here or elsewhere, in which the report of the tree rests on a waiver that has ended"
+    """A small repository with its cache here or elsewhere, in which the report of the tree rests on a
+    waiver that has ended"""
     repo = make_repo(tmp_path / "repo")
     own, source = CELLS["tree"]
     write_notebook(repo, "tree", (own, source + RESTS))
@@ -292,7 +348,8 @@ def test_a_report_that_rests_on_an_ended_waiver_is_made_again_wherever_the_cache
     report = cached / "reports/tree/metrics.json"
     report.unlink()
     raw = run("dvc", "repro", "tree", cwd=cached)
-    assert raw.returncode == 0 and report.exists() and "is cached" in raw.stdout  # not for ever "ready" in this way
+    # not for ever "ready" in this way
+    assert raw.returncode == 0 and report.exists() and "is cached" in raw.stdout
     done = assay("repro", cwd=cached)
     assert "tree rests on a waiver that holds no more; it runs again" in done.stderr
     assert did_run(done, "tree") and not did_run(done, "rule")
@@ -313,13 +370,16 @@ def test_one_edited_report_leaves_the_run_cache_of_the_others(cached):
 
 
 def test_no_recovery_is_announced_of_what_another_branch_made(cached):
-    "After a look by DVC, on another branch and back, and after a run that was discarded; the control is one changed byte of the same time"
+    """After a look by DVC, on another branch and back, and after a run that was discarded; the control is
+    one changed byte of the same time"""
     params, said = cached / "params.yaml", {}
     kept = params.read_text()
 
     def repro(after):
         done = assay("repro", cwd=cached)
-        said[after] = [line for line in done.stderr.splitlines() if line.startswith(("recovered", "set aside"))]
+        said[after] = [
+            line for line in done.stderr.splitlines() if line.startswith(("recovered", "set aside"))
+        ]
         assert done.returncode == 0, done.stderr
 
     assert run("git", "checkout", "-qb", "deeper", cwd=cached).returncode == 0
@@ -351,6 +411,9 @@ def test_a_lock_without_holders_is_free(golden):
     repo, wanted, _ = golden
     assert assay("repro", cwd=repo).returncode == 0
     lock = repo / ".dvc/tmp/rwlock"
-    for text, announced in (('{"read": {"%s": []}, "write": {}}', False), ('{"read": {"%s": [{"pid": 999999999, "cmd": "dvc status"}]}}', True)):
+    for text, announced in (
+        ('{"read": {"%s": []}, "write": {}}', False),
+        ('{"read": {"%s": [{"pid": 999999999, "cmd": "dvc status"}]}}', True),
+    ):
         lock.write_text(text % (repo / "data/prepared"))
         assert ("recovered" in assay("repro", cwd=repo).stderr) is announced

@@ -1,4 +1,5 @@
 "What one run of a pipeline promises: determinism, no needless work, errors that leave everything as it was"
+
 import json
 import re
 import shutil
@@ -56,16 +57,29 @@ def test_two_clones_in_two_folders_are_equal(repo, tmp_path):
     assert len(hashes(other)) >= 12
 
 
-@pytest.mark.parametrize("old, new, expected", [("smoothing: 20.0", "smoothing: 5.0", ["rule", "site"]), ("max_depth: 4", "max_depth: 3", ["tree", "site"]), ("n_rows: 3000", "n_rows: 2000", ["table", "rule", "tree", "site"])])
+@pytest.mark.parametrize(
+    "old, new, expected",
+    [
+        ("smoothing: 20.0", "smoothing: 5.0", ["rule", "site"]),
+        ("max_depth: 4", "max_depth: 3", ["tree", "site"]),
+        ("n_rows: 3000", "n_rows: 2000", ["table", "rule", "tree", "site"]),
+    ],
+)
 def test_one_leaf_runs_only_what_depends_on_it(copy, old, new, expected):
     change(copy / "params.yaml", old, new)
     assert sorted(ran(assay("repro", cwd=copy))) == sorted(expected)
 
 
-WRONG = [("smoothing: 20.0", "smooothing: 20.0", "sets 'smooothing' for stage 'rule'"), ("max_depth: 4", "max_depth: four", "tree.max_depth is 'four', a str; expected int"),
-         ("max_depth: 4", "max_depth: 400", "tree.max_depth is 400; expected 1 to 20"), ("smoothing: 20.0", "smoothing: .nan", "is nan; expected 0 to 1000"),
-         ("seed: 0", "seed: true", "base.seed is True, a bool; expected int"), ("{max_depth: 4}", "[4]", "section 'tree' is a list"), ("{max_depth: 4}", "{}", "declares ['max_depth']"),
-         ("max_depth: 4", "max_depth: 4, \"x=1;__import__('os').system('touch PWNED');y\": 3", "is not a name")]
+WRONG = [
+    ("smoothing: 20.0", "smooothing: 20.0", "sets 'smooothing' for stage 'rule'"),
+    ("max_depth: 4", "max_depth: four", "tree.max_depth is 'four', a str; expected int"),
+    ("max_depth: 4", "max_depth: 400", "tree.max_depth is 400; expected 1 to 20"),
+    ("smoothing: 20.0", "smoothing: .nan", "is nan; expected 0 to 1000"),
+    ("seed: 0", "seed: true", "base.seed is True, a bool; expected int"),
+    ("{max_depth: 4}", "[4]", "section 'tree' is a list"),
+    ("{max_depth: 4}", "{}", "declares ['max_depth']"),
+    ("max_depth: 4", "max_depth: 4, \"x=1;__import__('os').system('touch PWNED');y\": 3", "is not a name"),
+]
 
 
 @pytest.mark.parametrize("old, new, message", WRONG)
@@ -84,9 +98,26 @@ until: str = ''   # End of training [ISO date or empty]
 cluster: str = ''   # What rows have in common [column or empty]
 candidates: list = ['tree']   # Families of models {tree, forest}
 shares: dict = {}   # Shares of the splits {train, valid} [shares or empty]"""
-WORDS = [("until: yesterday", "tree.until is 'yesterday'; expected a moment such as 2013-09-01T04:00:00, without a time zone or nothing"), ("until: '2013-02-30'", "tree.until is '2013-02-30'; expected a moment"),
-         ("cluster: dya", "tree.cluster is 'dya'; expected a column that dictionary.yaml describes, not 'dya': did you mean 'day'?"), ("candidates: [tree, foretz]", "tree.candidates is ['tree', 'foretz']; expected different ones of ['tree', 'forest'], at least one"),
-         ("shares: {train: 1.1, valid: 0.2}", "expected shares above 0 that sum to 1"), ("shares: {train: 0.5, vaild: 0.5}", "expected keys of ['train', 'valid'] only, not ['vaild']"), ("until: 2013-09-01", "a date; expected str")]
+WORDS = [
+    (
+        "until: yesterday",
+        "tree.until is 'yesterday'; "
+        "expected a moment such as 2013-09-01T04:00:00, without a time zone or nothing",
+    ),
+    ("until: '2013-02-30'", "tree.until is '2013-02-30'; expected a moment"),
+    (
+        "cluster: dya",
+        "tree.cluster is 'dya'; "
+        "expected a column that dictionary.yaml describes, not 'dya': did you mean 'day'?",
+    ),
+    (
+        "candidates: [tree, foretz]",
+        "tree.candidates is ['tree', 'foretz']; expected different ones of ['tree', 'forest'], at least one",
+    ),
+    ("shares: {train: 1.1, valid: 0.2}", "expected shares above 0 that sum to 1"),
+    ("shares: {train: 0.5, vaild: 0.5}", "expected keys of ['train', 'valid'] only, not ['vaild']"),
+    ("until: 2013-09-01", "a date; expected str"),
+]
 
 
 def test_a_wrong_word_date_column_or_share_is_named_before_a_kernel_starts(copy):
@@ -99,14 +130,25 @@ def test_a_wrong_word_date_column_or_share_is_named_before_a_kernel_starts(copy)
         name, _, value = wrong.partition(": ")
         section = ", ".join(f"{k}: {v}" for k, v in (good | {name: value}).items())
         text = (copy / "params.yaml").read_text()
-        (copy / "params.yaml").write_text(re.sub(r"^tree: .*$", f"tree: {{max_depth: 4, {section}}}", text, flags=re.M))
+        (copy / "params.yaml").write_text(
+            re.sub(r"^tree: .*$", f"tree: {{max_depth: 4, {section}}}", text, flags=re.M)
+        )
         done = assay("run", "tree", cwd=copy)
         assert done.returncode == 1 and message in done.stderr and "cell" not in done.stderr, done.stderr
         assert hashes(copy) == before and not (copy / ".assay/failed/tree.ipynb").exists()
     done = assay("repro", cwd=copy)
-    assert done.returncode == 1 and WORDS[-1][1] in done.stderr and ran(done) == []
+    assert done.returncode == 1
+    assert WORDS[-1][1] in done.stderr
+    assert ran(done) == []
     section = ", ".join(f"{k}: {v}" for k, v in good.items())
-    (copy / "params.yaml").write_text(re.sub(r"^tree: .*$", f"tree: {{max_depth: 4, {section}}}", (copy / "params.yaml").read_text(), flags=re.M))
+    (copy / "params.yaml").write_text(
+        re.sub(
+            r"^tree: .*$",
+            f"tree: {{max_depth: 4, {section}}}",
+            (copy / "params.yaml").read_text(),
+            flags=re.M,
+        )
+    )
     done = assay("run", "tree", cwd=copy)
     assert done.returncode == 0, done.stderr
 
@@ -114,7 +156,11 @@ def test_a_wrong_word_date_column_or_share_is_named_before_a_kernel_starts(copy)
 @pytest.mark.parametrize("name", ["nosuch", "../../../evil", "../evil", "/tmp/evil"])
 def test_a_name_that_is_no_stage_leaves_nothing_behind(copy, name):
     def files():
-        return sorted(p.relative_to(copy.parent).as_posix() for p in copy.parent.rglob("*") if ".git/" not in p.as_posix())
+        return sorted(
+            p.relative_to(copy.parent).as_posix()
+            for p in copy.parent.rglob("*")
+            if ".git/" not in p.as_posix()
+        )
 
     before = files()
     done = assay("run", name, cwd=copy)
@@ -123,8 +169,16 @@ def test_a_name_that_is_no_stage_leaves_nothing_behind(copy, name):
     assert "nosuch" not in assay("status", cwd=copy).stdout
 
 
-PARAMETERS = [("data", "train_until", "yesterday"), ("data", "cluster", "dya"), ("data", "group", "carier"), ("data", "shares", dict(train=1.1, valid=0.1)), ("evaluation", "candidates", ["linear", "foretz"]), ("experiments_linear", "candidate", "linaer"),
-              ("responsible", "reference", dict(origin=dict(EWR=2.0))), ("responsible", "reference", dict(orign=dict(EWR=1.0)))]
+PARAMETERS = [
+    ("data", "train_until", "yesterday"),
+    ("data", "cluster", "dya"),
+    ("data", "group", "carier"),
+    ("data", "shares", dict(train=1.1, valid=0.1)),
+    ("evaluation", "candidates", ["linear", "foretz"]),
+    ("experiments_linear", "candidate", "linaer"),
+    ("responsible", "reference", dict(origin=dict(EWR=2.0))),
+    ("responsible", "reference", dict(orign=dict(EWR=1.0))),
+]
 
 
 @pytest.mark.parametrize("section, name, value", PARAMETERS)
@@ -134,12 +188,19 @@ def test_the_bundled_notebooks_say_what_their_parameters_may_be(section, name, v
     stages, params = load_stages(), read_yaml(FLIGHTS / "params.yaml")
     assert parameter_errors(stages, params) == []
     found = parameter_errors(stages, params | {section: params[section] | {name: value}})
-    said = {re.sub(r" \(.*", "", f) for f in found}  # several stages may declare it, each with its own words about it
+    # several stages may declare it, each with its own words about it
+    said = {re.sub(r" \(.*", "", f) for f in found}
     assert len(said) == 1 and f"params.yaml: {section}.{name} is {value!r}; expected" in said.pop(), found
 
 
-BROKEN = [("params.yaml", None, "params.yaml"), ("params.yaml", "base: {seed: 0\n", "params.yaml"), ("problem.yaml", None, "problem.yaml does not exist"), ("problem.yaml", "title: [\n", "problem.yaml is not YAML"),
-          ("problem.yaml", "title: x\nquestion: y\n", "problem.yaml lacks ['task'"), ("dvc.yaml", "stages: []\n", "dvc.yaml")]
+BROKEN = [
+    ("params.yaml", None, "params.yaml"),
+    ("params.yaml", "base: {seed: 0\n", "params.yaml"),
+    ("problem.yaml", None, "problem.yaml does not exist"),
+    ("problem.yaml", "title: [\n", "problem.yaml is not YAML"),
+    ("problem.yaml", "title: x\nquestion: y\n", "problem.yaml lacks ['task'"),
+    ("dvc.yaml", "stages: []\n", "dvc.yaml"),
+]
 
 
 @pytest.mark.parametrize("name, text, message", BROKEN)
@@ -161,29 +222,49 @@ def test_failed_stage_leaves_the_good_ones_and_the_marked_notebook(copy):
     assert "stage 'tree' failed in cell" in done.stderr and "ValueError: the table is empty" in done.stderr
     assert "the table is empty" in (copy / ".assay/failed/tree.ipynb").read_text()
     after = hashes(copy)
-    assert {k: v for k, v in after.items() if k.startswith(("data/", "reports/tree/metrics"))} == {k: v for k, v in before.items() if k.startswith(("data/", "reports/tree/metrics"))}
+    assert {k: v for k, v in after.items() if k.startswith(("data/", "reports/tree/metrics"))} == {
+        k: v for k, v in before.items() if k.startswith(("data/", "reports/tree/metrics"))
+    }
 
 
 def test_a_closed_gate_is_a_result(copy):
     "Exit code 3, the gate named, nothing of the stage overwritten, the rest computed"
     before = hashes(copy)
-    change(copy / "dvc.yaml", "deps: ['pipelines/tree.ipynb', 'data/prepared']", "deps: ['pipelines/tree.ipynb', 'data/prepared', 'reports/rule/metrics.json']\n    meta: {gates: {rule: [go]}}")
+    change(
+        copy / "dvc.yaml",
+        "deps: ['pipelines/tree.ipynb', 'data/prepared']",
+        "deps: ['pipelines/tree.ipynb', 'data/prepared', 'reports/rule/metrics.json']\n"
+        "    meta: {gates: {rule: [go]}}",
+    )
     change(copy / "params.yaml", "smoothing: 20.0", "smoothing: 5.0")
     done = assay("repro", cwd=copy)
     assert done.returncode == 3, done.stderr
     assert "tree may not start: rule says 'scored', required 'go'" in done.stderr
     assert hashes(copy)["data/studies/tree.json"] == before["data/studies/tree.json"]
     assert hashes(copy)["data/studies/rule.json"] != before["data/studies/rule.json"]
-    front, page = (copy / "reports/index.html").read_text(), (copy / "reports/tree/report.html").read_text()
-    assert "tree may not start" in front and "tree may not start" in page and "What follows is of an earlier run" in page  # the board shows where it stopped
+    front = (copy / "reports/index.html").read_text()
+    page = (copy / "reports/tree/report.html").read_text()
+    # the board shows where it stopped
+    assert (
+        "tree may not start" in front
+        and "tree may not start" in page
+        and "What follows is of an earlier run" in page
+    )
     again = assay("repro", cwd=copy)
     assert again.returncode == 3 and "was damaged" not in again.stderr  # nor are these pages taken for damage
 
 
 def test_a_kill_is_not_hidden_by_a_closed_gate(copy):
     "One stage may not start, and another is killed: that is an error, and both are named"
-    change(copy / "dvc.yaml", "deps: ['pipelines/rule.ipynb', 'data/prepared']", "deps: ['pipelines/rule.ipynb', 'data/prepared', 'reports/table/metrics.json']\n    meta: {gates: {table: [go]}}")
-    write_notebook(copy, "tree", (CELLS["tree"][0], "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+    change(
+        copy / "dvc.yaml",
+        "deps: ['pipelines/rule.ipynb', 'data/prepared']",
+        "deps: ['pipelines/rule.ipynb', 'data/prepared', 'reports/table/metrics.json']\n"
+        "    meta: {gates: {table: [go]}}",
+    )
+    write_notebook(
+        copy, "tree", (CELLS["tree"][0], "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    )
     done = assay("repro", cwd=copy)
     assert done.returncode == 1, done.stderr
     said = " ".join(done.stdout.split())
@@ -201,19 +282,29 @@ def test_without_its_lock_nothing_is_as_recorded(copy):
 
 @pytest.mark.slow
 def test_a_waiver_that_ends_closes_what_it_opened(tmp_path):
-    "Signed, the stages run and say on what they rest; taken back, they may not start any more, whatever is left of the earlier run"
+    """Signed, the stages run and say on what they rest; taken back, they may not start any more, whatever
+    is left of the earlier run"""
     repo = add_agreement(make_repo(tmp_path / "repo"))
     change(repo / "params.yaml", "max_gaps: 100", "max_gaps: 0")
-    assert assay("repro", cwd=repo).returncode == 3 and not (repo / "reports/tree/metrics.json").exists()
+    assert assay("repro", cwd=repo).returncode == 3
+    assert not (repo / "reports/tree/metrics.json").exists()
     key = ("--key", tmp_path / "ann.pem", "--role", "product-owner", "--reason", "a pilot")
-    assert assay("key", "--out", tmp_path / "ann.pem", "--name", "Ann", "--role", "product-owner", cwd=repo).returncode == 0
+    assert (
+        assay(
+            "key", "--out", tmp_path / "ann.pem", "--name", "Ann", "--role", "product-owner", cwd=repo
+        ).returncode
+        == 0
+    )
     commit(repo)
     wrong = assay("waive", "probelm", *key, "--until", "9999-12-31", cwd=repo)
     assert wrong.returncode == 1 and "did you mean problem" in wrong.stderr
     assert assay("waive", "Problem", *key, "--until", "9999-12-31", cwd=repo).returncode == 0
     done = assay("repro", cwd=repo)
     assert done.returncode == 0 and set(ran(done)) == {"rule", "tree", "site"}, done.stderr
-    assert [[w["item"] for w in metrics_of(repo, s).get("waived", [])] for s in ("problem", "table", "rule", "tree")] == [[], [], ["problem"], ["problem"]]
+    assert [
+        [w["item"] for w in metrics_of(repo, s).get("waived", [])]
+        for s in ("problem", "table", "rule", "tree")
+    ] == [[], [], ["problem"], ["problem"]]
     assert ran(assay("repro", cwd=repo)) == []  # and a second run executes nothing
     assert "waived: problem until 9999-12-31, by Ann" in " ".join(assay("status", cwd=repo).stdout.split())
 
@@ -221,7 +312,11 @@ def test_a_waiver_that_ends_closes_what_it_opened(tmp_path):
     assert assay("waive", "problem", *key, "--withdraw", cwd=repo).returncode == 0
     for _ in range(2):
         done = assay("repro", cwd=repo)
-        assert done.returncode == 3 and "tree may not start: problem says 'incomplete'" in done.stderr and "tree rests on a waiver that holds no more" in done.stderr, done.stdout + done.stderr
+        assert (
+            done.returncode == 3
+            and "tree may not start: problem says 'incomplete'" in done.stderr
+            and "tree rests on a waiver that holds no more" in done.stderr
+        ), done.stdout + done.stderr
         assert "What follows is of an earlier run" in (repo / "reports/tree/report.html").read_text()
     assert hashes(repo)["data/studies/tree.json"] == before["data/studies/tree.json"]
     assert "not committed" in assay("waive", "problem", *key, "--until", "9999-12-31", cwd=repo).stderr
@@ -235,7 +330,10 @@ def metrics_of(repo, stage):
 
 
 def commit(repo):
-    for command in (("git", "add", "-A"), ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "run")):
+    for command in (
+        ("git", "add", "-A"),
+        ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "run"),
+    ):
         assert run(*command, cwd=repo).returncode == 0
 
 
@@ -245,62 +343,102 @@ def test_a_bar_that_is_moved_is_shown_everywhere(tmp_path):
     repo = add_agreement(make_repo(tmp_path / "repo"))
     ledger = repo / "approvals/criteria.jsonl"
     change(repo / "problem.yaml", "minimum: 0.2", "minimum: 0.25")
-    assert assay("repro", "problem", cwd=repo).returncode == 0  # frozen, and changed while there are no results
+    # frozen, and changed while there are no results
+    assert assay("repro", "problem", cwd=repo).returncode == 0
     change(repo / "problem.yaml", "minimum: 0.25", "minimum: 0.3")
     done = assay("repro", cwd=repo)
     assert done.returncode == 0, done.stderr
-    assert [(e["event"], e.get("after_results")) for e in map(json.loads, ledger.read_text().splitlines())] == [("agreed", False), ("agreed", False), ("results", None)]
-    assert metrics_of(repo, "tree")["bar_moved"] == [] and "bar moved" not in (repo / "reports/index.html").read_text()
+    assert [
+        (e["event"], e.get("after_results")) for e in map(json.loads, ledger.read_text().splitlines())
+    ] == [("agreed", False), ("agreed", False), ("results", None)]
+    assert metrics_of(repo, "tree")["bar_moved"] == []
+    assert "bar moved" not in (repo / "reports/index.html").read_text()
     before = ledger.read_bytes()
-    assert ran(assay("repro", cwd=repo)) == [] and ledger.read_bytes() == before
+    assert ran(assay("repro", cwd=repo)) == []
+    assert ledger.read_bytes() == before
 
     change(repo / "problem.yaml", "minimum: 0.3", "minimum: 0.1")
     assert assay("repro", cwd=repo).returncode == 0
     moved = [dict(criterion="minimum", was=0.3, now=0.1, difference=-0.2)]
     assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [moved] * 3
-    assert all("“minimum” was 0.3 when people first agreed, and is 0.1 now (-0.2)" in (repo / "reports" / p).read_text() for p in ("index.html", "rule/report.html", "tree/report.html"))
+    assert all(
+        "“minimum” was 0.3 when people first agreed, and is 0.1 now (-0.2)"
+        in (repo / "reports" / p).read_text()
+        for p in ("index.html", "rule/report.html", "tree/report.html")
+    )
     commit(repo)
 
     clone, wanted = tmp_path / "clone", hashes(repo)
     assert run("git", "clone", "-q", repo, clone, cwd=tmp_path).returncode == 0
     assert assay("repro", cwd=clone).returncode == 0
-    assert hashes(clone) == wanted and (clone / "approvals/criteria.jsonl").read_bytes() == ledger.read_bytes()
+    assert hashes(clone) == wanted
+    assert (clone / "approvals/criteria.jsonl").read_bytes() == ledger.read_bytes()
 
     good = ledger.read_bytes()
     ledger.write_bytes(good[: good.rindex(b"\n", 0, -1) + 1])  # the last line is gone
     done = assay("repro", cwd=repo)
-    assert done.returncode == 1 and "which is not in it" in done.stderr and ran(done) == []
+    assert done.returncode == 1
+    assert "which is not in it" in done.stderr
+    assert ran(done) == []
     ledger.write_bytes(good)
     change(repo / "problem.yaml", "minimum: 0.1", "minimum: 0.3")
     assert assay("repro", cwd=repo).returncode == 0
-    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [[]] * 3 and ledger.read_bytes() == good  # agreed before, and nothing is moved any more
+    # agreed before, and nothing is moved any more
+    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [[], [], []]
+    assert ledger.read_bytes() == good
     change(repo / "problem.yaml", "minimum: 0.3", "minimum: 0.25")
-    assert assay("repro", cwd=repo).returncode == 0  # frozen once, before the results; a run of then may not come back from DVC's cache
+    # frozen once, before the results; a run of then may not come back from DVC's cache
+    assert assay("repro", cwd=repo).returncode == 0
     assert ran(assay("repro", cwd=repo)) == []
-    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [[dict(criterion="minimum", was=0.3, steps=[0.1], now=0.25, difference=-0.05)]] * 3
+    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [
+        [dict(criterion="minimum", was=0.3, steps=[0.1], now=0.25, difference=-0.05)]
+    ] * 3
 
 
 @pytest.mark.slow
 def test_who_agrees_after_a_provisional_run_has_moved_no_bar(tmp_path):
-    "As `assay init` says: run, then agree. Every page says when people agreed; a second run executes nothing; what moves then is a move"
+    """As `assay init` says: run, then agree. Every page says when people agreed; a second run executes
+    nothing; what moves then is a move"""
     repo = add_agreement(make_repo(tmp_path / "repo"))
     ledger = repo / "approvals/criteria.jsonl"
-    change(repo / "dvc.yaml", "meta: {gates: {problem: [agreed]}}", "meta: {gates: {problem: [agreed]}, provisional: {problem: [agreed, provisional]}}")
+    change(
+        repo / "dvc.yaml",
+        "meta: {gates: {problem: [agreed]}}",
+        "meta: {gates: {problem: [agreed]}, provisional: {problem: [agreed, provisional]}}",
+    )
     change(repo / "problem.yaml", "minimum: 0.2", "minimum: 0.2\nprovisional: true")
     assert assay("repro", cwd=repo).returncode == 0
-    assert metrics_of(repo, "tree")["bar_moved"] == [] and "agreed late" not in (repo / "reports/index.html").read_text()
+    assert metrics_of(repo, "tree")["bar_moved"] == []
+    assert "agreed late" not in (repo / "reports/index.html").read_text()
     change(repo / "problem.yaml", "minimum: 0.2\nprovisional: true", "minimum: 0.3\nlimits: {latency_ms: 50}")
     done = assay("repro", cwd=repo)
     assert done.returncode == 0, done.stderr
-    assert [e["event"] for e in map(json.loads, ledger.read_text().splitlines())] == ["agreed", "results", "agreed", "results"]
-    said = "first agreed after provisional results were seen (line 3 of approvals/criteria.jsonl); of the values that those were judged by, 2 changed"
-    assert [(metrics_of(repo, s)["bar_moved"], metrics_of(repo, s)["agreed_after"]) for s in ("problem", "rule", "tree")] == [([], said)] * 3
-    assert all(f"The success criteria were {said}" in (repo / "reports" / p).read_text() for p in ("index.html", "rule/report.html", "tree/report.html"))
+    assert [e["event"] for e in map(json.loads, ledger.read_text().splitlines())] == [
+        "agreed",
+        "results",
+        "agreed",
+        "results",
+    ]
+    said = (
+        "first agreed after provisional results were seen (line 3 of approvals/criteria.jsonl); "
+        "of the values that those were judged by, 2 changed"
+    )
+    assert [
+        (metrics_of(repo, s)["bar_moved"], metrics_of(repo, s)["agreed_after"])
+        for s in ("problem", "rule", "tree")
+    ] == [([], said)] * 3
+    assert all(
+        f"The success criteria were {said}" in (repo / "reports" / p).read_text()
+        for p in ("index.html", "rule/report.html", "tree/report.html")
+    )
     before = ledger.read_bytes()
-    assert ran(assay("repro", cwd=repo)) == [] and ledger.read_bytes() == before
+    assert ran(assay("repro", cwd=repo)) == []
+    assert ledger.read_bytes() == before
     change(repo / "problem.yaml", "minimum: 0.3", "minimum: 0.25")
     assert assay("repro", cwd=repo).returncode == 0
-    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [[dict(criterion="minimum", was=0.3, now=0.25, difference=-0.05)]] * 3
+    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [
+        [dict(criterion="minimum", was=0.3, now=0.25, difference=-0.05)]
+    ] * 3
 
 
 def test_a_notebook_that_shows_the_moment_is_refused(copy):

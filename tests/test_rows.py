@@ -45,7 +45,8 @@ def census(rng, n):
     origin = rng.integers(0, 4, n)
     age = np.clip((rng.normal(36 + 4 * origin, 7, n) // 10).astype(int), 2, 6)
     school = np.clip(origin + rng.integers(-1, 2, n), 0, 4)
-    work, sex = np.where(rng.random(n) < 0.85, 0, rng.integers(1, 4, n)), rng.integers(0, 2, n)
+    work = np.where(rng.random(n) < 0.85, 0, rng.integers(1, 4, n))
+    sex = rng.integers(0, 2, n)
     df = pd.DataFrame(dict(age=age))
     df["school"] = school
     df["work"] = work
@@ -109,7 +110,8 @@ def noisy(df, rng):
 
 def one_changed(df, rng):
     copy = again(df, rng)
-    which, columns = rng.integers(0, df.shape[1] - 1, len(copy)), list(df.columns[:-1])
+    which = rng.integers(0, df.shape[1] - 1, len(copy))
+    columns = list(df.columns[:-1])
     for i, c in enumerate(columns):
         copy.loc[which == i, c] = rng.choice(df[c], (which == i).sum())
     return pd.concat([df, copy])
@@ -121,7 +123,8 @@ def drawn_again(df, rng):
     return pd.concat([df, rare.iloc[rng.integers(0, len(rare), len(df) // 2)]])
 
 
-HONEST, PLANTED = (census, survey, one_hot, twice_told, records), (exact, noisy, one_changed, drawn_again)
+HONEST = (census, survey, one_hot, twice_told, records)
+PLANTED = (exact, noisy, one_changed, drawn_again)
 
 
 def seen(make, plant, seed, n=2500):
@@ -188,10 +191,8 @@ def test_copies_that_stay_on_one_side_do_no_harm():
     df = exact(records(rng, 2000), rng).reset_index(drop=True)
     df = df.assign(who=[f"w{k}" for k in df.groupby("x0").ngroup()], i=df.index)
     features = [c for c in df if c not in ("y", "who", "i")]
-    by_row, together = (
-        make_splits(df, "i", shares=SHARES),
-        make_splits(df, "i", shares=SHARES, rule=HashRule(group="who")),
-    )
+    by_row = make_splits(df, "i", shares=SHARES)
+    together = make_splits(df, "i", shares=SHARES, rule=HashRule(group="who"))
     assert [find_twins(s, features, "y")["copies"] for s in (by_row, together)] == [True, False]
 
 
@@ -204,10 +205,8 @@ def test_rare_outcomes_that_come_back_in_time_are_no_copies():
         i=range(3000),
         at=pd.date_range("2024-01-01", periods=3000, freq="h"),
     )
-    features, cuts = (
-        [c for c in df if c not in ("y", "i", "at")],
-        dict(train=pd.Timestamp("2024-03-04"), test=None),
-    )
+    features = [c for c in df if c not in ("y", "i", "at")]
+    cuts = dict(train=pd.Timestamp("2024-03-04"), test=None)
     found = find_twins(make_splits(df, "i", "at", cuts), features, "y")
     assert found["same_target"] > 0.98
     assert check_splits(make_splits(df, "i", "at", cuts), "i", "at", None, found) == []
@@ -221,10 +220,8 @@ def test_rare_outcomes_that_come_back_in_time_are_no_copies():
 
 def test_init_says_what_the_data_stage_will_refuse_and_only_that(tmp_path):
     rng = np.random.default_rng(0)
-    honest, moments = (
-        one_hot(rng, 900),
-        pd.Series(pd.date_range("2024-01-01", periods=1000, freq="h")).astype(str),
-    )
+    honest = one_hot(rng, 900)
+    moments = pd.Series(pd.date_range("2024-01-01", periods=1000, freq="h")).astype(str)
     fine = draft(write(honest, tmp_path), "y", root=tmp_path)
     assert (fine.walls, fine.data["group"], next_steps(fine)[0][:8]) == ([], "", "make run")
     copied = exact(records(rng, 800), rng).assign(at=list(moments)[:1000])
@@ -283,7 +280,8 @@ def test_a_column_that_is_often_endless_is_left_out_and_a_target_that_is_closes_
 def sensors(n=800, seed=0):
     "A sensor, a word and two settings that begin after the end of training"
     rng = np.random.default_rng(seed)
-    late, x = np.arange(n) > 0.7 * n, rng.normal(size=n)
+    late = np.arange(n) > 0.7 * n
+    x = rng.normal(size=n)
     df = pd.DataFrame(dict(at=pd.date_range("2024-01-01", periods=n, freq="7h").astype(str)))
     df["x"] = x
     df["sensor"] = np.where(late, x, np.nan)
@@ -525,10 +523,8 @@ PERSONAL = dict(e_mail="ada{}@example.org", phone="+44 20 7946 0{:03d}", person=
 
 @pytest.mark.parametrize("kind", PERSONAL)
 def test_one_value_that_looks_personal_is_a_note_and_most_of_them_set_a_column_aside(tmp_path, kind):
-    plain, some = (
-        [f"parcel left at door {i}" for i in range(39)],
-        [PERSONAL[kind].format(i) for i in range(40)],
-    )
+    plain = [f"parcel left at door {i}" for i in range(39)]
+    some = [PERSONAL[kind].format(i) for i in range(40)]
     d = table_with([*plain, some[0]], tmp_path)
     said = [n for n in d.notes if "personal data" in n]
     assert "remark" in d.dictionary.names("feature") and "remark" not in d.aside
@@ -548,7 +544,8 @@ def test_one_value_that_looks_personal_is_a_note_and_most_of_them_set_a_column_a
 
 
 def test_the_line_between_a_note_and_a_column_set_aside(tmp_path):
-    plain, mails = [f"parcel left at door {i}" for i in range(40)], [f"ada{i}@example.org" for i in range(40)]
+    plain = [f"parcel left at door {i}" for i in range(40)]
+    mails = [f"ada{i}@example.org" for i in range(40)]
     assert "remark" not in table_with([*plain[:33], *mails[:7]], tmp_path).aside
     assert "8 of 40 different values" in table_with([*plain[:32], *mails[:8]], tmp_path).aside["remark"]
     mixed = [f"+44 20 7946 0{i:03d}" for i in range(4)]  # neither kind by itself makes a fifth

@@ -68,9 +68,9 @@ GOOD = dict(
 def flights(n=60):
     df = make_flights(n)[["flight_id", "scheduled", "hour", "distance", "origin", "late"]]
     moments = df.scheduled.dt.strftime("%Y-%m-%dT%H:%M:%S")
-    return df.assign(
-        scheduled=moments, remark=["on stand", "towed"] * (n // 2), weekend=df.index % 7 > 4
-    )[COLUMNS.names()]
+    return df.assign(scheduled=moments, remark=["on stand", "towed"] * (n // 2), weekend=df.index % 7 > 4)[
+        COLUMNS.names()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +106,7 @@ def of_message(e):
     text = str(e)
     if "nobody described" in text or "undescribed [" in text and "undescribed []" not in text:
         return "undescribed"
-    is_absent = (
-        "lacks the columns" in text or "are missing; the model reads" in text or "missing ['" in text
-    )
+    is_absent = "lacks the columns" in text or "are missing; the model reads" in text or "missing ['" in text
     return "absent" if is_absent else text
 
 
@@ -413,8 +411,10 @@ def test_control_the_property_finds_a_door_that_is_open(repo):
 
 def export_again(folder, **provenance):
     "A bundle of a small model"
-    train, spec = flights(100), dict(candidate="linear", params={}, seed=0, task="binary", target="late")
-    model, X = fit_final(spec, train, COLUMNS.features), feature_frame(train, COLUMNS.features)
+    train = flights(100)
+    spec = dict(candidate="linear", params={}, seed=0, task="binary", target="late")
+    model = fit_final(spec, train, COLUMNS.features)
+    X = feature_frame(train, COLUMNS.features)
     export_bundle(model, X, COLUMNS.features, folder, provenance, 0.4)
     return folder
 

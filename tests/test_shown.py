@@ -1,5 +1,5 @@
-"""Every page as a reader meets it: it says nothing to the console, asks for nothing, fits a phone and a sheet,
-and each link has its place"""
+"""Every page as a reader meets it: it says nothing to the console, asks for nothing, fits a phone and a
+sheet, and each link has its place"""
 
 import re
 from html import unescape

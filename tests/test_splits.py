@@ -59,7 +59,8 @@ def test_rows_keep_their_split_when_rows_are_added_removed_or_reordered(n, more,
 
 
 def test_control_a_shuffle_with_a_fixed_seed_moves_rows():
-    before, after = where(shuffled(FLIGHTS[:2000])), where(shuffled(FLIGHTS[:2001]))
+    before = where(shuffled(FLIGHTS[:2000]))
+    after = where(shuffled(FLIGHTS[:2001]))
     assert sum(before[k] != after[k] for k in before) > 100
 
 
@@ -149,7 +150,8 @@ def test_rows_that_repeat_under_another_id_stay_together_when_their_values_are_t
     # nearly the same
     noisy = df.assign(recent_delay=df.recent_delay + np.where(df.flight_id.str.endswith("b"), 0.001, 0))
     assert label_noise(df, values, df.late)["repeated"] >= 800  # they are seen
-    by_id, by_values = split_by_hash(df, "flight_id", SHARES), split_by_hash(df, "rounded", SHARES)
+    by_id = split_by_hash(df, "flight_id", SHARES)
+    by_values = split_by_hash(df, "rounded", SHARES)
     assert twins(by_id, values) > 100 and twins(by_values, values) == 0  # by id they cross: the control
     near = split_by_hash(noisy, "rounded", SHARES)
     assert twins({n: d.round(dict(recent_delay=1)) for n, d in near.items()}, values) == 0
@@ -274,7 +276,8 @@ GROWN = FLIGHTS.assign(rare=(FLIGHTS.index % 100 == 0).astype(int))
 @given(st.integers(0, 500), st.sampled_from(["late", "origin", "carrier", "rare"]))
 def test_every_split_has_the_proportions_of_the_table(seed, column):
     for name, part in split_stratified(GROWN, column, SHARES, seed).items():
-        got, want = part[column].value_counts(), GROWN[column].value_counts() * SHARES[name]
+        got = part[column].value_counts()
+        want = GROWN[column].value_counts() * SHARES[name]
         assert (got.reindex(want.index, fill_value=0) - want).abs().max() <= ROUND * SHARES[name] * (
             1 - SHARES[name]
         ) + 1e-9
@@ -282,7 +285,8 @@ def test_every_split_has_the_proportions_of_the_table(seed, column):
 
 def moved(split, n):
     "Rows among the first `n` that are elsewhere once the whole table is there"
-    before, after = where(split(GROWN[:n])), where(split(GROWN))
+    before = where(split(GROWN[:n]))
+    after = where(split(GROWN))
     return sum(after[k] != v for k, v in before.items())
 
 

@@ -18,7 +18,9 @@ HASHED = ["217,695", "0.3985 (0.0759 to 0.7211)", "sha256:" + "0f" * 32]
 DAYS = "2013-01-01 05:00, 2013-01-01 06:00, 2013-01-01 07:00"  # a cell that begins with a day does not wrap
 ROWS = [["a sentence that wraps where the column ends", DAYS, *HASHED, *HASHED, *HASHED, ""]] * 3
 NUMERIC = [False, False, *[True, False, False] * 3, False]
-TABLE = Markup('<div class="wide" tabindex="0" role="group">{}</div>').format(render_rows(NAMES, ROWS, NUMERIC))
+TABLE = Markup('<div class="wide" tabindex="0" role="group">{}</div>').format(
+    render_rows(NAMES, ROWS, NUMERIC)
+)
 BEYOND = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 CUT = "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
 SCREENS = 390, 800, 1280  # pixels: a phone, a tablet, a laptop

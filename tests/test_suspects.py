@@ -199,7 +199,5 @@ def test_the_stage_says_what_init_said(name, tmp_path):
     report = json.loads((repo / "reports/explore/metrics.json").read_text())
     why = next(c["why"] for c in report["checks"] if c["id"] == "leakage")
     assert (report["verdict"], why.split("; say when")[0]) == (
-        ("leak suspected", "leak suspected in nox")
-        if expected
-        else ("usable", "no declared feature leaks")
+        ("leak suspected", "leak suspected in nox") if expected else ("usable", "no declared feature leaks")
     )

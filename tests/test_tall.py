@@ -26,7 +26,8 @@ LINE = "new mine --table tall.parquet --target y --time when --id id --json"
 
 def part_of_table(first, n, r):
     "Rows from `first` on, one every ten seconds; the outcome depends on x"
-    i, x = np.arange(first, first + n), r.normal(size=n)
+    i = np.arange(first, first + n)
+    x = r.normal(size=n)
     table = dict(id=i, when=pd.Timestamp("2020-01-01") + pd.to_timedelta(i * 10, "s"), x=x)
     table["amount"], table["hour"] = r.gamma(2, 50, n).round(2), (i // 360) % 24
     table["region"] = r.choice(["north", "south", "east", "west"], n)
@@ -37,7 +38,9 @@ def part_of_table(first, n, r):
 
 def tall_table(path, n=N_ROWS, part=PART, seed=0):
     "A Parquet file written part by part, and how often each value of its target stands there"
-    r, writer, counts = np.random.default_rng(seed), None, np.zeros(2, int)
+    r = np.random.default_rng(seed)
+    writer = None
+    counts = np.zeros(2, int)
     for first in range(0, n, part):
         table = part_of_table(first, min(part, n - first), r)
         counts += np.bincount(table["y"].to_numpy(), minlength=2)
@@ -76,14 +79,17 @@ def test_ten_million_rows_are_drafted(tmp_path):
     said, took = drafted(tmp_path)
     decided = {row["what"]: row["decision"] for row in said["decisions"]}
     wanted = dict(task="binary", positive="1", time="when", id="id", split="by time", features="5")
-    assert {k: decided[k] for k in wanted} == wanted and said["warnings"] == []
+    assert {k: decided[k] for k in wanted} == wanted
+    assert said["warnings"] == []
     assert said["notes"][0].startswith(f"{N_ROWS:,} rows; decided on ")
-    assert f"so was the target: {counts}" in said["notes"][0] and sum(counts.values()) == N_ROWS
+    assert f"so was the target: {counts}" in said["notes"][0]
+    assert sum(counts.values()) == N_ROWS
     assert is_split_in_time(said["split"])
     source = read_yaml(tmp_path / "mine/params.yaml")["data"]["source"]
     assert (source["max_rows"], source["sample_key"]) == (DRAWN, "id")
     (part,) = fetch_table(source | dict(url=str(tmp_path / "tall.parquet")))[0].values()
-    assert abs(len(part) - DRAWN) < 0.01 * DRAWN and part.id.is_unique
+    assert abs(len(part) - DRAWN) < 0.01 * DRAWN
+    assert part.id.is_unique
     assert abs(part.y.mean() - counts[1] / N_ROWS) < 0.002
     print(json.dumps(took))
     keep_figures("numbers, words and a moment", dict(rows=N_ROWS) | took, TALL)
@@ -95,14 +101,17 @@ def test_the_readme_takes_the_figures_of_the_draft():
     assert tall["rows"] == N_ROWS
     readme = (ROOT / "README.md").read_text()
     assert f"{N_ROWS:,} rows of Parquet" in readme
-    assert f"in {tall['seconds']} seconds" in readme and f"{tall['megabytes']:,} MB of memory" in readme
+    assert f"in {tall['seconds']} seconds" in readme
+    assert f"{tall['megabytes']:,} MB of memory" in readme
 
 
 def test_the_table_is_written_part_by_part_and_its_target_counted(tmp_path):
     "The control: of a short one, whose days are no whole table's"
     counts = tall_table(tmp_path / "t.parquet", n=2500, part=1000)
     table = pd.read_parquet(tmp_path / "t.parquet")
-    assert table.y.value_counts().to_dict() == counts and len(table) == 2500 and table.when.is_unique
+    assert table.y.value_counts().to_dict() == counts
+    assert len(table) == 2500
+    assert table.when.is_unique
     good = dict(train_until="2020-01-01T03:00", valid_until="2020-01-01T04:00", test_until="2020-01-01T05:00")
     assert is_split_in_time(good, n=2500)
     assert not is_split_in_time(good | dict(test_until="2020-01-01T03:30"), n=2500)

@@ -81,7 +81,8 @@ def test_every_command_of_the_page_works(tmp_path):
     "Nothing runs in Bob's clone, his difference is told in words, and the merged branch has his numbers"
     people = dict(ann=make_team(tmp_path))
     said, typed = {}, commands()
-    assert len(typed) > 25 and {who for who, _ in typed} == {"ann", "bob"}
+    assert len(typed) > 25
+    assert {who for who, _ in typed} == {"ann", "bob"}
     for who, line in typed:
         if who not in people:
             people[who] = clone(tmp_path)
@@ -94,7 +95,8 @@ def test_every_command_of_the_page_works(tmp_path):
     assert "every artefact is as it was recorded" in said["ann", "assay verify"]
     assert "tree" in said["bob", "dvc exp diff HEAD fewer-trials"]
     numbers = [json.loads((p / "reports/tree/numbers.json").read_text()) for p in people.values()]
-    assert numbers[0] == numbers[1] and "max_depth: 2" in (people["ann"] / "params.yaml").read_text()
+    assert numbers[0] == numbers[1]
+    assert "max_depth: 2" in (people["ann"] / "params.yaml").read_text()
 
 
 def test_the_control_a_revision_is_no_difference_to_itself():
@@ -122,6 +124,5 @@ def test_the_script_of_the_workflow_is_one_that_bash_reads():
         for step in job["steps"]:
             if "run" in step:
                 assert (
-                    subprocess.run(["bash", "-n"], input=step["run"], text=True, check=False).returncode
-                    == 0
+                    subprocess.run(["bash", "-n"], input=step["run"], text=True, check=False).returncode == 0
                 )

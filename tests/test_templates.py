@@ -18,7 +18,16 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from test_site import VECTORS
 
-from assay.core.rendering import DECIMALS, NOTHING, macro, render, say_number, show, template_names, template_source
+from assay.core.rendering import (
+    DECIMALS,
+    NOTHING,
+    macro,
+    render,
+    say_number,
+    show,
+    template_names,
+    template_source,
+)
 from assay.pipeline.engine import stage_env
 from assay.release.coverage import coverage_html
 from assay.release.readiness import list_html, open_html

@@ -119,7 +119,8 @@ def one_wrong(d, seed):
     return d.assign(distance=d.distance.where(d.index != 3, 777.0))
 
 
-REFERENCE, LOOKED_AT = table(99, 4000), [c for c in COLUMNS if c != "flight_id"]
+REFERENCE = table(99, 4000)
+LOOKED_AT = [c for c in COLUMNS if c != "flight_id"]
 
 
 def refused_table(df):

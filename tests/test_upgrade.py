@@ -1,4 +1,5 @@
 "A project that an earlier version made is upgraded by the present one, and nobody's change is lost"
+
 import hashlib
 import json
 import os
@@ -13,7 +14,17 @@ from assay.core.artifacts import read_json
 from assay.data.columns import Field
 from assay.project.create import with_data
 from assay.project.kit import kit_text, package_settings
-from assay.project.merging import FAVOURS, Merged, Sides, cell_source, kind_fault, merge_file, merge_lines, notebook_text, read_notebook
+from assay.project.merging import (
+    FAVOURS,
+    Merged,
+    Sides,
+    cell_source,
+    kind_fault,
+    merge_file,
+    merge_lines,
+    notebook_text,
+    read_notebook,
+)
 from assay.project.new import Origin, Project, present_files, standing_files
 from assay.project.own import own_notebooks
 from assay.project.upgrade import apply_upgrade, plan_upgrade, uncommitted_changes, upgrade_lines
@@ -100,7 +111,8 @@ def test_the_record_names_what_stands(project):
 def test_no_tool_takes_a_text_of_the_record_for_its_own():
     "DVC runs every `dvc.yaml` that it finds, and git obeys every `.gitignore`"
     texts = [p.name for p in (PROJECTS / "0.2.0" / FOLDER / "base").rglob("*") if p.is_file()]
-    assert "dvc.yaml.written" in texts and {Path(name).suffix for name in texts} == {".written"}
+    assert "dvc.yaml.written" in texts
+    assert {Path(name).suffix for name in texts} == {".written"}
 
 
 def test_an_untouched_project_is_renewed_without_a_conflict(project):
@@ -108,7 +120,9 @@ def test_an_untouched_project_is_renewed_without_a_conflict(project):
     answers = {p: (project / p).read_bytes() for p in theirs}
     files = present_files(project, COMMIT)
     plan = plan_upgrade(project, files, package_settings()["version"])
-    assert plan.n_conflicts() == 0 and not plan.of("merged") and not plan.of("kept")
+    assert plan.n_conflicts() == 0
+    assert not plan.of("merged")
+    assert not plan.of("kept")
     apply_upgrade(plan)
     assert {p: read_content(project / p) for p in files} == files
     assert {p: (project / p).read_bytes() for p in answers} == answers
@@ -118,7 +132,8 @@ def test_an_untouched_project_is_renewed_without_a_conflict(project):
 def test_edits_of_a_notebook_and_of_parameters_are_kept(project):
     edit_notebook(project), edit_params(project)
     plan = plan_upgrade(project, newer(present_files(project, COMMIT)), VERSION)
-    assert {c.path for c in plan.of("merged")} == {NOTEBOOK, "params.yaml"} and plan.n_conflicts() == 0
+    assert {c.path for c in plan.of("merged")} == {NOTEBOOK, "params.yaml"}
+    assert plan.n_conflicts() == 0
     apply_upgrade(plan)
     after = sources(project)
     assert "my_plot()" in after and "new_table()" in after and after[0] == "# Explore, renewed"
@@ -348,7 +363,9 @@ def all_bytes(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("path", [FOLDER, f"{FOLDER}/base", f"{FOLDER}/base/pipelines", ".assay/upgrade", ".assay"])
+@pytest.mark.parametrize(
+    "path", [FOLDER, f"{FOLDER}/base", f"{FOLDER}/base/pipelines", ".assay/upgrade", ".assay"]
+)
 def test_a_linked_folder_of_the_record_loses_nothing(project, path):
     files = present_files(project, COMMIT)
     (project / path).mkdir(parents=True, exist_ok=True)
@@ -384,7 +401,8 @@ def test_nothing_is_written_or_removed_through_a_linked_folder(project, favour):
     assert "pipelines is a link to another folder" in told[removed]
     apply_upgrade(plan)
     assert all_bytes(elsewhere) == before
-    assert (project / "params.yaml").read_text() == files["params.yaml"]  # control: what is no link is renewed
+    # control: what is no link is renewed
+    assert (project / "params.yaml").read_text() == files["params.yaml"]
 
 
 def test_a_project_behind_a_link_is_upgraded(project, tmp_path):
@@ -467,22 +485,52 @@ def test_a_key_that_a_merge_would_move_is_a_conflict(kind, favour):
     base = BASE[kind]
     sides = Sides(base, base.replace(mine, changed), base.replace(theirs, renewed))
     merged = merge_lines(sides.base, sides.yours, sides.new)
-    assert not merged.conflicts and merged.text not in (sides.yours, sides.new)  # control: by lines it is clean
+    # control: by lines it is clean
+    assert not merged.conflicts and merged.text not in (
+        sides.yours,
+        sides.new,
+    )
     found = merge_file(NAMES[kind], sides, favour)
     assert (len(found.conflicts), found.text) == (1, getattr(sides, favour))
     assert "is not what you or the new version made of it" in found.conflicts[0].why
 
 
 CLEAN = (  # name, as written, yours, new, merged
-    ("m.yaml", "a:\n  x: 1\n\nq: 0\n", "a:\n  x: 5\n\nq: 0\n",
-     "a:\n  x: 1\n\nq: 0\nr: 1\n", "a:\n  x: 5\n\nq: 0\nr: 1\n"),
-    ("m.yaml", "d: \n - a\n - b\n - c\n", "d: \n - a0\n - a\n - b\n - c\n",
-     "d: \n - a\n - b\n", "d: \n - a0\n - a\n - b\n"),
-    ("m.yaml", "r: |\n  a\n  b\n  c\n", "r: |\n  A\n  b\n  c\n", "r: |\n  a\n  b\n  C\n", "r: |\n  A\n  b\n  C\n"),
-    ("m.yaml", "p:\n- f:\n  - a\n  - b\n- g: 1\n", "p:\n- f:\n  - a0\n  - a\n  - b\n- g: 1\n",
-     "p:\n- f:\n  - a\n  - b\n- g: 2\n", "p:\n- f:\n  - a0\n  - a\n  - b\n- g: 2\n"),
-    ("Makefile", "a: b\n\tx\n\ty\n\nq:\n\tz\n", "a: b\n\tX\n\ty\n\nq:\n\tz\n", "a: b\n\tx\n\ty\n\nq:\n\tZ\n",
-     "a: b\n\tX\n\ty\n\nq:\n\tZ\n"),
+    (
+        "m.yaml",
+        "a:\n  x: 1\n\nq: 0\n",
+        "a:\n  x: 5\n\nq: 0\n",
+        "a:\n  x: 1\n\nq: 0\nr: 1\n",
+        "a:\n  x: 5\n\nq: 0\nr: 1\n",
+    ),
+    (
+        "m.yaml",
+        "d: \n - a\n - b\n - c\n",
+        "d: \n - a0\n - a\n - b\n - c\n",
+        "d: \n - a\n - b\n",
+        "d: \n - a0\n - a\n - b\n",
+    ),
+    (
+        "m.yaml",
+        "r: |\n  a\n  b\n  c\n",
+        "r: |\n  A\n  b\n  c\n",
+        "r: |\n  a\n  b\n  C\n",
+        "r: |\n  A\n  b\n  C\n",
+    ),
+    (
+        "m.yaml",
+        "p:\n- f:\n  - a\n  - b\n- g: 1\n",
+        "p:\n- f:\n  - a0\n  - a\n  - b\n- g: 1\n",
+        "p:\n- f:\n  - a\n  - b\n- g: 2\n",
+        "p:\n- f:\n  - a0\n  - a\n  - b\n- g: 2\n",
+    ),
+    (
+        "Makefile",
+        "a: b\n\tx\n\ty\n\nq:\n\tz\n",
+        "a: b\n\tX\n\ty\n\nq:\n\tz\n",
+        "a: b\n\tx\n\ty\n\nq:\n\tZ\n",
+        "a: b\n\tX\n\ty\n\nq:\n\tZ\n",
+    ),
 )
 
 

@@ -1,4 +1,5 @@
-"Thirty ways to export one table that the draft was not written for: does the data stage read what was exported?"
+"""Thirty ways to export one table that the draft was not written for: does the data stage read what was
+exported?"""
 
 import csv
 import io
@@ -18,7 +19,9 @@ def exported():
     "What stands in the system before anybody exports it"
     r = np.random.default_rng(30)
     y = r.integers(0, 2, N)
-    when = pd.Timestamp("2024-01-03 08:15") + pd.to_timedelta(np.sort(r.integers(0, 300 * 24 * 4, N)) * 15, "min")
+    when = pd.Timestamp("2024-01-03 08:15") + pd.to_timedelta(
+        np.sort(r.integers(0, 300 * 24 * 4, N)) * 15, "min"
+    )
     return pd.DataFrame(
         dict(
             ref=[f"{10_000 + 7 * i:06d}" for i in range(N)],
@@ -46,7 +49,8 @@ def grouped(v, group, decimal):
 
 def indian(v):
     whole, cents = f"{v:.2f}".split(".")
-    head, tail = whole[:-3], whole[-3:]
+    head = whole[:-3]
+    tail = whole[-3:]
     parts = [head[max(i - 2, 0) : i] for i in range(len(head), 0, -2)][::-1]
     return ",".join([*parts, tail]) + "." + cents
 
@@ -89,14 +93,20 @@ def in_days(df):
 
 PLAIN = {  # what people call it, to how it is written; the same values are read as were exported
     "Unicode text of a spreadsheet": lambda df: written(df, sep="\t").encode("utf-16"),
-    "a mark of the encoding, semicolons, decimal commas": lambda df: written(df, sep=";", decimal=",").encode("utf-8-sig"),
+    "a mark of the encoding, semicolons, decimal commas": lambda df: written(df, sep=";", decimal=",").encode(
+        "utf-8-sig"
+    ),
     "pipes, everything in quotes": lambda df: written(df, sep="|", quoting=csv.QUOTE_ALL),
     "Swiss thousands": lambda df: written(said(df, "amount", lambda v: grouped(v, "'", "."))),
     "French thousands": lambda df: written(said(df, "amount", lambda v: grouped(v, "\u202f", ",")), sep=";"),
     "Indian thousands": lambda df: written(said(df, "amount", indian)),
     "a currency before the number": lambda df: written(said(df, "amount", lambda v: f"USD {v:.2f}")),
-    "a minus behind the number": lambda df: written(said(df, "x", lambda v: f"{abs(v):.3f}{'-' if v < 0 else ''}")),
-    "brackets for what is below zero": lambda df: written(said(df, "x", lambda v: f"({-v:.3f})" if v < 0 else f"{v:.3f}")),
+    "a minus behind the number": lambda df: written(
+        said(df, "x", lambda v: f"{abs(v):.3f}{'-' if v < 0 else ''}")
+    ),
+    "brackets for what is below zero": lambda df: written(
+        said(df, "x", lambda v: f"({-v:.3f})" if v < 0 else f"{v:.3f}")
+    ),
     "powers of ten": lambda df: written(said(df, "amount", lambda v: f"{v:.6E}")),
     "a true minus sign": lambda df: written(said(df, "x", lambda v: f"{v:.3f}".replace("-", "\u2212"))),
     "slashes, year first": lambda df: days(df, "%Y/%m/%d %H:%M"),
@@ -180,7 +190,8 @@ def test_two_of_thirty_are_told_and_not_read(tmp_path):
 
 @pytest.mark.parametrize("last", ["# as of March", "and left", "Total"])
 def test_lines_within_a_text_are_no_comment_and_no_footer(last, tmp_path):
-    "Whatever stands in them, and in the last row of the file too; the control is the same line behind the rows"
+    """Whatever stands in them, and in the last row of the file too; the control is the same line behind
+    the rows"""
     df = exported()
     with_text = df.assign(remark=[f"row {i}\n{last}" for i in range(N)])
     drafted, found = read(tmp_path, written(with_text))

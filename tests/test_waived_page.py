@@ -76,7 +76,9 @@ class Waived:
 
 
 def make_waived(folder):
-    repo, key, until = release_repo(folder / "repo"), folder / "ann.pem", day_in(2)
+    repo = release_repo(folder / "repo")
+    key = folder / "ann.pem"
+    until = day_in(2)
     report = repo / "reports/monitoring/metrics.json"
     found = json.loads(report.read_text())
     for c in found["checks"]:
@@ -101,7 +103,9 @@ def test_a_waiver_is_on_the_page_of_readiness(tmp_path):
     assert before["inputs"]["approvals/waivers.jsonl"] != after["inputs"]["approvals/waivers.jsonl"]
     assert [w["item"] for w in after["waived"]] == ["P09"]  # what it rests on
     assert after["waivers"]  # and the head of the chain
-    assert f"P09 (drift) until {waived.until}" in next(c["why"] for c in after["checks"] if c["id"] == "readiness")
+    assert f"P09 (drift) until {waived.until}" in next(
+        c["why"] for c in after["checks"] if c["id"] == "readiness"
+    )
     page = (waived.repo / "data/executed/readiness.ipynb").read_text()
     assert "drift is looked at by hand" in page
     assert day_in(0) not in page

@@ -316,7 +316,9 @@ def set_aside_the_last():
     path = place("approvals", "waivers.jsonl")
     *kept, last = path.read_text().splitlines(True)
     path.write_text("".join(kept))
-    write_text(place("approvals", "set_aside.jsonl"), to_json(dict(chain="waivers", line=last.rstrip("\n")), None))
+    write_text(
+        place("approvals", "set_aside.jsonl"), to_json(dict(chain="waivers", line=last.rstrip("\n")), None)
+    )
 
 
 def test_a_withdrawal_that_a_merge_set_aside_ends_the_waiver(repo):

@@ -140,7 +140,8 @@ def test_metrics_without_weights_keep_their_digits():
     s = np.clip(0.1 + flights.recent_delay.fillna(0) / 100, 0.01, 0.99).to_numpy().round(3)
     drawn = Resampling(40, 0).of(flights, "scheduled")
     scored = Scored(y, s, metric="brier", threshold=0.3, resamples=drawn)
-    scores, cuts = dict(a=s, b=np.full(len(y), y.mean())), dict(a=0.3, b=0.3)
+    scores = dict(a=s, b=np.full(len(y), y.mean()))
+    cuts = dict(a=0.3, b=0.3)
     compared = Comparison(y, scores, "binary", "brier", cuts, resamples=drawn)
     groups = group_table(flights, ["origin"], scored).astype(object)
     found = dict(intervals={m: interval(m, y, s, drawn) for m in metrics_for("binary")})
@@ -193,7 +194,9 @@ def test_weights_that_are_no_whole_numbers_have_no_unit(factor):
 def test_fractional_weights_agree_with_scikit_learn():
     "Of scores without ties; with ties scikit-learn takes the worst rank of a block"
     rng = np.random.default_rng(2)
-    y, s, w = rng.integers(0, 2, 500), rng.random(500), rng.random(500) * 3
+    y = rng.integers(0, 2, 500)
+    s = rng.random(500)
+    w = rng.random(500) * 3
     assert score("average_precision", y, s, w) == pytest.approx(
         sk.average_precision_score(y, s, sample_weight=w), abs=1e-12
     )
@@ -210,7 +213,9 @@ def test_fractional_weights_agree_with_scikit_learn():
 def test_mixed_ties_stay_between_the_best_and_the_worst_order():
     rng = np.random.default_rng(4)
     for _ in range(200):
-        y, s, w = rng.integers(0, 2, 12), rng.integers(0, 3, 12) / 4, rng.random(12) * 5
+        y = rng.integers(0, 2, 12)
+        s = rng.integers(0, 3, 12) / 4
+        w = rng.random(12) * 5
         if not y.any():
             continue
         worst = sk.average_precision_score(y, s - 1e-6 * y, sample_weight=w)
@@ -220,7 +225,9 @@ def test_mixed_ties_stay_between_the_best_and_the_worst_order():
 
 def test_quantiles_of_whole_weights_are_those_of_repeated_rows():
     rng = np.random.default_rng(1)
-    v, w, shares = rng.random(50), rng.integers(0, 5, 50).astype(float), np.linspace(0, 1, 21)
+    v = rng.random(50)
+    w = rng.integers(0, 5, 50).astype(float)
+    shares = np.linspace(0, 1, 21)
     assert weighted_quantiles(v, shares, w) == pytest.approx(
         np.quantile(np.repeat(v, w.astype(int)), shares), abs=1e-15
     )
@@ -254,8 +261,10 @@ def test_the_interval_of_a_weighted_mean_covers_the_truth(clustered):
     for i in range(300):
         rare = rng.random(n) < 0.5  # sampled up from one in eleven
         shift = np.repeat(rng.normal(0, 0.5, n // 4), 4) if clustered else 0
-        values, weight = rng.normal(0, 1, n) + 2.0 * rare + shift, np.where(rare, 1.0, 10.0)
-        truth, blocks = 2.0 / 11, np.arange(n) // 4 if clustered else None
+        values = rng.normal(0, 1, n) + 2.0 * rare + shift
+        weight = np.where(rare, 1.0, 10.0)
+        truth = 2.0 / 11
+        blocks = np.arange(n) // 4 if clustered else None
         m = mean_interval(values, Resamples(blocks, 100, i, weight))
         held += m["low"] <= truth <= m["high"]
         unweighted = mean_interval(values, Resamples(blocks, 100, i))
@@ -272,7 +281,8 @@ def test_a_paired_difference_of_weighted_rows_is_that_of_repeated_ones():
     assert found["value"] == pytest.approx(
         paired_difference("brier", long_y, long_s, long_other, Resamples(n=5))["value"]
     )
-    assert found["n"] == len(y) and found["weighted"] == w.sum()
+    assert found["n"] == len(y)
+    assert found["weighted"] == w.sum()
 
 
 # ---- decisions, groups, residuals, curves
@@ -285,18 +295,22 @@ def test_thresholds_costs_and_savings_are_those_of_repeated_rows():
     costs = {k: dict(value=v, low=v / 2, high=2 * v) for k, v in COSTS.items()}
 
     def compared(y, s, weight):
-        scores, cuts = dict(m=s, c=np.full(len(y), 0.5)), dict(m=0.21, c=0.2)
+        scores = dict(m=s, c=np.full(len(y), 0.5))
+        cuts = dict(m=0.21, c=0.2)
         return Comparison(y, scores, "binary", "brier", cuts, resamples=Resamples(n=10, weight=weight))
 
-    one, many = compared(y, s, w), compared(long_y, long_s, None)
+    one = compared(y, s, w)
+    many = compared(long_y, long_s, None)
     a, b = decision_table(one, costs), decision_table(many, costs)
     for c in ("acted", "precision", "recall", "cost", "at_low_costs", "at_high_costs"):
         assert a[c].tolist() == pytest.approx(b[c].tolist())
     assert saving(one, COSTS, "m", "c")["value"] == pytest.approx(saving(many, COSTS, "m", "c")["value"])
-    ours, theirs = calibration_table(y, s, 5, w), calibration_table(long_y, long_s, 5)
+    ours = calibration_table(y, s, 5, w)
+    theirs = calibration_table(long_y, long_s, 5)
     for c in ("mean_score", "rate"):
         assert ours[c].tolist() == pytest.approx(theirs[c].tolist())
-    assert ours.weighted.tolist() == theirs.n.tolist() and ours.n.sum() == (w > 0).sum()
+    assert ours.weighted.tolist() == theirs.n.tolist()
+    assert ours.n.sum() == (w > 0).sum()
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -318,13 +332,15 @@ def test_group_metrics_are_those_of_repeated_rows(task):
             0.02 if m == "roc_auc" else 1e-12
         )  # that is ranked in bins of scores, whose edges move with the rows
         assert ours[m]["draws"][0] == pytest.approx(theirs[m]["draws"][0], abs=near), m
-    assert n.sum() == 400 and (ours[m]["worth"] <= ours[m]["cases"] + 1e-9).all()
+    assert n.sum() == 400
+    assert (ours[m]["worth"] <= ours[m]["cases"] + 1e-9).all()
     table = group_table(
         pd.DataFrame(dict(g=group)),
         ["g"],
         Scored(y, s, task, threshold=0.5, classes=classes, resamples=Resamples(n=20, weight=w)),
     )
-    assert table.n.tolist()[0] == 266 and (table.low <= table.value).all()
+    assert table.n.tolist()[0] == 266
+    assert (table.low <= table.value).all()
 
 
 def test_residuals_are_those_of_repeated_rows():
@@ -367,14 +383,13 @@ def test_slices_and_segments_are_those_of_repeated_rows():
     def slices(df, y, s, weight):
         return slice_scores(df, ["g"], Scored(y, s, metric="brier", resamples=Resamples(n=10, weight=weight)))
 
-    ours, theirs = slices(df, y, s, w), slices(long_df, *repeated(w, y, s), None)
+    ours = slices(df, y, s, w)
+    theirs = slices(long_df, *repeated(w, y, s), None)
     for c in ("mean_target", "mean_score", "value"):
         assert ours[c].tolist() == pytest.approx(theirs[c].tolist())
     loss = np.abs(y - s)
-    ours, theirs = (
-        error_table(df, ["g"], loss, Resamples(n=10, weight=w)),
-        error_table(long_df, ["g"], repeated(w, loss)[0], Resamples(n=10)),
-    )
+    ours = error_table(df, ["g"], loss, Resamples(n=10, weight=w))
+    theirs = error_table(long_df, ["g"], repeated(w, loss)[0], Resamples(n=10))
     for c in ("loss", "excess", "share"):
         assert ours[c].tolist() == pytest.approx(theirs[c].tolist())
 
@@ -449,7 +464,8 @@ def test_a_weight_is_never_an_input():
 def test_a_weight_moves_with_its_target_when_targets_are_shuffled():
     y, w = np.arange(50), np.arange(50) * 2.0
     drawn = shuffles(y, 5, 0, w)
-    assert all((2.0 * a == b).all() for a, b in drawn) and not (drawn[0][0] == y).all()
+    assert all((2.0 * a == b).all() for a, b in drawn)
+    assert not (drawn[0][0] == y).all()
     rng = np.random.default_rng(0)
     assert all(
         (a == rng.permutation(y)).all() for a, _ in shuffles(y, 5, 0)
@@ -462,7 +478,9 @@ def test_shuffled_targets_of_a_sampled_table_gain_nothing():
     flights = flights.assign(w=np.where(flights.late == 1, 1.0, 8.0))
     train, test = flights[:1500], flights[1500:]
     X, X_test = feature_frame(train, COLUMNS), feature_frame(test, COLUMNS)
-    model, y, w = make_model("linear", COLUMNS), train.late.to_numpy(), train.w.to_numpy()
+    model = make_model("linear", COLUMNS)
+    y = train.late.to_numpy()
+    w = train.w.to_numpy()
     constant = np.full(len(test), np.average(y, weights=w))
 
     def gain(drawn):
@@ -495,22 +513,24 @@ def test_baselines_of_weighted_rows_are_those_of_repeated_ones():
     for name, m in theirs.metrics().items():
         near = 5e-3 if "linear" in name else 1e-9  # its scale counts rows
         assert ours.metrics()[name]["value"] == pytest.approx(m["value"], abs=near), name
-    assert (
-        ours.metrics()["rule_brier"]["weighted"] == valid.w.sum() and ours.metrics()["rule_brier"]["n"] == 400
-    )
-    assert [c["id"] for c in ours.checks()][-1] == "weights" and "weights" not in [
-        c["id"] for c in theirs.checks()
-    ]
+    assert ours.metrics()["rule_brier"]["weighted"] == valid.w.sum()
+    assert ours.metrics()["rule_brier"]["n"] == 400
+    assert [c["id"] for c in ours.checks()][-1] == "weights"
+    assert "weights" not in [c["id"] for c in theirs.checks()]
 
 
 def test_the_study_weighs_its_rows():
     flights = make_flights(1600, seed=5)
     flights = flights.assign(w=np.where(flights.late == 1, 1.0, 3.0))
     problem = stated(weight="w", today=dict(columns=["carrier"]))
-    fields, train, valid = (*COLUMNS, WEIGHT), flights[:1000], flights[1000:]
+    fields = (*COLUMNS, WEIGHT)
+    train = flights[:1000]
+    valid = flights[1000:]
     case = make_case(train, valid, problem, fields, StudySettings(n_boot=20))
     models = compare_models(case)
-    y, s, w = case.y, models["scores"]["linear"], case.valid.w.to_numpy()
+    y = case.y
+    s = models["scores"]["linear"]
+    w = case.valid.w.to_numpy()
     assert measure_score(case, case.valid, s)["value"] == pytest.approx(score("average_precision", y, s, w))
     expected = score("average_precision", y, s, w) - score(
         "average_precision", y, models["scores"]["rule"], w
@@ -581,8 +601,10 @@ def test_a_weight_that_is_none_is_refused_by_one_rule_behind_every_door(value):
     assert [e["rule"] for e in validate_rows([dict(id="a", w=value)], fields)] == ["weight"]
     df = pd.DataFrame(dict(id=["a", "b", "c"], w=[1.0, value, 0.0]))
     kept, quarantine = validate(df, fields)
-    assert quarantine.rule.tolist() == ["weight"] and quarantine.position.tolist() == [1]
-    assert conform(kept, fields).w.tolist() == [1.0, 0.0] and conform(kept, fields).w.dtype == "float64"
+    assert quarantine.rule.tolist() == ["weight"]
+    assert quarantine.position.tolist() == [1]
+    assert conform(kept, fields).w.tolist() == [1.0, 0.0]
+    assert conform(kept, fields).w.dtype == "float64"
     with pytest.raises(ValueError, match=r"in 1 of 3 rows 'w' is no weight, the first .* in row 2"):
         weights_of(pd.DataFrame(dict(w=[1.0, "x" if value in ("2", True) else value, 0.0])), "w")
 
@@ -631,18 +653,22 @@ def test_rare_classes_keep_their_own_rate_and_the_weights_undo_it(tmp_path):
     df, spec = tall(tmp_path)
     part, facts = load_parquet(spec | dict(sample_class="late", sample_weight="w", sample_key="key"))
     counts, whole = part.late.value_counts(), df.late.value_counts()
-    assert abs(len(part) - 6000) < 400 and counts["yes"] > 0.9 * min(whole["yes"], 1500)
+    assert abs(len(part) - 6000) < 400
+    assert counts["yes"] > 0.9 * min(whole["yes"], 1500)
     assert facts["sampled_rates"]["yes"] > 5 * facts["sampled_rates"]["no"]
     for name, rate in facts["sampled_rates"].items():
         assert (part.w[part.late == name] == 1 / rate).all()
         assert part.w[part.late == name].sum() == pytest.approx(whole[name], rel=0.06)
-    y, truth = (part.late == "yes").astype(int).to_numpy(), (df.late == "yes").astype(int).to_numpy()
+    y = (part.late == "yes").astype(int).to_numpy()
+    truth = (df.late == "yes").astype(int).to_numpy()
     weighted, plain = (Resamples(n=200, weight=w) for w in (weights_of(part, "w"), None))
     for metric in ("average_precision", "roc_auc", "brier", "log_loss"):
-        real, m = score(metric, truth, df.s), interval(metric, y, part.s, weighted)
+        real = score(metric, truth, df.s)
+        m = interval(metric, y, part.s, weighted)
         assert m["low"] <= real <= m["high"], metric
     for metric in ("average_precision", "brier", "log_loss"):
-        real, m = score(metric, truth, df.s), interval(metric, y, part.s, plain)
+        real = score(metric, truth, df.s)
+        m = interval(metric, y, part.s, plain)
         assert not m["low"] <= real <= m["high"], metric  # the control
 
 
@@ -654,7 +680,9 @@ def test_a_part_by_class_follows_from_its_keys_alone(tmp_path):
     again, _ = load_parquet(spec)
     assert sorted(first.key) == sorted(again.key)
     small, facts = load_parquet(spec | dict(max_rows=10**6))
-    assert len(small) == 20_000 and (small.w == 1).all() and "sampled_rates" not in facts
+    assert len(small) == 20_000
+    assert (small.w == 1).all()
+    assert "sampled_rates" not in facts
     kept, _ = load_parquet(spec | dict(columns=dict(x="x", target="late", weight="w")))
     assert {"x", "late", "w"} <= set(kept)
 
@@ -667,7 +695,8 @@ def test_rates_keep_about_as_many_rows_as_asked():
         rates = class_rates(counts, n)
         assert all(0 < r <= 1 for r in rates.values())
         assert sum(counts[k] * r for k, r in rates.items()) <= n + 1e-6 or n >= sum(counts.values())
-        rarest, common = min(counts, key=counts.get), max(counts, key=counts.get)
+        rarest = min(counts, key=counts.get)
+        common = max(counts, key=counts.get)
         assert rates[rarest] >= rates[common] - 1e-12
 
 
@@ -729,7 +758,8 @@ def test_a_part_by_class_goes_from_the_table_to_monitoring(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     with inside(folder):
         said = {s: read_metrics(s)["checks"] for s in ("data", "feasibility", "evaluation", "monitoring")}
-        test, data = read_metrics("evaluation")["metrics"]["test"], read_metrics("data")["metrics"]
+        test = read_metrics("evaluation")["metrics"]["test"]
+        data = read_metrics("data")["metrics"]
         schema = (folder / "data/bundle/schema.json").read_text()
     for checks in said.values():
         assert "each row counts once in" in next(c["why"] for c in checks if c["id"] == "weights")

@@ -13,7 +13,8 @@ N_COLUMNS, N_ROWS = 500, 5_000
 
 
 def wide_table(path, n_columns=N_COLUMNS, n=N_ROWS, seed=0):
-    "Numbers, whole numbers and words, a tenth of them with gaps; a dozen columns say something of the outcome"
+    """Numbers, whole numbers and words, a tenth of them with gaps; a dozen columns say something of the
+    outcome"""
     r = np.random.default_rng(seed)
     days = pd.date_range("2023-01-01", periods=n, freq="2h")
     columns = {"id": np.arange(n), "day": days.astype(str)}

@@ -23,7 +23,8 @@ def judged(kind, seed, n_boot=40, **changed):
     def groups(rows):
         return watch_groups(monitor.reference, rows, AGREED, None, OperatingPoint(0.4), monitor.resampling)
 
-    watched, calm = groups(world.current), calm_rows(world.current, weeks, world.current["at"])
+    watched = groups(world.current)
+    calm = calm_rows(world.current, weeks, world.current["at"])
     return verdict_of_weeks(weeks, badly_served(watched, calm, groups)), watched.check
 
 

@@ -1,4 +1,5 @@
-"Tables as people write them: numbers with signs and separators, moments in other orders, words among them, gaps in groups"
+"""Tables as people write them: numbers with signs and separators, moments in other orders, words among
+them, gaps in groups"""
 
 import json
 
@@ -30,7 +31,8 @@ def folder(tmp_path, monkeypatch):
 def rows(seed=0, n=N):
     "Orders: two columns know something of the outcome"
     rng = np.random.default_rng(seed)
-    x, amount = rng.normal(size=n), rng.gamma(3, 800, n).round(2)
+    x = rng.normal(size=n)
+    amount = rng.gamma(3, 800, n).round(2)
     y = (rng.random(n) < 1 / (1 + np.exp(-x - (amount - 2400) / 1500))).astype(int)
     return pd.DataFrame(dict(x=x.round(3), amount=amount, region=rng.choice(["north", "south"], n), y=y))
 
@@ -78,7 +80,8 @@ def test_a_number_is_a_number_however_it_is_written(way, sign, tmp_path):
     assert "amount" in d.dictionary.names("feature")
     accepted, aside = as_prepared(d)
     factor = -1 if sign == "an accountant's brackets" else 1
-    assert len(aside) == 0 and np.allclose(accepted.amount, factor * df.amount)
+    assert len(aside) == 0
+    assert np.allclose(accepted.amount, factor * df.amount)
 
 
 @pytest.mark.parametrize("word", ["n.a.", "<null>", "unbekannt", "k. A."])
@@ -86,10 +89,12 @@ def test_a_few_words_among_numbers_are_counted_and_missing(word, tmp_path):
     df = rows()
     at = df.index % 40 == 3
     d = drafted(df.assign(amount=df.amount.astype(str).where(~at, word)), tmp_path)
-    assert d.data["source"]["missing"] == dict(amount=[word]) and "amount" in d.dictionary.names("feature")
+    assert d.data["source"]["missing"] == dict(amount=[word])
+    assert "amount" in d.dictionary.names("feature")
     assert any(repr(word) in n and f"({at.sum()})" in n for n in d.notes)
     accepted, aside = as_prepared(d)
-    assert len(aside) == 0 and accepted.amount.isna().tolist() == at.tolist()
+    assert len(aside) == 0
+    assert accepted.amount.isna().tolist() == at.tolist()
 
 
 @pytest.mark.parametrize("every", [40, 3])
@@ -98,9 +103,11 @@ def test_what_programs_write_for_nothing_is_missing_however_often(word, every, t
     df = rows()
     at = df.index % every == 1
     d = drafted(df.assign(amount=df.amount.astype(str).where(~at, word)), tmp_path)
-    assert word in d.data["source"]["missing"]["amount"] and d.dictionary["amount"].kind == "number"
+    assert word in d.data["source"]["missing"]["amount"]
+    assert d.dictionary["amount"].kind == "number"
     accepted, aside = as_prepared(d)
-    assert len(aside) == 0 and accepted.amount.isna().tolist() == at.tolist()
+    assert len(aside) == 0
+    assert accepted.amount.isna().tolist() == at.tolist()
 
 
 def test_many_words_make_a_column_of_words(tmp_path):
@@ -118,9 +125,8 @@ def test_many_words_make_a_column_of_words(tmp_path):
 def test_thousands_and_decimals_are_told_by_the_digits_behind_the_comma():
     assert guess_format(pd.Series(["1,234", "12,345", "999"])).way == "1,234.56"
     assert guess_format(pd.Series(["1,234", "12,34", "999"])).way == "1.234,56"
-    assert (
-        guess_format(pd.Series(["0,125", "0,250"])).way == "1.234,56"
-    )  # no group of thousands begins with a zero
+    # no group of thousands begins with a zero
+    assert guess_format(pd.Series(["0,125", "0,250"])).way == "1.234,56"
 
 
 @pytest.mark.parametrize("text", ["00501", "555 123 456", "192.168.1.1", "12-5", "1.2.3", "A-12"])
@@ -150,7 +156,9 @@ MOMENTS = dict(
 def test_a_moment_is_a_moment_however_it_is_written(name, tmp_path):
     moments = START + pd.to_timedelta(np.sort(np.random.default_rng(1).integers(0, 500 * 24 * 60, N)), "min")
     d = drafted(rows().assign(at=moments.strftime(MOMENTS[name])), tmp_path)
-    assert d.problem["time"] == "at" and d.data["train_until"] and "at" not in d.dictionary.names("feature")
+    assert d.problem["time"] == "at"
+    assert d.data["train_until"]
+    assert "at" not in d.dictionary.names("feature")
     accepted, aside = as_prepared(d)
     shift = pd.Timedelta(hours=2 if name == "offset" else 0)
     expected = (
@@ -160,12 +168,10 @@ def test_a_moment_is_a_moment_however_it_is_written(name, tmp_path):
         )
         - shift
     )
+    assert len(aside) == 0
     assert (
-        len(aside) == 0
-        and (
-            pd.to_datetime(accepted["at"], utc=True).dt.tz_localize(None).to_numpy() == expected.to_numpy()
-        ).all()
-    )
+        pd.to_datetime(accepted["at"], utc=True).dt.tz_localize(None).to_numpy() == expected.to_numpy()
+    ).all()
 
 
 @pytest.mark.parametrize("unit", [1, 1000])
@@ -176,9 +182,8 @@ def test_seconds_since_1970_are_moments_where_the_name_or_a_person_says_so(unit,
     assert pd.to_datetime(as_prepared(d)[0].created_at, utc=True).iloc[-1] == pd.Timestamp(
         int(seconds[-1]), unit="s", tz="UTC"
     )
-    assert (
-        drafted(rows().assign(n=seconds * unit), tmp_path).problem.get("time") is None
-    )  # a number of that size may be anything
+    # a number of that size may be anything
+    assert drafted(rows().assign(n=seconds * unit), tmp_path).problem.get("time") is None
     assert drafted(rows().assign(n=seconds * unit), tmp_path, time="n").problem["time"] == "n"
 
 
@@ -189,18 +194,17 @@ def test_a_few_moments_that_are_none_set_their_rows_aside(bad, tmp_path):
     d = drafted(rows().assign(at=at), tmp_path)
     assert d.problem["time"] == "at" and d.data["train_until"]
     notes = " ".join(d.notes)
-    assert (
-        "set" in notes
-        and "aside" in notes
-        and "have no target" not in notes
-        and (bad in notes if bad else "2 of 600 rows have no moment" in notes)
-    )
+    assert "set" in notes
+    assert "aside" in notes
+    assert "have no target" not in notes
+    assert bad in notes if bad else "2 of 600 rows have no moment" in notes
     accepted, aside = as_prepared(d)
     assert (len(accepted), aside.position.nunique(), set(aside.column)) == (N - 2, 2, {"at"})
     tables, facts = fetch_table(d.data["source"])
     snapshot(tables, tmp_path / "raw", facts)  # a column of moments among which a text stands is kept as text
     (kept,) = load_snapshot(tmp_path / "raw").values()
-    assert len(kept) == N and (bad in set(kept["at"]) if bad else kept["at"].isna().sum() == 2)
+    assert len(kept) == N
+    assert bad in set(kept["at"]) if bad else kept["at"].isna().sum() == 2
     many = drafted(rows().assign(at=at.where(np.arange(N) % 30 > 0, bad)), tmp_path)
     assert many.problem.get("time") is None  # 3 % of the rows are not set aside quietly
 
@@ -223,11 +227,13 @@ def test_a_group_with_gaps_keeps_rows_together_and_is_no_feature(tmp_path):
     assert (d.data["group"], d.data["cluster"]) == (
         "patient_id",
         "patient_id",
-    ) and "patient_id" not in d.dictionary.names("feature")
+    )
+    assert "patient_id" not in d.dictionary.names("feature")
     accepted, aside = as_prepared(d)
     splits = split_by_hash(accepted, "patient_id", d.data["shares"], alone=d.problem["id"])
     assert accepted.patient_id.nunique() == patient.nunique() + 1  # no two of them became one
-    assert len(aside) == 0 and check_splits(splits, d.problem["id"], None, "patient_id") == []
+    assert len(aside) == 0
+    assert check_splits(splits, d.problem["id"], None, "patient_id") == []
     lone = [int((s.patient_id == MISSING).sum()) for s in splits.values()]
     assert sum(n > 0 for n in lone) > 1  # each of them stands alone, so they do not all fall into one split
     together = split_by_hash(accepted, "patient_id", d.data["shares"])
@@ -315,14 +321,15 @@ def test_a_cost_of_reading_is_linear_in_different_values():
     ],
 )
 def test_what_is_not_surely_a_number_or_a_moment_is_left_as_it_is(values, tmp_path):
-    "Years, mixed units, limits of detection, phones, addresses and versions: a wrong number would not be seen"
+    """Years, mixed units, limits of detection, phones, addresses and versions: a wrong number would not be
+    seen"""
     odd = "<" in values[1] or "@" in values[1]
     column = np.where(np.arange(N) % 40 == 3, values[1], values[0]) if odd else np.resize(values, N)
     d = drafted(rows().assign(extra=column), tmp_path)
-    assert "extra" not in d.data["source"].get("formats", {}) and "extra" not in d.data["source"].get(
-        "missing", {}
-    )
-    assert d.problem.get("time") is None and "anna" not in " ".join([*d.notes, *map(str, d.decisions)])
+    assert "extra" not in d.data["source"].get("formats", {})
+    assert "extra" not in d.data["source"].get("missing", {})
+    assert d.problem.get("time") is None
+    assert "anna" not in " ".join([*d.notes, *map(str, d.decisions)])
 
 
 def test_a_file_with_decimal_commas_has_points_between_thousands(tmp_path):
@@ -356,9 +363,9 @@ def test_a_draft_commits_no_address(tmp_path):
     amount = rows().amount.astype(str).where(rows().index % 40 > 0, "Mr Smith")
     d = drafted(rows().assign(channel=channel, amount=amount), tmp_path)
     said = " ".join([str(d.dictionary), str(d.data), *d.notes, *map(str, d.decisions)])
-    assert (
-        "dana@example.org" not in said and "Smith" not in said and d.dictionary["channel"].kind == "category"
-    )
+    assert "dana@example.org" not in said
+    assert "Smith" not in said
+    assert d.dictionary["channel"].kind == "category"
 
 
 def test_numbers_beside_limits_of_detection_are_named(tmp_path):
@@ -381,7 +388,8 @@ def test_numbers_beside_limits_of_detection_are_named(tmp_path):
 )
 def test_levels_versions_and_people_are_neither_amounts_nor_moments(name, values, tmp_path):
     d = drafted(rows().assign(**{name: np.resize(values, N)}), tmp_path)
-    assert d.problem.get("time") is None and name not in d.data["source"].get("formats", {})
+    assert d.problem.get("time") is None
+    assert name not in d.data["source"].get("formats", {})
     assert name not in d.data["source"].get("missing", {})
 
 

@@ -49,8 +49,10 @@ def _days(r, n, way):
 def churn(path, n=2500, seed=3):
     "A binary outcome in two spellings; a line before the names, semicolons, euros, days first, other words"
     r = np.random.default_rng(seed)
-    months, calls = r.integers(0, 72, n), r.poisson(1.6, n)
-    fee, plan = np.round(r.gamma(9, 7, n) + 10, 2), r.choice(["Basic", "Plus", "Pro"], n, p=[0.5, 0.3, 0.2])
+    months = r.integers(0, 72, n)
+    calls = r.poisson(1.6, n)
+    fee = np.round(r.gamma(9, 7, n) + 10, 2)
+    plan = r.choice(["Basic", "Plus", "Pro"], n, p=[0.5, 0.3, 0.2])
     z = -1.6 - 0.045 * months + 0.02 * fee + 0.6 * calls - 1.2 * (plan == "Pro")
     left = r.random(n) < 1 / (1 + np.exp(-z))
     table = pd.DataFrame({"Customer no.": [f"C-{i:05d}" for i in range(n)]})
@@ -81,8 +83,10 @@ def tickets(path, n=3000, seed=11):
 def houses(path, n=2500, seed=5):
     "A number in dollars with grouped thousands; months by their names, and names of columns with signs"
     r = np.random.default_rng(seed)
-    area, zone = np.round(r.gamma(10, 11, n) + 25), r.choice(["North", "Centre", "South", "Lake"], n)
-    rooms, built = np.clip((area / 28 + r.normal(0, 0.8, n)).round(), 1, 9), r.integers(1900, 2022, n)
+    area = np.round(r.gamma(10, 11, n) + 25)
+    zone = r.choice(["North", "Centre", "South", "Lake"], n)
+    rooms = np.clip((area / 28 + r.normal(0, 0.8, n)).round(), 1, 9)
+    built = r.integers(1900, 2022, n)
     extra = pd.Series(zone).map(dict(North=0, Centre=90_000, South=20_000, Lake=150_000)).to_numpy()
     price = 60_000 + 2100 * area + 12_000 * rooms + 400 * (built - 1960) + extra + r.normal(0, 28_000, n)
     table = pd.DataFrame({"Ref": [f"R{i:05d}" for i in range(n)], "Sold on": _days(r, n, "%d %b %Y")})

@@ -124,5 +124,7 @@ def make_world(kind, seed=0, n_weeks=6, per_day=60, memory=0.3, n_ref=61):
     if kind == "moved_as_said":
         moved = rows(rng, first, 7 * n_weeks, per_day, memory, shift=0.6)
         late = moved["at"] >= first + pd.Timedelta(days=7 * FROM_WEEK)
-        current = pd.concat([current[current["at"] < moved["at"][late].min()], moved[late]], ignore_index=True)
+        current = pd.concat(
+            [current[current["at"] < moved["at"][late].min()], moved[late]], ignore_index=True
+        )
     return World(kind, reference, broken(current, kind, rng))
