@@ -156,10 +156,10 @@ def _above_now(metrics):
     acted = metrics.get('acted_of_model', {}).get('value')
     return '' if acted is None else f'; of the test rows {_percent(acted/1000)} do'
 
-def _tested_year(metrics, problem):
-    "What the tested saving is in a year, after building and running; empty where no year is stated"
+def _year_of(name, metrics, problem):
+    "What a saving is in a year, after building and running; empty where no year is stated"
     from assay.evaluation.money import net_of_year
-    m = metrics.get('saving_per_1000', {})
+    m = metrics.get(name, {})
     year = {k: net_of_year(m.get(k), problem.value) for k in ('value', 'low', 'high')}
     return '' if year['value'] is None else _in_currency(year, problem)
 
@@ -181,7 +181,10 @@ def _looks(metrics, problem):
     return (f'These rows have been read to judge {_count(n)} models so far{beside}; '
             'each look makes a score a little better than it is.')
 
-def _level_words(metrics):
+def _tested_year(metrics, problem): return _year_of('saving_per_1000', metrics, problem)
+def _within_year(metrics, problem): return _year_of('saving_within', metrics, problem)
+
+def _level_words(metrics, problem):
     "What the authors of the ML Test Score call a score"
     from assay.release.ml_test_score import level
     return level(_value(metrics, 'ml_test_score'))
@@ -190,8 +193,8 @@ _COMPUTED = dict( # Name in a sentence to what computes its words
     item_states=lambda metrics, problem: _listed(metrics, _STATES),
     week_decisions=lambda metrics, problem: _listed(metrics, _WEEKS),
     left_to_sign=_left_to_sign, looks=_looks, by_interval=_by_interval,
-    threshold_because=_threshold_because, tested_year=_tested_year, forecast_beside=_forecast_beside,
-    ml_test_level=lambda metrics, problem: _level_words(metrics))
+    threshold_because=_threshold_because, forecast_beside=_forecast_beside,
+    tested_year=_tested_year, within_year=_within_year, ml_test_level=_level_words)
 
 def fill(
     sentence:str, # With names of metrics in braces, such as `reaches {test} on {test.n:count} rows`
