@@ -215,11 +215,13 @@ def _rate_metrics(splits):
 _FOR = dict(train='for learning', valid='for choosing', test='for the test', production='after a release')
 
 def _period_metrics(frames, time):
-    "The days of each split, in words; nothing where rows have no moment"
+    "The days of each split, in words; with the time of day where two splits meet within one day"
     if not time: return {}
-    def days(df): return ' to '.join(f'{df[time].agg(end):%Y-%m-%d}' for end in ('min', 'max'))
-    told = [f'{_FOR.get(k, k)} {days(v)}' for k,v in frames.items() if len(v)]
-    return dict(periods=metric('; '.join(told)))
+    ends = {k: (v[time].min(), v[time].max()) for k,v in frames.items() if len(v)}
+    days = [day for pair in ends.values() for day in {f'{end:%Y-%m-%d}' for end in pair}]
+    form, zone = ('%Y-%m-%d', '') if len(set(days)) == len(days) else ('%Y-%m-%d %H:%M', ' UTC')
+    def told(first, last): return f'{first:{form}} to {last:{form}}{zone}'
+    return dict(periods=metric('; '.join(f'{_FOR.get(k, k)} {told(*pair)}' for k,pair in ends.items())))
 
 def _shift_metrics(compared, splits):
     "The largest shift of each split"

@@ -357,5 +357,6 @@ def money_check(
     told = _SAVED[measured].format(_told_saving(saving, currency))
     if not (doubts and measured == 'pass'):
         return _row('money', measured, '; '.join([told, *doubts]), 'saving_per_1000')
-    why = f"{told}, which cannot be claimed: {'; '.join(doubts)}"
+    would = f'the model would save {_told_saving(saving, currency)}'
+    why = f"{would}, which cannot be claimed: {'; '.join(doubts)}"
     return _row('money', 'unanswered', why, 'saving_per_1000')

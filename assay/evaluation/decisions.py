@@ -6,8 +6,8 @@
 __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'calibration_table', 'expected_calibration_error', 'plot_calibration', 'check_costs',
            'cost_matrix', 'cost_threshold', 'Recalibrated', 'recalibrate', 'threshold_at', 'threshold_of_costs',
            'filled_capacity', 'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table', 'costs_of',
-           'thresholds', 'in_currency', 'decision_report', 'action_counts', 'saving', 'calibration_report',
-           'calibration_metric', 'Calibration']
+           'thresholds', 'in_currency', 'decision_report', 'action_counts', 'saving', 'within_capacity',
+           'calibration_report', 'calibration_metric', 'Calibration']
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #0c49ff60
 import dataclasses
@@ -422,6 +422,22 @@ def saving(
     if part: paid = (1-part)*paid+part*costs_of_rows(dataclasses.replace(today, threshold=below))
     less = paid-costs_of_rows(compared[a])
     return mean_interval(less*per, compared.resamples, better='higher')
+
+def within_capacity(
+    compared:Comparison, # `rule` and `model`, of two classes, with their thresholds
+    costs:dict, # What each outcome costs
+    most:float, # Largest share of the rows that can be acted on
+    partly:tuple=None, # Of the rule, from `filled_capacity`
+)->dict: # `acted_within`, `found_within` and `saving_within`: metrics, of 1,000 rows
+    """What the model finds and saves where it acts on the highest scores only, as many as can be acted on
+
+    The line is drawn by the order of the scores; no outcome is looked at."""
+    cut = threshold_at(compared['model'], -np.inf, most, min_gap=0.)
+    held = dataclasses.replace(compared, thresholds=compared.thresholds | dict(model=cut))
+    counts = action_counts(held, partly=partly)
+    less = saving(held, costs, 'model', 'rule', partly=partly)
+    return dict(
+        acted_within=counts['acted_of_model'], found_within=counts['found_by_model'], saving_within=less)
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #c50e1d58
 def calibration_report(

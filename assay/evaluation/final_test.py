@@ -18,7 +18,7 @@ from .checks import (
 from .criteria_met import Criteria
 from .decisions import (
     Calibration, action_counts, choose_threshold, cost_threshold, costs_of, decision_report, filled_capacity,
-    recalibrate, in_currency, row_costs, saving, thresholds)
+    recalibrate, in_currency, row_costs, saving, thresholds, within_capacity)
 from .flow import (
     ScoreTable, baseline_specs, fit_and_score, fit_models, named_metrics, plot_scores, row_losses,
     score_tables, with_scores)
@@ -321,11 +321,17 @@ class FinalTest(Result):
         most = self.problem.limits.get('acted_share')
         unknown = not (today.get('columns') or today.get('callable'))
         doubts = ["today's practice is not declared: a record stands in for it"]*unknown
-        if most is None or self.problem.task != 'binary': return doubts
+        if not (share := self._beyond_capacity): return doubts
+        return [*doubts, f"it acts on {share['value']:.1%} of the test rows, and {most:.1%} can be acted on"]
+
+    @functools.cached_property
+    def _beyond_capacity(self):
+        "The share of the test rows that the model acts on, where it is clearly more than can be acted on"
+        most = self.problem.limits.get('acted_share')
+        if most is None or self.problem.task != 'binary': return None
         acted = self.compared['model'].score > self.thresholds['model']
         share = mean_interval(acted, self.compared.resamples)
-        if share.get('low', share['value']) <= most: return doubts
-        return [*doubts, f"it acts on {share['value']:.1%} of the test rows, and {most:.1%} can be acted on"]
+        return share if share.get('low', share['value']) > most else None
 
     @functools.cached_property
     def groups(self)->MeasuredGroups: # Of the model on the test rows
@@ -404,14 +410,28 @@ class FinalTest(Result):
 
     @functools.cached_property
     def counts(self)->dict: # As of `action_counts`; empty where decisions are made by no threshold
-        "Of 1,000 rows, how many are positive, are acted on, and are both, by the model and by today's rule"
-        return action_counts(self.compared, partly=self.partly) if self.problem.task == 'binary' else {}
+        """Of 1,000 rows, how many are positive, are acted on, and are both, by the model and by today's rule
+
+        Where the model acts on more rows than can be acted on, also what it finds and saves within that, as
+        of `within_capacity`."""
+        if self.problem.task != 'binary': return {}
+        counted = action_counts(self.compared, partly=self.partly)
+        if not self._beyond_capacity: return counted
+        costs, most = costs_of(self.problem)[0], self.problem.limits['acted_share']
+        return counted | within_capacity(self.compared, costs, most, self.partly)
 
     def _threshold_metrics(self):
         "From which score decisions are made, by the model and by today's practice"
         above = dict(threshold=self.thresholds['model'], threshold_of_rule=self.thresholds['rule'])
         left = dict(zip(('rule_partly_above', 'rule_partly'), self.partly or ()))
-        return {k: as_metric(v) for k,v in (above | left).items()}
+        return {k: as_metric(v) for k,v in (above | left | self._uncapped).items()}
+
+    @property
+    def _uncapped(self):
+        "The threshold that the costs alone ask for; nothing where no share of rows limits the actions"
+        if self.problem.limits.get('acted_share') is None: return {}
+        alone = thresholds(self.unlearnt.only('model'), costs_of(self.problem)[0])
+        return dict(threshold_of_costs=alone['model'])
 
     def _trust_metrics(self):
         "How far the numbers themselves can be trusted"

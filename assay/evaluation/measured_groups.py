@@ -6,11 +6,11 @@
 __all__ = ['Declared', 'MeasuredGroups']
 
 # %% ../../nbs/evaluation/10_measured_groups.ipynb #844bda95
-import dataclasses, functools
+import dataclasses, functools, itertools
 import pandas as pd
 
 from ..core.artifacts import metric as as_metric
-from ..core.rendering import Result
+from ..core.rendering import Result, human_name
 from .flow import worst_slice
 from .scores import slice_scores
 from ..responsible.beside_today import (
@@ -31,6 +31,11 @@ class Declared:
     sensitive:list=() # Those of them whose groups are mandatory
     limits:list=() # The agreed limits, as `read_limits` gives them
     min_group:int=11 # Rows below which a group is too small to be shown
+
+def _part_alike(df):
+    "Do two columns part the rows into the same groups?"
+    (a, b), n = df.columns, len(df.drop_duplicates())
+    return df[a].nunique() > 1 and n == df[a].nunique() == df[b].nunique()
 
 _METRIC_OF_GROUP = ['column', 'group', 'metric']
 
@@ -81,8 +86,17 @@ class MeasuredGroups(Result):
         return groups_beside(self.by_group, self.by_group_today)
 
     def beside_today(self)->str: # Sentences
-        "Which groups the model treats worst, and how today's practice treats them"
-        return beside_today_said(self.by_group, self.by_group_today, self.lacks)
+        "Which groups the model treats worst, how today's practice treats them, and which are the same rows"
+        said = beside_today_said(self.by_group, self.by_group_today, self.lacks)
+        return ' '.join(filter(None, [said, self.same_groups()]))
+
+    def same_groups(self)->str: # One sentence; empty where no two columns have the same groups
+        "Which columns part the rows alike, so that what is found of one is found of the other"
+        pairs = [pair for pair in itertools.combinations(self.watched, 2) if _part_alike(self.named[[*pair]])]
+        named = [f'{human_name(a)} and {human_name(b)}' for a,b in pairs]
+        if not named: return ''
+        return (f"The groups of {'; of '.join(named)} are the same rows under two names: "
+                'that is one finding, not two.')
 
     def plot(self): # The axes
         "The metric that tells whom the model serves worse, group by group"

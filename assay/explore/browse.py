@@ -80,7 +80,7 @@ def read_visible()->list: # Names, in the order of the dictionary
         f"{path} is missing: it names the columns that a page may show; run `assay repro data`")
 
 # %% ../../nbs/explore/01_browse.ipynb #21f0635b
-HIDDEN = '(not shown)' # Stands for a value that a page does not show
+HIDDEN = '(not shown: id, text, sensitive or personal)' # Stands for a value that a page does not show
 _PLAIN = re.compile(r'nan|None|NaT|<NA>|[+-]?(\d{1,9}(\.\d{1,6})?|inf)(e[+-]?\d+)?')
 
 def _told(value):

@@ -6,7 +6,7 @@
 __all__ = ['CRITERIA_ITEM', 'REMEDY', 'LEAK_ITEMS', 'TOO_GOOD', 'IN_DOUBT', 'BEHAVIOUR_ITEM', 'MONEY_ITEM', 'CLOSED', 'TONES',
            'LISTS', 'criteria_row', 'gate_rows', 'leak_rows', 'questions', 'drafted_suspects', 'doubts', 'in_doubt',
            'behaviour_rows', 'money_rows', 'release_rows', 'count_states', 'open_items', 'is_ready', 'next_step',
-           'stage_verdicts', 'evidence_label', 'said_state', 'checklist_html', 'open_html', 'list_html',
+           'stage_verdicts', 'evidence_label', 'said_state', 'item_place', 'checklist_html', 'open_html', 'list_html',
            'readiness_verdict', 'readiness_metrics', 'readiness_checks', 'readiness_inputs']
 
 # %% ../../nbs/release/10_readiness.ipynb #74e969d0
@@ -325,22 +325,28 @@ def _words(text):
     if len(parts) % 2 == 0: parts[-2:] = ['`'.join(parts[-2:])]
     return macro('parts.html.j2', 'words')(parts)
 
-def _cells(r):
-    "The cells of one row of the list, by the name of their column"
+def item_place(
+    id:str, # Id of an item
+)->str: # Such as `open-F09`
+    "Name of the place of an open item on the page of readiness, for a link"
+    return f'open-{id}'
+
+def _cells(r, at=''):
+    "The cells of one row of the list, by the name of their column; `at` is the name of its place"
     badge, fine_print = macro('parts.html.j2', 'badge'), macro('parts.html.j2', 'fine_print')
     state = badge(said_state(r), TONES.get(r['status'], 'open'))
     must = fine_print(r['text'], _words(r['rule']))
     owner = f"{r['owner']} ({r['kind']})"
-    item = macro('parts.html.j2', 'fine_print')(r['id'], item_name(r['id']))
+    item = macro('parts.html.j2', 'item')(r['id'], item_name(r['id']), at)
     judged = {'item': item, 'state': state, 'what must hold': must, 'owner': owner}
     return judged | {'found': _found(r), 'next step': _words(r['next'])}
 
 def checklist_html(
     rows:list, # From `assay.release.checklist.evaluate_checklist`
-    todo:bool=True, # With a column for what to do next?
+    todo:bool=True, # With a column for what to do next, and a place for a link at each item?
 ): # A table, as `Markup`
     "Table of items: state, requirement, finding with a link to the evidence, and next step"
-    cells = [_cells(r) for r in rows]
+    cells = [_cells(r, item_place(r['id']) if todo else '') for r in rows]
     names = list(cells[0]) if rows else ['item']
     if not todo: names = [name for name in names if name != 'next step']
     return render_rows(names, [list(map(c.get, names)) for c in cells])
@@ -406,8 +412,13 @@ def readiness_checks(
     "Checks of the readiness stage"
     signed = [_row_check(r, 'signed') for r in rows if r['kind'] == 'signed']
     bar = [_row_check(r, 'criteria_moved') for r in rows if 'moved' in r]
-    ready = check('readiness', is_ready(rows), _summary(rows), _evidence('open'))
+    ready = check('readiness', _whole_state(rows), _summary(rows), _evidence('open'))
     return [*signed, *bar, ready]
+
+def _whole_state(rows):
+    "The state of all items together: a fail only where an item fails"
+    if is_ready(rows): return 'pass'
+    return 'fail' if any(r['status'] == 'fail' for r in open_items(rows)) else 'unanswered'
 
 def readiness_inputs(
     found:dict, # From `assay.release.checklist.read_stages`

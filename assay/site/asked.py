@@ -8,10 +8,10 @@ __all__ = ['measured_rates', 'write_rates', 'load_rates', 'trust_words', 'answer
 # %% ../../nbs/site/15_asked.ipynb #3a5e7662
 import json
 
-from ..core.artifacts import read_metrics, write_json
+from ..core.artifacts import place, read_metrics, write_json
 from ..core.rendering import package_folder
 from ..problem.agreement import Problem
-from ..problem.moved import agreed_after
+from .answer import Basis, Claim
 from .decisions import decided_words
 from .glossary import metric_entries
 
@@ -41,12 +41,12 @@ def _share(m): return f"{m['value']:.1%} ({m['low']:.1%} to {m['high']:.1%}) of 
 
 def trust_words(
     rates:dict, # From `load_rates`
-)->list: # Sentences
+)->list: # Each `Claim`
     "How often the verdict was right, and how a reader makes everything again"
     unseen, known = rates['unseen_cases'], rates['known_truths']
     right, wrong, plain = (unseen[name] for name in _RATES['unseen_cases'])
     missed = [f"Not reached: {'; '.join(rates['missed'])}."] if rates['missed'] else []
-    return [
+    told = [
         f"On tables whose right verdict is known, and whose author had not read the rules of this tool, "
         f"its feasibility verdict was right in {_share(right)}; it said go wrongly in {_hits(wrong)}.",
         *missed,
@@ -54,6 +54,14 @@ def trust_words(
         f"On the tool's own tables the verdict was right in {_hits(known['right_runs'])} runs.",
         'Each page names the files that it was computed from, with their hashes: assay verify compares them, '
         'and assay audit makes everything again and compares the results.']
+    return [Claim(text, Basis(f'said-trust-{n}', links=_rate_links(text))) for n,text in enumerate(told, 1)]
+
+def _rate_links(text):
+    "The page and the file of a rate; none in a project, which carries the rates and not the pages"
+    page = 'known_truths' if "tool's own tables" in text else 'unseen_cases'
+    if ' right in ' not in text and 'Not reached' not in text: return ()
+    if not place('reports', page, 'report.html').is_file(): return ()
+    return (page.replace('_', ' '), f'{page}/report.html'), ('numbers', f'{page}/metrics.json')
 
 # %% ../../nbs/site/15_asked.ipynb #48f589be
 def _declared_parts(problem):
@@ -71,29 +79,20 @@ def _unbuilt_words(
     if not claims: return ['Nothing that problem.yaml promises is declared as not built.']
     return [f"Declared, and not built: {'; '.join(dict.fromkeys(claims))}."]
 
-_UNNAMED = 'The record of the criterion holds no name and no day; git says who committed each line, and when.'
-
-def _changed_words(
-    problem:Problem, # The agreement
-)->list: # Sentences
-    "What people changed or decided after results were known"
-    said, late = decided_words(problem), agreed_after(problem)
-    if late: said = [f'The success criteria were {late}.', *said]
-    is_moved = any(s.startswith('The criterion was moved') for s in said)
-    return [*said, _UNNAMED] if is_moved else said
-
 def _metric_words(
     problem:Problem, # The agreement
 )->list: # Sentences; of a metric that the glossary does not know, only what the brackets mean
     "What the agreed metric means, and the two numbers in brackets"
     known = [e for e in metric_entries() if e.name == problem.metric]
     told = [f"{e.called[0].upper()}{e.called[1:]}: {e.meaning.rstrip('.')}." for e in known]
-    return [*told, 'The two numbers in brackets are the ends of a 95 % interval: they hold the true value in '
-                   'about 95 of 100 tables like this one.']
+    at = Basis('said-words', links=(('glossary', f'glossary.html#{problem.metric}'),))
+    return [*(Claim(text, at) for text in told),
+            'The two numbers in brackets are the ends of a 95 % interval: they hold the true value in '
+            'about 95 of 100 tables like this one.']
 
 def answers_beside(
     problem:Problem, # The agreement
 )->dict: # Key `about` of a question to sentences
     "Answers that no single stage gives"
-    of_problem = dict(changed=_changed_words, unbuilt=_unbuilt_words, words=_metric_words)
+    of_problem = dict(changed=decided_words, unbuilt=_unbuilt_words, words=_metric_words)
     return dict(trust=trust_words(load_rates())) | {k: say(problem) for k,say in of_problem.items()}

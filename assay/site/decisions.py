@@ -14,10 +14,11 @@ from ..core.rendering import named_item, render, render_rows
 from ..core.yaml import read_yaml
 from ..problem.agreement import Problem, load_problem
 from ..problem.criteria import read_ledger, table_of
-from ..problem.moved import ledger_rows
+from ..problem.moved import agreed_after, ledger_rows
 from ..release.chain import read_chain
 from ..release.waivers import say_day
-from .answer import bound_word
+from ..release.waiving import active_waivers
+from .answer import Basis, Claim, bound_word
 from .report import Frame, make_page
 
 # %% ../../nbs/site/11_decisions.ipynb #7aa4e5b7
@@ -47,8 +48,9 @@ def _day(text):
 _MEANINGS = { # Title of a record to what a reader should know of it
     'Approvals and keys': 'Each line is signed with the key of the person that it names.',
     'Waivers': 'A waiver lets a finding stay open until a day; it changes no finding.',
-    'The criterion': 'What success means, and each change of it. This record holds no day and no name; '
-                     'git says who committed a line, and when.',
+    'The criterion': 'What success means, and each change of it. What is completed was not agreed on before; '
+                     'what is moved was. The record holds no day and no name: '
+                     'git blame approvals/criteria.jsonl says who committed a line, and when.',
     'The test set': 'Each further model for which it is opened makes its score a little better than it is.',
     'Declared columns': 'What a person declared of a column, or of the dictionary.',
     'Answers': 'What nothing here can measure, and a person has said. An id is that of an item of the '
@@ -82,8 +84,10 @@ def _signatures():
 
 def _waived_what(e):
     if e['decision'] != 'waive': return f"took back the waiver of {named_item(e['item'])}"
-    found = e.get('excuses') or 'nothing that it names'
-    return f"let {named_item(e['item'])} stay open, which found: {found}"
+    found, names = e.get('excuses') or 'nothing that it names', e.get('names')
+    bundle = names.get('bundle') if isinstance(names, dict) else ''
+    of = f' for the bundle {bundle[:12]}' if bundle else ''
+    return f"let {named_item(e['item'])} stay open{of}, which found: {found}"
 
 def _waivers():
     "What may stay open under a signature"
@@ -191,17 +195,46 @@ def read_decisions(
     signed = [_record(title, _place(kept), read) for title,(kept,read) in _RECORDS.items()]
     return [*signed, _record('Answers', _place('problem'), _answered, problem)]
 
-_COUNTED = ( # Title of a record, how a decision in it begins, what is said of some and of none
-    ('Waivers', 'let ', 'A waiver was signed', 'No waiver was signed.'),
-    ('The criterion', 'moved the criterion after', 'The criterion was moved after results',
-     'The criterion was not moved after results.'),
-    ('The test set', 'opened ', 'The test rows were read to judge a model', 'The test rows were not read.'))
+def _waived_words(record):
+    "How many waivers were signed; the page of decisions knows no day, so it does not say which count"
+    n = sum(d.what.startswith('let ') for d in record.rows)
+    if not n: return 'No waiver was signed.'
+    return f"{_count_of(n, 'waiver was', 'waivers were')} signed; of several of one item the last counts."
 
-def _times(done, start, said, none):
-    "How often something was done"
-    n = sum(what.startswith(start) for what in done)
-    if not n: return none
-    return f'{said} once.' if n == 1 else f'{said} {n} times.'
+def _waived_today(record):
+    "The same, and which of them count today"
+    said = _waived_words(record)
+    if said.startswith('No '): return said
+    held = _held_now()
+    if not held: return f'{said} None counts now.'
+    named = ', '.join(f"{named_item(w['item'])} until {_day(w['until'])}" for w in held)
+    those = _count_of(len(held), 'counts', 'count')
+    return f'{said} For what is packaged and found now, {those}: {named}.'
+
+def _held_now():
+    "The waivers that count today, about what is found now; none where what they name cannot be read"
+    try: return sorted(active_waivers(), key=lambda w: w['item'])
+    except (ValueError, OSError): return []
+
+def _count_of(n, one, more): return f'{n} {one if n == 1 else more}'
+
+def _moved_words(record, after):
+    "Whether the criterion was first agreed after results, whether it was moved after results, and who knows"
+    n = len({d.what for d in record.rows if d.what.startswith('moved the criterion after')})
+    times = 'once' if n == 1 else f'{n} times'
+    moved = f'moved after results {times}' if n else 'not moved after results'
+    told = f'The success criteria were {after}; since that agreement they were {moved}.' if after else (
+        f'The criterion was {moved}.')
+    return f'{told} {_BLAME}' if after or n else told
+
+_BLAME = f"No line says who wrote it or when: git blame {_place('criteria.jsonl')} does."
+
+def _opened_times(record):
+    "How often the test rows were read, and to judge how many models"
+    opened = [d.what for d in record.rows if d.what.startswith('opened ')]
+    if not opened: return 'The test rows were not read.'
+    times = 'once' if len(opened) == 1 else f'{len(opened)} times'
+    return f"The test rows were read {times}, to judge {_count_of(len(set(opened)), 'model', 'models')}."
 
 def _packaged():
     "How a signature names the bundle that lies there now; empty where none does"
@@ -218,18 +251,30 @@ def _last_word(signed, packaged):
 
 def _values(record, key): return [getattr(d, key) for d in record.rows]
 
-def _sentences(records):
-    "What the records hold, in sentences"
-    done = {r.title: set(_values(r, 'what')) for r in records}
-    faults = [f'{r.fault}.' for r in records if r.fault]
-    counted = [_times(done[title], *words) for title,*words in _COUNTED]
-    return [_last_word(records[0].rows, _packaged()), *counted, *faults]
+def _agreed_after(problem):
+    "That people first agreed after results; empty where the record cannot be read, as its own line says"
+    try: return agreed_after(problem)
+    except ValueError: return ''
+
+def _sentences(records, problem, waived=_waived_words):
+    "Title of a record to what it holds, in a sentence"
+    by = {r.title: r for r in records}
+    told = {
+        'Approvals and keys': _last_word(by['Approvals and keys'].rows, _packaged()),
+        'Waivers': waived(by['Waivers']),
+        'The criterion': _moved_words(by['The criterion'], _agreed_after(problem)),
+        'The test set': _opened_times(by['The test set'])}
+    return told | {r.title: f'{r.fault}.' for r in records if r.fault}
 
 def decided_words(
     problem:Problem, # The agreement
-)->list: # Sentences
+)->list: # Each `Claim`
     "What people decided, in sentences: about the last model, waivers, the criterion, the test rows"
-    return _sentences(read_decisions(problem))
+    records = read_decisions(problem)
+    places = {r.title: f'decisions.html#{_anchor(n)}' for n,r in enumerate(records, 1)}
+    told = _sentences(records, problem, _waived_today).items()
+    def basis(n, title): return Basis(f'said-decided-{n}', links=((title, places[title]),))
+    return [Claim(text, basis(n, title)) for n,(title,text) in enumerate(told, 1)]
 
 _COLUMNS = dict(day='when', who='who', what='what', why='why', until='until')
 
@@ -239,10 +284,12 @@ def _table(record):
     shown = {name: values for name,values in columns.items() if any(values)}
     return render_rows(shown, list(zip(*shown.values())))
 
+def _anchor(n): return f'record-{n}'
+
 def _part(record, n):
     "A record for the template"
     table = _table(record) if record.rows else ''
-    return dict(anchor=f'record-{n}', record=record, table=table)
+    return dict(anchor=_anchor(n), record=record, table=table)
 
 def decisions_page(
     problem:Problem, # The agreement
@@ -251,7 +298,7 @@ def decisions_page(
     "The page of decisions"
     records = read_decisions(problem)
     parts = [_part(r, n) for n,r in enumerate(records, 1)]
-    body = render('decisions.html.j2', dict(parts=parts, sentences=_sentences(records)))
+    body = render('decisions.html.j2', dict(parts=parts, sentences=_sentences(records, problem).values()))
     frame = Frame(names, '', problem.title, up='')
     return make_page(f'decisions – {problem.title}', body, _FOOT, frame)
 

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['NOT_RUN', 'ASKED', 'show_number', 'headline', 'load_board', 'not_run', 'checklist_rows', 'Beside', 'index_page',
-           'front_answers', 'waiting_page', 'build_site', 'places_of', 'pages_beside', 'page_keys', 'told_otherwise']
+           'front_claims', 'front_answers', 'waiting_page', 'build_site', 'places_of', 'pages_beside', 'page_keys',
+           'told_otherwise']
 
 # %% ../../nbs/site/04_pages.ipynb #0b1d9dac
 import dataclasses, html, html.parser, re
@@ -19,14 +20,14 @@ from ..release.model_card import card_row, model_card
 from ..release.waivers import say_day, today
 from ..problem.agreement import gaps, load_problem
 from ..release.readiness import (
-    count_states, doubts, drafted_suspects, in_doubt, list_html, next_step, open_html, open_items,
+    count_states, doubts, drafted_suspects, in_doubt, item_place, list_html, next_step, open_html, open_items,
     questions, release_rows, said_state)
 from ..stages.definition import load_stages
 from ..stages.process import is_read_by, process_picture, stages_before
 from ..core.rendering import item_name, macro, metric_name, render, render_rows
 from .answer import answers_about, asked_questions, bound_word, decision_words, sentences_of
-from .notebook import headings
-from .report import Frame, make_page, report_page, show_notes, tone, verdict_badge
+from .notebook import code_cells, headings
+from .report import Frame, make_page, report_page, show_notes, told_claim, tone, verdict_badge
 
 # %% ../../nbs/site/04_pages.ipynb #88b2b5e6
 def _digits(v):
@@ -188,20 +189,54 @@ def index_page(
     names = [b['stage'] for b in board if b['page']]
     agreed = dict(problem=problem, open=gaps(problem), decision=decision_words(problem))
     agreed |= dict(metric=metric_name(problem.metric), bound=bound_word(problem.metric))
-    answers = front_answers(problem, measured, doubt)
+    cells = {name: _cells(name, problem) for name in names}
+    answers = [_with_links(a, cells) for a in front_answers(problem, measured, doubt)]
     found = dict(notes=_index_notes(measured, doubt), answers=answers, pages=names)
     todo = sorted(open_items(rows), key=lambda r: SEVERITY.index(r['status']))
-    shown_todo = [r | dict(said=said_state(r), name=item_name(r['id'])) for r in todo]
+    at = _item_links(todo) if 'readiness' in names else {}
+    shown_todo = [r | dict(said=said_state(r), name=item_name(r['id']), at=at.get(r['id'])) for r in todo]
     waived = [r for r in rows if r['status'] == 'waived']
     items = dict(linked='readiness' in names, has_checklist=bool(rows), todo=shown_todo, waived=waived,
                  step=next_step(rows))
     found_at = render('places.html.j2', dict(places=places)) if places else ''
     said = beside.said | answers_about(measured, problem)
-    listed = dict(beside=beside.pages, places=found_at, asked=asked_questions(places, said))
+    asked = [_with_links(row, cells) for row in asked_questions(places, said)]
+    listed = dict(beside=beside.pages, places=found_at, asked=asked)
     tables = _index_tables(board, late, rows, doubt)
     body = render('index.html.j2', agreed | found | items | listed | tables)
     frame = Frame(names, '', problem.title, up='')
     return make_page(problem.title, body, _SOURCE, frame, 'search.js' if places else '')
+
+def _executed(stage):
+    "The executed notebook of a stage; raises `ValueError` where it cannot be read"
+    return import_nbformat().read(check_file(place('executed', f'{stage}.ipynb')), 4)
+
+def _cells(stage, problem):
+    "The code cells of the page of a stage; none where it has not run"
+    return code_cells(_executed(stage), problem) if place('executed', f'{stage}.ipynb').is_file() else []
+
+def _with_links(row, cells):
+    "An answer of the front page, its claims with links to what they rest on"
+    claims = [told_claim(s, cells) for s in row.get('sentences') or row.get('said', [])]
+    named = {text for c in claims for text,_ in c['links']}
+    links = [at for at in row.get('links', []) if not {at['text'], at['text'].partition(': ')[2]} & named]
+    return row | dict(claims=claims, links=links)
+
+def _item_links(rows):
+    "Id of an open item to its place on the page of readiness; without those that the page lacks"
+    path = place('reports', 'readiness', 'report.html')
+    if not path.is_file(): return {}
+    page = check_file(path).read_text(encoding='utf-8')
+    at = {r['id']: item_place(r['id']) for r in rows}
+    return {id: f'readiness/report.html#{name}' for id,name in at.items() if f'id="{name}"' in page}
+
+def front_claims(
+    problem, # `Problem`
+    measured:dict, # Stage to its `metrics.json`, of the stages that ran
+)->list: # Each `Claim` of a stage
+    "What the front page says of the stages, so that their cells can link back"
+    above = [s for a in front_answers(problem, measured) for s in a['sentences']]
+    return [*above, *(s for said in answers_about(measured, problem).values() for s in said)]
 
 NOT_RUN = 'not run for this problem' # What there is was measured for another one
 
@@ -268,8 +303,7 @@ def waiting_page(
 def _page(b, frame, why, doubt=()):
     "The report of a stage that has run"
     stage = b['stage']
-    path = check_file(place('executed', f'{stage}.ipynb'))
-    nb = import_nbformat().read(path, 4)
+    nb = _executed(stage)
     metrics = b['metrics'] or dict(verdict='no verdict', inputs={})
     concerned = in_doubt(stage) or stage == 'explore'
     return report_page(nb, metrics, frame, why, doubt if concerned else ())
@@ -311,8 +345,10 @@ def build_site(
     shown, written, faults = {b['stage']: b for b in board if b['page']}, [], []
     places = []
     _remove_pages(b['stage'] for b in board if not b['page'])
+    measured = {b['stage']: b['metrics'] for b in board if b['metrics'] and b['stage'] not in late}
+    front_said = front_claims(problem, measured)
     for stage,b in shown.items():
-        frame = Frame(list(shown), stage, problem.title, agreed=problem)
+        frame = Frame(list(shown), stage, problem.title, agreed=problem, front=front_said)
         items = rows if stage in waiting else None
         page = _page_or_why(b, frame, late.get(stage, ''), doubt, items, faults)
         places += places_of(stage, b['question'], page)

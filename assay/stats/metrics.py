@@ -270,9 +270,9 @@ METRICS = dict( # `make`: the metric from targets and scores; `bounds`: least an
         bounds=(0, 1),
         better='higher',
         tasks=_BINARY,
-        meaning='how far up the list that the scores order the positives stand: 1 if all come first; '
-                'the mean, over the positives, of the share of positives from the top down to each; '
-                'rows of equal score: mean over all their orders'),
+        meaning='whoever goes down the list of rows, the highest score first, stops at each positive row: '
+                'the average, over these stops, of the share of positives among the rows passed so far; '
+                '1 if all positives come first; a guess reaches the share of positives in the table'),
     roc_auc=dict(
         make=_roc_auc,
         bounds=(0, 1),
