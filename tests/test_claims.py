@@ -1,5 +1,5 @@
-"""Each claim of an answer leads to the cell and the file that it rests on, and the cell leads back; each figure
-has a caption"""
+"""Each claim of an answer leads to the cell and the file that it rests on, and the cell leads back; each
+figure has a caption"""
 
 import re
 import shutil
@@ -93,7 +93,9 @@ def test_each_claim_leads_to_its_cell_and_its_file_and_the_cell_back(site):
         for name, behind in claims(page).items():
             assert re.search(r'href="[^"]*#cell-id=\w', behind) and 'metrics.json"' in behind, (page, name)
     # and back, to the answer of the page and to the front page
-    back = set(re.findall(r'href="(?:\.\./index\.html)?#(said-[^"]+)"', evaluation.read_text(encoding="utf-8")))
+    back = set(
+        re.findall(r'href="(?:\.\./index\.html)?#(said-[^"]+)"', evaluation.read_text(encoding="utf-8"))
+    )
     assert back and back <= set(claims(front)) | set(claims(evaluation))
     worth = (site / "feasibility/report.html").read_text(encoding="utf-8")
     assert 'href="../index.html#said-feasibility' in worth

@@ -1,4 +1,4 @@
-"A week that is watched says what is unlike, what to do, and why a score that misses the minimum is not below it"
+"A watched week says what is unlike, what to do, and why a score that misses the minimum is not below it"
 
 import pytest
 from worlds import AGREED, FIELDS, make_world
