@@ -197,7 +197,8 @@ def index_page(
                  step=next_step(rows))
     found_at = render('places.html.j2', dict(places=places)) if places else ''
     said = beside.said | answers_about(measured, problem)
-    listed = dict(beside=beside.pages, places=found_at, asked=asked_questions(places, said))
+    asked = asked_questions(places, said, problem)
+    listed = dict(beside=beside.pages, places=found_at, asked=asked)
     tables = _index_tables(board, late, rows, doubt)
     body = render('index.html.j2', agreed | found | items | listed | tables)
     frame = Frame(names, '', problem.title, up='')
