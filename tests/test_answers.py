@@ -224,3 +224,56 @@ def test_a_column_that_the_dictionary_lacks_is_refused(project):
 def test_a_criterion_is_called_one_with_what_it_was(project):
     assert "a success criterion, which was 0.5 before" in call("minimum", "0.01").output
     assert call("title", "Orders").output == "title is answered\n"  # control
+
+
+# One pass suffices: parts before what speaks of them, limits between groups, and what is not built
+
+WATCHED = OPEN.replace("decision: {}", "groups: [shop]\ndecision: {}")
+
+
+def test_an_item_is_asked_behind_the_parts_that_it_speaks_of(tmp_path):
+    "An answer is bound to them, and would be asked for again if they were answered after it"
+    keys = [q.key for q in open_questions(problem_of(OPEN, tmp_path))]
+    items = [i for i, key in enumerate(keys) if key in {*QUESTIONS, *ITEMS}]
+    parts = [i for i, key in enumerate(keys) if key.partition(".")[0] in {*PARTS, "today"}]
+    assert len(items) == len({*QUESTIONS, *ITEMS}) and max(parts) < min(items)
+
+
+def test_limits_between_groups_are_asked_for_once(project):
+    assert "limits.groups" not in {q["key"] for q in json.loads(call("--json").output)}  # no group is watched
+    (project / "problem.yaml").write_text(WATCHED)
+    asked = {q["key"]: q for q in json.loads(call("--json").output)}
+    assert "watched: shop" in asked["limits.groups"]["known"][0]
+    assert call("limits.groups", "{recall_ratio: 0.8}").exit_code == 0
+    assert read_yaml("problem.yaml")["limits"] == dict(groups=dict(recall_ratio=0.8))
+    (project / "problem.yaml").write_text(WATCHED)
+    assert call("limits.groups", "none").exit_code == 0
+    assert read_yaml("problem.yaml")["limits"] == dict(groups={})
+    assert "limits.groups" not in {q["key"] for q in json.loads(call("--json").output)}
+
+
+@pytest.mark.parametrize("said", ["small", "{loss_gap: 0.1}", "{recall_ratio: 2}"])
+def test_a_limit_between_groups_that_cannot_be_meant_is_refused(project, said):
+    (project / "problem.yaml").write_text(WATCHED)
+    assert isinstance(call("limits.groups", said).exception, ValueError)
+    assert (project / "problem.yaml").read_text() == WATCHED
+
+
+def test_what_is_not_built_is_asked_for_beside_its_item(project):
+    shown = call("R10", typed="A clerk decides. Not built: the button\nowner\n").output
+    assert "not built yet? say it behind the answer" in shown
+    said = read_yaml("problem.yaml")["responsible"]["R10"]
+    assert (said["answer"], said["not_built"]) == ("A clerk decides.", ["the button"])
+    assert "not built yet?" not in call("R01", typed="\n").output  # the control: it declares nothing
+    assert call("--notebook").exit_code == 0
+    assert "Not built yet?" in (project / "answers.ipynb").read_text()
+
+
+def test_an_item_about_the_columns_says_what_the_dictionary_lacks(project):
+    "Before anybody answers it: a meaning or a `personal` line would ask for it again"
+    columns = "columns:\n  shop: {kind: text, role: context, meaning: '', source: orders.shop}\n"
+    (project / "dictionary.yaml").write_text(columns)
+    known = {q["key"]: " ".join(q["known"]) for q in json.loads(call("--json").output)}
+    for key in ("R07", "R11", "F06"):
+        assert "describe them first" in known[key], key
+    assert "describe them first" not in known["R01"]

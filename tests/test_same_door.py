@@ -219,6 +219,13 @@ SAME = [
     ("impossible day", "scheduled", "2013-13-01", "kind"),
     ("word for a moment", "scheduled", "yesterday", "kind"),
     ("moment far from others", "scheduled", "9999-12-31", "high"),
+    # What a draft reads where a source declares it so: here none does
+    ("length of time for a number", "distance", "1:30:00", "kind"),
+    ("number with a unit", "distance", "500 mi", "kind"),
+    ("thin space among digits", "distance", "1\u2009000", "kind"),
+    ("week for a moment", "scheduled", "2013-W44", "kind"),
+    ("day of a spreadsheet for a moment", "scheduled", "41579.375", "kind"),
+    ("Turkish capital in a level", "origin", "JFK\u0307", "categories"),
     ("longest text", "remark", "x" * MAX_TEXT, None),
     ("too long text", "remark", "x" * (MAX_TEXT + 1), "long"),
     ("too long name of a row", "flight_id", "x" * (MAX_TEXT + 1), "long"),

@@ -7,11 +7,22 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from test_new import make_orders
+from tiny import inside
+from typer.testing import CliRunner
 
+from assay.cli import app
 from assay.core.artifacts import read_json
+from assay.core.imports import package_folder
+from assay.core.keys import write_agreed
+from assay.core.shapes import count_of
+from assay.core.yaml import read_yaml
 from assay.data.columns import Field
+from assay.pipeline import upgrading
+from assay.pipeline.deps import project_lock, renew_lock
 from assay.project.create import with_data
 from assay.project.kit import kit_text, package_settings
 from assay.project.merging import (
@@ -25,10 +36,20 @@ from assay.project.merging import (
     notebook_text,
     read_notebook,
 )
-from assay.project.new import Origin, Project, present_files, standing_files
+from assay.project.new import (
+    Origin,
+    Project,
+    drafted_project,
+    present_files,
+    project_files,
+    standing_files,
+    write_files,
+)
 from assay.project.own import own_notebooks
+from assay.project.proposal import draft
 from assay.project.upgrade import apply_upgrade, plan_upgrade, uncommitted_changes, upgrade_lines
 from assay.project.written import FOLDER, LEFT_ALONE, content_hash, read_base, read_content, read_written
+from assay.stages.definition import load_stages
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = ROOT / "tests/projects"
@@ -346,6 +367,160 @@ def test_the_installed_wheel_upgrades_the_project(project, tmp_path):
     assert (project / "wheels" / wheel).is_file()
     assert read_base(project, "params.yaml", read_written(project)) is not None
     assert "nothing to renew" in upgrade()
+
+
+# Which stages run again: what the upgrade says is what DVC then finds
+
+
+@pytest.fixture(scope="module")
+def run_before(tmp_path_factory):
+    "A project whose stages DVC takes for run: each output stands, with a recorded hash"
+    home = tmp_path_factory.mktemp("home")
+    table = make_orders(home / "orders.csv", 400)
+    drafted = draft(table, "returned", "placed", id="order", root=home / "sales")
+    project = drafted_project(drafted, "sales", Origin(COMMIT))
+    write_files(home / "sales", project_files(drafted, project))
+    with inside(home / "sales") as root:
+        write_agreed()
+        Path("assay.lock").write_text(project_lock(load_stages()))
+        blocks = stages_of(root).values()
+        named = [paths_of(b, "deps") + written_by(b) for b in blocks]
+        for path in sorted(set(sum(named, []))):
+            stand_in(Path(path))
+        git(root, "init", "-q")
+        dvc("init", "-q"), dvc("commit", "-f", "-q")
+        git(root, "add", "-A"), git(root, "commit", "-qm", "run")
+    return home / "sales"
+
+
+def dvc(*words):
+    done = subprocess.run([sys.executable, "-m", "dvc", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def stages_of(root):
+    return read_yaml(root / "dvc.yaml")["stages"]
+
+
+def paths_of(block, *parts):
+    "Paths that a stage names; one with options is a mapping of one key"
+    entries = [e for part in parts for e in block.get(part, [])]
+    return [next(iter(e)) if isinstance(e, dict) else e for e in entries]
+
+
+def written_by(block):
+    return paths_of(block, "outs", "metrics", "plots")
+
+
+def stand_in(path):
+    "A file, or a folder with one, where a stage would have written"
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix:
+        path.write_text(f"{path}\n")
+    else:
+        path.mkdir()
+        (path / "part").write_text(f"{path}\n")
+
+
+def found_by_dvc(root):
+    "The stages whose inputs DVC finds changed, and those that read their results"
+    stages = stages_of(root)
+    res = set(json.loads(dvc("status", "--json"))) & set(stages)
+    made = {p: name for name, block in stages.items() for p in written_by(block)}
+    sources = {name: {made.get(p) for p in paths_of(block, "deps")} for name, block in stages.items()}
+    while follow := {name for name in stages if name not in res and sources[name] & res}:
+        res |= follow
+    return res
+
+
+def replaced(files, path, old, new):
+    assert old in files[path]
+    return files | {path: files[path].replace(old, new, 1)}
+
+
+EXPLORES = "      - pipelines/03_explore.ipynb\n"
+RENEWED = {  # file of a newer version, what stands there and what it has instead, and what the upgrade says
+    "a notebook": (NOTEBOOK, "# Explore", "# Renewed", f"explore runs again: {NOTEBOOK} changed"),
+    "the last notebook": (
+        "pipelines/12_coverage.ipynb",
+        "# Coverage",
+        "# Renewed",
+        "coverage runs again: pipelines/12_coverage.ipynb changed",
+    ),
+    "a value": (
+        "params.yaml",
+        "leak_auc: 0.9\n",
+        "leak_auc: 0.8\n",
+        "problem runs again: explore.leak_auc of params.yaml changed",
+    ),
+    "what every stage reads": (
+        "matplotlibrc",
+        "figure.dpi",
+        "# fewer\nfigure.dpi",
+        "problem runs again: matplotlibrc changed",
+    ),
+    "a dependency": (
+        "dvc.yaml",
+        EXPLORES,
+        EXPLORES + "      - README.md\n",
+        "explore runs again: it depends on README.md now",
+    ),
+    "the README": ("README.md", "# ", "# The ", "no stage that has run runs again"),
+}
+
+
+@pytest.fixture
+def upgraded(run_before, tmp_path, monkeypatch):
+    "A function of what a newer version writes: what `assay upgrade` prints, and what DVC finds afterwards"
+    root = shutil.copytree(run_before.parent, tmp_path / "home", symlinks=True) / "sales"
+    monkeypatch.setattr(upgrading, "package_settings", Mock(return_value=dict(version=VERSION)))
+    with inside(root):
+        assert found_by_dvc(root) == set()  # the control: nothing is to be done before the upgrade
+
+        def upgrade(path, old, new):
+            files = replaced(present_files(root, COMMIT), path, old, new)
+            monkeypatch.setattr(upgrading, "present_files", Mock(return_value=files))
+            done = CliRunner().invoke(app, ["upgrade"])
+            assert done.exit_code == 0, (done.output, done.exception)
+            renew_lock()  # as `make run` begins
+            return done.output, found_by_dvc(root)
+
+        yield upgrade
+
+
+def said_again(shown):
+    return {line.split()[0] for line in shown.splitlines() if " runs again: " in line}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path, old, new, reason", RENEWED.values(), ids=RENEWED)
+def test_an_upgrade_says_which_stages_run_again(upgraded, path, old, new, reason):
+    "Those that DVC then finds changed or that read a result of one, each with its reason, and no other"
+    shown, found = upgraded(path, old, new)
+    assert said_again(shown) == found and reason in shown
+    assert f"make run: {count_of(len(found), 'stage')} again" in shown or not found
+
+
+@pytest.mark.slow
+def test_an_upgrade_says_whose_code_has_changed(upgraded, tmp_path, monkeypatch):
+    "A comment runs nothing; a function of one module runs the stages that reach it"
+    copy = shutil.copytree(package_folder(), tmp_path / "assay")
+    monkeypatch.setattr("assay.core.imports.package_folder", Mock(return_value=copy))
+    leaf = copy / "release/ml_test_score.py"
+    leaf.write_text("# a comment\n" + leaf.read_text().replace("'a research project'", "'research'"))
+    shown, found = upgraded(*RENEWED["the README"][:3])
+    assert said_again(shown) == found and "coverage" in found and "explore" not in found
+    assert "coverage runs again: its code in the package changed" in shown
+
+
+@pytest.mark.slow
+def test_an_upgrade_of_a_project_that_never_ran_names_no_stage(upgraded):
+    Path("dvc.lock").unlink(), git(Path("."), "commit", "-qam", "as made")
+    shown, _ = upgraded(*RENEWED["a notebook"][:3])
+    assert "no stage that has run runs again" in shown and "make run" not in shown
 
 
 # Nothing is written or removed through a link

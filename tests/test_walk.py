@@ -80,9 +80,10 @@ def red(folder):
 
 
 @pytest.mark.long
-def test_checks_and_tests_pass_at_each_step(tmp_path):
+@pytest.mark.parametrize("kind", TABLES)
+def test_checks_and_tests_pass_at_each_step(tmp_path, kind):
     "Of the order that the README of a project gives: new, run, agree, run, release"
-    path, target = make_table("binary", tmp_path)
+    path, target = make_table(kind, tmp_path)
     walk = begin(tmp_path, f"assay new mine --table {path.name} --target {target}")
     steps = {
         "run": partial(walk.run, "make run"),

@@ -57,7 +57,7 @@ def _answered(problem, measured):
     from assay.site.asked import answers_beside
     try: beside = answers_beside(problem)
     except ValueError: beside = {}
-    asked = asked_questions((), beside | answers_about(measured, problem))
+    asked = asked_questions((), beside | answers_about(measured, problem), problem)
     return [dict(question=row['question'], said=row['said']) for row in asked]
 
 def _first_words(problem, measured):

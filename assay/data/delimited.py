@@ -48,7 +48,8 @@ def detect_csv(
     if not names: header = [f'column_{i}' for i,_ in enumerate(header, 1)]
     if twice := sorted({c for c in header if c and header.count(c) > 1}): # one without a name gets a number
         raise ValueError(
-            f"columns {twice} stand twice in the header {header}; expected different names"
+            f"columns {twice} stand twice in the header {header}; expected different names: "
+            "rename one at the source"
         )
     return dict(encoding=encoding, delimiter=delimiter, header=header)
 
@@ -123,6 +124,11 @@ def _rows(f, found):
 def _too_long(found, name, line, row):
     "The error about a row that is longer than the header"
     n = len(found['header'])
+    if any('\\' in v for v in row):
+        return ValueError(
+            f"line {line} of source {name!r} has {len(row)} fields, the header names {n}, and a backslash "
+            "stands in one: a quote within quotes seems to be written \\\"; expected it twice, as in "
+            '"said ""no""": write the file so at the source')
     return ValueError(
         f"line {line} of source {name!r} has {len(row)} fields, the header names {n}: {row[:6]}; "
         f"expected {n} in every row: name the further column, quote fields that hold "
@@ -248,8 +254,10 @@ class _Reader:
                 f, **self.options | more | dict(usecols=names, dtype='str', chunksize=100_000)
             ) as chunks,
         ):
-            for part in chunks: found |= {c for c in names if part[c].str.match(r'[+-]?0\d+$').any()}
+            for part in chunks: found |= {c for c in names if part[c].str.match(_CODE).any()}
         return [c for c in names if c in found]
+
+_CODE = r'[+-]?0\d+([eE]\d+)?$' # Such as 007, and 010e3, which is no power of ten
 
 def _holds_long(s):
     "Does a column hold whole numbers that no type of a computer's numbers can hold?"

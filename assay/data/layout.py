@@ -107,6 +107,13 @@ def _comments(lines, rows, delimiter):
         if said: res += [sign] if len(said) == len(fields) else said
     return res
 
+def _names_again(later, rows, begins):
+    "Numbers of the lines that repeat the line with the names, as where several files were put into one"
+    first = next((row for row in rows if not row[1][0].startswith(begins)), None) if begins else rows[0]
+    if first is None or not _could_name(first[1]): return []
+    texts = {line: l.strip() for line,l in later}
+    return [line for line,l in texts.items() if line > first[0] and l == texts[first[0]]]
+
 MOST_FOOTER = 5 # Lines at the end that are looked at
 
 def _footer(tail, n):
@@ -184,13 +191,15 @@ def _left_lines(text, delimiter, header):
     later = [(line, l) for line,l in enumerate(io.StringIO(text, newline=''), 1) if line > (header or 0)]
     comments = _outside_quotes(text, delimiter, _comments(later, rows, delimiter) if n > 1 else [])
     begins = tuple(c for c in comments if isinstance(c, str))
+    again = _outside_quotes(text, delimiter, _names_again(later, rows, begins) if n > 1 else [])
     footer = _footer(_tail(text, delimiter, begins), n) if alike > 3 else []
     footer = _outside_quotes(text, delimiter, footer)
     shown = f'lines that begin with {", ".join(map(repr, begins))}' if begins else _span(comments)
     advice = '--skip says which lines are no rows'
     notes = [f'{shown} are taken for comments and left out: {advice}']*bool(comments)
     notes += [f'the end of the file holds no row and is left out ({_span(footer)}): {advice}']*bool(footer)
-    return [*comments, *footer], notes
+    notes += [f'the names of the columns stand again and are left out ({_span(again)}): {advice}']*bool(again)
+    return [*comments, *again, *footer], notes
 
 def _ends_note(text):
     "A sentence about ends of lines that other tools may not read"

@@ -7,6 +7,7 @@ __all__ = ['VERDICTS', 'MOVES', 'RULES', 'FACTS', 'grade', 'Rule', 'rule_table',
            'say_number', 'say_interval', 'verdict_of']
 
 # %% ../../nbs/feasibility/02_verdict.ipynb #e2cabcd8
+import re
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -248,10 +249,15 @@ _STANDS_FOR = dict( # What is told in the place of a fact, where no case is at h
     rows_needed='(so many)',
     mde='(so much)')
 
-def rule_table()->pd.DataFrame: # One row per rule, in the order in which they are read
+_OF_TIME = re.compile(r'{(changed|unsettled)') # Facts that rest on the order of the rows in time
+
+def rule_table(
+    timed:bool=True, # Have rows a moment? Without one no rule can speak of a day
+)->pd.DataFrame: # One row per rule, in the order in which they are read
     "The table that maps evidence to verdict; the values of a case are in round brackets"
     def told(text): return text.format(**_STANDS_FOR)
-    rows = [dict(rule=r.name, verdict=r.verdict, why=told(r.why), next=told(r.next)) for r in RULES]
+    read = [r for r in RULES if timed or not _OF_TIME.search(r.why)]
+    rows = [dict(rule=r.name, verdict=r.verdict, why=told(r.why), next=told(r.next)) for r in read]
     return pd.DataFrame(rows)
 
 # %% ../../nbs/feasibility/02_verdict.ipynb #857e0008

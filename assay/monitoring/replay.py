@@ -273,15 +273,22 @@ class Replay:
         return refused_weeks(self.current[time], self.arrivals.refused_rows[time]) if time else {}
 
     def table(self): return with_refused(week_table(self.weeks), self.refused_weeks)
+    def _headed(self, table):
+        "A table for a reader: without time there is one window, and no week"
+        return table if self.data.problem.time else table.rename(columns=dict(week='window'))
     def numbers(self):
         "The numbers of each week; calibration where there are two classes, means where there are not many"
-        return self.table()[[c for c in _NUMBERS if c not in _LEFT_OUT[self.data.problem.task]]]
+        shown = [c for c in _NUMBERS if c not in _LEFT_OUT[self.data.problem.task]]
+        return self._headed(self.table()[shown])
     def reasons(self):
         "Why each week was decided so; where no column drifted, the reason says what else is unlike"
-        return self.table()[['week', 'decision', 'why', 'drifted']].replace(dict(drifted={'': 'none'}))
+        told = self.table()[['week', 'decision', 'why', 'drifted']].replace(dict(drifted={'': 'none'}))
+        return self._headed(told)
     def rules(self): return decision_table()
-    def decision(self): return pd.DataFrame([self.verdict])
-    def alarm_table(self): return pd.DataFrame(self.alarms).T[['value', 'n']]
+    def decision(self): return self._headed(pd.DataFrame([self.verdict]))
+    def alarm_table(self):
+        "What was measured of the alarms; without time there are no weeks of the reference"
+        return pd.DataFrame(self.alarms).T[['value', 'n']].dropna(subset=['value'])
 
     def mean_scores(self):
         "Mean score, mean of today's rule, and mean outcome of both periods"

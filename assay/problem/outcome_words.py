@@ -17,8 +17,9 @@ def _is_flag(v): return type(v).__name__ in ('bool', 'bool_')
 def fold_word(
     v, # A class, as a number, a flag or text
 )->str: # The same for all spellings of it
-    "A class without case, blanks and decimal zeros"
+    "A class without case, blanks and decimal zeros; the i of Turkish capitals may bear a dot or none"
     text = ' '.join(unicodedata.normalize('NFKC', str(v)).casefold().split())
+    text = text.replace('i\u0307', 'i').replace('ı', 'i')
     return f'{float(text):g}' if _NUMBER.fullmatch(text) and abs(float(text)) < 1e6 else text
 
 # %% ../../nbs/problem/09_outcome_words.ipynb #f9e6a013

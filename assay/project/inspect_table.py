@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RESERVED', 'FEWEST_GROUPS', 'plain_name', 'plain_names', 'column_of', 'plain_value', 'find_task', 'spellings',
-           'find_positive', 'choose_metric', 'is_booleans', 'holds_nothing', 'is_flag', 'set_aside', 'count_column',
-           'find_id', 'find_time', 'looks_like_group', 'no_group', 'find_group', 'watched_groups']
+           'not_known_note', 'find_positive', 'choose_metric', 'is_booleans', 'holds_nothing', 'is_flag', 'set_aside',
+           'count_column', 'find_id', 'find_time', 'looks_like_group', 'no_group', 'find_group', 'watched_groups']
 
 # %% ../../nbs/project/01_inspect_table.ipynb #4a451035
 import difflib, re, unicodedata
@@ -16,6 +16,7 @@ from ..core.shapes import count_of
 from ..explore.browse import names_somebody
 from ..stats.metrics import metrics_for, score
 from ..problem.agreement import TASKS
+from ..problem.outcome_words import fold_word
 from .read import is_moments
 
 # %% ../../nbs/project/01_inspect_table.ipynb #c9fe5b48
@@ -141,7 +142,11 @@ def find_task(
     return task, 'chosen with --task'
 
 # %% ../../nbs/project/01_inspect_table.ipynb #7c83de9b
-_YES = ('yes', 'y', 'true', 't', '1', '1.0', 'positive', 'pos', 'ja', 'oui', 'si')
+_YES = (
+    'yes', 'y', 'true', 't', '1', '1.0', 'positive', 'pos', 'ja', 'j', 'oui', 'si', 'sí', 'evet', 'да', 'tak',
+    'sim')
+_NO = (
+    'no', 'n', 'false', 'f', '0', '0.0', 'negative', 'neg', 'nein', 'non', 'hayir', 'нет', 'nie', 'não')
 
 def _says_yes(v, values):
     "Does a value say yes beside the other one? 1 does beside 0, -1 or no, and not beside 2"
@@ -166,12 +171,32 @@ def _same_number(a, b):
 def spellings(
     y:pd.Series, # Target
 )->dict: # Value to the most frequent spelling of the same word, where it differs
-    "Labels that are the same but for capitals and blanks, such as `Yes` and `yes `"
+    """Labels that are the same but for capitals and blanks, such as `Yes` and `yes `; where every label says
+    yes or no, `y` is one of them too"""
     if not pd.api.types.is_string_dtype(y): return {}
     counts = y.value_counts()
-    words = pd.Series(counts.index, counts.index).map(lambda v: ' '.join(str(v).split()).casefold())
-    main = {w: v for v,w in reversed(list(words.items()))} # the most frequent stays
+    words = {v: fold_word(v) for v in counts.index}
+    said = {'yes' if w in _YES else 'no' if w in _NO else w for w in words.values()}
+    if said == {'yes', 'no'}: words = {v: 'yes' if w in _YES else 'no' for v,w in words.items()}
+    main = {w: v for v,w in reversed(words.items())} # the most frequent stays
     return {v: main[w] for v,w in words.items() if main[w] != v}
+
+_NOT_KNOWN = (
+    'unknown', 'undefined', 'undetermined', 'pending', 'open', 'tbd', 'n/a', 'na', 'none', 'null', 'missing',
+    '?', 'unbekannt', 'unklar', 'offen', 'inconnu', 'desconocido')
+
+def not_known_note(
+    y:pd.Series, # Target, under its usual spellings
+)->str: # Empty where its third class says something
+    "That one of three classes may mean that nobody knows the outcome"
+    counts = y.value_counts()
+    if len(counts) != 3 or not pd.api.types.is_string_dtype(y): return ''
+    found = [v for v in counts.index if fold_word(v) in _NOT_KNOWN]
+    if not found: return ''
+    word, n = found[0], int(counts[found[0]])
+    seen = f'{y.name!r} has three classes, of which {word!r} ({n:,} of {len(y):,} rows)'
+    return (f'{seen} may mean that nobody knows: where it does, --missing={word} leaves these rows out, '
+            'and two classes are left')
 
 def _counts(y):
     "How often each value occurs, in their order; a category that no row has is no value"
@@ -186,7 +211,7 @@ def find_positive(
     counts = _counts(y)
     if positive is not None:
         return _chosen_positive(positive, counts.index, y.name), 'chosen with --positive'
-    yes = [v for v in counts.index if str(v).strip().lower() in _YES]
+    yes = [v for v in counts.index if fold_word(v) in _YES]
     if len(yes) == 1 and _says_yes(yes[0], counts.index):
         value = plain_value(yes[0])
         return value, f'{value!r} says yes'

@@ -26,7 +26,7 @@ from ..release.readiness import REMEDY
 from ..stats.intervals import Resamples
 from ..data.to_score import typed_tables
 from ..data.splits import HashRule, check_splits, make_splits
-from .inspect_table import choose_metric, watched_groups
+from .inspect_table import choose_metric, not_known_note, watched_groups
 from .read import Reading, is_url, read_table_of
 from ..data.near_duplicates import find_twins
 from .files import (
@@ -290,13 +290,17 @@ def _table_notes(f, source):
         *_lone_notes(f),
         *_personal_notes(f)]
 
+def _unknown_note(f):
+    "That one of three classes may be no outcome"
+    return not_known_note(f.df[f.target]) if f.task == 'multiclass' else ''
+
 def _notes(plan, path, source, found):
     "What people should read first"
     lacking = missing_classes(plan.f, plan.split, plan.id)
+    of_target = [_lacking_note(lacking), _unknown_note(plan.f), _few_note(plan.f)]
     notes = [
         *_table_notes(plan.f, source),
-        _lacking_note(lacking),
-        _few_note(plan.f),
+        *of_target,
         *plan.notes,
         *found.get('notes', []),
         _remote_note(path),

@@ -66,7 +66,7 @@ def stages_again(
     old, new = (yaml_of(f.get('dvc.yaml') or '').get('stages') or {} for f in (before, after))
     res = {name: r for name,block in new.items() if (r := _reasons(old.get(name), block, before, after))}
     made = {p: name for name,block in new.items() for p in _paths(block, *_OUTS)}
-    for name,block in new.items(): # process order, so that one pass reaches all that follow
-        users = {made[d] for d in _paths(block, 'deps') if d in made} & set(res)
-        if users and name not in res: res[name] = [f'it reads results of {_listed(sorted(users))}']
+    sources = {name: {made[d] for d in _paths(block, 'deps') if d in made} for name,block in new.items()}
+    while follow := {n: found for n in new if n not in res and (found := sources[n] & set(res))}:
+        res |= {n: [f'it reads results of {_listed(sorted(found))}'] for n,found in follow.items()}
     return {name: res[name] for name in new if name in res}

@@ -13,7 +13,7 @@ import numpy as np, pandas as pd
 
 from ..data.near_duplicates import ALIKE, DIGITS, find_twins, twins_offence
 from ..data.splits import HashRule, make_splits, time_cuts
-from ..data.written import digits_of, guess_period
+from ..data.written import digits_of, guess_period, read_format
 from .inspect_table import count_column, is_flag, looks_like_group, no_group
 from .read import is_moments, is_named_as_time
 
@@ -167,9 +167,12 @@ def _no_time(c, s, n_rows):
 
 def _period_like(c, s):
     "Which years or months a column holds by its name and its values, in words; empty where it does not"
-    if not _PERIOD.search(_snake(c)) or _OF_A_THING.search(c): return ''
-    found = guess_period(digits_of(s) if pd.api.types.is_numeric_dtype(s) else s)
-    return '' if found is None or s.nunique() < 4 else f'{s.min()} to {s.max()}'
+    if not (_PERIOD.search(_snake(c)) or is_named_as_time(str(c))) or _OF_A_THING.search(c): return ''
+    texts = (digits_of(s) if pd.api.types.is_numeric_dtype(s) else s).dropna()
+    found = guess_period(texts)
+    if found is None or s.nunique() < 4: return ''
+    at = pd.to_datetime(read_format(texts, found.way), utc=True, errors='coerce')
+    return f'{texts[at.idxmin()]} to {texts[at.idxmax()]}'
 
 _DATED = r'\b(?:19|20)\d\d\b|\b\d{1,2}[./ -]\d{1,2}\b' # A year, or a day and a month, in a text
 

@@ -33,9 +33,11 @@ def _shown(value):
     if not isinstance(value, int | float): return metric_name(str(value)) if '_' in str(value) else str(value)
     return f'{value:,.0f}' if isinstance(value, int) or abs(value) >= 1000 else f'{value:.3g}'
 
+_ABSENT = 'not computed'
+
 def _say(m):
     "One metric in words: value, interval, n"
-    if m.get('value') is None: return m.get('why') or 'not computed'
+    if m.get('value') is None: return m.get('why') or _ABSENT
     has_ends = m.get('low') is not None and m.get('high') is not None
     ends = [f"{_shown(m['low'])} to {_shown(m['high'])}"] if has_ends else []
     beside = ', '.join(ends + ([f"n {m['n']:,}"] if m.get('n') else []))
@@ -86,8 +88,8 @@ _IN_WORDS = { # What the two counts of groups mean: every group of the second is
     _BADLY: 'groups of these that ask somebody to act: worse by much, and not as the scores said'}
 
 def _watched_groups(numbers):
-    "The numbers of monitoring, the two counts of groups by what they mean"
-    return {_IN_WORDS.get(k, k): v for k,v in numbers.items()}
+    "The numbers of monitoring that there are, the two counts of groups by what they mean"
+    return {_IN_WORDS.get(k, k): v for k,v in numbers.items() if v != _ABSENT}
 
 def _source(source):
     "One source of the data as a line"

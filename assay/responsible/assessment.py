@@ -64,7 +64,7 @@ def judge_answers(
 
 # %% ../../nbs/responsible/04_assessment.ipynb #a6519ff5
 def _label_rate(explored, split):
-    "Rate of the label in a split, with its interval"
+    "Rate of the outcome in a split, with its interval"
     m = explored['metrics'].get(f'base_rate_{split}')
     if not m: return 'not measured'
     return f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f}, n = {m['n']:,})"
@@ -77,16 +77,18 @@ def _explored(explored):
     what = f'exploration: {verdict}; {n_leaking} leaking features; {n_covered} features looked at'
     return dict(what=what, value=n_leaking, ok=verdict == 'usable')
 
+_RATE = 'rate of the outcome (of a number, the share above its median)'
+
 def _alike(train, later, under, n_groups):
     "The finding beside R08: the rows look like those that will be scored"
-    what = (f'rate of the label in train {train}, where it will be scored {later}; '
+    what = (f'{_RATE} in train {train}, where it will be scored {later}; '
             f"under-represented: {', '.join(under) or 'none'} of {n_groups} groups")
     return dict(what=what, value=len(under), ok=not under)
 
 def _moving(moved, train, later):
     "The finding beside R13: whether to retrain is for people to say, with the drift before them"
     drift = f"{moved.get('value')} of {moved['n']} columns moved" if moved else 'drift not measured'
-    what = f'{drift}; rate of the label {train} in train, {later} later'
+    what = f'{drift}; {_RATE} {train} in train, {later} later'
     return dict(what=what, value=moved.get('value') if moved else None, ok=True if moved else None)
 
 def findings(

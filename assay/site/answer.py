@@ -196,6 +196,21 @@ _COMPUTED = dict( # Name in a sentence to what computes its words
     threshold_because=_threshold_because, forecast_beside=_forecast_beside,
     tested_year=_tested_year, within_year=_within_year, ml_test_level=_level_words)
 
+def _turned(m):
+    "A number with its interval, the sign turned; one without an interval stays so"
+    ends = dict(low=m.get('high'), high=m.get('low'))
+    return m | {k: v if v is None else -v for k,v in (ends | dict(value=m.get('value'))).items()}
+
+# Scores that feasibility counts so that more is better, a loss below zero
+_SCORES = ('model', 'rule')
+
+def _as_read(name, m, problem):
+    "A loss as it is, above zero, and a gain above zero where it is better, whatever sign a stage counts with"
+    is_loss = bound_word(problem.metric) == 'most' and isinstance(m['value'], int | float)
+    is_score = name in _SCORES and m.get('better') == 'higher'
+    is_gain = name.startswith('gain') and m.get('better') == 'lower'
+    return _turned(m) if is_loss and (is_score or is_gain) else m
+
 def fill(
     sentence:str, # With names of metrics in braces, such as `reaches {test} on {test.n:count} rows`
     metrics:dict, # Name to `metric`, of one stage
@@ -214,7 +229,7 @@ def fill(
         if m.get('value') is None:
             lacks.append(name)
             return ''
-        return _in_words(m, spec, problem)
+        return _in_words(_as_read(name, m, problem), spec, problem)
     res = _NAMED.sub(said, sentence)
     return '' if lacks else res
 
@@ -229,12 +244,14 @@ class Sentence:
     timed:bool = None # Only where rows have a moment, or only where they have none; always, where None
     priced:bool = None # Only where costs are stated, or only where they are not; always, where None
     without:str = '' # Metric that takes the sentence away where it was measured
+    numeric:bool = None # Only where the outcome is a number, or only where it is a class; always, where None
     about:str = '' # Question of `questions.yaml` that it answers on the front page
     cell:str = '' # Text of the code cell that shows its numbers, such as `test.decisions()`
     stage:str = '' # Stage of that cell; the one that says the sentence, where empty
 
 def _lies(m):
-    "Where an interval lies beside zero; a number without an interval lies nowhere"
+    "Where an interval lies beside zero, above where it is better; a number without an interval lies nowhere"
+    m = _turned(m) if m.get('better') == 'lower' else m
     low, high = m.get('low'), m.get('high')
     if low is None or high is None: return ''
     return 'above' if low > 0 else 'below' if high < 0 else 'across'
@@ -263,6 +280,11 @@ class Claim(str):
         return res
 
 # %% ../../nbs/site/02_answer.ipynb #b8e79d9a
+def _is_of_kind(asks, problem):
+    "Is a sentence or a question about a problem of this kind? `asks` gives what it says of a kind"
+    kind = dict(timed=bool(problem.time), priced=_is_priced(problem), numeric=problem.task == 'regression')
+    return all(asks(name) in (None, holds) for name,holds in kind.items())
+
 def sentences_of(
     stage:str, # Name of the stage, such as `experiments_linear`
     metrics:dict, # Name to `metric`
@@ -282,9 +304,8 @@ def _of_stage(told, stage):
 
 def _filled(sentences, metrics, problem):
     "Pairs of a sentence and its text, of those that are true of the problem and were measured"
-    is_timed, is_priced = bool(problem.time), _is_priced(problem)
     said = [s for s in sentences if s.without not in metrics]
-    told = [s for s in said if s.timed in (None, is_timed) and s.priced in (None, is_priced)]
+    told = [s for s in said if _is_of_kind(vars(s).get, problem)]
     fits = [s for s in told if not s.of or _lies(metrics.get(s.of, {})) == s.lies]
     return [(s, text) for s in fits if (text := fill(s.text, metrics, problem))]
 
@@ -396,9 +417,11 @@ def _asked_row(asked, links, said):
 def asked_questions(
     places, # From `assay.site.pages.places_of`
     said={}, # Key `about` of a question to the sentences that answer it, from `answers_about`
+    problem=None, # `Problem`; some questions are asked only where rows have a moment, or of classes
 )->list: # One `dict(question, links, said, above)` per question that a page or a sentence answers
     "What readers ask: what is answered, and where more of it stands"
     asked = read_yaml(package_folder()/'templates'/'questions.yaml')['questions']
+    asked = [a for a in asked if problem is None or _is_of_kind(a.get, problem)]
     rows = [_asked_row(a, _links(places, a['where']), said) for a in asked]
     return [row for row in rows if row['links'] or row['said']]
 

@@ -85,7 +85,8 @@ def lineage_boxes(
     word, tone = state
     approval = Box('approval', 'approval', word, tone, 'decisions.html', ('bundle',))
     service = Box('service', 'service', 'serves an approved bundle only', '', '', ('approval',))
-    replay = Box('replay', 'rehearsed monitoring', 'week by week', '', '', ('bundle', 'production'))
+    when = 'on the rows after the test'
+    replay = Box('replay', 'rehearsed monitoring', when, '', '', ('bundle', 'production'))
     return [*(_file_box(k, told) for k in KEPT), replay, approval, service]
 
 # %% ../../nbs/site/13_lineage.ipynb #c2e2b66b

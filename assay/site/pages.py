@@ -200,7 +200,7 @@ def index_page(
                  step=next_step(rows))
     found_at = render('places.html.j2', dict(places=places)) if places else ''
     said = beside.said | answers_about(measured, problem)
-    asked = [_with_links(row, cells) for row in asked_questions(places, said)]
+    asked = [_with_links(row, cells) for row in asked_questions(places, said, problem)]
     listed = dict(beside=beside.pages, places=found_at, asked=asked)
     tables = _index_tables(board, late, rows, doubt)
     body = render('index.html.j2', agreed | found | items | listed | tables)
