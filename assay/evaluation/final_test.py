@@ -385,9 +385,9 @@ class FinalTest(Result):
         return ShuffledTarget(gain([self.compared['model'].score]), gain(scores))
 
     @functools.cached_property
-    def gains(self)->dict: # `gain_over_rule` and `gain_over_constant`, each a `paired_difference`
-        "The model minus today's practice, and minus the constant"
-        return {f'gain_over_{name}': self.compared.difference('model', name) for name in ('rule', 'constant')}
+    def gains(self)->dict: # `gain_over_rule` and `gain_over_constant`: above zero the model is better
+        "By how much the model is better than today's practice, and than the constant"
+        return {f'gain_over_{name}': self.compared.gain('model', name) for name in ('rule', 'constant')}
 
     @property
     def criteria(self)->Criteria: # With the verdict

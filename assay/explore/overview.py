@@ -20,8 +20,8 @@ from .associations import (
 from .browse import draw_rows, fitting_page, read_visible
 from .checks import declared_checks, declared_table, exploration_checks, exploration_verdict
 from .exploration import (
-    compare_splits, label_counts, label_history, name_labels, plot_base_rates, plot_distributions,
-    plot_drift, read_splits, split_rates, stack_splits)
+    compare_splits, fewest_labels, label_counts, label_history, name_labels, plot_base_rates,
+    plot_distributions, plot_drift, read_splits, split_rates, stack_splits)
 from .leakage import (
     TOO_GOOD, declared_legitimate, leak_advice, leakage_evidence, leakage_scan, leaking_features,
     read_scan_table, scan_columns, asked_columns)
@@ -325,7 +325,7 @@ def _described(explored):
     n, noise, counts = len(explored.features), explored.noise, explored.counts
     n_moved = explored.compared[explored.compared.moved].column.nunique()
     most_missing = float(explored.columns.missing_rate[explored.features].max())
-    fewest = int(counts[['n_positive', 'n_negative']].min().min())
+    fewest = int(fewest_labels(counts).min())
     res = dict(moved_columns=metric(n_moved, n=n+1))
     res |= dict(most_missing=metric(most_missing, n=len(explored.train)))
     res |= dict(label_floor=metric(noise['floor'], n=noise['n_rows']))
