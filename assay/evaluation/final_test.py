@@ -68,7 +68,10 @@ class Segments(Result):
         "The cases with the largest loss"
         shown = [c for c in self.visible if c in features][:6]
         df = with_scores(self.df, shown, dict(score=self.scored.score, loss=self.losses))
-        if target in self.visible: df = df.assign(**{target: self.scored.y})
+        names = list(self.scored.classes) if self.scored.task == 'multiclass' else []
+        df = df.rename(columns={f'score_{i}': f'score of {c}' for i,c in enumerate(names)})
+        y = np.array(names, object)[self.scored.y] if names else self.scored.y
+        if target in self.visible: df = df.assign(**{target: y})
         return df.nlargest(most, 'loss').reset_index(drop=True)
 
 # %% ../../nbs/evaluation/11_final_test.ipynb #a5425144

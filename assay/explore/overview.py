@@ -220,6 +220,13 @@ class Exploration:
         kept = ['kind', 'n', 'missing_rate', 'distinct', 'exact', 'top', 'top_share']
         return named.loc[told.kind != 'number', kept]
 
+    def counted(self)->str: # A sentence
+        "Which class a rate on this page is the share of, where there are three or more"
+        p, y = self.problem, self.train[self.problem.target].astype(str)
+        named = str(p.positive) if (y == str(p.positive)).any() else y.value_counts().sort_index().idxmax()
+        return (f'Below, *the label* is one class against all others: {p.target} = {named}. '
+                'Each rate is its share, and each AUC tells it from the rest.')
+
     def plot(self):
         "The rate of the label over time"
         return plot_base_rates(self.rates)

@@ -125,7 +125,7 @@ _UNLIKE = dict( # Fact to what of a window is unlike the reference
     score_drift='scores are distributed otherwise',
     target_drift='outcomes occur more or less often',
     miscalibrated='outcomes are more, or fewer, than the scores promise',
-    below_estimate='the metric lies below what the scores let expect')
+    below_estimate='the metric is worse than the scores let expect')
 
 def _unlike_said(facts):
     "What of a window is unlike the reference, and what to do"
@@ -184,7 +184,7 @@ def watched_by(
 def _name_scores(drift, classes):
     "The drift with the score of each class under the name of the class"
     named = {f'{SCORE}_{i}': f'{SCORE} of {c}' for i,c in enumerate(classes)}
-    return drift.assign(column=drift.column.map(lambda c: named.get(c, c)))
+    return drift.assign(column=drift.column.replace(named))
 
 def _outcomes(df, problem):
     "Rows whose classes are names, not numbers; what is not known stays so"
