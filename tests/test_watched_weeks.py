@@ -10,7 +10,7 @@ UNLIKE = {
     "drifted": (["rain", "wind"], "columns rain, wind", "find out why"),
     "score_drift": (True, "scores are distributed otherwise", "find out why"),
     "miscalibrated": (True, "outcomes are more, or fewer, than the scores promise", "a second window"),
-    "below_estimate": (True, "lies below what the scores let expect", "a second window"),
+    "below_estimate": (True, "is worse than the scores let expect", "a second window"),
 }
 
 

@@ -50,7 +50,7 @@ def explain_prediction(
     bundle, # The bundle that is served
     train, # Training rows, whose values are usual
     seed:int=0, # Random seed
-)->dict: # `id`, `score`, `served`, `unit`, `exact`, `usual_rows`, `contributions`, `flip`
+)->dict: # `id`, `score`, `of` (its class), `served`, `unit`, `exact`, `usual_rows`, `contributions`, `flip`
     "Contributions to one served prediction, and the smallest change of one column that turns its decision"
     import pandas as pd
     from assay.evaluation.attribution import attribute, smallest_flips
@@ -71,8 +71,9 @@ def explain_prediction(
         return dict(column=r.column, value=row[r.column].iloc[0], contribution=float(r.contribution),
                     error=float(r.error))
     contributions = [told(r) for r in why['table'].itertuples()]
+    of = subject.explained_class or None
     return dict(id=record['id'], score=float(subject.number(case)[0]), served=record['score'], unit=unit,
-                exact=why['exact'], usual_rows=why['n'], contributions=contributions, flip=_flip(flips))
+                of=of, exact=why['exact'], usual_rows=why['n'], contributions=contributions, flip=_flip(flips))
 
 _USUAL = 2000 # Training rows that say which values are usual
 
@@ -94,7 +95,8 @@ def _flip(flips):
     "The smallest change in words of a machine; None where no single column turns the decision"
     if not len(flips): return None
     first = flips.iloc[0]
-    return dict(column=first.column) | {k: _plain(first[k]) for k in ('old', 'new', 'before', 'after')}
+    told = ('old', 'new', 'before', 'after', 'decided_before', 'decided_after')
+    return dict(column=first.column) | {k: _plain(first[k]) for k in told if k in first}
 
 def _plain(v):
     "A value in JSON types"
@@ -115,15 +117,18 @@ def _contribution_row(c):
 def _print_why(why):
     "The contributions as a table, and how to turn the decision"
     error = 'exact' if why['exact'] else 'from random orders, with its error'
-    print(f"{why['id']}: score {why['score']:.4g}; contributions in {why['unit']} ({error}), "
+    called = f"probability of {why['of']}" if why['of'] else 'score'
+    print(f"{why['id']}: {called} {why['score']:.4g}; contributions in {why['unit']} ({error}), "
           f"compared with {why['usual_rows']} training rows")
     rows = [_contribution_row(c) for c in why['contributions']]
     show_rows(rows, ('column', 'value', 'contribution', 'error'))
     flip = why['flip']
     if flip:
+        turns = f", from {flip['decided_before']} to {flip['decided_after']}" if why['of'] else ''
         print(
-            "the smallest change that turns the decision: "
-            f"{flip['column']} from {flip['old']} to {flip['new']}, score {flip['after']:.4g}"
+            f"the smallest change of one column that turns the decision{turns}: "
+            f"{flip['column']} from {flip['old']} to {flip['new']}, {called} {flip['after']:.4g}; "
+            'the other columns stay as they are, so such a row need not exist'
         )
     else: print('no change of a single column turns the decision')
 

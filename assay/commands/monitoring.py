@@ -100,7 +100,7 @@ def _monitored(problem, dictionary, spec, given, outcomes, settings):
     rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')), resampling.seed)
     released = Released(problem, dictionary, spec, rule, alpha)
     found = monitor_served(served, released, outcomes, refused, resampling)
-    return found | dict(others=others)
+    return found | dict(others=others, metric=problem.metric)
 
 # %% ../../nbs/commands/06_monitoring.ipynb #4391716d
 _FOUND = ( # What a machine is told of a monitoring pass
@@ -128,10 +128,22 @@ def _monitoring_as_json(found, groups):
     return _parts(found, _FOUND) | said | dict(weeks=weeks, groups=groups)
 
 # %% ../../nbs/commands/06_monitoring.ipynb #bac61270
+def _ends_told(m):
+    "A number with its interval in words"
+    if m.get('low') is None or m.get('high') is None: return f"{m['value']:.3g}"
+    return f"{m['value']:.3g} ({m['low']:.3g} to {m['high']:.3g})"
+
+def _realised_told(realised, metric):
+    "What the model reached on the rows whose outcome is known, in words; empty where nothing was measured"
+    if not realised or realised['score']['value'] is None: return ''
+    said, gain = f"realised {metric.replace('_', ' ')} {_ends_told(realised['score'])}", realised['gain']
+    return said if gain['value'] is None else f"{said}, gain over today's practice {_ends_told(gain)}"
+
 def _tell_weeks(found):
     "Print how many outcomes are known, and what the weeks say"
     from assay.monitoring.decide import LEAST_ROWS
     print(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
+    if told := _realised_told(found['realised'], found['metric']): print(told)
     for r in _all_weeks(found):
         seen = f"{count_of(r['n'], 'prediction')}, {count_of(r['known'], 'outcome')}"
         print(f"week from {r['week']}: {seen}: {r['decision']} ({r['why']})")

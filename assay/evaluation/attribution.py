@@ -119,8 +119,11 @@ def smallest_flips(
     subject:Subject, # The model, with rows that say which values occur
     cases:pd.DataFrame, # Cases, with the same columns as the rows
     columns:list=None, # Columns to change; all by default
-)->pd.DataFrame: # case, column, old, new, size, before, after; at most a row per case and column
-    "The smallest change of a single column that turns the decision; empty for a predicted number"
+)->pd.DataFrame: # case, column, old, new, size, before, after; a row per case and column, at most
+    """The smallest change of a single column that turns the decision; empty for a predicted number
+
+    Each column is changed alone, so where one is derived from another no such row may exist. Of three or
+    more classes `decided_before` and `decided_after` name them."""
     names = ['case', 'column', 'old', 'new', 'size', 'before', 'after']
     if subject.scored.task == 'regression' or not len(cases): return pd.DataFrame(columns=names)
     before = subject.model(cases)
@@ -129,6 +132,13 @@ def smallest_flips(
     if not len(res): return res
     res = res.sort_values(['case', 'size', 'column'], kind='stable')
     return res.drop_duplicates(['case', 'column']).reset_index(drop=True)
+
+def _classes_decided(subject, before, after):
+    "From which class to which a decision turns, by name; nothing where there are no three classes or more"
+    if not subject.explained_class: return {}
+    names = list(subject.scored.classes) or range(before.shape[1])
+    def chosen(scores): return [names[k] for k in subject.decide(scores)]
+    return dict(decided_before=chosen(before), decided_after=chosen(after))
 
 def _turned(subject, cases, column, before):
     "Values of one column that turn a decision, each with its case"
@@ -144,6 +154,7 @@ def _turned(subject, cases, column, before):
     rows = dict(case=case, column=column, old=old.iloc[turned].tolist(), new=given.iloc[turned].tolist())
     size = [_size(x, a, b) for a,b in zip(rows['old'], rows['new'])]
     shown = dict(before=subject.explained(before)[case], after=subject.explained(after)[turned])
+    shown |= _classes_decided(subject, before[case], after[turned])
     return pd.DataFrame(rows | dict(size=size) | shown)
 
 # %% ../../nbs/evaluation/17_attribution.ipynb #51745913

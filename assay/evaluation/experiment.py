@@ -104,9 +104,9 @@ class Tuned(Result):
         return ScoreTable(self.compared, self.experiment.problem.minimum)
 
     @functools.cached_property
-    def difference(self)->dict: # As `paired_difference` gives it
-        "The candidate minus today's practice, by the agreed metric"
-        return self.compared.difference(self.candidate, 'rule')
+    def difference(self)->dict: # A metric: above zero where the candidate is better
+        "The gain of the candidate over today's practice, by the agreed metric"
+        return self.compared.gain(self.candidate, 'rule')
 
     @property
     def verdict(self)->str: # Words that gates read

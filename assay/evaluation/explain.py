@@ -168,18 +168,26 @@ class Cases(Result):
         parts = [part(name, why) for name,why in self.reasons.items()]
         names = ['case', 'score', 'column', 'value', 'contribution', 'error']
         if not parts: return pd.DataFrame(columns=names)
-        return pd.concat(parts)[names].reset_index(drop=True)
+        told = pd.concat(parts)[names].reset_index(drop=True)
+        return told.rename(columns=dict(score=self.called))
+
+    @property
+    def called(self)->str: # `score`; of three or more classes with the name of the one that is explained
+        "What the number of a case is"
+        named = self.shown.subject.explained_class
+        return f'probability of {named}' if named else 'score'
 
     @property
     def unit(self)->str: # In words
         "The scale of the contributions"
         subject = self.shown.subject
         if subject.in_log_odds: return 'log-odds'
+        if subject.explained_class: return self.called
         return 'the predicted number' if subject.scored.task == 'regression' else 'probability'
 
     def plot(self): # The axes
         "The contributions to each case"
-        titles = {name: f'{name}: score {v:.3g}' for name,v in self.scores.items()}
+        titles = {name: f'{name}: {self.called} {v:.3g}' for name,v in self.scores.items()}
         def shown(why): return why | dict(table=self.shown.hide(why['table']))
         parts = {titles[name]: shown(why) for name,why in self.reasons.items()}
         return plot_cases(parts, self.unit)
@@ -201,7 +209,8 @@ class Cases(Result):
         if self.rows.empty: return pd.DataFrame(columns=['case', 'column', 'old', 'new'])
         found = smallest_flips(self.shown.subject, self.rows, self.shown.columns).drop_duplicates('case')
         found = found.assign(case=[self.rows.index[i] for i in found.case])
-        return self.shown.hide(found, ('old', 'new')).reset_index(drop=True)
+        named = {} if self.called == 'score' else {k: f'{self.called} {k}' for k in ('before', 'after')}
+        return self.shown.hide(found, ('old', 'new')).reset_index(drop=True).rename(columns=named)
 
     def flippable(self)->pd.DataFrame: # As `flip_shares` gives it
         "How many decisions each column could turn by itself"

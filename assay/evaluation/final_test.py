@@ -68,7 +68,10 @@ class Segments(Result):
         "The cases with the largest loss"
         shown = [c for c in self.visible if c in features][:6]
         df = with_scores(self.df, shown, dict(score=self.scored.score, loss=self.losses))
-        if target in self.visible: df = df.assign(**{target: self.scored.y})
+        names = list(self.scored.classes) if self.scored.task == 'multiclass' else []
+        df = df.rename(columns={f'score_{i}': f'score of {c}' for i,c in enumerate(names)})
+        y = np.array(names, object)[self.scored.y] if names else self.scored.y
+        if target in self.visible: df = df.assign(**{target: y})
         return df.nlargest(most, 'loss').reset_index(drop=True)
 
 # %% ../../nbs/evaluation/11_final_test.ipynb #a5425144
@@ -385,9 +388,9 @@ class FinalTest(Result):
         return ShuffledTarget(gain([self.compared['model'].score]), gain(scores))
 
     @functools.cached_property
-    def gains(self)->dict: # `gain_over_rule` and `gain_over_constant`, each a `paired_difference`
-        "The model minus today's practice, and minus the constant"
-        return {f'gain_over_{name}': self.compared.difference('model', name) for name in ('rule', 'constant')}
+    def gains(self)->dict: # `gain_over_rule` and `gain_over_constant`: above zero the model is better
+        "By how much the model is better than today's practice, and than the constant"
+        return {f'gain_over_{name}': self.compared.gain('model', name) for name in ('rule', 'constant')}
 
     @property
     def criteria(self)->Criteria: # With the verdict

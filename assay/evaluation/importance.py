@@ -55,6 +55,13 @@ class Subject:
         s = np.asarray(scores, dtype='float64')
         return s[:, self.output] if s.ndim == 2 else s
 
+    @property
+    def explained_class(self)->str: # Empty where there are no three classes or more
+        "The name of the class whose probability is explained"
+        s, classes = np.asarray(self.scored.score), list(self.scored.classes)
+        if s.ndim != 2: return ''
+        return str(classes[self.output]) if classes else f'class {self.output}'
+
     def number(self,
         X:pd.DataFrame, # Inputs
     )->np.ndarray: # One number per row

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..core.shapes import count_of, listed
 from ..core.artifacts import check
+from .exploration import fewest_labels
 
 # %% ../../nbs/explore/05_checks.ipynb #53431572
 _AT = 'reports/explore/metrics.json#metrics.'
@@ -37,12 +38,18 @@ def _labels_asked(min_labels, task):
     if task == 'regression':
         sides = f'{min_labels} outcomes on each side of their median'
         return f'at least {sides}', sides
-    return f'labels, at least {min_labels} of each kind', f'{min_labels} labels of each kind'
+    kind = 'class' if task == 'multiclass' else 'kind'
+    return f'labels, at least {min_labels} of each {kind}', f'{min_labels} labels of each {kind}'
+
+def _thin_splits(counts, min_labels):
+    "Splits with too few labels of a kind, or missing ones; of classes with the rarest one"
+    thin = counts[(fewest_labels(counts) < min_labels) | (counts.n_missing > 0)]
+    if 'rarest' not in thin: return thin.split.tolist()
+    return [f'{r.split} ({r.n_rarest:,} of {r.rarest})' for r in thin.itertuples()]
 
 def _enough_labels(counts, min_labels, task):
-    "F15: does every split hold outcomes of both kinds?"
-    fewest = counts[['n_positive', 'n_negative']].min(axis=1)
-    thin = counts[(fewest < min_labels) | (counts.n_missing > 0)].split.tolist()
+    "F15: does every split hold outcomes of every kind?"
+    thin = _thin_splits(counts, min_labels)
     enough, asked = _labels_asked(min_labels, task)
     why = f'every split has {enough}'
     if thin:

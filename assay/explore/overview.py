@@ -20,8 +20,8 @@ from .associations import (
 from .browse import draw_rows, fitting_page, read_visible
 from .checks import declared_checks, declared_table, exploration_checks, exploration_verdict
 from .exploration import (
-    compare_splits, label_counts, label_history, name_labels, plot_base_rates, plot_distributions,
-    plot_drift, read_splits, split_rates, stack_splits)
+    compare_splits, fewest_labels, label_counts, label_history, name_labels, plot_base_rates,
+    plot_distributions, plot_drift, read_splits, split_rates, stack_splits)
 from .leakage import (
     TOO_GOOD, declared_legitimate, leak_advice, leakage_evidence, leakage_scan, leaking_features,
     read_scan_table, scan_columns, asked_columns)
@@ -220,6 +220,13 @@ class Exploration:
         kept = ['kind', 'n', 'missing_rate', 'distinct', 'exact', 'top', 'top_share']
         return named.loc[told.kind != 'number', kept]
 
+    def counted(self)->str: # A sentence
+        "Which class a rate on this page is the share of, where there are three or more"
+        p, y = self.problem, self.train[self.problem.target].astype(str)
+        named = str(p.positive) if (y == str(p.positive)).any() else y.value_counts().sort_index().idxmax()
+        return (f'Below, *the label* is one class against all others: {p.target} = {named}. '
+                'Each rate is its share, and each AUC tells it from the rest.')
+
     def plot(self):
         "The rate of the label over time"
         return plot_base_rates(self.rates)
@@ -325,7 +332,7 @@ def _described(explored):
     n, noise, counts = len(explored.features), explored.noise, explored.counts
     n_moved = explored.compared[explored.compared.moved].column.nunique()
     most_missing = float(explored.columns.missing_rate[explored.features].max())
-    fewest = int(counts[['n_positive', 'n_negative']].min().min())
+    fewest = int(fewest_labels(counts).min())
     res = dict(moved_columns=metric(n_moved, n=n+1))
     res |= dict(most_missing=metric(most_missing, n=len(explored.train)))
     res |= dict(label_floor=metric(noise['floor'], n=noise['n_rows']))

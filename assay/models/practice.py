@@ -67,6 +67,9 @@ def practice_params(
 _STANDS_IN = ('the best single column that is not suspected of a leak stands in for it in '
               'feasibility, and the record of all such text after it')
 
+_RECORDED = dict( # Task to what a record of earlier rows says
+    binary='share of positive outcomes', multiclass='share of each class', regression='mean of the target')
+
 def describe_practice(
     problem, # `Problem`: today's practice
 )->dict: # `practice`, `how`
@@ -76,7 +79,8 @@ def describe_practice(
     columns = problem.today.get('columns')
     cases = problem.today.get('smoothing', SMOOTHING)
     if not columns: return dict(practice='not declared', how=_STANDS_IN)
-    how = (f"the mean of the target by {', '.join(columns)}; "
+    what = _RECORDED[problem.task]
+    how = (f"the {what} by {', '.join(columns)}; "
            f"{cases:g} cases draw a small group towards the coarser one")
     return dict(practice='record', how=how)
 

@@ -67,7 +67,7 @@ RULES = [
         name='below the minimum',
         holds=_below_minimum,
         decision='retrain',
-        why='the score lies below the agreed minimum, interval and all'),
+        why='the score is worse than the agreed minimum, interval and all'),
     Rule(
         name='scores mean something else',
         holds=_mean_otherwise,
@@ -82,7 +82,7 @@ RULES = [
         name='scores rank worse than they say',
         holds=_worse_than_said,
         decision='retrain',
-        why='the score lies below what the scores let expect, for the second window running'),
+        why='the score is worse than the scores let expect, for the second window running'),
     Rule(
         name='a group is served worse',
         holds=_group_served_badly,
@@ -92,12 +92,12 @@ RULES = [
         name='less is expected than agreed',
         holds=_expected_low,
         decision='watch',
-        why='no outcome is known, and the scores let expect less than the minimum: bring outcomes'),
+        why='no outcome is known, and the scores promise worse than the minimum: bring outcomes'),
     Rule(
         name='something has moved',
         holds=_moved,
         decision='watch',
-        why='the window is unlike the reference; performance is not below what was agreed'),
+        why='the window is unlike the reference; performance is not worse than what was agreed'),
     Rule(
         name='nothing has moved',
         holds=_always,
@@ -125,7 +125,7 @@ _UNLIKE = dict( # Fact to what of a window is unlike the reference
     score_drift='scores are distributed otherwise',
     target_drift='outcomes occur more or less often',
     miscalibrated='outcomes are more, or fewer, than the scores promise',
-    below_estimate='the metric lies below what the scores let expect')
+    below_estimate='the metric is worse than the scores let expect')
 
 def _unlike_said(facts):
     "What of a window is unlike the reference, and what to do"
@@ -181,6 +181,11 @@ def watched_by(
     if not n_classes: return [*names, SCORE]
     return [*names, *(f'{SCORE}_{i}' for i in range(n_classes[0]))]
 
+def _name_scores(drift, classes):
+    "The drift with the score of each class under the name of the class"
+    named = {f'{SCORE}_{i}': f'{SCORE} of {c}' for i,c in enumerate(classes)}
+    return drift.assign(column=drift.column.replace(named))
+
 def _outcomes(df, problem):
     "Rows whose classes are names, not numbers; what is not known stays so"
     if problem.task != 'multiclass' or problem.target not in df: return df
@@ -203,6 +208,7 @@ class Monitor:
     fields:list # Features
     alpha:float=.01 # Rate of false alarms of a window, over all columns
     resampling:Resampling=Resampling() # How rows are resampled
+    classes:Iterable=() # Names of the classes in the order of their scores, where there are three or more
 
     @functools.cached_property
     def counted(self):
@@ -255,6 +261,7 @@ class Monitor:
         drift = self.drift(current, labelled)
         found = realised(rows, p, self.resampling) if labelled else None
         measured = dict(drift=drift, estimated=self.estimate(current), realised=found)
+        told = measured | dict(drift=_name_scores(drift, self.classes))
         volume = _volume(self.reference, current, p.time)
         refused = n_quarantined/(len(current)+n_quarantined)
         same = comparable(self.reference, current, p.time)
@@ -267,7 +274,7 @@ class Monitor:
         mean = dict(observed=observed, expected=float(weighted_mean(current[SCORE], weight)))
         said = decide_window(facts, _stands_said(found, p, unsaid))
         counts = dict(n=len(current), known=len(rows), unsaid=unsaid, volume=volume, quarantined=refused)
-        return counts | measured | dict(mean=mean, hours=same.hours, facts=facts) | said
+        return counts | told | dict(mean=mean, hours=same.hours, facts=facts) | said
 
     def _moved_facts(self, measured, rows, before):
         "How performance stands to what was agreed, and what is unlike the reference"

@@ -261,7 +261,8 @@ class Released:
     def monitor(self, resampling):
         "The promise of this model, to compare windows with"
         rows = promised_rows(self.problem, self.spec)
-        return Monitor(rows, self.problem, self.dictionary.features, self.alpha, resampling)
+        classes = self.point.classes
+        return Monitor(rows, self.problem, self.dictionary.features, self.alpha, resampling, classes)
 
     def scored(self, served):
         "Served rows as monitoring reads them, with the scores of today's rule"

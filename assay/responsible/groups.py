@@ -150,11 +150,18 @@ def _fairlearn_gap(groups, scored):
     return float(max(g.max() for g in gaps if len(g)))
 
 # %% ../../nbs/responsible/01_groups.ipynb #01b7057f
+def _known_ends(metric, d, z):
+    "Interval of every group; one without width, from classes of a few rows each, is not known"
+    low, high = group_ends(d, z)[0]
+    if metric != 'balanced_accuracy': return low, high
+    is_wide = high-low > 1e-9
+    return np.where(is_wide, low, np.nan), np.where(is_wide, high, np.nan)
+
 def _rows_of_metric(metric, d, z, n):
     "The numbers of one metric, group by group"
     least, most = METRICS.get(metric, {}).get('bounds', (-np.inf, np.inf))
     value = d['draws'][0]
-    low, high = np.clip(group_ends(d, z)[0], least, most)
+    low, high = np.clip(_known_ends(metric, d, z), least, most)
     rows = []
     for i in range(len(n)):
         counts = dict(n=int(n[i]), cases=int(d['cases'][i]))
@@ -194,4 +201,4 @@ def group_table(
 def _note(d, low, i):
     "Why a number or its interval is missing"
     if not d['cases'][i]: return 'no case to compute it from'
-    return 'too few days for an interval' if np.isnan(low[i]) else ''
+    return 'too few days or rows for an interval' if np.isnan(low[i]) else ''

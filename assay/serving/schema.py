@@ -64,10 +64,10 @@ class Prediction(BaseModel):
     "One row's answer"
     id:str = Limit(description='Unique name of the prediction, as it stands in the log')
     score:float = Limit(
-        description='Probability of the positive class; of three or more classes, that of the label; '
+        description='Of two classes the probability of the positive one, of more that of the label; '
                     'or the number that is predicted')
     act:bool | None = Limit(
-        description='Is the score at or above the threshold? null where no threshold was agreed')
+        description='Of two classes: is the score at or above the threshold? null where there is none')
     missing:list[str] = Limit(description='Features that were null: the answer does without them')
     label:str | None = Limit(None, description='The most probable class; only with three or more')
     scores:dict[str, float] | None = Limit(

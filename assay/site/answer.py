@@ -422,7 +422,8 @@ def asked_questions(
     "What readers ask: what is answered, and where more of it stands"
     asked = read_yaml(package_folder()/'templates'/'questions.yaml')['questions']
     asked = [a for a in asked if problem is None or _is_of_kind(a.get, problem)]
-    rows = [_asked_row(a, _links(places, a['where']), said) for a in asked]
+    fits = [a for a in asked if not a.get('only_answered') or said.get(a['about'])]
+    rows = [_asked_row(a, _links(places, a['where']), said) for a in fits]
     return [row for row in rows if row['links'] or row['said']]
 
 def answers_about(

@@ -78,12 +78,20 @@ def _subjects():
     "The words by subject, for the template"
     return [_subject(title, words) for title,words in load_words()['words'].items()]
 
+def _by_task(task):
+    "The metrics of the task of a project, then the others: title, anchor and entries"
+    mine = [e for e in metric_entries() if _TASKS[task] in e.tasks.split(', ')]
+    others = [e for e in metric_entries() if e not in mine]
+    return [dict(title='Metrics', anchor='metrics', entries=mine),
+            dict(title='Metrics of other tasks', anchor='other-metrics', entries=others)]
+
 def glossary_page(
     problem:Problem, # The agreement, whose metric is marked
     names=(), # Stages that have a page, which the page links
 )->str: # HTML
     "The page of metrics and words"
-    shown = dict(entries=metric_entries(), subjects=_subjects(), agreed=problem.metric)
+    parts = _by_task(problem.task)
+    shown = dict(parts=parts, subjects=_subjects(), agreed=problem.metric)
     body = render('glossary.html.j2', shown)
     foot = 'The meanings of the metrics are those by which they are computed, from assay.stats.metrics.'
     return make_page(f'glossary – {problem.title}', body, foot, Frame(names, '', problem.title, up=''))

@@ -68,6 +68,7 @@ def _described(cells, notes):
 ONLY = { # Tag of a cell to whether a problem is of the kind that the cell is about
     'only:classes': lambda p: p.task != 'regression',
     'only:binary': lambda p: p.task == 'binary',
+    'only:multiclass': lambda p: p.task == 'multiclass',
     'only:no-threshold': lambda p: p.task != 'binary',
     'only:number': lambda p: p.task == 'regression',
     'only:time': lambda p: bool(p.time),

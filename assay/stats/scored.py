@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable
 import numpy as np
 
-from .intervals import Resamples, interval, paired_difference
+from .intervals import Resamples, gain as as_gain, interval, paired_difference
 
 # %% ../../nbs/stats/05_scored.ipynb #905a26fe
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,3 +82,12 @@ class Comparison:
     )->dict: # As `paired_difference` gives it
         "The agreed metric of the first minus that of the second, with its paired interval"
         return paired_difference(self.metric, self.y, self[a].score, self[b].score, self.resamples)
+
+    def gain(self,
+        a:str, # Name of a model
+        b:str, # Name of the model that it is compared with
+    )->dict: # A metric: above zero where the first is better, also where less of the metric is better
+        "By how much the first is better than the second, with its paired interval"
+        found = self.difference(a, b)
+        turned = {k: v for k,v in as_gain(found).items() if k in found}
+        return found | turned | dict(better='higher')
