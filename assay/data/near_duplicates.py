@@ -10,6 +10,7 @@ __all__ = ['DIGITS', 'ALIKE', 'MIN_EXCESS', 'MOST_TIMES', 'MERGED', 'N_PARTS', '
 import hashlib
 
 import numpy as np, pandas as pd
+from scipy.special import fdtrc
 
 from ..core.shapes import check_columns
 from ..stats.neighbours import alike, nearest_rows, places_of, standing_out
@@ -281,14 +282,45 @@ def _gathered(df, features, target, taught, seed):
     before = np.arange(n) < size[:, None]
     pairs = np.repeat(rows, size), which[before]
     beyond = which[np.arange(len(rows)), size]
-    y, of_target = hash_columns(df, [target], _EXACT)[:, 0], places_of(df, [target])
-    kappa, other = (_kappa_of_pairs(of_target, *p, seed) for p in (pairs, (rows, beyond)))
-    is_same = (y[pairs[0]] == y[pairs[1]]).mean() >= SURE
-    if not is_same or kappa < SURE or other > _UNLIKE*kappa: return none
+    kappa = _same_outcome(df, target, pairs, (rows, beyond), seed)
+    if kappa is None: return none
     both_sides = 2*share*float((~taught).mean())
     return dict(near=min(both_sides, 1.), near_in=_GATHERED, near_kappa=kappa)
 
 _EXACT = 12 # Digits to which the outcomes of copies agree
+_AS_COPIES = .97 # Correlation of the outcomes of copies, where noise was added to these too
+_MANY = 20 # Different outcomes of a number
+
+def _same_outcome(df, target, pairs, beyond, seed):
+    """How well pairs agree in their outcome, where they do so as copies do and rows behind the gap do not;
+    else None
+
+    Trials that were repeated at the same settings agree too, but those of the next settings are like them."""
+    y, of_target = hash_columns(df, [target], _EXACT)[:, 0], places_of(df, [target])
+    kappa, other = (_kappa_of_pairs(of_target, *p, seed) for p in (pairs, beyond))
+    is_same = (y[pairs[0]] == y[pairs[1]]).mean() >= SURE
+    if is_same and kappa >= SURE and other <= _UNLIKE*kappa: return kappa
+    if not pd.api.types.is_float_dtype(df[target]) or df[target].nunique() < _MANY: return None
+    v = df[target].to_numpy(float)
+    told, other = (float(np.corrcoef(v[a], v[b])[0, 1]) for a, b in (pairs, beyond))
+    if told < _AS_COPIES or other > _UNLIKE*told: return None
+    # rows with the same first neighbour are of one origin
+    nearest = pd.Series(pairs[1]).groupby(pairs[0]).min()
+    each = nearest.drop_duplicates().index.to_numpy()
+    return None if _is_a_law(df.drop(columns=target).iloc[each], v[each]) else told
+
+def _is_a_law(df, v, sure=.001):
+    "Do the numbers of a table tell an outcome in a line, from one origin to the next? (F test)"
+    numbers = df.select_dtypes('number').to_numpy(float)
+    n_columns = numbers.shape[1]
+    free = len(v)-n_columns-1
+    if not n_columns or free < 10: return True # too little to tell
+    centred = np.nan_to_num(numbers-np.nanmean(numbers, 0))
+    X = np.column_stack([np.ones(len(v)), centred])
+    rest = v-X @ np.linalg.lstsq(X, v, rcond=None)[0]
+    left, whole = (rest**2).sum(), ((v-v.mean())**2).sum()
+    ratio = (whole-left)/n_columns/max(left/free, 1e-300)
+    return bool(fdtrc(n_columns, free, ratio) < sure)
 
 # %% ../../nbs/data/12_near_duplicates.ipynb #e81b7f60
 # Different rows that repeat, below which columns are not compared: people who always give the same answer

@@ -33,11 +33,11 @@ def _tails(v, inside):
         yield v >= low
         yield v <= high
 
-def _is_pure(inside, ends):
-    "Have the rows of a part one outcome that is rare elsewhere?"
+def _is_pure(inside, ends, pure=PURE, most=.5):
+    "Have the rows of a part one outcome that is rare elsewhere, and at most so frequent in all rows?"
     n, base = inside.sum(), ends.mean()
     low = _lower((ends & inside).sum(), n)
-    if low < PURE or base > .5: return False
+    if low < pure or base > most: return False
     return low/max(1-low, 1e-9) >= ODDS*base/(1-base)
 
 # %% ../../nbs/explore/09_hints.ipynb #174aa58d
@@ -76,6 +76,16 @@ def find_part(
     return next((words for words,inside in _parts_of(x) if pure_part(inside, outcome)), '')
 
 # %% ../../nbs/explore/09_hints.ipynb #7f5e98c6
+def _is_number_of_row(cents):
+    "Are these whole numbers that hardly come back, as the numbers of cases are?"
+    return not (cents % 100).any() and len(np.unique(cents)) > .5*len(cents)
+
+def _digits(whole):
+    "The digits of whole numbers before the last one, and what is left of a division"
+    for k in range(2, 7):
+        if whole.max() >= 10**k: yield f'digit {k} from the end', (whole//10**(k-1)) % 10
+    for by in (3, 7, 9, 11): yield f'remainder by {by}', whole % by
+
 def _number_views(x):
     v = np.abs(as_numbers(x))
     v = np.where(np.isfinite(v), v, -1)
@@ -86,6 +96,7 @@ def _number_views(x):
     yield 'number of decimals', (cents % 10 != 0)*1+(cents % 100 != 0)
     yield 'last digit', (cents//100) % 10
     yield 'parity', (cents//100) % 2
+    if _is_number_of_row(cents): yield from _digits(cents//100)
 
 def _time_views(x):
     when = pd.to_datetime(x, utc=True).dt
@@ -104,6 +115,8 @@ _VIEWS = dict(number=_number_views, time=_time_views, category=_text_views)
 FORM = .75 # AUC from which the form of a value, such as its decimals, tells too much
 CONTENT = .9 # The same of what it says, such as a word of a text
 _OF_FORM = ('decimals', 'last decimal', 'number of decimals', 'last digit', 'parity', 'second', 'minute')
+_OF_FORM += tuple(f'digit {k} from the end' for k in range(2, 7))
+_OF_FORM += tuple(f'remainder by {by}' for by in (3, 7, 9, 11))
 
 # %% ../../nbs/explore/09_hints.ipynb #4281c324
 _BETTER = .6 # Share of what a column leaves open that the form of its values may leave open at most
@@ -219,7 +232,28 @@ def _by_value(x, outcome):
     why = 'each value has its own outcome, as the number of a person does: name it as group, or leave it out'
     return ('leak' if told >= same else 'suspect'), why
 
+_ONLY, _MOST_RARE = .9, .15 # Purity of a value, and share of an outcome, from which the value comes after it
+_FLAG = 'one of its values stands in most rows of a rare outcome, and hardly elsewhere'
+_FEW_VALUES = 12 # Values of a column that is a flag or a status, and names nothing
+
+def _values_of(x):
+    "The rows of each value of a flag or a status, numbers too, and those where it is missing or filled in"
+    if kind_of(x) == 'time': return
+    empty = x.isna().to_numpy()
+    if empty.any(): yield from (empty, ~empty)
+    if x.nunique() > _FEW_VALUES: return
+    for value in x.dropna().unique(): yield (x == value).to_numpy(dtype=bool, na_value=False)
+
+def _is_flag(x, outcome):
+    "Does one value stand in most rows of a rare outcome, and in next to no other row?"
+    if outcome.is_number: return False
+    ends = [*(outcome.values == 1).T]
+    def is_of(inside, e): return _is_pure(inside, e, _ONLY, _MOST_RARE) and (e & inside).sum() >= .5*e.sum()
+    large = [inside for inside in _values_of(x) if FEWEST <= inside.sum() < len(inside)]
+    return any(is_of(inside, e) for inside in large for e in ends)
+
 def _by_part(x, outcome):
+    if _is_flag(x, outcome): return 'leak', _FLAG
     where = find_part(x, outcome)
     return ('suspect', f'{where}, the outcome is nearly the same, as elsewhere it is not') if where else None
 

@@ -30,15 +30,28 @@ def _other_cluster(blocks, rng):
     rank[order] = np.arange(len(blocks))-start[blocks[order]]
     return order[start[other]+rank%size[other]]
 
-def _moved(case, keep, rng, n):
-    "Places of some validation rows, moved against their scores in `n` ways; did clusters change places?"
-    at, shifts = np.arange(len(keep)), rng.integers(1, len(keep), n)
+def _blocks_kept(case, keep):
+    "Block of some validation rows; None where rows stand alone"
     blocks = case_blocks(case, case.valid)
-    if blocks is not None: blocks = pd.factorize(blocks[keep])[0]
-    in_runs = blocks is None or (np.diff(blocks) != 0).sum() == blocks.max()
-    if case.problem.time and in_runs: return [np.roll(at, k) for k in shifts], False
-    if blocks is None: return [rng.permutation(at) for _ in shifts], False
-    return [_other_cluster(blocks, rng) for _ in shifts], True
+    return None if blocks is None else pd.factorize(blocks[keep])[0]
+
+def _is_in_turn(case, blocks):
+    "Do the rows have times, and do those of a block follow each other?"
+    if not case.problem.time: return False
+    return blocks is None or (np.diff(blocks) != 0).sum() == blocks.max()
+
+_PARTS = 8 # Of the time, each of which is shifted by a distance of its own
+
+def _shifted(n_rows, rng, n, n_parts):
+    "Places of rows in order of time, of which each part was shifted in a circle, in `n` ways"
+    parts = [part for part in np.array_split(np.arange(n_rows), n_parts) if len(part)]
+    def shift(part): return np.roll(part, rng.integers(1, max(2, len(part))))
+    return [np.concatenate([shift(part) for part in parts]) for _ in range(n)]
+
+def _exchanged(blocks, n_rows, rng, n):
+    "Places of rows that changed places in `n` ways, whole clusters where there are any"
+    if blocks is None: return [rng.permutation(n_rows) for _ in range(n)]
+    return [_other_cluster(blocks, rng) for _ in range(n)]
 
 def _rows_to_permute(case, n_rows, rng):
     "Places of at most `n_rows` validation rows, in order; all rows of a rare class are among them"
@@ -51,6 +64,22 @@ def _rows_to_permute(case, n_rows, rng):
         kept, left = [*kept, at], left-len(at)
     return np.sort(np.concatenate(kept))
 
+def _agreement(case, keep, s, by_cluster):
+    "How well scores agree with outcomes that were moved; of clusters the gain over a constant"
+    y, weight, name = case.y[keep], case_weights(case, case.valid.iloc[keep]), case.problem.metric
+    flat = np.zeros_like(s, dtype=float)+s.mean(0)
+    def agree(at): # a weight goes with its outcome
+        each = None if weight is None else weight[at]
+        by_level = metric_score(name, y[at], flat, each) if by_cluster else 0.
+        return case.sign*(metric_score(name, y[at], s, each)-by_level)
+    return agree
+
+def _share_as_good(agree, moved, n_rows):
+    "Share of the ways to move outcomes in which they agree with the scores at least as well"
+    real, null = agree(np.arange(n_rows)), np.array([agree(at) for at in moved])
+    n_as_good = (~(null < real-1e-12)).sum() # what is undefined counts against the score
+    return float((1+n_as_good)/(1+len(moved)))
+
 def permutation_p(
     case:Case, # What is assessed
     score, # One per row of `valid`
@@ -58,19 +87,17 @@ def permutation_p(
     n_rows:int=3000, # Rows to use, at most; of each class as many, or all that there are
 )->float: # Share of permuted outcomes that agree with the score at least as well
     "Test by permutation whether the agreement of scores and outcomes could be chance"
-    rng, name = np.random.default_rng(case.seed), case.problem.metric
+    rng, n = np.random.default_rng(case.seed), n_permutations
     keep = _rows_to_permute(case, n_rows, rng)
-    y, s = case.y[keep], np.asarray(score)[keep]
-    if case.problem.task == 'binary' and len(np.unique(y)) < 2: return 1.
-    moved, by_cluster = _moved(case, keep, rng, n_permutations)
-    flat, weight = np.zeros_like(s, dtype=float)+s.mean(0), case_weights(case, case.valid.iloc[keep])
-    def agree(at): # a weight goes with its outcome
-        each = None if weight is None else weight[at]
-        by_level = metric_score(name, y[at], flat, each) if by_cluster else 0.
-        return case.sign*(metric_score(name, y[at], s, each)-by_level)
-    real, null = agree(np.arange(len(keep))), np.array([agree(m) for m in moved])
-    n_as_good = (~(null < real-1e-12)).sum() # what is undefined counts against the score
-    return float((1+n_as_good)/(1+n_permutations))
+    if case.problem.task == 'binary' and len(np.unique(case.y[keep])) < 2: return 1.
+    blocks = _blocks_kept(case, keep)
+    is_in_turn = _is_in_turn(case, blocks)
+    agree = _agreement(case, keep, np.asarray(score)[keep], blocks is not None and not is_in_turn)
+    if not is_in_turn: return _share_as_good(agree, _exchanged(blocks, len(keep), rng, n), len(keep))
+    circle, parts = (_shifted(len(keep), rng, k, m) for k, m in ((n, 1), (2*n+1, _PARTS)))
+    p = _share_as_good(agree, circle, len(keep))
+    if p > 1/(1+n): p = min(p, _share_as_good(agree, parts, len(keep)))
+    return min(1., 2*p)
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #f17c2292
 def known_share(

@@ -14,12 +14,13 @@ import numpy as np, pandas as pd
 
 from ..core.rendering import human_name
 from ..explore.clues import never_back
+from ..explore.leakage import suspected
 from ..explore.skill import LEAK, column_skills
 from ..models.admission import admit_production
 from ..problem.agreement import decided_by
 from .alternatives import compare_simpler
 from .case import (
-    ENOUGH, StudySettings, case_blocks, column_leaks, compare_models, make_case,
+    ENOUGH, FAMILIES, StudySettings, case_blocks, column_leaks, compare_models, make_case,
     measure_together, rule_column)
 from .ceiling import measure_ceiling
 from .gains import measure_hypotheses, measure_parts, measure_value
@@ -27,7 +28,8 @@ from .learning_curve import learning_curve, measure_signal
 from .stability import adversarial_pairs, measure_stability
 from .value import rows_needed, say_rows
 from .verdict import as_metric_counts, grade, say_interval, sign_of, verdict_of
-from ..stats.intervals import FEW_GROUPS, count_groups
+from ..stats.intervals import FEW_GROUPS, Resamples, count_groups
+from ..stats.values import kind_of
 from ..stats.settled import fall_at_end
 
 # %% ../../nbs/feasibility/08_study.ipynb #c6752018
@@ -84,6 +86,29 @@ def _rows_of(case, n_test):
     rows |= dict(outcomes=2 if case.problem.task == 'binary' else None)
     return rows | dict(cluster=case.cluster, clusters=n_clusters)
 
+_SET_ASIDE = ('text', 'time') # Kinds of columns that a draft sets aside, though they may tell the outcome
+
+def _as_hours(df, columns, time):
+    "The table with its times as hours since the moment of the row, where rows have one"
+    times = [c for c in columns if time and kind_of(df[c]) == 'time']
+    own = pd.to_datetime(df[time], utc=True) if times else None
+    def hours(c): return (pd.to_datetime(df[c], utc=True)-own)/pd.Timedelta(hours=1)
+    return df.assign(**{c: hours(c) for c in times})
+
+def _set_aside(train, valid, case, fields):
+    "Texts and times that are no features and tell the outcome, of which nobody said that they come too late"
+    used = {case.problem.time, case.problem.id, case.cluster, *case.problem.groups}
+    asked = [
+        f.name for f in getattr(fields, 'fields', fields)
+        if f.role == 'context' and f.kind in _SET_ASIDE and f.known_at_decision and f.name not in used]
+    asked = [c for c in asked if c in train]
+    if not asked: return []
+    how = Resamples(train[case.cluster] if case.cluster else None)
+    rows = _as_hours(train, asked, case.problem.time)
+    found = suspected(rows, case.problem, asked, resamples=how, after=valid)
+    times = [c for c in found if kind_of(rows[c]) == 'time']
+    return [c for c in found if c not in times or len(times) > 1]
+
 def _resolve_first(case, skills, blockers):
     "Leaks and risks, and what earlier stages left to be resolved"
     told = skills.drop(never_back(case.train, case.valid, skills.index))
@@ -99,6 +124,19 @@ def _settled(case, models):
     score = np.asarray(models['scores'][models['best']], float)
     is_chance = score.ndim == 1 and score.min() >= 0 and score.max() <= 1
     return fall_at_end(y, score if is_chance else None)
+
+def _curve_to_bar(case, models):
+    """The learning curve of the better family, or that of the other one where only that gets to the bar
+
+    The family that is better with few rows need not be the one that gains most by more of them."""
+    target = _bar_of(case, models)['target']
+    scores = {r['model']: r['value'] for r in models['table']}
+    best, other = sorted(FAMILIES, key=lambda k: k != models['best'])
+    curve = learning_curve(case, best, scores[best])
+    is_short = scores[best] is not None and scores[best] < target
+    if not is_short or _gets_to(curve, target): return curve
+    second = learning_curve(case, other, scores[other])
+    return second if _gets_to(second, target) else curve
 
 _NOTHING_MORE = dict(over={}, adversarial=[], hypotheses={})
 
@@ -129,7 +167,7 @@ def assess(
 
     Of production only columns are read, never outcomes.
     The parts: bar, timed, rows, settled, models, columns, together, signal, learning, ceiling, stability,
-    value, parts, hypotheses, leaks, risks, harms, blocked, open."""
+    value, parts, hypotheses, aside, leaks, risks, harms, blocked, open."""
     case = make_case(train, valid, problem, fields, settings)
     production = admit_production(context.production, fields)
     blockers, look = context.blockers or {}, case.sample[:10_000]
@@ -148,13 +186,14 @@ def assess(
     evidence |= dict(
         together=measure_together(case, models),
         signal=measure_signal(case, models),
-        learning=learning_curve(case, models['best'], models['score']['value']),
+        learning=_curve_to_bar(case, models),
         ceiling=measure_ceiling(case, models, settings.only_verdict))
     evidence |= dict(
         stability=stability | dict(adversarial=more['adversarial']),
         value=measure_value(case, models, stability['outcomes']),
         parts=measure_parts(case, models),
         hypotheses=more['hypotheses'])
+    evidence |= dict(aside=_set_aside(train, valid, case, fields))
     return evidence | _resolve_first(case, skills, blockers)
 
 # %% ../../nbs/feasibility/08_study.ipynb #83a48e9d
@@ -305,7 +344,7 @@ def _part_facts(e):
     "Parts of the rows that reach the bar, and those that gain nothing"
     reach = [p['part'] for p in e['parts'] if p['stands_out']]
     idle = [p['part'] for p in e['parts'] if p['idle']]
-    return dict(segments=reach, idle=idle)
+    return dict(segments=reach, idle=idle, aside=e.get('aside', []))
 
 def _ceiling_fact(e):
     "Do rows that look alike allow the minimum?"
@@ -320,6 +359,11 @@ def rows_to_bar(
     "Number of training rows with which a model reaches the agreed minimum"
     curve = evidence['learning']
     return rows_needed(curve['fit'], evidence['bar']['target']) if curve else None
+
+def _gets_to(curve, target):
+    "Does a learning curve get to a score with more rows, but at most fifty times as many?"
+    if curve is None: return False
+    return _is_in_reach(rows_needed(curve['fit'], target), curve['sizes'][-1])
 
 def _is_in_reach(need, n):
     "Do at least half of the fitted curves get to the bar, with more rows, but at most fifty times as many?"

@@ -198,6 +198,13 @@ RULES = [
         why='only a part of the rows reaches the bar: {segments}',
         next='limit the first release to this part, and compute its worth again'),
     Rule(
+        name='what was set aside tells the outcome',
+        holds=itemgetter('aside'),
+        verdict='insufficient_evidence',
+        why='the features do not reach the bar, but columns that were set aside tell the outcome: {aside}',
+        next='find out when each is known: make it a feature in dictionary.yaml if that is before the '
+             'decision, else say `known_at_decision: false`; then assess again'),
+    Rule(
         name='labels cap the score',
         holds=_capped,
         verdict='no_go',
@@ -243,6 +250,7 @@ _STANDS_FOR = dict( # What is told in the place of a fact, where no case is at h
     worth_said='(how likely, and whether the interval or an end of a range holds a loss)',
     driver='(its name)',
     segments='(which)',
+    aside='(which)',
     changed='(the day, and both scores)',
     changed_late='(the day, and both scores)',
     rows_said='(how many rows it takes)',
@@ -300,6 +308,7 @@ FACTS = _IN_THE_WAY | dict( # What the rules read, here of a model that passes
     worth_said='yes',
     driver='',
     segments=[],
+    aside=[],
     idle=[],
     ceiling='unknown',
     more_rows=False,

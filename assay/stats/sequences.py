@@ -217,6 +217,22 @@ def _is_mean_of_all(s):
         if told > .02*len(y)*y.var() and fdtr(*free, ratio) < _CHANCE: return True
     return False
 
+_FEWEST_GROUPS = 30 # Groups of one size, of different outcomes, that are all present
+
+def _is_mean_of_few(s, most=8):
+    """Is the number of a group the mean of its few outcomes, in all groups of some size?
+
+    A group of which a row stands in another table is smaller here, and its mean is another one."""
+    known = np.isfinite(s.x)
+    x, y, code = s.x[known], s.y[known], np.unique(s.group[known], return_inverse=True)[1]
+    n = np.bincount(code)
+    value, mean, squares = (np.bincount(code, v)/n for v in (x, y, y**2))
+    is_mixed = squares-mean**2 > 1e-6*y.var()
+    is_equal = np.abs(value-mean) <= 2e-3*y.std()
+    sizes = [is_mixed & (n == k) for k in range(2, most+1)]
+    found = [is_equal[of] for of in sizes if of.sum() >= _FEWEST_GROUPS and np.ptp(value[of]) > 0]
+    return any(equal.mean() >= .99 for equal in found)
+
 # %% ../../nbs/stats/07_sequences.ipynb #99791095
 _LARGEST = 1e100 # Numbers above are not judged, since their squares have no place in a float
 _WINDOWS = (8, 3) # Rows ahead and behind, at most
@@ -293,7 +309,7 @@ def built_of_outcomes(
     "What says that a number was computed from present or later outcomes"
     if np.isfinite(s.x).sum() < _FEWEST or not _is_within_range(s): return ''
     s = _in_reach(s)
-    if not np.nanstd(s.steps[0]): return ALL if _is_mean_of_all(s) else ''
+    if not np.nanstd(s.steps[0]): return ALL if _is_mean_of_all(s) or _is_mean_of_few(s) else ''
     if _is_window_ahead(s): return COMING
     present, follows, leaves = _of_steps(s)
     if present or _is_own_within(s): return OWN

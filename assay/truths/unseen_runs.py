@@ -26,6 +26,7 @@ from ..feasibility.case import StudySettings
 from ..feasibility.study import StudyContext, assess, decide
 from ..problem.agreement import make_problem
 from ..models.estimators import as_target
+from ..stats.intervals import Resamples
 from ..stats.metrics import METRICS, score
 from .known_truths import declare_known
 from .truth_runs import share
@@ -115,7 +116,8 @@ def _copies(case):
 def _leaks(case):
     "Columns that may know the answer, one sentence each"
     said = declared_legitimate(case.fields.fields)
-    found = suspected(case.train, case.problem, case.features, said, after=case.valid)
+    how = Resamples(case.train[case.cluster] if case.cluster else None)
+    found = suspected(case.train, case.problem, case.features, said, how, case.valid)
     return [f'exploration: {c}' for c in found]
 
 def judge(
