@@ -1,5 +1,5 @@
 """Another unit is told from a change of the world: rain, counts, ratings and weather that change by
-themselves came in no other unit, whatever their zeros do; values that were converted are named, zeros or not"""
+themselves came in no other unit, whatever their zeros do; converted values are named, zeros or not"""
 
 import numpy as np
 import pandas as pd

@@ -73,7 +73,8 @@ def explain_prediction(
     contributions = [told(r) for r in why['table'].itertuples()]
     of = subject.explained_class or None
     return dict(id=record['id'], score=float(subject.number(case)[0]), served=record['score'], unit=unit,
-                of=of, exact=why['exact'], usual_rows=why['n'], contributions=contributions, flip=_flip(flips))
+                of=of, exact=why['exact'], usual_rows=why['n'],
+                contributions=contributions, flip=_flip(flips))
 
 _USUAL = 2000 # Training rows that say which values are usual
 

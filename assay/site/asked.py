@@ -92,7 +92,9 @@ def _metric_words(
 
 def answers_beside(
     problem:Problem, # The agreement
+    live:bool=True, # As for `decided_words`
 )->dict: # Key `about` of a question to sentences
     "Answers that no single stage gives"
-    of_problem = dict(changed=decided_words, unbuilt=_unbuilt_words, words=_metric_words)
+    def changed(problem): return decided_words(problem, live)
+    of_problem = dict(changed=changed, unbuilt=_unbuilt_words, words=_metric_words)
     return dict(trust=trust_words(load_rates())) | {k: say(problem) for k,say in of_problem.items()}

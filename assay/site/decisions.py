@@ -266,13 +266,19 @@ def _sentences(records, problem, waived=_waived_words):
         'The test set': _opened_times(by['The test set'])}
     return told | {r.title: f'{r.fault}.' for r in records if r.fault}
 
+_BESIDE_THIS = (
+    'Who approved or rejected a model stands on the page of decisions, which each signature writes again; '
+    'this page is written before people sign.')
+
 def decided_words(
     problem:Problem, # The agreement
+    live:bool=True, # Is it said now? A page stays as it is while people sign, so it cannot say who has
 )->list: # Each `Claim`
     "What people decided, in sentences: about the last model, waivers, the criterion, the test rows"
     records = read_decisions(problem)
     places = {r.title: f'decisions.html#{_anchor(n)}' for n,r in enumerate(records, 1)}
-    told = _sentences(records, problem, _waived_today).items()
+    found = _sentences(records, problem, _waived_today)
+    told = (found if live else found | {'Approvals and keys': _BESIDE_THIS}).items()
     def basis(n, title): return Basis(f'said-decided-{n}', links=((title, places[title]),))
     return [Claim(text, basis(n, title)) for n,(title,text) in enumerate(told, 1)]
 

@@ -45,7 +45,8 @@ def build_pages(
     """Write every page of the site
 
     The pages beside the front page are made also where a report could not be shown."""
-    try: written = list(map(explain_page, build_site(stops, BESIDE, answers_beside(load_problem()))))
+    said = answers_beside(load_problem(), live=False)
+    try: written = list(map(explain_page, build_site(stops, BESIDE, said)))
     finally: beside = [write(list(load_stages())) for write in WRITTEN]
     return written + beside
 
