@@ -70,7 +70,7 @@ def measure_value(
 )->dict: # `value`, `low`, `high`, `p_positive`, `n`, `driver`, `strength`, `saved`, `per_row`; or None
     """Net value per year of the decision against today's rule; None where costs or volume are not declared
 
-    Where the interval holds gain and loss, `loses_at` has the ends of ranges that alone make it a loss;
+    Unless the whole interval is a loss, `loses_at` has the ends of ranges that alone make it one;
     `judged_by` is that of the agreement."""
     p, scores = case.problem, outcomes['scores']
     is_priced = all(p.costs.get(k) is not None for k in _PRICED[p.task])
@@ -83,7 +83,7 @@ def measure_value(
     worth = {k: year[k] for k in ('value', 'low', 'high', 'p_positive')} | dict(saved=saving_of(saved))
     per_row = {k: float(paid[k].mean()) for k in scores}
     driver = driver or 'none is declared as a range'
-    loses_at = _loses_at(case, models, outcomes) if year['low'] <= 0 < year['high'] else []
+    loses_at = _loses_at(case, models, outcomes) if year['high'] > 0 else []
     worth |= dict(loses_at=loses_at, judged_by=p.judged_by, driver=driver, strength=strength)
     return worth | dict(n=len(outcomes['y']), per_row=per_row)
 

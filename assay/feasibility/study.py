@@ -315,9 +315,9 @@ def worth_of(
     gain, else `open`. It is `open` too where an end of a declared range alone makes it a loss, unless people
     agreed to judge by the estimate (`judged_by`)."""
     if value is None: return 'unknown'
-    if value['low'] > 0: return 'yes'
     if value['high'] < 0: return 'no'
     by_ends = value['loses_at'] and value.get('judged_by', 'interval') == 'interval'
+    if value['low'] > 0 and not by_ends: return 'yes'
     return 'likely' if value['p_positive'] >= sure and not by_ends else 'open'
 
 def _end_words(end):
@@ -331,9 +331,10 @@ def _worth_said(value):
     if worth not in ('likely', 'open'): return worth
     share = f"gains in {value['p_positive']:.0%} of the simulated years"
     ends = ', '.join(map(_end_words, value['loses_at']))
-    because = f"; one end of a range alone makes it a loss: {ends}" if ends else ''
+    across = ['the interval of a year holds a loss'] if value['low'] <= 0 else []
+    alone = [f'one end of a range alone makes it a loss: {ends}'] if ends else []
     told = dict(likely=f'likely ({share}), not shown', open=f'open ({share})')[worth]
-    return f"{told}: the interval of a year holds a loss{because}"
+    return f"{told}: {'; '.join([*across, *alone])}"
 
 def _worth_facts(e):
     "Whether it pays, and which declared range matters most"
