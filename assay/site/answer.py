@@ -127,7 +127,8 @@ def _by_interval(metrics, problem):
             f"would miss the agreed {' and the agreed '.join(missed)}.")
 
 def _threshold_because(metrics, problem):
-    "Where the threshold comes from"
+    "Where the threshold comes from; empty where decisions are made by none"
+    if 'threshold' not in metrics: return ''
     if not _is_priced(problem): return 'both errors count the same, since problem.yaml states no costs'
     if not 0 < (wanted := _asked_by(problem)) < 1:
         return 'by the costs of problem.yaml no probability changes what costs less'
