@@ -51,7 +51,7 @@ def read_yaml_text(text):
 
 def test_a_bump_of_a_linter_changes_no_stage(stages, tmp_path):
     assert moved(stages, "ruff", tmp_path) == set()
-    assert moved(stages, "pytest", tmp_path) == {"coverage", "site"}  # which tell what the tests said
+    assert moved(stages, "pytest", tmp_path) == {"coverage"}  # which reads what the tests said
 
 
 def test_a_bump_of_scikit_learn_changes_every_stage_that_fits(stages, tmp_path):

@@ -32,7 +32,7 @@ from ..problem.agreement import Problem
 from ..problem.requirements import data_gaps, requirements_table
 from ..problem.weighting import weight_checks
 from ..stats.intervals import Resamples
-from ..stats.values import as_label
+from ..stats.values import as_label, counted_class
 
 # %% ../../nbs/explore/14_overview.ipynb #4b710eee
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -222,8 +222,8 @@ class Exploration:
 
     def counted(self)->str: # A sentence
         "Which class a rate on this page is the share of, where there are three or more"
-        p, y = self.problem, self.train[self.problem.target].astype(str)
-        named = str(p.positive) if (y == str(p.positive)).any() else y.value_counts().sort_index().idxmax()
+        p = self.problem
+        named = counted_class(self.train[p.target], p.positive)
         return (f'Below, *the label* is one class against all others: {p.target} = {named}. '
                 'Each rate is its share, and each AUC tells it from the rest.')
 

@@ -58,13 +58,13 @@ CONVERSIONS = { # What came and what was expected, to the factor and the summand
     'a thousand times as much': (1/1000, 0),
     'a thousandth': (1000, 0)}
 
-_SPELLED = [ # How a dictionary may write a unit, and its name in `CONVERSIONS`
-    'mi: miles', 'km: kilometres', 'nmi: nautical miles', 'm: metres', 'ft: feet', 'in: inches',
-    'cm: centimetres', 'mm: millimetres', 'kg: kilograms', 'lb: pounds', 'm/s: metres a second',
-    'km/h: kilometres an hour', 'mph: miles an hour', 'kn: knots', 'kt: knots', 'C: Celsius', '°C: Celsius',
-    'F: Fahrenheit', '°F: Fahrenheit', 'K: kelvin', 's: seconds', 'min: minutes', 'h: hours', 'd: days',
-    'seconds: seconds', 'minutes: minutes', 'hours: hours', 'days: days']
-_WORDS = dict(line.split(': ') for line in _SPELLED)
+_WORDS = { # How a dictionary may write a unit, and its name in `CONVERSIONS`
+    'mi': 'miles', 'km': 'kilometres', 'nmi': 'nautical miles', 'm': 'metres', 'ft': 'feet',
+    'in': 'inches', 'cm': 'centimetres', 'mm': 'millimetres', 'kg': 'kilograms', 'lb': 'pounds',
+    'm/s': 'metres a second', 'km/h': 'kilometres an hour', 'mph': 'miles an hour', 'kn': 'knots',
+    'kt': 'knots', 'C': 'Celsius', '°C': 'Celsius', 'F': 'Fahrenheit', '°F': 'Fahrenheit', 'K': 'kelvin',
+    's': 'seconds', 'min': 'minutes', 'h': 'hours', 'd': 'days', 'seconds': 'seconds',
+    'minutes': 'minutes', 'hours': 'hours', 'days': 'days'}
 
 def _expects(name, word):
     "Does a conversion expect a unit: miles in `kilometres for miles`?"

@@ -136,12 +136,13 @@ def section_sums(
 
 def ml_test_metrics(
     rows:list, # From `ml_test_rows`
-)->dict: # `ml_test_score`, the smallest of the four sums, and each sum
+)->dict: # `ml_test_score`, the smallest of the four sums; `ml_test_level`, its name; and each sum
     "The score, and the points of the sections, of which it is the smallest"
     sums = section_sums(rows)
-    score = metric(min(sums.values()), n=len(rows), better='higher')
+    least = min(sums.values())
+    score = metric(least, n=len(rows), better='higher')
     of_sections = {f'ml_test_{s}': metric(v, n=7, better='higher') for s,v in sums.items()}
-    return dict(ml_test_score=score) | of_sections
+    return dict(ml_test_score=score, ml_test_level=metric(level(least))) | of_sections
 
 def level(
     score:float, # ML Test Score, 0 to 7

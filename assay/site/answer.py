@@ -185,32 +185,12 @@ def _looks(metrics, problem):
 def _tested_year(metrics, problem): return _year_of('saving_per_1000', metrics, problem)
 def _within_year(metrics, problem): return _year_of('saving_within', metrics, problem)
 
-def _level_words(metrics, problem):
-    "What the authors of the ML Test Score call a score"
-    from assay.release.ml_test_score import level
-    return level(_value(metrics, 'ml_test_score'))
-
 _COMPUTED = dict( # Name in a sentence to what computes its words
     item_states=lambda metrics, problem: _listed(metrics, _STATES),
     week_decisions=lambda metrics, problem: _listed(metrics, _WEEKS),
     left_to_sign=_left_to_sign, looks=_looks, by_interval=_by_interval,
     threshold_because=_threshold_because, forecast_beside=_forecast_beside,
-    tested_year=_tested_year, within_year=_within_year, ml_test_level=_level_words)
-
-def _turned(m):
-    "A number with its interval, the sign turned; one without an interval stays so"
-    ends = dict(low=m.get('high'), high=m.get('low'))
-    return m | {k: v if v is None else -v for k,v in (ends | dict(value=m.get('value'))).items()}
-
-# Scores that feasibility counts so that more is better, a loss below zero
-_SCORES = ('model', 'rule')
-
-def _as_read(name, m, problem):
-    "A loss as it is, above zero, and a gain above zero where it is better, whatever sign a stage counts with"
-    is_loss = bound_word(problem.metric) == 'most' and isinstance(m['value'], int | float)
-    is_score = name in _SCORES and m.get('better') == 'higher'
-    is_gain = name.startswith('gain') and m.get('better') == 'lower'
-    return _turned(m) if is_loss and (is_score or is_gain) else m
+    tested_year=_tested_year, within_year=_within_year)
 
 def fill(
     sentence:str, # With names of metrics in braces, such as `reaches {test} on {test.n:count} rows`
@@ -230,7 +210,7 @@ def fill(
         if m.get('value') is None:
             lacks.append(name)
             return ''
-        return _in_words(_as_read(name, m, problem), spec, problem)
+        return _in_words(m, spec, problem)
     res = _NAMED.sub(said, sentence)
     return '' if lacks else res
 
@@ -251,8 +231,7 @@ class Sentence:
     stage:str = '' # Stage of that cell; the one that says the sentence, where empty
 
 def _lies(m):
-    "Where an interval lies beside zero, above where it is better; a number without an interval lies nowhere"
-    m = _turned(m) if m.get('better') == 'lower' else m
+    "Where an interval lies beside zero; a number without an interval lies nowhere"
     low, high = m.get('low'), m.get('high')
     if low is None or high is None: return ''
     return 'above' if low > 0 else 'below' if high < 0 else 'across'

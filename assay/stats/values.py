@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['kind_of', 'whole_numbers', 'distinct_values', 'as_numbers', 'in_reach', 'open_coded', 'read_coded', 'mix',
-           'binary_label', 'Label', 'as_label']
+           'counted_class', 'binary_label', 'Label', 'as_label']
 
 # %% ../../nbs/stats/00_values.ipynb #a9d7f00e
 import dataclasses
@@ -110,6 +110,13 @@ def mix(
         return z ^ (z >> np.uint64(31))
 
 # %% ../../nbs/stats/00_values.ipynb #41d6aaf4
+def counted_class(
+    y:pd.Series, # Classes
+    positive=1, # Class that the decision is about, where there is one
+): # The class
+    "The class that rates count against all others: the one that is named, else the most frequent"
+    return positive if (y == positive).any() else y.value_counts().sort_index().idxmax()
+
 def binary_label(
     y:pd.Series, # Target
     positive=1, # Value that the decision is about
@@ -121,8 +128,7 @@ def binary_label(
         said = f"{n} of {len(y)} labels in {y.name!r} are missing; expected a label in every row"
         raise ValueError(f"{said}: set those rows aside first")
     if task == 'regression': return (y > y.median()).to_numpy().astype('int64')
-    is_there = (y == positive).any() or task == 'binary'
-    chosen = positive if is_there else y.value_counts().sort_index().idxmax()
+    chosen = positive if task == 'binary' else counted_class(y, positive)
     return (y == chosen).to_numpy().astype('int64')
 
 # %% ../../nbs/stats/00_values.ipynb #6cf0e7a4
