@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 from small import run
+from test_init import ORDER
 from test_whole import edit_yaml, make_project
 from tiny import inside
 
@@ -21,22 +22,6 @@ from assay.data.prepared import prepare_rows, read_raw
 from assay.problem.agreement import make_problem
 from assay.project.proposal import draft
 
-STAGES = [
-    "problem",
-    "data",
-    "explore",
-    "responsible",
-    "feasibility",
-    "baseline",
-    "experiments_linear",
-    "experiments_forest",
-    "experiments_boosting",
-    "evaluation",
-    "package",
-    "monitoring",
-    "coverage",
-    "readiness",
-]
 RESAMPLED = ["explore", "responsible", "baseline", "evaluation", "monitoring"]
 TUNED = ["experiments_linear", "experiments_forest", "experiments_boosting"]
 FEW = {s: dict(n_boot=20) for s in RESAMPLED} | {s: dict(n_boot=20, n_trials=1) for s in TUNED}
@@ -130,7 +115,7 @@ def name_of(f):
 
 def run_every_stage(folder, n_quarantined):
     "Each stage ends with a verdict, whatever those before it left"
-    for stage in STAGES:
+    for stage in ORDER:
         done = run(sys.executable, "-m", "assay.pipeline.stage", stage, cwd=folder)
         assert done.returncode == 0, (stage, (done.stdout + done.stderr)[-2000:])
         assert read_json(folder / f"reports/{stage}/metrics.json")["verdict"]

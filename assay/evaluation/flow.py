@@ -17,6 +17,7 @@ from .scores import plot_intervals, plot_precision_recall, score_table
 from ..models.estimators import fit_final, make_spec, predict_score
 from ..models.features import feature_frame
 from ..models.practice import rule_params
+from ..stats.metrics import log_losses
 from ..stats.scored import Comparison, Scored
 
 # %% ../../nbs/evaluation/02_flow.ipynb #2f08dfc7
@@ -136,8 +137,7 @@ def row_losses(
     y = np.asarray(scored.y)
     s = np.asarray(scored.score)
     if scored.task == 'regression': return np.abs(y-s)
-    p = s[np.arange(len(y)), y] if s.ndim == 2 else np.where(y == 1, s, 1-s) # of what happened
-    return -np.log(np.clip(p, 1e-7, 1))
+    return log_losses(y, s)
 
 # %% ../../nbs/evaluation/02_flow.ipynb #181ad583
 @literal_text

@@ -18,7 +18,7 @@ from ..core.rendering import metric_name
 from ..explore.associations import feature_associations
 from ..models.features import sample_rows
 from ..stats.intervals import count_groups, ends_of, replicate
-from ..stats.metrics import METRICS, weighted_metric
+from ..stats.metrics import metric_sign, weighted_metric
 from ..stats.scored import Scored
 
 # %% ../../nbs/evaluation/03_importance.ipynb #b7bd4920
@@ -163,7 +163,7 @@ def rank_groups(
 def _fall(few, columns, rng, shuffling):
     "By how much the metric gets worse when some columns are shuffled"
     scored = few.scored
-    sign = 1 if METRICS[few.scored.metric]['better'] == 'higher' else -1
+    sign = metric_sign(few.scored.metric)
     scores = [few.model(_shuffled(few.X, columns, rng)) for _ in range(shuffling.n)]
     def metric(s): return weighted_metric(scored.metric, scored.y, s, scored.weight)
     measure = [metric(scored.score), *map(metric, scores)]

@@ -19,7 +19,7 @@ from ..core.artifacts import check_file, metric as as_metric, only_writer, to_js
 from ..core.figures import literal_text
 from ..core.rendering import metric_name
 from ..stats.intervals import Resamples, interval, is_better, mean_interval
-from ..stats.metrics import METRICS, metrics_to_show, score, sort_scores, weighted_mean
+from ..stats.metrics import metric_sign, metrics_to_show, score, sort_scores, weighted_mean
 from ..stats.scored import Comparison, Scored
 from ..models.features import sample_rows
 from ..models.estimators import fit_rows, predict_score
@@ -59,7 +59,7 @@ def choose_candidate(
     """The simplest candidate that the best one does not beat by more than chance
 
     The interval of their paired difference, by the agreed metric, decides."""
-    sign = 1 if METRICS[compared.metric]['better'] == 'higher' else -1
+    sign = metric_sign(compared.metric)
     def worth(name): return sign*score(compared.metric, compared.y, compared.scores[name], compared.weight)
     best = max(compared.scores, key=worth)
     for name in compared.scores:
@@ -217,7 +217,7 @@ def median_gain(
     weight=None, # How much each row counts; all the same by default
 )->dict: # `value`, `low`, `high` of the median, above zero where the scores are better; `n`, how many scores
     "Median gain of several scores over a reference; no interval for fewer than eight"
-    sign = 1 if METRICS[metric]['better'] == 'higher' else -1
+    sign = metric_sign(metric)
     base = score(metric, y_true, reference, weight)
     gains = np.sort([sign*(score(metric, y_true, s, weight)-base) for s in scores])
     if not np.isfinite(gains).all(): return as_metric(None, n=len(gains))

@@ -12,7 +12,7 @@ import dataclasses, math
 
 import numpy as np, pandas as pd
 
-from ..stats.metrics import METRICS, score as metric_score, weighted_metric
+from ..stats.metrics import METRICS, metric_sign, score as metric_score, weighted_metric
 from ..stats.intervals import Resamples, blocks_of, measured_ends, weights_of
 from ..stats.values import Label
 from ..models.features import feature_fields, feature_frame, NUMERIC
@@ -48,7 +48,7 @@ class Case:
     X:pd.DataFrame = None # Features of all rows of both, in the types of a model
 
     @property
-    def sign(self): return 1 if METRICS[self.problem.metric]['better'] == 'higher' else -1
+    def sign(self): return metric_sign(self.problem.metric)
 
     @property
     def y(self): return self.valid[self.problem.target].to_numpy()

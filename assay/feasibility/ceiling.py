@@ -17,7 +17,7 @@ from .case import (
     FAMILIES, Case, case_blocks, case_weights, fit_score, measure_kernels, measure_score, point_score)
 from .verdict import as_metric_counts
 from ..models.features import make_preprocessor
-from ..stats.metrics import METRICS, weighted_mean
+from ..stats.metrics import metric_sign, weighted_mean
 
 # %% ../../nbs/feasibility/03_ceiling.ipynb #f5b2a155
 def _twin_means(case, df, group):
@@ -207,7 +207,7 @@ def _in_words(metric): return metric.replace('_', ' ')
 
 def _counted(found, metric):
     "A bound as the metric counts it: the study negates a loss"
-    return as_metric_counts(found, 1 if METRICS[metric]['better'] == 'higher' else -1)
+    return as_metric_counts(found, metric_sign(metric))
 
 def _bound_row(key, name, found, measured_in):
     "One bound; its reason where it is not there"

@@ -44,8 +44,9 @@ def _criterion_rows(e, facts):
     reached = _row('is the minimum reached?', score, minimum, facts['minimum'])
     better = _row('is it better than today?', _plain(models['gain']), margin, facts['margin'])
     bound = e['ceiling']['conflicts']['bound']
-    highest = 'not measured' if bound is None else sign*bound
-    return [reached, better, _row('is there a ceiling?', highest, minimum, facts['ceiling'])]
+    most = 'at most' if sign > 0 else 'at least'
+    highest = 'not measured' if bound is None else f'{most} {sign*bound:.3g}'
+    return [reached, better, _row('do equal rows allow the minimum?', highest, minimum, facts['ceiling'])]
 
 def _data_rows(e, facts):
     "Are there enough rows, and does what they say last?"
@@ -110,11 +111,10 @@ def _more_rows(e):
     if need is None: return f"{n} are too few to tell by a learning curve if more would help."
     if need.get('noisy'): return f"With {n}, the learning curve is too noisy to tell if more would help."
     if need['value'] is None: return f"To the agreed minimum: {say_rows(need)}. There are {n}."
-    fewest = e['learning']['sizes'][0]
-    if need['value'] <= fewest: return f"Fewer than {fewest:,} rows reach the agreed minimum; there are {n}."
-    takes = f"The agreed minimum takes {say_rows(need)}"
-    if need['value'] > e['rows']['train']: return f"{takes}; there are {n}."
-    return f"{takes}; there are {n}, so it is not for lack of rows."
+    takes, fewest = f"The agreed minimum takes {say_rows(need)}", e['learning']['sizes'][0]
+    if need['value'] <= fewest: takes += f', fewer than the smallest part that was tried, {fewest:,}'
+    elif need['value'] <= e['rows']['train']: n += ', so it is not for lack of rows'
+    return f"{takes}; there are {n}."
 
 def _gain_of_double(e):
     "By how much twice the rows would raise the score, by the fitted law; None where there is none to read"

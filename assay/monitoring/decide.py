@@ -21,7 +21,7 @@ from .outcomes import (
     LEAST_DAYS, SCORE, estimated_score, is_as_said, realised, residuals, scores_of, with_outcome)
 from .units import other_units, units_said
 from ..stats.intervals import Resampling, gain as as_gain, weights_of
-from ..stats.metrics import METRICS, weighted_mean
+from ..stats.metrics import METRICS, metric_sign, weighted_mean
 
 # %% ../../nbs/monitoring/08_decide.ipynb #e59bf6ed
 DECISIONS = ('keep', 'watch', 'retrain', 'roll_back', 'repair_data')
@@ -325,14 +325,13 @@ _LASTING = ('miscalibrated', 'target_drift', 'below_estimate') # What has to be 
 def _stands(m, problem):
     "How a score stands to the minimum"
     if m is None or m.get('value') is None: return 'open'
-    sign = 1 if METRICS[problem.metric]['better'] == 'higher' else -1
+    sign = metric_sign(problem.metric)
     better = METRICS[problem.metric]['better']
     return _reach(as_gain(dict(m, better=better)), sign*problem.minimum)
 
 def _is_worse(value, problem):
     "Is a score on the worse side of the minimum?"
-    apart = value-problem.minimum
-    return apart < 0 if METRICS[problem.metric]['better'] == 'higher' else apart > 0
+    return metric_sign(problem.metric)*(value-problem.minimum) < 0
 
 def _stands_said(found, problem, unsaid):
     "Why a score that misses the minimum is not below it; how it is known where it is not; '' where it is met"
@@ -347,7 +346,7 @@ def _stands_said(found, problem, unsaid):
 def _is_below(score, expected, metric):
     "Is a score, interval and all, worse than expected, and outside of the interval of what was expected?"
     if score is None or score.get('low') is None or expected.get('low') is None: return False
-    if METRICS[metric]['better'] == 'higher':
+    if metric_sign(metric) > 0:
         return score['value'] < expected['low'] and score['high'] < expected['value']
     return score['value'] > expected['high'] and score['low'] > expected['value']
 

@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 from ..core.artifacts import check, metric
 from .decide import DECISIONS
-from ..stats.metrics import METRICS
+from ..stats.metrics import METRICS, metric_sign
 
 # %% ../../nbs/monitoring/11_evidence.ipynb #c5549514
 def _spread(m):
@@ -20,7 +20,7 @@ def _spread(m):
 
 def _worst(found, name):
     "The score of the worst of some weeks"
-    sign = 1 if METRICS[name]['better'] == 'higher' else -1
+    sign = metric_sign(name)
     scores = [r['realised']['score'] for r in found]
     known = [m for m in scores if m['value'] is not None]
     return _spread(min(known, key=lambda m: sign*m['value'], default=None))

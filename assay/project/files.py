@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['MOST_ROWS', 'MOST_CELLS', 'WIDE', 'FEWER', 'LABELS', 'Roles', 'draft_dictionary', 'most_rows', 'recode_pairs',
-           'Intake', 'draft_source', 'choose_trials', 'fewest_labels', 'choose_labels', 'Criterion', 'draft_problem']
+           'Intake', 'draft_source', 'choose_trials', 'rows_of_rarest_label', 'choose_labels', 'Criterion',
+           'draft_problem']
 
 # %% ../../nbs/project/02_files.ipynb #5847722b
 import dataclasses, os, re
@@ -166,7 +167,7 @@ def _label_counts(y, task, middle):
     "Rows of each label; of a number, above and below its middle"
     return (y > middle).value_counts() if task == 'regression' else y.value_counts()
 
-def fewest_labels(
+def rows_of_rarest_label(
     splits:dict, # Split to its rows
     target:str, # Column of the target
     task:str, # `binary`, `multiclass` or `regression`
@@ -179,7 +180,7 @@ def fewest_labels(
     return min(int(c.min()) if len(c) >= n_labels else 0 for c in counts)
 
 def choose_labels(
-    fewest:int, # From `fewest_labels`
+    fewest:int, # From `rows_of_rarest_label`
 )->dict: # Section of `params.yaml` to the value that differs from what stands there
     "How many rows of each label every split must have"
     level = next((n for n in LABELS if fewest >= n), LABELS[-1])

@@ -31,7 +31,7 @@ from .read import Reading, is_url, read_table_of
 from ..data.near_duplicates import find_twins
 from .files import (
     FEWER, LABELS, Criterion, Intake, Roles, choose_labels, choose_trials, draft_dictionary, draft_problem,
-    draft_source, fewest_labels, most_rows)
+    draft_source, rows_of_rarest_label, most_rows)
 from .found import MOST_ASIDE, Found, check_features, look
 from .split import (
     as_moments, choose_split, cuts_of, keep_alike, missing_classes, quiet_fallbacks, silent_features)
@@ -408,7 +408,7 @@ def _aside(f):
 def _fewest(plan, read):
     "Rows of the rarer label in the smallest split; as many as are asked for where the rows were not parted"
     if read['fault']: return LABELS[0]
-    return fewest_labels(read['splits'], plan.f.target, plan.f.task)
+    return rows_of_rarest_label(read['splits'], plan.f.target, plan.f.task)
 
 def _decided(plan, best, skill, suspects, fewest):
     "What was decided, which columns are set aside, and how many trials there are, under the names of `Draft`"

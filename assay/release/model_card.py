@@ -33,11 +33,9 @@ def _shown(value):
     if not isinstance(value, int | float): return metric_name(str(value)) if '_' in str(value) else str(value)
     return f'{value:,.0f}' if isinstance(value, int) or abs(value) >= 1000 else f'{value:.3g}'
 
-_ABSENT = 'not computed'
-
 def _say(m):
     "One metric in words: value, interval, n"
-    if m.get('value') is None: return m.get('why') or _ABSENT
+    if m.get('value') is None: return m.get('why') or 'not computed'
     has_ends = m.get('low') is not None and m.get('high') is not None
     ends = [f"{_shown(m['low'])} to {_shown(m['high'])}"] if has_ends else []
     beside = ', '.join(ends + ([f"n {m['n']:,}"] if m.get('n') else []))
@@ -87,9 +85,11 @@ _IN_WORDS = { # What the two counts of groups mean: every group of the second is
     _WORSE: 'groups with a metric worse than was promised, beyond chance, by however little',
     _BADLY: 'groups of these that ask somebody to act: worse by much, and not as the scores said'}
 
-def _watched_groups(numbers):
+def _monitored(found):
     "The numbers of monitoring that there are, the two counts of groups by what they mean"
-    return {_IN_WORDS.get(k, k): v for k,v in numbers.items() if v != _ABSENT}
+    def is_absent(m): return m.get('value') is None and not m.get('why')
+    absent = [k for k,m in _measured(found, 'monitoring').items() if is_absent(m)]
+    return {_IN_WORDS.get(k, k): v for k,v in _numbers(found, 'monitoring', without=absent).items()}
 
 def _source(source):
     "One source of the data as a line"
@@ -143,7 +143,7 @@ def model_card(
         'Evaluation': _priced(_numbers(found, 'evaluation', _OF_MODEL), problem),
         'By group': _by_group(problem, found),
         'Behaviour': [_why(found, 'evaluation', 'behaviour')],
-        'Monitoring': _watched_groups(_numbers(found, 'monitoring'))}
+        'Monitoring': _monitored(found)}
     open_ = {
         'Risks': _texts(problem.risks, 'risk'),
         'Assumptions': _texts(problem.assumptions, 'statement'),

@@ -27,7 +27,7 @@ from ..feasibility.study import StudyContext, assess, decide
 from ..problem.agreement import make_problem
 from ..models.estimators import as_target
 from ..stats.intervals import Resamples
-from ..stats.metrics import METRICS, score
+from ..stats.metrics import metric_sign, score
 from .known_truths import declare_known
 from .truth_runs import share
 from .unseen_worlds import UNSEEN
@@ -184,7 +184,7 @@ def plain_rule(
     y = as_target(df.y, task, problem.positive, sorted(df.y.unique()) if task == 'multiclass' else None)
     X = _words_and_numbers(df[case.features])
     today = _todays_groups(df, problem.today['columns'])
-    sign = 1 if METRICS[problem.metric]['better'] == 'higher' else -1
+    sign = metric_sign(problem.metric)
     scores = []
     for learn, held in KFold(n_folds, shuffle=True, random_state=0).split(X):
         said = [_plain_scores(X, y, task, learn, held), _todays_scores(today, y, task, learn, held)]
