@@ -29,7 +29,7 @@ from .questions import ABOUT_ITEMS, GROUPS, Question
 # %% ../../nbs/project/22_answers.ipynb #c80d7a1d
 _TEXTS = ('title', 'question', 'metric', 'judged_by', 'decision.who', 'decision.when', 'decision.action',
           'decision.changes', 'today.description', 'costs.currency', 'costs.unit', 'value.currency', 'unit')
-SILENT = ( # What a problem may say, and no question asks: it has a default
+SILENT = ( # What a problem may say, and has a default; some of it is asked for until people have agreed
     'persons', 'unit', 'costs.currency', 'value.years', 'limits.acted_share', 'judged_by')
 _LISTS = ('decision.alternatives', 'today.columns', 'groups', 'sensitive', 'out_of_scope')
 _ENTRIES = ('stakeholders', 'sources', 'hypotheses', 'assumptions', 'risks')

@@ -124,6 +124,16 @@ _SYSTEMS = { # How does it fit into the systems?
 ABOUT_ITEMS = _REASONS | _FITNESS | _RULES | _SYSTEMS
 
 # %% ../../nbs/project/21_questions.ipynb #e04b1086
+_ROW = {
+    'unit': Help(
+        'what is one row?', OWNER,
+        'the pages call a row by this name',
+        'order'),
+    'persons': Help(
+        'does a row describe a person: yes or no?', SECURITY,
+        'pages that are committed show real rows only where none does',
+        'no')}
+
 _DECISION = {
     'decision.who': Help(
         'who decides?', OWNER,
@@ -151,6 +161,10 @@ _DECISION = {
         '[shop, weekday]')}
 
 _COSTS = {
+    'costs.currency': Help(
+        'in which currency are costs and value given?', FINANCE,
+        'nobody can read an amount without it',
+        'EUR'),
     'costs.false_positive': Help(
         'what does it cost to act for nothing?', FINANCE,
         'the threshold follows from it',
@@ -180,7 +194,11 @@ _VALUE = {
     'value.run_cost_per_year': Help(
         'what does running it cost in a year?', FINANCE,
         'it must be earned each year',
-        '{value: 20000, low: 10000, high: 40000, why: service and a tenth of a person}')}
+        '{value: 20000, low: 10000, high: 40000, why: service and a tenth of a person}'),
+    'value.years': Help(
+        'for how many years is it expected to run?', FINANCE,
+        'the cost of building is spread over them, and until it is said over a single one',
+        '3')}
 
 GROUPS = 'limits.groups' # Asked where groups are watched and nobody has said a limit, or that there is none
 
@@ -251,7 +269,7 @@ _CRITERION = {
         'agreed')}
 
 # Key of the agreement to its help
-ABOUT = _DECISION | _COSTS | _VALUE | _LIMITS | _LISTS | _CRITERION
+ABOUT = _ROW | _DECISION | _COSTS | _VALUE | _LIMITS | _LISTS | _CRITERION
 _FIELDS = dict( # Key of an entry of a list to its question
     owner='who owns it?', licence='under which licence may it be used?', access='who may read it?')
 
@@ -308,12 +326,27 @@ def _limits_of_groups(problem):
     said = f"a limit is a mapping such as {{{names[0]}: 0.1}}, of {', '.join(names)}"
     return f"watched: {', '.join(watched)}; {said}"
 
+def _by_default(problem):
+    "What holds by a default that nobody has chosen; no longer asked once people have agreed on the criterion"
+    if not problem.provisional: return []
+    costs, value = problem.costs or {}, problem.value or {}
+    currency = costs.get('currency') or value.get('currency')
+    said = {'unit': problem.unit, 'persons': problem.persons}
+    said |= {'costs.currency': currency, 'value.years': value.get('years')}
+    return [k for k,v in said.items() if v in (None, '')]
+
+def _rank(key):
+    "Where a key stands among those of the agreement; one of an entry stands where its list does"
+    places = [n for n,k in enumerate(ABOUT) if k in (key, key.partition('.')[0])]
+    return min(places, default=len(ABOUT))
+
 def _sorted_keys(problem, again):
     """The open keys: parts of the agreement, then the items that speak of them, since another part
     asks for such an item again; the criterion last"""
     open_keys = [k for g in gaps(problem) for k in _keys_of(problem, g['id'])]
     criterion = [k for k in _keys_of(problem, 'provisional') if k in open_keys]
     parts = [k for k in open_keys if k not in ABOUT_ITEMS and k not in criterion]
+    parts = sorted([*parts, *_by_default(problem)], key=_rank)
     items = [k for k in open_keys if k in ABOUT_ITEMS]
     groups = [GROUPS]*bool(_limits_of_groups(problem))
     return [*parts, *groups, *_DRAFTED*is_drafted(problem), *items, *again, *criterion]
