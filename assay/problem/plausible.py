@@ -110,9 +110,9 @@ class Amount(Shape):
         raise PydanticCustomError('expected', '{tail}', dict(shown=f'{self.value:g}', tail=tail))
 
 _Single = Annotated[float, Field(allow_inf_nan=False), Expected('a number, or value, low and high')]
-_form = Discriminator(lambda v: FORMS[isinstance(v, dict | Amount)])
+def _form_of(v): return FORMS[isinstance(v, dict | Amount)]
 _Tagged = Annotated[_Single, Tag(FORMS[0])] | Annotated[Amount, Tag(FORMS[1])]
-Money = Annotated[_Tagged, _form]
+Money = Annotated[_Tagged, Discriminator(_form_of)]
 
 _Words = Annotated[str | None, Expected('text, so quote a number or a day')]
 
@@ -154,11 +154,16 @@ _KINDS = dict( # How groups are compared, to the type of a limit and its meaning
     gap=(Positive, 'Largest difference of {} between two groups'),
     ratio=(_Share, 'Smallest ratio of {} between two groups'))
 
+def _of_columns(bar):
+    "The type of a limit: one bar for each watched column, or a mapping of a column to its own"
+    either = Annotated[bar, Tag(FORMS[0])] | Annotated[dict[Text, bar], Tag(FORMS[1])]
+    return Annotated[either, Discriminator(_form_of)]
+
 def _group_limits(task):
     "The model of `limits.groups`: a gap and a ratio of each metric; no ratio of one that may be negative"
     pairs = [(m, k) for m in GROUP_METRICS[task] for k in _KINDS if k == 'gap' or m not in SIGNED]
     said = lambda m, k: key(_KINDS[k][1].format(m.replace('_', ' ')), None)
-    fields = {f'{m}_{k}': (_KINDS[k][0], said(m, k)) for m,k in pairs}
+    fields = {f'{m}_{k}': (_of_columns(_KINDS[k][0]), said(m, k)) for m,k in pairs}
     return create_model(f'{task.title()}GroupLimits', __base__=Shape, **fields)
 
 GROUP_LIMITS = {task: _group_limits(task) for task in GROUP_METRICS} # Task to the model of `limits.groups`
@@ -186,7 +191,17 @@ def _numbers(p):
     apart = shape_faults(GROUP_LIMITS[p.task], groups, 'limits.groups') if isinstance(groups, dict) else []
     costs = shape_faults(COSTED[p.task], p.costs, 'costs')
     value = shape_faults(Value, p.value, 'value')
-    return costs + value + shape_faults(Limits, p.limits, 'limits') + apart
+    return costs + value + shape_faults(Limits, p.limits, 'limits') + (apart or _limited_faults(p, groups))
+
+def _limited_faults(p, limits):
+    "Limits of groups in columns that nobody watches"
+    lists = [x for x in (p.groups, p.sensitive) if isinstance(x, list | tuple)]
+    watched = [c for x in lists for c in x]
+    given = limits.items() if isinstance(limits, dict) else ()
+    named = [(k, c) for k,bar in given if isinstance(bar, dict) for c in bar]
+    expected = f"expected a column of groups or sensitive: {', '.join(map(str, watched)) or 'there is none'}"
+    return [f'limits.groups.{k} names column {c!r}; {expected}' for k,c in named if c not in watched]
+
 
 # %% ../../nbs/problem/02_plausible.ipynb #6b75b46c
 QUESTIONS = dict(
