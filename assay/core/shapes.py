@@ -48,9 +48,12 @@ def meant(
 def listed(
     names, # Names, or any values
     nothing:str='none', # What is said where there are none
-)->str: # Such as `R10, R14`
+    most:int=None, # How many are named; all by default
+)->str: # Such as `R10, R14`, or `R10, R14 and 3 more`
     "Names in a sentence, as people write them"
-    return ', '.join(map(str, names)) or nothing
+    told = [*map(str, names)]
+    rest = f' and {len(told)-most} more' if most and len(told) > most else ''
+    return ', '.join(told[:most])+rest or nothing
 
 # %% ../../nbs/core/00_shapes.ipynb #e93441e4
 _SHOWN = str | int | float | list | tuple | dict | None # A data frame would fill the sentence

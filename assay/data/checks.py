@@ -134,6 +134,13 @@ def _reviewed_again(problem, dictionary):
     parts = changed_answers({REVIEW: dictionary.reviewed}, now).get(REVIEW)
     return words_again(dictionary.reviewed, parts) if parts else ''
 
+def _lacks(lost):
+    "Which gaps the dictionary has, each kind with its columns"
+    if not lost: return 'nothing is missing'
+    by_kind = pd.DataFrame(lost).groupby('what', sort=False).id
+    of = [f'{what}: {listed(names, most=5)}' for what,names in by_kind]
+    return f"{count_of(len(lost), 'gap')} ({'; '.join(of)})"
+
 def _described(dictionary, splits, again=''):
     "F32: is every column described, does every split obey, and does every feature speak in training?"
     silent = _silent(dictionary, next(iter(splits.values())))
@@ -143,8 +150,7 @@ def _described(dictionary, splits, again=''):
     said_breaking = [f'{k} ({n} rows)' for k,n in breaking.items()]
     why = (
         f"{count_of(len(dictionary.fields), 'column')} described, {_review(dictionary.reviewed, again)}; "
-        f"{count_of(len(lost), 'gap')} in "
-        'meaning, unit, source or review; features without a value in training, of which nothing is learnt: '
+        f'{_lacks(lost)}; features without a value in training, of which nothing is learnt: '
         f'{listed(silent)}; splits that break the dictionary: {listed(said_breaking)}')
     status = 'fail' if breaking else 'unanswered' if lost or silent or again else 'pass'
     return check('F32', status, why, 'dictionary.yaml')

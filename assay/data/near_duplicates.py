@@ -12,7 +12,7 @@ import hashlib
 import numpy as np, pandas as pd
 from scipy.special import fdtrc
 
-from ..core.shapes import check_columns
+from ..core.shapes import check_columns, listed
 from ..stats.neighbours import alike, nearest_rows, places_of, standing_out
 
 # %% ../../nbs/data/12_near_duplicates.ipynb #9e71a908
@@ -131,11 +131,6 @@ def _agreement(key, y, taught):
     kappa = max(0., (same-chance)/(1-chance)) if chance < 1 else 0.
     return int(twin.sum()), same, kappa
 
-def _few_names(names, most=5):
-    "Names in a line, and how many are not named"
-    listed = ', '.join(repr(str(n)) for n in names[:most])
-    return f'{listed} and {len(names)-most} more' if len(names) > most else listed
-
 def _looser(df, features, hashes, seed):
     "What a copy that was touched still holds: what is compared, and a number for each row"
     yield 'in numbers to one digit', _row_key(hash_columns(df, features, 1))
@@ -143,7 +138,7 @@ def _looser(df, features, hashes, seed):
     if len(features) < 3: return
     for k in range(3):
         left = sorted(order[k::3])
-        named = _few_names([features[i] for i in left])
+        named = listed([repr(str(features[i])) for i in left], most=5)
         yield f'in all columns but {named}', _row_key(np.delete(hashes, left, axis=1))
 
 def _repeating_in_part(df, features, hashes, y, taught, seed):

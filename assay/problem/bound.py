@@ -127,4 +127,8 @@ def words_again(
 )->str: # Without a full stop
     "Sentence that an item is unanswered again, with the old answer"
     old = f"{answer.get('by')}, {answer.get('date')}: {answer.get('answer') or 'reviewed'}"
-    return f"unanswered again, since {', '.join(parts)} changed after the answer; the answer then was: {old}"
+    changed = ', '.join(_IN_WORDS.get(p, p) for p in parts)
+    return f"unanswered again, since {changed} changed after the answer; the answer then was: {old}"
+
+_IN_WORDS = dict( # A part by what a reader knows it as
+    ranges='what dictionary.yaml says of the columns (a meaning, unit, source, range or category)')
