@@ -237,7 +237,7 @@ def draft_problem(
     question:str=None, # What is asked; from the target by default
 )->dict: # Content of `problem.yaml`
     "A problem statement that a machine can run and people must complete"
-    first = dict(id='H1', statement='a simple model beats the best single-column rule',
+    first = dict(id='H1', statement='a simple model beats what is done today',
                  stage='feasibility', measure='gain', above=0.)
     table = dict(name=source, owner='unanswered', licence='unanswered', access='unanswered')
     people = dict(groups=list(groups), sensitive=list(roles.sensitive), stakeholders=[], sources=[table])
