@@ -235,13 +235,20 @@ TOTALS = (
     'total', 'totals', 'sum', 'grand total', 'gesamt', 'summe', 'insgesamt', 'suma', 'somme', 'totale',
     'overall', 'all')
 _CLOSE = 1e-6 # Relative difference of a sum whose parts were rounded
+_NEARLY = 1e-3 # The same where the row says that it is a total: its parts may be rounded to whole numbers
 
-def _adds_up(rest, value):
+def _adds_up(rest, value, close):
     "Is a value the sum of many others, none of which it equals?"
     rest = rest.dropna()
     if len(rest) < 3 or pd.isna(value) or not value: return False
     unit = max(1e-9, float(rest.abs().max()))
-    return bool(abs(rest.sum()-value) <= _CLOSE*max(abs(value), unit) + .006) and abs(value) > 0
+    return bool(abs(rest.sum()-value) <= close*max(abs(value), unit) + .006) and abs(value) > 0
+
+def _names_a_total(value):
+    "Is a value a word for a total, perhaps with others behind it, such as `Total général` or `Summe 2025:`?"
+    if not isinstance(value, str) or len(value) > 40: return False
+    text = value.strip().rstrip(':').lower()
+    return text in TOTALS or text.partition(' ')[0] in TOTALS
 
 def total_row(
     df:pd.DataFrame, # A table as it was read
@@ -252,8 +259,8 @@ def total_row(
     for at in (len(df)-1, 0):
         rest = df.drop(index=df.index[at])
         there = [c for c in numbers if pd.notna(df[c].iloc[at])]
-        added = [c for c in there if _adds_up(rest[c], df[c].iloc[at])]
-        said = {str(v).strip().rstrip(':').lower() for v in df.iloc[at] if isinstance(v, str)} & {*TOTALS}
+        said = any(map(_names_a_total, df.iloc[at]))
+        added = [c for c in there if _adds_up(rest[c], df[c].iloc[at], _NEARLY if said else _CLOSE)]
         if len(added) >= 2 and len(added) == len(there) or said and len(added) > len(there)/2: return at
     return None
 

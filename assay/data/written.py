@@ -162,7 +162,10 @@ def _in_range(moments):
 MOST = .95 # Share of the rows with a value that must be written in one way
 FEW_LEVELS = 20 # Different values of a column that may be categories
 NO_VALUE = ( # Words that say that there is none
-    'na', 'n/a', 'n.a.', 'nan', 'null', '<null>', 'none', '\\n', '-', '--', '?', '.', 'unknown', 'missing')
+    'na', 'nan', 'null', '<null>', 'none', '\\n', '-', '--', '?', '.', 'unknown', 'missing', 'no data',
+    'not available', 'not known', 'unbekannt', 'fehlt', 'keine angabe', 'inconnu', 'manquant', 'non connu',
+    'desconocido', 'sin datos', 'sconosciuto', 'onbekend')
+_TWO_LETTERS = r'[a-z]\. ?[a-z]\.?|[a-z]/[a-z]' # Such as `n.a.`, `n.c.`, `k. A.` or `s/o`
 MOST_WORDS = 20 # Different words among them, at most: more are values of another kind
 
 @dataclasses.dataclass(frozen=True)
@@ -199,11 +202,15 @@ def _other_reading(read, shares, way):
     equal = [w for w in shares if shares[w] == shares[way] and values(w) != values(way)]
     return f'{equal[0]!r} fits as well' if equal else ''
 
+def _says_nothing(word):
+    "Does a word among numbers say that there is none, in one of the languages that we know?"
+    return word.lower() in NO_VALUE or bool(re.fullmatch(_TWO_LETTERS, word.lower()))
+
 def _are_levels(counts, words):
     """Are texts the levels of a category: few, and words that stand in several rows among them,
     or each in brackets?"""
     bracketed = counts.index.str.fullmatch(r'\(\d{1,3}\)').all()
-    repeated = any(n > 1 and w.lower() not in NO_VALUE for w,n in words.items())
+    repeated = any(n > 1 and not _says_nothing(w) for w,n in words.items())
     return bool(bracketed or repeated and len(counts) <= FEW_LEVELS)
 
 def _may_be_a_value(word):

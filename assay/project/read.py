@@ -243,7 +243,7 @@ MOST_SHAPES = 6 # Ways of placing digits and signs that nearly all texts of an a
 def _looks_measured(name, texts):
     "Do texts begin with a number and look alike but for their digits, as `6 7/8` and `51°30'N` do?"
     is_told = names_somebody(name) or is_named_as_time(name)
-    if is_told or texts.nunique() <= FEW_LEVELS: return False
+    if is_told or texts.nunique() <= FEW_LEVELS or guess_period(texts.head(2000)): return False
     shapes = texts.head(2000).map(_shape).value_counts(normalize=True).head(MOST_SHAPES)
     begins = all(re.match(r'[+-]?9', s) for s in shapes.index)
     return begins and shapes.sum() >= MOST and len(shapes.index[0]) > 1 and not is_moments(texts)
