@@ -6,7 +6,7 @@
 __all__ = ['DOMAINS', 'scan_onnx', 'to_onnx']
 
 # %% ../../nbs/package/02_onnx.ipynb #d727f5ff
-import re
+import copy, itertools, re
 
 import numpy as np
 
@@ -96,11 +96,29 @@ def _convert(model, fields, options):
         raise ValueError("the model has no exact ONNX form, so it cannot be packaged; "
                          f"choose another candidate ({why})") from None
 
+def _rounded_down(thresholds):
+    "The largest numbers of 32 bits that are not above thresholds of 64 bits"
+    nearest = thresholds.astype('float32')
+    below = np.nextafter(nearest, np.float32(-np.inf))
+    return np.where(nearest > thresholds, below, nearest).astype('float64')
+
+def _with_narrow_thresholds(boosted):
+    """Boosted trees that decide the same in 32 bits
+
+    A number x of 32 bits is at most t exactly if it is at most the largest such number that is not above t.
+    skl2onnx rounds to the nearest, which may be x itself where t is a little smaller."""
+    res = copy.deepcopy(boosted)
+    for tree in itertools.chain.from_iterable(res._predictors):
+        tree.nodes['num_threshold'] = _rounded_down(tree.nodes['num_threshold'])
+    return res
+
 def _as_plain(model):
-    "The pipeline with its last step as a model that skl2onnx knows, where the step can say so"
+    "The pipeline with its last step as skl2onnx converts it without a change of scores"
     last = getattr(model, 'steps', [(None, None)])[-1][1]
-    if not hasattr(last, 'as_plain'): return model
-    return type(model)([*model.steps[:-1], (model.steps[-1][0], last.as_plain())])
+    if hasattr(last, 'as_plain'): plain = last.as_plain()
+    elif hasattr(last, '_predictors'): plain = _with_narrow_thresholds(last)
+    else: return model
+    return type(model)([*model.steps[:-1], (model.steps[-1][0], plain)])
 
 def to_onnx(
     model, # Fitted scikit-learn pipeline whose input is a data frame with the columns of `fields`
