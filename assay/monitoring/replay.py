@@ -11,7 +11,7 @@ import dataclasses, functools
 
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
-from ..core.artifacts import place, read_json, read_table
+from ..core.artifacts import metric, place, read_json, read_table
 from ..core.figures import literal_text
 from ..core.numbers import large_enough
 from ..core.rendering import metric_name, show
@@ -358,7 +358,13 @@ class Replay:
         res = monitoring_metrics(self.weeks, d.problem.metric, a.counts, a.planted)
         res |= self.alarms | self.year.metrics() | self.groups.metrics()
         reached = reached_overall(self.current, d.problem, self.monitor.resampling)
-        return res | dict(gain_over_rule=self.lasting, realised=reached)
+        return res | self._asked_together() | dict(gain_over_rule=self.lasting, realised=reached)
+
+    def _asked_together(self):
+        "What all weeks together ask for and no single one does, with the reason"
+        decision, why = self.verdict['decision'], self.verdict['why']
+        if decision in {week['decision'] for week in self.weeks.values()}: return {}
+        return dict(asked_together=metric(f"{decision.replace('_', ' ')}, since {why}"))
 
     @property
     def labels_lacking(self)->str: # One clause; empty where the answer to P04 counts

@@ -185,7 +185,13 @@ def _looks(metrics, problem):
 def _tested_year(metrics, problem): return _year_of('saving_per_1000', metrics, problem)
 def _within_year(metrics, problem): return _year_of('saving_within', metrics, problem)
 
+def _replayed(metrics, problem):
+    "How many weeks were replayed"
+    n = _value(metrics, 'n_weeks')
+    return f"{_count(n)} replayed {'week' if n == 1 else 'weeks'}" if n is not None else ''
+
 _COMPUTED = dict( # Name in a sentence to what computes its words
+    replayed=_replayed,
     item_states=lambda metrics, problem: _listed(metrics, _STATES),
     week_decisions=lambda metrics, problem: _listed(metrics, _WEEKS),
     left_to_sign=_left_to_sign, looks=_looks, by_interval=_by_interval,
