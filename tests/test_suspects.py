@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 from small import assay
 from test_init import make_bundled, run_stages, write
 from tiny import inside
@@ -21,7 +22,7 @@ from assay.explore.leakage import (
     scan_columns,
     suspected,
 )
-from assay.explore.skill import LEAK
+from assay.explore.skill import LEAK, _skill, _told_by_tree, column_skills
 from assay.problem.agreement import make_problem
 from assay.project.proposal import draft
 from assay.stats.intervals import Resamples
@@ -201,3 +202,54 @@ def test_the_stage_says_what_init_said(name, tmp_path):
     assert (report["verdict"], why.split("; say when")[0]) == (
         ("leak suspected", "leak suspected in nox") if expected else ("usable", "no declared feature leaks")
     )
+
+
+EQUAL = [(np.full(k, 1 / k), 400) for k in (3, 4, 10)]
+RARE = [(np.array([0.7, 0.27, 0.02, 0.01]), 1500)]
+
+
+def skills_of(make, shapes):
+    "Skill of a column that is made from several classes, in twenty tables of each shape"
+
+    def skill(shares, n, seed):
+        r = np.random.default_rng(seed)
+        y = r.choice(len(shares), n, p=shares)
+        return column_skills(pd.DataFrame(dict(x=make(r, y))), y, ["x"], "multiclass", seed)["x"]
+
+    return np.array([skill(*shape, seed) for shape in shapes for seed in range(20)])
+
+
+def noise(r, y):
+    return r.normal(size=len(y))
+
+
+def honest(r, y):
+    "Neighbours are as far apart as two classes with an area under the curve of .975"
+    return r.normal(2.77 * y)
+
+
+def copied(r, y):
+    return r.permutation(y.max() + 1)[y]
+
+
+def nearly_copied(r, y):
+    return np.where(r.random(len(y)) < 0.01, r.permutation(y), y)
+
+
+def test_of_several_classes_noise_tells_nothing_and_no_honest_column_is_a_leak():
+    nothing, strong = skills_of(noise, EQUAL + RARE), skills_of(honest, EQUAL)
+    assert nothing.max() < 0.35 and abs(nothing.mean()) < 0.03
+    assert not (strong > LEAK).any() and strong.mean() > 0.85
+
+
+def test_of_several_classes_each_copy_is_a_leak():
+    assert (skills_of(copied, EQUAL + RARE) > LEAK).all()
+    assert (skills_of(nearly_copied, EQUAL) > LEAK).mean() > 0.95
+
+
+def test_the_skill_of_several_classes_is_that_of_scikit_learn():
+    y = np.random.default_rng(0).choice(4, 1500, p=[0.62, 0.2, 0.13, 0.05])
+    x = np.random.default_rng(1).normal(1.1 * (y > 0))
+    p, classes = _told_by_tree(x, y, "multiclass", 0)
+    area = roc_auc_score(y, p, multi_class="ovr", average="weighted")
+    assert _skill(y, p, "multiclass", classes) == pytest.approx(2 * area - 1)

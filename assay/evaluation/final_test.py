@@ -24,8 +24,9 @@ from .flow import (
     score_tables, with_scores)
 from .measured_groups import Declared, MeasuredGroups
 from .scores import (
-    count_openings, differences_table, error_table, last_opening, median_gain, part_to_shuffle, score_table,
-    scores_of_shuffles, shuffles)
+    class_table, count_openings, differences_table, error_table,
+    last_opening, median_gain, part_to_shuffle, score_table,
+    scores_of_shuffles, shuffles, worst_class)
 from ..models.estimators import make_model, make_spec, target_of
 from ..models.features import feature_frame, names_of
 from ..problem.criteria import criteria_hash
@@ -263,6 +264,11 @@ class FinalTest(Result):
         "The other models minus today's practice, on the test rows"
         return differences_table(self.compared, 'rule')
 
+    @functools.cached_property
+    def by_class(self)->pd.DataFrame: # As `class_table` gives it
+        "How well the model tells each of several classes, on the test rows"
+        return class_table(self.compared['model'], self.settings.min_group)
+
     def plot_curves(self): # The axes
         "The constant, today's practice and the model over all thresholds"
         return plot_scores(self.compared.only('constant', 'rule', 'model'))
@@ -406,6 +412,7 @@ class FinalTest(Result):
     def _use_metrics(self):
         "What decisions with the model are worth, and to whom they are worth least"
         known = dict(saving_per_1000=self.saving, worst_group=self.groups.worst())
+        known |= worst_class(self.by_class)
         if self.problem.task != 'binary': return known # neither a threshold nor a calibration
         known |= self._threshold_metrics() | self.counts
         if doubts := self._money_doubts(): known |= dict(saving_doubts=as_metric('; '.join(doubts)))

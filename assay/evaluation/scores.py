@@ -6,7 +6,7 @@
 __all__ = ['score_table', 'differences_table', 'choose_candidate', 'slice_scores', 'banded', 'error_table', 'shuffles',
            'scores_of_shuffles', 'shuffled_scores', 'part_to_shuffle', 'median_gain', 'split_rule', 'name_test_set',
            'count_openings', 'opening_hash', 'last_opening', 'record_opening', 'plot_intervals', 'precision_recall',
-           'plot_precision_recall']
+           'plot_precision_recall', 'class_table', 'worst_class']
 
 # %% ../../nbs/evaluation/01_scores.ipynb #75a55ab5
 import hashlib, itertools, json
@@ -18,7 +18,7 @@ from sklearn.base import clone
 from ..core.artifacts import check_file, metric as as_metric, only_writer, to_json, write_text
 from ..core.figures import literal_text
 from ..core.rendering import metric_name
-from ..stats.intervals import Resamples, interval, is_better, mean_interval
+from ..stats.intervals import Resamples, interval, is_better, mean_interval, wilson
 from ..stats.metrics import metric_sign, metrics_to_show, score, sort_scores, weighted_mean
 from ..stats.scored import Comparison, Scored
 from ..models.features import sample_rows
@@ -372,3 +372,45 @@ def plot_precision_recall(
     ax.legend(frameon=False)
     sns.despine(ax=ax)
     return ax
+
+# %% ../../nbs/evaluation/01_scores.ipynb #0aa9e7f7
+def _share_among(hit, among, scored, least):
+    "Share of hits among some rows, with its ends; without a value where they are too few to be shown"
+    n = int(among.sum())
+    if n < least: return dict(value=None)
+    m = mean_interval(hit[among].astype(float), scored.resamples.at(among))
+    if m['value'] not in (0, 1): return m
+    low, high = wilson(m['value']*n, n) # no resample of rows that are all alike has another share
+    return m | dict(low=float(low), high=float(high))
+
+def _with_ends(name, m):
+    return {name: m['value'], f'{name}_low': m.get('low'), f'{name}_high': m.get('high')}
+
+def class_table(
+    scored:Scored, # Scores of a model of several classes
+    least:int=11, # Rows below which nothing is shown
+)->pd.DataFrame: # `class`, `n`, `recall` and `precision` with their ends, and a column per predicted class
+    "Confusion matrix with the recall and the precision of each class; no rows for another task"
+    if scored.task != 'multiclass': return pd.DataFrame(columns=['class', 'n', 'recall', 'precision'])
+    names, called = list(map(str, scored.classes)), np.asarray(scored.score).argmax(1)
+    actual, rows = np.asarray(scored.y).astype(int), []
+    for k,name in enumerate(names):
+        is_it, said_so = actual == k, called == k
+        recall = _share_among(said_so, is_it, scored, least)
+        precision = _share_among(is_it, said_so, scored, least)
+        rates = _with_ends('recall', recall) | _with_ends('precision', precision)
+        counts = np.bincount(called[is_it], minlength=len(names))
+        shown = [n if n >= least else None for n in counts.tolist()]
+        cells = {f'called {other}': n for other,n in zip(names, shown)}
+        rows.append({'class': name, 'n': int(is_it.sum())} | rates | cells)
+    return pd.DataFrame(rows)
+
+def worst_class(
+    table:pd.DataFrame, # From `class_table`
+)->dict: # `worst_class`, a name, and `worst_class_found`, a share; empty where no class is shown
+    "The class of which the smallest share is found"
+    known = table[table.recall.notna()]
+    if not len(known): return {}
+    worst = known.loc[known.recall.astype(float).idxmin()]
+    found = as_metric(worst.recall, worst.recall_low, worst.recall_high, n=int(worst.n), better='higher')
+    return dict(worst_class=as_metric(worst['class']), worst_class_found=found)

@@ -345,15 +345,26 @@ def _skill_kernel(case, score, df=None):
     rows = case.valid if df is None else df
     y, s = rows[case.problem.target].to_numpy(), np.asarray(score, float)
     if case.problem.task == 'regression': return METRICS['r2']['make'](y.astype(float), s)
-    return _auc_skill(y, s) if s.ndim == 1 else _class_skill(y, s, case_weights(case, rows))
+    return _auc_skill(y, s) if s.ndim == 1 else _class_skill(y, s)
 
 def _auc_skill(y, s):
     "Skill of one score: the area under the curve, from 0 for a coin"
     auc = METRICS['roc_auc']['make'](y, s)
     return lambda w: 2*auc(w)-1
 
-def _class_skill(y, s, weight=None):
-    "Skill of class scores: hits beyond those of the most frequent class"
+def _class_skill(y, s):
+    "Skill of class scores, as of a column: Gini of each class against the rest, by the share of the class"
+    hits = [y == k for k in range(s.shape[1])]
+    ginis = [_auc_skill(hit.astype(int), s[:, k]) for k,hit in enumerate(hits)]
+    def skill(w):
+        size = np.array([w @ hit for hit in hits])
+        if size.max() >= w.sum(): return math.nan
+        met = np.flatnonzero(size)
+        return np.average([ginis[k](w) for k in met], weights=size[met])
+    return skill
+
+def _hit_skill(y, s, weight=None):
+    "Hits of class scores beyond those of the most frequent class: 1 where each row gets its own class"
     hit = (s.argmax(1) == y).astype(float)
     if weight is None: most = pd.Series(y).value_counts(normalize=True).max()
     else: most = pd.Series(weight).groupby(y).sum().max()/weight.sum()
@@ -373,6 +384,16 @@ def measure_skill(
     rows = case.valid if df is None else df
     m = measure_kernels(case, rows, [_skill_kernel(case, score, rows)])
     return m | {k: min(m[k], 1.) for k in ('low', 'high') if m[k] is not None}
+
+def _as_copy(case, scores, skills):
+    """What is held against the limits of a copy, by family: the skill; of several classes the hits
+
+    A copy names the class of each row. Honest classes that are well apart reach a Gini of .99 with three rows
+    of a hundred in the wrong class."""
+    if case.problem.task != 'multiclass': return skills
+    y, weight = case.valid[case.problem.target].to_numpy(), case_weights(case, case.valid)
+    kernels = {k: _hit_skill(y, np.asarray(scores[k], float), weight) for k in skills}
+    return {k: measure_kernels(case, case.valid, [kernel]) for k,kernel in kernels.items()}
 
 def _is_copy(m):
     "Does the lower end of a skill, or its value where it has none, lie as high as that of a copy?"
@@ -407,15 +428,16 @@ def _best(skills):
     "The most skilful family"
     return max(FAMILIES, key=lambda k: _value_of(skills[k]))
 
-def _undeclared(case, found, said):
-    "The case without its declared columns, and the skill of each family on it; none where nobody has to ask"
-    if not said: return case, found
+def _undeclared(case, scores, found, said):
+    """The case without its declared columns, with the scores and the skill of each family on it;
+    none where nobody has to ask"""
+    if not said: return case, scores, found
     fields = [f for f in case.fields if f.name not in said]
     rest = dataclasses.replace(case, fields=fields)
     knows_much = any((m['value'] or 0) > LEAK for m in found.values())
-    if not fields or not knows_much: return rest, {}
+    if not fields or not knows_much: return rest, {}, {}
     scores = {k: fit_score(rest, k, rest.sample, rest.valid) for k in FAMILIES}
-    return rest, {k: measure_skill(rest, s) for k,s in scores.items()}
+    return rest, scores, {k: measure_skill(rest, s) for k,s in scores.items()}
 
 def _by_squares(case, models):
     "The case and its scores by squared error, in which skill is measured: a median is no closer to a copy"
@@ -431,19 +453,25 @@ def measure_together(
 
     `too_good`: the undeclared ones are a copy of it; `never`: all are one, so no declaration counts;
     `unsure`: so it seems, on few `telling` rows; `columns`: those it rests on;
-    `undeclared`: the skill without the `declared`, or None"""
+    `undeclared`: the skill without the `declared`, of several classes the hits if they are fewer; or None"""
     said = legitimate(case.fields)
     case, scores = _by_squares(case, models)
     found = {k: measure_skill(case, scores[k]) for k in FAMILIES}
-    rest, left = _undeclared(case, found, said)
-    copies, certain = [k for k,m in left.items() if _is_copy(m)], []
-    if said and not copies: certain = [k for k,m in found.items() if _is_never(m, case.problem.task)]
+    rest, without, left = _undeclared(case, scores, found, said)
+    held = _as_copy(rest, without, left)
+    copies, certain = [k for k,m in held.items() if _is_copy(m)], []
+    if said and not copies:
+        whole = _as_copy(case, scores, found)
+        certain = [k for k,m in whole.items() if _is_never(m, case.problem.task)]
     telling, columns = _telling_rows(case), []
     never = bool(certain) and telling >= ENOUGH
     if copies: columns = _carriers(rest, copies[0])
     elif never: columns = _carriers(case, certain[0])
     best = _best(found)
-    undeclared = left[_best(left)] if left else None
+    undeclared = None
+    if left:
+        strongest = _best(left)
+        undeclared = min(left[strongest], held[strongest], key=_value_of)
     judged = dict(too_good=bool(copies), never=never, unsure=bool(certain) and not never)
     rests_on = dict(model=best, columns=columns, declared=sorted(said))
     return found[best] | judged | rests_on | dict(undeclared=undeclared, telling=telling)
