@@ -199,15 +199,14 @@ def _may_be_levels(s):
 
 def _three_notes(texts):
     "What people should know of decimals that all have three digits, in a file for a decimal comma"
-    shape, said = r'[+-]?([1-9]\d{0,2}\.\d{3}|\d{1,3})', []
+    shape = r'[+-]?([1-9]\d{0,2}\.\d{3}|\d{1,3})'
+    known = {c: texts[c].dropna().str.strip() for c in texts}
+    if not all(t.str.fullmatch(shape).all() for t in known.values()): return [] # 0.942 has a decimal point
     advice = "and the fields are parted by ';': where the point parts thousands, say --thousands=."
-    for c in texts:
-        known = texts[c].dropna().str.strip()
-        if not known.str.fullmatch(shape).all(): continue
-        shown = next(t for t in known if '.' in t)
+    def say(c, shown):
         what = f'{c!r} holds numbers such as {shown!r}, always with three digits behind the point'
-        said.append(f'{what}, {advice}')
-    return said
+        return f'{what}, {advice}'
+    return [say(c, t[t.str.contains('.', regex=False)].iloc[0]) for c,t in known.items()]
 
 def _twice_written(texts):
     "Decimals that are one number, such as 4.1 and 4.10"
@@ -225,7 +224,8 @@ def _level_notes(texts):
 def _point_notes(df, texts_of, delimiter):
     "What people should know of decimals that may be thousands, or names"
     floats = df.select_dtypes('float')
-    three = [c for c in floats if delimiter == ';' and _of_three(df[c])]
+    parted = [c for c in floats if not _is_whole(df[c])]
+    three = parted if delimiter == ';' and all(_of_three(df[c]) for c in parted) else []
     levels = [c for c in floats if _may_be_levels(df[c])]
     if not three and not levels: return []
     texts = texts_of([*three, *(c for c in levels if c not in three)])
