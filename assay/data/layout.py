@@ -265,8 +265,8 @@ def _row_notes(text, delimiter, layout):
     every, n = text.splitlines(keepends=True), len(rows[0][1])
     ends = [line-1 for line,_ in rows[1:]]+[len(every)]
     short = [line for line,row in rows if len(row) < n]
-    joined = [line for (line, row), end in zip(rows, ends)
-              if end > line and _is_run_on(row, every[line-1:end], n, delimiter)]
+    def is_run_on(line, row, end): return end > line and _is_run_on(row, every[line-1:end], n, delimiter)
+    joined = [line for (line, row), end in zip(rows, ends) if is_run_on(line, row, end)]
     return _short_note(short, n)+_joined_note(joined)
 
 def _ends_note(text):

@@ -218,16 +218,18 @@ def _replaced(kept, was, new):
     if was:
         n = _remarks_behind(was, depth)
         remarks = was[len(was)-n:]
-        return [*kept, *new, *(remarks if new[len(new)-n:] != remarks else [])]
-    n = _remarks_behind(kept, depth)
-    return [*kept[:len(kept)-n], *new, *kept[len(kept)-n:]]
+        is_there = new[len(new)-n:] == remarks
+        return kept+new if is_there else kept+new+remarks
+    at = len(kept)-_remarks_behind(kept, depth)
+    return kept[:at]+new+kept[at:]
 
 def _with_change(kept, was, old, new):
     "Lines up to a place where a program writes `old` for `was`, and now `new`: at best it adds to them"
     n = len(old)
     if old == new: return [*kept, *was]
-    if new[len(new)-n:] == old: return [*_replaced(kept, [], new[:len(new)-n]), *was]
-    if new[:n] == old: return _replaced([*kept, *was], [], new[n:])
+    n_more = len(new)-n
+    if new[n_more:] == old: return _replaced(kept, [], new[:n_more])+was
+    if new[:n] == old: return _replaced(kept+was, [], new[n:])
     return _replaced(kept, was, new)
 
 def only_changed(
@@ -240,7 +242,8 @@ def only_changed(
     there, then = _places(old, was), _places(old, new)
     res = []
     for i,j in itertools.pairwise(sorted(there.keys() & then.keys())):
-        ours, theirs = was[there[i]+1:there[j]], new[then[i]+1:then[j]]
+        ours = was[there[i]+1:there[j]]
+        theirs = new[then[i]+1:then[j]]
         res = _with_change(res, ours, old[i+1:j], theirs)+old[j:j+1]
     kept = ''.join(res)
     return kept if _data(kept) == _data(after) else after
