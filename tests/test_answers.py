@@ -43,6 +43,12 @@ def problem_of(text, folder):
     return load_problem(path)
 
 
+def read_yaml_text(text):
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).load(text)
+
+
 def changed_lines(old, new):
     old, new = old.splitlines(), new.splitlines()
     return [line for line in new if line not in old], [line for line in old if line not in new]
@@ -79,6 +85,56 @@ def test_an_entry_is_added_below_the_others():
     # the same name is the same risk
     again = with_answer(new, "risks", Given(risk.replace("none", "the rule")))
     assert again.count("K9") == 1 and "the rule" in again
+
+
+BY_HAND = """stakeholders:
+  - &own {who: owner, need: "x"}
+groups: [ # for whom
+  "size",   # by its name
+  "colour"]
+risks:
+  # first the supply
+  - {id: K1, risk: a strike} # since May
+  # then the rest
+  - id: K2   # named
+    risk: >
+      a long
+      text
+
+# what is left out
+out_of_scope:
+  - returns   # of last year
+
+# who it is about
+sensitive: [ colour ]
+"""
+NEW = "{id: K3, risk: a flood}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "taken"),
+    [("decision.who", "the clerk", 1), ("risks", NEW, 0), ("out_of_scope", "gifts", 0), ("R01", "Yes.", 1)],
+)
+def test_what_people_wrote_by_hand_stays_as_it_is(key, value, taken):
+    "Anchors, lists over several lines, comments between entries and above the next part"
+    text = OPEN + BY_HAND
+    new = with_answer(text, key, Given(value, "owner", "2026-11-26"))
+    assert len(changed_lines(text, new)[1]) == taken
+    assert "# what is left out\nout_of_scope:" in new and "# who it is about\nsensitive:" in new
+
+
+def test_deep_lines_stay_deep():
+    text = OPEN.replace("decision: {}", "decision:\n    who: them  # all\n    when: 'daily'")
+    new = with_answer(text, "decision.action", Given("calls"))
+    assert changed_lines(text, new) == (['    action: "calls"'], [])
+
+
+def test_an_answer_is_not_given_for_an_item_that_only_refers_to_it():
+    text = OPEN.replace("R01: {", "R01: &same {") + "  R02: *same\n"
+    said = read_yaml_text(with_answer(text, "R01", Given("Yes.", "owner", "2026-11-26")))["responsible"]
+    assert (said["R01"]["answer"], said["R02"]["answer"]) == ("Yes.", "unanswered")
+    said = read_yaml_text(with_answer(text, "R02", Given("Yes.", "owner", "2026-11-26")))["responsible"]
+    assert (said["R01"]["answer"], said["R02"]["answer"]) == ("unanswered", "Yes.")
 
 
 def test_words_move_no_bar_and_a_minimum_does(tmp_path):

@@ -17,6 +17,7 @@ from assay.data.written import NUMBERS, guess_format, read_format
 from assay.problem.agreement import make_problem
 from assay.project.inspect_table import find_positive
 from assay.project.proposal import draft
+from assay.project.read import Reading, read_table_of
 
 N = 600
 START = pd.Timestamp("2024-01-01")
@@ -399,6 +400,57 @@ def test_a_number_is_not_read_twice():
     assert read_format(pd.Series(["31.12.9999"]), "%d.%m.%Y").tolist() == [
         "31.12.9999"
     ]  # no year that people write down
+
+
+LINES = [f"{i}.5,{i + 2}.25,{'ab'[i % 2]},pipe" for i in range(1, 60)]
+
+
+def read_lines(lines, folder, **options):
+    path = folder / "lines.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return read_table_of(path, reading=Reading(**options))
+
+
+QUOTED = ['4.5,1,a,"5 in', *LINES[4:6], '7.5,1,a,"5 in']
+TOTAL = f"Total,{sum(range(3, 62)) + 59 * 0.25},,"
+TWO_LINES = '4.5,1,a,"one, of\ntwo, lines, or, so"'
+SPOILT = dict(units=["m,kg,-,-", *LINES], total=[*LINES, TOTAL], missing=["NA,NA,a,pipe", *LINES])
+SPOILT["short"] = [*LINES[:3], "4.5,a,pipe", *LINES[4:]]
+SPOILT["quote"] = [*LINES[:3], *QUOTED, *LINES[7:]]
+SPOILT["text"] = [*LINES[:3], TWO_LINES, *LINES[4:]]
+SAID = {
+    "units": "line 2 holds other names or units",
+    "total": "line 61 holds the totals",
+    "short": "1 rows have fewer than 4 fields (line 5)",
+    "quote": "line 5: a quote",
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_lines_that_are_no_rows_are_told_with_their_number(kind, tmp_path):
+    "A reader of CSV takes each of them for rows, or several rows for one, without a word"
+    found = read_lines(["x,z,kind,what", *SPOILT[kind]], tmp_path)
+    assert len(found["df"]) == {"quote": 56, "missing": 60}.get(kind, 59)
+    told = [note for note in found["notes"] if "line" in note or "fields" in note]
+    assert [SAID[kind] in note for note in told] == [True] if kind in SAID else not told, found["notes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("$(12.50)", -12.5), ("$-12.50", -12.5), ("–12.50", -12.5), ("R$ 1.234,50", 1234.5), ("kr 12.50", 12.5)],
+)
+def test_money_is_a_number_with_its_sign(text, value):
+    way = guess_format(pd.Series([text, text.replace("12", "13"), text.replace("12", "14")]))
+    assert read_format(pd.Series([text]), way.declared()).tolist() == [value]
+
+
+def test_names_of_16_digits_keep_them_beside_gaps(tmp_path):
+    names = [str(10**17 + i) if i % 4 else "" for i in range(40)]
+    lines = [f"{i}.5,{n},{i % 2}" for i, n in enumerate(names)]
+    found = read_lines(["x,parcel,y", *lines], tmp_path)["df"].parcel
+    assert found.fillna("").tolist() == names
+    amounts = read_lines(["x,parcel,y", *(f"{i}.5,{i if i % 4 else ''},1" for i in range(40))], tmp_path)
+    assert pd.api.types.is_float_dtype(amounts["df"].parcel)  # control
 
 
 def test_a_long_text_costs_no_time():

@@ -245,8 +245,8 @@ class _Reader:
     def read(self, **more):
         with self.file.bytes() as f: return pd.read_csv(f, **self.options | more)
 
-    def codes(self, names, **more):
-        "Those of the columns in which a whole number begins with a zero"
+    def codes(self, names, pattern, **more):
+        "Those of the columns in which a text begins like a code"
         found = set()
         with (
             self.file.bytes() as f,
@@ -254,10 +254,15 @@ class _Reader:
                 f, **self.options | more | dict(usecols=names, dtype='str', chunksize=100_000)
             ) as chunks,
         ):
-            for part in chunks: found |= {c for c in names if part[c].str.match(_CODE).any()}
+            for part in chunks: found |= {c for c in names if part[c].str.match(pattern).any()}
         return [c for c in names if c in found]
 
 _CODE = r'[+-]?0\d+([eE]\d+)?$' # Such as 007, and 010e3, which is no power of ten
+_LONG = r'[+-]?\d{16,}$' # More digits than a number keeps beside gaps
+
+def _loses_digits(s):
+    "Does a column of numbers with gaps hold some of which the last digits are lost?"
+    return s.dtype.kind == 'f' and s.abs().max() >= 2**53
 
 def _holds_long(s):
     "Does a column hold whole numbers that no type of a computer's numbers can hold?"
@@ -283,14 +288,19 @@ def _read(reader, text, numbers):
     )
     df = reader.read(**more)
     whole = [c for c in df if c not in {*text, *numbers} and _are_whole(df[c])]
-    codes = reader.codes(whole, **more) if whole else []
+    codes = reader.codes(whole, _CODE, **more) if whole else []
+    loose = [c for c in whole if c not in codes and _loses_digits(df[c])]
     long = [c for c in df if _holds_long(df[c])]
+    if loose: long += reader.codes(loose, _LONG, **more)
     if codes:
         notes.append(
             f"{codes} hold numbers that begin with a zero, so they are codes and stay text; list amounts "
             "under 'numbers' of the source"
         )
-    if long: notes.append(f'{long} hold whole numbers of 20 digits and more, so they are codes and stay text')
+    if long: notes.append(
+            f'{long} hold whole numbers of 20 digits and more, or of 16 and more beside gaps, so they are '
+            'codes and stay text'
+        )
     if not codes and not long: return df, notes
     return reader.read(**more | dict(dtype=dict.fromkeys([*text, *codes, *long], 'str'))), notes
 

@@ -11,7 +11,9 @@ import collections, csv, dataclasses, io, itertools, re
 
 import pandas as pd
 
-from .delimited import CsvFile, Layout, bad_lines, dialect, encoding_fault, encoding_of
+from .delimited import (
+    CsvFile, Layout, bad_lines, dialect, encoding_fault, encoding_of, kept_lines)
+from .written import NO_VALUE
 
 # %% ../../nbs/data/20_layout.ipynb #7f49d165
 SEEN = 200 # Lines from the start that tell how a file is laid out
@@ -141,6 +143,32 @@ class FoundLayout:
     layout:Layout
     notes:tuple=() # Sentences
 
+def _is_named(texts):
+    "Are the texts above columns of numbers names or units: words, and not all the same?"
+    words = [t for t in texts if t and not _is_number(t) and t.lower() not in NO_VALUE]
+    return len(words) == len(texts) and len({*words}) > 1
+
+def _names_twice(rows):
+    "Number of the line below the names that names columns or their units once more; None where none does"
+    if len(rows) < 6 or len({len(r) for _,r in rows[:6]}) > 1: return None
+    line, second = rows[1]
+    columns = zip(*[r for _,r in rows[2:]])
+    above = [v.strip() for v, below in zip(second, columns) if _is_numeric(below)]
+    return line if _is_named(above) and '\n' not in ''.join(second) else None
+
+def _second_line(lines, delimiter):
+    "The line that names the columns, or the lines to leave out, where there are two of names; and a sentence"
+    rows = _fields(lines, delimiter)
+    line = _names_twice(rows) if rows else None
+    if line is None: return None, [], []
+    (first, upper), (_, lower) = rows[:2]
+    upper_names = {v for v in upper if v.strip()}
+    if len(upper_names) < len(upper) and _could_name(lower) and all(map(str.strip, lower)):
+        which = f'lines {first} and {line} name the columns; those of line {line} are taken'
+        return line, [], [f'{which}, which are all different: --header says another line']
+    what = f'line {line} holds other names or units of the columns and is left out'
+    return None, [line], [f'{what}: --skip says which lines are no rows']
+
 def _span(lines):
     "Numbers of lines in words"
     if len(lines) < 2: return f'line {lines[0]}' if lines else 'no line'
@@ -201,6 +229,46 @@ def _left_lines(text, delimiter, header):
     notes += [f'the names of the columns stand again and are left out ({_span(again)}): {advice}']*bool(again)
     return [*comments, *again, *footer], notes
 
+def _counted_rows(text, delimiter, layout):
+    "First line and fields of each row that is not blank, the names first"
+    lines, line = kept_lines(io.StringIO(text, newline=''), layout), 1
+    rows = csv.reader(lines, **dialect(delimiter))
+    for row in rows:
+        if any(map(str.strip, row)): yield line, row
+        line = rows.line_num+1
+
+def _is_run_on(row, lines, n, delimiter):
+    "Does a field hold the ends and beginnings of other rows, since a quote stands where no text begins?"
+    field = next((v for v in row if '\n' in v), '')
+    n_ends = field.count('\n')
+    if not n_ends or field.count(delimiter[0]) < n_ends*(n-1): return False
+    try: return not list(csv.reader(lines, strict=True, **dialect(delimiter)))
+    except csv.Error: return True
+
+def _short_note(lines, n):
+    "A sentence about rows that lack fields"
+    if not lines: return []
+    return [f'{len(lines):,} rows have fewer than {n} fields ({_span(lines)}): what they lack is taken for '
+            'missing; where a field in the middle is lost, correct the line']
+
+def _joined_note(lines):
+    "A sentence about rows that a quote has made one"
+    if not lines: return []
+    return [f'{_span(lines)}: a quote begins a field that goes on over the next lines, which look like rows, '
+            'so that they are read as one: close the quote, or double it where it is text']
+
+def _row_notes(text, delimiter, layout):
+    "Sentences about rows that are not what they look like"
+    try: rows = list(_counted_rows(text, delimiter, layout))
+    except csv.Error: return []
+    if not rows: return []
+    every, n = text.splitlines(keepends=True), len(rows[0][1])
+    ends = [line-1 for line,_ in rows[1:]]+[len(every)]
+    short = [line for line,row in rows if len(row) < n]
+    def is_run_on(line, row, end): return end > line and _is_run_on(row, every[line-1:end], n, delimiter)
+    joined = [line for (line, row), end in zip(rows, ends) if is_run_on(line, row, end)]
+    return _short_note(short, n)+_joined_note(joined)
+
 def _ends_note(text):
     "A sentence about ends of lines that other tools may not read"
     is_old = '\r' in text and '\n' not in text
@@ -227,8 +295,12 @@ def find_layout(
     kept = [l if not (l.startswith(begins) if begins else False) and n not in skip else '\n'
             for n,l in enumerate(lines, 1)]
     header, named = _named_layout(said, kept, spaced)
+    if header is None and not said.skip:
+        header, more, twice = _second_line(kept, spaced)
+        skip, named = [*skip, *more], [*named, *twice]
     plainly = said.delimiter or (spaced if header or skip or spaced != plain or header == 0 else None)
-    return FoundLayout(Layout(plainly, header, tuple(skip)), tuple(notes+named+seen))
+    layout = Layout(plainly, header, tuple(skip))
+    return FoundLayout(layout, (*notes, *named, *seen, *_row_notes(text, spaced, layout)))
 
 # %% ../../nbs/data/20_layout.ipynb #34b2be8c
 TOTALS = (
@@ -250,8 +322,15 @@ def _names_a_total(value):
     text = value.strip().rstrip(':').lower()
     return text in TOTALS or text.partition(' ')[0] in TOTALS
 
+def _words_at(df, at, missing):
+    "The texts of a row, and the words that may have stood where a value is missing"
+    gone = [words for c,words in missing.items() if pd.isna(df[c].iloc[at])]
+    texts = [v for v in df.iloc[at] if isinstance(v, str)]
+    return [*itertools.chain(texts, *gone)]
+
 def total_row(
     df:pd.DataFrame, # A table as it was read
+    missing:dict=None, # Column to the words that are taken for missing in it
 )->int: # Position of the row, or None
     "The row that holds the sums of the others"
     numbers = df.select_dtypes('number', exclude='timedelta').columns
@@ -259,7 +338,7 @@ def total_row(
     for at in (len(df)-1, 0):
         rest = df.drop(index=df.index[at])
         there = [c for c in numbers if pd.notna(df[c].iloc[at])]
-        said = any(map(_names_a_total, df.iloc[at]))
+        said = any(map(_names_a_total, _words_at(df, at, missing or {})))
         added = [c for c in there if _adds_up(rest[c], df[c].iloc[at], _NEARLY if said else _CLOSE)]
         if len(added) >= 2 and len(added) == len(there) or said and len(added) > len(there)/2: return at
     return None

@@ -25,14 +25,15 @@ NUMBERS = { # Way of writing to its separators: of thousands, and of decimals
 }
 POINTLESS, COMMA = '1234.56', '1.234,56' # What is meant where only the sign before the fraction is said
 SPAN = '1:30:00' # Hours, minutes and seconds, which are read as seconds
-_UNIT = r'(?:[$€£¥%]|EUR|USD|GBP|CHF|JPY|SEK|NOK|DKK|PLN|Rs\.?)'
+_UNIT = (r'(?:R\$|[$€£¥%₹₽₩₺₴₫฿₪]|EUR|USD|GBP|CHF|JPY|SEK|NOK|DKK|PLN|CAD|AUD|INR|BRL|CNY|ZAR|CZK|HUF'
+         r'|kr\.?|Rs\.?)')
 
 def _pattern(thousands, decimal):
     "What a number looks like in one way of writing; its sign, digits and unit are groups"
     group = rf'[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+|' if thousands else ''
     number = rf'(?:{group}\d+)(?:[{decimal}]\d+)?|[{decimal}]\d+'
     exponent = r'(?:[eE][+-]?\d{1,3})?' if not thousands and decimal == '.' else ''
-    around = rf'(?P<before>{_UNIT})?\s*'
+    around = rf'(?P<before>{_UNIT})?\s*(?P<open2>\()?'
     return re.compile(rf'(?P<open>\()?(?P<sign>[+-])?\s*{around}(?P<sign2>[+-])?'
                       rf'(?P<digits>(?:{number}){exponent})\s*(?P<after>{_UNIT})?'
                       r'(?P<behind>-)?(?P<close>\))?')
@@ -41,19 +42,21 @@ _PATTERNS = {name: _pattern(*separators) for name, separators in NUMBERS.items()
 
 def _is_doubly_marked(m):
     "Does a text have a parenthesis without the other one, two units, or two signs?"
-    n_signs = sum(bool(m[k]) for k in ('sign', 'sign2', 'behind'))
-    return bool(m['open']) != bool(m['close']) or m['before'] and m['after'] or n_signs > 1
+    def n_of(*names): return sum(bool(m[k]) for k in names)
+    if n_of('open', 'open2') != n_of('close'): return True
+    return n_of('before', 'after') > 1 or n_of('sign', 'sign2', 'behind') > 1
 
 def _number(text, way):
     "A text as a number and its unit; None where it is not written so"
-    text = text.strip(_SPACES).replace('\u2212', '-') # the minus of typesetters
+    text = text.strip(_SPACES).replace('\u2212', '-').replace('\u2013', '-') # of typesetters
     m = _PATTERNS[way].fullmatch(text) if len(text) <= LONGEST else None
     if m is None or _is_doubly_marked(m): return None
     thousands, decimal = NUMBERS[way]
     plain = re.sub(f'[{thousands}]', '', m['digits']) if thousands else m['digits']
     value = float(plain.replace(decimal, '.'))
     if not math.isfinite(value): return None
-    is_negative = m['open'] or '-' in (m['sign'], m['sign2'], m['behind']) # accounts write it behind
+    signs = (m['sign'], m['sign2'], m['behind']) # accounts write it behind
+    is_negative = m['open'] or m['open2'] or '-' in signs
     return -value if is_negative else value, m['before'] or m['after'] or ''
 
 # %% ../../nbs/data/01_written.ipynb #0ec8783f

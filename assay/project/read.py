@@ -108,12 +108,12 @@ def is_named_as_time(
 _MOST_ASIDE = .01 # Share of moments that cannot be read and whose rows the data stage sets aside
 
 def _is_code(s):
-    """Do texts look like codes: digits that begin with a zero or a plus, or as many digits in each,
-    with signs between them?"""
+    """Do texts look like codes: digits that begin with a zero or a plus, or more than a number keeps,
+    or as many digits in each, with signs between them?"""
     texts = s.dropna().astype(str)
     digits = texts.str.replace(r'\D', '', regex=True).str.len()
     parted = texts.str.contains(r'\d[\s.,]\d{3}', regex=True).all()
-    begins = texts.str.fullmatch(r'[+-]?0\d+').any() or texts.str.match(r'\+\d+[ .]').any()
+    begins = texts.str.fullmatch(r'[+-]?(0\d+|\d{16,})').any() or texts.str.match(r'\+\d+[ .]').any()
     return bool(begins or parted and digits.nunique() == 1 and digits.iloc[0] >= 7)
 
 def _settle(found):
@@ -187,6 +187,50 @@ def thousands_among(
     doubt = "'1234.56' fits as well"
     return {c: Written('number', COMMA, '', {}, doubt) for c in df if is_thousands(df[c])}
 
+def _of_three(s):
+    "Could decimals be thousands: three digits behind each point, and at most three before it?"
+    known = s.dropna()
+    def has_digits(n): return bool((known-known.round(n)).abs().lt(1e-9).all())
+    return len(known) > 0 and bool(known.abs().max() < 1000) and has_digits(3) and not has_digits(2)
+
+def _may_be_levels(s):
+    "Could decimals be names, such as versions: few, and some of them not whole?"
+    return s.nunique() <= FEW_LEVELS and not _is_whole(s)
+
+def _three_notes(texts):
+    "What people should know of decimals that all have three digits, in a file for a decimal comma"
+    shape = r'[+-]?([1-9]\d{0,2}\.\d{3}|\d{1,3})'
+    known = {c: texts[c].dropna().str.strip() for c in texts}
+    if not all(t.str.fullmatch(shape).all() for t in known.values()): return [] # 0.942 has a decimal point
+    advice = "and the fields are parted by ';': where the point parts thousands, say --thousands=."
+    def say(c, shown):
+        what = f'{c!r} holds numbers such as {shown!r}, always with three digits behind the point'
+        return f'{what}, {advice}'
+    return [say(c, t[t.str.contains('.', regex=False)].iloc[0]) for c,t in known.items()]
+
+def _twice_written(texts):
+    "Decimals that are one number, such as 4.1 and 4.10"
+    known = texts.dropna().str.strip().drop_duplicates()
+    known = known[known.str.fullmatch(r'\d+\.\d+')]
+    return known[known.str.replace(r'0+$', '', regex=True).duplicated(keep=False)].tolist()
+
+def _level_notes(texts):
+    "What people should know of a few decimals of which two are one number"
+    found = {c: twice for c in texts if (twice := _twice_written(texts[c]))}
+    advice = ("of which some are one number: where they are names such as versions, list the column under "
+              "'text' of the source in params.yaml")
+    return [f"{c!r} holds {', '.join(map(repr, twice[:4]))}, {advice}" for c,twice in found.items()]
+
+def _point_notes(df, texts_of, delimiter):
+    "What people should know of decimals that may be thousands, or names"
+    floats = df.select_dtypes('float')
+    parted = [c for c in floats if not _is_whole(df[c])]
+    three = parted if delimiter == ';' and all(_of_three(df[c]) for c in parted) else []
+    levels = [c for c in floats if _may_be_levels(df[c])]
+    if not three and not levels: return []
+    texts = texts_of([*three, *(c for c in levels if c not in three)])
+    return _three_notes(texts[three])+_level_notes(texts[levels])
+
 def _say_format(c, f):
     "A sentence about a column that is read in a way of its own"
     kind = 'moments' if f.kind == 'time' else 'numbers'
@@ -245,7 +289,7 @@ def _looks_measured(name, texts):
     is_told = names_somebody(name) or is_named_as_time(name)
     if is_told or texts.nunique() <= FEW_LEVELS or guess_period(texts.head(2000)): return False
     shapes = texts.head(2000).map(_shape).value_counts(normalize=True).head(MOST_SHAPES)
-    begins = all(re.match(r'[+-]?9', s) for s in shapes.index)
+    begins = all(re.match(r'[^\w\s#]{0,2} ?9', s) for s in shapes.index) # such as -9, '9, ="9 and (9
     return begins and shapes.sum() >= MOST and len(shapes.index[0]) > 1 and not is_moments(texts)
 
 def _measured_notes(df, taken):
@@ -391,14 +435,19 @@ def _read_typed(path, time, reading):
     if sure or formats: df, facts = load(list(keys), sure, formats)
     plain = {c: w for c,w in sure.items() if c not in words}
     said = [*unclear.values(), *_mixed_notes(df, [*found, *keys]), *_measured_notes(df, [*found, *keys])]
+    def as_texts(columns): return load_source(spec | dict(text=columns))[0]
+    floats = [c for c in df.select_dtypes('float') if c not in found and c not in keys]
+    is_said = reading.decimal or reading.thousands
+    said += [] if is_said else _point_notes(df[floats], as_texts, facts['delimiter'])
     said += _format_notes(found, words) + _words_notes(plain, doubtful)
     notes = [*facts.get('notes', []), *said]
     missing = _all_missing(columns_said, sure, df)
     return df, facts | dict(missing=missing, formats=formats, text=list(keys), notes=notes, unclear=unclear)
 
-def _without_total(path, time, reading, df):
+def _without_total(path, time, reading, df, missing):
     "The table without the row of totals, if it has one; the reading; and a sentence"
-    if (at := total_row(df)) is None: return None
+    words = missing if isinstance(missing, dict) else {}
+    if (at := total_row(df, words)) is None: return None
     line = line_of_row(csv_file(_spec(path, reading)), reading.encoding, reading.layout(), at)
     reading = dataclasses.replace(reading, skip=(*reading.skip, line))
     note = (f'line {line} holds the totals of the other rows and is left out: --skip says which lines are no '
@@ -411,7 +460,7 @@ def _read_csv(path, time, said):
     "A CSV file as it is laid out, without rows that are none, and what people should know"
     reading, notes = _laid_out(path, said)
     df, facts = _read_typed(path, time, reading)
-    if found := _without_total(path, time, reading, df):
+    if found := _without_total(path, time, reading, df, facts['missing']):
         df, facts, reading, note = found
         notes.append(note)
     notes = [*notes, *facts['notes'], *_code_notes(df, _CODE_WAY)]

@@ -13,7 +13,7 @@ from ..core.rendering import show
 from .waiving import active_waivers
 from .checklist import load_checklist, read_stages, stages_of
 from .gates import gate_rows
-from .model_card import card_markdown, card_path, card_row, model_card
+from .model_card import as_text, card_markdown, card_path, card_row, model_card
 from .readiness import (
     LISTS, count_states, list_html, next_step, open_html, open_items, stage_verdicts, readiness_checks,
     readiness_inputs, readiness_metrics, readiness_verdict, release_rows)
@@ -104,7 +104,7 @@ def _card(self): # Markdown
 
 def _write(self): # Path
     "Write the model card as a file"
-    return write_text(card_path(), f'# Model card: {self.problem.title}\n\n{self.card()}')
+    return write_text(card_path(), f'# Model card: {as_text(self.problem.title)}\n\n{self.card()}')
 
 Readiness.states, Readiness.gates, Readiness.verdicts, Readiness.tested = _states, _gates, _verdicts, _tested
 Readiness.open_html, Readiness.items_html, Readiness.card = _open_html, _items_html, _card
