@@ -33,7 +33,7 @@ def make_bins(
     known = s.dropna()
     if s.nunique() <= n_bins: return dict(kind='number', edges=_between(np.sort(known.unique())))
     inner = np.linspace(0, 1, n_bins+1)[1:-1]
-    return dict(kind='number', edges=np.unique(np.quantile(known, inner)))
+    return dict(kind='number', edges=_clear_of_values(np.quantile(known, inner), known.unique()))
 
 _BESIDE = 1e-6 # Distance from a column's only value that is another value, as a part of it
 
@@ -46,6 +46,14 @@ def _between(values):
         beside = _BESIDE*max(abs(values[0]), 1)
         return np.array([values[0]-beside, values[0]+beside])
     return values[:-1]+np.diff(values)/2
+
+def _clear_of_values(edges, values):
+    """Edges in the middle between the two values on either side: each value stays in its bin, and stays there
+    where a last digit is rounded, as from a table of 64 bits to one of 32"""
+    values = np.sort(values.astype(float))
+    behind = np.maximum(np.searchsorted(values, edges, 'right'), 1)
+    beyond = values[-1]+_BESIDE*max(abs(values[-1]), 1)
+    return np.unique((values[behind-1]+np.append(values, beyond)[behind])/2)
 
 def _is_missing(s):
     "Which values of a column are missing: a table of training says so in words, a log by nothing"
