@@ -119,11 +119,16 @@ def _drift_check(m, n_columns):
 
 def _windows(n): return 'one window' if n == 1 else f'{n} weeks' # a table without time is one window
 
+def _of_windows(m, name):
+    "How many windows have something, in words"
+    if m['n_weeks'] == 1: return 'the one window' if m[name] else 'none of one window'
+    return f"{m[name]} of {m['n_weeks']} weeks"
+
 def _is_every_week_realised(m): return m['n_weeks'] > 0 and m['n_realised'] == m['n_weeks']
 
 def _outcome_check(m, lacking):
     "P04: outcomes arrive, and somebody has said when and from where"
-    said = f"outcomes of {m['n_realised']} of {_windows(m['n_weeks'])} were there to replay with"
+    said = f"outcomes of {_of_windows(m, 'n_realised')} were there to replay with"
     if lacking: return _row('P04', 'unanswered', f'{said}; {lacking}', 'n_realised')
     people = 'how late and how reliable they are, a person has said and nothing here measures'
     return _row('P04', _is_every_week_realised(m), f'{said}; {people}', 'n_realised')
@@ -137,24 +142,29 @@ def _refusal_check(m, n_planted):
     return _row('P08', ok, f'{rows}; {planted}', 'planted_rows_refused')
 
 def _alarm_check(m, n, alpha):
-    "P09: the planted shift is found, quiet windows keep quiet, and the rate that is wanted can be promised"
+    """P09: the planted shift is found, quiet windows keep quiet, and the rate that is wanted can be promised
+
+    It is unanswered where only the promise is missing: nothing was found wrong, and too little was seen."""
     quiet = round(m['false_alarms']*n) <= binom.ppf(.999, n, m['quiet_rate'])
     can, found = m['promised_rate'] <= alpha*(1+1e-9), m['planted_shift_found']
     shift = f"a planted shift was {'found' if found else 'missed'}"
     alarms = f"{m['false_alarms']:.0%} of {n} quiet windows alarmed, {m['quiet_rate']:.1%} promised"
-    promised = f"no less than {m['promised_rate']:.1%} can be promised: lengthen it"
-    short = '' if can else f"; the reference has too few days for {alpha:.1%}, so {promised}"
-    return _row('P09', bool(found and quiet and can), f'{shift}; {alarms}{short}', 'false_alarms')
+    if can: return _row('P09', bool(found and quiet), f'{shift}; {alarms}', 'false_alarms')
+    least = f"{m['promised_rate']:.1%} is the least that it can promise"
+    short = f'the reference is too short for {alpha:.1%}: {least}'
+    status = 'unanswered' if found and quiet else False
+    return _row('P09', status, f'{shift}; {alarms}; {short}', 'false_alarms')
 
 _OF_NUMBERS = (
-    'have a realised score with its interval, and a decision; the error of a number cannot be estimated '
+    'a realised score with its interval, and a decision; the error of a number cannot be estimated '
     'before its outcome is known')
 
 def _performance_check(m):
     "P10: each week has an estimated score, a realised one with its interval, and a decision"
-    weeks, ok = f"{m['n_judged']} of {_windows(m['n_weeks'])}", 0 < m['n_weeks'] == m['n_judged']
-    why = f'{weeks} have an estimated score, a realised score with its interval, and a decision'
-    if ok and m['last_estimated'] is None: why = f'{weeks} {_OF_NUMBERS}'
+    weeks, ok = _of_windows(m, 'n_judged'), 0 < m['n_weeks'] == m['n_judged']
+    have = 'has' if m['n_weeks'] == 1 else 'have'
+    why = f'{weeks} {have} an estimated score, a realised score with its interval, and a decision'
+    if ok and m['last_estimated'] is None: why = f'{weeks} {have} {_OF_NUMBERS}'
     return _row('P10', ok, why, 'n_judged')
 
 def monitoring_checks(
