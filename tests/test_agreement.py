@@ -22,6 +22,7 @@ from assay.problem.moved import (
     agreed_after,
     bar_sentence,
     bar_state,
+    bar_words,
     compare_criteria,
     ledger_rows,
     moved_bar,
@@ -464,6 +465,23 @@ def test_the_sentence_about_the_first_agreement_is_the_same_before_and_after_its
         assert len(read_ledger()) == 4
         mark_results(p)
         assert len(read_ledger()) == 4  # a mark is written once
+
+
+def test_who_moved_a_criterion_when_and_why_stands_beside_the_move(tmp_path):
+    """The ledger keeps what `agreed` in problem.yaml says with the line that it is about. The controls: words
+    that nobody renewed speak of the line before, and a move that nobody signed with a name says so"""
+    first = dict(by="Ann", date="2013-11-04", because="one desk can call so many")
+    later = dict(by="Bob", date="2013-12-02", because="the desk has grown")
+    with inside(tmp_path):
+        fitted(minimum=0.3, agreed=first)
+        renewed = fitted(minimum=0.25, agreed=later)
+        assert [m["said"] for m in moved_bar(renewed)] == [later]
+        assert bar_words(moved_bar(renewed)).endswith("by Bob on 2013-12-02, because: the desk has grown.")
+        left_as_it_was = fitted(minimum=0.25, margin=0.01, agreed=later)
+        moved_by = {m["criterion"]: m.get("said") for m in moved_bar(left_as_it_was)}
+        assert moved_by == dict(margin=None, minimum=later)
+        assert "Nobody wrote down who agreed to every change" in bar_words(moved_bar(left_as_it_was))
+        assert [r["said"] for r in ledger_rows()] == [first, later, {}]
 
 
 def test_an_agreement_may_be_completed_until_a_model_is_judged_by_it(tmp_path):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from assay.cli import app
 from assay.core.yaml import read_yaml
 from assay.problem.agreement import PARTS, gaps, load_problem, make_problem
-from assay.problem.criteria import criteria_hash
+from assay.problem.criteria import CRITERIA, criteria_hash
 from assay.problem.plausible import COSTS, ITEMS, QUESTIONS
 from assay.project.answers import Given, with_answer
 from assay.project.questions import open_questions
@@ -72,7 +72,9 @@ def test_an_answer_changes_its_own_line(key):
     "In the file of the flights, which people wrote with comments, lists and folded texts"
     new = with_answer(TEXT, key, Given(FILLED[key], "owner", "2026-11-26"))
     added, taken = changed_lines(TEXT, new)
-    assert len(added) == len(taken) == 1
+    who = [line for line in added if line.startswith("agreed: {by:")]  # kept with each success criterion
+    assert len(who) == (key.partition(".")[0] in CRITERIA)
+    assert len(added) - len(who) == len(taken) == 1
     assert FILLED[key] in added[0]
     assert new.count("#") == TEXT.count("#")
 

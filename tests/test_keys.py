@@ -213,6 +213,7 @@ def test_hashes_that_are_gone_are_made_again(repo):
 
 READERS = dict(  # beside the stages that show all of it
     unit=[],
+    agreed=[],
     stakeholders=["responsible"],
     assumptions=["explore"],
     risks=["responsible", "feasibility"],

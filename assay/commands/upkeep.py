@@ -44,10 +44,12 @@ _By = option(str, 'Your role, such as product owner.', '--by')
 
 _Ask = Annotated[bool, typer.Option('--notebook', help='Write the questions to answers.ipynb.')]
 
-def _write_answer(key, value, by):
+_Because = option(str, 'Why a success criterion is set so; kept with --by.', '--because')
+
+def _write_answer(key, value, by, because):
     "One answer, without a form"
     from assay.project.answers import answered_line
-    print(answered_line(key, value, by or ''))
+    print(answered_line(key, value, by or '', because or ''))
 
 def _open_answers(key):
     "The open questions, with what is known beside each"
@@ -57,13 +59,13 @@ def _open_answers(key):
     return chosen_questions(open_questions(problem, known_facts(problem), asked_again(problem)), key)
 
 def answer(key: _AnswerKey = None, value: _AnswerValue = None, by: _By = None,
-           notebook: _Ask = False, json_: Json = False):
+           because: _Because = None, notebook: _Ask = False, json_: Json = False):
     """Answer what problem.yaml leaves open: one answer, or a form that asks for each, with what is known
     beside it. Each answer is written at once, so the form may be left at any time."""
     from assay.project.answers import SILENT, fill_in, write_answers_notebook
     from assay.project.questions import questions_json
     enter_root()
-    if value is not None: return _write_answer(key, value, by)
+    if value is not None: return _write_answer(key, value, by, because)
     found = _open_answers(key)
     if json_: print_json(questions_json(found))
     elif notebook: print(f'wrote {write_answers_notebook(found)}: open it in JupyterLab')

@@ -18,6 +18,7 @@ from .yaml import read_yaml
 # %% ../../nbs/core/10_keys.ipynb #93810995
 SHOWN = (  # Keys of `problem.yaml` whose words are shown and decide nothing
     'unit',
+    'agreed',
     'stakeholders',
     'assumptions',
     'risks',

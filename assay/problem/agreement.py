@@ -20,8 +20,8 @@ from ..core.keys import SHOWN, is_held, refuse_unlisted
 from ..core.yaml import read_yaml
 from .current_practice import Today
 from .plausible import (
-    ANSWERS, Behaviour, COSTED, COSTS, LIMITS, QUESTIONS, VALUES, Answers, Decision, Hypothesis, Limits,
-    Responsible, Value, faults, is_number, refuse)
+    ANSWERS, Agreed, Behaviour, COSTED, COSTS, LIMITS, QUESTIONS, VALUES, Answers, Decision, Hypothesis,
+    Limits, Responsible, Value, faults, is_number, refuse)
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -96,6 +96,7 @@ class Problem:
     ] = None
     test_openings: Annotated[_Count, key('For how many models the test set may be opened')] = None
     provisional: Annotated[Flag, key('Nobody has agreed to the success criterion yet')] = False
+    agreed: _part(Agreed, 'Who agreed to these criteria, when, and why') = _no_keys()
     decision: _part(Decision, 'Who decides what and when, and instead of what') = _no_keys()
     today: _part(Today, "Today's practice, the rule to beat") = _no_keys()
     costs: _part(_Costs, 'What each kind of error costs') = _no_keys()

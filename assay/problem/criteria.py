@@ -295,8 +295,14 @@ def freeze_criteria(
     ledger = read_ledger()
     after = bool(events_of(problem, ledger, 'results'))
     agreed = dict(criteria=criteria(problem), sha256=criteria_hash(problem))
-    seen = dict(after_results=after, gaps=len(gaps(problem)))
+    seen = dict(after_results=after, gaps=len(gaps(problem))) | _said_by(problem, ledger)
     return _append(ledger, _about(problem, ledger), 'agreed', **agreed, **seen)
+
+def _said_by(problem, ledger):
+    "Who agreed, when and why, as declared; nothing where these words stand at an earlier agreement already"
+    words = {k: str(v) for k,v in problem.agreed.items() if str(v or '').strip() not in ('', 'unanswered')}
+    is_new = words and words not in [e.get('said') for e in ledger]
+    return dict(said=words) if is_new else {}
 
 def begin_chapter(
     problem:Problem, # The first draft of its agreement

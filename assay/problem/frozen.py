@@ -33,10 +33,13 @@ class Agreement:
         if self.problem.task != 'binary': plain.pop('positive') # only one of two classes is positive
         return pd.Series(plain | dict(hash=self.line['sha256'][:16])).to_frame('agreed')
 
-    def ledger(self): # Data frame: agreed, target, table, after_results, changed
-        "Every agreement so far, first line first"
+    def ledger(self): # Data frame: agreed, target, table, after_results, changed, and by, date, because
+        "Every agreement so far, first line first; who agreed and why, where somebody wrote it down"
         import pandas as pd
-        return pd.DataFrame(ledger_rows())
+        rows = ledger_rows()
+        said = [r.pop('said') for r in rows]
+        nobody = dict.fromkeys(('by', 'date', 'because'), '') if any(said) else {}
+        return pd.DataFrame([row | nobody | words for row, words in zip(rows, said)])
 
     def moves(self): # Data frame: criterion, was, now, difference
         "How the bar of today differs from the first one"

@@ -50,16 +50,26 @@ def moved_bar(
 )->list: # One `dict(criterion, was, now)` per criterion that moved
     """How the criteria differ from those that people agreed on first.
 
-    Numbers have their `difference` too, and values in between stand in `steps`.
+    Numbers have their `difference` too, and values in between stand in `steps`. `said` has who agreed to
+    the last value (`by`, `date`, `because`), where they wrote it down.
     Raises `ValueError` where the ledger is broken"""
     problem = problem or load_problem()
     events = events_of(problem, read_ledger())
     if (found := bar_of(events)) is None: return []
     start, line = found
-    later = [e['criteria'] for e in events[start+1:] if e['event'] == 'agreed']
+    lines = [e for e in events[start+1:] if e['event'] == 'agreed']
+    later = [e['criteria'] for e in lines]
     first = {} # a kind of criteria that is new counts from the agreement that brought it
     for known in (*reversed(later), line['criteria']): first |= known
-    return [m | _steps(m, later) for m in compare_criteria(first, criteria(problem))]
+    moves = compare_criteria(first, criteria(problem))
+    return [m | _steps(m, later) | _said_of(m, lines) for m in moves]
+
+def _said_of(move, lines):
+    "Who agreed to the last value of a criterion, and why: what the line says that brought it"
+    values = [_leaves(e['criteria']).get(move['criterion']) for e in lines]
+    since = next((i for i in reversed(range(len(values))) if values[i] != move['now']), -1)+1
+    said = lines[since].get('said') if since < len(lines) else None
+    return dict(said=said) if said else {}
 
 def _steps(move, later):
     "The values between the first and the last, in the order in which they were written down"
@@ -124,13 +134,14 @@ _ADDED = dict( # A kind of criteria that an earlier agreement did not hold, as a
     id='the column that names a row', time='the column with the moment of a row',
     weight='the column of weights', test_openings='for how many models the test set may be opened')
 
-def ledger_rows()->list: # One `dict(agreed, target, table, after_results, changed)` per agreement
+def ledger_rows()->list: # One `dict(agreed, target, table, said, after_results, changed)` per agreement
     "All agreements as a table, each with what it changed in the one on the same table before it"
     rows, before = [], {}
     for e in read_ledger():
         if e['event'] != 'agreed': continue
         now, table = e['criteria'], to_json(table_of(e))
         row = dict(agreed=e['sha256'][:16], target=e['about']['target'], table=_table_name(e))
+        row |= dict(said=e.get('said') or {})
         changed = _changes(before.get(table, now), now)
         rows.append(row | dict(after_results=e['after_results'], changed=changed))
         before[table] = now
@@ -169,16 +180,30 @@ def move_words(
     then = ''.join(f', then {step}' for step in steps)
     are_numbers = _number(move['was']) and _number(move['now'])
     by = f" ({move['now']-move['was']:+.4g})" if are_numbers else ''
-    return f"“{_criterion(move['criterion'])}” {first} when people first agreed{then}, and {last}{by}"
+    who = _agreed_by(move.get('said'))
+    named = _criterion(move['criterion'])
+    return f'“{named}” {first} when people first agreed{then}, and {last}{by}{who}'
+
+def _agreed_by(said):
+    "Who agreed to a change, when and why, as they wrote it down; empty where nobody did"
+    if not said: return ''
+    day = f" on {said['date']}" if said.get('date') else ''
+    because = f", because: {said['because'].rstrip('.')}" if said.get('because') else ''
+    return f", agreed by {said.get('by') or 'somebody without a name'}{day}{because}"
+
 
 # %% ../../nbs/problem/07_moved.ipynb #28bc29f3
 _BAR = 'The success criteria were changed after the first model had been fitted, when results could be seen'
+_UNSAID = 'Nobody wrote down who agreed to every change, and why, as `agreed` in problem.yaml would.'
 
 def bar_words(
     moved, # From `moved_bar`
 )->str: # Sentences; empty where nothing moved
     "What moved, for a reader who has never heard of a bar"
-    return f"{_BAR}: {'; '.join(map(move_words, moved))}." if moved else ''
+    if not moved: return ''
+    unsaid = '' if all(m.get('said') for m in moved) else f' {_UNSAID}'
+    return f"{_BAR}: {'; '.join(map(move_words, moved))}.{unsaid}"
+
 
 # %% ../../nbs/problem/07_moved.ipynb #afdca773
 def _standing(after, provisional):

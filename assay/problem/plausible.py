@@ -6,8 +6,8 @@
 __all__ = ['METRICS', 'GROUP_METRICS', 'SIGNED', 'COSTS', 'TESTED_IN', 'Money', 'COSTED', 'GROUP_LIMITS', 'LIMITS', 'VALUES',
            'QUESTIONS', 'ITEMS', 'RESPONSIBLE', 'ANSWERS', 'Responsible', 'Answers', 'BEHAVIOURS', 'DIRECTIONS',
            'is_number', 'is_date', 'Amount', 'BinaryCosts', 'MulticlassCosts', 'RegressionCosts', 'Value', 'Limits',
-           'Hypothesis', 'Decision', 'Watched', 'Answer', 'Behaviour', 'behaviour_faults', 'faults', 'name_faults',
-           'refuse']
+           'Hypothesis', 'Decision', 'Agreed', 'Watched', 'Answer', 'Behaviour', 'behaviour_faults', 'faults',
+           'name_faults', 'refuse']
 
 # %% ../../nbs/problem/02_plausible.ipynb #940745b1
 import datetime, math
@@ -255,14 +255,20 @@ class Decision(Entry):
     changes: object = key('What is done today', '')
     alternatives: words('a list of sentences') = key('What else could be done', [])
 
+_is_day = lambda d: d in (None, '', 'unanswered') or is_date(d)
+_Day = Annotated[object, Expected("a date such as 2026-11-05, or 'unanswered'", _is_day),
+                 Holds(Annotated[str, Field(pattern=r'^(\d{4}-\d\d-\d\d|unanswered|)$')] | None)]
+
+class Agreed(Entry):
+    "Who agreed to the success criteria as they stand; renewed with each change of them"
+    by: object = key('Name or role of who agreed', '')
+    date: _Day = key('Day of the agreement, such as 2026-11-05', None)
+    because: object = key('Why these values, or why they were changed', '')
+
 class Watched(Shape):
     "Columns whose groups are watched"
     groups: _Columns = key('Columns whose groups are compared')
     sensitive: _Columns = key('Columns that name a protected characteristic')
-
-_is_day = lambda d: d in (None, '', 'unanswered') or is_date(d)
-_Day = Annotated[object, Expected("a date such as 2026-11-05, or 'unanswered'", _is_day),
-                 Holds(Annotated[str, Field(pattern=r'^(\d{4}-\d\d-\d\d|unanswered|)$')] | None)]
 
 class Answer(Entry):
     "What a named person answered, on a date"
@@ -356,7 +362,8 @@ def faults(
     "What is stated and cannot be meant, as far as the agreement alone tells"
     watched = dict(groups=problem.groups, sensitive=problem.sensitive)
     res = _criterion(problem) + _numbers(problem) + shape_faults(Watched, watched)
-    res += shape_faults(Decision, problem.decision, 'decision') + _hypotheses(problem.hypotheses)
+    res += shape_faults(Decision, problem.decision, 'decision')
+    res += shape_faults(Agreed, problem.agreed, 'agreed') + _hypotheses(problem.hypotheses)
     res += _answers('responsible', problem.responsible, Responsible)
     res += behaviour_faults(getattr(problem, 'behaviour', []))
     return res + _answers('answers', problem.answers, Answers)

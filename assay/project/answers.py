@@ -130,6 +130,7 @@ class Given:
     by:str='' # Role of who answers
     date:str='' # Day, such as 2026-11-05; today by default
     about:str='' # Hash of what it is about, where the same words are given again
+    because:str='' # Why a success criterion is what it is
 
 _NOT_BUILT = re.compile(r'\s*\bnot built( yet)?:\s*', re.I)
 
@@ -196,6 +197,13 @@ def _set(doc, problem, key, given):
     elif key == 'persons': doc[key] = _yes_or_no(key, given.value)
     elif key in _ENTRIES: _append(doc, key, [_entry(key, given.value)])
     else: _set_value(doc, problem, key, given)
+    if part in CRITERIA and given.by and not doc.get('provisional'): _set_agreed(doc, given)
+
+def _set_agreed(doc, given):
+    "Who agreed to the criteria as they stand now: the ledger of criteria keeps it with the change"
+    day = given.date or datetime.date.today().isoformat()
+    said = dict(by=given.by, date=day, because=given.because)
+    doc['agreed'] = _styled({k: words for k,words in said.items() if words})
 
 # %% ../../nbs/project/22_answers.ipynb #9df40be8
 def _places(lines, others):
@@ -313,10 +321,11 @@ def answer(
     value, # The answer; nothing is done where it is empty
     by:str='', # Role of who answers; needed for the items of the checklist
     date:str='', # Day of the answer; today by default
+    because:str='', # Why a success criterion is changed; kept with `by` where people have agreed
 )->bool: # True if it was written
     "Write an answer into `problem.yaml`, whole or not at all"
     if value is None or not str(value).strip(): return False
-    given = Given(value, by, date, _about(key))
+    given = Given(value, by, date, _about(key), because)
     if key == 'today.columns': _check_columns(key, value)
     with only_writer(place('problem').parent):
         _change(place('problem'), lambda text: with_answer(text, key, given))
@@ -332,17 +341,21 @@ def answered_line(
     key:str, # As for `answer`
     value, # As for `answer`
     by:str='', # As for `answer`
+    because:str='', # As for `answer`
 )->str: # Such as `R01 is answered`
     "Write an answer, and say what it did"
     was = _stated(key)
-    if not answer(key, value, by): return f'{key} is left open'
+    if not answer(key, value, by, because=because): return f'{key} is left open'
     if key == 'provisional' and _flag(key, value):
         return 'nobody has agreed yet: the success criterion stays provisional, and readiness closed'
+    named = '' if by or _stated('provisional') else _WHO_AND_WHY
     if key in ('metric', 'minimum', 'margin', 'judged_by'):
-        return f'{key} is answered: a success criterion, which was {shown_value(was)} before'
+        return f'{key} is answered: a success criterion, which was {shown_value(was)} before{named}'
     if was is None or key.split('.')[0] not in CRITERIA: return f'{key} is answered'
     return (f'{key} is answered: part of the success criteria, which was {shown_value(was)} before; '
-            'where results have been seen since people agreed, another value is a moved bar')
+            f'where results have been seen since people agreed, another value is a moved bar{named}')
+
+_WHO_AND_WHY = '; with --by and --because the pages show who agreed to it, and why'
 
 # %% ../../nbs/project/22_answers.ipynb #b0c6a31c
 # Items whose answer may declare what is still to be built
@@ -390,7 +403,8 @@ def _asked(q, ask, by, say):
         value = ask(f'answer (Enter: later{as_before}, q: end): ').strip()
         if value in ('', 'q'): return value or 'open'
         if value == '=' and before: value = before
-        role = by or (ask(f'who answers (Enter: {q.who}): ').strip() or q.who) if q.key in ABOUT_ITEMS else by
+        is_named = q.key in ABOUT_ITEMS or q.key == 'provisional'
+        role = by or (ask(f'who answers (Enter: {q.who}): ').strip() or q.who) if is_named else by
         try: line = answered_line(q.key, value, role)
         except ValueError as e: say(f'  not written: {e}')
         else:

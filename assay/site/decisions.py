@@ -130,7 +130,7 @@ def _criterion():
             words = _agreed_words(e, next(rows)['changed'], table not in before)
             if not e['criteria'].get('provisional'): before.add(table)
         else: words = _other_event(e)
-        said = e.get('declared') or {}
+        said = e.get('declared') or e.get('said') or {}
         res.append(Decision(_day(said.get('date')), said.get('by', ''), words, said.get('because', '')))
     return res
 
