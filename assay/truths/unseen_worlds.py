@@ -27,12 +27,20 @@ def unseen(
     kind:str, # What the case is about
     planted:str, # What is planted, and why the verdicts follow from it
 ): # Decorator of a maker; its name is the name of the case
-    "Add a function that makes a case to the table of unseen cases"
+    "Add a function that makes a case to the table of unseen cases; a name that is taken is refused"
     right = (verdict,) if isinstance(verdict, str) else tuple(verdict)
     def enter(make):
-        UNSEEN[make.__name__.removeprefix('_')] = Unseen(right, kind, planted, make)
+        name = make.__name__.removeprefix('_')
+        _refuse_taken(name, make.__module__)
+        UNSEEN[name] = Unseen(right, kind, planted, make)
         return make
     return enter
+
+def _refuse_taken(name, home):
+    "Refuse a name that another module gave to a case: the later case would take its place"
+    other = UNSEEN[name].make.__module__ if name in UNSEEN else home
+    if other != home:
+        raise ValueError(f'{home} names a case {name!r}, which {other} has already; expected another name')
 
 def unseen_table(
     names, # Names of `UNSEEN`
