@@ -290,3 +290,22 @@ def test_other_ways_read_what_they_name():
     lengths = pd.Series(["1:30:00", "-0:00:01.5", "2 days, 0:00:10", "1:75:00"])
     assert read_format(lengths, SPAN).tolist() == [5400.0, -1.5, 172810.0, "1:75:00"]
     assert read_format(pd.Series(["3.5 kg", "4kg", "5 lb"]), "1234.56 kg").tolist() == [3.5, 4.0, "5 lb"]
+
+
+def stays(n=600):
+    "Stays in a clinic, with the moments of admission, of discharge and of the next appointment"
+    rng = np.random.default_rng(0)
+    admitted = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.uniform(0, 9000, n)), unit="h")
+    severe = rng.integers(0, 4, n)
+    hours = np.exp(2.5 + 0.4 * severe + rng.normal(0, 0.5, n)).round(1)
+    later = {"discharged": hours, "follow_up": rng.uniform(24, 900, n)}
+    moments = {c: (admitted + pd.to_timedelta(h, unit="h")).round("min") for c, h in later.items()}
+    return pd.DataFrame(dict(admitted=admitted.round("min"), severe=severe, **moments, hours=hours))
+
+
+def test_a_moment_that_tells_the_outcome_is_said_to_come_after_it(tmp_path):
+    "The control is a moment that tells nothing: of that one people may derive a number"
+    stays().to_csv(tmp_path / "stays.csv", index=False)
+    aside = propose(tmp_path / "stays.csv", "hours", Options(time="admitted")).aside
+    assert aside["discharged"].startswith("its distance from admitted tells the outcome")
+    assert aside["follow_up"].endswith("derive a number such as the hour")

@@ -8,7 +8,7 @@ __all__ = ['FEW', 'OFTEN', 'FIRST_YEAR', 'LAST_YEAR', 'MOST_LONE', 'FAR', 'infer
 
 # %% ../../nbs/data/10_infer.ipynb #8c1a090f
 from collections.abc import Iterable
-import dataclasses, json, math
+import dataclasses, json, math, re
 from pathlib import Path
 
 from ..core.shapes import check_columns
@@ -26,17 +26,28 @@ def _kind(s):
         return 'number'
     return 'text' if s.nunique() > max(50, .5*s.notna().sum()) else 'category'
 
+# What may fall below zero although no row does yet: the first frost, an overdrawn account
+_MAY_FALL = re.compile(
+    r'(?<![a-z])temp|celsius|centigr|°|frost|balance|saldo|solde|profit|gewinn|loss|change|delta|diff|trend|'
+    r'latitude|longitude|(^|_)(lat|lon|lng)(_|$)|elevation|altitude|offset|net_|_net', re.I)
+
+def _floor(s, name):
+    "0 for numbers of which none is negative; none where the name says that the next one may be"
+    from pandas.api import types as t
+    if not t.is_numeric_dtype(s) or t.is_bool_dtype(s) or _MAY_FALL.search(str(name)): return None
+    return 0. if s.min() >= 0 else None
+
 def _target_field(s, name):
     "A target of two values is stored as 0 and 1, whatever it was"
     if s.nunique() == 2:
         return Field(name, 'integer', 'target', '1', low=0.0, high=1.0, known_at_decision=False)
-    return Field(name, _kind(s), 'target', known_at_decision=False)
+    return Field(name, _kind(s), 'target', low=_floor(s, name), known_at_decision=False)
 
 def _role(s, kind): return 'context' if kind in ('text', 'time') or s.nunique() < 2 else 'feature'
 
 def _described(s, name, kind, role, sensitive):
     "A column as far as its values tell"
-    low = 0. if kind in ('number', 'integer') and s.min() >= 0 else None
+    low = _floor(s, name) if kind in ('number', 'integer') else None
     return Field(str(name), kind, role, nullable=bool(s.isna().any()), low=low, sensitive=sensitive)
 
 def infer_dictionary(

@@ -39,12 +39,13 @@ def _far_code(s):
     return None
 
 def _negative_code(s):
-    "Minus one among amounts, if no other value is as frequent"
+    "Minus one among amounts, if no other value is as frequent, or if amounts have decimals and it has none"
     low = s.min()
     if low not in BELOW_ZERO or (n := (s == low).sum()) < 2: return None
     rest = s[s != low].dropna()
-    frequent = rest.nunique() >= FEWEST_VALUES and rest.min() >= 0 and rest.value_counts().iloc[0] < n
-    return plain_code(low) if frequent else None
+    if rest.nunique() < FEWEST_VALUES or rest.min() < 0: return None
+    is_frequent, are_fractions = rest.value_counts().iloc[0] < n, (rest % 1 != 0).mean() > .5
+    return plain_code(low) if is_frequent or are_fractions else None
 
 def plain_code(
     code, # A number

@@ -117,6 +117,11 @@ class LeakScan:
     def __repr__(self): return f'a scan of {len(self.judged)} columns; features called a leak: {self.leaks}'
 
 # %% ../../nbs/explore/14_overview.ipynb #7f4d2d87
+def _as_written(rows):
+    "Rows in which a number of 32 bits has the digits that people wrote: 38.3, and not 38.299999"
+    short = rows.select_dtypes('float32').columns
+    return rows.assign(**{c: rows[c].astype(str).astype(float) for c in short})
+
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Exploration:
     "The prepared tables, with a method for each table and figure of the exploration report"
@@ -201,7 +206,7 @@ class Exploration:
 
     def table(self):
         "Three rows, of the columns that a page may show"
-        return self.drawn[self.visible].head(3).T
+        return _as_written(self.drawn[self.visible].head(3)).T
 
     def _by_strength(self):
         strong, columns = self.related.column, self.columns

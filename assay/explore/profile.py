@@ -147,11 +147,11 @@ def summarise_parquet(
 
 # %% ../../nbs/explore/08_profile.ipynb #78e0d09c
 def _distinct(c, levels):
-    "Number of distinct values: counted up to `levels`, estimated above"
+    "Number of distinct values: counted up to `levels`, estimated above, and never more than there are values"
     hashed = c['levels']['hash']
     if len(hashed) < levels: return len(hashed)
     largest = float(hashed[-1])/2**64
-    return int(round((levels-1)/largest))
+    return min(int(round((levels-1)/largest)), c['n'])
 
 def _spread(c, v):
     "What is told of numbers: moments of all of them, quantiles of the sample"

@@ -21,12 +21,13 @@ from ..data.checks import data_checks
 from ..data.classes import class_table, count_classes
 from ..data.prepared import RowCounts, Snapshot, Splits
 from ..explore.leakage import asked_columns, leakage_evidence, leaking_features, scan_columns
+from ..explore.skill import LEAK, column_skills
 from ..problem.agreement import make_problem
 from ..release.readiness import REMEDY
 from ..stats.intervals import Resamples
 from ..data.to_score import typed_tables
 from ..data.splits import HashRule, check_splits, make_splits
-from .inspect_table import choose_metric, not_known_note, watched_groups
+from .inspect_table import A_MOMENT, choose_metric, not_known_note, watched_groups
 from .read import Reading, is_url, read_table_of
 from ..data.near_duplicates import find_twins
 from .files import (
@@ -108,6 +109,23 @@ def _without(f, silent):
     reasons = f.reasons | silent
     check_features(features, f.df, reasons, f.left)
     return dataclasses.replace(f, features=features, reasons=reasons)
+
+def _hours_since(f, column):
+    "From the moment of each row to another moment of it, in hours"
+    apart = as_moments(f.df[column])-as_moments(f.df[f.time])
+    return apart/pd.Timedelta(hours=1)
+
+def _with_late_moments(f):
+    "What was found, where a moment that tells the outcome is set aside for that"
+    moments = [c for c,why in f.reasons.items() if why == A_MOMENT and c != f.time] if f.time else []
+    if not moments: return f
+    hours = pd.DataFrame({c: _hours_since(f, c) for c in moments})
+    skills = column_skills(hours, f.df[f.target], moments, f.task)
+    told = {c: _LATE.format(time=f.names[f.time], skill=skills[c]) for c in moments if skills[c] > LEAK}
+    return dataclasses.replace(f, reasons=f.reasons | told)
+
+_LATE = ('its distance from {time} tells the outcome (skill {skill:.2f} of 1), so it is known only after it; '
+         'derive nothing from it')
 
 # %% ../../nbs/project/05_proposal.ipynb #6c186cab
 @dataclasses.dataclass(frozen=True)
@@ -446,7 +464,8 @@ def propose(
 )->Draft: # The proposal; nothing is written
     "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with it"
     found = read_table_of(path, time=options.time, reading=options.reading)
-    plan = _plan(look(path, found, options.roles(target), options.task), options.metric)
+    looked = _with_late_moments(look(path, found, options.roles(target), options.task))
+    plan = _plan(looked, options.metric)
     source = _source(path, root, found, plan.f)
     dictionary = _described(plan, source['name'])
     data = _data_section(plan, source)

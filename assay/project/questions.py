@@ -7,16 +7,17 @@ __all__ = ['OWNER', 'EXPERT', 'SCIENTIST', 'OPERATIONS', 'SECURITY', 'DEVELOPER'
            'Question', 'Help', 'open_questions', 'asked_again', 'chosen_questions', 'known_facts', 'questions_json']
 
 # %% ../../nbs/project/21_questions.ipynb #18748084
-import dataclasses, re
+import dataclasses, math, re
 from pathlib import Path
 
 from ..core.artifacts import place, read_json
 from ..core.shapes import count_of, meant
-from ..problem.plausible import COSTS, GROUP_LIMITS, ITEMS, QUESTIONS, is_number
+from ..problem.plausible import COSTS, GROUP_LIMITS, ITEMS, METRICS, QUESTIONS, is_number
 from ..problem.agreement import PARTS, Problem, gaps, is_drafted
 from ..problem.bound import ABOUT as SPEAKS_OF, about_now, changed_answers, words_again
 from ..data.columns import load_dictionary
 from ..data.infer import gaps as columns_lacking
+from ..stats.metrics import metric_sign
 
 # %% ../../nbs/project/21_questions.ipynb #c32c952e
 @dataclasses.dataclass(frozen=True)
@@ -309,6 +310,18 @@ def _help(key):
     about = ABOUT.get(part, ABOUT['service_levels.availability'])
     return dataclasses.replace(about, question=named, example=_example(about, last))
 
+def _of_criterion(problem, key, about):
+    "The help of minimum or margin in the sense and the size of the agreed metric"
+    _, between = METRICS.get(problem.metric, ((), (0, 1)))
+    is_loss, in_its_unit = metric_sign(problem.metric) < 0, between == (0, math.inf)
+    if key == 'margin':
+        a_part = f'{abs(problem.minimum)/20:.2g}'
+        return dataclasses.replace(about, example=a_part) if in_its_unit else about
+    about = dataclasses.replace(about, example=f'{problem.minimum:g}')
+    if not is_loss: return about
+    asked = 'up to which value of the metric is a model of use?'
+    return dataclasses.replace(about, question=asked, why='above it nothing is released')
+
 def _question(key, about, known):
     "A question with what stands beside it"
     return Question(key, about.question, about.why, about.example, about.who, tuple(known))
@@ -362,7 +375,9 @@ def open_questions(
     if words := _limits_of_groups(problem): known = known | {GROUPS: (words,)}
     def others(k): return [words for words in known.get(k, ()) if _AGAIN not in words]
     known = known | {k: (words, *others(k)) for k,words in again.items()}
-    return [_question(k, _help(k), known.get(k, ())) for k in dict.fromkeys(keys)]
+    def about(k):
+        return _of_criterion(problem, k, _help(k)) if k in ('minimum', 'margin') else _help(k)
+    return [_question(k, about(k), known.get(k, ())) for k in dict.fromkeys(keys)]
 
 # %% ../../nbs/project/21_questions.ipynb #c7adb5a1
 def _about_data(problem, root):
@@ -403,11 +418,12 @@ _MEASURED_ITEMS = { # Item to stage, name of a metric, and its words
 _MEASURED_KEYS = { # Key to stage, name of a metric, and its words
     'minimum': (('baseline', 'constant_{metric}', 'the constant reaches'),
                 ('baseline', 'rule_{metric}', "today's rule reaches")),
-    'margin': (('feasibility', 'gain', 'a simple model is above the rule by'),
+    'margin': (('feasibility', 'gain', 'a simple model is better than the rule by'),
                ('feasibility', 'detectable', 'the smallest difference that the test rows can show is')),
     'value.rows_per_year': (('data', 'n_raw', 'rows in the table:'),),
     'limits.bundle_mb': (('package', 'bundle_mb', 'the packaged model has, in MB,'),)}
 _NUMBERS = _MEASURED_ITEMS | _MEASURED_KEYS
+_RATE_OF_NUMBER = 'share of outcomes above the median of the training rows,'
 
 def _reports(root):
     "Stage to what it left, of those that can be read"
@@ -427,6 +443,8 @@ def _measured(problem, key, reports):
     res = []
     for stage,name,words in _NUMBERS.get(key, ()):
         found = reports.get(stage, {}).get('metrics', {}).get(name.format(metric=problem.metric), {})
+        of_number = _RATE_OF_NUMBER if problem.task == 'regression' else 'rate of the outcome'
+        words = words.replace('rate of the outcome', of_number)
         if is_number(found.get('value')): res.append(f"{words} {found['value']:,.4g}")
     return res
 
