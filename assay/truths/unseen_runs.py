@@ -32,8 +32,9 @@ from .known_truths import declare_known
 from .truth_runs import share
 from .unseen_worlds import UNSEEN
 from . import (
-    fifth_go, fifth_not_go, fifth_traps, fourth_go, fourth_not_go, fourth_traps, second_go, second_go_rows,
-    second_not_go, second_not_go_rows, second_traps, second_traps_rows, third_go, third_go_columns, third_go_rows, third_not_go, third_not_go_rows, third_traps, third_traps_rows,
+    fifth_go, fifth_not_go, fifth_traps, fourth_go, fourth_not_go, fourth_traps, second_go,
+    second_go_rows, second_not_go, second_not_go_rows, second_traps, second_traps_rows, third_go,
+    third_go_columns, third_go_rows, third_not_go, third_not_go_rows, third_traps, third_traps_rows,
     unseen_go, unseen_not_go, unseen_traps, unseen_traps_rows)
 
 # %% ../../nbs/truths/90_unseen_runs.ipynb #b1930d8a
