@@ -7,6 +7,9 @@ __all__ = ['N_SIZES', 'permutation_p', 'known_share', 'blind_scores', 'measure_s
            'curve_table', 'plot_curve']
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #d7e8cc22
+import re
+from operator import itemgetter
+
 import numpy as np, pandas as pd
 from scipy.stats import t as student
 
@@ -17,6 +20,7 @@ from ..core.figures import literal_text
 from ..core.rendering import metric_name
 from ..stats.metrics import score as metric_score
 from ..stats.intervals import blocks_of
+from ..stats.slow import effective_rows, p_of_parts
 from .value import fit_power_law
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #a0f5e846
@@ -80,16 +84,8 @@ def _share_as_good(agree, moved, n_rows):
     n_as_good = (~(null < real-1e-12)).sum() # what is undefined counts against the score
     return float((1+n_as_good)/(1+len(moved)))
 
-def permutation_p(
-    case:Case, # What is assessed
-    score, # One per row of `valid`
-    n_permutations:int=399, # Null values
-    n_rows:int=3000, # Rows to use, at most; of each class as many, or all that there are
-)->float: # Share of permuted outcomes that agree with the score at least as well
-    "Test by permutation whether the agreement of scores and outcomes could be chance"
-    rng, n = np.random.default_rng(case.seed), n_permutations
-    keep = _rows_to_permute(case, n_rows, rng)
-    if case.problem.task == 'binary' and len(np.unique(case.y[keep])) < 2: return 1.
+def _p_of_moved(case, keep, score, rng, n):
+    "p-value by outcomes that were moved: shifted in time, or exchanged"
     blocks = _blocks_kept(case, keep)
     is_in_turn = _is_in_turn(case, blocks)
     agree = _agreement(case, keep, np.asarray(score)[keep], blocks is not None and not is_in_turn)
@@ -98,6 +94,97 @@ def permutation_p(
     p = _share_as_good(agree, circle, len(keep))
     if p > 1/(1+n): p = min(p, _share_as_good(agree, parts, len(keep)))
     return min(1., 2*p)
+
+_MANY = 100 # Independent rows from which the test by moved outcomes holds
+_REPEATED = 1.5 # Rows to each independent one from which they change slowly
+_FEWEST_PLACES = 40 # Fewer show no memory
+_FEW_ALONE = 20 # Independent rows below which we ask for more, and no signal is no proof of none
+
+def _in_numbers(name):
+    "A name in parts of text and of numbers, so that `shop 9` stands before `shop 10`"
+    parts = re.split(r'(\d+)', name)
+    return tuple(int(part) if i % 2 else part for i,part in enumerate(parts))
+
+def _places_by_name(labels):
+    "Place of each label among the names in their order"
+    code, names = pd.factorize(labels)
+    in_numbers = [_in_numbers(name) for name in names]
+    order = sorted(range(len(names)), key=in_numbers.__getitem__)
+    return np.argsort(order)[code]
+
+def _all_rows(case): return pd.concat([case.train, case.valid])
+
+def _places(case):
+    """Place of each row of `train` and of `valid`: in time, or of its cluster by name; None without both
+
+    Rows of one moment or cluster share a place."""
+    name, time = case.cluster, case.problem.time
+    if not (name or time): return None
+    rows = _all_rows(case)
+    if time: place = pd.factorize(rows[time], sort=True)[0]
+    else: place = _places_by_name(blocks_of(rows, cluster=name))
+    return np.split(place, [len(case.train)])
+
+def _means(v, place):
+    "Mean of the rows at each place, by column"
+    v, n = v.reshape(len(v), -1), np.bincount(place)
+    means = [np.bincount(place, column)/n for column in v.T]
+    return np.column_stack(means)
+
+def _outcome_columns(df, case, n_classes):
+    "The outcome of rows: a column, or one for each of several classes"
+    y = df[case.problem.target].to_numpy(float)
+    if n_classes is None: return y
+    return np.equal.outer(y, np.arange(n_classes)).astype(float)
+
+def _repeats_of_outcome(case, places, n_classes):
+    "Rows to each independent one in the outcome of all places, of `train` and of `valid`"
+    y = _outcome_columns(_all_rows(case), case, n_classes)
+    means = _means(y, np.concatenate(places))
+    if len(means) < _FEWEST_PLACES: return 1.
+    return len(means)/effective_rows(means, means)
+
+def _rows_alone(y, s, place, repeats):
+    "Independent rows among the places of `valid`; of few places as the outcome of all of them says"
+    means = _means(y, place)
+    if len(means) < _FEWEST_PLACES: return len(means)/repeats
+    return effective_rows(means, _means(s, place))
+
+def _slow(case, score):
+    "`rows`, the independent ones among `n` places, and `p` of parts; None where rows do not change slowly"
+    places, s = _places(case), np.asarray(score, float)
+    if places is None: return None
+    n_classes = s.shape[1] if s.ndim > 1 else None
+    repeats = _repeats_of_outcome(case, places, n_classes)
+    if repeats < _REPEATED: return None
+    y, order = _outcome_columns(case.valid, case, n_classes), np.argsort(places[1], kind='stable')
+    y, s = y[order], s[order]
+    place, names = pd.factorize(places[1][order])
+    n = len(names)
+    rows = _rows_alone(y, s, place, repeats)
+    if rows >= min(_MANY, n/_REPEATED): return None
+    return dict(rows=rows, n=n, p=p_of_parts(y, s, place))
+
+def _p_if_slow(slow):
+    "p-value of parts; ten times as large where so few rows are independent that little can be shown"
+    times = 10 if slow['rows'] < _FEW_ALONE else 1
+    return min(1., times*slow['p'])
+
+def permutation_p(
+    case:Case, # What is assessed
+    score, # One per row of `valid`
+    n_permutations:int=399, # Null values
+    n_rows:int=3000, # Rows to use, at most; of each class as many, or all that there are
+)->float: # Share of permuted outcomes that agree with the score at least as well
+    """Test by permutation whether the agreement of scores and outcomes could be chance
+
+    Where both change slowly, the result is the larger of this p and that of `assay.stats.slow.p_of_parts`."""
+    rng = np.random.default_rng(case.seed)
+    keep = _rows_to_permute(case, n_rows, rng)
+    if case.problem.task == 'binary' and len(np.unique(case.y[keep])) < 2: return 1.
+    p, slow = _p_of_moved(case, keep, score, rng, n_permutations), _slow(case, score)
+    return p if slow is None else max(p, _p_if_slow(slow))
+
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #f17c2292
 def known_share(
@@ -113,6 +200,18 @@ def _has_classes_of(case, df, other):
     if case.problem.task == 'regression': return True
     return df[case.problem.target].nunique() >= other[case.problem.target].nunique()
 
+def _lies_between(case, most=.05):
+    "Do rows of `valid` stand between those of `train`, in time or among clusters by name?"
+    places = _places(case)
+    return places is not None and (places[1] < places[0].max()).mean() > most
+
+def _folds_in_order(case, sample, n_folds):
+    "Fold of each row of the sample, and of `valid`: successive places together"
+    learn, tell = _places(case)
+    at = case.train.index.get_indexer(sample.index)
+    n_places = max(learn.max(), tell.max())+1
+    return learn[at]*n_folds//n_places, tell*n_folds//n_places
+
 def _cluster_folds(case, sample, n_folds):
     "Fold of each row of the sample, and of `valid`, whole clusters together"
     labels = np.concatenate([blocks_of(d, cluster=case.cluster) for d in (sample, case.valid)])
@@ -125,10 +224,11 @@ def blind_scores(
     case:Case, # What is assessed
     name:str, # A name of `assay.models.estimators.MODELS`
     n_folds:int=5, # Parts of the clusters; each is scored by a model of the others
+    in_order:bool=False, # Are parts successive rows or clusters? Else clusters are drawn
 )->np.ndarray: # Scores of `valid`; None where a class is in too few clusters for that
-    "Scores for the rows of clusters that the model has not learnt from"
+    "Scores for the rows of clusters, or of a part of the time, that the model has not learnt from"
     sample, res = case.sample, None
-    learn, tell = _cluster_folds(case, sample, n_folds)
+    learn, tell = (_folds_in_order if in_order else _cluster_folds)(case, sample, n_folds)
     for f in np.unique(tell):
         past, now = sample[learn != f], case.valid[tell == f]
         if not len(past) or not _has_classes_of(case, past, sample): return None
@@ -159,6 +259,21 @@ def _shuffled(case, constant, n=8):
     m = dict(value=None, low=None, high=None) | gain
     return m | dict(above=m['low'] is not None and m['low'] > 0)
 
+def _slowest(case, scores):
+    "Of the families the one with the fewest independent rows, as `_slow` says; None where none is slow"
+    told = [_slow(case, s) for s in scores if s is not None]
+    slow = [t for t in told if t]
+    return min(slow, key=itemgetter('rows'), default=None)
+
+def _is_open(slow):
+    "Are so few rows independent that no signal is no proof of none?"
+    return slow is not None and slow['rows'] < _FEW_ALONE
+
+def _told_of(case, slow):
+    "What the evidence says of slow rows: without the p-value, with the column that puts them in order"
+    if slow is None: return None
+    return dict(rows=slow['rows'], n=slow['n'], along=case.problem.time or case.cluster)
+
 def _excludes_chance(case, scores, constant):
     "Does an interval of the gain over the constant lie above 0?"
     gains = [measure_gain(case, case.valid, s, constant)['low'] for s in scores if s is not None]
@@ -167,23 +282,28 @@ def _excludes_chance(case, scores, constant):
 def measure_signal(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
-)->dict: # `p`, `found`, `disputed`, `known`, `by_heart`, `shuffled`
+)->dict: # `p`, `found`, `disputed`, `known`, `by_heart`, `slow`, `shuffled`
     """Test whether the columns carry a signal about the outcome
 
-    `disputed`: the test finds none, though an interval of the gain over the constant excludes chance.
+    `disputed`: the test finds none, and an interval of the gain over the constant excludes chance, or rows
+    change so slowly that the test could not find one. `slow`: of `n` places along the column
+    `along` only `rows` are independent; None where rows do not change slowly.
     `known` is from `known_share`; `by_heart`: is the signal gone in clusters that the models have not met?
     `shuffled` is the median gain over the constant of models that learnt from shuffled outcomes,
     its interval, and `above`: do all gain?"""
     constant, known = models['scores']['constant'], known_share(case)
     scores = [models['scores'][k] for k in FAMILIES]
     p = blind = _p_of(case, scores)
-    if known > .05:
-        scores = [blind_scores(case, k) for k in FAMILIES]
+    slow = _slowest(case, scores)
+    in_order = slow is not None and _lies_between(case)
+    if known > .05 or in_order:
+        scores = [blind_scores(case, k, in_order=in_order) for k in FAMILIES]
         blind = _p_of(case, scores)
     found = blind <= _SURE
-    disputed = not found and _excludes_chance(case, scores, constant)
-    told = dict(p=blind, found=found, disputed=disputed, known=known, by_heart=p <= _SURE < blind)
-    return told | dict(shuffled=_shuffled(case, constant))
+    disputed = not found and (_is_open(slow) or _excludes_chance(case, scores, constant))
+    by_heart = known > .05 and p <= _SURE < blind
+    told = dict(p=blind, found=found, disputed=disputed, known=known, by_heart=by_heart)
+    return told | dict(slow=_told_of(case, slow), shuffled=_shuffled(case, constant))
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #52e3f49b
 N_SIZES = 5 # Nested samples, each twice the one before

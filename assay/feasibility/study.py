@@ -439,8 +439,16 @@ _GRADED = ( # Fact, its grades, and the gap that they leave
 
 _COMPARISON_LEAKS = 'models of shuffled outcomes score above the constant: the comparison itself may leak'
 
+def _said_of_slow(signal):
+    "Why a slow series shows no signal"
+    n, rows, along = (signal['slow'][k] for k in ('n', 'rows', 'along'))
+    as_many = f'its {n:,} values tell as much as {rows:.0f} independent rows'
+    none = f"which do not show a signal (p = {signal['p']:.3f})"
+    return f'outcome and score change slowly along {along}: {as_many}, {none}'
+
 def _no_signal(signal):
     "What the permutation test says where it finds no signal"
+    if signal.get('slow'): return _said_of_slow(signal)
     if not signal.get('disputed'): return 'no signal beyond chance was found'
     return f"an interval excludes chance, but the permutation test does not (p = {signal['p']:.3f})"
 
