@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from test_rows import write
 
+from assay.commands.terminal import complain, make_console, show_rows
 from assay.data.dictionary import MISSING, conform, validate
 from assay.data.intake import fetch_table, prepare_table
+from assay.data.sentinels import find_codes
 from assay.data.sources import load_snapshot, load_source, snapshot
 from assay.data.splits import check_splits, split_by_hash
 from assay.data.to_score import read_for_scoring
@@ -456,3 +458,20 @@ def test_names_of_16_digits_keep_them_beside_gaps(tmp_path):
 def test_a_long_text_costs_no_time():
     "Each is looked at in one step; blanks by the thousand once took minutes"
     assert guess_format(pd.Series(["-" + " " * 200_000 + "x", "1" * 10**6, "1,000" * 10**5] * 20)) is None
+
+
+@pytest.mark.parametrize("code", [9999.99, -999.9])
+def test_a_code_with_a_fraction_is_found(code):
+    "A field of two decimals is filled with nines behind the point too"
+    seen = pd.Series([*np.linspace(1.5, 80.25, 60), *[code] * 3])
+    assert find_codes(pd.DataFrame({"x": seen})) == {"x": code}
+
+
+def test_a_terminal_does_not_obey_what_people_wrote(capsys):
+    "A title or a cell with an escape is shown, spelt out"
+    show_rows([{"title": "red \x1b[31m\x9b2J"}], ["title"])
+    make_console().print("cell \x1b]0;x\x07", markup=False)
+    complain("value 'a\x1b[2J'")
+    said = capsys.readouterr()
+    assert not any(c in said.out + said.err for c in "\x1b\x07\x9b")
+    assert r"\x1b[31m\x9b2J" in said.out and r"\x1b[2J" in said.err

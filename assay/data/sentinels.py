@@ -11,7 +11,9 @@ import math
 import pandas as pd
 
 # %% ../../nbs/data/21_sentinels.ipynb #36d5a26a
-USUAL = (-99, -999, -9999, -99999, 999, 9999, 99999, 999999) # Numbers that people often write for no value
+USUAL = ( # Numbers that people often write for no value
+    -99, -999, -9999, -99999, 999, 9999, 99999, 999999,
+    -99.9, -999.9, -9999.9, -99.99, -999.99, -9999.99, 999.9, 9999.9, 999.99, 9999.99, 99999.99)
 BELOW_ZERO = (-1, -9) # Such numbers among amounts that cannot be negative
 FEWEST_VALUES = 10 # Different other values from which a gap says something
 
