@@ -309,3 +309,40 @@ def test_a_moment_that_tells_the_outcome_is_said_to_come_after_it(tmp_path):
     aside = propose(tmp_path / "stays.csv", "hours", Options(time="admitted")).aside
     assert aside["discharged"].startswith("its distance from admitted tells the outcome")
     assert aside["follow_up"].endswith("derive a number such as the hour")
+
+
+def repairs(n=400):
+    "Repairs as a German system exports them: hours of work, and those that an assessor named, where one did"
+    rng = np.random.default_rng(1)
+    named = rng.uniform(1, 9, n).round(1)
+    hours = (named * rng.uniform(0.8, 1.3, n) + 1).round(2)
+    return pd.DataFrame(dict(job=[f"A{i}" for i in range(n)], named=named, hours=hours))
+
+
+def with_comma(df):
+    "Its numbers with a decimal comma"
+    texts = {c: df[c].map("{:.2f}".format).str.replace(".", ",") for c in df.select_dtypes("number")}
+    return df.assign(**texts)
+
+
+def test_a_word_for_none_in_one_of_ten_rows_leaves_a_column_of_numbers(tmp_path):
+    "The control is a word that may be a level: then the column stays text"
+    for word, kind in (("n.v.", "number"), ("Pauschale", "category")):
+        table = with_comma(repairs())
+        table.loc[::10, "named"] = word
+        table.to_csv(tmp_path / "repairs.csv", index=False, sep=";")
+        drafted = propose(tmp_path / "repairs.csv", "hours")
+        assert drafted.dictionary["named"].kind == kind
+        assert any("'n.v.' (40), taken for missing" in note for note in drafted.notes) == (word == "n.v.")
+
+
+def test_a_code_for_missing_is_quoted_as_it_stands_in_the_file(tmp_path):
+    "The advice is followed as it is printed, and not printed again"
+    table = repairs()
+    table.loc[::40, "hours"] = 999
+    with_comma(table).to_csv(tmp_path / "repairs.csv", index=False, sep=";")
+    said = [n for n in propose(tmp_path / "repairs.csv", "hours").notes if "code for missing" in n]
+    assert "say --missing=999,00," in said[0]
+    drafted = propose(tmp_path / "repairs.csv", "hours", Options(reading=Reading(missing=("999,00",))))
+    assert drafted.dictionary["hours"].high < 100
+    assert not any("code for missing" in n for n in drafted.notes)

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['LONGEST', 'NUMBERS', 'POINTLESS', 'COMMA', 'SPAN', 'EPOCH', 'ISO', 'QUARTER', 'WEEK', 'SERIAL', 'PERIODS', 'MOMENTS',
-           'FIRST_YEAR', 'LAST_YEAR', 'MOST', 'FEW_LEVELS', 'NO_VALUE', 'MOST_WORDS', 'way_of', 'parted_way', 'Written',
-           'guess_format', 'guess_period', 'format_fault', 'read_formats', 'digits_of', 'read_format', 'read_separated']
+           'FIRST_YEAR', 'LAST_YEAR', 'MOST', 'FEW_LEVELS', 'NO_VALUE', 'MOST_SILENT', 'MOST_WORDS', 'way_of',
+           'parted_way', 'Written', 'guess_format', 'guess_period', 'format_fault', 'read_formats', 'digits_of',
+           'read_format', 'read_separated']
 
 # %% ../../nbs/data/01_written.ipynb #beeee9eb
 import dataclasses, math, re
@@ -169,6 +170,7 @@ NO_VALUE = ( # Words that say that there is none
     'not available', 'not known', 'unbekannt', 'fehlt', 'keine angabe', 'inconnu', 'manquant', 'non connu',
     'desconocido', 'sin datos', 'sconosciuto', 'onbekend')
 _TWO_LETTERS = r'[a-z]\. ?[a-z]\.?|[a-z]/[a-z]' # Such as `n.a.`, `n.c.`, `k. A.` or `s/o`
+MOST_SILENT = .5 # Share of the rows with a text that may say so among numbers
 MOST_WORDS = 20 # Different words among them, at most: more are values of another kind
 
 @dataclasses.dataclass(frozen=True)
@@ -185,8 +187,10 @@ class Written:
         return f'{self.way} {self.unit}'.strip()
 
 def _fits(counts, is_read):
-    "Share of the rows that are read"
-    return counts[is_read.to_numpy()].sum()/counts.sum()
+    "Share of the rows that are read, of those that do not say that there is no value, where these are few"
+    n_read, n_silent = counts[is_read.to_numpy()].sum(), counts[counts.index.map(_says_nothing)].sum()
+    silent = n_silent if n_silent <= MOST_SILENT*counts.sum() else 0
+    return n_read/(counts.sum()-silent) if n_read else 0.
 
 def _rest(counts, is_read):
     "Texts that are not read, to their rows"

@@ -231,7 +231,7 @@ def _neighbour_row(near):
 def _oracle_row(top, metric):
     "The bound of the best choice"
     members = ', '.join(top['members']) if top else 'the families'
-    chance = f"; {top['chance']:.3g} by chance" if top else ''
+    chance = f"; {metric_sign(metric)*top['chance']:.3g} by chance" if top else ''
     name, measured_in = f'best choice among {members}', _in_words(metric)+chance
     return _bound_row('oracle', name, _counted(top, metric), measured_in)
 

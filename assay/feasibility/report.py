@@ -161,7 +161,9 @@ class Study:
         value = pd.Series((measured or _NOT_DECLARED) | ends, dtype=object).drop(_UNSHOWN, errors='ignore')
         return value.rename(index=_WORTH).to_frame(in_currency('amount', self.problem))
 
-    def parts(self): return pd.DataFrame(self.evidence['parts'])
+    def parts(self):
+        rows = [r | as_metric_counts(r, sign_of(self.evidence)) for r in self.evidence['parts']]
+        return pd.DataFrame(rows)
 
     def hypotheses(self):
         "The hypotheses of this stage beside the measurements"

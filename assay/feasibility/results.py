@@ -164,6 +164,7 @@ def feasibility_metrics(
     "Metrics behind the verdict, and others that only inform"
     e, asked = evidence, open_skill(evidence['together'])
     res = dict(rule_that_decided=metric(verdict['rule']))
+    if verdict['verdict'] != 'go': res['decided_because'] = metric(verdict['why'])
     res |= _score_metrics(e) | _data_metrics(e) | _worth_metrics(e, verdict['facts'])
     res |= {k: _higher(m) for k,m in e['hypotheses'].items()} | _informing(e)
     if asked: res['asked_of_skill'] = metric(asked)

@@ -220,7 +220,7 @@ RULES = [
         name='the bar is out of reach',
         holds=_out_of_reach,
         verdict='no_go',
-        why='the bar lies above the interval; {rows_said}',
+        why='no end of the interval reaches the bar; {rows_said}',
         next="keep today's rule; look for features that carry new information"),
     Rule(
         name='there is no signal',

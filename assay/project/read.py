@@ -84,12 +84,20 @@ def missing_words(
         if found: (sure if plain else doubtful)[c] = found
     return sure, doubtful
 
-def _code_notes(df, way):
+def _as_in_file(df, codes, as_texts):
+    "Each code as it stands in the file, such as `999,00`, where the file has as many rows as were read"
+    texts = as_texts(list(codes)) if codes else df
+    if len(texts) != len(df): return codes
+    return {c: str(texts[c][(df[c] == code).to_numpy()].iloc[0]).strip() for c,code in codes.items()}
+
+def _code_notes(df, way, as_texts=None):
     "What people should know of numbers that may mean missing"
     codes = find_codes(df)
-    found = {c: f'{code} in {int((df[c] == code).sum()):,} of {len(df):,} rows' for c,code in codes.items()}
+    written = _as_in_file(df, codes, as_texts) if as_texts else codes
+    n = {c: int((df[c] == code).sum()) for c,code in codes.items()}
+    found = {c: f'{written[c]} in {n[c]:,} of {len(df):,} rows' for c in codes}
     if not found: return []
-    said = ' '.join(f'--missing={code}' for code in dict.fromkeys(codes.values()))
+    said = ' '.join(f'--missing={code}' for code in dict.fromkeys(written.values()))
     return [f'a number that stands apart looks like a code for missing: {found}; where it means that, '
             + way.format(said=said)]
 
@@ -463,7 +471,8 @@ def _read_csv(path, time, said):
     if found := _without_total(path, time, reading, df, facts['missing']):
         df, facts, reading, note = found
         notes.append(note)
-    notes = [*notes, *facts['notes'], *_code_notes(df, _CODE_WAY)]
+    def as_texts(columns): return load_source(_spec(path, reading) | dict(text=columns))[0]
+    notes = [*notes, *facts['notes'], *_code_notes(df, _CODE_WAY, as_texts)]
     return df, facts | dict(notes=notes, keys={k: v for k,v in reading.keys().items() if k != 'encoding'})
 
 def is_url(path)->bool:

@@ -12,7 +12,7 @@ import re
 import numpy as np, pandas as pd
 
 from ..data.near_duplicates import ALIKE, DIGITS, find_twins, twins_offence
-from ..data.splits import HashRule, make_splits, time_cuts
+from ..data.splits import HashRule, hash_share, make_splits, time_cuts
 from ..data.written import digits_of, guess_period, read_format
 from .inspect_table import count_column, is_flag, looks_like_group, no_group
 from .read import is_moments, is_named_as_time
@@ -126,6 +126,32 @@ def _by_time(ends, plain, time, group):
     why = f'the rows have a moment in {time!r}: later rows judge what earlier ones taught'
     return split, f'by time, since {why}'
 
+def _by_group(groups, plain, why):
+    "A split that keeps the rows of a group together, each part of which has about its share of the rows"
+    fitted = _shares_of_groups(groups, plain['shares'])
+    split = plain | dict(group=groups.name, cluster=groups.name, shares=fitted)
+    said = f'by hash of {groups.name!r} ({why}), so that rows that belong together stay together'
+    if fitted == plain['shares']: return split, said
+    return split, f'{said}; the shares are fitted to {groups.nunique()} of them, so that no split lacks rows'
+
+def _shares_of_groups(groups, shares):
+    """The shares, or where few groups leave a split with less than half of its rows, shares that end between
+    two of them"""
+    names, n = np.unique(groups.dropna().astype(str), return_counts=True)
+    if len(names) < 2*len(shares): return shares
+    at = hash_share(names)
+    order = at.argsort()
+    at, reached = at[order], n[order].cumsum()/n.sum()
+    wanted = np.cumsum(list(shares.values()))
+    found = np.diff([0, *np.append(0, reached)[np.searchsorted(at, wanted[:-1])], 1])
+    if (found >= np.array(list(shares.values()))/2).all(): return shares
+    ends, last = [], len(at)-1
+    for share in wanted[-2::-1]:
+        last = min(int(np.abs(reached-share).argmin()), last-1)
+        ends.insert(0, round(float(at[last]+at[last+1])/2, 6))
+    if last < 0: return shares
+    return dict(zip(shares, np.diff([0, *ends, 1]).round(6).tolist()))
+
 def choose_split(
     df:pd.DataFrame, # Table with plain names
     time:str=None, # Column with the moment of each row
@@ -143,9 +169,7 @@ def choose_split(
     if time and (ends := _cuts(df, time, shares)):
         return _by_time(dict(zip(until, ends)), plain, time, group)
     why = f'the moments in {time!r} are too few to cut at' if time else 'no moment'
-    if group:
-        split = plain | dict(group=group, cluster=group)
-        return split, f'by hash of {group!r} ({why}), so that rows that belong together stay together'
+    if group: return _by_group(df[group], plain, why)
     if classes and fewest is None: fewest = int(df[classes].value_counts().min())
     if classes and fewest < RARE: return _stratified(classes, fewest, plain, why)
     return plain, f"by hash of the row's name ({why}); rows that are added later move no other row"

@@ -120,6 +120,7 @@ def beside_today_said(
 )->str: # Sentences
     "Compare in words how the model and today's practice treat the groups"
     if today is None: return lacks
+    if not len(model): return 'No column of groups is declared, so nothing is compared by group.'
     both, name = _known(model, today), main_metric(model)
     both, n_left = _ranked(both, model)
     if not len(both): return 'No group is large enough to compare the model with today\'s practice in it.'
