@@ -10,8 +10,12 @@ from small import forked
 from tasks import CLASSES, as_request, make_task
 from tiny import Server, inside
 
+from assay.data.infer import infer_dictionary
+from assay.monitoring.decide import Monitor, monitor_weeks, shifted_together, verdict_of_weeks
 from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins, smallest_rate
+from assay.problem.agreement import make_problem
 from assay.serving.prediction_log import log_table, read_log
+from assay.stats.intervals import Resampling
 
 FEATURES = ["hour", "distance", "wind_speed", "recent_delay", "origin"]
 
@@ -199,3 +203,31 @@ def test_worse_than_the_rule_is_rolled_back(served):
     found = json.loads(said)
     assert found["realised"]["gain"]["value"] < 0.02
     assert served["task"] == "binary" or (code, found["decision"]) == (1, "roll_back")
+
+
+def repairs(weeks, longer, seed, per_week=30):
+    "Repairs of some weeks with their hours, and the score of a model that knew how long they took before"
+    rng = np.random.default_rng(seed)
+    n = weeks * per_week
+    at = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.uniform(0, 7 * weeks, n)), unit="D")
+    told = rng.gamma(4, 2.3, n)
+    hours = longer * told * rng.normal(1, 0.3, n)
+    return pd.DataFrame(dict(at=at, told=told, score=told, rule=9.2, hours=hours))
+
+
+def decided(longer, seed):
+    "What fifteen later weeks of repairs ask for"
+    agreed = dict(title="t", question="q", task="regression", target="hours", id="job", time="at")
+    agreed = make_problem(agreed | dict(metric="rmse", minimum=9.0, margin=0.1))
+    fields = infer_dictionary(repairs(30, 1, seed), target="hours", time="at").features
+    fields = [f for f in fields if f.name == "told"]
+    later = repairs(15, longer, seed + 1000).assign(at=lambda d: d["at"] + pd.Timedelta(days=210))
+    promise = Monitor(repairs(30, 1, seed), agreed, fields, resampling=Resampling(50))
+    return verdict_of_weeks(monitor_weeks(promise, later), shifted=shifted_together(promise, later))
+
+
+def test_a_number_whose_outcomes_have_grown_asks_to_retrain():
+    "Each week has thirty outcomes. The control is a world in which they are as the scores say"
+    assert [decided(1.28, seed)["decision"] for seed in range(3)] == ["retrain"] * 3
+    stable = [decided(1.0, seed) for seed in range(12)]
+    assert sum(said["decision"] == "retrain" for said in stable) <= 1, stable

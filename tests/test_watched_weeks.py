@@ -9,7 +9,11 @@ from assay.stats.intervals import Resampling
 UNLIKE = {
     "drifted": (["rain", "wind"], "columns rain, wind", "find out why"),
     "score_drift": (True, "scores are distributed otherwise", "find out why"),
-    "miscalibrated": (True, "outcomes are more, or fewer, than the scores promise", "a second window"),
+    "miscalibrated": (
+        True,
+        "outcomes are more, or larger, than the scores promise, or less",
+        "a second window",
+    ),
     "below_estimate": (True, "is worse than the scores let expect", "a second window"),
 }
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DECISIONS', 'ASKS', 'RULES', 'FACTS', 'LEAST_ROWS', 'VOTES', 'OF_WINDOWS', 'Rule', 'decide_window', 'decision_table',
            'watched_by', 'Monitor', 'monitor', 'week_of', 'full_weeks', 'monitor_weeks', 'week_table', 'drift_matrix',
-           'verdict_of_weeks']
+           'shifted_together', 'verdict_of_weeks']
 
 # %% ../../nbs/monitoring/08_decide.ipynb #bd428786
 import dataclasses, functools
@@ -17,8 +17,9 @@ from ..core.shapes import count_of
 from .drift import Counted, count_reference
 from .estimates import estimate_errors, with_error
 from .hours import comparable
-from .outcomes import (
-    LEAST_DAYS, SCORE, estimated_score, is_as_said, realised, residuals, scores_of, with_outcome)
+from assay.monitoring.outcomes import (
+    LEAST_DAYS, LEAST_SHIFT, SCORE, estimated_score, is_as_said, is_shifted, realised, residuals, scores_of,
+    with_outcome)
 from .units import other_units, units_said
 from ..stats.intervals import Resampling, gain as as_gain, weights_of
 from ..stats.metrics import METRICS, metric_sign, weighted_mean
@@ -124,7 +125,7 @@ FACTS = dict( # What the rules read, here of a window that is like the reference
 _UNLIKE = dict( # Fact to what of a window is unlike the reference
     score_drift='scores are distributed otherwise',
     target_drift='outcomes occur more or less often',
-    miscalibrated='outcomes are more, or fewer, than the scores promise',
+    miscalibrated='outcomes are more, or larger, than the scores promise, or less',
     below_estimate='the metric is worse than the scores let expect')
 
 def _unlike_said(facts):
@@ -225,6 +226,11 @@ class Monitor:
         return residuals(known, self.problem, self.resampling)
 
     @functools.cached_property
+    def usual_error(self):
+        "Mean of the errors of the reference, without their sign, where the outcome is a number"
+        return float((self.reference[self.problem.target]-self.reference[SCORE]).abs().mean())
+
+    @functools.cached_property
     def _errors(self): return {}
 
     def estimate(self,
@@ -276,11 +282,17 @@ class Monitor:
         counts = dict(n=len(current), known=len(rows), unsaid=unsaid, volume=volume, quarantined=refused)
         return counts | told | dict(mean=mean, hours=same.hours, facts=facts) | said
 
+    def _is_off(self, found, rows):
+        "Are outcomes beyond doubt more, or larger, than the scores promise, or less?"
+        if not found or self.problem.task != 'regression': return _is_off(found.get('calibration'))
+        now = residuals(rows, self.problem, self.resampling)
+        return is_shifted(now, self.residuals, self.usual_error)
+
     def _moved_facts(self, measured, rows, before):
         "How performance stands to what was agreed, and what is unlike the reference"
         p, found, expected = self.problem, measured['realised'] or {}, measured['estimated']
         facts = _drift_facts(measured['drift'], p, {f.name for f in self.fields})
-        facts |= _agreed_facts(found, p) | dict(miscalibrated=_is_off(found.get('calibration')))
+        facts |= _agreed_facts(found, p) | dict(miscalibrated=self._is_off(found, rows))
         facts |= dict(expected='open' if found else _stands(expected, p))
         facts |= dict(as_said=not found or is_as_said(residuals(rows, p, self.resampling), self.residuals))
         facts |= dict(below_estimate=_is_below(found.get('score'), expected, p.metric))
@@ -524,9 +536,32 @@ def _once_only(name, week):
     why = f"{week['why']}, in one window; {VOTES} of {OF_WINDOWS} are needed to act"
     return dict(decision='watch', rule=week['rule'], why=why, week=name)
 
+_MEAN_OTHERWISE = next(i for i,r in enumerate(RULES) if r.holds is _mean_otherwise)
+
+def shifted_together(
+    monitor:Monitor, # The promise
+    rows:pd.DataFrame, # Rows of all weeks with their scores, in any order
+)->str: # A clause; '' where the mean error of a number has not moved, or for classes
+    """Have the outcomes of all weeks together moved away from the scores, in both halves of the rows?
+
+    Weeks of few rows may each say nothing of a shift that is plain in all of them."""
+    p = monitor.problem
+    if p.task != 'regression' or not p.time or p.target not in rows: return ''
+    known = rows[rows[p.target].notna()].sort_values(p.time, kind='stable')
+    if len(known) < 2*LEAST_ROWS: return ''
+    whole, before = residuals(known, p, monitor.resampling), monitor.residuals
+    if not is_shifted(whole, before, monitor.usual_error): return ''
+    middle, least = len(known)//2, LEAST_SHIFT*monitor.usual_error/2
+    apart = (known[p.target]-known[SCORE]).to_numpy()
+    moved = np.array([apart[:middle].mean(), apart[middle:].mean()])-before[0]['value']
+    if not ((moved >= least).all() or (moved <= -least).all()): return ''
+    side = 'larger' if moved[0] > 0 else 'smaller'
+    return f'outcomes of all weeks together are {side} than the scores promise, in both halves of the time'
+
 def verdict_of_weeks(
     weeks:dict, # From `monitor_weeks`
     badly:str='', # Groups that are served badly of themselves, from `live.badly_served`
+    shifted:str='', # From `shifted_together`
 )->dict: # `decision`, `rule`, `why` and `week`, the week that decided
     """The decision of all weeks
 
@@ -538,6 +573,9 @@ def verdict_of_weeks(
     asked = {last['rule']: (name, last)} if alone and last['decision'] in ASKS else _still_asked(weeks)
     if badly: asked = {'a group is served worse': (list(weeks)[-1], None)} | asked
     rule = next((r for r in RULES if r.name in asked), None)
+    if shifted and (rule is None or RULES.index(rule) > _MEAN_OTHERWISE):
+        otherwise = RULES[_MEAN_OTHERWISE]
+        return dict(decision=otherwise.decision, rule=otherwise.name, why=shifted, week=list(weeks)[-1])
     if rule: return _said(rule, *asked[rule.name], f': {badly}' if rule.holds is _group_served_badly else '')
     if last['decision'] in ASKS: return _once_only(name, last)
     return dict(decision=last['decision'], rule=last['rule'], why=last['why'], week=name)

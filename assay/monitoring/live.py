@@ -18,7 +18,7 @@ from .outcomes import with_model_scores
 from .groups import OperatingPoint, watch_groups
 from ..models.estimators import target_of
 from ..stats.intervals import Resampling
-from .decide import Monitor, monitor_weeks, verdict_of_weeks, week_of
+from .decide import Monitor, monitor_weeks, shifted_together, verdict_of_weeks, week_of
 
 # %% ../../nbs/monitoring/09_live.ipynb #c6b69750
 def _refuse_outcomes(wrong, target, expected):
@@ -187,9 +187,9 @@ def _times(problem, served):
     if problem.time: return served[problem.time]
     return _moments(served.logged, 'logged') if 'logged' in served else None
 
-def _decide(found, weeks, badly):
+def _decide(found, weeks, badly, shifted):
     "The decision of the weeks together, as a replay of the same rows gives it"
-    said = verdict_of_weeks(weeks, badly)
+    said = verdict_of_weeks(weeks, badly, shifted)
     where = '' if said['week'] == 'all rows' else f"; week from {said['week']}"
     return found | dict(decision=said['decision'], rule=said['rule'], why=said['why']+where)
 
@@ -341,5 +341,5 @@ def monitor_served(
     counts |= dict(refused_weeks=refused_weeks(times, refused))
     calm = calm_rows(scored, weeks, times)
     badly = badly_served(watched, calm, lambda rows: _watched(rows, whole, monitor, released))
-    found = _decide(whole | _of_groups(whole, watched), weeks, badly)
+    found = _decide(whole | _of_groups(whole, watched), weeks, badly, shifted_together(monitor, scored))
     return found | dict(weeks={} if 'all rows' in weeks else weeks) | counts

@@ -20,7 +20,7 @@ from ..data.dictionary import validate
 from ..explore.browse import count_broken, read_visible
 from .alarms import first_week, planted_shift, quiet_alarms, week_alarms
 from .decide import (
-    Monitor, decision_table, drift_matrix, monitor_weeks, verdict_of_weeks, week_table)
+    Monitor, decision_table, drift_matrix, monitor_weeks, shifted_together, verdict_of_weeks, week_table)
 from .drift import plot_drift
 from .evidence import alarm_metrics, monitoring_checks, monitoring_metrics
 from .groups import OperatingPoint, watch_groups
@@ -284,7 +284,8 @@ class Replay:
         "The decision of all weeks together"
         time = self.data.problem.time
         calm = calm_rows(self.current, self.weeks, self.current[time] if time else None)
-        return verdict_of_weeks(self.weeks, badly_served(self.groups, calm, self._groups_of))
+        badly = badly_served(self.groups, calm, self._groups_of)
+        return verdict_of_weeks(self.weeks, badly, shifted_together(self.monitor, self.current))
 
     @property
     def refused_weeks(self):

@@ -142,15 +142,20 @@ def _shares_of_groups(groups, shares):
     at = hash_share(names)
     order = at.argsort()
     at, reached = at[order], n[order].cumsum()/n.sum()
-    wanted = np.cumsum(list(shares.values()))
-    found = np.diff([0, *np.append(0, reached)[np.searchsorted(at, wanted[:-1])], 1])
-    if (found >= np.array(list(shares.values()))/2).all(): return shares
+    asked = np.array(list(shares.values()))
+    wanted = asked.cumsum()
+    n_below = np.searchsorted(at, wanted[:-1])
+    ends_at = np.append(0, reached)[n_below]
+    found = np.diff([0, *ends_at, 1])
+    if (found >= asked/2).all(): return shares
     ends, last = [], len(at)-1
     for share in wanted[-2::-1]:
-        last = min(int(np.abs(reached-share).argmin()), last-1)
-        ends.insert(0, round(float(at[last]+at[last+1])/2, 6))
+        nearest = int(np.abs(reached-share).argmin())
+        last = min(nearest, last-1)
+        ends.insert(0, float(at[last:last+2].mean()))
     if last < 0: return shares
-    return dict(zip(shares, np.diff([0, *ends, 1]).round(6).tolist()))
+    fitted = np.diff([0, *np.round(ends, 6), 1])
+    return dict(zip(shares, fitted.round(6).tolist()))
 
 def choose_split(
     df:pd.DataFrame, # Table with plain names

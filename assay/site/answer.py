@@ -69,7 +69,8 @@ def agreed_words(
 )->dict: # Name in a sentence to its text
     "What was agreed, as the sentences say it"
     numbers = dict(agreed_minimum=_digits(problem.minimum), agreed_margin=_digits(problem.margin))
-    told = dict(agreed_decision=decision_words(problem), agreed_rows=plural(problem.unit))
+    how = 'is proposed, and nobody has agreed to it' if problem.provisional else 'was agreed'
+    told = dict(agreed_decision=decision_words(problem), agreed_rows=plural(problem.unit), agreed_how=how)
     return numbers | told | {
         'agreed_metric': problem.metric.replace('_', ' '),
         'agreed_bound': bound_word(problem.metric),
