@@ -480,7 +480,7 @@ def test_who_moved_a_criterion_when_and_why_stands_beside_the_move(tmp_path):
         left_as_it_was = fitted(minimum=0.25, margin=0.01, agreed=later)
         moved_by = {m["criterion"]: m.get("said") for m in moved_bar(left_as_it_was)}
         assert moved_by == dict(margin=None, minimum=later)
-        assert "Nobody wrote down who agreed to every change" in bar_words(moved_bar(left_as_it_was))
+        assert "Not for every change did people write down who agreed" in bar_words(moved_bar(left_as_it_was))
         assert [r["said"] for r in ledger_rows()] == [first, later, {}]
 
 

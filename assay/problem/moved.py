@@ -194,7 +194,7 @@ def _agreed_by(said):
 
 # %% ../../nbs/problem/07_moved.ipynb #28bc29f3
 _BAR = 'The success criteria were changed after the first model had been fitted, when results could be seen'
-_UNSAID = 'Nobody wrote down who agreed to every change, and why, as `agreed` in problem.yaml would.'
+_UNSAID = 'Not for every change did people write down who agreed to it, and why (agreed, in problem.yaml).'
 
 def bar_words(
     moved, # From `moved_bar`

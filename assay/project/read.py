@@ -88,7 +88,12 @@ def _as_in_file(df, codes, as_texts):
     "Each code as it stands in the file, such as `999,00`, where the file has as many rows as were read"
     texts = as_texts(list(codes)) if codes else df
     if len(texts) != len(df): return codes
-    return {c: str(texts[c][(df[c] == code).to_numpy()].iloc[0]).strip() for c,code in codes.items()}
+    return {c: _plain_or_text(code, texts[c][(df[c] == code).to_numpy()].iloc[0]) for c,code in codes.items()}
+
+def _plain_or_text(code, text):
+    "A code as it is known, where a reader of numbers takes the text for it; else the text, such as `999,00`"
+    try: return code if float(text) == code else str(text).strip()
+    except ValueError: return str(text).strip()
 
 def _code_notes(df, way, as_texts=None):
     "What people should know of numbers that may mean missing"

@@ -49,7 +49,7 @@ _MEANINGS = { # Title of a record to what a reader should know of it
     'Approvals and keys': 'Each line is signed with the key of the person that it names.',
     'Waivers': 'A waiver lets a finding stay open until a day; it changes no finding.',
     'The criterion': 'What success means, and each change of it. What is completed was not agreed on before; '
-                     'what is moved was. The record holds no day and no name: '
+                     'what is moved was. Who, when and why stand where people wrote them down; else '
                      'git blame approvals/criteria.jsonl says who committed a line, and when.',
     'The test set': 'Each further model for which it is opened makes its score a little better than it is.',
     'Declared columns': 'What a person declared of a column, or of the dictionary.',
@@ -225,9 +225,10 @@ def _moved_words(record, after):
     moved = f'moved after results {times}' if n else 'not moved after results'
     told = f'The success criteria were {after}; since that agreement they were {moved}.' if after else (
         f'The criterion was {moved}.')
-    return f'{told} {_BLAME}' if after or n else told
+    is_named = all(d.by for d in record.rows if d.what.startswith('moved the criterion'))
+    return f'{told} {_BLAME}' if after or n and not is_named else told
 
-_BLAME = f"No line says who wrote it or when: git blame {_place('criteria.jsonl')} does."
+_BLAME = f"Not every line says who agreed to it and when: git blame {_place('criteria.jsonl')} does."
 
 def _opened_times(record):
     "How often the test rows were read, and to judge how many models"
