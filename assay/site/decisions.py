@@ -225,7 +225,7 @@ def _moved_words(record, after):
     moved = f'moved after results {times}' if n else 'not moved after results'
     told = f'The success criteria were {after}; since that agreement they were {moved}.' if after else (
         f'The criterion was {moved}.')
-    is_named = all(d.by for d in record.rows if d.what.startswith('moved the criterion'))
+    is_named = all(d.who for d in record.rows if d.what.startswith('moved the criterion'))
     return f'{told} {_BLAME}' if after or n and not is_named else told
 
 _BLAME = f"Not every line says who agreed to it and when: git blame {_place('criteria.jsonl')} does."
