@@ -121,7 +121,7 @@ def _places(case):
     name, time = case.cluster, case.problem.time
     if not (name or time): return None
     rows = _all_rows(case)
-    if time: place = pd.factorize(rows[time], sort=True)[0]
+    if time: place = pd.factorize(rows[time], sort=True, use_na_sentinel=False)[0] # none is a place too
     else: place = _places_by_name(blocks_of(rows, cluster=name))
     return np.split(place, [len(case.train)])
 
