@@ -288,7 +288,7 @@ def _expected_check(m, margin):
             f'{found}: worse by {worse:.3f}, more than the margin of {margin:g}, and the interval cannot tell'
         )
         return _row('P02', 'unanswered', why, 'test')
-    if worse > 0 == margin:
+    if worse > 0 and not margin:
         allowed = f'{found}: worse by {worse:.3f}, which the intervals allow'
         return _row('P02', True, f'{allowed}, and no margin was agreed to judge that by', 'test')
     return _row('P02', True, f'{found}: not worse than validation led to expect', 'test')

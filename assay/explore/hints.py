@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['PURE', 'ODDS', 'FORM', 'CONTENT', 'BY_VALUE', 'BY_VALUE_NUMBER', 'SAME', 'pure_part', 'find_part', 'find_view',
-           'has_telling_word', 'told_by_value', 'follows_outcomes', 'find_hint']
+           'has_telling_word', 'told_by_value', 'follows_outcomes', 'is_own_share', 'find_hint']
 
 # %% ../../nbs/explore/09_hints.ipynb #ddf8c789
 import dataclasses
 
 import numpy as np, pandas as pd
-from scipy.special import fdtr
+from scipy.special import chdtrc, fdtr
 
 from ..stats.values import as_numbers, in_reach, kind_of
 from .told import FEWEST, Outcome, level_codes, told_by_level, told_nearby
@@ -218,6 +218,49 @@ def follows_outcomes(
     n = np.bincount(codes)
     return _is_too_near(values, codes, n, outcome.order[known])
 
+# %% ../../nbs/explore/09_hints.ipynb #13c205e1
+_ENDS = 60 # Rows in which nobody, or everybody, of a group had the outcome, from which they tell
+_FEWEST_BETWEEN = 100 # Rows of mixed groups from which the line is looked at
+_OFF_LINE = 1e-3 # Chance of rates so far from the shares, below which they are other shares
+_IN_TENTHS = 10 # Steps in which a forecast is written; a share of a few outcomes has other ones
+
+def _is_on_line(share, y):
+    "Are the rates at each share those shares, as far as chance tells, and is the whole line seen?"
+    values, codes = np.unique(share, return_inverse=True)
+    if len(values) > len(share)/5: # many sizes of groups: neighbours together
+        codes = np.searchsorted(np.linspace(0, 1, 11)[1:-1], share)
+    n, said, seen = (np.bincount(codes, v) for v in (np.ones(len(y)), share, y))
+    n, said, seen = (v[n > 0] for v in (n, said, seen))
+    spread = said*(1-said/n)
+    off = ((seen-said)**2/np.maximum(spread, 1e-12)).sum()
+    slope = np.cov(share, y)[0, 1]/share.var(ddof=1)
+    error = np.sqrt((y-share).var()/share.var()/len(y))
+    return chdtrc(len(n), off) > _OFF_LINE and slope-2*error > .5
+
+def _is_in_tenths(share):
+    "Are these the steps of a forecast, such as 0.1, 0.3 and 0.7?"
+    tenths = np.unique((share*_IN_TENTHS).round(6))
+    return not (tenths % 1).any() and (tenths % 2).sum() >= 3
+
+def is_own_share(
+    x:pd.Series, # One column
+    outcome:Outcome, # What to tell
+)->bool: # True for the share of a group's outcomes in which the row's own is counted
+    """Has nobody the outcome where a share is 0, everybody where it is 1, and that share of the rows between?
+
+    A share of earlier outcomes alone is drawn towards the mean: of those who never had the outcome, some have
+    it now (Robbins, 1956). A forecast in tenths may be that good, and is not asked."""
+    if outcome.is_number or kind_of(x) != 'number': return False
+    v = as_numbers(x)
+    known = np.isfinite(v)
+    share, y = v[known], outcome.order[known]
+    if not len(share) or outcome.values.shape[1] > 1 or share.min() < 0 or share.max() > 1: return False
+    if _is_in_tenths(share): return False
+    between = (share > 0) & (share < 1)
+    if (~between).sum() < _ENDS or between.sum() < _FEWEST_BETWEEN: return False
+    def is_of(y): return (share == y)[~between].all() and _is_on_line(share[between], y[between])
+    return is_of(y) or is_of(1-y)
+
 # %% ../../nbs/explore/09_hints.ipynb #58729db9
 BY_VALUE = .9 # AUC from which the exact values of a column tell too much
 BY_VALUE_NUMBER = .8 # The same as R² of a number
@@ -270,7 +313,7 @@ def find_hint(
 )->tuple: # Verdict (`leak` or `suspect`) and reason; None where nothing is found
     "What a column tells of the outcome otherwise than by the size of its values"
     if x.nunique() < 2 and not x.isna().any(): return None
-    if follows_outcomes(x, outcome):
+    if follows_outcomes(x, outcome) or is_own_share(x, outcome):
         return 'leak', 'a mean of outcomes in which those of these very rows are counted'
     if has_telling_word(x, outcome): return 'suspect', 'one word of its text tells the outcome'
     return _by_view(x, outcome, own) or _by_value(x, outcome) or _by_part(x, outcome)

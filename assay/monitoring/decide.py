@@ -282,19 +282,19 @@ class Monitor:
         counts = dict(n=len(current), known=len(rows), unsaid=unsaid, volume=volume, quarantined=refused)
         return counts | told | dict(mean=mean, hours=same.hours, facts=facts) | said
 
-    def _is_off(self, found, rows):
+    def _is_off(self, found, now):
         "Are outcomes beyond doubt more, or larger, than the scores promise, or less?"
         if not found or self.problem.task != 'regression': return _is_off(found.get('calibration'))
-        now = residuals(rows, self.problem, self.resampling)
         return is_shifted(now, self.residuals, self.usual_error)
 
     def _moved_facts(self, measured, rows, before):
         "How performance stands to what was agreed, and what is unlike the reference"
         p, found, expected = self.problem, measured['realised'] or {}, measured['estimated']
         facts = _drift_facts(measured['drift'], p, {f.name for f in self.fields})
-        facts |= _agreed_facts(found, p) | dict(miscalibrated=self._is_off(found, rows))
+        now = residuals(rows, p, self.resampling) if found else None
+        facts |= _agreed_facts(found, p) | dict(miscalibrated=self._is_off(found, now))
         facts |= dict(expected='open' if found else _stands(expected, p))
-        facts |= dict(as_said=not found or is_as_said(residuals(rows, p, self.resampling), self.residuals))
+        facts |= dict(as_said=not found or is_as_said(now, self.residuals))
         facts |= dict(below_estimate=_is_below(found.get('score'), expected, p.metric))
         return facts | dict(lasting=any(facts[k] and bool(before.get(k)) for k in _LASTING))
 

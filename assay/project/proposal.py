@@ -124,8 +124,8 @@ def _with_late_moments(f):
     told = {c: _LATE.format(time=f.names[f.time], skill=skills[c]) for c in moments if skills[c] > LEAK}
     return dataclasses.replace(f, reasons=f.reasons | told)
 
-_LATE = ('its distance from {time} tells the outcome (skill {skill:.2f} of 1), so it is known only after it; '
-         'derive nothing from it')
+_LATE = ('its distance from {time} tells the outcome (skill {skill:.2f} of 1): when is it known? If only '
+         'after the outcome, derive nothing from it')
 
 # %% ../../nbs/project/05_proposal.ipynb #6c186cab
 @dataclasses.dataclass(frozen=True)

@@ -312,7 +312,8 @@ def _help(key):
 
 def _of_criterion(problem, key, about):
     "The help of minimum or margin in the sense and the size of the agreed metric"
-    _, between = METRICS.get(problem.metric, ((), (0, 1)))
+    if problem.metric not in METRICS: return about # whoever reads the file says what is wrong with it
+    _, between = METRICS[problem.metric]
     is_loss, in_its_unit = metric_sign(problem.metric) < 0, between == (0, math.inf)
     if key == 'margin':
         a_part = f'{abs(problem.minimum)/20:.2g}'
