@@ -126,6 +126,7 @@ def cost_threshold(
 # %% ../../nbs/evaluation/00_decisions.ipynb #bd612caf
 _EDGE = 1e-6 # Log odds of scores beyond are those of this score
 _SPREAD = np.array([1., .5]) # Standard deviations of intercept and slope about 0 and 1, before any outcome
+_NARROW = 1. # Standard deviation of log odds below which scores may be too timid by more than half
 
 def _log_odds(score): return logit(np.clip(np.asarray(score, float), _EDGE, 1-_EDGE))
 
@@ -160,21 +161,28 @@ def recalibrate(
     y_score, # Scores, 0 to 1
     weight=None, # How much each row counts; all the same by default
 )->Recalibrated: # The line
-    "Fit the line by maximum likelihood, drawn towards the score as it is"
+    """Fit the line by maximum likelihood, drawn towards the score as it is
+
+    Scores that hardly differ, as those of a strongly regularised model, may be steeper than they look: the
+    slope of log odds with a deviation of 0.1 is drawn a tenth as much as that of log odds that differ by 1."""
     y = np.asarray(y_true, float)
     w = _counted(weight, len(y))
-    X = np.stack([np.ones(len(y)), _log_odds(y_score)], 1)
-    start = np.array([0., 1.])
+    odds = _log_odds(y_score)
+    middle, sd = weighted_mean(odds, w), np.sqrt(weighted_mean((odds-weighted_mean(odds, w))**2, w))
+    X = np.stack([np.ones(len(y)), odds-middle], 1)
+    start = np.array([middle, 1.])
+    spread = _SPREAD/np.array([1., np.clip(sd/_NARROW, 1e-3, 1.)])
     def loss(b):
         z = X@b
-        apart = (b-start)/_SPREAD
+        apart = (b-start)/spread
         return w@(np.logaddexp(0, z)-y*z) + apart@apart/2
-    def slope(b): return X.T@(w*(expit(X@b)-y)) + (b-start)/_SPREAD**2
+    def slope(b): return X.T@(w*(expit(X@b)-y)) + (b-start)/spread**2
     def bend(b):
         p = expit(X@b)
-        return (X.T*(w*p*(1-p)))@X + np.diag(1/_SPREAD**2)
+        return (X.T*(w*p*(1-p)))@X + np.diag(1/spread**2)
     found = minimize(loss, start, jac=slope, hess=bend, method='trust-exact')
-    return Recalibrated(*map(float, found.x))
+    at_middle, steep = map(float, found.x)
+    return Recalibrated(at_middle-steep*float(middle), steep)
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #ca4c9521
 def _shares_above(s, weight):
