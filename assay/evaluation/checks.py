@@ -13,6 +13,7 @@ import numpy as np, sklearn.metrics as sk
 
 from ..core.artifacts import check, to_json
 from ..core.shapes import count_of
+from .decisions import loses_a_year
 from ..stats.intervals import is_better
 from ..stats.metrics import score
 from ..stats.scored import Scored
@@ -343,6 +344,10 @@ _SAVED = dict(
     fail='the model costs more than it saves: {}',
     unanswered='the test cannot tell whether the model saves: {}')
 
+_LOST_YEAR = (
+    'a year costs more than it saves, at the best end of the interval and of all that is declared of '
+    'building and running: {}')
+
 def saving_state(
     saving:dict, # `value`, `low`, `high`: what decisions by the model save
 )->str: # `pass`, `fail` or `unanswered`
@@ -354,9 +359,12 @@ def money_check(
     saving:dict, # Of `assay.evaluation.decisions.saving`, per 1,000 decisions
     doubts:list=(), # Why it can not be claimed, one clause each; a loss is a loss all the same
     currency:str='', # Of the costs
+    value:dict={}, # Of `problem.yaml`: decisions of a year, and what building and running cost
 )->dict: # A `check`
-    "Do decisions by the model save money over today's practice?"
+    "Do decisions by the model save money over today's practice, and is a year worth building and running it?"
     measured = saving_state(saving)
+    if measured != 'fail' and loses_a_year(saving, value):
+        return _row('money', 'fail', _LOST_YEAR.format(_told_saving(saving, currency)), 'saving_per_1000')
     told = _SAVED[measured].format(_told_saving(saving, currency))
     if not (doubts and measured == 'pass'):
         return _row('money', measured, '; '.join([told, *doubts]), 'saving_per_1000')

@@ -6,8 +6,8 @@
 __all__ = ['ERRORS', 'NEVER', 'ALWAYS', 'calibration_table', 'expected_calibration_error', 'plot_calibration', 'check_costs',
            'cost_matrix', 'cost_threshold', 'Recalibrated', 'recalibrate', 'threshold_at', 'threshold_of_costs',
            'filled_capacity', 'choose_threshold', 'row_costs', 'cost_per_row', 'decision_table', 'costs_of',
-           'thresholds', 'in_currency', 'decision_report', 'action_counts', 'saving', 'within_capacity',
-           'calibration_report', 'calibration_metric', 'Calibration']
+           'thresholds', 'in_currency', 'decision_report', 'action_counts', 'saving', 'within_capacity', 'net_of_year',
+           'loses_a_year', 'calibration_report', 'calibration_metric', 'Calibration']
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #0c49ff60
 import dataclasses
@@ -164,7 +164,7 @@ def recalibrate(
     """Fit the line by maximum likelihood, drawn towards the score as it is
 
     Scores that hardly differ, as those of a strongly regularised model, may be steeper than they look: the
-    slope of log odds with a deviation of 0.1 is drawn a tenth as much as that of log odds that differ by 1."""
+    slope of log odds with a deviation of 0.1 is drawn a tenth as much as that of log odds with one of 1."""
     y = np.asarray(y_true, float)
     w = _counted(weight, len(y))
     odds = _log_odds(y_score)
@@ -446,6 +446,32 @@ def within_capacity(
     less = saving(held, costs, 'model', 'rule', partly=partly)
     return dict(
         acted_within=counts['acted_of_model'], found_within=counts['found_by_model'], saving_within=less)
+
+# %% ../../nbs/evaluation/00_decisions.ipynb #3f5b40a7
+def _stated(amount, end):
+    "The stated value of an amount, or an end of its range; 0 where none is stated"
+    value = amount.get(end, amount.get('value')) if isinstance(amount, dict) else amount
+    return float(value or 0)
+
+def net_of_year(
+    per_1000:float, # Saving of 1,000 decisions
+    value:dict, # Of `problem.yaml`: rows_per_year, build_cost, run_cost_per_year, years
+    best:bool=False, # At the most decisions and the least costs that are declared, or at the stated values?
+)->float: # None where the decisions of a year are not stated
+    "The saving of a year, less what building and running cost"
+    most, least = ('high', 'low') if best else ('value', 'value')
+    rows = _stated(value.get('rows_per_year'), most)
+    if per_1000 is None or not rows: return None
+    build = _stated(value.get('build_cost'), least)/float(value.get('years') or 1)
+    return per_1000*rows/1000 - build - _stated(value.get('run_cost_per_year'), least)
+
+def loses_a_year(
+    saving:dict, # `value`, `low`, `high`: what 1,000 decisions save
+    value:dict, # Of `problem.yaml`, as of `net_of_year`
+)->bool: # False where no interval is known, or the decisions of a year are not stated
+    "Does a year cost more than it saves at the best end of everything?"
+    net = net_of_year(saving.get('high'), value, best=True)
+    return net is not None and net < 0
 
 # %% ../../nbs/evaluation/00_decisions.ipynb #c50e1d58
 def calibration_report(

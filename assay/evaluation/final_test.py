@@ -345,7 +345,8 @@ class FinalTest(Result):
         "Do decisions by the model save money over today's practice?"
         costs, stated = costs_of(self.problem)
         if not stated: return []
-        return [money_check(self.saving, self._money_doubts(), costs.get('currency') or '')]
+        currency, value = costs.get('currency') or '', self.problem.value
+        return [money_check(self.saving, self._money_doubts(), currency, value)]
 
     def _money_doubts(self):
         "Why a saving can not be claimed: nobody declared what it is over, or it takes too many actions"

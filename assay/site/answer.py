@@ -160,10 +160,12 @@ def _above_now(metrics):
 
 def _year_of(name, metrics, problem):
     "What a saving is in a year, after building and running; empty where no year is stated"
-    from assay.evaluation.money import net_of_year
+    from assay.evaluation.decisions import loses_a_year, net_of_year
     m = metrics.get(name, {})
     year = {k: net_of_year(m.get(k), problem.value) for k in ('value', 'low', 'high')}
-    return '' if year['value'] is None else _in_currency(year, problem)
+    if year['value'] is None: return ''
+    lost = ': a loss even at its best end' if loses_a_year(m, problem.value) else ''
+    return f'{_in_currency(year, problem)} after building and running{lost}'
 
 def _forecast_beside(metrics, problem):
     "Whether the forecast and the test say the same"
