@@ -102,7 +102,7 @@ def _rumour_web(rng):
     df['y'] = flip(rng, -2.6+1.0*np.log(deg)+4.2*near)
     return df, plan('binary', 'brier', .225, .015, 'quarter')
 
-# %% ../../nbs/truths/61_sixth_go.ipynb #818baa03
+# %% ../../nbs/truths/61_sixth_go.ipynb #52db0d46
 @unseen('go', 'clusters',
     'A hundred and twenty boulders differ a little; light and damp tell the kind on new ones too.')
 def _lichen_boulders(rng):
@@ -112,7 +112,7 @@ def _lichen_boulders(rng):
     df['face'] = pick(rng, n, 'north south'); df['boulder'] = rock
     s = np.c_[1.6*z[:, 0]+e, 1.5*z[:, 1]-e, -1.2*z[:, 0]-1.1*z[:, 1]+.3]
     df['y'] = classes(rng, s)
-    return df, plan('multiclass', 'accuracy', .58, .15, 'face', cluster='boulder')
+    return df, plan('multiclass', 'balanced_accuracy', .58, .15, 'face', cluster='boulder')
 
 @unseen('go', 'clusters',
     'Breaks of strings are counts by age, damp and hours; ninety harps differ by a tenth or two.')

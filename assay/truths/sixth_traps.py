@@ -12,7 +12,7 @@ from .unseen_worlds import (
 from .sixth_worlds import (
     even, lexicon, ar, likert)
 
-# %% ../../nbs/truths/63_sixth_traps.ipynb #37cc0033
+# %% ../../nbs/truths/63_sixth_traps.ipynb #6c5b174a
 @unseen('insufficient_evidence', 'too_good',
     'Folios are numbered in two books, one for pledges lost; the number tells the outcome.')
 def _pawn_folios(rng):
@@ -92,7 +92,7 @@ def _ring_colours(rng):
     y = classes(rng, np.c_[.4*z[:, 0], -.4*z[:, 0], np.full(n, -.6)])
     shown = np.where(rng.random(n) < .97, y, rng.integers(0, 3, n))
     df['ring'] = np.array(['teal', 'ochre', 'plain'], dtype=object)[shown]; df['y'] = y
-    return df, plan('multiclass', 'accuracy', .6, .12, 'net', trap=True)
+    return df, plan('multiclass', 'balanced_accuracy', .6, .12, 'net', trap=True)
 
 @unseen('go', 'too_good',
     'The share of each smith is taken of earlier rows alone, so it is honest, and smiths differ.')
@@ -267,12 +267,12 @@ def _well_hardness_six(rng):
     df['y'] = number(rng, 10+3*hard+1.6*z[:, 0]+1.5*e, 2.)
     return df, plan('regression', 'r2', .45, .25, 'pipe', cluster='well', trap=True)
 
-# %% ../../nbs/truths/63_sixth_traps.ipynb #5a0c17a6
+# %% ../../nbs/truths/63_sixth_traps.ipynb #f5b3781e
 @unseen('no_go', 'rare',
     'Ninety-six of a hundred hold, so saying so meets the minimum; no column lifts it by the margin.')
 def _rivets_hold(rng):
     n = 6000
     df, z = frame(rng, n, 'bore:12:1 draw:30:4 plate:9:2')
     df['gang'] = pick(rng, n, 'g1 g2 g3')
-    df['y'] = flip(rng, -3.3+.5*z[:, 0]); p = sigmoid(-3.3+.5*z[:, 0]); note(truth=np.c_[1-p, p])
-    return df, plan('binary', 'accuracy', .94, .02, 'gang', trap=True)
+    df['y'] = flip(rng, -3.3+.5*z[:, 0]); p = sigmoid(-3.3+.5*z[:, 0]); note(truth=p)
+    return df, plan('binary', 'brier', .04, .004, 'gang', trap=True)
