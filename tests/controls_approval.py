@@ -10,10 +10,9 @@ from tiny import record
 from assay.core.artifacts import (
     check,
     place,
-    verify_manifest,
-    write_manifest,
     write_metrics,
 )
+from assay.core.manifest import verify_manifest, write_manifest
 from assay.package import bundle
 from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
