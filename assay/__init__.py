@@ -11,7 +11,8 @@ from .face import ENTRIES as _ENTRIES
 
 TYPE_CHECKING = False # a type checker takes it for true, and reads there what `__getattr__` gives
 if TYPE_CHECKING:
-    from .core.artifacts import place, write_metrics
+    from .core.artifacts import write_metrics
+    from .core.places import place
     from .core.yaml import read_yaml
     from .problem.agreement import load_problem
     from .problem.criteria import freeze_criteria

@@ -7,7 +7,7 @@ __all__ = ['ENTRIES']
 
 # %% ../nbs/00_face.ipynb #0280ea89
 ENTRIES = dict( # Name to the module that defines it, below the package
-    place='core.artifacts', write_metrics='core.artifacts', read_yaml='core.yaml',
+    place='core.places', write_metrics='core.artifacts', read_yaml='core.yaml',
     load_problem='problem.agreement', freeze_criteria='problem.criteria',
     Label='stats.values', Resamples='stats.intervals', Resampling='stats.intervals',
     interval='stats.intervals', paired_difference='stats.intervals',

@@ -1,5 +1,6 @@
 "Controls of approval and integrity"
 
+import base64
 import json
 import shutil
 
@@ -7,13 +8,13 @@ from controls import ROOT, always, control, nothing, why
 from controls_evidence import signs
 from tiny import record
 
+from assay.core import signed_lines
 from assay.core.artifacts import (
     check,
     place,
-    verify_manifest,
-    write_manifest,
     write_metrics,
 )
+from assay.core.manifest import verify_manifest, write_manifest
 from assay.package import bundle
 from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
@@ -114,7 +115,7 @@ def expired_approval(case):
 
 def unverified(line, keys):
     "What a line says, whoever signed it"
-    return json.loads(chain._b64(json.loads(line)["payload"]))
+    return json.loads(signed_lines._b64(json.loads(line)["payload"]))
 
 
 @control("the signature does not fit the content")
@@ -125,10 +126,9 @@ def forged_approval(case):
         path = place("approvals", "approvals.jsonl")
         *before, last = path.read_text().splitlines(keepends=True)
         e = json.loads(last)
-        body = chain._b64(e["payload"]).replace(b"meets", b"beats")
-        path.write_text(
-            "".join(before) + chain._canonical(e | dict(payload=chain.base64.b64encode(body).decode())) + "\n"
-        )
+        body = signed_lines._b64(e["payload"]).replace(b"meets", b"beats")
+        changed = signed_lines._canonical(e | dict(payload=base64.b64encode(body).decode()))
+        path.write_text("".join(before) + changed + "\n")
     case.patch(chain, "_open_line", unverified)
     return why(read_chain)
 

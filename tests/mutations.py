@@ -8,12 +8,11 @@ from functools import partial
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tiny import make_tiny
 
-from assay.core.artifacts import (
-    write_manifest,
-)
+from assay.core.manifest import write_manifest
+from assay.core.signed_lines import _sign
 from assay.package.identity import FILES
 from assay.release.approval import approve, reject
-from assay.release.chain import _sign, chain_head, load_keys, read_chain
+from assay.release.chain import chain_head, load_keys, read_chain
 
 CHAIN, BUNDLE = "approvals/approvals.jsonl", "data/bundle"
 

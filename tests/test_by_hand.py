@@ -10,7 +10,7 @@ from example import copy_example
 from small import assay, forked, hashes, make_repo, run
 from tiny import inside
 
-from assay.core.artifacts import write_beside
+from assay.core.places import write_beside
 from assay.core.saved import ATTRIBUTES
 from assay.core.yaml import read_yaml
 from assay.stages.by_hand import open_stage

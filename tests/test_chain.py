@@ -14,6 +14,7 @@ from tiny import ROW, commit, copy_repo, inside, make_keys, make_tiny, record
 from typer.testing import CliRunner
 
 from assay.cli import app
+from assay.core import signed_lines
 from assay.core.artifacts import check, place, sha256, write_json, write_metrics, write_text
 from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
@@ -88,7 +89,7 @@ def by_hand(path, key, **says):
         | says
     )
     with open(path, "a") as f:
-        f.write(chain._sign(private, entry["id"], {"problem.yaml": sha256("problem.yaml")}, p) + "\n")
+        f.write(signed_lines._sign(private, entry["id"], {"problem.yaml": sha256("problem.yaml")}, p) + "\n")
 
 
 def id_of(name):
@@ -264,10 +265,10 @@ def test_a_revocation_is_not_edited_back(repo, change):
     envelope = json.loads(lines()[-1])
     statement = json.loads(base64.b64decode(envelope["payload"]))
     statement["predicate"].update(change)
-    envelope["payload"] = base64.b64encode(chain._canonical(statement).encode()).decode()
+    envelope["payload"] = base64.b64encode(signed_lines._canonical(statement).encode()).decode()
     cut()
     with open(APPROVALS, "a") as f:
-        f.write(chain._canonical(envelope) + "\n")
+        f.write(signed_lines._canonical(envelope) + "\n")
     with pytest.raises(ValueError, match="the signature does not fit"):
         load_keys()
     Path(APPROVALS).write_text(good)
@@ -433,15 +434,11 @@ def test_approvals_of_an_earlier_version_are_named_and_can_be_begun_anew(repo):
     """No root in them: such a chain is refused with what to do, and what git has of it stops nothing
     afterwards"""
     first = json.loads(lines()[0])
-    statement = json.loads(chain._b64(first["payload"]))
+    statement = json.loads(signed_lines._b64(first["payload"]))
     statement["predicate"].pop("about")
     statement["predicate"]["decision"] = "approve"
-    line = (
-        chain._canonical(
-            first | dict(payload=base64.b64encode(chain._canonical(statement).encode()).decode())
-        )
-        + "\n"
-    )
+    payload = base64.b64encode(signed_lines._canonical(statement).encode()).decode()
+    line = signed_lines._canonical(first | dict(payload=payload)) + "\n"
     shutil.rmtree(".git")
     Path(APPROVALS).write_text(line)
     write_text(place("approvals", "keys.json"), "[]\n")

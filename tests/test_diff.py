@@ -15,8 +15,9 @@ from tiny import inside
 from typer.testing import CliRunner
 
 from assay.cli import app
+from assay.site.changes import KINDS, plain
 from assay.site.clean import forbidden
-from assay.site.difference import KINDS, compare_releases, difference_in_words, plain
+from assay.site.difference import compare_releases, difference_in_words
 from assay.site.difference_page import difference_page
 from assay.site.kept import Release, read_release
 

@@ -12,7 +12,7 @@ from tiny import commit, inside
 
 from assay.pipeline.repro import edited_reports, recover
 from assay.site import asked
-from assay.site.pages import told_otherwise
+from assay.site.told_otherwise import told_otherwise
 
 EDITED = ("reports/index.html", "reports/tree/report.html", "reports/tree/metrics.json")
 

@@ -17,10 +17,9 @@ from assay.core.artifacts import (
     hash_inputs,
     read_json,
     read_table,
-    verify_manifest,
-    write_manifest,
     write_table,
 )
+from assay.core.manifest import verify_manifest, write_manifest
 from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
 from assay.data.parquet import count_parquet, parquet_facts, sample_parquet

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from test_variations import N, exported, grouped, read, written
 
-from assay.data.written import EPOCH, SERIAL, SPAN, WEEK, read_format
+from assay.data.ways import EPOCH, SERIAL, SPAN, WEEK
+from assay.data.written import read_format
 from assay.project.proposal import Options, propose
 from assay.project.read import Reading
 

@@ -9,7 +9,7 @@ import pytest
 from fastcore.test import expect_fail
 from tiny import inside
 
-from assay.core.artifacts import write_manifest
+from assay.core.manifest import write_manifest
 from assay.data.columns import Field
 from assay.data.example import make_flights
 from assay.models.estimators import fit_final, predict_score

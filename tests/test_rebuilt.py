@@ -125,7 +125,7 @@ def test_the_board_of_verify_lists_them(repo):
     from typer.testing import CliRunner
 
     from assay.cli import app
-    from assay.core.artifacts import ROOT_MARKS
+    from assay.core.places import ROOT_MARKS
 
     for mark in ROOT_MARKS:
         if not (repo / mark).exists():

@@ -9,7 +9,7 @@ import pytest
 from example import FLIGHTS
 from small import CELLS, add_agreement, assay, hashes, make_repo, run, write_notebook
 
-from assay.core.artifacts import LOCATIONS
+from assay.core.places import LOCATIONS
 from assay.core.yaml import read_yaml
 from assay.pipeline.run import parameter_errors
 from assay.stages.definition import load_stages

@@ -587,7 +587,7 @@ NUMBERS = dict(
 
 @pytest.mark.parametrize("style", NUMBERS)
 def test_a_target_written_for_people_gets_the_advice_to_convert_it(style):
-    from assay.project.inspect_table import find_task
+    from assay.data.target import find_task
 
     amounts = pd.Series([NUMBERS[style].format(250 + i * 1.5) for i in range(400)], name="price")
     for task in (None, "regression"):
@@ -615,7 +615,7 @@ def test_a_target_written_for_people_gets_the_advice_to_convert_it(style):
     ],
 )
 def test_control_a_target_of_other_texts_does_not(texts):
-    from assay.project.inspect_table import find_task
+    from assay.data.target import find_task
 
     with pytest.raises(ValueError, match="is text with") as e:
         find_task(pd.Series([texts.format(i) for i in range(400)], name="y"))

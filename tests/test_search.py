@@ -12,8 +12,9 @@ from test_site import VECTORS
 
 from assay.core.rendering import template_source
 from assay.problem.agreement import load_problem
-from assay.site.pages import index_page, places_of
+from assay.site.pages import index_page
 from assay.site.report import MAX_BYTES
+from assay.site.search import places_of
 
 ROOT = Path(__file__).parent.parent
 NEEDS = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")

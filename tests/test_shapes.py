@@ -15,7 +15,8 @@ from test_agreement import NONSENSE
 from test_init import TABLES, write
 from tiny import inside
 
-from assay.core.artifacts import metrics_path, read_metrics, schema_line, write_json
+from assay.core.artifacts import metrics_path, read_metrics, write_json
+from assay.core.places import schema_line
 from assay.core.shapes import STRICT, Text, key, shape_faults
 from assay.core.yaml import read_yaml
 from assay.data.columns import Field, load_dictionary, make_field

@@ -14,10 +14,11 @@ from assay.data.intake import fetch_table, prepare_table
 from assay.data.sentinels import find_codes
 from assay.data.sources import load_snapshot, load_source, snapshot
 from assay.data.splits import check_splits, split_by_hash
+from assay.data.target import find_positive
 from assay.data.to_score import read_for_scoring
-from assay.data.written import NUMBERS, guess_format, read_format
+from assay.data.ways import NUMBERS
+from assay.data.written import guess_format, read_format
 from assay.problem.agreement import make_problem
-from assay.project.inspect_table import find_positive
 from assay.project.proposal import draft
 from assay.project.read import Reading, read_table_of
 

@@ -37,7 +37,8 @@ def _stage_pairs():
     return [(name, '') for name in load_stages(find_root()/'dvc.yaml')]
 
 def _item_pairs():
-    from assay.core.artifacts import LOCATIONS, find_root
+    from assay.core.artifacts import find_root
+    from assay.core.places import LOCATIONS
     from assay.release.checklist import load_checklist
     return [(item['id'], item['text']) for item in load_checklist(find_root()/LOCATIONS['checklist'])]
 

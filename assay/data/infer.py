@@ -12,7 +12,8 @@ import dataclasses, json, math, re
 from pathlib import Path
 
 from ..core.shapes import check_columns
-from ..core.artifacts import place, schema_line, write_text
+from ..core.artifacts import write_text
+from ..core.places import place, schema_line
 from .columns import Dictionary, Field, declared_form
 
 # %% ../../nbs/data/10_infer.ipynb #a2f26211

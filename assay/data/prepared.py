@@ -12,7 +12,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from ..core.artifacts import place, verify_manifest, write_json
+from ..core.artifacts import place, write_json
+from ..core.manifest import verify_manifest
 from ..core.rendering import show
 from .classes import class_table, count_classes
 from .columns import Dictionary

@@ -151,12 +151,13 @@ def order_tests(
     before, few = subject.number(X), X.head(20)
     alone = np.concatenate([subject.number(few.iloc[[i]]) for i in range(len(few))])
     shuffled = subject.number(X.iloc[order])
-    turned = X[X.columns[::-1]]
+    again = subject.number(X)
+    turned = subject.number(X[X.columns[::-1]])
     apart = dict(
         rows=shuffled-before[order],
         alone=alone-before[:len(few)],
-        again=subject.number(X)-before,
-        columns=subject.number(turned)-before)
+        again=again-before,
+        columns=turned-before)
     allowed = tolerance*max(1, np.abs(before).max())
     rates = {k: float((~(np.abs(d) <= allowed)).mean()) for k,d in apart.items()}
     def line(k, rate):

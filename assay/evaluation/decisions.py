@@ -312,11 +312,10 @@ def _decision_row(scored, costs, per):
     def mean(v, rows):
         weight = None if scored.weight is None else scored.weight[rows]
         return weighted_mean(v[rows], weight)
-    found = dict(
-        threshold=scored.threshold,
-        acted=weighted_mean(act, scored.weight),
-        precision=mean(y, act) if act.any() else None,
-        recall=mean(act, y == 1) if y.any() else None)
+    acted = weighted_mean(act, scored.weight)
+    precision = mean(y, act) if act.any() else None
+    recall = mean(act, y == 1) if y.any() else None
+    found = dict(threshold=scored.threshold, acted=acted, precision=precision, recall=recall)
     m = cost_per_row(y, scored.score, scored.threshold, costs, scored.resamples)
     cost = {k: m[k]*per if k in m else None for k in ('value', 'low', 'high')}
     cost = dict(cost=cost['value'], low=cost['low'], high=cost['high'])

@@ -49,9 +49,10 @@ def _within_words(counts, problem):
     acted, found, saved = ((counts or {}).get(f'{k}_within') for k in ('acted', 'found', 'saving'))
     if not (acted and found and saved): return ''
     unit = f" {problem.costs.get('currency') or ''}".rstrip()
+    saving = f"{saved['value']:,.0f}{unit} ({saved['low']:,.0f} to {saved['high']:,.0f})"
     return (f"Acting only on the {acted['value']:,.0f} of 1,000 with the highest scores, as many as can be "
             f"acted on, the model would find {found['value']:,.0f}; beside today's practice that saves "
-            f"{saved['value']:,.0f}{unit} ({saved['low']:,.0f} to {saved['high']:,.0f}) per 1,000 decisions.")
+            f"{saving} per 1,000 decisions.")
 
 def _counted_words(name, counts):
     "Where a saving comes from, of 1,000 decisions"

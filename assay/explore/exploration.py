@@ -21,7 +21,7 @@ from .over_time import compare_all, count_per_bin, base_rates
 
 # %% ../../nbs/explore/04_exploration.ipynb #bcd19f8b
 def read_splits(
-    names=('train', 'valid', 'test', 'production'), # Names of `assay.core.artifacts.place`
+    names=('train', 'valid', 'test', 'production'), # Names of `assay.core.places.place`
 )->dict: # Name to data frame; a table that was not made is left out
     "Read the prepared tables, with their text as codes"
     return {n: read_coded(place(n)) for n in names if place(n).is_file()}

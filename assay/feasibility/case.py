@@ -127,11 +127,13 @@ def make_case(
     train, valid = _admitted(train, valid, problem, fields, settings.cluster)
     both, n = _both(train, valid, problem), len(train)
     X = feature_frame(both, fields)
+    features = _with_gaps(feature_fields(fields), X)
+    train, valid = both[:n], both[n:]
     return Case(
-        train=both[:n],
-        valid=both[n:],
+        train=train,
+        valid=valid,
         problem=problem,
-        fields=_with_gaps(feature_fields(fields), X),
+        fields=features,
         seed=settings.seed,
         max_rows=settings.max_rows,
         n_boot=settings.n_boot,

@@ -184,13 +184,14 @@ def _part(case, models, mask, wide):
     df, scores = case.valid[mask], models['scores']
     if _has_few_outcomes(case, df): return None
     small = dataclasses.replace(case, n_boot=100)
-    best, rule, y = scores[models['best']][mask], scores['rule'][mask], df[case.problem.target].to_numpy()
-    adds = _added(case.problem, y, best, _practice(case, models)[mask])
+    best, rule = scores[models['best']][mask], scores['rule'][mask]
+    y, practice = df[case.problem.target].to_numpy(), _practice(case, models)[mask]
+    added = _mean_kernel(_added(case.problem, y, best, practice))
     measured = dict(
         value=measure_score(small, df, best),
         gain=measure_gain(small, df, best, rule),
         skill=_skill(small, best, df),
-        adds=measure_kernels(small, df, [_mean_kernel(adds)]))
+        adds=measure_kernels(small, df, [added]))
     if any(m['low'] is None for m in measured.values()): return None
     res = dict(n=len(df), share=len(df)/len(mask))
     for k, m in measured.items():

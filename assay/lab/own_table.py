@@ -24,7 +24,8 @@ from ..models.estimators import fit_final, make_spec, predict_score, target_of
 from ..models.features import NUMERIC, feature_frame
 from ..monitoring.drift import drift_table
 from ..problem.agreement import make_problem
-from ..project.inspect_table import choose_metric, find_positive, find_task
+from ..data.target import find_positive, find_task
+from ..project.inspect_table import choose_metric
 from ..responsible.groups import group_table
 from ..stats.intervals import Resamples
 from ..stats.scored import Comparison, Scored

@@ -404,8 +404,9 @@ def drift_of_counts(
     before, now = [counted[c][1] for c in current], list(current.values())
     draws = _Draws(_n_blocks(counted), len(now[0]), by_day, alpha, seed)
     missing = [_missing_counts(before), _missing_counts(now)]
-    is_spent = any(m[0].any() for m in missing) or any(_has_new(counted[c], g) for c,g in current.items())
-    own, part = _rates(alpha, draws.smallest, is_spent)
+    has_missing = any(m[0].any() for m in missing)
+    has_new = any(_has_new(counted[c], g) for c,g in current.items())
+    own, part = _rates(alpha, draws.smallest, has_missing or has_new)
     res = _values_drift(counted, current, draws, own).assign(rate=own+part)
     return _with_alarms(_with_missing(res, counted, current, draws, part))
 

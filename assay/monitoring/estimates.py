@@ -61,9 +61,8 @@ def estimate_errors(
     off = np.array([_off(known[part == k], problem, seed) for k in range(part.max()+1)])
     off = off[np.isfinite(off).all(1)]
     if len(off) < LEAST_PARTS: return None
-    return EstimateErrors(
-        len(off), float(off[:, 0].mean()), float(off[:, 0].std(ddof=1)), float(off[:, 1].mean())
-    )
+    errors, drawn = off.T
+    return EstimateErrors(len(off), float(errors.mean()), float(errors.std(ddof=1)), float(drawn.mean()))
 
 def with_error(
     estimate:dict, # From `assay.monitoring.outcomes.estimated_score`

@@ -174,9 +174,12 @@ def monitoring_checks(
 )->list: # `check`s F31, P04, P08, P09 and P10
     "Checks of the checklist items that the monitoring stage decides"
     m = {k: v['value'] for k,v in metrics.items()}
+    n_columns, n_planted, n_windows = (
+        metrics[k]['n'] for k in ('n_columns_watched', 'planted_rows_refused', 'false_alarms')
+    )
     return [
-        _drift_check(m, metrics['n_columns_watched']['n']),
+        _drift_check(m, n_columns),
         _outcome_check(m, lacking),
-        _refusal_check(m, metrics['planted_rows_refused']['n']),
-        _alarm_check(m, metrics['false_alarms']['n'], alpha),
+        _refusal_check(m, n_planted),
+        _alarm_check(m, n_windows, alpha),
         _performance_check(m)]

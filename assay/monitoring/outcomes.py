@@ -156,11 +156,11 @@ def realised(
     "Performance of a window, measured with labels"
     y, resamples = current[problem.target].to_numpy(), resamples_of(current, problem, resampling)
     s, r = scores_of(current, SCORE), scores_of(current, RULE)
-    is_binary = problem.task == 'binary'
-    return dict(
-        score=interval(problem.metric, y, s, resamples),
-        gain=as_gain(paired_difference(problem.metric, y, s, r, resamples)),
-        calibration=observed_to_expected(y, current[SCORE], resamples) if is_binary else None)
+    score = interval(problem.metric, y, s, resamples)
+    gain = as_gain(paired_difference(problem.metric, y, s, r, resamples))
+    calibration = None
+    if problem.task == 'binary': calibration = observed_to_expected(y, current[SCORE], resamples)
+    return dict(score=score, gain=gain, calibration=calibration)
 
 def residuals(
     rows:pd.DataFrame, # Rows whose outcome is known, with target and scores
@@ -170,8 +170,9 @@ def residuals(
     "By how much outcomes are more than the scores say, on average"
     s, y = scores_of(rows, SCORE), rows[problem.target].to_numpy(float)
     resamples = resamples_of(rows, problem, resampling)
-    apart = (y-s)[:, None] if s.ndim == 1 else (y[:, None] == np.arange(s.shape[1]))-s
-    return [mean_interval(column, resamples) for column in apart.T]
+    scores = s if s.ndim == 2 else s[:, None]
+    happened = np.equal.outer(y, np.arange(s.shape[1])) if s.ndim == 2 else y[:, None]
+    return [mean_interval(column, resamples) for column in (happened-scores).T]
 
 def _is_apart(now, before):
     "Do two means differ by more than the intervals of both together?"

@@ -111,10 +111,12 @@ class Year:
     def metrics(self):
         "The numbers that the stage leaves"
         of_look, of_year = self.rates['quiet windows']
+        _, of_account = self.rates['account of the year']
+        promised = dict(value=year_rate(self.promised))
         found = dict(
             year_false_alarms=of_year | dict(n=of_look['n']),
-            year_promised=dict(value=year_rate(self.promised)),
-            year_account=self.rates['account of the year'][1],
+            year_promised=promised,
+            year_account=of_account,
             year_evidence=self.evidence)
         return {name: metric(**m, better='lower') for name, m in found.items()}
 

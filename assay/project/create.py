@@ -12,7 +12,8 @@ import hashlib, json, re, shlex, subprocess
 from pathlib import Path
 
 from ..core.shapes import check_kind
-from ..core.artifacts import check_file, place, schema_line, sha256, to_json, write_text
+from ..core.artifacts import check_file, sha256, to_json, write_text
+from ..core.places import place, schema_line
 from ..problem.criteria import begin_chapter, read_ledger
 from ..data.infer import write_dictionary
 from .proposal import Draft

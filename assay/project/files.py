@@ -18,7 +18,9 @@ from ..data.columns import Dictionary
 from ..responsible.privacy import find_personal
 from ..data.infer import infer_dictionary, propose_rules
 from ..problem.plausible import QUESTIONS
-from .inspect_table import is_booleans, plain_name, plain_value
+from ..data.plain_names import plain_name
+from ..data.target import plain_value
+from .inspect_table import is_booleans
 from .read import is_moments, is_url
 
 # %% ../../nbs/project/02_files.ipynb #b39b0c88

@@ -15,9 +15,10 @@ from ..data.dictionary import LARGEST
 from ..data.intake import take
 from ..data.parquet import count_parquet, count_values, rows_of_values
 from .files import Roles, recode_pairs
+from ..data.plain_names import plain_names
+from ..data.target import column_of, find_positive, find_task, plain_value, spellings
 from .inspect_table import (
-    column_of, find_group, find_id, find_positive, find_task, find_time, holds_nothing, looks_like_group,
-    plain_names, plain_value, set_aside, spellings)
+    find_group, find_id, find_time, holds_nothing, looks_like_group, set_aside)
 from ..responsible.privacy import personal_data
 
 # %% ../../nbs/project/03_found.ipynb #06c12222

@@ -11,7 +11,8 @@ __all__ = ['NEUTRAL', 'package_name', 'Origin', 'package_origin', 'project_stage
 import dataclasses, importlib.util, keyword, os, re, sys, tempfile
 from pathlib import Path
 
-from ..core.artifacts import atomic_write, check_file, place, schema_line, sha256, write_text
+from ..core.artifacts import atomic_write, check_file, sha256, write_text
+from ..core.places import place, schema_line
 from ..core.shapes import check_kind
 from ..core.yaml import read_yaml
 from ..data.infer import write_dictionary

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ..core.artifacts import check_file, place
-from .chain import (_append, _b64, _enrolled, _raw, append_decision, key_id, load_keys,
-                                 load_private_key, may_enrol)
+from ..core.signed_lines import _b64, _raw, key_id
+from .chain import (
+    _append, _enrolled, append_decision, load_keys, load_private_key, may_enrol)
 from .waivers import RELEASE_OWNER
 
 # %% ../../nbs/release/14_signers.ipynb #6c95f217

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..core.artifacts import place, read_metrics, sha256, to_json
 from ..package.identity import bundle_identity
-from .chain import append_decision, is_day, load_private_key, read_chain, unsigned_again
+from ..core.signed_lines import is_day
+from .chain import append_decision, load_private_key, read_chain, unsigned_again
 from .committed import check_committed
 from .gates import evidence_fault, finding, open_evidence
 from .waivers import (

@@ -404,7 +404,7 @@ def _asked_row(asked, links, said):
     return dict(question=asked['question'], links=links, said=said.get(about, []), above=about is None)
 
 def asked_questions(
-    places, # From `assay.site.pages.places_of`
+    places, # From `assay.site.search.places_of`
     said={}, # Key `about` of a question to the sentences that answer it, from `answers_about`
     problem=None, # `Problem`; some questions are asked only where rows have a moment, or of classes
 )->list: # One `dict(question, links, said, above)` per question that a page or a sentence answers

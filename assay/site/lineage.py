@@ -23,7 +23,7 @@ from .report import Frame, make_page
 @dataclasses.dataclass(frozen=True)
 class Kept:
     "One file or folder on the way from the raw table to the service"
-    place:str # Its name in `assay.core.artifacts.LOCATIONS`
+    place:str # Its name in `assay.core.places.LOCATIONS`
     what:str # What it is
     stage:str # Stage that makes it
     after:tuple=() # Places that it is made from

@@ -9,7 +9,8 @@ __all__ = ['as_runner', 'is_runner', 'scratch_folder', 'open_stage']
 import contextlib, hashlib, os, re, shutil
 from pathlib import Path
 
-from ..core.artifacts import LOCATIONS, enter_root, metrics_path, place, write_beside
+from ..core.artifacts import enter_root, metrics_path
+from ..core.places import LOCATIONS, place, write_beside
 from ..core.yaml import read_yaml
 from .definition import Stage, find_stage, load_stages
 from .given import committed_defaults, given_values, stage_parameters

@@ -131,8 +131,13 @@ def log_losses(
     """Logarithmic loss of each row: minus the logarithm of the probability of what happened
 
     Probabilities are kept from 0 by 1e-7, so that one sure mistake is no infinite loss."""
-    p = s[np.arange(len(y)), y.astype(int)] if s.ndim == 2 else np.where(y == 1, s, 1-s)
+    p = _of_what_happened(y, s)
     return -np.log(np.clip(p, 1e-7, 1))
+
+def _of_what_happened(y, s):
+    "Probability that was given to the class of each row"
+    if s.ndim == 1: return np.where(y == 1, s, 1-s)
+    return s[np.arange(len(y)), y.astype(int)]
 
 # %% ../../nbs/stats/03_metrics.ipynb #bdff4a30
 def weighted_quantiles(
