@@ -64,6 +64,25 @@ def _dated(answer, rows):
     again = ['Its numbers are of an earlier run, perhaps by another agreement: assay repro makes them again.']
     return answer | dict(verdict=f"{answer['verdict']} (out of date)", tone='open', sentences=again)
 
+def _with_approval(readiness, signed):
+    """The numbers of readiness with the signatures of today; empty where it did not run
+
+    Its page was written before the approval, which binds it as it is"""
+    checks = readiness.get('checks', ())
+    new = [c['id'] for c in checks if c['status'] == 'unanswered' and c['id'] in signed]
+    if not new: return readiness
+    numbers = readiness['metrics']
+    counts = {'pass': len(new), 'signed': len(new), 'unanswered': -len(new)}
+    moved = {k: numbers[k] | dict(value=numbers[k]['value']+by) for k,by in counts.items()}
+    return readiness | dict(metrics=numbers | moved)
+
+def _measured_now(board):
+    "Stage to its `metrics.json`, of the stages that ran; readiness with what was signed since"
+    from assay.release.approval import signatures
+    measured = {b['stage']: b['metrics'] for b in board if b['metrics']}
+    if 'readiness' not in measured: return measured
+    return measured | dict(readiness=_with_approval(measured['readiness'], signatures()))
+
 def _answered(problem, measured):
     "What readers ask, with the answers; where the record is broken, those of the stages alone"
     from assay.site.answer import answers_about, asked_questions
@@ -103,7 +122,7 @@ def load_status(
     doubt = doubts(found, [w['item'] for w in waivers], drafted_suspects())
     asked, stops = questions(found), stopped()
     todo = next_to_do(rows, stops, gaps(problem), doubt, asked)
-    measured = {b['stage']: b['metrics'] for b in board if b['metrics']}
+    measured = _measured_now(board)
     answers = [_dated(a, rows) for a in front_answers(problem, measured, doubt)]
     said = dict(about=_first_words(problem, measured), answers=answers, asked=_answered(problem, measured))
     said |= dict(stages=rows, stopped=stops)
