@@ -13,10 +13,12 @@ from tiny import commit, inside
 from typer.testing import CliRunner
 
 from assay.cli import app
+from assay.commands import board
 from assay.core.artifacts import place, sha256
 from assay.core.rendering import render
 from assay.problem.agreement import load_problem
 from assay.release.approval import reviewed_files
+from assay.release.gates import open_evidence
 from assay.release.signers import new_key
 from assay.site.clean import forbidden
 from assay.site.decisions import Decision, Record, _part, decisions_page
@@ -93,6 +95,11 @@ def test_a_waiver_stands_there_at_once_and_no_bound_file_changes(repo):
         assert "one desk" not in decisions_page(load_problem())
         given = ["--key", str(repo.parent / "ann.pem"), "--role", "product owner"]
         given += ["--reason", "one desk & a trial", "--until", day_in(30)]
+        stage = open_evidence("F09")["stages"][0]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(board, "changed_stages", {stage: ["problem.unit"]}.copy)
+            with pytest.raises(PermissionError, match=f"{stage} is out of date"):
+                CliRunner().invoke(app, ["waive", "F09", *given], catch_exceptions=False)
         done = CliRunner().invoke(app, ["waive", "F09", *given], catch_exceptions=False)
         assert done.exit_code == 0, done.output
         page = place("reports", "decisions.html").read_text()

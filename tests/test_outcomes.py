@@ -158,7 +158,11 @@ def test_weeks_whose_outcomes_are_partly_known_are_judged_by_those(known):
 
 @pytest.mark.parametrize(
     "known, said",
-    [(0, "no outcome is known"), (10, "10 of 78 outcomes are known"), (15, "15 of 78 outcomes are known")],
+    [
+        (0, "0 of 78 outcomes are known"),
+        (10, "10 of 78 outcomes are known"),
+        (15, "15 of 78 outcomes are known"),
+    ],
 )
 def test_too_few_outcomes_say_nothing_and_the_reason_is_given(known, said):
     reference, weeks = scored_weeks(seed=1, start="2023-01-01"), scored_weeks(2)
@@ -272,7 +276,7 @@ def test_too_few_outcomes_are_said_and_no_outcome_is_not_an_error(released):
     assert few["unsaid"].startswith("60 of 600 outcomes are known")
     assert few["groups"]["status"] == "unanswered"
     assert none["realised"] is None
-    assert none["unsaid"] == "no outcome is known"
+    assert none["unsaid"] == "0 of 600 outcomes are known"
     assert "groups" not in none
     assert few["decision"] == none["decision"] == "keep"
 

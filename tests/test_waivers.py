@@ -19,7 +19,7 @@ from assay.release.chain import append_decision, read_chain
 from assay.release.checklist import load_checklist, read_stages
 from assay.release.gates import GateClosed, finding
 from assay.release.readiness import release_rows
-from assay.release.start import pass_gates
+from assay.release.start import pass_gates, strays_today
 from assay.release.waiving import active_waivers, named_by, stray_waivers, waive, withdraw
 from assay.stages.definition import Stage, parse_gates
 
@@ -129,6 +129,16 @@ def test_a_waiver_of_earlier_evidence_is_none_of_other_evidence(repo, change):
         f"{named_by('F03')['evidence'][:12]}" in stray_waivers(DAY)["F03"]
     )
     counted()
+    assert items() == ["F03"]
+
+
+def test_a_result_that_is_out_of_date_is_not_waived(repo):
+    "The waiver would be for the result before, and would not count once the stage has run again"
+    write_text("table.csv", "a\n2\n")
+    with pytest.raises(PermissionError, match=r"data is out of date \(table.csv changed since\).*run `assay"):
+        sign(repo, "F03")
+    counted(table="a\n2\n")
+    sign(repo, "F03")
     assert items() == ["F03"]
 
 
@@ -286,7 +296,7 @@ def test_what_is_refused_says_that_a_waiver_is_about_something_else(repo):
     package = Stage("package", "What?", None, (), (), (), gate, "", {})
     says = (
         "evaluation says 'misses the criteria'.*"
-        "evaluation: the waiver that Ann signed does not count: it names other evidence"
+        "evaluation: the waiver that Ann signed does not count: it was signed for another result"
     )
     for refuse in (partial(pass_gates, package), partial(approve, key(repo), "because", today=DAY)):
         with pytest.raises((GateClosed, PermissionError), match=says) as said:
@@ -309,6 +319,8 @@ def test_the_list_says_that_a_waiver_is_about_something_else(repo, monkeypatch):
     assert shown()["F03"]["status"] == "fail"
     assert "it names other evidence" in shown()["F03"]["why"]
     assert "does not count" not in shown()["P09"]["why"]
+    (said,) = strays_today(DAY)  # the board says it too, with the command
+    assert said["item"] == "F03" and said["why"].endswith("have it signed again: `assay waive F03 …`")
 
 
 def set_aside_the_last():

@@ -64,9 +64,7 @@ def explain_prediction(
     subject = dataclasses.replace(subject, output=_said(subject, case))
     why = attribute(subject, usual, case, seed)
     flips = smallest_flips(subject, case)
-    unit = (
-        'log-odds' if subject.in_log_odds else 'the predicted number' if bundle.is_number else 'probability'
-    )
+    unit = 'log-odds' if subject.in_log_odds else _OF_NUMBER if bundle.is_number else 'probability'
     def told(r):
         return dict(column=r.column, value=row[r.column].iloc[0], contribution=float(r.contribution),
                     error=float(r.error))
@@ -76,6 +74,7 @@ def explain_prediction(
                 of=of, exact=why['exact'], usual_rows=why['n'],
                 contributions=contributions, flip=_flip(flips))
 
+_OF_NUMBER = 'the predicted number' # The unit of a model that predicts one
 _USUAL = 2000 # Training rows that say which values are usual
 
 def _said(subject, case):
@@ -116,16 +115,20 @@ def _contribution_row(c):
     return {k: str(v) for k,v in c.items()} | numbers
 
 def _print_why(why):
-    "The contributions as a table, and how to turn the decision"
+    "The contributions as a table, and how to turn the decision where the model decides one"
     error = 'exact' if why['exact'] else 'from random orders, with its error'
     called = f"probability of {why['of']}" if why['of'] else 'score'
     print(f"{why['id']}: {called} {why['score']:.4g}; contributions in {why['unit']} ({error}), "
           f"compared with {why['usual_rows']} training rows")
     rows = [_contribution_row(c) for c in why['contributions']]
     show_rows(rows, ('column', 'value', 'contribution', 'error'))
-    flip = why['flip']
+    if why['unit'] == _OF_NUMBER: return # a number decides nothing by itself
+    _print_flip(why['flip'], why['of'], called)
+
+def _print_flip(flip, of, called):
+    "How to turn the decision"
     if flip:
-        turns = f", from {flip['decided_before']} to {flip['decided_after']}" if why['of'] else ''
+        turns = f", from {flip['decided_before']} to {flip['decided_after']}" if of else ''
         print(
             f"the smallest change of one column that turns the decision{turns}: "
             f"{flip['column']} from {flip['old']} to {flip['new']}, {called} {flip['after']:.4g}; "

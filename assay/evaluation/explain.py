@@ -23,7 +23,7 @@ from .importance import (
 from .scores import part_to_shuffle
 from ..explore.browse import HIDDEN
 from ..models.estimators import fit_final, predict_score, target_of
-from ..models.features import feature_frame
+from ..models.features import MISSING, feature_frame
 from ..stats.values import kind_of
 
 # %% ../../nbs/evaluation/19_explain.ipynb #bdaf5a31
@@ -382,6 +382,12 @@ class Explained(Result):
         "How the model behaves"
         ends = {f.name: (f.low, f.high) for f in self.test.evaluation.dictionary.features}
         return Behaved(self.shown, self.test.problem.behaviour, ends, self.looking.rows_tested)
+
+    def gaps(self)->pd.DataFrame: # As `missing_in_turn` gives it, with `missing_train` and `n_train`
+        "Each feature missing in turn, beside the number of training rows in which it was missing"
+        train = feature_frame(self.test.evaluation.tables['train'], self.test.evaluation.dictionary)
+        table, is_gap = self.behaviour.missing, train.isna() | train.eq(MISSING)
+        return table.assign(missing_train=table.column.map(is_gap.sum()), n_train=len(train))
 
     def metrics(self)->dict: # `behaviour_failed`, and the importance of the first group
         "What the stage keeps of the explanations"

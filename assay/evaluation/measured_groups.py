@@ -87,7 +87,8 @@ class MeasuredGroups(Result):
 
     def beside_today(self)->str: # Sentences
         "Which groups the model treats worst, how today's practice treats them, and which are the same rows"
-        said = beside_today_said(self.by_group, self.by_group_today, self.lacks)
+        theirs = self.by_group_today, self.pairs_today
+        said = beside_today_said(self.by_group, self.pairs, *theirs, self.lacks)
         return ' '.join(filter(None, [said, self.same_groups()]))
 
     def same_groups(self)->str: # One sentence; empty where no two columns have the same groups

@@ -220,9 +220,9 @@ def _collect(e, problem):
 
 def _validate(e, problem):
     "Rows that would show the margin"
-    mde, margin, n = e['facts']['mde'], problem.margin, e['rows']['valid']
+    mde, margin, n = e['facts']['mde'], problem.margin, e['rows']['test']
     if not mde or not margin or mde <= 2*margin: return None
-    shown = f"{n:,} rows show differences from {mde:.2g}, the margin is {margin:g}"
+    shown = f"as many rows as the test has, {n:,}, show differences from {mde:.2g}, the margin is {margin:g}"
     return f"validate on {_about(n*(mde/margin)**2)}", shown
 
 def _ranges(e, problem):

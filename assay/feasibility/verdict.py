@@ -233,7 +233,8 @@ RULES = [
         holds=_always,
         verdict='insufficient_evidence',
         why='the intervals include both the bar and what falls short of it',
-        next='enlarge the validation set; a difference of {mde} is the smallest it can show now')]
+        next='enlarge the validation set; by its error, as many rows as the test has can show '
+             'a difference of {mde} at the smallest')]
 
 _STANDS_FOR = dict( # What is told in the place of a fact, where no case is at hand
     harms='(which)',

@@ -93,7 +93,8 @@ RULES = [
         name='less is expected than agreed',
         holds=_expected_low,
         decision='watch',
-        why='no outcome is known, and the scores promise worse than the minimum: bring outcomes'),
+        why='the scores promise worse than the minimum, and too few outcomes of the window are known to '
+            'check that: bring outcomes'),
     Rule(
         name='something has moved',
         holds=_moved,
@@ -348,7 +349,8 @@ def _is_worse(value, problem):
 def _stands_said(found, problem, unsaid):
     "Why a score that misses the minimum is not below it; how it is known where it is not; '' where it is met"
     m = (found or {}).get('score')
-    if m is None or m.get('value') is None: return f'Performance is not known: {unsaid}' if unsaid else ''
+    if m is None or m.get('value') is None:
+        return f'Performance of the window is not known: {unsaid}' if unsaid else ''
     if not _is_worse(m['value'], problem): return ''
     score = f"The score of {m['value']:.3f} misses the agreed {problem.minimum:g}"
     if m.get('low') is None: return f'{score}, and has no interval to tell that from chance'

@@ -132,7 +132,7 @@ def with_outcome(
     "Rows with a known outcome, and the reason if they are too few to measure performance"
     known = current[current[target].notna()] if target in current else current[:0]
     n, of = len(known), len(current)
-    if not n: return known, 'no outcome is known'
+    if not n: return known, f'0 of {of} outcomes are known'
     days = known[time].dt.floor('D').nunique() if time else None
     has_days = days is None or days >= LEAST_DAYS
     is_enough = has_days and (n == of or n >= LEAST_KNOWN and n >= LEAST_SHARE*of)

@@ -232,9 +232,9 @@ def release_rows(
     from assay.problem.moved import moved_bar
     bar = criteria_row(moved_bar(), waivers, on, _said_of_bar(found))
     listed = evaluate_checklist(checklist, found, waivers, signatures, on)
-    rows = [*listed, bar, *money_rows(found, waivers, on)]
+    rows = [*leak_rows(found, waivers, on), *listed, bar, *money_rows(found, waivers, on)]
     rows = _with_stray(rows, stray_waivers(on) if on else {})
-    return [*leak_rows(found, waivers, on), *rows, *behaviour_rows(found), *gate_rows(waivers, on)]
+    return [*rows, *behaviour_rows(found), *gate_rows(waivers, on)]
 
 def _with_stray(rows, stray):
     "Rows that are open say so where a waiver of them is about something else"

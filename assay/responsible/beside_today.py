@@ -77,9 +77,29 @@ def _of_group(r): return f'{r.group} ({human_name(r.column)})'
 def _of_model(r): return interval_said(r.value, r.low, r.high)
 def _of_today(r): return interval_said(r.value_today, r.low_today, r.high_today)
 
-def _worst(both, name, worse):
-    "The group that is served worst, by one column"
-    return both.loc[(worse*both[name]).idxmax()]
+def _main_pairs(pairs, both, name):
+    "Pairs of the groups that can be ranked, by the main metric; the farthest apart first"
+    ranked = set(zip(both.column, both.group))
+    def is_ranked(r): return {(r.column, r.lowest), (r.column, r.highest)} <= ranked
+    mine = pairs[pairs.metric == name]
+    kept = np.array([is_ranked(r) for r in mine.itertuples()], bool)
+    return mine[kept].sort_values('difference', ascending=False, kind='stable')
+
+def _worst(both, pairs, value, worse):
+    "Of the groups behind another one beyond chance, the one that is served worst; None where none is"
+    sure = pairs[pairs.low > 0]
+    behind = set(zip(sure.column, sure.highest if worse > 0 else sure.lowest))
+    is_behind = [(r.column, r.group) in behind for r in both.itertuples()]
+    left = both[np.array(is_behind, bool)]
+    return left.loc[(worse*left[value]).idxmax()] if len(left) else None
+
+def _by_chance(who, pairs):
+    "That chance can explain every gap, with the largest one as a number"
+    said = f'{who} serves no group worse than another beyond chance'
+    if not len(pairs): return f'{said}.'
+    r = pairs.iloc[0]
+    gap = interval_said(r.difference, r.low, r.high)
+    return f'{said}: the largest gap, between two groups by {human_name(r.column)}, is {gap}.'
 
 def _groups_listed(both):
     "Some groups by name, the first four"
@@ -96,18 +116,21 @@ def _behind(both, worse):
     if not len(sure): return f'{said}, in each of them with intervals that overlap, so it may be chance.'
     return f'{said}; the intervals do not overlap for {_groups_listed(sure)}.'
 
-def _model_worst(r, name):
-    "Whom the model treats worst, and what today's practice gives this group"
+def _model_worst(r, name, pairs):
+    "Whom the model treats worst, and what today's practice gives this group; nobody where it may be chance"
     called = human_name(name).replace('_', ' ')
+    if r is None: return _by_chance(f'By {called}, the model', pairs)
     return (f'By {called}, the model treats {_of_group(r)} worst: {_of_model(r)}; '
             f'{TODAY} gives this group {_of_today(r)}.')
 
-def _today_worst(r, mine, both):
+def _today_worst(r, mine, both, pairs):
     "Whom today's practice treats worst, and what the model gives this group; of equals none is the worst"
+    if r is None: return _by_chance(TODAY.capitalize(), pairs)
     n_equal = int(np.isclose(both.value_today, r.value_today).sum())
     worst = f'{TODAY.capitalize()} has its worst value, {r.value_today:.2f}'
     if n_equal > 1: return f'{worst}, in {n_equal} groups alike.'
-    if (r.column, r.group) == (mine.column, mine.group): return f'It is the worst group of {TODAY} too.'
+    is_same = mine is not None and (r.column, r.group) == (mine.column, mine.group)
+    if is_same: return f'It is the worst group of {TODAY} too.'
     return (f'{TODAY.capitalize()} treats {_of_group(r)} worst: {_of_today(r)}; '
             f'the model gives this group {_of_model(r)}.')
 
@@ -115,19 +138,24 @@ _ACTS = ' Whoever acts on more rows finds more: read it beside the selection rat
 
 def beside_today_said(
     model:pd.DataFrame, # From `assay.responsible.groups.group_table`
-    today:pd.DataFrame=None, # The same of today's practice; None where none decides
+    pairs:pd.DataFrame, # From `assay.responsible.disparities.group_pairs`: which gaps are beyond chance
+    today:pd.DataFrame=None, # As `model`, of today's practice; None where none decides
+    pairs_today:pd.DataFrame=None, # As `pairs`, of today's practice
     lacks:str=NO_PRACTICE, # Why there is none
 )->str: # Sentences
-    "Compare in words how the model and today's practice treat the groups"
+    """Compare in words how the model and today's practice treat the groups
+
+    A group is named as the worst only where another one is ahead of it beyond chance."""
     if today is None: return lacks
     if not len(model): return 'No column of groups is declared, so nothing is compared by group.'
     both, name = _known(model, today), main_metric(model)
     both, n_left = _ranked(both, model)
     if not len(both): return 'No group is large enough to compare the model with today\'s practice in it.'
     worse = _WAYS.get(name, -1)
-    mine = _worst(both, 'value', worse)
-    theirs = _worst(both, 'value_today', worse)
-    first, second = _model_worst(mine, name), _today_worst(theirs, mine, both)
+    apart, apart_today = (_main_pairs(p, both, name) for p in (pairs, pairs_today))
+    mine = _worst(both, apart, 'value', worse)
+    theirs = _worst(both, apart_today, 'value_today', worse)
+    first, second = _model_worst(mine, name, apart), _today_worst(theirs, mine, both, apart_today)
     told = f'{first} {second} {_behind(both, worse)}' + (_ACTS if name == 'recall' else '')
     few = f'a class has fewer than {FEWEST_OF_CLASS} rows there'
     return f'{told} Groups left out: {n_left}; {few}.' if n_left else told

@@ -211,13 +211,17 @@ def _gap_metric(r):
     better = 'lower' if r.limit.endswith('_gap') else 'higher'
     return metric(known(r.value), known(r.low), known(r.high), n=n, better=better)
 
+_CHANCE = '; the interval holds no difference, so chance can explain the gap'
+
 def _gap_words(r):
     "The gap that one limit is about, in words"
     of = f"{human_name(r.limit.removesuffix('_ratio').removesuffix('_gap'))} by {r.column}"
     said = f'{r.value:.2f} ({r.low:.2f} to {r.high:.2f})'
     if r.limit.endswith('_gap'):
-        return f'{of}: {r.lowest} and {r.highest} are {said} apart, at most {r.bar:g} was agreed'
-    return f'{of}: {r.lowest} has {said} times that of {r.highest}, at least {r.bar:g} was agreed'
+        chance = '' if r.low > 0 else _CHANCE
+        return f'{of}: {r.lowest} and {r.highest} are {said} apart, at most {r.bar:g} was agreed{chance}'
+    chance = '' if r.high < 1 else _CHANCE
+    return f'{of}: {r.lowest} has {said} times that of {r.highest}, at least {r.bar:g} was agreed{chance}'
 
 def _widest_gap(judged):
     "The limit that is farthest beyond its bar, or nearest to it; None where none was measured"

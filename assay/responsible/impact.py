@@ -22,7 +22,7 @@ from .representation import (
     hide_small, label_by_group, plot_representation, reference_path, representation_table, watched_table)
 from .proxies import proxies
 from .assessment import (
-    assessment, findings, judge_answers, responsible_checks, responsible_verdict)
+    assessment, findings, judge_answers, of_one_column, responsible_checks, responsible_verdict)
 from .privacy import (
     declared_personal, of_persons, personal_data, small_groups, with_basis)
 from ..stats.intervals import Resampling
@@ -195,12 +195,13 @@ class Impact:
     def _group_metrics(self):
         "How many groups are under-represented or small, and how many columns hold personal data"
         n_columns = self.data.train.shape[1]
-        groups = self.represented
-        small = self.small
+        groups, of_one = self.represented, of_one_column(self.small)
+        crossings = self.small.drop(of_one.index)
         counted = dict( # Name to how many there are, and of how many
             under_represented=(groups.under.sum(), len(groups)),
             personal_findings=(len(self.personal), n_columns),
-            small_groups=(small.n_small.sum(), small.groups.sum()))
+            small_groups=_small_of(of_one))
+        if len(crossings): counted |= dict(small_crossings=_small_of(crossings))
         return {k: metric(int(found), n=int(of), better='lower') for k,(found,of) in counted.items()}
 
     def _proxy_metrics(self):
@@ -210,6 +211,10 @@ class Impact:
 
     def _repr_html_(self): return show(self.table())._repr_html_()
     def __repr__(self): return f'Impact({self.verdict})'
+
+def _small_of(small):
+    "How many groups are small, and of how many"
+    return small.n_small.sum(), small.groups.sum()
 
 def _unbuilt_risks(risks):
     "That mitigations are declared and not built, as the answer to R14, on how risks are mitigated"

@@ -86,11 +86,14 @@ def decision_words(
     who, when, action = parts
     return f'{who[0].upper()}{who[1:]} decides, {when}: {action}.'
 
-_STATES = { # State of an item to how many such items are said
-    'pass': '{} pass', 'fail': '{} fail', 'unanswered': '{} are unanswered', 'stale': '{} are out of date',
-    'waived': '{} are waived by a signature', 'not_applicable': '{} do not apply'}
-_WEEKS = {'weeks_keep': '{} keep the model', 'weeks_watch': '{} watch it', 'weeks_retrain': '{} retrain it',
-          'weeks_repair_data': '{} repair the data', 'weeks_roll_back': '{} roll back'}
+_STATES = { # State of an item to what is said of one such item, and of several
+    'pass': ('passes', 'pass'), 'fail': ('fails', 'fail'), 'unanswered': ('is unanswered', 'are unanswered'),
+    'stale': ('is out of date', 'are out of date'), 'not_applicable': ('does not apply', 'do not apply'),
+    'waived': ('is waived by a signature', 'are waived by a signature')}
+_WEEKS = { # Decision to what is said of one week, and of several
+    'weeks_keep': ('keeps the model', 'keep the model'), 'weeks_watch': ('watches it', 'watch it'),
+    'weeks_retrain': ('retrains it', 'retrain it'), 'weeks_roll_back': ('rolls back', 'roll back'),
+    'weeks_repair_data': ('repairs the data', 'repair the data')}
 
 def _value(metrics, name): return metrics.get(name, {}).get('value') or 0
 
@@ -101,14 +104,15 @@ def _is_priced(problem):
 
 def _listed(metrics, words):
     "The counts that are not zero, each in its words"
-    found = [said.format(_count(n)) for name,said in words.items() if (n := _value(metrics, name))]
-    return ', '.join(found)
+    found = [(n, said) for name,said in words.items() if (n := _value(metrics, name))]
+    return ', '.join(f'{_count(n)} {one if n == 1 else many}' for n,(one, many) in found)
 
 def _left_to_sign(metrics, problem):
     "That an open item waits for a signature only; empty where none does"
     n = sum(_value(metrics, k) for k in ('fail', 'unanswered', 'stale'))-_value(metrics, 'open')
     if n < 1 or 'open' not in metrics: return ''
-    return 'One of the unanswered is the approval itself, which comes last.'
+    which = 'The unanswered one' if _value(metrics, 'unanswered') == 1 else 'One of the unanswered'
+    return f'{which} is the approval itself, which comes last.'
 
 def _worse_end(m): return m.get('high' if m.get('better') == 'lower' else 'low')
 
