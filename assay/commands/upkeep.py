@@ -55,8 +55,10 @@ def _open_answers(key):
     "The open questions, with what is known beside each"
     from assay.problem.agreement import load_problem
     from assay.project.questions import asked_again, chosen_questions, known_facts, open_questions
+    from assay.project.suspects import columns_asked
     problem = load_problem()
-    return chosen_questions(open_questions(problem, known_facts(problem), asked_again(problem)), key)
+    found = open_questions(problem, known_facts(problem), asked_again(problem), columns_asked())
+    return chosen_questions(found, key)
 
 def answer(key: _AnswerKey = None, value: _AnswerValue = None, by: _By = None,
            because: _Because = None, notebook: _Ask = False, json_: Json = False):

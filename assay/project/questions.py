@@ -17,6 +17,7 @@ from ..problem.agreement import PARTS, Problem, gaps, is_drafted
 from ..problem.bound import ABOUT as SPEAKS_OF, about_now, changed_answers, words_again
 from ..data.columns import load_dictionary
 from ..data.infer import gaps as columns_lacking
+from .suspects import SUSPECTS
 from ..stats.metrics import metric_sign
 
 # %% ../../nbs/project/21_questions.ipynb #c32c952e
@@ -365,11 +366,26 @@ def _sorted_keys(problem, again):
     groups = [GROUPS]*bool(_limits_of_groups(problem))
     return [*parts, *groups, *_DRAFTED*is_drafted(problem), *items, *again, *criterion]
 
+_OF_SUSPECT = Help(
+    'why is {name} known when the decision is made?', EXPERT,
+    'a column that is known only after the outcome makes every score too good',
+    '{name} is recorded before the decision, and is not changed later')
+_EXCLUDE = 'where it is known too late, or nobody can say, answer exclude: nothing is learnt from it'
+_SIGNED = ('an answer before the first results needs no signature; '
+           'after them the domain expert signs a declaration too: assay waive legitimate')
+
+def _about_suspect(name, why):
+    "The question about a column that is too good"
+    asked, example = (words.format(name=name) for words in (_OF_SUSPECT.question, _OF_SUSPECT.example))
+    about = dataclasses.replace(_OF_SUSPECT, question=asked, example=example)
+    return _question(f'{SUSPECTS}.{name}', about, [why, _EXCLUDE, _SIGNED])
+
 def open_questions(
     problem:Problem, # From `load_problem`
     known:dict={}, # From `known_facts`: key to sentences
     again:dict={}, # From `asked_again`: key to a sentence
-)->list: # `Question`s: parts of the agreement, items that speak of them, and the criterion
+    suspects:dict={}, # From `assay.project.suspects.columns_asked`: column to the reason
+)->list: # `Question`s: suspects, parts of the agreement, items that speak of them, and the criterion
     "What people still have to answer"
     keys = _sorted_keys(problem, again)
     if words := _limits_of_groups(problem): known = known | {GROUPS: (words,)}
@@ -377,7 +393,8 @@ def open_questions(
     known = known | {k: (words, *others(k)) for k,words in again.items()}
     def about(k):
         return _of_criterion(problem, k, _help(k)) if k in ('minimum', 'margin') else _help(k)
-    return [_question(k, about(k), known.get(k, ())) for k in dict.fromkeys(keys)]
+    of_suspects = [_about_suspect(name, why) for name,why in suspects.items()]
+    return of_suspects + [_question(k, about(k), known.get(k, ())) for k in dict.fromkeys(keys)]
 
 # %% ../../nbs/project/21_questions.ipynb #c7adb5a1
 def _about_data(problem, root):
