@@ -151,7 +151,7 @@ def answer_all(walk):
     lines = []
     for question in questions:
         lines.append(_said(question))
-        if lines[-1] and re.fullmatch(r"[RFP]\d\d|provisional", question["key"]):
+        if lines[-1] and re.fullmatch(r"[RFP]\d\d|provisional|suspects\..*", question["key"]):
             lines.append("")
     walk.n_answers += len([q for q in questions if _said(q)])
     return walk.run("assay answer", "\n".join(lines) + "\n")

@@ -51,12 +51,22 @@ def _write_answer(key, value, by, because):
     from assay.project.answers import answered_line
     print(answered_line(key, value, by or '', because or ''))
 
+def _described():
+    "What the dictionary says of the columns; nothing where it cannot be read, which the stages tell"
+    from assay.data.columns import load_dictionary
+    try: return load_dictionary().fields
+    except (OSError, ValueError): return ()
+
 def _open_answers(key):
     "The open questions, with what is known beside each"
     from assay.problem.agreement import load_problem
-    from assay.project.questions import asked_again, chosen_questions, known_facts, open_questions
+    from assay.project.known import known_facts
+    from assay.project.questions import asked_again, chosen_questions, open_questions
+    from assay.project.suspects import columns_asked
     problem = load_problem()
-    return chosen_questions(open_questions(problem, known_facts(problem), asked_again(problem)), key)
+    known, again = known_facts(problem), asked_again(problem)
+    found = open_questions(problem, known, again, columns_asked(), _described())
+    return chosen_questions(found, key)
 
 def answer(key: _AnswerKey = None, value: _AnswerValue = None, by: _By = None,
            because: _Because = None, notebook: _Ask = False, json_: Json = False):

@@ -87,6 +87,8 @@ class Field:
     sensitive: Annotated[Flag, key('Does it name a protected characteristic?')] = False
     suspect: Annotated[Text, key(
         'Why the draft suspects it of knowing the outcome; the exploration takes over once it has run')] = ''
+    asked: Annotated[Text, key(
+        'Why the draft asks when it is known; the exploration takes over once it has run')] = ''
     legitimate: _said(Legitimate, 'Why it may be learnt from although it looks like a leak') = None
     personal: _said(Personal, 'On what basis personal data in it is used') = None
 

@@ -9,7 +9,7 @@ __all__ = ['exploration_checks', 'exploration_verdict', 'declared_checks', 'decl
 import pandas as pd
 
 from ..core.shapes import count_of, listed
-from ..core.artifacts import check
+from ..core.artifacts import check, place
 from .exploration import fewest_labels
 
 # %% ../../nbs/explore/05_checks.ipynb #53431572
@@ -64,6 +64,12 @@ def _no_leak(leaks, asked):
     if asked: why += '; say when each of these is known: '+', '.join(f'{c} ({r})' for c,r in asked.items())
     return check('leakage', not leaks, why, f'{_AT}leaking_features')
 
+def _asked_about(asked, features):
+    "One open check for each feature of which nobody has said when it is known"
+    def said(c): return f'{c!r}: {asked[c]}'
+    at = f"{place('columns').as_posix()}#columns."
+    return [check('suspects', 'unanswered', said(c), f'{at}{c}') for c in asked if c in features]
+
 def exploration_checks(
     # An `assay.explore.overview.Exploration`: its `problem`, its `features`, and its tables `columns`,
     # `related`, `compared` and `counts`
@@ -78,7 +84,8 @@ def exploration_checks(
         _covered(explored.features, looked_at),
         _compared(explored.compared),
         _enough_labels(explored.counts, min_labels, explored.problem.task),
-        _no_leak(leaks, asked)]
+        _no_leak(leaks, asked),
+        *_asked_about(asked, explored.features)]
 
 def exploration_verdict(
     leaks, # Declared features that leak

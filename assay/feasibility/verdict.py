@@ -68,8 +68,8 @@ RULES = [
         name='a harm blocks it',
         holds=itemgetter('harms'),
         verdict='no_go',
-        why='a harm to people is unresolved: {harms}',
-        next='resolve the harm with the domain expert, then assess again'),
+        why='what was measured contradicts an answer of the assessment of harms: {harms}',
+        next='settle it with the domain expert, then assess again'),
     Rule(
         name='a leak is suspected',
         holds=itemgetter('leaks'),

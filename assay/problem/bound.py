@@ -42,9 +42,11 @@ def _hash(x):
 
 def _column(f): return [f.kind, f.role, f.meaning, f.sensitive, f.personal]
 
+_SAID_ELSEWHERE = ('suspect', 'asked', 'legitimate', 'personal')
+
 def _ranges(f):
     "All that the dictionary says of a column, without what other declarations say"
-    return {k: v for k,v in dataclasses.asdict(f).items() if k not in ('suspect', 'legitimate', 'personal')}
+    return {k: v for k,v in dataclasses.asdict(f).items() if k not in _SAID_ELSEWHERE}
 
 def about_now(
     problem:Problem, # The agreement

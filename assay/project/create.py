@@ -218,6 +218,12 @@ def write_draft(
 # %% ../../nbs/project/06_create.ipynb #60ff6fd6
 _DECISION = ('what', 'decision', 'why')
 
+def _asking(d):
+    "That people say when columns are known that are too good; they are asked until then"
+    asked = ', '.join(f.name for f in d.dictionary.features if f.asked)
+    words = f'assay answer suspects: asks when each of these is known, before there are results: {asked}'
+    return [words] if asked else []
+
 def next_steps(
     d:Draft, # From `draft`
 )->list: # Sentences, in order
@@ -228,6 +234,7 @@ def next_steps(
         first.append(
             f"settle the suspected leak of {', '.join(d.suspects)} before there are results: {REMEDY}"
         )
+    first += _asking(d)
     return [
         *first,
         'make run: every stage up to readiness, which stays closed while the criterion is provisional',

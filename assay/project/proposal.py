@@ -79,23 +79,28 @@ def _best_column(f, read, agreed, dictionary, data):
     best = (rest.index[0], float(rest.iloc[0])) if len(rest) else (None, 0.)
     return *best, suspects, doubtful
 
-def _doubts(doubtful):
+def _say_when(name, features):
+    "How people say when a suspect is known; the order and the gaps of the rows are no columns"
+    if name not in features: return 'say how the rows came to be in it'
+    return f'say when it is known, or exclude it, with `assay answer suspects.{name}`'
+
+def _doubts(f, doubtful):
     "What people should say before they trust a score"
     return [
-        f"TOO GOOD? {c!r} is a suspect ({why}): say when it is known; "
-        'where that is after the outcome, set its role to context in dictionary.yaml; '
+        f"TOO GOOD? {c!r} is a suspect ({why}): {_say_when(c, f.features)}; "
         'until then it does not stand in for what is done today'
         for c, why in doubtful.items()
     ]
 
 def _asked_row(doubtful):
     "Columns of which people should say when they are known"
-    why = 'say when each is known; until then none stands in for what is done today'
+    why = 'say when each is known (`assay answer suspects`); until then none stands in for what is done today'
     return [dict(what='suspects', decision=', '.join(doubtful), why=why)] if doubtful else []
 
-def _with_suspects(dictionary, suspects):
-    "The dictionary, which says beside each suspect why it is one"
-    fields = (dataclasses.replace(f, suspect=suspects.get(f.name, '')) for f in dictionary.fields)
+def _with_suspects(dictionary, suspects, doubtful):
+    "The dictionary, which says beside each suspect why it is one, and why people are asked about a column"
+    def said(name): return dict(suspect=suspects.get(name, ''), asked=doubtful.get(name, ''))
+    fields = (dataclasses.replace(f, **said(f.name)) for f in dictionary.fields)
     return dataclasses.replace(dictionary, fields=tuple(fields))
 
 def _suspicion(suspects):
@@ -473,11 +478,11 @@ def propose(
     read = read_as_split(path, found, agreed, dictionary, data)
     best, skill, suspects, doubtful = _best_column(plan.f, read, agreed, dictionary, data)
     files = dict(problem=_stated(plan, source['name'], best), data=data)
-    warnings = _doubts(doubtful) + quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
+    warnings = _doubts(plan.f, doubtful) + quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
     notes = _notes(plan, path, source, found)
     walls = foresee(path, read, agreed, dictionary, data)
     return Draft(
-        dictionary=_with_suspects(dictionary, suspects),
+        dictionary=_with_suspects(dictionary, suspects, doubtful),
         **files,
         **_decided(plan, best, skill, (suspects, doubtful), _fewest(plan, read)),
         notes=notes,

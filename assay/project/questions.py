@@ -4,19 +4,21 @@
 
 # %% auto #0
 __all__ = ['OWNER', 'EXPERT', 'SCIENTIST', 'OPERATIONS', 'SECURITY', 'DEVELOPER', 'FINANCE', 'ABOUT_ITEMS', 'GROUPS', 'ABOUT',
-           'Question', 'Help', 'open_questions', 'asked_again', 'chosen_questions', 'known_facts', 'questions_json']
+           'Question', 'Help', 'open_questions', 'asked_again', 'chosen_questions', 'questions_json']
 
 # %% ../../nbs/project/21_questions.ipynb #18748084
 import dataclasses, math, re
 from pathlib import Path
 
-from ..core.artifacts import place, read_json
-from ..core.shapes import count_of, meant
-from ..problem.plausible import COSTS, GROUP_LIMITS, ITEMS, METRICS, QUESTIONS, is_number
+from ..core.artifacts import place
+from ..core.shapes import meant
+from ..problem.plausible import COSTS, GROUP_LIMITS, ITEMS, METRICS, QUESTIONS
 from ..problem.agreement import PARTS, Problem, gaps, is_drafted
-from ..problem.bound import ABOUT as SPEAKS_OF, about_now, changed_answers, words_again
+from ..problem.bound import about_now, changed_answers, words_again
 from ..data.columns import load_dictionary
-from ..data.infer import gaps as columns_lacking
+from .known import read_reports
+from .suspects import SUSPECTS
+from .wording import project_words, worded
 from ..stats.metrics import metric_sign
 
 # %% ../../nbs/project/21_questions.ipynb #c32c952e
@@ -45,29 +47,29 @@ _REASONS = { # Is there a reason for it, and whom does it affect?
     'R01': Help(
         '', OWNER,
         'a change of the process may be cheaper than a model',
-        'Partly: a deposit would deter false orders, and costs customers; sales decided against it.'),
+        'Partly: a change of the process would change $target too, and costs more than it saves.'),
     'R02': Help(
         '', SCIENTIST,
         'a rule is easier to explain and to run',
-        'A limit on the amount is used today; the model must beat it by the margin.'),
+        'A rule by $column is used today; the model must beat it by the margin.'),
     'R03': Help(
         '', OWNER,
         'only they see that a result cannot be true',
-        'Yes: two clerks review features and errors at each release.'),
+        'Yes: two people who know $table review features and errors at each release.'),
     'R04': Help(
         '', EXPERT,
         'whoever is affected can be harmed, and is asked too late',
-        'Customers, clerks and the bank; people without a credit history are vulnerable.'),
+        'Those who act on the score, and those who depend on each $unit; nobody of them is vulnerable.'),
     'R05': Help(
         '', EXPERT,
         'a benefit for one is often a harm for another',
-        'Customers: fewer false charges, and some wait a day longer; clerks: less routine.')}
+        'Those who act: less routine; those who depend on each $unit: fewer errors, and some wait longer.')}
 
 _FITNESS = { # Can it go wrong, and are the data fit?
     'R06': Help(
         '', EXPERT,
         'a score is used for more than it was made for',
-        'Somebody could refuse whole districts with it; the score is not shown outside the desk.'),
+        'Somebody could judge people by it; the score of each $unit is shown only to those who act on it.'),
     'R07': Help(
         '', SCIENTIST,
         'what is wrong in the data is learnt',
@@ -75,25 +77,25 @@ _FITNESS = { # Can it go wrong, and are the data fit?
     'R08': Help(
         '', SCIENTIST,
         'a model knows only what it has seen',
-        'Only partly: the new shop opened after the training rows; it is watched apart.'),
+        'Only partly: what is new in $group since the training rows is watched apart.'),
     'R09': Help(
         '', SCIENTIST,
         'few rows of a group mean many errors for it',
-        'Orders from abroad are 2 % of the rows; their intervals are wide and shown.'),
+        'The rarest $group is 2 % of the rows; its intervals are wide and shown.'),
     'R10': Help(
         '', OPERATIONS,
         'a wrong decision must be found and undone',
-        'A clerk decides; a held order can be released within an hour.')}
+        'A person decides about each $unit; what was done can be undone within an hour.')}
 
 _RULES = { # Which rules hold?
     'R11': Help(
         '', SECURITY,
         'personal data needs a reason, a limit and a term',
-        'Yes, the district; names and addresses are left out, rows are kept for two years.'),
+        'Names and addresses are left out of $table; rows are kept for two years.'),
     'R12': Help(
         '', OWNER,
         'decisions on work, money, health or liberty have rules of their own',
-        'No: the order is checked, nobody is refused by the score alone.'),
+        'No: each $unit is looked at by a person; nothing is refused by the score alone.'),
     'R13': Help(
         '', OPERATIONS,
         'the world moves on after the training',
@@ -101,25 +103,25 @@ _RULES = { # Which rules hold?
     'R14': Help(
         '', OWNER,
         'people need a way to stop it',
-        'Any clerk can switch the score off; concerns go to the owner within a day.')}
+        'Whoever acts on it can switch the score off; concerns go to the owner within a day.')}
 
 _SYSTEMS = { # How does it fit into the systems?
     'F06': Help(
         '', SECURITY,
         'what is forbidden stops a release late and dear',
-        'No persons in the table; access by role; the prediction log is kept for two years.'),
+        'Access to $table is by role; the prediction log is kept for two years.'),
     'F11': Help(
         '', DEVELOPER,
         'a model that nobody calls is worth nothing',
-        'The shop calls one endpoint for each order and shows the score to the clerk.'),
+        'The system that records each $unit calls one endpoint and shows the score to those who act.'),
     'P04': Help(
         '', OPERATIONS,
         'without outcomes nobody sees that it gets worse',
-        'The return is booked within 30 days, and audited once a year.'),
+        'The outcome ($target) of each $unit is booked within 30 days, and audited once a year.'),
     'P07': Help(
         '', DEVELOPER,
         'other systems change what arrives, and when',
-        'Online, one order at a time; when the service is down the old limit counts.')}
+        'Online, one $unit at a time; when the service is down the rule by $column counts.')}
 
 # Item to its help; its question is that of the checklist
 ABOUT_ITEMS = _REASONS | _FITNESS | _RULES | _SYSTEMS
@@ -129,7 +131,7 @@ _ROW = {
     'unit': Help(
         'what is one row?', OWNER,
         'the pages call a row by this name',
-        'order'),
+        '$unit'),
     'persons': Help(
         'does a row describe a person: yes or no?', SECURITY,
         'pages that are committed show real rows only where none does',
@@ -139,27 +141,27 @@ _DECISION = {
     'decision.who': Help(
         'who decides?', OWNER,
         'one person must be able to act on the score',
-        'the clerk who checks orders'),
+        'the person in charge of each $unit'),
     'decision.when': Help(
         'when is it decided?', OWNER,
         'only what is known by then may be a feature',
-        'within an hour of the order, before it is packed'),
+        'when the $unit is recorded, before $target is known'),
     'decision.action': Help(
         'what is done, or left?', OWNER,
         'a score that changes no action is worth nothing',
-        'hold the order and call the customer, or send it'),
+        'look at the $unit first, or leave it as it is'),
     'decision.alternatives': Help(
         'what else could be done?', OWNER,
         'the model must beat them',
-        '[check every order above 500, check none]'),
+        '[look at every $unit, look at none]'),
     'today.description': Help(
         'what is done today?', EXPERT,
         'it is the bar that a model must beat',
-        'orders above 500 are checked'),
+        'by the record of $column'),
     'today.columns': Help(
         'by the record of which columns is it judged today?', EXPERT,
         'it is measured beside each model',
-        '[shop, weekday]')}
+        '[$columns]')}
 
 _COSTS = {
     'costs.currency': Help(
@@ -169,25 +171,25 @@ _COSTS = {
     'costs.false_positive': Help(
         'what does it cost to act for nothing?', FINANCE,
         'the threshold follows from it',
-        '{value: 5, low: 3, high: 9, why: ten minutes of a clerk}'),
+        '{value: 5, low: 3, high: 9, why: ten minutes of work}'),
     'costs.false_negative': Help(
         'what does it cost not to act when it happens?', FINANCE,
         'the threshold follows from it',
-        '{value: 60, low: 40, high: 90, why: goods and postage}'),
+        '{value: 60, low: 40, high: 90, why: what a missed case costs}'),
     'costs.error': Help(
         'what does a wrong class cost?', FINANCE,
         'the value of the model follows from it',
-        '{value: 20, low: 10, high: 40, why: sorted again by hand}'),
+        '{value: 20, low: 10, high: 40, why: done again by hand}'),
     'costs.absolute_error': Help(
         'what does one unit too much or too little cost?', FINANCE,
         'the value of the model follows from it',
-        '{value: 2, low: 1, high: 3, why: storage of one piece}')}
+        '{value: 2, low: 1, high: 3, why: one unit of $target too much}')}
 
 _VALUE = {
     'value.rows_per_year': Help(
         'how many decisions are there in a year?', FINANCE,
         'the value of the model is per decision',
-        '{value: 40000, low: 30000, high: 60000, why: orders of the last two years}'),
+        '{value: 40000, low: 30000, high: 60000, why: rows of $table of the last two years}'),
     'value.build_cost': Help(
         'what does building it cost, once?', FINANCE,
         'it must be earned back',
@@ -229,11 +231,11 @@ _LISTS = {
     'stakeholders': Help(
         'whom does it affect?', EXPERT,
         'benefit and harm differ from person to person',
-        '{who: customers, role: affected, benefit: fewer false charges, harm: some wait a day longer}'),
+        '{who: those who depend on each $unit, role: affected, benefit: fewer errors, harm: some wait longer}'),
     'sources': Help(
         'where does the data come from?', OWNER,
         'its owner may forbid the use',
-        '{name: orders, owner: the shop, licence: internal, access: analysts}'),
+        '{name: $table, owner: the team that records it, licence: internal, access: analysts}'),
     'hypotheses': Help(
         'what is expected to hold?', SCIENTIST,
         'it is written before the results, and tested by a stage',
@@ -241,15 +243,15 @@ _LISTS = {
     'assumptions': Help(
         'what is taken for granted?', EXPERT,
         'what nobody verifies may be false',
-        '{id: A1, statement: the amount is known in time, verify: compare the time stamps of a week}'),
+        '{id: A1, statement: $column is known in time, verify: compare the time stamps of a week}'),
     'risks': Help(
         'what could go wrong?', OWNER,
         'a risk without an owner is not watched',
-        '{id: K1, risk: a feed stops, likelihood: low, impact: high, owner: shop, mitigation: the rule}'),
+        '{id: K1, risk: a feed stops, likelihood: low, impact: high, owner: team, mitigation: the rule}'),
     'out_of_scope': Help(
         'what is left out?', OWNER,
         'nobody should expect it',
-        'orders by telephone')}
+        'each $unit that is recorded late')}
 
 _CRITERION = {
     'service_levels.availability': Help(
@@ -366,24 +368,43 @@ def _sorted_keys(problem, again):
     groups = [GROUPS]*bool(_limits_of_groups(problem))
     return [*parts, *groups, *_DRAFTED*is_drafted(problem), *items, *again, *criterion]
 
+_OF_SUSPECT = Help(
+    'why is {name} known when the decision is made?', EXPERT,
+    'a column that is known only after the outcome makes every score too good',
+    '{name} is recorded before the decision, and is not changed later')
+_EXCLUDE = 'where it is known too late, or nobody can say, answer exclude: nothing is learnt from it'
+_SIGNED = ('an answer before the first results needs no signature; '
+           'after them the domain expert signs a declaration too: assay waive legitimate')
+
+def _about_suspect(name, why):
+    "The question about a column that is too good"
+    asked, example = (words.format(name=name) for words in (_OF_SUSPECT.question, _OF_SUSPECT.example))
+    about = dataclasses.replace(_OF_SUSPECT, question=asked, example=example)
+    return _question(f'{SUSPECTS}.{name}', about, [why, _EXCLUDE, _SIGNED])
+
 def open_questions(
     problem:Problem, # From `load_problem`
     known:dict={}, # From `known_facts`: key to sentences
     again:dict={}, # From `asked_again`: key to a sentence
-)->list: # `Question`s: parts of the agreement, items that speak of them, and the criterion
+    suspects:dict={}, # From `assay.project.suspects.columns_asked`: column to the reason
+    fields=(), # `Field`s of the dictionary, of which the examples speak
+)->list: # `Question`s: suspects, parts of the agreement, items that speak of them, and the criterion
     "What people still have to answer"
     keys = _sorted_keys(problem, again)
     if words := _limits_of_groups(problem): known = known | {GROUPS: (words,)}
     def others(k): return [words for words in known.get(k, ()) if _AGAIN not in words]
     known = known | {k: (words, *others(k)) for k,words in again.items()}
+    words = project_words(problem, fields)
     def about(k):
-        return _of_criterion(problem, k, _help(k)) if k in ('minimum', 'margin') else _help(k)
-    return [_question(k, about(k), known.get(k, ())) for k in dict.fromkeys(keys)]
+        told = dataclasses.replace(_help(k), example=worded(_help(k).example, words))
+        return _of_criterion(problem, k, told) if k in ('minimum', 'margin') else told
+    of_suspects = [_about_suspect(name, why) for name,why in suspects.items()]
+    return of_suspects + [_question(k, about(k), known.get(k, ())) for k in dict.fromkeys(keys)]
 
 # %% ../../nbs/project/21_questions.ipynb #c7adb5a1
 def _about_data(problem, root):
     "Questions that the report of the assessment asks again, such as those about the training rows"
-    checks = _reports(root).get('responsible', {}).get('checks', [])
+    checks = read_reports(root).get('responsible', {}).get('checks', [])
     return {c['id']: c['why'] for c in checks if c['id'] in problem.responsible and _AGAIN in c['why']}
 
 def asked_again(
@@ -406,6 +427,7 @@ def chosen_questions(
     if found := [q for q in questions if q.key == key or q.key.startswith(f'{key}.')]: return found
     raise ValueError(f'{key!r} is not open{meant(key, [q.key for q in questions])}')
 
+<<<<<<< HEAD
 # %% ../../nbs/project/21_questions.ipynb #d9a3e548
 _MEASURED_ITEMS = { # Item to stage, name of a metric, and its words
     'R07': (('explore', 'features_covered', 'features that exploration looked at:'),
@@ -475,6 +497,8 @@ def known_facts(
         for k in res: res[k] = [*res[k], words] if 'columns' in SPEAKS_OF.get(k, ()) else res[k]
     return {k: tuple(v) for k,v in res.items() if v}
 
+=======
+>>>>>>> b1
 # %% ../../nbs/project/21_questions.ipynb #fbea1c92
 def questions_json(
     questions, # From `open_questions`

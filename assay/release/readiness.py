@@ -76,6 +76,11 @@ REMEDY = '; '.join([f'remove the column: {REMOVE}',
     'or, if it is known when the decision is made, declare it in dictionary.yaml: '
     f"`{declared_form('legitimate')}`",
     f'with an AUC or R² of {CERTAIN} or more it is only removed'])
+_SUSPECTS_ITEM = dict(
+    id='suspects', owner='domain expert', kind='measured', stages=['explore'], waivable=False,
+    text='people have said when each column is known that is far better than the others',
+    rule='each such column was declared legitimate, or is not learnt from',
+    next='`assay answer suspects` asks for each: why it is known when the decision is made, or `exclude`')
 LEAK_ITEMS = (
     dict(id='leakage', owner='data scientist', kind='measured', stages=['explore'], waivable=False,
          text='no feature knows the answer',
@@ -85,7 +90,8 @@ LEAK_ITEMS = (
          text='what looks like a leak was declared legitimate before there were results',
          rule='the declaration was recorded before the first results, or the domain expert signed it',
          next='have it signed: `assay waive legitimate --role domain-expert --key FILE --until DATE '
-              '--reason …`, or remove the column and its declaration'))
+              '--reason …`, or remove the column and its declaration'),
+    _SUSPECTS_ITEM)
 
 def _says(found, stage, id):
     "What a stage says of an item, or None"
@@ -94,16 +100,16 @@ def _says(found, stage, id):
     return next((c for c in checks if c.get('id') == id), None)
 
 def _is_shown(id, found):
-    "A leak has a row where one is suspected; a declaration has a row where exploration speaks of one"
+    "A leak has a row where one is suspected; the others have a row where exploration speaks of them"
     said = _says(found, 'explore', id)
     if not said: return False
-    return id == 'legitimate' or said.get('status') == 'fail'
+    return id != 'leakage' or said.get('status') == 'fail'
 
 def leak_rows(
     found:dict, # Stage to its metrics, from `read_stages`
     waivers=(), # Verified waivers: item, role, reason, until
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `assay.release.waivers.ANY_DAY`
-)->list: # Rows as of `assay.release.checklist.make_row`: a suspected leak, and what was declared legitimate
+)->list: # Rows as of `assay.release.checklist.make_row`: a suspected leak, declarations, open suspects
     "Rows for columns that may leak the outcome, shown before the lists"
     shown = [i for i in LEAK_ITEMS if _is_shown(i['id'], found)]
     states = [stage_state(i['id'], 'explore', found) for i in shown]

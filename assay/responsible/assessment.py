@@ -128,11 +128,14 @@ def _undeclared(found):
     said = f'{columns}; {way}' if columns else 'none found'
     return dict(what=f'personal data in undeclared columns: {said}', value=len(found), ok=not len(found))
 
+_GROUPS_JUDGE = ('groups are part of the success criteria: to declare them after people agreed counts as a '
+                 'moved bar, and what is then measured of them may change a verdict')
+
 def _groups_seen(represented, n_small, under, absent):
     "How large the groups are, or why there was none to look at"
     if not len(represented):
-        none = 'no column of groups is declared (groups or sensitive in problem.yaml)'
-        return '' if absent else f'{none}, so nobody was looked at'
+        none = 'no column of groups is declared (groups or sensitive in problem.yaml), so none was looked at'
+        return '' if absent else f'{none}; {_GROUPS_JUDGE}'
     size = f'smallest {int(represented.n.min())} rows'
     if n_small: size = 'at least one below the threshold of privacy'
     return (f"{len(represented)} groups, {size}; {n_small} below the threshold; "

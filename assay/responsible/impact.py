@@ -24,7 +24,7 @@ from .proxies import proxies
 from .assessment import (
     assessment, findings, judge_answers, of_one_column, responsible_checks, responsible_verdict)
 from .privacy import (
-    declared_personal, of_persons, personal_data, small_groups, with_basis)
+    declared_personal, of_persons, personal_data, small_groups, stored_words, with_basis)
 from ..stats.intervals import Resampling
 from ..stats.values import binary_label
 
@@ -136,8 +136,17 @@ class Impact:
         "Measurements for the questions that need more than an answer in words"
         d = self.data
         declared = [*self.data.declared, *self.basis]
-        personal = of_persons(self.personal, d.problem.persons)
-        return findings(d.explored, self.represented, self.small, personal, declared, d.absent)
+        used = of_persons(self.personal, d.problem.persons).drop(self.stored.index)
+        return findings(d.explored, self.represented, self.small, used, declared, d.absent)
+
+    @functools.cached_property
+    def stored(self):
+        "Undeclared personal data of which nothing is learnt; empty where some is learnt from and refutes R11"
+        d = self.data
+        found = of_persons(self.personal, d.problem.persons)
+        found = found[~found.column.isin([*d.declared, *self.basis])]
+        is_stored = found.column.isin(d.dictionary.names('context'))
+        return found if is_stored.all() else found[:0]
 
     @functools.cached_property
     def answers(self):
@@ -147,11 +156,12 @@ class Impact:
 
     @property
     def lacking(self): # Question to a sentence
-        "Why answers do not count: what they speak of has changed, or nobody has built what they declare"
+        "Why answers do not count: something changed, is not built, or is stored without a basis"
         said, again = self.data.problem.responsible, self.data.again
         changed = {i: words_again(said[i], parts) for i,parts in again.items()}
         declared = {i: words for i,answer in said.items() if (words := unbuilt(answer))}
-        return _unbuilt_risks(self.data.problem.risks) | declared | changed
+        kept = {'R11': words} if (words := stored_words(self.stored)) else {}
+        return _unbuilt_risks(self.data.problem.risks) | kept | declared | changed
 
     @functools.cached_property
     def assessed(self):

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['NAMES', 'AGE', 'PATTERNS', 'luhn', 'mask', 'find_personal', 'personal_data', 'declared_personal', 'of_persons',
-           'with_basis', 'small_groups']
+           'stored_words', 'with_basis', 'small_groups']
 
 # %% ../../nbs/responsible/07_privacy.ipynb #64d5a52e
 import re
 
 import pandas as pd
 
+from ..data.columns import declared_form
 from ..stats.intervals import wilson
 from ..stats.values import kind_of
 
@@ -153,6 +154,16 @@ def of_persons(
     of_thing = (found['where'] == 'name') & found.column.map(_may_be_a_thing).astype(bool)
     told = found.assign(thing=of_thing)
     return told[~of_thing] if persons is False else told
+
+def stored_words(
+    found:pd.DataFrame, # Lines of `personal_data` about columns of which nothing is learnt
+)->str: # A sentence; empty where there is none
+    "Why personal data matters that no model reads, and what to do about it"
+    if not len(found): return ''
+    columns = ', '.join(sorted(set(found.column)))
+    why = 'and still personal data lies beside each row in data/, where it can be lost or shown'
+    way = f"leave it out of the table, or declare each in dictionary.yaml: {declared_form('personal')}"
+    return f'nothing is learnt from {columns}, {why}: {way}'
 
 def with_basis(
     found:pd.DataFrame, # From `personal_data`

@@ -275,4 +275,4 @@ def _rivets_hold(rng):
     df, z = frame(rng, n, 'bore:12:1 draw:30:4 plate:9:2')
     df['gang'] = pick(rng, n, 'g1 g2 g3')
     df['y'] = flip(rng, -3.3+.5*z[:, 0]); p = sigmoid(-3.3+.5*z[:, 0]); note(truth=p)
-    return df, plan('binary', 'brier', .04, .004, 'gang', trap=True)
+    return df, plan('binary', 'brier', .045, .004, 'gang', trap=True)
