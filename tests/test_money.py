@@ -11,9 +11,10 @@ from tiny import inside, make_keys, make_tiny
 
 from assay.core.artifacts import check, metric, place, write_metrics, write_text
 from assay.data.columns import Dictionary, Field
+from assay.data.infer import infer_dictionary
 from assay.evaluation.candidates import Evaluation
-from assay.evaluation.decisions import choose_threshold, threshold_of_costs
-from assay.evaluation.final_test import FinalTest, Settings
+from assay.evaluation.decisions import choose_threshold, recalibrate, threshold_of_costs
+from assay.evaluation.final_test import FinalTest, Settings, scored_ahead
 from assay.evaluation.flow import fit_and_score
 from assay.models.estimators import make_spec
 from assay.problem import moved
@@ -271,3 +272,36 @@ def test_a_report_that_drops_the_check_is_not_approved(packaged):
         report(None)
         with pytest.raises(PermissionError, match="check 'money' is missing"):
             approve(key(packaged, "ann"), "because", today=DAY)
+
+
+def timid_world(n=4700):
+    "Rows in the order of time with a rare outcome, and the agreement on them"
+    own = np.random.default_rng(4)
+    x = own.normal(size=(n, 4))
+    chance = expit(-3 + x @ [0.9, -0.6, 0.4, 0])
+    df = pd.DataFrame(x, columns=list("abcd"))
+    df = df.assign(y=(own.random(n) < chance).astype(int), row=range(n))
+    df["day"] = pd.date_range("2024", periods=n, freq="h")
+    agreed = dict(title="timid", question="which?", target="y", id="row", time="day", task="binary")
+    criteria = dict(metric="roc_auc", minimum=0.6, margin=0.1, today=dict(columns=["d"]))
+    return df, make_problem(agreed | criteria)
+
+
+def test_the_threshold_of_a_strongly_regularised_model_stands_for_the_probability_that_costs_ask_for():
+    "Its scores lie between 5 and 10 %, and the less rows it learns from, the nearer they are to each other"
+    df, problem = timid_world()
+    learnt, held, later = df[:3000], df[3000:3700], df[3700:]
+    fields = infer_dictionary(df, target="y", id="row", time="day")
+    specs = dict(model=make_spec("linear", dict(C=1e-4), problem, learnt, 0))
+    scores = fit_and_score(specs, learnt, dict(held=held, later=later), fields)
+    assert np.ptp(scores["held"]["model"]) < 0.1
+    of_later = recalibrate(later.y, scores["later"]["model"])
+
+    def probability_at(*how):
+        parts = [(held, scores["held"]), *scored_ahead(specs, learnt, fields, "day", *how)]
+        y = np.concatenate([rows.y for rows, _ in parts])
+        score = np.concatenate([said["model"] for _, said in parts])
+        return float(of_later.probability(recalibrate(y, score).score_at(0.1)))
+
+    assert abs(probability_at(held, scores["held"]) - 0.1) < 0.03
+    assert abs(probability_at() - 0.1) > 0.05  # each model on a scale of its own

@@ -31,7 +31,8 @@ _MEASURED_KEYS = { # Key to stage, name of a metric, and its words
     'minimum': (('baseline', 'constant_{metric}', 'the constant reaches'),
                 ('baseline', 'rule_{metric}', "today's rule reaches")),
     'margin': (('feasibility', 'gain', 'a simple model is better than the rule by'),
-               ('feasibility', 'detectable', 'the smallest difference that the test rows can show is')),
+               ('feasibility', 'detectable', 'the smallest difference that as many rows as the test has can '
+                'show, by the error on the validation rows, is')),
     'value.rows_per_year': (('data', 'n_raw', 'rows in the table:'),),
     'limits.bundle_mb': (('package', 'bundle_mb', 'the packaged model has, in MB,'),)}
 _NUMBERS = _MEASURED_ITEMS | _MEASURED_KEYS

@@ -231,7 +231,7 @@ _LISTS = {
     'stakeholders': Help(
         'whom does it affect?', EXPERT,
         'benefit and harm differ from person to person',
-        '{who: those who depend on each $unit, role: affected, benefit: fewer errors, harm: some wait longer}'),
+        '{who: those who depend on each $unit, role: affected, benefit: fewer errors, harm: some must wait}'),
     'sources': Help(
         'where does the data come from?', OWNER,
         'its owner may forbid the use',
@@ -427,78 +427,6 @@ def chosen_questions(
     if found := [q for q in questions if q.key == key or q.key.startswith(f'{key}.')]: return found
     raise ValueError(f'{key!r} is not open{meant(key, [q.key for q in questions])}')
 
-<<<<<<< HEAD
-# %% ../../nbs/project/21_questions.ipynb #d9a3e548
-_MEASURED_ITEMS = { # Item to stage, name of a metric, and its words
-    'R07': (('explore', 'features_covered', 'features that exploration looked at:'),
-            ('explore', 'leaking_features', 'features that know too much:')),
-    'R08': (('explore', 'base_rate_train', 'rate of the outcome in training:'),
-            ('explore', 'base_rate_production', 'rate of the outcome in the latest rows:')),
-    'R09': (('responsible', 'small_groups', 'groups with few rows:'),),
-    'R11': (('responsible', 'personal_findings', 'findings that look personal:'),),
-    'R13': (('explore', 'moved_columns', 'columns that moved between the splits:'),)}
-
-_MEASURED_KEYS = { # Key to stage, name of a metric, and its words
-    'minimum': (('baseline', 'constant_{metric}', 'the constant reaches'),
-                ('baseline', 'rule_{metric}', "today's rule reaches")),
-    'margin': (('feasibility', 'gain', 'a simple model is better than the rule by'),
-               ('feasibility', 'detectable', 'the smallest difference that as many rows as the test has can '
-                'show, by the error on the validation rows, is')),
-    'value.rows_per_year': (('data', 'n_raw', 'rows in the table:'),),
-    'limits.bundle_mb': (('package', 'bundle_mb', 'the packaged model has, in MB,'),)}
-_NUMBERS = _MEASURED_ITEMS | _MEASURED_KEYS
-_RATE_OF_NUMBER = 'share of outcomes above the median of the training rows,'
-
-def _reports(root):
-    "Stage to what it left, of those that can be read"
-    res = {}
-    for path in sorted(Path(root, place('reports')).glob('*/metrics.json')):
-        try: res[path.parent.name] = dict(read_json(path))
-        except (ValueError, TypeError, OSError): continue
-    return res
-
-def _said_of(item, reports):
-    "What checks say about an item that nobody has answered yet"
-    checks = [c for r in reports.values() for c in r.get('checks', []) if c.get('id') == item]
-    return [why for c in checks if (why := c.get('why', '')) and 'not answered' not in why]
-
-def _measured(problem, key, reports):
-    "Numbers that help with a key"
-    res = []
-    for stage,name,words in _NUMBERS.get(key, ()):
-        found = reports.get(stage, {}).get('metrics', {}).get(name.format(metric=problem.metric), {})
-        of_number = _RATE_OF_NUMBER if problem.task == 'regression' else 'rate of the outcome'
-        words = words.replace('rate of the outcome', of_number)
-        if is_number(found.get('value')): res.append(f"{words} {found['value']:,.4g}")
-    return res
-
-def _columns_first(root):
-    "That the dictionary comes first, where it still lacks something; empty where it does not"
-    path = Path(root, place('columns'))
-    if not path.is_file(): return ''
-    try: lacking = len(columns_lacking(load_dictionary(path)))
-    except ValueError: return '' # whoever reads the file says what is wrong with it
-    if not lacking: return ''
-    n = count_of(lacking, 'entry', many='entries')
-    return (f'the answer speaks of the columns, and dictionary.yaml lacks {n}: describe them first, with '
-            '`personal` where it holds, or this is asked again')
-
-def known_facts(
-    problem:Problem, # From `load_problem`
-    root='.', # Folder of the project
-)->dict: # Key to sentences
-    "What the stages that have run know about each open question"
-    reports = _reports(root)
-    keys = {*ABOUT_ITEMS, *_NUMBERS}
-    res = {k: _said_of(k, reports) + _measured(problem, k, reports) for k in keys}
-    res['minimum'] = [f'the metric is {problem.metric}', *res['minimum']]
-    res['today.description'] = [str(problem.today['description'])] if problem.today.get('description') else []
-    if words := _columns_first(root):
-        for k in res: res[k] = [*res[k], words] if 'columns' in SPEAKS_OF.get(k, ()) else res[k]
-    return {k: tuple(v) for k,v in res.items() if v}
-
-=======
->>>>>>> b1
 # %% ../../nbs/project/21_questions.ipynb #fbea1c92
 def questions_json(
     questions, # From `open_questions`
