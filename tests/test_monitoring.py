@@ -231,3 +231,33 @@ def test_a_number_whose_outcomes_have_grown_asks_to_retrain():
     assert [decided(1.28, seed)["decision"] for seed in range(3)] == ["retrain"] * 3
     stable = [decided(1.0, seed) for seed in range(12)]
     assert sum(said["decision"] == "retrain" for said in stable) <= 1, stable
+
+
+def collections(weeks, odds, seed, per_week=110, stub=60):
+    "Collections of some weeks and three days more, of which 8 % are rejected; scores know how likely each is"
+    rng = np.random.default_rng(seed)
+    days = np.r_[rng.uniform(0, 7 * weeks, weeks * per_week), rng.uniform(7 * weeks, 7 * weeks + 3, stub)]
+    told = rng.normal(-2.7, 0.8, len(days))
+    score = 1 / (1 + np.exp(-told))
+    chance = 1 / (1 + np.exp(-told - np.log(odds)))
+    at = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(days), unit="D")
+    return pd.DataFrame(dict(at=at, told=told, score=score, rule=0.08, rejected=rng.random(len(days)) < chance))
+
+
+def said_of_collections(odds, seed):
+    "What four later weeks and a stub of three days ask for"
+    agreed = dict(title="t", question="q", task="binary", target="rejected", id="tank", time="at")
+    agreed = make_problem(agreed | dict(metric="roc_auc", minimum=0.55, margin=0.1))
+    past = collections(30, 1, seed).assign(rejected=lambda d: d.rejected.astype(int))
+    fields = [f for f in infer_dictionary(past, target="rejected", time="at").features if f.name == "told"]
+    later = collections(4, odds, seed + 1000).assign(at=lambda d: d["at"] + pd.Timedelta(days=217))
+    later = later.assign(rejected=later.rejected.astype(int))
+    promise = Monitor(past, agreed, fields, resampling=Resampling(50))
+    return verdict_of_weeks(monitor_weeks(promise, later), shifted=shifted_together(promise, later))
+
+
+def test_a_rate_that_doubles_asks_to_retrain_though_the_last_days_are_few():
+    "A stub of sixty rows says nothing against four weeks. The control is a world as the scores say"
+    assert [said_of_collections(2.8, seed)["decision"] for seed in range(4)] == ["retrain"] * 4
+    stable = [said_of_collections(1.0, seed)["decision"] for seed in range(12)]
+    assert stable.count("retrain") <= 1, stable

@@ -326,7 +326,9 @@ def _data_facts(drift, volume, refused):
 def _is_off(calibration):
     "Are outcomes beyond doubt a fifth fewer, or a quarter more, than the scores promise?"
     if calibration is None or calibration.get('low') is None: return False
-    return calibration['low'] > 1.25 or calibration['high'] < .8
+    return calibration['low'] > _MORE or calibration['high'] < _FEWER
+
+_MORE, _FEWER = 1.25, .8 # Outcomes per promised one from which they are more, or fewer
 
 def _score_columns(drift, names):
     "Columns of scores among those that were compared; a feature may be called `score_1`"
@@ -436,8 +438,15 @@ def monitor_weeks(
     out, res, before = _counted_in(refused, times, sorted(week.dropna().unique())), {}, None
     for name, rows in current.groupby(week, sort=True):
         res[name] = monitor.compare(rows, int((out == name).sum()), before)
-        if res[name]['realised'] or not before: before = res[name]
+        if res[name]['realised'] or not before: before = _before_next(before, res[name])
     return res
+
+def _before_next(before, week):
+    "A week as the next one sees it: what it leaves open of the scores' meaning is still open"
+    is_open = before and before['facts']['miscalibrated'] and not week['facts']['miscalibrated']
+    if not is_open or _leaves_no_room(before, week): return week
+    realised = week['realised'] | dict(calibration=(before['realised'] or {}).get('calibration'))
+    return week | dict(facts=week['facts'] | dict(miscalibrated=True), realised=realised)
 
 # %% ../../nbs/monitoring/08_decide.ipynb #89820801
 _ENDS = {'': 'value', '_low': 'low', '_high': 'high'}
@@ -478,11 +487,22 @@ def _is_over(asking, week):
     if rule in ('data are broken', 'another unit'): return week['rule'] != rule
     if rule == "worse than today's rule": return f['gain'] == 'yes'
     if rule == 'below the minimum': return f['minimum'] == 'yes'
-    as_sure = week['realised'] is not None and week['known'] >= asking['known']/2
-    return as_sure and not f[_ASKED_FOR[rule]]
+    if week['realised'] is None or f[_ASKED_FOR[rule]]: return False
+    if rule == _OTHERWISE: return _leaves_no_room(asking, week)
+    return week['known'] >= asking['known']/2
 
+def _leaves_no_room(asking, week):
+    """Does a later week exclude that outcomes stand to the scores as they did in an earlier one?
+
+    Few outcomes say nothing against it."""
+    asked, now = ((w['realised'] or {}).get('calibration') for w in (asking, week))
+    if not asked or not now: return week['known'] >= asking['known']/2 # of a number it is not measured
+    if now.get('low') is None: return False
+    return now['high'] < asked['value'] if asked['value'] > 1 else now['low'] > asked['value']
+
+_OTHERWISE = 'scores mean something else'
 _ASKED_FOR = { # Rule to the fact that it is about
-    'scores mean something else': 'miscalibrated',
+    _OTHERWISE: 'miscalibrated',
     'outcomes have moved': 'target_drift',
     'scores rank worse than they say': 'below_estimate'}
 
@@ -543,22 +563,37 @@ _MEAN_OTHERWISE = next(i for i,r in enumerate(RULES) if r.holds is _mean_otherwi
 def shifted_together(
     monitor:Monitor, # The promise
     rows:pd.DataFrame, # Rows of all weeks with their scores, in any order
-)->str: # A clause; '' where the mean error of a number has not moved, or for classes
+)->str: # A clause; '' where outcomes have not moved, or for several classes
     """Have the outcomes of all weeks together moved away from the scores, in both halves of the rows?
 
     Weeks of few rows may each say nothing of a shift that is plain in all of them."""
     p = monitor.problem
-    if p.task != 'regression' or not p.time or p.target not in rows: return ''
+    if p.task == 'multiclass' or not p.time or p.target not in rows: return ''
     known = rows[rows[p.target].notna()].sort_values(p.time, kind='stable')
     if len(known) < 2*LEAST_ROWS: return ''
+    side = _shifted_number(monitor, known) if p.task == 'regression' else _shifted_rate(monitor, known)
+    if not side: return ''
+    return f'outcomes of all weeks together are {side} than the scores promise, in both halves of the time'
+
+def _shifted_rate(monitor, known):
+    "Are outcomes of two classes, in the order of time, more or less frequent than the scores say?"
+    whole = realised(known, monitor.problem, monitor.resampling)['calibration']
+    if not _is_off(whole): return ''
+    halves = np.array_split(known[[monitor.problem.target, SCORE]].to_numpy(float), 2)
+    parts = [half[:, 0].sum()/max(half[:, 1].sum(), 1e-12) for half in halves]
+    if min(parts) > _MORE: return 'more frequent'
+    return 'less frequent' if max(parts) < _FEWER else ''
+
+def _shifted_number(monitor, known):
+    "Are outcomes that are numbers, in the order of time, larger or smaller than the scores say?"
+    p = monitor.problem
     whole, before = residuals(known, p, monitor.resampling), monitor.residuals
     if not is_shifted(whole, before, monitor.usual_error): return ''
     middle, least = len(known)//2, LEAST_SHIFT*monitor.usual_error/2
     apart = (known[p.target]-known[SCORE]).to_numpy()
     moved = np.array([apart[:middle].mean(), apart[middle:].mean()])-before[0]['value']
     if not ((moved >= least).all() or (moved <= -least).all()): return ''
-    side = 'larger' if moved[0] > 0 else 'smaller'
-    return f'outcomes of all weeks together are {side} than the scores promise, in both halves of the time'
+    return 'larger' if moved[0] > 0 else 'smaller'
 
 def verdict_of_weeks(
     weeks:dict, # From `monitor_weeks`
