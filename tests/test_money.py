@@ -14,8 +14,9 @@ from assay.data.columns import Dictionary, Field
 from assay.data.infer import infer_dictionary
 from assay.evaluation.candidates import Evaluation
 from assay.evaluation.decisions import choose_threshold, recalibrate, threshold_of_costs
-from assay.evaluation.final_test import FinalTest, Settings, scored_ahead
+from assay.evaluation.final_test import FinalTest, Settings
 from assay.evaluation.flow import fit_and_score
+from assay.evaluation.scored_ahead import scored_ahead
 from assay.models.estimators import make_spec
 from assay.problem import moved
 from assay.problem.agreement import make_problem
