@@ -199,6 +199,7 @@ def test_what_is_said_of_a_table_stands_on_one_line_each_in_a_pipe(drafted, caps
     _show_new(drafted, "sales")
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) > 100  # a terminal of 80 columns would have cut some
+    assert not any(line.endswith(" ") for line in lines)  # one long reason does not widen every line
     assert [n for n in drafted.notes if f"note: {n}" not in lines] == []
     assert [d["why"] for d in drafted.decisions if not any(d["why"] in line for line in lines)] == []
 

@@ -72,27 +72,17 @@ _OpenItem = Annotated[str, typer.Argument(
 
 _Withdraw = Annotated[bool, typer.Option('--withdraw', help='Take back the waiver that stands.')]
 
-def _refuse_older(item):
-    "Raise `PermissionError` where a stage that finds an item open is stale, as `assay status` says it"
-    from assay.commands.board import changed_stages, other_since
-    from assay.release.gates import open_evidence
-    from assay.release.waivers import find_item
-    from assay.release.waiving import older_result
-    id = find_item(item)['id']
-    if id == 'criteria': return
-    changed = changed_stages() or {}
-    for stage in open_evidence(id)['stages']:
-        if other := other_since(changed.get(stage)): raise older_result(stage, other)
-
 def waive(item: _OpenItem, key: Key, role: Role, reason: Reason, until: _LastDay = None,
           withdraw: _Withdraw = False, json_: Json = False):
     "Sign that what is open may stay open until a day, or take that back."
+    from assay.commands.board import changed_stages
+    from assay.release.start import refuse_older
     from assay.release.waiving import waive as sign, withdraw as take_back
     if withdraw == bool(until):
         raise ValueError('give the last day with --until, or take a waiver back with --withdraw')
     key = given_path(key)
     enter_root()
-    if not withdraw: _refuse_older(item)
+    if not withdraw: refuse_older(item, changed_stages() or {})
     e = take_back(item, reason, key, role=role) if withdraw else sign(item, reason, until, key, role=role)
     what = 'took back the waiver of {item}' if withdraw else 'waived {item} until {until}: {excuses};'
     _tell(e, [f"{what.format(**e)} by {_who(e)}; commit approvals/, then: assay repro"], json_)

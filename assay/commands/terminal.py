@@ -82,6 +82,11 @@ def make_console(): # `rich.console.Console`
     from rich.console import Console
     class Plain(Console):
         def render_str(self, text, **how): return super().render_str(without_control(text), **how)
+        def print(self, *said, **how):
+            if sys.stdout.isatty(): return super().print(*said, **how)
+            with self.capture() as got: super().print(*said, **how)
+            lines = got.get().split('\n')
+            sys.stdout.write('\n'.join(line.rstrip(' ') for line in lines)) # cells are filled up with blanks
     width = None if sys.stdout.isatty() else WIDEST
     return Plain(width=width, highlight=False, force_jupyter=False) # in a notebook it is printed too
 

@@ -119,7 +119,8 @@ class RawTables:
         return plot_joins(self.tables, self.adapter.joins)
 
     def diagram(self):
-        "The same in the language of Mermaid"
+        "The same in the language of Mermaid; of one table a sentence"
+        if not self.adapter.joins: return 'One table is read and none is joined to it, so no keys are drawn.'
         return mermaid_er(self.tables, self.adapter.joins)
 
     def _repr_html_(self): return show(self.table())._repr_html_()

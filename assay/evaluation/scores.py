@@ -19,7 +19,8 @@ from ..core.artifacts import check_file, metric as as_metric, only_writer, to_js
 from ..core.figures import literal_text
 from ..core.rendering import metric_name
 from ..stats.intervals import Resamples, interval, is_better, mean_interval, wilson
-from ..stats.metrics import metric_sign, metrics_to_show, score, sort_scores, weighted_mean
+from ..stats.metrics import (
+    asked_words, metric_sign, metrics_to_show, score, sort_scores, weighted_mean)
 from ..stats.scored import Comparison, Scored
 from ..models.features import sample_rows
 from ..models.estimators import fit_rows, predict_score
@@ -314,9 +315,8 @@ def record_opening(
 def plot_intervals(
     table:pd.DataFrame, # `value`, `low`, `high`, and a column of names
     names:str='model', # Column of names
-    label:str='', # Label of the axis of values
-    line:float=None, # Value to mark
-    mark:str='minimum', # What that value is
+    label:str='', # Name of the metric, which labels the axis of values
+    line:float=None, # Value that is asked of the metric
     ax=None, # Axes to draw on
 ): # The axes
     "Plot values with their intervals, one row per name, the first at the top"
@@ -329,7 +329,7 @@ def plot_intervals(
     ax.set_yticks(at, t[names])
     ax.set_ylim(-.5, len(t)-.5)
     if line is not None:
-        ax.axvline(line, color='.4', ls='--', lw=1, label=f'{mark} {line:g}')
+        ax.axvline(line, color='.4', ls='--', lw=1, label=f'asked: {asked_words(label, line)}')
         ax.legend(frameon=False, loc='lower right', bbox_to_anchor=(1, 1), borderaxespad=0)
     ax.set_xlabel(metric_name(label))
     sns.despine(ax=ax)

@@ -19,10 +19,10 @@ from ..problem.agreement import TASKS, decided_by
 from ..stats.blocks import row_blocks
 from ..stats.counts import binned
 from ..stats.intervals import Resamples
-from ..stats.values import Label, as_label, read_coded
+from ..stats.values import Label, as_label, kind_of, read_coded
 from .clues import GAPS, ORDER, add_clues, is_clock, later_share, never_back
 from .copies import (
-    FEW_LEVELS, auc_in_bins, best_clue, built_from_outcomes, is_id_like, nearness, tellable)
+    FEW_LEVELS, auc_in_bins, best_clue, built_from_outcomes, is_id_like, nearness, numbers_rows, tellable)
 from .pairs import ALL_OF_IT
 from .skill import LEAK, check_outcomes, check_values, column_skills
 
@@ -69,6 +69,10 @@ def _scores(x, y, blocks, resamples):
     score = auc_in_bins(binned(x, max_levels=max_levels), y, blocks, resamples)
     return score, best_clue(x, y, blocks, resamples) if is_id else None
 
+def _names_row(name, x):
+    "May a column of different values be said to name its row? Whole numbers may be an amount"
+    return kind_of(x) != 'number' or numbers_rows(name, x.dropna())
+
 def _check_label(df, label):
     "Refuse a task that is none, columns that the table lacks or has twice, and a target that says nothing"
     check_kind(label.task, label.task in TASKS, 'task', f'one of {TASKS}')
@@ -86,7 +90,8 @@ def leakage_evidence(
     after:pd.DataFrame=None, # Later rows, such as validation: which texts come back there?
     # Column to `score`, `clue` (the strongest view of an id), `near` (how nearly it is the outcome),
     # `skill` (from `column_skills`), `later` (share of its moments after the row's own), `clock`, `built`
-    # (from `built_from_outcomes`), `new` (from `never_back`), and `hint` and `pairs` (from `add_clues`)
+    # (from `built_from_outcomes`), `names_row`, `new` (from `never_back`),
+    # and `hint` and `pairs` (from `add_clues`)
 )->dict:
     "Measure each column for leakage, whatever people have declared"
     label, res = as_label(label), {}
@@ -105,6 +110,7 @@ def leakage_evidence(
         score, clue = _scores(df[c], y, blocks, resamples)
         near = nearness(df[c], outcomes, label.task, score, clue, half)
         res[c] = dict(score=score, clue=clue, near=near, skill=skills[c])
+        res[c] |= dict(names_row=_names_row(c, df[c] if whole is None else whole[c]))
         res[c] |= dict(later=later_share(df[c], moments), clock=is_clock(df[c]))
         res[c] |= dict(built=built.get(c, ''), new=c in new, of_number=label.task == 'regression')
     return add_clues(res, df, label, part, resamples.seed)
@@ -133,7 +139,8 @@ def _found(e, known, too_good):
     is_far = not e.get('of_number') or e['near'] >= OF_NUMBER
     if low >= too_good and is_far: return 'leak', 'score too good for one column'
     if hint: return hint
-    if e['clue'] and low < SAYS_LITTLE: return ID, 'nearly all its values differ: it names its row'
+    is_name = e['clue'] and e.get('names_row', True)
+    if is_name and low < SAYS_LITTLE: return ID, 'nearly all its values differ: it names its row'
     if known is None and e['clock']: return 'suspect', 'a time of day: declare when it is known'
     return '', ''
 

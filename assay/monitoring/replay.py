@@ -35,7 +35,7 @@ from ..problem.bound import about_now, changed_answers, words_again
 from ..problem.hypotheses import hypothesis_check, hypothesis_table
 from ..problem.weighting import weight_checks
 from ..stats.intervals import Resampling, weights_of
-from ..stats.metrics import weighted_mean
+from ..stats.metrics import asked_words, weighted_mean
 
 # %% ../../nbs/monitoring/12_replay.ipynb #32518480
 def _is_bounded(field): return field.kind in ('number', 'integer') and field.high is not None
@@ -136,7 +136,7 @@ def plot_performance(
         value, low, high = (d[c] for c in columns)
         ends = np.clip([value-low, high-value], 0, None)
         ax.errorbar(d.index+shift, value, ends, fmt='o', color=color, capsize=2, label=name)
-    ax.axhline(minimum, color='0.4', ls='--', lw=1, label='minimum')
+    ax.axhline(minimum, color='0.4', ls='--', lw=1, label=f'asked: {asked_words(metric, minimum)}')
     ax.set_xticks(table.index, table.week, rotation=30, fontsize=7)
     ax.set(xlabel='week from', ylabel=metric_name(metric))
     ax.legend(fontsize=7)

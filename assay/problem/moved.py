@@ -149,7 +149,7 @@ def ledger_rows()->list: # One `dict(agreed, target, table, said, after_results,
 
 def _in_words(v):
     "The value of a criterion as text"
-    if v is None: return 'nothing'
+    if v in (None, '', [], {}): return 'nothing'
     return ', '.join(map(str, v)) if isinstance(v, list) else str(v)
 
 def _step_words(move):

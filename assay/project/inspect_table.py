@@ -7,12 +7,11 @@ __all__ = ['A_MOMENT', 'FEWEST_GROUPS', 'not_known_note', 'choose_metric', 'is_b
            'count_column', 'find_id', 'find_time', 'looks_like_group', 'no_group', 'find_group', 'watched_groups']
 
 # %% ../../nbs/project/01_inspect_table.ipynb #4a451035
-import re
-
 import numpy as np, pandas as pd
 
 from ..data.target import column_of, is_whole, plain_value
 from ..explore.browse import names_somebody
+from ..explore.copies import is_called_id, numbers_rows
 from ..stats.metrics import metrics_for, score
 from ..problem.outcome_words import fold_word
 from .read import is_moments
@@ -87,18 +86,6 @@ def choose_metric(
 # %% ../../nbs/project/01_inspect_table.ipynb #a0d5d6fd
 _COMMA = r'[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+'
 _DATE = r'\d{1,4}[./-]\d{1,2}[./-]\d{1,4}.*'
-_NAMED = re.compile(
-    r'(^|_)(id|ids|uuid|guid|key|code|nr|no|number|customer|patient|user|client|account|subject|person)(_|$)',
-    re.I,
-)
-
-# Words of an amount, which names nobody though it may be different in every row
-_AMOUNT = re.compile(
-    r'(^|_)(amounts?|balance|price|value|costs?|income|salary|wage|revenue|sales|sum|total|fee|paid|payment|'
-    r'turnover|profit|budget|loan|debt|number_of|count|betrag|preis|umsatz|kosten|summe|saldo|gehalt|importe|'
-    r'monto|precio|montant|prix)(_|$)|^(no|nr|num)_of_', re.I)
-
-def _words(name): return re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', name) # customerID
 
 def is_booleans(s:pd.Series)->bool:
     "Does a column hold true and false beside missing values?"
@@ -113,16 +100,7 @@ def _is_row_name(name, s):
     known = s.dropna()
     if len(known) < 20 or known.nunique() < .95*len(known): return False
     if not pd.api.types.is_numeric_dtype(s): return True
-    if not is_whole(s) or _AMOUNT.search(_words(name)): return False
-    return bool(_NAMED.search(_words(name))) or _counts_rows(known)
-
-def _counts_rows(known):
-    "Are whole numbers a running number, with few gaps, some rows of which may be copied or sorted otherwise?"
-    is_dense = known.max()-known.min() < 2*len(known)
-    if known.is_unique and known.is_monotonic_increasing: return bool(is_dense)
-    return bool(is_dense) and known.nunique() >= _NEARLY_EACH*len(known)
-
-_NEARLY_EACH = .99 # Share of rows with a number of their own; numbers drawn from twice as many have .79
+    return bool(is_whole(s)) and numbers_rows(name, known)
 
 A_MOMENT = 'a moment as such says nothing of the next ones; derive a number such as the hour'
 
@@ -209,7 +187,7 @@ def find_id(
         _check_id(id, count(id))
         return id, 'chosen with --id'
     found = [c for c in df if _may_name_rows(c, df[c])]
-    for c in sorted(found, key=lambda c: not _NAMED.search(_words(c))):
+    for c in sorted(found, key=lambda c: not is_called_id(c)):
         if (n := count(c))['distinct'] == n['rows']: return c, f'{c!r} is different in every row'
     return None, f'no column names the rows, so they are numbered{_nearly_named(df)}'
 

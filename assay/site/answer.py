@@ -52,8 +52,13 @@ _NAMED = re.compile(r'\{([a-z0-9_$]+)(\.n)?(?::([a-z]+))?\}')
 def plural(
     unit, # What one row is, such as `flight`; None for a row
 )->str: # Such as `flights`
-    "What several rows are, as English forms most plurals"
-    one = unit or 'row'
+    "What several rows are, as English forms most plurals: `flats and months`, `visits of a patient`"
+    head, *rest = re.split(r'( (?:at|by|for|from|in|of|on|per|with) )', unit or 'row', maxsplit=1)
+    words = re.split(r'( (?:and|or) )', head)
+    return ''.join(w if i%2 else _plural_of(w) for i,w in enumerate(words)) + ''.join(rest)
+
+def _plural_of(one):
+    "Several of one word"
     if one[-1] == 'y' and one[-2:-1] not in tuple('aeiou'): return f'{one[:-1]}ies'
     return f'{one}es' if one.endswith(('s', 'x', 'ch', 'sh')) else f'{one}s'
 

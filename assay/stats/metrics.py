@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'sort_scores', 'log_losses', 'weighted_quantiles', 'score_bins', 'metrics_for', 'metrics_to_show',
-           'metric_table', 'weighted_mean', 'Kernel', 'weighted_metric', 'metric_sign', 'score']
+           'metric_table', 'weighted_mean', 'Kernel', 'weighted_metric', 'metric_sign', 'asked_words', 'score']
 
 # %% ../../nbs/stats/03_metrics.ipynb #0c7f66b4
 import dataclasses, functools, math
@@ -474,6 +474,14 @@ def metric_sign(
 )->int: # 1 where a higher value is better, -1 where a lower one is
     "What a value is multiplied by, so that more is better"
     return 1 if METRICS[metric]['better'] == 'higher' else -1
+
+def asked_words(
+    metric:str, # Name of a metric; one that is not known counts as better where it is higher
+    value:float, # What is asked
+)->str: # Such as `at least 0.3`; `at most 12` of a loss
+    "On which side of a value a score is good"
+    is_loss = METRICS.get(metric, {}).get('better') == 'lower'
+    return f"at {'most' if is_loss else 'least'} {value:g}"
 
 def score(
     metric:str, # One of `METRICS`
