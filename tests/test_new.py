@@ -519,6 +519,18 @@ def test_an_audit_finds_the_table_beside_the_project_and_the_same_hashes(project
     assert found["differs"] == [] and found["compared"] > 30
 
 
+def test_the_readme_says_what_to_commit_before_the_first_run():
+    "The first line of the ledger, before any result: `assay repro problem` writes it"
+    from importlib.resources import files
+
+    readme = files("assay").joinpath("kit/project/README.md").read_text(encoding="utf-8")
+    steps = readme.partition("## From here to a release")[2]
+    in_order = ("`.venv/bin/assay repro problem`", "git commit", "2. `make run`")
+    places = [steps.find(words) for words in in_order]
+    assert places == sorted(places) and places[0] > 0
+    assert readme.find("commit the draft") < readme.find("make run     #")
+
+
 STAGE = "stages:\n  data:\n    cmd: x\n    deps:\n      - first.ipynb\n"
 
 

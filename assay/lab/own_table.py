@@ -10,7 +10,7 @@ import dataclasses, functools
 
 import numpy as np, pandas as pd
 
-from ..core.shapes import check_columns, check_kind
+from ..core.shapes import count_of, check_columns, check_kind
 from ..core.rendering import Result, metric_name
 from ..data.columns import Dictionary
 from ..data.infer import infer_dictionary
@@ -108,11 +108,16 @@ def _in_time(df, time):
 class Jobs:
     "Each method does one job of `assay` on the table of an `OwnTable`"
 
-    def explore(self)->Shown: # A line per column, the most telling first
-        "What each column holds, how well it alone ranks the outcomes, and whether it may know them"
-        told = profile(summarise(self.rows[self.features], seed=self.seed))
-        scanned = self.scan.set_index('column')
-        return Shown(told.reindex(columns=_TOLD).join(scanned[_SCANNED]).sort_values('auc', ascending=False))
+    def explore(self)->Shown: # A line per column, the most telling first; last those that are set aside
+        """What each column holds, how well it alone ranks the outcomes, and whether it may know them
+
+        A column of which nothing is learnt has a line too, with the reason."""
+        aside = self.set_aside()
+        told = profile(summarise(self.rows[[*self.features, *aside]], seed=self.seed))
+        scanned = self.scan.set_index('column')[_SCANNED]
+        found = told.reindex(columns=_TOLD).join(scanned).sort_values('auc', ascending=False)
+        for c,why in aside.items(): found.loc[c, ['verdict', 'reason']] = ['set aside', why]
+        return Shown(found)
 
     def feasibility(self)->Shown: # Verdict and reasons; `about` is the evidence of `assess`
         "Is a model worth building? A provisional verdict, since nobody has agreed on a criterion"
@@ -204,6 +209,13 @@ def _check_rows(df, target, features, id):
         if n := int(np.isinf(df[c]).sum()):
             raise ValueError(f'the column {c!r} has {n:,} infinite values; expected numbers: replace them')
 
+def _why_aside(s, kind):
+    "Why nothing is learnt from a column"
+    n = int(s.nunique())
+    if n < 2: return 'no value in any row' if n == 0 else 'the same value in every row'
+    if kind == 'time': return 'a moment: derive hours or days from it, or name it as `time`'
+    return f'a text with {n:,} different values: count or measure something in it'
+
 def _without_unused(target):
     "A column without the levels that no row has"
     return target.cat.remove_unused_categories() if isinstance(target.dtype, pd.CategoricalDtype) else target
@@ -242,6 +254,7 @@ class OwnTable(Jobs):
         order = f'by {self.time}' if self.time else 'in the order of the table'
         about = f'{self.problem.task} target {self.target!r}, judged by {metric_name(self.problem.metric)}'
         size = f'{len(self.df):,} rows, {len(self.features)} features'
+        if n := len(self.set_aside()): size += f', {count_of(n, "column")} set aside (explore says why)'
         parts = f'learnt from {learnt:,} rows, judged on the last {later:,} ({order})'
         return f'OwnTable: {size}; {about}; {parts}'
 
@@ -270,6 +283,12 @@ class OwnTable(Jobs):
     def features(self)->list: # Names
         "Columns that may be learnt from"
         return [f.name for f in self.fields.features]
+
+    def set_aside(self)->dict: # Name of a column to the reason
+        "Columns of which nothing is learnt, though they have no role"
+        named = {self.target, self.id, self.time}
+        return {f.name: _why_aside(self.df[f.name], f.kind) for f in self.fields.fields
+                if f.role == 'context' and f.name not in named}
 
     @functools.cached_property
     def problem(self): # `Problem`

@@ -7,6 +7,8 @@ __all__ = ['A_MOMENT', 'FEWEST_GROUPS', 'not_known_note', 'choose_metric', 'is_b
            'count_column', 'find_id', 'find_time', 'looks_like_group', 'no_group', 'find_group', 'watched_groups']
 
 # %% ../../nbs/project/01_inspect_table.ipynb #4a451035
+import re
+
 import numpy as np, pandas as pd
 
 from ..data.target import column_of, is_whole, plain_value

@@ -30,9 +30,10 @@ from ..data.splits import HashRule, check_splits, make_splits
 from .inspect_table import A_MOMENT, choose_metric, not_known_note, watched_groups
 from .read import Reading, is_url, read_table_of
 from ..data.near_duplicates import find_twins
-from .files import (
+from assay.project.files import (
     FEWER, LABELS, Criterion, Intake, Roles, choose_labels, choose_trials, draft_dictionary, draft_problem,
-    draft_source, rows_of_rarest_label, most_rows)
+    draft_source, missing_codes, rows_of_rarest_label, most_rows, share_of_codes, suspected_codes,
+    without_ranges)
 from .found import MOST_ASIDE, Found, check_features, look
 from .split import (
     as_moments, choose_split, cuts_of, keep_alike, missing_classes, quiet_fallbacks, silent_features)
@@ -282,6 +283,20 @@ def _lone_notes(f):
 
 def _is_amount(s): return pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
 
+def _codes(f):
+    "Column to a number that may mean missing; not looked for in a part of the rows"
+    return {} if f.complete is not None else suspected_codes(f.df, (*f.features, f.target))
+
+def _range_note(f):
+    "What was drafted for columns that hold a number that may mean missing"
+    if not (codes := _codes(f)): return ''
+    columns = ', '.join(repr(f.names[c]) for c in codes)
+    if share_of_codes(f.df, codes) > MOST_ASIDE:
+        return (f'no range is drafted for {columns}, as many rows hold a number that may stand for no value: '
+                'declare the code and draft again, or say low and high in dictionary.yaml')
+    return (f'the drafted range of {columns} leaves out a number that may stand for no value: '
+            'rows that hold it are set aside until the code is declared, or the range is widened')
+
 def _personal_notes(f):
     n = len(f.personal)
     more = count_of(n-5, 'more column holds', many='more columns hold')
@@ -311,6 +326,7 @@ def _table_notes(f, source):
         _crossing_note(f),
         _endless_note(f),
         *_lone_notes(f),
+        _range_note(f),
         *_personal_notes(f)]
 
 def _unknown_note(f):
@@ -400,7 +416,9 @@ def _described(plan, table):
     "The dictionary; where no column names a row, its number does"
     f = plan.f
     roles = Roles(f.target, f.id, f.time, f.sensitive)
-    drafted = draft_dictionary(f.df, roles, f.reasons, f.names, table, f.complete)
+    codes = _codes(f)
+    drafted = draft_dictionary(missing_codes(f.df, codes), roles, f.reasons, f.names, table, f.complete)
+    if share_of_codes(f.df, codes) > MOST_ASIDE: drafted = without_ranges(drafted, codes)
     if f.id: return drafted
     number = Field(plan.id, 'text', 'id', meaning='Number of the row in the table', source=table)
     return Dictionary((number, *drafted.fields))

@@ -231,7 +231,7 @@ _LISTS = {
     'stakeholders': Help(
         'whom does it affect?', EXPERT,
         'benefit and harm differ from person to person',
-        '{who: those who depend on each $unit, role: affected, benefit: fewer errors, harm: some must wait}'),
+        '{who: those who depend on each $unit, role: affected, benefit: fewer errors, harm: a wait}'),
     'sources': Help(
         'where does the data come from?', OWNER,
         'its owner may forbid the use',
