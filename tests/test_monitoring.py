@@ -11,7 +11,8 @@ from tasks import CLASSES, as_request, make_task
 from tiny import Server, inside
 
 from assay.data.infer import infer_dictionary
-from assay.monitoring.decide import Monitor, monitor_weeks, shifted_together, verdict_of_weeks
+from assay.monitoring.all_weeks import shifted_together, verdict_of_weeks
+from assay.monitoring.decide import Monitor, monitor_weeks
 from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins, smallest_rate
 from assay.problem.agreement import make_problem
 from assay.serving.prediction_log import log_table, read_log
@@ -241,17 +242,18 @@ def collections(weeks, odds, seed, per_week=110, stub=60):
     score = 1 / (1 + np.exp(-told))
     chance = 1 / (1 + np.exp(-told - np.log(odds)))
     at = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(days), unit="D")
-    return pd.DataFrame(dict(at=at, told=told, score=score, rule=0.08, rejected=rng.random(len(days)) < chance))
+    rejected = (rng.random(len(days)) < chance).astype(int)
+    return pd.DataFrame(dict(at=at, told=told, score=score, rule=0.08, rejected=rejected))
 
 
 def said_of_collections(odds, seed):
     "What four later weeks and a stub of three days ask for"
     agreed = dict(title="t", question="q", task="binary", target="rejected", id="tank", time="at")
     agreed = make_problem(agreed | dict(metric="roc_auc", minimum=0.55, margin=0.1))
-    past = collections(30, 1, seed).assign(rejected=lambda d: d.rejected.astype(int))
+    past = collections(30, 1, seed)
     fields = [f for f in infer_dictionary(past, target="rejected", time="at").features if f.name == "told"]
-    later = collections(4, odds, seed + 1000).assign(at=lambda d: d["at"] + pd.Timedelta(days=217))
-    later = later.assign(rejected=later.rejected.astype(int))
+    later = collections(4, odds, seed + 1000)
+    later["at"] += pd.Timedelta(days=217)
     promise = Monitor(past, agreed, fields, resampling=Resampling(50))
     return verdict_of_weeks(monitor_weeks(promise, later), shifted=shifted_together(promise, later))
 

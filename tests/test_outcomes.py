@@ -14,7 +14,8 @@ from tiny import inside
 from assay.core.artifacts import place, read_json, read_table, write_table
 from assay.data.columns import Dictionary, Field, load_dictionary
 from assay.data.to_score import read_described
-from assay.monitoring.decide import Monitor, monitor_weeks, verdict_of_weeks, week_table
+from assay.monitoring.all_weeks import verdict_of_weeks
+from assay.monitoring.decide import Monitor, monitor_weeks, week_table
 from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins
 from assay.monitoring.live import Released, monitor_served
 from assay.monitoring.outcomes import todays_rule

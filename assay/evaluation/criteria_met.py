@@ -24,7 +24,7 @@ def criteria_table(
     rows = [
         _minimum_row(m, problem),
         _gain_row("gain over today's practice reaches the margin", problem.margin, difference),
-        _gain_row("today's practice is beaten at all", 0., difference)]
+        _gain_row("today's practice is beaten beyond chance", 0., difference)]
     return pd.DataFrame(rows).set_index('criterion')
 
 def _minimum_row(m, problem):
@@ -44,11 +44,10 @@ def _minimum_row(m, problem):
         by_interval=reached(worse))
 
 def _gain_row(criterion, margin, difference):
-    "A gain beside a margin; a margin of zero must be exceeded"
-    g = gain(difference)
-    reached = g['value'] is not None and (g['value'] >= margin if margin else g['value'] > 0)
-    by_interval = is_better(difference, margin)
-    return dict(criterion=criterion, required=margin, **g, by_estimate=reached, by_interval=by_interval)
+    "A gain beside a margin; that there is one at all is read by the interval, whichever reading was agreed"
+    g, by_interval = gain(difference), is_better(difference, margin)
+    by_estimate = g['value'] is not None and g['value'] >= margin if margin else by_interval
+    return dict(criterion=criterion, required=margin, **g, by_estimate=by_estimate, by_interval=by_interval)
 
 # %% ../../nbs/evaluation/04_criteria_met.ipynb #585cee7a
 def meets_criteria(
@@ -56,8 +55,7 @@ def meets_criteria(
     judged_by:str, # `'interval'` or `'estimate'`
 )->bool: # True if every criterion is met in the way agreed
     "Does the model meet the agreed criteria?"
-    beaten = bool(table.by_interval.iloc[-1]) # read by the interval either way
-    return beaten and bool(table[f'by_{judged_by}'].all())
+    return bool(table[f'by_{judged_by}'].all())
 
 MONEY_REMARKS = dict( # State of the check `money` to what the verdict adds
     unanswered='; saving not shown', fail='; costs more than today')

@@ -16,10 +16,10 @@ from ..data.columns import Dictionary
 from ..data.infer import infer_dictionary
 from ..evaluation.importance import Shuffling, Subject, column_groups, plot_groups, rank_groups
 from ..evaluation.scores import score_table
-from ..explore.leakage import leakage_scan
+from ..explore.leakage import leakage_scan, suspected
 from ..explore.profile import profile, summarise
 from ..feasibility.case import StudySettings
-from ..feasibility.study import assess, decide
+from ..feasibility.study import StudyContext, assess, decide
 from ..models.estimators import fit_final, make_spec, predict_score, target_of
 from ..models.features import NUMERIC, feature_frame
 from ..monitoring.drift import drift_table
@@ -121,8 +121,16 @@ class Jobs:
 
     def feasibility(self)->Shown: # Verdict and reasons; `about` is the evidence of `assess`
         "Is a model worth building? A provisional verdict, since nobody has agreed on a criterion"
-        evidence = assess(*self.parts, self.problem, self.fields, StudySettings(self.n_boot, self.seed))
+        settings, context = StudySettings(self.n_boot, self.seed), StudyContext(dict(leaks=self._leaks, harms=[]))
+        evidence = assess(*self.parts, self.problem, self.fields, settings, context)
         return Shown(_said_rows(decide(evidence), evidence, metric_name(self.problem.metric)), evidence)
+
+    @functools.cached_property
+    def _leaks(self):
+        "Columns that may know the outcome, as `explore` calls them"
+        train, valid = self.parts
+        names = [f.name for f in self.fields.features]
+        return [f'explore: {c}' for c in suspected(train, self.problem, names, after=valid)]
 
     @functools.cached_property
     def models(self)->dict: # Name to a fitted model

@@ -127,10 +127,15 @@ def _falls_short(m, bound):
     if end is None: return False
     return end > bound if m.get('better') == 'lower' else end < bound
 
+_CHANCE_DECIDES = (
+    'Problem.yaml asks to judge by the estimate; but the interval of the gain reaches 0, and a gain that chance '
+    "explains misses the criteria in either reading.")
+
 def _by_interval(metrics, problem):
     "What the worse end of the interval would say, where the estimate decides; empty where it says the same"
     if problem.judged_by != 'estimate': return ''
     bars = dict(minimum=('test', problem.minimum), margin=('gain_over_rule', problem.margin))
+    if _falls_short(metrics.get('gain_over_rule', {}), 0): return _CHANCE_DECIDES
     missed = [bar for bar,(name, bound) in bars.items() if _falls_short(metrics.get(name, {}), bound)]
     if not missed: return ''
     return (f"The estimate decides, as problem.yaml says; by the worse end of its interval the model "
@@ -202,7 +207,25 @@ def _replayed(metrics, problem):
     n = _value(metrics, 'n_weeks')
     return f"{_count(n)} replayed {'week' if n == 1 else 'weeks'}" if n is not None else ''
 
+def _rule_is_idle(metrics, problem):
+    "That today's practice, as it is read from its columns, never acts; empty where it does, or is not counted"
+    acted = metrics.get('acted_of_rule', {}).get('value')
+    if acted is None or acted > 0: return ''
+    return ("Today's practice, read as the record of its columns, acts on none of these rows: what the model "
+            'saves is saved over doing nothing. If people act on some today, problem.yaml should say how '
+            '(today.callable names a function that computes it).')
+
+def _below_constant(metrics, problem):
+    "That today's practice ranks worse than the same answer for every row; empty where it does not"
+    rule, constant = (metrics.get(f'{k}_{problem.metric}', {}) for k in ('rule', 'constant'))
+    if rule.get('value') is None or constant.get('value') is None: return ''
+    sign = -1 if rule.get('better') == 'lower' else 1
+    if sign*(rule['value']-constant['value']) >= 0: return ''
+    return ("On these rows the practice is worse than the same answer for every row, so a gain over it may "
+            'say little: is it what people do?')
+
 _COMPUTED = dict( # Name in a sentence to what computes its words
+    rule_is_idle=_rule_is_idle, below_constant=_below_constant,
     replayed=_replayed,
     item_states=lambda metrics, problem: _listed(metrics, _STATES),
     week_decisions=lambda metrics, problem: _listed(metrics, _WEEKS),
