@@ -51,20 +51,18 @@ def table(seed, n, prefix="F"):
     recent = (r.exponential(15, n) - 5).clip(-60, 590).round(1)
     day = pd.to_timedelta(r.integers(0, 365, n), "D")
     moment = pd.Timestamp("2013-01-01") + day + pd.to_timedelta(hour, "h")
-    columns = dict(
-        flight_id=[f"{prefix}{i:05d}" for i in range(n)],
-        scheduled=moment.astype("datetime64[us]"),
-        city=r.choice(CITIES, n),
-        carrier=r.choice(CARRIERS, n, p=[0.4, 0.3, 0.15, 0.1, 0.05]),
-        dest=r.choice(["ATL", "BOS", "LAX"], n),
-        hour=hour,
-        distance=(100 + r.gamma(3, 300, n)).clip(100, 3600).round(1),
-        wind=np.where(r.random(n) < 0.05, np.nan, wind),
-        recent=recent,
-        holiday=r.random(n) < 0.1,
-        late=(r.random(n) < 0.3).astype(int),
-    )
-    return pd.DataFrame(columns)[COLUMNS]
+    about = dict(flight_id=[f"{prefix}{i:05d}" for i in range(n)], scheduled=moment.astype("datetime64[us]"))
+    about |= dict(hour=hour, recent=recent)
+    city = r.choice(CITIES, n)
+    carrier = r.choice(CARRIERS, n, p=[0.4, 0.3, 0.15, 0.1, 0.05])
+    dest = r.choice(["ATL", "BOS", "LAX"], n)
+    distance = (100 + r.gamma(3, 300, n)).clip(100, 3600).round(1)
+    wind = np.where(r.random(n) < 0.05, np.nan, wind)
+    holiday = r.random(n) < 0.1
+    late = (r.random(n) < 0.3).astype(int)
+    drawn = dict(city=city, carrier=carrier, dest=dest, distance=distance)
+    drawn |= dict(wind=wind, holiday=holiday, late=late)
+    return pd.DataFrame(about | drawn)[COLUMNS]
 
 
 # How rows are spoiled

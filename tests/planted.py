@@ -70,16 +70,15 @@ def world(task, seed, n=1500, rate=0.3):
     "Honest columns: together they tell something of the outcome"
     r = np.random.default_rng([seed, TASKS.index(task)])
     latent = r.normal(size=n)
+    age = 45 + 12 * r.normal(size=n)
+    dose = latent + 1.6 * r.normal(size=n)
+    stay = r.gamma(3, 2, n)
+    pressure = 120 + 9 * (0.5 * latent + r.normal(size=n))
     df = pd.DataFrame(
-        dict(
-            age=np.round(45 + 12 * r.normal(size=n)),
-            dose=np.round(latent + 1.6 * r.normal(size=n), 3),
-            stay=np.round(r.gamma(3, 2, n), 1),
-            pressure=np.round(120 + 9 * (0.5 * latent + r.normal(size=n)), 1),
-            ward=r.choice(["north", "south", "east", "west"], n),
-            device=r.choice([f"d{i}" for i in range(25)], n),
-        )
+        dict(age=age.round(), dose=dose.round(3), stay=stay.round(1), pressure=pressure.round(1))
     )
+    df["ward"] = r.choice(["north", "south", "east", "west"], n)
+    df["device"] = r.choice([f"d{i}" for i in range(25)], n)
     df.loc[r.random(n) < 0.1, "pressure"] = np.nan
     df["y"] = outcome_of(latent, task, rate)
     return World(df, task, r)
@@ -421,12 +420,11 @@ def plain(w):
 def with_names(w):
     "Names of rows, customers that come back, and codes of many levels"
     n = len(w.df)
-    w.df = w.df.assign(
-        invoice_no=[f"A{v:06d}" for v in w.r.permutation(n)],
-        number=w.r.permutation(n) + 5000,
-        customer=w.r.integers(0, n // 4, n),
-        postcode=[f"{v:05d}" for v in w.r.integers(100, 700, n) * 7],
-    )
+    invoice_no = [f"A{v:06d}" for v in w.r.permutation(n)]
+    number = w.r.permutation(n) + 5000
+    customer = w.r.integers(0, n // 4, n)
+    postcode = [f"{v:05d}" for v in w.r.integers(100, 700, n) * 7]
+    w.df = w.df.assign(invoice_no=invoice_no, number=number, customer=customer, postcode=postcode)
     return w
 
 
@@ -434,9 +432,9 @@ def with_strong(w):
     "Three measurements taken before the decision, each of which tells it well"
     z = pd.Series(w.df.dose).to_numpy()
     y = (w.y - np.mean(w.y)) / np.std(w.y)
-    w.df = w.df.assign(
-        **{f"m{i}": np.round(y + s * w.r.normal(size=len(z)), 3) for i, s in enumerate((1.2, 1.3, 1.4))}
-    )
+    for i, spread in enumerate((1.2, 1.3, 1.4)):
+        measured = y + spread * w.r.normal(size=len(z))
+        w.df = w.df.assign(**{f"m{i}": np.round(measured, 3)})
     return w
 
 
@@ -445,10 +443,11 @@ def with_gaps(w):
     y = (w.y - np.mean(w.y)) / np.std(w.y)
     ordered = w.r.random(len(y)) < 1 / (1 + np.exp(-0.8 * y))
     together = w.r.random(len(y)) < 0.2
+    test, left, right = (w.r.normal(size=len(y)) for _ in range(3))
     w.df = w.df.assign(
-        test=np.where(ordered, w.r.normal(size=len(y)), np.nan),
-        left=np.where(together, np.nan, w.r.normal(size=len(y))),
-        right=np.where(together, np.nan, w.r.normal(size=len(y))),
+        test=np.where(ordered, test, np.nan),
+        left=np.where(together, np.nan, left),
+        right=np.where(together, np.nan, right),
     )
     return w
 
@@ -473,12 +472,10 @@ def with_amounts(w):
     y = (w.y - np.mean(w.y)) / np.std(w.y)
     income = w.r.gamma(4, 800, n)
     words = np.array("blue green small large new used fast slow".split())
-    w.df = w.df.assign(
-        income=np.round(income),
-        debt=np.round(income * np.exp(0.5 * y + 0.6 * w.r.normal(size=n)), 2),
-        price=np.round(w.r.gamma(3, 20, n)) + w.r.choice([0, 0.5, 0.99], n),
-        text=[" ".join(w.r.choice(words, 4)) for _ in range(n)],
-    )
+    debt = income * np.exp(0.5 * y + 0.6 * w.r.normal(size=n))
+    price = np.round(w.r.gamma(3, 20, n)) + w.r.choice([0, 0.5, 0.99], n)
+    text = [" ".join(w.r.choice(words, 4)) for _ in range(n)]
+    w.df = w.df.assign(income=np.round(income), debt=np.round(debt, 2), price=price, text=text)
     return w
 
 
@@ -511,16 +508,28 @@ def _known_tables():
 
 def _declared_tables():
     "Iris, yesterday's value and a due date: strong, known when the decision is made, and declared so"
+    yield _iris()
+    yield from _yesterdays_values()
+    yield from _due_dates()
+
+
+def _iris():
     from sklearn.datasets import load_iris
 
     iris = load_iris(as_frame=True).frame.rename(columns={"target": "y"}).sample(frac=1, random_state=0)
-    yield "iris", iris.reset_index(drop=True), Label("y", "multiclass"), tuple(c for c in iris if c != "y")
+    return "iris", iris.reset_index(drop=True), Label("y", "multiclass"), tuple(c for c in iris if c != "y")
+
+
+def _yesterdays_values():
     for seed in range(3):
         r = np.random.default_rng(seed)
         level = np.cumsum(r.normal(size=1200))
         at = pd.date_range("2020-01-01", periods=1200, freq="D")
         d = pd.DataFrame(dict(at=at, yesterday=np.r_[0, level[:-1]], holiday=r.integers(0, 2, 1200), y=level))
         yield f"yesterday {seed}", d, Label("y", "regression", time="at"), ("yesterday",)
+
+
+def _due_dates():
     for seed in range(4):
         r = np.random.default_rng(seed)
         at = pd.Timestamp("2021-01-01") + pd.to_timedelta(np.sort(r.integers(0, 500, 1500)), unit="D")

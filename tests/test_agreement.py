@@ -138,6 +138,16 @@ def test_all_faults_are_told_at_once(tmp_path):
     assert len(all_faults(text, tmp_path)) == len(apart) >= 14
 
 
+def check_nothing_frozen(repo):
+    "The problem stage refuses the statement, and leaves neither a ledger nor a report"
+    done = assay("run", "problem", cwd=repo)
+    assert done.returncode == 1, done.stderr
+    assert "states what cannot be meant (1)" in done.stderr
+    assert "nothing was frozen" in done.stderr
+    assert not (repo / "approvals/criteria.jsonl").exists()
+    assert not (repo / "reports").exists()
+
+
 def test_nothing_is_frozen_where_the_statement_makes_no_sense(tmp_path):
     "The bundled problem stage: a name that no column has, and a metric that nothing computes"
     repo = tmp_path / "repo"
@@ -147,12 +157,7 @@ def test_nothing_is_frozen_where_the_statement_makes_no_sense(tmp_path):
     good = (repo / "problem.yaml").read_text()
     for old, new in (("sensitive: []", "sensitive: [sex]"), ("metric: average_precision", "metric: acuracy")):
         (repo / "problem.yaml").write_text(good.replace(old, new))
-        done = assay("run", "problem", cwd=repo)
-        assert done.returncode == 1, done.stderr
-        assert "states what cannot be meant (1)" in done.stderr
-        assert "nothing was frozen" in done.stderr
-        assert not (repo / "approvals/criteria.jsonl").exists()
-        assert not (repo / "reports").exists()
+        check_nothing_frozen(repo)
     (repo / "problem.yaml").write_text(good)
     done = assay("run", "problem", cwd=repo)
     assert done.returncode == 0, done.stderr
@@ -198,19 +203,17 @@ def test_the_bundled_agreement_has_no_gap_and_each_thing_left_out_is_one():
         ("decision", "when", "decision.when"),
         ("value", "build_cost", "value.build_cost"),
     ]:
-        assert [
-            g["id"]
-            for g in gaps(make_problem(raw | {part: {k: v for k, v in raw[part].items() if k != key}}))
-        ] == [id]
+        left = {k: v for k, v in raw[part].items() if k != key}
+        assert [g["id"] for g in gaps(make_problem(raw | {part: left}))] == [id]
     for key in ("likelihood", "impact", "owner", "mitigation"):
         row = {k: v for k, v in raw["risks"][0].items() if k != key}
         found = gaps(make_problem(raw | dict(risks=[row, *raw["risks"][1:]])))
         assert [(g["id"], key in g["what"]) for g in found] == [("risks.K1", True)]
-    # each part is there
-    shallow = make_problem(
-        raw
-        | dict(answers={}, costs=dict(currency="USD"), risks=["x"], hypotheses=["x"], limits=dict(groups={}))
-    )
+
+
+def test_a_part_that_is_there_and_says_nothing_is_a_gap():
+    empty = dict(answers={}, costs=dict(currency="USD"), risks=["x"], hypotheses=["x"])
+    shallow = make_problem(read_yaml(FLIGHTS / "problem.yaml") | empty | dict(limits=dict(groups={})))
     assert len(gaps(shallow)) == 4 + 2 + 1 + 1 + 4
 
 
@@ -283,18 +286,20 @@ def test_a_table_of_ones_own_is_a_chapter_of_its_own_that_is_shown(tmp_path):
         assert moved_bar(bundled()) == []  # and the first table has not moved
 
 
+def commit_all(folder):
+    "Make a repository of a folder, with one commit"
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    for words in (("init", "-q"), ("add", "-A"), (*who, "commit", "-qm", "agreed")):
+        assert run("git", *words, cwd=folder).returncode == 0
+
+
 def test_a_ledger_that_git_knows_only_grows(tmp_path, monkeypatch):
     "Deleted, cut and begun anew; the control without git sees nothing"
     with inside(tmp_path):
         freeze_criteria(bundled())
         mark_results(bundled())
         good = ledger_path().read_text()
-        for command in (
-            ("git", "init", "-q"),
-            ("git", "add", "-A"),
-            ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "agreed"),
-        ):
-            assert run(*command, cwd=tmp_path).returncode == 0
+        commit_all(tmp_path)
         assert len(read_ledger()) == 2
         cut = "does not begin with the 2 lines that git has at HEAD.*git checkout HEAD"
         for lines in ("", good.splitlines(keepends=True)[0]):

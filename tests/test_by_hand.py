@@ -181,28 +181,21 @@ def test_runner_writes(repo):
     executed.write_bytes(notebook)
 
 
+def save_with_outputs(path):
+    "Run a notebook by hand and save it, as JupyterLab does"
+    words = ("--to", "notebook", "--execute", "--inplace", path.name)
+    done = run(sys.executable, "-m", "nbconvert", *words, cwd=path.parent)
+    assert done.returncode == 0, done.stderr
+    assert b"run by hand" in path.read_bytes()
+
+
 @pytest.mark.slow
 def test_saved_with_outputs(repo):
     "nbconvert --inplace saves outputs as JupyterLab does: nothing to commit, no stage runs, DVC is right"
     before, path = state(repo), repo / "pipelines/rule.ipynb"
     source = path.read_bytes()
 
-    def save():
-        done = run(
-            sys.executable,
-            "-m",
-            "nbconvert",
-            "--to",
-            "notebook",
-            "--execute",
-            "--inplace",
-            path.name,
-            cwd=path.parent,
-        )
-        assert done.returncode == 0, done.stderr
-        assert b"run by hand" in path.read_bytes()
-
-    save()
+    save_with_outputs(path)
     assert git(repo, "diff") == ""
     done = forked("assay.cli", "repro", cwd=repo)
     assert (
@@ -213,12 +206,12 @@ def test_saved_with_outputs(repo):
     assert path.read_bytes() == source and state(repo) == before
     assert "run by hand" in (repo / ".assay/saved/rule.ipynb").read_text()  # nobody's outputs are lost
 
-    save()
+    save_with_outputs(path)
     done = forked("assay.cli", "status", "--json", cwd=repo)
     assert {s["state"] for s in json.loads(done.stdout)["stages"]} == {"fresh"}
     assert path.read_bytes() == source
 
-    save()
+    save_with_outputs(path)
     done = run(sys.executable, "-m", "dvc", "repro", cwd=repo)
     assert done.returncode == 0 and "Running stage 'rule'" in done.stdout
     changed = git(repo, "diff", "--", "reports")
@@ -255,15 +248,8 @@ def test_merges_cell_by_cell(repo, tmp_path):
     "Two people change different cells of a stage's notebook, and one saves it with outputs"
     git(tmp_path, "clone", "-q", repo, "clone")
     clone, path = tmp_path / "clone", tmp_path / "clone/pipelines/rule.ipynb"
-    assert (
-        run(
-            sys.executable,
-            "-c",
-            "from assay.core.saved import install_settings; install_settings()",
-            cwd=clone,
-        ).returncode
-        == 0
-    )
+    installs = "from assay.core.saved import install_settings; install_settings()"
+    assert run(sys.executable, "-c", installs, cwd=clone).returncode == 0
     source = path.read_text()
     main = git(clone, "branch", "--show-current").strip()
     git(clone, "checkout", "-qb", "other")

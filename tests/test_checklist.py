@@ -441,6 +441,15 @@ def checklist_of(folder, *arguments):
 ANSWERED = {f"R{n:02d}" for n in range(1, 15)}
 
 
+def change_file(copy, name):
+    "Give the statement another title, or the training rows other values"
+    with inside(copy):
+        if name.endswith("yaml"):
+            Path(name).write_text(Path(name).read_text().replace("title: ", "title: Other ", 1))
+        else:
+            write_table(make_flights(300, seed=2), name)
+
+
 @pytest.mark.parametrize("name", ["problem.yaml", "data/prepared/train.parquet"])
 def test_the_assessment_is_stale_when_problem_or_data_change(assessed, tmp_path, name, monkeypatch):
     "The assessment as the stage made it, then one changed file"
@@ -455,11 +464,7 @@ def test_the_assessment_is_stale_when_problem_or_data_change(assessed, tmp_path,
     assert all("declared, not built" in before[i]["why"] for i in unbuilt)
     passed = {i for i in ANSWERED if before[i]["status"] == "pass"}
     assert len(passed) >= 10
-    with inside(copy):
-        if name.endswith("yaml"):
-            Path(name).write_text(Path(name).read_text().replace("title: ", "title: Other ", 1))
-        else:
-            write_table(make_flights(300, seed=2), name)
+    change_file(copy, name)
     after = checklist_of(copy)[1]
     for row in (after[i] for i in passed):
         assert row["status"] == "stale"

@@ -254,15 +254,10 @@ ANY = st.one_of(
     st.text(max_size=5),
     st.sampled_from(ODD),
 )
-OF_ONE_TYPE = (
-    st.floats(),
-    st.integers(-(2**63), 2**63 - 1),
-    st.integers(-2, 30),
-    st.floats(-2, 130),
-    st.text(max_size=4),
-    st.booleans(),
-    st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)),
-)
+WHOLE = st.integers(-(2**63), 2**63 - 1)
+MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))
+SMALL = (st.integers(-2, 30), st.floats(-2, 130))
+OF_ONE_TYPE = (st.floats(), WHOLE, *SMALL, st.text(max_size=4), st.booleans(), MOMENTS)
 
 
 def typed(f, n):

@@ -71,7 +71,7 @@ def make_people(n=6000, seed=0, harmed=True):
 
 def roles(target):
     "What is known about each column"
-    told = dict(
+    of_people = dict(
         application=("text", "id"),
         day=("category", "context"),
         income=("number", "feature"),
@@ -79,6 +79,8 @@ def roles(target):
         region=("category", "feature"),
         sex=("category", "group"),
         age_band=("category", "group"),
+    )
+    told = of_people | dict(
         contact=("text", "context"),
         paid_with=("text", "context"),
         repaid=("integer", "context"),
@@ -103,27 +105,18 @@ def roles(target):
 def agreement(target="repaid", task="binary", metric="average_precision", **changes):
     "The agreement about the applicants"
     said = {k: dict(answer="discussed", by="Ann", date="2026-01-01") for k in QUESTIONS}
-    return (
-        dict(
-            title="Loans",
-            question="Who repays?",
-            task=task,
-            target=target,
-            id="application",
-            metric=metric,
-            minimum=0.3,
-            margin=0.01,
-            groups=["region"],
-            sensitive=["sex"],
-            today=dict(columns=["region"], aggregation="mean"),
-            costs=dict(currency="EUR", false_positive=1, false_negative=1),
-            responsible=said,
-            limits=dict(groups=dict(recall_ratio=0.8)),
-            stakeholders=[dict(who="applicants", benefit="a loan", harm="no loan")],
-            risks=[dict(id="K1", risk="women are overlooked", owner="Ann", mitigation="a limit")],
-        )
-        | changes
+    asked = dict(title="Loans", question="Who repays?", task=task, target=target, id="application")
+    bar = dict(metric=metric, minimum=0.3, margin=0.01)
+    today = dict(columns=["region"], aggregation="mean")
+    costs = dict(currency="EUR", false_positive=1, false_negative=1)
+    of_groups = dict(
+        groups=["region"],
+        sensitive=["sex"],
+        limits=dict(groups=dict(recall_ratio=0.8)),
+        stakeholders=[dict(who="applicants", benefit="a loan", harm="no loan")],
+        risks=[dict(id="K1", risk="women are overlooked", owner="Ann", mitigation="a limit")],
     )
+    return asked | bar | dict(today=today, costs=costs, responsible=said) | of_groups | changes
 
 
 def make_project(folder, problem, people):

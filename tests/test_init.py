@@ -63,23 +63,20 @@ def make_mixed(n=600, seed=0):
     def missing(values, share):
         return pd.Series(values, dtype=object).where(rng.random(n) >= share, None)
 
-    return pd.DataFrame(
-        {
-            "customer no.": [f"C-{i:05d}" for i in range(n)],
-            "ordered at": moment.strftime("%Y-%m-%dT%H:%M:%S"),
-            "=price ($)": missing(price, 0.1),
-            'Größe "region"': missing(region, 0.05),
-            "it's member": missing(rng.random(n) < 0.5, 0.05),
-            "visits": visits,
-            "last seen": missing(moment.strftime("%Y-%m-%d"), 0.3),
-            "notes": [f"free text {i} with $x_1$" for i in range(n)],
-            "score": rng.normal(size=n).round(3),
-            "constant": 1,
-            "empty": np.nan,
-            "年齢": rng.integers(18, 90, n),
-            "bought?": np.where(rng.random(n) < odds, "yes", "no"),
-        }
-    )
+    ordered = {
+        "customer no.": [f"C-{i:05d}" for i in range(n)],
+        "ordered at": moment.strftime("%Y-%m-%dT%H:%M:%S"),
+        "=price ($)": missing(price, 0.1),
+        'Größe "region"': missing(region, 0.05),
+    }
+    member = missing(rng.random(n) < 0.5, 0.05)
+    seen = missing(moment.strftime("%Y-%m-%d"), 0.3)
+    notes = [f"free text {i} with $x_1$" for i in range(n)]
+    known = {"it's member": member, "visits": visits, "last seen": seen, "notes": notes}
+    useless = {"score": rng.normal(size=n).round(3), "constant": 1, "empty": np.nan}
+    age = rng.integers(18, 90, n)
+    bought = np.where(rng.random(n) < odds, "yes", "no")
+    return pd.DataFrame(ordered | known | useless | {"年齢": age, "bought?": bought})
 
 
 TABLES = dict(
@@ -348,14 +345,9 @@ def test_a_part_of_a_tall_table_is_whole_customers_and_the_report_says_so(tmp_pa
 
 def test_a_customer_that_a_sample_does_not_meet_twice_is_found(tmp_path):
     n = 200_000
-    orders = pd.DataFrame(
-        dict(
-            order_no=[f"O{i}" for i in range(n)],
-            customer_no=[f"C{i % 90_000}" for i in range(n)],
-            x=np.arange(n) % 7 * 1.5,
-            y=np.arange(n) % 2,
-        )
-    )
+    numbers, customers = [f"O{i}" for i in range(n)], [f"C{i % 90_000}" for i in range(n)]
+    place = np.arange(n)
+    orders = pd.DataFrame(dict(order_no=numbers, customer_no=customers, x=place % 7 * 1.5, y=place % 2))
     d = draft(write(orders, tmp_path, "orders.parquet"), "y", root=tmp_path)
     assert (d.problem["id"], d.data["group"]) == ("order_no", "customer_no")
 
@@ -367,6 +359,16 @@ def test_rare_classes_are_in_every_split(tmp_path):
     assert not any("lack a class" in n for n in d.notes)
     plain = make_splits(table.assign(i=[f"r{i:08d}" for i in range(N)]), "i", shares=d.data["shares"])
     assert any("c" not in set(v.y) for v in plain.values())  # control: by hash alone a split has none
+
+
+def write_passed():
+    "What the stages before the approval say of a model that may be released"
+    parity = check("parity", True, "every row compared")
+    limits = [check(i, "not_applicable", "no limit was agreed") for i in LIMITS]
+    write_metrics("package", "same model", {}, [parity, *limits], [place("bundle")])
+    passed = [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks]
+    write_metrics("evaluation", "meets the criteria", {}, passed, [place("train")])
+    write_metrics("readiness", "ready", {}, [], [place("train")])
 
 
 def released(folder, table):
@@ -394,24 +396,7 @@ def released(folder, table):
             0.5,
             request_context(d.dictionary),
         )
-        write_metrics(
-            "package",
-            "same model",
-            {},
-            [
-                check("parity", True, "every row compared"),
-                *(check(i, "not_applicable", "no limit was agreed") for i in LIMITS),
-            ],
-            [place("bundle")],
-        )
-        write_metrics(
-            "evaluation",
-            "meets the criteria",
-            {},
-            [check(i, True, "tests") for i in RELEASE_GATES["evaluation"].checks],
-            [place("train")],
-        )
-        write_metrics("readiness", "ready", {}, [], [place("train")])
+        write_passed()
         ann, _ = make_keys(folder)
         approve(ann, "reviewed")
     return folder
@@ -436,30 +421,27 @@ def test_a_table_is_scored_under_the_names_it_came_with(tmp_path):
     assert turned.stdout.splitlines()[1:] == lines[:0:-1]
     done = assay("score", folder / "data/prepared/train.parquet", cwd=folder)  # the plain names
     assert done.stdout.splitlines() == ["customer_no,score,act", *lines[1:]]
-    for df, sentence in (
-        (
-            raw.rename(columns={"=price ($)": "price ($)"}),
-            "lacks the columns ['=price ($)'], which the model reads; "
-            "instead of '=price ($)' it has 'price ($)'",
-        ),
-        (raw.assign(colour="red"), "has columns ['colour'], which nobody described"),
-    ):
-        done = scores(df)
-        assert done.returncode == 1 and sentence in done.stderr
+    lacks = "lacks the columns ['=price ($)'], which the model reads; "
+    lacks += "instead of '=price ($)' it has 'price ($)'"
+    renamed = scores(raw.rename(columns={"=price ($)": "price ($)"}))
+    assert renamed.returncode == 1 and lacks in renamed.stderr
+    more = scores(raw.assign(colour="red"))
+    assert more.returncode == 1 and "has columns ['colour'], which nobody described" in more.stderr
+
+
+def with_words_for_missing():
+    "Codes that begin with a zero, a country called NA, and two words for a missing age"
+    rng = np.random.default_rng(0)
+    codes = [f"{i:05d}" for i in rng.integers(1, 99, 300)]
+    country = rng.choice(["NA", "DE"], 300)
+    age = rng.integers(18, 90, 300).astype(str)
+    df = pd.DataFrame(dict(zip=codes, country=country, age=age, y=rng.integers(0, 2, 300)))
+    df.loc[:9, "age"], df.loc[10:19, "age"] = "-", "NA"
+    return df
 
 
 def test_words_for_missing_are_proposed_and_codes_and_countries_stay_words(tmp_path):
-    rng = np.random.default_rng(0)
-    df = pd.DataFrame(
-        dict(
-            zip=[f"{i:05d}" for i in rng.integers(1, 99, 300)],
-            country=rng.choice(["NA", "DE"], 300),
-            age=rng.integers(18, 90, 300).astype(str),
-            y=rng.integers(0, 2, 300),
-        )
-    )
-    df.loc[:9, "age"], df.loc[10:19, "age"] = "-", "NA"
-    path = write(df, tmp_path)
+    path = write(with_words_for_missing(), tmp_path)
     d = draft(path, "y", root=tmp_path)
     assert d.data["source"]["missing"] == {"age": ["-", "NA"]}
     assert (
@@ -632,35 +614,38 @@ def make_tiny_table(n=50, seed=0):
     )
 
 
+def wide_column(i, rng, moment):
+    "Name and values of one of many columns"
+    kind, n = i % 20, len(moment)
+    if kind < 11:
+        return f"x {i}", rng.normal(i, 1 + i % 7, n).round(3)
+    if kind < 13:
+        return f"=count({i})", rng.poisson(kind, n)
+    if kind < 17:
+        return f'Größe "{i}"', rng.choice([f"level {j}" for j in range(2 + i % 25)], n)
+    if kind == 17:
+        return f"date {i}", (moment - pd.to_timedelta(rng.integers(1, 900, n), "D")).strftime("%Y-%m-%d")
+    if kind == 18:
+        return f"remark {i}", [f"free text {j} of {i}" for j in rng.permutation(n)]
+    return useless_column(i, rng, n)
+
+
+def useless_column(i, rng, n):
+    "A constant, an empty column, or a number of the row"
+    if i % 3 == 0:
+        return f"constant {i}", 1
+    if i % 3 == 1:
+        return f"空 {i}", np.nan
+    return f"no. {i}", rng.permutation(n) + 10_000
+
+
 def make_wide(n=600, width=500, seed=0):
     "Many columns of all kinds under awkward names, of which five say something about the target"
     rng = np.random.default_rng(seed)
     moment = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 300 * 24, n)), "h")
-
-    def column(i):
-        kind = i % 20
-        if kind < 11:
-            return f"x {i}", rng.normal(i, 1 + i % 7, n).round(3)
-        if kind < 13:
-            return f"=count({i})", rng.poisson(kind, n)
-        if kind < 17:
-            return f'Größe "{i}"', rng.choice([f"level {j}" for j in range(2 + i % 25)], n)
-        if kind == 17:
-            return f"date {i}", (moment - pd.to_timedelta(rng.integers(1, 900, n), "D")).strftime("%Y-%m-%d")
-        if kind == 18:
-            return f"remark {i}", [f"free text {j} of {i}" for j in rng.permutation(n)]
-        return (
-            (f"constant {i}", 1)
-            if i % 3 == 0
-            else (f"空 {i}", np.nan)
-            if i % 3 == 1
-            else (f"no. {i}", rng.permutation(n) + 10_000)
-        )
-
-    df = pd.DataFrame(
-        {"order no.": [f"O-{i:06d}" for i in range(n)], "ordered at": moment.strftime("%Y-%m-%dT%H:%M:%S")}
-        | dict(map(column, range(width)))
-    )
+    numbers = [f"O-{i:06d}" for i in range(n)]
+    about = {"order no.": numbers, "ordered at": moment.strftime("%Y-%m-%dT%H:%M:%S")}
+    df = pd.DataFrame(about | dict(wide_column(i, rng, moment) for i in range(width)))
     said = (
         sum(df[f"x {i}"].sub(i).div(1 + i % 7) for i in (3, 47, 105))
         + (df['Größe "13"'] < "level 2")

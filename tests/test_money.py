@@ -60,28 +60,26 @@ def planted(task, effect, later, seed=0):
     is_test = np.arange(n) >= PARTS["test"][0]
     effects = np.where(is_test, later(flag), effect)
     latent = pd.Series(group).map(OFFSET).to_numpy() / 2 + effects * signal
-    return pd.DataFrame(
-        dict(
-            id=[f"r{i}" for i in range(n)],
-            at=pd.date_range("2013-01-01", periods=n, freq="2h"),
-            group=group,
-            signal=signal,
-            outcome=outcomes(task, latent, draws),
-            worth=np.where(flag, 20.0, 1.0),
-        )
-    )
+    about = dict(id=[f"r{i}" for i in range(n)], at=pd.date_range("2013-01-01", periods=n, freq="2h"))
+    found = dict(group=group, signal=signal, outcome=outcomes(task, latent, draws))
+    return pd.DataFrame(about | found | dict(worth=np.where(flag, 20.0, 1.0)))
 
 
-def final_test(folder, table, task, **agreed):
-    "The final test of a linear model; today's practice is the record of the groups"
-    fields = [
+def fields_of(task, weight):
+    "The columns of `planted`"
+    return [
         Field("id", "text", role="id"),
         Field("at", "time", role="time"),
         Field("group", "category"),
         Field("signal", "number"),
         Field("outcome", "number" if task == "regression" else "category", role="target"),
-        Field("worth", "number", role="weight" if agreed.get("weight") else "context"),
+        Field("worth", "number", role="weight" if weight else "context"),
     ]
+
+
+def final_test(folder, table, task, **agreed):
+    "The final test of a linear model; today's practice is the record of the groups"
+    fields = fields_of(task, agreed.get("weight"))
     about = dict(title="", question="", task=task, target="outcome", id="id", time="at", margin=0.0)
     about |= dict(metric=METRIC[task], minimum=0.1, today=dict(columns=["group"]), costs=COSTS[task])
     problem = make_problem(about | agreed)

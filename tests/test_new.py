@@ -81,15 +81,11 @@ HOSTILE_TABLES = [
 def make_orders(path, n=1500, seed=0):
     "Orders, of which some are returned: amount, shop and visits say which"
     rng = np.random.default_rng(seed)
-    orders = pd.DataFrame(
-        dict(
-            order=np.arange(n) + 1000,
-            placed=pd.date_range("2023-01-01", periods=n, freq="6h").astype(str),
-            amount=rng.gamma(2, 30, n).round(2),
-            visits=rng.poisson(3, n),
-            shop=rng.choice(list("ABCD"), n),
-        )
-    )
+    placed = pd.date_range("2023-01-01", periods=n, freq="6h").astype(str)
+    orders = pd.DataFrame(dict(order=np.arange(n) + 1000, placed=placed))
+    orders["amount"] = rng.gamma(2, 30, n).round(2)
+    orders["visits"] = rng.poisson(3, n)
+    orders["shop"] = rng.choice(list("ABCD"), n)
     z = -5 + 0.03 * orders.amount + 1.5 * (orders.shop == "B") + 0.5 * orders.visits
     orders["returned"] = np.where(rng.random(n) < 1 / (1 + np.exp(-z)), "yes", "no")
     orders.to_csv(path, index=False)
@@ -134,31 +130,33 @@ def test_no_file_of_a_project_speaks_of_the_bundled_example(files):
     )
 
 
+OF_A_PROJECT = (
+    "README.md",
+    "settings.ini",
+    "Makefile",
+    "nbs/00_source.ipynb",
+    "nbs/01_features.ipynb",
+    "nbs/02_practice.ipynb",
+    "dvc.yaml",
+    "params.yaml",
+    "problem.yaml",
+    "dictionary.yaml",
+    "data/.gitkeep",
+    "approvals/waivers.jsonl",
+    "tests/test_project.py",
+    ".github/workflows/test.yml",
+    ".github/workflows/pull-request.yml",
+    ".gitignore",
+    ".gitattributes",
+    "requirements.lock",
+    "wheels/a.whl",
+    ".schema/params.json",
+    "pipelines/checklist.yaml",
+)
+
+
 def test_a_project_has_the_files_that_its_readme_names(files):
-    for path in (
-        "README.md",
-        "settings.ini",
-        "Makefile",
-        "nbs/00_source.ipynb",
-        "nbs/01_features.ipynb",
-        "nbs/02_practice.ipynb",
-        "dvc.yaml",
-        "params.yaml",
-        "problem.yaml",
-        "dictionary.yaml",
-        "data/.gitkeep",
-        "approvals/waivers.jsonl",
-        "tests/test_project.py",
-        ".github/workflows/test.yml",
-        ".github/workflows/pull-request.yml",
-        ".gitignore",
-        ".gitattributes",
-        "requirements.lock",
-        "wheels/a.whl",
-        ".schema/params.json",
-        "pipelines/checklist.yaml",
-    ):
-        assert path in files, path
+    assert [path for path in OF_A_PROJECT if path not in files] == []
     readme = files["README.md"]
     assert "returned" in readme
     assert "<!-- numbers -->" in readme

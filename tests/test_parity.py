@@ -29,18 +29,11 @@ FIELDS = [
 def amounts(kind, flights, rng):
     "A number to predict, in the shapes that tables hold"
     y = 2 * flights.recent_delay + flights.hour + rng.normal(0, 5, len(flights))
-    return dict(
-        plain=y,
-        codes=np.where(rng.random(len(y)) < 0.2, -200.0, y / 40),
-        tail=np.exp(y / 12),
-        large=1e6 * y,
-        small=1e-7 * y,
-        years=2000 + y / 10,
-        offset=1e5 + y,
-        same=0 * y + 0.1,
-        signs=y - y.mean(),
-        narrow=0.5 + 1e-3 * y,
-    )[kind]
+    codes = np.where(rng.random(len(y)) < 0.2, -200.0, y / 40)
+    sizes = dict(plain=y, large=1e6 * y, small=1e-7 * y)
+    moved = dict(years=2000 + y / 10, offset=1e5 + y, signs=y - y.mean())
+    odd = dict(codes=codes, tail=np.exp(y / 12), same=0 * y + 0.1, narrow=0.5 + 1e-3 * y)
+    return (sizes | moved | odd)[kind]
 
 
 KINDS = ["plain", "codes", "tail", "large", "small", "years", "offset", "same", "signs", "narrow"]

@@ -120,6 +120,14 @@ WORDS = [
 ]
 
 
+def write_section(copy, values):
+    "Write the parameters of the stage `tree`"
+    section = ", ".join(f"{k}: {v}" for k, v in values.items())
+    path = copy / "params.yaml"
+    changed = re.sub(r"^tree: .*$", f"tree: {{max_depth: 4, {section}}}", path.read_text(), flags=re.M)
+    path.write_text(changed)
+
+
 def test_a_wrong_word_date_column_or_share_is_named_before_a_kernel_starts(copy):
     "Texts, lists and mappings as numbers are; the right values run"
     (copy / "dictionary.yaml").write_text("columns: {day: {kind: text, role: context}}\n")
@@ -128,11 +136,7 @@ def test_a_wrong_word_date_column_or_share_is_named_before_a_kernel_starts(copy)
     before = hashes(copy)
     for wrong, message in WORDS:
         name, _, value = wrong.partition(": ")
-        section = ", ".join(f"{k}: {v}" for k, v in (good | {name: value}).items())
-        text = (copy / "params.yaml").read_text()
-        (copy / "params.yaml").write_text(
-            re.sub(r"^tree: .*$", f"tree: {{max_depth: 4, {section}}}", text, flags=re.M)
-        )
+        write_section(copy, good | {name: value})
         done = assay("run", "tree", cwd=copy)
         assert done.returncode == 1 and message in done.stderr and "cell" not in done.stderr, done.stderr
         assert hashes(copy) == before and not (copy / ".assay/failed/tree.ipynb").exists()
@@ -140,15 +144,7 @@ def test_a_wrong_word_date_column_or_share_is_named_before_a_kernel_starts(copy)
     assert done.returncode == 1
     assert WORDS[-1][1] in done.stderr
     assert ran(done) == []
-    section = ", ".join(f"{k}: {v}" for k, v in good.items())
-    (copy / "params.yaml").write_text(
-        re.sub(
-            r"^tree: .*$",
-            f"tree: {{max_depth: 4, {section}}}",
-            (copy / "params.yaml").read_text(),
-            flags=re.M,
-        )
-    )
+    write_section(copy, good)
     done = assay("run", "tree", cwd=copy)
     assert done.returncode == 0, done.stderr
 
@@ -289,12 +285,8 @@ def test_a_waiver_that_ends_closes_what_it_opened(tmp_path):
     assert assay("repro", cwd=repo).returncode == 3
     assert not (repo / "reports/tree/metrics.json").exists()
     key = ("--key", tmp_path / "ann.pem", "--role", "product-owner", "--reason", "a pilot")
-    assert (
-        assay(
-            "key", "--out", tmp_path / "ann.pem", "--name", "Ann", "--role", "product-owner", cwd=repo
-        ).returncode
-        == 0
-    )
+    made = assay("key", "--out", tmp_path / "ann.pem", "--name", "Ann", "--role", "product-owner", cwd=repo)
+    assert made.returncode == 0
     commit(repo)
     wrong = assay("waive", "probelm", *key, "--until", "9999-12-31", cwd=repo)
     assert wrong.returncode == 1 and "did you mean problem" in wrong.stderr
@@ -308,6 +300,15 @@ def test_a_waiver_that_ends_closes_what_it_opened(tmp_path):
     assert ran(assay("repro", cwd=repo)) == []  # and a second run executes nothing
     assert "waived: problem until 9999-12-31, by Ann" in " ".join(assay("status", cwd=repo).stdout.split())
 
+    check_taken_back(repo, key)
+    assert "not committed" in assay("waive", "problem", *key, "--until", "9999-12-31", cwd=repo).stderr
+    commit(repo)
+    assert assay("waive", "problem", *key, "--until", "9999-12-31", cwd=repo).returncode == 0
+    assert assay("repro", cwd=repo).returncode == 0
+
+
+def check_taken_back(repo, key):
+    "Once the waiver is withdrawn, the stages that rest on it may not start, and their results are old"
     before = hashes(repo)
     assert assay("waive", "problem", *key, "--withdraw", cwd=repo).returncode == 0
     for _ in range(2):
@@ -319,10 +320,6 @@ def test_a_waiver_that_ends_closes_what_it_opened(tmp_path):
         ), done.stdout + done.stderr
         assert "What follows is of an earlier run" in (repo / "reports/tree/report.html").read_text()
     assert hashes(repo)["data/studies/tree.json"] == before["data/studies/tree.json"]
-    assert "not committed" in assay("waive", "problem", *key, "--until", "9999-12-31", cwd=repo).stderr
-    commit(repo)
-    assert assay("waive", "problem", *key, "--until", "9999-12-31", cwd=repo).returncode == 0
-    assert assay("repro", cwd=repo).returncode == 0
 
 
 def metrics_of(repo, stage):
@@ -335,6 +332,32 @@ def commit(repo):
         ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "run"),
     ):
         assert run(*command, cwd=repo).returncode == 0
+
+
+def bars_moved(repo):
+    "What each stage says of criteria that moved"
+    return [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")]
+
+
+def check_clone(repo, clone):
+    "A fresh clone comes to the same results, and adds nothing to the ledger"
+    wanted = hashes(repo)
+    assert run("git", "clone", "-q", repo, clone, cwd=clone.parent).returncode == 0
+    assert assay("repro", cwd=clone).returncode == 0
+    assert hashes(clone) == wanted
+    ledgers = [folder / "approvals/criteria.jsonl" for folder in (clone, repo)]
+    assert ledgers[0].read_bytes() == ledgers[1].read_bytes()
+
+
+def check_cut_ledger(repo, ledger):
+    "No stage runs while the last line of the ledger is missing"
+    good = ledger.read_bytes()
+    ledger.write_bytes(good[: good.rindex(b"\n", 0, -1) + 1])
+    done = assay("repro", cwd=repo)
+    assert done.returncode == 1
+    assert "which is not in it" in done.stderr
+    assert ran(done) == []
+    ledger.write_bytes(good)
 
 
 @pytest.mark.slow
@@ -360,7 +383,7 @@ def test_a_bar_that_is_moved_is_shown_everywhere(tmp_path):
     change(repo / "problem.yaml", "minimum: 0.3", "minimum: 0.1")
     assert assay("repro", cwd=repo).returncode == 0
     moved = [dict(criterion="minimum", was=0.3, now=0.1, difference=-0.2)]
-    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [moved] * 3
+    assert bars_moved(repo) == [moved] * 3
     assert all(
         "“minimum” was 0.3 when people first agreed, and is 0.1 now (-0.2)"
         in (repo / "reports" / p).read_text()
@@ -368,31 +391,20 @@ def test_a_bar_that_is_moved_is_shown_everywhere(tmp_path):
     )
     commit(repo)
 
-    clone, wanted = tmp_path / "clone", hashes(repo)
-    assert run("git", "clone", "-q", repo, clone, cwd=tmp_path).returncode == 0
-    assert assay("repro", cwd=clone).returncode == 0
-    assert hashes(clone) == wanted
-    assert (clone / "approvals/criteria.jsonl").read_bytes() == ledger.read_bytes()
-
+    check_clone(repo, tmp_path / "clone")
     good = ledger.read_bytes()
-    ledger.write_bytes(good[: good.rindex(b"\n", 0, -1) + 1])  # the last line is gone
-    done = assay("repro", cwd=repo)
-    assert done.returncode == 1
-    assert "which is not in it" in done.stderr
-    assert ran(done) == []
-    ledger.write_bytes(good)
+    check_cut_ledger(repo, ledger)
     change(repo / "problem.yaml", "minimum: 0.1", "minimum: 0.3")
     assert assay("repro", cwd=repo).returncode == 0
     # agreed before, and nothing is moved any more
-    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [[], [], []]
+    assert bars_moved(repo) == [[], [], []]
     assert ledger.read_bytes() == good
     change(repo / "problem.yaml", "minimum: 0.3", "minimum: 0.25")
     # frozen once, before the results; a run of then may not come back from DVC's cache
     assert assay("repro", cwd=repo).returncode == 0
     assert ran(assay("repro", cwd=repo)) == []
-    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [
-        [dict(criterion="minimum", was=0.3, steps=[0.1], now=0.25, difference=-0.05)]
-    ] * 3
+    again = dict(criterion="minimum", was=0.3, steps=[0.1], now=0.25, difference=-0.05)
+    assert bars_moved(repo) == [[again]] * 3
 
 
 @pytest.mark.slow
@@ -413,20 +425,14 @@ def test_who_agrees_after_a_provisional_run_has_moved_no_bar(tmp_path):
     change(repo / "problem.yaml", "minimum: 0.2\nprovisional: true", "minimum: 0.3\nlimits: {latency_ms: 50}")
     done = assay("repro", cwd=repo)
     assert done.returncode == 0, done.stderr
-    assert [e["event"] for e in map(json.loads, ledger.read_text().splitlines())] == [
-        "agreed",
-        "results",
-        "agreed",
-        "results",
-    ]
+    events = [e["event"] for e in map(json.loads, ledger.read_text().splitlines())]
+    assert events == ["agreed", "results"] * 2
     said = (
         "first agreed after provisional results were seen (line 3 of approvals/criteria.jsonl); "
         "of the values that those were judged by, 2 changed"
     )
-    assert [
-        (metrics_of(repo, s)["bar_moved"], metrics_of(repo, s)["agreed_after"])
-        for s in ("problem", "rule", "tree")
-    ] == [([], said)] * 3
+    assert bars_moved(repo) == [[]] * 3
+    assert [metrics_of(repo, s)["agreed_after"] for s in ("problem", "rule", "tree")] == [said] * 3
     assert all(
         f"The success criteria were {said}" in (repo / "reports" / p).read_text()
         for p in ("index.html", "rule/report.html", "tree/report.html")
@@ -436,9 +442,7 @@ def test_who_agrees_after_a_provisional_run_has_moved_no_bar(tmp_path):
     assert ledger.read_bytes() == before
     change(repo / "problem.yaml", "minimum: 0.3", "minimum: 0.25")
     assert assay("repro", cwd=repo).returncode == 0
-    assert [metrics_of(repo, s)["bar_moved"] for s in ("problem", "rule", "tree")] == [
-        [dict(criterion="minimum", was=0.3, now=0.25, difference=-0.05)]
-    ] * 3
+    assert bars_moved(repo) == [[dict(criterion="minimum", was=0.3, now=0.25, difference=-0.05)]] * 3
 
 
 def test_a_notebook_that_shows_the_moment_is_refused(copy):

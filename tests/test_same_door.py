@@ -333,54 +333,52 @@ def test_a_zero_byte_is_text_like_another_and_a_file_with_one_is_named(repo):
 # Any one value
 
 
+SAID = [
+    "JFK",
+    "jfk",
+    "2013-11-01",
+    "2013-11-01T09:00:00Z",
+    "20131101",
+    "7",
+    "yes",
+    "True",
+    "(missing)",
+    "nan",
+]
 ANY = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-(2**53), 2**53),  # JSON carries no larger ones
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=MAX_TEXT + 5),
-    st.sampled_from(
-        [
-            "JFK",
-            "jfk",
-            "2013-11-01",
-            "2013-11-01T09:00:00Z",
-            "20131101",
-            "7",
-            "yes",
-            "True",
-            "(missing)",
-            "nan",
-        ]
-    ),
+    st.sampled_from(SAID),
 )
 PLAIN = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), max_size=MAX_TEXT + 5)
+IN_CELLS = [
+    "JFK",
+    " JFK",
+    "1,5",
+    "1e5",
+    "0x1f",
+    "1_000",
+    "٣",
+    "nan",
+    "NaN",
+    "NA",
+    "n/a",
+    "None",
+    "True",
+    "TRUE",
+    "yes",
+    "2013-11-01",
+    "2013-11-01 25:00",
+    "2013-W01-1",
+]
 WRITTEN = st.one_of(
     PLAIN,
     st.integers(-(10**20), 10**20).map(str),
     st.floats().map(str),
-    st.sampled_from(
-        [
-            "JFK",
-            " JFK",
-            "1,5",
-            "1e5",
-            "0x1f",
-            "1_000",
-            "٣",
-            "nan",
-            "NaN",
-            "NA",
-            "n/a",
-            "None",
-            "True",
-            "TRUE",
-            "yes",
-            "2013-11-01",
-            "2013-11-01 25:00",
-            "2013-W01-1",
-        ]
-    ),
+    st.sampled_from(IN_CELLS),
 )
 SOME = settings(max_examples=60, deadline=None, derandomize=True)
 FEW = settings(max_examples=20, deadline=None, derandomize=True)

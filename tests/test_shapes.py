@@ -74,6 +74,22 @@ def test_every_wrong_key_of_a_problem_is_told_in_one_error():
         make_problem(raw | dict(margin=float("nan")), "p.yaml")
 
 
+WRONG_PLACES = [
+    "today.columns",
+    "costs.false_positive.low",
+    "costs.false_positive.high",
+    "costs.false_positive.hihg",
+    "costs.false_negative",
+    "costs.error",
+    "limits.memory_mb",
+    "limits.groups.recall_ratio",
+    "limits.groups.accuracy_ratoi",
+    "decision.alternatives",
+    "answers.F99",
+    "answers.F06.date",
+]
+
+
 def test_every_wrong_part_of_a_problem_is_told_with_its_place():
     raw = bundled("problem")
     costs = dict(false_positive=dict(value=1, hihg=2), false_negative="much", error=3)
@@ -86,21 +102,7 @@ def test_every_wrong_part_of_a_problem_is_told_with_its_place():
         today=dict(columns=["carrier", ""]),
     )
     found = faults(make_problem(raw | wrong))
-    places = [
-        "today.columns",
-        "costs.false_positive.low",
-        "costs.false_positive.high",
-        "costs.false_positive.hihg",
-        "costs.false_negative",
-        "costs.error",
-        "limits.memory_mb",
-        "limits.groups.recall_ratio",
-        "limits.groups.accuracy_ratoi",
-        "decision.alternatives",
-        "answers.F99",
-        "answers.F06.date",
-    ]
-    assert sorted(f.split(" ")[0] for f in found) == sorted(places), found
+    assert sorted(f.split(" ")[0] for f in found) == sorted(WRONG_PLACES), found
     assert "costs.false_positive.hihg is not known: did you mean 'high'?" in found
     assert "costs.false_positive.low is None; expected a number" in found
     assert any(f.startswith("costs.error is not known; expected one of") for f in found)  # of a binary task

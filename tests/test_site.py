@@ -62,17 +62,18 @@ VECTORS = [
 
 def notebook(vector, where):
     "A notebook with a hostile string in one place"
-    outputs = dict(
+    svg = f"<svg xmlns='http://www.w3.org/2000/svg'><title>{vector}</title></svg>"
+    shown = {
+        "html": {"text/html": f"<table><tr><td>{vector}</td></tr></table>"},
+        "markdown": {"text/markdown": vector},
+        "svg": {"image/svg+xml": svg},
+        "script": {"application/javascript": "alert(1)"},
+    }
+    outputs = {name: new_output("display_data", data=data) for name, data in shown.items()}
+    outputs |= dict(
         stream=new_output("stream", text=vector),
-        html=new_output("display_data", data={"text/html": f"<table><tr><td>{vector}</td></tr></table>"}),
         plain=new_output("execute_result", data={"text/plain": vector}, execution_count=1),
-        markdown=new_output("display_data", data={"text/markdown": vector}),
-        svg=new_output(
-            "display_data",
-            data={"image/svg+xml": f"<svg xmlns='http://www.w3.org/2000/svg'><title>{vector}</title></svg>"},
-        ),
         error=new_output("error", ename=vector, evalue=vector, traceback=[vector]),
-        script=new_output("display_data", data={"application/javascript": "alert(1)"}),
     )
     cell = (
         new_markdown_cell(vector, id="a")

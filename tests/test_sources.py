@@ -762,11 +762,9 @@ def test_a_snapshot_never_changes(tmp_path):
     first = snapshot(dict(t=df), tmp_path / "raw", facts)
     before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in (tmp_path / "raw").iterdir()}
     assert snapshot(dict(t=df), tmp_path / "raw", facts) == first
-    for tables, other in (
-        (dict(t=df[:5]), facts),
-        (dict(t=df), dict(t=facts["t"] | dict(sha256="b" * 64))),
-        (dict(t=df, u=df), facts | dict(u={})),
-    ):
+    of_other_bytes = dict(t=facts["t"] | dict(sha256="b" * 64))
+    fewer, more = (dict(t=df[:5]), facts), (dict(t=df, u=df), facts | dict(u={}))
+    for tables, other in (fewer, more, (dict(t=df), of_other_bytes)):
         with pytest.raises(FileExistsError, match="holds another snapshot"):
             snapshot(tables, tmp_path / "raw", other)
     assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in (tmp_path / "raw").iterdir()} == before

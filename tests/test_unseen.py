@@ -135,12 +135,10 @@ def seen(df):
     "Which of the checks behind the schema see a table, with the limits that the stages use"
     moved = compare(REFERENCE, df, LOOKED_AT)
     shifted = (moved.psi > 0.2) & (moved.psi > moved.noise)
-    return dict(
-        schema=len(validate(df, DICTIONARY)[1]) > 0,
-        distributions=bool((shifted | (moved.unseen > 0.01)).any()),
-        table=refused_table(df),
-        twins=label_noise(df, LOOKED_AT, df.late)["repeated"] > 0,
-    )
+    schema = len(validate(df, DICTIONARY)[1]) > 0
+    distributions = bool((shifted | (moved.unseen > 0.01)).any())
+    twins = label_noise(df, LOOKED_AT, df.late)["repeated"] > 0
+    return dict(schema=schema, distributions=distributions, table=refused_table(df), twins=twins)
 
 
 def counted(change, n):

@@ -22,16 +22,11 @@ def exported():
     when = pd.Timestamp("2024-01-03 08:15") + pd.to_timedelta(
         np.sort(r.integers(0, 300 * 24 * 4, N)) * 15, "min"
     )
-    return pd.DataFrame(
-        dict(
-            ref=[f"{10_000 + 7 * i:06d}" for i in range(N)],
-            when=when,
-            x=(r.normal(size=N) + y).round(3),
-            amount=(r.gamma(2, 900, N) + 1000).round(2),
-            region=r.choice(["north", "south", "east"], N),
-            y=y,
-        )
-    )
+    df = pd.DataFrame(dict(ref=[f"{10_000 + 7 * i:06d}" for i in range(N)], when=when))
+    df["x"] = (r.normal(size=N) + y).round(3)
+    df["amount"] = (r.gamma(2, 900, N) + 1000).round(2)
+    df["region"] = r.choice(["north", "south", "east"], N)
+    return df.assign(y=y)
 
 
 def written(df, **how):

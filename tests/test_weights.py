@@ -532,21 +532,15 @@ def test_the_study_weighs_its_rows():
     s = models["scores"]["linear"]
     w = case.valid.w.to_numpy()
     assert measure_score(case, case.valid, s)["value"] == pytest.approx(score("average_precision", y, s, w))
-    expected = score("average_precision", y, s, w) - score(
-        "average_precision", y, models["scores"]["rule"], w
-    )
-    assert measure_gain(case, case.valid, s, models["scores"]["rule"])["value"] == pytest.approx(expected)
+    rule = models["scores"]["rule"]
+    expected = score("average_precision", y, s, w) - score("average_precision", y, rule, w)
+    assert measure_gain(case, case.valid, s, rule)["value"] == pytest.approx(expected)
     assert measure_skill(case, s)["value"] == pytest.approx(2 * score("roc_auc", y, s, w) - 1)
     assert models["scores"]["constant"][0] == pytest.approx(np.average(train.late, weights=train.w))
     signal = measure_signal(case, models)
     assert signal["found"] and not signal["shuffled"]["above"]
-    twins = make_case(
-        pd.concat([train, train]).assign(late=[*train.late, *(1 - train.late)]),
-        valid,
-        problem,
-        fields,
-        StudySettings(n_boot=20),
-    )
+    twice = pd.concat([train, train]).assign(late=[*train.late, *(1 - train.late)])
+    twins = make_case(twice, valid, problem, fields, StudySettings(n_boot=20))
     assert conflict_bound(twins)["conflicting"] == 1.0
 
 
