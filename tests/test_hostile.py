@@ -1,7 +1,6 @@
 """What somebody else sends along: settings, queries, archives and files that are no files are held to what
 they are for"""
 
-import ast
 import bz2
 import gzip
 import hashlib
@@ -24,7 +23,6 @@ import pytest
 import assay.core.packed as packed
 import assay.data.parquet as parquet
 import assay.data.sources as sources
-from assay.commands import board, terminal
 from assay.core.functions import find_function, own_packages
 from assay.core.yaml import read_yaml
 from assay.data.example import make_flights
@@ -794,28 +792,3 @@ def test_control_honest_texts_with_shared_beginnings_are_read(tmp_path):
         column_encoding={"w": "DELTA_BYTE_ARRAY"},
     )
     assert load_source(dict(name="t", kind="parquet", url=tmp_path / "t.parquet"))[0].w.tolist() == words
-
-
-def bare_prints(path):
-    "Lines of a module that print without the cleaning of `tell`"
-    calls = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call))
-    return [f"{path.name}:{c.lineno}" for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
-
-
-def test_no_command_prints_what_people_wrote_without_a_look(tmp_path):
-    "A title may hold what clears the screen; only the module of the terminal prints. The control plants one"
-    folder = Path(terminal.__file__).parent
-    modules = [folder.parent / "cli.py", *folder.glob("*.py")]
-    assert [line for m in modules if m.name != "terminal.py" for line in bare_prints(m)] == []
-    planted = tmp_path / "planted.py"
-    planted.write_text("def told(title):\n    print(title)\n")
-    assert bare_prints(planted) == ["planted.py:2"]
-
-
-def test_a_title_that_steers_a_terminal_is_shown(capsys):
-    about = dict(title="Late\x1b[2J flights", question="Which\x9b2J?", decision="", moved="x\x1bc")
-    answer = dict(question="Good\x07?", verdict="go", tone="good", sentences=["by \x1b]0;me\x07"])
-    status = dict.fromkeys(("doubts", "questions", "asked", "stages", "stopped", "waivers", "stray"), [])
-    board.show_board(status | dict(about=about, answers=[answer], next="assay \x1b[8m repro"))
-    said = capsys.readouterr().out
-    assert not set(said) & set("\x1b\x9b\x07") and "Late\\x1b[2J flights" in said and "by \\x1b]0;me" in said
