@@ -18,7 +18,7 @@ from .commands.monitoring import monitor, rollback
 from .commands.new import new
 from .commands.project import audit, init, repro, run, status, verify
 from .commands.scoring import score, serve
-from .commands.terminal import Json, complain, print_json
+from .commands.terminal import Json, complain, print_json, tell
 from .commands.upkeep import answer, upgrade
 
 # %% ../nbs/95_cli.ipynb #8f4d5fcc
@@ -54,7 +54,7 @@ def _say_version(asked:bool):
     "Print the version, where it was asked for, and end"
     if not asked: return
     from assay import __version__
-    print(f'assay {__version__}')
+    tell(f'assay {__version__}')
     raise typer.Exit()
 
 _Version = Annotated[
@@ -75,7 +75,7 @@ def schema(name: Annotated[str, typer.Argument(help='problem, dictionary, params
     "Print the JSON Schema of a file: each key with its meaning, type, range and default."
     from assay.stages.schema import schema_text
     enter_root()
-    print(schema_text(name), end='')
+    tell(schema_text(name), end='')
 
 # %% ../nbs/95_cli.ipynb #d12f011e
 _EXTRAS = ('serve', 'research') # Extras of the package, the smaller one first
@@ -117,10 +117,10 @@ def merge(other: _Other = None, json_: Json = False):
     enter_root()
     found = merge_ledgers(other)
     if json_: return print_json(found)
-    for path in found['written']: print(f'{path}: merged')
-    for path in found['rerun']: print(f'{path}: taken away, `assay repro` makes it again')
-    for line in found['again']: print(f'sign again: {line}')
-    print('now: git add approvals, assay repro, and commit')
+    for path in found['written']: tell(f'{path}: merged')
+    for path in found['rerun']: tell(f'{path}: taken away, `assay repro` makes it again')
+    for line in found['again']: tell(f'sign again: {line}')
+    tell('now: git add approvals, assay repro, and commit')
 
 # %% ../nbs/95_cli.ipynb #4ee95c26
 from .commands.explaining import explain

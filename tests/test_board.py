@@ -1,5 +1,6 @@
 "The board shows the numbers of this problem, and no other's"
 
+import ast
 import json
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from markupsafe import escape
 
 import assay
 from assay.cli import app
+from assay.commands import board, terminal
 from assay.commands.board import edited_parts, load_status
 from assay.core.artifacts import metric, metrics_path, place, write_json, write_metrics
 from assay.core.keys import write_agreed
@@ -189,3 +191,28 @@ def test_the_help_says_each_command_in_full_and_the_version_is_told():
     assert "..." not in said.partition(" Start:")[2]
     at = [said.index(f" {part}: ") for part in ("Start", "Run", "Decide", "Serve", "Look")]
     assert at == sorted(at) and " More: " not in said  # each command stands below one of the five
+
+
+def bare_prints(path):
+    "Lines of a module that print without the cleaning of `tell`"
+    calls = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call))
+    return [f"{path.name}:{c.lineno}" for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
+
+
+def test_no_command_prints_what_people_wrote_without_a_look(tmp_path):
+    "A title may hold what clears the screen; only the module of the terminal prints. The control plants one"
+    folder = Path(terminal.__file__).parent
+    modules = [folder.parent / "cli.py", *folder.glob("*.py")]
+    assert [line for m in modules if m.name != "terminal.py" for line in bare_prints(m)] == []
+    planted = tmp_path / "planted.py"
+    planted.write_text("def told(title):\n    print(title)\n")
+    assert bare_prints(planted) == ["planted.py:2"]
+
+
+def test_a_title_that_steers_a_terminal_is_shown(capsys):
+    about = dict(title="Late\x1b[2J flights", question="Which\x9b2J?", decision="", moved="x\x1bc")
+    answer = dict(question="Good\x07?", verdict="go", tone="good", sentences=["by \x1b]0;me\x07"])
+    status = dict.fromkeys(("doubts", "questions", "asked", "stages", "stopped", "waivers", "stray"), [])
+    board.show_board(status | dict(about=about, answers=[answer], next="assay \x1b[8m repro"))
+    said = capsys.readouterr().out
+    assert not set(said) & set("\x1b\x9b\x07") and "Late\\x1b[2J flights" in said and "by \\x1b]0;me" in said

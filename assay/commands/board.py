@@ -8,7 +8,7 @@ __all__ = ['edited_parts', 'changed_stages', 'load_status', 'next_to_do', 'show_
 # %% ../../nbs/commands/01_board.ipynb #00b3515f
 import json, subprocess, sys
 
-from .terminal import coloured, make_console
+from .terminal import coloured, make_console, written
 
 # %% ../../nbs/commands/01_board.ipynb #6269115e
 def edited_parts()->dict: # Stage to those parts
@@ -143,9 +143,10 @@ def _print_waiver(console, w):
 def _print_about(console, about):
     "Print what the front page says first: the question, the decision, and a criterion that was moved"
     from rich.text import Text
-    console.print(Text(about['title'], 'bold'))
-    for said in filter(None, (about['question'], about['decision'])): console.print(Text(said))
-    if about['moved']: console.print(Text.assemble(coloured('bar moved', 'bad'), f": {about['moved']}"))
+    console.print(written(about['title'], 'bold'))
+    for said in filter(None, (about['question'], about['decision'])): console.print(written(said))
+    if about['moved']:
+        console.print(Text.assemble(coloured('bar moved', 'bad'), written(f": {about['moved']}")))
     console.print()
 
 def _more_answers(asked):
@@ -155,10 +156,9 @@ def _more_answers(asked):
 
 def _print_answer(console, answer):
     "Print one question of the front page with its answer"
-    from rich.text import Text
     said = coloured(answer['verdict'], answer['tone'])
-    console.print(Text.assemble((answer['question'], 'bold'), ' ', said))
-    for sentence in answer['sentences']: console.print(Text(f'  {sentence}'))
+    console.print(written(answer['question'], 'bold'), said)
+    for sentence in answer['sentences']: console.print(written(f'  {sentence}'))
 
 def _board_cells(r):
     "The cells of one stage, in the colours of what they say"

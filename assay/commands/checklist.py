@@ -12,7 +12,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..core.artifacts import enter_root
-from .terminal import Json, complete_item, print_json, show_rows, stop
+from .terminal import Json, complete_item, print_json, show_rows, stop, tell, written
 
 # %% ../../nbs/commands/03_checklist.ipynb #6a47c6f4
 def _named(rows, names):
@@ -36,18 +36,17 @@ _COLUMNS = ('id', 'status', 'text', 'evidence', 'next')
 
 def _link(evidence):
     "A reference to evidence, short, and a link where the terminal knows links"
-    from rich.text import Text
     from assay.release.readiness import evidence_label
     if not evidence: return ''
     path = Path(evidence.partition('#')[0])
-    return Text(evidence_label(evidence), style=f'link {path.resolve().as_uri()}' if path.exists() else '')
+    return written(evidence_label(evidence), f'link {path.resolve().as_uri()}' if path.exists() else '')
 
 def _explain(rows):
     "Print rows one by one, with all that is known"
     for r in rows:
-        print(f"{r['id']}  {r['status']}  {r['text']}")
+        tell(f"{r['id']}  {r['status']}  {r['text']}")
         for k in ('rule', 'owner', 'kind', 'why', 'evidence', 'next'):
-            if r[k]: print(f'  {k:9} {r[k]}')
+            if r[k]: tell(f'  {k:9} {r[k]}')
 
 # %% ../../nbs/commands/03_checklist.ipynb #24b924e8
 _Item = Annotated[Optional[list[str]], typer.Option(

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ..core.artifacts import enter_root, given_path
-from .terminal import Json, complete_open, option, print_json, show_rows
+from .terminal import Json, complete_open, option, print_json, show_rows, tell
 
 # %% ../../nbs/commands/04_decisions.ipynb #b50ff6e0
 Key = Annotated[Path, typer.Option(help='File with your private key; `assay key` makes one.')]
@@ -27,13 +27,13 @@ def _tell_page():
     from assay.site.whole import renew_decisions
     try: renew_decisions()
     except (ValueError, OSError) as e:
-        print(f'reports/decisions.html was not renewed: {e}', file=sys.stderr)
+        tell(f'reports/decisions.html was not renewed: {e}', file=sys.stderr)
 
 def _tell(entry, sentences, json_):
     "Say what was signed: the signed line for a machine, or sentences"
     _tell_page()
     if json_: print_json(entry)
-    else: print(*sentences, sep='\n')
+    else: tell(*sentences, sep='\n')
 
 def _who(e):
     "Who signed a line; the root is named as such"
@@ -116,8 +116,8 @@ def _show_keys(json_):
     if json_: print_json(keys)
     elif keys: show_rows(list(map(_key_row, keys)), ('id', 'name', 'role', 'root', 'state'))
     else:
-        print('no key is enrolled; the first one becomes the root: '
-              'assay key --out FILE --name NAME --role ROLE')
+        tell('no key is enrolled; the first one becomes the root: '
+             'assay key --out FILE --name NAME --role ROLE')
 
 def _made_key(id, out, name, role):
     "A new pair for a machine; `counts` says whether the chain knows it"
@@ -133,13 +133,13 @@ def _make_key(out, name, role, signer, json_=False):
     from assay.release.signers import new_key, public_half
     id = new_key(out, name, role, signer)
     if json_: return print_json(_made_key(id, out, name, role))
-    print(f'key {id} for {name}, {role}: private half in {out}')
+    tell(f'key {id} for {name}, {role}: private half in {out}')
     if id not in load_keys():
         options = ['--public', public_half(out), '--name', name, '--role', role, '--key']
         words = shlex.join(['assay', 'key', *options])
-        return print(f"it does not count yet; the root or a product owner enrols it: {words} FILE")
+        return tell(f"it does not count yet; the root or a product owner enrols it: {words} FILE")
     root = 'it is the root, which signs itself; ' if load_keys()[id]['root'] else ''
-    print(f'{root}commit approvals/')
+    tell(f'{root}commit approvals/')
 
 # %% ../../nbs/commands/04_decisions.ipynb #7df06879
 _Out = option(

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ..core.artifacts import enter_root, given_path, write_text
-from .terminal import Json, check_replaceable, option, print_json
+from .terminal import Json, check_replaceable, option, print_json, tell
 
 # %% ../../nbs/commands/11_diff.ipynb #65e11b34
 _MARK = '<meta name="generator" content="assay diff">'
@@ -53,5 +53,5 @@ def diff(a: _Before, b: _After = '.', json_: Json = False, html: _Html = None):
     changes = compare_releases(was, now)
     if page: write_text(page, difference_page(was, now))
     if json_: print_json(difference_for_machines(was, now, changes))
-    elif page: print(f'comparison: {page}')
-    else: print(difference_in_words(was, now, changes), end='')
+    elif page: tell(f'comparison: {page}')
+    else: tell(difference_in_words(was, now, changes), end='')

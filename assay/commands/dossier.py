@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ..core.artifacts import atomic_write, enter_root, given_path, place, write_text
-from .terminal import Json, check_replaceable, option, print_json
+from .terminal import Json, check_replaceable, option, print_json, tell
 
 # %% ../../nbs/commands/10_dossier.ipynb #315d7f9e
 _MARK = '<meta name="generator" content="assay dossier">'
@@ -97,4 +97,4 @@ def dossier(to: _To = None, pdf: _Pdf = False, json_: Json = False):
     if printed: print_page(page, printed, browser)
     made = {kind: str(_said(path)) for kind,path in dict(dossier=page, printed=printed).items() if path}
     if json_: print_json(made)
-    else: print(*(f'{kind}: {path}' for kind,path in made.items()), sep='\n')
+    else: tell(*(f'{kind}: {path}' for kind,path in made.items()), sep='\n')

@@ -13,7 +13,7 @@ import typer
 
 from ..core.artifacts import enter_root
 from .scoring import served_bundle
-from .terminal import Json, print_json, show_rows
+from .terminal import Json, print_json, show_rows, tell
 
 # %% ../../nbs/commands/09_explaining.ipynb #a7af9519
 def find_prediction(
@@ -118,8 +118,8 @@ def _print_why(why):
     "The contributions as a table, and how to turn the decision where the model decides one"
     error = 'exact' if why['exact'] else 'from random orders, with its error'
     called = f"probability of {why['of']}" if why['of'] else 'score'
-    print(f"{why['id']}: {called} {why['score']:.4g}; contributions in {why['unit']} ({error}), "
-          f"compared with {why['usual_rows']} training rows")
+    tell(f"{why['id']}: {called} {why['score']:.4g}; contributions in {why['unit']} ({error}), "
+         f"compared with {why['usual_rows']} training rows")
     rows = [_contribution_row(c) for c in why['contributions']]
     show_rows(rows, ('column', 'value', 'contribution', 'error'))
     if why['unit'] == _OF_NUMBER: return # a number decides nothing by itself
@@ -129,12 +129,12 @@ def _print_flip(flip, of, called):
     "How to turn the decision"
     if flip:
         turns = f", from {flip['decided_before']} to {flip['decided_after']}" if of else ''
-        print(
+        tell(
             f"the smallest change of one column that turns the decision{turns}: "
             f"{flip['column']} from {flip['old']} to {flip['new']}, {called} {flip['after']:.4g}; "
             'the other columns stay as they are, so such a row need not exist'
         )
-    else: print('no change of a single column turns the decision')
+    else: tell('no change of a single column turns the decision')
 
 def explain(id: _Id, as_json: Json = False):
     "Say why one served prediction got its score, and what would turn the decision."

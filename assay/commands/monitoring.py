@@ -6,12 +6,13 @@
 __all__ = ['monitor', 'rollback']
 
 # %% ../../nbs/commands/06_monitoring.ipynb #ef145088
+import sys
 from pathlib import Path
 
 from ..core.artifacts import enter_root
 from ..core.shapes import count_of
 from .scoring import accepted, laid_out, served_bundle, whole_path
-from .terminal import Json, option, print_json, show_rows, stop
+from .terminal import Json, option, print_json, show_rows, stop, tell
 
 # %% ../../nbs/commands/06_monitoring.ipynb #0ca2329c
 def _moments_of(table, kept, time):
@@ -142,42 +143,42 @@ def _realised_told(realised, metric):
 def _tell_weeks(found):
     "Print how many outcomes are known, and what the weeks say"
     from assay.monitoring.decide import LEAST_ROWS
-    print(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
-    if told := _realised_told(found['realised'], found['metric']): print(told)
+    tell(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
+    if told := _realised_told(found['realised'], found['metric']): tell(told)
     for r in _all_weeks(found):
         seen = f"{count_of(r['n'], 'prediction')}, {count_of(r['known'], 'outcome')}"
-        print(f"week from {r['week']}: {seen}: {r['decision']} ({r['why']})")
+        tell(f"week from {r['week']}: {seen}: {r['decision']} ({r['why']})")
     if not found['weeks']:
-        print(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
-    if found['others']: print(f"left out: {count_of(found['others'], 'prediction')} of other bundles")
-    if found['again']: print(f"asked for again, and counted once: {count_of(found['again'], 'prediction')}")
-    if found['hours']: print(f"parts of days: {found['hours']}")
+        tell(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
+    if found['others']: tell(f"left out: {count_of(found['others'], 'prediction')} of other bundles")
+    if found['again']: tell(f"asked for again, and counted once: {count_of(found['again'], 'prediction')}")
+    if found['hours']: tell(f"parts of days: {found['hours']}")
     if found['undated']:
-        print(f"without a moment: {count_of(found['undated'], 'prediction')}; where no other has one either, "
-              'rows count as independent, and alarms are more frequent than promised')
+        tell(f"without a moment: {count_of(found['undated'], 'prediction')}; where no other has one either, "
+             'rows count as independent, and alarms are more frequent than promised')
 
 def _tell_nothing(name, json_):
     "Say that a table has no rows: no decision follows from it, and somebody has to look at the feed"
     why = f'{name} has a header and no rows, so nothing can be compared; look at the feed'
     if json_: print_json(dict(n=0, decision=None, why=why))
-    else: print(f'0 predictions: {why}')
+    else: tell(f'0 predictions: {why}')
     return 1
 
 def _tell_pass(found, groups):
     "Print a monitoring pass for a person"
     drift = found['drift']
-    print(f"{count_of(found['n'], 'prediction')}: {found['decision']} ({found['why']})")
+    tell(f"{count_of(found['n'], 'prediction')}: {found['decision']} ({found['why']})")
     shown = ['column', 'moved', 'distance', 'usual', 'psi', 'missing_reference', 'missing']
     show_rows(drift[drift.drifted].round(4).to_dict('records'), shown)
     _tell_weeks(found)
-    print(f"groups: {groups['why']}; drift without cause alarms in {drift.rate.max():.1%} of windows; "
-          f"intervals are resampled by {found['resampled']}")
+    tell(f"groups: {groups['why']}; drift without cause alarms in {drift.rate.max():.1%} of windows; "
+         f"intervals are resampled by {found['resampled']}")
 
 def _tell_monitoring(found, json_):
     "Print a monitoring pass; exit code 1 where something has to be done"
     from assay.core.artifacts import to_json
     groups = found.get('groups', dict(status='unanswered', why='no outcome is known yet'))
-    if json_: print(to_json(_monitoring_as_json(found, groups)), end='')
+    if json_: sys.stdout.write(to_json(_monitoring_as_json(found, groups)))
     else: _tell_pass(found, groups)
     return 0 if found['decision'] in ('keep', 'watch') and groups['status'] != 'fail' else 1
 
@@ -210,5 +211,5 @@ def rollback(json_: Json = False):
     enter_root()
     found = point()
     if json_: return print_json(found)
-    print(f"the service will load bundle {found['identity'][:12]} from {found['folder']}; "
-          "restart it: assay serve")
+    tell(f"the service will load bundle {found['identity'][:12]} from {found['folder']}; "
+         "restart it: assay serve")

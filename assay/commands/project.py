@@ -13,7 +13,7 @@ import typer
 
 from ..core.artifacts import enter_root, given_path
 from .board import changed_stages, load_status, show_board
-from .terminal import Json, complain, complete_stage, option, stop
+from .terminal import Json, complain, complete_stage, option, stop, tell
 from .terminal import make_console, print_differences, print_json
 
 # %% ../../nbs/commands/02_project.ipynb #a35f76e9
@@ -143,7 +143,7 @@ def verify(json_: Json = False):
     else:
         print_differences(found)
         differ = f'{len(found)} differ; `assay repro` makes outputs again, git restores the rest'
-        print(differ if found else 'every artefact is as it was recorded')
+        tell(differ if found else 'every artefact is as it was recorded')
     stop(1 if found else 0)
 
 # %% ../../nbs/commands/02_project.ipynb #aa269ef3
@@ -157,5 +157,5 @@ def audit(json_: Json = False):
     if json_: print_json(found)
     else:
         print_differences(differs)
-        print(f"{found['compared']} hashes compared, {len(differs)} differ")
+        tell(f"{found['compared']} hashes compared, {len(differs)} differ")
     stop(1 if differs else 0)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ..core.artifacts import enter_root, given_path
-from .terminal import option, stop
+from .terminal import option, stop, tell
 
 # %% ../../nbs/commands/05_scoring.ipynb #ff9963d4
 _Host = Annotated[str, typer.Option(help='Address to listen on.')]
@@ -43,7 +43,7 @@ def served_bundle()->tuple: # The bundle, and the `assay.package.batch.Reading` 
     from assay.release.approval import serving_folder
     bundle = load_bundle(serving_folder())
     reading = reading_of(bundle)
-    if reading.doubt: print(reading.doubt, file=sys.stderr)
+    if reading.doubt: tell(reading.doubt, file=sys.stderr)
     return bundle, reading
 
 # %% ../../nbs/commands/05_scoring.ipynb #e0c18957
@@ -54,7 +54,7 @@ def laid_out(
     "How a table is read that may have lines before the names of its columns"
     from assay.package.batch import as_laid_out
     res, notes = as_laid_out(reading, path)
-    for note in notes: print(note, file=sys.stderr)
+    for note in notes: tell(note, file=sys.stderr)
     return res
 
 def accepted(
@@ -65,7 +65,7 @@ def accepted(
     "The rows that the API would answer, and what it would refuse: row, column and rule; tells how many"
     from assay.package.batch import part_rows
     kept, listed, said = part_rows(bundle, df, id)
-    if said: print(*said, sep='\n  ', file=sys.stderr)
+    if said: tell(*said, sep='\n  ', file=sys.stderr)
     return kept, listed
 
 # %% ../../nbs/commands/05_scoring.ipynb #74a71fc8
@@ -79,7 +79,7 @@ _Refused = option(Path, 'Parquet file for what was refused: the row, the column 
 def _print_scores(found, out):
     "Write scores to a file, or print them as CSV"
     from assay.core.artifacts import write_table
-    if out: print(f'{len(found)} scores in {write_table(found, out)}')
+    if out: tell(f'{len(found)} scores in {write_table(found, out)}')
     else: csv.writer(sys.stdout).writerows([found.columns, *found.itertuples(index=False)])
 
 # %% ../../nbs/commands/05_scoring.ipynb #82c1ba41

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Json', 'WIDEST', 'STYLES', 'option', 'complete_stage', 'complete_item', 'complete_open', 'print_json',
-           'without_control', 'make_console', 'coloured', 'show_rows', 'print_differences', 'check_replaceable', 'stop',
-           'complain']
+           'without_control', 'tell', 'make_console', 'written', 'coloured', 'show_rows', 'print_differences',
+           'check_replaceable', 'stop', 'complain']
 
 # %% ../../nbs/commands/00_terminal.ipynb #1287887f
 import json, re, sys
@@ -75,6 +75,15 @@ def without_control(
     "A text that a terminal shows and does not obey"
     return _CONTROL.sub(lambda m: f'\\x{ord(m[0]):02x}', str(text))
 
+def tell(
+    *said, # Texts, parts of which people may have written
+    sep:str=' ', # What stands between them
+    end:str='\n', # What stands behind the last
+    file=None, # Where to; standard output by default
+)->None:
+    "Print texts so that a terminal shows them and does not obey"
+    print(*map(without_control, said), sep=sep, end=end, file=file)
+
 WIDEST = 10_000 # Columns of what is not a terminal: nothing wraps in a pipe or a file
 
 def make_console(): # `rich.console.Console`
@@ -92,13 +101,20 @@ def make_console(): # `rich.console.Console`
 
 STYLES = dict(good='green', bad='bold red', open='yellow') # Tone of a verdict to its colour
 
+def written(
+    text:str, # What people wrote, such as a title
+    style:str='', # Its style, such as `bold`
+): # `rich.text.Text`
+    "A text that a terminal shows and does not obey, in a style"
+    from rich.text import Text
+    return Text(without_control(text), style=style)
+
 def coloured(
     text:str, # What is said, such as a verdict
     tone:str, # `good`, `bad` or `open`, from `assay.site.report.tone`
 ): # `rich.text.Text`
     "A text in the colour of its tone"
-    from rich.text import Text
-    return Text(without_control(text), style=STYLES[tone])
+    return written(text, STYLES[tone])
 
 def _terminal_cells(r, columns):
     "The cells of a row for the terminal; a link stays a link"
@@ -121,7 +137,7 @@ def print_differences(
     rows:list, # Mappings with `path` and `what`
 )->None:
     "Print how files differ from their record, one path a line"
-    for d in rows: print(f"{d['path']}: {d['what']}")
+    for d in rows: tell(f"{d['path']}: {d['what']}")
 
 # %% ../../nbs/commands/00_terminal.ipynb #343964ef
 _HEAD = 2000 # Characters in which the mark of a page stands
@@ -151,5 +167,5 @@ def complain(
     code:int=1, # The exit code that follows
 )->int: # That exit code
     "Tell an error on standard error"
-    print(f'error: {without_control(error)}', file=sys.stderr)
+    tell(f'error: {error}', file=sys.stderr)
     return code

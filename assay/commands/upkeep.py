@@ -11,7 +11,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..core.artifacts import enter_root
-from .terminal import Json, option, print_json, stop
+from .terminal import Json, option, print_json, stop, tell
 
 # %% ../../nbs/commands/08_upkeep.ipynb #60037bf7
 _Favour = Annotated[str, typer.Option('--conflict',
@@ -30,7 +30,7 @@ def upgrade(dry_run: _Dry = False, conflict: _Favour = 'yours', package: _NewPac
     enter_root()
     plan, runs = upgrade_project(conflict, package, dry_run)
     if json_: print_json(upgrade_json(plan, runs))
-    else: print('\n'.join(upgrade_lines(plan, runs)))
+    else: tell('\n'.join(upgrade_lines(plan, runs)))
     stop(1 if plan.n_conflicts() else 0)
 
 # %% ../../nbs/commands/08_upkeep.ipynb #65dd3dc8
@@ -49,7 +49,7 @@ _Because = option(str, 'Why a success criterion is set so; kept with --by.', '--
 def _write_answer(key, value, by, because):
     "One answer, without a form"
     from assay.project.answers import answered_line
-    print(answered_line(key, value, by or '', because or ''))
+    tell(answered_line(key, value, by or '', because or ''))
 
 def _described():
     "What the dictionary says of the columns; nothing where it cannot be read, which the stages tell"
@@ -78,6 +78,6 @@ def answer(key: _AnswerKey = None, value: _AnswerValue = None, by: _By = None,
     if value is not None: return _write_answer(key, value, by, because)
     found = _open_answers(key)
     if json_: print_json(questions_json(found))
-    elif notebook: print(f'wrote {write_answers_notebook(found)}: open it in JupyterLab')
-    elif not found: print(f"nothing is open; {', '.join(SILENT)} have defaults, and may be answered too")
+    elif notebook: tell(f'wrote {write_answers_notebook(found)}: open it in JupyterLab')
+    elif not found: tell(f"nothing is open; {', '.join(SILENT)} have defaults, and may be answered too")
     else: fill_in(found, input, by or '')

@@ -110,7 +110,7 @@ def leakage_evidence(
         score, clue = _scores(df[c], y, blocks, resamples)
         near = nearness(df[c], outcomes, label.task, score, clue, half)
         res[c] = dict(score=score, clue=clue, near=near, skill=skills[c])
-        res[c] |= dict(names_row=_names_row(c, df[c] if whole is None else whole[c]))
+        res[c] |= dict(names_row=clue is not None and _names_row(c, (df if whole is None else whole)[c]))
         res[c] |= dict(later=later_share(df[c], moments), clock=is_clock(df[c]))
         res[c] |= dict(built=built.get(c, ''), new=c in new, of_number=label.task == 'regression')
     return add_clues(res, df, label, part, resamples.seed)
