@@ -77,8 +77,8 @@ def find_codes(
 
 # %% ../../nbs/data/21_sentinels.ipynb #069a644a
 # A day far from all that people write down, in any order of day, month and year
-FAR_DAY = (r'^(?:0(?!000)\d{3}|2[2-9]\d\d|[3-9]\d{3})[-/.]\d\d?[-/.]\d\d?(?:\D.*)?$'
-           r'|^\d\d?[-/. ]\w{1,9}[-/. ](?:9999|2999)(?:\D.*)?$')
+FAR_DAY = (r'^(?:0\d{3}|2[2-9]\d\d|[3-9]\d{3})[-/.]\d\d?[-/.]\d\d?(?:\D.*)?$'
+           r'|^\d\d?[-/. ]\w{1,9}[-/. ](?:9999|2999|0000)(?:\D.*)?$')
 
 def far_days(
     s:pd.Series, # A column of text
