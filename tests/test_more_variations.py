@@ -428,7 +428,7 @@ def test_a_few_russian_classes_are_read_in_the_usual_encoding(tmp_path):
 
 
 def test_words_for_none_are_the_same_among_amounts_and_moments(tmp_path):
-    "One list of them, in any case"
+    "In any case of their letters"
     for word in ("unknown", "NULL", "#N/A", "Keine Angabe", "<NA>"):
         table = parts()
         table.insert(0, "shipped", DAYS.strftime("%Y-%m-%d"))

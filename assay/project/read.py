@@ -20,16 +20,16 @@ from ..responsible.privacy import find_personal
 from ..data.parquet import parquet_facts, sample_parquet
 from ..data.delimited import Layout, column_of_byte, bad_lines, encoding_of, line_of_row
 from ..data.layout import find_layout, late_letters, total_row
-from ..data.written import NO_VALUE as _NO_VALUE
 from ..data.sentinels import FAR_DAY, far_days, find_codes
 from ..data.sources import csv_file, kind_of_file, load_source
 from ..data.written import (
     FEW_LEVELS, ISO, MOST, NUMBERS, Written, digits_of, guess_format, guess_period, way_of)
 
 # %% ../../nbs/project/00_read.ipynb #f95a54e1
-_OF_PROGRAMS = ('n/a', '#n/a', '#null!', '#div/0!', '#value!', '#num!', '<na>') # Beside the words of people
-# Words for no value among amounts and moments, in small letters; the words of people are in `NO_VALUE`
-MISSING_WORDS = (*_NO_VALUE, *_OF_PROGRAMS)
+# What programs write for no value, in small letters; the words of people are in `data.written.NO_VALUE`
+MISSING_WORDS = (
+    'na', 'n/a', '#n/a', '<na>', 'nan', 'null', 'none', '\\n', '-', '--', '?', '.',
+    '#null!', '#div/0!', '#value!', '#num!')
 
 def _says_missing(s): return s.str.strip().str.lower().isin(MISSING_WORDS)
 
