@@ -104,8 +104,9 @@ def _is_russian(sample):
     small = [c for c in letters if c.islower()]
     vowels = [c for c in letters if c.lower() in 'аеёиоуыэюя']
     whole = sample.decode('cp1251', 'replace')
-    has_case = _RARE_CASE.search(whole) is None and 2*len(small) > len(letters)
-    return has_case and len(vowels) > _FEW_VOWELS*len(letters)
+    is_small = 2*len(small) > len(letters)
+    if not is_small or _RARE_CASE.search(whole): return False
+    return len(vowels) > _FEW_VOWELS*len(letters)
 
 def _detect_encoding(sample):
     "Name of the encoding of some bytes"
@@ -319,8 +320,8 @@ def _read(reader, text, numbers):
     whole = [c for c in df if c not in {*text, *numbers} and _are_whole(df[c])]
     codes = reader.codes(whole, _CODE, **more) if whole else []
     like_others = any(_holds_names(df[c]) for c in df)
-    powers = [c for c in whole if c not in codes and df[c].dtype.kind == 'f'
-              and (like_others or _OF_NAMES.search(str(c)))]
+    def may_name(c): return df[c].dtype.kind == 'f' and (like_others or _OF_NAMES.search(str(c)))
+    powers = [c for c in whole if c not in codes and may_name(c)]
     named = reader.codes(powers, _POWER, .5, **more) if powers else []
     loose = [c for c in whole if c not in [*codes, *named] and _loses_digits(df[c])]
     long = [c for c in df if _holds_long(df[c])]
@@ -339,7 +340,8 @@ def _read(reader, text, numbers):
             "'numbers' of the source"
         )
     if not codes and not named and not long: return df, notes
-    return reader.read(**more | dict(dtype=dict.fromkeys([*text, *codes, *named, *long], 'str'))), notes
+    texts = dict.fromkeys([*text, *codes, *named, *long], 'str')
+    return reader.read(**more | dict(dtype=texts)), notes
 
 def _longest_row(file, found):
     "The error about the first row that is longer than the header; None where there is none"
