@@ -347,3 +347,93 @@ def test_a_code_for_missing_is_quoted_as_it_stands_in_the_file(tmp_path):
     drafted = propose(tmp_path / "repairs.csv", "hours", Options(reading=Reading(missing=("999,00",))))
     assert drafted.dictionary["hours"].high < 100
     assert not any("code for missing" in n for n in drafted.notes)
+
+
+# ---------------------------------------------------------------- exports of SAP, hospitals, sensors, surveys
+
+
+def parts(n=400):
+    "Parts with a weight, and whether one was late"
+    r = np.random.default_rng(9)
+    weight = r.gamma(3, 4, n).round(2)
+    late = (weight + r.normal(0, 6, n) > 12).astype(int)
+    return pd.DataFrame({"weight": weight, "late": late})
+
+
+DAYS = pd.date_range("2023-01-01", periods=400, freq="13h")
+EVERY_FIFTH = np.arange(400) % 5 == 0
+
+
+def drafted(df, tmp_path, name="export.csv", **how):
+    "The draft of a table as it was exported, and what its notes say"
+    df.to_csv(tmp_path / name, index=False, **how)
+    d = propose(tmp_path / name, df.columns[-1])
+    return d, " ".join(d.notes)
+
+
+def test_names_of_digits_around_an_e_are_no_powers_of_ten(tmp_path):
+    "`12e3` names a part; the control are powers in a column of amounts"
+    r = np.random.default_rng(1)
+    table = parts()
+    table.insert(0, "part", [f"{a}e{b}" for a, b in zip(r.integers(1, 99, 400), r.integers(1, 9, 400))])
+    table.insert(1, "force", [f"{v}e3" for v in r.integers(1, 900, 400)])
+    d, said = drafted(table, tmp_path)
+    assert (d.dictionary["part"].kind, d.dictionary["force"].kind) == ("text", "integer")
+    assert "'part'] hold texts such as 12e3, so they are codes" in said
+
+
+def test_whole_days_are_moments_whatever_their_column_is_called_and_0_is_no_day(tmp_path):
+    "As SAP writes them; the control are whole numbers of eight digits that are no days"
+    due = np.where(EVERY_FIFTH, "0", (DAYS + pd.Timedelta(days=9)).strftime("%Y%m%d"))
+    table = parts()
+    table.insert(0, "ERDAT", DAYS.strftime("%Y%m%d"))
+    table.insert(1, "GLTRP", due)
+    table.insert(2, "BELNR", 20230000 + np.random.default_rng(2).permutation(400))
+    d, said = drafted(table, tmp_path, sep=";")
+    assert [d.dictionary[c].kind for c in ("ERDAT", "GLTRP")] == ["time", "time"]
+    assert d.dictionary["BELNR"].kind != "time"
+    assert d.data["source"]["missing"]["GLTRP"] == ["0"]
+
+
+def test_days_of_zeros_are_no_days(tmp_path):
+    "As a database and SAP write them where there is none"
+    closed = DAYS + pd.Timedelta(days=2)
+    for zero, way in (("0000-00-00 00:00:00", "%Y-%m-%d %H:%M:%S"), ("00.00.0000", "%d.%m.%Y")):
+        table = parts()
+        table.insert(0, "closed", np.where(EVERY_FIFTH, zero, closed.strftime(way)))
+        d, _ = drafted(table, tmp_path)
+        assert d.dictionary["closed"].kind == "time", zero
+        assert d.data["source"]["missing"]["closed"] == [zero]
+
+
+RUSSIAN = ["cp1251", "cp866", "koi8-r"]
+
+
+@pytest.mark.parametrize("encoding", RUSSIAN)
+def test_russian_words_are_read_in_their_encoding(tmp_path, encoding):
+    "In the names of columns too; the controls are encodings that hold the same bytes as other letters"
+    town = np.random.default_rng(3).choice(["Москва", "Казань", "Самара"], 400)
+    table = parts().rename(columns={"weight": "номер"})
+    table.insert(1, "город", town)
+    table["итог"] = np.where(table.pop("late") == 1, "отказ", "одобрено")
+    d, said = drafted(table, tmp_path, encoding=encoding)
+    assert [pair[0] for pair in d.data["source"]["recode"][d.problem["target"]]] == ["одобрено", "отказ"]
+    assert "in column 'номер'" in said
+
+
+def test_a_few_russian_classes_are_read_in_the_usual_encoding(tmp_path):
+    table = parts().drop(columns="late")
+    table["answer"] = np.random.default_rng(4).choice(["да", "нет", "нд"], 400)
+    d, _ = drafted(table, tmp_path, encoding="cp1251")
+    assert sorted(d.dictionary["answer"].categories) == ["да", "нд", "нет"]
+
+
+def test_words_for_none_are_the_same_among_amounts_and_moments(tmp_path):
+    "In any case of their letters"
+    for word in ("unknown", "NULL", "#N/A", "Keine Angabe", "<NA>"):
+        table = parts()
+        table.insert(0, "shipped", DAYS.strftime("%Y-%m-%d"))
+        table = table.astype(dict(weight=str))
+        table.loc[::9, ["shipped", "weight"]] = word
+        d, _ = drafted(table, tmp_path)
+        assert (d.dictionary["shipped"].kind, d.dictionary["weight"].kind) == ("time", "number"), word

@@ -90,6 +90,24 @@ def _is_western(sample):
     n_ascii = sum(c.isascii() for c in words)
     return not _NO_WESTERN.search(text) and 2*n_ascii >= len(words)
 
+_CYRILLIC = ('cp1125', 'cp866', 'cp855', 'mac_cyrillic', 'koi8_r', 'koi8_u', 'iso8859_5', 'cp1251')
+_RARE_CASE = re.compile(r'[а-яё][А-ЯЁ]') # A capital within a word
+_FEW_VOWELS = .2 # Share of vowels that Russian has more of
+
+def _is_russian(sample):
+    """Is it Cyrillic text in cp1251, by far the most frequent of the encodings that hold it?
+
+    In cp1251 a text of another page has signs, capitals within words, or hardly a vowel."""
+    text = ''.join(c for c in sample.decode('cp1251', 'replace') if c > '\x7f')
+    letters = re.findall(r'[А-яЁё]', text)
+    if not letters or len(re.findall(r'[^А-яЁё№«»–—…\xa0]', text)): return False
+    small = [c for c in letters if c.islower()]
+    vowels = [c for c in letters if c.lower() in 'аеёиоуыэюя']
+    whole = sample.decode('cp1251', 'replace')
+    is_small = 2*len(small) > len(letters)
+    if not is_small or _RARE_CASE.search(whole): return False
+    return len(vowels) > _FEW_VOWELS*len(letters)
+
 def _detect_encoding(sample):
     "Name of the encoding of some bytes"
     if mark := next((e for b,e in _MARKS.items() if sample.startswith(b)), None): return mark
@@ -105,6 +123,7 @@ def _detect_encoding(sample):
     except UnicodeDecodeError:
         if _is_western(sample): return 'cp1252'
         found = list(from_bytes(sample))
+    if (not found or found[0].encoding in _CYRILLIC) and _is_russian(sample): return 'cp1251'
     if not found:
         raise ValueError(
             "the encoding of the CSV source cannot be detected; name it as 'encoding', such as 'cp1252'"
@@ -245,19 +264,30 @@ class _Reader:
     def read(self, **more):
         with self.file.bytes() as f: return pd.read_csv(f, **self.options | more)
 
-    def codes(self, names, pattern, **more):
-        "Those of the columns in which a text begins like a code"
-        found = set()
+    def codes(self, names, pattern, least=0, **more):
+        "Those of the columns in which more than a share of the texts begin like a code"
+        found, n_texts = dict.fromkeys(names, 0), 0
         with (
             self.file.bytes() as f,
             pd.read_csv(
                 f, **self.options | more | dict(usecols=names, dtype='str', chunksize=100_000)
             ) as chunks,
         ):
-            for part in chunks: found |= {c for c in names if part[c].str.match(pattern).any()}
-        return [c for c in names if c in found]
+            for part in chunks:
+                n_texts += len(part)
+                for c in names: found[c] += int(part[c].str.match(pattern).sum())
+        return [c for c in names if found[c] > least*n_texts]
 
 _CODE = r'[+-]?0\d+([eE]\d+)?$' # Such as 007, and 010e3, which is no power of ten
+_OF_NAMES = re.compile(
+    r'(^|[_ .-])(id|no|nr|key|code|part|lot|batch|sku|item|serial|article)s?([_ .-]|$)', re.I)
+
+def _holds_names(s):
+    "Does a column hold names of digits around a letter, such as 12k3?"
+    if not pd.api.types.is_string_dtype(s): return False
+    return s.dropna().head(200).astype(str).str.fullmatch(r'\d+[A-Za-z]\d+').mean() > .5
+
+_POWER = r'\d+[eE]\d+$' # Such as 12e3, in most rows: programs write powers of ten as 1.2e+04
 _LONG = r'[+-]?\d{16,}$' # More digits than a number keeps beside gaps
 
 def _loses_digits(s):
@@ -289,7 +319,11 @@ def _read(reader, text, numbers):
     df = reader.read(**more)
     whole = [c for c in df if c not in {*text, *numbers} and _are_whole(df[c])]
     codes = reader.codes(whole, _CODE, **more) if whole else []
-    loose = [c for c in whole if c not in codes and _loses_digits(df[c])]
+    like_others = any(_holds_names(df[c]) for c in df)
+    def may_name(c): return df[c].dtype.kind == 'f' and (like_others or _OF_NAMES.search(str(c)))
+    powers = [c for c in whole if c not in codes and may_name(c)]
+    named = reader.codes(powers, _POWER, .5, **more) if powers else []
+    loose = [c for c in whole if c not in [*codes, *named] and _loses_digits(df[c])]
     long = [c for c in df if _holds_long(df[c])]
     if loose: long += reader.codes(loose, _LONG, **more)
     if codes:
@@ -301,8 +335,13 @@ def _read(reader, text, numbers):
             f'{long} hold whole numbers of 20 digits and more, or of 16 and more beside gaps, so they are '
             'codes and stay text'
         )
-    if not codes and not long: return df, notes
-    return reader.read(**more | dict(dtype=dict.fromkeys([*text, *codes, *long], 'str'))), notes
+    if named: notes.append(
+            f'{named} hold texts such as 12e3, so they are codes and stay text; list amounts under '
+            "'numbers' of the source"
+        )
+    if not codes and not named and not long: return df, notes
+    texts = dict.fromkeys([*text, *codes, *named, *long], 'str')
+    return reader.read(**more | dict(dtype=texts)), notes
 
 def _longest_row(file, found):
     "The error about the first row that is longer than the header; None where there is none"
@@ -347,10 +386,11 @@ def column_of_byte(
     file:CsvFile, # Its bytes
     encoding:str, # One in which some bytes are no text
     line:bytes, # A line with such a byte
+    known:str=None, # Encoding in which the names of the columns are read; `encoding` by default
 )->str: # In words; empty where the line alone does not tell
     "In which column the first byte stands that is no text"
     text = line.decode(encoding, 'replace')
-    with file.bytes() as f: found = detect_csv(_first_part(f), encoding)
+    with file.bytes() as f: found = detect_csv(_first_part(f), known or encoding)
     row = next(csv.reader([text], **dialect(found['delimiter'])), [])
     at = next((i for i,v in enumerate(row) if '\ufffd' in v), len(row))
     return f" in column {found['header'][at]!r}" if at < len(found['header']) and len(row) > 1 else ''

@@ -68,7 +68,8 @@ def _asked_about(asked, features):
     "One open check for each feature of which nobody has said when it is known"
     def said(c): return f'{c!r}: {asked[c]}'
     at = f"{place('columns').as_posix()}#columns."
-    return [check('suspects', 'unanswered', said(c), f'{at}{c}') for c in asked if c in features]
+    named = [c for c in asked if c in features]
+    return [check('suspects', 'unanswered', said(c), f'{at}{c}') for c in named]
 
 def exploration_checks(
     # An `assay.explore.overview.Exploration`: its `problem`, its `features`, and its tables `columns`,

@@ -92,21 +92,24 @@ def suspected_codes(
     columns, # Columns whose numbers are looked at
 )->dict: # Column to the number
     "Numbers that may mean missing, such as 9999, of which nobody has said it yet"
-    return find_codes(df[[c for c in columns if pd.api.types.is_numeric_dtype(df[c])]])
+    numbers = [c for c in columns if pd.api.types.is_numeric_dtype(df[c])]
+    return find_codes(df[numbers])
 
 def missing_codes(
     df:pd.DataFrame, # Table with plain names
     codes:dict, # From `suspected_codes`
 )->pd.DataFrame: # The same, without them
     "A table in which such numbers are missing, so that no range is drafted around them"
-    return df.assign(**{c: df[c].mask(df[c] == code) for c,code in codes.items()})
+    def without(c): return df[c].mask(df[c] == codes[c])
+    return df.assign(**{c: without(c) for c in codes})
 
 def share_of_codes(
     df:pd.DataFrame, # Table with plain names
     codes:dict, # From `suspected_codes`
 )->float: # 0 to 1
     "Share of the rows that hold such a number"
-    holds = pd.DataFrame({c: df[c] == code for c,code in codes.items()}, index=df.index)
+    hits = {c: df[c] == code for c,code in codes.items()}
+    holds = pd.DataFrame(hits, index=df.index)
     return float(holds.any(axis=1).mean())
 
 def without_ranges(

@@ -285,7 +285,8 @@ def _is_amount(s): return pd.api.types.is_numeric_dtype(s) and not pd.api.types.
 
 def _codes(f):
     "Column to a number that may mean missing; not looked for in a part of the rows"
-    return {} if f.complete is not None else suspected_codes(f.df, (*f.features, f.target))
+    if f.complete is not None: return {}
+    return suspected_codes(f.df, (*f.features, f.target))
 
 def _range_note(f):
     "What was drafted for columns that hold a number that may mean missing"
@@ -417,7 +418,8 @@ def _described(plan, table):
     f = plan.f
     roles = Roles(f.target, f.id, f.time, f.sensitive)
     codes = _codes(f)
-    drafted = draft_dictionary(missing_codes(f.df, codes), roles, f.reasons, f.names, table, f.complete)
+    df = missing_codes(f.df, codes)
+    drafted = draft_dictionary(df, roles, f.reasons, f.names, table, f.complete)
     if share_of_codes(f.df, codes) > MOST_ASIDE: drafted = without_ranges(drafted, codes)
     if f.id: return drafted
     number = Field(plan.id, 'text', 'id', meaning='Number of the row in the table', source=table)

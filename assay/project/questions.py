@@ -378,7 +378,8 @@ _SIGNED = ('an answer before the first results needs no signature; '
 
 def _about_suspect(name, why):
     "The question about a column that is too good"
-    asked, example = (words.format(name=name) for words in (_OF_SUSPECT.question, _OF_SUSPECT.example))
+    asked = _OF_SUSPECT.question.format(name=name)
+    example = _OF_SUSPECT.example.format(name=name)
     about = dataclasses.replace(_OF_SUSPECT, question=asked, example=example)
     return _question(f'{SUSPECTS}.{name}', about, [why, _EXCLUDE, _SIGNED])
 

@@ -20,36 +20,18 @@ from ..responsible.privacy import find_personal
 from ..data.parquet import parquet_facts, sample_parquet
 from ..data.delimited import Layout, column_of_byte, bad_lines, encoding_of, line_of_row
 from ..data.layout import find_layout, late_letters, total_row
-from ..data.sentinels import FAR_DAY, far_days, find_codes
+from ..data.sentinels import FAR_DAY, far_days, find_codes, whole_days
 from ..data.sources import csv_file, kind_of_file, load_source
 from ..data.written import (
     FEW_LEVELS, ISO, MOST, NUMBERS, Written, digits_of, guess_format, guess_period, way_of)
 
 # %% ../../nbs/project/00_read.ipynb #f95a54e1
-# What people write where there is no value
+# What programs write for no value, in small letters; the words of people are in `data.written.NO_VALUE`
 MISSING_WORDS = (
-    'NA',
-    'N/A',
-    'n/a',
-    'na',
-    'NaN',
-    'nan',
-    'NULL',
-    'null',
-    'None',
-    'none',
-    '#N/A',
-    '#NULL!',
-    '#DIV/0!',
-    '#VALUE!',
-    '#NUM!',
-    '\\N',
-    '<NA>',
-    '-',
-    '--',
-    '?',
-    '.',
-)
+    'na', 'n/a', '#n/a', '<na>', 'nan', 'null', 'none', '\\n', '-', '--', '?', '.',
+    '#null!', '#div/0!', '#value!', '#num!')
+
+def _says_missing(s): return s.str.strip().str.lower().isin(MISSING_WORDS)
 
 _ISO = r'\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d:?\d\d))?)?'
 
@@ -76,8 +58,9 @@ def missing_words(
     sure, doubtful = {}, {}
     for c in (c for c in df if pd.api.types.is_string_dtype(df[c])):
         s = df[c].dropna()
-        found = sorted(s[s.isin(MISSING_WORDS)].unique())
-        rest = s[~s.isin(MISSING_WORDS)]
+        is_missing = _says_missing(s.astype(str))
+        found = sorted(s[is_missing].unique())
+        rest = s[~is_missing]
         plain = len(rest) > 0 and (
             bool(pd.to_numeric(rest, errors='coerce').notna().all()) or is_moments(rest)
         )
@@ -127,7 +110,8 @@ def _is_code(s):
     digits = texts.str.replace(r'\D', '', regex=True).str.len()
     parted = texts.str.contains(r'\d[\s.,]\d{3}', regex=True).all()
     begins = texts.str.fullmatch(r'[+-]?(0\d+|\d{16,})').any() or texts.str.match(r'\+\d+[ .]').any()
-    return bool(begins or parted and digits.nunique() == 1 and digits.iloc[0] >= 7)
+    powers = texts.str.fullmatch(r'\d+[eE]\d+').mean() > .5 # such as 12e3, which the reader kept as text
+    return bool(begins or powers or parted and digits.nunique() == 1 and digits.iloc[0] >= 7)
 
 def _settle(found):
     "Where a column is written in either of two ways, that of the columns that leave no doubt"
@@ -177,8 +161,9 @@ def find_formats(
     for c in map(str, df):
         is_time = c == time or is_named_as_time(c)
         is_text = pd.api.types.is_string_dtype(df[c])
-        if not is_text and not (is_time and _may_count_time(df[c])): continue
-        written = _written(df[c], is_time, c == time, numbers)
+        days = None if is_text else whole_days(df[c])
+        if not is_text and not days and not (is_time and _may_count_time(df[c])): continue
+        written = days or _written(df[c], is_time, c == time, numbers)
         if written is None or is_moments(df[c]) and not (is_text and far_days(df[c])): continue
         if written.kind == 'number' and (not is_text or _is_code(df[c])): continue
         found[c] = written
@@ -273,7 +258,12 @@ def _as_written(f, s):
     texts = s.dropna().astype(str)
     return sorted(texts[texts.str.strip().isin(list(f.words))].unique())
 
-def _are_far(f): return any(re.match(FAR_DAY, w.strip()) for w in f.words)
+def _is_no_day(f, word):
+    "Does a word stand for no day: 9999-12-31, or 0 among days such as 20240131?"
+    if f.way == '%Y%m%d' and word.strip() == '0': return True
+    return bool(re.match(FAR_DAY, word.strip()))
+
+def _are_far(f): return any(_is_no_day(f, w) for w in f.words)
 
 def _is_few(f, n):
     "Are the moments that cannot be read few enough to set their rows aside?"
@@ -340,7 +330,7 @@ def _not_moments(c, f, n):
 def _is_lost(f, n):
     "Is a column one of moments of which too many cannot be read?"
     if f.kind != 'time' or not f.words or _is_few(f, n): return False
-    return any(re.search(r'\d', w) and not re.match(FAR_DAY, w.strip()) for w in f.words)
+    return any(re.search(r'\d', w) and not _is_no_day(f, w) for w in f.words)
 
 def _usable(found, n):
     """Columns whose rest can be set aside or taken for missing,
@@ -398,7 +388,7 @@ def _spec(path, reading):
 def _late_note(file, late, encoding):
     "A sentence about letters that are no UTF-8"
     _, content = next(bad_lines(file, 'utf-8'))
-    where = column_of_byte(file, 'utf-8', content)
+    where = column_of_byte(file, 'utf-8', content, encoding)
     more = f' (and {late.n-1:,} more)' if late.n > 1 else ''
     return (f"line {late.lines[0]:,}{more} holds a letter{where} that is no UTF-8, so the file is read as "
             f'{encoding}; where letters look wrong, say --encoding')

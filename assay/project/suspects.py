@@ -25,7 +25,8 @@ def _asked_by_report(root):
     if not path.is_file(): return None
     try: checks = dict(read_json(path)).get('checks', [])
     except (ValueError, TypeError, OSError): return None
-    asked = [c for c in checks if c.get('id') == SUSPECTS and c.get('status') == 'unanswered']
+    ours = [c for c in checks if c.get('id') == SUSPECTS]
+    asked = [c for c in ours if c.get('status') == 'unanswered']
     return {str(c.get('evidence')).partition('#columns.')[2]: c['why'] for c in asked}
 
 def columns_asked(
@@ -67,7 +68,8 @@ def with_settled(
     columns = doc['columns']
     if name not in columns: raise ValueError(f'no column is called {name!r}{meant(name, list(columns))}')
     before = written_by(yaml, doc)
-    _settle(columns[name], name, value, by, date or datetime.date.today().isoformat())
+    day = date or datetime.date.today().isoformat()
+    _settle(columns[name], name, value, by, day)
     return only_changed(text, before, written_by(yaml, doc))
 
 def settle(

@@ -33,7 +33,8 @@ def _columns(problem, fields):
     features = [f for f in fields if f.role == 'feature']
     few = [f.name for f in features if f.kind in ('category', 'boolean')]
     said = (problem.today or {}).get('columns') or []
-    return list(dict.fromkeys([*said, *few, *(f.name for f in features)]))
+    every = [f.name for f in features]
+    return list(dict.fromkeys([*said, *few, *every]))
 
 def project_words(
     problem, # The agreement
@@ -45,7 +46,8 @@ def project_words(
     tables = [s.get('name') for s in problem.sources if isinstance(s, dict)]
     table = _plain((tables or ['table'])[0])
     said = dict(unit=_unit(problem), target=_plain(problem.target), table=table, group=_plain(groups[0]))
-    return said | dict(column=_plain(columns[0]), columns=', '.join(map(_quoted, columns[:2])))
+    listed = ', '.join(map(_quoted, columns[:2]))
+    return said | dict(column=_plain(columns[0]), columns=listed)
 
 def worded(
     text:str, # An example with gaps such as `$unit`
