@@ -121,7 +121,8 @@ class Jobs:
 
     def feasibility(self)->Shown: # Verdict and reasons; `about` is the evidence of `assess`
         "Is a model worth building? A provisional verdict, since nobody has agreed on a criterion"
-        settings, context = StudySettings(self.n_boot, self.seed), StudyContext(dict(leaks=self._leaks, harms=[]))
+        settings = StudySettings(self.n_boot, self.seed)
+        context = StudyContext(dict(leaks=self._leaks, harms=[]))
         evidence = assess(*self.parts, self.problem, self.fields, settings, context)
         return Shown(_said_rows(decide(evidence), evidence, metric_name(self.problem.metric)), evidence)
 

@@ -135,6 +135,8 @@ def verdict_of_weeks(
     if shifted and (rule is None or RULES.index(rule) > _MEAN_OTHERWISE):
         otherwise = RULES[_MEAN_OTHERWISE]
         return dict(decision=otherwise.decision, rule=otherwise.name, why=shifted, week=list(weeks)[-1])
-    if rule: return _said(rule, *asked[rule.name], f': {badly}' if rule.name == 'a group is served worse' else '')
+    if rule:
+        more = f': {badly}' if rule.name == 'a group is served worse' else ''
+        return _said(rule, *asked[rule.name], more)
     if last['decision'] in ASKS: return _once_only(name, last)
     return dict(decision=last['decision'], rule=last['rule'], why=last['why'], week=name)

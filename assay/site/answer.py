@@ -128,8 +128,8 @@ def _falls_short(m, bound):
     return end > bound if m.get('better') == 'lower' else end < bound
 
 _CHANCE_DECIDES = (
-    'Problem.yaml asks to judge by the estimate; but the interval of the gain reaches 0, and a gain that chance '
-    "explains misses the criteria in either reading.")
+    'Problem.yaml asks to judge by the estimate; but the interval of the gain reaches 0, and a gain that '
+    'chance explains misses the criteria in either reading.')
 
 def _by_interval(metrics, problem):
     "What the worse end of the interval would say, where the estimate decides; empty where it says the same"
@@ -208,7 +208,7 @@ def _replayed(metrics, problem):
     return f"{_count(n)} replayed {'week' if n == 1 else 'weeks'}" if n is not None else ''
 
 def _rule_is_idle(metrics, problem):
-    "That today's practice, as it is read from its columns, never acts; empty where it does, or is not counted"
+    "That today's practice, as it is read from its columns, never acts; empty where it does"
     acted = metrics.get('acted_of_rule', {}).get('value')
     if acted is None or acted > 0: return ''
     return ("Today's practice, read as the record of its columns, acts on none of these rows: what the model "
