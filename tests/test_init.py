@@ -666,7 +666,10 @@ RUNS = {k: v for k, v in TABLES.items() if k != "mixed"} | dict(tiny=(make_tiny_
 def test_drafted_stages_run_up_to_readiness(name, repo, tmp_path):
     make, target, _ = RUNS[name]
     done = assay("init", write(make(), tmp_path, f"{name}.csv"), "--target", target, cwd=repo)
-    assert done.returncode == 0 and "next: make run" in done.stdout, done.stderr
+    assert done.returncode == 0 and ": make run" in done.stdout, done.stderr
+    # a column that is too good is asked about first
+    assert ("next: make run" in done.stdout) == ("next: assay answer suspects" not in done.stdout)
+    assert ("next: assay answer suspects" in done.stdout) == (name == "breast_cancer")
     reduce(repo / "params.yaml")
     run_stages(repo)
     found, counted = verdicts(repo)
