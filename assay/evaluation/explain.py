@@ -383,11 +383,11 @@ class Explained(Result):
         ends = {f.name: (f.low, f.high) for f in self.test.evaluation.dictionary.features}
         return Behaved(self.shown, self.test.problem.behaviour, ends, self.looking.rows_tested)
 
-    def gaps(self)->pd.DataFrame: # As `missing_in_turn` gives it, with `missing_train` and `n_train`
+    def gaps(self)->pd.DataFrame: # As `missing_in_turn` gives it, with `missing_train` and `n_rows`
         "Each feature missing in turn, beside the number of training rows in which it was missing"
         train = feature_frame(self.test.evaluation.tables['train'], self.test.evaluation.dictionary)
         table, is_gap = self.behaviour.missing, train.isna() | train.eq(MISSING)
-        return table.assign(missing_train=table.column.map(is_gap.sum()), n_train=len(train))
+        return table.assign(missing_train=table.column.map(is_gap.sum()), n_rows=len(train))
 
     def metrics(self)->dict: # `behaviour_failed`, and the importance of the first group
         "What the stage keeps of the explanations"
