@@ -48,13 +48,21 @@ _SIGN = r'([$€£¥]|EUR|USD|GBP|CHF|JPY)'
 # Such as $250,000.00, 1.234,56 € or 45 %
 _FOR_PEOPLE = rf"[+-]?\(?{_SIGN}?\s*[+-]?\d+([,. '\u00a0\u202f]\d{{3}})*([.,]\d+)?\s*({_SIGN}|%)?\)?"
 
+def _not_all_numbers(others):
+    "What to do about texts among numbers, such as <0.006 below the limit of a measurement"
+    shown = ', '.join(map(repr, others.value_counts().head(3).index.str[:30]))
+    return (f'; most of its texts are numbers, and {len(others):,} are not, such as {shown}: write at the '
+            'source the number that stands for each, or leave it empty where there is none')
+
 def _written_for_people(
     s:pd.Series, # Text
 )->str: # What to do about it, to end a sentence; empty where the texts are no numbers
-    "Do texts hold numbers as people write them, with signs, separators or percent?"
+    "Do texts hold numbers as people write them, with signs, separators or percent, or other texts too?"
     texts = s.dropna().astype(str).str.strip()
-    plain = pd.to_numeric(texts, errors='coerce').notna().mean()
-    if not len(texts) or plain > .95 or texts.str.fullmatch(_FOR_PEOPLE).mean() <= .95: return ''
+    is_plain = pd.to_numeric(texts, errors='coerce').notna()
+    others = texts[~is_plain & ~texts.str.fullmatch(_FOR_PEOPLE)]
+    if len(others) and is_plain.mean() > .5: return _not_all_numbers(others)
+    if not len(texts) or is_plain.mean() > .95 or len(others) >= .05*len(texts): return ''
     shown = next(t for t in texts if re.fullmatch(_FOR_PEOPLE, t) and not t.isdigit())
     return (f'; its texts look like numbers written for people, such as {shown[:30]!r}: '
             'convert them at the source to plain numbers, such as 1234.56')

@@ -20,6 +20,7 @@ from ..data.intake import fetch_table, get_adapter, prepare_table, table_outcome
 from ..data.checks import data_checks
 from ..data.classes import class_table, count_classes
 from ..data.prepared import RowCounts, Snapshot, Splits
+from ..explore.clues import GAPS, ORDER
 from ..explore.leakage import asked_columns, leakage_evidence, leaking_features, scan_columns
 from ..explore.skill import LEAK, column_skills
 from ..problem.agreement import make_problem
@@ -80,23 +81,30 @@ def _best_column(f, read, agreed, dictionary, data):
     best = (rest.index[0], float(rest.iloc[0])) if len(rest) else (None, 0.)
     return *best, suspects, doubtful
 
-def _say_when(name, features):
-    "How people say when a suspect is known; the order and the gaps of the rows are no columns"
-    if name not in features: return 'say how the rows came to be in it'
-    return f'say when it is known, or exclude it, with `assay answer suspects.{name}`'
+# The order and the gaps of the rows are no columns, so that nobody can be asked when they are known
+_OF_ROWS = {
+    ORDER: 'ROWS THAT STAND TOGETHER HAVE THE SAME OUTCOME. If they were only sorted by it, nothing is '
+           'wrong, since no model reads the order; if they belong together or follow each other in time, say '
+           'by which column (--group, --time), since otherwise a model is judged on neighbours of the rows '
+           'that it learnt from',
+    GAPS: 'THE NUMBER OF GAPS IN A ROW TELLS ITS OUTCOME. If gaps are filled, or left, after the outcome is '
+          'known, leave those columns out (--exclude)'}
 
-def _doubts(f, doubtful):
+def _doubt(name, why):
     "What people should say before they trust a score"
-    return [
-        f"TOO GOOD? {c!r} is a suspect ({why}): {_say_when(c, f.features)}; "
-        'until then it does not stand in for what is done today'
-        for c, why in doubtful.items()
-    ]
+    if name in _OF_ROWS: return _OF_ROWS[name]
+    return (f'TOO GOOD? {name!r} is a suspect ({why}): say when it is known, or exclude it, with '
+            f'`assay answer suspects.{name}`; until then it does not stand in for what is done today')
+
+def _doubts(doubtful):
+    "What people should say before they trust a score: of the rows, and of suspected columns"
+    return [_doubt(name, why) for name,why in doubtful.items()]
 
 def _asked_row(doubtful):
     "Columns of which people should say when they are known"
     why = 'say when each is known (`assay answer suspects`); until then none stands in for what is done today'
-    return [dict(what='suspects', decision=', '.join(doubtful), why=why)] if doubtful else []
+    names = [c for c in doubtful if c not in _OF_ROWS]
+    return [dict(what='suspects', decision=', '.join(names), why=why)] if names else []
 
 def _with_suspects(dictionary, suspects, doubtful):
     "The dictionary, which says beside each suspect why it is one, and why people are asked about a column"
@@ -498,7 +506,7 @@ def propose(
     read = read_as_split(path, found, agreed, dictionary, data)
     best, skill, suspects, doubtful = _best_column(plan.f, read, agreed, dictionary, data)
     files = dict(problem=_stated(plan, source['name'], best), data=data)
-    warnings = _doubts(plan.f, doubtful) + quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
+    warnings = _doubts(doubtful) + quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
     notes = _notes(plan, path, source, found)
     walls = foresee(path, read, agreed, dictionary, data)
     return Draft(
