@@ -35,12 +35,15 @@ def bumps(rng, a, b, k, width):
     f = np.zeros(len(a))
     for _ in range(k):
         u, v = rng.uniform(a.min(), a.max()), rng.uniform(b.min(), b.max())
-        f += rng.choice([-1, 1])*rng.uniform(.6, 1.4)*np.exp(-((a-u)**2+(b-v)**2)/2/width**2)
+        height = rng.choice([-1, 1])*rng.uniform(.6, 1.4)
+        apart = (a-u)**2+(b-v)**2
+        f += height*np.exp(-apart/2/width**2)
     return (f-f.mean())/f.std()
 
 def moments(rng, n, start, hours):
     "Moments from a start on, so many hours apart on average"
-    steps = rng.exponential(hours*60, n).cumsum().round()
+    gaps = rng.exponential(hours*60, n)
+    steps = gaps.cumsum().round()
     return pd.Timestamp(start)+pd.to_timedelta(steps, unit='min')
 
 def yearly(days, peak):
@@ -76,10 +79,13 @@ def walk(rng, n, phi, sd):
     return s
 
 def sick_trees(rng, n, reach, share):
-    "Trees of an orchard: neighbours within reach, how many of them are sick, distance to the nearest sick one"
+    "Trees of an orchard: neighbours within reach, how many of them are sick, distance to one"
     xy = rng.random((n, 2))
-    sick = np.exp(-((xy-rng.random(2))**2).sum(1)/.06) > rng.random(n)
+    from_source = ((xy-rng.random(2))**2).sum(1)
+    sick = np.exp(-from_source/.06) > rng.random(n)
     sick |= rng.random(n) < share
-    d = np.sqrt(((xy[:, None]-xy[None])**2).sum(2)); np.fill_diagonal(d, 9)
+    apart = ((xy[:, None]-xy[None])**2).sum(2)
+    d = np.sqrt(apart)
+    np.fill_diagonal(d, 9)
     near = d < reach
     return near.sum(1), (near & sick[None]).sum(1), np.where(sick[None], d, 9).min(1)
