@@ -91,9 +91,9 @@ def moment_parts(
     hours = when.hour+when.minute/60
     res = []
     if _covers(when.month, span, learn, _YEAR):
-        turn = (when.dayofyear-1+hours/24)/365.25
+        turn = (when.day_of_year-1+hours/24)/365.25
         res.append(Derived(name, 'season', _circle(f'{name}: season', turn)))
-    if _covers(when.dayofweek, span, learn, _WEEK):
+    if _covers(when.day_of_week, span, learn, _WEEK):
         day = when.day_name().fillna(MISSING).astype(object)
         res.append(Derived(name, 'weekday', pd.DataFrame({f'{name}: weekday': day})))
     if span >= _DAY and hours[learn].nunique() > 1:
