@@ -33,6 +33,7 @@ class StudySettings:
     cluster:str=None # Column with what rows have in common; their day by default
     max_rows:int=30_000 # Rows that a model learns from, at most
     only_verdict:bool=False # Leave out what no rule of the verdict reads
+    derive:bool=False # Learn from the season, weekday, hour or words of columns too, where the bar is missed
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -46,6 +47,7 @@ class Case:
     n_boot:int = 200 # Draws of an interval
     cluster:str = None # Column with what rows have in common; their day by default
     X:pd.DataFrame = None # Features of all rows of both, in the types of a model
+    derived:tuple = () # Features that the study derived itself
 
     @property
     def sign(self): return metric_sign(self.problem.metric)
@@ -61,6 +63,11 @@ class Case:
 
     @property
     def names(self): return [f.name for f in self.fields]
+
+    @property
+    def given(self):
+        "The features that the table has"
+        return [f for f in self.fields if f.name not in self.derived]
 
     @property
     def sample(self): return self.train.sample(min(self.max_rows, len(self.train)), random_state=self.seed)

@@ -104,7 +104,7 @@ def _groups_of(case, column):
 
 def _groups(case, at_least, most=16):
     "The largest groups of the watched columns and of features with few values: `(column, name, mask)`"
-    names = dict.fromkeys([*case.problem.groups, *case.names])
+    names = dict.fromkeys([*case.problem.groups, *(f.name for f in case.given)])
     found = [part for column in names for part in _groups_of(case, column)]
     large = [(*p, p[2].sum()) for p in found if at_least <= p[2].sum() < len(p[2])]
     in_order = sorted(large, key=lambda p: (-p[3], p[1]))
@@ -130,7 +130,7 @@ def _added_in_training(case, name, n_rows=8000):
 
 def _ranges(case, models, at_least):
     "Ranges of numbers in which what the model adds differs, found in training: `(column, name, mask)`"
-    numbers = [f.name for f in case.fields if f.kind in _NUMBERS]
+    numbers = [f.name for f in case.given if f.kind in _NUMBERS]
     found = _added_in_training(case, models['best']) if numbers else None
     if found is None: return []
     df, adds = found

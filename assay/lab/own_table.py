@@ -68,6 +68,7 @@ def _said_rows(said, evidence, metric):
         pairs += [(f"{metric} of a simple model ({models['best']})", _measured(models['score'])),
                   ("gain over today's practice", _measured(models['gain'])),
                   ('asked for, what a constant reaches', f"{bar['minimum']:.3g}")]
+    pairs += [('derived for this verdict alone', part) for part in evidence['derived']['parts']]
     pairs += [('gap', g) for g in said['gaps']]
     return pd.DataFrame(pairs, columns=['what', 'said']).set_index('what')
 
@@ -121,7 +122,7 @@ class Jobs:
 
     def feasibility(self)->Shown: # Verdict and reasons; `about` is the evidence of `assess`
         "Is a model worth building? A provisional verdict, since nobody has agreed on a criterion"
-        settings = StudySettings(self.n_boot, self.seed)
+        settings = StudySettings(self.n_boot, self.seed, derive=True)
         context = StudyContext(dict(leaks=self._leaks, harms=[]))
         evidence = assess(*self.parts, self.problem, self.fields, settings, context)
         return Shown(_said_rows(decide(evidence), evidence, metric_name(self.problem.metric)), evidence)

@@ -136,7 +136,7 @@ def judge(
     A copy across the split stops the data stage, so nothing is decided: `insufficient_evidence`."""
     if _copies(case): return dict(verdict='insufficient_evidence', rule='rows stand on both sides')
     context = StudyContext(dict(leaks=_leaks(case), harms=case.harms))
-    how = dataclasses.replace(settings, cluster=case.cluster)
+    how = dataclasses.replace(settings, cluster=case.cluster, derive=True)
     said = decide(assess(case.train, case.valid, case.problem, case.fields, how, context))
     return dict(verdict=said['verdict'], rule=said['rule'])
 
