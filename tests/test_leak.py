@@ -15,7 +15,8 @@ from test_init import make_bundled, reduce, run_stages, verdicts, write
 from tiny import inside
 
 from assay.commands.board import load_status, next_to_do, show_board
-from assay.core.artifacts import check, metric, place, write_metrics
+from assay.core.artifacts import check, metric, write_metrics
+from assay.core.places import place
 from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
 from assay.data.infer import infer_dictionary, write_dictionary
 from assay.evaluation.flow import baseline_specs

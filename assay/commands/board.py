@@ -13,7 +13,7 @@ from .terminal import coloured, make_console, written
 # %% ../../nbs/commands/01_board.ipynb #6269115e
 def edited_parts()->dict: # Stage to those parts
     "Stage to the parts of the agreement that were edited since it read them"
-    from assay.core.artifacts import place
+    from assay.core.places import place
     from assay.core.keys import changed_keys
     from assay.stages.definition import load_stages
     lists = {name: s.keys.get(place('agreed').as_posix(), ()) for name,s in load_stages().items()}

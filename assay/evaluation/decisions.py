@@ -126,7 +126,6 @@ def cost_threshold(
 # %% ../../nbs/evaluation/00_decisions.ipynb #bd612caf
 _EDGE = 1e-6 # Log odds of scores beyond are those of this score
 _SPREAD = np.array([1., .5]) # Standard deviations of intercept and slope about 0 and 1, before any outcome
-_NARROW = 1. # Standard deviation of log odds below which scores may be too timid by more than half
 
 def _log_odds(score): return logit(np.clip(np.asarray(score, float), _EDGE, 1-_EDGE))
 
@@ -168,10 +167,11 @@ def recalibrate(
     y = np.asarray(y_true, float)
     w = _counted(weight, len(y))
     odds = _log_odds(y_score)
-    middle, sd = weighted_mean(odds, w), np.sqrt(weighted_mean((odds-weighted_mean(odds, w))**2, w))
+    middle = weighted_mean(odds, w)
+    sd = np.sqrt(weighted_mean((odds-middle)**2, w))
     X = np.stack([np.ones(len(y)), odds-middle], 1)
     start = np.array([middle, 1.])
-    spread = _SPREAD/np.array([1., np.clip(sd/_NARROW, 1e-3, 1.)])
+    spread = _SPREAD/np.array([1., np.clip(sd, 1e-3, 1.)]) # timid scores may be steeper than they look
     def loss(b):
         z = X@b
         apart = (b-start)/spread

@@ -9,7 +9,8 @@ __all__ = ['Settings', 'chosen_spec', 'FinalTest', 'case_scores', 'evaluation_ru
 import dataclasses, functools
 import numpy as np, pandas as pd
 
-from ..core.artifacts import metric as as_metric, place, write_json, write_table
+from ..core.artifacts import metric as as_metric, write_json, write_table
+from ..core.places import place
 from ..core.rendering import Result, human_name
 from .candidates import Choice, Evaluation
 from .checks import (

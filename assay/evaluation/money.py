@@ -21,8 +21,6 @@ ROWS = dict( # Row of the table to the stage that measured it
 SAYS = {'pass': 'saves', 'fail': 'costs more', 'unanswered': 'cannot tell'}
 WOULD_SAVE = 'would save, if so much could be acted on'
 
-
-
 # %% ../../nbs/evaluation/13_money.ipynb #70545527
 _COUNTED = (
     'Per 1,000 decisions nothing is taken off; per year, building and running are. '

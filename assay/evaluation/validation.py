@@ -9,7 +9,8 @@ __all__ = ['Validation', 'Baseline']
 import dataclasses, functools
 import pandas as pd
 
-from ..core.artifacts import place, read_table
+from ..core.artifacts import read_table
+from ..core.places import place
 from ..data.columns import Dictionary, load_dictionary
 from .checks import baseline_checks
 from .decisions import calibration_report

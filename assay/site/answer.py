@@ -10,7 +10,7 @@ __all__ = ['SENTENCES', 'CAPTIONS', 'MOST_OPEN', 'plural', 'bound_word', 'agreed
 # %% ../../nbs/site/02_answer.ipynb #c4e1746c
 import dataclasses, re
 
-from ..core.artifacts import place
+from ..core.places import place
 from ..core.rendering import item_name, package_folder
 from ..core.yaml import read_yaml
 from ..release.checklist import load_checklist

@@ -9,7 +9,8 @@ __all__ = ['Decision', 'Record', 'read_decisions', 'decided_words', 'decisions_p
 import dataclasses, json
 from pathlib import Path
 
-from ..core.artifacts import check_file, place, sha256, write_text
+from ..core.artifacts import check_file, sha256, write_text
+from ..core.places import place
 from ..core.rendering import named_item, render, render_rows
 from ..core.yaml import read_yaml
 from ..problem.agreement import Problem, load_problem

@@ -9,7 +9,8 @@ __all__ = ['MAX_DOSSIER', 'Dossier', 'read_dossier', 'approval_state', 'waivers_
 import dataclasses, os, re
 from pathlib import Path
 
-from ..core.artifacts import metrics_path, place, sha256
+from ..core.artifacts import metrics_path, sha256
+from ..core.places import place
 from ..core.rendering import macro, render, render_rows
 from ..core.stacked import stack_tables
 from ..package.identity import bundle_identity

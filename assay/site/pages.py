@@ -11,8 +11,9 @@ import dataclasses, re
 from collections.abc import Iterable
 
 from ..release.waiving import active_waivers
-from ..core.artifacts import check_file, place, read_metrics, write_text
+from ..core.artifacts import check_file, read_metrics, write_text
 from ..core.notebooks import import_nbformat
+from ..core.places import place
 from ..problem.criteria import lines_of_others
 from ..release.checklist import SEVERITY, UNBUILT, load_checklist, read_stages, stages_of
 from ..release.model_card import card_row, model_card
