@@ -13,7 +13,7 @@ import numpy as np, sklearn.metrics as sk
 
 from ..core.artifacts import check, to_json
 from ..core.shapes import count_of
-from .decisions import loses_a_year
+from ..problem.year import loses_a_year
 from ..stats.intervals import is_better
 from ..stats.metrics import score
 from ..stats.scored import Scored

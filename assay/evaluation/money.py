@@ -13,7 +13,8 @@ import pandas as pd
 from ..core.artifacts import read_metrics
 from ..core.rendering import Result, show
 from .checks import saving_state
-from .decisions import costs_of, in_currency, net_of_year
+from .decisions import costs_of, in_currency
+from ..problem.year import net_of_year
 
 # %% ../../nbs/evaluation/13_money.ipynb #bc3c68a3
 ROWS = dict( # Row of the table to the stage that measured it

@@ -13,6 +13,7 @@ import dataclasses, re
 from ..core.places import place
 from ..core.rendering import item_name, package_folder
 from ..core.yaml import read_yaml
+from ..problem.year import loses_a_year, net_of_year
 from ..release.checklist import load_checklist
 from ..release.readiness import (
     BEHAVIOUR_ITEM, CRITERIA_ITEM, LEAK_ITEMS, MONEY_ITEM, said_state)
@@ -174,7 +175,6 @@ def _above_now(metrics):
 
 def _year_of(name, metrics, problem):
     "What a saving is in a year, after building and running; empty where no year is stated"
-    from assay.evaluation.decisions import loses_a_year, net_of_year
     m = metrics.get(name, {})
     year = {k: net_of_year(m.get(k), problem.value) for k in ('value', 'low', 'high')}
     if year['value'] is None: return ''
