@@ -71,6 +71,7 @@ def _counted(weight, n):
     weight = np.asarray(weight, float)
     return weight*weight.sum()/max((weight**2).sum(), 1e-300)
 
+# %% ../../nbs/evaluation/00_decisions.ipynb #e1ca32fa
 @dataclasses.dataclass(frozen=True)
 class Recalibrated:
     "What a score stands for: a straight line between the log odds of a score and of a probability"
@@ -91,6 +92,7 @@ class Recalibrated:
         if self.slope > 0: return float(expit((logit(probability)-self.intercept)/self.slope))
         return ALWAYS if expit(self.intercept) > probability else NEVER # the order of the scores says nothing
 
+# %% ../../nbs/evaluation/00_decisions.ipynb #e10e4a8f
 def recalibrate(
     y_true, # Targets, 0 or 1, that the model was not fitted on
     y_score, # Scores, 0 to 1
@@ -144,6 +146,7 @@ def threshold_at(
     nearest = np.abs(possible-wanted)
     return float(middle[possible[::-1][nearest[::-1].argmin()]]) # of two, the one that acts on fewer rows
 
+# %% ../../nbs/evaluation/00_decisions.ipynb #f939aecd
 def threshold_of_costs(
     scored:Scored, # Scores of a model on rows that it was not fitted on
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
@@ -154,6 +157,7 @@ def threshold_of_costs(
     line = recalibrate(scored.y, scored.score, scored.weight)
     return threshold_at(scored, line.score_at(wanted), most)
 
+# %% ../../nbs/evaluation/00_decisions.ipynb #af0d4a6d
 def filled_capacity(
     scored:Scored, # Scores of a practice on rows from which its threshold came
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
@@ -328,6 +332,7 @@ def decision_report(
     shown = [dict(model=name) | row for name,row in zip(compared.scores, rows)]
     return pd.DataFrame(shown, columns=['model', 'cost', 'low', 'high'])
 
+# %% ../../nbs/evaluation/00_decisions.ipynb #60a0ac22
 def _partly_acts(scored, acts, below, part):
     "How likely each row is acted on, where a share of the decisions is made at a lower threshold"
     return (1-part)*acts+part*_acts(dataclasses.replace(scored, threshold=below))
@@ -346,6 +351,7 @@ def action_counts(
         counts |= {f'acted_of_{name}': acts, f'found_by_{name}': acts*is_case}
     return {name: mean_interval(1000.*rows, compared.resamples) for name,rows in counts.items()}
 
+# %% ../../nbs/evaluation/00_decisions.ipynb #737ede5e
 def saving(
     compared:Comparison, # Models with their thresholds
     costs:dict, # What each outcome costs
@@ -366,6 +372,7 @@ def saving(
     less = paid-costs_of_rows(compared[a])
     return mean_interval(less*per, compared.resamples, better='higher')
 
+# %% ../../nbs/evaluation/00_decisions.ipynb #3e553895
 def within_capacity(
     compared:Comparison, # `rule` and `model`, of two classes, with their thresholds
     costs:dict, # What each outcome costs

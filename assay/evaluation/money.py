@@ -34,6 +34,7 @@ _FORECAST = (
 
 _FROM = dict(tested='In the test', realised='In use')
 
+# %% ../../nbs/evaluation/13_money.ipynb #65aa8a7d
 def is_beyond(
     counts:dict, # Metrics of `action_counts`; None where nothing was counted
     problem, # The agreement
@@ -43,6 +44,7 @@ def is_beyond(
     if most is None or not acted: return False
     return acted.get('low', acted['value']) > 1000*most
 
+# %% ../../nbs/evaluation/13_money.ipynb #3433a86a
 def _within_words(counts, problem):
     "What is found and saved where only as much is acted on as can be; empty where that was not measured"
     acted, found, saved = ((counts or {}).get(f'{k}_within') for k in ('acted', 'found', 'saving'))
@@ -61,6 +63,7 @@ def _counted_words(name, counts):
     of_rule = f"today's practice finds {v['found_by_rule']:,.0f} and acts on {rule:,.0f} others"
     return f"{_FROM[name]}, {v['positive_per_1000']:,.0f} of 1,000 have the outcome: {of_model}, {of_rule}."
 
+# %% ../../nbs/evaluation/13_money.ipynb #1254c81d
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Money(Result):
     "Savings over today's practice per 1,000 decisions: forecast, tested, realised"

@@ -196,6 +196,7 @@ def read_decisions(
     signed = [_record(title, _place(kept), read) for title,(kept,read) in _RECORDS.items()]
     return [*signed, _record('Answers', _place('problem'), _answered, problem)]
 
+# %% ../../nbs/site/11_decisions.ipynb #63872882
 def _waived_words(record):
     "How many waivers were signed; the page of decisions knows no day, so it does not say which count"
     n = sum(d.what.startswith('let ') for d in record.rows)
@@ -217,6 +218,7 @@ def _held_now():
     try: return sorted(active_waivers(), key=lambda w: w['item'])
     except (ValueError, OSError): return []
 
+# %% ../../nbs/site/11_decisions.ipynb #66b5d1fc
 def _count_of(n, one, more): return f'{n} {one if n == 1 else more}'
 
 def _moved_words(record, after):
@@ -231,6 +233,7 @@ def _moved_words(record, after):
 
 _BLAME = f"Not every line says who agreed to it and when: git blame {_place('criteria.jsonl')} does."
 
+# %% ../../nbs/site/11_decisions.ipynb #d595e21f
 def _opened_times(record):
     "How often the test rows were read, and to judge how many models"
     opened = [d.what for d in record.rows if d.what.startswith('opened ')]
@@ -251,6 +254,7 @@ def _last_word(signed, packaged):
     if not packaged or any(packaged in d.what for d in models): return last
     return f'{last} Nobody has approved or rejected the bundle that is packaged now, {packaged}.'
 
+# %% ../../nbs/site/11_decisions.ipynb #b32aa43a
 def _values(record, key): return [getattr(d, key) for d in record.rows]
 
 def _agreed_after(problem):
@@ -284,6 +288,7 @@ def decided_words(
     def basis(n, title): return Basis(f'said-decided-{n}', links=((title, places[title]),))
     return [Claim(text, basis(n, title)) for n,(title,text) in enumerate(told, 1)]
 
+# %% ../../nbs/site/11_decisions.ipynb #73cd878a
 _COLUMNS = dict(day='when', who='who', what='what', why='why', until='until')
 
 def _table(record):
@@ -310,6 +315,7 @@ def decisions_page(
     frame = Frame(names, '', problem.title, up='')
     return make_page(f'decisions – {problem.title}', body, _FOOT, frame)
 
+# %% ../../nbs/site/11_decisions.ipynb #509f7047
 _FOOT = 'Written from approvals/, problem.yaml and dictionary.yaml; no signature binds this page.'
 
 def stages_with_page(

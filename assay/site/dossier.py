@@ -128,6 +128,7 @@ def approval_state(
     stale = f"Changed since, so it does not count: {', '.join(changed)}."
     return dict(approved=None, words=[*words, stale])
 
+# %% ../../nbs/site/07_dossier.ipynb #eeece9be
 def _approved_words(e):
     "Who approved a bundle, when, until when, and why"
     ends = f", until {say_day(e['expires'])}" if e['expires'] else ''
@@ -147,6 +148,7 @@ def _approval_row(e):
     more = '; '.join(filter(None, [says, ends]))
     return [e['time'], e['decision'], _subject(e), _signer(e), e['reason'], more]
 
+# %% ../../nbs/site/07_dossier.ipynb #2961a579
 def _waiver_fate(e, held, stray, day):
     "Whether a waiver holds, and if not, why"
     if e['hash'] in held: return 'It holds.'
@@ -186,6 +188,7 @@ def _state(r):
     "The state of an item in words, and its tone"
     return said_state(r), TONES.get(r['status'], 'open')
 
+# %% ../../nbs/site/07_dossier.ipynb #884ed00c
 def _item_cells(r, anchor, files):
     "The cells of one item"
     path, _, key = (r['evidence'] or '').partition('#')
@@ -221,6 +224,7 @@ def _doubts(dossier):
     waived = [r['id'] for r in dossier.rows if r['status'] == 'waived']
     return doubts(dossier.found, waived, drafted_suspects())
 
+# %% ../../nbs/site/07_dossier.ipynb #41298ecc
 def _short_item(r, anchors):
     "An item under a heading: its state, and what it asks"
     state, tone = _state(r)

@@ -169,6 +169,7 @@ def _index_tables(board, late, rows, doubt):
         stages=render_rows(('stage', 'question', 'verdict', 'key number'), stages),
         states=render_rows(('state', 'number', 'items'), _states(rows)))
 
+# %% ../../nbs/site/05_pages.ipynb #dabf23af
 @dataclasses.dataclass(frozen=True)
 class Beside:
     "What a front page shows that belongs to no stage"
@@ -208,6 +209,7 @@ def index_page(
     frame = Frame(names, '', problem.title, up='')
     return make_page(problem.title, body, _SOURCE, frame, 'search.js' if places else '')
 
+# %% ../../nbs/site/05_pages.ipynb #5d6f847c
 def _executed(stage):
     "The executed notebook of a stage; raises `ValueError` where it cannot be read"
     return import_nbformat().read(check_file(place('executed', f'{stage}.ipynb')), 4)
@@ -239,6 +241,7 @@ def front_claims(
     above = [s for a in front_answers(problem, measured) for s in a['sentences']]
     return [*above, *(s for said in answers_about(measured, problem).values() for s in said)]
 
+# %% ../../nbs/site/05_pages.ipynb #449ed842
 NOT_RUN = 'not run for this problem' # What there is was measured for another one
 
 def _board_row(b, why, doubt=()):
@@ -259,6 +262,7 @@ def _board_cells(row):
     stage = link(name, f"{row['stage']}/report.html") if row['page'] else name
     return [stage, row['question'], badge(row['verdict'], row['tone']), row['number']]
 
+# %% ../../nbs/site/05_pages.ipynb #7ac8bfb4
 ASKED = ( # What a product owner asks, and the stage that answers it
     ('feasibility', 'Should we build it?'),
     ('evaluation', 'How good is it?'),
@@ -320,6 +324,7 @@ def _page_or_why(b, frame, why, doubt, rows, faults):
         body = render('not_shown.html.j2', dict(stage=b['stage'], why=e))
         return make_page(frame.title, body, 'No report is shown.', frame)
 
+# %% ../../nbs/site/05_pages.ipynb #c6ed9819
 def _remove_pages(stages):
     "Remove pages of an earlier run, or of another problem; the page for browsing rows too"
     for stage in stages:
@@ -330,6 +335,7 @@ def _board_doubts(board, late, rows):
     measured = {b['stage']: b['metrics'] for b in board if b['stage'] not in late}
     return doubts(measured, _waived(rows), drafted_suspects())
 
+# %% ../../nbs/site/05_pages.ipynb #c660df7f
 def build_site(
     stops:Iterable=(), # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
     beside:Iterable=(), # Pages beside the front page, which it links; each `dict(href, text, beside)`

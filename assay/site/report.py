@@ -75,6 +75,7 @@ class Frame:
         "The title of the page of a stage"
         return f'{self.here} – {self.problem}'
 
+# %% ../../nbs/site/03_report.ipynb #31a78cb6
 _NO_SCRIPT = dict(script='', hash='')
 
 def _script_of(name):
@@ -215,6 +216,7 @@ def _top(nb, metrics, frame, notes, doubts):
     said = [told_claim(s, cells, frame.here, '../') for s in answer.sentences]
     return head + notes + render('answer.html.j2', dict(answer=answer, said=said, links=links))
 
+# %% ../../nbs/site/03_report.ipynb #767828e6
 def _shorter_page(frame, nb, excess, page, content):
     """The page of a notebook without its largest figures, or without the notebook where that is not enough;
     it says so on top"""
@@ -228,6 +230,7 @@ _SHORT = (
     'in brackets the first 12 characters of a SHA-256: of problem.yaml, dictionary.yaml and reports it is '
     'that of what the stage reads of them, of other files that of their bytes')
 
+# %% ../../nbs/site/03_report.ipynb #ad736b21
 def _foot(inputs, numbers):
     "What a report was computed from, with the first characters of each hash; and the hash of its numbers"
     if not inputs: return '. '.join(filter(None, ['No inputs were recorded', page_words(numbers)])) + '.'
@@ -243,6 +246,7 @@ def _check_numbers(nb, metrics, stage):
     raise ValueError(f'the executed notebook of {stage} left other numbers than its metrics.json has, '
                      f'so one of them was edited; run `assay repro --force {stage}`')
 
+# %% ../../nbs/site/03_report.ipynb #517af46f
 def report_page(
     nb, # Executed notebook of the stage
     metrics:dict, # Its `metrics.json`
