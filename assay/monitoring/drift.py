@@ -35,6 +35,7 @@ def make_bins(
     inner = np.linspace(0, 1, n_bins+1)[1:-1]
     return dict(kind='number', edges=_clear_of_values(np.quantile(known, inner), known.unique()))
 
+# %% ../../nbs/monitoring/03_drift.ipynb #69639589
 _BESIDE = 1e-6 # Distance from a column's only value that is another value, as a part of it
 
 def _between(values):
@@ -55,6 +56,7 @@ def _clear_of_values(edges, values):
     beyond = values[-1]+_BESIDE*max(abs(values[-1]), 1)
     return np.unique((values[behind-1]+np.append(values, beyond)[behind])/2)
 
+# %% ../../nbs/monitoring/03_drift.ipynb #d33ff586
 def _is_missing(s):
     "Which values of a column are missing: a table of training says so in words, a log by nothing"
     return s.isna() | (s.astype(str) == MISSING)
@@ -223,6 +225,7 @@ def _check_rows(df, columns, blocks, of):
     _check_real(df, columns, of)
     if blocks: _check_days(df, blocks, of)
 
+# %% ../../nbs/monitoring/03_drift.ipynb #b3df3fd4
 def _days(times):
     "Number of the day of each row, from 0; days without rows are left out"
     return pd.factorize(times.dt.floor('D'), sort=True)[0]
@@ -238,6 +241,7 @@ def count_reference(
     bins = {c: make_bins(reference[c]) for c in columns}
     return {c: (b, count_bins(reference[c], b, day)) for c,b in bins.items()}
 
+# %% ../../nbs/monitoring/03_drift.ipynb #932e3327
 def _drawn(ref, cur, windows, n_draws, seed):
     "Counts of drawn windows, and of what each leaves"
     both = ref.sum(0)+cur.sum(0)
@@ -247,6 +251,7 @@ def _drawn(ref, cur, windows, n_draws, seed):
         drawn = rng.multivariate_hypergeometric(both.astype(int), n_rows, n_draws)
     return both-drawn, drawn
 
+# %% ../../nbs/monitoring/03_drift.ipynb #b8f2f754
 def _size(kind, distance):
     "The distance in words of use: standard deviations that a normal number moved, or the share that moved"
     if kind == 'category': return distance
@@ -272,6 +277,7 @@ LEAST_MISSING = .01 # Smallest change of the share of missing values that is an 
 LEAST_NEW = .01 # Smallest share of values that the reference has not seen that is an alarm
 LEAST_PSI = .005 # Smallest index that is an alarm: a mean moves by .07 standard deviations, 20 % to 23 %
 
+# %% ../../nbs/monitoring/03_drift.ipynb #5d668cb8
 def _missing_share(counts): return counts[0]/np.maximum(counts[1], 1)
 
 def _missing_counts(grids):
@@ -299,6 +305,7 @@ def _missing_drift(ref, cur, windows, n_draws, seed):
     usual = np.maximum(np.quantile(null, .95, axis=0), LEAST_MISSING)
     return _missing_apart(now, both)/usual, null/usual
 
+# %% ../../nbs/monitoring/03_drift.ipynb #991692db
 def _new_share(window, both):
     "Share of the rows of a window whose value occurs nowhere else"
     only_here = (window[..., :-1] > 0) & (window[..., :-1] == both[:-1])
@@ -371,6 +378,7 @@ class _Draws:
         if not self.by_day: return None
         return draw_windows(self.n_ref+self.n_cur, self.n_cur, n, run or self.run, seed)
 
+# %% ../../nbs/monitoring/03_drift.ipynb #34f9bc78
 def _values_drift(counted, current, draws, rate):
     "The columns with how far their values are, and the threshold that all share"
     n_draws = max(N_DRAWS, math.ceil(4/draws.alpha))
@@ -392,6 +400,7 @@ def _n_blocks(counted):
     _, grid = next(iter(counted.values()))
     return len(grid)
 
+# %% ../../nbs/monitoring/03_drift.ipynb #055417d8
 def drift_of_counts(
     counted:dict, # From `count_reference`
     current:dict, # Column to the counts of the window, days × bins
@@ -410,6 +419,7 @@ def drift_of_counts(
     res = _values_drift(counted, current, draws, own).assign(rate=own+part)
     return _with_alarms(_with_missing(res, counted, current, draws, part))
 
+# %% ../../nbs/monitoring/03_drift.ipynb #1a993696
 def _stretches(counted, current, draws):
     "By how much memory of days stretches the share of missing values of each column"
     def known(grid): return np.c_[grid[:, :-1].sum(1), grid[:, -1]]
@@ -457,6 +467,7 @@ def _unseen(values, bins):
     is_listed = pd.Series(values).astype(str).isin(bins['rare'])
     return float(((to_bins(values, bins) == len(bins['values'])) & ~is_listed).mean())
 
+# %% ../../nbs/monitoring/03_drift.ipynb #6ade05a0
 @dataclasses.dataclass(frozen=True)
 class Counted:
     "The reference period as counts, for comparing every window with it"
@@ -495,6 +506,7 @@ class Counted:
         new = {c: _unseen(current[c], counted[c][0]) for c in columns if counted[c][0].get('rare')}
         return found.assign(new=found.column.map(new).fillna(found.new))
 
+# %% ../../nbs/monitoring/03_drift.ipynb #c935d70a
 def drift_table(
     reference:pd.DataFrame, # Rows the model is known to work on
     current:pd.DataFrame, # Rows of one window
