@@ -97,7 +97,7 @@ def load_status(
     `waivers` are those that hold today, `stray` those that are about another result,
     `doubts` put every score in doubt, `questions` are for people"""
     from assay.problem.agreement import gaps, load_problem
-    from assay.release.readiness import doubts, drafted_suspects, questions
+    from assay.release.doubts import doubts, drafted_suspects, questions
     from assay.pipeline.repro import stopped
     from assay.release.start import strays_today, waivers_today
     from assay.site.pages import front_answers, load_board

@@ -20,9 +20,10 @@ from ..release.chain import read_chain
 from ..release.checklist import load_checklist, read_stages
 from ..release.committed import known_rebuild
 from ..release.model_card import CARD_ITEM, card_row, model_card
-from ..release.readiness import (
-    BEHAVIOUR_ITEM, CRITERIA_ITEM, LEAK_ITEMS, MONEY_ITEM, TONES, count_states, doubts, drafted_suspects,
-    next_step, open_items, questions, said_state)
+from ..release.doubts import doubts, drafted_suspects, questions
+from assay.release.readiness import (
+    BEHAVIOUR_ITEM, CRITERIA_ITEM, LEAK_ITEMS, MONEY_ITEM, TONES, count_states, next_step, open_items,
+    said_state)
 from ..release.sign import rows_today
 from ..release.waivers import say_day, today
 from ..release.waiving import active_waivers, lapse_of, stray_waivers

@@ -19,9 +19,9 @@ from ..release.checklist import SEVERITY, UNBUILT, load_checklist, read_stages, 
 from ..release.model_card import card_row, model_card
 from ..release.waivers import say_day, today
 from ..problem.agreement import gaps, load_problem
+from ..release.doubts import doubts, drafted_suspects, in_doubt, questions
 from ..release.readiness import (
-    count_states, doubts, drafted_suspects, in_doubt, item_place, list_html, next_step, open_html, open_items,
-    questions, release_rows, said_state)
+    count_states, item_place, list_html, next_step, open_html, open_items, release_rows, said_state)
 from ..stages.definition import load_stages
 from ..stages.process import is_read_by, process_picture, stages_before
 from ..core.rendering import item_name, macro, metric_name, render, render_rows
@@ -286,7 +286,7 @@ def _front_answer(stage, question, measured, doubt, problem):
 def front_answers(
     problem, # `Problem`
     measured:dict, # Stage to its `metrics.json`, of the stages that ran
-    doubt=(), # From `assay.release.readiness.doubts`
+    doubt=(), # From `assay.release.doubts.doubts`
 )->list: # One `dict(stage, question, verdict, tone, sentences)` per question of `ASKED`
     "What a product owner asks, with what was found"
     return [_front_answer(*asked, measured, doubt, problem) for asked in ASKED]

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from ..core.rendering import render, template_source
 from ..core.stacked import stack_tables
 from ..problem.moved import bar_words
-from ..release.readiness import in_doubt
+from ..release.doubts import in_doubt
 from ..stages.shown import numbers_hash, page_words, told_numbers
 from .clean import forbidden
 from .answer import answer_of, captions_of, sentences_of
@@ -35,7 +35,7 @@ def tone(
 def verdict_badge(
     stage:str, # Name of the stage
     verdict:str, # What it concluded
-    doubt, # From `assay.release.readiness.doubts`
+    doubt, # From `assay.release.doubts.doubts`
 )->dict: # `verdict` as it is shown, and its `tone`
     "A verdict and its colour; one that rests on scores is never green while they are in doubt"
     if doubt and in_doubt(stage) and tone(verdict) == 'good':
@@ -108,9 +108,9 @@ def show_notes(
     moved=(), # `bar_moved` of a report
     stopped:str='', # Why the stage did not run
     waived=(), # `waived` of a report: the waivers that it rests on
-    doubts=(), # From `assay.release.readiness.doubts`
+    doubts=(), # From `assay.release.doubts.doubts`
     agreed:str='', # `agreed_after` of a report: that people first agreed after provisional results
-    asked=(), # From `assay.release.readiness.questions`
+    asked=(), # From `assay.release.doubts.questions`
 ): # `Markup`, empty where there is nothing to say
     "Notes that a reader must know before the verdict"
     shown = dict(moved=bar_words(moved), stopped=stopped, waived=waived, doubts=doubts,
@@ -252,7 +252,7 @@ def report_page(
     metrics:dict, # Its `metrics.json`
     frame:Frame, # What stands around it; `here` is the stage
     stopped:str='', # Why it did not run the last time
-    doubts=(), # From `assay.release.readiness.doubts`, for a stage whose verdict rests on scores
+    doubts=(), # From `assay.release.doubts.doubts`, for a stage whose verdict rests on scores
 )->str: # HTML
     "Report of one stage: its verdict and its notebook, shortened if it is too large"
     numbers = _check_numbers(nb, metrics, frame.here)
