@@ -78,11 +78,10 @@ def agreed_words(
     numbers = dict(agreed_minimum=_digits(problem.minimum), agreed_margin=_digits(problem.margin))
     how = 'is proposed, and nobody has agreed to it' if problem.provisional else 'was agreed'
     told = dict(agreed_decision=decision_words(problem), agreed_rows=plural(problem.unit), agreed_how=how)
-    return numbers | told | {
-        'agreed_metric': problem.metric.replace('_', ' '),
-        'agreed_bound': bound_word(problem.metric),
-        'agreed_today': problem.today.get('description', '') or 'not declared',
-        'agreed_case': f'{problem.target} = {problem.positive}'}
+    measured = dict(agreed_metric=problem.metric.replace('_', ' '), agreed_bound=bound_word(problem.metric))
+    today = problem.today.get('description', '') or 'not declared'
+    beside = dict(agreed_today=today, agreed_case=f'{problem.target} = {problem.positive}')
+    return numbers | told | measured | beside
 
 def decision_words(
     problem, # `Problem`

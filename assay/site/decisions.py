@@ -72,6 +72,10 @@ def _who(e):
     "Who signed a line"
     return f"{e['by']}, {e['role']}" + (', with the root key' if e['root'] else '')
 
+def _signed_line(e, what, ends):
+    "A line of a chain as a row of the page; `ends` is where it says its last day"
+    return Decision(_day(e['time']), _who(e), what, e.get('reason') or '', _day(e.get(ends)))
+
 def _signed_what(e):
     "What a line of the chain of approvals decides"
     if e['decision'] in _MODELS: return _MODELS[e['decision']].format(str(e['bundle'])[:12])
@@ -80,8 +84,7 @@ def _signed_what(e):
 
 def _signatures():
     "Who approved or rejected a model, and who changed the keys"
-    return [Decision(_day(e['time']), _who(e), _signed_what(e), e.get('reason') or '', _day(e.get('expires')))
-            for e in read_chain()]
+    return [_signed_line(e, _signed_what(e), 'expires') for e in read_chain()]
 
 def _waived_what(e):
     if e['decision'] != 'waive': return f"took back the waiver of {named_item(e['item'])}"
@@ -92,8 +95,7 @@ def _waived_what(e):
 
 def _waivers():
     "What may stay open under a signature"
-    return [Decision(_day(e['time']), _who(e), _waived_what(e), e.get('reason') or '', _day(e.get('until')))
-            for e in read_chain('waivers')]
+    return [_signed_line(e, _waived_what(e), 'until') for e in read_chain('waivers')]
 
 # %% ../../nbs/site/11_decisions.ipynb #0cca980f
 def _agreed_words(e, changed, is_first):
