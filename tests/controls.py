@@ -6,10 +6,8 @@ from pathlib import Path
 
 from example import FLIGHTS
 
-from assay.core.artifacts import (
-    place,
-    write_metrics,
-)
+from assay.core.artifacts import write_metrics
+from assay.core.places import place
 from assay.problem.agreement import agreement_verdict, load_problem
 from assay.problem.criteria import freeze_criteria
 from assay.release.checklist import evaluate_checklist, read_stages

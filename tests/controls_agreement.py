@@ -9,13 +9,8 @@ import pandas as pd
 from controls import STAGES, always, control, nothing, why
 from small import run as git_command
 
-from assay.core.artifacts import (
-    check,
-    metrics_path,
-    place,
-    read_json,
-    write_json,
-)
+from assay.core.artifacts import check, metrics_path, read_json, write_json
+from assay.core.places import place
 from assay.data.checks import _quality, data_verdict
 from assay.data.columns import Dictionary, Field
 from assay.data.dictionary import validate

@@ -9,12 +9,9 @@ from controls_evidence import signs
 from tiny import record
 
 from assay.core import signed_lines
-from assay.core.artifacts import (
-    check,
-    place,
-    write_metrics,
-)
+from assay.core.artifacts import check, write_metrics
 from assay.core.manifest import verify_manifest, write_manifest
+from assay.core.places import place
 from assay.package import bundle
 from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity

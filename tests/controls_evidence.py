@@ -8,14 +8,8 @@ import pytest
 from controls import ROOT, STAGES, always, control, nothing, open_sentences, why
 from tiny import record
 
-from assay.core.artifacts import (
-    check,
-    metric,
-    metrics_path,
-    place,
-    read_json,
-    write_metrics,
-)
+from assay.core.artifacts import check, metric, metrics_path, read_json, write_metrics
+from assay.core.places import place
 from assay.pipeline import run
 from assay.release import approval, chain, gates, waivers, waiving
 from assay.release import checklist as evidence

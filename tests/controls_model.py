@@ -8,12 +8,8 @@ import numpy as np
 import pandas as pd
 from controls import ROOT, STAGES, control, nothing, open_sentences, why
 
-from assay.core.artifacts import (
-    check,
-    metric,
-    place,
-    write_metrics,
-)
+from assay.core.artifacts import check, metric, write_metrics
+from assay.core.places import place
 from assay.data.example import make_flights
 from assay.data.infer import infer_dictionary
 from assay.evaluation import checks, criteria_met

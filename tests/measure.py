@@ -183,7 +183,7 @@ def onnx_scan(repeats=2000):
 @measurement
 def chain(lines=50):
     "Milliseconds to verify a chain of signed decisions, and how many shorter ones verify as well"
-    from assay.core.artifacts import place
+    from assay.core.places import place
     from assay.release.chain import append_decision, read_chain
     from assay.release.signers import new_key
 

@@ -23,7 +23,8 @@ DICTIONARY = """columns:
   hour: {kind: integer, meaning: Hour of departure}
 """
 START = """
-from assay.core.artifacts import check, enter_root, metric, metrics_path, place, write_metrics
+from assay.core.artifacts import check, enter_root, metric, metrics_path, write_metrics
+from assay.core.places import place
 from assay.data.columns import load_dictionary
 from assay.problem.agreement import gaps, load_problem
 from assay.problem.criteria import freeze_criteria

@@ -35,7 +35,8 @@ CELLS = dict(
     table=(
         "n_rows: int = 3000   # Rows to make [10, 100000]",
         """
-from assay.core.artifacts import enter_root, metric, place, write_metrics, write_table
+from assay.core.artifacts import enter_root, metric, write_metrics, write_table
+from assay.core.places import place
 from assay.data.example import make_flights
 enter_root()
 flights = make_flights(n_rows, seed=seed)
@@ -48,7 +49,8 @@ write_metrics('table', 'accepted', dict(rows=metric(len(flights))), inputs=input
     rule=(
         "smoothing: float = 20.0   # Weight of the overall share [0, 1000]",
         """
-from assay.core.artifacts import enter_root, metric, place, read_table, write_json, write_metrics
+from assay.core.artifacts import enter_root, metric, read_table, write_json, write_metrics
+from assay.core.places import place
 enter_root()
 train, valid = read_table(place('train')), read_table(place('valid'))
 mean = train.late.mean()
@@ -63,7 +65,8 @@ write_metrics('rule', 'scored', dict(brier=metric(brier)), inputs=[place('train'
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import average_precision_score
 import matplotlib.pyplot as plt
-from assay.core.artifacts import enter_root, metric, place, read_table, write_json, write_metrics
+from assay.core.artifacts import enter_root, metric, read_table, write_json, write_metrics
+from assay.core.places import place
 enter_root()
 train, valid = read_table(place('train')), read_table(place('valid'))
 columns = ['hour', 'distance', 'wind_speed', 'recent_delay']
@@ -115,7 +118,8 @@ def stage_block(name):
 AGREEMENT = (
     "max_gaps: int = 100   # Open questions allowed [0, 100]",
     """
-from assay.core.artifacts import enter_root, metric, place, write_metrics
+from assay.core.artifacts import enter_root, metric, write_metrics
+from assay.core.places import place
 from assay.problem.criteria import freeze_criteria
 from assay.problem.agreement import agreement_verdict, gaps, load_problem
 enter_root()

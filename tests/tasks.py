@@ -92,7 +92,8 @@ def write_agreement(task):
 
 def write_scored(spec, model, fields, rule):
     "The tables of validation and test, and what model and rule say of them"
-    from assay.core.artifacts import place, write_table
+    from assay.core.artifacts import write_table
+    from assay.core.places import place
     from assay.evaluation.flow import with_scores
     from assay.models.estimators import predict_score, target_of
     from assay.models.features import feature_frame
@@ -110,7 +111,8 @@ def write_scored(spec, model, fields, rule):
 
 def make_task(folder, task):
     "From tables to an approved model in `folder`; returns the rows that are served later"
-    from assay.core.artifacts import place, write_json, write_table
+    from assay.core.artifacts import write_json, write_table
+    from assay.core.places import place
     from assay.data.to_score import describe_reading
     from assay.models.estimators import fit_final, make_spec
     from assay.models.features import feature_frame

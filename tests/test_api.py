@@ -17,7 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 from tiny import ROW, Server, copy_repo, inside, make_keys, make_tiny, try_serve
 
-from assay.core.artifacts import place
+from assay.core.places import place
 from assay.package.bundle import load_bundle
 from assay.package.identity import FILES
 from assay.release.approval import approve, reject, rollback

@@ -7,15 +7,8 @@ import pytest
 from mutations import CHAIN, MUTATIONS, key_of, set_lines
 from tiny import copy_repo, inside, make_keys, make_tiny, record
 
-from assay.core.artifacts import (
-    check,
-    metrics_path,
-    place,
-    read_json,
-    write_json,
-    write_metrics,
-    write_text,
-)
+from assay.core.artifacts import check, metrics_path, read_json, write_json, write_metrics, write_text
+from assay.core.places import place
 from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
 from assay.release import approval, waiving

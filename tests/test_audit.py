@@ -6,7 +6,8 @@ import pytest
 from small import assay, make_repo, run
 from tiny import inside, record
 
-from assay.core.artifacts import metrics_path, place, read_json, write_json, write_text
+from assay.core.artifacts import metrics_path, read_json, write_json, write_text
+from assay.core.places import place
 from assay.release.committed import known_rebuild
 from assay.stages.shown import STAMP, numbers_hash, shown_faults
 

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from assay.cli import app
 from assay.commands import board
-from assay.core.artifacts import place, sha256
+from assay.core.artifacts import sha256
+from assay.core.places import place
 from assay.core.rendering import render
 from assay.problem.agreement import load_problem
 from assay.release.approval import reviewed_files

@@ -16,8 +16,9 @@ import assay
 from assay.cli import app
 from assay.commands import board, terminal
 from assay.commands.board import edited_parts, load_status
-from assay.core.artifacts import metric, metrics_path, place, write_json, write_metrics
+from assay.core.artifacts import metric, metrics_path, write_json, write_metrics
 from assay.core.keys import write_agreed
+from assay.core.places import place
 from assay.problem.agreement import load_problem
 from assay.problem.criteria import begin_chapter, freeze_criteria
 from assay.site.asked import answers_beside

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from assay.cli import app
 from assay.core import signed_lines
-from assay.core.artifacts import check, place, sha256, write_json, write_metrics, write_text
+from assay.core.artifacts import check, sha256, write_json, write_metrics, write_text
+from assay.core.places import place
 from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
 from assay.release import chain
@@ -33,8 +34,7 @@ DAY = dict(today="2013-12-01")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A tiny packaged model; Ann, product owner, is the root, and enrolled Bob, operations; all of it
-    committed"""
+    "A tiny packaged model, committed; Ann, product owner, is the root, and enrolled Bob, operations"
     folder = tmp_path_factory.mktemp("chain") / "repo"
     make_tiny(folder)
     make_keys(folder)

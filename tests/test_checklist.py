@@ -13,7 +13,8 @@ from example import copy_example
 from small import assay, forked
 from tiny import inside, record
 
-from assay.core.artifacts import check, metric, place, write_metrics, write_table, write_text
+from assay.core.artifacts import check, metric, write_metrics, write_table, write_text
+from assay.core.places import place
 from assay.core.yaml import read_yaml
 from assay.data.example import make_flights
 from assay.problem import criteria, moved

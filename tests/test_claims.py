@@ -9,7 +9,7 @@ import pytest
 from example import FLIGHTS, ROOT, copy_example, copy_results
 from test_shown import dead_links, places
 
-from assay.core.artifacts import place
+from assay.core.places import place
 from assay.problem.agreement import load_problem
 from assay.site.answer import CAPTIONS, SENTENCES
 from assay.site.notebook import CodeCell, code_cells, find_cell

@@ -12,7 +12,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from tiny import inside, make_tiny, tiny_columns
 
 from assay.commands.explaining import explain_prediction
-from assay.core.artifacts import place, read_table
+from assay.core.artifacts import read_table
+from assay.core.places import place
 from assay.evaluation.attribution import attribute
 from assay.evaluation.behaviour import declared_tests
 from assay.evaluation.effects import accumulated_effects

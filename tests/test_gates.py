@@ -14,10 +14,8 @@ import pytest
 from controls import CONTROLS, ROOT, STAGES, Case
 from tiny import inside, make_keys, make_tiny
 
-from assay.core.artifacts import (
-    check,
-    place,
-)
+from assay.core.artifacts import check
+from assay.core.places import place
 from assay.pipeline import run
 from assay.problem.limits import LIMITS
 from assay.release import waivers

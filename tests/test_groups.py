@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 from small import forked
 from tiny import inside, record
 
-from assay.core.artifacts import check, metric, place, write_json, write_metrics, write_table
+from assay.core.artifacts import check, metric, write_json, write_metrics, write_table
+from assay.core.places import place
 from assay.core.yaml import read_yaml
 from assay.data.columns import Dictionary, Field
 from assay.data.infer import write_dictionary

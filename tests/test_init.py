@@ -18,7 +18,8 @@ from sklearn import datasets
 from small import assay, run
 from tiny import inside, make_keys
 
-from assay.core.artifacts import check, place, write_metrics, write_table
+from assay.core.artifacts import check, write_metrics, write_table
+from assay.core.places import place
 from assay.core.yaml import read_yaml
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import conform

@@ -15,7 +15,8 @@ from test_init import make_bundled, reduce, run_stages, verdicts, write
 from tiny import inside
 
 from assay.commands.board import load_status, next_to_do, show_board
-from assay.core.artifacts import check, metric, place, write_metrics
+from assay.core.artifacts import check, metric, write_metrics
+from assay.core.places import place
 from assay.data.columns import CERTAIN, Dictionary, Field, load_dictionary
 from assay.data.infer import infer_dictionary, write_dictionary
 from assay.evaluation.flow import baseline_specs
@@ -36,7 +37,8 @@ from assay.problem.agreement import load_problem, make_problem
 from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results, note_declared, read_ledger
 from assay.problem.moved import moved_bar
 from assay.project.proposal import draft
-from assay.release.readiness import doubts, drafted_suspects, leak_rows, next_step, release_rows
+from assay.release.doubts import doubts, drafted_suspects
+from assay.release.readiness import leak_rows, next_step, release_rows
 from assay.release.signers import new_key
 from assay.release.waivers import waivable_items, waiver_fault
 from assay.release.waiving import active_waivers, waive

@@ -12,7 +12,8 @@ from tiny import inside
 from typer import Exit
 
 from assay.commands.monitoring import monitor
-from assay.core.artifacts import place, read_json, read_table
+from assay.core.artifacts import read_json, read_table
+from assay.core.places import place
 from assay.data.columns import load_dictionary
 from assay.data.dictionary import validate
 from assay.monitoring.drift import drift_table

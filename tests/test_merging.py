@@ -7,7 +7,8 @@ from functools import partial
 import pytest
 from tiny import commit, inside
 
-from assay.core.artifacts import place, to_json, write_text
+from assay.core.artifacts import to_json, write_text
+from assay.core.places import place
 from assay.problem.agreement import load_problem
 from assay.problem.criteria import freeze_criteria, mark_results, read_ledger
 from assay.release.approval import approval_of

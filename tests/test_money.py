@@ -9,14 +9,15 @@ import pytest
 from scipy.special import expit
 from tiny import inside, make_keys, make_tiny
 
-from assay.core.artifacts import check, metric, place, write_metrics, write_text
+from assay.core.artifacts import check, metric, write_metrics, write_text
+from assay.core.places import place
 from assay.data.columns import Dictionary, Field
 from assay.data.infer import infer_dictionary
+from assay.evaluation import scored_ahead
 from assay.evaluation.candidates import Evaluation
 from assay.evaluation.decisions import choose_threshold, recalibrate, threshold_of_costs
 from assay.evaluation.final_test import FinalTest, Settings
 from assay.evaluation.flow import fit_and_score
-from assay.evaluation.scored_ahead import scored_ahead
 from assay.models.estimators import make_spec
 from assay.problem import moved
 from assay.problem.agreement import make_problem
@@ -286,7 +287,13 @@ def timid_world(n=4700):
     return df, make_problem(agreed | criteria)
 
 
-def test_the_threshold_of_a_strongly_regularised_model_stands_for_the_probability_that_costs_ask_for():
+def own_scale(score, here, there):
+    return score
+
+
+def test_the_threshold_of_a_strongly_regularised_model_stands_for_the_probability_that_costs_ask_for(
+    monkeypatch,
+):
     "Its scores lie between 5 and 10 %, and the less rows it learns from, the nearer they are to each other"
     df, problem = timid_world()
     learnt, held, later = df[:3000], df[3000:3700], df[3700:]
@@ -296,11 +303,13 @@ def test_the_threshold_of_a_strongly_regularised_model_stands_for_the_probabilit
     assert np.ptp(scores["held"]["model"]) < 0.1
     of_later = recalibrate(later.y, scores["later"]["model"])
 
-    def probability_at(*how):
-        parts = [(held, scores["held"]), *scored_ahead(specs, learnt, fields, "day", *how)]
+    def probability_at():
+        ahead = scored_ahead.scored_ahead(specs, learnt, fields, "day", held, scores["held"])
+        parts = [(held, scores["held"]), *ahead]
         y = np.concatenate([rows.y for rows, _ in parts])
         score = np.concatenate([said["model"] for _, said in parts])
         return float(of_later.probability(recalibrate(y, score).score_at(0.1)))
 
-    assert abs(probability_at(held, scores["held"]) - 0.1) < 0.03
+    assert abs(probability_at() - 0.1) < 0.03
+    monkeypatch.setattr(scored_ahead, "on_scale_of", own_scale)
     assert abs(probability_at() - 0.1) > 0.05  # each model on a scale of its own

@@ -11,7 +11,8 @@ from small import forked
 from tasks import make_task
 from tiny import inside
 
-from assay.core.artifacts import place, read_json, read_table, write_table
+from assay.core.artifacts import read_json, read_table, write_table
+from assay.core.places import place
 from assay.data.columns import Dictionary, Field, load_dictionary
 from assay.data.to_score import read_described
 from assay.monitoring.all_weeks import verdict_of_weeks

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from tiny import inside, make_keys, make_tiny, tiny_columns, write_ready
 from worlds import ASKS, QUIET
 
-from assay.core.artifacts import place
+from assay.core.places import place
 from assay.data.columns import Field
 from assay.data.example import make_flights
 from assay.evaluation.importance import Shuffling, Subject, column_groups, rank_groups

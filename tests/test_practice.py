@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from small import forked
 from tiny import inside
 
-from assay.core.artifacts import check, metric, place, read_table, write_json, write_metrics, write_table
+from assay.core.artifacts import check, metric, read_table, write_json, write_metrics, write_table
+from assay.core.places import place
 from assay.data.columns import Dictionary, Field
 from assay.data.example import make_flights
 from assay.data.infer import write_dictionary

@@ -9,7 +9,8 @@ import pytest
 from mutations import key_of
 from tiny import commit, inside, make_keys, make_tiny, record, write_ready
 
-from assay.core.artifacts import check, metrics_path, place, read_json, write_metrics, write_text
+from assay.core.artifacts import check, metrics_path, read_json, write_metrics, write_text
+from assay.core.places import place
 from assay.problem.agreement import load_problem
 from assay.problem.criteria import freeze_criteria, ledger_path, mark_results
 from assay.release.approval import approve

@@ -11,9 +11,10 @@ from tiny import inside
 from typer.testing import CliRunner
 
 from assay.cli import app
-from assay.core.artifacts import place, read_json
+from assay.core.artifacts import read_json
 from assay.core.imports import package_folder
 from assay.core.keys import agreed_hashes, changed_keys, write_agreed
+from assay.core.places import place
 from assay.core.yaml import read_yaml
 from assay.pipeline.deps import project_lock
 from assay.project.new import drafted_project, project_files, write_files

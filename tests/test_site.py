@@ -16,7 +16,8 @@ from example import copy_example
 from nbconvert.exporters.html import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from assay.core.artifacts import place, write_metrics
+from assay.core.artifacts import write_metrics
+from assay.core.places import place
 from assay.core.rendering import template_source
 from assay.evaluation.flow import named_metrics
 from assay.evaluation.scores import score_table

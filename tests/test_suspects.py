@@ -10,7 +10,8 @@ from small import assay
 from test_init import make_bundled, run_stages, write
 from tiny import inside
 
-from assay.core.artifacts import place, write_table
+from assay.core.artifacts import write_table
+from assay.core.places import place
 from assay.data.dictionary import check_table, conform, validate
 from assay.data.intake import ADAPTERS, fetch_table, prepare_table
 from assay.data.splits import HashRule, make_splits

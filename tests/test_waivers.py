@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tiny import copy_repo, inside, make_keys, make_tiny
 
-from assay.core.artifacts import check, metric, place, sha256, to_json, write_json, write_metrics, write_text
+from assay.core.artifacts import check, metric, sha256, to_json, write_json, write_metrics, write_text
+from assay.core.places import place
 from assay.package.identity import bundle_identity
 from assay.problem import criteria, moved
 from assay.problem.agreement import load_problem

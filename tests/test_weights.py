@@ -19,7 +19,7 @@ from assay.data.example import make_flights
 from assay.data.infer import infer_dictionary, write_dictionary
 from assay.data.parquet import class_rates, load_parquet
 from assay.data.sources import load_source
-from assay.evaluation.decisions import calibration_table, choose_threshold, decision_table, saving
+from assay.evaluation.decisions import choose_threshold, decision_table, saving
 from assay.evaluation.plot_tables import calibration_points, gains_table, precision_recall_table
 from assay.evaluation.residuals import error_sizes, residual_table
 from assay.evaluation.scores import error_table, median_gain, scores_of_shuffles, shuffles, slice_scores
@@ -44,6 +44,7 @@ from assay.problem.criteria import criteria, criteria_hash
 from assay.problem.weighting import weight_checks, weight_faults
 from assay.responsible.groups import group_table
 from assay.responsible.resamples import group_draws
+from assay.stats.calibration import calibration_table
 from assay.stats.intervals import (
     Resamples,
     Resampling,

@@ -54,7 +54,8 @@ def tiny_columns():
 
 def write_ready(same, said):
     "Reports under which a release is ready; `same` is whether parity holds, `said` why"
-    from assay.core.artifacts import check, place, write_metrics
+    from assay.core.artifacts import check, write_metrics
+    from assay.core.places import place
     from assay.problem.limits import LIMITS
     from assay.release.gates import RELEASE_GATES
 
@@ -68,7 +69,8 @@ def write_ready(same, said):
 
 def make_tiny(folder, seed=0):
     "From a table to a packaged model in `folder`, the way of the stages; returns the bundle's identity"
-    from assay.core.artifacts import place, write_table, write_text
+    from assay.core.artifacts import write_table, write_text
+    from assay.core.places import place
     from assay.data.example import make_flights
     from assay.models.estimators import fit_final, predict_score
     from assay.models.features import feature_frame
@@ -95,7 +97,7 @@ def make_tiny(folder, seed=0):
 
 def record():
     "dvc.lock over the reports that are here, as a run of the pipeline would leave it"
-    from assay.core.artifacts import place
+    from assay.core.places import place
 
     rows = "".join(
         f"  {p.parent.name}:\n"

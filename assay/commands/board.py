@@ -13,7 +13,7 @@ from .terminal import coloured, make_console, written
 # %% ../../nbs/commands/01_board.ipynb #6269115e
 def edited_parts()->dict: # Stage to those parts
     "Stage to the parts of the agreement that were edited since it read them"
-    from assay.core.artifacts import place
+    from assay.core.places import place
     from assay.core.keys import changed_keys
     from assay.stages.definition import load_stages
     lists = {name: s.keys.get(place('agreed').as_posix(), ()) for name,s in load_stages().items()}
@@ -97,7 +97,7 @@ def load_status(
     `waivers` are those that hold today, `stray` those that are about another result,
     `doubts` put every score in doubt, `questions` are for people"""
     from assay.problem.agreement import gaps, load_problem
-    from assay.release.readiness import doubts, drafted_suspects, questions
+    from assay.release.doubts import doubts, drafted_suspects, questions
     from assay.pipeline.repro import stopped
     from assay.release.start import strays_today, waivers_today
     from assay.site.pages import front_answers, load_board

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from ..core.artifacts import atomic_write, enter_root, given_path, place, write_text
+from ..core.artifacts import atomic_write, enter_root, given_path, write_text
+from ..core.places import place
 from .terminal import Json, check_replaceable, option, print_json, tell
 
 # %% ../../nbs/commands/10_dossier.ipynb #315d7f9e

@@ -138,7 +138,8 @@ def _print_flip(flip, of, called):
 
 def explain(id: _Id, as_json: Json = False):
     "Say why one served prediction got its score, and what would turn the decision."
-    from assay.core.artifacts import place, read_table
+    from assay.core.artifacts import read_table
+    from assay.core.places import place
     from assay.problem.agreement import load_problem
     from assay.serving.prediction_log import iter_log
     enter_root()

@@ -60,7 +60,7 @@ def _refused_by(model, problem):
 
 def _served(table):
     "What was served, by the log or by scoring a table; moments of what was refused; rows of other bundles"
-    from assay.core.artifacts import place
+    from assay.core.places import place
     from assay.problem.agreement import load_problem
     from assay.serving.prediction_log import log_table
     if table is not None: return *_scored_now(table)[:2], 0
@@ -94,7 +94,8 @@ def _as_rehearsed(settings, cluster):
 def _monitored(problem, dictionary, spec, given, outcomes, settings):
     "One monitoring pass, and how many predictions of other bundles were left out"
     from assay.monitoring.live import Released, monitor_served
-    from assay.core.artifacts import place, read_table
+    from assay.core.artifacts import read_table
+    from assay.core.places import place
     from assay.monitoring.outcomes import todays_rule
     alpha, resampling = _as_rehearsed(settings, (settings.get('data') or {}).get('cluster'))
     served, refused, others = _served(given)
@@ -191,7 +192,8 @@ _Labels = option(
 
 def monitor(table: _Watched = None, labels: _Labels = None, json_: Json = False):
     "One monitoring pass over the prediction log or a table; exit code 1 where something has to be done."
-    from assay.core.artifacts import place, read_json
+    from assay.core.artifacts import read_json
+    from assay.core.places import place
     from assay.data.columns import load_dictionary
     from assay.problem.agreement import load_problem
     from assay.core.yaml import read_yaml

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from .artifacts import place, read_json, read_metrics, sha256, write_json
+from .artifacts import read_json, read_metrics, sha256, write_json
+from .places import place
 from .yaml import read_yaml
 
 # %% ../../nbs/core/10_keys.ipynb #93810995

@@ -40,7 +40,8 @@ def clean_saved(
     paths=None, # Notebooks; all in `pipelines` by default
 )->list: # Paths of the notebooks that were cleaned
     "Take the outputs out of notebooks, and keep each as it was saved in `.assay/saved`"
-    from assay.core.artifacts import check_file, place, write_text
+    from assay.core.artifacts import check_file, write_text
+    from assay.core.places import place
     paths = sorted(Path('pipelines').glob('*.ipynb')) if paths is None else [Path(p) for p in paths]
     res = []
     for path in paths:

@@ -17,8 +17,8 @@ from pydantic.dataclasses import dataclass
 from ..core.shapes import (
     Expected, Flag, Holds, Mapping, STRICT, Shape, Text, key, key_faults, meant, check_kind,
     read_error, shown_value)
-from ..core.artifacts import place
 from ..core.keys import refuse_unlisted
+from ..core.places import place
 from ..core.yaml import read_yaml
 from ..problem.plausible import is_date
 

@@ -16,9 +16,10 @@ from uuid import UUID
 
 import pandas as pd
 
-from ..core.artifacts import place, write_json, write_table, write_text
+from ..core.artifacts import write_json, write_table, write_text
 from ..core.derived import WHERE, derived_columns
 from ..core.functions import find_function
+from ..core.places import place
 from ..core.shapes import shown_value
 from ..core.source_keys import source_faults
 from .columns import Dictionary

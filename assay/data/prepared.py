@@ -12,8 +12,9 @@ from functools import cached_property
 
 import pandas as pd
 
-from ..core.artifacts import place, write_json
+from ..core.artifacts import write_json
 from ..core.manifest import verify_manifest
+from ..core.places import place
 from ..core.rendering import show
 from .classes import class_table, count_classes
 from .columns import Dictionary

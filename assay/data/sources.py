@@ -11,8 +11,9 @@ from pathlib import Path
 
 import fsspec, pandas as pd
 
-from ..core.artifacts import place, read_json, read_table, write_json, write_table
+from ..core.artifacts import read_json, read_table, write_json, write_table
 from ..core.manifest import verify_manifest, write_manifest
+from ..core.places import place
 from .delimited import CSV_KEYS, CsvFile, Layout, read_delimited
 from .written import read_formats, read_separated, way_of
 from ..core.functions import find_function

@@ -32,6 +32,7 @@ def _switched(usual, case, is_on):
         columns[c] = pd.Series(mixed).astype(usual[c].dtype)
     return pd.DataFrame(columns)
 
+# %% ../../nbs/evaluation/17_attribution.ipynb #f469c192
 def _exact(number, usual, case):
     "Contributions from all sets of columns, without an error"
     p, n = usual.shape[1], len(usual)
@@ -46,6 +47,7 @@ def _exact(number, usual, case):
     contributions = np.array([of(i) for i in range(p)])
     return contributions, np.zeros(p), worth[0], worth[-1]
 
+# %% ../../nbs/evaluation/17_attribution.ipynb #846be912
 def _orders(n, p, rng):
     "The place of each column in each walk: two orders per usual row, each followed by its reverse"
     order = np.array([rng.permutation(p) for _ in range(2*n)])
@@ -68,6 +70,7 @@ def _mix(column, case, is_on):
     "A column in which some rows have the value of the case"
     return pd.Series(np.where(is_on, case.to_numpy()[0], column.to_numpy())).astype(column.dtype)
 
+# %% ../../nbs/evaluation/17_attribution.ipynb #5d606c74
 def n_usual(
     n_columns:int, # Columns of the model
 )->int: # From 5 to 50
@@ -115,6 +118,7 @@ def _size(x, old, new):
     low, high = sorted([old, new])
     return float(((x > low) & (x < high)).mean()+1/len(x))
 
+# %% ../../nbs/evaluation/17_attribution.ipynb #6e9afb40
 def smallest_flips(
     subject:Subject, # The model, with rows that say which values occur
     cases:pd.DataFrame, # Cases, with the same columns as the rows
@@ -133,6 +137,7 @@ def smallest_flips(
     res = res.sort_values(['case', 'size', 'column'], kind='stable')
     return res.drop_duplicates(['case', 'column']).reset_index(drop=True)
 
+# %% ../../nbs/evaluation/17_attribution.ipynb #a35dc73f
 def _classes_decided(subject, before, after):
     "From which class to which a decision turns, by name; nothing where there are no three classes or more"
     if not subject.explained_class: return {}

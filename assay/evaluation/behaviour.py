@@ -42,6 +42,7 @@ def _trials(b, X, ends, rng):
     if kind == 'perturbation': return [X.assign(**{c: _moved(X[c], rng.normal(0, b['noise'], len(X)))})]
     return [_given(X, {c: v}) for v in _values_of(b, X[c], ends)]
 
+# %% ../../nbs/evaluation/18_behaviour.ipynb #30047e4a
 def _excess(b, before, after, is_share):
     "By how much each row goes beyond what is let pass; above zero it fails"
     kind = b['test']
@@ -61,6 +62,7 @@ class Tested:
 
 _EXAMPLES = 3 # Failing rows that are kept
 
+# %% ../../nbs/evaluation/18_behaviour.ipynb #02156fb7
 def run_behaviour(
     subject:Subject, # The model, and rows
     b:dict, # A `Behaviour` of `problem.yaml`
@@ -85,6 +87,7 @@ def run_behaviour(
     examples = [_example(line, i, X, before, trials[worst[i]], after[worst[i]]) for i in rows]
     return Tested(line, pd.DataFrame(examples))
 
+# %% ../../nbs/evaluation/18_behaviour.ipynb #d6f88e3c
 def _finite(s): return np.where(np.isfinite(s), s, np.inf)
 
 def _example(line, i, X, before, trial, after):
@@ -125,6 +128,7 @@ def _extreme_values(x, ends):
     reach = _BEYOND*(high-low)
     return [low, high, low-reach, high+reach, 0.]
 
+# %% ../../nbs/evaluation/18_behaviour.ipynb #20728514
 def extreme_tests(
     subject:Subject, # The model, and rows
     columns:list, # Columns to try
@@ -140,6 +144,7 @@ def extreme_tests(
         res.append(dict(test=test, column=c, rate=1-share, n=len(many), passed=share == 1, why=why))
     return res
 
+# %% ../../nbs/evaluation/18_behaviour.ipynb #794fcbda
 def order_tests(
     subject:Subject, # The model, and rows
     tolerance:float=1e-5, # Difference that rounding may leave, as a share of the largest score

@@ -9,8 +9,9 @@ __all__ = ['Choice', 'Evaluation']
 import dataclasses, functools
 import pandas as pd
 
-from ..core.artifacts import place, read_json, read_table
+from ..core.artifacts import read_json, read_table
 from ..core.keys import content_hash
+from ..core.places import place
 from ..core.rendering import Result
 from ..data.columns import Dictionary, load_dictionary
 from .checks import split_faults

@@ -13,7 +13,7 @@ import numpy as np, sklearn.metrics as sk
 
 from ..core.artifacts import check, to_json
 from ..core.shapes import count_of
-from .decisions import loses_a_year
+from ..problem.year import loses_a_year
 from ..stats.intervals import is_better
 from ..stats.metrics import score
 from ..stats.scored import Scored
@@ -108,6 +108,7 @@ def _told(m):
     if not _has_ends(m): return 'without an interval'
     return f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f}, n {m['n']:,})"
 
+# %% ../../nbs/evaluation/05_checks.ipynb #734f452d
 def baseline_checks(
     metrics:dict, # Metrics of the stage, by name
     problem, # `Problem`: metric
@@ -124,6 +125,7 @@ def baseline_checks(
         _check('baseline', 'F19', not lost, has_scores, rule),
         _check('baseline', 'F20', is_paired, said, paired)]
 
+# %% ../../nbs/evaluation/05_checks.ipynb #0ef79134
 def _paired(difference, model, rule):
     "Is a difference that of two scores on the same rows, with an interval? And what is said about it"
     if not _has_ends(difference): return False, 'the paired difference has no interval'
@@ -139,6 +141,7 @@ def _paired(difference, model, rule):
 
 _ROUNDING = 1e-6 # Relative difference of numbers that were rounded to ten digits
 
+# %% ../../nbs/evaluation/05_checks.ipynb #b0d5ac44
 def _is_bound(study):
     "Does the study name the data, the code and the environment that it rests on, and what each trial tried?"
     versions = study['version']
@@ -225,6 +228,7 @@ class EvaluationRun:
     faults:list=() # What `split_faults` found
     timed:bool=True # Were the splits cut by time?
 
+# %% ../../nbs/evaluation/05_checks.ipynb #55ea2e06
 def _flow_check(run):
     "F16: baselines and candidates went through one flow"
     flow = {'constant', 'rule', *run.candidates} <= run.models
@@ -243,6 +247,7 @@ def _cases_check(m, run):
     segments = f'{run.n_segments} segments are ranked by their loss'
     return _row('F18', ok, f'{run.n_scored} scores are stored case by case and {segments}', 'test')
 
+# %% ../../nbs/evaluation/05_checks.ipynb #b429a622
 def _is_documented(m):
     "Has a score an interval that holds it, and a count of rows?"
     return _has_ends(m) and m['low'] <= m['value'] <= m['high'] and (m.get('n') or 0) > 0
@@ -268,6 +273,7 @@ def _attack_check(m, margin):
     attacks = _attacks(m['shuffled_gain'], margin, m['refit_difference']['value'], _agreed(m))
     return _row('F28', *attacks, 'shuffled_gain')
 
+# %% ../../nbs/evaluation/05_checks.ipynb #0fc8641e
 def _gain_check(m):
     "P01: today's rule and the constant are beaten beyond doubt"
     over_rule, over_constant = m['gain_over_rule'], m['gain_over_constant']
@@ -300,6 +306,7 @@ def _splits_check(m, run):
     why = f'train and test scores are stated; splits {"; ".join(run.faults) or apart}'
     return _row('P03', _all_have_ends(m) and not run.faults, why, 'train')
 
+# %% ../../nbs/evaluation/05_checks.ipynb #4a2d14dc
 def evaluation_checks(
     metrics:dict, # Metrics of the stage, by name
     run:EvaluationRun, # What the stage did

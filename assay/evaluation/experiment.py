@@ -9,7 +9,8 @@ __all__ = ['Experiment', 'Tuned']
 import dataclasses, functools
 import pandas as pd
 
-from ..core.artifacts import metric as as_metric, place, write_json, write_table
+from ..core.artifacts import metric as as_metric, write_json, write_table
+from ..core.places import place
 from ..core.rendering import Result
 from .checks import experiment_checks
 from .criteria_met import comparison_verdict

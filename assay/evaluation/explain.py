@@ -10,7 +10,8 @@ import dataclasses, functools
 
 import numpy as np, pandas as pd
 
-from ..core.artifacts import check, metric as as_metric, place, write_json
+from ..core.artifacts import check, metric as as_metric, write_json
+from ..core.places import place
 from ..core.rendering import Result
 from .attribution import attribute, flip_shares, plot_cases, smallest_flips
 from .behaviour import (

@@ -9,14 +9,15 @@ __all__ = ['Settings', 'chosen_spec', 'FinalTest', 'case_scores', 'evaluation_ru
 import dataclasses, functools
 import numpy as np, pandas as pd
 
-from ..core.artifacts import metric as as_metric, place, write_json, write_table
+from ..core.artifacts import metric as as_metric, write_json, write_table
+from ..core.places import place
 from ..core.rendering import Result, human_name
 from .candidates import Choice, Evaluation
 from .checks import (
     EvaluationRun, agreement, cost_check, evaluation_checks, model_hash, money_check, opening_check)
 from .criteria_met import Criteria
 from .decisions import (
-    Calibration, action_counts, choose_threshold, cost_threshold, costs_of, decision_report, filled_capacity,
+    action_counts, choose_threshold, cost_threshold, costs_of, decision_report, filled_capacity,
     recalibrate, in_currency, row_costs, saving, thresholds, within_capacity)
 from .flow import (
     ScoreTable, baseline_specs, fit_models, named_metrics, plot_scores, score_tables, with_scores)
@@ -33,6 +34,7 @@ from ..problem.hypotheses import hypothesis_check, hypothesis_table
 from ..problem.weighting import weight_checks
 from ..responsible.beside_today import NO_PRACTICE
 from ..responsible.groups import sensitive_columns, watched_columns
+from ..stats.calibration import Calibration
 from ..stats.intervals import Resamples, mean_interval, weights_of
 from ..stats.metrics import weighted_mean
 from ..stats.scored import Comparison

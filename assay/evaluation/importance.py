@@ -125,6 +125,7 @@ def _shuffled(X, columns, rng):
     order = rng.permutation(len(X))
     return X.assign(**{c: X[c].to_numpy()[order] for c in columns})
 
+# %% ../../nbs/evaluation/03_importance.ipynb #0ff2b3ca
 _TO_SCREEN = 300 # Rows on which we look for the groups that move the scores
 
 def screen_groups(
@@ -145,6 +146,7 @@ def screen_groups(
     others = [c for name,columns in groups.items() if name not in first for c in columns]
     return kept | {f'{len(others)} other columns': others}
 
+# %% ../../nbs/evaluation/03_importance.ipynb #d89faba4
 def rank_groups(
     subject:Subject, # The model, and rows that it was not fitted on
     groups:dict, # Name to columns, as `column_groups` gives them
@@ -160,6 +162,7 @@ def rank_groups(
     table = pd.DataFrame(rows).reindex(columns=['name', 'n_columns', 'importance', 'low', 'high', 'n'])
     return table.sort_values(['importance', 'name'], ascending=[False, True], ignore_index=True)
 
+# %% ../../nbs/evaluation/03_importance.ipynb #0090fe91
 def _fall(few, columns, rng, shuffling):
     "By how much the metric gets worse when some columns are shuffled"
     scored = few.scored

@@ -32,6 +32,7 @@ class Declared:
     limits:list=() # The agreed limits, as `read_limits` gives them
     min_group:int=11 # Rows below which a group is too small to be shown
 
+# %% ../../nbs/evaluation/10_measured_groups.ipynb #475174a6
 def _part_alike(df):
     "Do two columns part the rows into the same groups?"
     (a, b), n = df.columns, len(df.drop_duplicates())
@@ -44,6 +45,7 @@ def _pair_said(r, *value):
     if pd.isna(value[0]): return ''
     return f'{r.lowest} to {r.highest}: {interval_said(*value)}'
 
+# %% ../../nbs/evaluation/10_measured_groups.ipynb #9e0bf111
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class MeasuredGroups(Result):
     "Every declared group of some rows, measured by the scores of one model"

@@ -13,15 +13,14 @@ import pandas as pd
 from ..core.artifacts import read_metrics
 from ..core.rendering import Result, show
 from .checks import saving_state
-from .decisions import costs_of, in_currency, net_of_year
+from .decisions import costs_of, in_currency
+from ..problem.year import net_of_year
 
 # %% ../../nbs/evaluation/13_money.ipynb #bc3c68a3
 ROWS = dict( # Row of the table to the stage that measured it
     forecast='feasibility', tested='evaluation', realised='monitoring')
 SAYS = {'pass': 'saves', 'fail': 'costs more', 'unanswered': 'cannot tell'}
 WOULD_SAVE = 'would save, if so much could be acted on'
-
-
 
 # %% ../../nbs/evaluation/13_money.ipynb #70545527
 _COUNTED = (
@@ -35,6 +34,7 @@ _FORECAST = (
 
 _FROM = dict(tested='In the test', realised='In use')
 
+# %% ../../nbs/evaluation/13_money.ipynb #65aa8a7d
 def is_beyond(
     counts:dict, # Metrics of `action_counts`; None where nothing was counted
     problem, # The agreement
@@ -44,6 +44,7 @@ def is_beyond(
     if most is None or not acted: return False
     return acted.get('low', acted['value']) > 1000*most
 
+# %% ../../nbs/evaluation/13_money.ipynb #3433a86a
 def _within_words(counts, problem):
     "What is found and saved where only as much is acted on as can be; empty where that was not measured"
     acted, found, saved = ((counts or {}).get(f'{k}_within') for k in ('acted', 'found', 'saving'))
@@ -62,6 +63,7 @@ def _counted_words(name, counts):
     of_rule = f"today's practice finds {v['found_by_rule']:,.0f} and acts on {rule:,.0f} others"
     return f"{_FROM[name]}, {v['positive_per_1000']:,.0f} of 1,000 have the outcome: {of_model}, {of_rule}."
 
+# %% ../../nbs/evaluation/13_money.ipynb #1254c81d
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Money(Result):
     "Savings over today's practice per 1,000 decisions: forecast, tested, realised"

@@ -8,7 +8,8 @@ __all__ = ['started_from', 'is_copy', 'experiment_fault', 'name_opening', 'open_
 # %% ../../nbs/evaluation/20_openings.ipynb #76ed8f21
 from pathlib import Path
 
-from ..core.artifacts import check_file, place, read_metrics, write_text
+from ..core.artifacts import check_file, read_metrics, write_text
+from ..core.places import place
 from .candidates import Evaluation
 from .checks import model_hash
 from .final_test import chosen_spec

@@ -35,13 +35,13 @@ def scored_ahead(
     specs:dict, # Model to its specification, of two classes
     train:pd.DataFrame, # Training rows
     fields, # `Field`s, or a `Dictionary` of them
-    time:str=None, # Column with their moments; None where they have none
-    beside:pd.DataFrame=None, # Rows that none of them learns from
-    scores:dict=None, # Model to its scores of `beside` when it learnt all training rows
+    time:str, # Column with their moments; None where they have none
+    beside:pd.DataFrame, # Rows that no model learns from, such as those of validation
+    scores:dict, # Model to its scores of `beside` when it learnt all training rows
 )->list: # Rows of a part, and model to its scores of them, by models of the parts before; empty without time
     """Score later training rows by models that learnt only earlier ones
 
-    Where `beside` is given, their scores stand on the scale of the models that learnt all."""
+    Their scores stand on the scale of the models that learnt all."""
     if not time: return []
     seed = specs['model']['seed']
     target = specs['model']['target']
@@ -52,9 +52,7 @@ def scored_ahead(
         before = _at_most(rows.iloc[np.concatenate(places[:k])], _MOST_ROWS, seed)
         now = _at_most(rows.iloc[places[k]], _MOST_ROWS, seed)
         if before[target].nunique() < 2 or not len(now): continue
-        known = dict(now=now) if beside is None else dict(now=now, beside=beside)
-        said = fit_and_score(specs, before, known, fields)
-        if beside is not None:
-            said['now'] = {m: on_scale_of(s, said['beside'][m], scores[m]) for m,s in said['now'].items()}
-        res.append((now, said['now']))
+        said = fit_and_score(specs, before, dict(now=now, beside=beside), fields)
+        on_scale = {m: on_scale_of(s, said['beside'][m], scores[m]) for m,s in said['now'].items()}
+        res.append((now, on_scale))
     return res

@@ -279,6 +279,7 @@ def count_openings(
     of_source = {o['model'] for o in opened if o.get('source') == new['source']}
     return dict(test_set=len(same), source=len(same | of_source))
 
+# %% ../../nbs/evaluation/01_scores.ipynb #814091fb
 _BESIDE = ('date', 'prev') # What a line says besides the test set and the model
 
 def opening_hash(
@@ -294,6 +295,7 @@ def last_opening(
     opened = _opened(path)
     return opening_hash(opened[-1]) if opened else ''
 
+# %% ../../nbs/evaluation/01_scores.ipynb #69432e81
 def record_opening(
     path, # File of openings, one JSON object per line; kept in git
     test_set:dict, # From `name_test_set`

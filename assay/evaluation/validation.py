@@ -9,15 +9,16 @@ __all__ = ['Validation', 'Baseline']
 import dataclasses, functools
 import pandas as pd
 
-from ..core.artifacts import place, read_table
+from ..core.artifacts import read_table
+from ..core.places import place
 from ..data.columns import Dictionary, load_dictionary
 from .checks import baseline_checks
-from .decisions import calibration_report
 from .flow import ScoreTable, baseline_specs, fit_and_score, plot_scores
 from .scores import differences_table
 from ..models.estimators import target_of
 from ..problem.agreement import Problem, load_problem
 from ..problem.weighting import weight_checks
+from ..stats.calibration import calibration_report
 from ..stats.intervals import Resampling
 from ..stats.scored import Comparison
 

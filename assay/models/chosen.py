@@ -10,7 +10,8 @@ import dataclasses
 
 import pandas as pd
 
-from ..core.artifacts import place, read_json, read_metrics
+from ..core.artifacts import read_json, read_metrics
+from ..core.places import place
 from ..core.rendering import show
 from .estimators import fit_final
 from .features import feature_frame

@@ -8,8 +8,8 @@ __all__ = ['WINDOW_DAYS', 'quiet_alarms', 'week_alarms', 'first_week', 'planted_
 # %% ../../nbs/monitoring/11_alarms.ipynb #1e2d5c83
 import numpy as np, pandas as pd
 
-from .drift import (
-    count_bins, count_reference, draw_windows, drift_of_counts, drift_table, make_bins)
+from .drift import count_bins, count_reference, drift_of_counts, drift_table, make_bins
+from ..stats.windows import draw_windows
 
 # %% ../../nbs/monitoring/11_alarms.ipynb #d4208a59
 WINDOW_DAYS = 7 # Days of a window whose alarms are counted

@@ -28,6 +28,7 @@ _ASKED_FOR = { # Rule to the fact that it is about
     'outcomes have moved': 'target_drift',
     'scores rank worse than they say': 'below_estimate'}
 
+# %% ../../nbs/monitoring/09_all_weeks.ipynb #2fecc49d
 VOTES, OF_WINDOWS = 2, 3 # Windows that must agree, of the last ones with outcomes, before a model is replaced
 _AGREED = { # Rule about what was agreed to the fact that it is about: what it asks for cannot be undone
     "worse than today's rule": 'gain',
@@ -51,6 +52,7 @@ def _is_denied(week, later):
     "Did a later window show the opposite of what one asked for?"
     return any(r['facts'][_AGREED[week['rule']]] == 'yes' for r in later)
 
+# %% ../../nbs/monitoring/09_all_weeks.ipynb #f9fa250b
 def _last_word(weeks):
     "The last of some weeks that is watched, or that asked alone and was not denied; else the last of all"
     latest = list(weeks.items())[-OF_WINDOWS:]
@@ -80,6 +82,7 @@ def _once_only(name, week):
     why = f"{week['why']}, in one window; {VOTES} of {OF_WINDOWS} are needed to act"
     return dict(decision='watch', rule=week['rule'], why=why, week=name)
 
+# %% ../../nbs/monitoring/09_all_weeks.ipynb #9e64d40a
 _MEAN_OTHERWISE = next(i for i,r in enumerate(RULES) if r.name == _OTHERWISE)
 
 def shifted_together(
@@ -117,6 +120,7 @@ def _shifted_number(monitor, known):
     if not ((moved >= least).all() or (moved <= -least).all()): return ''
     return 'larger' if moved[0] > 0 else 'smaller'
 
+# %% ../../nbs/monitoring/09_all_weeks.ipynb #ddd41613
 def verdict_of_weeks(
     weeks:dict, # From `monitor_weeks`
     badly:str='', # Groups that are served badly of themselves, from `live.badly_served`

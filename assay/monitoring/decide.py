@@ -48,6 +48,7 @@ def _moved(f):
     return any(f[k] for k in ('drifted', 'score_drift', 'target_drift', 'miscalibrated', 'below_estimate'))
 def _always(f): return True
 
+# %% ../../nbs/monitoring/08_decide.ipynb #a34cc626
 RULES = [
     Rule(
         name='data are broken',
@@ -106,6 +107,7 @@ RULES = [
         decision='keep',
         why='the window is like the reference')]
 
+# %% ../../nbs/monitoring/08_decide.ipynb #60a7a641
 FACTS = dict( # What the rules read, here of a window that is like the reference
     volume=1.,
     quarantined=0.,
@@ -123,6 +125,7 @@ FACTS = dict( # What the rules read, here of a window that is like the reference
     score_drift=False,
     drifted=[])
 
+# %% ../../nbs/monitoring/08_decide.ipynb #86383c7b
 _UNLIKE = dict( # Fact to what of a window is unlike the reference
     score_drift='scores are distributed otherwise',
     target_drift='outcomes occur more or less often',
@@ -139,6 +142,7 @@ def _unlike_said(facts):
     if may_last: to_do = 'a second window like it asks to retrain'
     return f"unlike the reference: {'; '.join(filter(None, moved))}. What to do: {to_do}"
 
+# %% ../../nbs/monitoring/08_decide.ipynb #4c7f63a9
 def decide_window(
     facts:dict, # Exactly the keys of `FACTS`
     stands:str='', # How the window stands to the minimum, in words, for one that nobody has to act upon
@@ -396,6 +400,7 @@ def full_weeks(
     is_long = (rows >= least_rows) | (days*usual >= 2*least_rows)
     return week.where((days >= at_least) & is_long | (out >= least_rows))
 
+# %% ../../nbs/monitoring/08_decide.ipynb #bddadbc9
 def _refused_by_week(refused, first):
     "First day of the week of each row that validation refused"
     if not len(refused): return pd.Series([], dtype=object)
@@ -410,6 +415,7 @@ def _counted_in(refused, times, names):
     before = np.searchsorted(names, list(out[silent]), side='right')-1
     return out.mask(silent, pd.Series(np.array(names, object)[before.clip(0)], out.index[silent]))
 
+# %% ../../nbs/monitoring/08_decide.ipynb #aa6190e7
 LEAST_ROWS = 30 # Rows that a week needs, to be a window of its own
 
 def monitor_weeks(
@@ -434,6 +440,7 @@ def monitor_weeks(
         if res[name]['realised'] or not before: before = before_next(before, res[name])
     return res
 
+# %% ../../nbs/monitoring/08_decide.ipynb #3a83a0b7
 def leaves_no_room(
     asking:dict, # A week in which scores meant something else, as `Monitor.compare` gives it
     week:dict, # A later one

@@ -37,6 +37,7 @@ class OperatingPoint:
     threshold:float=None # Act where the score is above it; two classes need one
     classes:tuple=() # Names of the classes, in the order of their numbers
 
+# %% ../../nbs/monitoring/07_groups.ipynb #76baaddd
 N_SAID = 4 # Outcomes drawn from the scores, of which the mean is compared
 
 def _classes_said(s, seed):
@@ -78,6 +79,7 @@ def _say(reference, problem, seed):
     known = reference[reference[problem.target].notna()]
     return partial(_numbers_said, reference=known, target=problem.target, seed=seed)
 
+# %% ../../nbs/monitoring/07_groups.ipynb #236de4d7
 def _drawn(scored, groups, outcomes):
     "Names of the groups, their rows, and the mean of every metric over some versions of the outcomes"
     each = [group_draws(groups, dataclasses.replace(scored, y=y)) for y in outcomes]
@@ -109,6 +111,7 @@ def _changes_of(column, before, now, n_blocks):
             rows.append(row)
     return rows
 
+# %% ../../nbs/monitoring/07_groups.ipynb #39493b39
 _CHANGES = [
     'promised', 'change', 'change_low', 'change_high', 'unsaid', 'unsaid_low', 'unsaid_high', 'blocks']
 
@@ -177,6 +180,7 @@ def _beyond_all(way, changes, name, n_compared):
     half = np.where(way > 0, change-low, high-change)
     return way*change-wider*half > 0
 
+# %% ../../nbs/monitoring/07_groups.ipynb #199973fb
 def served_worse(
     changes:pd.DataFrame, # From `group_changes`
 )->pd.DataFrame: # Those rows of it
@@ -184,6 +188,7 @@ def served_worse(
     way = _ways(changes)
     return changes[_beyond_all(way, changes, 'change', (way != 0).sum())]
 
+# %% ../../nbs/monitoring/07_groups.ipynb #7dab5e9d
 def served_badly(
     changes:pd.DataFrame, # From `group_changes`
 )->pd.DataFrame: # Those rows of it
@@ -199,6 +204,7 @@ def served_badly(
     is_new = _beyond_all(way, worse, 'unsaid', compared) & (unsaid.abs() >= least/2)
     return worse[(change >= least) & (unsaid.isna() | is_new)]
 
+# %% ../../nbs/monitoring/07_groups.ipynb #43a7c203
 def _named(names): return ', '.join(map(repr, names))
 
 def _n_groups(changes): return changes[['column', 'group']].drop_duplicates().shape[0]
@@ -217,6 +223,7 @@ def _listed(rows):
 
 _WORSE_ONLY = 'none asks to act; worse than promised beyond chance, but by little or as the scores said'
 
+# %% ../../nbs/monitoring/07_groups.ipynb #f0e17a5c
 def _measured(changes, columns):
     "What was measured of the groups, and which are served worse; False where somebody has to act"
     if _n_blocks(changes) == 1:

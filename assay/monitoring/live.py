@@ -247,6 +247,7 @@ def _labelled(served, labels, released, cluster):
     brought = [*watched_columns(problem, released.dictionary), *([cluster] if cluster else [])]
     return with_labels(served, labels, problem, brought)
 
+# %% ../../nbs/monitoring/10_live.ipynb #809a2d95
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Released:
     "The model as it was released, and what was agreed about it"
@@ -270,6 +271,7 @@ class Released:
         rows = as_served(served, self.problem, self.dictionary.features, self.spec)
         return _with_targets(rows, self.problem.target, self.spec, self.rule(rows))
 
+# %% ../../nbs/monitoring/10_live.ipynb #977aeb32
 def _watched(scored, whole, monitor, released):
     "What is known of each group; None where no outcome is known, or too few"
     if not whole['known'] or whole['unsaid']: return None
@@ -281,6 +283,7 @@ def _of_groups(whole, watched):
     if watched: return dict(groups=watched.check, group_changes=watched.changes)
     return dict(groups=check('groups', 'unanswered', whole['unsaid'])) if whole['known'] else {}
 
+# %% ../../nbs/monitoring/10_live.ipynb #5cb88271
 def calm_rows(
     rows:pd.DataFrame, # Rows of all weeks
     weeks:dict, # From `monitor_weeks`
@@ -304,6 +307,7 @@ def badly_served(
     left = again(calm)
     return left.badly_as_in(watched) if left else ''
 
+# %% ../../nbs/monitoring/10_live.ipynb #c6caf5b1
 def served_once(
     served:pd.DataFrame, # Rows served
     id:str, # Column that names them
@@ -312,6 +316,7 @@ def served_once(
     if id not in served: return served
     return served[~(served[id].duplicated() & served[id].notna())].reset_index(drop=True)
 
+# %% ../../nbs/monitoring/10_live.ipynb #e2e5a687
 def monitor_served(
     served:pd.DataFrame, # Rows served: features, id, scores; of a log or of a scored table
     released:Released, # The model that served them

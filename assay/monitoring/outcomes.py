@@ -115,6 +115,7 @@ def todays_rule(
     def score(df): return predict_score(rule, feature_frame(df, fields))
     return score
 
+# %% ../../nbs/monitoring/05_outcomes.ipynb #97b7bd0a
 # Outcomes, share of rows, and days to say performance while some are unknown
 LEAST_KNOWN, LEAST_SHARE, LEAST_DAYS = 11, .2, 3
 
@@ -138,6 +139,7 @@ def with_outcome(
     is_enough = has_days and (n == of or n >= LEAST_KNOWN and n >= LEAST_SHARE*of)
     return known, '' if is_enough else _too_few(n, of, days)
 
+# %% ../../nbs/monitoring/05_outcomes.ipynb #9358ba05
 def resamples_of(
     rows:pd.DataFrame, # Rows of some days
     problem, # The agreement
@@ -148,6 +150,7 @@ def resamples_of(
     if found.blocks is not None or not problem.time: return found
     return dataclasses.replace(found, blocks=np.zeros(len(rows), int))
 
+# %% ../../nbs/monitoring/05_outcomes.ipynb #3789e951
 def realised(
     current:pd.DataFrame, # Rows whose outcome is known, with target, scores and rule
     problem, # The agreement
@@ -162,6 +165,7 @@ def realised(
     if problem.task == 'binary': calibration = observed_to_expected(y, current[SCORE], resamples)
     return dict(score=score, gain=gain, calibration=calibration)
 
+# %% ../../nbs/monitoring/05_outcomes.ipynb #83c2eb7d
 def residuals(
     rows:pd.DataFrame, # Rows whose outcome is known, with target and scores
     problem, # The agreement
@@ -189,6 +193,7 @@ def is_off(
     if calibration is None or calibration.get('low') is None: return False
     return calibration['low'] > MORE or calibration['high'] < FEWER
 
+# %% ../../nbs/monitoring/05_outcomes.ipynb #4d139e8c
 LEAST_SHIFT = .25 # Shift of the mean error that is worth an act, as a part of the usual error
 
 def is_shifted(

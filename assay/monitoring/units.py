@@ -97,6 +97,7 @@ def _by_chance(n, n_before):
     "Distance that one of a hundred pairs of samples of one distribution exceeds"
     return 1.63*np.sqrt(1/n+1/n_before)
 
+# %% ../../nbs/monitoring/04_units.ipynb #3540f485
 @dataclasses.dataclass(frozen=True)
 class _Values:
     "Values of a column of some rows, each with its day; one day for all where there is no time"
@@ -126,6 +127,7 @@ def _windows_of(before, n_days):
     each = [window == k for k in np.unique(window)]
     return each if len(each) > 1 else []
 
+# %% ../../nbs/monitoring/04_units.ipynb #e691f5f5
 def _usual(before, n_days):
     "How far the reference's own windows are from its others, and a quarter more"
     x = _rounded(before.x)
@@ -151,6 +153,7 @@ def _is_as_wide(now, back, before):
     ours, theirs = _width(back, now.day), _width(before.x, before.day)
     return not (ours > 0 and theirs > 0) or 1/MOST_WIDER <= ours/theirs <= MOST_WIDER
 
+# %% ../../nbs/monitoring/04_units.ipynb #59c07bb1
 def _explaining(before, now, n_days, names, least_move):
     "Conversions that bring values back as well as any does, each with the distance that it leaves"
     ours, chance = np.sort(_rounded(before.x)), _by_chance(len(now.x), len(before.x))
@@ -186,6 +189,7 @@ def _alone(found, n, n_before):
     rivals = [name for name in found if found[name] <= as_good]
     return best if all(_is_alike(best, name) for name in rivals) else None
 
+# %% ../../nbs/monitoring/04_units.ipynb #eb075814
 def _unit_of(before, now, unit, least_move):
     "The conversion that alone brings a column back; None where there is none"
     names, pair, found = possible_conversions(unit), (before.others, now.others), {}

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.artifacts import place, write_json
+from ..core.artifacts import write_json
+from ..core.places import place
 from .bundle import Bundle, _json_row
 
 # %% ../../nbs/package/04_budget.ipynb #3c05de52

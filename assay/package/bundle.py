@@ -16,8 +16,9 @@ import numpy as np
 os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
 import onnxruntime
 
-from ..core.artifacts import place, sha256, write_json
+from ..core.artifacts import sha256, write_json
 from ..core.manifest import write_manifest
+from ..core.places import place
 from ..data.columns import Dictionary, check_fields
 from ..data.dictionary import MAX_TEXT, validate
 from ..core.environment import stage_environment

@@ -11,7 +11,8 @@ import dataclasses
 
 import numpy as np
 
-from ..core.artifacts import metric, place
+from ..core.artifacts import metric
+from ..core.places import place
 from ..core.rendering import show
 from .budget import (
     as_requests, bundle_size, keep_timings, measure_limits, shares_of_limits, within)

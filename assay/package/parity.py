@@ -10,8 +10,9 @@ import re
 
 import numpy as np
 
-from ..core.artifacts import check, metrics_path, place, read_table
+from ..core.artifacts import check, metrics_path, read_table
 from ..core.figures import literal_text
+from ..core.places import place
 from .budget import shares_of_limits
 from .bundle import Bundle, same_up_to
 from ..problem.limits import LIMITS

@@ -9,7 +9,7 @@ __all__ = ['dump_lock', 'modify_lock', 'install', 'main']
 import contextlib, io, logging, re, sys
 from pathlib import Path
 
-from ..core.artifacts import place
+from ..core.places import place
 
 # %% ../../nbs/pipeline/03_dvc.ipynb #8ba419b4
 _PLAIN = re.compile('[ !#-&(-~]{0,60}') # a text that both writers write alike: short, ASCII, without quotes

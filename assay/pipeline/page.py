@@ -9,7 +9,8 @@ __all__ = ['publish', 'main']
 import os, sys
 from pathlib import Path
 
-from ..core.artifacts import enter_root, metrics_path, place, read_metrics, write_text
+from ..core.artifacts import enter_root, metrics_path, read_metrics, write_text
+from ..core.places import place
 from .engine import execute, is_pinned, stage_env
 from .normalise import leaks, normalise
 from ..core.notebooks import import_papermill

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ..release.approval import ended_waivers
 from ..core.artifacts import (
-    check_file, hash_inputs, list_files, metrics_path, place, read_json, write_json, write_text)
+    check_file, hash_inputs, list_files, metrics_path, read_json, write_json, write_text)
 from ..core.keys import changed_keys, has_agreed
+from ..core.places import place
 from ..core.saved import clean_saved
 from ..problem.moved import bar_state
 from ..problem.agreement import load_problem

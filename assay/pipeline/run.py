@@ -11,9 +11,10 @@ __all__ = ['EXIT_ERROR', 'EXIT_CLOSED', 'parameter_errors', 'knows_bar', 'keep_b
 import resource, sys, time
 from pathlib import Path
 
-from ..core.artifacts import atomic_write, metrics_path, place, write_json, write_text
+from ..core.artifacts import atomic_write, metrics_path, write_json, write_text
 from ..core.artifacts import read_json, read_metrics
 from ..core.keys import changed_keys, has_agreed, listed_keys, name_contents, only_listed, write_agreed
+from ..core.places import place
 from ..core.saved import clean_saved
 from ..core.notebooks import import_nbformat, import_papermill
 from ..core.yaml import read_yaml

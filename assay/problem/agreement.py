@@ -15,8 +15,9 @@ from typing import Annotated, Literal, Union
 
 from ..core.shapes import (
     Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, count_of, key, key_faults, listed)
-from ..core.artifacts import check, place
+from ..core.artifacts import check
 from ..core.keys import SHOWN, is_held, refuse_unlisted
+from ..core.places import place
 from ..core.yaml import read_yaml
 from .current_practice import Today
 from .plausible import (

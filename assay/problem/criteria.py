@@ -11,7 +11,8 @@ __all__ = ['CRITERIA', 'TESTED_BY', 'DECIDING', 'FIRST', 'criteria', 'criteria_h
 import functools, hashlib, json, os, subprocess
 from pathlib import Path
 
-from ..core.artifacts import atomic_write, check_file, place, to_json
+from ..core.artifacts import atomic_write, check_file, to_json
+from ..core.places import place
 from .agreement import Problem, gaps
 from ..core.yaml import read_yaml
 from ..core.shapes import check_kind, shown_value

@@ -8,7 +8,8 @@ __all__ = ['Agreement', 'freeze_agreement']
 # %% ../../nbs/problem/12_frozen.ipynb #343625ff
 import dataclasses
 
-from ..core.artifacts import check, metric, place
+from ..core.artifacts import check, metric
+from ..core.places import place
 from ..core.rendering import show
 from .agreement import Problem, agreement_checks, agreement_verdict, gaps
 from .bound import REVIEW, about_now, bind_answers, words_again

@@ -22,7 +22,8 @@ from ..problem.plausible import QUESTIONS
 from ..data.plain_names import plain_name
 from ..data.target import plain_value
 from .inspect_table import is_booleans
-from .read import is_moments, is_url
+from ..data.formats import is_moments
+from .read import is_url
 
 # %% ../../nbs/project/02_files.ipynb #b39b0c88
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ..explore.browse import names_somebody
 from ..explore.copies import is_called_id, numbers_rows
 from ..stats.metrics import metrics_for, score
 from ..problem.outcome_words import fold_word
-from .read import is_moments
+from ..data.formats import is_moments
 
 # %% ../../nbs/project/01_inspect_table.ipynb #5cddb6c9
 _NOT_KNOWN = (

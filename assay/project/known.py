@@ -8,7 +8,8 @@ __all__ = ['read_reports', 'known_facts']
 # %% ../../nbs/project/19_known.ipynb #09280d1d
 from pathlib import Path
 
-from ..core.artifacts import place, read_json
+from ..core.artifacts import read_json
+from ..core.places import place
 from ..core.shapes import count_of
 from ..problem.plausible import ITEMS, QUESTIONS, is_number
 from ..problem.agreement import Problem

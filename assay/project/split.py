@@ -15,7 +15,7 @@ from ..data.near_duplicates import ALIKE, DIGITS, find_twins, twins_offence
 from ..data.splits import HashRule, hash_share, make_splits, time_cuts
 from ..data.written import digits_of, guess_period, read_format
 from .inspect_table import count_column, is_flag, looks_like_group, no_group
-from .read import is_moments, is_named_as_time
+from ..data.formats import is_moments, is_named_as_time
 
 # %% ../../nbs/project/04_split.ipynb #4290da75
 def as_moments(s): return pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ruamel.yaml.error import YAMLError
 
-from ..core.artifacts import metrics_path, only_writer, place, read_json
+from ..core.artifacts import metrics_path, only_writer, read_json
+from ..core.places import place
 from ..core.shapes import meant, shown_value
 from ..data.columns import load_dictionary, make_field
 from .rewritten import change_file, only_changed, plain_data, styled, written_by, yaml_for

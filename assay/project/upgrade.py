@@ -10,7 +10,8 @@ __all__ = ['ACTIONS', 'WHOLE', 'Change', 'Plan', 'plan_upgrade', 'contents', 'un
 import dataclasses, re, shutil, subprocess
 from pathlib import Path
 
-from ..core.artifacts import atomic_write, place
+from ..core.artifacts import atomic_write
+from ..core.places import place
 from ..core.shapes import count_of, meant
 from .merging import FAVOURS, Conflict, Sides, merge_file
 from .written import (

@@ -250,6 +250,7 @@ def _refusal(entry, short, day):
         return f"the approval of {short} rests on a waiver that holds no more: {why}; have it approved again"
     return ''
 
+# %% ../../nbs/release/05_approval.ipynb #079439d6
 def _is_over(row, day):
     "Does a decision that was set aside leave nothing that holds on a day?"
     last = row.get('until') or row.get('expires')
@@ -271,6 +272,7 @@ def _set_aside_refusal(entry, short, day):
     return (f"{short} is not served: {row['by']} signed {row['decision']!r} on another branch, and a merge "
             "set it aside; have it signed again")
 
+# %% ../../nbs/release/05_approval.ipynb #5e127142
 def approval_of(
     identity:str, # Identity of a bundle
     anchors=(), # Hashes of lines that are known to have been in the chain
@@ -284,6 +286,7 @@ def approval_of(
     if refused: raise PermissionError(refused)
     return entry
 
+# %% ../../nbs/release/05_approval.ipynb #8fad94c5
 def _unrested(entry, today):
     "Why a waiver that an approval rests on does not count on a day; empty where all do"
     if not entry.get('rests_on'): return ''
@@ -313,6 +316,7 @@ def _deciding(e, chain):
     A waiver for another bundle replaces none"""
     return next(later for later in reversed(chain) if _replaces(later, e))
 
+# %% ../../nbs/release/05_approval.ipynb #a78bb630
 def changed_since(
     entry:dict, # A decision, from `read_chain`
 )->list: # Paths that are gone or different
@@ -330,6 +334,7 @@ def approval_words(
     words = f"a rebuild gave the same {rebuilt['compared']} hashes" if is_rebuilt else NOT_REBUILT
     return [words, *entry.get('history', ())]
 
+# %% ../../nbs/release/05_approval.ipynb #265cdf00
 def signatures(
     item:str='F27', # Item of the checklist that an approval settles
 )->dict: # Item to `dict(by, role, on, evidence)`

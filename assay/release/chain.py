@@ -225,6 +225,7 @@ def _is_set_aside(chain, kept, text):
     aside = {row['line'] for row in _aside() if row['chain'] == chain}
     return all(line in aside for line in set(kept.splitlines()) - set(text.splitlines()))
 
+# %% ../../nbs/release/02_chain.ipynb #b075f2a4
 def _decided(e):
     "What a line decides, whoever signed it and when"
     return tuple(to_json(e.get(k), None) for k in ('decision', 'item', 'about', 'bundle'))
@@ -250,6 +251,7 @@ def _ends_earlier(row, last):
     day, stands = (e.get(_LAST_DAY[row['decision']]) for e in (row, last))
     return day is not None and (stands is None or day < stands)
 
+# %% ../../nbs/release/02_chain.ipynb #3dd8f913
 def _is_signed_again(row, lines, keys):
     "Is a decision in force in the chain, signed after its branch left it, or without a subject?"
     same = [e for e in lines if _same_subject(e, row)]
@@ -277,6 +279,7 @@ def _unsigned_words():
     return [f"{e['by']} signed {e['decision']!r} on another branch; a merge set it aside, unsigned since"
             for e in unsigned_again()]
 
+# %% ../../nbs/release/02_chain.ipynb #174be17c
 def cut_decisions()->list: # One sentence per commit and chain; empty where both only grew
     """Commits below `HEAD` with lines that a chain no longer begins with.
 

@@ -45,6 +45,7 @@ def _item(raw):
     if fault := _item_fault(item): raise ValueError(fault)
     return item
 
+# %% ../../nbs/release/07_checklist.ipynb #b55f0b6d
 def _check_complete(items):
     "Raise `ValueError` where an item of the process was taken out of the checklist of this repository"
     ids = {i['id'] for i in items}

@@ -205,6 +205,7 @@ def _lacks(r, modules, reach):
     idle = [m for m in modules if reach and m not in reach]
     return said + [f'no stage and no command uses {m}' for m in idle]
 
+# %% ../../nbs/release/08_coverage.ipynb #f031cad7
 def _unrun(tested, passed):
     "What is wrong with the tests of a sentence where none of them passed"
     return ['no test of it has passed on this code'] if tested and not passed & set(tested) else []
@@ -232,6 +233,7 @@ def _joined(plan, checklist):
     strangers = [r | dict(text='not an item of the checklist') for r in mapped.values()]
     return [*plan['sentences'], *items, *strangers]
 
+# %% ../../nbs/release/08_coverage.ipynb #637a7502
 def coverage_rows(
     plan:dict, # From `load_map`
     checklist:list, # Items with id, text and stages, from the checklist

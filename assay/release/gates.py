@@ -90,6 +90,7 @@ def _says(m, id):
     rows = [c for c in m['checks'] if c['id'] == id and c['status'] not in OPEN]
     return said + [f"{m['stage']}: {c['status']} ({c['why']})" for c in rows]
 
+# %% ../../nbs/release/01_gates.ipynb #7f569bdc
 def finding(
     id:str, # Item of the checklist, stage, check, or `criteria`
 )->str: # One line; empty where no report says that it is open
@@ -97,6 +98,7 @@ def finding(
     if id == 'criteria': return '; '.join(map(bar_sentence, moved_bar())) if read_ledger() else ''
     return '; '.join(s for m in _open_reports(id) for s in _says(m, id))
 
+# %% ../../nbs/release/01_gates.ipynb #9dce751d
 def _readable_reports():
     "The reports that can be read; of the others, whoever reads them as evidence says what is wrong"
     for path in sorted(place('reports').glob('*/metrics.json')):
@@ -134,6 +136,7 @@ def _is_asked(id, checks):
     said = [c.get('status') for c in checks if c['id'] == 'costs']
     return id != MONEY or said != ['unanswered']
 
+# %% ../../nbs/release/01_gates.ipynb #5e62ae67
 def check_faults(
     checks:list, # Checks of a report
     wanted, # Ids of those that must pass or be not applicable
@@ -148,6 +151,7 @@ def check_faults(
         if bad: res.append(f"check {id!r} is {bad.get('status')!r} ({bad.get('why')})")
     return res
 
+# %% ../../nbs/release/01_gates.ipynb #03f29740
 def gate_faults(
     stage:str, # Stage whose report is read
     gate:Gate, # What it must say

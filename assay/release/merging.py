@@ -79,6 +79,7 @@ def _check_direction(n, ours, theirs):
                      "results, and a merge into this branch would say that there were none yet: run "
                      "`git merge --abort`, check out the other branch, and merge this one into it")
 
+# %% ../../nbs/release/15_merging.ipynb #ec28d548
 def merge_criteria(
     base:str, # Text of the ledger that both branches began with
     ours:str, # Text of this branch

@@ -31,6 +31,7 @@ def _say_state(check, status):
     "Why a check does not speak for a test"
     return f'check {check} is not there' if status is None else f'check {check} says {status}'
 
+# %% ../../nbs/release/09_ml_test_score.ipynb #b1cf1c0e
 def _unproven(t, known):
     "What a test lacks because its tests or its lessons did not pass on this code"
     passed, taught = known['passed'], known['lessons'] or {}
@@ -47,6 +48,7 @@ def _bug_gaps(t, known):
     blind = [x for x in caught if x not in known['passed']]
     return [f'{x}, which catches the planted bug, has not passed on this code' for x in blind]
 
+# %% ../../nbs/release/09_ml_test_score.ipynb #ebf2960d
 def missing_for(
     t:dict, # One of `ml_tests` in the map: checks, uses, tests, bug, caught_by
     found:dict, # Stage to its metrics, from `assay.release.checklist.read_stages`
@@ -65,6 +67,7 @@ def missing_for(
     if not (tests or uses): res += [f"no test is named{_WHERE*(known['lessons'] is None)}"]
     return res + _bug_gaps(t, known)
 
+# %% ../../nbs/release/09_ml_test_score.ipynb #35c216ee
 _REPLAY = 'in a replay of past weeks, and not by a service that runs'
 
 def _limit(t):
@@ -127,6 +130,7 @@ def stages_of_tests(
     by_hand = [stage for t in tests if (stage := _stage_by_hand(t))]
     return list(dict.fromkeys(of_checks + by_hand))
 
+# %% ../../nbs/release/09_ml_test_score.ipynb #9ec8f938
 def section_sums(
     rows:list, # From `ml_test_rows`
 )->dict: # Section to its points, 0 to 7
@@ -228,6 +232,7 @@ class MlTestScore:
     def _repr_html_(self): return show(self.table())._repr_html_()
     def __repr__(self): return f'ML Test Score {self.value:g}: {level(self.value)}'
 
+# %% ../../nbs/release/09_ml_test_score.ipynb #b8653611
 @dataclasses.dataclass(frozen=True)
 class ProcessMap:
     "The map of the process that people wrote, beside the measurements of its stages"

@@ -82,6 +82,7 @@ def _by_group(problem, found):
                     sensitive=', '.join(problem.sensitive) or 'none declared')
     return declared | _numbers(found, 'evaluation', _OF_GROUPS, _COUNTED)
 
+# %% ../../nbs/release/11_model_card.ipynb #32aba4f1
 _WORSE, _BADLY = 'groups_served_worse', 'groups_served_badly'
 _IN_WORDS = { # What the two counts of groups mean: every group of the second is one of the first
     _WORSE: 'groups with a metric worse than was promised, beyond chance, by however little',
@@ -93,6 +94,7 @@ def _monitored(found):
     absent = [k for k,m in _measured(found, 'monitoring').items() if is_absent(m)]
     return {_IN_WORDS.get(k, k): v for k,v in _numbers(found, 'monitoring', without=absent).items()}
 
+# %% ../../nbs/release/11_model_card.ipynb #93af403b
 def _source(source):
     "One source of the data as a line"
     return ' — '.join(map(str, source.values())) if isinstance(source, dict) else str(source)
@@ -106,6 +108,7 @@ def _texts(entries, key):
     "The text of each risk or assumption, which is a mapping or a sentence"
     return [str(e.get(key, e) if isinstance(e, dict) else e) for e in entries]
 
+# %% ../../nbs/release/11_model_card.ipynb #d698c720
 def _item(r):
     "An item as a line: what was asked, in which state it is, and what was found"
     until = f" until {r['until']}" if r.get('until') else ''
@@ -128,6 +131,7 @@ def _verdicts(found):
     "The verdict of each stage in words"
     return {stage: _said_verdict(verdict) for stage,verdict in stage_verdicts(found).items()}
 
+# %% ../../nbs/release/11_model_card.ipynb #1f0af455
 def model_card(
     problem, # The agreement, from `assay.problem.agreement`
     found:dict, # Stage to its metrics, from `read_stages`
@@ -154,6 +158,7 @@ def model_card(
         'Verdicts': _verdicts(found)}
     return agreed | measured | open_
 
+# %% ../../nbs/release/11_model_card.ipynb #2dfa79e2
 def _show(v): return ', '.join(map(str, v)) if isinstance(v, list) else v
 
 def _lines(d):

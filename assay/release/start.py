@@ -35,6 +35,7 @@ def why_closed(
     "Reasons why the gates do not let a stage start"
     return closed_gates(stage, [w['item'] for w in waivers], _is_provisional()) if stage.gates else []
 
+# %% ../../nbs/release/06_start.ipynb #52bc3810
 def _strays(day=None):
     "Item to why a waiver of it does not count; none in a repository without approvals"
     if not place('approvals').is_dir(): return {}
@@ -63,6 +64,7 @@ def _stray(stage):
     asked = {i for name,gate in stage.gates.items() for i in (name, *gate.checks)}
     return [f'{i}: {why}' for i,why in _strays().items() if i in asked]
 
+# %% ../../nbs/release/06_start.ipynb #e01616ab
 def pass_gates(
     stage:Stage, # Stage that is about to start
 )->None:

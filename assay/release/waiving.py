@@ -41,6 +41,7 @@ def _may_waive(item, w, on):
                          "`assay checklist --open` names what is open")
     return found
 
+# %% ../../nbs/release/04_waiving.ipynb #e01ccae0
 def older_result(
     stage:str, # Stage that finds an item open
     changed:Iterable, # What changed since it ran
@@ -61,6 +62,7 @@ def _statement():
     path = place('problem')
     return {path.as_posix(): sha256(path)}
 
+# %% ../../nbs/release/04_waiving.ipynb #d3fe2b17
 def waive(
     item:str, # Item of the checklist, such as `P09`; stage or check of a gate; `criteria`, for a moved bar
     reason:str, # Why it may stay open
@@ -83,6 +85,7 @@ def waive(
     check_committed([place('problem'), *place('reports').glob('*/metrics.json')])
     return append_decision('waivers', key, role, _statement(), predicate, time)
 
+# %% ../../nbs/release/04_waiving.ipynb #0bf7b506
 def withdraw(
     item:str, # Item of which a waiver stands
     reason:str, # Why it is taken back
@@ -140,6 +143,7 @@ def lapse_of(
     if e['decision'] != 'waive': return f"{e['by']} took it back"
     return waiver_fault(e, dict(id=e['item'], owner=e['role'], waivable=True), today)
 
+# %% ../../nbs/release/04_waiving.ipynb #de15da7a
 def _start(names, key):
     "The first digits of a hash that a waiver names; empty where it names none"
     return str(names.get(key) or '')[:12]
@@ -176,6 +180,7 @@ def _astray(e):
         return 'it does not name what it excuses: it was signed before waivers did'
     return '; '.join(why for differs in _DIFFERENCES if (why := differs(e, names, now)))
 
+# %% ../../nbs/release/04_waiving.ipynb #a3d356c7
 def _counts(e, items, today):
     "Is a line signed by somebody who may, and does it hold on a day, whatever it is about?"
     return not (lapse_of(e, today) or waiver_fault(e, items.get(e['item']), today))
@@ -189,6 +194,7 @@ def _ended_elsewhere(today):
     said = '{by} signed {decision!r} on another branch, and a merge set it aside'
     return {r['item']: said.format(by=r['by'], decision=r['decision']) for r in ended}
 
+# %% ../../nbs/release/04_waiving.ipynb #f0a51c41
 def active_waivers(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->list: # One `dict(item, role, by, reason, until, hash)` per waiver that holds
@@ -207,6 +213,7 @@ def waived_items(
     "Items with a waiver that is valid on a day"
     return [w['item'] for w in active_waivers(today)]
 
+# %% ../../nbs/release/04_waiving.ipynb #f4ae372c
 def stray_waivers(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->dict: # Item to one sentence

@@ -10,7 +10,8 @@ import dataclasses, functools, hashlib
 
 import pandas as pd
 
-from ..core.artifacts import metric, metrics_path, place, read_metrics, read_table
+from ..core.artifacts import metric, metrics_path, read_metrics, read_table
+from ..core.places import place
 from ..core.rendering import show
 from ..data.columns import load_dictionary
 from ..problem.agreement import is_answered, load_problem, unbuilt

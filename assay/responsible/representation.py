@@ -9,8 +9,8 @@ __all__ = ['watched_table', 'representation', 'representation_table', 'label_by_
 # %% ../../nbs/responsible/02_representation.ipynb #d8bad388
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 
-from ..core.artifacts import place
 from ..core.figures import literal_text
+from ..core.places import place
 from .groups import MISSING, absent_columns, as_groups, sensitive_columns, watched_columns
 from ..stats.blocks import clustered_rate, make_blocks
 from ..stats.intervals import wilson

@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from ..core.shapes import check_kind
 from ..release.approval import approval_of, serving_folder
 from ..release.chain import START, cut_decisions, read_chain
-from ..core.artifacts import place
+from ..core.places import place
 from ..package.bundle import Bundle, load_bundle
 from ..package.identity import bundle_identity
 from .prediction_log import LogError, PredictionLog, log_anchors, new_id

@@ -10,7 +10,8 @@ __all__ = ['START', 'new_id', 'list_segments', 'read_segments', 'iter_log', 'rea
 import collections, fcntl, hashlib, json, os, re, secrets, shutil, sys, threading, time, zlib
 from pathlib import Path
 
-from ..core.artifacts import check_file, place
+from ..core.artifacts import check_file
+from ..core.places import place
 
 # %% ../../nbs/serving/00_prediction_log.ipynb #40d83bd7
 def new_id()->str: # Such as `0199a6f0-5c1e-7d0a-9c3b-1f2e3d4c5b6a`

@@ -8,7 +8,8 @@ __all__ = ['measured_rates', 'write_rates', 'load_rates', 'trust_words', 'answer
 # %% ../../nbs/site/15_asked.ipynb #3a5e7662
 import json
 
-from ..core.artifacts import place, read_metrics, write_json
+from ..core.artifacts import read_metrics, write_json
+from ..core.places import place
 from ..core.rendering import package_folder
 from ..problem.agreement import Problem
 from .answer import Basis, Claim

@@ -82,6 +82,7 @@ def _both(was, now):
     pairs = ((_said(was, n), _said(now, n)) for n in (3, 6, 10, 17))
     return next((p for p in pairs if p[0] != p[1]), (_said(was, 3), _said(now, 3)))
 
+# %% ../../nbs/site/09_changes.ipynb #3f6abe6d
 def _apart(was, now):
     "Whether two intervals overlap; nothing where one lacks"
     ends = [m.get(k) for m in (was, now) for k in ('low', 'high')]
@@ -113,6 +114,7 @@ def metric_words(
     beside = ', '.join(filter(None, said))
     return f'{name} {verb} {before} to {after}' + (f': {beside}' if beside else '')
 
+# %% ../../nbs/site/09_changes.ipynb #64f971d1
 def _verb(was, now):
     "How a value moved"
     if not (_is_number(was) and _is_number(now)): return 'changed from'

@@ -8,7 +8,8 @@ __all__ = ['column_rows', 'columns_page', 'write_columns']
 # %% ../../nbs/site/14_columns_page.ipynb #31c6b01d
 from pathlib import Path
 
-from ..core.artifacts import place, write_text
+from ..core.artifacts import write_text
+from ..core.places import place
 from ..core.rendering import render, render_rows, say_number
 from ..core.yaml import read_yaml
 from ..problem.agreement import load_problem

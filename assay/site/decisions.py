@@ -9,7 +9,8 @@ __all__ = ['Decision', 'Record', 'read_decisions', 'decided_words', 'decisions_p
 import dataclasses, json
 from pathlib import Path
 
-from ..core.artifacts import check_file, place, sha256, write_text
+from ..core.artifacts import check_file, sha256, write_text
+from ..core.places import place
 from ..core.rendering import named_item, render, render_rows
 from ..core.yaml import read_yaml
 from ..problem.agreement import Problem, load_problem
@@ -71,6 +72,10 @@ def _who(e):
     "Who signed a line"
     return f"{e['by']}, {e['role']}" + (', with the root key' if e['root'] else '')
 
+def _signed_line(e, what, ends):
+    "A line of a chain as a row of the page; `ends` is where it says its last day"
+    return Decision(_day(e['time']), _who(e), what, e.get('reason') or '', _day(e.get(ends)))
+
 def _signed_what(e):
     "What a line of the chain of approvals decides"
     if e['decision'] in _MODELS: return _MODELS[e['decision']].format(str(e['bundle'])[:12])
@@ -79,8 +84,7 @@ def _signed_what(e):
 
 def _signatures():
     "Who approved or rejected a model, and who changed the keys"
-    return [Decision(_day(e['time']), _who(e), _signed_what(e), e.get('reason') or '', _day(e.get('expires')))
-            for e in read_chain()]
+    return [_signed_line(e, _signed_what(e), 'expires') for e in read_chain()]
 
 def _waived_what(e):
     if e['decision'] != 'waive': return f"took back the waiver of {named_item(e['item'])}"
@@ -91,8 +95,7 @@ def _waived_what(e):
 
 def _waivers():
     "What may stay open under a signature"
-    return [Decision(_day(e['time']), _who(e), _waived_what(e), e.get('reason') or '', _day(e.get('until')))
-            for e in read_chain('waivers')]
+    return [_signed_line(e, _waived_what(e), 'until') for e in read_chain('waivers')]
 
 # %% ../../nbs/site/11_decisions.ipynb #0cca980f
 def _agreed_words(e, changed, is_first):
@@ -195,6 +198,7 @@ def read_decisions(
     signed = [_record(title, _place(kept), read) for title,(kept,read) in _RECORDS.items()]
     return [*signed, _record('Answers', _place('problem'), _answered, problem)]
 
+# %% ../../nbs/site/11_decisions.ipynb #63872882
 def _waived_words(record):
     "How many waivers were signed; the page of decisions knows no day, so it does not say which count"
     n = sum(d.what.startswith('let ') for d in record.rows)
@@ -216,6 +220,7 @@ def _held_now():
     try: return sorted(active_waivers(), key=lambda w: w['item'])
     except (ValueError, OSError): return []
 
+# %% ../../nbs/site/11_decisions.ipynb #66b5d1fc
 def _count_of(n, one, more): return f'{n} {one if n == 1 else more}'
 
 def _moved_words(record, after):
@@ -230,6 +235,7 @@ def _moved_words(record, after):
 
 _BLAME = f"Not every line says who agreed to it and when: git blame {_place('criteria.jsonl')} does."
 
+# %% ../../nbs/site/11_decisions.ipynb #d595e21f
 def _opened_times(record):
     "How often the test rows were read, and to judge how many models"
     opened = [d.what for d in record.rows if d.what.startswith('opened ')]
@@ -250,6 +256,7 @@ def _last_word(signed, packaged):
     if not packaged or any(packaged in d.what for d in models): return last
     return f'{last} Nobody has approved or rejected the bundle that is packaged now, {packaged}.'
 
+# %% ../../nbs/site/11_decisions.ipynb #b32aa43a
 def _values(record, key): return [getattr(d, key) for d in record.rows]
 
 def _agreed_after(problem):
@@ -283,6 +290,7 @@ def decided_words(
     def basis(n, title): return Basis(f'said-decided-{n}', links=((title, places[title]),))
     return [Claim(text, basis(n, title)) for n,(title,text) in enumerate(told, 1)]
 
+# %% ../../nbs/site/11_decisions.ipynb #73cd878a
 _COLUMNS = dict(day='when', who='who', what='what', why='why', until='until')
 
 def _table(record):
@@ -309,6 +317,7 @@ def decisions_page(
     frame = Frame(names, '', problem.title, up='')
     return make_page(f'decisions – {problem.title}', body, _FOOT, frame)
 
+# %% ../../nbs/site/11_decisions.ipynb #509f7047
 _FOOT = 'Written from approvals/, problem.yaml and dictionary.yaml; no signature binds this page.'
 
 def stages_with_page(

@@ -96,6 +96,7 @@ def _part_words(was, now):
     if isinstance(was, dict) or isinstance(now, dict): return 'has another form'
     return _step(was, now)
 
+# %% ../../nbs/site/10_difference.ipynb #dcb7fb48
 def _key(name): return plain(name.replace('.', ' ')) # such as `limits latency ms`
 
 def _is_criterion(name):
@@ -118,6 +119,7 @@ def _bar_change(name, pair, is_draft):
 _BAR = dict(draft='the draft of the criterion was changed', moved='the criterion was moved',
             new='the criterion asks one thing more') # As in the ledger, what is new moves nothing
 
+# %% ../../nbs/site/10_difference.ipynb #a110941b
 def _agreement_changes(was, now):
     "What problem.yaml says otherwise: criteria, and everything else"
     found = _moves(was.agreed['problem'], now.agreed['problem'])
@@ -165,6 +167,7 @@ def _data_changes(was, now):
     return [Change('data', path, '', _data_says(path, *pair), 'open', *pair)
             for path,pair in _differ(_data(was), _data(now)).items()]
 
+# %% ../../nbs/site/10_difference.ipynb #afcad2d4
 def _column_changes(was, now):
     "Columns of the dictionary that are new, gone, or described otherwise"
     sides = [side.agreed['dictionary'].get('columns') for side in (was, now)]
@@ -178,6 +181,7 @@ def _column_says(name, was, now):
     steps = [f'{_key(k)} {_part_words(*pair)}' for k,pair in _moves(was, now).items()]
     return f'column {plain(name)}: {"; ".join(steps)}'
 
+# %% ../../nbs/site/10_difference.ipynb #a5ff7be6
 def _line_says(says):
     "What a line of a ledger says, shortly"
     kind = says.get('decision') or says.get('event') or ('opened for a model' if 'model' in says else 'line')
@@ -254,6 +258,7 @@ def _bar_words(changes):
     said = '; '.join(c.says for c in found[:3])
     return [f'{said[0].upper()}{said[1:]}{more}.']
 
+# %% ../../nbs/site/10_difference.ipynb #3607210d
 def _check_words(changes):
     "Which checks got better, and which worse"
     checks = [c for c in changes if c.kind == 'check']
@@ -272,6 +277,7 @@ def _data_words(changes):
     files = [plain(c.where) for c in changes if c.kind == 'data' and not c.name]
     return [f'Data with other bytes: {_few(files)}.' if files else 'The data are the same in both.']
 
+# %% ../../nbs/site/10_difference.ipynb #b5be6faa
 _JUDGING = ('fault', 'verdict', 'criterion', 'check', 'signature') # Kinds of change that can be for the worse
 
 def _in_a_word(changes):
@@ -298,6 +304,7 @@ def difference_answer(
     said += _bar_words(changes) + of_verdicts + _check_words(changes) + _data_words(changes)
     return Answer(word, colour, said, [], 0)
 
+# %% ../../nbs/site/10_difference.ipynb #e606d08c
 def difference_in_words(
     was:Release, # The one before
     now:Release, # The one after

@@ -36,6 +36,7 @@ def _table(changes, agreed):
     names = ('stage', 'number', 'before', 'after', 'judged')
     return render_rows(names, [_metric_cells(c, agreed) for c in changes])
 
+# %% ../../nbs/site/17_difference_page.ipynb #7c9449f1
 _NAMED = ('verdict', 'check', 'report', 'data') # Kinds of change whose sentence does not say where
 
 def _item(change):
@@ -57,6 +58,7 @@ def _parts(changes, agreed):
     for c in changes: held[c.kind].append(c)
     return [_part(kind, of_kind, agreed) for kind,of_kind in held.items() if of_kind]
 
+# %% ../../nbs/site/17_difference_page.ipynb #382175ca
 def _checked(page):
     "The page; raises `ValueError` where it could act, or is too large"
     body = re.sub(r'<style>.*?</style>', '', page, flags=re.S)

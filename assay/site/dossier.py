@@ -9,7 +9,8 @@ __all__ = ['MAX_DOSSIER', 'Dossier', 'read_dossier', 'approval_state', 'waivers_
 import dataclasses, os, re
 from pathlib import Path
 
-from ..core.artifacts import metrics_path, place, sha256
+from ..core.artifacts import metrics_path, sha256
+from ..core.places import place
 from ..core.rendering import macro, render, render_rows
 from ..core.stacked import stack_tables
 from ..package.identity import bundle_identity
@@ -19,9 +20,10 @@ from ..release.chain import read_chain
 from ..release.checklist import load_checklist, read_stages
 from ..release.committed import known_rebuild
 from ..release.model_card import CARD_ITEM, card_row, model_card
-from ..release.readiness import (
-    BEHAVIOUR_ITEM, CRITERIA_ITEM, LEAK_ITEMS, MONEY_ITEM, TONES, count_states, doubts, drafted_suspects,
-    next_step, open_items, questions, said_state)
+from ..release.doubts import doubts, drafted_suspects, questions
+from assay.release.readiness import (
+    BEHAVIOUR_ITEM, CRITERIA_ITEM, LEAK_ITEMS, MONEY_ITEM, TONES, count_states, next_step, open_items,
+    said_state)
 from ..release.sign import rows_today
 from ..release.waivers import say_day, today
 from ..release.waiving import active_waivers, lapse_of, stray_waivers
@@ -127,6 +129,7 @@ def approval_state(
     stale = f"Changed since, so it does not count: {', '.join(changed)}."
     return dict(approved=None, words=[*words, stale])
 
+# %% ../../nbs/site/07_dossier.ipynb #eeece9be
 def _approved_words(e):
     "Who approved a bundle, when, until when, and why"
     ends = f", until {say_day(e['expires'])}" if e['expires'] else ''
@@ -146,6 +149,7 @@ def _approval_row(e):
     more = '; '.join(filter(None, [says, ends]))
     return [e['time'], e['decision'], _subject(e), _signer(e), e['reason'], more]
 
+# %% ../../nbs/site/07_dossier.ipynb #2961a579
 def _waiver_fate(e, held, stray, day):
     "Whether a waiver holds, and if not, why"
     if e['hash'] in held: return 'It holds.'
@@ -185,6 +189,7 @@ def _state(r):
     "The state of an item in words, and its tone"
     return said_state(r), TONES.get(r['status'], 'open')
 
+# %% ../../nbs/site/07_dossier.ipynb #884ed00c
 def _item_cells(r, anchor, files):
     "The cells of one item"
     path, _, key = (r['evidence'] or '').partition('#')
@@ -220,6 +225,7 @@ def _doubts(dossier):
     waived = [r['id'] for r in dossier.rows if r['status'] == 'waived']
     return doubts(dossier.found, waived, drafted_suspects())
 
+# %% ../../nbs/site/07_dossier.ipynb #41298ecc
 def _short_item(r, anchors):
     "An item under a heading: its state, and what it asks"
     state, tone = _state(r)

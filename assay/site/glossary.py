@@ -9,8 +9,9 @@ __all__ = ['load_words', 'Entry', 'metric_entries', 'glossary_page', 'write_glos
 import dataclasses, math, re
 from pathlib import Path
 
-from ..core.artifacts import place, write_text
+from ..core.artifacts import write_text
 from ..core.imports import package_folder
+from ..core.places import place
 from ..core.rendering import macro, render
 from ..core.yaml import read_yaml
 from ..problem.agreement import Problem, load_problem

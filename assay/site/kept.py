@@ -24,6 +24,7 @@ def _is_kept(path):
     "Is a path among the files that a comparison reads?"
     return path in _AGREED or bool(_REPORT.fullmatch(path) or _LEDGER.fullmatch(path))
 
+# %% ../../nbs/site/08_kept.ipynb #736d87bc
 def _commit_name(name, commit):
     "A revision as a reader knows it; by its hash alone where the name counts commits, such as `main~3`"
     if commit.startswith(name): return name
@@ -59,6 +60,7 @@ class _Folder:
     def size(self, path): return self._root.joinpath(path).stat().st_size
     def read(self, path): return self._root.joinpath(path).read_bytes()
 
+# %% ../../nbs/site/08_kept.ipynb #d37b32b7
 def is_path(
     name:str, # What somebody typed
 )->bool: # False for `main`, which may be a folder too
@@ -99,6 +101,7 @@ def _lines(text, path):
     if all(isinstance(says, dict) for _,says in rows): return rows
     raise ValueError(f'{path} holds a line that is no mapping')
 
+# %% ../../nbs/site/08_kept.ipynb #d17d111a
 def _page(text, path=''):
     "Hashes of the words of a page and of its pictures: a new stylesheet changes neither"
     body = re.sub(r'<(style|script)\b.*?</\1>', '', text, flags=re.S)
@@ -118,6 +121,7 @@ class Release:
     ledgers:dict # Name of a ledger to pairs of a line and what it says
     faults:list # Sentences about files that could not be read
 
+# %% ../../nbs/site/08_kept.ipynb #090337b8
 def _of_stage(report, numbers):
     "What a stage reports, as far as it has the form of a report"
     def pairs(x): return x.items() if isinstance(x, dict) else ()
@@ -163,6 +167,7 @@ class _Reading:
         found = [(p, m) for p in self.files.paths if (m := _LEDGER.fullmatch(p))]
         return {m[1]: self.read(p, _lines) or [] for p,m in found}
 
+# %% ../../nbs/site/08_kept.ipynb #03a6f428
 def read_release(
     name:str, # Branch, tag or hash; or folder, such as `.` for the working tree
 )->Release: # What was kept of it

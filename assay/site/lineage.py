@@ -9,8 +9,9 @@ __all__ = ['KEPT', 'Kept', 'short', 'lineage_boxes', 'lineage_page', 'write_line
 import dataclasses
 from pathlib import Path
 
-from ..core.artifacts import place, write_text
+from ..core.artifacts import write_text
 from ..core.boxes import FILES, Box, show_boxes
+from ..core.places import place
 from ..core.rendering import macro, render, render_rows
 from ..package.identity import bundle_identity
 from ..problem.agreement import load_problem

@@ -31,6 +31,7 @@ def _exporter():
     exporter.register_filter('highlight_code', Highlight2HTML(pygments_lexer='ipython3', parent=exporter))
     return exporter
 
+# %% ../../nbs/site/01_notebook.ipynb #ebeac2ff
 def _heading(source, before):
     "The last heading of a Markdown cell, or the one before it"
     headings = [line.lstrip('# ') for line in source.splitlines() if line.startswith('#')]
@@ -65,6 +66,7 @@ def _described(cells, notes):
         return from_dict(cell | dict(metadata=cell.metadata | more))
     return [shown(*pair) for pair in _headed(cells)]
 
+# %% ../../nbs/site/01_notebook.ipynb #feffebc7
 ONLY = { # Tag of a cell to whether a problem is of the kind that the cell is about
     'only:classes': lambda p: p.task != 'regression',
     'only:binary': lambda p: p.task == 'binary',
@@ -90,6 +92,7 @@ def _shown_cells(nb, problem):
     cells = [c for c in nb.cells if c.source.strip() and _is_about(c, problem)]
     return [c for c in cells if not (injected and has_tag(c, 'parameters'))]
 
+# %% ../../nbs/site/01_notebook.ipynb #7b8114b4
 _TITLE = re.compile(r'# (.+)\n\n> (.+)\n*')
 
 def title_of(
@@ -107,6 +110,7 @@ def _untitled(cells):
     first = [type(cells[0])(cells[0] | dict(source=rest))] if rest else []
     return [*first, *cells[1:]]
 
+# %% ../../nbs/site/01_notebook.ipynb #cceba9ae
 @dataclasses.dataclass(frozen=True)
 class CodeCell:
     "A code cell of a page"
@@ -131,6 +135,7 @@ def find_cell(
     holds = [c for c in cells if text and text in c.source]
     return next(iter([*whole, *holds]), None)
 
+# %% ../../nbs/site/01_notebook.ipynb #ca3bf182
 class _Headings(html.parser.HTMLParser):
     "Collects the places and texts of the headings of some levels"
     def __init__(self, levels):
@@ -154,6 +159,7 @@ def headings(
     reader.feed(str(text))
     return [(at, said.strip('¶ \n')) for at,said in reader.found]
 
+# %% ../../nbs/site/01_notebook.ipynb #1abeb71c
 def fragment(
     nb, # Executed, normalised notebook
     problem=None, # `Problem`: cells about another kind of problem are left out; None shows every cell

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from ..core.rendering import render, template_source
 from ..core.stacked import stack_tables
 from ..problem.moved import bar_words
-from ..release.readiness import in_doubt
+from ..release.doubts import in_doubt
 from ..stages.shown import numbers_hash, page_words, told_numbers
 from .clean import forbidden
 from .answer import answer_of, captions_of, sentences_of
@@ -35,7 +35,7 @@ def tone(
 def verdict_badge(
     stage:str, # Name of the stage
     verdict:str, # What it concluded
-    doubt, # From `assay.release.readiness.doubts`
+    doubt, # From `assay.release.doubts.doubts`
 )->dict: # `verdict` as it is shown, and its `tone`
     "A verdict and its colour; one that rests on scores is never green while they are in doubt"
     if doubt and in_doubt(stage) and tone(verdict) == 'good':
@@ -75,6 +75,7 @@ class Frame:
         "The title of the page of a stage"
         return f'{self.here} – {self.problem}'
 
+# %% ../../nbs/site/03_report.ipynb #31a78cb6
 _NO_SCRIPT = dict(script='', hash='')
 
 def _script_of(name):
@@ -107,9 +108,9 @@ def show_notes(
     moved=(), # `bar_moved` of a report
     stopped:str='', # Why the stage did not run
     waived=(), # `waived` of a report: the waivers that it rests on
-    doubts=(), # From `assay.release.readiness.doubts`
+    doubts=(), # From `assay.release.doubts.doubts`
     agreed:str='', # `agreed_after` of a report: that people first agreed after provisional results
-    asked=(), # From `assay.release.readiness.questions`
+    asked=(), # From `assay.release.doubts.questions`
 ): # `Markup`, empty where there is nothing to say
     "Notes that a reader must know before the verdict"
     shown = dict(moved=bar_words(moved), stopped=stopped, waived=waived, doubts=doubts,
@@ -215,6 +216,7 @@ def _top(nb, metrics, frame, notes, doubts):
     said = [told_claim(s, cells, frame.here, '../') for s in answer.sentences]
     return head + notes + render('answer.html.j2', dict(answer=answer, said=said, links=links))
 
+# %% ../../nbs/site/03_report.ipynb #767828e6
 def _shorter_page(frame, nb, excess, page, content):
     """The page of a notebook without its largest figures, or without the notebook where that is not enough;
     it says so on top"""
@@ -228,6 +230,7 @@ _SHORT = (
     'in brackets the first 12 characters of a SHA-256: of problem.yaml, dictionary.yaml and reports it is '
     'that of what the stage reads of them, of other files that of their bytes')
 
+# %% ../../nbs/site/03_report.ipynb #ad736b21
 def _foot(inputs, numbers):
     "What a report was computed from, with the first characters of each hash; and the hash of its numbers"
     if not inputs: return '. '.join(filter(None, ['No inputs were recorded', page_words(numbers)])) + '.'
@@ -243,12 +246,13 @@ def _check_numbers(nb, metrics, stage):
     raise ValueError(f'the executed notebook of {stage} left other numbers than its metrics.json has, '
                      f'so one of them was edited; run `assay repro --force {stage}`')
 
+# %% ../../nbs/site/03_report.ipynb #517af46f
 def report_page(
     nb, # Executed notebook of the stage
     metrics:dict, # Its `metrics.json`
     frame:Frame, # What stands around it; `here` is the stage
     stopped:str='', # Why it did not run the last time
-    doubts=(), # From `assay.release.readiness.doubts`, for a stage whose verdict rests on scores
+    doubts=(), # From `assay.release.doubts.doubts`, for a stage whose verdict rests on scores
 )->str: # HTML
     "Report of one stage: its verdict and its notebook, shortened if it is too large"
     numbers = _check_numbers(nb, metrics, frame.here)

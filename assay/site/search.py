@@ -8,7 +8,8 @@ __all__ = ['places_of', 'pages_beside']
 # %% ../../nbs/site/04_search.ipynb #6329d516
 import html, html.parser, re
 
-from ..core.artifacts import check_file, place
+from ..core.artifacts import check_file
+from ..core.places import place
 from .notebook import headings
 
 # %% ../../nbs/site/04_search.ipynb #fdda821e

@@ -39,6 +39,7 @@ def _told_rows(text):
     rows = [r for r in reader.rows if len(r) == 4]
     return {_key(stage): (_plain(verdict), _plain(number)) for stage,_,verdict,number in rows}
 
+# %% ../../nbs/site/19_told_otherwise.ipynb #ccdd5f03
 def _wanted_row(b):
     "The verdict and the key number that a page should show of a stage"
     m = b['metrics']

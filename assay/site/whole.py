@@ -9,7 +9,8 @@ __all__ = ['BESIDE', 'WRITTEN', 'explain_page', 'build_pages', 'renew_decisions'
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..core.artifacts import check_file, place, write_text
+from ..core.artifacts import check_file, write_text
+from ..core.places import place
 from ..problem.agreement import load_problem
 from .asked import answers_beside
 from .columns_page import write_columns

@@ -6,9 +6,9 @@
 __all__ = ['stage_functions', 'named_code']
 
 # %% ../../nbs/stages/04_named.ipynb #6104da93
-from ..core.artifacts import place
 from ..core.functions import locate_function
 from ..core.own_code import data_files, own_files, tool_modules
+from ..core.places import place
 from ..core.yaml import read_yaml
 from ..data.intake import ADAPTERS, RENAMED
 from ..problem.current_practice import practice_entry

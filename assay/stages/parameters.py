@@ -11,7 +11,8 @@ import ast, dataclasses, datetime, itertools, json, re
 from typing import Annotated
 
 from ..core.shapes import Expected, Shape, meant, read_error, shown_value
-from ..core.artifacts import check_file, place
+from ..core.artifacts import check_file
+from ..core.places import place
 from pydantic import Field, JsonValue, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 from ..core.functions import locate_function

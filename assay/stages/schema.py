@@ -11,7 +11,8 @@ import json
 from pydantic import TypeAdapter, create_model
 
 from ..core.shapes import Shape, key, meant
-from ..core.artifacts import StageMetrics, place, write_text
+from ..core.artifacts import StageMetrics, write_text
+from ..core.places import place
 from ..data.columns import DictionaryFile, Field
 from .parameters import declared_parameters, parameters_model
 from ..problem.agreement import Problem

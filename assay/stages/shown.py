@@ -9,7 +9,8 @@ __all__ = ['STAMP', 'HASHED', 'numbers_hash', 'stamp', 'told_numbers', 'page_wor
 import functools, hashlib, json, re
 from pathlib import Path
 
-from ..core.artifacts import check_file, metrics_path, place, read_json, to_json
+from ..core.artifacts import check_file, metrics_path, read_json, to_json
+from ..core.places import place
 
 # %% ../../nbs/stages/10_shown.ipynb #3b751b17
 STAMP = 'assay' # Key in the metadata of an executed notebook

@@ -34,6 +34,7 @@ def make_blocks(
     if time is not None and rows.max(initial=0) < MOST_BLOCKS: return rows
     return (mix(rows, seed) % np.uint64(min(n_blocks, max(n_rows, 1)))).astype('int64')
 
+# %% ../../nbs/stats/01_blocks.ipynb #390d0d48
 def days_of(
     time:pd.Series, # Moments, or text that names days
 )->tuple: # Number of each row's day, from 0, and the days in order; missing moments are the last
@@ -51,6 +52,7 @@ def days_of(
     res[is_known] = order[whole[0]]
     return res, np.append(found, np.datetime64('NaT'))
 
+# %% ../../nbs/stats/01_blocks.ipynb #04b6b9a4
 @functools.lru_cache(maxsize=4) # every column asks for the same few
 def block_weights(
     n_blocks:int, # Number of blocks
@@ -64,6 +66,7 @@ def block_weights(
     res.setflags(write=False) # it is shared
     return res
 
+# %% ../../nbs/stats/01_blocks.ipynb #37c87669
 def row_blocks(
     df:pd.DataFrame, # Rows
     label:Label, # May name the column with the moment of each row

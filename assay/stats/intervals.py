@@ -84,6 +84,7 @@ class Resamples:
         if len(res) != n_rows: raise ValueError(f'{len(res)} weights for {n_rows} rows; expected one per row')
         return res
 
+# %% ../../nbs/stats/04_intervals.ipynb #25d2a904
 def _group_codes(groups, n):
     "Number of each row's group; rows are groups of their own where none is named"
     code = np.arange(n) if groups is None else pd.factorize(np.asarray(groups), use_na_sentinel=False)[0]

@@ -195,6 +195,7 @@ def _bin_noise(y, s, n_bins=10, weight=None):
         return np.sqrt(squares*small)/w.sum()
     return noise
 
+# %% ../../nbs/stats/03_metrics.ipynb #239af949
 _SHRUNK = np.linspace(0, 1, 41)[:, None] # Shares of the observed gaps that may be more than noise
 
 def _mean_distance(m, sd):
@@ -218,6 +219,7 @@ def _calibration_error(y, s, n_bins=10, weight=None):
         return float(seen*np.interp(seen, expected, _SHRUNK[:, 0]))
     return weighted
 
+# %% ../../nbs/stats/03_metrics.ipynb #870ee891
 def _balanced_accuracy(y, s):
     "Mean over classes of the share that was found"
     code = y.astype(int)
@@ -228,6 +230,7 @@ def _balanced_accuracy(y, s):
         return (found[n > 0]/n[n > 0]).mean()
     return weighted
 
+# %% ../../nbs/stats/03_metrics.ipynb #e85f0a1e
 def _influence_of_mean(loss):
     "Maker of the influence of each row on the mean of a loss"
     def make(y, s):
@@ -349,6 +352,7 @@ METRICS = dict( # `make`: the metric from targets and scores; `bounds`: least an
         'distance of counts from their expectation, which must be '
         'above 0; an error of 2 weighs more where few were expected'))
 
+# %% ../../nbs/stats/03_metrics.ipynb #6bd42c71
 def metrics_for(
     task:str, # `'binary'`, `'multiclass'` or `'regression'`
 )->list: # Names of `METRICS`
@@ -433,6 +437,7 @@ def _as_numbers(values, name):
         expected = 'numbers: 0 and 1, or classes from 0'
         raise ValueError(f'{name} holds what is no number ({e}); expected {expected}') from None
 
+# %% ../../nbs/stats/03_metrics.ipynb #62406981
 def _index(values):
     "The labels of the rows of a Series or a data frame; None of others, such as an array"
     index = getattr(values, 'index', None)
@@ -450,6 +455,7 @@ def _demand_same_rows(y_true, y_score):
         "that they are in order"
     )
 
+# %% ../../nbs/stats/03_metrics.ipynb #aa5e9480
 def weighted_metric(
     metric:str, # One of `METRICS`
     y_true, # Targets
@@ -469,6 +475,7 @@ def weighted_metric(
     influence = known['influence'](y, s) if 'influence' in known else None
     return Kernel(known['make'](y, s), bounds, influence)
 
+# %% ../../nbs/stats/03_metrics.ipynb #65f87f1f
 def metric_sign(
     metric:str, # One of `METRICS`
 )->int: # 1 where a higher value is better, -1 where a lower one is

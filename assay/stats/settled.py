@@ -66,6 +66,7 @@ def _checked_chances(expected, n_rows):
                          'expected those of the last rows, or of all')
     return found
 
+# %% ../../nbs/stats/08_settled.ipynb #b0c2eae2
 def fall_at_end(
     y, # 0 or 1 per row, in the order of time
     # Chance of a 1 that a model gives to the last rows, in the same order; None where none does
@@ -89,6 +90,7 @@ def fall_at_end(
     if _is_foreseen(expected, rows, worst['share']): return {}
     return worst | dict(n=rows, before=float(share[:_BEFORE].mean()))
 
+# %% ../../nbs/stats/08_settled.ipynb #a1cf2be0
 def _is_foreseen(expected, rows, share):
     "Does a model give the last rows hardly more positives than they have, and more to the rows before them?"
     if expected is None or len(expected) < 2*rows: return False
