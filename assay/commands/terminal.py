@@ -8,7 +8,7 @@ __all__ = ['Json', 'WIDEST', 'STYLES', 'option', 'complete_stage', 'complete_ite
            'check_replaceable', 'stop', 'complain']
 
 # %% ../../nbs/commands/00_terminal.ipynb #1287887f
-import json, re, sys
+import errno, json, re, sys
 from typing import Annotated, Optional
 
 import typer
@@ -162,10 +162,19 @@ def stop(
     "End with an exit code"
     raise typer.Exit(code)
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+def _in_words(error):
+    "An error as people read it: what the system says of a full disk names nothing to do"
+    if not isinstance(error, OSError) or error.errno not in _FULL: return error
+    where = f' at {error.filename}' if error.filename else ''
+    return (f'the disk is full{where} ({error.strerror}); expected room for what the command writes: '
+            'free some, then give the command again: a file is written whole or not at all')
+
 def complain(
     error, # An exception or a sentence
     code:int=1, # The exit code that follows
 )->int: # That exit code
     "Tell an error on standard error"
-    tell(f'error: {error}', file=sys.stderr)
+    tell(f'error: {_in_words(error)}', file=sys.stderr)
     return code

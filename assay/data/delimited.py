@@ -122,14 +122,20 @@ def _is_russian(sample):
     if not is_small or _RARE_CASE.search(whole): return False
     return len(vowels) > _FEW_VOWELS*len(letters)
 
+_FEW_ZEROS = .05 # Share of zero bytes that even UTF-16 of Chinese has more of: its commas and digits have one
+
+def _zero_bytes(sample):
+    "A sentence about zero bytes in a text without a mark at its start"
+    if sample.count(0) > _FEW_ZEROS*len(sample):
+        return ("the CSV source holds zero bytes, as UTF-16 does, and no mark at its start; name it as "
+                "'encoding' of the source (--encoding of the draft), such as 'utf-16-le'")
+    line = sample[:sample.index(0)].count(b'\n')+1
+    return f'line {line:,} of the CSV source holds a zero byte, which no text has; remove it at the source'
+
 def _detect_encoding(sample):
     "Name of the encoding of some bytes"
     if mark := next((e for b,e in _MARKS.items() if sample.startswith(b)), None): return mark
-    if b'\0' in sample:
-        raise ValueError(
-            "the CSV source holds zero bytes, as UTF-16 does, and no mark at its start; name it as "
-            "'encoding', such as 'utf-16-le'"
-        )
+    if b'\0' in sample: raise ValueError(_zero_bytes(sample))
     try:
         if sample.decode('utf-8'):
             return 'utf-8-sig' if sample.startswith(b'\xef\xbb\xbf') else 'utf-8'
@@ -239,12 +245,49 @@ class CsvFile:
         "The bytes, from the start"
         with self.guard(self.name), self.opened() as f: yield f
 
+def _is_utf_8(line):
+    "Are bytes text in UTF-8?"
+    try: line.decode('utf-8')
+    except UnicodeDecodeError: return False
+    return True
+
+def _is_of_people(line):
+    "Do bytes in UTF-8 hold letters of Western Europe or of Russian, rather than text in another encoding?"
+    text = ''.join(c for c in line.decode('utf-8') if c > '\x7f')
+    is_letter = re.compile(rf'[{_LETTERS}А-яЁё]')
+    return bool(is_letter.search(text)) and not is_letter.sub('', text).strip('€§°–—“”„«»…№')
+
+_MOST_LINES = 1000 # Lines in another encoding that are looked at
+
+def _lines_by_encoding(file):
+    """Number of the first line of words in UTF-8, if any, and the first lines that are not UTF-8,
+    by their number"""
+    of_words, others = None, {}
+    with file.bytes() as f:
+        for n, line in enumerate(f, 1):
+            if line.isascii() or of_words and len(others) >= _MOST_LINES: continue
+            if not _is_utf_8(line): others[n] = line
+            elif not of_words and _is_of_people(line): of_words = n
+    return of_words, others
+
+def _refuse_two_encodings(file):
+    "Refuse a file of which some lines are in UTF-8 and others in an encoding of one byte for each letter"
+    of_words, others = _lines_by_encoding(file)
+    rest = b''.join(others.values())
+    if not (of_words and others) or not (_is_western(rest) or _is_russian(rest)): return
+    raise ValueError(
+        f'source {file.name!r} is in two encodings: line {of_words:,} is in UTF-8, and line {min(others):,} '
+        'is not; expected one in the whole file: convert its parts before they are put together')
+
 def encoding_of(
     file:CsvFile, # Its bytes
 )->str: # Name of the encoding
-    "The encoding of a file, from its start"
+    "The encoding of a file, from its start; raises `ValueError` where other lines are in another one"
     with file.bytes() as f: sample = _first_part(f)
-    return _detect_encoding(sample[:sample.rfind(b'\n')+1] or sample)
+    if not sample.strip(): raise ValueError("the CSV source is empty; expected a line of column names")
+    found = _detect_encoding(sample[:sample.rfind(b'\n')+1] or sample)
+    if not found.startswith(('utf-16', 'utf-32')) and not _is_utf_8(sample): _refuse_two_encodings(file)
+    return found
 
 def _without_left(file, layout, encoding):
     "A file whose lines that are left out are empty, in UTF-8"
@@ -257,13 +300,12 @@ def _without_left(file, layout, encoding):
 class _Reader:
     "A CSV file, with what was found out about it"
     def __init__(self, file, encoding, missing, layout):
-        self.encoding = encoding or (None if layout.is_plain() else encoding_of(file))
+        self.encoding = encoding or encoding_of(file)
         self.file = file if layout.is_plain() else _without_left(file, layout, self.encoding)
         self.names = layout.header != 0
         known = self.encoding if layout.is_plain() else 'utf-8'
         with self.file.bytes() as f:
             self.found = detect_csv(_first_part(f), known, layout.delimiter, self.names)
-        self.encoding = self.encoding or self.found['encoding']
         columns = [c or f'Unnamed: {i}' for i,c in enumerate(self.found['header'])]
         parted = dialect(self.found['delimiter'])
         self.options = dict(

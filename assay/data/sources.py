@@ -184,9 +184,16 @@ def _other_kind(start, suffix):
     if suffix == '.zip' and start[:2] == b'PK' and b'xl/' not in start: return ''
     return next((what for mark,what in _OTHER.items() if start.lstrip().startswith(mark)), '')
 
+def _is_unmarked_utf_16(start):
+    "Are bytes text in UTF-16 without a mark, of which people say the encoding?"
+    def is_text(encoding):
+        text = start[:len(start)//2*2].decode(encoding, 'replace').rstrip('\ufffd') # the last one may be cut
+        return all(c.isprintable() or c in '\r\n\t' for c in text) and '\ufffd' not in text
+    return b'\0' in start and any(map(is_text, ('utf-16-le', 'utf-16-be')))
+
 def _is_binary(start, suffix):
     "Does a file begin with bytes that no text holds?"
-    if suffix in _PACKED or start[:2] in _UTF_16: return False
+    if suffix in _PACKED or start[:2] in _UTF_16 or _is_unmarked_utf_16(start): return False
     return sum(b < 9 or 13 < b < 32 for b in start) > .02*len(start)
 
 def kind_of_file(

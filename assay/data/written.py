@@ -102,13 +102,30 @@ def _numbers_of(counts, ways):
 
 _LENGTH = re.compile(
     r'(?P<sign>-)?(?:(?P<days>\d+) days?,? )?(?P<h>\d+):(?P<m>[0-5]\d):(?P<s>[0-5]\d(?:\.\d+)?)')
+_CLOCK = re.compile( # A time of day without seconds, or with half a day behind it
+    r'(?P<h>[01]?\d|2[0-3]):(?P<m>[0-5]\d)(?::(?P<s>[0-5]\d))?(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?')
+_ISO_LENGTH = re.compile( # Such as PT3H and P1DT2H30M; a month and a year have no fixed number of seconds
+    r'(?P<sign>-)?P(?=.)(?:(?P<w>\d+)W)?(?:(?P<days>\d+)D)?'
+    r'(?:T(?=.)(?:(?P<h>\d+)H)?(?:(?P<m>\d+)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?')
+
+def _in_seconds(parts):
+    "The seconds of a length of which some parts are written"
+    def n_of(k): return float(parts.get(k) or 0)
+    days = 7*n_of('w') + n_of('days')
+    seconds = 60*(60*(24*days + n_of('h')) + n_of('m')) + n_of('s')
+    return -seconds if parts.get('sign') else seconds
+
+def _of_day(parts):
+    "The seconds since midnight of a time of day; None where no clock of half a day shows its hour"
+    if not (half := parts['half']): return _in_seconds(parts)
+    if not 1 <= (hour := int(parts['h'])) <= 12: return None
+    return _in_seconds(parts | dict(h=hour%12 + 12*(half in 'Pp')))
 
 def _seconds(text):
-    "A length such as `1:30:00` in seconds; None where it is none"
-    if not (m := _LENGTH.fullmatch(text.strip())): return None
-    minutes = 60*(24*int(m['days'] or 0) + int(m['h'])) + int(m['m'])
-    seconds = 60*minutes + float(m['s'])
-    return -seconds if m['sign'] else seconds
+    "A length such as `1:30:00` or `PT3H`, or a time of day such as `07:30`, in seconds; else None"
+    text = text.strip()
+    if m := _LENGTH.fullmatch(text) or _ISO_LENGTH.fullmatch(text): return _in_seconds(m.groupdict())
+    return _of_day(m.groupdict()) if (m := _CLOCK.fullmatch(text)) else None
 
 def _spans_of(counts):
     "How a column of lengths of time is written, or None"

@@ -216,11 +216,20 @@ def _linked_files(reports):
     named = {p.relative_to(root).as_posix() for p in found if p.is_file() and p.is_relative_to(root)}
     return sorted(p for p in named & tracked if not p.startswith('reports/'))
 
+def _refuse_links_out(reports):
+    "Refuse a link among the reports to a file outside of the repository, which would be published"
+    root = Path.cwd().resolve()
+    for path in sorted(Path(reports).rglob('*')):
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise ValueError(f'{path} is a link to {path.resolve()}, outside of the repository; '
+                             'expected a file: remove the link, then make the site again')
+
 def copy_reports(
     site:Site,
     reports=Path('reports'), # Folder of the reports
 )->None:
     "Copy the reports as they are"
+    _refuse_links_out(reports)
     shutil.copytree(reports, site.folder/'reports', ignore=shutil.ignore_patterns('timings.json', '*.tmp'))
     for path in _linked_files(Path(reports)):
         target = site.folder/path

@@ -60,12 +60,17 @@ CHECKS = dict( # What is checked to the function that finds faults
     answers=answer_faults, parameters=parameter_faults, functions=function_faults,
     stages=stage_faults, decisions=decision_faults, reports=edited_reports)
 
+def _found_by(check):
+    "What a check finds; a file that it cannot read is a fault too"
+    try: return check()
+    except (ValueError, KeyError, TypeError, OSError) as e: return [str(e)]
+
 def main(
     argv=None, # No arguments
 )->int: # Exit code: 0 where nothing is wrong
     "Print what is wrong with the project"
     enter_root()
-    found = [f'{name}: {fault}' for name,check in CHECKS.items() for fault in check()]
+    found = [f'{name}: {fault}' for name,check in CHECKS.items() for fault in _found_by(check)]
     for sentence in found: print(sentence)
     if not found: print(f"nothing is wrong with {', '.join(CHECKS)}")
     return 1 if found else 0

@@ -7,7 +7,7 @@ __all__ = ['START', 'new_id', 'list_segments', 'read_segments', 'iter_log', 'rea
            'PredictionLog', 'log_table']
 
 # %% ../../nbs/serving/00_prediction_log.ipynb #5c216e20
-import collections, fcntl, hashlib, json, os, re, secrets, shutil, sys, threading, time, zlib
+import collections, errno, fcntl, hashlib, json, os, re, secrets, shutil, sys, threading, time, zlib
 from pathlib import Path
 
 from ..core.artifacts import check_file
@@ -214,12 +214,18 @@ def _new_segment(self):
     "Begin the next segment with a header, and make it durable"
     if self.fd is not None: os.close(self.fd)
     self._number, self._size, self._seq = self._number+1, 0, 0
-    path = self.folder/f'{self._number:06d}.jsonl'
-    self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+    self.path = self.folder/f'{self._number:06d}.jsonl'
+    self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
     heads = dict(approvals=self.approvals, waivers=self.waivers)
     self._put([dict(kind='segment', segment=self._number, model=self.model, boot=new_id(), **heads)])
     _sync(self.fd)
     _sync_folder(self.folder)
+
+def _check_in_place(self):
+    "Raise `OSError` where the segment was removed, moved or replaced: what is written to it would be lost"
+    try: is_there = os.path.samestat(os.stat(self.path), os.fstat(self.fd))
+    except FileNotFoundError: is_there = False
+    if not is_there: raise OSError(errno.ESTALE, f'{self.path} was removed, moved or replaced')
 
 def _put(self, records):
     "Write records in one call"
@@ -247,6 +253,7 @@ def _broken(self, e):
 def _next_segment(self):
     "Begin the next segment once all that was written is on the disk"
     _sync(self.fd)
+    self._check_in_place()
     self._synced = self._written
     self._new_segment()
 
@@ -267,6 +274,7 @@ def _make_durable(self, mine):
         if self._synced >= mine: return
         upto = self._written
         _sync(self.fd)
+        self._check_in_place()
         self._synced = upto
 
 def _append(self,
@@ -285,6 +293,7 @@ def _close(self)->None:
 # %% ../../nbs/serving/00_prediction_log.ipynb #c1923b1d
 PredictionLog._new_segment, PredictionLog._next_segment = _new_segment, _next_segment
 PredictionLog._put, PredictionLog._check_sound, PredictionLog._broken = _put, _check_sound, _broken
+PredictionLog._check_in_place = _check_in_place
 PredictionLog._write_down, PredictionLog._make_durable = _write_down, _make_durable
 PredictionLog.append, PredictionLog.close = _append, _close
 
