@@ -18,6 +18,7 @@ from ..release.checklist import SEVERITY, UNBUILT, load_checklist, read_stages, 
 from ..release.model_card import card_row, model_card
 from ..release.waivers import say_day, today
 from ..problem.agreement import gaps, load_problem
+from ..evaluation.gain_picture import gain_picture
 from ..release.readiness import (
     count_states, doubts, drafted_suspects, in_doubt, item_place, list_html, next_step, open_html, open_items,
     questions, release_rows, said_state)
@@ -54,12 +55,19 @@ def _value_words(m):
     said = f"{_digits(m['value'])}{_read_rows(m)}"
     return f'{said} ({rest})' if rest else said
 
+_OUT_OF = dict(answered='{n:,}', open='{n:,}', ml_test_score='at most 7, by {n} tests') # What it is a part of
+
+def _part_words(m, whole):
+    "A number that is a part of a whole"
+    return f"{_digits(m['value'])} of {whole.format(n=m['n'])}"
+
 def show_number(
     name:str, # Name of the metric
     m:dict, # A `metric`
 )->str: # Such as `average precision 0.41 (0.40 to 0.42, n 50,000)`
     "One metric in words"
-    return f'{metric_name(name)} {_value_words(m)}'
+    is_part = name in _OUT_OF and m['value'] is not None and 'n' in m
+    return f'{metric_name(name)} {_part_words(m, _OUT_OF[name]) if is_part else _value_words(m)}'
 
 # %% ../../nbs/site/05_pages.ipynb #aa137cc0
 def headline(
@@ -203,6 +211,7 @@ def index_page(
     asked = [_with_links(row, cells) for row in asked_questions(places, said, problem)]
     listed = dict(beside=beside.pages, places=found_at, asked=asked)
     tables = _index_tables(board, late, rows, doubt)
+    tables['gain'] = '' if doubt else gain_picture(problem, measured) # scores in doubt are no gain
     body = render('index.html.j2', agreed | found | items | listed | tables)
     frame = Frame(names, '', problem.title, up='')
     return make_page(problem.title, body, _SOURCE, frame, 'search.js' if places else '')
