@@ -13,7 +13,7 @@ import dataclasses, re
 from ..core.artifacts import place
 from ..core.rendering import item_name, package_folder
 from ..core.yaml import read_yaml
-from ..release.checklist import load_checklist
+from ..release.checklist import load_checklist, todo_of
 from ..release.readiness import (
     BEHAVIOUR_ITEM, CRITERIA_ITEM, LEAK_ITEMS, MONEY_ITEM, said_state)
 
@@ -195,7 +195,7 @@ def _looks(metrics, problem):
     "That the test rows were read for more than one model; empty where they were not"
     n, agreed = _value(metrics, 'test_openings'), problem.test_openings
     if n < 2: return ''
-    beside = f' ({agreed} agreed)' if agreed is not None else ''
+    beside = f', where people agreed on {agreed}' if agreed is not None else ''
     return (f'These rows have been read to judge {_count(n)} models so far{beside}; '
             'each look makes a score a little better than it is.')
 
@@ -385,8 +385,8 @@ def open_checks(
     left = [c for c in checks if c['status'] in ('fail', 'unanswered')]
     def of(c, key): return items.get(c['id'], {}).get(key, '')
     def opened(c):
-        text, owner, todo = (of(c, key) for key in ('text', 'owner', 'next'))
-        return OpenCheck(c['id'], text, said_state(c), c['why'], owner, todo)
+        todo = todo_of(items[c['id']], c['status'], c['why']) if c['id'] in items else ''
+        return OpenCheck(c['id'], of(c, 'text'), said_state(c), c['why'], of(c, 'owner'), todo)
     res = list(map(opened, left))
     return _told_once(sorted(res, key=lambda c: c.status != 'fail'))
 
