@@ -201,11 +201,11 @@ _TICKS = {True: '✓', False: '✗'}
 
 def _is_bool(v): return type(v).__name__ in ('bool', 'bool_')
 
-def _separated(said):
+def _separated(said, since=SEPARATED):
     "A number as text, with separators between its thousands"
     whole, point, rest = said.partition('.')
     digits = whole.lstrip('-')
-    if not digits.isdigit() or int(digits) < SEPARATED: return said
+    if not digits.isdigit() or int(digits) < since: return said
     return f'{int(whole):,}{point}{rest}'
 
 MOST_NESTED = 3 # Levels of lists and mappings that a cell takes apart
@@ -333,6 +333,10 @@ def _at_estimate(names, columns, i):
     if not _are_ends(low, high, estimate): return False
     return all(map(_are_numbers, columns[i:i+3])) and not all(map(_is_blank, columns[i]))
 
+def _estimate(v, places):
+    "A number of an estimate; it is no year, so every thousand is separated"
+    return _separated(_cell(v, places), 1000)
+
 def _beside_ends(value, low, high):
     "One estimate with its ends, as texts"
     return f'{value} ({low} to {high})'.strip() if low and high else value
@@ -343,7 +347,7 @@ def _estimates(columns):
     are_large = _are_large(known(columns[0]))
     places = 0 if are_large else _column_places(known(itertools.chain(*columns)))
     rows = zip(*columns)
-    texts = [_beside_ends(*[_cell(v, places) for v in row]) for row in rows]
+    texts = [_beside_ends(*[_estimate(v, places) for v in row]) for row in rows]
     are_numbers = True
     return texts, are_numbers
 

@@ -52,6 +52,8 @@ def _validated(candidate, ids):
     scores = read_table(place('studies', f'{candidate}.parquet'))
     return scores_in(scores, ids, ids.name)
 
+_USES = dict(train='rows to learn from', valid='rows to choose by', test='rows for one test')
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
     "Inputs of the evaluation: the agreement, the tables, and the study of each candidate"
@@ -106,8 +108,8 @@ class Evaluation:
 
     def splits(self)->pd.DataFrame: # One row per table, and one for the faults: `rows`, `what`
         "Number of rows of each table, and the faults between them"
-        rows = {name: dict(rows=len(df), what='') for name,df in self.tables.items()}
-        faults = dict(rows=len(self.faults), what='; '.join(self.faults))
+        rows = {name: dict(rows=len(df), what=_USES.get(name, '')) for name,df in self.tables.items()}
+        faults = dict(rows=len(self.faults), what='; '.join(self.faults) or 'none was found')
         return pd.DataFrame(rows | dict(faults=faults)).T
 
     def choose(self)->Choice: # With the candidate that goes to the test

@@ -206,7 +206,8 @@ class Exploration:
 
     def table(self):
         "Three rows, of the columns that a page may show"
-        return _as_written(self.drawn[self.visible].head(3)).T
+        shown = _as_written(self.drawn[self.visible].head(3)).T
+        return shown.set_axis([f'row {i+1}' for i in range(shown.shape[1])], axis=1)
 
     def _by_strength(self):
         strong, columns = self.related.column, self.columns

@@ -106,7 +106,7 @@ class Study:
 
     def rules(self):
         "The rules of the verdict, with an arrow at the one that decided"
-        rules = rule_table(bool(self.problem.time))
+        rules = rule_table(bool(self.problem.time)).replace('`', '', regex=True) # a cell shows each sign
         return rules.assign(decides=rules.rule.eq(self.verdict['rule']).map({True: '←', False: ''}))
 
     def next_steps(self): return pd.DataFrame({'next step': self.verdict['next_steps']})

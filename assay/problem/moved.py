@@ -166,15 +166,27 @@ def bar_sentence(
     return f"{move['criterion']} {path}{by}"
 
 # %% ../../nbs/problem/07_moved.ipynb #585678b4
+_JUDGED = 'judged_by'
+_TOLD = {'judged by': 'what is compared with the minimum', 'limits, groups': 'limit between groups'}
+_READINGS = dict(interval='the worse end of the interval', estimate='the estimate')
+
 def _criterion(name):
-    "A criterion by its name for a reader, such as `limits, groups, ratio of recall`"
-    return ', '.join(human_name(part).replace('_', ' ') for part in name.split('.'))
+    "A criterion by its name for a reader, such as `limit between groups, ratio of recall`"
+    said = ', '.join(human_name(part).replace('_', ' ') for part in name.split('.'))
+    for key,words in _TOLD.items():
+        if said == key or said.startswith(f'{key},'): said = words+said[len(key):]
+    return said
+
+def _values_of(move):
+    "The first value of a criterion, those between, and the last, for a reader"
+    values = map(_in_words, [move['was'], *move.get('steps', ()), move['now']])
+    return [_READINGS.get(v, v) for v in values] if move['criterion'] == _JUDGED else list(values)
 
 def move_words(
     move:dict, # A row of `moved_bar`
 )->str: # Such as `“minimum” was 0.3 when people first agreed, and is 0.25 now (-0.05)`
     "One move of the bar as a clause, for a reader"
-    was, *steps, now = map(_in_words, [move['was'], *move.get('steps', ()), move['now']])
+    was, *steps, now = _values_of(move)
     first = 'was not there' if move['was'] is None else f'was {was}'
     last = 'is gone now' if move['now'] is None else f'is {now} now'
     then = ''.join(f', then {step}' for step in steps)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'PROCESS', 'SEVERITY', 'UNBUILT', 'load_checklist', 'stages_of', 'read_stages', 'lookup', 'evidence_gap',
-           'stale_inputs', 'stage_state', 'waive_row', 'make_row', 'evaluate_checklist']
+           'stale_inputs', 'stage_state', 'waive_row', 'todo_of', 'make_row', 'evaluate_checklist']
 
 # %% ../../nbs/release/07_checklist.ipynb #d836b32b
 import re
@@ -268,7 +268,12 @@ UNBUILT = 'declared, not built' # How a check begins what it says of a promise t
 
 _SIGNED = re.compile('[,;:]? or (?:have it signed|sign )') # What is left to say of an item without a waiver
 
-def _todo(item, status, why, until):
+def todo_of(
+    item:dict, # Item of the checklist
+    status:str, # Its state
+    why:str, # What was found
+    until:str=None, # Last day of the waiver that holds it open, if one does
+)->str:
     "What to do next about an item; empty where nothing is"
     if status in ('pass', 'not_applicable'): return ''
     if status == 'stale': return 'run `assay repro`'
@@ -286,7 +291,7 @@ def make_row(
     known = {k: item[k] for k in ('id', 'text', 'owner', 'kind', 'rule')}
     link = _href(evidence, (item['stages'] or ['readiness'])[0])
     judged = dict(status=status, why=why, evidence=evidence, until=until, href=link)
-    return known | judged | dict(next=_todo(item, status, why, until))
+    return known | judged | dict(next=todo_of(item, status, why, until))
 
 def _state(item, found, signatures, hashes):
     "`(status, why, evidence)` of one item: by its signature, or by the worst that a stage says"

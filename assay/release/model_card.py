@@ -57,6 +57,20 @@ _OF_GROUPS = ('group_', 'worst_group', 'groups_beside_today')
 _COUNTED = ('group_agreement', 'group_limits_broken', 'group_limits_open') # Names of no group
 _OF_DATA = ('n_train', 'n_valid', 'n_test', 'base_rate_')
 
+_RATE = 'base_rate_'
+_PARTS = dict(train='training', valid='validation', test='test', production='production')
+
+def _counted(problem):
+    "What a rate of the outcome counts"
+    if problem.task == 'regression': return 'share above the median'
+    if problem.task != 'binary': return 'rate of the outcome'
+    return f'share with {problem.target} = {problem.positive}'
+
+def _of_data(problem, found):
+    "The numbers of the data, a rate by what it counts and where"
+    def named(k): return f'{_counted(problem)}, {_PARTS.get(k[len(_RATE):], k)}' if k.startswith(_RATE) else k
+    return {named(k): v for k,v in _numbers(found, 'data', _OF_DATA).items()}
+
 def _why(found, stage, id):
     "What a stage says of one of its checks; nothing where it does not speak of it"
     m = found.get(stage)
@@ -143,7 +157,7 @@ def model_card(
         'Model': _identity(problem, found),
         'Intended use': _use(problem),
         'Not for': list(problem.out_of_scope),
-        'Data': sources | _numbers(found, 'data', _OF_DATA),
+        'Data': sources | _of_data(problem, found),
         'Success': _success(problem)}
     measured = {
         'Evaluation': _priced(_numbers(found, 'evaluation', _OF_MODEL), problem),

@@ -10,11 +10,10 @@ __all__ = ['SENTENCES', 'CAPTIONS', 'MOST_OPEN', 'plural', 'bound_word', 'agreed
 # %% ../../nbs/site/02_answer.ipynb #c4e1746c
 import dataclasses, re
 
-from ..core.places import place
+from ..core.artifacts import place
 from ..core.rendering import item_name, package_folder
 from ..core.yaml import read_yaml
-from ..problem.year import loses_a_year, net_of_year
-from ..release.checklist import load_checklist
+from ..release.checklist import load_checklist, todo_of
 from ..release.readiness import (
     BEHAVIOUR_ITEM, CRITERIA_ITEM, LEAK_ITEMS, MONEY_ITEM, said_state)
 
@@ -63,7 +62,6 @@ def _plural_of(one):
     if one[-1] == 'y' and one[-2:-1] not in tuple('aeiou'): return f'{one[:-1]}ies'
     return f'{one}es' if one.endswith(('s', 'x', 'ch', 'sh')) else f'{one}s'
 
-# %% ../../nbs/site/02_answer.ipynb #9a96d494
 def bound_word(
     metric:str, # Its name
 )->str: # `least` where more is better, `most` where less is
@@ -78,10 +76,11 @@ def agreed_words(
     numbers = dict(agreed_minimum=_digits(problem.minimum), agreed_margin=_digits(problem.margin))
     how = 'is proposed, and nobody has agreed to it' if problem.provisional else 'was agreed'
     told = dict(agreed_decision=decision_words(problem), agreed_rows=plural(problem.unit), agreed_how=how)
-    measured = dict(agreed_metric=problem.metric.replace('_', ' '), agreed_bound=bound_word(problem.metric))
-    today = problem.today.get('description', '') or 'not declared'
-    beside = dict(agreed_today=today, agreed_case=f'{problem.target} = {problem.positive}')
-    return numbers | told | measured | beside
+    return numbers | told | {
+        'agreed_metric': problem.metric.replace('_', ' '),
+        'agreed_bound': bound_word(problem.metric),
+        'agreed_today': problem.today.get('description', '') or 'not declared',
+        'agreed_case': f'{problem.target} = {problem.positive}'}
 
 def decision_words(
     problem, # `Problem`
@@ -92,7 +91,6 @@ def decision_words(
     who, when, action = parts
     return f'{who[0].upper()}{who[1:]} decides, {when}: {action}.'
 
-# %% ../../nbs/site/02_answer.ipynb #994e7866
 _STATES = { # State of an item to what is said of one such item, and of several
     'pass': ('passes', 'pass'), 'fail': ('fails', 'fail'), 'unanswered': ('is unanswered', 'are unanswered'),
     'stale': ('is out of date', 'are out of date'), 'not_applicable': ('does not apply', 'do not apply'),
@@ -121,7 +119,6 @@ def _left_to_sign(metrics, problem):
     which = 'The unanswered one' if _value(metrics, 'unanswered') == 1 else 'One of the unanswered'
     return f'{which} is the approval itself, which comes last.'
 
-# %% ../../nbs/site/02_answer.ipynb #8f64bcef
 def _worse_end(m): return m.get('high' if m.get('better') == 'lower' else 'low')
 
 def _falls_short(m, bound):
@@ -144,7 +141,6 @@ def _by_interval(metrics, problem):
     return (f"The estimate decides, as problem.yaml says; by the worse end of its interval the model "
             f"would miss the agreed {' and the agreed '.join(missed)}.")
 
-# %% ../../nbs/site/02_answer.ipynb #0203dcd0
 def _threshold_because(metrics, problem):
     "Where the threshold comes from; empty where decisions are made by none"
     if 'threshold' not in metrics: return ''
@@ -176,9 +172,9 @@ def _above_now(metrics):
     acted = metrics.get('acted_of_model', {}).get('value')
     return '' if acted is None else f'; of the test rows {_percent(acted/1000)} do'
 
-# %% ../../nbs/site/02_answer.ipynb #5ec08ea2
 def _year_of(name, metrics, problem):
     "What a saving is in a year, after building and running; empty where no year is stated"
+    from assay.evaluation.decisions import loses_a_year, net_of_year
     m = metrics.get(name, {})
     year = {k: net_of_year(m.get(k), problem.value) for k in ('value', 'low', 'high')}
     if year['value'] is None: return ''
@@ -195,12 +191,11 @@ def _forecast_beside(metrics, problem):
     same = 'say the same' if len(set(said.values())) == 1 else 'do not say the same'
     return f"by their intervals the two {same} (forecast: {said['forecast']}; test: {said['tested']})"
 
-# %% ../../nbs/site/02_answer.ipynb #032ffdc2
 def _looks(metrics, problem):
     "That the test rows were read for more than one model; empty where they were not"
     n, agreed = _value(metrics, 'test_openings'), problem.test_openings
     if n < 2: return ''
-    beside = f' ({agreed} agreed)' if agreed is not None else ''
+    beside = f', where people agreed on {agreed}' if agreed is not None else ''
     return (f'These rows have been read to judge {_count(n)} models so far{beside}; '
             'each look makes a score a little better than it is.')
 
@@ -212,7 +207,6 @@ def _replayed(metrics, problem):
     n = _value(metrics, 'n_weeks')
     return f"{_count(n)} replayed {'week' if n == 1 else 'weeks'}" if n is not None else ''
 
-# %% ../../nbs/site/02_answer.ipynb #e29ebc6e
 def _rule_is_idle(metrics, problem):
     "That today's practice, as it is read from its columns, never acts; empty where it does"
     acted = metrics.get('acted_of_rule', {}).get('value')
@@ -230,7 +224,6 @@ def _below_constant(metrics, problem):
     return ("On these rows the practice is worse than the same answer for every row, so a gain over it may "
             'say little: is it what people do?')
 
-# %% ../../nbs/site/02_answer.ipynb #5a5aad41
 _COMPUTED = dict( # Name in a sentence to what computes its words
     rule_is_idle=_rule_is_idle, below_constant=_below_constant,
     replayed=_replayed,
@@ -376,7 +369,6 @@ class Answer:
     open:list # `OpenCheck`, at most `MOST_OPEN`
     n_open:int # All of them
 
-# %% ../../nbs/site/02_answer.ipynb #0a107920
 def _items():
     "Items of the checklist, and those beside it, by id; of a list that cannot be read none"
     try: listed = load_checklist() if place('checklist').is_file() else []
@@ -393,12 +385,11 @@ def open_checks(
     left = [c for c in checks if c['status'] in ('fail', 'unanswered')]
     def of(c, key): return items.get(c['id'], {}).get(key, '')
     def opened(c):
-        text, owner, todo = (of(c, key) for key in ('text', 'owner', 'next'))
-        return OpenCheck(c['id'], text, said_state(c), c['why'], owner, todo)
+        todo = todo_of(items[c['id']], c['status'], c['why']) if c['id'] in items else ''
+        return OpenCheck(c['id'], of(c, 'text'), said_state(c), c['why'], of(c, 'owner'), todo)
     res = list(map(opened, left))
     return _told_once(sorted(res, key=lambda c: c.status != 'fail'))
 
-# %% ../../nbs/site/02_answer.ipynb #696dc191
 def _told_once(checks):
     "A check whose finding an earlier one tells joins it"
     res = []
@@ -413,7 +404,6 @@ def _passed(checks):
     whys = [c.get('why') for c in checks if c['status'] == 'pass']
     return [f"{why.rstrip('.')}." for why in whys if why]
 
-# %% ../../nbs/site/02_answer.ipynb #b26c09a3
 def answer_of(
     stage:str, # Name of the stage
     metrics:dict, # Its `metrics.json`

@@ -11,17 +11,17 @@ import dataclasses, re
 from collections.abc import Iterable
 
 from ..release.waiving import active_waivers
-from ..core.artifacts import check_file, read_metrics, write_text
+from ..core.artifacts import check_file, place, read_metrics, write_text
 from ..core.notebooks import import_nbformat
-from ..core.places import place
 from ..problem.criteria import lines_of_others
 from ..release.checklist import SEVERITY, UNBUILT, load_checklist, read_stages, stages_of
 from ..release.model_card import card_row, model_card
 from ..release.waivers import say_day, today
 from ..problem.agreement import gaps, load_problem
-from ..release.doubts import doubts, drafted_suspects, in_doubt, questions
+from ..evaluation.gain_picture import gain_picture
 from ..release.readiness import (
-    count_states, item_place, list_html, next_step, open_html, open_items, release_rows, said_state)
+    count_states, doubts, drafted_suspects, in_doubt, item_place, list_html, next_step, open_html, open_items,
+    questions, release_rows, said_state)
 from ..stages.definition import load_stages
 from ..stages.process import is_read_by, process_picture, stages_before
 from ..core.rendering import item_name, macro, metric_name, render, render_rows
@@ -55,12 +55,19 @@ def _value_words(m):
     said = f"{_digits(m['value'])}{_read_rows(m)}"
     return f'{said} ({rest})' if rest else said
 
+_OUT_OF = dict(answered='{n:,}', open='{n:,}', ml_test_score='at most 7, by {n} tests') # What it is a part of
+
+def _part_words(m, whole):
+    "A number that is a part of a whole"
+    return f"{_digits(m['value'])} of {whole.format(n=m['n'])}"
+
 def show_number(
     name:str, # Name of the metric
     m:dict, # A `metric`
 )->str: # Such as `average precision 0.41 (0.40 to 0.42, n 50,000)`
     "One metric in words"
-    return f'{metric_name(name)} {_value_words(m)}'
+    is_part = name in _OUT_OF and m['value'] is not None and 'n' in m
+    return f'{metric_name(name)} {_part_words(m, _OUT_OF[name]) if is_part else _value_words(m)}'
 
 # %% ../../nbs/site/05_pages.ipynb #aa137cc0
 def headline(
@@ -169,7 +176,6 @@ def _index_tables(board, late, rows, doubt):
         stages=render_rows(('stage', 'question', 'verdict', 'key number'), stages),
         states=render_rows(('state', 'number', 'items'), _states(rows)))
 
-# %% ../../nbs/site/05_pages.ipynb #dabf23af
 @dataclasses.dataclass(frozen=True)
 class Beside:
     "What a front page shows that belongs to no stage"
@@ -205,11 +211,11 @@ def index_page(
     asked = [_with_links(row, cells) for row in asked_questions(places, said, problem)]
     listed = dict(beside=beside.pages, places=found_at, asked=asked)
     tables = _index_tables(board, late, rows, doubt)
+    tables['gain'] = '' if doubt else gain_picture(problem, measured) # scores in doubt are no gain
     body = render('index.html.j2', agreed | found | items | listed | tables)
     frame = Frame(names, '', problem.title, up='')
     return make_page(problem.title, body, _SOURCE, frame, 'search.js' if places else '')
 
-# %% ../../nbs/site/05_pages.ipynb #5d6f847c
 def _executed(stage):
     "The executed notebook of a stage; raises `ValueError` where it cannot be read"
     return import_nbformat().read(check_file(place('executed', f'{stage}.ipynb')), 4)
@@ -241,7 +247,6 @@ def front_claims(
     above = [s for a in front_answers(problem, measured) for s in a['sentences']]
     return [*above, *(s for said in answers_about(measured, problem).values() for s in said)]
 
-# %% ../../nbs/site/05_pages.ipynb #449ed842
 NOT_RUN = 'not run for this problem' # What there is was measured for another one
 
 def _board_row(b, why, doubt=()):
@@ -262,7 +267,6 @@ def _board_cells(row):
     stage = link(name, f"{row['stage']}/report.html") if row['page'] else name
     return [stage, row['question'], badge(row['verdict'], row['tone']), row['number']]
 
-# %% ../../nbs/site/05_pages.ipynb #7ac8bfb4
 ASKED = ( # What a product owner asks, and the stage that answers it
     ('feasibility', 'Should we build it?'),
     ('evaluation', 'How good is it?'),
@@ -286,7 +290,7 @@ def _front_answer(stage, question, measured, doubt, problem):
 def front_answers(
     problem, # `Problem`
     measured:dict, # Stage to its `metrics.json`, of the stages that ran
-    doubt=(), # From `assay.release.doubts.doubts`
+    doubt=(), # From `assay.release.readiness.doubts`
 )->list: # One `dict(stage, question, verdict, tone, sentences)` per question of `ASKED`
     "What a product owner asks, with what was found"
     return [_front_answer(*asked, measured, doubt, problem) for asked in ASKED]
@@ -324,7 +328,6 @@ def _page_or_why(b, frame, why, doubt, rows, faults):
         body = render('not_shown.html.j2', dict(stage=b['stage'], why=e))
         return make_page(frame.title, body, 'No report is shown.', frame)
 
-# %% ../../nbs/site/05_pages.ipynb #c6ed9819
 def _remove_pages(stages):
     "Remove pages of an earlier run, or of another problem; the page for browsing rows too"
     for stage in stages:
@@ -335,7 +338,6 @@ def _board_doubts(board, late, rows):
     measured = {b['stage']: b['metrics'] for b in board if b['stage'] not in late}
     return doubts(measured, _waived(rows), drafted_suspects())
 
-# %% ../../nbs/site/05_pages.ipynb #c660df7f
 def build_site(
     stops:Iterable=(), # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
     beside:Iterable=(), # Pages beside the front page, which it links; each `dict(href, text, beside)`
