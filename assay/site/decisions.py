@@ -14,7 +14,7 @@ from ..core.rendering import named_item, render, render_rows
 from ..core.yaml import read_yaml
 from ..problem.agreement import Problem, load_problem
 from ..problem.criteria import read_ledger, table_of
-from ..problem.moved import agreed_after, ledger_rows
+from ..problem.moved import NEW_TEST, agreed_after, ledger_rows
 from ..release.chain import read_chain
 from ..release.waivers import say_day
 from ..release.waiving import active_waivers
@@ -106,9 +106,9 @@ def _agreed_words(e, changed, is_first):
     return f'{done}: {changed or told}'.replace('_', ' ')
 
 def _changed_words(changed, is_late):
-    "Whether an agreement moved an earlier one, or only holds a kind of criteria that is new"
-    is_more = changed.startswith('it also fixes ')
-    done = 'completed the criterion' if is_more else 'moved the criterion'
+    "Whether an agreement moved an earlier one, is of new rows, or only holds a kind of criteria that is new"
+    kinds = {'it also fixes ': 'completed the criterion', NEW_TEST: 'moved on to new rows'}
+    done = next((words for start,words in kinds.items() if changed.startswith(start)), 'moved the criterion')
     return f"{done} {'after' if is_late else 'before'} results"
 
 def _other_event(e):
