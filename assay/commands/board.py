@@ -51,6 +51,11 @@ def _dated(answer, rows):
     again = ['Its numbers are of an earlier run, perhaps by another agreement: assay repro makes them again.']
     return answer | dict(verdict=f"{answer['verdict']} (out of date)", tone='open', sentences=again)
 
+def _rejected(answer, said):
+    "The answer of readiness where the model that lies there was rejected, which its page cannot know"
+    if answer['stage'] != 'readiness' or not said: return answer
+    return answer | dict(verdict='rejected', tone='bad', sentences=[f'{said[0].upper()}{said[1:]}.'])
+
 def _with_approval(readiness, signed):
     """The numbers of readiness with the signatures of today; empty where it did not run
 
@@ -100,6 +105,7 @@ def load_status(
     from assay.problem.agreement import gaps, load_problem
     from assay.release.readiness import doubts, drafted_suspects, questions
     from assay.pipeline.repro import stopped
+    from assay.release.sign import rejected_today
     from assay.release.start import strays_today, waivers_today
     from assay.site.pages import front_answers, load_board
     from assay.project.next_test import unlearned_words
@@ -112,7 +118,8 @@ def load_status(
     asked, stops = questions(found), stopped()
     todo = next_to_do(rows, stops, gaps(problem), doubt, asked)
     measured = _measured_now(board)
-    answers = [_dated(a, rows) for a in front_answers(problem, measured, doubt)]
+    rejected = rejected_today()
+    answers = [_rejected(_dated(a, rows), rejected) for a in front_answers(problem, measured, doubt)]
     said = dict(about=_first_words(problem, measured), answers=answers, asked=_answered(problem, measured))
     counts = (measured.get('data') or {}).get('metrics', {})
     said |= dict(stages=rows, stopped=stops, unlearned=unlearned_words(counts))
@@ -190,7 +197,7 @@ def show_board(status:dict)->None: # Of `load_status`
     console.print()
     console.print(_board_table(status['stages']), markup=False)
     for s in status['stopped']: console.print(s['why'], markup=False)
-    if status['unlearned']: console.print(status['unlearned'], markup=False)
+    if status.get('unlearned'): console.print(status['unlearned'], markup=False)
     for w in status['waivers']: _print_waiver(console, w)
     for w in status['stray']: console.print(f"not waived: {w['item']}, {w['why']}", markup=False)
     console.print(f"\nreports: reports/index.html\nnext: {status['next']}", markup=False)

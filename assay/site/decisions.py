@@ -15,6 +15,7 @@ from ..core.yaml import read_yaml
 from ..problem.agreement import Problem, load_problem
 from ..problem.criteria import read_ledger, table_of
 from ..problem.moved import NEW_TEST, agreed_after, ledger_rows
+from ..release.approval import rejection_of, rejection_words
 from ..release.chain import read_chain
 from ..release.waivers import say_day
 from ..release.waiving import active_waivers
@@ -248,7 +249,15 @@ def _last_word(signed, packaged):
     if not models: return 'Nobody has approved or rejected a model.'
     last = f'{models[-1].who}, {models[-1].what} on {models[-1].day}.'
     if not packaged or any(packaged in d.what for d in models): return last
-    return f'{last} Nobody has approved or rejected the bundle that is packaged now, {packaged}.'
+    return f'{last} {_same_model(packaged)}'
+
+def _same_model(packaged):
+    "Whether the model that is packaged now was rejected under another identity"
+    try: last = rejection_of()
+    except (OSError, ValueError): last = None
+    if last is None: return f'Nobody has approved or rejected the bundle that is packaged now, {packaged}.'
+    return (f"The bundle that is packaged now, {packaged}, has another identity; "
+            f"{rejection_words(last, packaged)}.")
 
 def _values(record, key): return [getattr(d, key) for d in record.rows]
 
