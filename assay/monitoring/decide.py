@@ -359,7 +359,7 @@ def _stands_said(found, problem, unsaid, few=None):
 def _few_said(few):
     "That a window has too few of the rarer outcome for its score to decide alone"
     rows = 'row has' if few == 1 else 'rows have'
-    return f'{few} {rows} the rarer outcome, and its score decides nothing alone with fewer than {LEAST_RARER}'
+    return f'{few} {rows} the rarer outcome, and its score decides nothing alone below {LEAST_RARER}'
 
 def _is_below(score, expected, metric):
     "Is a score, interval and all, worse than expected, and outside of the interval of what was expected?"

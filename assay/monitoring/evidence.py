@@ -173,8 +173,8 @@ def _performance_check(m):
     why = f'{weeks} {have} an estimated score, a realised score with its interval, and a decision'
     if ok and m['last_estimated'] is None: why = f'{weeks} {have} {_OF_NUMBERS}'
     if m.get('n_few'):
-        why += (f"; {_of_windows(m, 'n_few')} with fewer than {LEAST_RARER} rows of the rarer outcome, so that "
-                'a score decides nothing alone there: drift, calibration and all weeks together still do')
+        why += (f"; {_of_windows(m, 'n_few')} with fewer than {LEAST_RARER} rows of the rarer outcome, so "
+                'that a score decides nothing alone there; drift, calibration and all weeks together do')
     return _row('P10', ok, why, 'n_judged')
 
 def monitoring_checks(
