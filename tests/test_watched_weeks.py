@@ -88,7 +88,8 @@ def below_minimum(weeks, few):
 def test_three_rows_of_a_rare_outcome_do_not_replace_a_model():
     "Stable weeks of 80 rows; the control lets the interval decide, however few rows have the outcome"
     rng = np.random.default_rng(0)
-    weeks = [w for w in (rare_rows(rng, 0, 7, 80) for _ in range(250)) if w["y"].any()]
+    drawn = [rare_rows(rng, 0, 7, 80) for _ in range(250)]
+    weeks = [w for w in drawn if w["y"].any()]
     assert below_minimum(weeks, few_of_rarer) <= 0.01
     assert below_minimum(weeks, always(None)) > 0.01
 
