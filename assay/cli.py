@@ -19,12 +19,12 @@ from .commands.new import new
 from .commands.project import audit, init, repro, run, status, verify
 from .commands.scoring import score, serve
 from .commands.terminal import Json, complain, print_json, tell
-from .commands.upkeep import answer, upgrade
+from .commands.upkeep import answer, split, upgrade
 
 # %% ../nbs/95_cli.ipynb #8f4d5fcc
 PARTS = { # Heading of the help to the commands below it, in the order in which one needs them
     'Start': ('new', 'answer', 'init', 'upgrade'),
-    'Run': ('repro', 'status', 'run', 'verify', 'audit'),
+    'Run': ('repro', 'status', 'run', 'split', 'verify', 'audit'),
     'Decide': ('checklist', 'key', 'waive', 'approve', 'reject', 'merge'),
     'Serve': ('serve', 'score', 'monitor', 'explain', 'rollback'),
     'Look': ('diff', 'dossier', 'schema')}
@@ -65,7 +65,7 @@ def options(version: _Version = False): pass
 
 app.command()(run)
 app.command(context_settings=dict(allow_extra_args=True, ignore_unknown_options=True))(repro)
-for command in (new, upgrade, answer, status, init, verify, audit): app.command()(command)
+for command in (new, upgrade, answer, split, status, init, verify, audit): app.command()(command)
 for command in (checklist, approve, key, reject, waive): app.command()(command)
 for command in (serve, score, monitor, rollback): app.command()(command)
 

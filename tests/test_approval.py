@@ -32,7 +32,7 @@ def released(tmp_path_factory):
         write_metrics("monitoring", "watch", {}, [check("P09", False, "drift was not replayed")])
         approve(ann, "meets the criteria", time="2013-11-01T09:00:00Z")
         reject(bob, "wrong alarms", time="2013-11-02T09:00:00Z")
-        approve(ann, "repaired", time="2013-11-03T09:00:00Z")
+        approve(ann, "repaired", time="2013-11-03T09:00:00Z", because="the alarms were right")
         revoke_key(carl, ann, "he left")
         shutil.rmtree(".git")  # which would tell about any change: here the chain has to tell by itself
         return folder, chain_head()

@@ -186,7 +186,7 @@ def predict(repo, row):
     answer = repo["client"].post("/predict", content=body, headers={"content-type": "application/json"})
     if answer.status_code == 200:
         return None
-    reason = answer.json()["error"].split("; ")[0]
+    reason = answer.json()["error"].split("; ")[0].split(", ")[0]
     return reason.rsplit(": ", 1)[1] if reason.startswith("rows.") else reason
 
 

@@ -51,6 +51,11 @@ def _dated(answer, rows):
     again = ['Its numbers are of an earlier run, perhaps by another agreement: assay repro makes them again.']
     return answer | dict(verdict=f"{answer['verdict']} (out of date)", tone='open', sentences=again)
 
+def _rejected(answer, said):
+    "The answer of readiness where the model that lies there was rejected, which its page cannot know"
+    if answer['stage'] != 'readiness' or not said: return answer
+    return answer | dict(verdict='rejected', tone='bad', sentences=[f'{said[0].upper()}{said[1:]}.'])
+
 def _with_approval(readiness, signed):
     """The numbers of readiness with the signatures of today; empty where it did not run
 
@@ -94,13 +99,16 @@ def load_status(
 
     `about` and `answers` stand first on the front page, `asked` is what readers ask with the answers there,
     `stages` are the rows of the board, `stopped` says why stages stopped,
+    `unlearned` that many rows lie behind the test, from which no model learns,
     `waivers` are those that hold today, `stray` those that are about another result,
     `doubts` put every score in doubt, `questions` are for people"""
     from assay.problem.agreement import gaps, load_problem
     from assay.release.doubts import doubts, drafted_suspects, questions
     from assay.pipeline.repro import stopped
+    from assay.release.sign import rejected_today
     from assay.release.start import strays_today, waivers_today
     from assay.site.pages import front_answers, load_board
+    from assay.project.next_test import unlearned_words
     problem, board, waivers = load_problem(), load_board(), waivers_today()
     rows = [_board_row(b, changed) for b in board]
     # a report of before a column was removed says nothing any more
@@ -110,9 +118,11 @@ def load_status(
     asked, stops = questions(found), stopped()
     todo = next_to_do(rows, stops, gaps(problem), doubt, asked)
     measured = _measured_now(board)
-    answers = [_dated(a, rows) for a in front_answers(problem, measured, doubt)]
+    rejected = rejected_today()
+    answers = [_rejected(_dated(a, rows), rejected) for a in front_answers(problem, measured, doubt)]
     said = dict(about=_first_words(problem, measured), answers=answers, asked=_answered(problem, measured))
-    said |= dict(stages=rows, stopped=stops)
+    counts = (measured.get('data') or {}).get('metrics', {})
+    said |= dict(stages=rows, stopped=stops, unlearned=unlearned_words(counts))
     return said | dict(waivers=waivers, stray=strays_today(), doubts=doubt, questions=asked, next=todo)
 
 # %% ../../nbs/commands/01_board.ipynb #bda95a17
@@ -187,6 +197,7 @@ def show_board(status:dict)->None: # Of `load_status`
     console.print()
     console.print(_board_table(status['stages']), markup=False)
     for s in status['stopped']: console.print(s['why'], markup=False)
+    if status.get('unlearned'): console.print(status['unlearned'], markup=False)
     for w in status['waivers']: _print_waiver(console, w)
     for w in status['stray']: console.print(f"not waived: {w['item']}, {w['why']}", markup=False)
     console.print(f"\nreports: reports/index.html\nnext: {status['next']}", markup=False)

@@ -40,8 +40,10 @@ def _who(e):
     return f"{e['by']}, {e['role']}" + (', root' if e['root'] else '')
 
 # %% ../../nbs/commands/04_decisions.ipynb #104948a0
+_Although = option(str, 'Why it may be released, where the same model was rejected before.', '--because')
+
 def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay = None,
-            json_: Json = False):
+            because: _Although = None, json_: Json = False):
     """Approve the present bundle: a decision of the product owner, signed and bound to its content and to
     the reports. Run `assay audit` before it, or what is signed says `not rebuilt`."""
     from assay.release.approval import approval_words
@@ -49,7 +51,7 @@ def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay
     key = given_path(key)
     enter_root()
     trial = tried_beside()
-    e = approve_release(key, role, reason, expires)
+    e = approve_release(key, role, reason, expires, because=because or '')
     tried = [f'tried beside the approved bundle before it: {trial}'] if trial else []
     bound = [f'signed with it: {words}' for words in approval_words(e)]
     ends = f", until {e['expires']}" if e['expires'] else ''

@@ -114,11 +114,32 @@ def _contribution_row(c):
     numbers = dict(contribution=f"{c['contribution']:+.3g}", error=f"{c['error']:.2g}")
     return {k: str(v) for k,v in c.items()} | numbers
 
+def _asked(record, id, bundle, problem):
+    "What was asked for, in the words of whoever asks: the row, its moment, and what was decided about it"
+    row = record['row']
+    moment = str(row.get(problem.time) or '') if problem.time else ''
+    named = dict(asked=id, row=row.get(problem.id), moment=moment, answered=record['time'])
+    return named | dict(threshold=bundle.threshold, act=record['act'])
+
+def _who_said(why):
+    "The id that was asked for, the row's moment, and the name and the moment of the prediction"
+    moment = f" of {why['moment']}" if why.get('moment') else ''
+    other = f"prediction {why['id']}, " if why['id'] != why.get('asked', why['id']) else ''
+    answered = f" ({other}answered {why['answered']})" if why.get('answered') else ''
+    return f"{why.get('asked', why['id'])}{moment}{answered}"
+
+def _decided(why):
+    "Whether the model acts, and by which threshold; empty where a score decides nothing"
+    if why.get('act') is None or why.get('threshold') is None: return ''
+    side, acts = ('at or above', 'it acts') if why['act'] else ('below', 'it does not act')
+    return f", {side} the threshold {why['threshold']:.4g}: {acts}"
+
 def _print_why(why):
     "The contributions as a table, and how to turn the decision where the model decides one"
     error = 'exact' if why['exact'] else 'from random orders, with its error'
     called = f"probability of {why['of']}" if why['of'] else 'score'
-    tell(f"{why['id']}: {called} {why['score']:.4g}; contributions in {why['unit']} ({error}), "
+    said = f"{called} {why['score']:.4g}{_decided(why)}"
+    tell(f"{_who_said(why)}: {said}; contributions in {why['unit']} ({error}), "
          f"compared with {why['usual_rows']} training rows")
     rows = [_contribution_row(c) for c in why['contributions']]
     show_rows(rows, ('column', 'value', 'contribution', 'error'))
@@ -147,7 +168,9 @@ def explain(id: _Id, as_json: Json = False):
         raise ValueError(
             f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`"
         )
-    record = find_prediction(iter_log(), id, load_problem().id)
+    problem = load_problem()
+    record = find_prediction(iter_log(), id, problem.id)
     bundle, _ = served_bundle()
     why = explain_prediction(record, bundle, read_table(place('train')))
+    why |= _asked(record, id, bundle, problem)
     print_json(why) if as_json else _print_why(why)

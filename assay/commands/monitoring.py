@@ -165,6 +165,9 @@ def _tell_nothing(name, json_):
     else: tell(f'0 predictions: {why}')
     return 1
 
+_RETRAIN = ('to retrain: bring the new rows with their outcomes into the table, move the days of the split '
+            'on with `assay split`, then `assay repro`, read the reports and approve')
+
 def _tell_pass(found, groups):
     "Print a monitoring pass for a person"
     drift = found['drift']
@@ -172,6 +175,7 @@ def _tell_pass(found, groups):
     shown = ['column', 'moved', 'distance', 'usual', 'psi', 'missing_reference', 'missing']
     show_rows(drift[drift.drifted].round(4).to_dict('records'), shown)
     _tell_weeks(found)
+    if found['decision'] == 'retrain': tell(_RETRAIN)
     tell(f"groups: {groups['why']}; drift without cause alarms in {drift.rate.max():.1%} of windows; "
          f"intervals are resampled by {found['resampled']}")
 

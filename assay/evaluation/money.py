@@ -6,7 +6,7 @@
 __all__ = ['ROWS', 'SAYS', 'WOULD_SAVE', 'is_beyond', 'Money', 'reported', 'tested_money', 'realised_money']
 
 # %% ../../nbs/evaluation/13_money.ipynb #8076db9e
-import dataclasses, itertools
+import dataclasses, itertools, math
 
 import pandas as pd
 
@@ -55,13 +55,17 @@ def _within_words(counts, problem):
             f"acted on, the model would find {found['value']:,.0f}; beside today's practice that saves "
             f"{saving} per 1,000 decisions.")
 
+def _whole(value):
+    "A count, a half upwards: the last digit of one that was written down and read again turns no half"
+    return math.floor(round(value, 6)+.5)
+
 def _counted_words(name, counts):
     "Where a saving comes from, of 1,000 decisions"
-    v = {k: m['value'] for k,m in counts.items()}
+    v = {k: _whole(m['value']) for k,m in counts.items()}
     model, rule = (v[f'acted_of_{m}']-v[f'found_by_{m}'] for m in ('model', 'rule'))
-    of_model = f"the model finds {v['found_by_model']:,.0f} of them and acts on {model:,.0f} others"
-    of_rule = f"today's practice finds {v['found_by_rule']:,.0f} and acts on {rule:,.0f} others"
-    return f"{_FROM[name]}, {v['positive_per_1000']:,.0f} of 1,000 have the outcome: {of_model}, {of_rule}."
+    of_model = f"the model finds {v['found_by_model']:,} of them and acts on {model:,} others"
+    of_rule = f"today's practice finds {v['found_by_rule']:,} and acts on {rule:,} others"
+    return f"{_FROM[name]}, {v['positive_per_1000']:,} of 1,000 have the outcome: {of_model}, {of_rule}."
 
 # %% ../../nbs/evaluation/13_money.ipynb #1254c81d
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

@@ -17,9 +17,9 @@ from ..core.shapes import count_of
 from .drift import Counted, count_reference
 from .estimates import estimate_errors, with_error
 from .hours import comparable
-from assay.monitoring.outcomes import (
-    LEAST_DAYS, SCORE, estimated_score, is_as_said, is_off, is_shifted, realised, residuals, scores_of,
-    with_outcome)
+from .outcomes import (
+    LEAST_DAYS, LEAST_RARER, SCORE, estimated_score, few_of_rarer, is_as_said, is_off, is_shifted, realised,
+    residuals, scores_of, with_outcome)
 from .units import other_units, units_said
 from ..stats.intervals import Resampling, gain as as_gain, weights_of
 from ..stats.metrics import METRICS, metric_sign, weighted_mean
@@ -283,8 +283,10 @@ class Monitor:
         weight = weights_of(current, p.weight)
         observed = _mean_outcome(rows, p) if labelled else None
         mean = dict(observed=observed, expected=float(weighted_mean(current[SCORE], weight)))
-        said = decide_window(facts, _stands_said(found, p, unsaid))
-        counts = dict(n=len(current), known=len(rows), unsaid=unsaid, volume=volume, quarantined=refused)
+        few = few_of_rarer(rows, p) if labelled else None
+        said = decide_window(facts, _stands_said(found, p, unsaid, few))
+        counts = dict(n=len(current), known=len(rows), few=few, unsaid=unsaid)
+        counts |= dict(volume=volume, quarantined=refused)
         return counts | told | dict(mean=mean, hours=same.hours, facts=facts) | said
 
     def _is_off(self, found, now):
@@ -297,7 +299,8 @@ class Monitor:
         p, found, expected = self.problem, measured['realised'] or {}, measured['estimated']
         facts = _drift_facts(measured['drift'], p, {f.name for f in self.fields})
         now = residuals(rows, p, self.resampling) if found else None
-        facts |= _agreed_facts(found, p) | dict(miscalibrated=self._is_off(found, now))
+        few = few_of_rarer(rows, p) if found else None
+        facts |= _agreed_facts(found, p, few) | dict(miscalibrated=self._is_off(found, now))
         facts |= dict(expected='open' if found else _stands(expected, p))
         facts |= dict(as_said=not found or is_as_said(now, self.residuals))
         facts |= dict(below_estimate=_is_below(found.get('score'), expected, p.metric))
@@ -345,16 +348,22 @@ def _is_worse(value, problem):
     "Is a score on the worse side of the minimum?"
     return metric_sign(problem.metric)*(value-problem.minimum) < 0
 
-def _stands_said(found, problem, unsaid):
+def _stands_said(found, problem, unsaid, few=None):
     "Why a score that misses the minimum is not below it; how it is known where it is not; '' where it is met"
     m = (found or {}).get('score')
     if m is None or m.get('value') is None:
         return f'Performance of the window is not known: {unsaid}' if unsaid else ''
     if not _is_worse(m['value'], problem): return ''
     score = f"The score of {m['value']:.3f} misses the agreed {problem.minimum:g}"
+    if few is not None: return f'{score}; {_few_said(few)}'
     if m.get('low') is None: return f'{score}, and has no interval to tell that from chance'
     ends = f"{m['low']:.3f} to {m['high']:.3f} from {count_of(m['n'], 'row')}"
     return f'{score}, but its interval, {ends}, reaches it: chance can explain that'
+
+def _few_said(few):
+    "That a window has too few of the rarer outcome for its score to decide alone"
+    rows = 'row has' if few == 1 else 'rows have'
+    return f'{few} {rows} the rarer outcome, and its score decides nothing alone below {LEAST_RARER}'
 
 def _is_below(score, expected, metric):
     "Is a score, interval and all, worse than expected, and outside of the interval of what was expected?"
@@ -363,8 +372,9 @@ def _is_below(score, expected, metric):
         return score['value'] < expected['low'] and score['high'] < expected['value']
     return score['value'] > expected['high'] and score['low'] > expected['value']
 
-def _agreed_facts(found, problem):
-    "How performance stands to today's rule and to the minimum"
+def _agreed_facts(found, problem, few):
+    "How performance stands to today's rule and to the minimum; few of the rarer outcome leave both open"
+    if few is not None: return dict(gain='open', minimum='open')
     return dict(gain=_reach(found.get('gain'), 0), minimum=_stands(found.get('score'), problem))
 
 def _drift_facts(drift, problem, names):

@@ -10,6 +10,7 @@ from scipy.stats import binom
 
 from ..core.artifacts import check, metric
 from .decide import DECISIONS
+from .outcomes import LEAST_RARER
 from ..stats.metrics import METRICS, metric_sign
 
 # %% ../../nbs/monitoring/12_evidence.ipynb #c5549514
@@ -32,10 +33,15 @@ def _can_be_estimated(name):
     return METRICS[name]['tasks'] != ('regression',)
 
 def _is_judged(week, name):
-    "Has a week a realised score with its interval, a decision, and an estimated score where that can be?"
+    """Has a week a realised score with its interval, a decision, and an estimated score where that can be?
+
+    A week with few of the rarer outcome is judged as one whose score decides nothing alone."""
     estimated, found = week['estimated'] or {}, week['realised'] or {}
     is_estimated = estimated.get('value') is not None or not _can_be_estimated(name)
-    return is_estimated and _has_ends(found.get('score')) and week['decision'] in DECISIONS
+    is_scored = _has_ends(found.get('score')) or _has_few(week)
+    return is_estimated and is_scored and week['decision'] in DECISIONS
+
+def _has_few(week): return week.get('few') is not None
 
 def _judged(every, name):
     "How many weeks have all that a decision on retraining rests on"
@@ -53,6 +59,7 @@ def _week_metrics(weeks, name):
     n, found = len(every), [r for r in every if r['realised']]
     n_drifted = sum(bool(w['drift'].drifted.any()) for w in every)
     counts = dict(n_weeks=metric(n), n_realised=metric(len(found), n=n), n_judged=_judged(every, name))
+    counts |= dict(n_few=metric(sum(map(_has_few, every)), n=n, better='lower'))
     drifted = dict(n_drifted_weeks=metric(n_drifted, n=n, better='lower'))
     watched = dict(n_columns_watched=_watched(every), worst_week=_worst(found, name))
     return counts | drifted | watched
@@ -165,6 +172,9 @@ def _performance_check(m):
     have = 'has' if m['n_weeks'] == 1 else 'have'
     why = f'{weeks} {have} an estimated score, a realised score with its interval, and a decision'
     if ok and m['last_estimated'] is None: why = f'{weeks} {have} {_OF_NUMBERS}'
+    if m.get('n_few'):
+        why += (f"; {_of_windows(m, 'n_few')} with fewer than {LEAST_RARER} rows of the rarer outcome, so "
+                'that a score decides nothing alone there; drift, calibration and all weeks together do')
     return _row('P10', ok, why, 'n_judged')
 
 def monitoring_checks(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['request_context', 'open_session', 'export_bundle', 'Bundle', 'score_scale', 'same_up_to', 'load_bundle',
-           'code_hashes', 'make_provenance', 'score_table', 'refused_values', 'describe_refused']
+           'code_hashes', 'make_provenance', 'score_table', 'refused_values', 'broken_words', 'describe_refused']
 
 # %% ../../nbs/package/03_bundle.ipynb #7ddeb1e1
 from collections.abc import Iterable
@@ -319,6 +319,13 @@ _BROKEN = dict(
     low='below {f.low:g}', high='above {f.high:g}', categories='none of the described categories',
     long='longer than {n} characters', weight='no weight, which is a finite number, 0 or more')
 
+def broken_words(
+    field, # `Field`
+    rule:str, # That a value breaks, such as `high`
+)->str: # Such as `above 23`
+    "What is wrong with a value that breaks a rule"
+    return _BROKEN[rule].format(f=field, n=MAX_TEXT)
+
 def describe_refused(
     bundle:Bundle, # The packaged model
     refused, # From `refused_values`
@@ -327,7 +334,7 @@ def describe_refused(
     "How many values were refused, why, and one row of each kind"
     fields = {f.name: f for f in (*bundle.fields, *bundle.context)}
     def line(column, rule, at):
-        what = _BROKEN[rule].format(f=fields[column], n=MAX_TEXT)
+        what = broken_words(fields[column], rule)
         count = f"{len(at)} {'row' if len(at) == 1 else 'rows'}"
         return f"{column}: {what} ({rule}), {count}, such as {names[at[0]]}"
     return [line(c, r, g.position.tolist()) for (c,r),g in refused.groupby(['column', 'rule'])]

@@ -349,9 +349,17 @@ def _run(arguments):
     _show_what_there_is()
     return EXIT_CLOSED if {s['code'] for s in stopped()} == {EXIT_CLOSED} else EXIT_ERROR
 
+def _counted():
+    "What the data stage counted; nothing where it has not run"
+    found = _read_or_nothing(metrics_path('data')) if metrics_path('data').is_file() else None
+    return found['metrics'] if isinstance(found, dict) and 'metrics' in found else {}
+
 def _run_and_tell(arguments):
-    "Run, and keep the numbers of the README as they were measured; the exit code"
+    "Run, say where no model learns from new rows, and keep the numbers of the README; the exit code"
+    from assay.project.next_test import unlearned_since
+    before = _counted()
     code = _run(arguments)
+    if unlearned := unlearned_since(before, _counted()): say(unlearned)
     try: renew_readme()
     except (ValueError, OSError) as e: say(f'README.md keeps its numbers: {e}')
     return code

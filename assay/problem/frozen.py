@@ -14,7 +14,7 @@ from ..core.rendering import show
 from .agreement import Problem, agreement_checks, agreement_verdict, gaps
 from .bound import REVIEW, about_now, bind_answers, words_again
 from .criteria import criteria, freeze_criteria
-from .moved import agreed_after, bar_check, ledger_rows, moved_bar
+from .moved import agreed_after, bar_check, count_new_tests, ledger_rows, moved_bar
 
 # %% ../../nbs/problem/12_frozen.ipynb #ce1ef0e6
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -26,6 +26,7 @@ class Agreement:
     after:str # From `assay.problem.moved.agreed_after`
     max_gaps:int = 0 # Open questions with which it still stands
     again:dict = dataclasses.field(default_factory=dict) # Item to what changed after its answer
+    n_new_tests:int = 0 # From `assay.problem.moved.count_new_tests`
 
     def table(self): # Data frame
         "The success criteria, and the hash by which they are frozen"
@@ -69,7 +70,7 @@ class Agreement:
     def checks(self): # `check`s
         "The items that the agreement decides, whether the bar moved, and whether few questions are open"
         n = len(gaps(self.problem))
-        bar = bar_check(self.moved, self.after, self.problem.provisional)
+        bar = bar_check(self.moved, self.after, self.problem.provisional, self.n_new_tests)
         why = f'{n} open questions, {self.max_gaps} allowed'
         return [
             *agreement_checks(self.problem, self.asked_again),
@@ -97,7 +98,8 @@ def freeze_agreement(
     "Freeze an agreement, compare it with those before, and bind the answers to what they speak of"
     line = freeze_criteria(problem)
     again = _bound(problem, dictionary) if dictionary else {}
-    return Agreement(problem, line, moved_bar(problem), agreed_after(problem), max_gaps, again)
+    bar = moved_bar(problem), agreed_after(problem)
+    return Agreement(problem, line, *bar, max_gaps, again, count_new_tests(problem))
 
 def _bound(problem, dictionary):
     "Bind the answers and the review of the dictionary; what changed after an answer, by item"

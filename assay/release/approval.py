@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['reviewed_files', 'check_package', 'check_readiness', 'check_evaluation', 'ended_waivers', 'check_bar', 'store_path',
-           'approve', 'reject', 'approval_of', 'changed_since', 'approval_words', 'signatures', 'serving_folder',
-           'previous_approved', 'rollback']
+           'rejection_of', 'rejection_words', 'approve', 'reject', 'approval_of', 'changed_since', 'approval_words',
+           'signatures', 'serving_folder', 'previous_approved', 'rollback']
 
 # %% ../../nbs/release/05_approval.ipynb #27a77bc3
 import contextlib, hashlib, re
@@ -172,6 +172,47 @@ def _check_release(folder, today):
         raise PermissionError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
     check_committed(reviewed_files())
 
+_MODEL = ('model.onnx', 'schema.json', 'golden.json') # Files that say what a bundle answers
+
+def _model_of(folder):
+    "SHA-256 of what a bundle answers"
+    files = read_bundle(folder)[0]
+    return hashlib.sha256(b''.join(hashlib.sha256(files[name]).digest() for name in _MODEL)).hexdigest()
+
+def _signed_model(entry):
+    "The same of a bundle that was decided about: as it was signed, else of the kept copy; None without one"
+    if 'model' in entry: return entry['model']
+    try: return _model_of(store_path(entry['bundle']))
+    except (OSError, ValueError): return None
+
+def rejection_of(
+    folder=None, # Folder of a bundle; `place('bundle')` by default
+)->dict: # A line of the chain; None where the last decision is none, or an approval
+    "The last decision about the model in a bundle, if it is a rejection, perhaps under another identity"
+    folder = place('bundle') if folder is None else folder
+    identity, model = bundle_identity(folder), _model_of(folder)
+    decided = [e for e in read_chain() if e['decision'] in ('approve', 'reject')]
+    mine = [e for e in decided if e['bundle'] == identity or _signed_model(e) == model]
+    return mine[-1] if mine and mine[-1]['decision'] == 'reject' else None
+
+def rejection_words(
+    entry:dict, # From `rejection_of`
+    identity:str, # Identity of the bundle that holds this model now
+)->str: # Such as `it was rejected by Ann, product owner, on 2025-08-31, because: wrong alarms`
+    "Who rejected a model, when and why"
+    what = 'it was' if entry['bundle'] == identity else (
+        f"the very same model, as bundle {entry['bundle'][:12]}, was")
+    return (f"{what} rejected by {entry['by']}, {entry['role']}, on {entry['time'][:10]}, "
+            f"because: {entry['reason']}")
+
+def _although(folder, identity, because):
+    "What an approval says of a rejection of the same model; raises `PermissionError` where it says nothing"
+    if not (last := rejection_of(folder)): return {}
+    if not because.strip():
+        raise PermissionError(f'bundle {identity[:12]} is not approved: {rejection_words(last, identity)}; '
+                              'train another model, or say with `--because` why this one may be released')
+    return dict(although=dict(rejection=last['hash'], because=because))
+
 def _last_approved():
     "The bundle that was approved last; None where none was"
     return next((e['bundle'] for e in reversed(read_chain()) if e['decision'] == 'approve'), None)
@@ -195,6 +236,7 @@ def approve(
     waivers:list=None, # Waivers that it rests on, from `active_waivers`; all that hold today by default
     time:str=None, # When, as the signer declares it; now by default
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
+    because:str='', # Why it may be released although the same model was rejected before
 )->dict: # The decision, with the hash of its line
     """Approve the release of an intact bundle after review, for the product owner.
 
@@ -207,12 +249,13 @@ def approve(
     identity = bundle_identity(folder)
     _check_owner(key)
     _check_release(folder, today)
-    replaces = _last_approved()
+    although, replaces = _although(folder, identity, because or ''), _last_approved()
     rests = active_waivers(today) if waivers is None else waivers
     ends = _first_day([expires, *(w['until'] for w in rests)])
     predicate = dict(decision='approve', bundle=identity, reason=reason, expires=ends, replaces=replaces)
     predicate |= dict(waivers=chain_head('waivers'), rests_on=[w['hash'] for w in rests])
     predicate |= dict(rebuilt=known_rebuild() or NOT_REBUILT, history=history_gaps())
+    predicate |= dict(model=_model_of(folder)) | although
     if _keep(folder) != identity: raise ValueError(f"{folder} changed while it was being approved; try again")
     entry = append_decision('approvals', key, role, reviewed_files() | dict(bundle=identity), predicate, time)
     _pointer().unlink(missing_ok=True)
@@ -227,9 +270,10 @@ def reject(
     time:str=None, # When, as the signer declares it; now by default
 )->dict: # The decision, with the hash of its line
     "Reject a bundle, or take back its approval"
-    identity = bundle_identity(place('bundle') if folder is None else folder)
+    folder = place('bundle') if folder is None else folder
+    identity = bundle_identity(folder)
     predicate = dict(decision='reject', bundle=identity, reason=reason, expires=None, replaces=None)
-    predicate |= dict(waivers=chain_head('waivers'))
+    predicate |= dict(waivers=chain_head('waivers'), model=_model_of(folder))
     return append_decision('approvals', key, role, reviewed_files() | dict(bundle=identity), predicate, time)
 
 def _pointer(): return place('bundle').with_name('approved')/'serving.json'
@@ -332,7 +376,11 @@ def approval_words(
     rebuilt = entry.get('rebuilt', NOT_REBUILT)
     is_rebuilt = isinstance(rebuilt, dict)
     words = f"a rebuild gave the same {rebuilt['compared']} hashes" if is_rebuilt else NOT_REBUILT
-    return [words, *entry.get('history', ())]
+    although = entry.get('although')
+    told = [_ALTHOUGH.format(although['because'])] if although else []
+    return [words, *entry.get('history', ()), *told]
+
+_ALTHOUGH = 'approved although the same model was rejected, because: {}'
 
 # %% ../../nbs/release/05_approval.ipynb #265cdf00
 def signatures(

@@ -111,9 +111,11 @@ def _quarantine(self, rows, broken, now, id):
     aside = dict(kind='quarantine', request=id, time=now)
     self._record([dict(aside, id=new_id(), row=rows[i], rules=rules) for i,rules in _by_row(broken).items()])
     for b in broken: self.meters.quarantined.labels(b['rule']).inc()
-    errors = [dict(loc=('rows', b['row'], b['column']), type=b['rule']) for b in broken]
+    def said(b):
+        of_row = dict(loc=('rows', b['row'], b['column']), type=b['rule'])
+        return of_row | dict(input=rows[b['row']][b['column']])
     known = {'rows', *(f.name for f in self.fields)}
-    raise HTTPException(422, describe_errors(errors, known))
+    raise HTTPException(422, describe_errors(list(map(said, broken)), known, self.fields))
 
 Service.answer, Service._record, Service._quarantine = _answer, _record, _quarantine
 Service._missing, Service._count = _missing, _count

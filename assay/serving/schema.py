@@ -7,10 +7,13 @@ __all__ = ['MAX_ROWS', 'request_model', 'broken_rules', 'Prediction', 'PredictRe
            'describe_errors']
 
 # %% ../../nbs/serving/02_schema.ipynb #d23054fa
+import difflib
+
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field as Limit, create_model
 
 from ..data.dictionary import MAX_TEXT, broken_rule
+from ..package.bundle import broken_words
 from ..package.inputs import TEXT
 
 # %% ../../nbs/serving/02_schema.ipynb #289a324e
@@ -109,13 +112,29 @@ def _rule(e, fields):
     field = fields.get(e['loc'][3])
     return field and broken_rule(field, e['input']) or e['type']
 
+def _value_said(field, value):
+    "A number that breaks a bound, clipped; empty for a text, and for a column that is sensitive"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f'{value:.6g} is ' if is_number and not field.sensitive else ''
+
+def _like(name, fields): return difflib.get_close_matches(str(name)[:MAX_TEXT], list(fields), 1)
+
+def _detail(e, fields, rule):
+    "The bound that a value breaks, or the column that an unknown name resembles"
+    name = e['loc'][-1]
+    if rule == 'undescribed': return ''.join(map(', did you mean {!r}?'.format, _like(name, fields)))
+    field = fields.get(name)
+    if field is None or rule not in ('low', 'high'): return ''
+    return f", {_value_said(field, e.get('input'))}{broken_words(field, rule)}"
+
 def describe_errors(
     errors:list, # From pydantic: mappings with `loc`, `type` and `input`
     known, # Names that may be repeated
     fields=(), # `Field`s of the rows: their rules are named as the data stage names them
-)->str: # `rows.0.hour: kind; …`
+)->str: # `rows.0.hour: high, 24 is above 23; …`
     "Where a request is wrong, and how, in names that the schema knows"
     by_name = {f.name: f for f in fields}
-    shown = [f"{_where(e, known)}: {_rule(e, by_name)}" for e in errors[:10]]
+    rules = [_rule(e, by_name) for e in errors[:10]]
+    shown = [f'{_where(e, known)}: {rule}{_detail(e, by_name, rule)}' for e,rule in zip(errors, rules)]
     more = f'; and {len(errors)-10} more' if len(errors) > 10 else ''
     return '; '.join(shown) + more

@@ -174,7 +174,7 @@ def _above_now(metrics):
 
 def _year_of(name, metrics, problem):
     "What a saving is in a year, after building and running; empty where no year is stated"
-    from assay.evaluation.decisions import loses_a_year, net_of_year
+    from assay.problem.year import loses_a_year, net_of_year
     m = metrics.get(name, {})
     year = {k: net_of_year(m.get(k), problem.value) for k in ('value', 'low', 'high')}
     if year['value'] is None: return ''

@@ -15,7 +15,8 @@ from ..core.rendering import named_item, render, render_rows
 from ..core.yaml import read_yaml
 from ..problem.agreement import Problem, load_problem
 from ..problem.criteria import read_ledger, table_of
-from ..problem.moved import agreed_after, ledger_rows
+from ..problem.moved import NEW_TEST, agreed_after, ledger_rows
+from ..release.approval import rejection_of, rejection_words
 from ..release.chain import read_chain
 from ..release.waivers import say_day
 from ..release.waiving import active_waivers
@@ -109,9 +110,9 @@ def _agreed_words(e, changed, is_first):
     return f'{done}: {changed or told}'.replace('_', ' ')
 
 def _changed_words(changed, is_late):
-    "Whether an agreement moved an earlier one, or only holds a kind of criteria that is new"
-    is_more = changed.startswith('it also fixes ')
-    done = 'completed the criterion' if is_more else 'moved the criterion'
+    "Whether an agreement moved an earlier one, is of new rows, or only holds a kind of criteria that is new"
+    kinds = {'it also fixes ': 'completed the criterion', NEW_TEST: 'moved on to new rows'}
+    done = next((words for start,words in kinds.items() if changed.startswith(start)), 'moved the criterion')
     return f"{done} {'after' if is_late else 'before'} results"
 
 def _other_event(e):
@@ -254,7 +255,15 @@ def _last_word(signed, packaged):
     if not models: return 'Nobody has approved or rejected a model.'
     last = f'{models[-1].who}, {models[-1].what} on {models[-1].day}.'
     if not packaged or any(packaged in d.what for d in models): return last
-    return f'{last} Nobody has approved or rejected the bundle that is packaged now, {packaged}.'
+    return f'{last} {_same_model(packaged)}'
+
+def _same_model(packaged):
+    "Whether the model that is packaged now was rejected under another identity"
+    try: last = rejection_of()
+    except (OSError, ValueError): last = None
+    if last is None: return f'Nobody has approved or rejected the bundle that is packaged now, {packaged}.'
+    return (f"The bundle that is packaged now, {packaged}, has another identity; "
+            f"{rejection_words(last, packaged)}.")
 
 # %% ../../nbs/site/11_decisions.ipynb #b32aa43a
 def _values(record, key): return [getattr(d, key) for d in record.rows]

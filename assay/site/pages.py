@@ -20,8 +20,8 @@ from ..release.waivers import say_day, today
 from ..problem.agreement import gaps, load_problem
 from ..evaluation.gain_picture import gain_picture
 from ..release.readiness import (
-    count_states, doubts, drafted_suspects, in_doubt, item_place, list_html, next_step, open_html, open_items,
-    questions, release_rows, said_state)
+    count_states, item_place, list_html, next_step, open_html, open_items, release_rows, said_state)
+from ..release.doubts import doubts, drafted_suspects, in_doubt, questions
 from ..stages.definition import load_stages
 from ..stages.process import is_read_by, process_picture, stages_before
 from ..core.rendering import item_name, macro, metric_name, render, render_rows
