@@ -66,7 +66,7 @@ def _open_answers(key):
     problem = load_problem()
     known, again = known_facts(problem), asked_again(problem)
     found = open_questions(problem, known, again, columns_asked(), _described())
-    return chosen_questions(found, key)
+    return chosen_questions(found, key, problem)
 
 def answer(key: _AnswerKey = None, value: _AnswerValue = None, by: _By = None,
            because: _Because = None, notebook: _Ask = False, json_: Json = False):

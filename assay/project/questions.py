@@ -11,9 +11,9 @@ import dataclasses, math, re
 from pathlib import Path
 
 from ..core.artifacts import place
-from ..core.shapes import meant
+from ..core.shapes import meant, shown_value
 from ..problem.plausible import COSTS, GROUP_LIMITS, ITEMS, METRICS, QUESTIONS
-from ..problem.agreement import PARTS, Problem, gaps, is_drafted
+from ..problem.agreement import PARTS, Problem, gaps, is_answered, is_drafted
 from ..problem.bound import about_now, changed_answers, words_again
 from ..data.columns import load_dictionary
 from .known import read_reports
@@ -419,13 +419,26 @@ def asked_again(
     changed = changed_answers(answers, now)
     return _about_data(problem, root) | {i: words_again(answers[i], parts) for i,parts in changed.items()}
 
+def _answer_to(problem, key):
+    "What a problem says of a key, such as `minimum`, `R01` or `costs`; None where it says nothing"
+    items = problem.responsible | problem.answers
+    if key in items: return is_answered(items[key]) and items[key]['answer'] or None
+    part, _, rest = key.partition('.')
+    found = getattr(problem, part, None)
+    return found.get(rest) if rest and isinstance(found, dict) else found
+
 def chosen_questions(
     questions, # From `open_questions`
     key:str=None, # A key, or the part before its dot, such as `decision`; all by default
+    problem:Problem=None, # Whose answer an error names, where the key is answered already
 )->list: # `Question`s; raises `ValueError` where none has this key
     "The open questions that a key names"
     if key is None: return list(questions)
     if found := [q for q in questions if q.key == key or q.key.startswith(f'{key}.')]: return found
+    said = _answer_to(problem, key) if problem else None
+    if said not in (None, '', [], {}):
+        raise ValueError(f'{key!r} is answered: {shown_value(said)}; expected one that is open: with the new '
+                         f'answer behind it, `assay answer {key} …` changes it')
     raise ValueError(f'{key!r} is not open{meant(key, [q.key for q in questions])}')
 
 # %% ../../nbs/project/21_questions.ipynb #fbea1c92
