@@ -281,7 +281,7 @@ def gaps(
 
 # %% ../../nbs/problem/03_agreement.ipynb #1adfe52d
 def _answer_row(problem, id, what, again):
-    "Id, status and sentence: pass where somebody answered with role and date, of what stands and what is built"
+    "Id, status and sentence: pass where somebody answered, with role and date, and what is said is built"
     if id in again: return id, 'unanswered', f'{what} {again[id]}'
     if lacks := unbuilt(answer := problem.answers.get(id)): return id, 'unanswered', f'{what} {lacks}'
     if is_answered(answer): return id, 'pass', f'{what} answered, with role and date{shown_words(answer)}'

@@ -332,6 +332,7 @@ def fill_in(
 )->list: # Keys that were answered
     "Ask for each answer and write it at once; a refused one is asked for again"
     done = []
+    if not by: say(_WHO_IS_ASKED)
     for q in questions:
         for line in question_lines(q): say(line)
         try: said = _asked(q, ask, by, say)
@@ -349,6 +350,14 @@ def _answered_before(key):
     words = next((str(a.get('answer') or '') for a in old if isinstance(a, dict)), '')
     return '' if words == 'unanswered' else words
 
+def _keeps_who(key):
+    "Does the file keep who answers: of the checklist, of suspects, and of the success criteria once agreed?"
+    if key in ABOUT_ITEMS or key == 'provisional' or _is_suspect(key): return True
+    return key.split('.')[0] in CRITERIA and not _stated('provisional')
+
+_WHO_IS_ASKED = ('who answers is asked for where the file keeps it: the checklist, suspects, and the success '
+                 'criteria once they are agreed')
+
 def _asked(q, ask, by, say):
     "Ask until an answer is written, left open, or the form is ended: `written`, `open` or `q`"
     before = _answered_before(q.key)
@@ -357,7 +366,7 @@ def _asked(q, ask, by, say):
         value = ask(f'answer (Enter: later{as_before}, q: end): ').strip()
         if value in ('', 'q'): return value or 'open'
         if value == '=' and before: value = before
-        is_named = q.key in ABOUT_ITEMS or q.key == 'provisional' or _is_suspect(q.key)
+        is_named = _keeps_who(q.key)
         role = by or (ask(f'who answers (Enter: {q.who}): ').strip() or q.who) if is_named else by
         try: line = answered_line(q.key, value, role)
         except ValueError as e: say(f'  not written: {e}')

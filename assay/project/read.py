@@ -22,8 +22,9 @@ from ..data.delimited import Layout, column_of_byte, bad_lines, encoding_of, lin
 from ..data.layout import find_layout, late_letters, total_row
 from ..data.sentinels import FAR_DAY, far_days, find_codes, whole_days
 from ..data.sources import csv_file, kind_of_file, load_source
-from ..data.written import (
-    FEW_LEVELS, ISO, MOST, NUMBERS, Written, digits_of, guess_format, guess_period, way_of)
+from assay.data.written import (
+    FEW_LEVELS, ISO, MOST, NUMBERS, Written, digits_of, guess_format, guess_period, units_note,
+    way_of)
 
 # %% ../../nbs/project/00_read.ipynb #f95a54e1
 # What programs write for no value, in small letters; the words of people are in `data.written.NO_VALUE`
@@ -301,7 +302,8 @@ def _measured_notes(df, taken):
     found = {c: t for c,t in texts.items() if c not in taken and len(t) and _looks_measured(c, t)}
     advice = ('are read as no number and as no moment: where they are amounts or dates, write them as '
               '1234.56 or 2024-01-31 at the source')
-    return [f'{c!r} holds texts such as {t.iloc[0][:24]!r}, which {advice}' for c,t in found.items()]
+    def said(c, t): return f'{c!r} holds texts such as {t.iloc[0][:24]!r}, which {advice}'
+    return [units_note(c, t) or said(c, t) for c,t in found.items()]
 
 def _words_notes(plain, doubtful):
     "What people should know of words that are taken for missing, and of words that may mean it"
