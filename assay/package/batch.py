@@ -6,7 +6,7 @@
 __all__ = ['Reading', 'reading_of', 'as_laid_out', 'read_batch', 'part_rows', 'read_window']
 
 # %% ../../nbs/package/07_batch.ipynb #1c171495
-import dataclasses
+import dataclasses, re
 from pathlib import Path
 
 import pandas as pd
@@ -60,9 +60,20 @@ def as_laid_out(
     found = find_layout(csv_file(dict(name=Path(path).name, url=str(path))))
     if (found.layout.header or 0) < 2: return reading, ()
     lines = dict(header=found.layout.header, delimiter=found.layout.delimiter)
-    return dataclasses.replace(reading, source=reading.source | lines), found.notes
+    notes = tuple(re.sub(_ADVICE, ': correct the file where that is wrong', note) for note in found.notes)
+    return dataclasses.replace(reading, source=reading.source | lines), notes
+
+_ADVICE = r': --(header|skip) says (another line|which lines are no rows)$' # Options of the draft alone
 
 # %% ../../nbs/package/07_batch.ipynb #6dbfd9c0
+def _check_rows(path, source):
+    "Refuse a CSV file that ends with the line of the names"
+    if kind_of_file(path) == 'parquet': return
+    names = source.get('header', 1)
+    with csv_file(source | dict(name=Path(path).name, url=str(path))).bytes() as f:
+        lines = sum(bool(line.strip()) for n,line in enumerate(f, 1) if n > names)
+    if not lines: raise ValueError(f'{path} has no rows below line {names}; expected at least one')
+
 def read_batch(
     path, # CSV file, Parquet file, or folder of Parquet files
     bundle:Bundle, # The packaged model
@@ -70,6 +81,7 @@ def read_batch(
 )->tuple: # Features, context and id under their plain names, and the name that the table has for the id
     "A table as the model reads it; raises `ValueError` naming columns that are lacking or undescribed"
     source, id = reading.source, reading.id
+    _check_rows(path, source)
     fields = (*bundle.fields, *bundle.context)
     if reading.features: df = read_with_derived(path, source, reading.features, fields, load_dictionary())
     else: df = read_for_scoring(path, source, fields)
