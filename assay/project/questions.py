@@ -128,6 +128,14 @@ ABOUT_ITEMS = _REASONS | _FITNESS | _RULES | _SYSTEMS
 
 # %% ../../nbs/project/21_questions.ipynb #e04b1086
 _ROW = {
+    'title': Help(
+        'what is it called, in a few words?', OWNER,
+        'each page begins with it; the draft made it of the names of the column and of the table',
+        '$target by $unit'),
+    'question': Help(
+        'what is asked of the data, in one sentence?', OWNER,
+        'the front page asks it, and the model answers it',
+        'For which $unit should somebody act, before $target is known?'),
     'unit': Help(
         'what is one row?', OWNER,
         'the pages call a row by this name',
@@ -343,6 +351,14 @@ def _limits_of_groups(problem):
     said += f'; {{{names[0]}: {{{watched[0]}: 0.1}}}} limits one column alone'
     return f"watched: {', '.join(watched)}; {said}"
 
+def _drafted_words(problem):
+    "Title and question that a draft made of the names of the target and of the table"
+    tables = [s.get('name') for s in problem.sources if isinstance(s, dict)]
+    title = any(problem.title == f'{problem.target} of {t}'.replace('_', ' ') for t in tables)
+    starts = tuple(f'For which rows of {t} will ' for t in tables)
+    question = problem.question.startswith((*starts, f'What will {problem.target} be, for each row of '))
+    return ['title']*title + ['question']*question
+
 def _by_default(problem):
     "What holds by a default that nobody has chosen; no longer asked once people have agreed on the criterion"
     if not problem.provisional: return []
@@ -350,7 +366,7 @@ def _by_default(problem):
     currency = costs.get('currency') or value.get('currency')
     said = {'unit': problem.unit, 'persons': problem.persons}
     said |= {'costs.currency': currency, 'value.years': value.get('years')}
-    return [k for k,v in said.items() if v in (None, '')]
+    return [*_drafted_words(problem), *(k for k,v in said.items() if v in (None, ''))]
 
 def _rank(key):
     "Where a key stands among those of the agreement; one of an entry stands where its list does"
