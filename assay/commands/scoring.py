@@ -6,7 +6,7 @@
 __all__ = ['serve', 'whole_path', 'served_bundle', 'laid_out', 'accepted', 'out_path', 'write_out', 'score']
 
 # %% ../../nbs/commands/05_scoring.ipynb #7db8c3dd
-import csv, sys
+import csv, io, sys
 from pathlib import Path
 from typing import Annotated
 
@@ -90,13 +90,19 @@ def write_out(
 ): # `path`
     "Write a table as CSV or as Parquet, whole or not at all"
     from assay.core.artifacts import write_table, write_text
-    if path.suffix.lower() == '.csv': return write_text(path, df.to_csv(index=False))
-    return write_table(df, path)
+    if path.suffix.lower() != '.csv': return write_table(df, path)
+    text = io.StringIO(newline='')
+    _write_rows(df, text)
+    return write_text(path, text.getvalue())
+
+def _write_rows(df, file):
+    "The names of the columns and the rows, as CSV"
+    csv.writer(file, lineterminator='\n').writerows([df.columns, *df.itertuples(index=False)])
 
 def _print_scores(found, out):
     "Write scores to a file, or print them as CSV"
     if out: tell(f'{len(found)} scores in {write_out(found, out)}')
-    else: csv.writer(sys.stdout).writerows([found.columns, *found.itertuples(index=False)])
+    else: _write_rows(found, sys.stdout)
 
 # %% ../../nbs/commands/05_scoring.ipynb #82c1ba41
 def score(table: _ToScore, out: _Scores = None, refused: _Refused = None):

@@ -36,9 +36,12 @@ def _parts_apart(was, now):
     "The parts of two long texts that differ, where both are lists of parts; the texts themselves otherwise"
     are_texts = isinstance(was, str) and isinstance(now, str)
     if not are_texts or max(len(was), len(now)) <= _SHOWN: return was, now
-    sides = [text.split('; ') for text in (was, now)]
-    before, after = ('; '.join(p for p in a if p not in b) for a,b in (sides, sides[::-1]))
-    return _from_first_difference(before, after)
+    return _from_first_difference(_parts_beside(was, now), _parts_beside(now, was))
+
+def _parts_beside(text, other):
+    "The parts of a text that another one lacks"
+    there = other.split('; ')
+    return '; '.join(part for part in text.split('; ') if part not in there)
 
 def _from_first_difference(was, now):
     "Two texts from a little before the first sign that differs"
