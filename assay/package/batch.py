@@ -66,14 +66,6 @@ def as_laid_out(
 _ADVICE = r': --(header|skip) says (another line|which lines are no rows)$' # Options of the draft alone
 
 # %% ../../nbs/package/07_batch.ipynb #6dbfd9c0
-def _check_rows(path, source):
-    "Refuse a CSV file that ends with the line of the names"
-    if kind_of_file(path) == 'parquet': return
-    names = source.get('header', 1)
-    with csv_file(source | dict(name=Path(path).name, url=str(path))).bytes() as f:
-        lines = sum(bool(line.strip()) for n,line in enumerate(f, 1) if n > names)
-    if not lines: raise ValueError(f'{path} has no rows below line {names}; expected at least one')
-
 def read_batch(
     path, # CSV file, Parquet file, or folder of Parquet files
     bundle:Bundle, # The packaged model
@@ -81,7 +73,6 @@ def read_batch(
 )->tuple: # Features, context and id under their plain names, and the name that the table has for the id
     "A table as the model reads it; raises `ValueError` naming columns that are lacking or undescribed"
     source, id = reading.source, reading.id
-    _check_rows(path, source)
     fields = (*bundle.fields, *bundle.context)
     if reading.features: df = read_with_derived(path, source, reading.features, fields, load_dictionary())
     else: df = read_for_scoring(path, source, fields)
