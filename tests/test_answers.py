@@ -195,7 +195,7 @@ REFUSED = [
     (["minimum", "2"], "expected 0 to 1"),
     (["costs.false_positive", "{value: 5, low: 7, high: 9}"], "in this order"),
     (["costs.false_positive", "cheap"], "expected a number"),
-    (["title"], "'title' is not open"),
+    (["title"], "'title' is answered: 'orders'"),
 ]
 
 

@@ -490,7 +490,7 @@ def test_the_command_explains_and_its_exit_code_says_whether_anything_is_open(as
     assert all(x in done.stdout for x in ("F01", "P11", "R14", "unanswered"))
     one = assay("checklist", "--item", "r01", cwd=assessed)
     assert one.returncode == 0
-    assert "a named person answered" in one.stdout
+    assert "somebody answered, with role and date" in one.stdout
     assert "responsible: answered" not in one.stderr
     assert "reports/responsible/metrics.json#metrics.answered" in one.stdout
     assert assay("checklist", "--item", "F01", cwd=assessed).returncode == 1

@@ -299,17 +299,18 @@ def stays(n=600):
     admitted = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.uniform(0, 9000, n)), unit="h")
     severe = rng.integers(0, 4, n)
     hours = np.exp(2.5 + 0.4 * severe + rng.normal(0, 0.5, n)).round(1)
-    later = {"discharged": hours, "follow_up": rng.uniform(24, 900, n)}
+    later = {"discharged": hours, "follow_up": rng.uniform(24, 900, n), "called": -rng.uniform(24, 900, n)}
     moments = {c: (admitted + pd.to_timedelta(h, unit="h")).round("min") for c, h in later.items()}
     return pd.DataFrame(dict(admitted=admitted.round("min"), severe=severe, **moments, hours=hours))
 
 
 def test_a_moment_that_tells_the_outcome_is_said_to_come_after_it(tmp_path):
-    "The control is a moment that tells nothing: of that one people may derive a number"
+    "The control is an earlier moment that tells nothing: of that one people may derive a number"
     stays().to_csv(tmp_path / "stays.csv", index=False)
     aside = propose(tmp_path / "stays.csv", "hours", Options(time="admitted")).aside
     assert aside["discharged"].startswith("its distance from admitted tells the outcome")
-    assert aside["follow_up"].endswith("derive a number such as the hour")
+    assert aside["follow_up"].endswith("derive nothing from it")  # it lies after the row's own moment
+    assert aside["called"].endswith("derive a number such as the hour")
 
 
 def repairs(n=400):

@@ -128,13 +128,13 @@ def test_an_open_item_of_the_agreement_does_not_say_that_it_is_settled():
     said = dict(answer="Yes.", by="operations", date="2026-11-05")
     whole = agreement(answers=dict.fromkeys(("F06", "F11", "P07"), said))
     assert all(
-        whole[k]["status"] == "pass" and whole[k]["why"].endswith(" answered by a named person")
+        whole[k]["status"] == "pass" and whole[k]["why"].endswith(" answered, with role and date")
         for k in ("F06", "F11", "P07")
     )
     bare = agreement(answers={}, hypotheses=[], service_levels={}, costs={}, limits={})
     for id in ("F06", "F11", "P07"):
         assert bare[id]["status"] == "unanswered"
-        assert f" not answered by a named person on a date, in answers.{id}" in bare[id]["why"]
+        assert f" not answered with role and date, in answers.{id}" in bare[id]["why"]
     for id, part in dict(F14="costs", F23="hypotheses", F30="service_levels", P06="limits").items():
         assert bare[id]["status"] == "unanswered"
         assert re.match(rf"missing in problem.yaml: {part}", bare[id]["why"])

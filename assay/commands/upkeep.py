@@ -57,6 +57,12 @@ def _described():
     try: return load_dictionary().fields
     except (OSError, ValueError): return ()
 
+def _changed_since():
+    "Stages of which something changed since they ran; none where no stage has run, or DVC does not answer"
+    from assay.commands.board import changed_stages
+    from assay.project.known import read_reports
+    return changed_stages() or () if read_reports() else ()
+
 def _open_answers(key):
     "The open questions, with what is known beside each"
     from assay.problem.agreement import load_problem
@@ -64,9 +70,9 @@ def _open_answers(key):
     from assay.project.questions import asked_again, chosen_questions, open_questions
     from assay.project.suspects import columns_asked
     problem = load_problem()
-    known, again = known_facts(problem), asked_again(problem)
+    known, again = known_facts(problem, changed=_changed_since()), asked_again(problem)
     found = open_questions(problem, known, again, columns_asked(), _described())
-    return chosen_questions(found, key)
+    return chosen_questions(found, key, problem)
 
 def answer(key: _AnswerKey = None, value: _AnswerValue = None, by: _By = None,
            because: _Because = None, notebook: _Ask = False, json_: Json = False):

@@ -220,14 +220,30 @@ def _rate_metrics(splits):
 
 _FOR = dict(train='for learning', valid='for choosing', test='for the test', production='after a release')
 
-def _period_metrics(frames, time):
+_FEWEST_DAYS = 28 # Days from the first row to the last, below which nothing is said of a year
+
+def _rate_of_year(frames, time):
+    "Rows in a year, as often as they come in the table"
+    ends = [getattr(v[time], end)() for v in frames.values() if len(v) for end in ('min', 'max')]
+    days = (max(ends)-min(ends)).days+1
+    n = sum(map(len, frames.values()))
+    return dict(rows_per_year=metric(round(n/days*365.25), n=n)) if days >= _FEWEST_DAYS else {}
+
+def _period_metrics(frames, time, zone=''):
     "The days of each split, in words; with the time of day where two splits meet within one day"
     if not time: return {}
     ends = {k: (v[time].min(), v[time].max()) for k,v in frames.items() if len(v)}
     days = [day for pair in ends.values() for day in {f'{end:%Y-%m-%d}' for end in pair}]
-    form, zone = ('%Y-%m-%d', '') if len(set(days)) == len(days) else ('%Y-%m-%d %H:%M', ' UTC')
+    form, zone = ('%Y-%m-%d', '') if len(set(days)) == len(days) else ('%Y-%m-%d %H:%M', zone)
     def told(first, last): return f'{first:{form}} to {last:{form}}{zone}'
-    return dict(periods=metric('; '.join(f'{_FOR.get(k, k)} {told(*pair)}' for k,pair in ends.items())))
+    periods = metric('; '.join(f'{_FOR.get(k, k)} {told(*pair)}' for k,pair in ends.items()))
+    return dict(periods=periods) | _rate_of_year(frames, time)
+
+def _zone(splits):
+    "The zone of the moments, where the dictionary names it as their unit; nobody knows it otherwise"
+    time = splits.problem.time
+    said = next((f.unit for f in splits.dictionary.fields if f.name == time), '')
+    return ' UTC' if said == 'UTC' else ''
 
 def _shift_metrics(compared, splits):
     "The largest shift of each split"
@@ -251,7 +267,7 @@ def data_metrics(
     res |= {f'n_{k}': metric(len(v)) for k,v in frames.items()}
     res |= {f'weighted_{k}': metric(total, n=len(frames[k])) for k,total in splits.weighted.items()}
     res |= _twin_metrics(splits.twins, sum(map(len, frames.values())))
-    res |= _rate_metrics(splits) | _period_metrics(frames, splits.problem.time)
+    res |= _rate_metrics(splits) | _period_metrics(frames, splits.problem.time, _zone(splits))
     return res | _shift_metrics(splits.compared, frames)
 
 @dataclasses.dataclass(frozen=True)

@@ -329,6 +329,13 @@ def _words_at(df, at, missing):
     texts = [v for v in df.iloc[at] if isinstance(v, str)]
     return [*itertools.chain(texts, *gone)]
 
+_BLANK = .75 # Share of the columns that are filled elsewhere, from which a row without them is no row
+
+def _is_mostly_blank(df, at):
+    "Does a row lack nearly all that the other rows have?"
+    filled = df.notna().mean() > .5
+    return bool(filled.sum() > 3 and df.iloc[at][filled].isna().mean() >= _BLANK)
+
 def total_row(
     df:pd.DataFrame, # A table as it was read
     missing:dict=None, # Column to the words that are taken for missing in it
@@ -342,6 +349,7 @@ def total_row(
         said = any(map(_names_a_total, _words_at(df, at, missing or {})))
         added = [c for c in there if _adds_up(rest[c], df[c].iloc[at], _NEARLY if said else _CLOSE)]
         if len(added) >= 2 and len(added) == len(there) or said and len(added) > len(there)/2: return at
+        if said and _is_mostly_blank(df, at): return at
     return None
 
 # %% ../../nbs/data/20_layout.ipynb #14c60eff

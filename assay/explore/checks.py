@@ -55,7 +55,7 @@ def _enough_labels(counts, min_labels, task):
     if thin:
         why = (
             f'fewer than {asked}, or missing ones, in {listed(thin)}; below that, what is '
-            'measured there is uncertain: collect more rows, or lower explore.min_labels in params.yaml'
+            'measured there is uncertain: give it more rows, or lower explore.min_labels in params.yaml'
         )
     return check('F15', not thin, why, f'{_AT}fewest_labels')
 

@@ -157,7 +157,7 @@ def _spread(c, v):
     "What is told of numbers: moments of all of them, quantiles of the sample"
     q05, q25, median, q75, q95 = np.quantile(v, [.05, .25, .5, .75, .95])
     far = 3*(q75-q25) # Tukey's outer fences
-    far_out = float(((v < q25-far)|(v > q75+far)).mean()) if far else 0.
+    far_out = float(((v < q25-far)|(v > q75+far)).mean()) if far else float('nan')
     res = dict(mean=c['mean'], sd=(c['m2']/c['n'])**.5, low=float(c['low']), q05=q05)
     return res | dict(median=median, q95=q95, high=float(c['high']), far_out=far_out)
 
@@ -180,7 +180,8 @@ def profile(
 )->pd.DataFrame:
     """Describe each column by its summary
 
-    `far_out` is the share of values beyond three interquartile ranges from the quartiles."""
+    `far_out` is the share of values beyond three interquartile ranges from the quartiles; where
+    these are equal, as of a column that is mostly 0, no distance is far and it is not measured."""
     is_summary = isinstance(summary, dict) and 'sample' in summary
     check_kind(summary, is_summary, 'summary', 'what `summarise` gives of a table')
     sample, levels = summary['sample'], summary['levels']

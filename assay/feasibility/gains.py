@@ -18,6 +18,7 @@ from .value import (
     Outcomes, costs_of_errors, costs_of_outcomes, main_driver, saving_of, yearly_value)
 from ..problem.agreement import with_values
 from ..explore.ranges import find_ranges, range_masks
+from ..stats.intervals import widened_ends
 from ..stats.metrics import METRICS
 
 # %% ../../nbs/feasibility/04_gains.ipynb #7ff441f7
@@ -174,10 +175,10 @@ def _skill(case, score, df):
     if 'losses' in METRICS[case.problem.metric]: return _skill_of_loss(case, score, df)
     return measure_skill(case, score, df)
 
-def _widened(m, wide):
-    "The ends of an interval that holds for all parts together"
-    reach = wide*(m['high']-m['low'])/3.92
-    return m['value']-reach, m['value']+reach
+def _bounds_of_part(case):
+    "Least and largest value of what is measured in a part; a difference of two bounded scores is bounded too"
+    least, most = sorted(case.sign*b for b in METRICS[case.problem.metric]['bounds'])
+    return dict(value=(least, most), gain=(least-most, most-least), skill=(-math.inf, 1.))
 
 def _part(case, models, mask, wide):
     "Score, gain and skill in some rows, intervals widened by `wide`; None where there are too few outcomes"
@@ -193,9 +194,9 @@ def _part(case, models, mask, wide):
         skill=_skill(small, best, df),
         adds=measure_kernels(small, df, [added]))
     if any(m['low'] is None for m in measured.values()): return None
-    res = dict(n=len(df), share=len(df)/len(mask))
+    res, bounds = dict(n=len(df), share=len(df)/len(mask)), _bounds_of_part(case)
     for k, m in measured.items():
-        low, high = _widened(m, wide)
+        low, high = widened_ends(m, wide, bounds.get(k, (-math.inf, math.inf)))
         res |= {k: m['value'], f'{k}_low': low, f'{k}_high': high}
     return res
 

@@ -6,7 +6,7 @@
 __all__ = ['Reading', 'reading_of', 'as_laid_out', 'read_batch', 'part_rows', 'read_window']
 
 # %% ../../nbs/package/07_batch.ipynb #1c171495
-import dataclasses
+import dataclasses, re
 from pathlib import Path
 
 import pandas as pd
@@ -60,7 +60,10 @@ def as_laid_out(
     found = find_layout(csv_file(dict(name=Path(path).name, url=str(path))))
     if (found.layout.header or 0) < 2: return reading, ()
     lines = dict(header=found.layout.header, delimiter=found.layout.delimiter)
-    return dataclasses.replace(reading, source=reading.source | lines), found.notes
+    notes = tuple(re.sub(_ADVICE, ': correct the file where that is wrong', note) for note in found.notes)
+    return dataclasses.replace(reading, source=reading.source | lines), notes
+
+_ADVICE = r': --(header|skip) says (another line|which lines are no rows)$' # Options of the draft alone
 
 # %% ../../nbs/package/07_batch.ipynb #6dbfd9c0
 def read_batch(

@@ -168,7 +168,7 @@ def load_problem(
 def is_answered(
     answer, # Mapping with `answer`, `by` and `date`, or None
 )->bool: # True if all three are there and say something
-    "Has a named person answered, on a date?"
+    "Has somebody answered, with role and date?"
     if not isinstance(answer, dict): return False
     said = [str(answer.get(k) or '').strip() for k in ('answer', 'by', 'date')]
     return all(text not in ('', 'unanswered') for text in said)
@@ -282,18 +282,18 @@ def gaps(
 
 # %% ../../nbs/problem/03_agreement.ipynb #1adfe52d
 def _answer_row(problem, id, what, again):
-    "Id, status and sentence: pass where a named person answered, of what stands and what is built"
+    "Id, status and sentence: pass where somebody answered, with role and date, and what is said is built"
     if id in again: return id, 'unanswered', f'{what} {again[id]}'
     if lacks := unbuilt(answer := problem.answers.get(id)): return id, 'unanswered', f'{what} {lacks}'
-    if is_answered(answer): return id, 'pass', f'{what} answered by a named person{shown_words(answer)}'
-    missing = f'not answered by a named person on a date, in answers.{id} of problem.yaml'
+    if is_answered(answer): return id, 'pass', f'{what} answered, with role and date{shown_words(answer)}'
+    missing = f'not answered with role and date, in answers.{id} of problem.yaml'
     return id, 'unanswered', f'{what} {missing}'
 
 def _part_row(id, lacks, status, why):
     "Id, status and sentence: unanswered where a part of the agreement lacks something, which is named"
     return (id, 'unanswered', f'missing in problem.yaml: {listed(lacks)}') if lacks else (id, status, why)
 
-_ANSWERED_HERE = dict( # Item that a named person answers to what it is about
+_ANSWERED_HERE = dict( # Item that somebody answers to what it is about
     F06='security and compliance requirements are',
     F11='integration in the production system is',
     P07='the fit into other systems is')

@@ -271,7 +271,7 @@ class Watched(Shape):
     sensitive: _Columns = key('Columns that name a protected characteristic')
 
 class Answer(Entry):
-    "What a named person answered, on a date"
+    "What somebody in a role answered, on a date"
     answer: object = key('The answer, in sentences', '')
     by: object = key('Role of who answers', '')
     date: _Day = key('Day of the answer, such as 2026-11-05', None)

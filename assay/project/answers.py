@@ -58,6 +58,10 @@ def _plain(value):
     except (YAMLError, ValueError): return value
     return _whole_sentences(found) if isinstance(found, dict) else found
 
+_OPEN = 'unanswered'
+
+def _is_taken_back(value): return isinstance(value, str) and value.strip().lower() == _OPEN
+
 def _refuse(key, value, expected): raise ValueError(f'{key} is {shown_value(value)}; expected {expected}')
 
 def _amount(key, value):
@@ -170,10 +174,29 @@ def _set_list(home, name, given):
     home[name] = []
     _append(home, name, list(map(str, found)))
 
+def _home(doc, key):
+    "The mapping that holds a key, and its name there"
+    part, _, name = key.partition('.')
+    return (_part(doc, part), name) if name and part in _MAPPINGS else (doc, key)
+
+_NEVER_OPEN = ('title', 'question', 'metric', 'minimum', 'margin', 'provisional', 'persons', *_ENTRIES)
+
+def _take_back(doc, problem, key):
+    "Leave open what was answered: the answer goes, its key stays"
+    if key in _NEVER_OPEN: _refuse(key, _OPEN, 'an answer: another one takes its place')
+    if key in ABOUT_ITEMS:
+        home = _part(doc, 'answers' if key in ANSWERS else 'responsible')
+        home[key] = styled(dict.fromkeys(('answer', 'by', 'date'), _OPEN))
+        return
+    home, last = _home(doc, key)
+    is_amount = key in _amounts(problem) or key == GROUPS
+    if is_amount or key in ('judged_by', 'unit'): home.pop(last, None)
+    else: home[last] = styled([] if key in _LISTS else _OPEN)
+
 def _set_value(doc, problem, key, given):
     "An answer that is one value of the file"
-    part, _, name = key.partition('.')
-    home, last = (_part(doc, part), name) if name and part in _MAPPINGS else (doc, key)
+    home, last = _home(doc, key)
+    part = key.partition('.')[0]
     if key in _LISTS: _set_list(home, last, given)
     elif key == GROUPS: home[last] = styled(_group_limits(given.value))
     elif key in _amounts(problem): home[last] = styled(_amount(key, given.value))
@@ -185,6 +208,7 @@ def _set(doc, problem, key, given):
     known = key in _known_keys(problem) or part == 'service_levels' and dots == 1
     if part in _ENTRIES and dots == 2: _set_entry(doc, key, given.value)
     elif not known: raise ValueError(f'no answer is called {key!r}{meant(key, _known_keys(problem))}')
+    elif _is_taken_back(given.value): return _take_back(doc, problem, key)
     elif key in ABOUT_ITEMS: _set_item(doc, key, given)
     elif key == 'provisional': doc[key] = _flag(key, given.value)
     elif key == 'persons': doc[key] = _yes_or_no(key, given.value)
@@ -217,11 +241,13 @@ def with_answer(
     return kept
 
 def _check_columns(key, value):
-    "Refuse a column that `dictionary.yaml` does not describe, where there is one"
-    if not (path := place('columns')).is_file(): return
-    names, found = list((read_yaml(path) or {}).get('columns') or {}), _plain(value)
+    "Refuse a column that is no feature in `dictionary.yaml`, where there is one"
+    if _is_taken_back(value) or not (path := place('columns')).is_file(): return
+    columns, found = (read_yaml(path) or {}).get('columns') or {}, _plain(value)
+    names = [c for c,said in columns.items() if (said or {}).get('role', 'feature') == 'feature']
     for name in map(str, found if isinstance(found, list) else [value]):
-        if name not in names: _refuse(key, name, f'a column of dictionary.yaml{meant(name, names)}')
+        why = ', which is described there with another role' if name in columns else meant(name, names)
+        if name not in names: _refuse(key, name, f'a column of dictionary.yaml that is a feature{why}')
 
 def _is_suspect(key): return key.startswith(f'{SUSPECTS}.')
 
@@ -263,14 +289,25 @@ def answered_line(
     if _is_suspect(key) and str(value).strip(): return settle(key, value, by)
     was = _stated(key)
     if not answer(key, value, by, because=because): return f'{key} is left open'
+    if _is_taken_back(value): return f'{key} is unanswered again: what was said is taken back'
     if key == 'provisional' and _flag(key, value):
         return 'nobody has agreed yet: the success criterion stays provisional, and readiness closed'
     named = '' if by or _stated('provisional') else _WHO_AND_WHY
     if key in ('metric', 'minimum', 'margin', 'judged_by'):
         return f'{key} is answered: a success criterion, which was {shown_value(was)} before{named}'
-    if was is None or key.split('.')[0] not in CRITERIA: return f'{key} is answered'
-    return (f'{key} is answered: part of the success criteria, which was {shown_value(was)} before; '
+    holds = _said_now(key, was)
+    if was is None or key.split('.')[0] not in CRITERIA: return f'{key} is answered{holds}'
+    return (f'{key} is answered{holds}: part of the success criteria, which was {shown_value(was)} before; '
             f'where results have been seen since people agreed, another value is a moved bar{named}')
+
+def _said_now(key, was):
+    "What a list holds now, since a single sentence is added to it; and what went with an amount"
+    now = _stated(key)
+    if key in _LISTS: return f' and holds {now} now ("[…]" replaces all of it)'
+    lost = {k: v for k,v in was.items() if k != 'value'} if isinstance(was, dict) and is_number(now) else {}
+    if not lost: return ''
+    again = ', '.join([f'value: {now}', *(f'{k}: …' for k in lost)])
+    return f', and without the {lost} of the value before; state them with {{{again}}} where they hold'
 
 _WHO_AND_WHY = '; with --by and --because the pages show who agreed to it, and why'
 
@@ -295,6 +332,7 @@ def fill_in(
 )->list: # Keys that were answered
     "Ask for each answer and write it at once; a refused one is asked for again"
     done = []
+    if not by: say(_WHO_IS_ASKED)
     for q in questions:
         for line in question_lines(q): say(line)
         try: said = _asked(q, ask, by, say)
@@ -312,6 +350,14 @@ def _answered_before(key):
     words = next((str(a.get('answer') or '') for a in old if isinstance(a, dict)), '')
     return '' if words == 'unanswered' else words
 
+def _keeps_who(key):
+    "Does the file keep who answers: of the checklist, of suspects, and of the success criteria once agreed?"
+    if key in ABOUT_ITEMS or key == 'provisional' or _is_suspect(key): return True
+    return key.split('.')[0] in CRITERIA and not _stated('provisional')
+
+_WHO_IS_ASKED = ('who answers is asked for where the file keeps it: the checklist, suspects, and the success '
+                 'criteria once they are agreed')
+
 def _asked(q, ask, by, say):
     "Ask until an answer is written, left open, or the form is ended: `written`, `open` or `q`"
     before = _answered_before(q.key)
@@ -320,7 +366,7 @@ def _asked(q, ask, by, say):
         value = ask(f'answer (Enter: later{as_before}, q: end): ').strip()
         if value in ('', 'q'): return value or 'open'
         if value == '=' and before: value = before
-        is_named = q.key in ABOUT_ITEMS or q.key == 'provisional' or _is_suspect(q.key)
+        is_named = _keeps_who(q.key)
         role = by or (ask(f'who answers (Enter: {q.who}): ').strip() or q.who) if is_named else by
         try: line = answered_line(q.key, value, role)
         except ValueError as e: say(f'  not written: {e}')

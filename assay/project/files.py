@@ -64,6 +64,11 @@ def _without_people(dictionary):
     fields = (dataclasses.replace(f, categories=()) if names(f) else f for f in dictionary.fields)
     return dataclasses.replace(dictionary, fields=tuple(fields))
 
+def _bear_a_zone(s):
+    "Do moments say their zone, such as `Z` or `+02:00`, so that they are UTC once they are read?"
+    if not pd.api.types.is_string_dtype(s): return False
+    return bool(s.dropna().astype(str).str.fullmatch(r'.*:\d\d(\.\d+)? ?(Z|UTC|GMT|[+-]\d\d:?\d\d)').all())
+
 def draft_dictionary(
     df:pd.DataFrame, # Table with plain names, without columns that hold nothing
     roles:Roles, # Under plain names
@@ -81,7 +86,9 @@ def draft_dictionary(
         role = _role_of(f, reasons.get(f.name))
         low = _low_of(f, kind, complete, original)
         source = f'{table}.{original}'
-        return dataclasses.replace(f, kind=kind, role=role, nullable=nullable, low=low, source=source)
+        unit = 'UTC' if f.role == 'time' and _bear_a_zone(df[f.name]) else f.unit
+        return dataclasses.replace(
+            f, kind=kind, role=role, unit=unit, nullable=nullable, low=low, source=source)
     inferred = infer_dictionary(df, roles.target, roles.id, roles.time, roles.sensitive)
     drafted = Dictionary(tuple(map(field, inferred.fields)))
     # a sample has not met the rare values

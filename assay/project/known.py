@@ -34,7 +34,8 @@ _MEASURED_KEYS = { # Key to stage, name of a metric, and its words
     'margin': (('feasibility', 'gain', 'a simple model is better than the rule by'),
                ('feasibility', 'detectable', 'the smallest difference that as many rows as the test has can '
                 'show, by the error on the validation rows, is')),
-    'value.rows_per_year': (('data', 'n_raw', 'rows in the table:'),),
+    'value.rows_per_year': (('data', 'rows_per_year', 'the table has, per year of its moments, in rows:'),
+                            ('data', 'n_raw', 'rows in the table, of all years:')),
     'limits.bundle_mb': (('package', 'bundle_mb', 'the packaged model has, in MB,'),)}
 _NUMBERS = _MEASURED_ITEMS | _MEASURED_KEYS
 _RATE_OF_NUMBER = 'share of outcomes above the median of the training rows,'
@@ -51,8 +52,9 @@ def read_reports(
 
 def _said_of(item, reports):
     "What checks say about an item that nobody has answered yet"
-    checks = [c for r in reports.values() for c in r.get('checks', []) if c.get('id') == item]
-    return [why for c in checks if (why := c.get('why', '')) and 'not answered' not in why]
+    checks = [(c, r) for r in reports.values() for c in r.get('checks', []) if c.get('id') == item]
+    said = [(c.get('why', ''), r.get('earlier', '')) for c,r in checks]
+    return [f'{why}{earlier}' for why,earlier in said if why and 'not answered' not in why]
 
 _OF_RULE = ('rule_', 'gain', 'detectable') # How metrics begin that were measured against today's rule
 
@@ -77,6 +79,7 @@ def _measured(problem, key, reports):
         of_number = _RATE_OF_NUMBER if problem.task == 'regression' else 'rate of the outcome'
         words = words.replace('rate of the outcome', of_number)
         older = _older_rule(problem, reports[stage]) if found and name.startswith(_OF_RULE) else ''
+        older = older or reports.get(stage, {}).get('earlier', '')
         if is_number(found.get('value')): res.append(f"{words} {found['value']:,.4g}{older}")
     return res
 
@@ -91,12 +94,20 @@ def _columns_first(root):
     return (f'the answer speaks of the columns, and dictionary.yaml lacks {n}: describe them first, with '
             '`personal` where it holds, or this is asked again')
 
+_EARLIER = ' (of an earlier run: something that it rests on has changed since; `make run` measures it again)'
+
+def _marked(reports, changed):
+    "The reports, those of an earlier run marked: where the data changed, all of them are"
+    def is_old(stage): return stage in changed or 'data' in changed
+    return {k: r | dict(earlier=_EARLIER) if is_old(k) else r for k,r in reports.items()}
+
 def known_facts(
     problem:Problem, # From `load_problem`
     root='.', # Folder of the project
+    changed=(), # Stages of which something changed since they ran
 )->dict: # Key to sentences
     "What the stages that have run know about each open question"
-    reports = read_reports(root)
+    reports = _marked(read_reports(root), changed)
     keys = {*QUESTIONS, *ITEMS, *_NUMBERS}
     res = {k: _said_of(k, reports) + _measured(problem, k, reports) for k in keys}
     res['minimum'] = [f'the metric is {problem.metric}', *res['minimum']]

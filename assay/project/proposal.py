@@ -67,7 +67,7 @@ def _scanned(f, read, data):
 
 def _best_column(f, read, agreed, dictionary, data):
     """The feature that knows most and is no suspect, or None, how much it knows, each suspect of
-    exploration with the reason, and features of which people should say when they are known"""
+    exploration with the reason, features of which people should say when they are known, and the scan"""
     rows = _scanned(f, read, data)
     after = None if read['fault'] else read['splits'].get('valid')
     evidence = leakage_evidence(rows, agreed, Resamples(rows.get(data['cluster'])), after=after)
@@ -79,7 +79,7 @@ def _best_column(f, read, agreed, dictionary, data):
     rest = skills.drop([c for c in skills.index if c in suspects or c in doubtful])
     rest = rest.sort_values(ascending=False, kind='stable')
     best = (rest.index[0], float(rest.iloc[0])) if len(rest) else (None, 0.)
-    return *best, suspects, doubtful
+    return *best, suspects, doubtful, scan
 
 # The order and the gaps of the rows are no columns, so that nobody can be asked when they are known
 _OF_ROWS = {
@@ -138,8 +138,15 @@ def _with_late_moments(f):
     told = {c: _LATE.format(time=f.names[f.time], skill=skills[c]) for c in moments if skills[c] > LEAK}
     return dataclasses.replace(f, reasons=f.reasons | told)
 
-_LATE = ('its distance from {time} tells the outcome (skill {skill:.2f} of 1): when is it known? If only '
-         'after the outcome, derive nothing from it')
+_NOT_DERIVED = 'when is it known? If only after the outcome, derive nothing from it'
+_LATE = f'its distance from {{time}} tells the outcome (skill {{skill:.2f}} of 1): {_NOT_DERIVED}'
+
+def _with_scanned_moments(plan, scan):
+    "The plan, where a moment that the scan suspects of knowing the outcome is set aside for that"
+    suspected = scan[scan.verdict.isin(['leak', 'suspect'])].set_index('column').reason
+    moments = [c for c,why in plan.f.reasons.items() if why == A_MOMENT and c in suspected]
+    told = {c: f'a suspected leak ({suspected[c]}): {_NOT_DERIVED}' for c in moments}
+    return dataclasses.replace(plan, f=dataclasses.replace(plan.f, reasons=plan.f.reasons | told))
 
 # %% ../../nbs/project/05_proposal.ipynb #6c186cab
 @dataclasses.dataclass(frozen=True)
@@ -504,7 +511,8 @@ def propose(
     data = _data_section(plan, source)
     agreed = make_problem(_stated(plan, source['name']))
     read = read_as_split(path, found, agreed, dictionary, data)
-    best, skill, suspects, doubtful = _best_column(plan.f, read, agreed, dictionary, data)
+    best, skill, suspects, doubtful, scan = _best_column(plan.f, read, agreed, dictionary, data)
+    plan = _with_scanned_moments(plan, scan)
     files = dict(problem=_stated(plan, source['name'], best), data=data)
     warnings = _doubts(doubtful) + quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
     notes = _notes(plan, path, source, found)

@@ -11,9 +11,9 @@ import dataclasses, math, re
 from pathlib import Path
 
 from ..core.artifacts import place
-from ..core.shapes import meant
+from ..core.shapes import meant, shown_value
 from ..problem.plausible import COSTS, GROUP_LIMITS, ITEMS, METRICS, QUESTIONS
-from ..problem.agreement import PARTS, Problem, gaps, is_drafted
+from ..problem.agreement import PARTS, Problem, gaps, is_answered, is_drafted
 from ..problem.bound import about_now, changed_answers, words_again
 from ..data.columns import load_dictionary
 from .known import read_reports
@@ -128,6 +128,14 @@ ABOUT_ITEMS = _REASONS | _FITNESS | _RULES | _SYSTEMS
 
 # %% ../../nbs/project/21_questions.ipynb #e04b1086
 _ROW = {
+    'title': Help(
+        'what is it called, in a few words?', OWNER,
+        'each page begins with it; the draft made it of the names of the column and of the table',
+        '$target by $unit'),
+    'question': Help(
+        'what is asked of the data, in one sentence?', OWNER,
+        'the front page asks it, and the model answers it',
+        'For which $unit should somebody act, before $target is known?'),
     'unit': Help(
         'what is one row?', OWNER,
         'the pages call a row by this name',
@@ -343,6 +351,14 @@ def _limits_of_groups(problem):
     said += f'; {{{names[0]}: {{{watched[0]}: 0.1}}}} limits one column alone'
     return f"watched: {', '.join(watched)}; {said}"
 
+def _drafted_words(problem):
+    "Title and question that a draft made of the names of the target and of the table"
+    tables = [s.get('name') for s in problem.sources if isinstance(s, dict)]
+    title = any(problem.title == f'{problem.target} of {t}'.replace('_', ' ') for t in tables)
+    starts = tuple(f'For which rows of {t} will ' for t in tables)
+    question = problem.question.startswith((*starts, f'What will {problem.target} be, for each row of '))
+    return ['title']*title + ['question']*question
+
 def _by_default(problem):
     "What holds by a default that nobody has chosen; no longer asked once people have agreed on the criterion"
     if not problem.provisional: return []
@@ -350,7 +366,7 @@ def _by_default(problem):
     currency = costs.get('currency') or value.get('currency')
     said = {'unit': problem.unit, 'persons': problem.persons}
     said |= {'costs.currency': currency, 'value.years': value.get('years')}
-    return [k for k,v in said.items() if v in (None, '')]
+    return [*_drafted_words(problem), *(k for k,v in said.items() if v in (None, ''))]
 
 def _rank(key):
     "Where a key stands among those of the agreement; one of an entry stands where its list does"
@@ -419,13 +435,26 @@ def asked_again(
     changed = changed_answers(answers, now)
     return _about_data(problem, root) | {i: words_again(answers[i], parts) for i,parts in changed.items()}
 
+def _answer_to(problem, key):
+    "What a problem says of a key, such as `minimum`, `R01` or `costs`; None where it says nothing"
+    items = problem.responsible | problem.answers
+    if key in items: return is_answered(items[key]) and items[key]['answer'] or None
+    part, _, rest = key.partition('.')
+    found = getattr(problem, part, None)
+    return found.get(rest) if rest and isinstance(found, dict) else found
+
 def chosen_questions(
     questions, # From `open_questions`
     key:str=None, # A key, or the part before its dot, such as `decision`; all by default
+    problem:Problem=None, # Whose answer an error names, where the key is answered already
 )->list: # `Question`s; raises `ValueError` where none has this key
     "The open questions that a key names"
     if key is None: return list(questions)
     if found := [q for q in questions if q.key == key or q.key.startswith(f'{key}.')]: return found
+    said = _answer_to(problem, key) if problem else None
+    if said not in (None, '', [], {}):
+        raise ValueError(f'{key!r} is answered: {shown_value(said)}; expected one that is open: with the new '
+                         f'answer behind it, `assay answer {key} …` changes it')
     raise ValueError(f'{key!r} is not open{meant(key, [q.key for q in questions])}')
 
 # %% ../../nbs/project/21_questions.ipynb #fbea1c92

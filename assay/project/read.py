@@ -23,7 +23,7 @@ from ..data.parquet import parquet_facts, sample_parquet
 from ..data.read_notes import code_notes, format_notes, point_notes, words_notes
 from ..data.sources import csv_file, kind_of_file, load_source
 from ..data.ways import COMMA, NUMBERS
-from ..data.written import FEW_LEVELS, MOST, guess_format, guess_period, way_of
+from ..data.written import FEW_LEVELS, MOST, guess_format, guess_period, units_note, way_of
 from ..explore.browse import names_somebody
 from ..responsible.privacy import find_personal
 
@@ -61,7 +61,8 @@ def _measured_notes(df, taken):
     found = {c: t for c,t in texts.items() if c not in taken and len(t) and _looks_measured(c, t)}
     advice = ('are read as no number and as no moment: where they are amounts or dates, write them as '
               '1234.56 or 2024-01-31 at the source')
-    return [f'{c!r} holds texts such as {t.iloc[0][:24]!r}, which {advice}' for c,t in found.items()]
+    def said(c, t): return f'{c!r} holds texts such as {t.iloc[0][:24]!r}, which {advice}'
+    return [units_note(c, t) or said(c, t) for c,t in found.items()]
 
 # %% ../../nbs/project/00_read.ipynb #af8c4b22
 def _keys_with_gaps(df):

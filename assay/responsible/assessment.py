@@ -192,7 +192,7 @@ def _reviewed(answers, assessed):
     still_open, refuted = _ids(answers, 'unanswered'), _ids(answers, 'fail')
     if refuted: return 'fail', f'contradicted by what was found in the data: {listed(refuted)}'
     if still_open: return 'unanswered', f'open questions: {listed(still_open)}'
-    return 'pass', (f'{len(answers)} questions answered, by name and date, '
+    return 'pass', (f'{len(answers)} questions answered, with role and date, '
                     f'on data and agreement {assessed[:16]}')
 
 def _lacking(entries, name, *wanted):

@@ -30,8 +30,29 @@ _SOFTER = str.maketrans('_/[]\n', '  () ') # Signs of links and markup to harmle
 
 def _is_number(x): return isinstance(x, int | float) and not isinstance(x, bool) and -1e300 < x < 1e300
 
+_SHOWN = 80 # Characters of a value, at most
+
+def _parts_apart(was, now):
+    "The parts of two long texts that differ, where both are lists of parts; the texts themselves otherwise"
+    are_texts = isinstance(was, str) and isinstance(now, str)
+    if not are_texts or max(len(was), len(now)) <= _SHOWN: return was, now
+    return _from_first_difference(_parts_beside(was, now), _parts_beside(now, was))
+
+def _parts_beside(text, other):
+    "The parts of a text that another one lacks"
+    there = other.split('; ')
+    return '; '.join(part for part in text.split('; ') if part not in there)
+
+def _from_first_difference(was, now):
+    "Two texts from a little before the first sign that differs"
+    same = next((k for k,(a, b) in enumerate(zip(was, now)) if a != b), min(len(was), len(now)))
+    if same < _SHOWN//2: return was, now
+    start = was.rfind(' ', 0, same-_SHOWN//4)+1
+    return was[start:], now[start:]
+
 def _step(was, now):
     "One value that differs, with the difference of numbers"
+    was, now = _parts_apart(was, now)
     by = f' ({now-was:+.4g})' if _is_number(was) and _is_number(now) else ''
     return f'{plain(was)} → {plain(now)}{by}'
 
@@ -79,6 +100,8 @@ def _said(m, n):
 
 def _both(was, now):
     "Two metrics, with as few digits as tell them apart"
+    texts = _parts_apart(was['value'], now['value'])
+    was, now = (m | dict(value=text) for m,text in zip((was, now), texts))
     pairs = ((_said(was, n), _said(now, n)) for n in (3, 6, 10, 17))
     return next((p for p in pairs if p[0] != p[1]), (_said(was, 3), _said(now, 3)))
 
