@@ -72,7 +72,7 @@ def worth_panel(
     measured:dict, # Stage to its `metrics.json`, of the stages that ran
 )->Panel: # Without bars where no costs are stated
     "What the model is worth in a year, as it was forecast and as the test shows it"
-    from assay.evaluation.decisions import net_of_year
+    from assay.problem.year import net_of_year
     saved = _metric(measured, 'evaluation', 'saving_per_1000')
     tested = {k: net_of_year(saved.get(k), problem.value or {}) for k in ('value', 'low', 'high')}
     forecast = _metric(measured, 'feasibility', 'value_per_year')

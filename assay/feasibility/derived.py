@@ -11,7 +11,8 @@ import dataclasses
 import numpy as np, pandas as pd
 
 from ..explore.clues import later_share
-from ..explore.leakage import OF_NUMBER, TOO_GOOD
+from ..explore.leakage import OF_NUMBER
+from ..explore.skill import LEAK
 from .case import (
     FAMILIES, Case, case_blocks, fit_score, measure_gain, measure_skill, point_score)
 from ..models.derived import as_moments, has_words, moment_parts, word_counts
@@ -107,7 +108,8 @@ def _is_too_good(tried, part):
     if part.what != 'words': return False
     alone = with_derived(dataclasses.replace(tried, fields=[]), [part])
     skill = measure_skill(alone, _best_score(alone))['value'] or 0
-    return skill >= (OF_NUMBER if tried.problem.task == 'regression' else 2*TOO_GOOD-1)
+    # many words together honestly tell more than one column does
+    return skill >= (OF_NUMBER if tried.problem.task == 'regression' else LEAK)
 
 def find_lifted(
     case:Case, # What is assessed
