@@ -363,18 +363,9 @@ def _are_whole(s):
     )
 
 # %% ../../nbs/data/00_delimited.ipynb #d16c4748
-def _read(reader, text, numbers):
-    "The table, and sentences about what was taken otherwise than it looks"
-    with reader.file.bytes() as f, _long_fields():
-        longer = _longer_rows(f, reader.found, reader.file.name, reader.names)
-    notes = [
-        'every row ends in a delimiter that the header lacks; the empty field behind it was left out'
-    ] * longer
-    more = dict(low_memory=False, dtype=dict.fromkeys(text, 'str')) | (
-        dict(usecols=range(len(reader.found['header']))) if longer else {}
-    )
-    df = reader.read(**more)
-    whole = [c for c in df if c not in {*text, *numbers} and _are_whole(df[c])]
+def _codes_of(reader, df, said, more):
+    "Columns of codes: those that begin with a zero, those such as 12e3, and those with too many digits"
+    whole = [c for c in df if c not in said and _are_whole(df[c])]
     codes = reader.codes(whole, _CODE, **more) if whole else []
     like_others = any(_holds_names(df[c]) for c in df)
     def may_name(c): return df[c].dtype.kind == 'f' and (like_others or _OF_NAMES.search(str(c)))
@@ -383,22 +374,33 @@ def _read(reader, text, numbers):
     loose = [c for c in whole if c not in [*codes, *named] and _loses_digits(df[c])]
     long = [c for c in df if _holds_long(df[c])]
     if loose: long += reader.codes(loose, _LONG, **more)
-    if codes:
-        notes.append(
-            f"{codes} hold numbers that begin with a zero, so they are codes and stay text; list amounts "
-            "under 'numbers' of the source"
-        )
-    if long: notes.append(
-            f'{long} hold whole numbers of 20 digits and more, or of 16 and more beside gaps, so they are '
-            'codes and stay text'
-        )
-    if named: notes.append(
-            f'{named} hold texts such as 12e3, so they are codes and stay text; list amounts under '
-            "'numbers' of the source"
-        )
-    if not codes and not named and not long: return df, notes
-    texts = dict.fromkeys([*text, *codes, *named, *long], 'str')
-    return reader.read(**more | dict(dtype=texts)), notes
+    return codes, named, long
+
+_STAY = 'so they are codes and stay text'
+_AS_AMOUNTS = "list amounts under 'numbers' of the source"
+
+def _said_of_codes(codes, named, long):
+    "A sentence about each kind of codes that were found"
+    said = [
+        (codes, f'hold numbers that begin with a zero, {_STAY}; {_AS_AMOUNTS}'),
+        (long, f'hold whole numbers of 20 digits and more, or of 16 and more beside gaps, {_STAY}'),
+        (named, f'hold texts such as 12e3, {_STAY}; {_AS_AMOUNTS}')]
+    return [f'{columns} {words}' for columns,words in said if columns]
+
+def _read(reader, text, numbers):
+    "The table, and sentences about what was taken otherwise than it looks"
+    with reader.file.bytes() as f, _long_fields():
+        longer = _longer_rows(f, reader.found, reader.file.name, reader.names)
+    notes = [
+        'every row ends in a delimiter that the header lacks; the empty field behind it was left out'
+    ] * longer
+    more = dict(low_memory=False, dtype=dict.fromkeys(text, 'str'))
+    if longer: more |= dict(usecols=range(len(reader.found['header'])))
+    df = reader.read(**more)
+    found = _codes_of(reader, df, {*text, *numbers}, more)
+    if not any(found): return df, notes
+    texts = dict.fromkeys(itertools.chain(text, *found), 'str')
+    return reader.read(**more | dict(dtype=texts)), notes+_said_of_codes(*found)
 
 def _longest_row(file, found):
     "The error about the first row that is longer than the header; None where there is none"

@@ -23,7 +23,7 @@ from ..problem.bound import about_hash
 from ..problem.criteria import CRITERIA
 from ..data.columns import load_dictionary
 from .own import notebook_text
-from .questions import ABOUT_ITEMS, GROUPS, Question
+from .question_words import ABOUT_ITEMS, GROUPS, Question
 from .suspects import SUSPECTS, settle
 from .rewritten import change_file, only_changed, plain_data, styled, written_by, yaml_for
 

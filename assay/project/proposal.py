@@ -20,7 +20,7 @@ from ..data.intake import fetch_table, get_adapter, prepare_table, table_outcome
 from ..data.checks import data_checks
 from ..data.classes import class_table, count_classes
 from ..data.prepared import RowCounts, Snapshot, Splits
-from ..explore.clues import GAPS, ORDER
+from ..explore.asked import asked_row, doubts
 from ..explore.leakage import asked_columns, leakage_evidence, leaking_features, scan_columns
 from ..explore.skill import LEAK, column_skills
 from ..problem.agreement import make_problem
@@ -80,31 +80,6 @@ def _best_column(f, read, agreed, dictionary, data):
     rest = rest.sort_values(ascending=False, kind='stable')
     best = (rest.index[0], float(rest.iloc[0])) if len(rest) else (None, 0.)
     return *best, suspects, doubtful, scan
-
-# The order and the gaps of the rows are no columns, so that nobody can be asked when they are known
-_OF_ROWS = {
-    ORDER: 'ROWS THAT STAND TOGETHER HAVE THE SAME OUTCOME. If they were only sorted by it, nothing is '
-           'wrong, since no model reads the order; if they belong together or follow each other in time, say '
-           'by which column (--group, --time), since otherwise a model is judged on neighbours of the rows '
-           'that it learnt from',
-    GAPS: 'THE NUMBER OF GAPS IN A ROW TELLS ITS OUTCOME. If gaps are filled, or left, after the outcome is '
-          'known, leave those columns out (--exclude)'}
-
-def _doubt(name, why):
-    "What people should say before they trust a score"
-    if name in _OF_ROWS: return _OF_ROWS[name]
-    return (f'TOO GOOD? {name!r} is a suspect ({why}): say when it is known, or exclude it, with '
-            f'`assay answer suspects.{name}`; until then it does not stand in for what is done today')
-
-def _doubts(doubtful):
-    "What people should say before they trust a score: of the rows, and of suspected columns"
-    return [_doubt(name, why) for name,why in doubtful.items()]
-
-def _asked_row(doubtful):
-    "Columns of which people should say when they are known"
-    why = 'say when each is known (`assay answer suspects`); until then none stands in for what is done today'
-    names = [c for c in doubtful if c not in _OF_ROWS]
-    return [dict(what='suspects', decision=', '.join(names), why=why)] if names else []
 
 def _with_suspects(dictionary, suspects, doubtful):
     "The dictionary, which says beside each suspect why it is one, and why people are asked about a column"
@@ -472,7 +447,7 @@ def _decided(plan, best, skill, suspects, fewest):
     "What was decided, which columns are set aside, and how many trials there are, under the names of `Draft`"
     aside = _aside(plan.f)
     suspects, doubtful = suspects
-    decisions = _suspicion(suspects) + _asked_row(doubtful) + _decisions(plan, best, skill, aside, fewest)
+    decisions = _suspicion(suspects) + asked_row(doubtful) + _decisions(plan, best, skill, aside, fewest)
     return dict(
         decisions=decisions, aside=aside, params=choose_trials(len(plan.f.features)) | choose_labels(fewest)
     )
@@ -514,7 +489,7 @@ def propose(
     best, skill, suspects, doubtful, scan = _best_column(plan.f, read, agreed, dictionary, data)
     plan = _with_scanned_moments(plan, scan)
     files = dict(problem=_stated(plan, source['name'], best), data=data)
-    warnings = _doubts(doubtful) + quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
+    warnings = doubts(doubtful) + quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
     notes = _notes(plan, path, source, found)
     walls = foresee(path, read, agreed, dictionary, data)
     return Draft(
