@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from assay import OwnTable
 from assay.data.infer import infer_dictionary
 from assay.feasibility.case import StudySettings
 from assay.feasibility.study import StudyContext, assess, decide
 from assay.feasibility.verdict import VERDICTS
 from assay.problem.agreement import make_problem
+from assay.project.proposal import draft
 
 N, CUT = 150, 100  # rows, and those of training
 METRIC = dict(binary="roc_auc", multiclass="balanced_accuracy", regression="mae")
@@ -492,3 +494,31 @@ def test_all_evidence_of_odd_tables():
     with pytest.raises(ValueError, match="'x1' of production holds numbers that are infinite"):
         lost = StudyContext(production=odd.assign(x1=np.inf))
         assess(d[:CUT], d[CUT:], agreed(), fields, StudySettings(20), lost)
+
+
+ARGUMENTS = ["self", "df", "cls", "func", "columns", "data", "name", "key", "by", "axis", "values"]
+
+
+@pytest.fixture
+def called_like_arguments():
+    "A table whose columns are called as arguments of functions are; `self` stands for self-employed"
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({c: rng.normal(size=600).round(3) for c in ARGUMENTS})
+    known = (df.self + df.key + rng.normal(size=600) > 0).astype(int)
+    return df.assign(visits=known)
+
+
+@pytest.mark.parametrize("target", ["visits", "self"])
+def test_a_column_may_be_called_as_an_argument_is(called_like_arguments, target, tmp_path):
+    "pandas cannot `assign` a column called `self`: such a table ended in a TypeError"
+    own = OwnTable(called_like_arguments, target, n_boot=20)
+    for shown in (own.explore(), own.feasibility(), own.evaluate()):
+        assert len(shown.table()) and "<table" in shown._repr_html_()
+    called_like_arguments.to_csv(tmp_path / "visits.csv", index=False)
+    drafted = draft(tmp_path / "visits.csv", target, root=tmp_path)
+    assert drafted.problem["target"] == target
+
+
+def test_control_pandas_cannot_assign_it(called_like_arguments):
+    with pytest.raises(TypeError, match="self"):
+        called_like_arguments.assign(**{"self": 0})

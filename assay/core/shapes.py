@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LONGEST_SHOWN', 'Text', 'Number', 'Positive', 'Flag', 'Mapping', 'Entries', 'STRICT', 'FORMS', 'count_of',
-           'shown_value', 'meant', 'listed', 'check_kind', 'check_columns', 'Expected', 'key', 'words', 'Shape',
-           'Entry', 'Holds', 'Fault', 'read_error', 'key_faults', 'shape_faults']
+           'with_columns', 'shown_value', 'meant', 'listed', 'check_kind', 'check_columns', 'Expected', 'key', 'words',
+           'Shape', 'Entry', 'Holds', 'Fault', 'read_error', 'key_faults', 'shape_faults']
 
 # %% ../../nbs/core/00_shapes.ipynb #32de64b5
 import dataclasses, difflib
@@ -23,6 +23,15 @@ def count_of(
 )->str: # Such as `1 column` or `2 columns`
     "A number and its noun"
     return f'{n:{form}} {noun if n == 1 else many or noun + "s"}'
+
+def with_columns(
+    df, # A table of pandas
+    columns:dict, # Name to the values of a column
+): # A copy of the table with these columns, new or in place of older ones
+    "As `df.assign(**columns)`, also where a column is called `self`"
+    res = df.copy(deep=False)
+    for name,values in columns.items(): res[name] = values
+    return res
 
 LONGEST_SHOWN = 200 # Signs of a value in a sentence
 

@@ -20,7 +20,7 @@ from ..core.artifacts import write_json, write_table, write_text
 from ..core.derived import WHERE, derived_columns
 from ..core.functions import find_function
 from ..core.places import place
-from ..core.shapes import shown_value
+from ..core.shapes import with_columns, shown_value
 from ..core.source_keys import source_faults
 from .columns import Dictionary
 from ..problem.agreement import Problem
@@ -77,7 +77,7 @@ def take(
     if lost := [n for n in recode if n not in res]:
         raise ValueError(
             f"recode names the columns {lost[:10]}, which are not kept; expected some of {list(res)[:30]}")
-    return res.assign(**{n: _recoded(res[n], pairs) for n,pairs in recode.items()})
+    return with_columns(res, {n: _recoded(res[n], pairs) for n,pairs in recode.items()})
 
 # %% ../../nbs/data/15_intake.ipynb #f4626ac8
 def _checked(specs):
@@ -168,7 +168,7 @@ def number_rows(
     id:str, # Column that names a row
 )->pd.DataFrame: # With that column
     "Name each row by its number where the table has no column of names"
-    return df if id in df else df.assign(**{id: [f'r{i:08d}' for i in df.index]})
+    return df if id in df else with_columns(df, {id: [f'r{i:08d}' for i in df.index]})
 
 # %% ../../nbs/data/15_intake.ipynb #aaec2609
 def prepare_table(
@@ -181,14 +181,14 @@ def prepare_table(
     "From the raw table to examples; rows without a column of names get their number"
     id, target = problem.id, problem.target
     df = number_rows(_only(tables), id).reset_index(drop=True)
-    if dictionary[id].kind == 'text': df = df.assign(**{id: df[id].astype('str')})
+    if dictionary[id].kind == 'text': df = with_columns(df, {id: df[id].astype('str')})
     if not labelled: return df.drop(columns=target, errors='ignore')
     if target not in df:
         raise ValueError(
             f"the table lacks the target {target!r}, which problem.yaml names; it has {list(df)[:30]}")
     df = df[df[target].notna()]
     encoded = encode_target(df[target], problem, dictionary[target])
-    return df.assign(**{target: encoded}).reset_index(drop=True)
+    return with_columns(df, {target: encoded}).reset_index(drop=True)
 
 def table_outcomes(
     tables:dict, # One table

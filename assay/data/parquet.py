@@ -13,6 +13,7 @@ import numpy as np, pandas as pd
 
 from ..core.packed import FREE_TABLE, check_groups, check_unpacked, group_sizes, stored_size
 from .locate import agreed_hash, hash_url, locate, undamaged
+from ..core.shapes import with_columns
 
 # %% ../../nbs/data/06_parquet.ipynb #5d6d8d59
 def _unlike(a, b):
@@ -221,7 +222,7 @@ def part_of_parquet(
             at += batch.num_rows
     if not parts: return files[0].schema_arrow.empty_table().to_pandas()
     res = pa.Table.from_batches(parts).to_pandas().set_axis(np.concatenate(places), axis=0)
-    return res.assign(**{classes.weight: np.concatenate(weights)}) if classes else res
+    return with_columns(res, {classes.weight: np.concatenate(weights)}) if classes else res
 
 def load_parquet(spec):
     import pyarrow.parquet as pq
@@ -250,7 +251,7 @@ def _refuse_taken(spec, names):
 def _all_alike(table, spec):
     "A table that was read as a whole: each row counts once"
     _refuse_taken(spec, list(table))
-    return table.assign(**{spec['sample_weight']: 1.}) if spec.get('sample_weight') else table
+    return with_columns(table, {spec['sample_weight']: 1.}) if spec.get('sample_weight') else table
 
 def _rates_of(spec, has):
     "The rate of each class, where the source names a column of classes; else None"

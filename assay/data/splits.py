@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import numpy as np, pandas as pd
 
-from ..core.shapes import check_columns, check_kind, count_of
+from ..core.shapes import with_columns, check_columns, check_kind, count_of
 from .dictionary import MISSING
 from .near_duplicates import ALIKE, alike_key, twins_offence
 
@@ -171,7 +171,7 @@ def _split_alike(df, shares, rule):
         raise ValueError(
             f"rows that are alike are to stay together (group: {ALIKE!r}), and no column is a "
             "feature; expected at least one in dictionary.yaml")
-    named = df.assign(**{ALIKE: alike_key(df, rule.features)})
+    named = with_columns(df, {ALIKE: alike_key(df, rule.features)})
     parts = split_by_hash(named, ALIKE, shares, rule.seed)
     return {k: v.drop(columns=ALIKE) for k,v in parts.items()}
 

@@ -18,6 +18,7 @@ from .sources import kind_of_file, load_source
 from .written import read_formats
 from ..problem.agreement import Problem
 from ..problem.outcome_words import class_reader
+from ..core.shapes import with_columns
 
 # %% ../../nbs/data/16_to_score.ipynb #33bd3128
 def _names_in(df, names, needed, table):
@@ -124,7 +125,7 @@ def typed_texts(
     "Numbers and flags of a CSV file, row by row: one word among them makes a whole column text"
     found = {f.name: _TYPED[f.kind](df[f.name]) for f in fields
              if f.kind in _TYPED and f.name in df and f.name not in known}
-    return df.assign(**found)
+    return with_columns(df, found)
 
 def typed_tables(
     tables:dict, # Tables by name, under the names of the dictionary
@@ -155,8 +156,8 @@ def read_for_scoring(
         return _with_formats(df, source)
     options, flags = _csv_options(source, fields), _both_names(source, fields, ('boolean',))
     df = _with_formats(load_source(dict(name='table', kind='csv', url=path) | options)[0], source)
-    return df.assign(**{c: _numbers(df[c]) for c in options['numbers'] if c in df},
-                     **{c: _flags(df[c]) for c in flags if c in df})
+    numbers = {c: _numbers(df[c]) for c in options['numbers'] if c in df}
+    return with_columns(df, numbers | {c: _flags(df[c]) for c in flags if c in df})
 
 def _as_coded(y, positive, pairs):
     "The words of two classes as 0 and 1; a word that is neither stays"
@@ -180,9 +181,9 @@ def as_described(
     df = take(df, dict(columns=called | others, recode=recode))
     if features: df = with_derived(df, {}, dictionary, features)
     if problem.id in df and dictionary[problem.id].kind == 'text':
-        df = df.assign(**{problem.id: df[problem.id].astype('str')})
+        df = with_columns(df, {problem.id: df[problem.id].astype('str')})
     if target not in df or problem.task != 'binary' or dictionary[target].kind != 'integer': return df
-    return df.assign(**{target: _as_coded(df[target], problem.positive, recode.get(target, []))})
+    return with_columns(df, {target: _as_coded(df[target], problem.positive, recode.get(target, []))})
 
 def read_described(
     path, # As for `read_for_scoring`
@@ -235,7 +236,7 @@ def with_derived(
     fields = without_derived(dictionary, features).fields
     rows = _obeying(_given_rows(df, source, fields), fields)
     found = add_derived(rows, dictionary, features)[lacking]
-    return df.assign(**{n: found[n].reindex(range(len(df))).to_numpy() for n in lacking})
+    return with_columns(df, {n: found[n].reindex(range(len(df))).to_numpy() for n in lacking})
 
 def read_with_derived(
     path, # As for `read_for_scoring`

@@ -14,6 +14,7 @@ import pandas as pd
 from .ways import (
     COMMA, EPOCH, ISO, MOMENTS, NUMBERS, PERIODS, POINTLESS, QUARTER, SERIAL, SPAN, UNITS, WEEK, _bears,
     _in_range, _MEASURED_IN, _moments, _number, _UNIT, parted_way)
+from ..core.shapes import with_columns
 
 # %% ../../nbs/data/04_written.ipynb #a26c9f3b
 def way_of(
@@ -258,7 +259,7 @@ def read_formats(
     if lost := [c for c in formats if c not in df]:
         there = list(map(str, df))[:30]
         raise ValueError(f"'formats' of source {name!r} names {lost}, which the table lacks; it has {there}")
-    return df.assign(**{c: read_format(df[c], way) for c,way in formats.items()})
+    return with_columns(df, {c: read_format(df[c], way) for c,way in formats.items()})
 
 def digits_of(
     s:pd.Series, # A column of numbers
@@ -306,4 +307,4 @@ def read_separated(
         if not is_read: return s
         whole = read.notna().all() and (read % 1 == 0).all() and read.abs().max() < 2**53
         return read.astype('int64') if whole else read
-    return df.assign(**{c: as_number(df[c]) for c in df if c not in text})
+    return with_columns(df, {c: as_number(df[c]) for c in df if c not in text})

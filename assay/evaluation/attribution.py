@@ -14,6 +14,7 @@ from ..core.figures import literal_text
 from .importance import Subject
 from ..models.features import MISSING, sample_rows
 from ..stats.values import kind_of
+from ..core.shapes import with_columns
 
 # %% ../../nbs/evaluation/17_attribution.ipynb #59452c07
 _EXACT = 8 # Columns up to which every set of them is tried
@@ -153,7 +154,7 @@ def _turned(subject, cases, column, before):
     if not values: return pd.DataFrame()
     many = cases.iloc[np.tile(np.arange(n), len(values))].reset_index(drop=True)
     given = pd.Series(np.repeat(np.array(values, dtype=object), n)).astype(x.dtype)
-    after = subject.model(many.assign(**{column: given}))
+    after = subject.model(with_columns(many, {column: given}))
     turned = np.flatnonzero(subject.decide(after) != np.tile(subject.decide(before), len(values)))
     old, case = many[column], turned % n
     rows = dict(case=case, column=column, old=old.iloc[turned].tolist(), new=given.iloc[turned].tolist())

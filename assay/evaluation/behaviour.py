@@ -15,6 +15,7 @@ from .importance import Subject
 from ..models.features import MISSING
 from ..stats.intervals import gain, paired_difference, wilson
 from ..stats.values import kind_of
+from ..core.shapes import with_columns
 
 # %% ../../nbs/evaluation/18_behaviour.ipynb #0ce96fc1
 def _values_of(b, x, ends):
@@ -27,7 +28,7 @@ def _values_of(b, x, ends):
 def _given(X, values):
     "Rows in which some columns have one value"
     def column(c, v): return pd.Series(v, index=X.index).astype(X[c].dtype)
-    return X.assign(**{c: column(c, v) for c,v in values.items()})
+    return with_columns(X, {c: column(c, v) for c,v in values.items()})
 
 def _moved(x, by):
     "A number with something added, or a category set to another one"
@@ -38,8 +39,8 @@ def _trials(b, X, ends, rng):
     "Changed rows, one table per change that the test tries"
     c, kind = b.get('column'), b['test']
     if kind == 'minimum': return [_given(X, b['given'])]
-    if kind == 'direction': return [X.assign(**{c: _moved(X[c], b['change'])})]
-    if kind == 'perturbation': return [X.assign(**{c: _moved(X[c], rng.normal(0, b['noise'], len(X)))})]
+    if kind == 'direction': return [with_columns(X, {c: _moved(X[c], b['change'])})]
+    if kind == 'perturbation': return [with_columns(X, {c: _moved(X[c], rng.normal(0, b['noise'], len(X)))})]
     return [_given(X, {c: v}) for v in _values_of(b, X[c], ends)]
 
 # %% ../../nbs/evaluation/18_behaviour.ipynb #30047e4a

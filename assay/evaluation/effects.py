@@ -12,6 +12,7 @@ from ..core.figures import literal_text
 from .importance import Subject
 from ..stats.intervals import count_groups, ends_of, replicate
 from ..stats.values import kind_of
+from ..core.shapes import with_columns
 
 # %% ../../nbs/evaluation/06_effects.ipynb #12292266
 def grid_values(
@@ -32,7 +33,7 @@ def _tried(subject, column, values):
     X, n = subject.X, len(subject.X)
     many = X.iloc[np.tile(np.arange(n), len(values))].reset_index(drop=True)
     given = pd.Series(np.repeat(np.array(values, dtype=object), n)).astype(X[column].dtype)
-    return subject.number(many.assign(**{column: given})).reshape(len(values), n).T
+    return subject.number(with_columns(many, {column: given})).reshape(len(values), n).T
 
 def _means(numbers, scored):
     "The weighted mean of each column, with its interval, resampled by what belongs together"
@@ -95,7 +96,7 @@ def accumulated_effects(
 def _at_edge(subject, column, values):
     "The explained number of each row with another value in one column"
     X = subject.X
-    return subject.number(X.assign(**{column: values.astype(X[column].dtype)}))
+    return subject.number(with_columns(X, {column: values.astype(X[column].dtype)}))
 
 def _added(moved, of, n_edges):
     "Function of row weights: the mean changes added up, less their mean"

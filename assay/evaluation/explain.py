@@ -26,6 +26,7 @@ from ..explore.browse import HIDDEN
 from ..models.estimators import fit_final, predict_score, target_of
 from ..models.features import MISSING, feature_frame
 from ..stats.values import kind_of
+from ..core.shapes import with_columns
 
 # %% ../../nbs/evaluation/19_explain.ipynb #bdaf5a31
 ADDS_LOG_ODDS = ('linear', 'boosting') # Candidates that add up their parts as log-odds, of two classes
@@ -116,7 +117,7 @@ class Shown:
         "Hide the values of columns that may not stand on a page"
         def hidden(columns): return not set(str(columns).split(', ')) <= set(self.visible)
         is_hidden = table.column.map(hidden).astype(bool)
-        return table.assign(**{c: table[c].astype(object).mask(is_hidden, HIDDEN) for c in names})
+        return with_columns(table, {c: table[c].astype(object).mask(is_hidden, HIDDEN) for c in names})
 
 # %% ../../nbs/evaluation/19_explain.ipynb #cb8af609
 _TOP = 6 # Contributions of a case that the table shows

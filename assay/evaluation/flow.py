@@ -19,6 +19,7 @@ from ..models.features import feature_frame
 from ..models.practice import rule_params
 from ..stats.metrics import log_losses
 from ..stats.scored import Comparison, Scored
+from ..core.shapes import with_columns
 
 # %% ../../nbs/evaluation/02_flow.ipynb #2f08dfc7
 def baseline_specs(
@@ -89,7 +90,7 @@ def with_scores(
     "Scores beside the columns that identify each case"
     parts = {}
     for name, s in scores.items(): parts |= _columns(name, s)
-    return df[columns].reset_index(drop=True).assign(**parts)
+    return with_columns(df[columns].reset_index(drop=True), parts)
 
 def scores_in(
     df:pd.DataFrame, # What `with_scores` made

@@ -20,6 +20,7 @@ from ..models.features import sample_rows
 from ..stats.intervals import count_groups, ends_of, replicate
 from ..stats.metrics import metric_sign, weighted_metric
 from ..stats.scored import Scored
+from ..core.shapes import with_columns
 
 # %% ../../nbs/evaluation/03_importance.ipynb #b7bd4920
 _NEAREST = 1e-9 # Distance of a probability from 0 and 1 that is kept for its logarithm
@@ -123,7 +124,7 @@ class Shuffling:
 def _shuffled(X, columns, rng):
     "The inputs with some columns shuffled together"
     order = rng.permutation(len(X))
-    return X.assign(**{c: X[c].to_numpy()[order] for c in columns})
+    return with_columns(X, {c: X[c].to_numpy()[order] for c in columns})
 
 # %% ../../nbs/evaluation/03_importance.ipynb #0ff2b3ca
 _TO_SCREEN = 300 # Rows on which we look for the groups that move the scores

@@ -22,6 +22,7 @@ from ..responsible.group_limits import (
 from ..responsible.groups import as_groups, crossed, fairlearn_difference, group_table, measurable
 from ..stats.metrics import METRICS
 from ..stats.scored import Scored
+from ..core.shapes import with_columns
 
 # %% ../../nbs/evaluation/10_measured_groups.ipynb #b85f4e67
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +126,7 @@ class MeasuredGroups(Result):
         theirs = widest(self.pairs_today)
         said = [_pair_said(r, r.difference, r.low, r.high) for r in theirs.itertuples()]
         keys = ['column', 'metric']
-        return found.merge(theirs[keys].assign(**{TODAY: said}), how='left', on=keys)
+        return found.merge(with_columns(theirs[keys], {TODAY: said}), how='left', on=keys)
 
     def worst_crossed(self)->pd.DataFrame: # As `worst_groups` gives it, with today's figure
         "Groups of two columns at once, the worst first"
@@ -161,7 +162,7 @@ class MeasuredGroups(Result):
         theirs = judge_limits(self.pairs_today, self.declared.limits, self.declared.columns)
         def words(r): return f'{_pair_said(r, r.value, r.low, r.high)}; {r.status}'.strip('; ')
         said = [words(r) for r in theirs.itertuples()]
-        return self.limits.assign(**{TODAY: said})
+        return with_columns(self.limits, {TODAY: said})
 
     @functools.cached_property
     def faults(self)->list: # Sentences

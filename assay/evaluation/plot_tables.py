@@ -11,6 +11,7 @@ import numpy as np, pandas as pd
 from ..core.numbers import large_enough
 from ..stats.metrics import score_bins, sort_scores
 from ..stats.scored import Scored
+from ..core.shapes import with_columns
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #27cdc8a1
 MOST_POINTS = 50 # Points of a curve
@@ -80,7 +81,7 @@ def calibration_points(
     rows = pd.DataFrame(dict(bin=score_bins(s, 10, scored.weight), mean_score=s, observed=y))
     binned = rows.groupby('bin')
     bins = binned.mean().assign(n=binned.size())
-    if scored.weight is not None: bins = bins.assign(**_weighted_means(rows, scored.weight))
+    if scored.weight is not None: bins = with_columns(bins, _weighted_means(rows, scored.weight))
     return large_enough(bins, least)[['mean_score', 'observed']]
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #6d42e025

@@ -14,6 +14,7 @@ from ..core.rendering import Result
 from .flow import row_losses, with_scores
 from .scores import error_table
 from ..stats.scored import Scored
+from ..core.shapes import with_columns
 
 # %% ../../nbs/evaluation/11_segments.ipynb #b899b9fc
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -49,5 +50,5 @@ class Segments(Result):
         names = list(self.scored.classes) if self.scored.task == 'multiclass' else []
         df = df.rename(columns={f'score_{i}': f'score of {c}' for i,c in enumerate(names)})
         y = np.array(names, object)[self.scored.y] if names else self.scored.y
-        if target in self.visible: df = df.assign(**{target: y})
+        if target in self.visible: df = with_columns(df, {target: y})
         return df.nlargest(most, 'loss').reset_index(drop=True)

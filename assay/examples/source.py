@@ -17,6 +17,7 @@ from ..data.joins import join
 from ..data.sources import load_source
 from .features import add_groups, add_network, add_plane, add_times, add_weather, make_reference
 from ..problem.agreement import Problem
+from ..core.shapes import with_columns
 
 # %% ../../nbs/examples/01_source.ipynb #46e00814
 TABLES = dict(
@@ -78,7 +79,7 @@ def prepare(
     df = add_plane(add_weather(df, tables['weather'])[0], tables['planes'])[0]
     if labelled:
         df = df[outcomes(df) == 'arrived']
-        df = df.assign(**{problem.target: (df['arr_delay'] > LATE_AFTER).astype(int)})
+        df = with_columns(df, {problem.target: (df['arr_delay'] > LATE_AFTER).astype(int)})
     else:
         dictionary = dictionary.select('id', 'time', 'context', 'feature', 'group')
     df = conform(df, dictionary)

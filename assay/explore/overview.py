@@ -33,6 +33,7 @@ from ..problem.requirements import data_gaps, requirements_table
 from ..problem.weighting import weight_checks
 from ..stats.intervals import Resamples
 from ..stats.values import as_label, counted_class
+from ..core.shapes import with_columns
 
 # %% ../../nbs/explore/15_overview.ipynb #4b710eee
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -120,7 +121,7 @@ class LeakScan:
 def _as_written(rows):
     "Rows in which a number of 32 bits has the digits that people wrote: 38.3, and not 38.299999"
     short = rows.select_dtypes('float32').columns
-    return rows.assign(**{c: rows[c].astype(str).astype(float) for c in short})
+    return with_columns(rows, {c: rows[c].astype(str).astype(float) for c in short})
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Exploration:

@@ -9,7 +9,7 @@ __all__ = ['summarise', 'merge', 'summarise_parquet', 'profile']
 import numpy as np
 import pandas as pd
 
-from ..core.shapes import check_kind
+from ..core.shapes import with_columns, check_kind
 from ..data.dictionary import MISSING
 from ..stats.values import distinct_values, kind_of, mix, open_coded
 
@@ -54,7 +54,7 @@ def _drawn(df, start, size, seed, below=None):
     rows = rows[np.argsort(priority[rows])[:size]] # no two rows have the same
     res = df.iloc[rows].set_axis(pd.Index(priority[rows], name='priority'))
     coded = [c for c,x in res.items() if isinstance(x.dtype, pd.CategoricalDtype)]
-    return res.assign(**{c: pd.Series(_decoded(res[c]), res.index) for c in coded})
+    return with_columns(res, {c: pd.Series(_decoded(res[c]), res.index) for c in coded})
 
 def summarise(
     df:pd.DataFrame, # Rows to summarise

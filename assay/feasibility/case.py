@@ -23,6 +23,7 @@ from ..problem.agreement import with_values
 from ..explore.leakage import declared_legitimate, suspected
 from ..explore.skill import LEAK
 from ..models.practice import named_alternatives, practice_params, rule_params
+from ..core.shapes import with_columns
 
 # %% ../../nbs/feasibility/00_case.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _demand_two_outcomes(train, target):
 def _in_order(df, problem, classes):
     "The rows in order of time, with the target as numbers"
     y = as_target(df[problem.target], problem.task, problem.positive, classes)
-    df = df.assign(**{problem.target: y})
+    df = with_columns(df, {problem.target: y})
     return df.sort_values(problem.time, kind='stable') if problem.time else df
 
 def _both(train, valid, problem):
@@ -425,7 +426,7 @@ def _carriers(case, name, n_rows=2000, most=3):
     def skill(X):
         weighted = _skill_kernel(case, predict_score(model, X), now)
         return weighted(np.ones(len(now)) if weight is None else weight)
-    def mixed(c): return X.assign(**{c: rng.permutation(X[c].to_numpy())})
+    def mixed(c): return with_columns(X, {c: rng.permutation(X[c].to_numpy())})
     whole = skill(X)
     lost = pd.Series({c: whole-skill(mixed(c)) for c in X})
     worst = lost[lost > .01].sort_values(ascending=False, kind='stable')

@@ -18,6 +18,7 @@ from .case import (
 from .verdict import as_metric_counts
 from ..models.features import make_preprocessor
 from ..stats.metrics import metric_sign, weighted_mean
+from ..core.shapes import with_columns
 
 # %% ../../nbs/feasibility/03_ceiling.ipynb #f5b2a155
 def _twin_means(case, df, group):
@@ -100,7 +101,7 @@ def _reached_by_chance(case, choose):
     target, reached = case.problem.target, []
     for i in range(_ORDERS):
         mixed = np.random.default_rng([case.seed, i]).permutation(case.y)
-        df = case.valid.assign(**{target: mixed})
+        df = with_columns(case.valid, {target: mixed})
         reached.append(point_score(case, df, choose(df[target].to_numpy())))
     return float(np.mean(reached))
 

@@ -96,7 +96,8 @@ class Lifted:
 def _best_score(tried):
     "Scores of the better family"
     scores = [fit_score(tried, name, tried.train, tried.valid) for name in FAMILIES]
-    return max(scores, key=lambda s: point_score(tried, tried.valid, s))
+    reached = [point_score(tried, tried.valid, s) for s in scores]
+    return scores[int(np.argmax(reached))]
 
 def _lifts(tried, part, base):
     "Does a part lift the score of rows that were not learnt from, by more than chance?"

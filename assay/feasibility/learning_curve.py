@@ -22,6 +22,7 @@ from ..stats.metrics import score as metric_score
 from ..stats.intervals import blocks_of
 from ..stats.slow import effective_rows, p_of_parts
 from .value import fit_power_law
+from ..core.shapes import with_columns
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #a0f5e846
 def _other_cluster(blocks, rng):
@@ -252,7 +253,7 @@ def _shuffled(case, constant, n=8):
     taught = [c for c in (case.problem.target, getattr(case.problem, 'weight', None)) if c]
     def shuffled_scores(): # a weight goes with its outcome
         order = rng.permutation(len(sample))
-        mixed = sample.assign(**{c: sample[c].to_numpy()[order] for c in taught})
+        mixed = with_columns(sample, {c: sample[c].to_numpy()[order] for c in taught})
         return fit_score(case, 'linear', mixed, case.valid)
     scores = [shuffled_scores() for _ in range(n)]
     weight = case_weights(case, case.valid)

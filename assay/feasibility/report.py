@@ -24,6 +24,7 @@ from .study import StudyContext, assess, decide, find_blockers
 from .verdict import as_metric_counts, rule_table, sign_of
 from ..problem.agreement import load_problem
 from ..problem.hypotheses import hypothesis_table
+from ..core.shapes import with_columns
 
 # %% ../../nbs/feasibility/11_report.ipynb #788a687b
 _TABLES = ('problem', 'columns', 'train', 'valid') # Artefacts that the study reads
@@ -135,7 +136,7 @@ class Study:
         curve, sign = curve_table(self.evidence['learning']), sign_of(self.evidence)
         if sign > 0: return curve
         turned = dict(score=-curve.score, fitted=-curve.fitted, low=-curve.high, high=-curve.low)
-        return curve.assign(**turned)
+        return with_columns(curve, turned)
 
     def plot_curve(self): return plot_curve(self._curve(), self.problem.metric)
     def bounds(self): return bound_table(self.evidence['ceiling'], self.problem.metric).set_index('bound')

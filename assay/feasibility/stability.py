@@ -23,6 +23,7 @@ from ..stats.metrics import METRICS
 from ..stats.intervals import FEW_GROUPS, Resamples, blocks_of, replicate
 from ..models.features import feature_frame, names_of
 from ..models.estimators import make_model, predict_score
+from ..core.shapes import with_columns
 
 # %% ../../nbs/feasibility/06_stability.ipynb #6e47766f
 def _day(t):
@@ -218,7 +219,7 @@ def _drops(X, label, halves, fitted, seed, n_rows=1500):
         y = label[h][X[h].index.get_indexer(now.index)]
         whole = _auc_of(model, now, y)
         for c in X:
-            mixed = now.assign(**{c: rng.permutation(now[c].to_numpy())})
+            mixed = with_columns(now, {c: rng.permutation(now[c].to_numpy())})
             res[c] += (whole-_auc_of(model, mixed, y))/len(fitted)
     return pd.Series(res).sort_values(ascending=False, kind='stable')
 

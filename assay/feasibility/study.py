@@ -32,6 +32,7 @@ from .verdict import as_metric_counts, grade, say_interval, sign_of, verdict_of
 from ..stats.intervals import FEW_GROUPS, Resamples, count_groups
 from ..stats.values import kind_of
 from ..stats.settled import fall_at_end
+from ..core.shapes import with_columns
 
 # %% ../../nbs/feasibility/09_study.ipynb #c6752018
 ACCESS, INTEGRATION = ('F01', 'F02', 'F05'), ('F06', 'F11', 'P07') # Items of the checklist
@@ -94,7 +95,7 @@ def _as_hours(df, columns, time):
     times = [c for c in columns if time and kind_of(df[c]) == 'time']
     own = pd.to_datetime(df[time], utc=True) if times else None
     def hours(c): return (pd.to_datetime(df[c], utc=True)-own)/pd.Timedelta(hours=1)
-    return df.assign(**{c: hours(c) for c in times})
+    return with_columns(df, {c: hours(c) for c in times})
 
 def _set_aside(train, valid, case, fields):
     "Texts and times that are no features and tell the outcome, of which nobody said that they come too late"

@@ -10,7 +10,7 @@ import dataclasses, functools
 
 import numpy as np, pandas as pd
 
-from ..core.shapes import count_of, check_columns, check_kind
+from ..core.shapes import with_columns, count_of, check_columns, check_kind
 from ..core.rendering import Result, metric_name
 from ..data.columns import Dictionary
 from ..data.infer import infer_dictionary
@@ -104,7 +104,7 @@ def _in_time(df, time):
     if n := int(moments.isna().sum()):
         raise ValueError(f'{n:,} of {len(df):,} rows have no moment in {time!r}; expected one in every row: '
                          'fill them, or set those rows aside first')
-    return df.assign(**{time: moments})
+    return with_columns(df, {time: moments})
 
 class Jobs:
     "Each method does one job of `assay` on the table of an `OwnTable`"
@@ -275,9 +275,9 @@ class OwnTable(Jobs):
         known = _in_time(self.df, self.time)
         known = known[known[self.target].notna()].reset_index(drop=True)
         _check_rows(known, self.target, self.features, self.id)
-        known = known.assign(**{self.target: _without_unused(known[self.target])})
+        known = with_columns(known, {self.target: _without_unused(known[self.target])})
         if self.time: known = known.sort_values(self.time, kind='stable', ignore_index=True)
-        return known if self.id else known.assign(**{self._row: [f'r{i}' for i in range(len(known))]})
+        return known if self.id else with_columns(known, {self._row: [f'r{i}' for i in range(len(known))]})
 
     @property
     def _row(self):

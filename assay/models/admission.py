@@ -10,6 +10,7 @@ __all__ = ['demand_frames', 'feature_uses', 'used_columns', 'plain_columns', 'ad
 import numpy as np, pandas as pd
 
 from .features import NUMERIC, feature_fields
+from ..core.shapes import with_columns
 
 # %% ../../nbs/models/06_admission.ipynb #8e78b247
 def _repeated(df):
@@ -153,7 +154,7 @@ def plain_columns(
         faults.append(fault and f'the column {c!r} of {name} holds {fault}')
         if read is not x: plain[c] = read
     if found := list(filter(None, faults)): raise ValueError('; '.join(found))
-    return df.assign(**plain) if plain else df
+    return with_columns(df, plain) if plain else df
 
 # %% ../../nbs/models/06_admission.ipynb #510a6da2
 def admit_production(

@@ -15,6 +15,7 @@ from sklearn.feature_selection import f_classif, f_regression
 from ..data.columns import Field
 from .features import MISSING
 from ..stats.values import kind_of
+from ..core.shapes import with_columns
 
 # %% ../../nbs/models/07_derived.ipynb #3774daff
 _ISO = re.compile(r'\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?') # A day, or a day with its time
@@ -29,7 +30,7 @@ def _parsed(text, form):
 
 def _forms_of(first):
     "The forms in which some values can be read"
-    if first.map(lambda v: bool(_ISO.fullmatch(v))).all(): return ['ISO8601']
+    if all(map(_ISO.fullmatch, first)): return ['ISO8601']
     if not first.str.contains(r'\d').all(): return []
     forms = [day+time for day in _FORMS for time in _TIMES]
     return [form for form in forms if _parsed(first, form) is not None]
@@ -97,7 +98,7 @@ def moment_parts(
         day = when.day_name().fillna(MISSING).astype(object)
         res.append(Derived(name, 'weekday', pd.DataFrame({f'{name}: weekday': day})))
     if span >= _DAY and hours[learn].nunique() > 1:
-        both = _circle(f'{name}: hour', hours/24).assign(**{f'{name}: hour': hours.astype(np.float32)})
+        both = with_columns(_circle(f'{name}: hour', hours/24), {f'{name}: hour': hours.astype(np.float32)})
         res.append(Derived(name, 'hour', both))
     return res
 

@@ -15,6 +15,7 @@ from .features import TEXT, feature_fields, names_of
 from ..core.functions import find_function
 from ..problem.current_practice import SMOOTHING, practice_entry, practice_name
 from ..stats.values import Label
+from ..core.shapes import with_columns
 
 # %% ../../nbs/models/01_practice.ipynb #7d8cf570
 def find_practice(
@@ -164,7 +165,7 @@ class _Practice(BaseEstimator):
             raise ValueError(
                 f"the target {self.target!r} is among the features; expected it to be known afterwards only"
             )
-        self.past_, self.classes_ = X.assign(**{self.target: np.asarray(y)}), np.unique(y)
+        self.past_, self.classes_ = with_columns(X, {self.target: np.asarray(y)}), np.unique(y)
         return self
 
     def _ask(self, now):

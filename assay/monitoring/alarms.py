@@ -10,6 +10,7 @@ import numpy as np, pandas as pd
 
 from .drift import count_bins, count_reference, drift_of_counts, drift_table, make_bins
 from ..stats.windows import draw_windows
+from ..core.shapes import with_columns
 
 # %% ../../nbs/monitoring/11_alarms.ipynb #d4208a59
 WINDOW_DAYS = 7 # Days of a window whose alarms are counted
@@ -89,5 +90,5 @@ def planted_shift(
     sigmas:float=3, # By how many standard deviations of the reference
 )->bool: # True if the shift is found
     "Does a shift that we add to a column raise an alarm?"
-    moved = current.assign(**{column: current[column]+sigmas*reference[column].std()})
+    moved = with_columns(current, {column: current[column]+sigmas*reference[column].std()})
     return bool(drift_table(reference, moved, [column], blocks).drifted.any())

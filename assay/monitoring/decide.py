@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 import numpy as np, pandas as pd
 
-from ..core.shapes import count_of
+from ..core.shapes import with_columns, count_of
 from .drift import Counted, count_reference
 from .estimates import estimate_errors, with_error
 from .hours import comparable
@@ -197,7 +197,7 @@ def _outcomes(df, problem):
     if problem.task != 'multiclass' or problem.target not in df: return df
     def name(k): return str(int(k))
     names = df[problem.target].astype(object).map(name, na_action='ignore')
-    return df.assign(**{problem.target: names})
+    return with_columns(df, {problem.target: names})
 
 def _mean_outcome(rows, problem):
     "How often the outcome occurs; of classes, the first one"

@@ -20,6 +20,7 @@ from ..models.estimators import target_of
 from ..stats.intervals import Resampling
 from .all_weeks import shifted_together, verdict_of_weeks
 from .decide import Monitor, monitor_weeks, week_of
+from ..core.shapes import with_columns
 
 # %% ../../nbs/monitoring/10_live.ipynb #c6b69750
 def _refuse_outcomes(wrong, target, expected):
@@ -35,7 +36,7 @@ def _known_numbers(labels, target):
     numbers = pd.to_numeric(y, errors='coerce').astype(float).where(np.isfinite)
     bad = y.notna() & numbers.isna()
     if bad.any(): _refuse_outcomes(y[bad], target, 'a finite number')
-    return labels.assign(**{target: numbers})
+    return with_columns(labels, {target: numbers})
 
 def _known_classes(labels, problem, classes):
     "Labels whose outcomes are classes of the training table"
@@ -46,7 +47,7 @@ def _known_classes(labels, problem, classes):
         expected = f'one of {classes[:10]}, as in the training table'
         if set(classes) <= {0, 1}: expected += ', or a word that recode in params.yaml turns into one of them'
         _refuse_outcomes(y[bad], target, expected)
-    return labels.assign(**{target: y})
+    return with_columns(labels, {target: y})
 
 def known_outcomes(
     labels:pd.DataFrame, # Outcomes, with the target
@@ -84,7 +85,7 @@ def _with_brought(df, columns):
     for c in columns:
         of_labels = df[('labels', c)]
         brought[c] = df[c].where(df[c].notna(), of_labels) if c in df else of_labels
-    return df.drop(columns=[('labels', c) for c in columns]).assign(**brought)
+    return with_columns(df.drop(columns=[('labels', c) for c in columns]), brought)
 
 def with_labels(
     current:pd.DataFrame, # Rows served, with the id column
@@ -118,7 +119,7 @@ def promised_rows(
         kept = [c for c in scores if c.startswith(('score', 'rule')) or c == problem.id]
         df = read_table(place(name)).merge(scores[kept], on=problem.id, validate='one_to_one')
         first = {k: df[f'{k}_0'] for k in ('score', 'rule') if k not in scores}
-        return df.assign(**{problem.target: target_of(spec, df)}, **first)
+        return with_columns(df, {problem.target: target_of(spec, df)} | first)
     return pd.concat([part('valid'), part('test')], ignore_index=True)
 
 def _moments(values, name):
@@ -134,7 +135,7 @@ def _logged_moments(served, time):
     "A log keeps what was answered: a row whose moment cannot be read counts as one without a moment"
     if 'logged' not in served or time not in served: return served
     found = pd.to_datetime(served[time], utc=True, format='ISO8601', errors='coerce')
-    return served.assign(**{time: served[time].where(found.notna(), None)})
+    return with_columns(served, {time: served[time].where(found.notna(), None)})
 
 def _demand_scores(served, named):
     "Refuse rows without the scores of this task; `named` are the columns of classes, where there are any"
@@ -163,7 +164,7 @@ def as_served(
     if problem.time: changed[problem.time] = _moments(res[problem.time], problem.time)
     if named: changed['score'] = res['score_0']
     if problem.weight: changed[problem.weight] = _served_weight(res, problem.weight)
-    return res.assign(**changed)
+    return with_columns(res, changed)
 
 # %% ../../nbs/monitoring/10_live.ipynb #e84d10b3
 def known_targets(

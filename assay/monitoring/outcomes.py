@@ -14,6 +14,7 @@ import dataclasses, math
 import numpy as np, pandas as pd
 
 from ..core.artifacts import metric
+from ..core.shapes import with_columns
 from ..models.features import feature_frame
 from ..stats.metrics import Kernel, METRICS, score as metric_score
 from ..stats.intervals import (
@@ -98,7 +99,7 @@ def with_model_scores(
             first[name] = columns[0]
             of_classes |= {f'{name}_{i}': c for i,c in enumerate(columns)}
     known = {} if y is None else {target: y}
-    return df.assign(**known, **first, **of_classes)
+    return with_columns(df, known | first | of_classes)
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #74958511
 def todays_rule(

@@ -36,6 +36,7 @@ from ..problem.hypotheses import hypothesis_check, hypothesis_table
 from ..problem.weighting import weight_checks
 from ..stats.intervals import Resampling, weights_of
 from ..stats.metrics import asked_words, weighted_mean
+from ..core.shapes import with_columns
 
 # %% ../../nbs/monitoring/13_replay.ipynb #32518480
 def _is_bounded(field): return field.kind in ('number', 'integer') and field.high is not None
@@ -349,7 +350,7 @@ class Replay:
         "The column of each week that is furthest from the reference"
         distance, weeks = drift_matrix(self.weeks).fillna(0), week_table(self.weeks)
         furthest = dict(largest=distance.max().to_numpy(), column=distance.idxmax().to_numpy())
-        return large_enough(weeks.assign(**furthest), least)[['week', 'largest', 'column', 'n_drifted']]
+        return large_enough(with_columns(weeks, furthest), least)[['week', 'largest', 'column', 'n_drifted']]
 
     def plot_drift(self): return plot_drift(drift_matrix(self.weeks))
 

@@ -21,6 +21,7 @@ from assay.data.to_score import (
     with_derived)
 from .bundle import Bundle, describe_refused, refused_values
 from ..problem.agreement import Problem, load_problem
+from ..core.shapes import with_columns
 
 # %% ../../nbs/package/07_batch.ipynb #e6c6fcc6
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _as_sent(bundle, df, id):
     "A table with the ids as the service would get them: as text, where the dictionary says so"
     is_text = any(f.name == id and f.kind == 'text' for f in bundle.context)
     if not is_text or id not in df: return df
-    return df.assign(**{id: df[id].map(str, na_action='ignore')})
+    return with_columns(df, {id: df[id].map(str, na_action='ignore')})
 
 def _said(bundle, found, names):
     "How many rows are refused and why, a sentence each; nothing where none is"
@@ -104,7 +105,7 @@ def part_rows(
     found = refused_values(bundle, _as_sent(bundle, df, id))
     names = df[id].tolist() if id in df else list(range(len(df)))
     keep = ~df.reset_index(drop=True).index.isin(found.position)
-    listed = found.assign(**{id: [names[i] for i in found.position]})
+    listed = with_columns(found, {id: [names[i] for i in found.position]})
     return df[keep].infer_objects(), listed[[id, 'column', 'rule']], _said(bundle, found, names)
 
 # %% ../../nbs/package/07_batch.ipynb #6c2bc41f

@@ -24,6 +24,7 @@ from ..data.target import plain_value
 from .inspect_table import is_booleans
 from ..data.formats import is_moments
 from .read import is_url
+from ..core.shapes import with_columns
 
 # %% ../../nbs/project/02_files.ipynb #b39b0c88
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,7 @@ def missing_codes(
 )->pd.DataFrame: # The same, without them
     "A table in which such numbers are missing, so that no range is drafted around them"
     def without(c): return df[c].mask(df[c] == codes[c])
-    return df.assign(**{c: without(c) for c in codes})
+    return with_columns(df, {c: without(c) for c in codes})
 
 def share_of_codes(
     df:pd.DataFrame, # Table with plain names

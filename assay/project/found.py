@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np, pandas as pd
 
-from ..core.shapes import count_of
+from ..core.shapes import with_columns, count_of
 from ..data.dictionary import LARGEST
 from ..data.intake import take
 from ..data.parquet import count_parquet, count_values, rows_of_values
@@ -130,7 +130,7 @@ def _read_rows(df):
     unread = {c: m for c in df if (m := _is_unread(df[c])).any()}
     if not unread: return df
     kept = df[~pd.concat(unread.values(), axis=1).any(axis=1)]
-    return kept.assign(**{c: pd.to_datetime(kept[c], utc=True) for c in unread})
+    return with_columns(kept, {c: pd.to_datetime(kept[c], utc=True) for c in unread})
 
 def _finite_rows(df):
     "The rows whose numbers are finite, and how many rows each column spoils"

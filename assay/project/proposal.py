@@ -12,7 +12,7 @@ import dataclasses
 
 import pandas as pd
 
-from ..core.shapes import count_of
+from ..core.shapes import with_columns, count_of
 from ..data.columns import Dictionary, Field
 from ..data.dictionary import check_table, conform, refuse_whole, validate
 from ..data.infer import lone_values
@@ -63,7 +63,7 @@ def _scanned(f, read, data):
     if not read['fault']:
         return get_adapter('table').scan(read['splits']['train'], read['tables'], data['scan_rows'], 0)
     rows = f.df.iloc[::max(1, -(-len(f.df)//data['scan_rows']))].reset_index(drop=True)
-    return rows.assign(**{f.time: as_moments(rows[f.time])}) if f.time else rows
+    return with_columns(rows, {f.time: as_moments(rows[f.time])}) if f.time else rows
 
 def _best_column(f, read, agreed, dictionary, data):
     """The feature that knows most and is no suspect, or None, how much it knows, each suspect of

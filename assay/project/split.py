@@ -16,6 +16,7 @@ from ..data.splits import HashRule, hash_share, make_splits, time_cuts
 from ..data.written import digits_of, guess_period, read_format
 from .inspect_table import count_column, is_flag, looks_like_group, no_group
 from ..data.formats import is_moments, is_named_as_time
+from ..core.shapes import with_columns
 
 # %% ../../nbs/project/04_split.ipynb #4290da75
 def as_moments(s): return pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None)
@@ -29,8 +30,8 @@ def cuts_of(data):
 def _parted(f, split, id):
     "The rows as the data stage will part them"
     names = f.df[id].astype(str) if id in f.df else [f'r{i:08d}' for i in range(len(f.df))]
-    rows = f.df.assign(**{id: names})
-    if f.time: rows = rows.assign(**{f.time: as_moments(rows[f.time])})
+    rows = with_columns(f.df, {id: names})
+    if f.time: rows = with_columns(rows, {f.time: as_moments(rows[f.time])})
     rule = HashRule(split['group'], split['stratify'], features=f.features)
     return make_splits(rows, id, f.time, cuts_of(split), split['shares'], rule)
 

@@ -10,6 +10,7 @@ import numpy as np, pandas as pd
 
 from ..core.rendering import human_name
 from .group_limits import group_view, main_metric
+from ..core.shapes import with_columns
 
 # %% ../../nbs/responsible/09_beside_today.ipynb #8fefa415
 TODAY = "today's practice" # What the columns and sentences call it
@@ -43,7 +44,7 @@ def with_today(
     "Set the figure of today's practice beside that of the model, row by row"
     if today is None: return rows
     said = [interval_said(*v) for v in zip(today.value, today.low, today.high)]
-    theirs = today[keys].assign(**{TODAY: said})
+    theirs = with_columns(today[keys], {TODAY: said})
     return rows.merge(theirs, how='left', on=keys)
 
 # %% ../../nbs/responsible/09_beside_today.ipynb #b37af4b4

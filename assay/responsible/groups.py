@@ -20,6 +20,7 @@ from ..stats.intervals import Resamples
 from ..stats.metrics import METRICS
 from ..stats.scored import Scored
 from ..stats.values import kind_of
+from ..core.shapes import with_columns
 
 # %% ../../nbs/responsible/01_groups.ipynb #ca2cb7c0
 def _marked(dictionary):
@@ -74,7 +75,7 @@ def as_groups(
         model = df[c] if like is None or c not in like else like[c]
         is_band = kind_of(df[c]) == 'number' and model.nunique() > max_values
         res[c] = _bands(df[c], model, n_bands) if is_band else _as_text(df[c])
-    return df.assign(**res)
+    return with_columns(df, res)
 
 # %% ../../nbs/responsible/01_groups.ipynb #448cf3f2
 def crossed(
@@ -88,7 +89,7 @@ def crossed(
     present = [c for c in columns if c in df]
     pairs = list(itertools.combinations(present, 2))[:most]
     both = {f'{a} × {b}': named[a]+' × '+named[b] for a,b in pairs}
-    return df.assign(**both), list(both)
+    return with_columns(df, both), list(both)
 
 def measurable(
     df:pd.DataFrame, # Rows
