@@ -309,7 +309,7 @@ def test_the_log_remembers_what_was_cut_off_the_approvals(repo):
     with inside(repo):
         before = chain.read_text()
         reject(key_of(repo, "bob"), "wrong alarms")
-        approve(key_of(repo), "repaired", role="product owner")
+        approve(key_of(repo), "repaired", role="product owner", because="the alarms were mended")
     with Server(repo) as s:
         assert s.predict([ROW])[0] == 200
     chain.write_text(before)  # a shorter chain verifies, and approves this very bundle
