@@ -261,12 +261,18 @@ class OwnTable(Jobs):
 
     def __repr__(self):
         learnt, later = map(len, self.parts)
-        order = f'by {self.time}' if self.time else 'in the order of the table'
         about = f'{self.problem.task} target {self.target!r}, judged by {metric_name(self.problem.metric)}'
         size = f'{len(self.df):,} rows, {len(self.features)} features'
         if n := len(self.set_aside()): size += f', {count_of(n, "column")} set aside (explore says why)'
-        parts = f'learnt from {learnt:,} rows, judged on the last {later:,} ({order})'
+        parts = f'learnt from {learnt:,} rows, judged on {self._judged_on(later)}'
         return f'OwnTable: {size}; {about}; {parts}'
+
+    def _judged_on(self, n):
+        "Which rows are scored, in words"
+        if self._is_drawn:
+            why = f'the last rows have other outcomes: the table seems sorted by {self.target!r}'
+            return f'{n:,} drawn at random ({why})'
+        return f'the last {n:,} ({f"by {self.time}" if self.time else "in the order of the table"})'
 
     @functools.cached_property
     def rows(self)->pd.DataFrame: # In order of time, without rows whose outcome is missing
@@ -327,14 +333,28 @@ class OwnTable(Jobs):
     def _today(self):
         "The columns that people decide by: those named, or else the most telling one that is no leak"
         if self.today: return self.today
-        fair = self.scan[~self.scan.verdict.isin(['leak', 'id-like'])]
+        of_column = self.scan.column.isin(self.features) # the order of the rows is scanned too, and is none
+        fair = self.scan[of_column & ~self.scan.verdict.isin(['leak', 'id-like'])]
         return fair.sort_values('auc', ascending=False, kind='stable').column.head(1)
+
+    @property
+    def _cut(self): return round(len(self.rows)*_LEARN)
+
+    @functools.cached_property
+    def _is_drawn(self):
+        "Have the last rows of a table without moments other outcomes, so that their order cannot part them?"
+        if self.time: return False
+        y = self.rows[self.target]
+        first, last = (set(part.unique()) for part in (y[:self._cut], y[self._cut:]))
+        if find_task(y)[0] == 'regression': return min(len(first), len(last)) < 2
+        return first != last
 
     @functools.cached_property
     def parts(self)->tuple: # Rows to learn from, and later rows to score
         "The two tables that the target is learnt and judged on"
-        cut = round(len(self.rows)*_LEARN)
-        if self.rows[self.target].head(cut).nunique() < 2:
+        rows, cut = self.rows, self._cut
+        if self._is_drawn: rows = rows.sample(frac=1, random_state=self.seed)
+        if rows[self.target].head(cut).nunique() < 2:
             raise ValueError(f'the first {cut:,} rows have one value of {self.target!r}, so nothing can be '
                              'learnt from them; expected both outcomes, or several numbers')
-        return self.rows.iloc[:cut].reset_index(drop=True), self.rows.iloc[cut:].reset_index(drop=True)
+        return rows.iloc[:cut].reset_index(drop=True), rows.iloc[cut:].reset_index(drop=True)

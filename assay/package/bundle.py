@@ -8,7 +8,7 @@ __all__ = ['request_context', 'open_session', 'export_bundle', 'Bundle', 'score_
 
 # %% ../../nbs/package/03_bundle.ipynb #7ddeb1e1
 from collections.abc import Iterable
-import dataclasses, json, math, os, shutil
+import dataclasses, json, math, os, re, shutil
 from pathlib import Path
 
 import numpy as np
@@ -312,7 +312,17 @@ def refused_values(
     fields = _checked(bundle, df)
     rows = df[[f.name for f in fields]].reset_index(drop=True)
     found = validate(rows, Dictionary(tuple(fields)))[1][['position', 'column', 'rule']]
-    return found.sort_values(['position', 'column'], ignore_index=True)
+    return _without_consequences(found, fields).sort_values(['position', 'column'], ignore_index=True)
+
+# The source of a column that a function derives: the function
+_OF_FUNCTION = re.compile(r'[A-Za-z_][\w.]*:[A-Za-z_]\w*')
+
+def _without_consequences(found, fields):
+    "What is refused, without derived columns that are missing because another column of the row is refused"
+    derived = [f.name for f in fields if _OF_FUNCTION.fullmatch(f.source or '')]
+    is_lost = found.column.isin(derived) & (found.rule == 'missing')
+    refused = found.position[~is_lost]
+    return found[~(is_lost & found.position.isin(refused))]
 
 _BROKEN = dict(
     missing='missing', kind='of another type', finite='not finite, or beyond 3.4e38', whole='no whole number',
@@ -336,5 +346,6 @@ def describe_refused(
     def line(column, rule, at):
         what = broken_words(fields[column], rule)
         count = f"{len(at)} {'row' if len(at) == 1 else 'rows'}"
-        return f"{column}: {what} ({rule}), {count}, such as {names[at[0]]}"
+        named = what if what == rule else f'{what} ({rule})'
+        return f"{column}: {named}, {count}, such as {names[at[0]]}"
     return [line(c, r, g.position.tolist()) for (c,r),g in refused.groupby(['column', 'rule'])]
