@@ -58,7 +58,11 @@ _SCANNED = ['auc', 'auc_low', 'auc_high', 'verdict', 'reason'] # Of the scan for
 # Of the drift, those to show
 _MOVED = ['column', 'drifted', 'moved', 'kind', 'distance', 'usual', 'ratio', 'threshold', 'missing']
 
-def _measured(m): return f"{m['value']:.3g} ({m['low']:.3g} to {m['high']:.3g}, n {m['n']:,})"
+def _measured(m):
+    "An estimate with its interval, in words; where rows are too few, there is none"
+    if m['value'] is None: return f"not measured (n {m['n']:,})"
+    if m['low'] is None: return f"{m['value']:.3g} (too few rows for an interval, n {m['n']:,})"
+    return f"{m['value']:.3g} ({m['low']:.3g} to {m['high']:.3g}, n {m['n']:,})"
 
 def _said_rows(said, evidence, metric):
     "A verdict with its numbers and reasons, one line each"
