@@ -275,9 +275,17 @@ def _refuse_two_encodings(file):
     of_words, others = _lines_by_encoding(file)
     rest = b''.join(others.values())
     if not (of_words and others) or not (_is_western(rest) or _is_russian(rest)): return
+    first = min(others)
     raise ValueError(
-        f'source {file.name!r} is in two encodings: line {of_words:,} is in UTF-8, and line {min(others):,} '
-        'is not; expected one in the whole file: convert its parts before they are put together')
+        f'source {file.name!r} is in two encodings: line {of_words:,} is in UTF-8, and line {first:,} holds '
+        f'the {_broken_byte(others[first])}{column_of_byte(file, "utf-8", others[first])}, which is not; '
+        'expected one in the whole file (--encoding of the draft says which): correct the line, or convert '
+        'the parts of the file before they are put together')
+
+def _broken_byte(line):
+    "The first byte of a line that is no UTF-8, such as `byte 0xE9`"
+    try: line.decode('utf-8')
+    except UnicodeDecodeError as e: return f'byte 0x{line[e.start]:02X}'
 
 def encoding_of(
     file:CsvFile, # Its bytes
