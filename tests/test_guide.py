@@ -40,6 +40,7 @@ BUILDING = {
     "assay repro": TEAM,
     "assay repro -s": NOT_RUN + "the stage `mine` is yours; the recipe names no stage that every project has",
     "assay schema": "tests/test_guide.py::test_a_command_that_only_looks_answers",
+    "assay split": "tests/test_retraining.py::test_new_rows_are_learned_from_after_the_days_moved_on",
     "assay status": "tests/test_whole.py::test_every_stage_ran_and_it_is_ready",
     "assay upgrade": "tests/test_upgrade.py::test_the_installed_wheel_upgrades_the_project",
 }
