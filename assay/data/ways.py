@@ -142,7 +142,7 @@ def _moments(texts, way):
         return _since_1970(pd.to_numeric(texts, errors='coerce'))
     if way == SERIAL: return _in_spreadsheet(pd.to_numeric(texts, errors='coerce'))
     if way in PERIODS: return _first_days(texts, way)
-    if '%y' in way: texts = texts.where(texts.str.match(r'\d\d\D'))
+    if '%y' in way: texts = texts.where(texts.str.match(r'\d\d?[/ -]|\d\d\D')) # 4.1.10 may be a version
     if way.startswith('%Y%m%d'): texts = texts.where(texts.str.match(r'\d{8}(\D|$)'))
     if way == ISO: texts = texts.where(texts.str.match(r'\d{4}-\d\d-\d\d([T ]|$)')) # a year is a number
     if way == ISO: return pd.to_datetime(_in_iso(texts), utc=True, errors='coerce', format='ISO8601')

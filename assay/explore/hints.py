@@ -54,6 +54,13 @@ def pure_part(
 
 # %% ../../nbs/explore/09_hints.ipynb #06a2d18b
 _LEVELS = 64 # Levels that are looked at one by one
+_USUAL = .5 # Share of the rows that hold one number from which it is the usual one, such as 0 of a refund
+
+def _is_unusual(x):
+    "Rows of a number that is not its usual value; None where it has none"
+    if kind_of(x) != 'number' or not (counts := x.value_counts()).size: return None
+    if counts.iloc[0] < _USUAL*len(x): return None
+    return (x.notna() & (x != counts.index[0])).to_numpy(dtype=bool)
 
 def _parts_of(x):
     "Parts of the rows by one column: words, and whether the row is in it"
@@ -63,6 +70,7 @@ def _parts_of(x):
     counts = x.value_counts()
     many = counts[counts >= FEWEST].index[:_LEVELS]
     is_number = kind_of(x) == 'number'
+    if (unusual := _is_unusual(x)) is not None: yield 'where it is not its usual value', unusual
     # of a number a value stands out only among many others, as a placeholder does
     if is_number and len(counts) <= _LEVELS: return
     for value in many:
@@ -276,7 +284,8 @@ def _by_value(x, outcome):
     return ('leak' if told >= same else 'suspect'), why
 
 _ONLY, _MOST_RARE = .9, .15 # Purity of a value, and share of an outcome, from which the value comes after it
-_FLAG = 'one of its values stands in most rows of a rare outcome, and hardly elsewhere'
+_FLAG = ('one of its values, or any but the usual one, stands in most rows of a rare outcome, '
+         'and hardly elsewhere')
 _FEW_VALUES = 12 # Values of a column that is a flag or a status, and names nothing
 
 def _values_of(x):
@@ -284,6 +293,7 @@ def _values_of(x):
     if kind_of(x) == 'time': return
     empty = x.isna().to_numpy()
     if empty.any(): yield from (empty, ~empty)
+    if (unusual := _is_unusual(x)) is not None: yield unusual
     if x.nunique() > _FEW_VALUES: return
     for value in x.dropna().unique(): yield (x == value).to_numpy(dtype=bool, na_value=False)
 

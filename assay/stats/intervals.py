@@ -318,6 +318,23 @@ def _drawn_ends(kernels, n, resamples, level):
     if len(kernels) == 1: return _line_ends(*kernels, n, resamples, level)
     return _read_off(kernels, n, resamples, level)
 
+def _of_farthest_row(kernel, n, resamples):
+    "A mean of losses at its farthest row alone, beyond which no mean of the rows seen lies; else NaN"
+    low, high = kernel.bounds
+    if kernel.influence is None or math.isfinite(low) == math.isfinite(high): return math.nan
+    w = resamples.whole(n)
+    moves = np.where(w > 0, kernel.influence(w), 0)
+    at = moves.argmax() if math.isfinite(low) else moves.argmin()
+    with np.errstate(divide='ignore', invalid='ignore'): return kernel(np.where(np.arange(n) == at, w, 0))
+
+def _within_rows(ends, kernel, n, resamples):
+    "Ends of a mean of losses, none beyond its farthest row: with one huge error the line reaches far past it"
+    farthest = _of_farthest_row(kernel, n, resamples)
+    if not math.isfinite(farthest): return ends
+    is_loss = math.isfinite(kernel.bounds[0])
+    if is_loss: return ends | dict(high=min(ends['high'], farthest))
+    return ends | dict(low=max(ends['low'], farthest))
+
 def _as_kernel(f): return f if isinstance(f, Kernel) else Kernel(f)
 
 def measured_ends(
@@ -334,8 +351,9 @@ def measured_ends(
     n_groups = count_groups(resamples.blocks)
     if not math.isfinite(_minus([f(resamples.whole(n)) for f in kernels])) or n_groups == 1: return {}
     if len(kernels) == 1 and kernels[0].gaps: return _gap_ends(*kernels, n, resamples, level)
-    if 0 < n_groups < _MANY_GROUPS: return _jackknife_ends(kernels, n, resamples, level)
-    return _drawn_ends(kernels, n, resamples, level)
+    made = _jackknife_ends if 0 < n_groups < _MANY_GROUPS else _drawn_ends
+    ends = made(kernels, n, resamples, level)
+    return _within_rows(ends, *kernels, n, resamples) if ends and len(kernels) == 1 else ends
 
 # %% ../../nbs/stats/04_intervals.ipynb #e23495e0
 def interval(
