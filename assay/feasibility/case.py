@@ -4,17 +4,18 @@
 
 # %% auto #0
 __all__ = ['FEW_ROWS', 'FAMILIES', 'COPY', 'NEVER', 'ENOUGH', 'StudySettings', 'Case', 'make_case', 'case_weights', 'case_blocks',
-           'point_score', 'measure_kernels', 'measure_score', 'measure_gain', 'fit_model', 'fit_score', 'rule_column',
-           'rule_scores', 'compare_models', 'legitimate', 'column_leaks', 'measure_skill', 'measure_together']
+           'point_score', 'measure_kernels', 'measure_score', 'measure_gain', 'fit_model', 'fit_score',
+           'choose_strength', 'rule_column', 'rule_scores', 'compare_models', 'legitimate', 'column_leaks',
+           'measure_skill', 'measure_together']
 
 # %% ../../nbs/feasibility/00_case.ipynb #2d3b857f
-import dataclasses, math
+import dataclasses, functools, math
 
 import numpy as np, pandas as pd
 
 from ..stats.metrics import METRICS, metric_sign, score as metric_score, weighted_metric
 from ..stats.intervals import Resamples, blocks_of, measured_ends, weights_of
-from ..stats.values import Label
+from ..stats.values import Label, mix
 from ..models.features import feature_fields, feature_frame, NUMERIC
 from ..models.estimators import as_target, fit_rows, loss_params, make_model, predict_score, LOSSES
 from ..models.admission import (
@@ -69,6 +70,11 @@ class Case:
     def given(self):
         "The features that the table has"
         return [f for f in self.fields if f.name not in self.derived]
+
+    @functools.cached_property
+    def strength(self):
+        "How freely the linear models of this case learn, chosen once"
+        return choose_strength(self)
 
     @property
     def sample(self): return self.train.sample(min(self.max_rows, len(self.train)), random_state=self.seed)
@@ -228,13 +234,20 @@ _HELD_BACK = dict(
 def _params_of(case, name, n_rows):
     "Parameters of a simple model"
     params = dict(max_iter=60, min_samples_leaf=20) if name == 'boosting' else {}
+    if name == 'linear': params = dict(C=case.strength)
     if n_rows >= FEW_ROWS: return params
-    if name == 'linear': return dict(C=min(1., 5/len(case.fields)))
+    if name == 'linear': return dict(C=min(case.strength, 5/len(case.fields)))
     return params | _HELD_BACK.get(name, {})
 
 def _features(case, df):
     "The features of some rows"
     return case.X.loc[df.index, case.names]
+
+def _fitted(case, name, train, y, params):
+    "A model with some parameters, fitted for the loss of the agreed metric"
+    own = loss_params(name, case.problem.metric) | params
+    model = make_model(name, case.fields, case.seed, case.problem.task, **own)
+    return fit_rows(model, _features(case, train), y, case_weights(case, train))
 
 def fit_model(
     case:Case, # What is assessed
@@ -244,9 +257,7 @@ def fit_model(
 ): # Fitted model
     "Fit a model on the training rows"
     y = train[case.problem.target] if y is None else y
-    params = loss_params(name, case.problem.metric) | _params_of(case, name, len(train))
-    model = make_model(name, case.fields, case.seed, case.problem.task, **params)
-    return fit_rows(model, _features(case, train), y, case_weights(case, train))
+    return _fitted(case, name, train, y, _params_of(case, name, len(train)))
 
 def fit_score(
     case:Case, # What is assessed
@@ -257,6 +268,46 @@ def fit_score(
 )->np.ndarray: # Scores of `valid`
     "Fit a model on the training rows, and score other rows"
     return predict_score(fit_model(case, name, train, y), _features(case, valid))
+
+# %% ../../nbs/feasibility/00_case.ipynb #f3b27279
+_STRENGTHS = (1., .1, .01) # Inverse strengths of the penalty, the freest first
+_PARTS = 3 # Parts of the training rows of which each is scored by a model of the others
+_CHOSEN_ON = 10_000 # Rows on which the strength is chosen, at most
+_ROWS_PER_COLUMN = 100 # From which columns do no harm
+
+def _is_wide(case, rows):
+    "Do the features become more columns, per class, than the rows can teach?"
+    texts = [f.name for f in case.fields if f.kind not in NUMERIC]
+    width = len(case.fields)-len(texts)+case.X.loc[rows.index, texts].nunique().sum()
+    n_classes = rows[case.problem.target].nunique() if case.problem.task == 'multiclass' else 2
+    return width*(n_classes-1)*_ROWS_PER_COLUMN > len(rows)
+
+def _parts_of(case, rows):
+    "Part of each row; rows that belong together are of one"
+    blocks = case_blocks(case, rows)
+    if blocks is None: blocks = np.arange(len(rows))
+    return mix(blocks, case.seed) % np.uint64(_PARTS)
+
+def _lost(case, learn, rest, C):
+    "Loss of some rows by a linear model of others: log loss of classes, the agreed metric of a number"
+    target = case.problem.target
+    score = predict_score(_fitted(case, 'linear', learn, learn[target], dict(C=C)), _features(case, rest))
+    if case.problem.task == 'regression': return -point_score(case, rest, score)
+    return metric_score('log_loss', rest[target].to_numpy(), score, case_weights(case, rest))
+
+def choose_strength(
+    case:Case, # What is assessed
+)->float: # One of 1, 0.1 and 0.01; 1 where the rows are many for their columns
+    "The inverse strength of the penalty with which linear models of some training rows suit the others best"
+    rows = case.sample.iloc[:_CHOSEN_ON]
+    if not _is_wide(case, rows): return _STRENGTHS[0]
+    part = _parts_of(case, rows)
+    pairs = [(rows[part != k], rows[part == k]) for k in range(_PARTS)]
+    known = rows[case.problem.target].nunique() if case.problem.task != 'regression' else 2
+    is_whole = all(len(rest) and learn[case.problem.target].nunique() >= known for learn, rest in pairs)
+    if not is_whole: return _STRENGTHS[0]
+    def lost(C): return sum(_lost(case, *pair, C) for pair in pairs)
+    return min(_STRENGTHS, key=lost)
 
 # %% ../../nbs/feasibility/00_case.ipynb #acb687f0
 FAMILIES = ('linear', 'boosting')
