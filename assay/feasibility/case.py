@@ -50,6 +50,7 @@ class Case:
     cluster:str = None # Column with what rows have in common; their day by default
     X:pd.DataFrame = None # Features of all rows of both, in the types of a model
     derived:tuple = () # Features that the study derived itself
+    little:tuple = () # Those of them, such as most words, that linear models alone learn from
 
     @property
     def sign(self): return metric_sign(self.problem.metric)
@@ -65,6 +66,11 @@ class Case:
 
     @property
     def names(self): return [f.name for f in self.fields]
+
+    @property
+    def told(self):
+        "The names of the features without words that tell little by themselves"
+        return [c for c in self.names if c not in self.little]
 
     @property
     def given(self):
@@ -249,6 +255,12 @@ def _fitted(case, name, train, y, params):
     model = make_model(name, case.fields, case.seed, case.problem.task, **own)
     return fit_rows(model, _features(case, train), y, case_weights(case, train))
 
+def _seen_by(case, name):
+    "The case as a family sees it: words that tell little one by one are added up by a linear model alone"
+    if name == 'linear' or not case.little: return case
+    kept = set(case.told)
+    return dataclasses.replace(case, fields=[f for f in case.fields if f.name in kept])
+
 def fit_model(
     case:Case, # What is assessed
     name:str, # A name of `assay.models.estimators.MODELS`
@@ -257,6 +269,7 @@ def fit_model(
 ): # Fitted model
     "Fit a model on the training rows"
     y = train[case.problem.target] if y is None else y
+    case = _seen_by(case, name)
     return _fitted(case, name, train, y, _params_of(case, name, len(train)))
 
 def fit_score(
@@ -267,7 +280,7 @@ def fit_score(
     y=None, # Target to learn instead of the true one
 )->np.ndarray: # Scores of `valid`
     "Fit a model on the training rows, and score other rows"
-    return predict_score(fit_model(case, name, train, y), _features(case, valid))
+    return predict_score(fit_model(case, name, train, y), _features(_seen_by(case, name), valid))
 
 # %% ../../nbs/feasibility/00_case.ipynb #f3b27279
 _STRENGTHS = (1., .1, .01) # Inverse strengths of the penalty, the freest first
@@ -472,7 +485,7 @@ def _telling_rows(case):
 
 def _carriers(case, name, n_rows=2000, most=3):
     "The columns without whose order a model loses most"
-    rng, now = np.random.default_rng(case.seed), case.valid[:n_rows]
+    rng, now, case = np.random.default_rng(case.seed), case.valid[:n_rows], _seen_by(case, name)
     model, X, weight = fit_model(case, name, case.sample), _features(case, now), case_weights(case, now)
     def skill(X):
         weighted = _skill_kernel(case, predict_score(model, X), now)

@@ -84,7 +84,8 @@ def with_derived(
     tables = dict(train=case.train, valid=case.valid, X=case.X)
     wider = {name: df.join(new) for name, df in tables.items()}
     names = (*case.derived, *new)
-    return dataclasses.replace(case, **wider, fields=[*case.fields, *fields], derived=names)
+    little = (*case.little, *(c for d in parts for c in d.little))
+    return dataclasses.replace(case, **wider, fields=[*case.fields, *fields], derived=names, little=little)
 
 # %% ../../nbs/feasibility/08_derived.ipynb #23212376
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -143,8 +143,8 @@ def _curve_to_bar(case, models):
 def _compared(case, blockers):
     "What each column knows alone, and the models; nothing that was derived stands in for today's practice"
     look = case.sample[:10_000]
-    skills = column_skills(look, look[case.problem.target], case.names, case.problem.task, case.seed)
-    given = skills.drop(list(case.derived))
+    skills = column_skills(look, look[case.problem.target], case.told, case.problem.task, case.seed)
+    given = skills[[c for c in skills.index if c not in case.derived]]
     return skills, compare_models(case, rule_column(case, given, bool(blockers.get('leaks'))))
 
 def _misses(case, models):

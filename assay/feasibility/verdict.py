@@ -152,6 +152,14 @@ RULES = [
         next='find out how validation differs from training: rows that are there twice, groups that both '
              'share, or another source'),
     Rule(
+        name='what was set aside tells the outcome',
+        holds=itemgetter('aside'),
+        verdict='insufficient_evidence',
+        why='columns that were set aside tell the outcome: {aside}; until it is known when they are written, '
+            'neither a score that misses the bar nor one that reaches it says what can be had',
+        next='find out when each is known: make it a feature in dictionary.yaml if that is before the '
+             'decision, else say `known_at_decision: false`; then assess again'),
+    Rule(
         name='it works in a part only',
         holds=_pays_in_a_part,
         verdict='reduce_scope',
@@ -197,13 +205,6 @@ RULES = [
         verdict='reduce_scope',
         why='only a part of the rows reaches the bar: {segments}',
         next='limit the first release to this part, and compute its worth again'),
-    Rule(
-        name='what was set aside tells the outcome',
-        holds=itemgetter('aside'),
-        verdict='insufficient_evidence',
-        why='the features do not reach the bar, but columns that were set aside tell the outcome: {aside}',
-        next='find out when each is known: make it a feature in dictionary.yaml if that is before the '
-             'decision, else say `known_at_decision: false`; then assess again'),
     Rule(
         name='labels cap the score',
         holds=_capped,

@@ -58,6 +58,11 @@ class Derived:
     def said(self): return f'the {self.what} of {self.column}'
 
     @property
+    def little(self):
+        "Words beyond those that tell most: together they tell much, and only a linear model adds them up"
+        return list(self.values)[_MOST_WORDS:] if self.what == 'words' else []
+
+    @property
     def fields(self):
         "The columns as features"
         def field(c):
@@ -66,6 +71,7 @@ class Derived:
             return Field(c, 'category' if is_text else 'number', 'feature', nullable=gaps)
         return [field(c) for c in self.values]
 
+_MOST_WORDS = 80 # Words of a text that trees look at
 _YEAR, _WEEK, _DAY = (pd.Timedelta(days=n) for n in (365, 7, 1))
 
 def _covers(steps, span, learn, least):
@@ -105,7 +111,7 @@ def moment_parts(
 # %% ../../nbs/models/07_derived.ipynb #47024d11
 _FEWEST_WORDS = 3 # Words of a row, on average, from which a text is read
 _FEWEST_ROWS = 10 # Rows that hold a word at least
-_FREQUENT, _MOST_WORDS = 1000, 80 # Words that are looked at, and those that are counted
+_FREQUENT = 1000 # Words that are counted
 _WORD = r'\b[^\W\d_]{2,}\b' # Letters only: a number of a case is no word
 
 def has_words(
@@ -128,14 +134,14 @@ def word_counts(
     y:np.ndarray, # Outcome of these rows, as a number or the number of a class
     is_number:bool=False, # Is the outcome a number?
 )->list: # One `Derived`; empty where no word comes back
-    "Count the words of a text that tell most of the outcome in the rows that are learnt from"
+    "Count the words of a text, first those that tell most of the outcome in the rows that are learnt from"
     text = x.astype(object).where(x.notna(), '').astype(str)
     counter = CountVectorizer(
         token_pattern=_WORD, min_df=_FEWEST_ROWS, max_df=.99, max_features=_FREQUENT, dtype=np.float32)
     try: taught = counter.fit_transform(text[learn])
     except ValueError: return [] # no word stands in ten rows
     told = _told(taught, y, is_number)
-    best = np.sort(np.argsort(-told, kind='stable')[:_MOST_WORDS])
-    counts = counter.transform(text)[:, best].toarray()
-    names = [f'{name}: {w}' for w in counter.get_feature_names_out()[best]]
+    first = np.argsort(-told, kind='stable')
+    counts = counter.transform(text)[:, first].toarray()
+    names = [f'{name}: {w}' for w in counter.get_feature_names_out()[first]]
     return [Derived(name, 'words', pd.DataFrame(counts, index=x.index, columns=names))]

@@ -9,6 +9,7 @@ __all__ = ['OWN', 'COMING', 'ALL', 'Sequence', 'sequence_of', 'built_of_outcomes
 import dataclasses
 
 import numpy as np
+from scipy.signal import correlate
 from scipy.special import fdtr, ndtri
 from scipy.stats import rankdata
 
@@ -234,6 +235,9 @@ def _is_mean_of_few(s, most=8):
     return any(equal.mean() >= .99 for equal in found)
 
 # %% ../../nbs/stats/07_sequences.ipynb #99791095
+OWN = 'it moves with the present outcome, as a total or mean in which that is counted, or left out'
+COMING = 'it agrees with later outcomes much better than with earlier ones, as a mean of what comes after'
+ALL = 'a mean of outcomes in which those of these very rows are counted'
 _LARGEST = 1e100 # Numbers above are not judged, since their squares have no place in a float
 _WINDOWS = (8, 3) # Rows ahead and behind, at most
 _WHOLE, _BEYOND = .9, .15 # Share of a number that the rows ahead explain, and by how much more than others do
@@ -269,6 +273,37 @@ def _is_window_ahead(s):
     if told < _WHOLE: return False # as of most columns; the others are compared
     return told >= max(_share_told(x, ahead[:1]), _share_told(x, behind))+_BEYOND
 
+# %% ../../nbs/stats/07_sequences.ipynb #2d229fb2
+_FURTHEST = 60 # Rows ahead and behind in which the ends of a window are looked for
+_EXACTLY = .998 # Share of a step that the outcomes at the ends of a window explain
+_LEFT_OPEN = .1 # What they leave open, as a share of what earlier outcomes and the own one do
+
+_ROUNDED = 1e-9 # A smaller share is left open by rounding alone
+
+def _ends_of_window(step, y):
+    "How many rows ahead, and how many behind, the outcomes stand that agree most with the steps of a number"
+    known = np.isfinite(step)
+    d = np.where(known, step-step[known].mean(), 0)
+    agrees = np.abs(correlate(y-y.mean(), d, method='fft'))
+    here = len(y)-1
+    ahead, behind = agrees[here:here+_FURTHEST], agrees[here-_FURTHEST:here][::-1]
+    return int(ahead.argmax()), 1+int(behind.argmax())
+
+def _window_around(s):
+    "What a number is whose steps gain one outcome and lose another, as a moving mean; empty of others"
+    if len(s.y) <= _FURTHEST: return ''
+    step = s.steps[0]
+    ahead, behind = _ends_of_window(step, s.y)
+    ends = [_moved(s.y, s.group, k) for k in (ahead, -behind)]
+    past = [_moved(s.y, s.group, -k) for k in range(_WINDOWS[0]+1)]
+    used = np.isfinite([step, *ends, *past]).all(0)
+    if used.sum() < _FEWEST or np.ptp(step[used]) <= 1/_LARGEST: return ''
+    def told(by): return _share_told(step[used], [v[used] for v in by])
+    rest = max(1-told(ends), _ROUNDED)
+    if rest > 1-_EXACTLY: return ''
+    honest = max(told(past[:2]), told(past[1:]))
+    return (COMING if ahead else OWN) if rest <= _LEFT_OPEN*(1-honest) else ''
+
 # %% ../../nbs/stats/07_sequences.ipynb #b204fede
 _WITHIN, _WITHIN_NUMBER = .99, .95 # AUC, and correlation of a number, from which it is the outcome in groups
 
@@ -286,10 +321,6 @@ def _is_own_within(s):
         alone = abs(_correlation(x, y))
     else: told, alone = (.5+_far(_auc(v, y)) for v in (_centred(x, code), x))
     return told >= (_WITHIN_NUMBER if s.is_number else _WITHIN) and 1-told <= .2*(1-alone)
-
-OWN = 'it moves with the present outcome, as a total or mean in which that is counted, or left out'
-COMING = 'it agrees with later outcomes much better than with earlier ones, as a mean of what comes after'
-ALL = 'a mean of outcomes in which those of these very rows are counted'
 
 def _in_reach(s):
     "The same in a unit in which squares do not vanish, one for both where both are that small"
@@ -313,6 +344,7 @@ def built_of_outcomes(
     if _is_window_ahead(s): return COMING
     present, follows, leaves = _of_steps(s)
     if present or _is_own_within(s): return OWN
+    if around := _window_around(s): return around
     grows = _grows(s) >= _GROWS
     if leaves or (follows and (grows or _looks_ahead(s))): return COMING
     return COMING if _agrees_later(s, _TIMES_GROWING if grows else _TIMES, seed) else ''
