@@ -54,23 +54,23 @@ def pure_part(
 
 # %% ../../nbs/explore/09_hints.ipynb #06a2d18b
 _LEVELS = 64 # Levels that are looked at one by one
-_USUAL = .5 # Share of the rows that hold one number from which it is the usual one, such as 0 of a refund
+_USUAL = .5 # Share of the rows from which the most frequent number is the usual one, such as a refund of 0
 
-def _is_unusual(x):
-    "Rows of a number that is not its usual value; None where it has none"
-    if kind_of(x) != 'number' or not (counts := x.value_counts()).size: return None
-    if counts.iloc[0] < _USUAL*len(x): return None
-    return (x.notna() & (x != counts.index[0])).to_numpy(dtype=bool)
+def _unusual(x):
+    "The rows in which a number is another than the usual one; no rows where none is usual"
+    counts = x.value_counts() if kind_of(x) == 'number' else []
+    if not len(counts) or counts.iloc[0] < _USUAL*len(x): return np.zeros(len(x), bool)
+    return (x.notna() & (x != counts.index[0])).to_numpy(dtype=bool, na_value=False)
 
 def _parts_of(x):
     "Parts of the rows by one column: words, and whether the row is in it"
     empty = x.isna().to_numpy()
     if empty.any(): yield from (('where it is missing', empty), ('where it is filled in', ~empty))
     if kind_of(x) == 'time': return
+    yield 'away from its usual value', _unusual(x)
     counts = x.value_counts()
     many = counts[counts >= FEWEST].index[:_LEVELS]
     is_number = kind_of(x) == 'number'
-    if (unusual := _is_unusual(x)) is not None: yield 'where it is not its usual value', unusual
     # of a number a value stands out only among many others, as a placeholder does
     if is_number and len(counts) <= _LEVELS: return
     for value in many:
@@ -284,8 +284,7 @@ def _by_value(x, outcome):
     return ('leak' if told >= same else 'suspect'), why
 
 _ONLY, _MOST_RARE = .9, .15 # Purity of a value, and share of an outcome, from which the value comes after it
-_FLAG = ('one of its values, or any but the usual one, stands in most rows of a rare outcome, '
-         'and hardly elsewhere')
+_FLAG = 'one of its values, or any but the usual, stands in most rows of a rare outcome, and hardly elsewhere'
 _FEW_VALUES = 12 # Values of a column that is a flag or a status, and names nothing
 
 def _values_of(x):
@@ -293,16 +292,16 @@ def _values_of(x):
     if kind_of(x) == 'time': return
     empty = x.isna().to_numpy()
     if empty.any(): yield from (empty, ~empty)
-    if (unusual := _is_unusual(x)) is not None: yield unusual
     if x.nunique() > _FEW_VALUES: return
     for value in x.dropna().unique(): yield (x == value).to_numpy(dtype=bool, na_value=False)
 
 def _is_flag(x, outcome):
-    "Does one value stand in most rows of a rare outcome, and in next to no other row?"
+    "Does one value, or any but the usual one, stand in most rows of a rare outcome, and hardly elsewhere?"
     if outcome.is_number: return False
     ends = [*(outcome.values == 1).T]
     def is_of(inside, e): return _is_pure(inside, e, _ONLY, _MOST_RARE) and (e & inside).sum() >= .5*e.sum()
-    large = [inside for inside in _values_of(x) if FEWEST <= inside.sum() < len(inside)]
+    parts = [*_values_of(x), _unusual(x)]
+    large = [inside for inside in parts if FEWEST <= inside.sum() < len(inside)]
     return any(is_of(inside, e) for inside in large for e in ends)
 
 def _by_part(x, outcome):

@@ -13,7 +13,8 @@ import numpy as np, pandas as pd
 from ..core.rendering import human_name
 from ..evaluation.decisions import cost_threshold
 from .case import Case, measure_gain
-from .verdict import MOVES, as_metric_counts, say_interval, say_number, short, sign_of
+from .verdict import (
+    as_metric_counts, say_interval, say_number, settles_worth, short, sign_of)
 from .value import rows_needed
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #92a99155
@@ -226,13 +227,13 @@ def _validate(e, problem):
     return f"validate on {_about(n*(mde/margin)**2)}", shown
 
 def _ranges(e, problem):
-    "Which declared range to narrow"
+    "What would tell whether it pays"
     f = e['facts']
     if f['worth'] == 'unknown': return 'declare costs and volume', 'the worth is unknown without them'
     if f['worth'] != 'open': return None
     year = say_interval(e['value'])
-    because = f"the value per year is {year}: the declared ranges do not say whether it pays; {MOVES}"
-    return f"narrow the range of the {human_name(f['driver'])}", because
+    what, why = settles_worth(e['value'])
+    return what, f"the value per year is {year}, which does not say whether it pays; {why}"
 
 def _search(e, problem):
     "Whether other columns would help"

@@ -163,8 +163,9 @@ class Study:
         return value.rename(index=_WORTH).to_frame(in_currency('amount', self.problem))
 
     def parts(self):
-        rows = [r | as_metric_counts(r, sign_of(self.evidence)) for r in self.evidence['parts']]
-        return pd.DataFrame(rows)
+        "Each part with its score as the agreed metric counts it; gains count upwards for every metric"
+        sign, ends = sign_of(self.evidence), ('value_low', 'value_high')
+        return pd.DataFrame([as_metric_counts(p, sign, ends) for p in self.evidence['parts']])
 
     def hypotheses(self):
         "The hypotheses of this stage beside the measurements"

@@ -28,7 +28,8 @@ from .gains import measure_hypotheses, measure_parts, measure_value
 from .learning_curve import learning_curve, measure_signal
 from .stability import adversarial_pairs, measure_stability
 from .value import rows_needed, say_rows
-from .verdict import as_metric_counts, grade, say_interval, sign_of, verdict_of
+from .verdict import (
+    as_metric_counts, grade, say_interval, settles_worth, sign_of, verdict_of)
 from ..stats.intervals import FEW_GROUPS, Resamples, count_groups
 from ..stats.values import kind_of
 from ..stats.settled import fall_at_end
@@ -363,9 +364,10 @@ def _worth_said(value):
     return f"{told}: {'; '.join([*across, *alone])}"
 
 def _worth_facts(e):
-    "Whether it pays, and which declared range matters most"
+    "Whether it pays, and what would tell where that is open"
     value = e['value']
-    return dict(worth=worth_of(value), worth_said=_worth_said(value), driver=value['driver'] if value else '')
+    open_by = '; '.join(filter(None, settles_worth(value)))
+    return dict(worth=worth_of(value), worth_said=_worth_said(value), open_by=open_by)
 
 def _part_facts(e):
     "Parts of the rows that reach the bar, and those that gain nothing"
@@ -454,7 +456,8 @@ def _questions(e):
     if asked: res.append(asked)
     if s['known'] > .05 and not s['by_heart']:
         known = f"{s['known']:.0%} of the validation rows are of values of {e['rows']['cluster']}"
-        res.append(f'{known} that training holds too: scores and gains hold for these, not for new ones')
+        res.append(f'{known} that training holds too: scores and gains hold for these; '
+                   'name new values in out_of_scope, or split by that column and assess again')
     return res
 
 _GRADED = ( # Fact, its grades, and the gap that they leave

@@ -16,18 +16,19 @@ from ..data.columns import Dictionary
 from ..data.infer import infer_dictionary
 from ..evaluation.importance import Shuffling, Subject, column_groups, plot_groups, rank_groups
 from ..evaluation.scores import score_table
-from ..explore.leakage import leakage_scan, suspected
+from ..explore.leakage import ID, leakage_scan, suspected
 from ..explore.profile import profile, summarise
 from ..feasibility.case import StudySettings
 from ..feasibility.study import StudyContext, assess, decide
+from ..feasibility.verdict import as_metric_counts, sign_of
 from ..models.estimators import fit_final, make_spec, predict_score, target_of
 from ..models.features import NUMERIC, feature_frame
 from ..monitoring.drift import drift_table
 from ..problem.agreement import make_problem
 from ..data.target import find_positive, find_task
-from ..project.inspect_table import choose_metric
+from ..project.inspect_table import choose_metric, has_commas
 from ..responsible.groups import group_table
-from ..stats.intervals import Resamples
+from ..stats.intervals import Resamples, blocks_of
 from ..stats.scored import Comparison, Scored
 from ..stats.values import Label
 
@@ -58,6 +59,8 @@ _SCANNED = ['auc', 'auc_low', 'auc_high', 'verdict', 'reason'] # Of the scan for
 # Of the drift, those to show
 _MOVED = ['column', 'drifted', 'moved', 'kind', 'distance', 'usual', 'ratio', 'threshold', 'missing']
 
+_NAMES_ROWS = 'not compared: nearly all its values differ, so it names its row' # Said of a running number
+
 def _measured(m):
     "An estimate with its interval, in words; where rows are too few, there is none"
     if m['value'] is None: return f"not measured (n {m['n']:,})"
@@ -66,12 +69,13 @@ def _measured(m):
 
 def _said_rows(said, evidence, metric):
     "A verdict with its numbers and reasons, one line each"
-    bar, models = evidence['bar'], evidence['models']
+    bar, models, sign = evidence['bar'], evidence['models'], sign_of(evidence)
     pairs = [('verdict', said['verdict']), ('because', said['why'])]
     if models and models['score']['value'] is not None:
-        pairs += [(f"{metric} of a simple model ({models['best']})", _measured(models['score'])),
+        pairs += [(f"{metric} of a simple model ({models['best']})",
+                   _measured(as_metric_counts(models['score'], sign))),
                   ("gain over today's practice", _measured(models['gain'])),
-                  ('asked for, what a constant reaches', f"{bar['minimum']:.3g}")]
+                  ('asked for, what a constant reaches on all rows', f"{sign*bar['minimum']:.3g}")]
     pairs += [('derived for this verdict alone', part) for part in evidence['derived']['parts']]
     pairs += [('gap', g) for g in said['gaps']]
     return pd.DataFrame(pairs, columns=['what', 'said']).set_index('what')
@@ -84,6 +88,12 @@ def _one_line_for_hidden(table):
              for c,n in counts.items()]
     return pd.concat([table[~hidden], pd.DataFrame(lines, columns=table.columns)], ignore_index=True)
 
+def _with_classes(table, classes):
+    "The table of groups with `recall of late` in the place of `recall_2`"
+    named = {f'{m}_{k}': f"{m.replace('_', ' ')} of {c}" for m in ('base_rate', 'recall', 'calibration')
+             for k,c in enumerate(classes)}
+    return table.assign(metric=table.metric.replace(named))
+
 def _check_number(values, field):
     "Raise `ValueError` where a column that held numbers holds something else"
     if field.kind not in NUMERIC: return
@@ -92,6 +102,14 @@ def _check_number(values, field):
     if len(words):
         raise ValueError(f'the column {field.name!r} held numbers, and has {words.iloc[0]!r} now; '
                          'expected numbers: convert it, or leave it out of both tables')
+
+def _check_later(later, columns):
+    "Raise `ValueError` where the later table lacks a column of the first"
+    check_kind(later, hasattr(later, 'columns'), 'the later table', 'a data frame')
+    if lost := [c for c in columns if c not in later]:
+        raise ValueError(f'the later table lacks {lost}, which the first table has; expected the same: '
+                         'add them, or leave them out of the first table too')
+    check_columns(later, columns, 'the later table')
 
 def _in_time(df, time):
     """The rows with the column of moments as moments; raises `ValueError` where it holds none, or misses some
@@ -120,6 +138,7 @@ class Jobs:
         aside = self.set_aside()
         told = profile(summarise(self.rows[[*self.features, *aside]], seed=self.seed))
         scanned = self.scan.set_index('column')[_SCANNED]
+        told = told.assign(distinct=self.rows[told.index].nunique()) # of many rows the profile estimates it
         found = told.reindex(columns=_TOLD).join(scanned).sort_values('auc', ascending=False)
         for c,why in aside.items(): found.loc[c, ['verdict', 'reason']] = ['set aside', why]
         return Shown(found)
@@ -145,6 +164,10 @@ class Jobs:
         specs = {c: make_spec(c, {}, self.problem, train, self.seed) for c in _MODELS}
         return {c: fit_final(spec, train, fields) for c,spec in specs.items()}
 
+    def _drawn(self, df):
+        "The resamples of some rows, whole days where they have moments, as the study draws them"
+        return Resamples(blocks_of(df, self.time), n=self.n_boot, seed=self.seed)
+
     def _score(self, name, df):
         return predict_score(self.models[name], feature_frame(df, self.fields.features))
 
@@ -156,7 +179,7 @@ class Jobs:
         "The later rows with the scores of a model; the decision acts on as many as had the outcome before"
         train, valid = self.parts
         score = self._score(name, valid)
-        resamples = Resamples(n=self.n_boot, seed=self.seed)
+        resamples = self._drawn(valid)
         share = self._targets(train).mean() if self.problem.task == 'binary' else None
         threshold = None if share is None else float(pd.Series(score).quantile(1-share))
         return Scored(self._targets(valid), score, self.problem.task, self.problem.metric, threshold,
@@ -165,7 +188,7 @@ class Jobs:
     def evaluate(self)->Shown: # A line per model
         "How good a constant, a linear model and boosting are on the later rows, with intervals"
         valid = self.parts[1]
-        resamples = Resamples(n=self.n_boot, seed=self.seed)
+        resamples = self._drawn(valid)
         scores = {name: self._score(name, valid) for name in self.models}
         about = dict(task=self.problem.task, metric=self.problem.metric, resamples=resamples)
         compared = Comparison(self._targets(valid), scores, **about)
@@ -178,7 +201,11 @@ class Jobs:
         named = check_columns(self.df, columns, 'columns')
         if not named: raise ValueError("columns names no column; expected some, such as ['city']")
         table = group_table(self.parts[1], named, self._scored('boosting'))
-        return Shown(_one_line_for_hidden(table), table)
+        return Shown(_one_line_for_hidden(_with_classes(table, self._classes())), table)
+
+    def _classes(self):
+        "The classes in the order of their numbers; none of a number or of two classes"
+        return sorted(self.parts[0][self.target].unique()) if self.problem.task == 'multiclass' else []
 
     def drift(self,
         later:pd.DataFrame, # Rows of a later time, with the same columns
@@ -187,10 +214,13 @@ class Jobs:
 
         Raises `ValueError` where a column is missing or holds words in place of numbers."""
         read = [*self.features, *([self.time] if self.time else [])]
-        check_columns(later, read, 'the table')
+        _check_later(later, read)
         for f in self.fields.features: _check_number(later[f.name], f)
-        table = drift_table(self.rows, _in_time(later, self.time), self.features, self.time, seed=self.seed)
-        return Shown(table[_MOVED], table)
+        names = self.scan.column[self.scan.verdict == ID] # a running number is new in every row
+        compared = [c for c in self.features if c not in set(names)]
+        table = drift_table(self.rows, _in_time(later, self.time), compared, self.time, seed=self.seed)
+        aside = pd.DataFrame(dict(column=[c for c in names if c in self.features], moved=_NAMES_ROWS))
+        return Shown(pd.concat([table[_MOVED], aside], ignore_index=True), table)
 
     def explain(self)->Importance: # A line per column or group of columns that say the same
         "What boosting uses: how much worse the metric gets when a column is shuffled"
@@ -211,6 +241,16 @@ def _free_name(df):
     name = 'row'
     while name in df: name += '_'
     return name
+
+_MOST_READ = 1000 # Values of a text that show how it is written
+
+def _check_written(df):
+    "Raise `ValueError` where numbers with a decimal comma were read as text"
+    texts = {c: df[c].dropna().head(_MOST_READ).astype(str) for c in df.select_dtypes(['object', 'string'])}
+    if found := [c for c,known in texts.items() if has_commas(known)]:
+        shown = f'{found[0]!r} holds' if len(found) == 1 else f'{found} hold'
+        raise ValueError(f'{shown} numbers with a decimal comma, read as text; expected numbers: read the '
+                         "file with pd.read_csv(..., decimal=',', thousands='.'); it reads 1.408 as 1,408")
 
 def _check_rows(df, target, features, id):
     "Raise `ValueError` where nothing can be learnt from the rows, or a row is there twice"
@@ -262,6 +302,7 @@ class OwnTable(Jobs):
         if self.n_boot < FEWEST_DRAWS:
             raise ValueError(f'n_boot is {self.n_boot}; expected {FEWEST_DRAWS} or more')
         check_columns(self.df, self.today, 'today')
+        _check_written(self.df)
 
     def __repr__(self):
         learnt, later = map(len, self.parts)
@@ -307,7 +348,7 @@ class OwnTable(Jobs):
     def set_aside(self)->dict: # Name of a column to the reason
         "Columns of which nothing is learnt, though they have no role"
         named = {self.target, self.id, self.time}
-        return {f.name: _why_aside(self.df[f.name], f.kind) for f in self.fields.fields
+        return {f.name: _why_aside(self.rows[f.name], f.kind) for f in self.fields.fields
                 if f.role == 'context' and f.name not in named}
 
     @functools.cached_property

@@ -119,7 +119,12 @@ def _said_of(move, lines):
     values = [_leaves(e['criteria']).get(move['criterion']) for e in lines]
     since = next((i for i in reversed(range(len(values))) if values[i] != move['now']), -1)+1
     said = lines[since].get('said') if since < len(lines) else None
-    return dict(said=said) if said else {}
+    return dict(said=said) if said and _is_about(said, move['criterion']) else {}
+
+def _is_about(said, criterion):
+    "Do these words speak of a criterion? Those that name none speak of all that changed with them"
+    named = said.get('about', '').split(', ')
+    return named == [''] or any(criterion == k or criterion.startswith(f'{k}.') for k in named)
 
 def _steps(move, later):
     "The values between the first and the last, in the order in which they were written down"

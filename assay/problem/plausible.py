@@ -264,6 +264,7 @@ class Agreed(Entry):
     by: object = key('Name or role of who agreed', '')
     date: _Day = key('Day of the agreement, such as 2026-11-05', None)
     because: object = key('Why these values, or why they were changed', '')
+    about: object = key('The criteria that this is about, such as minimum; all that changed by default', '')
 
 class Watched(Shape):
     "Columns whose groups are watched"

@@ -135,11 +135,18 @@ def _service_parts(problem, promise):
         ('fallback', promise('fallback'), 'service_levels.fallback'),
         ('labels and monitoring', promise('labels'), 'service_levels.labels')]
 
+def _yearly_volume(value):
+    "The rows of a year that the worth is computed with, in words; None where nobody declared them"
+    rows = value.get('rows_per_year')
+    n = rows.get('value') if isinstance(rows, dict) else rows
+    return n and f'{n:,} rows a year'
+
 def architecture_table(
     problem, # `assay.problem.agreement.Problem`
 )->pd.DataFrame: # part, does, agreed
     "The first drawing of the solution, from the problem statement"
-    def promise(name): return _said(problem.service_levels.get(name))
+    known = {'volume': _yearly_volume(problem.value)} | problem.service_levels
+    def promise(name): return _said(known.get(name))
     model = f'{problem.task} for {problem.target}, judged by {problem.metric}'
     rows = [
         *_data_parts(problem, promise),

@@ -214,12 +214,27 @@ def _set(doc, problem, key, given):
     elif key == 'persons': doc[key] = _yes_or_no(key, given.value)
     elif key in _ENTRIES: _append(doc, key, [_entry(key, given.value)])
     else: _set_value(doc, problem, key, given)
-    if part in CRITERIA and given.by and not doc.get('provisional'): _set_agreed(doc, given)
+    if part in CRITERIA and given.by and not doc.get('provisional'): _set_agreed(doc, key, given)
 
-def _set_agreed(doc, given):
-    "Who agreed to the criteria as they stand now: the ledger of criteria keeps it with the change"
+def _both(before, said):
+    "What was said of several criteria, and the reasons"
+    first, last = before['about'], said['about']
+    about = ', '.join(dict.fromkeys([*first.split(', '), last]))
+    reason, new = before.get('because', ''), said['because']
+    if reason == new: return dict(about=about)
+    parts = [reason if ', ' in first else reason and f'{first}: {reason}', new and f'{last}: {new}']
+    return dict(about=about, because='; '.join(filter(None, parts)))
+
+def _set_agreed(doc, key, given):
+    """Who agreed to one criterion as it stands now: the ledger of criteria keeps it with the change
+
+    What the same person said of others on the same day stays, each reason with its criterion."""
     day = given.date or datetime.date.today().isoformat()
-    said = dict(by=given.by, date=day, because=given.because)
+    about = '' if key == 'provisional' else key # whoever agrees to all of it names no single criterion
+    said = dict(by=given.by, date=day, because=given.because, about=about)
+    before = doc.get('agreed') or {}
+    is_same = all(before.get(k) == said[k] for k in ('by', 'date'))
+    if is_same and about and before.get('about') not in (None, '', key): said |= _both(before, said)
     doc['agreed'] = styled({k: words for k,words in said.items() if words})
 
 # %% ../../nbs/project/22_answers.ipynb #bee0c447
