@@ -11,7 +11,7 @@ from test_shown import dead_links, places
 
 from assay.core.places import place
 from assay.problem.agreement import load_problem
-from assay.site.answer import CAPTIONS, SENTENCES
+from assay.site.answer import CAPTIONS, MOST_SAID, SENTENCES
 from assay.site.notebook import CodeCell, code_cells, find_cell
 from assay.site.pages import build_site
 from assay.stages.definition import load_stages
@@ -99,6 +99,20 @@ def test_each_claim_leads_to_its_cell_and_its_file_and_the_cell_back(site):
     assert back and back <= set(claims(front)) | set(claims(evaluation))
     worth = (site / "feasibility/report.html").read_text(encoding="utf-8")
     assert 'href="../index.html#said-feasibility' in worth
+
+
+def test_an_answer_is_short_and_what_it_leaves_out_stands_below_it(site):
+    for page in site.glob("*/report.html"):
+        text = page.read_text(encoding="utf-8")
+        answer, _, rest = text.partition('<section class="answer')[2].partition("</section>")
+        assert len(CLAIM.findall(answer)) <= MOST_SAID, page
+        assert "Open here" not in answer or 'id="open-here"' in rest, page
+    evaluation = (site / "evaluation/report.html").read_text(encoding="utf-8")
+    below = evaluation.partition('id="more-found"')[2].partition("</section>")[0]
+    assert len(CLAIM.findall(below)) >= 3 and "It acts where the score is above" in below
+    # the picture that decides stands between the two, and shows the numbers of the answer
+    between = evaluation.partition('<section class="answer')[2].partition('id="more-found"')[0]
+    assert between.count("<figure") == 1 and "The dashed lines are the agreed minimum" in between
 
 
 def test_a_page_without_the_cell_links_the_page(site, stages):

@@ -236,6 +236,13 @@ def test_no_link_of_the_site_leads_nowhere(site):
     page.write_text(kept, encoding="utf-8")
 
 
+def test_each_heading_of_the_docs_has_a_place_and_shows_its_link(site):
+    for page in (p for p in site.rglob("*.html") if "reports" not in p.parts):
+        text = page.read_text(encoding="utf-8")
+        assert re.findall(r"<h[234](?![^>]* id=)[^>]*>.{,40}", text) == [], page
+    assert "a.anchor-link:focus { opacity:1 }" in (site / "docs/tutorial.html").read_text(encoding="utf-8")
+
+
 def test_every_page_is_reached_from_the_front_page(site):
     "Except those of reports, which lead to each other"
     reached, todo = set(), [site / "index.html"]

@@ -28,6 +28,7 @@ from assay.core.rendering import (
     template_names,
     template_source,
 )
+from assay.evaluation.gain_picture import Bar, Panel
 from assay.pipeline.engine import stage_env
 from assay.release.coverage import coverage_html
 from assay.release.readiness import list_html, open_html
@@ -144,8 +145,26 @@ def shortened_piece(v):
 @piece("answer")
 def answer_piece(v):
     check = OpenCheck(v, v, v, v, v, v)
-    answer = Answer(v, v, [v], [check], 9)
-    return render("answer.html.j2", dict(answer=answer, links=[]))
+    answer = Answer(v, v, [v], [check], 9, [v])
+    below = render("open_here.html.j2", dict(answer=answer, more=[v]))
+    return render("answer.html.j2", dict(answer=answer, links=[])) + below
+
+
+@piece("how the criteria moved")
+def moved_piece(v):
+    return render("moved.html.j2", dict(moved=v))
+
+
+@piece("picture of counts")
+def counts_piece(v):
+    row = dict(text=v, tone="good", width=50, said=v)
+    return render("counts.html.j2", dict(title=v, rows=[row]))
+
+
+@piece("picture of a gain")
+def ranges_piece(v):
+    panel = Panel(v, (Bar(v, 0.1, 0.0, 0.2),), 0.05)
+    return render("ranges.html.j2", dict(panels=[panel], legend=v))
 
 
 @piece("head")

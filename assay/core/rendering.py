@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['DECIMALS', 'AMONG_TEXTS', 'NOTHING', 'LARGEST', 'LONGEST', 'SEPARATED', 'MOST_NESTED', 'LARGE', 'MOST_ROWS',
            'is_link', 'template_names', 'template_source', 'render', 'macro', 'templates_of', 'say_number',
-           'human_name', 'metric_name', 'item_name', 'named_item', 'render_rows', 'Table', 'show', 'keep_frame',
-           'Result']
+           'human_name', 'metric_name', 'drawn_name', 'item_name', 'named_item', 'render_rows', 'Table', 'show',
+           'keep_frame', 'Result']
 
 # %% ../../nbs/core/09_rendering.ipynb #c321c2f5
 import ast, collections, dataclasses, decimal, functools, itertools, json, math, numbers, os, re
@@ -170,6 +170,12 @@ def metric_name(
     begins = next((p for p in _named()['prefixes'] if key.startswith(p)), '')
     of = _named()['prefixes'].get(begins, '')
     return of + human_name(key.removeprefix(begins)).replace('_', ' ')
+
+def drawn_name(
+    key, # A model or a part of the table, such as `rule` or `valid`
+)->str: # Such as `today's practice`; the text itself where it has none
+    "What a figure calls a model or a part of the table"
+    return _named()['drawn'].get(str(key), str(key))
 
 # %% ../../nbs/core/09_rendering.ipynb #ef407445
 def item_name(

@@ -12,6 +12,7 @@ import itertools
 import numpy as np, pandas as pd
 
 from ..core.figures import literal_text
+from ..core.rendering import drawn_name
 
 # %% ../../nbs/data/14_compare_splits.ipynb #c6a0cf4a
 def standardised_difference(
@@ -143,7 +144,7 @@ def plot_rates(
         y, moments = _numbers(df[target]), df[time] if time else None
         if time: rate = y.groupby(moments.dt.to_period(freq).dt.start_time).mean()
         else: rate = pd.Series({name: y.mean()})
-        ax.plot(rate.index, rate, marker='.', color=colour, label=f'{name} ({len(df):,})')
+        ax.plot(rate.index, rate, marker='.', color=colour, label=f'{drawn_name(name)} ({len(df):,} rows)')
         if time: ax.hlines(y.mean(), moments.min(), moments.max(), color=colour, ls='--', lw=1)
     ax.set(ylim=(min(0, ax.get_ylim()[0]), None), ylabel=f'mean of {target}')
     ax.legend(fontsize=7, ncols=len(splits), frameon=False)

@@ -17,7 +17,7 @@ from sklearn.base import clone
 
 from ..core.artifacts import check_file, metric as as_metric, only_writer, to_json, write_text
 from ..core.figures import literal_text
-from ..core.rendering import metric_name
+from ..core.rendering import drawn_name, metric_name
 from ..stats.intervals import Resamples, interval, is_better, mean_interval, wilson
 from ..stats.metrics import (
     asked_words, metric_sign, metrics_to_show, score, sort_scores, weighted_mean)
@@ -328,7 +328,7 @@ def plot_intervals(
     colour = sns.color_palette('colorblind')[0]
     ax.hlines(at, t.low.astype(float), t.high.astype(float), color=colour, lw=2)
     ax.plot(t.value.astype(float), at, 'o', color=colour)
-    ax.set_yticks(at, t[names])
+    ax.set_yticks(at, t[names].map(drawn_name))
     ax.set_ylim(-.5, len(t)-.5)
     if line is not None:
         ax.axvline(line, color='.4', ls='--', lw=1, label=f'asked: {asked_words(label, line)}')

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from ..core.artifacts import metric, place, read_json, read_table
 from ..core.figures import literal_text
 from ..core.numbers import large_enough
-from ..core.rendering import metric_name, show
+from ..core.rendering import drawn_name, metric_name, show
 from ..data.columns import load_dictionary
 from ..data.dictionary import validate
 from ..explore.browse import count_broken, read_visible
@@ -122,6 +122,10 @@ def receive(
     return Arrivals(offered, accepted, refused, broken, validate(broken, coming)[1], list(visible))
 
 # %% ../../nbs/monitoring/13_replay.ipynb #5753717c
+def _ticks(table):
+    "Each week, and what it asks for"
+    return [f"{week}\n{str(said).replace('_', ' ')}" for week,said in zip(table.week, table.decision)]
+
 @literal_text
 def plot_performance(
     table:pd.DataFrame, # From `week_table`
@@ -136,10 +140,10 @@ def plot_performance(
         d = table.dropna(subset=[name])[columns].astype(float)
         value, low, high = (d[c] for c in columns)
         ends = np.clip([value-low, high-value], 0, None)
-        ax.errorbar(d.index+shift, value, ends, fmt='o', color=color, capsize=2, label=name)
+        ax.errorbar(d.index+shift, value, ends, fmt='o', color=color, capsize=2, label=drawn_name(name))
     ax.axhline(minimum, color='0.4', ls='--', lw=1, label=f'asked: {asked_words(metric, minimum)}')
-    ax.set_xticks(table.index, table.week, rotation=30, fontsize=7)
-    ax.set(xlabel='week from', ylabel=metric_name(metric))
+    ax.set_xticks(table.index, _ticks(table), rotation=30, fontsize=7)
+    ax.set(xlabel='week from, and what it asks for', ylabel=metric_name(metric))
     ax.legend(fontsize=7)
     return ax
 

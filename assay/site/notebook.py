@@ -159,12 +159,24 @@ def headings(
     reader.feed(str(text))
     return [(at, said.strip('¶ \n')) for at,said in reader.found]
 
+# %% ../../nbs/site/01_notebook.ipynb #f97ad167
+_MOVED = 'The picture of this section stands [at the top of this page](#{place}).'
+
+def _with_moved(cells, only, moved):
+    "The one cell that is wanted; or all, with a link in place of the one that stands further up"
+    from nbformat import from_dict
+    if only: return [c for c in cells if _place_of(c) == only]
+    link = dict(cell_type='markdown', metadata={}, id='moved-up', source=_MOVED.format(place=moved))
+    return [from_dict(link) if moved and _place_of(c) == moved else c for c in cells]
+
 # %% ../../nbs/site/01_notebook.ipynb #1abeb71c
 def fragment(
     nb, # Executed, normalised notebook
     problem=None, # `Problem`: cells about another kind of problem are left out; None shows every cell
     titled:bool=True, # With the title and the question of the first cell?
     notes:dict={}, # Place of a `CodeCell` to `dict(caption, said)`: what stands above and below its output
+    only:str='', # Place of the one cell that is wanted; all by default
+    moved:str='', # Place of a cell that stands further up: a link to it stands where it was
 ): # `Markup` of its cells, cleaned
     """A notebook as HTML without scripts; code is folded
 
@@ -174,7 +186,7 @@ def fragment(
     from nbconvert.exporters.templateexporter import TemplateExporter
     shown = nb.copy()
     cells = _described(_shown_cells(nb, problem), notes)
-    shown.cells = cells if titled else _untitled(cells)
+    shown.cells = _with_moved(cells if titled else _untitled(cells), only, moved)
     # not HTMLExporter's own method, which parses each finished page once more, to describe figures that
     # are described here
     resources = dict(metadata=dict(name='report', path='.'))

@@ -27,7 +27,8 @@ from ..stages.process import is_read_by, process_picture, stages_before
 from ..core.rendering import item_name, macro, metric_name, render, render_rows
 from .answer import answers_about, asked_questions, bound_word, decision_words, sentences_of
 from .notebook import code_cells
-from .report import Frame, make_page, report_page, show_notes, told_claim, tone, verdict_badge
+from .report import (
+    Frame, has_interval, make_page, report_page, show_moves, show_notes, told_claim, tone, verdict_badge)
 from .search import _as_beside, _DOSSIER, pages_beside, places_of
 
 # %% ../../nbs/site/05_pages.ipynb #88b2b5e6
@@ -167,6 +168,10 @@ def _index_notes(measured, doubt):
     moved, agreed = said('bar_moved'), said('agreed_after')
     return show_notes(moved, doubts=doubt, agreed=agreed, asked=questions(measured))
 
+def _index_moves(measured):
+    "How the criteria moved, for whoever follows the note on top"
+    return show_moves(next((m['bar_moved'] for m in measured.values() if m.get('bar_moved')), ()))
+
 def _index_tables(board, late, rows, doubt):
     "The stages with their verdicts, and the states of the checklist"
     board_rows = [_board_row(b, late.get(b['stage']), doubt) for b in board]
@@ -200,6 +205,8 @@ def index_page(
     cells = {name: _cells(name, problem) for name in names}
     answers = [_with_links(a, cells) for a in front_answers(problem, measured, doubt)]
     found = dict(notes=_index_notes(measured, doubt), answers=answers, pages=names)
+    intervals = any(has_interval(a['sentences']) for a in answers)
+    found |= dict(moved=_index_moves(measured), has_intervals=intervals)
     todo = sorted(open_items(rows), key=lambda r: SEVERITY.index(r['status']))
     at = _item_links(todo) if 'readiness' in names else {}
     shown_todo = [r | dict(said=said_state(r), name=item_name(r['id']), at=at.get(r['id'])) for r in todo]
