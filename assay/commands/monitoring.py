@@ -143,7 +143,7 @@ def _realised_told(realised, metric):
 
 def _tell_weeks(found):
     "Print how many outcomes are known, and what the weeks say"
-    from assay.monitoring.decide import LEAST_ROWS
+    from assay.monitoring.weeks import LEAST_ROWS
     tell(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
     if told := _realised_told(found['realised'], found['metric']): tell(told)
     for r in _all_weeks(found):
