@@ -22,7 +22,7 @@ from assay.feasibility.verdict import FACTS, verdict_of
 from assay.problem import criteria
 from assay.problem.criteria import mark_results, read_ledger
 from assay.problem.moved import bar_sentence, moved_bar
-from assay.release import approval, gates, waiving
+from assay.release import gates, review, waiving
 from assay.release.approval import approve
 from assay.release.gates import closed_gates
 from assay.stages.definition import Gate
@@ -64,7 +64,7 @@ def moved_bar_without_a_signed_reason(case):
     ledger_with_a_line(case)
     if not case.broken:
         waiving.waive("criteria", "the desk agreed to a pilot", "9999-12-31", case.key())
-    case.patch(approval, "check_bar", nothing)
+    case.patch(review, "check_bar", nothing)
     return why(approve, case.key(), "good enough")
 
 
@@ -122,7 +122,7 @@ def ledger_begun_anew_in_a_commit(case):
         commit(case.folder)
         case.agree()
         commit(case.folder)
-    case.patch(approval, "cut_in_commits", list)
+    case.patch(review, "cut_in_commits", list)
     return why(approve, case.key(), "good enough")
 
 
@@ -136,7 +136,7 @@ def ledger_other_than_reviewed(case):
         shutil.rmtree(".git")  # which would tell too
         path.unlink()
         case.agree()
-    case.patch(approval, "_reviewed_before", nothing)
+    case.patch(review, "_reviewed_before", nothing)
     return why(approve, case.key(), "good enough")
 
 

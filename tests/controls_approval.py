@@ -15,8 +15,9 @@ from assay.core.places import place
 from assay.package import bundle
 from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
-from assay.release import approval, chain, gates, waiving
-from assay.release.approval import approval_of, approve, reject
+from assay.release import approval, approved, chain, gates, review, waiving
+from assay.release.approval import approve, reject
+from assay.release.approved import approval_of
 from assay.release.chain import read_chain
 
 # Approval and integrity
@@ -29,8 +30,8 @@ def nobody_approved(case):
         approve(case.key(), "meets the criteria")
     bundle = bundle_identity(place("bundle"))
     invented = dict(bundle=bundle, decision="approve", role="product owner", expires=None)
-    case.patch(approval, "read_chain", always([invented]))
-    return why(approval.approval_of, bundle)
+    case.patch(approved, "read_chain", always([invented]))
+    return why(approval_of, bundle)
 
 
 @control("was approved by Bob, operations; it is for the product owner to approve")
@@ -46,7 +47,7 @@ def approved_by_another_role(case):
         rests_on=[],
     )
     chain.append_decision("approvals", case.key("bob" if case.broken else "ann"), None, {}, predicate)
-    case.patch(approval, "RELEASE_OWNER", "operations")
+    case.patch(approved, "RELEASE_OWNER", "operations")
     return why(approval_of, bundle_identity(place("bundle")))
 
 
@@ -62,7 +63,7 @@ def approving_what_is_not_ready(case):
     "By import, past the command line"
     case.use_release()
     write_metrics("readiness", "not ready" if case.broken else "ready", {}, [], [place("train")])
-    case.patch(approval, "check_readiness", nothing)
+    case.patch(review, "check_readiness", nothing)
     return why(approve, case.key(), "because")
 
 
@@ -74,7 +75,7 @@ def a_group_harmed_is_not_approved(case):
     checks = [check(i, True, "as measured") for i in others]
     checks.append(check("P11", not case.broken, "far flights are served worse"))
     write_metrics("evaluation", "meets the criteria", {}, checks, [place("train")])
-    case.patch(approval, "check_evaluation", nothing)
+    case.patch(review, "check_evaluation", nothing)
     return why(approve, case.key(), "on average it is better")
 
 
@@ -84,7 +85,7 @@ def approval_whose_waiver_was_taken_back(case):
     approve(case.key(), "with a waiver")
     if case.broken:
         waiving.withdraw("feasibility", "the pilot is over", case.key())
-    case.patch(approval, "_unrested", always(""))
+    case.patch(approved, "_unrested", always(""))
     return why(approval_of, bundle_identity(place("bundle")))
 
 
@@ -95,7 +96,7 @@ def rejected(case):
     if case.broken:
         reject(case.key("bob"), "wrong alarms")
     approvals = [e for e in read_chain() if e["decision"] == "approve"]
-    case.patch(approval, "read_chain", always(approvals))
+    case.patch(approved, "read_chain", always(approvals))
     return why(approval_of, bundle_identity(place("bundle")))
 
 
@@ -106,7 +107,7 @@ def expired_approval(case):
         case.key(), "for a year", expires="2013-12-31" if case.broken else "9999-12-31", today="2013-12-01"
     )
     endless = [e | dict(expires=None) for e in read_chain()]
-    case.patch(approval, "read_chain", always(endless))
+    case.patch(approved, "read_chain", always(endless))
     return why(approval_of, bundle_identity(place("bundle")))
 
 
@@ -140,7 +141,7 @@ def approval_on_an_old_review(case):
     record()
     if case.broken:
         place("checklist").write_text("items: [{id: P09}]\n")
-    case.patch(approval, "check_readiness", nothing)
+    case.patch(review, "check_readiness", nothing)
     return why(approve, case.key(), "as reviewed")
 
 
@@ -171,5 +172,5 @@ def tampered_with_a_new_manifest(case):
         write_manifest(place("bundle"))
     bundle = bundle_identity(place("bundle"))
     renamed = [e | dict(bundle=bundle) for e in read_chain()]
-    case.patch(approval, "read_chain", always(renamed))
+    case.patch(approved, "read_chain", always(renamed))
     return why(approval_of, bundle)

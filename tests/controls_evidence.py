@@ -8,10 +8,10 @@ import pytest
 from controls import ROOT, STAGES, always, control, nothing, open_sentences, why
 from tiny import record
 
-from assay.core.artifacts import check, metric, metrics_path, read_json, write_metrics
+from assay.core.artifacts import check, metric, metrics_path, read_json, sha256, write_metrics
 from assay.core.places import place
 from assay.pipeline import run
-from assay.release import approval, chain, gates, waivers, waiving
+from assay.release import chain, gates, review, waivers, waiving
 from assay.release import checklist as evidence
 from assay.release import sign as release
 from assay.release.chain import read_chain
@@ -164,7 +164,7 @@ def waiver_of_a_revoked_key(case):
         return keys if e["decision"] == "revoke" else next_keys(keys, e)
 
     case.patch(chain, "_next_keys", never_revoked)
-    return why(chain._append, "waivers", carl, {"problem.yaml": approval.sha256("problem.yaml")}, predicate)
+    return why(chain._append, "waivers", carl, {"problem.yaml": sha256("problem.yaml")}, predicate)
 
 
 def anybody_may(item, waiver, on):
@@ -211,7 +211,7 @@ def approval_after_the_waiver_of_a_gate(case):
     record()
     waiving.waive("evaluation", "a pilot", "2013-12-31", case.key(), today="2013-12-01")
     case.monkeypatch.setattr(release, "release_rows", always([]))  # every item passes
-    case.monkeypatch.setattr(approval, "check_evaluation", nothing)  # the signature itself would ask again
+    case.monkeypatch.setattr(review, "check_evaluation", nothing)  # the signature itself would ask again
     case.patch(release, "closed_rows", always([]))
     day = "2014-01-01" if case.broken else "2013-12-01"
     return why(release.approve_release, case.key(), "product-owner", "as reviewed", today=day)

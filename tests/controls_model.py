@@ -22,7 +22,7 @@ from assay.package.budget import bundle_size, measure_latency
 from assay.package.bundle import load_bundle
 from assay.package.parity import package_checks, parity
 from assay.problem.agreement import load_problem
-from assay.release import approval
+from assay.release import review
 from assay.release.approval import approve
 from assay.release.checklist import load_checklist
 from assay.release.gates import closed_gates
@@ -253,7 +253,7 @@ def costly_model(case):
 def slow_model_is_not_approved(case):
     case.use_release()
     package(case, dict(latency_ms=50), slow=case.broken)
-    case.patch(approval, "LIMITS", {})
+    case.patch(review, "LIMITS", {})
     return why(approve, case.key(), "it is fast enough")
 
 
@@ -268,5 +268,5 @@ def other_scores_outside_the_notebook(case):
 def other_scores_are_not_approved(case):
     case.use_release()
     package(case, {}, different=1 if case.broken else 0)
-    case.patch(approval, "check_package", nothing)
+    case.patch(review, "check_package", nothing)
     return why(approve, case.key(), "it is nearly the same")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from tiny import commit
 
-from assay.release import approval, waiving
+from assay.release import review, waiving
 from assay.release.committed import check_committed as CHECK
 
-SIGNING = (approval, waiving)
+SIGNING = (review, waiving)
 
 
 def _commit_and_check(files):

@@ -20,7 +20,8 @@ from tiny import ROW, Server, copy_repo, inside, make_keys, make_tiny, try_serve
 from assay.core.places import place
 from assay.package.bundle import load_bundle
 from assay.package.identity import FILES
-from assay.release.approval import approve, reject, rollback
+from assay.release.approval import approve, reject
+from assay.release.approved import rollback
 from assay.release.chain import chain_head
 from assay.serving.limits import MAX_BYTES
 from assay.serving.prediction_log import PredictionLog, log_table, read_log, read_segments

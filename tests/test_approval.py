@@ -7,12 +7,13 @@ import pytest
 from mutations import CHAIN, MUTATIONS, key_of, set_lines
 from tiny import copy_repo, inside, make_keys, make_tiny, record
 
-from assay.core.artifacts import check, metrics_path, read_json, write_json, write_metrics, write_text
+from assay.core.artifacts import check, metrics_path, read_json, sha256, write_json, write_metrics, write_text
 from assay.core.places import place
 from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
-from assay.release import approval, waiving
-from assay.release.approval import approval_of, approve, changed_since, reject, serving_folder, signatures
+from assay.release import waiving
+from assay.release.approval import approve, reject
+from assay.release.approved import approval_of, changed_since, serving_folder, signatures
 from assay.release.chain import append_decision, chain_head, load_keys, read_chain
 from assay.release.signers import new_key, revoke_key
 from assay.release.waiving import active_waivers, waive, withdraw
@@ -204,7 +205,7 @@ def test_a_waiver_signed_with_other_tools_is_judged_like_any_other(repo):
         ("parity", "ann", 1),
         ("P99", "ann", 1),
     ):
-        subjects = {"problem.yaml": approval.sha256("problem.yaml")}
+        subjects = {"problem.yaml": sha256("problem.yaml")}
         predicate = head | dict(item=item, excuses=waiving.finding(item), names=waiving.named_by(item))
         append_decision("waivers", key_of(repo, role), None, subjects, predicate)
         assert len(active_waivers("2013-12-01")) == counts, item

@@ -18,8 +18,8 @@ from assay.core.artifacts import sha256
 from assay.core.places import place
 from assay.core.rendering import render
 from assay.problem.agreement import load_problem
-from assay.release.approval import reviewed_files
 from assay.release.gates import open_evidence
+from assay.release.review import reviewed_files
 from assay.release.signers import new_key
 from assay.site.clean import forbidden
 from assay.site.decisions import Decision, Record, _part, decisions_page

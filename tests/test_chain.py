@@ -1,5 +1,4 @@
-"""Attacks on the chain of decisions, each beside the honest case: what is signed cannot be undone, and
-nobody signs alone"""
+"Attacks on the chain, each beside the honest case: what is signed cannot be undone, and nobody signs alone"
 
 import base64
 import json
@@ -21,7 +20,8 @@ from assay.core.places import place
 from assay.package.bundle import load_bundle
 from assay.package.identity import bundle_identity
 from assay.release import chain
-from assay.release.approval import approval_of, approve, reject
+from assay.release.approval import approve, reject
+from assay.release.approved import approval_of
 from assay.release.chain import chain_head, cut_decisions, load_keys, load_private_key, read_chain
 from assay.release.signers import change_role, enrol_key, new_key, public_half, revoke_key
 from assay.release.waiving import active_waivers, waive, withdraw

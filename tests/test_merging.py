@@ -11,7 +11,7 @@ from assay.core.artifacts import to_json, write_text
 from assay.core.places import place
 from assay.problem.agreement import load_problem
 from assay.problem.criteria import freeze_criteria, mark_results, read_ledger
-from assay.release.approval import approval_of
+from assay.release.approved import approval_of
 from assay.release.chain import append_decision, cut_decisions, load_keys, read_chain
 from assay.release.merging import merge_ledgers
 from assay.release.signers import change_role, new_key, revoke_key

@@ -14,7 +14,7 @@ from tiny import commit, inside
 from assay.core.numbers import LARGEST_PLOT, MOST_NUMBERS
 from assay.core.yaml import read_yaml
 from assay.evaluation.plot_tables import plot_tables
-from assay.release.approval import reviewed_files
+from assay.release.review import reviewed_files
 from assay.stats.scored import Scored
 
 ROOT = Path(__file__).parent.parent

@@ -19,7 +19,8 @@ from assay.evaluation.importance import Shuffling, Subject, column_groups, rank_
 from assay.models.estimators import fit_final, predict_score
 from assay.models.features import feature_frame
 from assay.monitoring.all_weeks import verdict_of_weeks
-from assay.monitoring.decide import Monitor, monitor_weeks
+from assay.monitoring.decide import Monitor
+from assay.monitoring.weeks import monitor_weeks
 from assay.package.budget import as_requests, bundle_size
 from assay.package.bundle import export_bundle, load_bundle
 from assay.package.parity import package_checks, parity

@@ -433,7 +433,7 @@ def test_a_bundle_of_an_older_version_is_read_by_the_folder_and_that_is_said(
 ):
     kept = {} if is_old else dict(reading=describe_reading(SOURCE, PROBLEM, COLUMNS))
     folder = export_again(tmp_path / "bundle", **kept)
-    monkeypatch.setattr("assay.release.approval.serving_folder", lambda: folder)
+    monkeypatch.setattr("assay.release.approved.serving_folder", lambda: folder)
     with inside(tmp_path):
         write_agreement("binary")
         (tmp_path / "params.yaml").write_text(EDITED)

@@ -14,8 +14,9 @@ from assay.core.places import place
 from assay.package.identity import bundle_identity
 from assay.problem import criteria, moved
 from assay.problem.agreement import load_problem
-from assay.release import approval
-from assay.release.approval import approval_of, approve, rollback
+from assay.release import approved
+from assay.release.approval import approve
+from assay.release.approved import approval_of, rollback
 from assay.release.chain import append_decision, read_chain
 from assay.release.checklist import load_checklist, read_stages
 from assay.release.gates import GateClosed, finding
@@ -255,7 +256,7 @@ def test_a_waiver_of_the_next_model_does_not_end_the_approval_of_the_one_before(
     assert rollback(DAY)["identity"] == one
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            approval, "_deciding", lambda e, chain: next(f for f in reversed(chain) if f["item"] == e["item"])
+            approved, "_deciding", lambda e, chain: next(f for f in reversed(chain) if f["item"] == e["item"])
         )
         with pytest.raises(PermissionError, match="another was signed since"):
             approval_of(one, today=DAY)

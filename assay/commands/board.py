@@ -70,7 +70,7 @@ def _with_approval(readiness, signed):
 
 def _measured_now(board):
     "Stage to its `metrics.json`, of the stages that ran; readiness with what was signed since"
-    from assay.release.approval import signatures
+    from assay.release.approved import signatures
     measured = {b['stage']: b['metrics'] for b in board if b['metrics']}
     if 'readiness' not in measured: return measured
     return measured | dict(readiness=_with_approval(measured['readiness'], signatures()))

@@ -46,7 +46,7 @@ def approve(key: Key, role: Role, reason: Reason = 'reviewed', expires: _LastDay
             because: _Although = None, json_: Json = False):
     """Approve the present bundle: a decision of the product owner, signed and bound to its content and to
     the reports. Run `assay audit` before it, or what is signed says `not rebuilt`."""
-    from assay.release.approval import approval_words
+    from assay.release.approved import approval_words
     from assay.release.sign import approve_release, tried_beside
     key = given_path(key)
     enter_root()

@@ -25,7 +25,7 @@ def _moments_of(table, kept, time):
 
 def _scored_now(table):
     "The rows of a table with the scores of the bundle that is served, and the moments of those refused"
-    from assay.release.approval import serving_folder
+    from assay.release.approved import serving_folder
     from assay.package.bundle import load_bundle
     from assay.monitoring.live import served_once
     from assay.monitoring.outcomes import with_model_scores
@@ -143,7 +143,7 @@ def _realised_told(realised, metric):
 
 def _tell_weeks(found):
     "Print how many outcomes are known, and what the weeks say"
-    from assay.monitoring.decide import LEAST_ROWS
+    from assay.monitoring.weeks import LEAST_ROWS
     tell(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
     if told := _realised_told(found['realised'], found['metric']): tell(told)
     for r in _all_weeks(found):
@@ -213,7 +213,7 @@ def monitor(table: _Watched = None, labels: _Labels = None, json_: Json = False)
 # %% ../../nbs/commands/06_monitoring.ipynb #5e2bc766
 def rollback(json_: Json = False):
     "Point the service to the bundle approved before; it takes effect when the service starts."
-    from assay.release.approval import rollback as point
+    from assay.release.approved import rollback as point
     enter_root()
     found = point()
     if json_: return print_json(found)

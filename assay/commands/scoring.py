@@ -40,7 +40,7 @@ def served_bundle()->tuple: # The bundle, and the `assay.package.batch.Reading` 
     "The bundle that the API serves, and how the columns of a table are read for it"
     from assay.package.batch import reading_of
     from assay.package.bundle import load_bundle
-    from assay.release.approval import serving_folder
+    from assay.release.approved import serving_folder
     bundle = load_bundle(serving_folder())
     reading = reading_of(bundle)
     if reading.doubt: tell(reading.doubt, file=sys.stderr)
@@ -110,7 +110,7 @@ def score(table: _ToScore, out: _Scores = None, refused: _Refused = None):
 
     Its columns may have the names of the first table. A row that the API would refuse gets no
     score: standard error says how many there are and why, and the exit code is 1."""
-    from assay.release.approval import approval_of
+    from assay.release.approved import approval_of
     from assay.package.batch import read_batch
     from assay.package.bundle import score_table
     table = whole_path(table)

@@ -10,7 +10,7 @@ import ast, calendar, dataclasses, inspect, operator, re, textwrap
 
 from ..core.imports import package_modules
 from ..feasibility import study, verdict
-from ..monitoring import decide
+from ..monitoring import decide, rules
 
 # %% ../../nbs/guide/01_rules.ipynb #f2641ca2
 def _tree(f): return ast.parse(textwrap.dedent(inspect.getsource(f))).body[0]
@@ -114,7 +114,7 @@ def _rule_set(module, maker):
 
 def rule_sets()->list: # `RuleSet`: the verdict, and the decision of monitoring
     "The rules that decide whether to build a model, and what to do with one in use"
-    return [_rule_set(verdict, study), _rule_set(decide, decide)]
+    return [_rule_set(verdict, study), _rule_set(rules, decide)]
 
 # %% ../../nbs/guide/01_rules.ipynb #b8feedaa
 _AUTHOR, _YEAR = r"[A-Z][\w’'-]+", r'(?:1[89]\d\d|20[0-2]\d)'

@@ -179,7 +179,7 @@ def write_wings(
 
 _TITLES = {
     'feasibility.verdict': 'The verdict: should we build this model?',
-    'monitoring.decide': 'Monitoring: does it still work?'}
+    'monitoring.rules': 'Monitoring: does it still work?'}
 
 def _where(wings):
     "Function that shows a module or a function as a link into the reference"

@@ -441,7 +441,7 @@ def drift_table(
 # %% ../../nbs/monitoring/03_drift.ipynb #a85d867d
 @literal_text
 def plot_drift(
-    matrix:pd.DataFrame, # From `assay.monitoring.decide.drift_matrix`: columns × weeks
+    matrix:pd.DataFrame, # From `assay.monitoring.weeks.drift_matrix`: columns × weeks
     n_columns:int=16, # Columns to show, those that moved most
     ax=None, # Axes; new ones by default
 ): # The axes

@@ -10,7 +10,7 @@ __all__ = ['EXIT_BUSY', 'Busy', 'only_one', 'clear_lock', 'mend_dvc_lock', 'clea
 import contextlib, fcntl, json, os, shutil, subprocess, sys, time
 from pathlib import Path
 
-from ..release.approval import ended_waivers
+from ..release.review import ended_waivers
 from ..core.artifacts import (
     check_file, hash_inputs, list_files, metrics_path, read_json, write_json, write_text)
 from ..core.keys import changed_keys, has_agreed

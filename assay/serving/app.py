@@ -20,7 +20,7 @@ from prometheus_client import generate_latest
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from ..core.shapes import check_kind
-from ..release.approval import approval_of, serving_folder
+from ..release.approved import approval_of, serving_folder
 from ..release.chain import START, cut_decisions, read_chain
 from ..core.places import place
 from ..package.bundle import Bundle, load_bundle

@@ -15,7 +15,8 @@ from ..core.rendering import macro, render, render_rows
 from ..core.stacked import stack_tables
 from ..package.identity import bundle_identity
 from ..problem.agreement import load_problem
-from ..release.approval import approval_of, approval_words, changed_since, reviewed_files
+from ..release.approved import approval_of, approval_words, changed_since
+from ..release.review import reviewed_files
 from ..release.chain import read_chain
 from ..release.checklist import load_checklist, read_stages
 from ..release.committed import known_rebuild

@@ -15,7 +15,7 @@ from ..core.places import place
 from ..core.rendering import macro, render, render_rows
 from ..package.identity import bundle_identity
 from ..problem.agreement import load_problem
-from ..release.approval import approval_of, changed_since
+from ..release.approved import approval_of, changed_since
 from ..release.checklist import read_stages
 from .decisions import stages_with_page
 from .report import Frame, make_page
