@@ -8,10 +8,10 @@ __all__ = []
 # %% ../../nbs/truths/82_eighth_not_go.ipynb #bbd308a9
 import numpy as np, pandas as pd
 from assay.truths.unseen_worlds import (
-    unseen, note, plan, flip, number, classes, frame, many, pick, groups, within, clock, cost,
+    unseen, note, plan, flip, number, classes, frame, many, pick, within, clock, cost,
     worth)
-from .eighth_worlds import (
-    field, overcounts, heavy, holes)
+from assay.truths.eighth_worlds import (
+    field, overcounts, heavy)
 
 # %% ../../nbs/truths/82_eighth_not_go.ipynb #b5ba50ce
 @unseen('no_go', 'ordinary',

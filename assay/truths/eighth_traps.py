@@ -8,7 +8,7 @@ __all__ = []
 # %% ../../nbs/truths/83_eighth_traps.ipynb #1c913300
 import numpy as np, pandas as pd
 from .unseen_worlds import (
-    unseen, note, plan, flip, number, frame, many, pick, groups, within, clock, cost, worth)
+    unseen, note, plan, flip, number, frame, pick, groups, within, clock, cost, worth)
 from assay.truths.eighth_worlds import (
     untidy, holes, zipf)
 
