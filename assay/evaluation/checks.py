@@ -106,7 +106,7 @@ def _has_ends(m):
 def _told(m):
     "A metric with its interval in words"
     if not _has_ends(m): return 'without an interval'
-    return f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f}, n {m['n']:,})"
+    return f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f}) on {m['n']:,} rows"
 
 # %% ../../nbs/evaluation/05_checks.ipynb #734f452d
 def baseline_checks(
@@ -344,7 +344,8 @@ def _told_saving(saving, currency):
     unit = f' {currency}' if currency else ''
     if saving.get('value') is None: return 'the saving over today\'s practice was not measured'
     ends = f" ({saving['low']:,.0f} to {saving['high']:,.0f})" if _has_ends(saving) else ''
-    return f"{saving['value']:,.0f}{unit}{ends} per 1,000 decisions over today's practice (n {saving['n']:,})"
+    said = f"{saving['value']:,.0f}{unit}{ends} per 1,000 decisions over today's practice"
+    return f"{said}, on {saving['n']:,} rows"
 
 _SAVED = dict(
     {'pass': 'the model saves {}'},

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from ..release.waiving import active_waivers
 from ..core.artifacts import check_file, place, read_metrics, write_text
+from ..core.estimates import say_estimate, say_plain
 from ..core.notebooks import import_nbformat
 from ..problem.criteria import lines_of_others
 from ..release.checklist import SEVERITY, UNBUILT, load_checklist, read_stages, stages_of
@@ -32,17 +33,6 @@ from .report import (
 from .search import _as_beside, _DOSSIER, pages_beside, places_of
 
 # %% ../../nbs/site/05_pages.ipynb #88b2b5e6
-def _digits(v):
-    "A number with as many digits as a reader needs"
-    return f'{v:,.0f}' if isinstance(v, int) or abs(v) >= 1000 else f'{v:.3g}'
-
-def _beside(m):
-    "What stands in brackets behind a number: its interval, and how many rows it rests on"
-    res = []
-    if 'low' in m and 'high' in m: res.append(f"{_digits(m['low'])} to {_digits(m['high'])}")
-    if 'n' in m: res.append(f"n {m['n']:,}")
-    return res
-
 def _read_rows(m):
     "Of how many rows a part of a table was read, in all and of each class"
     read = f" of {m['of']:,} rows" if 'of' in m else ''
@@ -52,20 +42,20 @@ def _read_rows(m):
 def _value_words(m):
     "The value of a metric with its interval, without its name"
     if m['value'] is None: return 'not computed'
-    rest = ', '.join(_beside(m))
-    said = f"{_digits(m['value'])}{_read_rows(m)}"
-    return f'{said} ({rest})' if rest else said
+    rests_on = f" on {m['n']:,} rows" if 'n' in m else ''
+    if m.get('low') is not None and m.get('high') is not None: return f'{say_estimate(m)}{rests_on}'
+    return f"{say_plain(m['value'])}{_read_rows(m)}{rests_on}"
 
 _OUT_OF = dict(answered='{n:,}', open='{n:,}', ml_test_score='at most 7, by {n} tests') # What it is a part of
 
 def _part_words(m, whole):
     "A number that is a part of a whole"
-    return f"{_digits(m['value'])} of {whole.format(n=m['n'])}"
+    return f"{say_plain(m['value'])} of {whole.format(n=m['n'])}"
 
 def show_number(
     name:str, # Name of the metric
     m:dict, # A `metric`
-)->str: # Such as `average precision 0.41 (0.40 to 0.42, n 50,000)`
+)->str: # Such as `average precision 0.41 (0.40 to 0.42) on 50,000 rows`
     "One metric in words"
     is_part = name in _OUT_OF and m['value'] is not None and 'n' in m
     return f'{metric_name(name)} {_part_words(m, _OUT_OF[name]) if is_part else _value_words(m)}'
