@@ -13,8 +13,8 @@ from tiny import Server, inside
 from assay.data.infer import infer_dictionary
 from assay.monitoring.all_weeks import shifted_together, verdict_of_weeks
 from assay.monitoring.decide import Monitor
-from assay.monitoring.weeks import monitor_weeks
 from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins
+from assay.monitoring.weeks import monitor_weeks
 from assay.problem.agreement import make_problem
 from assay.serving.prediction_log import log_table, read_log
 from assay.stats.intervals import Resampling

@@ -17,10 +17,10 @@ from assay.data.columns import Dictionary, Field, load_dictionary
 from assay.data.to_score import read_described
 from assay.monitoring.all_weeks import verdict_of_weeks
 from assay.monitoring.decide import Monitor
-from assay.monitoring.weeks import monitor_weeks, week_table
 from assay.monitoring.drift import count_bins, drift_of_counts, drift_table, make_bins
 from assay.monitoring.live import Released, monitor_served
 from assay.monitoring.outcomes import todays_rule
+from assay.monitoring.weeks import monitor_weeks, week_table
 from assay.package.bundle import load_bundle
 from assay.problem.agreement import load_problem, make_problem
 from assay.serving.prediction_log import PredictionLog, new_id

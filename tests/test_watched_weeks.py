@@ -9,9 +9,9 @@ from worlds import AGREED, FIELDS, make_world
 from assay.data.columns import Field
 from assay.monitoring import decide
 from assay.monitoring.decide import Monitor, _agreed_facts
+from assay.monitoring.outcomes import few_of_rarer, realised
 from assay.monitoring.rules import FACTS, decide_window
 from assay.monitoring.weeks import monitor_weeks
-from assay.monitoring.outcomes import few_of_rarer, realised
 from assay.problem.agreement import make_problem
 from assay.stats.intervals import Resampling
 

@@ -10,9 +10,9 @@ from worlds import AGREED, BROKEN, FIELDS, RIGHT, make_world
 
 from assay.monitoring.all_weeks import verdict_of_weeks
 from assay.monitoring.decide import Monitor
-from assay.monitoring.weeks import monitor_weeks
 from assay.monitoring.groups import OperatingPoint, watch_groups
 from assay.monitoring.live import badly_served, calm_rows
+from assay.monitoring.weeks import monitor_weeks
 from assay.stats.intervals import Resampling
 
 
