@@ -11,17 +11,10 @@ import codecs, contextlib, csv, dataclasses, io, itertools, re
 from collections.abc import Callable
 
 import pandas as pd
-from charset_normalizer import from_bytes
+
+from ..core.encodings import detect_encoding, has_words, is_russian, is_utf_8, is_western
 
 # %% ../../nbs/data/00_delimited.ipynb #1026d871
-# The longer first: one begins like the other
-_MARKS = {
-    codecs.BOM_UTF32_LE: 'utf-32',
-    codecs.BOM_UTF32_BE: 'utf-32',
-    codecs.BOM_UTF16_LE: 'utf-16',
-    codecs.BOM_UTF16_BE: 'utf-16',
-}
-
 LONGEST_FIELD = 2**31-1 # Characters; the reader of Python takes 131,072 by default, pandas any number
 
 @contextlib.contextmanager
@@ -40,7 +33,7 @@ def detect_csv(
 )->dict: # `encoding`, `delimiter`, `header` (list of column names), `numbered` (has R numbered the rows?)
     "Encoding and delimiter of a CSV file, from its start"
     if not sample.strip(): raise ValueError("the CSV source is empty; expected a line of column names")
-    if encoding is None: encoding = _detect_encoding(sample[:sample.rfind(b'\n')+1] or sample)
+    if encoding is None: encoding = detect_encoding(sample[:sample.rfind(b'\n')+1] or sample)
     text = _whole_lines(sample, encoding)
     if not text.strip(): raise ValueError("the CSV source is empty; expected a line of column names")
     delimiter = delimiter or _detect_delimiter(text)
@@ -85,72 +78,6 @@ def _detect_delimiter(text):
     try: return csv.Sniffer().sniff('\n'.join(lines[:20]), ',;\t|').delimiter
     # of rows that are unlike, the header knows best; a single column has none
     except csv.Error: return max(',;\t|', key=lines[0].count)
-
-_LETTERS = 'À-ÏÑ-ÖØ-Ýß-ïñ-öø-ýÿœŒšŠžŽ' # Those of Western Europe beyond ASCII, as cp1252 has them
-_NO_WESTERN = re.compile( # A text that is no Western European one, or not in cp1252
-    rf'[^\x00-\x7f{_LETTERS}€£§°µ²³½¼¾–—“”„’‘´«»·…®©™¿¡ºª\xa0]' # a sign that nobody writes there
-    rf'|[a-z][À-ÝŒŠŽ][a-z]' # a capital within a word
-    rf'|[A-Za-z{_LETTERS}][€§²³½¼¾–—“”„«»…®©™¿¡ºª][a-z{_LETTERS}]' # a sign within a word
-    rf'|£[A-Za-z{_LETTERS}]')
-
-def _is_western(sample):
-    """Is it text of Western Europe in cp1252, by far the most frequent of the encodings that hold it?
-
-    Its words are mostly ASCII, with a letter such as ü among them; in cp1252 a Cyrillic or Greek word
-    has no ASCII letter, and text of a DOS or Mac page has signs and capitals within words."""
-    try: text = sample.decode('cp1252')
-    except UnicodeDecodeError: return False
-    words = ''.join(re.findall(rf'[A-Za-z]*[{_LETTERS}][A-Za-z{_LETTERS}]*', text))
-    n_ascii = sum(c.isascii() for c in words)
-    return not _NO_WESTERN.search(text) and 2*n_ascii >= len(words)
-
-_CYRILLIC = ('cp1125', 'cp866', 'cp855', 'mac_cyrillic', 'koi8_r', 'koi8_u', 'iso8859_5', 'cp1251')
-_RARE_CASE = re.compile(r'[а-яё][А-ЯЁ]') # A capital within a word
-_FEW_VOWELS = .2 # Share of vowels that Russian has more of
-
-def _is_russian(sample):
-    """Is it Cyrillic text in cp1251, by far the most frequent of the encodings that hold it?
-
-    In cp1251 a text of another page has signs, capitals within words, or hardly a vowel."""
-    text = ''.join(c for c in sample.decode('cp1251', 'replace') if c > '\x7f')
-    letters = re.findall(r'[А-яЁё]', text)
-    if not letters or len(re.findall(r'[^А-яЁё№«»–—…\xa0]', text)): return False
-    small = [c for c in letters if c.islower()]
-    vowels = [c for c in letters if c.lower() in 'аеёиоуыэюя']
-    whole = sample.decode('cp1251', 'replace')
-    is_small = 2*len(small) > len(letters)
-    if not is_small or _RARE_CASE.search(whole): return False
-    return len(vowels) > _FEW_VOWELS*len(letters)
-
-_FEW_ZEROS = .05 # Share of zero bytes that even UTF-16 of Chinese has more of: its commas and digits have one
-
-def _zero_bytes(sample):
-    "A sentence about zero bytes in a text without a mark at its start"
-    if sample.count(0) > _FEW_ZEROS*len(sample):
-        return ("the CSV source holds zero bytes, as UTF-16 does, and no mark at its start; name it as "
-                "'encoding' of the source (--encoding of the draft), such as 'utf-16-le'")
-    line = sample[:sample.index(0)].count(b'\n')+1
-    return f'line {line:,} of the CSV source holds a zero byte, which no text has; remove it at the source'
-
-def _detect_encoding(sample):
-    "Name of the encoding of some bytes"
-    if mark := next((e for b,e in _MARKS.items() if sample.startswith(b)), None): return mark
-    if b'\0' in sample: raise ValueError(_zero_bytes(sample))
-    try:
-        if sample.decode('utf-8'):
-            return 'utf-8-sig' if sample.startswith(b'\xef\xbb\xbf') else 'utf-8'
-        return 'utf-8'
-    except UnicodeDecodeError:
-        if _is_western(sample): return 'cp1252'
-        found = list(from_bytes(sample))
-    if (not found or found[0].encoding in _CYRILLIC) and _is_russian(sample): return 'cp1251'
-    if not found:
-        raise ValueError(
-            "the encoding of the CSV source cannot be detected; name it as 'encoding', such as 'cp1252'"
-        )
-    equal = [m.encoding for m in found if (m.chaos, m.coherence) == (found[0].chaos, found[0].coherence)]
-    # by far the most frequent of those that cannot be told apart
-    return 'cp1252' if 'cp1252' in equal else equal[0]
 
 # %% ../../nbs/data/00_delimited.ipynb #0cf33841
 def _rows(f, found):
@@ -245,18 +172,6 @@ class CsvFile:
         "The bytes, from the start"
         with self.guard(self.name), self.opened() as f: yield f
 
-def _is_utf_8(line):
-    "Are bytes text in UTF-8?"
-    try: line.decode('utf-8')
-    except UnicodeDecodeError: return False
-    return True
-
-def _is_of_people(line):
-    "Do bytes in UTF-8 hold letters of Western Europe or of Russian, rather than text in another encoding?"
-    text = ''.join(c for c in line.decode('utf-8') if c > '\x7f')
-    is_letter = re.compile(rf'[{_LETTERS}А-яЁё]')
-    return bool(is_letter.search(text)) and not is_letter.sub('', text).strip('€§°–—“”„«»…№')
-
 _MOST_LINES = 1000 # Lines in another encoding that are looked at
 
 def _lines_by_encoding(file):
@@ -266,15 +181,15 @@ def _lines_by_encoding(file):
     with file.bytes() as f:
         for n, line in enumerate(f, 1):
             if line.isascii() or of_words and len(others) >= _MOST_LINES: continue
-            if not _is_utf_8(line): others[n] = line
-            elif not of_words and _is_of_people(line): of_words = n
+            if not is_utf_8(line): others[n] = line
+            elif not of_words and has_words(line): of_words = n
     return of_words, others
 
 def _refuse_two_encodings(file):
     "Refuse a file of which some lines are in UTF-8 and others in an encoding of one byte for each letter"
     of_words, others = _lines_by_encoding(file)
     rest = b''.join(others.values())
-    if not (of_words and others) or not (_is_western(rest) or _is_russian(rest)): return
+    if not (of_words and others) or not (is_western(rest) or is_russian(rest)): return
     first = min(others)
     raise ValueError(
         f'source {file.name!r} is in two encodings: line {of_words:,} is in UTF-8, and line {first:,} holds '
@@ -293,8 +208,8 @@ def encoding_of(
     "The encoding of a file, from its start; raises `ValueError` where other lines are in another one"
     with file.bytes() as f: sample = _first_part(f)
     if not sample.strip(): raise ValueError("the CSV source is empty; expected a line of column names")
-    found = _detect_encoding(sample[:sample.rfind(b'\n')+1] or sample)
-    if not found.startswith(('utf-16', 'utf-32')) and not _is_utf_8(sample): _refuse_two_encodings(file)
+    found = detect_encoding(sample[:sample.rfind(b'\n')+1] or sample)
+    if not found.startswith(('utf-16', 'utf-32')) and not is_utf_8(sample): _refuse_two_encodings(file)
     return found
 
 def _without_left(file, layout, encoding):
