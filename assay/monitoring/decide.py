@@ -20,7 +20,7 @@ from .hours import comparable
 from .outcomes import (
     LEAST_DAYS, LEAST_RARER, SCORE, estimated_score, few_of_rarer, is_as_said, is_off, is_shifted, realised,
     residuals, scores_of, with_outcome)
-from .units import other_units, units_said
+from .units import other_units, stuck_columns, units_said
 from ..stats.intervals import Resampling, gain as as_gain, weights_of
 from ..stats.metrics import METRICS, metric_sign, weighted_mean
 
@@ -54,7 +54,7 @@ RULES = [
         name='data are broken',
         holds=_broken,
         decision='repair_data',
-        why='rows are missing, refused, or a feed stopped'),
+        why='rows are missing or refused, or a column stopped coming, or holds one value alone'),
     Rule(
         name='another unit',
         holds=_other_units,
@@ -153,6 +153,7 @@ def decide_window(
         raise ValueError(f"facts differ from what the rules read: missing {missing}, unknown {unknown}")
     rule = next(r for r in RULES if r.holds(facts))
     more = f": {units_said(facts['units'])}" if rule.holds is _other_units else ''
+    if rule.holds is _broken and facts['lost']: more = f": {', '.join(facts['lost'])}"
     why = _unlike_said(facts) if rule.holds is _moved else rule.why+more
     ending = f'. {stands}' if stands and rule.holds in (_moved, _always) else ''
     return dict(decision=rule.decision, rule=rule.name, why=why+ending)
@@ -279,6 +280,7 @@ class Monitor:
         in_use = {f.name: f.unit for f in self.fields}
         units = other_units(drift, same.reference, same.current, in_use, p.time)
         facts = _data_facts(drift, volume, refused) | dict(units=units, badly='')
+        facts['lost'] = sorted({*facts['lost'], *stuck_columns(self.reference, current, in_use, p.time)})
         facts |= self._moved_facts(measured, rows, (before or {}).get('facts') or {})
         weight = weights_of(current, p.weight)
         observed = _mean_outcome(rows, p) if labelled else None
