@@ -49,13 +49,24 @@ def check_unpacked(
                      'or as Parquet, of which max_rows reads a part')
 
 # %% ../../nbs/core/08_packed.ipynb #e16d3261
+def _is_of_mac(path):
+    "Is a member of an archive what a Mac adds to a file, such as `__MACOSX/._t.csv`?"
+    last = path.rpartition('/')[2]
+    return path.startswith('__MACOSX/') or last == '.DS_Store' or last.startswith('._')
+
 def _zip_size(f, name):
     "Size of the one member of a zip archive, as its directory says"
-    members = [m for m in zipfile.ZipFile(f).infolist() if not m.is_dir()]
+    entries = zipfile.ZipFile(f).infolist()
+    members = [m for m in entries if not m.is_dir() and not _is_of_mac(m.filename)]
     if len(members) != 1:
         raise ValueError(f"source {name!r} is a zip archive of {len(members)} files; expected one table: "
                          'unpack it and name the file')
-    return members[0].file_size
+    [table] = members
+    if entries[0].filename != table.filename: # a reader opens the first entry
+        first = entries[0].filename
+        raise ValueError(f'source {name!r} is a zip archive that begins with {first!r}; expected '
+                         f'{table.filename!r} alone: unpack it and name the file')
+    return table.file_size
 
 def _stream_size(f, stored, most):
     """Size of a stream, which is read no further than to the limit

@@ -18,7 +18,7 @@ from .outcomes import (
     LEAST_DAYS, LEAST_RARER, SCORE, estimated_score, few_of_rarer, is_as_said, is_off, is_shifted, realised,
     residuals, scores_of, with_outcome)
 from .rules import decide_window
-from .units import other_units
+from .units import other_units, stuck_columns
 from ..stats.intervals import Resampling, gain as as_gain, weights_of
 from ..stats.metrics import METRICS, metric_sign, weighted_mean
 
@@ -145,6 +145,7 @@ class Monitor:
         in_use = {f.name: f.unit for f in self.fields}
         units = other_units(drift, same.reference, same.current, in_use, p.time)
         facts = _data_facts(drift, volume, refused) | dict(units=units, badly='')
+        facts['lost'] = sorted({*facts['lost'], *stuck_columns(self.reference, current, in_use, p.time)})
         facts |= self._moved_facts(measured, rows, (before or {}).get('facts') or {})
         weight = weights_of(current, p.weight)
         observed = _mean_outcome(rows, p) if labelled else None

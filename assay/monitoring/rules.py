@@ -41,7 +41,7 @@ RULES = [
         name='data are broken',
         holds=_broken,
         decision='repair_data',
-        why='rows are missing, refused, or a feed stopped'),
+        why='rows are missing or refused, or a column stopped coming, or holds one value alone'),
     Rule(
         name='another unit',
         holds=_other_units,
@@ -140,6 +140,7 @@ def decide_window(
         raise ValueError(f"facts differ from what the rules read: missing {missing}, unknown {unknown}")
     rule = next(r for r in RULES if r.holds(facts))
     more = f": {units_said(facts['units'])}" if rule.holds is _other_units else ''
+    if rule.holds is _broken and facts['lost']: more = f": {', '.join(facts['lost'])}"
     why = _unlike_said(facts) if rule.holds is _moved else rule.why+more
     ending = f'. {stands}' if stands and rule.holds in (_moved, _always) else ''
     return dict(decision=rule.decision, rule=rule.name, why=why+ending)

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LEAST_MOVE', 'MOSTLY_ZERO', 'LEAST_OF_FEW', 'APART', 'LEAST_OTHER', 'LEAST_ON_DAYS', 'LEAST_OF_DAY', 'MOST_DAYS',
-           'MOST_WIDER', 'FURTHER', 'ALIKE', 'CONVERSIONS', 'possible_conversions', 'units_said', 'other_units']
+           'MOST_WIDER', 'FURTHER', 'ALIKE', 'CONVERSIONS', 'possible_conversions', 'units_said', 'other_units',
+           'stuck_columns']
 
 # %% ../../nbs/monitoring/04_units.ipynb #c8b4dd57
 import dataclasses
@@ -234,3 +235,31 @@ def other_units(
         least_move = LEAST_MOVE if row.drifted else _least_alone(before)
         found[row.column] = _unit_of(before, now, units[row.column], least_move)
     return {column: unit for column, unit in found.items() if unit}
+
+# %% ../../nbs/monitoring/04_units.ipynb #be2e2340
+_BY_CHANCE = 1e-6 # Chance of a window with one value alone, below which its column is stuck
+_FEWEST_KNOWN = 20 # Values that show it
+
+def _holds_one(x):
+    known = x.dropna()
+    return len(known) >= _FEWEST_KNOWN and known.nunique() == 1
+
+def _was_mixed(past, now):
+    "Did each stretch of the reference as long as the window have several values, so that one is no chance?"
+    size = min(len(now), len(past)//2)
+    if size < _FEWEST_KNOWN or (past == now.iloc[0]).mean()**len(now) > _BY_CHANCE: return False
+    return all(past.iloc[k:k+size].nunique() > 1 for k in range(0, len(past)-size+1, size))
+
+def stuck_columns(
+    reference:pd.DataFrame, # Rows that the window is compared with
+    current:pd.DataFrame, # Rows of the window
+    names, # Columns to look at
+    time:str=None, # Column with the moment of each row
+)->list: # Names
+    """Columns that hold one value in a whole window, as a broken export does, and held several before
+
+    The month of a row is one value in a week too: stretches of the reference of that length show it."""
+    alone = [c for c in names if c in current and c in reference and _holds_one(current[c])]
+    if not alone: return []
+    past = reference.sort_values(time, kind='stable') if time else reference
+    return [c for c in alone if _was_mixed(past[c].dropna(), current[c].dropna())]

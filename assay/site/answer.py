@@ -128,10 +128,20 @@ _CHANCE_DECIDES = (
     'Problem.yaml asks to judge by the estimate; but the interval of the gain reaches 0, and a gain that '
     'chance explains misses the criteria in either reading.')
 
+def _missed_by_interval(metrics, bars):
+    "That the worse end of an interval misses a bar which the estimate reaches; empty where none does"
+    def point(m): return dict.fromkeys(('low', 'high'), m.get('value')) | dict(better=m.get('better'))
+    found = [(bar, metrics.get(name, {}), bound) for bar,(name, bound) in bars.items()]
+    missed = [f'{_digits(_worse_end(m))} where the {bar} is {_digits(bound)}' for bar,m,bound in found
+              if _falls_short(m, bound) and not _falls_short(point(m), bound)]
+    if not missed: return ''
+    return (f"The worse end of the interval decides (judged_by), and misses what the estimate reaches: "
+            f"{', and '.join(missed)}.")
+
 def _by_interval(metrics, problem):
-    "What the worse end of the interval would say, where the estimate decides; empty where it says the same"
-    if problem.judged_by != 'estimate': return ''
+    "What the worse end of the interval says, where the estimate says otherwise; else empty"
     bars = dict(minimum=('test', problem.minimum), margin=('gain_over_rule', problem.margin))
+    if problem.judged_by != 'estimate': return _missed_by_interval(metrics, bars)
     if _falls_short(metrics.get('gain_over_rule', {}), 0): return _CHANCE_DECIDES
     missed = [bar for bar,(name, bound) in bars.items() if _falls_short(metrics.get(name, {}), bound)]
     if not missed: return ''
