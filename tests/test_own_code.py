@@ -372,7 +372,7 @@ def test_a_row_of_which_nothing_can_be_derived_is_refused_at_each_door(project, 
     export_bundle(model, X, dictionary.features, "bundle", dict(reading=reading), 0.3, context)
     table = pd.read_csv("flights.csv").head(40).astype(dict(scheduled=object))
     bundle = load_bundle("bundle")
-    bundle = with_given(bundle, reading_of(bundle))
+    bundle = with_given(bundle)
 
     def refused():
         table.to_csv("new.csv", index=False)

@@ -46,7 +46,7 @@ def served_bundle()->tuple: # The bundle, and the `assay.package.batch.Reading` 
     bundle = load_bundle(serving_folder())
     reading = reading_of(bundle)
     if reading.doubt: tell(reading.doubt, file=sys.stderr)
-    return with_given(bundle, reading), reading
+    return with_given(bundle), reading
 
 # %% ../../nbs/commands/05_scoring.ipynb #e0c18957
 def laid_out(

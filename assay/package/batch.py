@@ -54,15 +54,14 @@ def reading_of(
 # %% ../../nbs/package/07_batch.ipynb #3ca52234
 def with_given(
     bundle:Bundle, # The packaged model
-    reading:Reading, # From `reading_of`
 )->Bundle: # The same; what columns are derived from is checked as context
     """A bundle that refuses the rows of which nothing can be derived, as the data stage does.
 
     Else such a row would count as one whose derived columns are missing"""
-    if not reading.features: return bundle
+    if not (derive := (bundle.reading or {}).get('features')): return bundle
     features = [f.name for f in bundle.fields]
     given = [dataclasses.replace(f, role='context')
-             for f in without_derived(load_dictionary(), reading.features).fields
+             for f in without_derived(load_dictionary(), derive).fields
              if f.known_at_decision and f.role not in ('id', 'target', 'weight') and f.name not in features]
     context = {f.name: f for f in (*bundle.context, *given)}
     return dataclasses.replace(bundle, context=tuple(context.values()))

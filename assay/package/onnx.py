@@ -127,10 +127,7 @@ def _rename(graph, names):
     for v in (*graph.input, *graph.output, *graph.initializer): v.name = names.get(v.name, v.name)
 
 def _with_own_names(proto, fields):
-    """A model whose inputs are called as the features are.
-
-    The converter calls its outputs `label`, `probabilities` or `variable`, and a feature of such a name
-    `label1`; the feature keeps its name, and the output gets another"""
+    "A model whose inputs are called as the features are; the converter makes `label1` of `label`, its output"
     taken = {got.name: f.name for got,f in zip(proto.graph.input, fields, strict=True) if got.name != f.name}
     if taken: _rename(proto.graph, taken | {name: f'model.{name}' for name in taken.values()})
     return proto

@@ -12,7 +12,6 @@ import contextlib, hashlib, re
 from pathlib import Path
 
 from ..core.artifacts import atomic_write, place, read_json, read_metrics, sha256, write_json
-from ..core.shapes import says_nothing
 from .chain import (
     CHAINS, append_decision, chain_head, cut_decisions, load_private_key, read_chain, unsigned_again)
 from ..problem.criteria import cut_in_commits, read_ledger
@@ -209,7 +208,7 @@ def rejection_words(
 def _although(folder, identity, because):
     "What an approval says of a rejection of the same model; raises `PermissionError` where it says nothing"
     if not (last := rejection_of(folder)): return {}
-    if says_nothing(because):
+    if not because.strip():
         raise PermissionError(f'bundle {identity[:12]} is not approved: {rejection_words(last, identity)}; '
                               'train another model, or say with `--because` why this one may be released')
     return dict(although=dict(rejection=last['hash'], because=because))

@@ -359,7 +359,9 @@ def _texts_in(x):
 
 def _check_said(predicate):
     "Refuse what could be signed and never shown: a line that stands in the chain cannot be taken out"
-    if says_nothing(predicate['reason'] or ''): raise ValueError('a decision has a reason; give one')
+    because = (predicate.get('although') or {}).get('because', '…')
+    if says_nothing(predicate['reason'] or '') or says_nothing(because):
+        raise ValueError('a decision has a reason; give one')
     for text in _texts_in(predicate):
         if odd := re.search('[\0\ud800-\udfff]', text):
             raise ValueError(f'{shown_value(text)} holds {odd[0]!r}, which no page can show; '
