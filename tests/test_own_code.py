@@ -1,6 +1,7 @@
 "The user's own code: named in settings, found by one rule, tried row by row, part of the key of its stages"
 
 import dataclasses
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,15 +18,16 @@ from assay.core.functions import find_function
 from assay.core.yaml import read_yaml
 from assay.data.columns import Dictionary, Field, load_dictionary
 from assay.data.example import make_flights
-from assay.data.infer import infer_dictionary
+from assay.data.infer import infer_dictionary, write_dictionary
 from assay.data.intake import get_adapter
 from assay.data.prepared import prepare_rows, read_raw
 from assay.data.sources import load_source
-from assay.data.to_score import read_with_derived, scoring_columns
+from assay.data.to_score import describe_reading, read_with_derived, scoring_columns
 from assay.models.estimators import fit_final, make_spec, predict_score
 from assay.models.features import feature_frame
 from assay.models.practice import describe_practice, find_practice, named_alternatives
-from assay.package.bundle import export_bundle, load_bundle, refused_values, score_table
+from assay.package.batch import part_rows, read_batch, read_window, reading_of, with_given
+from assay.package.bundle import export_bundle, load_bundle, refused_values, request_context, score_table
 from assay.problem.agreement import load_problem, make_problem
 from assay.problem.criteria import criteria_hash, freeze_criteria, mark_results
 from assay.problem.current_practice import practice_code
@@ -346,6 +348,47 @@ def test_a_broken_cell_costs_its_row_and_no_other(served):
     rows = to_score(served, Path("new.csv"))
     assert set(refused_values(served.bundle, rows).position) == {1}
     assert rows.weekday.drop(1).tolist() == served.rows.weekday.drop(1).tolist()
+
+
+BROKEN = ["31.12.2013 09:00", "1500-01-01", "9999-12-31", "45432.5", "soon", ""]
+
+
+@pytest.mark.parametrize("moment", BROKEN)
+def test_a_row_of_which_nothing_can_be_derived_is_refused_at_each_door(project, moment):
+    "A derived column that may be missing would else stand for it, and the row would get a score"
+    entry = described()
+    time = dataclasses.replace(entry["scheduled"], low=1990, high=2050)
+    fields = {f.name: f for f in entry.fields} | dict(scheduled=time)
+    weekday = dataclasses.replace(fields["weekday"], nullable=True)
+    busy = dataclasses.replace(fields["busy"], nullable=True)
+    dictionary = Dictionary(tuple((fields | dict(weekday=weekday, busy=busy)).values()))
+    write_dictionary(dictionary)
+    found, problem = prepared(dictionary=dictionary), make_problem(AGREED)
+    spec = make_spec("linear", {}, problem, found.accepted, 0)
+    model, source = fit_final(spec, found.accepted, dictionary), read_yaml("params.yaml")["data"]["source"]
+    reading = describe_reading(source, problem, dictionary, ENTRY)
+    X = feature_frame(found.accepted, dictionary)
+    context = request_context(dictionary)
+    export_bundle(model, X, dictionary.features, "bundle", dict(reading=reading), 0.3, context)
+    table = pd.read_csv("flights.csv").head(40).astype(dict(scheduled=object))
+    bundle = load_bundle("bundle")
+    bundle = with_given(bundle)
+
+    def refused():
+        table.to_csv("new.csv", index=False)
+        rows, _ = read_batch("new.csv", bundle, reading_of(bundle))
+        window = read_window("new.csv", bundle, reading_of(bundle), problem, dictionary)
+        return [part_rows(bundle, df, "flight_id")[1].values.tolist() for df in (rows, window)]
+
+    assert refused() == [[], []]
+    table.loc[7, "scheduled"] = moment
+    rule = {"1500-01-01": "low", "9999-12-31": "high", "": "missing"}.get(moment, "kind")
+    expected = [[table.flight_id[7], "scheduled", rule]]
+    assert refused() == [expected, expected]
+    edit(Path("params.yaml"), source=source | dict(url="new.csv"))
+    shutil.rmtree("data/raw")  # a snapshot is of one table
+    aside = prepared(dictionary=dictionary).quarantine
+    assert aside[["row", "column", "rule"]].values.tolist() == expected  # and so does the data stage
 
 
 # The key of a stage, and the bar

@@ -82,6 +82,25 @@ def test_new_rows_are_learned_from_after_the_days_moved_on(project):
     assert f"rows to learn from: {len(after['train']):,}, so far {len(before['train']):,}" in done.stdout
 
 
+def test_days_that_were_moved_are_not_moved_again_before_a_run(project):
+    "Else a command that is given twice would leave out rows that were never tested on"
+    add_rows(project, 150)
+    assert assay("split", cwd=Path.cwd()).returncode == 0
+    moved = Path("params.yaml").read_bytes()
+    again = assay("split", cwd=Path.cwd())
+    assert again.returncode == 1 and "run `assay repro` first" in again.stderr
+    assert Path("params.yaml").read_bytes() == moved
+    freeze_criteria(load_problem())  # as the next run does
+    add_rows(project, 100)
+    assert assay("split", cwd=Path.cwd()).returncode == 0
+
+
+def test_a_moment_of_another_zone_is_one_of_utc(project):
+    add_rows(project, 150)
+    days = [plan_next_split(f"2023-08-01T{hour}").days[2] for hour in ("00:00", "02:00+02:00", "00:00Z")]
+    assert len(set(days)) == 1
+
+
 def test_the_ledger_tells_new_rows_and_a_new_test_and_no_moved_bar(project):
     add_rows(project, 150)
     assert assay("split", cwd=Path.cwd()).returncode == 0

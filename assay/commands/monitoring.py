@@ -26,11 +26,12 @@ def _moments_of(table, kept, time):
 def _scored_now(table):
     "The rows of a table with the scores of the bundle that is served, and the moments of those refused"
     from assay.release.approved import serving_folder
+    from assay.package.batch import with_given
     from assay.package.bundle import load_bundle
     from assay.monitoring.live import served_once
     from assay.monitoring.outcomes import with_model_scores
     from assay.problem.agreement import load_problem
-    bundle, problem = load_bundle(serving_folder()), load_problem()
+    bundle, problem = with_given(load_bundle(serving_folder())), load_problem()
     once = served_once(table, problem.id)
     kept = accepted(bundle, once, problem.id)[0]
     if kept.empty:

@@ -37,14 +37,16 @@ def whole_path(
 
 # %% ../../nbs/commands/05_scoring.ipynb #4c139afe
 def served_bundle()->tuple: # The bundle, and the `assay.package.batch.Reading` of it
-    "The bundle that the API serves, and how the columns of a table are read for it"
-    from assay.package.batch import reading_of
+    """The bundle that the API serves, and how the columns of a table are read for it.
+
+    Of a table it also checks what columns are derived from"""
+    from assay.package.batch import reading_of, with_given
     from assay.package.bundle import load_bundle
     from assay.release.approved import serving_folder
     bundle = load_bundle(serving_folder())
     reading = reading_of(bundle)
     if reading.doubt: tell(reading.doubt, file=sys.stderr)
-    return bundle, reading
+    return with_given(bundle), reading
 
 # %% ../../nbs/commands/05_scoring.ipynb #e0c18957
 def laid_out(

@@ -67,13 +67,13 @@ def print_json(
     "Print an answer for a machine"
     print(json.dumps(found, indent=1, sort_keys=True))
 
-_CONTROL = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f]') # All but the tab and the end of a line
+_CONTROL = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]') # Or turns text
 
 def without_control(
     text, # What people wrote, such as a title or a cell
 )->str: # The same, with `\x1b` spelt out where it would steer the terminal
     "A text that a terminal shows and does not obey"
-    return _CONTROL.sub(lambda m: f'\\x{ord(m[0]):02x}', str(text))
+    return _CONTROL.sub(lambda m: ascii(m[0])[1:-1], str(text))
 
 def tell(
     *said, # Texts, parts of which people may have written

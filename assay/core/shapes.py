@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LONGEST_SHOWN', 'Text', 'Number', 'Positive', 'Flag', 'Mapping', 'Entries', 'STRICT', 'FORMS', 'count_of',
-           'with_columns', 'shown_value', 'meant', 'listed', 'check_kind', 'check_columns', 'Expected', 'key', 'words',
-           'Shape', 'Entry', 'Holds', 'Fault', 'read_error', 'key_faults', 'shape_faults']
+           'with_columns', 'shown_value', 'meant', 'listed', 'says_nothing', 'check_kind', 'check_columns', 'Expected',
+           'key', 'words', 'Shape', 'Entry', 'Holds', 'Fault', 'read_error', 'key_faults', 'shape_faults']
 
 # %% ../../nbs/core/00_shapes.ipynb #32de64b5
 import dataclasses, difflib
@@ -24,13 +24,24 @@ def count_of(
     "A number and its noun"
     return f'{n:{form}} {noun if n == 1 else many or noun + "s"}'
 
+_MANY = 50 # New columns from which they are added together: thousands one by one take minutes
+
+def _beside(df, new):
+    "A table with new columns, all in one step"
+    from pandas import concat
+    return concat([df, type(df)(new, index=df.index)], axis=1)
+
 def with_columns(
     df, # A table of pandas
     columns:dict, # Name to the values of a column
 ): # A copy of the table with these columns, new or in place of older ones
     "As `df.assign(**columns)`, also where a column is called `self`"
-    res = df.copy(deep=False)
-    for name,values in columns.items(): res[name] = values
+    res, new = df.copy(deep=False), {}
+    for name,values in columns.items():
+        if name in df: res[name] = values
+        else: new[name] = values
+    if len(new) > _MANY: return _beside(res, new)
+    for name,values in new.items(): res[name] = values
     return res
 
 LONGEST_SHOWN = 200 # Signs of a value in a sentence
@@ -63,6 +74,12 @@ def listed(
     told = [*map(str, names)]
     rest = f' and {len(told)-most} more' if most and len(told) > most else ''
     return ', '.join(told[:most])+rest or nothing
+
+def says_nothing(
+    text, # What somebody wrote
+)->bool: # True for blanks, and for signs that no page shows, such as a space of no width
+    "Does a text hold no sign that people see?"
+    return not any(c.isprintable() and not c.isspace() for c in str(text))
 
 # %% ../../nbs/core/00_shapes.ipynb #e93441e4
 _SHOWN = str | int | float | list | tuple | dict | None # A data frame would fill the sentence

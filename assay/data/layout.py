@@ -7,7 +7,7 @@ __all__ = ['SEEN', 'DELIMITERS', 'COMMENTS', 'MOST_FOOTER', 'TOTALS', 'lacks_nam
            'LateLetters', 'late_letters']
 
 # %% ../../nbs/data/20_layout.ipynb #3e0f2157
-import collections, csv, dataclasses, io, itertools, math, re
+import collections, csv, dataclasses, io, itertools, re
 
 import pandas as pd
 
@@ -308,12 +308,13 @@ TOTALS = (
     'overall', 'all')
 _CLOSE = 1e-6 # Relative difference of a sum whose parts were rounded
 _NEARLY = 1e-3 # The same where the row says that it is a total: its parts may be rounded to whole numbers
+_LARGEST = 3.4e38 # The data stage takes what is larger for infinite, and a sum of such numbers may be
 
 def _adds_up(rest, value, close):
     "Is a value the sum of many others, none of which it equals?"
     rest = rest.dropna()
     if len(rest) < 3 or pd.isna(value) or not value: return False
-    if not math.isfinite(rest.abs().max()) or not math.isfinite(value): return False
+    if max(rest.abs().max(), abs(value)) > _LARGEST: return False
     unit = max(1e-9, float(rest.abs().max()))
     return bool(abs(rest.sum()-value) <= close*max(abs(value), unit) + .006) and abs(value) > 0
 

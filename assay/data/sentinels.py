@@ -53,9 +53,9 @@ def _negative_code(s):
 
 def plain_code(
     code, # A number
-): # The same, whole
+): # The same, whole; a power of ten where a float does not hold each digit
     "A code as people write it"
-    return int(code)
+    return int(code) if abs(code) < 2**53 else float(code)
 
 def _has_at_end(s, code):
     "Does a column have a code that other columns have, apart from its own rest?"

@@ -295,8 +295,11 @@ def score_table(
 
 # %% ../../nbs/package/03_bundle.ipynb #f07b3c92
 def _checked(bundle, df):
-    "The fields that a table holds: features, and context, which may be missing as a request may leave it out"
-    context = [dataclasses.replace(f, nullable=True) for f in bundle.context if f.name in df]
+    """The fields that a table holds: features, and context, which may be missing as in a request.
+
+    What derived columns rest on, in the role `context`, may be missing where the dictionary says so"""
+    context = [dataclasses.replace(f, nullable=f.nullable or f.role != 'context')
+               for f in bundle.context if f.name in df]
     # an id may be sent twice
     def checked(f): return f if f.role == 'weight' else dataclasses.replace(f, role='feature')
     return [checked(f) for f in (*bundle.fields, *context)]

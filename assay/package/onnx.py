@@ -120,6 +120,18 @@ def _as_plain(model):
     else: return model
     return type(model)([*model.steps[:-1], (model.steps[-1][0], plain)])
 
+def _rename(graph, names):
+    "Give values of a graph other names, wherever they stand"
+    for node in graph.node:
+        for part in (node.input, node.output): part[:] = [names.get(v, v) for v in part]
+    for v in (*graph.input, *graph.output, *graph.initializer): v.name = names.get(v.name, v.name)
+
+def _with_own_names(proto, fields):
+    "A model whose inputs are called as the features are; the converter makes `label1` of `label`, its output"
+    taken = {got.name: f.name for got,f in zip(proto.graph.input, fields, strict=True) if got.name != f.name}
+    if taken: _rename(proto.graph, taken | {name: f'model.{name}' for name in taken.values()})
+    return proto
+
 def to_onnx(
     model, # Fitted scikit-learn pipeline whose input is a data frame with the columns of `fields`
     fields, # The features, as `Field`s
@@ -130,7 +142,8 @@ def to_onnx(
     classes = np.asarray(getattr(model, 'classes_', [])).tolist()
     if classes and positive not in classes:
         raise ValueError(f"the model knows the classes {classes}; expected {positive!r} among them")
-    proto = _convert(model, fields, {id(model): {'zipmap': False}} if classes else None)
+    options = {id(model): {'zipmap': False}} if classes else None
+    proto = _with_own_names(_convert(model, fields, options), fields)
     column = classes.index(positive) if classes else 0
     output = dict(output=proto.graph.output[-1].name, column=column)
     return proto.SerializeToString(deterministic=True), output

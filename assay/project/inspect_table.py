@@ -12,6 +12,7 @@ import re
 
 import numpy as np, pandas as pd
 
+from ..core.shapes import count_of
 from ..data.target import column_of, is_whole, plain_value
 from ..explore.browse import names_somebody
 from ..explore.copies import is_called_id, numbers_rows
@@ -315,8 +316,9 @@ def _chosen_group(df, group, n):
     "The column that a person has chosen, and the reason"
     column_of(df, group, '--group')
     if n['distinct'] < 4:
-        raise ValueError(f"--group is {group!r}, which has {n['distinct']} values; expected at least 4, "
-                         'since no value may stand in two of four splits: leave --group out')
+        has = count_of(n['distinct'], 'value')
+        raise ValueError(f"--group is {group!r}, which has {has}; expected at least 4, since no value may "
+                         'stand in two of four splits: leave --group out')
     return group, 'chosen with --group'
 
 _CODE = re.compile(r'[A-Za-z]{0,4}[-_]?\d{2,}[A-Za-z]?') # Such as L0484; names of things, not words

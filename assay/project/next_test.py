@@ -111,10 +111,18 @@ def _moments_of_rows(data, problem):
     return [moment.to_pydatetime() for moment in rows.accepted[problem.time]]
 
 def _said_day(until):
-    "The day that somebody names; None where nobody does"
+    "The day that somebody names, in UTC as all moments; None where nobody does"
     if not until: return None
-    try: return datetime.datetime.fromisoformat(until).replace(tzinfo=None)
+    try: day = datetime.datetime.fromisoformat(until)
     except ValueError: raise ValueError(f'{until!r} is no day; expected such as 2025-08-01') from None
+    return day.astimezone(datetime.UTC).replace(tzinfo=None) if day.tzinfo else day
+
+def _tested_until(was, past):
+    "Where the latest test ended; raises `ValueError` where the days were moved on since, and never tested"
+    latest = max((days[2] for days in past), default=was[2])
+    if was[2] <= latest: return latest
+    raise ValueError(f'the days were moved on to {was[2]} already, and no run has learned from them; run '
+                     '`assay repro` first, or take them back with `git checkout params.yaml`')
 
 def plan_next_split(
     until:str='', # Day on which the new test ends; most of the new rows by default
@@ -126,8 +134,8 @@ def plan_next_split(
         raise ValueError('rows are not parted in time here: new ones fall into every part by themselves, '
                          'so nothing has to be moved; run `assay repro`')
     past = [split_days(e['criteria']) for e in events_of(problem, read_ledger(), 'agreed')]
-    tested = max(days[2] for days in [was, *filter(None, past)])
-    return next_split(was, _moments_of_rows(data, problem), tested, _said_day(until))
+    tested, day = _tested_until(was, [*filter(None, past)]), _said_day(until)
+    return next_split(was, _moments_of_rows(data, problem), tested, day)
 
 def move_split(
     found:NextSplit, # From `plan_next_split`
