@@ -46,7 +46,8 @@ def diff(a: _Before, b: _After = '.', json_: Json = False, html: _Html = None):
     from assay.site.difference import compare_releases, difference_for_machines, difference_in_words
     from assay.site.difference_page import difference_page
     from assay.site.kept import read_release
-    here, page = Path.cwd(), html and comparison_path(html)
+    here = Path.cwd()
+    page = html and comparison_path(html)
     root = enter_root()
     names = named_release(a, here), str(root.resolve()) if b == '.' else named_release(b, here)
     was, now = map(read_release, names)

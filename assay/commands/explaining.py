@@ -22,7 +22,8 @@ def find_prediction(
     key:str=None, # Column of such an id
 )->dict: # The record; raises `ValueError` where there is none
     "The prediction of this name, or the latest of a row with this id"
-    found, n = None, 0
+    found = None
+    n = 0
     for n, r in enumerate(records, 1):
         if r['id'] == id: return r
         if key and str(r['row'].get(key)) == id: found = r
@@ -60,7 +61,8 @@ def explain_prediction(
     fields = [dataclasses.replace(f, role='feature') for f in bundle.fields]
     usual = feature_frame(sample_rows(train, _USUAL, seed), fields).reset_index(drop=True)
     row = pd.DataFrame([{c: record['row'].get(c) for c in names}])
-    case, subject = feature_frame(row, fields), _subject(bundle, usual)
+    case = feature_frame(row, fields)
+    subject = _subject(bundle, usual)
     subject = dataclasses.replace(subject, output=_said(subject, case))
     why = attribute(subject, usual, case, seed)
     flips = smallest_flips(subject, case)

@@ -31,7 +31,8 @@ def _scored_now(table):
     from assay.monitoring.live import served_once
     from assay.monitoring.outcomes import with_model_scores
     from assay.problem.agreement import load_problem
-    bundle, problem = with_given(load_bundle(serving_folder())), load_problem()
+    bundle = with_given(load_bundle(serving_folder()))
+    problem = load_problem()
     once = served_once(table, problem.id)
     kept = accepted(bundle, once, problem.id)[0]
     if kept.empty:
@@ -139,7 +140,8 @@ def _ends_told(m):
 def _realised_told(realised, metric):
     "What the model reached on the rows whose outcome is known, in words; empty where nothing was measured"
     if not realised or realised['score']['value'] is None: return ''
-    said, gain = f"realised {metric.replace('_', ' ')} {_ends_told(realised['score'])}", realised['gain']
+    said = f"realised {metric.replace('_', ' ')} {_ends_told(realised['score'])}"
+    gain = realised['gain']
     return said if gain['value'] is None else f"{said}, gain over today's practice {_ends_told(gain)}"
 
 def _tell_weeks(found):
@@ -204,7 +206,9 @@ def monitor(table: _Watched = None, labels: _Labels = None, json_: Json = False)
     from assay.core.yaml import read_yaml
     table, labels = map(whole_path, (table, labels))
     enter_root()
-    problem, dictionary, spec = load_problem(), load_dictionary(), read_json(place('model'))
+    problem = load_problem()
+    dictionary = load_dictionary()
+    spec = read_json(place('model'))
     settings = read_yaml('params.yaml')
     given, outcomes = _read_named(table, labels, problem, dictionary)
     if given is not None and given.empty: stop(_tell_nothing(table.name, json_))

@@ -70,7 +70,8 @@ def _open_answers(key):
     from assay.project.questions import asked_again, chosen_questions, open_questions
     from assay.project.suspects import columns_asked
     problem = load_problem()
-    known, again = known_facts(problem, changed=_changed_since()), asked_again(problem)
+    known = known_facts(problem, changed=_changed_since())
+    again = asked_again(problem)
     found = open_questions(problem, known, again, columns_asked(), _described())
     return chosen_questions(found, key, problem)
 

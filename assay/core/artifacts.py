@@ -324,7 +324,8 @@ def read_metrics(
     stage:str, # Name of the stage
 )->dict: # What `StageMetrics` declares, as it stands in the file
     "Read what a stage measured; a file of another shape is refused"
-    path, again = metrics_path(stage), f'run stage {stage!r} again'
+    path = metrics_path(stage)
+    again = f'run stage {stage!r} again'
     res = read_json(path)
     if not isinstance(res, dict): raise ValueError(f'{path} lacks every key; {again}')
     needed = [k for k,f in StageMetrics.model_fields.items() if f.is_required()]

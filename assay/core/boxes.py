@@ -35,7 +35,8 @@ def layers(
     boxes, # Each `Box`
 )->list: # Lists of `Box`: what follows from nothing, what follows from that, and so on
     "Boxes in the order in which one follows from the other"
-    known, found = _known(boxes), {}
+    known = _known(boxes)
+    found = {}
     for b in known.values(): found.setdefault(_depth(b, known), []).append(b)
     return [found[depth] for depth in sorted(found)]
 
@@ -110,7 +111,9 @@ def _column(layer, sheet, row, x, y):
 
 def _place(boxes, sheet):
     "Each box with its place by its name, and for each row the height at which arrows run below it"
-    found, lanes, y = {}, [], 2
+    found = {}
+    lanes = []
+    y = 2
     every = layers(boxes)
     for row in range(math.ceil(len(every)/sheet.columns)):
         shown = every[row*sheet.columns:(row+1)*sheet.columns]

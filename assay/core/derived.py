@@ -115,7 +115,8 @@ def derived_columns(
     names, # The columns that the dictionary describes with this source
 )->pd.DataFrame: # These columns, with the index of `rows`
     "The columns that a function derives from each row; raises `ValueError` for one that looks at other rows"
-    function, plain = find_function(entry, WHERE), rows.reset_index(drop=True)
+    function = find_function(entry, WHERE)
+    plain = rows.reset_index(drop=True)
     res = _asked(function, entry, plain)
     _check_names(res, names, entry)
     _check_rows(fresh_function(entry, WHERE), entry, plain, res)

@@ -28,7 +28,8 @@ def read_lock(
     path='requirements.lock', # File that `make lock` writes
 )->dict: # Name of a library to `Locked`
     "Read `requirements.lock`: the pinned libraries, and which library needs which"
-    res, now = {}, None
+    res = {}
+    now = None
     for line in check_file(path).read_text(encoding='utf-8').splitlines():
         if m := re.match(r'([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==', line):
             now = res.setdefault(_canonical(m[1]), Locked())
@@ -45,7 +46,8 @@ def with_needs(
     needs = {}
     for name, locked in lock.items():
         for user in locked.needed_by: needs.setdefault(user, set()).add(name)
-    seen, todo = set(), [_canonical(n) for n in names]
+    seen = set()
+    todo = [_canonical(n) for n in names]
     while todo:
         if (name := todo.pop()) in seen or name not in lock: continue
         seen.add(name)

@@ -29,7 +29,8 @@ def places_supported(
     "Digits after the point that an interval supports, and more where a rounded number would change sides"
     _, low, high = ends
     if not (math.isfinite(low) and math.isfinite(high) and high > low): return None
-    first, compared = _places_of((high-low)/2), (0, *bounds)
+    first = _places_of((high-low)/2)
+    compared = (0, *bounds)
     sides = _sides(ends, compared)
     def keeps_sides(places): return _sides([round(v, places) for v in ends], compared) == sides
     tried = range(first, first+MOST_MORE+1)
@@ -52,7 +53,8 @@ def say_estimate(
     percent:bool=False, # Is it a share, which is said in percent?
 )->str: # Such as `0.38 (0.25 to 0.52)`
     "An estimate with its interval, with the digits that the interval supports"
-    ends, unit = [m[k]*(100 if percent else 1) for k in ('value', 'low', 'high')], '%' if percent else ''
+    ends = [m[k]*(100 if percent else 1) for k in ('value', 'low', 'high')]
+    unit = '%' if percent else ''
     places = places_supported(ends, bounds)
     if places is None: said = [f'{v:,.0f}' if whole else f'{say_plain(v)}{unit}' for v in ends]
     else: said = [_with_places(v, min(places, 0) if whole else places, unit) for v in ends]

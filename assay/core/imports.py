@@ -147,7 +147,9 @@ def closure(
     folder=None, # Folder of the package; that of the installed package by default
 )->dict: # Dotted name to file: these modules and all that they import, directly or through others, sorted
     "The modules whose change may change a result; raises `KeyError` for a module that does not exist"
-    modules, todo, seen = package_modules(folder), list(names), set()
+    modules = package_modules(folder)
+    todo = list(names)
+    seen = set()
     while todo:
         if (name := todo.pop()) in seen: continue
         if name not in modules:
@@ -167,7 +169,8 @@ def wing_needs(
     folder=None, # Folder of the package; that of the installed package by default
 )->dict: # Wing to the wings that it imports
     "Which wing imports which"
-    modules, res = package_modules(folder), {}
+    modules = package_modules(folder)
+    res = {}
     for name, path in modules.items():
         others = imports_of(path.read_text(encoding='utf-8'), name, modules)
         res.setdefault(wing_of(name), set()).update(wing_of(o) for o in others if wing_of(o) != wing_of(name))
@@ -177,7 +180,8 @@ def floors(
     needs:dict, # From `wing_needs`
 )->list: # One sorted list of wings per floor, the lowest first
     "The floors of the house; raises `graphlib.CycleError` where wings import each other"
-    sorter, res = graphlib.TopologicalSorter(needs), []
+    sorter = graphlib.TopologicalSorter(needs)
+    res = []
     sorter.prepare()
     while sorter.is_active():
         res.append(sorted(sorter.get_ready()))

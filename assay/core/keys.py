@@ -59,7 +59,8 @@ def problem_hashes(
 # %% ../../nbs/core/10_keys.ipynb #a85593ab
 def agreed_hashes()->dict: # `problem`: part to hash; `dictionary`: one hash
     "The hashes of what the two files say now"
-    problem, dictionary = read_yaml(place('problem')), read_yaml(place('columns'))
+    problem = read_yaml(place('problem'))
+    dictionary = read_yaml(place('columns'))
     return dict(problem=problem_hashes(problem), dictionary=_hash(_sections(dictionary)))
 
 def write_agreed()->Path: # `data/agreed.json`
@@ -92,7 +93,8 @@ def changed_keys(
     "What somebody has edited since the hashes were written"
     listed = listed_keys(keys)
     if not listed or not place('agreed').is_file(): return []
-    was, now = _left() or {}, _flat(agreed_hashes())
+    was = _left() or {}
+    now = _flat(agreed_hashes())
     return [k for k in listed if was.get(k) != now[k]]
 
 # %% ../../nbs/core/10_keys.ipynb #77aedaab

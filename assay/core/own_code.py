@@ -105,7 +105,8 @@ def _plain_code(node):
 class _Source:
     "One module of a package, read"
     def __init__(self, name, path, found):
-        text, below = _read(path), _below(name, path, found)
+        text = _read(path)
+        below = _below(name, path, found)
         self.body = ast.parse(text).body
         self.imported = _imported(ast.parse(text), below, found.package)
 
@@ -148,7 +149,8 @@ def _passed_on(source, name, files):
 
 def _reached_code(found):
     "Module and name of each definition that a function reaches, to its code"
-    files, res = own_files(found), {}
+    files = own_files(found)
+    res = {}
     sources = {name: _Source(name, path, found) for name,path in files.items()}
     todo = [(found.module, found.name), *((m, '') for m in files)]
     seen = set()

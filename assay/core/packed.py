@@ -86,7 +86,8 @@ def check_text(
     largest:int=LARGEST_CSV, # Bytes that text may have in any case
 )->int: # Bytes of the text
     "Refuse a text file that is too large, or unpacks to too much"
-    stored, kind = stored_size(fs, path), infer_compression(path)
+    stored = stored_size(fs, path)
+    kind = infer_compression(path)
     is_packed = kind is not None or isinstance(fs, AbstractArchiveFileSystem)
     with fs.open(path, 'rb') as raw:
         if kind is None: size = fs.size(path) or 0
@@ -171,9 +172,12 @@ def group_sizes(
     exact:bool=False, # Add up the texts, instead of the bound by the longest?
 )->list: # Bytes in memory of each row group
     "Unpacked size of each row group of a Parquet file"
-    schema, res, again = file.metadata.schema, [], None
+    schema = file.metadata.schema
+    res = []
+    again = None
     for g in range(file.metadata.num_row_groups):
-        group, total = file.metadata.row_group(g), 0
+        group = file.metadata.row_group(g)
+        total = 0
         for i in range(group.num_columns):
             c = group.column(i)
             if columns is not None and c.path_in_schema.split('.')[0] not in columns: continue

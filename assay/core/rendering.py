@@ -359,14 +359,15 @@ def _estimates(columns):
 
 def _with_intervals(names, columns):
     "The heads and the texts of the columns, with an estimate and its ends in one"
-    heads, told, i = [], [], 0
+    heads = []
+    told = []
+    i = 0
     while i < len(names):
         is_one = _at_estimate(names, columns, i)
         heads.append(f'{_label(names[i])} (low to high)' if is_one else _label(names[i]))
         told.append(_estimates(columns[i:i+3]) if is_one else _column(columns[i]))
         i += 3 if is_one else 1
     return heads, told
-
 
 # %% ../../nbs/core/09_rendering.ipynb #6e252f18
 def _only_counts(frame):

@@ -36,7 +36,8 @@ def with_columns(
     columns:dict, # Name to the values of a column
 ): # A copy of the table with these columns, new or in place of older ones
     "As `df.assign(**columns)`, also where a column is called `self`"
-    res, new = df.copy(deep=False), {}
+    res = df.copy(deep=False)
+    new = {}
     for name,values in columns.items():
         if name in df: res[name] = values
         else: new[name] = values

@@ -157,7 +157,8 @@ def _nothing_to_sample(spec):
         return "has 'sample_key' and reads all rows; expected 'max_rows' beside it"
 
 def _half_by_class(spec):
-    by, weight = spec.get('sample_class'), spec.get('sample_weight')
+    by = spec.get('sample_class')
+    weight = spec.get('sample_weight')
     if bool(by) != bool(weight):
         known, lost = ('sample_class', 'sample_weight')[::1 if by else -1]
         return f'has {known!r} without {lost!r}; expected both, since weights undo what rates by class do'

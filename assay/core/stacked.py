@@ -132,7 +132,9 @@ def stack_tables(
     page:str, # HTML of a page, or of a part of one, also as `Markup`
 )->str: # The same, with marks in its wide tables
     "Mark the tables that stack on a phone or on paper; a table without rows becomes a sentence"
-    before, parts, done = str(page), [], 0
+    before = str(page)
+    parts = []
+    done = 0
     for at,until,text in itertools.chain(*map(_changes, _tables(before))):
         parts += [before[done:at], text]
         done = until

@@ -115,7 +115,8 @@ def _json_lines(text):
     """The mapping of a text in which each line is a key and a JSON value; `None` for any other text
 
     A line may stand two spaces below a key without a value."""
-    res, block = {}, None
+    res = {}
+    block = None
     if not _PLAIN.fullmatch(text) or '\\u' in text or '\\/' in text: return None
     try:
         for line in text.split('\n'):

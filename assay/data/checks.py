@@ -37,7 +37,8 @@ def _is_said(answer): return bool(str(answer or '').strip()) and answer != 'unan
 
 def _origin(problem, manifest):
     "F05: who owns each source, and what may be done with it?"
-    known, tables = {s.get('name'): s for s in problem.sources}, sorted(manifest['tables'])
+    known = {s.get('name'): s for s in problem.sources}
+    tables = sorted(manifest['tables'])
     asked = [(name, key) for name in tables for key in ('owner', 'licence', 'access')]
     lost = [f'{n}: {k}' for n,k in asked if not _is_said(known.get(n, {}).get(k))]
     if lost: return check('F05', 'unanswered', f"not said in problem.yaml: {listed(lost)}", 'problem.yaml')
@@ -46,7 +47,8 @@ def _origin(problem, manifest):
 
 def _lineage(snapshot):
     "F04: do hash, origin and counts stand beside each table?"
-    tables, different = snapshot.manifest['tables'], list(snapshot.different)
+    tables = snapshot.manifest['tables']
+    different = list(snapshot.different)
     lost = [f'{n}: {k}' for n,t in tables.items() for k in ('sha256', 'source', 'rows') if not t.get(k)]
     read = count_of(len(tables), 'table')
     why = f"{read} with hash, origin and rows; lacking: {listed(lost)}; changed since: {listed(different)}"
@@ -79,7 +81,8 @@ def _labelled(splits, n_unlabelled):
     "F02: can be learnt and measured what each split holds of the target?"
     sunk = sunk_classes(splits.classes)
     if sunk: return check('F02', False, '; '.join(sunk), 'data/raw/manifest.json')
-    problem, frames = splits.problem, splits.frames
+    problem = splits.problem
+    frames = splits.frames
     constant = [k for k,v in frames.items() if _is_constant(v[problem.target])]
     bad = [k for k in constant if k != 'production']
     new = _untaught(problem, frames)
@@ -95,7 +98,8 @@ def _labelled(splits, n_unlabelled):
 
 def _quality(counts, n_accepted, max_share):
     "F03: was every row checked, and are few enough bad?"
-    n_rows, n_quarantined = counts.n_rows, counts.n_quarantined
+    n_rows = counts.n_rows
+    n_quarantined = counts.n_quarantined
     share = n_quarantined/max(n_rows, 1)
     why = (f"{n_accepted} accepted and {n_quarantined} quarantined of {n_rows} rows; "
            f"{share:.4%} quarantined, at most {max_share:.4%} allowed")
@@ -104,7 +108,9 @@ def _quality(counts, n_accepted, max_share):
 
 def _defined(n_expected, splits):
     "F21: does every accepted row stand in one split, and does nothing cross?"
-    n, crossings, twins = sum(map(len, splits.frames.values())), list(splits.crossings), splits.twins
+    n = sum(map(len, splits.frames.values()))
+    crossings = list(splits.crossings)
+    twins = splits.twins
     chance = 'more than chance explains' if twins['copies'] else 'which chance explains'
     held = f'{len(splits.frames)} splits hold {n} of {n_expected} accepted rows'
     why = (f"{held}; what crosses: {listed(crossings)}; "
@@ -162,7 +168,8 @@ def data_checks(
     max_quarantine_share:float=.01, # Share of rows that may be quarantined [0, 1]
 )->list: # `check`s F01 F02 F03 F04 F05 F21 F32
     "The items of the checklist that the data stage decides"
-    problem, frames = splits.problem, splits.frames
+    problem = splits.problem
+    frames = splits.frames
     n_accepted = sum(map(len, frames.values()))
     n_defined = counts.n_rows-counts.n_quarantined
     reached = _reached(problem, snapshot.manifest)
@@ -197,7 +204,8 @@ def _class_rows(classes):
 
 def _row_metrics(counts, n_crossings):
     "What became of the rows"
-    n_rows, n_quarantined = counts.n_rows, counts.n_quarantined
+    n_rows = counts.n_rows
+    n_quarantined = counts.n_quarantined
     share = n_quarantined/max(n_rows, 1)
     raw = dict(n_raw=metric(len(counts.outcomes)), n_unlabelled=metric(counts.n_unlabelled))
     quarantined = metric(n_quarantined, n=n_rows, better='lower')
@@ -213,7 +221,8 @@ def _twin_metrics(twins, n):
 
 def _rate_metrics(splits):
     "The base rate of each split"
-    target, cluster = splits.problem.target, splits.cluster
+    target = splits.problem.target
+    cluster = splits.cluster
     if splits.problem.task != 'binary': return {}
     def rate(df): return base_rate(df[target], df[cluster] if cluster else None)
     return {f'base_rate_{k}': metric(**rate(v)) for k,v in splits.frames.items()}
@@ -258,7 +267,8 @@ def data_metrics(
     splits:Splits, # The accepted rows
 )->dict: # Name to `metric`
     "What the data stage counted"
-    n_raw, frames = len(counts.outcomes), splits.frames
+    n_raw = len(counts.outcomes)
+    frames = splits.frames
     of_outcomes = counts.outcomes.value_counts().sort_index()
     res = {f'n_{k}': metric(int(n), n=n_raw) for k,n in of_outcomes.items()}
     res |= _source_metrics(snapshot.manifest) | _row_metrics(counts, len(splits.crossings))

@@ -26,7 +26,8 @@ def _count_target(spec, facts, problem):
 
 def _as_classes(counts, spec, problem, dictionary):
     "Counts by the values of a source as counts by class, as the data stage stores them"
-    target, column = problem.target, _source_column(spec, problem.target)
+    target = problem.target
+    column = _source_column(spec, problem.target)
     recode = {k: v for k,v in (spec.get('recode') or {}).items() if k == target}
     y = take(pd.DataFrame({column: list(counts)}), dict(columns={target: column}, recode=recode))[target]
     field = dictionary[target]
@@ -47,7 +48,6 @@ def count_classes(
         counts = _count_target(spec, read, problem) if 'sampled_from' in read else None
         if counts: return _as_classes(counts, spec, problem, dictionary)
     return pd.Series(dtype='int64')
-
 
 # %% ../../nbs/data/17_classes.ipynb #e2f70b64
 # Rows of a class that each of training, validation and test needs, where the source can give them
@@ -82,7 +82,9 @@ def sunk_classes(
     "Classes of which a split holds too few rows because a part was read, and what helps"
     splits = [c for c in table if c not in ('rows_in_source', 'rows_read', 'production')]
     sizes = table.drop(columns=['rows_in_source', 'rows_read'], errors='ignore').sum()
-    shares, total, res = sizes/sizes.sum(), int(table.rows_in_source.sum()) if len(table) else 0, []
+    shares = sizes/sizes.sum()
+    total = int(table.rows_in_source.sum()) if len(table) else 0
+    res = []
     for name,row in table.iterrows():
         could = {k: row.rows_in_source*(row[k]+shares[k])/(row.rows_read+1) for k in splits}
         few = [k for k in splits if row[k] < FEWEST_OF_CLASS <= could[k]]

@@ -234,7 +234,8 @@ class DictionaryFile(Shape):
 
 def _fields(columns):
     "A `Field` for each column; raises one `ValueError` with what is wrong with any of them"
-    fields, wrong = [], []
+    fields = []
+    wrong = []
     for name,raw in columns.items():
         try: fields.append(make_field(str(name), raw))
         except ValueError as e: wrong.append(str(e))

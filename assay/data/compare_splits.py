@@ -34,7 +34,8 @@ def total_variation(
 )->dict: # `effect` in 0 to 1, `noise`
     "Total variation distance between two samples of categories; missing values are a category of their own"
     a, b = (pd.Series(x).astype(str).value_counts() for x in (reference, current))
-    n, m = a.sum(), b.sum()
+    n = a.sum()
+    m = b.sum()
     if not min(n, m): return dict(effect=None, noise=None)
     names = a.index.union(b.index)
     p = a.reindex(names, fill_value=0) / n
@@ -54,7 +55,8 @@ def _measures(numbers, categories):
 
 def _apart(reference, current, distance):
     "How far one column is from the reference, and how many values each holds"
-    n, n_reference = int(current.notna().sum()), int(reference.notna().sum())
+    n = int(current.notna().sum())
+    n_reference = int(reference.notna().sum())
     counts = dict(n=n, n_reference=n_reference)
     gaps = dict(missing=current.isna().mean(), missing_reference=reference.isna().mean())
     return distance(reference, current) | counts | gaps
@@ -75,7 +77,8 @@ def compare_splits(
     "How far each column of each split is from the reference, largest first"
     if reference not in splits:
         raise ValueError(f"no split is called {reference!r}; there are {list(splits)}")
-    ref, lines = splits[reference], []
+    ref = splits[reference]
+    lines = []
     for name, (columns, measure, distance) in itertools.product(splits, _measures(numbers, categories)):
         if name == reference: continue
         about = dict(split=name, measure=measure)
@@ -97,13 +100,15 @@ def base_rate(
     y = np.asarray(y, float)
     if not len(y): raise ValueError("no rows, so there is no rate; expected at least one")
     within = (0, 1) if set(np.unique(y)) <= {0, 1} else (-np.inf, np.inf)
-    rate, rest = y.mean(), y-y.mean()
+    rate = y.mean()
+    rest = y-y.mean()
     units = np.arange(len(y)) if cluster is None else np.asarray(cluster)
     sums = pd.Series(rest).groupby(units).sum()
     k = len(sums)
     variance = (sums**2).sum()*k/max(k-1, 1)
     half = 1.96*np.sqrt(variance)/len(y)
-    low, high = max(within[0], rate-half), min(within[1], rate+half)
+    low = max(within[0], rate-half)
+    high = min(within[1], rate+half)
     return dict(value=float(rate), low=float(low), high=float(high), n=len(y))
 
 def _numbers(y):
@@ -141,7 +146,8 @@ def plot_rates(
     import matplotlib.pyplot as plt, seaborn as sns
     if ax is None: ax = plt.subplots(figsize=(7, 2.8))[1]
     for colour,(name,df) in zip(sns.color_palette('colorblind'), splits.items()):
-        y, moments = _numbers(df[target]), df[time] if time else None
+        y = _numbers(df[target])
+        moments = df[time] if time else None
         if time: rate = y.groupby(moments.dt.to_period(freq).dt.start_time).mean()
         else: rate = pd.Series({name: y.mean()})
         ax.plot(rate.index, rate, marker='.', color=colour, label=f'{drawn_name(name)} ({len(df):,} rows)')
@@ -175,7 +181,8 @@ def plot_effects(
     for colour,name in zip(sns.color_palette('colorblind')[1:], names):
         is_shown = (compared.split == name) & compared.column.isin(columns)
         rows = compared[is_shown]
-        sizes, noise = rows.effect.astype(float).abs(), rows.noise.astype(float)
+        sizes = rows.effect.astype(float).abs()
+        noise = rows.noise.astype(float)
         faces = [colour if e > n else 'none' for e,n in zip(sizes, noise)]
         at = [columns.index(c) for c in rows.column]
         ax.scatter(sizes, at, color=faces, edgecolors=[colour], s=28, label=name)

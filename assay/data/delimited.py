@@ -135,7 +135,8 @@ def kept_lines(
     layout:Layout, # Which of them are left out
 ): # Iterator over as many lines: those that are left out are empty, so that numbers of lines stay
     "The lines that hold names and rows"
-    first, numbers = layout.header or 1, {k for k in layout.skip if isinstance(k, int)}
+    first = layout.header or 1
+    numbers = {k for k in layout.skip if isinstance(k, int)}
     begins = tuple(k for k in layout.skip if isinstance(k, str))
     is_within = False # a field in quotes that goes on in the next line
     for n,line in enumerate(lines, 1):
@@ -177,7 +178,8 @@ _MOST_LINES = 1000 # Lines in another encoding that are looked at
 def _lines_by_encoding(file):
     """Number of the first line of words in UTF-8, if any, and the first lines that are not UTF-8,
     by their number"""
-    of_words, others = None, {}
+    of_words = None
+    others = {}
     with file.bytes() as f:
         for n, line in enumerate(f, 1):
             if line.isascii() or of_words and len(others) >= _MOST_LINES: continue
@@ -246,7 +248,8 @@ class _Reader:
 
     def codes(self, names, pattern, least=0, **more):
         "Those of the columns in which more than a share of the texts begin like a code"
-        found, n_texts = dict.fromkeys(names, 0), 0
+        found = dict.fromkeys(names, 0)
+        n_texts = 0
         with (
             self.file.bytes() as f,
             pd.read_csv(
@@ -333,14 +336,16 @@ def _longest_row(file, found):
 
 def _open_quote(reader):
     "The line at which the last row begins, where it goes on to the end of the file; None where it does not"
-    begins, opened = 1, None
+    begins = 1
+    opened = None
     with reader.file.bytes() as f, _long_fields():
         for line,_ in _rows(f, reader.found): begins, opened = line+1, begins if line > begins else None
     return opened
 
 def _read_fault(reader):
     "A sentence in place of what pandas or Python say about a file that they cannot read"
-    name, open_at = reader.file.name, _open_quote(reader)
+    name = reader.file.name
+    open_at = _open_quote(reader)
     if open_at:
         return ValueError(
             f"source {name!r} has a quote in line {open_at} that is never closed, so that all lines behind "

@@ -127,7 +127,8 @@ def validate_rows(
     # if all hold
 )->list:
     "Which rows break the dictionary, and how"
-    res, names = [], set(dictionary.names())
+    res = []
+    names = set(dictionary.names())
     for i,row in enumerate(rows):
         res += [_error(i, str(c), 'undescribed', row[c]) for c in sorted(map(str, set(row)-names))]
         for f in dictionary.fields:

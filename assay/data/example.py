@@ -12,7 +12,8 @@ import numpy as np, pandas as pd
 # Invented flights go to real places, at real distances in miles
 _DESTS = dict(ATL=762, BOS=187, BQN=1576, CLT=529, LAX=2475, MIA=1089, ORD=719, SFO=2586)
 
-_AIRPORTS, _CARRIERS = ['EWR', 'JFK', 'LGA'], ['AA', 'B6', 'DL', 'EV', 'UA']
+_AIRPORTS = ['EWR', 'JFK', 'LGA']
+_CARRIERS = ['AA', 'B6', 'DL', 'EV', 'UA']
 
 def _departures(n_rows, rng):
     "Day of 2013 and hour of each flight, in order"
@@ -37,7 +38,8 @@ def make_flights(
     wind = rng.gamma(4, 2.5, n_rows)
     recent = rng.exponential(14, n_rows)
     logit = -4.2 + .07*recent + .1*(hour-5) + .08*wind
-    origin, carrier = rng.choice(_AIRPORTS, n_rows), rng.choice(_CARRIERS, n_rows)
+    origin = rng.choice(_AIRPORTS, n_rows)
+    carrier = rng.choice(_CARRIERS, n_rows)
     is_unknown = rng.random(n_rows) < .05
     is_late = rng.random(n_rows) < 1/(1+np.exp(-logit))
     flight_id = [f'F{i:06d}' for i in range(n_rows)]

@@ -61,7 +61,8 @@ def missing_words(
 )->tuple: # Column to words among numbers or moments, and column to words among other words
     """Words that mean \"missing\", and words that may mean it:
     `NA` among amounts is no amount, among countries it is Namibia"""
-    sure, doubtful = {}, {}
+    sure = {}
+    doubtful = {}
     for c in (c for c in df if pd.api.types.is_string_dtype(df[c])):
         s = df[c].dropna()
         is_missing = _says_missing(s.astype(str))

@@ -97,14 +97,16 @@ FAR = 5 # Spans of all other numbers that lie between them and one that is far
 
 def _is_compact(x):
     "Do numbers have no long tail: is their span a few times that of nine tenths of them?"
-    low, high = x.quantile(.05), x.quantile(.95)
+    low = x.quantile(.05)
+    high = x.quantile(.95)
     return x.nunique() >= FEW and float(x.max()-x.min()) <= 5*float(high-low)
 
 def lone_values(
     x:'pandas.Series', # Finite numbers
 )->list: # Values; empty where numbers have a long tail, in which the next one may lie anywhere
     "Numbers that lie far from all others and stand in next to no row, such as an amount without its point"
-    found, rest = [], x.dropna()
+    found = []
+    rest = x.dropna()
     for _ in range(4):
         if not len(rest): return found
         end = max((rest.min(), rest.max()), key=lambda v: abs(v-rest.median()))
@@ -117,7 +119,8 @@ def lone_values(
 
 def _range(x, low):
     "Smallest and largest proposed number: the rows and their width on either side, rounded away from them"
-    first, last = float(x.min()), float(x.max())
+    first = float(x.min())
+    last = float(x.max())
     width = max(last-first, 1.)
     are_years = FIRST_YEAR <= first and last <= LAST_YEAR and (x % 1 == 0).all()
     if are_years: return min(first-5, first-width), float(LAST_YEAR)

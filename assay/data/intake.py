@@ -139,7 +139,8 @@ def _only(tables):
 
 def _refuse_third(y, words, problem):
     "Refuse a target of three words, one of which would count as a negative"
-    positive, counts = fold_word(problem.positive), y.groupby(words).size()
+    positive = fold_word(problem.positive)
+    counts = y.groupby(words).size()
     others = counts.drop(positive).sort_values(ascending=False, kind='stable')
     if len(others) < 2: return
     shown = ', '.join(f'{w!r} in {n:,}' for w,n in others.head(5).items())
@@ -179,7 +180,8 @@ def prepare_table(
     labelled:bool=True, # Keep only rows with a target; else keep all, without it
 )->pd.DataFrame: # One row per example; columns that the dictionary does not describe are still there
     "From the raw table to examples; rows without a column of names get their number"
-    id, target = problem.id, problem.target
+    id = problem.id
+    target = problem.target
     df = number_rows(_only(tables), id).reset_index(drop=True)
     if dictionary[id].kind == 'text': df = with_columns(df, {id: df[id].astype('str')})
     if not labelled: return df.drop(columns=target, errors='ignore')
@@ -306,7 +308,8 @@ def check_derived(
     "Refuse a dictionary with derived columns whose function nobody names"
     lost = [f for f in dictionary.fields if f.name not in rows and ':' in f.source and f.source != features]
     if not lost: return
-    names, source = [f.name for f in lost], lost[0].source
+    names = [f.name for f in lost]
+    source = lost[0].source
     raise ValueError(f'dictionary.yaml describes {names} with the source {source!r}, and the table has no '
                      f'such column, while {WHERE} is {features!r}; name the function there, '
                      'or remove the description')

@@ -91,7 +91,8 @@ def declare_joins(
     "Check declared joins; raises `ValueError` where one is not understood, or a table is not reached"
     if wrong := join_faults(joins): raise ValueError('; '.join(wrong))
     defaults = dict(cardinality='many_to_one', missing='keep')
-    res, reached = [], list(names)[:1]
+    res = []
+    reached = list(names)[:1]
     for j in joins:
         _demand_next(j, reached, names)
         reached.append(j['right'])
@@ -127,8 +128,10 @@ def _word(s): return re.sub(r'\W', '_', str(s))
 
 def _er_join(j):
     "One join as a line of Mermaid"
-    left, right = _word(j['left']).upper(), _word(j['right']).upper()
-    mark, keys = _MARKS[j['cardinality']], ', '.join(map(_word, j['on']))
+    left = _word(j['left']).upper()
+    right = _word(j['right']).upper()
+    mark = _MARKS[j['cardinality']]
+    keys = ', '.join(map(_word, j['on']))
     return f'    {left} {mark} {right} : "{keys}"'
 
 def _er_keys(name, joins):
@@ -156,7 +159,8 @@ def _draw_join(ax, start, end, on):
     (x0, y0), (x1, y1) = start, end
     ax.plot([x0, x1], [y0, y1], color='0.6', lw=1, zorder=1)
     key = ', '.join(l if l == r else f'{l} = {r}' for l,r in on.items())
-    at, box = (x0+.62*(x1-x0), y0+.62*(y1-y0)), dict(fc='white', ec='none', pad=1)
+    at = (x0+.62*(x1-x0), y0+.62*(y1-y0))
+    box = dict(fc='white', ec='none', pad=1)
     ax.text(*at, key, ha='center', va='center', fontsize=7, bbox=box)
 
 @literal_text
@@ -169,7 +173,8 @@ def plot_joins(
     import matplotlib.pyplot as plt
     if ax is None: ax = plt.subplots(figsize=(7, 2.6))[1]
     joins = list(joins) or [dict(left=n, right=n, on={}) for n in tables]
-    centre, outer = joins[0]['left'], [j['right'] for j in joins]
+    centre = joins[0]['left']
+    outer = [j['right'] for j in joins]
     at = {centre: (.16, .5)} | {name: (.8, 1-(i+.5)/len(outer)) for i,name in enumerate(outer)}
     for j in joins: _draw_join(ax, at[j['left']], at[j['right']], j['on'])
     for name,where in at.items():
@@ -185,7 +190,9 @@ _REPORTED = ['left', 'right', 'key', 'n_left', 'n_right', 'n_without_partner', '
 
 def _join_line(tables, j):
     "One join, tried: its key, the rows on both sides, rows without partner"
-    left, right, on = tables[j['left']], tables[j['right']], j['on']
+    left = tables[j['left']]
+    right = tables[j['right']]
+    on = j['on']
     for side,df,names in (('left', left, on), ('right', right, on.values())):
         if lost := [c for c in names if c not in df]:
             raise ValueError(f"the {side} table {j[side]!r} lacks {lost}; it has {list(df)}")

@@ -184,7 +184,8 @@ def _named_layout(said, lines, delimiter):
         return line, [f'the names of the columns stand in line {line}; what stands before it is left out '
                       f'({_span(list(range(1, line)))}): --header says another line']
     if not lacks_names(rows): return None, []
-    first, n = rows[0][0], len(rows[0][1])
+    first = rows[0][0]
+    n = len(rows[0][1])
     return 0, [f'no line names the columns, since line {first} looks like the rows below it: they are called '
                f'column_1 to column_{n}; where it does name them, say --header {first}']
 
@@ -197,7 +198,8 @@ def _tail(text, delimiter, begins):
 
 def _row_starts(text, delimiter):
     "Numbers of the lines at which a row begins, one by one"
-    rows, line = csv.reader(io.StringIO(text, newline=''), **dialect(delimiter)), 1
+    rows = csv.reader(io.StringIO(text, newline=''), **dialect(delimiter))
+    line = 1
     for _ in rows:
         yield line
         line = rows.line_num+1
@@ -231,7 +233,8 @@ def _left_lines(text, delimiter, header):
 
 def _counted_rows(text, delimiter, layout):
     "First line and fields of each row that is not blank, the names first"
-    lines, line = kept_lines(io.StringIO(text, newline=''), layout), 1
+    lines = kept_lines(io.StringIO(text, newline=''), layout)
+    line = 1
     rows = csv.reader(lines, **dialect(delimiter))
     for row in rows:
         if any(map(str.strip, row)): yield line, row
@@ -262,7 +265,8 @@ def _row_notes(text, delimiter, layout):
     try: rows = list(_counted_rows(text, delimiter, layout))
     except csv.Error: return []
     if not rows: return []
-    every, n = text.splitlines(keepends=True), len(rows[0][1])
+    every = text.splitlines(keepends=True)
+    n = len(rows[0][1])
     ends = [line-1 for line,_ in rows[1:]]+[len(every)]
     short = [line for line,row in rows if len(row) < n]
     def is_run_on(line, row, end): return end > line and _is_run_on(row, every[line-1:end], n, delimiter)

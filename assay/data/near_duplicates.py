@@ -81,7 +81,8 @@ def repeat_excess(
     k = np.arange(2, MOST_TIMES + 1)
     found = np.bincount(few, minlength=MOST_TIMES+2).astype(float)
     crossing = np.bincount(few[crosses], minlength=MOST_TIMES+2).astype(float)
-    rarer, oftener = found[k-1], found[k+1]+1
+    rarer = found[k-1]
+    oftener = found[k+1]+1
     may_cross = 1 - share**k - (1 - share) ** k
     own = np.minimum(found[k], crossing[k] / may_cross)
     odds = (k + 1) / k
@@ -93,7 +94,8 @@ def repeat_excess(
 def _repeats(key, taught):
     "How often each different row stands, and whether it stands in training and after it"
     _, at = np.unique(key, return_inverse=True)
-    n, before = np.bincount(at), np.bincount(at, weights=taught)
+    n = np.bincount(at)
+    before = np.bincount(at, weights=taught)
     return n, (before > 0) & (before < n)
 
 def _different(hashes):
@@ -160,7 +162,8 @@ _TOUCHED = 10 # One column in so many may have another value in a copy; one in a
 
 def _later_drawn(taught, n_columns, seed):
     "Numbers of the later rows to compare, drawn by seed where there are too many"
-    rows, n_teach = np.flatnonzero(~taught), int(taught.sum())
+    rows = np.flatnonzero(~taught)
+    n_teach = int(taught.sum())
     n = max(FEWEST_DRAWN, MOST_PAIRS//max(n_teach*n_columns, 1))
     if len(rows) <= n: return rows
     return np.sort(np.random.default_rng(seed).choice(rows, n, replace=False))
@@ -179,9 +182,11 @@ def _alike_each(places, rows, which):
 def _standing_nearer(df, features, target, taught, seed):
     "The same for rows that lie far nearer to one row that taught than to the next ones"
     none = dict(near=0., near_in='', near_kappa=0.)
-    rows, teach = _later_drawn(taught, len(features), seed), np.flatnonzero(taught)
+    rows = _later_drawn(taught, len(features), seed)
+    teach = np.flatnonzero(taught)
     if not features or len(teach) <= N_NEAREST or not len(rows): return none
-    of_features, of_target = places_of(df, features), places_of(df, [target])
+    of_features = places_of(df, features)
+    of_target = places_of(df, [target])
     near, which = nearest_rows(of_features, teach, rows, N_NEAREST)
     n_touched = max(1, len(features)//_TOUCHED)
     is_close = _alike_each(of_features, rows, which) >= len(features)-n_touched
@@ -236,8 +241,10 @@ def _is_of_one_origin(df, features, of_target, pairs, teach, seed):
 
 def _of_one_origin(df, features, hashes, target, taught, seed):
     "The same for rows of which each origin has several, all changed a little"
-    columns, of_target = _different(hashes), places_of(df, [target])
-    rows, teach = _later_drawn(taught, len(features), seed), np.flatnonzero(taught)
+    columns = _different(hashes)
+    of_target = places_of(df, [target])
+    rows = _later_drawn(taught, len(features), seed)
+    teach = np.flatnonzero(taught)
     for n_changed in _CHANGED:
         if columns.shape[1] < _COLUMNS_EACH*n_changed or len(teach) <= N_NEAREST or not len(rows): break
         pairs = _linked(columns, rows, teach, n_changed)
@@ -265,7 +272,8 @@ def _widest_gap(near):
 def _gathered(df, features, target, taught, seed):
     "The same for rows of which each origin has several, each with noise in all columns"
     none = dict(near=0., near_in='', near_kappa=0.)
-    rows, teach = _later_drawn(taught, len(features), seed), np.flatnonzero(taught)
+    rows = _later_drawn(taught, len(features), seed)
+    teach = np.flatnonzero(taught)
     n = min(_MOST_COPIES, len(teach)-1)
     if n <= N_NEAREST or not len(rows) or not features: return none
     near, which = nearest_rows(places_of(df, features), teach, rows, n)
@@ -291,7 +299,8 @@ def _same_outcome(df, target, pairs, beyond, seed):
     else None
 
     Trials that were repeated at the same settings agree too, but those of the next settings are like them."""
-    y, of_target = hash_columns(df, [target], _EXACT)[:, 0], places_of(df, [target])
+    y = hash_columns(df, [target], _EXACT)[:, 0]
+    of_target = places_of(df, [target])
     kappa, other = (_kappa_of_pairs(of_target, *p, seed) for p in (pairs, beyond))
     is_same = (y[pairs[0]] == y[pairs[1]]).mean() >= SURE
     if is_same and kappa >= SURE and other <= _UNLIKE*kappa: return kappa
@@ -313,7 +322,8 @@ def _is_a_law(df, v, sure=.001):
     centred = np.nan_to_num(numbers-np.nanmean(numbers, 0))
     X = np.column_stack([np.ones(len(v)), centred])
     rest = v-X @ np.linalg.lstsq(X, v, rcond=None)[0]
-    left, whole = (rest**2).sum(), ((v-v.mean())**2).sum()
+    left = (rest**2).sum()
+    whole = ((v-v.mean())**2).sum()
     ratio = (whole-left)/n_columns/max(left/free, 1e-300)
     return bool(fdtrc(n_columns, free, ratio) < sure)
 
@@ -338,7 +348,8 @@ def _say_excess(share): return f'{share:.1%} of all rows repeat more often than 
 
 def _exact_copies(hashes, y, taught, seed):
     "Later rows that are like one that taught in every column; and why they are copies, unless by chance"
-    key, n_later = _row_key(hashes), max(int((~taught).sum()), 1)
+    key = _row_key(hashes)
+    n_later = max(int((~taught).sum()), 1)
     twins, same, kappa = _agreement(key, y, taught)
     res = dict(twins=twins, share=twins/n_later, same_target=same, kappa=kappa)
     if twins <= MIN_EXCESS*n_later: return res | dict(excess=0.), ''

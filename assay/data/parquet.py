@@ -23,7 +23,8 @@ def _unlike(a, b):
     new = [c for c in b.names if c not in a.names]
     if new: return f'column {new[0]!r} is new'
     for c in a.names:
-        expected, found = a.field(c).type, b.field(c).type
+        expected = a.field(c).type
+        found = b.field(c).type
         if found != expected: return f'column {c!r} is {found} instead of {expected}'
     return 'the order of the columns is another'
 
@@ -50,7 +51,8 @@ def _check_size(fs, paths, files, columns, share, name):
 def _demand_alike(url, first, other):
     "Refuse a file of a folder that has other columns or types than the first one"
     (first_path, first_file), (path, file) = first, other
-    expected, found = first_file.schema_arrow, file.schema_arrow
+    expected = first_file.schema_arrow
+    found = file.schema_arrow
     if found.equals(expected): return
     raise ValueError(
         f"the files in {str(url)!r} are not parts of one table: {_unlike(expected, found)} "
@@ -186,7 +188,8 @@ def class_rates(
     """Shares by which a class that would be rare in a part keeps more of its rows, or all of them
 
     Of k classes, each keeps about `n_rows/2k` rows at least; the others share what is left, at one rate."""
-    total, least = max(sum(counts.values()), 1), n_rows/(2*max(len(counts), 1))
+    total = max(sum(counts.values()), 1)
+    least = n_rows/(2*max(len(counts), 1))
     rare = {v for v,n in counts.items() if n*min(1, n_rows/total) < least}
     kept = sum(min(n, least) for v,n in counts.items() if v in rare)
     rest = sum(n for v,n in counts.items() if v not in rare)
@@ -207,7 +210,11 @@ def part_of_parquet(
     With `classes` it has a column of weights, which sum to about the rows of the whole table in each class;
     equal keys stay together within a class."""
     import pyarrow as pa
-    files, at, parts, places, weights = _parquet_files(url, name), 0, [], [], []
+    files = _parquet_files(url, name)
+    at = 0
+    parts = []
+    places = []
+    weights = []
     share = n_rows/max(sum(f.metadata.num_rows for f in files), 1)
     also = [key, classes and classes.column]
     wanted = None if columns is None else list(dict.fromkeys([*columns, *filter(None, also)]))
@@ -255,7 +262,8 @@ def _all_alike(table, spec):
 
 def _rates_of(spec, has):
     "The rate of each class, where the source names a column of classes; else None"
-    column, n = spec.get('sample_class'), spec['max_rows']
+    column = spec.get('sample_class')
+    n = spec['max_rows']
     if not column: return None
     _refuse_taken(spec, has['columns'])
     if column not in has['columns']:
@@ -289,7 +297,8 @@ def count_values(
 )->dict:
     "How often each value of a column stands in all rows of a Parquet file or folder"
     import pyarrow as pa
-    res, files = {}, _parquet_files(url)
+    res = {}
+    files = _parquet_files(url)
     kind = files[0].schema_arrow.field(column).type
     if pa.types.is_nested(kind): return None
     for batch in (b for f in files for b in f.iter_batches(batch_size=1<<16, columns=[column])):
@@ -307,7 +316,9 @@ def rows_of_values(
 )->pd.DataFrame: # The rows, in order, chosen by the hash of their number
     "Rows of some values of a column, from all over a Parquet file or folder"
     import pyarrow as pa
-    files, at, parts = _parquet_files(url), 0, []
+    files = _parquet_files(url)
+    at = 0
+    parts = []
     shares = {v: n_rows/n for v,n in counts.items()}
     for f,g in ((f, g) for f in files for g in range(f.metadata.num_row_groups)):
         values = f.read_row_group(g, columns=[column]).column(0).to_pandas()
@@ -322,7 +333,8 @@ def rows_of_values(
 def _taken(file, group, keep):
     "Some rows of a part of a file, by their places in it"
     import pyarrow as pa
-    first, parts = 0, []
+    first = 0
+    parts = []
     for batch in (file.iter_batches(batch_size=1<<15, row_groups=[group]) if len(keep) else ()):
         inside = (keep >= first) & (keep < first+batch.num_rows)
         parts.append(batch.take(pa.array(keep[inside]-first)))

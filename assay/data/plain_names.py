@@ -32,9 +32,11 @@ def plain_names(
     names = list(names)
     bases = [plain_name(n, i, RESERVED[1:] if n == target else RESERVED) for i,n in enumerate(names)]
     kept = {base.lower() for base,name in zip(bases, names) if base == name}
-    res, used = {}, set()
+    res = {}
+    used = set()
     for base,name in zip(bases, names):
-        new, k = base, 2
+        new = base
+        k = 2
         while new.lower() in used or new != name and new.lower() in kept: new, k = f'{base}_{k}', k+1
         used.add(new.lower())
         res[new] = name

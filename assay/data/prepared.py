@@ -42,7 +42,8 @@ def lineage_table(
     # One row per table: where from, which version, under which licence, how many rows, which bytes
 )->pd.DataFrame:
     "Where the raw tables come from"
-    keys, known = ('source', 'version', 'licence', 'access', 'encoding', 'rows', 'sha256'), {}
+    keys = ('source', 'version', 'licence', 'access', 'encoding', 'rows', 'sha256')
+    known = {}
     if declared is not None: known = {s.get('name'): s for s in declared}
     def line(name, facts):
         said = {k: str(facts.get(k, '')) for k in keys}
@@ -251,7 +252,8 @@ class Prepared:
         cluster:str=None, # Column with what rows have in common, for intervals
     )->Splits: # With what crosses between them
         "Part the accepted rows, and look for what crosses"
-        p, features = self.problem, self.dictionary.names('feature')
+        p = self.problem
+        features = self.dictionary.names('feature')
         rule = dataclasses.replace(rule, features=features)
         frames = make_splits(self.accepted, p.id, p.time, cuts, shares, rule)
         twins = find_twins(frames, features, p.target)
@@ -302,7 +304,8 @@ def prepare_rows(
     features:str='', # `package.module:function` that derives columns from each row; empty for none
 )->Prepared: # All rows, and those that were accepted
     "From the raw tables to examples; raises `ValueError` where a table is none of the agreed shape"
-    tables, adapter = typed_tables(raw.tables, raw.source, dictionary), raw.adapter
+    tables = typed_tables(raw.tables, raw.source, dictionary)
+    adapter = raw.adapter
     outcomes = adapter.outcomes(tables, problem)
     reference = adapter.reference(tables, train_until)
     rows = adapter.prepare(tables, problem, without_derived(dictionary, features), reference)

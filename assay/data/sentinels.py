@@ -25,13 +25,15 @@ def _usual_code(s):
     "One of the usual codes, if a column has it at one end and apart from the rest"
     for code in USUAL:
         if (s == code).sum() < 2 or (rest := s[s != code].dropna()).nunique() < 3: continue
-        low, high = float(rest.min()), float(rest.max())
+        low = float(rest.min())
+        high = float(rest.max())
         if max(low-code, code-high) > high-low or code < 0 <= low: return code
     return None
 
 def _gap(rest, code):
     "How far a number lies from all others, as a multiple of what these span"
-    low, high = float(rest.min()), float(rest.max())
+    low = float(rest.min())
+    high = float(rest.max())
     return max(low-code, code-high)/(high-low)
 
 def _far_code(s):
@@ -48,7 +50,8 @@ def _negative_code(s):
     if low not in BELOW_ZERO or (n := (s == low).sum()) < 2: return None
     rest = s[s != low].dropna()
     if rest.nunique() < FEWEST_VALUES or rest.min() < 0: return None
-    is_frequent, are_fractions = rest.value_counts().iloc[0] < n, (rest % 1 != 0).mean() > .5
+    is_frequent = rest.value_counts().iloc[0] < n
+    are_fractions = (rest % 1 != 0).mean() > .5
     return plain_code(low) if is_frequent or are_fractions else None
 
 def plain_code(

@@ -203,7 +203,8 @@ def kind_of_file(
     fs, where = locate(path)
     if fs.isdir(where): return 'parquet'
     with fs.open(where, 'rb') as f: start = f.read(4096)
-    suffix, size = Path(where).suffix, fs.size(where) or 0
+    suffix = Path(where).suffix
+    size = fs.size(where) or 0
     if start[:4] == b'PAR1' or suffix in ('.parquet', '.pq'): return 'parquet'
     if other := _other_kind(start, suffix):
         raise ValueError(f"table {path} is {other}, neither CSV nor Parquet; "

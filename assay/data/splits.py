@@ -45,7 +45,8 @@ def split_by_time(
     if sorted(set(ends)) != ends: raise ValueError(f"cuts must be in order of time and different, got {cuts}")
     if ends[-1] != pd.Timestamp.max:
         raise ValueError(f"the last of the cuts must be None, so that no row is lost; got {cuts}")
-    inner, moments = np.array(ends[:-1], 'datetime64[ns]'), df[time].to_numpy('datetime64[ns]')
+    inner = np.array(ends[:-1], 'datetime64[ns]')
+    moments = df[time].to_numpy('datetime64[ns]')
     at = np.searchsorted(inner, moments, 'right')
     return _parted(df, at, cuts)
 
@@ -79,7 +80,8 @@ def split_by_hash(
     alone:str=None, # Column that names a row, for rows whose `key` is missing: they stand alone
 )->dict: # Split to its rows; together all rows
     "Part a table at random by the names of rows or groups; rows that are added later move no other row"
-    keys, lone = df[key], _is_nobody(df[key])
+    keys = df[key]
+    lone = _is_nobody(df[key])
     if alone and lone.any(): keys = keys.astype(object).where(~lone, 'row '+df[alone].astype(str))
     codes, names = pd.factorize(keys, use_na_sentinel=False)
     of_name = np.searchsorted(_edges(shares), hash_share(names, seed), 'right')
@@ -115,7 +117,8 @@ def split_stratified(
     """Part a table at random so that every part has the same proportions of `column`;
     rows that are added at the end move no other row"""
     codes, names = pd.factorize(df[column], use_na_sentinel=False)
-    seats, at = _seats(shares), np.empty(len(df), int)
+    seats = _seats(shares)
+    at = np.empty(len(df), int)
     for code, rows in pd.Series(codes).groupby(codes).indices.items():
         of_class = int(hash_share([names[code]])[0] * 2**53)
         rng = np.random.default_rng([seed, of_class])
@@ -209,7 +212,8 @@ def _shared(values, a, b, column):
 
 def _overlap(splits, a, b, time):
     "A sentence, if a split ends after the next begins"
-    end, begin = splits[a][time].max(), splits[b][time].min()
+    end = splits[a][time].max()
+    begin = splits[b][time].min()
     return f"{a} ends at {end}, after {b} begins at {begin}" if end >= begin else ''
 
 def check_splits(
@@ -221,7 +225,8 @@ def check_splits(
     twins:dict=None,
 )->list: # One sentence per offence; empty if nothing crosses
     "What two splits share that they must not"
-    res, names = [], list(splits)
+    res = []
+    names = list(splits)
     for name,df in splits.items():
         n = int(df[id].duplicated().sum())
         if n: res.append(f"{name}: {count_of(n, 'row repeats', many='rows repeat')} an {id!r}")

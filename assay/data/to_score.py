@@ -56,7 +56,8 @@ def scoring_columns(
     table:str='the table', # What errors call it
 )->pd.DataFrame: # The features and `id` under their plain names, in the order of rows
     "What the model reads from a table; raises `ValueError` naming the columns that are lacking or unknown"
-    names, features = source.get('columns') or {}, [f.name for f in fields]
+    names = source.get('columns') or {}
+    features = [f.name for f in fields]
     numbered = bool(names) and id not in names and id not in df
     called = _names_in(df, names, [*features, *([] if numbered else [id])], table)
     expected = {*names, *names.values(), *source.get('ignored', ()), *known, *called.values()}
@@ -70,7 +71,8 @@ def context_columns(
     context, # `Field`s that a request may carry besides the features
 )->pd.DataFrame: # Those that the table has, under their plain names, in the order of rows
     "What a request could bring beside the features: it is checked by the same rules, and never scored"
-    names, plain = source.get('columns') or {}, [f.name for f in context]
+    names = source.get('columns') or {}
+    plain = [f.name for f in context]
     called = {n: c for n in plain for c in (n, names.get(n, n)) if c in df}
     recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
     return take(df, dict(columns=called, recode=recode)) if called else df[[]]
@@ -78,13 +80,15 @@ def context_columns(
 # %% ../../nbs/data/16_to_score.ipynb #16ed804b
 def _formats(source):
     "Column to its way of writing: under its own name, and under the plain one where no column has that name"
-    names, formats = source.get('columns') or {}, source.get('formats') or {}
+    names = source.get('columns') or {}
+    formats = source.get('formats') or {}
     plain = {new: own for new,own in names.items() if new not in names.values()}
     return {new: formats[own] for new,own in plain.items() if own in formats} | formats
 
 def _both_names(source, fields, kinds):
     "Columns of some kinds that are not recoded, under their own names and the plain ones"
-    names, recoded = source.get('columns') or {}, source.get('recode') or {}
+    names = source.get('columns') or {}
+    recoded = source.get('recode') or {}
     plain = [f.name for f in fields if f.kind in kinds and f.name not in recoded]
     return [c for n in plain for c in {n, names.get(n, n)}]
 
@@ -93,7 +97,8 @@ LINES = ('header', 'delimiter') # Where the names stand, from `assay.package.bat
 def _csv_options(source, fields):
     """How a CSV file is read, so that a column means what it meant in training;
     under its own name and the plain one"""
-    names, missing = source.get('columns') or {}, source.get('missing') or []
+    names = source.get('columns') or {}
+    missing = source.get('missing') or []
     if isinstance(missing, dict):
         missing = missing | {new: missing[own] for new, own in names.items() if own in missing}
     formats = _formats(source)
@@ -154,7 +159,8 @@ def read_for_scoring(
     if kind_of_file(path) == 'parquet':
         df, _ = load_source(dict(name='table', kind='parquet', url=path))
         return _with_formats(df, source)
-    options, flags = _csv_options(source, fields), _both_names(source, fields, ('boolean',))
+    options = _csv_options(source, fields)
+    flags = _both_names(source, fields, ('boolean',))
     df = _with_formats(load_source(dict(name='table', kind='csv', url=path) | options)[0], source)
     numbers = {c: _numbers(df[c]) for c in options['numbers'] if c in df}
     return with_columns(df, numbers | {c: _flags(df[c]) for c in flags if c in df})
@@ -174,7 +180,8 @@ def as_described(
     # neither class stays
 )->pd.DataFrame:
     "A table of rows served, or of their outcomes, in the words of the dictionary"
-    names, target = source.get('columns') or {}, problem.target
+    names = source.get('columns') or {}
+    target = problem.target
     called = {n: c for n in dictionary.names() for c in (n, names.get(n, n)) if c in df}
     others = {c: c for c in df if c not in {*called, *called.values()}}
     recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}

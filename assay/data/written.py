@@ -54,7 +54,8 @@ class Written:
 
 def _fits(counts, is_read):
     "Share of the rows that are read, of those that do not say that there is no value, where these are few"
-    n_read, n_silent = counts[is_read.to_numpy()].sum(), counts[counts.index.map(_says_nothing)].sum()
+    n_read = counts[is_read.to_numpy()].sum()
+    n_silent = counts[counts.index.map(_says_nothing)].sum()
     silent = n_silent if n_silent <= MOST_SILENT*counts.sum() else 0
     return n_read/(counts.sum()-silent) if n_read else 0.
 
@@ -98,7 +99,8 @@ def _numbers_of(counts, ways):
     best = max(shares.values())
     if best < MOST: return None
     way = next(w for w in ways if shares[w] == best)
-    unit, words = _one_unit(read[way]), _rest(counts, read[way].notna())
+    unit = _one_unit(read[way])
+    words = _rest(counts, read[way].notna())
     if unit is None or any(map(_may_be_a_value, words)) or _are_levels(counts, words): return None
     return Written('number', way, unit, words, _other_reading(read, shares, way))
 
@@ -179,7 +181,8 @@ def _rows_follow(moments):
 def _likelier(ways, texts):
     """Of ways that read the same texts, the one in which the rows follow each other, or in steps that are
     clearly more even: `1/1/85`, `2/1/85`, `3/1/85` are months; else the first"""
-    first, follow = ways[0], [_rows_follow(_moments(texts, way)) for way in ways]
+    first = ways[0]
+    follow = [_rows_follow(_moments(texts, way)) for way in ways]
     order, uneven = (pd.Series(v, index=ways) for v in zip(*follow, strict=True))
     if order.max()-order[first] > .2: return order.idxmax()
     return uneven.idxmin() if uneven.min() < .5*uneven[first] else first

@@ -24,7 +24,8 @@ _WALKS = 4 # From each usual row: two orders, each also backwards
 
 def _switched(usual, case, is_on):
     "Rows in which the columns that are on have the value of the case; `is_on` is sets × columns"
-    n_sets, n = len(is_on), len(usual)
+    n_sets = len(is_on)
+    n = len(usual)
     columns = {}
     for i, c in enumerate(usual):
         other = np.tile(usual[c].to_numpy(), n_sets)
@@ -36,7 +37,8 @@ def _switched(usual, case, is_on):
 # %% ../../nbs/evaluation/17_attribution.ipynb #f469c192
 def _exact(number, usual, case):
     "Contributions from all sets of columns, without an error"
-    p, n = usual.shape[1], len(usual)
+    p = usual.shape[1]
+    n = len(usual)
     sets = (np.arange(2**p)[:, None] >> np.arange(p)) & 1 == 1
     worth = number(_switched(usual, case, sets)).reshape(len(sets), n).mean(1)
     size = sets.sum(1)
@@ -156,7 +158,8 @@ def _turned(subject, cases, column, before):
     given = pd.Series(np.repeat(np.array(values, dtype=object), n)).astype(x.dtype)
     after = subject.model(with_columns(many, {column: given}))
     turned = np.flatnonzero(subject.decide(after) != np.tile(subject.decide(before), len(values)))
-    old, case = many[column], turned % n
+    old = many[column]
+    case = turned % n
     rows = dict(case=case, column=column, old=old.iloc[turned].tolist(), new=given.iloc[turned].tolist())
     size = [_size(x, a, b) for a,b in zip(rows['old'], rows['new'])]
     shown = dict(before=subject.explained(before)[case], after=subject.explained(after)[turned])

@@ -37,7 +37,8 @@ def _moved(x, by):
 
 def _trials(b, X, ends, rng):
     "Changed rows, one table per change that the test tries"
-    c, kind = b.get('column'), b['test']
+    c = b.get('column')
+    kind = b['test']
     if kind == 'minimum': return [_given(X, b['given'])]
     if kind == 'direction': return [with_columns(X, {c: _moved(X[c], b['change'])})]
     if kind == 'perturbation': return [with_columns(X, {c: _moved(X[c], rng.normal(0, b['noise'], len(X)))})]
@@ -71,12 +72,14 @@ def run_behaviour(
     seed:int=0, # Random seed of the noise
 )->Tested: # Failure rate with its interval, and examples
     "Run one declared test on every row; a row fails where any change that is tried fails"
-    X, is_share = subject.X, subject.scored.task != 'regression'
+    X = subject.X
+    is_share = subject.scored.task != 'regression'
     before = subject.number(X)
     trials = _trials(b, X, ends, np.random.default_rng(seed))
     after = np.array([_finite(subject.number(t)) for t in trials])
     beyond = np.array([_excess(b, before, a, is_share) for a in after])
-    worst, farthest = beyond.argmax(0), beyond.max(0)
+    worst = beyond.argmax(0)
+    farthest = beyond.max(0)
     failed = int((farthest > 0).sum())
     n = len(X)
     low, high = map(float, wilson(failed, n))
@@ -136,7 +139,8 @@ def extreme_tests(
     ends:dict={}, # Column to its declared range
 )->list: # One `dict(test, column, rate, n, passed, why)` per column
     "Does every row get a valid score at the ends of a column, beyond them, and for a new category?"
-    X, res = subject.X, []
+    X = subject.X
+    res = []
     for c in columns:
         tried = [_given(X, {c: v}) for v in _extreme_values(X[c], ends.get(c, (None, None)))]
         many = pd.concat(tried, ignore_index=True)
@@ -154,7 +158,8 @@ def order_tests(
     "Is the score of a row the same in another order, alone, twice, and with turned columns?"
     X = subject.X
     order = np.random.default_rng(seed).permutation(len(subject.X))
-    before, few = subject.number(X), X.head(20)
+    before = subject.number(X)
+    few = X.head(20)
     alone = np.concatenate([subject.number(few.iloc[[i]]) for i in range(len(few))])
     shuffled = subject.number(X.iloc[order])
     again = subject.number(X)
@@ -185,7 +190,8 @@ def missing_in_turn(
 
 def _without(subject, c):
     "The metric without one column, beside that with it"
-    scored, x = subject.scored, subject.X[c]
+    scored = subject.scored
+    x = subject.X[c]
     empty = np.nan if kind_of(x) == 'number' else MISSING
     X = _given(subject.X, {c: empty})
     valid, _ = _valid(subject, X)

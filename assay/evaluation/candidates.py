@@ -80,7 +80,8 @@ class Evaluation:
 
         Raises `ValueError` where scores are of other rows, and `FileNotFoundError` where a stage
         has not run."""
-        problem, dictionary = load_problem(), load_dictionary()
+        problem = load_problem()
+        dictionary = load_dictionary()
         tables = {name: read_table(place(name)) for name in parts}
         studies = {name: read_json(place('studies', f'{name}.json')) for name in candidates}
         ids = tables['valid'][problem.id]

@@ -69,7 +69,8 @@ def agreement(
     scored:Scored, # Scores of a model
 )->float: # Largest difference between our metrics and scikit-learn's
     "Largest difference between our metrics of these scores and those of scikit-learn"
-    y, distances = scored.y, []
+    y = scored.y
+    distances = []
     for name, independent in _INDEPENDENT[scored.task].items():
         s = _untied(scored.score) if name == 'average_precision' else np.asarray(scored.score)
         distances.append(abs(score(name, y, s)-independent(y, s)))
@@ -85,7 +86,8 @@ def split_faults(
     time = problem.time
     res = []
     for a, b in zip(names, names[1:]):
-        first, second = tables[a], tables[b]
+        first = tables[a]
+        second = tables[b]
         shared = set(first[id]) & set(second[id])
         if shared: res.append(f'{len(shared)} rows are in {a} and in {b}')
         if time and first[time].max() > second[time].min(): res.append(f'{a} ends after {b} begins')
@@ -155,7 +157,8 @@ def experiment_checks(
     min_trials:int=8, # Fewest trials that count as systematic
 )->list: # F22 and F25
     "Is the study logged and repeatable, and was the space searched systematically?"
-    trials, which = study['trials'], 'the same' if same else 'another'
+    trials = study['trials']
+    which = 'the same' if same else 'another'
     logged = f'{len(trials)} trials are logged with parameters and the hashes of data, code and environment'
     distinct = len({to_json(t['params']) for t in trials})
     tried = f'{distinct} different settings of {len(study["space"])} parameters were tried'
@@ -198,7 +201,8 @@ def _slack(m):
 
     The rows are others, so it follows from both intervals (Zou and Donner, Statistics in Medicine, 2008)."""
     if not _all_have_ends(m): return -1.
-    test, valid = m['test'], m['valid']
+    test = m['test']
+    valid = m['valid']
     gained = test['value']-valid['value']
     best = test['high']-test['value']
     worst = valid['value']-valid['low']
@@ -263,7 +267,8 @@ def _ends_check(m, run):
 
 def _candidates_check(m, run):
     "F26: several candidates were compared, and the chosen one can be fitted again"
-    same, n = m['refit_difference']['value'], len(run.candidates)
+    same = m['refit_difference']['value']
+    n = len(run.candidates)
     compared = f'{n} candidates were compared on the same validation rows'
     again = f'the chosen one, fitted again, differs by {same:.1e}'
     return _row('F26', n > 1 and same == 0, f'{compared}; {again}', 'refit_difference')
@@ -276,7 +281,8 @@ def _attack_check(m, margin):
 # %% ../../nbs/evaluation/05_checks.ipynb #0fc8641e
 def _gain_check(m):
     "P01: today's rule and the constant are beaten beyond doubt"
-    over_rule, over_constant = m['gain_over_rule'], m['gain_over_constant']
+    over_rule = m['gain_over_rule']
+    over_constant = m['gain_over_constant']
     gains = f"gain over today's rule {_told(over_rule)}, over the constant {_told(over_constant)}"
     ok = is_better(over_rule) and is_better(over_constant)
     side = 'below' if over_rule.get('better') == 'lower' else 'above'

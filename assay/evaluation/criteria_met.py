@@ -45,7 +45,8 @@ def _minimum_row(m, problem):
 
 def _gain_row(criterion, margin, difference):
     "A gain beside a margin; that there is one at all is read by the interval, whichever reading was agreed"
-    g, by_interval = gain(difference), is_better(difference, margin)
+    g = gain(difference)
+    by_interval = is_better(difference, margin)
     by_estimate = g['value'] is not None and g['value'] >= margin if margin else by_interval
     return dict(criterion=criterion, required=margin, **g, by_estimate=by_estimate, by_interval=by_interval)
 

@@ -54,7 +54,8 @@ def cost_threshold(
 )->float: # Between 0 and 1; `NEVER` or `ALWAYS` where no probability changes the decision
     "The probability from which acting is cheaper than not acting"
     (tn, fp), (fn, tp) = cost_matrix(costs)
-    harm, help = fp-tn, fn-tp
+    harm = fp-tn
+    help = fn-tp
     if harm+help <= 0: return ALWAYS if help > harm else NEVER # more probable is no reason to act
     at = harm/(harm+help)
     return float(at) if 0 < at < 1 else NEVER if at >= 1 else ALWAYS
@@ -203,7 +204,8 @@ def choose_threshold(
     tp = np.r_[0, found[end]]
     n = np.r_[0, upto[end]]
     positives = found[-1]
-    fp, fn = n-tp, positives-tp
+    fp = n-tp
+    fn = positives-tp
     tn = upto[-1]-positives-n+tp
     total = tp*of_tp+fp*of_fp+fn*of_fn+tn*of_tn
     at = s[order][end]
@@ -248,7 +250,8 @@ def _at_the_ends(scored, costs, per):
 
 def _decision_row(scored, costs, per):
     "What the decisions of one model cost"
-    y, act = np.asarray(scored.y), _acts(scored)
+    y = np.asarray(scored.y)
+    act = _acts(scored)
     def mean(v, rows):
         weight = None if scored.weight is None else scored.weight[rows]
         return weighted_mean(v[rows], weight)

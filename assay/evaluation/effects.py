@@ -30,7 +30,8 @@ def grid_values(
 
 def _tried(subject, column, values):
     "The explained number of every row with each of the values, one column per value"
-    X, n = subject.X, len(subject.X)
+    X = subject.X
+    n = len(subject.X)
     many = X.iloc[np.tile(np.arange(n), len(values))].reset_index(drop=True)
     given = pd.Series(np.repeat(np.array(values, dtype=object), n)).astype(X[column].dtype)
     return subject.number(with_columns(many, {column: given})).reshape(len(values), n).T

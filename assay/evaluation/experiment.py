@@ -132,7 +132,8 @@ class Tuned(Result):
 
     def write(self)->None:
         "Write the study with its specification, and the validation scores, for the evaluation"
-        e, name = self.experiment, self.candidate
+        e = self.experiment
+        name = self.candidate
         validation = self.scores.metrics()[f'{name}_{e.problem.metric}']
         found = dict(spec=self.spec, validation=validation, difference_to_rule=self.difference)
         write_json(place('studies', f'{name}.json'), self.study | found)

@@ -35,7 +35,8 @@ def subject_of(
     test:FinalTest, # The chosen model on every table
 )->Subject: # On the validation rows
     "The model that was tested, with the rows and scores that explain it"
-    spec, e = test.spec, test.evaluation
+    spec = test.spec
+    e = test.evaluation
     scored = test.on('valid', test.thresholds)['model']
     X = feature_frame(e.tables['valid'], e.dictionary).reset_index(drop=True)
     in_log_odds = spec['task'] == 'binary' and spec['candidate'] in ADDS_LOG_ODDS
@@ -138,7 +139,8 @@ class Cases(Result):
     @functools.cached_property
     def rows(self)->pd.DataFrame: # Name of a case to its columns
         "The cases of the page: real rows, or the middle of their neighbours"
-        s, real = self.shown, self.real
+        s = self.shown
+        real = self.real
         if s.free_of_persons: return real
         X = s.subject.sample(_NEAR_ROWS, s.seed).X
         if len(X) < s.min_group: return real.iloc[:0] # too few rows hide nobody: no case is shown
@@ -196,7 +198,8 @@ class Cases(Result):
 
     def method(self)->pd.DataFrame: # One column
         "What the cases are, and how far the contributions are exact"
-        s, reasons = self.shown, self.reasons.values()
+        s = self.shown
+        reasons = self.reasons.values()
         if not reasons:
             return pd.Series(dict(cases=f'none: fewer than {s.min_group} rows hide nobody')).to_frame('')
         kind = 'real rows' if s.free_of_persons else f'medians of {s.min_group} neighbours each'
@@ -334,7 +337,8 @@ class Explained(Result):
 
     def _fitted_again(self, seed):
         "The same model, fitted on a part of the training rows"
-        e, spec = self.test.evaluation, self.test.spec
+        e = self.test.evaluation
+        spec = self.test.spec
         train = e.tables['train']
         few = self.subject.sample(1500, self.seed)
         part, _ = part_to_shuffle(train, target_of(spec, train), self.looking.rows_fitted, spec['task'], seed)
@@ -370,8 +374,10 @@ class Explained(Result):
     @functools.cached_property
     def shown(self)->Shown: # With what a page may show
         "The model, and what a page may show of its rows"
-        e, p = self.test.evaluation, self.test.problem
-        is_free, hidden_by = p.persons is False, self.test.settings.min_group
+        e = self.test.evaluation
+        p = self.test.problem
+        is_free = p.persons is False
+        hidden_by = self.test.settings.min_group
         return Shown(self.subject, self.columns, e.visible, is_free, hidden_by, self.seed)
 
     @functools.cached_property
@@ -388,7 +394,8 @@ class Explained(Result):
     def gaps(self)->pd.DataFrame: # As `missing_in_turn` gives it, with `missing_train` and `n_rows`
         "Each feature missing in turn, beside the number of training rows in which it was missing"
         train = feature_frame(self.test.evaluation.tables['train'], self.test.evaluation.dictionary)
-        table, is_gap = self.behaviour.missing, train.isna() | train.eq(MISSING)
+        table = self.behaviour.missing
+        is_gap = train.isna() | train.eq(MISSING)
         return table.assign(missing_train=table.column.map(is_gap.sum()), n_rows=len(train))
 
     def metrics(self)->dict: # `behaviour_failed`, and the importance of the first group
@@ -414,7 +421,8 @@ class Explained(Result):
 
 def _algorithm(test):
     "A check that says which algorithm with which parameters was tested, and whether it is that of its study"
-    spec, same = test.spec, test.refit == 0
+    spec = test.spec
+    same = test.refit == 0
     def setting(k, v): return f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}'
     params = ', '.join(setting(k, v) for k,v in spec['params'].items())
     said = f"{spec['candidate']}, {params or 'parameters as given by default'}, seed {spec['seed']}"

@@ -52,7 +52,8 @@ def chosen_spec(
     choice:Choice, # The candidate that was chosen
 )->dict: # As `make_spec` gives it
     "The specification of the model that goes to the test"
-    e, best = evaluation, evaluation.studies[choice.candidate]['best']
+    e = evaluation
+    best = evaluation.studies[choice.candidate]['best']
     return make_spec(choice.candidate, best['params'], e.problem, e.tables['train'], e.resampling.seed)
 
 _BY_LOT = (
@@ -130,8 +131,11 @@ class FinalTest(Result):
         """The validation rows, and the later parts of the training rows by models of the rows before each
 
         One month may have few positives; the months of training are others."""
-        e, p, specs = self.evaluation, self.problem, self._specs
-        valid, scored = e.tables['valid'], self.scored['valid']
+        e = self.evaluation
+        p = self.problem
+        specs = self._specs
+        valid = e.tables['valid']
+        scored = self.scored['valid']
         ahead = scored_ahead(specs, e.tables['train'], e.dictionary, p.time, valid, scored)
         parts = [(valid, scored), *ahead]
         y = np.concatenate([target_of(self.spec, df) for df,_ in parts])
@@ -249,7 +253,8 @@ class FinalTest(Result):
         "Do decisions by the model save money over today's practice?"
         costs, stated = costs_of(self.problem)
         if not stated: return []
-        currency, value = costs.get('currency') or '', self.problem.value
+        currency = costs.get('currency') or ''
+        value = self.problem.value
         return [money_check(self.saving, self._money_doubts(), currency, value)]
 
     def _money_doubts(self):
@@ -273,7 +278,8 @@ class FinalTest(Result):
     @functools.cached_property
     def groups(self)->MeasuredGroups: # Of the model on the test rows
         "Every declared group"
-        e, p = self.evaluation, self.problem
+        e = self.evaluation
+        p = self.problem
         watched = watched_columns(p, e.dictionary)
         sensitive = sensitive_columns(p, e.dictionary)
         declared = Declared(watched, sensitive, e.limits, self.settings.min_group)
@@ -340,7 +346,8 @@ class FinalTest(Result):
         if self.problem.task != 'binary': return {}
         counted = action_counts(self.compared, partly=self.partly)
         if not self._beyond_capacity: return counted
-        costs, most = costs_of(self.problem)[0], self.problem.limits['acted_share']
+        costs = costs_of(self.problem)[0]
+        most = self.problem.limits['acted_share']
         return counted | within_capacity(self.compared, costs, most, self.partly)
 
     def _threshold_metrics(self):
@@ -377,7 +384,8 @@ class FinalTest(Result):
         metrics:dict, # From `metrics`
     )->list: # Each a `check`
         "Checks of the checklist items that the stage decides"
-        p, stated = self.problem, costs_of(self.problem)[1]
+        p = self.problem
+        stated = costs_of(self.problem)[1]
         groups, concerns = self.groups.checks()
         measured = evaluation_checks(metrics, evaluation_run(self), p.margin)
         costs = [cost_check(stated, p.task), *self.money]

@@ -35,7 +35,8 @@ class Panel:
         "Where a number stands"
         marks = [0]*self.zero + ([] if self.asked is None else [self.asked])
         ends = [*marks, *(e for b in self.bars for e in (b.low, b.high))]
-        low, high = min(ends), max(ends)
+        low = min(ends)
+        high = max(ends)
         return round(3+94*(v-low)/((high-low) or 1), 2)
 
     def said(self,

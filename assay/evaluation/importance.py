@@ -59,7 +59,8 @@ class Subject:
     @property
     def explained_class(self)->str: # Empty where there are no three classes or more
         "The name of the class whose probability is explained"
-        s, classes = np.asarray(self.scored.score), list(self.scored.classes)
+        s = np.asarray(self.scored.score)
+        classes = list(self.scored.classes)
         if s.ndim != 2: return ''
         return str(classes[self.output]) if classes else f'class {self.output}'
 
@@ -82,7 +83,8 @@ class Subject:
         scores, # As the model gives them
     )->np.ndarray: # True to act, or the number of the most probable class; None of a number
         "What is decided by the scores; a predicted number decides nothing by itself"
-        s, cut = np.asarray(scores), self.scored.threshold
+        s = np.asarray(scores)
+        cut = self.scored.threshold
         if s.ndim == 2: return s.argmax(1)
         return None if self.scored.task == 'regression' else s >= (.5 if cut is None else cut)
 

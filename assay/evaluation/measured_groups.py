@@ -167,7 +167,8 @@ class MeasuredGroups(Result):
     @functools.cached_property
     def faults(self)->list: # Sentences
         "Declared groups and limits that could not be measured"
-        d, task = self.declared, self.scored.task
+        d = self.declared
+        task = self.scored.task
         return group_faults(self.df, d.columns, d.sensitive, self.by_group, task, d.limits)
 
     @property

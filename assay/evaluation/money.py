@@ -40,7 +40,8 @@ def is_beyond(
     problem, # The agreement
 )->bool: # False where no share of the rows limits the actions
     "Does the model clearly act on more rows than can be acted on?"
-    most, acted = problem.limits.get('acted_share'), (counts or {}).get('acted_of_model')
+    most = problem.limits.get('acted_share')
+    acted = (counts or {}).get('acted_of_model')
     if most is None or not acted: return False
     return acted.get('low', acted['value']) > 1000*most
 

@@ -20,7 +20,8 @@ def _places(end, least):
     "Ranks at which a curve has its points: ends of equal scores, `least` rows apart, the last one included"
     n = end[-1]+1
     wanted = np.linspace(0, n, MOST_POINTS+1)[1:]
-    kept, last = [], 0
+    kept = []
+    last = 0
     for at in np.unique(end[np.minimum(np.searchsorted(end+1, wanted), len(end)-1)])+1:
         if at-last < least or 0 < n-at < least: continue
         kept.append(at)

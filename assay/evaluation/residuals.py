@@ -66,8 +66,10 @@ def _error_row(errors, share, price, weight=None):
     "The errors that are at least as large as those of a share of the rows"
     least = float(weighted_quantiles(errors, share, weight))
     each = np.ones(len(errors)) if weight is None else weight
-    is_large, sums = errors >= least, errors*each
-    large, n = sums[is_large].sum(), each.sum()
+    is_large = errors >= least
+    sums = errors*each
+    large = sums[is_large].sum()
+    n = each.sum()
     row = dict(error_from=least, rows=int(is_large.sum()), share_of_rows=each[is_large].sum()/n)
     row |= dict(share_of_sum=large/sums.sum() if sums.sum() else np.nan)
     if price is not None: row |= dict(cost_per_1000=price*large/n*1000)

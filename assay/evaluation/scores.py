@@ -36,7 +36,9 @@ def score_table(
     metrics:list=None, # Names of `METRICS`; all of the task by default
 )->pd.DataFrame: # One row per model and metric: `model`, `metric`, `value`, `low`, `high`, `n`, `better`
     "Several models on the same metrics, rows and resamples"
-    y, resamples, rows = compared.y, compared.resamples, []
+    y = compared.y
+    resamples = compared.resamples
+    rows = []
     for name, s in compared.scores.items():
         for m in metrics_to_show(compared.task, compared.metric) if metrics is None else metrics:
             rows.append(dict(model=name, metric=m) | interval(m, y, s, resamples))
@@ -73,7 +75,8 @@ def _named(values):
 
 def _slice_row(scored, min_rows, min_group):
     "The numbers of one slice, as far as it has rows enough"
-    n, seen = len(scored.y), {}
+    n = len(scored.y)
+    seen = {}
     def mean(v): return weighted_mean(v, None if v.ndim > 1 else scored.weight)
     if n >= min_group: seen = dict(n=n, mean_target=mean(scored.y), mean_score=mean(scored.score))
     m = scored.interval() if n >= min_rows else {}
@@ -394,10 +397,13 @@ def class_table(
 )->pd.DataFrame: # `class`, `n`, `recall` and `precision` with their ends, and a column per predicted class
     "Confusion matrix with the recall and the precision of each class; no rows for another task"
     if scored.task != 'multiclass': return pd.DataFrame(columns=['class', 'n', 'recall', 'precision'])
-    names, called = list(map(str, scored.classes)), np.asarray(scored.score).argmax(1)
-    actual, rows = np.asarray(scored.y).astype(int), []
+    names = list(map(str, scored.classes))
+    called = np.asarray(scored.score).argmax(1)
+    actual = np.asarray(scored.y).astype(int)
+    rows = []
     for k,name in enumerate(names):
-        is_it, said_so = actual == k, called == k
+        is_it = actual == k
+        said_so = called == k
         recall = _share_among(said_so, is_it, scored, least)
         precision = _share_among(is_it, said_so, scored, least)
         rates = _with_ends('recall', recall) | _with_ends('precision', precision)

@@ -39,15 +39,19 @@ def shuffled_target(
     n_rows:int, # Training rows of each of these fits
 )->ShuffledTarget: # On the test rows
     "The gain over the constant of the model, and of the same model fitted on shuffled targets"
-    e, p = evaluation, evaluation.problem
-    train, fields, seed = e.tables['train'], e.dictionary, e.resampling.seed
+    e = evaluation
+    p = evaluation.problem
+    train = e.tables['train']
+    fields = e.dictionary
+    seed = e.resampling.seed
     part, y_part = part_to_shuffle(train, target_of(spec, train), n_rows, p.task, seed)
     model = make_model(spec['candidate'], fields, seed, p.task, **spec['params'])
     X = feature_frame(part, fields)
     X_test = feature_frame(e.tables['test'], fields)
     drawn = shuffles(y_part, n_shuffles, seed, weights_of(part, p.weight))
     scores = scores_of_shuffles(model, X, drawn, X_test)
-    y, weight = compared.y, compared.weight
+    y = compared.y
+    weight = compared.weight
     constant = compared['constant'].score
     def gain(scores): return median_gain(p.metric, y, scores, constant, weight=weight)
     return ShuffledTarget(gain([compared['model'].score]), gain(scores))

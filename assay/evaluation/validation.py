@@ -37,7 +37,8 @@ class Validation:
         resampling:Resampling=Resampling(), # How intervals are drawn
     ): # The stage, of the class that is asked
         "Read the agreement, the dictionary and both tables from where the stages keep them"
-        train, valid = read_table(place('train')), read_table(place('valid'))
+        train = read_table(place('train'))
+        valid = read_table(place('valid'))
         return cls(load_problem(), load_dictionary(), train, valid, resampling)
 
     def compare(self,
@@ -45,7 +46,8 @@ class Validation:
     )->Comparison: # Their scores on the validation rows
         "Fit each model on the training rows, and score the validation rows"
         scores = fit_and_score(specs, self.train, dict(valid=self.valid), self.dictionary)['valid']
-        spec, p = next(iter(specs.values())), self.problem
+        spec = next(iter(specs.values()))
+        p = self.problem
         y = target_of(spec, self.valid)
         resamples = self.resampling.of(self.valid, p.time, p.weight)
         return Comparison(y, scores, p.task, p.metric, classes=spec['classes'], resamples=resamples)

@@ -35,7 +35,8 @@ def invented_tables(
     "Invented flights of one day, for lessons and tests"
     rng = np.random.default_rng(seed)
     minutes = np.sort(rng.integers(0, 14*60, n))
-    hour, minute = 6 + minutes//60, minutes%60
+    hour = 6 + minutes//60
+    minute = minutes%60
     delay = np.where(rng.random(n) < .1, np.nan, rng.integers(-5, 120, n))
     left = np.where(np.isnan(delay), np.nan, 1.)
     arrived = np.where(rng.random(n) < .05, np.nan, delay-3)
@@ -108,7 +109,8 @@ def add_network(
     clock:str='left', # As for `recent_delay`
 )->pd.DataFrame: # With `delay_…` and `n_…` for each name of `NETWORK`
     "How the flights of the same airport, carrier, route and destination were leaving just before"
-    means, counts = {}, {}
+    means = {}
+    counts = {}
     for name, by in NETWORK.items():
         means[f'delay_{name}'], counts[f'n_{name}'] = recent_delay(flights, by, clock=clock)
     return flights.assign(**means, **counts)

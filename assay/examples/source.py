@@ -49,7 +49,8 @@ def fetch_tables()->tuple: # Tables by name, and facts about their sources by na
             licence='CC0',
             access='public; the table describes flights, and no person',
         )
-    tables, facts = {}, {}
+    tables = {}
+    facts = {}
     for name, file in TABLES.items(): tables[name], facts[name] = load_source(spec(name, file))
     return tables, facts
 

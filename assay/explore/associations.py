@@ -27,8 +27,10 @@ def information_share(
 )->float: # 0 (nothing) to 1 (everything)
     "Share of the entropy of the columns that the rows explain"
     t = t[t.sum(1) > 0][:, t.sum(0) > 0]
-    n, p = t.sum(), t/t.sum()
-    px, py = p.sum(1, keepdims=True), p.sum(0, keepdims=True)
+    n = t.sum()
+    p = t/t.sum()
+    px = p.sum(1, keepdims=True)
+    py = p.sum(0, keepdims=True)
     bias = (t.shape[0]-1)*(t.shape[1]-1)/(2*n)
     ratio = np.where(p > 0, p/(px*py), 1)
     mutual = (p*np.log(ratio)).sum()-bias
@@ -45,7 +47,8 @@ def cramers_v(
     expected = rows * columns / np.maximum(n, 1)[..., None, None]
     r = (rows > 0).sum((-2, -1))
     k = (columns > 0).sum((-2, -1))
-    apart, nothing = (t-expected)**2, np.zeros(expected.shape)
+    apart = (t-expected)**2
+    nothing = np.zeros(expected.shape)
     chi2 = np.divide(apart, expected, out=nothing, where=expected > 0).sum((-2, -1))
     more = np.maximum(n-1, 1)
     bias = (r-1)*(k-1)/more
@@ -100,7 +103,8 @@ def associations(
 )->pd.DataFrame:
     "Association of each column alone with the label, with intervals"
     label = as_label(label)
-    y, blocks = label.of(df), row_blocks(df, label, resamples)
+    y = label.of(df)
+    blocks = row_blocks(df, label, resamples)
     res = pd.DataFrame([_association(df[c], y, blocks, resamples) for c in columns])
     return res.sort_values(['auc', 'column'], ascending=[False, True]).reset_index(drop=True)
 
@@ -111,7 +115,8 @@ def correlation_ratio(
 )->np.ndarray: # 0 (means are equal) to 1 (groups decide the value), for each column of `values`
     """Square root of the share of the variance that lies between groups, less its bias (epsilon squared,
     Kelley 1935)"""
-    n, apart = np.bincount(groups), values-values.mean(0)
+    n = np.bincount(groups)
+    apart = values-values.mean(0)
     n_rows = len(groups)
     places = (groups, np.arange(n_rows))
     of_group = csr_array((np.ones(n_rows), places), shape=(len(n), n_rows))
@@ -165,7 +170,8 @@ def _strengths(coded):
     "Strength of each two coded columns, from 0 to 1"
     res = np.eye(len(coded))
     numeric = np.array([c.codes is None for c in coded])
-    numbers, categories = np.flatnonzero(numeric), np.flatnonzero(~numeric)
+    numbers = np.flatnonzero(numeric)
+    categories = np.flatnonzero(~numeric)
     ranks = np.column_stack([coded[i].ranks for i in numbers]) if len(numbers) else None
     if len(numbers): res[np.ix_(numbers, numbers)] = _rank_correlations(ranks)
     for at,i in enumerate(categories):
@@ -204,7 +210,8 @@ def strongest_pairs(
     below = np.tril(np.ones(strength.shape), -1) > 0
     once = strength.where(below).stack() # each pair once
     strongest = once.sort_values(ascending=False, kind='stable').head(n)
-    draws, rows = _block_draws(len(df), resamples), []
+    draws = _block_draws(len(df), resamples)
+    rows = []
     for (a, b), v in strongest.items():
         redrawn = [_strengths([coded[a].at(d), coded[b].at(d)])[0, 1] for d in draws]
         half = 1.96*np.std(redrawn)

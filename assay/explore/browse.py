@@ -117,7 +117,8 @@ def _report(df, title, plots=True, associations=True):
     with matplotlib.rc_context({'svg.hashsalt': 'assay', 'font.sans-serif': ['DejaVu Sans']}):
         how = dict(plot_distributions=plots, compute_associations=associations)
         page = TableReport(df, title=title, verbose=0, **how).html()
-    own, count = re.search(r'id="(report_[0-9a-f]{8})-wrapper"', page)[1], itertools.count()
+    own = re.search(r'id="(report_[0-9a-f]{8})-wrapper"', page)[1]
+    count = itertools.count()
     def numbered(_): return f'id="c{next(count)}"'
     # a quote in the data is escaped: no value looks like this
     page = re.sub(r'\bid="[0-9a-f]{8}"', numbered, page.replace(own, 'report'))

@@ -30,7 +30,8 @@ def later_share(
         if not _says_moments(x): return 0.
         x = pd.to_datetime(x.astype('str'), errors='coerce', utc=True, format='ISO8601')
     if kind_of(x) != 'time' or moments is None: return 0.
-    value, own = pd.to_datetime(x, utc=True), pd.to_datetime(moments, utc=True)
+    value = pd.to_datetime(x, utc=True)
+    own = pd.to_datetime(moments, utc=True)
     known = value.notna() & own.notna()
     is_later = value[known] > own[known]
     return float(is_later.mean()) if known.any() else 0.
@@ -58,7 +59,8 @@ def never_back(
     if after is None: return []
     def is_new(c):
         if c not in df or c not in after or kind_of(df[c]) != 'category': return False
-        seen, later = set(df[c].dropna().astype(str)), after[c].dropna().astype(str)
+        seen = set(df[c].dropna().astype(str))
+        later = after[c].dropna().astype(str)
         return len(later) >= _FEWEST_LATER and later.isin(seen).mean() < _COMES_BACK
     return [c for c in columns if is_new(c)]
 
@@ -90,7 +92,8 @@ def row_clues(
     position, # Number of each row in the table; None where rows have moments
 )->dict: # `ORDER` or `GAPS` to evidence as of a column; empty where neither tells much
     "What the order of the rows, and the gaps in them, tell of the outcome"
-    gaps, order = _told_by_gaps(df.isna(), outcome.in_steps()), 0.
+    gaps = _told_by_gaps(df.isna(), outcome.in_steps())
+    order = 0.
     if position is not None: order = told_by_number(np.asarray(position, float), outcome)
     found = {
         GAPS: gaps >= _TELLS and gaps,
@@ -157,7 +160,8 @@ def add_clues(
     seed:int=0, # Random seed of the rows that are drawn, and of the halves
 )->dict: # With `hint` and `pairs` of each column, and with a line for rows whose order or gaps tell too much
     "The evidence with what lies behind each column, and with what pairs and rows tell"
-    rows, names = _drawn(len(df), seed), list(evidence)
+    rows = _drawn(len(df), seed)
+    names = list(evidence)
     outcome = outcome_of(df[label.target], label.task, label.of(df), part, seed).at(rows)
     seen = df[names].iloc[rows]
     own = {c: _own(evidence[c], label.task) for c in names}

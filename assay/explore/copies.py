@@ -146,7 +146,8 @@ def _guesses(x, y, half):
     "What each half of the rows says of the other by one column, at each width"
     if kind_of(x) == 'category':
         codes = apply_bins(bins(x, max_levels=4096), x)
-        first, second = _by_level(codes, y, ~half), _by_level(codes, y, half)
+        first = _by_level(codes, y, ~half)
+        second = _by_level(codes, y, half)
         return [np.where(half, first, second)]
     v = as_numbers(x)
     def told(width):
@@ -232,7 +233,8 @@ def built_from_outcomes(
     rows = _in_turn(df, label)
     outcomes = tellable(rows[label.target], label.task, label.of(rows))[:8]
     if label.task == 'regression': outcomes = outcomes[:1]
-    groupings, found = _groupings(rows, label), {}
+    groupings = _groupings(rows, label)
+    found = {}
     for c in columns:
         if kind_of(rows[c]) != 'number' or rows[c].nunique() < 3: continue
         x = rows[c].to_numpy(dtype='float64', na_value=np.nan)

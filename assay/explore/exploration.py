@@ -91,7 +91,8 @@ def label_counts(
     classes = _all_classes(frames, label.target) if label.task == 'multiclass' else []
     for n, df in frames.items():
         known = df[df[label.target].notna()]
-        n_known, n_positive = len(known), int(label.of(known).sum())
+        n_known = len(known)
+        n_positive = int(label.of(known).sum())
         counts = dict(n_missing=len(df)-n_known, n_positive=n_positive, n_negative=n_known-n_positive)
         if classes: counts |= _rarest(df, label.target, classes)
         rows.append(dict(split=n, n=len(df)) | counts)

@@ -21,7 +21,8 @@ ODDS = 20 # How many times the odds of all rows those of a pure part are
 
 def _lower(k, n):
     "Lower end of the 95 % interval of a share (Wilson, 1927)"
-    z, p = 1.96, k/n
+    z = 1.96
+    p = k/n
     middle = p+z*z/(2*n)
     spread = np.sqrt(p*(1-p)/n+z*z/(4*n*n))
     return (middle-z*spread)/(1+z*z/n)
@@ -35,7 +36,8 @@ def _tails(v, inside):
 
 def _is_pure(inside, ends, pure=PURE, most=.5):
     "Have the rows of a part one outcome that is rare elsewhere, and at most so frequent in all rows?"
-    n, base = inside.sum(), ends.mean()
+    n = inside.sum()
+    base = ends.mean()
     low = _lower((ends & inside).sum(), n)
     if low < pure or base > most: return False
     return low/max(1-low, 1e-9) >= ODDS*base/(1-base)
@@ -261,7 +263,8 @@ def is_own_share(
     if outcome.is_number or kind_of(x) != 'number': return False
     v = as_numbers(x)
     known = np.isfinite(v)
-    share, y = v[known], outcome.order[known]
+    share = v[known]
+    y = outcome.order[known]
     if not len(share) or outcome.values.shape[1] > 1 or share.min() < 0 or share.max() > 1: return False
     if _is_in_tenths(share): return False
     between = (share > 0) & (share < 1)

@@ -96,7 +96,8 @@ def leakage_evidence(
     "Measure each column for leakage, whatever people have declared"
     label, res = as_label(label), {}
     _check_label(df, label)
-    y, blocks = label.of(df), row_blocks(df, label, resamples)
+    y = label.of(df)
+    blocks = row_blocks(df, label, resamples)
     moments = df[label.time] if label.time else None
     outcomes = tellable(df[label.target], label.task, y)
     has_blocks = blocks.max(initial=0) > 0
@@ -126,7 +127,9 @@ def _found(e, known, too_good):
     "Verdict and reason for one column; the strongest rule speaks"
     hint = e.get('hint')
     if e.get('of_rows'): return hint
-    low, later, skill = e['score']['auc_low'], e['later'], e['skill']
+    low = e['score']['auc_low']
+    later = e['later']
+    skill = e['skill']
     view, told = e['clue'] or ('', dict(auc_low=0.))
     if known is False: return 'leak', 'not declared as known at decision time'
     if later > .01: return 'leak', f'time after decision: {later:.0%} of its moments lie after the row\'s own'
@@ -161,13 +164,13 @@ def _excused(e, known):
 
 def _judge(e, known, too_good):
     "Verdict and reason for one column, and what is said of it where its strength is excused"
-    found, blind = _found(_excused(e, known), known, too_good), _found(e, known, too_good)
+    found = _found(_excused(e, known), known, too_good)
+    blind = _found(e, known, too_good)
     is_open = found[0] in ('leak', 'suspect')
     if known == BY_TODAY and found[0] != 'leak':
         return ('declared', f'{blind[1]}; {KNOWN}') if blind[0] in ('leak', 'suspect') else found
     if is_open or found == blind: return found
     return found[0], f'{blind[1]}; {NEW}'
-
 
 # %% ../../nbs/explore/14_leakage.ipynb #7d941521
 def _best_score(e):
@@ -267,7 +270,8 @@ def declarations(
     problem=None, # The agreement: by which columns do people decide today?
 )->dict: # Column to True, False or `BY_TODAY`
     "Columns that are declared known at decision time; a column without a description is not"
-    known, today = {f.name: f.known_at_decision for f in dictionary.fields}, decided_by(problem)
+    known = {f.name: f.known_at_decision for f in dictionary.fields}
+    today = decided_by(problem)
     def said(c): return BY_TODAY if c in today and known.get(c, False) else known.get(c, False)
     return {c: said(c) for c in columns}
 
@@ -276,7 +280,8 @@ def _settled(r, declared):
     "Verdict of a suspected column after its declaration, and the words for it"
     if r.near >= CERTAIN:
         return 'leak', f'declared, which does not count from {CERTAIN}: it is {r.near:.4f}, and only removed'
-    role, day = declared['by'], declared['date']
+    role = declared['by']
+    day = declared['date']
     return 'declared', f"declared legitimate by {role} on {day}: {declared['because']}"
 
 def settle_declared(

@@ -90,6 +90,7 @@ def label_noise(
     size = np.diff(first, append=len(key))
     positive = np.add.reduceat((marked & np.uint64(1)).astype('int64'), first) if len(key) else first
     wrong = np.minimum(positive, size-positive)
-    repeated, conflicting = int(size[size > 1].sum()), int(size[wrong > 0].sum())
+    repeated = int(size[size > 1].sum())
+    conflicting = int(size[wrong > 0].sum())
     floor = float(wrong.sum()/max(len(df), 1))
     return dict(n_rows=len(df), repeated=repeated, conflicting=conflicting, floor=floor)

@@ -56,8 +56,10 @@ def psi(
 )->dict: # `psi`, and `noise`: its 95 % quantile when nothing has changed
     "Population stability index of current against reference, half a row added to each bin"
     used = (reference+current) > 0
-    a, b = reference[used]+.5, current[used]+.5
-    p, q = a/a.sum(), b/b.sum()
+    a = reference[used]+.5
+    b = current[used]+.5
+    p = a/a.sum()
+    q = b/b.sum()
     noise = chdtri(max(used.sum()-1, 1), .05)*(1/max(reference.sum(), 1)+1/max(current.sum(), 1))
     return dict(psi=float(((q-p)*np.log(q/p)).sum()), noise=float(noise))
 

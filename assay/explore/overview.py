@@ -106,7 +106,8 @@ class LeakScan:
     def metrics(self):
         "Number of leaks, and number of leaks by the numbers alone"
         accused = self.blind.column[self.blind.verdict.isin(['leak', 'suspect'])]
-        n_found, n_blind = len(self.found), int(accused.isin(self.found).sum())
+        n_found = len(self.found)
+        n_blind = int(accused.isin(self.found).sum())
         n_features = len(self.dictionary.names('feature'))
         return dict(
             leaking_features=metric(len(self.leaks), n=n_features, better='lower'),
@@ -211,7 +212,8 @@ class Exploration:
         return shown.set_axis([f'row {i+1}' for i in range(shown.shape[1])], axis=1)
 
     def _by_strength(self):
-        strong, columns = self.related.column, self.columns
+        strong = self.related.column
+        columns = self.columns
         return columns.reindex([*strong, *columns.index.difference(strong, sort=False)])
 
     def numbers(self):
@@ -278,7 +280,8 @@ class Exploration:
         most:int, # Columns to show: those that moved most
     ): # The axis
         "Plot the distance of each column from training, period by period"
-        time, features = self.problem.time, self.features
+        time = self.problem.time
+        features = self.features
         stacked = stack_splits(self.frames, [time, *features] if time else features)
         return plot_drift(drift_over_time(stacked, features, time, reference=self.train), most=most)
 
@@ -299,7 +302,8 @@ class Exploration:
 
     def requirements(self):
         "Requirements of the data on engineering"
-        p, size = self.problem, place('train').stat().st_size
+        p = self.problem
+        size = place('train').stat().st_size
         volume = p.value.get('rows_per_year')
         return requirements_table(self.train, p.time, size, p.limits, p.service_levels, rows_per_year=volume)
 
@@ -336,7 +340,9 @@ def _strongest(best):
 
 def _described(explored):
     "What was counted of columns, rows and labels"
-    n, noise, counts = len(explored.features), explored.noise, explored.counts
+    n = len(explored.features)
+    noise = explored.noise
+    counts = explored.counts
     n_moved = explored.compared[explored.compared.moved].column.nunique()
     most_missing = float(explored.columns.missing_rate[explored.features].max())
     fewest = int(fewest_labels(counts).min())

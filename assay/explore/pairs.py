@@ -24,9 +24,11 @@ def _standard(m):
 def _linear_gain(numbers, v):
     "How much more of the outcome two columns explain in a plane than the better one in a line"
     m, v = _standard(numbers), _standard(v[:, None])[:, 0]
-    r, with_v = m.T @ m, m.T @ v
+    r = m.T @ m
+    with_v = m.T @ v
     rest = 1-r**2
-    a, b = with_v[:, None], with_v[None, :]
+    a = with_v[:, None]
+    b = with_v[None, :]
     both = np.divide(a**2+b**2-2*a*b*r, rest, out=np.zeros_like(r), where=rest > 1e-10)
     return np.minimum(both, 1)-np.maximum(a**2, b**2)
 
@@ -72,14 +74,16 @@ def _explained(n, s, n_other, s_other, k=2.):
     guess = s_other/(n_other+k)
     gain = 2*guess*s-guess**2*n
     size = _CUTS+1
-    a, b = gain.shape[0]//size, gain.shape[1]//size
+    a = gain.shape[0]//size
+    b = gain.shape[1]//size
     return gain.reshape(a, size, b, size).sum((1, 3))
 
 def _cell_gain(codes, v, half):
     "How much more of the outcome the cells of two columns explain than the better one alone"
     v = (v-v.mean()).astype('float32')
     parts = [(hot, hot*v[h, None]) for h in (half, ~half) for hot in [_one_hot([c[h] for c in codes])]]
-    size, found = (_CUTS+1)*_AT_ONCE, []
+    size = (_CUTS+1)*_AT_ONCE
+    found = []
     for at in range(0, parts[0][0].shape[1], size): # a wide table needs little memory so
         here = [(hot[:, at:at+size].T, hot, told) for hot,told in parts]
         (n1, s1), (n2, s2) = ((some @ hot, some @ told) for some,hot,told in here)
@@ -170,7 +174,8 @@ def told_by_pair(
     outcome:Outcome, # What to tell
 )->tuple: # Words, and AUC or R²
     "How well two columns tell the outcome together, and in which form"
-    numbers, codes = (_numbers_of(a), _numbers_of(b)), (level_codes(a), level_codes(b))
+    numbers = (_numbers_of(a), _numbers_of(b))
+    codes = (level_codes(a), level_codes(b))
     found = []
     if all(v is not None for v in numbers):
         found += [
@@ -198,7 +203,8 @@ def _in_planes(df, columns, outcome):
 
 def _in_levels(df, numbers, outcome):
     "Pairs of a number and of a column within whose levels it may tell more"
-    found, names = [], list(numbers)
+    found = []
+    names = list(numbers)
     if not names: return found
     m = numbers.to_numpy()
     for c in _levels_within(df):

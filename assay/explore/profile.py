@@ -74,7 +74,9 @@ def summarise(
 def _merge_levels(parts, levels):
     "The `levels` values with the smallest hash of several parts, their counts added"
     def together(name): return np.concatenate([p[name] for p in parts])
-    hashed, value, n = together('hash'), together('value'), together('n')
+    hashed = together('hash')
+    value = together('value')
+    n = together('n')
     order = np.argsort(hashed, kind='stable')
     first = np.flatnonzero(np.diff(hashed[order], prepend=~hashed[order[:1]])) # where a new hash begins
     kept = order[first[:levels]]
@@ -82,7 +84,9 @@ def _merge_levels(parts, levels):
 
 def _merge_moments(states):
     "Rows, mean and sum of squares of several parts (Chan, Golub and LeVeque 1979)"
-    n, mean, m2 = 0, 0., 0.
+    n = 0
+    mean = 0.
+    m2 = 0.
     for s in states:
         delta, n = s['mean']-mean, n+s['n']
         mean = mean+delta*s['n']/n
@@ -136,7 +140,9 @@ def summarise_parquet(
     """Summarise a Parquet file one row group at a time;
     memory is that of one row group and a few summaries, whatever the length"""
     with open_coded(path) as f:
-        parts, start, below = [], 0, None
+        parts = []
+        start = 0
+        below = None
         for i in range(max(f.num_row_groups, 1)):
             rows = _row_group(f, i, columns).to_pandas()
             parts.append(summarise(rows, start=start, size=size, seed=seed, below=below))
@@ -184,6 +190,7 @@ def profile(
     these are equal, as of a column that is mostly 0, no distance is far and it is not measured."""
     is_summary = isinstance(summary, dict) and 'sample' in summary
     check_kind(summary, is_summary, 'summary', 'what `summarise` gives of a table')
-    sample, levels = summary['sample'], summary['levels']
+    sample = summary['sample']
+    levels = summary['levels']
     rows = {k: _profile_row(c, sample[k], levels) for k,c in summary['columns'].items()}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('column')

@@ -63,7 +63,8 @@ def r2(
     p, # What was guessed
 )->float: # 1 for perfect, 0 for their mean or for numbers that are all the same
     "Share of the variance that predictions explain"
-    residual, total = ((y-p)**2).sum(), ((y-y.mean())**2).sum()
+    residual = ((y-p)**2).sum()
+    total = ((y-y.mean())**2).sum()
     rounding = _ROUNDING*np.abs(y).max(initial=0)
     return 1-residual/total if total > len(y)*rounding**2 else 0.
 

@@ -75,7 +75,8 @@ def told_by_level(
     outcome:Outcome, # What to tell
 )->np.ndarray: # Per column of the outcome, AUC or R²
     "How well the record of each level in one half of the rows tells the outcome in the other half"
-    size, found = int(codes.max())+1, []
+    size = int(codes.max())+1
+    found = []
     for v in outcome.values.T:
         p = np.empty(len(v))
         for learn in (outcome.half, ~outcome.half):
@@ -102,7 +103,8 @@ _NEAR = (9, 65) # The same without a value by itself
 def _by_neighbours(x, v, learn, width):
     "What some rows say of all by the nearest values of a number"
     values, at = np.unique(x[learn], return_inverse=True)
-    total, n = np.bincount(at, v[learn]), np.bincount(at).astype(float)
+    total = np.bincount(at, v[learn])
+    n = np.bincount(at).astype(float)
     if width > 1:
         wide = np.ones(min(width, len(values)))
         total, n = np.convolve(total, wide, 'same'), np.convolve(n, wide, 'same')
@@ -111,7 +113,8 @@ def _by_neighbours(x, v, learn, width):
 # %% ../../nbs/explore/07_told.ipynb #c04d490b
 def _told_at(x, outcome, width, least):
     "The same at one width; 0 where it cannot reach `least`"
-    found, lacks = [], 0.
+    found = []
+    lacks = 0.
     for v in outcome.values.T:
         first, second = (_by_neighbours(x, v, learn, width) for learn in (~outcome.half, outcome.half))
         found.append(outcome.quality(v, np.where(outcome.half, first, second)))

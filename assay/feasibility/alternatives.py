@@ -23,7 +23,8 @@ def compare_simpler(
     models:dict, # From `assay.feasibility.case.compare_models`
 )->dict: # Name to gain of the best family over it: value, low, high, n
     "Gain of the best family of models over the simpler ones"
-    scores, best = models['scores'], models['best']
+    scores = models['scores']
+    best = models['best']
     simpler = [*models['others'], *(['linear'] if best == 'boosting' else [])]
     return {k: measure_gain(case, case.valid, scores[best], scores[k]) for k in simpler}
 
@@ -40,7 +41,8 @@ def _why_family(enough, best, over):
 
 def _family(e, problem):
     "The simplest that is not beaten beyond doubt"
-    best, over = e['models']['best'], e['models'].get('over', {})
+    best = e['models']['best']
+    over = e['models'].get('over', {})
     enough = next((k for k,m in over.items() if _is_not_beaten(m)), best)
     beaten = '; '.join(f"{best} is better than {k} by {say_interval(m)}" for k,m in over.items())
     why = _why_family(enough, best, over)
@@ -50,9 +52,11 @@ def _family(e, problem):
 # %% ../../nbs/feasibility/07_alternatives.ipynb #0c489285
 def _doubling(c):
     "What twice the rows would add, by the fitted curve and its draws"
-    n, f = c['sizes'][-1], c['fit']
+    n = c['sizes'][-1]
+    f = c['fit']
     more = f['b']*(n**-f['c']-(2.*n)**-f['c'])
-    low, high = np.quantile(more[1:], .025), np.quantile(more[1:], .975)
+    low = np.quantile(more[1:], .025)
+    high = np.quantile(more[1:], .975)
     return dict(value=float(more[0]), low=float(low), high=float(high))
 
 def _about(n):
@@ -66,10 +70,13 @@ def _fitted(fit, n):
 
 def _rows(e, problem):
     "From how many rows to learn"
-    c, step, at_hand = e['learning'], problem.margin or e['facts']['mde'], e['rows']['train']
+    c = e['learning']
+    step = problem.margin or e['facts']['mde']
+    at_hand = e['rows']['train']
     if c is None: return 'all rows at hand', 'there are too few rows for a learning curve'
     if not step: return 'all rows at hand', 'no margin was agreed, and the set shows no difference'
-    n, more = int(c['sizes'][-1]), _doubling(c)
+    n = int(c['sizes'][-1])
+    more = _doubling(c)
     told = f"twice the {n:,} rows would add {say_interval(more)}, a difference of {step:.2g} matters"
     still_rises = more['high'] >= step
     if still_rises and at_hand > n:
@@ -97,7 +104,9 @@ def _error(e, problem):
     "Where the error that is left comes from"
     v = e['ceiling'].get('variance')
     if not v: return 'look at single errors', 'what part of the error is variance could not be measured'
-    whole, left, base = say_interval(v['whole']), say_interval(v['left']), say_number(v['base']['value'])
+    whole = say_interval(v['whole'])
+    left = say_interval(v['left'])
+    base = say_number(v['base']['value'])
     share = v['spread']['value']/v['whole']['value'] if v['whole']['value'] else 0.
     error = f"the squared error is {whole} per row; without what chance put into the model {left}"
     told = f"{error}, the constant has {base}"
@@ -111,7 +120,8 @@ _BATCH = re.compile(rf'\b(night(ly)?|daily|weekly|monthly|quarterly|yearly|{_EVE
 
 def _serving(e, problem):
     "Batch or online"
-    limit, when = problem.limits.get('latency_ms'), str(problem.decision.get('when') or '')
+    limit = problem.limits.get('latency_ms')
+    when = str(problem.decision.get('when') or '')
     if limit is not None:
         falls = f"; the decision falls {when}" if when else ''
         return 'online, one row at a time', f"a limit of {limit:g} ms for a prediction was agreed{falls}"
@@ -140,9 +150,12 @@ def _is_better_inside(inside, score):
 
 def _retraining(e, problem):
     "How often it learns again"
-    s, score = e['stability'], e['models']['score']
+    s = e['stability']
+    score = e['models']['score']
     apart = [p for p in s.get('adversarial', []) if p['says'] == 'told apart']
-    pace, told, after = _pace(s['blocks']), _told_apart(apart), _said(e, score)
+    pace = _pace(s['blocks'])
+    told = _told_apart(apart)
+    after = _said(e, score)
     if not e.get('timed', True):
         return 'on an alarm of monitoring', f'{told}; without a time nothing here shows how fast it changes'
     if _is_better_inside(s['inside'], score):
@@ -157,7 +170,8 @@ _REACHED = ('yes', 'likely') # Grades of a criterion that looks reached
 
 def _scope(e, problem):
     "All rows, or a part"
-    f, n = e['facts'], len(e['parts'])
+    f = e['facts']
+    n = len(e['parts'])
     if f['segments'] and f['minimum'] not in _REACHED:
         stands_out = f"this part stands out of {n} that were looked at; all rows together stay below the bar"
         return f"only {short(f['segments'])}", stands_out
@@ -173,10 +187,12 @@ _GUESSED = dict(binary='without them a threshold and the worth are guesses')
 
 def _decision(e, problem):
     "How a score becomes a decision"
-    value, best = e['value'], e['models']['best']
+    value = e['value']
+    best = e['models']['best']
     if not value:
         return 'declare costs and volume', _GUESSED.get(problem.task, 'without them the worth is a guess')
-    rule, model = value['per_row']['rule'], value['per_row'][best]
+    rule = value['per_row']['rule']
+    model = value['per_row'][best]
     costs = f"a row costs {rule:.3g} by today's rule and {model:.3g} by the model (n = {value['n']:,})"
     told = f"{costs}; the range that moves the worth most is that of the {human_name(value['driver'])}"
     if problem.task != 'binary': return 'use the score as it is', told
@@ -209,19 +225,23 @@ def _resolve(e, problem):
 
 def _collect(e, problem):
     "Rows that would reach the bar, or that would not"
-    f, c = e['facts'], e['learning']
+    f = e['facts']
+    c = e['learning']
     if c is None: return 'collect labelled rows', f"{e['rows']['train']:,} are too few for a learning curve"
     more = say_interval(_doubling(c))
     if f['more_rows']:
         rises = f"the curve still rises: twice the rows would add {more}, and the bar is in reach"
         return f"collect {_about(f['rows_needed'])}", rises
-    n, out_of_reach = int(c['sizes'][-1]), ''
+    n = int(c['sizes'][-1])
+    out_of_reach = ''
     if f['minimum'] not in _REACHED: out_of_reach = ', and the bar stays out of reach'
     return 'no more rows of this kind', f"twice the {n:,} rows would add {more}{out_of_reach}"
 
 def _validate(e, problem):
     "Rows that would show the margin"
-    mde, margin, n = e['facts']['mde'], problem.margin, e['rows']['test']
+    mde = e['facts']['mde']
+    margin = problem.margin
+    n = e['rows']['test']
     if not mde or not margin or mde <= 2*margin: return None
     shown = f"as many rows as the test has, {n:,}, show differences from {mde:.2g}, the margin is {margin:g}"
     return f"validate on {_about(n*(mde/margin)**2)}", shown

@@ -145,10 +145,12 @@ def make_case(
 
     Raises `ValueError`, with the column and what to do, where a table cannot be studied."""
     train, valid = _admitted(train, valid, problem, fields, settings.cluster)
-    both, n = _both(train, valid, problem), len(train)
+    both = _both(train, valid, problem)
+    n = len(train)
     X = feature_frame(both, fields)
     features = _with_gaps(feature_fields(fields), X)
-    train, valid = both[:n], both[n:]
+    train = both[:n]
+    valid = both[n:]
     return Case(
         train=train,
         valid=valid,
@@ -185,7 +187,8 @@ def point_score(
     score, # One per row
 )->float: # Higher is better
     "The metric without an interval, negated if lower is better"
-    y, weight = df[case.problem.target].to_numpy(), case_weights(case, df)
+    y = df[case.problem.target].to_numpy()
+    weight = case_weights(case, df)
     return case.sign*metric_score(case.problem.metric, y, score, weight)
 
 def _kernel(case, df, score):
@@ -331,7 +334,8 @@ def rule_column(
     doubted:bool=False, # Did exploration suspect a leak? Then its suspects are looked for too
 )->str: # Name of a column; empty where each is a suspect
     "Best single column to stand in for today's practice, without those that may leak the outcome"
-    said, p = declared_legitimate(case.fields), case.problem
+    said = declared_legitimate(case.fields)
+    p = case.problem
     found = {c for c in skills.index[skills > LEAK] if c not in said}
     label = Label(p.target, p.task, time=p.time)
     if doubted: found |= set(suspected(case.train, label, case.names, said))
@@ -382,7 +386,8 @@ def compare_models(
 
     `scores`: name to scores; `best`: the better family, with its `score` and `gain`; `table`: one row per
     model; `others`: named alternatives."""
-    sample, others = case.sample, _alternatives(case)
+    sample = case.sample
+    others = _alternatives(case)
     def learnt(name): return fit_score(case, name, sample, case.valid)
     rule = rule_scores(case, case.train, case.valid, column)
     scores = dict(constant=learnt('constant'), rule=rule) | others
@@ -411,13 +416,15 @@ def column_leaks(
     known=(), # Columns that are known otherwise, such as those that people decide by today
 )->list: # Names
     "Columns above the line of leakage, less the declared ones that are no copy of the outcome"
-    said, never = legitimate(fields)|set(known), NEVER.get(task, _NEVER)
+    said = legitimate(fields)|set(known)
+    never = NEVER.get(task, _NEVER)
     return [c for c,v in skills.items() if v > LEAK and (c not in said or v >= never)]
 
 def _skill_kernel(case, score, df=None):
     "Skill as a function of row weights"
     rows = case.valid if df is None else df
-    y, s = rows[case.problem.target].to_numpy(), np.asarray(score, float)
+    y = rows[case.problem.target].to_numpy()
+    s = np.asarray(score, float)
     if case.problem.task == 'regression': return METRICS['r2']['make'](y.astype(float), s)
     return _auc_skill(y, s) if s.ndim == 1 else _class_skill(y, s)
 
@@ -465,7 +472,8 @@ def _as_copy(case, scores, skills):
     A copy names the class of each row. Honest classes that are well apart reach a Gini of .99 with three rows
     of a hundred in the wrong class."""
     if case.problem.task != 'multiclass': return skills
-    y, weight = case.valid[case.problem.target].to_numpy(), case_weights(case, case.valid)
+    y = case.valid[case.problem.target].to_numpy()
+    weight = case_weights(case, case.valid)
     kernels = {k: _hit_skill(y, np.asarray(scores[k], float), weight) for k in skills}
     return {k: measure_kernels(case, case.valid, [kernel]) for k,kernel in kernels.items()}
 
@@ -486,7 +494,9 @@ def _telling_rows(case):
 def _carriers(case, name, n_rows=2000, most=3):
     "The columns without whose order a model loses most"
     rng, now, case = np.random.default_rng(case.seed), case.valid[:n_rows], _seen_by(case, name)
-    model, X, weight = fit_model(case, name, case.sample), _features(case, now), case_weights(case, now)
+    model = fit_model(case, name, case.sample)
+    X = _features(case, now)
+    weight = case_weights(case, now)
     def skill(X):
         weighted = _skill_kernel(case, predict_score(model, X), now)
         return weighted(np.ones(len(now)) if weight is None else weight)
@@ -533,11 +543,13 @@ def measure_together(
     found = {k: measure_skill(case, scores[k]) for k in FAMILIES}
     rest, without, left = _undeclared(case, scores, found, said)
     held = _as_copy(rest, without, left)
-    copies, certain = [k for k,m in held.items() if _is_copy(m)], []
+    copies = [k for k,m in held.items() if _is_copy(m)]
+    certain = []
     if said and not copies:
         whole = _as_copy(case, scores, found)
         certain = [k for k,m in whole.items() if _is_never(m, case.problem.task)]
-    telling, columns = _telling_rows(case), []
+    telling = _telling_rows(case)
+    columns = []
     never = bool(certain) and telling >= ENOUGH
     if copies: columns = _carriers(rest, copies[0])
     elif never: columns = _carriers(case, certain[0])

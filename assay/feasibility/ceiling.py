@@ -23,7 +23,8 @@ from ..core.shapes import with_columns
 # %% ../../nbs/feasibility/03_ceiling.ipynb #f5b2a155
 def _twin_means(case, df, group):
     "The mean outcome of the rows that are alike"
-    y, weight = df[case.problem.target], case_weights(case, df)
+    y = df[case.problem.target]
+    weight = case_weights(case, df)
     if weight is None: return y.groupby(group).transform('mean').to_numpy(float)
     def total(v): return pd.Series(v).groupby(group).transform('sum').to_numpy(float)
     return total(y.to_numpy()*weight)/np.maximum(total(weight), 1e-300)
@@ -34,10 +35,12 @@ def conflict_bound(
     """Best score that is possible where rows with equal features have different outcomes
 
     `duplicated` is the share of rows with a twin, `conflicting` that of twins with different outcomes."""
-    df, t = case.sample, case.problem.target
+    df = case.sample
+    t = case.problem.target
     group = pd.util.hash_pandas_object(case.X.loc[df.index, case.names].astype(str), index=False).to_numpy()
     g = df[t].groupby(group)
-    twin, mixed = g.transform('size').to_numpy() > 1, g.transform('nunique').to_numpy() > 1
+    twin = g.transform('size').to_numpy() > 1
+    mixed = g.transform('nunique').to_numpy() > 1
     conflicting = float(mixed[twin].mean()) if twin.any() else 0.
     res = dict(duplicated=float(twin.mean()), conflicting=conflicting, bound=None, n=len(df))
     if case.problem.task == 'multiclass' or not twin.any(): return res
@@ -66,9 +69,11 @@ def neighbour_bound(
     `high`; `least` is `low` with its interval."""
     df = case.sample[:n_rows]
     if case.problem.task == 'regression' or df[case.problem.target].nunique() < 2: return None
-    X, y = _places(case, df), df[case.problem.target].to_numpy()
+    X = _places(case, df)
+    y = df[case.problem.target].to_numpy()
     near = NearestNeighbors(n_neighbors=1).fit(X).kneighbors(return_distance=False)[:,0]
-    wrong, k = (y != y[near]).astype(float), len(np.unique(y))
+    wrong = (y != y[near]).astype(float)
+    k = len(np.unique(y))
     error = float(weighted_mean(wrong, case_weights(case, df)))
     def least(w): return _least((w@wrong)/w.sum(), k)
     low = float(_least(error, k))
@@ -98,7 +103,8 @@ def _has_all(case, df):
 
 def _reached_by_chance(case, choose):
     "Mean score of the best choice where the outcomes are in another order"
-    target, reached = case.problem.target, []
+    target = case.problem.target
+    reached = []
     for i in range(_ORDERS):
         mixed = np.random.default_rng([case.seed, i]).permutation(case.y)
         df = with_columns(case.valid, {target: mixed})
@@ -114,7 +120,8 @@ def oracle_bound(
 
     `chance` is the same with the outcomes in another order."""
     if case.problem.metric == 'calibration_error': return None
-    scores, df = {k: models['scores'][k] for k in ('rule', *FAMILIES)}, case.sample[:n_rows]
+    scores = {k: models['scores'][k] for k in ('rule', *FAMILIES)}
+    df = case.sample[:n_rows]
     if _has_all(case, df): scores['forest'] = fit_score(case, 'forest', df, case.valid)
     def choose(y): return oracle_scores(case.problem.task, y, scores.values())
     chance = _reached_by_chance(case, choose)
@@ -123,7 +130,8 @@ def oracle_bound(
 # %% ../../nbs/feasibility/03_ceiling.ipynb #62770956
 def _halves(case, df):
     "Half of the rows, whole days together"
-    days, rng = case_blocks(case, df), np.random.default_rng(case.seed)
+    days = case_blocks(case, df)
+    rng = np.random.default_rng(case.seed)
     unit = np.arange(len(df)) if days is None or not days.any() else days
     is_even = rng.permutation(unit.max()+1) % 2 == 0
     return is_even[unit]
@@ -147,13 +155,16 @@ def variance_bound(
 
     `left` and `whole` are the squared error per row without and with the variance, `spread` their difference,
     `base` that of the constant."""
-    df, name = case.sample, models['best']
+    df = case.sample
+    name = models['best']
     half = _halves(case, df)
     if not (_has_all(case, df[half]) and _has_all(case, df[~half])): return None
     def off_by(rows): return _residuals(case, fit_score(case, name, rows, case.valid))
-    first, second = off_by(df[half]), off_by(df[~half])
+    first = off_by(df[half])
+    second = off_by(df[~half])
     constant = _residuals(case, models['scores']['constant'])
-    left, base = (first*second).sum(1), (constant*constant).sum(1)
+    left = (first*second).sum(1)
+    base = (constant*constant).sum(1)
     whole = ((first**2+second**2)/2).sum(1)
     kernels = dict(left=[left], whole=[whole], spread=[whole, left], base=[base])
     def measured(values): return measure_kernels(case, case.valid, list(map(_mean_of, values)))
@@ -212,7 +223,8 @@ def _counted(found, metric):
 
 def _bound_row(key, name, found, measured_in):
     "One bound; its reason where it is not there"
-    bound, known = BOUNDS[key], found or {}
+    bound = BOUNDS[key]
+    known = found or {}
     number = {k: known.get(k) for k in ('value', 'low', 'high', 'n')}
     says = bound.says if found else f'not there: {bound.missing}'
     words = dict(measured_in=measured_in, says=says, assumes=bound.assumes)
@@ -233,7 +245,8 @@ def _oracle_row(top, metric):
     "The bound of the best choice"
     members = ', '.join(top['members']) if top else 'the families'
     chance = f"; {metric_sign(metric)*top['chance']:.3g} by chance" if top else ''
-    name, measured_in = f'best choice among {members}', _in_words(metric)+chance
+    name = f'best choice among {members}'
+    measured_in = _in_words(metric)+chance
     return _bound_row('oracle', name, _counted(top, metric), measured_in)
 
 def _variance_row(left):

@@ -39,7 +39,8 @@ def _tried(case):
     "The case inside its training rows: two thirds to learn from, one third to score; None where it cannot be"
     rows = case.sample[:_MOST_TRIED].sort_index()
     is_held = mix(_units(case, rows), case.seed) % np.uint64(3) == 0
-    past, now = rows[~is_held], rows[is_held]
+    past = rows[~is_held]
+    now = rows[is_held]
     target = case.problem.target
     n_outcomes = 2 if case.problem.task == 'regression' else case.train[target].nunique()
     if past[target].nunique() < n_outcomes or now[target].nunique() < 2: return None

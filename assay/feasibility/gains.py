@@ -33,7 +33,9 @@ def _off_by(task, y, s):
 
 def _row_costs(case, outcomes, n_draws):
     "Cost per row of each score, and the drawn costs"
-    p, scores, y = case.problem, outcomes['scores'], outcomes['y']
+    p = case.problem
+    scores = outcomes['scores']
+    y = outcomes['y']
     rows = Outcomes(y, outcomes['days'], outcomes.get('weight'), p.limits.get('acted_share'))
     if p.task == 'binary': return costs_of_outcomes(rows, scores, p.costs, n_draws, case.seed)
     off_by = {k: _off_by(p.task, y, s) for k,s in scores.items()}
@@ -73,7 +75,8 @@ def measure_value(
 
     Unless the whole interval is a loss, `loses_at` has the ends of ranges that alone make it one;
     `judged_by` is that of the agreement."""
-    p, scores = case.problem, outcomes['scores']
+    p = case.problem
+    scores = outcomes['scores']
     is_priced = all(p.costs.get(k) is not None for k in _PRICED[p.task])
     if not is_priced or not p.value.get('rows_per_year'): return None
     paid = _row_costs(case, outcomes, n_draws)
@@ -119,11 +122,14 @@ def _added(problem, y, s, other):
 
 def _added_in_training(case, name, n_rows=8000):
     "Training rows, and what a model of their other half adds to a constant; None where a half lacks a class"
-    df, target = case.sample[:n_rows], case.problem.target
-    even, res = np.arange(len(df))%2 == 0, np.zeros(len(df))
+    df = case.sample[:n_rows]
+    target = case.problem.target
+    even = np.arange(len(df))%2 == 0
+    res = np.zeros(len(df))
     n_classes = 2 if case.problem.task == 'regression' else df[target].nunique()
     for learn in (even, ~even):
-        past, now = df[learn], df[~learn]
+        past = df[learn]
+        now = df[~learn]
         if past[target].nunique() < n_classes: return None
         s, flat = (fit_score(case, k, past, now) for k in (name, 'constant'))
         res[~learn] = _added(case.problem, now[target].to_numpy(), s, flat)
@@ -144,7 +150,8 @@ FEWEST_OUTCOMES = 15 # Rows of a part beside its most frequent outcome, below wh
 
 def _has_few_outcomes(case, df):
     "Is there one outcome, too few of the rarer ones, or no row that counts?"
-    y, weight = df[case.problem.target], getattr(case.problem, 'weight', None)
+    y = df[case.problem.target]
+    weight = getattr(case.problem, 'weight', None)
     if weight and not df[weight].any(): return True
     if case.problem.task == 'regression': return y.nunique() < 2
     return len(y)-y.value_counts().max() < FEWEST_OUTCOMES
@@ -154,7 +161,8 @@ def _practice(case, models):
     """Scores of today's rule on the scale of the outcome, whatever scale they come in
 
     A mean loss compares them as they are: the mean that a scale would fit to a skewed number is no median."""
-    y, rule = case.y, models['scores']['rule']
+    y = case.y
+    rule = models['scores']['rule']
     if case.problem.task == 'multiclass' or 'losses' in METRICS[case.problem.metric]: return rule
     scale = IsotonicRegression(out_of_bounds='clip')
     return scale.fit(rule, y, sample_weight=case_weights(case, case.valid)).predict(rule)
@@ -163,7 +171,8 @@ def _mean_kernel(values): return lambda w: (w @ values)/w.sum()
 
 def _skill_of_loss(case, score, df):
     "Share of the agreed loss that scores save, beside the constant that loses least in these rows"
-    metric, y = METRICS[case.problem.metric], df[case.problem.target].to_numpy(float)
+    metric = METRICS[case.problem.metric]
+    y = df[case.problem.target].to_numpy(float)
     lost, flat = (metric['losses'](y, s) for s in (score, np.full(len(y), metric['best_constant'](y))))
     def skill(w):
         at_stake = w @ flat
@@ -182,11 +191,14 @@ def _bounds_of_part(case):
 
 def _part(case, models, mask, wide):
     "Score, gain and skill in some rows, intervals widened by `wide`; None where there are too few outcomes"
-    df, scores = case.valid[mask], models['scores']
+    df = case.valid[mask]
+    scores = models['scores']
     if _has_few_outcomes(case, df): return None
     small = dataclasses.replace(case, n_boot=100)
-    best, rule = scores[models['best']][mask], scores['rule'][mask]
-    y, practice = df[case.problem.target].to_numpy(), _practice(case, models)[mask]
+    best = scores[models['best']][mask]
+    rule = scores['rule'][mask]
+    y = df[case.problem.target].to_numpy()
+    practice = _practice(case, models)[mask]
     added = _mean_kernel(_added(case.problem, y, best, practice))
     measured = dict(
         value=measure_score(small, df, best),
@@ -194,7 +206,8 @@ def _part(case, models, mask, wide):
         skill=_skill(small, best, df),
         adds=measure_kernels(small, df, [added]))
     if any(m['low'] is None for m in measured.values()): return None
-    res, bounds = dict(n=len(df), share=len(df)/len(mask)), _bounds_of_part(case)
+    res = dict(n=len(df), share=len(df)/len(mask))
+    bounds = _bounds_of_part(case)
     for k, m in measured.items():
         low, high = widened_ends(m, wide, bounds.get(k, (-math.inf, math.inf)))
         res |= {k: m['value'], f'{k}_low': low, f'{k}_high': high}
@@ -232,8 +245,10 @@ def measure_parts(
     `_low` and `_high`, which are widened for all parts together."""
     whole = _whole(case, models)
     if None in whole.values(): return []
-    groups, ranges = _groups(case, at_least), _ranges(case, models, at_least)
-    parts, found = [*groups, *ranges], []
+    groups = _groups(case, at_least)
+    ranges = _ranges(case, models, at_least)
+    parts = [*groups, *ranges]
+    found = []
     for column, name, mask in parts:
         p = _part(case, models, mask, float(norm.isf(.025/len(parts))))
         if p: found.append((column, dict(part=name) | p | dict(works=_works(p, case.bar))))
@@ -264,7 +279,8 @@ def measure_hypotheses(
     """Measure the quantities that hypotheses of this stage may name
 
     Raises `ValueError` where a hypothesis leaves out what is no feature."""
-    scores, best = models['scores'], models['best']
+    scores = models['scores']
+    best = models['best']
     res = dict(rule_over_constant=measure_gain(case, case.valid, scores['rule'], scores['constant']))
     for h in _ablations(case.problem):
         out = _left_out(h, set(case.names))

@@ -60,7 +60,9 @@ def _exchanged(blocks, n_rows, rng, n):
 
 def _rows_to_permute(case, n_rows, rng):
     "Places of at most `n_rows` validation rows, in order; all rows of a rare class are among them"
-    y, left, kept = case.y, n_rows, []
+    y = case.y
+    left = n_rows
+    kept = []
     if case.problem.task == 'regression': return np.sort(rng.permutation(len(y))[:n_rows])
     classes, counts = np.unique(y, return_counts=True)
     rarest_first = classes[np.argsort(counts, kind='stable')]
@@ -71,7 +73,9 @@ def _rows_to_permute(case, n_rows, rng):
 
 def _agreement(case, keep, s, by_cluster):
     "How well scores agree with outcomes that were moved; of clusters the gain over a constant"
-    y, weight, name = case.y[keep], case_weights(case, case.valid.iloc[keep]), case.problem.metric
+    y = case.y[keep]
+    weight = case_weights(case, case.valid.iloc[keep])
+    name = case.problem.metric
     flat = np.zeros_like(s, dtype=float)+s.mean(0)
     def agree(at): # a weight goes with its outcome
         each = None if weight is None else weight[at]
@@ -81,7 +85,8 @@ def _agreement(case, keep, s, by_cluster):
 
 def _share_as_good(agree, moved, n_rows):
     "Share of the ways to move outcomes in which they agree with the scores at least as well"
-    real, null = agree(np.arange(n_rows)), np.array([agree(at) for at in moved])
+    real = agree(np.arange(n_rows))
+    null = np.array([agree(at) for at in moved])
     n_as_good = (~(null < real-1e-12)).sum() # what is undefined counts against the score
     return float((1+n_as_good)/(1+len(moved)))
 
@@ -120,7 +125,8 @@ def _places(case):
     """Place of each row of `train` and of `valid`: in time, or of its cluster by name; None without both
 
     Rows of one moment or cluster share a place."""
-    name, time = case.cluster, case.problem.time
+    name = case.cluster
+    time = case.problem.time
     if not (name or time): return None
     rows = _all_rows(case)
     if time: place = pd.factorize(rows[time], sort=True, use_na_sentinel=False)[0] # none is a place too
@@ -154,12 +160,14 @@ def _rows_alone(y, s, place, repeats):
 
 def _slow(case, score):
     "`rows`, the independent ones among `n` places, and `p` of parts; None where rows do not change slowly"
-    places, s = _places(case), np.asarray(score, float)
+    places = _places(case)
+    s = np.asarray(score, float)
     if places is None: return None
     n_classes = s.shape[1] if s.ndim > 1 else None
     repeats = _repeats_of_outcome(case, places, n_classes)
     if repeats < _REPEATED: return None
-    y, order = _outcome_columns(case.valid, case, n_classes), np.argsort(places[1], kind='stable')
+    y = _outcome_columns(case.valid, case, n_classes)
+    order = np.argsort(places[1], kind='stable')
     y, s = y[order], s[order]
     place, names = pd.factorize(places[1][order])
     n = len(names)
@@ -184,9 +192,9 @@ def permutation_p(
     rng = np.random.default_rng(case.seed)
     keep = _rows_to_permute(case, n_rows, rng)
     if case.problem.task == 'binary' and len(np.unique(case.y[keep])) < 2: return 1.
-    p, slow = _p_of_moved(case, keep, score, rng, n_permutations), _slow(case, score)
+    p = _p_of_moved(case, keep, score, rng, n_permutations)
+    slow = _slow(case, score)
     return p if slow is None else max(p, _p_if_slow(slow))
-
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #f17c2292
 def known_share(
@@ -229,10 +237,12 @@ def blind_scores(
     in_order:bool=False, # Are parts successive rows or clusters? Else clusters are drawn
 )->np.ndarray: # Scores of `valid`; None where a class is in too few clusters for that
     "Scores for the rows of clusters, or of a part of the time, that the model has not learnt from"
-    sample, res = case.sample, None
+    sample = case.sample
+    res = None
     learn, tell = (_folds_in_order if in_order else _cluster_folds)(case, sample, n_folds)
     for f in np.unique(tell):
-        past, now = sample[learn != f], case.valid[tell == f]
+        past = sample[learn != f]
+        now = case.valid[tell == f]
         if not len(past) or not _has_classes_of(case, past, sample): return None
         s = fit_score(case, name, past, now)
         res = np.zeros((len(case.valid), *s.shape[1:])) if res is None else res
@@ -249,7 +259,8 @@ def _p_of(case, scores):
 
 def _shuffled(case, constant, n=8):
     "Gain over the constant of models of shuffled outcomes: median and range; `above` where all gain"
-    sample, rng = case.sample[:3000], np.random.default_rng(case.seed)
+    sample = case.sample[:3000]
+    rng = np.random.default_rng(case.seed)
     taught = [c for c in (case.problem.target, getattr(case.problem, 'weight', None)) if c]
     def shuffled_scores(): # a weight goes with its outcome
         order = rng.permutation(len(sample))
@@ -293,7 +304,8 @@ def measure_signal(
     `known` is from `known_share`; `by_heart`: is the signal gone in clusters that the models have not met?
     `shuffled` is the median gain over the constant of models that learnt from shuffled outcomes,
     its interval, and `above`: do all gain?"""
-    constant, known = models['scores']['constant'], known_share(case)
+    constant = models['scores']['constant']
+    known = known_share(case)
     scores = [models['scores'][k] for k in FAMILIES]
     p = blind = _p_of(case, scores)
     slow = _slowest(case, scores)
@@ -384,7 +396,8 @@ def curve_table(
     n = np.append(sizes, beyond).astype(float)
     y = curve_score(curve['fit'], n)
     score = np.append(curve['scores'].mean(1), [np.nan]*len(beyond))
-    low, high = np.quantile(y[1:], .025, 0), np.quantile(y[1:], .975, 0)
+    low = np.quantile(y[1:], .025, 0)
+    high = np.quantile(y[1:], .975, 0)
     return pd.DataFrame(dict(rows=n, score=score, fitted=y[0], low=low, high=high))
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #a57b5f55

@@ -70,7 +70,8 @@ def read_study(
     cluster:str=None, # Column with what rows have in common; their day by default
 )->StudyData: # Everything that the study reads
     "Read all inputs of the study: agreement, dictionary, training and validation rows, and context"
-    problem, dictionary = load_problem(), load_dictionary()
+    problem = load_problem()
+    dictionary = load_dictionary()
     context = read_context(problem, dictionary, cluster)
     return StudyData(problem, dictionary, read_table(place('train')), read_table(place('valid')), context)
 
@@ -133,7 +134,8 @@ class Study:
 
     def _curve(self):
         "The learning curve as the agreed metric counts it, also beyond the rows at hand"
-        curve, sign = curve_table(self.evidence['learning']), sign_of(self.evidence)
+        curve = curve_table(self.evidence['learning'])
+        sign = sign_of(self.evidence)
         if sign > 0: return curve
         turned = dict(score=-curve.score, fitted=-curve.fitted, low=-curve.high, high=-curve.low)
         return with_columns(curve, turned)
@@ -164,7 +166,8 @@ class Study:
 
     def parts(self):
         "Each part with its score as the agreed metric counts it; gains count upwards for every metric"
-        sign, ends = sign_of(self.evidence), ('value_low', 'value_high')
+        sign = sign_of(self.evidence)
+        ends = ('value_low', 'value_high')
         return pd.DataFrame([as_metric_counts(p, sign, ends) for p in self.evidence['parts']])
 
     def hypotheses(self):

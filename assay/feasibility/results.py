@@ -30,14 +30,18 @@ def _plain(m): return say_interval(m and m | dict(n=None))
 
 def _signal_rows(e, facts):
     "Do the columns know anything?"
-    shuffled, p = e['signal']['shuffled'], f"p = {e['signal']['p']:.3g}"
-    is_clean, asked = not shuffled['above'], 'not above the constant'
+    shuffled = e['signal']['shuffled']
+    p = f"p = {e['signal']['p']:.3g}"
+    is_clean = not shuffled['above']
+    asked = 'not above the constant'
     signal = _row('is there signal?', p, 'p ≤ 0.01', facts['signal'])
     return [signal, _row('do shuffled outcomes teach nothing?', _plain(shuffled), asked, is_clean)]
 
 def _criterion_rows(e, facts):
     "What was agreed"
-    bar, models, sign = e['bar'], e['models'], sign_of(e)
+    bar = e['bar']
+    models = e['models']
+    sign = sign_of(e)
     minimum = f"{'≥' if sign > 0 else '≤'} {sign*bar['minimum']:.3g}"
     margin = f"> 0, by {bar['margin']:.3g}"
     score = _plain(as_metric_counts(models['score'], sign))
@@ -51,7 +55,8 @@ def _criterion_rows(e, facts):
 def _data_rows(e, facts):
     "Are there enough rows, and does what they say last?"
     enough = not facts['more_rows'] and facts['rows_needed'] is not None
-    to_bar, inside = f"to the bar: {facts['rows_said']}", e['stability']['inside']
+    to_bar = f"to the bar: {facts['rows_said']}"
+    inside = e['stability']['inside']
     rows = _row('are there enough rows?', f"{e['rows']['train']:,}", to_bar, enough)
     before = _plain(as_metric_counts(inside, sign_of(e)))
     return [rows, _row('does it last?', before, 'no better inside than after', not facts['fades'])]
@@ -66,7 +71,8 @@ def _worth_row(e, facts):
 def _blocker_rows(e, facts):
     "What must be resolved first"
     leaks = [*e['leaks'], *filter(None, [facts['too_good'], facts['never']])]
-    harms, unsettled = e['harms'], e['blocked']+e['open']
+    harms = e['harms']
+    unsettled = e['blocked']+e['open']
     settled = ', '.join(unsettled) or 'nothing is open'
     leak = _row('is a leak suspected?', '; '.join(leaks) or 'none', 'none', not leaks)
     harm = _row('does a harm block it?', ', '.join(harms) or 'none', 'none', not harms)
@@ -97,7 +103,8 @@ def _counted(m, sign):
 
 def _score_metrics(e):
     "Scores, and whether they are more than chance"
-    models, signal = e['models'], e['signal']
+    models = e['models']
+    signal = e['signal']
     table = {r['model']: r for r in models['table']}
     scores = dict(constant=table['constant'], rule=table['rule'], model=models['score'])
     found = {k: _counted(m, sign_of(e)) for k,m in scores.items()}
@@ -107,11 +114,13 @@ def _score_metrics(e):
 
 def _more_rows(e):
     "How many rows the agreed minimum takes, beside how many there are, as a sentence"
-    need, n = rows_to_bar(e), f"{e['rows']['train']:,} rows to learn from"
+    need = rows_to_bar(e)
+    n = f"{e['rows']['train']:,} rows to learn from"
     if need is None: return f"{n} are too few to tell by a learning curve if more would help."
     if need.get('noisy'): return f"With {n}, the learning curve is too noisy to tell if more would help."
     if need['value'] is None: return f"To the agreed minimum: {say_rows(need)}. There are {n}."
-    takes, fewest = f"The agreed minimum takes {say_rows(need)}", e['learning']['sizes'][0]
+    takes = f"The agreed minimum takes {say_rows(need)}"
+    fewest = e['learning']['sizes'][0]
     if need['value'] <= fewest: takes += f', fewer than the smallest part that was tried, {fewest:,}'
     elif need['value'] <= e['rows']['train']: n += ', so it is not for lack of rows'
     return f"{takes}; there are {n}."
@@ -144,9 +153,11 @@ def _worth_metrics(e, facts):
 def _bounds(e):
     "Bounds on scores and errors, as far as this task has them"
     ceiling = e['ceiling']
-    near, variance = ceiling.get('neighbours') or {}, ceiling.get('variance') or {}
+    near = ceiling.get('neighbours') or {}
+    variance = ceiling.get('variance') or {}
     bounds = dict(best_choice=ceiling.get('oracle'), least_error=near.get('least'))
-    left, whole = variance.get('left'), variance.get('whole')
+    left = variance.get('left')
+    whole = variance.get('whole')
     return bounds | dict(error_without_variance=left, error_with_variance=whole)
 
 def _informing(e):
@@ -162,7 +173,8 @@ def feasibility_metrics(
     direction:pd.DataFrame=None, # From `assay.feasibility.alternatives.technical_direction`
 )->dict: # Name to metric; scores as the agreed metric counts them
     "Metrics behind the verdict, and others that only inform"
-    e, asked = evidence, open_skill(evidence['together'])
+    e = evidence
+    asked = open_skill(evidence['together'])
     res = dict(rule_that_decided=metric(verdict['rule']))
     if verdict['verdict'] != 'go': res['decided_because'] = metric(verdict['why'])
     res |= _score_metrics(e) | _data_metrics(e) | _worth_metrics(e, verdict['facts'])
@@ -197,7 +209,8 @@ def _loose_risks(problem):
 
 def _worth_check(e, problem):
     "F10: the value was computed, and every risk is told whole"
-    loose, n = _loose_risks(problem), len(problem.risks)
+    loose = _loose_risks(problem)
+    n = len(problem.risks)
     is_unpriced = e['value'] is None
     status = 'unanswered' if is_unpriced or not problem.risks else not loose
     computed = 'not computed' if is_unpriced else 'computed over the declared ranges'

@@ -32,7 +32,8 @@ def _day(t):
 
 def _span(case, now):
     "First and last day of some rows, and their mean outcome"
-    t, y = now[case.problem.time], now[case.problem.target]
+    t = now[case.problem.time]
+    y = now[case.problem.target]
     mean = None if case.problem.task == 'multiclass' else float(y.mean())
     return dict(first=_day(t.min()), last=_day(t.max()), mean=mean)
 
@@ -54,7 +55,8 @@ def _kept_valid(case, models, names):
 
 def _is_scorable(case, past, now):
     "Does the past hold every class, the block more than one outcome, and does a row of each count?"
-    target, weight = case.problem.target, getattr(case.problem, 'weight', None)
+    target = case.problem.target
+    weight = getattr(case.problem, 'weight', None)
     if weight and not (past[weight].any() and now[weight].any()): return False
     n_classes = 2 if case.problem.task == 'regression' else case.train[target].nunique()
     return past[target].nunique() >= n_classes and now[target].nunique() >= 2
@@ -78,12 +80,15 @@ def over_time(
     """Score each block of the training period, from the second on, by models of the blocks before
 
     The outcomes are `y`, `days` and `scores`, `valid` included."""
-    name, rows = models['best'], []
-    names, blocks = ('constant', 'rule', name), _in_turn(case, n_blocks)
+    name = models['best']
+    rows = []
+    names = ('constant', 'rule', name)
+    blocks = _in_turn(case, n_blocks)
     pool = [_kept_valid(case, models, names)]
     for k in range(1, len(blocks)):
         before = pd.concat(blocks[:k])
-        past, now = _at_most(case, before), _at_most(case, blocks[k])
+        past = _at_most(case, before)
+        now = _at_most(case, blocks[k])
         if not _is_scorable(case, past, now): continue
         scores = {m: fit_score(case, m, past, now) for m in ('constant', name)}
         scores['rule'] = rule_scores(case, before, now, models['column'])
@@ -95,9 +100,11 @@ def over_time(
 # %% ../../nbs/feasibility/06_stability.ipynb #d7f1f258
 def _inside(case, name):
     "Score of later training rows by a model of earlier ones; None where either has one outcome"
-    df, target = case.sample[:8000], case.problem.target
+    df = case.sample[:8000]
+    target = case.problem.target
     cut = len(df)*7//10
-    past, now = df[:cut], df[cut:]
+    past = df[:cut]
+    now = df[cut:]
     if min(past[target].nunique(), now[target].nunique()) < 2: return None
     return measure_score(case, now, fit_score(case, name, past, now))
 
@@ -131,7 +138,8 @@ def _still_changes(case, since):
     Then the law goes on changing, as in a drift, and no row of training is from the time after a change. Both
     models learn from as many rows, the latest ones. It is said only where it is beyond doubt."""
     half = len(case.valid)//2
-    first, then = case.valid[:half], case.valid[half:]
+    first = case.valid[:half]
+    then = case.valid[half:]
     n = min(since, half)
     if n < _FEWEST: return False
     parts = case.train[-n:], first[-n:]
@@ -213,7 +221,8 @@ def _auc_of(model, X, y):
 
 def _drops(X, label, halves, fitted, seed, n_rows=1500):
     "By column, the loss of area under the curve when it is put in another order in the rows that are told"
-    rng, res = np.random.default_rng(seed), dict.fromkeys(X, 0.)
+    rng = np.random.default_rng(seed)
+    res = dict.fromkeys(X, 0.)
     for h, model in zip(halves, fitted):
         now = X[h].sample(min(n_rows, h.sum()), random_state=seed)
         y = label[h][X[h].index.get_indexer(now.index)]
@@ -257,7 +266,8 @@ def tell_apart(
     label = np.repeat([0, 1], [len(a), len(b)])
     if min(len(a), len(b)) < _FEW: return _NOT_TOLD | dict(n=len(X), columns={}, alone={})
     if any(d is None for d in days): days = (None, None)
-    first, second = _day_halves(days[0], len(a), seed), _day_halves(days[1], len(b), seed+1)
+    first = _day_halves(days[0], len(a), seed)
+    second = _day_halves(days[1], len(b), seed+1)
     half = np.concatenate([first, second])
     halves = (half, ~half)
     fitted = [_fit_told(X[~h], label[~h], fields, seed) for h in halves]
@@ -325,7 +335,8 @@ def adversarial_pairs(
 
     Raises `ValueError` if production comes with its outcomes."""
     _demand_no_outcomes(production, case.problem.target)
-    tables, frames = dict(train=case.train, valid=case.valid, production=production), {}
+    tables = dict(train=case.train, valid=case.valid, production=production)
+    frames = {}
     for name, df in tables.items():
         if df is None: continue
         drawn = df.sample(min(n_rows, len(df)), random_state=case.seed).sort_index()

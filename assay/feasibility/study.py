@@ -83,7 +83,8 @@ def _rarest(case):
 
 def _rows_of(case, n_test):
     "Rows to learn from, to score and to test, and how many declared clusters are scored"
-    n_valid, n_clusters = len(case.valid), None
+    n_valid = len(case.valid)
+    n_clusters = None
     if case.cluster: n_clusters = count_groups(case_blocks(case, case.valid))
     rows = dict(train=len(case.train), valid=n_valid, test=n_test or n_valid, rare=int(_rarest(case)))
     rows |= dict(outcomes=2 if case.problem.task == 'binary' else None)
@@ -150,7 +151,8 @@ def _compared(case, blockers):
 
 def _misses(case, models):
     "Does the better family miss the minimum or the margin, as far as the estimate tells?"
-    score, gain = models['score']['value'], models['gain']
+    score = models['score']['value']
+    gain = models['gain']
     if score is None or score < case.bar['minimum']: return True
     return (gain['value'] or 0) < case.bar['margin'] or (gain['low'] or 0) <= 0
 
@@ -247,7 +249,9 @@ def _blocker_facts(e):
 
 def _clusters(e):
     "What too few clusters, or clusters that training holds too, leave open; empty where nothing"
-    n, column, s = e['rows']['clusters'], e['rows']['cluster'], e['signal']
+    n = e['rows']['clusters']
+    column = e['rows']['cluster']
+    s = e['signal']
     few = heart = ''
     if n and n < FEW_GROUPS:
         few = f"validation has {n} {'value' if n == 1 else 'values'} of {column}, whose rows belong together"
@@ -268,7 +272,8 @@ def _fewest(e): return _FEWEST_OF_TWO if e['rows'].get('outcomes') == 2 else _FE
 def _too_few(e):
     "What validation must hold at least; empty where it does. Numbers have no rarest outcome"
     if not _is_too_small(e): return ''
-    held, rows = f'validation holds at least {_FEWEST_ROWS} rows', e['rows']
+    held = f'validation holds at least {_FEWEST_ROWS} rows'
+    rows = e['rows']
     is_number = rows.get('outcomes') != 2 and rows['rare'] == rows['valid']
     return held if is_number else f'{held}, and each outcome at least {_fewest(e)} times'
 
@@ -313,9 +318,11 @@ def _said_of_rows(need):
 
 def _change_facts(e, fades):
     "A change inside training: do the rows since reach the bar, or are they too few?"
-    change, nothing = e['stability'].get('change'), dict(changed='', changed_late='')
+    change = e['stability'].get('change')
+    nothing = dict(changed='', changed_late='')
     if not change: return nothing
-    bar, said = e['bar'], _said_of_change(e, change)
+    bar = e['bar']
+    said = _said_of_change(e, change)
     grades = (grade(change['score'], bar['minimum']), grade(change['gain'], bar['margin']))
     is_better = grade(change['gain'], 1e-12) == 'yes'
     if is_better and set(grades) <= {'yes', 'likely'}: return nothing | dict(changed=said)
@@ -324,7 +331,8 @@ def _change_facts(e, fades):
 
 def _score_facts(e):
     "How the score and its gain stand to what was agreed"
-    bar, gain = e['bar'], e['models']['gain']
+    bar = e['bar']
+    gain = e['models']['gain']
     minimum = grade(e['models']['score'], bar['minimum'])
     beats_rule = grade(gain, 1e-12) == 'yes'
     fades = _fades(e, minimum)
@@ -379,7 +387,8 @@ _NOTHING_DERIVED = dict(parts=[], used=False)
 
 def _ceiling_fact(e):
     "Do rows that look alike allow the minimum?"
-    bound, derived = e['ceiling']['conflicts']['bound'], e.get('derived', _NOTHING_DERIVED)
+    bound = e['ceiling']['conflicts']['bound']
+    derived = e.get('derived', _NOTHING_DERIVED)
     could_tell = derived['parts'] and not derived['used'] # what rows that look the same differ in
     if bound is None or could_tell: return 'unknown'
     return 'no' if bound < e['bar']['minimum'] else 'yes'
@@ -438,7 +447,8 @@ def open_skill(
     together:dict, # From `assay.feasibility.case.measure_together`
 )->str: # A sentence; empty where nothing is to be asked
     "Sentence about a high skill of all columns together that blocks nothing, but that people should check"
-    m, left = together, together['undeclared']
+    m = together
+    left = together['undeclared']
     if m['unsure']:
         few = f"{m['telling']} rows beside the most frequent outcome, too few to be sure (expected {ENOUGH})"
         skill = f"the skill of the model is {say_interval(m)}, where no declaration counts"
@@ -450,7 +460,9 @@ def open_skill(
 
 def _questions(e):
     "What a person should look at, though no rule reads it"
-    s, few, asked = e['signal'], _clusters(e)['few'], open_skill(e['together'])
+    s = e['signal']
+    few = _clusters(e)['few']
+    asked = open_skill(e['together'])
     res = []
     if few: res.append(f"{few}: intervals are those of Student's t, as wide as so few allow")
     if asked: res.append(asked)
@@ -486,7 +498,8 @@ def _no_signal(signal):
 
 def _curve_gaps(curve):
     "What a learning curve cannot tell"
-    few, is_noisy = 'too few rows for a learning curve', bool(curve) and curve.get('noisy', False)
+    few = 'too few rows for a learning curve'
+    is_noisy = bool(curve) and curve.get('noisy', False)
     return [(curve is None, few), (is_noisy, 'the learning curve is too noisy to extrapolate')]
 
 def _missing(e, facts):

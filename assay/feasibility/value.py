@@ -28,7 +28,8 @@ def _best_of(fits, errors, exponents):
 def _power_laws(n, S, best):
     "Least squares of `a - b n^-c` for each row of `S` (curves × sizes): arrays a, b, c, squared error"
     x = n[None,:]**-_EXPONENTS[:,None] # exponents × sizes
-    xm, sm = x.mean(1), S.mean(1)
+    xm = x.mean(1)
+    sm = S.mean(1)
     apart = x-xm[:,None]
     slope = (S-sm[:,None]) @ apart.T
     b = np.maximum(-slope/(apart**2).sum(1), 0) # curves × exponents
@@ -85,7 +86,8 @@ def _rows_or_never(n): return float(n) if np.isfinite(n) else None
 
 def _rows_of_each(fit, target):
     "Rows at which each drawn curve reaches a score, infinite for never"
-    levels_off, gap = fit['c'] > 0, fit['a']-target
+    levels_off = fit['c'] > 0
+    gap = fit['a']-target
     is_reached = np.where(levels_off, gap > 0, fit['b'] < 0)
     with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
         ratio = fit['b']/np.where(gap == 0, 1, gap)
@@ -136,7 +138,8 @@ def draw(
     "Draw from a declared range; raises `ValueError` when the ends do not enclose the value"
     if not isinstance(declared, dict): return np.full(n, float(declared or 0))
     v = float(declared['value'])
-    low, high = float(declared.get('low', v)), float(declared.get('high', v))
+    low = float(declared.get('low', v))
+    high = float(declared.get('high', v))
     if not low <= v <= high:
         found = f'low {low:g}, value {v:g}, high {high:g}'
         raise ValueError(f"a declared range has {found}; expected low ≤ value ≤ high")
@@ -170,7 +173,8 @@ def _within(cheap, share, most):
     Where many rows have one score, some of them fill what is left."""
     chosen = np.where(share <= most+1e-12, cheap, np.inf).argmin(1)
     below = np.maximum(chosen-1, 0)
-    left, level = most-_at(share, chosen), _at(share, below)-_at(share, chosen)
+    left = most-_at(share, chosen)
+    level = _at(share, below)-_at(share, chosen)
     part = np.clip(left/np.maximum(level, 1e-12), 0, 1)
     return chosen, below, np.where(_at(cheap, below) < _at(cheap, chosen), part, 0.)
 
@@ -197,7 +201,8 @@ class Outcomes(NamedTuple):
     most:float=None # Largest share of the rows that can be acted on; no limit by default
 
 # %% ../../nbs/feasibility/01_value.ipynb #5941eec2
-_NEEDED, _RIGHT = ('false_positive', 'false_negative'), ('true_positive', 'true_negative')
+_NEEDED = ('false_positive', 'false_negative')
+_RIGHT = ('true_positive', 'true_negative')
 
 def _drawn_blocks(outcomes, n_draws, rng):
     "Blocks of the rows, how often each is drawn, and the same as widely spread as few blocks ask for"
@@ -216,7 +221,8 @@ def costs_of_outcomes(
     seed:int=0, # Random seed
 )->pd.DataFrame: # As of `decision_costs`
     "The same, where rows may count differently, and where only a share of them can be acted on"
-    rng, n_rows = np.random.default_rng(seed), len(outcomes.y)
+    rng = np.random.default_rng(seed)
+    n_rows = len(outcomes.y)
     n = n_rows if outcomes.weight is None else outcomes.weight.sum()
     blocks, *weights = _drawn_blocks(outcomes, n_draws, rng)
     drawn = {k: draw(costs[k], n_draws, rng) for k in _NEEDED}
@@ -241,7 +247,8 @@ def costs_of_errors(
     seed:int=0, # Random seed
 )->pd.DataFrame: # Cost per row, one line per draw, one column per name; also the drawn cost, `error`
     "Cost of errors where no threshold is chosen, over the declared range and over the rows"
-    rng, n_rows = np.random.default_rng(seed), len(outcomes.y)
+    rng = np.random.default_rng(seed)
+    n_rows = len(outcomes.y)
     each = np.ones(n_rows) if outcomes.weight is None else np.asarray(outcomes.weight, float)
     blocks, _, weight = _drawn_blocks(outcomes, n_draws, rng)
     _, at = np.unique(blocks, return_inverse=True)
@@ -275,7 +282,8 @@ def yearly_value(
     seed:int=0, # Random seed
 )->dict: # `value`, `low`, `high` (median and 95 % range), `p_positive`, `draws` by name, `net` per draw
     "Net value per year over the declared ranges"
-    rng, n = np.random.default_rng(seed+1), len(saved)
+    rng = np.random.default_rng(seed+1)
+    n = len(saved)
     draws = {k: draw(value.get(k), n, rng) for k in ('rows_per_year', 'build_cost', 'run_cost_per_year')}
     rows, build, run = draws.values()
     net = np.asarray(saved)*rows - build/max(float(value.get('years') or 1), 1) - run

@@ -361,7 +361,8 @@ def say_interval(
 
 def _demand_all(facts):
     "Refuse facts that are not those that the rules read"
-    missing, unknown = sorted(set(FACTS)-set(facts)), sorted(set(facts)-set(FACTS))
+    missing = sorted(set(FACTS)-set(facts))
+    unknown = sorted(set(facts)-set(FACTS))
     if missing or unknown:
         raise ValueError(f"facts differ from what the rules read: missing {missing}, unknown {unknown}")
 

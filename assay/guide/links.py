@@ -35,7 +35,8 @@ def relink(
 )->str: # The same HTML with other links
     "Links between files of the repository as links between pages; one that leads nowhere becomes text"
     def changed(m):
-        before, href = m[1], html.unescape(m[2])
+        before = m[1]
+        href = html.unescape(m[2])
         if _ELSEWHERE.match(href): return m[0]
         path, mark, at = href.partition('#')
         whole = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))

@@ -61,7 +61,8 @@ def _of_class(node, texts):
 
 def _source_of(node, source):
     "The header of a function, or a whole class, from the margin on; no body is read"
-    lines, body = source.splitlines(), node.body[0]
+    lines = source.splitlines()
+    body = node.body[0]
     has_own_lines = not lines[body.lineno-1][:body.col_offset].strip()
     if isinstance(node, ast.ClassDef) or not has_own_lines:
         return textwrap.dedent('\n'.join(lines[node.lineno-1:node.end_lineno]))

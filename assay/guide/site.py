@@ -210,7 +210,8 @@ def write_computed(
 # %% ../../nbs/guide/10_site.ipynb #6ee00edd
 def _linked_files(reports):
     "Versioned files outside of `reports/` that its pages link to"
-    root, tracked = Path.cwd(), set(_git('ls-files').splitlines())
+    root = Path.cwd()
+    tracked = set(_git('ls-files').splitlines())
     pages = [(p, href) for p in sorted(reports.rglob('*.html')) for href in read_links(p)[0]]
     found = {(root/p.parent/href.partition('#')[0]).resolve() for p, href in pages if '../' in href}
     named = {p.relative_to(root).as_posix() for p in found if p.is_file() and p.is_relative_to(root)}
@@ -286,7 +287,8 @@ def write_lists(
 # %% ../../nbs/guide/10_site.ipynb #4752c5fc
 def _fill(site, executed):
     "Write every page"
-    lessons, docs = write_lessons(site, executed), write_docs(site)
+    lessons = write_lessons(site, executed)
+    docs = write_docs(site)
     wings = read_wings()
     computed = write_computed(site, wings)
     copy_reports(site)

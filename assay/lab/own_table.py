@@ -69,7 +69,9 @@ def _measured(m):
 
 def _said_rows(said, evidence, metric):
     "A verdict with its numbers and reasons, one line each"
-    bar, models, sign = evidence['bar'], evidence['models'], sign_of(evidence)
+    bar = evidence['bar']
+    models = evidence['models']
+    sign = sign_of(evidence)
     pairs = [('verdict', said['verdict']), ('because', said['why'])]
     if models and models['score']['value'] is not None:
         pairs += [(f"{metric} of a simple model ({models['best']})",
@@ -160,7 +162,8 @@ class Jobs:
     @functools.cached_property
     def models(self)->dict: # Name to a fitted model
         "A constant, a linear model and boosting, learnt from the earlier rows"
-        train, fields = self.parts[0], self.fields.features
+        train = self.parts[0]
+        fields = self.fields.features
         specs = {c: make_spec(c, {}, self.problem, train, self.seed) for c in _MODELS}
         return {c: fit_final(spec, train, fields) for c,spec in specs.items()}
 
@@ -397,7 +400,8 @@ class OwnTable(Jobs):
     @functools.cached_property
     def parts(self)->tuple: # Rows to learn from, and later rows to score
         "The two tables that the target is learnt and judged on"
-        rows, cut = self.rows, self._cut
+        rows = self.rows
+        cut = self._cut
         if self._is_drawn: rows = rows.sample(frac=1, random_state=self.seed)
         if rows[self.target].head(cut).nunique() < 2:
             raise ValueError(f'the first {cut:,} rows have one value of {self.target!r}, so nothing can be '

@@ -92,7 +92,8 @@ def _moments(x):
     if isinstance(x.dtype, pd.PeriodDtype): return x.dt.to_timestamp()
     if x.dtype.kind == 'M' or isinstance(x.dtype, pd.DatetimeTZDtype): return x
     if pd.api.types.is_numeric_dtype(x.dtype): return pd.Series(pd.NaT, x.index, name=x.name)
-    values, how = x.astype(object), dict(errors='coerce', format='mixed')
+    values = x.astype(object)
+    how = dict(errors='coerce', format='mixed')
     try: return pd.to_datetime(values, **how)
     except ValueError: return pd.to_datetime(values, utc=True, **how) # several time zones
 
@@ -146,7 +147,8 @@ def plain_columns(
     uses:dict, # From `used_columns`
 )->pd.DataFrame: # The same rows; the columns of `uses` in the types that a model takes
     "Read columns as numbers, text and moments; raises `ValueError` with a sentence for each that is neither"
-    faults, plain = [_lacking(name, df, uses)], {}
+    faults = [_lacking(name, df, uses)]
+    plain = {}
     for c, use in uses.items():
         if c not in df: continue
         x = df[c]

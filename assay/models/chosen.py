@@ -55,7 +55,8 @@ class ChosenModel:
         model = self.fit(tables['train'], dictionary)
         # a small table has too few rows for validation alone
         golden = pd.concat([tables['valid'], tables['train'].head(golden_rows)])
-        threshold, classes = self.spec.get('threshold'), self.spec['classes']
+        threshold = self.spec.get('threshold')
+        classes = self.spec['classes']
         context = request_context(dictionary)
         export_bundle(
             model, feature_frame(golden, fields), fields, place('bundle'), self.provenance(),

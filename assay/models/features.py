@@ -147,7 +147,8 @@ def make_preprocessor(
     target_type:str='binary',
 )->ColumnTransformer: # Not fitted; takes a `feature_frame`
     "Columns, by name, to the numbers that an estimator takes; every part converts to ONNX and agrees there"
-    numbers, text = names_of(fields, NUMERIC), names_of(fields, TEXT)
+    numbers = names_of(fields, NUMERIC)
+    text = names_of(fields, TEXT)
     gaps = [f.name for f in feature_fields(fields) if f.name in numbers and f.nullable]
     steps = _number_steps(numbers, bool(gaps), scale, impute)
     if scale and gaps:

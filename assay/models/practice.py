@@ -49,7 +49,8 @@ def _unsuspected(problem, fields, train):
     without those that may know the outcome"""
     # most have declared one, and need not wait for it
     from assay.explore.leakage import declared_legitimate, suspected
-    text, said = names_of(fields, TEXT), declared_legitimate(feature_fields(fields))
+    text = names_of(fields, TEXT)
+    said = declared_legitimate(feature_fields(fields))
     if not text: return {}
     time = problem.time if problem.time in train else None
     label = Label(problem.target, problem.task, problem.positive, time)

@@ -69,7 +69,8 @@ def open_study(
 )->optuna.Study: # The study, with what it already knows
     "Open a study, or begin it"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    url, options = str(storage), dict(connect_args=dict(timeout=60))
+    url = str(storage)
+    options = dict(connect_args=dict(timeout=60))
     if '://' not in url:
         Path(url).parent.mkdir(parents=True, exist_ok=True)
         url = f'sqlite:///{url}'
@@ -225,7 +226,8 @@ def plot_parameters(
     axes=None, # One axes per parameter
 ): # The axes
     "Value of each trial against each parameter: a best trial at an edge asks for a wider space"
-    fig, n = None, len(study['space'])
+    fig = None
+    n = len(study['space'])
     if axes is None: fig, axes = plt.subplots(1, n, figsize=(min(7, 2.2*n), 2.4), sharey=True)
     axes, table = np.atleast_1d(axes), trials_table(study)
     for ax, (name, limits) in zip(axes, study['space'].items()): _plot_parameter(ax, table, name, limits)

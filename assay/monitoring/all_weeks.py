@@ -16,7 +16,8 @@ from .outcomes import FEWER, LEAST_SHIFT, MORE, SCORE, is_off, is_shifted, reali
 # %% ../../nbs/monitoring/11_all_weeks.ipynb #aefdb5fb
 def _is_over(asking, week):
     "Does a later week show that what an earlier one asked for is over? An undecided week does not"
-    f, rule = week['facts'], asking['rule']
+    f = week['facts']
+    rule = asking['rule']
     if rule in ('data are broken', 'another unit'): return week['rule'] != rule
     if rule == "worse than today's rule": return f['gain'] == 'yes'
     if rule == 'below the minimum': return f['minimum'] == 'yes'
@@ -42,7 +43,10 @@ def _votes(facts, name, said):
 
 def _asked_by_votes(weeks, rule):
     "The last week that asked, with its name, where enough windows agreed and fewer have denied it since"
-    name, facts, asked, last = _AGREED[rule], [], False, None
+    name = _AGREED[rule]
+    facts = []
+    asked = False
+    last = None
     for week in weeks.items():
         if week[1]['realised'] is None: continue
         facts.append(week[1]['facts'])
@@ -59,7 +63,8 @@ def _last_word(weeks):
     "The last of some weeks that is watched, or that asked alone and was not denied; else the last of all"
     latest = list(weeks.items())[-OF_WINDOWS:]
     for i in reversed(range(len(latest))):
-        week, later = latest[i][1], [r for _,r in latest[i+1:]]
+        week = latest[i][1]
+        later = [r for _,r in latest[i+1:]]
         if week['decision'] == 'watch': return latest[i]
         if week['rule'] in _AGREED and not _is_denied(week, later): return latest[i]
     return latest[-1]
@@ -114,9 +119,11 @@ def _shifted_rate(monitor, known):
 def _shifted_number(monitor, known):
     "Are outcomes that are numbers, in the order of time, larger or smaller than the scores say?"
     p = monitor.problem
-    whole, before = residuals(known, p, monitor.resampling), monitor.residuals
+    whole = residuals(known, p, monitor.resampling)
+    before = monitor.residuals
     if not is_shifted(whole, before, monitor.usual_error): return ''
-    middle, least = len(known)//2, LEAST_SHIFT*monitor.usual_error/2
+    middle = len(known)//2
+    least = LEAST_SHIFT*monitor.usual_error/2
     apart = (known[p.target]-known[SCORE]).to_numpy()
     moved = np.array([apart[:middle].mean(), apart[middle:].mean()])-before[0]['value']
     if not ((moved >= least).all() or (moved <= -least).all()): return ''

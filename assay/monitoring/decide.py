@@ -85,7 +85,8 @@ class Monitor:
     @functools.cached_property
     def counted(self):
         "The reference as counts, made once for all windows"
-        p, rows = self.problem, _outcomes(self.reference, self.problem)
+        p = self.problem
+        rows = _outcomes(self.reference, self.problem)
         wanted = [*watched_by(rows, self.fields), p.target]
         counts = count_reference(rows, [c for c in wanted if c in rows], p.time)
         return Counted(counts, p.time, (p.target,), rows)
@@ -108,7 +109,9 @@ class Monitor:
         current:pd.DataFrame, # One window
     )->dict: # `value`, `low`, `high`, `n`
         "The score that is expected without outcomes, with the error that such estimates had before"
-        p, weight, seed = self.problem, weights_of(current, self.problem.weight), self.resampling.seed
+        p = self.problem
+        weight = weights_of(current, self.problem.weight)
+        seed = self.resampling.seed
         drawn = estimated_score(p.metric, scores_of(current, SCORE), seed=seed, weight=weight)
         days = current[p.time].dt.floor('D').nunique() if p.time else None
         length = days or len(current)
@@ -163,7 +166,9 @@ class Monitor:
 
     def _moved_facts(self, measured, rows, before):
         "How performance stands to what was agreed, and what is unlike the reference"
-        p, found, expected = self.problem, measured['realised'] or {}, measured['estimated']
+        p = self.problem
+        found = measured['realised'] or {}
+        expected = measured['estimated']
         facts = _drift_facts(measured['drift'], p, {f.name for f in self.fields})
         now = residuals(rows, p, self.resampling) if found else None
         few = few_of_rarer(rows, p) if found else None
@@ -204,7 +209,8 @@ def _score_columns(drift, names):
 
 def _drift_facts(drift, problem, names):
     "Which columns, scores and outcomes are unlike the reference"
-    moved, scores = set(drift.column[drift.drifted]), _score_columns(drift, names)
+    moved = set(drift.column[drift.drifted])
+    scores = _score_columns(drift, names)
     facts = dict(score_drift=bool(scores & moved), target_drift=problem.target in moved)
     return facts | dict(drifted=sorted(moved-scores-{problem.target}))
 

@@ -101,7 +101,8 @@ def count_bins(
 )->np.ndarray: # Blocks × bins
     "Counts per block and bin"
     block = np.zeros(len(values), int) if blocks is None else np.asarray(blocks)
-    n_blocks, n_bins = block.max(initial=0)+1, n_cells(bins)
+    n_blocks = block.max(initial=0)+1
+    n_bins = n_cells(bins)
     cell = block*n_bins+to_bins(values, bins)
     counts = np.bincount(cell, minlength=n_blocks*n_bins)
     return counts.reshape(n_blocks, n_bins).astype(float)
@@ -161,7 +162,8 @@ def _drawn(ref, cur, windows, n_draws, seed):
     both = ref.sum(0)+cur.sum(0)
     if windows is not None: drawn = windows @ np.concatenate([ref, cur])
     else:
-        rng, n_rows = np.random.default_rng(seed), int(cur.sum())
+        rng = np.random.default_rng(seed)
+        n_rows = int(cur.sum())
         drawn = rng.multivariate_hypergeometric(both.astype(int), n_rows, n_draws)
     return both-drawn, drawn
 
@@ -173,8 +175,11 @@ def _size(kind, distance):
 
 def _column_drift(name, bins, ref, cur, null):
     "One column: distance, what is still usual (one draw in twenty exceeds it), and what people read"
-    total, now, kind = ref.sum(0), cur.sum(0), bins['kind']
-    distance, shares = DISTANCES[kind], shares_of(now)
+    total = ref.sum(0)
+    now = cur.sum(0)
+    kind = bins['kind']
+    distance = DISTANCES[kind]
+    shares = shares_of(now)
     apart = distance(*null)
     usual = max(float(np.quantile(apart, .95)), 1e-9)
     row = dict(column=name, kind=kind, distance=float(distance(total, now)), usual=usual)
@@ -196,7 +201,8 @@ def _missing_share(counts): return counts[0]/np.maximum(counts[1], 1)
 
 def _missing_counts(grids):
     "Missing values, and all values: 2 × blocks × columns"
-    missing, all_values = [g[:, -1] for g in grids], [g.sum(1) for g in grids]
+    missing = [g[:, -1] for g in grids]
+    all_values = [g.sum(1) for g in grids]
     return np.array([missing, all_values]).transpose(0, 2, 1)
 
 def _missing_apart(window, both):
@@ -212,7 +218,8 @@ def _draw_missing(both, n, n_draws, seed):
 
 def _missing_drift(ref, cur, windows, n_draws, seed):
     "Of each column its distance as a multiple of what is usual; the same of drawn windows, draws × columns"
-    both, now = ref.sum(1)+cur.sum(1), cur.sum(1)
+    both = ref.sum(1)+cur.sum(1)
+    now = cur.sum(1)
     if windows is None: drawn = _draw_missing(both, now[1], n_draws, seed)
     else: drawn = windows @ np.concatenate([ref, cur], 1)
     null = _missing_apart(drawn, both[:, None])
@@ -234,7 +241,8 @@ def _new_drift(counted, cur, windows, n_draws, seed):
     "As `_missing_drift`, of one column: the share of values that the rest has not seen"
     if not _has_new(counted, cur): return 0., np.zeros(n_draws)
     rest, drawn = _drawn(counted[1], cur, windows, n_draws, seed)
-    both, now = rest[0]+drawn[0], cur.sum(0)
+    both = rest[0]+drawn[0]
+    now = cur.sum(0)
     null = _new_share(drawn, both)
     usual = max(float(np.quantile(null, .95)), LEAST_NEW)
     return float(_new_share(now, both))/usual, null/usual
@@ -296,7 +304,9 @@ class _Draws:
 def _values_drift(counted, current, draws, rate):
     "The columns with how far their values are, and the threshold that all share"
     n_draws = max(N_DRAWS, math.ceil(4/draws.alpha))
-    windows, rows, ratios = draws.draw(n_draws, draws.seed), [], []
+    windows = draws.draw(n_draws, draws.seed)
+    rows = []
+    ratios = []
     for i, (column, cur) in enumerate(current.items()):
         bins, ref = counted[column]
         null = _drawn(ref, cur, windows, n_draws, draws.seed+i)
@@ -324,7 +334,8 @@ def drift_of_counts(
 )->pd.DataFrame: # As `drift_table`
     "Compare the counts of a window with those of the reference"
     if not 0 < alpha < 1: raise ValueError(f'alpha is {alpha}; expected a rate between 0 and 1, such as .01')
-    before, now = [counted[c][1] for c in current], list(current.values())
+    before = [counted[c][1] for c in current]
+    now = list(current.values())
     draws = _Draws(_n_blocks(counted), len(now[0]), by_day, alpha, seed)
     missing = [_missing_counts(before), _missing_counts(now)]
     has_missing = any(m[0].any() for m in missing)
@@ -344,11 +355,13 @@ def _with_missing(res, counted, current, draws, rate):
     if not rate: return res.assign(missing_ratio=0., missing_threshold=1., new_ratio=0.)
     n_draws = math.ceil(2/rate)
     windows = draws.draw(n_draws, draws.seed+1)
-    before, now = [counted[c][1] for c in current], list(current.values())
+    before = [counted[c][1] for c in current]
+    now = list(current.values())
     ratio, null = _missing_drift(_missing_counts(before), _missing_counts(now), windows, n_draws, draws.seed)
     single = draws.draw(n_draws, draws.seed+1, 1) # a value that was never seen has no weather
     of_new = [_new_drift(counted[c], g, single, n_draws, draws.seed) for c,g in current.items()]
-    new, null_new = np.array([r for r,_ in of_new]), np.transpose([n for _,n in of_new])
+    new = np.array([r for r,_ in of_new])
+    null_new = np.transpose([n for _,n in of_new])
     ratio = ratio/_stretches(counted, current, draws)
     threshold = max(
         _threshold(null, windows, draws.n_cur, rate), _threshold(null_new, single, draws.n_cur, rate)
@@ -363,7 +376,8 @@ def _with_alarms(res):
     "The columns that differ beyond chance and enough to matter, furthest first"
     beyond = res.ratio > res.threshold
     values = beyond & (res.psi >= LEAST_PSI)
-    missing, new = res.missing_ratio > res.missing_threshold, res.new_ratio > res.missing_threshold
+    missing = res.missing_ratio > res.missing_threshold
+    new = res.new_ratio > res.missing_threshold
     of_values = res.ratio/res.threshold
     of_shares = np.maximum(res.missing_ratio, res.new_ratio)/res.missing_threshold
     moved = [_in_words(of) for of in zip(values, missing, new)]
@@ -411,7 +425,8 @@ class Counted:
         _check_rows(current, columns, self.blocks, 'current window')
         current, counted = self._same_hours(current, columns)
         day = _days(current[self.blocks]) if self.blocks else None
-        before, now = {}, {}
+        before = {}
+        now = {}
         for c in columns:
             bins, grid = counted[c]
             before[c] = bins, self._kept(c, grid)

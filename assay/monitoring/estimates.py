@@ -30,9 +30,11 @@ def _parts_of(reference, time, n_days, n_rows):
     "Number of the window of each row of the reference; -1 for what is left"
     if time:
         day = pd.factorize(reference[time].dt.floor('D'), sort=True)[0]
-        n, size = day.max()+1, max(min(n_days, (day.max()+1)//N_PARTS), 1)
+        n = day.max()+1
+        size = max(min(n_days, (day.max()+1)//N_PARTS), 1)
     else:
-        day, n = np.random.default_rng(0).permutation(len(reference)), len(reference)
+        day = np.random.default_rng(0).permutation(len(reference))
+        n = len(reference)
         size = max(min(n_rows, n//N_PARTS), 1)
     return np.where(day < n//size*size, day//size, -1)
 
@@ -42,7 +44,8 @@ def _drawn_variance(estimate):
 
 def _off(rows, problem, seed):
     "Realised minus estimated of some rows, and the variance of the draws"
-    weight, s = weights_of(rows, problem.weight), scores_of(rows, SCORE)
+    weight = weights_of(rows, problem.weight)
+    s = scores_of(rows, SCORE)
     estimate = estimated_score(problem.metric, s, seed=seed, weight=weight)
     if estimate['value'] is None: return math.nan, math.nan
     found = metric_score(problem.metric, rows[problem.target].to_numpy(), s, weight)
@@ -73,7 +76,8 @@ def with_error(
     if errors is None or estimate['value'] is None: return estimate
     fewer_rows = max(_drawn_variance(estimate)-errors.drawn, 0)
     spread = math.sqrt(errors.deviation**2*(1+1/errors.n)+fewer_rows)
-    value, half = estimate['value']+errors.mean, float(student.ppf(.975, errors.n-1))*spread
+    value = estimate['value']+errors.mean
+    half = float(student.ppf(.975, errors.n-1))*spread
     least, most = METRICS[metric]['bounds']
     value, low, high = (float(np.clip(v, least, most)) for v in (value, value-half, value+half))
     return estimate | dict(value=value, low=low, high=high)

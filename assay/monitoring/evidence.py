@@ -36,7 +36,8 @@ def _is_judged(week, name):
     """Has a week a realised score with its interval, a decision, and an estimated score where that can be?
 
     A week with few of the rarer outcome is judged as one whose score decides nothing alone."""
-    estimated, found = week['estimated'] or {}, week['realised'] or {}
+    estimated = week['estimated'] or {}
+    found = week['realised'] or {}
     is_estimated = estimated.get('value') is not None or not _can_be_estimated(name)
     is_scored = _has_ends(found.get('score')) or _has_few(week)
     return is_estimated and is_scored and week['decision'] in DECISIONS
@@ -56,7 +57,8 @@ def _watched(every):
 def _week_metrics(weeks, name):
     "How many weeks there are, what was found in them, and the worst"
     every = list(weeks.values())
-    n, found = len(every), [r for r in every if r['realised']]
+    n = len(every)
+    found = [r for r in every if r['realised']]
     n_drifted = sum(bool(w['drift'].drifted.any()) for w in every)
     counts = dict(n_weeks=metric(n), n_realised=metric(len(found), n=n), n_judged=_judged(every, name))
     counts |= dict(n_few=metric(sum(map(_has_few, every)), n=n, better='lower'))
@@ -118,7 +120,8 @@ def _row(id, ok, why, key): return check(id, ok, why, f'reports/monitoring/metri
 
 def _drift_check(m, n_columns):
     "F31: data, scores and outcomes are compared in every week, and a planted shift of them is found"
-    n_watched, n_known = m['n_columns_watched'], n_columns
+    n_watched = m['n_columns_watched']
+    n_known = n_columns
     compared = f"{n_watched} of {n_known} columns, scores and outcomes included, were compared"
     found = f"a planted shift was {'found' if m['planted_shift_found'] else 'missed'}"
     ok = m['n_weeks'] > 0 and n_watched == n_known > 2 and bool(m['planted_shift_found'])
@@ -153,7 +156,8 @@ def _alarm_check(m, n, alpha):
 
     It is unanswered where only the promise is missing: nothing was found wrong, and too little was seen."""
     quiet = round(m['false_alarms']*n) <= binom.ppf(.999, n, m['quiet_rate'])
-    can, found = m['promised_rate'] <= alpha*(1+1e-9), m['planted_shift_found']
+    can = m['promised_rate'] <= alpha*(1+1e-9)
+    found = m['planted_shift_found']
     shift = f"a planted shift was {'found' if found else 'missed'}"
     alarms = f"{m['false_alarms']:.0%} of {n} quiet windows alarmed, {m['quiet_rate']:.1%} promised"
     if can: return _row('P09', bool(found and quiet), f'{shift}; {alarms}', 'false_alarms')
@@ -168,7 +172,8 @@ _OF_NUMBERS = (
 
 def _performance_check(m):
     "P10: each week has an estimated score, a realised one with its interval, and a decision"
-    weeks, ok = _of_windows(m, 'n_judged'), 0 < m['n_weeks'] == m['n_judged']
+    weeks = _of_windows(m, 'n_judged')
+    ok = 0 < m['n_weeks'] == m['n_judged']
     have = 'has' if m['n_weeks'] == 1 else 'have'
     why = f'{weeks} {have} an estimated score, a realised score with its interval, and a decision'
     if ok and m['last_estimated'] is None: why = f'{weeks} {have} {_OF_NUMBERS}'

@@ -59,7 +59,8 @@ def _numbers_said(s, reference, target, seed):
     n_alike = min(N_ALIKE, len(errors))
     first = np.searchsorted(before, s)-n_alike//2
     first = first.clip(0, len(errors)-n_alike)
-    rng, said = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    said = []
     for _ in range(N_SAID):
         alike = first+rng.integers(0, n_alike, len(s))
         larger = usual(s)/usual(before[alike])
@@ -89,7 +90,8 @@ def _drawn(scored, groups, outcomes):
 
 def _draws(df, groups, problem, point, resamples, say):
     "Group to its rows, the draws of every metric, and how far those are from what the scores say"
-    y, s = df[problem.target].to_numpy(float), scores_of(df, SCORE)
+    y = df[problem.target].to_numpy(float)
+    s = scores_of(df, SCORE)
     scored = Scored(y, s, problem.task, threshold=point.threshold, classes=point.classes, resamples=resamples)
     names, n, found = _drawn(scored, groups, [y])
     said = say(s)
@@ -130,12 +132,14 @@ def group_changes(
     values often have larger errors: a winter's bills are further off than a summer's by the same model."""
     groups = as_groups(current, columns, like=reference)
     resamples = resamples_of(current, problem, resampling)
-    y, s = current[problem.target], scores_of(current, SCORE)
+    y = current[problem.target]
+    s = scores_of(current, SCORE)
     scored = Scored(y, s, problem.task, threshold=point.threshold, classes=point.classes, resamples=resamples)
     now = group_table(groups, columns, scored)
     def draws(df, column, resampling):
         named = as_groups(df, [column], like=reference)[column]
-        resamples, say = resamples_of(df, problem, resampling), _say(reference, problem, resampling.seed)
+        resamples = resamples_of(df, problem, resampling)
+        say = _say(reference, problem, resampling.seed)
         return _draws(df, named, problem, point, resamples, say)
     rows, others = [], dataclasses.replace(resampling, seed=resampling.seed+1) # both are drawn independently
     n_blocks = min(count_groups(resamples_of(df, problem, resampling).blocks) for df in (reference, current))
@@ -164,7 +168,8 @@ LEAST_ERROR = .25 # Change of an error that is, as a part of what was promised
 
 def _wider(n_blocks, n_compared):
     "How much wider an interval for many comparisons is; of few blocks by the quantiles of Student's t"
-    one, all_of_them = .975, 1-.025/max(n_compared, 1)
+    one = .975
+    all_of_them = 1-.025/max(n_compared, 1)
     if widening(n_blocks) is None: return norm.ppf(all_of_them)/norm.ppf(one)
     return student.ppf(all_of_them, n_blocks-1)/student.ppf(one, n_blocks-1)
 
@@ -197,7 +202,8 @@ def served_badly(
     The change is beyond chance, large enough to matter, and not what the scores said: of the part that they
     did not say, at least half as much is beyond chance too."""
     worse = served_worse(changes)
-    way, change = _ways(worse), pd.to_numeric(worse.change).abs()
+    way = _ways(worse)
+    change = pd.to_numeric(worse.change).abs()
     least = np.where(worse.metric == 'mae', LEAST_ERROR*pd.to_numeric(worse.promised).abs(), LEAST_WORSE)
     unsaid = pd.to_numeric(worse.unsaid)
     compared = (_ways(changes) != 0).sum()
@@ -228,7 +234,8 @@ def _measured(changes, columns):
     "What was measured of the groups, and which are served worse; False where somebody has to act"
     if _n_blocks(changes) == 1:
         return 'unanswered', 'all rows are of one day or cluster, so no change can be told from chance'
-    worse, badly = served_worse(changes), served_badly(changes)
+    worse = served_worse(changes)
+    badly = served_badly(changes)
     counted = f'{_n_groups(changes)} groups of {len(columns)} columns were measured with intervals'
     if len(badly):
         return False, f'{counted}; served worse than promised, and not as the scores said: {_listed(badly)}'
@@ -270,7 +277,8 @@ class GroupWatch:
     def badly_as_in(self, other):
         "Those of them that are served badly in another watch too, in words"
         if self.changes is None or other.changes is None: return ''
-        mine, theirs = served_badly(self.changes), served_badly(other.changes)
+        mine = served_badly(self.changes)
+        theirs = served_badly(other.changes)
         groups = set(zip(theirs.column, theirs.group))
         return _listed(mine[[named in groups for named in zip(mine.column, mine.group)]])
 
@@ -291,12 +299,14 @@ def watch_groups(
     """Group metrics after release: mandatory for each column that is declared
 
     They are `unanswered` where too few outcomes are known to say how well anybody is served."""
-    columns, sensitive = watched_columns(problem, dictionary), sensitive_columns(problem, dictionary)
+    columns = watched_columns(problem, dictionary)
+    sensitive = sensitive_columns(problem, dictionary)
     lacking = {*absent_columns(current, columns), *absent_columns(reference, columns)}
     absent = [c for c in columns if c in lacking]
     known, unsaid = with_outcome(current, problem.target, problem.time)
     if len(known) and unsaid and columns: return GroupWatch(None, check('groups', 'unanswered', unsaid))
-    there, changes = [c for c in columns if c not in absent], None
+    there = [c for c in columns if c not in absent]
+    changes = None
     if len(known) and there: changes = group_changes(reference, known, there, problem, point, resampling)
     return GroupWatch(changes, groups_check(changes, absent, columns, sensitive))
 
@@ -331,5 +341,6 @@ def group_metrics(
         return dict(n_group_rows=metric(0), groups_served_worse=unknown, groups_served_badly=unknown)
     shown = changes[changes.metric != '']
     def counted(rows): return metric(_n_groups(rows), n=_n_groups(shown), better='lower')
-    worse, badly = counted(served_worse(changes)), counted(served_badly(changes))
+    worse = counted(served_worse(changes))
+    badly = counted(served_badly(changes))
     return dict(n_group_rows=metric(len(shown)), groups_served_worse=worse, groups_served_badly=badly)

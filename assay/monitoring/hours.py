@@ -62,7 +62,8 @@ def comparable(
         return Comparable(
             reference, kept, f'{len(part)} of {len(days)} days are parts of days and are left out'
         )
-    low, high = part['min'].max(), part['max'].min()
+    low = part['min'].max()
+    high = part['max'].min()
     ours, theirs = (_between(df, time, low, high) for df in (reference, current))
     if not (len(ours) and len(theirs)): return whole
     return Comparable(

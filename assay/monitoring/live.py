@@ -41,7 +41,8 @@ def _known_numbers(labels, target):
 
 def _known_classes(labels, problem, classes):
     "Labels whose outcomes are classes of the training table"
-    target, read = problem.target, class_reader(classes, problem.positive)
+    target = problem.target
+    read = class_reader(classes, problem.positive)
     y = labels[target].astype(object).map(read, na_action='ignore')
     bad = y.notna() & ~y.isin(classes)
     if bad.any():
@@ -97,7 +98,8 @@ def with_labels(
     """Join outcomes to the served predictions
 
     Raises `ValueError` where an id has two outcomes, or every outcome is of another row."""
-    res, id = current.drop(columns=problem.target, errors='ignore'), problem.id
+    res = current.drop(columns=problem.target, errors='ignore')
+    id = problem.id
     if labels is None: return res
     _demand_columns(res, labels, problem)
     known = _known_once(labels, problem)
@@ -277,7 +279,8 @@ class Released:
 def _watched(scored, whole, monitor, released):
     "What is known of each group; None where no outcome is known, or too few"
     if not whole['known'] or whole['unsaid']: return None
-    dictionary, problem = released.dictionary, released.problem
+    dictionary = released.dictionary
+    problem = released.problem
     return watch_groups(monitor.reference, scored, problem, dictionary, released.point, monitor.resampling)
 
 def _of_groups(whole, watched):
@@ -339,7 +342,8 @@ def monitor_served(
     if resampling.cluster not in labelled: resampling = dataclasses.replace(resampling, cluster=None)
     dated, undated, problem = _dated(labelled, released.problem)
     released = dataclasses.replace(released, problem=problem)
-    scored, monitor = released.scored(dated), released.monitor(resampling)
+    scored = released.scored(dated)
+    monitor = released.monitor(resampling)
     times = _times(problem, scored)
     weeks = monitor_weeks(monitor, scored, refused, times)
     whole = weeks.get('all rows') or monitor.compare(scored, len(refused))

@@ -54,7 +54,8 @@ def weeks_money(
     replay, # From `assay.monitoring.replay.replay_weeks`
 )->Money: # Forecast, tested and realised
     "What the replayed weeks saved, beside what was forecast and tested"
-    problem, resampling = replay.data.problem, replay.monitor.resampling
+    problem = replay.data.problem
+    resampling = replay.monitor.resampling
     of_rule, *left = map(_tested, ('threshold_of_rule', 'rule_partly_above', 'rule_partly'))
     thresholds = dict(model=replay.data.bundle.threshold, rule=of_rule)
     partly = None if None in left else tuple(left)

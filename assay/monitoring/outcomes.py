@@ -44,11 +44,13 @@ def estimated_score(
     weight=None, # How much each row counts; all the same by default
 )->dict: # `value`, `low`, `high`, `n`; without a value where the metric is for other tasks
     "Estimate the metric from the scores alone, without outcomes"
-    s, rng = np.asarray(y_score, float), np.random.default_rng(seed)
+    s = np.asarray(y_score, float)
+    rng = np.random.default_rng(seed)
     if not _can_be_drawn(metric, s): return dict(value=None, n=len(s))
     v = _drawn_values(metric, s, n_draws, rng, weight)
     if not len(v): return dict(value=None, n=len(s))
-    low, high = np.quantile(v, .025), np.quantile(v, .975)
+    low = np.quantile(v, .025)
+    high = np.quantile(v, .975)
     return dict(value=float(v.mean()), low=float(low), high=float(high), n=len(s))
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #d0137c73
@@ -60,7 +62,8 @@ def observed_to_expected(
     """Ratio of the outcomes observed to those that the scores predict
 
     1 where scores are right on the whole, 2 where outcomes are twice as frequent as said."""
-    y, s = np.asarray(y_true, float), np.asarray(y_score, float)
+    y = np.asarray(y_true, float)
+    s = np.asarray(y_score, float)
     def ratio(w): return (w@y)/max(w@s, 1e-12)
     ends = measured_ends([Kernel(ratio, (0, math.inf))], len(y), resamples)
     known = dict(value=float(ratio(resamples.whole(len(y)))), low=None, high=None, n=len(y))
@@ -90,7 +93,8 @@ def with_model_scores(
     rule=None, # The same of today's rule
 )->pd.DataFrame: # The rows with these columns; of classes, the name alone is the probability of the first
     "Rows with their scores, in the form that monitoring reads"
-    first, of_classes = {}, {}
+    first = {}
+    of_classes = {}
     for name, s in ((SCORE, score), (RULE, rule)):
         if s is None: continue
         if np.ndim(s) == 1: first[name] = s
@@ -134,7 +138,8 @@ def with_outcome(
 )->tuple: # The rows whose outcome is known, and why they say nothing about performance; '' where they do
     "Rows with a known outcome, and the reason if they are too few to measure performance"
     known = current[current[target].notna()] if target in current else current[:0]
-    n, of = len(known), len(current)
+    n = len(known)
+    of = len(current)
     if not n: return known, f'0 of {of} outcomes are known'
     days = known[time].dt.floor('D').nunique() if time else None
     has_days = days is None or days >= LEAST_DAYS
@@ -171,8 +176,10 @@ def realised(
     resampling:Resampling=Resampling(), # How rows are resampled
 )->dict: # `score`, `gain` over the rule (above 0 is better), `calibration` (two classes only)
     "Performance of a window, measured with labels"
-    y, resamples = current[problem.target].to_numpy(), resamples_of(current, problem, resampling)
-    s, r = scores_of(current, SCORE), scores_of(current, RULE)
+    y = current[problem.target].to_numpy()
+    resamples = resamples_of(current, problem, resampling)
+    s = scores_of(current, SCORE)
+    r = scores_of(current, RULE)
     score = interval(problem.metric, y, s, resamples)
     gain = as_gain(paired_difference(problem.metric, y, s, r, resamples))
     calibration = None
@@ -186,7 +193,8 @@ def residuals(
     resampling:Resampling=Resampling(), # How rows are resampled
 )->list: # One mean with its interval; one per class where there are more than two
     "By how much outcomes are more than the scores say, on average"
-    s, y = scores_of(rows, SCORE), rows[problem.target].to_numpy(float)
+    s = scores_of(rows, SCORE)
+    y = rows[problem.target].to_numpy(float)
     resamples = resamples_of(rows, problem, resampling)
     scores = s if s.ndim == 2 else s[:, None]
     happened = np.equal.outer(y, np.arange(s.shape[1])) if s.ndim == 2 else y[:, None]
@@ -242,7 +250,8 @@ def reached_overall(
     "What the model reached over all rows whose outcome is known"
     rows = _known_rows(current, problem)
     if not len(rows): return metric(None, n=0)
-    y, ours = rows[problem.target].to_numpy(), scores_of(rows, SCORE)
+    y = rows[problem.target].to_numpy()
+    ours = scores_of(rows, SCORE)
     return interval(problem.metric, y, ours, resamples_of(rows, problem, resampling))
 
 def gain_over_rule(
@@ -253,7 +262,9 @@ def gain_over_rule(
     "Paired difference of the model to today's rule over all rows whose outcome is known"
     rows = _known_rows(current, problem)
     if not len(rows): return metric(None, n=0, better='higher')
-    y, ours, theirs = rows[problem.target].to_numpy(), scores_of(rows, SCORE), scores_of(rows, RULE)
+    y = rows[problem.target].to_numpy()
+    ours = scores_of(rows, SCORE)
+    theirs = scores_of(rows, RULE)
     resamples = resamples_of(rows, problem, resampling)
     g = as_gain(paired_difference(problem.metric, y, ours, theirs, resamples))
     return metric(g['value'], g['low'], g['high'], len(rows), 'higher')

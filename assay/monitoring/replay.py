@@ -61,7 +61,8 @@ def break_rows(
     n_rows:int=20, # Rows to break
 )->pd.DataFrame: # The first `n_rows`, each with one value that the dictionary refuses
     "Break rows on purpose, so that validation must refuse them"
-    rows, chosen = df.head(n_rows).reset_index(drop=True), _to_break(fields)
+    rows = df.head(n_rows).reset_index(drop=True)
+    chosen = _to_break(fields)
     for f, part in zip(chosen, np.array_split(rows.index, len(chosen))):
         rows = rows.astype({f.name: float if _is_bounded(f) else object})
         rows.loc[part, f.name] = _broken_value(f)
@@ -208,7 +209,8 @@ _NUMBERS = ( # The decision beside the week: a narrow screen shows the first col
     'realised_low', 'realised_high', 'gain', 'gain_low', 'calibration', 'n_drifted')
 def _known_mean(values, rows, weight):
     "The weighted mean of the values that are known"
-    known, each = values.notna().to_numpy(), weights_of(rows, weight)
+    known = values.notna().to_numpy()
+    each = weights_of(rows, weight)
     return weighted_mean(values[known], None if each is None else each[known])
 
 def _mean_of_each(columns, weight):
@@ -254,8 +256,10 @@ class Replay:
         return self._groups_of(self.current)
 
     def _groups_of(self, rows):
-        d, point = self.data, OperatingPoint(self.data.bundle.threshold, self.data.spec['classes'])
-        reference, resampling = self.monitor.reference, self.monitor.resampling
+        d = self.data
+        point = OperatingPoint(self.data.bundle.threshold, self.data.spec['classes'])
+        reference = self.monitor.reference
+        resampling = self.monitor.resampling
         return watch_groups(reference, rows, d.problem, d.dictionary, point, resampling)
 
     @functools.cached_property
@@ -266,13 +270,15 @@ class Replay:
     @functools.cached_property
     def quiet(self):
         "Alarms of quiet windows of the reference"
-        m, time = self.monitor, self.data.problem.time
+        m = self.monitor
+        time = self.data.problem.time
         return quiet_alarms(m.reference, self.data.names, time, alpha=m.alpha, seed=m.resampling.seed)
 
     @functools.cached_property
     def alarms(self):
         "Rate of false alarms, and whether a shift that we add is found"
-        m, time = self.monitor, self.data.problem.time
+        m = self.monitor
+        time = self.data.problem.time
         among = week_alarms(m.reference, self.data.names, time, alpha=m.alpha)
         found = planted_shift(m.reference, first_week(self.current, time), SCORE, time)
         return alarm_metrics(self.weeks, self.quiet, among, found)
@@ -280,8 +286,11 @@ class Replay:
     @functools.cached_property
     def year(self):
         "False alarms in a year of stable weeks"
-        a, m, quiet = self.alarms, self.monitor, self.quiet
-        among, promised = a['reference_weeks_alarmed'], a['promised_rate']['value']
+        a = self.alarms
+        m = self.monitor
+        quiet = self.quiet
+        among = a['reference_weeks_alarmed']
+        promised = a['promised_rate']['value']
         shares = dict(quiet=(quiet['value'], quiet['n']), among=(among['value'], among['n']))
         seen = tuple(float(w['drift'].p.iloc[0]) for w in self.weeks.values())
         return Year(m.alpha, promised, **shares, p=tuple(quiet['p']), seen=seen, seed=m.resampling.seed)
@@ -321,7 +330,8 @@ class Replay:
     def mean_scores(self):
         "Mean score, mean of today's rule, and mean outcome of both periods; of classes, each one's"
         columns = [SCORE, RULE, self.data.problem.target]
-        reference, production = self.monitor.reference, self.current
+        reference = self.monitor.reference
+        production = self.current
         if self.data.problem.task == 'multiclass':
             def shares(df): return class_means(df, self.data.problem, self.data.spec['classes'])
             return shares(reference).join(shares(production), lsuffix=', promised', rsuffix=', production')
@@ -354,7 +364,8 @@ class Replay:
         least:int=11, # Rows below which a week is not shown
     )->pd.DataFrame: # `week`, `largest` as a multiple of the alarm's threshold, `column`, `n_drifted`
         "The column of each week that is furthest from the reference"
-        distance, weeks = drift_matrix(self.weeks).fillna(0), week_table(self.weeks)
+        distance = drift_matrix(self.weeks).fillna(0)
+        weeks = week_table(self.weeks)
         furthest = dict(largest=distance.max().to_numpy(), column=distance.idxmax().to_numpy())
         return large_enough(with_columns(weeks, furthest), least)[['week', 'largest', 'column', 'n_drifted']]
 
@@ -362,7 +373,8 @@ class Replay:
 
     def metrics(self)->dict: # Name to metric
         "The numbers that the stage leaves"
-        d, a = self.data, self.arrivals
+        d = self.data
+        a = self.arrivals
         res = monitoring_metrics(self.weeks, d.problem.metric, a.counts, a.planted)
         res |= self.alarms | self.year.metrics() | self.groups.metrics()
         reached = reached_overall(self.current, d.problem, self.monitor.resampling)
@@ -370,21 +382,24 @@ class Replay:
 
     def _asked_together(self):
         "What all weeks together ask for and no single one does, with the reason"
-        decision, why = self.verdict['decision'], self.verdict['why']
+        decision = self.verdict['decision']
+        why = self.verdict['why']
         if decision in {week['decision'] for week in self.weeks.values()}: return {}
         return dict(asked_together=metric(f"{decision.replace('_', ' ')}, since {why}"))
 
     @property
     def labels_lacking(self)->str: # One clause; empty where the answer to P04 counts
         "Why nobody has said when and from where outcomes arrive"
-        d, answer = self.data, self.data.problem.answers.get('P04')
+        d = self.data
+        answer = self.data.problem.answers.get('P04')
         if not is_answered(answer): return 'nobody has said when and from where they arrive'
         changed = changed_answers(dict(P04=answer), about_now(d.problem, d.dictionary, ['P04']))
         return words_again(answer, changed['P04']) if changed else unbuilt(answer)
 
     def checks(self)->list: # `check`s of the checklist, of the groups and of the hypotheses
         "The checks that the stage decides"
-        problem, metrics = self.data.problem, self.metrics()
+        problem = self.data.problem
+        metrics = self.metrics()
         of_stage = monitoring_checks(metrics, self.labels_lacking, self.monitor.alpha)
         tested = hypothesis_check(problem, 'monitoring', metrics)
         return [*of_stage, *self.groups.checks(), tested, *weight_checks(problem, 'monitoring')]
@@ -399,8 +414,10 @@ def replay_weeks(
     resampling:Resampling=Resampling(), # How rows are resampled
 )->Replay: # What monitoring says of the production weeks
     "Score the reference rows and the production rows, and compare them week by week"
-    problem, rule = data.problem, data.rule(resampling.seed)
-    reference, current = data.scored(data.promised, rule), data.scored(arrivals.accepted, rule)
+    problem = data.problem
+    rule = data.rule(resampling.seed)
+    reference = data.scored(data.promised, rule)
+    current = data.scored(arrivals.accepted, rule)
     refused = arrivals.refused_rows[problem.time or problem.id]
     classes = data.spec.get('classes') or ()
     monitor = Monitor(reference, problem, data.dictionary.features, alpha, resampling, classes)

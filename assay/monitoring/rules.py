@@ -135,7 +135,8 @@ def decide_window(
     stands:str='', # How the window stands to the minimum, in words, for one that nobody has to act upon
 )->dict: # `decision`, `rule`, `why`
     "Decision of the first rule that matches"
-    missing, unknown = sorted(set(FACTS)-set(facts)), sorted(set(facts)-set(FACTS))
+    missing = sorted(set(FACTS)-set(facts))
+    unknown = sorted(set(facts)-set(FACTS))
     if missing or unknown:
         raise ValueError(f"facts differ from what the rules read: missing {missing}, unknown {unknown}")
     rule = next(r for r in RULES if r.holds(facts))

@@ -151,13 +151,15 @@ def _width(x, day):
 
 def _is_as_wide(now, back, before):
     "Do the converted values of a day reach as far as those of a day of the reference? Without both, they do"
-    ours, theirs = _width(back, now.day), _width(before.x, before.day)
+    ours = _width(back, now.day)
+    theirs = _width(before.x, before.day)
     return not (ours > 0 and theirs > 0) or 1/MOST_WIDER <= ours/theirs <= MOST_WIDER
 
 # %% ../../nbs/monitoring/04_units.ipynb #59c07bb1
 def _explaining(before, now, n_days, names, least_move):
     "Conversions that bring values back as well as any does, each with the distance that it leaves"
-    ours, chance = np.sort(_rounded(before.x)), _by_chance(len(now.x), len(before.x))
+    ours = np.sort(_rounded(before.x))
+    chance = _by_chance(len(now.x), len(before.x))
     own = _distance(_rounded(now.x), ours)
     if own < least_move: return {}
     back = {name: _rounded(now.x*CONVERSIONS[name][0]+CONVERSIONS[name][1]) for name in names}
@@ -193,7 +195,9 @@ def _alone(found, n, n_before):
 # %% ../../nbs/monitoring/04_units.ipynb #eb075814
 def _unit_of(before, now, unit, least_move):
     "The conversion that alone brings a column back; None where there is none"
-    names, pair, found = possible_conversions(unit), (before.others, now.others), {}
+    names = possible_conversions(unit)
+    pair = (before.others, now.others)
+    found = {}
     factors = [name for name in names if not CONVERSIONS[name][1]]
     if _is_enough(*pair, now.n_days) and _as_many_zeros(before, now):
         found |= _explaining(*pair, now.n_days, factors, least_move)
@@ -229,7 +233,8 @@ def other_units(
     time:str=None, # Column with their moments; None where they have none
 )->dict: # Column to the conversion
     "Columns of a window that are like the reference once their unit is converted"
-    numbers, found = drift[(drift.kind == 'number') & drift.column.isin(list(units))], {}
+    numbers = drift[(drift.kind == 'number') & drift.column.isin(list(units))]
+    found = {}
     for row in numbers.itertuples():
         before, now = (_values(df, row.column, time) for df in (reference, current))
         least_move = LEAST_MOVE if row.drifted else _least_alone(before)

@@ -30,7 +30,8 @@ def full_weeks(
     usual:float=0., # Rows of a day of the reference
 )->pd.Series: # As `week_of`; nothing for the rows of a week that is too short
     "Weeks with enough days and rows to be judged alone, or with far too few rows, or many refused ones"
-    week, day = week_of(times), times.dt.floor('D')
+    week = week_of(times)
+    day = times.dt.floor('D')
     days = day.groupby(week).transform('nunique')
     rows = week.groupby(week).transform('size')
     out = week.map(_refused_by_week(refused, day.min()).value_counts())
@@ -92,7 +93,9 @@ def monitor_weeks(
     usual = rows_per_day(monitor.reference, time) if time else 0.
     week = None if times is None else full_weeks(times, at_least, least_rows, refused, usual)
     if week is None or week.nunique() < 2: return {'all rows': monitor.compare(current, len(refused))}
-    out, res, before = _counted_in(refused, times, sorted(week.dropna().unique())), {}, None
+    out = _counted_in(refused, times, sorted(week.dropna().unique()))
+    res = {}
+    before = None
     for name, rows in current.groupby(week, sort=True):
         res[name] = monitor.compare(rows, int((out == name).sum()), before)
         if res[name]['realised'] or not before: before = before_next(before, res[name])
@@ -107,7 +110,8 @@ def _flat(name, m):
 
 def _week_row(name, week):
     "What one week counted, measured and decided"
-    found, drift = week['realised'] or {}, week['drift']
+    found = week['realised'] or {}
+    drift = week['drift']
     counts = {k: week[k] for k in ('n', 'known', 'volume', 'quarantined')}
     row = dict(week=name) | counts | week['mean']
     row |= _flat('estimated', week['estimated']) | _flat('realised', found.get('score'))

@@ -29,7 +29,8 @@ def year_evidence(
 )->np.ndarray: # One number per look; 1/α or more is an alarm at the rate α for the whole period
     "Evidence of a change since any look of the period"
     e = .5/np.sqrt(np.clip(np.asarray(p, float), 1e-12, 1))
-    res, begun = [], 0.
+    res = []
+    begun = 0.
     for i, now in enumerate(e):
         begun = (begun+1/n_looks)*now # each look also begins an account of its own
         res.append(begun+max(1-(i+1)/n_looks, 0))

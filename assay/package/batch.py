@@ -87,7 +87,8 @@ def read_batch(
     reading:Reading, # From `reading_of`
 )->tuple: # Features, context and id under their plain names, and the name that the table has for the id
     "A table as the model reads it; raises `ValueError` naming columns that are lacking or undescribed"
-    source, id = reading.source, reading.id
+    source = reading.source
+    id = reading.id
     fields = (*bundle.fields, *bundle.context)
     if reading.features: df = read_with_derived(path, source, reading.features, fields, load_dictionary())
     else: df = read_for_scoring(path, source, fields)
@@ -131,7 +132,8 @@ def read_window(
     dictionary:Dictionary, # Kinds of the columns
 )->pd.DataFrame: # All described columns under their plain names
     "A table of rows to watch; raises `ValueError` as `read_batch` does"
-    source, id = reading.source, reading.id
+    source = reading.source
+    id = reading.id
     df = read_for_scoring(path, source, [f for f in dictionary.fields if f.name != problem.target])
     if reading.features: df = with_derived(df, source, dictionary, reading.features)
     named = df if (source.get('columns') or {}).get(id, id) in df else number_rows(df, id)

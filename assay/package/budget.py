@@ -97,7 +97,8 @@ def measure_limits(
     speed = measure_latency(bundle, X)
     median = speed['median_ms']
     cost = median/1000*1000*price_per_core_hour/3600
-    size, memory = bundle_size(folder), measure_memory(folder)
+    size = bundle_size(folder)
+    memory = measure_memory(folder)
     measured = dict(latency_ms=speed['p95_ms'], bundle_mb=size, memory_mb=memory)
     return measured | dict(cost_per_1000=cost, median_ms=median, batch_us_per_row=speed['batch_us_per_row'])
 

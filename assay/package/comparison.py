@@ -142,7 +142,8 @@ class BundleReport:
 # %% ../../nbs/package/06_comparison.ipynb #ead08682
 def _metrics(self): # Name to metric
     "How far the scores are apart, what the bundle weighs, and which share of each limit it takes"
-    scores, sent = self.scores, self.requests
+    scores = self.scores
+    sent = self.requests
     shares = shares_of_limits(self.measured, self.limits)
     found = dict(largest_difference=scores.largest(), rows_different=scores.total('n_different'))
     found['other_action'] = scores.total('n_other_action')

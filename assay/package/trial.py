@@ -52,7 +52,8 @@ def _action(answer): return answer.get('label', answer['act'])
 def _compared(new, old, rows):
     "How the answers of two bundles to the same requests differ"
     if not rows: return {}
-    after, before = new.predict(rows), old.predict(rows)
+    after = new.predict(rows)
+    before = old.predict(rows)
     gaps = np.array([a['score']-b['score'] for a,b in zip(after, before)])
     is_finite = np.isfinite([a['score'] for a in after])
     n_other = sum(_action(a) != _action(b) for a,b in zip(after, before))

@@ -110,7 +110,8 @@ def audit(
         clone = Path(folder or temporary, *above, 'clone')
         _run(['git', 'clone', '--quiet', str(root), str(clone)])
         _bring(root, clone)
-        wanted, content = published(clone), content_hash(clone)
+        wanted = published(clone)
+        content = content_hash(clone)
         (clone/'dvc.lock').unlink()
         for p in wanted: (clone/p).unlink(missing_ok=True) # the pages; data and models are not in a clone
         rebuild = [sys.executable, '-m', 'assay.cli', 'repro'] # what it says is no part of the answer

@@ -221,7 +221,8 @@ def project_lock(
 
 def renew_lock()->bool: # True if `assay.lock` was written
     "Write `assay.lock` of a project of one's own, where the code or the libraries have changed"
-    stages, path = load_stages(), Path('assay.lock')
+    stages = load_stages()
+    path = Path('assay.lock')
     if not is_project(stages): return False
     text = project_lock(stages)
     if path.is_file() and path.read_text(encoding='utf-8') == text: return False
@@ -233,7 +234,6 @@ def refuse_in_project()->None:
     if not is_project(load_stages()): return
     raise ValueError('this project was made by `assay new` for its own table, which `assay init` would '
                      'replace; make another project: `assay new DIR --table FILE --target COLUMN`')
-
 
 # %% ../../nbs/pipeline/04_deps.ipynb #1f282dfd
 def _text(path): return check_file(path).read_text(encoding='utf-8')

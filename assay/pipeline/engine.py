@@ -49,7 +49,9 @@ def _output(kind, **fields):
 
 class OutputStream:
     "A text stream whose writes become outputs of the current cell"
-    encoding, errors, closed = 'utf-8', 'strict', False
+    encoding = 'utf-8'
+    errors = 'strict'
+    closed = False
     def __init__(self, shell, name): self.shell, self.name = shell, name
     def write(self, text):
         if text: self.shell.outputs.append(_output('stream', name=self.name, text=text))
@@ -93,7 +95,9 @@ def _shell_class():
     from IPython.core.history import HistoryManager
     from IPython.core.interactiveshell import InteractiveShell
     class Shell(InteractiveShell):
-        displayhook_class, display_pub_class, outputs = _hook_class(), _publisher_class(), []
+        displayhook_class = _hook_class()
+        display_pub_class = _publisher_class()
+        outputs = []
         system = InteractiveShell.system_piped # what `!command` prints goes to the cell, not to the terminal
         def enable_gui(self, gui=None): return None
         def init_history(self): self.history_manager = HistoryManager(shell=self, parent=self, enabled=False)

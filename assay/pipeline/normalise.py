@@ -45,7 +45,8 @@ def scrub(
 # %% ../../nbs/pipeline/01_normalise.ipynb #dbe95e49
 def _merge_streams(outputs):
     "Between two displays, one text of standard output: how a kernel cuts it depends on timing"
-    res, held = [], []
+    res = []
+    held = []
     def flush():
         if held: res.append(_output('stream', name='stdout', text=''.join(held)))
         held.clear()
@@ -114,7 +115,9 @@ def normalise(
 ): # A new notebook
     "`nb` without anything that may differ between two runs of the same code, and without standard error"
     from nbformat import from_dict
-    cells, count, styles = [], 0, []
+    cells = []
+    count = 0
+    styles = []
     for i, cell in enumerate(nb.cells):
         new = _normal_cell(cell, i)
         if cell.cell_type == 'code':
@@ -165,7 +168,8 @@ def _output_text(o):
 
 def _finds(nb):
     "`(cell, what it is, text)` of everything in the outputs that may name this machine or this moment"
-    marks, res = _machine_marks(), []
+    marks = _machine_marks()
+    res = []
     for cell in nb.cells:
         for o in cell.get('outputs', []):
             text = html.unescape(_output_text(o))

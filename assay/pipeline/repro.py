@@ -156,7 +156,8 @@ def run_dvc(
     stages:dict={}, # Of `load_stages`; what stages without their outputs import is imported while DVC starts
 )->int: # Its exit code
     "Run DVC so that it ends with this process, and serve its stages from forks where the system allows"
-    server, parent = _server(stages), os.getpid()
+    server = _server(stages)
+    parent = os.getpid()
     command = [sys.executable, '-m', 'assay.pipeline.dvc', *arguments]
     process = subprocess.Popen(command, env=_dvc_env(server), preexec_fn=lambda: die_with_parent(parent))
     try:
@@ -252,9 +253,11 @@ def edited_reports(
 )->list: # One sentence per report
     "Reports that are not as the run left them"
     if not Path(lock).exists(): return []
-    recorded, res = read_yaml(lock).get('stages') or {}, []
+    recorded = read_yaml(lock).get('stages') or {}
+    res = []
     for row in filter(_is_changed_report, verify_outputs(lock)):
-        path, stage = row['path'], row['stage']
+        path = row['path']
+        stage = row['stage']
         if _is_shown(path) or _read_other_reports(recorded[stage]): continue
         res.append(f"{path} is not what stage {stage!r} wrote, by {lock}; it was edited: "
                    "`assay repro` makes it again")
@@ -299,7 +302,8 @@ def thaw()->bool: # True if the problem stage will run again
     """Take away the report of the problem stage where it says something else of the bar than the ledger does.
 
     Raises `ValueError` where the ledger is broken"""
-    now, path = bar_state(load_problem()), metrics_path('problem')
+    now = bar_state(load_problem())
+    path = metrics_path('problem')
     said = _read_or_nothing(path) if path.is_file() else None
     if not isinstance(said, dict) or 'frozen' not in said or _agrees(said, now): return False
     _forget(path)
@@ -311,7 +315,8 @@ def end_waivers(
     """Take away the reports that rest on a waiver which does not hold any more: DVC does not know the day.
 
     The waiver has ended, was taken back, or fell with its key or its finding"""
-    now, res = waivers_today(day), []
+    now = waivers_today(day)
+    res = []
     for path in sorted(place('reports').glob('*/metrics.json')):
         m = _read_or_nothing(path)
         if isinstance(m, dict) and ended_waivers(m, now): res.append(path.parent.name)
@@ -394,7 +399,8 @@ def _with_bytes_of(path, stage, record, text):
 
 def accept_layout()->bool: # True if `dvc.lock` was changed
     "Tell DVC of a file that is written otherwise and says what the stage `problem` read"
-    lock, stage = Path('dvc.lock'), 'problem'
+    lock = Path('dvc.lock')
+    stage = 'problem'
     if not lock.is_file() or not has_agreed(): return False
     text = known = lock.read_text(encoding='utf-8')
     try:

@@ -118,7 +118,8 @@ def keep_waivers(
     stage:Stage, # Stage that has run
 )->None:
     "Write beside its verdict which waivers it rests on; nothing where there are none"
-    path, waivers = metrics_path(stage.name), waivers_today()
+    path = metrics_path(stage.name)
+    waivers = waivers_today()
     rests = dict(waived=found) if (found := _rests_on(stage, waivers)) else {}
     if _reads_waivers(stage) and _chain_path().is_file():
         from assay.release.chain import START, chain_head
@@ -232,7 +233,8 @@ def run_stage(
     engine:str='assay', # `assay`, in this process; `nbclient`, in a Jupyter kernel
 )->Path: # The executed notebook
     "Run one stage; raises `GateClosed`, `StageFailed`, or an error that names the parameter"
-    start, stages = time.monotonic(), load_stages()
+    start = time.monotonic()
+    stages = load_stages()
     stage = find_stage(name, stages)
     clean_saved([stage.notebook]) # DVC hashes it when the stage has ended
     parameters = stage_parameters(stage, read_yaml('params.yaml'), declared_parameters(stage.notebook))

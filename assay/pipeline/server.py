@@ -117,7 +117,8 @@ class StageServer:
             if not _same_user(connection): return
             request, fds = _receive(connection)
             self.load(request['stage'])
-            wrapper, pid = os.getpid(), os.fork()
+            wrapper = os.getpid()
+            pid = os.fork()
             if pid == 0: _run_forked(request, fds, wrapper)
             for fd in fds: os.close(fd)
             code = _exit_code(pid, connection, ended)

@@ -100,7 +100,8 @@ def changed_answers(
 
 def _unbound(answers, now):
     "What the ledger does not hold yet of answers and what they speak of"
-    first, res = _first_bound(), {}
+    first = _first_bound()
+    res = {}
     for i,answer in answers.items():
         if i not in now or not _is_given(i, answer): continue
         known = first.get((i, said := _said(answer)), {})
@@ -114,7 +115,8 @@ def bind_answers(
     now:dict, # From `about_now`
 )->dict: # As `changed_answers` gives it
     "Append to the ledger what new answers speak of, and say of which answers it has changed"
-    new, ledger = _unbound(answers, now), read_ledger()
+    new = _unbound(answers, now)
+    ledger = read_ledger()
     if new:
         declared = dict(answers=new)
         after = any(e['event'] == 'results' for e in events_of(problem, ledger))

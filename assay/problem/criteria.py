@@ -40,7 +40,8 @@ def _parameters():
 
 def _thresholds()->dict: # Section to its `DECIDING` parameters, as far as `params.yaml` has them
     "The parameters in `params.yaml` that verdicts are computed with"
-    params, res = _parameters(), {}
+    params = _parameters()
+    res = {}
     for key in DECIDING:
         section, _, name = key.partition('.')
         of_section = params.get(section)
@@ -204,7 +205,8 @@ def _committed(path, merged=False):
     We follow the first parents, since what another branch agreed is no past of this one; `merged` follows
     every merged branch"""
     ways = ['--full-history'] if merged else ['--first-parent']
-    folder, name = Path().resolve(), path.as_posix()
+    folder = Path().resolve()
+    name = path.as_posix()
     ids = _git('log', *ways, '--format=%H', 'HEAD', '--', name).decode().split()
     return {i[:12]: _version(i, folder, name) for i in ids}
 
@@ -225,7 +227,8 @@ def read_ledger()->list: # One mapping per line: seq, prev, event, about, sha256
     `sha256` is that of the criteria, `hash` that of the line; an agreement has also `criteria` and
     `after_results`.
     Raises `ValueError` naming a line that does not fit, or a lack of lines"""
-    path, text = ledger_path(), _ledger_text()
+    path = ledger_path()
+    text = _ledger_text()
     if text and not text.endswith('\n'):
         raise ValueError(f"{path}: the last line is cut off; restore the file with `git checkout {path}`")
     res = _parsed(path, text)
@@ -244,7 +247,9 @@ def cut_in_commits()->list: # One sentence per commit, newest first; empty where
     """Commits below `HEAD` with lines that the ledger no longer begins with.
 
     It was cut or begun anew since, and that was committed"""
-    path, text, res = ledger_path(), _ledger_text(), []
+    path = ledger_path()
+    text = _ledger_text()
+    res = []
     for commit,kept in _committed(path).items():
         if text.startswith(kept): continue
         n = len(kept.splitlines())
@@ -265,7 +270,8 @@ def _about(problem, ledger):
     """What a new line is about.
 
     Where nobody began with the source, as after a path was changed by hand, it is that of the last line"""
-    known, now = [table_of(e) for e in ledger], _source()
+    known = [table_of(e) for e in ledger]
+    now = _source()
     source = now if now in known or not known else known[-1]
     return dict(question=problem.question, target=problem.target, id=problem.id, source=source)
 
@@ -343,7 +349,8 @@ def mark_results(
     """Append a mark before the first model is fitted, and before the first one under an agreement of people.
 
     Raises `ValueError` where nothing is frozen"""
-    ledger, line = read_ledger(), frozen_line(problem)
+    ledger = read_ledger()
+    line = frozen_line(problem)
     if line is None:
         raise ValueError(f"these criteria are not frozen in {ledger_path()}; "
                          "run `assay repro problem` before a model is fitted")
@@ -406,7 +413,8 @@ def note_declared(
 
 def _note(problem, declared):
     "Append one declaration unless it is there; whether results were there before it"
-    ledger, hashed = read_ledger(), _hash(declared)
+    ledger = read_ledger()
+    hashed = _hash(declared)
     known = [e for e in events_of(problem, ledger, 'declared') if e['sha256'] == hashed]
     if known: return known[0]['after_results']
     after = bool(events_of(problem, ledger, 'results'))

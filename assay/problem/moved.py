@@ -93,7 +93,8 @@ def moved_bar(
     if (found := bar_of(events)) is None: return []
     start, line = found
     lines = [e for e in events[start+1:] if e['event'] == 'agreed']
-    later, now = [e['criteria'] for e in lines], criteria(problem)
+    later = [e['criteria'] for e in lines]
+    now = criteria(problem)
     first = {} # a kind of criteria that is new counts from the agreement that brought it
     for known in (*reversed(later), line['criteria']): first |= known
     moves = compare_criteria(first, now)
@@ -128,7 +129,8 @@ def _is_about(said, criterion):
 
 def _steps(move, later):
     "The values between the first and the last, in the order in which they were written down"
-    criterion, values = move['criterion'], [move['was']]
+    criterion = move['criterion']
+    values = [move['was']]
     part = criterion.partition('.')[0]
     for agreed in later:
         if part not in agreed: continue
@@ -160,7 +162,8 @@ def bar_state(
     problem:Problem, # The agreement
 )->dict: # `bar_moved`; `frozen`, hash of a line in the ledger, and `agreed_after`, where there is one
     "What every verdict shows about the bar: whether it was moved, and from which agreement"
-    line, after = frozen_line(problem), agreed_after(problem)
+    line = frozen_line(problem)
+    after = agreed_after(problem)
     res = dict(bar_moved=moved_bar(problem))
     if line: res['frozen'] = line['hash']
     if after: res['agreed_after'] = after
@@ -179,7 +182,8 @@ def _table_name(e):
 
 def _changes(past, now):
     "What an agreement changed in the one before it, in words"
-    was, is_next = past[-1] if past else now, is_new_test(past, now)
+    was = past[-1] if past else now
+    is_next = is_new_test(past, now)
     moves = [m for m in compare_criteria(was, now) if not (is_next and m['criterion'] in DAYS)]
     new = [_ADDED.get(k, human_name(k)) for k in now if k not in was]
     added = [f"it also fixes {', '.join(new)}"] if new else []
@@ -205,10 +209,12 @@ _ADDED = dict( # A kind of criteria that an earlier agreement did not hold, as a
 
 def ledger_rows()->list: # One `dict(agreed, target, table, said, after_results, changed)` per agreement
     "All agreements as a table, each with what it changed in the one on the same table before it"
-    rows, before = [], {}
+    rows = []
+    before = {}
     for e in read_ledger():
         if e['event'] != 'agreed': continue
-        now, past = e['criteria'], before.setdefault(to_json(table_of(e)), [])
+        now = e['criteria']
+        past = before.setdefault(to_json(table_of(e)), [])
         row = dict(agreed=e['sha256'][:16], target=e['about']['target'], table=_table_name(e))
         row |= dict(said=e.get('said') or {})
         rows.append(row | dict(after_results=e['after_results'], changed=_changes(past, now)))

@@ -22,7 +22,9 @@ from ..core.shapes import (
 from .current_practice import today_faults
 
 # %% ../../nbs/problem/02_plausible.ipynb #e23dcc20
-_SHARE, _BINARY, _NUMBER = (0, 1), ('binary',), ('regression',)
+_SHARE = (0, 1)
+_BINARY = ('binary',)
+_NUMBER = ('regression',)
 
 METRICS = dict(  # Metric to its tasks and range
     average_precision=(_BINARY, _SHARE),
@@ -87,7 +89,8 @@ def _criterion(p):
 
 def _bar(p, low, high):
     "Faults of minimum and margin, for a metric between `low` and `high`"
-    width, res = high-low, []
+    width = high-low
+    res = []
     if not low <= p.minimum <= high:
         res.append(f'minimum is {p.minimum!r}; expected {low:g} to {high:g}, where {p.metric} lies')
     if not 0 <= p.margin <= width:
@@ -223,7 +226,8 @@ QUESTIONS = dict(
 ITEMS = dict( # Items of the checklist that only a person can answer, besides those of responsible AI
     F06='how are security and compliance met?', F11='how is it integrated in the production system?',
     P04='how is the outcome recorded, and who checks it?', P07='how does it fit into other systems?')
-RESPONSIBLE, ANSWERS = tuple(QUESTIONS), tuple(ITEMS)
+RESPONSIBLE = tuple(QUESTIONS)
+ANSWERS = tuple(ITEMS)
 
 # %% ../../nbs/problem/02_plausible.ipynb #0eac391f
 class _TestedIn(Expected):
@@ -288,7 +292,8 @@ def _items(name, questions):
     fields = {k: (kind, key(q, None)) for k,q in questions.items()}
     return create_model(name, __base__=Shape, **fields)
 
-Responsible, Answers = _items('Responsible', QUESTIONS), _items('Answers', ITEMS)
+Responsible = _items('Responsible', QUESTIONS)
+Answers = _items('Answers', ITEMS)
 
 def _answers(part, given, shape):
     "Faults of answers: unknown items, and dates that are none"

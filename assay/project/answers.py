@@ -45,7 +45,8 @@ def _amounts(problem):
 
 def _whole_sentences(found):
     "A mapping in which a sentence with commas is one text again: YAML reads what follows a comma as a key"
-    res, last = {}, None
+    res = {}
+    last = None
     for k,v in found.items():
         if v is None and isinstance(res.get(last), str): res[last] += f', {k}'
         else: res[last := k] = v
@@ -87,7 +88,8 @@ def _yes_or_no(key, value):
     return _refuse(key, value, 'yes or no')
 
 def _entry(key, value):
-    found, keys = _plain(value), PARTS[key][1]
+    found = _plain(value)
+    keys = PARTS[key][1]
     if isinstance(found, dict): return found
     return _refuse(key, value, f"a mapping such as {{{', '.join(f'{k}: …' for k in keys)}}}")
 
@@ -204,7 +206,8 @@ def _set_value(doc, problem, key, given):
 
 def _set(doc, problem, key, given):
     "Write one answer into the file as it was read"
-    part, dots = key.partition('.')[0], key.count('.')
+    part = key.partition('.')[0]
+    dots = key.count('.')
     known = key in _known_keys(problem) or part == 'service_levels' and dots == 1
     if part in _ENTRIES and dots == 2: _set_entry(doc, key, given.value)
     elif not known: raise ValueError(f'no answer is called {key!r}{meant(key, _known_keys(problem))}')
@@ -218,9 +221,11 @@ def _set(doc, problem, key, given):
 
 def _both(before, said):
     "What was said of several criteria, and the reasons"
-    first, last = before['about'], said['about']
+    first = before['about']
+    last = said['about']
     about = ', '.join(dict.fromkeys([*first.split(', '), last]))
-    reason, new = before.get('because', ''), said['because']
+    reason = before.get('because', '')
+    new = said['because']
     if reason == new: return dict(about=about)
     parts = [reason if ', ' in first else reason and f'{first}: {reason}', new and f'{last}: {new}']
     return dict(about=about, because='; '.join(filter(None, parts)))
@@ -258,7 +263,8 @@ def with_answer(
 def _check_columns(key, value):
     "Refuse a column that is no feature in `dictionary.yaml`, where there is one"
     if _is_taken_back(value) or not (path := place('columns')).is_file(): return
-    columns, found = (read_yaml(path) or {}).get('columns') or {}, _plain(value)
+    columns = (read_yaml(path) or {}).get('columns') or {}
+    found = _plain(value)
     names = [c for c,said in columns.items() if (said or {}).get('role', 'feature') == 'feature']
     for name in map(str, found if isinstance(found, list) else [value]):
         why = ', which is described there with another role' if name in columns else meant(name, names)

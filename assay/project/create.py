@@ -153,7 +153,8 @@ def hide_from_git(
 )->list: # Sentences about what was done, and what people must decide
     "Name the table in `.gitignore`, where it lies in the repository and git would see it"
     if (table := _rows_of(source)) is None: return []
-    res, shown = [], shlex.quote(table.as_posix())
+    res = []
+    shown = shlex.quote(table.as_posix())
     if _git('check-ignore', '-q', '--no-index', '--', table.as_posix()) != 0:
         ignore = Path('.gitignore')
         kept = ignore.read_text(encoding='utf-8') if ignore.is_file() else ''
@@ -247,7 +248,8 @@ def next_steps(
 def _decision_table(rows, show_header):
     "Decisions as a table for the terminal"
     from rich.table import Table
-    table, columns = Table(box=None, pad_edge=False, header_style='bold', show_header=show_header), _DECISION
+    table = Table(box=None, pad_edge=False, header_style='bold', show_header=show_header)
+    columns = _DECISION
     for column in columns: table.add_column(column, overflow='fold')
     for r in rows: table.add_row(*(r[k].replace('[', '\\[') for k in columns))
     return table

@@ -198,7 +198,8 @@ def draft_source(
 
 # %% ../../nbs/project/02_files.ipynb #83492a97
 # Features from which a table is wide, and the trials of each family on it
-WIDE, FEWER = 100, dict(linear=6, forest=5, boosting=6)
+WIDE = 100
+FEWER = dict(linear=6, forest=5, boosting=6)
 
 def choose_trials(
     n_features:int, # Columns to learn from
@@ -219,7 +220,8 @@ def rows_of_rarest_label(
     task:str, # `binary`, `multiclass` or `regression`
 )->int: # Rows
     "Rows of the rarest label in the split that has the fewest of it"
-    first, n_labels = next(iter(splits.values()))[target], 2
+    first = next(iter(splits.values()))[target]
+    n_labels = 2
     middle = first.median() if task == 'regression' else None
     if task == 'multiclass': n_labels = first.nunique()
     counts = [_label_counts(df[target].dropna(), task, middle) for df in splits.values()]

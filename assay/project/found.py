@@ -99,7 +99,9 @@ def check_features(features, df, reasons, left):
 
 # %% ../../nbs/project/03_found.ipynb #586eada6
 # Rows of a class below which more are looked for, classes at most, and rows that stand for all
-FEW_SEEN, MOST_LEVELS, IN_PROPORTION = 100, 30, 10**6
+FEW_SEEN = 100
+MOST_LEVELS = 30
+IN_PROPORTION = 10**6
 
 def _with_rare(path, found, target):
     """The rows that were read, at their end more of each class that is rare among them; how many;

@@ -33,7 +33,8 @@ def not_known_note(
     if len(counts) != 3 or not pd.api.types.is_string_dtype(y): return ''
     found = [v for v in counts.index if fold_word(v) in _NOT_KNOWN]
     if not found: return ''
-    word, n = found[0], int(counts[found[0]])
+    word = found[0]
+    n = int(counts[found[0]])
     seen = f'{y.name!r} has three classes, of which {word!r} ({n:,} of {len(y):,} rows)'
     return (f'{seen} may mean that nobody knows: where it does, --missing={word} leaves these rows out, '
             'and two classes are left')
@@ -137,7 +138,8 @@ def is_flag(
     s:pd.Series, # Values of a column
 )->bool:
     "Is one text, such as `X`, written where something holds, and nothing where it does not?"
-    is_text, n_levels = pd.api.types.is_string_dtype(s.dropna()), s.nunique()
+    is_text = pd.api.types.is_string_dtype(s.dropna())
+    n_levels = s.nunique()
     return bool(is_text and n_levels == 1 and .01 <= s.isna().mean() <= .99)
 
 def set_aside(
@@ -207,7 +209,8 @@ def _nearly_named(df):
     "The column that would name the rows but for a few, and how many rows are copies of others"
     named = [c for c in df if set_aside(c, df[c]) == 'names its row' and df[c].duplicated().any()]
     if not named: return ''
-    n, copies = int(df[named[0]].duplicated().sum()), int(df.duplicated().sum())
+    n = int(df[named[0]].duplicated().sum())
+    copies = int(df.duplicated().sum())
     whole = f'{copies} of them copies of a whole row' if copies else 'none of them a copy of a whole row'
     repeated = f'{n} of {len(df):,} rows repeat it, {whole}'
     return f'; {named[0]!r} would, but {repeated}: drop them, or say which is right'
@@ -342,7 +345,8 @@ def _unnamed_group(df, count):
         n = count(c)
         fixed = [] if no_group(c, n) else _fixed_within(df, c)
         if len(fixed) >= 2:
-            same, n_codes = ', '.join(map(str, fixed[:3])), f"{n['distinct']:,} codes"
+            same = ', '.join(map(str, fixed[:3]))
+            n_codes = f"{n['distinct']:,} codes"
             return (f"; {c!r} may: each of its {n_codes} stands in several rows, with always the "
                     f"same {same}: say --group {c!r} if it names what the rows are of")
     return ''

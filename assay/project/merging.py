@@ -73,7 +73,8 @@ def merged_order(
     common = [k for k in base if k in yours and k in new]
     you_moved = [k for k in yours if k in common] != common
     first, second = (yours, new) if you_moved else (new, yours)
-    res, after = list(first), -1
+    res = list(first)
+    after = -1
     for k in second:
         if k not in res: res.insert(after + 1, k)
         after = res.index(k)
@@ -111,7 +112,8 @@ class _Place:
 
 def _pieces(text):
     "The lines that merged, and the places in conflict as a `_Place`, in order"
-    res, side = [], ''
+    res = []
+    side = ''
     for line in text.split('\n'):
         if line in _MARKERS:
             side = _MARKERS[line]
@@ -174,7 +176,8 @@ def merge_lines(
     ends = {k: t.endswith('\n') for k,t in dict(base=base, yours=yours, new=new).items()}
     # git compares whole lines, so the last one needs its end
     base, yours, new = (t if not t or t.endswith('\n') else t+'\n' for t in (base, yours, new))
-    lines, conflicts = [], []
+    lines = []
+    conflicts = []
     for piece in _pieces(_git_merge(base, yours, new).removesuffix('\n')):
         if isinstance(piece, str): lines.append(piece)
         elif (settled := _by_keys(piece)) is not None: lines += settled
@@ -237,7 +240,8 @@ def _alike(a, b):
 
 def _renamed(cells, lost):
     "Cell number to the key of the lost cell that it continues: by its content, or else by likeness"
-    res, left = {}, dict(lost)
+    res = {}
+    left = dict(lost)
     for fits in (_equal, _alike):
         for n,cell in cells.items():
             if n in res: continue
@@ -341,9 +345,11 @@ def merge_notebooks(
     "Merge a notebook cell by cell; markers stand within the source of a cell"
     was, stands, comes = map(read_notebook, (base, yours, new))
     old = keyed_cells(was)
-    mine, theirs = keyed_cells(stands, old), keyed_cells(comes, old)
+    mine = keyed_cells(stands, old)
+    theirs = keyed_cells(comes, old)
     minor = max(stands['nbformat_minor'], comes['nbformat_minor'])
-    cells, conflicts = [], []
+    cells = []
+    conflicts = []
     for key in merged_order(list(old), list(mine), list(theirs)):
         trio = Sides(old.get(key), mine.get(key), theirs.get(key))
         cell, found = _merge_one(trio, f'cell {len(cells)+1} ({key})', favour)
@@ -421,7 +427,8 @@ _RULE = re.compile(r'([^\s:=#][^:=#]*):(?![:=])(.*)')
 
 def _make_rules(text):
     "Target of a Makefile to its prerequisites and its recipe; what is no rule stands below an empty name"
-    res, names = {}, ['']
+    res = {}
+    names = ['']
     for line in text.split('\n'):
         rule = _RULE.match(line)
         if rule: names = rule[1].split()

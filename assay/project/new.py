@@ -79,14 +79,16 @@ def package_origin(
                          'commit, such as git+https://example.org/assay.git@ and 40 hexadecimal digits')
     with tempfile.TemporaryDirectory() as folder:
         file = own_wheel(folder)
-        content, hashed = check_file(file).read_bytes(), f'--hash=sha256:{sha256(file)}'
+        content = check_file(file).read_bytes()
+        hashed = f'--hash=sha256:{sha256(file)}'
     if package == 'index': return Origin(f"assay=={package_settings()['version']} {hashed}")
     path = f'wheels/{file.name}'
     return Origin(f'./{path} {hashed}', wheel={path: content})
 
 def _origin_said(root):
     "What `package_origin` was asked for, from the files of a project"
-    git, lock = Path(root, 'requirements.git'), Path(root, 'requirements.lock')
+    git = Path(root, 'requirements.git')
+    lock = Path(root, 'requirements.lock')
     if git.is_file(): return git.read_text(encoding='utf-8').strip().removeprefix('assay @ ')
     text = check_file(lock).read_text(encoding='utf-8')
     return 'index' if re.search('^assay==', text, re.M) else 'wheel'
@@ -249,7 +251,8 @@ def present_project(
 )->Project:
     "What the files of an existing project are made from: its names, its table and its parameters"
     root = Path(root)
-    problem, table = read_yaml(root/'problem.yaml'), _file_of(read_yaml(root/'params.yaml')['data']['source'])
+    problem = read_yaml(root/'problem.yaml')
+    table = _file_of(read_yaml(root/'params.yaml')['data']['source'])
     name = re.search(r'^lib_name = (\w+)$', _text(root/'settings.ini'), re.M)[1]
     origin = package_origin(package or _origin_said(root))
     return Project(name, problem['title'], problem['question'], _present_params(root), table, origin)

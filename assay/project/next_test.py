@@ -39,7 +39,8 @@ class NextSplit:
 
     def lines(self):
         "What changes, for a person"
-        before, after = self.counts(self.was), self.counts(self.days)
+        before = self.counts(self.was)
+        after = self.counts(self.days)
         res = [f'{name}: {old.isoformat()} → {new.isoformat()}'
                for name,old,new in zip(_NAMES, self.was, self.days)]
         res += [f'rows {part}: {new:,}, so far {old:,}' for part,old,new in zip(_PARTS, before, after)]
@@ -128,13 +129,15 @@ def plan_next_split(
     until:str='', # Day on which the new test ends; most of the new rows by default
 )->NextSplit: # Raises `ValueError` where rows are not parted in time, or there are too few new ones
     "The next days of the split of this project, by the rows that its table has now"
-    data, problem = read_yaml('params.yaml')['data'], load_problem()
+    data = read_yaml('params.yaml')['data']
+    problem = load_problem()
     was = split_days(dict(thresholds=dict(data=data)))
     if not was or not problem.time:
         raise ValueError('rows are not parted in time here: new ones fall into every part by themselves, '
                          'so nothing has to be moved; run `assay repro`')
     past = [split_days(e['criteria']) for e in events_of(problem, read_ledger(), 'agreed')]
-    tested, day = _tested_until(was, [*filter(None, past)]), _said_day(until)
+    tested = _tested_until(was, [*filter(None, past)])
+    day = _said_day(until)
     return next_split(was, _moments_of_rows(data, problem), tested, day)
 
 def move_split(
@@ -153,7 +156,8 @@ def unlearned_words(
     counts:dict, # Metrics of the data stage
 )->str: # Empty where the rows behind the test are fewer than those of the test
     "Say that many rows lie behind the test, from which no model learns"
-    behind, tested = _n(counts, 'n_production'), _n(counts, 'n_test')
+    behind = _n(counts, 'n_production')
+    tested = _n(counts, 'n_test')
     if 'periods' not in counts or behind <= tested: return ''
     return (f'{behind:,} rows lie behind the test, which has {tested:,}: no model learns from them; '
             f'{_MOVE_ON}')

@@ -171,7 +171,8 @@ def _success_rows(plan, best, skill):
             _row("today's rule", best or 'none', why_rule)]
 
 def _split_row(plan):
-    group, stratify = plan.split['group'] or plan.id, plan.split['stratify']
+    group = plan.split['group'] or plan.id
+    stratify = plan.split['stratify']
     kind = f'by hash of {group}' + (f', stratified by {stratify}' if stratify else '')
     return _row('split', 'by time' if plan.split['train_until'] else kind, plan.why_split)
 
@@ -467,7 +468,8 @@ class Options:
 
     def roles(self, target): # Of the target and of the columns that are named
         "Columns that have a role"
-        sensitive, exclude = tuple(self.sensitive), tuple(self.exclude)
+        sensitive = tuple(self.sensitive)
+        exclude = tuple(self.exclude)
         return Roles(target, self.id, self.time, sensitive, self.group, exclude, self.positive)
 
 def propose(

@@ -52,7 +52,8 @@ def _help(key):
     "What stands beside a key"
     if key in ABOUT_ITEMS: return dataclasses.replace(ABOUT_ITEMS[key], question=(QUESTIONS | ITEMS)[key])
     if key in ABOUT: return ABOUT[key]
-    part, last = key.partition('.')[0], key.rpartition('.')[2]
+    part = key.partition('.')[0]
+    last = key.rpartition('.')[2]
     named = f"{key.split('.')[1]}: {FIELDS.get(last, f'what is its {last}?')}"
     about = ABOUT.get(part, ABOUT['service_levels.availability'])
     return dataclasses.replace(about, question=named, example=_example(about, last))
@@ -61,7 +62,8 @@ def _of_criterion(problem, key, about):
     "The help of minimum or margin in the sense and the size of the agreed metric"
     if problem.metric not in METRICS: return about # whoever reads the file says what is wrong with it
     _, between = METRICS[problem.metric]
-    is_loss, in_its_unit = metric_sign(problem.metric) < 0, between == (0, math.inf)
+    is_loss = metric_sign(problem.metric) < 0
+    in_its_unit = between == (0, math.inf)
     if key == 'margin':
         a_part = f'{abs(problem.minimum)/20:.2g}'
         return dataclasses.replace(about, example=a_part) if in_its_unit else about
@@ -99,7 +101,8 @@ def _drafted_words(problem):
 def _by_default(problem):
     "What holds by a default that nobody has chosen; no longer asked once people have agreed on the criterion"
     if not problem.provisional: return []
-    costs, value = problem.costs or {}, problem.value or {}
+    costs = problem.costs or {}
+    value = problem.value or {}
     currency = costs.get('currency') or value.get('currency')
     said = {'unit': problem.unit, 'persons': problem.persons}
     said |= {'costs.currency': currency, 'value.years': value.get('years')}
@@ -166,7 +169,8 @@ def asked_again(
     root='.', # Folder of the project
 )->dict: # Item to a sentence with the old answer
     "Answers that speak of something that has changed since they were first seen"
-    path, answers = Path(root, place('columns')), problem.responsible | problem.answers
+    path = Path(root, place('columns'))
+    answers = problem.responsible | problem.answers
     if not path.is_file(): return {}
     now = about_now(problem, load_dictionary(path), answers)
     changed = changed_answers(answers, now)

@@ -155,7 +155,8 @@ FEW_LETTERS = 3 # Lines with letters that are no UTF-8, up to which nothing tell
 
 def _laid_out(path, reading):
     "What people said, completed by what the file shows, and sentences"
-    file, notes = csv_file(_spec(path, reading)), []
+    file = csv_file(_spec(path, reading))
+    notes = []
     encoding = reading.encoding or encoding_of(file)
     late = None if reading.encoding or encoding.startswith(('utf-16', 'utf-32')) else late_letters(file)
     if late and (encoding == 'utf-8' or late.n <= FEW_LETTERS): encoding = late.encoding

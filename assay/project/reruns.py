@@ -43,7 +43,8 @@ def _reasons(old, block, before, after):
     "Why one stage runs again"
     if old is None: return ['it is new']
     changed = {p for p in {*before, *after} if before.get(p) != after.get(p)}
-    deps, were = _paths(block, 'deps'), _paths(old, 'deps')
+    deps = _paths(block, 'deps')
+    were = _paths(old, 'deps')
     res = [f'{d} changed' for d in deps if any(p == d or p.startswith(f'{d}/') for p in changed)]
     res += [f'it depends on {d} now' for d in deps if d not in were]
     res += [f'it no longer depends on {d}' for d in were if d not in deps]

@@ -31,7 +31,8 @@ def yaml_for(
     "Reader and writer of YAML that keep comments, quotes and the way of lists"
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 1_000_000
-    item, key = re.search(r'^( *)- ', text, re.M), re.search(r':[ \t]*(?:#.*)?\n( +)[^\s#-]', text)
+    item = re.search(r'^( *)- ', text, re.M)
+    key = re.search(r':[ \t]*(?:#.*)?\n( +)[^\s#-]', text)
     offset, depth = (len(m[1]) if m else n for m,n in ((item, 0), (key, 2)))
     if '\n  - ' in text: offset = 2
     yaml.indent(mapping=depth, sequence=offset+2, offset=offset)
@@ -94,7 +95,8 @@ def only_changed(
 )->str: # `text` with that change; `after` where that would say something else
     "Change the lines that a change is about, and leave how the others are written"
     was, old, new = (t.splitlines(keepends=True) for t in (text, before, after))
-    there, then = _places(old, was), _places(old, new)
+    there = _places(old, was)
+    then = _places(old, new)
     res = []
     for i,j in itertools.pairwise(sorted(there.keys() & then.keys())):
         ours = was[there[i]+1:there[j]]

@@ -113,7 +113,8 @@ def _ends_of_periods(moments, shares):
     n = moments.value_counts().sort_index()
     reached = n.cumsum().to_numpy()/n.sum()
     wanted = np.cumsum(list(shares.values()))[:-1]
-    ends, last = [], len(n)-1
+    ends = []
+    last = len(n)-1
     for share in wanted[::-1]:
         last = min(int(np.abs(reached-share).argmin()), last-1)
         ends.insert(0, last)
@@ -149,7 +150,8 @@ def _shares_of_groups(groups, shares):
     ends_at = np.append(0, reached)[n_below]
     found = np.diff([0, *ends_at, 1])
     if (found >= asked/2).all(): return shares
-    ends, last = [], len(at)-1
+    ends = []
+    last = len(at)-1
     for share in wanted[-2::-1]:
         nearest = int(np.abs(reached-share).argmin())
         last = min(nearest, last-1)
@@ -221,7 +223,8 @@ def _times_unused(f, unclear):
     res = {c: said.partition(', and ')[2] or said for c,said in unclear.items()}
     if f.time: return res | {f.names[f.time]: 'its moments are too few to cut at, or too many rows share one'}
     for c in (c for c in f.df if c != f.target and f.names.get(c, c) not in res):
-        own, s = f.names.get(c, c), f.df[c]
+        own = f.names.get(c, c)
+        s = f.df[c]
         if is_moments(s) and not _OF_A_THING.search(c): res[own] = _no_time(own, s, len(f.df))
         elif seen := _period_like(own, s):
             may = f'it holds {seen}, and may be a year of something else'
@@ -242,6 +245,7 @@ def quiet_fallbacks(
 )->list: # Sentences that people read first
     "Columns that look like time or like a group where the rows are parted at random all the same"
     if split['train_until']: return []
-    times, groups = _times_unused(f, unclear), {} if f.group else _groups_unused(f)
+    times = _times_unused(f, unclear)
+    groups = {} if f.group else _groups_unused(f)
     found = [(c, 'time', why) for c,why in times.items()] + [(c, 'a group', why) for c,why in groups.items()]
     return [f'THE SPLIT IS AT RANDOM, although {c!r} looks like {what}: {why}' for c,what,why in found]

@@ -92,7 +92,8 @@ def _check_room(root, path):
 def _change(root, path, record, new, favour):
     "What happens to one file; `None` where it stands as this version writes it"
     _check_room(root, path)
-    yours, written = read_content(Path(root, path)), path in record.files
+    yours = read_content(Path(root, path))
+    written = path in record.files
     base, new = (
         with_numbers_of(c, yours) for c in (read_base(root, path, record, new) if written else None, new)
     )
@@ -206,7 +207,8 @@ def _carry_out(root, change):
 
 def _keep_copies(plan, change):
     "The file as it was, and, where there is a conflict, as the new version writes it"
-    path, new = plan.root/change.path, plan.files.get(change.path)
+    path = plan.root/change.path
+    new = plan.files.get(change.path)
     if path.is_file():
         kept = plan.root/place('local', 'before_upgrade', plan.old, change.path)
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,8 @@ def build_wheel(
 )->Path: # The wheel
     "Build the wheel of a clone; raises `ValueError` with what pip said where it cannot be built"
     with tempfile.TemporaryDirectory() as place:
-        sources, made = Path(place)/'sources', Path(place)/'wheel'
+        sources = Path(place)/'sources'
+        made = Path(place)/'wheel'
         sources.mkdir()
         _copy_sources(Path(root), sources)
         options = ['--quiet', '--no-deps', '--no-build-isolation', '--disable-pip-version-check']

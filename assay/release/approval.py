@@ -37,7 +37,8 @@ def rejection_of(
 )->dict: # A line of the chain; None where the last decision is none, or an approval
     "The last decision about the model in a bundle, if it is a rejection, perhaps under another identity"
     folder = place('bundle') if folder is None else folder
-    identity, model = bundle_identity(folder), _model_of(folder)
+    identity = bundle_identity(folder)
+    model = _model_of(folder)
     decided = [e for e in read_chain() if e['decision'] in ('approve', 'reject')]
     mine = [e for e in decided if e['bundle'] == identity or _signed_model(e) == model]
     return mine[-1] if mine and mine[-1]['decision'] == 'reject' else None
@@ -114,7 +115,8 @@ def approve(
     identity = bundle_identity(folder)
     _check_owner(key)
     check_release(folder, today)
-    although, replaces = _although(folder, identity, because or ''), _last_approved()
+    although = _although(folder, identity, because or '')
+    replaces = _last_approved()
     rests = active_waivers(today) if waivers is None else waivers
     ends = _first_day([expires, *(w['until'] for w in rests)])
     predicate = dict(decision='approve', bundle=identity, reason=reason, expires=ends, replaces=replaces)

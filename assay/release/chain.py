@@ -44,7 +44,8 @@ def _next_keys(keys, e):
     if not may_enrol(keys[e['keyid']]):
         raise ValueError(f"{e['by']}, {e['role']}, may not enrol, change or revoke a key; "
                          f"the root and the {RELEASE_OWNER} may")
-    about, id = e['about'], e['about']['id']
+    about = e['about']
+    id = e['about']['id']
     if e['decision'] == 'enrol':
         if id in keys: raise ValueError(f"key {id} is enrolled already; a key is enrolled once")
         return keys | {id: _enrolled(about)}
@@ -86,7 +87,8 @@ def _naming(chain, i):
 
 def _texts():
     "Both chains as they stand; raises `ValueError` where an end is missing that git has at `HEAD`"
-    res, head = {}, _head()
+    res = {}
+    head = _head()
     for chain,name in CHAINS.items():
         path = place('approvals', name)
         text = res[chain] = path.read_bytes().decode('ascii', 'replace') if path.is_file() else ''
@@ -111,7 +113,8 @@ def _first_keys(line):
 # %% ../../nbs/release/02_chain.ipynb #8e21c6f0
 def _signer_fault(e, signer):
     "Why a key may not have signed a line; empty where it may"
-    name, role = signer['name'], signer['role']
+    name = signer['name']
+    role = signer['role']
     if signer['revoked']: return f"signed with the key of {name}, which is revoked at this place of the chain"
     is_signer = (e['by'], e['role']) == (name, role)
     return '' if is_signer else f"it says {e['by']}, {e['role']}; the key is that of {name}, {role}"
@@ -130,7 +133,8 @@ def _entry(line, keys, before):
 
 def _read_approvals(lines, heads):
     "Approvals and lines about keys; and after each, the number of waivers before it, and the keys"
-    res, states = [], [(0, {})]
+    res = []
+    states = [(0, {})]
     for i,line in enumerate(lines):
         with _naming('approvals', i):
             keys = states[-1][1] or _first_keys(line)
@@ -285,7 +289,8 @@ def cut_decisions()->list: # One sentence per commit and chain; empty where both
     """Commits below `HEAD` with lines that a chain no longer begins with.
 
     They were cut off, and that was committed"""
-    res, texts = [], _texts()
+    res = []
+    texts = _texts()
     for chain,name in CHAINS.items():
         path = place('approvals', name)
         for commit,kept in _committed(path, merged=True).items():

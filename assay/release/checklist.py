@@ -28,7 +28,8 @@ _NEEDED = dict(id=str, text=str, owner=str, kind=str, stages=list, evidence=list
 
 def _item_fault(item):
     "What is wrong with an item of the checklist that has all its keys; None where nothing is"
-    id, evidence = item['id'], item['evidence']
+    id = item['id']
+    evidence = item['evidence']
     if unknown := sorted(set(item)-{*_NEEDED, 'waivable'}):
         return f"item {id!r} of the checklist has unknown keys {unknown}"
     if item['kind'] not in KINDS: return f"item {id!r} has kind {item['kind']!r}; expected one of {KINDS}"
@@ -199,7 +200,8 @@ def stage_state(
 
     A report that the pipeline did not make is as good as an old one"""
     hashes = {} if hashes is None else hashes
-    m, link = found.get(stage), metrics_path(stage).as_posix()
+    m = found.get(stage)
+    link = metrics_path(stage).as_posix()
     if m is None: return 'unanswered', f'stage {stage!r} has not run', None
     if not isinstance(m, dict): return 'fail', str(m), link
     checks = [c for c in m['checks'] if isinstance(c, dict) and c.get('id') == id]
@@ -307,7 +309,8 @@ def evaluate_checklist(
     on:str=None, # Day by which waivers are judged, YYYY-MM-DD, or `ANY_DAY`; none holds without it
 )->list: # One mapping per item, from `make_row`
     "The state of every item: pass, fail, unanswered, not_applicable, waived or stale"
-    hashes, rows = {}, []
+    hashes = {}
+    rows = []
     for item in checklist:
         state = _state(item, found, signatures or {}, hashes)
         rows.append(make_row(item, waive_row(item, state, waivers, on)))

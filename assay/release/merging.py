@@ -44,7 +44,8 @@ def find_branches(
     other:str=None, # Name of the other branch; what `git merge` is merging by default
 )->Branches:
     "Find the two branches to merge; raises `ValueError` if there are none"
-    ours, theirs = commit_of('HEAD'), commit_of(other or 'MERGE_HEAD')
+    ours = commit_of('HEAD')
+    theirs = commit_of(other or 'MERGE_HEAD')
     base = _git('merge-base', ours, theirs).decode().strip()
     if base: return Branches(base, ours, theirs)
     raise ValueError('the two branches have no commit in common, so nobody can tell which lines are new')

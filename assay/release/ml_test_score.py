@@ -34,7 +34,8 @@ def _say_state(check, status):
 # %% ../../nbs/release/11_ml_test_score.ipynb #b1cf1c0e
 def _unproven(t, known):
     "What a test lacks because its tests or its lessons did not pass on this code"
-    passed, taught = known['passed'], known['lessons'] or {}
+    passed = known['passed']
+    taught = known['lessons'] or {}
     tests = [x for x in t.get('tests') or [] if x in known['tests']]
     lessons = [taught[u] for u in resolve(t.get('uses') or []) if u in taught]
     unproven = [x for x in [*tests, *dict.fromkeys(lessons)] if x not in passed]
@@ -89,7 +90,8 @@ def score_test(
     known:dict, # From `assay.release.coverage.known_evidence`
 )->dict: # id, section, text, points, how, evidence, missing
     "Points of one test: 1 where it is automatic, 0.5 where it is limited or a result is written down, else 0"
-    missing, limit = missing_for(t, found, known), _limit(t)
+    missing = missing_for(t, found, known)
+    limit = _limit(t)
     gap = evidence_gap(t['by_hand'], found) if t.get('by_hand') else 'nobody has written a result down'
     points = (.5 if limit else 1.) if not missing else 0. if gap else .5
     evidence = _evidence(t, not missing, points)
@@ -257,5 +259,6 @@ class ProcessMap:
 
 def read_process_map()->ProcessMap:
     "Read the map, the checklist, and the reports of the stages that a test rests on"
-    plan, checklist = load_map(), load_checklist()
+    plan = load_map()
+    checklist = load_checklist()
     return ProcessMap(plan, checklist, read_stages(stages_of_tests(plan)))

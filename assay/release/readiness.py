@@ -261,7 +261,8 @@ def item_place(
 
 def _cells(r, at=''):
     "The cells of one row of the list, by the name of their column; `at` is the name of its place"
-    badge, fine_print = macro('parts.html.j2', 'badge'), macro('parts.html.j2', 'fine_print')
+    badge = macro('parts.html.j2', 'badge')
+    fine_print = macro('parts.html.j2', 'fine_print')
     state = badge(said_state(r), TONES.get(r['status'], 'open'))
     must = fine_print(r['text'], _words(r['rule']))
     owner = f"{r['owner']} ({r['kind']})"
@@ -287,7 +288,8 @@ def open_html(
     "Open items, worst first: failed, out of date, unanswered, and last waived until a day"
     left = [r for r in rows if r['status'] not in ('pass', 'not_applicable')]
     todo = sorted(left, key=lambda r: SEVERITY.index(r['status']))
-    n, table = len(todo), checklist_html(todo[:first])
+    n = len(todo)
+    table = checklist_html(todo[:first])
     return render('open_items.html.j2', dict(n_open=n, n_more=n-first, table=table))
 
 def list_html(
@@ -312,7 +314,8 @@ def readiness_metrics(
     test_score:dict=None, # The metric `ml_test_score` of stage coverage
 )->dict: # Name to metric
     "Number of items in each state, number of open items, and the ML Test Score"
-    n, n_open = len(rows), len(open_items(rows))
+    n = len(rows)
+    n_open = len(open_items(rows))
     res = {s: metric(of_state, n=n) for s,of_state in count_states(rows).items()}
     res |= {'criteria_moved': metric(r['moved'], better='lower') for r in rows if 'moved' in r}
     signed = [r['status'] for r in rows if r['kind'] == 'signed']

@@ -38,7 +38,8 @@ def check_package(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->None:
     "Raise `PermissionError` unless the package stage reported on this bundle, and that it is the same model"
-    m, name = read_metrics('package'), place('bundle').as_posix()
+    m = read_metrics('package')
+    name = place('bundle').as_posix()
     if m['inputs'].get(name) != f'sha256:{sha256(folder)}':
         raise PermissionError(f"the report of the package stage is about another bundle than {folder}; "
                               "run `assay repro`")

@@ -40,7 +40,8 @@ def rows_today(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->list: # Rows of `assay.release.readiness.release_rows`, and of `closed_rows`
     "Rows of the checklist with the evidence, the waivers and the signatures of a day"
-    day, items = today or _today(), load_checklist()
+    day = today or _today()
+    items = load_checklist()
     found = read_stages(stages_of(items))
     rows = release_rows(items, found, active_waivers(day), signatures(), day)
     if said := rejected_today(): rows = [_rejected(r, said) for r in rows]

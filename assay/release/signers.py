@@ -91,7 +91,8 @@ def revoke_key(
 # %% ../../nbs/release/16_signers.ipynb #d72b4c96
 def _check_outside(path):
     "Raise `ValueError` where a private key would lie in the repository"
-    root, local = Path().resolve(), place('local')
+    root = Path().resolve()
+    local = place('local')
     if not path.is_relative_to(root) or path.is_relative_to(local.resolve()): return
     raise ValueError(f"a private key must not lie in the repository, got {path.relative_to(root)}; "
                      f"put it in your home folder or in {local}")

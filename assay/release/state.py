@@ -115,7 +115,8 @@ def read_readiness(
     problem, # The agreement, `assay.problem.agreement.Problem`
 )->Readiness:
     "Judge every item by the present reports, and by the waivers of today"
-    checklist, waivers = load_checklist(), active_waivers()
+    checklist = load_checklist()
+    waivers = active_waivers()
     found = read_stages(stages_of(checklist))
     rows = release_rows(checklist, found, waivers, on=today())
     rows.append(card_row(model_card(problem, found, rows)))

@@ -75,7 +75,8 @@ def waive(
     """Sign a waiver: an open finding of the reports may stay open until a day.
 
     Raises `ValueError` or `PermissionError` saying why it would not count"""
-    found, signer = find_item(item), load_private_key(key)[1]
+    found = find_item(item)
+    signer = load_private_key(key)[1]
     if until is None: raise ValueError('a waiver has a last day, YYYY-MM-DD')
     predicate = dict(decision='waive', item=found['id'], reason=reason, until=known_day(until))
     as_signed = predicate | dict(role=signer['role'])
@@ -94,8 +95,10 @@ def withdraw(
     time:str=None, # When, as the signer declares it; now by default
 )->dict: # The withdrawal, with the hash of its line
     "Withdraw a waiver, whoever signed it; raises `ValueError` if there is none"
-    found, signer = find_item(item), load_private_key(key)[1]
-    id, owner = found['id'], found['owner']
+    found = find_item(item)
+    signer = load_private_key(key)[1]
+    id = found['id']
+    owner = found['owner']
     if id not in [e['item'] for e in _standing()]:
         raise ValueError(f"no waiver of {id} stands, so there is none to take back; "
                          "`assay checklist --open` names those that do")
@@ -150,13 +153,15 @@ def _start(names, key):
 
 def _other_bundle(e, names, now):
     "That the bundle is another, where there was one and is one"
-    was, there = _start(names, 'bundle'), _start(now, 'bundle')
+    was = _start(names, 'bundle')
+    there = _start(now, 'bundle')
     if was and there and was != there: return f"it names another bundle, {was}; the present one is {there}"
 
 def _other_evidence(e, names, now):
     "That the evidence is another"
     if names.get('evidence') == now['evidence']: return None
-    was, there = _start(names, 'evidence'), _start(now, 'evidence')
+    was = _start(names, 'evidence')
+    there = _start(now, 'evidence')
     other = f'it names other evidence, {was}; the present is {there}'
     return f'it was signed for another result: {other}'
 
@@ -175,7 +180,8 @@ _DIFFERENCES = (_other_bundle, _other_evidence, _other_problem, _other_finding)
 
 def _astray(e):
     "Why a waiver is about something else than what is open now; empty where it is about that"
-    names, now = e.get('names'), named_by(e['item'])
+    names = e.get('names')
+    now = named_by(e['item'])
     if not isinstance(names, dict):
         return 'it does not name what it excuses: it was signed before waivers did'
     return '; '.join(why for differs in _DIFFERENCES if (why := differs(e, names, now)))

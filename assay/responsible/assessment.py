@@ -71,7 +71,8 @@ def _label_rate(explored, split):
 
 def _explored(explored):
     "The finding beside R07: the data were explored, and no feature leaks"
-    verdict, measured = explored['verdict'], explored['metrics']
+    verdict = explored['verdict']
+    measured = explored['metrics']
     n_leaking = measured.get('leaking_features', {}).get('value')
     n_covered = measured.get('features_covered', {}).get('value')
     what = f'exploration: {verdict}; {n_leaking} leaking features; {n_covered} features looked at'
@@ -189,7 +190,8 @@ def _ids(answers, status):
 
 def _reviewed(answers, assessed):
     "F33: every question is answered, and none is refuted; its status and why"
-    still_open, refuted = _ids(answers, 'unanswered'), _ids(answers, 'fail')
+    still_open = _ids(answers, 'unanswered')
+    refuted = _ids(answers, 'fail')
     if refuted: return 'fail', f'contradicted by what was found in the data: {listed(refuted)}'
     if still_open: return 'unanswered', f'open questions: {listed(still_open)}'
     return 'pass', (f'{len(answers)} questions answered, with role and date, '
@@ -202,7 +204,8 @@ def _lacking(entries, name, *wanted):
 
 def _concerns(answers, stakeholders, risks):
     "P11: harms and risks are named, each with a mitigation, and no answer is refuted; its status and why"
-    left, refuted = _ids(answers, 'unanswered'), _ids(answers, 'fail')
+    left = _ids(answers, 'unanswered')
+    refuted = _ids(answers, 'fail')
     still_open = [k for k in HARMS if k in left]
     bare = _lacking(stakeholders, 'who', 'benefit', 'harm')+_lacking(risks, 'risk', 'owner', 'mitigation')
     named = f'{len(stakeholders)} stakeholders', f'{len(risks)} risks'

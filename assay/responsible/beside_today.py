@@ -70,7 +70,8 @@ def _ranked(both, model):
 
 def _known(model, today):
     "Every group of which the main metric is known for both"
-    name, keys = main_metric(model), ['column', 'group']
+    name = main_metric(model)
+    keys = ['column', 'group']
     mine, theirs = (t[(t.metric == name) & t.value.notna()] for t in (model, today))
     return mine.merge(theirs[[*keys, 'value', 'low', 'high']], on=keys, suffixes=('', '_today'))
 
@@ -149,14 +150,16 @@ def beside_today_said(
     A group is named as the worst only where another one is ahead of it beyond chance."""
     if today is None: return lacks
     if not len(model): return 'No column of groups is declared, so nothing is compared by group.'
-    both, name = _known(model, today), main_metric(model)
+    both = _known(model, today)
+    name = main_metric(model)
     both, n_left = _ranked(both, model)
     if not len(both): return 'No group is large enough to compare the model with today\'s practice in it.'
     worse = _WAYS.get(name, -1)
     apart, apart_today = (_main_pairs(p, both, name) for p in (pairs, pairs_today))
     mine = _worst(both, apart, 'value', worse)
     theirs = _worst(both, apart_today, 'value_today', worse)
-    first, second = _model_worst(mine, name, apart), _today_worst(theirs, mine, both, apart_today)
+    first = _model_worst(mine, name, apart)
+    second = _today_worst(theirs, mine, both, apart_today)
     told = f'{first} {second} {_behind(both, worse)}' + (_ACTS if name == 'recall' else '')
     few = f'a class has fewer than {FEWEST_OF_CLASS} rows there'
     return f'{told} Groups left out: {n_left}; {few}.' if n_left else told

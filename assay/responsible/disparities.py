@@ -25,7 +25,8 @@ def _joint_square(a, b, r): return a**2+b**2-2*r*a*b
 
 def _difference(v, low, high, r, i, j):
     "Interval of v[j]-v[i]"
-    below, above = v-low, high-v
+    below = v-low
+    above = high-v
     down = _joint_square(below[j], above[i], r)
     up = _joint_square(above[j], below[i], r)
     value = v[j]-v[i]
@@ -40,7 +41,8 @@ def _quotient(v, low, high, r, i, j):
     b = product-r*above[i]*below[j]
     from_low = low*(2*v-low)
     from_high = high*(2*v-high)
-    c, d = from_high[j], from_low[j]
+    c = from_high[j]
+    d = from_low[j]
     e = from_low[i]*c
     f = from_high[i]*d
     lower = np.where(c > 0, _over(a-_root(a, e), c), 0)
@@ -98,7 +100,8 @@ def _n_alike(m, found):
     return sum(k.startswith(family) for k in found)
 
 # %% ../../nbs/responsible/05_disparities.ipynb #00221b9e
-_DIFFERENCE, _RATIO = ['difference', 'low', 'high'], ['ratio', 'ratio_low', 'ratio_high']
+_DIFFERENCE = ['difference', 'low', 'high']
+_RATIO = ['ratio', 'ratio_low', 'ratio_high']
 _PAIR = ['column', 'metric', 'lowest', 'highest', *_DIFFERENCE, *_RATIO, 'n']
 
 def _quantile(n_blocks, n_metrics, n_pairs):

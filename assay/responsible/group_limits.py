@@ -115,7 +115,8 @@ def group_faults(
     limits=(), # From `read_limits`; a limit where no column is declared limits nothing
 )->list: # Sentences; empty where everything that is mandatory was measured
     "Declared groups and limits that could not be measured, so that none is ignored silently"
-    absent, faults = absent_columns(df, columns), []
+    absent = absent_columns(df, columns)
+    faults = []
     if limits and not len(columns):
         faults.append(f"limits {[a['limit'] for a in limits]} are agreed and no column of groups is declared")
     faults += [f'{c!r} is declared and has no value in the {len(df)} rows that were scored' for c in absent]

@@ -142,7 +142,8 @@ def _fairlearn_rates(groups, scored):
 
 def _fairlearn_gap(groups, scored):
     "The largest distance for one column"
-    theirs, gaps = _fairlearn_rates(groups, scored), []
+    theirs = _fairlearn_rates(groups, scored)
+    gaps = []
     names, _, ours = group_draws(groups, scored)
     for m in FAIRLEARN:
         rates = theirs[m].reindex(names).to_numpy(dtype='float64')
@@ -192,7 +193,8 @@ def group_table(
     """Every metric of every group with a 95 % interval; a group that is too small to be shown has one line
 
     `group_faults` names the columns that cannot be measured."""
-    rows, named = [], as_groups(df, columns)
+    rows = []
+    named = as_groups(df, columns)
     z = shared_quantile(n_blocks_of(len(df), scored.resamples.blocks))
     for c in measurable(df, columns):
         draws = group_draws(named[c], scored)

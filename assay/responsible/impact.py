@@ -88,8 +88,10 @@ def read_impact()->ImpactData: # Everything that the assessment reads
     """Read the agreement, the dictionary, the exploration's metrics, the training rows and those to be scored
 
     Answers are bound to what they speak of, the training rows included."""
-    problem, dictionary = load_problem(), load_dictionary()
-    train, later = read_table(place('train')), reference_path()
+    problem = load_problem()
+    dictionary = load_dictionary()
+    train = read_table(place('train'))
+    later = reference_path()
     served = [read_table(path) for path in later]
     now = about_now(problem, dictionary, problem.responsible, hash_rows(train))
     return ImpactData(
@@ -158,7 +160,8 @@ class Impact:
     @property
     def lacking(self): # Question to a sentence
         "Why answers do not count: something changed, is not built, or is stored without a basis"
-        said, again = self.data.problem.responsible, self.data.again
+        said = self.data.problem.responsible
+        again = self.data.again
         changed = {i: words_again(said[i], parts) for i,parts in again.items()}
         declared = {i: words for i,answer in said.items() if (words := unbuilt(answer))}
         kept = {'R11': words} if (words := stored_words(self.stored)) else {}
@@ -206,7 +209,8 @@ class Impact:
     def _group_metrics(self):
         "How many groups are under-represented or small, and how many columns hold personal data"
         n_columns = self.data.train.shape[1]
-        groups, of_one = self.represented, of_one_column(self.small)
+        groups = self.represented
+        of_one = of_one_column(self.small)
         crossings = self.small.drop(of_one.index)
         counted = dict( # Name to how many there are, and of how many
             under_represented=(groups.under.sum(), len(groups)),

@@ -91,7 +91,8 @@ def _may_be_ids(numbers):
 
 def _texts_of(column, max_values, seed):
     "Distinct values of a column as text, drawn by seed; None of moments, and of numbers that are no long id"
-    values, kind = column.dropna(), kind_of(column)
+    values = column.dropna()
+    kind = kind_of(column)
     if kind == 'time': return None
     is_number = kind == 'number'
     if is_number and not _may_be_ids(values): return None
@@ -102,7 +103,8 @@ def _texts_of(column, max_values, seed):
 def _by_value(column, texts):
     "A line for each kind of personal data that the values of a column hold"
     if texts is None: return []
-    found, rows = texts.map(find_personal), []
+    found = texts.map(find_personal)
+    rows = []
     for k in PATTERNS:
         hit = found.map(lambda kinds: k in kinds).astype(bool)
         if not hit.any(): continue

@@ -25,10 +25,12 @@ def watched_table(
     columns = watched_columns(problem, dictionary)
     known = {f.name: f for f in dictionary.fields}
     sensitive = sensitive_columns(problem, dictionary)
-    absent, named = absent_columns(df, columns), as_groups(df, columns)
+    absent = absent_columns(df, columns)
+    named = as_groups(df, columns)
     rows = []
     for c in columns:
-        field, present = known.get(c), c not in absent
+        field = known.get(c)
+        present = c not in absent
         is_feature = field is not None and field.role == 'feature'
         row = dict(column=c, sensitive=c in sensitive, learnt_from=is_feature, present=present)
         row['groups'] = named[c].nunique() if present else 0

@@ -90,7 +90,8 @@ def group_draws(
 
     `draws` has a row for the data and one per resample, and a column per group. `cases` counts rows, `worth`
     as how many equal rows they tell, where their weights differ."""
-    task, resamples = scored.task, scored.resamples
+    task = scored.task
+    resamples = scored.resamples
     y = np.asarray(scored.y, dtype='float64')
     s = np.asarray(scored.score, dtype='float64')
     _demand_rows(y, s, groups)
@@ -117,7 +118,8 @@ def group_draws(
 def _ratio(w, total, top, bottom, each=None):
     "A ratio of sums on each resample; `spread` is what chance among its rows alone would give"
     def weighed(v): return total(v if each is None else v*each)
-    below, cases = weighed(bottom), total(bottom).sum(0)
+    below = weighed(bottom)
+    cases = total(bottom).sum(0)
     draws = _divide(w @ weighed(top), w @ below)
     n = below.sum(0)
     worth = cases if each is None else _worth(n, total((bottom*each)**2).sum(0))
@@ -158,7 +160,8 @@ def _auc(w, s, y, places, each=None):
     draws = table_auc(counts.reshape(len(w), k, size, 2))
     p = np.bincount(code, y, k)
     n = np.bincount(code, 1-y, k)
-    cases, a = np.minimum(p, n), draws[0]
+    cases = np.minimum(p, n)
+    a = draws[0]
     def worth(v): return _worth(np.bincount(code, v*each, k), np.bincount(code, (v*each)**2, k))
     if each is not None: p, n = worth(y), worth(1-y) # a row of no weight is not there
     draws[:, p*n == 0] = np.nan
@@ -191,7 +194,8 @@ def group_ends(
     z:float, # Quantile, from `shared_quantile`
 )->list: # (low, high) with whole blocks, and with rows by themselves; one number per group, NaN if unknown
     "Interval of every group"
-    value, spread = m['draws'][0], m['spread']
+    value = m['draws'][0]
+    spread = m['spread']
     usable = _is_usable(m)
     by_rows = np.where(usable, spread, np.nan)
     wider = np.fmax(_deviation(m['draws'][1:]), spread)

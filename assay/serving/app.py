@@ -272,7 +272,8 @@ def open_service(
     Raises `OSError` or `ValueError` saying why it may not start"""
     folder = serving_folder() if folder is None else Path(folder)
     log_folder = place('log') if log_folder is None else Path(log_folder)
-    identity, anchors = bundle_identity(folder), log_anchors(log_folder)
+    identity = bundle_identity(folder)
+    anchors = log_anchors(log_folder)
     if cut := cut_decisions():
         raise ValueError(f"{cut[0]}; a decision is not forgotten by a commit: put the lines back")
     approval = approval_of(identity, anchors)

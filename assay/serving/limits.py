@@ -65,7 +65,8 @@ class Limits:
 
     async def _collect(self, receive):
         "The parts of the body put together, as long as they are not too large"
-        parts, size = [], 0
+        parts = []
+        size = 0
         while True:
             message = await receive()
             if message['type'] == 'http.disconnect': return None

@@ -50,7 +50,8 @@ class Measured:
     async def __call__(self, scope, receive, send):
         if scope['type'] != 'http': return await self.app(scope, receive, send)
         route = scope['path'] if scope['path'] in ROUTES else 'other'
-        start, status = time.perf_counter(), '500'
+        start = time.perf_counter()
+        status = '500'
         async def note(message):
             nonlocal status
             if message['type'] == 'http.response.start': status = str(message['status'])

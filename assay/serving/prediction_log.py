@@ -65,7 +65,8 @@ def _verified(folder):
     """Number in its segment, and bytes, of each verified line.
 
     Raises `ValueError` naming the line that does not fit"""
-    prev, paths = START, list_segments(folder)
+    prev = START
+    paths = list_segments(folder)
     for path in paths:
         with open(check_file(path), 'rb') as f:
             for n, (line, found) in enumerate(_lines(f, prev)):
@@ -229,7 +230,8 @@ def _check_in_place(self):
 
 def _put(self, records):
     "Write records in one call"
-    lines, prev = [], self._prev
+    lines = []
+    prev = self._prev
     for i,r in enumerate(records):
         line, prev = _line(self._seq+i, prev, r)
         lines.append(line)
@@ -328,7 +330,8 @@ def log_table(
 
     Records are read one by one, and only columns are kept"""
     import pandas as pd
-    columns, absent = {}, float('nan')
+    columns = {}
+    absent = float('nan')
     for n, r in enumerate(iter_log(folder)):
         row = _table_row(r)
         new = [c for c in row if c not in columns] # fields that nobody sent before

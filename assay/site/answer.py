@@ -156,7 +156,8 @@ def _threshold_because(metrics, problem):
         return 'by the costs of problem.yaml no probability changes what costs less'
     asked = (f'the costs of problem.yaml ({_costs_words(problem)}) ask to act from a probability of '
              f'{_percent(wanted)} on, and on earlier rows this score stood for ')
-    most, alone = problem.limits.get('acted_share'), metrics.get('threshold_of_costs', {}).get('value')
+    most = problem.limits.get('acted_share')
+    alone = metrics.get('threshold_of_costs', {}).get('value')
     if most is None or alone is None: return f'{asked}it'
     if metrics['threshold']['value'] <= alone: return f'{asked}it; at most {_percent(most)} can be acted on'
     return (f'the costs alone ask for {say_plain(alone)}, and it was raised until at most {_percent(most)} '
@@ -200,7 +201,8 @@ def _forecast_beside(metrics, problem):
 
 def _looks(metrics, problem):
     "That the test rows were read for more than one model; empty where they were not"
-    n, agreed = _value(metrics, 'test_openings'), problem.test_openings
+    n = _value(metrics, 'test_openings')
+    agreed = problem.test_openings
     if n < 2: return ''
     beside = f', where people agreed on {agreed}' if agreed is not None else ''
     return (f'These rows have been read to judge {_count(n)} models so far{beside}; '
@@ -246,9 +248,12 @@ def fill(
     problem, # `Problem`; `$` in a name stands for its metric
 )->str: # Empty where a number was not measured
     "A sentence with its numbers"
-    agreed, lacks = agreed_words(problem), []
+    agreed = agreed_words(problem)
+    lacks = []
     def said(match):
-        name, rows, spec = match[1].replace('$', problem.metric), match[2], match[3]
+        name = match[1].replace('$', problem.metric)
+        rows = match[2]
+        spec = match[3]
         if name in (*agreed, *_COMPUTED):
             words = agreed[name] if name in agreed else _COMPUTED[name](metrics, problem)
             if not words: lacks.append(name)
@@ -282,7 +287,8 @@ class Sentence:
 
 def _lies(m):
     "Where an interval lies beside zero; a number without an interval lies nowhere"
-    low, high = m.get('low'), m.get('high')
+    low = m.get('low')
+    high = m.get('high')
     if low is None or high is None: return ''
     return 'above' if low > 0 else 'below' if high < 0 else 'across'
 

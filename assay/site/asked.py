@@ -44,7 +44,8 @@ def trust_words(
     rates:dict, # From `load_rates`
 )->list: # Each `Claim`
     "How often the verdict was right, and how a reader makes everything again"
-    unseen, known = rates['unseen_cases'], rates['known_truths']
+    unseen = rates['unseen_cases']
+    known = rates['known_truths']
     right, wrong, plain = (unseen[name] for name in _RATES['unseen_cases'])
     missed = [f"Not reached: {'; '.join(rates['missed'])}."] if rates['missed'] else []
     told = [

@@ -93,7 +93,9 @@ def _digits(v, n):
 
 def _said(m, n):
     "A metric with its interval"
-    value, low, high = m['value'], m.get('low'), m.get('high')
+    value = m['value']
+    low = m.get('low')
+    high = m.get('high')
     if not _is_number(value): return plain(value)
     beside = f' ({_digits(low, n)} to {_digits(high, n)})' if _is_number(low) and _is_number(high) else ''
     return f'{_digits(value, n)}{beside}'
@@ -114,7 +116,8 @@ def _apart(was, now):
 
 def _direction(was, now):
     "Whether a metric got better (`good`) or worse (`bad`); `open` where neither is known"
-    better, values = now.get('better') or was.get('better'), (was['value'], now['value'])
+    better = now.get('better') or was.get('better')
+    values = (was['value'], now['value'])
     if better not in ('higher', 'lower') or not all(map(_is_number, values)): return 'open'
     if values[0] == values[1]: return 'open'
     return 'good' if (values[1] > values[0]) == (better == 'higher') else 'bad'
@@ -176,7 +179,8 @@ def _first(stage, agreed):
 
 def _metric_changes(stage, was, now, agreed):
     "What a stage measured otherwise, the numbers of its answer first"
-    first, found = _first(stage, agreed), _differ(was, now)
+    first = _first(stage, agreed)
+    found = _differ(was, now)
     names = sorted(found, key=lambda n: (first.index(n) if n in first else len(first), n))
     return [_metric_change(stage, n, *found[n], agreed) for n in names]
 
@@ -194,6 +198,7 @@ def two_sides(
     agreed:dict, # What problem.yaml holds
 )->tuple: # Name, before and after, each with its interval; empty where there is none
     "A metric for a table"
-    was, now = change.was, change.now
+    was = change.was
+    now = change.now
     sides = _both(was, now) if was and now else (was and _said(was, 3) or '', now and _said(now, 3) or '')
     return _metric_name(change.where, change.name, agreed), *sides

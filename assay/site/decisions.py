@@ -89,7 +89,8 @@ def _signatures():
 
 def _waived_what(e):
     if e['decision'] != 'waive': return f"took back the waiver of {named_item(e['item'])}"
-    found, names = e.get('excuses') or 'nothing that it names', e.get('names')
+    found = e.get('excuses') or 'nothing that it names'
+    names = e.get('names')
     bundle = names.get('bundle') if isinstance(names, dict) else ''
     of = f' for the bundle {bundle[:12]}' if bundle else ''
     return f"let {named_item(e['item'])} stay open{of}, which found: {found}"
@@ -127,7 +128,9 @@ def _other_event(e):
 
 def _criterion():
     "Each step of the agreement, in the order in which it was written down"
-    rows, res, before = iter(ledger_rows()), [], set()
+    rows = iter(ledger_rows())
+    res = []
+    before = set()
     for e in read_ledger():
         if e['event'] == 'agreed':
             table = json.dumps(table_of(e), sort_keys=True)

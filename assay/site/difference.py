@@ -196,7 +196,8 @@ def _texts(rows): return [line for line,_ in rows]
 
 def _ledger_changes(name, was, now):
     "Lines that a ledger has gained; that it lost lines, where it did"
-    before, after = _texts(was), _texts(now)
+    before = _texts(was)
+    after = _texts(now)
     path = f'approvals/{name}.jsonl'
     if after[:len(before)] == before:
         said = [f'new in {plain(name)}: {_line_says(says)}' for _,says in now[len(before):]]

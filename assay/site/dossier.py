@@ -39,7 +39,8 @@ _PLAIN = re.compile(r'[\w./-]+') # Paths that need no quotation marks in an addr
 
 def _is_inside(path):
     "Does a path lead to something in the repository?"
-    real, root = Path(path).resolve(), Path().resolve()
+    real = Path(path).resolve()
+    root = Path().resolve()
     return real.exists() and real.is_relative_to(root)
 
 def _is_versioned(path):
@@ -170,7 +171,8 @@ def waivers_in_words(
 )->list: # One text per line, in the order of signing
     "Each waiver: what may stay open, until when, who signed it, why, and whether it counts"
     if not lines: return []
-    held, stray = {w['hash'] for w in active_waivers(day)}, stray_waivers(day)
+    held = {w['hash'] for w in active_waivers(day)}
+    stray = stray_waivers(day)
     return [_waiver_words(e, held, stray, day) for e in lines]
 
 # %% ../../nbs/site/07_dossier.ipynb #bb3a017a
@@ -254,7 +256,8 @@ def _counted(rows):
 
 def _silent_words(part):
     "Of how many headings of a framework nothing in the project speaks"
-    n, silent = len(part['headings']), part['silent']
+    n = len(part['headings'])
+    silent = part['silent']
     name = part['framework'].name
     if not silent: return f'{name}: something in this project speaks of each of the {n} headings.'
     return f"{name}: nothing in this project speaks of {len(silent)} of {n} headings: {', '.join(silent)}."
@@ -326,7 +329,8 @@ def dossier_page(
 )->str: # HTML
     "The page: release, items by stage, waivers, headings of the frameworks, files with their hashes"
     from assay import __version__ as version
-    files, state = _Files(folder), approval_state(dossier.day)
+    files = _Files(folder)
+    state = approval_state(dossier.day)
     for path in reviewed_files(): files.digest(path)
     evidence = _evidence_parts(dossier, files)
     head = _head_parts(dossier, state, evidence['parts'])

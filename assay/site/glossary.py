@@ -130,7 +130,8 @@ class _Explainer:
     def tag(self, text):
         found = _TAG.match(text)
         if not found: return text
-        closes, name = found[1], found[2]
+        closes = found[1]
+        name = found[2]
         if name == 'h2' and not closes: self.seen = set()
         if known := _LINKED.match(text): self.seen.add(known[1])
         if name in _LEFT and not closes: self.inside.append(name)

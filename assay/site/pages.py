@@ -139,7 +139,8 @@ def _named_item(r):
 
 def _states(rows):
     "A row per state that occurs, worst first: its name, how many items have it, and which"
-    counts, badge = count_states(rows), macro('parts.html.j2', 'badge')
+    counts = count_states(rows)
+    badge = macro('parts.html.j2', 'badge')
     def items(state): return ', '.join(_named_item(r) for r in rows if r['status'] == state)
     def row(state): return [badge(state.replace('_', ' '), tone(state)), counts[state], items(state)]
     return [row(state) for state in SEVERITY if counts[state]]
@@ -155,7 +156,8 @@ def _waived(rows):
 def _index_notes(measured, doubt):
     "What a reader of the front page must know before the verdicts"
     said = lambda key: next((m[key] for m in measured.values() if m.get(key)), '')
-    moved, agreed = said('bar_moved'), said('agreed_after')
+    moved = said('bar_moved')
+    agreed = said('agreed_after')
     return show_notes(moved, doubts=doubt, agreed=agreed, asked=questions(measured))
 
 def _index_moves(measured):
@@ -248,7 +250,8 @@ NOT_RUN = 'not run for this problem' # What there is was measured for another on
 
 def _board_row(b, why, doubt=()):
     "One stage on the front page; one that did not run says why, and not what an earlier run found"
-    row, m = {k: b[k] for k in ('stage', 'question', 'page')}, b['metrics']
+    row = {k: b[k] for k in ('stage', 'question', 'page')}
+    m = b['metrics']
     if why:
         verdict = 'waits' if why.startswith('waits') else 'stopped'
         return row | dict(verdict=verdict, tone='bad', number=why)
@@ -259,7 +262,8 @@ def _board_row(b, why, doubt=()):
 
 def _board_cells(row):
     "The cells of one stage on the front page"
-    link, badge = macro('parts.html.j2', 'link'), macro('parts.html.j2', 'badge')
+    link = macro('parts.html.j2', 'link')
+    badge = macro('parts.html.j2', 'badge')
     name = row['stage'].replace('_', ' ')
     stage = link(name, f"{row['stage']}/report.html") if row['page'] else name
     return [stage, row['question'], badge(row['verdict'], row['tone']), row['number']]
@@ -342,13 +346,17 @@ def build_site(
 )->list: # Paths of the pages written
     """Write the page of every executed notebook, of readiness also where the run stopped before it,
     and the front page"""
-    problem, stages = load_problem(), load_stages()
-    board, late = load_board(stages), not_run(stops, stages)
+    problem = load_problem()
+    stages = load_stages()
+    board = load_board(stages)
+    late = not_run(stops, stages)
     rows = checklist_rows(late)
     waiting = {'readiness'} & set(late) if rows else set()
     doubt = _board_doubts(board, late, rows)
     for b in board: b['page'] = b['page'] or b['stage'] in waiting
-    shown, written, faults = {b['stage']: b for b in board if b['page']}, [], []
+    shown = {b['stage']: b for b in board if b['page']}
+    written = []
+    faults = []
     places = []
     _remove_pages(b['stage'] for b in board if not b['page'])
     measured = {b['stage']: b['metrics'] for b in board if b['metrics'] and b['stage'] not in late}

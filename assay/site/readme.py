@@ -23,7 +23,8 @@ def _plain(text):
 
 def _row(b):
     "One stage that has run"
-    stage, m = b['stage'], b['metrics']
+    stage = b['stage']
+    m = b['metrics']
     number = headline(m['metrics'], b['headline'])
     return f"| [{stage}](reports/{stage}/report.html) | {_plain(m['verdict'])} | {_plain(number)} |\n"
 

@@ -139,7 +139,9 @@ def _without_figures(nb, excess):
     """A copy of the notebook without its largest figures, so many that `excess` bytes are saved;
     how many those are"""
     import copy
-    res, saved, left = copy.deepcopy(nb), 0, 0
+    res = copy.deepcopy(nb)
+    saved = 0
+    left = 0
     for size,i,j in _figure_sizes(nb):
         if saved >= excess: break
         text = f'A figure of {size:,} bytes is left out.'
@@ -147,7 +149,6 @@ def _without_figures(nb, excess):
         outputs[j] = outputs[j] | dict(data={'text/plain': text})
         saved, left = saved+size-len(text), left+1
     return res, left
-
 
 # %% ../../nbs/site/03_report.ipynb #c401cb57
 def told_claim(
@@ -179,7 +180,8 @@ def cell_notes(
 )->dict: # Place of a cell to `dict(caption, said)`
     "What stands beside the cells of a page: their captions, and the way back to the claims that rest on them"
     if frame.agreed is None: return {}
-    cells, numbers = code_cells(nb, frame.agreed), metrics.get('metrics', {})
+    cells = code_cells(nb, frame.agreed)
+    numbers = metrics.get('metrics', {})
     res = {}
     def note(text): return res.setdefault(text, dict(caption='', said=[]))
     def place(text): return getattr(find_cell(cells, text), 'place', '')
@@ -268,7 +270,8 @@ def _moved_up(nb, frame):
 def _content(nb, frame, metrics, drawn, below):
     """The picture that decides, a list of the headings, what stands below the answer, and the cells of a
     notebook; title and question stand above them"""
-    notes, titled = cell_notes(nb, frame, metrics), not title_of(nb)[0]
+    notes = cell_notes(nb, frame, metrics)
+    titled = not title_of(nb)[0]
     cell = None if drawn else _moved_up(nb, frame)
     place = cell.place if cell else ''
     picture = drawn or (fragment(nb, frame.agreed, notes=notes, only=place) if place else '')
@@ -316,11 +319,13 @@ def report_page(
 )->str: # HTML
     "Report of one stage: its verdict and its notebook, shortened if it is too large"
     numbers = _check_numbers(nb, metrics, frame.here)
-    moved, waived = metrics.get('bar_moved', ()), metrics.get('waived', ())
+    moved = metrics.get('bar_moved', ())
+    waived = metrics.get('waived', ())
     notes = show_notes(moved, stopped, waived, doubts, metrics.get('agreed_after', ''))
     badge = verdict_badge(frame.here, metrics['verdict'], doubts)
     answer = answer_of(frame.here, metrics, frame.agreed, badge)
-    head, below = _top(nb, metrics, frame, notes, answer), _below(nb, frame, answer) + show_moves(moved)
+    head = _top(nb, metrics, frame, notes, answer)
+    below = _below(nb, frame, answer) + show_moves(moved)
     drawn = _drawn(metrics, frame, bool(doubts) and in_doubt(frame.here))
     page = lambda body: make_page(frame.title, head+body, _foot(metrics['inputs'], numbers), frame)
     content = lambda part: below if part is None else _content(part, frame, metrics, drawn, below)

@@ -35,7 +35,8 @@ def places_of(
     page:str, # Its report, as HTML
 )->list: # One `dict(href, text, beside, words)` for the page, and for each of its headings
     "What a reader can find on a page, for the front page to list, with the words below each heading"
-    href, name = f'{stage}/report.html', stage.replace('_', ' ')
+    href = f'{stage}/report.html'
+    name = stage.replace('_', ' ')
     reader = _Words()
     reader.feed(page)
     top = dict(href=href, text=name, beside=question, words='')
@@ -51,7 +52,8 @@ _DOSSIER = dict(href='', text='dossier', words='auditor audit evidence',
 
 def _beside_stages(path):
     "One page that belongs to no stage, with its places"
-    page, name = check_file(path).read_text(encoding='utf-8'), path.parent.name
+    page = check_file(path).read_text(encoding='utf-8')
+    name = path.parent.name
     asked = _QUESTION.search(page)
     question = html.unescape(re.sub(r'<[^>]+>', '', asked[1])) if asked else ''
     row = dict(href=f'{name}/report.html', text=name.replace('_', ' '), question=question)

@@ -58,7 +58,8 @@ def told_otherwise(
     board:list, # Rows of `load_board`; of each stage that has run
 )->list: # One sentence per stage of which `path` says something else than its `metrics.json`
     "Verdicts and key numbers on a page that differ from those of the reports"
-    told, res = _told_rows(check_file(path).read_text(encoding='utf-8')), []
+    told = _told_rows(check_file(path).read_text(encoding='utf-8'))
+    res = []
     for b in (b for b in board if b['metrics']):
         wanted = _wanted_row(b)
         shown = told.get(b['stage'], ('nothing', 'nothing'))

@@ -41,7 +41,8 @@ def is_runner(
 # %% ../../nbs/stages/08_by_hand.ipynb #39a03416
 def _opened(name):
     "The stage of this name; of a notebook without one, what it would write"
-    stages, notebook = load_stages(), place('checklist').with_name(f'{name}.ipynb')
+    stages = load_stages()
+    notebook = place('checklist').with_name(f'{name}.ipynb')
     if name in stages or not notebook.is_file(): return find_stage(name, stages)
     return Stage(name, '', notebook, (), (), (metrics_path(name).as_posix(),), {})
 

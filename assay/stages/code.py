@@ -48,11 +48,13 @@ def plain_source(
     docstrings:bool=False, # Keep every docstring
 )->str: # The part of it that a result can depend on
     "A source without comments, blank lines and the docstrings that no program reads"
-    tree, lines = ast.parse(source), source.splitlines()
+    tree = ast.parse(source)
+    lines = source.splitlines()
     for row, column in _comments(source): lines[row-1] = lines[row-1][:column]
     is_read = docstrings or _READERS.search(source)
     unread = [] if is_read else [n for n in _docstrings(tree) if _is_alone(n, lines)]
-    dropped, texts = _lines_of(unread), _inside_texts(tree)
+    dropped = _lines_of(unread)
+    texts = _inside_texts(tree)
     kept = []
     for n, line in enumerate(lines, 1):
         if n in dropped: continue
@@ -107,7 +109,8 @@ def own_modules(
     "The modules of the user's package that a stage depends on"
     folder = Path(folder)
     files = {_dotted_name(p, folder): p for p in folder.rglob('*.py')}
-    todo, seen = list(names), set()
+    todo = list(names)
+    seen = set()
     while todo:
         if (name := todo.pop()) in seen or name not in files: continue
         seen.add(name)

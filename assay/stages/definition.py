@@ -36,7 +36,8 @@ def _parse_gate(spec, where):
     spec = spec if isinstance(spec, dict) else dict(verdict=spec)
     unknown = sorted(set(spec)-{'verdict', 'checks'})
     if unknown: raise ValueError(f"{where} has unknown keys {unknown}; expected verdict and checks")
-    verdicts, checks = spec.get('verdict'), spec.get('checks', [])
+    verdicts = spec.get('verdict')
+    checks = spec.get('checks', [])
     for name,words in (('verdict', verdicts), ('checks', checks)):
         if not _are_words(words): raise ValueError(f"{where}: {name} is {words!r}; expected a list of words")
     if not verdicts: raise ValueError(f"{where} names no verdict, so nothing could open it")
@@ -104,7 +105,8 @@ def _declared_gates(meta, deps, where):
 
 def _make_stage(name, s, meta, where):
     "One stage from its block"
-    deps, outs = _paths(s.get('deps')), _made(s)
+    deps = _paths(s.get('deps'))
+    outs = _made(s)
     params = s.get('params') or ()
     notebooks = (Path(d) for d in deps if d.endswith('.ipynb') and d.startswith('pipelines/'))
     own = tuple(e for e in params if isinstance(e, str))

@@ -44,7 +44,8 @@ def stage_parameters(
     declared:dict, # Parameters that its notebook declares
 )->dict: # Name to value, exactly the declared names
     "The parameters of a stage: what dvc.yaml lists, no more and no less than what the notebook declares"
-    given, read = {}, {}
+    given = {}
+    read = {}
     found = ((key, name, value) for key in stage.params for name,value in _lookup(params, key).items())
     for key,name,value in found:
         where = key if '.' in key else f'{key}.{name}'

@@ -53,7 +53,8 @@ def named_code(
     modules, # Dotted names of the modules of `assay` that it reaches
 )->tuple: # Modules of `assay`, as a set of dotted names, and the user's files: full dotted name to path
     "The code that a stage rests on by the names in the settings, beside what its notebook imports"
-    tool, own = set(), {}
+    tool = set()
+    own = {}
     for found in stage_functions(stage, modules):
         tool |= tool_modules(found)
         own |= own_files(found)

@@ -82,7 +82,8 @@ def _parse_line(node, lines, path):
     if not _is_declaration(node, line):
         raise ValueError(f"parameters cell of {path}: {line.strip()!r} is not "
                          f"`name: type = value   # meaning` with a type of {list(TYPES)}")
-    name, type = node.target.id, ast.unparse(node.annotation)
+    name = node.target.id
+    type = ast.unparse(node.annotation)
     comment = _comment(lines, at)
     try: allowed = _limits(comment, type)
     except ValueError as e: raise ValueError(f"parameters cell of {path}, {name}: {e}") from None

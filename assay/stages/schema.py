@@ -52,7 +52,8 @@ def _problem(): return TypeAdapter(Problem).json_schema()
 
 def _dictionary():
     "The file, and what it says of each column; the name of a column is its key"
-    column, whole = TypeAdapter(Field).json_schema(), DictionaryFile.model_json_schema()
+    column = TypeAdapter(Field).json_schema()
+    whole = DictionaryFile.model_json_schema()
     del column['properties']['name']
     column['required'].remove('name')
     whole.setdefault('$defs', {}).update(column.pop('$defs', {}))

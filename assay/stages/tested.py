@@ -94,7 +94,8 @@ def _local_files(path, name):
 
 def _parts(path):
     "A file and all files of the repository that it imports, with their sources"
-    todo, res = [path], {}
+    todo = [path]
+    res = {}
     while todo:
         file = todo.pop()
         if file in res or not file.is_file(): continue

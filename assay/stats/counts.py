@@ -170,7 +170,9 @@ def cv_auc(
     """AUC of the label rate per bin, with a block-bootstrap interval
 
     Each fold is scored by the rates of the other folds."""
-    total, wins, pairs = counts.sum(0), 0., 0.
+    total = counts.sum(0)
+    wins = 0.
+    pairs = 0.
     n_folds = min(n_folds, len(counts))
     draws = _draws(len(counts), n_boot, seed)
     for f in range(n_folds):

@@ -231,7 +231,8 @@ def _share_drawn(n_groups):
 
 def _error_by_influence(moves, code, times):
     "Standard error of a value, from how far each row moves it and how often its group was drawn"
-    total, k = np.bincount(code, moves), times.sum()
+    total = np.bincount(code, moves)
+    k = times.sum()
     return math.sqrt(k/max(k-1, 1)*(times @ total**2))
 
 def _studentised(kernels, n, resamples):
@@ -283,7 +284,8 @@ def _noise_of(kernel, n, resamples):
     "The gaps observed, and what resamples add to them; that of few groups is widened"
     seen = kernel.gaps(resamples.whole(n))
     drawn = replicate([kernel.gaps], n, resamples)[:, 0]
-    n_groups, n_bins = count_groups(resamples.blocks), len(seen)
+    n_groups = count_groups(resamples.blocks)
+    n_bins = len(seen)
     if wide := widening(n_groups): return seen, (drawn-seen)*wide/norm.ppf(.975)
     units = n_groups or n
     return seen, (drawn-seen)*math.sqrt(units/max(units-n_bins, 1)) # as many gaps were estimated
@@ -434,7 +436,8 @@ def paired_difference(
 )->dict: # `value`, `low`, `high`, `n`, `better`
     "The first minus the second, with the interval of the difference on shared resamples"
     f, g = (weighted_metric(metric, y_true, s, resamples.weight) for s in (score_a, score_b))
-    n, one = len(y_true), resamples.whole(len(y_true))
+    n = len(y_true)
+    one = resamples.whole(len(y_true))
     value = f(one)-g(one)
     ends = measured_ends([f, g], n, resamples, level)
     return as_metric(_value(value), **ends, n=n, better=METRICS[metric]['better'])|_weighted(resamples)

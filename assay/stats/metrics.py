@@ -161,7 +161,8 @@ def weighted_quantiles(
     place = shares*(upto[-1]-1)
     low = value(np.floor(place), 'right')
     high = value(np.ceil(place), 'right')
-    part, gap = place % 1, high-low
+    part = place % 1
+    gap = high-low
     return np.where(part < .5, low+gap*part, high-gap*(1-part)) # as NumPy rounds
 
 # %% ../../nbs/stats/03_metrics.ipynb #7b28b66c
@@ -177,13 +178,15 @@ def score_bins(
 
 def _bin_gaps(y, s, n_bins=10, weight=None):
     "Per bin the sum of outcomes less scores, as a share of all rows: a function of row weights"
-    code, gap = score_bins(s, n_bins, weight), y-s
+    code = score_bins(s, n_bins, weight)
+    gap = y-s
     def gaps(w): return np.bincount(code, w*gap, code.max()+1)/w.sum()
     return gaps
 
 def _bin_noise(y, s, n_bins=10, weight=None):
     "Per bin the standard error of its `_bin_gaps`, of independent rows: a function of row weights"
-    code, gap = score_bins(s, n_bins, weight), y-s
+    code = score_bins(s, n_bins, weight)
+    gap = y-s
     def noise(w):
         n = np.bincount(code, w)
         n_bins = code.max()+1
@@ -262,7 +265,9 @@ def _r2(y, s):
         return 1-w @ (y-s)**2/rest if rest else math.nan
     return weighted
 
-_BINARY, _MULTI, _NUMBER = ('binary',), ('binary', 'multiclass'), ('regression',)
+_BINARY = ('binary',)
+_MULTI = ('binary', 'multiclass')
+_NUMBER = ('regression',)
 
 # %% ../../nbs/stats/03_metrics.ipynb #5cc97c53
 def _quantile(share): return lambda y: np.quantile(y, share)
@@ -445,7 +450,8 @@ def _index(values):
 
 def _demand_same_rows(y_true, y_score):
     "Refuse targets and scores of different rows: they are compared by place, and not by the label of a row"
-    of_targets, of_scores = _index(y_true), _index(y_score)
+    of_targets = _index(y_true)
+    of_scores = _index(y_score)
     if of_targets is None or of_scores is None: return
     if len(of_targets) != len(of_scores) or of_targets.equals(of_scores): return
     at = next(i for i,(a, b) in enumerate(zip(of_targets, of_scores)) if a != b)
@@ -466,9 +472,11 @@ def weighted_metric(
     if not isinstance(metric, str) or metric not in METRICS:
         raise ValueError(f"no metric is called {metric!r}; known: {list(METRICS)}")
     _demand_same_rows(y_true, y_score)
-    y, s = _as_numbers(y_true, 'y_true'), _as_numbers(y_score, 'y_score')
+    y = _as_numbers(y_true, 'y_true')
+    s = _as_numbers(y_score, 'y_score')
     _demand_numbers(metric, y, s)
-    known, bounds = METRICS[metric], METRICS[metric]['bounds']
+    known = METRICS[metric]
+    bounds = METRICS[metric]['bounds']
     if metric == 'calibration_error':
         made = _calibration_error(y, s, weight=weight)
         return Kernel(made, bounds, gaps=_bin_gaps(y, s, weight=weight))

@@ -162,7 +162,8 @@ def _grows(s):
 # %% ../../nbs/stats/07_sequences.ipynb #fdffa5e4
 def _is_sure(products, times, seed):
     "Is the gain of the later side so many times that of the earlier one, whichever groups are drawn?"
-    n, rng = len(products), np.random.default_rng(seed)
+    n = len(products)
+    rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n, np.full(n, 1/n), size=60)
     gains = np.array([_explained(np.tensordot(w, products, 1)) for w in drawn])
     beyond = gains[:, 0]-times*gains[:, 1]
@@ -225,7 +226,9 @@ def _is_mean_of_few(s, most=8):
 
     A group of which a row stands in another table is smaller here, and its mean is another one."""
     known = np.isfinite(s.x)
-    x, y, code = s.x[known], s.y[known], np.unique(s.group[known], return_inverse=True)[1]
+    x = s.x[known]
+    y = s.y[known]
+    code = np.unique(s.group[known], return_inverse=True)[1]
     n = np.bincount(code)
     value, mean, squares = (np.bincount(code, v)/n for v in (x, y, y**2))
     is_mixed = squares-mean**2 > 1e-6*y.var()
@@ -286,7 +289,8 @@ def _ends_of_window(step, y):
     d = np.where(known, step-step[known].mean(), 0)
     agrees = np.abs(correlate(y-y.mean(), d, method='fft'))
     here = len(y)-1
-    ahead, behind = agrees[here:here+_FURTHEST], agrees[here-_FURTHEST:here][::-1]
+    ahead = agrees[here:here+_FURTHEST]
+    behind = agrees[here-_FURTHEST:here][::-1]
     return int(ahead.argmax()), 1+int(behind.argmax())
 
 def _window_around(s):

@@ -37,7 +37,8 @@ def whole_numbers(
     is_float = v.dtype.kind == 'f'
     if not is_float and v.dtype.itemsize < 8:
         v = v.astype('int64') # the distance of two small numbers may not fit into their type
-    low, high = v.min(), v.max()
+    low = v.min()
+    high = v.max()
     is_near = float(high)-float(low) <= spread # infinity is near nothing
     if not is_near or abs(float(low)) > 2**52: return None
     above = v-low

@@ -20,7 +20,8 @@ def smallest_rate(
 )->float: # Smallest rate of false alarms that can be promised
     "Smallest false-alarm rate: one over the number of ways to draw a window from the runs of both"
     run = min(run_days, n_window)
-    n_runs, n_drawn = math.ceil((n_reference+n_window)/run), math.ceil(n_window/run)
+    n_runs = math.ceil((n_reference+n_window)/run)
+    n_drawn = math.ceil(n_window/run)
     return 1/math.comb(n_runs, n_drawn)
 
 # %% ../../nbs/stats/12_windows.ipynb #c8a121de
@@ -43,7 +44,8 @@ def draw_windows(
     seed:int=0, # Random seed
 )->np.ndarray: # Draws × days: 1 where a day is in the window; the real window can be among them
     "Draw windows at random, as they could have been without a change"
-    rng, day = np.random.default_rng(seed), np.arange(n_days)
+    rng = np.random.default_rng(seed)
+    day = np.arange(n_days)
     run = (day+rng.integers(0, run_days, (n_draws, 1)))//run_days # where runs begin is drawn too
     place_of_run = rng.random((n_draws, n_days//run_days+2))
     order = np.argsort(np.take_along_axis(place_of_run, run, 1), axis=1, kind='stable')

@@ -143,7 +143,8 @@ class TruthRuns:
 
     def rules(self):
         "Each rule of the verdict, and how many runs it decided"
-        rules, decided = rule_table(), self.real.rule.value_counts()
+        rules = rule_table()
+        decided = self.real.rule.value_counts()
         return rules[['rule', 'verdict']].assign(runs=rules.rule.map(decided).fillna(0).astype(int))
 
     def shuffled(self): return self.runs[self.runs.shuffled].verdict.value_counts().to_frame('shuffled runs')

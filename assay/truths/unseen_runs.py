@@ -112,7 +112,8 @@ def pose(
     if name not in UNSEEN: raise ValueError(f'no case is called {name!r}; known: {list(UNSEEN)}')
     df, agreed = UNSEEN[name].make(np.random.default_rng([seed, *name.encode()]))
     df = df.reset_index(drop=True).assign(row=[f'r{i}' for i in range(len(df))])
-    problem, cluster = _said(name, agreed), agreed.get('cluster')
+    problem = _said(name, agreed)
+    cluster = agreed.get('cluster')
     at = _cut(df, cluster)
     fields = infer_dictionary(df, target='y', id='row', time=problem.time)
     declare_known(fields, agreed.get('legitimate', {}))
@@ -190,7 +191,8 @@ def plain_rule(
     """Cross-validate one model over all rows, and compare its mean score with the bar and with today's rule
 
     This is what a first look says: rows are shuffled; intervals, clusters, time and money do not count."""
-    problem, task = case.problem, case.problem.task
+    problem = case.problem
+    task = case.problem.task
     df = pd.concat([case.train, case.valid])
     y = as_target(df.y, task, problem.positive, sorted(df.y.unique()) if task == 'multiclass' else None)
     X = _words_and_numbers(df[case.features])
@@ -215,7 +217,8 @@ def run_unseen_case(
     n_boot:int=100, # Draws of an interval
 )->dict: # `case`, `kind`, `seed`, `truth` (the verdicts that are right), `verdict`, `rule`, `plain`
     "The verdict on one case, beside that of the plain rule"
-    case, truth = pose(name, seed), UNSEEN[name]
+    case = pose(name, seed)
+    truth = UNSEEN[name]
     said = _or_crash(judge, case, StudySettings(n_boot, seed, only_verdict=True))
     plain = _or_crash(lambda c: dict(verdict=plain_rule(c)), case)['verdict']
     about = dict(case=name, kind=truth.kind, seed=seed, truth=' or '.join(sorted(truth.verdicts)))
@@ -239,7 +242,8 @@ def _is_right(runs, by):
 
 def _parts_of(runs, by='verdict'):
     "Which runs are right, and how the others are wrong"
-    right, said = _is_right(runs, by), runs[by]
+    right = _is_right(runs, by)
+    said = runs[by]
     wrong_go = ~right & (said == 'go')
     missed_go = ~right & (runs.truth == 'go')
     not_told = ~right & (said == 'insufficient_evidence')
@@ -250,7 +254,8 @@ def unseen_metrics(
     runs:pd.DataFrame, # From `run_unseen`
 )->dict: # Name to metric: shares of runs, each with its exact interval
     "How often the verdict is right, and how often each kind of error happens where it can"
-    said, plain = _parts_of(runs), _parts_of(runs, 'plain')
+    said = _parts_of(runs)
+    plain = _parts_of(runs, 'plain')
     go = runs.truth == 'go'
     could = ~runs.truth.str.contains('insufficient_evidence')
     def of(hits): return share(int(hits.sum()), len(hits))
