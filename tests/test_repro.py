@@ -70,6 +70,23 @@ def test_one_leaf_runs_only_what_depends_on_it(copy, old, new, expected):
     assert sorted(ran(assay("repro", cwd=copy))) == sorted(expected)
 
 
+def test_a_run_of_one_stage_renews_its_page(copy):
+    """Else the page shows other numbers than its report, and nothing can be approved. The control: a dry run
+    writes nothing"""
+    change(copy / "params.yaml", "smoothing: 20.0", "smoothing: 5.0")
+    page, front = (copy / "reports" / p for p in ("rule/report.html", "index.html"))
+    before = page.read_text(), front.read_text()
+    assert assay("repro", "rule", "--dry", cwd=copy).returncode == 0
+    assert (page.read_text(), front.read_text()) == before
+    done = assay("repro", "rule", cwd=copy)
+    assert done.returncode == 0 and ran(done) == ["rule"], done.stderr
+    assert page.read_text() != before[0]
+    shown = page.read_text(), front.read_text()
+    again = assay("repro", cwd=copy)
+    assert set(ran(again)) <= {"site"} and "was damaged" not in again.stderr
+    assert (page.read_text(), front.read_text()) == shown
+
+
 WRONG = [
     ("smoothing: 20.0", "smooothing: 20.0", "sets 'smooothing' for stage 'rule'"),
     ("max_depth: 4", "max_depth: four", "tree.max_depth is 'four', a str; expected int"),

@@ -217,7 +217,8 @@ RULES = [
         holds=_more_rows,
         verdict='collect_data',
         why='the score still rises with rows; the bar is in reach at {rows_said}',
-        next='collect about {rows_needed} labelled rows of the same kind, then assess again'),
+        next='collect rows of the same kind until about {rows_needed} are there to learn from, then assess '
+             'again'),
     Rule(
         name='the bar is out of reach',
         holds=_out_of_reach,

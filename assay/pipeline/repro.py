@@ -349,7 +349,9 @@ def _run(arguments):
     again = ['repro', '--keep-going', *arguments]
     code = run_dvc(again, stages)
     if code == 0 and end_waivers(): code = run_dvc(again, stages) # DVC brought back a report of before
-    if code == 0: return 0
+    if code == 0:
+        if _names_a_part(arguments): _show_what_there_is()
+        return 0
     restore(kept, stages)
     _show_what_there_is()
     return EXIT_CLOSED if {s['code'] for s in stopped()} == {EXIT_CLOSED} else EXIT_ERROR
@@ -377,8 +379,13 @@ def repro(
         with only_one(): return _run_and_tell(arguments)
     except Busy as e: return say(str(e), EXIT_BUSY)
 
+def _names_a_part(arguments):
+    "Are stages named, of which none makes the pages? They would show the numbers of before"
+    named = [a for a in arguments if not a.startswith('-')]
+    return bool(named) and 'site' not in named and '--dry' not in arguments
+
 def _show_what_there_is():
-    "After a stop, pages for the stages that have run"
+    "After a stop, or a run of some stages, pages for the stages that have run"
     from assay.site.whole import build_pages
     try: write_json(place('local', 'pages.json'), hash_inputs(build_pages(stopped())))
     except (ValueError, OSError) as e: say(f'no pages were made: {e}')
