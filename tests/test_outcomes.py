@@ -513,6 +513,7 @@ def test_a_week_that_is_ranked_perfectly_can_be_drawn():
     assert np.nanmax(values) == 1.0
     week = dict(
         week="2014-01-01",
+        decision="keep",
         realised=1.0000000000000002,
         realised_low=1.0,
         realised_high=1.0,
