@@ -506,7 +506,7 @@ def test_a_zip_that_lies_about_its_size_or_holds_another_is_no_shorter_table(tmp
     (tmp_path / "nested.zip").write_bytes(zipped(zipped(data), ["t.zip"]))
     with pytest.raises(ValueError):
         load_source(dict(name="t", kind="csv", url=tmp_path / "nested.zip"))
-    for members in ((), ("a.csv", "b.csv"), ("a.csv", "__MACOSX/a.csv")):
+    for members in ((), ("a.csv", "b.csv")):
         (tmp_path / "two.csv.zip").write_bytes(zipped(b"a,b\n1,2\n", members))
         with pytest.raises(ValueError, match=f"archive of {len(members)} files; expected one table"):
             load_source(dict(name="t", kind="csv", url=tmp_path / "two.csv.zip"))

@@ -132,7 +132,7 @@ def _gain_of_double(e):
     last, twice = (curve_score(curve['fit'], curve['sizes'][-1]*times) for times in (1, 2))
     gain = twice-last
     low, high = np.quantile(gain[1:], [.025, .975])
-    return dict(value=float(gain[0]), low=float(low), high=float(high))
+    return dict(value=float(gain[0]), low=float(low), high=float(high), n=int(curve['sizes'][-1]))
 
 def _data_metrics(e):
     "What the rows allow"

@@ -113,9 +113,10 @@ def _behind(both, worse):
     behind = both[worse*(both.value-both.value_today) > 0]
     said = f'The model does worse than {TODAY} in {len(behind)} of {len(both)} groups'
     if not len(behind): return f'{said}.'
+    said += f', {_groups_listed(behind)}'
     apart = behind.low > behind.high_today if worse > 0 else behind.high < behind.low_today
     sure = behind[apart]
-    if not len(sure): return f'{said}, in each of them with intervals that overlap, so it may be chance.'
+    if not len(sure): return f'{said}; the intervals overlap, so it may be chance.'
     return f'{said}; the intervals do not overlap for {_groups_listed(sure)}.'
 
 def _model_worst(r, name, pairs):

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SENTENCES', 'CAPTIONS', 'MOST_OPEN', 'MOST_SAID', 'plural', 'bound_word', 'agreed_words', 'decision_words', 'fill',
-           'Sentence', 'Basis', 'Claim', 'sentences_of', 'captions_of', 'picture_of', 'OpenCheck', 'Answer',
-           'open_checks', 'answer_of', 'asked_questions', 'answers_about']
+           'Sentence', 'lies_beside', 'Basis', 'Claim', 'sentences_of', 'captions_of', 'picture_of', 'OpenCheck',
+           'Answer', 'open_checks', 'answer_of', 'asked_questions', 'answers_about']
 
 # %% ../../nbs/site/02_answer.ipynb #c4e1746c
 import dataclasses, re
@@ -132,7 +132,7 @@ def _missed_by_interval(metrics, bars):
     "That the worse end of an interval misses a bar which the estimate reaches; empty where none does"
     def point(m): return dict.fromkeys(('low', 'high'), m.get('value')) | dict(better=m.get('better'))
     found = [(bar, metrics.get(name, {}), bound) for bar,(name, bound) in bars.items()]
-    missed = [f'{_digits(_worse_end(m))} where the {bar} is {_digits(bound)}' for bar,m,bound in found
+    missed = [f'{say_plain(_worse_end(m))} where the {bar} is {say_plain(bound)}' for bar,m,bound in found
               if _falls_short(m, bound) and not _falls_short(point(m), bound)]
     if not missed: return ''
     return (f"The worse end of the interval decides (judged_by), and misses what the estimate reaches: "
@@ -285,8 +285,10 @@ class Sentence:
     more:bool = False # Does it stand below the answer, since others decide?
     above:bool = False # Of a caption: does its picture decide, and stand right below the answer?
 
-def _lies(m):
-    "Where an interval lies beside zero; a number without an interval lies nowhere"
+def lies_beside(
+    m:dict, # `low` and `high`, as of `assay.core.artifacts.metric`
+)->str: # `above`, `below` or `across` zero; empty of a number without an interval
+    "Where an interval lies beside zero"
     low = m.get('low')
     high = m.get('high')
     if low is None or high is None: return ''
@@ -343,7 +345,7 @@ def _filled(sentences, metrics, problem):
     "Pairs of a sentence and its text, of those that are true of the problem and were measured"
     said = [s for s in sentences if s.without not in metrics]
     told = [s for s in said if _is_of_kind(vars(s).get, problem)]
-    fits = [s for s in told if not s.of or _lies(metrics.get(s.of, {})) == s.lies]
+    fits = [s for s in told if not s.of or lies_beside(metrics.get(s.of, {})) == s.lies]
     return [(s, text) for s in fits if (text := fill(s.text, metrics, problem))]
 
 def captions_of(

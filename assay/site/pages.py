@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NOT_RUN', 'ASKED', 'show_number', 'headline', 'load_board', 'not_run', 'checklist_rows', 'Beside', 'index_page',
-           'front_claims', 'front_answers', 'waiting_page', 'build_site']
+           'front_claims', 'upshot', 'front_answers', 'waiting_page', 'build_site']
 
 # %% ../../nbs/site/05_pages.ipynb #0b1d9dac
 import dataclasses, re
@@ -26,7 +26,8 @@ from ..release.doubts import doubts, drafted_suspects, in_doubt, questions
 from ..stages.definition import load_stages
 from ..stages.process import is_read_by, process_picture, stages_before
 from ..core.rendering import item_name, macro, metric_name, render, render_rows
-from .answer import answers_about, asked_questions, bound_word, decision_words, sentences_of
+from .answer import (
+    answers_about, asked_questions, bound_word, decision_words, lies_beside, sentences_of)
 from .notebook import code_cells
 from .report import (
     Frame, has_interval, make_page, report_page, show_moves, show_notes, told_claim, tone, verdict_badge)
@@ -196,7 +197,8 @@ def index_page(
     agreed |= dict(metric=metric_name(problem.metric), bound=bound_word(problem.metric))
     cells = {name: _cells(name, problem) for name in names}
     answers = [_with_links(a, cells) for a in front_answers(problem, measured, doubt)]
-    found = dict(notes=_index_notes(measured, doubt), answers=answers, pages=names)
+    found = dict(
+        notes=_index_notes(measured, doubt), answers=answers, pages=names, upshot=upshot(measured, doubt))
     intervals = any(has_interval(a['sentences']) for a in answers)
     found |= dict(moved=_index_moves(measured), has_intervals=intervals)
     todo = sorted(open_items(rows), key=lambda r: SEVERITY.index(r['status']))
@@ -287,6 +289,31 @@ def _front_answer(stage, question, measured, doubt, problem):
     badge['verdict'] = badge['verdict'].replace('_', ' ')
     said = sentences_of(stage, m['metrics'] | _forecast(stage, measured), problem, front=True)
     return dict(stage=stage, question=question, sentences=said) | badge
+
+_BESIDE = dict( # Where the interval of the gain, and of the saving, lies beside zero
+    above=("the model is better than today's practice", 'it saves money'),
+    below=("the model is worse than today's practice", 'it costs more than it saves'),
+    across=("whether the model is better than today's practice is open", 'whether it saves money is open'))
+
+def _tested_words(metrics):
+    "Whether the test shows that the model is better than today's practice, and that it saves money"
+    beside = [lies_beside(metrics.get(k, {})) for k in ('gain_over_rule', 'saving_per_1000')]
+    said = [_BESIDE[at][i] for i,at in enumerate(beside) if at in _BESIDE]
+    return f"On the test, {', and '.join(said)}." if said else ''
+
+def upshot(
+    measured:dict, # Stage to its `metrics.json`, of the stages that ran
+    doubt=(), # From `assay.release.readiness.doubts`
+)->str: # One or two sentences; empty where readiness has not run
+    "What somebody with two minutes takes away: may the model be released, is it better, and does it pay?"
+    if 'readiness' not in measured: return ''
+    found = measured['readiness']
+    left = found['metrics']['open']
+    may = 'nothing stands against a release; whether people have approved it, the page of decisions says'
+    if found['verdict'] != 'ready':
+        may = f"do not release it yet: {left['value']} of {left['n']} items are not settled"
+    tested = '' if doubt else _tested_words(measured.get('evaluation', {}).get('metrics', {}))
+    return f'In short: {may}. {tested}'.strip()
 
 def front_answers(
     problem, # `Problem`

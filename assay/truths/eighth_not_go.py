@@ -8,7 +8,7 @@ __all__ = []
 # %% ../../nbs/truths/82_eighth_not_go.ipynb #bbd308a9
 import numpy as np, pandas as pd
 from assay.truths.unseen_worlds import (
-    unseen, note, plan, flip, number, classes, frame, many, pick, within, clock, cost,
+    unseen, note, plan, flip, number, classes, frame, many, pick, groups, within, clock, cost,
     worth)
 from assay.truths.eighth_worlds import (
     field, overcounts, heavy)
