@@ -321,7 +321,7 @@ def choose_strength(
     pairs = [(rows[part != k], rows[part == k]) for k in range(_PARTS)]
     known = rows[case.problem.target].nunique() if case.problem.task != 'regression' else 2
     is_whole = all(len(rest) and learn[case.problem.target].nunique() >= known for learn, rest in pairs)
-    if not is_whole: return _STRENGTHS[0]
+    if known < 2 or not is_whole: return _STRENGTHS[0]
     def lost(C): return sum(_lost(case, *pair, C) for pair in pairs)
     return min(_STRENGTHS, key=lost)
 

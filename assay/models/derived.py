@@ -112,6 +112,7 @@ def moment_parts(
 _FEWEST_WORDS = 3 # Words of a row, on average, from which a text is read
 _FEWEST_ROWS = 10 # Rows that hold a word at least
 _FREQUENT = 1000 # Words that are counted
+_CELLS = 50_000_000 # Counts that are kept, at most, where a table is long; 200 MB
 _WORD = r'\b[^\W\d_]{2,}\b' # Letters only: a number of a case is no word
 
 def has_words(
@@ -141,7 +142,7 @@ def word_counts(
     try: taught = counter.fit_transform(text[learn])
     except ValueError: return [] # no word stands in ten rows
     told = _told(taught, y, is_number)
-    first = np.argsort(-told, kind='stable')
+    first = np.argsort(-told, kind='stable')[:max(_MOST_WORDS, _CELLS//len(text))]
     counts = counter.transform(text)[:, first].toarray()
     names = [f'{name}: {w}' for w in counter.get_feature_names_out()[first]]
     return [Derived(name, 'words', pd.DataFrame(counts, index=x.index, columns=names))]

@@ -244,16 +244,19 @@ def other_units(
 # %% ../../nbs/monitoring/04_units.ipynb #be2e2340
 _BY_CHANCE = 1e-6 # Chance of a window with one value alone, below which its column is stuck
 _FEWEST_KNOWN = 20 # Values that show it
+_FEWEST_CHANGES = 5 # From row to row, as a mean of stretches: what holds for days may hold for a week
 
 def _holds_one(x):
     known = x.dropna()
     return len(known) >= _FEWEST_KNOWN and known.nunique() == 1
 
 def _was_mixed(past, now):
-    "Did each stretch of the reference as long as the window have several values, so that one is no chance?"
+    "Did each stretch of the reference as long as the window go to and fro, so that one value is no chance?"
     size = min(len(now), len(past)//2)
     if size < _FEWEST_KNOWN or (past == now.iloc[0]).mean()**len(now) > _BY_CHANCE: return False
-    return all(past.iloc[k:k+size].nunique() > 1 for k in range(0, len(past)-size+1, size))
+    stretches = [past.iloc[k:k+size].to_numpy() for k in range(0, len(past)-size+1, size)]
+    changes = [int((part[1:] != part[:-1]).sum()) for part in stretches]
+    return min(changes) > 0 and sum(changes) >= _FEWEST_CHANGES*len(changes)
 
 def stuck_columns(
     reference:pd.DataFrame, # Rows that the window is compared with

@@ -296,14 +296,19 @@ _BESIDE = dict( # Where the interval of the gain, and of the saving, lies beside
     across=("whether the model is better than today's practice is open", 'whether it saves money is open'))
 
 def _tested_words(metrics):
-    "Whether the test shows that the model is better than today's practice, and that it saves money"
-    beside = [lies_beside(metrics.get(k, {})) for k in ('gain_over_rule', 'saving_per_1000')]
+    """Whether the test shows that the model is better than today's practice, and that it saves money
+
+    A saving for which more would be acted on than can be is none; that of the allowed share counts."""
+    saved = 'saving_within' if 'saving_within' in metrics else 'saving_per_1000'
+    beside = [lies_beside(metrics.get(k, {})) for k in ('gain_over_rule', saved)]
     said = [_BESIDE[at][i] for i,at in enumerate(beside) if at in _BESIDE]
+    if len(said) > 1 and saved == 'saving_per_1000' and 'saving_doubts' in metrics:
+        said[1] = 'no saving can be claimed'
     return f"On the test, {', and '.join(said)}." if said else ''
 
 def upshot(
     measured:dict, # Stage to its `metrics.json`, of the stages that ran
-    doubt=(), # From `assay.release.readiness.doubts`
+    doubt=(), # From `assay.release.doubts.doubts`
 )->str: # One or two sentences; empty where readiness has not run
     "What somebody with two minutes takes away: may the model be released, is it better, and does it pay?"
     if 'readiness' not in measured: return ''
