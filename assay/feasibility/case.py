@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FEW_ROWS', 'FAMILIES', 'COPY', 'NEVER', 'ENOUGH', 'StudySettings', 'Case', 'make_case', 'case_weights', 'case_blocks',
            'point_score', 'measure_kernels', 'measure_score', 'measure_gain', 'fit_model', 'fit_score',
-           'choose_strength', 'rule_column', 'rule_scores', 'compare_models', 'legitimate', 'column_leaks',
+           'choose_strength', 'held_back', 'rule_column', 'rule_scores', 'compare_models', 'legitimate', 'column_leaks',
            'measure_skill', 'measure_together']
 
 # %% ../../nbs/feasibility/00_case.ipynb #2d3b857f
@@ -324,6 +324,15 @@ def choose_strength(
     if known < 2 or not is_whole: return _STRENGTHS[0]
     def lost(C): return sum(_lost(case, *pair, C) for pair in pairs)
     return min(_STRENGTHS, key=lost)
+
+def held_back(
+    case:Case, # What is assessed
+    strength:float, # Inverse strength of the penalty
+)->Case: # The same, whose linear models learn as freely as said
+    "A case without the choice of `choose_strength`"
+    other = dataclasses.replace(case)
+    other.__dict__['strength'] = strength
+    return other
 
 # %% ../../nbs/feasibility/00_case.ipynb #acb687f0
 FAMILIES = ('linear', 'boosting')

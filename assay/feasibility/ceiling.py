@@ -14,7 +14,7 @@ import numpy as np, pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from .case import (
-    FAMILIES, Case, case_blocks, case_weights, fit_score, measure_kernels, measure_score, point_score)
+    FAMILIES, Case, case_blocks, case_weights, fit_score, held_back, measure_kernels, measure_score, point_score)
 from .verdict import as_metric_counts
 from ..models.features import make_preprocessor
 from ..stats.metrics import metric_sign, weighted_mean
@@ -159,7 +159,8 @@ def variance_bound(
     name = models['best']
     half = _halves(case, df)
     if not (_has_all(case, df[half]) and _has_all(case, df[~half])): return None
-    def off_by(rows): return _residuals(case, fit_score(case, name, rows, case.valid))
+    free = held_back(case, 1.) # what holds a model back is a bias, which would stay in the bound
+    def off_by(rows): return _residuals(case, fit_score(free, name, rows, case.valid))
     first = off_by(df[half])
     second = off_by(df[~half])
     constant = _residuals(case, models['scores']['constant'])

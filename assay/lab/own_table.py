@@ -18,7 +18,7 @@ from ..evaluation.importance import Shuffling, Subject, column_groups, plot_grou
 from ..evaluation.scores import score_table
 from ..explore.leakage import ID, leakage_scan, suspected
 from ..explore.profile import profile, summarise
-from ..feasibility.case import StudySettings
+from ..feasibility.case import StudySettings, make_case
 from ..feasibility.study import StudyContext, assess, decide
 from ..feasibility.verdict import as_metric_counts, sign_of
 from ..models.estimators import fit_final, make_spec, predict_score, target_of
@@ -164,7 +164,9 @@ class Jobs:
         "A constant, a linear model and boosting, learnt from the earlier rows"
         train = self.parts[0]
         fields = self.fields.features
-        specs = {c: make_spec(c, {}, self.problem, train, self.seed) for c in _MODELS}
+        case = make_case(*self.parts, self.problem, self.fields, StudySettings(self.n_boot, self.seed))
+        params = dict(linear=dict(C=case.strength)) # as freely as the study lets it learn
+        specs = {c: make_spec(c, params.get(c, {}), self.problem, train, self.seed) for c in _MODELS}
         return {c: fit_final(spec, train, fields) for c,spec in specs.items()}
 
     def _drawn(self, df):
