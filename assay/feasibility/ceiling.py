@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np, pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from .case import (
-    FAMILIES, Case, case_blocks, case_weights, fit_score, held_back, measure_kernels, measure_score, point_score)
+from assay.feasibility.case import (
+    FAMILIES, Case, case_blocks, case_weights, fit_score, held_back, measure_kernels, measure_score,
+    point_score)
 from .verdict import as_metric_counts
 from ..models.features import make_preprocessor
 from ..stats.metrics import metric_sign, weighted_mean
