@@ -314,7 +314,8 @@ def upshot(
     if 'readiness' not in measured: return ''
     found = measured['readiness']
     left = found['metrics']['open']
-    may = 'nothing stands against a release; whether people have approved it, the page of decisions says'
+    may = 'nothing stands against a release'
+    if doubt: may = 'the checklist is settled, but the scores are in doubt, as the note below says'
     if found['verdict'] != 'ready':
         may = f"do not release it yet: {left['value']} of {left['n']} items are not settled"
     tested = '' if doubt else _tested_words(measured.get('evaluation', {}).get('metrics', {}))

@@ -206,7 +206,7 @@ def _first_claims(claims, stage, place):
 # %% ../../nbs/site/03_report.ipynb #b360447c
 _LINKS = [
     ('all numbers: metrics.json', 'metrics.json'),
-    ('who signed or waived what: front page', '../index.html')]
+    ('who signed or waived what: decisions', '../decisions.html')]
 
 _HAS_INTERVAL = re.compile(r'\d%? \(-?[\d.,]+%? to ')
 
