@@ -32,6 +32,9 @@ from .known_truths import declare_known
 from .truth_runs import share
 from .unseen_worlds import UNSEEN
 from . import (
+    ninth_go,
+    ninth_not_go,
+    ninth_traps,
     eighth_go,
     eighth_not_go,
     eighth_traps,
@@ -51,13 +54,14 @@ _FIFTH = (fifth_go, fifth_not_go, fifth_traps)
 _SIXTH = (sixth_go, sixth_not_go, sixth_traps)
 _SEVENTH = (seventh_go, seventh_not_go, seventh_traps)
 _EIGHTH = (eighth_go, eighth_not_go, eighth_traps)
+_NINTH = (ninth_go, ninth_not_go, ninth_traps)
 # Round to the modules of its author; each enters its cases when it is imported
 _ROUNDS = dict(
     first=_FIRST, second=_SECOND, third=_THIRD, fourth=_FOURTH, fifth=_FIFTH, sixth=_SIXTH,
-    seventh=_SEVENTH, eighth=_EIGHTH)
+    seventh=_SEVENTH, eighth=_EIGHTH, ninth=_NINTH)
 
 def of_round(
-    which:str, # `first`, `second` and so on to `eighth`
+    which:str, # `first`, `second` and so on to `ninth`
 )->list: # Names of `UNSEEN`
     "The cases of one author"
     if which not in _ROUNDS: raise ValueError(f'no round is called {which!r}; known: {list(_ROUNDS)}')
@@ -65,10 +69,10 @@ def of_round(
     return sorted(name for name,case in UNSEEN.items() if case.make.__module__ in homes)
 
 def once()->list: # Names of `UNSEEN`
-    """The cases of the eighth round whose names have an odd sum of bytes
+    """The cases of the ninth round whose names have an odd sum of bytes
 
     This is the half that is run once."""
-    return [name for name in of_round('eighth') if sum(name.encode())%2]
+    return [name for name in of_round('ninth') if sum(name.encode())%2]
 
 def looked_at()->list: # Names of `UNSEEN`
     "All other cases, which may be looked at while the rules are written"
