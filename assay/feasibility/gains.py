@@ -234,6 +234,15 @@ def _whole(case, models):
     skill = _skill(few, models['scores'][models['best']], case.valid)
     return dict(score=models['score']['value'], gain=models['gain']['value'], skill=skill['value'])
 
+_FAIR_SHARE = .2 # Of the rows, below which a part is too small to limit a release to
+
+def _standing_out(found, whole):
+    "Names of the parts that stand out, where those of the same column together hold a fair share of the rows"
+    out = [(column, p['part'], mask) for column, mask, p in found if _stands_out(p, whole)]
+    held = {}
+    for column, _, mask in out: held[column] = held.get(column, False) | mask
+    return {name for column, name, _ in out if held[column].mean() >= _FAIR_SHARE}
+
 def measure_parts(
     case:Case, # What is assessed
     models:dict, # From `compare_models`
@@ -251,13 +260,14 @@ def measure_parts(
     found = []
     for column, name, mask in parts:
         p = _part(case, models, mask, float(norm.isf(.025/len(parts))))
-        if p: found.append((column, dict(part=name) | p | dict(works=_works(p, case.bar))))
-    working = {column for column, p in found if p['works']}
+        if p: found.append((column, mask, dict(part=name) | p | dict(works=_works(p, case.bar))))
+    working = {column for column, _, p in found if p['works']}
+    standing_out = _standing_out(found, whole)
     of_ranges = {name for _, name, _ in ranges}
     def standing(column, p):
         is_idle = column in working and _is_idle(p, whole, p['part'] in of_ranges)
-        return dict(stands_out=_stands_out(p, whole), idle=is_idle)
-    return [p | standing(column, p) for column, p in found]
+        return dict(stands_out=p['part'] in standing_out, idle=is_idle)
+    return [p | standing(column, p) for column, _, p in found]
 
 # %% ../../nbs/feasibility/04_gains.ipynb #fd7396a5
 def _ablations(problem):
