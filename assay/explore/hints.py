@@ -287,7 +287,8 @@ def _by_value(x, outcome):
     return ('leak' if told >= same else 'suspect'), why
 
 _ONLY, _MOST_RARE = .9, .15 # Purity of a value, and share of an outcome, from which the value comes after it
-_FLAG = 'one of its values, or any but the usual, stands in most rows of a rare outcome, and hardly elsewhere'
+_WHOLLY = .98 # Purity from which the outcome need not be rare: at most that of half of the rows
+_FLAG = 'one of its values, or any but the usual, stands in most rows of one outcome, and hardly elsewhere'
 _FEW_VALUES = 12 # Values of a column that is a flag or a status, and names nothing
 
 def _values_of(x):
@@ -299,10 +300,12 @@ def _values_of(x):
     for value in x.dropna().unique(): yield (x == value).to_numpy(dtype=bool, na_value=False)
 
 def _is_flag(x, outcome):
-    "Does one value, or any but the usual one, stand in most rows of a rare outcome, and hardly elsewhere?"
+    "Does one value, or any but the usual one, stand in most rows of one outcome, and hardly elsewhere?"
     if outcome.is_number: return False
     ends = [*(outcome.values == 1).T]
-    def is_of(inside, e): return _is_pure(inside, e, _ONLY, _MOST_RARE) and (e & inside).sum() >= .5*e.sum()
+    if len(ends) == 1: ends.append(~ends[0])
+    def is_all(inside, e): return _is_pure(inside, e, _ONLY, _MOST_RARE) or _is_pure(inside, e, _WHOLLY)
+    def is_of(inside, e): return (e & inside).sum() >= .5*e.sum() and is_all(inside, e)
     parts = [*_values_of(x), _unusual(x)]
     large = [inside for inside in parts if FEWEST <= inside.sum() < len(inside)]
     return any(is_of(inside, e) for inside in large for e in ends)
