@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from ..core.artifacts import enter_root
+from ..core.places import place
+from ..core.rendering import say_number
 from .scoring import served_bundle
 from .terminal import Json, print_json, show_rows, tell
 
@@ -114,7 +116,7 @@ _Id = Annotated[
 def _contribution_row(c):
     "One contribution as texts"
     numbers = dict(contribution=f"{c['contribution']:+.3g}", error=f"{c['error']:.2g}")
-    return {k: str(v) for k,v in c.items()} | numbers
+    return {k: say_number(v, most=6) for k,v in c.items()} | numbers
 
 def _asked(record, id, bundle, problem):
     "What was asked for, in the words of whoever asks: the row, its moment, and what was decided about it"
@@ -159,20 +161,35 @@ def _print_flip(flip, of, called):
         )
     else: tell('no change of a single column turns the decision')
 
-def explain(id: _Id, as_json: Json = False):
+def _choices(records, key):
+    "What can be asked for, in a line: how many predictions the log holds, and the last of them"
+    rows = [str(r['row'].get(key) or r['id']) for r in records]
+    if not rows: raise ValueError(_NO_LOG.format(place('log')))
+    named = 'an id of its rows' if key else 'the `id` in an answer of the API'
+    return (f"assay explain ID: {len(rows):,} predictions are in the log; ID is {named}, such as "
+            f"{', '.join(dict.fromkeys(rows[-3:]))}. The first one, as an example:")
+
+def _first_asked(records, bundle, key, as_json):
+    "The first prediction of the served bundle, as an example; says what else can be asked for"
+    said = _choices(records, key)
+    if not as_json: tell(said)
+    own = (r['id'] for r in records if r['model'] == bundle.identity)
+    return next(own, records[0]['id'])
+
+_NO_LOG = 'there is no prediction log in {}; serve some predictions with `assay serve`'
+
+def explain(id: _Id = None, as_json: Json = False):
     "Say why one served prediction got its score, and what would turn the decision."
     from assay.core.artifacts import read_table
-    from assay.core.places import place
     from assay.problem.agreement import load_problem
     from assay.serving.prediction_log import iter_log
     enter_root()
     if not place('log').is_dir():
-        raise ValueError(
-            f"there is no prediction log in {place('log')}; serve some predictions with `assay serve`"
-        )
+        raise ValueError(_NO_LOG.format(place('log')))
     problem = load_problem()
-    record = find_prediction(iter_log(), id, problem.id)
     bundle, _ = served_bundle()
+    if id is None: id = _first_asked(list(iter_log()), bundle, problem.id, as_json)
+    record = find_prediction(iter_log(), id, problem.id)
     why = explain_prediction(record, bundle, read_table(place('train')))
     why |= _asked(record, id, bundle, problem)
     print_json(why) if as_json else _print_why(why)

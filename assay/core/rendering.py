@@ -9,7 +9,7 @@ __all__ = ['DECIMALS', 'AMONG_TEXTS', 'NOTHING', 'LARGEST', 'LONGEST', 'SEPARATE
            'keep_frame', 'Result']
 
 # %% ../../nbs/core/09_rendering.ipynb #c321c2f5
-import ast, collections, dataclasses, decimal, functools, itertools, json, math, numbers, os, re
+import ast, collections, dataclasses, decimal, functools, itertools, json, math, numbers, os, re, struct
 from pathlib import Path
 
 from .artifacts import write_text
@@ -100,9 +100,18 @@ def _is_whole(v): return isinstance(v, numbers.Integral) and not _is_duration(v)
 def _is_real(v): return isinstance(v, numbers.Real | decimal.Decimal) and not _is_duration(v)
 def _is_number(v): return _is_real(v) and not isinstance(v, bool)
 
+def _as_written(v):
+    "A number that came through a float of 32 bits, as it was written: 33.45, not 33.45000076"
+    if v.is_integer() or not 1e-30 < abs(v) < 1e30 or len(repr(v)) < _SHORT_REPR: return v
+    def through(x): return struct.unpack('f', struct.pack('f', x))[0]
+    if through(v) != v: return v
+    return next((near for n in (6, 7, 8) if through(near := float(f'{v:.{n}g}')) == v), v)
+
+_SHORT_REPR = 12 # A text of fewer signs has no digits that a float of 32 bits added
+
 def _float(v):
     "A number as a float: infinite where it is too large, NaN for a decimal that allows no comparison"
-    try: return float(v)
+    try: return _as_written(float(v))
     except OverflowError: return math.inf if v > 0 else -math.inf
     except ValueError: return math.nan
 
@@ -201,7 +210,9 @@ def _text(v, places):
     if _is_missing(v): return dict(NAType='<NA>', NaTType='NaT', NoneType='None').get(type(v).__name__, 'NaN')
     if not _is_number(v): return _said(v)
     if places is not None: return say_number(v, places)
-    return say_number(v, 0 if abs(_float(v)) >= SEPARATED else None, AMONG_TEXTS)
+    size = abs(_float(v))
+    if size >= SEPARATED: return say_number(v, 0, AMONG_TEXTS)
+    return say_number(v, None, AMONG_TEXTS-len(str(int(size)))+1) # a large one needs fewer digits
 
 _TICKS = {True: '✓', False: '✗'}
 

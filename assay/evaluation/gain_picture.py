@@ -70,25 +70,35 @@ def gain_panel(
     title = f"Gain over today's practice, in {metric_name(problem.metric)}"
     return Panel(title, tuple(filter(None, bars)), problem.margin)
 
+_SAVED = ('evaluation', 'by the test rows (evaluation)'), ('monitoring', 'by the replayed rows (monitoring)')
+
 def worth_panel(
     problem, # `Problem`
     measured:dict, # Stage to its `metrics.json`, of the stages that ran
 )->Panel: # Without bars where no costs are stated
-    "What the model is worth in a year, as it was forecast and as the test shows it"
+    "What the model is worth in a year, as it was forecast, and as the test and the replayed rows show it"
     from assay.problem.year import net_of_year
-    saved = _metric(measured, 'evaluation', 'saving_per_1000')
-    tested = {k: net_of_year(saved.get(k), problem.value or {}) for k in ('value', 'low', 'high')}
+    def year_of(stage):
+        saved = _metric(measured, stage, 'saving_per_1000')
+        return {k: net_of_year(saved.get(k), problem.value or {}) for k in ('value', 'low', 'high')}
     forecast = _metric(measured, 'feasibility', 'value_per_year')
-    bars = [_bar('forecast (feasibility)', forecast), _bar('by the test rows (evaluation)', tested)]
+    by_rows = [_bar(text, year_of(stage)) for stage,text in _SAVED]
+    bars = [_bar('forecast (feasibility)', forecast), *by_rows]
     currency = (problem.costs or problem.value or {}).get('currency') or ''
     title = f'Worth of a year{currency and f" in {currency}"}, after building and running'
     return Panel(title, tuple(filter(None, bars)), money=True)
 
 # %% ../../nbs/evaluation/22_gain_picture.ipynb #2beaf99d
+def _bound_word(problem):
+    "What the agreed bound is called: of a loss it is the most that is allowed"
+    from assay.stats.metrics import METRICS
+    return 'maximum' if METRICS.get(problem.metric, {}).get('better') == 'lower' else 'minimum'
+
 def _lines(panels, problem):
     "What the dashed lines mark"
     how = 'proposed' if problem.provisional else 'agreed'
-    named = {True: f'margin, {say_plain(problem.margin)}', False: f'minimum, {say_plain(problem.minimum)}'}
+    bound = f'{_bound_word(problem)}, {say_plain(problem.minimum)}'
+    named = {True: f'margin, {say_plain(problem.margin)}', False: bound}
     marks = [f'the {how} {named[p.zero]}' for p in panels if p.asked is not None]
     lines = 'lines are' if len(marks) > 1 else 'line is'
     return f" The dashed {lines} {', and '.join(marks)}." if marks else ''

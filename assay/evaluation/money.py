@@ -128,6 +128,11 @@ class Money(Result):
         found = f"{_listed(said)} {same} ({told}){f'; {apart}' if apart else ''}."
         return ' '.join([found, *counted, *self.reasons()])
 
+    def metrics(self)->dict: # `saving_per_1000`; empty where the rows in use say nothing of money
+        "What the rows in use saved, as a metric of monitoring"
+        saved = self.savings.get('realised') if self.is_asked else None
+        return dict(saving_per_1000=saved) if saved and saved.get('value') is not None else {}
+
     def reasons(self)->list: # Sentences; none where nothing was counted
         "What the savings come from: how many cases are found, and how often somebody acts needlessly"
         told = [_counted_words(name, counts) for name,counts in self.counts.items() if counts]

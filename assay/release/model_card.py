@@ -10,6 +10,7 @@ import re
 
 from ..core.artifacts import place
 from ..core.rendering import metric_name
+from ..problem.outcome_words import case_words
 from .checklist import make_row
 from .readiness import CLOSED, stage_verdicts
 
@@ -64,7 +65,7 @@ def _counted(problem):
     "What a rate of the outcome counts"
     if problem.task == 'regression': return 'share above the median'
     if problem.task != 'binary': return 'rate of the outcome'
-    return f'share with {problem.target} = {problem.positive}'
+    return f'share with the outcome ({case_words(problem.target, problem.positive)})'
 
 def _of_data(problem, found):
     "The numbers of the data, a rate by what it counts and where"
@@ -182,12 +183,12 @@ def _lines(d):
 # %% ../../nbs/release/13_model_card.ipynb #9cb894ae
 EMPTY = 'Nobody has filled this in.'
 
-def _section(title, content):
+def _section(title, content, level):
     "One part of the card: a heading, and a list or a sentence that says that it is empty"
     if isinstance(content, dict): lines = _lines({k: EMPTY if _is_empty(v) else v for k,v in content.items()})
     else: lines = [line for line in content if not _is_empty(line)]
     listed = '\n'.join(f'- {as_text(line)}' for line in lines)
-    return f"## {title}\n\n{listed or EMPTY}"
+    return f"{'#'*level} {title}\n\n{listed or EMPTY}"
 
 def _is_empty(v): return v is None or str(v).strip() in ('', 'unanswered', '[]', '{}')
 
@@ -201,9 +202,10 @@ def as_text(
 
 def card_markdown(
     card:dict, # From `model_card`
+    level:int=2, # Of the headings: below the heading of a page they are one level deeper [1, 6]
 )->str: # Markdown, one heading per section
     "The model card as a page"
-    return '\n\n'.join(_section(k, v) for k,v in card.items()) + '\n'
+    return '\n\n'.join(_section(k, v, level) for k,v in card.items()) + '\n'
 
 # %% ../../nbs/release/13_model_card.ipynb #70278dda
 CARD_ITEM = dict(

@@ -99,12 +99,13 @@ def _items_html(self): # A heading and a table for each list, as `Markup`
     return list_html(self.rows)
 
 def _card(self): # Markdown
-    "What a reader must know before using the model"
-    return card_markdown(model_card(self.problem, self.found, self.rows))
+    "What a reader must know before using the model, below a heading of the page"
+    return card_markdown(model_card(self.problem, self.found, self.rows), level=3)
 
 def _write(self): # Path
     "Write the model card as a file"
-    return write_text(card_path(), f'# Model card: {as_text(self.problem.title)}\n\n{self.card()}')
+    card = card_markdown(model_card(self.problem, self.found, self.rows))
+    return write_text(card_path(), f'# Model card: {as_text(self.problem.title)}\n\n{card}')
 
 Readiness.states, Readiness.gates, Readiness.verdicts, Readiness.tested = _states, _gates, _verdicts, _tested
 Readiness.open_html, Readiness.items_html, Readiness.card = _open_html, _items_html, _card

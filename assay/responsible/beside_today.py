@@ -34,7 +34,8 @@ def groups_beside(
 def interval_said(value, low=None, high=None):
     "A number with its interval as one text; empty where it is not known"
     if pd.isna(value): return ''
-    return f'{value:.2f}' if pd.isna(low) else f'{value:.2f} ({low:.2f} to {high:.2f})'
+    said = [f'{round(v, 2)+0.:.2f}' for v in (value, low, high)] # +0.: no negative zero
+    return said[0] if pd.isna(low) else f'{said[0]} ({said[1]} to {said[2]})'
 
 def with_today(
     rows:pd.DataFrame, # A table of the model: the keys, and other columns
@@ -80,10 +81,10 @@ def _of_model(r): return interval_said(r.value, r.low, r.high)
 def _of_today(r): return interval_said(r.value_today, r.low_today, r.high_today)
 
 def _main_pairs(pairs, both, name):
-    "Pairs of the groups that can be ranked, by the main metric; the farthest apart first"
+    "Pairs of the groups that can be ranked, by a metric or, of None, by all; the farthest apart first"
     ranked = set(zip(both.column, both.group))
     def is_ranked(r): return {(r.column, r.lowest), (r.column, r.highest)} <= ranked
-    mine = pairs[pairs.metric == name]
+    mine = pairs if name is None else pairs[pairs.metric == name]
     kept = np.array([is_ranked(r) for r in mine.itertuples()], bool)
     return mine[kept].sort_values('difference', ascending=False, kind='stable')
 
@@ -95,13 +96,25 @@ def _worst(both, pairs, value, worse):
     left = both[np.array(is_behind, bool)]
     return left.loc[(worse*left[value]).idxmax()] if len(left) else None
 
-def _by_chance(who, pairs):
-    "That chance can explain every gap, with the largest one as a number"
+def _called(metric): return human_name(metric).replace('_', ' ')
+
+def _by_chance(who, pairs, others):
+    "That chance can explain every gap by one metric, with the largest; the clearest by another metric"
     said = f'{who} serves no group worse than another beyond chance'
-    if not len(pairs): return f'{said}.'
+    if not len(pairs): return f'{said}.{_by_others(others)}'
     r = pairs.iloc[0]
     gap = interval_said(r.difference, r.low, r.high)
-    return f'{said}: the largest gap, between two groups by {human_name(r.column)}, is {gap}.'
+    largest = f'the largest gap, between two groups by {human_name(r.column)}, is {gap}'
+    return f'{said}: {largest}.{_by_others(others)}'
+
+def _by_others(others):
+    "The clearest gap by another metric; empty where chance explains each"
+    sure = others[others.low > 0]
+    if not len(sure): return ''
+    r = sure.loc[(sure.low/sure.difference).idxmax()]
+    gap = interval_said(r.difference, r.low, r.high)
+    return (f' By another metric there is a gap beyond chance: by {_called(r.metric)}, {r.lowest} and '
+            f'{r.highest} ({human_name(r.column)}) are {gap} apart.')
 
 def _groups_listed(both):
     "Some groups by name, the first four"
@@ -119,16 +132,15 @@ def _behind(both, worse):
     if not len(sure): return f'{said}; the intervals overlap, so it may be chance.'
     return f'{said}; the intervals do not overlap for {_groups_listed(sure)}.'
 
-def _model_worst(r, name, pairs):
+def _model_worst(r, name, pairs, others):
     "Whom the model treats worst, and what today's practice gives this group; nobody where it may be chance"
-    called = human_name(name).replace('_', ' ')
-    if r is None: return _by_chance(f'By {called}, the model', pairs)
-    return (f'By {called}, the model treats {_of_group(r)} worst: {_of_model(r)}; '
+    if r is None: return _by_chance(f'By {_called(name)}, the model', pairs, others)
+    return (f'By {_called(name)}, the model treats {_of_group(r)} worst: {_of_model(r)}; '
             f'{TODAY} gives this group {_of_today(r)}.')
 
 def _today_worst(r, mine, both, pairs):
     "Whom today's practice treats worst, and what the model gives this group; of equals none is the worst"
-    if r is None: return _by_chance(TODAY.capitalize(), pairs)
+    if r is None: return _by_chance(TODAY.capitalize(), pairs, pairs.iloc[:0])
     n_equal = int(np.isclose(both.value_today, r.value_today).sum())
     worst = f'{TODAY.capitalize()} has its worst value, {r.value_today:.2f}'
     if n_equal > 1: return f'{worst}, in {n_equal} groups alike.'
@@ -159,7 +171,7 @@ def beside_today_said(
     apart, apart_today = (_main_pairs(p, both, name) for p in (pairs, pairs_today))
     mine = _worst(both, apart, 'value', worse)
     theirs = _worst(both, apart_today, 'value_today', worse)
-    first = _model_worst(mine, name, apart)
+    first = _model_worst(mine, name, apart, _main_pairs(pairs, both, None))
     second = _today_worst(theirs, mine, both, apart_today)
     told = f'{first} {second} {_behind(both, worse)}' + (_ACTS if name == 'recall' else '')
     few = f'a class has fewer than {FEWEST_OF_CLASS} rows there'

@@ -12,9 +12,10 @@ import dataclasses, re
 from collections.abc import Iterable
 
 from ..core.artifacts import place
-from ..core.estimates import say_estimate, say_plain
-from ..core.rendering import item_name, package_folder
+from ..core.estimates import say_beside, say_estimate, say_plain
+from ..core.rendering import item_name, metric_name, package_folder
 from ..core.yaml import read_yaml
+from ..problem.outcome_words import case_words
 from ..release.checklist import load_checklist, todo_of
 from ..release.readiness import (
     BEHAVIOUR_ITEM, CRITERIA_ITEM, LEAK_ITEMS, MONEY_ITEM, said_state)
@@ -72,12 +73,25 @@ def agreed_words(
     "What was agreed, as the sentences say it"
     numbers = dict(agreed_minimum=say_plain(problem.minimum), agreed_margin=say_plain(problem.margin))
     how = 'is proposed, and nobody has agreed to it' if problem.provisional else 'was agreed'
-    told = dict(agreed_decision=decision_words(problem), agreed_rows=plural(problem.unit), agreed_how=how)
+    numbers |= dict(agreed_level=f"{say_plain(problem.minimum)}{_coin_words(problem)}")
+    told = dict(agreed_decision=decision_words(problem), agreed_rows=plural(problem.unit))
+    told |= dict(agreed_how=how, agreed_word=_agreed_word(problem))
     return numbers | told | {
-        'agreed_metric': problem.metric.replace('_', ' '),
+        'agreed_metric': metric_name(problem.metric),
         'agreed_bound': bound_word(problem.metric),
         'agreed_today': problem.today.get('description', '') or 'not declared',
-        'agreed_case': f'{problem.target} = {problem.positive}'}
+        'agreed_case': case_words(problem.target, problem.positive)}
+
+def _agreed_word(problem):
+    "What a criterion is: while nobody has agreed it is proposed"
+    return 'proposed' if problem.provisional else 'agreed'
+
+_COINS = {'binary': ('roc_auc', 'balanced_accuracy'), 'multiclass': ('roc_auc',)} # 0.5 is what chance reaches
+
+def _coin_words(problem):
+    "That a minimum asks for no more than a coin toss reaches; empty where it asks for more"
+    is_coin = problem.metric in _COINS.get(problem.task, ()) and problem.minimum <= .5
+    return ', what a coin toss reaches,' if is_coin else ''
 
 def decision_words(
     problem, # `Problem`
@@ -114,7 +128,7 @@ def _left_to_sign(metrics, problem):
     n = sum(_value(metrics, k) for k in ('fail', 'unanswered', 'stale'))-_value(metrics, 'open')
     if n < 1 or 'open' not in metrics: return ''
     which = 'The unanswered one' if _value(metrics, 'unanswered') == 1 else 'One of the unanswered'
-    return f'{which} is the approval itself, which comes last.'
+    return f'{which} is the approval itself, which comes last; the front page says who has signed.'
 
 def _worse_end(m): return m.get('high' if m.get('better') == 'lower' else 'low')
 
@@ -128,12 +142,17 @@ _CHANCE_DECIDES = (
     'Problem.yaml asks to judge by the estimate; but the interval of the gain reaches 0, and a gain that '
     'chance explains misses the criteria in either reading.')
 
+def _bound_named(bar, m):
+    "A bound by its name: of a loss the minimum is the most that is allowed"
+    return 'maximum' if bar == 'minimum' and m.get('better') == 'lower' else bar
+
 def _missed_by_interval(metrics, bars):
     "That the worse end of an interval misses a bar which the estimate reaches; empty where none does"
     def point(m): return dict.fromkeys(('low', 'high'), m.get('value')) | dict(better=m.get('better'))
-    found = [(bar, metrics.get(name, {}), bound) for bar,(name, bound) in bars.items()]
-    missed = [f'{say_plain(_worse_end(m))} where the {bar} is {say_plain(bound)}' for bar,m,bound in found
-              if _falls_short(m, bound) and not _falls_short(point(m), bound)]
+    found = [(_bound_named(bar, metrics.get(name, {})), metrics.get(name, {}), bound)
+             for bar,(name, bound) in bars.items()]
+    missed = [f'{say_beside(_worse_end(m), bound)} where the {bar} is {say_plain(bound)}'
+              for bar,m,bound in found if _falls_short(m, bound) and not _falls_short(point(m), bound)]
     if not missed: return ''
     return (f"The worse end of the interval decides (judged_by), and misses what the estimate reaches: "
             f"{', and '.join(missed)}.")
@@ -143,10 +162,12 @@ def _by_interval(metrics, problem):
     bars = dict(minimum=('test', problem.minimum), margin=('gain_over_rule', problem.margin))
     if problem.judged_by != 'estimate': return _missed_by_interval(metrics, bars)
     if _falls_short(metrics.get('gain_over_rule', {}), 0): return _CHANCE_DECIDES
-    missed = [bar for bar,(name, bound) in bars.items() if _falls_short(metrics.get(name, {}), bound)]
+    missed = [_bound_named(bar, metrics.get(name, {})) for bar,(name, bound) in bars.items()
+              if _falls_short(metrics.get(name, {}), bound)]
     if not missed: return ''
+    word = _agreed_word(problem)
     return (f"The estimate decides, as problem.yaml says; by the worse end of its interval the model "
-            f"would miss the agreed {' and the agreed '.join(missed)}.")
+            f"would miss the {word} {f' and the {word} '.join(missed)}.")
 
 def _threshold_because(metrics, problem):
     "Where the threshold comes from; empty where decisions are made by none"
@@ -279,6 +300,7 @@ class Sentence:
     priced:bool = None # Only where costs are stated, or only where they are not; always, where None
     without:str = '' # Metric that takes the sentence away where it was measured
     numeric:bool = None # Only where the outcome is a number, or only where it is a class; always, where None
+    binary:bool = None # Only of one outcome of two, or only of others; always, where None
     about:str = '' # Question of `questions.yaml` that it answers on the front page
     cell:str = '' # Text of the code cell that shows its numbers, such as `test.decisions()`
     stage:str = '' # Stage of that cell; the one that says the sentence, where empty
@@ -321,7 +343,8 @@ class Claim(str):
 # %% ../../nbs/site/02_answer.ipynb #b8e79d9a
 def _is_of_kind(asks, problem):
     "Is a sentence or a question about a problem of this kind? `asks` gives what it says of a kind"
-    kind = dict(timed=bool(problem.time), priced=_is_priced(problem), numeric=problem.task == 'regression')
+    kind = dict(timed=bool(problem.time), priced=_is_priced(problem))
+    kind |= dict(numeric=problem.task == 'regression', binary=problem.task == 'binary')
     return all(asks(name) in (None, holds) for name,holds in kind.items())
 
 def sentences_of(
@@ -426,10 +449,10 @@ def _told_once(checks):
         else: res[same] = dataclasses.replace(res[same], id=f'{res[same].id}, {c.id}')
     return res
 
-def _passed(checks):
-    "What passed on a page that belongs to no problem, such as the known truths, with the bar of each"
-    whys = [c.get('why') for c in checks if c['status'] == 'pass']
-    return [f"{why.rstrip('.')}." for why in whys if why]
+def _checked(checks):
+    "What a page of no problem found, such as the known truths: what was missed, then what was met"
+    def whys(status): return [c['why'].rstrip('.') for c in checks if c['status'] == status and c.get('why')]
+    return [*(f'Missed: {why}.' for why in whys('fail')), *(f'{why}.' for why in whys('pass'))]
 
 def _parted(said):
     "The sentences of the answer, which are few, and those below it"
@@ -445,7 +468,7 @@ def answer_of(
 )->Answer:
     "The answer of one stage, computed from what it measured"
     checks = metrics.get('checks', [])
-    said = sentences_of(stage, metrics.get('metrics', {}), problem) if problem else _passed(checks)
+    said = sentences_of(stage, metrics.get('metrics', {}), problem) if problem else _checked(checks)
     left = open_checks(checks, _items())
     verdict = badge['verdict'].replace('_', ' ')
     first, more = _parted(said)

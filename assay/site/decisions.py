@@ -257,7 +257,8 @@ def _last_word(signed, packaged):
     "What was decided about a model last, and whether it is the one that is packaged now"
     models = [d for d in signed if ' the bundle ' in d.what]
     if not models: return 'Nobody has approved or rejected a model.'
-    last = f'{models[-1].who}, {models[-1].what} on {models[-1].day}.'
+    why = models[-1].why.strip().rstrip('.')
+    last = f"{models[-1].who}, {models[-1].what} on {models[-1].day}{why and f', saying: “{why}”'}."
     if not packaged or any(packaged in d.what for d in models): return last
     return f'{last} {_same_model(packaged)}'
 
@@ -303,7 +304,7 @@ def decided_words(
     def basis(n, title): return Basis(f'said-decided-{n}', links=((title, places[title]),))
     return [Claim(text, basis(n, title)) for n,(title,text) in enumerate(told, 1)]
 
-_SIGNED = re.compile('<p id="signed">.*?</p>', re.DOTALL)
+_SIGNED = re.compile('[<]p id="signed".*?[<]/p[>]', re.DOTALL) # the paragraph of `signed.html.j2`
 
 def tell_signed(
     page:str, # The front page

@@ -163,7 +163,7 @@ def _index_notes(measured, doubt):
 
 def _index_moves(measured):
     "How the criteria moved, for whoever follows the note on top"
-    return show_moves(next((m['bar_moved'] for m in measured.values() if m.get('bar_moved')), ()))
+    return show_moves(next((m['bar_moved'] for m in measured.values() if m.get('bar_moved')), ()), up='')
 
 def _index_tables(board, late, rows, doubt):
     "The stages with their verdicts, and the states of the checklist"
@@ -179,6 +179,7 @@ class Beside:
     "What a front page shows that belongs to no stage"
     pages:Iterable=() # Each `dict(href, text, question)`
     said:dict=dataclasses.field(default_factory=dict) # From `assay.site.asked.answers_beside`
+    rebuild:object=None # `assay.site.asked.rebuild_rows`; without it the page does not say how it was made
 
 def index_page(
     problem, # `Problem`
@@ -208,9 +209,10 @@ def index_page(
     items = dict(linked='readiness' in names, has_checklist=bool(rows), todo=shown_todo, waived=waived,
                  step=next_step(rows))
     found_at = render('places.html.j2', dict(places=places)) if places else ''
-    said = beside.said | answers_about(measured, problem)
+    said = beside.said | answers_about(_with_forecast(measured), problem)
     asked = [_with_links(row, cells) for row in asked_questions(places, said, problem)]
-    listed = dict(beside=beside.pages, places=found_at, asked=asked)
+    made = beside.rebuild(measured) if beside.rebuild else []
+    listed = dict(beside=beside.pages, places=found_at, asked=asked, rebuild=made)
     tables = _index_tables(board, late, rows, doubt)
     tables['gain'] = '' if doubt else gain_picture(problem, measured) # scores in doubt are no gain
     body = render('index.html.j2', agreed | found | items | listed | tables)
@@ -246,7 +248,7 @@ def front_claims(
 )->list: # Each `Claim` of a stage
     "What the front page says of the stages, so that their cells can link back"
     above = [s for a in front_answers(problem, measured) for s in a['sentences']]
-    return [*above, *(s for said in answers_about(measured, problem).values() for s in said)]
+    return [*above, *(s for said in answers_about(_with_forecast(measured), problem).values() for s in said)]
 
 NOT_RUN = 'not run for this problem' # What there is was measured for another one
 
@@ -276,10 +278,13 @@ ASKED = ( # What a product owner asks, and the stage that answers it
     ('readiness', 'May it be released?'),
     ('monitoring', 'Does it still work?'))
 
-def _forecast(stage, measured):
-    "The saving that feasibility forecast, beside which the front page puts the tested one"
+def _with_forecast(measured):
+    "What the stages measured; beside the tested saving stands the one that feasibility forecast"
     saved = measured.get('feasibility', {}).get('metrics', {}).get('saving_per_1000')
-    return dict(forecast_per_1000=saved) if saved and stage == 'evaluation' else {}
+    tested = measured.get('evaluation')
+    if not saved or not tested: return measured
+    metrics = tested['metrics'] | dict(forecast_per_1000=saved)
+    return measured | dict(evaluation=tested | dict(metrics=metrics))
 
 def _front_answer(stage, question, measured, doubt, problem):
     "One question with its answer: the verdict of a stage, and what it found, in sentences"
@@ -287,7 +292,7 @@ def _front_answer(stage, question, measured, doubt, problem):
     if not m: return dict(stage=stage, question=question, verdict='not run', tone='open', sentences=[])
     badge = verdict_badge(stage, m['verdict'], doubt)
     badge['verdict'] = badge['verdict'].replace('_', ' ')
-    said = sentences_of(stage, m['metrics'] | _forecast(stage, measured), problem, front=True)
+    said = sentences_of(stage, m['metrics'], problem, front=True)
     return dict(stage=stage, question=question, sentences=said) | badge
 
 _BESIDE = dict( # Where the interval of the gain, and of the saving, lies beside zero
@@ -306,6 +311,10 @@ def _tested_words(metrics):
         said[1] = 'no saving can be claimed'
     return f"On the test, {', and '.join(said)}." if said else ''
 
+def _has_note(measured):
+    "Does a note stand below that somebody should know before a release?"
+    return any(m.get(key) for m in measured.values() for key in ('agreed_after', 'bar_moved'))
+
 def upshot(
     measured:dict, # Stage to its `metrics.json`, of the stages that ran
     doubt=(), # From `assay.release.doubts.doubts`
@@ -314,7 +323,8 @@ def upshot(
     if 'readiness' not in measured: return ''
     found = measured['readiness']
     left = found['metrics']['open']
-    may = 'nothing stands against a release'
+    noted = ', knowing what the note below says' if _has_note(measured) else ''
+    may = f'no item of the checklist is open; people decide on the release{noted}'
     if doubt: may = 'the checklist is settled, but the scores are in doubt, as the note below says'
     if found['verdict'] != 'ready':
         may = f"do not release it yet: {left['value']} of {left['n']} items are not settled"
@@ -376,6 +386,7 @@ def build_site(
     stops:Iterable=(), # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
     beside:Iterable=(), # Pages beside the front page, which it links; each `dict(href, text, beside)`
     asked:dict={}, # Answers that no stage gives, from `assay.site.asked.answers_beside`
+    rebuild=None, # As in `Beside`
 )->list: # Paths of the pages written
     """Write the page of every executed notebook, of readiness also where the run stopped before it,
     and the front page"""
@@ -403,7 +414,7 @@ def build_site(
     others = [*map(_as_beside, beside), *pages_beside(stages)]
     places += [place for page in others for place in page['places']]
     found_at = [*places, _DOSSIER] if places else places
-    front = index_page(problem, board, late, rows, found_at, Beside(others, asked))
+    front = index_page(problem, board, late, rows, found_at, Beside(others, asked, rebuild))
     written.append(write_text(place('reports', 'index.html'), front))
     if faults: raise ValueError('; '.join(faults))
     return written

@@ -120,9 +120,10 @@ def show_notes(
 
 def show_moves(
     moved=(), # `bar_moved` of a report
+    up:str='../', # Way from the page to the folder of the front page
 ): # `Markup`, empty where no criterion moved
     "How the success criteria moved, to which the note on top leads"
-    return render('moved.html.j2', dict(moved=bar_words(moved)))
+    return render('moved.html.j2', dict(moved=bar_words(moved), up=up))
 
 def _figures(nb):
     "Each figure in the outputs of a notebook, as `(bytes, cell, output)`"

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core.artifacts import check_file, write_text
 from ..core.places import place
 from ..problem.agreement import load_problem
-from .asked import answers_beside
+from .asked import answers_beside, rebuild_rows
 from .card_page import write_card
 from .columns_page import write_columns
 from .decisions import tell_signed, write_decisions
@@ -49,7 +49,7 @@ def build_pages(
 
     The pages beside the front page are made also where a report could not be shown."""
     said = answers_beside(load_problem(), live=False)
-    try: written = list(map(explain_page, build_site(stops, BESIDE, said)))
+    try: written = list(map(explain_page, build_site(stops, BESIDE, said, rebuild_rows)))
     finally: beside = [write(list(load_stages())) for write in WRITTEN]
     _renew_front()
     return written + beside
