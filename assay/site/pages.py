@@ -26,8 +26,8 @@ from ..release.doubts import doubts, drafted_suspects, in_doubt, questions
 from ..stages.definition import load_stages
 from ..stages.process import is_read_by, process_picture, stages_before
 from ..core.rendering import item_name, macro, metric_name, render, render_rows
-from .answer import (
-    answers_about, asked_questions, bound_word, decision_words, lies_beside, sentences_of)
+from .answer import answers_about, asked_questions, lies_beside, sentences_of
+from .in_words import bound_word, decision_words
 from .notebook import code_cells
 from .report import (
     Frame, has_interval, make_page, report_page, show_moves, show_notes, told_claim, tone, verdict_badge)
