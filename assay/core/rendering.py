@@ -13,6 +13,7 @@ import ast, collections, dataclasses, decimal, functools, itertools, json, math,
 from pathlib import Path
 
 from .artifacts import write_text
+from .estimates import ends_of, say_ends
 from .imports import package_folder
 from .yaml import read_yaml
 
@@ -230,9 +231,8 @@ def _is_measured(v):
 
 def _interval(v):
     "A metric as `value (low to high, n)`, all with the same digits"
-    value, low, high = _column([v['value'], v['low'], v['high']])[0]
-    n = f", n {v['n']:,}" if v.get('n') else ''
-    return f'{value} ({low} to {high}{n})'
+    said, _ = _column(ends_of(v))
+    return say_ends(*said, v.get('n'))
 
 def _joined(v, depth):
     "A list or a mapping as words"
@@ -345,7 +345,7 @@ def _estimate(v, places):
 
 def _beside_ends(value, low, high):
     "One estimate with its ends, as texts"
-    return f'{value} ({low} to {high})'.strip() if low and high else value
+    return say_ends(value, low, high).strip() if low and high else value
 
 def _estimates(columns):
     "The texts of a column of estimates with their ends, all with the same digits"

@@ -8,6 +8,7 @@ __all__ = ['TODAY', 'NO_PRACTICE', 'FEWEST_OF_CLASS', 'groups_beside', 'interval
 # %% ../../nbs/responsible/09_beside_today.ipynb #3004e6bd
 import numpy as np, pandas as pd
 
+from ..core.estimates import say_formatted
 from ..core.rendering import human_name
 from .group_limits import group_view, main_metric
 from ..core.shapes import with_columns
@@ -34,7 +35,7 @@ def groups_beside(
 def interval_said(value, low=None, high=None):
     "A number with its interval as one text; empty where it is not known"
     if pd.isna(value): return ''
-    return f'{value:.2f}' if pd.isna(low) else f'{value:.2f} ({low:.2f} to {high:.2f})'
+    return f'{value:.2f}' if pd.isna(low) else say_formatted((value, low, high), '.2f')
 
 def with_today(
     rows:pd.DataFrame, # A table of the model: the keys, and other columns

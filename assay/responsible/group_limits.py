@@ -17,6 +17,7 @@ from ..core.shapes import shape_faults
 from ..core.artifacts import check, metric
 from ..problem.plausible import GROUP_LIMITS, Limits
 from ..core.figures import literal_text
+from ..core.estimates import say_formatted
 from ..core.rendering import human_name
 from .groups import absent_columns
 
@@ -217,7 +218,7 @@ _CHANCE = '; the interval holds no difference, so chance can explain the gap'
 def _gap_words(r):
     "The gap that one limit is about, in words"
     of = f"{human_name(r.limit.removesuffix('_ratio').removesuffix('_gap'))} by {r.column}"
-    said = f'{r.value:.2f} ({r.low:.2f} to {r.high:.2f})'
+    said = say_formatted((r.value, r.low, r.high), '.2f')
     if r.limit.endswith('_gap'):
         chance = '' if r.low > 0 else _CHANCE
         return f'{of}: {r.lowest} and {r.highest} are {said} apart, at most {r.bar:g} was agreed{chance}'
