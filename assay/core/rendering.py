@@ -215,6 +215,7 @@ def _separated(said, since=SEPARATED):
     if not digits.isdigit() or int(digits) < since: return said
     return f'{int(whole):,}{point}{rest}'
 
+# %% ../../nbs/core/09_rendering.ipynb #d1731568
 MOST_NESTED = 3 # Levels of lists and mappings that a cell takes apart
 
 def _parts(v, depth):
@@ -250,6 +251,7 @@ def _cell(v, places, depth=0):
     said = _text(v, places)
     return _separated(said) if _is_number(v) else said
 
+# %% ../../nbs/core/09_rendering.ipynb #4713066f
 def _is_day(v): return type(v).__name__ == 'Timestamp' and v == v.normalize()
 
 LARGE = 1000 # A column with such numbers, and none below 10 but zero, needs no digits after the point

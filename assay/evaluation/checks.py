@@ -197,6 +197,7 @@ def _attacks(leak, margin, same, agree):
     meant = _said_of_margin(is_above, margin)
     return not is_above and is_sound, f'{fits} {median}, {ends}, {meant}; {rest}'
 
+# %% ../../nbs/evaluation/05_checks.ipynb #c7921d42
 def _slack(m):
     """The better end of the difference between the test and validation; below zero where ends lack
 

@@ -76,10 +76,12 @@ def _known(model, today):
     mine, theirs = (t[(t.metric == name) & t.value.notna()] for t in (model, today))
     return mine.merge(theirs[[*keys, 'value', 'low', 'high']], on=keys, suffixes=('', '_today'))
 
+# %% ../../nbs/responsible/09_beside_today.ipynb #68fd6a09
 def _of_group(r): return f'{r.group} ({human_name(r.column)})'
 def _of_model(r): return interval_said(r.value, r.low, r.high)
 def _of_today(r): return interval_said(r.value_today, r.low_today, r.high_today)
 
+# %% ../../nbs/responsible/09_beside_today.ipynb #f41c005d
 def _main_pairs(pairs, both, name):
     "Pairs of the groups that can be ranked, by the main metric; the farthest apart first"
     ranked = set(zip(both.column, both.group))
@@ -104,6 +106,7 @@ def _by_chance(who, pairs):
     gap = interval_said(r.difference, r.low, r.high)
     return f'{said}: the largest gap, between two groups by {human_name(r.column)}, is {gap}.'
 
+# %% ../../nbs/responsible/09_beside_today.ipynb #349c9264
 def _groups_listed(both):
     "Some groups by name, the first four"
     more = f' and {len(both)-4} more' if len(both) > 4 else ''
@@ -120,6 +123,7 @@ def _behind(both, worse):
     if not len(sure): return f'{said}; the intervals overlap, so it may be chance.'
     return f'{said}; the intervals do not overlap for {_groups_listed(sure)}.'
 
+# %% ../../nbs/responsible/09_beside_today.ipynb #cc015cd2
 def _model_worst(r, name, pairs):
     "Whom the model treats worst, and what today's practice gives this group; nobody where it may be chance"
     called = human_name(name).replace('_', ' ')
@@ -140,6 +144,7 @@ def _today_worst(r, mine, both, pairs):
 
 _ACTS = ' Whoever acts on more rows finds more: read it beside the selection rate.'
 
+# %% ../../nbs/responsible/09_beside_today.ipynb #4ca65915
 def beside_today_said(
     model:pd.DataFrame, # From `assay.responsible.groups.group_table`
     pairs:pd.DataFrame, # From `assay.responsible.disparities.group_pairs`: which gaps are beyond chance

@@ -157,6 +157,7 @@ def _what_was_measured(judged, columns, table):
     counted = f'{measured}, {len(hidden)} too small to be shown'
     return counted if len(judged) else f'{counted}; {_NO_LIMIT}'
 
+# %% ../../nbs/responsible/06_group_limits.ipynb #94c38a71
 def _count_said(judged):
     "How many of the agreed limits hold, are broken, or cannot be told, and what the last leads to"
     n_held, n_broken, n_open = (int((judged.status == s).sum()) for s in (HOLDS, BROKEN, OPEN))
