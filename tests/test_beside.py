@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 from assay.cli import app
 from assay.commands import board
 from assay.core.artifacts import sha256
+from assay.core.clean import forbidden
 from assay.core.places import place
 from assay.core.rendering import render
 from assay.problem.agreement import load_problem
 from assay.release.gates import open_evidence
 from assay.release.review import reviewed_files
 from assay.release.signers import new_key
-from assay.site.clean import forbidden
 from assay.site.decisions import Decision, Record, _part, decisions_page
 from assay.site.glossary import explain_metrics, glossary_page
 from assay.site.report import MAX_BYTES

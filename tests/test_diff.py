@@ -15,8 +15,8 @@ from tiny import inside
 from typer.testing import CliRunner
 
 from assay.cli import app
+from assay.core.clean import forbidden
 from assay.site.changes import KINDS, plain
-from assay.site.clean import forbidden
 from assay.site.difference import compare_releases, difference_in_words
 from assay.site.difference_page import difference_page
 from assay.site.kept import Release, read_release

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from assay.cli import app
 from assay.commands.dossier import dossier_paths
 from assay.core.artifacts import sha256
+from assay.core.clean import forbidden
 from assay.release.checklist import PROCESS
 from assay.release.signers import new_key
 from assay.release.waiving import waive
-from assay.site.clean import forbidden
 from assay.site.dossier import MAX_DOSSIER, Dossier, dossier_page, read_dossier
 from assay.site.frameworks import NOTHING, load_frameworks
 

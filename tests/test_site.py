@@ -17,6 +17,7 @@ from nbconvert.exporters.html import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from assay.core.artifacts import write_metrics
+from assay.core.clean import forbidden
 from assay.core.places import place
 from assay.core.rendering import template_source
 from assay.evaluation.flow import named_metrics
@@ -25,7 +26,6 @@ from assay.explore.browse import read_scripts
 from assay.guide.links import read_links
 from assay.pipeline.engine import stage_env
 from assay.release.checklist import _href
-from assay.site.clean import forbidden
 from assay.site.pages import build_site, headline, load_board, show_number
 from assay.site.report import MAX_BYTES, Frame, report_page
 from assay.stats.intervals import Resamples

@@ -18,6 +18,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from test_site import VECTORS
 
+from assay.core.clean import clean, forbidden
 from assay.core.rendering import (
     DECIMALS,
     NOTHING,
@@ -33,7 +34,6 @@ from assay.pipeline.engine import stage_env
 from assay.release.coverage import coverage_html
 from assay.release.readiness import list_html, open_html
 from assay.site.answer import Answer, OpenCheck
-from assay.site.clean import clean, forbidden
 from assay.site.pages import waiting_page
 
 ROOT = Path(__file__).parent.parent

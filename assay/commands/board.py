@@ -86,7 +86,7 @@ def _answered(problem, measured):
 
 def _first_words(problem, measured):
     "What a front page says before its answers: the question, who decides what, and how the criterion moved"
-    from assay.site.answer import decision_words
+    from assay.site.in_words import decision_words
     from assay.problem.moved import bar_words
     moved = next((m['bar_moved'] for m in measured.values() if m.get('bar_moved')), ())
     agreed = dict(title=problem.title, question=problem.question, decision=decision_words(problem))

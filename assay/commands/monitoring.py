@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ..core.artifacts import enter_root
+from ..core.estimates import ends_of, say_formatted
 from ..core.shapes import count_of
 from .scoring import accepted, laid_out, served_bundle, whole_path
 from .terminal import Json, option, print_json, show_rows, stop, tell
@@ -135,7 +136,7 @@ def _monitoring_as_json(found, groups):
 def _ends_told(m):
     "A number with its interval in words"
     if m.get('low') is None or m.get('high') is None: return f"{m['value']:.3g}"
-    return f"{m['value']:.3g} ({m['low']:.3g} to {m['high']:.3g})"
+    return say_formatted(ends_of(m), '.3g')
 
 def _realised_told(realised, metric):
     "What the model reached on the rows whose outcome is known, in words; empty where nothing was measured"

@@ -77,6 +77,7 @@ class _Sheet:
 BROAD, NARROW = _Sheet(6, 800), _Sheet(2, 340) # A screen, and a phone
 FILES = _Sheet(4, 800) # A screen, for boxes with long names
 
+# %% ../../nbs/core/17_boxes.ipynb #8b936418
 @dataclasses.dataclass(frozen=True)
 class _Placed:
     "A box with its place"
@@ -98,6 +99,7 @@ def _lines(box, sheet):
 
 def _height(box, sheet): return sheet.line*sum(map(len, _lines(box, sheet)))+12
 
+# %% ../../nbs/core/17_boxes.ipynb #4d6a135b
 _BETWEEN = 8 # Pixels between the boxes of a layer
 
 def _tall(layer, sheet): return sum(_height(b, sheet)+_BETWEEN for b in layer)-_BETWEEN

@@ -76,6 +76,7 @@ def _compare(whole, part, positions, how, entry):
             'a time: compute what needs other rows in the source or the adapter, and let the request carry '
             'it')
 
+# %% ../../nbs/core/14_derived.ipynb #168c017b
 _TELLING = 200 # Most rows that are asked alone for what they hold
 
 def _missing(column): return np.flatnonzero(column.isna())[[0, -1]] if column.isna().any() else []
@@ -99,6 +100,7 @@ def _telling(rows):
     found = [int(i) for look in (_missing, _extremes, _rarest) for c in rows for i in look(rows[c])]
     return list(dict.fromkeys(found))[:_TELLING]
 
+# %% ../../nbs/core/14_derived.ipynb #c341896a
 def _check_rows(function, entry, rows, whole):
     "Ask again for single rows, then for a sample: what the first row left behind shows in it"
     if not len(rows): return

@@ -54,6 +54,7 @@ def _bound_names(tree, module, package):
     ours = (f'{PACKAGE}.', f'{package}.')
     return {name: full for name, full in res.items() if f'{full}.'.startswith(ours)}
 
+# %% ../../nbs/core/03_imports.ipynb #c6ee53e9
 def _dotted(node):
     "`a.b.c` of a chain of attributes; nothing where it does not begin with a name"
     if isinstance(node, ast.Name): return node.id
@@ -66,6 +67,7 @@ def _reached_names(tree, module, package):
     chains = {_dotted(node).partition('.') for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     return {f'{bound[name]}.{rest}' for name,_,rest in chains if name in bound}
 
+# %% ../../nbs/core/03_imports.ipynb #538efc26
 IMPORTERS = ('import_module', '__import__', 'run_module', 'resolve_name') # They import what a text names
 
 def _called_importer(node):
@@ -101,6 +103,7 @@ def computed_imports(
     renamed = [n for n in nodes if isinstance(n, ast.alias) and n.name in IMPORTERS and n.asname]
     return [ast.unparse(n) for n in (*unseen, *named, *renamed)]
 
+# %% ../../nbs/core/03_imports.ipynb #995af933
 @functools.cache # one source is asked for by many stages
 def imported_names(
     source:str, # Source of a module, or of a notebook's cell

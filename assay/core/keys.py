@@ -144,6 +144,7 @@ def _said(path):
     try: return read(path)
     except ValueError: return None
 
+# %% ../../nbs/core/10_keys.ipynb #60e2e5b1
 def content_hash(
     path, # File or folder
 )->str: # 64 hexadecimal digits

@@ -33,6 +33,7 @@ def _parents(name):
     parts = name.split('.')
     return ['.'.join(parts[:i]) for i in range(1, len(parts))]
 
+# %% ../../nbs/core/13_own_code.ipynb #2a95c8d9
 _DATA_MB = 20 # Most that is hashed of what a package holds beside its code
 _NO_DATA = ('.py', '.pyc', '.md', '.ipynb', '.tmp')
 
@@ -50,6 +51,7 @@ def data_files(
                          f'at most {_DATA_MB} MB: read large tables as a source')
     return dict(sorted(res.items()))
 
+# %% ../../nbs/core/13_own_code.ipynb #ca8277a0
 _UNSEEN = re.compile(rf"\b({'|'.join(IMPORTERS)}|globals|vars|locals|eval|exec|modules)\b")
 
 def _looks_up(files):
@@ -102,6 +104,7 @@ def _plain_code(node):
             part.body = part.body[1:] or [ast.Pass()]
     return ast.unparse(node)
 
+# %% ../../nbs/core/13_own_code.ipynb #aa7d58ad
 class _Source:
     "One module of a package, read"
     def __init__(self, name, path, found):
@@ -133,6 +136,7 @@ def _meant_by(full, files):
     module, _, name = full.rpartition('.')
     return (module, name) if module in files else None
 
+# %% ../../nbs/core/13_own_code.ipynb #1e1b382f
 def _reached(source, module, nodes, files):
     "What statements reach: names of their module, and what it imports under the names that they use"
     used = {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
@@ -147,6 +151,7 @@ def _passed_on(source, name, files):
     found = [m for f in sorted(set().union(*imported)) if (m := _meant_by(f, files))]
     return [(module, n) for module,n in found if n != '*'] or found
 
+# %% ../../nbs/core/13_own_code.ipynb #0224f0cf
 def _reached_code(found):
     "Module and name of each definition that a function reaches, to its code"
     files = own_files(found)

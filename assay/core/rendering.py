@@ -13,6 +13,7 @@ import ast, collections, dataclasses, decimal, functools, itertools, json, math,
 from pathlib import Path
 
 from .artifacts import write_text
+from .estimates import ends_of, say_ends
 from .imports import package_folder
 from .yaml import read_yaml
 
@@ -225,6 +226,7 @@ def _separated(said, since=SEPARATED):
     if not digits.isdigit() or int(digits) < since: return said
     return f'{int(whole):,}{point}{rest}'
 
+# %% ../../nbs/core/09_rendering.ipynb #d1731568
 MOST_NESTED = 3 # Levels of lists and mappings that a cell takes apart
 
 def _parts(v, depth):
@@ -241,9 +243,8 @@ def _is_measured(v):
 
 def _interval(v):
     "A metric as `value (low to high, n)`, all with the same digits"
-    value, low, high = _column([v['value'], v['low'], v['high']])[0]
-    n = f", n {v['n']:,}" if v.get('n') else ''
-    return f'{value} ({low} to {high}{n})'
+    said, _ = _column(ends_of(v))
+    return say_ends(*said, v.get('n'))
 
 def _joined(v, depth):
     "A list or a mapping as words"
@@ -261,6 +262,7 @@ def _cell(v, places, depth=0):
     said = _text(v, places)
     return _separated(said) if _is_number(v) else said
 
+# %% ../../nbs/core/09_rendering.ipynb #4713066f
 def _is_day(v): return type(v).__name__ == 'Timestamp' and v == v.normalize()
 
 LARGE = 1000 # A column with such numbers, and none below 10 but zero, needs no digits after the point
@@ -356,7 +358,7 @@ def _estimate(v, places):
 
 def _beside_ends(value, low, high):
     "One estimate with its ends, as texts"
-    return f'{value} ({low} to {high})'.strip() if low and high else value
+    return say_ends(value, low, high).strip() if low and high else value
 
 def _estimates(columns):
     "The texts of a column of estimates with their ends, all with the same digits"

@@ -175,6 +175,7 @@ def _recoded_away(spec):
     lost = sorted(set(spec.get('recode', ())) - set(kept)) if kept else []
     if lost: return f'recodes {shown_value(lost)}; expected new names of columns: {shown_value(list(kept))}'
 
+# %% ../../nbs/core/12_source_keys.ipynb #0109e715
 # Signs of thousands that go with each sign of the fraction
 SEPARATORS = {'.': (None, ',', ' ', "'"), ',': (None, '.', ' ')}
 
@@ -185,6 +186,7 @@ def _other_separators(spec):
     fitting = [t for t in SEPARATORS[decimal] if t]
     return f'has thousands {thousands!r} and decimal {decimal!r}; beside this one expected one of {fitting}'
 
+# %% ../../nbs/core/12_source_keys.ipynb #25150e04
 _GONE = ("has the key 'allowed', which is gone: a file of settings cannot widen what it may call; "
          "remove the key, and put the function into the project's own package")
 

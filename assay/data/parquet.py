@@ -292,10 +292,8 @@ def count_values(
     url, # File or folder
     column:str, # Name of a column
     most:int=1000, # Different values from which the column holds no classes
-    # Value to its number of rows, missing ones left out; None where there are too many values, or values
-    # of no plain type
-)->dict:
-    "How often each value of a column stands in all rows of a Parquet file or folder"
+)->dict: # Value to its number of rows; None where there are more values, or values of no plain type
+    "How often each value of a column stands in all rows of a Parquet file or folder, without missing ones"
     import pyarrow as pa
     res = {}
     files = _parquet_files(url)

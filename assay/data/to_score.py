@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LINES', 'READ', 'scoring_columns', 'context_columns', 'typed_texts', 'typed_tables', 'read_for_scoring',
-           'as_described', 'read_described', 'describe_reading', 'with_derived', 'read_with_derived']
+           'as_described', 'read_described', 'describe_reading', 'fill_derived', 'read_with_derived']
 
 # %% ../../nbs/data/16_to_score.ipynb #bfb9b269
 import difflib
@@ -186,7 +186,7 @@ def as_described(
     others = {c: c for c in df if c not in {*called, *called.values()}}
     recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
     df = take(df, dict(columns=called | others, recode=recode))
-    if features: df = with_derived(df, {}, dictionary, features)
+    if features: df = fill_derived(df, {}, dictionary, features)
     if problem.id in df and dictionary[problem.id].kind == 'text':
         df = with_columns(df, {problem.id: df[problem.id].astype('str')})
     if target not in df or problem.task != 'binary' or dictionary[target].kind != 'integer': return df
@@ -231,7 +231,7 @@ def _obeying(rows, fields):
     kept = rows.reset_index(drop=True).drop(index=positions)
     return conform(kept, described)
 
-def with_derived(
+def fill_derived(
     df:pd.DataFrame, # From `read_for_scoring`
     source:dict, # Of the data stage, or of a bundle
     dictionary:Dictionary, # Description of every column
@@ -255,4 +255,4 @@ def read_with_derived(
     "Read a table to score"
     if not derived_names(dictionary, features): return read_for_scoring(path, source, fields)
     known = {f.name: f for f in (*dictionary.fields, *fields)}
-    return with_derived(read_for_scoring(path, source, known.values()), source, dictionary, features)
+    return fill_derived(read_for_scoring(path, source, known.values()), source, dictionary, features)

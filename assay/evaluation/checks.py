@@ -12,6 +12,7 @@ import dataclasses, math, hashlib
 import numpy as np, sklearn.metrics as sk
 
 from ..core.artifacts import check, to_json
+from ..core.estimates import ends_of, say_formatted
 from ..core.shapes import count_of
 from ..problem.year import loses_a_year
 from ..stats.intervals import is_better
@@ -108,7 +109,7 @@ def _has_ends(m):
 def _told(m):
     "A metric with its interval in words"
     if not _has_ends(m): return 'without an interval'
-    return f"{m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f}) on {m['n']:,} rows"
+    return f"{say_formatted(ends_of(m), '.3f')} on {m['n']:,} rows"
 
 # %% ../../nbs/evaluation/05_checks.ipynb #734f452d
 def baseline_checks(
@@ -196,6 +197,7 @@ def _attacks(leak, margin, same, agree):
     meant = _said_of_margin(is_above, margin)
     return not is_above and is_sound, f'{fits} {median}, {ends}, {meant}; {rest}'
 
+# %% ../../nbs/evaluation/05_checks.ipynb #c7921d42
 def _slack(m):
     """The better end of the difference between the test and validation; below zero where ends lack
 

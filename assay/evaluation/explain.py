@@ -419,6 +419,7 @@ class Explained(Result):
         failed = [_records(t.examples) for t in self.behaviour.declared]
         return write_json(place('local', 'scratch', 'explain', 'cases.json'), dict(cases=real, failed=failed))
 
+# %% ../../nbs/evaluation/19_explain.ipynb #5636defc
 def _algorithm(test):
     "A check that says which algorithm with which parameters was tested, and whether it is that of its study"
     spec = test.spec

@@ -60,6 +60,7 @@ _BY_LOT = (
     "How today's practice treats each group cannot be shown: with the capacity that was agreed it acts on "
     'a part of its equal rows by lot, so nobody can say on which; the tables show the model alone.')
 
+# %% ../../nbs/evaluation/16_final_test.ipynb #23a8692c
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class FinalTest(Result):
     "The chosen model and the baselines on every table, the test set among them"

@@ -124,7 +124,7 @@ _MONTHS = re.compile('|'.join(rf'\b{m}' for m in calendar.month_abbr[1:]))
 @dataclasses.dataclass(frozen=True)
 class Method:
     "A function whose docstring names the source of its method"
-    place:str # Such as `feasibility.ceiling.bayes_error`
+    place:str # Such as `feasibility.ceiling.neighbour_bound`
     does:str # Its docstring
     source:str # Such as `Cover and Hart 1967`
 

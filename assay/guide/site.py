@@ -17,7 +17,7 @@ from ..core.notebooks import import_nbformat
 from ..core.rendering import render
 from ..core.stacked import stack_tables
 from ..pipeline.deps import WINGS
-from ..site.clean import forbidden
+from ..core.clean import forbidden
 from ..site.notebook import fragment, headings
 from ..site.report import tone
 from .command_line import command_reference

@@ -11,6 +11,7 @@ import dataclasses, functools
 import numpy as np, pandas as pd
 
 from ..core.shapes import with_columns, count_of, check_columns, check_kind
+from ..core.estimates import ends_of, say_formatted
 from ..core.rendering import Result, metric_name
 from ..data.columns import Dictionary
 from ..data.infer import infer_dictionary
@@ -65,7 +66,7 @@ def _measured(m):
     "An estimate with its interval, in words; where rows are too few, there is none"
     if m['value'] is None: return f"not measured (n {m['n']:,})"
     if m['low'] is None: return f"{m['value']:.3g} (too few rows for an interval, n {m['n']:,})"
-    return f"{m['value']:.3g} ({m['low']:.3g} to {m['high']:.3g}, n {m['n']:,})"
+    return say_formatted(ends_of(m), '.3g', m['n'])
 
 def _said_rows(said, evidence, metric):
     "A verdict with its numbers and reasons, one line each"

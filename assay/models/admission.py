@@ -57,6 +57,7 @@ def used_columns(
     if problem.time: uses[problem.time] = 'time'
     return uses | {problem.target: 'number' if problem.task == 'regression' else 'other'}
 
+# %% ../../nbs/models/06_admission.ipynb #1e7f4de6
 _CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray, pd.Series, pd.DataFrame)
 _FAR = float(np.finfo(np.float32).max) # Models calculate in numbers of 32 bits
 
@@ -99,6 +100,7 @@ def _moments(x):
 
 def _same(x): return x
 
+# %% ../../nbs/models/06_admission.ipynb #13d9b84f
 _READ = dict(number=_numbers, time=_moments, text=_same, other=_same)
 _EXPECTED = dict( # Use to what was expected, and what mends it
     number='expected numbers: correct them at the source, derive a number, or call the column a category in '
@@ -134,6 +136,7 @@ def _plain_column(x, use):
     read = _READ[use](dense)
     return read, _read_fault(dense, read, use) if use in _EXPECTED else ''
 
+# %% ../../nbs/models/06_admission.ipynb #688fd631
 def _lacking(name, df, uses):
     "Features that are not there; groups, weight and cluster are asked for where they are used"
     lost = [c for c, use in uses.items() if use != 'other' and c not in df]

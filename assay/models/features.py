@@ -115,6 +115,7 @@ def _encoder(encoding, seed, target_type):
         raise ValueError(f"encoding must be one of {list(_ENCODINGS)}, got {encoding!r}")
     return _ENCODINGS[encoding](seed, target_type)
 
+# %% ../../nbs/models/00_features.ipynb #a4d0576a
 @dataclasses.dataclass(frozen=True)
 class _Numbers:
     "Columns that hold a value in the rows that are learnt from, or those that hold none"
@@ -137,6 +138,7 @@ def _number_steps(numbers, has_gaps, scale, impute):
     empty = _Numbers(tuple(numbers), True)
     return [('number', 'passthrough', known), ('empty', _filled(0), empty)]
 
+# %% ../../nbs/models/00_features.ipynb #e67193d6
 def make_preprocessor(
     fields, # `Field`s, or a `Dictionary` of them
     encoding:str='ordinal', # How text becomes numbers: `'ordinal'`, `'onehot'` or `'target'`

@@ -17,8 +17,8 @@ from ..data.intake import number_rows, without_derived
 from ..data.layout import find_layout
 from ..data.sources import csv_file, kind_of_file
 from assay.data.to_score import (
-    as_described, context_columns, describe_reading, read_for_scoring, read_with_derived, scoring_columns,
-    with_derived)
+    as_described, context_columns, describe_reading, fill_derived, read_for_scoring, read_with_derived,
+    scoring_columns)
 from .bundle import Bundle, describe_refused, refused_values
 from ..problem.agreement import Problem, load_problem
 from ..core.shapes import with_columns
@@ -135,7 +135,7 @@ def read_window(
     source = reading.source
     id = reading.id
     df = read_for_scoring(path, source, [f for f in dictionary.fields if f.name != problem.target])
-    if reading.features: df = with_derived(df, source, dictionary, reading.features)
+    if reading.features: df = fill_derived(df, source, dictionary, reading.features)
     named = df if (source.get('columns') or {}).get(id, id) in df else number_rows(df, id)
     scoring_columns(named, source, bundle.fields, id, reading.known, Path(path).name)
     return as_described(df, source, problem, dictionary)

@@ -112,6 +112,7 @@ def _with_narrow_thresholds(boosted):
         tree.nodes['num_threshold'] = _rounded_down(tree.nodes['num_threshold'])
     return res
 
+# %% ../../nbs/package/02_onnx.ipynb #20bb2750
 def _as_plain(model):
     "The pipeline with its last step as skl2onnx converts it without a change of scores"
     last = getattr(model, 'steps', [(None, None)])[-1][1]
@@ -120,6 +121,7 @@ def _as_plain(model):
     else: return model
     return type(model)([*model.steps[:-1], (model.steps[-1][0], plain)])
 
+# %% ../../nbs/package/02_onnx.ipynb #beddd9d6
 def _rename(graph, names):
     "Give values of a graph other names, wherever they stand"
     for node in graph.node:
@@ -132,6 +134,7 @@ def _with_own_names(proto, fields):
     if taken: _rename(proto.graph, taken | {name: f'model.{name}' for name in taken.values()})
     return proto
 
+# %% ../../nbs/package/02_onnx.ipynb #9a234157
 def to_onnx(
     model, # Fitted scikit-learn pipeline whose input is a data frame with the columns of `fields`
     fields, # The features, as `Field`s

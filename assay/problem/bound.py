@@ -54,7 +54,7 @@ def about_now(
     ids, # Items, of `ABOUT`
     data:str='', # Hash of the training rows; empty where nobody has read them
 )->dict: # Item to a mapping of part to hash
-    "Hashes of what the answers of some items speak of, as it is now"
+    "Hashes of what the answers of some items are about: parts of the agreement, and the data"
     columns = {f.name: _column(f) for f in dictionary.fields}
     ranges = {f.name: _ranges(f) for f in dictionary.fields}
     special = dict(columns=_hash(columns), ranges=_hash(ranges), data=data)

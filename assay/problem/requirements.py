@@ -55,7 +55,7 @@ def _unseen_gaps(compared, most):
     return [(c, said.format(u, split)) for c,split,u in zip(new.column, new.split, new.unseen)]
 
 def data_gaps(
-    profile:pd.DataFrame, # From `assay.stats.counts.profile`
+    profile:pd.DataFrame, # From `assay.explore.profile.profile`
     compared:pd.DataFrame, # From `compare_splits`
     described=(), # `dict(id, what)` per column that people have not described, from `assay.data.infer.gaps`
     max_missing:float=.2, # Share of missing values from which it is a gap

@@ -37,7 +37,7 @@ from assay.project.files import (
     without_ranges)
 from .found import MOST_ASIDE, Found, check_features, look
 from .split import (
-    as_moments, choose_split, cuts_of, keep_alike, missing_classes, quiet_fallbacks, silent_features)
+    choose_split, cuts_of, keep_alike, missing_classes, quiet_fallbacks, silent_features, utc_moments)
 
 # %% ../../nbs/project/05_proposal.ipynb #d0a36575
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _scanned(f, read, data):
     if not read['fault']:
         return get_adapter('table').scan(read['splits']['train'], read['tables'], data['scan_rows'], 0)
     rows = f.df.iloc[::max(1, -(-len(f.df)//data['scan_rows']))].reset_index(drop=True)
-    return with_columns(rows, {f.time: as_moments(rows[f.time])}) if f.time else rows
+    return with_columns(rows, {f.time: utc_moments(rows[f.time])}) if f.time else rows
 
 def _best_column(f, read, agreed, dictionary, data):
     """The feature that knows most and is no suspect, or None, how much it knows, each suspect of
@@ -101,7 +101,7 @@ def _without(f, silent):
 
 def _hours_since(f, column):
     "From the moment of each row to another moment of it, in hours"
-    apart = as_moments(f.df[column])-as_moments(f.df[f.time])
+    apart = utc_moments(f.df[column])-utc_moments(f.df[f.time])
     return apart/pd.Timedelta(hours=1)
 
 def _with_late_moments(f):

@@ -353,6 +353,7 @@ def _append(chain, signer, subjects, predicate, time=None):
         with atomic_write(path) as part: part.write_text(texts[chain], encoding='ascii')
         return res
 
+# %% ../../nbs/release/02_chain.ipynb #127ed1b2
 LONGEST_SAID = 20_000 # Signs of one text in a decision; every page and commit holds the chain
 
 def _texts_in(x):

@@ -109,6 +109,7 @@ def known_lessons(
         res |= {f'{module}.{n}': path.as_posix() for n in names}
     return res
 
+# %% ../../nbs/release/10_coverage.ipynb #6807a9e9
 def _may_fail(node):
     "Does a piece of syntax assert something, or expect an error?"
     if isinstance(node, ast.Attribute): return node.attr == 'raises' or node.attr.startswith('assert_')

@@ -72,6 +72,7 @@ def _of_data(problem, found):
     def named(k): return f'{_counted(problem)}, {_PARTS.get(k[len(_RATE):], k)}' if k.startswith(_RATE) else k
     return {named(k): v for k,v in _numbers(found, 'data', _OF_DATA).items()}
 
+# %% ../../nbs/release/13_model_card.ipynb #48a44058
 def _why(found, stage, id):
     "What a stage says of one of its checks; nothing where it does not speak of it"
     m = found.get(stage)

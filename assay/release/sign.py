@@ -47,6 +47,7 @@ def rows_today(
     if said := rejected_today(): rows = [_rejected(r, said) for r in rows]
     return [*rows, *closed_rows(waivers_today(day))]
 
+# %% ../../nbs/release/14_sign.ipynb #086017b4
 def rejected_today()->str: # Empty where the last word is none, or an approval
     "Who rejected the model that lies there now, when and why"
     try: return rejection_words(last, bundle_identity(place('bundle'))) if (last := rejection_of()) else ''

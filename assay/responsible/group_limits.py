@@ -17,6 +17,7 @@ from ..core.shapes import shape_faults
 from ..core.artifacts import check, metric
 from ..problem.plausible import GROUP_LIMITS, Limits
 from ..core.figures import literal_text
+from ..core.estimates import say_formatted
 from ..core.rendering import human_name
 from .groups import absent_columns
 
@@ -156,6 +157,7 @@ def _what_was_measured(judged, columns, table):
     counted = f'{measured}, {len(hidden)} too small to be shown'
     return counted if len(judged) else f'{counted}; {_NO_LIMIT}'
 
+# %% ../../nbs/responsible/06_group_limits.ipynb #94c38a71
 def _count_said(judged):
     "How many of the agreed limits hold, are broken, or cannot be told, and what the last leads to"
     n_held, n_broken, n_open = (int((judged.status == s).sum()) for s in (HOLDS, BROKEN, OPEN))
@@ -217,7 +219,7 @@ _CHANCE = '; the interval holds no difference, so chance can explain the gap'
 def _gap_words(r):
     "The gap that one limit is about, in words"
     of = f"{human_name(r.limit.removesuffix('_ratio').removesuffix('_gap'))} by {r.column}"
-    said = f'{r.value:.2f} ({r.low:.2f} to {r.high:.2f})'
+    said = say_formatted((r.value, r.low, r.high), '.2f')
     if r.limit.endswith('_gap'):
         chance = '' if r.low > 0 else _CHANCE
         return f'{of}: {r.lowest} and {r.highest} are {said} apart, at most {r.bar:g} was agreed{chance}'

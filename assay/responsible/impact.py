@@ -76,6 +76,7 @@ class ImpactData:
     def _repr_html_(self): return show(self.table())._repr_html_()
     def __repr__(self): return f'ImpactData({len(self.train)} training rows, watched: {self.declared})'
 
+# %% ../../nbs/responsible/08_impact.ipynb #c1d01925
 def hash_rows(
     df:pd.DataFrame, # Rows
 )->str: # 16 hexadecimal digits
@@ -84,6 +85,7 @@ def hash_rows(
     names = '\n'.join(map(str, df.columns)).encode()
     return hashlib.sha256(names+values).hexdigest()[:16]
 
+# %% ../../nbs/responsible/08_impact.ipynb #4d22862f
 def read_impact()->ImpactData: # Everything that the assessment reads
     """Read the agreement, the dictionary, the exploration's metrics, the training rows and those to be scored
 
@@ -112,6 +114,7 @@ class ImpactSettings:
     reference:dict=None # Column to the shares of its groups, where they are known from elsewhere
     max_rows:int=6000 # Rows on which proxies are looked for
 
+# %% ../../nbs/responsible/08_impact.ipynb #dab7c72a
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Impact:
     "Measurements of possible harm beside the answers; a notebook shows the status of each question"
@@ -227,6 +230,7 @@ class Impact:
     def _repr_html_(self): return show(self.table())._repr_html_()
     def __repr__(self): return f'Impact({self.verdict})'
 
+# %% ../../nbs/responsible/08_impact.ipynb #7371cbc5
 def _small_of(small):
     "How many groups are small, and of how many"
     return small.n_small.sum(), small.groups.sum()

@@ -9,7 +9,8 @@ __all__ = ['KINDS', 'plain', 'Change', 'metric_words', 'two_sides']
 import dataclasses, re
 
 from ..core.rendering import metric_name
-from .answer import _NAMED, _STATES, _WEEKS, SENTENCES
+from .answer import SENTENCES
+from .in_words import _NAMED, _STATES, _WEEKS
 
 # %% ../../nbs/site/09_changes.ipynb #6e3b9f3f
 _PATH = re.compile(r'(data|reports|approvals)(/[a-z_]+)+(\.(parquet|json|jsonl|csv))?')

@@ -21,7 +21,8 @@ from ..release.approval import rejection_of, rejection_words
 from ..release.chain import read_chain
 from ..release.waivers import say_day
 from ..release.waiving import active_waivers
-from .answer import Basis, Claim, bound_word
+from .answer import Basis, Claim
+from .in_words import bound_word
 from .report import Frame, make_page
 
 # %% ../../nbs/site/11_decisions.ipynb #7aa4e5b7

@@ -10,7 +10,7 @@ import re
 
 from ..core.rendering import macro, render, render_rows
 from ..core.stacked import stack_tables
-from .clean import forbidden
+from ..core.clean import forbidden
 from .changes import KINDS, plain, two_sides
 from .difference import compare_releases, difference_answer
 from .kept import Release

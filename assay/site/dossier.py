@@ -30,7 +30,7 @@ from ..release.waivers import say_day, today
 from ..release.waiving import active_waivers, lapse_of, stray_waivers
 from ..stages.definition import load_stages
 from .answer import MOST_OPEN, Answer, OpenCheck
-from .clean import forbidden
+from ..core.clean import forbidden
 from .frameworks import arrange, load_frameworks, unlisted
 from .report import show_notes, verdict_badge
 

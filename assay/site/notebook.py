@@ -11,7 +11,7 @@ import dataclasses, functools, html.parser, logging, re
 from ..core.notebooks import import_nbformat
 from ..core.rendering import template_source
 from ..problem.plausible import COSTS
-from .clean import clean
+from ..core.clean import clean
 
 # %% ../../nbs/site/01_notebook.ipynb #7d55d7fc
 @functools.cache

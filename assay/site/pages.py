@@ -26,8 +26,8 @@ from ..release.doubts import doubts, drafted_suspects, in_doubt, questions
 from ..stages.definition import load_stages
 from ..stages.process import is_read_by, process_picture, stages_before
 from ..core.rendering import item_name, macro, metric_name, render, render_rows
-from .answer import (
-    answers_about, asked_questions, bound_word, decision_words, lies_beside, sentences_of)
+from .answer import answers_about, asked_questions, lies_beside, sentences_of
+from .in_words import bound_word, decision_words
 from .notebook import code_cells
 from .report import (
     Frame, has_interval, make_page, report_page, show_moves, show_notes, told_claim, tone, verdict_badge)
@@ -295,20 +295,28 @@ def _front_answer(stage, question, measured, doubt, problem):
     said = sentences_of(stage, m['metrics'], problem, front=True)
     return dict(stage=stage, question=question, sentences=said) | badge
 
-_BESIDE = dict( # Where the interval of the gain, and of the saving, lies beside zero
-    above=("the model is better than today's practice", 'it saves money'),
-    below=("the model is worse than today's practice", 'it costs more than it saves'),
-    across=("whether the model is better than today's practice is open", 'whether it saves money is open'))
+_GAIN = dict( # Where the interval of the gain lies beside zero
+    above="the model is better than today's practice",
+    below="the model is worse than today's practice",
+    across="whether the model is better than today's practice is open")
+_SAVING = dict( # Where the interval of the saving lies beside zero
+    above='it saves money',
+    below='it costs more than it saves',
+    across='whether it saves money is open')
 
-def _tested_words(metrics):
-    """Whether the test shows that the model is better than today's practice, and that it saves money
+def _gain_words(metrics): return _GAIN.get(lies_beside(metrics.get('gain_over_rule', {})))
+
+def _saving_words(metrics):
+    """Whether the test shows that the model saves money; None where no saving was measured
 
     A saving for which more would be acted on than can be is none; that of the allowed share counts."""
-    saved = 'saving_within' if 'saving_within' in metrics else 'saving_per_1000'
-    beside = [lies_beside(metrics.get(k, {})) for k in ('gain_over_rule', saved)]
-    said = [_BESIDE[at][i] for i,at in enumerate(beside) if at in _BESIDE]
-    if len(said) > 1 and saved == 'saving_per_1000' and 'saving_doubts' in metrics:
-        said[1] = 'no saving can be claimed'
+    if 'saving_within' in metrics: return _SAVING.get(lies_beside(metrics['saving_within']))
+    said = _SAVING.get(lies_beside(metrics.get('saving_per_1000', {})))
+    return 'no saving can be claimed' if said and 'saving_doubts' in metrics else said
+
+def _tested_words(metrics):
+    "Whether the test shows that the model is better than today's practice, and that it saves money"
+    said = [words for words in (_gain_words(metrics), _saving_words(metrics)) if words]
     return f"On the test, {', and '.join(said)}." if said else ''
 
 def _has_note(measured):
@@ -334,7 +342,7 @@ def upshot(
 def front_answers(
     problem, # `Problem`
     measured:dict, # Stage to its `metrics.json`, of the stages that ran
-    doubt=(), # From `assay.release.readiness.doubts`
+    doubt=(), # From `assay.release.doubts.doubts`
 )->list: # One `dict(stage, question, verdict, tone, sentences)` per question of `ASKED`
     "What a product owner asks, with what was found"
     return [_front_answer(*asked, measured, doubt, problem) for asked in ASKED]

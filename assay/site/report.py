@@ -16,7 +16,7 @@ from ..evaluation.gain_picture import stage_picture
 from ..problem.moved import bar_words
 from ..release.doubts import in_doubt
 from ..stages.shown import numbers_hash, page_words, told_numbers
-from .clean import forbidden
+from ..core.clean import forbidden
 from .answer import answer_of, captions_of, picture_of, sentences_of
 from .notebook import code_cells, find_cell, fragment, headings, title_of
 

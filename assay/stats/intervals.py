@@ -250,6 +250,7 @@ def _studentised(kernels, n, resamples):
         return measured(np.bincount(at, minlength=n_groups).astype(float))
     return measured(np.ones(n_groups)), np.array([drawn() for _ in range(resamples.n)])
 
+# %% ../../nbs/stats/04_intervals.ipynb #74ad8e66
 def _slope(v, bounds):
     "How much farther apart two close values lie on the line"
     low, high = bounds

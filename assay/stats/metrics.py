@@ -278,6 +278,7 @@ def _loss_of(loss, best_constant, meaning):
     per_row = dict(losses=loss, best_constant=best_constant)
     return dict(make=_mean_of(loss), influence=_influence_of_mean(loss)) | per_row | shape
 
+# %% ../../nbs/stats/03_metrics.ipynb #c42aea7c
 METRICS = dict( # `make`: the metric from targets and scores; `bounds`: least and largest value;
     # `influence`: how far each row moves it, where a few rows may move it far; `asked`: shown where agreed;
     # `losses`: the loss of each row, of which it is the mean; `best_constant`: the number that loses least

@@ -219,6 +219,7 @@ def _is_mean_of_all(s):
         if told > .02*len(y)*y.var() and fdtr(*free, ratio) < _CHANCE: return True
     return False
 
+# %% ../../nbs/stats/07_sequences.ipynb #36d1fa8a
 _FEWEST_GROUPS = 30 # Groups of one size, of different outcomes, that are all present
 
 def _is_mean_of_few(s, most=8):

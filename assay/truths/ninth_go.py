@@ -10,7 +10,7 @@ import numpy as np, pandas as pd
 from .unseen_worlds import (
     unseen, note, plan, flip, number, classes, frame, many, pick, groups, clock, cost, worth)
 from .ninth_worlds import (
-    bumps, walk, weibull, gaps, days, phrases, odd_case, ratings)
+    bumps, walk, weibull, gaps, days, phrases, odd_case)
 
 # %% ../../nbs/truths/85_ninth_go.ipynb #00d73540
 @unseen('go', 'odd',

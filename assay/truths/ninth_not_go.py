@@ -8,9 +8,9 @@ __all__ = []
 # %% ../../nbs/truths/86_ninth_not_go.ipynb #9f741515
 import numpy as np, pandas as pd
 from .unseen_worlds import (
-    unseen, note, plan, flip, number, frame, many, pick, groups, within, clock, cost, worth)
+    unseen, note, plan, flip, number, frame, pick, groups, within, clock, cost, worth)
 from assay.truths.ninth_worlds import (
-    bumps, days, odd_case)
+    bumps, odd_case)
 
 # %% ../../nbs/truths/86_ninth_not_go.ipynb #6a67a69c
 @unseen('no_go', 'ordinary',

@@ -7,9 +7,8 @@ __all__ = []
 
 # %% ../../nbs/truths/87_ninth_traps.ipynb #ad846216
 import numpy as np, pandas as pd
-from assay.truths.unseen_worlds import (
-    unseen, note, plan, flip, number, classes, frame, many, pick, groups, within, clock, cost,
-    worth)
+from .unseen_worlds import (
+    unseen, note, plan, flip, number, classes, frame, pick, groups, within, clock, cost, worth)
 from .ninth_worlds import (
     walk, gaps, phrases, odd_case, ratings)
 
