@@ -221,10 +221,11 @@ def _set(doc, problem, key, given):
 
 def _both(before, said):
     "What was said of several criteria, and the reasons"
-    first = before['about']
+    about = before['about']
+    first = ', '.join(map(str, about)) if isinstance(about, list) else str(about) # a list is written by hand
     last = said['about']
     about = ', '.join(dict.fromkeys([*first.split(', '), last]))
-    reason = before.get('because', '')
+    reason = str(before.get('because', ''))
     new = said['because']
     if reason == new: return dict(about=about)
     parts = [reason if ', ' in first else reason and f'{first}: {reason}', new and f'{last}: {new}']
