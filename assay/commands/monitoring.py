@@ -169,8 +169,15 @@ def _tell_nothing(name, json_):
     else: tell(f'0 predictions: {why}')
     return 1
 
-_RETRAIN = ('to retrain: bring the new rows with their outcomes into the table, move the days of the split '
-            'on with `assay split`, then `assay repro`, read the reports and approve')
+def _to_retrain(data):
+    "What to do so that models learn from new rows; `data` is the section of params.yaml that parts the rows"
+    days = ', move the days of the split on with `assay split`,' if data.get('train_until') else ','
+    return (f'to retrain: bring the new rows with their outcomes into the table{days} then `assay repro`, '
+            'read the reports and approve')
+
+def _data_section():
+    from assay.core.yaml import read_yaml
+    return read_yaml('params.yaml').get('data') or {}
 
 def _tell_pass(found, groups):
     "Print a monitoring pass for a person"
@@ -179,7 +186,7 @@ def _tell_pass(found, groups):
     shown = ['column', 'moved', 'distance', 'usual', 'psi', 'missing_reference', 'missing']
     show_rows(drift[drift.drifted].round(4).to_dict('records'), shown)
     _tell_weeks(found)
-    if found['decision'] == 'retrain': tell(_RETRAIN)
+    if found['decision'] == 'retrain': tell(_to_retrain(_data_section()))
     tell(f"groups: {groups['why']}; drift without cause alarms in {drift.rate.max():.1%} of windows; "
          f"intervals are resampled by {found['resampled']}")
 

@@ -14,7 +14,10 @@ from ..core.shapes import with_columns, count_of, check_columns, check_kind
 from ..core.estimates import ends_of, say_formatted
 from ..core.rendering import Result, metric_name
 from ..data.columns import Dictionary
+from ..data.formats import settle_ways
 from ..data.infer import infer_dictionary
+from ..data.ways import NUMBERS
+from ..data.written import NOTHING_SAYS, guess_format
 from ..evaluation.importance import Shuffling, Subject, column_groups, plot_groups, rank_groups
 from ..evaluation.scores import score_table
 from ..explore.leakage import ID, leakage_scan, suspected
@@ -27,7 +30,7 @@ from ..models.features import NUMERIC, feature_frame
 from ..monitoring.drift import drift_table
 from ..problem.agreement import make_problem
 from ..data.target import find_positive, find_task
-from ..project.inspect_table import choose_metric, has_commas
+from ..project.inspect_table import MOST_READ, choose_metric, written_number
 from ..responsible.groups import group_table
 from ..stats.intervals import Resamples, blocks_of
 from ..stats.scored import Comparison, Scored
@@ -114,6 +117,21 @@ def _check_later(later, columns):
                          'add them, or leave them out of the first table too')
     check_columns(later, columns, 'the later table')
 
+def _format_advice(f):
+    "The format for `pd.to_datetime`, and that the other order is possible where nothing decides"
+    if NOTHING_SAYS not in f.doubt: return f'format={f.way!r})'
+    other = f.doubt.split("'")[1]
+    return f'format={f.way!r}), or with {other!r}: {NOTHING_SAYS}'
+
+def _no_moments(df, time):
+    "What is wrong with a column of moments that is read as text, and how it is written"
+    texts = df[time].dropna().astype(str)
+    found = guess_format(texts.head(MOST_READ), is_time=True)
+    is_known = found and found.kind == 'time' and found.way.startswith('%')
+    how = _format_advice(found) if is_known else "format='%d.%m.%Y'), as its texts are written"
+    holds = f'time names {time!r}, which holds {texts.iloc[:1].tolist()}'
+    return f'{holds}; expected moments: df[{time!r}] = pd.to_datetime(df[{time!r}], {how}'
+
 def _in_time(df, time):
     """The rows with the column of moments as moments; raises `ValueError` where it holds none, or misses some
 
@@ -122,10 +140,7 @@ def _in_time(df, time):
     moments = df[time]
     if not pd.api.types.is_numeric_dtype(moments):
         try: moments = pd.to_datetime(moments, format='ISO8601')
-        except (ValueError, TypeError):
-            holds = df[time].dropna().iloc[:1].tolist()
-            raise ValueError(f'time names {time!r}, which holds {holds}; expected moments: convert it first, '
-                             f'such as pd.to_datetime(df[{time!r}], dayfirst=True)') from None
+        except (ValueError, TypeError): raise ValueError(_no_moments(df, time)) from None
     if n := int(moments.isna().sum()):
         raise ValueError(f'{n:,} of {len(df):,} rows have no moment in {time!r}; expected one in every row: '
                          'fill them, or set those rows aside first')
@@ -248,15 +263,31 @@ def _free_name(df):
     while name in df: name += '_'
     return name
 
-_MOST_READ = 1000 # Values of a text that show how it is written
+def _say_numbers(columns, way, doubt):
+    "How a file is read in which the numbers of some columns are written in one way"
+    thousands, decimal = NUMBERS[way]
+    options = f'thousands={thousands[0]!r}' + f', decimal={decimal!r}'*(decimal != '.')
+    shown = f'{columns[0]!r} holds' if len(columns) == 1 else f'{columns} hold'
+    return (f'{shown} numbers written {way}, read as text; expected numbers: read the file with '
+            f'pd.read_csv(..., {options})' + f' ({doubt})'*bool(doubt))
 
-def _check_written(df):
-    "Raise `ValueError` where numbers with a decimal comma were read as text"
-    texts = {c: df[c].dropna().head(_MOST_READ).astype(str) for c in df.select_dtypes(['object', 'string'])}
-    if found := [c for c,known in texts.items() if has_commas(known)]:
-        shown = f'{found[0]!r} holds' if len(found) == 1 else f'{found} hold'
-        raise ValueError(f'{shown} numbers with a decimal comma, read as text; expected numbers: read the '
-                         "file with pd.read_csv(..., decimal=',', thousands='.'); it reads 1.408 as 1,408")
+def _numbers_as_text(df):
+    "A sentence for each way in which columns of text hold numbers"
+    texts = {c: df[c].dropna().astype(str) for c in df.select_dtypes(['object', 'string'])}
+    found = settle_ways({c: f for c,known in texts.items() if (f := written_number(known))})
+    ways = sorted({(f.way, f.doubt) for f in found.values()})
+    return [_say_numbers([c for c,f in found.items() if (f.way, f.doubt) == way], *way) for way in ways]
+
+def _is_read(df, time):
+    "Can the moments be read as they stand: as numbers, moments, or texts in ISO 8601?"
+    if time not in df or pd.api.types.is_numeric_dtype(df[time]): return True
+    try: return pd.to_datetime(df[time], format='ISO8601') is not None
+    except (ValueError, TypeError): return False
+
+def _check_written(df, time):
+    "Raise `ValueError` where numbers or moments were read as text, with how each is read"
+    said = [*_numbers_as_text(df), *([] if _is_read(df, time) else [_no_moments(df, time)])]
+    if said: raise ValueError('; '.join(said))
 
 def _check_rows(df, target, features, id):
     "Raise `ValueError` where nothing can be learnt from the rows, or a row is there twice"
@@ -308,7 +339,7 @@ class OwnTable(Jobs):
         if self.n_boot < FEWEST_DRAWS:
             raise ValueError(f'n_boot is {self.n_boot}; expected {FEWEST_DRAWS} or more')
         check_columns(self.df, self.today, 'today')
-        _check_written(self.df)
+        _check_written(self.df, self.time)
 
     def __repr__(self):
         learnt, later = map(len, self.parts)

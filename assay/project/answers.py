@@ -224,22 +224,44 @@ def _both(before, said):
     first = before['about']
     last = said['about']
     about = ', '.join(dict.fromkeys([*first.split(', '), last]))
-    reason = before.get('because', '')
+    reason = str(before.get('because', ''))
     new = said['because']
     if reason == new: return dict(about=about)
     parts = [reason if ', ' in first else reason and f'{first}: {reason}', new and f'{last}: {new}']
     return dict(about=about, because='; '.join(filter(None, parts)))
 
+def _others_said(before, key):
+    "What was said of other criteria, each reason with its person and day"
+    about = str(before['about']).split(', ')
+    begins = f"(?:{'|'.join(map(re.escape, about))})(?:: | \\()"
+    reason = str(before.get('because', ''))
+    parts = re.split(f'; (?={begins})', reason)
+    if not re.match(begins, reason): parts = [': '.join(filter(None, [', '.join(about), reason]))]
+    who = f" ({before.get('by')}, {before.get('date')})"
+    signed = [p if re.search(r', \d{4}-\d\d-\d\d\)$', p) else p+who for p in parts]
+    return [p for p in signed if not p.startswith((f'{key}: ', f'{key} ('))]
+
+def _beside_others(before, said):
+    "What one person says of a criterion, beside what others said of other ones"
+    key = said['about']
+    reason = f"{': '.join(filter(None, [key, said['because']]))} ({said['by']}, {said['date']})"
+    about = [k for k in str(before['about']).split(', ') if k != key]
+    return dict(about=', '.join([*about, key]), because='; '.join([*_others_said(before, key), reason]))
+
 def _set_agreed(doc, key, given):
     """Who agreed to one criterion as it stands now: the ledger of criteria keeps it with the change
 
-    What the same person said of others on the same day stays, each reason with its criterion."""
+    What was said of other criteria stays, each reason with its criterion; and with its person and day, where
+    another person said it, or on another day."""
     day = given.date or datetime.date.today().isoformat()
     about = '' if key == 'provisional' else key # whoever agrees to all of it names no single criterion
     said = dict(by=given.by, date=day, because=given.because, about=about)
-    before = doc.get('agreed') or {}
+    before = dict(doc.get('agreed') or {})
+    listed = before.get('about') or '' # by hand a list may stand there
+    before['about'] = ', '.join(map(str, listed)) if isinstance(listed, list) else str(listed)
     is_same = all(before.get(k) == said[k] for k in ('by', 'date'))
-    if is_same and about and before.get('about') not in (None, '', key): said |= _both(before, said)
+    is_beside = about and before['about'] not in ('', key)
+    if is_beside: said |= _both(before, said) if is_same else _beside_others(before, said)
     doc['agreed'] = styled({k: words for k,words in said.items() if words})
 
 # %% ../../nbs/project/22_answers.ipynb #bee0c447

@@ -491,7 +491,8 @@ def propose(
     best, skill, suspects, doubtful, scan = _best_column(plan.f, read, agreed, dictionary, data)
     plan = _with_scanned_moments(plan, scan)
     files = dict(problem=_stated(plan, source['name'], best), data=data)
-    warnings = doubts(doubtful) + quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))
+    warnings = [*found.get('unsure', []), *doubts(doubtful),
+                *quiet_fallbacks(plan.f, plan.split, found.get('unclear', {}))]
     notes = _notes(plan, path, source, found)
     walls = foresee(path, read, agreed, dictionary, data)
     return Draft(

@@ -20,7 +20,7 @@ from ..data.formats import (
     needs_format, thousands_among, words_as_written)
 from ..data.layout import find_layout, late_letters, total_row
 from ..data.parquet import parquet_facts, sample_parquet
-from ..data.read_notes import code_notes, format_notes, point_notes, words_notes
+from ..data.read_notes import code_notes, format_notes, order_warnings, point_notes, words_notes
 from ..data.sources import csv_file, kind_of_file, load_source
 from ..data.ways import COMMA, NUMBERS
 from ..data.written import FEW_LEVELS, MOST, guess_format, guess_period, units_note, way_of
@@ -207,6 +207,7 @@ def _read_typed(path, time, reading):
     if not reading.decimal: found |= _hidden_thousands(df, found, [*found, *keys], as_texts)
     found, unclear = _usable(found, len(df))
     formats = {c: f.declared() for c,f in found.items() if needs_format(f, df[c])}
+    unsure = order_warnings(found, df)
     words = _words_not_aside(df, found)
     sure = sure | words
     if sure or formats: df, facts = load(list(keys), sure, formats)
@@ -219,7 +220,8 @@ def _read_typed(path, time, reading):
     asked = {c: w for c,w in doubtful.items() if c not in found}
     notes += format_notes(found, words)+words_notes(plain, asked)
     missing = _all_missing(reading.missing, sure, df)
-    facts |= dict(missing=missing, formats=formats, text=list(keys), notes=notes, unclear=unclear)
+    facts |= dict(missing=missing, formats=formats, text=list(keys), notes=notes)
+    facts |= dict(unclear=unclear, unsure=unsure)
     return df, facts
 
 # %% ../../nbs/project/00_read.ipynb #269da056
@@ -300,6 +302,8 @@ def _read_parquet(path):
     )
 
 # %% ../../nbs/project/00_read.ipynb #9a4b3fb3
+_OF_CSV = ('encoding', 'missing', 'formats', 'text', 'notes', 'keys', 'unclear', 'unsure')
+
 def read_table_of(
     # CSV file (also compressed), Parquet file, folder of Parquet files, or the URL of one; with a query,
     # the URL of a database, or `env:NAME` for the environment variable that holds it
@@ -309,7 +313,8 @@ def read_table_of(
     reading:Reading=None, # What people say about how a CSV file is read; all is found by default
     # `df`, `rows` (all of the table), `kind`, `encoding`, `complete` (columns known to miss nothing
     # anywhere, with their smallest value; None if every row is in `df`), and of CSV `missing` (column to
-    # words), `keys` (how the file is laid out), `unclear` (columns that look like moments) and `notes`
+    # words), `keys` (how the file is laid out), `unclear` (columns that look like moments), `unsure`
+    # (sentences about dates of which the day or the month may be first) and `notes`
 )->dict:
     "The table, or rows from all over it; raises an error that says what is wrong with the file"
     expected = 'its path or URL; write a data frame to a Parquet file first'
@@ -323,16 +328,5 @@ def read_table_of(
         _check_unsaid(reading, 'Parquet')
         return _read_parquet(path)
     df, facts = _read_csv(path, time, reading)
-    return dict(
-        df=df,
-        rows=len(df),
-        kind='csv',
-        encoding=facts['encoding'],
-        complete=None,
-        missing=facts['missing'],
-        formats=facts['formats'],
-        text=facts['text'],
-        notes=facts['notes'],
-        keys=facts['keys'],
-        unclear=facts['unclear'],
-    )
+    found = {k: facts[k] for k in _OF_CSV}
+    return dict(df=df, rows=len(df), kind='csv', complete=None) | found
