@@ -123,7 +123,8 @@ def _tested_until(was, past):
     latest = max((days[2] for days in past), default=was[2])
     if was[2] <= latest: return latest
     raise ValueError(f'the days were moved on to {was[2]} already, and no run has learned from them; run '
-                     '`assay repro` first, or take them back with `git checkout params.yaml`')
+                     '`assay repro` first, or set them back in params.yaml by hand: '
+                     '`git diff params.yaml` shows the days before')
 
 def plan_next_split(
     until:str='', # Day on which the new test ends; most of the new rows by default
