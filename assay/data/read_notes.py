@@ -8,6 +8,7 @@ __all__ = ['code_notes', 'point_notes', 'format_notes', 'order_warnings', 'words
 # %% ../../nbs/data/26_read_notes.ipynb #f4b3997e
 import pandas as pd
 
+from ..core.shapes import count_of
 from .formats import holds_whole
 from .sentinels import find_codes
 from .written import FEW_LEVELS, NOTHING_SAYS
@@ -25,6 +26,13 @@ def _plain_or_text(code, text):
     except ValueError: return str(text).strip()
 
 # %% ../../nbs/data/26_read_notes.ipynb #1d3b0cfd
+def _also_there(df, codes):
+    "That an option for every column would take true values of other columns for missing"
+    numbers = df.select_dtypes('number')
+    n = {c: int(numbers[c].isin(list(codes.values())).sum()) for c in numbers if c not in codes}
+    found = ', '.join(f'{c!r} ({count_of(k, "row")})' for c,k in n.items() if k)
+    return f'; the option holds for every column, and {found} may hold it as a value'*bool(found)
+
 def code_notes(
     df:pd.DataFrame, # The table as it was read
     way:str, # What people can do; `{said}` becomes the options of the command
@@ -37,8 +45,9 @@ def code_notes(
     found = {c: f'{written[c]} in {n[c]:,} of {len(df):,} rows' for c in codes}
     if not found: return []
     said = ' '.join(f'--missing={code}' for code in dict.fromkeys(written.values()))
+    also = _also_there(df, codes) if '{said}' in way else ''
     return [f'a number that stands apart looks like a code for missing: {found}; where it means that, '
-            + way.format(said=said)]
+            + way.format(said=said) + also]
 
 # %% ../../nbs/data/26_read_notes.ipynb #9b0b5ef2
 def _of_three(s):
