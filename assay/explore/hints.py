@@ -243,6 +243,7 @@ def _is_on_line(share, y):
     n, said, seen = (v[n > 0] for v in (n, said, seen))
     spread = said*(1-said/n)
     off = ((seen-said)**2/np.maximum(spread, 1e-12)).sum()
+    if len(n) == 1: return chdtrc(1, off) > _OFF_LINE # of groups of two rows, those with one outcome: 0.5
     slope = np.cov(share, y)[0, 1]/share.var(ddof=1)
     error = np.sqrt((y-share).var()/share.var()/len(y))
     return chdtrc(len(n), off) > _OFF_LINE and slope-2*error > .5
