@@ -195,6 +195,11 @@ def test_other_routes_and_methods(server):
     assert server.ask("DELETE", "/model", {})[0] == 405
 
 
+def test_no_answer_leads_to_a_host_that_the_client_names(server):
+    for path in ("/predict/", "/model/", "/metrics/", "/health/live/"):
+        assert server.ask("POST", path, {}, dict(host="elsewhere")) == (404, dict(error="Not Found")), path
+
+
 def test_the_limit_is_exact(server):
     head = (
         b"POST /predict HTTP/1.1\r\n"

@@ -191,7 +191,7 @@ def make_app(
         yield
         log.close()
     app = FastAPI(title='assay', version=bundle.identity[:12], docs_url=None, redoc_url=None,
-                  lifespan=lifespan)
+                  redirect_slashes=False, lifespan=lifespan) # a redirect would name the client's Host
     app.router.route_class = StrictRoute
     app.add_middleware(Limits)
     app.add_middleware(Measured, meters=service.meters)
