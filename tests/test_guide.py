@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from accessible import found_on_pages
+from browser import CHROMIUM
 from tiny import inside
 
 from assay.guide.command_line import command_reference
@@ -18,6 +20,7 @@ from assay.guide.site import lesson_files, repository_address, site_pages, write
 
 ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "nbs/guide"
+NEEDS = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine, which axe-core needs")
 NOT_RUN = "not run here: "
 WHOLE = "tests/test_new.py::test_the_project_runs_to_readiness_from_the_wheel_alone"
 OWN_TESTS = "tests/test_new.py::test_the_tests_and_checks_of_the_project_pass_as_made"
@@ -255,6 +258,19 @@ def test_every_page_is_reached_from_the_front_page(site):
         todo += [(page.parent / path).resolve() for path in leads if path]
     ours = {p.resolve() for p in site.rglob("*.html") if "reports" not in p.parts}
     assert len(ours) > 25 and sorted(ours - reached) == []
+
+
+@pytest.mark.slow
+@NEEDS
+def test_no_page_of_the_site_has_a_violation(site, tmp_path):
+    "The docs, the lists, the reference and a lesson; tests/test_accessible.py looks at the reports"
+    ours = [p for p in sorted(site.rglob("*.html")) if "reports" not in p.relative_to(site).parts]
+    assert {p.relative_to(site).parts[0] for p in ours} >= {"docs", "index.html", "lessons", "reference"}
+    assert found_on_pages(ours, tmp_path) == {}
+    planted = tmp_path / "planted.html"
+    text = (site / "docs/tutorial.html").read_text(encoding="utf-8")
+    planted.write_text(text.replace("</main>", '<img src="a.png"></main>'), encoding="utf-8")
+    assert found_on_pages([planted], tmp_path)  # the control
 
 
 def test_links_of_the_docs_lead_to_files_of_the_repository():

@@ -1,5 +1,8 @@
 "The house check of readability: no figure above its ceiling, and no ceiling raised without a reason"
 
+import ast
+import re
+
 import density
 import pytest
 
@@ -55,6 +58,27 @@ def test_nothing_is_denser_than_agreed(modules, project):
     ours, _ = density.parted(modules, density.read_frozen(project))
     figures, ceilings = density.measure_all(ours), density.read_ceilings(project)
     assert density.density_faults(figures, ceilings, density.committed_lowest()) == []
+
+
+def listed_exceptions():
+    "Name and number of parameters of each function in the table of CONTRIBUTING.md"
+    text = (density.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("| function | parameters |")[2].partition("\n\n")[0]
+    cells = [line.split("|") for line in table.splitlines()[2:]]
+    names = re.findall(r"(\w+)`", "".join(named for _, named, *_ in cells))
+    numbers = ",".join(counted for _, _, counted, *_ in cells).split(",")
+    return sorted(zip(names, map(int, numbers), strict=True))
+
+
+def test_each_function_of_many_parameters_is_listed_with_their_number(project):
+    "The table of CONTRIBUTING.md has each of them, and no other"
+    frozen = density.read_frozen(project).modules
+    every = {*(density.ROOT / "assay").rglob("*.py")}
+    apart = {path for name in frozen for path in (density.ROOT / "assay").glob(f"{name}.py")}
+    nodes = [n for p in every - apart for n in ast.walk(ast.parse(p.read_text(encoding="utf-8")))]
+    functions = [n for n in nodes if isinstance(n, ast.FunctionDef)]
+    counted = [(f.name, density.n_parameters(f)) for f in functions]
+    assert sorted((name, n) for name, n in counted if n > density.MANY_PARAMETERS) == listed_exceptions()
 
 
 def test_only_cases_of_other_authors_are_measured_apart(modules, project):

@@ -18,11 +18,14 @@ import pytest
 from example import copy_example
 from ruamel.yaml import YAML
 from small import assay, run
-from tiny import commit
+from tiny import commit, inside
 
+from assay.core.places import place
 from assay.data.columns import Dictionary
 from assay.data.example import make_flights
 from assay.data.infer import infer_dictionary, write_dictionary
+from assay.package.identity import bundle_identity
+from assay.release.approved import approval_of, changed_since, signatures
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
@@ -200,6 +203,22 @@ def approved(project):
     done = assay("approve", "--key", key, "--role", "product-owner", "--reason", "reviewed", cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr
     return project
+
+
+def test_the_run_after_an_approval_changes_nothing_that_was_signed(approved):
+    "The control: a blank at the end of one report is found, and takes the approval back"
+    with inside(approved):
+        entry = approval_of(bundle_identity(place("bundle")))
+        assert changed_since(entry) == []
+    done = assay("repro", cwd=approved)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = approved / "reports/readiness/metrics.json"
+    kept = report.read_bytes()
+    with inside(approved):
+        assert changed_since(entry) == [] and signatures()["F27"]["by"] == "Ann"
+        report.write_bytes(kept + b" ")
+        assert changed_since(entry) == ["reports/readiness/metrics.json"] and signatures() == {}
+        report.write_bytes(kept)
 
 
 def free_port():

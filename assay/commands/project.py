@@ -115,7 +115,7 @@ def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensit
          thousands: _Thousands = None, missing: _Missing = None, force: _Force = False, json_: Json = False):
     """In a clone of assay, draft params.yaml, problem.yaml and dictionary.yaml for a table of your own.
     Begin a project with `assay new` instead: it holds only what is yours, and can be upgraded."""
-    from assay.pipeline.deps import refuse_in_project
+    from assay.pipeline.deps import is_clone, refuse_in_project, renew_deps
     from assay.project.proposal import Options, propose
     from assay.project.create import draft_json, show_draft, write_draft
     table = table if query or '://' in table else given_path(table)
@@ -125,6 +125,7 @@ def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensit
     said = Options(time, group, id, sensitive or (), exclude or (), positive, metric, task, reading)
     drafted = propose(table, target, said)
     write_draft(drafted, force)
+    if is_clone(): renew_deps() # the stages reach the code of another table no more
     if json_: print_json(draft_json(drafted))
     else: show_draft(drafted, make_console())
 

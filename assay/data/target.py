@@ -7,6 +7,7 @@ __all__ = ['column_of', 'plain_value', 'is_whole', 'find_task', 'spellings', 'fi
 
 # %% ../../nbs/data/24_target.ipynb #87b5ac81
 import difflib, re
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -72,6 +73,9 @@ def _check_target(y, known):
     if not len(known):
         raise ValueError(f"target {y.name!r} is missing in all {len(y)} rows; "
                          'expected a column with outcomes')
+    if isinstance(known.iloc[0], Collection) and not isinstance(known.iloc[0], str | bytes):
+        raise ValueError(f"target {y.name!r} holds a list or a record in a cell; "
+                         'expected one value in each row: name a column of single values')
     if y.nunique() < 2:
         raise ValueError(f"target {y.name!r} is {plain_value(known.iloc[0])!r} in every row; "
                          'expected at least two different values to learn from')

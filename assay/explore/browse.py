@@ -28,7 +28,8 @@ _KEY = re.compile(rf'(^|_)(id|ids|uuid|guid)(_|$)|^({_WHO})s?(_?({_NUMBER}))?_?$
                   rf'|^({_THING})s?_?({_NUMBER})_?$|^({_OF_PEOPLE})$')
 FEWEST_DIGITS = 8 # Digits of a whole number that may be a contract or a telephone; an income has fewer
 ALIKE_ROWS = 5 # Rows that share a text from which it says little about one of them
-MANY_LEVELS, FEWEST_WORDS = 50, 4 # Different values, and words in the middle one, from which they are sentences
+MANY_LEVELS = 50 # Different values from which they may be sentences
+FEWEST_WORDS = 4 # Words in the middle one of them from which they are
 
 def names_somebody(
     column:str, # Name of a column

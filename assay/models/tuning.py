@@ -119,7 +119,7 @@ def run_trials(
 # %% ../../nbs/models/04_tuning.ipynb #b84fe24a
 def study_name(
     candidate:str, # One of `assay.models.estimators.MODELS`
-    **depends, # All that the trials depend on, in JSON types
+    depends:dict, # All that the trials depend on, in JSON types
 )->str: # Candidate and 16 hexadecimal digits
     "The name of a study: another one as soon as anything differs that its trials depend on"
     return f'{candidate}-{hashlib.sha256(to_json(depends).encode()).hexdigest()[:16]}'
@@ -137,14 +137,8 @@ class TrialPlan:
 def _study_name(spec, problem, plan, rows):
     "The name of the study of a candidate"
     candidate = spec['candidate']
-    return study_name(
-        candidate,
-        version=plan.version,
-        space=search_space(candidate),
-        spec=spec,
-        n_rows=plan.n_rows,
-        metric=problem.metric,
-        rows=rows)
+    made = dict(version=plan.version, space=search_space(candidate), spec=spec)
+    return study_name(candidate, made | dict(n_rows=plan.n_rows, metric=problem.metric, rows=rows))
 
 def _objective(spec, part, valid, fields, metric):
     "A function of parameters: the score on the validation rows of a model that they make"

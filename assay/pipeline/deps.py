@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WINGS', 'notebook_sources', 'stage_closure', 'stage_templates', 'stage_libraries', 'with_modules', 'with_deps',
            'environments', 'wing_picture', 'with_picture', 'is_project', 'own_code', 'project_lock', 'renew_lock',
-           'refuse_in_project', 'wanted_files', 'main']
+           'refuse_in_project', 'wanted_files', 'renew_deps', 'is_clone', 'main']
 
 # %% ../../nbs/pipeline/04_deps.ipynb #a0c318e9
 import functools, json, re, sys
@@ -246,15 +246,25 @@ def wanted_files()->dict: # File to the content that it should have
     return {'dvc.yaml': with_deps(_text('dvc.yaml'), modules, templates), 'assay.lock': environments(stages),
             'CONTRIBUTING.md': with_picture(_text('CONTRIBUTING.md'))}
 
+def renew_deps()->list: # Paths of the files written
+    "Write the files that have changed"
+    written = []
+    for path, text in wanted_files().items():
+        if Path(path).is_file() and Path(path).read_text(encoding='utf-8') == text: continue
+        write_text(path, text)
+        written.append(path)
+    return written
+
+def is_clone()->bool:
+    "Does this repository hold the code of the package, on whose files its stages depend?"
+    return Path(PACKAGE, '__init__.py').is_file() and Path('CONTRIBUTING.md').is_file()
+
 def main(
     argv=None, # No arguments
 )->int: # Exit code
     "Write the files that have changed, and say which"
     enter_root()
-    for path, text in wanted_files().items():
-        if Path(path).is_file() and Path(path).read_text(encoding='utf-8') == text: continue
-        write_text(path, text)
-        print(f'{path}: written')
+    for path in renew_deps(): print(f'{path}: written')
     return 0
 
 # %% ../../nbs/pipeline/04_deps.ipynb #810c0643

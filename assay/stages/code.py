@@ -10,7 +10,7 @@ import ast, functools, hashlib, io, re, tokenize
 from pathlib import Path
 
 from ..core.artifacts import check_file
-from ..core.imports import closure, imports_of, module_path
+from ..core.imports import PACKAGE, closure, imported_names, imports_of, module_path
 
 # %% ../../nbs/stages/09_code.ipynb #c697c354
 _READERS = re.compile(r'__doc__|\b(getdoc|getsource|getsourcelines|getcomments)\b')
@@ -79,24 +79,13 @@ def named_modules(
     "The modules of the functions that settings name"
     return {name.partition(':')[0] for name in function_names(value)}
 
-def _base_of(node, module):
-    "The dotted name that a `from` import of a user's module starts at"
-    if not node.level: return node.module
-    home = module.split('.')[:-node.level]
-    return '.'.join([*home, *([node.module] if node.module else [])])
-
 def imported_modules(
     source:str, # Source of a module, or of a notebook's cells
     module:str='', # Its dotted name, package included; empty for a notebook
 )->set: # Dotted names, each with and without what is imported from it
     "All that a source imports by name"
-    names = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import): names |= {a.name for a in node.names}
-        if isinstance(node, ast.ImportFrom):
-            base = _base_of(node, module)
-            names |= {base, *(f'{base}.{a.name}' for a in node.names)}
-    return names
+    package, _, below = module.partition('.')
+    return set(imported_names(source, below, package or PACKAGE))
 
 def _dotted_name(path, folder):
     "Such as `sales.features` of `sales/features.py`"

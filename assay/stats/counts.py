@@ -104,15 +104,16 @@ def _number_codes(cut, known, whole, empty):
 
 def binned(
     x:pd.Series, # One column
-    **kwargs, # As for `bins`
+    n_bins:int=32, # Bins of about equal frequency
+    max_levels:int=64, # Categories that keep their own bin
 )->tuple: # What `bins` and `apply_bins` give
     "Choose the bins of a column, and assign its rows to them"
     if kind_of(x) == 'category':
-        cut = bins(x, **kwargs)
+        cut = bins(x, max_levels=max_levels)
         return cut, apply_bins(cut, x)
     known, empty = _parted(x)
     whole = whole_numbers(known)
-    cut = _number_cut(known, whole, kwargs.get('n_bins', 32))
+    cut = _number_cut(known, whole, n_bins)
     return cut, _number_codes(cut, known, whole, empty)
 
 # %% ../../nbs/stats/02_counts.ipynb #dbdfb080
