@@ -152,7 +152,7 @@ def answer_piece(v):
 
 @piece("how the criteria moved")
 def moved_piece(v):
-    return render("moved.html.j2", dict(moved=v))
+    return render("moved.html.j2", dict(moved=v, up="../"))
 
 
 @piece("picture of counts")
