@@ -247,6 +247,7 @@ MAY = {
     "artifacts.only_writer": "a folder",
     "repro.only_one": "the same",
     "asked.load_rates": "the package itself",
+    "asked.tool_version": "the package itself",
     "coverage._trees": "the package itself",
     "imports.wing_needs": "the package itself",
     "imports.closure": "the package itself",

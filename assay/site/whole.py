@@ -15,7 +15,7 @@ from ..problem.agreement import load_problem
 from .asked import answers_beside, rebuild_rows
 from .card_page import write_card
 from .columns_page import write_columns
-from .decisions import tell_signed, write_decisions
+from .decisions import write_decisions
 from .glossary import explain_metrics, write_glossary
 from .lineage import write_lineage
 from .pages import build_site
@@ -51,21 +51,14 @@ def build_pages(
     said = answers_beside(load_problem(), live=False)
     try: written = list(map(explain_page, build_site(stops, BESIDE, said, rebuild_rows)))
     finally: beside = [write(list(load_stages())) for write in WRITTEN]
-    _renew_front()
     return written + beside
 
-def _renew_front():
-    "Say on the front page who signed last; it says nothing else that a signature changes"
-    front = place('reports', 'index.html')
-    page = check_file(front).read_text(encoding='utf-8')
-    told = tell_signed(page, load_problem())
-    if told != page: write_text(front, told)
-
 def renew_decisions()->Path: # `reports/decisions.html`; None before the first run
-    """Write the page of decisions again, the lineage, the model card, and who signed on the front page,
-    after a decision was signed; nothing where no run has made them"""
+    """Write the page of decisions again, the lineage and the model card, after a decision was signed;
+    nothing where no run has made them
+
+    The front page stays: `dvc.lock` holds its hash, and what is signed holds that of `dvc.lock`."""
     if not place('reports', 'index.html').is_file(): return
-    _renew_front()
     write_card(list(load_stages()))
     write_lineage(list(load_stages()))
     return write_decisions(list(load_stages()))
