@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from example import FLIGHTS
+from example import FLIGHTS, NEEDS_FLIGHTS
 from markupsafe import escape
 
 import assay
@@ -112,6 +112,7 @@ def test_a_report_that_rests_on_no_agreement_is_shown_and_a_broken_ledger_hides_
     assert rows(dict.fromkeys(STAGES))["data"]["state"] == "stale"
 
 
+@NEEDS_FLIGHTS
 def test_the_reports_of_the_example_are_its_own(monkeypatch):
     monkeypatch.chdir(ROOT)
     assert not any(b["other"] for b in load_board())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from accessible import found_on_pages
 from browser import CHROMIUM
+from example import NEEDS_FLIGHTS
 from test_site import VECTORS
 from tiny import inside
 from typer.testing import CliRunner
@@ -22,6 +23,7 @@ from assay.site.difference_page import difference_page
 from assay.site.kept import Release, read_release
 
 ROOT = Path(__file__).parent.parent
+pytestmark = NEEDS_FLIGHTS  # their reports and their agreement, as they are committed
 KEPT = ["problem.yaml", "dictionary.yaml", "params.yaml", "pipelines/checklist.yaml", "dvc.yaml", "approvals"]
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from example import FLIGHTS, copy_example
+from example import FLIGHTS, NEEDS_FLIGHTS, copy_example
 from ruamel.yaml import YAML
 from tiny import inside
 
@@ -508,6 +508,7 @@ def test_the_flights_are_named_and_their_bar_stands_however_it_is_spelt():
         assert get_adapter("flights") == get_adapter(params["adapter"])
 
 
+@NEEDS_FLIGHTS
 def test_the_flights_stages_rest_on_the_examples_that_they_name():
     listed = {
         name: {d for d in s.deps if d.startswith("assay/examples/")}

@@ -48,7 +48,7 @@ def as_json(raw):
 
 
 def bundled(name):
-    return as_json(read_yaml(ROOT / f"{name}.yaml"))
+    return as_json(read_yaml(FLIGHTS / f"{name}.yaml"))
 
 
 # ---- all faults at once --------------------------------------------------------------------------
