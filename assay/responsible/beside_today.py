@@ -34,8 +34,8 @@ def groups_beside(
 def interval_said(value, low=None, high=None):
     "A number with its interval as one text; empty where it is not known"
     if pd.isna(value): return ''
-    said = [f'{round(v, 2)+0.:.2f}' for v in (value, low, high)] # +0.: no negative zero
-    return said[0] if pd.isna(low) else f'{said[0]} ({said[1]} to {said[2]})'
+    def said(v): return f'{round(v, 2)+0.:.2f}' # +0.: no negative zero
+    return said(value) if pd.isna(low) else f'{said(value)} ({said(low)} to {said(high)})'
 
 def with_today(
     rows:pd.DataFrame, # A table of the model: the keys, and other columns
@@ -109,7 +109,8 @@ def _by_chance(who, pairs, others):
 
 def _by_others(others):
     "The clearest gap by another metric; empty where chance explains each"
-    sure = others[others.low > 0]
+    is_outcome = others.metric.str.startswith('base_rate') | (others.metric == 'mean_target') # not of the model
+    sure = others[(others.low > 0) & ~is_outcome.astype(bool)]
     if not len(sure): return ''
     r = sure.loc[(sure.low/sure.difference).idxmax()]
     gap = interval_said(r.difference, r.low, r.high)

@@ -394,7 +394,7 @@ def build_site(
     stops:Iterable=(), # Why stages of the last run stopped, from `assay.pipeline.repro.stopped`
     beside:Iterable=(), # Pages beside the front page, which it links; each `dict(href, text, beside)`
     asked:dict={}, # Answers that no stage gives, from `assay.site.asked.answers_beside`
-    rebuild=None, # As in `Beside`
+    rebuild:object=None, # As in `Beside`
 )->list: # Paths of the pages written
     """Write the page of every executed notebook, of readiness also where the run stopped before it,
     and the front page"""
