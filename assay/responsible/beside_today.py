@@ -109,8 +109,8 @@ def _by_chance(who, pairs, others):
 
 def _by_others(others):
     "The clearest gap by another metric; empty where chance explains each"
-    is_outcome = others.metric.str.startswith('base_rate') | (others.metric == 'mean_target') # not of the model
-    sure = others[(others.low > 0) & ~is_outcome.astype(bool)]
+    of_outcome = others.metric.str.startswith('base_rate') | (others.metric == 'mean_target')
+    sure = others[(others.low > 0) & ~of_outcome.astype(bool)] # a gap in the outcome is none of the model
     if not len(sure): return ''
     r = sure.loc[(sure.low/sure.difference).idxmax()]
     gap = interval_said(r.difference, r.low, r.high)
