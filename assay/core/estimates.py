@@ -48,11 +48,11 @@ def say_plain(
 def say_beside(
     v:float, # Number
     bound:float, # What it is compared with
-)->str: # Such as `0.0498` beside 0.05
-    "A number that misses a bound, with as many digits as tell it from the bound"
-    told = (f'{v:.{n}g}' for n in range(4, 9))
-    first = say_plain(v)
-    return first if first != say_plain(bound) else next((s for s in told if float(s) != bound), first)
+)->tuple: # Both as texts, such as `0.0498` and `0.05`
+    "A number and the bound that it misses, with as many digits as tell one from the other"
+    plain = say_plain(v), say_plain(bound)
+    longer = ((f'{v:.{n}g}', f'{bound:.{n}g}') for n in range(4, 9))
+    return next((pair for pair in (plain, *longer) if pair[0] != pair[1]), plain)
 
 def say_ends(
     value, # The estimate as a text

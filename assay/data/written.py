@@ -203,7 +203,8 @@ def _moments_of(counts, ways=MOMENTS):
     equal = [w for w,(share, _) in found.items() if share == best]
     likelier = _likelier(equal, texts) if len(equal) > 1 else None
     way = likelier or equal[0]
-    other = [w for w in equal if w != way]
+    read = _moments(texts, way)
+    other = [w for w in equal if not _moments(texts, w).equals(read)] # months in words are the same moments
     doubt = f'{other[0]!r} fits as well' if other else ''
     if other and not likelier: doubt += f', and {NOTHING_SAYS}'
     if '%y' in way: doubt = f'{doubt}, and '*bool(doubt)+'a year of two digits is read as 1969 to 2068'

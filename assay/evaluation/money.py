@@ -128,10 +128,13 @@ class Money(Result):
         found = f"{_listed(said)} {same} ({told}){f'; {apart}' if apart else ''}."
         return ' '.join([found, *counted, *self.reasons()])
 
-    def metrics(self)->dict: # `saving_per_1000`; empty where the rows in use say nothing of money
+    def metrics(self)->dict: # `saving_per_1000`; empty where no saving can be claimed
         "What the rows in use saved, as a metric of monitoring"
-        saved = self.savings.get('realised') if self.is_asked else None
-        return dict(saving_per_1000=saved) if saved and saved.get('value') is not None else {}
+        today = self.problem.today
+        is_over_practice = today.get('columns') or today.get('callable')
+        saved = self.savings.get('realised') or {}
+        if not (self.is_asked and is_over_practice) or saved.get('value') is None: return {}
+        return {} if self.says('realised') == WOULD_SAVE else dict(saving_per_1000=saved)
 
     def reasons(self)->list: # Sentences; none where nothing was counted
         "What the savings come from: how many cases are found, and how often somebody acts needlessly"

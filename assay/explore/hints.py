@@ -300,16 +300,25 @@ def _values_of(x):
     if x.nunique() > _FEW_VALUES: return
     for value in x.dropna().unique(): yield (x == value).to_numpy(dtype=bool, na_value=False)
 
+def _amounts_of(x):
+    "The rows in which an amount was booked: another than the usual one, or one at all; a sign is no amount"
+    if kind_of(x) != 'number' or x.nunique() <= _FEW_VALUES: return
+    yield _unusual(x)
+    yield x.notna().to_numpy()
+
 def _is_flag(x, outcome):
     "Does one value, or any but the usual one, stand in most rows of one outcome, and hardly elsewhere?"
     if outcome.is_number: return False
     ends = [*(outcome.values == 1).T]
-    if len(ends) == 1: ends.append(~ends[0])
-    def is_all(inside, e): return _is_pure(inside, e, _ONLY, _MOST_RARE) or _is_pure(inside, e, _WHOLLY)
-    def is_of(inside, e): return (e & inside).sum() >= .5*e.sum() and is_all(inside, e)
-    parts = [*_values_of(x), _unusual(x)]
-    large = [inside for inside in parts if FEWEST <= inside.sum() < len(inside)]
-    return any(is_of(inside, e) for inside in large for e in ends)
+    n_rare = len(ends)
+    if n_rare == 1: ends.append(~ends[0])
+    def is_most(inside, e): return FEWEST <= inside.sum() < len(inside) and (e & inside).sum() >= .5*e.sum()
+    def is_rare(inside, e): return is_most(inside, e) and _is_pure(inside, e, _ONLY, _MOST_RARE)
+    def is_all(inside, e): return is_most(inside, e) and _is_pure(inside, e, _WHOLLY)
+    amounts = list(_amounts_of(x))
+    if any(is_all(inside, e) for inside in amounts for e in ends): return True
+    parts = [*_values_of(x), *amounts, _unusual(x)]
+    return any(is_rare(inside, e) for inside in parts for e in ends[:n_rare])
 
 def _by_part(x, outcome):
     if _is_flag(x, outcome): return 'leak', _FLAG

@@ -7,7 +7,7 @@ __all__ = ['DAYS', 'NEW_TEST', 'compare_criteria', 'split_days', 'is_new_test', 
            'agreed_after', 'bar_state', 'ledger_rows', 'bar_sentence', 'move_words', 'bar_words', 'bar_check']
 
 # %% ../../nbs/problem/07_moved.ipynb #a26f226d
-import datetime, json
+import datetime, json, re
 
 from ..core.artifacts import check, to_json
 from ..core.rendering import human_name
@@ -119,8 +119,25 @@ def _said_of(move, lines):
     "Who agreed to the last value of a criterion, and why: what the line says that brought it"
     values = [_leaves(e['criteria']).get(move['criterion']) for e in lines]
     since = next((i for i in reversed(range(len(values))) if values[i] != move['now']), -1)+1
-    said = lines[since].get('said') if since < len(lines) else None
-    return dict(said=said) if said and _is_about(said, move['criterion']) else {}
+    said, is_own = _own_words(lines[since], move['criterion']) if since < len(lines) else ({}, False)
+    carried = [_own_words(line, move['criterion']) for line in lines[:since]]
+    return dict(said=said) if said and not (is_own and (said, is_own) in carried) else {}
+
+_WHO = r'\((?:(?P<by>[^()]*), )?(?P<date>\d{4}-\d\d-\d\d)\)(?=; |$)' # Behind the words of one person
+
+def _own_words(line, criterion):
+    """What a line says of one criterion, and whether it says so of this one alone, among others
+
+    Words of several people stay from answer to answer, each with its person and day, so that words which an
+    earlier line holds are none of a later change."""
+    said = line.get('said') or {}
+    if not said or not _is_about(said, criterion): return {}, False
+    named = filter(None, said.get('about', '').split(', '))
+    keys = [k for k in named if criterion == k or criterion.startswith(f'{k}.')]
+    def part_of(key): return rf'(?:^|; ){re.escape(key)}(?:: (?P<because>.*?))? {_WHO}'
+    found = [re.search(part_of(k), said.get('because') or '') for k in keys]
+    own = next(filter(None, found), None)
+    return ({k: v for k,v in own.groupdict().items() if v}, True) if own else (said, False)
 
 def _is_about(said, criterion):
     "Do these words speak of a criterion? Those that name none speak of all that changed with them"

@@ -224,27 +224,33 @@ def _both(before, said):
     first = before['about']
     last = said['about']
     about = ', '.join(dict.fromkeys([*first.split(', '), last]))
-    reason = str(before.get('because', ''))
+    reason = str(before.get('because') or '')
     new = said['because']
     if reason == new: return dict(about=about)
     parts = [reason if ', ' in first else reason and f'{first}: {reason}', new and f'{last}: {new}']
     return dict(about=about, because='; '.join(filter(None, parts)))
 
+_SIGNED_PART = re.compile(r' \([^()]*\d{4}-\d\d-\d\d\)$')
+
+def _who_said(said):
+    "Who said something, and when, behind the reason; empty where nobody wrote it down"
+    known = ', '.join(str(said[k]) for k in ('by', 'date') if said.get(k))
+    return f' ({known})' if known else ''
+
 def _others_said(before, key):
     "What was said of other criteria, each reason with its person and day"
     about = str(before['about']).split(', ')
     begins = f"(?:{'|'.join(map(re.escape, about))})(?:: | \\()"
-    reason = str(before.get('because', ''))
+    reason = str(before.get('because') or '')
     parts = re.split(f'; (?={begins})', reason)
     if not re.match(begins, reason): parts = [': '.join(filter(None, [', '.join(about), reason]))]
-    who = f" ({before.get('by')}, {before.get('date')})"
-    signed = [p if re.search(r', \d{4}-\d\d-\d\d\)$', p) else p+who for p in parts]
+    signed = [p if _SIGNED_PART.search(p) else p+_who_said(before) for p in parts]
     return [p for p in signed if not p.startswith((f'{key}: ', f'{key} ('))]
 
 def _beside_others(before, said):
     "What one person says of a criterion, beside what others said of other ones"
     key = said['about']
-    reason = f"{': '.join(filter(None, [key, said['because']]))} ({said['by']}, {said['date']})"
+    reason = ': '.join(filter(None, [key, said['because']]))+_who_said(said)
     about = [k for k in str(before['about']).split(', ') if k != key]
     return dict(about=', '.join([*about, key]), because='; '.join([*_others_said(before, key), reason]))
 
@@ -259,7 +265,8 @@ def _set_agreed(doc, key, given):
     before = dict(doc.get('agreed') or {})
     listed = before.get('about') or '' # by hand a list may stand there
     before['about'] = ', '.join(map(str, listed)) if isinstance(listed, list) else str(listed)
-    is_same = all(before.get(k) == said[k] for k in ('by', 'date'))
+    of_several = _SIGNED_PART.search(str(before.get('because') or ''))
+    is_same = not of_several and all(before.get(k) == said[k] for k in ('by', 'date'))
     is_beside = about and before['about'] not in ('', key)
     if is_beside: said |= _both(before, said) if is_same else _beside_others(before, said)
     doc['agreed'] = styled({k: words for k,words in said.items() if words})

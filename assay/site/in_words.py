@@ -143,8 +143,9 @@ def _missed_by_interval(metrics, bars):
     def point(m): return dict.fromkeys(('low', 'high'), m.get('value')) | dict(better=m.get('better'))
     found = [(_bound_named(bar, metrics.get(name, {})), metrics.get(name, {}), bound)
              for bar,(name, bound) in bars.items()]
-    missed = [f'{say_beside(_worse_end(m), bound)} where the {bar} is {say_plain(bound)}'
-              for bar,m,bound in found if _falls_short(m, bound) and not _falls_short(point(m), bound)]
+    def words(bar, m, bound): return f' where the {bar} is '.join(say_beside(_worse_end(m), bound))
+    missed = [words(bar, m, bound) for bar,m,bound in found
+              if _falls_short(m, bound) and not _falls_short(point(m), bound)]
     if not missed: return ''
     return (f"The worse end of the interval decides (judged_by), and misses what the estimate reaches: "
             f"{', and '.join(missed)}.")
