@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .models.estimators import make_model, predict_score
     from .models.tuning import tune, TrialPlan
     from .evaluation.scores import score_table
+    from .evaluation.own_scores import evaluate, Asked
     from .feasibility.study import assess, decide
     from .feasibility.case import StudySettings
     from .package.bundle import export_bundle, load_bundle

@@ -20,7 +20,7 @@ ENTRIES = dict( # Name to the module that defines it, below the package
     findings='responsible.assessment',
     feature_frame='models.features', make_model='models.estimators', predict_score='models.estimators',
     tune='models.tuning', TrialPlan='models.tuning',
-    score_table='evaluation.scores',
+    score_table='evaluation.scores', evaluate='evaluation.own_scores', Asked='evaluation.own_scores',
     assess='feasibility.study', decide='feasibility.study', StudySettings='feasibility.case',
     export_bundle='package.bundle', load_bundle='package.bundle',
     load_stages='stages.definition',
