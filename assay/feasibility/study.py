@@ -25,7 +25,7 @@ from .case import (
 from .ceiling import measure_ceiling
 from .derived import Lifted, find_lifted, with_derived
 from .gains import measure_hypotheses, measure_parts, measure_value
-from .learning_curve import learning_curve, measure_signal
+from .learning_curve import learning_curve, measure_signal, nearby_curve
 from .stability import adversarial_pairs, measure_stability
 from .value import rows_needed, say_rows
 from .verdict import (
@@ -130,9 +130,10 @@ def _settled(case, models):
     return fall_at_end(y, score if is_chance else None)
 
 def _curve_to_bar(case, models):
-    """The learning curve of the better family, or that of the other one where only that gets to the bar
+    """The learning curve of the better family, or another one where only that gets to the bar
 
-    The family that is better with few rows need not be the one that gains most by more of them."""
+    The family that is better with few rows need not be the one that gains most by more of them. Where neither
+    gets there, a model that weighs nearby rows may."""
     target = _bar_of(case, models)['target']
     scores = {r['model']: r['value'] for r in models['table']}
     best, other = sorted(FAMILIES, key=lambda k: k != models['best'])
@@ -140,7 +141,14 @@ def _curve_to_bar(case, models):
     is_short = scores[best] is not None and scores[best] < target
     if not is_short or _gets_to(curve, target): return curve
     second = learning_curve(case, other, scores[other])
-    return second if _gets_to(second, target) else curve
+    if _gets_to(second, target): return second
+    near = nearby_curve(case)
+    return near if _gets_to(near, target) else curve
+
+def _with_nearby(signal, curve):
+    "The signal, found too where only a model that weighs nearby rows finds it"
+    if signal['found'] or not curve or 'felt' not in curve: return signal
+    return signal | dict(found=True, disputed=False, p=curve['p'])
 
 def _compared(case, blockers):
     "What each column knows alone, and the models; nothing that was derived stands in for today's practice"
@@ -211,10 +219,11 @@ def assess(
         settled=_settled(case, models),
         models=judged,
         columns=skills.head(5).to_dict())
+    curve = _curve_to_bar(case, models)
     evidence |= dict(
         together=measure_together(case, models),
-        signal=measure_signal(case, models),
-        learning=_curve_to_bar(case, models),
+        signal=_with_nearby(measure_signal(case, models), curve),
+        learning=curve,
         ceiling=measure_ceiling(case, models, settings.only_verdict))
     evidence |= dict(
         stability=stability | dict(adversarial=more['adversarial']),
@@ -399,7 +408,8 @@ def rows_to_bar(
 )->dict: # As `rows_needed`; None without a learning curve
     "Number of training rows with which a model reaches the agreed minimum"
     curve = evidence['learning']
-    return rows_needed(curve['fit'], evidence['bar']['target']) if curve else None
+    if not curve: return None
+    return rows_needed(curve['fit'], evidence['bar']['target']) | dict(felt=curve.get('felt', []))
 
 def _gets_to(curve, target):
     "Does a learning curve get to a score with more rows, but at most fifty times as many?"
