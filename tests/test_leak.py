@@ -207,7 +207,7 @@ def test_where_nobody_declared_a_practice_no_suspect_stands_in_anywhere():
     assert skills.index[0] in suspects
     said = [dataclasses.replace(f, legitimate=SAID) if f.name == "offer" else f for f in fields]
     assert rule_column(dataclasses.replace(case, fields=said), skills[["offer", "age"]], True) == "offer"
-    empty = make_model("rule", fields, task="regression", columns=[]).fit(d, d.price)
+    empty = make_model("rule", fields, task="regression", params=dict(columns=[])).fit(d, d.price)
     assert np.allclose(empty.predict(d), d.price.mean())
     assert suspected(d, Label("price", task="regression"), []) == []
 

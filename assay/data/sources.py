@@ -142,6 +142,11 @@ LOADERS = dict(csv=_load_csv, parquet=load_parquet, sql=_load_sql, package=_load
 # What tells people where it came from
 _ORIGIN = dict(csv='url', parquet='url', sql='query', package='file', python='function')
 
+def _with_formats_as_text(spec, formats):
+    "A source whose columns with a declared format are read as text, for `read_formats`"
+    if not formats or spec['kind'] not in ('csv', 'package'): return spec
+    return spec | dict(text=[*spec.get('text', ()), *formats])
+
 def load_source(
     # `name`, `kind` (one of `LOADERS`), what the kind needs (`url`; `query` with `url` or `url_env`;
     # `distribution` and `file`; `function`), and what it may say besides: the models of
@@ -152,12 +157,12 @@ def load_source(
     spec = check_source(spec)
     kind = spec['kind']
     formats = spec.get('formats') or {}
-    if formats and kind in ('csv', 'package'): spec = spec | dict(text=[*spec.get('text', ()), *formats])
-    df, found = LOADERS[kind](spec)
+    df, found = LOADERS[kind](_with_formats_as_text(spec, formats))
     if formats: df = read_formats(df, formats, spec['name'])
     terms = {k: spec.get(k, 'unknown') for k in ('licence', 'access', 'version')}
     origin = f"{spec.get('distribution') or kind}: {spec[_ORIGIN[kind]]}"
-    return df, terms | dict(source=origin, rows=len(df), columns=list(map(str, df.columns))) | found
+    shape = dict(rows=len(df), columns=list(map(str, df.columns)))
+    return df, terms | dict(source=origin) | shape | found
 
 # %% ../../nbs/data/07_sources.ipynb #3d35d7c3
 _OTHER = {

@@ -21,6 +21,13 @@ from ..problem.outcome_words import class_reader
 from ..core.shapes import with_columns
 
 # %% ../../nbs/data/16_to_score.ipynb #33bd3128
+def _lacking_error(df, lacking, expected, table):
+    "What to raise for columns that a table lacks, with columns of similar names that stand there instead"
+    free = [c for c in map(str, df) if c not in expected]
+    near = {c: difflib.get_close_matches(c, free, 1, .6) for c in lacking}
+    instead = [f'; instead of {c!r} it has {found[0]!r}' for c,found in near.items() if found]
+    return ValueError(f"{table} lacks the columns {lacking}, which the model reads{''.join(instead)}")
+
 def _names_in(df, names, needed, table):
     "For each needed column, what `df` calls it: all by their own names, or all by the plain ones"
     own = {n: names.get(n, n) for n in needed}
@@ -28,16 +35,7 @@ def _names_in(df, names, needed, table):
     lost = {k: [n for n in needed if m[n] not in df] for k,m in dict(own=own, plain=plain).items()}
     res, lacking = (plain, lost['plain']) if len(lost['plain']) < len(lost['own']) else (own, lost['own'])
     if not lacking: return res
-    near = {
-        res[n]: difflib.get_close_matches(
-            res[n], [c for c in map(str, df) if c not in res.values()], 1, 0.6
-        )
-        for n in lacking[:10]
-    }
-    raise ValueError(
-        f"{table} lacks the columns {[res[n] for n in lacking[:10]]}, which the model reads"
-        + ''.join(f'; instead of {c!r} it has {m[0]!r}' for c, m in near.items() if m)
-    )
+    raise _lacking_error(df, [res[n] for n in lacking[:10]], set(res.values()), table)
 
 def _refuse_undescribed(df, expected, reads, table):
     "Refuse columns that nobody described: one may be a feature whose name is spelt in another way"

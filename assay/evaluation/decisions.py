@@ -34,7 +34,7 @@ def _amount(costs, outcome, at):
 def check_costs(
     costs:dict, # Outcome to a number, or to a mapping with `value`, `low` and `high`
 )->dict: # The same
-    "Refuse costs that determine no threshold"
+    "Raise `ValueError` where the cost of one of the two errors is missing: no threshold follows then"
     if missing := [k for k in ERRORS[:2] if k not in costs]:
         needed = f'a threshold needs {list(ERRORS[:2])}: state them in problem.yaml'
         raise ValueError(f"costs lack {missing}; {needed}")

@@ -45,7 +45,7 @@ def shuffled_target(
     fields = e.dictionary
     seed = e.resampling.seed
     part, y_part = part_to_shuffle(train, target_of(spec, train), n_rows, p.task, seed)
-    model = make_model(spec['candidate'], fields, seed, p.task, **spec['params'])
+    model = make_model(spec['candidate'], fields, seed, p.task, spec['params'])
     X = feature_frame(part, fields)
     X_test = feature_frame(e.tables['test'], fields)
     drawn = shuffles(y_part, n_shuffles, seed, weights_of(part, p.weight))

@@ -255,7 +255,7 @@ def _features(case, df):
 def _fitted(case, name, train, y, params):
     "A model with some parameters, fitted for the loss of the agreed metric"
     own = loss_params(name, case.problem.metric) | params
-    model = make_model(name, case.fields, case.seed, case.problem.task, **own)
+    model = make_model(name, case.fields, case.seed, case.problem.task, own)
     return fit_rows(model, _features(case, train), y, case_weights(case, train))
 
 def _seen_by(case, name):
@@ -365,8 +365,8 @@ def rule_scores(
 
 def _followed(case, params, train, valid):
     "Scores of a declared practice"
-    own = loss_params('rule', case.problem.metric)
-    model = make_model('rule', case.fields, case.seed, case.problem.task, **own, **params)
+    own = loss_params('rule', case.problem.metric) | params
+    model = make_model('rule', case.fields, case.seed, case.problem.task, own)
     model = fit_rows(model, _features(case, train), train[case.problem.target], case_weights(case, train))
     return predict_score(model, _features(case, valid))
 

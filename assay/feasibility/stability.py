@@ -211,8 +211,8 @@ def _day_halves(days, n, seed):
 def _fit_told(X, label, fields, seed):
     "A model that tells two tables apart"
     leaf = max(5, min(20, len(X)//50))
-    model = make_model('boosting', fields, seed, max_iter=40, max_leaf_nodes=15, min_samples_leaf=leaf)
-    return model.fit(X, label)
+    small = dict(max_iter=40, max_leaf_nodes=15, min_samples_leaf=leaf)
+    return make_model('boosting', fields, seed, params=small).fit(X, label)
 
 def _auc_of(model, X, y):
     "Area under the curve of a model on some rows"

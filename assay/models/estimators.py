@@ -7,7 +7,7 @@ __all__ = ['LOSSES', 'TASKS', 'MODELS', 'SPACES', 'loss_params', 'QuantileRidge'
            'search_space', 'as_target', 'make_spec', 'target_of', 'fit_final']
 
 # %% ../../nbs/models/03_estimators.ipynb #d7e8cc22
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 import numpy as np, pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -195,13 +195,15 @@ def make_model(
     fields:Iterable, # `Field`s, or a `Dictionary` of them
     seed:int=0, # Random seed
     task:str='binary', # One of `TASKS`: binary, multiclass or regression
-    **params:str|float|list|None, # Parameters of the maker, such as those that a study found
+    params:Mapping|None=None, # Name to value, such as `dict(C=.1)` for `linear`; else its defaults
 )->Pipeline: # Not fitted; takes a `feature_frame`
     "The model called `name`"
     if not isinstance(name, str) or name not in MODELS:
         raise ValueError(f"no model is called {name!r}; known: {list(MODELS)}")
     if task not in TASKS: raise ValueError(f"task must be one of {TASKS}, got {task!r}")
     check_fields(fields)
+    params = {} if params is None else params
+    check_kind(params, isinstance(params, Mapping), 'params', 'names with values, such as dict(C=.1)')
     try: preprocessor, estimator = MODELS[name](task, fields, seed, **params)
     except TypeError as e:
         raise ValueError(f"model {name!r} cannot be made with parameters {sorted(params)}: {e}") from None
@@ -306,6 +308,6 @@ def fit_final(
     "Fit the model that a specification describes; equal inputs give equal scores"
     if missing := [k for k in ('candidate', 'params', 'seed', 'task', 'target') if k not in spec]:
         raise ValueError(f"the specification of the model lacks {missing}; it has {sorted(spec)}")
-    model = make_model(spec['candidate'], fields, spec['seed'], spec['task'], **spec['params'])
+    model = make_model(spec['candidate'], fields, spec['seed'], spec['task'], spec['params'])
     weight = weights_of(train, spec.get('weight'))
     return fit_rows(model, feature_frame(train, fields), target_of(spec, train), weight)

@@ -348,10 +348,14 @@ def monitor_served(
     weeks = monitor_weeks(monitor, scored, refused, times)
     whole = weeks.get('all rows') or monitor.compare(scored, len(refused))
     watched = _watched(scored, whole, monitor, released)
-    drawn_whole = resampling.cluster or ('day' if problem.time else 'row')
-    counts = dict(undated=undated, again=len(served)-len(once), resampled=drawn_whole)
-    counts |= dict(refused_weeks=refused_weeks(times, refused))
     calm = calm_rows(scored, weeks, times)
     badly = badly_served(watched, calm, lambda rows: _watched(rows, whole, monitor, released))
     found = _decide(whole | _of_groups(whole, watched), weeks, badly, shifted_together(monitor, scored))
-    return found | dict(weeks={} if 'all rows' in weeks else weeks) | counts
+    by_week = {} if 'all rows' in weeks else weeks
+    drawn_whole = resampling.cluster or ('day' if problem.time else 'row')
+    return found | dict(
+        weeks=by_week,
+        undated=undated,
+        again=len(served)-len(once),
+        resampled=drawn_whole,
+        refused_weeks=refused_weeks(times, refused))

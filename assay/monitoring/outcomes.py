@@ -115,7 +115,7 @@ def todays_rule(
 ): # Function of a table with the features: scores, as those of the model
     "Today's rule, fitted on the training rows"
     params = loss_params('rule', problem.metric) | rule_params(problem, fields, train)
-    rule = make_model('rule', fields, seed, problem.task, **params)
+    rule = make_model('rule', fields, seed, problem.task, params)
     weight = weights_of(train, getattr(problem, 'weight', None))
     rule = fit_rows(rule, feature_frame(train, fields), target_of(spec, train), weight)
     def score(df): return predict_score(rule, feature_frame(df, fields))

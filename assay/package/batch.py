@@ -60,9 +60,9 @@ def with_given(
     Else such a row would count as one whose derived columns are missing"""
     if not (derive := (bundle.reading or {}).get('features')): return bundle
     features = [f.name for f in bundle.fields]
-    given = [dataclasses.replace(f, role='context')
-             for f in without_derived(load_dictionary(), derive).fields
-             if f.known_at_decision and f.role not in ('id', 'target', 'weight') and f.name not in features]
+    columns = without_derived(load_dictionary(), derive).fields
+    known = [f for f in columns if f.known_at_decision and f.role not in ('id', 'target', 'weight')]
+    given = [dataclasses.replace(f, role='context') for f in known if f.name not in features]
     context = {f.name: f for f in (*bundle.context, *given)}
     return dataclasses.replace(bundle, context=tuple(context.values()))
 

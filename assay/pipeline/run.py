@@ -69,7 +69,7 @@ def listed_for(
     stage:Stage, # A stage
     stages:dict, # Stages of `load_stages`
 )->tuple: # Keys of `data/agreed.json`; `None` where no stage leaves that file
-    "What a stage may read of the agreement and the dictionary"
+    "Keys of the agreement that a stage declared, and the files of people that it reads whole"
     agreed = place('agreed').as_posix()
     if not any(agreed in s.outs for s in stages.values()): return None
     files = dict(problem=place('problem').as_posix(), dictionary=place('columns').as_posix())
@@ -78,7 +78,7 @@ def listed_for(
 def check_agreed(
     stage:Stage, # Stage that is about to start
 )->None:
-    "Raise `ValueError` where the files of people are not what the stage `problem` read"
+    "Raise `ValueError` where people changed the agreement or the dictionary after stage `problem` read it"
     changed = changed_keys(_listed(stage))
     if not changed: return
     again = f"run `assay repro {stage.name}`, which runs stage 'problem' first"

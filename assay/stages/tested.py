@@ -7,11 +7,11 @@ __all__ = ['LESSON_LINE', 'Modules', 'read_modules', 'coverage_of', 'Outcomes', 
            'is_present', 'passed_tests', 'tool_file', 'tool_tests', 'record_tests']
 
 # %% ../../nbs/stages/11_tested.ipynb #19db85dc
-import ast, dataclasses, functools, hashlib, json, re, sys
+import dataclasses, functools, hashlib, json, re, sys
 from pathlib import Path
 
 from ..core.artifacts import check_file, read_json, write_json
-from ..core.imports import PACKAGE, imports_of, package_folder, package_modules
+from ..core.imports import PACKAGE, imported_names, imports_of, package_folder, package_modules
 from .code import plain_source
 
 # %% ../../nbs/stages/11_tested.ipynb #f7177f27
@@ -77,14 +77,6 @@ def _mentioned(source, modules):
     chains = [m[1:].split('.') for m in _MENTION.findall(source)]
     return {'.'.join(parts[:i+1]) for parts in chains for i in range(len(parts))} & set(modules)
 
-@functools.lru_cache(1024)
-def _imported(source):
-    "The first part of each name that a source imports"
-    nodes = list(ast.walk(ast.parse(source)))
-    names = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
-    names += [n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module and not n.level]
-    return {name.partition('.')[0] for name in names}
-
 def _local_files(path, name):
     "The files behind a name that a test imports, beside it or in the root of the repository"
     beside = path.parent/f'{name}.py'
@@ -100,7 +92,8 @@ def _parts(path):
         file = todo.pop()
         if file in res or not file.is_file(): continue
         res[file] = _source(file)
-        todo += [f for name in _imported(res[file]) for f in _local_files(path, name)]
+        names = {full.partition('.')[0] for full in imported_names(res[file])}
+        todo += [f for name in names for f in _local_files(path, name)]
     return res
 
 @functools.lru_cache(1024)

@@ -35,7 +35,7 @@ def _invoice_days_to_pay(rng):
     df, z = frame(rng, n, 'sum:900:250 past_delay:4:2')
     df['branch'] = pick(rng, n, 'food steel paper')
     df['days_agreed'] = rng.choice([7, 14, 21, 30, 45, 60], n)
-    df['y'] = number(rng, df.days_agreed+6*z[:, 1]+levels(df.branch, food=-1., steel=2.), 2.)
+    df['y'] = number(rng, df.days_agreed+6*z[:, 1]+levels(df.branch, dict(food=-1., steel=2.)), 2.)
     known = dict(days_agreed='the due date is printed on the invoice that leaves the house')
     return df, plan('regression', 'mae', 4., 3., 'branch', legitimate=known, trap=True)
 

@@ -28,7 +28,7 @@ def _dairy_yield(rng):
     df, z = frame(rng, n, 'feed_kg:18:3 days_in_milk:150:60 heat_index:61:8 weight:610:55')
     df['dairy'], effect = groups(rng, n, 60, 0.8, 'd')
     df['breed'] = pick(rng, n, 'holstein jersey brown')
-    breed = levels(df.breed, holstein=1., jersey=-1.)
+    breed = levels(df.breed, dict(holstein=1., jersey=-1.))
     df['y'] = number(rng, 28+breed+3*z[:, 0]-2*z[:, 1]-1*z[:, 2]+effect, 1.5)
     return df, plan('regression', 'rmse', 2.6, 0.8, 'breed', cluster='dairy')
 
@@ -39,7 +39,7 @@ def _parcel_comes_back(rng):
     df, z = frame(rng, n, 'price:48:15 haste:2:0.6 photos:5:1.5')
     df['shop'], slope = groups(rng, n, 54, 0.3, 's')
     df['goods'] = pick(rng, n, 'shoes books lamps toys')
-    goods = levels(df.goods, shoes=.5, books=-.5)
+    goods = levels(df.goods, dict(shoes=.5, books=-.5))
     df['y'] = flip(rng, -0.3+goods+(1.7+slope)*z[:, 0]+1.1*z[:, 1]-.6*z[:, 2])
     return df, plan('binary', 'brier', 0.21, 0.02, 'goods', cluster='shop')
 

@@ -35,7 +35,7 @@ def _depot_knows_already(rng):
     n = 3600
     df, z = frame(rng, n, 'weight:12:3 volume:40:9 seals:2:1')
     df['depot'] = pick(rng, n, 'd1 d2 d3 d4 d5 d6')
-    df['y'] = flip(rng, levels(df.depot, d1=-3., d2=-2., d3=-.5, d4=.5, d5=2., d6=3.))
+    df['y'] = flip(rng, levels(df.depot, dict(d1=-3., d2=-2., d3=-.5, d4=.5, d5=2., d6=3.)))
     return df, plan('binary', 'roc_auc', 0.75, 0.04, 'depot', trap=True)
 
 @unseen('no_go', 'ordinary', 'Wool: columns explain a twelfth of the variance; a third is asked, out of '

@@ -136,7 +136,7 @@ def _island_few_cases(rng):
     df, z = frame(rng, n, 'crowding:3:1 humid:70:9 vaccines:80:10')
     df['region'] = pick(rng, n, 'coast plain island', [.5, .43, .07])
     df['sex'] = pick(rng, n, 'f m')
-    base = levels(df.region, coast=-.8, plain=-1., island=-4.)
+    base = levels(df.region, dict(coast=-.8, plain=-1., island=-4.))
     df['y'] = flip(rng, base+1.7*z[:, 0]+1.2*z[:, 1]-.8*z[:, 2])
     return df, plan('binary', 'roc_auc', 0.74, 0.10, 'sex', trap=True)
 

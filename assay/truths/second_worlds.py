@@ -17,9 +17,9 @@ def slopes(k):
     b = np.cos(1+2.4*np.arange(k))
     return b/np.sqrt((b**2).mean())
 
-def levels(words, **size):
-    "A number per row for its word; 0 for words not named"
-    return np.array([size.get(w, 0.) for w in words], float)
+def levels(words, sizes):
+    "A number per row for its word, as `sizes` says; 0 for words not named"
+    return np.array([sizes.get(w, 0.) for w in words], float)
 
 def counts(rng, rate):
     "Poisson counts; the rate is noted as the truth"
