@@ -43,9 +43,10 @@ def page_places(
     reader = _Words()
     reader.feed(main)
     top = dict(href=page, text=title, beside=part, words='')
-    found = [(at, said) for at,said in headings(main, ('h2', 'h3')) if said]
-    below = [(at, said, fewest_words(reader.words.get(at, ()), f'{said} {title}')) for at,said in found]
-    return [top, *(dict(href=f'{page}#{at}', text=said, beside=title, words=words) for at,said,words in below)]
+    def row(at, said):
+        words = fewest_words(reader.words.get(at, ()), f'{said} {title}')
+        return dict(href=f'{page}#{at}', text=said, beside=title, words=words)
+    return [top, *(row(at, said) for at,said in headings(main, ('h2', 'h3')) if said)]
 
 # %% ../../nbs/guide/05_findable.ipynb #6c220633
 _NOT_OURS = ('table_report.html',) # The browsing page of skrub, which the report on exploration links to

@@ -18,13 +18,14 @@ from ..core.rendering import render
 from ..core.stacked import stack_tables
 from ..pipeline.deps import WINGS
 from ..core.clean import forbidden
+from ..release.checklist import load_checklist
 from ..site.notebook import fragment, headings
 from ..site.report import _NO_SCRIPT, _script_of, tone
 from .command_line import command_reference
 from .findable import site_places
 from .lessons import as_page, read_lesson, run_lesson
 from .links import dead_links, read_links, relink
-from .rules import methods, rule_sets
+from .rules import item_origins, methods, rule_sets
 from .signatures import read_wings
 
 # %% ../../nbs/guide/10_site.ipynb #e97f06a1
@@ -204,8 +205,10 @@ def write_computed(
 )->dict: # `docs` and `reference`: per page its `page`, `title` and `about`
     "Write the page of the rules and the page of the commands"
     shown = dict(sets=rule_sets(), methods=methods(), titles=_TITLES, tone=tone, where=_where(wings))
+    items = load_checklist()
+    shown |= dict(items=items, origins=item_origins(items))
     rules = dict(page=RULES_PAGE, title='How verdicts are computed',
-                 about='Each rule, when it decides, what it reads, and where its methods come from.')
+                 about='Each rule, when it decides, what it reads, why, and which publication it is from.')
     site.write(rules['page'], rules['title'], render('rules.html.j2', shown))
     commands = dict(page='reference/assay.html', title='assay', about='every command and option')
     told = render('commands.html.j2', dict(commands=command_reference()))
