@@ -12,6 +12,7 @@ import pytest
 import yaml
 from accessible import found_on_pages
 from browser import CHROMIUM
+from devtools import Tab
 from tiny import inside
 
 from assay.guide.command_line import command_reference
@@ -260,12 +261,67 @@ def test_every_page_is_reached_from_the_front_page(site):
     assert len(ours) > 25 and sorted(ours - reached) == []
 
 
+SEEN = "[...document.querySelectorAll('ul.places li a')].filter(e => e.checkVisibility())"
+SHOWN = f"{SEEN}.map(e => e.getAttribute('href'))"
+# words that somebody types to a place that must be found, one in each part of the site
+SOUGHT = {
+    "docs": ("deploy operate audit", "docs/operate.html"),
+    "reports": ("average precision", "reports/"),
+    "lessons": ("what dvc alone does differently", "lessons/team.html#"),
+    "reference": ("release.waiving.waive", "reference/release.html#release.waiving.waive"),
+}
+
+
+def test_each_heading_of_the_site_can_be_found(site):
+    "All parts stand in one page, which is complete without its script"
+    page = (site / "search.html").read_text(encoding="utf-8")
+    listed = set(re.findall(r'<li[^>]*><a href="([^"]+)"', page))
+    for path in site.rglob("*.html"):
+        name = path.relative_to(site).as_posix()
+        if path.name in ("table_report.html", "search.html") or name.startswith("reference/"):
+            continue
+        if "/" in name:
+            assert name in listed, name
+    assert {href.partition("/")[0] for href in listed} == {"docs", "lessons", "reference", "reports"}
+    assert len(page.encode()) < 1_000_000
+    header = '<a href="../search.html">Search</a>'
+    assert all(header in p.read_text(encoding="utf-8") for p in (site / "docs").glob("*.html"))
+
+
+@NEEDS
+@pytest.mark.parametrize("part", SOUGHT)
+def test_words_find_a_place_of_each_part_without_a_server(site, tmp_path, part):
+    words, expected = SOUGHT[part]
+    with Tab(tmp_path) as tab:
+        tab.look(1280)
+        tab.open(site / "search.html")
+        tab.ask("document.querySelector('input').focus()")
+        tab.type(words)
+        found = tab.ask(SHOWN)
+        assert any(href.startswith(expected) for href in found), found[:10]
+        tab.press("Escape")
+        tab.type("no such words anywhere")
+        assert tab.ask(SHOWN) == [] and tab.said() == []
+
+
+def test_each_rule_says_where_it_comes_from(site):
+    "A publication, or a rule of this house with its reason; each item of the checklist too"
+    text = (site / "docs/verdicts.html").read_text(encoding="utf-8")
+    rules = re.findall(r'<h3 id="[\w.]+\.\d+">(.*?)(?=<h[23] )', text, re.S)
+    said = re.compile(r"<p>(Source: .+\. Why: .+|A rule of this house, because .+)\.</p>")
+    assert len(rules) > 30 and [r[:60] for r in rules if not said.search(r)] == []
+    items = re.findall(r'<th [^>]*id="item\.(\w+)"', text)
+    ids = {i["id"] for i in yaml.safe_load((ROOT / "pipelines/checklist.yaml").read_text())["items"]}
+    assert set(items) == ids
+
+
 @pytest.mark.slow
 @NEEDS
 def test_no_page_of_the_site_has_a_violation(site, tmp_path):
     "The docs, the lists, the reference and a lesson; tests/test_accessible.py looks at the reports"
     ours = [p for p in sorted(site.rglob("*.html")) if "reports" not in p.relative_to(site).parts]
-    assert {p.relative_to(site).parts[0] for p in ours} >= {"docs", "index.html", "lessons", "reference"}
+    parts = {p.relative_to(site).parts[0] for p in ours}
+    assert parts >= {"docs", "index.html", "lessons", "reference", "search.html"}
     assert found_on_pages(ours, tmp_path) == {}
     planted = tmp_path / "planted.html"
     text = (site / "docs/tutorial.html").read_text(encoding="utf-8")

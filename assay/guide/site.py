@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DOCS', 'RULES_FILE', 'RULES_PAGE', 'README', 'FIRST', 'ABOUT', 'PARTS', 'Site', 'doc_files', 'lesson_files',
            'site_pages', 'say_commit', 'repository_address', 'write_docs', 'write_lessons', 'write_wings',
-           'write_computed', 'copy_reports', 'write_lists', 'site_faults', 'write_site', 'main']
+           'write_computed', 'copy_reports', 'write_lists', 'write_search', 'site_faults', 'write_site', 'main']
 
 # %% ../../nbs/guide/10_site.ipynb #8b014e2f
 import argparse, dataclasses, os, re, shutil, subprocess, sys, tempfile
@@ -18,12 +18,14 @@ from ..core.rendering import render
 from ..core.stacked import stack_tables
 from ..pipeline.deps import WINGS
 from ..core.clean import forbidden
+from ..release.checklist import load_checklist
 from ..site.notebook import fragment, headings
-from ..site.report import tone
+from ..site.report import _NO_SCRIPT, _script_of, tone
 from .command_line import command_reference
+from .findable import site_places
 from .lessons import as_page, read_lesson, run_lesson
 from .links import dead_links, read_links, relink
-from .rules import methods, rule_sets
+from .rules import item_origins, methods, rule_sets
 from .signatures import read_wings
 
 # %% ../../nbs/guide/10_site.ipynb #e97f06a1
@@ -37,7 +39,8 @@ PARTS = ( # Parts of the site that every page links to
     ('Reports', 'reports/index.html'),
     ('Docs', 'docs/index.html'),
     ('Lessons', 'lessons/index.html'),
-    ('Reference', 'reference/index.html'))
+    ('Reference', 'reference/index.html'),
+    ('Search', 'search.html'))
 
 @dataclasses.dataclass(frozen=True)
 class Site:
@@ -52,13 +55,16 @@ class Site:
         title:str, # Its title
         body, # `Markup`
         source:str='', # File of the repository that it is made from
+        script:str='', # A script of ours, by its name in `assay/templates`; none by default
     )->None:
         "Write one page; raises `ValueError` where it would run or load something"
         up = '../'*page.count('/')
         shown = dict(title=title, body=stack_tables(body), up=up, here=page, parts=PARTS, version=__version__)
-        text = str(render('guide.html.j2', shown | dict(commit=self.commit, source=source)))
+        shown |= dict(commit=self.commit, source=source)
+        text = str(render('guide.html.j2', shown | _NO_SCRIPT))
         if found := forbidden(text):
             raise ValueError(f'the page {page} holds {found[:5]}; a page may not run or fetch anything')
+        if script: text = str(render('guide.html.j2', shown | _script_of(script)))
         write_text(self.folder/page, text)
 
 def _by_order(path):
@@ -199,8 +205,10 @@ def write_computed(
 )->dict: # `docs` and `reference`: per page its `page`, `title` and `about`
     "Write the page of the rules and the page of the commands"
     shown = dict(sets=rule_sets(), methods=methods(), titles=_TITLES, tone=tone, where=_where(wings))
+    items = load_checklist()
+    shown |= dict(items=items, origins=item_origins(items))
     rules = dict(page=RULES_PAGE, title='How verdicts are computed',
-                 about='Each rule, when it decides, what it reads, and where its methods come from.')
+                 about='Each rule, when it decides, what it reads, why, and which publication it is from.')
     site.write(rules['page'], rules['title'], render('rules.html.j2', shown))
     commands = dict(page='reference/assay.html', title='assay', about='every command and option')
     told = render('commands.html.j2', dict(commands=command_reference()))
@@ -284,6 +292,15 @@ def write_lists(
     parts = [('See it', [run]), ('Use it', _kept(docs, True)), ('Understand it', inner)]
     _list(site, 'index.html', 'assay', _FRONT, [*parts, ('The repository', about_repository)])
 
+# %% ../../nbs/guide/10_site.ipynb #b4ccc09c
+def write_search(
+    site:Site, # With all other pages
+    wings:dict, # From `read_wings`
+)->None:
+    "Write the page that finds every other page, heading and function"
+    body = render('search.html.j2', dict(places=site_places(site.folder, wings)))
+    site.write('search.html', 'Search', body, script='search.js')
+
 # %% ../../nbs/guide/10_site.ipynb #4752c5fc
 def _fill(site, executed):
     "Write every page"
@@ -295,6 +312,7 @@ def _fill(site, executed):
     docs = [*docs[:1], *computed['docs'], *docs[1:]]
     reference = [*computed['reference'], *write_wings(site, wings)]
     write_lists(site, docs, lessons, reference)
+    write_search(site, wings)
 
 _MOST_BYTES = 1_000_000 # Of one page
 
