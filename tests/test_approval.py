@@ -80,6 +80,7 @@ def test_a_cut_chain_is_found_by_its_anchor_and_only_by_it(repo, released):
         with pytest.raises(ValueError, match="lines were cut off"):
             read_chain(anchors=[released[1]])
     set_lines(repo, (released[0] / CHAIN).read_text().splitlines(keepends=True)[:4])
+    place("local", "taken_away.jsonl").unlink()  # where nobody took it away in this folder
     assert may_be_served()
     assert not may_be_served(released[1])
 

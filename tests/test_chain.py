@@ -28,6 +28,7 @@ from assay.release.waiving import active_waivers, waive, withdraw
 from assay.serving.app import _watch, make_app, open_service
 from assay.serving.prediction_log import PredictionLog, log_anchors
 
+MEMORY = ".assay/taken_away.jsonl"
 APPROVALS, WAIVERS = "approvals/approvals.jsonl", "approvals/waivers.jsonl"
 DAY = dict(today="2013-12-01")
 
@@ -65,8 +66,9 @@ def lines(path=APPROVALS):
 
 
 def cut(path=APPROVALS, n=1):
-    "Cut lines off the end"
+    "Cut lines off the end, where nobody remembers them"
     Path(path).write_text("".join(lines(path)[:-n]))
+    Path(MEMORY).unlink(missing_ok=True)
 
 
 def by_hand(path, key, **says):
@@ -297,12 +299,8 @@ def test_what_was_taken_back_and_committed_is_not_cut_off_even_with_a_new_log(re
     Path(path).write_text(whole)
     commit()
     cut(path)
-    for read in (
-        load_keys,
-        read_chain,
-        active_waivers,
-        lambda: approval_of(bundle_identity(place("bundle"))),
-    ):
+    readers = (load_keys, read_chain, active_waivers, lambda: approval_of(bundle_identity(place("bundle"))))
+    for read in readers:
         with pytest.raises(ValueError, match="lines that git has at HEAD, lines were cut off"):
             read()
     commit()  # whoever cuts can commit too
@@ -653,6 +651,7 @@ def test_the_log_and_the_card_follow_the_chain_and_a_rejection_that_was_seen_is_
         assert status() == 503
         assert client.get("/model").json()["approvals"] == seen
         Path(APPROVALS).write_text("".join(good))
+        Path(MEMORY).unlink(missing_ok=True)
         assert status() == 503
         assert client.get("/health/ready").json() == dict(error="the approvals cannot be verified")
     assert seen in log_anchors() and "lines were cut off" in served()
@@ -679,6 +678,8 @@ def test_a_withdrawal_that_was_seen_is_not_taken_out_either(repo):
     with pytest.raises(ValueError, match="lines were cut off"):
         watch()
     log.close()
+    assert "Bob signed 'withdraw' in this folder" in served()
+    Path(MEMORY).unlink(missing_ok=True)
     assert "lines were cut off" in served()
     shutil.rmtree("data/production")
     assert served() == ""  # the control
@@ -756,6 +757,7 @@ def test_a_merge_does_not_undo_what_was_committed_on_the_other_side(repo):
     reject(key_of(repo, "bob"), "wrong alarms")
     commit()
     git("checkout", "-q", "-b", "side", before)
+    Path(MEMORY).unlink(missing_ok=True)
     assert served() == "" and cut_decisions() == []  # the control: here it was never rejected
     git("merge", "-q", "-s", "ours", "-m", "merged", main)
     assert len(cut_decisions()) == 1 and "does not begin with" in served()

@@ -105,7 +105,7 @@ def _monitored(problem, dictionary, spec, given, outcomes, settings):
     rule = todays_rule(problem, dictionary.features, spec, read_table(place('train')), resampling.seed)
     released = Released(problem, dictionary, spec, rule, alpha)
     found = monitor_served(served, released, outcomes, refused, resampling)
-    return found | dict(others=others, metric=problem.metric)
+    return found | dict(others=others, metric=problem.metric, timed=bool(problem.time))
 
 # %% ../../nbs/commands/06_monitoring.ipynb #4391716d
 _FOUND = ( # What a machine is told of a monitoring pass
@@ -145,16 +145,29 @@ def _realised_told(realised, metric):
     gain = realised['gain']
     return said if gain['value'] is None else f"{said}, gain over today's practice {_ends_told(gain)}"
 
+def _stands_told(found):
+    "What somebody has to do although the last week says otherwise; empty where it says the same"
+    decision = found['decision']
+    last = _all_weeks(found)[-1:]
+    if decision in ('keep', 'watch') or not last or last[0]['decision'] == decision: return ''
+    return f"still to do: {decision} ({found['why']}); no later week shows the opposite"
+
+def _one_window_told(timed):
+    "Why rows were not judged week by week; `timed` is whether rows have a moment"
+    from assay.monitoring.weeks import LEAST_ROWS
+    if not timed: return 'no row has a moment, so all rows are one window, and no change can be seen to last'
+    return (f'all rows are one window: two weeks with {LEAST_ROWS} predictions on three days each are needed '
+            'to judge them one by one, and to tell whether a change lasts')
+
 def _tell_weeks(found):
     "Print how many outcomes are known, and what the weeks say"
-    from assay.monitoring.weeks import LEAST_ROWS
     tell(found['unsaid'] or f"outcomes known: {found['known']} of {found['n']}")
     if told := _realised_told(found['realised'], found['metric']): tell(told)
     for r in _all_weeks(found):
         seen = f"{count_of(r['n'], 'prediction')}, {count_of(r['known'], 'outcome')}"
         tell(f"week from {r['week']}: {seen}: {r['decision']} ({r['why']})")
-    if not found['weeks']:
-        tell(f'whether a change lasts needs two weeks with {LEAST_ROWS} predictions on three days each')
+    if said := _stands_told(found): tell(said)
+    if not found['weeks']: tell(_one_window_told(found['timed']))
     if found['others']: tell(f"left out: {count_of(found['others'], 'prediction')} of other bundles")
     if found['again']: tell(f"asked for again, and counted once: {count_of(found['again'], 'prediction')}")
     if found['hours']: tell(f"parts of days: {found['hours']}")

@@ -142,6 +142,13 @@ def _check_written(path):
         raise FileNotFoundError(f"{path} does not exist; the stage that writes it has not run: "
                                 'try `assay repro`')
 
+def _each_once(pairs):
+    "An object of JSON; raises `ValueError` where a key stands in it twice, of which a reader sees one"
+    names = [name for name,_ in pairs]
+    if len(set(names)) == len(names): return dict(pairs)
+    twice = next(name for name in names if names.count(name) > 1)
+    raise ValueError(f'it has the key {twice!r} twice')
+
 def read_json(
     path, # File to read
 ): # What it holds
@@ -150,7 +157,7 @@ def read_json(
     _check_written(path)
     check_file(path)
     remedy = f'restore it with `git checkout {path}` or run its stage again'
-    try: return json.loads(path.read_text(encoding='utf-8'))
+    try: return json.loads(path.read_text(encoding='utf-8'), object_pairs_hook=_each_once)
     except RecursionError:
         raise ValueError(f"{path} is nested too deep for JSON that a stage wrote; {remedy}") from None
     except ValueError as e: raise ValueError(f"{path} is not JSON ({e}); {remedy}") from None

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['LONGEST_SHOWN', 'Text', 'Number', 'Positive', 'Flag', 'Mapping', 'Entries', 'STRICT', 'FORMS', 'count_of',
-           'with_columns', 'shown_value', 'meant', 'listed', 'says_nothing', 'check_kind', 'check_columns', 'Expected',
-           'key', 'words', 'Shape', 'Entry', 'Holds', 'Fault', 'read_error', 'key_faults', 'shape_faults']
+           'with_columns', 'composed', 'shown_value', 'meant', 'listed', 'says_nothing', 'check_kind', 'check_columns',
+           'Expected', 'key', 'words', 'Shape', 'Entry', 'Holds', 'Fault', 'read_error', 'key_faults', 'shape_faults']
 
 # %% ../../nbs/core/00_shapes.ipynb #32de64b5
-import dataclasses, difflib
+import dataclasses, difflib, unicodedata
 from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -44,6 +44,12 @@ def with_columns(
     if len(new) > _MANY: return _beside(res, new)
     for name,values in new.items(): res[name] = values
     return res
+
+def composed(
+    text:str, # A value of a column
+)->str: # The same, in the composed form of Unicode (NFC)
+    "One spelling of what looks the same: an `ö` of one sign, and an `o` with two dots set over it"
+    return text if text.isascii() else unicodedata.normalize('NFC', text)
 
 LONGEST_SHOWN = 200 # Signs of a value in a sentence
 

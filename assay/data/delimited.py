@@ -24,6 +24,9 @@ def _long_fields():
     try: yield
     finally: csv.field_size_limit(before)
 
+_EMPTY = ('the CSV source is empty; expected a line of column names, and rows: look at what writes the file, '
+          'or name another one')
+
 @_long_fields()
 def detect_csv(
     sample:bytes, # Start of the decompressed file, some kilobytes
@@ -32,10 +35,10 @@ def detect_csv(
     names:bool=True, # Does its first line name the columns? They are called `column_1` and so on otherwise
 )->dict: # `encoding`, `delimiter`, `header` (list of column names), `numbered` (has R numbered the rows?)
     "Encoding and delimiter of a CSV file, from its start"
-    if not sample.strip(): raise ValueError("the CSV source is empty; expected a line of column names")
+    if not sample.strip(): raise ValueError(_EMPTY)
     if encoding is None: encoding = detect_encoding(sample[:sample.rfind(b'\n')+1] or sample)
     text = _whole_lines(sample, encoding)
-    if not text.strip(): raise ValueError("the CSV source is empty; expected a line of column names")
+    if not text.strip(): raise ValueError(_EMPTY)
     delimiter = delimiter or _detect_delimiter(text)
     header = next(csv.reader(io.StringIO(text.lstrip('\r\n'), newline=''), **dialect(delimiter)))
     if not names: header = [f'column_{i}' for i,_ in enumerate(header, 1)]
@@ -209,7 +212,7 @@ def encoding_of(
 )->str: # Name of the encoding
     "The encoding of a file, from its start; raises `ValueError` where other lines are in another one"
     with file.bytes() as f: sample = _first_part(f)
-    if not sample.strip(): raise ValueError("the CSV source is empty; expected a line of column names")
+    if not sample.strip(): raise ValueError(_EMPTY)
     found = detect_encoding(sample[:sample.rfind(b'\n')+1] or sample)
     if not found.startswith(('utf-16', 'utf-32')) and not is_utf_8(sample): _refuse_two_encodings(file)
     return found

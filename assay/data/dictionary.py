@@ -6,10 +6,10 @@
 __all__ = ['MISSING', 'LARGEST', 'MAX_TEXT', 'broken_rule', 'validate_rows', 'validate', 'refuse_whole', 'conform', 'check_table']
 
 # %% ../../nbs/data/09_dictionary.ipynb #8f532a07
-import numbers, re
+import functools, numbers, re
 from datetime import date, datetime
 
-from ..core.shapes import check_kind
+from ..core.shapes import check_kind, composed
 from .columns import Dictionary, Field
 
 # %% ../../nbs/data/09_dictionary.ipynb #686cf68e
@@ -68,6 +68,15 @@ def _may_weigh(field, v):
     if _missing(v): return field.nullable
     return _IS['number'](v) and _finite(v) and v >= 0
 
+def _one_spelling(value):
+    "A text in one spelling of Unicode; anything else as it is"
+    return composed(value) if isinstance(value, str) else value
+
+@functools.lru_cache(256)
+def _listed(categories):
+    "The categories of a column, each in one spelling"
+    return {_one_spelling(c) for c in categories}
+
 def broken_rule(
     field:Field, # Description of the column
     v, # One value
@@ -82,8 +91,8 @@ def broken_rule(
         if field.kind == 'integer' and v != int(v): return 'whole'
     if field.low is not None and _size(field, v) < field.low: return 'low'
     if field.high is not None and _size(field, v) > field.high: return 'high'
-    if field.categories and v not in field.categories and not (field.nullable and v == MISSING):
-        return 'categories'
+    if not field.categories or field.nullable and v == MISSING: return None
+    return None if _one_spelling(v) in _listed(tuple(field.categories)) else 'categories'
 
 # %% ../../nbs/data/09_dictionary.ipynb #8fa3d827
 _EXPECTED = dict(
@@ -179,11 +188,10 @@ def _vectorised(field, s):
             off = off | ~res['whole'] # the first broken rule speaks, as for one value
     if field.low is not None: res |= dict(low=(size >= field.low) | off)
     if field.high is not None: res |= dict(high=(size <= field.high) | off)
-    return res | (
-        dict(categories=s.isin([*field.categories, *[MISSING] * field.nullable]) | off)
-        if field.categories
-        else {}
-    )
+    if not field.categories: return res
+    listed = [*_listed(tuple(field.categories)), *[MISSING] * field.nullable]
+    known = s.map(_one_spelling, na_action='ignore').isin(listed)
+    return res | dict(categories=known | off)
 
 def _holds(field, s):
     "Rule to mask of the rows of a column that hold it"
@@ -256,6 +264,11 @@ def _is_long_code(s, field):
     if field.role == 'feature' or field.kind == 'boolean' or not len(known): return False
     return bool((known % 1 == 0).all() and known.abs().max() > 2**24)
 
+def _spelt(s, field):
+    "Texts in one spelling of Unicode; a name of a row stays as it was sent, as outcomes name it"
+    texts = s.astype('str')
+    return texts if field.role == 'id' else texts.map(composed).astype('str')
+
 def conform(
     df, # Accepted rows, with the columns of `dictionary`
     dictionary:Dictionary, # Kinds of the columns
@@ -271,7 +284,7 @@ def conform(
             return (
                 pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None).astype('datetime64[us]')
             )
-        if f.kind in ('category', 'text'): return s.astype(object).where(s.notna(), MISSING).astype('str')
+        if f.kind in ('category', 'text'): return _spelt(s.astype(object).where(s.notna(), MISSING), f)
         if f.kind == 'number' or f.nullable: return s.astype('float64' if _is_long_code(s, f) else 'float32')
         return s.astype('int64' if f.kind == 'integer' else bool)
     return pd.DataFrame({f.name: cast(f) for f in dictionary.fields})

@@ -16,6 +16,15 @@ from ..problem.agreement import TASKS
 from ..problem.outcome_words import fold_word
 
 # %% ../../nbs/data/24_target.ipynb #40e40c72
+_FIRST = 10 # Rows in which the line of names is looked for
+
+def _names_below(df, name):
+    "A hint where a name stands in one of the first rows, as where several lines name the columns"
+    below = [i for i,row in enumerate(df.head(_FIRST).itertuples(index=False)) if str(name) in map(str, row)]
+    if not below: return ''
+    return (f'; it stands in row {below[0]+1} below the names, so another line may name the columns: '
+            f'--header {below[0]+2}, where no line was left out')
+
 def column_of(
     df:pd.DataFrame, # Table
     name:str, # Name of a column
@@ -24,9 +33,9 @@ def column_of(
     "A column of the table; the error names those that are alike"
     if name in df: return df[name]
     near = difflib.get_close_matches(str(name), list(map(str, df)), 3, .5)
+    alike = f"did you mean {' or '.join(map(repr, near))}" if near else f'it has {list(df)[:30]}'
     raise ValueError(
-        f"{option} is {name!r}, which is no column of the table; "
-        f"{'did you mean ' + ' or '.join(map(repr, near)) if near else f'it has {list(df)[:30]}'}"
+        f"{option} is {name!r}, which is no column of the table; {alike}{_names_below(df, name)}"
     )
 
 def plain_value(

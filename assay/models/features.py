@@ -16,6 +16,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer, OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
+from ..core.shapes import composed
 from ..data.columns import check_fields
 
 # %% ../../nbs/models/00_features.ipynb #2959f699
@@ -48,15 +49,17 @@ def names_of(
     return [f.name for f in feature_fields(fields) if f.kind in kinds]
 
 # %% ../../nbs/models/00_features.ipynb #4bec29b4
+def _spelt(value): return composed(str(value))
+
 def _text(values):
     "Column of text, missing ones by name; where all are texts, each distinct one is looked at once"
     if pd.api.types.infer_dtype(values, skipna=True) == 'string':
         code, names = pd.factorize(values)
         return pd.Series(
-            np.array([*map(str, names), MISSING], object)[code], values.index, object, values.name
+            np.array([*map(_spelt, names), MISSING], object)[code], values.index, object, values.name
         )
     values = values.astype(object)
-    return values.where(values.notna(), MISSING).map(str).astype(object)
+    return values.where(values.notna(), MISSING).map(_spelt).astype(object)
 
 def feature_frame(
     df:pd.DataFrame, # One row per case; further columns are ignored

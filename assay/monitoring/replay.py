@@ -22,7 +22,7 @@ from .alarms import first_week, planted_shift, quiet_alarms, week_alarms
 from .all_weeks import shifted_together, verdict_of_weeks
 from .decide import Monitor
 from .rules import decision_table
-from .weeks import drift_matrix, monitor_weeks, week_table
+from .weeks import drift_matrix, monitor_weeks, one_window_why, week_table
 from .drift import plot_drift
 from .evidence import alarm_metrics, monitoring_checks, monitoring_metrics
 from .groups import OperatingPoint, watch_groups
@@ -320,6 +320,8 @@ class Replay:
     def reasons(self):
         "Why each week was decided so; where no column drifted, the reason says what else is unlike"
         told = self.table()[['week', 'decision', 'why', 'drifted']].replace(dict(drifted={'': 'none'}))
+        time = self.data.problem.time
+        if time and len(self.weeks) == 1: told['why'] += f'; {one_window_why(self.current[time])}'
         return self._headed(told)
     def rules(self): return decision_table()
     def decision(self): return self._headed(pd.DataFrame([self.verdict]))

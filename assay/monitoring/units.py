@@ -36,6 +36,12 @@ CONVERSIONS = { # What came and what was expected, to the factor and the summand
     'inches for millimetres': (25.4, 0),
     'kilograms for pounds': (1/.45359237, 0),
     'pounds for kilograms': (.45359237, 0),
+    'US gallons for litres': (3.785411784, 0),
+    'litres for US gallons': (1/3.785411784, 0),
+    'US gallons of water for pounds': (8.345404, 0),
+    'pounds of water for US gallons': (1/8.345404, 0),
+    'ounces for grams': (28.349523, 0),
+    'grams for ounces': (1/28.349523, 0),
     'metres a second for kilometres an hour': (3.6, 0),
     'kilometres an hour for metres a second': (1/3.6, 0),
     'metres a second for miles an hour': (1/.44704, 0),
@@ -66,6 +72,7 @@ _WORDS = { # How a dictionary may write a unit, and its name in `CONVERSIONS`
     'kt': 'knots', 'C': 'Celsius', '°C': 'Celsius', 'F': 'Fahrenheit', '°F': 'Fahrenheit', 'K': 'kelvin',
     's': 'seconds', 'min': 'minutes', 'h': 'hours', 'd': 'days', 'seconds': 'seconds',
     'minutes': 'minutes', 'hours': 'hours', 'days': 'days'}
+_WORDS |= {'l': 'litres', 'L': 'litres', 'gal': 'US gallons', 'g': 'grams', 'oz': 'ounces'}
 
 def _expects(name, word):
     "Does a conversion expect a unit: miles in `kilometres for miles`?"

@@ -8,6 +8,8 @@ __all__ = ['MISSING', 'TEXT', 'make_inputs']
 # %% ../../nbs/package/01_inputs.ipynb #e37c784e
 import numpy as np
 
+from ..core.shapes import composed
+
 # %% ../../nbs/package/01_inputs.ipynb #024c6e1f
 MISSING = '(missing)' # Stands for missing text
 TEXT = ('category', 'text') # Kinds that enter the model as text; all others enter as numbers
@@ -24,7 +26,8 @@ def _text(name, values):
     if bad := [v for v in values if not isinstance(v, str) and not _is_missing(v)]:
         raise TypeError(f"column {name!r} holds {type(bad[0]).__name__}; "
                         "expected text, or None where it is missing")
-    return np.array([v if isinstance(v, str) else MISSING for v in values], dtype=object).reshape(-1, 1)
+    said = [composed(v) if isinstance(v, str) else MISSING for v in values]
+    return np.array(said, dtype=object).reshape(-1, 1)
 
 def _plain_numbers(name, values):
     "Values of any kind, with None for what is missing; text is refused"

@@ -11,7 +11,7 @@ import contextlib, re
 from pathlib import Path
 
 from ..core.artifacts import place, read_json, sha256, write_json
-from .chain import CHAINS, read_chain, unsigned_again
+from .chain import CHAINS, read_chain, undone_here, unsigned_again
 from .waivers import RELEASE_OWNER, same_role, today as _today
 from ..package.identity import bundle_identity
 from .committed import NOT_REBUILT
@@ -45,15 +45,24 @@ def _is_against(row, entry, items):
         return row['about'].get('id') == entry['keyid'] and entry['seq'] >= row['fork']
     return row.get('bundle') == entry['bundle'] or row.get('item') in items
 
-def _set_aside_refusal(entry, short, day):
-    "Why an approval does not hold after what a merge set aside, unsigned since; empty where it does"
-    if not (rows := [r for r in unsigned_again() if _is_over(r, day)]): return ''
+def _first_against(rows, entry, day):
+    "The first decision that the chain lacks and that takes an approval back; None where none does"
+    if not (rows := [r for r in rows if _is_over(r, day)]): return None
     rests = entry.get('rests_on') or []
     items = {e['item'] for e in read_chain('waivers') if e['hash'] in rests}
-    row = next((r for r in rows if _is_against(r, entry, items)), None)
-    if row is None: return ''
-    return (f"{short} is not served: {row['by']} signed {row['decision']!r} on another branch, and a merge "
-            "set it aside; have it signed again")
+    return next((r for r in rows if _is_against(r, entry, items)), None)
+
+def _lacking_refusal(entry, short, day):
+    "Why an approval does not hold after decisions that the chain lacks; empty where it does"
+    if row := _first_against(unsigned_again(), entry, day):
+        return (f"{short} is not served: {row['by']} signed {row['decision']!r} on another branch, "
+                "and a merge set it aside; have it signed again")
+    if row := _first_against(undone_here(), entry, day):
+        return (f"{short} is not served: {row['by']} signed {row['decision']!r} in this folder on "
+                f"{row['time'][:10]}, and the chain lacks that line: it was taken back with git, "
+                "or stands on another branch; "
+                "bring it back (`git reflog` lists its commit), or have it signed again")
+    return ''
 
 # %% ../../nbs/release/06_approved.ipynb #22d3c481
 def approval_of(
@@ -65,7 +74,7 @@ def approval_of(
     entry = next((e for e in reversed(read_chain(anchors=anchors)) if e.get('bundle') == identity), None)
     day = known_day(today) or _today()
     short = f"bundle {identity[:12]}"
-    refused = _refusal(entry, short, day) or _set_aside_refusal(entry, short, day)
+    refused = _refusal(entry, short, day) or _lacking_refusal(entry, short, day)
     if refused: raise PermissionError(refused)
     return entry
 

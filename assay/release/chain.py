@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['KEY_DECISIONS', 'MAX_AHEAD', 'CHAINS', 'START', 'SET_ASIDE', 'LONGEST_SAID', 'may_enrol', 'read_chain', 'chain_head',
-           'load_keys', 'unsigned_again', 'cut_decisions', 'load_private_key', 'append_decision']
+           'load_keys', 'unsigned_again', 'undone_here', 'cut_decisions', 'load_private_key', 'append_decision']
 
 # %% ../../nbs/release/02_chain.ipynb #3d9c8108
 import contextlib, datetime, json, re
 from pathlib import Path
 
-from ..core.artifacts import atomic_write, only_writer, place, to_json
+from ..core.artifacts import atomic_write, only_writer, place, to_json, write_text
 from ..core.signed_lines import (
     _b64, _is_moment, _line_hash, _open_line, _raw, _read_private, _sign, is_day, key_id)
 from ..core.shapes import says_nothing, shown_value
@@ -207,23 +207,35 @@ def _check_says(chain, says):
     is_sound = said and isinstance(says.get('about', {}), dict) and (day is None or is_day(day))
     if chain not in CHAINS or not is_sound: raise ValueError('it says no decision of a chain')
 
-def _aside_row(text, i):
-    "One line of another branch, with its chain, its hash and what it decides"
+def _aside_row(path, text, i):
+    "One line that a chain may lack, with its chain, its hash and what it decides"
     try:
         row = json.loads(text)
         says = json.loads(_b64(json.loads(row['line'])['payload']))['predicate']
         _check_says(row['chain'], says)
         return says | dict(chain=row['chain'], line=row['line'], hash=_line_hash(row['line']))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        path = place('approvals', SET_ASIDE)
         raise ValueError(f"{path}, line {i+1}: {text[:60]!r} is no line that a merge set aside, "
                          "expected a chain and a signed line; restore the file with git") from None
 
-def _aside():
-    "The lines that merges have set aside, each with its chain"
-    path = place('approvals', SET_ASIDE)
+def _rows_of(path):
+    "Lines that are kept beside the chains, each with its chain"
     lines = path.read_text(encoding='utf-8', errors='replace').splitlines() if path.is_file() else []
-    return [_aside_row(line, i) for i,line in enumerate(lines)]
+    return [_aside_row(path, line, i) for i,line in enumerate(lines)]
+
+def _aside():
+    "The lines that merges have set aside"
+    return _rows_of(place('approvals', SET_ASIDE))
+
+def _signed_here():
+    "File of this folder, unknown to git, with the decisions that took something away"
+    return place('local', 'taken_away.jsonl')
+
+def _remember(chain, line):
+    "Keep a decision that takes something away where `git reset` does not reach it"
+    path = _signed_here()
+    known = path.read_text(encoding='utf-8') if path.is_file() else ''
+    write_text(path, known + to_json(dict(chain=chain, line=line), None))
 
 def _is_set_aside(chain, kept, text):
     "Were all lines of another branch that a chain lacks set aside by a merge, word for word?"
@@ -268,16 +280,26 @@ def _is_signed_again(row, lines, keys):
         if key is None or key['revoked']: return True
     return any(_decided(e) == _decided(row) for e in later)
 
-def unsigned_again()->list: # Per line: what it decides, `by`, `chain`, and `fork`, where its branch left
-    """Decisions that a merge set aside, and that nobody has signed again.
-
-    They take something away, or end earlier than what stands. Git is not asked"""
-    if not (rows := _aside()): return []
+def _not_again(rows):
+    "Those of some lines that no chain has, and that nobody has signed again"
+    if not rows: return []
     found, keys = _verify(_texts())
     known = {e['hash'] for lines in found.values() for e in lines}
     ask = [r for r in rows if r['decision'] in (*_TAKES_AWAY, *_LAST_DAY) and r['hash'] not in known]
     ask = [r | dict(fork=_place_of_fork(r, rows, found[r['chain']])) for r in ask]
     return [r for r in ask if not _is_signed_again(r, found[r['chain']], keys)]
+
+def unsigned_again()->list: # Per line: what it decides, `by`, `chain`, and `fork`, where its branch left
+    """Decisions that a merge set aside, and that nobody has signed again.
+
+    They take something away, or end earlier than what stands. Git is not asked"""
+    return _not_again(_aside())
+
+def undone_here()->list: # As `unsigned_again`
+    """Decisions that were signed in this folder and took something away, and that the chain lacks now.
+
+    `git reset` took them back, or they stand on another branch"""
+    return _not_again(_rows_of(_signed_here()))
 
 def _unsigned_words():
     "One sentence per decision that a merge set aside, and that nobody has signed again"
@@ -351,6 +373,7 @@ def _append(chain, signer, subjects, predicate, time=None):
         res = _verify(texts)[0][chain][-1]
         path = place('approvals', CHAINS[chain])
         with atomic_write(path) as part: part.write_text(texts[chain], encoding='ascii')
+        if res['decision'] in _TAKES_AWAY: _remember(chain, texts[chain].splitlines()[-1])
         return res
 
 # %% ../../nbs/release/02_chain.ipynb #127ed1b2

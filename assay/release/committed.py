@@ -48,10 +48,33 @@ def uncommitted(
     unknown = {Path(f).as_posix() for f in files} - set(known)
     return sorted({line[3:] for line in changed} | unknown)
 
+_GOING_ON = { # File or folder below `.git`, to what is going on while it is there
+    'MERGE_HEAD': 'merge', 'CHERRY_PICK_HEAD': 'cherry-pick', 'REVERT_HEAD': 'revert',
+    'rebase-merge': 'rebase', 'rebase-apply': 'rebase'}
+
+def _check_not_going_on():
+    "Raise `PermissionError` inside of a merge or a rebase: the next commit may hold other decisions"
+    for name, what in _GOING_ON.items():
+        if not Path(_git('rev-parse', '--git-path', name).decode().strip() or name).exists(): continue
+        raise PermissionError(f"a `git {what}` is going on, so nobody can tell what the next commit holds; "
+                              f"end it (`git {what} --continue`, or `--abort`), and sign again")
+
+def _check_no_markers():
+    "Raise `PermissionError` where a committed file still holds both sides of a conflict"
+    held = [_git('grep', '-lzE', f'^{mark} ', 'HEAD', '--', *BOUND) for mark in ('<{7}', '>{7}')]
+    first, last = (set(names.decode('utf-8', 'replace').split('\0')) - {''} for names in held)
+    if not (both := sorted(first & last)): return
+    raise PermissionError(f"{both[0].removeprefix('HEAD:')} holds both sides of a conflict, between <<<<<<< "
+                          "and >>>>>>>: choose, commit, and sign again")
+
 def check_committed(
     files, # Paths that a signature binds
 )->None:
-    "Raise `PermissionError` if reports, decisions, code or YAML differ from the last commit"
+    """Raise `PermissionError` if reports, decisions, code or YAML differ from the last commit
+
+    Nobody signs during a merge, or over a file with both sides of a conflict."""
+    _check_not_going_on()
+    _check_no_markers()
     if _ask_git('rev-parse', '--is-shallow-repository')[0].strip() == 'true':
         raise PermissionError('this clone is shallow, so nobody can tell whether decisions were cut off; '
                               '`git fetch --unshallow`, and sign again')

@@ -19,6 +19,7 @@ from ..core.yaml import read_yaml
 from ..problem.limits import LIMITS
 from .waivers import NEVER_WAIVABLE
 from ..stages.definition import Gate, declared_stages, parse_gates
+from ..stages.lock import LINE_ENDS, has_other_ends
 from ..stages.shown import notebook_fault
 
 # %% ../../nbs/release/01_gates.ipynb #74608c3e
@@ -26,16 +27,19 @@ def _is_fresh(path, wanted):
     "Does a file or folder still have the hash that a report names?"
     return wanted in known_hashes(path)
 
+def _records(stage, path):
+    "The hashes by which `dvc.lock` names a file as the output of its stage"
+    lock = Path('dvc.lock')
+    entry = (read_yaml(lock).get('stages') or {}).get(stage) or {} if lock.is_file() else {}
+    return [o.get('md5') for o in entry.get('outs') or [] if o.get('path') == path.as_posix()]
+
 def _recorded(stage, path):
     """Does `dvc.lock` name this very file as the output of its stage?
 
     A stage that `dvc.yaml` declares must be there"""
-    lock = Path('dvc.lock')
-    if not lock.is_file(): return stage not in declared_stages()
-    entry = (read_yaml(lock).get('stages') or {}).get(stage) or {}
+    if not Path('dvc.lock').is_file(): return stage not in declared_stages()
     md5 = hashlib.md5(check_file(path).read_bytes(), usedforsecurity=False).hexdigest()
-    outs = [(o.get('path'), o.get('md5')) for o in entry.get('outs') or []]
-    return (path.as_posix(), md5) in outs
+    return md5 in _records(stage, path)
 
 def record_fault(
     stage:str, # Stage whose report is read
@@ -43,6 +47,7 @@ def record_fault(
     "Reason why a report is not the one that the pipeline recorded"
     path = metrics_path(stage)
     if _recorded(stage, path): return notebook_fault(stage)
+    if has_other_ends(path, _records(stage, path)): return f'{path}: {LINE_ENDS}'
     return (f'{path} is not what dvc.lock records, it was edited or made by hand; '
             f'run `assay repro {stage}`')
 
@@ -63,6 +68,8 @@ def evidence_fault(
     except (OSError, ValueError) as e: return str(e)
     if not inputs: return f'{path} does not say what it was computed from; {again}'
     if stale := sorted(p for p,h in inputs.items() if not _is_fresh(p, h)):
+        turned = all(has_other_ends(p, [inputs[p].removeprefix('sha256:')], 'sha256') for p in stale)
+        if turned: return f"{', '.join(stale)}: {LINE_ENDS}"
         return f"{', '.join(stale)} changed after it was computed; {again}"
     if fault := record_fault(stage): return fault
     if stage == 'problem' and frozen_line(load_problem()) is None:

@@ -229,9 +229,9 @@ def _tested_year(metrics, problem): return _year_of('saving_per_1000', metrics, 
 def _within_year(metrics, problem): return _year_of('saving_within', metrics, problem)
 
 def _replayed(metrics, problem):
-    "How many weeks were replayed"
+    "How many weeks were replayed; of one entry the rows are one window, however many weeks they are of"
     n = _value(metrics, 'n_weeks')
-    return f"{_count(n)} replayed {'week' if n == 1 else 'weeks'}" if n is not None else ''
+    return f"{_count(n)} replayed {'window' if n == 1 else 'weeks'}" if n is not None else ''
 
 def _rule_is_idle(metrics, problem):
     "That today's practice, as it is read from its columns, never acts; empty where it does"
