@@ -163,7 +163,7 @@ def _print_flip(flip, of, called):
 
 def _choices(records, key):
     "What can be asked for, in a line: how many predictions the log holds, and the last of them"
-    rows = [str(r['row'].get(key) or r['id']) for r in records]
+    rows = [str(r['id'] if r['row'].get(key) is None else r['row'][key]) for r in records] # a row may be 0
     if not rows: raise ValueError(_NO_LOG.format(place('log')))
     named = 'an id of its rows' if key else 'the `id` in an answer of the API'
     return (f"assay explain ID: {len(rows):,} predictions are in the log; ID is {named}, such as "
@@ -188,8 +188,11 @@ def explain(id: _Id = None, as_json: Json = False):
         raise ValueError(_NO_LOG.format(place('log')))
     problem = load_problem()
     bundle, _ = served_bundle()
-    if id is None: id = _first_asked(list(iter_log()), bundle, problem.id, as_json)
-    record = find_prediction(iter_log(), id, problem.id)
+    records = iter_log()
+    if id is None:
+        records = list(records)
+        id = _first_asked(records, bundle, problem.id, as_json)
+    record = find_prediction(records, id, problem.id)
     why = explain_prediction(record, bundle, read_table(place('train')))
     why |= _asked(record, id, bundle, problem)
     print_json(why) if as_json else _print_why(why)

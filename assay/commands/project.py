@@ -125,9 +125,9 @@ def init(table: _Source, target: _Target, time: _Time = None, sensitive: _Sensit
     said = Options(time, group, id, sensitive or (), exclude or (), positive, metric, task, reading)
     drafted = propose(table, target, said)
     write_draft(drafted, force)
-    if is_clone(): renew_deps() # the stages reach the code of another table no more
     if json_: print_json(draft_json(drafted))
     else: show_draft(drafted, make_console())
+    if is_clone(): renew_deps() # the stages reach the code of another table no more; this takes a while
 
 # %% ../../nbs/commands/02_project.ipynb #4e9dbf51
 def verify(json_: Json = False):

@@ -14,14 +14,13 @@ from ..core.shapes import with_columns, count_of, check_columns, check_kind
 from ..core.estimates import ends_of, say_formatted
 from ..core.rendering import Result, metric_name
 from ..data.columns import Dictionary
-from ..data.formats import settle_ways
 from ..data.infer import infer_dictionary
-from ..data.ways import NUMBERS
-from ..data.written import NOTHING_SAYS, guess_format
+from ..data.sentinels import find_codes
 from ..evaluation.importance import Shuffling, Subject, column_groups, plot_groups, rank_groups
 from ..evaluation.scores import score_table
 from ..explore.leakage import ID, leakage_scan, suspected
 from ..explore.profile import profile, summarise
+from ..explore.skill import column_skills
 from ..feasibility.case import StudySettings, make_case
 from ..feasibility.study import StudyContext, assess, decide
 from ..feasibility.verdict import as_metric_counts, sign_of
@@ -30,7 +29,8 @@ from ..models.features import NUMERIC, feature_frame
 from ..monitoring.drift import drift_table
 from ..problem.agreement import make_problem
 from ..data.target import find_positive, find_task
-from ..project.inspect_table import MOST_READ, choose_metric, written_number
+from ..project.by_pandas import check_read, not_moments, remarks
+from ..project.inspect_table import choose_metric
 from ..responsible.groups import group_table
 from ..stats.intervals import Resamples, blocks_of
 from ..stats.scored import Comparison, Scored
@@ -117,21 +117,6 @@ def _check_later(later, columns):
                          'add them, or leave them out of the first table too')
     check_columns(later, columns, 'the later table')
 
-def _format_advice(f):
-    "The format for `pd.to_datetime`, and that the other order is possible where nothing decides"
-    if NOTHING_SAYS not in f.doubt: return f'format={f.way!r})'
-    other = f.doubt.split("'")[1]
-    return f'format={f.way!r}), or with {other!r}: {NOTHING_SAYS}'
-
-def _no_moments(df, time):
-    "What is wrong with a column of moments that is read as text, and how it is written"
-    texts = df[time].dropna().astype(str)
-    found = guess_format(texts.head(MOST_READ), is_time=True)
-    is_known = found and found.kind == 'time' and found.way.startswith('%')
-    how = _format_advice(found) if is_known else "format='%d.%m.%Y'), as its texts are written"
-    holds = f'time names {time!r}, which holds {texts.iloc[:1].tolist()}'
-    return f'{holds}; expected moments: df[{time!r}] = pd.to_datetime(df[{time!r}], {how}'
-
 def _in_time(df, time):
     """The rows with the column of moments as moments; raises `ValueError` where it holds none, or misses some
 
@@ -140,7 +125,7 @@ def _in_time(df, time):
     moments = df[time]
     if not pd.api.types.is_numeric_dtype(moments):
         try: moments = pd.to_datetime(moments, format='ISO8601')
-        except (ValueError, TypeError): raise ValueError(_no_moments(df, time)) from None
+        except (ValueError, TypeError): raise ValueError(not_moments(df, time)) from None
     if n := int(moments.isna().sum()):
         raise ValueError(f'{n:,} of {len(df):,} rows have no moment in {time!r}; expected one in every row: '
                          'fill them, or set those rows aside first')
@@ -152,21 +137,41 @@ class Jobs:
     def explore(self)->Shown: # A line per column, the most telling first; last those that are set aside
         """What each column holds, how well it alone ranks the outcomes, and whether it may know them
 
-        A column of which nothing is learnt has a line too, with the reason."""
+        A column of which nothing is learnt has a line too, with the reason; `note` says what can be read
+        otherwise, such as 999 where there is no value."""
         aside = self.set_aside()
         told = profile(summarise(self.rows[[*self.features, *aside]], seed=self.seed))
         scanned = self.scan.set_index('column')[_SCANNED]
         told = told.assign(distinct=self.rows[told.index].nunique()) # of many rows the profile estimates it
         found = told.reindex(columns=_TOLD).join(scanned).sort_values('auc', ascending=False)
         for c,why in aside.items(): found.loc[c, ['verdict', 'reason']] = ['set aside', why]
-        return Shown(found)
+        notes = remarks(self.rows[list(found.index)], is_named=bool(self.id))
+        return Shown(found.assign(note=[notes.get(c, '') for c in found.index]))
 
     def feasibility(self)->Shown: # Verdict and reasons; `about` is the evidence of `assess`
         "Is a model worth building? A provisional verdict, since nobody has agreed on a criterion"
         settings = StudySettings(self.n_boot, self.seed, derive=True)
         context = StudyContext(dict(leaks=self._leaks, harms=[]))
         evidence = assess(*self.parts, self.problem, self.fields, settings, context)
-        return Shown(_said_rows(decide(evidence), evidence, metric_name(self.problem.metric)), evidence)
+        said = _said_rows(decide(evidence), evidence, metric_name(self.problem.metric))
+        first = pd.DataFrame(dict(said=self._doubts()), index=['before all else']*len(self._doubts()))
+        return Shown(pd.concat([first.rename_axis('what'), said, self._compared()]), evidence)
+
+    def _doubts(self):
+        "A sentence on each feature that may know the outcome; `explore` says why"
+        advice = 'Where it is not known yet when people decide, leave it out and ask again'
+        return [f'learnt from {c!r}, which explore() calls a suspect: it may know the outcome. {advice}'
+                for c in self._suspects('suspect')]
+
+    def _compared(self):
+        "What the gain is measured against, and on which rows"
+        names = ', '.join(map(repr, self.problem.today['columns']))
+        drafted = '' if self.today else ' alone, the best column that is no suspect; name yours in today'
+        practice = f'the record by {names}{drafted}' if names else 'a constant: every column is a suspect'
+        learnt, later = map(len, self.parts)
+        rows = f'learnt from {learnt:,} rows, judged on {self._judged_on(later)}'
+        about = pd.DataFrame(dict(what=["today's practice", 'rows'], said=[practice, rows]))
+        return about.set_index('what')
 
     @functools.cached_property
     def _leaks(self):
@@ -213,7 +218,10 @@ class Jobs:
         scores = {name: self._score(name, valid) for name in self.models}
         about = dict(task=self.problem.task, metric=self.problem.metric, resamples=resamples)
         compared = Comparison(self._targets(valid), scores, **about)
-        return Shown(score_table(compared, [self.problem.metric]).set_index('model'), compared)
+        table = score_table(compared, [self.problem.metric]).set_index('model')
+        if not (doubtful := self._suspects('leak', 'suspect')): return Shown(table, compared)
+        note = f"learnt from {', '.join(map(repr, doubtful))}, which may know the outcome"
+        return Shown(table.assign(note=['' if m == 'constant' else note for m in table.index]), compared)
 
     def fairness(self,
         columns, # Columns with groups; numbers are cut into bands
@@ -262,32 +270,6 @@ def _free_name(df):
     name = 'row'
     while name in df: name += '_'
     return name
-
-def _say_numbers(columns, way, doubt):
-    "How a file is read in which the numbers of some columns are written in one way"
-    thousands, decimal = NUMBERS[way]
-    options = f'thousands={thousands[0]!r}' + f', decimal={decimal!r}'*(decimal != '.')
-    shown = f'{columns[0]!r} holds' if len(columns) == 1 else f'{columns} hold'
-    return (f'{shown} numbers written {way}, read as text; expected numbers: read the file with '
-            f'pd.read_csv(..., {options})' + f' ({doubt})'*bool(doubt))
-
-def _numbers_as_text(df):
-    "A sentence for each way in which columns of text hold numbers"
-    texts = {c: df[c].dropna().astype(str) for c in df.select_dtypes(['object', 'string'])}
-    found = settle_ways({c: f for c,known in texts.items() if (f := written_number(known))})
-    ways = sorted({(f.way, f.doubt) for f in found.values()})
-    return [_say_numbers([c for c,f in found.items() if (f.way, f.doubt) == way], *way) for way in ways]
-
-def _is_read(df, time):
-    "Can the moments be read as they stand: as numbers, moments, or texts in ISO 8601?"
-    if time not in df or pd.api.types.is_numeric_dtype(df[time]): return True
-    try: return pd.to_datetime(df[time], format='ISO8601') is not None
-    except (ValueError, TypeError): return False
-
-def _check_written(df, time):
-    "Raise `ValueError` where numbers or moments were read as text, with how each is read"
-    said = [*_numbers_as_text(df), *([] if _is_read(df, time) else [_no_moments(df, time)])]
-    if said: raise ValueError('; '.join(said))
 
 def _check_rows(df, target, features, id):
     "Raise `ValueError` where nothing can be learnt from the rows, or a row is there twice"
@@ -339,7 +321,7 @@ class OwnTable(Jobs):
         if self.n_boot < FEWEST_DRAWS:
             raise ValueError(f'n_boot is {self.n_boot}; expected {FEWEST_DRAWS} or more')
         check_columns(self.df, self.today, 'today')
-        _check_written(self.df, self.time)
+        check_read(self.df, self.time)
 
     def __repr__(self):
         learnt, later = map(len, self.parts)
@@ -407,17 +389,34 @@ class OwnTable(Jobs):
     def scan(self)->pd.DataFrame: # As `leakage_scan` gives it
         "Each column alone: how well it ranks the outcomes, and whether it may know them"
         rows = self.rows[[*self.features, self.target]]
-        task = find_task(rows[self.target])[0]
-        label = Label(self.target, task, _plain_positive(rows[self.target], task))
         resamples = Resamples(n=self.n_boot, seed=self.seed)
-        return leakage_scan(rows.head(_MOST_SCANNED), label, resamples=resamples)
+        return leakage_scan(rows.head(_MOST_SCANNED), self._label, resamples=resamples)
+
+    @property
+    def _label(self):
+        "The outcome as the scan reads it"
+        y = self.rows[self.target]
+        task = find_task(y)[0]
+        return Label(self.target, task, _plain_positive(y, task))
+
+    def _suspects(self, *verdicts):
+        "Features that the scan calls so, and that are not what people decide by today"
+        doubtful = self.scan.column[self.scan.verdict.isin(verdicts)]
+        return [c for c in doubtful if c in self.features and c not in self.today]
 
     def _today(self):
-        "The columns that people decide by: those named, or else the most telling one that is no leak"
+        """The columns that people decide by: those named, or else the one that tells most alone of those that
+        `assay new` would take: no leak, no suspect, no name of a row"""
         if self.today: return self.today
-        of_column = self.scan.column.isin(self.features) # the order of the rows is scanned too, and is none
-        fair = self.scan[of_column & ~self.scan.verdict.isin(['leak', 'id-like'])]
-        return fair.sort_values('auc', ascending=False, kind='stable').column.head(1)
+        doubtful = set(self.scan.column[self.scan.verdict.isin(['leak', 'suspect', ID])])
+        known = [c for c in self.features if c not in doubtful]
+        unread = find_codes(self.rows[known]) # a rule would take 999 for an amount
+        fair = [c for c in known if c not in unread] or known
+        train = self.parts[0]
+        y = train[self.target].to_numpy()
+        task = self._label.task
+        told = self._label.of(train) if task == 'binary' else y
+        return column_skills(train, told, fair, task, self.seed).index[:1]
 
     @property
     def _cut(self): return round(len(self.rows)*_LEARN)

@@ -289,6 +289,10 @@ def with_answer(
     except YAMLError: return after
     return kept
 
+_OTHER_ROLE = (', and {name} has another role there. With `role: feature` it can be the record, and models '
+               'read it too; rows are kept together by it as before. Where no model may read it, write the '
+               'practice as a function of your own and name that as today.callable')
+
 def _check_columns(key, value):
     "Refuse a column that is no feature in `dictionary.yaml`, where there is one"
     if _is_taken_back(value) or not (path := place('columns')).is_file(): return
@@ -296,7 +300,7 @@ def _check_columns(key, value):
     found = _plain(value)
     names = [c for c,said in columns.items() if (said or {}).get('role', 'feature') == 'feature']
     for name in map(str, found if isinstance(found, list) else [value]):
-        why = ', which is described there with another role' if name in columns else meant(name, names)
+        why = _OTHER_ROLE.format(name=name) if name in columns else meant(name, names)
         if name not in names: _refuse(key, name, f'a column of dictionary.yaml that is a feature{why}')
 
 def _is_suspect(key): return key.startswith(f'{SUSPECTS}.')

@@ -18,7 +18,7 @@ from ..explore.browse import names_somebody
 from ..explore.copies import is_called_id, numbers_rows
 from ..stats.metrics import metrics_for, score
 from ..problem.outcome_words import fold_word
-from ..data.formats import is_moments
+from ..data.formats import is_code, is_moments
 from ..data.ways import NUMBERS, POINTLESS
 from ..data.written import Written, guess_format
 
@@ -123,16 +123,18 @@ def holds_nothing(s:pd.Series)->str: # Why no dictionary can describe it; empty 
     return ''
 
 MOST_READ = 1000 # Texts that show how numbers are written
+_GROUPED = '1,234.56'
 
 def written_number(
     texts:pd.Series, # Texts, none missing
 )->Written: # Such as of `1.234,56` and `1,234`; None of `1234.5` and of `north, south`
-    "How numbers with signs between their digits are written"
+    "How numbers with signs between their digits are written; codes of as many digits each are none"
     few = texts.head(MOST_READ)
     if not len(few) or not few.str.fullmatch(_SEPARATED).mean() > .95: return None
     found = guess_format(few)
     is_other = found and found.kind == 'number' and found.way in NUMBERS and found.way != POINTLESS
-    return found if is_other else None
+    has_commas = found and found.way == _GROUPED # as no code is written
+    return found if is_other and (has_commas or not is_code(few)) else None
 
 def _otherwise_written(texts):
     "Why texts that are numbers or dates cannot be learnt from as they are written; empty for other texts"
@@ -358,6 +360,27 @@ def _unnamed_group(df, count):
             n_codes = f"{n['distinct']:,} codes"
             return (f"; {c!r} may: each of its {n_codes} stands in several rows, with always the "
                     f"same {same}: say --group {c!r} if it names what the rows are of")
+    return _numbered_group(df, count)
+
+_EVEN = .35 # Spread of the rows per number, as a share of their mean, up to which each has about as many
+_FEWEST_EACH = 5 # Rows of each number, at least
+_COUNTS_TIME = re.compile(r'hour|minute|day|week|month|year|date|stunde|tag|woche|monat|jahr', re.I)
+
+def _may_number(name, s):
+    "Are whole numbers spread over the rows as names are: about as many rows each, and no part of a date?"
+    if not pd.api.types.is_numeric_dtype(s) or not is_whole(s) or _COUNTS_TIME.search(name): return False
+    n = s.value_counts()
+    if len(n) < FEWEST_GROUPS or n.min() < _FEWEST_EACH or s.min() < 1: return False
+    return bool(n.std() <= _EVEN*n.mean())
+
+def _numbered_group(df, count):
+    "A sentence on whole numbers that may be names, such as those of 120 plants; else empty"
+    for c in (c for c in df if not is_moments(df[c]) and _may_number(str(c), df[c])):
+        n = count(c)
+        if no_group(c, n): continue
+        each = (n['rows']-n['missing'])/n['distinct']
+        return (f"; {c!r} holds {n['distinct']:,} whole numbers, about {each:.0f} rows each: are they names? "
+                f"Then say --group {c!r}; as it stands they are read as amounts")
     return ''
 
 def find_group(

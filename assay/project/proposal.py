@@ -76,7 +76,9 @@ def _best_column(f, read, agreed, dictionary, data):
     suspects = scan.set_index('column').reason.loc[found].to_dict()
     skills = pd.Series({c: evidence[c]['skill'] for c in f.features}, dtype=float)
     doubtful = asked_columns(scan, f.features)
+    unread = _codes(f) # a rule would take 999 for an amount
     rest = skills.drop([c for c in skills.index if c in suspects or c in doubtful])
+    rest = rest.drop([c for c in rest.index if c in unread]) if set(rest.index)-set(unread) else rest
     rest = rest.sort_values(ascending=False, kind='stable')
     best = (rest.index[0], float(rest.iloc[0])) if len(rest) else (None, 0.)
     return *best, suspects, doubtful, scan
@@ -257,7 +259,19 @@ def _crossing_note(f):
     if not (f.time and f.group): return ''
     return (f'rows are split by time, so the same {f.group} may be learnt from and tested; if the model will '
             'only meet others, empty train_until, valid_until and test_until in params.yaml, and give '
-            'shares and group')
+            f'shares and group; if it will meet the same ones, `role: feature` of {f.group} in '
+            'dictionary.yaml lets it read them, which no model does as drafted')
+
+_WORDS = r'\S+(?:\s+\S+){3,}' # Four words or more
+
+def _text_note(f):
+    "Features of sentences, which are read as categories"
+    def holds_text(s): return pd.api.types.is_string_dtype(s) and s.dropna().str.fullmatch(_WORDS).mean() > .5
+    found = {f.names[c]: int(f.df[c].nunique()) for c in f.features if holds_text(f.df[c])}
+    if not found: return ''
+    shown = ', '.join(f'{c!r} ({n:,} different)' for c,n in found.items())
+    return (f'{shown}: each whole text is read as one category, and no model reads its words; derive what '
+            'matters, such as a word or the length, or leave it out with --exclude')
 
 def _endless_note(f):
     if not (endless := {f.names[c]: n for c,n in f.endless.items()}): return ''
@@ -331,6 +345,7 @@ def _notes(plan, path, source, found):
     of_target = [_lacking_note(lacking), _unknown_note(plan.f), _few_note(plan.f)]
     notes = [
         *_table_notes(plan.f, source),
+        _text_note(plan.f),
         *of_target,
         *plan.notes,
         *found.get('notes', []),
@@ -404,7 +419,18 @@ def foresee(
     return [*crossings, *(c['why'] for c in said)]
 
 # %% ../../nbs/project/05_proposal.ipynb #8a83cf26
-def _described(plan, table):
+def _shares(f, found):
+    "Columns of percent of which no row lies outside 0 to 100"
+    ways = found.get('formats') or {}
+    percent = [c for c in f.df if str(ways.get(f.names.get(c, c), '')).endswith('%')]
+    return [c for c in percent if f.df[c].dropna().between(0, 100).all()]
+
+def _with_shares(dictionary, columns):
+    "A dictionary in which these columns reach from 0 to 100"
+    def bounded(f): return dataclasses.replace(f, low=0., high=100.) if f.name in columns else f
+    return dataclasses.replace(dictionary, fields=tuple(map(bounded, dictionary.fields)))
+
+def _described(plan, table, found):
     "The dictionary; where no column names a row, its number does"
     f = plan.f
     roles = Roles(f.target, f.id, f.time, f.sensitive)
@@ -412,6 +438,7 @@ def _described(plan, table):
     df = missing_codes(f.df, codes)
     drafted = draft_dictionary(df, roles, f.reasons, f.names, table, f.complete)
     if share_of_codes(f.df, codes) > MOST_ASIDE: drafted = without_ranges(drafted, codes)
+    drafted = _with_shares(drafted, _shares(f, found))
     if f.id: return drafted
     number = Field(plan.id, 'text', 'id', meaning='Number of the row in the table', source=table)
     return Dictionary((number, *drafted.fields))
@@ -484,7 +511,7 @@ def propose(
     looked = _with_late_moments(look(path, found, options.roles(target), options.task))
     plan = _plan(looked, options.metric)
     source = _source(path, root, found, plan.f)
-    dictionary = _described(plan, source['name'])
+    dictionary = _described(plan, source['name'], found)
     data = _data_section(plan, source)
     agreed = make_problem(_stated(plan, source['name']))
     read = read_as_split(path, found, agreed, dictionary, data)
