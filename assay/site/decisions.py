@@ -18,6 +18,7 @@ from ..problem.criteria import read_ledger, table_of
 from ..problem.moved import NEW_TEST, agreed_after, ledger_rows
 from ..release.approval import rejection_of, rejection_words
 from ..release.chain import read_chain
+from ..release.released import release_standing
 from ..release.waivers import say_day
 from ..release.waiving import active_waivers
 from .answer import Basis, Claim
@@ -327,7 +328,9 @@ def decisions_page(
     "The page of decisions"
     records = read_decisions(problem)
     parts = [_part(r, n) for n,r in enumerate(records, 1)]
-    body = render('decisions.html.j2', dict(parts=parts, sentences=_sentences(records, problem).values()))
+    told = dict(standing=release_standing(), readiness='readiness' in names)
+    told |= dict(parts=parts, sentences=_sentences(records, problem).values())
+    body = render('decisions.html.j2', told)
     frame = Frame(names, '', problem.title, up='')
     return make_page(f'decisions – {problem.title}', body, _FOOT, frame)
 

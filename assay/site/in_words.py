@@ -119,7 +119,8 @@ def _left_to_sign(metrics, problem):
     n = sum(_value(metrics, k) for k in ('fail', 'unanswered', 'stale'))-_value(metrics, 'open')
     if n < 1 or 'open' not in metrics: return ''
     which = 'The unanswered one' if _value(metrics, 'unanswered') == 1 else 'One of the unanswered'
-    return f'{which} is the approval itself, which comes last; decisions.html says who has signed.'
+    return (f'{which} is the approval itself, which comes after this was written: whether the model is '
+            'released stands on the page of decisions.')
 
 # %% ../../nbs/site/00_in_words.ipynb #c083424b
 def _worse_end(m): return m.get('high' if m.get('better') == 'lower' else 'low')
