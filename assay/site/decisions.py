@@ -231,13 +231,20 @@ def _count_of(n, one, more): return f'{n} {one if n == 1 else more}'
 
 def _moved_words(record, after):
     "Whether the criterion was first agreed after results, whether it was moved after results, and who knows"
-    n = len({d.what for d in record.rows if d.what.startswith('moved the criterion after')})
+    late = {d.what: d for d in record.rows if d.what.startswith('moved the criterion after')}
+    n = len(late)
     times = 'once' if n == 1 else f'{n} times'
-    moved = f'moved after results {times}' if n else 'not moved after results'
+    moves = '; '.join(map(_move_by, late.values()))
+    moved = f'moved after results {times} ({moves})' if n else 'not moved after results'
     told = f'The success criteria were {after}; since that agreement they were {moved}.' if after else (
         f'The criterion was {moved}.')
     is_named = all(d.who for d in record.rows if d.what.startswith('moved the criterion'))
     return f'{told} {_BLAME}' if after or n and not is_named else told
+
+def _move_by(d):
+    "What was moved, by whom and when, as far as it was written down"
+    who = d.who or 'nobody is named'
+    return f"{d.what.partition(': ')[2] or d.what}, {who}, {d.day or 'no day is written down'}"
 
 _BLAME = f"Not every line says who agreed to it and when: git blame {_place('criteria.jsonl')} does."
 
