@@ -442,7 +442,10 @@ def test_what_is_agreed_first_is_the_bar_and_what_moves_after_is_shown_step_by_s
         n = len(naive(first)) - 1  # `provisional` is no value
         assert n >= 25
         assert moves(first) == []
-        assert agreed_after(first).endswith(f"of the values that those were judged by, {n} changed")
+        told = agreed_after(first)
+        assert "; of the values that these were judged by, changed: " in told
+        assert "minimum 41.72 → 38.0 (-3.72)" in told
+        assert f"{n} changed" not in told  # a bare number says nothing
         assert bar_state(first)["agreed_after"].startswith(
             "first agreed after provisional results were seen (line 3 of approvals/criteria.jsonl)"
         )
@@ -485,7 +488,9 @@ def test_who_moved_a_criterion_when_and_why_stands_beside_the_move(tmp_path):
         left_as_it_was = fitted(minimum=0.25, margin=0.01, agreed=later)
         moved_by = {m["criterion"]: m.get("said") for m in moved_bar(left_as_it_was)}
         assert moved_by == dict(margin=None, minimum=later)
-        assert "Not for every change did people write down who agreed" in bar_words(moved_bar(left_as_it_was))
+        both = bar_words(moved_bar(left_as_it_was))
+        assert "is 0.01 now (-0.04), and nobody wrote down who agreed to it, or when" in both
+        assert "agreed by Bob on 2013-12-02, because: the desk has grown" in both
         assert [r["said"] for r in ledger_rows()] == [first, later, {}]
 
 

@@ -20,6 +20,7 @@ from assay.core.places import place
 from assay.core.rendering import render
 from assay.problem.agreement import load_problem
 from assay.release.gates import open_evidence
+from assay.release.released import Standing
 from assay.release.review import reviewed_files
 from assay.release.signers import new_key
 from assay.site.decisions import Decision, Record, _part, decisions_page
@@ -51,7 +52,8 @@ def site(tmp_path_factory):
 
 def test_the_front_page_leads_to_both_and_no_link_is_lost(site):
     front = (site / "reports/index.html").read_text()
-    assert 'href="decisions.html"' in front and 'href="glossary.html"' in front
+    first = re.search(r"<h1.*?href=\"([^\"]+)", front, re.S)  # whether it is released is asked first
+    assert first[1] == "decisions.html" and 'href="glossary.html"' in front
     for page in [p for p in (site / "reports").rglob("*.html") if "old" not in p.parts]:
         text = page.read_text()
         assert forbidden(body(text)) == []
@@ -125,7 +127,8 @@ def test_a_chain_that_was_cut_is_said(repo):
 def test_hostile_words_stay_text():
     for vector in VECTORS:
         record = Record(vector, vector, vector, [Decision(*[vector] * 5)], vector)
-        shown = render("decisions.html.j2", dict(parts=[_part(record, 1)], sentences=[vector]))
+        told = dict(standing=Standing(vector, vector), readiness=True)
+        shown = render("decisions.html.j2", told | dict(parts=[_part(record, 1)], sentences=[vector]))
         assert forbidden(str(shown)) == [], vector
         head = render("notes.html.j2", NOTES | dict(stopped=f"{vector} mae"))
         page = explain_metrics(f"<main>{head}", "glossary.html")

@@ -215,6 +215,8 @@ def test_a_title_that_steers_a_terminal_is_shown(capsys):
     about = dict(title="Late\x1b[2J flights", question="Which\x9b2J?", decision="", moved="x\x1bc")
     answer = dict(question="Good\x07?", verdict="go", tone="good", sentences=["by \x1b]0;me\x07"])
     status = dict.fromkeys(("doubts", "questions", "asked", "stages", "stopped", "waivers", "stray"), [])
-    board.show_board(status | dict(about=about, answers=[answer], next="assay \x1b[8m repro"))
+    release = dict(word="released", tone="good", why="by \x1b[2JAnn")
+    told = dict(about=about, answers=[answer], release=release)
+    board.show_board(status | told | dict(next="assay \x1b[8m repro"))
     said = capsys.readouterr().out
     assert not set(said) & set("\x1b\x9b\x07") and "Late\\x1b[2J flights" in said and "by \\x1b]0;me" in said

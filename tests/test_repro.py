@@ -446,7 +446,7 @@ def test_who_agrees_after_a_provisional_run_has_moved_no_bar(tmp_path):
     assert events == ["agreed", "results"] * 2
     said = (
         "first agreed after provisional results were seen (line 3 of approvals/criteria.jsonl); "
-        "of the values that those were judged by, 2 changed"
+        "of the values that these were judged by, changed: minimum 0.2 → 0.3 (+0.1), limits"
     )
     assert bars_moved(repo) == [[]] * 3
     assert [metrics_of(repo, s)["agreed_after"] for s in ("problem", "rule", "tree")] == [said] * 3

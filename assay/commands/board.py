@@ -92,13 +92,21 @@ def _first_words(problem, measured):
     agreed = dict(title=problem.title, question=problem.question, decision=decision_words(problem))
     return agreed | dict(moved=bar_words(moved))
 
+def _release_today():
+    "Whether the model is released today, and why: `word`, `tone` and `why`"
+    from assay.release.released import release_standing
+    from assay.release.waivers import today
+    standing = release_standing(today())
+    return dict(word=standing.word, tone=standing.tone, why=standing.why)
+
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
-)->dict: # `about`, `answers`, `asked`, `stages`, `next`, and what is told below
+)->dict: # `about`, `release`, `answers`, `asked`, `stages`, `next`, and what is told below
     """What is up to date, what it says, what signatures hold open, and what to do next.
 
     `about` and `answers` stand first on the front page, `asked` is what readers ask with the answers there,
-    `stages` are the rows of the board, `stopped` says why stages stopped,
+    `release` says whether the model is released today, `stages` are the rows of the board, `stopped` says why
+    stages stopped,
     `unlearned` that many rows lie behind the test, from which no model learns,
     `waivers` are those that hold today, `stray` those that are about another result,
     `doubts` put every score in doubt, `questions` are for people"""
@@ -123,6 +131,7 @@ def load_status(
     said = dict(about=_first_words(problem, measured), answers=answers, asked=_answered(problem, measured))
     counts = (measured.get('data') or {}).get('metrics', {})
     said |= dict(stages=rows, stopped=stops, unlearned=unlearned_words(counts))
+    said |= dict(release=_release_today())
     return said | dict(waivers=waivers, stray=strays_today(), doubts=doubt, questions=asked, next=todo)
 
 # %% ../../nbs/commands/01_board.ipynb #bda95a17
@@ -159,6 +168,11 @@ def _print_about(console, about):
         console.print(Text.assemble(coloured('bar moved', 'bad'), written(f": {about['moved']}")))
     console.print()
 
+def _print_release(console, release):
+    "Print whether the model is released today, by whom and until when"
+    console.print(written('Is it released?', 'bold'), coloured(release['word'], release['tone']))
+    console.print(written(f"  {release['why']}"))
+
 def _more_answers(asked):
     "Where the answers to other questions stand, in one line"
     return (f"{len(asked)} more questions, such as “{asked[0]['question']}”, are answered on the front page "
@@ -192,6 +206,7 @@ def show_board(status:dict)->None: # Of `load_status`
         console.print(f"{d['what'].upper()}: {d['why']}; every score is in doubt\n", markup=False)
     for q in status['questions']: console.print(f"{q['what']}: {q['why']}\n", markup=False)
     _print_about(console, status['about'])
+    _print_release(console, status['release'])
     for answer in status['answers']: _print_answer(console, answer)
     if status['asked']: console.print(_more_answers(status['asked']), markup=False)
     console.print()

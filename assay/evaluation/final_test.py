@@ -314,9 +314,10 @@ class FinalTest(Result):
         return shuffled_target(self.evaluation, self.spec, self.compared, s.n_shuffles, s.n_rows_shuffled)
 
     @functools.cached_property
-    def gains(self)->dict: # `gain_over_rule` and `gain_over_constant`: above zero the model is better
-        "By how much the model is better than today's practice, and than the constant"
-        return {f'gain_over_{name}': self.compared.gain('model', name) for name in ('rule', 'constant')}
+    def gains(self)->dict: # `gain_over_rule`, `gain_over_constant` and `rule_over_constant`
+        "By how much the model is better than today's practice and the constant, and that practice than it"
+        found = {f'gain_over_{name}': self.compared.gain('model', name) for name in ('rule', 'constant')}
+        return found | dict(rule_over_constant=self.compared.gain('rule', 'constant'))
 
     @property
     def criteria(self)->Criteria: # With the verdict

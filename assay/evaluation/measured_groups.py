@@ -41,9 +41,15 @@ def _part_alike(df):
 
 _METRIC_OF_GROUP = ['column', 'group', 'metric']
 
+def _alike_said(pairs):
+    "Pairs without the names of groups that do not differ"
+    is_alike = pairs.difference == 0
+    return pairs.assign(**{end: pairs[end].mask(is_alike, 'all alike') for end in ('lowest', 'highest')})
+
 def _pair_said(r, *value):
     "Two groups and how far they are apart, as one text"
     if pd.isna(value[0]): return ''
+    if value[0] == 0: return 'all alike: 0.00'
     return f'{r.lowest} to {r.highest}: {interval_said(*value)}'
 
 # %% ../../nbs/evaluation/10_measured_groups.ipynb #9e0bf111
@@ -121,7 +127,7 @@ class MeasuredGroups(Result):
 
     def widest(self)->pd.DataFrame: # One row per column and metric, with today's own widest pair
         "The two groups of each column that are farthest apart"
-        found = widest(self.pairs)
+        found = _alike_said(widest(self.pairs))
         if self.pairs_today is None or not len(found): return found
         theirs = widest(self.pairs_today)
         said = [_pair_said(r, r.difference, r.low, r.high) for r in theirs.itertuples()]

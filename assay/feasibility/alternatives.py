@@ -68,6 +68,11 @@ def _fitted(fit, n):
     a, b, c = (fit[k][0] for k in 'abc')
     return float(a-b*n**-c)
 
+def _matters(problem, step):
+    "Which difference counts: the margin, or the smallest one that the test can show"
+    what = 'the margin' if problem.margin else 'the smallest that the test can show'
+    return f"{what} is {step:.2g}"
+
 def _rows(e, problem):
     "From how many rows to learn"
     c = e['learning']
@@ -77,13 +82,13 @@ def _rows(e, problem):
     if not step: return 'all rows at hand', 'no margin was agreed, and the set shows no difference'
     n = int(c['sizes'][-1])
     more = _doubling(c)
-    told = f"twice the {n:,} rows would add {say_interval(more)}, a difference of {step:.2g} matters"
+    told = f"twice the {n:,} rows would add {say_interval(more)}, {_matters(problem, step)}"
     still_rises = more['high'] >= step
     if still_rises and at_hand > n:
         return f"all {at_hand:,} rows at hand", f"{told}; more than these were not tried"
     if still_rises: return 'collect on while it is built', told
     enough = rows_needed(c['fit'], _fitted(c['fit'], n)-step/10)['value']
-    near = f"from there on the curve is within {step/10:.2g} of its end"
+    near = f"with so many the curve is within {step/10:.2g} of what {n:,} rows reach"
     return _about(min(enough or n, n)), f"{told}; {near}"
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #0e064bfd
@@ -96,7 +101,9 @@ def _columns(e, problem):
     "Which columns to invest in"
     ablations = {k: m for k,m in e['hypotheses'].items() if k.startswith('ablation_')}
     told = [_without(k.removeprefix('ablation_'), m) for k,m in ablations.items()]
-    best = dict(list(e['columns'].items())[:3])
+    first = list(e['columns'].items())[:3]
+    best = {name: v for name,v in first if round(v, 2) > 0}
+    if not best: return 'no single one', '; '.join(['alone none tells anything of the outcome', *told])
     known = ', '.join(f'{v:.2f}' for v in best.values())
     return f"invest in {', '.join(best)}", '; '.join([f'alone they know most: {known} of 1', *told])
 

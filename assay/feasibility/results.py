@@ -119,7 +119,7 @@ def _more_rows(e):
     if need is None: return f"{n} are too few to tell by a learning curve if more would help."
     if need.get('noisy'): return f"With {n}, the learning curve is too noisy to tell if more would help."
     if need['value'] is None: return f"To the agreed minimum: {say_rows(need)}. There are {n}."
-    takes = f"The agreed minimum takes {say_rows(need)}"
+    takes = f"To reach the minimum, a model has to learn from {say_rows(need)}"
     fewest = e['learning']['sizes'][0]
     if need['value'] <= fewest: takes += f', fewer than the smallest part that was tried, {fewest:,}'
     elif need['value'] <= e['rows']['train']: n += ', so it is not for lack of rows'

@@ -170,10 +170,28 @@ def agreed_after(
     if start is None or any(map(is_agreed, events[:start])): return ''
     if (agreed := _first_agreement(problem, events)) is None: return ''
     moves = compare_criteria(measured_by(events, start)['criteria'], agreed['criteria'])
-    n = sum(m['criterion'] != 'provisional' for m in moves)
     line = f"line {agreed['seq']+1} of {ledger_path()}"
-    return (f"first agreed after provisional results were seen ({line}); "
-            f"of the values that those were judged by, {n} changed")
+    return (f"first agreed{_people(agreed.get('said'))} after provisional results were seen ({line}); "
+            f"{_changed_then(moves)}")
+
+def _people(said):
+    "Who agreed, and when, as they wrote it down; empty where nobody did"
+    if not said: return ''
+    found = [m.groupdict() for m in re.finditer(_WHO, said.get('because') or '')] or [said]
+    names = list(dict.fromkeys(p['by'] for p in found if p.get('by')))
+    days = [p['date'] for p in found if p.get('date')]
+    by = f" by {' and '.join(names)}" if names else ''
+    return f'{by} on {max(days)},' if days else by
+
+def _changed_then(moves):
+    "What a first agreement changed in the values of the draft: numbers one by one, the rest by its name"
+    told = [m for m in moves if m['criterion'] != 'provisional']
+    if not told: return 'the values that these were judged by did not change'
+    named = [m | dict(criterion=_criterion(m['criterion'])) for m in told if 'difference' in m]
+    numbers = map(bar_sentence, named)
+    rest = [_criterion(m['criterion'].partition('.')[0]) for m in told if 'difference' not in m]
+    said = [*numbers, *dict.fromkeys(rest)]
+    return f"of the values that these were judged by, changed: {', '.join(said)}"
 
 def bar_state(
     problem:Problem, # The agreement
@@ -288,8 +306,8 @@ def move_words(
     return f'“{named}” {first} when people first agreed{then}, and {last}{by}{who}'
 
 def _agreed_by(said):
-    "Who agreed to a change, when and why, as they wrote it down; empty where nobody did"
-    if not said: return ''
+    "Who agreed to a change, when and why, as they wrote it down; or that nobody did"
+    if not said: return ', and nobody wrote down who agreed to it, or when'
     day = f" on {said['date']}" if said.get('date') else ''
     because = f", because: {said['because'].rstrip('.')}" if said.get('because') else ''
     return f", agreed by {said.get('by') or 'somebody without a name'}{day}{because}"
@@ -297,7 +315,7 @@ def _agreed_by(said):
 
 # %% ../../nbs/problem/07_moved.ipynb #28bc29f3
 _BAR = 'The success criteria were changed after the first model had been fitted, when results could be seen'
-_UNSAID = 'Not for every change did people write down who agreed to it, and why (agreed, in problem.yaml).'
+_UNSAID = 'The key agreed of problem.yaml is where people write down who agrees to a change, when and why.'
 
 def bar_words(
     moved, # From `moved_bar`
@@ -318,6 +336,8 @@ def _standing(after, provisional, n_new_tests):
     return (f'{said}; the split moved on {times} to new rows and a new test, which has only rows behind '
             'every test before it')
 
+def _step_by(move): return f"{_step_words(move)}{_agreed_by(move.get('said'))}"
+
 def bar_check(
     moved:list, # From `moved_bar`
     after:str='', # From `agreed_after`
@@ -326,7 +346,7 @@ def bar_check(
 )->dict: # A `check`, called `criteria`
     "Does the bar stand where people first agreed that it stands? Only a signed reason settles a move"
     if moved:
-        why = f"moved after results existed: {'; '.join(map(_step_words, moved))}"
+        why = f"moved after results existed: {'; '.join(map(_step_by, moved))}"
         why += f'; {after}' if after else ''
     else: why = _standing(after, provisional, n_new_tests)
     return check('criteria', not moved, why, ledger_path().as_posix())

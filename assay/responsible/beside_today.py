@@ -69,9 +69,22 @@ def _ranked(both, model):
     left = [(r.column, r.group) in thin for r in both.itertuples()]
     return both[~np.array(left, bool)], sum(left)
 
-def _known(model, today):
-    "Every group of which the main metric is known for both"
+def _acts_on(model):
+    "Whether a model acts on nobody, or on everybody, of the groups; empty where it tells rows apart"
+    acted = model[model.metric == 'selection_rate'].value.dropna()
+    if not len(acted) or acted.between(0, 1, inclusive='neither').any(): return ''
+    return dict(zip((0, 1), ('no row', 'every row'))).get(acted.max() if acted.nunique() == 1 else None, '')
+
+def _told_by(model):
+    "The metric that compares the groups, and why it is the ranking where all rows are treated alike"
     name = main_metric(model)
+    acts = _acts_on(model) if name == 'recall' else ''
+    if not acts: return name, ''
+    return 'roc_auc', (f'The model acts on {acts} of these, so recall says nothing about the groups; what is '
+                       'left is how well its scores tell their rows apart. ')
+
+def _known(model, today, name):
+    "Every group of which a metric is known for both"
     keys = ['column', 'group']
     mine, theirs = (t[(t.metric == name) & t.value.notna()] for t in (model, today))
     return mine.merge(theirs[[*keys, 'value', 'low', 'high']], on=keys, suffixes=('', '_today'))
@@ -103,6 +116,7 @@ def _by_chance(who, pairs, others):
     said = f'{who} serves no group worse than another beyond chance'
     if not len(pairs): return f'{said}.{_by_others(others)}'
     r = pairs.iloc[0]
+    if np.isclose(r.difference, 0): return f'{who} has the same value in all groups.{_by_others(others)}'
     gap = interval_said(r.difference, r.low, r.high)
     largest = f'the largest gap, between two groups by {human_name(r.column)}, is {gap}'
     return f'{said}: {largest}.{_by_others(others)}'
@@ -122,10 +136,36 @@ def _groups_listed(both):
     more = f' and {len(both)-4} more' if len(both) > 4 else ''
     return ', '.join(_of_group(r) for r in both.head(4).itertuples())+more
 
-def _behind(both, worse):
+def _same_pair(r, pairs):
+    "The same two groups in the pairs of another; None where they are not compared there"
+    of_column = pairs[pairs.column == r.column].itertuples()
+    return next((p for p in of_column if {p.lowest, p.highest} == {r.lowest, r.highest}), None)
+
+def _gap_said(name, pairs, theirs=None):
+    "The widest gap of the model beyond chance, and that of today's practice between the same two groups"
+    sure = pairs[pairs.low > 0]
+    if not len(sure): return ''
+    r = sure.iloc[0]
+    gap = interval_said(r.difference, r.low, r.high)
+    said = (f'The widest gap of the model beyond chance: by {_called(name)}, {r.lowest} and {r.highest} '
+            f'({human_name(r.column)}) are {gap} apart')
+    same = None if theirs is None else _same_pair(r, theirs)
+    if same is None: return f'{said}.'
+    way = '' if same.lowest == r.lowest else ', the other way round'
+    return f"{said}; by {TODAY} {interval_said(same.difference, same.low, same.high)}{way}."
+
+def _alone(model, pairs, lacks):
+    "What can be said of the model where nothing is known of today's practice"
+    if not len(model): return lacks
+    name, why = _told_by(model)
+    mine = _main_pairs(pairs, model[model.metric == name], name)
+    gap = _gap_said(name, mine)
+    return f"{lacks} {why}{gap or _by_chance(f'By {_called(name)}, the model', mine, pairs.iloc[:0])}"
+
+def _behind(both, worse, name):
     "In how many groups the model does worse than today's practice, and in which of them beyond the intervals"
     behind = both[worse*(both.value-both.value_today) > 0]
-    said = f'The model does worse than {TODAY} in {len(behind)} of {len(both)} groups'
+    said = f'By {_called(name)}, the model does worse than {TODAY} in {len(behind)} of {len(both)} groups'
     if not len(behind): return f'{said}.'
     said += f', {_groups_listed(behind)}'
     apart = behind.low > behind.high_today if worse > 0 else behind.high < behind.low_today
@@ -162,10 +202,10 @@ def beside_today_said(
     """Compare in words how the model and today's practice treat the groups
 
     A group is named as the worst only where another one is ahead of it beyond chance."""
-    if today is None: return lacks
+    if today is None: return _alone(model, pairs, lacks)
     if not len(model): return 'No column of groups is declared, so nothing is compared by group.'
-    both = _known(model, today)
-    name = main_metric(model)
+    name, why = _told_by(model)
+    both = _known(model, today, name)
     both, n_left = _ranked(both, model)
     if not len(both): return 'No group is large enough to compare the model with today\'s practice in it.'
     worse = _WAYS.get(name, -1)
@@ -174,6 +214,8 @@ def beside_today_said(
     theirs = _worst(both, apart_today, 'value_today', worse)
     first = _model_worst(mine, name, apart, _main_pairs(pairs, both, None))
     second = _today_worst(theirs, mine, both, apart_today)
-    told = f'{first} {second} {_behind(both, worse)}' + (_ACTS if name == 'recall' else '')
+    gap = _gap_said(name, apart, apart_today)
+    told = why + ' '.join(filter(None, [first, gap, second, _behind(both, worse, name)]))
+    told += _ACTS if name == 'recall' else ''
     few = f'a class has fewer than {FEWEST_OF_CLASS} rows there'
     return f'{told} Groups left out: {n_left}; {few}.' if n_left else told

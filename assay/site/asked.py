@@ -11,6 +11,7 @@ import json, re
 from ..core.artifacts import read_metrics, write_json
 from ..core.places import place
 from ..core.rendering import package_folder
+from ..package.identity import bundle_identity
 from ..problem.agreement import Problem
 from .answer import Basis, Claim
 from .decisions import decided_words
@@ -86,7 +87,12 @@ def rebuild_rows(
     if not files: return []
     agreed = next((m['frozen'] for m in measured.values() if m.get('frozen')), '')
     line = [('agreement, hash of its line in approvals/criteria.jsonl', agreed)] if agreed else []
-    return [('assay', tool_version()), *files, *line]
+    return [('assay', tool_version()), *files, *_identity_row(), *line]
+
+def _identity_row():
+    "The name by which signatures and the service call the packaged model; none where it does not lie here"
+    try: return [('bundle, as signatures and the service name it', bundle_identity(place('bundle')))]
+    except (OSError, ValueError): return []
 
 # %% ../../nbs/site/15_asked.ipynb #48f589be
 def _declared_parts(problem):
@@ -112,8 +118,9 @@ def _metric_words(
     told = [f"{e.called[0].upper()}{e.called[1:]}: {e.meaning.rstrip('.')}." for e in known]
     at = Basis('said-words', links=(('glossary', f'glossary.html#{problem.metric}'),))
     return [*(Claim(text, at) for text in told),
-            'The two numbers in brackets are the ends of a 95 % interval: they hold the true value in '
-            'about 95 of 100 tables like this one.']
+            'In brackets stands the interval of 95 %: of 100 such ranges, about 95 hold the true value.',
+            'A waiver is a signature by which somebody lets a failed item stay open until a day. A leak is a '
+            'column that knows the outcome, as it is filled in only after it.']
 
 def answers_beside(
     problem:Problem, # The agreement

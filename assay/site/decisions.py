@@ -18,6 +18,7 @@ from ..problem.criteria import read_ledger, table_of
 from ..problem.moved import NEW_TEST, agreed_after, ledger_rows
 from ..release.approval import rejection_of, rejection_words
 from ..release.chain import read_chain
+from ..release.released import release_standing
 from ..release.waivers import say_day
 from ..release.waiving import active_waivers
 from .answer import Basis, Claim
@@ -230,13 +231,20 @@ def _count_of(n, one, more): return f'{n} {one if n == 1 else more}'
 
 def _moved_words(record, after):
     "Whether the criterion was first agreed after results, whether it was moved after results, and who knows"
-    n = len({d.what for d in record.rows if d.what.startswith('moved the criterion after')})
+    late = {d.what: d for d in record.rows if d.what.startswith('moved the criterion after')}
+    n = len(late)
     times = 'once' if n == 1 else f'{n} times'
-    moved = f'moved after results {times}' if n else 'not moved after results'
+    moves = '; '.join(map(_move_by, late.values()))
+    moved = f'moved after results {times} ({moves})' if n else 'not moved after results'
     told = f'The success criteria were {after}; since that agreement they were {moved}.' if after else (
         f'The criterion was {moved}.')
     is_named = all(d.who for d in record.rows if d.what.startswith('moved the criterion'))
     return f'{told} {_BLAME}' if after or n and not is_named else told
+
+def _move_by(d):
+    "What was moved, by whom and when, as far as it was written down"
+    who = d.who or 'nobody is named'
+    return f"{d.what.partition(': ')[2] or d.what}, {who}, {d.day or 'no day is written down'}"
 
 _BLAME = f"Not every line says who agreed to it and when: git blame {_place('criteria.jsonl')} does."
 
@@ -327,7 +335,9 @@ def decisions_page(
     "The page of decisions"
     records = read_decisions(problem)
     parts = [_part(r, n) for n,r in enumerate(records, 1)]
-    body = render('decisions.html.j2', dict(parts=parts, sentences=_sentences(records, problem).values()))
+    told = dict(standing=release_standing(), readiness='readiness' in names)
+    told |= dict(parts=parts, sentences=_sentences(records, problem).values())
+    body = render('decisions.html.j2', told)
     frame = Frame(names, '', problem.title, up='')
     return make_page(f'decisions – {problem.title}', body, _FOOT, frame)
 

@@ -119,7 +119,8 @@ def _left_to_sign(metrics, problem):
     n = sum(_value(metrics, k) for k in ('fail', 'unanswered', 'stale'))-_value(metrics, 'open')
     if n < 1 or 'open' not in metrics: return ''
     which = 'The unanswered one' if _value(metrics, 'unanswered') == 1 else 'One of the unanswered'
-    return f'{which} is the approval itself, which comes last; decisions.html says who has signed.'
+    return (f'{which} is the approval itself, which comes after this was written: whether the model is '
+            'released stands on the page of decisions.')
 
 # %% ../../nbs/site/00_in_words.ipynb #c083424b
 def _worse_end(m): return m.get('high' if m.get('better') == 'lower' else 'low')
@@ -143,12 +144,14 @@ def _missed_by_interval(metrics, bars):
     def point(m): return dict.fromkeys(('low', 'high'), m.get('value')) | dict(better=m.get('better'))
     found = [(_bound_named(bar, metrics.get(name, {})), metrics.get(name, {}), bound)
              for bar,(name, bound) in bars.items()]
-    def words(bar, m, bound): return f' where the {bar} is '.join(say_beside(_worse_end(m), bound))
+    def words(bar, m, bound):
+        end, line = say_beside(_worse_end(m), bound)
+        return f'the {bar} of {line}, the worse end of its interval ({end}) does not'
     missed = [words(bar, m, bound) for bar,m,bound in found
               if _falls_short(m, bound) and not _falls_short(point(m), bound)]
     if not missed: return ''
-    return (f"The worse end of the interval decides (judged_by), and misses what the estimate reaches: "
-            f"{', and '.join(missed)}.")
+    return (f"The estimate reaches {'; it reaches '.join(missed)}. "
+            'By problem.yaml (judged_by) the worse end decides.')
 
 def _by_interval(metrics, problem):
     "What the worse end of the interval says, where the estimate says otherwise; else empty"
@@ -165,7 +168,16 @@ def _by_interval(metrics, problem):
 # %% ../../nbs/site/00_in_words.ipynb #ee8ab6ca
 def _threshold_because(metrics, problem):
     "Where the threshold comes from; empty where decisions are made by none"
-    if 'threshold' not in metrics: return ''
+    if 'threshold' not in metrics or _acts_never(metrics, problem): return ''
+    return f"{say_plain(metrics['threshold']['value'])}: {_threshold_reason(metrics, problem)}"
+
+def _acts_never(metrics, problem):
+    "That the model acts on none of the test rows; empty where it does"
+    acted = metrics.get('acted_of_model', {}).get('value')
+    return '' if acted is None or acted > 0 else 'no test row has a score as high as the threshold'
+
+def _threshold_reason(metrics, problem):
+    "Why the model acts from this score on"
     if not _is_priced(problem): return 'both errors count the same, since problem.yaml states no costs'
     if not 0 < (wanted := _asked_by(problem)) < 1:
         return 'by the costs of problem.yaml no probability changes what costs less'
@@ -198,12 +210,15 @@ def _above_now(metrics):
 # %% ../../nbs/site/00_in_words.ipynb #baaba559
 def _year_of(name, metrics, problem):
     "What a saving is in a year, after building and running; empty where no year is stated"
-    from assay.problem.year import loses_a_year, net_of_year
+    from assay.problem.year import _stated, loses_a_year, net_of_year
     m = metrics.get(name, {})
     year = {k: net_of_year(m.get(k), problem.value) for k in ('value', 'low', 'high')}
     if year['value'] is None: return ''
     lost = ': a loss even at its best end' if loses_a_year(m, problem.value) else ''
-    return f'{_in_currency(year, problem)} after building and running{lost}'
+    rows = _stated(problem.value.get('rows_per_year'), 'value')
+    rate = _in_currency(m, problem)
+    return (f'{_in_currency(year, problem)} after building and running{lost}; it is what {_count(rows)} '
+            f'decisions of a year save at {rate} per 1,000, less these costs')
 
 def _forecast_beside(metrics, problem):
     "Whether the forecast and the test say the same"
@@ -229,9 +244,15 @@ def _tested_year(metrics, problem): return _year_of('saving_per_1000', metrics, 
 def _within_year(metrics, problem): return _year_of('saving_within', metrics, problem)
 
 def _replayed(metrics, problem):
-    "How many weeks were replayed; of one entry the rows are one window, however many weeks they are of"
+    "How many weeks were replayed"
     n = _value(metrics, 'n_weeks')
-    return f"{_count(n)} replayed {'window' if n == 1 else 'weeks'}" if n is not None else ''
+    return f'{_count(n)} replayed weeks' if n > 1 else ''
+
+def _one_window(metrics, problem):
+    "That the rows after the test were too few to judge week by week; empty of several weeks"
+    if _value(metrics, 'n_weeks') != 1: return ''
+    return (f'All {plural(problem.unit)} after the test are judged as one window, whatever time it spans: '
+            'taken week by week they are too few')
 
 def _rule_is_idle(metrics, problem):
     "That today's practice, as it is read from its columns, never acts; empty where it does"
@@ -241,26 +262,50 @@ def _rule_is_idle(metrics, problem):
             'saves is saved over doing nothing. If people act on some today, problem.yaml should say how '
             '(today.callable names a function that computes it).')
 
+def _below_plain(metrics, problem):
+    "That the chosen model does worse than the plain linear model; empty where it does not"
+    test, plain = (metrics.get(k, {}) for k in ('test', f'linear_{problem.metric}'))
+    if test.get('value') is None or plain.get('value') is None: return ''
+    sign = -1 if plain.get('better') == 'lower' else 1
+    if sign*(test['value']-plain['value']) >= 0: return ''
+    ours, theirs = (_in_words(m, '', problem) for m in (test, plain))
+    return ('On these rows a plain linear model, which nobody tuned, does better than the chosen one: '
+            f'{theirs} against {ours}. Tuning and choosing did not pay here.')
+
 def _below_constant(metrics, problem):
-    "That today's practice ranks worse than the same answer for every row; empty where it does not"
+    "That today's practice is no better than the same answer for every row; empty where it is"
+    if lies := metrics.get('rule_over_constant'): return _not_above(lies, problem)
     rule, constant = (metrics.get(f'{k}_{problem.metric}', {}) for k in ('rule', 'constant'))
     if rule.get('value') is None or constant.get('value') is None: return ''
     sign = -1 if rule.get('better') == 'lower' else 1
     if sign*(rule['value']-constant['value']) >= 0: return ''
-    return ("On these rows the practice is worse than the same answer for every row, so a gain over it may "
+    return _WORSE
+
+def _not_above(m, problem):
+    "That a gain over the same answer for every row is below zero, or may be chance; else empty"
+    if m.get('low') is None or m['low'] > 0: return ''
+    if m['high'] <= 0: return _WORSE
+    gain = _in_words(m, '', problem)
+    return (f"Today's practice is better than the same answer for every row by {gain}, which chance alone "
+            'may explain, so a gain over it is one over next to nothing: is it what people do?')
+
+_WORSE = ("On these rows the practice is worse than the same answer for every row, so a gain over it may "
             'say little: is it what people do?')
 
 # %% ../../nbs/site/00_in_words.ipynb #dd29f2d5
 _NAMED = re.compile(r'\{([a-z0-9_$]+)(\.n)?(?::([a-z]+))?\}')
 
+_SAID_OF_SCORES = dict( # Of what scores and weeks say; see below
+    below_constant=_below_constant, below_plain=_below_plain, acts_never=_acts_never,
+    replayed=_replayed, one_window=_one_window)
+
 _COMPUTED = dict( # Name in a sentence to what computes its words
-    rule_is_idle=_rule_is_idle, below_constant=_below_constant,
-    replayed=_replayed,
+    rule_is_idle=_rule_is_idle,
     item_states=lambda metrics, problem: _listed(metrics, _STATES),
     week_decisions=lambda metrics, problem: _listed(metrics, _WEEKS),
     left_to_sign=_left_to_sign, looks=_looks, by_interval=_by_interval,
     threshold_because=_threshold_because, forecast_beside=_forecast_beside,
-    tested_year=_tested_year, within_year=_within_year)
+    tested_year=_tested_year, within_year=_within_year) | _SAID_OF_SCORES
 
 def fill(
     sentence:str, # With names of metrics in braces, such as `reaches {test} on {test.n:count} rows`

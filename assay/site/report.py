@@ -206,8 +206,8 @@ def _first_claims(claims, stage, place):
 
 # %% ../../nbs/site/03_report.ipynb #b360447c
 _LINKS = [
-    ('all numbers: metrics.json', 'metrics.json'),
-    ('who signed or waived what: decisions', '../decisions.html')]
+    ('whether it is released, and who signed or waived what: decisions', '../decisions.html'),
+    ('all numbers: metrics.json', 'metrics.json')]
 
 _HAS_INTERVAL = re.compile(r'\d%? \(-?[\d.,]+%? to ')
 
