@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FEW_ROWS', 'FAMILIES', 'COPY', 'NEVER', 'ENOUGH', 'StudySettings', 'Case', 'make_case', 'case_weights', 'case_blocks',
-           'point_score', 'measure_kernels', 'measure_score', 'measure_gain', 'fit_model', 'fit_score',
+           'point_score', 'measure_kernels', 'measure_score', 'measure_gain', 'params_of', 'fit_model', 'fit_score',
            'choose_strength', 'held_back', 'rule_column', 'rule_scores', 'compare_models', 'legitimate', 'column_leaks',
            'measure_skill', 'measure_together']
 
@@ -240,8 +240,12 @@ _HELD_BACK = dict(
     boosting=dict(min_samples_leaf=5, max_leaf_nodes=8),
     forest=dict(min_samples_leaf=5, max_samples=.8))
 
-def _params_of(case, name, n_rows):
-    "Parameters of a simple model"
+def params_of(
+    case:Case, # What is assessed
+    name:str, # A name of `assay.models.estimators.MODELS`
+    n_rows:int, # Rows that the model learns from
+)->dict: # As `make_model` takes them
+    "Parameters of a simple model, which is held back more where rows are few"
     params = dict(max_iter=60, min_samples_leaf=20) if name == 'boosting' else {}
     if name == 'linear': params = dict(C=case.strength)
     if n_rows >= FEW_ROWS: return params
@@ -273,7 +277,7 @@ def fit_model(
     "Fit a model on the training rows"
     y = train[case.problem.target] if y is None else y
     case = _seen_by(case, name)
-    return _fitted(case, name, train, y, _params_of(case, name, len(train)))
+    return _fitted(case, name, train, y, params_of(case, name, len(train)))
 
 def fit_score(
     case:Case, # What is assessed

@@ -21,7 +21,7 @@ from ..evaluation.scores import score_table
 from ..explore.leakage import ID, leakage_scan, suspected
 from ..explore.profile import profile, summarise
 from ..explore.skill import column_skills
-from ..feasibility.case import StudySettings, make_case
+from ..feasibility.case import StudySettings, make_case, params_of
 from ..feasibility.study import StudyContext, assess, decide
 from ..feasibility.verdict import as_metric_counts, sign_of
 from ..models.estimators import fit_final, make_spec, predict_score, target_of
@@ -186,8 +186,9 @@ class Jobs:
         train = self.parts[0]
         fields = self.fields.features
         case = make_case(*self.parts, self.problem, self.fields, StudySettings(self.n_boot, self.seed))
-        params = dict(linear=dict(C=case.strength)) # as freely as the study lets it learn
-        specs = {c: make_spec(c, params.get(c, {}), self.problem, train, self.seed) for c in _MODELS}
+        def spec_of(c): # as freely as the study lets it learn
+            return make_spec(c, params_of(case, c, len(train)), self.problem, train, self.seed)
+        specs = {c: spec_of(c) for c in _MODELS}
         return {c: fit_final(spec, train, fields) for c,spec in specs.items()}
 
     def _drawn(self, df):
