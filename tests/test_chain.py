@@ -685,6 +685,17 @@ def test_a_withdrawal_that_was_seen_is_not_taken_out_either(repo):
     assert served() == ""  # the control
 
 
+def test_what_was_undone_together_with_the_line_before_it_is_signed_again(repo):
+    good = Path(APPROVALS).read_text()
+    approve(key_of(repo), "agreed")
+    reject(key_of(repo, "bob"), "wrong alarms")
+    Path(APPROVALS).write_text(good)  # as `git reset` does, with the approval that the rejection follows
+    approve(key_of(repo), "agreed")
+    assert "Bob signed 'reject' in this folder" in served()
+    reject(key_of(repo, "bob"), "wrong alarms")
+    assert chain.undone_here() == []  # nobody is asked for a third one
+
+
 # ---- the command ---------------------------------------------------------------------------------
 
 

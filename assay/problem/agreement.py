@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Annotated, Literal, Union
 
 from ..core.shapes import (
-    Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, count_of, key, key_faults, listed)
+    Entries, Entry, Expected, Flag, Holds, Mapping, Number, STRICT, Text, composed, count_of, key,
+    key_faults, listed)
 from ..core.artifacts import check
 from ..core.keys import SHOWN, is_held, refuse_unlisted
 from ..core.places import place
@@ -128,6 +129,8 @@ def make_problem(
 )->Problem: # The same, typed
     "Check the keys and types of a problem statement; raises `ValueError` naming every key that is wrong"
     stated = {str(k): v for k,v in raw.items() if v is not None or k not in _NEEDED}
+    if isinstance(stated.get('positive'), str): # spelt as tables are read
+        stated |= dict(positive=composed(stated['positive']))
     try: p = Problem(**stated)
     except ValidationError as e:
         found = key_faults(e, path, _KEYS, f'every problem states {_NEEDED}')

@@ -207,7 +207,7 @@ def _check_says(chain, says):
     is_sound = said and isinstance(says.get('about', {}), dict) and (day is None or is_day(day))
     if chain not in CHAINS or not is_sound: raise ValueError('it says no decision of a chain')
 
-def _aside_row(path, text, i):
+def _aside_row(path, text, i, remedy):
     "One line that a chain may lack, with its chain, its hash and what it decides"
     try:
         row = json.loads(text)
@@ -215,24 +215,26 @@ def _aside_row(path, text, i):
         _check_says(row['chain'], says)
         return says | dict(chain=row['chain'], line=row['line'], hash=_line_hash(row['line']))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ValueError(f"{path}, line {i+1}: {text[:60]!r} is no line that a merge set aside, "
-                         "expected a chain and a signed line; restore the file with git") from None
+        raise ValueError(f"{path}, line {i+1}: {text[:60]!r} is no line that is kept beside a chain, "
+                         f"expected a chain and a signed line; {remedy}") from None
 
-def _rows_of(path):
+def _rows_of(path, remedy):
     "Lines that are kept beside the chains, each with its chain"
     lines = path.read_text(encoding='utf-8', errors='replace').splitlines() if path.is_file() else []
-    return [_aside_row(path, line, i) for i,line in enumerate(lines)]
+    return [_aside_row(path, line, i, remedy) for i,line in enumerate(lines)]
 
 def _aside():
     "The lines that merges have set aside"
-    return _rows_of(place('approvals', SET_ASIDE))
+    return _rows_of(place('approvals', SET_ASIDE), 'restore the file with git')
 
 def _signed_here():
-    "File of this folder, unknown to git, with the decisions that took something away"
+    "File of this folder, unknown to git, with each line that was signed in it"
     return place('local', 'taken_away.jsonl')
 
 def _remember(chain, line):
-    "Keep a decision that takes something away where `git reset` does not reach it"
+    """Keep a line where `git reset` does not reach it.
+
+    Those before a decision that takes something away tell where its branch left the chain"""
     path = _signed_here()
     known = path.read_text(encoding='utf-8') if path.is_file() else ''
     write_text(path, known + to_json(dict(chain=chain, line=line), None))
@@ -299,7 +301,8 @@ def undone_here()->list: # As `unsigned_again`
     """Decisions that were signed in this folder and took something away, and that the chain lacks now.
 
     `git reset` took them back, or they stand on another branch"""
-    return _not_again(_rows_of(_signed_here()))
+    kept = _rows_of(_signed_here(), 'remove that line, and have its decision signed again')
+    return [r for r in _not_again(kept) if r['decision'] in _TAKES_AWAY]
 
 def _unsigned_words():
     "One sentence per decision that a merge set aside, and that nobody has signed again"
@@ -373,7 +376,7 @@ def _append(chain, signer, subjects, predicate, time=None):
         res = _verify(texts)[0][chain][-1]
         path = place('approvals', CHAINS[chain])
         with atomic_write(path) as part: part.write_text(texts[chain], encoding='ascii')
-        if res['decision'] in _TAKES_AWAY: _remember(chain, texts[chain].splitlines()[-1])
+        _remember(chain, texts[chain].splitlines()[-1])
         return res
 
 # %% ../../nbs/release/02_chain.ipynb #127ed1b2

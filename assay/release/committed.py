@@ -50,7 +50,7 @@ def uncommitted(
 
 _GOING_ON = { # File or folder below `.git`, to what is going on while it is there
     'MERGE_HEAD': 'merge', 'CHERRY_PICK_HEAD': 'cherry-pick', 'REVERT_HEAD': 'revert',
-    'rebase-merge': 'rebase', 'rebase-apply': 'rebase'}
+    'rebase-merge': 'rebase', 'rebase-apply/applying': 'am', 'rebase-apply': 'rebase'}
 
 def _check_not_going_on():
     "Raise `PermissionError` inside of a merge or a rebase: the next commit may hold other decisions"

@@ -45,6 +45,12 @@ def _named(paths):
     more = f' and {len(paths)-_MOST_NAMED} more' if len(paths) > _MOST_NAMED else ''
     return ', '.join(paths[:_MOST_NAMED])+more
 
+def _ended(e):
+    "Why an approval of another bundle counts no more; empty where it would"
+    try: approval_of(e['bundle'], today=e['time'][:10])
+    except (OSError, ValueError) as why: return str(why).replace('`', '')
+    return ''
+
 def _without_approval(identity, approvals, why):
     "Why the packaged model is not released: it was rejected, an earlier one was approved, or none was"
     short = identity[:12]
@@ -53,6 +59,8 @@ def _without_approval(identity, approvals, why):
         return Standing(NOT_RELEASED, f"{why[0].upper()}{why[1:]}.".replace('`', ''))
     if not approvals:
         return Standing(NOT_RELEASED, f'Nobody has approved the packaged model, bundle {short}.')
+    if ended := _ended(approvals[-1]):
+        return Standing(NOT_RELEASED, f'Nobody has approved the packaged model, bundle {short}; {ended}.')
     return Standing(MISFIT, f'{_signed_by(approvals[-1])}; another one is packaged now, {short}, '
                             'which nobody has approved.')
 

@@ -269,8 +269,9 @@ def _below_plain(metrics, problem):
     sign = -1 if plain.get('better') == 'lower' else 1
     if sign*(test['value']-plain['value']) >= 0: return ''
     ours, theirs = (_in_words(m, '', problem) for m in (test, plain))
+    if ours == theirs: return ''
     return ('On these rows a plain linear model, which nobody tuned, does better than the chosen one: '
-            f'{theirs} against {ours}. Tuning and choosing did not pay here.')
+            f'{theirs} against {ours}. So far tuning and choosing show no gain.')
 
 def _below_constant(metrics, problem):
     "That today's practice is no better than the same answer for every row; empty where it is"
@@ -286,6 +287,7 @@ def _not_above(m, problem):
     if m.get('low') is None or m['low'] > 0: return ''
     if m['high'] <= 0: return _WORSE
     gain = _in_words(m, '', problem)
+    if m['value'] <= 0: return f"Today's practice is not better than the same answer for every row ({gain})."
     return (f"Today's practice is better than the same answer for every row by {gain}, which chance alone "
             'may explain, so a gain over it is one over next to nothing: is it what people do?')
 

@@ -34,8 +34,9 @@ def _digest(path):
     return (_folder_md5 if Path(path).is_dir() else _md5)(path)
 
 LINE_ENDS = ( # What to do where git wrote other line ends
-    'only its line ends changed, to CR LF, as git writes them with core.autocrlf: put `* -text` first in '
-    '.gitattributes, run `git config core.autocrlf false`, then `git rm -rq --cached . && git reset --hard`')
+    'only its line ends changed, to CR LF, as git writes them with core.autocrlf: commit or stash what you '
+    'changed; put `* -text` first in .gitattributes, and commit that; run `git config core.autocrlf false`, '
+    'then `git rm -rq --cached . && git reset --hard`, which throws away whatever is not committed')
 
 def has_other_ends(
     path, # File
