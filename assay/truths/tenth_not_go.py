@@ -8,9 +8,9 @@ __all__ = []
 # %% ../../nbs/truths/92_tenth_not_go.ipynb #0b4dc192
 import numpy as np, pandas as pd
 from .unseen_worlds import (
-    unseen, note, plan, flip, number, frame, many, pick, groups, within, clock, cost, worth)
+    unseen, note, plan, flip, number, frame, pick, groups, within, clock, cost, worth)
 from .tenth_worlds import (
-    zed, field, capitals, queue, walk, sentences, joined, levels, count)
+    zed, field, capitals, walk, sentences, joined, levels, count)
 
 # %% ../../nbs/truths/92_tenth_not_go.ipynb #ce4fae8f
 @unseen('no_go', 'clusters',

@@ -8,7 +8,7 @@ __all__ = []
 # %% ../../nbs/truths/93_tenth_traps.ipynb #cbb23c8c
 import numpy as np, pandas as pd
 from assay.truths.unseen_worlds import (
-    unseen, note, plan, sigmoid, flip, number, frame, many, pick, groups, within, clock, cost,
+    unseen, note, plan, sigmoid, flip, number, frame, pick, groups, within, clock, cost,
     worth)
 from .tenth_worlds import (
     zed, gaps, lifetimes, walk, sentences, slip, joined, levels, count, copies)
