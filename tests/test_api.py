@@ -325,7 +325,10 @@ def test_the_log_remembers_what_was_cut_off_the_approvals(repo):
     # with a new log it is git that tells: the rejection was committed before the approval after it
     code, said = try_serve(repo)
     assert code == 3 and "lines that git has at HEAD" in said
-    shutil.rmtree(repo / ".git")  # the control: without the log and without git as anchors nobody can tell
+    shutil.rmtree(repo / ".git")
+    code, said = try_serve(repo)
+    assert code == 3 and "Bob signed 'reject' in this folder" in said
+    (repo / ".assay/taken_away.jsonl").unlink()  # the control: without all three anchors nobody can tell
     with Server(repo) as s:
         assert s.predict([ROW])[0] == 200
 

@@ -268,7 +268,7 @@ def test_performance_from_the_known_rows_and_drift_from_all(released):
     code, said = assay(folder, "monitor", "--table", "served.csv", "--labels", "labels.csv")
     assert code == 0
     assert "outcomes known: 360 of 600" in said
-    assert "needs two weeks with 30 predictions" in said
+    assert "two weeks with 30 predictions on three days each are needed" in said
 
 
 def test_too_few_outcomes_are_said_and_no_outcome_is_not_an_error(released):
