@@ -5,7 +5,6 @@ spoiled rows. `STRUCTURE` spoils columns. `cases` generates examples of a kind, 
 one table."""
 
 import math
-import unicodedata
 from functools import lru_cache
 
 import hypothesis.strategies as st
@@ -270,9 +269,9 @@ def characters_lost(draw, v):
     return v.encode("ascii", draw(st.sampled_from(["replace", "ignore"]))).decode()
 
 
-@cells("encoding, other Unicode form", ["city"])
-def other_unicode_form(draw, v):
-    return unicodedata.normalize("NFD", v)
+@cells("encoding, full width", ["city"])
+def full_width(draw, v):
+    return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in v)
 
 
 # Moments

@@ -2,6 +2,7 @@
 of checking agree"""
 
 import math
+import unicodedata
 from datetime import datetime
 from operator import itemgetter
 
@@ -53,6 +54,13 @@ def test_corruption_is_caught_by_both_paths(kind):
     assert row == as_table  # they name the same rules
     share = caught(kind, found_by_row)
     assert share >= 0.99, f"{share:.0%} of {len(cases(kind))} cases"
+
+
+def test_the_other_unicode_form_of_a_value_is_the_value():
+    for df in CLEAN_TABLES:
+        twin = df.assign(city=df.city.map(lambda v: unicodedata.normalize("NFD", v), na_action="ignore"))
+        assert by_row(twin) == by_table(twin) == by_row(df)
+    assert (twin.city != df.city).any()  # the control: they differ as texts
 
 
 @pytest.mark.parametrize("kind", KINDS)
