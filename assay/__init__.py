@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from .explore.leakage import leakage_scan
     from .responsible.groups import group_table
     from .responsible.group_limits import judge_limits
-    from .responsible.assessment import findings
+    from .responsible.assessment import assess_harm
     from .models.features import feature_frame
     from .models.estimators import make_model, predict_score
     from .models.tuning import tune, TrialPlan
     from .evaluation.scores import score_table
     from .evaluation.own_scores import evaluate, Asked
-    from .feasibility.study import assess, decide
+    from .feasibility.study import assess_feasibility, decide
     from .feasibility.case import StudySettings
     from .package.bundle import export_bundle, load_bundle
     from .stages.definition import load_stages
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from .serving.app import make_app, serve
     from .monitoring.decide import monitor
     from .site.pages import build_site
-    from .project.proposal import draft
-    from .project.create import write_draft
+    from .project.proposal import propose
+    from .project.new import create
     from .lab.own_table import OwnTable
 
 __all__ = list(_ENTRIES)

@@ -1,4 +1,4 @@
-"""Whatever a table holds, `assess` ends in a verdict, or in a sentence with a name and a remedy"""
+"""Whatever a table holds, the study ends in a verdict, or in a sentence with a name and a remedy"""
 
 import datetime
 import decimal
@@ -11,7 +11,7 @@ import pytest
 from assay import OwnTable
 from assay.data.infer import infer_dictionary
 from assay.feasibility.case import StudySettings
-from assay.feasibility.study import StudyContext, assess, decide
+from assay.feasibility.study import StudyContext, assess_feasibility, decide
 from assay.feasibility.verdict import VERDICTS
 from assay.problem.agreement import make_problem
 from assay.project.proposal import draft
@@ -360,7 +360,8 @@ def study(rows, task="binary", clean=None, **more):
     clean = table(task=task) if clean is None else clean
     fields = infer_dictionary(clean, target="y", id="row", time=more.get("time"))
     train, valid = rows[:CUT], rows[CUT:]
-    return decide(assess(train, valid, agreed(task, **more), fields, StudySettings(20, only_verdict=True)))
+    quick = StudySettings(20, only_verdict=True)
+    return decide(assess_feasibility(train, valid, agreed(task, **more), fields, quick))
 
 
 @pytest.mark.parametrize("odd", REFUSED)
@@ -385,15 +386,15 @@ def test_a_sentence_where_only_validation_is_odd():
     with pytest.raises(
         ValueError, match="'when' has the time zones none in train, UTC in valid; .*: convert"
     ):
-        assess(d[:CUT], aware[CUT:], agreed(time="when"), fields)
+        assess_feasibility(d[:CUT], aware[CUT:], agreed(time="when"), fields)
     with pytest.raises(ValueError, match=r"valid lacks the columns \['x1'\]"):
-        assess(d[:CUT], d[CUT:].drop(columns="x1"), agreed(), fields)
+        assess_feasibility(d[:CUT], d[CUT:].drop(columns="x1"), agreed(), fields)
     with pytest.raises(ValueError, match=r"'y' of valid holds the classes \['new'\].*: set those rows aside"):
         study(late(three, "new"), "multiclass")
     with pytest.raises(ValueError, match="types"):
         study(three.assign(y=three.y.astype(object).where(three.index > 9, 7)), "multiclass")
     with pytest.raises(ValueError, match="train is of the type list; expected a pandas data frame: make one"):
-        assess([1], d, agreed(), fields)
+        assess_feasibility([1], d, agreed(), fields)
 
 
 def ends_well(rows, task="binary", **more):
@@ -489,11 +490,12 @@ def test_all_evidence_of_odd_tables():
     d = FITS["missing text"](table())
     fields = infer_dictionary(d, target="y", id="row")
     odd = d[CUT:].drop(columns="y").assign(x1=[decimal.Decimal(1)] * (N - CUT))
-    evidence = assess(d[:CUT], d[CUT:], agreed(), fields, StudySettings(20), StudyContext(production=odd))
+    context = StudyContext(production=odd)
+    evidence = assess_feasibility(d[:CUT], d[CUT:], agreed(), fields, StudySettings(20), context)
     assert decide(evidence)["verdict"] in VERDICTS
     with pytest.raises(ValueError, match="'x1' of production holds numbers that are infinite"):
         lost = StudyContext(production=odd.assign(x1=np.inf))
-        assess(d[:CUT], d[CUT:], agreed(), fields, StudySettings(20), lost)
+        assess_feasibility(d[:CUT], d[CUT:], agreed(), fields, StudySettings(20), lost)
 
 
 ARGUMENTS = ["self", "df", "cls", "func", "columns", "data", "name", "key", "by", "axis", "values"]

@@ -19,7 +19,7 @@ from assay.feasibility.case import (
 )
 from assay.feasibility.learning_curve import blind_scores, known_share, measure_signal, permutation_p
 from assay.feasibility.results import feasibility_checks, feasibility_metrics, summary_table
-from assay.feasibility.study import assess, decide
+from assay.feasibility.study import assess_feasibility, decide
 from assay.feasibility.value import decision_costs
 from assay.feasibility.verdict import grade
 from assay.problem.agreement import make_problem
@@ -102,7 +102,9 @@ def test_clinics_known_by_heart_say_nothing_of_others():
     assert permutation_p(case, fit_score(case, "boosting", case.train, case.valid)) <= 0.01
     fields = infer_dictionary(pd.concat([train, valid]).drop(columns="clinic"), target="y", id="row")
     said = decide(
-        assess(train, valid, agreed(), fields, StudySettings(30, cluster="clinic", only_verdict=True))
+        assess_feasibility(
+            train, valid, agreed(), fields, StudySettings(30, cluster="clinic", only_verdict=True)
+        )
     )
     assert (said["verdict"], said["rule"]) == ("insufficient_evidence", "it knows them by heart")
     assert "of values of clinic that training holds too" in said["why"]
@@ -126,7 +128,9 @@ def test_few_clusters_are_said_where_the_bar_is_not_reached():
     train, valid = clinics(0, 5)
     fields = infer_dictionary(pd.concat([train, valid]).drop(columns="clinic"), target="y", id="row")
     said = decide(
-        assess(train, valid, agreed(), fields, StudySettings(30, cluster="clinic", only_verdict=True))
+        assess_feasibility(
+            train, valid, agreed(), fields, StudySettings(30, cluster="clinic", only_verdict=True)
+        )
     )
     n = valid.clinic.nunique()
     assert said["verdict"] == "insufficient_evidence"
@@ -184,7 +188,7 @@ def gappy(n, task, seed=0):
 def read(train, valid, problem, **options):
     "Verdict of a table, everything that its page shows computed"
     fields = infer_dictionary(pd.concat([train, valid]), target="y", id="row")
-    evidence = assess(train, valid, problem, fields, StudySettings(20, **options))
+    evidence = assess_feasibility(train, valid, problem, fields, StudySettings(20, **options))
     said = decide(evidence)
     (
         summary_table(evidence, said["facts"]),
@@ -328,7 +332,9 @@ def is_too_good(declared):
 def test_what_is_honestly_far_apart_goes_once_it_is_declared():
     assert is_too_good([]) and is_too_good(["x"])  # a declaration of another column explains nothing
     assert (
-        decide(assess(*iris_like(["length", "width"]), StudySettings(20, only_verdict=True)))["verdict"]
+        decide(
+            assess_feasibility(*iris_like(["length", "width"]), StudySettings(20, only_verdict=True))
+        )["verdict"]
         == "go"
     )
 
@@ -387,7 +393,7 @@ def nearly():
 
 def judged(df, declared, task="binary", metric="roc_auc"):
     cut = len(df) * 2 // 3
-    evidence = assess(
+    evidence = assess_feasibility(
         df[:cut], df[cut:], agreed(task, metric), declare(df, declared), StudySettings(20, only_verdict=True)
     )
     return decide(evidence), evidence

@@ -42,7 +42,7 @@ from assay.release.readiness import leak_rows, next_step, release_rows
 from assay.release.signers import new_key
 from assay.release.waivers import waivable_items, waiver_fault
 from assay.release.waiving import active_waivers, waive
-from assay.responsible.assessment import findings, judge_answers
+from assay.responsible.assessment import assess_harm, judge_answers
 from assay.responsible.privacy import declared_personal, personal_data
 from assay.responsible.representation import representation_table
 from assay.site.pages import build_site, index_page
@@ -492,7 +492,7 @@ def test_personal_data_with_a_basis_leaves_the_answer_standing_and_without_says_
             Field("email", "text", "context", personal=said.get("email")),
             Field("x", "number"),
         ]
-        measured = findings(told, none, small, found, list(declared_personal(fields)))
+        measured = assess_harm(told, none, small, found, list(declared_personal(fields)))
         answers = dict(R11=dict(answer="yes", by="a", date="2026-11-06"))
         return judge_answers(dict(R11="?"), answers, bool, dict(R11=measured["R11"])).iloc[0]
 

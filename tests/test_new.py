@@ -26,8 +26,8 @@ from assay.project.kit import kit_files, package_settings
 from assay.project.new import (
     Origin,
     check_free,
+    create,
     drafted_project,
-    new_project,
     package_name,
     package_origin,
     project_files,
@@ -221,7 +221,7 @@ def test_a_folder_with_content_a_file_and_a_link_are_refused_and_stay(drafted, t
     (tmp_path / "link").symlink_to(tmp_path / "empty")
     for name in ("full", "file", "link"):
         with pytest.raises(ValueError, match="exists and is not an empty folder"):
-            new_project(drafted, tmp_path / name)
+            create(drafted, tmp_path / name)
     assert (tmp_path / "full/mine.txt").read_text() == "mine"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "file", "full", "link"]
     assert check_free(tmp_path / "empty") == tmp_path / "empty"

@@ -10,7 +10,7 @@ from assay.data.infer import infer_dictionary
 from assay.feasibility.alternatives import technical_direction
 from assay.feasibility.case import StudySettings, compare_models, make_case
 from assay.feasibility.gains import FEWEST_OUTCOMES, measure_parts
-from assay.feasibility.study import assess, decide
+from assay.feasibility.study import assess_feasibility, decide
 from assay.problem.agreement import make_problem
 
 BINARY = dict(task="binary", metric="average_precision", minimum=0.65, margin=0.1)
@@ -45,7 +45,7 @@ def made(seed, n, odds, **agreed):
 
 def evidence_of(df, problem, fields):
     cut = len(df) * 2 // 3
-    return assess(df[:cut], df[cut:], problem, fields, StudySettings(only_verdict=True))
+    return assess_feasibility(df[:cut], df[cut:], problem, fields, StudySettings(only_verdict=True))
 
 
 def parts_of(df, problem, fields):
@@ -172,7 +172,7 @@ def test_no_pace_without_time():
     df, problem, fields = made(5, 600, signal, minimum=0.8)
     cut = len(df) * 2 // 3
     other = np.where(np.arange(len(df)) < cut, df.y, rng.integers(0, 2, len(df)))
-    e = assess(
+    e = assess_feasibility(
         df.assign(y=other)[:cut],
         df.assign(y=other)[cut:],
         problem,

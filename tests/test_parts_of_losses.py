@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 
 from assay.feasibility.case import StudySettings
-from assay.feasibility.study import StudyContext, assess
+from assay.feasibility.study import StudyContext, assess_feasibility
 from assay.truths.unseen_runs import pose
 
 
 def idle_parts(case):
     "The parts in which a model is said to gain nothing"
     how = StudySettings(100, 0, only_verdict=True)
-    found = assess(case.train, case.valid, case.problem, case.fields, how, StudyContext())
+    found = assess_feasibility(case.train, case.valid, case.problem, case.fields, how, StudyContext())
     return [p["part"] for p in found["parts"] if p["idle"]]
 
 

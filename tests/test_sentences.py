@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from assay.problem.agreement import agreement_checks, is_answered, make_problem
 from assay.problem.plausible import QUESTIONS
 from assay.release.checklist import evaluate_checklist
-from assay.responsible.assessment import findings, judge_answers, responsible_checks
+from assay.responsible.assessment import assess_harm, judge_answers, responsible_checks
 from assay.responsible.privacy import personal_data, small_groups
 from assay.responsible.representation import representation_table
 
@@ -22,7 +22,7 @@ EXPLORED = dict(verdict="usable", metrics=dict(moved_columns=dict(value=0, n=2))
 
 def sentence(id, answer, columns=(), absent=(), explored=EXPLORED, measure=True):
     "Status and sentence of one question, the way of the stage"
-    measured = findings(
+    measured = assess_harm(
         explored,
         representation_table(PEOPLE, list(columns)),
         small_groups(PEOPLE, list(columns)),

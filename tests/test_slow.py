@@ -8,7 +8,7 @@ from scipy.signal import lfilter
 from assay.data.infer import infer_dictionary
 from assay.feasibility.case import FAMILIES, StudySettings, compare_models, make_case
 from assay.feasibility.learning_curve import _p_of_moved, measure_signal, permutation_p
-from assay.feasibility.study import assess, decide
+from assay.feasibility.study import assess_feasibility, decide
 from assay.problem.agreement import make_problem
 from assay.stats.slow import p_of_parts
 
@@ -65,7 +65,7 @@ def test_groups_of_a_slow_series_are_no_signal(task):
 
 
 def test_a_slow_series_that_says_nothing_is_told_in_words():
-    said = decide(assess(*world(1, "regression")))
+    said = decide(assess_feasibility(*world(1, "regression")))
     assert said["verdict"] == "insufficient_evidence"
     words = [gap for gap in said["gaps"] if "change slowly along at" in gap]
     assert "600 values tell as much as" in words[0]
@@ -109,7 +109,7 @@ def test_parts_hold_the_size():
 @pytest.mark.parametrize("task", ["regression", "binary"])
 def test_slow_noise_is_no_go(task, by_group):
     "Of 24 tables, p is below .05 in at most four, which is rarer than one in fifty; none is a go"
-    studies = [assess(*world(100 + seed, task, by_group=by_group)) for seed in range(24)]
+    studies = [assess_feasibility(*world(100 + seed, task, by_group=by_group)) for seed in range(24)]
     p = np.array([s["signal"]["p"] for s in studies])
     assert (p <= 0.05).sum() <= 4
     assert [decide(s)["verdict"] for s in studies].count("go") == 0

@@ -65,14 +65,14 @@ def new(
     """Make a project of your own about one table: its agreement and dictionary as far as a machine can fill
     them, the stage notebooks, a package of your own, tests and a lock. Then: cd FOLDER, make run."""
     from assay.project.create import draft_json
-    from assay.project.new import check_free, new_project, package_name
+    from assay.project.new import check_free, create, package_name
     from assay.project.proposal import Options, propose
     folder, named = check_free(folder), package_name(folder)
     table = table if query or '://' in table or table.startswith('env:') else given_path(table)
     reading = _reading(delimiter, header, skip, encoding, decimal, thousands, missing, query)
     said = Options(time, group, id, sensitive or (), exclude or (), positive, metric, task, reading)
     drafted = propose(table, target, said, folder)
-    written = new_project(drafted, folder, package)
+    written = create(drafted, folder, package)
     made = dict(folder=str(folder), package=named, written=sorted(written))
     if json_: print_json(draft_json(drafted) | made)
     else: _show_new(drafted, folder)

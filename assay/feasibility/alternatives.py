@@ -280,7 +280,7 @@ INSTEAD = { # Topic to the function that decides it, after another verdict
 
 # %% ../../nbs/feasibility/07_alternatives.ipynb #48288696
 def technical_direction(
-    evidence:dict, # From `assay.feasibility.study.assess`
+    evidence:dict, # From `assay.feasibility.study.assess_feasibility`
     problem, # The agreement
     verdict:dict, # From `assay.feasibility.study.decide`
 )->pd.DataFrame: # One row per topic: direction, because

@@ -20,7 +20,7 @@ from .ceiling import bound_table
 from .learning_curve import curve_table, plot_curve
 from .results import feasibility_checks, feasibility_metrics, summary_table
 from .stability import adversarial_table, read_production
-from .study import StudyContext, assess, decide, find_blockers
+from .study import StudyContext, assess_feasibility, decide, find_blockers
 from .verdict import as_metric_counts, rule_table, sign_of
 from ..problem.agreement import load_problem
 from ..problem.hypotheses import hypothesis_table
@@ -91,7 +91,7 @@ _UNSHOWN = ['per_row', 'judged_by']
 class Study:
     "The evidence of a feasibility study, its verdict, and the technical direction"
     problem:'Problem' # The agreement
-    evidence:dict # From `assay.feasibility.study.assess`
+    evidence:dict # From `assay.feasibility.study.assess_feasibility`
 
     @functools.cached_property
     def verdict(self): return decide(self.evidence)
@@ -185,5 +185,6 @@ def run_study(
     settings:StudySettings=StudySettings(), # How thoroughly to measure
 )->Study: # Evidence and verdict
     "Assess whether a model is worth building"
-    evidence = assess(data.train, data.valid, data.problem, data.dictionary, settings, data.context)
+    rows = data.train, data.valid
+    evidence = assess_feasibility(*rows, data.problem, data.dictionary, settings, data.context)
     return Study(data.problem, evidence)

@@ -80,7 +80,7 @@ def _blocker_rows(e, facts):
     return [leak, harm, usable]
 
 def summary_table(
-    evidence:dict, # From `assess`
+    evidence:dict, # From `assess_feasibility`
     facts:dict, # From `decide`
 )->pd.DataFrame: # One row per question: found, required, met
     "Table of the evidence beside the agreed criteria"
@@ -168,7 +168,7 @@ def _informing(e):
     return {k: _span(m) for k,m in found.items() if m and m['value'] is not None}
 
 def feasibility_metrics(
-    evidence:dict, # From `assess`
+    evidence:dict, # From `assess_feasibility`
     verdict:dict, # From `decide`
     direction:pd.DataFrame=None, # From `assay.feasibility.alternatives.technical_direction`
 )->dict: # Name to metric; scores as the agreed metric counts them
@@ -233,7 +233,7 @@ def _can_be_taken(step):
     return bool(words) and not words.endswith(':') and not re.search(r'\b(None|nan)\b', words)
 
 def feasibility_checks(
-    evidence:dict, # From `assess`
+    evidence:dict, # From `assess_feasibility`
     verdict:dict, # From `decide`
     problem, # The agreement
 )->list: # `check`s F07, F09, F10 and F12

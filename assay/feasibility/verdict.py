@@ -287,7 +287,7 @@ def settles_worth(
     return 'bring more rows', f'no declared range moves the worth as much as {by_chance}'
 
 def sign_of(
-    evidence:dict, # From `assay.feasibility.study.assess`
+    evidence:dict, # From `assay.feasibility.study.assess_feasibility`
 )->int: # -1 where the agreed metric is a loss, which the study negates; else 1
     "Does the study negate the agreed metric?"
     return evidence.get('bar', {}).get('sign', 1)

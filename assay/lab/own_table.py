@@ -22,7 +22,7 @@ from ..explore.leakage import ID, leakage_scan, suspected
 from ..explore.profile import profile, summarise
 from ..explore.skill import column_skills
 from ..feasibility.case import StudySettings, make_case, params_of
-from ..feasibility.study import StudyContext, assess, decide
+from ..feasibility.study import StudyContext, assess_feasibility, decide
 from ..feasibility.verdict import as_metric_counts, sign_of
 from ..models.estimators import fit_final, make_spec, predict_score, target_of
 from ..models.features import NUMERIC, feature_frame
@@ -148,11 +148,11 @@ class Jobs:
         notes = remarks(self.rows[list(found.index)], is_named=bool(self.id))
         return Shown(found.assign(note=[notes.get(c, '') for c in found.index]))
 
-    def feasibility(self)->Shown: # Verdict and reasons; `about` is the evidence of `assess`
+    def feasibility(self)->Shown: # Verdict and reasons; `about` is the evidence of `assess_feasibility`
         "Is a model worth building? A provisional verdict, since nobody has agreed on a criterion"
         settings = StudySettings(self.n_boot, self.seed, derive=True)
         context = StudyContext(dict(leaks=self._leaks, harms=[]))
-        evidence = assess(*self.parts, self.problem, self.fields, settings, context)
+        evidence = assess_feasibility(*self.parts, self.problem, self.fields, settings, context)
         said = _said_rows(decide(evidence), evidence, metric_name(self.problem.metric))
         first = pd.DataFrame(dict(said=self._doubts()), index=['before all else']*len(self._doubts()))
         return Shown(pd.concat([first.rename_axis('what'), said, self._compared()]), evidence)

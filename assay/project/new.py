@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NEUTRAL', 'package_name', 'Origin', 'package_origin', 'project_stages', 'Project', 'standing_files',
            'drafted_project', 'project_files', 'present_project', 'present_files', 'check_free', 'write_files',
-           'new_project']
+           'create']
 
 # %% ../../nbs/project/14_new.ipynb #af454893
 import dataclasses, importlib.util, keyword, os, re, sys, tempfile
@@ -297,13 +297,13 @@ def write_files(
         _record(whole, files)
         os.replace(whole, folder) # an empty folder gives way
 
-def new_project(
-    d:Draft, # From `assay.project.proposal.draft`, with the folder as its root
-    folder, # Folder to make
+def create(
+    d:Draft, # From `assay.project.proposal.propose`, with the folder as its root
+    folder:str|Path, # Folder to make
     package:str='wheel', # Where the package comes from, as for `package_origin`
 )->dict: # What was written: path to its text or bytes
     "Make a project of one's own"
-    check_kind(d, hasattr(d, 'problem'), 'd', 'a Draft, as `draft` gives it')
+    check_kind(d, hasattr(d, 'problem'), 'd', 'a Draft, as `propose` gives it')
     folder, name = check_free(folder), package_name(folder)
     files = project_files(d, drafted_project(d, name, package_origin(package)))
     write_files(folder, files)

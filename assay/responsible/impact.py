@@ -23,7 +23,7 @@ from .representation import (
     hide_small, label_by_group, plot_representation, reference_path, representation_table, watched_table)
 from .proxies import proxies
 from .assessment import (
-    assessment, findings, judge_answers, of_one_column, responsible_checks, responsible_verdict)
+    assessment, assess_harm, judge_answers, of_one_column, responsible_checks, responsible_verdict)
 from .privacy import (
     declared_personal, of_persons, personal_data, small_groups, stored_words, with_basis)
 from ..stats.intervals import Resampling
@@ -143,7 +143,7 @@ class Impact:
         d = self.data
         declared = [*self.data.declared, *self.basis]
         used = of_persons(self.personal, d.problem.persons).drop(self.stored.index)
-        return findings(d.explored, self.represented, self.small, used, declared, d.absent)
+        return assess_harm(d.explored, self.represented, self.small, used, declared, d.absent)
 
     @functools.cached_property
     def stored(self):

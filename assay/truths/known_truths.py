@@ -331,7 +331,7 @@ def make_truth(
     name:str, # A name of `TRUTHS`
     seed:int=0, # Random seed
     shuffled:bool=False, # Put the outcomes in another order
-)->dict: # `train`, `valid`, `problem`, `fields`, `context`: what `assay.feasibility.study.assess` takes
+)->dict: # `train`, `valid`, `problem`, `fields`, `context`, as `assess_feasibility` takes them
     "Rows and agreement of one case"
     if name not in TRUTHS: raise ValueError(f"no truth is called {name!r}; known: {list(TRUTHS)}")
     rng = np.random.default_rng([seed, *name.encode()])

@@ -16,7 +16,7 @@ from ..core.artifacts import check, metric
 from ..core.rendering import show
 from ..feasibility.case import StudySettings
 from .known_truths import TRUTHS, make_truth, with_words
-from ..feasibility.study import assess, decide
+from ..feasibility.study import assess_feasibility, decide
 from ..feasibility.verdict import VERDICTS, rule_table
 
 # %% ../../nbs/truths/01_truth_runs.ipynb #33999f66
@@ -28,7 +28,7 @@ def run_truth(
 )->dict: # `case`, `seed`, `shuffled`, `truth`, `verdict`, `rule`, `naive`
     "Verdict on one case, beside a naive rule: go if the estimate is above today's rule"
     settings = StudySettings(n_boot, seed, only_verdict=True)
-    evidence = assess(**make_truth(name, seed, shuffled), settings=settings)
+    evidence = assess_feasibility(**make_truth(name, seed, shuffled), settings=settings)
     said = decide(evidence)
     naive = 'go' if (evidence['models']['gain']['value'] or 0) > 0 else 'no_go'
     case = dict(case=name, seed=seed, shuffled=shuffled, truth=TRUTHS[name].verdict)

@@ -23,7 +23,7 @@ from ..data.infer import infer_dictionary
 from ..data.near_duplicates import find_twins, twins_offence
 from ..explore.leakage import declared_legitimate, suspected
 from ..feasibility.case import StudySettings
-from ..feasibility.study import StudyContext, assess, decide
+from ..feasibility.study import StudyContext, assess_feasibility, decide
 from ..problem.agreement import make_problem
 from ..models.estimators import as_target
 from ..stats.intervals import Resamples
@@ -143,7 +143,7 @@ def judge(
     if _copies(case): return dict(verdict='insufficient_evidence', rule='rows stand on both sides')
     context = StudyContext(dict(leaks=_leaks(case), harms=case.harms))
     how = dataclasses.replace(settings, cluster=case.cluster, derive=True)
-    said = decide(assess(case.train, case.valid, case.problem, case.fields, how, context))
+    said = decide(assess_feasibility(case.train, case.valid, case.problem, case.fields, how, context))
     return dict(verdict=said['verdict'], rule=said['rule'])
 
 def _words_and_numbers(df):
