@@ -146,9 +146,10 @@ def _is_closer_on_most_days(now, back, before):
     "Does a conversion bring the middle of most days closer to that of the reference?"
     days = pd.DataFrame(dict(day=now.day, came=now.x, back=back)).groupby('day')
     middle = days.median()[days.size() >= LEAST_OF_DAY].apply(_rounded)
+    if middle.empty: return True # no day has rows enough to tell
     def rank(x): return (np.searchsorted(before, x, 'left')+np.searchsorted(before, x, 'right'))/2
     off = (middle.apply(rank)/len(before)-.5).abs()
-    return not len(off) or (off.back < off.came).mean() >= MOST_DAYS
+    return (off.back < off.came).mean() >= MOST_DAYS
 
 def _width(x, day):
     "How far the middle half of the values of a day reaches, on the middle one of the days"
