@@ -11,12 +11,15 @@ import dataclasses
 import numpy as np, pandas as pd
 
 from ..explore.clues import later_share
+from ..explore.hints import has_telling_word
+from ..explore.hints import has_telling_word
 from ..explore.leakage import OF_NUMBER
 from ..explore.skill import LEAK
+from ..explore.told import outcome_of
 from .case import (
     FAMILIES, Case, case_blocks, fit_score, measure_gain, measure_skill, point_score)
 from ..models.derived import as_moments, has_words, moment_parts, word_counts
-from ..stats.values import mix
+from ..stats.values import as_label, mix
 
 # %% ../../nbs/feasibility/08_derived.ipynb #ccd780f8
 _MOST_TRIED = 10_000 # Training rows on which a part is tried
@@ -93,7 +96,7 @@ def with_derived(
 class Lifted:
     "What the study found that could be derived"
     parts:tuple=() # `Derived` that lift the score clearly
-    too_good:tuple=() # Texts whose words tell the outcome almost alone
+    too_good:tuple=() # Texts whose words, or one of them, tell the outcome almost alone
 
 def _best_score(tried):
     "Scores of the better family"
@@ -106,9 +109,17 @@ def _lifts(tried, part, base):
     gain = measure_gain(tried, tried.valid, _best_score(with_derived(tried, [part])), base)
     return (gain['low'] or 0) > 0
 
+def _stands_with_outcome(tried, column):
+    "Does one word stand in most rows of one outcome, and hardly elsewhere, as one that is written afterwards?"
+    rows = pd.concat([tried.train, tried.valid])
+    label = as_label(tried.problem)
+    told = outcome_of(rows[label.target], label.task, label.of(rows), np.arange(len(rows)))
+    return has_telling_word(rows[column], told)
+
 def _is_too_good(tried, part):
-    "Do the words of a text tell the outcome almost alone?"
+    "Do the words of a text, or does one of them, tell the outcome almost alone?"
     if part.what != 'words': return False
+    if _stands_with_outcome(tried, part.column): return True
     alone = with_derived(dataclasses.replace(tried, fields=[]), [part])
     skill = measure_skill(alone, _best_score(alone))['value'] or 0
     # many words together honestly tell more than one column does
