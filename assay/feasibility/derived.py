@@ -12,7 +12,6 @@ import numpy as np, pandas as pd
 
 from ..explore.clues import later_share
 from ..explore.hints import has_telling_word
-from ..explore.hints import has_telling_word
 from ..explore.leakage import OF_NUMBER
 from ..explore.skill import LEAK
 from ..explore.told import outcome_of
@@ -110,7 +109,7 @@ def _lifts(tried, part, base):
     return (gain['low'] or 0) > 0
 
 def _stands_with_outcome(tried, column):
-    "Does one word stand in most rows of one outcome, and hardly elsewhere, as one that is written afterwards?"
+    "Does a word stand in most rows of one outcome, and hardly elsewhere, as one written afterwards does?"
     rows = pd.concat([tried.train, tried.valid])
     label = as_label(tried.problem)
     told = outcome_of(rows[label.target], label.task, label.of(rows), np.arange(len(rows)))

@@ -17,6 +17,7 @@ from .case import (
 from .value import (
     Outcomes, costs_of_errors, costs_of_outcomes, main_driver, saving_of, yearly_value)
 from ..problem.agreement import with_values
+from ..data.target import spellings
 from ..explore.ranges import find_ranges, range_masks
 from ..stats.intervals import widened_ends
 from ..stats.metrics import METRICS
@@ -100,9 +101,13 @@ def _as_text(values):
     return values.astype(object).where(values.notna().to_numpy(), '(missing)').astype(str)
 
 def _groups_of(case, column):
-    "The groups of a column: `(column, name, mask)`; none where it has many values"
-    if column not in case.valid or case.valid[column].nunique() > 8: return []
+    """The groups of a column: `(column, name, mask)`; none where it has many values
+
+    `North` and `NORTH ` are one group, under the spelling that most rows have."""
+    if column not in case.valid: return []
     text = _as_text(case.valid[column])
+    text = text.replace(spellings(text))
+    if text[case.valid[column].notna()].nunique() > 8: return []
     def group(v): return column, f'{column} = {v}', (text == v).to_numpy()
     return list(map(group, sorted(text.unique())))
 

@@ -13,7 +13,7 @@ from ..data.formats import find_formats, is_moments, settle_ways
 from ..data.sentinels import find_codes
 from ..data.ways import EPOCH, ISO, NUMBERS, POINTLESS, QUARTER, SERIAL, WEEK
 from ..data.written import NOTHING_SAYS, guess_format, guess_period
-from .inspect_table import find_id, written_number
+from .inspect_table import find_id, other_spellings, written_number
 
 # %% ../../nbs/project/24_by_pandas.ipynb #9fc6d1b0
 def _texts(df): return df.select_dtypes(['object', 'string'])
@@ -126,6 +126,15 @@ def _of_text(df, c, found):
         line = f'df[{c!r}] = df[{c!r}].str.removesuffix({found.unit!r}).astype(float)'
     return f'numbers written {found.declared()!r}, read as words: {line}'
 
+def _of_spellings(df):
+    "Columns in which words differ in capitals and blanks only, in words"
+    def said(c, several):
+        shown = ', '.join(f'{k!r} beside {v!r}' for k,v in list(several.items())[:2])
+        return (f'{count_of(len(several), "more spelling")} of the same words, such as {shown}: '
+                f'a model takes them for different values; df[{c!r}] = df[{c!r}].str.strip().str.lower()')
+    found = {c: other_spellings(df[c]) for c in _texts(df)}
+    return {c: said(c, several) for c, several in found.items() if several}
+
 def _of_names(df):
     "The column that may name the rows, in words"
     name, _ = find_id(df)
@@ -138,4 +147,4 @@ def remarks(
     "What can be read otherwise, one sentence for a column"
     texts = find_formats(_texts(df).head(_MOST_DATED))
     said = {c: _of_text(df, c, found) for c,found in texts.items()}
-    return ({} if is_named else _of_names(df)) | said | _of_codes(df)
+    return ({} if is_named else _of_names(df)) | _of_spellings(df) | said | _of_codes(df)

@@ -28,7 +28,8 @@ from ..release.readiness import REMEDY
 from ..stats.intervals import Resamples
 from ..data.to_score import typed_tables
 from ..data.splits import HashRule, check_splits, make_splits
-from .inspect_table import A_MOMENT, choose_metric, not_known_note, watched_groups
+from .inspect_table import (
+    A_MOMENT, choose_metric, not_known_note, other_spellings, watched_groups)
 from .read import Reading, is_url, read_table_of
 from ..data.near_duplicates import find_twins
 from assay.project.files import (
@@ -228,11 +229,26 @@ def _names_note(f):
     return (f"{'; '.join(renamed[:5])}{more}: plain names are safe in requests, figures and "
             'spreadsheets, and `assay score` takes either')
 
-def _spelling_note(f):
+def _label_note(f):
     "Which labels are one label"
     if not f.spelled: return ''
     pairs = ', '.join(f'{k!r} is {v!r}' for k,v in list(f.spelled.items())[:10])
     return f'spellings of one label of {f.names[f.target]!r} are read as one: {pairs} (recode in params.yaml)'
+
+def _spellings_note(f):
+    "Features in which words differ in capitals and blanks only"
+    several = {f.names[c]: s for c in f.features if (s := other_spellings(f.df[c]))}
+    if not several: return ''
+    def said(c):
+        pairs = [f'{k!r} beside {v!r}' for k,v in list(several[c].items())[:3]]
+        return f"{c!r}: {', '.join(pairs)}"
+    shown = '; '.join(map(said, list(several)[:5]))
+    return (f'words that differ in capitals or blanks only are different values to a model: {shown}; where '
+            'they mean one thing, mend them at the source, or read them as one by recode in params.yaml')
+
+def _word_notes(f):
+    "How columns are called here, and how words are spelt"
+    return [_names_note(f), _label_note(f), _spellings_note(f)]
 
 def _rows_note(f):
     "On how many rows the draft rests"
@@ -324,8 +340,7 @@ def _remote_note(path):
 def _table_notes(f, source):
     "What people should know of the rows and columns that are read"
     return [
-        _names_note(f),
-        _spelling_note(f),
+        *_word_notes(f),
         _rows_note(f),
         _undated_note(f),
         _part_note(f, source),
