@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['N_SIZES', 'permutation_p', 'known_share', 'blind_scores', 'measure_signal', 'learning_curve', 'nearby_curve',
-           'curve_score', 'curve_table', 'plot_curve']
+           'record_curve', 'curve_score', 'curve_table', 'plot_curve']
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #d7e8cc22
-import re
+import dataclasses, re
 from operator import itemgetter
 
 import numpy as np, pandas as pd
+from scipy.optimize import brentq
+from scipy.special import expit
 from scipy.stats import t as student
 
 from .case import (
@@ -411,6 +413,124 @@ def nearby_curve(
     if p > _SURE: return None
     curve = _curve_of(case, score_of, point_score(case, case.valid, scores))
     return curve and curve | dict(felt=near.felt, p=p)
+
+# %% ../../nbs/feasibility/05_learning_curve.ipynb #b24168af
+_FEWEST_LEVELS = 30 # Values from which a column may hold a record of each
+_MOST_EACH = 10 # Rows of a value from which the models themselves show what its record is worth
+_WORLDS = 6 # Simulated worlds, each with its own draw of how much values differ
+_ROWS_EACH = 4000 # Rows that are scored in each
+_NO_RECORD = ('poisson_deviance', 'calibration_error', 'pinball_10', 'pinball_90') # Metrics of no mean record
+_AHEAD = tuple(2.**k for k in range(-2, 6)) # Times the rows at hand
+
+def _products(codes, r):
+    "Of each value the sum of the products of two of its rows, and the number of such pairs"
+    n = np.bincount(codes)
+    return np.bincount(codes, r)**2-np.bincount(codes, r*r), n*(n-1)
+
+def _level_column(df, name):
+    "The number of the value of each row; None where values are few, or seen often, or hardly come back"
+    codes, names = pd.factorize(df[name], use_na_sentinel=False)
+    n = np.bincount(codes)
+    pairs = (n*(n-1)).sum()
+    if len(names) < _FEWEST_LEVELS or pairs < len(df)/5: return None
+    return None if pairs > _MOST_EACH*len(df) else codes
+
+def _left_without(case, name):
+    "What a linear model of the other columns leaves of the outcome, each half scored by a model of the other"
+    rows = _all_rows(case)
+    y = rows[case.problem.target].to_numpy(float)
+    rest = dataclasses.replace(case, fields=[f for f in case.given if f.name != name], derived=())
+    is_first = np.random.default_rng(case.seed).permutation(len(rows)) % 2 == 0
+    said = np.full(len(rows), y.mean())
+    for learn in (is_first, ~is_first):
+        if not rest.fields or not _has_classes_of(case, rows[learn], rows): continue
+        said[~learn] = fit_score(rest, 'linear', rows[learn], rows[~learn])
+    return y-said, said
+
+def _p_of_levels(codes, r, rng, n=999):
+    "p-value of the outcomes of one value being alike: rows change their values"
+    real = _products(codes, r)[0].sum()
+    null = [_products(codes, rng.permutation(r))[0].sum() for _ in range(n)]
+    return (1+np.sum(np.array(null) >= real))/(1+n)
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(41) # Of a normal number
+_WEIGHTS = _WEIGHTS/_WEIGHTS.sum()
+
+def _chances(mean, spread):
+    "The chances of values whose log odds are normal, at the nodes, with this mean"
+    def off(start): return _WEIGHTS@expit(start+spread*_NODES)-mean
+    return expit(brentq(off, -60, 60)+spread*_NODES)
+
+def _chances_of(mean, between):
+    "The same with this variance of the chances; at most that of log odds with a spread of 8"
+    def off(spread): return _WEIGHTS@(_chances(mean, spread)-mean)**2-between
+    return _chances(mean, 8. if off(8.) <= 0 else brentq(off, 0, 8))
+
+def _classes_by_record(chances, n, rng):
+    "Outcomes of rows, and their chances by the record of `n` earlier rows of the same value"
+    own = rng.choice(chances, len(n), p=_WEIGHTS)
+    positive = rng.binomial(n, own)[:, None]
+    log = positive*np.log(chances)+(n[:, None]-positive)*np.log1p(-chances)
+    likely = np.exp(log-log.max(1, keepdims=True))*_WEIGHTS
+    return rng.binomial(1, own), likely@chances/likely.sum(1)
+
+def _numbers_by_record(said, between, within, n, rng):
+    "Outcomes of rows, and what the record of `n` earlier rows of the same value adds to other columns"
+    known = between*n/(n+within/between)
+    record = rng.normal(size=len(n))*np.sqrt(known)
+    other = rng.choice(said, len(n))
+    noise = rng.normal(size=len(n))*np.sqrt(between-known+within)
+    return other+record+noise, other+record
+
+def _record_scores(case, codes, r, said):
+    "Scores by records, times the rows at hand × worlds"
+    rng = np.random.default_rng(case.seed)
+    products, pairs = _products(codes, r)
+    n_levels = len(codes)**2/pairs.sum() # as many, if all were as frequent
+    y = _all_rows(case)[case.problem.target].to_numpy(float)
+    is_number = case.problem.task == 'regression'
+    def world():
+        at = rng.integers(0, len(pairs), len(pairs)) # values are drawn, so that the estimate varies
+        between = max(products[at].sum()/max(pairs[at].sum(), 1), 1e-9*r.var())
+        within = max(r.var()-between, 1e-9*r.var())
+        chances = None if is_number else np.clip(_chances_of(y.mean(), between), 1e-9, 1-1e-9)
+        def score(times):
+            n = rng.poisson(times*len(case.train)/n_levels, _ROWS_EACH)
+            told = _numbers_by_record(said, between, within, n, rng) if is_number else \
+                _classes_by_record(chances, n, rng)
+            return case.sign*metric_score(case.problem.metric, *told)
+        return [score(times) for times in _AHEAD]
+    return np.array([world() for _ in range(_WORLDS)]).T
+
+def _named_levels(case, fields):
+    "Columns of words with the numbers of their values, where a record of each says something"
+    if case.problem.metric in _NO_RECORD or case.problem.task == 'multiclass': return {}
+    if case.problem.time or case.cluster: return {}
+    off = {case.problem.target, case.problem.id, *case.problem.groups}
+    asked = [f.name for f in fields if f.role in ('feature', 'context') and f.kind in ('category', 'text')
+        and f.known_at_decision and f.name not in off and f.name in case.train]
+    found = {c: _level_column(_all_rows(case), c) for c in asked}
+    return {c: codes for c,codes in found.items() if codes is not None}
+
+def record_curve(
+    case:Case, # What is assessed
+    fields, # `Field`s of the table; texts that are no features are asked too
+)->dict: # As `learning_curve`, with `record`, the column, and `p`; None without a signal
+    "The curve of the record of each value of a column, where values differ more than chance explains"
+    named = _named_levels(case, fields)
+    best = None
+    for name,codes in named.items():
+        r, said = _left_without(case, name)
+        p = len(named)*_p_of_levels(codes, r, np.random.default_rng(case.seed))
+        if p <= _SURE and (best is None or p < best[0]): best = (p, name, codes, r, said)
+    if best is None: return None
+    p, name, *found = best
+    scores = _record_scores(case, *found)
+    sizes = np.round(len(case.train)*np.array(_AHEAD))
+    fit = fit_power_law(sizes, scores, 1. if case.sign > 0 else 0., seed=case.seed) | dict(noisy=False)
+    at_hand = sizes <= len(case.train)
+    sizes = sizes[at_hand].astype(int)
+    return dict(sizes=sizes, scores=scores[at_hand], fit=fit, noisy=False, record=name, p=p)
 
 # %% ../../nbs/feasibility/05_learning_curve.ipynb #797d0746
 def curve_score(

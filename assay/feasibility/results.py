@@ -113,13 +113,14 @@ def _score_metrics(e):
     return found | dict(p_signal=p, shuffled=_span(signal['shuffled']))
 
 def _more_rows(e):
-    "How many rows the agreed minimum takes, beside how many there are, as a sentence"
+    "How many rows the bar takes, beside how many there are, as a sentence; a loss has a largest value"
     need = rows_to_bar(e)
     n = f"{e['rows']['train']:,} rows to learn from"
     if need is None: return f"{n} are too few to tell by a learning curve if more would help."
     if need.get('noisy'): return f"With {n}, the learning curve is too noisy to tell if more would help."
-    if need['value'] is None: return f"To the agreed minimum: {say_rows(need)}. There are {n}."
-    takes = f"To reach the minimum, a model has to learn from {say_rows(need)}"
+    bar = 'minimum' if sign_of(e) > 0 else 'largest value allowed'
+    if need['value'] is None: return f"To reach the {bar}: {say_rows(need)}. There are {n}."
+    takes = f"To reach the {bar}, a model has to learn from {say_rows(need)}"
     fewest = e['learning']['sizes'][0]
     if need['value'] <= fewest: takes += f', fewer than the smallest part that was tried, {fewest:,}'
     elif need['value'] <= e['rows']['train']: n += ', so it is not for lack of rows'

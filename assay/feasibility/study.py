@@ -25,7 +25,7 @@ from .case import (
 from .ceiling import measure_ceiling
 from .derived import Lifted, find_lifted, with_derived
 from .gains import measure_hypotheses, measure_parts, measure_value
-from .learning_curve import learning_curve, measure_signal, nearby_curve
+from .learning_curve import learning_curve, measure_signal, nearby_curve, record_curve
 from .stability import adversarial_pairs, measure_stability
 from .value import rows_needed, say_rows
 from .verdict import (
@@ -129,11 +129,11 @@ def _settled(case, models):
     is_chance = score.ndim == 1 and score.min() >= 0 and score.max() <= 1
     return fall_at_end(y, score if is_chance else None)
 
-def _curve_to_bar(case, models):
+def _curve_to_bar(case, models, fields):
     """The learning curve of the better family, or another one where only that gets to the bar
 
     The family that is better with few rows need not be the one that gains most by more of them. Where neither
-    gets there, a model that weighs nearby rows may."""
+    gets there, a model that weighs nearby rows may, or the record of each value of a column."""
     target = _bar_of(case, models)['target']
     scores = {r['model']: r['value'] for r in models['table']}
     best, other = sorted(FAMILIES, key=lambda k: k != models['best'])
@@ -143,11 +143,13 @@ def _curve_to_bar(case, models):
     second = learning_curve(case, other, scores[other])
     if _gets_to(second, target): return second
     near = nearby_curve(case)
-    return near if _gets_to(near, target) else curve
+    if _gets_to(near, target): return near
+    record = record_curve(case, getattr(fields, 'fields', fields))
+    return record if _gets_to(record, target) else curve
 
 def _with_nearby(signal, curve):
-    "The signal, found too where only a model that weighs nearby rows finds it"
-    if signal['found'] or not curve or 'felt' not in curve: return signal
+    "The signal, found too where only a model that weighs nearby rows finds it, or the record of each value"
+    if signal['found'] or not curve or not {'felt', 'record'} & set(curve): return signal
     return signal | dict(found=True, disputed=False, p=curve['p'])
 
 def _compared(case, blockers):
@@ -219,7 +221,7 @@ def assess_feasibility(
         settled=_settled(case, models),
         models=judged,
         columns=skills.head(5).to_dict())
-    curve = _curve_to_bar(case, models)
+    curve = _curve_to_bar(case, models, fields)
     evidence |= dict(
         together=measure_together(case, models),
         signal=_with_nearby(measure_signal(case, models), curve),
@@ -409,7 +411,7 @@ def rows_to_bar(
     "Number of training rows with which a model reaches the agreed minimum"
     curve = evidence['learning']
     if not curve: return None
-    return rows_needed(curve['fit'], evidence['bar']['target']) | dict(felt=curve.get('felt', []))
+    return rows_needed(curve['fit'], evidence['bar']['target']) | dict(felt=curve.get('felt', []), record=curve.get('record', ''))
 
 def _gets_to(curve, target):
     "Does a learning curve get to a score with more rows, but at most fifty times as many?"

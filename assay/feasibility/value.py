@@ -118,7 +118,7 @@ _NEVER = {
     False: 'no amount of rows of this kind gets there'}
 
 def say_rows(
-    need:dict, # From `rows_needed`, or None; `felt` names the columns of a model that weighs nearby rows
+    need:dict, # From `rows_needed`, or None; `felt` names the columns of nearby rows, `record` that of a record
 )->str: # Such as `about 12,000 rows (9,000 to 20,000)`
     "Number of rows in words"
     if need is None: return 'too few rows for a learning curve'
@@ -128,6 +128,7 @@ def say_rows(
     ends = [f'{v:,.0f}' if v is not None else 'no bound' for v in (need['low'], need['high'])]
     told = f"about {need['value']:,.0f} rows ({ends[0]} to {ends[1]})"
     if felt := need.get('felt'): told += f", as rows say that are near each other in {' and '.join(felt)}"
+    if record := need.get('record'): told += f", as the record of each value of {record} then says"
     return f'{told}, if it goes on as it does: {_STILL}' if rising else told
 
 # %% ../../nbs/feasibility/01_value.ipynb #7b8cff83
