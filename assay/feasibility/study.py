@@ -483,9 +483,9 @@ def _questions(e):
     return res
 
 _GRADED = ( # Fact, its grades, and the gap that they leave
-    ('minimum', ('likely',), 'the minimum lies inside the interval of the score'),
+    ('minimum', ('likely',), 'the bar lies inside the interval of the score'),
     ('margin', ('likely',), 'the margin lies inside the interval of the gain'),
-    ('minimum', ('no', 'unlikely'), 'the score stays below the minimum'),
+    ('minimum', ('no', 'unlikely'), 'the score misses the bar'),
     ('margin', ('no', 'unlikely'), "the gain over today's rule stays below the margin"),
     ('worth', ('unknown',), 'costs or volume are not declared, so the worth is unknown'),
     ('worth', ('likely',), 'that it pays is likely and not shown: its interval holds a loss'),

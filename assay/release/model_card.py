@@ -117,7 +117,9 @@ def _source(source):
 
 def _success(problem):
     "What people agreed to call a success"
-    agreed = {'metric': metric_name(problem.metric), 'minimum': problem.minimum}
+    from assay.stats.metrics import bound_name
+    how = ' (proposed, and agreed to by nobody)' if problem.provisional else ''
+    agreed = {'metric': metric_name(problem.metric), f'{bound_name(problem.metric)}{how}': problem.minimum}
     return agreed | {'margin over today': problem.margin, 'today': problem.today.get('description') or ''}
 
 def _texts(entries, key):

@@ -33,6 +33,7 @@ _SAY = dict(count=lambda m, p: _count(m['value']),
 def _in_words(m, spec, problem):
     "One metric as a sentence says it; a score keeps the digits that tell it from what was agreed"
     if isinstance(m['value'], str): return m['value']
+    if spec and '|' in spec: return spec.split('|')[round(m['value']) != 1]
     if spec: return _SAY[spec](m, problem)
     return _beside(m, say_plain, bounds=(problem.minimum, problem.margin))
 
@@ -295,7 +296,7 @@ _WORSE = ("On these rows the practice is worse than the same answer for every ro
             'say little: is it what people do?')
 
 # %% ../../nbs/site/00_in_words.ipynb #dd29f2d5
-_NAMED = re.compile(r'\{([a-z0-9_$]+)(\.n)?(?::([a-z]+))?\}')
+_NAMED = re.compile(r'\{([a-z0-9_$]+)(\.n)?(?::([a-z]+|[a-z ]+\|[a-z ]+))?\}')
 
 _SAID_OF_SCORES = dict( # Of what scores and weeks say; see below
     below_constant=_below_constant, below_plain=_below_plain, acts_never=_acts_never,
