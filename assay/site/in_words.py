@@ -255,6 +255,15 @@ def _one_window(metrics, problem):
     return (f'All {plural(problem.unit)} after the test are judged as one window, whatever time it spans: '
             'taken week by week they are too few')
 
+def _few_blocks(metrics, problem):
+    "That so few groups of rows stand behind a week that its interval is of another kind; else empty"
+    from assay.stats.intervals import widening
+    n = _value(metrics, 'last_blocks')
+    if not widening(n): return ''
+    return ('Rows that belong together, such as those of one day, are drawn as a whole; in the last week '
+            f"they form {_count(n)} groups. So few widen an interval by Student's t, and that of one week is much "
+            'wider than that of all weeks.')
+
 def _rule_is_idle(metrics, problem):
     "That today's practice, as it is read from its columns, never acts; empty where it does"
     acted = metrics.get('acted_of_rule', {}).get('value')
@@ -300,7 +309,7 @@ _NAMED = re.compile(r'\{([a-z0-9_$]+)(\.n)?(?::([a-z]+|[a-z ]+\|[a-z ]+))?\}')
 
 _SAID_OF_SCORES = dict( # Of what scores and weeks say; see below
     below_constant=_below_constant, below_plain=_below_plain, acts_never=_acts_never,
-    replayed=_replayed, one_window=_one_window)
+    replayed=_replayed, one_window=_one_window, few_blocks=_few_blocks)
 
 _COMPUTED = dict( # Name in a sentence to what computes its words
     rule_is_idle=_rule_is_idle,
