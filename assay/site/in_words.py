@@ -261,8 +261,8 @@ def _few_blocks(metrics, problem):
     n = _value(metrics, 'last_blocks')
     if not widening(n): return ''
     return ('Rows that belong together, such as those of one day, are drawn as a whole; in the last week '
-            f"they form {_count(n)} groups. So few widen an interval by Student's t, and that of one week is much "
-            'wider than that of all weeks.')
+            f"they form {_count(n)} groups. So few widen an interval by Student's t, and that of one week is "
+            'much wider than that of all weeks.')
 
 def _rule_is_idle(metrics, problem):
     "That today's practice, as it is read from its columns, never acts; empty where it does"
