@@ -222,7 +222,7 @@ def test_a_short_week_does_not_undo_what_full_weeks_asked_for():
     calm = [w["decision"] in ("keep", "watch") for w in found.values()]
     assert calm == [True] * 4 + [False, True]
     said = verdict_of_weeks(found)  # one window asks alone, so it is watched
-    assert (said["decision"], said["rule"], said["week"]) == ("watch", "below the minimum", "2024-01-29")
+    assert (said["decision"], said["rule"], said["week"]) == ("watch", "worse than the bar", "2024-01-29")
     twice = found | {"2024-01-22": found["2024-01-29"]}
     assert (verdict_of_weeks(twice)["decision"], verdict_of_weeks(twice)["week"]) == ("retrain", "2024-01-29")
     good = bad.assign(score=bad.score.where(week < 5, weeks.score), rule=bad.rule.where(week < 5, weeks.rule))

@@ -176,13 +176,15 @@ def order_tests(
     return [line(k, rate) for k,rate in rates.items()]
 
 # %% ../../nbs/evaluation/18_behaviour.ipynb #25a5676f
+_OF_GAPS = ('worse_by', 'low', 'high', 'score_shift', 'turned_share')
+
 def missing_in_turn(
     subject:Subject, # The model, and rows
     columns:list, # Columns to empty, one after the other
-)->pd.DataFrame: # column, valid, worse_by, low, high, n; the most harmful first
-    "How much worse the agreed metric gets while a column is missing, with a paired interval"
+)->pd.DataFrame: # column, valid, worse_by, low, high, score_shift, turned_share, n; the most harmful first
+    "How much worse the agreed metric gets while a column is missing, and how far scores and decisions move"
     rows = [_without(subject, c) for c in columns]
-    names = ['column', 'valid', 'worse_by', 'low', 'high', 'n']
+    names = ['column', 'valid', *_OF_GAPS, 'n']
     table = pd.DataFrame(rows, columns=names)
     return table.sort_values(
         ['valid', 'worse_by', 'column'], ascending=[True, False, True], ignore_index=True
@@ -196,9 +198,17 @@ def _without(subject, c):
     X = _given(subject.X, {c: empty})
     valid, _ = _valid(subject, X)
     row = dict(column=c, valid=valid, n=len(X))
-    if valid < 1: return row | dict(worse_by=np.nan, low=np.nan, high=np.nan)
-    lost = gain(paired_difference(scored.metric, scored.y, scored.score, subject.model(X), scored.resamples))
-    return row | dict(worse_by=lost['value'], low=lost['low'], high=lost['high'])
+    if valid < 1: return row | dict.fromkeys(_OF_GAPS, np.nan)
+    scores = subject.model(X)
+    lost = gain(paired_difference(scored.metric, scored.y, scored.score, scores, scored.resamples))
+    shift = np.abs(subject.explained(scores)-subject.explained(scored.score)).mean()
+    return row | dict(worse_by=lost['value'], low=lost['low'], high=lost['high'], score_shift=shift,
+                      turned_share=_turned(subject, scores))
+
+def _turned(subject, scores):
+    "The share of rows that are decided otherwise by these scores; NaN where a number decides nothing"
+    decided = subject.decide(scores)
+    return np.nan if decided is None else float((decided != subject.decide(subject.scored.score)).mean())
 
 # %% ../../nbs/evaluation/18_behaviour.ipynb #9b4af3e1
 def declared_tests(

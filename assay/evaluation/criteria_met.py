@@ -10,9 +10,10 @@ import dataclasses
 
 import pandas as pd
 
-from ..core.rendering import Result
+from ..core.rendering import Result, metric_name
 from ..problem.agreement import Problem
 from ..stats.intervals import gain, is_better
+from ..stats.metrics import bound_name
 
 # %% ../../nbs/evaluation/04_criteria_met.ipynb #7964e9fd
 def criteria_table(
@@ -35,7 +36,7 @@ def _minimum_row(m, problem):
     sign, worse = (1, low) if m['better'] == 'higher' else (-1, high)
     def reached(v): return v is not None and sign*v >= sign*minimum
     return dict(
-        criterion=f'{problem.metric} reaches the minimum',
+        criterion=f'{metric_name(problem.metric)} reaches the {bound_name(problem.metric)}',
         required=minimum,
         value=m['value'],
         low=low,

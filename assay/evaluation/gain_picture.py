@@ -89,15 +89,11 @@ def worth_panel(
     return Panel(title, tuple(filter(None, bars)), money=True)
 
 # %% ../../nbs/evaluation/22_gain_picture.ipynb #2beaf99d
-def _bound_word(problem):
-    "What the agreed bound is called: of a loss it is the most that is allowed"
-    from assay.stats.metrics import METRICS
-    return 'maximum' if METRICS.get(problem.metric, {}).get('better') == 'lower' else 'minimum'
-
 def _lines(panels, problem):
     "What the dashed lines mark"
+    from assay.stats.metrics import bound_name
     how = 'proposed' if problem.provisional else 'agreed'
-    bound = f'{_bound_word(problem)}, {say_plain(problem.minimum)}'
+    bound = f'{bound_name(problem.metric)}, {say_plain(problem.minimum)}'
     named = {True: f'margin, {say_plain(problem.margin)}', False: bound}
     marks = [f'the {how} {named[p.zero]}' for p in panels if p.asked is not None]
     lines = 'lines are' if len(marks) > 1 else 'line is'

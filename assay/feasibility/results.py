@@ -45,12 +45,12 @@ def _criterion_rows(e, facts):
     minimum = f"{'≥' if sign > 0 else '≤'} {sign*bar['minimum']:.3g}"
     margin = f"> 0, by {bar['margin']:.3g}"
     score = _plain(as_metric_counts(models['score'], sign))
-    reached = _row('is the minimum reached?', score, minimum, facts['minimum'])
+    reached = _row('is the bar reached?', score, minimum, facts['minimum'])
     better = _row('is it better than today?', _plain(models['gain']), margin, facts['margin'])
     bound = e['ceiling']['conflicts']['bound']
     most = 'at most' if sign > 0 else 'at least'
     highest = 'not measured' if bound is None else f'{most} {sign*bound:.3g}'
-    return [reached, better, _row('do equal rows allow the minimum?', highest, minimum, facts['ceiling'])]
+    return [reached, better, _row('do equal rows allow the bar?', highest, minimum, facts['ceiling'])]
 
 def _data_rows(e, facts):
     "Are there enough rows, and does what they say last?"
@@ -113,14 +113,13 @@ def _score_metrics(e):
     return found | dict(p_signal=p, shuffled=_span(signal['shuffled']))
 
 def _more_rows(e):
-    "How many rows the bar takes, beside how many there are, as a sentence; a loss has a largest value"
+    "How many rows the bar takes, beside how many there are, as a sentence"
     need = rows_to_bar(e)
     n = f"{e['rows']['train']:,} rows to learn from"
     if need is None: return f"{n} are too few to tell by a learning curve if more would help."
     if need.get('noisy'): return f"With {n}, the learning curve is too noisy to tell if more would help."
-    bar = 'minimum' if sign_of(e) > 0 else 'largest value allowed'
-    if need['value'] is None: return f"To reach the {bar}: {say_rows(need)}. There are {n}."
-    takes = f"To reach the {bar}, a model has to learn from {say_rows(need)}"
+    if need['value'] is None: return f"To the bar: {say_rows(need)}. There are {n}."
+    takes = f"To reach the bar, a model has to learn from {say_rows(need)}"
     fewest = e['learning']['sizes'][0]
     if need['value'] <= fewest: takes += f', fewer than the smallest part that was tried, {fewest:,}'
     elif need['value'] <= e['rows']['train']: n += ', so it is not for lack of rows'

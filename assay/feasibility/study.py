@@ -411,7 +411,8 @@ def rows_to_bar(
     "Number of training rows with which a model reaches the agreed minimum"
     curve = evidence['learning']
     if not curve: return None
-    return rows_needed(curve['fit'], evidence['bar']['target']) | dict(felt=curve.get('felt', []), record=curve.get('record', ''))
+    rests_on = dict(felt=curve.get('felt', []), record=curve.get('record', ''))
+    return rows_needed(curve['fit'], evidence['bar']['target']) | rests_on
 
 def _gets_to(curve, target):
     "Does a learning curve get to a score with more rows, but at most fifty times as many?"
@@ -485,9 +486,9 @@ def _questions(e):
     return res
 
 _GRADED = ( # Fact, its grades, and the gap that they leave
-    ('minimum', ('likely',), 'the minimum lies inside the interval of the score'),
+    ('minimum', ('likely',), 'the bar lies inside the interval of the score'),
     ('margin', ('likely',), 'the margin lies inside the interval of the gain'),
-    ('minimum', ('no', 'unlikely'), 'the score stays below the minimum'),
+    ('minimum', ('no', 'unlikely'), 'the score misses the bar'),
     ('margin', ('no', 'unlikely'), "the gain over today's rule stays below the margin"),
     ('worth', ('unknown',), 'costs or volume are not declared, so the worth is unknown'),
     ('worth', ('likely',), 'that it pays is likely and not shown: its interval holds a loss'),

@@ -118,7 +118,7 @@ _NEVER = {
     False: 'no amount of rows of this kind gets there'}
 
 def say_rows(
-    need:dict, # From `rows_needed`, or None; `felt` names the columns of nearby rows, `record` that of a record
+    need:dict, # From `rows_needed`, or None; `felt` names columns of nearby rows, `record` that of a record
 )->str: # Such as `about 12,000 rows (9,000 to 20,000)`
     "Number of rows in words"
     if need is None: return 'too few rows for a learning curve'

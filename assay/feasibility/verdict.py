@@ -170,20 +170,20 @@ RULES = [
         name='it reaches the bar and pays',
         holds=_pays,
         verdict='go',
-        why="a simple model reaches the minimum and beats today's rule; worth: {worth}",
+        why="a simple model reaches the bar and beats today's rule; worth: {worth}",
         next='tune several families against this baseline, then open the test set once'),
     Rule(
         name='it reaches the bar and likely pays',
         holds=_likely_pays,
         verdict='go',
-        why="a simple model reaches the minimum and beats today's rule; worth: {worth_said}",
+        why="a simple model reaches the bar and beats today's rule; worth: {worth_said}",
         next='tune several families against this baseline, then open the test set once; '
              'on the condition that the saving is shown before release, as its interval holds a loss'),
     Rule(
         name='it reaches the bar',
         holds=_may_pay,
         verdict='go',
-        why="a simple model reaches the minimum and beats today's rule; whether it pays is unknown, as costs "
+        why="a simple model reaches the bar and beats today's rule; whether it pays is unknown, as costs "
             'or volume are not declared',
         next='declare costs and volume; tune several families against this baseline, then open the test '
              'set once'),
@@ -210,7 +210,7 @@ RULES = [
         name='labels cap the score',
         holds=_capped,
         verdict='no_go',
-        why='rows that look the same have different outcomes, so that no model reaches the minimum',
+        why='rows that look the same have different outcomes, so that no model reaches the bar',
         next='check the labels of conflicting rows, or add a feature that tells them apart'),
     Rule(
         name='more rows would do',

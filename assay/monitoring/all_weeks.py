@@ -20,7 +20,7 @@ def _is_over(asking, week):
     rule = asking['rule']
     if rule in ('data are broken', 'another unit'): return week['rule'] != rule
     if rule == "worse than today's rule": return f['gain'] == 'yes'
-    if rule == 'below the minimum': return f['minimum'] == 'yes'
+    if rule == 'worse than the bar': return f['minimum'] == 'yes'
     if week['realised'] is None or f[_ASKED_FOR[rule]]: return False
     if rule == _OTHERWISE: return leaves_no_room(asking, week)
     return week['known'] >= asking['known']/2
@@ -35,7 +35,7 @@ _ASKED_FOR = { # Rule to the fact that it is about
 VOTES, OF_WINDOWS = 2, 3 # Windows that must agree, of the last ones with outcomes, before a model is replaced
 _AGREED = { # Rule about what was agreed to the fact that it is about: what it asks for cannot be undone
     "worse than today's rule": 'gain',
-    'below the minimum': 'minimum'}
+    'worse than the bar': 'minimum'}
 
 def _votes(facts, name, said):
     "Did enough of the last windows say so?"

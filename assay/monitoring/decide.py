@@ -19,7 +19,7 @@ from .outcomes import (
     residuals, scores_of, with_outcome)
 from .rules import decide_window
 from .units import other_units, stuck_columns
-from ..stats.intervals import Resampling, gain as as_gain, weights_of
+from ..stats.intervals import Resampling, gain as as_gain, weights_of, widening
 from ..stats.metrics import METRICS, metric_sign, weighted_mean
 
 # %% ../../nbs/monitoring/09_decide.ipynb #7403241c
@@ -236,7 +236,13 @@ def _stands_said(found, problem, unsaid, few=None):
     if few is not None: return f'{score}; {_few_said(few)}'
     if m.get('low') is None: return f'{score}, and has no interval to tell that from chance'
     ends = f"{m['low']:.3f} to {m['high']:.3f} from {count_of(m['n'], 'row')}"
-    return f'{score}, but its interval, {ends}, reaches it: chance can explain that'
+    few = _blocks_said(found.get('n_blocks') or 0)
+    return f'{score}, but its interval, {ends}{few}, reaches it: chance can explain that'
+
+def _blocks_said(n):
+    "How many groups of rows are drawn whole behind an interval, where they are so few that they widen it"
+    if not widening(n): return ''
+    return f' in {n} groups that are drawn whole, such as days, which widens it'
 
 def _few_said(few):
     "That a window has too few of the rarer outcome for its score to decide alone"

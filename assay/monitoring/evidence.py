@@ -72,7 +72,8 @@ def _last_metrics(last):
     measured = dict(last_realised=found.get('score'), last_estimated=last['estimated'])
     measured |= dict(last_gain=found.get('gain'), last_calibration=found.get('calibration'))
     base_rate = metric(last['mean']['observed'], n=last['known'])
-    return {k: _spread(m) for k,m in measured.items()} | dict(last_base_rate=base_rate)
+    counted = dict(last_base_rate=base_rate, last_blocks=metric(found.get('n_blocks')))
+    return {k: _spread(m) for k,m in measured.items()} | counted
 
 def _row_metrics(refused, broken):
     "What validation accepted and refused"

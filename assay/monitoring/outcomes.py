@@ -18,7 +18,7 @@ from ..core.shapes import with_columns
 from ..models.features import feature_frame
 from ..stats.metrics import Kernel, METRICS, score as metric_score
 from ..stats.intervals import (
-    Resamples, Resampling, gain as as_gain, interval, mean_interval, measured_ends,
+    Resamples, Resampling, count_groups, gain as as_gain, interval, mean_interval, measured_ends,
     paired_difference, weights_of)
 from ..models.estimators import fit_rows, loss_params, make_model, predict_score, target_of
 from ..models.practice import rule_params
@@ -174,7 +174,7 @@ def realised(
     current:pd.DataFrame, # Rows whose outcome is known, with target, scores and rule
     problem, # The agreement
     resampling:Resampling=Resampling(), # How rows are resampled
-)->dict: # `score`, `gain` over the rule (above 0 is better), `calibration` (two classes only)
+)->dict: # `score`, `gain` over the rule (above 0 is better), `calibration` (two classes only), `n_blocks`
     "Performance of a window, measured with labels"
     y = current[problem.target].to_numpy()
     resamples = resamples_of(current, problem, resampling)
@@ -184,7 +184,7 @@ def realised(
     gain = as_gain(paired_difference(problem.metric, y, s, r, resamples))
     calibration = None
     if problem.task == 'binary': calibration = observed_to_expected(y, current[SCORE], resamples)
-    return dict(score=score, gain=gain, calibration=calibration)
+    return dict(score=score, gain=gain, calibration=calibration, n_blocks=count_groups(resamples.blocks))
 
 # %% ../../nbs/monitoring/05_outcomes.ipynb #83c2eb7d
 def residuals(

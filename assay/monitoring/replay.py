@@ -205,7 +205,7 @@ def read_replay()->ReplayData: # Everything that the replay reads
 
 # %% ../../nbs/monitoring/15_replay.ipynb #08125c7f
 _NUMBERS = ( # The decision beside the week: a narrow screen shows the first columns
-    'week', 'decision', 'n', 'known', 'volume', 'observed', 'expected', 'estimated', 'realised',
+    'week', 'decision', 'n', 'known', 'n_blocks', 'volume', 'observed', 'expected', 'estimated', 'realised',
     'realised_low', 'realised_high', 'gain', 'gain_low', 'calibration', 'n_drifted')
 def _known_mean(values, rows, weight):
     "The weighted mean of the values that are known"

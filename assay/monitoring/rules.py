@@ -53,10 +53,10 @@ RULES = [
         decision='roll_back',
         why="today's rule is better beyond doubt"),
     Rule(
-        name='below the minimum',
+        name='worse than the bar',
         holds=_below_minimum,
         decision='retrain',
-        why='the score is worse than the agreed minimum, interval and all'),
+        why='the score is worse than the bar, interval and all'),
     Rule(
         name='scores mean something else',
         holds=_mean_otherwise,
@@ -81,7 +81,7 @@ RULES = [
         name='less is expected than agreed',
         holds=_expected_low,
         decision='watch',
-        why='the scores promise worse than the minimum, and too few outcomes of the window are known to '
+        why='the scores promise worse than the bar, and too few outcomes of the window are known to '
             'check that: bring outcomes'),
     Rule(
         name='something has moved',

@@ -123,7 +123,7 @@ def _week_row(name, week):
     found = week['realised'] or {}
     drift = week['drift']
     counts = {k: week[k] for k in ('n', 'known', 'volume', 'quarantined')}
-    row = dict(week=name) | counts | week['mean']
+    row = dict(week=name) | counts | dict(n_blocks=found.get('n_blocks')) | week['mean']
     row |= _flat('estimated', week['estimated']) | _flat('realised', found.get('score'))
     row |= _flat('gain', found.get('gain')) | _flat('calibration', found.get('calibration'))
     drifted = ', '.join(drift.column[drift.drifted])

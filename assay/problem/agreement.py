@@ -305,7 +305,7 @@ def _success_rows(problem, lacks):
     "The items about the success criterion, which pass once people have agreed on it"
     agreed = 'unanswered' if problem.provisional else 'pass'
     for_now = ', provisional' if problem.provisional else ''
-    measured_by = f'{problem.metric}, minimum {problem.minimum:g}, margin {problem.margin:g}'
+    measured_by = f'{problem.metric}, bar {problem.minimum:g}, margin {problem.margin:g}'
     drafted = ['today.description (a draft)'] if is_drafted(problem) else []
     weighed = "success is measured against today's practice and the costs of errors"
     return [('F13', agreed, measured_by + for_now),

@@ -14,7 +14,8 @@ from ..core.rendering import show
 from .agreement import Problem, agreement_checks, agreement_verdict, gaps
 from .bound import REVIEW, about_now, bind_answers, words_again
 from .criteria import criteria, freeze_criteria
-from .moved import agreed_after, bar_check, count_new_tests, ledger_rows, moved_bar
+from .moved import (
+    agreed_after, bar_check, count_new_tests, criterion_name, ledger_rows, moved_bar)
 
 # %% ../../nbs/problem/12_frozen.ipynb #ce1ef0e6
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -33,7 +34,9 @@ class Agreement:
         import pandas as pd
         plain = {k: v for k,v in criteria(self.problem).items() if not isinstance(v, dict)}
         if self.problem.task != 'binary': plain.pop('positive') # only one of two classes is positive
-        return pd.Series(plain | dict(hash=self.line['sha256'][:16])).to_frame('agreed')
+        named = {'bar' if k == 'minimum' else k: v for k,v in plain.items()} # of a loss it is no minimum
+        head = 'proposed, and agreed to by nobody' if self.problem.provisional else 'agreed'
+        return pd.Series(named | dict(hash=self.line['sha256'][:16])).to_frame(head)
 
     def ledger(self): # Data frame: agreed, target, table, after_results, changed, and by, date, because
         "Every agreement so far, first line first; who agreed and why, where somebody wrote it down"
@@ -46,7 +49,8 @@ class Agreement:
     def moves(self): # Data frame: criterion, was, now, difference
         "How the bar of today differs from the first one"
         import pandas as pd
-        return pd.DataFrame(self.moved, columns=['criterion', 'was', 'now', 'difference'])
+        named = [move | dict(criterion=criterion_name(move['criterion'])) for move in self.moved]
+        return pd.DataFrame(named, columns=['criterion', 'was', 'now', 'difference'])
 
     def gaps(self): # Data frame: id, what
         "The questions that nobody has answered"
@@ -71,7 +75,7 @@ class Agreement:
         "The items that the agreement decides, whether the bar moved, and whether few questions are open"
         n = len(gaps(self.problem))
         bar = bar_check(self.moved, self.after, self.problem.provisional, self.n_new_tests)
-        why = f'{n} open questions, {self.max_gaps} allowed'
+        why = f"{n} open {'question' if n == 1 else 'questions'}, {self.max_gaps} allowed"
         return [
             *agreement_checks(self.problem, self.asked_again),
             bar,
@@ -83,6 +87,7 @@ class Agreement:
         less = dict(gaps=gaps(self.problem), criteria_moved=self.moved)
         parts = ('hypotheses', 'assumptions', 'stakeholders')
         written = {part: getattr(self.problem, part) for part in parts}
+        less |= dict(asked_again=self.again)
         res = {name: metric(len(found), better='lower') for name,found in less.items()}
         return res | {part: metric(len(entries)) for part,entries in written.items()}
 

@@ -121,5 +121,7 @@ def hypothesis_check(
     lacking = table[~decided]
     open_first = [*lacking.itertuples(), *table[decided].itertuples()]
     why = '; '.join(map(_told, open_first))
-    if len(lacking): why = f'{len(lacking)} of {len(table)} lack evidence: {why}'
+    if len(lacking):
+        verb = 'lacks' if len(lacking) == 1 else 'lack'
+        why = f'{len(lacking)} of {len(table)} {verb} evidence: {why}'
     return check('F09', not len(lacking), why, _evidence(stage, table, decided))

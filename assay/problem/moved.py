@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['DAYS', 'NEW_TEST', 'compare_criteria', 'split_days', 'is_new_test', 'new_tests', 'moved_bar', 'count_new_tests',
-           'agreed_after', 'bar_state', 'ledger_rows', 'bar_sentence', 'move_words', 'bar_words', 'bar_check']
+           'agreed_after', 'bar_state', 'ledger_rows', 'bar_sentence', 'criterion_name', 'move_words', 'bar_words',
+           'bar_check']
 
 # %% ../../nbs/problem/07_moved.ipynb #a26f226d
 import datetime, json, re
@@ -187,9 +188,9 @@ def _changed_then(moves):
     "What a first agreement changed in the values of the draft: numbers one by one, the rest by its name"
     told = [m for m in moves if m['criterion'] != 'provisional']
     if not told: return 'the values that these were judged by did not change'
-    named = [m | dict(criterion=_criterion(m['criterion'])) for m in told if 'difference' in m]
+    named = [m | dict(criterion=criterion_name(m['criterion'])) for m in told if 'difference' in m]
     numbers = map(bar_sentence, named)
-    rest = [_criterion(m['criterion'].partition('.')[0]) for m in told if 'difference' not in m]
+    rest = [criterion_name(m['criterion'].partition('.')[0]) for m in told if 'difference' not in m]
     said = [*numbers, *dict.fromkeys(rest)]
     return f"of the values that these were judged by, changed: {', '.join(said)}"
 
@@ -263,7 +264,7 @@ def _in_words(v):
 
 def _step_words(move):
     "One move of the bar as the pages list it, by the name of the criterion for a reader"
-    return bar_sentence(move | dict(criterion=f"{_criterion(move['criterion'])}:"))
+    return bar_sentence(move | dict(criterion=f"{criterion_name(move['criterion'])}:"))
 
 def bar_sentence(
     move:dict, # A row of `moved_bar`
@@ -276,11 +277,13 @@ def bar_sentence(
 
 # %% ../../nbs/problem/07_moved.ipynb #585678b4
 _JUDGED = 'judged_by'
-_TOLD = {'judged by': 'what is compared with the minimum', 'limits, groups': 'limit between groups'}
+_TOLD = {'judged by': 'what is compared with the bar', 'limits, groups': 'limit between groups'}
 _READINGS = dict(interval='the worse end of the interval', estimate='the estimate')
 
-def _criterion(name):
-    "A criterion by its name for a reader, such as `limit between groups, ratio of recall`"
+def criterion_name(
+    name:str, # Such as `limits.groups.recall_ratio`
+)->str: # Such as `limit between groups, ratio of recall`
+    "A criterion by its name for a reader"
     said = ', '.join(human_name(part).replace('_', ' ') for part in name.split('.'))
     for key,words in _TOLD.items():
         if said == key or said.startswith(f'{key},'): said = words+said[len(key):]
@@ -302,7 +305,7 @@ def move_words(
     are_numbers = _number(move['was']) and _number(move['now'])
     by = f" ({move['now']-move['was']:+.4g})" if are_numbers else ''
     who = _agreed_by(move.get('said'))
-    named = _criterion(move['criterion'])
+    named = criterion_name(move['criterion'])
     return f'“{named}” {first} when people first agreed{then}, and {last}{by}{who}'
 
 def _agreed_by(said):

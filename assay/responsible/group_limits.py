@@ -161,9 +161,12 @@ def _what_was_measured(judged, columns, table):
 def _count_said(judged):
     "How many of the agreed limits hold, are broken, or cannot be told, and what the last leads to"
     n_held, n_broken, n_open = (int((judged.status == s).sum()) for s in (HOLDS, BROKEN, OPEN))
-    said = f'of {len(judged)} agreed limits {n_held} hold and {n_broken} are broken'
-    if not n_open: return said
-    return f'{said}; {n_open} cannot be told from these rows, which is no pass and leaves this unanswered'
+    limits = 'limit' if len(judged) == 1 else 'limits'
+    held = f"{n_held} {'holds' if n_held == 1 else 'hold'}"
+    broken = f"{n_broken} {'is' if n_broken == 1 else 'are'} broken"
+    if not n_open: return f'Of {len(judged)} {limits} between groups {held} and {broken}'
+    return (f'Of {len(judged)} {limits} between groups {held}, {broken}, and of {n_open} these rows cannot '
+            'tell, which is no pass and leaves this unanswered')
 
 def _state(judged, failing):
     "Fail where something is broken or missing; unanswered where these rows cannot tell; else pass"

@@ -69,7 +69,7 @@ def _rate_links(text):
 # %% ../../nbs/site/15_asked.ipynb #20f29f96
 _MADE_FROM = ( # Stage that names a file, the file, and what a reader calls it
     ('data', 'raw', 'raw tables, SHA-256'),
-    ('package', 'bundle', 'packaged model, SHA-256'))
+    ('package', 'bundle', 'packaged model, SHA-256 of its folder, as reports name it'))
 
 def tool_version()->str: # Such as `0.3.0`
     "The version of this package, read from its source: to import the package would load all of it"
@@ -89,9 +89,11 @@ def rebuild_rows(
     line = [('agreement, hash of its line in approvals/criteria.jsonl', agreed)] if agreed else []
     return [('assay', tool_version()), *files, *_identity_row(), *line]
 
+_NAMED_BY = 'packaged model, SHA-256 of its manifest, as signatures and the service name it'
+
 def _identity_row():
     "The name by which signatures and the service call the packaged model; none where it does not lie here"
-    try: return [('bundle, as signatures and the service name it', bundle_identity(place('bundle')))]
+    try: return [(_NAMED_BY, bundle_identity(place('bundle')))]
     except (OSError, ValueError): return []
 
 # %% ../../nbs/site/15_asked.ipynb #48f589be

@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 
 from ..core.artifacts import place, write_text
-from ..core.rendering import metric_name, render, render_rows
+from ..core.rendering import render, render_rows
 from ..problem.agreement import load_problem
 from ..release.checklist import load_checklist, read_stages, stages_of
-from ..release.model_card import EMPTY, card_gaps, model_card
+from ..release.model_card import EMPTY, card_gaps, card_name, model_card
 from ..release.readiness import release_rows
 from ..release.waivers import today
 from ..release.waiving import active_waivers
@@ -30,7 +30,7 @@ def _part(title, content):
     "One part of the card, for the template"
     part = dict(title=title, anchor=re.sub('[^a-z]+', '-', title.lower()), table='', lines=[])
     if not isinstance(content, dict): return part | dict(lines=[line for line in content if line])
-    rows = [[metric_name(k) if '_' in k else k, _said(v)] for k,v in content.items()]
+    rows = [[card_name(k), _said(v)] for k,v in content.items()]
     return part | (dict(table=render_rows(('', 'what is said'), rows, heads=1)) if rows else {})
 
 def card_page(

@@ -33,6 +33,7 @@ _SAY = dict(count=lambda m, p: _count(m['value']),
 def _in_words(m, spec, problem):
     "One metric as a sentence says it; a score keeps the digits that tell it from what was agreed"
     if isinstance(m['value'], str): return m['value']
+    if spec and '|' in spec: return spec.split('|')[round(m['value']) != 1]
     if spec: return _SAY[spec](m, problem)
     return _beside(m, say_plain, bounds=(problem.minimum, problem.margin))
 
@@ -254,6 +255,15 @@ def _one_window(metrics, problem):
     return (f'All {plural(problem.unit)} after the test are judged as one window, whatever time it spans: '
             'taken week by week they are too few')
 
+def _few_blocks(metrics, problem):
+    "That so few groups of rows stand behind a week that its interval is of another kind; else empty"
+    from assay.stats.intervals import widening
+    n = _value(metrics, 'last_blocks')
+    if not widening(n): return ''
+    return ('Rows that belong together, such as those of one day, are drawn as a whole; in the last week '
+            f"they form {_count(n)} groups. So few widen an interval by Student's t, and that of one week is "
+            'much wider than that of all weeks.')
+
 def _rule_is_idle(metrics, problem):
     "That today's practice, as it is read from its columns, never acts; empty where it does"
     acted = metrics.get('acted_of_rule', {}).get('value')
@@ -295,11 +305,11 @@ _WORSE = ("On these rows the practice is worse than the same answer for every ro
             'say little: is it what people do?')
 
 # %% ../../nbs/site/00_in_words.ipynb #dd29f2d5
-_NAMED = re.compile(r'\{([a-z0-9_$]+)(\.n)?(?::([a-z]+))?\}')
+_NAMED = re.compile(r'\{([a-z0-9_$]+)(\.n)?(?::([a-z]+|[a-z ]+\|[a-z ]+))?\}')
 
 _SAID_OF_SCORES = dict( # Of what scores and weeks say; see below
     below_constant=_below_constant, below_plain=_below_plain, acts_never=_acts_never,
-    replayed=_replayed, one_window=_one_window)
+    replayed=_replayed, one_window=_one_window, few_blocks=_few_blocks)
 
 _COMPUTED = dict( # Name in a sentence to what computes its words
     rule_is_idle=_rule_is_idle,

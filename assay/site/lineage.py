@@ -62,7 +62,8 @@ def _approval():
     "Whether the present bundle is approved, in a word, with its colour, and why"
     try: e = approval_of(bundle_identity(place('bundle')))
     except (OSError, ValueError) as why: return 'not approved', 'bad', str(why)
-    if changed := changed_since(e): return 'not approved', 'bad', f"changed since: {', '.join(changed)}"
+    changed = ', '.join(changed_since(e))
+    if changed: return 'not approved', 'bad', f'the bundle was approved, and changed since: {changed}'
     until = f" until {e['expires']}" if e['expires'] else ''
     return f'approved{until}', 'good', f"by {e['by']}, {e['role']}"
 
@@ -103,7 +104,8 @@ def _file_row(kept, told, linked):
     hashes = told.get(path, {})
     readers = list(dict.fromkeys(s for stages in hashes.values() for s in stages if s != kept.stage))
     made = [s for s in linked if s.startswith(kept.stage)]
-    return [kept.what, path, short(hashes), _stage_links(made, linked), _stage_links(readers, linked)]
+    named = f'; signatures name it {_identity()[:12]}' if kept.place == 'bundle' and _identity() else ''
+    return [kept.what, path, short(hashes)+named, _stage_links(made, linked), _stage_links(readers, linked)]
 
 _SHEET = 'lineage.html.j2'
 _COLUMNS = ('what', 'file', 'SHA-256 begins with', 'made by', 'read by')
@@ -119,7 +121,7 @@ def lineage_page(
     picture = show_boxes(lineage_boxes(told, (word, tone)), 'What was made from what', _CAPTION, FILES)
     table = render_rows(_COLUMNS, [_file_row(k, told, linked) for k in KEPT])
     differ = [p for p,hashes in told.items() if len(hashes) > 1 and p.startswith('data/')]
-    state = dict(word=word, tone=tone, why=why)
+    state = dict(word=word, tone=tone, why=f'{why[0].upper()}{why[1:]}')
     shown = dict(picture=picture, table=table, state=state, differ=differ, identity=_identity()[:12])
     body = render(_SHEET, shown)
     frame = Frame(linked, '', problem.title, up='')

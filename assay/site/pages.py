@@ -335,7 +335,8 @@ def upshot(
     may = f'no item of the checklist is open; people decide on the release{noted}'
     if doubt: may = 'the checklist is settled, but the scores are in doubt, as the note below says'
     if found['verdict'] != 'ready':
-        may = f"do not release it yet: {left['value']} of {left['n']} items are not settled"
+        verb = 'is' if left['value'] == 1 else 'are'
+        may = f"do not release it yet: {left['value']} of {left['n']} items {verb} not settled"
     tested = '' if doubt else _tested_words(measured.get('evaluation', {}).get('metrics', {}))
     return f'In short: {may}. {tested}'.strip()
 

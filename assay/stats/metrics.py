@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'sort_scores', 'log_losses', 'weighted_quantiles', 'score_bins', 'metrics_for', 'metrics_to_show',
-           'metric_table', 'weighted_mean', 'Kernel', 'weighted_metric', 'metric_sign', 'asked_words', 'score']
+           'metric_table', 'weighted_mean', 'Kernel', 'weighted_metric', 'metric_sign', 'bound_name', 'asked_words',
+           'score']
 
 # %% ../../nbs/stats/03_metrics.ipynb #0c7f66b4
 import dataclasses, functools, math
@@ -490,6 +491,12 @@ def metric_sign(
 )->int: # 1 where a higher value is better, -1 where a lower one is
     "What a value is multiplied by, so that more is better"
     return 1 if METRICS[metric]['better'] == 'higher' else -1
+
+def bound_name(
+    metric:str, # Name of a metric; one that is not known counts as better where it is higher
+)->str: # `minimum`, or `maximum` of a loss
+    "What the value that is asked of a metric is called: of a loss it is the most that is allowed"
+    return 'maximum' if METRICS.get(metric, {}).get('better') == 'lower' else 'minimum'
 
 def asked_words(
     metric:str, # Name of a metric; one that is not known counts as better where it is higher
