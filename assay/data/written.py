@@ -13,7 +13,7 @@ import dataclasses, re
 import pandas as pd
 
 from .ways import (
-    COMMA, EPOCH, ISO, MOMENTS, NUMBERS, PERIODS, POINTLESS, QUARTER, SERIAL, SPAN, UNITS, WEEK, _bears,
+    COMMA, EPOCH, ISO, MOMENTS, NUMBERS, PERIODS, POINT, QUARTER, SERIAL, SPAN, UNITS, WEEK, _bears,
     _in_range, _MEASURED_IN, _moments, _number, _UNIT, parted_way)
 from ..core.shapes import with_columns
 
@@ -22,12 +22,14 @@ def way_of(
     decimal:str=None, # Sign before the fraction: `.` or `,`
     thousands:str=None, # Sign between groups of three digits
 )->str: # One of `NUMBERS`; empty where neither is given
-    "The way of writing that has these separators"
+    "The way of writing that has these separators; raises `ValueError` where none has both"
     if not decimal and not thousands: return ''
     decimal = decimal or (',' if thousands == '.' else '.')
-    fitting = [w for w,(signs, sign) in NUMBERS.items() if sign == decimal and (thousands or '') in signs]
-    if thousands: return next(w for w in fitting if NUMBERS[w][0])
-    return POINTLESS if decimal == '.' else COMMA
+    if not thousands: return POINT if decimal == '.' else COMMA
+    fitting = [w for w,(groups, point) in NUMBERS.items() if point == decimal and thousands in groups]
+    if fitting: return fitting[0]
+    raise ValueError(f'decimal {decimal!r} and thousands {thousands!r} are no way of writing numbers; '
+                     f'expected the signs of one of {list(NUMBERS)}')
 
 MOST = .95 # Share of the rows with a value that must be written in one way
 FEW_LEVELS = 20 # Different values of a column that may be categories

@@ -8,7 +8,7 @@ __all__ = ['MOST_POINTS', 'precision_recall_table', 'gains_table', 'calibration_
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #4a8bfa14
 import numpy as np, pandas as pd
 
-from ..core.numbers import large_enough
+from ..core.numbers import keep_large
 from ..stats.metrics import score_bins, sort_scores
 from ..stats.scored import Scored
 from ..core.shapes import with_columns
@@ -83,7 +83,7 @@ def calibration_points(
     binned = rows.groupby('bin')
     bins = binned.mean().assign(n=binned.size())
     if scored.weight is not None: bins = with_columns(bins, _weighted_means(rows, scored.weight))
-    return large_enough(bins, least)[['mean_score', 'observed']]
+    return keep_large(bins, least)[['mean_score', 'observed']]
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #6d42e025
 def _called(scored):
@@ -104,7 +104,7 @@ def confusion_table(
     counts = pd.DataFrame(dict(actual=actual, called=called)).value_counts(sort=False)
     def case(actual, called): return f'{names[actual]}, called {names[called]}'
     rows = [dict(rows=n, case=case(*pair)) for pair,n in counts.items()]
-    return large_enough(pd.DataFrame(rows, columns=['rows', 'case']), least, 'rows')
+    return keep_large(pd.DataFrame(rows, columns=['rows', 'case']), least, 'rows')
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #bbddf3d9
 def plot_tables(

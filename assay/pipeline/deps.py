@@ -256,7 +256,7 @@ def renew_deps()->list: # Paths of the files written
     return written
 
 def is_clone()->bool:
-    "Does this repository hold the code of the package, on whose files its stages depend?"
+    "Is this a clone of the package's own repository, not a project made with it?"
     return Path(PACKAGE, '__init__.py').is_file() and Path('CONTRIBUTING.md').is_file()
 
 def main(

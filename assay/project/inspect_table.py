@@ -19,7 +19,7 @@ from ..explore.copies import is_called_id, numbers_rows
 from ..stats.metrics import metrics_for, score
 from ..problem.outcome_words import fold_word
 from ..data.formats import is_code, is_moments
-from ..data.ways import NUMBERS, POINTLESS
+from ..data.ways import NUMBERS, POINT
 from ..data.written import Written, guess_format
 
 # %% ../../nbs/project/01_inspect_table.ipynb #5cddb6c9
@@ -132,7 +132,7 @@ def written_number(
     few = texts.head(MOST_READ)
     if not len(few) or not few.str.fullmatch(_SEPARATED).mean() > .95: return None
     found = guess_format(few)
-    is_other = found and found.kind == 'number' and found.way in NUMBERS and found.way != POINTLESS
+    is_other = found and found.kind == 'number' and found.way in NUMBERS and found.way != POINT
     has_commas = found and found.way == _GROUPED # as no code is written
     return found if is_other and (has_commas or not is_code(few)) else None
 

@@ -153,11 +153,11 @@ def _without_figures(nb, excess):
 
 # %% ../../nbs/site/03_report.ipynb #c401cb57
 def told_claim(
-    claim, # `Claim`; a text without a basis has no links
+    claim, # `Claim`, which is a text; a text without a basis has no links
     cells:dict, # Stage to its `CodeCell`s
     here:str='', # Stage of the page
     up:str='', # Way from the page to the folder of the front page
-)->dict: # `text`, `place` (its name on the page), and `links`: pairs of a text and a link
+)->dict: # `text`, `place` (its anchor on the page), and `links`: pairs of a text and a link
     "A claim as a page says it, with links to the cell and to the file that it rests on"
     basis = getattr(claim, 'basis', None)
     if basis is None: return dict(text=claim, place='', links=[])
