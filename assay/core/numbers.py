@@ -75,7 +75,7 @@ def write_plot(
     name:str, # Name of the curve, such as `calibration`
     table, # Data frame: its columns are the axes
 )->Path: # The file
-    "Write one curve for `dvc plots`, with six digits; a table of more than 50 kB is refused"
+    "Write one curve for `dvc plots`, floats with six significant digits; more than 50 kB are refused"
     text = _as_csv(table)
     size = len(text.encode())
     if size > LARGEST_PLOT:

@@ -59,7 +59,7 @@ def gains_table(
     return pd.DataFrame(dict(acted=places/max(n, 1), found=found/max(n_positive, 1)))
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #be4ed132
-def _expected(scored):
+def _score_and_outcome(scored):
     "Score and outcome; of several classes the largest probability, and whether it was right"
     y = np.asarray(scored.y, float)
     s = np.asarray(scored.score, float)
@@ -78,7 +78,7 @@ def calibration_points(
 
     Of several classes it is the largest probability beside the share of those that were right; of a number,
     the mean prediction beside the mean outcome."""
-    s, y = _expected(scored)
+    s, y = _score_and_outcome(scored)
     rows = pd.DataFrame(dict(bin=score_bins(s, 10, scored.weight), mean_score=s, observed=y))
     binned = rows.groupby('bin')
     bins = binned.mean().assign(n=binned.size())
@@ -109,7 +109,7 @@ def confusion_table(
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #bbddf3d9
 def plot_tables(
     scored:Scored, # Scores of the model on the test rows
-    min_group:int=11, # Rows below which nothing is shown
+    min_group:int=11, # Rows below which a point, a bin or a cell is left out
 )->dict: # Name of a curve to its data frame
     "Curves of a model for `dvc plots`; a curve that the task does not have is an empty table"
     return dict(

@@ -55,7 +55,7 @@ _WORD = re.compile(r'[^\W\d][\w-]{2,}')
 def function_places(
     wings:dict, # From `read_wings`
 )->list: # As of `page_places`
-    "The modules and the public functions of the reference"
+    "Modules of the reference, with the words of their docstrings, and the public functions by name"
     res = []
     for wing, modules in wings.items():
         named = [(m.name, m.doc) for m in modules]
@@ -68,7 +68,7 @@ def function_places(
 def site_places(
     folder, # Of the site
     wings:dict, # From `read_wings`
-)->list: # As of `page_places`: docs, lessons and reports, then the reference
+)->list: # As of `page_places`: docs, reports and lessons, then the reference
     "All that a reader can find on the site, in the order of its parts"
     folder = Path(folder)
     res = []

@@ -128,12 +128,13 @@ _GROUPED = '1,234.56'
 def written_number(
     texts:pd.Series, # Texts, none missing
 )->Written: # Such as of `1.234,56` and `1,234`; None of `1234.5` and of `north, south`
-    "How numbers with signs between their digits are written; codes of as many digits each are none"
+    """How numbers with signs between their digits are written;
+    None for plain numbers, other texts, and codes such as `552 100 554`"""
     few = texts.head(MOST_READ)
     if not len(few) or not few.str.fullmatch(_SEPARATED).mean() > .95: return None
     found = guess_format(few)
     is_other = found and found.kind == 'number' and found.way in NUMBERS and found.way != POINT
-    has_commas = found and found.way == _GROUPED # as no code is written
+    has_commas = found and found.way == _GROUPED # nobody writes a code so
     return found if is_other and (has_commas or not is_code(few)) else None
 
 def _otherwise_written(texts):

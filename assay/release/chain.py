@@ -191,8 +191,9 @@ def chain_head(
     return (read_chain(chain) or [dict(hash=START)])[-1]['hash']
 
 def load_keys()->dict: # Key id to `dict(id, name, role, public, revoked, root)`
-    "The keys that the chain holds, as they are at its end"
-    return _verify(_texts())[1]
+    "The keys that the chain holds, as they are at its end; raises `ValueError` where the chain is broken"
+    _, keys = _verify(_texts())
+    return keys
 
 # %% ../../nbs/release/02_chain.ipynb #0e54bb7d
 SET_ASIDE = 'set_aside.jsonl' # Signed lines of other branches that a merge could not link, below `approvals/`
