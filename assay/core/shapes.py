@@ -46,9 +46,10 @@ def with_columns(
     return res
 
 def composed(
-    text:str, # A value of a column
-)->str: # The same, in the composed form of Unicode (NFC)
+    text, # A value of a column
+): # A text in the composed form of Unicode (NFC); anything else as it is
     "One spelling of what looks the same: an `ö` of one sign, and an `o` with two dots set over it"
+    if not isinstance(text, str): return text
     return text if text.isascii() else unicodedata.normalize('NFC', text)
 
 LONGEST_SHOWN = 200 # Signs of a value in a sentence

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..core.artifacts import check_file
 from ..site.notebook import headings
-from ..site.search import _Words
+from ..site.search import WORD, words_below
 
 # %% ../../nbs/guide/05_findable.ipynb #a7384073
 def fewest_words(
@@ -40,17 +40,15 @@ def page_places(
     "What a reader can find on one page"
     title = _title(text)
     main = text.partition('<main')[2]
-    reader = _Words()
-    reader.feed(main)
+    words_at = words_below(main)
     top = dict(href=page, text=title, beside=part, words='')
     def row(at, said):
-        words = fewest_words(reader.words.get(at, ()), f'{said} {title}')
+        words = fewest_words(words_at.get(at, ()), f'{said} {title}')
         return dict(href=f'{page}#{at}', text=said, beside=title, words=words)
     return [top, *(row(at, said) for at,said in headings(main, ('h2', 'h3')) if said)]
 
 # %% ../../nbs/guide/05_findable.ipynb #6c220633
 _NOT_OURS = ('table_report.html',) # The browsing page of skrub, which the report on exploration links to
-_WORD = re.compile(r'[^\W\d][\w-]{2,}')
 
 def function_places(
     wings:dict, # From `read_wings`
@@ -61,7 +59,7 @@ def function_places(
         named = [(m.name, m.doc) for m in modules]
         named += [(f'{m.name}.{s.name}', '') for m in modules for s in m.signatures]
         for name, doc in named:
-            words = fewest_words(set(_WORD.findall(doc.lower())), name)
+            words = fewest_words(set(WORD.findall(doc.lower())), name)
             res.append(dict(href=f'reference/{wing}.html#{name}', text=name, beside='', words=words))
     return res
 

@@ -140,7 +140,7 @@ def _finite_rows(df):
     if not spoilt: return df, {}
     return df[~pd.concat(spoilt.values(), axis=1).any(axis=1)], {c: int(m.sum()) for c,m in spoilt.items()}
 
-def _one_spelling(counts, spelled):
+def _counts_as_spelled(counts, spelled):
     "Rows of each class under its usual spelling"
     if not counts: return counts
     res = {}
@@ -159,7 +159,7 @@ def _known_rows(df, asked, task, counts, whole):
     of `Found`; and the reasons"""
     target = asked.target
     spelled = spellings(df[target])
-    counts = _one_spelling(counts, spelled)
+    counts = _counts_as_spelled(counts, spelled)
     y = df[target].replace(spelled) if counts is None else _in_proportion(counts, target)
     task, why = find_task(y, task)
     df = _check_rows(df, target, task, y.value_counts() if whole else counts and pd.Series(counts))
