@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from ..core.shapes import holds_numbers
 from ..core.encodings import detect_encoding, has_words, is_russian, is_utf_8, is_western
 
 # %% ../../nbs/data/00_delimited.ipynb #1026d871
@@ -285,11 +286,7 @@ def _holds_long(s):
     return s.dtype == object and any(isinstance(v, int) and not isinstance(v, bool) for v in s.dropna())
 
 def _are_whole(s):
-    return (
-        pd.api.types.is_numeric_dtype(s)
-        and not pd.api.types.is_bool_dtype(s)
-        and bool((s % 1).fillna(0).eq(0).all())
-    )
+    return holds_numbers(s) and bool((s % 1).fillna(0).eq(0).all())
 
 # %% ../../nbs/data/00_delimited.ipynb #d16c4748
 def _codes_of(reader, df, said, more):

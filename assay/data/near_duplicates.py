@@ -12,7 +12,7 @@ import hashlib
 import numpy as np, pandas as pd
 from scipy.special import fdtrc
 
-from ..core.shapes import check_columns, listed
+from ..core.shapes import holds_numbers, check_columns, listed
 from ..stats.neighbours import alike, nearest_rows, places_of, standing_out
 
 # %% ../../nbs/data/12_near_duplicates.ipynb #9e71a908
@@ -35,8 +35,7 @@ def _hash_column(s, name, digits):
     "The rounded values of one column as numbers, which differ from those of a column of another name"
     digest = hashlib.blake2b(str(name).encode(), digest_size=8).digest()
     of_name = np.frombuffer(digest, np.uint64)
-    is_number = pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
-    plain = rounded(s, digits) if is_number else s.astype('str').fillna('').astype(object)
+    plain = rounded(s, digits) if holds_numbers(s) else s.astype('str').fillna('').astype(object)
     of_values = pd.util.hash_array(np.asarray(plain))
     return pd.util.hash_array(of_values ^ of_name)
 

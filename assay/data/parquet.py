@@ -13,7 +13,7 @@ import numpy as np, pandas as pd
 
 from ..core.packed import FREE_TABLE, check_groups, check_unpacked, group_sizes, stored_size
 from .locate import agreed_hash, hash_url, locate, undamaged
-from ..core.shapes import with_columns
+from ..core.shapes import even_places, with_columns
 
 # %% ../../nbs/data/06_parquet.ipynb #5d6d8d59
 def _unlike(a, b):
@@ -149,9 +149,7 @@ def sample_parquet(
     import pyarrow as pa
     files = _parquet_files(url, name)
     groups = [(f, g) for f in files for g in range(f.metadata.num_row_groups)]
-    if groups:
-        groups = [groups[i] for i in np.unique(np.linspace(0, len(groups) - 1, n_groups).astype(int))]
-    else: groups = []
+    if groups: groups = [groups[i] for i in np.unique(even_places(n_groups, len(groups)))]
     share = n_rows / max(sum(f.metadata.row_group(g).num_rows for f, g in groups), 1)
     at = 0
     parts = []

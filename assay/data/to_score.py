@@ -45,6 +45,11 @@ def _refuse_undescribed(df, expected, reads, table):
             f"their names: the model reads {reads[:30]}"
         )
 
+def _recode_of(source, called):
+    "Which values of the called columns are replaced"
+    declared = source.get('recode') or {}
+    return {n: pairs for n,pairs in declared.items() if n in called}
+
 def scoring_columns(
     df:pd.DataFrame, # Table as it was read
     source:dict, # Of the data stage: `columns`, `recode`, `ignored`
@@ -60,7 +65,7 @@ def scoring_columns(
     called = _names_in(df, names, [*features, *([] if numbered else [id])], table)
     expected = {*names, *names.values(), *source.get('ignored', ()), *known, *called.values()}
     _refuse_undescribed(df, expected, list(called.values()), table)
-    recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
+    recode = _recode_of(source, called)
     return number_rows(take(df, dict(columns=called, recode=recode)), id)
 
 def context_columns(
@@ -72,7 +77,7 @@ def context_columns(
     names = source.get('columns') or {}
     plain = [f.name for f in context]
     called = {n: c for n in plain for c in (n, names.get(n, n)) if c in df}
-    recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
+    recode = _recode_of(source, called)
     return take(df, dict(columns=called, recode=recode)) if called else df[[]]
 
 # %% ../../nbs/data/16_to_score.ipynb #16ed804b
@@ -182,7 +187,7 @@ def as_described(
     target = problem.target
     called = {n: c for n in dictionary.names() for c in (n, names.get(n, n)) if c in df}
     others = {c: c for c in df if c not in {*called, *called.values()}}
-    recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
+    recode = _recode_of(source, called)
     df = take(df, dict(columns=called | others, recode=recode))
     if features: df = fill_derived(df, {}, dictionary, features)
     if problem.id in df and dictionary[problem.id].kind == 'text':

@@ -18,6 +18,7 @@ import onnxruntime
 
 from ..core.artifacts import sha256, write_json
 from ..core.manifest import write_manifest
+from ..core.shapes import even_places
 from ..core.places import place
 from ..data.columns import Dictionary, check_fields
 from ..data.dictionary import MAX_TEXT, validate
@@ -47,8 +48,7 @@ def _json_row(X, fields, i):
 
 def _golden_rows(X, fields, n):
     "`n` rows spread evenly over `X` as JSON values, and one with every nullable field missing"
-    places = np.linspace(0, len(X)-1, n).astype(int)
-    rows = [_json_row(X, fields, i) for i in places]
+    rows = [_json_row(X, fields, i) for i in even_places(n, len(X))]
     bare = {f.name: None if f.nullable else rows[0][f.name] for f in fields}
     return [*rows, bare]
 

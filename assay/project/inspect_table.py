@@ -12,7 +12,7 @@ import re
 
 import numpy as np, pandas as pd
 
-from ..core.shapes import count_of
+from ..core.shapes import holds_numbers, count_of
 from ..data.target import column_of, is_whole, plain_value
 from ..explore.browse import names_somebody
 from ..explore.copies import is_called_id, numbers_rows
@@ -405,7 +405,7 @@ def find_group(
 def _has_few_groups(s):
     "Does a column have two to eight values, each in one row of twenty?"
     if not 2 <= s.nunique() <= 8: return False
-    if pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s): return False
+    if holds_numbers(s): return False
     return s.value_counts(normalize=True).min() >= 0.05
 
 def watched_groups(df:pd.DataFrame, features, sensitive=())->list: # Names of columns

@@ -12,7 +12,7 @@ import dataclasses
 
 import pandas as pd
 
-from ..core.shapes import with_columns, count_of
+from ..core.shapes import holds_numbers, with_columns, count_of
 from ..data.columns import Dictionary, Field
 from ..data.dictionary import check_table, conform, refuse_whole, validate
 from ..data.infer import lone_values
@@ -280,13 +280,11 @@ def _endless_note(f):
 
 def _lone_notes(f):
     "Numbers far from all others, whose rows the proposed ranges set aside"
-    numbers = [c for c in (f.target, *f.features) if _is_amount(f.df[c])] if f.complete is None else []
+    numbers = [c for c in (f.target, *f.features) if holds_numbers(f.df[c])] if f.complete is None else []
     lone = {c: values for c in numbers if (values := lone_values(f.df[c].astype(float)))}
     advice = 'the range in dictionary.yaml leaves such rows out; where they are right, widen it'
     return [f'{f.names[c]!r} holds {values} far from all its other numbers: {advice}'
             for c,values in list(lone.items())[:5]]
-
-def _is_amount(s): return pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
 
 def _codes(f):
     "Column to a number that may mean missing; not looked for in a part of the rows"

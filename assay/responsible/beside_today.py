@@ -9,7 +9,7 @@ __all__ = ['TODAY', 'NO_PRACTICE', 'FEWEST_OF_CLASS', 'groups_beside', 'interval
 import numpy as np, pandas as pd
 
 from ..core.rendering import human_name
-from .group_limits import group_view, main_metric
+from .group_limits import group_view, groups_known, main_metric
 from ..core.shapes import with_columns
 
 # %% ../../nbs/responsible/09_beside_today.ipynb #8fefa415
@@ -86,7 +86,7 @@ def _told_by(model):
 def _known(model, today, name):
     "Every group of which a metric is known for both"
     keys = ['column', 'group']
-    mine, theirs = (t[(t.metric == name) & t.value.notna()] for t in (model, today))
+    mine, theirs = (groups_known(t, name) for t in (model, today))
     return mine.merge(theirs[[*keys, 'value', 'low', 'high']], on=keys, suffixes=('', '_today'))
 
 def _of_group(r): return f'{r.group} ({human_name(r.column)})'

@@ -6,6 +6,7 @@
 __all__ = ['NEAR_RANK', 'NEAR_VALUE', 'MARGINS', 'RARE_BY_CHANCE', 'Places', 'places_of', 'alike', 'nearest_rows', 'standing_out']
 
 # %% ../../nbs/stats/06_neighbours.ipynb #b2c2eb42
+from ..core.shapes import holds_numbers
 import dataclasses
 
 import numpy as np, pandas as pd
@@ -24,8 +25,7 @@ def _plain(s):
     if pd.api.types.is_datetime64_any_dtype(s):
         moment = pd.DatetimeIndex(s).asi8
         return pd.Series(moment.astype(float)).where(s.notna().to_numpy()), True
-    is_number = pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
-    if is_number: return pd.Series(s.to_numpy(dtype=float, na_value=np.nan)), True
+    if holds_numbers(s): return pd.Series(s.to_numpy(dtype=float, na_value=np.nan)), True
     words = s.astype('str').astype(object).where(s.notna().to_numpy())
     return words.str.strip().str.casefold(), False
 
