@@ -143,6 +143,7 @@ class FoundLayout:
     layout:Layout
     notes:tuple=() # Sentences
 
+# %% ../../nbs/data/20_layout.ipynb #11db5f79
 def _is_named(texts):
     "Are the texts above columns of numbers names or units: words, and not all the same?"
     words = [t for t in texts if t and not _is_number(t) and t.lower() not in NO_VALUE]
@@ -189,6 +190,7 @@ def _named_layout(said, lines, delimiter):
     return 0, [f'no line names the columns, since line {first} looks like the rows below it: they are called '
                f'column_1 to column_{n}; where it does name them, say --header {first}']
 
+# %% ../../nbs/data/20_layout.ipynb #ce9aaf69
 def _tail(text, delimiter, begins):
     "Line number and fields of the last lines"
     ends = re.split(r'\r\n|\n|\r', text)
@@ -231,6 +233,7 @@ def _left_lines(text, delimiter, header):
     notes += [f'the names of the columns stand again and are left out ({_span(again)}): {advice}']*bool(again)
     return [*comments, *again, *footer], notes
 
+# %% ../../nbs/data/20_layout.ipynb #cd3fb0c5
 def _counted_rows(text, delimiter, layout):
     "First line and fields of each row that is not blank, the names first"
     lines = kept_lines(io.StringIO(text, newline=''), layout)
@@ -278,6 +281,7 @@ def _ends_note(text):
     is_old = '\r' in text and '\n' not in text
     return ['the lines end in CR alone, as on an old Macintosh; they are read as lines']*is_old
 
+# %% ../../nbs/data/20_layout.ipynb #e5d524a2
 def find_layout(
     file:CsvFile, # Its bytes
     encoding:str=None, # Known encoding; detected by default

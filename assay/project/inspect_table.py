@@ -280,6 +280,7 @@ def _why_time(found, n):
     others = f"; --time can choose another of {found[1:]}" if found[1:] else ''
     return f'{found[0]!r} holds a moment in {where}{others}'
 
+# %% ../../nbs/project/01_inspect_table.ipynb #9fe52c04
 def find_time(
     df:pd.DataFrame, # Table, or rows from all over it
     time:str=None, # Column that a person has chosen
@@ -299,6 +300,7 @@ def find_time(
     if moments: return None, f"{moments} hold moments, but not in every row, too few, or births"
     return None, 'no column holds moments'
 
+# %% ../../nbs/project/01_inspect_table.ipynb #ec683b73
 _MOST_GAPS = .2 # Share of rows that may belong to nobody
 
 FEWEST_GROUPS = 20 # Different values below which a column has levels, and names nobody
@@ -336,6 +338,7 @@ def _chosen_group(df, group, n):
                          'stand in two of four splits: leave --group out')
     return group, 'chosen with --group'
 
+# %% ../../nbs/project/01_inspect_table.ipynb #0febc99e
 _CODE = re.compile(r'[A-Za-z]{0,4}[-_]?\d{2,}[A-Za-z]?') # Such as L0484; names of things, not words
 
 def _are_codes(s):
@@ -384,6 +387,7 @@ def _numbered_group(df, count):
                 f"Then say --group {c!r}; as it stands they are read as amounts")
     return ''
 
+# %% ../../nbs/project/01_inspect_table.ipynb #0c9551aa
 def find_group(
     df:pd.DataFrame, # Table, or rows from all over it
     count=None, # As for `find_id`
