@@ -48,7 +48,9 @@ def _delimiter_of(lines):
 def _could_name(row):
     "Could a row hold names: most fields are filled, none is a number, none stands twice?"
     named = [v.strip() for v in row if v.strip()]
-    return len(named) > max(1, len(row)/2) and len({*named}) == len(named) and not any(map(_is_number, named))
+    are_most = len(named) > max(1, len(row)/2)
+    are_different = len({*named}) == len(named)
+    return are_most and are_different and not any(map(_is_number, named))
 
 def _is_numeric(column):
     "Are the texts of a column numbers, perhaps with gaps?"
@@ -112,9 +114,11 @@ def _comments(lines, rows, delimiter):
 def _names_again(later, rows, begins):
     "Numbers of the lines that repeat the line with the names, as where several files were put into one"
     first = next((row for row in rows if not row[1][0].startswith(begins)), None) if begins else rows[0]
-    if first is None or not _could_name(first[1]): return []
+    if first is None: return []
+    at, names = first
+    if not _could_name(names): return []
     texts = {line: l.strip() for line,l in later}
-    return [line for line,l in texts.items() if line > first[0] and l == texts[first[0]]]
+    return [line for line,l in texts.items() if line > at and l == texts[at]]
 
 MOST_FOOTER = 5 # Lines at the end that are looked at
 
@@ -324,7 +328,8 @@ def _adds_up(rest, value, close):
     if len(rest) < 3 or pd.isna(value) or not value: return False
     if max(rest.abs().max(), abs(value)) > _LARGEST: return False
     unit = max(1e-9, float(rest.abs().max()))
-    return bool(abs(rest.sum()-value) <= close*max(abs(value), unit) + .006) and abs(value) > 0
+    allowed = close*max(abs(value), unit) + .006
+    return bool(abs(rest.sum()-value) <= allowed)
 
 def _names_a_total(value):
     "Is a value a word for a total, perhaps with others behind it, such as `Total général` or `Summe 2025:`?"

@@ -225,9 +225,11 @@ def _next_rows(of_features, teach, linked, pairs, n_rows):
     "The nearest row that taught and is not linked, of each row that has one among its neighbours"
     rows = linked.to_numpy()
     _, which = nearest_rows(of_features, teach, rows, min(4*N_NEAREST, len(teach)-1))
-    own = np.isin(rows[:, None]*n_rows+which, pairs.row.to_numpy()*n_rows+pairs.other.to_numpy())
-    has_other = ~own.all(axis=1)
-    return rows[has_other], which[has_other, (~own).argmax(axis=1)[has_other]]
+    linked_to = pairs.row.to_numpy()*n_rows+pairs.other.to_numpy() # one number per pair
+    is_other = ~np.isin(rows[:, None]*n_rows+which, linked_to)
+    has_other = is_other.any(axis=1)
+    nearest = is_other.argmax(axis=1)
+    return rows[has_other], which[has_other, nearest[has_other]]
 
 def _is_of_one_origin(df, features, of_target, pairs, teach, seed):
     "Do linked rows share their target, which the next rows do not?"

@@ -125,11 +125,9 @@ def count_parquet(
     known = np.concatenate(hashes) if hashes else np.array([], np.uint64)
     # np.unique fills a table of hashes instead, which for ten million rows takes some eighty times as long
     known.sort()
-    return dict(
-        rows=len(known) + missing,
-        distinct=len(known[:1]) + int(np.count_nonzero(known[1:] != known[:-1])),
-        missing=missing,
-    )
+    n_new = np.count_nonzero(known[1:] != known[:-1]) # values that differ from the one before
+    distinct = len(known[:1]) + int(n_new)
+    return dict(rows=len(known) + missing, distinct=distinct, missing=missing)
 
 # %% ../../nbs/data/06_parquet.ipynb #7a2cc7b9
 def _kept_rows(keys, share):
@@ -155,11 +153,9 @@ def sample_parquet(
     parts = []
     with undamaged(name or str(url)):
         for batch in (b for f,g in groups for b in f.iter_batches(batch_size=1<<15, row_groups=[g])):
-            parts.append(
-                batch.take(
-                    pa.array(np.flatnonzero(_kept_rows(pd.Series(range(at, at + batch.num_rows)), share)))
-                )
-            )
+            numbers = pd.Series(range(at, at + batch.num_rows))
+            kept = np.flatnonzero(_kept_rows(numbers, share))
+            parts.append(batch.take(pa.array(kept)))
             at += batch.num_rows
     return (pa.Table.from_batches(parts) if parts else files[0].schema_arrow.empty_table()).to_pandas()
 

@@ -30,12 +30,12 @@ def _lacking_error(df, lacking, expected, table):
 
 def _names_in(df, names, needed, table):
     "For each needed column, what `df` calls it: all by their own names, or all by the plain ones"
+    def lacking(called): return [n for n in called if called[n] not in df]
     own = {n: names.get(n, n) for n in needed}
     plain = {n: n for n in needed}
-    lost = {k: [n for n in needed if m[n] not in df] for k,m in dict(own=own, plain=plain).items()}
-    res, lacking = (plain, lost['plain']) if len(lost['plain']) < len(lost['own']) else (own, lost['own'])
-    if not lacking: return res
-    raise _lacking_error(df, [res[n] for n in lacking[:10]], set(res.values()), table)
+    called = plain if len(lacking(plain)) < len(lacking(own)) else own
+    if not (lost := lacking(called)): return called
+    raise _lacking_error(df, [called[n] for n in lost[:10]], set(called.values()), table)
 
 def _refuse_undescribed(df, expected, reads, table):
     "Refuse columns that nobody described: one may be a feature whose name is spelt in another way"
@@ -131,9 +131,8 @@ def typed_texts(
     known=(), # Columns that are read already
 )->pd.DataFrame: # The same; a text that is no number and no flag stays, for the dictionary to refuse
     "Numbers and flags of a CSV file, row by row: one word among them makes a whole column text"
-    found = {f.name: _TYPED[f.kind](df[f.name]) for f in fields
-             if f.kind in _TYPED and f.name in df and f.name not in known}
-    return with_columns(df, found)
+    unread = [f for f in fields if f.kind in _TYPED and f.name in df and f.name not in known]
+    return with_columns(df, {f.name: _TYPED[f.kind](df[f.name]) for f in unread})
 
 def typed_tables(
     tables:dict, # Tables by name, under the names of the dictionary

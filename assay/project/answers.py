@@ -362,8 +362,8 @@ def _said_now(key, was):
     "What a list holds now, since a single sentence is added to it; and what went with an amount"
     now = _stated(key)
     if key in _LISTS: return f' and holds {now} now ("[…]" replaces all of it)'
-    lost = {k: v for k,v in was.items() if k != 'value'} if isinstance(was, dict) and is_number(now) else {}
-    if not lost: return ''
+    if not isinstance(was, dict) or not is_number(now): return ''
+    if not (lost := {k: v for k,v in was.items() if k != 'value'}): return ''
     again = ', '.join([f'value: {now}', *(f'{k}: …' for k in lost)])
     return f', and without the {lost} of the value before; state them with {{{again}}} where they hold'
 
