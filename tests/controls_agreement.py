@@ -136,7 +136,7 @@ def ledger_other_than_reviewed(case):
         shutil.rmtree(".git")  # which would tell too
         path.unlink()
         case.agree()
-    case.patch(review, "_reviewed_before", nothing)
+    case.patch(review, "_check_begins_as_reviewed", nothing)
     return why(approve, case.key(), "good enough")
 
 

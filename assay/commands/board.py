@@ -99,6 +99,14 @@ def _release_today():
     standing = release_standing(today())
     return dict(word=standing.word, tone=standing.tone, why=standing.why)
 
+def _front(problem, measured, doubt, rows):
+    "What stands first on the front page: the decision, its answers, and what readers ask beside them"
+    from assay.release.sign import rejected_today
+    from assay.site.pages import front_answers
+    rejected = rejected_today()
+    answers = [_rejected(_dated(a, rows), rejected) for a in front_answers(problem, measured, doubt)]
+    return dict(about=_first_words(problem, measured), answers=answers, asked=_answered(problem, measured))
+
 def load_status(
     changed:dict, # Stage to what DVC says changed; `None` where it does not answer
 )->dict: # `about`, `release`, `answers`, `asked`, `stages`, `next`, and what is told below
@@ -113,9 +121,8 @@ def load_status(
     from assay.problem.agreement import gaps, load_problem
     from assay.release.doubts import doubts, drafted_suspects, questions
     from assay.pipeline.repro import stopped
-    from assay.release.sign import rejected_today
     from assay.release.start import strays_today, waivers_today
-    from assay.site.pages import front_answers, load_board
+    from assay.site.pages import load_board
     from assay.project.next_test import unlearned_words
     problem, board, waivers = load_problem(), load_board(), waivers_today()
     rows = [_board_row(b, changed) for b in board]
@@ -123,16 +130,14 @@ def load_status(
     current = {r['stage'] for r in rows if r['state'] in ('fresh', 'unknown')}
     found = {b['stage']: b['metrics'] for b in board if b['stage'] in current}
     doubt = doubts(found, [w['item'] for w in waivers], drafted_suspects())
-    asked, stops = questions(found), stopped()
-    todo = next_to_do(rows, stops, gaps(problem), doubt, asked)
+    for_people, stops = questions(found), stopped()
+    todo = next_to_do(rows, stops, gaps(problem), doubt, for_people)
     measured = _measured_now(board)
-    rejected = rejected_today()
-    answers = [_rejected(_dated(a, rows), rejected) for a in front_answers(problem, measured, doubt)]
-    said = dict(about=_first_words(problem, measured), answers=answers, asked=_answered(problem, measured))
     counts = (measured.get('data') or {}).get('metrics', {})
-    said |= dict(stages=rows, stopped=stops, unlearned=unlearned_words(counts))
-    said |= dict(release=_release_today())
-    return said | dict(waivers=waivers, stray=strays_today(), doubts=doubt, questions=asked, next=todo)
+    now = dict(stages=rows, stopped=stops, unlearned=unlearned_words(counts), release=_release_today())
+    signed = dict(waivers=waivers, stray=strays_today())
+    left = dict(doubts=doubt, questions=for_people, next=todo)
+    return _front(problem, measured, doubt, rows) | now | signed | left
 
 # %% ../../nbs/commands/01_board.ipynb #bda95a17
 def next_to_do(

@@ -9,7 +9,7 @@ __all__ = ['WHERE', 'derived_columns']
 import numpy as np, pandas as pd
 
 from .functions import find_function, fresh_function
-from .shapes import shown_value
+from .shapes import even_places, shown_value
 
 # %% ../../nbs/core/14_derived.ipynb #dccecfc3
 WHERE = 'data.features in params.yaml' # Who names the function, for errors
@@ -105,7 +105,7 @@ def _check_rows(function, entry, rows, whole):
     "Ask again for single rows, then for a sample: what the first row left behind shows in it"
     if not len(rows): return
     n = min(_SAMPLE, max(1, len(rows)//2))
-    spread = np.unique(np.linspace(0, len(rows)-1, n).astype(int))[::-1]
+    spread = np.unique(even_places(n, len(rows)))[::-1]
     alone = [([i], 'the row alone') for i in dict.fromkeys([*_telling(rows), 0, len(rows)//2, len(rows)-1])]
     for positions, how in (*alone, (spread, f'a sample of {len(spread)} rows')):
         part = rows.iloc[positions].reset_index(drop=True)

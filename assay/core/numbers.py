@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST_NUMBERS', 'LARGEST_PLOT', 'numbers_path', 'write_numbers', 'plot_path', 'write_plot', 'write_plots',
-           'large_enough']
+           'keep_large']
 
 # %% ../../nbs/core/15_numbers.ipynb #c711427d
 import csv, io, re
@@ -75,7 +75,7 @@ def write_plot(
     name:str, # Name of the curve, such as `calibration`
     table, # Data frame: its columns are the axes
 )->Path: # The file
-    "Write one curve for `dvc plots`, with six digits; a table of more than 50 kB is refused"
+    "Write one curve for `dvc plots`, floats with six significant digits; more than 50 kB are refused"
     text = _as_csv(table)
     size = len(text.encode())
     if size > LARGEST_PLOT:
@@ -91,10 +91,10 @@ def write_plots(
     return [write_plot(stage, name, table) for name,table in tables.items()]
 
 # %% ../../nbs/core/15_numbers.ipynb #4aaf338d
-def large_enough(
-    table, # Data frame with a column of numbers of rows
+def keep_large(
+    table, # Data frame of points, with a column that says how many rows each rests on
     least:int=11, # Rows below which a point is not shown
     column:str='n', # Column that holds the number of rows
 ): # Data frame: the same without the points that rest on fewer
-    "The points of a curve that rest on enough rows to be shown"
+    "Leave out the points of a curve that rest on few rows, so that git holds nothing about single people"
     return table[table[column] >= least].reset_index(drop=True)

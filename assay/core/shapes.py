@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['LONGEST_SHOWN', 'Text', 'Number', 'Positive', 'Flag', 'Mapping', 'Entries', 'STRICT', 'FORMS', 'count_of',
-           'with_columns', 'composed', 'shown_value', 'meant', 'listed', 'says_nothing', 'check_kind', 'check_columns',
-           'Expected', 'key', 'words', 'Shape', 'Entry', 'Holds', 'Fault', 'read_error', 'key_faults', 'shape_faults']
+           'with_columns', 'composed', 'holds_numbers', 'even_places', 'shown_value', 'meant', 'listed', 'says_nothing',
+           'check_kind', 'check_columns', 'Expected', 'key', 'words', 'Shape', 'Entry', 'Holds', 'Fault', 'read_error',
+           'key_faults', 'shape_faults']
 
 # %% ../../nbs/core/00_shapes.ipynb #32de64b5
 import dataclasses, difflib, unicodedata
@@ -46,10 +47,26 @@ def with_columns(
     return res
 
 def composed(
-    text:str, # A value of a column
-)->str: # The same, in the composed form of Unicode (NFC)
+    text, # A value of a column
+): # A text in the composed form of Unicode (NFC); anything else as it is
     "One spelling of what looks the same: an `ö` of one sign, and an `o` with two dots set over it"
+    if not isinstance(text, str): return text
     return text if text.isascii() else unicodedata.normalize('NFC', text)
+
+def holds_numbers(
+    s, # A column of pandas
+)->bool: # False for a column of true and false
+    "Does a column hold numbers?"
+    from pandas.api import types
+    return types.is_numeric_dtype(s) and not types.is_bool_dtype(s)
+
+def even_places(
+    n:int, # How many
+    of:int, # Number of rows
+): # Array of row numbers, from the first to the last; some twice where there are fewer rows
+    "Where to look at a table to see all of its length"
+    from numpy import linspace
+    return linspace(0, of-1, n).astype(int)
 
 LONGEST_SHOWN = 200 # Signs of a value in a sentence
 

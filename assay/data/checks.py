@@ -49,7 +49,8 @@ def _lineage(snapshot):
     "F04: do hash, origin and counts stand beside each table?"
     tables = snapshot.manifest['tables']
     different = list(snapshot.different)
-    lost = [f'{n}: {k}' for n,t in tables.items() for k in ('sha256', 'source', 'rows') if not t.get(k)]
+    facts = [(n, k, t) for n,t in tables.items() for k in ('sha256', 'source', 'rows')]
+    lost = [f'{n}: {k}' for n,k,t in facts if not t.get(k)]
     read = count_of(len(tables), 'table')
     why = f"{read} with hash, origin and rows; lacking: {listed(lost)}; changed since: {listed(different)}"
     return check('F04', not lost and not different, why, 'data/raw/manifest.json')

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from ..core.shapes import holds_numbers
 from ..core.encodings import detect_encoding, has_words, is_russian, is_utf_8, is_western
 
 # %% ../../nbs/data/00_delimited.ipynb #1026d871
@@ -163,6 +164,7 @@ def _first_part(f, size=1<<18, most=1<<25):
     while b'\n' not in part and len(part) < most and (more := f.read(size)): part += more
     return part
 
+# %% ../../nbs/data/00_delimited.ipynb #2047d90f
 @dataclasses.dataclass(frozen=True)
 class CsvFile:
     "The decompressed bytes of a CSV file, which can be opened again"
@@ -176,6 +178,7 @@ class CsvFile:
         "The bytes, from the start"
         with self.guard(self.name), self.opened() as f: yield f
 
+# %% ../../nbs/data/00_delimited.ipynb #81b15cab
 _MOST_LINES = 1000 # Lines in another encoding that are looked at
 
 def _lines_by_encoding(file):
@@ -217,6 +220,7 @@ def encoding_of(
     if not found.startswith(('utf-16', 'utf-32')) and not is_utf_8(sample): _refuse_two_encodings(file)
     return found
 
+# %% ../../nbs/data/00_delimited.ipynb #f975c218
 def _without_left(file, layout, encoding):
     "A file whose lines that are left out are empty, in UTF-8"
     with file.bytes() as f:
@@ -264,6 +268,7 @@ class _Reader:
                 for c in names: found[c] += int(part[c].str.match(pattern).sum())
         return [c for c in names if found[c] > least*n_texts]
 
+# %% ../../nbs/data/00_delimited.ipynb #6a7b24f1
 _CODE = r'[+-]?0\d+([eE]\d+)?$' # Such as 007, and 010e3, which is no power of ten
 _OF_NAMES = re.compile(
     r'(^|[_ .-])(id|no|nr|key|code|part|lot|batch|sku|item|serial|article)s?([_ .-]|$)', re.I)
@@ -285,11 +290,7 @@ def _holds_long(s):
     return s.dtype == object and any(isinstance(v, int) and not isinstance(v, bool) for v in s.dropna())
 
 def _are_whole(s):
-    return (
-        pd.api.types.is_numeric_dtype(s)
-        and not pd.api.types.is_bool_dtype(s)
-        and bool((s % 1).fillna(0).eq(0).all())
-    )
+    return holds_numbers(s) and bool((s % 1).fillna(0).eq(0).all())
 
 # %% ../../nbs/data/00_delimited.ipynb #d16c4748
 def _codes_of(reader, df, said, more):

@@ -68,14 +68,10 @@ def _may_weigh(field, v):
     if _missing(v): return field.nullable
     return _IS['number'](v) and _finite(v) and v >= 0
 
-def _one_spelling(value):
-    "A text in one spelling of Unicode; anything else as it is"
-    return composed(value) if isinstance(value, str) else value
-
 @functools.lru_cache(256)
 def _listed(categories):
     "The categories of a column, each in one spelling"
-    return {_one_spelling(c) for c in categories}
+    return {composed(c) for c in categories}
 
 def broken_rule(
     field:Field, # Description of the column
@@ -92,7 +88,7 @@ def broken_rule(
     if field.low is not None and _size(field, v) < field.low: return 'low'
     if field.high is not None and _size(field, v) > field.high: return 'high'
     if not field.categories or field.nullable and v == MISSING: return None
-    return None if _one_spelling(v) in _listed(tuple(field.categories)) else 'categories'
+    return None if composed(v) in _listed(tuple(field.categories)) else 'categories'
 
 # %% ../../nbs/data/09_dictionary.ipynb #8fa3d827
 _EXPECTED = dict(
@@ -190,7 +186,7 @@ def _vectorised(field, s):
     if field.high is not None: res |= dict(high=(size <= field.high) | off)
     if not field.categories: return res
     listed = [*_listed(tuple(field.categories)), *[MISSING] * field.nullable]
-    known = s.map(_one_spelling, na_action='ignore').isin(listed)
+    known = s.map(composed, na_action='ignore').isin(listed)
     return res | dict(categories=known | off)
 
 def _holds(field, s):
@@ -264,7 +260,7 @@ def _is_long_code(s, field):
     if field.role == 'feature' or field.kind == 'boolean' or not len(known): return False
     return bool((known % 1 == 0).all() and known.abs().max() > 2**24)
 
-def _spelt(s, field):
+def _as_texts(s, field):
     "Texts in one spelling of Unicode; a name of a row stays as it was sent, as outcomes name it"
     texts = s.astype('str')
     return texts if field.role == 'id' else texts.map(composed).astype('str')
@@ -284,7 +280,7 @@ def conform(
             return (
                 pd.to_datetime(s, utc=True, format='ISO8601').dt.tz_localize(None).astype('datetime64[us]')
             )
-        if f.kind in ('category', 'text'): return _spelt(s.astype(object).where(s.notna(), MISSING), f)
+        if f.kind in ('category', 'text'): return _as_texts(s.astype(object).where(s.notna(), MISSING), f)
         if f.kind == 'number' or f.nullable: return s.astype('float64' if _is_long_code(s, f) else 'float32')
         return s.astype('int64' if f.kind == 'integer' else bool)
     return pd.DataFrame({f.name: cast(f) for f in dictionary.fields})

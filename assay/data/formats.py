@@ -11,6 +11,7 @@ import dataclasses, re
 
 import pandas as pd
 
+from ..core.shapes import holds_numbers
 from .sentinels import FAR_DAY, far_days, whole_days
 from .ways import COMMA, ISO, NUMBERS
 from .written import NOTHING_SAYS, Written, digits_of, guess_format, guess_period
@@ -92,14 +93,13 @@ def holds_whole(
     s:pd.Series, # A column
 )->bool: # False of a column without a value
     "Does a column hold whole numbers, perhaps with gaps?"
-    if not pd.api.types.is_numeric_dtype(s) or pd.api.types.is_bool_dtype(s): return False
+    if not holds_numbers(s): return False
     known = s.dropna()
     return len(known) > 0 and bool((known % 1 == 0).all())
 
 def _may_count_time(s):
     "Could numbers be moments: seconds since 1970, days such as 20240131, or days of a spreadsheet?"
-    is_number = pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
-    return holds_whole(s) or is_number and bool(s.dropna().between(30_000, 80_000).all())
+    return holds_whole(s) or holds_numbers(s) and bool(s.dropna().between(30_000, 80_000).all())
 
 # %% ../../nbs/data/25_formats.ipynb #f7fc2fe6
 def _without_far(s):

@@ -99,7 +99,8 @@ def _is_compact(x):
     "Do numbers have no long tail: is their span a few times that of nine tenths of them?"
     low = x.quantile(.05)
     high = x.quantile(.95)
-    return x.nunique() >= FEW and float(x.max()-x.min()) <= 5*float(high-low)
+    span = float(x.max()-x.min())
+    return x.nunique() >= FEW and span <= 5*float(high-low)
 
 def lone_values(
     x:'pandas.Series', # Finite numbers
@@ -128,7 +129,8 @@ def _range(x, low):
     step = 10.**(math.floor(math.log10(width))-1) # two digits of the width
     def tidy(steps): return float(f'{steps*step:.12g}')
     below = min(first, tidy(math.floor((first-1.01*width)/step)))
-    return below if low is None else max(low, below), max(last, tidy(math.ceil((last+1.01*width)/step)))
+    above = max(last, tidy(math.ceil((last+1.01*width)/step)))
+    return below if low is None else max(low, below), above
 
 def propose_rules(
     df, # Table of examples

@@ -48,7 +48,9 @@ def _delimiter_of(lines):
 def _could_name(row):
     "Could a row hold names: most fields are filled, none is a number, none stands twice?"
     named = [v.strip() for v in row if v.strip()]
-    return len(named) > max(1, len(row)/2) and len({*named}) == len(named) and not any(map(_is_number, named))
+    are_most = len(named) > max(1, len(row)/2)
+    are_different = len({*named}) == len(named)
+    return are_most and are_different and not any(map(_is_number, named))
 
 def _is_numeric(column):
     "Are the texts of a column numbers, perhaps with gaps?"
@@ -112,9 +114,11 @@ def _comments(lines, rows, delimiter):
 def _names_again(later, rows, begins):
     "Numbers of the lines that repeat the line with the names, as where several files were put into one"
     first = next((row for row in rows if not row[1][0].startswith(begins)), None) if begins else rows[0]
-    if first is None or not _could_name(first[1]): return []
+    if first is None: return []
+    at, names = first
+    if not _could_name(names): return []
     texts = {line: l.strip() for line,l in later}
-    return [line for line,l in texts.items() if line > first[0] and l == texts[first[0]]]
+    return [line for line,l in texts.items() if line > at and l == texts[at]]
 
 MOST_FOOTER = 5 # Lines at the end that are looked at
 
@@ -143,6 +147,7 @@ class FoundLayout:
     layout:Layout
     notes:tuple=() # Sentences
 
+# %% ../../nbs/data/20_layout.ipynb #11db5f79
 def _is_named(texts):
     "Are the texts above columns of numbers names or units: words, and not all the same?"
     words = [t for t in texts if t and not _is_number(t) and t.lower() not in NO_VALUE]
@@ -189,6 +194,7 @@ def _named_layout(said, lines, delimiter):
     return 0, [f'no line names the columns, since line {first} looks like the rows below it: they are called '
                f'column_1 to column_{n}; where it does name them, say --header {first}']
 
+# %% ../../nbs/data/20_layout.ipynb #ce9aaf69
 def _tail(text, delimiter, begins):
     "Line number and fields of the last lines"
     ends = re.split(r'\r\n|\n|\r', text)
@@ -231,6 +237,7 @@ def _left_lines(text, delimiter, header):
     notes += [f'the names of the columns stand again and are left out ({_span(again)}): {advice}']*bool(again)
     return [*comments, *again, *footer], notes
 
+# %% ../../nbs/data/20_layout.ipynb #cd3fb0c5
 def _counted_rows(text, delimiter, layout):
     "First line and fields of each row that is not blank, the names first"
     lines = kept_lines(io.StringIO(text, newline=''), layout)
@@ -278,6 +285,7 @@ def _ends_note(text):
     is_old = '\r' in text and '\n' not in text
     return ['the lines end in CR alone, as on an old Macintosh; they are read as lines']*is_old
 
+# %% ../../nbs/data/20_layout.ipynb #e5d524a2
 def find_layout(
     file:CsvFile, # Its bytes
     encoding:str=None, # Known encoding; detected by default
@@ -320,7 +328,8 @@ def _adds_up(rest, value, close):
     if len(rest) < 3 or pd.isna(value) or not value: return False
     if max(rest.abs().max(), abs(value)) > _LARGEST: return False
     unit = max(1e-9, float(rest.abs().max()))
-    return bool(abs(rest.sum()-value) <= close*max(abs(value), unit) + .006) and abs(value) > 0
+    allowed = close*max(abs(value), unit) + .006
+    return bool(abs(rest.sum()-value) <= allowed)
 
 def _names_a_total(value):
     "Is a value a word for a total, perhaps with others behind it, such as `Total général` or `Summe 2025:`?"

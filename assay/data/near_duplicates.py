@@ -12,7 +12,7 @@ import hashlib
 import numpy as np, pandas as pd
 from scipy.special import fdtrc
 
-from ..core.shapes import check_columns, listed
+from ..core.shapes import holds_numbers, check_columns, listed
 from ..stats.neighbours import alike, nearest_rows, places_of, standing_out
 
 # %% ../../nbs/data/12_near_duplicates.ipynb #9e71a908
@@ -35,8 +35,7 @@ def _hash_column(s, name, digits):
     "The rounded values of one column as numbers, which differ from those of a column of another name"
     digest = hashlib.blake2b(str(name).encode(), digest_size=8).digest()
     of_name = np.frombuffer(digest, np.uint64)
-    is_number = pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
-    plain = rounded(s, digits) if is_number else s.astype('str').fillna('').astype(object)
+    plain = rounded(s, digits) if holds_numbers(s) else s.astype('str').fillna('').astype(object)
     of_values = pd.util.hash_array(np.asarray(plain))
     return pd.util.hash_array(of_values ^ of_name)
 
@@ -226,9 +225,11 @@ def _next_rows(of_features, teach, linked, pairs, n_rows):
     "The nearest row that taught and is not linked, of each row that has one among its neighbours"
     rows = linked.to_numpy()
     _, which = nearest_rows(of_features, teach, rows, min(4*N_NEAREST, len(teach)-1))
-    own = np.isin(rows[:, None]*n_rows+which, pairs.row.to_numpy()*n_rows+pairs.other.to_numpy())
-    has_other = ~own.all(axis=1)
-    return rows[has_other], which[has_other, (~own).argmax(axis=1)[has_other]]
+    linked_to = pairs.row.to_numpy()*n_rows+pairs.other.to_numpy() # one number per pair
+    is_other = ~np.isin(rows[:, None]*n_rows+which, linked_to)
+    has_other = is_other.any(axis=1)
+    nearest = is_other.argmax(axis=1)
+    return rows[has_other], which[has_other, nearest[has_other]]
 
 def _is_of_one_origin(df, features, of_target, pairs, teach, seed):
     "Do linked rows share their target, which the next rows do not?"

@@ -13,7 +13,7 @@ import numpy as np, pandas as pd
 
 from ..core.packed import FREE_TABLE, check_groups, check_unpacked, group_sizes, stored_size
 from .locate import agreed_hash, hash_url, locate, undamaged
-from ..core.shapes import with_columns
+from ..core.shapes import even_places, with_columns
 
 # %% ../../nbs/data/06_parquet.ipynb #5d6d8d59
 def _unlike(a, b):
@@ -125,11 +125,9 @@ def count_parquet(
     known = np.concatenate(hashes) if hashes else np.array([], np.uint64)
     # np.unique fills a table of hashes instead, which for ten million rows takes some eighty times as long
     known.sort()
-    return dict(
-        rows=len(known) + missing,
-        distinct=len(known[:1]) + int(np.count_nonzero(known[1:] != known[:-1])),
-        missing=missing,
-    )
+    n_new = np.count_nonzero(known[1:] != known[:-1]) # values that differ from the one before
+    distinct = len(known[:1]) + int(n_new)
+    return dict(rows=len(known) + missing, distinct=distinct, missing=missing)
 
 # %% ../../nbs/data/06_parquet.ipynb #7a2cc7b9
 def _kept_rows(keys, share):
@@ -149,19 +147,15 @@ def sample_parquet(
     import pyarrow as pa
     files = _parquet_files(url, name)
     groups = [(f, g) for f in files for g in range(f.metadata.num_row_groups)]
-    if groups:
-        groups = [groups[i] for i in np.unique(np.linspace(0, len(groups) - 1, n_groups).astype(int))]
-    else: groups = []
+    if groups: groups = [groups[i] for i in np.unique(even_places(n_groups, len(groups)))]
     share = n_rows / max(sum(f.metadata.row_group(g).num_rows for f, g in groups), 1)
     at = 0
     parts = []
     with undamaged(name or str(url)):
         for batch in (b for f,g in groups for b in f.iter_batches(batch_size=1<<15, row_groups=[g])):
-            parts.append(
-                batch.take(
-                    pa.array(np.flatnonzero(_kept_rows(pd.Series(range(at, at + batch.num_rows)), share)))
-                )
-            )
+            numbers = pd.Series(range(at, at + batch.num_rows))
+            kept = np.flatnonzero(_kept_rows(numbers, share))
+            parts.append(batch.take(pa.array(kept)))
             at += batch.num_rows
     return (pa.Table.from_batches(parts) if parts else files[0].schema_arrow.empty_table()).to_pandas()
 

@@ -18,7 +18,8 @@ def _as_in_file(df, codes, as_texts):
     "Each code as it stands in the file, such as `999,00`, where the file has as many rows as were read"
     texts = as_texts(list(codes)) if codes else df
     if len(texts) != len(df): return codes
-    return {c: _plain_or_text(code, texts[c][(df[c] == code).to_numpy()].iloc[0]) for c,code in codes.items()}
+    def first_text(c, code): return texts[c][(df[c] == code).to_numpy()].iloc[0]
+    return {c: _plain_or_text(code, first_text(c, code)) for c,code in codes.items()}
 
 def _plain_or_text(code, text):
     "A code as it is known, where a reader of numbers takes the text for it; else the text, such as `999,00`"
@@ -29,7 +30,8 @@ def _plain_or_text(code, text):
 def _also_there(df, codes):
     "That an option for every column would take true values of other columns for missing"
     numbers = df.select_dtypes('number')
-    n = {c: int(numbers[c].isin(list(codes.values())).sum()) for c in numbers if c not in codes}
+    def n_of(c): return int(numbers[c].isin(list(codes.values())).sum())
+    n = {c: n_of(c) for c in numbers if c not in codes}
     found = ', '.join(f'{c!r} ({count_of(k, "row")})' for c,k in n.items() if k)
     return f'; the option holds for every column, and {found} may hold it as a value'*bool(found)
 

@@ -10,6 +10,7 @@ import math
 
 import pandas as pd
 
+from ..core.shapes import holds_numbers
 from .written import Written
 
 # %% ../../nbs/data/21_sentinels.ipynb #36d5a26a
@@ -18,8 +19,6 @@ USUAL = ( # Numbers that people often write for no value
     -99.9, -999.9, -9999.9, -99.99, -999.99, -9999.99, 999.9, 9999.9, 999.99, 9999.99, 99999.99)
 BELOW_ZERO = (-1, -9) # Such numbers among amounts that cannot be negative
 FEWEST_VALUES = 10 # Different other values from which a gap says something
-
-def _is_number_column(s): return pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
 
 def _usual_code(s):
     "One of the usual codes, if a column has it at one end and apart from the rest"
@@ -62,7 +61,7 @@ def plain_code(
 
 def _has_at_end(s, code):
     "Does a column have a code that other columns have, apart from its own rest?"
-    if not _is_number_column(s) or (s == code).sum() < 2: return False
+    if not holds_numbers(s) or (s == code).sum() < 2: return False
     rest = s[s != code].dropna()
     if rest.nunique() < FEWEST_VALUES: return False
     return code < 0 <= rest.min() or _gap(rest, code) > .2
@@ -71,7 +70,7 @@ def find_codes(
     df:pd.DataFrame, # A table as it was read
 )->dict: # Column to the number
     "Numbers that look like codes for missing"
-    numbers = {c: df[c].astype('float64') for c in df if _is_number_column(df[c])}
+    numbers = {c: df[c].astype('float64') for c in df if holds_numbers(df[c])}
     def own_code(s): return _usual_code(s) or _far_code(s) or _negative_code(s)
     own = {c: code for c,s in numbers.items() if s.notna().any() and (code := own_code(s)) is not None}
     shared = [code for code in dict.fromkeys(own.values()) if code not in BELOW_ZERO]
@@ -105,7 +104,7 @@ def whole_days(
     s:pd.Series, # A column as it was read
 )->Written: # None where its numbers are no days
     "How a column is written whose whole numbers are all days such as 20240131; None where they are not"
-    if not _is_number_column(s): return None
+    if not holds_numbers(s): return None
     rest, zeros = _without_zeros(s.dropna())
     if (rest % 1 != 0).any(): return None
     if not rest.between(19000101, 21001231).all() or rest.nunique() < FEWEST_DAYS: return None

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from ..core.shapes import count_of
+from ..core.shapes import holds_numbers, count_of
 from ..problem.agreement import TASKS
 from ..problem.outcome_words import fold_word
 
@@ -48,11 +48,7 @@ def is_whole(
     s:pd.Series, # A column
 )->bool: # False for a column of true and false
     "Are the numbers of a column whole?"
-    return (
-        pd.api.types.is_numeric_dtype(s)
-        and not pd.api.types.is_bool_dtype(s)
-        and bool((s.dropna() % 1 == 0).all())
-    )
+    return holds_numbers(s) and bool((s.dropna() % 1 == 0).all())
 
 _SIGN = r'([$€£¥]|EUR|USD|GBP|CHF|JPY)'
 # Such as $250,000.00, 1.234,56 € or 45 %

@@ -30,12 +30,12 @@ def _lacking_error(df, lacking, expected, table):
 
 def _names_in(df, names, needed, table):
     "For each needed column, what `df` calls it: all by their own names, or all by the plain ones"
+    def lacking(called): return [n for n in called if called[n] not in df]
     own = {n: names.get(n, n) for n in needed}
     plain = {n: n for n in needed}
-    lost = {k: [n for n in needed if m[n] not in df] for k,m in dict(own=own, plain=plain).items()}
-    res, lacking = (plain, lost['plain']) if len(lost['plain']) < len(lost['own']) else (own, lost['own'])
-    if not lacking: return res
-    raise _lacking_error(df, [res[n] for n in lacking[:10]], set(res.values()), table)
+    called = plain if len(lacking(plain)) < len(lacking(own)) else own
+    if not (lost := lacking(called)): return called
+    raise _lacking_error(df, [called[n] for n in lost[:10]], set(called.values()), table)
 
 def _refuse_undescribed(df, expected, reads, table):
     "Refuse columns that nobody described: one may be a feature whose name is spelt in another way"
@@ -44,6 +44,11 @@ def _refuse_undescribed(df, expected, reads, table):
             f"{table} has columns {unknown[:10]}, which nobody described; leave them out, or correct "
             f"their names: the model reads {reads[:30]}"
         )
+
+def _recode_of(source, called):
+    "Which values of the called columns are replaced"
+    declared = source.get('recode') or {}
+    return {n: pairs for n,pairs in declared.items() if n in called}
 
 def scoring_columns(
     df:pd.DataFrame, # Table as it was read
@@ -60,7 +65,7 @@ def scoring_columns(
     called = _names_in(df, names, [*features, *([] if numbered else [id])], table)
     expected = {*names, *names.values(), *source.get('ignored', ()), *known, *called.values()}
     _refuse_undescribed(df, expected, list(called.values()), table)
-    recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
+    recode = _recode_of(source, called)
     return number_rows(take(df, dict(columns=called, recode=recode)), id)
 
 def context_columns(
@@ -72,7 +77,7 @@ def context_columns(
     names = source.get('columns') or {}
     plain = [f.name for f in context]
     called = {n: c for n in plain for c in (n, names.get(n, n)) if c in df}
-    recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
+    recode = _recode_of(source, called)
     return take(df, dict(columns=called, recode=recode)) if called else df[[]]
 
 # %% ../../nbs/data/16_to_score.ipynb #16ed804b
@@ -126,9 +131,8 @@ def typed_texts(
     known=(), # Columns that are read already
 )->pd.DataFrame: # The same; a text that is no number and no flag stays, for the dictionary to refuse
     "Numbers and flags of a CSV file, row by row: one word among them makes a whole column text"
-    found = {f.name: _TYPED[f.kind](df[f.name]) for f in fields
-             if f.kind in _TYPED and f.name in df and f.name not in known}
-    return with_columns(df, found)
+    unread = [f for f in fields if f.kind in _TYPED and f.name in df and f.name not in known]
+    return with_columns(df, {f.name: _TYPED[f.kind](df[f.name]) for f in unread})
 
 def typed_tables(
     tables:dict, # Tables by name, under the names of the dictionary
@@ -182,7 +186,7 @@ def as_described(
     target = problem.target
     called = {n: c for n in dictionary.names() for c in (n, names.get(n, n)) if c in df}
     others = {c: c for c in df if c not in {*called, *called.values()}}
-    recode = {n: pairs for n,pairs in (source.get('recode') or {}).items() if n in called}
+    recode = _recode_of(source, called)
     df = take(df, dict(columns=called | others, recode=recode))
     if features: df = fill_derived(df, {}, dictionary, features)
     if problem.id in df and dictionary[problem.id].kind == 'text':

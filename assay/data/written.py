@@ -13,7 +13,7 @@ import dataclasses, re
 import pandas as pd
 
 from .ways import (
-    COMMA, EPOCH, ISO, MOMENTS, NUMBERS, PERIODS, POINTLESS, QUARTER, SERIAL, SPAN, UNITS, WEEK, _bears,
+    COMMA, EPOCH, ISO, MOMENTS, NUMBERS, PERIODS, POINT, QUARTER, SERIAL, SPAN, UNITS, WEEK, _bears,
     _in_range, _MEASURED_IN, _moments, _number, _UNIT, parted_way)
 from ..core.shapes import with_columns
 
@@ -22,13 +22,16 @@ def way_of(
     decimal:str=None, # Sign before the fraction: `.` or `,`
     thousands:str=None, # Sign between groups of three digits
 )->str: # One of `NUMBERS`; empty where neither is given
-    "The way of writing that has these separators"
+    "The way of writing that has these separators; raises `ValueError` where none has both"
     if not decimal and not thousands: return ''
     decimal = decimal or (',' if thousands == '.' else '.')
-    fitting = [w for w,(signs, sign) in NUMBERS.items() if sign == decimal and (thousands or '') in signs]
-    if thousands: return next(w for w in fitting if NUMBERS[w][0])
-    return POINTLESS if decimal == '.' else COMMA
+    if not thousands: return POINT if decimal == '.' else COMMA
+    fitting = [w for w,(groups, point) in NUMBERS.items() if point == decimal and thousands in groups]
+    if fitting: return fitting[0]
+    raise ValueError(f'decimal {decimal!r} and thousands {thousands!r} are no way of writing numbers; '
+                     f'expected the signs of one of {list(NUMBERS)}')
 
+# %% ../../nbs/data/04_written.ipynb #f4661009
 MOST = .95 # Share of the rows with a value that must be written in one way
 FEW_LEVELS = 20 # Different values of a column that may be categories
 NO_VALUE = ( # Words that say that there is none
@@ -52,6 +55,7 @@ class Written:
         "The way of writing with its unit"
         return f'{self.way} {self.unit}'.strip()
 
+# %% ../../nbs/data/04_written.ipynb #bb3d766a
 def _fits(counts, is_read):
     "Share of the rows that are read, of those that do not say that there is no value, where these are few"
     n_read = counts[is_read.to_numpy()].sum()
@@ -104,6 +108,7 @@ def _numbers_of(counts, ways):
     if unit is None or any(map(_may_be_a_value, words)) or _are_levels(counts, words): return None
     return Written('number', way, unit, words, _other_reading(read, shares, way))
 
+# %% ../../nbs/data/04_written.ipynb #0c34000e
 _LENGTH = re.compile(
     r'(?P<sign>-)?(?:(?P<days>\d+) days?,? )?(?P<h>\d+):(?P<m>[0-5]\d):(?P<s>[0-5]\d(?:\.\d+)?)')
 _CLOCK = re.compile( # A time of day without seconds, or with half a day behind it
@@ -138,6 +143,7 @@ def _spans_of(counts):
     if _fits(counts, is_read) < MOST or any(map(_may_be_a_value, words)): return None
     return Written('number', SPAN, '', words)
 
+# %% ../../nbs/data/04_written.ipynb #4c2e726e
 _MEASURE = re.compile(rf"(?P<number>[+−–-]?[1-9\d.,\s']*\d)\s*(?P<unit>{_UNIT}|{_MEASURED_IN})")
 
 def units_behind(
@@ -170,6 +176,7 @@ def _measured_of(counts, ways):
     found = _numbers_of(bare.groupby(level=0, sort=False).sum(), ways)
     return None if found is None or found.unit else dataclasses.replace(found, unit=unit)
 
+# %% ../../nbs/data/04_written.ipynb #e563b8f9
 FEWEST_STEPS = 20 # From row to row, below which their sizes say nothing
 
 def _rows_follow(moments):
@@ -210,6 +217,7 @@ def _moments_of(counts, ways=MOMENTS):
     if '%y' in way: doubt = f'{doubt}, and '*bool(doubt)+'a year of two digits is read as 1969 to 2068'
     return Written('time', way, '', _rest(counts, found[way][1]), doubt)
 
+# %% ../../nbs/data/04_written.ipynb #993b62cc
 def _guess_of(counts, is_time, ways):
     "How the texts of a column are written, or None"
     digits = counts.index.str.fullmatch(r'\d{8}|\d{10}|\d{13}|\d{16}|\d{19}').all()

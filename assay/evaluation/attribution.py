@@ -66,7 +66,8 @@ def _walked(number, usual, case, rng):
     s = number(pd.DataFrame(mixed)).reshape(n, _WALKS, p+1)
     moves = np.take_along_axis(np.diff(s), place, 2)
     pairs = (moves[:, ::2]+moves[:, 1::2])/2 # each order with its reverse
-    error = 2*np.sqrt((np.diff(pairs, axis=1)[:, 0]**2/4).sum(0))/n
+    apart = np.diff(pairs, axis=1)[:, 0]
+    error = 2*np.sqrt((apart**2/4).sum(0))/n
     return pairs.mean((0, 1)), error, s[:, 0, 0].mean(), s[0, 0, -1]
 
 def _mix(column, case, is_on):

@@ -295,7 +295,8 @@ def _expected_check(m, margin):
     if not _all_have_ends(m):
         why = 'a score has no interval, so nothing says whether the test is what was expected'
         return _row('P02', False, why, 'test')
-    worse = (1 if m['test'].get('better') == 'lower' else -1)*(m['test']['value']-m['valid']['value'])
+    more = m['test']['value']-m['valid']['value']
+    worse = more if m['test'].get('better') == 'lower' else -more
     found = f"validation {m['valid']['value']:.3f}, test {_told(m['test'])}"
     if not _slack(m) >= 0: return _row('P02', False, f'{found}: worse than validation led to expect', 'test')
     if worse > margin > 0:

@@ -8,7 +8,7 @@ __all__ = ['MOST_POINTS', 'precision_recall_table', 'gains_table', 'calibration_
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #4a8bfa14
 import numpy as np, pandas as pd
 
-from ..core.numbers import large_enough
+from ..core.numbers import keep_large
 from ..stats.metrics import score_bins, sort_scores
 from ..stats.scored import Scored
 from ..core.shapes import with_columns
@@ -59,7 +59,7 @@ def gains_table(
     return pd.DataFrame(dict(acted=places/max(n, 1), found=found/max(n_positive, 1)))
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #be4ed132
-def _expected(scored):
+def _score_and_outcome(scored):
     "Score and outcome; of several classes the largest probability, and whether it was right"
     y = np.asarray(scored.y, float)
     s = np.asarray(scored.score, float)
@@ -78,12 +78,12 @@ def calibration_points(
 
     Of several classes it is the largest probability beside the share of those that were right; of a number,
     the mean prediction beside the mean outcome."""
-    s, y = _expected(scored)
+    s, y = _score_and_outcome(scored)
     rows = pd.DataFrame(dict(bin=score_bins(s, 10, scored.weight), mean_score=s, observed=y))
     binned = rows.groupby('bin')
     bins = binned.mean().assign(n=binned.size())
     if scored.weight is not None: bins = with_columns(bins, _weighted_means(rows, scored.weight))
-    return large_enough(bins, least)[['mean_score', 'observed']]
+    return keep_large(bins, least)[['mean_score', 'observed']]
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #6d42e025
 def _called(scored):
@@ -104,12 +104,12 @@ def confusion_table(
     counts = pd.DataFrame(dict(actual=actual, called=called)).value_counts(sort=False)
     def case(actual, called): return f'{names[actual]}, called {names[called]}'
     rows = [dict(rows=n, case=case(*pair)) for pair,n in counts.items()]
-    return large_enough(pd.DataFrame(rows, columns=['rows', 'case']), least, 'rows')
+    return keep_large(pd.DataFrame(rows, columns=['rows', 'case']), least, 'rows')
 
 # %% ../../nbs/evaluation/14_plot_tables.ipynb #bbddf3d9
 def plot_tables(
     scored:Scored, # Scores of the model on the test rows
-    min_group:int=11, # Rows below which nothing is shown
+    min_group:int=11, # Rows below which a point, a bin or a cell is left out
 )->dict: # Name of a curve to its data frame
     "Curves of a model for `dvc plots`; a curve that the task does not have is an empty table"
     return dict(

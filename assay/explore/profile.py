@@ -187,7 +187,7 @@ def profile(
     """Describe each column by its summary
 
     `far_out` is the share of values beyond three interquartile ranges from the quartiles; where
-    these are equal, as of a column that is mostly 0, no distance is far and it is not measured."""
+    these are equal, as of a column that is mostly 0, any other value would be far, so it is not measured."""
     is_summary = isinstance(summary, dict) and 'sample' in summary
     check_kind(summary, is_summary, 'summary', 'what `summarise` gives of a table')
     sample = summary['sample']

@@ -26,15 +26,15 @@ def check_values(
             raise ValueError(f'the column {c!r} holds a {type(found).__name__} in a row; expected one value: '
                              'leave the column out, or make columns of what it holds')
 
-def _check_numbers(target):
-    "Refuse a target of numbers that holds something else"
+def _check_all_numbers(target):
+    "Refuse a target of a regression that holds what is no number, such as the text '1'"
     wrong = [v for v in target[target.notna()] if not isinstance(v, numbers.Number)]
     if wrong:
         raise ValueError(f'target {target.name!r} holds {wrong[0]!r}; expected numbers, as the task is '
                          'regression: convert it, or name the task binary or multiclass')
 
-def _check_classes(target):
-    "Refuse classes that have no order, such as texts beside numbers"
+def _check_sortable(target):
+    "Refuse classes that cannot be sorted, such as texts beside numbers"
     try: sorted(target.dropna().unique())
     except TypeError:
         kinds = sorted({type(v).__name__ for v in target.dropna()})
@@ -45,15 +45,16 @@ def check_outcomes(
     target:pd.Series, # The outcome
     task:str, # One of `assay.problem.agreement.TASKS`
 )->None:
-    "Refuse a target that nobody knows, or that the task does not fit; raises `ValueError`"
+    """Refuse a target with no known value, or that holds what is no number for a regression,
+    or classes of mixed kinds; raises `ValueError`"""
     is_known = target.notna()
     if task == 'regression' and target.dtype.kind == 'f': is_known &= np.isfinite(target)
     if not is_known.any():
         said = f'target {target.name!r} is known in none of {len(target):,} rows'
         raise ValueError(f'{said}; expected rows with '
-                         'an outcome, as nothing else can say what a column knows of it')
-    if task == 'regression' and not pd.api.types.is_numeric_dtype(target): _check_numbers(target)
-    if task == 'multiclass': _check_classes(target)
+                         'an outcome, as nothing else can say how well a column predicts it')
+    if task == 'regression' and not pd.api.types.is_numeric_dtype(target): _check_all_numbers(target)
+    if task == 'multiclass': _check_sortable(target)
 
 # %% ../../nbs/explore/06_skill.ipynb #d310cceb
 _ROUNDING = 1e-13 # Spread of numbers, as a part of the largest, that is none

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..core.artifacts import check_file
 from ..site.notebook import headings
-from ..site.search import _Words
+from ..site.search import WORD, words_below
 
 # %% ../../nbs/guide/05_findable.ipynb #a7384073
 def fewest_words(
@@ -40,35 +40,33 @@ def page_places(
     "What a reader can find on one page"
     title = _title(text)
     main = text.partition('<main')[2]
-    reader = _Words()
-    reader.feed(main)
+    words_at = words_below(main)
     top = dict(href=page, text=title, beside=part, words='')
     def row(at, said):
-        words = fewest_words(reader.words.get(at, ()), f'{said} {title}')
+        words = fewest_words(words_at.get(at, ()), f'{said} {title}')
         return dict(href=f'{page}#{at}', text=said, beside=title, words=words)
     return [top, *(row(at, said) for at,said in headings(main, ('h2', 'h3')) if said)]
 
 # %% ../../nbs/guide/05_findable.ipynb #6c220633
 _NOT_OURS = ('table_report.html',) # The browsing page of skrub, which the report on exploration links to
-_WORD = re.compile(r'[^\W\d][\w-]{2,}')
 
 def function_places(
     wings:dict, # From `read_wings`
 )->list: # As of `page_places`
-    "The modules and the public functions of the reference"
+    "Modules of the reference, with the words of their docstrings, and the public functions by name"
     res = []
     for wing, modules in wings.items():
         named = [(m.name, m.doc) for m in modules]
         named += [(f'{m.name}.{s.name}', '') for m in modules for s in m.signatures]
         for name, doc in named:
-            words = fewest_words(set(_WORD.findall(doc.lower())), name)
+            words = fewest_words(set(WORD.findall(doc.lower())), name)
             res.append(dict(href=f'reference/{wing}.html#{name}', text=name, beside='', words=words))
     return res
 
 def site_places(
     folder, # Of the site
     wings:dict, # From `read_wings`
-)->list: # As of `page_places`: docs, lessons and reports, then the reference
+)->list: # As of `page_places`: docs, reports and lessons, then the reference
     "All that a reader can find on the site, in the order of its parts"
     folder = Path(folder)
     res = []

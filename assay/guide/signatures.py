@@ -27,8 +27,8 @@ class Signature:
     is_class:bool # Is it a class?
     doc:str # Its docstring
     parameters:tuple # `Parameter`, in order
-    gives:str # Type of the result
-    given:str # What the result means
+    kind:str # Type of the result
+    meaning:str # What the result is
 
 def _written(node): return ast.unparse(node) if node else ''
 
@@ -46,14 +46,14 @@ def _arguments(a):
     yield from (('', *pair) for pair in zip(a.kwonlyargs, a.kw_defaults))
     if a.kwarg: yield '**', a.kwarg, None
 
-def _of_function(node, texts):
+def _parameters_of(node, texts):
     "The parameters of a function"
     return tuple(
         Parameter(stars+x.arg, _kind(x.annotation), _written(default), texts.get(x.arg, ''))
         for stars, x, default in _arguments(node.args))
 
-def _of_class(node, texts):
-    "The fields of a class"
+def _fields_of(node, texts):
+    "The annotated fields in the body of a class"
     fields = [n for n in node.body if isinstance(n, ast.AnnAssign)]
     return tuple(
         Parameter(n.target.id, _kind(n.annotation), _written(n.value), texts.get(n.target.id, ''))
@@ -72,13 +72,13 @@ def signature_of(
     node, # Definition of a function or of a class, from `ast`
     source:str, # Source of its module
 )->Signature:
-    "What a definition takes and gives"
+    "What a function takes and gives, or which annotated fields a class has"
     texts = header_texts(_source_of(node, source))
     is_class = isinstance(node, ast.ClassDef)
-    parameters = _of_class(node, texts) if is_class else _of_function(node, texts)
-    gives = '' if is_class else _kind(node.returns)
+    parameters = _fields_of(node, texts) if is_class else _parameters_of(node, texts)
+    kind = '' if is_class else _kind(node.returns)
     doc = ast.get_docstring(node) or ''
-    return Signature(node.name, is_class, doc, parameters, gives, texts.get('return', ''))
+    return Signature(node.name, is_class, doc, parameters, kind=kind, meaning=texts.get('return', ''))
 
 # %% ../../nbs/guide/00_signatures.ipynb #77e87ed0
 @dataclasses.dataclass(frozen=True)

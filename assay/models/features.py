@@ -49,17 +49,17 @@ def names_of(
     return [f.name for f in feature_fields(fields) if f.kind in kinds]
 
 # %% ../../nbs/models/00_features.ipynb #4bec29b4
-def _spelt(value): return composed(str(value))
+def _as_text(value): return composed(str(value))
 
 def _text(values):
     "Column of text, missing ones by name; where all are texts, each distinct one is looked at once"
     if pd.api.types.infer_dtype(values, skipna=True) == 'string':
         code, names = pd.factorize(values)
         return pd.Series(
-            np.array([*map(_spelt, names), MISSING], object)[code], values.index, object, values.name
+            np.array([*map(_as_text, names), MISSING], object)[code], values.index, object, values.name
         )
     values = values.astype(object)
-    return values.where(values.notna(), MISSING).map(_spelt).astype(object)
+    return values.where(values.notna(), MISSING).map(_as_text).astype(object)
 
 def feature_frame(
     df:pd.DataFrame, # One row per case; further columns are ignored

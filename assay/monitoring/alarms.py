@@ -23,8 +23,9 @@ def _split(counted, inside):
 def _alarms(counted, windows, alpha):
     "Which windows of the reference alarm against the rest of it, what each promises, and its p-value"
     found = [drift_of_counts(*_split(counted, w == 1), True, alpha, seed=i) for i,w in enumerate(windows)]
-    columns = [(bool(d.drifted.any()), float(d.rate.iloc[0]), float(d.p.iloc[0])) for d in found]
-    return [list(c) for c in zip(*columns)] or [[], [], []]
+    alarmed = [bool(d.drifted.any()) for d in found]
+    promised = [float(d.rate.iloc[0]) for d in found]
+    return [alarmed, promised, [float(d.p.iloc[0]) for d in found]]
 
 def _count_parts(reference, columns, seed):
     "As `count_reference`, with random parts of the rows in the place of days"

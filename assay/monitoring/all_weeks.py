@@ -75,9 +75,9 @@ def _still_asked(weeks):
     for name, week in weeks.items():
         asked = {rule: (w, r) for rule,(w,r) in asked.items() if not _is_over(r, week)}
         if week['decision'] in ASKS: asked[week['rule']] = name, week
-    single = [r for r in asked if r in _AGREED]
+    by_one = {r: w for r,w in asked.items() if r not in _AGREED}
     by_votes = {rule: _asked_by_votes(weeks, rule) for rule in _AGREED}
-    return {r: w for r,w in asked.items() if r not in single} | {r: w for r,w in by_votes.items() if w}
+    return by_one | {r: w for r,w in by_votes.items() if w}
 
 def _said(rule, name, week, more=''):
     "What a rule says of a week"

@@ -196,9 +196,9 @@ def residuals(
     s = scores_of(rows, SCORE)
     y = rows[problem.target].to_numpy(float)
     resamples = resamples_of(rows, problem, resampling)
-    scores = s if s.ndim == 2 else s[:, None]
-    happened = np.equal.outer(y, np.arange(s.shape[1])) if s.ndim == 2 else y[:, None]
-    return [mean_interval(column, resamples) for column in (happened-scores).T]
+    if s.ndim == 1: return [mean_interval(y-s, resamples)]
+    happened = np.equal.outer(y, np.arange(s.shape[1]))
+    return [mean_interval(column, resamples) for column in (happened-s).T]
 
 def _is_apart(now, before):
     "Do two means differ by more than the intervals of both together?"

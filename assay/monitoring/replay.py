@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
 from ..core.artifacts import metric, place, read_json, read_table
 from ..core.figures import literal_text
-from ..core.numbers import large_enough
+from ..core.numbers import keep_large
 from ..core.rendering import drawn_name, metric_name, show
 from ..data.columns import load_dictionary
 from ..data.dictionary import validate
@@ -369,7 +369,7 @@ class Replay:
         distance = drift_matrix(self.weeks).fillna(0)
         weeks = week_table(self.weeks)
         furthest = dict(largest=distance.max().to_numpy(), column=distance.idxmax().to_numpy())
-        return large_enough(with_columns(weeks, furthest), least)[['week', 'largest', 'column', 'n_drifted']]
+        return keep_large(with_columns(weeks, furthest), least)[['week', 'largest', 'column', 'n_drifted']]
 
     def plot_drift(self): return plot_drift(drift_matrix(self.weeks))
 

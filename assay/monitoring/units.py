@@ -185,7 +185,8 @@ def _is_enough(before, now, n_days):
 def _as_many_zeros(before, now):
     "Are zeros as frequent as before?"
     chance = _by_chance(len(now.x), len(before.x))
-    return abs(now.zeros-before.zeros) <= max(chance, _usual(_Values(before.x != 0, before.day), now.n_days))
+    usual = _usual(_Values(before.x != 0, before.day), now.n_days)
+    return abs(now.zeros-before.zeros) <= max(chance, usual)
 
 def _is_alike(a, b):
     "Can two conversions hardly be told apart?"

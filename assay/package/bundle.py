@@ -18,6 +18,7 @@ import onnxruntime
 
 from ..core.artifacts import sha256, write_json
 from ..core.manifest import write_manifest
+from ..core.shapes import even_places
 from ..core.places import place
 from ..data.columns import Dictionary, check_fields
 from ..data.dictionary import MAX_TEXT, validate
@@ -47,8 +48,7 @@ def _json_row(X, fields, i):
 
 def _golden_rows(X, fields, n):
     "`n` rows spread evenly over `X` as JSON values, and one with every nullable field missing"
-    places = np.linspace(0, len(X)-1, n).astype(int)
-    rows = [_json_row(X, fields, i) for i in places]
+    rows = [_json_row(X, fields, i) for i in even_places(n, len(X))]
     bare = {f.name: None if f.nullable else rows[0][f.name] for f in fields}
     return [*rows, bare]
 
@@ -294,7 +294,7 @@ def score_table(
     return res.assign(label=label, score=score.max(1), **of_classes)
 
 # %% ../../nbs/package/03_bundle.ipynb #f07b3c92
-def _checked(bundle, df):
+def _fields_held(bundle, df):
     """The fields that a table holds: features, and context, which may be missing as in a request.
 
     What derived columns rest on, in the role `context`, may be missing where the dictionary says so"""
@@ -308,11 +308,12 @@ def refused_values(
     bundle:Bundle, # The packaged model
     df, # Data frame with the features, and columns of context as far as it has them
 ): # Data frame: `position` of the row, `column`, `rule`; one line per broken rule
-    "What the service would refuse of a table, by the rules of the dictionary and the limits of a request"
+    """What the service would refuse of a table, by the rules of the dictionary and the limits of a request;
+    raises `ValueError` where a feature has no column"""
     features = [f.name for f in bundle.fields]
     if missing := [c for c in features if c not in df]:
         raise ValueError(f"columns {missing} are missing; the model reads {features}")
-    fields = _checked(bundle, df)
+    fields = _fields_held(bundle, df)
     rows = df[[f.name for f in fields]].reset_index(drop=True)
     found = validate(rows, Dictionary(tuple(fields)))[1][['position', 'column', 'rule']]
     return _without_consequences(found, fields).sort_values(['position', 'column'], ignore_index=True)

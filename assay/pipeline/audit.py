@@ -10,22 +10,19 @@ import shutil, subprocess, sys, tempfile
 from pathlib import Path
 
 from ..core.artifacts import sha256
+from ..core.places import listed_paths, overlap
 from .engine import stage_env
 from ..core.yaml import read_yaml
 from ..release.committed import content_hash, forget_rebuild, keep_rebuild
 
 # %% ../../nbs/pipeline/08_audit.ipynb #f2233297
-def _listed(stage, key):
-    "Paths that a stage of dvc.yaml lists under a key, with or without options"
-    return [o if isinstance(o, str) else next(iter(o)) for o in stage.get(key) or []]
-
 def _stages(root, path='dvc.yaml'):
     "The stages of `dvc.yaml` or `dvc.lock`"
     return (read_yaml(root/path).get('stages') or {}).values()
 
 def _made(root):
     "Paths that the stages of `dvc.yaml` make; a page that another command made is no part of a rebuild"
-    return [p for s in _stages(root) for key in ('outs', 'metrics', 'plots') for p in _listed(s, key)]
+    return [p for s in _stages(root) for p in listed_paths(s, 'outs', 'metrics', 'plots')]
 
 def published(
     root='.', # Root of a repository
@@ -59,10 +56,6 @@ def _run(command, **kwargs):
     if not code: return
     raise AuditFailed(f"`{' '.join(map(str, command))}` ended with {code}; nothing was compared")
 
-def _overlaps(path, out):
-    "Are two paths the same, or does one lie in the other?"
-    return path == out or path.startswith(f'{out}/') or out.startswith(f'{path}/')
-
 def _is_ignored(root, path):
     "Is git told not to see a file?"
     asked = ['git', 'check-ignore', '-q', '--', path]
@@ -91,7 +84,7 @@ def _bring(root, clone):
     made = _made(clone)
     read = {d for s in _stages(clone) for d in s.get('deps') or [] if isinstance(d, str)}
     for path in read:
-        if any(_overlaps(path, out) for out in made): continue
+        if any(overlap(path, out) for out in made): continue
         if _is_lacking(path, root, clone): _copy(root/path, clone/path)
 
 def audit(

@@ -247,7 +247,7 @@ def wanted_files()->dict: # File to the content that it should have
             'CONTRIBUTING.md': with_picture(_text('CONTRIBUTING.md'))}
 
 def renew_deps()->list: # Paths of the files written
-    "Write the files that have changed"
+    "Write `dvc.yaml`, `assay.lock` and `CONTRIBUTING.md` where the imports or the lock ask for other content"
     written = []
     for path, text in wanted_files().items():
         if Path(path).is_file() and Path(path).read_text(encoding='utf-8') == text: continue
@@ -256,7 +256,7 @@ def renew_deps()->list: # Paths of the files written
     return written
 
 def is_clone()->bool:
-    "Does this repository hold the code of the package, on whose files its stages depend?"
+    "Is this a clone of the package's own repository, not a project made with it?"
     return Path(PACKAGE, '__init__.py').is_file() and Path('CONTRIBUTING.md').is_file()
 
 def main(

@@ -226,7 +226,7 @@ def read_ledger()->list: # One mapping per line: seq, prev, event, about, sha256
 
     `sha256` is that of the criteria, `hash` that of the line; an agreement has also `criteria` and
     `after_results`.
-    Raises `ValueError` naming a line that does not fit, or a lack of lines"""
+    Raises `ValueError` naming a line that does not fit, or one that git or a report knows and that is lost"""
     path = ledger_path()
     text = _ledger_text()
     if text and not text.endswith('\n'):

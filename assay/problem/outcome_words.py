@@ -17,10 +17,12 @@ def _is_flag(v): return type(v).__name__ in ('bool', 'bool_')
 def fold_word(
     v, # A class, as a number, a flag or text
 )->str: # The same for all spellings of it
-    "A class without case, blanks and decimal zeros; the i of Turkish capitals may bear a dot or none"
+    """A class in lower case and plain width, with single blanks and no decimal zeros, so `1.00` is `1`;
+    the i of Turkish capitals may bear a dot or none"""
     text = ' '.join(unicodedata.normalize('NFKC', str(v)).casefold().split())
     text = text.replace('i\u0307', 'i').replace('ı', 'i')
-    return f'{float(text):g}' if _NUMBER.fullmatch(text) and abs(float(text)) < 1e6 else text
+    is_short = _NUMBER.fullmatch(text) and abs(float(text)) < 1e6 # of longer ones six digits are not all
+    return f'{float(text):g}' if is_short else text
 
 # %% ../../nbs/problem/09_outcome_words.ipynb #f9e6a013
 # Two words that say the opposite

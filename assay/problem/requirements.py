@@ -8,6 +8,7 @@ __all__ = ['assumptions_table', 'data_gaps', 'requirements_table', 'architecture
 # %% ../../nbs/problem/05_requirements.ipynb #e2cabcd8
 import pandas as pd
 
+from ..core.places import listed_paths, overlap
 from ..core.yaml import read_yaml
 
 # %% ../../nbs/problem/05_requirements.ipynb #14968474
@@ -157,22 +158,13 @@ def architecture_table(
 # %% ../../nbs/problem/05_requirements.ipynb #a688f480
 _INNER = ('data/executed/', 'data/agreed.json') # What the pipeline makes for itself
 
-def _paths(stage, *keys):
-    "Paths that a stage lists under some keys, with or without options"
-    entries = [e for k in keys for e in stage.get(k) or ()]
-    return [e if isinstance(e, str) else next(iter(e)) for e in entries]
-
 def _made(stage):
     "What a stage leaves for others, without what the pipeline makes for itself"
-    return [p for p in _paths(stage, 'outs', 'metrics') if not p.startswith(_INNER)]
-
-def _is_within(path, out):
-    "Are two paths the same, or does one lie in the other?"
-    return path == out or path.startswith(f'{out}/') or out.startswith(f'{path}/')
+    return [p for p in listed_paths(stage, 'outs', 'metrics') if not p.startswith(_INNER)]
 
 def _waits(stage, other):
     "Does a stage read what another one leaves?"
-    return any(_is_within(p, out) for p in _paths(stage, 'deps') for out in _made(other))
+    return any(overlap(p, out) for p in listed_paths(stage, 'deps') for out in _made(other))
 
 def _step_row(name, stages):
     "One step: its question, the steps it waits for, and the data it makes"

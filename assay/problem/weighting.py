@@ -51,7 +51,8 @@ def weight_checks(
     stage:str, # Name of the stage, one of `ONCE`
     sums:dict=None, # Table to the sum of its weights, where the stage has to judge them
 )->list: # One `check` called `weights`; empty where all rows count the same
-    "What respects the weights in a stage, and what counts each row once"
+    """Does any row count by its weight? The check says what counts each row once all the same;
+    it fails where the weights of a table sum to 0, except of `production`"""
     column = getattr(problem, 'weight', None)
     if not column: return []
     empty = [name for name,total in (sums or {}).items() if not total > 0 and name != 'production']

@@ -122,6 +122,7 @@ def _set_entry(doc, key, value):
     if key not in known: raise ValueError(f'no answer is called {key!r}{meant(key, known)}')
     entries[name][field] = styled(str(value))
 
+# %% ../../nbs/project/22_answers.ipynb #32423303
 @dataclasses.dataclass(frozen=True)
 class Given:
     "An answer as a person gave it"
@@ -131,6 +132,7 @@ class Given:
     about:str='' # Hash of what it is about, where the same words are given again
     because:str='' # Why a success criterion is what it is
 
+# %% ../../nbs/project/22_answers.ipynb #15d24c52
 _NOT_BUILT = re.compile(r'\s*\bnot built( yet)?:\s*', re.I)
 
 def _parted(text):
@@ -162,6 +164,7 @@ def _set_item(doc, key, given):
     if claims: home[key]['not_built'] = [styled(c) for c in claims]
     elif claims is not None: home[key].pop('not_built', None)
 
+# %% ../../nbs/project/22_answers.ipynb #6520e23a
 _MAPPINGS = ('decision', 'today', 'costs', 'value', 'limits', 'service_levels')
 
 def _known_keys(problem):
@@ -219,6 +222,7 @@ def _set(doc, problem, key, given):
     else: _set_value(doc, problem, key, given)
     if part in CRITERIA and given.by and not doc.get('provisional'): _set_agreed(doc, key, given)
 
+# %% ../../nbs/project/22_answers.ipynb #be242eeb
 def _both(before, said):
     "What was said of several criteria, and the reasons"
     first = before['about']
@@ -358,8 +362,8 @@ def _said_now(key, was):
     "What a list holds now, since a single sentence is added to it; and what went with an amount"
     now = _stated(key)
     if key in _LISTS: return f' and holds {now} now ("[…]" replaces all of it)'
-    lost = {k: v for k,v in was.items() if k != 'value'} if isinstance(was, dict) and is_number(now) else {}
-    if not lost: return ''
+    if not isinstance(was, dict) or not is_number(now): return ''
+    if not (lost := {k: v for k,v in was.items() if k != 'value'}): return ''
     again = ', '.join([f'value: {now}', *(f'{k}: …' for k in lost)])
     return f', and without the {lost} of the value before; state them with {{{again}}} where they hold'
 

@@ -11,7 +11,7 @@ import pandas as pd
 from ..core.shapes import count_of
 from ..data.formats import find_formats, is_moments, settle_ways
 from ..data.sentinels import find_codes
-from ..data.ways import EPOCH, ISO, NUMBERS, POINTLESS, QUARTER, SERIAL, WEEK
+from ..data.ways import EPOCH, ISO, NUMBERS, POINT, QUARTER, SERIAL, WEEK
 from ..data.written import NOTHING_SAYS, guess_format, guess_period
 from .inspect_table import find_id, other_spellings, written_number
 
@@ -122,7 +122,7 @@ def _of_text(df, c, found):
     "How a column of text is read otherwise"
     if found.kind == 'time': return f'days or moments as text: {moments_line(df, c)}'
     line = 'convert it to numbers'
-    if found.way == POINTLESS and found.unit and not found.words:
+    if found.way == POINT and found.unit and not found.words:
         line = f'df[{c!r}] = df[{c!r}].str.removesuffix({found.unit!r}).astype(float)'
     return f'numbers written {found.declared()!r}, read as words: {line}'
 

@@ -65,7 +65,8 @@ def _mostly_endless(s):
 
 def _left_out(df, named):
     "Columns that the table keeps for itself, with the reason: no dictionary describes them"
-    return {c: why for c in df if c not in named and (why := holds_nothing(df[c]) or _mostly_endless(df[c]))}
+    whys = {c: holds_nothing(df[c]) or _mostly_endless(df[c]) for c in df if c not in named}
+    return {c: why for c,why in whys.items() if why}
 
 # %% ../../nbs/project/03_found.ipynb #a9b3b870
 def _check_rows(df, target, task, counts):
@@ -112,7 +113,8 @@ def _with_rare(path, found, target):
     seen = raw[target].value_counts()
     rare = {v: n for v,n in counts.items() if seen.get(v, 0) < FEW_SEEN}
     more = rows_of_values(path, target, rare, FEW_SEEN) if rare else raw[:0]
-    return pd.concat([raw[~raw[target].isin(list(rare))], more], ignore_index=True), len(more), counts
+    frequent = raw[~raw[target].isin(list(rare))]
+    return pd.concat([frequent, more], ignore_index=True), len(more), counts
 
 def _in_proportion(counts, target):
     "A column with each class about as often as in all rows, and at least once"
@@ -138,9 +140,10 @@ def _finite_rows(df):
     "The rows whose numbers are finite, and how many rows each column spoils"
     spoilt = {c: m for c in df if (m := _endless(df[c])).any()}
     if not spoilt: return df, {}
-    return df[~pd.concat(spoilt.values(), axis=1).any(axis=1)], {c: int(m.sum()) for c,m in spoilt.items()}
+    is_spoilt = pd.concat(spoilt.values(), axis=1).any(axis=1)
+    return df[~is_spoilt], {c: int(m.sum()) for c,m in spoilt.items()}
 
-def _one_spelling(counts, spelled):
+def _counts_as_spelled(counts, spelled):
     "Rows of each class under its usual spelling"
     if not counts: return counts
     res = {}
@@ -159,7 +162,7 @@ def _known_rows(df, asked, task, counts, whole):
     of `Found`; and the reasons"""
     target = asked.target
     spelled = spellings(df[target])
-    counts = _one_spelling(counts, spelled)
+    counts = _counts_as_spelled(counts, spelled)
     y = df[target].replace(spelled) if counts is None else _in_proportion(counts, target)
     task, why = find_task(y, task)
     df = _check_rows(df, target, task, y.value_counts() if whole else counts and pd.Series(counts))
@@ -247,7 +250,8 @@ def _reasons(others, roles, sensitive, names):
         if not reasons[c] and looks_like_group(c, others[c]): reasons[c] = _BY_HEART
     group = roles['group']
     if group and group not in sensitive: reasons[group] = 'says which rows belong together'
-    asked = {c: r for c,r in reasons.items() if c not in (roles['id'], roles['time'], *sensitive)}
+    spoken_for = (roles['id'], roles['time'], *sensitive)
+    asked = {c: r for c,r in reasons.items() if c not in spoken_for}
     personal, seen = _names_people(others, asked, names)
     return reasons | personal, seen
 

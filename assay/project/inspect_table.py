@@ -12,14 +12,14 @@ import re
 
 import numpy as np, pandas as pd
 
-from ..core.shapes import count_of
+from ..core.shapes import holds_numbers, count_of
 from ..data.target import column_of, is_whole, plain_value, spellings
 from ..explore.browse import names_somebody
 from ..explore.copies import is_called_id, numbers_rows
 from ..stats.metrics import metrics_for, score
 from ..problem.outcome_words import fold_word
 from ..data.formats import is_code, is_moments
-from ..data.ways import NUMBERS, POINTLESS
+from ..data.ways import NUMBERS, POINT
 from ..data.written import Written, guess_format
 
 # %% ../../nbs/project/01_inspect_table.ipynb #5cddb6c9
@@ -136,12 +136,13 @@ _GROUPED = '1,234.56'
 def written_number(
     texts:pd.Series, # Texts, none missing
 )->Written: # Such as of `1.234,56` and `1,234`; None of `1234.5` and of `north, south`
-    "How numbers with signs between their digits are written; codes of as many digits each are none"
+    """How numbers with signs between their digits are written;
+    None for plain numbers, other texts, and codes such as `552 100 554`"""
     few = texts.head(MOST_READ)
     if not len(few) or not few.str.fullmatch(_SEPARATED).mean() > .95: return None
     found = guess_format(few)
-    is_other = found and found.kind == 'number' and found.way in NUMBERS and found.way != POINTLESS
-    has_commas = found and found.way == _GROUPED # as no code is written
+    is_other = found and found.kind == 'number' and found.way in NUMBERS and found.way != POINT
+    has_commas = found and found.way == _GROUPED # nobody writes a code so
     return found if is_other and (has_commas or not is_code(few)) else None
 
 def _otherwise_written(texts):
@@ -287,6 +288,7 @@ def _why_time(found, n):
     others = f"; --time can choose another of {found[1:]}" if found[1:] else ''
     return f'{found[0]!r} holds a moment in {where}{others}'
 
+# %% ../../nbs/project/01_inspect_table.ipynb #9fe52c04
 def find_time(
     df:pd.DataFrame, # Table, or rows from all over it
     time:str=None, # Column that a person has chosen
@@ -306,6 +308,7 @@ def find_time(
     if moments: return None, f"{moments} hold moments, but not in every row, too few, or births"
     return None, 'no column holds moments'
 
+# %% ../../nbs/project/01_inspect_table.ipynb #ec683b73
 _MOST_GAPS = .2 # Share of rows that may belong to nobody
 
 FEWEST_GROUPS = 20 # Different values below which a column has levels, and names nobody
@@ -343,6 +346,7 @@ def _chosen_group(df, group, n):
                          'stand in two of four splits: leave --group out')
     return group, 'chosen with --group'
 
+# %% ../../nbs/project/01_inspect_table.ipynb #0febc99e
 _CODE = re.compile(r'[A-Za-z]{0,4}[-_]?\d{2,}[A-Za-z]?') # Such as L0484; names of things, not words
 
 def _are_codes(s):
@@ -391,6 +395,7 @@ def _numbered_group(df, count):
                 f"Then say --group {c!r}; as it stands they are read as amounts")
     return ''
 
+# %% ../../nbs/project/01_inspect_table.ipynb #0c9551aa
 def find_group(
     df:pd.DataFrame, # Table, or rows from all over it
     count=None, # As for `find_id`
@@ -412,7 +417,7 @@ def find_group(
 def _has_few_groups(s):
     "Does a column have two to eight values, each in one row of twenty?"
     if not 2 <= s.nunique() <= 8: return False
-    if pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s): return False
+    if holds_numbers(s): return False
     return s.value_counts(normalize=True).min() >= 0.05
 
 def watched_groups(df:pd.DataFrame, features, sensitive=())->list: # Names of columns

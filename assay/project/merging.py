@@ -441,7 +441,8 @@ def _make_rules(text):
 def _twice(yours, new, merged):
     "A target that stands more often in the merged Makefile than on either side"
     def n(rules, name): return len(rules.get(name, dict(rules=()))['rules'])
-    return next((k for k in merged if n(merged, k) > max(n(yours, k), n(new, k)) and k != '.PHONY'), None)
+    def has_more(k): return n(merged, k) > max(n(yours, k), n(new, k))
+    return next((k for k in merged if k != '.PHONY' and has_more(k)), None)
 
 _KEYED = ('.yaml', '.yml', '.json', '.toml', '.ini') # Endings of files whose content has places with names
 

@@ -12,7 +12,7 @@ import dataclasses
 
 import pandas as pd
 
-from ..core.shapes import with_columns, count_of
+from ..core.shapes import holds_numbers, with_columns, count_of
 from ..data.columns import Dictionary, Field
 from ..data.dictionary import check_table, conform, refuse_whole, validate
 from ..data.infer import lone_values
@@ -153,6 +153,7 @@ def _plan(f, metric):
     split, why_split, notes = keep_alike(f, split, why_split, id)
     return _Plan(f, id, split, why_split, metric, minimum, why_metric, groups, notes)
 
+# %% ../../nbs/project/05_proposal.ipynb #4f28b501
 def _row(what, decision, why): return dict(what=what, decision=str(decision), why=why)
 
 def _task_rows(f):
@@ -222,6 +223,7 @@ def _decisions(plan, best, skill, aside, fewest):
     amounts = [*_trial_rows(len(plan.f.features)), *_label_rows(fewest, plan.f.task)]
     return [*agreed, _split_row(plan), *amounts, *_column_rows(plan, aside)]
 
+# %% ../../nbs/project/05_proposal.ipynb #1d05a9ad
 def _names_note(f):
     renamed = [f'{old!r} is called {new} here' for new,old in f.names.items() if new != old]
     if not renamed: return ''
@@ -294,15 +296,14 @@ def _endless_note(f):
     return ('infinite values, or larger than 3.4e38, which the data stage sets aside with their rows: '
             f'{endless}')
 
+# %% ../../nbs/project/05_proposal.ipynb #6840fd66
 def _lone_notes(f):
     "Numbers far from all others, whose rows the proposed ranges set aside"
-    numbers = [c for c in (f.target, *f.features) if _is_amount(f.df[c])] if f.complete is None else []
+    numbers = [c for c in (f.target, *f.features) if holds_numbers(f.df[c])] if f.complete is None else []
     lone = {c: values for c in numbers if (values := lone_values(f.df[c].astype(float)))}
     advice = 'the range in dictionary.yaml leaves such rows out; where they are right, widen it'
     return [f'{f.names[c]!r} holds {values} far from all its other numbers: {advice}'
             for c,values in list(lone.items())[:5]]
-
-def _is_amount(s): return pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
 
 def _codes(f):
     "Column to a number that may mean missing; not looked for in a part of the rows"
@@ -319,6 +320,7 @@ def _range_note(f):
     return (f'the drafted range of {columns} leaves out a number that may stand for no value: '
             'rows that hold it are set aside until the code is declared, or the range is widened')
 
+# %% ../../nbs/project/05_proposal.ipynb #59739ecd
 def _personal_notes(f):
     n = len(f.personal)
     more = count_of(n-5, 'more column holds', many='more columns hold')
@@ -354,6 +356,7 @@ def _unknown_note(f):
     "That one of three classes may be no outcome"
     return not_known_note(f.df[f.target]) if f.task == 'multiclass' else ''
 
+# %% ../../nbs/project/05_proposal.ipynb #81dad94d
 def _notes(plan, path, source, found):
     "What people should read first"
     lacking = missing_classes(plan.f, plan.split, plan.id)

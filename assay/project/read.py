@@ -57,8 +57,9 @@ def _looks_measured(name, texts):
 
 def _measured_notes(df, taken):
     "What people should know of columns whose texts hold numbers that nobody reads"
-    texts = {c: df[c].dropna().astype(str).str.strip() for c in df if pd.api.types.is_string_dtype(df[c])}
-    found = {c: t for c,t in texts.items() if c not in taken and len(t) and _looks_measured(c, t)}
+    unread = [c for c in df if c not in taken and pd.api.types.is_string_dtype(df[c])]
+    texts = {c: df[c].dropna().astype(str).str.strip() for c in unread}
+    found = {c: t for c,t in texts.items() if len(t) and _looks_measured(c, t)}
     advice = ('are read as no number and as no moment: where they are amounts or dates, write them as '
               '1234.56 or 2024-01-31 at the source')
     def said(c, t): return f'{c!r} holds texts such as {t.iloc[0][:24]!r}, which {advice}'

@@ -6,6 +6,7 @@
 __all__ = ['stages_again']
 
 # %% ../../nbs/project/16_reruns.ipynb #537ffad9
+from ..core.places import lies_in, listed_paths
 from .merging import yaml_of
 
 # %% ../../nbs/project/16_reruns.ipynb #236261b6
@@ -21,11 +22,6 @@ def _keys(block):
     nested = [e for e in block.get('params') or () if isinstance(e, dict)]
     return plain + [(file, k) for e in nested for file,keys in e.items() for k in keys or ()]
 
-def _paths(block, *parts):
-    "The paths of some parts of a block; one with options is a mapping of one key"
-    entries = [e for part in parts for e in block.get(part) or ()]
-    return [next(iter(e)) if isinstance(e, dict) else e for e in entries]
-
 _CODE = {'stages': 'its libraries have other versions', 'code': 'its code in the package changed'}
 
 def _key_reason(file, key):
@@ -37,15 +33,15 @@ _OUTS = ('outs', 'metrics', 'plots')
 
 def _way(block):
     "What a stage calls, and what it writes"
-    return block.get('cmd'), _paths(block, *_OUTS)
+    return block.get('cmd'), listed_paths(block, *_OUTS)
 
 def _reasons(old, block, before, after):
     "Why one stage runs again"
     if old is None: return ['it is new']
     changed = {p for p in {*before, *after} if before.get(p) != after.get(p)}
-    deps = _paths(block, 'deps')
-    were = _paths(old, 'deps')
-    res = [f'{d} changed' for d in deps if any(p == d or p.startswith(f'{d}/') for p in changed)]
+    deps = listed_paths(block, 'deps')
+    were = listed_paths(old, 'deps')
+    res = [f'{d} changed' for d in deps if any(lies_in(p, d) for p in changed)]
     res += [f'it depends on {d} now' for d in deps if d not in were]
     res += [f'it no longer depends on {d}' for d in were if d not in deps]
     if _way(block) != _way(old): res.append('dvc.yaml runs it otherwise')
@@ -66,8 +62,9 @@ def stages_again(
     "The stages that `dvc repro` runs again, and why"
     old, new = (yaml_of(f.get('dvc.yaml') or '').get('stages') or {} for f in (before, after))
     res = {name: r for name,block in new.items() if (r := _reasons(old.get(name), block, before, after))}
-    made = {p: name for name,block in new.items() for p in _paths(block, *_OUTS)}
-    sources = {name: {made[d] for d in _paths(block, 'deps') if d in made} for name,block in new.items()}
+    made = {p: name for name,block in new.items() for p in listed_paths(block, *_OUTS)}
+    deps = {name: listed_paths(block, 'deps') for name,block in new.items()}
+    sources = {name: {made[d] for d in paths if d in made} for name,paths in deps.items()}
     while follow := {n: found for n in new if n not in res and (found := sources[n] & set(res))}:
         res |= {n: [f'it reads results of {_listed(sorted(found))}'] for n,found in follow.items()}
     return {name: res[name] for name in new if name in res}

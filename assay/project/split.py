@@ -251,5 +251,6 @@ def quiet_fallbacks(
     if split['train_until']: return []
     times = _times_unused(f, unclear)
     groups = {} if f.group else _groups_unused(f)
-    found = [(c, 'time', why) for c,why in times.items()] + [(c, 'a group', why) for c,why in groups.items()]
+    found = [(c, 'time', why) for c,why in times.items()]
+    found += [(c, 'a group', why) for c,why in groups.items()]
     return [f'THE SPLIT IS AT RANDOM, although {c!r} looks like {what}: {why}' for c,what,why in found]

@@ -70,7 +70,8 @@ def _time_fault(e):
         return f"signed at {str(time)[:40]!r}, expected a moment such as 2026-11-05T09:00:00Z"
     if time > _now(MAX_AHEAD):
         return f"signed on {time}, and this machine's clock says {_now()}; set the clock"
-    bad = next((k for k in ('until', 'expires') if e.get(k) is not None and not is_day(e[k])), None)
+    days = {k: e[k] for k in ('until', 'expires') if e.get(k) is not None}
+    bad = next((k for k,day in days.items() if not is_day(day)), None)
     return f"{bad} is {str(e[bad])[:40]!r}, expected a day, YYYY-MM-DD" if bad else ''
 
 # %% ../../nbs/release/02_chain.ipynb #c0f3cc43
@@ -191,8 +192,9 @@ def chain_head(
     return (read_chain(chain) or [dict(hash=START)])[-1]['hash']
 
 def load_keys()->dict: # Key id to `dict(id, name, role, public, revoked, root)`
-    "The keys that the chain holds, as they are at its end"
-    return _verify(_texts())[1]
+    "The keys that the chain holds, as they are at its end; raises `ValueError` where the chain is broken"
+    _, keys = _verify(_texts())
+    return keys
 
 # %% ../../nbs/release/02_chain.ipynb #0e54bb7d
 SET_ASIDE = 'set_aside.jsonl' # Signed lines of other branches that a merge could not link, below `approvals/`

@@ -12,6 +12,7 @@ import ast, dataclasses, functools, json, re
 from pathlib import Path
 
 from ..core.artifacts import check, check_file, metric, place
+from ..core.places import listed_paths
 from ..core.imports import closure, module_path, package_modules
 from ..core.yaml import read_yaml
 from ..core.rendering import macro, render_rows, show
@@ -136,15 +137,11 @@ def known_tests(
     return set().union(*map(_tests_in, sorted(Path(folder).glob('test_*.py'))))
 
 # %% ../../nbs/release/10_coverage.ipynb #06344407
-def _listed(stage, key):
-    "Paths that a stage of dvc.yaml lists under a key, with or without options"
-    return [next(iter(e)) if isinstance(e, dict) else e for e in stage.get(key) or []]
-
 def has_lessons(
     path='dvc.yaml', # File to read
 )->bool: # False in a project that depends on the installed package
     "Are the notebooks of the package evidence here? Those of an installed package are not there"
-    return any('nbs' in _listed(s, 'deps') for s in read_yaml(path)['stages'].values())
+    return any('nbs' in listed_paths(s, 'deps') for s in read_yaml(path)['stages'].values())
 
 def known_evidence()->dict: # `functions`, `lessons` (None where they do not count), `tests` and `passed`
     """What can carry out and test a sentence: functions of the package, its lessons, and tests.
@@ -157,7 +154,7 @@ def known_evidence()->dict: # `functions`, `lessons` (None where they do not cou
 def _left_by(stage):
     "Files and folders that a stage leaves, without pages, executed notebooks and copies of numbers"
     executed = place('executed').as_posix()
-    paths = _listed(stage, 'outs') + _listed(stage, 'metrics')
+    paths = listed_paths(stage, 'outs', 'metrics')
     copies = ('numbers.json', 'report.html')
     return [p for p in paths if not p.startswith(executed) and not p.endswith(copies)]
 
@@ -166,7 +163,7 @@ def stage_artefacts(
 )->dict: # Stage to the files and folders that it leaves, its page included
     "Outputs of each stage by dvc.yaml; the report page stands for the executed notebook"
     stages = read_yaml(path)['stages']
-    outs = [p for s in stages.values() for p in _listed(s, 'outs')]
+    outs = [p for s in stages.values() for p in listed_paths(s, 'outs')]
     pages = {Path(p).parent.name: p for p in outs if p.endswith('report.html')}
     left = {name: _left_by(s) for name,s in stages.items()}
     for name in left.keys() & pages.keys(): left[name].append(pages[name])

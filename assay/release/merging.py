@@ -120,7 +120,8 @@ def merge_signed(
 )->tuple: # Chain to its merged text, and `dict(chain, line)` per line that is set aside
     "Merge the signed chains of two branches; raises `ValueError` if one of them does not verify"
     for side in (1, 2): _verify({chain: t[side] for chain,t in texts.items()})
-    merged = {chain: t[2] if t[1] == t[0] else t[1] for chain,t in texts.items()}
+    def changed(base, ours, theirs): return theirs if ours == base else ours
+    merged = {chain: changed(*t) for chain,t in texts.items()}
     aside = [row for chain,t in texts.items() if not _is_one_sided(t) for row in _new_lines(chain, t)]
     try: _verify(merged)
     except ValueError: # the new lines of one chain rest on new lines of the other

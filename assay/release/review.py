@@ -101,7 +101,7 @@ def check_evaluation(
                           f"`assay waive {_first_named(faults, gate)} --reason … --until DATE`")
 
 # %% ../../nbs/release/05_review.ipynb #b507877e
-def _reviewed_before(path):
+def _check_begins_as_reviewed(path):
     "Raise `ValueError` where a file that only grows does not begin with what an earlier decision was about"
     lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     known = {hashlib.sha256(b''.join(lines[:n])).hexdigest() for n in range(len(lines)+1)}
@@ -114,10 +114,11 @@ def _reviewed_before(path):
 def check_bar(
     today:str=None, # Day to judge by, YYYY-MM-DD; today by default
 )->None:
-    """Raise `PermissionError` where nobody signed why the bar was moved after results, or the ledger was cut.
+    """Raise `PermissionError` where the bar was moved after results, or commits cut the ledger.
 
-    Raises `ValueError` where the ledger is broken"""
-    _reviewed_before(place('approvals', 'criteria.jsonl'))
+    Not where a waiver of `criteria` holds, by which somebody signed why.
+    Raises `ValueError` where the ledger is broken, or does not begin with the lines that were reviewed"""
+    _check_begins_as_reviewed(place('approvals', 'criteria.jsonl'))
     moved = moved_bar() if read_ledger() else []
     if 'criteria' in waived_items(today): return
     if moved:

@@ -9,7 +9,7 @@ __all__ = ['TODAY', 'NO_PRACTICE', 'FEWEST_OF_CLASS', 'groups_beside', 'interval
 import numpy as np, pandas as pd
 
 from ..core.rendering import human_name
-from .group_limits import group_view, main_metric
+from .group_limits import group_view, groups_known, main_metric
 from ..core.shapes import with_columns
 
 # %% ../../nbs/responsible/09_beside_today.ipynb #8fefa415
@@ -86,13 +86,15 @@ def _told_by(model):
 def _known(model, today, name):
     "Every group of which a metric is known for both"
     keys = ['column', 'group']
-    mine, theirs = (t[(t.metric == name) & t.value.notna()] for t in (model, today))
+    mine, theirs = (groups_known(t, name) for t in (model, today))
     return mine.merge(theirs[[*keys, 'value', 'low', 'high']], on=keys, suffixes=('', '_today'))
 
+# %% ../../nbs/responsible/09_beside_today.ipynb #849a04aa
 def _of_group(r): return f'{r.group} ({human_name(r.column)})'
 def _of_model(r): return interval_said(r.value, r.low, r.high)
 def _of_today(r): return interval_said(r.value_today, r.low_today, r.high_today)
 
+# %% ../../nbs/responsible/09_beside_today.ipynb #50dbfd78
 def _main_pairs(pairs, both, name):
     "Pairs of the groups that can be ranked, by a metric or, of None, by all; the farthest apart first"
     ranked = set(zip(both.column, both.group))
@@ -111,6 +113,7 @@ def _worst(both, pairs, value, worse):
 
 def _called(metric): return human_name(metric).replace('_', ' ')
 
+# %% ../../nbs/responsible/09_beside_today.ipynb #30593142
 def _by_chance(who, pairs, others):
     "That chance can explain every gap by one metric, with the largest; the clearest by another metric"
     said = f'{who} serves no group worse than another beyond chance'
@@ -141,6 +144,7 @@ def _same_pair(r, pairs):
     of_column = pairs[pairs.column == r.column].itertuples()
     return next((p for p in of_column if {p.lowest, p.highest} == {r.lowest, r.highest}), None)
 
+# %% ../../nbs/responsible/09_beside_today.ipynb #d5f6b63d
 def _gap_said(name, pairs, theirs=None):
     "The widest gap of the model beyond chance, and that of today's practice between the same two groups"
     sure = pairs[pairs.low > 0]
@@ -173,6 +177,7 @@ def _behind(both, worse, name):
     if not len(sure): return f'{said}; the intervals overlap, so it may be chance.'
     return f'{said}; the intervals do not overlap for {_groups_listed(sure)}.'
 
+# %% ../../nbs/responsible/09_beside_today.ipynb #f0530ded
 def _model_worst(r, name, pairs, others):
     "Whom the model treats worst, and what today's practice gives this group; nobody where it may be chance"
     if r is None: return _by_chance(f'By {_called(name)}, the model', pairs, others)
@@ -190,6 +195,7 @@ def _today_worst(r, mine, both, pairs):
     return (f'{TODAY.capitalize()} treats {_of_group(r)} worst: {_of_today(r)}; '
             f'the model gives this group {_of_model(r)}.')
 
+# %% ../../nbs/responsible/09_beside_today.ipynb #9a7810a5
 _ACTS = ' Whoever acts on more rows finds more: read it beside the selection rate.'
 
 def beside_today_said(

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['REQUIRED', 'HOLDS', 'BROKEN', 'OPEN', 'ABSENT', 'read_limits', 'judge_limits', 'group_faults', 'groups_check',
-           'concerns_check', 'group_metrics', 'group_view', 'main_metric', 'worst_groups', 'plot_groups']
+           'concerns_check', 'group_metrics', 'group_view', 'main_metric', 'groups_known', 'worst_groups',
+           'plot_groups']
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #7becbedd
 from collections.abc import Iterable
@@ -280,14 +281,20 @@ def main_metric(
     "Metric that shows which group the model serves worse: recall, balanced accuracy or mean error"
     return next((m for m in ('recall', 'balanced_accuracy', 'mae') if m in set(table.metric)), 'recall')
 
+def groups_known(
+    table:pd.DataFrame, # From `assay.responsible.groups.group_table`
+    name:str, # Name of a metric
+)->pd.DataFrame: # Rows of `table`
+    "The groups of which a metric is known"
+    return table[(table.metric == name) & table.value.notna()]
+
 def worst_groups(
     table:pd.DataFrame, # From `assay.responsible.groups.group_table`
     most:int=8, # Groups to show
 )->pd.DataFrame: # The worst first: column, group, n, metric, value, low, high, cases
     "Groups with the worst main metric; that of a small group varies by chance, so read its interval"
     name = main_metric(table)
-    known = table[(table.metric == name) & table.value.notna()]
-    t = known.sort_values('value', ascending=name != 'mae', kind='stable')
+    t = groups_known(table, name).sort_values('value', ascending=name != 'mae', kind='stable')
     return t.drop(columns='note').head(most).reset_index(drop=True)
 
 # %% ../../nbs/responsible/06_group_limits.ipynb #076d53a6
@@ -299,7 +306,7 @@ def plot_groups(
 ): # The axes
     "Plot one metric of every group with its interval; groups of a column share a colour"
     name = name or main_metric(table)
-    t = table[(table.metric == name) & table.value.notna()][::-1]
+    t = groups_known(table, name)[::-1]
     ax = ax or plt.subplots(figsize=(6, .8+.25*len(t)))[1]
     colours = dict(zip(dict.fromkeys(table.column), sns.color_palette('colorblind')*9))
     for at, r in enumerate(t.itertuples()):

@@ -93,14 +93,14 @@ def representation_table(
     columns, # Columns with groups
     reference=None, # Column to shares, or a data frame with the same columns
     tolerance:float=.8, # As in `representation`
-    shares:dict=None, # Column to the shares of its groups where they are known; they go before the reference
-)->pd.DataFrame: # As `representation`, for all columns
+    shares:dict=None, # Column to the shares of its groups where they are known; they win over the reference
+)->pd.DataFrame: # As `representation`, for all columns; `under` where a group is clearly below
     "Representation of every group of every watched column; raises `ValueError` if shares are invalid"
     shares = shares or {}
     _check_shares(shares, columns)
-    expected = {c: shares.get(c) or _reference_of(reference, c) for c in columns}
+    expected = {c: shares.get(c, _reference_of(reference, c)) for c in columns}
     parts = [representation(df, c, known, tolerance) for c, known in expected.items()]
-    if not parts: return representation(df.assign(_=''), '_').iloc[:0]
+    if not parts: return representation(df.assign(_=''), '_').iloc[:0] # only its columns
     return pd.concat(parts, ignore_index=True)
 
 # %% ../../nbs/responsible/02_representation.ipynb #41f3bfd6

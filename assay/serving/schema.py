@@ -50,7 +50,7 @@ def broken_rules(
     fields, # `Field`s, features and context
     rows:list, # Mappings of column to value, of the right types
 )->list: # `dict(row, column, rule)` per broken rule
-    "Which values break a rule of the dictionary; a context of null was left out, and breaks none"
+    "Which values break a rule of the dictionary; context that is null counts as not sent, and breaks none"
     res = []
     for i, row in enumerate(rows):
         sent = [f for f in fields if _is_sent(f, row)]

@@ -171,14 +171,16 @@ class _Reading:
 def read_release(
     name:str, # Branch, tag or hash; or folder, such as `.` for the working tree
 )->Release: # What was kept of it
-    "Read a release; raises `ValueError` where neither git nor the disk knows the name"
-    reading = _Reading(_files_of(name))
-    paths = reading.files.paths
+    """Read a release, to compare it with another (`assay diff`);
+    raises `ValueError` where neither git nor the disk knows the name, or where nothing is kept there"""
+    files = _files_of(name)
+    paths = files.paths
+    if not paths:
+        raise ValueError(f'{files.name} holds no report and no agreement; expected a project of assay there')
+    reading = _Reading(files)
     agreed = {Path(path).stem: reading.mapping(path) for path in _AGREED}
     found = map(_REPORT.fullmatch, paths)
-    names = sorted({m[1] for m in found if m and m[2] != 'report.html'})
+    names = sorted({m[1] for m in found if m and m[2] != 'report.html'}) # a page alone is no report
     stages = {stage: reading.stage(stage) for stage in names}
     kept = dict(agreed=agreed, stages=stages, pages=reading.pages(), ledgers=reading.ledgers())
-    release = Release(reading.files.name, **kept, faults=reading.faults)
-    if paths: return release
-    raise ValueError(f'{release.name} holds no report and no agreement; expected a project of assay there')
+    return Release(files.name, **kept, faults=reading.faults)

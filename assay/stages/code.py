@@ -47,7 +47,7 @@ def plain_source(
     source:str, # Source of a module
     docstrings:bool=False, # Keep every docstring
 )->str: # The part of it that a result can depend on
-    "A source without comments, blank lines and the docstrings that no program reads"
+    "A source without comments, blank lines and docstrings, except those of classes or that its code reads"
     tree = ast.parse(source)
     lines = source.splitlines()
     for row, column in _comments(source): lines[row-1] = lines[row-1][:column]

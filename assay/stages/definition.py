@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..core.yaml import read_yaml
 from ..core.artifacts import metrics_path
+from ..core.places import listed_paths
 from ..core.shapes import meant
 
 # %% ../../nbs/stages/00_definition.ipynb #d0a36575
@@ -67,15 +68,11 @@ class Stage:
     keys:dict = dataclasses.field(default_factory=dict) # Other file, such as `data/agreed.json`, to its keys
 
 # %% ../../nbs/stages/00_definition.ipynb #b71da948
-def _paths(entries):
-    "The files of a block; one with options is a mapping of one key"
-    return tuple(next(iter(e)) if isinstance(e, dict) else e for e in entries or ())
-
 _MADE = ('outs', 'metrics', 'plots') # Keys under which a stage lists what it leaves
 
 def _made(s):
     "The files and folders that a stage leaves, whatever DVC shows them as"
-    return sum((_paths(s.get(key)) for key in _MADE), ())
+    return tuple(listed_paths(s, *_MADE))
 
 def load_stages(
     path:str|Path='dvc.yaml', # File to read
@@ -105,7 +102,7 @@ def _declared_gates(meta, deps, where):
 
 def _make_stage(name, s, meta, where):
     "One stage from its block"
-    deps = _paths(s.get('deps'))
+    deps = tuple(listed_paths(s, 'deps'))
     outs = _made(s)
     params = s.get('params') or ()
     notebooks = (Path(d) for d in deps if d.endswith('.ipynb') and d.startswith('pipelines/'))

@@ -7,6 +7,7 @@ __all__ = ['is_read_by', 'stages_before', 'process_picture']
 
 # %% ../../nbs/stages/12_process.ipynb #5c9f635a
 from ..core.boxes import Box, show_boxes
+from ..core.places import lies_in
 
 # %% ../../nbs/stages/12_process.ipynb #5b12c1b6
 def is_read_by(
@@ -14,7 +15,7 @@ def is_read_by(
     reader, # Another one
 )->bool: # Does it depend on something that the first one writes?
     "Does a stage build on another?"
-    return any(d == o or d.startswith(f'{o}/') for d in reader.deps for o in stage.outs)
+    return any(lies_in(d, o) for d in reader.deps for o in stage.outs)
 
 def stages_before(
     stage, # `Stage`

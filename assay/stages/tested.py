@@ -56,7 +56,8 @@ class Modules:
 def read_modules(
     folder=None, # Folder of the package; that of the installed one by default
 )->Modules:
-    "Read every module once; one that renders pages counts with the templates"
+    """Read every module once, to tell whether a test that passed still counts;
+    `core.rendering` is hashed with the templates"""
     files = package_modules(folder)
     texts = {name: check_file(path).read_text(encoding='utf-8') for name,path in files.items()}
     imports = {name: imports_of(text, name, files) for name,text in texts.items()}

@@ -139,12 +139,15 @@ def _wins(t):
     below = neg.cumsum(-1)-neg/2 # negatives of a lower score, and half of those of the same
     return (pos*below).sum(-1), pos.sum(-1)*neg.sum(-1)
 
+def _share_won(wins, pairs):
+    "Share of the pairs that are in the right order; one half where there is no pair"
+    return np.divide(wins, pairs, out=np.full_like(wins, .5), where=pairs > 0)
+
 def table_auc(
     tables:np.ndarray, # … × bins × 2 counts, bins in the order of the score
 )->np.ndarray: # Area under the ROC curve; 0.5 where one label is absent
     "AUC from counts (Mann-Whitney, ties count half)"
-    wins, pairs = _wins(tables)
-    return np.divide(wins, pairs, out=np.full_like(wins, .5), where=pairs > 0)
+    return _share_won(*_wins(tables))
 
 # %% ../../nbs/stats/02_counts.ipynb #b99dac39
 def _draws(n_blocks, n_boot, seed):
@@ -180,6 +183,6 @@ def cv_auc(
         own = counts[f::n_folds]
         w, p = _fold_wins(own, total-own.sum(0), draws[:, f::n_folds], weight)
         wins, pairs = wins+w, pairs+p
-    auc = np.divide(wins, pairs, out=np.full(len(draws), .5), where=pairs > 0)
+    auc = _share_won(wins, pairs)
     low, high = np.quantile(auc[1:], [.025, .975]) if n_boot else (auc[0], auc[0])
     return dict(auc=float(auc[0]), auc_low=float(low), auc_high=float(high))

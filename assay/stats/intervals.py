@@ -373,7 +373,11 @@ def interval(
     ends = measured_ends([f], n, resamples, level)
     least, most = METRICS[metric]['bounds']
     if least <= value <= most: ends = {k: min(max(v, least), most) for k,v in ends.items()}
-    return as_metric(_value(value), **ends, n=n, better=METRICS[metric]['better'])|_weighted(resamples)
+    return _measured(_value(value), ends, n, METRICS[metric]['better'], resamples)
+
+def _measured(value, ends, n, better, resamples):
+    "A measured value with the ends of its interval, as stages report it"
+    return as_metric(value, **ends, n=n, better=better) | _weighted(resamples)
 
 def _weighted(resamples):
     "The sum of the weights beside the number of rows, where rows count differently"
@@ -392,7 +396,7 @@ def mean_interval(
     kernel = Kernel(mean, influence=influence)
     value = weighted_mean(values, resamples.weight)
     ends = measured_ends([kernel], len(values), resamples, level)
-    return as_metric(float(value), **ends, n=len(values), better=better)|_weighted(resamples)
+    return _measured(float(value), ends, len(values), better, resamples)
 
 # %% ../../nbs/stats/04_intervals.ipynb #1e6f33a0
 def blocks_of(
@@ -441,7 +445,7 @@ def paired_difference(
     one = resamples.whole(len(y_true))
     value = f(one)-g(one)
     ends = measured_ends([f, g], n, resamples, level)
-    return as_metric(_value(value), **ends, n=n, better=METRICS[metric]['better'])|_weighted(resamples)
+    return _measured(_value(value), ends, n, METRICS[metric]['better'], resamples)
 
 def gain(
     difference:dict, # A `paired_difference`

@@ -6,6 +6,7 @@
 __all__ = ['NEAR_RANK', 'NEAR_VALUE', 'MARGINS', 'RARE_BY_CHANCE', 'Places', 'places_of', 'alike', 'nearest_rows', 'standing_out']
 
 # %% ../../nbs/stats/06_neighbours.ipynb #b2c2eb42
+from ..core.shapes import holds_numbers
 import dataclasses
 
 import numpy as np, pandas as pd
@@ -24,8 +25,7 @@ def _plain(s):
     if pd.api.types.is_datetime64_any_dtype(s):
         moment = pd.DatetimeIndex(s).asi8
         return pd.Series(moment.astype(float)).where(s.notna().to_numpy()), True
-    is_number = pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
-    if is_number: return pd.Series(s.to_numpy(dtype=float, na_value=np.nan)), True
+    if holds_numbers(s): return pd.Series(s.to_numpy(dtype=float, na_value=np.nan)), True
     words = s.astype('str').astype(object).where(s.notna().to_numpy())
     return words.str.strip().str.casefold(), False
 
@@ -123,15 +123,15 @@ def _best_margin(own, chance, n):
 
 def standing_out(
     near:np.ndarray, # From `nearest_rows`: how near, one row per row, the nearest first
-    counts:np.ndarray, # Can each of them be a copy? The same shape
-)->tuple: # Share of rows beyond chance; and which have so wide a gap, whether their neighbours count or not
+    may_be_copy:np.ndarray, # Can each of them be a copy? The same shape
+)->tuple: # Share of rows beyond chance; and which have so wide a gap, even to neighbours that are no copies
     "Rows to which one other row, or two or three, lie far nearer than the next ones let expect"
     place = np.arange(1, near.shape[1])
-    gaps = place*(near[:, :-1]-near[:, 1:])
+    gaps = place*(near[:, :-1]-near[:, 1:]) # times their place, gaps by chance are all about as wide
     best = 0., np.zeros(len(near), bool)
     for k in range(gaps.shape[1]-1):
-        all_count = counts[:, :k+1].all(axis=1)
-        own = np.where(all_count, gaps[:, k], -np.inf)
+        are_copies = may_be_copy[:, :k+1].all(axis=1)
+        own = np.where(are_copies, gaps[:, k], -np.inf)
         share, margin = _best_margin(own, gaps[:, k+1], len(near))
         if share > best[0]: best = share, gaps[:, k] > margin
     return best

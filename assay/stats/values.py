@@ -65,7 +65,8 @@ def distinct_values(
 def as_numbers(
     x:pd.Series, # One column
 )->np.ndarray: # Floats
-    "A column of numbers or times as floats; a missing value, or one that is no number, becomes NaN"
+    """A column of numbers or times as floats, a time as the units of its type since 1970;
+    a missing value, or one that is no number, becomes NaN"""
     if kind_of(x) == 'time': x = x.astype('int64').where(x.notna())
     elif kind_of(x) == 'category': x = pd.to_numeric(x.astype(object), errors='coerce')
     return x.to_numpy(dtype='float64', na_value=np.nan)
