@@ -17,10 +17,9 @@ from ..core.notebooks import import_nbformat
 from ..core.rendering import render
 from ..core.stacked import stack_tables
 from ..pipeline.deps import WINGS
-from ..core.clean import forbidden
 from ..release.checklist import load_checklist
 from ..site.notebook import fragment, headings
-from ..site.report import _NO_SCRIPT, _script_of, tone
+from ..site.report import render_checked, tone
 from .command_line import command_reference
 from .findable import site_places
 from .lessons import as_page, read_lesson, run_lesson
@@ -61,10 +60,9 @@ class Site:
         up = '../'*page.count('/')
         shown = dict(title=title, body=stack_tables(body), up=up, here=page, parts=PARTS, version=__version__)
         shown |= dict(commit=self.commit, source=source)
-        text = str(render('guide.html.j2', shown | _NO_SCRIPT))
-        if found := forbidden(text):
+        text, found = render_checked('guide.html.j2', shown, script)
+        if found:
             raise ValueError(f'the page {page} holds {found[:5]}; a page may not run or fetch anything')
-        if script: text = str(render('guide.html.j2', shown | _script_of(script)))
         write_text(self.folder/page, text)
 
 def _by_order(path):
