@@ -317,6 +317,26 @@ def test_each_rule_says_where_it_comes_from(site):
     assert set(items) == ids
 
 
+PHONE = 390  # pixels
+BEYOND = f"document.documentElement.scrollWidth - {PHONE}"
+
+
+@NEEDS
+def test_no_page_of_the_site_is_wider_than_a_phone(site, tmp_path):
+    "A long name in a sentence breaks where the line ends; where it may not, the page is wider: the control"
+    ours = [p for p in sorted(site.rglob("*.html")) if p.name != "table_report.html"]
+    text = (site / "reference/stages.html").read_text(encoding="utf-8")
+    stiff = tmp_path / "stiff.html"
+    stiff.write_text(text.replace("overflow-wrap:anywhere", ""), encoding="utf-8")
+    with Tab(tmp_path) as tab:
+        tab.look(PHONE)
+        beyond = {}
+        for page in [*ours, stiff]:
+            tab.open(page)
+            beyond[page.name] = max(tab.ask(BEYOND), beyond.get(page.name, 0))
+    assert len(ours) > 50 and {name for name, over in beyond.items() if over > 0} == {"stiff.html"}
+
+
 @pytest.mark.slow
 @NEEDS
 def test_no_page_of_the_site_has_a_violation(site, tmp_path):
