@@ -7,7 +7,7 @@ import pytest
 import yaml
 from browser import CHROMIUM
 from devtools import Tab
-from example import NEEDS_FLIGHTS
+from example import FLIGHTS, NEEDS_FLIGHTS
 from test_accessible import ROOT
 
 from assay.core.artifacts import read_json
@@ -54,7 +54,7 @@ class Number:
             return f"{value:.1%}"
         if how == "plain" or self.metric.get("low") is None:
             return say_plain(value)
-        bounds = (load_problem(ROOT / "problem.yaml").margin,) if how == "margin" else ()
+        bounds = (load_problem(FLIGHTS / "problem.yaml").margin,) if how == "margin" else ()
         return say_estimate(self.metric, bounds, whole=how == "whole")
 
 
@@ -75,7 +75,7 @@ def told():
     found["package"].bundle = package[place("bundle").as_posix()].removeprefix("sha256:")
     columns = str(found["evaluation"].first_columns.metric["value"])
     found["evaluation"].first_column = columns.partition(",")[0]
-    agreed = read_yaml(ROOT / "problem.yaml")
+    agreed = read_yaml(FLIGHTS / "problem.yaml")
     found["agreed"] = type("Agreed", (), dict(question=agreed["question"], **agreed["decision"]))
     return found
 
