@@ -71,8 +71,11 @@ for command in (serve, score, monitor, rollback): app.command()(command)
 
 # %% ../nbs/95_cli.ipynb #1ae8f045
 @app.command()
-def schema(name: Annotated[str, typer.Argument(help='problem, dictionary, params or metrics.')]):
-    "Print the JSON Schema of a file: each key with its meaning, type, range and default."
+def schema(name: Annotated[str, typer.Argument(help='problem, dictionary, params or metrics.')],
+           json_: Json = False):
+    """Print the JSON Schema of a file: each key with its meaning, type, range and default.
+
+    It is JSON in any case; --json is taken, so that a script may give it to each command."""
     from assay.stages.schema import schema_text
     enter_root()
     tell(schema_text(name), end='')

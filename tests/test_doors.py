@@ -119,6 +119,31 @@ def test_a_batch_refuses_rows_and_scores_the_others(repo):
     assert repo["bundle"].score(repo["df"].head(1).assign(distance=100000.0)).shape == (1,)
 
 
+def scored_for_a_machine(repo, name, *options):
+    "The exit code of a batch, and its answer as JSON"
+    r = forked("assay.cli", "score", repo["folder"].parent / name, "--json", *options, cwd=repo["folder"])
+    return r.returncode, json.loads(r.stdout)
+
+
+def test_a_batch_tells_a_machine_its_counts_and_where_its_rows_are(repo, tmp_path):
+    df = repo["df"].head(4).copy()
+    df.loc[df.index[0], "distance"] = 1e5
+    _, scores, _ = score(repo, df, "told.csv")
+    counts = dict(model=repo["bundle"].identity, n_rows=4, n_scored=3, n_refused=1)
+    code, told = scored_for_a_machine(repo, "told.csv")
+    rows = dict(scores=told["scores"], refused=told["refused"])
+    assert code == 1 and told == counts | rows
+    assert [r["flight_id"] for r in told["scores"]] == scores.flight_id.tolist()
+    assert np.allclose([r["score"] for r in told["scores"]], scores.score)
+    assert told["refused"] == [dict(flight_id=df.flight_id.iloc[0], column="distance", rule="high")]
+    files = dict(scores=str(tmp_path / "s.csv"), refused=str(tmp_path / "r.csv"))
+    code, told = scored_for_a_machine(
+        repo, "told.csv", "--out", files["scores"], "--refused", files["refused"]
+    )
+    assert code == 1 and told == counts | files
+    assert pd.read_csv(files["scores"]).flight_id.tolist() == scores.flight_id.tolist()
+
+
 def test_an_edit_of_today_does_not_change_how_an_approved_bundle_reads(repo):
     "The bundle says how columns are read; params.yaml of the working tree says it for the next one"
     params = repo["folder"] / "params.yaml"

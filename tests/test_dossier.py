@@ -1,5 +1,6 @@
 "The dossier: every item with its evidence and hashes, under the headings of two frameworks, and safe to open"
 
+import dataclasses
 import os
 import re
 import shutil
@@ -86,6 +87,16 @@ def test_the_same_evidence_gives_the_same_bytes_and_another_hash_another_page(pa
         assert dossier_page(read_dossier(), (copy / ".assay").resolve()) == page
         Path("dictionary.yaml").write_text(Path("dictionary.yaml").read_text() + "# edited\n")
         assert dossier_page(read_dossier(), (copy / ".assay").resolve()) != page
+
+
+def test_a_dossier_of_more_than_five_megabytes_is_refused(repo):
+    "One long reason makes it so: what has no room is an error, and nothing is left out in silence"
+    assert MAX_DOSSIER == 5_000_000
+    with inside(repo):
+        seen = read_dossier()
+        long = [seen.rows[0] | dict(why="word " * (MAX_DOSSIER // 5)), *seen.rows[1:]]
+        with pytest.raises(ValueError, match="expected at most 5,000,000"):
+            dossier_page(dataclasses.replace(seen, rows=long), (repo / ".assay").resolve())
 
 
 def hostile(vector, row):

@@ -122,6 +122,29 @@ def test_shift_tab_shows_type_and_text_of_each_parameter(name):
     assert inspect.isclass(getattr(assay, name)) or "\nReturns\n-------\n" in found["docstring"]
 
 
+def methods():
+    "The public methods of the classes that the face offers: what one calls on a table of one's own"
+    classes = [getattr(assay, name) for name in ENTRIES if inspect.isclass(getattr(assay, name))]
+    return [
+        (c.__name__, n)
+        for c in classes
+        for n, _ in inspect.getmembers(c, inspect.isfunction)
+        if not n.startswith("_")
+    ]
+
+
+@pytest.mark.parametrize("kind, name", methods())
+def test_shift_tab_shows_each_parameter_of_a_method(kind, name):
+    f = getattr(getattr(assay, kind), name)
+    found = Inspector(theme_name="nocolor").info(f, oname=name)
+    own = {n: p for n, p in inspect.signature(f).parameters.items() if n != "self"}
+    assert undocumented(own, found["docstring"]) == []
+
+
+def test_the_methods_of_a_table_of_ones_own_are_among_them():
+    assert {"explore", "feasibility", "evaluate"} <= {name for kind, name in methods() if kind == "OwnTable"}
+
+
 def test_a_parameter_without_type_or_text_is_found():
     def planted(bare, typed: int, silent: int): ...
 

@@ -4,9 +4,11 @@ The table names for each command of the docs the test that runs it, or says why 
 """
 
 import ast
+import posixpath
 import re
 import shlex
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 import yaml
@@ -16,7 +18,7 @@ from devtools import Tab
 from tiny import inside
 
 from assay.guide.command_line import command_reference
-from assay.guide.links import dead_links, read_links
+from assay.guide.links import dead_links, read_links, relink
 from assay.guide.site import lesson_files, repository_address, site_pages, write_site
 
 ROOT = Path(__file__).parent.parent
@@ -315,6 +317,26 @@ def test_each_rule_says_where_it_comes_from(site):
     assert set(items) == ids
 
 
+PHONE = 390  # pixels
+BEYOND = f"document.documentElement.scrollWidth - {PHONE}"
+
+
+@NEEDS
+def test_no_page_of_the_site_is_wider_than_a_phone(site, tmp_path):
+    "A long name in a sentence breaks where the line ends; where it may not, the page is wider: the control"
+    ours = [p for p in sorted(site.rglob("*.html")) if p.name != "table_report.html"]
+    text = (site / "reference/stages.html").read_text(encoding="utf-8")
+    stiff = tmp_path / "stiff.html"
+    stiff.write_text(text.replace("overflow-wrap:anywhere", ""), encoding="utf-8")
+    with Tab(tmp_path) as tab:
+        tab.look(PHONE)
+        beyond = {}
+        for page in [*ours, stiff]:
+            tab.open(page)
+            beyond[page.name] = max(tab.ask(BEYOND), beyond.get(page.name, 0))
+    assert len(ours) > 50 and {name for name, over in beyond.items() if over > 0} == {"stiff.html"}
+
+
 @pytest.mark.slow
 @NEEDS
 def test_no_page_of_the_site_has_a_violation(site, tmp_path):
@@ -344,6 +366,25 @@ def test_every_lesson_has_a_page():
         for p in (ROOT / "nbs").rglob("*.ipynb")
         if ".ipynb_checkpoints" not in p.parts and p.name != "index.ipynb"
     }
+
+
+def test_the_readme_leads_to_the_published_site_of_whoever_forks_it():
+    "A link from the page of a file, OWNER/NAME/blob/COMMIT/README.md, to OWNER/NAME/deployments"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    link = re.search(r"\[the address of the published site\]\(([^)]+)\)", readme)[1]
+    workflow = yaml.safe_load((ROOT / ".github/workflows/pages.yml").read_text(encoding="utf-8"))
+    named = workflow["jobs"]["publish"]["environment"]["name"]
+    for owner in ("ann/assay", "ben/another-name"):
+        shown = f"https://github.com/{owner}/blob/main/README.md"
+        assert urljoin(shown, link) == f"https://github.com/{owner}/deployments/{named}"
+        address = repository_address(
+            dict(GITHUB_SERVER_URL="https://github.com", GITHUB_REPOSITORY=owner, GITHUB_SHA="1a")
+        )
+        led = relink(f'<a href="{link}">x</a>', "README.md", "docs/readme.html", {}, address)
+        href = re.search('href="([^"]+)"', led)[1]  # as the site itself links it
+        assert posixpath.normpath(urlsplit(href).path) == f"/{owner}/deployments/{named}"
+    assert workflow[True]["push"]["branches"] == ["main"]  # YAML reads `on` as true
+    assert "`pages.yml` publishes `_site/` after each push to `main`" in readme
 
 
 def test_the_workflow_builds_without_rights_and_publishes_without_code():

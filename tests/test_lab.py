@@ -123,6 +123,24 @@ def test_flags_reach_the_server_and_a_stranger_is_refused(lab):
     assert fetched(f"{lab}/api/contents/pipelines")[0] == 403
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused without the flag")
+def test_control_root_without_the_flag_is_refused(folder):
+    "So the server of the other tests is open because FLAGS reached it"
+    command = lab_command(ROOT, f"--no-browser --port={free_port()}").lstrip("@")
+    env = os.environ | dict(PYTHONPATH=str(ROOT))
+    done = subprocess.run(
+        ["bash", "-c", f"exec env {command}"],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode != 0 and "--allow-root" in done.stderr
+    assert "make lab FLAGS=--allow-root" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
 @NEEDS
 @pytest.mark.slow
 def test_a_stage_run_by_hand_says_what_it_took_and_that_it_is_no_evidence(tab, folder):

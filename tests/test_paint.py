@@ -1,4 +1,4 @@
-"How large each page is, and how soon it shows: the long test writes tests/pages.json"
+"How large each page is, how soon it shows, and what it tells the console: the long test writes tests/pages.json"
 
 import json
 
@@ -34,6 +34,11 @@ def quickest(tab, path):
     return round(min(found))
 
 
+def shown(tab, path):
+    "The size of a page, how soon it shows, and how many messages it writes to the console"
+    return dict(bytes=path.stat().st_size, ms=quickest(tab, path), console=len(tab.said()))
+
+
 def name_of(path):
     "A page as the figures name it"
     return path.relative_to(ROOT / "reports").as_posix()
@@ -43,10 +48,11 @@ def name_of(path):
 @pytest.mark.long
 def test_each_page_shows_at_once(tmp_path):
     with Tab(tmp_path) as tab:
-        found = {name_of(p): dict(bytes=p.stat().st_size, ms=quickest(tab, p)) for p in pages()}
+        found = {name_of(p): shown(tab, p) for p in pages()}
     write_json(FIGURES, found)
     slow = {name: row["ms"] for name, row in found.items() if row["ms"] > MOST_MS}
     assert slow == {}, json.dumps(found, indent=1)
+    assert {name: row["console"] for name, row in found.items() if row["console"]} == {}
 
 
 @NEEDS
@@ -56,8 +62,18 @@ def test_control_a_page_that_waits_is_slow(tmp_path):
         assert painted(tab, waiting) > MOST_MS
 
 
+@NEEDS
+def test_control_a_page_that_writes_to_the_console_is_counted(tmp_path):
+    "A picture that is not there, and a script that raises an error"
+    with Tab(tmp_path) as tab:
+        loud = written(tmp_path, "", "<p>Shown.</p><img src='none.png' alt='x'><script>none()</script>")
+        assert shown(tab, loud)["console"] >= 2
+        assert shown(tab, written(tmp_path, "", "<p>Shown.</p>"))["console"] == 0
+
+
 def test_the_figures_keep_their_limits():
     found = read_json(FIGURES)
     assert {name_of(p) for p in pages()} <= set(found)  # a page that nobody measured has no figure
     assert {"model_card.html", "unseen_cases/report.html"} <= set(found)
     assert all(row["bytes"] <= MOST_BYTES and row["ms"] <= MOST_MS for row in found.values()), found
+    assert [name for name, row in found.items() if row["console"]] == []

@@ -49,6 +49,23 @@ def test_second_run_executes_nothing(repo):
     assert done.returncode == 0 and ran(done) == []
 
 
+def test_a_run_tells_a_machine_the_result_of_each_stage(copy):
+    "Standard output is JSON alone, and progress goes to standard error; also where a stage fails"
+    change(copy / "params.yaml", "smoothing: 20.0", "smoothing: 5.0")
+    done = assay("repro", "--json", cwd=copy)
+    found = json.loads(done.stdout)
+    assert done.returncode == found["code"] == 0 and "Running stage 'rule'" in done.stderr
+    assert {row["stage"]: row["state"] for row in found["stages"]} == dict.fromkeys(CELLS, "fresh")
+    left = json.loads((copy / "reports/rule/metrics.json").read_text())
+    done = assay("run", "rule", "--json", cwd=copy)
+    told = dict(stage="rule", code=0, verdict=left["verdict"], metrics=left["metrics"])
+    assert json.loads(done.stdout) == told
+    change(copy / "params.yaml", "smoothing: 5.0", "smoothing: none")
+    done = assay("run", "rule", "--json", cwd=copy)
+    failed = json.loads(done.stdout)
+    assert done.returncode == failed["code"] != 0 and "smoothing" in failed["reason"]
+
+
 def test_two_clones_in_two_folders_are_equal(repo, tmp_path):
     other = make_repo(tmp_path / "a much longer" / "name" / "of a clone")
     done = assay("repro", cwd=other, env=dict(TZ="America/New_York", HOME=str(tmp_path)))

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['Json', 'WIDEST', 'STYLES', 'option', 'complete_stage', 'complete_item', 'complete_open', 'print_json',
-           'without_control', 'tell', 'make_console', 'written', 'coloured', 'show_rows', 'print_differences',
-           'check_replaceable', 'stop', 'complain']
+           'progress_aside', 'without_control', 'tell', 'make_console', 'written', 'coloured', 'show_rows',
+           'print_differences', 'check_replaceable', 'stop', 'complain']
 
 # %% ../../nbs/commands/00_terminal.ipynb #1287887f
-import errno, json, re, sys
+import contextlib, errno, json, os, re, sys
 from typing import Annotated, Optional
 
 import typer
@@ -66,6 +66,23 @@ def print_json(
 )->None:
     "Print an answer for a machine"
     print(json.dumps(found, indent=1, sort_keys=True))
+
+@contextlib.contextmanager
+def progress_aside(
+    is_aside:bool=True, # False leaves standard output as it is
+): # Runs the block
+    "Send to standard error what a block and the processes that it starts print, so that JSON stands alone"
+    if not is_aside:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try: yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 _CONTROL = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]') # Or turns text
 

@@ -55,16 +55,22 @@ def _section(title, entries):
     "A part of a docstring"
     return '\n'.join([title, '-'*len(title), *entries])
 
+def _methods(f):
+    "The public methods of a class, also those that it has from another; none of a function"
+    if not inspect.isclass(f): return []
+    return [m for name,m in inspect.getmembers(f, inspect.isfunction) if not name.startswith('_')]
+
 def document(
     f, # A function, or a dataclass; its docstring is changed, once
 ): # The same
-    "Add type and text of each parameter to the docstring of a function"
+    "Add type and text of each parameter to the docstring of a function, or of a class and its methods"
+    for method in _methods(f): document(method)
     texts = parameter_texts(f)
     signature = inspect.signature(f)
     doc = inspect.getdoc(f) or ''
-    if not texts or _section('Parameters', ()) in doc: return f
+    if not texts or any(_section(title, ()) in doc for title in ('Parameters', 'Returns')): return f
     entries = [_entry(p, texts[name]) for name, p in signature.parameters.items() if name in texts]
-    parts = [doc, _section('Parameters', entries)]
+    parts = [doc, _section('Parameters', entries)] if entries else [doc]
     if 'return' in texts:
         kind = str(signature).rpartition(' -> ')[2]
         parts.append(_section('Returns', [_entry(kind, texts['return'])]))

@@ -225,7 +225,7 @@ class Jobs:
         return Shown(table.assign(note=['' if m == 'constant' else note for m in table.index]), compared)
 
     def fairness(self,
-        columns, # Columns with groups; numbers are cut into bands
+        columns:list, # Columns with groups; numbers are cut into bands
     )->Shown: # A line per group and metric
         "How well boosting serves each group of the later rows; raises `ValueError` where a column is missing"
         named = check_columns(self.df, columns, 'columns')

@@ -16,7 +16,8 @@ from ..core.functions import own_packages
 from .engine import execute
 from ..core.environment import environment_hash, read_lock
 from ..core.rendering import template_source, templates_of
-from ..core.imports import PACKAGE, closure, floors, imports_of, libraries, module_path, wing_needs
+from ..core.imports import (
+    PACKAGE, closure, floors, imports_of, libraries, module_path, package_folder, wing_needs)
 from ..core.yaml import read_yaml
 from ..stages.code import code_hash, imported_modules, named_modules, own_modules
 from ..stages.definition import load_stages
@@ -35,11 +36,13 @@ def notebook_sources(
     cells = json.loads(check_file(path).read_text(encoding='utf-8'))['cells']
     return [''.join(c['source']) for c in cells if c['cell_type'] == 'code']
 
+_VERSION = {'__init__': package_folder()/'__init__.py'} # The front page shows the version, which it holds
+
 def stage_closure(
     stage, # From `load_stages`
 )->dict: # Dotted name to file
     "The modules that the result of a stage depends on"
-    if stage.notebook is None: return closure([_module_of(build_pages)])
+    if stage.notebook is None: return closure([_module_of(build_pages)]) | _VERSION
     direct = imports_of('\n'.join(notebook_sources(stage.notebook))) # one cell imports what another one uses
     imported = closure(direct | {_module_of(execute)})
     return closure({*imported, *named_code(stage, imported)[0]})

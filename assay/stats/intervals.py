@@ -70,7 +70,7 @@ class Resamples:
     weight:Iterable=None # How much each row counts, as `weights_of` gives it; all the same by default
 
     def at(self,
-        rows, # Positions, or a mask, of some rows
+        rows:np.ndarray, # Positions, or a mask, of some rows
     ): # `Resamples`
         "The resamples of some of the rows"
         def part(v): return None if v is None else np.asarray(v)[rows]

@@ -30,7 +30,7 @@ class Scored:
         return self.resamples.weight
 
     def at(self,
-        rows, # Positions, or a mask, of some rows
+        rows:np.ndarray, # Positions, or a mask, of some rows
     ): # `Scored`
         "The scores of some of the rows"
         y = np.asarray(self.y)[rows]
