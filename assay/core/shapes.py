@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['LONGEST_SHOWN', 'Text', 'Number', 'Positive', 'Flag', 'Mapping', 'Entries', 'STRICT', 'FORMS', 'count_of',
-           'with_columns', 'composed', 'shown_value', 'meant', 'listed', 'says_nothing', 'check_kind', 'check_columns',
-           'Expected', 'key', 'words', 'Shape', 'Entry', 'Holds', 'Fault', 'read_error', 'key_faults', 'shape_faults']
+           'with_columns', 'composed', 'spelt_in', 'shown_value', 'meant', 'listed', 'says_nothing', 'check_kind',
+           'check_columns', 'Expected', 'key', 'words', 'Shape', 'Entry', 'Holds', 'Fault', 'read_error', 'key_faults',
+           'shape_faults']
 
 # %% ../../nbs/core/00_shapes.ipynb #32de64b5
 import dataclasses, difflib, unicodedata
@@ -50,6 +51,15 @@ def composed(
 )->str: # The same, in the composed form of Unicode (NFC)
     "One spelling of what looks the same: an `ö` of one sign, and an `o` with two dots set over it"
     return text if text.isascii() else unicodedata.normalize('NFC', text)
+
+def spelt_in(
+    names, # Names of columns
+    name, # One, perhaps in another spelling of Unicode
+): # The one of them that looks the same; `name` itself where none does, or several
+    "A name as a table spells it"
+    if name in names or not isinstance(name, str): return name
+    alike = [n for n in names if isinstance(n, str) and composed(n) == composed(name)]
+    return alike[0] if len(alike) == 1 else name
 
 LONGEST_SHOWN = 200 # Signs of a value in a sentence
 

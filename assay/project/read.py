@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..core.shapes import check_kind
+from ..core.shapes import check_kind, spelt_in
 from ..core.source_keys import check_source
 from ..data.delimited import Layout, column_of_byte, bad_lines, encoding_of, line_of_row
 from ..data.formats import (
@@ -97,7 +97,7 @@ def _usable(found, n):
 
 def _own_formats(df, time, sure, numbers):
     "Columns that have to be read in a way of their own, and not only without the words that mean missing"
-    found = find_formats(df, time, numbers)
+    found = find_formats(df, spelt_in(df, time), numbers)
     return {c: f for c,f in found.items() if c not in sure or set(f.words) != set(sure[c])}
 
 # %% ../../nbs/project/00_read.ipynb #60db2b2a
