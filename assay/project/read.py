@@ -55,13 +55,24 @@ def _looks_measured(name, texts):
     begins = all(re.match(r'[^\w\s#]{0,2} ?9', s) for s in shapes.index) # such as -9, '9, ="9 and (9
     return begins and shapes.sum() >= MOST and len(shapes.index[0]) > 1 and not is_moments(texts)
 
+# Two or more numbers, each before the word or sign of a unit of time, or parted by colons
+_DURATION = re.compile(r'[-+]?(\d+([.,]\d+)? ?'
+                       r'(d(ays?)?|h(ours?|rs?)?|m(in(ute)?s?)?|s(ec(ond)?s?)?) ?,? ?){2,}'
+                       r'|[-+]?\d+(:\d+){1,2}(\.\d+)?', re.I)
+
+def _as_number(texts):
+    "How people write what these texts hold, so that it is read"
+    if texts.head(2000).map(lambda t: bool(_DURATION.fullmatch(t))).mean() >= MOST:
+        return 'where they are durations, write them as 1:30:00 or as a number of one unit at the source'
+    return 'where they are amounts or dates, write them as 1234.56 or 2024-01-31 at the source'
+
 def _measured_notes(df, taken):
     "What people should know of columns whose texts hold numbers that nobody reads"
     texts = {c: df[c].dropna().astype(str).str.strip() for c in df if pd.api.types.is_string_dtype(df[c])}
     found = {c: t for c,t in texts.items() if c not in taken and len(t) and _looks_measured(c, t)}
-    advice = ('are read as no number and as no moment: where they are amounts or dates, write them as '
-              '1234.56 or 2024-01-31 at the source')
-    def said(c, t): return f'{c!r} holds texts such as {t.iloc[0][:24]!r}, which {advice}'
+    def said(c, t):
+        return (f'{c!r} holds texts such as {t.iloc[0][:24]!r}, which are read as no number '
+                f'and as no moment: {_as_number(t)}')
     return [units_note(c, t) or said(c, t) for c,t in found.items()]
 
 # %% ../../nbs/project/00_read.ipynb #af8c4b22
