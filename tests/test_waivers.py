@@ -342,4 +342,17 @@ def test_a_withdrawal_that_a_merge_set_aside_ends_the_waiver(repo):
     assert items() == []
     assert "Ann signed 'withdraw' on another branch, and a merge set it aside" in stray_waivers(DAY)["P09"]
     place("approvals", "set_aside.jsonl").unlink()
+    assert items() == [] and "Ann signed 'withdraw' in this folder" in stray_waivers(DAY)["P09"]
+    withdraw("P09", "it is still over", key(repo))
+    sign(repo, "P09")  # a new waiver, after the line that was lost was signed again
+    assert items() == ["P09"]
+
+
+def test_a_withdrawal_that_git_took_back_ends_the_waiver_where_it_was_signed(repo):
+    sign(repo, "P09")
+    before = place("approvals", "waivers.jsonl").read_text()
+    withdraw("P09", "the pilot is over", key(repo))
+    write_text(place("approvals", "waivers.jsonl"), before)  # as `git reset` does
+    assert items() == []
+    place("local", "taken_away.jsonl").unlink()
     assert items() == ["P09"]  # the control: the line stands in no file any more

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LONGEST_SHOWN', 'Text', 'Number', 'Positive', 'Flag', 'Mapping', 'Entries', 'STRICT', 'FORMS', 'count_of',
-           'with_columns', 'composed', 'holds_numbers', 'even_places', 'shown_value', 'meant', 'listed', 'says_nothing',
-           'check_kind', 'check_columns', 'Expected', 'key', 'words', 'Shape', 'Entry', 'Holds', 'Fault', 'read_error',
-           'key_faults', 'shape_faults']
+           'with_columns', 'composed', 'holds_numbers', 'even_places', 'spelt_in', 'shown_value', 'meant', 'listed',
+           'says_nothing', 'check_kind', 'check_columns', 'Expected', 'key', 'words', 'Shape', 'Entry', 'Holds',
+           'Fault', 'read_error', 'key_faults', 'shape_faults']
 
 # %% ../../nbs/core/00_shapes.ipynb #32de64b5
 import dataclasses, difflib, unicodedata
@@ -67,6 +67,15 @@ def even_places(
     "Where to look at a table to see all of its length"
     from numpy import linspace
     return linspace(0, of-1, n).astype(int)
+
+def spelt_in(
+    names, # Names of columns
+    name, # One, perhaps in another spelling of Unicode
+): # The one of them that looks the same; `name` itself where none does, or several
+    "A name as a table spells it"
+    if name in names or not isinstance(name, str): return name
+    alike = [n for n in names if isinstance(n, str) and composed(n) == composed(name)]
+    return alike[0] if len(alike) == 1 else name
 
 LONGEST_SHOWN = 200 # Signs of a value in a sentence
 

@@ -8,12 +8,14 @@ __all__ = ['LONGEST_FIELD', 'ROW_OF_R', 'CSV_KEYS', 'detect_csv', 'dialect', 'La
 
 # %% ../../nbs/data/00_delimited.ipynb #87a3ff76
 import codecs, contextlib, csv, dataclasses, io, itertools, re
+from collections import Counter
 from collections.abc import Callable
 
 import pandas as pd
 
 from ..core.shapes import holds_numbers
 from ..core.encodings import detect_encoding, has_words, is_russian, is_utf_8, is_western
+from ..core.shapes import composed
 
 # %% ../../nbs/data/00_delimited.ipynb #1026d871
 LONGEST_FIELD = 2**31-1 # Characters; the reader of Python takes 131,072 by default, pandas any number
@@ -28,29 +30,41 @@ def _long_fields():
 _EMPTY = ('the CSV source is empty; expected a line of column names, and rows: look at what writes the file, '
           'or name another one')
 
+def _refuse_twice(header):
+    "Refuse two columns of one name; one without a name gets a number"
+    twice = sorted(c for c,n in Counter(header).items() if c and n > 1)
+    if not twice: return
+    raise ValueError(
+        f"columns {_first_of(twice)} stand twice in the header {_first_of(header)}; expected different "
+        "names: rename one at the source"
+    )
+
+def _first_of(names, most=30):
+    "The first of some names, and how many there are besides"
+    more = f' and {len(names)-most:,} more' if len(names) > most else ''
+    return f'{names[:most]}{more}'
+
 @_long_fields()
 def detect_csv(
     sample:bytes, # Start of the decompressed file, some kilobytes
     encoding:str=None, # Known encoding; detected by default
     delimiter:str=None, # Known delimiter; detected by default
     names:bool=True, # Does its first line name the columns? They are called `column_1` and so on otherwise
-)->dict: # `encoding`, `delimiter`, `header` (list of column names), `numbered` (has R numbered the rows?)
+)->dict: # `encoding`, `delimiter`, `header` (names, composed), `numbered` (by R?), `respelt` (composed?)
     "Encoding and delimiter of a CSV file, from its start"
     if not sample.strip(): raise ValueError(_EMPTY)
     if encoding is None: encoding = detect_encoding(sample[:sample.rfind(b'\n')+1] or sample)
     text = _whole_lines(sample, encoding)
     if not text.strip(): raise ValueError(_EMPTY)
     delimiter = delimiter or _detect_delimiter(text)
-    header = next(csv.reader(io.StringIO(text.lstrip('\r\n'), newline=''), **dialect(delimiter)))
+    first = next(csv.reader(io.StringIO(text.lstrip('\r\n'), newline=''), **dialect(delimiter)))
+    header = list(map(composed, first))
     if not names: header = [f'column_{i}' for i,_ in enumerate(header, 1)]
     numbered = names and _numbers_rows_as_r(text, len(header), delimiter)
     if numbered: header = [ROW_OF_R, *header]
-    if twice := sorted({c for c in header if c and header.count(c) > 1}): # one without a name gets a number
-        raise ValueError(
-            f"columns {twice} stand twice in the header {header}; expected different names: "
-            "rename one at the source"
-        )
-    return dict(encoding=encoding, delimiter=delimiter, header=header, numbered=numbered)
+    _refuse_twice(header)
+    respelt = names and header[numbered:] != first
+    return dict(encoding=encoding, delimiter=delimiter, header=header, numbered=numbered, respelt=respelt)
 
 def dialect(
     delimiter:str, # A sign, perhaps with a blank behind it, such as `, `
@@ -248,7 +262,8 @@ class _Reader:
             keep_default_na=False,
             na_values=_missing_words(missing, columns),
         ) | ({} if self.names else dict(header=None, names=columns))
-        if self.found['numbered']: self.options |= dict(header=0, names=columns)
+        if self.found['numbered'] or self.found['respelt']:
+            self.options |= dict(header=0, names=columns)
 
     def read(self, **more):
         with self.file.bytes() as f: return pd.read_csv(f, **self.options | more)

@@ -20,7 +20,7 @@ from ..core.artifacts import write_json, write_table, write_text
 from ..core.derived import WHERE, derived_columns
 from ..core.functions import find_function
 from ..core.places import place
-from ..core.shapes import with_columns, shown_value
+from ..core.shapes import shown_value, spelt_in, with_columns
 from ..core.source_keys import source_faults
 from .columns import Dictionary
 from ..problem.agreement import Problem
@@ -66,7 +66,8 @@ def take(
     source:dict,
 )->pd.DataFrame: # These columns only, under their new names
     "The columns that a source declares; raises `ValueError` where one is not there"
-    columns = source.get('columns') or {c: c for c in df}
+    named = source.get('columns') or {c: c for c in df}
+    columns = {n: spelt_in(df, c) for n,c in named.items()}
     recode = source.get('recode') or {}
     if lost := [c for c in columns.values() if c not in df]:
         raise ValueError(

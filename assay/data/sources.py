@@ -17,7 +17,7 @@ from ..core.places import place
 from .delimited import CSV_KEYS, CsvFile, Layout, read_delimited
 from .written import read_formats, read_separated, way_of
 from ..core.functions import find_function
-from ..core.shapes import shown_value
+from ..core.shapes import composed, shown_value
 from ..core.source_keys import check_source
 from ..core.packed import LARGEST_CSV, check_text
 from .queries import check_query, check_url, reading
@@ -147,6 +147,20 @@ def _with_formats_as_text(spec, formats):
     if not formats or spec['kind'] not in ('csv', 'package'): return spec
     return spec | dict(text=[*spec.get('text', ()), *formats])
 
+def _in_one_spelling(spec):
+    "A description whose names of columns are composed, as those of the tables are"
+    res = dict(spec)
+    for k in ('missing', 'formats', 'text', 'numbers'):
+        named = spec.get(k)
+        if isinstance(named, dict): res[k] = {composed(c): v for c,v in named.items()}
+        elif named and k != 'missing': res[k] = list(map(composed, named))
+    return res
+
+def _with_composed_names(df):
+    "A table whose names are composed; as it is where two columns would get one name"
+    names = [composed(c) if isinstance(c, str) else c for c in df]
+    return df.set_axis(names, axis=1) if len(set(names)) == len(names) else df
+
 def load_source(
     # `name`, `kind` (one of `LOADERS`), what the kind needs (`url`; `query` with `url` or `url_env`;
     # `distribution` and `file`; `function`), and what it may say besides: the models of
@@ -154,10 +168,11 @@ def load_source(
     spec:dict,
 )->tuple: # Data frame, and facts: `source`, `sha256`, `rows`, `columns`, `licence`, `access`, `version`, …
     "Read one source, and say what was read; raises `ValueError` with all that its description may not say"
-    spec = check_source(spec)
+    spec = _in_one_spelling(check_source(spec))
     kind = spec['kind']
     formats = spec.get('formats') or {}
     df, found = LOADERS[kind](_with_formats_as_text(spec, formats))
+    df = _with_composed_names(df)
     if formats: df = read_formats(df, formats, spec['name'])
     terms = {k: spec.get(k, 'unknown') for k in ('licence', 'access', 'version')}
     origin = f"{spec.get('distribution') or kind}: {spec[_ORIGIN[kind]]}"

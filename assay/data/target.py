@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from ..core.shapes import holds_numbers, count_of
+from ..core.shapes import composed, holds_numbers, count_of
 from ..problem.agreement import TASKS
 from ..problem.outcome_words import fold_word
 
@@ -139,7 +139,7 @@ def _says_yes(v, values):
 
 def _chosen_positive(positive, values, name):
     "The value of a target that a person means; raises `ValueError` if there is none"
-    def word(v): return str(v).strip().casefold()
+    def word(v): return composed(str(v)).strip().casefold()
     found = [v for v in values if word(v) == word(positive) or _same_number(v, positive)]
     if found: return plain_value(found[0])
     shown = list(map(plain_value, values))

@@ -16,9 +16,9 @@ from ..data.columns import Dictionary, load_dictionary
 from ..data.intake import number_rows, without_derived
 from ..data.layout import find_layout
 from ..data.sources import csv_file, kind_of_file
-from assay.data.to_score import (
-    as_described, context_columns, describe_reading, fill_derived, read_for_scoring, read_with_derived,
-    scoring_columns)
+from ..data.to_score import (
+    as_described, context_columns, describe_reading, fill_derived, own_names, read_for_scoring,
+    read_with_derived, scoring_columns)
 from .bundle import Bundle, describe_refused, refused_values
 from ..problem.agreement import Problem, load_problem
 from ..core.shapes import with_columns
@@ -92,7 +92,7 @@ def read_batch(
     fields = (*bundle.fields, *bundle.context)
     if reading.features: df = read_with_derived(path, source, reading.features, fields, load_dictionary())
     else: df = read_for_scoring(path, source, fields)
-    original = (source.get('columns') or {}).get(id, id)
+    original = own_names(source).get(id, id)
     also = context_columns(df, source, [f for f in bundle.context if f.name != id])
     rows = scoring_columns(df, source, bundle.fields, id, reading.known, Path(path).name).join(also)
     return rows, original if original in df else id
@@ -136,6 +136,6 @@ def read_window(
     id = reading.id
     df = read_for_scoring(path, source, [f for f in dictionary.fields if f.name != problem.target])
     if reading.features: df = fill_derived(df, source, dictionary, reading.features)
-    named = df if (source.get('columns') or {}).get(id, id) in df else number_rows(df, id)
+    named = df if own_names(source).get(id, id) in df else number_rows(df, id)
     scoring_columns(named, source, bundle.fields, id, reading.known, Path(path).name)
     return as_described(df, source, problem, dictionary)

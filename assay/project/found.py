@@ -80,8 +80,9 @@ def _check_rows(df, target, task, counts):
     if counts is None: return known
     if task != 'regression' and counts.min() < 5:
         raise ValueError(
-            f"class {plain_value(counts.idxmin())!r} of target {target!r} stands in {counts.min()} "
-            "rows only; expected at least 5 of each class: join rare classes, or leave these rows out"
+            f"class {plain_value(counts.idxmin())!r} of target {target!r} stands in "
+            f"{count_of(int(counts.min()), 'row')} only; expected at least 5 of each class: "
+            "join rare classes, or leave these rows out"
         )
     return known
 

@@ -12,7 +12,7 @@ import dataclasses
 
 import pandas as pd
 
-from ..core.shapes import holds_numbers, with_columns, count_of
+from ..core.shapes import count_of, holds_numbers, spelt_in, with_columns
 from ..data.columns import Dictionary, Field
 from ..data.dictionary import check_table, conform, refuse_whole, validate
 from ..data.infer import lone_values
@@ -511,11 +511,13 @@ class Options:
     task:str=None # Task, where the guess would be wrong
     reading:Reading=Reading() # How the table is read
 
-    def roles(self, target): # Of the target and of the columns that are named
-        "Columns that have a role"
-        sensitive = tuple(self.sensitive)
-        exclude = tuple(self.exclude)
-        return Roles(target, self.id, self.time, sensitive, self.group, exclude, self.positive)
+    def roles(self, target, columns): # Of the target and of the columns that are named
+        "Columns that have a role, as the table spells them"
+        named = (target, self.id, self.time, self.group)
+        target, id, time, group = (spelt_in(columns, name) for name in named)
+        sensitive = tuple(spelt_in(columns, c) for c in self.sensitive)
+        exclude = tuple(spelt_in(columns, c) for c in self.exclude)
+        return Roles(target, id, time, sensitive, group, exclude, self.positive)
 
 def propose(
     # Table: CSV, Parquet, a folder of Parquet files, or a URL, as for `assay.project.read.read_table_of`
@@ -526,7 +528,7 @@ def propose(
 )->Draft: # The proposal; nothing is written
     "Look at a table and decide what can be decided; raises `ValueError` that says what is wrong with it"
     found = read_table_of(path, time=options.time, reading=options.reading)
-    looked = _with_late_moments(look(path, found, options.roles(target), options.task))
+    looked = _with_late_moments(look(path, found, options.roles(target, found['df']), options.task))
     plan = _plan(looked, options.metric)
     source = _source(path, root, found, plan.f)
     dictionary = _described(plan, source['name'], found)

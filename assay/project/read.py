@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..core.shapes import check_kind
+from ..core.shapes import check_kind, spelt_in
 from ..core.source_keys import check_source
 from ..data.delimited import Layout, column_of_byte, bad_lines, encoding_of, line_of_row
 from ..data.formats import (
@@ -55,14 +55,25 @@ def _looks_measured(name, texts):
     begins = all(re.match(r'[^\w\s#]{0,2} ?9', s) for s in shapes.index) # such as -9, '9, ="9 and (9
     return begins and shapes.sum() >= MOST and len(shapes.index[0]) > 1 and not is_moments(texts)
 
+# Two or more numbers, each before the word or sign of a unit of time, or parted by colons
+_DURATION = re.compile(r'[-+]?(\d+([.,]\d+)? ?'
+                       r'(d(ays?)?|h(ours?|rs?)?|m(in(ute)?s?)?|s(ec(ond)?s?)?) ?,? ?){2,}'
+                       r'|[-+]?\d+(:\d+){1,2}(\.\d+)?', re.I)
+
+def _as_number(texts):
+    "How people write what these texts hold, so that it is read"
+    if texts.head(2000).map(lambda t: bool(_DURATION.fullmatch(t))).mean() >= MOST:
+        return 'where they are durations, write them as 1:30:00 or as a number of one unit at the source'
+    return 'where they are amounts or dates, write them as 1234.56 or 2024-01-31 at the source'
+
 def _measured_notes(df, taken):
     "What people should know of columns whose texts hold numbers that nobody reads"
     unread = [c for c in df if c not in taken and pd.api.types.is_string_dtype(df[c])]
     texts = {c: df[c].dropna().astype(str).str.strip() for c in unread}
     found = {c: t for c,t in texts.items() if len(t) and _looks_measured(c, t)}
-    advice = ('are read as no number and as no moment: where they are amounts or dates, write them as '
-              '1234.56 or 2024-01-31 at the source')
-    def said(c, t): return f'{c!r} holds texts such as {t.iloc[0][:24]!r}, which {advice}'
+    def said(c, t):
+        return (f'{c!r} holds texts such as {t.iloc[0][:24]!r}, which are read as no number '
+                f'and as no moment: {_as_number(t)}')
     return [units_note(c, t) or said(c, t) for c,t in found.items()]
 
 # %% ../../nbs/project/00_read.ipynb #af8c4b22
@@ -98,7 +109,7 @@ def _usable(found, n):
 
 def _own_formats(df, time, sure, numbers):
     "Columns that have to be read in a way of their own, and not only without the words that mean missing"
-    found = find_formats(df, time, numbers)
+    found = find_formats(df, spelt_in(df, time), numbers)
     return {c: f for c,f in found.items() if c not in sure or set(f.words) != set(sure[c])}
 
 # %% ../../nbs/project/00_read.ipynb #60db2b2a

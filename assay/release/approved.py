@@ -11,7 +11,7 @@ import contextlib, re
 from pathlib import Path
 
 from ..core.artifacts import place, read_json, sha256, write_json
-from .chain import CHAINS, read_chain, undone_here, unsigned_again
+from .chain import CHAINS, lacking, read_chain
 from .waivers import RELEASE_OWNER, same_role, today as _today
 from ..package.identity import bundle_identity
 from .committed import NOT_REBUILT
@@ -54,14 +54,8 @@ def _first_against(rows, entry, day):
 
 def _lacking_refusal(entry, short, day):
     "Why an approval does not hold after decisions that the chain lacks; empty where it does"
-    if row := _first_against(unsigned_again(), entry, day):
-        return (f"{short} is not served: {row['by']} signed {row['decision']!r} on another branch, "
-                "and a merge set it aside; have it signed again")
-    if row := _first_against(undone_here(), entry, day):
-        return (f"{short} is not served: {row['by']} signed {row['decision']!r} in this folder on "
-                f"{row['time'][:10]}, and the chain lacks that line: it was taken back with git, "
-                "or stands on another branch; "
-                "bring it back (`git reflog` lists its commit), or have it signed again")
+    if row := _first_against(lacking(), entry, day):
+        return f"{short} is not served: {row['lost']}; have it signed again"
     return ''
 
 # %% ../../nbs/release/06_approved.ipynb #22d3c481

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['KEY_DECISIONS', 'MAX_AHEAD', 'CHAINS', 'START', 'SET_ASIDE', 'LONGEST_SAID', 'may_enrol', 'read_chain', 'chain_head',
-           'load_keys', 'unsigned_again', 'undone_here', 'cut_decisions', 'load_private_key', 'append_decision']
+           'load_keys', 'unsigned_again', 'undone_here', 'lacking', 'cut_decisions', 'load_private_key',
+           'append_decision']
 
 # %% ../../nbs/release/02_chain.ipynb #3d9c8108
 import contextlib, datetime, json, re
@@ -306,6 +307,19 @@ def undone_here()->list: # As `unsigned_again`
     kept = _rows_of(_signed_here(), 'remove that line, and have its decision signed again')
     return [r for r in _not_again(kept) if r['decision'] in _TAKES_AWAY]
 
+_SET_ASIDE_SAID = '{by} signed {decision!r} on another branch, and a merge set it aside'
+_UNDONE_SAID = ('{by} signed {decision!r} in this folder on {day}, and the chain lacks that line: it was '
+                'taken back with git, or stands on another branch (`git reflog` lists its commit)')
+
+def lacking()->list: # As `unsigned_again`, each with `lost`: who decided, and what became of it
+    "Decisions that hold although the chain lacks them, until somebody signs them again"
+    aside = unsigned_again()
+    known = {r['hash'] for r in aside}
+    undone = [r for r in undone_here() if r['hash'] not in known]
+    rows = [*((r, _SET_ASIDE_SAID) for r in aside), *((r, _UNDONE_SAID) for r in undone)]
+    return [r | dict(lost=said.format(by=r['by'], decision=r['decision'], day=r['time'][:10]))
+            for r,said in rows]
+
 def _unsigned_words():
     "One sentence per decision that a merge set aside, and that nobody has signed again"
     return [f"{e['by']} signed {e['decision']!r} on another branch; a merge set it aside, unsigned since"
@@ -338,14 +352,13 @@ def _has_root(commit):
 
 # %% ../../nbs/release/02_chain.ipynb #1efd07d0
 def _check_not_stopped(key):
-    "Raise `PermissionError` where a merge set aside that a key was revoked, or has another role"
-    asked = [r for r in unsigned_again() if r['decision'] in ('revoke', 'role')]
+    "Raise `PermissionError` where the chain lacks that a key was revoked, or has another role"
+    asked = [r for r in lacking() if r['decision'] in ('revoke', 'role')]
     row = next((r for r in asked if r['about']['id'] == key['id']), None)
     if row is None: return
     option = dict(revoke='--revoke', role='--change')[row['decision']]
-    raise PermissionError(f"{row['by']} signed {row['decision']!r} of the key of {key['name']} on another "
-                          "branch, and a merge set it aside: until somebody else signs that again with "
-                          f"`assay key {option} {key['id']}`, this key signs nothing")
+    raise PermissionError(f"the key of {key['name']} signs nothing: {row['lost']}; "
+                          f"somebody else signs that again with `assay key {option} {key['id']}`")
 
 def load_private_key(
     path, # PEM file that `new_key` wrote

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..core.artifacts import place, read_metrics, sha256, to_json
 from ..package.identity import bundle_identity
 from ..core.signed_lines import is_day
-from .chain import append_decision, load_private_key, read_chain, unsigned_again
+from .chain import append_decision, lacking, load_private_key, read_chain
 from .committed import check_committed
 from .gates import evidence_fault, finding, newer_inputs, open_evidence
 from .waivers import (
@@ -191,14 +191,11 @@ def _counts(e, items, today):
     "Is a line signed by somebody who may, and does it hold on a day, whatever it is about?"
     return not (lapse_of(e, today) or waiver_fault(e, items.get(e['item']), today))
 
-def _ended_elsewhere(today):
-    """Item to a clause, of waivers that another branch took back or ended before today.
-
-    A merge set that aside, and nobody has signed it again"""
-    rows = [r for r in unsigned_again() if r['chain'] == 'waivers' and r.get('item')]
+def _ended_unseen(today):
+    "Item to a clause, of waivers that a line which the chain lacks took back or ended before today"
+    rows = [r for r in lacking() if r['chain'] == 'waivers' and r.get('item')]
     ended = [r for r in rows if r['decision'] == 'withdraw' or str(r.get('until')) < today]
-    said = '{by} signed {decision!r} on another branch, and a merge set it aside'
-    return {r['item']: said.format(by=r['by'], decision=r['decision']) for r in ended}
+    return {r['item']: r['lost'] for r in ended}
 
 # %% ../../nbs/release/04_waiving.ipynb #f0a51c41
 def active_waivers(
@@ -206,9 +203,9 @@ def active_waivers(
 )->list: # One `dict(item, role, by, reason, until, hash)` per waiver that holds
     """Verified waivers that are valid on a day: of a role that may sign, about the present finding.
 
-    Of several for one item, the last one; none where another branch took it back"""
+    Of several for one item, the last one; none where a line that the chain lacks took it back"""
     today, items = known_day(today) or _today(), waivable_items()
-    ended = _ended_elsewhere(today)
+    ended = _ended_unseen(today)
     standing = [e for e in _standing() if e['item'] not in ended]
     held = {e['item']: e for e in standing if _counts(e, items, today) and not _astray(e)}
     return [{k: e[k] for k in ('item', 'role', 'by', 'reason', 'until', 'hash')} for e in held.values()]
@@ -230,7 +227,7 @@ def stray_waivers(
     held = set(waived_items(today))
     stray = [e for e in _standing() if e['item'] not in held and _counts(e, items, today)]
     said = "the waiver that {by} signed does not count: {why}; have it signed again: "
-    ended = _ended_elsewhere(today)
+    ended = _ended_unseen(today)
     def words(e): return said.format(by=e['by'], why=ended.get(e['item']) or _astray(e))
     return {e['item']: f"{words(e)}`assay waive {e['item']} …`" for e in stray}
 
