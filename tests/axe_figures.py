@@ -66,7 +66,7 @@ def main():
     lessons = some_lessons() if sys.argv[1:] == ["--few"] else None
     with tempfile.TemporaryDirectory() as folder:
         found = write_figures(lessons, Path(folder))
-    n = sum(map(sum, (row.values() for row in found.values())))
+    n = sum(sum(row.values()) for row in found.values())
     print(f"{len(found)} pages, {len(views())} views of each, {n} violations: {FIGURES.relative_to(ROOT)}")
 
 

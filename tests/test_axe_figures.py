@@ -1,4 +1,4 @@
-"""axe-core on every page that we render, lessons with their outputs among them, and the table of what it finds
+"""axe-core on every page that we render, lessons with outputs among them, and the table of its finds
 
 `tests/axe.json` has a line for each page: violations by width and theme."""
 

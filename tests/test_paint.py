@@ -1,4 +1,4 @@
-"How large each page is, how soon it shows, and what it tells the console: the long test writes tests/pages.json"
+"How large a page is, how soon it shows, what it tells the console: the long test writes tests/pages.json"
 
 import json
 
