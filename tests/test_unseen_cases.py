@@ -27,12 +27,11 @@ def beyond_the_bar(name, seed=0):
 GO = [name for name, case in UNSEEN.items() if case.verdicts == ("go",)]
 
 
-def test_the_last_author_drew_every_kind_and_its_half_holds_nearly_all():
+def test_the_last_author_drew_every_kind_and_so_does_its_half():
     every = {case.kind for case in UNSEEN.values()}
-    kinds = [{UNSEEN[name].kind for name in part} for part in (of_round("tenth"), looked_at())]
+    kinds = [{UNSEEN[name].kind for name in part} for part in (of_round("eleventh"), looked_at())]
     assert kinds[0] == kinds[1] == every
-    # letters decide which cases are run once, and none of the five twins of this round is among them
-    assert every - {UNSEEN[name].kind for name in once()} == {"twins"}
+    assert {UNSEEN[name].kind for name in once()} == every  # letters decide which cases are run once
     assert len(UNSEEN) >= 60
     assert len(GO) >= len(UNSEEN) / 3
 

@@ -304,8 +304,9 @@ class FinalTest(Result):
         return Segments(e.tables['test'], self.compared['model'], shown, e.visible)
 
     def wrong(self)->pd.DataFrame: # As `Segments.wrong` gives it
-        "The cases of the test set that were most wrong"
-        return self.segments.wrong(self.problem.target, names_of(self.evaluation.dictionary))
+        "The cases of the test set that were most wrong; none where rows describe persons"
+        found = self.segments.wrong(self.problem.target, names_of(self.evaluation.dictionary))
+        return self.problem.rows_to_show(found)
 
     @functools.cached_property
     def shuffled(self)->ShuffledTarget: # On the test rows

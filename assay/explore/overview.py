@@ -164,8 +164,8 @@ class Exploration:
 
     @cached_property
     def drawn(self):
-        "A random sample of the training rows, to look at"
-        return draw_rows(self.train, seed=self.resamples.seed)
+        "A random sample of the training rows, to look at; none where rows describe persons"
+        return draw_rows(self.problem.rows_to_show(self.train), seed=self.resamples.seed)
 
     @cached_property
     def summary(self):

@@ -119,6 +119,12 @@ class Problem:
     responsible: _part(Responsible, 'R01 to R14: answer, by, date') = _no_keys()
     answers: _part(Answers, 'Other items of the checklist: answer, by, date') = _no_keys()
 
+    def rows_to_show(self,
+        rows, # Data frame
+    ): # The same; without a row where each describes a person
+        "What a page may show of some rows: pages are committed, and people's rows are not"
+        return rows.head(0) if self.persons else rows
+
 # %% ../../nbs/problem/03_agreement.ipynb #cf59f284
 _KEYS = Problem.__pydantic_fields__
 _NEEDED = [k for k,f in _KEYS.items() if f.is_required()]

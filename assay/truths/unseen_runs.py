@@ -32,6 +32,7 @@ from .known_truths import declare_known
 from .truth_runs import share
 from .unseen_worlds import UNSEEN
 from . import (
+    eleventh_go, eleventh_not_go, eleventh_traps,
     tenth_go, tenth_not_go, tenth_traps, ninth_go, ninth_not_go, ninth_traps,
     eighth_go, eighth_not_go, eighth_traps,
     fifth_go, fifth_not_go, fifth_traps, fourth_go, fourth_not_go, fourth_traps, second_go,
@@ -52,13 +53,15 @@ _SEVENTH = (seventh_go, seventh_not_go, seventh_traps)
 _EIGHTH = (eighth_go, eighth_not_go, eighth_traps)
 _NINTH = (ninth_go, ninth_not_go, ninth_traps)
 _TENTH = (tenth_go, tenth_not_go, tenth_traps)
+_ELEVENTH = (eleventh_go, eleventh_not_go, eleventh_traps)
 # Round to the modules of its author; each enters its cases when it is imported
 _ROUNDS = dict(
     first=_FIRST, second=_SECOND, third=_THIRD, fourth=_FOURTH, fifth=_FIFTH, sixth=_SIXTH,
-    seventh=_SEVENTH, eighth=_EIGHTH, ninth=_NINTH, tenth=_TENTH)
+    seventh=_SEVENTH, eighth=_EIGHTH, ninth=_NINTH, tenth=_TENTH,
+    eleventh=_ELEVENTH)
 
 def of_round(
-    which:str, # `first`, `second` and so on to `tenth`
+    which:str, # `first`, `second` and so on to `eleventh`
 )->list: # Names of `UNSEEN`
     "The cases of one author"
     if which not in _ROUNDS: raise ValueError(f'no round is called {which!r}; known: {list(_ROUNDS)}')
@@ -66,10 +69,10 @@ def of_round(
     return sorted(name for name,case in UNSEEN.items() if case.make.__module__ in homes)
 
 def once()->list: # Names of `UNSEEN`
-    """The cases of the tenth round whose names have an odd sum of bytes
+    """The cases of the eleventh round whose names have an odd sum of bytes
 
     This is the half that is run once."""
-    return [name for name in of_round('tenth') if sum(name.encode())%2]
+    return [name for name in of_round('eleventh') if sum(name.encode())%2]
 
 def looked_at()->list: # Names of `UNSEEN`
     "All other cases, which may be looked at while the rules are written"
