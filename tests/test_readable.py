@@ -84,7 +84,7 @@ def test_each_function_of_many_parameters_is_listed_with_their_number(project):
 def test_only_cases_of_other_authors_are_measured_apart(modules, project):
     _, apart = density.parted(modules, density.read_frozen(project))
     rounds = {m.__name__.rpartition(".")[2] for round in _ROUNDS.values() for m in round}
-    rounds |= {"eighth_worlds", "ninth_worlds", "tenth_worlds", "eleventh_worlds"}  # authors drew in ways of their own
+    rounds |= {"eighth_worlds", "ninth_worlds", "tenth_worlds", "eleventh_worlds"}
     assert {m.name for m in apart["assay"]} == {f"truths/{name}.py" for name in rounds}
     assert {m.name.partition("_")[2] for m in apart["nbs"]} == {f"{name}.py" for name in rounds}
     assert apart["tests"] == apart["pipelines"] == []

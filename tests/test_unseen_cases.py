@@ -31,7 +31,8 @@ def test_the_last_author_drew_every_kind_and_so_does_its_half():
     every = {case.kind for case in UNSEEN.values()}
     kinds = [{UNSEEN[name].kind for name in part} for part in (of_round("eleventh"), looked_at())]
     assert kinds[0] == kinds[1] == every
-    assert {UNSEEN[name].kind for name in once()} == every  # letters decide which cases are run once
+    # letters decide which cases are run once
+    assert {UNSEEN[name].kind for name in once()} == every
     assert len(UNSEEN) >= 60
     assert len(GO) >= len(UNSEEN) / 3
 

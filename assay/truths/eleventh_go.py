@@ -11,7 +11,7 @@ from assay.truths.unseen_worlds import (
     unseen, note, plan, sigmoid, flip, number, frame, many, pick, groups, within, clock, cost,
     worth)
 from .eleventh_worlds import (
-    std, eff, field, chain, wave, moments, holes, untidy, notes, heavy, again)
+    std, eff, field, chain, wave, moments, holes, untidy, notes, heavy)
 
 # %% ../../nbs/truths/95_eleventh_go.ipynb #90e38302
 @unseen('go', 'ordinary',

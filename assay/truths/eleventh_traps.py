@@ -8,10 +8,10 @@ __all__ = []
 # %% ../../nbs/truths/97_eleventh_traps.ipynb #56c63af0
 import numpy as np, pandas as pd
 from assay.truths.unseen_worlds import (
-    unseen, note, plan, sigmoid, flip, number, classes, frame, many, pick, groups, within,
+    unseen, note, plan, sigmoid, flip, number, classes, frame, pick, groups, within,
     clock, cost, worth)
 from .eleventh_worlds import (
-    std, eff, field, chain, untidy, notes, heavy, again)
+    std, eff, chain, untidy, notes, again)
 
 # %% ../../nbs/truths/97_eleventh_traps.ipynb #2051f87e
 @unseen('insufficient_evidence', 'too_good',
