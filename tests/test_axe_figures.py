@@ -4,7 +4,7 @@
 
 import pytest
 from accessible import views
-from axe_figures import FIGURES, ROOT, count_views, figures, site_with_outputs, some_lessons, write_figures
+from axe_figures import FIGURES, ROOT, count_views, figures, site_with_outputs, some_lessons
 from browser import CHROMIUM
 from test_accessible import PAGE, pages
 from tiny import inside
@@ -23,7 +23,7 @@ def site_names(lessons):
     return made | reports | {"index.html", "search.html", "reference/index.html", "reference/assay.html"}
 
 
-@pytest.mark.skipif(not FIGURES.is_file(), reason="`make test-long` writes the table, and has not run")
+@pytest.mark.skipif(not FIGURES.is_file(), reason="`python tests/axe_figures.py` writes the table, and has not run")
 def test_the_table_has_each_page_at_each_width_in_each_theme():
     found = read_json(FIGURES)
     assert site_names(some_lessons()) - set(found) == set()
@@ -44,18 +44,10 @@ def test_control_the_table_counts_what_is_planted(tmp_path):
 @pytest.mark.slow
 @NEEDS
 def test_lessons_with_outputs_have_no_violation(tmp_path):
-    "A sample of them; the long test looks at all"
+    "A sample of them; `python tests/axe_figures.py` looks at all"
     with inside(ROOT):
         site, shown = site_with_outputs(tmp_path, some_lessons())
     lessons = [p for p in shown if p.parent != site and p.relative_to(site).parts[0] == "lessons"]
     assert any("output" in p.read_text(encoding="utf-8") for p in lessons)
     found = figures(site, lessons, tmp_path)
-    assert {name: row for name, row in found.items() if row != count_views({})} == {}
-
-
-@NEEDS
-@pytest.mark.long
-def test_no_page_of_the_whole_site_has_a_violation(tmp_path):
-    with inside(ROOT):
-        found = write_figures(None, tmp_path)
     assert {name: row for name, row in found.items() if row != count_views({})} == {}

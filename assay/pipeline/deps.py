@@ -203,7 +203,8 @@ def _environment_of(stage, own, lock):
 
 def _code_of(stage, own):
     templates = {name: template_source(name) for name in stage_templates(stage)}
-    return code_hash(stage_closure(stage), templates, own)
+    modules = [name for name in stage_closure(stage) if name not in _VERSION] # only a clone's file is edited
+    return code_hash(modules, templates, own)
 
 _ABOUT_PROJECT = (
     '# Written by each run: per stage one hash of the locked versions of the libraries that its code imports,'
