@@ -59,8 +59,8 @@ load_dictionary(['hour']) | path is ['hour']; expected the path of a YAML file
 load_dictionary('none.yaml') | none.yaml does not exist; expected a YAML file there
 freeze_criteria(dict(title='t')) | problem is {'title': 't'}; expected a Problem, such as load_problem()
 load_source('t.csv') | a source is 't.csv'; expected a mapping such as {name: sales
-draft(df, 'late') | the table is a DataFrame; expected its path or URL
-write_draft('draft') | d is 'draft'; expected a Draft
+propose(df, 'late') | the table is a DataFrame; expected its path or URL
+create('draft', 'sales') | d is 'draft'; expected a Draft
 make_app('data/bundle', None) | bundle is 'data/bundle'; expected a Bundle, such as load_bundle(folder)
 tune('linear', df, df, F, dict(metric='roc_auc'), TrialPlan('s.db', {})) | \
 problem is {'metric': 'roc_auc'}; expected a
