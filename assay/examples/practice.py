@@ -14,8 +14,8 @@ def delay_of_origin(
     now:pd.DataFrame, # Rows to score
     minutes:float=15, # Mean delay of the airport from which the desk calls it late
 )->pd.Series: # Probability that each flight is late
-    """Chance that a flight is late, by whether its airport runs late now: `minutes` or more, or less;
+    """Share of late flights when the airport ran as late as now: `minutes` or more, or less;
     an unknown delay counts as less"""
-    runs_late = lambda df: df['delay_origin'].ge(minutes).fillna(False).astype(bool)
-    share = past['late'].groupby(runs_late(past)).mean()
-    return runs_late(now).map(share).fillna(past['late'].mean())
+    is_late = lambda df: df['delay_origin'].ge(minutes)
+    share = past['late'].groupby(is_late(past)).mean()
+    return is_late(now).map(share).fillna(past['late'].mean())
