@@ -23,7 +23,10 @@ def site_names(lessons):
     return made | reports | {"index.html", "search.html", "reference/index.html", "reference/assay.html"}
 
 
-@pytest.mark.skipif(not FIGURES.is_file(), reason="`python tests/axe_figures.py` writes the table, and has not run")
+WRITTEN = "`python tests/axe_figures.py` writes the table, and has not run"
+
+
+@pytest.mark.skipif(not FIGURES.is_file(), reason=WRITTEN)
 def test_the_table_has_each_page_at_each_width_in_each_theme():
     found = read_json(FIGURES)
     assert site_names(some_lessons()) - set(found) == set()
