@@ -13,9 +13,8 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from ..core.shapes import holds_numbers
 from ..core.encodings import detect_encoding, has_words, is_russian, is_utf_8, is_western
-from ..core.shapes import composed
+from ..core.shapes import composed, holds_numbers
 
 # %% ../../nbs/data/00_delimited.ipynb #1026d871
 LONGEST_FIELD = 2**31-1 # Characters; the reader of Python takes 131,072 by default, pandas any number

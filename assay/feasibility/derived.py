@@ -136,5 +136,7 @@ def find_lifted(
     if not parts: return Lifted()
     base = _best_score(tried)
     lifting = [d for d in parts if _lifts(tried, d, base)]
-    too_good = [d.column for d in lifting if _is_too_good(tried, d)]
+    every = getattr(fields, 'fields', fields)
+    settled = {f.name for f in every if f.legitimate} # somebody said why it is known in time
+    too_good = [d.column for d in lifting if d.column not in settled and _is_too_good(tried, d)]
     return Lifted(tuple(d for d in lifting if d.column not in too_good), tuple(too_good))

@@ -158,8 +158,9 @@ RULES = [
         verdict='insufficient_evidence',
         why='columns that were set aside tell the outcome: {aside}; until it is known when they are written, '
             'neither a score that misses the bar nor one that reaches it says what can be had',
-        next='find out when each is known: make it a feature in dictionary.yaml if that is before the '
-             'decision, else say `known_at_decision: false`; then assess again'),
+        next='find out when each is known: if that is before the decision, make it a feature in '
+             'dictionary.yaml and declare there why it is `legitimate`, else say `known_at_decision: false`; '
+             'then assess again'),
     Rule(
         name='it works in a part only',
         holds=_pays_in_a_part,

@@ -240,10 +240,11 @@ class Jobs:
 
     @functools.cached_property
     def _leaks(self):
-        "Columns that may know the outcome, as `explore` calls them"
+        "Columns that may know the outcome, in the rows learnt from or, as `explore` calls them, in all rows"
         train, valid = self.parts
         names = [f.name for f in self.fields.features]
-        return [f'explore: {c}' for c in suspected(train, self.problem, names, after=valid)]
+        found = [*suspected(train, self.problem, names, after=valid), *self._suspects('leak')]
+        return [f'explore: {c}' for c in dict.fromkeys(found)]
 
     @functools.cached_property
     def models(self)->dict: # Name to a fitted model

@@ -315,6 +315,14 @@ def _about(key):
     try: return about_hash(load_problem(), load_dictionary(), key)
     except ValueError: return '' # whoever reads the files says what is wrong with them
 
+_LONGEST_ROLE = 60 # Signs; a sentence at its place is an answer that has slipped
+
+def _check_role(by):
+    "Raise `ValueError` where a role is no name, such as `4`, or a whole sentence"
+    if not by or len(by) <= _LONGEST_ROLE and re.search(r'[^\W\d_]', by): return
+    raise ValueError(f'who answers is {shown_value(by)}; expected a role in letters, of at most '
+                     f'{_LONGEST_ROLE} signs, such as domain expert')
+
 def answer(
     key:str, # Such as `R01`, `decision.who`, `costs.false_positive` or `risks`
     value, # The answer; nothing is done where it is empty
@@ -324,6 +332,7 @@ def answer(
 )->bool: # True if it was written
     "Write an answer into `problem.yaml`, or about a suspect into `dictionary.yaml`, whole or not at all"
     if value is None or not str(value).strip(): return False
+    _check_role(by)
     if _is_suspect(key): return bool(settle(key, value, by, date))
     given = Given(value, by, date, _about(key), because)
     if key == 'today.columns': _check_columns(key, value)
@@ -344,6 +353,7 @@ def answered_line(
     because:str='', # As for `answer`
 )->str: # Such as `R01 is answered`
     "Write an answer, and say what it did"
+    _check_role(by)
     if _is_suspect(key) and str(value).strip(): return settle(key, value, by)
     was = _stated(key)
     if not answer(key, value, by, because=because): return f'{key} is left open'
@@ -352,11 +362,19 @@ def answered_line(
         return 'nobody has agreed yet: the success criterion stays provisional, and readiness closed'
     named = '' if by or _stated('provisional') else _WHO_AND_WHY
     if key in ('metric', 'minimum', 'margin', 'judged_by'):
-        return f'{key} is answered: a success criterion, which was {shown_value(was)} before{named}'
+        of_other = _in_other_metric(was) if key == 'metric' else ''
+        return f'{key} is answered: a success criterion, which was {shown_value(was)} before{named}{of_other}'
     holds = _said_now(key, was)
     if was is None or key.split('.')[0] not in CRITERIA: return f'{key} is answered{holds}'
     return (f'{key} is answered{holds}: part of the success criteria, which was {shown_value(was)} before; '
             f'where results have been seen since people agreed, another value is a moved bar{named}')
+
+def _in_other_metric(was):
+    "That bar and margin were numbers of another metric, in words; empty where it is the same"
+    now = read_yaml(place('problem'))
+    if now['metric'] == was: return ''
+    return (f"; minimum {now['minimum']:g} and margin {now['margin']:g} are numbers of {was}: answer both "
+            f"again, as numbers of {now['metric']}")
 
 def _said_now(key, was):
     "What a list holds now, since a single sentence is added to it; and what went with an amount"
