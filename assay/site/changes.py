@@ -183,7 +183,34 @@ def _metric_changes(stage, was, now, agreed):
     first = _first(stage, agreed)
     found = _differ(was, now)
     names = sorted(found, key=lambda n: (first.index(n) if n in first else len(first), n))
-    return [_metric_change(stage, n, *found[n], agreed) for n in names]
+    scored_by = _two_metrics(was, now) if stage == 'evaluation' else ()
+    def change(n):
+        if scored_by and n in _OF_METRIC: return _no_comparison(n, found[n], scored_by)
+        return _metric_change(stage, n, *found[n], agreed)
+    return list(map(change, names))
+
+_OF_METRIC = (*_ROWS, 'gain_over_rule', 'gain_over_constant', 'rule_over_constant', 'shuffled_gain')
+
+def _scored_by(metrics):
+    """The metric in which a report scores its model: that by which the model has the score of the test rows
+
+    The report may be older than the agreement beside it, so `problem.yaml` does not say it."""
+    value = (metrics.get('test') or {}).get('value')
+    of_model = {n.removeprefix('model_'): m for n,m in metrics.items() if n.startswith('model_') and m}
+    return next((n for n,m in of_model.items() if value is not None and m['value'] == value), '')
+
+def _two_metrics(was, now):
+    "The metrics of two reports, where both are known and differ"
+    both = _scored_by(was), _scored_by(now)
+    return both if all(both) and both[0] != both[1] else ()
+
+def _no_comparison(name, pair, scored_by):
+    "Two numbers in two metrics"
+    was, now = (plain(metric_name(metric)) for metric in scored_by)
+    called = f'the score on {_ROWS[name]}' if name in _ROWS else plain(metric_name(name))
+    said = [_said(m, 3) if m else 'not measured' for m in pair]
+    says = f'{called} is {said[1]} in {now}, and was {said[0]} in {was}: no comparison'
+    return Change('metric', 'evaluation', name, says, 'open', *pair)
 
 def _metric_change(stage, name, was, now, agreed):
     if stage == 'data' and name.startswith('n_'):
