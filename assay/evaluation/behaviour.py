@@ -76,8 +76,8 @@ def run_behaviour(
     is_share = subject.scored.task != 'regression'
     before = subject.number(X)
     trials = _trials(b, X, ends, np.random.default_rng(seed))
-    after = np.array([_finite(subject.number(t)) for t in trials])
-    beyond = np.array([_excess(b, before, a, is_share) for a in after])
+    after = np.array([subject.number(t) for t in trials])
+    beyond = np.array([_finite(_excess(b, before, a, is_share), a) for a in after])
     worst = beyond.argmax(0)
     farthest = beyond.max(0)
     failed = int((farthest > 0).sum())
@@ -92,7 +92,9 @@ def run_behaviour(
     return Tested(line, pd.DataFrame(examples))
 
 # %% ../../nbs/evaluation/18_behaviour.ipynb #d6f88e3c
-def _finite(s): return np.where(np.isfinite(s), s, np.inf)
+def _finite(excess, after):
+    "How far each row is beyond what is allowed; without end where its score is no finite number"
+    return np.where(np.isfinite(after), excess, np.inf)
 
 def _example(line, i, X, before, trial, after):
     "One failing row: what was changed, and what became of its score"

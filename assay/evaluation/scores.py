@@ -126,7 +126,8 @@ def error_table(
 )->pd.DataFrame: # Worst first: `segment`, `n`, `loss`, `low`, `high`, `excess`, `share`
     """Segments of the rows by their mean loss
 
-    `excess` is the loss above the mean, `share` the part of all loss."""
+    `low` and `high` are NaN where there is no interval; `excess` is the loss above the mean, `share` the part
+    of all loss."""
     if min_rows is None: min_rows = min(200, max(20, len(df)//20))
     losses = np.asarray(losses, float)
     segments = _segments(df, columns, pairs, min_rows)
@@ -134,9 +135,8 @@ def error_table(
     res = pd.DataFrame(rows, columns=['segment', 'at', 'n', 'loss', 'excess', 'share'])
     res = res.sort_values('loss', ascending=False, kind='stable').head(20)
     ends = [mean_interval(losses[at], resamples.at(at)) for at in res['at']]
-    low = [e.get('low') for e in ends]
-    high = [e.get('high') for e in ends]
-    res = res.assign(low=low, high=high).reset_index(drop=True)
+    low, high = ([e.get(k, np.nan) for e in ends] for k in ('low', 'high'))
+    res = res.assign(low=low, high=high).astype(dict(low=float, high=float)).reset_index(drop=True)
     return res[['segment', 'n', 'loss', 'low', 'high', 'excess', 'share']]
 
 def _segments(df, columns, pairs, min_rows):

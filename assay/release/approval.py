@@ -78,7 +78,7 @@ def _although(folder, identity, because):
                               'train another model, or say with `--because` why this one may be released')
     return dict(although=dict(rejection=last['hash'], because=because))
 
-def _last_approved():
+def _last_approved_bundle():
     "The bundle that was approved last; None where none was"
     return next((e['bundle'] for e in reversed(read_chain()) if e['decision'] == 'approve'), None)
 
@@ -116,7 +116,7 @@ def approve(
     _check_owner(key)
     check_release(folder, today)
     although = _although(folder, identity, because or '')
-    replaces = _last_approved()
+    replaces = _last_approved_bundle()
     rests = active_waivers(today) if waivers is None else waivers
     ends = _first_day([expires, *(w['until'] for w in rests)])
     predicate = dict(decision='approve', bundle=identity, reason=reason, expires=ends, replaces=replaces)
