@@ -16,13 +16,18 @@ from .dictionary import MISSING
 def _shape(v): return re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', str(v)))[:20]
 
 def _examples(s, field):
-    """Up to three values of the first rows;
+    """Up to three of the most frequent values, so that no row can be put together from several columns;
     of names and free text, which may point at people, only their shape"""
     s = s.dropna()[:1000]
     if field.role == 'id' or field.kind == 'text': s = s.map(_shape)
-    elif field.kind in ('number', 'integer'): return [f'{v:.6g}' for v in s.astype(float).unique()[:3]]
-    elif field.kind == 'time': return [v.isoformat() for v in s.drop_duplicates()[:3]]
+    elif field.kind in ('number', 'integer'): return [f'{v:.6g}' for v in _first_three(s.astype(float))]
+    elif field.kind == 'time': return [v.isoformat() for v in _first_three(s)]
     return [value for value,_ in _most_frequent(s, 3)]
+
+def _first_three(s):
+    "The most frequent values, of equals the smaller first"
+    counts = s.value_counts().sort_index(kind='stable')
+    return counts.sort_values(ascending=False, kind='stable').index[:3]
 
 def _most_frequent(s, most=20):
     "Values and how often each stands, the most frequent first"

@@ -47,12 +47,13 @@ def pure_part(
     inside:np.ndarray, # Is the row in the part?
     outcome:Outcome, # What to tell
     covers:float=0., # Share of the rows with this outcome that the part holds at least
+    pure:float=PURE, # Lower end of the share of this outcome in the part, at least
 )->bool: # True for a part whose rows have one outcome that is rare elsewhere
     "Is a part of the rows such as nobody knew it before the outcome?"
     if inside.sum() < FEWEST or inside.all(): return False
     v = outcome.values
     ends = _tails(v[:, 0], inside) if outcome.is_number else [*(v == 1).T, *(v == 0).T]
-    return any(_is_pure(inside, e) and (e & inside).sum() >= covers*e.sum() for e in ends)
+    return any(_is_pure(inside, e, pure) and (e & inside).sum() >= covers*e.sum() for e in ends)
 
 # %% ../../nbs/explore/09_hints.ipynb #06a2d18b
 _LEVELS = 64 # Levels that are looked at one by one
@@ -162,6 +163,8 @@ def find_view(
 
 # %% ../../nbs/explore/09_hints.ipynb #5a35b993
 _WORDS = 300 # Words of a text that are looked at, the most frequent first
+_MOST_OF, _SOME_OF = .8, .25 # Share of the rows of an outcome in which a word stands that tells it
+_ALONE = .95 # Purity from which it need not stand in most of them
 
 def _vocabulary(text):
     "The rows of each frequent word of a text"
@@ -173,12 +176,14 @@ def _vocabulary(text):
 def has_telling_word(
     x:pd.Series, # One column
     outcome:Outcome, # What to tell
-)->bool: # True where one word stands in nearly all rows with an outcome, and hardly elsewhere
+)->bool: # True where one word stands in most rows with an outcome, or in some and nowhere else
     "Does one word of a free text tell the outcome?"
-    if kind_of(x) != 'category' or x.nunique() <= _LEVELS: return False
+    if kind_of(x) != 'category' or x.nunique() < 2: return False
     text = x.astype('str').fillna('')
     if text.head(200).str.count(r'\s').mean() < 2: return False
-    return any(pure_part(inside, outcome, covers=.8) for inside in _vocabulary(text))
+    def tells(inside):
+        return pure_part(inside, outcome, _MOST_OF) or pure_part(inside, outcome, _SOME_OF, _ALONE)
+    return any(map(tells, _vocabulary(text)))
 
 # %% ../../nbs/explore/09_hints.ipynb #5cd2106b
 def told_by_value(
