@@ -6,7 +6,7 @@
 __all__ = ['serve', 'whole_path', 'served_bundle', 'laid_out', 'accepted', 'out_path', 'write_out', 'rows_json', 'score']
 
 # %% ../../nbs/commands/05_scoring.ipynb #7db8c3dd
-import csv, io, sys
+import csv, io, math, sys
 from pathlib import Path
 from typing import Annotated
 
@@ -108,19 +108,21 @@ def _print_scores(found, out):
     if out: tell(f'{len(found)} scores in {out}')
     else: _write_rows(found, sys.stdout)
 
-def _plain(v):
+def _plain(v, is_missing):
     "A cell as JSON has it: a number of NumPy as one of Python, a moment as text, nothing where it is empty"
+    if is_missing(v): return None
     value = v.item() if hasattr(v, 'item') else v
-    if value != value: return None
-    return value if isinstance(value, (str, int, float)) or value is None else str(value)
+    is_json = isinstance(value, (str, int)) or isinstance(value, float) and math.isfinite(value)
+    return value if is_json else str(value)
 
 def rows_json(
     df, # Data frame; its index is dropped
     path=None, # File that holds it; None where there is none
 ): # The path as a text, or a list of rows as mappings
     "A table for a machine: where it stands, or its rows"
+    from pandas import isna
     if path: return str(path)
-    return [dict(zip(df.columns, map(_plain, row))) for row in df.itertuples(index=False)]
+    return [dict(zip(df.columns, (_plain(v, isna) for v in row))) for row in df.itertuples(index=False)]
 
 # %% ../../nbs/commands/05_scoring.ipynb #82c1ba41
 def score(table: _ToScore, out: _Scores = None, refused: _Refused = None, json_: Json = False):

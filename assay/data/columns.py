@@ -7,7 +7,7 @@ __all__ = ['DECLARED', 'CERTAIN', 'REMOVE', 'Said', 'Day', 'KINDS', 'ROLES', 'de
            'make_field', 'check_fields', 'Dictionary', 'Review', 'DictionaryFile', 'load_dictionary']
 
 # %% ../../nbs/data/08_columns.ipynb #2d3b857f
-import dataclasses
+import dataclasses, re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -67,6 +67,8 @@ _Values = Annotated[
     tuple[str, ...], Strict(False), Expected('a list of text only, so quote words such as no and 1')
 ]
 
+_OF_FUNCTION = re.compile(r'[A-Za-z_][\w.]*:[A-Za-z_]\w*') # The source of a column that a function derives
+
 @dataclass(frozen=True, config=STRICT)
 class Field:
     "What is known about one column"
@@ -91,6 +93,11 @@ class Field:
         'Why the draft asks when it is known; the exploration takes over once it has run')] = ''
     legitimate: _said(Legitimate, 'Why it may be learnt from although it looks like a leak') = None
     personal: _said(Personal, 'On what basis personal data in it is used') = None
+
+    @property
+    def is_derived(self): # True where its source is a function, such as `sales.features:derive`
+        "Does a function compute the column from other ones?"
+        return bool(_OF_FUNCTION.fullmatch(self.source))
 
 # %% ../../nbs/data/08_columns.ipynb #e1f6a394
 _KEYS = [f.name for f in dataclasses.fields(Field)][1:]

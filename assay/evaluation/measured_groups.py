@@ -157,18 +157,15 @@ class MeasuredGroups(Result):
         "The agreed metric of each group, by the model and by today's practice"
         return with_today(self.slices, self.slices_today, ['column', 'slice'])
 
-    def _judged(self, pairs):
-        return judge_limits(pairs, self.declared.limits, self.declared.columns, self.declared.sensitive)
-
     @functools.cached_property
     def limits(self)->pd.DataFrame: # As `judge_limits` gives it
         "Each agreed limit beside the measured difference"
-        return self._judged(self.pairs)
+        return judge_limits(self.pairs, self.declared.limits, self.declared.columns)
 
     def limits_beside(self)->pd.DataFrame: # `limits`, with how today's practice stands to each
         "Each agreed limit beside what the model and today's practice do"
         if self.pairs_today is None or not len(self.limits): return self.limits
-        theirs = self._judged(self.pairs_today)
+        theirs = judge_limits(self.pairs_today, self.declared.limits, self.declared.columns)
         def words(r): return f'{_pair_said(r, r.value, r.low, r.high)}; {r.status}'.strip('; ')
         said = [words(r) for r in theirs.itertuples()]
         return with_columns(self.limits, {TODAY: said})

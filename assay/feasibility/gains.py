@@ -17,7 +17,8 @@ from .case import (
 from .value import (
     Outcomes, costs_of_errors, costs_of_outcomes, main_driver, saving_of, yearly_value)
 from ..problem.agreement import with_values
-from ..data.target import spellings
+from ..core.shapes import holds_numbers
+from ..data.target import other_spellings
 from ..explore.ranges import find_ranges, range_masks
 from ..stats.intervals import widened_ends
 from ..stats.metrics import METRICS
@@ -105,9 +106,10 @@ def _groups_of(case, column):
 
     `North` and `NORTH ` are one group, under the spelling that most rows have."""
     if column not in case.valid: return []
-    text = _as_text(case.valid[column])
-    text = text.replace(spellings(text))
-    if text[case.valid[column].notna()].nunique() > 8: return []
+    values = case.valid[column]
+    text = _as_text(values)
+    if not holds_numbers(values): text = text.replace(other_spellings(text))
+    if text[values.notna()].nunique() > 8: return []
     def group(v): return column, f'{column} = {v}', (text == v).to_numpy()
     return list(map(group, sorted(text.unique())))
 

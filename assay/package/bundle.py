@@ -8,7 +8,7 @@ __all__ = ['request_context', 'open_session', 'export_bundle', 'Bundle', 'score_
 
 # %% ../../nbs/package/03_bundle.ipynb #7ddeb1e1
 from collections.abc import Iterable
-import dataclasses, json, math, os, re, shutil
+import dataclasses, json, math, os, shutil
 from pathlib import Path
 
 import numpy as np
@@ -318,12 +318,9 @@ def refused_values(
     found = validate(rows, Dictionary(tuple(fields)))[1][['position', 'column', 'rule']]
     return _without_consequences(found, fields).sort_values(['position', 'column'], ignore_index=True)
 
-# The source of a column that a function derives: the function
-_OF_FUNCTION = re.compile(r'[A-Za-z_][\w.]*:[A-Za-z_]\w*')
-
 def _without_consequences(found, fields):
     "What is refused, without derived columns that are missing because another column of the row is refused"
-    derived = [f.name for f in fields if _OF_FUNCTION.fullmatch(f.source or '')]
+    derived = [f.name for f in fields if f.is_derived]
     is_lost = found.column.isin(derived) & (found.rule == 'missing')
     refused = found.position[~is_lost]
     return found[~(is_lost & found.position.isin(refused))]

@@ -121,9 +121,9 @@ class Problem:
 
     def rows_to_show(self,
         rows, # Data frame
-    ): # The same; without a row where each describes a person
+    ): # The same; without a row unless somebody said that none describes a person
         "What a page may show of some rows: pages are committed, and people's rows are not"
-        return rows.head(0) if self.persons else rows
+        return rows if self.persons is False else rows.head(0)
 
 # %% ../../nbs/problem/03_agreement.ipynb #cf59f284
 _KEYS = Problem.__pydantic_fields__

@@ -158,7 +158,7 @@ _KINDS = dict( # How groups are compared, to the type of a limit and its meaning
     ratio=(_Share, 'Smallest ratio of {} between two groups'))
 
 def _of_columns(bar):
-    "The type of a limit: one bar for the columns that are sensitive, or a mapping of a column to its own"
+    "The type of a limit: one bar for each watched column, or a mapping of a column to its own"
     either = Annotated[bar, Tag(FORMS[0])] | Annotated[dict[Text, bar], Tag(FORMS[1])]
     return Annotated[either, Discriminator(_form_of)]
 

@@ -11,9 +11,10 @@ import pandas as pd
 from ..core.shapes import count_of
 from ..data.formats import find_formats, is_moments, settle_ways
 from ..data.sentinels import find_codes
+from ..data.target import other_spellings
 from ..data.ways import EPOCH, ISO, NUMBERS, POINT, QUARTER, SERIAL, WEEK
 from ..data.written import NOTHING_SAYS, guess_format, guess_period
-from .inspect_table import find_id, other_spellings, written_number
+from .inspect_table import find_id, written_number
 
 # %% ../../nbs/project/24_by_pandas.ipynb #9fc6d1b0
 def _texts(df): return df.select_dtypes(['object', 'string'])

@@ -20,6 +20,7 @@ from ..data.intake import fetch_table, get_adapter, prepare_table, table_outcome
 from ..data.checks import data_checks
 from ..data.classes import class_table, count_classes
 from ..data.prepared import RowCounts, Snapshot, Splits
+from ..data.target import other_spellings
 from ..explore.asked import asked_row, doubts
 from ..explore.leakage import asked_columns, leakage_evidence, leaking_features, scan_columns
 from ..explore.skill import LEAK, column_skills
@@ -29,7 +30,7 @@ from ..stats.intervals import Resamples
 from ..data.to_score import typed_tables
 from ..data.splits import HashRule, check_splits, make_splits
 from .inspect_table import (
-    A_MOMENT, choose_metric, not_known_note, other_spellings, watched_groups)
+    A_MOMENT, choose_metric, not_known_note, watched_groups)
 from .read import Reading, is_url, read_table_of
 from ..data.near_duplicates import find_twins
 from assay.project.files import (

@@ -87,8 +87,7 @@ def _limits_of_groups(problem):
     if not watched or 'groups' in problem.limits: return ''
     names = list(GROUP_LIMITS[problem.task].model_fields)
     said = f"a limit is a mapping such as {{{names[0]}: 0.1}}, of {', '.join(names)}"
-    limited = ', '.join(problem.sensitive) or 'each of them'
-    said += f', and holds for {limited}; {{{names[0]}: {{{watched[0]}: 0.1}}}} limits one column alone'
+    said += f'; {{{names[0]}: {{{watched[0]}: 0.1}}}} limits one column alone'
     return f"watched: {', '.join(watched)}; {said}"
 
 def _drafted_words(problem):

@@ -301,11 +301,11 @@ def unsigned_again()->list: # Per line: what it decides, `by`, `chain`, and `for
     return _not_again(_aside())
 
 def undone_here()->list: # As `unsigned_again`
-    """Decisions that were signed in this folder and took something away, and that the chain lacks now.
+    """Decisions that were signed in this folder, took something away or ended it earlier, and that the chain
+    lacks now.
 
     `git reset` took them back, or they stand on another branch"""
-    kept = _rows_of(_signed_here(), 'remove that line, and have its decision signed again')
-    return [r for r in _not_again(kept) if r['decision'] in _TAKES_AWAY]
+    return _not_again(_rows_of(_signed_here(), 'remove that line, and have its decision signed again'))
 
 _SET_ASIDE_SAID = '{by} signed {decision!r} on another branch, and a merge set it aside'
 _UNDONE_SAID = ('{by} signed {decision!r} in this folder on {day}, and the chain lacks that line: it was '

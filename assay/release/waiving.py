@@ -226,9 +226,12 @@ def stray_waivers(
     today, items = known_day(today) or _today(), waivable_items()
     held = set(waived_items(today))
     stray = [e for e in _standing() if e['item'] not in held and _counts(e, items, today)]
-    said = "the waiver that {by} signed does not count: {why}; have it signed again: "
+    said = "the waiver that {by} signed does not count: {why}; {again}have it signed again: "
     ended = _ended_unseen(today)
-    def words(e): return said.format(by=e['by'], why=ended.get(e['item']) or _astray(e))
+    def words(e):
+        lost = ended.get(e['item'])
+        again = f"take it back once more with `assay waive {e['item']} --withdraw …`, then " if lost else ''
+        return said.format(by=e['by'], why=lost or _astray(e), again=again)
     return {e['item']: f"{words(e)}`assay waive {e['item']} …`" for e in stray}
 
 def stray_words(

@@ -35,8 +35,8 @@ def read_limits(
 )->list: # One `dict(limit, metric, kind, bar, column)` each
     """Read the agreed limits between groups; raises `ValueError` naming each value that is wrong
 
-    `column` is None where the limit names none; `judge_limits` says for which columns it holds then. Of
-    several classes, `recall` stands for every class."""
+    `column` is None where the bar holds for each declared column. Of several classes, `recall` stands for
+    every class."""
     given = (limits or {}).get('groups') or {}
     wrong = shape_faults(Limits, dict(groups=given), 'limits')
     wrong = wrong or shape_faults(GROUP_LIMITS[task], given, 'limits.groups')
@@ -44,7 +44,7 @@ def read_limits(
     return [a for k,bar in given.items() for a in _bars_of(k, bar)]
 
 def _bars_of(limit, bar):
-    "A limit that names no column, or one for each column that it names"
+    "A limit for each declared column, or one for each column that it names"
     name, _, kind = limit.rpartition('_')
     columns = bar if isinstance(bar, dict) else {None: bar}
     return [dict(limit=limit, metric=name, kind=kind, bar=b, column=c) for c,b in columns.items()]
@@ -92,16 +92,11 @@ def judge_limits(
     pairs:pd.DataFrame, # From `assay.responsible.disparities.group_pairs`
     limits:list, # From `read_limits`
     columns:Iterable, # Declared columns
-    sensitive:Iterable=(), # Those of them that are sensitive
 )->pd.DataFrame: # One row per limit and column, as `_JUDGED` names them
-    """Judge each agreed limit in each column by the pair of groups that decides it
-
-    A limit that names no column holds for the sensitive ones, and for each declared one where none is."""
+    "Judge each agreed limit in each column by the pair of groups that decides it"
     rows = []
-    by_default = list(sensitive) or list(columns)
     for a in limits:
-        limited = by_default if a['column'] is None else [a['column']]
-        for c in [c for c in columns if c in limited]:
+        for c in [c for c in columns if a['column'] in (None, c)]:
             status, pair = _judge(_pairs_of(pairs, c, a['metric']), a['kind'], a['bar'])
             agreed = dict(limit=a['limit'], bar=a['bar'], column=c)
             rows.append(agreed | (pair or {}) | dict(status=status))
