@@ -166,10 +166,14 @@ def test_a_column_that_one_page_hides_is_hidden_on_every_page(bundled, tmp_path)
     assert "1 of 3 different values looks like personal data (card)" in said
     reduce(repo / "params.yaml")
     run_stages_of(repo, ["problem", "data", "explore"])
+    browsing = repo / "reports/explore/table_report.html"
+    assert "For browsing: 0 of " in browsing.read_text()  # nobody has said yet that no row describes a person
+    assert forked("assay.cli", "answer", "persons", "no", cwd=repo).returncode == 0
+    run_stages_of(repo, ["problem", "data", "explore"])
     visible = json.loads((repo / "data/prepared/visible.json").read_text())
     assert {"plan", "nights", "price"} <= set(visible)
     assert not {"desk", "partner", "row"} & set(visible)
-    browsed = (repo / "reports/explore/table_report.html").read_text()
+    browsed = browsing.read_text()
     for page in (shown(repo, "data"), shown(repo, "explore"), browsed):
         assert WORD not in page
         assert "4111" not in page

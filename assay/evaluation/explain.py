@@ -436,8 +436,8 @@ _SERVED = ('A row in which {name} is null, the column on which the scores rest m
 
 _UNSCORED = ('A row in which {name} is null, the column on which the scores rest most, gets no valid score, '
              'though dictionary.yaml allows it to be missing.')
-_COMPUTED = ('The column on which the scores rest most, {name}, is computed from other columns ({source}): no '
-             'request holds it, and a row gets what that function makes of it.')
+_COMPUTED = ('The column on which the scores rest most, {name}, is computed from other columns ({source}): '
+             'no request holds it, and a row gets what that function makes of it.')
 
 def gap_words(
     field, # `assay.data.columns.Field` of the column
