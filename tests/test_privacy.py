@@ -153,6 +153,16 @@ def with_contacts(n=1500, seed=1):
     )
 
 
+def browsing_page(repo):
+    "The page for browsing, which holds no row until somebody has said that none describes a person"
+    page = repo / "reports/explore/table_report.html"
+    run_stages_of(repo, ["problem", "data", "explore"])
+    assert "For browsing: 0 of " in page.read_text()
+    assert forked("assay.cli", "answer", "persons", "no", cwd=repo).returncode == 0
+    run_stages_of(repo, ["problem", "data", "explore"])
+    return page
+
+
 def test_a_column_that_one_page_hides_is_hidden_on_every_page(bundled, tmp_path):
     """Three addresses among 1,500 rows are easily missed in a sample of them: the data stage looks at all
     rows, and the other pages ask it"""
@@ -165,11 +175,7 @@ def test_a_column_that_one_page_hides_is_hidden_on_every_page(bundled, tmp_path)
     assert "1 of 4 different values looks like personal data (e mail)" in said
     assert "1 of 3 different values looks like personal data (card)" in said
     reduce(repo / "params.yaml")
-    run_stages_of(repo, ["problem", "data", "explore"])
-    browsing = repo / "reports/explore/table_report.html"
-    assert "For browsing: 0 of " in browsing.read_text()  # nobody has said yet that no row describes a person
-    assert forked("assay.cli", "answer", "persons", "no", cwd=repo).returncode == 0
-    run_stages_of(repo, ["problem", "data", "explore"])
+    browsing = browsing_page(repo)
     visible = json.loads((repo / "data/prepared/visible.json").read_text())
     assert {"plan", "nights", "price"} <= set(visible)
     assert not {"desk", "partner", "row"} & set(visible)
