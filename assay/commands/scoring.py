@@ -110,6 +110,7 @@ def _print_scores(found, out):
 
 def _plain(v, is_missing):
     "A cell as JSON has it: a number of NumPy as one of Python, a moment as text, nothing where it is empty"
+    if isinstance(v, (list, tuple, dict)) or getattr(v, 'ndim', 0): return str(v) # such as a list in a cell
     if is_missing(v): return None
     value = v.item() if hasattr(v, 'item') else v
     is_json = isinstance(value, (str, int)) or isinstance(value, float) and math.isfinite(value)

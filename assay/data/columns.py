@@ -67,7 +67,7 @@ _Values = Annotated[
     tuple[str, ...], Strict(False), Expected('a list of text only, so quote words such as no and 1')
 ]
 
-_OF_FUNCTION = re.compile(r'[A-Za-z_][\w.]*:[A-Za-z_]\w*') # The source of a column that a function derives
+_OF_FUNCTION = re.compile(r'([A-Za-z_]\w*\.)+features:[A-Za-z_]\w*') # Source of a derived column
 
 @dataclass(frozen=True, config=STRICT)
 class Field:
@@ -96,7 +96,7 @@ class Field:
 
     @property
     def is_derived(self): # True where its source is a function, such as `sales.features:derive`
-        "Does a function compute the column from other ones?"
+        "Does a function of the project's module `features` compute the column from other ones?"
         return bool(_OF_FUNCTION.fullmatch(self.source))
 
 # %% ../../nbs/data/08_columns.ipynb #e1f6a394

@@ -16,18 +16,22 @@ from .dictionary import MISSING
 def _shape(v): return re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', str(v)))[:20]
 
 def _examples(s, field):
-    """Up to three of the most frequent values, so that no row can be put together from several columns;
-    of names and free text, which may point at people, only their shape"""
-    s = s.dropna()[:1000]
-    if field.role == 'id' or field.kind == 'text': s = s.map(_shape)
-    elif field.kind in ('number', 'integer'): return [f'{v:.6g}' for v in _first_three(s.astype(float))]
-    elif field.kind == 'time': return [v.isoformat() for v in _first_three(s)]
-    return [value for value,_ in _most_frequent(s, 3)]
+    """Up to three of the most frequent values, so that no row can be put together from several columns
 
-def _first_three(s):
-    "The most frequent values, of equals the smaller first"
-    counts = s.value_counts().sort_index(kind='stable')
-    return counts.sort_values(ascending=False, kind='stable').index[:3]
+    Where no value stands in several rows, each would point at one: then numbers show the rounded quartiles,
+    and other values only their shape, as names and free text always do."""
+    s = s.dropna()[:1000]
+    if field.kind == 'time': s = s.map(lambda v: v.isoformat())
+    if field.role == 'id' or field.kind == 'text': return _frequent(s.map(_shape))
+    often = s[s.map(s.value_counts()) >= _SEVERAL]
+    if field.kind in ('number', 'integer'):
+        if often.empty: return [f'{float(f"{v:.2g}"):.6g}' for v in s.astype(float).quantile([.25, .5, .75])]
+        often = often.map('{:.6g}'.format)
+    return _frequent(s.map(_shape) if often.empty else often)
+
+_SEVERAL = 5 # Rows of a sample in which a value stands before it is shown
+
+def _frequent(s): return [value for value,_ in _most_frequent(s, 3)]
 
 def _most_frequent(s, most=20):
     "Values and how often each stands, the most frequent first"

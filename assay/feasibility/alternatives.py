@@ -192,6 +192,12 @@ def _middle(c): return float(c['value'] if isinstance(c, dict) else c)
 
 _GUESSED = dict(binary='without them a threshold and the worth are guesses')
 
+def _cheaper(value, model):
+    "What is said where the same answer for every row costs less than the model's likeliest class"
+    same = value['per_row'].get('constant', model)
+    if same >= model: return ''
+    return f'; the same answer for every row costs {same:.3g}, less than the likeliest class of each'
+
 def _decision(e, problem):
     "How a score becomes a decision"
     value = e['value']
@@ -202,6 +208,8 @@ def _decision(e, problem):
     model = value['per_row'][best]
     costs = f"a row costs {rule:.3g} by today's rule and {model:.3g} by the model (n = {value['n']:,})"
     told = f"{costs}; the range that moves the worth most is that of the {human_name(value['driver'])}"
+    if problem.costs.get('errors'):
+        return 'take the class whose probability times its cost is largest', told+_cheaper(value, model)
     if problem.task != 'binary': return 'use the score as it is', told
     needless, missed = (_middle(problem.costs[k]) for k in ('false_positive', 'false_negative'))
     threshold = cost_threshold(problem.costs)

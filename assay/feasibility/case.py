@@ -51,6 +51,7 @@ class Case:
     X:pd.DataFrame = None # Features of all rows of both, in the types of a model
     derived:tuple = () # Features that the study derived itself
     little:tuple = () # Those of them, such as most words, that linear models alone learn from
+    classes:tuple = () # Of three and more classes the labels, in the order of their numbers
 
     @property
     def sign(self): return metric_sign(self.problem.metric)
@@ -108,10 +109,12 @@ def _in_order(df, problem, classes):
     df = with_columns(df, {problem.target: y})
     return df.sort_values(problem.time, kind='stable') if problem.time else df
 
-def _both(train, valid, problem):
+def _classes(train, problem):
+    "The labels of a target of three and more classes, in order; none of another target"
+    return tuple(sorted(train[problem.target].unique())) if problem.task == 'multiclass' else ()
+
+def _both(train, valid, problem, classes):
     "The rows of both tables in order of time, with the target as numbers, and one label for each row"
-    is_multiclass = problem.task == 'multiclass'
-    classes = sorted(train[problem.target].unique()) if is_multiclass else ()
     parts = [_in_order(df, problem, classes) for df in (train, valid)]
     both = pd.concat(parts, keys=['train', 'valid'])
     both.index = pd.RangeIndex(len(both)) # so that features are looked up and not made again for each model
@@ -145,7 +148,8 @@ def make_case(
 
     Raises `ValueError`, with the column and what to do, where a table cannot be studied."""
     train, valid = _admitted(train, valid, problem, fields, settings.cluster)
-    both = _both(train, valid, problem)
+    classes = _classes(train, problem)
+    both = _both(train, valid, problem, classes)
     n = len(train)
     X = feature_frame(both, fields)
     features = _with_gaps(feature_fields(fields), X)
@@ -160,7 +164,8 @@ def make_case(
         max_rows=settings.max_rows,
         n_boot=settings.n_boot,
         cluster=settings.cluster,
-        X=X)
+        X=X,
+        classes=classes)
 
 # %% ../../nbs/feasibility/00_case.ipynb #2d6b0bfe
 def case_weights(

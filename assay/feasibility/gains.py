@@ -17,7 +17,7 @@ from .case import (
 from .value import (
     Outcomes, costs_of_errors, costs_of_outcomes, main_driver, saving_of, yearly_value)
 from ..problem.agreement import with_values
-from ..core.shapes import holds_numbers
+from ..core.shapes import holds_numbers, meant
 from ..data.target import other_spellings
 from ..explore.ranges import find_ranges, range_masks
 from ..stats.intervals import widened_ends
@@ -28,6 +28,8 @@ _PRICED = dict( # The costs that a task needs
     binary=('false_positive', 'false_negative'),
     multiclass=('error',),
     regression=('absolute_error',))
+
+_OWN = 'errors.' # Before the name of a class that has its own price
 
 def _off_by(task, y, s):
     "What each score is wrong by: 1 for another class, or the distance to a number"
@@ -41,14 +43,39 @@ def _row_costs(case, outcomes, n_draws):
     rows = Outcomes(y, outcomes['days'], outcomes.get('weight'), p.limits.get('acted_share'))
     if p.task == 'binary': return costs_of_outcomes(rows, scores, p.costs, n_draws, case.seed)
     off_by = {k: _off_by(p.task, y, s) for k,s in scores.items()}
-    return costs_of_errors(rows, off_by, p.costs[_PRICED[p.task][0]], n_draws, case.seed)
+    prices, priced_as = _prices(case, y)
+    return costs_of_errors(rows, off_by, prices, n_draws, case.seed, priced_as)
+
+def _prices(case, y):
+    "What being wrong costs, by name, and the name for each row; None where all rows share one price"
+    costs = case.problem.costs
+    prices = dict(error=costs[_PRICED[case.problem.task][0]])
+    own = {str(c): price for c,price in (costs.get('errors') or {}).items()}
+    if not own: return prices, None
+    classes = list(map(str, case.classes))
+    unknown = [c for c in own if c not in classes]
+    if unknown:
+        raise ValueError(f"costs.errors names {unknown[0]!r}, which is no class{meant(unknown[0], classes)}")
+    names = np.array([f'{_OWN}{c}' if c in own else 'error' for c in classes])
+    return prices | {f'{_OWN}{c}': price for c,price in own.items()}, names[np.asarray(y, int)]
 
 def _stated(amount):
     "The stated value of an amount that may be a range"
     return amount['value'] if isinstance(amount, dict) else amount
 
+def _flat(declared):
+    "Declared amounts by name; the price of each class under a name of its own"
+    own = declared.get('errors') or {}
+    return {k: v for k,v in declared.items() if k != 'errors'} | {f'{_OWN}{c}': v for c,v in own.items()}
+
+def _nested(flat):
+    "The same amounts as `problem.yaml` declares them"
+    own = {k.removeprefix(_OWN): v for k,v in flat.items() if k.startswith(_OWN)}
+    return {k: v for k,v in flat.items() if not k.startswith(_OWN)} | (dict(errors=own) if own else {})
+
 def _ends(declared):
     "Each end of each declared range: `(name, end)`"
+    declared = _flat(declared)
     ranges = {k: v for k,v in declared.items() if isinstance(v, dict) and 'value' in v}
     ends = [(k, v.get(end, v['value'])) for k,v in ranges.items() for end in ('low', 'high')]
     return [(k, end) for k, end in ends if end != ranges[k]['value']]
@@ -56,8 +83,8 @@ def _ends(declared):
 def _net_at(case, models, outcomes, at):
     "Median value of a year where every amount is stated, but for those that `at` gives"
     declared = (case.problem.costs, case.problem.value)
-    costs, value = ({k: _stated(v) for k,v in d.items()} | at for d in declared)
-    problem = with_values(case.problem, dict(costs=costs, value=value))
+    costs, value = ({k: _stated(v) for k,v in _flat(d).items()} | at for d in declared)
+    problem = with_values(case.problem, dict(costs=_nested(costs), value=value))
     paid = _row_costs(dataclasses.replace(case, problem=problem), outcomes, 100)
     return yearly_value(paid.rule-paid[models['best']], value, case.seed)['value']
 

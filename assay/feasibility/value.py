@@ -244,19 +244,22 @@ def costs_of_outcomes(
 def costs_of_errors(
     outcomes:Outcomes, # What came true, of which rows
     off_by:dict, # Name to what each row is wrong by: 1 for another class, or the distance to a number
-    price, # Cost of being wrong by 1: a number or a declared range
+    prices:dict, # Name to the cost of being wrong by 1: a number or a declared range
     n_draws:int=500, # Monte Carlo draws
     seed:int=0, # Random seed
-)->pd.DataFrame: # Cost per row, one line per draw, one column per name; also the drawn cost, `error`
+    priced_as=None, # Name of the price of each row; all by the only price by default
+)->pd.DataFrame: # Cost per row, one line per draw, one column per score; also each drawn price, by its name
     "Cost of errors where no threshold is chosen, over the declared range and over the rows"
     rng = np.random.default_rng(seed)
     n_rows = len(outcomes.y)
     each = np.ones(n_rows) if outcomes.weight is None else np.asarray(outcomes.weight, float)
     blocks, _, weight = _drawn_blocks(outcomes, n_draws, rng)
     _, at = np.unique(blocks, return_inverse=True)
-    cost = draw(price, n_draws, rng)
-    def paid(off): return cost*(weight @ np.bincount(at, np.asarray(off, float)*each))/each.sum()
-    return pd.DataFrame({k: paid(off) for k,off in off_by.items()} | dict(error=cost))
+    drawn = {k: draw(price, n_draws, rng) for k,price in prices.items()}
+    priced_as = np.full(n_rows, next(iter(prices))) if priced_as is None else np.asarray(priced_as)
+    def wrong(off, name): return np.bincount(at, off*each*(priced_as == name), minlength=weight.shape[1])
+    def paid(off): return sum(cost*(weight @ wrong(off, k)) for k,cost in drawn.items())/each.sum()
+    return pd.DataFrame({k: paid(np.asarray(off, float)) for k,off in off_by.items()} | drawn)
 
 # %% ../../nbs/feasibility/01_value.ipynb #803b2d73
 def _cost_blocks(blocks, n):

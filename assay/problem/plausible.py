@@ -135,6 +135,9 @@ class MulticlassCosts(_Sums):
     "What an error costs, where the task is multiclass"
     unit: _Words = key('What an amount is for', '')
     error: Money | None = key('A wrong class', None)
+    errors: dict[str | int | float | bool, Money] = key(
+        'A wrong class for rows of one class, by the class that is true; `error` is for the others', {}
+    )
 
 class RegressionCosts(_Sums):
     "What an error costs, where the task is regression"
@@ -193,6 +196,8 @@ def _numbers(p):
     groups = p.limits.get('groups')
     apart = shape_faults(GROUP_LIMITS[p.task], groups, 'limits.groups') if isinstance(groups, dict) else []
     costs = shape_faults(COSTED[p.task], p.costs, 'costs')
+    if p.task == 'multiclass' and p.costs.get('errors') and p.costs.get('error') is None:
+        costs += ['costs has errors and no error; expected error too, for the classes that errors leaves out']
     value = shape_faults(Value, p.value, 'value')
     return costs + value + shape_faults(Limits, p.limits, 'limits') + (apart or _limited_faults(p, groups))
 

@@ -174,7 +174,7 @@ _COSTS = {
         '{value: 60, low: 40, high: 90, why: what a missed case costs}'),
     'costs.error': Help(
         'what does a wrong class cost?', FINANCE,
-        'the value of the model follows from it',
+        'the value of the model follows from it; classes that cost other amounts are named by costs.errors',
         '{value: 20, low: 10, high: 40, why: done again by hand}'),
     'costs.absolute_error': Help(
         'what does one unit too much or too little cost?', FINANCE,

@@ -10,7 +10,7 @@ import dataclasses, json
 
 from ..problem.criteria import CRITERIA, DECIDING, TESTED_BY
 from .answer import Answer
-from .changes import KINDS, Change, _differ, _metric_changes, _place, _step, plain
+from .changes import KINDS, Change, _differ, _metric_changes, _place, _step, plain, two_metrics
 from .kept import Release
 from .report import tone
 
@@ -51,12 +51,14 @@ def _stage_changes(was, now):
     stages = sorted(was.stages.keys() | now.stages.keys(), key=_place)
     texts = _items(was) | _items(now)
     agreed = now.agreed['problem'] or was.agreed['problem']
+    tested = [side.stages.get('evaluation', _NOT_RUN)['metrics'] for side in (was, now)]
+    in_two = two_metrics(*tested, str(agreed.get('metric')))
     res = []
     for stage in stages:
         a, b = (side.stages.get(stage, _NOT_RUN) for side in (was, now))
         res += _verdict_change(stage, a['verdict'], b['verdict'])
         res += _check_changes(stage, a['checks'], b['checks'], texts)
-        res += _metric_changes(stage, a['metrics'], b['metrics'], agreed)
+        res += _metric_changes(stage, a['metrics'], b['metrics'], agreed, in_two)
     return res
 
 def _items(release):
