@@ -77,7 +77,7 @@ def run_behaviour(
     before = subject.number(X)
     trials = _trials(b, X, ends, np.random.default_rng(seed))
     after = np.array([subject.number(t) for t in trials])
-    beyond = np.array([_finite(_excess(b, before, a, is_share), a) for a in after])
+    beyond = np.array([_finite(_excess(b, before, a, is_share), a, before) for a in after])
     worst = beyond.argmax(0)
     farthest = beyond.max(0)
     failed = int((farthest > 0).sum())
@@ -92,9 +92,9 @@ def run_behaviour(
     return Tested(line, pd.DataFrame(examples))
 
 # %% ../../nbs/evaluation/18_behaviour.ipynb #d6f88e3c
-def _finite(excess, after):
-    "How far each row is beyond what is allowed; without end where its score is no finite number"
-    return np.where(np.isfinite(after), excess, np.inf)
+def _finite(excess, *scores):
+    "How far each row is beyond what is allowed; without end where a score, before or after, is no finite number"
+    return np.where(np.isfinite(scores).all(axis=0), excess, np.inf)
 
 def _example(line, i, X, before, trial, after):
     "One failing row: what was changed, and what became of its score"

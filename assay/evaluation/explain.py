@@ -434,8 +434,8 @@ _SERVED = ('A row in which {name} is null, the column on which the scores rest m
            'same: dictionary.yaml allows it to be missing, and the service names it under missing. Taken '
            'from {n:,} rows to choose by, it moves the score by {shift} on average{turned}, and ')
 
-_UNSCORED = ('A row in which {name} is null, the column on which the scores rest most, gets no valid score, '
-             'though dictionary.yaml allows it to be missing.')
+_UNSCORED = ('Of {n:,} rows to choose by, {share:.0%} get no valid score once {name} is null, the column on which '
+             'the scores rest most, though dictionary.yaml allows it to be missing.')
 _COMPUTED = ('The column on which the scores rest most, {name}, is computed from other columns ({source}): '
              'no request holds it, and a row gets what that function makes of it.')
 
@@ -447,13 +447,14 @@ def gap_words(
     "What a row gets in which a column is missing"
     if field.is_derived: return _COMPUTED.format(name=field.name, source=field.source)
     if not field.nullable: return _REFUSED.format(name=field.name)
-    if pd.isna(lost.worse_by): return _UNSCORED.format(name=field.name)
+    if lost.valid < 1: return _UNSCORED.format(name=field.name, n=int(lost.n), share=1-lost.valid)
     turned = '' if pd.isna(lost.turned_share) else f', turns {lost.turned_share:.1%} of the decisions'
     served = _SERVED.format(name=field.name, n=int(lost.n), shift=say_plain(lost.score_shift), turned=turned)
     return f'{served}{_lost_words(lost, name)}.'
 
 def _lost_words(lost, name):
     "Whether the metric gets worse while a column is missing, as far as the rows tell"
+    if pd.isna(lost.worse_by): return f'these rows cannot measure the {name}'
     known = dict(value=float(lost.worse_by), low=float(lost.low), high=float(lost.high))
     if pd.isna(lost.low): return f'makes the {name} worse by {say_plain(lost.worse_by)}'
     if lost.low > 0: return f'makes the {name} worse by {say_estimate(known)}'

@@ -135,8 +135,8 @@ def find_lifted(
     parts = _parts(case, tried, asked) if tried else []
     if not parts: return Lifted()
     base = _best_score(tried)
+    declared = {f.name: f.legitimate for f in getattr(fields, 'fields', fields)}
+    parts = [dataclasses.replace(d, legitimate=declared[d.column]) for d in parts]
     lifting = [d for d in parts if _lifts(tried, d, base)]
-    every = getattr(fields, 'fields', fields)
-    settled = {f.name for f in every if f.legitimate} # somebody said why it is known in time
-    too_good = [d.column for d in lifting if d.column not in settled and _is_too_good(tried, d)]
+    too_good = [d.column for d in lifting if not d.legitimate and _is_too_good(tried, d)]
     return Lifted(tuple(d for d in lifting if d.column not in too_good), tuple(too_good))

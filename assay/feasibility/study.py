@@ -104,7 +104,8 @@ def _set_aside(train, valid, case, fields):
     used = {case.problem.time, case.problem.id, case.cluster, *case.problem.groups}
     asked = [
         f.name for f in getattr(fields, 'fields', fields)
-        if f.role == 'context' and f.kind in _SET_ASIDE and f.known_at_decision and f.name not in used]
+        if f.role == 'context' and f.kind in _SET_ASIDE and f.known_at_decision and not f.legitimate
+        and f.name not in used]
     asked = [c for c in asked if c in train]
     if not asked: return []
     how = Resamples(train[case.cluster] if case.cluster else None)

@@ -156,10 +156,10 @@ RULES = [
         name='what was set aside tells the outcome',
         holds=itemgetter('aside'),
         verdict='insufficient_evidence',
-        why='columns that were set aside tell the outcome: {aside}; until it is known when they are written, '
+        why='columns from which nothing was learnt tell the outcome: {aside}; until it is known when they are written, '
             'neither a score that misses the bar nor one that reaches it says what can be had',
-        next='find out when each is known: if that is before the decision, make it a feature in '
-             'dictionary.yaml and declare there why it is `legitimate`, else say `known_at_decision: false`; '
+        next='find out when each is known: if that is before the decision, give it the role feature in '
+             'dictionary.yaml, and say there why it is `legitimate`, else say `known_at_decision: false`; '
              'then assess again'),
     Rule(
         name='it works in a part only',

@@ -53,6 +53,7 @@ class Derived:
     column:str # The column that they are derived of
     what:str # `season`, `weekday`, `hour` or `words`
     values:pd.DataFrame # A row per row, in the types that a model takes
+    legitimate:dict=None # Why that column may be learnt from, where somebody declared it
 
     @property
     def said(self): return f'the {self.what} of {self.column}'
@@ -68,7 +69,8 @@ class Derived:
         def field(c):
             is_text = self.values[c].dtype == object
             gaps = not is_text and bool(self.values[c].isna().any())
-            return Field(c, 'category' if is_text else 'number', 'feature', nullable=gaps)
+            kind = 'category' if is_text else 'number'
+            return Field(c, kind, 'feature', nullable=gaps, legitimate=self.legitimate)
         return [field(c) for c in self.values]
 
 _MOST_WORDS = 80 # Words of a text that trees look at

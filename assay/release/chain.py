@@ -307,8 +307,8 @@ def undone_here()->list: # As `unsigned_again`
     `git reset` took them back, or they stand on another branch"""
     return _not_again(_rows_of(_signed_here(), 'remove that line, and have its decision signed again'))
 
-_SET_ASIDE_SAID = '{by} signed {decision!r} on another branch, and a merge set it aside'
-_UNDONE_SAID = ('{by} signed {decision!r} in this folder on {day}, and the chain lacks that line: it was '
+_SET_ASIDE_SAID = '{by} signed {decision} on another branch, and a merge set it aside'
+_UNDONE_SAID = ('{by} signed {decision} in this folder on {day}, and the chain lacks that line: it was '
                 'taken back with git, or stands on another branch (`git reflog` lists its commit)')
 
 def lacking()->list: # As `unsigned_again`, each with `lost`: who decided, and what became of it
@@ -317,8 +317,12 @@ def lacking()->list: # As `unsigned_again`, each with `lost`: who decided, and w
     known = {r['hash'] for r in aside}
     undone = [r for r in undone_here() if r['hash'] not in known]
     rows = [*((r, _SET_ASIDE_SAID) for r in aside), *((r, _UNDONE_SAID) for r in undone)]
-    return [r | dict(lost=said.format(by=r['by'], decision=r['decision'], day=r['time'][:10]))
-            for r,said in rows]
+    return [r | dict(lost=said.format(by=r['by'], decision=_until(r), day=r['time'][:10])) for r,said in rows]
+
+def _until(line):
+    "What a line decides, and until when where it ends"
+    until = line.get(_LAST_DAY.get(line['decision'], ''))
+    return f"{line['decision']!r} until {until}" if until else repr(line['decision'])
 
 def _unsigned_words():
     "One sentence per decision that a merge set aside, and that nobody has signed again"

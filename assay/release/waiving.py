@@ -192,10 +192,10 @@ def _counts(e, items, today):
     return not (lapse_of(e, today) or waiver_fault(e, items.get(e['item']), today))
 
 def _ended_unseen(today):
-    "Item to a clause, of waivers that a line which the chain lacks took back or ended before today"
+    "Item to the line, which the chain lacks, that took its waiver back or ended it before today"
     rows = [r for r in lacking() if r['chain'] == 'waivers' and r.get('item')]
     ended = [r for r in rows if r['decision'] == 'withdraw' or str(r.get('until')) < today]
-    return {r['item']: r['lost'] for r in ended}
+    return {r['item']: r for r in ended}
 
 # %% ../../nbs/release/04_waiving.ipynb #f0a51c41
 def active_waivers(
@@ -229,9 +229,10 @@ def stray_waivers(
     said = "the waiver that {by} signed does not count: {why}; {again}have it signed again: "
     ended = _ended_unseen(today)
     def words(e):
-        lost = ended.get(e['item'])
-        again = f"take it back once more with `assay waive {e['item']} --withdraw …`, then " if lost else ''
-        return said.format(by=e['by'], why=lost or _astray(e), again=again)
+        lost = ended.get(e['item'], {})
+        taken_back = lost.get('decision') == 'withdraw'
+        again = f"take it back once more with `assay waive {e['item']} --withdraw …`, then " if taken_back else ''
+        return said.format(by=e['by'], why=lost.get('lost') or _astray(e), again=again)
     return {e['item']: f"{words(e)}`assay waive {e['item']} …`" for e in stray}
 
 def stray_words(
