@@ -156,12 +156,17 @@ def spellings(
 )->dict: # Value to the most frequent spelling of the same word, where it differs
     """Labels that are the same but for capitals and blanks, such as `Yes` and `yes `; where every label says
     yes or no, `y` is one of them too"""
+    y = y.dropna()
     if not pd.api.types.is_string_dtype(y): return {}
     counts = y.value_counts()
     words = {v: fold_word(v) for v in counts.index}
     said = {'yes' if w in _YES else 'no' if w in _NO else w for w in words.values()}
     if said == {'yes', 'no'}: words = {v: 'yes' if w in _YES else 'no' for v,w in words.items()}
-    main = {w: v for v,w in reversed(words.items())} # the most frequent stays
+    return _most_frequent_of(words)
+
+def _most_frequent_of(words):
+    "Value to the most frequent one of the same word, where it differs; `words` begins with the most frequent"
+    main = {w: v for v,w in reversed(words.items())}
     return {v: main[w] for v,w in words.items() if main[w] != v}
 
 _MOST_SPELLED = 300 # Values of a column that are compared by their spelling; more are free texts
@@ -172,11 +177,9 @@ def other_spellings(
     """Words that are the same but for capitals and blanks; a model takes them for different values
 
     Of a label more is the same: `spellings` also joins yes and 1, which are two values of a feature."""
+    s = s.dropna()
     if not pd.api.types.is_string_dtype(s) or s.nunique() > _MOST_SPELLED: return {}
-    counts = s.value_counts()
-    words = {v: ' '.join(v.split()).casefold() for v in counts.index}
-    main = {w: v for v,w in reversed(words.items())} # the most frequent stays
-    return {v: main[w] for v,w in words.items() if main[w] != v}
+    return _most_frequent_of({v: ' '.join(v.split()).casefold() for v in s.value_counts().index})
 
 def _counts(y):
     "How often each value occurs, in their order; a category that no row has is no value"

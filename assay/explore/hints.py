@@ -345,5 +345,7 @@ def find_hint(
     if x.nunique() < 2 and not x.isna().any(): return None
     if follows_outcomes(x, outcome) or is_own_share(x, outcome):
         return 'leak', 'a mean of outcomes in which those of these very rows are counted'
+    of_part = _by_part(x, outcome) if x.nunique() <= _LEVELS else None # its sentence points at the value
+    if of_part: return of_part
     if has_telling_word(x, outcome): return 'suspect', 'one word of its text tells the outcome'
     return _by_view(x, outcome, own) or _by_value(x, outcome) or _by_part(x, outcome)

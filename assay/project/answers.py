@@ -382,8 +382,8 @@ def _in_other_metric(was):
     "That bar and margin were numbers of another metric, in words; empty where it is the same"
     now = read_yaml(place('problem'))
     if now['metric'] == was: return ''
-    return (f"; minimum {now['minimum']:g} and margin {now['margin']:g} are numbers of {was}: answer both "
-            f"again, as numbers of {now['metric']}")
+    return (f"; minimum {now['minimum']:g} and margin {now['margin']:g} were given before: "
+            f"answer both again where they are numbers of {was} and not of {now['metric']}")
 
 def _said_now(key, was):
     "What a list holds now, since a single sentence is added to it; and what went with an amount"

@@ -118,7 +118,8 @@ def _apart(was, now):
 
 def _direction(was, now):
     "Whether a metric got better (`good`) or worse (`bad`); `open` where neither is known"
-    better = now.get('better') or was.get('better')
+    sides = {m['better'] for m in (was, now) if m.get('better')}
+    better = sides.pop() if len(sides) == 1 else '' # of two metrics one may be better where it is lower
     values = (was['value'], now['value'])
     if better not in ('higher', 'lower') or not all(map(_is_number, values)): return 'open'
     if values[0] == values[1]: return 'open'
