@@ -101,7 +101,7 @@ def _both_names(source, fields, kinds):
     plain = [f.name for f in fields if f.kind in kinds and f.name not in recoded]
     return [c for n in plain for c in {n, names.get(n, n)}]
 
-LINES = ('header', 'delimiter') # Where the names stand, from `assay.package.batch.as_laid_out`
+LINES = ('header', 'delimiter', 'skip') # Where the names and the rows stand, from `assay.package.batch.as_laid_out`
 
 def _csv_options(source, fields):
     """How a CSV file is read, so that a column means what it meant in training;
@@ -250,7 +250,9 @@ def fill_derived(
     lacking = [n for n in derived_names(dictionary, features) if n not in df]
     if not lacking: return df
     fields = without_derived(dictionary, features).fields
-    rows = _obeying(_given_rows(df, source, fields), fields)
+    given = _given_rows(df, source, fields)
+    if given.columns.empty: return df # another table: which columns it lacks is said where they are read
+    rows = _obeying(given, fields)
     found = add_derived(rows, dictionary, features)[lacking]
     return with_columns(df, {n: found[n].reindex(range(len(df))).to_numpy() for n in lacking})
 

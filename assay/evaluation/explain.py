@@ -436,8 +436,8 @@ _SERVED = ('A row in which {name} is null, the column on which the scores rest m
 
 _UNSCORED = ('Of {n:,} rows to choose by, {share:.0%} get no valid score once {name} is null, the column on which '
              'the scores rest most, though dictionary.yaml allows it to be missing.')
-_COMPUTED = ('The column on which the scores rest most, {name}, is computed from other columns ({source}): '
-             'no request holds it, and a row gets what that function makes of it.')
+_COMPUTED = ('The column on which the scores rest most, {name}, is computed from other columns by {source}: '
+             'whoever sends a request computes it first, since the packaged model holds no code. ')
 
 def gap_words(
     field, # `assay.data.columns.Field` of the column
@@ -445,7 +445,10 @@ def gap_words(
     name:str, # The agreed metric, for a reader
 )->str: # Sentences
     "What a row gets in which a column is missing"
-    if field.is_derived: return _COMPUTED.format(name=field.name, source=field.source)
+    if field.is_derived: return _COMPUTED.format(name=field.name, source=field.source)+_gap_words(field, lost, name)
+    return _gap_words(field, lost, name)
+
+def _gap_words(field, lost, name):
     if not field.nullable: return _REFUSED.format(name=field.name)
     if lost.valid < 1: return _UNSCORED.format(name=field.name, n=int(lost.n), share=1-lost.valid)
     turned = '' if pd.isna(lost.turned_share) else f', turns {lost.turned_share:.1%} of the decisions'

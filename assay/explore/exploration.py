@@ -7,6 +7,8 @@ __all__ = ['read_splits', 'stack_splits', 'label_history', 'split_rates', 'label
            'compare_splits', 'plot_base_rates', 'plot_drift', 'plot_distributions']
 
 # %% ../../nbs/explore/04_exploration.ipynb #40b37c3d
+import dataclasses
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ import pandas as pd
 from ..core.artifacts import place
 from .associations import BLUE, GREEN, GREY, ORANGE, new_axis, plot_heatmap
 from ..core.figures import literal_text
-from ..stats.values import Label, as_label, read_coded
+from ..stats.values import Label, as_label, counted_class, read_coded
 from ..stats.counts import bins
 from ..stats.blocks import clustered_rate, make_blocks
 from .over_time import compare_all, count_per_bin, base_rates
@@ -44,14 +46,21 @@ def stack_splits(
     text = {c: _all_levels(frames, c) for c in columns if _is_coded(frames, c)}
     return pd.concat([f.astype(text) for f in frames.values()], ignore_index=True)
 
+def _of_first(label, frames):
+    "The label; of several classes the one that is counted in the first table"
+    label = as_label(label)
+    if label.task != 'multiclass': return label
+    first = next(iter(frames.values()))[label.target]
+    return dataclasses.replace(label, positive=counted_class(first, label.positive))
+
 def label_history(
     frames:dict, # Name to data frame
     label:str|Label, # Column of the label, or a `Label`, or the agreement
     min_days:int=5, # As in `base_rates`
     cluster:str=None, # Column with what rows have in common
 )->pd.DataFrame: # split, and the columns of `base_rates`
-    "The rate of the label over time, split by split"
-    label = as_label(label)
+    "The rate of the label over time, split by split; of several classes that of one class in all of them"
+    label = _of_first(label, frames)
     def rates(df):
         time = df[label.time] if label.time else None
         shared = df[cluster] if cluster else None
@@ -65,8 +74,8 @@ def split_rates(
     label:str|Label, # Column of the label, or a `Label`, or the agreement
     units:str=None, # Column with what rows have in common, such as their day; its moment where it has one
 )->pd.DataFrame: # Indexed by split: n, n_blocks, rate, low, high
-    "The rate of the label in each split as a whole"
-    label = as_label(label)
+    "The rate of the label in each split as a whole; of several classes that of one class in all of them"
+    label = _of_first(label, frames)
     units = units or label.time
     def rate(df):
         blocks = make_blocks(len(df), df[units] if units else None)

@@ -128,6 +128,7 @@ LEAST_KNOWN, LEAST_SHARE, LEAST_DAYS = 11, .2, 3
 def _too_few(n, of, days):
     "Why so few outcomes say nothing about performance; `days` is None where there is no time"
     of_days, least_days = (f', of {days} days', f' and {LEAST_DAYS} days') if days is not None else ('', '')
+    if n == of and n < LEAST_KNOWN: return f'{n} of {of} outcomes are known: performance needs {LEAST_KNOWN}'
     least = f"performance needs {LEAST_KNOWN}, {LEAST_SHARE:.0%} of the rows{least_days}"
     return f"{n} of {of} outcomes are known{of_days}; {least}, since fewer may be unlike the rest"
 
@@ -143,7 +144,7 @@ def with_outcome(
     if not n: return known, f'0 of {of} outcomes are known'
     days = known[time].dt.floor('D').nunique() if time else None
     has_days = days is None or days >= LEAST_DAYS
-    is_enough = has_days and (n == of or n >= LEAST_KNOWN and n >= LEAST_SHARE*of)
+    is_enough = has_days and n >= max(LEAST_KNOWN, LEAST_SHARE*of)
     return known, '' if is_enough else _too_few(n, of, days)
 
 LEAST_RARER = 6 # Rows of the rarer outcome that a window needs, for its score to decide alone

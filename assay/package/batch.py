@@ -70,11 +70,11 @@ def as_laid_out(
     reading:Reading, # From `reading_of`
     path, # CSV file, Parquet file, or folder of Parquet files
 )->tuple: # `Reading` with the line of the names and its delimiter; sentences that say what is left out
-    "How a table is read whose names may stand below other lines"
+    "How a table is read whose names may stand below other lines, or that has lines of comments"
     if kind_of_file(path) == 'parquet': return reading, ()
     found = find_layout(csv_file(dict(name=Path(path).name, url=str(path))))
-    if (found.layout.header or 0) < 2: return reading, ()
-    lines = dict(header=found.layout.header, delimiter=found.layout.delimiter)
+    if found.layout.is_plain(): return reading, ()
+    lines = {k: v for k in ('header', 'delimiter', 'skip') if (v := getattr(found.layout, k))}
     notes = tuple(re.sub(_ADVICE, ': correct the file where that is wrong', note) for note in found.notes)
     return dataclasses.replace(reading, source=reading.source | lines), notes
 
