@@ -273,7 +273,7 @@ class FinalTest(Result):
         most = self.problem.limits.get('acted_share')
         if most is None or self.problem.task != 'binary': return None
         acted = self.compared['model'].score > self.thresholds['model']
-        share = mean_interval(acted, self.compared.resamples)
+        share = mean_interval(acted, self.compared.resamples, bounds=(0, 1))
         return share if share.get('low', share['value']) > most else None
 
     @functools.cached_property

@@ -383,13 +383,20 @@ def _share_among(hit, among, scored, least):
     "Share of hits among some rows, with its ends; without a value where they are too few to be shown"
     n = int(among.sum())
     if n < least: return dict(value=None)
-    m = mean_interval(hit[among].astype(float), scored.resamples.at(among))
+    m = mean_interval(hit[among].astype(float), scored.resamples.at(among), bounds=(0, 1))
     if m['value'] not in (0, 1): return m
     low, high = wilson(m['value']*n, n) # no resample of rows that are all alike has another share
     return m | dict(low=float(low), high=float(high))
 
 def _with_ends(name, m):
     return {name: m['value'], f'{name}_low': m.get('low'), f'{name}_high': m.get('high')}
+
+def _without_few(counts, least):
+    "Counts that are large enough to be shown; never all but one, since their sum tells the one that is left"
+    hidden = [n < least for n in counts]
+    few = sum(n for n, is_few in zip(counts, hidden) if is_few)
+    if sum(hidden) == 1 and few: hidden[min((n, i) for i,n in enumerate(counts) if n >= least)[1]] = True
+    return [None if is_few else n for n, is_few in zip(counts, hidden)]
 
 def class_table(
     scored:Scored, # Scores of a model of several classes
@@ -407,9 +414,8 @@ def class_table(
         recall = _share_among(said_so, is_it, scored, least)
         precision = _share_among(is_it, said_so, scored, least)
         rates = _with_ends('recall', recall) | _with_ends('precision', precision)
-        counts = np.bincount(called[is_it], minlength=len(names))
-        shown = [n if n >= least else None for n in counts.tolist()]
-        cells = {f'called {other}': n for other,n in zip(names, shown)}
+        counts = np.bincount(called[is_it], minlength=len(names)).tolist()
+        cells = {f'called {other}': n for other,n in zip(names, _without_few(counts, least))}
         rows.append({'class': name, 'n': int(is_it.sum())} | rates | cells)
     return pd.DataFrame(rows)
 

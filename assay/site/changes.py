@@ -160,6 +160,7 @@ def _rows(was, now):
     "On how many rows each rests, where that differs"
     rows = was.get('n'), now.get('n')
     if rows[0] == rows[1] or not all(map(_is_number, rows)): return ''
+    if was.get('low') is None and now.get('low') is None: return '' # such as the number of items, of 64
     return f'on {rows[1]:,} rows, before on {rows[0]:,}'
 
 # %% ../../nbs/site/09_changes.ipynb #fb4c8a56

@@ -388,12 +388,13 @@ def mean_interval(
     resamples:Resamples=Resamples(), # Of rows that belong together, behind each interval
     better:str=None, # `'higher'` or `'lower'`
     level:float=.95, # Share of resamples inside the interval
+    bounds:tuple=_FREE, # Least and largest mean that can be, such as `(0, 1)` of a share
 )->dict: # `value`, `low`, `high`, `n`, `better`
-    "A mean with its interval; of a difference per row, a paired one"
+    "A mean with its interval, which stays within the bounds; of a difference per row, a paired one"
     values = np.asarray(values, float)
     def mean(w): return w @ values/w.sum()
     def influence(w): return values-mean(w)
-    kernel = Kernel(mean, influence=influence)
+    kernel = Kernel(mean, influence=influence, bounds=bounds)
     value = weighted_mean(values, resamples.weight)
     ends = measured_ends([kernel], len(values), resamples, level)
     return _measured(float(value), ends, len(values), better, resamples)
