@@ -101,7 +101,7 @@ def _both_names(source, fields, kinds):
     plain = [f.name for f in fields if f.kind in kinds and f.name not in recoded]
     return [c for n in plain for c in {n, names.get(n, n)}]
 
-LINES = ('header', 'delimiter', 'skip') # Where the names and the rows stand, from `assay.package.batch.as_laid_out`
+LINES = ('header', 'delimiter', 'skip') # Where names and rows stand, from `assay.package.batch.as_laid_out`
 
 def _csv_options(source, fields):
     """How a CSV file is read, so that a column means what it meant in training;

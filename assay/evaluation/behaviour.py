@@ -93,7 +93,7 @@ def run_behaviour(
 
 # %% ../../nbs/evaluation/18_behaviour.ipynb #d6f88e3c
 def _finite(excess, *scores):
-    "How far each row is beyond what is allowed; without end where a score, before or after, is no finite number"
+    "How far each row is beyond what is allowed; without end where a score of it is no finite number"
     return np.where(np.isfinite(scores).all(axis=0), excess, np.inf)
 
 def _example(line, i, X, before, trial, after):

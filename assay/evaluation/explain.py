@@ -434,8 +434,8 @@ _SERVED = ('A row in which {name} is null, the column on which the scores rest m
            'same: dictionary.yaml allows it to be missing, and the service names it under missing. Taken '
            'from {n:,} rows to choose by, it moves the score by {shift} on average{turned}, and ')
 
-_UNSCORED = ('Of {n:,} rows to choose by, {share:.0%} get no valid score once {name} is null, the column on which '
-             'the scores rest most, though dictionary.yaml allows it to be missing.')
+_UNSCORED = ('Of {n:,} rows to choose by, {share:.0%} get no valid score once {name} is null, the column on '
+             'which the scores rest most, though dictionary.yaml allows it to be missing.')
 _COMPUTED = ('The column on which the scores rest most, {name}, is computed from other columns by {source}: '
              'whoever sends a request computes it first, since the packaged model holds no code. ')
 
@@ -445,8 +445,8 @@ def gap_words(
     name:str, # The agreed metric, for a reader
 )->str: # Sentences
     "What a row gets in which a column is missing"
-    if field.is_derived: return _COMPUTED.format(name=field.name, source=field.source)+_gap_words(field, lost, name)
-    return _gap_words(field, lost, name)
+    computed = _COMPUTED.format(name=field.name, source=field.source) if field.is_derived else ''
+    return computed+_gap_words(field, lost, name)
 
 def _gap_words(field, lost, name):
     if not field.nullable: return _REFUSED.format(name=field.name)

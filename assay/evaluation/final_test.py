@@ -304,7 +304,7 @@ class FinalTest(Result):
         return Segments(e.tables['test'], self.compared['model'], shown, e.visible)
 
     def wrong(self)->pd.DataFrame: # As `Segments.wrong` gives it
-        "The cases of the test set that were most wrong; none unless `persons: false` says that none describes one"
+        "The cases of the test set that were most wrong; none unless `persons: false` stands in problem.yaml"
         found = self.segments.wrong(self.problem.target, names_of(self.evaluation.dictionary))
         return self.problem.rows_to_show(found)
 

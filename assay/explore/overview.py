@@ -164,7 +164,7 @@ class Exploration:
 
     @cached_property
     def drawn(self):
-        "A random sample of the training rows, to look at; none unless `persons: false` says that none describes one"
+        "A random sample of the training rows, to look at; none unless `persons: false` was answered"
         return draw_rows(self.problem.rows_to_show(self.train), seed=self.resamples.seed)
 
     @cached_property

@@ -156,8 +156,8 @@ RULES = [
         name='what was set aside tells the outcome',
         holds=itemgetter('aside'),
         verdict='insufficient_evidence',
-        why='columns from which nothing was learnt tell the outcome: {aside}; until it is known when they are written, '
-            'neither a score that misses the bar nor one that reaches it says what can be had',
+        why='columns of which nothing was learnt tell the outcome: {aside}; until it is known when each is '
+            'written, neither a score that misses the bar nor one that reaches it says what can be had',
         next='find out when each is known: if that is before the decision, give it the role feature in '
              'dictionary.yaml, and say there why it is `legitimate`, else say `known_at_decision: false`; '
              'then assess again'),

@@ -132,7 +132,8 @@ def _of_spellings(df):
     def said(c, several):
         shown = ', '.join(f'{k!r} beside {v!r}' for k,v in list(several.items())[:2])
         return (f'{count_of(len(several), "more spelling")} of the same words, such as {shown}: '
-                f'a model takes them for different values; df[{c!r}] = df[{c!r}].str.split().str.join(" ").str.lower()')
+                'a model takes them for different values; '
+                f'df[{c!r}] = df[{c!r}].str.split().str.join(" ").str.lower()')
     found = {c: other_spellings(df[c]) for c in _texts(df)}
     return {c: said(c, several) for c, several in found.items() if several}
 

@@ -231,7 +231,8 @@ def stray_waivers(
     def words(e):
         lost = ended.get(e['item'], {})
         taken_back = lost.get('decision') == 'withdraw'
-        again = f"take it back once more with `assay waive {e['item']} --withdraw …`, then " if taken_back else ''
+        once_more = f"take it back once more with `assay waive {e['item']} --withdraw …`, then "
+        again = once_more if taken_back else ''
         return said.format(by=e['by'], why=lost.get('lost') or _astray(e), again=again)
     return {e['item']: f"{words(e)}`assay waive {e['item']} …`" for e in stray}
 
