@@ -158,7 +158,7 @@ def _in_one_spelling(spec):
 
 def _with_composed_names(df):
     "A table whose names are composed; as it is where two columns would get one name"
-    names = [composed(c) if isinstance(c, str) else c for c in df]
+    names = list(map(composed, df))
     return df.set_axis(names, axis=1) if len(set(names)) == len(names) else df
 
 def load_source(

@@ -9,6 +9,7 @@ __all__ = ['NextSplit', 'next_split', 'with_days', 'plan_next_split', 'move_spli
 import bisect, dataclasses, datetime
 from collections.abc import Iterable
 
+from ..core.shapes import count_of
 from ..core.yaml import read_yaml
 from ..problem.agreement import load_problem
 from ..problem.criteria import events_of, read_ledger
@@ -171,5 +172,5 @@ def unlearned_since(
     more = _n(after, 'n_production')-_n(before, 'n_production')
     is_learned = _n(after, 'n_train') != _n(before, 'n_train')
     if not before or 'periods' not in after or is_learned or more <= 0: return ''
-    rows, are = ('row', 'it') if more == 1 else ('rows', 'them')
-    return f'{more:,} new {rows} came in behind the test, and no model learns from {are}; {_MOVE_ON}'
+    came = f"{count_of(more, 'new row', ',')} came in behind the test"
+    return f"{came}, and no model learns from {'it' if more == 1 else 'them'}; {_MOVE_ON}"

@@ -55,8 +55,8 @@ def bound_word(
     metric:str, # Its name
 )->str: # `least` where more is better, `most` where less is
     "On which side of the agreed minimum a score is good"
-    from assay.stats.metrics import METRICS
-    return 'most' if METRICS.get(metric, {}).get('better') == 'lower' else 'least'
+    from assay.stats.metrics import is_loss
+    return 'most' if is_loss(metric) else 'least'
 
 def agreed_words(
     problem, # `Problem`

@@ -6,11 +6,12 @@
 __all__ = ['NEAR_RANK', 'NEAR_VALUE', 'MARGINS', 'RARE_BY_CHANCE', 'Places', 'places_of', 'alike', 'nearest_rows', 'standing_out']
 
 # %% ../../nbs/stats/06_neighbours.ipynb #b2c2eb42
-from ..core.shapes import holds_numbers
 import dataclasses
 
 import numpy as np, pandas as pd
 from scipy.stats import binom
+
+from ..core.shapes import holds_numbers
 
 # %% ../../nbs/stats/06_neighbours.ipynb #e1b7ac42
 @dataclasses.dataclass(frozen=True)
