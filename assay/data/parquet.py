@@ -54,9 +54,10 @@ def _demand_alike(url, first, other):
     expected = first_file.schema_arrow
     found = file.schema_arrow
     if found.equals(expected): return
+    here, there = map(os.path.basename, (path, first_path))
     raise ValueError(
         f"the files in {str(url)!r} are not parts of one table: {_unlike(expected, found)} "
-        f"in {os.path.basename(path)!r}, other than in {os.path.basename(first_path)!r}; write them "
+        f"in {here!r}, other than in {there!r}; write them "
         "again with the same columns and types, or read one file")
 
 def _parquet_files(url, name=None, columns=None, share=0.):
@@ -73,6 +74,7 @@ def _parquet_files(url, name=None, columns=None, share=0.):
     with undamaged(name or str(url)): _check_size(fs, paths, files, columns, share, name or str(url))
     return files
 
+# %% ../../nbs/data/06_parquet.ipynb #bf0d0ed3
 def _row_groups(file):
     "The footers of the parts of a file"
     metadata = file.metadata
