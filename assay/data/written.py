@@ -190,7 +190,8 @@ def _likelier(ways, texts):
     clearly more even: `1/1/85`, `2/1/85`, `3/1/85` are months; None where neither tells them apart"""
     follow = [_rows_follow(_moments(texts, way)) for way in ways]
     order, uneven = (pd.Series(v, index=ways).sort_values() for v in zip(*follow, strict=True))
-    if order.iloc[-1]-order.iloc[-2] > .2 or order.iloc[-1] == 1 > order.iloc[-2]: return order.index[-1]
+    second, most = order.iloc[-2:]
+    if most-second > .2 or most == 1 > second: return order.index[-1]
     return uneven.index[0] if uneven.iloc[0] < .5*uneven.iloc[1] else None
 
 NOTHING_SAYS = 'nothing in the file says which' # Of two ways of writing a day

@@ -58,15 +58,9 @@ def _constant_reaches(y, task):
     share = y.value_counts(normalize=True)
     share = share[share > 0] # a category that no row has
     p = float(y.mean()) if task == 'binary' else None
-    reached = dict(
-        average_precision=p,
-        roc_auc=0.5,
-        brier=p and p * (1 - p),
-        log_loss=float(-(share*np.log(share)).sum()),
-        calibration_error=0.0,
-        balanced_accuracy=1 / len(share),
-        r2=0.0,
-    )
+    entropy = float(-(share*np.log(share)).sum())
+    of_two = dict(average_precision=p, roc_auc=.5, brier=p and p*(1-p))
+    reached = of_two | dict(log_loss=entropy, calibration_error=0., balanced_accuracy=1/len(share), r2=0.)
     return reached | _constant_numbers(y) if task == 'regression' else reached
 
 def _constant_numbers(y):
@@ -98,11 +92,8 @@ _DATES = ( # The year at the end, or at the start: 1.10.2 is the version of a pr
 
 def is_booleans(s:pd.Series)->bool:
     "Does a column hold true and false beside missing values?"
-    return (
-        s.dtype == object
-        and bool(s.notna().any())
-        and set(map(type, s.dropna().head(1000))) <= {bool, np.bool_}
-    )
+    if s.dtype != object or not s.notna().any(): return False
+    return set(map(type, s.dropna().head(1000))) <= {bool, np.bool_}
 
 def _is_row_name(name, s):
     "Does a column name its row: text that is nearly always different, or whole numbers that count"

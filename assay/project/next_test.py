@@ -42,9 +42,10 @@ class NextSplit:
         "What changes, for a person"
         before = self.counts(self.was)
         after = self.counts(self.days)
-        res = [f'{name}: {old.isoformat()} → {new.isoformat()}'
-               for name,old,new in zip(_NAMES, self.was, self.days)]
-        res += [f'rows {part}: {new:,}, so far {old:,}' for part,old,new in zip(_PARTS, before, after)]
+        days = zip(_NAMES, _texts(self.was), _texts(self.days))
+        res = [f'{name}: {old} → {new}' for name,old,new in days]
+        rows = zip(_PARTS, before, after)
+        res += [f'rows {part}: {new:,}, so far {old:,}' for part,old,new in rows]
         if 2*after[2] < before[2]: res.append(_SHORT)
         return [*res, _TOLD]
 

@@ -264,8 +264,10 @@ def _last_word(signed, packaged):
     "What was decided about a model last, and whether it is the one that is packaged now"
     models = [d for d in signed if ' the bundle ' in d.what]
     if not models: return 'Nobody has approved or rejected a model.'
-    why = models[-1].why.strip().rstrip('.')
-    last = f"{models[-1].who}, {models[-1].what} on {models[-1].day}{why and f', saying: “{why}”'}."
+    newest = models[-1]
+    why = newest.why.strip().rstrip('.')
+    saying = f', saying: “{why}”' if why else ''
+    last = f'{newest.who}, {newest.what} on {newest.day}{saying}.'
     if not packaged or any(packaged in d.what for d in models): return last
     return f'{last} {_same_model(packaged)}'
 

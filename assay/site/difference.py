@@ -165,8 +165,8 @@ def _data_says(path, was, now):
 
 def _data_changes(was, now):
     "Files of data with other bytes"
-    return [Change('data', path, '', _data_says(path, *pair), 'open', *pair)
-            for path,pair in _differ(_data(was), _data(now)).items()]
+    unlike = _differ(_data(was), _data(now))
+    return [Change('data', path, '', _data_says(path, *pair), 'open', *pair) for path,pair in unlike.items()]
 
 # %% ../../nbs/site/10_difference.ipynb #afcad2d4
 def _column_changes(was, now):

@@ -96,7 +96,8 @@ def _roc_auc(y, s):
         tp, r, k, n, rows, _ = counted(w)
         if not tp[-1:].any() or rows == tp[-1]: return math.nan
         below = rows-tp[-1]-(n-tp) # negatives further down
-        return r @ (below+(k-r)/2)/(tp[-1]*(rows-tp[-1]))
+        in_order = r @ (below+(k-r)/2)
+        return in_order/(tp[-1]*(rows-tp[-1]))
     return weighted
 
 # %% ../../nbs/stats/03_metrics.ipynb #3eca0cb7
