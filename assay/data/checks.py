@@ -236,8 +236,10 @@ _FEWEST_DAYS = 28 # Days from the first row to the last, below which nothing is 
 
 def _rate_of_year(frames, time):
     "Rows in a year, as often as they come in the table"
-    ends = [getattr(v[time], end)() for v in frames.values() if len(v) for end in ('min', 'max')]
-    days = (max(ends)-min(ends)).days+1
+    moments = [v[time] for v in frames.values() if len(v)]
+    first = min(v.min() for v in moments)
+    last = max(v.max() for v in moments)
+    days = (last-first).days+1
     n = sum(map(len, frames.values()))
     return dict(rows_per_year=metric(round(n/days*365.25), n=n)) if days >= _FEWEST_DAYS else {}
 

@@ -67,7 +67,8 @@ def class_table(
 
 def _rows_needed(share, total):
     "How many rows hold enough, in words"
-    return f'about {round(share*total, 1-len(str(total))):,.0f}' if share < .95 else f'all {total:,}'
+    if share >= .95: return f'all {total:,}'
+    return f'about {round(share*total, 1-len(str(total))):,.0f}'
 
 def _say_sunk(name, row, splits, rows):
     "What is wrong with a class of which too little was read, and what helps"

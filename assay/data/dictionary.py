@@ -189,7 +189,8 @@ def _holds(field, s):
     if res is None:
         rules = s.map(lambda v: broken_rule(field, v) or '').astype(str)
         res = {r: rules != r for r in sorted(set(rules)-{''})} or dict(kind=rules == '')
-    return res | (dict(unique=~s.duplicated(keep=False) | s.isna()) if field.role == 'id' else {})
+    if field.role != 'id': return res
+    return res | dict(unique=~s.duplicated(keep=False) | s.isna())
 
 # %% ../../nbs/data/09_dictionary.ipynb #02da4a73
 def _breaches(field, s):

@@ -233,7 +233,8 @@ def _left_lines(text, delimiter, header):
     lines = _first_lines(text)
     rows = [(line, r) for line,r in _fields(lines, delimiter) if line > (header or 0)]
     n, alike = _usual(rows)
-    later = [(line, l) for line,l in enumerate(io.StringIO(text, newline=''), 1) if line > (header or 0)]
+    numbered = enumerate(io.StringIO(text, newline=''), 1)
+    later = [(line, l) for line,l in numbered if line > (header or 0)]
     comments = _outside_quotes(text, delimiter, _comments(later, rows, delimiter) if n > 1 else [])
     begins = tuple(c for c in comments if isinstance(c, str))
     again = _outside_quotes(text, delimiter, _names_again(later, rows, begins) if n > 1 else [])
@@ -370,7 +371,8 @@ def total_row(
         rest = df.drop(index=df.index[at])
         there = [c for c in numbers if pd.notna(df[c].iloc[at])]
         said = any(map(_names_a_total, _words_at(df, at, missing or {})))
-        added = [c for c in there if _adds_up(rest[c], df[c].iloc[at], _NEARLY if said else _CLOSE)]
+        nearly = _NEARLY if said else _CLOSE
+        added = [c for c in there if _adds_up(rest[c], df[c].iloc[at], nearly)]
         if len(added) >= 2 and len(added) == len(there): return at
         if said and len(added) > len(there)/2: return at
         if said and _is_mostly_blank(df, at): return at

@@ -123,7 +123,8 @@ def _numbers(s):
     "A column of text in which numbers are numbers; what is no number stays, to be refused row by row"
     if not pd.api.types.is_string_dtype(s): return s
     found = pd.to_numeric(s, errors='coerce')
-    return found if found.notna().sum() == s.notna().sum() else found.astype(object).where(found.notna(), s)
+    if found.notna().sum() == s.notna().sum(): return found
+    return found.astype(object).where(found.notna(), s)
 
 _FLAGS = dict.fromkeys(('True', 'TRUE', 'true'), True) | dict.fromkeys(('False', 'FALSE', 'false'), False)
 

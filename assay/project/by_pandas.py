@@ -131,7 +131,8 @@ def _of_text(df, c, found):
 def _of_spellings(df):
     "Columns in which words differ in capitals and blanks only, in words"
     def said(c, several):
-        shown = ', '.join(f'{k!r} beside {v!r}' for k,v in list(several.items())[:2])
+        first = list(several.items())[:2]
+        shown = ', '.join(f'{k!r} beside {v!r}' for k,v in first)
         return (f'{count_of(len(several), "more spelling")} of the same words, such as {shown}: '
                 f'a model takes them for different values; df[{c!r}] = df[{c!r}].str.strip().str.lower()')
     found = {c: other_spellings(df[c]) for c in _texts(df)}

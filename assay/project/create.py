@@ -262,7 +262,8 @@ def show_decisions(
 )->None: # Nothing
     "Print what was decided, and why"
     for w in d.warnings: console.print(w, markup=False)
-    aside = [dict(what='set aside', decision=str(c), why=r) for c,r in list(d.aside.items())[:20]]
+    first = list(d.aside.items())[:20]
+    aside = [dict(what='set aside', decision=str(c), why=r) for c,r in first]
     console.print(_decision_table(d.decisions, show_header=True))
     console.print(_decision_table(aside, show_header=False))
     if len(d.aside) > 20: console.print(f'… and {len(d.aside)-20} more columns set aside', markup=False)

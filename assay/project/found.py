@@ -56,7 +56,8 @@ class Found:
 
 def _endless(s):
     "Which values of a column are infinite, or larger than the numbers that models read"
-    return s.abs() > LARGEST['number'] if pd.api.types.is_float_dtype(s) else pd.Series(False, s.index)
+    if not pd.api.types.is_float_dtype(s): return pd.Series(False, s.index)
+    return s.abs() > LARGEST['number']
 
 def _mostly_endless(s):
     "Why a column is left out, if more of its rows would be set aside than the data stage allows"
@@ -191,10 +192,8 @@ def _how_personal(rows):
     share = min(1, values.share.sum())
     n = int(values.n.iloc[0])
     look = 'looks' if round(share*n) == 1 else 'look'
-    return (
-        share >= MOST_PERSONAL,
-        f'{round(share * n):,} of {n:,} different values {look} like personal data ({kinds})',
-    )
+    seen = f'{round(share*n):,} of {n:,} different values {look} like personal data ({kinds})'
+    return share >= MOST_PERSONAL, seen
 
 def _personal_note(name, seen, why_not):
     "What people should know of a column that is not set aside for it"

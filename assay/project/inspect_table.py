@@ -171,7 +171,8 @@ def count_column(
     name:str, # Name of a column
 )->dict: # `rows`, `distinct`, `missing`
     "How many values a column of a table in memory holds"
-    return dict(rows=len(df), distinct=int(df[name].nunique()), missing=int(df[name].isna().sum()))
+    s = df[name]
+    return dict(rows=len(df), distinct=int(s.nunique()), missing=int(s.isna().sum()))
 
 def _check_id(id, n):
     "Refuse a chosen column that does not name each row; `n` are its counts"
@@ -239,9 +240,10 @@ def _check_moments(time, s):
     "Refuse a chosen column that does not hold moments"
     if is_moments(s) and _can_be_cut(s): return
     if is_moments(s):
+        odd = str(_out_of_reach(s).iloc[0])
         raise ValueError(
             f'--time is {time!r}, which holds moments before {YEARS[0]} or after {YEARS[1]}, such as '
-            f'{str(_out_of_reach(s).iloc[0])!r}, where no split can end; correct them at the source, '
+            f'{odd!r}, where no split can end; correct them at the source, '
             'or leave --time out to split at random')
     first = plain_value(s.dropna().iloc[0]) if s.notna().any() else None
     raise ValueError(

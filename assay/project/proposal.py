@@ -33,10 +33,10 @@ from .inspect_table import (
     A_MOMENT, choose_metric, not_known_note, watched_groups)
 from .read import Reading, is_url, read_table_of
 from ..data.near_duplicates import find_twins
-from assay.project.files import (
+from .files import (
     FEWER, LABELS, Criterion, Intake, Roles, choose_labels, choose_trials, draft_dictionary, draft_problem,
     draft_source, missing_codes, rows_of_rarest_label, most_rows, share_of_codes, suspected_codes,
-    without_ranges)
+    with_shares, without_ranges)
 from .found import MOST_ASIDE, Found, check_features, look
 from .split import (
     choose_split, cuts_of, keep_alike, missing_classes, quiet_fallbacks, silent_features, utc_moments)
@@ -308,8 +308,8 @@ def _lone_notes(f):
     numbers = [c for c in (f.target, *f.features) if holds_numbers(f.df[c])]
     lone = {c: values for c in numbers if (values := lone_values(f.df[c].astype(float)))}
     advice = 'the range in dictionary.yaml leaves such rows out; where they are right, widen it'
-    return [f'{f.names[c]!r} holds {values} far from all its other numbers: {advice}'
-            for c,values in list(lone.items())[:5]]
+    first = list(lone.items())[:5]
+    return [f'{f.names[c]!r} holds {values} far from all its other numbers: {advice}' for c,values in first]
 
 def _codes(f):
     "Column to a number that may mean missing; not looked for in a part of the rows"
@@ -449,11 +449,6 @@ def _shares(f, found):
     percent = [c for c in f.df if str(ways.get(f.names.get(c, c), '')).endswith('%')]
     return [c for c in percent if f.df[c].dropna().between(0, 100).all()]
 
-def _with_shares(dictionary, columns):
-    "A dictionary in which these columns reach from 0 to 100"
-    def bounded(f): return dataclasses.replace(f, low=0., high=100.) if f.name in columns else f
-    return dataclasses.replace(dictionary, fields=tuple(map(bounded, dictionary.fields)))
-
 def _described(plan, table, found):
     "The dictionary; where no column names a row, its number does"
     f = plan.f
@@ -462,7 +457,7 @@ def _described(plan, table, found):
     df = missing_codes(f.df, codes)
     drafted = draft_dictionary(df, roles, f.reasons, f.names, table, f.complete)
     if share_of_codes(f.df, codes) > MOST_ASIDE: drafted = without_ranges(drafted, codes)
-    drafted = _with_shares(drafted, _shares(f, found))
+    drafted = with_shares(drafted, _shares(f, found))
     if f.id: return drafted
     number = Field(plan.id, 'text', 'id', meaning='Number of the row in the table', source=table)
     return Dictionary((number, *drafted.fields))

@@ -89,7 +89,8 @@ def _keys_with_gaps(df):
 # %% ../../nbs/project/00_read.ipynb #41855aea
 def _not_moments(c, f, n):
     "A sentence about a column of moments of which too many cannot be read"
-    lost = f"{sum(f.words.values()):,} of {n:,} rows are not: {list(f.words)[:5]}"
+    n_lost = sum(f.words.values())
+    lost = f'{n_lost:,} of {n:,} rows are not: {list(f.words)[:5]}'
     return (f'{c!r} looks like moments written {f.way!r}, and {lost}; it is not used as time: '
             'correct them at the source')
 

@@ -99,7 +99,8 @@ def _cuts(df, time, shares):
         np.searchsorted(np.array(ends, 'datetime64[ns]'), moments.to_numpy('datetime64[ns]'), 'right'),
         minlength=4,
     )
-    return ends if len(set(ends)) == 3 and parts.min() >= max(5, .02*len(df)) else None
+    if len(set(ends)) < 3 or parts.min() < max(5, .02*len(df)): return None
+    return ends
 
 def _are_periods(moments):
     "Are moments the first ones of years, months or quarters?"
@@ -117,7 +118,8 @@ def _ends_of_periods(moments, shares):
         ends.insert(0, last)
     if last < 0: return None
     is_day = (n.index == n.index.normalize()).all()
-    return [n.index[k].date().isoformat() if is_day else n.index[k].isoformat() for k in ends]
+    moments = [n.index[k] for k in ends]
+    return [(m.date() if is_day else m).isoformat() for m in moments]
 
 # %% ../../nbs/project/04_split.ipynb #720f9af2
 RARE = 300 # Rows of a class below which chance may leave a split with too few of them

@@ -67,7 +67,8 @@ def alike(
     z = places.value[b]
     is_number = np.isfinite(places.value).any(axis=0)
     near = far <= np.where(is_number, np.maximum(places.share[a], NEAR_RANK), 0)
-    with np.errstate(invalid='ignore'): close = np.abs(x-z) <= NEAR_VALUE*np.maximum(np.abs(x), np.abs(z))
+    size = np.maximum(np.abs(x), np.abs(z))
+    with np.errstate(invalid='ignore'): close = np.abs(x-z) <= NEAR_VALUE*size
     return near | close
 
 # %% ../../nbs/stats/06_neighbours.ipynb #b48361d4
