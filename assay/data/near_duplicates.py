@@ -364,6 +364,7 @@ def _exact_copies(hashes, y, taught, seed):
 
 def _certainty(found): return found['near'] > MIN_EXCESS, found['near_kappa'], found['near']
 
+# %% ../../nbs/data/12_near_duplicates.ipynb #c05dd1b1
 def find_twins(
     splits:dict, # Split to its rows; the first teaches
     features, # Columns that the model reads
@@ -394,6 +395,7 @@ def find_twins(
     counts = dict(n=len(df)-n_train) | exact | near
     return counts | dict(copies=bool(why), touched=is_touched, why=why)
 
+# %% ../../nbs/data/12_near_duplicates.ipynb #98215d94
 def _ways_out(found, by_time):
     "What people can do about copies"
     remove = 'remove the copies at the source'

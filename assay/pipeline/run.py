@@ -217,6 +217,7 @@ def _clear_line():
     "What takes a line of progress away, on a terminal"
     return '\r\x1b[K' if sys.__stderr__.isatty() else ''
 
+# %% ../../nbs/pipeline/02_run.ipynb #21f2c9f9
 def opens_test_set(
     stage:Stage, # A stage
 )->bool: # True for the one that reads the test rows and writes their scores

@@ -307,10 +307,6 @@ def undone_here()->list: # As `unsigned_again`
     `git reset` took them back, or they stand on another branch"""
     return _not_again(_rows_of(_signed_here(), 'remove that line, and have its decision signed again'))
 
-def _lost_words(said, row):
-    "What became of a decision that a chain lacks"
-    return said.format(by=row['by'], decision=row['decision'], day=row['time'][:10])
-
 _SET_ASIDE_SAID = '{by} signed {decision!r} on another branch, and a merge set it aside'
 _UNDONE_SAID = ('{by} signed {decision!r} in this folder on {day}, and the chain lacks that line: it was '
                 'taken back with git, or stands on another branch (`git reflog` lists its commit)')
@@ -321,7 +317,13 @@ def lacking()->list: # As `unsigned_again`, each with `lost`: who decided, and w
     known = {r['hash'] for r in aside}
     undone = [r for r in undone_here() if r['hash'] not in known]
     rows = [*((r, _SET_ASIDE_SAID) for r in aside), *((r, _UNDONE_SAID) for r in undone)]
-    return [r | dict(lost=_lost_words(said, r)) for r,said in rows]
+    return [r | dict(lost=said.format(by=r['by'], decision=r['decision'], day=r['time'][:10]))
+            for r,said in rows]
+
+def _unsigned_words():
+    "One sentence per decision that a merge set aside, and that nobody has signed again"
+    aside = {r['hash'] for r in unsigned_again()}
+    return [f"{r['lost']}, unsigned since" for r in lacking() if r['hash'] in aside]
 
 # %% ../../nbs/release/02_chain.ipynb #174be17c
 def cut_decisions()->list: # One sentence per commit and chain; empty where both only grew
@@ -337,7 +339,7 @@ def cut_decisions()->list: # One sentence per commit and chain; empty where both
             if _is_set_aside(chain, kept, texts[chain]): continue
             n = len(kept.splitlines())
             res.append(f"{path} does not begin with the {n} lines that git has at {commit}")
-    return res + [f'{_lost_words(_SET_ASIDE_SAID, e)}, unsigned since' for e in unsigned_again()]
+    return res + _unsigned_words()
 
 def _has_root(commit):
     """Did the approvals begin with a root at a commit?
